@@ -1,0 +1,16 @@
+//! libgomax: the scheduler of the Go runtime behind a C interface.
+//!
+//! Layers, lowest first; a module imports only from layers below its own (and, inside `protocol`, from the files
+//! listed above it in `protocol/mod.rs`):
+//!
+//! | layer | module | what it is |
+//! |---|---|---|
+//! | 0 | [`sys`] | the operating system and the instruction set |
+//! | 1 | [`sync`] | atomics, ranked locks, notes, the clock: one facade over std, loom and shuttle |
+//! | 2 | [`fiber`], [`ds`] | entering and leaving a stack; queues, heap, tables |
+//! | 4 | [`gmp`] | the nouns: G, M, P, Sched |
+//! | 5 | [`protocol`] | the verbs, one paper a file |
+//! | 6 | [`block`] | what a G can wait on |
+//! | 7 | [`sched`] | the loop, the watchdog, the world |
+//! | 8 | [`rt`] | the one runtime of this process |
+//! | 9 | [`capi`] | the C ABI |
