@@ -1,0 +1,874 @@
+//! Stacks: much address space, little memory, a guard below every one, the hottest one first.
+//!
+//! Sizes come in classes, 16 KiB << 2n up to 1 GiB. A class cuts its slots from arenas, large NORESERVE mappings:
+//!
+//! ```text
+//!   arena    | header page | slot 0 | slot 1 | ...                    | slot n-1 |
+//!
+//!   slot     | guard 16 KiB | class size (usable)          | one page of slack   |
+//!                           ^ lo                                  ^ hi    <-----> colour, 0..=960 bytes
+//! ```
+//!
+//! Guard and slack come on top of the class size, so that a request for 64 KiB gets 64 KiB from the 64 KiB class and
+//! not from the one above. That makes page tables 8 % larger (552 bytes a 256 KiB stack) and costs no memory.
+//! `hi` is lower than the end of the slot by the slot's colour: otherwise the hot ends of all stacks would fight for the
+//! same few cache sets. The colour stays far below a page, so a G that parks early costs one page.
+//!
+//! What must hold:
+//!
+//! - A slot is in one place: not cut yet (`bump..`), `warm` (given back, memory still there), `clean` (its memory was
+//!   given to the system, or it never had any), or in use. Otherwise two Gs would run on one stack.
+//! - A slot has its guard before it is handed out for the first time and keeps it. Guards are made for the slots that are
+//!   cut, some at a time, not for whole arenas.
+//! - Giving back never fails and touches neither the stack nor the allocator: the lists have room for every slot that
+//!   was ever cut, made when the arena was.
+//! - Arenas are unmapped only with the pool, so a signal handler may walk them.
+//! - No system call that can take long is made under the lock, but the rare one that makes an arena.
+//!
+//! Rejected: links inside free stacks (a fault per stack whose memory was given back); a mapping per stack (5.6 us each
+//! and an end at 32,754 of them); MAP_GROWSDOWN (a mapping per stack again, with gaps of its own).
+
+use crate::sys::arch::valgrind;
+use crate::sys::{self, mem};
+use core::mem::MaybeUninit;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The usable size of class 0; each next one is four times the last.
+const SMALLEST: usize = 16 << 10;
+const CLASSES: usize = 9;
+/// Frames may be larger than a page and touch only their far end; 16 KiB catches those.
+const GUARD: usize = 16 << 10;
+const COLOURS: usize = 16;
+const COLOUR: usize = 64;
+const FIRST_ARENA: usize = 4 << 20;
+const LARGEST_ARENA: usize = 1 << 30;
+/// How many fresh slots are cut, and how many ranges are given to the system, at a time.
+const BATCH: usize = 64;
+
+/// A stack that the holder owns. Copies are for handing it on: it goes back to its pool exactly once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// The lowest usable byte.
+    pub lo: *mut u8,
+    /// One past the highest usable byte; 16-aligned.
+    pub hi: *mut u8,
+    pub class: u8,
+}
+
+// SAFETY: memory that belongs to whoever holds the value.
+unsafe impl Send for Stack {}
+
+impl Stack {
+    /// Usable bytes; at least what was asked for.
+    pub fn size(&self) -> usize {
+        self.hi as usize - self.lo as usize
+    }
+
+    /// Whether the address is in the guard below this stack. Signal-safe.
+    pub fn in_guard(&self, addr: usize) -> bool {
+        let lo = self.lo as usize;
+        (lo - guard_size()..lo).contains(&addr)
+    }
+}
+
+/// How overflows are caught.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum GuardKind {
+    /// Not at all.
+    None = 0,
+    /// MADV_GUARD_INSTALL, Linux 6.13: costs no mapping.
+    Madvise = 1,
+    /// mprotect: two mappings a stack, so it ends at a share of what the process may have; stacks beyond have none.
+    Mprotect = 2,
+}
+
+impl GuardKind {
+    fn from_u8(n: u8) -> GuardKind {
+        match n {
+            0 => GuardKind::None,
+            1 => GuardKind::Madvise,
+            _ => GuardKind::Mprotect,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PoolOptions {
+    /// Instead of the best one that the system has.
+    pub force_guard: Option<GuardKind>,
+    /// How many guards mprotect may make; 0: an eighth of the mappings that the process may have.
+    pub mprotect_limit: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct PoolStats {
+    /// Address space of all arenas.
+    pub reserved_bytes: usize,
+    /// Stacks handed out; those in callers' caches count as such.
+    pub inuse: usize,
+    /// Stacks given back and not handed out again.
+    pub cached: usize,
+    /// Of `cached`, those whose memory is still there.
+    pub warm: usize,
+    /// Usable address space of the stacks, not memory: nobody but the kernel knows how much of it was touched.
+    pub inuse_bytes: usize,
+    pub cached_bytes: usize,
+    pub guard: GuardKind,
+    /// Stacks that were cut without a guard though one was wanted.
+    pub unguarded: usize,
+}
+
+/// Lies in the first page of its mapping. All fields but `vg_ids` are fixed before it is published.
+struct Arena {
+    next: *mut Arena,
+    len: usize,
+    slots: *mut u8,
+    slot_size: usize,
+    n: usize,
+    /// valgrind's names of the stacks, one a slot; none where valgrind does not run.
+    vg_ids: *mut u32,
+}
+
+/// Addresses of free stacks (their `hi`), oldest first, in memory that is reserved for all slots of the class.
+struct List {
+    base: *mut *mut u8,
+    bytes: usize,
+    /// The entries are `start..end`; only `take_oldest` moves the start.
+    start: usize,
+    end: usize,
+}
+
+impl List {
+    const EMPTY: List = List { base: ptr::null_mut(), bytes: 0, start: 0, end: 0 };
+
+    fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    fn make_room(&mut self, entries: usize) -> Result<(), i32> {
+        let bytes = (entries * size_of::<*mut u8>()).next_multiple_of(sys::page_size());
+        if bytes > self.bytes {
+            // SAFETY: ours alone; every access goes through `base`.
+            self.base = unsafe { mem::grow(self.base.cast(), self.bytes, bytes) }?.cast();
+            self.bytes = bytes;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, hi: *mut u8) {
+        if self.end * size_of::<*mut u8>() >= self.bytes {
+            assert!(self.start > 0, "a stack was given back twice");
+            let n = self.len();
+            // SAFETY: both ranges are inside the list.
+            unsafe { ptr::copy(self.base.add(self.start), self.base, n) };
+            (self.start, self.end) = (0, n);
+        }
+        // SAFETY: `end` is inside, as just seen.
+        unsafe { self.base.add(self.end).write(hi) };
+        self.end += 1;
+    }
+
+    fn pop(&mut self) -> Option<*mut u8> {
+        if self.len() == 0 {
+            (self.start, self.end) = (0, 0);
+            return None;
+        }
+        self.end -= 1;
+        // SAFETY: written by `push`.
+        Some(unsafe { self.base.add(self.end).read() })
+    }
+
+    fn take_oldest(&mut self) -> Option<*mut u8> {
+        if self.len() == 0 {
+            return None;
+        }
+        self.start += 1;
+        // SAFETY: written by `push`.
+        Some(unsafe { self.base.add(self.start - 1).read() })
+    }
+
+    /// # Safety
+    /// Nothing is pushed or popped afterwards.
+    unsafe fn release(&mut self) {
+        if !self.base.is_null() {
+            // SAFETY: ours, and the last use.
+            unsafe { mem::release(self.base.cast(), self.bytes) };
+        }
+        *self = List::EMPTY;
+    }
+}
+
+struct Class {
+    warm: List,
+    clean: List,
+    /// The arena that is being cut, and how far.
+    arena: *mut Arena,
+    cut: usize,
+    /// Slots of all arenas.
+    slots: usize,
+    handed_out: usize,
+    next_arena: usize,
+    reserved: usize,
+}
+
+// SAFETY: the pointers are the class's own and reached under its lock only.
+unsafe impl Send for Class {}
+
+pub struct StackPool {
+    classes: [Mutex<Class>; CLASSES],
+    /// All arenas, newest first. Release on publishing pairs with Acquire in [`StackPool::guard_of`].
+    arenas: AtomicPtr<Arena>,
+    /// [`GuardKind`]; goes from Madvise to Mprotect when the kernel refuses (memory that the host locks).
+    guard: AtomicU8,
+    protected: AtomicUsize,
+    protect_limit: usize,
+    unguarded: AtomicUsize,
+    valgrind: bool,
+}
+
+fn guard_size() -> usize {
+    GUARD.max(sys::page_size())
+}
+
+fn class_size(class: usize) -> usize {
+    SMALLEST << (2 * class)
+}
+
+fn slot_size(class: usize) -> usize {
+    (guard_size() + class_size(class) + sys::page_size()).next_multiple_of(sys::page_size())
+}
+
+fn class_for(usable: usize) -> Result<usize, i32> {
+    (0..CLASSES).find(|&c| class_size(c) >= usable).ok_or(libc::EINVAL)
+}
+
+/// The stack whose `hi` is in a list. The colour is less than a page, so the end of the slot is the next page boundary.
+fn stack_at(hi: *mut u8, class: usize) -> Stack {
+    let end = (hi as usize).next_multiple_of(sys::page_size());
+    let lo = end - (slot_size(class) - guard_size());
+    Stack { lo: hi.with_addr(lo), hi, class: class as u8 }
+}
+
+impl StackPool {
+    pub fn new(opts: PoolOptions) -> StackPool {
+        let guard = opts.force_guard.unwrap_or_else(best_guard);
+        let protect_limit = match opts.mprotect_limit {
+            // Two mappings each: a quarter of what the process may have.
+            0 => mem::map_count_limit() / 8,
+            n => n,
+        };
+        StackPool {
+            classes: [const {
+                Mutex::new(Class {
+                    warm: List::EMPTY,
+                    clean: List::EMPTY,
+                    arena: ptr::null_mut(),
+                    cut: 0,
+                    slots: 0,
+                    handed_out: 0,
+                    next_arena: FIRST_ARENA,
+                    reserved: 0,
+                })
+            }; CLASSES],
+            arenas: AtomicPtr::new(ptr::null_mut()),
+            guard: AtomicU8::new(guard as u8),
+            protected: AtomicUsize::new(0),
+            protect_limit,
+            unguarded: AtomicUsize::new(0),
+            valgrind: valgrind(0, &[VG_RUNNING, 0, 0, 0, 0, 0]) != 0,
+        }
+    }
+
+    // Only a panic under the lock poisons, and this library aborts on panics.
+    fn class(&self, class: usize) -> MutexGuard<'_, Class> {
+        self.classes[class].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A stack with at least `usable` bytes. EINVAL: more than 1 GiB. ENOMEM: no address space.
+    pub fn alloc(&self, usable: usize) -> Result<Stack, i32> {
+        let mut out = [MaybeUninit::uninit()];
+        match self.take(class_for(usable)?, &mut out) {
+            // SAFETY: one was written.
+            Ok(_) => Ok(unsafe { out[0].assume_init() }),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// As many as there is room for, hottest first; fewer for want of address space, none if `usable` is too large.
+    pub fn alloc_batch(&self, usable: usize, out: &mut [MaybeUninit<Stack>]) -> usize {
+        let Ok(class) = class_for(usable) else { return 0 };
+        let mut n = 0;
+        while n < out.len() {
+            match self.take(class, &mut out[n..]) {
+                Ok(got) => n += got,
+                Err(_) => break,
+            }
+        }
+        n
+    }
+
+    /// At least one, unless out is empty.
+    fn take(&self, class: usize, out: &mut [MaybeUninit<Stack>]) -> Result<usize, i32> {
+        let mut c = self.class(class);
+        let mut n = 0;
+        while n < out.len()
+            && let Some(hi) = c.warm.pop().or_else(|| c.clean.pop())
+        {
+            out[n].write(stack_at(hi, class));
+            n += 1;
+        }
+        c.handed_out += n;
+        if n > 0 || out.is_empty() {
+            return Ok(n);
+        }
+
+        // Nothing is free: cut some more, for others too. Few at first, a small program needs few.
+        if c.arena.is_null() || c.cut == arena_ref(c.arena).n {
+            self.add_arena(&mut c, class)?;
+        }
+        let arena = c.arena;
+        let first = c.cut;
+        let k = out.len().max(c.handed_out / 4).min(BATCH).min(arena_ref(arena).n - first).max(1);
+        c.cut += k;
+        drop(c);
+
+        let mut slots = [ptr::null_mut(); BATCH];
+        for (i, s) in slots[..k].iter_mut().enumerate() {
+            *s = arena_ref(arena).slots.wrapping_add((first + i) * arena_ref(arena).slot_size);
+        }
+        self.install_guards(&slots[..k]);
+        let mut his = [ptr::null_mut::<u8>(); BATCH];
+        for (i, (hi, &slot)) in his.iter_mut().zip(&slots[..k]).enumerate() {
+            *hi = slot.wrapping_add(arena_ref(arena).slot_size - (first + i) % COLOURS * COLOUR);
+            if self.valgrind {
+                let s = stack_at(*hi, class);
+                // SAFETY: the ids have room for every slot; this one is ours.
+                unsafe { arena_ref(arena).vg_ids.add(first + i).write(vg_register(s.lo, s.hi)) };
+            }
+        }
+
+        let n = k.min(out.len());
+        for (o, &hi) in out[..n].iter_mut().zip(&his) {
+            o.write(stack_at(hi, class));
+        }
+        let mut c = self.class(class);
+        c.handed_out += n;
+        // Backwards, so that they come out in the order of their addresses.
+        for &hi in his[n..k].iter().rev() {
+            c.clean.push(hi);
+        }
+        Ok(n)
+    }
+
+    /// Whatever the reason for which a guard cannot be had, a G without one is better than none: it is counted.
+    fn install_guards(&self, slots: &[*mut u8]) {
+        let mut rest = slots;
+        match GuardKind::from_u8(self.guard.load(Ordering::Relaxed)) {
+            GuardKind::None => return,
+            // SAFETY: the low ends of slots that were just cut.
+            GuardKind::Madvise => match unsafe { mem::guard_each(slots, guard_size()) } {
+                Ok(()) => return,
+                Err((done, e)) => {
+                    rest = &slots[done..];
+                    if e == libc::EINVAL {
+                        // The host locks its memory, or the kernel never knew: ask no more.
+                        self.guard.store(GuardKind::Mprotect as u8, Ordering::Relaxed);
+                    }
+                }
+            },
+            GuardKind::Mprotect => {}
+        }
+        for &s in rest {
+            // Relaxed: a count.
+            if self.protected.fetch_add(1, Ordering::Relaxed) < self.protect_limit {
+                // SAFETY: as above.
+                if unsafe { mem::protect(s, guard_size()) }.is_ok() {
+                    continue;
+                }
+            }
+            self.protected.fetch_sub(1, Ordering::Relaxed);
+            self.unguarded.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Arenas double up to a limit; where there is no room for one, half of it will do, down to one slot.
+    #[cold]
+    fn add_arena(&self, c: &mut Class, class: usize) -> Result<(), i32> {
+        let slot_size = slot_size(class);
+        let page = sys::page_size();
+        let mut n = (c.next_arena / slot_size).max(1);
+        loop {
+            let header = if self.valgrind { size_of::<Arena>() + n * 4 } else { size_of::<Arena>() };
+            let header = header.next_multiple_of(page);
+            let len = header + n * slot_size;
+            let made = c.warm.make_room(c.slots + n).and_then(|()| c.clean.make_room(c.slots + n));
+            match made.and_then(|()| mem::reserve_stacks(len)) {
+                Ok(base) => {
+                    let arena: *mut Arena = base.cast();
+                    let mut head = self.arenas.load(Ordering::Relaxed);
+                    // SAFETY: the mapping is ours and begins on a page.
+                    unsafe {
+                        arena.write(Arena {
+                            next: head,
+                            len,
+                            slots: base.add(header),
+                            slot_size,
+                            n,
+                            vg_ids: arena.add(1).cast(),
+                        });
+                    }
+                    // Other classes publish at the same time, under other locks.
+                    while let Err(now) =
+                        self.arenas.compare_exchange_weak(head, arena, Ordering::Release, Ordering::Relaxed)
+                    {
+                        head = now;
+                        // SAFETY: not published yet.
+                        unsafe { (*arena).next = head };
+                    }
+                    (c.arena, c.cut) = (arena, 0);
+                    c.slots += n;
+                    c.reserved += len;
+                    c.next_arena = (c.next_arena * 2).min(LARGEST_ARENA);
+                    return Ok(());
+                }
+                Err(e) if n == 1 => return Err(e),
+                Err(_) => {
+                    n /= 2;
+                    c.next_arena = n * slot_size;
+                }
+            }
+        }
+    }
+
+    /// Takes a stack back. Nobody runs on it.
+    pub fn free(&self, s: Stack) {
+        let mut c = self.class(s.class as usize);
+        c.warm.push(s.hi);
+        c.handed_out -= 1;
+    }
+
+    /// [`StackPool::free`] for many, the last one being the hottest.
+    pub fn free_batch(&self, stacks: &[Stack]) {
+        let mut rest = stacks;
+        while let Some(first) = rest.first() {
+            let n = rest.iter().take_while(|s| s.class == first.class).count();
+            let mut c = self.class(first.class as usize);
+            for s in &rest[..n] {
+                c.warm.push(s.hi);
+            }
+            c.handed_out -= n;
+            rest = &rest[n..];
+        }
+    }
+
+    /// Gives the memory of cached stacks back to the system, but for the `keep` hottest of every class. The address space
+    /// stays, and with it the page tables.
+    pub fn trim(&self, keep: usize) {
+        for class in 0..CLASSES {
+            let len = slot_size(class) - guard_size();
+            // Not until there are none: others may give back as fast as this goes.
+            let mut left = self.class(class).warm.len().saturating_sub(keep);
+            while left > 0 {
+                // They are nobody's while the system works on them, so the lock is free for others.
+                let mut his = [ptr::null_mut(); BATCH];
+                let mut n = 0;
+                let mut c = self.class(class);
+                while n < BATCH.min(left)
+                    && c.warm.len() > keep
+                    && let Some(hi) = c.warm.take_oldest()
+                {
+                    his[n] = hi;
+                    n += 1;
+                }
+                drop(c);
+                if n == 0 {
+                    break;
+                }
+                left -= n;
+                let mut los = [ptr::null_mut(); BATCH];
+                for (lo, &hi) in los.iter_mut().zip(&his[..n]) {
+                    *lo = stack_at(hi, class).lo;
+                }
+                // SAFETY: free stacks, from the lowest usable byte to the end of the slot.
+                unsafe { mem::discard(&los[..n], len) };
+                let mut c = self.class(class);
+                for &hi in &his[..n] {
+                    c.clean.push(hi);
+                }
+            }
+        }
+    }
+
+    pub fn stats(&self) -> PoolStats {
+        let mut s = PoolStats {
+            reserved_bytes: 0,
+            inuse: 0,
+            cached: 0,
+            warm: 0,
+            inuse_bytes: 0,
+            cached_bytes: 0,
+            guard: GuardKind::from_u8(self.guard.load(Ordering::Relaxed)),
+            unguarded: self.unguarded.load(Ordering::Relaxed),
+        };
+        for class in 0..CLASSES {
+            let c = self.class(class);
+            let cached = c.warm.len() + c.clean.len();
+            s.reserved_bytes += c.reserved;
+            s.inuse += c.handed_out;
+            s.cached += cached;
+            s.warm += c.warm.len();
+            s.inuse_bytes += c.handed_out * class_size(class);
+            s.cached_bytes += cached * class_size(class);
+        }
+        s
+    }
+
+    /// Whether the address is in the guard of one of the slots. Signal-safe.
+    pub fn contains_guard(&self, addr: usize) -> bool {
+        self.guard_of(addr).is_some()
+    }
+
+    /// The lowest usable byte of the stack in whose guard the address is. Signal-safe: no lock, and arenas stay.
+    pub fn guard_of(&self, addr: usize) -> Option<*mut u8> {
+        let mut arena = self.arenas.load(Ordering::Acquire);
+        while !arena.is_null() {
+            let a = arena_ref(arena);
+            let off = addr.wrapping_sub(a.slots as usize);
+            if off < a.n * a.slot_size {
+                let in_slot = off % a.slot_size;
+                return (in_slot < guard_size()).then(|| a.slots.wrapping_add(off - in_slot + guard_size()));
+            }
+            arena = a.next;
+        }
+        None
+    }
+}
+
+/// Every stack is back, or whoever still has one never runs on it again.
+impl Drop for StackPool {
+    fn drop(&mut self) {
+        for class in 0..CLASSES {
+            let mut c = self.class(class);
+            // SAFETY: the pool is going.
+            unsafe {
+                c.warm.release();
+                c.clean.release();
+            }
+            if self.valgrind && !c.arena.is_null() {
+                // Arenas before the last one are cut to the end; the marker for the last one is its length.
+                // SAFETY: nobody else is here.
+                unsafe { (*c.arena).n = c.cut };
+            }
+        }
+        let mut arena = *self.arenas.get_mut();
+        while !arena.is_null() {
+            let a = arena_ref(arena);
+            let (next, len) = (a.next, a.len);
+            if self.valgrind {
+                for i in 0..a.n {
+                    // SAFETY: every slot that was cut has its id.
+                    vg_deregister(unsafe { a.vg_ids.add(i).read() });
+                }
+            }
+            // SAFETY: nothing is on these stacks, and this was the last look at the header.
+            unsafe { mem::release(arena.cast(), len) };
+            arena = next;
+        }
+    }
+}
+
+fn arena_ref<'a>(arena: *mut Arena) -> &'a Arena {
+    // SAFETY: arenas live as long as their pool, and are not written once they are published.
+    unsafe { &*arena }
+}
+
+fn best_guard() -> GuardKind {
+    let page = sys::page_size();
+    let Ok(p) = mem::reserve(page) else { return GuardKind::Mprotect };
+    // SAFETY: a page of our own.
+    let r = unsafe { mem::guard(p, page) };
+    // SAFETY: as above.
+    unsafe { mem::release(p, page) };
+    if r.is_ok() { GuardKind::Madvise } else { GuardKind::Mprotect }
+}
+
+const VG_RUNNING: usize = 0x1001;
+const VG_STACK_REGISTER: usize = 0x1501;
+const VG_STACK_DEREGISTER: usize = 0x1502;
+
+fn vg_register(lo: *mut u8, hi: *mut u8) -> u32 {
+    valgrind(0, &[VG_STACK_REGISTER, lo as usize, hi as usize - 1, 0, 0, 0]) as u32
+}
+
+fn vg_deregister(id: u32) {
+    valgrind(0, &[VG_STACK_DEREGISTER, id as usize, 0, 0, 0, 0]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::mem as sys_mem;
+
+    fn pool(force_guard: Option<GuardKind>) -> StackPool {
+        StackPool::new(PoolOptions { force_guard, ..Default::default() })
+    }
+
+    fn touch(p: *mut u8) {
+        // SAFETY: of a stack that the test owns; or it is meant to fault, in a child.
+        unsafe { p.write_volatile(0xa5) }
+    }
+
+    /// The wait status of a child that runs `f`. Threads of other tests are not in the child, so `f` takes no lock that
+    /// those may hold.
+    fn in_child(f: impl FnOnce() -> i32) -> i32 {
+        // SAFETY: the child calls `f` and leaves without running anything else.
+        unsafe {
+            let pid = libc::fork();
+            if pid == 0 {
+                // The test harness prints where a Rust thread overflows; here the system's disposition is wanted.
+                libc::signal(libc::SIGSEGV, libc::SIG_DFL);
+                libc::_exit(f());
+            }
+            let mut status = 0;
+            assert_eq!(libc::waitpid(pid, &mut status, 0), pid);
+            status
+        }
+    }
+
+    fn faults(p: *mut u8) -> bool {
+        let status = in_child(|| {
+            touch(p);
+            0
+        });
+        libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGSEGV
+    }
+
+    #[test]
+    fn every_byte_is_usable_and_the_guard_faults() {
+        for kind in [None, Some(GuardKind::Mprotect)] {
+            let pool = pool(kind);
+            for want in [0, 1, 16 << 10, (16 << 10) + 1, 256 << 10, 1 << 20] {
+                let s = pool.alloc(want).unwrap();
+                assert!(s.size() >= want && s.hi as usize & 15 == 0);
+                touch(s.lo);
+                touch(s.hi.wrapping_sub(1));
+                assert!(faults(s.lo.wrapping_sub(1)));
+                assert!(faults(s.lo.wrapping_sub(guard_size())));
+                assert!(pool.contains_guard(s.lo as usize - 1) && s.in_guard(s.lo as usize - 1));
+                assert_eq!(pool.guard_of(s.lo as usize - guard_size()), Some(s.lo));
+                assert!(!pool.contains_guard(s.lo as usize) && !s.in_guard(s.lo as usize));
+                assert!(!pool.contains_guard(s.hi as usize - 1));
+                pool.free(s);
+            }
+            assert_eq!(pool.stats().unguarded, 0);
+        }
+    }
+
+    #[test]
+    fn no_guards_when_told_so() {
+        let pool = pool(Some(GuardKind::None));
+        let s = pool.alloc(1).unwrap();
+        touch(s.lo.wrapping_sub(1));
+        assert_eq!(pool.stats().guard, GuardKind::None);
+        pool.free(s);
+    }
+
+    #[test]
+    fn mprotect_stops_at_its_limit() {
+        let pool = StackPool::new(PoolOptions { force_guard: Some(GuardKind::Mprotect), mprotect_limit: 10 });
+        let all: Vec<Stack> = (0..200).map(|_| pool.alloc(1).unwrap()).collect();
+        assert!(pool.stats().unguarded >= 190);
+        pool.free_batch(&all);
+    }
+
+    #[test]
+    fn locked_memory_falls_back() {
+        let status = in_child(|| {
+            // SAFETY: this child's; where locking is not allowed there is nothing to see.
+            if unsafe { libc::mlockall(libc::MCL_FUTURE | libc::MCL_ONFAULT) } != 0 {
+                return 0;
+            }
+            let pool = pool(Some(GuardKind::Madvise));
+            let Ok(s) = pool.alloc(1) else { return 2 };
+            let ok = pool.stats().guard == GuardKind::Mprotect && pool.stats().unguarded == 0;
+            touch(s.lo);
+            if ok { 0 } else { 1 }
+        });
+        assert_eq!(status, 0);
+    }
+
+    #[test]
+    fn the_last_one_back_is_the_first_one_out() {
+        let pool = pool(None);
+        let (a, b) = (pool.alloc(1).unwrap(), pool.alloc(1).unwrap());
+        assert_ne!(a.lo, b.lo);
+        pool.free(a);
+        pool.free(b);
+        assert_eq!(pool.alloc(1), Ok(b));
+        assert_eq!(pool.alloc(1), Ok(a));
+        pool.free_batch(&[a, b]);
+        let mut out = [MaybeUninit::uninit(); 2];
+        assert_eq!(pool.alloc_batch(1, &mut out), 2);
+        // SAFETY: two were written.
+        assert_eq!(unsafe { [out[0].assume_init(), out[1].assume_init()] }, [b, a]);
+    }
+
+    #[test]
+    fn batches_cross_arenas_and_stacks_do_not_overlap() {
+        let pool = pool(None);
+        let mut out = vec![MaybeUninit::uninit(); 1000];
+        assert_eq!(pool.alloc_batch(256 << 10, &mut out), 1000);
+        // SAFETY: all were written.
+        let mut all: Vec<Stack> = out.iter().map(|s| unsafe { s.assume_init() }).collect();
+        all.sort_by_key(|s| s.lo);
+        for w in all.windows(2) {
+            assert!(w[0].hi as usize + guard_size() <= w[1].lo as usize);
+        }
+        let s = pool.stats();
+        assert_eq!((s.inuse, s.inuse_bytes), (1000, 1000 * (256 << 10)));
+        pool.free_batch(&all);
+        let s = pool.stats();
+        assert_eq!((s.inuse, s.warm), (0, 1000));
+        assert!(s.cached >= 1000);
+    }
+
+    #[test]
+    fn colours_spread_and_stay_within_a_page() {
+        let pool = pool(None);
+        let all: Vec<Stack> = (0..64).map(|_| pool.alloc(1).unwrap()).collect();
+        let mut colours: Vec<usize> = all.iter().map(|s| s.hi as usize % 4096).collect();
+        colours.sort();
+        colours.dedup();
+        assert_eq!(colours.len(), COLOURS);
+        pool.free_batch(&all);
+    }
+
+    #[test]
+    fn trim_gives_memory_back_and_keeps_the_hottest() {
+        let pool = pool(None);
+        let all: Vec<Stack> = (0..300).map(|_| pool.alloc(1).unwrap()).collect();
+        all.iter().for_each(|s| touch(s.hi.wrapping_sub(1)));
+        pool.free_batch(&all);
+        pool.trim(5);
+        let s = pool.stats();
+        assert_eq!((s.warm, s.inuse), (5, 0));
+        for (i, want) in all.iter().rev().enumerate() {
+            let got = pool.alloc(1).unwrap();
+            // SAFETY: ours.
+            let byte = unsafe { got.hi.wrapping_sub(1).read() };
+            if i < 5 {
+                assert_eq!((got, byte), (*want, 0xa5));
+            } else {
+                assert_eq!(byte, 0);
+            }
+        }
+        // The list has been moved up by the trim; all of them still fit.
+        pool.free_batch(&all);
+        assert_eq!(pool.stats().warm, 300);
+        assert!(faults(all[0].lo.wrapping_sub(1)), "guards survive");
+    }
+
+    #[test]
+    fn too_large_is_invalid() {
+        let pool = pool(None);
+        assert_eq!(pool.alloc((1 << 30) + 1), Err(libc::EINVAL));
+        assert_eq!(pool.alloc_batch(usize::MAX, &mut [MaybeUninit::uninit()]), 0);
+        let s = pool.alloc(1 << 30).unwrap();
+        touch(s.lo);
+        pool.free(s);
+    }
+
+    #[test]
+    fn a_hundred_thousand_stacks() {
+        let pool = pool(None);
+        let mut out = vec![MaybeUninit::uninit(); 100_000];
+        assert_eq!(pool.alloc_batch(256 << 10, &mut out), out.len());
+        for s in &out {
+            // SAFETY: all were written.
+            touch(unsafe { s.assume_init() }.hi.wrapping_sub(1));
+        }
+        assert_eq!(pool.stats().unguarded, 0);
+        for s in &out {
+            // SAFETY: all were written.
+            pool.free(unsafe { s.assume_init() });
+        }
+    }
+
+    #[test]
+    fn a_limit_on_address_space_is_an_error() {
+        let status = in_child(|| {
+            let pool = pool(None);
+            let used = {
+                let mut buf = [0u8; 64];
+                // SAFETY: constant path, buffer as long as said.
+                unsafe {
+                    let fd = libc::open(c"/proc/self/statm".as_ptr(), libc::O_RDONLY);
+                    libc::read(fd, buf.as_mut_ptr().cast(), buf.len());
+                }
+                buf.iter().take_while(|b| b.is_ascii_digit()).fold(0, |n, b| n * 10 + (b - b'0') as u64) * 4096
+            };
+            let limit = libc::rlimit { rlim_cur: used + (64 << 20), rlim_max: libc::RLIM_INFINITY };
+            // SAFETY: this child's.
+            if unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) } != 0 {
+                return 3;
+            }
+            let mut n = 0;
+            let e = loop {
+                match pool.alloc(256 << 10) {
+                    Ok(s) => {
+                        touch(s.lo);
+                        n += 1;
+                    }
+                    Err(e) => break e,
+                }
+            };
+            // Halving gets close to the limit: 64 MiB hold some 237 slots.
+            if e == libc::ENOMEM && n > 200 { 0 } else { 1 }
+        });
+        assert_eq!(status, 0);
+    }
+
+    #[test]
+    fn threads_share_a_pool() {
+        let pool = pool(None);
+        std::thread::scope(|scope| {
+            for t in 0..4usize {
+                let pool = &pool;
+                scope.spawn(move || {
+                    for round in 0..200 {
+                        let mut out = [MaybeUninit::uninit(); 17];
+                        let n = pool.alloc_batch((16 << 10) << (2 * (t % 2)), &mut out);
+                        assert_eq!(n, 17);
+                        for s in &out {
+                            // SAFETY: written, and ours until it is freed.
+                            unsafe {
+                                let s = s.assume_init();
+                                let top = s.hi.cast::<usize>().sub(1);
+                                top.write_volatile(t);
+                                core::hint::spin_loop();
+                                assert_eq!(top.read_volatile(), t);
+                                pool.free(s);
+                            }
+                        }
+                        if round % 50 == 0 {
+                            pool.trim(3);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(pool.stats().inuse, 0);
+    }
+
+    #[test]
+    fn many_pools_come_and_go() {
+        for _ in 0..100 {
+            let pool = pool(None);
+            touch(pool.alloc(1).unwrap().lo);
+        }
+        assert!(sys_mem::map_count_limit() >= 1024);
+    }
+}

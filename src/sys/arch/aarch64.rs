@@ -1,0 +1,199 @@
+//! AArch64, AAPCS64 on Linux.
+//!
+//! A context that does not run looks like this; `Sp` points to the lowest word:
+//!
+//! ```text
+//!            suspended by switch                  made by prepare
+//!   higher   frames of the caller        hi  ->   (end of the stack)
+//!            (unused)                             0
+//!            x19                                  entry
+//!            address of label 2                   gmx_arch_start
+//!   Sp ->    x29                         Sp ->    0
+//! ```
+//!
+//! Both are continued the same way: put back x29, x30 and x19, free the 32 bytes, jump to x30 with the payload in x0.
+//! `br` and not `ret`: the return predictor would miss every time. Every address that is reached so begins with `bti j`
+//! (a hint that older cores pass over), so that the library may be linked with branch protection.
+//!
+//! x18 is an ordinary scratch register here; a host that keeps a shadow call stack in it is not supported.
+
+use super::{Saved, Sp};
+use core::arch::{asm, global_asm};
+
+// The first thing that runs on a fresh stack: x19 holds entry, x0 the payload, x29 is 0.
+// No frame lies below: the tables say that the return address is unknown and walkers stop here. The nop keeps the
+// address before the first instruction inside this function, since unwinders look up pc - 4.
+global_asm!(
+    ".pushsection .text.gmx_arch_start,\"ax\",@progbits",
+    ".balign 16",
+    ".hidden gmx_arch_start",
+    ".globl gmx_arch_start",
+    ".type gmx_arch_start,@function",
+    ".cfi_startproc",
+    ".cfi_undefined x30",
+    ".cfi_undefined x29",
+    "nop",
+    "gmx_arch_start:",
+    "hint #36",         // bti j
+    "mov x29, xzr",
+    "mov x30, xzr",
+    "blr x19",          // entry(payload)
+    "brk #1",           // entry does not return
+    ".cfi_endproc",
+    ".size gmx_arch_start, . - gmx_arch_start",
+    ".popsection",
+);
+
+unsafe extern "C" {
+    fn gmx_arch_start();
+}
+
+/// Saves this context in `*save`, continues `to` and hands it `payload`. Returns, when somebody continues this context,
+/// the payload that they hand over.
+///
+/// FPCR belongs to the thread.
+///
+/// # Safety
+/// `to` was saved by `switch` or made by [`prepare`], was not continued since, and its stack is still there. `save` is
+/// writable until this context has been left. Nothing that is tied to the thread (addresses of thread-locals, `errno`)
+/// may live across the call.
+#[inline(always)]
+pub unsafe fn switch(save: *mut Sp, to: Sp, payload: usize) -> usize {
+    let back;
+    // SAFETY: the caller vouches for `to` and `save`. All registers are declared as lost but x19, x29 and sp, which
+    // whoever continues this context puts back.
+    unsafe {
+        asm!(
+            "adr x30, 2f",
+            "stp x29, x30, [sp, #-32]!",
+            "str x19, [sp, #16]",
+            "mov x9, sp",
+            "str x9, [x1]",             // *save = this context
+            "mov sp, x2",               // from here on the other stack
+            "ldr x19, [sp, #16]",
+            "ldp x29, x30, [sp], #32",
+            "br x30",
+            "2:",
+            "hint #36",                 // bti j
+            inlateout("x0") payload => back,
+            in("x1") save,
+            in("x2") to.0,
+            lateout("x20") _, lateout("x21") _, lateout("x22") _, lateout("x23") _, lateout("x24") _,
+            lateout("x25") _, lateout("x26") _, lateout("x27") _, lateout("x28") _, lateout("x30") _,
+            lateout("v8") _, lateout("v9") _, lateout("v10") _, lateout("v11") _,
+            lateout("v12") _, lateout("v13") _, lateout("v14") _, lateout("v15") _,
+            clobber_abi("C"),
+        );
+    }
+    back
+}
+
+/// A fresh context: the first [`switch`] to it calls `entry(payload)` at the top of the stack that ends at `stack_hi`.
+///
+/// # Safety
+/// `stack_hi` is 16-aligned and one past the end of a writable stack that nothing else uses.
+pub unsafe fn prepare(stack_hi: *mut u8, entry: unsafe extern "C" fn(usize) -> !) -> Sp {
+    debug_assert!(stack_hi as usize & 15 == 0);
+    let sp = stack_hi.wrapping_sub(32).cast::<usize>();
+    // SAFETY: the four highest words of a stack that is ours.
+    unsafe {
+        sp.write(0);
+        sp.add(1).write(gmx_arch_start as *const () as usize);
+        sp.add(2).write(entry as usize);
+        sp.add(3).write(0);
+    }
+    Sp(sp.cast())
+}
+
+/// The registers of a context that does not run.
+///
+/// # Safety
+/// `sp` was saved by [`switch`] or made by [`prepare`] and is not continued meanwhile.
+pub unsafe fn saved(sp: Sp) -> Saved {
+    let w = sp.0.cast::<usize>();
+    // SAFETY: the words are those of the pictures above.
+    unsafe { Saved { pc: w.add(1).read(), sp: w.add(4) as usize, fp: w.read(), extra: w.add(2).read() } }
+}
+
+/// Where this function's caller is on its stack.
+#[inline(always)]
+pub fn stack_pointer() -> *mut u8 {
+    let sp;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, sp", out(reg) sp, options(nomem, nostack, preserves_flags)) };
+    sp
+}
+
+/// Asks valgrind; gives `default` where it does not run. The instructions before the `orr` do nothing on a processor.
+#[inline(always)]
+pub fn valgrind(default: usize, request: &[usize; 6]) -> usize {
+    let answer;
+    // SAFETY: x12 is rotated by 128 bits in all; valgrind reads the request.
+    unsafe {
+        asm!(
+            "ror x12, x12, #3", "ror x12, x12, #13", "ror x12, x12, #51", "ror x12, x12, #61",
+            "orr x10, x10, x10",
+            inlateout("x3") default => answer,
+            in("x4") request,
+            out("x12") _,
+            options(nostack),
+        );
+    }
+    answer
+}
+
+/// The initial-exec slot: one load through the thread pointer, also in a library that was dlopened (8 bytes of the
+/// room that the loader keeps for such). Hidden, so that two copies of the library in one process have one each;
+/// global, since other objects of this crate, and inlined copies in crates above it, name it.
+#[cfg(not(target_env = "musl"))]
+pub mod slot {
+    use core::arch::{asm, global_asm};
+    use core::ffi::c_void;
+
+    global_asm!(
+        ".pushsection .tbss.gmx_arch_m,\"awT\",@nobits",
+        ".balign 8",
+        ".hidden gmx_arch_m",
+        ".globl gmx_arch_m",
+        ".type gmx_arch_m,@object",
+        ".size gmx_arch_m, 8",
+        "gmx_arch_m:",
+        ".zero 8",
+        ".popsection",
+    );
+
+    #[inline(always)]
+    pub fn load() -> *mut c_void {
+        let p;
+        // SAFETY: reads the slot of this thread. Not `pure`: two loads with a switch between them differ.
+        unsafe {
+            asm!(
+                "adrp {p}, :gottprel:gmx_arch_m",
+                "ldr {p}, [{p}, :gottprel_lo12:gmx_arch_m]",
+                "mrs {t}, tpidr_el0",
+                "ldr {p}, [{t}, {p}]",
+                p = out(reg) p,
+                t = out(reg) _,
+                options(nostack, preserves_flags, readonly),
+            );
+        }
+        p
+    }
+
+    #[inline(always)]
+    pub fn store(p: *mut c_void) {
+        // SAFETY: writes the slot of this thread, which nothing else names.
+        unsafe {
+            asm!(
+                "adrp {o}, :gottprel:gmx_arch_m",
+                "ldr {o}, [{o}, :gottprel_lo12:gmx_arch_m]",
+                "mrs {t}, tpidr_el0",
+                "str {p}, [{t}, {o}]",
+                o = out(reg) _,
+                t = out(reg) _,
+                p = in(reg) p,
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+}

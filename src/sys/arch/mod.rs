@@ -1,0 +1,97 @@
+//! What depends on the instruction set: leaving one stack for another, the slot that names the current M, and the
+//! stack pointer.
+//!
+//! What must hold on every instruction set:
+//!
+//! - [`switch`] is inline assembly that tells the compiler every register is lost. So only what lives at the call is
+//!   saved, where the compiler sees fit, and the two or three registers that cannot be named as lost are pushed by
+//!   hand. Floating-point control words and vector state above what the ABI keeps are not saved.
+//! - A [`Sp`] that was saved is continued exactly once. Whoever continues it does so after the save: on another thread
+//!   that means after an Acquire that pairs with a Release done by the stack that was switched to.
+//! - The address of a thread-local variable does not survive a switch. [`current_m`] therefore loads the slot anew
+//!   with every call, by assembly that the compiler may not merge.
+//! - Code entered through [`prepare`] ends the chain of frames: unwinders, debuggers and profilers stop there.
+
+use core::ffi::c_void;
+
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+#[cfg(target_arch = "x86_64")]
+use x86_64 as isa;
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+#[cfg(target_arch = "aarch64")]
+use aarch64 as isa;
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!(
+    "libgomax has no context switch for this instruction set: add src/sys/arch/<isa>.rs (x86_64.rs shows the contract)"
+);
+
+pub use isa::{prepare, saved, stack_pointer, switch, valgrind};
+
+/// The saved stack pointer of something that does not run. NULL: there is none.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sp(pub *mut u8);
+
+impl Sp {
+    pub const NULL: Sp = Sp(core::ptr::null_mut());
+
+    #[inline]
+    pub fn is_null(self) -> bool {
+        self.0.is_null()
+    }
+}
+
+/// The registers with which a debugger or a root scanner walks a context that does not run. Every other register that
+/// lived at the switch is in the frames above `sp`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Saved {
+    pub pc: usize,
+    pub sp: usize,
+    pub fp: usize,
+    /// rbx or x19: the one callee-saved register that the compiler keeps for itself.
+    pub extra: usize,
+}
+
+/// The M that runs on this thread, as [`set_current_m`] left it; null on a thread that never set it.
+#[inline(always)]
+pub fn current_m() -> *mut c_void {
+    slot::load()
+}
+
+/// Names the M of this thread.
+#[inline(always)]
+pub fn set_current_m(p: *mut c_void) {
+    slot::store(p)
+}
+
+// musl cannot dlopen a library with an initial-exec slot.
+#[cfg(not(target_env = "musl"))]
+use isa::slot;
+
+#[cfg(target_env = "musl")]
+mod slot {
+    use core::cell::Cell;
+    use core::ffi::c_void;
+
+    thread_local! {
+        static M: Cell<*mut c_void> = const { Cell::new(core::ptr::null_mut()) };
+    }
+
+    // Not inlined, and giving the value rather than the address: otherwise the address would be kept across a switch.
+    #[inline(never)]
+    pub fn load() -> *mut c_void {
+        M.with(Cell::get)
+    }
+
+    #[inline(never)]
+    pub fn store(p: *mut c_void) {
+        M.with(|m| m.set(p))
+    }
+}
+
+#[cfg(test)]
+mod tests;

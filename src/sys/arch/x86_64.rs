@@ -1,0 +1,198 @@
+//! x86-64, System V ABI.
+//!
+//! A context that does not run looks like this; `Sp` points to the lowest word:
+//!
+//! ```text
+//!            suspended by switch                  made by prepare
+//!   higher   frames of the caller        hi  ->   (end of the stack)
+//!            ...                                  0
+//!            rbp                                  0          <- rsp, 16-aligned, when entry is called
+//!            rbx                                  entry
+//!   Sp ->    address of label 2          Sp ->   gmx_arch_start
+//! ```
+//!
+//! Both are continued the same way: pop an address, jump to it with the payload in rdx. Jump and not `ret`: the return
+//! predictor would miss every time, the indirect predictor learns the target.
+//!
+//! At label 2 the stack pointer is `Sp + 8`; with rbx and rbp taken from the picture, rip = label 2 and rsp = `Sp + 24`
+//! the compiler's own unwind tables describe the suspended frame, so no CFI is needed inside the assembly. See [`saved`].
+
+use super::{Saved, Sp};
+use core::arch::{asm, global_asm};
+
+// The first thing that runs on a fresh stack. On entry rsp points to `entry`, rdx holds the payload.
+// No return address lies below this frame, so the tables say that rip is unknown and walkers stop here; rbp is zeroed
+// for walkers that follow frame pointers. The nop keeps the address before the first instruction inside this function:
+// a suspended fresh context has it as its pc, and unwinders look up pc - 1.
+global_asm!(
+    ".pushsection .text.gmx_arch_start,\"ax\",@progbits",
+    ".balign 16",
+    ".hidden gmx_arch_start",
+    ".globl gmx_arch_start",
+    ".type gmx_arch_start,@function",
+    ".cfi_startproc",
+    ".cfi_undefined rip",
+    ".cfi_undefined rbp",
+    "nop",
+    "gmx_arch_start:",
+    "pop rax",          // entry; rsp is now 16-aligned
+    "xor ebp, ebp",     // end of the frame-pointer chain
+    "mov rdi, rdx",     // first argument: the payload
+    "call rax",
+    "ud2",              // entry does not return
+    ".cfi_endproc",
+    ".size gmx_arch_start, . - gmx_arch_start",
+    ".popsection",
+);
+
+unsafe extern "C" {
+    fn gmx_arch_start();
+}
+
+/// Saves this context in `*save`, continues `to` and hands it `payload`. Returns, when somebody continues this context,
+/// the payload that they hand over.
+///
+/// The direction flag is clear on both sides, as the ABI has it; MXCSR and the x87 control word belong to the thread.
+///
+/// # Safety
+/// `to` was saved by `switch` or made by [`prepare`], was not continued since, and its stack is still there. `save` is
+/// writable until this context has been left. Nothing that is tied to the thread (addresses of thread-locals, `errno`)
+/// may live across the call.
+#[inline(always)]
+pub unsafe fn switch(save: *mut Sp, to: Sp, payload: usize) -> usize {
+    let back;
+    // SAFETY: the caller vouches for `to` and `save`. All registers are declared as lost but rbx, rbp and rsp, which
+    // are put back at label 2; pushing is allowed since `nostack` is not given.
+    unsafe {
+        asm!(
+            "push rbp",
+            "push rbx",
+            "lea rax, [rip + 2f]",
+            "push rax",
+            "mov [rdi], rsp",       // *save = this context
+            "mov rsp, rsi",         // from here on the other stack
+            "pop rax",
+            "jmp rax",
+            "2:",
+            "pop rbx",
+            "pop rbp",
+            in("rdi") save,
+            in("rsi") to.0,
+            inlateout("rdx") payload => back,
+            lateout("r12") _, lateout("r13") _, lateout("r14") _, lateout("r15") _,
+            clobber_abi("sysv64"),
+        );
+    }
+    back
+}
+
+/// A fresh context: the first [`switch`] to it calls `entry(payload)` at the top of the stack that ends at `stack_hi`.
+///
+/// # Safety
+/// `stack_hi` is 16-aligned and one past the end of a writable stack that nothing else uses.
+pub unsafe fn prepare(stack_hi: *mut u8, entry: unsafe extern "C" fn(usize) -> !) -> Sp {
+    debug_assert!(stack_hi as usize & 15 == 0);
+    let sp = stack_hi.wrapping_sub(32).cast::<usize>();
+    // SAFETY: the four highest words of a stack that is ours.
+    unsafe {
+        sp.write(gmx_arch_start as *const () as usize);
+        sp.add(1).write(entry as usize);
+        sp.add(2).write(0);
+        sp.add(3).write(0);
+    }
+    Sp(sp.cast())
+}
+
+/// The registers of a context that does not run.
+///
+/// # Safety
+/// `sp` was saved by [`switch`] or made by [`prepare`] and is not continued meanwhile.
+pub unsafe fn saved(sp: Sp) -> Saved {
+    let w = sp.0.cast::<usize>();
+    // SAFETY: the words are those of the pictures above.
+    unsafe {
+        let pc = w.read();
+        if pc == gmx_arch_start as *const () as usize {
+            return Saved { pc, sp: w.add(1) as usize, fp: 0, extra: 0 };
+        }
+        Saved { pc, sp: w.add(3) as usize, fp: w.add(2).read(), extra: w.add(1).read() }
+    }
+}
+
+/// Where this function's caller is on its stack.
+#[inline(always)]
+pub fn stack_pointer() -> *mut u8 {
+    let sp;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, rsp", out(reg) sp, options(nomem, nostack, preserves_flags)) };
+    sp
+}
+
+/// Asks valgrind; gives `default` where it does not run. The instructions before the `xchg` do nothing on a processor.
+#[inline(always)]
+pub fn valgrind(default: usize, request: &[usize; 6]) -> usize {
+    let answer;
+    // SAFETY: rdi is rotated by 128 bits in all; valgrind reads the request.
+    unsafe {
+        asm!(
+            "rol rdi, 3", "rol rdi, 13", "rol rdi, 61", "rol rdi, 51",
+            "xchg rbx, rbx",
+            inlateout("rdx") default => answer,
+            in("rax") request,
+            out("rdi") _,
+            options(nostack),
+        );
+    }
+    answer
+}
+
+/// The initial-exec slot: one load through the thread pointer, also in a library that was dlopened (8 bytes of the
+/// room that the loader keeps for such). Hidden, so that two copies of the library in one process have one each;
+/// global, since other objects of this crate, and inlined copies in crates above it, name it.
+#[cfg(not(target_env = "musl"))]
+pub mod slot {
+    use core::arch::{asm, global_asm};
+    use core::ffi::c_void;
+
+    global_asm!(
+        ".pushsection .tbss.gmx_arch_m,\"awT\",@nobits",
+        ".balign 8",
+        ".hidden gmx_arch_m",
+        ".globl gmx_arch_m",
+        ".type gmx_arch_m,@object",
+        ".size gmx_arch_m, 8",
+        "gmx_arch_m:",
+        ".zero 8",
+        ".popsection",
+    );
+
+    // The instruction with @GOTTPOFF has the form that linkers turn into a constant for executables.
+    #[inline(always)]
+    pub fn load() -> *mut c_void {
+        let p;
+        // SAFETY: reads the slot of this thread. Not `pure`: two loads with a switch between them differ.
+        unsafe {
+            asm!(
+                "mov {p}, qword ptr [rip + gmx_arch_m@GOTTPOFF]",
+                "mov {p}, qword ptr fs:[{p}]",
+                p = out(reg) p,
+                options(nostack, preserves_flags, readonly),
+            );
+        }
+        p
+    }
+
+    #[inline(always)]
+    pub fn store(p: *mut c_void) {
+        // SAFETY: writes the slot of this thread, which nothing else names.
+        unsafe {
+            asm!(
+                "mov {t}, qword ptr [rip + gmx_arch_m@GOTTPOFF]",
+                "mov qword ptr fs:[{t}], {p}",
+                t = out(reg) _,
+                p = in(reg) p,
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+}

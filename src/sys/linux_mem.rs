@@ -1,0 +1,172 @@
+//! Linux: address space. The contract is in [`crate::sys`].
+//!
+//! Nothing here is backed by memory until it is touched, and everything is NORESERVE: without it the kernel refuses a
+//! few dozen gigabytes of stacks that nobody will ever touch.
+
+use super::linux::KeepErrno;
+use core::ptr;
+
+/// Linux 6.13; not in libc.
+const MADV_GUARD_INSTALL: i32 = 102;
+/// A pidfd that stands for the caller (6.15). Older kernels say EBADF and the loop below takes over.
+const PIDFD_SELF: i32 = -10001;
+/// As many as one call takes.
+const IOV_MAX: usize = 64;
+
+fn map(len: usize, flags: i32) -> Result<*mut u8, i32> {
+    let errno = KeepErrno::new();
+    // SAFETY: a new mapping at an address of the kernel's choice.
+    let p = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            len,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | flags,
+            -1,
+            0,
+        )
+    };
+    if p == libc::MAP_FAILED { Err(errno.now()) } else { Ok(p.cast()) }
+}
+
+/// `len` bytes of zeroes.
+pub fn reserve(len: usize) -> Result<*mut u8, i32> {
+    map(len, 0)
+}
+
+/// `len` bytes for stacks: never huge pages, otherwise a G would cost 2 MiB.
+pub fn reserve_stacks(len: usize) -> Result<*mut u8, i32> {
+    let p = map(len, libc::MAP_STACK)?;
+    let _errno = KeepErrno::new();
+    // SAFETY: our fresh mapping. MAP_STACK says it too, but only since 6.7; a kernel without huge pages says EINVAL.
+    unsafe { libc::madvise(p.cast(), len, libc::MADV_NOHUGEPAGE) };
+    Ok(p)
+}
+
+/// Gives the address range back.
+///
+/// # Safety
+/// The range came from this file and nothing uses it.
+pub unsafe fn release(p: *mut u8, len: usize) {
+    let _errno = KeepErrno::new();
+    // SAFETY: the caller's.
+    unsafe { libc::munmap(p.cast(), len) };
+}
+
+/// Makes a range of [`reserve`] longer; it may move. `p` may be null (then `old` is 0).
+///
+/// # Safety
+/// The range is the caller's alone, and no pointer into it is used afterwards.
+pub unsafe fn grow(p: *mut u8, old: usize, new: usize) -> Result<*mut u8, i32> {
+    if p.is_null() {
+        return reserve(new);
+    }
+    let errno = KeepErrno::new();
+    // SAFETY: the caller's.
+    let q = unsafe { libc::mremap(p.cast(), old, new, libc::MREMAP_MAYMOVE) };
+    if q == libc::MAP_FAILED { Err(errno.now()) } else { Ok(q.cast()) }
+}
+
+/// Touching the range is a SIGSEGV from now on, without a mapping of its own.
+/// EINVAL: the kernel is older than 6.13, or the range is locked in memory.
+///
+/// # Safety
+/// Page-aligned, mapped, and nothing in it is needed.
+pub unsafe fn guard(p: *mut u8, len: usize) -> Result<(), i32> {
+    // SAFETY: the caller's.
+    unsafe { advise(p, len, MADV_GUARD_INSTALL) }
+}
+
+/// [`guard`] for many ranges in few calls. Says how many of them, from the first on, are guarded.
+///
+/// # Safety
+/// As for [`guard`].
+pub unsafe fn guard_each(starts: &[*mut u8], len: usize) -> Result<(), (usize, i32)> {
+    // SAFETY: the caller's.
+    unsafe { advise_each(starts, len, MADV_GUARD_INSTALL) }
+}
+
+/// Gives the memory behind many ranges of `len` bytes back; they read as zeroes afterwards, guards stay.
+/// What the system refuses (locked memory) stays as it is.
+///
+/// # Safety
+/// Page-aligned, mapped, and nothing in them is needed.
+pub unsafe fn discard(starts: &[*mut u8], len: usize) {
+    // SAFETY: the caller's.
+    let _ = unsafe { advise_each(starts, len, libc::MADV_DONTNEED) };
+}
+
+/// Touching the range is a SIGSEGV from now on; costs up to two mappings.
+///
+/// # Safety
+/// Page-aligned, mapped, and nothing in it is needed.
+pub unsafe fn protect(p: *mut u8, len: usize) -> Result<(), i32> {
+    let errno = KeepErrno::new();
+    // SAFETY: the caller's.
+    match unsafe { libc::mprotect(p.cast(), len, libc::PROT_NONE) } {
+        0 => Ok(()),
+        _ => Err(errno.now()),
+    }
+}
+
+unsafe fn advise(p: *mut u8, len: usize, advice: i32) -> Result<(), i32> {
+    let errno = KeepErrno::new();
+    loop {
+        // SAFETY: the caller's.
+        if unsafe { libc::madvise(p.cast(), len, advice) } == 0 {
+            return Ok(());
+        }
+        // EAGAIN and EINTR are the kernel asking to be asked again.
+        let e = errno.now();
+        if e != libc::EAGAIN && e != libc::EINTR {
+            return Err(e);
+        }
+    }
+}
+
+// One call for many ranges costs a third of a call for each. Where it is missing or stops half way (older kernel,
+// seccomp), the loop does the rest and reports the error.
+unsafe fn advise_each(starts: &[*mut u8], len: usize, advice: i32) -> Result<(), (usize, i32)> {
+    let mut done = 0;
+    if starts.len() > 1 {
+        let _errno = KeepErrno::new();
+        while done < starts.len() {
+            let mut iov = [libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 }; IOV_MAX];
+            let n = (starts.len() - done).min(IOV_MAX);
+            for (v, &p) in iov.iter_mut().zip(&starts[done..done + n]) {
+                *v = libc::iovec { iov_base: p.cast(), iov_len: len };
+            }
+            // SAFETY: the ranges are the caller's; the vector has `n` entries.
+            let r = unsafe { libc::syscall(libc::SYS_process_madvise, PIDFD_SELF, iov.as_ptr(), n, advice, 0) };
+            // It counts bytes and stops at the first range that fails.
+            let full = if r > 0 { r as usize / len } else { 0 };
+            done += full;
+            if full < n {
+                break;
+            }
+        }
+    }
+    for (i, &p) in starts.iter().enumerate().skip(done) {
+        // SAFETY: the caller's.
+        unsafe { advise(p, len, advice) }.map_err(|e| (i, e))?;
+    }
+    Ok(())
+}
+
+/// How many mappings this process may have.
+pub fn map_count_limit() -> usize {
+    let _errno = KeepErrno::new();
+    let mut buf = [0u8; 24];
+    // SAFETY: a constant path.
+    let fd = unsafe { libc::open(c"/proc/sys/vm/max_map_count".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    if fd >= 0 {
+        // SAFETY: the buffer is as long as said, the descriptor ours.
+        unsafe {
+            libc::read(fd, buf.as_mut_ptr().cast(), buf.len());
+            libc::close(fd);
+        }
+    }
+    let n = buf.iter().take_while(|b| b.is_ascii_digit()).fold(0usize, |n, b| n * 10 + (b - b'0') as usize);
+    // The kernel's default, where /proc does not say.
+    if n == 0 { 65530 } else { n }
+}

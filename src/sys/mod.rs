@@ -1,0 +1,38 @@
+//! The operating system, as the rest of the library wants it.
+//!
+//! What must hold, whoever fulfils it:
+//!
+//! - Times are nanoseconds of the monotonic clock, deadlines are absolute.
+//! - Errors are errno values that are returned; nothing here panics or aborts for want of memory or threads.
+//! - `errno` of the calling thread is what it was before, so that a G's `errno` survives the scheduler's own calls.
+//! - A wake by address never touches the word: its owner may have freed it by then.
+//! - Threads made here have all signals blocked but the synchronous ones; the host's handlers stay the host's.
+
+pub mod arch;
+pub mod ncpu;
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+mod linux_mem;
+#[cfg(target_os = "linux")]
+use linux as os;
+#[cfg(target_os = "linux")]
+use linux_mem as os_mem;
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "libgomax runs on Linux only: another system needs a file beside src/sys/linux.rs that fulfils src/sys/mod.rs"
+);
+
+pub use os::{
+    ThreadExit, ThreadExitKey, ThreadId, futex_wait, futex_wake, gettid, join_thread, now, page_size, process_cpu_time,
+    sleep_until, spawn_thread, thread_count, write_all, yield_thread,
+};
+
+/// Address space: what stacks are cut from.
+pub mod mem {
+    pub use super::os_mem::{
+        discard, grow, guard, guard_each, map_count_limit, protect, release, reserve, reserve_stacks,
+    };
+}
