@@ -1,0 +1,281 @@
+//! Compiles and runs the C programs of ctests/, each in a process of its own with a time limit.
+//!
+//! A program passes with exit status 0, is skipped with 77 (its last line on stderr says why; `GMX_NO_SKIP=1` makes that
+//! a failure) and fails otherwise. Of one that runs into its limit, gdb prints every thread before it is killed. Only
+//! failed programs have their output shown.
+//!
+//! Lines that a program may hold, each a comment of its own:
+//!
+//! ```c
+//! /* timeout: 120 */        seconds, instead of 60
+//! /* env: GMX_MAXPROCS=4 */ for this program only; may be repeated
+//! /* flags: -lm */          for the compiler, after the source file
+//! ```
+//!
+//! Arguments are parts of names: `cargo test --test ctests -- world`. Environment: `GMX_LIB` another libgomax.so than the
+//! one built here, `GMX_RUNNER` a command to run each program under (`valgrind -q --error-exitcode=1`, `qemu-aarch64 -L
+//! /usr/aarch64-linux-gnu`), `GMX_JOBS` how many at a time, `GMX_STRESS` minutes: takes ctests/stress too, whose programs
+//! read the same variable.
+
+mod common;
+
+use common::{compiler, have, scratch, shared_library, source};
+use std::fs::{self, File};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+use std::{env, thread};
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+const SKIPPED: i32 = 77;
+
+enum Outcome {
+    Passed,
+    Failed(String),
+    Skipped(String),
+}
+
+struct Program {
+    name: String,
+    file: PathBuf,
+    timeout: Duration,
+    env: Vec<(String, String)>,
+    flags: Vec<String>,
+}
+
+struct Args {
+    filters: Vec<String>,
+    exact: bool,
+    list: bool,
+    ignored_only: bool,
+}
+
+fn main() -> ExitCode {
+    if cfg!(any(loom, shuttle)) {
+        return ExitCode::SUCCESS;
+    }
+    let args = arguments();
+    let programs = programs(&args);
+    if args.list {
+        for program in &programs {
+            println!("{}: test", program.name);
+        }
+        return ExitCode::SUCCESS;
+    }
+    if !programs.is_empty() {
+        shared_library();
+    }
+
+    let jobs = env::var("GMX_JOBS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
+    let queue = Mutex::new(programs.into_iter());
+    let counts = Mutex::new([0u32; 3]);
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().unwrap().next();
+                    let Some(program) = next else { return };
+                    let begin = Instant::now();
+                    let outcome = compile(&program).and_then(|exe| run(&program, &exe));
+                    let seconds = begin.elapsed().as_secs_f64();
+                    // the lock also keeps the lines of one program together
+                    let mut counts = counts.lock().unwrap();
+                    counts[report(&program.name, seconds, outcome.unwrap_or_else(Outcome::Failed))] += 1;
+                }
+            });
+        }
+    });
+    let [passed, failed, skipped] = *counts.lock().unwrap();
+    println!("\n{passed} passed, {failed} failed, {skipped} skipped");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The libtest flags that cargo and editors pass are understood or passed over.
+fn arguments() -> Args {
+    let mut args = Args { filters: Vec::new(), exact: false, list: false, ignored_only: false };
+    let mut given = env::args().skip(1);
+    while let Some(arg) = given.next() {
+        match arg.as_str() {
+            "--exact" => args.exact = true,
+            "--list" => args.list = true,
+            "--ignored" => args.ignored_only = true,
+            "--test-threads" | "--format" | "--color" | "--skip" | "--logfile" | "-Z" => drop(given.next()),
+            flag if flag.starts_with('-') => {}
+            _ => args.filters.push(arg),
+        }
+    }
+    args
+}
+
+fn programs(args: &Args) -> Vec<Program> {
+    if args.ignored_only {
+        return Vec::new();
+    }
+    let stress = env::var("GMX_STRESS").ok().filter(|minutes| !minutes.is_empty());
+    let mut programs = Vec::new();
+    for (dir, wanted) in [("ctests", true), ("ctests/stress", stress.is_some())] {
+        let Ok(entries) = fs::read_dir(source(dir)) else { continue };
+        for file in entries.map(|entry| entry.unwrap().path()).filter(|_| wanted) {
+            if !file.extension().is_some_and(|e| e == "c" || e == "cpp") {
+                continue;
+            }
+            let stem = file.file_stem().unwrap().to_str().unwrap();
+            let name = if dir == "ctests" { stem.to_string() } else { format!("stress/{stem}") };
+            let matches = |f: &String| if args.exact { *f == name } else { name.contains(f.as_str()) };
+            if !args.filters.is_empty() && !args.filters.iter().any(matches) {
+                continue;
+            }
+            let text = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+            let limit = directives(&text, "timeout").next().and_then(|seconds| seconds.parse().ok());
+            let mut timeout = limit.map_or(TIMEOUT, Duration::from_secs);
+            if let (true, Some(minutes)) = (dir != "ctests", &stress) {
+                timeout += Duration::from_secs_f64(60.0 * minutes.parse::<f64>().expect("GMX_STRESS: minutes"));
+            }
+            let env = directives(&text, "env")
+                .map(|pair| pair.split_once('=').unwrap_or_else(|| panic!("{name}: env: NAME=VALUE")))
+                .map(|(key, value)| (key.to_string(), value.to_string()))
+                .collect();
+            let flags = directives(&text, "flags").flat_map(str::split_whitespace).map(str::to_string).collect();
+            programs.push(Program { name, file, timeout, env, flags });
+        }
+    }
+    programs.sort_by(|a, b| a.name.cmp(&b.name));
+    programs
+}
+
+/// What stands in the lines `/* key: ... */`.
+fn directives<'a>(text: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
+    text.lines().filter_map(move |line| {
+        let inner = line.trim().strip_prefix("/*")?.strip_suffix("*/")?;
+        inner.trim().strip_prefix(key)?.strip_prefix(':').map(str::trim)
+    })
+}
+
+fn out_path(program: &Program, extension: &str) -> PathBuf {
+    // the library's own directory keeps debug, release and cross-compiled runs apart
+    let profile = shared_library().parent().unwrap().to_string_lossy().replace(['/', '.'], "_");
+    scratch(&format!("ctests/{profile}")).join(format!("{}.{extension}", program.name.replace('/', "-")))
+}
+
+fn compile(program: &Program) -> Result<PathBuf, String> {
+    let cpp = program.file.extension().is_some_and(|e| e == "cpp");
+    let exe = out_path(program, "exe");
+    let lib_dir = shared_library().parent().unwrap();
+    let mut cc = compiler(cpp)?;
+    cc.arg(if cpp { "-std=c++17" } else { "-std=c11" });
+    cc.args(["-D_GNU_SOURCE", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"]);
+    cc.arg("-I").arg(source("include")).arg("-I").arg(source("ctests"));
+    cc.arg("-o").arg(&exe).arg(&program.file).args(&program.flags);
+    cc.arg("-L").arg(lib_dir).arg("-lgomax").arg(format!("-Wl,-rpath,{}", lib_dir.display()));
+    let result = cc.stdin(Stdio::null()).output().map_err(|e| format!("the compiler cannot be run: {e}"))?;
+    match result.status.success() {
+        true => Ok(exe),
+        false => Err(format!("does not compile\n{}", String::from_utf8_lossy(&result.stderr).trim_end())),
+    }
+}
+
+fn run(program: &Program, exe: &Path) -> Result<Outcome, String> {
+    let runner = env::var("GMX_RUNNER").unwrap_or_default();
+    let mut words = runner.split_whitespace().map(Path::new).chain([exe]);
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words);
+    // cargo's LD_LIBRARY_PATH would come before the rpath
+    command.env_remove("LD_LIBRARY_PATH").envs(program.env.iter().cloned());
+    command.env("GMX_TEST_TIMEOUT", program.timeout.as_secs().to_string());
+    let (out, err) = (out_path(program, "stdout"), out_path(program, "stderr"));
+    let create = |path: &Path| File::create(path).map_err(|e| format!("{}: {e}", path.display()));
+    command.stdin(Stdio::null()).stdout(create(&out)?).stderr(create(&err)?);
+    // a group of its own, so that whatever it started goes with it
+    command.process_group(0).current_dir(scratch("ctests"));
+    let mut child = command.spawn().map_err(|e| format!("{}: {e}", exe.display()))?;
+
+    let (status, threads) = match wait(&mut child, program.timeout) {
+        Some(status) => (status, None),
+        None => {
+            let threads = all_threads(child.id());
+            (end(&mut child), Some(threads))
+        }
+    };
+    signal(&child, libc::SIGKILL);
+
+    let read = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).trim_end().to_string();
+    let why = match (threads, status.code(), status.signal()) {
+        (Some(threads), ..) => format!("still running after {} s\n{threads}", program.timeout.as_secs()),
+        (None, Some(0), _) => return Ok(Outcome::Passed),
+        (None, Some(SKIPPED), _) => {
+            let reason = read(&err).lines().last().unwrap_or("no reason given").to_string();
+            match env::var_os("GMX_NO_SKIP").is_some_and(|v| v == "1") {
+                false => return Ok(Outcome::Skipped(reason)),
+                true => format!("skipped, and GMX_NO_SKIP=1: {reason}"),
+            }
+        }
+        (None, Some(code), _) => format!("exit status {code}"),
+        (None, None, number) => format!("killed by signal {}", number.unwrap_or(0)),
+    };
+    Ok(Outcome::Failed(
+        [why, read(&out), read(&err)].iter().filter(|s| !s.is_empty()).map(|s| format!("{s}\n")).collect(),
+    ))
+}
+
+fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    let end = Instant::now() + limit;
+    let mut nap = Duration::from_millis(1);
+    loop {
+        if let Some(status) = child.try_wait().expect("wait") {
+            return Some(status);
+        }
+        if Instant::now() >= end {
+            return None;
+        }
+        thread::sleep(nap);
+        nap = (nap * 2).min(Duration::from_millis(20));
+    }
+}
+
+/// First a signal that leaves a core where the host wants one, then one that cannot be refused.
+fn end(child: &mut Child) -> ExitStatus {
+    signal(child, libc::SIGABRT);
+    if let Some(status) = wait(child, Duration::from_secs(2)) {
+        return status;
+    }
+    signal(child, libc::SIGKILL);
+    child.wait().expect("wait")
+}
+
+fn signal(child: &Child, number: i32) {
+    // SAFETY: a plain system call; the group is the child's own (`process_group(0)`), so nobody else is meant.
+    unsafe { libc::kill(-(child.id() as i32), number) };
+}
+
+fn all_threads(pid: u32) -> String {
+    if !have("gdb") {
+        return String::from("(no gdb, so no backtraces)");
+    }
+    let mut gdb = Command::new("timeout");
+    gdb.args(["60", "gdb", "--nx", "--batch", "-p", &pid.to_string()]);
+    gdb.args(["-ex", "set pagination off", "-ex", "thread apply all bt 40"]);
+    match gdb.stdin(Stdio::null()).stderr(Stdio::null()).output() {
+        Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
+        Err(e) => format!("(gdb: {e})"),
+    }
+}
+
+fn report(name: &str, seconds: f64, outcome: Outcome) -> usize {
+    let (index, word, text) = match outcome {
+        Outcome::Passed => (0, "ok", String::new()),
+        Outcome::Failed(text) => (1, "FAILED", text),
+        Outcome::Skipped(reason) => (2, "skipped", reason),
+    };
+    if index == 1 {
+        println!("{word:<8}{seconds:>7.2} s  {name}");
+        for line in text.lines() {
+            println!("    | {line}");
+        }
+    } else {
+        let colon = if text.is_empty() { "" } else { ": " };
+        println!("{word:<8}{seconds:>7.2} s  {name}{colon}{text}");
+    }
+    index
+}

@@ -1,0 +1,408 @@
+//! The public header: generates it, holds include/gomax.h to it, compiles it in every dialect that is promised, and
+//! holds the exports, the documentation blocks and the layout of the structs to it.
+//!
+//! `GMX_BLESS=1 cargo test --test header` (or `make header`) writes include/gomax.h instead of comparing.
+#![cfg(not(any(loom, shuttle)))]
+
+mod common;
+
+use common::{compiler, have, scratch, shared_library, source};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::mem::{offset_of, size_of};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::{env, fs};
+
+use gomax::capi::*;
+
+/// Sections of the header in reading order, one file of src/capi each; the status list comes before them. A file that
+/// is not named here comes last.
+const SECTIONS: &[&str] = &[
+    "status",
+    "runtime",
+    "g",
+    "p",
+    "syscall",
+    "world",
+    "foreign",
+    "wait",
+    "sync",
+    "sema",
+    "mutex",
+    "rwmutex",
+    "cond",
+    "waitgroup",
+    "once",
+    "chan",
+    "select",
+    "time",
+    "timer",
+    "net",
+    "poll",
+    "io",
+    "stats",
+    "trace",
+];
+
+/// Every public struct with its fields; `layout` fails when one is missing here.
+macro_rules! layouts {
+    ($($name:ident { $($field:ident),* $(,)? })*) => {
+        vec![$(Layout {
+            name: stringify!($name),
+            size: size_of::<$name>(),
+            align: align_of::<$name>(),
+            fields: vec![$((stringify!($field).trim_start_matches("r#"), offset_of!($name, $field))),*],
+        }),*]
+    };
+}
+
+struct Layout {
+    name: &'static str,
+    size: usize,
+    align: usize,
+    fields: Vec<(&'static str, usize)>,
+}
+
+#[rustfmt::skip]
+fn layouts() -> Vec<Layout> {
+    layouts! {
+        gmx_config {
+            struct_size, maxprocs, flags, stack_size, g0_stack_size, slice_ns, max_threads, report, report_arg,
+        }
+        gmx_spawn_opts { struct_size, flags, reserved, stack_size, name }
+        gmx_g_info {
+            struct_size, g, goid, name, status, wait_reason, since_ns, stack_lo, stack_hi, sp, r#fn, arg, thread,
+            reserved,
+        }
+        gmx_mutex { state, sema, owner }
+        gmx_waitgroup { state, sema, reserved }
+        gmx_mem_stats {
+            struct_size, stacks_reserved_bytes, stacks_inuse_bytes, stacks_cached_bytes, stacks_inuse, stacks_cached,
+            g_descriptors, g_live, m_total, p_total, descriptor_bytes, guard_kind, reserved,
+        }
+        gmx_sched_stats {
+            struct_size, uptime_ns, gomaxprocs, idleprocs, threads, idlethreads, spinning, extra_threads, g_live,
+            g_running, g_runnable, g_waiting, g_syscall, spawned, ended, switches, steals, parks, wakes, handoffs,
+            retakes, preempts, stops, stop_ns_total, stop_ns_max, barriers, runqueue,
+        }
+    }
+}
+
+const DOC_LINES: &[&str] = &["Blocks:", "Call from:", "Safepoint:", "Migrates:", "Owns:", "Returns:", "Since:"];
+
+// ---- the generator ----
+
+fn generate() -> String {
+    let mut config = cbindgen::Config::from_file(source("cbindgen.toml")).expect("cbindgen.toml");
+    let banner = config.header.take().unwrap_or_default();
+    let guard = config.include_guard.take().expect("include_guard");
+    let preamble = config.after_includes.take().unwrap_or_default();
+    let trailer = config.trailer.take().unwrap_or_default();
+    let includes = std::mem::take(&mut config.sys_includes);
+    config.cpp_compat = false; // one extern "C" around everything
+
+    let mut out = format!("{}\n\n#ifndef {guard}\n#define {guard}\n\n", banner.trim());
+    for include in includes {
+        writeln!(out, "#include <{include}>").unwrap();
+    }
+    writeln!(out, "\n{}\n", preamble.trim()).unwrap();
+    out += "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n";
+    for file in sections() {
+        let text = fs::read_to_string(&file).unwrap();
+        let title = text.lines().next().and_then(|l| l.strip_prefix("//! ")).unwrap_or("").trim_end_matches('.');
+        assert!(!title.is_empty(), "{}: the first line must be `//! Title.`", file.display());
+        writeln!(out, "/* ---- {title} {} */\n", "-".repeat(107usize.saturating_sub(title.chars().count()))).unwrap();
+        if file.ends_with("status.rs") {
+            out += &statuses();
+        }
+        // cbindgen leaves out a type that no function of its file uses; the next file may
+        let mut config = config.clone();
+        config.export.include.extend(public_types(&text));
+        let bindings = cbindgen::Builder::new().with_config(config).with_src(&file).generate();
+        let mut body = Vec::new();
+        bindings.unwrap_or_else(|e| panic!("{}: {e}", file.display())).write(&mut body);
+        let body = String::from_utf8(body).unwrap();
+        if !body.trim().is_empty() {
+            writeln!(out, "{}\n", body.trim()).unwrap();
+        }
+    }
+    writeln!(out, "{}\n", trailer.trim()).unwrap();
+    writeln!(out, "#ifdef __cplusplus\n}}  /* extern \"C\" */\n#endif\n\n#endif /* {guard} */").unwrap();
+
+    // rustdoc's links mean nothing to a C reader; [[nodiscard]] has to come first
+    let out = out.replace("[`", "`").replace("`]", "`").replace("GMX_API GMX_MUST_USE", "GMX_MUST_USE GMX_API");
+    let out = out
+        .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
+        .replace("@VERSION_MAJOR@", env!("CARGO_PKG_VERSION_MAJOR"))
+        .replace("@VERSION_MINOR@", env!("CARGO_PKG_VERSION_MINOR"))
+        .replace("@VERSION_PATCH@", env!("CARGO_PKG_VERSION_PATCH"));
+    out.lines().map(|line| line.trim_end().to_string() + "\n").collect()
+}
+
+fn sections() -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(source("src/capi"))
+        .expect("src/capi")
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "rs") && !path.ends_with("mod.rs"))
+        .collect();
+    let rank = |path: &PathBuf| {
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        SECTIONS.iter().position(|&s| s == stem).unwrap_or(SECTIONS.len())
+    };
+    files.sort_by(|a, b| rank(a).cmp(&rank(b)).then(a.cmp(b)));
+    files
+}
+
+fn public_types(text: &str) -> impl Iterator<Item = String> + '_ {
+    let kinds = ["pub type ", "pub struct ", "pub enum ", "pub union "];
+    text.lines().filter_map(move |line| {
+        let rest = kinds.iter().find_map(|kind| line.strip_prefix(kind))?;
+        let name = rest.split(|c| !is_word(c)).next()?;
+        name.starts_with("gmx_").then(|| name.to_string())
+    })
+}
+
+/// Macros, not an enum: they work in `#if`, and C++ does not warn about mixing them with a gmx_status in `?:`.
+fn statuses() -> String {
+    let name_width = STATUS_LIST.iter().map(|row| row.name.len()).max().unwrap();
+    let mut out = String::new();
+    for row in STATUS_LIST {
+        let value = if row.value < 0 { format!("({})", row.value) } else { row.value.to_string() };
+        writeln!(out, "#define {:name_width$} {value:<7} /**< {} */", row.name, row.text).unwrap();
+    }
+    out + "\n"
+}
+
+fn header() -> &'static str {
+    static HEADER: OnceLock<String> = OnceLock::new();
+    HEADER.get_or_init(generate)
+}
+
+// ---- reading the header back, as text: what a user sees is what is checked ----
+
+/// Text without comments, blank where they stood.
+fn without_comments(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("/*") {
+        out += &rest[..start];
+        let end = rest[start..].find("*/").expect("comment without an end") + start + 2;
+        out.extend(rest[start..end].chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
+        rest = &rest[end..];
+    }
+    out + rest
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// Name and documentation of every function, the inline ones marked.
+fn functions(header: &str) -> BTreeMap<String, (String, bool)> {
+    let mut found = BTreeMap::new();
+    let mut doc = String::new();
+    let mut in_doc = false;
+    for line in header.lines() {
+        if line.starts_with("/**") {
+            (doc, in_doc) = (String::new(), !line.contains("*/"));
+        } else if in_doc {
+            if line.contains("*/") {
+                in_doc = false;
+            } else {
+                doc += line.trim_start().trim_start_matches('*').trim();
+                doc.push('\n');
+            }
+        } else if line.starts_with("GMX_API") || line.starts_with("GMX_MUST_USE") || line.starts_with("static inline") {
+            // `GMX_API const char *gmx_strerror(gmx_status s)`: the name is the last word before the first bracket
+            if let Some((before, _)) = line.split_once('(') {
+                let name = before.rsplit(|c| !is_word(c)).next().unwrap();
+                if !name.is_empty() {
+                    found.insert(name.to_string(), (std::mem::take(&mut doc), line.starts_with("static")));
+                }
+            }
+        }
+    }
+    found
+}
+
+fn structs(header: &str) -> BTreeMap<String, Vec<String>> {
+    let text = without_comments(header);
+    let mut found = BTreeMap::new();
+    let mut rest = text.as_str();
+    while let Some(start) = rest.find("typedef struct ") {
+        rest = &rest[start + "typedef struct ".len()..];
+        let Some((name, body)) = rest.split_once('{') else { break };
+        if name.contains(';') {
+            continue; // opaque
+        }
+        let (body, after) = body.split_once('}').expect("struct without an end");
+        rest = after;
+        let fields = body.split(';').map(str::trim).filter(|f| !f.is_empty()).map(|field| {
+            let declarator = match field.find("(*") {
+                Some(at) => field[at + 2..].split(')').next().unwrap(),
+                None => field.split('[').next().unwrap(),
+            };
+            declarator.trim_end().rsplit(|c| !is_word(c)).next().unwrap().to_string()
+        });
+        found.insert(name.trim().to_string(), fields.collect());
+    }
+    found
+}
+
+// ---- the tests ----
+
+#[test]
+fn header_is_up_to_date() {
+    let path = source("include/gomax.h");
+    if env::var_os("GMX_BLESS").is_some_and(|v| v != "0") {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, header()).unwrap();
+        return;
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    if committed == header() {
+        return;
+    }
+    let fresh = scratch("header").join("gomax.h");
+    fs::write(&fresh, header()).unwrap();
+    let diff = Command::new("diff").arg("-u").arg(&path).arg(&fresh).output();
+    let diff = diff.map(|d| String::from_utf8_lossy(&d.stdout).into_owned()).unwrap_or_default();
+    panic!("include/gomax.h is not what src/capi says; `make header` writes it\n{diff}");
+}
+
+#[test]
+fn names_are_ours() {
+    for line in without_comments(header()).lines() {
+        if let Some(macro_) = line.strip_prefix("#define ") {
+            let name = macro_.split(|c| !is_word(c)).next().unwrap();
+            assert!(name.starts_with("GMX_") || name == "GOMAX_H", "{name} would land in every user's program");
+        }
+    }
+    for name in functions(header()).keys().chain(structs(header()).keys()) {
+        assert!(name.starts_with("gmx_"), "{name} would land in every user's program");
+    }
+    assert!(!header().contains('@'), "a placeholder was left in the header");
+}
+
+#[test]
+fn every_function_is_documented() {
+    let mut wrong = String::new();
+    for (name, (doc, _)) in functions(header()) {
+        let missing: Vec<_> = DOC_LINES.iter().filter(|want| !doc.lines().any(|l| l.starts_with(**want))).collect();
+        if !missing.is_empty() {
+            writeln!(wrong, "{name} has no line {missing:?}").unwrap();
+        }
+        if doc.lines().next().is_none_or(|first| first.is_empty() || DOC_LINES.iter().any(|l| first.starts_with(l))) {
+            writeln!(wrong, "{name} does not say what it does").unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn compiles_in_every_dialect() {
+    let dir = scratch("header");
+    let copy = dir.join("lone");
+    fs::create_dir_all(&copy).unwrap();
+    fs::write(copy.join("gomax.h"), header()).unwrap();
+    // the header alone, twice (the guard), and the inline part once in use; the last line keeps C++ from seeing nothing
+    let text =
+        "#include <gomax.h>\n#include <gomax.h>\nvoid poll_once(void);\nvoid poll_once(void) { gmx_safepoint(); }\n";
+    fs::write(copy.join("lone.c"), text).unwrap();
+    fs::write(copy.join("lone.cpp"), text).unwrap();
+
+    let warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Wundef", "-Werror", "-O1"];
+    let mut tried = 0;
+    for (file, compilers, more, dialects) in [
+        (
+            "lone.c",
+            ["cc", "gcc", "clang"],
+            &["-Wstrict-prototypes", "-Wc++-compat"][..],
+            &["c99", "c11", "c17", "c2x", "gnu99", "gnu17"][..],
+        ),
+        (
+            "lone.cpp",
+            ["c++", "g++", "clang++"],
+            &["-Wold-style-cast"][..],
+            &["c++11", "c++14", "c++17", "c++20", "gnu++17"][..],
+        ),
+    ] {
+        for cc in compilers.into_iter().filter(|cc| have(cc)) {
+            for dialect in dialects {
+                let mut run = Command::new(cc);
+                run.arg(format!("-std={dialect}")).args(warnings).args(more).arg("-I").arg(&copy);
+                run.args(["-c", "-o"]).arg(copy.join(format!("{cc}-{dialect}.o"))).arg(copy.join(file));
+                let result = run.stdin(Stdio::null()).output().unwrap();
+                assert!(
+                    result.status.success() && result.stderr.is_empty(),
+                    "{cc} -std={dialect}:\n{}",
+                    String::from_utf8_lossy(&result.stderr)
+                );
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 0, "there is neither a C nor a C++ compiler");
+}
+
+#[test]
+fn exports_are_the_header() {
+    let lib = shared_library();
+    let nm = Command::new("nm").args(["-D", "--defined-only", "--format=posix"]).arg(lib).output().expect("nm");
+    assert!(nm.status.success(), "{}", String::from_utf8_lossy(&nm.stderr));
+    let exported: Vec<String> =
+        String::from_utf8(nm.stdout).unwrap().lines().map(|l| l.split(' ').next().unwrap().to_string()).collect();
+
+    let mut wrong = String::new();
+    let functions = functions(header());
+    let declared = |name: &str| functions.get(name).is_some_and(|f| !f.1) || name == "gmx_poll_word";
+    for name in exported.iter().filter(|name| !declared(name)) {
+        writeln!(wrong, "{name} is exported and not in the header").unwrap();
+    }
+    for (name, _) in functions.iter().filter(|(name, f)| !f.1 && !exported.contains(name)) {
+        writeln!(wrong, "{name} is in the header and not exported").unwrap();
+    }
+    assert!(exported.iter().any(|name| name == "gmx_poll_word"), "gmx_poll_word is not exported");
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn soname_and_nodelete() {
+    let readelf =
+        Command::new("readelf").env("LC_ALL", "C").arg("-dW").arg(shared_library()).output().expect("readelf");
+    let text = String::from_utf8_lossy(&readelf.stdout);
+    assert!(text.contains("Library soname: [libgomax.so.0]"), "{text}");
+    assert!(text.contains("NODELETE"), "{text}");
+    assert!(!text.contains("TEXTREL"), "{text}");
+}
+
+/// The same struct to Rust and to C, field by field.
+#[test]
+fn layout() {
+    let layouts = layouts();
+    let in_rust: BTreeMap<String, Vec<String>> =
+        layouts.iter().map(|l| (l.name.to_string(), l.fields.iter().map(|f| f.0.to_string()).collect())).collect();
+    assert_eq!(structs(header()), in_rust, "the header's structs and the list at the top of tests/header.rs differ");
+
+    let dir = scratch("layout");
+    fs::write(dir.join("gomax.h"), header()).unwrap();
+    let mut text = String::from("#include <gomax.h>\n");
+    for Layout { name, size, align, fields } in &layouts {
+        writeln!(text, "_Static_assert(sizeof({name}) == {size}, \"size of {name}\");").unwrap();
+        writeln!(text, "_Static_assert(_Alignof({name}) == {align}, \"alignment of {name}\");").unwrap();
+        for (field, at) in fields {
+            writeln!(text, "_Static_assert(offsetof({name}, {field}) == {at}, \"{name}.{field}\");").unwrap();
+        }
+    }
+    for row in STATUS_LIST {
+        writeln!(text, "_Static_assert({} == {}, \"{}\");", row.name, row.value, row.name).unwrap();
+    }
+    let file = dir.join("layout.c");
+    fs::write(&file, text).unwrap();
+    let mut run = compiler(false).unwrap();
+    run.args(["-std=c11", "-Wall", "-Werror", "-fsyntax-only", "-I"]).arg(&dir).arg(&file);
+    let result = run.output().unwrap();
+    assert!(result.status.success(), "{}", String::from_utf8_lossy(&result.stderr));
+}
