@@ -14,8 +14,8 @@
 //!
 //! Arguments are parts of names: `cargo test --test ctests -- world`. Environment: `GMX_LIB` another libgomax.so than the
 //! one built here, `GMX_RUNNER` a command to run each program under (`valgrind -q --error-exitcode=1`, `qemu-aarch64 -L
-//! /usr/aarch64-linux-gnu`), `GMX_JOBS` how many at a time, `GMX_STRESS` minutes: takes ctests/stress too, whose programs
-//! read the same variable.
+//! /usr/aarch64-linux-gnu`), `GMX_CC` and `GMX_CXX` other compilers, `GMX_TIMEOUT_SCALE` a factor for all limits,
+//! `GMX_JOBS` how many at a time, `GMX_STRESS` minutes: takes ctests/stress too, whose programs read the same variable.
 
 mod common;
 
@@ -132,6 +132,9 @@ fn programs(args: &Args) -> Vec<Program> {
             let mut timeout = limit.map_or(TIMEOUT, Duration::from_secs);
             if let (true, Some(minutes)) = (dir != "ctests", &stress) {
                 timeout += Duration::from_secs_f64(60.0 * minutes.parse::<f64>().expect("GMX_STRESS: minutes"));
+            }
+            if let Ok(factor) = env::var("GMX_TIMEOUT_SCALE") {
+                timeout = timeout.mul_f64(factor.parse().expect("GMX_TIMEOUT_SCALE: a number"));
             }
             let env = directives(&text, "env")
                 .map(|pair| pair.split_once('=').unwrap_or_else(|| panic!("{name}: env: NAME=VALUE")))

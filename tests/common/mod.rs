@@ -64,7 +64,11 @@ fn build() -> PathBuf {
 }
 
 /// The system's C or C++ compiler as the `cc` crate finds it (`CC`, `CXX` and `CFLAGS` count), or why there is none.
+/// `GMX_CC` and `GMX_CXX` are taken as they are: a cross compiler for the machine of `GMX_LIB`.
 pub fn compiler(cpp: bool) -> Result<Command, String> {
+    if let Some(cc) = env::var_os(if cpp { "GMX_CXX" } else { "GMX_CC" }) {
+        return Ok(Command::new(cc));
+    }
     let tool = cc::Build::new()
         .cpp(cpp)
         .target(TARGET)

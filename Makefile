@@ -1,0 +1,92 @@
+# libgomax for people who have cargo, a C compiler and python3. `make help` lists what there is.
+
+CARGO   ?= cargo
+PYTHON  ?= python3
+PREFIX  ?= /usr/local
+LIBDIR  ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DESTDIR ?=
+MINUTES ?= 10
+DIR     ?= .
+
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+RELEASE    := $(TARGET_DIR)/release
+VERSION    := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+SONAME     := libgomax.so.0
+DEMO       := $(TARGET_DIR)/demo/wordcount
+
+# $(call need,program,what it is)
+need = @command -v $(firstword $(1)) >/dev/null 2>&1 || { echo "make $@: $(firstword $(1)) is missing ($(2))" >&2; exit 1; }
+need_cargo  = $(call need,$(CARGO),the Rust toolchain: https://rustup.rs or your distribution's cargo and rustc)
+need_cc     = $(call need,$(CC),a C compiler: your distribution's gcc or clang; or say CC=...)
+need_python = $(call need,$(PYTHON),Python 3: your distribution's python3; or say PYTHON=...)
+# $(call need_file,path,what it does)
+need_file = @test -e $(1) || { echo "make $@: $(1) is missing ($(2))" >&2; exit 1; }
+
+.DEFAULT_GOAL := build
+.PHONY: build test demo bench stress models install uninstall header clean help
+
+build: ## the release library, with libgomax.so.0 beside it so that it runs in place
+	$(need_cargo)
+	$(CARGO) build --release --lib $(CARGO_FLAGS)
+	@ln -sf libgomax.so $(RELEASE)/$(SONAME)
+
+test: ## every suite, and a table of what passed (ci/test.sh NAME... runs some of them)
+	$(need_cargo)
+	$(need_cc)
+	$(need_python)
+	@MAKE="$(MAKE)" CARGO="$(CARGO)" PYTHON="$(PYTHON)" ci/test.sh
+
+demo: build ## builds demo/wordcount and counts the words below DIR=.
+	$(need_cc)
+	@mkdir -p $(dir $(DEMO))
+	$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Iinclude $(CFLAGS) -o $(DEMO) demo/*.c \
+	  -pthread -L$(RELEASE) -lgomax -Wl,-rpath,$(abspath $(RELEASE))
+	$(DEMO) $(DIR)
+
+bench: build ## runs the benchmarks
+	$(call need_file,benches/run.sh,runs the benchmarks)
+	GMX_LIB=$(abspath $(RELEASE))/libgomax.so benches/run.sh
+
+stress: build ## runs the programs of ctests/stress, each for MINUTES=10
+	$(need_cc)
+	GMX_STRESS=$(MINUTES) GMX_LIB=$(abspath $(RELEASE))/libgomax.so $(CARGO) test --test ctests $(CARGO_FLAGS) -- stress/
+
+models: ## checks the protocols with loom and shuttle
+	$(need_cargo)
+	$(call need_file,ci/models.sh,runs the models)
+	ci/models.sh
+
+install: $(RELEASE)/libgomax.so ## installs library, header, gomax.pc and CMake config below PREFIX=/usr/local (DESTDIR=, LIBDIR=)
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/gomax $(DESTDIR)$(INCLUDEDIR)
+	install -m 755 $(RELEASE)/libgomax.so $(DESTDIR)$(LIBDIR)/libgomax.so.$(VERSION)
+	ln -sf libgomax.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libgomax.so
+	install -m 644 $(RELEASE)/libgomax.a $(DESTDIR)$(LIBDIR)/libgomax.a
+	install -m 644 include/gomax.h $(DESTDIR)$(INCLUDEDIR)/gomax.h
+	$(call fill,packaging/gomax.pc.in,$(LIBDIR)/pkgconfig/gomax.pc)
+	$(call fill,packaging/gomaxConfig.cmake.in,$(LIBDIR)/cmake/gomax/gomaxConfig.cmake)
+	$(call fill,packaging/gomaxConfigVersion.cmake.in,$(LIBDIR)/cmake/gomax/gomaxConfigVersion.cmake)
+
+# only when there is none: `sudo make install` must neither build nor need cargo
+$(RELEASE)/libgomax.so:
+	@$(MAKE) build
+
+fill = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
+  -e 's|@VERSION@|$(VERSION)|g' -e 's|@SONAME@|$(SONAME)|g' $(1) > $(DESTDIR)$(2) && chmod 644 $(DESTDIR)$(2)
+
+uninstall: ## removes what install put there (same PREFIX, DESTDIR, LIBDIR)
+	rm -f $(DESTDIR)$(LIBDIR)/libgomax.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libgomax.so
+	rm -f $(DESTDIR)$(LIBDIR)/libgomax.a $(DESTDIR)$(INCLUDEDIR)/gomax.h $(DESTDIR)$(LIBDIR)/pkgconfig/gomax.pc
+	rm -rf $(DESTDIR)$(LIBDIR)/cmake/gomax
+
+header: ## writes include/gomax.h anew from src/capi
+	$(need_cargo)
+	GMX_BLESS=1 $(CARGO) test --quiet --test header $(CARGO_FLAGS) -- header_is_up_to_date
+
+clean: ## removes what was built
+	$(need_cargo)
+	$(CARGO) clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile

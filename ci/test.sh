@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Runs the suites, or those that are named (ci/test.sh c-debug python), and ends with a table of what each counted.
+# GMX_NO_SKIP=1 makes a skipped suite or C test a failure.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+cargo=${CARGO:-cargo} python=${PYTHON:-python3} make=${MAKE:-make}
+target=${CARGO_TARGET_DIR:-target}
+release_lib=$(realpath -m "$target")/release/libgomax.so
+limit=${GMX_SUITE_LIMIT:-900} # seconds; a suite that hangs fails instead of hanging everything
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+wanted=("$@")
+rows=()
+passed=0 failed=0 skipped=0
+
+# suite NAME COMMAND...: what counts is what the suite itself says: `N passed, N failed[, N skipped]` as our programs
+# print it, or cargo's `test result:` lines. One that says nothing counts as one test, by its exit status (77: skipped).
+suite() {
+  local name=$1 log=$logs/$1 begin=$SECONDS status counted p f s
+  shift
+  if ((${#wanted[@]})) && [[ " ${wanted[*]} " != *" $name "* ]]; then return; fi
+  printf '\n== %s: %s\n' "$name" "$*"
+  timeout -k 10 "$limit" "$@" 2>&1 </dev/null | tee "$log"
+  status=${PIPESTATUS[0]}
+  ((status != 124)) || echo "$name: still running after $limit s"
+  read -r counted p f s < <(awk '
+    /^test result: / { n++; for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1)
+                       if ($i ~ /^failed/) f += $(i-1); if ($i ~ /^ignored/) s += $(i-1) } }
+    /^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$/ { n++; p += $1; f += $3; s += $5 }
+    END { print n + 0, p + 0, f + 0, s + 0 }' "$log")
+  if ((status == 77 && f == 0)); then
+    if [[ ${GMX_NO_SKIP:-} == 1 ]]; then
+      echo "$name: skipped, and GMX_NO_SKIP=1"
+      f=1
+    else
+      s=$((s + 1))
+    fi
+  elif ((status != 0 && f == 0)); then
+    f=1
+  elif ((counted == 0)); then
+    p=1
+  fi
+  rows+=("$(printf '%-10s %7d %7d %8d %8d' "$name" "$p" "$f" "$s" $((SECONDS - begin)))")
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+}
+
+# if_there PROBE COMMAND...: skipped where the probe says that the tool is not there
+if_there() {
+  if ! $1 >/dev/null 2>&1; then
+    echo "there is no: $1"
+    return 77
+  fi
+  "${@:2}"
+}
+export -f if_there
+
+# everything but the C tests, which are a suite of their own
+rust=(--lib)
+for file in tests/*.rs; do
+  name=$(basename "$file" .rs)
+  [[ $name == ctests ]] || rust+=(--test "$name")
+done
+
+suite fmt bash -c 'if_there "$0 fmt --version" "$0" fmt --check' "$cargo"
+suite clippy bash -c 'if_there "$0 clippy --version" "$0" clippy --quiet --all-targets -- -D warnings' "$cargo"
+suite rust "$cargo" test --quiet --no-fail-fast "${rust[@]}"
+suite doctest "$cargo" test --quiet --doc
+suite rustdoc env RUSTDOCFLAGS="-D warnings" "$cargo" doc --quiet --no-deps --document-private-items
+suite c-debug "$cargo" test --quiet --test ctests
+suite build "$make" --no-print-directory -s build
+suite c-release env GMX_LIB="$release_lib" "$cargo" test --quiet --test ctests
+suite install ci/install.sh
+suite python env GMX_LIB="$release_lib" "$python" ctests/py_smoke.py
+suite aarch64 ci/aarch64.sh
+suite demo demo/check.sh
+
+printf '\n%-10s %7s %7s %8s %8s\n' suite passed failed skipped seconds
+printf '%s\n' "${rows[@]}"
+printf '\n%d passed, %d failed' "$passed" "$failed"
+((skipped == 0)) || printf ', %d skipped' "$skipped"
+printf '\n'
+((failed == 0))
