@@ -122,8 +122,7 @@ pub unsafe fn install(describe: Describe, emit: Emit) -> Result<(), i32> {
             // What the host wants blocked in its handler is blocked in ours, which calls it.
             let mut new = old;
             new.sa_sigaction = handler as *const () as usize;
-            new.sa_flags =
-                libc::SA_SIGINFO | libc::SA_ONSTACK | (old.sa_flags & (libc::SA_NODEFER | libc::SA_RESTART));
+            new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | (old.sa_flags & (libc::SA_NODEFER | libc::SA_RESTART));
             if is_default(&old) {
                 libc::sigemptyset(&mut new.sa_mask);
             }
@@ -234,9 +233,7 @@ impl AltStack {
             }
             let base = mem::reserve(len).ok()?;
             // Without a guard it is still better than none.
-            if mem::guard(base, page).is_err() {
-                let _ = mem::protect(base, page);
-            }
+            let _ = mem::protect(base, page);
             let new = libc::stack_t { ss_sp: base.add(page).cast(), ss_flags: 0, ss_size: len - page };
             if libc::sigaltstack(&new, ptr::null_mut()) != 0 {
                 mem::release(base, len);

@@ -254,7 +254,10 @@ fn stack_at(hi: *mut u8, class: usize) -> Stack {
 
 impl StackPool {
     pub fn new(opts: PoolOptions) -> StackPool {
-        let guard = opts.force_guard.unwrap_or_else(best_guard);
+        let valgrind = valgrind(0, &[VG_RUNNING, 0, 0, 0, 0, 0]) != 0;
+        // valgrind knows nothing of guards that are not mappings, and reads memory that it takes for readable.
+        let best = || if !valgrind && mem::guards_work() { GuardKind::Madvise } else { GuardKind::Mprotect };
+        let guard = opts.force_guard.unwrap_or_else(best);
         let protect_limit = match opts.mprotect_limit {
             // Two mappings each: a quarter of what the process may have.
             0 => mem::map_count_limit() / 8,
@@ -278,7 +281,7 @@ impl StackPool {
             protected: AtomicUsize::new(0),
             protect_limit,
             unguarded: AtomicUsize::new(0),
-            valgrind: valgrind(0, &[VG_RUNNING, 0, 0, 0, 0, 0]) != 0,
+            valgrind,
         }
     }
 
@@ -558,7 +561,7 @@ impl Drop for StackPool {
                 c.clean.release();
             }
             if self.valgrind && !c.arena.is_null() {
-                // Arenas before the last one are cut to the end; the marker for the last one is its length.
+                // Arenas before the last one are cut to the end; what the last one has left has no ids.
                 // SAFETY: nobody else is here.
                 unsafe { (*c.arena).n = c.cut };
             }
@@ -583,16 +586,6 @@ impl Drop for StackPool {
 fn arena_ref<'a>(arena: *mut Arena) -> &'a Arena {
     // SAFETY: arenas live as long as their pool, and are not written once they are published.
     unsafe { &*arena }
-}
-
-fn best_guard() -> GuardKind {
-    let page = sys::page_size();
-    let Ok(p) = mem::reserve(page) else { return GuardKind::Mprotect };
-    // SAFETY: a page of our own.
-    let r = unsafe { mem::guard(p, page) };
-    // SAFETY: as above.
-    unsafe { mem::release(p, page) };
-    if r.is_ok() { GuardKind::Madvise } else { GuardKind::Mprotect }
 }
 
 const VG_RUNNING: usize = 0x1001;

@@ -86,6 +86,24 @@ pub unsafe fn guard_each(starts: &[*mut u8], len: usize) -> Result<(), (usize, i
     unsafe { advise_each(starts, len, MADV_GUARD_INSTALL) }
 }
 
+/// Whether [`guard`] does what it says. Asking is not enough: emulators (qemu's user mode) say yes to advice that they do
+/// not know. So a system call is pointed at a guarded page, and has to say EFAULT. A futex, since the kernel alone reads
+/// the word; valgrind reads what others point to itself, and dies of it.
+pub fn guards_work() -> bool {
+    let page = super::page_size();
+    let Ok(p) = reserve(page) else { return false };
+    let errno = KeepErrno::new();
+    // SAFETY: a page of our own. Its word is 0 and not the 1 that is expected, so this never sleeps.
+    unsafe {
+        let wait = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+        let works = guard(p, page).is_ok()
+            && libc::syscall(libc::SYS_futex, p, wait, 1, ptr::null::<libc::timespec>()) == -1
+            && errno.now() == libc::EFAULT;
+        release(p, page);
+        works
+    }
+}
+
 /// Gives the memory behind many ranges of `len` bytes back; they read as zeroes afterwards, guards stay.
 /// What the system refuses (locked memory) stays as it is.
 ///

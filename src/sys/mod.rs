@@ -33,6 +33,6 @@ pub use os::{
 /// Address space: what stacks are cut from.
 pub mod mem {
     pub use super::os_mem::{
-        discard, grow, guard, guard_each, map_count_limit, protect, release, reserve, reserve_stacks,
+        discard, grow, guard, guard_each, guards_work, map_count_limit, protect, release, reserve, reserve_stacks,
     };
 }

@@ -34,11 +34,11 @@ global_asm!(
     ".cfi_undefined x29",
     "nop",
     "gmx_arch_start:",
-    "hint #36",         // bti j
+    "hint #36", // bti j
     "mov x29, xzr",
     "mov x30, xzr",
-    "blr x19",          // entry(payload)
-    "brk #1",           // entry does not return
+    "blr x19", // entry(payload)
+    "brk #1",  // entry does not return
     ".cfi_endproc",
     ".size gmx_arch_start, . - gmx_arch_start",
     ".popsection",

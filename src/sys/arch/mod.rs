@@ -6,6 +6,10 @@
 //! - [`switch`] is inline assembly that tells the compiler every register is lost. So only what lives at the call is
 //!   saved, where the compiler sees fit, and the two or three registers that cannot be named as lost are pushed by
 //!   hand. Floating-point control words and vector state above what the ABI keeps are not saved.
+//! - The switch into a G belongs inlined into the loop of g0, not into a function that returns when the G comes back:
+//!   calls and returns on both sides then stay paired for the return predictor. Measured with Gs that park four calls
+//!   deep: 6 to 7 ns a switch, against 20 from a function of its own. Both ways through `ret` cost 30 to 40 ns there,
+//!   and call in with `ret` out 18 ns, though that looks good in a bench without call depth.
 //! - A [`Sp`] that was saved is continued exactly once. Whoever continues it does so after the save: on another thread
 //!   that means after an Acquire that pairs with a Release done by the stack that was switched to.
 //! - The address of a thread-local variable does not survive a switch. [`current_m`] therefore loads the slot anew

@@ -35,11 +35,11 @@ global_asm!(
     ".cfi_undefined rbp",
     "nop",
     "gmx_arch_start:",
-    "pop rax",          // entry; rsp is now 16-aligned
-    "xor ebp, ebp",     // end of the frame-pointer chain
-    "mov rdi, rdx",     // first argument: the payload
+    "pop rax",      // entry; rsp is now 16-aligned
+    "xor ebp, ebp", // end of the frame-pointer chain
+    "mov rdi, rdx", // first argument: the payload
     "call rax",
-    "ud2",              // entry does not return
+    "ud2", // entry does not return
     ".cfi_endproc",
     ".size gmx_arch_start, . - gmx_arch_start",
     ".popsection",

@@ -1,0 +1,58 @@
+#!/bin/sh
+# The lowest layers on AArch64: switch, slot, stacks, overflow, threads, run by qemu's user mode on another machine.
+#
+# It builds src/sys and src/fiber alone, as a crate of their own: what is above them knows no instruction set, and whole
+# runtimes under emulation would test qemu. What qemu cannot do (guards by madvise) the pool falls back from by itself.
+#
+# Exit: 0 passed, 1 failed, 77 a tool is missing. Needs gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, qemu-user and
+# `rustup target add aarch64-unknown-linux-gnu`.
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+target=aarch64-unknown-linux-gnu
+work=${CARGO_TARGET_DIR:-$root/target}/aarch64
+
+native=no
+[ "$(uname -m)" = aarch64 ] && native=yes
+missing() { echo "aarch64: skipped, no $1"; exit 77; }
+if [ $native = no ]; then
+    command -v aarch64-linux-gnu-gcc >/dev/null || missing aarch64-linux-gnu-gcc
+    command -v qemu-aarch64 >/dev/null || missing qemu-aarch64
+fi
+[ -d "$(rustc --print sysroot)/lib/rustlib/$target" ] || missing "Rust target $target"
+
+mkdir -p "$work/crate/src"
+cat >"$work/crate/Cargo.toml" <<TOML
+[package]
+name = "lowest"
+edition = "2024"
+[lib]
+path = "src/lib.rs"
+[dependencies]
+libc = "0.2"
+[lints.rust]
+unexpected_cfgs = "allow"
+[profile.dev]
+panic = "abort"
+[workspace]
+TOML
+# Links and not paths, so that files beside these can be left out.
+for d in sys fiber; do rm -rf "$work/crate/src/$d"; ln -s "$root/src/$d" "$work/crate/src/$d"; done
+printf 'pub mod fiber;\npub mod sys;\n' >"$work/crate/src/lib.rs"
+cp "$root/Cargo.lock" "$work/crate/Cargo.lock" 2>/dev/null || true
+
+if [ $native = no ]; then
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu"
+fi
+cd "$work/crate"
+for profile in "" --release; do
+    # Left out is what hits qemu and not the program: limits on address space and memory, absurd mappings.
+    if ! CARGO_TARGET_DIR="$work/target" cargo test --quiet --lib --target $target $profile -- \
+        --skip sys::ncpu --skip a_limit_on_address_space --skip locked_memory --skip a_hundred_thousand \
+        --skip thread_that_is_too_large; then
+        echo "aarch64: failed ${profile:-debug}"
+        exit 1
+    fi
+done
+echo "aarch64: passed"
