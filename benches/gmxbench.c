@@ -1,0 +1,555 @@
+/*
+ * gmxbench: one case a run, so that each starts in a fresh process. benches/run.py runs them, in turn with the peers.
+ *
+ *     gmxbench CASE PROCS N [M]     runs CASE on PROCS Ps and prints key=value pairs
+ *     gmxbench --list               the cases, with what N and M are
+ *
+ * It knows nothing of the library but gomax.h. A case is named after the path that it measures; ns is the time of one
+ * operation, ms that of the whole. peers/go has the same cases under the same names.
+ */
+#include <gomax.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static long n, m;
+static int procs;
+
+#define must(call) must_be_fine(call, #call)
+static int32_t must_be_fine(int32_t status, const char *call) {
+  if (status >= 0) return status;
+  fprintf(stderr, "gmxbench: %s: %s\n", call, gmx_err_name(status));
+  _exit(1);
+}
+
+static void *array(size_t count, size_t size) {
+  void *memory = calloc(count, size);
+  if (memory) return memory;
+  fputs("gmxbench: out of memory\n", stderr);
+  _exit(1);
+}
+
+/* ---- what a case reports ---- */
+
+static double cpu_ns(void) {
+  struct rusage u;
+  getrusage(RUSAGE_SELF, &u);
+  return 1e9 * (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + 1e3 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+}
+
+static long status_kb(const char *key) {
+  char line[256];
+  long value = 0;
+  FILE *f = fopen("/proc/self/status", "r");
+  while (f && fgets(line, sizeof line, f))
+    if (strncmp(line, key, strlen(key)) == 0) value = atol(line + strlen(key) + 1);
+  if (f) fclose(f);
+  return value;
+}
+
+static int64_t begin;
+static void start(void) { begin = gmx_now(); }
+
+static void report_each(double operations) {
+  printf("ns=%.2f rss_mb=%ld\n", (double)(gmx_now() - begin) / operations, status_kb("VmHWM") / 1024);
+}
+
+static void report_whole(void) {
+  double ms = (double)(gmx_now() - begin) / 1e6;
+  printf("ms=%.3f rss_mb=%ld threads=%ld cpu_ms=%.1f\n", ms, status_kb("VmHWM") / 1024, status_kb("Threads"),
+         cpu_ns() / 1e6);
+}
+
+static int ascending(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
+}
+
+/* for latencies, where a mean would show the worst one only */
+static void report_median(int64_t *ns, long count) {
+  qsort(ns, (size_t)count, sizeof *ns, ascending);
+  printf("ns=%ld p99_ns=%ld max_ns=%ld\n", (long)ns[count / 2], (long)ns[count * 99 / 100], (long)ns[count - 1]);
+}
+
+/* ---- yield ---- */
+
+static gmx_waitgroup group;
+
+static void done(void *wg) { must(gmx_waitgroup_done(wg)); }
+
+static void yielder(void *arg) {
+  for (long i = n / m; i; i--) must(gmx_yield());
+  done(arg);
+}
+
+static void yield(void) {
+  must(gmx_waitgroup_add(&group, (int32_t)m));
+  start();
+  for (long i = 0; i < m; i++) must(gmx_spawn(yielder, &group));
+  must(gmx_waitgroup_wait(&group));
+  report_each((double)(n / m * m));
+}
+
+/* ---- spawn, run, end ---- */
+
+static void spawn_batches(void) {
+  start();
+  for (long k = 0; k < n / m; k++) {
+    must(gmx_waitgroup_add(&group, (int32_t)m));
+    for (long i = 0; i < m; i++) must(gmx_spawn(done, &group));
+    must(gmx_waitgroup_wait(&group));
+  }
+  report_each((double)(n / m * m));
+}
+
+static void nothing(void *unused) { (void)unused; }
+
+static void spawn_join(void) {
+  gmx_spawn_opts joinable = {.struct_size = sizeof joinable, .flags = GMX_SPAWN_JOINABLE};
+  start();
+  for (long i = 0; i < n; i++) {
+    gmx_g g;
+    must(gmx_spawn_with(&joinable, nothing, NULL, &g));
+    must(gmx_join(g, -1));
+  }
+  report_each((double)n);
+}
+
+/* ---- trees of Gs ---- */
+
+static gmx_spawn_opts tree = {.struct_size = sizeof(gmx_spawn_opts)};
+
+struct node {
+  gmx_waitgroup *up;
+  _Atomic int64_t *out;
+  int64_t first, size;
+};
+
+static void skynet_node(void *arg) {
+  struct node self = *(struct node *)arg;
+  if (self.size == 1) {
+    atomic_fetch_add_explicit(self.out, self.first, memory_order_relaxed);
+  } else {
+    gmx_waitgroup children = {0};
+    _Atomic int64_t sum = 0;
+    struct node child[10];
+    must(gmx_waitgroup_add(&children, 10));
+    for (int i = 0; i < 10; i++) {
+      child[i] = (struct node){&children, &sum, self.first + i * (self.size / 10), self.size / 10};
+      must(gmx_spawn_with(&tree, skynet_node, &child[i], NULL));
+    }
+    must(gmx_waitgroup_wait(&children));
+    atomic_fetch_add_explicit(self.out, sum, memory_order_relaxed);
+  }
+  must(gmx_waitgroup_done(self.up));
+}
+
+static void skynet(void) {
+  _Atomic int64_t sum = 0;
+  struct node root = {&group, &sum, 0, n};
+  must(gmx_waitgroup_add(&group, 1));
+  start();
+  must(gmx_spawn_with(&tree, skynet_node, &root, NULL));
+  must(gmx_waitgroup_wait(&group));
+  report_whole();
+  if (sum != (int64_t)n * (n - 1) / 2) fputs("gmxbench: wrong sum\n", stderr), _exit(1);
+}
+
+struct fib {
+  gmx_waitgroup *up;
+  long n, result;
+};
+
+static long fib_of(long k);
+static void fib_node(void *arg) {
+  struct fib *self = arg;
+  self->result = fib_of(self->n);
+  must(gmx_waitgroup_done(self->up));
+}
+
+static long fib_of(long k) {
+  if (k < 2) return k;
+  gmx_waitgroup wg = {0};
+  struct fib left = {&wg, k - 1, 0};
+  must(gmx_waitgroup_add(&wg, 1));
+  must(gmx_spawn_with(&tree, fib_node, &left, NULL));
+  long right = fib_of(k - 2);
+  must(gmx_waitgroup_wait(&wg));
+  return left.result + right;
+}
+
+static void fib(void) {
+  long a = 0, b = 1;
+  for (long i = 0; i < n; i++) {
+    long next = a + b;
+    a = b;
+    b = next;
+  }
+  start();
+  if (fib_of(n) != a) fputs("gmxbench: wrong number\n", stderr), _exit(1);
+  report_whole();
+}
+
+static void skynet_child_first(void) {
+  tree.flags = GMX_SPAWN_CHILD_FIRST;
+  skynet();
+}
+
+static void fib_child_first(void) {
+  tree.flags = GMX_SPAWN_CHILD_FIRST;
+  fib();
+}
+
+/* ---- semaphore and mutex ---- */
+
+static uint32_t ping, pong;
+static bool lock_partner;
+
+static void partner(void *unused) {
+  (void)unused;
+  if (lock_partner) must(gmx_lock_os_thread());
+  for (long i = 0; i < n; i++) {
+    must(gmx_sema_acquire(&ping));
+    must(gmx_sema_release(&pong));
+  }
+}
+
+static void sema_pingpong(void) {
+  must(gmx_spawn(partner, NULL));
+  start();
+  for (long i = 0; i < n; i++) {
+    must(gmx_sema_release(&ping));
+    must(gmx_sema_acquire(&pong));
+  }
+  report_each((double)n);
+}
+
+static void locked_thread_pingpong(void) {
+  lock_partner = true;
+  sema_pingpong();
+}
+
+static gmx_mutex mutex;
+static long guarded;
+
+static void locker(void *arg) {
+  for (long i = 0; i < m; i++) {
+    must(gmx_mutex_lock(&mutex));
+    guarded++;
+    must(gmx_mutex_unlock(&mutex));
+  }
+  done(arg);
+}
+
+static void mutex_contended(void) {
+  must(gmx_waitgroup_add(&group, (int32_t)n));
+  start();
+  for (long i = 0; i < n; i++) must(gmx_spawn(locker, &group));
+  must(gmx_waitgroup_wait(&group));
+  report_each((double)n * (double)m);
+  if (guarded != n * m) fputs("gmxbench: the mutex does not exclude\n", stderr), _exit(1);
+}
+
+/* ---- syscalls ---- */
+
+static void syscall_bracket(void) {
+  start();
+  for (long i = 0; i < n; i++) {
+    must(gmx_enter_syscall());
+    must(gmx_exit_syscall());
+  }
+  report_each((double)n);
+}
+
+static void syscall_getppid(void) {
+  start();
+  for (long i = 0; i < n; i++) {
+    must(gmx_enter_syscall());
+    syscall(SYS_getppid);
+    must(gmx_exit_syscall());
+  }
+  report_each((double)n);
+}
+
+static void block_10ms(void *arg) {
+  for (long i = 0; i < m; i++) {
+    struct timespec t = {0, 10000000};
+    must(gmx_enter_syscall());
+    syscall(SYS_nanosleep, &t, NULL);
+    must(gmx_exit_syscall());
+  }
+  done(arg);
+}
+
+static void syscall_blocking(void) {
+  must(gmx_waitgroup_add(&group, (int32_t)n));
+  start();
+  for (long i = 0; i < n; i++) must(gmx_spawn(block_10ms, &group));
+  must(gmx_waitgroup_wait(&group));
+  report_whole();
+}
+
+/* With one P the G that was spawned can run only once the P has been taken from the blocking call, which ends when that
+ * G writes. */
+static int ends[2];
+static int64_t ran_at;
+
+static void write_end(void *unused) {
+  (void)unused;
+  ran_at = gmx_now();
+  if (write(ends[1], "", 1) != 1) _exit(1);
+}
+
+static void handoff(gmx_status (*enter)(void)) {
+  int64_t *taken = array((size_t)n, sizeof *taken);
+  if (pipe(ends) != 0) _exit(1);
+  for (long i = 0; i < n; i++) {
+    char byte;
+    must(gmx_spawn(write_end, NULL));
+    int64_t left_at = gmx_now();
+    must(enter());
+    ssize_t got = read(ends[0], &byte, 1);
+    must(gmx_exit_syscall());
+    if (got != 1) _exit(1);
+    taken[i] = ran_at - left_at;
+  }
+  report_median(taken, n);
+}
+
+static void handoff_retaken(void) { handoff(gmx_enter_syscall); }
+static void handoff_at_once(void) { handoff(gmx_enter_syscall_blocking); }
+
+/* ---- foreign threads ---- */
+
+static void callback_known_thread(void) {
+  must(gmx_callback(nothing, NULL));
+  start();
+  for (long i = 0; i < n; i++) must(gmx_callback(nothing, NULL));
+  report_each((double)n);
+}
+
+static void attach_detach(void) {
+  start();
+  for (long i = 0; i < n; i++) {
+    must(gmx_attach_thread());
+    must(gmx_detach_thread());
+  }
+  report_each((double)n);
+}
+
+static void *fresh_thread(void *took) {
+  int64_t t = gmx_now();
+  if (took) {
+    must(gmx_callback(nothing, NULL));
+    *(int64_t *)took = gmx_now() - t;
+  }
+  return NULL;
+}
+
+static void callback_first(void) {
+  int64_t *took = array((size_t)n, sizeof *took), with = 0, without = 0;
+  for (long i = 0; i < 2 * n; i++) {
+    pthread_t thread;
+    int64_t t = gmx_now();
+    if (pthread_create(&thread, NULL, fresh_thread, i % 2 ? &took[i / 2] : NULL) != 0) _exit(1);
+    pthread_join(thread, NULL);
+    *(i % 2 ? &with : &without) += gmx_now() - t;
+  }
+  printf("thread_ns=%ld ", (long)((with - without) / n)); /* with what the end of the thread costs more */
+  report_median(took, n);
+}
+
+/* ---- sleeping and waiting in numbers ---- */
+
+static int64_t *late;
+
+static uint64_t mix(uint64_t i) { /* splitmix64; the peers use the same, so that all sleep alike */
+  uint64_t z = i * UINT64_C(0x9e3779b97f4a7c15) + UINT64_C(0x9e3779b97f4a7c15);
+  z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+  z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+  return z ^ (z >> 31);
+}
+
+static void sleeper(void *arg) {
+  long i = (long)arg;
+  int64_t ns = (int64_t)(mix((uint64_t)i) % 1000 + 1) * 1000000, t = gmx_now();
+  must(gmx_sleep(ns));
+  late[i] = gmx_now() - t - ns;
+  done(&group);
+}
+
+static void sleep_storm(void) {
+  late = array((size_t)n, sizeof *late);
+  must(gmx_waitgroup_add(&group, (int32_t)n));
+  double cpu = cpu_ns();
+  start();
+  for (long i = 0; i < n; i++) must(gmx_spawn(sleeper, (void *)i));
+  must(gmx_waitgroup_wait(&group));
+  double ms = (double)(gmx_now() - begin) / 1e6;
+  cpu = cpu_ns() - cpu;
+  qsort(late, (size_t)n, sizeof *late, ascending);
+  printf("ms=%.1f cpu_ms=%.1f p50_us=%.1f p99_us=%.1f rss_mb=%ld\n", ms, cpu / 1e6, (double)late[n / 2] / 1e3,
+         (double)late[n * 99 / 100] / 1e3, status_kb("VmHWM") / 1024);
+  if (late[0] < 0) fputs("gmxbench: woken too early\n", stderr), _exit(1);
+}
+
+static uint32_t gate, all_started;
+static atomic_long started;
+
+static void waiter(void *unused) {
+  (void)unused;
+  if (atomic_fetch_add(&started, 1) + 1 == n) must(gmx_sema_release(&all_started));
+  must(gmx_sema_acquire(&gate));
+}
+
+static void parked(void) {
+  long before = status_kb("VmRSS");
+  start();
+  for (long i = 0; i < n; i++) must(gmx_spawn(waiter, NULL));
+  must(gmx_sema_acquire(&all_started));
+  double ns = (double)(gmx_now() - begin) / (double)n;
+  printf("ns=%.1f rss_b=%.0f\n", ns, 1024 * (double)(status_kb("VmRSS") - before) / (double)n);
+}
+
+/* ---- the world, barriers, numbers of Ps ---- */
+
+static void stop_start_world(void) {
+  start();
+  for (long i = 0; i < n; i++) {
+    must(gmx_stop_the_world("bench"));
+    must(gmx_start_the_world());
+  }
+  report_each((double)n);
+}
+
+static void for_each_p(void) {
+  start();
+  for (long i = 0; i < n; i++) must(gmx_for_each_p(nothing, NULL));
+  report_each((double)n);
+}
+
+/* the same while another G computes */
+static atomic_bool computing, enough;
+
+static void compute(void *unused) {
+  (void)unused;
+  computing = true;
+  while (!atomic_load_explicit(&enough, memory_order_relaxed)) gmx_safepoint();
+}
+
+static void with_a_busy_p(void (*body)(void)) {
+  must(gmx_spawn(compute, NULL));
+  while (!computing) must(gmx_yield());
+  body();
+  enough = true;
+}
+
+static void stop_start_busy_world(void) { with_a_busy_p(stop_start_world); }
+static void for_each_busy_p(void) { with_a_busy_p(for_each_p); }
+
+static void gomaxprocs(void) {
+  start();
+  for (long i = 0; i < n; i++) must(gmx_gomaxprocs(i % 2 ? procs : (int32_t)m));
+  report_each((double)n);
+}
+
+static void read_mem_stats(void) {
+  gmx_mem_stats stats = {.struct_size = sizeof stats};
+  start();
+  for (long i = 0; i < n; i++) must(gmx_read_mem_stats(&stats));
+  report_each((double)n);
+}
+
+static void idle_cpu(void) {
+  must(gmx_waitgroup_add(&group, 1000));
+  for (int i = 0; i < 1000; i++) must(gmx_spawn(done, &group)); /* every thread has worked before */
+  must(gmx_waitgroup_wait(&group));
+  must(gmx_sleep(100000000));
+  double cpu = cpu_ns();
+  start();
+  must(gmx_sleep(n * 1000000));
+  printf("us_per_s=%.1f\n", (cpu_ns() - cpu) / 1e3 / ((double)(gmx_now() - begin) / 1e9));
+}
+
+static void pin_unpin(void) {
+  start();
+  for (long i = 0; i < n; i++) {
+    must(gmx_pin());
+    must(gmx_unpin());
+  }
+  report_each((double)n);
+}
+
+/* ---- main ---- */
+
+static const struct {
+  const char *name;
+  void (*body)(void);
+  bool on_thread; /* on a thread of the host, not on a G */
+  const char *parameters;
+} cases[] = {
+    {"yield", yield, false, "N yields by M Gs"},
+    {"spawn_batches", spawn_batches, false, "N Gs, M at a time"},
+    {"spawn_join", spawn_join, false, "N Gs, one at a time"},
+    {"skynet", skynet, false, "N leaves, a power of ten; parent first, as Go does"},
+    {"skynet_child_first", skynet_child_first, false, "N leaves"},
+    {"fib", fib, false, "fib(N), a G at every node"},
+    {"fib_child_first", fib_child_first, false, "fib(N)"},
+    {"sema_pingpong", sema_pingpong, false, "N round trips"},
+    {"locked_thread_pingpong", locked_thread_pingpong, false, "N round trips with a G that is locked to its thread"},
+    {"mutex_contended", mutex_contended, false, "N Gs, each M times lock and unlock"},
+    {"syscall_bracket", syscall_bracket, false, "N times enter and exit"},
+    {"syscall_getppid", syscall_getppid, false, "N times enter, getppid, exit"},
+    {"syscall_blocking", syscall_blocking, false, "N Gs, each M times 10 ms"},
+    {"handoff_retaken", handoff_retaken, false, "N blocking calls with a G waiting for the P"},
+    {"handoff_at_once", handoff_at_once, false, "N calls that say that they will block"},
+    {"callback_known_thread", callback_known_thread, true, "N callbacks"},
+    {"callback_first", callback_first, true, "N threads, one callback each"},
+    {"attach_detach", attach_detach, true, "N times"},
+    {"sleep_storm", sleep_storm, false, "N Gs sleep 1 to 1000 ms"},
+    {"parked", parked, false, "N Gs wait at a semaphore"},
+    {"stop_start_world", stop_start_world, false, "N times, other Ps idle"},
+    {"stop_start_busy_world", stop_start_busy_world, false, "N times, one other P busy"},
+    {"for_each_p", for_each_p, false, "N times, other Ps idle"},
+    {"for_each_busy_p", for_each_busy_p, false, "N times, one other P busy"},
+    {"gomaxprocs", gomaxprocs, false, "N changes between PROCS and M"},
+    {"read_mem_stats", read_mem_stats, false, "N times"},
+    {"idle_cpu", idle_cpu, false, "N milliseconds"},
+    {"pin_unpin", pin_unpin, false, "N times"},
+};
+
+static void run(void *body) {
+  (*(void (*const *)(void))body)();
+  fflush(stdout);
+  _exit(0); /* what a case leaves behind, a million parked Gs for one, need not be taken down */
+}
+
+int main(int argc, char **argv) {
+  size_t count = sizeof cases / sizeof cases[0];
+  if (argc == 2 && strcmp(argv[1], "--list") == 0) {
+    for (size_t i = 0; i < count; i++) printf("%-24s %s\n", cases[i].name, cases[i].parameters);
+    return 0;
+  }
+  for (size_t i = 0; i < count && argc >= 4; i++) {
+    if (strcmp(argv[1], cases[i].name) != 0) continue;
+    procs = atoi(argv[2]);
+    n = atol(argv[3]);
+    m = argc > 4 ? atol(argv[4]) : 1;
+    if (procs < 1 || n < 1 || m < 1) break;
+    gmx_config config;
+    must(gmx_config_default(&config));
+    config.maxprocs = procs;
+    must(gmx_init(&config));
+    if (cases[i].on_thread) run((void *)&cases[i].body);
+    must(gmx_main(run, (void *)&cases[i].body));
+  }
+  fputs("usage: gmxbench CASE PROCS N [M], or gmxbench --list\n", stderr);
+  return 2;
+}
