@@ -14,3 +14,14 @@
 //! | 7 | [`sched`] | the loop, the watchdog, the world |
 //! | 8 | [`rt`] | the one runtime of this process |
 //! | 9 | [`capi`] | the C ABI |
+
+pub mod block;
+pub mod capi;
+pub mod ds;
+pub mod fiber;
+pub mod gmp;
+pub mod protocol;
+pub mod rt;
+pub mod sched;
+pub mod sync;
+pub mod sys;

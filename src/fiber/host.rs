@@ -34,6 +34,9 @@ pub struct HostThread {
 }
 
 impl HostThread {
+    /// Of no thread yet; to be replaced before a switch.
+    pub const NONE: HostThread = HostThread { errno: ptr::null_mut(), eh: ptr::null_mut() };
+
     /// The places of the calling thread. Looks names up; once per thread, not per switch.
     pub fn of_this_thread() -> Self {
         // SAFETY: gives an address.

@@ -187,6 +187,31 @@ pub fn join_thread(t: ThreadId) {
     unsafe { libc::pthread_join(t, ptr::null_mut()) };
 }
 
+/// Lets go of the calling thread: nobody joins it.
+pub fn detach_self() {
+    // SAFETY: the calling thread is joinable, and its creator leaves it alone from here on.
+    unsafe { libc::pthread_detach(libc::pthread_self()) };
+}
+
+/// Bytes of memory that the machine has.
+pub fn physical_memory() -> u64 {
+    // SAFETY: plain queries.
+    let (pages, size) = unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
+    (pages.max(0) as u64).saturating_mul(size.max(0) as u64)
+}
+
+/// Runs `child` in each child of fork, before fork returns there. False if there is no memory for that.
+pub fn at_fork(child: unsafe extern "C" fn()) -> bool {
+    // SAFETY: the function is there for as long as the library, which is never unmapped.
+    unsafe { libc::pthread_atfork(None, None, Some(child)) == 0 }
+}
+
+/// Ends a process without anything of it running any more.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: does not return.
+    unsafe { libc::_exit(code) }
+}
+
 pub fn gettid() -> i32 {
     // SAFETY: takes nothing, always succeeds.
     unsafe { libc::syscall(libc::SYS_gettid) as i32 }

@@ -1,0 +1,117 @@
+//! Waiting for the end of a G.
+//!
+//! A joinable G that ends with somebody waiting tells them, and its handle is stale. With nobody there it stays as a
+//! zombie, without a stack, until it is joined or let go. The lock is that of the wait table's root for the G's address:
+//! JOINABLE and ZOMBIE change only under it.
+//!
+//! A zombie may be joined before its M has left its stack. Both ends of that race move the status by one CAS, and who
+//! comes second frees the descriptor (see `recycle` in park.rs).
+
+use super::waitq::{self, How, Waited};
+use crate::gmp::error::{Error, Result};
+use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
+use crate::gmp::m::MRef;
+use crate::protocol::park;
+
+fn addr(gp: GRef) -> u64 {
+    gp.as_ptr() as u64
+}
+
+/// What stands behind a handle, under the root's lock.
+enum Found {
+    Runs,
+    Zombie,
+    NotJoinable,
+    Stale,
+}
+
+fn look(gp: GRef, handle: u64) -> Found {
+    if !gp.handle_is(handle) {
+        Found::Stale
+    } else if gp.has(gflag::ZOMBIE) {
+        if gp.has(gflag::JOINABLE) { Found::Zombie } else { Found::Stale }
+    } else if gp.has(gflag::JOINABLE) {
+        Found::Runs
+    } else {
+        Found::NotJoinable
+    }
+}
+
+/// # Migrates
+pub fn join(mut m: MRef, handle: u64, deadline: Option<i64>) -> Result<()> {
+    let Some(gp) = m.sched().g_of(handle) else { return Err(Error::Stale) };
+    if m.g() == Some(gp) {
+        return Err(if gp.has(gflag::JOINABLE) { Error::Deadlock } else { Error::Invalid });
+    }
+    let how = How { reason: WaitReason::JOIN, first: false, deadline, since: 0 };
+    let mut found = Found::Runs;
+    let waited;
+    (m, waited) = waitq::wait(m, addr(gp), how, || {
+        found = look(gp, handle);
+        if let Found::Zombie = found {
+            gp.set_flag(gflag::JOINABLE, false);
+        }
+        matches!(found, Found::Runs)
+    });
+    match (waited, found) {
+        (Waited::Woken | Waited::Handoff, _) => Ok(()),
+        (Waited::TimedOut, _) => Err(Error::TimedOut),
+        (Waited::NoMemory, _) => Err(Error::NoMemory),
+        (Waited::Not, Found::Zombie) => {
+            bury(m, gp);
+            Ok(())
+        }
+        (Waited::Not, Found::NotJoinable) => Err(Error::Invalid),
+        (Waited::Not, _) => Err(Error::Stale),
+    }
+}
+
+/// Gives up the right to join.
+pub fn detach(m: MRef, handle: u64) -> Result<()> {
+    let Some(gp) = m.sched().g_of(handle) else { return Err(Error::Stale) };
+    let found = {
+        let mut q = m.sched().sems.root(addr(gp)).queue.lock();
+        let found = look(gp, handle);
+        match found {
+            Found::Runs if q.peek(addr(gp)).is_some() => return Err(Error::Busy),
+            Found::Runs | Found::Zombie => gp.set_flag(gflag::JOINABLE, false),
+            _ => {}
+        }
+        found
+    };
+    match found {
+        Found::Runs => Ok(()),
+        Found::Zombie => {
+            bury(m, gp);
+            Ok(())
+        }
+        Found::NotJoinable => Err(Error::Invalid),
+        Found::Stale => Err(Error::Stale),
+    }
+}
+
+/// Frees a zombie, or leaves it to its M, which has not left its stack yet.
+fn bury(m: MRef, gp: GRef) {
+    if !gp.cas_status(GStatus::Running, GStatus::Waiting) {
+        park::recycle_now(m, gp);
+    }
+}
+
+/// The end of a joinable G, on its own stack.
+pub fn on_exit(m: MRef, gp: GRef) {
+    waitq::wake_all(m, addr(gp), |anybody| {
+        if !gp.has(gflag::JOINABLE) {
+            // Let go meanwhile.
+        } else if anybody {
+            // Under the lock: whoever comes after those who wait finds a stale handle.
+            gp.set_flag(gflag::JOINABLE, false);
+            gp.set_flag(gflag::RETIRED, true);
+            gp.retire();
+        } else {
+            gp.set_flag(gflag::ZOMBIE, true);
+        }
+    });
+    if gp.has(gflag::WATCHED) {
+        m.sched().tell_watchers();
+    }
+}

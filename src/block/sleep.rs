@@ -1,0 +1,40 @@
+//! Sleeping: a timer that readies its G. It is armed when the G is off its stack, or it might fire before.
+
+use crate::gmp::error::{Error, Result};
+use crate::gmp::g::{GRef, WaitReason};
+use crate::gmp::m::{Commit, Ctx, MRef};
+use crate::gmp::timers::Timers;
+use crate::protocol::park;
+use std::ffi::c_void;
+
+/// Sleeps until `deadline`.
+///
+/// # Migrates
+pub fn sleep_until(m: MRef, deadline: i64) -> (MRef, Result<()>) {
+    if m.ctx() == Ctx::Foreign {
+        crate::sys::sleep_until(deadline);
+        return (m, Ok(()));
+    }
+    if m.must_p().timers.reserve().is_err() {
+        return (m, Err(Error::NoMemory));
+    }
+    let mut when = deadline;
+    let m = park::gopark(m, WaitReason::SLEEP, Commit { f: Some(arm), arg: (&raw mut when).cast() });
+    (m, Ok(()))
+}
+
+unsafe fn arm(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
+    // SAFETY: `sleep_until` passes its deadline; the G's timer is in no heap. After `add` the G may run (K2 in park.rs).
+    unsafe {
+        let when = *arg.cast::<i64>();
+        Timers::add(m.must_p().p(), &gp.timer, when, wake, gp.as_ptr().cast(), 0);
+    }
+    true
+}
+
+unsafe fn wake(m: MRef, arg: *mut c_void, _: u64) {
+    // SAFETY: `arm` passed its G, which waits for nothing else.
+    if let Some(gp) = unsafe { GRef::from_ptr(arg.cast()) } {
+        park::goready(m, gp);
+    }
+}

@@ -1,0 +1,72 @@
+//! Wait groups: a count, and those who wait for it to be zero.
+//!
+//! ```text
+//!  state   63                  32 31            1    0
+//!         +----------------------+---------------+-------+
+//!         |       count          |     zero      | WAIT  |
+//!         +----------------------+---------------+-------+
+//! ```
+
+use super::waitq::{self, How, Waited};
+use crate::gmp::error::{Error, Result};
+use crate::gmp::g::WaitReason;
+use crate::gmp::m::MRef;
+use crate::sync::{AtomicU64, Ordering};
+
+const WAIT: u64 = 1;
+
+/// As the C struct lays it out; zero is ready.
+#[repr(C)]
+pub struct WaitGroup {
+    state: AtomicU64,
+    reserved: [u32; 2],
+}
+
+impl WaitGroup {
+    /// Changes the count; below zero (or too high) is Invalid and changes nothing.
+    pub fn add(&self, m: MRef, delta: i32) -> Result<()> {
+        let mut s = self.state.load(Ordering::Relaxed);
+        let woken = loop {
+            let count = (s >> 32) as i64 + i64::from(delta);
+            if !(0..=i64::from(i32::MAX)).contains(&count) {
+                return Err(Error::Invalid);
+            }
+            let wake = count == 0 && s & WAIT != 0;
+            let to = (count as u64) << 32 | if wake { 0 } else { s & WAIT };
+            // Release: what was done before `done` comes before the waiter's return.
+            match self.state.compare_exchange_weak(s, to, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => break wake,
+                Err(now) => s = now,
+            }
+        };
+        if woken {
+            waitq::wake_all(m, std::ptr::from_ref(self) as u64, |_| ());
+        }
+        Ok(())
+    }
+
+    /// # Migrates
+    pub fn wait(&self, mut m: MRef, deadline: Option<i64>) -> Result<()> {
+        let addr = std::ptr::from_ref(self) as u64;
+        let how = How { reason: WaitReason::WAITGROUP, first: false, deadline, since: 0 };
+        loop {
+            let s = self.state.load(Ordering::Acquire);
+            if s >> 32 == 0 {
+                return Ok(());
+            }
+            if s & WAIT == 0 && self.state.compare_exchange(s, s | WAIT, Ordering::Relaxed, Ordering::Relaxed).is_err()
+            {
+                continue;
+            }
+            let waited;
+            // WAIT is cleared before the wake: whoever still sees it is in time to be woken.
+            (m, waited) = waitq::wait(m, addr, how, || self.state.load(Ordering::SeqCst) & WAIT != 0);
+            match waited {
+                Waited::Not => {}
+                Waited::Woken | Waited::Handoff => return Ok(()),
+                Waited::TimedOut => return Err(Error::TimedOut),
+                Waited::NoMemory => return Err(Error::NoMemory),
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Threads of the host
+
+use super::*;
+use crate::gmp::m::Ctx;
+use crate::protocol::{foreign, lockedm, park};
+use crate::sched::run;
+use crate::sync::Ordering;
+use crate::sys::arch::stack_pointer;
+use std::ffi::c_void;
+
+/// Makes the calling thread a goroutine of its own, which holds a P, until gmx_detach_thread or the end of the thread. It
+/// runs on the thread's own stack and is tied to it.
+///
+/// Blocks: the thread, until it has a P.
+/// Call from: foreign threads.
+/// Safepoint: yes.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EPERM if it is attached, or on a goroutine; GMX_EINSYSCALL; GMX_ENOTG; GMX_ENOMEM; GMX_ESHUTDOWN.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_attach_thread() -> gmx_status {
+    let m = match any() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    match m.ctx() {
+        Ctx::Foreign => {}
+        Ctx::G => return GMX_EPERM,
+        _ => return why_not(m),
+    }
+    m.sched().stats.spawned.fetch_add(1, Ordering::SeqCst);
+    m.attached.set(true);
+    crate::sync::fence(Ordering::SeqCst);
+    if m.sched().exiting.load(Ordering::SeqCst) {
+        run::count_detach(m);
+        return GMX_ESHUTDOWN;
+    }
+    foreign::enter_go(m);
+    GMX_OK
+}
+
+/// Makes an attached thread an ordinary thread of the host again. Its P goes to others. What it left open (a pin, a
+/// syscall, a stopped world) is ended.
+///
+/// Blocks: never.
+/// Call from: attached thread, outside of callbacks.
+/// Safepoint: yes.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EPERM if the thread is not attached, or within gmx_callback; GMX_ENOTG in a scheduler's callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_detach_thread() -> gmx_status {
+    let Some(m) = run::current() else { return GMX_EPERM };
+    if !m.attached.get() || m.callbacks.get() != 0 {
+        return GMX_EPERM;
+    }
+    if m.ctx() == Ctx::Sched {
+        return GMX_ENOTG;
+    }
+    let gp = park::own_g(m);
+    let m = run::mend(m, gp);
+    gp.locks.set(0);
+    run::end_thread_g(m, gp);
+    foreign::leave_for_good(m, gp, stack_pointer());
+    run::count_detach(m);
+    GMX_OK
+}
+
+/// Runs fn(arg) as a goroutine on this very thread, whatever the thread is: a thread of the host becomes one for the call
+/// (the first call of a thread makes it known, later ones cost tens of nanoseconds; it is forgotten when the thread ends).
+/// A goroutine just calls fn; one in a syscall leaves it for the call, and stays on its thread meanwhile. Calls nest.
+///
+/// Blocks: the thread, until it has a P; and as long as fn does.
+/// Call from: every context but a scheduler's callback and a stopped world.
+/// Safepoint: yes.
+/// Migrates: no.
+/// Owns: arg stays the caller's.
+/// Returns: GMX_OK when fn has returned; GMX_EINVAL if fn is NULL; GMX_ENOTG; GMX_ENOMEM; GMX_ESHUTDOWN.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_callback(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {
+    let Some(f) = r#fn else { return GMX_EINVAL };
+    let m = match any() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    match m.ctx() {
+        Ctx::Foreign => {
+            let gp = foreign::enter_go(m);
+            m.callbacks.set(1);
+            f(arg);
+            m.callbacks.set(0);
+            let m = run::mend(m, gp);
+            foreign::leave_go(m, gp, stack_pointer());
+            GMX_OK
+        }
+        Ctx::G => {
+            f(arg);
+            GMX_OK
+        }
+        Ctx::Syscall => in_syscall(m, f, arg),
+        _ => GMX_ENOTG,
+    }
+}
+
+/// A callback from C code that a goroutine called in a syscall: the thread's C frames below wait for it on this thread.
+fn in_syscall(m: MRef, f: extern "C" fn(*mut c_void), arg: *mut c_void) -> gmx_status {
+    let gp = park::running(m);
+    let locks = gp.locks.get();
+    // Before the way out: from there on it may go on elsewhere.
+    gp.locks.set(locks.saturating_add(1));
+    if locks == 0 {
+        lockedm::lock(m, gp);
+    }
+    let m = run::exit_syscall(m, gp);
+    m.callbacks.set(m.callbacks.get() + 1);
+    f(arg);
+    m.callbacks.set(m.callbacks.get() - 1);
+    let m = run::mend(m, gp);
+    gp.locks.set(locks);
+    if locks == 0 {
+        lockedm::unlock(m, gp);
+    }
+    crate::protocol::syscall::entersyscall(m, gp, stack_pointer());
+    GMX_OK
+}

@@ -1,0 +1,529 @@
+//! Goroutines
+
+use super::*;
+use crate::block::{join, waitq};
+use crate::gmp::g::{GName, GRef, WaitReason, gflag};
+use crate::gmp::m::{Commit, Ctx};
+use crate::protocol::{lockedm, park};
+use crate::sched::{run, world};
+use crate::sync::{Ordering, fence};
+use std::ffi::{c_char, c_void};
+
+/// A goroutine, for ever: handles are not used again. 0 is none.
+pub type gmx_g = u64;
+
+/// A key for goroutine-local values. 0 is none.
+pub type gmx_key = u32;
+
+/// gmx_spawn_opts.flags: the goroutine can be joined, and must be joined or detached.
+pub const GMX_SPAWN_JOINABLE: u32 = 1;
+/// gmx_spawn_opts.flags: the new goroutine runs at once, and its parent goes on when it waits, ends, or is stolen by
+/// another P. What makes fork-join fast and small. From a thread of the host it has no effect.
+pub const GMX_SPAWN_CHILD_FIRST: u32 = 2;
+
+/// Usable bytes of the largest stack.
+pub(super) const MAX_STACK: usize = 1 << 30;
+
+/// How a goroutine is made. Zero is the default everywhere; struct_size is sizeof(gmx_spawn_opts).
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct gmx_spawn_opts {
+    /// sizeof(gmx_spawn_opts) of the caller.
+    pub struct_size: usize,
+    /// GMX_SPAWN_*.
+    pub flags: u32,
+    /// Must be 0.
+    pub reserved: u32,
+    /// Usable bytes of its stack, at most 1 GiB. 0: that of gmx_config.
+    pub stack_size: usize,
+    /// Its name in dumps and reports, copied; 31 bytes are kept. NULL: none.
+    pub name: *const c_char,
+}
+
+/// Starts a goroutine that runs fn(arg). It runs next on the caller's P, or elsewhere if there is an idle one.
+///
+/// Its stack is bound when it first runs: while there is no memory for one it waits its turn.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: arg stays the caller's.
+/// Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime ends.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_spawn(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {
+    let Some(f) = r#fn else { return GMX_EINVAL };
+    let m = match any() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    let what = park::Spawn { entry: f as *mut c_void, arg, flags: 0, stack_size: 0, name: std::ptr::null_mut() };
+    match park::newproc(m, &what) {
+        Some(gp) => submit(m, gp),
+        None => GMX_ENOMEM,
+    }
+}
+
+/// Puts a new G where it will run.
+#[inline(always)]
+fn submit(m: MRef, gp: GRef) -> gmx_status {
+    if m.p().is_none() && !keep(m) {
+        park::forget(m, gp);
+        return GMX_ESHUTDOWN;
+    }
+    park::ready_queue(m, gp);
+    GMX_OK
+}
+
+/// Whether a G that a thread of the host has just counted may live.
+#[cold]
+fn keep(m: MRef) -> bool {
+    // EXIT: pairs with the fence in `rt::wait_for_end`.
+    fence(Ordering::SeqCst);
+    !m.sched().exiting.load(Ordering::SeqCst)
+}
+
+/// As gmx_spawn, with options; NULL options are the defaults. Writes the handle to *g unless g is NULL.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no, but for GMX_SPAWN_CHILD_FIRST.
+/// Migrates: with GMX_SPAWN_CHILD_FIRST on a goroutine.
+/// Owns: a joinable goroutine's descriptor is the caller's until gmx_join or gmx_detach.
+/// Returns: GMX_OK; GMX_EINVAL if fn is NULL, for unknown flags, or for a stack of more than 1 GiB; GMX_ENOMEM; GMX_ESHUTDOWN.
+/// Since: 0.1
+///
+/// # Safety
+/// `opts` is null or points to as many bytes as its `struct_size` says; `g` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_spawn_with(
+    opts: *const gmx_spawn_opts,
+    r#fn: Option<extern "C" fn(*mut c_void)>,
+    arg: *mut c_void,
+    g: *mut gmx_g,
+) -> gmx_status {
+    let Some(f) = r#fn else { return GMX_EINVAL };
+    // SAFETY: the caller's promise.
+    let opts = match unsafe { read_sized(opts) } {
+        Ok(opts) => opts,
+        Err(status) => return status,
+    };
+    let (mut flags, mut stack_size, mut name, mut child_first) = (0, 0, std::ptr::null(), false);
+    if let Some(o) = opts {
+        if o.flags & !(GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST) != 0 || o.reserved != 0 || o.stack_size > MAX_STACK {
+            return GMX_EINVAL;
+        }
+        flags = if o.flags & GMX_SPAWN_JOINABLE != 0 { gflag::JOINABLE } else { 0 };
+        child_first = o.flags & GMX_SPAWN_CHILD_FIRST != 0;
+        stack_size = o.stack_size as u32;
+        name = o.name;
+    }
+    let m = match any() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    // SAFETY: `name` is null or terminated, by the caller's promise.
+    let Some(name) = (unsafe { copy_name(name) }) else { return GMX_ENOMEM };
+    let Some(gp) = park::newproc(m, &park::Spawn { entry: f as *mut c_void, arg, flags, stack_size, name }) else {
+        // SAFETY: made just above.
+        unsafe { free_name(name) };
+        return GMX_ENOMEM;
+    };
+    let handle = gp.handle();
+    if child_first && m.ctx() == Ctx::G && m.pins.get() == 0 {
+        if !g.is_null() {
+            // SAFETY: writable by the caller's promise.
+            unsafe { *g = handle };
+        }
+        park::run_child_first(m, gp);
+        return GMX_OK;
+    }
+    // Written first: the goroutine may look at it as soon as it runs.
+    if !g.is_null() {
+        // SAFETY: as above.
+        unsafe { *g = handle };
+    }
+    submit(m, gp)
+}
+
+/// None: no memory. A null name stays null.
+///
+/// # Safety
+/// `name` is null or terminated.
+unsafe fn copy_name(name: *const c_char) -> Option<*mut GName> {
+    if name.is_null() {
+        return Some(std::ptr::null_mut());
+    }
+    let mut copy: GName = [0; 32];
+    // SAFETY: the caller's promise; nothing behind the terminator is read.
+    for (i, to) in copy[..31].iter_mut().enumerate() {
+        let c = unsafe { name.add(i).read() };
+        if c == 0 {
+            break;
+        }
+        *to = c as u8;
+    }
+    crate::gmp::sched::try_leak(copy).map(|n| std::ptr::from_ref(n).cast_mut())
+}
+
+/// # Safety
+/// `name` is null or made by [`copy_name`].
+unsafe fn free_name(name: *mut GName) {
+    if !name.is_null() {
+        // SAFETY: made with the layout of a box.
+        drop(unsafe { Box::from_raw(name) });
+    }
+}
+
+/// Waits until a joinable goroutine has ended. Its handle is stale then. Several may wait for the same one while it runs;
+/// if it has ended before, one caller gets it.
+///
+/// timeout: nanoseconds; negative for ever; 0 only looks.
+///
+/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: yes.
+/// Migrates: yes.
+/// Owns: on GMX_OK the goroutine's descriptor is the library's again.
+/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ESTALE for a handle that was joined or never was; GMX_EINVAL if the goroutine cannot be
+/// joined; GMX_EDEADLK for itself; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_join(g: gmx_g, timeout: i64) -> gmx_status {
+    match may_wait() {
+        Ok(m) => map(join::join(m, g, waitq::deadline_of(timeout))),
+        Err(status) => status,
+    }
+}
+
+/// Gives up the right to join a goroutine.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: the goroutine's descriptor is the library's again.
+/// Returns: GMX_OK; GMX_ESTALE; GMX_EINVAL if it cannot be joined; GMX_EBUSY while somebody waits for it.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_detach(g: gmx_g) -> gmx_status {
+    match any() {
+        Ok(m) => map(join::detach(m, g)),
+        Err(status) => status,
+    }
+}
+
+/// Lets other goroutines of this P run first. From a thread of the host it yields the thread.
+///
+/// Blocks: the goroutine, for a moment.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: yes.
+/// Migrates: yes.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_yield() -> gmx_status {
+    match may_wait() {
+        Ok(m) if m.ctx() == Ctx::G => {
+            park::gosched(m);
+            GMX_OK
+        }
+        Ok(_) => {
+            crate::sys::yield_thread();
+            GMX_OK
+        }
+        Err(status) => status,
+    }
+}
+
+/// Ends the calling goroutine from wherever it is; its stack is not unwound. What it held (a pin, a stopped world, a
+/// syscall) is ended; its key destructors run.
+///
+/// Blocks: never.
+/// Call from: G, also in a syscall, pinned or with the world stopped. Not an attached thread's, nor in a callback.
+/// Safepoint: yes.
+/// Migrates: does not return.
+/// Owns: what the goroutine had allocated stays allocated.
+/// Returns: only if it may not: GMX_EPERM on an attached or a foreign thread or within gmx_callback, GMX_ENOTG in a scheduler's
+/// callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_goexit() -> gmx_status {
+    let m = match any() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    if m.ctx() == Ctx::Sched {
+        return GMX_ENOTG;
+    }
+    if m.is_extra() || m.callbacks.get() != 0 {
+        return GMX_EPERM;
+    }
+    run::goexit_now(park::running(m))
+}
+
+/// The goroutine that the caller runs on.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: its handle; 0 on a foreign thread and in a scheduler's callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_self() -> gmx_g {
+    own().map_or(0, |gp| gp.handle())
+}
+
+/// The number of the calling goroutine: small, counts up, for people and logs.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: the number; 0 on a foreign thread and in a scheduler's callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_goid() -> u64 {
+    own().map_or(0, |gp| gp.goid.get())
+}
+
+/// The G of the caller, if it is on one.
+#[inline]
+fn own() -> Option<GRef> {
+    let m = run::current()?;
+    match m.ctx() {
+        Ctx::G | Ctx::Syscall => m.g(),
+        Ctx::Stopped if m.p().is_some() => m.g(),
+        _ => None,
+    }
+}
+
+/// How many goroutines are alive: attached threads count, other threads of the host do not. A glance, unless the world is
+/// stopped.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: the count; 0 when the runtime is not up.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_num_g() -> i64 {
+    rt::up().map_or(0, |sched| sched.num_g())
+}
+
+struct HostPark {
+    commit: Option<extern "C" fn(*mut c_void, gmx_g) -> bool>,
+    arg: *mut c_void,
+}
+
+unsafe fn run_commit(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
+    // SAFETY: `gmx_park` passes this; it lives until the goroutine goes on, so it is copied first.
+    let HostPark { commit, arg } = unsafe { arg.cast::<HostPark>().read() };
+    let handle = gp.handle();
+    let ctx = m.swap_ctx(Ctx::Sched);
+    let curg = m.curg.take();
+    let parks = commit.is_none_or(|f| f(arg, handle));
+    m.curg.set(curg);
+    m.set_ctx(ctx);
+    parks
+}
+
+/// Parks the calling goroutine until gmx_ready. When it is off its stack, commit(arg, g) runs on the scheduler's stack: it
+/// makes g known to whoever is to ready it, who may do so at once. If commit returns false the goroutine is not parked
+/// (unless it was readied already). commit must not block. A NULL commit parks unconditionally.
+///
+/// reason: shown in dumps; must outlive the wait. NULL: "park".
+///
+/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: yes.
+/// Migrates: yes.
+/// Owns: arg stays the caller's; do not touch what g shares once it is known.
+/// Returns: GMX_OK when it was readied, or was not parked; GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_park(
+    commit: Option<extern "C" fn(*mut c_void, gmx_g) -> bool>,
+    arg: *mut c_void,
+    reason: *const c_char,
+) -> gmx_status {
+    match may_wait() {
+        Ok(m) => {
+            let mut host = HostPark { commit, arg };
+            let commit = Commit { f: Some(run_commit), arg: (&raw mut host).cast() };
+            park::gopark_host(m, WaitReason::host(reason), commit);
+            GMX_OK
+        }
+        Err(status) => status,
+    }
+}
+
+/// Makes a goroutine runnable that gmx_park has parked.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EPERM if it is not parked by gmx_park (it runs, or waits for something else); GMX_ESTALE.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_ready(g: gmx_g) -> gmx_status {
+    let m = match any() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    let Some(gp) = m.sched().g_of(g) else { return GMX_ESTALE };
+    if park::ready_parked(m, gp, g) {
+        GMX_OK
+    } else if gp.handle_is(g) {
+        GMX_EPERM
+    } else {
+        GMX_ESTALE
+    }
+}
+
+/// Ties the calling goroutine to its thread: it runs nowhere else, and nothing else runs there, until as many unlocks.
+/// A goroutine that ends locked takes its thread with it.
+///
+/// Blocks: never.
+/// Call from: G, attached thread (which is tied already; calls are counted).
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: the thread.
+/// Returns: GMX_OK; GMX_EAGAIN after 2^32-1 locks; GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_lock_os_thread() -> gmx_status {
+    let m = match on_g_pinned() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    let gp = park::running(m);
+    let Some(n) = gp.locks.get().checked_add(1) else { return GMX_EAGAIN };
+    gp.locks.set(n);
+    if n == 1 {
+        lockedm::lock(m, gp);
+    }
+    GMX_OK
+}
+
+/// Takes one gmx_lock_os_thread back.
+///
+/// Blocks: never.
+/// Call from: G, attached thread.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EPERM without a lock; GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_unlock_os_thread() -> gmx_status {
+    let m = match on_g_pinned() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    let gp = park::running(m);
+    let Some(n) = gp.locks.get().checked_sub(1) else { return GMX_EPERM };
+    gp.locks.set(n);
+    if n == 0 {
+        lockedm::unlock(m, gp);
+    }
+    GMX_OK
+}
+
+/// The M of a G with a P, pinned or not.
+fn on_g_pinned() -> Result<MRef, gmx_status> {
+    let m = any()?;
+    if m.ctx() == Ctx::G { Ok(m) } else { Err(why_not(m)) }
+}
+
+/// Makes a key under which each goroutine has a value of its own, NULL at first. destructor, unless NULL, is called on the
+/// goroutine at its end with a value that is not NULL.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: the key is the caller's until gmx_key_delete.
+/// Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_EAGAIN when 64 keys are in use.
+/// Since: 0.1
+///
+/// # Safety
+/// `out` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_key_create(
+    destructor: Option<extern "C" fn(*mut c_void)>,
+    out: *mut gmx_key,
+) -> gmx_status {
+    if out.is_null() {
+        return GMX_EINVAL;
+    }
+    match any().and_then(|m| world::key_create(m.sched(), destructor).map_err(status::from)) {
+        Ok(key) => {
+            // SAFETY: the caller's promise.
+            unsafe { *out = key };
+            GMX_OK
+        }
+        Err(status) => status,
+    }
+}
+
+/// Ends a key. Values that goroutines still have under it are forgotten, without the destructor.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: what the values point to stays the caller's.
+/// Returns: GMX_OK; GMX_EINVAL for a key that is none.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_key_delete(key: gmx_key) -> gmx_status {
+    match any() {
+        Ok(m) => map(world::key_delete(m.sched(), key)),
+        Err(status) => status,
+    }
+}
+
+/// Sets the calling goroutine's value under a key.
+///
+/// Blocks: never.
+/// Call from: G, attached thread, also in a syscall or a stopped world.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: the destructor gets the value at the goroutine's end; a value that is replaced stays the caller's.
+/// Returns: GMX_OK; GMX_EINVAL for a key that is none; GMX_ENOMEM; GMX_ENOTG on a foreign thread or in a scheduler's callback.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_key_set(key: gmx_key, value: *mut c_void) -> gmx_status {
+    let m = match any() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    match own() {
+        Some(gp) => map(world::key_set(gp, m.sched(), key, value)),
+        None => GMX_ENOTG,
+    }
+}
+
+/// The calling goroutine's value under a key.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: the value; NULL if none was set, for a key that is none, and where there is no goroutine.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_key_get(key: gmx_key) -> *mut c_void {
+    own().map_or(std::ptr::null_mut(), |gp| world::key_get(gp, key))
+}

@@ -1,0 +1,126 @@
+//! The C ABI: check, convert, call, map. No logic.
+//!
+//! A file for each section of the header. Every function's documentation ends with the same lines: Blocks, Call from,
+//! Safepoint, Migrates, Owns, Returns, Since.
+#![allow(non_camel_case_types, non_upper_case_globals)]
+
+pub mod foreign;
+pub mod g;
+pub mod mutex;
+pub mod p;
+pub mod runtime;
+pub mod sema;
+pub mod stats;
+pub mod status;
+pub mod syscall;
+pub mod time;
+pub mod waitgroup;
+pub mod world;
+
+pub use foreign::*;
+pub use g::*;
+pub use mutex::*;
+pub use p::*;
+pub use runtime::*;
+pub use sema::*;
+pub use stats::*;
+pub use status::*;
+pub use syscall::*;
+pub use time::*;
+pub use waitgroup::*;
+pub use world::*;
+
+use crate::gmp::m::{Ctx, MRef};
+use crate::rt;
+
+/// The M of the caller, from any context.
+#[inline(always)]
+fn any() -> Result<MRef, gmx_status> {
+    rt::enter().map_err(status::from)
+}
+
+/// The M of a caller that may wait.
+#[inline(always)]
+fn may_wait() -> Result<MRef, gmx_status> {
+    let m = any()?;
+    match m.ctx() {
+        Ctx::G if m.pins.get() == 0 => Ok(m),
+        Ctx::Foreign => Ok(m),
+        _ => Err(why_not(m)),
+    }
+}
+
+/// The M of a G that holds a P and may leave it.
+#[inline(always)]
+fn on_g() -> Result<MRef, gmx_status> {
+    let m = any()?;
+    if m.ctx() == Ctx::G && m.pins.get() == 0 { Ok(m) } else { Err(why_not(m)) }
+}
+
+/// Why a caller may not wait, or is not on a G.
+#[cold]
+fn why_not(m: MRef) -> gmx_status {
+    match m.ctx() {
+        Ctx::Syscall => GMX_EINSYSCALL,
+        _ => GMX_ENOTG,
+    }
+}
+
+/// Ok or an error, as a status.
+#[inline(always)]
+fn map(r: crate::gmp::Result<()>) -> gmx_status {
+    match r {
+        Ok(()) => GMX_OK,
+        Err(e) => status::from(e),
+    }
+}
+
+/// Reads a struct that begins with its size: a caller with an older header leaves the rest zero, one with a newer header
+/// must have zeros in what we do not know.
+///
+/// # Safety
+/// `p` is null or points to as many bytes as its first word says.
+unsafe fn read_sized<T: Copy>(p: *const T) -> Result<Option<T>, gmx_status> {
+    if p.is_null() {
+        return Ok(None);
+    }
+    let ours = std::mem::size_of::<T>();
+    // SAFETY: the caller's promise.
+    let theirs = unsafe { p.cast::<usize>().read_unaligned() };
+    if theirs < std::mem::size_of::<usize>() || theirs > SIZE_LIMIT {
+        return Err(GMX_EINVAL);
+    }
+    let bytes = p.cast::<u8>();
+    // SAFETY: as above.
+    if (ours..theirs).any(|i| unsafe { bytes.add(i).read() } != 0) {
+        return Err(GMX_EINVAL);
+    }
+    let mut v = std::mem::MaybeUninit::<T>::zeroed();
+    // SAFETY: T is a C struct of integers and pointers, for which zero is a value; no more is copied than both have.
+    unsafe {
+        std::ptr::copy_nonoverlapping(bytes, v.as_mut_ptr().cast::<u8>(), ours.min(theirs));
+        Ok(Some(v.assume_init()))
+    }
+}
+
+/// Writes a struct that begins with the size that the caller has for it; the tail of a newer caller's is left alone.
+///
+/// # Safety
+/// `p` points to as many bytes as its first word says.
+unsafe fn write_sized<T: Copy>(p: *mut T, v: &T) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let theirs = unsafe { p.cast::<usize>().read_unaligned() };
+    let word = std::mem::size_of::<usize>();
+    if theirs < word || theirs > SIZE_LIMIT {
+        return GMX_EINVAL;
+    }
+    let n = std::mem::size_of::<T>().min(theirs);
+    // SAFETY: as above; the size itself stays what the caller wrote.
+    unsafe {
+        std::ptr::copy_nonoverlapping(std::ptr::from_ref(v).cast::<u8>().add(word), p.cast::<u8>().add(word), n - word);
+    }
+    GMX_OK
+}
+
+/// No struct of this interface will ever be this large: a size beyond is garbage.
+const SIZE_LIMIT: usize = 4096;

@@ -1,0 +1,112 @@
+//! Mutexes
+
+use super::*;
+use crate::block::mutex::Mutex;
+use crate::block::waitq;
+
+/// A mutual exclusion lock for goroutines and threads. Zero is unlocked; nothing needs to be freed. Short waits may be
+/// overtaken, a wait of more than a millisecond is served in turn.
+#[repr(C)]
+pub struct gmx_mutex {
+    pub state: u32,
+    pub sema: u32,
+    pub owner: u64,
+}
+
+const _: () = assert!(std::mem::size_of::<gmx_mutex>() == std::mem::size_of::<Mutex>());
+const _: () = assert!(std::mem::align_of::<gmx_mutex>() == std::mem::align_of::<Mutex>());
+
+/// # Safety
+/// `m` is null, or points to a mutex that lives as long as anybody uses it.
+unsafe fn mutex<'a>(m: *mut gmx_mutex) -> Option<&'a Mutex> {
+    if m.is_null() || !m.is_aligned() {
+        return None;
+    }
+    // SAFETY: the caller's promise; the layouts agree, and the words are used by atomic operations only.
+    Some(unsafe { &*m.cast::<Mutex>() })
+}
+
+/// Locks a mutex, waiting while another has it.
+///
+/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: when it waits.
+/// Migrates: when it waits.
+/// Owns: the mutex, until gmx_mutex_unlock by the same goroutine or thread.
+/// Returns: GMX_OK; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+///
+/// # Safety
+/// `m` is null or points to a mutex.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_mutex_lock(m: *mut gmx_mutex) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { gmx_mutex_lock_timeout(m, -1) }
+}
+
+/// As gmx_mutex_lock, but gives up after timeout nanoseconds; negative never.
+///
+/// Blocks: as gmx_mutex_lock, no longer than timeout.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: when it waits.
+/// Migrates: when it waits.
+/// Owns: the mutex, if GMX_OK.
+/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOMEM;
+/// GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+///
+/// # Safety
+/// `m` is null or points to a mutex.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_mutex_lock_timeout(m: *mut gmx_mutex, timeout: i64) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(mutex) = (unsafe { mutex(m) }) else { return GMX_EINVAL };
+    match may_wait() {
+        Ok(m) => map(mutex.lock(m, if timeout < 0 { None } else { waitq::deadline_of(timeout) })),
+        Err(status) => status,
+    }
+}
+
+/// Locks a mutex if nobody has it.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: the mutex, if GMX_OK.
+/// Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
+/// Since: 0.1
+///
+/// # Safety
+/// `m` is null or points to a mutex.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_mutex_try_lock(m: *mut gmx_mutex) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(mutex) = (unsafe { mutex(m) }) else { return GMX_EINVAL };
+    match any() {
+        Ok(m) => map(mutex.try_lock(waitq::self_id(m))),
+        Err(status) => status,
+    }
+}
+
+/// Unlocks a mutex that the caller has locked.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EPERM if it is not locked, or locked by another; GMX_EINVAL if m is NULL or not aligned.
+/// Since: 0.1
+///
+/// # Safety
+/// `m` is null or points to a mutex.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_mutex_unlock(m: *mut gmx_mutex) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(mutex) = (unsafe { mutex(m) }) else { return GMX_EINVAL };
+    match any() {
+        Ok(m) => map(mutex.unlock(m)),
+        Err(status) => status,
+    }
+}

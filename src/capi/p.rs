@@ -1,0 +1,252 @@
+//! Processors
+
+use super::*;
+use crate::gmp::m::Ctx;
+use crate::gmp::p::{MAX_KEYS, PRef};
+use crate::sched::world;
+use crate::sync::Ordering;
+use std::ffi::c_void;
+
+/// A key for P-local values. 0 is none.
+pub type gmx_p_key = u32;
+
+/// Sets the number of Ps: how many goroutines run at the same time. There is no cap but memory. From then on it does not
+/// follow the machine any more, until gmx_set_default_gomaxprocs. n <= 0 only asks.
+///
+/// Blocks: the goroutine, or the thread of a caller that is none, until every running goroutine has passed a safe point; n <= 0 never.
+/// Call from: G, attached thread, foreign thread; n <= 0 from every context.
+/// Safepoint: yes.
+/// Migrates: yes.
+/// Owns: nothing. Values of P-local keys stay with a P that goes, and come back with it.
+/// Returns: the previous number, or a negative status: GMX_ENOMEM (nothing is changed), GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_gomaxprocs(n: i32) -> i32 {
+    if n <= 0 {
+        return any().map_or_else(|status| status, |m| m.sched().gomaxprocs.load(Ordering::Acquire));
+    }
+    let m = match may_wait() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    let sched = m.sched();
+    let before = sched.procs_follow.replace(false);
+    world::gomaxprocs(m, n).unwrap_or_else(|e| {
+        sched.procs_follow.set(before);
+        status::from(e)
+    })
+}
+
+/// What the default for the number of Ps is: the CPUs that this process may use (its affinity), and no more than the tightest
+/// CPU quota of its control group and all visible ancestors, rounded up and at least 2.
+///
+/// Blocks: never.
+/// Call from: every context; it does not start the runtime.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: the number, at least 1.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_num_cpu() -> i32 {
+    crate::sys::ncpu::default_procs().max(1)
+}
+
+/// Sets the number of Ps to the default, and lets it follow the machine again: it is looked up once a second.
+///
+/// Blocks: as gmx_gomaxprocs.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: yes.
+/// Migrates: yes.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_ENOMEM, GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_set_default_gomaxprocs() -> gmx_status {
+    let m = match may_wait() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    m.sched().procs_follow.set(true);
+    map(world::gomaxprocs(m, gmx_num_cpu()).map(drop))
+}
+
+/// Keeps the calling goroutine on its P until gmx_unpin: no other goroutine uses this P meanwhile. For short stretches:
+/// whatever needs every P waits. Nests. In the function of gmx_for_each_p it tells for which P that runs.
+///
+/// Blocks: never.
+/// Call from: G, attached thread, a function of gmx_for_each_p, a caller that has stopped the world.
+/// Safepoint: no.
+/// Migrates: no, and not until gmx_unpin.
+/// Owns: the P. While pinned, calls that may block, gmx_yield and gmx_enter_syscall give GMX_ENOTG.
+/// Returns: the number of the P, 0 or more; GMX_ENOTG without a P; GMX_EINSYSCALL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_pin() -> i32 {
+    let m = match any() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    if matches!(m.ctx(), Ctx::Syscall) {
+        return GMX_EINSYSCALL;
+    }
+    match m.current_p() {
+        Some(p) => {
+            m.pins.set(m.pins.get() + 1);
+            p.id as i32
+        }
+        None => GMX_ENOTG,
+    }
+}
+
+/// Takes one gmx_pin back.
+///
+/// Blocks: never.
+/// Call from: where gmx_pin was called.
+/// Safepoint: the last one is.
+/// Migrates: the last one may.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EPERM if it is not pinned; GMX_EINSYSCALL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_unpin() -> gmx_status {
+    let m = match any() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    if m.ctx() == Ctx::Syscall {
+        return GMX_EINSYSCALL;
+    }
+    let Some(n) = m.pins.get().checked_sub(1) else { return GMX_EPERM };
+    m.pins.set(n);
+    if n == 0 && m.ctx() == Ctx::G && m.must_p().requests() != 0 {
+        crate::protocol::park::safepoint(m);
+    }
+    GMX_OK
+}
+
+/// Makes a key under which each P has a value of its own, NULL at first.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: the key is the caller's until gmx_p_key_delete.
+/// Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_EAGAIN when 64 keys are in use.
+/// Since: 0.1
+///
+/// # Safety
+/// `out` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_p_key_create(out: *mut gmx_p_key) -> gmx_status {
+    if out.is_null() {
+        return GMX_EINVAL;
+    }
+    match any().and_then(|m| world::p_key_create(m.sched()).map_err(status::from)) {
+        Ok(key) => {
+            // SAFETY: the caller's promise.
+            unsafe { *out = key };
+            GMX_OK
+        }
+        Err(status) => status,
+    }
+}
+
+/// Ends a key; the values under it are forgotten.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: what the values point to stays the caller's.
+/// Returns: GMX_OK; GMX_EINVAL for a key that is none.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_p_key_delete(key: gmx_p_key) -> gmx_status {
+    match any() {
+        Ok(m) => map(world::p_key_delete(m.sched(), key)),
+        Err(status) => status,
+    }
+}
+
+fn slot(p: PRef, key: gmx_p_key) -> Option<*mut *mut c_void> {
+    let at = (key as usize).checked_sub(1).filter(|&at| at < MAX_KEYS)?;
+    // SAFETY: an address within the P, which lives for ever.
+    Some(unsafe { (&raw mut (*p.slots.get())[at]).cast() })
+}
+
+/// Sets the value of the current P under a key. Pin first, or be in a function of gmx_for_each_p: otherwise the P may be
+/// another one by the next line.
+///
+/// Blocks: never.
+/// Call from: G, attached thread, a function of gmx_for_each_p, a caller that has stopped the world.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: the value stays the caller's.
+/// Returns: GMX_OK; GMX_EINVAL for a key that is none; GMX_ENOTG without a P; GMX_EINSYSCALL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_p_set(key: gmx_p_key, value: *mut c_void) -> gmx_status {
+    let m = match any() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    if m.ctx() == Ctx::Syscall {
+        return GMX_EINSYSCALL;
+    }
+    let Some(p) = m.current_p() else { return GMX_ENOTG };
+    let Some(slot) = slot(p, key).filter(|_| world::p_key_known(m.sched(), key)) else { return GMX_EINVAL };
+    // SAFETY: the caller runs on this P, or for it; nobody else uses its slots.
+    unsafe { slot.write(value) };
+    GMX_OK
+}
+
+/// The value of the current P under a key.
+///
+/// Blocks: never.
+/// Call from: as gmx_p_set.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: the value; NULL if none was set, for a key that is none, and without a P.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_p_get(key: gmx_p_key) -> *mut c_void {
+    let Ok(m) = any() else { return std::ptr::null_mut() };
+    match m.current_p().and_then(|p| slot(p, key)) {
+        // SAFETY: as in `gmx_p_set`.
+        Some(slot) if m.ctx() != Ctx::Syscall => unsafe { slot.read() },
+        _ => std::ptr::null_mut(),
+    }
+}
+
+/// The value of P number p under a key, also of a P beyond the present number. For a stopped world or a function of
+/// gmx_for_each_p for that P; elsewhere it is a glance.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: the value; NULL if there is none.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_p_get_of(key: gmx_p_key, p: i32) -> *mut c_void {
+    let found = u32::try_from(p).ok().and_then(|i| rt::up()?.p_at(i)).and_then(|p| slot(p, key));
+    // SAFETY: an aligned word of a P, which lives for ever.
+    found.map_or(std::ptr::null_mut(), |slot| unsafe { slot.read_volatile() })
+}
+
+/// How many Ps were ever made: those from gmx_gomaxprocs(0) on rest, with their values.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: the count; 0 when the runtime is not up.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_p_count() -> i32 {
+    rt::up().map_or(0, |sched| sched.every_p().count() as i32)
+}

@@ -1,0 +1,172 @@
+//! Runtime
+
+use super::*;
+use crate::gmp::m::Ctx;
+use crate::rt::config::Options;
+use std::ffi::{c_char, c_void};
+
+/// What the runtime is started with. Zero is the default everywhere; struct_size is sizeof(gmx_config).
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct gmx_config {
+    /// sizeof(gmx_config) of the caller. A smaller struct of an older header is fine.
+    pub struct_size: usize,
+    /// Number of Ps. 0: GMX_MAXPROCS of the environment, else what the machine offers (see gmx_num_cpu), followed while it
+    /// changes.
+    pub maxprocs: i32,
+    /// Must be 0.
+    pub flags: u32,
+    /// Usable bytes of a goroutine's stack. 0: 262144.
+    pub stack_size: usize,
+    /// Bytes of the stack of each thread that the library makes; barrier functions and commits run there. 0: 262144.
+    pub g0_stack_size: usize,
+    /// Time slice in nanoseconds after which a goroutine makes way at its next safe point. 0: 10000000.
+    pub slice_ns: i64,
+    /// Most worker threads. Goroutines that need one more wait their turn. 0: 10000.
+    pub max_threads: i32,
+    /// Called with what the library has to tell on its own: a deadlock, a stop-the-world that timed out, a stack overflow
+    /// (then in a signal handler), a broken invariant. text is not terminated. NULL: written to stderr.
+    pub report: Option<extern "C" fn(arg: *mut c_void, text: *const c_char, len: usize)>,
+    /// Passed to report.
+    pub report_arg: *mut c_void,
+}
+
+/// Fills a gmx_config with the defaults: zeros, and its struct_size.
+///
+/// Blocks: never.
+/// Call from: every context; it does not start the runtime.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EINVAL if out is NULL.
+/// Since: 0.1
+///
+/// # Safety
+/// `out` is null or points to a `gmx_config`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_config_default(out: *mut gmx_config) -> gmx_status {
+    if out.is_null() {
+        return GMX_EINVAL;
+    }
+    // SAFETY: the caller's promise; zero is a value of each field.
+    unsafe {
+        out.write_bytes(0, 1);
+        (*out).struct_size = std::mem::size_of::<gmx_config>();
+    }
+    GMX_OK
+}
+
+/// Starts the runtime with these options. Optional: any other call starts it with the defaults.
+///
+/// Blocks: never.
+/// Call from: foreign threads.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: config is read during the call; report and report_arg stay in use until gmx_shutdown.
+/// Returns: GMX_OK; GMX_EBUSY if the runtime is up; GMX_EINVAL for options that cannot be; GMX_ENOMEM or GMX_EAGAIN if there
+/// is no memory or no thread for it.
+/// Since: 0.1
+///
+/// # Safety
+/// `config` is null or points to as many bytes as its `struct_size` says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let options = match unsafe { read_sized(config) } {
+        Ok(None) => Options::default(),
+        Ok(Some(c)) => {
+            if c.flags != 0 || c.maxprocs < 0 || c.slice_ns < 0 || c.max_threads < 0 {
+                return GMX_EINVAL;
+            }
+            if c.stack_size > g::MAX_STACK || c.g0_stack_size > g::MAX_STACK {
+                return GMX_EINVAL;
+            }
+            Options {
+                maxprocs: c.maxprocs,
+                stack_size: c.stack_size,
+                g0_stack_size: c.g0_stack_size,
+                slice_ns: c.slice_ns,
+                max_threads: c.max_threads,
+                report: c.report,
+                report_arg: c.report_arg as usize,
+            }
+        }
+        Err(status) => return status,
+    };
+    map(rt::begin(&options, true).map(drop))
+}
+
+/// Runs fn(arg) as the main goroutine and returns when it has ended. The calling thread waits, and holds no P. Other
+/// goroutines live on afterwards; a further gmx_main may follow.
+///
+/// When nothing can ever run again (every goroutine waits, no timer is armed, no goroutine is in a syscall, and no thread
+/// is left that might call in) it reports who waits where and returns. What waits then waits on.
+///
+/// Blocks: thread.
+/// Call from: foreign threads.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: arg stays the caller's.
+/// Returns: GMX_OK; GMX_EDEADLK; GMX_EINVAL if fn is NULL; GMX_EPERM on a goroutine, GMX_EINSYSCALL in a syscall, GMX_ENOTG in
+/// a scheduler's callback or a stopped world; GMX_ENOMEM.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_main(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {
+    let Some(f) = r#fn else { return GMX_EINVAL };
+    let m = match any() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    match m.ctx() {
+        Ctx::Foreign => map(rt::main::run(m, f as *mut c_void, arg)),
+        Ctx::G => GMX_EPERM,
+        _ => why_not(m),
+    }
+}
+
+/// Waits until no goroutine is alive, then ends every thread of the library and gives back what stacks it kept. The next
+/// call of any function starts the runtime again.
+///
+/// timeout: nanoseconds; negative for ever; 0 only looks.
+///
+/// Blocks: thread.
+/// Call from: foreign threads.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: GMX_OK, also when the runtime is not up; GMX_ETIMEDOUT if goroutines are still alive: the runtime goes on then;
+/// GMX_EDEADLK on a goroutine or an attached thread; GMX_EINSYSCALL in a syscall; GMX_ENOTG in a scheduler's callback or a
+/// stopped world.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_shutdown(timeout: i64) -> gmx_status {
+    match crate::sched::run::current().map(|m| (m, m.ctx())) {
+        None | Some((_, Ctx::Foreign)) => map(rt::shutdown(timeout)),
+        Some((m, Ctx::G)) if m.pins.get() == 0 => GMX_EDEADLK,
+        Some((m, _)) => why_not(m),
+    }
+}
+
+/// The version of the library: major << 16 | minor << 8 | patch. GMX_VERSION is that of the header.
+///
+/// Blocks: never.
+/// Call from: every context; it does not start the runtime.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: the version.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_version() -> u32 {
+    const fn number(s: &str) -> u32 {
+        let (bytes, mut n, mut i) = (s.as_bytes(), 0, 0);
+        while i < bytes.len() {
+            n = n * 10 + (bytes[i] - b'0') as u32;
+            i += 1;
+        }
+        n
+    }
+    number(env!("CARGO_PKG_VERSION_MAJOR")) << 16
+        | number(env!("CARGO_PKG_VERSION_MINOR")) << 8
+        | number(env!("CARGO_PKG_VERSION_PATCH"))
+}

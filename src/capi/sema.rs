@@ -1,0 +1,108 @@
+//! Semaphores
+
+use super::*;
+use crate::block::{sema, waitq};
+use crate::gmp::g::WaitReason;
+use crate::sync::AtomicU32;
+
+/// # Safety
+/// `s` is null, or points to a word that lives as long as anybody uses it as a semaphore.
+unsafe fn word<'a>(s: *mut u32) -> Option<&'a AtomicU32> {
+    if s.is_null() || !s.is_aligned() {
+        return None;
+    }
+    // SAFETY: the caller's promise; the word is used by atomic operations only.
+    Some(unsafe { &*s.cast::<AtomicU32>() })
+}
+
+/// Takes one from a semaphore, waiting while it is 0. Any uint32_t is one, its value the count.
+///
+/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: when it waits.
+/// Migrates: when it waits.
+/// Owns: one of the count.
+/// Returns: GMX_OK; GMX_EINVAL if s is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+///
+/// # Safety
+/// `s` is null or points to a semaphore.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_sema_acquire(s: *mut u32) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { gmx_sema_acquire_timeout(s, -1) }
+}
+
+/// As gmx_sema_acquire, but gives up after timeout nanoseconds; negative never; 0 without waiting.
+///
+/// Blocks: as gmx_sema_acquire, no longer than timeout.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: when it waits.
+/// Migrates: when it waits.
+/// Owns: one of the count, if GMX_OK.
+/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+///
+/// # Safety
+/// `s` is null or points to a semaphore.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_sema_acquire_timeout(s: *mut u32, timeout: i64) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(s) = (unsafe { word(s) }) else { return GMX_EINVAL };
+    let m = match may_wait() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    if sema::try_acquire(s) {
+        return GMX_OK;
+    }
+    if timeout == 0 {
+        return GMX_ETIMEDOUT;
+    }
+    map(sema::acquire(m, s, waitq::deadline_of(timeout), WaitReason::SEMACQUIRE).1)
+}
+
+/// Takes one from a semaphore if there is one.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: one of the count, if GMX_OK.
+/// Returns: GMX_OK; GMX_EAGAIN if the count is 0; GMX_EINVAL if s is NULL or not aligned.
+/// Since: 0.1
+///
+/// # Safety
+/// `s` is null or points to a semaphore.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_sema_try_acquire(s: *mut u32) -> gmx_status {
+    // SAFETY: the caller's promise.
+    match unsafe { word(s) } {
+        None => GMX_EINVAL,
+        Some(s) if sema::try_acquire(s) => GMX_OK,
+        Some(_) => GMX_EAGAIN,
+    }
+}
+
+/// Gives one to a semaphore, and wakes a waiter if there is one: the first, who runs next on the caller's P.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EBUSY if the count is 2^32-1; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM from a thread that
+/// the library did not know and has no memory to know.
+/// Since: 0.1
+///
+/// # Safety
+/// `s` is null or points to a semaphore.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_sema_release(s: *mut u32) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(s) = (unsafe { word(s) }) else { return GMX_EINVAL };
+    match any() {
+        Ok(m) => map(sema::release(m, s)),
+        Err(status) => status,
+    }
+}

@@ -1,0 +1,247 @@
+//! Seeing inside
+
+use super::*;
+use crate::gmp::m::Kind;
+use crate::rt::dump;
+use crate::sched::world;
+use crate::sync::{Ordering, now};
+
+/// Memory of the library. struct_size is sizeof(gmx_mem_stats), set by the caller.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct gmx_mem_stats {
+    /// sizeof(gmx_mem_stats) of the caller; what an older caller has no room for is left out.
+    pub struct_size: usize,
+    /// Address space set aside for stacks.
+    pub stacks_reserved_bytes: u64,
+    /// Address space of the stacks that goroutines own; the memory behind it is what they have touched.
+    pub stacks_inuse_bytes: u64,
+    /// Address space of the stacks that are kept for the next goroutines.
+    pub stacks_cached_bytes: u64,
+    /// Stacks that goroutines own.
+    pub stacks_inuse: u64,
+    /// Stacks that are kept.
+    pub stacks_cached: u64,
+    /// Goroutine descriptors ever made.
+    pub g_descriptors: u64,
+    /// Goroutines alive.
+    pub g_live: u64,
+    /// Ms ever made.
+    pub m_total: u64,
+    /// Ps ever made.
+    pub p_total: u64,
+    /// Bytes of all descriptors of goroutines, Ms and Ps.
+    pub descriptor_bytes: u64,
+    /// How stacks are guarded: 0 not at all, 1 by MADV_GUARD_INSTALL, 2 by mprotect.
+    pub guard_kind: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
+/// The scheduler in numbers. struct_size is sizeof(gmx_sched_stats), set by the caller. Read while everything runs: sums of
+/// counts that change meanwhile.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct gmx_sched_stats {
+    /// sizeof(gmx_sched_stats) of the caller; what an older caller has no room for is left out.
+    pub struct_size: usize,
+    /// Since the runtime started.
+    pub uptime_ns: i64,
+    pub gomaxprocs: i32,
+    pub idleprocs: i32,
+    /// Worker threads.
+    pub threads: i32,
+    /// Of those, asleep for want of work.
+    pub idlethreads: i32,
+    /// Of those, looking for work.
+    pub spinning: i32,
+    /// Threads of the host that are known.
+    pub extra_threads: i32,
+    /// Goroutines alive, and what they do.
+    pub g_live: i64,
+    pub g_running: i64,
+    pub g_runnable: i64,
+    pub g_waiting: i64,
+    pub g_syscall: i64,
+    /// Goroutines ever started and ended.
+    pub spawned: u64,
+    pub ended: u64,
+    /// Times that a goroutine was entered.
+    pub switches: u64,
+    /// Times that a P took work from another.
+    pub steals: u64,
+    /// Times that a goroutine parked.
+    pub parks: u64,
+    /// Idle threads woken through the system.
+    pub wakes: u64,
+    /// Ps handed on.
+    pub handoffs: u64,
+    /// Ps taken from syscalls that lasted.
+    pub retakes: u64,
+    /// Slices that were asked to end.
+    pub preempts: u64,
+    /// Stops of the world, and how long it took until all had stopped.
+    pub stops: u64,
+    pub stop_ns_total: u64,
+    pub stop_ns_max: u64,
+    /// Calls of gmx_for_each_p.
+    pub barriers: u64,
+    /// Length of the global run queue.
+    pub runqueue: i64,
+}
+
+/// Reads the memory of the library, in a world stopped for the moment.
+///
+/// Blocks: as gmx_stop_the_world.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: yes.
+/// Migrates: yes.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EINVAL if out is NULL or its struct_size cannot be; GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+///
+/// # Safety
+/// `out` is null or points to as many bytes as its `struct_size` says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_read_mem_stats(out: *mut gmx_mem_stats) -> gmx_status {
+    // SAFETY: the caller's promise.
+    if let Err(status) = unsafe { check_size(out) } {
+        return status;
+    }
+    let m = match may_wait() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    let stats = world::with_stopped_world(m, |sched, _| {
+        let pool = sched.stacks.stats();
+        let kept = dump::stacks_in_ps(sched);
+        let each = sched.cfg.stack_size.get() as u64;
+        let (g, m_total, p_total) =
+            (sched.descriptors(), sched.every_m().count() as u64, sched.every_p().count() as u64);
+        gmx_mem_stats {
+            struct_size: 0,
+            stacks_reserved_bytes: pool.reserved_bytes as u64,
+            stacks_inuse_bytes: (pool.inuse_bytes as u64).saturating_sub(kept as u64 * each),
+            stacks_cached_bytes: pool.cached_bytes as u64 + kept as u64 * each,
+            stacks_inuse: (pool.inuse - kept) as u64,
+            stacks_cached: (pool.cached + kept) as u64,
+            g_descriptors: g,
+            g_live: sched.num_g().max(0) as u64,
+            m_total,
+            p_total,
+            descriptor_bytes: g * std::mem::size_of::<crate::gmp::G>() as u64
+                + m_total * std::mem::size_of::<crate::gmp::M>() as u64
+                + p_total * std::mem::size_of::<crate::gmp::P>() as u64,
+            guard_kind: pool.guard as u32,
+            reserved: 0,
+        }
+    });
+    // SAFETY: the caller's promise.
+    unsafe { write_sized(out, &stats) }
+}
+
+/// # Safety
+/// `out` is null or points to a size.
+unsafe fn check_size<T>(out: *mut T) -> Result<(), gmx_status> {
+    if out.is_null() {
+        return Err(GMX_EINVAL);
+    }
+    // SAFETY: the caller's promise.
+    let size = unsafe { out.cast::<usize>().read_unaligned() };
+    if (std::mem::size_of::<usize>()..=SIZE_LIMIT).contains(&size) { Ok(()) } else { Err(GMX_EINVAL) }
+}
+
+/// Reads the numbers of the scheduler; nothing stops for it. The counts by status walk over all goroutines.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EINVAL if out is NULL or its struct_size cannot be.
+/// Since: 0.1
+///
+/// # Safety
+/// `out` is null or points to as many bytes as its `struct_size` says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_read_sched_stats(out: *mut gmx_sched_stats) -> gmx_status {
+    // SAFETY: the caller's promise.
+    if let Err(status) = unsafe { check_size(out) } {
+        return status;
+    }
+    let m = match any() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    let sched = m.sched();
+    let (threads, idlethreads) = {
+        let lk = sched.lock.lock();
+        (lk.nm, lk.nmidle + i32::from(!sched.keeper.load(Ordering::Relaxed).is_null()))
+    };
+    let g = dump::g_counts(sched);
+    let s = &sched.stats;
+    let get = |c: &std::sync::atomic::AtomicU64| c.load(Ordering::Relaxed);
+    let stats = gmx_sched_stats {
+        struct_size: 0,
+        uptime_ns: now() - sched.started.get(),
+        gomaxprocs: sched.procs() as i32,
+        idleprocs: sched.npidle.load(Ordering::Relaxed) as i32,
+        threads,
+        idlethreads,
+        spinning: sched.nmspinning.load(Ordering::Relaxed) as i32,
+        extra_threads: sched.every_m().filter(|m| m.kind == Kind::Extra && m.alive.get()).count() as i32,
+        g_live: sched.num_g(),
+        g_running: g.running,
+        g_runnable: g.runnable,
+        g_waiting: g.waiting,
+        g_syscall: g.syscall,
+        spawned: get(&s.spawned) + dump::sum(sched, |p| &p.spawned),
+        ended: get(&s.ended) + dump::sum(sched, |p| &p.ended),
+        switches: dump::sum(sched, |p| &p.switches),
+        steals: dump::sum(sched, |p| &p.steals),
+        parks: dump::sum(sched, |p| &p.parks),
+        wakes: get(&s.wakes),
+        handoffs: get(&s.handoffs),
+        retakes: get(&s.retakes),
+        preempts: get(&s.preempts),
+        stops: get(&s.stops),
+        stop_ns_total: get(&s.stop_ns_total),
+        stop_ns_max: get(&s.stop_ns_max),
+        barriers: get(&s.barriers),
+        runqueue: i64::from(sched.globq_len()),
+    };
+    // SAFETY: the caller's promise.
+    unsafe { write_sized(out, &stats) }
+}
+
+/// Writes what every P, thread and goroutine does, and where each goroutine waits and for how long, as text. Taken in a
+/// stopped world, written to fd when it runs again.
+///
+/// Blocks: as gmx_stop_the_world; and the thread, while fd takes the text.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: yes.
+/// Migrates: yes.
+/// Owns: fd stays the caller's.
+/// Returns: GMX_OK; the negative errno of write; GMX_ENOMEM if there was no memory for all of it; GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_write_heap_dump(fd: i32) -> gmx_status {
+    let m = match may_wait() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    let text = dump::heap_dump(m);
+    if !text.whole() {
+        return GMX_ENOMEM;
+    }
+    if gmx_enter_syscall() != GMX_OK {
+        return write(fd, text.as_bytes());
+    }
+    let status = write(fd, text.as_bytes());
+    gmx_exit_syscall();
+    status
+}
+
+fn write(fd: i32, bytes: &[u8]) -> gmx_status {
+    crate::sys::write_all(fd, bytes).map_or_else(|errno| -errno, |()| GMX_OK)
+}

@@ -1,0 +1,99 @@
+//! Syscalls
+
+use super::*;
+use crate::gmp::m::Ctx;
+use crate::protocol::{park, syscall};
+use crate::sched::run;
+use crate::sys::arch::stack_pointer;
+use std::ffi::c_void;
+
+/// The goroutine is about to call something that may block its thread. Its P stays within reach for a quick return, and
+/// is taken by others when the call lasts. Until gmx_exit_syscall only calls that never block are allowed.
+///
+/// Blocks: never.
+/// Call from: G, attached thread.
+/// Safepoint: yes.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EINSYSCALL if it is in one already; GMX_ENOTG.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_enter_syscall() -> gmx_status {
+    match on_g() {
+        Ok(m) => {
+            syscall::entersyscall(m, park::running(m), stack_pointer());
+            GMX_OK
+        }
+        Err(status) => status,
+    }
+}
+
+/// Ends what gmx_enter_syscall began. Waits for a P if there is none to be had.
+///
+/// Blocks: the goroutine, until it has a P.
+/// Call from: G in a syscall.
+/// Safepoint: yes.
+/// Migrates: yes.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EPERM without an enter.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_exit_syscall() -> gmx_status {
+    let Some(m) = run::current() else { return GMX_EPERM };
+    if m.ctx() != Ctx::Syscall {
+        return GMX_EPERM;
+    }
+    let m = run::exit_syscall(m, park::running(m));
+    if m.must_p().requests() != 0 {
+        park::safepoint(m);
+    }
+    GMX_OK
+}
+
+/// As gmx_enter_syscall for a call that is sure to block: the P is handed on at once.
+///
+/// Blocks: never.
+/// Call from: G, attached thread.
+/// Safepoint: yes.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EINSYSCALL if it is in one already; GMX_ENOTG.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_enter_syscall_blocking() -> gmx_status {
+    match on_g() {
+        Ok(m) => {
+            syscall::entersyscallblock(m, park::running(m), stack_pointer());
+            GMX_OK
+        }
+        Err(status) => status,
+    }
+}
+
+/// Runs fn(arg), which may block the thread, as between gmx_enter_syscall_blocking and gmx_exit_syscall. On a thread of the
+/// host it just calls fn.
+///
+/// Blocks: the goroutine, or the thread, as long as fn does.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: yes.
+/// Migrates: yes, after fn.
+/// Owns: arg stays the caller's.
+/// Returns: GMX_OK when fn has returned; GMX_EINVAL if fn is NULL; GMX_EINSYSCALL, GMX_ENOTG.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_blocking(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {
+    let Some(f) = r#fn else { return GMX_EINVAL };
+    let m = match may_wait() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    if m.ctx() == Ctx::Foreign {
+        f(arg);
+        return GMX_OK;
+    }
+    syscall::entersyscallblock(m, park::running(m), stack_pointer());
+    f(arg);
+    // fn may have left the syscall by itself.
+    gmx_exit_syscall();
+    GMX_OK
+}

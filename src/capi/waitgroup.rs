@@ -1,0 +1,107 @@
+//! Wait groups
+
+use super::*;
+use crate::block::waitgroup::WaitGroup;
+use crate::block::waitq;
+
+/// Counts what is under way; others wait until nothing is. Zero is ready; nothing needs to be freed. May be used again
+/// after every wait.
+#[repr(C)]
+pub struct gmx_waitgroup {
+    pub state: u64,
+    pub sema: u32,
+    pub reserved: u32,
+}
+
+const _: () = assert!(std::mem::size_of::<gmx_waitgroup>() == std::mem::size_of::<WaitGroup>());
+const _: () = assert!(std::mem::align_of::<gmx_waitgroup>() == std::mem::align_of::<WaitGroup>());
+
+/// # Safety
+/// `wg` is null, or points to a wait group that lives as long as anybody uses it.
+unsafe fn group<'a>(wg: *mut gmx_waitgroup) -> Option<&'a WaitGroup> {
+    if wg.is_null() || !wg.is_aligned() {
+        return None;
+    }
+    // SAFETY: the caller's promise; the layouts agree, and the words are used by atomic operations only.
+    Some(unsafe { &*wg.cast::<WaitGroup>() })
+}
+
+/// Adds delta to the count. At 0 all waiters go on.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EINVAL if the count would fall below 0 or exceed 2^31-1 (it is unchanged), or wg is NULL or not aligned.
+/// Since: 0.1
+///
+/// # Safety
+/// `wg` is null or points to a wait group.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_waitgroup_add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(wg) = (unsafe { group(wg) }) else { return GMX_EINVAL };
+    match any() {
+        Ok(m) => map(wg.add(m, delta)),
+        Err(status) => status,
+    }
+}
+
+/// Takes one from the count.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: as gmx_waitgroup_add with -1.
+/// Since: 0.1
+///
+/// # Safety
+/// `wg` is null or points to a wait group.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_waitgroup_done(wg: *mut gmx_waitgroup) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { gmx_waitgroup_add(wg, -1) }
+}
+
+/// Waits until the count is 0.
+///
+/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: when it waits.
+/// Migrates: when it waits.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+///
+/// # Safety
+/// `wg` is null or points to a wait group.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_waitgroup_wait(wg: *mut gmx_waitgroup) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { gmx_waitgroup_wait_timeout(wg, -1) }
+}
+
+/// As gmx_waitgroup_wait, but gives up after timeout nanoseconds; negative never.
+///
+/// Blocks: as gmx_waitgroup_wait, no longer than timeout.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: when it waits.
+/// Migrates: when it waits.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+///
+/// # Safety
+/// `wg` is null or points to a wait group.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_waitgroup_wait_timeout(wg: *mut gmx_waitgroup, timeout: i64) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(wg) = (unsafe { group(wg) }) else { return GMX_EINVAL };
+    match may_wait() {
+        Ok(m) => map(wg.wait(m, waitq::deadline_of(timeout))),
+        Err(status) => status,
+    }
+}

@@ -1,0 +1,219 @@
+//! The world
+
+use super::*;
+use crate::gmp::g::GStatus;
+use crate::gmp::m::Ctx;
+use crate::gmp::p::PRef;
+use crate::protocol::park;
+use crate::rt::report;
+use crate::sched::world;
+use std::ffi::{c_char, c_void};
+
+/// gmx_g_info.status: in a run queue.
+pub const GMX_G_RUNNABLE: i32 = 1;
+/// gmx_g_info.status: on a thread, with a P.
+pub const GMX_G_RUNNING: i32 = 2;
+/// gmx_g_info.status: between enter and exit of a syscall.
+pub const GMX_G_SYSCALL: i32 = 3;
+/// gmx_g_info.status: waits.
+pub const GMX_G_WAITING: i32 = 4;
+/// gmx_g_info.status: parked by gmx_park.
+pub const GMX_G_PARKED: i32 = 5;
+
+/// A goroutine, as gmx_for_each_g shows it. Pointers in it are good during the call.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct gmx_g_info {
+    /// sizeof(gmx_g_info) of the library.
+    pub struct_size: usize,
+    pub g: gmx_g,
+    pub goid: u64,
+    /// "" if it has none.
+    pub name: *const c_char,
+    /// GMX_G_*.
+    pub status: i32,
+    /// Why it waits; NULL if it does not.
+    pub wait_reason: *const c_char,
+    /// gmx_now() when it began to wait, to 10 ms or so; 0 if it does not.
+    pub since_ns: i64,
+    /// Its stack: [stack_lo, stack_hi). NULL if it has none: it never ran, or it runs on a thread of the host.
+    pub stack_lo: *mut c_void,
+    pub stack_hi: *mut c_void,
+    /// Where what lives on the stack begins: scan [sp, stack_hi). The registers of a goroutine that is off its thread lie
+    /// there too. Those of one in a syscall from its caller's frame on. NULL without a stack, and for the caller's own.
+    pub sp: *mut c_void,
+    pub r#fn: Option<extern "C" fn(*mut c_void)>,
+    pub arg: *mut c_void,
+    /// The system's id of the thread that it is tied to, or of that of its syscall; 0 if none.
+    pub thread: i32,
+    pub reserved: u32,
+}
+
+/// Stops the world: on return no goroutine runs but the caller, and none starts until gmx_start_the_world. Goroutines in
+/// syscalls may be anywhere in the host's code, but wait at gmx_exit_syscall. The caller must not block meanwhile.
+///
+/// reason: for reports. NULL: none.
+///
+/// Blocks: the goroutine, or the thread of a caller that is none, until every running goroutine has passed a safe point.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: yes.
+/// Migrates: yes.
+/// Owns: the world, until gmx_start_the_world by the same caller.
+/// Returns: GMX_OK; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM.
+/// Since: 0.1
+///
+/// # Safety
+/// `reason` is null or terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_stop_the_world(reason: *const c_char) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { gmx_stop_the_world_timeout(reason, -1) }
+}
+
+/// As gmx_stop_the_world, but gives up after timeout nanoseconds: the world runs then, and a report names the goroutines
+/// that did not come to a safe point.
+///
+/// Blocks: as gmx_stop_the_world, no longer than timeout.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: yes.
+/// Migrates: yes.
+/// Owns: the world, if GMX_OK.
+/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM.
+/// Since: 0.1
+///
+/// # Safety
+/// `reason` is null or terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_stop_the_world_timeout(reason: *const c_char, timeout: i64) -> gmx_status {
+    let m = match may_wait() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    // Fixed room: nothing may be allocated while others hold still.
+    let mut late: [Option<PRef>; 64] = [None; 64];
+    let mut n = 0;
+    let stopped = world::stop_the_world(m, timeout, |p| {
+        if let Some(slot) = late.get_mut(n) {
+            *slot = Some(p);
+        }
+        n += 1;
+    });
+    if stopped.is_err() && n > 0 {
+        // SAFETY: the caller's promise.
+        let reason = if reason.is_null() { c"" } else { unsafe { std::ffi::CStr::from_ptr(reason) } };
+        report::stop_timed_out(&reason.to_string_lossy(), late.iter().flatten().copied(), n);
+    }
+    map(stopped)
+}
+
+/// Starts the world that the caller has stopped.
+///
+/// Blocks: never.
+/// Call from: the caller that stopped it.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EPERM if the caller has not stopped it.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_start_the_world() -> gmx_status {
+    match crate::sched::run::current() {
+        Some(m) if m.ctx() == Ctx::Stopped => {
+            world::start_the_world(m);
+            GMX_OK
+        }
+        _ => GMX_EPERM,
+    }
+}
+
+/// A ragged barrier: runs fn(arg) once for every P, on it at a safe point, or for it while it has nothing to do. On return
+/// every P has passed. gmx_pin in fn tells which P; P-local values are the P's. fn must be short and must not block; it may
+/// spawn, ready and release. Calls exclude each other, gmx_gomaxprocs and stops of the world.
+///
+/// Blocks: the goroutine, or the thread of a caller that is none, until every running goroutine has passed a safe point.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: yes.
+/// Migrates: yes.
+/// Owns: arg stays the caller's, and is used by several threads at the same time.
+/// Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_for_each_p(r#fn: Option<unsafe extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {
+    let Some(f) = r#fn else { return GMX_EINVAL };
+    match may_wait() {
+        Ok(m) => {
+            world::for_each_p(m, f, arg);
+            GMX_OK
+        }
+        Err(status) => status,
+    }
+}
+
+/// Calls fn(arg, info) for every goroutine, in a world that the caller has stopped: for a collector that scans roots, or
+/// for a look at everything. Attached threads are among them; their stacks are the host's.
+///
+/// Blocks: never.
+/// Call from: a caller that has stopped the world.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: info is the library's, good during the call.
+/// Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_EPERM if the caller has not stopped the world.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_for_each_g(
+    r#fn: Option<extern "C" fn(*mut c_void, *const gmx_g_info)>,
+    arg: *mut c_void,
+) -> gmx_status {
+    let Some(f) = r#fn else { return GMX_EINVAL };
+    let m = match crate::sched::run::current() {
+        Some(m) if m.ctx() == Ctx::Stopped => m,
+        _ => return GMX_EPERM,
+    };
+    for gp in report::live_gs(m.sched()) {
+        let status = gp.status();
+        let waits = matches!(status, GStatus::Waiting | GStatus::Parked);
+        let own = m.g() == Some(gp);
+        let tied = status == GStatus::Syscall || own || !gp.lockedm.is_null();
+        // SAFETY: the world is stopped; m is null or an M.
+        let (stack, on) = unsafe { (*gp.stack(), MRef::from_ptr(gp.m.get())) };
+        let info = gmx_g_info {
+            struct_size: std::mem::size_of::<gmx_g_info>(),
+            g: gp.handle(),
+            goid: gp.goid.get(),
+            name: if gp.name.is_null() { c"".as_ptr() } else { gp.name.get().cast() },
+            status: status as i32,
+            wait_reason: if waits { gp.wait_reason.get() } else { std::ptr::null() },
+            since_ns: if waits { gp.wait_since.get() } else { 0 },
+            stack_lo: stack.map_or(std::ptr::null_mut(), |s| s.lo.cast()),
+            stack_hi: stack.map_or(std::ptr::null_mut(), |s| s.hi.cast()),
+            sp: if own || stack.is_none() { std::ptr::null_mut() } else { gp.sp.get().cast() },
+            // SAFETY: the spawner stored a function of this type, or nothing.
+            r#fn: unsafe { std::mem::transmute::<*mut c_void, Option<extern "C" fn(*mut c_void)>>(gp.entry.get()) },
+            arg: gp.arg.get(),
+            thread: if tied { on.map_or(0, |m| m.tid.get()) } else { 0 },
+            reserved: 0,
+        };
+        f(arg, &info);
+    }
+    GMX_OK
+}
+
+/// What gmx_safepoint calls when something is wanted: makes way for a stop, a barrier, or a slice that is over. Does
+/// nothing where the caller cannot make way.
+///
+/// Blocks: the goroutine, while it makes way.
+/// Call from: every context.
+/// Safepoint: yes.
+/// Migrates: yes.
+/// Owns: nothing.
+/// Returns: GMX_OK.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_safepoint_slow() -> gmx_status {
+    if let Some(m) = crate::sched::run::current() {
+        if m.ctx() == Ctx::G && m.pins.get() == 0 && m.must_p().requests() != 0 {
+            park::safepoint(m);
+        }
+    }
+    GMX_OK
+}

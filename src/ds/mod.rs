@@ -1,0 +1,5 @@
+//! Data structures that know nothing of the scheduler.
+
+pub mod mask;
+pub mod rng;
+pub mod runq;

@@ -1,0 +1,19 @@
+//! What can go wrong for a caller, below the C names for it.
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Error {
+    /// The operation does not match the caller's state.
+    Perm,
+    /// It would have to wait.
+    Again,
+    NoMemory,
+    Busy,
+    Invalid,
+    Deadlock,
+    TimedOut,
+    /// The handle's G is no more, or never was.
+    Stale,
+    ShutDown,
+}
+
+pub type Result<T> = std::result::Result<T, Error>;

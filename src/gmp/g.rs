@@ -1,0 +1,437 @@
+//! G: a stackful task.
+//!
+//! ```text
+//!  state word   63            28 27     8 7      0
+//!              +----------------+--------+--------+
+//!              |   generation   |  zero  | status |
+//!              +----------------+--------+--------+
+//!  handle       63            28 27              0
+//!              +----------------+-----------------+
+//!              |   generation   |  index in allg  |
+//!              +----------------+-----------------+
+//! ```
+//!
+//! A descriptor serves one G after another; each has its own generation, so a handle names one G for ever. Generations
+//! begin with 1 (handle 0 is none), and a descriptor whose generations are used up is left alone (after 2^36 Gs).
+//!
+//! Status: who may change it.
+//!
+//! | from | to | by |
+//! |---|---|---|
+//! | Idle | Runnable | the spawner |
+//! | Runnable | Running | the M that took it from a queue |
+//! | Running | Runnable, Waiting, Syscall, Dead | its M |
+//! | Syscall | Running, Runnable | its M |
+//! | Waiting | Runnable | whoever took its wait record from where it waited; for `gmx_park` one CAS decides |
+//! | Dead | Idle | its M, or whoever joins it |
+
+use crate::fiber::host::HostState;
+use crate::fiber::stack::Stack;
+use crate::gmp::m::M;
+use crate::gmp::timers::Timer;
+use crate::sync::own::{OwnI64, OwnPtr, OwnU8, OwnU32, OwnU64};
+use std::cell::UnsafeCell;
+use std::ffi::{c_char, c_void};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a G is doing. The numbers are those of dumps (`GMX_G_*`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum GStatus {
+    /// A free descriptor.
+    Idle = 0,
+    /// In a run queue.
+    Runnable = 1,
+    /// On an M with a P.
+    Running = 2,
+    /// Between enter and exit of a syscall, or a foreign thread outside of any call.
+    Syscall = 3,
+    /// Off its stack until somebody readies it.
+    Waiting = 4,
+    /// As Waiting, by `gmx_park`: any caller may ready it.
+    Parked = 5,
+    /// Ended; a joinable G stays so until it is joined.
+    Dead = 6,
+}
+
+impl GStatus {
+    fn from_word(w: u64) -> GStatus {
+        match w as u8 {
+            0 => GStatus::Idle,
+            1 => GStatus::Runnable,
+            2 => GStatus::Running,
+            3 => GStatus::Syscall,
+            4 => GStatus::Waiting,
+            5 => GStatus::Parked,
+            _ => GStatus::Dead,
+        }
+    }
+
+    /// The word for it in dumps, Go's where it has one.
+    pub fn text(self) -> &'static str {
+        match self {
+            GStatus::Idle => "idle",
+            GStatus::Runnable => "runnable",
+            GStatus::Running => "running",
+            GStatus::Syscall => "syscall",
+            GStatus::Waiting | GStatus::Parked => "waiting",
+            GStatus::Dead => "dead",
+        }
+    }
+}
+
+/// Why a G waits: a NUL-terminated text that outlives the wait.
+#[derive(Clone, Copy)]
+pub struct WaitReason(*const c_char);
+
+macro_rules! reasons {
+    ($($name:ident = $text:literal,)*) => {
+        impl WaitReason {
+            $(pub const $name: WaitReason = WaitReason(concat!($text, "\0").as_ptr().cast());)*
+        }
+    };
+}
+
+reasons! {
+    NONE = "",
+    PARK = "park",
+    SEMACQUIRE = "semacquire",
+    MUTEX = "mutex lock",
+    WAITGROUP = "wait group",
+    JOIN = "join",
+    SLEEP = "sleep",
+    WORLD = "world lock",
+    MAIN = "main",
+    STACK = "memory for a stack",
+}
+
+impl WaitReason {
+    /// A text of the host.
+    pub fn host(text: *const c_char) -> WaitReason {
+        if text.is_null() { WaitReason::PARK } else { WaitReason(text) }
+    }
+    pub fn as_ptr(self) -> *const c_char {
+        self.0
+    }
+}
+
+pub const INDEX_BITS: u32 = 28;
+pub const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
+const STATUS_MASK: u64 = 0xff;
+const LAST_GENERATION: u64 = (1 << (64 - INDEX_BITS)) - 1;
+
+/// Flags of a G, fixed from spawn to end unless said otherwise.
+pub mod gflag {
+    /// Somebody may join it.
+    pub const JOINABLE: u32 = 1;
+    /// The G of an extra M: it runs on a thread of the host and owns no stack.
+    pub const FOREIGN: u32 = 2;
+    /// Waits as a thread (set and cleared around the wait): ready wakes the thread, no P is involved.
+    pub const THREAD_WAIT: u32 = 4;
+    /// Ended, waiting to be joined.
+    pub const ZOMBIE: u32 = 8;
+    /// Its generation has ended before itself: its joiners were told.
+    pub const RETIRED: u32 = 16;
+    /// Somebody watches for its end.
+    pub const WATCHED: u32 = 32;
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Wake {
+    /// Nobody has ended it yet.
+    None = 0,
+    /// Woken; what it waited for may be there.
+    Ready = 1,
+    /// Woken, and what it waited for was handed to it.
+    Handoff = 2,
+    /// The deadline passed.
+    TimedOut = 3,
+}
+
+/// The record by which a G stands in the wait table. Everything in it is guarded by the lock of the root that the
+/// address belongs to, and `wake` is read by the G after it was readied.
+#[derive(Default)]
+pub struct Sudog {
+    /// The address waited for; 0 when in no queue.
+    pub addr: OwnU64,
+    /// Which wait of this G it is: a timer that is late finds another number.
+    pub seq: OwnU64,
+    /// When it began to wait; only set where fairness asks for it.
+    pub since: OwnI64,
+    /// Next waiter for the same address.
+    pub next: OwnPtr<G>,
+    /// The waiter before.
+    pub prev: OwnPtr<G>,
+    /// In the head of an address: the last waiter.
+    pub tail: OwnPtr<G>,
+    /// In the head of an address: tree of addresses.
+    pub left: OwnPtr<G>,
+    pub right: OwnPtr<G>,
+    /// In the head of an address: heap priority in the tree.
+    pub ticket: OwnU32,
+    pub wake: OwnU8,
+}
+
+/// See the module.
+#[repr(C, align(64))]
+pub struct G {
+    state: AtomicU64,
+    /// Saved stack pointer while it is off its stack. Owner: its M.
+    pub sp: OwnPtr<u8>,
+    /// The M that it runs on, or ran on last. Owner: that M.
+    pub m: OwnPtr<M>,
+    /// What it runs. Owner: the spawner.
+    pub entry: OwnPtr<c_void>,
+    pub arg: OwnPtr<c_void>,
+    /// Link in a run queue or free list. Owner: the queue.
+    pub link: OwnPtr<G>,
+    /// Small number for people. Owner: the spawner.
+    pub goid: OwnU64,
+    pub flags: OwnU32,
+    /// Usable bytes asked for; 0 is the default. Owner: the spawner.
+    pub stack_size: OwnU32,
+    stack: UnsafeCell<Option<Stack>>,
+    /// errno and the C++ exceptions in flight. Owner: its M.
+    pub host: UnsafeCell<HostState>,
+    /// The M that it is locked to. Owner: its M; read by whoever takes it from a queue.
+    pub lockedm: OwnPtr<M>,
+    /// How often `gmx_lock_os_thread` was called. Owner: the G.
+    pub locks: OwnU32,
+    pub index: u32,
+    pub wait_reason: OwnPtr<c_char>,
+    /// [`crate::gmp::Sched::coarse_now`] when it began to wait.
+    pub wait_since: OwnI64,
+    pub sudog: Sudog,
+    pub timer: Timer,
+    /// Values of G-local keys, made at the first set. Owner: the G.
+    pub keys: OwnPtr<c_void>,
+    /// Name, made at spawn. Owner: the spawner.
+    pub name: OwnPtr<GName>,
+}
+
+/// A name as dumps print it: at most 31 bytes and a NUL.
+pub type GName = [u8; 32];
+
+/// A G. Its memory lives as long as the process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct GRef(std::ptr::NonNull<G>);
+
+// SAFETY: a GRef only gives shared access to a G, whose fields are atomics, or cells with one owner at a time as their
+// comments say.
+unsafe impl Send for GRef {}
+// SAFETY: as above.
+unsafe impl Sync for GRef {}
+// SAFETY: as above; the cells are reached through unsafe functions only.
+unsafe impl Sync for G {}
+// SAFETY: as above.
+unsafe impl Send for G {}
+
+impl std::ops::Deref for GRef {
+    type Target = G;
+    #[inline(always)]
+    fn deref(&self) -> &G {
+        // SAFETY: Gs are made in `gmp::sched` (allg) and never freed (I1 there).
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl GRef {
+    /// The G at `p`, or none for null.
+    ///
+    /// # Safety
+    /// `p` is null or points to a G of allg.
+    #[inline(always)]
+    pub unsafe fn from_ptr(p: *mut G) -> Option<GRef> {
+        std::ptr::NonNull::new(p).map(GRef)
+    }
+
+    #[inline(always)]
+    pub fn as_ptr(self) -> *mut G {
+        self.0.as_ptr()
+    }
+}
+
+impl G {
+    /// A free descriptor.
+    pub fn new(index: u32) -> G {
+        G {
+            state: AtomicU64::new(1 << INDEX_BITS),
+            sp: OwnPtr::null(),
+            m: OwnPtr::null(),
+            entry: OwnPtr::null(),
+            arg: OwnPtr::null(),
+            link: OwnPtr::null(),
+            goid: OwnU64::new(0),
+            flags: OwnU32::new(0),
+            stack_size: OwnU32::new(0),
+            stack: UnsafeCell::new(None),
+            host: UnsafeCell::new(HostState::NEW),
+            lockedm: OwnPtr::null(),
+            locks: OwnU32::new(0),
+            index,
+            wait_reason: OwnPtr::null(),
+            wait_since: OwnI64::new(0),
+            sudog: Sudog::default(),
+            timer: Timer::default(),
+            keys: OwnPtr::null(),
+            name: OwnPtr::null(),
+        }
+    }
+
+    #[inline(always)]
+    pub fn status(&self) -> GStatus {
+        GStatus::from_word(self.state.load(Ordering::Acquire))
+    }
+
+    /// Moves to another status. For the one who may (see the table).
+    #[inline(always)]
+    pub fn set_status(&self, to: GStatus) {
+        let w = self.state.load(Ordering::Relaxed);
+        // Release: pairs with the Acquire of `status` and of `handle_is`.
+        self.state.store(w & !STATUS_MASK | to as u64, Ordering::Release);
+    }
+
+    /// Moves from one status to another if it is still there.
+    #[must_use]
+    pub fn cas_status(&self, from: GStatus, to: GStatus) -> bool {
+        let w = self.state.load(Ordering::Relaxed) & !STATUS_MASK;
+        self.state.compare_exchange(w | from as u64, w | to as u64, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// As [`G::cas_status`], if it is still the G that the handle names.
+    #[must_use]
+    pub fn cas_status_of(&self, handle: u64, from: GStatus, to: GStatus) -> bool {
+        let w = handle & !INDEX_MASK;
+        self.state.compare_exchange(w | from as u64, w | to as u64, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// The handle of the G that the descriptor serves now.
+    #[inline(always)]
+    pub fn handle(&self) -> u64 {
+        self.state.load(Ordering::Relaxed) & !INDEX_MASK | u64::from(self.index)
+    }
+
+    /// Whether `handle` names the G that the descriptor serves now.
+    #[inline]
+    pub fn handle_is(&self, handle: u64) -> bool {
+        let w = self.state.load(Ordering::Acquire);
+        (w ^ handle) >> INDEX_BITS == 0 && GStatus::from_word(w) != GStatus::Idle
+    }
+
+    /// Ends the G's generation: every handle to it is stale from here on. False if there is no further generation.
+    #[must_use]
+    pub fn next_generation(&self) -> bool {
+        let generation = self.state.load(Ordering::Relaxed) >> INDEX_BITS;
+        if generation == LAST_GENERATION {
+            self.state.store(LAST_GENERATION << INDEX_BITS, Ordering::Release);
+            return false;
+        }
+        self.state.store((generation + 1) << INDEX_BITS, Ordering::Release);
+        true
+    }
+
+    /// As [`G::next_generation`] for a G that still runs: its handle is stale, it goes on to its end.
+    pub fn retire(&self) {
+        let generation = self.state.load(Ordering::Relaxed) >> INDEX_BITS;
+        if generation < LAST_GENERATION {
+            self.state.store((generation + 1) << INDEX_BITS | GStatus::Running as u64, Ordering::Release);
+        }
+    }
+
+    #[inline(always)]
+    pub fn has(&self, flag: u32) -> bool {
+        self.flags.get() & flag != 0
+    }
+
+    pub fn set_flag(&self, flag: u32, on: bool) {
+        let f = self.flags.get();
+        self.flags.set(if on { f | flag } else { f & !flag });
+    }
+
+    /// The stack that it owns.
+    ///
+    /// # Safety
+    /// The caller is the M that runs the G, holds it in a status that only the caller may end, or has stopped the world.
+    #[inline(always)]
+    pub unsafe fn stack(&self) -> &mut Option<Stack> {
+        // SAFETY: the caller is the only one with access (see above).
+        unsafe { &mut *self.stack.get() }
+    }
+
+    /// The name given at spawn, without its NUL.
+    pub fn name_bytes(&self) -> &[u8] {
+        let p = self.name.get();
+        if p.is_null() {
+            return b"";
+        }
+        // SAFETY: the name was boxed at spawn and is freed with the G's generation; names are read by the G itself, in
+        // a stopped world, or by a fault handler on the G's thread.
+        let name = unsafe { &*p };
+        let n = name.iter().position(|&b| b == 0).unwrap_or(name.len());
+        &name[..n]
+    }
+}
+
+/// An intrusive first-in-first-out list of Gs, through `link`. Whoever holds the list owns the links.
+#[derive(Default)]
+pub struct GList {
+    head: Option<GRef>,
+    tail: Option<GRef>,
+    len: usize,
+}
+
+impl GList {
+    pub const fn new() -> GList {
+        GList { head: None, tail: None, len: 0 }
+    }
+    pub fn len(&self) -> usize {
+        self.len
+    }
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+    pub fn push_back(&mut self, gp: GRef) {
+        gp.link.set(std::ptr::null_mut());
+        match self.tail {
+            None => self.head = Some(gp),
+            Some(t) => t.link.set(gp.as_ptr()),
+        }
+        self.tail = Some(gp);
+        self.len += 1;
+    }
+    pub fn push_front(&mut self, gp: GRef) {
+        gp.link.set(self.head.map_or(std::ptr::null_mut(), GRef::as_ptr));
+        if self.head.is_none() {
+            self.tail = Some(gp);
+        }
+        self.head = Some(gp);
+        self.len += 1;
+    }
+    pub fn pop_front(&mut self) -> Option<GRef> {
+        let gp = self.head?;
+        // SAFETY: links of Gs in the list are null or Gs.
+        self.head = unsafe { GRef::from_ptr(gp.link.take()) };
+        if self.head.is_none() {
+            self.tail = None;
+        }
+        self.len -= 1;
+        Some(gp)
+    }
+    /// Moves the whole of `other` behind this list.
+    pub fn append(&mut self, other: &mut GList) {
+        let Some(first) = other.head.take() else { return };
+        match self.tail {
+            None => self.head = Some(first),
+            Some(t) => t.link.set(first.as_ptr()),
+        }
+        self.tail = other.tail.take();
+        self.len += std::mem::take(&mut other.len);
+    }
+    pub fn iter(&self) -> impl Iterator<Item = GRef> + '_ {
+        // SAFETY: as in `pop_front`.
+        std::iter::successors(self.head, |gp| unsafe { GRef::from_ptr(gp.link.get()) })
+    }
+}

@@ -1,0 +1,342 @@
+//! M: a thread that runs Gs.
+//!
+//! A worker is a thread that the library made; its scheduler's stack (g0) is the thread's own. An extra M stands for a
+//! thread of the host: its G runs on the thread's own stack, and so does what the scheduler does for it: that G is the only
+//! one it ever runs, so there is no other stack to go to (lockedm.rs). Ms are never freed; those of ended threads serve
+//! again.
+//!
+//! Everything in an M belongs to its thread, but for what its comment says.
+
+use crate::fiber::Sp;
+use crate::fiber::host::HostThread;
+use crate::gmp::g::{G, GRef};
+use crate::gmp::p::{OwnedP, P, PRef, PWord};
+use crate::gmp::sched::Sched;
+use crate::sync::own::{OwnBool, OwnI32, OwnPtr, OwnU8, OwnU32, OwnU64};
+use crate::sync::{AtomicPtr, Note, Ordering};
+use std::cell::UnsafeCell;
+use std::ffi::c_void;
+
+/// In what context the code on this thread is: what it may call follows from it (DESIGN, contexts).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Ctx {
+    /// On a G (of any kind) with a P.
+    G = 0,
+    /// A G between enter and exit of a syscall.
+    Syscall = 1,
+    /// A thread of the host outside of any call that made it a G.
+    Foreign = 2,
+    /// The scheduler itself, or a callback that it runs.
+    Sched = 3,
+    /// The caller has stopped the world.
+    Stopped = 4,
+}
+
+/// What a G wants done once it is off its stack.
+#[derive(Clone, Copy)]
+pub enum Mcall {
+    /// It stays: nothing to do.
+    None,
+    /// It waits. The commit publishes it; false keeps it running.
+    Park(Commit),
+    /// It runs again later.
+    Yield(Place),
+    /// It is the suspended parent of a child-first spawn.
+    Parent,
+    /// It is back from a syscall and found no P.
+    ExitSyscallNoP,
+    /// It has ended.
+    Exit,
+}
+
+/// Where a G that could go on is put.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Next on its P: it was stopped for others' sake.
+    Next,
+    /// The end of its P's queue.
+    Tail,
+    /// The end of the global queue: behind everybody.
+    Global,
+}
+
+/// Runs after a parking G has left its stack. From the moment that it publishes the G, the G may run elsewhere: the
+/// commit must not touch the G or what it waits on afterwards.
+#[derive(Clone, Copy)]
+pub struct Commit {
+    pub f: Option<unsafe fn(m: MRef, gp: GRef, arg: *mut c_void) -> bool>,
+    pub arg: *mut c_void,
+}
+
+/// What kind of thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Worker,
+    Extra,
+}
+
+/// See the module.
+#[repr(C, align(64))]
+pub struct M {
+    pub sched: *const Sched,
+    p: UnsafeCell<Option<OwnedP>>,
+    /// The G that runs on this M.
+    pub curg: OwnPtr<G>,
+    ctx: OwnU8,
+    /// Nested pins to the P, and other reasons not to leave it.
+    pub pins: OwnU32,
+    /// The one G that this M may run, once it is locked.
+    pub lockedg: OwnPtr<G>,
+    /// Where the scheduler's stack of a worker goes on.
+    pub g0_sp: OwnPtr<u8>,
+    /// The G that left last, and what it wants done.
+    pending: UnsafeCell<(*mut G, Mcall)>,
+    pub host: UnsafeCell<HostThread>,
+    /// The P that the last syscall began with, and its word then.
+    pub oldp: OwnPtr<P>,
+    pub left: OwnU64,
+    /// The P that an idle M is to run, set by whoever wakes it. Ordered by the note.
+    nextp: AtomicPtr<P>,
+    pub park: Note,
+    /// Looks for work, counted in `sched.nmspinning`. Set by the waker or by itself.
+    pub spinning: OwnBool,
+    /// Waits without a P for its locked G, or in the idle list. Read by the deadlock check.
+    pub parked: OwnBool,
+    pub id: u32,
+    pub kind: Kind,
+    pub tid: OwnI32,
+    /// The thread handle, for the join at shutdown.
+    pub thread: OwnU64,
+    /// Link in the idle list, the list of spare extra Ms, or of threads to be made.
+    pub link: OwnPtr<M>,
+    /// Link in the list of all Ms.
+    pub all_link: OwnPtr<M>,
+    /// Whether a thread stands behind it now.
+    pub alive: OwnBool,
+    /// The G of an extra M; null for workers.
+    pub own_g: OwnPtr<G>,
+    /// An extra M: attached by `gmx_attach_thread`.
+    pub attached: OwnBool,
+    /// Nested callbacks.
+    pub callbacks: OwnU32,
+    /// The P for which a barrier function runs here.
+    pub fnp: OwnPtr<P>,
+    /// The G that g0 is to run next: chosen on a G's stack, but not to be entered from there.
+    pub chosen: OwnPtr<G>,
+    /// Ends its thread at the next turn of the loop.
+    pub exiting: OwnBool,
+    pub rng: crate::ds::rng::Rng,
+    /// Threads woken through the system from here.
+    pub wakes: OwnU64,
+}
+
+/// An M. Its memory lives as long as the process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct MRef(std::ptr::NonNull<M>);
+
+// SAFETY: what other threads touch of an M is atomic or ordered by its note; the cells are reached by its thread only.
+unsafe impl Send for MRef {}
+// SAFETY: as above.
+unsafe impl Sync for MRef {}
+// SAFETY: as above.
+unsafe impl Send for M {}
+// SAFETY: as above.
+unsafe impl Sync for M {}
+
+impl std::ops::Deref for MRef {
+    type Target = M;
+    #[inline(always)]
+    fn deref(&self) -> &M {
+        // SAFETY: Ms are never freed.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl MRef {
+    /// # Safety
+    /// `p` is null or points to an M.
+    #[inline(always)]
+    pub unsafe fn from_ptr(p: *mut M) -> Option<MRef> {
+        std::ptr::NonNull::new(p).map(MRef)
+    }
+    /// # Safety
+    /// `p` points to an M.
+    #[inline(always)]
+    pub unsafe fn from_payload(p: usize) -> MRef {
+        // SAFETY: the caller's promise.
+        MRef(unsafe { std::ptr::NonNull::new_unchecked(p as *mut M) })
+    }
+    #[inline(always)]
+    pub fn as_ptr(self) -> *mut M {
+        self.0.as_ptr()
+    }
+}
+
+impl M {
+    pub fn new(sched: *const Sched, id: u32, kind: Kind) -> M {
+        M {
+            sched,
+            p: UnsafeCell::new(None),
+            curg: OwnPtr::null(),
+            ctx: OwnU8::new(if kind == Kind::Worker { Ctx::Sched } else { Ctx::Foreign } as u8),
+            pins: OwnU32::new(0),
+            lockedg: OwnPtr::null(),
+            g0_sp: OwnPtr::null(),
+            pending: UnsafeCell::new((std::ptr::null_mut(), Mcall::None)),
+            host: UnsafeCell::new(HostThread::NONE),
+            oldp: OwnPtr::null(),
+            left: OwnU64::new(0),
+            nextp: AtomicPtr::new(std::ptr::null_mut()),
+            park: Note::new(),
+            spinning: OwnBool::new(false),
+            parked: OwnBool::new(false),
+            id,
+            kind,
+            tid: OwnI32::new(0),
+            thread: OwnU64::new(0),
+            link: OwnPtr::null(),
+            all_link: OwnPtr::null(),
+            alive: OwnBool::new(false),
+            own_g: OwnPtr::null(),
+            attached: OwnBool::new(false),
+            callbacks: OwnU32::new(0),
+            fnp: OwnPtr::null(),
+            chosen: OwnPtr::null(),
+            exiting: OwnBool::new(false),
+            rng: crate::ds::rng::Rng::new(u64::from(id) + 1),
+            wakes: OwnU64::new(0),
+        }
+    }
+
+    #[inline(always)]
+    pub fn sched(&self) -> &'static Sched {
+        // SAFETY: a Sched is never freed.
+        unsafe { &*self.sched }
+    }
+
+    #[inline(always)]
+    pub fn ctx(&self) -> Ctx {
+        match self.ctx.get() {
+            0 => Ctx::G,
+            1 => Ctx::Syscall,
+            2 => Ctx::Foreign,
+            3 => Ctx::Sched,
+            _ => Ctx::Stopped,
+        }
+    }
+
+    #[inline(always)]
+    pub fn set_ctx(&self, c: Ctx) {
+        self.ctx.set(c as u8);
+    }
+
+    /// The context, while something runs in another.
+    pub fn swap_ctx(&self, c: Ctx) -> Ctx {
+        let old = self.ctx();
+        self.set_ctx(c);
+        old
+    }
+
+    /// The P that this M owns. For its own thread.
+    #[inline(always)]
+    pub fn p(&self) -> Option<&OwnedP> {
+        // SAFETY: only the M's thread calls this, and `acquirep`/`releasep` are not called while the reference is used.
+        unsafe { (*self.p.get()).as_ref() }
+    }
+
+    /// The P that this M must own here.
+    #[inline(always)]
+    pub fn must_p(&self) -> &OwnedP {
+        match self.p() {
+            Some(pp) => pp,
+            None => no_p(self),
+        }
+    }
+
+    /// Ties a P to this M. For its own thread.
+    #[inline(always)]
+    pub fn acquirep(&self, pp: OwnedP) {
+        pp.m.set(self as *const M as *mut M);
+        // SAFETY: as in `p`.
+        let slot = unsafe { &mut *self.p.get() };
+        debug_assert!(slot.is_none());
+        *slot = Some(pp);
+    }
+
+    /// Unties the P. For its own thread.
+    #[inline(always)]
+    pub fn releasep(&self) -> OwnedP {
+        // SAFETY: as in `p`.
+        match unsafe { (*self.p.get()).take() } {
+            Some(pp) => pp,
+            None => no_p(self),
+        }
+    }
+
+    /// The G that runs here.
+    #[inline(always)]
+    pub fn g(&self) -> Option<GRef> {
+        // SAFETY: curg is null or a G.
+        unsafe { GRef::from_ptr(self.curg.get()) }
+    }
+
+    #[inline(always)]
+    pub fn set_pending(&self, gp: GRef, call: Mcall) {
+        // SAFETY: only the M's thread touches it.
+        unsafe { *self.pending.get() = (gp.as_ptr(), call) };
+    }
+
+    /// What the G that left last wants done; once.
+    #[inline(always)]
+    pub fn take_pending(&self) -> (Option<GRef>, Mcall) {
+        // SAFETY: as in `set_pending`; the pointer is null or a G.
+        unsafe {
+            let slot = &mut *self.pending.get();
+            let call = std::mem::replace(&mut slot.1, Mcall::None);
+            (GRef::from_ptr(slot.0), call)
+        }
+    }
+
+    /// Hands a P to this M, which sleeps or does not run yet: it finds it when its note is set. For the waker.
+    pub fn set_nextp(&self, pp: OwnedP) {
+        // Relaxed: the note's Release publishes it.
+        self.nextp.store(pp.forget().as_ptr(), Ordering::Relaxed);
+    }
+
+    /// The P that the waker left here. After the note was set.
+    pub fn take_nextp(&self) -> Option<OwnedP> {
+        // SAFETY: nextp holds null or the P of a token that `set_nextp` forgot.
+        unsafe { PRef::from_ptr(self.nextp.swap(std::ptr::null_mut(), Ordering::Relaxed)).map(|p| OwnedP::remember(p)) }
+    }
+
+    pub fn left_word(&self) -> PWord {
+        PWord(self.left.get())
+    }
+
+    #[inline(always)]
+    pub fn g0(&self) -> Sp {
+        Sp(self.g0_sp.get())
+    }
+
+    #[inline(always)]
+    pub fn is_extra(&self) -> bool {
+        self.kind == Kind::Extra
+    }
+
+    /// The id of the P for which code runs here: its own, or that of a barrier function.
+    pub fn current_p(&self) -> Option<PRef> {
+        // SAFETY: fnp is null or a P.
+        if let Some(p) = unsafe { PRef::from_ptr(self.fnp.get()) } {
+            return Some(p);
+        }
+        self.p().map(|p| p.p())
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn no_p(m: &M) -> ! {
+    crate::gmp::sched::throw(m.sched(), "an M that must hold a P holds none")
+}

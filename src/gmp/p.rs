@@ -1,0 +1,550 @@
+//! P: a processor, the right to run Gs.
+//!
+//! ```text
+//!  P word   63            32 31      11 10      9     8     7      0
+//!          +----------------+----------+-------+----+------+--------+
+//!          |      tick      |   zero   |PREEMPT| FN | STOP | status |
+//!          +----------------+----------+-------+----+------+--------+
+//! ```
+//!
+//! One word holds the status and the requests to the owner, and every change of it is a read-modify-write. So there is
+//! no moment between "looked for a request" and "became idle (or went into a syscall)": an owner leaves `Running` by a
+//! compare-and-swap from a word without requests, and a request is set by a compare-and-swap from `Running`. Whoever
+//! comes second sees the first. (Go keeps status, safe-point flag and stop flag apart, and needs a fence and a second
+//! look at each transition.) STOP and FN are two bits with a count and a note each: what one does never counts for the
+//! other (Go's #10618).
+//!
+//! | status | owned by | left by |
+//! |---|---|---|
+//! | Idle | nobody; in the idle list | whoever holds `sched.lock`: to Running or Stopped |
+//! | Running | an M, or whoever carries its [`OwnedP`] | the owner: to Idle (`sched.lock` held), Syscall, Stopped (`sched.lock` held) |
+//! | Syscall | the M in the syscall, loosely | one compare-and-swap by its M, by a thief (both to Running), or by a stopper (to Stopped) |
+//! | Stopped | whoever stopped the world | the start of the world |
+//! | Dead | nobody: beyond gomaxprocs | a resize, in a stopped world |
+//!
+//! `tick` counts the ways out of Syscall, so a thief's compare-and-swap can never hit a later syscall than the one that it
+//! looked at.
+
+use crate::ds::runq::RunQ;
+use crate::fiber::stack::Stack;
+use crate::gmp::g::{G, GRef};
+use crate::gmp::m::M;
+use crate::gmp::timers::Timers;
+use crate::sync::own::{OwnI64, OwnPtr, OwnU32, OwnU64};
+use crate::sync::{AtomicPtr, AtomicU64, Ordering};
+use std::cell::UnsafeCell;
+use std::ffi::c_void;
+
+/// See the module.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum PStatus {
+    Idle = 0,
+    Running = 1,
+    Syscall = 2,
+    Stopped = 3,
+    Dead = 4,
+}
+
+/// The world is to be stopped: give the P up.
+pub const STOP: u64 = 1 << 8;
+/// A ragged barrier is under way: run its function.
+pub const FN: u64 = 1 << 9;
+/// The time slice is over, or a timer is due: go through the scheduler.
+pub const PREEMPT: u64 = 1 << 10;
+
+const STATUS: u64 = 0xff;
+const TICK: u64 = 1 << 32;
+
+/// A value of the P word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PWord(pub u64);
+
+impl PWord {
+    #[inline(always)]
+    pub fn status(self) -> PStatus {
+        match self.0 & STATUS {
+            0 => PStatus::Idle,
+            1 => PStatus::Running,
+            2 => PStatus::Syscall,
+            3 => PStatus::Stopped,
+            _ => PStatus::Dead,
+        }
+    }
+    #[inline(always)]
+    pub fn requests(self) -> u64 {
+        self.0 & (STOP | FN | PREEMPT)
+    }
+    #[inline(always)]
+    pub fn tick(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+    #[inline(always)]
+    fn to(self, s: PStatus) -> PWord {
+        PWord(self.0 & !STATUS | s as u64)
+    }
+    #[inline(always)]
+    fn ticked(self) -> PWord {
+        PWord(self.0.wrapping_add(TICK))
+    }
+}
+
+/// Most stacks of the default size that a P keeps for itself.
+const STACK_CACHE: usize = 64;
+/// Most P-local and G-local keys.
+pub const MAX_KEYS: usize = 64;
+
+/// See the module.
+#[repr(C, align(128))]
+pub struct P {
+    word: AtomicU64,
+    /// How many requests are set in all words: what `gmx_safepoint` polls.
+    poll: &'static std::sync::atomic::AtomicU32,
+    pub id: u32,
+    /// The M that owns it or sits in a syscall with it. Written by that M while it owns the P.
+    pub m: OwnPtr<M>,
+    /// Counts the Gs that began a slice here. Owner: the M; sysmon compares.
+    pub schedtick: OwnU64,
+    /// Counts the ways through the choice of the next G, for what is due every so often. Owner: the M.
+    pub turn: OwnU64,
+    /// The G that runs next, in the running slice.
+    runnext: AtomicPtr<G>,
+    runq: RunQ<GRef>,
+    /// Parents whose child-first children run.
+    lifo: RunQ<GRef>,
+    pub timers: Timers,
+    /// Free descriptors. Owner: the M.
+    gfree: OwnPtr<G>,
+    pub gfree_len: OwnU32,
+    stacks: UnsafeCell<StackCache>,
+    /// Next and last of the ids that this P may hand out. Owner: the M.
+    pub goid_next: OwnU64,
+    pub goid_end: OwnU64,
+    pub stats: PStats,
+    /// Values of P-local keys. Owner: the M, or whoever runs a barrier function for it.
+    pub slots: UnsafeCell<[*mut c_void; MAX_KEYS]>,
+    /// Link in the idle list. Guarded by `sched.lock`.
+    pub idle_link: OwnPtr<P>,
+    pub watch: Watch,
+}
+
+/// What a P counts. Owner: the M; anybody reads.
+#[derive(Default)]
+pub struct PStats {
+    pub spawned: OwnU64,
+    pub ended: OwnU64,
+    pub switches: OwnU64,
+    pub steals: OwnU64,
+    pub parks: OwnU64,
+    pub preempts: OwnU64,
+    pub syscalls: OwnU64,
+}
+
+/// What sysmon saw of this P at its last look. Owner: sysmon.
+#[derive(Default)]
+pub struct Watch {
+    pub schedtick: OwnU64,
+    pub sched_when: OwnI64,
+    pub syscalltick: OwnU32,
+    pub syscall_when: OwnI64,
+}
+
+struct StackCache {
+    len: usize,
+    stacks: [std::mem::MaybeUninit<Stack>; STACK_CACHE],
+}
+
+/// A P. Its memory lives as long as the process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct PRef(std::ptr::NonNull<P>);
+
+/// The right to be the one owner of a P, which is `Running`. Dropping it would lose the P: it is given to an M, to the
+/// idle list, or to the world.
+#[repr(transparent)]
+#[must_use]
+pub struct OwnedP(PRef);
+
+// SAFETY: shared access to a P is to atomics, or to cells through `OwnedP`, of which there is one.
+unsafe impl Send for PRef {}
+// SAFETY: as above.
+unsafe impl Sync for PRef {}
+// SAFETY: as above.
+unsafe impl Send for P {}
+// SAFETY: as above.
+unsafe impl Sync for P {}
+
+impl std::ops::Deref for PRef {
+    type Target = P;
+    #[inline(always)]
+    fn deref(&self) -> &P {
+        // SAFETY: Ps are made by a resize and never freed.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl PRef {
+    /// # Safety
+    /// `p` is null or points to a P.
+    #[inline(always)]
+    pub unsafe fn from_ptr(p: *mut P) -> Option<PRef> {
+        std::ptr::NonNull::new(p).map(PRef)
+    }
+    #[inline(always)]
+    pub fn as_ptr(self) -> *mut P {
+        self.0.as_ptr()
+    }
+}
+
+impl std::ops::Deref for OwnedP {
+    type Target = P;
+    #[inline(always)]
+    fn deref(&self) -> &P {
+        &self.0
+    }
+}
+
+impl Drop for OwnedP {
+    fn drop(&mut self) {
+        // A P without owner would never run again, and every stop of the world would wait for it.
+        debug_assert!(false, "P {} was dropped", self.id);
+    }
+}
+
+impl P {
+    /// A dead P.
+    pub fn new(id: u32, poll: &'static std::sync::atomic::AtomicU32) -> P {
+        P {
+            word: AtomicU64::new(PStatus::Dead as u64),
+            poll,
+            id,
+            m: OwnPtr::null(),
+            schedtick: OwnU64::new(0),
+            turn: OwnU64::new(1),
+            runnext: AtomicPtr::new(std::ptr::null_mut()),
+            runq: RunQ::fifo(),
+            lifo: RunQ::lifo(),
+            timers: Timers::new(),
+            gfree: OwnPtr::null(),
+            gfree_len: OwnU32::new(0),
+            stacks: UnsafeCell::new(StackCache {
+                len: 0,
+                stacks: [const { std::mem::MaybeUninit::uninit() }; STACK_CACHE],
+            }),
+            goid_next: OwnU64::new(0),
+            goid_end: OwnU64::new(0),
+            stats: PStats::default(),
+            slots: UnsafeCell::new([std::ptr::null_mut(); MAX_KEYS]),
+            idle_link: OwnPtr::null(),
+            watch: Watch::default(),
+        }
+    }
+
+    /// The word as it is. Acquire: pairs with the Release of every transition.
+    #[inline(always)]
+    pub fn word(&self) -> PWord {
+        PWord(self.word.load(Ordering::Acquire))
+    }
+
+    #[inline(always)]
+    pub fn status(&self) -> PStatus {
+        self.word().status()
+    }
+
+    /// Requests to the owner, for the owner's fast path: whoever is late to see one sees it at the next transition.
+    #[inline(always)]
+    pub fn requests(&self) -> u64 {
+        PWord(self.word.load(Ordering::Relaxed)).requests()
+    }
+
+    #[inline(always)]
+    fn cas(&self, from: PWord, to: PWord) -> Result<(), PWord> {
+        // AcqRel: the old owner's writes come before, the new owner's reads after.
+        self.word.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Acquire).map(drop).map_err(PWord)
+    }
+
+    /// Asks the owner for `bit` if the P is Running. Returns what the status was, and whether the bit is new.
+    pub fn request(&self, bit: u64) -> (PStatus, bool) {
+        let mut w = self.word();
+        loop {
+            if w.status() != PStatus::Running || w.0 & bit != 0 {
+                return (w.status(), false);
+            }
+            match self.cas(w, PWord(w.0 | bit)) {
+                Ok(()) => {
+                    // The owner may have served it before this line: the count is short of one for a moment then,
+                    // which sends pollers through the slow path in vain.
+                    self.poll.fetch_add(1, Ordering::SeqCst);
+                    return (PStatus::Running, true);
+                }
+                Err(now) => w = now,
+            }
+        }
+    }
+
+    /// Takes a request back or takes note of it; true if it was there.
+    pub fn clear_request(&self, bit: u64) -> bool {
+        let had = self.word.fetch_and(!bit, Ordering::AcqRel) & bit != 0;
+        if had {
+            self.poll.fetch_sub(1, Ordering::SeqCst);
+        }
+        had
+    }
+
+    /// Syscall to Running, for whoever saw `seen`; the caller owns the P then.
+    #[must_use]
+    pub fn try_retake(&self, seen: PWord) -> Option<OwnedP> {
+        debug_assert!(seen.status() == PStatus::Syscall);
+        self.cas(seen, seen.to(PStatus::Running).ticked()).ok()?;
+        Some(OwnedP(self.as_ref()))
+    }
+
+    /// Syscall to Stopped, for whoever stops the world.
+    #[must_use]
+    pub fn try_stop_syscall(&self, seen: PWord) -> bool {
+        debug_assert!(seen.status() == PStatus::Syscall);
+        self.cas(seen, seen.to(PStatus::Stopped).ticked()).is_ok()
+    }
+
+    /// Between statuses that only the caller may change: Idle and Stopped under `sched.lock` or in a stopped world,
+    /// Dead in a resize.
+    pub fn move_status(&self, from: PStatus, to: PStatus) {
+        let mut w = self.word();
+        loop {
+            debug_assert!(w.status() == from, "P {}: {:?}, expected {from:?}", self.id, w.status());
+            match self.cas(w, w.to(to)) {
+                Ok(()) => return,
+                Err(now) => w = now,
+            }
+        }
+    }
+
+    /// From a status that only the caller may end, to Running with the caller as owner.
+    pub fn own(&self, from: PStatus) -> OwnedP {
+        self.move_status(from, PStatus::Running);
+        OwnedP(self.as_ref())
+    }
+
+    #[inline(always)]
+    fn as_ref(&self) -> PRef {
+        PRef(std::ptr::NonNull::from(self))
+    }
+
+    /// Nothing to run here: no wrong "empty" while a G moves from runnext to the queue.
+    pub fn runq_empty(&self) -> bool {
+        loop {
+            let next = self.runnext.load(Ordering::Acquire);
+            let empty = self.runq.is_empty() && self.lifo.is_empty();
+            if self.runnext.load(Ordering::Acquire) == next {
+                return empty && next.is_null();
+            }
+        }
+    }
+
+    pub fn runq_len(&self) -> usize {
+        self.runq.len() + self.lifo.len() + usize::from(!self.runnext.load(Ordering::Relaxed).is_null())
+    }
+
+    /// Takes the oldest half of the queue into the thief's, and returns one of it.
+    pub fn steal(&self, thief: &OwnedP) -> Option<GRef> {
+        if let Some(gp) = self.lifo.steal() {
+            return Some(gp);
+        }
+        // SAFETY: `thief` owns its queues.
+        unsafe { self.runq.steal_half(&thief.runq) }
+    }
+
+    /// How many stacks it keeps. Exact in a stopped world.
+    pub fn stacks_kept(&self) -> usize {
+        // SAFETY: a plain load of a word that one owner writes; what it says is used as a number only.
+        unsafe { (&raw const (*self.stacks.get()).len).read_volatile() }
+    }
+
+    pub fn has_runnext(&self) -> bool {
+        !self.runnext.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Takes runnext, whoever asks.
+    pub fn take_runnext(&self) -> Option<GRef> {
+        if self.runnext.load(Ordering::Relaxed).is_null() {
+            return None;
+        }
+        // AcqRel: pairs with the swap in `put_runnext`.
+        // SAFETY: runnext holds null or a G.
+        unsafe { GRef::from_ptr(self.runnext.swap(std::ptr::null_mut(), Ordering::AcqRel)) }
+    }
+}
+
+impl OwnedP {
+    #[inline(always)]
+    pub fn p(&self) -> PRef {
+        self.0
+    }
+
+    /// Gives up the token without giving up the P: its word says now who owns it.
+    #[inline(always)]
+    pub fn forget(self) -> PRef {
+        let p = self.0;
+        std::mem::forget(self);
+        p
+    }
+
+    /// The token of a P that the caller owns by the protocol.
+    ///
+    /// # Safety
+    /// The P is Running and its one token was forgotten for the caller.
+    #[inline(always)]
+    pub unsafe fn remember(p: PRef) -> OwnedP {
+        OwnedP(p)
+    }
+
+    /// Running to Syscall; refused while the world is being stopped or a barrier waits.
+    #[inline(always)]
+    pub fn try_syscall(&self) -> Result<PWord, PWord> {
+        let w = PWord(self.word.load(Ordering::Relaxed));
+        if w.0 & (STOP | FN) != 0 {
+            return Err(w);
+        }
+        let to = w.to(PStatus::Syscall);
+        self.cas(w, to).map(|()| to)
+    }
+
+    /// Syscall to Running by the M that went in, if the P is still as it left it.
+    #[inline(always)]
+    pub fn try_return(p: PRef, left: PWord) -> Option<OwnedP> {
+        p.cas(left, left.to(PStatus::Running).ticked()).ok()?;
+        Some(OwnedP(p))
+    }
+
+    /// Running to Idle; refused with the requests that came first. `sched.lock` is held.
+    pub fn try_idle(self) -> Result<PRef, (OwnedP, u64)> {
+        let mut w = self.word();
+        loop {
+            if w.requests() & (STOP | FN) != 0 {
+                return Err((self, w.requests()));
+            }
+            match self.cas(w, w.to(PStatus::Idle)) {
+                Ok(()) => {
+                    self.clear_request(PREEMPT);
+                    return Ok(self.forget());
+                }
+                Err(now) => w = now,
+            }
+        }
+    }
+
+    /// Running to Stopped, which answers the request. `sched.lock` is held.
+    pub fn stop(self) -> PRef {
+        self.move_status(PStatus::Running, PStatus::Stopped);
+        self.clear_request(STOP);
+        self.clear_request(PREEMPT);
+        self.forget()
+    }
+
+    /// Makes `gp` the next to run in this slice; what was next goes to the queue. Returns what did not fit.
+    #[inline(always)]
+    pub fn put_next(&self, gp: GRef) -> Option<GRef> {
+        // A swap, not a store: a thief may take the old one at the same moment. AcqRel: pairs with `take_runnext`.
+        // SAFETY: runnext holds null or a G.
+        let old = unsafe { GRef::from_ptr(self.runnext.swap(gp.as_ptr(), Ordering::AcqRel)) };
+        match old {
+            None => None,
+            Some(old) => self.put_tail(old),
+        }
+    }
+
+    /// Appends to the queue. Returns what did not fit.
+    #[inline(always)]
+    pub fn put_tail(&self, gp: GRef) -> Option<GRef> {
+        // SAFETY: we own the P.
+        unsafe { self.runq.push(gp) }.err()
+    }
+
+    /// Suspended parent of a child-first spawn. Returns what did not fit: the oldest ancestor.
+    pub fn put_parent(&self, gp: GRef) -> Option<GRef> {
+        // SAFETY: we own the P.
+        unsafe { self.lifo.push(gp) }.err()
+    }
+
+    /// The next G, and whether it inherits the slice.
+    #[inline(always)]
+    pub fn get(&self) -> Option<(GRef, bool)> {
+        if let Some(gp) = self.take_runnext() {
+            return Some((gp, true));
+        }
+        // SAFETY: we own the P.
+        if let Some(gp) = unsafe { self.lifo.pop() } {
+            return Some((gp, true));
+        }
+        // SAFETY: we own the P.
+        unsafe { self.runq.pop() }.map(|gp| (gp, false))
+    }
+
+    /// The oldest of the plain queue, past runnext and the parents: what the fairness tick looks at.
+    pub fn get_fair(&self) -> Option<GRef> {
+        // SAFETY: we own the P.
+        unsafe { self.runq.pop() }
+    }
+
+    pub fn room(&self) -> usize {
+        crate::ds::runq::CAPACITY.saturating_sub(self.runq.len())
+    }
+
+    /// A stack of the default size, the hottest.
+    #[inline(always)]
+    pub fn pop_stack(&self) -> Option<Stack> {
+        // SAFETY: we own the P, and nothing else is called while the reference lives.
+        let c = unsafe { &mut *self.stacks.get() };
+        if c.len == 0 {
+            return None;
+        }
+        c.len -= 1;
+        // SAFETY: entries below the old length were written by `push_stack`.
+        Some(unsafe { c.stacks[c.len].assume_init_read() })
+    }
+
+    /// Keeps a stack; when there are too many, hands half of them to `spill`.
+    #[inline(always)]
+    pub fn push_stack(&self, s: Stack, spill: impl FnOnce(&[Stack])) {
+        // SAFETY: as in `pop_stack`; `spill` gets a copy of the entries it is to take.
+        let c = unsafe { &mut *self.stacks.get() };
+        if c.len == STACK_CACHE {
+            Self::spill_stacks(c, spill);
+        }
+        c.stacks[c.len].write(s);
+        c.len += 1;
+    }
+
+    #[cold]
+    fn spill_stacks(c: &mut StackCache, spill: impl FnOnce(&[Stack])) {
+        // The coldest half, which lies at the bottom.
+        const HALF: usize = STACK_CACHE / 2;
+        // SAFETY: all entries are written.
+        spill(unsafe { std::slice::from_raw_parts(c.stacks.as_ptr().cast(), HALF) });
+        c.stacks.copy_within(HALF.., 0);
+        c.len = STACK_CACHE - HALF;
+    }
+
+    /// Takes every kept stack.
+    pub fn drain_stacks(&self, mut each: impl FnMut(Stack)) {
+        while let Some(s) = self.pop_stack() {
+            each(s);
+        }
+    }
+
+    #[inline(always)]
+    pub fn gfree_pop(&self) -> Option<GRef> {
+        // SAFETY: the free list holds Gs.
+        let gp = unsafe { GRef::from_ptr(self.gfree.get()) }?;
+        self.gfree.set(gp.link.take());
+        self.gfree_len.set(self.gfree_len.get() - 1);
+        Some(gp)
+    }
+
+    #[inline(always)]
+    pub fn gfree_push(&self, gp: GRef) {
+        gp.link.set(self.gfree.get());
+        self.gfree.set(gp.as_ptr());
+        self.gfree_len.set(self.gfree_len.get() + 1);
+    }
+}

@@ -1,0 +1,566 @@
+//! Sched: everything that is neither a G, an M nor a P.
+//!
+//! One instance stands for one runtime. It is an argument of every protocol, never a static, so a model can have as many
+//! as it likes.
+//!
+//! I1: Gs, Ms and Ps are made here and never freed; a reference to one may be kept for ever. (They are reused.)
+
+use crate::ds::mask::Mask;
+use crate::fiber::stack::{Stack, StackPool};
+use crate::gmp::g::{G, GList, GRef, INDEX_BITS, INDEX_MASK};
+use crate::gmp::m::{Kind, M, MRef};
+use crate::gmp::p::{MAX_KEYS, P, PRef};
+use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnPtr, OwnU64, OwnUsize};
+use crate::sync::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, Event, Guard, Lock, Note, Ordering, Rank};
+use std::sync::atomic::AtomicU64 as StdAtomicU64;
+
+/// What a runtime is started with. Written while it is down.
+pub struct Config {
+    pub stack_size: OwnUsize,
+    pub g0_stack_size: OwnUsize,
+    pub slice_ns: OwnI64,
+    pub max_threads: OwnI32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            stack_size: OwnUsize::new(256 << 10),
+            g0_stack_size: OwnUsize::new(256 << 10),
+            slice_ns: OwnI64::new(10_000_000),
+            max_threads: OwnI32::new(10_000),
+        }
+    }
+}
+
+/// What the layers above lend to the protocols: how a thread is made, and how something is told.
+#[derive(Clone, Copy)]
+pub struct Hooks {
+    /// Makes the thread of a worker M; an errno if there is none to be had.
+    pub start_thread: unsafe fn(m: MRef) -> Result<(), i32>,
+    /// Where a G begins.
+    pub g_entry: unsafe extern "C" fn(usize) -> !,
+    /// Tells the host about something (deadlock, a stop that timed out).
+    pub report: fn(&Sched, &str),
+    /// A broken invariant: tells what there is to tell, and aborts.
+    pub fatal: fn(&Sched, &str) -> !,
+}
+
+/// The idle lists and what else `sched.lock` guards.
+pub struct SchedInner {
+    /// Idle Ms, last in first out.
+    pub midle: *mut M,
+    pub nmidle: i32,
+    /// Idle Ps, last in first out.
+    pub pidle: *mut P,
+    /// Threads of workers, made or about to be made.
+    pub nm: i32,
+    /// A stop of the world is under way or in force.
+    pub stopping: bool,
+    /// Ps that have not stopped yet.
+    pub stopwait: i32,
+    /// gomaxprocs after the next start of the world; 0 keeps it.
+    pub newprocs: i32,
+    /// Workers whose threads sysmon is to make, because the thread that asks must not be inherited from.
+    pub newm: *mut M,
+    /// Worker Ms without a thread, to be used again.
+    pub mfree: *mut M,
+}
+
+// SAFETY: the pointers are to Ms and Ps, which are never freed.
+unsafe impl Send for SchedInner {}
+
+/// Proof that `sched.lock` is held.
+pub type SchedLocked<'a> = Guard<'a, SchedInner>;
+
+/// All Ps ever made; those from gomaxprocs on are Dead and kept, because an M in a syscall may still look at one.
+///
+/// Tables only grow, and older ones are kept, so that a reader without a P needs no lock (Go takes allpLock): what it
+/// sees at worst is a Dead P, or a table that ends early. Growth itself is under `allp_lock`.
+pub struct AllP {
+    ps: Box<[AtomicPtr<P>]>,
+    /// Which Ps are idle: a hint that keeps a search from touching thousands of empty queues. Changed under
+    /// `sched.lock`.
+    pub idle: Mask,
+}
+
+impl AllP {
+    pub fn capacity(&self) -> usize {
+        self.ps.len()
+    }
+}
+
+const G_CHUNK_BITS: u32 = 8;
+const G_CHUNK: usize = 1 << G_CHUNK_BITS;
+const G_DIR_BITS: u32 = 10;
+
+type GDir = [std::sync::atomic::AtomicPtr<G>; 1 << G_DIR_BITS];
+
+/// The free Gs that no P keeps, and the end of allg.
+pub struct AllgInner {
+    free: GList,
+    /// Descriptors ever made.
+    made: u32,
+    directories: usize,
+}
+
+/// Counts that are not per P.
+#[derive(Default)]
+pub struct SchedStats {
+    pub wakes: StdAtomicU64,
+    pub handoffs: StdAtomicU64,
+    pub retakes: StdAtomicU64,
+    pub preempts: StdAtomicU64,
+    pub stops: StdAtomicU64,
+    pub stop_ns_total: StdAtomicU64,
+    pub stop_ns_max: StdAtomicU64,
+    pub barriers: StdAtomicU64,
+    /// Spawned and ended where there was no P to count at.
+    pub spawned: StdAtomicU64,
+    pub ended: StdAtomicU64,
+}
+
+/// The ragged barrier: its own count and note (Go's #10618).
+pub struct Barrier {
+    /// Ps that have not run the function yet.
+    pub wait: AtomicI32,
+    pub note: Note,
+    /// The function, while a barrier is under way.
+    pub f: OwnPtr<std::ffi::c_void>,
+    pub arg: OwnPtr<std::ffi::c_void>,
+}
+
+/// A place for a G-local key.
+#[derive(Clone, Copy, Default)]
+pub struct KeySlot {
+    pub used: bool,
+    pub generation: u32,
+    pub destructor: Option<extern "C" fn(*mut std::ffi::c_void)>,
+}
+
+/// All places for G-local keys.
+pub struct KeySlots {
+    pub slots: [KeySlot; MAX_KEYS],
+}
+
+/// See the module.
+pub struct Sched {
+    pub cfg: Config,
+    pub hooks: Hooks,
+    /// What `gmx_safepoint` polls: see [`P`].
+    pub poll: &'static std::sync::atomic::AtomicU32,
+    pub lock: Lock<SchedInner>,
+    /// Length of the idle list of Ps. Written under `sched.lock`; read in the idle dance (wake.rs).
+    pub npidle: AtomicU32,
+    /// Ms that look for work. See wake.rs.
+    pub nmspinning: AtomicU32,
+    pub gomaxprocs: AtomicI32,
+    globq: Lock<GList>,
+    globq_len: AtomicU32,
+    allp: AtomicPtr<AllP>,
+    allp_lock: Lock<i32>,
+    allg: Box<[std::sync::atomic::AtomicPtr<GDir>]>,
+    allg_lock: Lock<AllgInner>,
+    goid: StdAtomicU64,
+    allm: AtomicPtr<M>,
+    allm_lock: Lock<u32>,
+    /// Who waits for which address.
+    pub sems: crate::gmp::semtable::SemTable,
+    /// Spare extra Ms.
+    pub extram: Lock<*mut M>,
+    pub stacks: StackPool,
+    /// Gs for which there was no memory for a stack.
+    pub stackwait: Lock<GList>,
+    pub stackwait_len: AtomicU32,
+    /// Taken by everybody who stops the world or wants every P: 1 is free. A semaphore, so Gs park on it.
+    pub worldsema: AtomicU32,
+    /// Who has stopped the world: the M. Written by it.
+    pub stopper: OwnPtr<M>,
+    pub stopnote: Note,
+    pub barrier: Barrier,
+    /// sysmon's sleep, and whether it is a deep one.
+    pub sysmon_note: Note,
+    pub sysmon_deep: AtomicBool,
+    /// A thread could not be made: sysmon tries again.
+    pub thread_wanted: AtomicBool,
+    /// The end has begun: threads leave.
+    pub exiting: AtomicBool,
+    /// The idle M that sleeps until the next timer, and until when. See wake.rs.
+    pub keeper: AtomicPtr<M>,
+    pub keeper_until: AtomicI64,
+    /// gomaxprocs follows the machine.
+    pub procs_follow: OwnBool,
+    pub procs_default: OwnI32,
+    /// A clock that costs nothing to read: sysmon moves it, and whoever reads the real one.
+    pub coarse: OwnI64,
+    pub started: OwnI64,
+    pub stats: SchedStats,
+    pub mid: StdAtomicU64,
+    pub schedtrace_ms: OwnU64,
+    pub scheddetail: OwnBool,
+    /// Set while somebody waits for the last G or for a deadlock.
+    pub watchers: AtomicU32,
+    pub watch: Event,
+    pub gkeys: Lock<KeySlots>,
+    /// Which P-local keys are in use.
+    pub pkeys: Lock<[bool; MAX_KEYS]>,
+}
+
+// SAFETY: what is not Sync by itself are raw pointers inside of locks, to things that are never freed.
+unsafe impl Sync for Sched {}
+// SAFETY: as above.
+unsafe impl Send for Sched {}
+
+/// Reports a broken invariant and aborts.
+#[cold]
+#[inline(never)]
+pub fn throw(sched: &Sched, what: &str) -> ! {
+    (sched.hooks.fatal)(sched, what)
+}
+
+impl Sched {
+    /// A runtime without Ps; none if there is no memory.
+    pub fn new(
+        hooks: Hooks,
+        stacks: StackPool,
+        poll: &'static std::sync::atomic::AtomicU32,
+        now: i64,
+    ) -> Option<&'static Sched> {
+        let mut dirs = Vec::new();
+        dirs.try_reserve_exact(1 << (INDEX_BITS - G_CHUNK_BITS - G_DIR_BITS)).ok()?;
+        dirs.resize_with(dirs.capacity(), Default::default);
+        let s = try_leak(Sched {
+            cfg: Config::default(),
+            hooks,
+            poll,
+            lock: Lock::new(
+                Rank::Sched,
+                SchedInner {
+                    midle: std::ptr::null_mut(),
+                    nmidle: 0,
+                    pidle: std::ptr::null_mut(),
+                    nm: 0,
+                    stopping: false,
+                    stopwait: 0,
+                    newprocs: 0,
+                    newm: std::ptr::null_mut(),
+                    mfree: std::ptr::null_mut(),
+                },
+            ),
+            npidle: AtomicU32::new(0),
+            nmspinning: AtomicU32::new(0),
+            gomaxprocs: AtomicI32::new(0),
+            globq: Lock::new(Rank::GlobalQ, GList::new()),
+            globq_len: AtomicU32::new(0),
+            allp: AtomicPtr::new(std::ptr::null_mut()),
+            allp_lock: Lock::new(Rank::Allp, 0),
+            allg: dirs.into_boxed_slice(),
+            allg_lock: Lock::new(Rank::Allg, AllgInner { free: GList::new(), made: 0, directories: 0 }),
+            goid: StdAtomicU64::new(1),
+            allm: AtomicPtr::new(std::ptr::null_mut()),
+            allm_lock: Lock::new(Rank::Allm, 0),
+            sems: crate::gmp::semtable::SemTable::new()?,
+            extram: Lock::new(Rank::Allm, std::ptr::null_mut()),
+            stacks,
+            stackwait: Lock::new(Rank::StackWait, GList::new()),
+            stackwait_len: AtomicU32::new(0),
+            worldsema: AtomicU32::new(1),
+            stopper: OwnPtr::null(),
+            stopnote: Note::new(),
+            barrier: Barrier { wait: AtomicI32::new(0), note: Note::new(), f: OwnPtr::null(), arg: OwnPtr::null() },
+            sysmon_note: Note::new(),
+            sysmon_deep: AtomicBool::new(false),
+            thread_wanted: AtomicBool::new(false),
+            exiting: AtomicBool::new(false),
+            keeper: AtomicPtr::new(std::ptr::null_mut()),
+            keeper_until: AtomicI64::new(i64::MAX),
+            procs_follow: OwnBool::new(true),
+            procs_default: OwnI32::new(0),
+            coarse: OwnI64::new(now),
+            started: OwnI64::new(now),
+            stats: SchedStats::default(),
+            mid: StdAtomicU64::new(0),
+            schedtrace_ms: OwnU64::new(0),
+            scheddetail: OwnBool::new(false),
+            watchers: AtomicU32::new(0),
+            watch: Event::new(),
+            gkeys: Lock::new(Rank::Keys, KeySlots { slots: [KeySlot::default(); MAX_KEYS] }),
+            pkeys: Lock::new(Rank::Keys, [false; MAX_KEYS]),
+        })?;
+        Some(s)
+    }
+
+    // ---- the global queue -------------------------------------------------------------------------------------
+
+    pub fn globrunqput(&self, gp: GRef) {
+        let mut q = self.globq.lock();
+        q.push_back(gp);
+        self.globq_len.store(q.len() as u32, Ordering::Release);
+    }
+
+    pub fn globrunqput_list(&self, list: &mut GList) {
+        let mut q = self.globq.lock();
+        q.append(list);
+        self.globq_len.store(q.len() as u32, Ordering::Release);
+    }
+
+    /// Takes up to `n`, the oldest first.
+    pub fn globrunqget(&self, n: usize, mut each: impl FnMut(GRef)) {
+        if self.globq_len() == 0 {
+            return;
+        }
+        let mut q = self.globq.lock();
+        for _ in 0..n {
+            let Some(gp) = q.pop_front() else { break };
+            each(gp);
+        }
+        self.globq_len.store(q.len() as u32, Ordering::Release);
+    }
+
+    #[inline(always)]
+    pub fn globq_len(&self) -> u32 {
+        self.globq_len.load(Ordering::Acquire)
+    }
+
+    // ---- allp -------------------------------------------------------------------------------------------------
+
+    /// The table as it is now. Before the first resize there is none.
+    #[inline]
+    pub fn allp(&self) -> Option<&'static AllP> {
+        // SAFETY: tables are never freed. Acquire: pairs with the Release in `grow_allp`.
+        unsafe { self.allp.load(Ordering::Acquire).as_ref() }
+    }
+
+    #[inline]
+    pub fn procs(&self) -> u32 {
+        self.gomaxprocs.load(Ordering::Acquire) as u32
+    }
+
+    /// P number `i`, if it was ever made.
+    #[inline]
+    pub fn p_at(&self, i: u32) -> Option<PRef> {
+        let t = self.allp()?;
+        // SAFETY: entries are null or Ps.
+        unsafe { PRef::from_ptr(t.ps.get(i as usize)?.load(Ordering::Acquire)) }
+    }
+
+    /// The Ps below gomaxprocs. For readers without a P: the number is read once, and may be older than the table.
+    pub fn live_ps(&self) -> impl Iterator<Item = PRef> + '_ {
+        (0..self.procs()).filter_map(|i| self.p_at(i))
+    }
+
+    /// Every P ever made.
+    pub fn every_p(&self) -> impl Iterator<Item = PRef> + '_ {
+        (0..self.allp().map_or(0, |t| t.capacity() as u32)).map_while(|i| self.p_at(i))
+    }
+
+    /// Makes sure that Ps `0..n` exist. New ones are Dead. False if there is no memory; nothing is changed then, but for
+    /// Ps beyond gomaxprocs.
+    #[must_use]
+    pub fn grow_allp(&self, n: u32) -> bool {
+        let mut made = self.allp_lock.lock();
+        let old = self.allp();
+        if old.is_none_or(|t| t.capacity() < n as usize) {
+            let capacity = (n as usize).max(old.map_or(0, |t| t.capacity() * 2)).max(8);
+            let mut ps: Vec<AtomicPtr<P>> = Vec::new();
+            if ps.try_reserve_exact(capacity).is_err() {
+                return false;
+            }
+            for i in 0..capacity {
+                let p = old.and_then(|t| t.ps.get(i)).map_or(std::ptr::null_mut(), |p| p.load(Ordering::Relaxed));
+                ps.push(AtomicPtr::new(p));
+            }
+            let Some(idle) = Mask::new(capacity) else { return false };
+            if let Some(old) = old {
+                old.idle.iter().for_each(|i| idle.set(i));
+            }
+            let Some(table) = try_leak(AllP { ps: ps.into_boxed_slice(), idle }) else { return false };
+            // Release: pairs with the Acquire in `allp`. The old table stays for those who read it.
+            self.allp.store(std::ptr::from_ref(table).cast_mut(), Ordering::Release);
+        }
+        let table = self.allp().expect("just stored");
+        for i in *made as u32..n {
+            let Some(p) = try_leak(P::new(i, self.poll)) else { return false };
+            table.ps[i as usize].store(std::ptr::from_ref(p).cast_mut(), Ordering::Release);
+            *made = i as i32 + 1;
+        }
+        true
+    }
+
+    // ---- allg -------------------------------------------------------------------------------------------------
+
+    /// A free descriptor from the common store; None if there is no memory.
+    pub fn galloc(&self) -> Option<GRef> {
+        let mut inner = self.allg_lock.lock();
+        if let Some(gp) = inner.free.pop_front() {
+            return Some(gp);
+        }
+        self.allg_grow(&mut inner)?;
+        inner.free.pop_front()
+    }
+
+    /// Up to `n` free descriptors, at least one unless there is no memory.
+    pub fn galloc_batch(&self, n: usize, mut each: impl FnMut(GRef)) -> bool {
+        let mut inner = self.allg_lock.lock();
+        if inner.free.is_empty() && self.allg_grow(&mut inner).is_none() {
+            return false;
+        }
+        for _ in 0..n {
+            let Some(gp) = inner.free.pop_front() else { break };
+            each(gp);
+        }
+        true
+    }
+
+    pub fn gfree(&self, gp: GRef) {
+        self.allg_lock.lock().free.push_front(gp);
+    }
+
+    pub fn gfree_list(&self, list: &mut GList) {
+        self.allg_lock.lock().free.append(list);
+    }
+
+    #[cold]
+    fn allg_grow(&self, inner: &mut AllgInner) -> Option<()> {
+        let first = inner.made;
+        if u64::from(first) + G_CHUNK as u64 > INDEX_MASK {
+            return None;
+        }
+        let d = (first >> (G_CHUNK_BITS + G_DIR_BITS)) as usize;
+        if d >= inner.directories {
+            let dir: &'static GDir =
+                try_leak([const { std::sync::atomic::AtomicPtr::new(std::ptr::null_mut()) }; 1 << G_DIR_BITS])?;
+            self.allg[d].store(std::ptr::from_ref(dir).cast_mut(), Ordering::Release);
+            inner.directories = d + 1;
+        }
+        let layout = std::alloc::Layout::array::<G>(G_CHUNK).ok()?;
+        // SAFETY: the layout is not empty.
+        let chunk = unsafe { std::alloc::alloc(layout) }.cast::<G>();
+        if chunk.is_null() {
+            return None;
+        }
+        for i in 0..G_CHUNK {
+            // SAFETY: the chunk has G_CHUNK places, and is never freed (I1).
+            unsafe {
+                chunk.add(i).write(G::new(first + i as u32));
+                if let Some(gp) = GRef::from_ptr(chunk.add(i)) {
+                    inner.free.push_back(gp);
+                }
+            }
+        }
+        let c = (first >> G_CHUNK_BITS) as usize & ((1 << G_DIR_BITS) - 1);
+        // SAFETY: the directory was made above or before.
+        let dir = unsafe { &*self.allg[d].load(Ordering::Relaxed) };
+        // Release: pairs with the Acquire in `g_at`.
+        dir[c].store(chunk, Ordering::Release);
+        inner.made = first + G_CHUNK as u32;
+        Some(())
+    }
+
+    fn g_at(&self, index: u32) -> Option<GRef> {
+        let d = (index >> (G_CHUNK_BITS + G_DIR_BITS)) as usize;
+        let c = (index >> G_CHUNK_BITS) as usize & ((1 << G_DIR_BITS) - 1);
+        // SAFETY: directories and chunks are never freed. Acquire: pairs with the Release in `allg_grow`.
+        unsafe {
+            let dir = self.allg.get(d)?.load(Ordering::Acquire).as_ref()?;
+            let chunk = dir[c].load(Ordering::Acquire);
+            if chunk.is_null() {
+                return None;
+            }
+            GRef::from_ptr(chunk.add(index as usize & (G_CHUNK - 1)))
+        }
+    }
+
+    /// The G that a handle names; None if it is stale or was never given out.
+    pub fn g_of(&self, handle: u64) -> Option<GRef> {
+        let gp = self.g_at((handle & INDEX_MASK) as u32)?;
+        gp.handle_is(handle).then_some(gp)
+    }
+
+    /// Every descriptor ever made. Statuses are only stable in a stopped world.
+    pub fn every_g(&self) -> impl Iterator<Item = GRef> + '_ {
+        let made = self.allg_lock.lock().made;
+        (0..made).filter_map(|i| self.g_at(i))
+    }
+
+    pub fn descriptors(&self) -> u64 {
+        u64::from(self.allg_lock.lock().made)
+    }
+
+    /// A block of ids for people.
+    pub fn goids(&self, n: u64) -> u64 {
+        self.goid.fetch_add(n, Ordering::Relaxed)
+    }
+
+    /// Gs that live, exactly so while nothing runs.
+    pub fn num_g(&self) -> i64 {
+        let (mut spawned, mut ended) = (0u64, 0u64);
+        for p in self.every_p() {
+            // Ends first: a G that moves on in between is then counted rather than lost.
+            ended = ended.wrapping_add(p.stats.ended.get());
+            spawned = spawned.wrapping_add(p.stats.spawned.get());
+        }
+        ended = ended.wrapping_add(self.stats.ended.load(Ordering::Relaxed));
+        spawned = spawned.wrapping_add(self.stats.spawned.load(Ordering::Relaxed));
+        spawned.wrapping_sub(ended) as i64
+    }
+
+    // ---- allm -------------------------------------------------------------------------------------------------
+
+    /// A new M in the list of all; None if there is no memory.
+    pub fn malloc(&self, kind: Kind) -> Option<MRef> {
+        let id = self.mid.fetch_add(1, Ordering::Relaxed) as u32;
+        let m = try_leak(M::new(self, id, kind))?;
+        // SAFETY: just leaked.
+        let m = unsafe { MRef::from_ptr(std::ptr::from_ref(m).cast_mut()) }?;
+        let mut n = self.allm_lock.lock();
+        *n += 1;
+        m.all_link.set(self.allm.load(Ordering::Relaxed));
+        // Release: pairs with the Acquire in `every_m`.
+        self.allm.store(m.as_ptr(), Ordering::Release);
+        Some(m)
+    }
+
+    /// Every M ever made.
+    pub fn every_m(&self) -> impl Iterator<Item = MRef> + '_ {
+        // SAFETY: the list holds Ms, which are never freed.
+        std::iter::successors(unsafe { MRef::from_ptr(self.allm.load(Ordering::Acquire)) }, |m| unsafe {
+            MRef::from_ptr(m.all_link.get())
+        })
+    }
+
+    /// Tells those who wait for an end (the last G, a deadlock) to look again.
+    #[inline]
+    pub fn tell_watchers(&self) {
+        if self.watchers.load(Ordering::SeqCst) != 0 {
+            self.watch.happen();
+        }
+    }
+
+    pub fn free_stack(&self, s: Stack) {
+        self.stacks.free(s);
+    }
+
+    /// The cheap clock; at most one round of sysmon behind.
+    #[inline(always)]
+    pub fn coarse_now(&self) -> i64 {
+        self.coarse.get()
+    }
+}
+
+/// Boxes and leaks; None if there is no memory (a box would abort).
+pub fn try_leak<T>(v: T) -> Option<&'static T> {
+    let layout = std::alloc::Layout::new::<T>();
+    if layout.size() == 0 {
+        return None;
+    }
+    // SAFETY: the layout is not empty; the memory is written before it is referred to.
+    unsafe {
+        let p = std::alloc::alloc(layout).cast::<T>();
+        if p.is_null() {
+            return None;
+        }
+        p.write(v);
+        Some(&*p)
+    }
+}

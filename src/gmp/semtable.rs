@@ -1,0 +1,282 @@
+//! The wait table: who waits for which address.
+//!
+//! 251 roots, chosen by address, each a treap of addresses, each address a list of waiters. So a lookup costs the
+//! logarithm of the number of addresses that collide, and nothing grows with the number of waiters for one address (Go's
+//! #17953). The nodes are the wait records in the Gs: nothing is allocated.
+
+use crate::gmp::g::{G, GRef, Sudog};
+use crate::sync::{AtomicU32, Lock, Rank};
+use std::ptr::null_mut;
+
+/// A prime, so that strides in addresses spread.
+const ROOTS: usize = 251;
+
+/// See the module.
+pub struct SemTable(Box<[Root]>);
+
+/// One root. On a cache line of its own.
+#[repr(align(128))]
+pub struct Root {
+    pub queue: Lock<Queue>,
+    /// How many wait here, for the waker that need not look. See block/waitq.rs.
+    pub nwait: AtomicU32,
+}
+
+/// What a root's lock guards.
+pub struct Queue {
+    tree: *mut G,
+    random: u32,
+}
+
+// SAFETY: the pointers are to Gs, which are never freed.
+unsafe impl Send for Queue {}
+
+impl SemTable {
+    pub fn new() -> Option<SemTable> {
+        let mut v = Vec::new();
+        v.try_reserve_exact(ROOTS).ok()?;
+        for i in 0..ROOTS {
+            v.push(Root {
+                queue: Lock::new(Rank::WaitRoot, Queue { tree: null_mut(), random: 0x9e37_79b9 ^ i as u32 }),
+                nwait: AtomicU32::new(0),
+            });
+        }
+        Some(SemTable(v.into_boxed_slice()))
+    }
+
+    #[inline]
+    pub fn root(&self, addr: u64) -> &Root {
+        &self.0[(addr >> 3) as usize % ROOTS]
+    }
+}
+
+type Link = *mut *mut G;
+
+fn sudog(g: *mut G) -> &'static Sudog {
+    // SAFETY: called for the Gs in a queue only, which are never freed.
+    unsafe { &(*g).sudog }
+}
+
+impl Queue {
+    /// Where the head of an address hangs, or would.
+    fn find(&mut self, addr: u64) -> Link {
+        let mut at: Link = &mut self.tree;
+        // SAFETY: links point to the tree's root or into Gs of the queue, which this lock guards.
+        unsafe {
+            while !(*at).is_null() {
+                let s = sudog(*at);
+                at = match addr.cmp(&s.addr.get()) {
+                    std::cmp::Ordering::Equal => break,
+                    std::cmp::Ordering::Less => s.left.as_ptr(),
+                    std::cmp::Ordering::Greater => s.right.as_ptr(),
+                };
+            }
+        }
+        at
+    }
+
+    /// Adds a waiter, last or (one that was woken in vain) first.
+    pub fn push(&mut self, gp: GRef, addr: u64, first: bool) {
+        let s = &gp.sudog;
+        debug_assert!(s.addr.get() == 0);
+        s.addr.set(addr);
+        s.next.set(null_mut());
+        s.prev.set(null_mut());
+        s.tail.set(gp.as_ptr());
+        let at = self.find(addr);
+        // SAFETY: as in `find`.
+        unsafe {
+            let head = *at;
+            if head.is_null() {
+                self.insert(gp, addr);
+            } else if first {
+                self.replace_head(at, head, gp.as_ptr());
+                s.tail.set(sudog(head).tail.get());
+                s.next.set(head);
+                sudog(head).prev.set(gp.as_ptr());
+            } else {
+                let last = sudog(head).tail.get();
+                sudog(last).next.set(gp.as_ptr());
+                s.prev.set(last);
+                sudog(head).tail.set(gp.as_ptr());
+            }
+        }
+    }
+
+    /// Takes the first waiter for an address; and whether there are more.
+    pub fn pop(&mut self, addr: u64) -> Option<(GRef, bool)> {
+        let at = self.find(addr);
+        // SAFETY: as in `find`.
+        let gp = unsafe { GRef::from_ptr(*at) }?;
+        let more = !gp.sudog.next.is_null();
+        self.remove(gp);
+        Some((gp, more))
+    }
+
+    /// The first waiter for an address.
+    pub fn peek(&mut self, addr: u64) -> Option<GRef> {
+        let at = self.find(addr);
+        // SAFETY: as in `find`.
+        unsafe { GRef::from_ptr(*at) }
+    }
+
+    /// Takes one waiter, wherever it stands.
+    pub fn remove(&mut self, gp: GRef) {
+        let s = &gp.sudog;
+        let (prev, next) = (s.prev.get(), s.next.get());
+        let at = self.find(s.addr.get());
+        // SAFETY: as in `find`; gp is in the queue, so its address has a head.
+        unsafe {
+            if prev.is_null() {
+                if next.is_null() {
+                    *at = merge(s.left.get(), s.right.get());
+                } else {
+                    sudog(next).prev.set(null_mut());
+                    sudog(next).tail.set(s.tail.get());
+                    self.replace_head(at, gp.as_ptr(), next);
+                }
+            } else {
+                sudog(prev).next.set(next);
+                if next.is_null() {
+                    sudog(*at).tail.set(prev);
+                } else {
+                    sudog(next).prev.set(prev);
+                }
+            }
+        }
+        s.next.set(null_mut());
+        s.prev.set(null_mut());
+        s.addr.set(0);
+    }
+
+    /// # Safety
+    /// `at` is where `old` hangs; `new` is not in the tree.
+    unsafe fn replace_head(&mut self, at: Link, old: *mut G, new: *mut G) {
+        let (o, n) = (sudog(old), sudog(new));
+        n.left.set(o.left.take());
+        n.right.set(o.right.take());
+        n.ticket.set(o.ticket.get());
+        // SAFETY: the caller's promise.
+        unsafe { *at = new };
+    }
+
+    fn insert(&mut self, gp: GRef, addr: u64) {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 17;
+        self.random ^= self.random << 5;
+        let s = &gp.sudog;
+        s.ticket.set(self.random);
+        let mut at: Link = &mut self.tree;
+        // SAFETY: as in `find`.
+        unsafe {
+            while !(*at).is_null() && sudog(*at).ticket.get() <= self.random {
+                at = if addr < sudog(*at).addr.get() { sudog(*at).left.as_ptr() } else { sudog(*at).right.as_ptr() };
+            }
+            split(*at, addr, s.left.as_ptr(), s.right.as_ptr());
+            *at = gp.as_ptr();
+        }
+    }
+}
+
+/// Parts a tree into the addresses below `addr` and those above.
+///
+/// # Safety
+/// The links are to be overwritten.
+unsafe fn split(mut tree: *mut G, addr: u64, mut below: Link, mut above: Link) {
+    // SAFETY: the caller's promise; nodes are Gs of the queue.
+    unsafe {
+        while !tree.is_null() {
+            let s = sudog(tree);
+            if s.addr.get() < addr {
+                *below = tree;
+                below = s.right.as_ptr();
+                tree = *below;
+            } else {
+                *above = tree;
+                above = s.left.as_ptr();
+                tree = *above;
+            }
+        }
+        *below = null_mut();
+        *above = null_mut();
+    }
+}
+
+/// Joins two trees of which all addresses of the first are below those of the second.
+fn merge(mut below: *mut G, mut above: *mut G) -> *mut G {
+    let mut tree = null_mut();
+    let mut at: Link = &mut tree;
+    // SAFETY: nodes are Gs of the queue.
+    unsafe {
+        while !below.is_null() && !above.is_null() {
+            if sudog(below).ticket.get() <= sudog(above).ticket.get() {
+                *at = below;
+                at = sudog(below).right.as_ptr();
+                below = *at;
+            } else {
+                *at = above;
+                at = sudog(above).left.as_ptr();
+                above = *at;
+            }
+        }
+        *at = if below.is_null() { above } else { below };
+    }
+    tree
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use std::collections::{BTreeMap, VecDeque};
+
+    fn gs(n: u32) -> Vec<GRef> {
+        (0..n)
+            .map(|i| {
+                let g = crate::gmp::sched::try_leak(G::new(i)).unwrap();
+                // SAFETY: just leaked.
+                unsafe { GRef::from_ptr(std::ptr::from_ref(g).cast_mut()) }.unwrap()
+            })
+            .collect()
+    }
+
+    /// Random pushes, pops and removals against the obvious model.
+    #[test]
+    fn behaves_as_a_map_of_queues() {
+        let gs = gs(300);
+        let mut q = Queue { tree: null_mut(), random: 12345 };
+        let mut model: BTreeMap<u64, VecDeque<u32>> = BTreeMap::new();
+        let mut free: Vec<u32> = (0..300).collect();
+        let rng = crate::ds::rng::Rng::new(7);
+        for _ in 0..200_000 {
+            let addr = u64::from(rng.next() % 40) * 8 + 8;
+            match rng.next() % 4 {
+                0 | 1 => {
+                    let Some(i) = free.pop() else { continue };
+                    let first = rng.next() % 5 == 0;
+                    q.push(gs[i as usize], addr, first);
+                    let list = model.entry(addr).or_default();
+                    if first { list.push_front(i) } else { list.push_back(i) }
+                }
+                2 => {
+                    let got = q.pop(addr).map(|(g, more)| (g.index, more));
+                    let list = model.entry(addr).or_default();
+                    let want = list.pop_front().map(|i| (i, !list.is_empty()));
+                    assert_eq!(got, want);
+                    free.extend(got.map(|g| g.0));
+                }
+                _ => {
+                    let list = model.entry(addr).or_default();
+                    if list.is_empty() {
+                        continue;
+                    }
+                    let i = list.remove(rng.next() as usize % list.len()).unwrap();
+                    q.remove(gs[i as usize]);
+                    free.push(i);
+                }
+            }
+            for g in &gs {
+                debug_assert!(g.sudog.addr.get() != 0 || g.sudog.next.is_null());
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Threads that the library never made.
+//!
+//! # Problem
+//! A thread of the host calls in: for a moment (a callback), for longer (attached), or only to wait. It needs an M to be
+//! known by, a G while it runs as one, and must leave nothing behind when it ends.
+//!
+//! # Words
+//! `extram`: spare extra Ms, each with its G; under its lock. The thread's slot for its M (sys/arch).
+//!
+//! # Protocol
+//! * U1 the first call from a thread takes an extra M (or makes one) and notes it in the thread's slot, and in a
+//!   key whose destructor runs when the thread ends. From then on the thread is Foreign: its G is as in a syscall, it has
+//!   no P, and holds nothing up;
+//! * U2 in: the way out of a syscall (syscall.rs), with whose help it gets a P. The last P is often still there;
+//! * U3 out: the way into a syscall;
+//! * U4 the thread ends: its G's generation ends, the M goes back to the spare ones.
+//!
+//! # Invariants
+//! * J1 an extra M runs its own G only, on the thread's own stack (lockedm.rs).
+//! * J2 an extra M without P and outside of a call is not counted as running by anybody, nor as a thread that might block.
+//!
+//! # Differences from Go
+//! A thread keeps its M between calls on every platform, and may wait without ever being a G. There is no limit and no
+//! spare that must exist, since nothing here runs in a signal handler.
+
+use super::{park, syscall};
+use crate::fiber::host::HostThread;
+use crate::gmp::g::{GRef, GStatus, gflag};
+use crate::gmp::m::{Ctx, Kind, MRef, Mcall};
+use crate::gmp::sched::Sched;
+
+/// U1, but for the slot and the key. None: no memory.
+pub fn needm(sched: &Sched, tid: i32) -> Option<MRef> {
+    let spare = {
+        let mut list = sched.extram.lock();
+        // SAFETY: the list holds Ms.
+        let m = unsafe { MRef::from_ptr(*list) };
+        if let Some(m) = m {
+            *list = m.link.take();
+        }
+        m
+    };
+    let m = match spare {
+        Some(m) => m,
+        None => {
+            let gp = sched.galloc()?;
+            let Some(m) = sched.malloc(Kind::Extra) else {
+                sched.gfree(gp);
+                return None;
+            };
+            m.own_g.set(gp.as_ptr());
+            m
+        }
+    };
+    let gp = park::own_g(m);
+    gp.goid.set(sched.goids(1));
+    gp.flags.set(gflag::FOREIGN);
+    gp.m.set(m.as_ptr());
+    gp.lockedm.set(m.as_ptr());
+    gp.set_status(GStatus::Syscall);
+    m.curg.set(gp.as_ptr());
+    m.lockedg.set(gp.as_ptr());
+    m.oldp.set(std::ptr::null_mut());
+    m.tid.set(tid);
+    m.alive.set(true);
+    m.set_ctx(Ctx::Foreign);
+    // SAFETY: the M is this thread's.
+    unsafe { *m.host.get() = HostThread::of_this_thread() };
+    Some(m)
+}
+
+/// U4. The thread is Foreign.
+pub fn dropm(m: MRef) {
+    let sched = m.sched();
+    let gp = park::own_g(m);
+    debug_assert!(m.ctx() == Ctx::Foreign && m.p().is_none());
+    m.alive.set(false);
+    gp.set_status(GStatus::Dead);
+    if !gp.next_generation() {
+        // Its descriptor is used up; so is the M.
+        return;
+    }
+    let mut list = sched.extram.lock();
+    m.link.set(*list);
+    *list = m.as_ptr();
+}
+
+/// U2: the thread runs as a G from here on.
+#[inline]
+pub fn enter_go(m: MRef) -> GRef {
+    let gp = park::own_g(m);
+    if !syscall::exitsyscall(m, gp) {
+        // SAFETY: gp is this thread's, and found no P.
+        unsafe { park::mcall(m, gp, Mcall::ExitSyscallNoP) };
+    }
+    gp
+}
+
+/// U3: the thread is the host's again.
+#[inline]
+pub fn leave_go(m: MRef, gp: GRef, sp: *mut u8) {
+    if m.ctx() != Ctx::Syscall {
+        syscall::entersyscall(m, gp, sp);
+    }
+    m.set_ctx(Ctx::Foreign);
+}
+
+/// As [`leave_go`] for a thread that will not be back soon: its P goes to others at once.
+pub fn leave_for_good(m: MRef, gp: GRef, sp: *mut u8) {
+    if m.p().is_some() {
+        syscall::entersyscallblock(m, gp, sp);
+    }
+    m.set_ctx(Ctx::Foreign);
+}

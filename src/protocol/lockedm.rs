@@ -1,0 +1,117 @@
+//! A G locked to its M, and an M that runs no other G.
+//!
+//! # Problem
+//! Code of the host may need its thread: thread-local state, a GUI, a callback that must return where it was called. Its
+//! G runs on this M only, and the M runs nothing else, yet the P must go on to work for others while the G waits.
+//!
+//! # Words
+//! `g.lockedm`, `m.lockedg`: written by the M that both belong to, while the G runs there.
+//!
+//! # Protocol
+//! * K1 a locked G that leaves the processor (parks, yields, finds no P) leaves its M: the M hands its P off and sleeps on
+//!   its note;
+//! * K2 an M that takes a locked G from a queue gives its own P to the G's M by that note, and sleeps like an idle one;
+//! * K3 the G's M wakes with a P, and the G is Runnable and its.
+//!
+//! # Invariants
+//! * H1 a locked G is resumed by its own M only, so it need not be off its stack before it is published: the G of an extra
+//!   M parks, waits and goes on without any switch of stacks.
+//! * H2 an M that waits here is in no idle list; only K2 wakes it.
+//!
+//! # Differences from Go
+//! An extra M has no scheduler's stack: what g0 would do for its one G is done on the thread's own (H1).
+
+use super::{park, ragged, stw, syscall, wake};
+use crate::gmp::g::{GRef, GStatus};
+use crate::gmp::m::{Ctx, MRef, Mcall};
+use crate::gmp::p::{FN, STOP};
+use crate::gmp::sched::Sched;
+
+/// K1 for the G of an extra M: returns when it runs again.
+pub fn mcall_in_place(m: MRef, gp: GRef, call: Mcall) {
+    let sched = m.sched();
+    m.set_ctx(Ctx::Sched);
+    let runs = match call {
+        Mcall::ExitSyscallNoP => syscall::exitsyscall_no_p(sched, m, gp),
+        Mcall::Yield(_) => {
+            sched.globrunqput(gp);
+            false
+        }
+        call => park::finish(m, gp, call),
+    };
+    if !runs || !serve(sched, m, gp) {
+        wait(sched, m, gp);
+    }
+    gp.set_status(GStatus::Running);
+    m.curg.set(gp.as_ptr());
+    m.must_p().schedtick.bump();
+    m.set_ctx(Ctx::G);
+}
+
+/// K1 and K3: hands the P off, sleeps, and comes back with a P for the locked G.
+pub fn wait(sched: &Sched, m: MRef, gp: GRef) {
+    loop {
+        if m.p().is_some() {
+            syscall::handoffp(sched, m, m.releasep());
+        }
+        m.parked.set(true);
+        let pp = loop {
+            m.park.sleep();
+            m.park.clear();
+            if let Some(pp) = m.take_nextp() {
+                break pp;
+            }
+        };
+        m.parked.set(false);
+        m.acquirep(pp);
+        if serve(sched, m, gp) {
+            return;
+        }
+    }
+}
+
+/// Serves the requests to the P with which the G is about to run. False: a stop took it, and the G is queued again.
+fn serve(sched: &Sched, m: MRef, gp: GRef) -> bool {
+    loop {
+        let requests = m.must_p().requests();
+        if requests & FN != 0 {
+            ragged::run_safe_point_fn(sched, m, m.must_p().p());
+        } else if requests & STOP != 0 {
+            gp.set_status(GStatus::Runnable);
+            // Queued first: once the P is stopped the world may start again at any moment.
+            sched.globrunqput(gp);
+            let mut lk = sched.lock.lock();
+            stw::stop_p(sched, &mut lk, m.releasep());
+            return false;
+        } else {
+            return true;
+        }
+    }
+}
+
+/// K2. The M sleeps; it comes back as one that idles.
+pub fn startlockedm(sched: &Sched, m: MRef, gp: GRef) -> wake::Idle {
+    wake::reset_spinning(sched, m);
+    // SAFETY: lockedm of a locked G is its M.
+    let Some(lm) = (unsafe { MRef::from_ptr(gp.lockedm.get()) }) else {
+        crate::gmp::sched::throw(sched, "a G lost its M");
+    };
+    lm.set_nextp(m.releasep());
+    lm.park.wakeup();
+    wake::stopm(sched, m)
+}
+
+/// Ties the running G to its M. The caller counts how often.
+pub fn lock(m: MRef, gp: GRef) {
+    gp.lockedm.set(m.as_ptr());
+    m.lockedg.set(gp.as_ptr());
+}
+
+/// Unties them.
+pub fn unlock(m: MRef, gp: GRef) {
+    if m.is_extra() {
+        return;
+    }
+    gp.lockedm.set(std::ptr::null_mut());
+    m.lockedg.set(std::ptr::null_mut());
+}

@@ -1,0 +1,687 @@
+//! Gs come and go: spawn, run, park, ready, yield, end.
+//!
+//! # Problem
+//! A G that waits must be off its stack before anybody may run it again, and the thread it leaves must find the next G
+//! in a few nanoseconds.
+//!
+//! # Words
+//! The G's status (table in gmp/g.rs); the M's pending call: who left last, and what it wants done.
+//!
+//! # Protocol
+//! Leave (a G on its stack):
+//! * L1 status and pending call are written;
+//! * L2 the next G is taken from this P's own queues, and its stack entered directly. When there is none, a request
+//!   waits, or it is this P's turn to look elsewhere, the scheduler's stack (g0) is entered instead;
+//! * L3 whoever runs next on this thread, a G or g0, first does what the one that left wanted (the commit, the queue,
+//!   the end): now it is off its stack. Only g0 runs what may call the host or may refuse.
+//!
+//! Ready (whoever took the G from where it waited):
+//! * D1 status Runnable; D2 into runnext of this P, or the global queue when there is no P; D3 wakep.
+//!
+//! # Invariants
+//! * K1 a G is in a queue or readable from a wait object only after L3, otherwise two threads run on one stack.
+//! * K2 after the commit has published a G nobody here touches it: it may run, or be gone.
+//! * K3 a G locked to its M, or on an extra M, is never entered from another G's stack.
+//! * K4 code after a switch uses the M that the switch returned, nothing that it knew of its thread before.
+//!
+//! # Orderings
+//! A status is stored with Release; queues and locks hand the G from thread to thread.
+//!
+//! # Rejected
+//! Always over g0, as Go does: two switches for each yield. A lock in each G that says "still on its stack": an atomic
+//! per switch.
+//!
+//! # Differences from Go
+//! `gosched` goes to the end of the P's own queue (Go: the global one), the fairness tick sees to the rest. A G that ends
+//! hands its stack to the next one that has none yet, without leaving it.
+
+use super::{lockedm, wake};
+use crate::fiber::host::HostState;
+use crate::fiber::{self, Sp};
+use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
+use crate::gmp::m::{Commit, Ctx, MRef, Mcall, Place};
+use crate::gmp::p::OwnedP;
+use crate::gmp::sched::Sched;
+use crate::gmp::timers::NEVER;
+use crate::sync::{Ordering, fence_after_rmw};
+use std::ffi::c_void;
+
+/// Every this many slices a P looks at the global queue first, so that nobody there starves.
+pub const FAIR_TICK: u64 = 61;
+/// Every this many slices a P with timers looks at the clock.
+const TIMER_TICK: u64 = 8;
+/// Free descriptors that a P fetches at once, and keeps at most.
+const G_BATCH: usize = 32;
+const G_KEEP: u32 = 128;
+/// Ids that a P takes at once.
+const GOID_BATCH: u64 = 16;
+
+// ---- leaving ---------------------------------------------------------------------------------------------------------
+
+/// Leaves the running G by the scheduler's stack. Returns the M on which it goes on.
+///
+/// # Migrates
+///
+/// # Safety
+/// `gp` runs on `m`, this is its stack, and its status says already what becomes of it.
+#[inline(never)]
+pub unsafe fn mcall(m: MRef, gp: GRef, call: Mcall) -> MRef {
+    if m.is_extra() {
+        lockedm::mcall_in_place(m, gp, call);
+        return m;
+    }
+    m.set_pending(gp, call);
+    m.set_ctx(Ctx::Sched);
+    // SAFETY: g0 waits in `execute`; K4.
+    unsafe { switch_from(m, gp, m.g0()) }
+}
+
+/// Leaves the running G for the next one of this P, or for the scheduler.
+///
+/// # Migrates
+///
+/// # Safety
+/// As for [`mcall`]; `call` cannot refuse and does not call the host.
+#[inline(always)]
+unsafe fn leave(m: MRef, gp: GRef, call: Mcall) -> MRef {
+    let pp = m.must_p();
+    match pick(m, pp) {
+        Some(next) if enter(m, pp, next) => {
+            m.set_pending(gp, call);
+            // SAFETY: the G is ours to run and has a stack.
+            unsafe { switch_from(m, gp, Sp(next.sp.get())) }
+        }
+        // SAFETY: the caller's promise.
+        _ => unsafe { mcall(m, gp, call) },
+    }
+}
+
+/// Stores the G's context and enters another; on return the G runs again.
+///
+/// # Safety
+/// `to` may be entered, and expects an M.
+#[inline(always)]
+unsafe fn switch_from(m: MRef, gp: GRef, to: Sp) -> MRef {
+    // SAFETY: the G is ours until it is off its stack, and again when it is back; `to` by the caller.
+    unsafe {
+        (*gp.host.get()).save(&*m.host.get());
+        let payload = fiber::switch(gp.sp.as_ptr().cast(), to, m.as_ptr() as usize);
+        let m = MRef::from_payload(payload);
+        arrive(m, gp);
+        m
+    }
+}
+
+/// First thing on a G's stack after a switch to it (L3).
+///
+/// # Safety
+/// `gp` was just entered on `m`.
+#[inline(always)]
+pub unsafe fn arrive(m: MRef, gp: GRef) {
+    // SAFETY: the G runs here now.
+    unsafe { (*gp.host.get()).restore(&*m.host.get()) };
+    let (prev, call) = m.take_pending();
+    if let Some(prev) = prev {
+        if !matches!(call, Mcall::None) {
+            let resumed = finish(m, prev, call);
+            debug_assert!(!resumed);
+        }
+    }
+}
+
+/// Does what a G wanted that has left its stack. True: it was refused, the G goes on.
+#[inline]
+pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
+    let sched = m.sched();
+    match call {
+        Mcall::None => false,
+        Mcall::Park(Commit { f, arg }) => {
+            m.must_p().stats.parks.bump();
+            match f {
+                // Refused; but the host may have published the G all the same, and whoever readied it was first.
+                // SAFETY: the commit came with its argument; K1.
+                Some(f) => !unsafe { f(m, gp, arg) } && gp.cas_status(GStatus::Parked, GStatus::Runnable),
+                None => false,
+            }
+        }
+        Mcall::Yield(place) => {
+            let over = match place {
+                Place::Next => m.must_p().put_next(gp),
+                Place::Tail => m.must_p().put_tail(gp),
+                Place::Global => Some(gp),
+            };
+            if let Some(over) = over {
+                sched.globrunqput(over);
+            }
+            false
+        }
+        Mcall::Parent => {
+            if let Some(over) = m.must_p().put_parent(gp) {
+                sched.globrunqput(over);
+            }
+            wake::wakep(sched, m);
+            false
+        }
+        Mcall::Exit => {
+            free(m, gp);
+            false
+        }
+        Mcall::ExitSyscallNoP => wake_bug(sched),
+    }
+}
+
+#[cold]
+fn wake_bug(sched: &Sched) -> ! {
+    crate::gmp::sched::throw(sched, "a G without a P was left on a G's stack")
+}
+
+/// L2: the next G of this P, unless the scheduler is to choose.
+#[inline(always)]
+fn pick(m: MRef, pp: &OwnedP) -> Option<GRef> {
+    if pp.requests() != 0 || !m.lockedg.is_null() {
+        return None;
+    }
+    let turn = pp.turn.get();
+    if turn.is_multiple_of(FAIR_TICK) || (pp.timers.first() != NEVER && turn.is_multiple_of(TIMER_TICK)) {
+        return None;
+    }
+    let (gp, inherit) = pp.get()?;
+    pp.turn.set(turn + 1);
+    if !inherit {
+        pp.schedtick.bump();
+    }
+    Some(gp)
+}
+
+/// Makes a picked G the running one, if it can be entered from a G's stack; otherwise g0 will (K3, or no memory).
+#[inline(always)]
+fn enter(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
+    if !gp.lockedm.is_null() || !bind_stack(m, pp, gp) {
+        m.chosen.set(gp.as_ptr());
+        return false;
+    }
+    make_running(m, pp, gp);
+    true
+}
+
+#[inline(always)]
+fn make_running(m: MRef, pp: &OwnedP, gp: GRef) {
+    pp.stats.switches.bump();
+    gp.m.set(m.as_ptr());
+    gp.set_status(GStatus::Running);
+    m.curg.set(gp.as_ptr());
+}
+
+/// Gives a G that never ran its stack. False if there is no memory.
+#[inline(always)]
+pub fn bind_stack(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
+    gp.sp.get().is_null().then(|| bind_stack_slow(m, pp, gp)).unwrap_or(true)
+}
+
+#[inline(never)]
+fn bind_stack_slow(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
+    let sched = m.sched();
+    let stack = if gp.stack_size.get() != 0 {
+        sched.stacks.alloc(gp.stack_size.get() as usize).ok()
+    } else {
+        pp.pop_stack().or_else(|| new_stack(sched, pp))
+    };
+    let Some(stack) = stack else { return false };
+    // SAFETY: the G is ours, and has no stack; the stack is ours.
+    unsafe {
+        *gp.stack() = Some(stack);
+        *gp.host.get() = HostState::NEW;
+        gp.sp.set(fiber::prepare(stack.hi, sched.hooks.g_entry).0);
+    }
+    true
+}
+
+#[cold]
+fn new_stack(sched: &Sched, pp: &OwnedP) -> Option<crate::fiber::stack::Stack> {
+    let mut batch = [const { std::mem::MaybeUninit::uninit() }; 16];
+    let n = sched.stacks.alloc_batch(sched.cfg.stack_size.get(), &mut batch);
+    // SAFETY: the first n were written.
+    let mut got = batch[..n].iter().map(|s| unsafe { s.assume_init_read() });
+    let first = got.next();
+    got.for_each(|s| pp.push_stack(s, |spill| sched.stacks.free_batch(spill)));
+    first
+}
+
+/// Enters a G from g0; returns when this M is back on g0. The G has a stack.
+///
+/// # Safety
+/// On `m`'s g0; the M holds a P, and the G is its to run.
+pub unsafe fn execute(m: MRef, gp: GRef, inherit: bool) {
+    let pp = m.must_p();
+    pp.turn.bump();
+    if !inherit {
+        pp.schedtick.bump();
+    }
+    make_running(m, pp, gp);
+    m.set_ctx(Ctx::G);
+    // SAFETY: g0's context is stored where `mcall` finds it; the G is off its stack (K1).
+    unsafe { fiber::switch(m.g0_sp.as_ptr().cast(), Sp(gp.sp.get()), m.as_ptr() as usize) };
+    m.set_ctx(Ctx::Sched);
+    m.curg.set(std::ptr::null_mut());
+}
+
+// ---- park and ready --------------------------------------------------------------------------------------------------
+
+/// Parks the running G, or the thread of the host that has none. The commit runs when it is off its stack, on whatever
+/// stack runs then: it must be short, call nothing of the host and never refuse.
+///
+/// # Migrates
+#[inline]
+pub fn gopark(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
+    if m.ctx() != Ctx::G || m.is_extra() {
+        return park_slow(m, reason, commit, GStatus::Waiting);
+    }
+    let gp = running(m);
+    note_wait(m, gp, reason, GStatus::Waiting);
+    // SAFETY: gp runs here and waits from now on.
+    unsafe { leave(m, gp, Mcall::Park(commit)) }
+}
+
+/// As [`gopark`] for a commit of the host, which may refuse.
+///
+/// # Migrates
+pub fn gopark_host(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
+    park_slow(m, reason, commit, GStatus::Parked)
+}
+
+fn park_slow(m: MRef, reason: WaitReason, commit: Commit, status: GStatus) -> MRef {
+    if m.ctx() == Ctx::Foreign {
+        park_thread(m, reason, commit, status, None, |_| ());
+        return m;
+    }
+    let gp = running(m);
+    note_wait(m, gp, reason, status);
+    // SAFETY: gp runs here and waits from now on.
+    unsafe { mcall(m, gp, Mcall::Park(commit)) }
+}
+
+/// Parks a thread of the host, without a P. At the deadline `expire` is called once: it may take the wait record back
+/// and ready the thread, or leave it to whoever has taken it.
+pub fn park_thread(
+    m: MRef,
+    reason: WaitReason,
+    commit: Commit,
+    status: GStatus,
+    deadline: Option<i64>,
+    expire: impl FnOnce(GRef),
+) {
+    let gp = own_g(m);
+    gp.set_flag(gflag::THREAD_WAIT, true);
+    note_wait(m, gp, reason, status);
+    m.parked.set(deadline.is_none());
+    let old = m.swap_ctx(Ctx::Sched);
+    // SAFETY: the commit came with its argument; only this thread runs the G, so it may be readied from now on.
+    let parked = commit.f.is_none_or(|f| unsafe { f(m, gp, commit.arg) })
+        // A commit of the host may have published the G, and then refused: who came first counts.
+        || !gp.cas_status(status, GStatus::Syscall);
+    m.set_ctx(old);
+    if parked {
+        if !m.park.sleep_until(deadline) {
+            expire(gp);
+            m.park.sleep();
+        }
+        m.park.clear();
+    }
+    m.parked.set(false);
+    gp.set_flag(gflag::THREAD_WAIT, false);
+    gp.set_status(GStatus::Syscall);
+}
+
+#[inline(always)]
+fn note_wait(m: MRef, gp: GRef, reason: WaitReason, status: GStatus) {
+    gp.wait_reason.set(reason.as_ptr().cast_mut());
+    gp.wait_since.set(m.sched().coarse_now());
+    gp.set_status(status);
+}
+
+/// The G that runs on `m`.
+#[inline(always)]
+pub fn running(m: MRef) -> GRef {
+    match m.g() {
+        Some(gp) => gp,
+        None => crate::gmp::sched::throw(m.sched(), "no G runs here"),
+    }
+}
+
+/// The G of an extra M.
+pub fn own_g(m: MRef) -> GRef {
+    // SAFETY: an extra M has its G from birth.
+    match unsafe { GRef::from_ptr(m.own_g.get()) } {
+        Some(gp) => gp,
+        None => crate::gmp::sched::throw(m.sched(), "an extra M without a G"),
+    }
+}
+
+/// D1 to D3, for a G whose wait record the caller has taken. From any context.
+#[inline]
+pub fn goready(m: MRef, gp: GRef) {
+    if gp.has(gflag::THREAD_WAIT) {
+        return thread_ready(gp);
+    }
+    gp.set_status(GStatus::Runnable);
+    ready_queue(m, gp);
+}
+
+#[cold]
+fn thread_ready(gp: GRef) {
+    // SAFETY: a G that waits as a thread has its M. The note comes last: after it the M may serve another thread.
+    if let Some(m) = unsafe { MRef::from_ptr(gp.m.get()) } {
+        m.park.wakeup();
+    }
+}
+
+/// D2 and D3 for a G that is Runnable already.
+#[inline]
+pub fn ready_queue(m: MRef, gp: GRef) {
+    let sched = m.sched();
+    match m.p() {
+        Some(pp) => {
+            if let Some(over) = pp.put_next(gp) {
+                sched.globrunqput(over);
+            }
+            // `put_next` is a locked read-modify-write.
+            fence_after_rmw();
+            wake::wakep_fenced(sched, m);
+        }
+        None => {
+            sched.globrunqput(gp);
+            wake::wakep(sched, m);
+        }
+    }
+}
+
+/// Readies a G that parked by [`gopark_host`], if `handle` still names it and it is parked so.
+#[must_use]
+pub fn ready_parked(m: MRef, gp: GRef, handle: u64) -> bool {
+    if !gp.cas_status_of(handle, GStatus::Parked, GStatus::Runnable) {
+        return false;
+    }
+    if gp.has(gflag::THREAD_WAIT) {
+        thread_ready(gp);
+    } else {
+        ready_queue(m, gp);
+    }
+    true
+}
+
+// ---- yield -----------------------------------------------------------------------------------------------------------
+
+/// Lets others run.
+///
+/// # Migrates
+#[inline]
+pub fn gosched(m: MRef) -> MRef {
+    let gp = running(m);
+    if m.is_extra() {
+        return gosched_extra(m, gp);
+    }
+    gp.set_status(GStatus::Runnable);
+    let pp = m.must_p();
+    if pp.requests() == 0 && pp.runq_empty() && m.sched().globq_len() == 0 && pp.timers.first() == NEVER {
+        // Nobody else is here, and nobody is woken for it (Go's #13527).
+        pp.schedtick.bump();
+        gp.set_status(GStatus::Running);
+        return m;
+    }
+    // SAFETY: gp runs here and is runnable from now on; nobody sees it before L3.
+    unsafe { leave(m, gp, Mcall::Yield(Place::Tail)) }
+}
+
+#[cold]
+fn gosched_extra(m: MRef, gp: GRef) -> MRef {
+    let pp = m.must_p();
+    if pp.requests() == 0 && pp.runq_empty() && m.sched().globq_len() == 0 {
+        pp.schedtick.bump();
+        return m;
+    }
+    gp.set_status(GStatus::Runnable);
+    // SAFETY: as in `gosched`.
+    unsafe { mcall(m, gp, Mcall::Yield(Place::Global)) }
+}
+
+/// Serves the requests to this P: the G goes through the scheduler.
+///
+/// # Migrates
+#[cold]
+pub fn safepoint(m: MRef) -> MRef {
+    let gp = running(m);
+    let pp = m.must_p();
+    let requests = pp.requests();
+    if requests == 0 {
+        return m;
+    }
+    pp.stats.preempts.bump();
+    gp.set_status(GStatus::Runnable);
+    // A slice that is over goes behind everybody; for a stop or a barrier the G keeps its place.
+    let place = if requests & crate::gmp::p::PREEMPT != 0 { Place::Global } else { Place::Next };
+    // SAFETY: gp runs here and is runnable from now on.
+    unsafe { mcall(m, gp, Mcall::Yield(place)) }
+}
+
+// ---- begin and end ---------------------------------------------------------------------------------------------------
+
+/// What a G is made of.
+pub struct Spawn {
+    pub entry: *mut c_void,
+    pub arg: *mut c_void,
+    pub flags: u32,
+    pub stack_size: u32,
+    pub name: *mut crate::gmp::g::GName,
+}
+
+/// A new G, Runnable and in no queue yet; None if there is no memory.
+#[inline]
+pub fn newproc(m: MRef, what: &Spawn) -> Option<GRef> {
+    let sched = m.sched();
+    let gp = match m.p() {
+        Some(pp) => {
+            let gp = match pp.gfree_pop() {
+                Some(gp) => gp,
+                None => refill(sched, pp)?,
+            };
+            let id = pp.goid_next.get();
+            if id < pp.goid_end.get() {
+                pp.goid_next.set(id + 1);
+                gp.goid.set(id);
+            } else {
+                let id = sched.goids(GOID_BATCH);
+                pp.goid_next.set(id + 1);
+                pp.goid_end.set(id + GOID_BATCH);
+                gp.goid.set(id);
+            }
+            pp.stats.spawned.bump();
+            gp
+        }
+        None => newproc_no_p(sched)?,
+    };
+    gp.entry.set(what.entry);
+    gp.arg.set(what.arg);
+    gp.flags.set(what.flags);
+    gp.stack_size.set(what.stack_size);
+    gp.name.set(what.name);
+    gp.sp.set(std::ptr::null_mut());
+    gp.set_status(GStatus::Runnable);
+    Some(gp)
+}
+
+#[cold]
+fn newproc_no_p(sched: &Sched) -> Option<GRef> {
+    let gp = sched.galloc()?;
+    gp.goid.set(sched.goids(1));
+    sched.stats.spawned.fetch_add(1, Ordering::Relaxed);
+    Some(gp)
+}
+
+#[cold]
+#[inline(never)]
+fn refill(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
+    sched.galloc_batch(G_BATCH, |gp| pp.gfree_push(gp)).then_some(())?;
+    pp.gfree_pop()
+}
+
+/// Starts a new G before its parent goes on: the parent's continuation is what others may steal.
+///
+/// # Migrates
+#[inline]
+pub fn run_child_first(m: MRef, child: GRef) -> MRef {
+    let gp = running(m);
+    let pp = m.must_p();
+    if m.is_extra() || !m.lockedg.is_null() || pp.requests() != 0 || !bind_stack(m, pp, child) {
+        ready_queue(m, child);
+        return m;
+    }
+    gp.set_status(GStatus::Runnable);
+    make_running(m, pp, child);
+    m.set_pending(gp, Mcall::Parent);
+    // SAFETY: the child is ours and has its stack; the parent is published when it is off its own (L3).
+    unsafe { switch_from(m, gp, Sp(child.sp.get())) }
+}
+
+/// The end of the running G, after which its descriptor may serve again (a zombie's waits to be joined). Returns the next
+/// G if that begins on this very stack; otherwise does not return.
+///
+/// # Safety
+/// `gp` runs on `m`, a worker, and nothing on its stack is needed any more. `bottom`: this is called from the bottom of
+/// the stack, where the next G may begin.
+#[inline(always)]
+pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
+    let pp = m.must_p();
+    pp.stats.ended.bump();
+    if !gp.has(gflag::ZOMBIE) {
+        gp.set_status(GStatus::Dead);
+    }
+    if bottom {
+        match pick(m, pp) {
+            Some(next)
+                if next.sp.is_null() && next.stack_size.get() | gp.stack_size.get() == 0 && next.lockedm.is_null() =>
+            {
+                // SAFETY: both Gs are ours; the stack passes from one to the other.
+                unsafe {
+                    *next.stack() = gp.stack().take();
+                    HostState::NEW.restore(&*m.host.get());
+                }
+                // Only says that it has a stack; the next switch away overwrites it.
+                next.sp.set(gp.sp.get());
+                recycle(m, gp);
+                make_running(m, pp, next);
+                return Some(next);
+            }
+            Some(next) if enter(m, pp, next) => {
+                m.set_pending(gp, Mcall::Exit);
+                // SAFETY: the G is ours to run and has a stack; the one that ends is never entered again.
+                unsafe { switch_from(m, gp, Sp(next.sp.get())) };
+            }
+            _ => {}
+        }
+    }
+    // SAFETY: the G is gone after this.
+    unsafe { mcall(m, gp, Mcall::Exit) };
+    crate::gmp::sched::throw(m.sched(), "a G ran on after its end")
+}
+
+/// Off its stack: frees what an ended G had.
+pub fn free(m: MRef, gp: GRef) {
+    let sched = m.sched();
+    // SAFETY: the G has ended and this M holds it.
+    if let Some(stack) = unsafe { gp.stack() }.take() {
+        match m.p() {
+            Some(pp) if gp.stack_size.get() == 0 => pp.push_stack(stack, |spill| sched.stacks.free_batch(spill)),
+            _ => sched.stacks.free(stack),
+        }
+        if sched.stackwait_len.load(Ordering::Relaxed) != 0 {
+            stack_came_free(m);
+        }
+    }
+    recycle(m, gp);
+}
+
+/// One G that waited for memory tries again.
+#[cold]
+pub fn stack_came_free(m: MRef) {
+    let sched = m.sched();
+    let gp = {
+        let mut q = sched.stackwait.lock();
+        let gp = q.pop_front();
+        sched.stackwait_len.store(q.len() as u32, Ordering::Relaxed);
+        gp
+    };
+    if let Some(gp) = gp {
+        sched.globrunqput(gp);
+        wake::wakep(sched, m);
+    }
+}
+
+/// A G for which there is no memory waits its turn.
+pub fn wait_for_stack(m: MRef, gp: GRef) {
+    let sched = m.sched();
+    gp.wait_reason.set(WaitReason::STACK.as_ptr().cast_mut());
+    gp.wait_since.set(sched.coarse_now());
+    let mut q = sched.stackwait.lock();
+    q.push_back(gp);
+    sched.stackwait_len.store(q.len() as u32, Ordering::Relaxed);
+}
+
+/// Makes the descriptor free, unless somebody will still ask for it. A zombie that was joined in the meantime is Waiting,
+/// and ours to free (block/join.rs).
+#[inline(always)]
+fn recycle(m: MRef, gp: GRef) {
+    if gp.has(gflag::ZOMBIE) && gp.cas_status(GStatus::Running, GStatus::Dead) {
+        return;
+    }
+    recycle_now(m, gp);
+}
+
+/// Makes the descriptor of an ended G free.
+#[inline(always)]
+pub fn recycle_now(m: MRef, gp: GRef) {
+    let name = gp.name.take();
+    if !name.is_null() {
+        // SAFETY: boxed at spawn, taken once.
+        drop(unsafe { Box::from_raw(name) });
+    }
+    gp.sp.set(std::ptr::null_mut());
+    gp.locks.set(0);
+    if gp.has(gflag::RETIRED) {
+        gp.set_status(GStatus::Idle);
+    } else if !gp.next_generation() {
+        return;
+    }
+    match m.p() {
+        Some(pp) => {
+            pp.gfree_push(gp);
+            if pp.gfree_len.get() > G_KEEP {
+                spill(m.sched(), pp);
+            }
+        }
+        None => m.sched().gfree(gp),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn spill(sched: &Sched, pp: &OwnedP) {
+    let mut list = crate::gmp::g::GList::new();
+    while pp.gfree_len.get() > G_KEEP / 2 {
+        match pp.gfree_pop() {
+            Some(gp) => list.push_back(gp),
+            None => break,
+        }
+    }
+    sched.gfree_list(&mut list);
+}
+
+/// A new G that is not to be after all.
+pub fn forget(m: MRef, gp: GRef) {
+    match m.p() {
+        Some(pp) => pp.stats.ended.bump(),
+        None => {
+            m.sched().stats.ended.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    recycle_now(m, gp);
+}

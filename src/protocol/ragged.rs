@@ -1,0 +1,140 @@
+//! forEachP: a ragged barrier over all Ps.
+//!
+//! # Problem
+//! Something must be done once for every P, with nobody else using that P meanwhile, and without stopping the world:
+//! flush a cache, merge a count, agree that all have passed a point.
+//!
+//! # Words
+//! * FN in each P word; `barrier.wait` (Ps for which the function has not returned), `barrier.note`, `barrier.f`, `.arg`.
+//!   None of them is used by a stop of the world (Go's #10618: a shared count let a thread that was late in its syscall
+//!   entry answer the wrong question).
+//! * `worldsema` is held by the caller: the number of Ps stands still, no stop and no other barrier is under way.
+//!
+//! # Protocol
+//! Caller:
+//! * R1 wait = number of Ps, before anything else: nobody may bring it to 0 early;
+//! * R2 under `sched.lock`: the idle Ps are taken out of the idle list; each P in a syscall is taken by one CAS; each
+//!   running P gets FN;
+//! * R3 without the lock: run the function for the caller's own P and for those taken; put the idle ones back, hand the
+//!   others off;
+//! * R4 wait for the note.
+//!
+//! Owner of a P with FN, at its next way through the scheduler, into a syscall or into the idle list (which FN bars):
+//! * O1 clear FN; whoever cleared it runs the function, then wait - 1; at 0 set the note.
+//!
+//! # Invariants
+//! * F1 each P is counted once and served once: it is in exactly one of own, taken, or FN set; FN is cleared once.
+//! * F2 while the function runs for a P, that P is Running and owned by who runs it.
+//!
+//! # Why it ends
+//! As for a stop: FN is seen at the next transition. The function must be short and must not wait.
+//!
+//! # Differences from Go
+//! The function runs without `sched.lock`, also for idle Ps (there they are frozen under it): it may spawn, ready and
+//! release. What is missed meanwhile, since those Ps are not in the idle list, is found by the second look in R3.
+
+use super::{syscall, wake};
+use crate::gmp::m::{Ctx, MRef};
+use crate::gmp::p::{FN, OwnedP, PRef, PStatus};
+use crate::gmp::sched::Sched;
+use crate::sync::Ordering;
+use std::ffi::c_void;
+
+/// What runs for each P.
+pub type PFn = unsafe extern "C" fn(*mut c_void);
+
+/// R1 to R4. The caller holds worldsema.
+pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
+    let b = &sched.barrier;
+    let own = me.p().map(|p| p.p());
+    // R1
+    b.note.clear();
+    b.f.set(f as *mut c_void);
+    b.arg.set(arg);
+    b.wait.store(sched.procs() as i32, Ordering::Relaxed);
+    let mut idle: *mut crate::gmp::P = std::ptr::null_mut();
+    let mut called: *mut crate::gmp::P = std::ptr::null_mut();
+    // R2
+    {
+        let mut lk = sched.lock.lock();
+        for p in sched.live_ps() {
+            if Some(p) == own {
+                continue;
+            }
+            loop {
+                // An idle one stays idle while we hold the lock.
+                if p.request(FN).0 != PStatus::Syscall {
+                    break;
+                }
+                let w = p.word();
+                if w.status() != PStatus::Syscall {
+                    continue;
+                }
+                if let Some(pp) = p.try_retake(w) {
+                    push(&mut called, pp);
+                    break;
+                }
+            }
+        }
+        while let Some(p) = wake::pidle_unlink(sched, &mut lk) {
+            push(&mut idle, p.own(PStatus::Idle));
+        }
+    }
+    // R3
+    if let Some(p) = own {
+        run_counted(sched, me, p);
+    }
+    let had_idle = !idle.is_null();
+    while let Some(pp) = pop(&mut idle) {
+        run_counted(sched, me, pp.p());
+        wake::pidleput_carried(sched, sched.lock.lock(), me, pp);
+    }
+    if had_idle {
+        wake::look_again(sched, me);
+    }
+    while let Some(pp) = pop(&mut called) {
+        run_counted(sched, me, pp.p());
+        syscall::handoffp(sched, me, pp);
+    }
+    // R4
+    b.note.sleep();
+    sched.stats.barriers.fetch_add(1, Ordering::Relaxed);
+}
+
+/// O1.
+#[cold]
+pub fn run_safe_point_fn(sched: &Sched, me: MRef, p: PRef) {
+    if p.clear_request(FN) {
+        run_counted(sched, me, p);
+    }
+}
+
+fn run_counted(sched: &Sched, me: MRef, p: PRef) {
+    let b = &sched.barrier;
+    let before = me.fnp.get();
+    let ctx = me.swap_ctx(Ctx::Sched);
+    me.fnp.set(p.as_ptr());
+    // SAFETY: `for_each_p` stored a PFn, which stays until the wait is 0; F2.
+    unsafe { std::mem::transmute::<*mut c_void, PFn>(b.f.get())(b.arg.get()) };
+    me.fnp.set(before);
+    me.set_ctx(ctx);
+    // AcqRel: all functions come before the caller's return from R4.
+    if b.wait.fetch_sub(1, Ordering::AcqRel) == 1 {
+        b.note.wakeup();
+    }
+}
+
+fn push(list: &mut *mut crate::gmp::P, pp: OwnedP) {
+    let p = pp.forget();
+    p.idle_link.set(*list);
+    *list = p.as_ptr();
+}
+
+fn pop(list: &mut *mut crate::gmp::P) -> Option<OwnedP> {
+    // SAFETY: the list holds Ps, whose tokens `push` forgot.
+    unsafe {
+        let p = PRef::from_ptr(*list)?;
+        *list = p.idle_link.take();
+        Some(OwnedP::remember(p))
+    }
+}

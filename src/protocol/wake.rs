@@ -1,0 +1,566 @@
+//! Who sleeps, who searches, who is woken.
+//!
+//! # Problem
+//! Threads must not sleep while a G could run on an idle P, and must not be woken (20 to 50 us each) or kept searching
+//! when there is nothing to find. Work appears on one thread while another goes to sleep; neither may miss the other.
+//!
+//! # Words
+//! * run queues of the Ps, the global queue: written by their protocols; here they are "work".
+//! * `npidle`: length of the idle list of Ps; written under `sched.lock`.
+//! * `nmspinning`: Ms that search, plus Ms that were started to search; anybody, by read-modify-write.
+//! * `midle`, `keeper`: sleeping Ms; under `sched.lock`.
+//! * an M's `nextp` and note: the waker writes nextp, then sets the note.
+//!
+//! # Protocol
+//! Submit (whoever made a G runnable):
+//! * S1 put the G into a queue;
+//! * S2 fence; if no P is idle, done: whoever has a P will look before it sleeps;
+//! * S3 if somebody searches, done: it will find this G, or look again after it has stopped searching;
+//! * S4 become the one who starts a searcher: CAS nmspinning 0 -> 1;
+//! * S5 take an idle P and start an M on it, spinning. Without one, undo S4.
+//!
+//! Idle (an M that found nothing):
+//! * I1 under `sched.lock`: look at the requests of the P and at the global queue once more, put the P into the idle list;
+//! * I2 if it was searching: nmspinning - 1;
+//! * I3 fence; look at every queue and every timer again. If there is something and an idle P: take it, search on;
+//! * I4 otherwise sleep. The one that knows the earliest timer sleeps until then: the keeper.
+//!
+//! Found (a searching M has found a G):
+//! * F1 nmspinning - 1, then S2 to S5 for the next one: work seldom comes alone.
+//!
+//! A P that goes idle by other ways than this (a hand-off, a barrier, a resize) does I3 as well: [`look_again`].
+//!
+//! # Invariants
+//! * W1 a P in the idle list has empty queues (it may have timers), otherwise I3, which skips idle Ps, misses a G.
+//! * W2 nmspinning is never below the number of Ms that search, otherwise S3 trusts a searcher that is none.
+//! * W3 an M is in `midle`, is the keeper, or is awake; each wake takes it out first, otherwise it gets two Ps.
+//!
+//! # Orderings
+//! SUBMIT (the fence of S2) pairs with SPIN (the fence of I3): either the submitter sees npidle (or nmspinning) as the
+//! idler left it and goes on to S4, or the idler's second look sees the G. A note's set pairs with its sleep: nextp.
+//!
+//! # Why it ends
+//! Each search is one pass over the Ps; who finds nothing sleeps. A wake is caused by a submit, a timer or a hand-off.
+//!
+//! # Rejected
+//! A wake for each submit: a futex storm. A count of searchers alone (S3 before S2): when nobody searches and no P is
+//! idle every submit would take `sched.lock`.
+//!
+//! # Differences from Go
+//! Every M that idles looks again (I3), not only a searching one; so S2 may trust npidle, and `needspinning` (#45867) is
+//! not needed. The keeper does what a thread in netpoll does there; it is replaced without being woken.
+
+use crate::gmp::m::{Ctx, Kind, MRef};
+use crate::gmp::p::{FN, OwnedP, PRef, PStatus, STOP};
+use crate::gmp::sched::{Sched, SchedLocked};
+use crate::gmp::timers::NEVER;
+use crate::sync::{Ordering, fence, now};
+use std::ptr::null_mut;
+
+// ---- idle Ps ---------------------------------------------------------------------------------------------------------
+
+/// Puts a P into the idle list, or hands it back with the requests that came first: they are served before.
+pub fn pidleput(sched: &Sched, lk: &mut SchedLocked<'_>, pp: OwnedP) -> Result<(), (OwnedP, u64)> {
+    debug_assert!(pp.runq_empty(), "W1");
+    let p = pp.try_idle()?;
+    pidle_link(sched, lk, p);
+    Ok(())
+}
+
+/// Links a P that is Idle already.
+pub fn pidle_link(sched: &Sched, lk: &mut SchedLocked<'_>, p: PRef) {
+    p.m.set(null_mut());
+    p.idle_link.set(lk.pidle);
+    lk.pidle = p.as_ptr();
+    if let Some(t) = sched.allp() {
+        t.idle.set(p.id);
+    }
+    // Written under the lock only; the fence of I3 orders it before the second look.
+    sched.npidle.fetch_add(1, Ordering::SeqCst);
+}
+
+/// Takes a P from the idle list.
+pub fn pidleget(sched: &Sched, lk: &mut SchedLocked<'_>) -> Option<OwnedP> {
+    let p = pidle_unlink(sched, lk)?;
+    let pp = p.own(PStatus::Idle);
+    if sched.sysmon_deep.load(Ordering::Relaxed) {
+        sched.sysmon_deep.store(false, Ordering::Relaxed);
+        sched.sysmon_note.wakeup();
+    }
+    Some(pp)
+}
+
+/// Unlinks an idle P whose status the caller changes.
+pub fn pidle_unlink(sched: &Sched, lk: &mut SchedLocked<'_>) -> Option<PRef> {
+    // SAFETY: the list holds Ps.
+    let p = unsafe { PRef::from_ptr(lk.pidle) }?;
+    lk.pidle = p.idle_link.take();
+    if let Some(t) = sched.allp() {
+        t.idle.clear(p.id);
+    }
+    sched.npidle.fetch_sub(1, Ordering::SeqCst);
+    Some(p)
+}
+
+// ---- idle Ms ---------------------------------------------------------------------------------------------------------
+
+fn mput(lk: &mut SchedLocked<'_>, m: MRef) {
+    m.link.set(lk.midle);
+    lk.midle = m.as_ptr();
+    lk.nmidle += 1;
+}
+
+/// Takes a sleeping M: the one that slept last, or else the keeper, who then keeps nothing.
+fn mget(sched: &Sched, lk: &mut SchedLocked<'_>) -> Option<MRef> {
+    // SAFETY: the list holds Ms.
+    if let Some(m) = unsafe { MRef::from_ptr(lk.midle) } {
+        lk.midle = m.link.take();
+        lk.nmidle -= 1;
+        return Some(m);
+    }
+    take_keeper(sched)
+}
+
+/// `sched.lock` is held.
+fn take_keeper(sched: &Sched) -> Option<MRef> {
+    // SAFETY: the word holds null or an M.
+    let m = unsafe { MRef::from_ptr(sched.keeper.load(Ordering::Relaxed)) }?;
+    sched.keeper.store(null_mut(), Ordering::Relaxed);
+    sched.keeper_until.store(NEVER, Ordering::Relaxed);
+    Some(m)
+}
+
+fn count_wake(sched: &Sched, slept: bool) {
+    if slept {
+        sched.stats.wakes.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Wakes the keeper to look at the timers again, if it would sleep past `when`.
+pub fn kick_keeper(sched: &Sched, when: i64) {
+    if sched.keeper.load(Ordering::Relaxed).is_null() || sched.keeper_until.load(Ordering::Relaxed) <= when {
+        return;
+    }
+    let _lk = sched.lock.lock();
+    // SAFETY: the word holds null or an M; under the lock it is asleep, or about to be (its note keeps the wake).
+    if let Some(m) = unsafe { MRef::from_ptr(sched.keeper.load(Ordering::Relaxed)) } {
+        sched.keeper_until.store(when, Ordering::Relaxed);
+        count_wake(sched, m.park.wakeup());
+    }
+}
+
+// ---- submit ----------------------------------------------------------------------------------------------------------
+
+/// S2 to S5: after a G was made runnable. `me` is the M of this thread, if it has one.
+#[inline]
+pub fn wakep(sched: &Sched, me: MRef) {
+    // SUBMIT: pairs with SPIN in `go_idle`.
+    fence(Ordering::SeqCst);
+    wakep_fenced(sched, me);
+}
+
+/// As [`wakep`], behind a fence of the caller's (SUBMIT).
+#[inline(always)]
+pub fn wakep_fenced(sched: &Sched, me: MRef) {
+    if sched.npidle.load(Ordering::Relaxed) != 0 {
+        wakep_slow(sched, me);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn wakep_slow(sched: &Sched, me: MRef) {
+    // S3, S4
+    if sched.nmspinning.load(Ordering::Relaxed) != 0
+        || sched.nmspinning.compare_exchange(0, 1, Ordering::SeqCst, Ordering::Relaxed).is_err()
+    {
+        return;
+    }
+    // S5
+    let mut lk = sched.lock.lock();
+    match pidleget(sched, &mut lk) {
+        Some(pp) => startm_locked(sched, lk, me, pp, true),
+        None => {
+            sched.nmspinning.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Starts an M on a P.
+pub fn startm(sched: &Sched, me: MRef, pp: OwnedP, spinning: bool) {
+    startm_locked(sched, sched.lock.lock(), me, pp, spinning);
+}
+
+/// As [`startm`]; gives the lock up.
+pub fn startm_locked<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp: OwnedP, spinning: bool) {
+    if let Some(m) = mget(sched, &mut lk) {
+        debug_assert!(!m.spinning.get());
+        m.spinning.set(spinning);
+        // Under the lock (W3): whoever wakes by itself meanwhile finds the P, or is still in the list.
+        m.set_nextp(pp);
+        drop(lk);
+        count_wake(sched, m.park.wakeup());
+        return;
+    }
+    newm(sched, lk, me, pp, spinning);
+}
+
+/// Starts one more M to search, if there is an idle P and nobody searches.
+pub fn start_searcher(sched: &Sched, me: MRef) {
+    if sched.npidle.load(Ordering::Relaxed) != 0 {
+        wakep_slow(sched, me);
+    }
+}
+
+// ---- threads ---------------------------------------------------------------------------------------------------------
+
+/// Makes a thread for a P. What no thread can be had for goes back: the P to the idle list, its Gs to the global queue.
+fn newm<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp: OwnedP, spinning: bool) {
+    if lk.nm >= sched.cfg.max_threads.get() {
+        return no_thread(sched, lk, me, pp, spinning);
+    }
+    // SAFETY: the list holds Ms.
+    let m = match unsafe { MRef::from_ptr(lk.mfree) } {
+        Some(m) => {
+            lk.mfree = m.link.take();
+            Some(m)
+        }
+        None => None,
+    };
+    // Counted before the lock is dropped: whoever counts threads sees this one (Go's #59600).
+    lk.nm += 1;
+    drop(lk);
+    let Some(m) = m.or_else(|| sched.malloc(Kind::Worker)) else {
+        let mut lk = sched.lock.lock();
+        lk.nm -= 1;
+        return no_thread(sched, lk, me, pp, spinning);
+    };
+    m.spinning.set(spinning);
+    m.set_nextp(pp);
+    // A thread inherits signal masks, affinity and more from its maker: a thread of the host, or one that a G has
+    // locked and may have changed, is no good one. sysmon is.
+    if me.kind == Kind::Extra || !me.lockedg.is_null() {
+        let mut lk = sched.lock.lock();
+        m.link.set(lk.newm);
+        lk.newm = m.as_ptr();
+        sched.sysmon_deep.store(false, Ordering::Relaxed);
+        drop(lk);
+        sched.sysmon_note.wakeup();
+        return;
+    }
+    thread_start(sched, me, m);
+}
+
+/// Starts the thread of an M that has its nextp.
+pub fn thread_start(sched: &Sched, me: MRef, m: MRef) {
+    m.alive.set(true);
+    m.exiting.set(false);
+    // SAFETY: the M is set up and nobody else has it.
+    if unsafe { (sched.hooks.start_thread)(m) }.is_ok() {
+        return;
+    }
+    m.alive.set(false);
+    let pp = m.take_nextp();
+    let spinning = m.spinning.replace(false);
+    let mut lk = sched.lock.lock();
+    lk.nm -= 1;
+    m.link.set(lk.mfree);
+    lk.mfree = m.as_ptr();
+    if let Some(pp) = pp {
+        no_thread(sched, lk, me, pp, spinning);
+    }
+}
+
+/// No thread for this P: Gs wait their turn.
+#[cold]
+fn no_thread<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, mut pp: OwnedP, spinning: bool) {
+    if spinning {
+        sched.nmspinning.fetch_sub(1, Ordering::SeqCst);
+    }
+    loop {
+        drain_to_global(sched, &pp);
+        match pidleput(sched, &mut lk, pp) {
+            Ok(()) => break,
+            Err((p, requests)) => match serve_for(sched, lk, me, p, requests) {
+                Some((l, p)) => (lk, pp) = (l, p),
+                None => return,
+            },
+        }
+    }
+    // sysmon tries again; another M may come by before.
+    sched.thread_wanted.store(true, Ordering::Relaxed);
+    sched.sysmon_deep.store(false, Ordering::Relaxed);
+    drop(lk);
+    sched.sysmon_note.wakeup();
+}
+
+/// Moves the Gs of a P to the global queue.
+pub fn drain_to_global(sched: &Sched, pp: &OwnedP) {
+    while let Some((gp, _)) = pp.get() {
+        sched.globrunqput(gp);
+    }
+}
+
+/// Serves the requests to a P that `me` only carries: a stop takes it (None), after a barrier's function it is handed
+/// back.
+pub fn serve_for<'a>(
+    sched: &'a Sched,
+    lk: SchedLocked<'a>,
+    me: MRef,
+    pp: OwnedP,
+    requests: u64,
+) -> Option<(SchedLocked<'a>, OwnedP)> {
+    if requests & FN != 0 {
+        drop(lk);
+        super::ragged::run_safe_point_fn(sched, me, pp.p());
+        return Some((sched.lock.lock(), pp));
+    }
+    debug_assert!(requests & STOP != 0);
+    let mut lk = lk;
+    super::stw::stop_p(sched, &mut lk, pp);
+    None
+}
+
+/// Puts a P that `me` carries into the idle list, after its requests were served (or leaves it to a stop).
+pub fn pidleput_carried<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, mut pp: OwnedP) {
+    loop {
+        match pidleput(sched, &mut lk, pp) {
+            Ok(()) => return,
+            Err((p, requests)) => match serve_for(sched, lk, me, p, requests) {
+                Some((l, p)) => (lk, pp) = (l, p),
+                None => return,
+            },
+        }
+    }
+}
+
+// ---- search and sleep ------------------------------------------------------------------------------------------------
+
+/// Whether a G waits in a queue or a timer is due.
+fn any_work(sched: &Sched, at: i64) -> bool {
+    if sched.globq_len() > 0 {
+        return true;
+    }
+    let Some(table) = sched.allp() else { return false };
+    let n = sched.procs().min(table.capacity() as u32);
+    for i in table.idle.iter_clear(n) {
+        if let Some(p) = sched.p_at(i) {
+            if !p.runq_empty() {
+                return true;
+            }
+        }
+    }
+    next_timer(sched) <= at
+}
+
+/// When the next timer fires: of any P, without a lock (Go's #35375: never under `sched.lock` and a heap's).
+pub fn next_timer(sched: &Sched) -> i64 {
+    sched.live_ps().map(|p| p.timers.first()).min().unwrap_or(NEVER)
+}
+
+/// I3 for a P that went idle elsewhere.
+pub fn look_again(sched: &Sched, me: MRef) {
+    // SPIN: pairs with SUBMIT in `wakep`.
+    fence(Ordering::SeqCst);
+    if sched.npidle.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    let first = next_timer(sched);
+    if any_work(sched, i64::MIN) {
+        wakep_slow(sched, me);
+    } else if first < sched.keeper_until.load(Ordering::Relaxed) {
+        // Its timers need a keeper: the one there is, or an M that finds nothing and becomes it.
+        if sched.keeper.load(Ordering::Relaxed).is_null() {
+            wakep_slow(sched, me);
+        } else {
+            kick_keeper(sched, first);
+        }
+    }
+}
+
+/// Whether one more M may search: at most half as many as Ps are busy.
+pub fn may_spin(sched: &Sched) -> bool {
+    let busy = sched.procs().saturating_sub(sched.npidle.load(Ordering::Relaxed));
+    2 * sched.nmspinning.load(Ordering::Relaxed) < busy
+}
+
+pub fn become_spinning(sched: &Sched, m: MRef) {
+    m.spinning.set(true);
+    sched.nmspinning.fetch_add(1, Ordering::SeqCst);
+}
+
+/// F1: this M searched and found.
+pub fn reset_spinning(sched: &Sched, m: MRef) {
+    if m.spinning.replace(false) {
+        sched.nmspinning.fetch_sub(1, Ordering::SeqCst);
+        wakep(sched, m);
+    }
+}
+
+/// What an M that found nothing is to do.
+pub enum Idle {
+    /// It has a P again: search.
+    Search,
+    /// Requests came for its P: serve them.
+    Requests,
+    /// The end of the thread.
+    Exit,
+}
+
+/// I1 to I4, and back with a P.
+pub fn go_idle(sched: &Sched, m: MRef) -> Idle {
+    // I1
+    {
+        let mut lk = sched.lock.lock();
+        if sched.globq_len() > 0 {
+            return Idle::Search;
+        }
+        if let Err((pp, _)) = pidleput(sched, &mut lk, m.releasep()) {
+            m.acquirep(pp);
+            return Idle::Requests;
+        }
+    }
+    // I2
+    let was_spinning = m.spinning.replace(false);
+    if was_spinning {
+        let before = sched.nmspinning.fetch_sub(1, Ordering::SeqCst);
+        debug_assert!(before > 0, "W2");
+    }
+    // I3. SPIN: pairs with SUBMIT in `wakep`.
+    fence(Ordering::SeqCst);
+    let at = if next_timer(sched) == NEVER { i64::MIN } else { now() };
+    if any_work(sched, at) {
+        let mut lk = sched.lock.lock();
+        if let Some(pp) = pidleget(sched, &mut lk) {
+            drop(lk);
+            m.acquirep(pp);
+            become_spinning(sched, m);
+            return Idle::Search;
+        }
+    }
+    quiet(sched);
+    stopm(sched, m)
+}
+
+/// Tells those who wait for an end (the last G, a deadlock) that something went idle.
+fn quiet(sched: &Sched) {
+    if sched.npidle.load(Ordering::Relaxed) >= sched.procs() {
+        sched.tell_watchers();
+    }
+}
+
+/// Sleeps until somebody brings a P (I4).
+pub fn stopm(sched: &Sched, m: MRef) -> Idle {
+    debug_assert!(m.p().is_none() && !m.spinning.get());
+    let old = m.swap_ctx(Ctx::Sched);
+    m.parked.set(true);
+    let mut until = {
+        let mut lk = sched.lock.lock();
+        if sched.exiting.load(Ordering::Relaxed) {
+            m.parked.set(false);
+            return Idle::Exit;
+        }
+        settle(sched, &mut lk, m)
+    };
+    let got = loop {
+        let set = m.park.sleep_until(until);
+        if set {
+            m.park.clear();
+            if let Some(pp) = m.take_nextp() {
+                break Some(pp);
+            }
+        }
+        let mut lk = sched.lock.lock();
+        if sched.exiting.load(Ordering::Relaxed) {
+            leave_idle(sched, &mut lk, m);
+            break None;
+        }
+        if let Some(pp) = m.take_nextp() {
+            // A waker took this M out of the list before we got the lock; its note is set or about to be.
+            drop(lk);
+            m.park.sleep();
+            m.park.clear();
+            break Some(pp);
+        }
+        if sched.keeper.load(Ordering::Relaxed) == m.as_ptr() {
+            take_keeper(sched);
+            if next_timer(sched) <= now() {
+                if let Some(pp) = pidleget(sched, &mut lk) {
+                    drop(lk);
+                    m.acquirep(pp);
+                    m.parked.set(false);
+                    m.set_ctx(old);
+                    become_spinning(sched, m);
+                    return Idle::Search;
+                }
+                // Every P is busy: their Ms see to the timers.
+                mput(&mut lk, m);
+                until = None;
+                continue;
+            }
+            until = settle(sched, &mut lk, m);
+        } else {
+            // In the idle list; it may have been the keeper once.
+            until = None;
+        }
+    };
+    m.parked.set(false);
+    m.set_ctx(old);
+    match got {
+        Some(pp) => {
+            m.acquirep(pp);
+            Idle::Search
+        }
+        None => Idle::Exit,
+    }
+}
+
+/// Enters the idle list, or becomes the keeper: then until when.
+fn settle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef) -> Option<i64> {
+    let first = next_timer(sched);
+    if first == NEVER || first >= sched.keeper_until.load(Ordering::Relaxed) {
+        mput(lk, m);
+        return None;
+    }
+    if let Some(old) = take_keeper(sched) {
+        // It sleeps on, as one of the idle ones.
+        mput(lk, old);
+    }
+    sched.keeper.store(m.as_ptr(), Ordering::Relaxed);
+    sched.keeper_until.store(first, Ordering::Relaxed);
+    Some(first)
+}
+
+fn leave_idle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef) {
+    if sched.keeper.load(Ordering::Relaxed) == m.as_ptr() {
+        take_keeper(sched);
+        return;
+    }
+    let mut at: *mut *mut crate::gmp::M = &mut lk.midle;
+    // SAFETY: the list holds Ms, and is ours while the lock is held.
+    unsafe {
+        while !(*at).is_null() {
+            if *at == m.as_ptr() {
+                *at = m.link.take();
+                lk.nmidle -= 1;
+                return;
+            }
+            at = (**at).link.as_ptr();
+        }
+    }
+}
+
+/// Wakes every sleeping M, so that it sees that the end has come.
+pub fn wake_all(sched: &Sched) {
+    let lk = sched.lock.lock();
+    let mut at = lk.midle;
+    // SAFETY: the list holds Ms, and nobody leaves it while the lock is held.
+    while let Some(m) = unsafe { MRef::from_ptr(at) } {
+        at = m.link.get();
+        m.park.wakeup();
+    }
+    // SAFETY: null or an M.
+    if let Some(m) = unsafe { MRef::from_ptr(sched.keeper.load(Ordering::Relaxed)) } {
+        m.park.wakeup();
+    }
+}

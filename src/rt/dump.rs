@@ -1,0 +1,183 @@
+//! What is inside: schedtrace lines, the dump, the numbers.
+
+use super::report::{self, Text, status_text};
+use crate::gmp::g::{GStatus, gflag};
+use crate::gmp::m::{Kind, MRef};
+use crate::gmp::p::{P, PStats};
+use crate::gmp::sched::Sched;
+use crate::sched::world;
+use crate::sync::own::OwnU64;
+use crate::sync::{Ordering, now};
+use crate::sys;
+use std::fmt::{self, Write};
+
+/// Go's line for `schedtrace`, and with `scheddetail` one for each P, M and G.
+pub fn schedtrace(sched: &Sched, now: i64) {
+    let mut out = Text::new();
+    let _ = schedtrace_text(sched, now, &mut out);
+    let _ = sys::write_all(2, out.as_bytes());
+}
+
+fn schedtrace_text(sched: &Sched, now: i64, out: &mut Text) -> fmt::Result {
+    let (threads, idle_threads, stopping) = {
+        let lk = sched.lock.lock();
+        (lk.nm, lk.nmidle, lk.stopping)
+    };
+    let extra = live_extra(sched);
+    write!(
+        out,
+        "SCHED {}ms: gomaxprocs={} idleprocs={} threads={} spinningthreads={} needspinning=0 idlethreads={} runqueue={}",
+        (now - sched.started.get()) / 1_000_000,
+        sched.procs(),
+        sched.npidle.load(Ordering::Relaxed),
+        threads + extra + 1,
+        sched.nmspinning.load(Ordering::Relaxed),
+        idle_threads,
+        sched.globq_len(),
+    )?;
+    if !sched.scheddetail.get() {
+        out.write_str(" [")?;
+        for p in sched.live_ps() {
+            write!(out, " {}", p.runq_len())?;
+        }
+        return writeln!(out, " ]");
+    }
+    writeln!(out, " stopwait={}", i32::from(stopping))?;
+    places(sched, out)?;
+    for gp in report::live_gs(sched) {
+        write!(out, "  G{}: status={}({})", gp.goid.get(), gp.status() as u8, reason(gp))?;
+        writeln!(out, " m={} lockedm={}", m_id(gp.m.get()), m_id(gp.lockedm.get()))?;
+    }
+    Ok(())
+}
+
+fn reason(gp: crate::gmp::GRef) -> String {
+    match gp.status() {
+        GStatus::Waiting | GStatus::Parked if !gp.wait_reason.is_null() => {
+            // SAFETY: wait reasons are NUL-terminated and outlive the wait.
+            unsafe { std::ffi::CStr::from_ptr(gp.wait_reason.get()) }.to_string_lossy().into_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+/// The number of an M, or Go's word for none.
+fn m_id(m: *mut crate::gmp::M) -> String {
+    // SAFETY: null or an M.
+    unsafe { MRef::from_ptr(m) }.map_or("nil".into(), |m| m.id.to_string())
+}
+
+fn places(sched: &Sched, out: &mut Text) -> fmt::Result {
+    for p in sched.live_ps() {
+        writeln!(
+            out,
+            "  P{}: status={}({}) schedtick={} syscalltick={} m={} runqsize={} gfreecnt={} timerslen={}",
+            p.id,
+            p.status() as u8,
+            status_text(p.status()),
+            p.schedtick.get(),
+            p.word().tick(),
+            m_id(p.m.get()),
+            p.runq_len(),
+            p.gfree_len.get(),
+            p.timers.len(),
+        )?;
+    }
+    for m in sched.every_m().filter(|m| m.alive.get()) {
+        let g = |gp: Option<crate::gmp::GRef>| gp.map_or("nil".into(), |gp| gp.goid.get().to_string());
+        // SAFETY: lockedg is null or a G.
+        let locked = unsafe { crate::gmp::GRef::from_ptr(m.lockedg.get()) };
+        let p = sched.live_ps().find(|p| p.m.get() == m.as_ptr()).map_or("nil".into(), |p| p.id.to_string());
+        writeln!(
+            out,
+            "  M{}: p={p} curg={} tid={} spinning={} blocked={} lockedg={}{}",
+            m.id,
+            g(m.g()),
+            m.tid.get(),
+            m.spinning.get(),
+            m.parked.get(),
+            g(locked),
+            if m.kind == Kind::Extra { " extra" } else { "" },
+        )?;
+    }
+    Ok(())
+}
+
+/// The text of a heap dump, taken in a stopped world.
+///
+/// # Migrates
+pub fn heap_dump(m: MRef) -> Text {
+    world::with_stopped_world(m, |sched, _| {
+        let mut out = Text::new();
+        let _ = heap_dump_text(sched, &mut out);
+        out
+    })
+}
+
+fn heap_dump_text(sched: &Sched, out: &mut Text) -> fmt::Result {
+    let now = now();
+    writeln!(out, "gomax dump 1")?;
+    writeln!(
+        out,
+        "sched: uptime_ms={} gomaxprocs={} goroutines={} runqueue={}",
+        (now - sched.started.get()) / 1_000_000,
+        sched.procs(),
+        sched.num_g(),
+        sched.globq_len(),
+    )?;
+    places(sched, out)?;
+    for gp in report::live_gs(sched) {
+        report::g_line(out, gp)?;
+        // SAFETY: the world is stopped.
+        if let Some(s) = unsafe { gp.stack() } {
+            writeln!(
+                out,
+                "  stack=[{:#x},{:#x}) sp={:#x} entry={:#x} arg={:#x}",
+                s.lo as usize,
+                s.hi as usize,
+                gp.sp.get() as usize,
+                gp.entry.get() as usize,
+                gp.arg.get() as usize,
+            )?;
+        }
+    }
+    writeln!(out, "end")
+}
+
+/// How many threads of the host are known.
+pub fn live_extra(sched: &Sched) -> i32 {
+    sched.every_m().filter(|m| m.kind == Kind::Extra && m.alive.get()).count() as i32
+}
+
+/// Gs by what they do, by a walk over all: exact in a stopped world, a glance otherwise.
+#[derive(Default)]
+pub struct GCounts {
+    pub running: i64,
+    pub runnable: i64,
+    pub waiting: i64,
+    pub syscall: i64,
+}
+
+pub fn g_counts(sched: &Sched) -> GCounts {
+    let mut c = GCounts::default();
+    for gp in sched.every_g() {
+        match gp.status() {
+            GStatus::Running => c.running += 1,
+            GStatus::Runnable => c.runnable += 1,
+            GStatus::Waiting | GStatus::Parked if !gp.has(gflag::THREAD_WAIT) => c.waiting += 1,
+            GStatus::Syscall if !gp.has(gflag::FOREIGN) => c.syscall += 1,
+            _ => {}
+        }
+    }
+    c
+}
+
+/// A count summed over the Ps.
+pub fn sum(sched: &Sched, of: impl Fn(&PStats) -> &OwnU64) -> u64 {
+    sched.every_p().map(|p| of(&p.stats).get()).fold(0, u64::wrapping_add)
+}
+
+/// Stacks in the caches of the Ps; in a stopped world.
+pub fn stacks_in_ps(sched: &Sched) -> usize {
+    sched.every_p().map(|p| P::stacks_kept(&p)).sum()
+}

@@ -1,0 +1,125 @@
+//! `gmx_main`: the main G, and the end that never comes.
+//!
+//! A deadlock is this: every P is idle, every G waits, no timer is armed, and no thread is left that could ready one. The
+//! last is asked of the system: if the process has more threads than the library made and than wait in it without a
+//! time-out, one of them may still call in, and there is no alarm.
+
+use super::report;
+use crate::block::{join, waitq};
+use crate::gmp::error::{Error, Result};
+use crate::gmp::g::{GStatus, gflag};
+use crate::gmp::m::{Kind, MRef};
+use crate::gmp::sched::Sched;
+use crate::gmp::timers::NEVER;
+use crate::protocol::park::{self, Spawn};
+use crate::sched::world;
+use crate::sync::{Ordering, now};
+use crate::sys;
+use std::ffi::c_void;
+
+/// While unknown threads are there nobody tells when they end: how often to count them.
+const COUNT_EVERY: i64 = 250_000_000;
+
+/// Runs `entry` as the main G and waits for its end. The caller is a thread of the host.
+pub fn run(m: MRef, entry: *mut c_void, arg: *mut c_void) -> Result<()> {
+    let sched = m.sched();
+    let name = Box::new(*b"main\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+    let what = Spawn { entry, arg, flags: gflag::JOINABLE | gflag::WATCHED, stack_size: 0, name: Box::into_raw(name) };
+    let Some(gp) = park::newproc(m, &what) else { return Err(Error::NoMemory) };
+    let handle = gp.handle();
+    sched.watchers.fetch_add(1, Ordering::SeqCst);
+    park::ready_queue(m, gp);
+    let ended = wait(sched, m, handle);
+    sched.watchers.fetch_sub(1, Ordering::SeqCst);
+    ended
+}
+
+fn wait(sched: &Sched, m: MRef, handle: u64) -> Result<()> {
+    loop {
+        let seen = sched.watch.now();
+        match join::join(m, handle, Some(now())) {
+            Err(Error::TimedOut) => {}
+            other => return other,
+        }
+        m.parked.set(true);
+        let state = stuck(sched);
+        let deadline = match state {
+            Stuck::Yes => {
+                m.parked.set(false);
+                report::deadlock(sched);
+                let _ = join::detach(m, handle);
+                return Err(Error::Deadlock);
+            }
+            Stuck::Perhaps => waitq::deadline_of(COUNT_EVERY),
+            Stuck::No => None,
+        };
+        sched.watch.wait(seen, deadline);
+        m.parked.set(false);
+    }
+}
+
+enum Stuck {
+    No,
+    /// But for a thread that nobody knows.
+    Perhaps,
+    Yes,
+}
+
+fn stuck(sched: &Sched) -> Stuck {
+    let threads;
+    {
+        let lk = sched.lock.lock();
+        let busy = sched.npidle.load(Ordering::SeqCst) < sched.procs()
+            || sched.nmspinning.load(Ordering::SeqCst) != 0
+            || sched.globq_len() != 0
+            || sched.stackwait_len.load(Ordering::SeqCst) != 0
+            || !lk.newm.is_null()
+            || lk.stopping
+            || sched.live_ps().any(|p| !p.runq_empty() || p.timers.first() != NEVER);
+        if busy {
+            return Stuck::No;
+        }
+        for gp in sched.every_g() {
+            let asleep = match gp.status() {
+                GStatus::Idle | GStatus::Dead | GStatus::Waiting | GStatus::Parked => true,
+                // A thread of the host that is outside is counted below.
+                GStatus::Syscall => gp.has(gflag::FOREIGN),
+                GStatus::Runnable | GStatus::Running => gp.has(gflag::ZOMBIE),
+            };
+            if !asleep {
+                return Stuck::No;
+            }
+        }
+        // Threads of the host that wait in here for ever, and ours: the workers and sysmon.
+        let waiting = sched.every_m().filter(|m| m.kind == Kind::Extra && m.alive.get() && m.parked.get()).count();
+        threads = waiting + lk.nm as usize + 1;
+    }
+    match sys::thread_count() {
+        Some(n) if n <= threads => Stuck::Yes,
+        _ => Stuck::Perhaps,
+    }
+}
+
+/// sysmon has seen another number of CPUs: a G changes gomaxprocs, since a watchdog must not wait for the world.
+pub fn spawn_resizer(m: MRef) {
+    let what = Spawn {
+        entry: resize as *mut c_void,
+        arg: std::ptr::null_mut(),
+        flags: 0,
+        stack_size: 0,
+        name: std::ptr::null_mut(),
+    };
+    if let Some(gp) = park::newproc(m, &what) {
+        park::ready_queue(m, gp);
+    }
+}
+
+extern "C" fn resize(_: *mut c_void) {
+    let Some(m) = crate::sched::run::current() else { return };
+    let sched = m.sched();
+    let n = sched.procs_default.get();
+    if sched.procs_follow.get() && n > 0 {
+        // No memory: the next look is in a second.
+        let _ = world::gomaxprocs(m, n);
+    }
+}

@@ -1,0 +1,299 @@
+//! The one runtime of this process: its beginning and end, what a thread must know to come in, fork.
+//!
+//! The statics of the library are here and nowhere below. A runtime that was shut down keeps its memory and serves again:
+//! a thread of the host may still hold one of its Ms. Only a child of fork begins with a new one.
+
+pub mod config;
+pub mod dump;
+pub mod main;
+pub mod report;
+
+use crate::fiber::overflow::{self, Line};
+use crate::fiber::stack::{PoolOptions, StackPool};
+use crate::gmp::error::{Error, Result};
+use crate::gmp::g::gflag;
+use crate::gmp::m::{Ctx, Kind, M, MRef};
+use crate::gmp::p::PStatus;
+use crate::gmp::sched::{Hooks, Sched};
+use crate::protocol::{foreign, wake};
+use crate::sched::run::{self, current};
+use crate::sched::sysmon::{self, Duties};
+use crate::sched::world;
+use crate::sync::{Ordering, now};
+use crate::sys;
+use config::Options;
+use parking_lot::lock_api::RawMutex as _;
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
+
+/// How many requests to Ps are pending: what `gmx_safepoint` polls.
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals)]
+pub static gmx_poll_word: AtomicU32 = AtomicU32::new(0);
+
+static SCHED: AtomicPtr<Sched> = AtomicPtr::new(std::ptr::null_mut());
+/// The runtime is up. Written under [`BEGIN_END`].
+static UP: AtomicBool = AtomicBool::new(false);
+/// Held while the runtime begins or ends. A raw one, because a child of fork may have to open it.
+static BEGIN_END: parking_lot::RawMutex = parking_lot::RawMutex::INIT;
+static FORK_HANDLER: AtomicBool = AtomicBool::new(false);
+static SYSMON: AtomicU64 = AtomicU64::new(0);
+static SYSMON_M: AtomicPtr<M> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Beginning and end exclude each other.
+struct Excluded;
+
+impl Excluded {
+    fn new() -> Excluded {
+        BEGIN_END.lock();
+        Excluded
+    }
+}
+
+impl Drop for Excluded {
+    fn drop(&mut self) {
+        // SAFETY: locked in `new`.
+        unsafe { BEGIN_END.unlock() };
+    }
+}
+
+// ---- coming in -------------------------------------------------------------------------------------------------------
+
+/// The M of the calling thread, in whatever context it is. Starts the runtime if it is not up, and makes the thread known
+/// if it is not.
+#[inline(always)]
+pub fn enter() -> Result<MRef> {
+    match current() {
+        Some(m) if m.ctx() != Ctx::Foreign || UP.load(Ordering::Acquire) => Ok(m),
+        known => enter_slow(known),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn enter_slow(known: Option<MRef>) -> Result<MRef> {
+    let sched = begin(&Options::default(), false)?;
+    if let Some(m) = known {
+        return Ok(m);
+    }
+    let m = foreign::needm(sched, sys::gettid()).ok_or(Error::NoMemory)?;
+    sys::arch::set_current_m(m.as_ptr().cast());
+    if exit_key().is_none_or(|key| key.set(m.as_ptr().cast()).is_err()) {
+        sys::arch::set_current_m(std::ptr::null_mut());
+        foreign::dropm(m);
+        return Err(Error::NoMemory);
+    }
+    Ok(m)
+}
+
+fn exit_key() -> Option<sys::ThreadExitKey> {
+    static KEY: std::sync::OnceLock<Option<sys::ThreadExitKey>> = std::sync::OnceLock::new();
+    *KEY.get_or_init(|| sys::ThreadExit::create(thread_exit).ok())
+}
+
+unsafe extern "C" fn thread_exit(p: *mut c_void) {
+    // SAFETY: the key holds the M of this thread.
+    let Some(m) = (unsafe { MRef::from_ptr(p.cast()) }) else { return };
+    // In a child of fork the slot was emptied, and the M belongs to a runtime that is not here.
+    if current() != Some(m) {
+        return;
+    }
+    run::thread_exit(m);
+    sys::arch::set_current_m(std::ptr::null_mut());
+    m.sched().tell_watchers();
+}
+
+/// The runtime, if it is up.
+pub fn up() -> Option<&'static Sched> {
+    if !UP.load(Ordering::Acquire) {
+        return None;
+    }
+    // SAFETY: a Sched is never freed.
+    unsafe { SCHED.load(Ordering::Acquire).as_ref() }
+}
+
+// ---- beginning -------------------------------------------------------------------------------------------------------
+
+/// Starts the runtime. `strict`: it must not be up yet.
+pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
+    let _excluded = Excluded::new();
+    if let Some(sched) = up() {
+        return if strict { Err(Error::Busy) } else { Ok(sched) };
+    }
+    if !FORK_HANDLER.load(Ordering::Relaxed) {
+        if !sys::at_fork(forked) {
+            return Err(Error::NoMemory);
+        }
+        FORK_HANDLER.store(true, Ordering::Relaxed);
+    }
+    // SAFETY: a Sched is never freed.
+    let old = unsafe { SCHED.load(Ordering::Relaxed).as_ref() };
+    let sched = match old {
+        Some(sched) => sched,
+        None => new_sched()?,
+    };
+    options.apply(sched);
+    let procs = options.procs();
+    sched.procs_follow.set(procs.follow);
+    sched.procs_default.set(procs.n);
+    if !world::fits(procs.n) {
+        return Err(Error::NoMemory);
+    }
+    if sched.procs() == 0 {
+        if !world::first_procs(sched, procs.n as u32) {
+            return Err(Error::NoMemory);
+        }
+    } else if sched.procs() != procs.n as u32 && !world::procs_while_down(sched, procs.n as u32) {
+        return Err(Error::NoMemory);
+    }
+    sched.exiting.store(false, Ordering::Release);
+    sched.started.set(now());
+    sched.coarse.set(now());
+    start_sysmon(sched)?;
+    // SAFETY: `describe` and `emit` only read and write; beginnings and ends exclude each other. Without the handler an
+    // overflow is a bare fault.
+    let _ = unsafe { overflow::install(describe_overflow, report::emit) };
+    SCHED.store(std::ptr::from_ref(sched).cast_mut(), Ordering::Release);
+    UP.store(true, Ordering::Release);
+    Ok(sched)
+}
+
+fn new_sched() -> Result<&'static Sched> {
+    let hooks = Hooks { start_thread, g_entry: run::g_entry, report: report::tell, fatal: report::fatal };
+    let stacks = StackPool::new(PoolOptions::default());
+    Sched::new(hooks, stacks, &gmx_poll_word, now()).ok_or(Error::NoMemory)
+}
+
+unsafe fn start_thread(m: MRef) -> std::result::Result<(), i32> {
+    let stack = m.sched().cfg.g0_stack_size.get();
+    // SAFETY: `mstart` takes the M over.
+    let t = unsafe { sys::spawn_thread(stack, "gomax", run::mstart, m.as_ptr().cast()) }?;
+    m.thread.set(t as u64);
+    Ok(())
+}
+
+fn start_sysmon(sched: &'static Sched) -> Result<()> {
+    // SAFETY: the word holds null or an M.
+    let m = match unsafe { MRef::from_ptr(SYSMON_M.load(Ordering::Relaxed)) } {
+        Some(m) if std::ptr::eq(m.sched, sched) => m,
+        _ => sched.malloc(Kind::Worker).ok_or(Error::NoMemory)?,
+    };
+    SYSMON_M.store(m.as_ptr(), Ordering::Relaxed);
+    // SAFETY: `sysmon_start` takes the M over.
+    let t = unsafe { sys::spawn_thread(256 << 10, "gomax-sysmon", sysmon_start, m.as_ptr().cast()) };
+    let t = t.map_err(|_| Error::Again)?;
+    SYSMON.store(t as u64, Ordering::Relaxed);
+    Ok(())
+}
+
+extern "C" fn sysmon_start(arg: *mut c_void) -> *mut c_void {
+    // SAFETY: `start_sysmon` passes the M.
+    let Some(m) = (unsafe { MRef::from_ptr(arg.cast()) }) else { return std::ptr::null_mut() };
+    run::minit(m);
+    let sched = m.sched();
+    let mut counter = sys::ncpu::Procs::new();
+    let mut duties = Duties {
+        procs: &mut || counter.current(),
+        resize: &mut |_| main::spawn_resizer(m),
+        trace: &mut dump::schedtrace,
+    };
+    sysmon::sysmon(sched, m, &mut duties);
+    sys::arch::set_current_m(std::ptr::null_mut());
+    std::ptr::null_mut()
+}
+
+// ---- end -------------------------------------------------------------------------------------------------------------
+
+/// Waits until no G lives, then ends every thread of the library.
+pub fn shutdown(timeout: i64) -> Result<()> {
+    let Some(sched) = up() else { return Ok(()) };
+    let deadline = crate::block::waitq::deadline_of(timeout);
+    sched.watchers.fetch_add(1, Ordering::SeqCst);
+    let ended = wait_for_end(sched, deadline);
+    sched.watchers.fetch_sub(1, Ordering::SeqCst);
+    ended
+}
+
+fn wait_for_end(sched: &'static Sched, deadline: Option<i64>) -> Result<()> {
+    loop {
+        let seen = sched.watch.now();
+        if sched.num_g() == 0 {
+            let _excluded = Excluded::new();
+            if up().is_none() {
+                return Ok(());
+            }
+            // EXIT: pairs with the fence in `capi::g::spawn`: either a spawn of this moment sees the end, or we see its G.
+            sched.exiting.store(true, Ordering::SeqCst);
+            crate::sync::fence(Ordering::SeqCst);
+            if sched.num_g() == 0 && quiet(sched) {
+                end(sched);
+                return Ok(());
+            }
+            sched.exiting.store(false, Ordering::SeqCst);
+        }
+        if !sched.watch.wait(seen, deadline) {
+            return Err(Error::TimedOut);
+        }
+    }
+}
+
+/// Every P idle, or left behind by a thread of the host that is outside.
+fn quiet(sched: &Sched) -> bool {
+    sched.live_ps().all(|p| matches!(p.status(), PStatus::Idle | PStatus::Syscall)) && sched.globq_len() == 0
+}
+
+fn end(sched: &'static Sched) {
+    // Threads on their way to sleep see `exiting` under the lock; those asleep are woken.
+    UP.store(false, Ordering::Release);
+    wake::wake_all(sched);
+    sched.sysmon_note.wakeup();
+    sys::join_thread(SYSMON.load(Ordering::Relaxed) as _);
+    for m in sched.every_m() {
+        if m.kind == Kind::Worker && m.alive.get() && m.thread.get() != 0 {
+            sys::join_thread(m.thread.replace(0) as _);
+            m.alive.set(false);
+            m.exiting.set(false);
+            let mut lk = sched.lock.lock();
+            m.link.set(lk.mfree);
+            lk.mfree = m.as_ptr();
+        }
+    }
+    world::tidy_while_down(sched);
+    // SAFETY: beginnings and ends exclude each other.
+    unsafe { overflow::uninstall() };
+}
+
+// ---- fork ------------------------------------------------------------------------------------------------------------
+
+/// In a child of fork only the calling thread is there: no runtime. The next call makes a new one.
+unsafe extern "C" fn forked() {
+    SCHED.store(std::ptr::null_mut(), Ordering::Relaxed);
+    SYSMON_M.store(std::ptr::null_mut(), Ordering::Relaxed);
+    UP.store(false, Ordering::Relaxed);
+    gmx_poll_word.store(0, Ordering::Relaxed);
+    sys::arch::set_current_m(std::ptr::null_mut());
+    if BEGIN_END.is_locked() {
+        // SAFETY: whoever held it is not in this process.
+        unsafe { BEGIN_END.unlock() };
+    }
+}
+
+// ---- overflow --------------------------------------------------------------------------------------------------------
+
+/// Names the G whose stack's guard was hit. In a signal handler: reads only.
+unsafe fn describe_overflow(addr: usize, line: &mut Line) -> bool {
+    let Some(gp) = current().and_then(|m| m.g()) else { return false };
+    // SAFETY: the G runs on this very thread.
+    let Some(stack) = (unsafe { gp.stack() }).as_ref() else { return false };
+    if !stack.in_guard(addr) || gp.has(gflag::FOREIGN) {
+        return false;
+    }
+    line.text("libgomax: stack overflow in goroutine ").dec(gp.goid.get());
+    let name = gp.name_bytes();
+    if !name.is_empty() {
+        line.text(" \"").name(name).text("\"");
+    }
+    line.text(": its stack of ").dec(stack.size() as u64).text(" bytes [").hex(stack.lo as u64);
+    line.text(", ").hex(stack.hi as u64).text(") is full (fault at ").hex(addr as u64).text(")\n");
+    true
+}

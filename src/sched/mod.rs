@@ -1,0 +1,220 @@
+//! The loop: what an M does when no G runs on it.
+
+pub mod run;
+pub mod sysmon;
+pub mod world;
+
+use crate::gmp::g::GRef;
+use crate::gmp::m::MRef;
+use crate::gmp::p::{FN, OwnedP, PREEMPT, PStatus, STOP};
+use crate::gmp::sched::Sched;
+use crate::gmp::timers::NEVER;
+use crate::protocol::park::{self, FAIR_TICK};
+use crate::protocol::wake::{self, Idle};
+use crate::protocol::{lockedm, ragged, stw, syscall};
+use crate::sync::{Ordering, now, spin_loop};
+
+/// Most Gs that a P takes from the global queue at once.
+const GLOBAL_BATCH: usize = 32;
+/// Rounds over all Ps before a search is given up; timers and runnext are stolen in the last.
+const STEAL_ROUNDS: u32 = 4;
+/// Pauses before runnext of a running P is stolen: its owner is most likely about to run it.
+const RUNNEXT_PAUSES: u32 = 100;
+
+/// The next G for this M, on its g0, and whether it inherits the slice. None: the thread is to end.
+pub fn schedule(sched: &Sched, m: MRef) -> Option<(GRef, bool)> {
+    loop {
+        if m.exiting.get() {
+            if m.p().is_some() {
+                syscall::handoffp(sched, m, m.releasep());
+            }
+            return None;
+        }
+        // SAFETY: lockedg is null or a G.
+        if let Some(gp) = unsafe { GRef::from_ptr(m.lockedg.get()) } {
+            lockedm::wait(sched, m, gp);
+            return Some((gp, false));
+        }
+        let (gp, inherit) = match find_runnable(sched, m) {
+            Found::G(gp, inherit) => (gp, inherit),
+            Found::Again => continue,
+            Found::Exit => return None,
+        };
+        wake::reset_spinning(sched, m);
+        if !gp.lockedm.is_null() {
+            if let Idle::Exit = lockedm::startlockedm(sched, m, gp) {
+                return None;
+            }
+            continue;
+        }
+        let pp = m.must_p();
+        if !park::bind_stack(m, pp, gp) {
+            park::wait_for_stack(m, gp);
+            continue;
+        }
+        let first = pp.timers.first();
+        if first != NEVER && sched.npidle.load(Ordering::Relaxed) != 0 {
+            // This G may run for long; an idle thread sees to our timers then.
+            wake::kick_keeper(sched, first);
+        }
+        return Some((gp, inherit));
+    }
+}
+
+enum Found {
+    G(GRef, bool),
+    Again,
+    Exit,
+}
+
+/// Searches; sleeps when there is nothing. What is looked at here is what `handoffp` must look at (Y2 there).
+fn find_runnable(sched: &Sched, m: MRef) -> Found {
+    let pp = m.must_p();
+    let requests = pp.requests();
+    if requests != 0 {
+        if let Some(found) = serve(sched, m, requests) {
+            return found;
+        }
+    }
+    // SAFETY: chosen is null or a G that was taken from our queue.
+    if let Some(gp) = unsafe { GRef::from_ptr(m.chosen.take()) } {
+        return Found::G(gp, false);
+    }
+    let pp = m.must_p();
+    if pp.timers.first() != NEVER {
+        // SAFETY: we are on g0 and hold a P.
+        unsafe { pp.timers.run(m, now()) };
+    }
+    let turn = pp.turn.get();
+    if turn.is_multiple_of(FAIR_TICK) {
+        pp.turn.set(turn + 1);
+        if let Some(gp) = from_global(sched, pp, 1) {
+            return Found::G(gp, false);
+        }
+        if let Some(gp) = pp.get_fair() {
+            return Found::G(gp, false);
+        }
+    }
+    if let Some((gp, inherit)) = pp.get() {
+        return Found::G(gp, inherit);
+    }
+    if let Some(gp) = from_global(sched, pp, GLOBAL_BATCH) {
+        return Found::G(gp, false);
+    }
+    if m.spinning.get() || wake::may_spin(sched) {
+        if !m.spinning.get() {
+            wake::become_spinning(sched, m);
+        }
+        if let Some(gp) = steal(sched, m, pp) {
+            pp.stats.steals.bump();
+            return Found::G(gp, false);
+        }
+        if pp.requests() != 0 {
+            return Found::Again;
+        }
+    }
+    match wake::go_idle(sched, m) {
+        Idle::Search | Idle::Requests => Found::Again,
+        Idle::Exit => Found::Exit,
+    }
+}
+
+/// Serves the requests to our P.
+#[cold]
+fn serve(sched: &Sched, m: MRef, requests: u64) -> Option<Found> {
+    let pp = m.must_p();
+    if requests & FN != 0 {
+        ragged::run_safe_point_fn(sched, m, pp.p());
+        return Some(Found::Again);
+    }
+    if requests & STOP != 0 {
+        // What was chosen goes back: whoever gets this P next is to find it.
+        // SAFETY: chosen is null or a G that was taken from our queue.
+        if let Some(gp) = unsafe { GRef::from_ptr(m.chosen.take()) } {
+            if let Some(over) = pp.put_next(gp) {
+                sched.globrunqput(over);
+            }
+        }
+        if m.spinning.replace(false) {
+            sched.nmspinning.fetch_sub(1, Ordering::SeqCst);
+        }
+        {
+            let mut lk = sched.lock.lock();
+            stw::stop_p(sched, &mut lk, m.releasep());
+        }
+        return Some(match wake::stopm(sched, m) {
+            Idle::Exit => Found::Exit,
+            _ => Found::Again,
+        });
+    }
+    if requests & PREEMPT != 0 && pp.clear_request(PREEMPT) {
+        // A pair that hands the slice to and fro by runnext goes behind the others.
+        if let Some(next) = pp.take_runnext() {
+            if let Some(over) = pp.put_tail(next) {
+                sched.globrunqput(over);
+            }
+        }
+    }
+    None
+}
+
+/// Takes a fair share of the global queue, at most `most`: one to run, the others into our queue.
+fn from_global(sched: &Sched, pp: &OwnedP, most: usize) -> Option<GRef> {
+    let len = sched.globq_len() as usize;
+    if len == 0 {
+        return None;
+    }
+    let share = len / sched.procs().max(1) as usize + 1;
+    let mut first = None;
+    sched.globrunqget(share.min(most).min(pp.room() + 1), |gp| {
+        if first.is_none() {
+            first = Some(gp);
+        } else {
+            // There is room: we are the only ones who fill this queue.
+            let over = pp.put_tail(gp);
+            debug_assert!(over.is_none());
+        }
+    });
+    first
+}
+
+/// Looks at every P in a random order, four times.
+fn steal(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
+    let n = sched.procs();
+    for round in 0..STEAL_ROUNDS {
+        let last = round == STEAL_ROUNDS - 1;
+        for i in crate::ds::rng::random_order(n, m.rng.next()) {
+            if pp.requests() != 0 {
+                return None;
+            }
+            let Some(other) = sched.p_at(i) else { continue };
+            if other == pp.p() {
+                continue;
+            }
+            if last && other.timers.first() != NEVER {
+                let now = now();
+                // SAFETY: we are on g0 and hold a P.
+                if other.timers.first() <= now && unsafe { other.timers.run(m, now) } > 0 {
+                    if let Some((gp, _)) = pp.get() {
+                        return Some(gp);
+                    }
+                }
+            }
+            if other.status() == PStatus::Idle {
+                continue;
+            }
+            if let Some(gp) = other.steal(pp) {
+                return Some(gp);
+            }
+            if last && other.has_runnext() {
+                if other.status() == PStatus::Running {
+                    (0..RUNNEXT_PAUSES).for_each(|_| spin_loop());
+                }
+                if let Some(gp) = other.take_runnext() {
+                    return Some(gp);
+                }
+            }
+        }
+    }
+    None
+}

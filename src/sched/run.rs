@@ -1,0 +1,228 @@
+//! Where threads and Gs begin and end.
+
+use super::schedule;
+use crate::block::join;
+use crate::fiber::host::HostThread;
+use crate::fiber::overflow::AltStack;
+use crate::gmp::g::{GRef, GStatus, gflag};
+use crate::gmp::m::{Ctx, M, MRef, Mcall};
+use crate::gmp::sched::Sched;
+use crate::protocol::{foreign, lockedm, park, syscall};
+use crate::sys;
+use std::ffi::c_void;
+
+/// The M of this thread.
+#[inline(always)]
+pub fn current() -> Option<MRef> {
+    // SAFETY: the slot holds null or an M.
+    unsafe { MRef::from_ptr(sys::arch::current_m().cast()) }
+}
+
+/// A worker's thread. Its stack is g0.
+pub extern "C" fn mstart(arg: *mut c_void) -> *mut c_void {
+    // SAFETY: `start_thread` passes the M, which is this thread's from here on.
+    let Some(m) = (unsafe { MRef::from_ptr(arg.cast::<M>()) }) else { return std::ptr::null_mut() };
+    let sched = m.sched();
+    minit(m);
+    m.set_ctx(Ctx::Sched);
+    // Overflows of Gs are told on this stack; without memory for it they are not.
+    let alt = AltStack::install();
+    crate::ds::runq::warm_up_thread();
+    if let Some(pp) = m.take_nextp() {
+        m.acquirep(pp);
+        g0_loop(sched, m);
+    }
+    drop(alt);
+    mexit(sched, m);
+    std::ptr::null_mut()
+}
+
+/// What each thread of the library needs.
+pub fn minit(m: MRef) {
+    sys::arch::set_current_m(m.as_ptr().cast());
+    m.tid.set(sys::gettid());
+    // SAFETY: the M is this thread's.
+    unsafe { *m.host.get() = HostThread::of_this_thread() };
+}
+
+/// Gs in, Gs out.
+fn g0_loop(sched: &Sched, m: MRef) {
+    while let Some((gp, mut inherit)) = schedule(sched, m) {
+        loop {
+            // SAFETY: this is g0; `schedule` gave us the G, with a stack, and a P.
+            unsafe { park::execute(m, gp, inherit) };
+            let (left, call) = m.take_pending();
+            let Some(left) = left else { break };
+            if !came_back(sched, m, left, call) {
+                break;
+            }
+            if left != gp {
+                // Refused, and not the G that we entered: others ran in between.
+                m.chosen.set(left.as_ptr());
+                break;
+            }
+            inherit = true;
+        }
+    }
+}
+
+/// Does what the G wanted that came to g0. True: it goes on.
+fn came_back(sched: &Sched, m: MRef, gp: GRef, call: Mcall) -> bool {
+    match call {
+        Mcall::ExitSyscallNoP => {
+            if syscall::exitsyscall_no_p(sched, m, gp) {
+                return true;
+            }
+            if m.lockedg.is_null() {
+                match crate::protocol::wake::stopm(sched, m) {
+                    crate::protocol::wake::Idle::Exit => m.exiting.set(true),
+                    _ => return false,
+                }
+            }
+            false
+        }
+        Mcall::Exit => {
+            if gp.locks.get() > 0 {
+                // What the G did to its thread nobody knows: nothing else runs on it (Go's #20395).
+                lockedm::unlock(m, gp);
+                m.exiting.set(true);
+            }
+            park::free(m, gp);
+            false
+        }
+        call => park::finish(m, gp, call),
+    }
+}
+
+fn mexit(sched: &Sched, m: MRef) {
+    sys::arch::set_current_m(std::ptr::null_mut());
+    let joined = sched.exiting.load(crate::sync::Ordering::Acquire);
+    if !joined {
+        sys::detach_self();
+    }
+    let mut lk = sched.lock.lock();
+    lk.nm -= 1;
+    m.tid.set(0);
+    if !joined {
+        m.alive.set(false);
+        m.exiting.set(false);
+        m.link.set(lk.mfree);
+        lk.mfree = m.as_ptr();
+    }
+}
+
+/// Where every G begins: bottom of its stack.
+///
+/// # Safety
+/// Entered by a switch only, with the M as payload.
+pub unsafe extern "C" fn g_entry(payload: usize) -> ! {
+    // SAFETY: the switch passes the M.
+    let m = unsafe { MRef::from_payload(payload) };
+    let mut gp = park::running(m);
+    // SAFETY: just entered.
+    unsafe { park::arrive(m, gp) };
+    loop {
+        // SAFETY: the spawner stored a function of this type.
+        let f = unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(*mut c_void)>(gp.entry.get()) };
+        f(gp.arg.get());
+        let m = end(gp);
+        // SAFETY: this is the bottom of the stack of gp, which has ended.
+        if let Some(next) = unsafe { park::goexit(m, gp, true) } {
+            gp = next;
+        }
+    }
+}
+
+/// Ends the running G from wherever it is. A worker's only.
+pub fn goexit_now(gp: GRef) -> ! {
+    let m = end(gp);
+    // SAFETY: gp has ended; its frames are abandoned.
+    unsafe { park::goexit(m, gp, false) };
+    unreachable!("goexit came back")
+}
+
+/// What is left to do for a G that has ended: mend what it left open, run its destructors, tell who waits for it.
+///
+/// # Migrates
+fn end(gp: GRef) -> MRef {
+    // The function of the host may have been anywhere: the M is asked for anew.
+    let Some(m) = current() else {
+        // A child of fork that returned from the G that called fork: there is no scheduler in this process.
+        sys::exit_now(0);
+    };
+    let mut m = mend(m, gp);
+    if !gp.keys.is_null() {
+        super::world::run_key_destructors(gp);
+        m = current().unwrap_or(m);
+        m = mend(m, gp);
+    }
+    if gp.has(gflag::JOINABLE) {
+        join::on_exit(m, gp);
+    }
+    m
+}
+
+/// Ends what the code on this thread began and did not end: a pin, a stopped world, a syscall.
+///
+/// # Migrates
+#[inline]
+pub fn mend(m: MRef, gp: GRef) -> MRef {
+    if m.ctx() == Ctx::G && m.pins.get() == 0 {
+        return m;
+    }
+    mend_slow(m, gp)
+}
+
+#[cold]
+fn mend_slow(mut m: MRef, gp: GRef) -> MRef {
+    m.pins.set(0);
+    if m.ctx() == Ctx::Stopped {
+        super::world::start_the_world(m);
+    }
+    if m.ctx() == Ctx::Syscall {
+        m = exit_syscall(m, gp);
+    }
+    m
+}
+
+/// Out of a syscall, whatever it takes.
+///
+/// # Migrates
+#[inline]
+pub fn exit_syscall(m: MRef, gp: GRef) -> MRef {
+    if syscall::exitsyscall(m, gp) {
+        return m;
+    }
+    // SAFETY: gp runs here and found no P.
+    unsafe { park::mcall(m, gp, Mcall::ExitSyscallNoP) }
+}
+
+/// The end of a thread of the host that is known.
+pub fn thread_exit(m: MRef) {
+    let gp = park::own_g(m);
+    if m.ctx() != Ctx::Foreign {
+        let m = mend(m, gp);
+        end_thread_g(m, gp);
+        foreign::leave_for_good(m, gp, sys::arch::stack_pointer());
+        count_detach(m);
+    }
+    debug_assert!(gp.status() == GStatus::Syscall);
+    m.callbacks.set(0);
+    foreign::dropm(m);
+}
+
+/// What the end of an attached thread's G leaves to do: the destructors of its keys.
+pub fn end_thread_g(m: MRef, gp: GRef) {
+    if !gp.keys.is_null() {
+        super::world::run_key_destructors(gp);
+        mend(m, gp);
+    }
+}
+
+/// Ends the count of an attached thread as a live G.
+pub fn count_detach(m: MRef) {
+    if m.attached.replace(false) {
+        m.sched().stats.ended.fetch_add(1, crate::sync::Ordering::SeqCst);
+        m.sched().tell_watchers();
+    }
+}

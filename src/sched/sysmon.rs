@@ -1,0 +1,139 @@
+//! The watchdog: a thread without a P that sees to what nobody else would.
+//!
+//! It takes Ps from syscalls that last, ends slices, starts somebody for a timer that is overdue, makes threads for those
+//! who must not make them, follows the machine's number of CPUs, moves the cheap clock and prints `schedtrace`. It looks
+//! every 20 us at first, after a millisecond of nothing to do less and less often, at last every 10 ms; and when every P
+//! has been idle for a while it sleeps until a P is used again or a timer is due.
+
+use crate::gmp::m::{Ctx, MRef};
+use crate::gmp::sched::Sched;
+use crate::gmp::timers::NEVER;
+use crate::protocol::{park, syscall, wake};
+use crate::sync::{Ordering, now};
+
+const SHORTEST: i64 = 20_000;
+const LONGEST: i64 = 10_000_000;
+/// Rounds without anything to do before it slows down.
+const PATIENCE: u32 = 50;
+/// How often the number of CPUs is looked up.
+const PROCS_EVERY: i64 = 1_000_000_000;
+
+/// What the layers above do for it.
+pub struct Duties<'a> {
+    /// The default for gomaxprocs as it is now.
+    pub procs: &'a mut dyn FnMut() -> i32,
+    /// Somebody is to change gomaxprocs to this.
+    pub resize: &'a mut dyn FnMut(i32),
+    /// A line of schedtrace.
+    pub trace: &'a mut dyn FnMut(&Sched, i64),
+}
+
+/// Until the end of the runtime.
+pub fn sysmon(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
+    m.set_ctx(Ctx::Sched);
+    let (mut idle, mut delay) = (0u32, SHORTEST);
+    let mut procs_when = now() + PROCS_EVERY;
+    let mut trace_when = now();
+    loop {
+        if sched.exiting.load(Ordering::Acquire) {
+            return;
+        }
+        if idle == 0 {
+            delay = SHORTEST;
+        } else if idle > PATIENCE {
+            delay = (delay * 2).min(LONGEST);
+        }
+        rest(sched, delay);
+        let now = now();
+        sched.coarse.set(now);
+        make_threads(sched, m);
+        let mut did = false;
+        for p in sched.live_ps() {
+            did |= syscall::retake(sched, m, p, now);
+        }
+        did |= overdue_timers(sched, m, now);
+        did |= starved(sched, m);
+        if sched.procs_follow.get() && now >= procs_when {
+            procs_when = now + PROCS_EVERY;
+            let n = (duties.procs)();
+            sched.procs_default.set(n);
+            if n > 0 && n != sched.gomaxprocs.load(Ordering::Relaxed) && sched.procs_follow.get() {
+                (duties.resize)(n);
+            }
+        }
+        let every = sched.schedtrace_ms.get() as i64 * 1_000_000;
+        if every > 0 && now >= trace_when {
+            trace_when = now + every;
+            (duties.trace)(sched, now);
+        }
+        idle = if did { 0 } else { idle.saturating_add(1) };
+    }
+}
+
+/// Sleeps for a moment; or, when it has long been quiet, until it is called.
+fn rest(sched: &Sched, delay: i64) {
+    let quiet = delay >= LONGEST && sched.schedtrace_ms.get() == 0;
+    let mut until = now() + delay;
+    if quiet {
+        let lk = sched.lock.lock();
+        let all_idle = sched.npidle.load(Ordering::Relaxed) >= sched.procs() || lk.stopping;
+        if all_idle && lk.newm.is_null() && !sched.exiting.load(Ordering::Relaxed) {
+            sched.sysmon_deep.store(true, Ordering::Relaxed);
+            // A keeper sees to the timers; sysmon is there for the ones that it misses.
+            until = NEVER;
+        }
+    }
+    let first = wake::next_timer(sched);
+    if first != NEVER {
+        until = until.min(first.max(now() + SHORTEST));
+    }
+    let deadline = (until != NEVER).then_some(until);
+    if sched.sysmon_note.sleep_until(deadline) {
+        sched.sysmon_note.clear();
+    }
+    sched.sysmon_deep.store(false, Ordering::Relaxed);
+}
+
+/// Makes the threads that others asked for.
+fn make_threads(sched: &Sched, m: MRef) {
+    loop {
+        let next = {
+            let mut lk = sched.lock.lock();
+            // SAFETY: the list holds Ms.
+            let next = unsafe { MRef::from_ptr(lk.newm) };
+            if let Some(next) = next {
+                lk.newm = next.link.take();
+            }
+            next
+        };
+        match next {
+            Some(next) => wake::thread_start(sched, m, next),
+            None => return,
+        }
+    }
+}
+
+/// A timer is late: its P runs a long G, or the keeper was put to work.
+fn overdue_timers(sched: &Sched, m: MRef, now: i64) -> bool {
+    let Some(late) = sched.live_ps().find(|p| p.timers.first() < now) else { return false };
+    if sched.npidle.load(Ordering::Relaxed) > 0 {
+        wake::start_searcher(sched, m);
+    } else {
+        crate::protocol::preempt::preempt_one(late);
+    }
+    true
+}
+
+/// Gs that wait because there was no thread or no memory when they needed it.
+fn starved(sched: &Sched, m: MRef) -> bool {
+    let mut did = false;
+    if sched.stackwait_len.load(Ordering::Relaxed) > 0 {
+        park::stack_came_free(m);
+        did = true;
+    }
+    if sched.thread_wanted.load(Ordering::Relaxed) {
+        sched.thread_wanted.store(false, Ordering::Relaxed);
+        wake::look_again(sched, m);
+    }
+    did
+}

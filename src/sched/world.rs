@@ -1,0 +1,294 @@
+//! Those who need every P, or the number of Ps to stand still: stop-the-world, the barrier, gomaxprocs.
+//!
+//! All of them take worldsema first, and park for it on their own stack, as any G does (Go's #8749: taken on the
+//! scheduler's stack, there is nobody to park). They hold it until the world runs again, and hand it to the next in line,
+//! so nobody starves (Go's #10618).
+
+use crate::block::{sema, waitq};
+use crate::gmp::error::{Error, Result};
+use crate::gmp::g::{GRef, WaitReason};
+use crate::gmp::m::{Ctx, MRef};
+use crate::gmp::p::{MAX_KEYS, PRef, PStatus};
+use crate::gmp::sched::Sched;
+use crate::protocol::ragged::PFn;
+use crate::protocol::{ragged, resize, stw, wake};
+use crate::sync::Ordering;
+use std::ffi::c_void;
+
+/// Stops the world; the caller's context is Stopped then, until [`start_the_world`].
+///
+/// # Migrates
+pub fn stop_the_world(m: MRef, timeout: i64, mut late: impl FnMut(PRef)) -> Result<()> {
+    let deadline = waitq::deadline_of(timeout);
+    let sched = m.sched();
+    let (m, got) = sema::acquire(m, &sched.worldsema, deadline, WaitReason::WORLD);
+    got?;
+    let ctx = m.ctx();
+    m.set_ctx(Ctx::Sched);
+    let stopped = stw::stop(sched, m, deadline, &mut late);
+    if !stopped {
+        m.set_ctx(ctx);
+        sema::release_handoff(m, &sched.worldsema);
+        return Err(Error::TimedOut);
+    }
+    m.set_ctx(Ctx::Stopped);
+    Ok(())
+}
+
+/// Starts the world that the caller has stopped.
+pub fn start_the_world(m: MRef) {
+    let sched = m.sched();
+    m.set_ctx(Ctx::Sched);
+    stw::start(sched, m);
+    m.set_ctx(if m.p().is_some() { Ctx::G } else { Ctx::Foreign });
+    sema::release_handoff(m, &sched.worldsema);
+}
+
+/// Runs something in a stopped world.
+///
+/// # Migrates
+pub fn with_stopped_world<T>(m: MRef, f: impl FnOnce(&Sched, MRef) -> T) -> T {
+    let sched = m.sched();
+    let (m, got) = sema::acquire(m, &sched.worldsema, None, WaitReason::WORLD);
+    debug_assert!(got.is_ok());
+    m.set_ctx(Ctx::Sched);
+    let stopped = stw::stop(sched, m, None, |_| ());
+    debug_assert!(stopped);
+    m.set_ctx(Ctx::Stopped);
+    let r = f(sched, m);
+    start_the_world(m);
+    r
+}
+
+/// Sets gomaxprocs; the previous value.
+///
+/// # Migrates
+pub fn gomaxprocs(m: MRef, n: i32) -> Result<i32> {
+    let sched = m.sched();
+    if n == sched.gomaxprocs.load(Ordering::Acquire) {
+        return Ok(n);
+    }
+    if !fits(n) || !sched.grow_allp(n as u32) {
+        return Err(Error::NoMemory);
+    }
+    with_stopped_world(m, |sched, m| {
+        let old = sched.gomaxprocs.load(Ordering::Relaxed);
+        if old != n && !resize::procresize(sched, m, n as u32) {
+            return Err(Error::NoMemory);
+        }
+        Ok(old)
+    })
+}
+
+/// Whether the machine has the memory for so many Ps: they are made with malloc, which would say yes to far more.
+pub fn fits(n: i32) -> bool {
+    // Two queues of 64 places each are made beside the P itself.
+    let each = std::mem::size_of::<crate::gmp::P>() as u64 + 4096;
+    (n as u64).saturating_mul(each) < crate::sys::physical_memory() / 2
+}
+
+/// Runs `f` once for every P.
+///
+/// # Migrates
+pub fn for_each_p(m: MRef, f: PFn, arg: *mut c_void) {
+    let sched = m.sched();
+    let (m, got) = sema::acquire(m, &sched.worldsema, None, WaitReason::WORLD);
+    debug_assert!(got.is_ok());
+    let ctx = m.ctx();
+    m.set_ctx(Ctx::Sched);
+    ragged::for_each_p(sched, m, f, arg);
+    m.set_ctx(ctx);
+    sema::release_handoff(m, &sched.worldsema);
+}
+
+/// Before the first G: the first Ps, idle.
+pub fn first_procs(sched: &Sched, n: u32) -> bool {
+    if !sched.grow_allp(n) {
+        return false;
+    }
+    let mut lk = sched.lock.lock();
+    for i in (0..n).rev() {
+        let Some(p) = sched.p_at(i) else { return false };
+        p.move_status(PStatus::Dead, PStatus::Idle);
+        wake::pidle_link(sched, &mut lk, p);
+    }
+    sched.gomaxprocs.store(n as i32, Ordering::Release);
+    true
+}
+
+/// Another number of Ps while no thread of the library runs.
+pub fn procs_while_down(sched: &Sched, n: u32) -> bool {
+    if !sched.grow_allp(n) {
+        return false;
+    }
+    tidy_while_down(sched);
+    let mut lk = sched.lock.lock();
+    while wake::pidle_unlink(sched, &mut lk).is_some() {}
+    for p in sched.live_ps() {
+        p.move_status(PStatus::Idle, PStatus::Dead);
+    }
+    drop(lk);
+    first_procs(sched, n)
+}
+
+/// No thread of the library runs and no G lives: Ps that threads of the host left behind become idle, cached stacks go
+/// back to the system.
+pub fn tidy_while_down(sched: &Sched) {
+    let mut lk = sched.lock.lock();
+    lk.midle = std::ptr::null_mut();
+    lk.nmidle = 0;
+    lk.nm = 0;
+    sched.keeper.store(std::ptr::null_mut(), Ordering::Relaxed);
+    sched.keeper_until.store(crate::gmp::timers::NEVER, Ordering::Relaxed);
+    sched.nmspinning.store(0, Ordering::Relaxed);
+    for p in sched.live_ps() {
+        let w = p.word();
+        if w.status() == PStatus::Syscall {
+            if let Some(pp) = p.try_retake(w) {
+                wake::pidle_link(sched, &mut lk, {
+                    let p = pp.forget();
+                    p.move_status(PStatus::Running, PStatus::Idle);
+                    p
+                });
+            }
+        }
+    }
+    for p in sched.live_ps() {
+        // Its queues and caches are reached through the token; it goes back to where it was.
+        let pp = p.own(PStatus::Idle);
+        pp.drain_stacks(|s| sched.free_stack(s));
+        pp.forget().move_status(PStatus::Running, PStatus::Idle);
+    }
+    drop(lk);
+    sched.stacks.trim(0);
+}
+
+// ---- keys ------------------------------------------------------------------------------------------------------------
+
+/// Values of a G's keys, each with the number of the key that it was set under.
+pub struct KeyValues(pub [(u32, *mut c_void); MAX_KEYS]);
+
+/// How often destructors may set new values before the rest is left alone, as POSIX has it.
+const DESTRUCTOR_ROUNDS: u32 = 4;
+
+/// Calls the destructors of what a G has set, on the G.
+///
+/// # Migrates
+pub fn run_key_destructors(gp: GRef) {
+    let table: *mut KeyValues = gp.keys.get().cast();
+    for _ in 0..DESTRUCTOR_ROUNDS {
+        let mut again = false;
+        for i in 0..MAX_KEYS {
+            // SAFETY: the table is the G's, and lives until below.
+            let (key, value) = unsafe { std::mem::replace(&mut (*table).0[i], (0, std::ptr::null_mut())) };
+            if value.is_null() {
+                continue;
+            }
+            let Some(m) = super::run::current() else { return };
+            if let Some(f) = key_destructor(m.sched(), key) {
+                again = true;
+                f(value);
+            }
+        }
+        if !again {
+            break;
+        }
+    }
+    gp.keys.set(std::ptr::null_mut());
+    // SAFETY: boxed by `key_set`.
+    drop(unsafe { Box::from_raw(table) });
+}
+
+/// A key's number: place and generation, so that a deleted one is never mistaken for its successor.
+fn key_parts(key: u32) -> Option<(usize, u32)> {
+    let at = (key & 0xff).checked_sub(1)? as usize;
+    (at < MAX_KEYS).then_some((at, key >> 8))
+}
+
+fn key_destructor(sched: &Sched, key: u32) -> Option<extern "C" fn(*mut c_void)> {
+    let (at, generation) = key_parts(key)?;
+    let keys = sched.gkeys.lock();
+    let slot = &keys.slots[at];
+    (slot.used && slot.generation == generation).then_some(slot.destructor).flatten()
+}
+
+pub fn key_create(sched: &Sched, destructor: Option<extern "C" fn(*mut c_void)>) -> Result<u32> {
+    let mut keys = sched.gkeys.lock();
+    let at = keys.slots.iter().position(|s| !s.used).ok_or(Error::Again)?;
+    let slot = &mut keys.slots[at];
+    slot.used = true;
+    slot.destructor = destructor;
+    Ok(slot.generation << 8 | (at as u32 + 1))
+}
+
+pub fn key_delete(sched: &Sched, key: u32) -> Result<()> {
+    let (at, generation) = key_parts(key).ok_or(Error::Invalid)?;
+    let mut keys = sched.gkeys.lock();
+    let slot = &mut keys.slots[at];
+    if !slot.used || slot.generation != generation {
+        return Err(Error::Invalid);
+    }
+    slot.used = false;
+    slot.generation = slot.generation.wrapping_add(1) & 0xff_ffff;
+    slot.destructor = None;
+    Ok(())
+}
+
+pub fn key_set(gp: GRef, sched: &Sched, key: u32, value: *mut c_void) -> Result<()> {
+    let (at, generation) = key_parts(key).ok_or(Error::Invalid)?;
+    {
+        let keys = sched.gkeys.lock();
+        if !keys.slots[at].used || keys.slots[at].generation != generation {
+            return Err(Error::Invalid);
+        }
+    }
+    let mut table: *mut KeyValues = gp.keys.get().cast();
+    if table.is_null() {
+        if value.is_null() {
+            return Ok(());
+        }
+        let new =
+            crate::gmp::sched::try_leak(KeyValues([(0, std::ptr::null_mut()); MAX_KEYS])).ok_or(Error::NoMemory)?;
+        table = std::ptr::from_ref(new).cast_mut();
+        gp.keys.set(table.cast());
+    }
+    // SAFETY: the table is the running G's.
+    unsafe { (*table).0[at] = (key, value) };
+    Ok(())
+}
+
+pub fn key_get(gp: GRef, key: u32) -> *mut c_void {
+    let table: *mut KeyValues = gp.keys.get().cast();
+    match key_parts(key) {
+        Some((at, _)) if !table.is_null() => {
+            // SAFETY: the table is the running G's.
+            let (set, value) = unsafe { (*table).0[at] };
+            if set == key { value } else { std::ptr::null_mut() }
+        }
+        _ => std::ptr::null_mut(),
+    }
+}
+
+pub fn p_key_create(sched: &Sched) -> Result<u32> {
+    let mut used = sched.pkeys.lock();
+    let at = used.iter().position(|u| !*u).ok_or(Error::Again)?;
+    used[at] = true;
+    for p in sched.every_p() {
+        // SAFETY: the key is new: nobody reads or writes its slots yet.
+        unsafe { (*p.slots.get())[at] = std::ptr::null_mut() };
+    }
+    Ok(at as u32 + 1)
+}
+
+pub fn p_key_delete(sched: &Sched, key: u32) -> Result<()> {
+    let at = (key as usize).checked_sub(1).filter(|&at| at < MAX_KEYS).ok_or(Error::Invalid)?;
+    let mut used = sched.pkeys.lock();
+    if !std::mem::replace(&mut used[at], false) {
+        return Err(Error::Invalid);
+    }
+    Ok(())
+}
+
+pub fn p_key_known(sched: &Sched, key: u32) -> bool {
+    (key as usize).checked_sub(1).is_some_and(|at| at < MAX_KEYS && sched.pkeys.lock()[at])
+}

@@ -1,0 +1,106 @@
+//! Words with one writer at a time.
+//!
+//! Who that is belongs to the field's comment ("owner: the M that runs this G"). Others may read and get some value
+//! that was there; whatever must be read *after* something else is ordered by the protocol's own atomic. They compile
+//! to plain loads and stores.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+macro_rules! own {
+    ($($(#[$doc:meta])* $name:ident: $atomic:ident, $t:ty;)*) => {$(
+        $(#[$doc])*
+        #[derive(Default)]
+        #[repr(transparent)]
+        pub struct $name(std::sync::atomic::$atomic);
+        impl $name {
+            pub const fn new(v: $t) -> Self {
+                Self(std::sync::atomic::$atomic::new(v))
+            }
+            #[inline(always)]
+            pub fn get(&self) -> $t {
+                self.0.load(Relaxed)
+            }
+            #[inline(always)]
+            pub fn set(&self, v: $t) {
+                self.0.store(v, Relaxed)
+            }
+            #[inline(always)]
+            pub fn replace(&self, v: $t) -> $t {
+                let old = self.get();
+                self.set(v);
+                old
+            }
+        }
+    )*};
+}
+
+own! {
+    /// An owned `bool`.
+    OwnBool: AtomicBool, bool;
+    /// An owned `u8`.
+    OwnU8: AtomicU8, u8;
+    /// An owned `u32`.
+    OwnU32: AtomicU32, u32;
+    /// An owned `i32`.
+    OwnI32: AtomicI32, i32;
+    /// An owned `u64`.
+    OwnU64: AtomicU64, u64;
+    /// An owned `i64`.
+    OwnI64: AtomicI64, i64;
+    /// An owned `usize`.
+    OwnUsize: AtomicUsize, usize;
+}
+
+impl OwnU64 {
+    /// Counts up. For the owner alone.
+    #[inline(always)]
+    pub fn bump(&self) {
+        self.set(self.get().wrapping_add(1));
+    }
+
+    /// Adds. For the owner alone.
+    #[inline(always)]
+    pub fn add(&self, n: u64) {
+        self.set(self.get().wrapping_add(n));
+    }
+}
+
+/// An owned pointer.
+#[repr(transparent)]
+pub struct OwnPtr<T>(std::sync::atomic::AtomicPtr<T>);
+
+impl<T> OwnPtr<T> {
+    pub const fn null() -> Self {
+        Self(std::sync::atomic::AtomicPtr::new(std::ptr::null_mut()))
+    }
+    #[inline(always)]
+    pub fn get(&self) -> *mut T {
+        self.0.load(Relaxed)
+    }
+    #[inline(always)]
+    pub fn set(&self, p: *mut T) {
+        self.0.store(p, Relaxed)
+    }
+    #[inline(always)]
+    pub fn is_null(&self) -> bool {
+        self.get().is_null()
+    }
+    /// Leaves null and returns what was there.
+    #[inline(always)]
+    pub fn take(&self) -> *mut T {
+        let p = self.get();
+        self.set(std::ptr::null_mut());
+        p
+    }
+    /// The word itself, for the context switch that stores into it.
+    #[inline(always)]
+    pub fn as_ptr(&self) -> *mut *mut T {
+        self.0.as_ptr()
+    }
+}
+
+impl<T> Default for OwnPtr<T> {
+    fn default() -> Self {
+        Self::null()
+    }
+}
