@@ -132,13 +132,26 @@ fn generate() -> String {
     writeln!(out, "#ifdef __cplusplus\n}}  /* extern \"C\" */\n#endif\n\n#endif /* {guard} */").unwrap();
 
     // rustdoc's links mean nothing to a C reader; [[nodiscard]] has to come first
-    let out = out.replace("[`", "`").replace("`]", "`").replace("GMX_API GMX_MUST_USE", "GMX_MUST_USE GMX_API");
+    let out = out.replace("[`", "`").replace("`]", "`").replace("GMX_API\n", "GMX_API ");
+    let out = out.replace("GMX_API GMX_MUST_USE", "GMX_MUST_USE GMX_API");
+    let out = without_safety_sections(&out);
     let out = out
         .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
         .replace("@VERSION_MAJOR@", env!("CARGO_PKG_VERSION_MAJOR"))
         .replace("@VERSION_MINOR@", env!("CARGO_PKG_VERSION_MINOR"))
         .replace("@VERSION_PATCH@", env!("CARGO_PKG_VERSION_PATCH"));
     out.lines().map(|line| line.trim_end().to_string() + "\n").collect()
+}
+
+/// Takes out what rustdoc wants of an unsafe function: to a C reader every function is one.
+fn without_safety_sections(header: &str) -> String {
+    let mut out = String::new();
+    let mut rest = header;
+    while let Some((before, after)) = rest.split_once(" *\n * # Safety\n") {
+        out += before;
+        rest = &after[after.find(" */").expect("an end of the comment")..];
+    }
+    out + rest
 }
 
 fn sections() -> Vec<PathBuf> {

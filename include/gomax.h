@@ -1,0 +1,1385 @@
+/*
+ * libgomax 0.1.0: the scheduler of the Go runtime (goroutines, threads, processors) for C.
+ *
+ * Every function says: what it does; Blocks (G, thread or never); Call from (which contexts may); Safepoint (whether it
+ * is one); Migrates (whether the G may be on another thread afterwards: no errno, no address of a thread-local variable
+ * survives such a call); Owns; Returns; Since. A call from a context that may not make it returns an error and changes
+ * nothing. Zero is the default everywhere, times are nanoseconds, a negative timeout is for ever, out-parameters are
+ * written only on success.
+ *
+ * Clean C99 and C++11. Generated from the source: edit src/capi and run `make header`.
+ */
+
+#ifndef GOMAX_H
+#define GOMAX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The version that this header belongs to; gmx_version() is the library's. */
+#define GMX_VERSION_MAJOR 0
+#define GMX_VERSION_MINOR 1
+#define GMX_VERSION_PATCH 0
+#define GMX_VERSION_STRING "0.1.0"
+#define GMX_VERSION ((GMX_VERSION_MAJOR << 16) | (GMX_VERSION_MINOR << 8) | GMX_VERSION_PATCH)
+
+/* Each of these may be defined before the header is included. */
+#ifndef GMX_API #if defined(__GNUC__)
+#define GMX_API __attribute__((__visibility__("default")))
+#else
+#define GMX_API #endif
+#endif
+
+#ifndef GMX_MUST_USE
+#if (defined(__cplusplus) && __cplusplus >= 201703L) || \
+    (!defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202000L)
+#define GMX_MUST_USE [[nodiscard]]
+#elif defined(__GNUC__)
+#define GMX_MUST_USE __attribute__((__warn_unused_result__))
+#else
+#define GMX_MUST_USE
+#endif
+#endif
+
+#ifndef GMX_NORETURN
+#if defined(__GNUC__)
+#define GMX_NORETURN __attribute__((__noreturn__))
+#else
+#define GMX_NORETURN
+#endif
+#endif
+
+#ifndef GMX_DEPRECATED
+#if defined(__GNUC__)
+#define GMX_DEPRECATED __attribute__((__deprecated__))
+#else
+#define GMX_DEPRECATED
+#endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Status codes ----------------------------------------------------------------------------------------------- */
+
+#define GMX_OK         0       /**< no error */
+#define GMX_EPERM      (-1)    /**< the operation does not match what the caller holds */
+#define GMX_EINTR      (-4)    /**< interrupted by a signal */
+#define GMX_EAGAIN     (-11)   /**< it would have to wait, or there is none to be had now */
+#define GMX_ENOMEM     (-12)   /**< no memory */
+#define GMX_EBUSY      (-16)   /**< in use */
+#define GMX_EINVAL     (-22)   /**< an argument is not valid */
+#define GMX_ECLOSED    (-32)   /**< closed */
+#define GMX_EPIPE      (-32)   /**< closed */
+#define GMX_EDEADLK    (-35)   /**< it would wait for ever */
+#define GMX_ENOTSUP    (-95)   /**< not supported here */
+#define GMX_ETIMEDOUT  (-110)  /**< the time is up */
+#define GMX_ECANCELED  (-125)  /**< cancelled */
+#define GMX_ENOTG      (-1001) /**< this context cannot park, or is not on a goroutine */
+#define GMX_EINSYSCALL (-1002) /**< the goroutine is between enter and exit of a syscall */
+#define GMX_ESHUTDOWN  (-1003) /**< the runtime is going down */
+#define GMX_ESTALE     (-1004) /**< the handle's goroutine is no more, or never was */
+
+/**
+ * What a call came to: GMX_OK or a count, or a negative error. Negative errno values where one fits, from -1001 down
+ * where none does.
+ */
+typedef int32_t gmx_status;
+
+/**
+ * A short English text for a status. Counts (values above zero) are "no error".
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the text is static; nobody frees it.
+ * Returns: never NULL; "unknown status" for a value that is none.
+ * Since: 0.1
+ */
+GMX_API const char *gmx_strerror(gmx_status status);
+
+/**
+ * The name of a status, such as "GMX_EINVAL".
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the name is static; nobody frees it.
+ * Returns: never NULL; "GMX_EUNKNOWN" for a value that is none, "GMX_OK" for counts.
+ * Since: 0.1
+ */
+GMX_API const char *gmx_err_name(gmx_status status);
+
+/* ---- Runtime ---------------------------------------------------------------------------------------------------- */
+
+/**
+ * What the runtime is started with. Zero is the default everywhere; struct_size is sizeof(gmx_config).
+ */
+typedef struct gmx_config {
+  /**
+   * sizeof(gmx_config) of the caller. A smaller struct of an older header is fine.
+   */
+  size_t struct_size;
+  /**
+   * Number of Ps. 0: GMX_MAXPROCS of the environment, else what the machine offers (see gmx_num_cpu), followed while it
+   * changes.
+   */
+  int32_t maxprocs;
+  /**
+   * Must be 0.
+   */
+  uint32_t flags;
+  /**
+   * Usable bytes of a goroutine's stack. 0: 262144.
+   */
+  size_t stack_size;
+  /**
+   * Bytes of the stack of each thread that the library makes; barrier functions and commits run there. 0: 262144.
+   */
+  size_t g0_stack_size;
+  /**
+   * Time slice in nanoseconds after which a goroutine makes way at its next safe point. 0: 10000000.
+   */
+  int64_t slice_ns;
+  /**
+   * Most worker threads. Goroutines that need one more wait their turn. 0: 10000.
+   */
+  int32_t max_threads;
+  /**
+   * Called with what the library has to tell on its own: a deadlock, a stop-the-world that timed out, a stack overflow
+   * (then in a signal handler), a broken invariant. text is not terminated. NULL: written to stderr.
+   */
+  void (*report)(void *arg, const char *text, size_t len);
+  /**
+   * Passed to report.
+   */
+  void *report_arg;
+} gmx_config;
+
+/**
+ * Fills a gmx_config with the defaults: zeros, and its struct_size.
+ *
+ * Blocks: never.
+ * Call from: every context; it does not start the runtime.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EINVAL if out is NULL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_config_default(struct gmx_config *out);
+
+/**
+ * Starts the runtime with these options. Optional: any other call starts it with the defaults.
+ *
+ * Blocks: never.
+ * Call from: foreign threads.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: config is read during the call; report and report_arg stay in use until gmx_shutdown.
+ * Returns: GMX_OK; GMX_EBUSY if the runtime is up; GMX_EINVAL for options that cannot be; GMX_ENOMEM or GMX_EAGAIN if there
+ * is no memory or no thread for it.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_init(const struct gmx_config *config);
+
+/**
+ * Runs fn(arg) as the main goroutine and returns when it has ended. The calling thread waits, and holds no P. Other
+ * goroutines live on afterwards; a further gmx_main may follow.
+ *
+ * When nothing can ever run again (every goroutine waits, no timer is armed, no goroutine is in a syscall, and no thread
+ * is left that might call in) it reports who waits where and returns. What waits then waits on.
+ *
+ * Blocks: thread.
+ * Call from: foreign threads.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: arg stays the caller's.
+ * Returns: GMX_OK; GMX_EDEADLK; GMX_EINVAL if fn is NULL; GMX_EPERM on a goroutine, GMX_EINSYSCALL in a syscall, GMX_ENOTG in
+ * a scheduler's callback or a stopped world; GMX_ENOMEM.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_main(void (*fn)(void*),
+                    void *arg);
+
+/**
+ * Waits until no goroutine is alive, then ends every thread of the library and gives back what stacks it kept. The next
+ * call of any function starts the runtime again.
+ *
+ * timeout: nanoseconds; negative for ever; 0 only looks.
+ *
+ * Blocks: thread.
+ * Call from: foreign threads.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK, also when the runtime is not up; GMX_ETIMEDOUT if goroutines are still alive: the runtime goes on then;
+ * GMX_EDEADLK on a goroutine or an attached thread; GMX_EINSYSCALL in a syscall; GMX_ENOTG in a scheduler's callback or a
+ * stopped world.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_shutdown(int64_t timeout);
+
+/**
+ * The version of the library: major << 16 | minor << 8 | patch. GMX_VERSION is that of the header.
+ *
+ * Blocks: never.
+ * Call from: every context; it does not start the runtime.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: the version.
+ * Since: 0.1
+ */
+GMX_API uint32_t gmx_version(void);
+
+/* ---- Goroutines ------------------------------------------------------------------------------------------------- */
+
+/**
+ * gmx_spawn_opts.flags: the goroutine can be joined, and must be joined or detached.
+ */
+#define GMX_SPAWN_JOINABLE 1
+
+/**
+ * gmx_spawn_opts.flags: the new goroutine runs at once, and its parent goes on when it waits, ends, or is stolen by
+ * another P. What makes fork-join fast and small. From a thread of the host it has no effect.
+ */
+#define GMX_SPAWN_CHILD_FIRST 2
+
+/**
+ * How a goroutine is made. Zero is the default everywhere; struct_size is sizeof(gmx_spawn_opts).
+ */
+typedef struct gmx_spawn_opts {
+  /**
+   * sizeof(gmx_spawn_opts) of the caller.
+   */
+  size_t struct_size;
+  /**
+   * GMX_SPAWN_*.
+   */
+  uint32_t flags;
+  /**
+   * Must be 0.
+   */
+  uint32_t reserved;
+  /**
+   * Usable bytes of its stack, at most 1 GiB. 0: that of gmx_config.
+   */
+  size_t stack_size;
+  /**
+   * Its name in dumps and reports, copied; 31 bytes are kept. NULL: none.
+   */
+  const char *name;
+} gmx_spawn_opts;
+
+/**
+ * A goroutine, for ever: handles are not used again. 0 is none.
+ */
+typedef uint64_t gmx_g;
+
+/**
+ * A key for goroutine-local values. 0 is none.
+ */
+typedef uint32_t gmx_key;
+
+/**
+ * Starts a goroutine that runs fn(arg). It runs next on the caller's P, or elsewhere if there is an idle one.
+ *
+ * Its stack is bound when it first runs: while there is no memory for one it waits its turn.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: arg stays the caller's.
+ * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime ends.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_spawn(void (*fn)(void*),
+                     void *arg);
+
+/**
+ * As gmx_spawn, with options; NULL options are the defaults. Writes the handle to *g unless g is NULL.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no, but for GMX_SPAWN_CHILD_FIRST.
+ * Migrates: with GMX_SPAWN_CHILD_FIRST on a goroutine.
+ * Owns: a joinable goroutine's descriptor is the caller's until gmx_join or gmx_detach.
+ * Returns: GMX_OK; GMX_EINVAL if fn is NULL, for unknown flags, or for a stack of more than 1 GiB; GMX_ENOMEM; GMX_ESHUTDOWN.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_spawn_with(const struct gmx_spawn_opts *opts,
+                          void (*fn)(void*),
+                          void *arg,
+                          gmx_g *g);
+
+/**
+ * Waits until a joinable goroutine has ended. Its handle is stale then. Several may wait for the same one while it runs;
+ * if it has ended before, one caller gets it.
+ *
+ * timeout: nanoseconds; negative for ever; 0 only looks.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: on GMX_OK the goroutine's descriptor is the library's again.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ESTALE for a handle that was joined or never was; GMX_EINVAL if the goroutine cannot be
+ * joined; GMX_EDEADLK for itself; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_join(gmx_g g,
+                    int64_t timeout);
+
+/**
+ * Gives up the right to join a goroutine.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the goroutine's descriptor is the library's again.
+ * Returns: GMX_OK; GMX_ESTALE; GMX_EINVAL if it cannot be joined; GMX_EBUSY while somebody waits for it.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_detach(gmx_g g);
+
+/**
+ * Lets other goroutines of this P run first. From a thread of the host it yields the thread.
+ *
+ * Blocks: the goroutine, for a moment.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_yield(void);
+
+/**
+ * Ends the calling goroutine from wherever it is; its stack is not unwound. What it held (a pin, a stopped world, a
+ * syscall) is ended; its key destructors run.
+ *
+ * Blocks: never.
+ * Call from: G, also in a syscall, pinned or with the world stopped. Not an attached thread's, nor in a callback.
+ * Safepoint: yes.
+ * Migrates: does not return.
+ * Owns: what the goroutine had allocated stays allocated.
+ * Returns: only if it may not: GMX_EPERM on an attached or a foreign thread or within gmx_callback, GMX_ENOTG in a scheduler's
+ * callback.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_goexit(void);
+
+/**
+ * The goroutine that the caller runs on.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: its handle; 0 on a foreign thread and in a scheduler's callback.
+ * Since: 0.1
+ */
+GMX_API gmx_g gmx_self(void);
+
+/**
+ * The number of the calling goroutine: small, counts up, for people and logs.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: the number; 0 on a foreign thread and in a scheduler's callback.
+ * Since: 0.1
+ */
+GMX_API uint64_t gmx_goid(void);
+
+/**
+ * How many goroutines are alive: attached threads count, other threads of the host do not. A glance, unless the world is
+ * stopped.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: the count; 0 when the runtime is not up.
+ * Since: 0.1
+ */
+GMX_API int64_t gmx_num_g(void);
+
+/**
+ * Parks the calling goroutine until gmx_ready. When it is off its stack, commit(arg, g) runs on the scheduler's stack: it
+ * makes g known to whoever is to ready it, who may do so at once. If commit returns false the goroutine is not parked
+ * (unless it was readied already). commit must not block. A NULL commit parks unconditionally.
+ *
+ * reason: shown in dumps; must outlive the wait. NULL: "park".
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: arg stays the caller's; do not touch what g shares once it is known.
+ * Returns: GMX_OK when it was readied, or was not parked; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_park(bool (*commit)(void*, gmx_g),
+                    void *arg,
+                    const char *reason);
+
+/**
+ * Makes a goroutine runnable that gmx_park has parked.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EPERM if it is not parked by gmx_park (it runs, or waits for something else); GMX_ESTALE.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_ready(gmx_g g);
+
+/**
+ * Ties the calling goroutine to its thread: it runs nowhere else, and nothing else runs there, until as many unlocks.
+ * A goroutine that ends locked takes its thread with it.
+ *
+ * Blocks: never.
+ * Call from: G, attached thread (which is tied already; calls are counted).
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the thread.
+ * Returns: GMX_OK; GMX_EAGAIN after 2^32-1 locks; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_lock_os_thread(void);
+
+/**
+ * Takes one gmx_lock_os_thread back.
+ *
+ * Blocks: never.
+ * Call from: G, attached thread.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EPERM without a lock; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_unlock_os_thread(void);
+
+/**
+ * Makes a key under which each goroutine has a value of its own, NULL at first. destructor, unless NULL, is called on the
+ * goroutine at its end with a value that is not NULL.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the key is the caller's until gmx_key_delete.
+ * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_EAGAIN when 64 keys are in use.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_key_create(void (*destructor)(void*),
+                          gmx_key *out);
+
+/**
+ * Ends a key. Values that goroutines still have under it are forgotten, without the destructor.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: what the values point to stays the caller's.
+ * Returns: GMX_OK; GMX_EINVAL for a key that is none.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_key_delete(gmx_key key);
+
+/**
+ * Sets the calling goroutine's value under a key.
+ *
+ * Blocks: never.
+ * Call from: G, attached thread, also in a syscall or a stopped world.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the destructor gets the value at the goroutine's end; a value that is replaced stays the caller's.
+ * Returns: GMX_OK; GMX_EINVAL for a key that is none; GMX_ENOMEM; GMX_ENOTG on a foreign thread or in a scheduler's callback.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_key_set(gmx_key key,
+                       void *value);
+
+/**
+ * The calling goroutine's value under a key.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: the value; NULL if none was set, for a key that is none, and where there is no goroutine.
+ * Since: 0.1
+ */
+GMX_API void *gmx_key_get(gmx_key key);
+
+/* ---- Processors ------------------------------------------------------------------------------------------------- */
+
+/**
+ * A key for P-local values. 0 is none.
+ */
+typedef uint32_t gmx_p_key;
+
+/**
+ * Sets the number of Ps: how many goroutines run at the same time. There is no cap but memory. From then on it does not
+ * follow the machine any more, until gmx_set_default_gomaxprocs. n <= 0 only asks.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none, until every running goroutine has passed a safe point; n <= 0 never.
+ * Call from: G, attached thread, foreign thread; n <= 0 from every context.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: nothing. Values of P-local keys stay with a P that goes, and come back with it.
+ * Returns: the previous number, or a negative status: GMX_ENOMEM (nothing is changed), GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API int32_t gmx_gomaxprocs(int32_t n);
+
+/**
+ * What the default for the number of Ps is: the CPUs that this process may use (its affinity), and no more than the tightest
+ * CPU quota of its control group and all visible ancestors, rounded up and at least 2.
+ *
+ * Blocks: never.
+ * Call from: every context; it does not start the runtime.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: the number, at least 1.
+ * Since: 0.1
+ */
+GMX_API int32_t gmx_num_cpu(void);
+
+/**
+ * Sets the number of Ps to the default, and lets it follow the machine again: it is looked up once a second.
+ *
+ * Blocks: as gmx_gomaxprocs.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_ENOMEM, GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_set_default_gomaxprocs(void);
+
+/**
+ * Keeps the calling goroutine on its P until gmx_unpin: no other goroutine uses this P meanwhile. For short stretches:
+ * whatever needs every P waits. Nests. In the function of gmx_for_each_p it tells for which P that runs.
+ *
+ * Blocks: never.
+ * Call from: G, attached thread, a function of gmx_for_each_p, a caller that has stopped the world.
+ * Safepoint: no.
+ * Migrates: no, and not until gmx_unpin.
+ * Owns: the P. While pinned, calls that may block, gmx_yield and gmx_enter_syscall give GMX_ENOTG.
+ * Returns: the number of the P, 0 or more; GMX_ENOTG without a P; GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API int32_t gmx_pin(void);
+
+/**
+ * Takes one gmx_pin back.
+ *
+ * Blocks: never.
+ * Call from: where gmx_pin was called.
+ * Safepoint: the last one is.
+ * Migrates: the last one may.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EPERM if it is not pinned; GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_unpin(void);
+
+/**
+ * Makes a key under which each P has a value of its own, NULL at first.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the key is the caller's until gmx_p_key_delete.
+ * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_EAGAIN when 64 keys are in use.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_p_key_create(gmx_p_key *out);
+
+/**
+ * Ends a key; the values under it are forgotten.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: what the values point to stays the caller's.
+ * Returns: GMX_OK; GMX_EINVAL for a key that is none.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_p_key_delete(gmx_p_key key);
+
+/**
+ * Sets the value of the current P under a key. Pin first, or be in a function of gmx_for_each_p: otherwise the P may be
+ * another one by the next line.
+ *
+ * Blocks: never.
+ * Call from: G, attached thread, a function of gmx_for_each_p, a caller that has stopped the world.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the value stays the caller's.
+ * Returns: GMX_OK; GMX_EINVAL for a key that is none; GMX_ENOTG without a P; GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_p_set(gmx_p_key key, void *value);
+
+/**
+ * The value of the current P under a key.
+ *
+ * Blocks: never.
+ * Call from: as gmx_p_set.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: the value; NULL if none was set, for a key that is none, and without a P.
+ * Since: 0.1
+ */
+GMX_API void *gmx_p_get(gmx_p_key key);
+
+/**
+ * The value of P number p under a key, also of a P beyond the present number. For a stopped world or a function of
+ * gmx_for_each_p for that P; elsewhere it is a glance.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: the value; NULL if there is none.
+ * Since: 0.1
+ */
+GMX_API void *gmx_p_get_of(gmx_p_key key, int32_t p);
+
+/**
+ * How many Ps were ever made: those from gmx_gomaxprocs(0) on rest, with their values.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: the count; 0 when the runtime is not up.
+ * Since: 0.1
+ */
+GMX_API int32_t gmx_p_count(void);
+
+/* ---- Syscalls --------------------------------------------------------------------------------------------------- */
+
+/**
+ * The goroutine is about to call something that may block its thread. Its P stays within reach for a quick return, and
+ * is taken by others when the call lasts. Until gmx_exit_syscall only calls that never block are allowed.
+ *
+ * Blocks: never.
+ * Call from: G, attached thread.
+ * Safepoint: yes.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EINSYSCALL if it is in one already; GMX_ENOTG.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_enter_syscall(void);
+
+/**
+ * Ends what gmx_enter_syscall began. Waits for a P if there is none to be had.
+ *
+ * Blocks: the goroutine, until it has a P.
+ * Call from: G in a syscall.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EPERM without an enter.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_exit_syscall(void);
+
+/**
+ * As gmx_enter_syscall for a call that is sure to block: the P is handed on at once.
+ *
+ * Blocks: never.
+ * Call from: G, attached thread.
+ * Safepoint: yes.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EINSYSCALL if it is in one already; GMX_ENOTG.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_enter_syscall_blocking(void);
+
+/**
+ * Runs fn(arg), which may block the thread, as between gmx_enter_syscall_blocking and gmx_exit_syscall. On a thread of the
+ * host it just calls fn.
+ *
+ * Blocks: the goroutine, or the thread, as long as fn does.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes, after fn.
+ * Owns: arg stays the caller's.
+ * Returns: GMX_OK when fn has returned; GMX_EINVAL if fn is NULL; GMX_EINSYSCALL, GMX_ENOTG.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_blocking(void (*fn)(void*),
+                        void *arg);
+
+/* ---- The world -------------------------------------------------------------------------------------------------- */
+
+/**
+ * gmx_g_info.status: in a run queue.
+ */
+#define GMX_G_RUNNABLE 1
+
+/**
+ * gmx_g_info.status: on a thread, with a P.
+ */
+#define GMX_G_RUNNING 2
+
+/**
+ * gmx_g_info.status: between enter and exit of a syscall.
+ */
+#define GMX_G_SYSCALL 3
+
+/**
+ * gmx_g_info.status: waits.
+ */
+#define GMX_G_WAITING 4
+
+/**
+ * gmx_g_info.status: parked by gmx_park.
+ */
+#define GMX_G_PARKED 5
+
+/**
+ * A goroutine, as gmx_for_each_g shows it. Pointers in it are good during the call.
+ */
+typedef struct gmx_g_info {
+  /**
+   * sizeof(gmx_g_info) of the library.
+   */
+  size_t struct_size;
+  gmx_g g;
+  uint64_t goid;
+  /**
+   * "" if it has none.
+   */
+  const char *name;
+  /**
+   * GMX_G_*.
+   */
+  int32_t status;
+  /**
+   * Why it waits; NULL if it does not.
+   */
+  const char *wait_reason;
+  /**
+   * gmx_now() when it began to wait, to 10 ms or so; 0 if it does not.
+   */
+  int64_t since_ns;
+  /**
+   * Its stack: [stack_lo, stack_hi). NULL if it has none: it never ran, or it runs on a thread of the host.
+   */
+  void *stack_lo;
+  void *stack_hi;
+  /**
+   * Where what lives on the stack begins: scan [sp, stack_hi). The registers of a goroutine that is off its thread lie
+   * there too. Those of one in a syscall from its caller's frame on. NULL without a stack, and for the caller's own.
+   */
+  void *sp;
+  void (*fn)(void*);
+  void *arg;
+  /**
+   * The system's id of the thread that it is tied to, or of that of its syscall; 0 if none.
+   */
+  int32_t thread;
+  uint32_t reserved;
+} gmx_g_info;
+
+/**
+ * Stops the world: on return no goroutine runs but the caller, and none starts until gmx_start_the_world. Goroutines in
+ * syscalls may be anywhere in the host's code, but wait at gmx_exit_syscall. The caller must not block meanwhile.
+ *
+ * reason: for reports. NULL: none.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none, until every running goroutine has passed a safe point.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: the world, until gmx_start_the_world by the same caller.
+ * Returns: GMX_OK; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_stop_the_world(const char *reason);
+
+/**
+ * As gmx_stop_the_world, but gives up after timeout nanoseconds: the world runs then, and a report names the goroutines
+ * that did not come to a safe point.
+ *
+ * Blocks: as gmx_stop_the_world, no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: the world, if GMX_OK.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_stop_the_world_timeout(const char *reason, int64_t timeout);
+
+/**
+ * Starts the world that the caller has stopped.
+ *
+ * Blocks: never.
+ * Call from: the caller that stopped it.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EPERM if the caller has not stopped it.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_start_the_world(void);
+
+/**
+ * A ragged barrier: runs fn(arg) once for every P, on it at a safe point, or for it while it has nothing to do. On return
+ * every P has passed. gmx_pin in fn tells which P; P-local values are the P's. fn must be short and must not block; it may
+ * spawn, ready and release. Calls exclude each other, gmx_gomaxprocs and stops of the world.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none, until every running goroutine has passed a safe point.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: arg stays the caller's, and is used by several threads at the same time.
+ * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_for_each_p(void (*fn)(void*),
+                          void *arg);
+
+/**
+ * Calls fn(arg, info) for every goroutine, in a world that the caller has stopped: for a collector that scans roots, or
+ * for a look at everything. Attached threads are among them; their stacks are the host's.
+ *
+ * Blocks: never.
+ * Call from: a caller that has stopped the world.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: info is the library's, good during the call.
+ * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_EPERM if the caller has not stopped the world.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_for_each_g(void (*fn)(void*, const struct gmx_g_info*), void *arg);
+
+/**
+ * What gmx_safepoint calls when something is wanted: makes way for a stop, a barrier, or a slice that is over. Does
+ * nothing where the caller cannot make way.
+ *
+ * Blocks: the goroutine, while it makes way.
+ * Call from: every context.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: nothing.
+ * Returns: GMX_OK.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_safepoint_slow(void);
+
+/* ---- Threads of the host ---------------------------------------------------------------------------------------- */
+
+/**
+ * Makes the calling thread a goroutine of its own, which holds a P, until gmx_detach_thread or the end of the thread. It
+ * runs on the thread's own stack and is tied to it.
+ *
+ * Blocks: the thread, until it has a P.
+ * Call from: foreign threads.
+ * Safepoint: yes.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EPERM if it is attached, or on a goroutine; GMX_EINSYSCALL; GMX_ENOTG; GMX_ENOMEM; GMX_ESHUTDOWN.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_attach_thread(void);
+
+/**
+ * Makes an attached thread an ordinary thread of the host again. Its P goes to others. What it left open (a pin, a
+ * syscall, a stopped world) is ended.
+ *
+ * Blocks: never.
+ * Call from: attached thread, outside of callbacks.
+ * Safepoint: yes.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EPERM if the thread is not attached, or within gmx_callback; GMX_ENOTG in a scheduler's callback.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_detach_thread(void);
+
+/**
+ * Runs fn(arg) as a goroutine on this very thread, whatever the thread is: a thread of the host becomes one for the call
+ * (the first call of a thread makes it known, later ones cost tens of nanoseconds; it is forgotten when the thread ends).
+ * A goroutine just calls fn; one in a syscall leaves it for the call, and stays on its thread meanwhile. Calls nest.
+ *
+ * Blocks: the thread, until it has a P; and as long as fn does.
+ * Call from: every context but a scheduler's callback and a stopped world.
+ * Safepoint: yes.
+ * Migrates: no.
+ * Owns: arg stays the caller's.
+ * Returns: GMX_OK when fn has returned; GMX_EINVAL if fn is NULL; GMX_ENOTG; GMX_ENOMEM; GMX_ESHUTDOWN.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_callback(void (*fn)(void*),
+                        void *arg);
+
+/* ---- Semaphores ------------------------------------------------------------------------------------------------- */
+
+/**
+ * Takes one from a semaphore, waiting while it is 0. Any uint32_t is one, its value the count.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: one of the count.
+ * Returns: GMX_OK; GMX_EINVAL if s is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_sema_acquire(uint32_t *s);
+
+/**
+ * As gmx_sema_acquire, but gives up after timeout nanoseconds; negative never; 0 without waiting.
+ *
+ * Blocks: as gmx_sema_acquire, no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: one of the count, if GMX_OK.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_sema_acquire_timeout(uint32_t *s, int64_t timeout);
+
+/**
+ * Takes one from a semaphore if there is one.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: one of the count, if GMX_OK.
+ * Returns: GMX_OK; GMX_EAGAIN if the count is 0; GMX_EINVAL if s is NULL or not aligned.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_sema_try_acquire(uint32_t *s);
+
+/**
+ * Gives one to a semaphore, and wakes a waiter if there is one: the first, who runs next on the caller's P.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EBUSY if the count is 2^32-1; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM from a thread that
+ * the library did not know and has no memory to know.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_sema_release(uint32_t *s);
+
+/* ---- Mutexes ---------------------------------------------------------------------------------------------------- */
+
+/**
+ * A mutual exclusion lock for goroutines and threads. Zero is unlocked; nothing needs to be freed. Short waits may be
+ * overtaken, a wait of more than a millisecond is served in turn.
+ */
+typedef struct gmx_mutex {
+  uint32_t state;
+  uint32_t sema;
+  uint64_t owner;
+} gmx_mutex;
+
+/**
+ * Locks a mutex, waiting while another has it.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: the mutex, until gmx_mutex_unlock by the same goroutine or thread.
+ * Returns: GMX_OK; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_mutex_lock(struct gmx_mutex *m);
+
+/**
+ * As gmx_mutex_lock, but gives up after timeout nanoseconds; negative never.
+ *
+ * Blocks: as gmx_mutex_lock, no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: the mutex, if GMX_OK.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOMEM;
+ * GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_mutex_lock_timeout(struct gmx_mutex *m, int64_t timeout);
+
+/**
+ * Locks a mutex if nobody has it.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the mutex, if GMX_OK.
+ * Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_mutex_try_lock(struct gmx_mutex *m);
+
+/**
+ * Unlocks a mutex that the caller has locked.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EPERM if it is not locked, or locked by another; GMX_EINVAL if m is NULL or not aligned.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_mutex_unlock(struct gmx_mutex *m);
+
+/* ---- Wait groups ------------------------------------------------------------------------------------------------ */
+
+/**
+ * Counts what is under way; others wait until nothing is. Zero is ready; nothing needs to be freed. May be used again
+ * after every wait.
+ */
+typedef struct gmx_waitgroup {
+  uint64_t state;
+  uint32_t sema;
+  uint32_t reserved;
+} gmx_waitgroup;
+
+/**
+ * Adds delta to the count. At 0 all waiters go on.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EINVAL if the count would fall below 0 or exceed 2^31-1 (it is unchanged), or wg is NULL or not aligned.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_waitgroup_add(struct gmx_waitgroup *wg,
+                             int32_t delta);
+
+/**
+ * Takes one from the count.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: as gmx_waitgroup_add with -1.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_waitgroup_done(struct gmx_waitgroup *wg);
+
+/**
+ * Waits until the count is 0.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_waitgroup_wait(struct gmx_waitgroup *wg);
+
+/**
+ * As gmx_waitgroup_wait, but gives up after timeout nanoseconds; negative never.
+ *
+ * Blocks: as gmx_waitgroup_wait, no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_waitgroup_wait_timeout(struct gmx_waitgroup *wg, int64_t timeout);
+
+/* ---- Time ------------------------------------------------------------------------------------------------------- */
+
+/**
+ * The monotonic clock, in nanoseconds from a point that does not matter.
+ *
+ * Blocks: never.
+ * Call from: every context; it does not start the runtime.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: the time.
+ * Since: 0.1
+ */
+GMX_API int64_t gmx_now(void);
+
+/**
+ * Sleeps for at least this many nanoseconds; 0 or less yields.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_ENOMEM if there is no memory for the timer: it has not slept; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_sleep(int64_t ns);
+
+/* ---- Seeing inside ---------------------------------------------------------------------------------------------- */
+
+/**
+ * Memory of the library. struct_size is sizeof(gmx_mem_stats), set by the caller.
+ */
+typedef struct gmx_mem_stats {
+  /**
+   * sizeof(gmx_mem_stats) of the caller; what an older caller has no room for is left out.
+   */
+  size_t struct_size;
+  /**
+   * Address space set aside for stacks.
+   */
+  uint64_t stacks_reserved_bytes;
+  /**
+   * Address space of the stacks that goroutines own; the memory behind it is what they have touched.
+   */
+  uint64_t stacks_inuse_bytes;
+  /**
+   * Address space of the stacks that are kept for the next goroutines.
+   */
+  uint64_t stacks_cached_bytes;
+  /**
+   * Stacks that goroutines own.
+   */
+  uint64_t stacks_inuse;
+  /**
+   * Stacks that are kept.
+   */
+  uint64_t stacks_cached;
+  /**
+   * Goroutine descriptors ever made.
+   */
+  uint64_t g_descriptors;
+  /**
+   * Goroutines alive.
+   */
+  uint64_t g_live;
+  /**
+   * Ms ever made.
+   */
+  uint64_t m_total;
+  /**
+   * Ps ever made.
+   */
+  uint64_t p_total;
+  /**
+   * Bytes of all descriptors of goroutines, Ms and Ps.
+   */
+  uint64_t descriptor_bytes;
+  /**
+   * How stacks are guarded: 0 not at all, 1 by MADV_GUARD_INSTALL, 2 by mprotect.
+   */
+  uint32_t guard_kind;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+} gmx_mem_stats;
+
+/**
+ * The scheduler in numbers. struct_size is sizeof(gmx_sched_stats), set by the caller. Read while everything runs: sums of
+ * counts that change meanwhile.
+ */
+typedef struct gmx_sched_stats {
+  /**
+   * sizeof(gmx_sched_stats) of the caller; what an older caller has no room for is left out.
+   */
+  size_t struct_size;
+  /**
+   * Since the runtime started.
+   */
+  int64_t uptime_ns;
+  int32_t gomaxprocs;
+  int32_t idleprocs;
+  /**
+   * Worker threads.
+   */
+  int32_t threads;
+  /**
+   * Of those, asleep for want of work.
+   */
+  int32_t idlethreads;
+  /**
+   * Of those, looking for work.
+   */
+  int32_t spinning;
+  /**
+   * Threads of the host that are known.
+   */
+  int32_t extra_threads;
+  /**
+   * Goroutines alive, and what they do.
+   */
+  int64_t g_live;
+  int64_t g_running;
+  int64_t g_runnable;
+  int64_t g_waiting;
+  int64_t g_syscall;
+  /**
+   * Goroutines ever started and ended.
+   */
+  uint64_t spawned;
+  uint64_t ended;
+  /**
+   * Times that a goroutine was entered.
+   */
+  uint64_t switches;
+  /**
+   * Times that a P took work from another.
+   */
+  uint64_t steals;
+  /**
+   * Times that a goroutine parked.
+   */
+  uint64_t parks;
+  /**
+   * Idle threads woken through the system.
+   */
+  uint64_t wakes;
+  /**
+   * Ps handed on.
+   */
+  uint64_t handoffs;
+  /**
+   * Ps taken from syscalls that lasted.
+   */
+  uint64_t retakes;
+  /**
+   * Slices that were asked to end.
+   */
+  uint64_t preempts;
+  /**
+   * Stops of the world, and how long it took until all had stopped.
+   */
+  uint64_t stops;
+  uint64_t stop_ns_total;
+  uint64_t stop_ns_max;
+  /**
+   * Calls of gmx_for_each_p.
+   */
+  uint64_t barriers;
+  /**
+   * Length of the global run queue.
+   */
+  int64_t runqueue;
+} gmx_sched_stats;
+
+/**
+ * Reads the memory of the library, in a world stopped for the moment.
+ *
+ * Blocks: as gmx_stop_the_world.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EINVAL if out is NULL or its struct_size cannot be; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_read_mem_stats(struct gmx_mem_stats *out);
+
+/**
+ * Reads the numbers of the scheduler; nothing stops for it. The counts by status walk over all goroutines.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EINVAL if out is NULL or its struct_size cannot be.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_read_sched_stats(struct gmx_sched_stats *out);
+
+/**
+ * Writes what every P, thread and goroutine does, and where each goroutine waits and for how long, as text. Taken in a
+ * stopped world, written to fd when it runs again.
+ *
+ * Blocks: as gmx_stop_the_world; and the thread, while fd takes the text.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: fd stays the caller's.
+ * Returns: GMX_OK; the negative errno of write; GMX_ENOMEM if there was no memory for all of it; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_write_heap_dump(int32_t fd);
+
+/* ---- Inline ------------------------------------------------------------------------------------------------------ */
+
+/**
+ * Not zero while somebody waits for Gs to come to a safe point. Only gmx_safepoint() reads it.
+ */
+extern GMX_API volatile uint32_t gmx_poll_word;
+
+/**
+ * A safe point for loops that call nothing of this library: one load and a branch while nobody asks.
+ *
+ * Blocks: G, while the world is stopped or its time slice is over; else never.
+ * Call from: anywhere; it does nothing where the caller cannot be asked to stop.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: nothing.
+ * Returns: nothing.
+ * Since: 0.1.
+ */
+static inline void gmx_safepoint(void) {
+#if defined(__GNUC__)
+  if (__builtin_expect(__atomic_load_n(&gmx_poll_word, __ATOMIC_RELAXED) != 0, 0)) {
+#else
+  if (gmx_poll_word != 0) {
+#endif
+    gmx_status gmx_ignored = gmx_safepoint_slow();
+    (void)gmx_ignored;
+  }
+}
+
+#ifdef __cplusplus
+}  /* extern "C" */
+#endif
+
+#endif /* GOMAX_H */
