@@ -25,10 +25,12 @@
 #define GMX_VERSION ((GMX_VERSION_MAJOR << 16) | (GMX_VERSION_MINOR << 8) | GMX_VERSION_PATCH)
 
 /* Each of these may be defined before the header is included. */
-#ifndef GMX_API #if defined(__GNUC__)
+#ifndef GMX_API
+#if defined(__GNUC__)
 #define GMX_API __attribute__((__visibility__("default")))
 #else
-#define GMX_API #endif
+#define GMX_API
+#endif
 #endif
 
 #ifndef GMX_MUST_USE

@@ -132,7 +132,7 @@ fn generate() -> String {
     writeln!(out, "#ifdef __cplusplus\n}}  /* extern \"C\" */\n#endif\n\n#endif /* {guard} */").unwrap();
 
     // rustdoc's links mean nothing to a C reader; [[nodiscard]] has to come first
-    let out = out.replace("[`", "`").replace("`]", "`").replace("GMX_API\n", "GMX_API ");
+    let out = out.replace("[`", "`").replace("`]", "`").replace("\nGMX_API\n", "\nGMX_API ");
     let out = out.replace("GMX_API GMX_MUST_USE", "GMX_MUST_USE GMX_API");
     let out = without_safety_sections(&out);
     let out = out

@@ -147,6 +147,8 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
         Mcall::Yield(place) => {
             let over = match place {
                 Place::Next => m.must_p().put_next(gp),
+                // With a queue so long that it spills, the end of the own one would be before those that spilled.
+                Place::Tail if sched.globq_len() != 0 => Some(gp),
                 Place::Tail => m.must_p().put_tail(gp),
                 Place::Global => Some(gp),
             };
