@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::gmp::m::Ctx;
-use crate::gmp::p::{MAX_KEYS, PRef};
+use crate::gmp::p::PRef;
 use crate::sched::world;
 use crate::sync::Ordering;
+use crate::sync::own::OwnPtr;
 use std::ffi::c_void;
 
 /// A key for P-local values. 0 is none.
@@ -169,10 +170,8 @@ pub extern "C" fn gmx_p_key_delete(key: gmx_p_key) -> gmx_status {
     }
 }
 
-fn slot(p: PRef, key: gmx_p_key) -> Option<*mut *mut c_void> {
-    let at = (key as usize).checked_sub(1).filter(|&at| at < MAX_KEYS)?;
-    // SAFETY: an address within the P, which lives for ever.
-    Some(unsafe { (&raw mut (*p.slots.get())[at]).cast() })
+fn slot(p: &PRef, key: gmx_p_key) -> Option<&OwnPtr<c_void>> {
+    p.slots.get((key as usize).checked_sub(1)?)
 }
 
 /// Sets the value of the current P under a key. Pin first, or be in a function of gmx_for_each_p: otherwise the P may be
@@ -195,10 +194,14 @@ pub extern "C" fn gmx_p_set(key: gmx_p_key, value: *mut c_void) -> gmx_status {
         return GMX_EINSYSCALL;
     }
     let Some(p) = m.current_p() else { return GMX_ENOTG };
-    let Some(slot) = slot(p, key).filter(|_| world::p_key_known(m.sched(), key)) else { return GMX_EINVAL };
-    // SAFETY: the caller runs on this P, or for it; nobody else uses its slots.
-    unsafe { slot.write(value) };
-    GMX_OK
+    // The caller runs on this P, or for it: nobody else uses its slots.
+    match slot(&p, key) {
+        Some(slot) if world::p_key_known(m.sched(), key) => {
+            slot.set(value);
+            GMX_OK
+        }
+        _ => GMX_EINVAL,
+    }
 }
 
 /// The value of the current P under a key.
@@ -212,12 +215,14 @@ pub extern "C" fn gmx_p_set(key: gmx_p_key, value: *mut c_void) -> gmx_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_p_get(key: gmx_p_key) -> *mut c_void {
-    let Ok(m) = any() else { return std::ptr::null_mut() };
-    match m.current_p().and_then(|p| slot(p, key)) {
-        // SAFETY: as in `gmx_p_set`.
-        Some(slot) if m.ctx() != Ctx::Syscall => unsafe { slot.read() },
+    match any() {
+        Ok(m) if m.ctx() != Ctx::Syscall => value_of(m.current_p(), key),
         _ => std::ptr::null_mut(),
     }
+}
+
+fn value_of(p: Option<PRef>, key: gmx_p_key) -> *mut c_void {
+    p.and_then(|p| slot(&p, key).map(OwnPtr::get)).unwrap_or(std::ptr::null_mut())
 }
 
 /// The value of P number p under a key, also of a P beyond the present number. For a stopped world or a function of
@@ -232,9 +237,7 @@ pub extern "C" fn gmx_p_get(key: gmx_p_key) -> *mut c_void {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_p_get_of(key: gmx_p_key, p: i32) -> *mut c_void {
-    let found = u32::try_from(p).ok().and_then(|i| rt::up()?.p_at(i)).and_then(|p| slot(p, key));
-    // SAFETY: an aligned word of a P, which lives for ever.
-    found.map_or(std::ptr::null_mut(), |slot| unsafe { slot.read_volatile() })
+    value_of(u32::try_from(p).ok().and_then(|i| rt::up()?.p_at(i)), key)
 }
 
 /// How many Ps were ever made: those from gmx_gomaxprocs(0) on rest, with their values.

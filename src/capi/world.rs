@@ -175,7 +175,7 @@ pub extern "C" fn gmx_for_each_g(
         let own = m.g() == Some(gp);
         let tied = status == GStatus::Syscall || own || !gp.lockedm.is_null();
         // SAFETY: the world is stopped; m is null or an M.
-        let (stack, on) = unsafe { (*gp.stack(), MRef::from_ptr(gp.m.get())) };
+        let (stack, on) = unsafe { (gp.stack(), MRef::from_ptr(gp.m.get())) };
         let info = gmx_g_info {
             struct_size: std::mem::size_of::<gmx_g_info>(),
             g: gp.handle(),
@@ -210,10 +210,12 @@ pub extern "C" fn gmx_for_each_g(
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_safepoint_slow() -> gmx_status {
-    if let Some(m) = crate::sched::run::current() {
-        if m.ctx() == Ctx::G && m.pins.get() == 0 && m.must_p().requests() != 0 {
-            park::safepoint(m);
-        }
+    if let Some(m) = crate::sched::run::current()
+        && m.ctx() == Ctx::G
+        && m.pins.get() == 0
+        && m.must_p().requests() != 0
+    {
+        park::safepoint(m);
     }
     GMX_OK
 }

@@ -356,9 +356,19 @@ impl G {
     /// # Safety
     /// The caller is the M that runs the G, holds it in a status that only the caller may end, or has stopped the world.
     #[inline(always)]
-    pub unsafe fn stack(&self) -> &mut Option<Stack> {
+    pub unsafe fn stack(&self) -> Option<Stack> {
         // SAFETY: the caller is the only one with access (see above).
-        unsafe { &mut *self.stack.get() }
+        unsafe { *self.stack.get() }
+    }
+
+    /// Gives it a stack, or takes its stack away; returns what it had.
+    ///
+    /// # Safety
+    /// As for [`G::stack`].
+    #[inline(always)]
+    pub unsafe fn replace_stack(&self, s: Option<Stack>) -> Option<Stack> {
+        // SAFETY: the caller is the only one with access (see above).
+        unsafe { self.stack.get().replace(s) }
     }
 
     /// The name given at spawn, without its NUL.

@@ -122,7 +122,7 @@ pub struct P {
     pub goid_end: OwnU64,
     pub stats: PStats,
     /// Values of P-local keys. Owner: the M, or whoever runs a barrier function for it.
-    pub slots: UnsafeCell<[*mut c_void; MAX_KEYS]>,
+    pub slots: [OwnPtr<c_void>; MAX_KEYS],
     /// Link in the idle list. Guarded by `sched.lock`.
     pub idle_link: OwnPtr<P>,
     pub watch: Watch,
@@ -234,7 +234,7 @@ impl P {
             goid_next: OwnU64::new(0),
             goid_end: OwnU64::new(0),
             stats: PStats::default(),
-            slots: UnsafeCell::new([std::ptr::null_mut(); MAX_KEYS]),
+            slots: [const { OwnPtr::null() }; MAX_KEYS],
             idle_link: OwnPtr::null(),
             watch: Watch::default(),
         }

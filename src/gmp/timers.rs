@@ -6,6 +6,7 @@
 //! together. A callback runs with the heap unlocked, on the scheduler's stack of an M that holds a P; it finds out by
 //! the sequence number that it was given whether what it was armed for still waits.
 
+use crate::gmp::error::{Error, Result};
 use crate::gmp::m::MRef;
 use crate::gmp::p::{P, PRef};
 use crate::sync::own::{OwnI64, OwnPtr, OwnU32, OwnU64};
@@ -59,6 +60,12 @@ struct Heap {
 // SAFETY: the pointers are to timers that stay where they are while they are in the heap.
 unsafe impl Send for Heap {}
 
+impl Default for Timers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Timers {
     pub fn new() -> Timers {
         Timers {
@@ -73,16 +80,16 @@ impl Timers {
         self.first.load(Ordering::Relaxed)
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.heap.lock().entries.len()
     }
 
     /// Makes sure that one more [`Timers::add`] finds room: a sleeper asks before it parks, since afterwards there is
     /// nobody left to tell.
-    pub fn reserve(&self) -> Result<(), ()> {
+    pub fn reserve(&self) -> Result<()> {
         let mut h = self.heap.lock();
         let n = h.reserved + 1;
-        h.entries.try_reserve(n).map_err(drop)?;
+        h.entries.try_reserve(n).map_err(|_| Error::NoMemory)?;
         h.reserved = n;
         Ok(())
     }

@@ -77,12 +77,16 @@ fn serve(sched: &Sched, m: MRef, gp: GRef) -> bool {
         if requests & FN != 0 {
             ragged::run_safe_point_fn(sched, m, m.must_p().p());
         } else if requests & STOP != 0 {
-            gp.set_status(GStatus::Runnable);
-            // Queued first: once the P is stopped the world may start again at any moment.
-            sched.globrunqput(gp);
             let mut lk = sched.lock.lock();
-            stw::stop_p(sched, &mut lk, m.releasep());
-            return false;
+            match stw::stop_p(&mut lk, sched, m.releasep()) {
+                Ok(()) => {
+                    // Still under the lock, without which the world cannot start again.
+                    gp.set_status(GStatus::Runnable);
+                    sched.globrunqput(gp);
+                    return false;
+                }
+                Err(pp) => m.acquirep(pp),
+            }
         } else {
             return true;
         }

@@ -2,15 +2,15 @@
 //!
 //! A file uses the files above it in this list, and nothing of the layers above:
 //!
-//! 1. [`wake`]: who sleeps, who searches, who is woken
-//! 2. [`preempt`]: requests to a running P
-//! 3. [`syscall`]: enter, exit, handoffp, retake
-//! 4. [`stw`]: stop-the-world and start-the-world
-//! 5. [`ragged`]: forEachP
-//! 6. [`resize`]: procresize
-//! 7. [`park`]: gopark, goready, gosched, goexit, spawn
-//! 8. [`lockedm`]: a G locked to its M
-//! 9. [`foreign`]: extra Ms
+//! 1. [`wake`] who sleeps, who searches, who is woken
+//! 2. [`preempt`] requests to a running P
+//! 3. [`syscall`] enter, exit, handoffp, retake
+//! 4. [`stw`] stop-the-world and start-the-world
+//! 5. [`ragged`] forEachP
+//! 6. [`resize`] procresize
+//! 7. [`park`] gopark, goready, gosched, goexit, spawn
+//! 8. [`lockedm`] a G locked to its M
+//! 9. [`foreign`] extra Ms
 
 pub mod foreign;
 pub mod lockedm;

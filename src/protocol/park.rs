@@ -121,11 +121,11 @@ pub unsafe fn arrive(m: MRef, gp: GRef) {
     // SAFETY: the G runs here now.
     unsafe { (*gp.host.get()).restore(&*m.host.get()) };
     let (prev, call) = m.take_pending();
-    if let Some(prev) = prev {
-        if !matches!(call, Mcall::None) {
-            let resumed = finish(m, prev, call);
-            debug_assert!(!resumed);
-        }
+    if let Some(prev) = prev
+        && !matches!(call, Mcall::None)
+    {
+        let resumed = finish(m, prev, call);
+        debug_assert!(!resumed);
     }
 }
 
@@ -217,7 +217,7 @@ fn make_running(m: MRef, pp: &OwnedP, gp: GRef) {
 /// Gives a G that never ran its stack. False if there is no memory.
 #[inline(always)]
 pub fn bind_stack(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
-    gp.sp.get().is_null().then(|| bind_stack_slow(m, pp, gp)).unwrap_or(true)
+    if gp.sp.get().is_null() { bind_stack_slow(m, pp, gp) } else { true }
 }
 
 #[inline(never)]
@@ -231,7 +231,7 @@ fn bind_stack_slow(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
     let Some(stack) = stack else { return false };
     // SAFETY: the G is ours, and has no stack; the stack is ours.
     unsafe {
-        *gp.stack() = Some(stack);
+        gp.replace_stack(Some(stack));
         *gp.host.get() = HostState::NEW;
         gp.sp.set(fiber::prepare(stack.hi, sched.hooks.g_entry).0);
     }
@@ -564,7 +564,7 @@ pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
             {
                 // SAFETY: both Gs are ours; the stack passes from one to the other.
                 unsafe {
-                    *next.stack() = gp.stack().take();
+                    next.replace_stack(gp.replace_stack(None));
                     HostState::NEW.restore(&*m.host.get());
                 }
                 // Only says that it has a stack; the next switch away overwrites it.
@@ -590,7 +590,7 @@ pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
 pub fn free(m: MRef, gp: GRef) {
     let sched = m.sched();
     // SAFETY: the G has ended and this M holds it.
-    if let Some(stack) = unsafe { gp.stack() }.take() {
+    if let Some(stack) = unsafe { gp.replace_stack(None) } {
         match m.p() {
             Some(pp) if gp.stack_size.get() == 0 => pp.push_stack(stack, |spill| sched.stacks.free_batch(spill)),
             _ => sched.stacks.free(stack),

@@ -121,20 +121,17 @@ fn stop_one(p: PRef) -> bool {
     }
 }
 
-/// B1, for a P that the caller owns.
-pub fn stop_p(sched: &Sched, lk: &mut SchedLocked<'_>, pp: OwnedP) {
-    // It may have been taken back just before (A3): then there is nothing to stop for.
+/// B1, for a P that the caller owns. It comes back if the stop was given up just before (A3).
+pub fn stop_p(lk: &mut SchedLocked<'_>, sched: &Sched, pp: OwnedP) -> Result<(), OwnedP> {
     if pp.word().requests() & STOP == 0 {
-        let p = pp.forget();
-        p.move_status(PStatus::Running, PStatus::Idle);
-        wake::pidle_link(sched, lk, p);
-        return;
+        return Err(pp);
     }
     pp.stop();
     lk.stopwait -= 1;
     if lk.stopwait == 0 {
         sched.stopnote.wakeup();
     }
+    Ok(())
 }
 
 /// C2 and C3. Whoever calls has stopped the world, and has done what a resize asks for.

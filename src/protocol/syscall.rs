@@ -78,9 +78,13 @@ fn entersyscall_slow(m: MRef) {
             Err(_) => {
                 let mut lk = sched.lock.lock();
                 let pp = m.releasep();
-                m.oldp.set(std::ptr::null_mut());
-                super::stw::stop_p(sched, &mut lk, pp);
-                return;
+                match super::stw::stop_p(&mut lk, sched, pp) {
+                    Ok(()) => {
+                        m.oldp.set(std::ptr::null_mut());
+                        return;
+                    }
+                    Err(pp) => m.acquirep(pp),
+                }
             }
         }
     }

@@ -305,7 +305,7 @@ pub fn drain_to_global(sched: &Sched, pp: &OwnedP) {
 /// back.
 pub fn serve_for<'a>(
     sched: &'a Sched,
-    lk: SchedLocked<'a>,
+    mut lk: SchedLocked<'a>,
     me: MRef,
     pp: OwnedP,
     requests: u64,
@@ -316,9 +316,7 @@ pub fn serve_for<'a>(
         return Some((sched.lock.lock(), pp));
     }
     debug_assert!(requests & STOP != 0);
-    let mut lk = lk;
-    super::stw::stop_p(sched, &mut lk, pp);
-    None
+    super::stw::stop_p(&mut lk, sched, pp).err().map(|pp| (lk, pp))
 }
 
 /// Puts a P that `me` carries into the idle list, after its requests were served (or leaves it to a stop).
@@ -344,10 +342,10 @@ fn any_work(sched: &Sched, at: i64) -> bool {
     let Some(table) = sched.allp() else { return false };
     let n = sched.procs().min(table.capacity() as u32);
     for i in table.idle.iter_clear(n) {
-        if let Some(p) = sched.p_at(i) {
-            if !p.runq_empty() {
-                return true;
-            }
+        if let Some(p) = sched.p_at(i)
+            && !p.runq_empty()
+        {
+            return true;
         }
     }
     next_timer(sched) <= at

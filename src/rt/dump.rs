@@ -80,7 +80,7 @@ fn places(sched: &Sched, out: &mut Text) -> fmt::Result {
             m_id(p.m.get()),
             p.runq_len(),
             p.gfree_len.get(),
-            p.timers.len(),
+            p.timers.count(),
         )?;
     }
     for m in sched.every_m().filter(|m| m.alive.get()) {

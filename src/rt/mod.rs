@@ -168,7 +168,7 @@ unsafe fn start_thread(m: MRef) -> std::result::Result<(), i32> {
     let stack = m.sched().cfg.g0_stack_size.get();
     // SAFETY: `mstart` takes the M over.
     let t = unsafe { sys::spawn_thread(stack, "gomax", run::mstart, m.as_ptr().cast()) }?;
-    m.thread.set(t as u64);
+    m.thread.set(t);
     Ok(())
 }
 
@@ -284,7 +284,7 @@ unsafe extern "C" fn forked() {
 unsafe fn describe_overflow(addr: usize, line: &mut Line) -> bool {
     let Some(gp) = current().and_then(|m| m.g()) else { return false };
     // SAFETY: the G runs on this very thread.
-    let Some(stack) = (unsafe { gp.stack() }).as_ref() else { return false };
+    let Some(stack) = (unsafe { gp.stack() }) else { return false };
     if !stack.in_guard(addr) || gp.has(gflag::FOREIGN) {
         return false;
     }

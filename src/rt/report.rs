@@ -107,10 +107,11 @@ pub fn g_line(out: &mut Text, gp: GRef) -> fmt::Result {
 
 /// Gs that live.
 pub fn live_gs(sched: &Sched) -> impl Iterator<Item = GRef> + '_ {
-    sched.every_g().filter(|gp| {
-        !matches!(gp.status(), GStatus::Idle | GStatus::Dead)
-            && !gp.has(gflag::ZOMBIE)
-            && !(gp.has(gflag::FOREIGN) && gp.status() == GStatus::Syscall)
+    sched.every_g().filter(|gp| match gp.status() {
+        GStatus::Idle | GStatus::Dead => false,
+        // A thread of the host outside of any call.
+        GStatus::Syscall => !gp.has(gflag::FOREIGN),
+        _ => !gp.has(gflag::ZOMBIE),
     })
 }
 

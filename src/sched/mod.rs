@@ -71,10 +71,10 @@ enum Found {
 fn find_runnable(sched: &Sched, m: MRef) -> Found {
     let pp = m.must_p();
     let requests = pp.requests();
-    if requests != 0 {
-        if let Some(found) = serve(sched, m, requests) {
-            return found;
-        }
+    if requests != 0
+        && let Some(found) = serve(sched, m, requests)
+    {
+        return found;
     }
     // SAFETY: chosen is null or a G that was taken from our queue.
     if let Some(gp) = unsafe { GRef::from_ptr(m.chosen.take()) } {
@@ -130,17 +130,20 @@ fn serve(sched: &Sched, m: MRef, requests: u64) -> Option<Found> {
     if requests & STOP != 0 {
         // What was chosen goes back: whoever gets this P next is to find it.
         // SAFETY: chosen is null or a G that was taken from our queue.
-        if let Some(gp) = unsafe { GRef::from_ptr(m.chosen.take()) } {
-            if let Some(over) = pp.put_next(gp) {
-                sched.globrunqput(over);
-            }
+        if let Some(gp) = unsafe { GRef::from_ptr(m.chosen.take()) }
+            && let Some(over) = pp.put_next(gp)
+        {
+            sched.globrunqput(over);
         }
         if m.spinning.replace(false) {
             sched.nmspinning.fetch_sub(1, Ordering::SeqCst);
         }
         {
             let mut lk = sched.lock.lock();
-            stw::stop_p(sched, &mut lk, m.releasep());
+            if let Err(pp) = stw::stop_p(&mut lk, sched, m.releasep()) {
+                m.acquirep(pp);
+                return Some(Found::Again);
+            }
         }
         return Some(match wake::stopm(sched, m) {
             Idle::Exit => Found::Exit,
@@ -149,10 +152,10 @@ fn serve(sched: &Sched, m: MRef, requests: u64) -> Option<Found> {
     }
     if requests & PREEMPT != 0 && pp.clear_request(PREEMPT) {
         // A pair that hands the slice to and fro by runnext goes behind the others.
-        if let Some(next) = pp.take_runnext() {
-            if let Some(over) = pp.put_tail(next) {
-                sched.globrunqput(over);
-            }
+        if let Some(next) = pp.take_runnext()
+            && let Some(over) = pp.put_tail(next)
+        {
+            sched.globrunqput(over);
         }
     }
     None
@@ -194,10 +197,11 @@ fn steal(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
             if last && other.timers.first() != NEVER {
                 let now = now();
                 // SAFETY: we are on g0 and hold a P.
-                if other.timers.first() <= now && unsafe { other.timers.run(m, now) } > 0 {
-                    if let Some((gp, _)) = pp.get() {
-                        return Some(gp);
-                    }
+                if other.timers.first() <= now
+                    && unsafe { other.timers.run(m, now) } > 0
+                    && let Some((gp, _)) = pp.get()
+                {
+                    return Some(gp);
                 }
             }
             if other.status() == PStatus::Idle {

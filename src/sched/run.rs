@@ -8,6 +8,7 @@ use crate::gmp::g::{GRef, GStatus, gflag};
 use crate::gmp::m::{Ctx, M, MRef, Mcall};
 use crate::gmp::sched::Sched;
 use crate::protocol::{foreign, lockedm, park, syscall};
+use crate::sync::Ordering;
 use crate::sys;
 use std::ffi::c_void;
 
@@ -96,14 +97,12 @@ fn came_back(sched: &Sched, m: MRef, gp: GRef, call: Mcall) -> bool {
 
 fn mexit(sched: &Sched, m: MRef) {
     sys::arch::set_current_m(std::ptr::null_mut());
-    let joined = sched.exiting.load(crate::sync::Ordering::Acquire);
-    if !joined {
-        sys::detach_self();
-    }
+    m.tid.set(0);
     let mut lk = sched.lock.lock();
     lk.nm -= 1;
-    m.tid.set(0);
-    if !joined {
+    // Under the lock: at the end of the runtime the M is joined, or is seen here to be gone.
+    if !sched.exiting.load(Ordering::Relaxed) {
+        sys::detach_self();
         m.alive.set(false);
         m.exiting.set(false);
         m.link.set(lk.mfree);
@@ -222,7 +221,7 @@ pub fn end_thread_g(m: MRef, gp: GRef) {
 /// Ends the count of an attached thread as a live G.
 pub fn count_detach(m: MRef) {
     if m.attached.replace(false) {
-        m.sched().stats.ended.fetch_add(1, crate::sync::Ordering::SeqCst);
+        m.sched().stats.ended.fetch_add(1, Ordering::SeqCst);
         m.sched().tell_watchers();
     }
 }

@@ -143,14 +143,14 @@ pub fn tidy_while_down(sched: &Sched) {
     sched.nmspinning.store(0, Ordering::Relaxed);
     for p in sched.live_ps() {
         let w = p.word();
-        if w.status() == PStatus::Syscall {
-            if let Some(pp) = p.try_retake(w) {
-                wake::pidle_link(sched, &mut lk, {
-                    let p = pp.forget();
-                    p.move_status(PStatus::Running, PStatus::Idle);
-                    p
-                });
-            }
+        if w.status() == PStatus::Syscall
+            && let Some(pp) = p.try_retake(w)
+        {
+            wake::pidle_link(sched, &mut lk, {
+                let p = pp.forget();
+                p.move_status(PStatus::Running, PStatus::Idle);
+                p
+            });
         }
     }
     for p in sched.live_ps() {
@@ -274,8 +274,8 @@ pub fn p_key_create(sched: &Sched) -> Result<u32> {
     let at = used.iter().position(|u| !*u).ok_or(Error::Again)?;
     used[at] = true;
     for p in sched.every_p() {
-        // SAFETY: the key is new: nobody reads or writes its slots yet.
-        unsafe { (*p.slots.get())[at] = std::ptr::null_mut() };
+        // The key is new: nobody else writes its slots yet.
+        p.slots[at].set(std::ptr::null_mut());
     }
     Ok(at as u32 + 1)
 }

@@ -91,10 +91,7 @@ impl Note {
                 Err(SET) => return true,
                 _ if timed_out => {
                     // Nobody may believe later on that a thread still sleeps here.
-                    return match self.0.compare_exchange(SLEEPING, CLEAR, Ordering::Acquire, Ordering::Acquire) {
-                        Ok(_) => false,
-                        Err(_) => true,
-                    };
+                    return self.0.compare_exchange(SLEEPING, CLEAR, Ordering::Acquire, Ordering::Acquire).is_err();
                 }
                 _ => timed_out = !sys::futex_wait(&self.0, SLEEPING, deadline),
             }
