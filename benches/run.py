@@ -66,7 +66,7 @@ CASES = [
 GO_CASE = {"skynet_child_first": "skynet", "fib_child_first": "fib"}
 GO_WITHOUT = {"spawn_join", "handoff_at_once", "attach_detach"}
 GO_CALLBACK = {"callback_known_thread", "callback_first"}
-EXTRA = ("rss_mb", "rss_b", "cpu_ms", "threads", "p50_us", "p99_us", "p99_ns", "thread_ns")  # shown beside the value
+EXTRA = ("cpu_ns", "cpu_ms", "rss_mb", "rss_b", "threads", "p50_us", "p99_us", "p99_ns", "thread_ns")  # shown beside the value
 HZ, CPUS = os.sysconf("SC_CLK_TCK"), os.cpu_count()
 
 
@@ -182,7 +182,7 @@ def shown(values, key):
 def extras(values):
     if not values:
         return ""
-    return " ".join(f"{key}={values[key]:.0f}" for key in EXTRA if values.get(key))
+    return " ".join(f"{key}={values[key]:.{0 if values[key] >= 100 else 1}f}" for key in EXTRA if values.get(key))
 
 
 def main():

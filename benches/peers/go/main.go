@@ -20,6 +20,7 @@ import (
 var (
 	procs, n, m int
 	begin       time.Time
+	cpuBegin    float64
 )
 
 func cpuNs() float64 {
@@ -39,16 +40,19 @@ func statusKB(key string) int {
 	return 0
 }
 
-func start() { begin = time.Now() }
+func start() {
+	cpuBegin = cpuNs()
+	begin = time.Now()
+}
 
 func reportEach(operations int) {
-	ns := float64(time.Since(begin)) / float64(operations)
-	fmt.Printf("ns=%.2f rss_mb=%d\n", ns, statusKB("VmHWM")/1024)
+	ns, cpu := float64(time.Since(begin))/float64(operations), (cpuNs()-cpuBegin)/float64(operations)
+	fmt.Printf("ns=%.2f cpu_ns=%.2f rss_mb=%d\n", ns, cpu, statusKB("VmHWM")/1024)
 }
 
 func reportWhole() {
-	ms := float64(time.Since(begin)) / 1e6
-	fmt.Printf("ms=%.3f rss_mb=%d threads=%d cpu_ms=%.1f\n", ms, statusKB("VmHWM")/1024, statusKB("Threads"), cpuNs()/1e6)
+	ms, cpu := float64(time.Since(begin))/1e6, (cpuNs()-cpuBegin)/1e6
+	fmt.Printf("ms=%.3f cpu_ms=%.1f rss_mb=%d threads=%d\n", ms, cpu, statusKB("VmHWM")/1024, statusKB("Threads"))
 }
 
 func reportMedian(ns []time.Duration) {
@@ -223,7 +227,6 @@ func sleepStorm() {
 	late := make([]time.Duration, n)
 	var group sync.WaitGroup
 	group.Add(n)
-	cpu := cpuNs()
 	start()
 	for i := range n {
 		go func() {
@@ -234,8 +237,7 @@ func sleepStorm() {
 		}()
 	}
 	group.Wait()
-	ms := float64(time.Since(begin)) / 1e6
-	cpu = cpuNs() - cpu
+	ms, cpu := float64(time.Since(begin))/1e6, cpuNs()-cpuBegin
 	sort.Slice(late, func(i, k int) bool { return late[i] < late[k] })
 	fmt.Printf("ms=%.1f cpu_ms=%.1f p50_us=%.1f p99_us=%.1f rss_mb=%d\n", ms, cpu/1e6, float64(late[n/2])/1e3,
 		float64(late[n*99/100])/1e3, statusKB("VmHWM")/1024)
@@ -255,8 +257,8 @@ func parked() {
 		}()
 	}
 	semacquire(&allStarted)
-	ns := float64(time.Since(begin)) / float64(n)
-	fmt.Printf("ns=%.1f rss_b=%.0f\n", ns, 1024*float64(statusKB("VmRSS")-before)/float64(n))
+	ns, cpu := float64(time.Since(begin))/float64(n), (cpuNs()-cpuBegin)/float64(n)
+	fmt.Printf("ns=%.1f cpu_ns=%.1f rss_b=%.0f\n", ns, cpu, 1024*float64(statusKB("VmRSS")-before)/float64(n))
 }
 
 func stopStartWorld() {
@@ -319,10 +321,9 @@ func idleCPU() {
 	}
 	group.Wait()
 	time.Sleep(100 * time.Millisecond)
-	cpu := cpuNs()
 	start()
 	time.Sleep(time.Duration(n) * time.Millisecond)
-	fmt.Printf("us_per_s=%.1f\n", (cpuNs()-cpu)/1e3/time.Since(begin).Seconds())
+	fmt.Printf("us_per_s=%.1f\n", (cpuNs()-cpuBegin)/1e3/time.Since(begin).Seconds())
 }
 
 func each(body func()) {
