@@ -54,6 +54,15 @@ mod imp {
             self.worker.pop()
         }
 
+        /// The owner's look: what it sees it may pop, but for thieves.
+        ///
+        /// # Safety
+        /// The caller is the owner.
+        #[inline(always)]
+        pub unsafe fn is_empty_here(&self) -> bool {
+            self.worker.is_empty()
+        }
+
         #[inline]
         pub fn len(&self) -> usize {
             self.stealer.len()
@@ -135,6 +144,11 @@ mod imp {
         pub unsafe fn pop(&self) -> Option<T> {
             let mut q = self.queue.lock().unwrap();
             if self.lifo { q.pop_back() } else { q.pop_front() }
+        }
+        /// # Safety
+        /// As the real one.
+        pub unsafe fn is_empty_here(&self) -> bool {
+            self.is_empty()
         }
         pub fn len(&self) -> usize {
             self.queue.lock().unwrap().len()

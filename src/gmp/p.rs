@@ -473,7 +473,9 @@ impl OwnedP {
             return Some((gp, true));
         }
         // SAFETY: we own the P.
-        if let Some(gp) = unsafe { self.lifo.pop() } {
+        if !unsafe { self.lifo.is_empty_here() }
+            && let Some(gp) = unsafe { self.lifo.pop() }
+        {
             return Some((gp, true));
         }
         // SAFETY: we own the P.
@@ -484,6 +486,13 @@ impl OwnedP {
     pub fn get_fair(&self) -> Option<GRef> {
         // SAFETY: we own the P.
         unsafe { self.runq.pop() }
+    }
+
+    /// The owner's look at its queues.
+    #[inline(always)]
+    pub fn has_nothing(&self) -> bool {
+        // SAFETY: we own the P.
+        !self.has_runnext() && unsafe { self.lifo.is_empty_here() && self.runq.is_empty_here() }
     }
 
     pub fn room(&self) -> usize {

@@ -419,31 +419,20 @@ pub fn ready_parked(m: MRef, gp: GRef, handle: u64) -> bool {
 #[inline]
 pub fn gosched(m: MRef) -> MRef {
     let gp = running(m);
-    if m.is_extra() {
-        return gosched_extra(m, gp);
-    }
-    gp.set_status(GStatus::Runnable);
     let pp = m.must_p();
-    if pp.requests() == 0 && pp.runq_empty() && m.sched().globq_len() == 0 && pp.timers.first() == NEVER {
-        // Nobody else is here, and nobody is woken for it (Go's #13527).
+    // Nobody else is here, and nobody is woken for it (Go's #13527).
+    if pp.has_nothing() && pp.requests() == 0 && m.sched().globq_len() == 0 && pp.timers.first() == NEVER {
         pp.schedtick.bump();
-        gp.set_status(GStatus::Running);
         return m;
     }
+    gp.set_status(GStatus::Runnable);
     // SAFETY: gp runs here and is runnable from now on; nobody sees it before L3.
-    unsafe { leave(m, gp, Mcall::Yield(Place::Tail)) }
-}
-
-#[cold]
-fn gosched_extra(m: MRef, gp: GRef) -> MRef {
-    let pp = m.must_p();
-    if pp.requests() == 0 && pp.runq_empty() && m.sched().globq_len() == 0 {
-        pp.schedtick.bump();
-        return m;
+    unsafe {
+        if m.is_extra() {
+            return mcall(m, gp, Mcall::Yield(Place::Global));
+        }
+        leave(m, gp, Mcall::Yield(Place::Tail))
     }
-    gp.set_status(GStatus::Runnable);
-    // SAFETY: as in `gosched`.
-    unsafe { mcall(m, gp, Mcall::Yield(Place::Global)) }
 }
 
 /// Serves the requests to this P: the G goes through the scheduler.
