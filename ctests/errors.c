@@ -1,0 +1,90 @@
+/* Every status has a name and a text of its own, and is the negative errno where there is one. */
+#include "places.h"
+
+static const struct {
+  gmx_status status;
+  const char *name;
+  int number; /* the errno that it is the negative of, or the status itself */
+} every[] = {
+    {GMX_OK, "GMX_OK", 0},
+    {GMX_EPERM, "GMX_EPERM", EPERM},
+    {GMX_EINTR, "GMX_EINTR", EINTR},
+    {GMX_EAGAIN, "GMX_EAGAIN", EAGAIN},
+    {GMX_ENOMEM, "GMX_ENOMEM", ENOMEM},
+    {GMX_EBUSY, "GMX_EBUSY", EBUSY},
+    {GMX_EINVAL, "GMX_EINVAL", EINVAL},
+    {GMX_ECLOSED, "GMX_ECLOSED", EPIPE},
+    {GMX_EDEADLK, "GMX_EDEADLK", EDEADLK},
+    {GMX_ENOTSUP, "GMX_ENOTSUP", ENOTSUP},
+    {GMX_ETIMEDOUT, "GMX_ETIMEDOUT", ETIMEDOUT},
+    {GMX_ECANCELED, "GMX_ECANCELED", ECANCELED},
+    {GMX_ENOTG, "GMX_ENOTG", 1001},
+    {GMX_EINSYSCALL, "GMX_EINSYSCALL", 1002},
+    {GMX_ESHUTDOWN, "GMX_ESHUTDOWN", 1003},
+    {GMX_ESTALE, "GMX_ESTALE", 1004},
+};
+enum { EVERY = sizeof every / sizeof every[0] };
+
+static void each_has_number_name_and_text(void) {
+  for (int i = 0; i < EVERY; i++) {
+    CHECK_EQ(every[i].status, -every[i].number);
+    CHECK_STR(gmx_err_name(every[i].status), every[i].name);
+    const char *text = gmx_strerror(every[i].status);
+    CHECK(text[0] != 0);
+    CHECK(strchr(text, '\n') == NULL);
+    for (int j = 0; j < i; j++) CHECK(strcmp(text, gmx_strerror(every[j].status)) != 0);
+  }
+}
+
+static bool known(gmx_status s) {
+  for (int i = 0; i < EVERY; i++)
+    if (every[i].status == s) return true;
+  return false;
+}
+
+static void an_unknown_code_is_said_to_be_so(void) {
+  for (gmx_status s = -1; s > -2000; s--) {
+    if (known(s)) continue;
+    /* another error of the system may keep its own name */
+    if (s <= -200) CHECK_STR(gmx_err_name(s), "GMX_EUNKNOWN");
+    CHECK(gmx_err_name(s)[0] != 0);
+    CHECK(gmx_strerror(s)[0] != 0);
+  }
+  CHECK_STR(gmx_err_name(INT32_MIN), "GMX_EUNKNOWN");
+  CHECK(gmx_strerror(INT32_MIN)[0] != 0);
+}
+
+/* Functions that return a count return it as a status. */
+static void a_count_is_fine(void) {
+  CHECK_STR(gmx_err_name(1), "GMX_OK");
+  CHECK_STR(gmx_err_name(INT32_MAX), "GMX_OK");
+  CHECK_STR(gmx_strerror(7), gmx_strerror(GMX_OK));
+}
+
+static const char *seen;
+
+static void look(void *arg) {
+  (void)arg;
+  CHECK(gmx_strerror(GMX_ESTALE) == seen);
+}
+
+/* No buffer of the thread's, which the next call or the next thread would write over. */
+static void texts_are_static(void) {
+  seen = gmx_strerror(GMX_ESTALE);
+  on_thread(look, NULL);
+  CHECK_STR(gmx_strerror(-4711), gmx_strerror(-4711));
+}
+
+static void asking_starts_nothing(void) {
+  CHECK_EQ(gmx_version(), GMX_VERSION);
+  CHECK_EQ(count_threads(), 1);
+}
+
+int main(void) {
+  RUN(each_has_number_name_and_text);
+  RUN(an_unknown_code_is_said_to_be_so);
+  RUN(a_count_is_fine);
+  RUN(texts_are_static);
+  RUN(asking_starts_nothing);
+  return 0;
+}

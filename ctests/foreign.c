@@ -1,0 +1,304 @@
+/* timeout: 180 */
+/* env: GMX_MAXPROCS=2 */
+/* Threads that the library did not make: they come and go, attached, in callbacks, and as plain threads that wait. */
+#include "places.h"
+
+static void add_one(void *arg) { bump((int *)arg); }
+
+/* ---- come and go ---- */
+
+struct visit {
+  gmx_mutex mutex;
+  int64_t count; /* under mutex */
+  uint32_t sema;
+  int spawned;
+};
+
+static void works_as_a_g(void *arg) {
+  struct visit *v = arg;
+  pthread_t thread = pthread_self();
+  uint64_t goid = gmx_goid();
+  CHECK(goid != 0);
+  CHECK_OK(gmx_spawn(add_one, &v->spawned));
+  CHECK_OK(gmx_mutex_lock(&v->mutex));
+  v->count++;
+  CHECK_OK(gmx_mutex_unlock(&v->mutex));
+  CHECK_OK(gmx_yield());
+  CHECK_OK(gmx_sema_release(&v->sema));
+  CHECK_OK(gmx_sema_acquire(&v->sema));
+  CHECK(pthread_equal(thread, pthread_self()));
+  CHECK_EQ(gmx_goid(), goid);
+}
+
+static void visits(void *arg) {
+  CHECK_EQ(gmx_goid(), 0);
+  for (int i = 0; i < 3; i++) {
+    CHECK_OK(gmx_callback(works_as_a_g, arg));
+    CHECK_EQ(gmx_goid(), 0);
+    CHECK_OK(gmx_attach_thread());
+    CHECK_STATUS(gmx_attach_thread(), GMX_EPERM);
+    works_as_a_g(arg);
+    CHECK_OK(gmx_callback(works_as_a_g, arg)); /* the same G */
+    CHECK_OK(gmx_detach_thread());
+    CHECK_STATUS(gmx_detach_thread(), GMX_EPERM);
+    CHECK_EQ(gmx_self(), 0);
+  }
+}
+static void *visitor(void *arg) {
+  visits(arg);
+  return NULL;
+}
+
+static void a_thousand_threads(void) {
+  enum { WAVES = 50, THREADS = 20 };
+  struct visit v;
+  memset(&v, 0, sizeof v);
+  for (int wave = 0; wave < WAVES; wave++) {
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++) threads[i] = thread_start(visitor, &v);
+    for (int i = 0; i < THREADS; i++) thread_join(threads[i]);
+  }
+  spin_until(load(&v.spawned) == WAVES * THREADS * 9);
+  CHECK_EQ(v.count, WAVES * THREADS * 9);
+  spin_until(gmx_num_g() == 0);
+}
+
+static void works_as_a_thread(void *arg) {
+  struct visit *v = arg;
+  CHECK_OK(gmx_mutex_lock(&v->mutex));
+  v->count++;
+  CHECK_OK(gmx_mutex_unlock(&v->mutex));
+  CHECK_OK(gmx_spawn(add_one, &v->spawned));
+  g_join(g_start(works_as_a_g, v));
+  CHECK_OK(gmx_yield());
+  CHECK_OK(gmx_sleep(1000));
+}
+static void *plain_visitor(void *arg) {
+  works_as_a_thread(arg);
+  return NULL;
+}
+
+/* Without ever becoming a G. */
+static void plain_threads(void) {
+  enum { THREADS = 200 };
+  struct visit v;
+  pthread_t threads[THREADS];
+  memset(&v, 0, sizeof v);
+  for (int i = 0; i < THREADS; i++) threads[i] = thread_start(plain_visitor, &v);
+  for (int i = 0; i < THREADS; i++) thread_join(threads[i]);
+  spin_until(load(&v.spawned) == 2 * THREADS);
+  CHECK_EQ(v.count, 2 * THREADS);
+  spin_until(gmx_num_g() == 0);
+}
+
+/* ---- counted and seen ---- */
+
+static int attached, leave;
+
+static void *stays(void *arg) {
+  (void)arg;
+  CHECK_OK(gmx_attach_thread());
+  bump(&attached);
+  CHECK_OK(gmx_enter_syscall());
+  while (!load(&leave)) sched_yield();
+  CHECK_OK(gmx_exit_syscall());
+  CHECK_OK(gmx_detach_thread());
+  return NULL;
+}
+
+/* More attached threads than Ps; each is a G alive. */
+static void attached_threads_are_gs(void) {
+  enum { THREADS = 10 };
+  pthread_t threads[THREADS];
+  for (int i = 0; i < THREADS; i++) threads[i] = thread_start(stays, NULL);
+  spin_until(load(&attached) == THREADS);
+  CHECK_EQ(gmx_num_g(), THREADS);
+  store(&leave, 1);
+  for (int i = 0; i < THREADS; i++) thread_join(threads[i]);
+  CHECK_EQ(gmx_num_g(), 0);
+}
+
+/* ---- parking ---- */
+
+struct pair {
+  int turn, rounds;
+};
+
+static void plays(struct pair *p, int me) {
+  for (int i = 0; i < p->rounds; i++) {
+    while (load(&p->turn) != me) CHECK_OK(gmx_yield());
+    store(&p->turn, !me);
+  }
+}
+static void plays_0(void *arg) { plays(arg, 0); }
+static void plays_1(void *arg) { plays(arg, 1); }
+static void plays_1_attached(void *arg) {
+  CHECK_OK(gmx_attach_thread());
+  plays_1(arg);
+  CHECK_OK(gmx_detach_thread());
+}
+
+/* One P: the attached thread has it only by turns with the G. */
+static void attached_threads_share_one_p(void) {
+  int32_t procs = gmx_gomaxprocs(1);
+  struct pair p = {0, 300};
+  gmx_g g = g_start(plays_0, &p);
+  on_thread(plays_1_attached, &p);
+  g_join(g);
+  CHECK_EQ(gmx_gomaxprocs(procs), 1);
+}
+
+static gmx_g parked_at;
+static int parks_left;
+
+static void parks_many_times(void *arg) {
+  (void)arg;
+  pthread_t thread = pthread_self();
+  while (load(&parks_left) > 0) {
+    park_at(&parked_at);
+    __atomic_fetch_sub(&parks_left, 1, __ATOMIC_ACQ_REL);
+  }
+  CHECK(pthread_equal(thread, pthread_self()));
+}
+static void parks_attached(void *arg) {
+  CHECK_OK(gmx_attach_thread());
+  parks_many_times(arg);
+  CHECK_OK(gmx_detach_thread());
+}
+static void *parks_as_a_thread(void *arg) {
+  parks_many_times(arg);
+  return NULL;
+}
+static void *parks_as_an_attached_thread(void *arg) {
+  parks_attached(arg);
+  return NULL;
+}
+
+static void readies_many_times(void *arg) {
+  (void)arg;
+  int n = load(&parks_left);
+  for (int i = 0; i < n; i++) {
+    gmx_g g;
+    spin_until((g = load(&parked_at)) != 0);
+    store(&parked_at, 0);
+    CHECK_OK(gmx_ready(g));
+    spin_until(load(&parks_left) < n - i);
+  }
+}
+
+/* gmx_park and gmx_ready between threads, attached or not, and Gs. */
+static void threads_park_and_are_readied(void) {
+  for (int way = 0; way < 4; way++) {
+    store(&parks_left, 200);
+    store(&parked_at, 0);
+    pthread_t thread = thread_start(way % 2 ? parks_as_a_thread : parks_as_an_attached_thread, NULL);
+    if (way / 2) on_g(readies_many_times, NULL);
+    else readies_many_times(NULL);
+    thread_join(thread);
+  }
+}
+
+/* ---- callbacks within callbacks ---- */
+
+struct deep {
+  int level, levels;
+};
+
+static void *thread_inside(void *arg);
+
+static void goes_deeper(void *arg) {
+  struct deep *d = arg;
+  uint64_t goid = gmx_goid();
+  pthread_t thread = pthread_self();
+  if (++d->level < d->levels) {
+    CHECK_OK(gmx_callback(goes_deeper, d)); /* on a G: a plain call */
+    CHECK_OK(gmx_yield());
+  } else {
+    /* the host's code below starts a thread, which calls in itself, and waits for it */
+    struct deep inner = {0, 3};
+    if (d->levels > 3) {
+      CHECK_OK(gmx_enter_syscall_blocking());
+      thread_join(thread_start(thread_inside, &inner));
+      CHECK_OK(gmx_exit_syscall());
+    }
+  }
+  CHECK_EQ(gmx_goid(), goid);
+  CHECK(pthread_equal(thread, pthread_self()));
+}
+static void *thread_inside(void *arg) {
+  CHECK_OK(gmx_callback(goes_deeper, arg));
+  return NULL;
+}
+
+static void callbacks_within_callbacks(void) {
+  for (int round = 0; round < 50; round++) {
+    struct deep d = {0, 30};
+    thread_join(thread_start(thread_inside, &d));
+    CHECK_EQ(d.level, 30);
+  }
+  spin_until(gmx_num_g() == 0);
+}
+
+/* ---- threads that end ---- */
+
+static int destroyed;
+static pthread_key_t late;
+
+static void calls_in_late(void *value) {
+  CHECK_OK(gmx_callback(add_one, value));
+  if (bump(&destroyed) % 3 == 0) pthread_setspecific(late, value); /* and once more, in the next round */
+}
+
+static void *ends_with_a_destructor(void *arg) {
+  CHECK(pthread_setspecific(late, arg) == 0);
+  CHECK_OK(gmx_callback(add_one, arg));
+  return NULL;
+}
+static void *ends_attached(void *arg) {
+  CHECK(pthread_setspecific(late, arg) == 0);
+  CHECK_OK(gmx_attach_thread());
+  add_one(arg);
+  return NULL;
+}
+
+/* Destructors of the thread's own keys may call in, before ours has run and after; nothing is left of the thread. */
+static void the_last_call_comes_from_a_destructor(void) {
+  int ran = 0;
+  CHECK(pthread_key_create(&late, calls_in_late) == 0);
+  for (int i = 0; i < 50; i++) {
+    thread_join(thread_start(ends_with_a_destructor, &ran));
+    thread_join(thread_start(ends_attached, &ran));
+    spin_until(gmx_num_g() == 0);
+  }
+  CHECK_CMP(ran, >=, 200);
+  CHECK_EQ(ran, 100 + destroyed);
+  pthread_key_delete(late);
+}
+
+/* What the threads had is used again by those that come later. */
+static void threads_leave_nothing(void) {
+  gmx_mem_stats before = {.struct_size = sizeof before}, after = before;
+  struct visit v;
+  memset(&v, 0, sizeof v);
+  for (int i = 0; i < 100; i++) on_thread(visits, &v);
+  CHECK_OK(gmx_read_mem_stats(&before));
+  for (int i = 0; i < 500; i++) on_thread(visits, &v);
+  spin_until(load(&v.spawned) == 600 * 9 && gmx_num_g() == 0);
+  CHECK_OK(gmx_read_mem_stats(&after));
+  CHECK_CMP(after.m_total, <=, before.m_total + 50);
+  CHECK_CMP(after.g_descriptors, <=, before.g_descriptors + 200);
+}
+
+int main(void) {
+  CHECK_OK(gmx_init(NULL));
+  RUN(a_thousand_threads);
+  RUN(plain_threads);
+  RUN(attached_threads_are_gs);
+  RUN(attached_threads_share_one_p);
+  RUN(threads_park_and_are_readied);
+  RUN(callbacks_within_callbacks);
+  RUN(the_last_call_comes_from_a_destructor);
+  RUN(threads_leave_nothing);
+  RUN(ends_clean);
+  return 0;
+}

@@ -1,0 +1,88 @@
+/*
+ * Where a test runs its code: on a G, on a thread of its own, and how a program ends with nothing left behind.
+ */
+#ifndef GOMAX_PLACES_H
+#define GOMAX_PLACES_H
+
+#include "check.h"
+
+#include <dirent.h>
+#include <errno.h>
+
+/* ---- plain shared words, the same in C and in C++ ---- */
+
+#define load(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define store(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
+#define bump(p) __atomic_fetch_add(p, 1, __ATOMIC_ACQ_REL)
+
+/* ---- Gs ---- */
+
+/* A G that must be joined. */
+CHECK_UNUSED static gmx_g g_start(void (*fn)(void *), void *arg) {
+  gmx_spawn_opts opts;
+  gmx_g g = 0;
+  memset(&opts, 0, sizeof opts);
+  opts.struct_size = sizeof opts;
+  opts.flags = GMX_SPAWN_JOINABLE;
+  CHECK_OK(gmx_spawn_with(&opts, fn, arg, &g));
+  CHECK(g != 0);
+  return g;
+}
+
+CHECK_UNUSED static void g_join(gmx_g g) { CHECK_OK(gmx_join(g, -1)); }
+
+/* Runs fn on a new G and waits for its end. */
+CHECK_UNUSED static void on_g(void (*fn)(void *), void *arg) { g_join(g_start(fn, arg)); }
+
+/* A commit for gmx_park that tells the handle of the parked G and so that it is parked. */
+CHECK_UNUSED static bool tell_parked(void *arg, gmx_g g) {
+  store((gmx_g *)arg, g);
+  return true;
+}
+
+/* Parks the caller until somebody readies the G whose handle stands in *where. */
+CHECK_UNUSED static void park_at(gmx_g *where) { CHECK_OK(gmx_park(tell_parked, where, "test")); }
+
+/* Readies the G that parks, or soon will, at *where. */
+CHECK_UNUSED static void wake_at(gmx_g *where) {
+  spin_until(load(where) != 0);
+  CHECK_OK(gmx_ready(load(where)));
+}
+
+/* ---- threads ---- */
+
+struct places_call {
+  void (*fn)(void *);
+  void *arg;
+};
+
+CHECK_UNUSED static void *places_thread(void *arg) {
+  struct places_call *call = (struct places_call *)arg;
+  call->fn(call->arg);
+  return NULL;
+}
+
+/* Runs fn on a new thread and waits for its end. */
+CHECK_UNUSED static void on_thread(void (*fn)(void *), void *arg) {
+  struct places_call call = {fn, arg};
+  thread_join(thread_start(places_thread, &call));
+}
+
+/* Threads of this process as the kernel counts them. */
+CHECK_UNUSED static int count_threads(void) {
+  int n = 0;
+  DIR *dir = opendir("/proc/self/task");
+  CHECK(dir != NULL);
+  for (struct dirent *entry; (entry = readdir(dir)) != NULL;) n += entry->d_name[0] != '.';
+  closedir(dir);
+  return n;
+}
+
+/* The last test of a program: called by the only thread of the host that is left. */
+CHECK_UNUSED static void ends_clean(void) {
+  spin_until(gmx_num_g() == 0);
+  CHECK_OK(gmx_shutdown(INT64_C(30000000000)));
+  spin_until(count_threads() == 1); /* a joined thread may be listed a little longer */
+}
+
+#endif /* GOMAX_PLACES_H */

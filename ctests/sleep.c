@@ -1,0 +1,122 @@
+/* timeout: 120 */
+/* Sleeping and the clock: never too short, whoever sleeps. Too long is no test's business on a shared machine. */
+#include "places.h"
+
+#define MS INT64_C(1000000)
+
+static int64_t newest; /* the latest time that anybody has seen */
+
+static void reads_the_clock(void *arg) {
+  (void)arg;
+  for (int i = 0; i < 20000; i++) {
+    int64_t seen = load(&newest), now = gmx_now();
+    CHECK_CMP(now, >=, seen);
+    store(&newest, now);
+    if (i % 100 == 0) CHECK_OK(gmx_yield());
+  }
+}
+
+/* Also for those who look from different threads. */
+static void the_clock_never_goes_back(void) {
+  gmx_g a = g_start(reads_the_clock, NULL), b = g_start(reads_the_clock, NULL);
+  on_thread(reads_the_clock, NULL);
+  g_join(a);
+  g_join(b);
+  int64_t before = check_now(), now = gmx_now(), after = check_now();
+  CHECK(before <= now && now <= after); /* CLOCK_MONOTONIC, so that hosts can mix them */
+}
+
+static void sleeps(void *arg) {
+  int64_t want = *(int64_t *)arg, begin = gmx_now();
+  CHECK_OK(gmx_sleep(want));
+  CHECK_CMP(gmx_now() - begin, >=, want);
+}
+static void sleeps_attached(void *arg) {
+  CHECK_OK(gmx_attach_thread());
+  sleeps(arg);
+  CHECK_OK(gmx_detach_thread());
+}
+static void sleeps_in_callback(void *arg) { CHECK_OK(gmx_callback(sleeps, arg)); }
+static void sleeps_locked(void *arg) {
+  CHECK_OK(gmx_lock_os_thread());
+  pthread_t thread = pthread_self();
+  sleeps(arg);
+  CHECK(pthread_equal(thread, pthread_self()));
+  CHECK_OK(gmx_unlock_os_thread());
+}
+
+static void never_too_short(void) {
+  static const int64_t times[] = {-5, 0, 1, 999, 1000, 100000, MS, 3 * MS + 1, 20 * MS};
+  for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+    int64_t want = times[i];
+    on_g(sleeps, &want);
+    on_g(sleeps_locked, &want);
+    on_thread(sleeps, &want);
+    on_thread(sleeps_attached, &want);
+    on_thread(sleeps_in_callback, &want);
+  }
+}
+
+static void many_sleepers(void) {
+  enum { GS = 5000 };
+  static int64_t want[GS];
+  static gmx_g gs[GS];
+  for (int i = 0; i < GS; i++) {
+    want[i] = (int64_t)(i * 7919 % 50000) * 1000;
+    gs[i] = g_start(sleeps, &want[i]);
+  }
+  for (int i = 0; i < GS; i++) g_join(gs[i]);
+}
+
+static int turn;
+
+static void counts_turns(void *arg) {
+  for (int i = 0; i < 100; i++) {
+    bump(&turn);
+    CHECK_OK(gmx_sleep(*(int64_t *)arg));
+  }
+}
+
+/* One P: if a sleep of nothing did not give way, the first would count to its end alone. */
+static void a_sleep_of_nothing_yields(void) {
+  static const int64_t nothing[] = {0, -1, INT64_MIN};
+  int32_t procs = gmx_gomaxprocs(1);
+  for (int i = 0; i < 3; i++) {
+    int64_t ns = nothing[i];
+    store(&turn, 0);
+    gmx_g a = g_start(counts_turns, &ns), b = g_start(counts_turns, &ns);
+    g_join(a);
+    g_join(b);
+    CHECK_EQ(turn, 200);
+  }
+  gmx_gomaxprocs(procs);
+}
+
+static int woken, asleep;
+
+static void sleeps_for_ever(void *arg) {
+  bump(&asleep);
+  CHECK_OK(gmx_sleep(*(int64_t *)arg));
+  bump(&woken);
+}
+
+/* The end of such a sleep lies beyond what the clock can count; it must not wrap into the past. The last test: its Gs
+ * stay. */
+static void for_ever_does_not_wrap(void) {
+  static int64_t ever[] = {INT64_MAX, INT64_MAX - 1, INT64_MAX / 2};
+  for (int i = 0; i < 3; i++) CHECK_OK(gmx_spawn(sleeps_for_ever, &ever[i]));
+  spin_until(load(&asleep) == 3);
+  int64_t want = 50 * MS;
+  on_g(sleeps, &want);
+  CHECK_EQ(load(&woken), 0);
+  CHECK_STATUS(gmx_shutdown(MS), GMX_ETIMEDOUT);
+}
+
+int main(void) {
+  RUN(the_clock_never_goes_back);
+  RUN(never_too_short);
+  RUN(many_sleepers);
+  RUN(a_sleep_of_nothing_yields);
+  RUN(for_ever_does_not_wrap);
+  return 0;
+}
