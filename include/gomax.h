@@ -456,7 +456,7 @@ GMX_API gmx_status gmx_ready(gmx_g g);
  * A goroutine that ends locked takes its thread with it.
  *
  * Blocks: never.
- * Call from: G, attached thread (which is tied already; calls are counted).
+ * Call from: G, attached thread (which is tied already; calls are counted); also pinned, and with the world stopped.
  * Safepoint: no.
  * Migrates: no.
  * Owns: the thread.
@@ -469,7 +469,7 @@ GMX_API gmx_status gmx_lock_os_thread(void);
  * Takes one gmx_lock_os_thread back.
  *
  * Blocks: never.
- * Call from: G, attached thread.
+ * Call from: G, attached thread; also pinned, and with the world stopped.
  * Safepoint: no.
  * Migrates: no.
  * Owns: nothing.
@@ -1315,7 +1315,7 @@ typedef struct gmx_sched_stats {
  * Reads the memory of the library, in a world stopped for the moment.
  *
  * Blocks: as gmx_stop_the_world.
- * Call from: G, attached thread, foreign thread.
+ * Call from: G, attached thread, foreign thread, a caller that has stopped the world.
  * Safepoint: yes.
  * Migrates: yes.
  * Owns: nothing.
@@ -1342,7 +1342,7 @@ GMX_API gmx_status gmx_read_sched_stats(struct gmx_sched_stats *out);
  * stopped world, written to fd when it runs again.
  *
  * Blocks: as gmx_stop_the_world; and the thread, while fd takes the text.
- * Call from: G, attached thread, foreign thread.
+ * Call from: G, attached thread, foreign thread, a caller that has stopped the world.
  * Safepoint: yes.
  * Migrates: yes.
  * Owns: fd stays the caller's.

@@ -1,6 +1,7 @@
 //! Threads of the host
 
 use super::*;
+use crate::gmp::g::GRef;
 use crate::gmp::m::Ctx;
 use crate::protocol::{foreign, lockedm, park};
 use crate::sched::run;
@@ -53,7 +54,7 @@ pub extern "C" fn gmx_attach_thread() -> gmx_status {
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_detach_thread() -> gmx_status {
     let Some(m) = run::current() else { return GMX_EPERM };
-    if !m.attached.get() || m.callbacks.get() != 0 {
+    if !m.attached.get() || park::own_g(m).callbacks.get() != 0 {
         return GMX_EPERM;
     }
     if m.ctx() == Ctx::Sched {
@@ -89,15 +90,13 @@ pub extern "C" fn gmx_callback(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *m
     match m.ctx() {
         Ctx::Foreign => {
             let gp = foreign::enter_go(m);
-            m.callbacks.set(1);
-            f(arg);
-            m.callbacks.set(0);
+            call(gp, f, arg);
             let m = run::mend(m, gp);
             foreign::leave_go(m, gp, stack_pointer());
             GMX_OK
         }
         Ctx::G => {
-            f(arg);
+            call(park::running(m), f, arg);
             GMX_OK
         }
         Ctx::Syscall => in_syscall(m, f, arg),
@@ -105,24 +104,25 @@ pub extern "C" fn gmx_callback(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *m
     }
 }
 
+/// Counted in the G: it may be on another thread afterwards.
+#[inline(always)]
+fn call(gp: GRef, f: extern "C" fn(*mut c_void), arg: *mut c_void) {
+    gp.callbacks.set(gp.callbacks.get() + 1);
+    f(arg);
+    gp.callbacks.set(gp.callbacks.get() - 1);
+}
+
 /// A callback from C code that a goroutine called in a syscall: the thread's C frames below wait for it on this thread.
 fn in_syscall(m: MRef, f: extern "C" fn(*mut c_void), arg: *mut c_void) -> gmx_status {
     let gp = park::running(m);
-    let locks = gp.locks.get();
     // Before the way out: from there on it may go on elsewhere.
-    gp.locks.set(locks.saturating_add(1));
-    if locks == 0 {
-        lockedm::lock(m, gp);
-    }
+    gp.ties.set(gp.ties.get() + 1);
+    lockedm::lock(m, gp);
     let m = run::exit_syscall(m, gp);
-    m.callbacks.set(m.callbacks.get() + 1);
-    f(arg);
-    m.callbacks.set(m.callbacks.get() - 1);
+    call(gp, f, arg);
     let m = run::mend(m, gp);
-    gp.locks.set(locks);
-    if locks == 0 {
-        lockedm::unlock(m, gp);
-    }
+    gp.ties.set(gp.ties.get() - 1);
+    lockedm::unlock(m, gp);
     crate::protocol::syscall::entersyscall(m, gp, stack_pointer());
     GMX_OK
 }

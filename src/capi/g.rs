@@ -131,7 +131,7 @@ pub unsafe extern "C" fn gmx_spawn_with(
         return GMX_ENOMEM;
     };
     let handle = gp.handle();
-    if child_first && m.ctx() == Ctx::G && m.pins.get() == 0 {
+    if child_first && m.ctx() == Ctx::G && m.pins() == 0 {
         if !g.is_null() {
             // SAFETY: writable by the caller's promise.
             unsafe { *g = handle };
@@ -258,7 +258,7 @@ pub extern "C" fn gmx_goexit() -> gmx_status {
     if m.ctx() == Ctx::Sched {
         return GMX_ENOTG;
     }
-    if m.is_extra() || m.callbacks.get() != 0 {
+    if m.is_extra() || park::running(m).callbacks.get() != 0 {
         return GMX_EPERM;
     }
     run::goexit_now(park::running(m))
@@ -394,7 +394,7 @@ pub extern "C" fn gmx_ready(g: gmx_g) -> gmx_status {
 /// A goroutine that ends locked takes its thread with it.
 ///
 /// Blocks: never.
-/// Call from: G, attached thread (which is tied already; calls are counted).
+/// Call from: G, attached thread (which is tied already; calls are counted); also pinned, and with the world stopped.
 /// Safepoint: no.
 /// Migrates: no.
 /// Owns: the thread.
@@ -418,7 +418,7 @@ pub extern "C" fn gmx_lock_os_thread() -> gmx_status {
 /// Takes one gmx_lock_os_thread back.
 ///
 /// Blocks: never.
-/// Call from: G, attached thread.
+/// Call from: G, attached thread; also pinned, and with the world stopped.
 /// Safepoint: no.
 /// Migrates: no.
 /// Owns: nothing.
@@ -439,10 +439,14 @@ pub extern "C" fn gmx_unlock_os_thread() -> gmx_status {
     GMX_OK
 }
 
-/// The M of a G with a P, pinned or not.
+/// The M of a G with a P, pinned or not, also when it has stopped the world.
 fn on_g_pinned() -> Result<MRef, gmx_status> {
     let m = any()?;
-    if m.ctx() == Ctx::G { Ok(m) } else { Err(why_not(m)) }
+    match m.ctx() {
+        Ctx::G => Ok(m),
+        Ctx::Stopped if m.p().is_some() => Ok(m),
+        _ => Err(why_not(m)),
+    }
 }
 
 /// Makes a key under which each goroutine has a value of its own, NULL at first. destructor, unless NULL, is called on the

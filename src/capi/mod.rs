@@ -42,9 +42,18 @@ fn any() -> Result<MRef, gmx_status> {
 /// The M of a caller that may wait.
 #[inline(always)]
 fn may_wait() -> Result<MRef, gmx_status> {
+    match crate::sched::run::current() {
+        Some(m) if m.is_free() => Ok(m),
+        _ => may_wait_slow(),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn may_wait_slow() -> Result<MRef, gmx_status> {
     let m = any()?;
     match m.ctx() {
-        Ctx::G if m.pins.get() == 0 => Ok(m),
+        Ctx::G if m.pins() == 0 => Ok(m),
         Ctx::Foreign => Ok(m),
         _ => Err(why_not(m)),
     }
@@ -53,8 +62,8 @@ fn may_wait() -> Result<MRef, gmx_status> {
 /// The M of a G that holds a P and may leave it.
 #[inline(always)]
 fn on_g() -> Result<MRef, gmx_status> {
-    let m = any()?;
-    if m.ctx() == Ctx::G && m.pins.get() == 0 { Ok(m) } else { Err(why_not(m)) }
+    let m = may_wait()?;
+    if m.ctx() == Ctx::G { Ok(m) } else { Err(GMX_ENOTG) }
 }
 
 /// Why a caller may not wait, or is not on a G.

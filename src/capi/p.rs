@@ -93,7 +93,7 @@ pub extern "C" fn gmx_pin() -> i32 {
     }
     match m.current_p() {
         Some(p) => {
-            m.pins.set(m.pins.get() + 1);
+            m.set_pins(m.pins() + 1);
             p.id as i32
         }
         None => GMX_ENOTG,
@@ -118,8 +118,8 @@ pub extern "C" fn gmx_unpin() -> gmx_status {
     if m.ctx() == Ctx::Syscall {
         return GMX_EINSYSCALL;
     }
-    let Some(n) = m.pins.get().checked_sub(1) else { return GMX_EPERM };
-    m.pins.set(n);
+    let Some(n) = m.pins().checked_sub(1) else { return GMX_EPERM };
+    m.set_pins(n);
     if n == 0 && m.ctx() == Ctx::G && m.must_p().requests() != 0 {
         crate::protocol::park::safepoint(m);
     }

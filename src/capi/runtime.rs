@@ -142,7 +142,7 @@ pub extern "C" fn gmx_main(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c
 pub extern "C" fn gmx_shutdown(timeout: i64) -> gmx_status {
     match crate::sched::run::current().map(|m| (m, m.ctx())) {
         None | Some((_, Ctx::Foreign)) => map(rt::shutdown(timeout)),
-        Some((m, Ctx::G)) if m.pins.get() == 0 => GMX_EDEADLK,
+        Some((m, Ctx::G)) if m.pins() == 0 => GMX_EDEADLK,
         Some((m, _)) => why_not(m),
     }
 }

@@ -1,7 +1,7 @@
 //! Seeing inside
 
 use super::*;
-use crate::gmp::m::Kind;
+use crate::gmp::m::{Ctx, Kind};
 use crate::rt::dump;
 use crate::sched::world;
 use crate::sync::{Ordering, now};
@@ -93,7 +93,7 @@ pub struct gmx_sched_stats {
 /// Reads the memory of the library, in a world stopped for the moment.
 ///
 /// Blocks: as gmx_stop_the_world.
-/// Call from: G, attached thread, foreign thread.
+/// Call from: G, attached thread, foreign thread, a caller that has stopped the world.
 /// Safepoint: yes.
 /// Migrates: yes.
 /// Owns: nothing.
@@ -108,7 +108,7 @@ pub unsafe extern "C" fn gmx_read_mem_stats(out: *mut gmx_mem_stats) -> gmx_stat
     if let Err(status) = unsafe { check_size(out) } {
         return status;
     }
-    let m = match may_wait() {
+    let m = match may_wait_or_stopped() {
         Ok(m) => m,
         Err(status) => return status,
     };
@@ -138,6 +138,12 @@ pub unsafe extern "C" fn gmx_read_mem_stats(out: *mut gmx_mem_stats) -> gmx_stat
     });
     // SAFETY: the caller's promise.
     unsafe { write_sized(out, &stats) }
+}
+
+/// The M of a caller that may wait, or need not because it has stopped the world.
+fn may_wait_or_stopped() -> Result<MRef, gmx_status> {
+    let m = any()?;
+    if m.ctx() == Ctx::Stopped { Ok(m) } else { may_wait() }
 }
 
 /// # Safety
@@ -218,7 +224,7 @@ pub unsafe extern "C" fn gmx_read_sched_stats(out: *mut gmx_sched_stats) -> gmx_
 /// stopped world, written to fd when it runs again.
 ///
 /// Blocks: as gmx_stop_the_world; and the thread, while fd takes the text.
-/// Call from: G, attached thread, foreign thread.
+/// Call from: G, attached thread, foreign thread, a caller that has stopped the world.
 /// Safepoint: yes.
 /// Migrates: yes.
 /// Owns: fd stays the caller's.
@@ -226,7 +232,7 @@ pub unsafe extern "C" fn gmx_read_sched_stats(out: *mut gmx_sched_stats) -> gmx_
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_write_heap_dump(fd: i32) -> gmx_status {
-    let m = match may_wait() {
+    let m = match may_wait_or_stopped() {
         Ok(m) => m,
         Err(status) => return status,
     };

@@ -212,7 +212,7 @@ pub extern "C" fn gmx_for_each_g(
 pub extern "C" fn gmx_safepoint_slow() -> gmx_status {
     if let Some(m) = crate::sched::run::current()
         && m.ctx() == Ctx::G
-        && m.pins.get() == 0
+        && m.pins() == 0
         && m.must_p().requests() != 0
     {
         park::safepoint(m);

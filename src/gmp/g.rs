@@ -199,6 +199,10 @@ pub struct G {
     pub lockedm: OwnPtr<M>,
     /// How often `gmx_lock_os_thread` was called. Owner: the G.
     pub locks: OwnU32,
+    /// How often the library itself has tied it to its thread. Owner: its M.
+    pub ties: OwnU32,
+    /// Nested callbacks of the host that it runs. Owner: the G.
+    pub callbacks: OwnU32,
     pub index: u32,
     pub wait_reason: OwnPtr<c_char>,
     /// [`crate::gmp::Sched::coarse_now`] when it began to wait.
@@ -271,6 +275,8 @@ impl G {
             host: UnsafeCell::new(HostState::NEW),
             lockedm: OwnPtr::null(),
             locks: OwnU32::new(0),
+            ties: OwnU32::new(0),
+            callbacks: OwnU32::new(0),
             index,
             wait_reason: OwnPtr::null(),
             wait_since: OwnI64::new(0),

@@ -12,7 +12,7 @@ use crate::fiber::host::HostThread;
 use crate::gmp::g::{G, GRef};
 use crate::gmp::p::{OwnedP, P, PRef, PWord};
 use crate::gmp::sched::Sched;
-use crate::sync::own::{OwnBool, OwnI32, OwnPtr, OwnU8, OwnU32, OwnU64};
+use crate::sync::own::{OwnBool, OwnI32, OwnPtr, OwnU32, OwnU64};
 use crate::sync::{AtomicPtr, Note, Ordering};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -33,8 +33,19 @@ pub enum Ctx {
     Stopped = 4,
 }
 
+/// Bits of an M's mode beside the context.
+pub mod mode {
+    /// Pinned to the P.
+    pub const PINNED: u32 = 1 << 8;
+    /// An extra M.
+    pub const EXTRA: u32 = 1 << 9;
+    /// Locked to one G.
+    pub const LOCKED: u32 = 1 << 10;
+}
+
 /// What a G wants done once it is off its stack.
 #[derive(Clone, Copy)]
+#[repr(C, u64)]
 pub enum Mcall {
     /// It stays: nothing to do.
     None,
@@ -52,6 +63,7 @@ pub enum Mcall {
 
 /// Where a G that could go on is put.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
 pub enum Place {
     /// Next on its P: it was stopped for others' sake.
     Next,
@@ -69,6 +81,11 @@ pub struct Commit {
     pub arg: *mut c_void,
 }
 
+struct Pending {
+    gp: *mut G,
+    call: Mcall,
+}
+
 /// What kind of thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -83,15 +100,16 @@ pub struct M {
     p: UnsafeCell<Option<OwnedP>>,
     /// The G that runs on this M.
     pub curg: OwnPtr<G>,
-    ctx: OwnU8,
-    /// Nested pins to the P, and other reasons not to leave it.
-    pub pins: OwnU32,
+    /// The context, in the low byte, and what else keeps its code from the fast paths ([`mode`]): 0 is a G on a worker
+    /// that is free to go.
+    mode: OwnU32,
+    pins: OwnU32,
     /// The one G that this M may run, once it is locked.
-    pub lockedg: OwnPtr<G>,
+    lockedg: OwnPtr<G>,
     /// Where the scheduler's stack of a worker goes on.
     pub g0_sp: OwnPtr<u8>,
     /// The G that left last, and what it wants done.
-    pending: UnsafeCell<(*mut G, Mcall)>,
+    pending: UnsafeCell<Pending>,
     pub host: UnsafeCell<HostThread>,
     /// The P that the last syscall began with, and its word then.
     pub oldp: OwnPtr<P>,
@@ -118,8 +136,6 @@ pub struct M {
     pub own_g: OwnPtr<G>,
     /// An extra M: attached by `gmx_attach_thread`.
     pub attached: OwnBool,
-    /// Nested callbacks.
-    pub callbacks: OwnU32,
     /// The P for which a barrier function runs here.
     pub fnp: OwnPtr<P>,
     /// The G that g0 is to run next: chosen on a G's stack, but not to be entered from there.
@@ -180,11 +196,14 @@ impl M {
             sched,
             p: UnsafeCell::new(None),
             curg: OwnPtr::null(),
-            ctx: OwnU8::new(if kind == Kind::Worker { Ctx::Sched } else { Ctx::Foreign } as u8),
+            mode: OwnU32::new(match kind {
+                Kind::Worker => Ctx::Sched as u32,
+                Kind::Extra => Ctx::Foreign as u32 | mode::EXTRA | mode::LOCKED,
+            }),
             pins: OwnU32::new(0),
             lockedg: OwnPtr::null(),
             g0_sp: OwnPtr::null(),
-            pending: UnsafeCell::new((std::ptr::null_mut(), Mcall::None)),
+            pending: UnsafeCell::new(Pending { gp: std::ptr::null_mut(), call: Mcall::None }),
             host: UnsafeCell::new(HostThread::NONE),
             oldp: OwnPtr::null(),
             left: OwnU64::new(0),
@@ -201,7 +220,6 @@ impl M {
             alive: OwnBool::new(false),
             own_g: OwnPtr::null(),
             attached: OwnBool::new(false),
-            callbacks: OwnU32::new(0),
             fnp: OwnPtr::null(),
             chosen: OwnPtr::null(),
             exiting: OwnBool::new(false),
@@ -216,9 +234,15 @@ impl M {
         unsafe { &*self.sched }
     }
 
+    /// Whether the code here is on a G of a worker, not pinned and not locked: whatever may leave its stack may.
+    #[inline(always)]
+    pub fn is_free(&self) -> bool {
+        self.mode.get() == 0
+    }
+
     #[inline(always)]
     pub fn ctx(&self) -> Ctx {
-        match self.ctx.get() {
+        match self.mode.get() as u8 {
             0 => Ctx::G,
             1 => Ctx::Syscall,
             2 => Ctx::Foreign,
@@ -229,7 +253,32 @@ impl M {
 
     #[inline(always)]
     pub fn set_ctx(&self, c: Ctx) {
-        self.ctx.set(c as u8);
+        self.mode.set(self.mode.get() & !0xff | c as u32);
+    }
+
+    /// Nested pins to the P.
+    #[inline(always)]
+    pub fn pins(&self) -> u32 {
+        self.pins.get()
+    }
+
+    pub fn set_pins(&self, n: u32) {
+        self.pins.set(n);
+        let mode = self.mode.get() & !mode::PINNED;
+        self.mode.set(if n > 0 { mode | mode::PINNED } else { mode });
+    }
+
+    /// The one G that this M may run, if it is locked to one.
+    #[inline(always)]
+    pub fn lockedg(&self) -> Option<GRef> {
+        // SAFETY: lockedg is null or a G.
+        unsafe { GRef::from_ptr(self.lockedg.get()) }
+    }
+
+    pub fn set_lockedg(&self, gp: Option<GRef>) {
+        self.lockedg.set(gp.map_or(std::ptr::null_mut(), GRef::as_ptr));
+        let mode = self.mode.get() & !mode::LOCKED;
+        self.mode.set(if gp.is_some() { mode | mode::LOCKED } else { mode });
     }
 
     /// The context, while something runs in another.
@@ -285,7 +334,7 @@ impl M {
     #[inline(always)]
     pub fn set_pending(&self, gp: GRef, call: Mcall) {
         // SAFETY: only the M's thread touches it.
-        unsafe { *self.pending.get() = (gp.as_ptr(), call) };
+        unsafe { *self.pending.get() = Pending { gp: gp.as_ptr(), call } };
     }
 
     /// What the G that left last wants done; once.
@@ -294,8 +343,9 @@ impl M {
         // SAFETY: as in `set_pending`; the pointer is null or a G.
         unsafe {
             let slot = &mut *self.pending.get();
-            let call = std::mem::replace(&mut slot.1, Mcall::None);
-            (GRef::from_ptr(slot.0), call)
+            let gp = GRef::from_ptr(slot.gp);
+            slot.gp = std::ptr::null_mut();
+            (gp, slot.call)
         }
     }
 

@@ -105,8 +105,6 @@ pub struct P {
     pub m: OwnPtr<M>,
     /// Counts the Gs that began a slice here. Owner: the M; sysmon compares.
     pub schedtick: OwnU64,
-    /// Counts the ways through the choice of the next G, for what is due every so often. Owner: the M.
-    pub turn: OwnU64,
     /// The G that runs next, in the running slice.
     runnext: AtomicPtr<G>,
     runq: RunQ<GRef>,
@@ -133,6 +131,7 @@ pub struct P {
 pub struct PStats {
     pub spawned: OwnU64,
     pub ended: OwnU64,
+    /// Also what is due every so often goes by it.
     pub switches: OwnU64,
     pub steals: OwnU64,
     pub parks: OwnU64,
@@ -220,7 +219,6 @@ impl P {
             id,
             m: OwnPtr::null(),
             schedtick: OwnU64::new(0),
-            turn: OwnU64::new(1),
             runnext: AtomicPtr::new(std::ptr::null_mut()),
             runq: RunQ::fifo(),
             lifo: RunQ::lifo(),

@@ -55,11 +55,13 @@ pub fn needm(sched: &Sched, tid: i32) -> Option<MRef> {
     let gp = park::own_g(m);
     gp.goid.set(sched.goids(1));
     gp.flags.set(gflag::FOREIGN);
+    gp.callbacks.set(0);
+    gp.locks.set(0);
     gp.m.set(m.as_ptr());
     gp.lockedm.set(m.as_ptr());
     gp.set_status(GStatus::Syscall);
     m.curg.set(gp.as_ptr());
-    m.lockedg.set(gp.as_ptr());
+    m.set_lockedg(Some(gp));
     m.oldp.set(std::ptr::null_mut());
     m.tid.set(tid);
     m.alive.set(true);

@@ -108,14 +108,14 @@ pub fn startlockedm(sched: &Sched, m: MRef, gp: GRef) -> wake::Idle {
 /// Ties the running G to its M. The caller counts how often.
 pub fn lock(m: MRef, gp: GRef) {
     gp.lockedm.set(m.as_ptr());
-    m.lockedg.set(gp.as_ptr());
+    m.set_lockedg(Some(gp));
 }
 
-/// Unties them.
+/// Unties them, when neither the host nor the library wants them tied any more.
 pub fn unlock(m: MRef, gp: GRef) {
-    if m.is_extra() {
+    if m.is_extra() || gp.locks.get() != 0 || gp.ties.get() != 0 {
         return;
     }
     gp.lockedm.set(std::ptr::null_mut());
-    m.lockedg.set(std::ptr::null_mut());
+    m.set_lockedg(None);
 }

@@ -121,9 +121,7 @@ pub unsafe fn arrive(m: MRef, gp: GRef) {
     // SAFETY: the G runs here now.
     unsafe { (*gp.host.get()).restore(&*m.host.get()) };
     let (prev, call) = m.take_pending();
-    if let Some(prev) = prev
-        && !matches!(call, Mcall::None)
-    {
+    if let Some(prev) = prev {
         let resumed = finish(m, prev, call);
         debug_assert!(!resumed);
     }
@@ -180,15 +178,14 @@ fn wake_bug(sched: &Sched) -> ! {
 /// L2: the next G of this P, unless the scheduler is to choose.
 #[inline(always)]
 fn pick(m: MRef, pp: &OwnedP) -> Option<GRef> {
-    if pp.requests() != 0 || !m.lockedg.is_null() {
+    if pp.requests() != 0 || m.lockedg().is_some() {
         return None;
     }
-    let turn = pp.turn.get();
+    let turn = pp.stats.switches.get();
     if turn.is_multiple_of(FAIR_TICK) || (pp.timers.first() != NEVER && turn.is_multiple_of(TIMER_TICK)) {
         return None;
     }
     let (gp, inherit) = pp.get()?;
-    pp.turn.set(turn + 1);
     if !inherit {
         pp.schedtick.bump();
     }
@@ -255,7 +252,6 @@ fn new_stack(sched: &Sched, pp: &OwnedP) -> Option<crate::fiber::stack::Stack> {
 /// On `m`'s g0; the M holds a P, and the G is its to run.
 pub unsafe fn execute(m: MRef, gp: GRef, inherit: bool) {
     let pp = m.must_p();
-    pp.turn.bump();
     if !inherit {
         pp.schedtick.bump();
     }
@@ -275,7 +271,7 @@ pub unsafe fn execute(m: MRef, gp: GRef, inherit: bool) {
 /// # Migrates
 #[inline]
 pub fn gopark(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
-    if m.ctx() != Ctx::G || m.is_extra() {
+    if !m.is_free() {
         return park_slow(m, reason, commit, GStatus::Waiting);
     }
     let gp = running(m);
@@ -522,7 +518,7 @@ fn refill(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
 pub fn run_child_first(m: MRef, child: GRef) -> MRef {
     let gp = running(m);
     let pp = m.must_p();
-    if m.is_extra() || !m.lockedg.is_null() || pp.requests() != 0 || !bind_stack(m, pp, child) {
+    if m.lockedg().is_some() || pp.requests() != 0 || !bind_stack(m, pp, child) {
         ready_queue(m, child);
         return m;
     }
@@ -637,6 +633,7 @@ pub fn recycle_now(m: MRef, gp: GRef) {
     }
     gp.sp.set(std::ptr::null_mut());
     gp.locks.set(0);
+    gp.callbacks.set(0);
     if gp.has(gflag::RETIRED) {
         gp.set_status(GStatus::Idle);
     } else if !gp.next_generation() {

@@ -239,7 +239,7 @@ fn newm<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp: OwnedP, spi
     m.set_nextp(pp);
     // A thread inherits signal masks, affinity and more from its maker: a thread of the host, or one that a G has
     // locked and may have changed, is no good one. sysmon is.
-    if me.kind == Kind::Extra || !me.lockedg.is_null() {
+    if me.kind == Kind::Extra || me.lockedg().is_some() {
         let mut lk = sched.lock.lock();
         m.link.set(lk.newm);
         lk.newm = m.as_ptr();

@@ -85,8 +85,6 @@ fn places(sched: &Sched, out: &mut Text) -> fmt::Result {
     }
     for m in sched.every_m().filter(|m| m.alive.get()) {
         let g = |gp: Option<crate::gmp::GRef>| gp.map_or("nil".into(), |gp| gp.goid.get().to_string());
-        // SAFETY: lockedg is null or a G.
-        let locked = unsafe { crate::gmp::GRef::from_ptr(m.lockedg.get()) };
         let p = sched.live_ps().find(|p| p.m.get() == m.as_ptr()).map_or("nil".into(), |p| p.id.to_string());
         writeln!(
             out,
@@ -96,7 +94,7 @@ fn places(sched: &Sched, out: &mut Text) -> fmt::Result {
             m.tid.get(),
             m.spinning.get(),
             m.parked.get(),
-            g(locked),
+            g(m.lockedg()),
             if m.kind == Kind::Extra { " extra" } else { "" },
         )?;
     }

@@ -30,8 +30,7 @@ pub fn schedule(sched: &Sched, m: MRef) -> Option<(GRef, bool)> {
             }
             return None;
         }
-        // SAFETY: lockedg is null or a G.
-        if let Some(gp) = unsafe { GRef::from_ptr(m.lockedg.get()) } {
+        if let Some(gp) = m.lockedg() {
             lockedm::wait(sched, m, gp);
             return Some((gp, false));
         }
@@ -85,9 +84,7 @@ fn find_runnable(sched: &Sched, m: MRef) -> Found {
         // SAFETY: we are on g0 and hold a P.
         unsafe { pp.timers.run(m, now()) };
     }
-    let turn = pp.turn.get();
-    if turn.is_multiple_of(FAIR_TICK) {
-        pp.turn.set(turn + 1);
+    if pp.stats.switches.get().is_multiple_of(FAIR_TICK) {
         if let Some(gp) = from_global(sched, pp, 1) {
             return Found::G(gp, false);
         }

@@ -74,7 +74,7 @@ fn came_back(sched: &Sched, m: MRef, gp: GRef, call: Mcall) -> bool {
             if syscall::exitsyscall_no_p(sched, m, gp) {
                 return true;
             }
-            if m.lockedg.is_null() {
+            if m.lockedg().is_none() {
                 match crate::protocol::wake::stopm(sched, m) {
                     crate::protocol::wake::Idle::Exit => m.exiting.set(true),
                     _ => return false,
@@ -83,7 +83,7 @@ fn came_back(sched: &Sched, m: MRef, gp: GRef, call: Mcall) -> bool {
             false
         }
         Mcall::Exit => {
-            if gp.locks.get() > 0 {
+            if gp.locks.replace(0) > 0 {
                 // What the G did to its thread nobody knows: nothing else runs on it (Go's #20395).
                 lockedm::unlock(m, gp);
                 m.exiting.set(true);
@@ -166,7 +166,7 @@ fn end(gp: GRef) -> MRef {
 /// # Migrates
 #[inline]
 pub fn mend(m: MRef, gp: GRef) -> MRef {
-    if m.ctx() == Ctx::G && m.pins.get() == 0 {
+    if m.ctx() == Ctx::G && m.pins() == 0 {
         return m;
     }
     mend_slow(m, gp)
@@ -174,7 +174,7 @@ pub fn mend(m: MRef, gp: GRef) -> MRef {
 
 #[cold]
 fn mend_slow(mut m: MRef, gp: GRef) -> MRef {
-    m.pins.set(0);
+    m.set_pins(0);
     if m.ctx() == Ctx::Stopped {
         super::world::start_the_world(m);
     }
@@ -199,6 +199,10 @@ pub fn exit_syscall(m: MRef, gp: GRef) -> MRef {
 /// The end of a thread of the host that is known.
 pub fn thread_exit(m: MRef) {
     let gp = park::own_g(m);
+    if m.ctx() == Ctx::Foreign && !gp.keys.is_null() {
+        // Destructors run on a G.
+        foreign::enter_go(m);
+    }
     if m.ctx() != Ctx::Foreign {
         let m = mend(m, gp);
         end_thread_g(m, gp);
@@ -206,7 +210,7 @@ pub fn thread_exit(m: MRef) {
         count_detach(m);
     }
     debug_assert!(gp.status() == GStatus::Syscall);
-    m.callbacks.set(0);
+    gp.callbacks.set(0);
     foreign::dropm(m);
 }
 

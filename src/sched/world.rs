@@ -49,6 +49,9 @@ pub fn start_the_world(m: MRef) {
 /// # Migrates
 pub fn with_stopped_world<T>(m: MRef, f: impl FnOnce(&Sched, MRef) -> T) -> T {
     let sched = m.sched();
+    if m.ctx() == Ctx::Stopped {
+        return f(sched, m);
+    }
     let (m, got) = sema::acquire(m, &sched.worldsema, None, WaitReason::WORLD);
     debug_assert!(got.is_ok());
     m.set_ctx(Ctx::Sched);
