@@ -878,7 +878,7 @@ GMX_API gmx_status gmx_for_each_p(void (*fn)(void*),
 
 /**
  * Calls fn(arg, info) for every goroutine, in a world that the caller has stopped: for a collector that scans roots, or
- * for a look at everything. Attached threads are among them; their stacks are the host's.
+ * for a look at everything. Attached threads and threads in a callback are among them; their stacks are the host's.
  *
  * Blocks: never.
  * Call from: a caller that has stopped the world.

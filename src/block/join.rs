@@ -90,6 +90,11 @@ pub fn detach(m: MRef, handle: u64) -> Result<()> {
     }
 }
 
+/// Whether it has ended and was joined or let go: it may not have left its stack yet.
+pub fn is_over(gp: GRef) -> bool {
+    gp.has(gflag::ZOMBIE) && !gp.has(gflag::JOINABLE)
+}
+
 /// Frees a zombie, or leaves it to its M, which has not left its stack yet.
 fn bury(m: MRef, gp: GRef) {
     if !gp.cas_status(GStatus::Running, GStatus::Waiting) {

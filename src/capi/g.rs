@@ -383,7 +383,7 @@ pub extern "C" fn gmx_ready(g: gmx_g) -> gmx_status {
     let Some(gp) = m.sched().g_of(g) else { return GMX_ESTALE };
     if park::ready_parked(m, gp, g) {
         GMX_OK
-    } else if gp.handle_is(g) {
+    } else if gp.handle_is(g) && !join::is_over(gp) {
         GMX_EPERM
     } else {
         GMX_ESTALE

@@ -1,7 +1,7 @@
 //! The world
 
 use super::*;
-use crate::gmp::g::GStatus;
+use crate::gmp::g::{GStatus, gflag};
 use crate::gmp::m::Ctx;
 use crate::gmp::p::PRef;
 use crate::protocol::park;
@@ -150,7 +150,7 @@ pub extern "C" fn gmx_for_each_p(r#fn: Option<unsafe extern "C" fn(*mut c_void)>
 }
 
 /// Calls fn(arg, info) for every goroutine, in a world that the caller has stopped: for a collector that scans roots, or
-/// for a look at everything. Attached threads are among them; their stacks are the host's.
+/// for a look at everything. Attached threads and threads in a callback are among them; their stacks are the host's.
 ///
 /// Blocks: never.
 /// Call from: a caller that has stopped the world.
@@ -169,7 +169,8 @@ pub extern "C" fn gmx_for_each_g(
         Some(m) if m.ctx() == Ctx::Stopped => m,
         _ => return GMX_EPERM,
     };
-    for gp in report::live_gs(m.sched()) {
+    // A thread of the host that only waits in here is no goroutine.
+    for gp in report::live_gs(m.sched()).filter(|gp| !gp.has(gflag::THREAD_WAIT)) {
         let status = gp.status();
         let waits = matches!(status, GStatus::Waiting | GStatus::Parked);
         let own = m.g() == Some(gp);

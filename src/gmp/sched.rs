@@ -181,6 +181,8 @@ pub struct Sched {
     /// sysmon's sleep, and whether it is a deep one.
     pub sysmon_note: Note,
     pub sysmon_deep: AtomicBool,
+    /// The M of sysmon.
+    pub sysmon: OwnPtr<M>,
     /// A thread could not be made: sysmon tries again.
     pub thread_wanted: AtomicBool,
     /// The end has begun: threads leave.
@@ -270,6 +272,7 @@ impl Sched {
             barrier: Barrier { wait: AtomicI32::new(0), note: Note::new(), f: OwnPtr::null(), arg: OwnPtr::null() },
             sysmon_note: Note::new(),
             sysmon_deep: AtomicBool::new(false),
+            sysmon: OwnPtr::null(),
             thread_wanted: AtomicBool::new(false),
             exiting: AtomicBool::new(false),
             keeper: AtomicPtr::new(std::ptr::null_mut()),
@@ -315,6 +318,22 @@ impl Sched {
             each(gp);
         }
         self.globq_len.store(q.len() as u32, Ordering::Release);
+    }
+
+    /// Takes the first one that `f` wants. For the rare case: it looks at all of them.
+    pub fn globrunq_take(&self, f: impl Fn(GRef) -> bool) -> Option<GRef> {
+        let mut q = self.globq.lock();
+        let mut found = None;
+        for _ in 0..q.len() {
+            let gp = q.pop_front()?;
+            if found.is_none() && f(gp) {
+                found = Some(gp);
+            } else {
+                q.push_back(gp);
+            }
+        }
+        self.globq_len.store(q.len() as u32, Ordering::Release);
+        found
     }
 
     #[inline(always)]

@@ -96,12 +96,7 @@ fn serve(sched: &Sched, m: MRef, gp: GRef) -> bool {
 /// K2. The M sleeps; it comes back as one that idles.
 pub fn startlockedm(sched: &Sched, m: MRef, gp: GRef) -> wake::Idle {
     wake::reset_spinning(sched, m);
-    // SAFETY: lockedm of a locked G is its M.
-    let Some(lm) = (unsafe { MRef::from_ptr(gp.lockedm.get()) }) else {
-        crate::gmp::sched::throw(sched, "a G lost its M");
-    };
-    lm.set_nextp(m.releasep());
-    lm.park.wakeup();
+    wake::hand_to_locked(sched, gp, m.releasep());
     wake::stopm(sched, m)
 }
 

@@ -50,6 +50,7 @@
 //! Every M that idles looks again (I3), not only a searching one; so S2 may trust npidle, and `needspinning` (#45867) is
 //! not needed. The keeper does what a thread in netpoll does there; it is replaced without being woken.
 
+use crate::gmp::g::GRef;
 use crate::gmp::m::{Ctx, Kind, MRef};
 use crate::gmp::p::{FN, OwnedP, PRef, PStatus, STOP};
 use crate::gmp::sched::{Sched, SchedLocked};
@@ -121,6 +122,10 @@ fn mget(sched: &Sched, lk: &mut SchedLocked<'_>) -> Option<MRef> {
     take_keeper(sched)
 }
 
+fn any_idle_m(sched: &Sched, lk: &SchedLocked<'_>) -> bool {
+    !lk.midle.is_null() || !sched.keeper.load(Ordering::Relaxed).is_null()
+}
+
 /// `sched.lock` is held.
 fn take_keeper(sched: &Sched) -> Option<MRef> {
     // SAFETY: the word holds null or an M.
@@ -178,6 +183,11 @@ fn wakep_slow(sched: &Sched, me: MRef) {
     }
     // S5
     let mut lk = sched.lock.lock();
+    if sched.thread_wanted.load(Ordering::Relaxed) && !any_idle_m(sched, &lk) {
+        // There is no thread to be had; sysmon asks again soon.
+        sched.nmspinning.fetch_sub(1, Ordering::SeqCst);
+        return;
+    }
     match pidleget(sched, &mut lk) {
         Some(pp) => startm_locked(sched, lk, me, pp, true),
         None => {
@@ -279,6 +289,13 @@ fn no_thread<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, mut pp: Ow
     }
     loop {
         drain_to_global(sched, &pp);
+        // A G that waits with its own thread needs no other.
+        if pp.requests() & (STOP | FN) == 0
+            && let Some(gp) = sched.globrunq_take(|gp| !gp.lockedm.is_null())
+        {
+            drop(lk);
+            return hand_to_locked(sched, gp, pp);
+        }
         match pidleput(sched, &mut lk, pp) {
             Ok(()) => break,
             Err((p, requests)) => match serve_for(sched, lk, me, p, requests) {
@@ -288,10 +305,23 @@ fn no_thread<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, mut pp: Ow
         }
     }
     // sysmon tries again; another M may come by before.
-    sched.thread_wanted.store(true, Ordering::Relaxed);
-    sched.sysmon_deep.store(false, Ordering::Relaxed);
+    let news = !sched.thread_wanted.swap(true, Ordering::Relaxed);
     drop(lk);
-    sched.sysmon_note.wakeup();
+    if news && sched.sysmon.get() != me.as_ptr() {
+        sched.sysmon_deep.store(false, Ordering::Relaxed);
+        sched.sysmon_note.wakeup();
+    }
+    quiet(sched);
+}
+
+/// Gives a P to the M of a locked G, which sleeps or is about to.
+pub fn hand_to_locked(sched: &Sched, gp: GRef, pp: OwnedP) {
+    // SAFETY: lockedm of a locked G is its M.
+    let Some(lm) = (unsafe { MRef::from_ptr(gp.lockedm.get()) }) else {
+        crate::gmp::sched::throw(sched, "a G lost its M");
+    };
+    lm.set_nextp(pp);
+    count_wake(sched, lm.park.wakeup());
 }
 
 /// Moves the Gs of a P to the global queue.
@@ -374,6 +404,7 @@ pub fn look_again(sched: &Sched, me: MRef) {
             kick_keeper(sched, first);
         }
     }
+    quiet(sched);
 }
 
 /// Whether one more M may search: at most half as many as Ps are busy.

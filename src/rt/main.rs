@@ -44,6 +44,11 @@ fn wait(sched: &Sched, m: MRef, handle: u64) -> Result<()> {
         m.parked.set(true);
         let state = stuck(sched);
         let deadline = match state {
+            // Something happened since we looked whether it had ended.
+            Stuck::Yes if sched.watch.now() != seen => {
+                m.parked.set(false);
+                continue;
+            }
             Stuck::Yes => {
                 m.parked.set(false);
                 report::deadlock(sched);

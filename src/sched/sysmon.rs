@@ -31,6 +31,7 @@ pub struct Duties<'a> {
 /// Until the end of the runtime.
 pub fn sysmon(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
     m.set_ctx(Ctx::Sched);
+    sched.sysmon.set(m.as_ptr());
     let (mut idle, mut delay) = (0u32, SHORTEST);
     let mut procs_when = now() + PROCS_EVERY;
     let mut trace_when = now();
@@ -52,7 +53,7 @@ pub fn sysmon(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
             did |= syscall::retake(sched, m, p, now);
         }
         did |= overdue_timers(sched, m, now);
-        did |= starved(sched, m);
+        did |= starved(sched, m, now);
         if sched.procs_follow.get() && now >= procs_when {
             procs_when = now + PROCS_EVERY;
             let n = (duties.procs)();
@@ -79,12 +80,13 @@ fn rest(sched: &Sched, delay: i64) {
         let all_idle = sched.npidle.load(Ordering::Relaxed) >= sched.procs() || lk.stopping;
         if all_idle && lk.newm.is_null() && !sched.exiting.load(Ordering::Relaxed) {
             sched.sysmon_deep.store(true, Ordering::Relaxed);
-            // A keeper sees to the timers; sysmon is there for the ones that it misses.
+            // A keeper sees to the timers.
             until = NEVER;
         }
     }
+    // With a keeper there is somebody for the timers; without one they are sysmon's.
     let first = wake::next_timer(sched);
-    if first != NEVER {
+    if first != NEVER && sched.keeper.load(Ordering::Relaxed).is_null() {
         until = until.min(first.max(now() + SHORTEST));
     }
     let deadline = (until != NEVER).then_some(until);
@@ -118,21 +120,27 @@ fn overdue_timers(sched: &Sched, m: MRef, now: i64) -> bool {
     let Some(late) = sched.live_ps().find(|p| p.timers.first() < now) else { return false };
     if sched.npidle.load(Ordering::Relaxed) > 0 {
         wake::start_searcher(sched, m);
+        !sched.thread_wanted.load(Ordering::Relaxed)
     } else {
-        crate::protocol::preempt::preempt_one(late);
+        crate::protocol::preempt::preempt_one(late)
     }
-    true
 }
 
 /// Gs that wait because there was no thread or no memory when they needed it.
-fn starved(sched: &Sched, m: MRef) -> bool {
+fn starved(sched: &Sched, m: MRef, now: i64) -> bool {
     let mut did = false;
     if sched.stackwait_len.load(Ordering::Relaxed) > 0 {
         park::stack_came_free(m);
         did = true;
     }
-    if sched.thread_wanted.load(Ordering::Relaxed) {
-        sched.thread_wanted.store(false, Ordering::Relaxed);
+    if sched.thread_wanted.swap(false, Ordering::Relaxed) {
+        // Whoever could see to the timers may be a thread that nobody has.
+        for p in sched.live_ps() {
+            if p.timers.first() <= now {
+                // SAFETY: callbacks ready Gs, for which this M need not hold a P: they go to the global queue.
+                unsafe { p.timers.run(m, now) };
+            }
+        }
         wake::look_again(sched, m);
     }
     did
