@@ -805,7 +805,9 @@ typedef struct gmx_g_info {
   void *stack_hi;
   /**
    * Where what lives on the stack begins: scan [sp, stack_hi). The registers of a goroutine that is off its thread lie
-   * there too. Those of one in a syscall from its caller's frame on. NULL without a stack, and for the caller's own.
+   * there too. One in a syscall shows what lies on its stack from the caller of gmx_enter_syscall on: a collector's
+   * bracket spills the callee-saved registers first (setjmp, __builtin_unwind_init). NULL without a stack, and for the
+   * caller's own.
    */
   void *sp;
   void (*fn)(void*);

@@ -40,7 +40,9 @@ pub struct gmx_g_info {
     pub stack_lo: *mut c_void,
     pub stack_hi: *mut c_void,
     /// Where what lives on the stack begins: scan [sp, stack_hi). The registers of a goroutine that is off its thread lie
-    /// there too. Those of one in a syscall from its caller's frame on. NULL without a stack, and for the caller's own.
+    /// there too. One in a syscall shows what lies on its stack from the caller of gmx_enter_syscall on: a collector's
+    /// bracket spills the callee-saved registers first (setjmp, __builtin_unwind_init). NULL without a stack, and for the
+    /// caller's own.
     pub sp: *mut c_void,
     pub r#fn: Option<extern "C" fn(*mut c_void)>,
     pub arg: *mut c_void,

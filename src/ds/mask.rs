@@ -2,7 +2,7 @@
 //!
 //! Bits are hints: whoever reads them follows up with the thing itself.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 pub struct Mask(Box<[AtomicU64]>);
 

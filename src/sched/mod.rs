@@ -17,7 +17,8 @@ use crate::sync::{Ordering, now, spin_loop};
 /// Most Gs that a P takes from the global queue at once.
 const GLOBAL_BATCH: usize = 32;
 /// Rounds over all Ps before a search is given up; timers and runnext are stolen in the last.
-const STEAL_ROUNDS: u32 = 4;
+/// (In a model only that one: the others multiply schedules.)
+const STEAL_ROUNDS: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 4 };
 /// Pauses before runnext of a running P is stolen: its owner is most likely about to run it.
 const RUNNEXT_PAUSES: u32 = 100;
 
