@@ -10,8 +10,8 @@
 //!
 //! # Protocol
 //! Waiter:
-//! * A1 nwait + 1, fence;
-//! * A2 under the root's lock: test the word once more; still to wait: into the queue;
+//! * A1 under the root's lock: nwait + 1, fence;
+//! * A2 test the word once more; still to wait: into the queue;
 //! * A3 park; the commit arms the timer, if there is a deadline, and opens the lock: only now may anybody ready the G;
 //! * A4 awake: stop the timer. `sudog.wake` says how the wait ended.
 //!
@@ -85,13 +85,13 @@ pub fn wait(m: MRef, addr: u64, how: How, still: impl FnOnce() -> bool) -> (MRef
     }
     let root = sched.sems.root(addr);
     // A1
-    root.nwait.fetch_add(1, Ordering::SeqCst);
+    let mut guard = root.queue.lock();
+    root.nwait.store(root.nwait.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     fence(Ordering::SeqCst);
     // A2
-    let mut guard = root.queue.lock();
     if !still() {
+        root.less_waiting(1);
         drop(guard);
-        root.nwait.fetch_sub(1, Ordering::Relaxed);
         if how.deadline.is_some() && !foreign {
             m.must_p().timers.unreserve();
         }
@@ -163,7 +163,7 @@ fn expire(m: MRef, gp: GRef, seq: u64) {
         }
         q.remove(gp);
         gp.sudog.wake.set(Wake::TimedOut as u8);
-        root.nwait.fetch_sub(1, Ordering::Relaxed);
+        root.less_waiting(1);
         break;
     }
     park::goready(m, gp);
@@ -188,7 +188,7 @@ pub fn wake_one(m: MRef, addr: u64, decide: impl FnOnce(Option<GRef>, bool) -> W
             }
             Some((gp, more)) => {
                 gp.sudog.wake.set(decide(Some(gp), more) as u8);
-                root.nwait.fetch_sub(1, Ordering::Relaxed);
+                root.less_waiting(1);
                 Some(gp)
             }
         }
@@ -213,7 +213,7 @@ pub fn wake_all(m: MRef, addr: u64, begin: impl FnOnce(bool)) -> usize {
             gp.sudog.wake.set(Wake::Ready as u8);
             list.push_back(gp);
         }
-        root.nwait.fetch_sub(list.len() as u32, Ordering::Relaxed);
+        root.less_waiting(list.len() as u32);
     }
     let n = list.len();
     while let Some(gp) = list.pop_front() {

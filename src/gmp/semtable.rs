@@ -5,7 +5,7 @@
 //! #17953). The nodes are the wait records in the Gs: nothing is allocated.
 
 use crate::gmp::g::{G, GRef, Sudog};
-use crate::sync::{AtomicU32, Lock, Rank};
+use crate::sync::{AtomicU32, Lock, Ordering, Rank};
 use std::ptr::null_mut;
 
 /// A prime, so that strides in addresses spread. (A model pays for each.)
@@ -18,8 +18,15 @@ pub struct SemTable(Box<[Root]>);
 #[repr(align(128))]
 pub struct Root {
     pub queue: Lock<Queue>,
-    /// How many wait here, for the waker that need not look. See block/waitq.rs.
+    /// How many wait here, for the waker that need not look. Written under the lock only. See block/waitq.rs.
     pub nwait: AtomicU32,
+}
+
+impl Root {
+    /// For who holds the lock.
+    pub fn less_waiting(&self, n: u32) {
+        self.nwait.store(self.nwait.load(Ordering::Relaxed) - n, Ordering::Relaxed);
+    }
 }
 
 /// What a root's lock guards.
