@@ -301,7 +301,11 @@ impl P {
     #[must_use]
     pub fn try_stop_syscall(&self, seen: PWord) -> bool {
         debug_assert!(seen.status() == PStatus::Syscall);
-        self.cas(seen, seen.to(PStatus::Stopped).ticked()).is_ok()
+        let stopped = self.cas(seen, seen.to(PStatus::Stopped).ticked()).is_ok();
+        if stopped {
+            self.clear_request(PREEMPT);
+        }
+        stopped
     }
 
     /// Between statuses that only the caller may change: Idle and Stopped under `sched.lock` or in a stopped world,
@@ -311,7 +315,12 @@ impl P {
         loop {
             debug_assert!(w.status() == from, "P {}: {:?}, expected {from:?}", self.id, w.status());
             match self.cas(w, w.to(to)) {
-                Ok(()) => return,
+                Ok(()) if to == PStatus::Running => return,
+                // Who is to end his slice is gone.
+                Ok(()) => {
+                    self.clear_request(PREEMPT);
+                    return;
+                }
                 Err(now) => w = now,
             }
         }
@@ -435,7 +444,6 @@ impl OwnedP {
     pub fn stop(self) -> PRef {
         self.move_status(PStatus::Running, PStatus::Stopped);
         self.clear_request(STOP);
-        self.clear_request(PREEMPT);
         self.forget()
     }
 
