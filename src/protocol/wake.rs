@@ -263,21 +263,51 @@ fn newm<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp: OwnedP, spi
 
 /// Starts the thread of an M that has its nextp.
 pub fn thread_start(sched: &Sched, me: MRef, m: MRef) {
+    if try_start(sched, m) {
+        return;
+    }
+    let pp = m.take_nextp();
+    let spinning = m.spinning.replace(false);
+    if let Some(pp) = pp {
+        no_thread(sched, sched.lock.lock(), me, pp, spinning);
+    }
+}
+
+/// Starts the thread of an M that is counted already; without one the M is free again, and not counted.
+fn try_start(sched: &Sched, m: MRef) -> bool {
     m.alive.set(true);
     m.exiting.set(false);
     // SAFETY: the M is set up and nobody else has it.
     if unsafe { (sched.hooks.start_thread)(m) }.is_ok() {
-        return;
+        return true;
     }
     m.alive.set(false);
-    let pp = m.take_nextp();
-    let spinning = m.spinning.replace(false);
     let mut lk = sched.lock.lock();
     lk.nm -= 1;
     m.link.set(lk.mfree);
     lk.mfree = m.as_ptr();
-    if let Some(pp) = pp {
-        no_thread(sched, lk, me, pp, spinning);
+    false
+}
+
+/// Makes one idle worker: from then on there is always a thread to go on with. False if there is none to be had.
+#[must_use]
+pub fn first_worker(sched: &Sched) -> bool {
+    let m = {
+        let mut lk = sched.lock.lock();
+        lk.nm += 1;
+        // SAFETY: the list holds Ms.
+        let m = unsafe { MRef::from_ptr(lk.mfree) };
+        if let Some(m) = m {
+            lk.mfree = m.link.take();
+        }
+        m
+    };
+    match m.or_else(|| sched.malloc(Kind::Worker)) {
+        Some(m) => try_start(sched, m),
+        None => {
+            sched.lock.lock().nm -= 1;
+            false
+        }
     }
 }
 

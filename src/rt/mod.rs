@@ -150,6 +150,12 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
     sched.started.set(now());
     sched.coarse.set(now());
     start_sysmon(sched)?;
+    if !wake::first_worker(sched) {
+        sched.exiting.store(true, Ordering::Release);
+        sched.sysmon_note.wakeup();
+        sys::join_thread(SYSMON.load(Ordering::Relaxed) as _);
+        return Err(Error::Again);
+    }
     // SAFETY: `describe` and `emit` only read and write; beginnings and ends exclude each other. Without the handler an
     // overflow is a bare fault.
     let _ = unsafe { overflow::install(describe_overflow, report::emit) };

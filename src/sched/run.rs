@@ -7,6 +7,7 @@ use crate::fiber::overflow::AltStack;
 use crate::gmp::g::{GRef, GStatus, gflag};
 use crate::gmp::m::{Ctx, M, MRef, Mcall};
 use crate::gmp::sched::Sched;
+use crate::protocol::wake::{self, Idle};
 use crate::protocol::{foreign, lockedm, park, syscall};
 use crate::sync::Ordering;
 use crate::sys;
@@ -29,8 +30,14 @@ pub extern "C" fn mstart(arg: *mut c_void) -> *mut c_void {
     // Overflows of Gs are told on this stack; without memory for it they are not.
     let alt = AltStack::install();
     crate::ds::runq::warm_up_thread();
-    if let Some(pp) = m.take_nextp() {
-        m.acquirep(pp);
+    let stays = match m.take_nextp() {
+        Some(pp) => {
+            m.acquirep(pp);
+            true
+        }
+        None => !matches!(wake::stopm(sched, m), Idle::Exit),
+    };
+    if stays {
         g0_loop(sched, m);
     }
     drop(alt);
@@ -75,9 +82,8 @@ fn came_back(sched: &Sched, m: MRef, gp: GRef, call: Mcall) -> bool {
                 return true;
             }
             if m.lockedg().is_none() {
-                match crate::protocol::wake::stopm(sched, m) {
-                    crate::protocol::wake::Idle::Exit => m.exiting.set(true),
-                    _ => return false,
+                if let Idle::Exit = wake::stopm(sched, m) {
+                    m.exiting.set(true);
                 }
             }
             false
