@@ -67,6 +67,7 @@ GO_CASE = {"skynet_child_first": "skynet", "fib_child_first": "fib"}
 GO_WITHOUT = {"spawn_join", "handoff_at_once", "attach_detach"}
 GO_CALLBACK = {"callback_known_thread", "callback_first"}
 EXTRA = ("cpu_ns", "cpu_ms", "rss_mb", "rss_b", "threads", "p50_us", "p99_us", "p99_ns", "thread_ns")  # shown beside the value
+CPU_OF = {"ns": "cpu_ns", "ms": "cpu_ms"}  # the CPU time that belongs to a value
 HZ, CPUS = os.sysconf("SC_CLK_TCK"), os.cpu_count()
 
 
@@ -218,7 +219,7 @@ def main():
     table = {}
     others = [p.name for p in peers[1:]]
     width = max(len(c[0]) for c in cases)
-    head = f"{'':{width}} {'gomax':>10}" + "".join(f" {name:>10} {'ratio':>7}" for name in others)
+    head = f"{'':{width}} {'gomax':>10}" + "".join(f" {name:>10} {'ratio':>7} {'CPU':>7}" for name in others)
     print(head + "   also (gomax; go)\n" + "-" * (len(head) + 20))
     failures = 0
     for title, case, ps, arguments, value in cases:
@@ -228,15 +229,18 @@ def main():
         line = f"{title:{width}} {shown(mine, value):>10}"
         for name in others:
             theirs = by_peer.get(name)
-            ratio = ""
-            if theirs and value in theirs and mine.get(value):
-                theirs["ratio"] = theirs[value] / mine[value]
-                ratio = f"{theirs['ratio']:.2f}x"
-            line += f" {shown(theirs, value):>10} {ratio:>7}"
+            line += f" {shown(theirs, value):>10}"
+            for name, key in ("ratio", value), ("cpu_ratio", CPU_OF.get(value)):
+                ratio = ""
+                if theirs and theirs.get(key) and mine.get(key):
+                    theirs[name] = theirs[key] / mine[key]
+                    ratio = f"{theirs[name]:.2f}x"
+                line += f" {ratio:>7}"
         also = [e for e in (extras(mine), extras(by_peer.get("go"))) if e]
         print(line + "   " + "; ".join(also))
         table[title] = {"case": case, "procs": ps, "arguments": arguments, "value": value, "peers": by_peer}
-    print("\nratio: how many times as long the other takes. ~: the machine was never quiet. Medians.")
+    print("\nratio: how many times as long the other takes; CPU: how many times as much CPU time. Medians.")
+    print("~: the machine was never quiet: the CPU time says more then.")
 
     cpu = re.search(r"model name\s*: (.*)", open("/proc/cpuinfo").read())
     about = {
