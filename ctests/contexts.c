@@ -1,0 +1,870 @@
+/* timeout: 180 */
+/* env: GMX_MAXPROCS=3 */
+/*
+ * Every function of the groups runtime, Gs, Ps, syscalls, world, foreign threads, waiting, time and seeing inside, called
+ * in every context: what is allowed works there, what is not returns its status and leaves everything as it was.
+ *
+ * The table below is the test. A row is a call, a column a context, a cell the status that must come back; `-` in the
+ * words of the table is `n_a`: the call has no business there (it would wait for ever, or not return).
+ */
+#include "places.h"
+
+#include <fcntl.h>
+
+enum {
+  ok = GMX_OK,
+  notg = GMX_ENOTG,
+  insys = GMX_EINSYSCALL,
+  perm = GMX_EPERM,
+  busy = GMX_EBUSY,
+  inval = GMX_EINVAL,
+  again = GMX_EAGAIN,
+  tmout = GMX_ETIMEDOUT,
+  dlock = GMX_EDEADLK,
+  stale = GMX_ESTALE,
+  n_a = 1
+};
+
+/* G    on a G                                   FEP  in the function of gmx_for_each_p
+ * SYS  on a G between enter and exit_syscall    COM  in the commit of gmx_park
+ * ATT  on an attached thread                    STW  on a G that has stopped the world
+ * CB   in a gmx_callback on a foreign thread    FSTW on a foreign thread that has stopped the world
+ * FOR  on a foreign thread                      PIN  on a pinned G
+ */
+enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
+
+#define EVERYWHERE(s) s, s, s, s, s, s, s, s, s, s
+/* What parks or waits: on Gs and, as a thread, on foreign threads. */
+#define BLOCKS(s) s, insys, s, s, s, notg, notg, notg, notg, notg
+
+/*    call                  G      SYS    ATT    CB     FOR    FEP    COM    STW    FSTW   PIN */
+#define TABLE(X)                                                                                    \
+  /* runtime */                                                                                     \
+  X(config_default,         EVERYWHERE(ok))                                                         \
+  X(config_default_null,    EVERYWHERE(inval))                                                      \
+  X(init_again,             EVERYWHERE(busy))                                                       \
+  X(main_fn,                perm,  insys, perm,  perm,  ok,    notg,  notg,  notg,  notg,  perm)    \
+  X(main_null,              EVERYWHERE(inval))                                                      \
+  X(shutdown_now,           dlock, insys, dlock, dlock, tmout, notg,  notg,  notg,  notg,  notg)    \
+  X(version_and_names,      EVERYWHERE(ok))                                                         \
+  /* Gs */                                                                                          \
+  X(spawn,                  EVERYWHERE(ok))                                                         \
+  X(spawn_null,             EVERYWHERE(inval))                                                      \
+  X(spawn_with_all,         EVERYWHERE(ok))                                                         \
+  X(spawn_with_nothing,     EVERYWHERE(ok))                                                         \
+  X(spawn_child_first,      EVERYWHERE(ok))                                                         \
+  X(spawn_with_null,        EVERYWHERE(inval))                                                      \
+  X(spawn_size_0,           EVERYWHERE(inval))                                                      \
+  X(spawn_huge_stack,       EVERYWHERE(inval))                                                      \
+  X(spawn_unknown_flag,     EVERYWHERE(inval))                                                      \
+  X(join_ended,             BLOCKS(ok))                                                             \
+  X(join_parked,            BLOCKS(tmout))                                                          \
+  X(detach_ended,           EVERYWHERE(ok))                                                         \
+  X(detach_none,            EVERYWHERE(stale))                                                      \
+  X(yield,                  BLOCKS(ok))                                                             \
+  X(goexit,                 n_a,   n_a,   perm,  perm,  perm,  notg,  notg,  n_a,   perm,  n_a)    \
+  X(self_and_goid,          ok,    ok,    ok,    ok,    notg,  notg,  notg,  ok,    notg,  ok)      \
+  X(num_g,                  EVERYWHERE(ok))                                                         \
+  X(park_vetoed,            BLOCKS(ok))                                                             \
+  X(park_readied,           BLOCKS(ok))                                                             \
+  X(ready_parked,           EVERYWHERE(ok))                                                         \
+  X(ready_not_parked,       EVERYWHERE(perm))                                                       \
+  X(ready_none,             EVERYWHERE(stale))                                                      \
+  X(lock_os_thread,         ok,    insys, ok,    ok,    notg,  notg,  notg,  ok,    notg,  ok)      \
+  X(unlock_os_thread,       perm,  insys, perm,  perm,  notg,  notg,  notg,  perm,  notg,  perm)    \
+  X(key_create,             EVERYWHERE(ok))                                                         \
+  X(key_create_null,        EVERYWHERE(inval))                                                      \
+  X(key_delete_0,           EVERYWHERE(inval))                                                      \
+  X(key_set,                ok,    ok,    ok,    ok,    notg,  notg,  notg,  ok,    notg,  ok)      \
+  X(key_get_0,              EVERYWHERE(ok))                                                         \
+  /* Ps */                                                                                          \
+  X(gomaxprocs_ask,         EVERYWHERE(ok))                                                         \
+  X(gomaxprocs_set,         BLOCKS(ok))                                                             \
+  X(num_cpu,                EVERYWHERE(ok))                                                         \
+  X(set_default_gomaxprocs, BLOCKS(ok))                                                             \
+  X(pin,                    ok,    insys, ok,    ok,    notg,  ok,    ok,    ok,    notg,  ok)      \
+  X(unpin,                  perm,  insys, perm,  perm,  perm,  perm,  perm,  perm,  perm,  ok)      \
+  X(p_key_create,           EVERYWHERE(ok))                                                         \
+  X(p_key_create_null,      EVERYWHERE(inval))                                                      \
+  X(p_key_delete_0,         EVERYWHERE(inval))                                                      \
+  X(p_set,                  ok,    insys, ok,    ok,    notg,  ok,    ok,    ok,    notg,  ok)      \
+  X(p_get_of,               EVERYWHERE(ok))                                                         \
+  /* syscalls */                                                                                    \
+  X(enter_syscall,          ok,    insys, ok,    ok,    notg,  notg,  notg,  notg,  notg,  notg)    \
+  X(enter_syscall_blocking, ok,    insys, ok,    ok,    notg,  notg,  notg,  notg,  notg,  notg)    \
+  X(exit_syscall,           perm,  ok,    perm,  perm,  perm,  perm,  perm,  perm,  perm,  perm)    \
+  X(blocking,               BLOCKS(ok))                                                             \
+  X(blocking_null,          EVERYWHERE(inval))                                                      \
+  /* world */                                                                                       \
+  X(stop_the_world,         BLOCKS(ok))                                                             \
+  X(stop_the_world_timeout, BLOCKS(ok))                                                             \
+  X(start_the_world,        perm,  perm,  perm,  perm,  perm,  perm,  perm,  ok,    ok,    perm)    \
+  X(for_each_p,             BLOCKS(ok))                                                             \
+  X(for_each_p_null,        EVERYWHERE(inval))                                                      \
+  X(for_each_g,             perm,  perm,  perm,  perm,  perm,  perm,  perm,  ok,    ok,    perm)    \
+  X(for_each_g_null,        EVERYWHERE(inval))                                                      \
+  X(safepoint,              EVERYWHERE(ok))                                                         \
+  X(safepoint_slow,         EVERYWHERE(ok))                                                         \
+  /* foreign threads */                                                                             \
+  X(attach_thread,          perm,  insys, perm,  perm,  ok,    notg,  notg,  notg,  notg,  perm)    \
+  X(detach_thread,          perm,  perm,  ok,    perm,  perm,  perm,  perm,  perm,  perm,  perm)    \
+  X(callback,               ok,    ok,    ok,    ok,    ok,    notg,  notg,  notg,  notg,  ok)      \
+  X(callback_null,          EVERYWHERE(inval))                                                      \
+  /* waiting */                                                                                     \
+  X(sema_acquire_1,         BLOCKS(ok))                                                             \
+  X(sema_acquire_0,         n_a,   insys, n_a,   n_a,   n_a,   notg,  notg,  notg,  notg,  notg)    \
+  X(sema_acquire_null,      EVERYWHERE(inval))                                                      \
+  X(sema_try_acquire_1,     EVERYWHERE(ok))                                                         \
+  X(sema_try_acquire_0,     EVERYWHERE(again))                                                      \
+  X(sema_acquire_timeout,   BLOCKS(tmout))                                                          \
+  X(sema_release,           EVERYWHERE(ok))                                                         \
+  X(sema_release_null,      EVERYWHERE(inval))                                                      \
+  X(mutex_lock_free,        BLOCKS(ok))                                                             \
+  X(mutex_lock_taken,       n_a,   insys, n_a,   n_a,   n_a,   notg,  notg,  notg,  notg,  notg)    \
+  X(mutex_lock_null,        EVERYWHERE(inval))                                                      \
+  X(mutex_lock_twice,       BLOCKS(dlock))                                                          \
+  X(mutex_lock_timeout,     BLOCKS(tmout))                                                          \
+  X(mutex_try_lock_free,    EVERYWHERE(ok))                                                         \
+  X(mutex_try_lock_taken,   EVERYWHERE(busy))                                                       \
+  X(mutex_try_lock_twice,   EVERYWHERE(busy))                                                       \
+  X(mutex_unlock_free,      EVERYWHERE(perm))                                                       \
+  X(mutex_unlock_anothers,  EVERYWHERE(perm))                                                       \
+  X(mutex_unlock_null,      EVERYWHERE(inval))                                                      \
+  X(waitgroup_add_done,     EVERYWHERE(ok))                                                         \
+  X(waitgroup_below_0,      EVERYWHERE(inval))                                                      \
+  X(waitgroup_null,         EVERYWHERE(inval))                                                      \
+  X(waitgroup_wait_0,       BLOCKS(ok))                                                             \
+  X(waitgroup_wait_1,       n_a,   insys, n_a,   n_a,   n_a,   notg,  notg,  notg,  notg,  notg)    \
+  X(waitgroup_wait_timeout, BLOCKS(tmout))                                                          \
+  /* time */                                                                                        \
+  X(now,                    EVERYWHERE(ok))                                                         \
+  X(sleep_1ns,              BLOCKS(ok))                                                             \
+  X(sleep_0,                BLOCKS(ok))                                                             \
+  /* seeing inside */                                                                               \
+  X(read_sched_stats,       EVERYWHERE(ok))                                                         \
+  X(read_sched_stats_null,  EVERYWHERE(inval))                                                      \
+  X(read_sched_stats_0,     EVERYWHERE(inval))                                                      \
+  X(read_mem_stats,         ok,    insys, ok,    ok,    ok,    notg,  notg,  ok,    ok,    notg)    \
+  X(read_mem_stats_null,    EVERYWHERE(inval))                                                      \
+  X(write_heap_dump,        ok,    insys, ok,    ok,    ok,    notg,  notg,  ok,    ok,    notg)
+
+/* ---- what the calls work on ---- */
+
+struct words { /* compared as bytes: no call that fails may touch them */
+  uint32_t one, zero, hold;
+  uint32_t ran;       /* functions of ours that were run */
+  uint32_t committed; /* commits that were run */
+  uint32_t reserved;
+  gmx_mutex free, taken;
+  gmx_waitgroup none, some;
+  gmx_g g;
+  gmx_key key;
+  gmx_p_key p_key;
+  gmx_config config;
+  gmx_sched_stats sched;
+  gmx_mem_stats mem;
+};
+
+struct fixture {
+  struct words w;
+  gmx_g ended;    /* joinable, at its end */
+  gmx_g parked;   /* joinable, parked by gmx_park, owns w.taken */
+  gmx_g waiting;  /* joinable, waits for w.hold: not parked by gmx_park */
+  gmx_g where;    /* where parked tells that it is */
+  uint32_t spawned;
+  bool joined, readied; /* what became of ended and parked */
+};
+
+static int32_t procs;
+static int null_fd;
+
+static void note_run(void *arg) { bump(&((struct fixture *)arg)->w.ran); }
+
+static void end_at_once(void *arg) { (void)arg; }
+
+static void own_and_park(void *arg) {
+  struct fixture *f = arg;
+  CHECK_OK(gmx_mutex_lock(&f->w.taken));
+  park_at(&f->where);
+  CHECK_OK(gmx_mutex_unlock(&f->w.taken));
+}
+
+static void wait_for_hold(void *arg) { CHECK_OK(gmx_sema_acquire(&((struct fixture *)arg)->w.hold)); }
+
+static void fixture_make(struct fixture *f) {
+  memset(f, 0, sizeof *f);
+  f->w.one = 1;
+  f->w.g = ~(gmx_g)0;
+  f->w.key = f->w.p_key = ~0u;
+  f->w.sched.struct_size = sizeof f->w.sched;
+  f->w.mem.struct_size = sizeof f->w.mem;
+  CHECK_OK(gmx_waitgroup_add(&f->w.some, 1));
+  f->parked = g_start(own_and_park, f);
+  f->waiting = g_start(wait_for_hold, f);
+  f->ended = g_start(end_at_once, f);
+  spin_until(load(&f->where) != 0);
+  spin_until(gmx_num_g() == 2); /* ended is at its end */
+}
+
+/* Whatever was not allowed must have left the Gs of the fixture as they were. */
+static void fixture_end(struct fixture *f) {
+  if (!f->readied) CHECK_OK(gmx_ready(f->parked));
+  g_join(f->parked);
+  CHECK_STATUS(gmx_join(f->ended, -1), f->joined ? GMX_ESTALE : GMX_OK);
+  CHECK_OK(gmx_sema_release(&f->w.hold));
+  g_join(f->waiting);
+  CHECK_OK(gmx_waitgroup_done(&f->w.some));
+  spin_until(load(&f->w.ran) >= f->spawned);
+  spin_until(gmx_num_g() == 0);
+  CHECK_EQ(gmx_gomaxprocs(0), procs);
+}
+
+/* ---- the calls: each leaves its context as it found it, also when it is allowed ---- */
+
+#define CALL(name) static gmx_status name(struct fixture *f)
+#define USED (void)f
+
+CALL(config_default) {
+  gmx_status s = gmx_config_default(&f->w.config);
+  CHECK_EQ(f->w.config.struct_size, sizeof(gmx_config));
+  return s;
+}
+CALL(config_default_null) { return USED, gmx_config_default(NULL); }
+CALL(init_again) { return USED, gmx_init(NULL); }
+CALL(main_fn) {
+  gmx_status s = gmx_main(note_run, f);
+  if (s == GMX_OK) CHECK_EQ(load(&f->w.ran), 1);
+  return s;
+}
+CALL(main_null) { return gmx_main(NULL, f); }
+CALL(shutdown_now) { return USED, gmx_shutdown(1000000); }
+CALL(version_and_names) {
+  USED;
+  CHECK_EQ(gmx_version(), GMX_VERSION);
+  CHECK_STR(gmx_err_name(GMX_ENOTG), "GMX_ENOTG");
+  CHECK(gmx_strerror(GMX_ENOTG)[0] != 0);
+  return GMX_OK;
+}
+
+static gmx_status spawned(struct fixture *f, gmx_status s) {
+  if (s == GMX_OK) f->spawned++;
+  return s;
+}
+static gmx_status spawn_opts(struct fixture *f, uint32_t flags, size_t stack_size, size_t struct_size) {
+  gmx_spawn_opts opts = {.struct_size = struct_size, .flags = flags, .stack_size = stack_size, .name = "spawned"};
+  gmx_status s = spawned(f, gmx_spawn_with(&opts, note_run, f, &f->w.g));
+  if (s == GMX_OK && (flags & GMX_SPAWN_JOINABLE)) CHECK_OK(gmx_detach(f->w.g));
+  return s;
+}
+CALL(spawn) { return spawned(f, gmx_spawn(note_run, f)); }
+CALL(spawn_null) { return gmx_spawn(NULL, f); }
+CALL(spawn_with_all) { return spawn_opts(f, GMX_SPAWN_JOINABLE, 65536, sizeof(gmx_spawn_opts)); }
+CALL(spawn_with_nothing) { return spawned(f, gmx_spawn_with(NULL, note_run, f, NULL)); }
+CALL(spawn_child_first) { return spawn_opts(f, GMX_SPAWN_CHILD_FIRST, 0, sizeof(gmx_spawn_opts)); }
+CALL(spawn_with_null) { return gmx_spawn_with(NULL, NULL, f, &f->w.g); }
+CALL(spawn_size_0) { return spawn_opts(f, 0, 0, 0); }
+CALL(spawn_huge_stack) { return spawn_opts(f, 0, ((size_t)1 << 30) + 1, sizeof(gmx_spawn_opts)); }
+CALL(spawn_unknown_flag) { return spawn_opts(f, 1u << 31, 0, sizeof(gmx_spawn_opts)); }
+
+CALL(join_ended) {
+  gmx_status s = gmx_join(f->ended, -1);
+  f->joined = s == GMX_OK;
+  return s;
+}
+CALL(join_parked) { return gmx_join(f->parked, 1000000); }
+CALL(detach_ended) {
+  gmx_status s = gmx_detach(f->ended);
+  f->joined = s == GMX_OK;
+  return s;
+}
+CALL(detach_none) { return USED, gmx_detach(0); }
+CALL(yield) { return USED, gmx_yield(); }
+CALL(goexit) { return USED, gmx_goexit(); }
+CALL(self_and_goid) {
+  USED;
+  CHECK_EQ(gmx_self() != 0, gmx_goid() != 0);
+  return gmx_self() != 0 ? GMX_OK : GMX_ENOTG;
+}
+CALL(num_g) {
+  USED;
+  CHECK(gmx_num_g() >= 2);
+  return GMX_OK;
+}
+
+static bool commit_veto(void *arg, gmx_g g) {
+  CHECK(g != 0);
+  bump(&((struct fixture *)arg)->w.committed);
+  return false;
+}
+static bool commit_ready(void *arg, gmx_g g) {
+  bump(&((struct fixture *)arg)->w.committed);
+  CHECK_OK(gmx_ready(g));
+  return true;
+}
+CALL(park_vetoed) {
+  gmx_status s = gmx_park(commit_veto, f, "veto");
+  if (s == GMX_OK) CHECK_EQ(f->w.committed, 1);
+  return s;
+}
+CALL(park_readied) {
+  gmx_status s = gmx_park(commit_ready, f, "ready");
+  if (s == GMX_OK) CHECK_EQ(f->w.committed, 1);
+  return s;
+}
+CALL(ready_parked) {
+  gmx_status s = gmx_ready(f->parked);
+  f->readied = s == GMX_OK;
+  return s;
+}
+CALL(ready_not_parked) { return gmx_ready(f->waiting); }
+CALL(ready_none) { return USED, gmx_ready(0); }
+CALL(lock_os_thread) {
+  USED;
+  gmx_status s = gmx_lock_os_thread();
+  if (s == GMX_OK) CHECK_OK(gmx_unlock_os_thread());
+  return s;
+}
+CALL(unlock_os_thread) { return USED, gmx_unlock_os_thread(); }
+
+CALL(key_create) {
+  gmx_status s = gmx_key_create(NULL, &f->w.key);
+  if (s == GMX_OK) CHECK_OK(gmx_key_delete(f->w.key));
+  return s;
+}
+CALL(key_create_null) { return USED, gmx_key_create(NULL, NULL); }
+CALL(key_delete_0) { return USED, gmx_key_delete(0); }
+CALL(key_set) {
+  gmx_key key;
+  CHECK_OK(gmx_key_create(NULL, &key));
+  gmx_status s = gmx_key_set(key, f);
+  CHECK(gmx_key_get(key) == (s == GMX_OK ? f : NULL));
+  CHECK_OK(gmx_key_delete(key));
+  return s;
+}
+CALL(key_get_0) {
+  USED;
+  CHECK(gmx_key_get(0) == NULL);
+  CHECK(gmx_key_get(~0u) == NULL);
+  return GMX_OK;
+}
+
+CALL(gomaxprocs_ask) {
+  USED;
+  CHECK_EQ(gmx_gomaxprocs(0), procs);
+  CHECK_EQ(gmx_gomaxprocs(-7), procs);
+  return GMX_OK;
+}
+CALL(gomaxprocs_set) {
+  USED;
+  int32_t n = gmx_gomaxprocs(procs + 1);
+  if (n < 0) return n;
+  CHECK_EQ(n, procs);
+  CHECK_EQ(gmx_gomaxprocs(procs), procs + 1);
+  return GMX_OK;
+}
+CALL(num_cpu) {
+  USED;
+  CHECK(gmx_num_cpu() > 0);
+  return GMX_OK;
+}
+CALL(set_default_gomaxprocs) {
+  USED;
+  gmx_status s = gmx_set_default_gomaxprocs();
+  if (s == GMX_OK) CHECK(gmx_gomaxprocs(procs) > 0);
+  return s;
+}
+CALL(pin) {
+  USED;
+  int32_t p = gmx_pin();
+  if (p < 0) return p;
+  CHECK(p < procs);
+  CHECK_EQ(gmx_pin(), p);
+  CHECK_OK(gmx_unpin());
+  CHECK_OK(gmx_unpin());
+  return GMX_OK;
+}
+CALL(unpin) {
+  USED;
+  gmx_status s = gmx_unpin();
+  if (s == GMX_OK) CHECK(gmx_pin() >= 0);
+  return s;
+}
+CALL(p_key_create) {
+  gmx_status s = gmx_p_key_create(&f->w.p_key);
+  if (s == GMX_OK) CHECK_OK(gmx_p_key_delete(f->w.p_key));
+  return s;
+}
+CALL(p_key_create_null) { return USED, gmx_p_key_create(NULL); }
+CALL(p_key_delete_0) { return USED, gmx_p_key_delete(0); }
+CALL(p_set) {
+  gmx_p_key key;
+  CHECK_OK(gmx_p_key_create(&key));
+  gmx_status s = gmx_p_set(key, f);
+  int found = 0;
+  for (int32_t p = 0; p < gmx_p_count(); p++) found += gmx_p_get_of(key, p) == f;
+  CHECK_EQ(found, s == GMX_OK);
+  if (s != GMX_OK) CHECK(gmx_p_get(key) == NULL);
+  CHECK_OK(gmx_p_key_delete(key));
+  return s;
+}
+CALL(p_get_of) {
+  USED;
+  CHECK(gmx_p_count() >= procs);
+  CHECK(gmx_p_get_of(0, 0) == NULL);
+  CHECK(gmx_p_get_of(~0u, 0) == NULL);
+  CHECK(gmx_p_get_of(1, -1) == NULL);
+  CHECK(gmx_p_get_of(1, INT32_MAX) == NULL);
+  return GMX_OK;
+}
+
+CALL(enter_syscall) {
+  USED;
+  gmx_status s = gmx_enter_syscall();
+  if (s == GMX_OK) CHECK_OK(gmx_exit_syscall());
+  return s;
+}
+CALL(enter_syscall_blocking) {
+  USED;
+  gmx_status s = gmx_enter_syscall_blocking();
+  if (s == GMX_OK) CHECK_OK(gmx_exit_syscall());
+  return s;
+}
+CALL(exit_syscall) {
+  USED;
+  gmx_status s = gmx_exit_syscall();
+  if (s == GMX_OK) CHECK_OK(gmx_enter_syscall());
+  return s;
+}
+CALL(blocking) {
+  gmx_status s = gmx_blocking(note_run, f);
+  if (s == GMX_OK) CHECK_EQ(load(&f->w.ran), 1);
+  return s;
+}
+CALL(blocking_null) { return gmx_blocking(NULL, f); }
+
+CALL(stop_the_world) {
+  USED;
+  gmx_status s = gmx_stop_the_world("test");
+  if (s == GMX_OK) CHECK_OK(gmx_start_the_world());
+  return s;
+}
+CALL(stop_the_world_timeout) {
+  USED;
+  gmx_status s = gmx_stop_the_world_timeout("test", -1);
+  if (s == GMX_OK) CHECK_OK(gmx_start_the_world());
+  return s;
+}
+CALL(start_the_world) {
+  USED;
+  gmx_status s = gmx_start_the_world();
+  if (s == GMX_OK) CHECK_OK(gmx_stop_the_world("again"));
+  return s;
+}
+CALL(for_each_p) {
+  gmx_status s = gmx_for_each_p(note_run, f);
+  if (s == GMX_OK) CHECK_EQ(load(&f->w.ran), procs);
+  return s;
+}
+CALL(for_each_p_null) { return gmx_for_each_p(NULL, f); }
+static void note_info(void *arg, const gmx_g_info *info) {
+  CHECK(info->struct_size >= sizeof(gmx_g_info));
+  note_run(arg);
+}
+CALL(for_each_g) {
+  gmx_status s = gmx_for_each_g(note_info, f);
+  if (s == GMX_OK && load(&f->w.ran) != gmx_num_g()) return GMX_ECANCELED;
+  return s;
+}
+CALL(for_each_g_null) { return gmx_for_each_g(NULL, f); }
+CALL(safepoint) {
+  USED;
+  gmx_safepoint();
+  return GMX_OK;
+}
+
+CALL(safepoint_slow) { return USED, gmx_safepoint_slow(); }
+
+CALL(attach_thread) {
+  USED;
+  gmx_status s = gmx_attach_thread();
+  if (s == GMX_OK) CHECK_OK(gmx_detach_thread());
+  return s;
+}
+CALL(detach_thread) {
+  USED;
+  gmx_status s = gmx_detach_thread();
+  if (s == GMX_OK) CHECK_OK(gmx_attach_thread());
+  return s;
+}
+static void note_on_g(void *arg) {
+  CHECK(gmx_self() != 0);
+  note_run(arg);
+}
+CALL(callback) {
+  gmx_status s = gmx_callback(note_on_g, f);
+  if (s == GMX_OK) CHECK_EQ(load(&f->w.ran), 1);
+  return s;
+}
+CALL(callback_null) { return gmx_callback(NULL, f); }
+
+CALL(sema_acquire_1) {
+  gmx_status s = gmx_sema_acquire(&f->w.one);
+  if (s == GMX_OK) CHECK_EQ(load(&f->w.one), 0);
+  return s;
+}
+CALL(sema_acquire_0) { return gmx_sema_acquire(&f->w.zero); }
+CALL(sema_acquire_null) {
+  USED;
+  CHECK_STATUS(gmx_sema_try_acquire(NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_sema_acquire_timeout(NULL, 0), GMX_EINVAL);
+  return gmx_sema_acquire(NULL);
+}
+CALL(sema_try_acquire_1) {
+  gmx_status s = gmx_sema_try_acquire(&f->w.one);
+  if (s == GMX_OK) CHECK_EQ(load(&f->w.one), 0);
+  return s;
+}
+CALL(sema_try_acquire_0) { return gmx_sema_try_acquire(&f->w.zero); }
+CALL(sema_acquire_timeout) { return gmx_sema_acquire_timeout(&f->w.zero, 1000000); }
+CALL(sema_release) {
+  gmx_status s = gmx_sema_release(&f->w.one);
+  if (s == GMX_OK) CHECK_EQ(load(&f->w.one), 2);
+  return s;
+}
+CALL(sema_release_null) { return USED, gmx_sema_release(NULL); }
+
+static gmx_status unlock_after(struct fixture *f, gmx_status s) {
+  if (s == GMX_OK) CHECK_OK(gmx_mutex_unlock(&f->w.free));
+  return s;
+}
+CALL(mutex_lock_free) { return unlock_after(f, gmx_mutex_lock(&f->w.free)); }
+CALL(mutex_lock_taken) { return gmx_mutex_lock(&f->w.taken); }
+CALL(mutex_lock_null) {
+  USED;
+  CHECK_STATUS(gmx_mutex_try_lock(NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_mutex_lock_timeout(NULL, 0), GMX_EINVAL);
+  return gmx_mutex_lock(NULL);
+}
+CALL(mutex_lock_twice) {
+  CHECK_OK(gmx_mutex_try_lock(&f->w.free));
+  gmx_status s = gmx_mutex_lock(&f->w.free);
+  CHECK_STATUS(gmx_mutex_lock_timeout(&f->w.free, 0), s);
+  CHECK_OK(gmx_mutex_unlock(&f->w.free));
+  return s;
+}
+CALL(mutex_lock_timeout) { return gmx_mutex_lock_timeout(&f->w.taken, 1000000); }
+CALL(mutex_try_lock_free) { return unlock_after(f, gmx_mutex_try_lock(&f->w.free)); }
+CALL(mutex_try_lock_taken) { return gmx_mutex_try_lock(&f->w.taken); }
+CALL(mutex_try_lock_twice) {
+  CHECK_OK(gmx_mutex_try_lock(&f->w.free));
+  gmx_status s = gmx_mutex_try_lock(&f->w.free);
+  CHECK_OK(gmx_mutex_unlock(&f->w.free));
+  return s;
+}
+CALL(mutex_unlock_free) { return gmx_mutex_unlock(&f->w.free); }
+CALL(mutex_unlock_anothers) { return gmx_mutex_unlock(&f->w.taken); }
+CALL(mutex_unlock_null) { return USED, gmx_mutex_unlock(NULL); }
+
+CALL(waitgroup_add_done) {
+  gmx_status s = gmx_waitgroup_add(&f->w.none, 2);
+  if (s != GMX_OK) return s;
+  CHECK_OK(gmx_waitgroup_done(&f->w.none));
+  CHECK_OK(gmx_waitgroup_add(&f->w.none, -1));
+  return gmx_waitgroup_add(&f->w.none, 0);
+}
+CALL(waitgroup_below_0) {
+  CHECK_STATUS(gmx_waitgroup_add(&f->w.some, -2), GMX_EINVAL);
+  return gmx_waitgroup_done(&f->w.none);
+}
+CALL(waitgroup_null) {
+  USED;
+  CHECK_STATUS(gmx_waitgroup_add(NULL, 1), GMX_EINVAL);
+  CHECK_STATUS(gmx_waitgroup_wait(NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_waitgroup_wait_timeout(NULL, 0), GMX_EINVAL);
+  return gmx_waitgroup_done(NULL);
+}
+CALL(waitgroup_wait_0) { return gmx_waitgroup_wait(&f->w.none); }
+CALL(waitgroup_wait_1) { return gmx_waitgroup_wait(&f->w.some); }
+CALL(waitgroup_wait_timeout) { return gmx_waitgroup_wait_timeout(&f->w.some, 1000000); }
+
+CALL(now) {
+  USED;
+  int64_t then = gmx_now();
+  CHECK(then > 0 && gmx_now() >= then);
+  return GMX_OK;
+}
+CALL(sleep_1ns) { return USED, gmx_sleep(1); }
+CALL(sleep_0) { return USED, gmx_sleep(0); }
+
+CALL(read_sched_stats) {
+  gmx_status s = gmx_read_sched_stats(&f->w.sched);
+  if (s == GMX_OK) CHECK_EQ(f->w.sched.gomaxprocs, procs);
+  return s;
+}
+CALL(read_sched_stats_null) { return USED, gmx_read_sched_stats(NULL); }
+CALL(read_sched_stats_0) {
+  f->w.sched.struct_size = 0;
+  gmx_status s = gmx_read_sched_stats(&f->w.sched);
+  f->w.sched.struct_size = sizeof f->w.sched;
+  return s;
+}
+CALL(read_mem_stats) {
+  gmx_status s = gmx_read_mem_stats(&f->w.mem);
+  if (s == GMX_OK) CHECK(f->w.mem.g_live >= 2 && f->w.mem.p_total >= (uint64_t)procs);
+  return s;
+}
+CALL(read_mem_stats_null) { return USED, gmx_read_mem_stats(NULL); }
+CALL(write_heap_dump) { return USED, gmx_write_heap_dump(null_fd); }
+
+/* ---- the places ---- */
+
+struct row {
+  const char *name;
+  gmx_status (*call)(struct fixture *f);
+  gmx_status want[COLUMNS];
+};
+
+#define ROW(name, ...) {#name, name, {__VA_ARGS__}},
+static const struct row rows[] = {TABLE(ROW)};
+
+struct probe {
+  const struct row *row;
+  const char *place;
+  enum column column;
+  struct fixture *f;
+  int turn, turns; /* for gmx_for_each_p: the P for which the call is made */
+};
+
+struct seen { /* what a call that fails may not change */
+  struct words words;
+  gmx_g self;
+  uint64_t goid, spawned, stops, barriers;
+  int64_t num_g;
+  int32_t procs, p_count;
+};
+
+static void look(struct seen *seen, const struct fixture *f) {
+  gmx_sched_stats stats = {.struct_size = sizeof stats};
+  memset(seen, 0, sizeof *seen);
+  memcpy(&seen->words, &f->w, sizeof f->w);
+  CHECK_OK(gmx_read_sched_stats(&stats));
+  seen->self = gmx_self();
+  seen->goid = gmx_goid();
+  seen->spawned = stats.spawned;
+  seen->stops = stats.stops;
+  seen->barriers = stats.barriers;
+  seen->num_g = gmx_num_g();
+  seen->procs = gmx_gomaxprocs(0);
+  seen->p_count = gmx_p_count();
+}
+
+static int wrong; /* cells of the table */
+
+static void probe(void *arg) {
+  const struct probe *p = arg;
+  struct seen before, after;
+  gmx_status want = p->row->want[p->column];
+  look(&before, p->f);
+  gmx_status got = p->row->call(p->f);
+  look(&after, p->f);
+  if (got != want) {
+    bump(&wrong);
+    check_say("%s %s: %s (%d), not %s (%d)", p->row->name, p->place, gmx_err_name(got), (int)got, gmx_err_name(want),
+              (int)want);
+  }
+  if (got >= 0) return;
+  /* who has waited in vain may have left a mark in what it waited for */
+  if (memcmp(&before.words, &after.words, sizeof before.words) != 0 && got != tmout) {
+    bump(&wrong);
+    check_say("%s %s: changed its arguments", p->row->name, p->place);
+  }
+#define SAME(what)                                                                                                   \
+  if (before.what != after.what) {                                                                                   \
+    bump(&wrong);                                                                                                    \
+    check_say("%s %s: " #what " was %lld, is %lld", p->row->name, p->place, (long long)before.what, (long long)after.what); \
+  }
+  SAME(self)
+  SAME(goid)
+  SAME(spawned)
+  SAME(stops)
+  SAME(barriers)
+  SAME(num_g)
+  SAME(procs)
+  SAME(p_count)
+}
+
+static void syscall_probe(void *arg) {
+  CHECK_OK(gmx_enter_syscall());
+  probe(arg);
+  CHECK_OK(gmx_exit_syscall());
+}
+static void syscall_blocking_probe(void *arg) {
+  CHECK_OK(gmx_enter_syscall_blocking());
+  probe(arg);
+  CHECK_OK(gmx_exit_syscall());
+}
+static void blocking_probe(void *arg) { CHECK_OK(gmx_blocking(probe, arg)); }
+static void locked_probe(void *arg) {
+  CHECK_OK(gmx_lock_os_thread());
+  pthread_t thread = pthread_self();
+  probe(arg);
+  CHECK(pthread_equal(thread, pthread_self()));
+  CHECK_OK(gmx_unlock_os_thread());
+}
+static void attached_probe(void *arg) {
+  CHECK_OK(gmx_attach_thread());
+  probe(arg);
+  CHECK_OK(gmx_detach_thread());
+}
+static void attached_syscall_probe(void *arg) {
+  CHECK_OK(gmx_attach_thread());
+  syscall_probe(arg);
+  CHECK_OK(gmx_detach_thread());
+}
+static void callback_probe(void *arg) { CHECK_OK(gmx_callback(probe, arg)); }
+static void callback_of_syscall_probe(void *arg) {
+  CHECK_OK(gmx_enter_syscall());
+  CHECK_OK(gmx_callback(probe, arg));
+  CHECK_OK(gmx_exit_syscall());
+}
+static void attached_callback_probe(void *arg) {
+  CHECK_OK(gmx_attach_thread());
+  callback_probe(arg);
+  CHECK_OK(gmx_detach_thread());
+}
+static void for_one_p(void *arg) {
+  struct probe *p = arg;
+  if (__atomic_fetch_add(&p->turns, 1, __ATOMIC_ACQ_REL) == p->turn) probe(arg);
+}
+static void for_each_p_probe(void *arg) {
+  struct probe *p = arg;
+  store(&p->turns, 0);
+  CHECK_OK(gmx_for_each_p(for_one_p, arg));
+  CHECK_EQ(load(&p->turns), procs);
+}
+static bool commit_probe_veto(void *arg, gmx_g g) {
+  CHECK(g != 0);
+  probe(arg);
+  return false;
+}
+static void commit_probe(void *arg) { CHECK_OK(gmx_park(commit_probe_veto, arg, "probe")); }
+static void stopped_probe(void *arg) {
+  CHECK_OK(gmx_stop_the_world("probe"));
+  probe(arg);
+  CHECK_OK(gmx_start_the_world());
+}
+static void attached_stopped_probe(void *arg) {
+  CHECK_OK(gmx_attach_thread());
+  stopped_probe(arg);
+  CHECK_OK(gmx_detach_thread());
+}
+static void pinned_probe(void *arg) {
+  CHECK(gmx_pin() >= 0);
+  probe(arg);
+  CHECK_OK(gmx_unpin());
+}
+static void attached_pinned_probe(void *arg) {
+  CHECK_OK(gmx_attach_thread());
+  pinned_probe(arg);
+  CHECK_OK(gmx_detach_thread());
+}
+
+struct place {
+  const char *name;
+  enum column column;
+  void (*start)(void (*fn)(void *), void *arg); /* on a G or on a thread */
+  void (*enter)(void *probe);
+  bool attached; /* and in another state besides */
+};
+
+static const struct place places[] = {
+    {"on a G", G, on_g, probe, false},
+    {"on a G locked to its thread", G, on_g, locked_probe, false},
+    {"in a syscall", SYS, on_g, syscall_probe, false},
+    {"in a blocking syscall", SYS, on_g, syscall_blocking_probe, false},
+    {"in gmx_blocking", SYS, on_g, blocking_probe, false},
+    {"in a syscall of an attached thread", SYS, on_thread, attached_syscall_probe, true},
+    {"on an attached thread", ATT, on_thread, attached_probe, false},
+    {"in a callback on a foreign thread", CB, on_thread, callback_probe, false},
+    {"in a callback from a syscall", CB, on_g, callback_of_syscall_probe, false},
+    {"in a callback on an attached thread", CB, on_thread, attached_callback_probe, false},
+    {"in a callback on a G", CB, on_g, callback_probe, false},
+    {"on a foreign thread", FOR, on_thread, probe, false},
+    {"in gmx_for_each_p", FEP, on_g, for_each_p_probe, false},
+    {"in gmx_for_each_p of a foreign thread", FEP, on_thread, for_each_p_probe, false},
+    {"in a park commit", COM, on_g, commit_probe, false},
+    {"in the stopped world", STW, on_g, stopped_probe, false},
+    {"in the world that an attached thread stopped", STW, on_thread, attached_stopped_probe, true},
+    {"in the world that a foreign thread stopped", FSTW, on_thread, stopped_probe, false},
+    {"on a pinned G", PIN, on_g, pinned_probe, false},
+    {"on a pinned attached thread", PIN, on_thread, attached_pinned_probe, true},
+};
+
+static void every_call_in(const struct place *place) {
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    const struct row *row = &rows[i];
+    if (row->want[place->column] == n_a) continue;
+    /* where it is no mistake, and leaves the context: see lifecycle.c */
+    if (row->call == unlock_os_thread && place->enter == locked_probe) continue;
+    if (row->call == detach_thread && place->attached) continue;
+    for (int turn = 0; turn < (place->column == FEP ? procs : 1); turn++) {
+      struct fixture f;
+      struct probe p = {row, place->name, place->column, &f, turn, 0};
+      fixture_make(&f);
+      place->start(place->enter, &p);
+      fixture_end(&f);
+    }
+  }
+}
+
+static void every_call_in_every_place(void) {
+  procs = gmx_gomaxprocs(0);
+  CHECK_EQ(procs, 3);
+  for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) every_call_in(&places[i]);
+}
+
+static uint32_t hogs_stop, hogs_run;
+
+static void hog(void *arg) {
+  (void)arg;
+  bump(&hogs_run);
+  while (!load(&hogs_stop)) {
+    gmx_safepoint();
+    sched_yield(); /* the thread, not the G */
+  }
+}
+
+/* Once more where the function of the barrier runs on the thread of a busy P instead of for an idle one. */
+static void the_barrier_over_busy_ps(void) {
+  for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+    if (places[i].column != FEP) continue;
+    for (size_t j = 0; j < sizeof rows / sizeof rows[0]; j++) {
+      for (int turn = 0; turn < procs; turn++) {
+        struct fixture f;
+        struct probe p = {&rows[j], places[i].name, FEP, &f, turn, 0};
+        if (rows[j].want[FEP] == n_a) continue;
+        fixture_make(&f);
+        store(&hogs_stop, 0);
+        store(&hogs_run, 0);
+        gmx_g first = g_start(hog, NULL), second = g_start(hog, NULL);
+        spin_until(load(&hogs_run) == 2);
+        places[i].start(places[i].enter, &p);
+        store(&hogs_stop, 1);
+        g_join(first);
+        g_join(second);
+        fixture_end(&f);
+      }
+    }
+  }
+}
+
+int main(void) {
+  null_fd = open("/dev/null", O_WRONLY);
+  CHECK(null_fd >= 0);
+  CHECK_OK(gmx_init(NULL));
+  RUN(every_call_in_every_place);
+  RUN(the_barrier_over_busy_ps);
+  CHECK_EQ(wrong, 0);
+  RUN(ends_clean);
+  return 0;
+}
