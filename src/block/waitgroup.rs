@@ -62,8 +62,8 @@ impl WaitGroup {
             // WAIT is cleared before the wake: whoever still sees it is in time to be woken.
             (m, waited) = waitq::wait(m, addr, how, || self.state.load(Ordering::SeqCst) & WAIT != 0);
             match waited {
-                Waited::Not => {}
-                Waited::Woken | Waited::Handoff => return Ok(()),
+                // Also woken ones look again: the wake may be a late one, for those who waited the last time.
+                Waited::Not | Waited::Woken | Waited::Handoff => {}
                 Waited::TimedOut => return Err(Error::TimedOut),
                 Waited::NoMemory => return Err(Error::NoMemory),
             }

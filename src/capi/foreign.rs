@@ -32,12 +32,10 @@ pub extern "C" fn gmx_attach_thread() -> gmx_status {
     }
     m.sched().stats.spawned.fetch_add(1, Ordering::SeqCst);
     m.attached.set(true);
-    crate::sync::fence(Ordering::SeqCst);
-    if m.sched().exiting.load(Ordering::SeqCst) {
+    if m.sched().is_closing() || foreign::enter_go(m).is_none() {
         run::count_detach(m);
         return GMX_ESHUTDOWN;
     }
-    foreign::enter_go(m);
     GMX_OK
 }
 
@@ -89,7 +87,7 @@ pub extern "C" fn gmx_callback(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *m
     };
     match m.ctx() {
         Ctx::Foreign => {
-            let gp = foreign::enter_go(m);
+            let Some(gp) = foreign::enter_go(m) else { return GMX_ESHUTDOWN };
             call(gp, f, arg);
             let m = run::mend(m, gp);
             foreign::leave_go(m, gp, stack_pointer());

@@ -6,7 +6,6 @@ use crate::gmp::g::{GName, GRef, WaitReason, gflag};
 use crate::gmp::m::{Commit, Ctx};
 use crate::protocol::{lockedm, park};
 use crate::sched::{run, world};
-use crate::sync::{Ordering, fence};
 use std::ffi::{c_char, c_void};
 
 /// A goroutine, for ever: handles are not used again. 0 is none.
@@ -68,20 +67,7 @@ pub extern "C" fn gmx_spawn(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut 
 /// Puts a new G where it will run.
 #[inline(always)]
 fn submit(m: MRef, gp: GRef) -> gmx_status {
-    if m.p().is_none() && !keep(m) {
-        park::forget(m, gp);
-        return GMX_ESHUTDOWN;
-    }
-    park::ready_queue(m, gp);
-    GMX_OK
-}
-
-/// Whether a G that a thread of the host has just counted may live.
-#[cold]
-fn keep(m: MRef) -> bool {
-    // EXIT: pairs with the fence in `rt::wait_for_end`.
-    fence(Ordering::SeqCst);
-    !m.sched().exiting.load(Ordering::SeqCst)
+    if park::start(m, gp) { GMX_OK } else { GMX_ESHUTDOWN }
 }
 
 /// As gmx_spawn, with options; NULL options are the defaults. Writes the handle to *g unless g is NULL.
@@ -328,8 +314,10 @@ unsafe fn run_commit(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
     let HostPark { commit, arg } = unsafe { arg.cast::<HostPark>().read() };
     let handle = gp.handle();
     let ctx = m.swap_ctx(Ctx::Sched);
-    let curg = m.curg.take();
+    let (curg, pins) = (m.curg.take(), m.pins());
+    m.set_pins(0);
     let parks = commit.is_none_or(|f| f(arg, handle));
+    m.set_pins(pins);
     m.curg.set(curg);
     m.set_ctx(ctx);
     parks

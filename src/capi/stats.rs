@@ -136,6 +136,10 @@ pub unsafe extern "C" fn gmx_read_mem_stats(out: *mut gmx_mem_stats) -> gmx_stat
             reserved: 0,
         }
     });
+    let stats = match stats {
+        Ok(stats) => stats,
+        Err(e) => return status::from(e),
+    };
     // SAFETY: the caller's promise.
     unsafe { write_sized(out, &stats) }
 }
@@ -236,7 +240,10 @@ pub extern "C" fn gmx_write_heap_dump(fd: i32) -> gmx_status {
         Ok(m) => m,
         Err(status) => return status,
     };
-    let text = dump::heap_dump(m);
+    let text = match dump::heap_dump(m) {
+        Ok(text) => text,
+        Err(e) => return status::from(e),
+    };
     if !text.whole() {
         return GMX_ENOMEM;
     }

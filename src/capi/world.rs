@@ -143,10 +143,7 @@ pub extern "C" fn gmx_start_the_world() -> gmx_status {
 pub extern "C" fn gmx_for_each_p(r#fn: Option<unsafe extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {
     let Some(f) = r#fn else { return GMX_EINVAL };
     match may_wait() {
-        Ok(m) => {
-            world::for_each_p(m, f, arg);
-            GMX_OK
-        }
+        Ok(m) => map(world::for_each_p(m, f, arg)),
         Err(status) => status,
     }
 }

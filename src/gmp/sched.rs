@@ -10,6 +10,7 @@ use crate::fiber::stack::{Stack, StackPool};
 use crate::gmp::g::{G, GList, GRef, INDEX_BITS, INDEX_MASK};
 use crate::gmp::m::{Kind, M, MRef};
 use crate::gmp::p::{MAX_KEYS, P, PRef};
+use crate::sync::fence;
 use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnPtr, OwnU64, OwnUsize};
 use crate::sync::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, Event, Guard, Lock, Note, Ordering, Rank};
 use std::sync::atomic::AtomicU64 as StdAtomicU64;
@@ -185,7 +186,9 @@ pub struct Sched {
     pub sysmon: OwnPtr<M>,
     /// A thread could not be made: sysmon tries again.
     pub thread_wanted: AtomicBool,
-    /// The end has begun: threads leave.
+    /// The runtime is ending, or down: nothing new may begin. Set under `sched.lock` in a stopped world.
+    pub closing: AtomicBool,
+    /// It has been decided: threads leave.
     pub exiting: AtomicBool,
     /// The idle M that sleeps until the next timer, and until when. See wake.rs.
     pub keeper: AtomicPtr<M>,
@@ -274,6 +277,7 @@ impl Sched {
             sysmon_deep: AtomicBool::new(false),
             sysmon: OwnPtr::null(),
             thread_wanted: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
             exiting: AtomicBool::new(false),
             keeper: AtomicPtr::new(std::ptr::null_mut()),
             keeper_until: AtomicI64::new(i64::MAX),
@@ -513,14 +517,16 @@ impl Sched {
 
     /// Gs that live, exactly so while nothing runs.
     pub fn num_g(&self) -> i64 {
-        let (mut spawned, mut ended) = (0u64, 0u64);
+        // All ends first: an end that is counted has its beginning before it, so the result is never too low.
+        let mut ended = self.stats.ended.load(Ordering::Acquire);
         for p in self.every_p() {
-            // Ends first: a G that moves on in between is then counted rather than lost.
             ended = ended.wrapping_add(p.stats.ended.get());
+        }
+        fence(Ordering::SeqCst);
+        let mut spawned = self.stats.spawned.load(Ordering::Acquire);
+        for p in self.every_p() {
             spawned = spawned.wrapping_add(p.stats.spawned.get());
         }
-        ended = ended.wrapping_add(self.stats.ended.load(Ordering::Relaxed));
-        spawned = spawned.wrapping_add(self.stats.spawned.load(Ordering::Relaxed));
         spawned.wrapping_sub(ended) as i64
     }
 
@@ -546,6 +552,24 @@ impl Sched {
         std::iter::successors(unsafe { MRef::from_ptr(self.allm.load(Ordering::Acquire)) }, |m| unsafe {
             MRef::from_ptr(m.all_link.get())
         })
+    }
+
+    /// Whether something that the caller has just counted may not begin any more.
+    pub fn is_closing(&self) -> bool {
+        // EXIT: pairs with the fence in `close`: one of us sees what the other wrote.
+        fence(Ordering::SeqCst);
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    /// Ends all beginnings, if nothing is there: no G, nothing queued. The world is stopped.
+    pub fn close(&self) -> bool {
+        let lk = self.lock.lock();
+        self.closing.store(true, Ordering::SeqCst);
+        // EXIT: pairs with the fence in `is_closing`.
+        fence(Ordering::SeqCst);
+        let over = self.num_g() == 0 && self.globq_len() == 0 && lk.newm.is_null();
+        self.closing.store(over, Ordering::SeqCst);
+        over
     }
 
     /// Tells those who wait for an end (the last G, a deadlock) to look again.

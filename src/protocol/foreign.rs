@@ -23,10 +23,10 @@
 //! A thread keeps its M between calls on every platform, and may wait without ever being a G. There is no limit and no
 //! spare that must exist, since nothing here runs in a signal handler.
 
-use super::{park, syscall};
+use super::{lockedm, park, syscall};
 use crate::fiber::host::HostThread;
 use crate::gmp::g::{GRef, GStatus, gflag};
-use crate::gmp::m::{Ctx, Kind, MRef, Mcall};
+use crate::gmp::m::{Ctx, Kind, MRef};
 use crate::gmp::sched::Sched;
 
 /// U1, but for the slot and the key. None: no memory.
@@ -87,15 +87,11 @@ pub fn dropm(m: MRef) {
     *list = m.as_ptr();
 }
 
-/// U2: the thread runs as a G from here on.
+/// U2: the thread runs as a G from here on. None: the runtime is down.
 #[inline]
-pub fn enter_go(m: MRef) -> GRef {
+pub fn enter_go(m: MRef) -> Option<GRef> {
     let gp = park::own_g(m);
-    if !syscall::exitsyscall(m, gp) {
-        // SAFETY: gp is this thread's, and found no P.
-        unsafe { park::mcall(m, gp, Mcall::ExitSyscallNoP) };
-    }
-    gp
+    (syscall::exitsyscall(m, gp) || lockedm::enter_in_place(m, gp)).then_some(gp)
 }
 
 /// U3: the thread is the host's again.

@@ -21,6 +21,7 @@
 //! # Differences from Go
 //! An extra M has no scheduler's stack: what g0 would do for its one G is done on the thread's own (H1).
 
+use super::syscall::NoP;
 use super::{park, ragged, stw, syscall, wake};
 use crate::gmp::g::{GRef, GStatus};
 use crate::gmp::m::{Ctx, MRef, Mcall};
@@ -32,13 +33,31 @@ pub fn mcall_in_place(m: MRef, gp: GRef, call: Mcall) {
     let sched = m.sched();
     m.set_ctx(Ctx::Sched);
     let runs = match call {
-        Mcall::ExitSyscallNoP => syscall::exitsyscall_no_p(sched, m, gp),
+        Mcall::ExitSyscallNoP => syscall::exitsyscall_no_p(sched, m, gp) == NoP::Runs,
         Mcall::Yield(_) => {
             sched.globrunqput(gp);
             false
         }
         call => park::finish(m, gp, call),
     };
+    run_on(sched, m, gp, runs);
+}
+
+/// A thread of the host wants to run as a G and has found no P. False if the runtime is down.
+pub fn enter_in_place(m: MRef, gp: GRef) -> bool {
+    let sched = m.sched();
+    m.set_ctx(Ctx::Sched);
+    match syscall::exitsyscall_no_p(sched, m, gp) {
+        NoP::Closed => {
+            m.set_ctx(Ctx::Foreign);
+            return false;
+        }
+        found => run_on(sched, m, gp, found == NoP::Runs),
+    }
+    true
+}
+
+fn run_on(sched: &Sched, m: MRef, gp: GRef, runs: bool) {
     if !runs || !serve(sched, m, gp) {
         wait(sched, m, gp);
     }

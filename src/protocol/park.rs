@@ -312,6 +312,7 @@ pub fn park_thread(
     gp.set_flag(gflag::THREAD_WAIT, true);
     note_wait(m, gp, reason, status);
     m.parked.set(deadline.is_none());
+    m.sched().tell_watchers();
     let old = m.swap_ctx(Ctx::Sched);
     // SAFETY: the commit came with its argument; only this thread runs the G, so it may be readied from now on.
     let parked = commit.f.is_none_or(|f| unsafe { f(m, gp, commit.arg) })
@@ -369,6 +370,8 @@ pub fn goready(m: MRef, gp: GRef) {
 fn thread_ready(gp: GRef) {
     // SAFETY: a G that waits as a thread has its M. The note comes last: after it the M may serve another thread.
     if let Some(m) = unsafe { MRef::from_ptr(gp.m.get()) } {
+        // It does not wait for ever any more, though it may take a while until it gets a CPU.
+        m.parked.set(false);
         m.park.wakeup();
     }
 }
@@ -663,8 +666,19 @@ fn spill(sched: &Sched, pp: &OwnedP) {
     sched.gfree_list(&mut list);
 }
 
+/// Puts a new G where it will run; false if the runtime has ended meanwhile, and the G is not.
+#[inline(always)]
+pub fn start(m: MRef, gp: GRef) -> bool {
+    if m.p().is_none() && m.sched().is_closing() {
+        forget(m, gp);
+        return false;
+    }
+    ready_queue(m, gp);
+    true
+}
+
 /// A new G that is not to be after all.
-pub fn forget(m: MRef, gp: GRef) {
+fn forget(m: MRef, gp: GRef) {
     match m.p() {
         Some(pp) => pp.stats.ended.bump(),
         None => {

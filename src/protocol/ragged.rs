@@ -113,10 +113,13 @@ fn run_counted(sched: &Sched, me: MRef, p: PRef) {
     let b = &sched.barrier;
     let before = me.fnp.get();
     let ctx = me.swap_ctx(Ctx::Sched);
+    let pins = me.pins();
+    me.set_pins(0);
     me.fnp.set(p.as_ptr());
     // SAFETY: `for_each_p` stored a PFn, which stays until the wait is 0; F2.
     unsafe { std::mem::transmute::<*mut c_void, PFn>(b.f.get())(b.arg.get()) };
     me.fnp.set(before);
+    me.set_pins(pins);
     me.set_ctx(ctx);
     // AcqRel: all functions come before the caller's return from R4.
     if b.wait.fetch_sub(1, Ordering::AcqRel) == 1 {

@@ -134,20 +134,34 @@ fn exitsyscall_slow(m: MRef, gp: GRef) -> bool {
     true
 }
 
-/// X3, off the G's stack. True: the M has a P now and runs the G on. False: the G is in the global queue.
-pub fn exitsyscall_no_p(sched: &Sched, m: MRef, gp: GRef) -> bool {
+/// How [`exitsyscall_no_p`] ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum NoP {
+    /// The M has a P after all and runs the G on.
+    Runs,
+    /// The G is in the global queue.
+    Queued,
+    /// The runtime is down: a thread of the host stays where it was.
+    Closed,
+}
+
+/// X3, off the G's stack.
+pub fn exitsyscall_no_p(sched: &Sched, m: MRef, gp: GRef) -> NoP {
     {
         let mut lk = sched.lock.lock();
+        if sched.closing.load(Ordering::Relaxed) {
+            return NoP::Closed;
+        }
         gp.set_status(GStatus::Runnable);
         if let Some(pp) = wake::pidleget(sched, &mut lk) {
             drop(lk);
             m.acquirep(pp);
-            return true;
+            return NoP::Runs;
         }
         sched.globrunqput(gp);
     }
     wake::wakep(sched, m);
-    false
+    NoP::Queued
 }
 
 /// Gives a P that `me` owns to whoever has use for it.

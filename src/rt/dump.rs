@@ -104,7 +104,7 @@ fn places(sched: &Sched, out: &mut Text) -> fmt::Result {
 /// The text of a heap dump, taken in a stopped world.
 ///
 /// # Migrates
-pub fn heap_dump(m: MRef) -> Text {
+pub fn heap_dump(m: MRef) -> crate::gmp::Result<Text> {
     world::with_stopped_world(m, |sched, _| {
         let mut out = Text::new();
         let _ = heap_dump_text(sched, &mut out);

@@ -28,8 +28,7 @@ pub fn run(m: MRef, entry: *mut c_void, arg: *mut c_void) -> Result<()> {
     let Some(gp) = park::newproc(m, &what) else { return Err(Error::NoMemory) };
     let handle = gp.handle();
     sched.watchers.fetch_add(1, Ordering::SeqCst);
-    park::ready_queue(m, gp);
-    let ended = wait(sched, m, handle);
+    let ended = if park::start(m, gp) { wait(sched, m, handle) } else { Err(Error::ShutDown) };
     sched.watchers.fetch_sub(1, Ordering::SeqCst);
     ended
 }
@@ -115,7 +114,7 @@ pub fn spawn_resizer(m: MRef) {
         name: std::ptr::null_mut(),
     };
     if let Some(gp) = park::newproc(m, &what) {
-        park::ready_queue(m, gp);
+        park::start(m, gp);
     }
 }
 

@@ -13,7 +13,6 @@ use crate::fiber::stack::{PoolOptions, StackPool};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::gflag;
 use crate::gmp::m::{Ctx, Kind, M, MRef};
-use crate::gmp::p::PStatus;
 use crate::gmp::sched::{Hooks, Sched};
 use crate::protocol::{foreign, wake};
 use crate::sched::run::{self, current};
@@ -156,6 +155,7 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
         sys::join_thread(SYSMON.load(Ordering::Relaxed) as _);
         return Err(Error::Again);
     }
+    world::open(sched);
     // SAFETY: `describe` and `emit` only read and write; beginnings and ends exclude each other. Without the handler an
     // overflow is a bare fault.
     let _ = unsafe { overflow::install(describe_overflow, report::emit) };
@@ -212,45 +212,44 @@ extern "C" fn sysmon_start(arg: *mut c_void) -> *mut c_void {
 
 /// Waits until no G lives, then ends every thread of the library.
 pub fn shutdown(timeout: i64) -> Result<()> {
-    let Some(sched) = up() else { return Ok(()) };
+    if up().is_none() {
+        return Ok(());
+    }
+    let m = enter()?;
+    let sched = m.sched();
     let deadline = crate::block::waitq::deadline_of(timeout);
     sched.watchers.fetch_add(1, Ordering::SeqCst);
-    let ended = wait_for_end(sched, deadline);
+    let ended = wait_for_end(sched, m, deadline);
     sched.watchers.fetch_sub(1, Ordering::SeqCst);
     ended
 }
 
-fn wait_for_end(sched: &'static Sched, deadline: Option<i64>) -> Result<()> {
+/// How often to look whether a thread of the host is still in a callback: nobody tells of its end.
+const LOOK_EVERY: i64 = 10_000_000;
+
+fn wait_for_end(sched: &'static Sched, m: MRef, deadline: Option<i64>) -> Result<()> {
     loop {
         let seen = sched.watch.now();
+        let mut until = deadline;
         if sched.num_g() == 0 {
-            let _excluded = Excluded::new();
-            if up().is_none() {
+            if world::close(m, deadline, |_| end(sched))? {
                 return Ok(());
             }
-            // EXIT: pairs with the fence in `capi::g::spawn`: either a spawn of this moment sees the end, or we see its G.
-            sched.exiting.store(true, Ordering::SeqCst);
-            crate::sync::fence(Ordering::SeqCst);
-            if sched.num_g() == 0 && quiet(sched) {
-                end(sched);
-                return Ok(());
-            }
-            sched.exiting.store(false, Ordering::SeqCst);
+            let next = now() + LOOK_EVERY;
+            until = Some(deadline.map_or(next, |d| d.min(next)));
         }
-        if !sched.watch.wait(seen, deadline) {
+        if !sched.watch.wait(seen, until) && deadline.is_some_and(|d| now() >= d) {
             return Err(Error::TimedOut);
         }
     }
 }
 
-/// Every P idle, or left behind by a thread of the host that is outside.
-fn quiet(sched: &Sched) -> bool {
-    sched.live_ps().all(|p| matches!(p.status(), PStatus::Idle | PStatus::Syscall)) && sched.globq_len() == 0
-}
-
+/// The end of all threads; the world is stopped and nothing lives.
 fn end(sched: &'static Sched) {
-    // Threads on their way to sleep see `exiting` under the lock; those asleep are woken.
+    let _excluded = Excluded::new();
     UP.store(false, Ordering::Release);
+    // Threads on their way to sleep see it under the lock; those asleep are woken.
+    sched.exiting.store(true, Ordering::Release);
     wake::wake_all(sched);
     sched.sysmon_note.wakeup();
     sys::join_thread(SYSMON.load(Ordering::Relaxed) as _);

@@ -7,6 +7,7 @@ use crate::fiber::overflow::AltStack;
 use crate::gmp::g::{GRef, GStatus, gflag};
 use crate::gmp::m::{Ctx, M, MRef, Mcall};
 use crate::gmp::sched::Sched;
+use crate::protocol::syscall::NoP;
 use crate::protocol::wake::{self, Idle};
 use crate::protocol::{foreign, lockedm, park, syscall};
 use crate::sync::Ordering;
@@ -55,21 +56,17 @@ pub fn minit(m: MRef) {
 
 /// Gs in, Gs out.
 fn g0_loop(sched: &Sched, m: MRef) {
-    while let Some((gp, mut inherit)) = schedule(sched, m) {
+    while let Some((mut gp, mut inherit)) = schedule(sched, m) {
         loop {
-            // SAFETY: this is g0; `schedule` gave us the G, with a stack, and a P.
+            // SAFETY: this is g0; the G is ours to run, has a stack, and the M has a P.
             unsafe { park::execute(m, gp, inherit) };
             let (left, call) = m.take_pending();
             let Some(left) = left else { break };
             if !came_back(sched, m, left, call) {
                 break;
             }
-            if left != gp {
-                // Refused, and not the G that we entered: others ran in between.
-                m.chosen.set(left.as_ptr());
-                break;
-            }
-            inherit = true;
+            // Refused: it goes on, whoever it is; others may have run since we entered the last one.
+            (gp, inherit) = (left, true);
         }
     }
 }
@@ -78,14 +75,14 @@ fn g0_loop(sched: &Sched, m: MRef) {
 fn came_back(sched: &Sched, m: MRef, gp: GRef, call: Mcall) -> bool {
     match call {
         Mcall::ExitSyscallNoP => {
-            if syscall::exitsyscall_no_p(sched, m, gp) {
+            // A runtime with a G in a syscall is not down.
+            if syscall::exitsyscall_no_p(sched, m, gp) == NoP::Runs {
                 return true;
             }
-            if m.lockedg().is_none() {
-                if let Idle::Exit = wake::stopm(sched, m) {
+            if m.lockedg().is_none()
+                && let Idle::Exit = wake::stopm(sched, m) {
                     m.exiting.set(true);
                 }
-            }
             false
         }
         Mcall::Exit => {
@@ -206,8 +203,10 @@ pub fn exit_syscall(m: MRef, gp: GRef) -> MRef {
 pub fn thread_exit(m: MRef) {
     let gp = park::own_g(m);
     if m.ctx() == Ctx::Foreign && !gp.keys.is_null() {
-        // Destructors run on a G.
-        foreign::enter_go(m);
+        // Destructors run on a G, if there is still a runtime for one.
+        if foreign::enter_go(m).is_none() {
+            super::world::forget_key_values(gp);
+        }
     }
     if m.ctx() != Ctx::Foreign {
         let m = mend(m, gp);

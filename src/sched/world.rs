@@ -21,8 +21,7 @@ use std::ffi::c_void;
 pub fn stop_the_world(m: MRef, timeout: i64, mut late: impl FnMut(PRef)) -> Result<()> {
     let deadline = waitq::deadline_of(timeout);
     let sched = m.sched();
-    let (m, got) = sema::acquire(m, &sched.worldsema, deadline, WaitReason::WORLD);
-    got?;
+    let m = acquire(m, deadline)?;
     let ctx = m.ctx();
     m.set_ctx(Ctx::Sched);
     let stopped = stw::stop(sched, m, deadline, &mut late);
@@ -47,21 +46,60 @@ pub fn start_the_world(m: MRef) {
 /// Runs something in a stopped world.
 ///
 /// # Migrates
-pub fn with_stopped_world<T>(m: MRef, f: impl FnOnce(&Sched, MRef) -> T) -> T {
+pub fn with_stopped_world<T>(m: MRef, f: impl FnOnce(&Sched, MRef) -> T) -> Result<T> {
     let sched = m.sched();
     if m.ctx() == Ctx::Stopped {
-        return f(sched, m);
+        return Ok(f(sched, m));
     }
-    let (m, got) = sema::acquire(m, &sched.worldsema, None, WaitReason::WORLD);
-    debug_assert!(got.is_ok());
+    let m = acquire(m, None)?;
     m.set_ctx(Ctx::Sched);
     let stopped = stw::stop(sched, m, None, |_| ());
     debug_assert!(stopped);
     m.set_ctx(Ctx::Stopped);
     let r = f(sched, m);
     start_the_world(m);
-    r
+    Ok(r)
 }
+
+/// Takes worldsema. Only a thread of the host can find the runtime down then.
+///
+/// # Migrates
+fn acquire(m: MRef, deadline: Option<i64>) -> Result<MRef> {
+    let sched = m.sched();
+    let (m, got) = sema::acquire(m, &sched.worldsema, deadline, WaitReason::WORLD);
+    got?;
+    if sched.closing.load(Ordering::Acquire) {
+        sema::release_handoff(m, &sched.worldsema);
+        return Err(Error::ShutDown);
+    }
+    Ok(m)
+}
+
+/// Ends the runtime if nothing lives: `end` runs in a world that is stopped and stays so. False if something does.
+pub fn close(m: MRef, deadline: Option<i64>, end: impl FnOnce(&Sched)) -> Result<bool> {
+    let sched = m.sched();
+    let m = match acquire(m, deadline) {
+        Err(Error::ShutDown) => return Ok(true),
+        other => other?,
+    };
+    m.set_ctx(Ctx::Sched);
+    // What is on its way to sleep gets a moment.
+    let mut over = false;
+    if stw::stop(sched, m, Some(crate::sync::now() + CLOSE_PATIENCE), |_| ()) {
+        over = sched.close();
+        if over {
+            end(sched);
+        } else {
+            stw::start(sched, m);
+        }
+    }
+    m.set_ctx(Ctx::Foreign);
+    sema::release_handoff(m, &sched.worldsema);
+    Ok(over)
+}
+
+/// How long an end waits for Ps that are not idle yet.
+const CLOSE_PATIENCE: i64 = 10_000_000;
 
 /// Sets gomaxprocs; the previous value.
 ///
@@ -80,7 +118,7 @@ pub fn gomaxprocs(m: MRef, n: i32) -> Result<i32> {
             return Err(Error::NoMemory);
         }
         Ok(old)
-    })
+    })?
 }
 
 /// Whether the machine has the memory for so many Ps: they are made with malloc, which would say yes to far more.
@@ -93,15 +131,15 @@ pub fn fits(n: i32) -> bool {
 /// Runs `f` once for every P.
 ///
 /// # Migrates
-pub fn for_each_p(m: MRef, f: PFn, arg: *mut c_void) {
+pub fn for_each_p(m: MRef, f: PFn, arg: *mut c_void) -> Result<()> {
     let sched = m.sched();
-    let (m, got) = sema::acquire(m, &sched.worldsema, None, WaitReason::WORLD);
-    debug_assert!(got.is_ok());
+    let m = acquire(m, None)?;
     let ctx = m.ctx();
     m.set_ctx(Ctx::Sched);
     ragged::for_each_p(sched, m, f, arg);
     m.set_ctx(ctx);
     sema::release_handoff(m, &sched.worldsema);
+    Ok(())
 }
 
 /// Before the first G: the first Ps, idle.
@@ -119,51 +157,54 @@ pub fn first_procs(sched: &Sched, n: u32) -> bool {
     true
 }
 
-/// Another number of Ps while no thread of the library runs.
+/// Another number of Ps while the runtime is down: they are all Stopped.
 pub fn procs_while_down(sched: &Sched, n: u32) -> bool {
     if !sched.grow_allp(n) {
         return false;
     }
-    tidy_while_down(sched);
-    let mut lk = sched.lock.lock();
-    while wake::pidle_unlink(sched, &mut lk).is_some() {}
-    for p in sched.live_ps() {
-        p.move_status(PStatus::Idle, PStatus::Dead);
+    let old = sched.procs();
+    for p in (n..old).filter_map(|i| sched.p_at(i)) {
+        p.move_status(PStatus::Stopped, PStatus::Dead);
     }
-    drop(lk);
-    first_procs(sched, n)
+    for p in (old..n).filter_map(|i| sched.p_at(i)) {
+        p.move_status(PStatus::Dead, PStatus::Stopped);
+    }
+    sched.gomaxprocs.store(n as i32, Ordering::Release);
+    true
 }
 
-/// No thread of the library runs and no G lives: Ps that threads of the host left behind become idle, cached stacks go
-/// back to the system.
+/// All threads of the library have left a stopped world: nobody sleeps, nobody searches, cached stacks go back to the
+/// system. The Ps stay Stopped until the runtime begins again.
 pub fn tidy_while_down(sched: &Sched) {
     let mut lk = sched.lock.lock();
     lk.midle = std::ptr::null_mut();
     lk.nmidle = 0;
     lk.nm = 0;
+    lk.stopping = false;
+    sched.stopper.set(std::ptr::null_mut());
     sched.keeper.store(std::ptr::null_mut(), Ordering::Relaxed);
     sched.keeper_until.store(crate::gmp::timers::NEVER, Ordering::Relaxed);
     sched.nmspinning.store(0, Ordering::Relaxed);
     for p in sched.live_ps() {
-        let w = p.word();
-        if w.status() == PStatus::Syscall
-            && let Some(pp) = p.try_retake(w)
-        {
-            wake::pidle_link(sched, &mut lk, {
-                let p = pp.forget();
-                p.move_status(PStatus::Running, PStatus::Idle);
-                p
-            });
-        }
-    }
-    for p in sched.live_ps() {
-        // Its queues and caches are reached through the token; it goes back to where it was.
-        let pp = p.own(PStatus::Idle);
+        // Its caches are reached through the token; it goes back to where it was.
+        let pp = p.own(PStatus::Stopped);
         pp.drain_stacks(|s| sched.free_stack(s));
-        pp.forget().move_status(PStatus::Running, PStatus::Idle);
+        pp.forget().move_status(PStatus::Running, PStatus::Stopped);
     }
     drop(lk);
     sched.stacks.trim(0);
+}
+
+/// The beginning of a runtime that was down.
+pub fn open(sched: &Sched) {
+    let mut lk = sched.lock.lock();
+    for p in sched.live_ps() {
+        if p.status() == PStatus::Stopped {
+            p.move_status(PStatus::Stopped, PStatus::Idle);
+            wake::pidle_link(sched, &mut lk, p);
+        }
+    }
+    sched.closing.store(false, Ordering::SeqCst);
 }
 
 // ---- keys ------------------------------------------------------------------------------------------------------------
@@ -197,9 +238,16 @@ pub fn run_key_destructors(gp: GRef) {
             break;
         }
     }
-    gp.keys.set(std::ptr::null_mut());
-    // SAFETY: boxed by `key_set`.
-    drop(unsafe { Box::from_raw(table) });
+    forget_key_values(gp);
+}
+
+/// Gives back the memory of what a G has set.
+pub fn forget_key_values(gp: GRef) {
+    let table: *mut KeyValues = gp.keys.take().cast();
+    if !table.is_null() {
+        // SAFETY: made by `key_set`, with the layout of a box, and taken once.
+        drop(unsafe { Box::from_raw(table) });
+    }
 }
 
 /// A key's number: place and generation, so that a deleted one is never mistaken for its successor.

@@ -1,0 +1,118 @@
+/* How many Ps there are when nobody says: the CPUs that this process may use, now. */
+/* timeout: 120 */
+#include "child.h"
+#include "gs.h"
+
+#include <dirent.h>
+
+static cpu_set_t allowed;
+
+static void allow(int cpus) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int i = 0; i < CPU_SETSIZE && cpus > 0; i++)
+    if (CPU_ISSET(i, &allowed)) CPU_SET(i, &set), cpus--;
+  /* all threads, as taskset -a does */
+  DIR *tasks = opendir("/proc/self/task");
+  CHECK(tasks != NULL);
+  for (struct dirent *d = readdir(tasks); d; d = readdir(tasks)) {
+    int tid = atoi(d->d_name);
+    if (tid > 0 && sched_setaffinity(tid, sizeof set, &set) != 0) CHECK_EQ(errno, ESRCH);
+  }
+  closedir(tasks);
+}
+
+static void is_one(void *arg) {
+  (void)arg;
+  CHECK_EQ(gmx_gomaxprocs(0), 1);
+  CHECK_EQ(gmx_num_cpu(), 1);
+}
+
+static void one_cpu(void *arg) {
+  unsetenv("GMX_MAXPROCS");
+  (void)arg;
+  allow(1);
+  CHECK_EQ(gmx_num_cpu(), 1);
+  CHECK_OK(gmx_main(is_one, NULL));
+  gs_finish();
+}
+
+static void all_cpus(void *arg) {
+  unsetenv("GMX_MAXPROCS");
+  (void)arg;
+  int32_t n = gmx_num_cpu();
+  CHECK(n >= 1 && n <= CPU_COUNT(&allowed)); /* less where a cgroup says so */
+  CHECK_EQ(gmx_gomaxprocs(0), n);
+  gs_finish();
+}
+
+static void environment_wins(void *arg) {
+  setenv("GMX_MAXPROCS", "5", 1);
+  (void)arg;
+  allow(1);
+  CHECK_EQ(gmx_gomaxprocs(0), 5);
+  CHECK_EQ(gmx_num_cpu(), 1);
+  CHECK_OK(gmx_set_default_gomaxprocs());
+  CHECK_EQ(gmx_gomaxprocs(0), 1);
+  gs_finish();
+}
+
+static atomic_int quit;
+
+static void keeps_sysmon_awake(void *arg) {
+  (void)arg;
+  while (!atomic_load(&quit)) CHECK_OK(gmx_sleep(MS));
+}
+
+static void follows(void *arg) {
+  unsetenv("GMX_MAXPROCS");
+  (void)arg;
+  int32_t n = gmx_num_cpu();
+  CHECK_EQ(gmx_gomaxprocs(0), n);
+  go(keeps_sysmon_awake, NULL);
+  allow(1);
+  spin_until(gmx_gomaxprocs(0) == 1);
+  allow(CPU_SETSIZE);
+  spin_until(gmx_gomaxprocs(0) == n);
+
+  /* set by hand: it stays so, whatever happens to the machine */
+  CHECK_EQ(gmx_gomaxprocs(n + 3), n);
+  allow(1);
+  spin_until(gmx_num_cpu() == 1);
+  thread_nap(3 * SECOND);
+  CHECK_EQ(gmx_gomaxprocs(0), n + 3);
+
+  /* until it may follow again */
+  CHECK_OK(gmx_set_default_gomaxprocs());
+  CHECK_EQ(gmx_gomaxprocs(0), 1);
+  allow(CPU_SETSIZE);
+  spin_until(gmx_gomaxprocs(0) == n);
+  atomic_store(&quit, 1);
+  gs_finish();
+}
+
+static void in_child(void (*fn)(void *)) {
+  static child c;
+  child_run(&c, 100, fn, NULL);
+  CHILD_OK(&c);
+}
+
+static void affinity_decides(void) {
+  in_child(one_cpu);
+  in_child(all_cpus);
+}
+
+static void the_environment_wins(void) { in_child(environment_wins); }
+
+static void the_default_follows_the_machine(void) {
+  if (CPU_COUNT(&allowed) == 1) check_say("  with one CPU there is nothing to follow");
+  in_child(follows);
+}
+
+int main(void) {
+  CHECK(sched_getaffinity(0, sizeof allowed, &allowed) == 0);
+  RUN(affinity_decides);
+  RUN(the_environment_wins);
+  RUN(the_default_follows_the_machine);
+  return 0;
+}

@@ -1,0 +1,245 @@
+/* Where there is no memory for a stack or no thread to be had, Gs wait their turn, spawns say so, and all ends well. */
+/* timeout: 120 */
+#include "child.h"
+#include "gs.h"
+
+static atomic_long ended;
+static gmx_waitgroup all;
+
+/* ---- no memory ---- */
+
+static uint64_t address_space(void) {
+  FILE *f = fopen("/proc/self/statm", "re");
+  unsigned long pages = 0;
+  CHECK(f != NULL && fscanf(f, "%lu", &pages) == 1);
+  fclose(f);
+  return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void leave_only(uint64_t bytes) {
+  struct rlimit limit;
+  CHECK(getrlimit(RLIMIT_AS, &limit) == 0);
+  limit.rlim_cur = address_space() + bytes;
+  CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+}
+
+static void uses_some_stack(void *arg) {
+  volatile char some[20000];
+  (void)arg;
+  for (size_t i = 0; i < sizeof some; i += 1000) some[i] = 1;
+  CHECK_OK(gmx_yield());
+  CHECK_OK(gmx_sleep(MS));
+  CHECK_EQ(some[sizeof some - 1000], 1);
+  atomic_fetch_add(&ended, 1);
+}
+
+#define TRIES 20000
+
+static long spawns_until_refused(size_t stack) {
+  gmx_spawn_opts o;
+  memset(&o, 0, sizeof o);
+  o.struct_size = sizeof o;
+  o.stack_size = stack;
+  long accepted = 0, refused = 0;
+  for (int i = 0; i < TRIES; i++) {
+    gmx_status s = gmx_spawn_with(&o, uses_some_stack, NULL, NULL);
+    if (s == GMX_OK) accepted++;
+    else {
+      CHECK(s == GMX_ENOMEM || s == GMX_EAGAIN);
+      refused++;
+    }
+  }
+  check_say("  stack size %zu: %ld spawned, %ld refused", stack, accepted, refused);
+  return accepted;
+}
+
+static void little_memory(void *arg) {
+  uint64_t room = *(const uint64_t *)arg;
+  gs_start(2, 0);
+  CHECK_OK(gmx_spawn(uses_some_stack, NULL)); /* it runs before the walls close in */
+  spin_until(atomic_load(&ended) == 1);
+  leave_only(room);
+  long want = 1;
+  for (int round = 0; round < 3; round++) {
+    want += spawns_until_refused(0);
+    want += spawns_until_refused(1 << 20);
+    spin_until(atomic_load(&ended) == want);
+    spin_until(gmx_num_g() == 0);
+  }
+  CHECK_CMP(want, >, 100); /* they were not simply all refused */
+
+  /* and when there is memory again nothing has stuck */
+  struct rlimit limit;
+  CHECK(getrlimit(RLIMIT_AS, &limit) == 0);
+  limit.rlim_cur = limit.rlim_max;
+  CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+  for (int i = 0; i < 1000; i++) CHECK_OK(gmx_spawn(uses_some_stack, NULL));
+  spin_until(atomic_load(&ended) == want + 1000);
+  gs_finish();
+}
+
+static void gs_wait_for_memory(void) {
+  static const uint64_t rooms[] = {64 << 20, 8 << 20, 1 << 20, 0};
+  static child c;
+  for (size_t i = 0; i < sizeof rooms / sizeof rooms[0]; i++) {
+    child_run(&c, 60, little_memory, (void *)&rooms[i]);
+    if (c.status) check_say("room for %llu bytes", (unsigned long long)rooms[i]);
+    CHILD_OK(&c);
+  }
+}
+
+/* From the first call on: either the runtime starts, or it says why not. */
+static void starts_with_little(void *arg) {
+  leave_only(*(const uint64_t *)arg);
+  gmx_status s = gmx_init(NULL);
+  if (s != GMX_OK) {
+    CHECK(s == GMX_ENOMEM || s == GMX_EAGAIN);
+    check_say("  says %s", gmx_err_name(s));
+    return;
+  }
+  long want = spawns_until_refused(0);
+  spin_until(atomic_load(&ended) == want);
+  gs_finish();
+}
+
+static void a_start_without_memory_is_an_error(void) {
+  static const uint64_t rooms[] = {64 << 20, 16 << 20, 4 << 20, 1 << 20, 100 << 10, 0};
+  static child c;
+  for (size_t i = 0; i < sizeof rooms / sizeof rooms[0]; i++) {
+    child_run(&c, 60, starts_with_little, (void *)&rooms[i]);
+    if (c.status) check_say("room for %llu bytes", (unsigned long long)rooms[i]);
+    CHILD_OK(&c);
+  }
+}
+
+/* ---- no thread ---- */
+
+static void blocks_a_while(void *arg) {
+  (void)arg;
+  for (int i = 0; i < 3; i++) {
+    CHECK_OK(gmx_enter_syscall_blocking());
+    thread_nap(MS);
+    CHECK_OK(gmx_exit_syscall());
+    CHECK_OK(gmx_enter_syscall());
+    thread_nap(MS);
+    CHECK_OK(gmx_exit_syscall());
+    CHECK_OK(gmx_yield());
+  }
+  atomic_fetch_add(&ended, 1);
+  CHECK_OK(gmx_waitgroup_done(&all));
+}
+
+static void computes(void *arg) {
+  (void)arg;
+  for (int i = 0; i < 100; i++) {
+    gmx_safepoint();
+    CHECK_OK(gmx_yield());
+  }
+  atomic_fetch_add(&ended, 1);
+  CHECK_OK(gmx_waitgroup_done(&all));
+}
+
+static void locks_its_thread(void *arg) {
+  (void)arg;
+  CHECK_OK(gmx_lock_os_thread());
+  CHECK_OK(gmx_yield());
+  CHECK_OK(gmx_sleep(MS));
+  CHECK_OK(gmx_unlock_os_thread());
+  atomic_fetch_add(&ended, 1);
+  CHECK_OK(gmx_waitgroup_done(&all));
+}
+
+static void is_called_back(void *arg) {
+  (void)arg;
+  CHECK_OK(gmx_yield());
+  CHECK_OK(gmx_sleep(MS));
+}
+
+static void nothing(void *arg) { (void)arg; }
+
+static void needs_threads(void *arg) {
+  (void)arg;
+  atomic_store(&ended, 0);
+  for (int round = 0; round < 5; round++) {
+    CHECK_OK(gmx_waitgroup_add(&all, 60));
+    for (int i = 0; i < 20; i++) {
+      go(blocks_a_while, NULL);
+      go(computes, NULL);
+      go(locks_its_thread, NULL);
+    }
+    CHECK_CMP(gmx_gomaxprocs(2 + round * 3), >=, 1);
+    CHECK_OK(gmx_for_each_p(nothing, NULL));
+    CHECK_OK(gmx_stop_the_world("with few threads"));
+    CHECK_OK(gmx_start_the_world());
+    CHECK_OK(gmx_waitgroup_wait(&all));
+  }
+  CHECK_EQ(atomic_load(&ended), 300);
+}
+
+static int threads_now(void) {
+  FILE *f = fopen("/proc/self/status", "re");
+  char line[256];
+  int n = 0;
+  CHECK(f != NULL);
+  while (fgets(line, sizeof line, f))
+    if (sscanf(line, "Threads: %d", &n) == 1) break;
+  fclose(f);
+  return n;
+}
+
+static void few_threads_by_config(void *arg) {
+  gmx_config config;
+  CHECK_OK(gmx_config_default(&config));
+  config.max_threads = (int32_t)(intptr_t)arg;
+  config.maxprocs = 8;
+  CHECK_OK(gmx_init(&config));
+  CHECK_OK(gmx_main(needs_threads, NULL));
+  /* the workers, this one, and the watcher */
+  CHECK_CMP(threads_now(), <=, (intptr_t)arg + 2);
+  CHECK_OK(gmx_callback(is_called_back, NULL));
+  gs_finish();
+}
+
+static void few_threads_by_the_system(void *arg) {
+  if (geteuid() == 0) {
+    /* root is exempt; a user of which there is no other process */
+    CHECK(setresgid(54321, 54321, 54321) == 0);
+    CHECK(setresuid(54321, 54321, 54321) == 0);
+    struct rlimit few = {(rlim_t)(intptr_t)arg, (rlim_t)(intptr_t)arg};
+    CHECK(setrlimit(RLIMIT_NPROC, &few) == 0);
+  }
+  gmx_config config;
+  CHECK_OK(gmx_config_default(&config));
+  config.maxprocs = 8;
+  gmx_status s = gmx_init(&config);
+  if (s != GMX_OK) {
+    CHECK_STATUS(s, GMX_EAGAIN); /* not even the first */
+    check_say("  says %s", gmx_err_name(s));
+    return;
+  }
+  CHECK_OK(gmx_main(needs_threads, NULL));
+  check_say("  %d threads", threads_now());
+  CHECK_OK(gmx_callback(is_called_back, NULL));
+  gs_finish();
+}
+
+static void gs_wait_for_threads(void) {
+  static child c;
+  for (intptr_t n = 1; n <= 4; n++) {
+    child_run(&c, 60, few_threads_by_config, (void *)n);
+    if (c.status) check_say("max_threads = %d", (int)n);
+    CHILD_OK(&c);
+  }
+  for (intptr_t n = 1; n <= 5; n++) {
+    child_run(&c, 60, few_threads_by_the_system, (void *)n);
+    if (c.status) check_say("RLIMIT_NPROC = %d", (int)n);
+    CHILD_OK(&c);
+  }
+}
+
+int main(void) {
+  RUN(gs_wait_for_threads);
+  RUN(gs_wait_for_memory);
+  RUN(a_start_without_memory_is_an_error);
+  return 0;
+}

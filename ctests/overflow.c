@@ -1,0 +1,214 @@
+/* A stack overflow names its G and kills; any other fault stays the host's business. */
+#include "child.h"
+#include "gs.h"
+
+#include <sys/mman.h>
+
+static gmx_spawn_opts opts(const char *name, size_t stack) {
+  gmx_spawn_opts o;
+  memset(&o, 0, sizeof o);
+  o.struct_size = sizeof o;
+  o.flags = GMX_SPAWN_JOINABLE;
+  o.name = name;
+  o.stack_size = stack;
+  return o;
+}
+
+__attribute__((__noinline__)) static int deeper(volatile char *above, int n) {
+  volatile char frame[256];
+  frame[0] = (char)(above[0] + 1);
+  return n == 0 ? frame[0] : deeper(frame, n - 1) + frame[0];
+}
+
+static atomic_ullong goid;
+
+static void recurses(void *arg) {
+  volatile char first = 0;
+  atomic_store(&goid, gmx_goid());
+  check_say("goid=%llu", (unsigned long long)gmx_goid());
+  deeper(&first, (int)(intptr_t)arg);
+}
+
+#define FOR_EVER ((void *)(intptr_t)INT32_MAX)
+
+typedef struct stack_case {
+  const char *name;
+  size_t stack;
+} stack_case;
+
+static void overflows(void *arg) {
+  const stack_case *c = arg;
+  gmx_spawn_opts o = opts(c->name, c->stack);
+  gmx_g g;
+  gs_start(2, 0);
+  CHECK_OK(gmx_spawn_with(&o, recurses, FOR_EVER, &g));
+  join(g);
+  FAIL("for ever is over");
+}
+
+static void check_overflow(child *c, const char *name, size_t stack) {
+  char words[64];
+  if (!WIFSIGNALED(c->status) || WTERMSIG(c->status) != SIGSEGV) CHILD_FAIL(c, "it should have died by SIGSEGV");
+  CHILD_SAID(c, "overflow");
+  if (name) CHILD_SAID(c, name);
+  const char *id = strstr(c->text, "goid=");
+  CHECK(id != NULL);
+  snprintf(words, sizeof words, "goroutine %d", atoi(id + 5));
+  CHILD_SAID(c, words);
+  const char *size = strstr(c->text, "stack of ");
+  if (!size) CHILD_FAIL(c, "it did not say the stack's size");
+  /* at least what was asked for, and not twice as much */
+  CHECK_CMP(atol(size + 9), >=, stack);
+  CHECK_CMP(atol(size + 9), <, 2 * stack);
+}
+
+static void an_overflow_names_its_g(void) {
+  static const stack_case cases[] = {{"too deep", 64 << 10}, {"deep", 1 << 20}, {NULL, 256 << 10}};
+  static child c;
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    child_run(&c, 60, overflows, (void *)&cases[i]);
+    check_overflow(&c, cases[i].name, cases[i].stack);
+  }
+}
+
+/* What was asked for is really there: a G that uses all but the last 12 KiB ends well. */
+static void uses_its_stack(void *arg) {
+  size_t size = (size_t)(uintptr_t)arg;
+  volatile char *all = __builtin_alloca(size - (12 << 10));
+  for (size_t i = 0; i < size - (12 << 10); i += 512) all[i] = 1;
+}
+
+static void a_stack_has_the_size_that_was_asked_for(void) {
+  static const size_t sizes[] = {16 << 10, 20 << 10, 64 << 10, 100 << 10, 256 << 10, 1 << 20, 8 << 20};
+  gs_start(2, 0);
+  for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    gmx_spawn_opts o = opts("big", sizes[i]);
+    gmx_g g;
+    CHECK_OK(gmx_spawn_with(&o, uses_its_stack, (void *)sizes[i], &g));
+    join(g);
+  }
+  gmx_spawn_opts o = opts("huge", (size_t)2 << 30);
+  CHECK_STATUS(gmx_spawn_with(&o, uses_its_stack, NULL, NULL), GMX_EINVAL);
+  gs_finish();
+}
+
+/* ---- the host's own faults ---- */
+
+static char *trap;
+static long page;
+static atomic_int handled;
+
+static void hosts_handler(int number, siginfo_t *info, void *context) {
+  (void)context;
+  if (number != SIGSEGV || (char *)info->si_addr < trap || (char *)info->si_addr >= trap + page) _exit(3);
+  atomic_fetch_add(&handled, 1);
+  if (mprotect(trap, (size_t)page, PROT_READ | PROT_WRITE) != 0) _exit(4);
+}
+
+static void set_hosts_handler(int flags) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_sigaction = hosts_handler;
+  action.sa_flags = SA_SIGINFO | flags;
+  CHECK(sigaction(SIGSEGV, &action, NULL) == 0);
+}
+
+static void faults_once(void *arg) {
+  int before = atomic_load(&handled);
+  (void)arg;
+  CHECK(mprotect(trap, (size_t)page, PROT_NONE) == 0);
+  *(volatile char *)trap = 1;
+  CHECK_EQ(atomic_load(&handled), before + 1);
+}
+
+static void *faults_as_thread(void *arg) {
+  faults_once(arg);
+  CHECK_OK(gmx_callback(faults_once, arg));
+  return arg;
+}
+
+static void faults_everywhere(void) {
+  join(go_with("faults", GMX_SPAWN_JOINABLE, faults_once, NULL));
+  thread_join(thread_start(faults_as_thread, NULL));
+  faults_once(NULL);
+}
+
+static void map_trap(void) {
+  page = sysconf(_SC_PAGESIZE);
+  trap = mmap(NULL, (size_t)page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  CHECK(trap != MAP_FAILED);
+}
+
+static void handler_before(void *arg) {
+  (void)arg;
+  map_trap();
+  set_hosts_handler(SA_ONSTACK);
+  gs_start(2, 0);
+  for (int i = 0; i < 3; i++) faults_everywhere();
+  gs_finish();
+  faults_once(NULL); /* the library is gone, the handler is not */
+  CHECK_EQ(atomic_load(&handled), 13);
+}
+
+static void handler_after(void *arg) {
+  (void)arg;
+  map_trap();
+  gs_start(2, 0);
+  set_hosts_handler(SA_ONSTACK);
+  for (int i = 0; i < 3; i++) faults_everywhere();
+  gs_finish();
+  faults_once(NULL);
+  CHECK_EQ(atomic_load(&handled), 13);
+}
+
+/* With a handler of the host's, an overflow still says who before the host sees it. */
+static void host_sees_overflow(int number, siginfo_t *info, void *context) {
+  (void)number;
+  (void)info;
+  (void)context;
+  static const char words[] = "host's handler\n";
+  if (write(2, words, sizeof words - 1) < 0) _exit(5);
+  signal(SIGSEGV, SIG_DFL);
+}
+
+static void overflow_with_handler(void *arg) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_sigaction = host_sees_overflow;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  CHECK(sigaction(SIGSEGV, &action, NULL) == 0);
+  overflows(arg);
+}
+
+static void null_write(void *arg) { *(volatile char *)arg = 1; }
+
+static void other_fault(void *arg) {
+  (void)arg;
+  gs_start(2, 0);
+  join(go_with("null", GMX_SPAWN_JOINABLE, null_write, (void *)8));
+  FAIL("wrote to address 8");
+}
+
+static void faults_of_the_host_are_the_hosts(void) {
+  static child c;
+  child_run(&c, 60, handler_before, NULL);
+  CHILD_OK(&c);
+  child_run(&c, 60, handler_after, NULL);
+  CHILD_OK(&c);
+
+  static const stack_case deep = {"too deep", 64 << 10};
+  child_run(&c, 60, overflow_with_handler, (void *)&deep);
+  check_overflow(&c, "too deep", 64 << 10);
+  CHILD_SAID(&c, "host's handler");
+
+  child_run(&c, 60, other_fault, NULL);
+  if (!WIFSIGNALED(c.status) || WTERMSIG(c.status) != SIGSEGV) CHILD_FAIL(&c, "it should have died by SIGSEGV");
+  if (strstr(c.text, "overflow")) CHILD_FAIL(&c, "that was no overflow");
+}
+
+int main(void) {
+  RUN(an_overflow_names_its_g);
+  RUN(faults_of_the_host_are_the_hosts);
+  RUN(a_stack_has_the_size_that_was_asked_for);
+  return 0;
+}

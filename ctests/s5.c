@@ -1,0 +1,132 @@
+/* Row S5: stop-the-world, the ragged barrier and syscalls against each other for a long time. A thread that is late on
+ * its way into a syscall must not answer the stop's question to the barrier, or the other way round.
+ *
+ * ctests/stress/s5.c is the same for GMX_STRESS minutes. A round is one stop or one barrier. */
+#ifndef S5_SECONDS
+#define S5_SECONDS 3.0
+#endif
+
+#include "gs.h"
+
+#define PS 8
+#define CALLERS 3 /* of each kind */
+static atomic_int quit;
+static gmx_waitgroup all;
+static atomic_long stops, barriers, syscalls;
+
+static atomic_int outside; /* Gs that may move: none in a stopped world */
+static atomic_long moves;
+
+static void works(void *arg) {
+  uintptr_t id = (uintptr_t)arg;
+  while (!atomic_load_explicit(&quit, memory_order_relaxed)) {
+    for (int i = 0; i < 32; i++) {
+      atomic_fetch_add_explicit(&moves, 1, memory_order_relaxed);
+      /* in and out as fast as it goes, so that most stops and barriers meet somebody on the way */
+      if (id % 2) {
+        CHECK_OK(gmx_enter_syscall());
+        CHECK_OK(gmx_exit_syscall());
+      } else {
+        CHECK_OK(gmx_enter_syscall_blocking());
+        CHECK_OK(gmx_exit_syscall());
+      }
+    }
+    atomic_fetch_add_explicit(&syscalls, 32, memory_order_relaxed);
+    if (id % 4 == 3) CHECK_OK(gmx_yield());
+  }
+  CHECK_OK(gmx_waitgroup_done(&all));
+}
+
+static void stops_once(void) {
+  CHECK_OK(gmx_stop_the_world("s5"));
+  CHECK_EQ(atomic_fetch_add(&outside, 1), 0);
+  long before = atomic_load(&moves);
+  for (int i = 0; i < 100; i++) __asm__ volatile("" ::: "memory");
+  CHECK_EQ(atomic_load(&moves), before);
+  CHECK_EQ(atomic_fetch_sub(&outside, 1), 1);
+  CHECK_OK(gmx_start_the_world());
+  atomic_fetch_add(&stops, 1);
+}
+
+typedef struct seen {
+  atomic_int times[PS];
+} seen;
+
+static void counts(void *arg) {
+  int32_t p = gmx_pin();
+  CHECK(p >= 0 && p < PS);
+  CHECK_EQ(atomic_load(&outside), 0);
+  CHECK_EQ(atomic_fetch_add(&((seen *)arg)->times[p], 1), 0);
+  gmx_unpin();
+}
+
+static void barrier_once(void) {
+  seen s;
+  memset(&s, 0, sizeof s);
+  CHECK_OK(gmx_for_each_p(counts, &s));
+  for (int p = 0; p < PS; p++) CHECK_EQ(atomic_load(&s.times[p]), 1);
+  atomic_fetch_add(&barriers, 1);
+}
+
+static void rounds(uintptr_t id) {
+  while (!atomic_load(&quit)) {
+    if (id % 2) stops_once();
+    else barrier_once();
+  }
+}
+
+static void rounds_as_g(void *arg) {
+  rounds((uintptr_t)arg);
+  CHECK_OK(gmx_waitgroup_done(&all));
+}
+
+static void *rounds_as_thread(void *arg) {
+  rounds((uintptr_t)arg);
+  return NULL;
+}
+
+static void *rounds_attached(void *arg) {
+  CHECK_OK(gmx_attach_thread());
+  rounds((uintptr_t)arg);
+  CHECK_OK(gmx_detach_thread());
+  return NULL;
+}
+
+static void s5(void) {
+  int64_t begin = check_now(), end = begin + (int64_t)((S5_SECONDS) * 1e9), said = begin;
+  pthread_t threads[4];
+  CHECK_OK(gmx_waitgroup_add(&all, 2 * CALLERS + PS));
+  for (uintptr_t i = 0; i < 2 * CALLERS; i++) go(rounds_as_g, (void *)i);
+  for (uintptr_t i = 0; i < PS; i++) go(works, (void *)i);
+  for (uintptr_t i = 0; i < 4; i++) threads[i] = thread_start(i / 2 ? rounds_attached : rounds_as_thread, (void *)i);
+  long before = 0, last = 0;
+  while (check_now() < end) {
+    CHECK_OK(gmx_sleep(100 * MS));
+    /* none of the kinds stands still */
+    long now = atomic_load(&stops) + atomic_load(&barriers);
+    if (now != last) before = check_now(), last = now;
+    CHECK_CMP(check_now() - before, <, 30 * SECOND);
+    if (check_now() - said >= 60 * SECOND) {
+      said = check_now();
+      check_say("  %ld rounds after %" PRId64 " s", last, (said - begin) / SECOND);
+    }
+  }
+  atomic_store(&quit, 1);
+  CHECK_OK(gmx_waitgroup_wait(&all));
+  CHECK_OK(gmx_enter_syscall());
+  for (int i = 0; i < 4; i++) thread_join(threads[i]);
+  CHECK_OK(gmx_exit_syscall());
+  long stopped = atomic_load(&stops), served = atomic_load(&barriers);
+  double seconds = (double)(check_now() - begin) / 1e9;
+  check_say("  %ld rounds (%ld stops, %ld barriers), %ld syscalls: %.0f rounds/s", stopped + served, stopped, served,
+            atomic_load(&syscalls), (double)(stopped + served) / seconds);
+  CHECK_CMP(stopped, >, 0);
+  CHECK_CMP(served, >, 0);
+}
+
+int main(void) {
+  gs_start(PS, 0);
+  RUN_G(s5);
+  gs_finish();
+  return 0;
+}

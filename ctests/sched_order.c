@@ -1,0 +1,352 @@
+/* In which order one P runs its Gs, and that nobody waits for ever. */
+#include "gs.h"
+
+static int logged[1 << 16];
+static int nlogged;
+
+static void log_id(int id) { logged[nlogged++] = id; } /* one P: one at a time */
+
+static void log_arg(void *arg) { log_id((int)(intptr_t)arg); }
+
+static void let_others_run(int n) {
+  for (int i = 0; i < n; i++) CHECK_OK(gmx_yield());
+}
+
+/* ---- order ---- */
+
+static void last_spawned_runs_next(void) {
+  nlogged = 0;
+  for (int i = 0; i < 10; i++) go(log_arg, (void *)(intptr_t)i);
+  CHECK_EQ(nlogged, 0);
+  CHECK_OK(gmx_yield());
+  CHECK_EQ(nlogged, 10);
+  CHECK_EQ(logged[0], 9);
+  for (int i = 1; i < 10; i++) CHECK_EQ(logged[i], i - 1);
+}
+
+static void parks_and_logs(void *arg) {
+  CHECK_OK(gmx_park(NULL, NULL, "order"));
+  log_arg(arg);
+}
+
+static void readied_runs_next_and_displaces_the_spawned(void) {
+  nlogged = 0;
+  gmx_g a = go_with("a", GMX_SPAWN_JOINABLE, parks_and_logs, (void *)1);
+  CHECK_OK(gmx_yield());
+  CHECK_EQ(nlogged, 0);
+  go(log_arg, (void *)2);
+  go(log_arg, (void *)3);
+  CHECK_OK(gmx_ready(a));
+  CHECK_STATUS(gmx_ready(a), GMX_EPERM); /* runnable: not to be readied again */
+  CHECK_OK(gmx_yield());
+  CHECK_EQ(nlogged, 3);
+  CHECK_EQ(logged[0], 1);
+  CHECK_EQ(logged[1], 2);
+  CHECK_EQ(logged[2], 3);
+  join(a);
+}
+
+/* More than any local queue holds: none is lost, and those that fit nowhere else come in their order. */
+static void a_thousand_spawned_all_run_once(void) {
+  static char seen[1000];
+  nlogged = 0;
+  memset(seen, 0, sizeof seen);
+  for (int i = 0; i < 1000; i++) go(log_arg, (void *)(intptr_t)i);
+  while (nlogged < 1000) CHECK_OK(gmx_yield());
+  for (int i = 0; i < 1000; i++) {
+    CHECK(!seen[logged[i]]);
+    seen[logged[i]] = 1;
+  }
+}
+
+/* ---- yield ---- */
+
+#define TURNS 200
+static int turns[1000];
+static int least_at_first_end;
+static gmx_waitgroup all;
+
+static void takes_turns(void *arg) {
+  int id = (int)(intptr_t)arg;
+  for (int i = 0; i < TURNS; i++) {
+    log_id(id);
+    CHECK_OK(gmx_yield());
+  }
+  CHECK_OK(gmx_waitgroup_done(&all));
+}
+
+static void yield_goes_round(void) {
+  enum { N = 10 };
+  nlogged = 0;
+  CHECK_OK(gmx_waitgroup_add(&all, N));
+  for (int i = 0; i < N; i++) go(takes_turns, (void *)(intptr_t)i);
+  CHECK_OK(gmx_waitgroup_wait(&all));
+  CHECK_EQ(nlogged, N * TURNS);
+  /* between two turns of one G each other has exactly one */
+  for (int i = N; i < nlogged; i++) CHECK_EQ(logged[i], logged[i - N]);
+  for (int i = 0; i < N; i++)
+    for (int j = 0; j < i; j++) CHECK(logged[i] != logged[j]);
+}
+
+static void takes_many_turns(void *arg) {
+  int id = (int)(intptr_t)arg;
+  for (int i = 0; i < TURNS; i++) {
+    turns[id]++;
+    CHECK_OK(gmx_yield());
+  }
+  if (least_at_first_end < 0) {
+    least_at_first_end = TURNS;
+    for (int i = 0; i < 1000; i++)
+      if (turns[i] < least_at_first_end) least_at_first_end = turns[i];
+  }
+  CHECK_OK(gmx_waitgroup_done(&all));
+}
+
+/* Those that the local queue does not hold must not be served once where the others are served a hundred times. */
+static void yield_is_fair_among_more_than_a_queue_holds(void) {
+  least_at_first_end = -1;
+  CHECK_OK(gmx_waitgroup_add(&all, 1000));
+  for (int i = 0; i < 1000; i++) go(takes_many_turns, (void *)(intptr_t)i);
+  CHECK_OK(gmx_waitgroup_wait(&all));
+  check_say("  when the first of 1000 had its %d turns, the last had %d", TURNS, least_at_first_end);
+  CHECK_CMP(least_at_first_end, >=, TURNS / 4);
+}
+
+/* ---- the global queue ---- */
+
+static atomic_long yields;
+static atomic_int foreign_ran, quit;
+static atomic_long ran_at[100];
+
+static void yields_until_quit(void *arg) {
+  (void)arg;
+  while (!atomic_load(&quit)) {
+    atomic_fetch_add(&yields, 1);
+    CHECK_OK(gmx_yield());
+  }
+  CHECK_OK(gmx_waitgroup_done(&all));
+}
+
+static void notes_when(void *arg) {
+  ran_at[(intptr_t)arg] = atomic_load(&yields);
+  atomic_fetch_add(&foreign_ran, 1);
+}
+
+static void *submits_a_hundred(void *arg) {
+  long *after = arg;
+  for (int i = 0; i < 100; i++) {
+    go(notes_when, (void *)(intptr_t)i);
+    after[i] = atomic_load(&yields);
+  }
+  return NULL;
+}
+
+/* A foreign thread has no P, so its Gs go to the global queue, which a P looks at before its own every 61st time. */
+static void one_in_61_is_from_the_global_queue(void) {
+  static long after[100];
+  enum { N = 2 };
+  atomic_store(&yields, 0);
+  atomic_store(&foreign_ran, 0);
+  atomic_store(&quit, 0);
+  CHECK_OK(gmx_waitgroup_add(&all, N));
+  for (int i = 0; i < N; i++) go(yields_until_quit, NULL);
+  pthread_t t = thread_start(submits_a_hundred, after);
+  spin_until(atomic_load(&foreign_ran) == 100);
+  atomic_store(&quit, 1);
+  thread_join(t);
+  CHECK_OK(gmx_waitgroup_wait(&all));
+  long worst = 0;
+  for (int i = 0; i < 100; i++) {
+    /* at worst everybody before it is still in the queue; the main G yields too, and does not count itself */
+    long waited = ran_at[i] - after[i];
+    if (waited > worst) worst = waited;
+    CHECK_CMP(waited, <=, 61 * (i + 2));
+  }
+  check_say("  waited at most %ld yields of others", worst);
+}
+
+/* ---- slices ---- */
+
+static uint32_t ping, pong;
+
+static void pings(void *arg) {
+  (void)arg;
+  while (!atomic_load(&quit)) {
+    CHECK_OK(gmx_sema_release(&pong));
+    CHECK_OK(gmx_sema_acquire(&ping));
+  }
+  CHECK_OK(gmx_sema_release(&pong));
+  CHECK_OK(gmx_waitgroup_done(&all));
+}
+
+static void pongs(void *arg) {
+  (void)arg;
+  for (;;) {
+    CHECK_OK(gmx_sema_acquire(&pong));
+    if (atomic_load(&quit)) break;
+    CHECK_OK(gmx_sema_release(&ping));
+  }
+  CHECK_OK(gmx_sema_release(&ping));
+  CHECK_OK(gmx_waitgroup_done(&all));
+}
+
+static void third(void *arg) {
+  (void)arg;
+  let_others_run(5);
+  atomic_store(&quit, 1);
+  CHECK_OK(gmx_waitgroup_done(&all));
+}
+
+/* Each wakes the other into runnext, so the pair would keep the P for ever if a slice were not theirs together. */
+static void a_pair_does_not_starve_a_third(void) {
+  ping = pong = 0;
+  atomic_store(&quit, 0);
+  CHECK_OK(gmx_waitgroup_add(&all, 3));
+  go(third, NULL);
+  go(pongs, NULL);
+  go(pings, NULL); /* in runnext */
+  CHECK_OK(gmx_waitgroup_wait(&all));
+}
+
+static void polls_until_quit(void *arg) {
+  (void)arg;
+  while (!atomic_load(&quit)) gmx_safepoint();
+  CHECK_OK(gmx_waitgroup_done(&all));
+}
+
+static void a_loop_that_polls_gives_way(void) {
+  atomic_store(&quit, 0);
+  CHECK_OK(gmx_waitgroup_add(&all, 3));
+  go(third, NULL);
+  go(polls_until_quit, NULL);
+  go(polls_until_quit, NULL);
+  CHECK_OK(gmx_waitgroup_wait(&all));
+}
+
+static atomic_int polling;
+
+static void says_that_it_polls(void *arg) {
+  atomic_store(&polling, 1);
+  polls_until_quit(arg);
+}
+
+static void *submits_the_third(void *arg) {
+  spin_until(atomic_load(&polling));
+  go(third, NULL);
+  return arg;
+}
+
+/* No G of the P itself waits, only one in the global queue. */
+static void a_polling_loop_gives_way_to_a_foreign_threads_g(void) {
+  atomic_store(&quit, 0);
+  atomic_store(&polling, 0);
+  CHECK_OK(gmx_waitgroup_add(&all, 2));
+  pthread_t t = thread_start(submits_the_third, NULL);
+  go(says_that_it_polls, NULL);
+  CHECK_OK(gmx_waitgroup_wait(&all));
+  thread_join(t);
+}
+
+static void sleeps_then_quits(void *arg) {
+  (void)arg;
+  CHECK_OK(gmx_sleep(MS));
+  atomic_store(&quit, 1);
+  CHECK_OK(gmx_waitgroup_done(&all));
+}
+
+/* The timer belongs to the one P, which never looks by itself. */
+static void a_timer_interrupts_a_loop_that_polls(void) {
+  atomic_store(&quit, 0);
+  CHECK_OK(gmx_waitgroup_add(&all, 2));
+  go(sleeps_then_quits, NULL);
+  CHECK_OK(gmx_yield()); /* it sleeps */
+  go(polls_until_quit, NULL);
+  CHECK_OK(gmx_waitgroup_wait(&all));
+}
+
+/* ---- child first ---- */
+
+static uint32_t go_on;
+
+static void child(void *arg) {
+  log_id(1);
+  if (arg) {
+    acquire(&go_on, 1);
+    log_id(3);
+  }
+}
+
+static void child_runs_before_its_parent_goes_on(void) {
+  nlogged = 0;
+  gmx_g g = go_with(NULL, GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST, child, NULL);
+  log_id(2);
+  CHECK_EQ(nlogged, 2);
+  CHECK_EQ(logged[0], 1);
+  CHECK_EQ(logged[1], 2);
+  join(g);
+
+  /* a child that waits gives its parent the P */
+  nlogged = 0;
+  g = go_with(NULL, GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST, child, (void *)1);
+  log_id(2);
+  release(&go_on, 1);
+  join(g);
+  CHECK_EQ(nlogged, 3);
+  CHECK_EQ(logged[0], 1);
+  CHECK_EQ(logged[1], 2);
+  CHECK_EQ(logged[2], 3);
+}
+
+typedef struct fib_arg {
+  int n;
+  long result;
+} fib_arg;
+
+static long most_alive;
+
+static void fib(void *arg) {
+  fib_arg *f = arg;
+  if (f->n < 2) {
+    f->result = f->n;
+    return;
+  }
+  fib_arg a = {f->n - 1, 0}, b = {f->n - 2, 0};
+  gmx_g g = go_with(NULL, GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST, fib, &a);
+  long alive = (long)gmx_num_g();
+  if (alive > most_alive) most_alive = alive;
+  fib(&b);
+  join(g);
+  f->result = a.result + b.result;
+}
+
+/* 10945 spawns. Depth first, some dozens are alive at a time; breadth first, thousands. */
+static void fib_20_stays_narrow(void) {
+  fib_arg f = {20, 0};
+  most_alive = 0;
+  fib(&f);
+  CHECK_EQ(f.result, 6765);
+  check_say("  %ld alive at most", most_alive);
+  CHECK_CMP(most_alive, <, 1000);
+}
+
+int main(void) {
+  gs_start(1, NO_SLICES);
+  RUN_G(last_spawned_runs_next);
+  RUN_G(readied_runs_next_and_displaces_the_spawned);
+  RUN_G(a_thousand_spawned_all_run_once);
+  RUN_G(yield_goes_round);
+  RUN_G(yield_is_fair_among_more_than_a_queue_holds);
+  RUN_G(one_in_61_is_from_the_global_queue);
+  RUN_G(child_runs_before_its_parent_goes_on);
+  RUN_G(fib_20_stays_narrow);
+  gs_finish();
+
+  gs_start(1, 0);
+  RUN_G(a_pair_does_not_starve_a_third);
+  RUN_G(a_loop_that_polls_gives_way);
+  RUN_G(a_polling_loop_gives_way_to_a_foreign_threads_g);
+  RUN_G(a_timer_interrupts_a_loop_that_polls);
+  RUN_G(fib_20_stays_narrow);
+  gs_finish();
+  return 0;
+}

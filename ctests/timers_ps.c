@@ -1,0 +1,159 @@
+/* Sleeps that end while Ps go idle and busy, on many Ps. Row S4: nobody asks for the next timer while it holds the
+ * scheduler's lock, otherwise a timer that readies a G and an idle P's look at the timers wait for each other. */
+/* timeout: 120 */
+#include "gs.h"
+
+static gmx_waitgroup all;
+static atomic_long sleeps, wakes;
+
+static void sleep_at_least(int64_t ns) {
+  int64_t begin = gmx_now();
+  CHECK_OK(gmx_sleep(ns));
+  CHECK_CMP(gmx_now() - begin, >=, ns);
+  atomic_fetch_add(&sleeps, 1);
+}
+
+/* ---- one that sleeps wakes one that waits ---- */
+
+#define PAIRS 200
+#define ROUNDS 50
+static uint32_t doorbells[PAIRS];
+
+static void sleeps_and_rings(void *arg) {
+  size_t id = (size_t)(uintptr_t)arg;
+  uint64_t seed = id + 1;
+  for (int i = 0; i < ROUNDS; i++) {
+    sleep_at_least((int64_t)(gs_random(&seed) % 300000));
+    release(&doorbells[id], 1);
+  }
+  CHECK_OK(gmx_waitgroup_done(&all));
+}
+
+static void answers(void *arg) {
+  size_t id = (size_t)(uintptr_t)arg;
+  for (int i = 0; i < ROUNDS; i++) {
+    acquire(&doorbells[id], 1);
+    atomic_fetch_add(&wakes, 1);
+  }
+  CHECK_OK(gmx_waitgroup_done(&all));
+}
+
+static void timers_ready_gs_while_ps_idle(void) {
+  atomic_store(&wakes, 0);
+  CHECK_OK(gmx_waitgroup_add(&all, 2 * PAIRS));
+  for (uintptr_t i = 0; i < PAIRS; i++) {
+    go(answers, (void *)i);
+    go(sleeps_and_rings, (void *)i);
+  }
+  CHECK_OK(gmx_waitgroup_wait(&all));
+  CHECK_EQ(atomic_load(&wakes), PAIRS * ROUNDS);
+}
+
+/* ---- waits that time out, and waits whose timers are called off ---- */
+
+static void gives_up_or_gets(void *arg) {
+  size_t id = (size_t)(uintptr_t)arg;
+  uint64_t seed = id + 7;
+  long got = 0;
+  for (int i = 0; i < ROUNDS; i++) {
+    int64_t ns = (int64_t)(gs_random(&seed) % 200000), begin = gmx_now();
+    gmx_status s = gmx_sema_acquire_timeout(&doorbells[id], ns);
+    if (s == GMX_OK) got++;
+    else {
+      CHECK_STATUS(s, GMX_ETIMEDOUT);
+      CHECK_CMP(gmx_now() - begin, >=, ns);
+    }
+  }
+  /* what was rung and not taken yet is still there: nothing is lost between a time-out and a release */
+  for (; got < ROUNDS; got++) acquire(&doorbells[id], 1);
+  atomic_fetch_add(&wakes, got);
+  CHECK_OK(gmx_waitgroup_done(&all));
+}
+
+static void timers_are_called_off_on_many_ps(void) {
+  atomic_store(&wakes, 0);
+  CHECK_OK(gmx_waitgroup_add(&all, 2 * PAIRS));
+  for (uintptr_t i = 0; i < PAIRS; i++) {
+    go(gives_up_or_gets, (void *)i);
+    go(sleeps_and_rings, (void *)i);
+  }
+  CHECK_OK(gmx_waitgroup_wait(&all));
+  CHECK_EQ(atomic_load(&wakes), PAIRS * ROUNDS);
+  for (int i = 0; i < PAIRS; i++) CHECK_EQ(doorbells[i], 0);
+}
+
+/* ---- many ---- */
+
+static void sleeps_thrice(void *arg) {
+  uint64_t seed = (uint64_t)(uintptr_t)arg + 3;
+  for (int i = 0; i < 3; i++) sleep_at_least((int64_t)(gs_random(&seed) % (uint64_t)(50 * MS)));
+  CHECK_OK(gmx_waitgroup_done(&all));
+}
+
+static void ten_thousand_sleep(void) {
+  atomic_store(&sleeps, 0);
+  CHECK_OK(gmx_waitgroup_add(&all, 10000));
+  for (uintptr_t i = 0; i < 10000; i++) go(sleeps_thrice, (void *)i);
+  CHECK_OK(gmx_waitgroup_wait(&all));
+  CHECK_EQ(atomic_load(&sleeps), 30000);
+}
+
+/* ---- the timers of Ps that go ---- */
+
+static void timers_outlive_their_ps(void) {
+  atomic_store(&sleeps, 0);
+  CHECK_OK(gmx_waitgroup_add(&all, 2000));
+  int32_t was = gmx_gomaxprocs(0);
+  for (uintptr_t i = 0; i < 2000; i++) {
+    go(sleeps_thrice, (void *)i);
+    if (i % 100 == 99) CHECK_CMP(gmx_gomaxprocs(i % 200 == 99 ? 1 : was), >=, 1);
+  }
+  CHECK_OK(gmx_waitgroup_wait(&all));
+  CHECK_EQ(atomic_load(&sleeps), 6000);
+  CHECK_CMP(gmx_gomaxprocs(was), >=, 1);
+}
+
+/* ---- everybody may sleep ---- */
+
+static void sleeps_attached(void *arg) {
+  (void)arg;
+  for (int i = 0; i < 20; i++) sleep_at_least(MS / 10);
+}
+
+static void *sleeps_foreign(void *arg) {
+  sleeps_attached(arg); /* as a thread */
+  CHECK_OK(gmx_callback(sleeps_attached, arg));
+  CHECK_OK(gmx_attach_thread());
+  sleeps_attached(arg);
+  CHECK_OK(gmx_detach_thread());
+  return arg;
+}
+
+static void threads_sleep_too(void) {
+  pthread_t threads[8];
+  for (int i = 0; i < 8; i++) threads[i] = thread_start(sleeps_foreign, NULL);
+  CHECK_OK(gmx_enter_syscall());
+  for (int i = 0; i < 8; i++) thread_join(threads[i]);
+  CHECK_OK(gmx_exit_syscall());
+  CHECK_OK(gmx_sleep(0));
+  CHECK_OK(gmx_sleep(-1));
+}
+
+static void with_procs(int n) {
+  check_say("%d Ps", n);
+  gs_start(n, 0);
+  RUN_G(timers_ready_gs_while_ps_idle);
+  RUN_G(timers_are_called_off_on_many_ps);
+  RUN_G(ten_thousand_sleep);
+  RUN_G(timers_outlive_their_ps);
+  RUN_G(threads_sleep_too);
+  gs_finish();
+}
+
+int main(void) {
+  with_procs(1);
+  with_procs(2);
+  with_procs(96);
+  with_procs(1024);
+  return 0;
+}
