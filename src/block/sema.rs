@@ -56,11 +56,14 @@ fn acquire_slow(mut m: MRef, s: &AtomicU32, deadline: Option<i64>, reason: WaitR
 /// Gives one back. Busy when the count is at its end.
 #[inline]
 pub fn release(m: MRef, s: &AtomicU32) -> Result<()> {
-    // SeqCst, and a fence: B1 in waitq.rs.
-    let before = s.fetch_add(1, Ordering::SeqCst);
-    if before == u32::MAX {
-        s.fetch_sub(1, Ordering::Relaxed);
-        return Err(Error::Busy);
+    let mut n = s.load(Ordering::Relaxed);
+    loop {
+        let Some(more) = n.checked_add(1) else { return Err(Error::Busy) };
+        // SeqCst, and a fence: B1 in waitq.rs.
+        match s.compare_exchange_weak(n, more, Ordering::SeqCst, Ordering::Relaxed) {
+            Ok(_) => break,
+            Err(now) => n = now,
+        }
     }
     fence_after_rmw();
     let addr = std::ptr::from_ref(s) as u64;

@@ -19,7 +19,7 @@ pub fn sleep_until(m: MRef, deadline: i64) -> (MRef, Result<()>) {
         return (m, Err(Error::NoMemory));
     }
     let mut when = deadline;
-    let m = park::gopark(m, WaitReason::SLEEP, Commit { f: Some(arm), arg: (&raw mut when).cast() });
+    let m = park::gopark(m, WaitReason::SLEEP, Commit { host: false, f: Some(arm), arg: (&raw mut when).cast() });
     (m, Ok(()))
 }
 
@@ -27,7 +27,9 @@ unsafe fn arm(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
     // SAFETY: `sleep_until` passes its deadline; the G's timer is in no heap. After `add` the G may run (K2 in park.rs).
     unsafe {
         let when = *arg.cast::<i64>();
-        Timers::add(m.must_p().p(), &gp.timer, when, wake, gp.as_ptr().cast(), 0);
+        if Timers::add(m.must_p().p(), &gp.timer, when, wake, gp.as_ptr().cast(), 0) {
+            crate::protocol::wake::timer_added(m.sched(), m, when);
+        }
     }
     true
 }

@@ -29,12 +29,12 @@
 //! # Orderings
 //! A1's fence pairs with B1's: either the waker sees nwait, or the waiter's test in A2 sees the changed word.
 
-use crate::gmp::g::{GRef, GStatus, WaitReason, Wake};
+use crate::gmp::g::{GRef, WaitReason, Wake};
 use crate::gmp::m::{Commit, Ctx, MRef};
 use crate::gmp::sched::Sched;
 use crate::gmp::semtable::Queue;
 use crate::gmp::timers::Timers;
-use crate::protocol::park;
+use crate::protocol::{park, wake};
 use crate::sync::{Guard, Ordering, fence};
 use std::ffi::c_void;
 use std::mem::ManuallyDrop;
@@ -105,9 +105,9 @@ pub fn wait(m: MRef, addr: u64, how: How, still: impl FnOnce() -> bool) -> (MRef
     guard.push(gp, addr, how.first);
     // A3
     let mut waiting = Waiting { guard: ManuallyDrop::new(guard), deadline: how.deadline.filter(|_| !foreign), seq };
-    let commit = Commit { f: Some(open), arg: (&raw mut waiting).cast() };
+    let commit = Commit { host: false, f: Some(open), arg: (&raw mut waiting).cast() };
     let m = if foreign {
-        park::park_thread(m, how.reason, commit, GStatus::Waiting, how.deadline, |gp| expire(m, gp, seq));
+        park::park_thread(m, how.reason, commit, how.deadline, |gp| expire(m, gp, seq));
         m
     } else {
         park::gopark(m, how.reason, commit)
@@ -130,9 +130,15 @@ unsafe fn open(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
     if let Some(when) = waiting.deadline {
         // SAFETY: the G's timer is in no heap: its last wait took it out, or it fired. The callback of a timer that
         // fires at once waits for the root's lock.
-        unsafe { Timers::add(m.must_p().p(), &gp.timer, when, fire, gp.as_ptr().cast(), waiting.seq) };
+        let first = unsafe { Timers::add(m.must_p().p(), &gp.timer, when, fire, gp.as_ptr().cast(), waiting.seq) };
+        // SAFETY: taken out once; after the drop the record is not touched (K2 in park.rs).
+        drop(unsafe { ManuallyDrop::take(&mut waiting.guard) });
+        if first {
+            wake::timer_added(m.sched(), m, when);
+        }
+        return true;
     }
-    // SAFETY: taken out once; after the drop the record is not touched (K2 in park.rs).
+    // SAFETY: as above.
     drop(unsafe { ManuallyDrop::take(&mut waiting.guard) });
     true
 }

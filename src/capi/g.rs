@@ -57,7 +57,7 @@ pub extern "C" fn gmx_spawn(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut 
         Ok(m) => m,
         Err(status) => return status,
     };
-    let what = park::Spawn { entry: f as *mut c_void, arg, flags: 0, stack_size: 0, name: std::ptr::null_mut() };
+    let what = park::Spawn { entry: f as *mut c_void, arg, flags: 0, stack_size: 0, name: GName::NONE };
     match park::newproc(m, &what) {
         Some(gp) => submit(m, gp),
         None => GMX_ENOMEM,
@@ -110,10 +110,8 @@ pub unsafe extern "C" fn gmx_spawn_with(
         Err(status) => return status,
     };
     // SAFETY: `name` is null or terminated, by the caller's promise.
-    let Some(name) = (unsafe { copy_name(name) }) else { return GMX_ENOMEM };
+    let name = unsafe { copy_name(name) };
     let Some(gp) = park::newproc(m, &park::Spawn { entry: f as *mut c_void, arg, flags, stack_size, name }) else {
-        // SAFETY: made just above.
-        unsafe { free_name(name) };
         return GMX_ENOMEM;
     };
     let handle = gp.handle();
@@ -133,33 +131,14 @@ pub unsafe extern "C" fn gmx_spawn_with(
     submit(m, gp)
 }
 
-/// None: no memory. A null name stays null.
-///
 /// # Safety
 /// `name` is null or terminated.
-unsafe fn copy_name(name: *const c_char) -> Option<*mut GName> {
+unsafe fn copy_name(name: *const c_char) -> GName {
     if name.is_null() {
-        return Some(std::ptr::null_mut());
+        return GName::NONE;
     }
-    let mut copy: GName = [0; 32];
     // SAFETY: the caller's promise; nothing behind the terminator is read.
-    for (i, to) in copy[..31].iter_mut().enumerate() {
-        let c = unsafe { name.add(i).read() };
-        if c == 0 {
-            break;
-        }
-        *to = c as u8;
-    }
-    crate::gmp::sched::try_leak(copy).map(|n| std::ptr::from_ref(n).cast_mut())
-}
-
-/// # Safety
-/// `name` is null or made by [`copy_name`].
-unsafe fn free_name(name: *mut GName) {
-    if !name.is_null() {
-        // SAFETY: made with the layout of a box.
-        drop(unsafe { Box::from_raw(name) });
-    }
+    GName::new(unsafe { std::slice::from_raw_parts(name.cast(), libc::strnlen(name, 31)) })
 }
 
 /// Waits until a joinable goroutine has ended. Its handle is stale then. Several may wait for the same one while it runs;
@@ -345,7 +324,7 @@ pub extern "C" fn gmx_park(
     match may_wait() {
         Ok(m) => {
             let mut host = HostPark { commit, arg };
-            let commit = Commit { f: Some(run_commit), arg: (&raw mut host).cast() };
+            let commit = Commit { host: true, f: Some(run_commit), arg: (&raw mut host).cast() };
             park::gopark_host(m, WaitReason::host(reason), commit);
             GMX_OK
         }

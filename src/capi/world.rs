@@ -176,11 +176,12 @@ pub extern "C" fn gmx_for_each_g(
         let tied = status == GStatus::Syscall || own || !gp.lockedm.is_null();
         // SAFETY: the world is stopped; m is null or an M.
         let (stack, on) = unsafe { (gp.stack(), MRef::from_ptr(gp.m.get())) };
+        let name = gp.name();
         let info = gmx_g_info {
             struct_size: std::mem::size_of::<gmx_g_info>(),
             g: gp.handle(),
             goid: gp.goid.get(),
-            name: if gp.name.is_null() { c"".as_ptr() } else { gp.name.get().cast() },
+            name: name.as_ptr(),
             status: status as i32,
             wait_reason: if waits { gp.wait_reason.get() } else { std::ptr::null() },
             since_ns: if waits { gp.wait_since.get() } else { 0 },

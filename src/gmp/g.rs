@@ -212,11 +212,40 @@ pub struct G {
     /// Values of G-local keys, made at the first set. Owner: the G.
     pub keys: OwnPtr<c_void>,
     /// Name, made at spawn. Owner: the spawner.
-    pub name: OwnPtr<GName>,
+    name: [OwnU64; 4],
 }
 
-/// A name as dumps print it: at most 31 bytes and a NUL.
-pub type GName = [u8; 32];
+/// A name as dumps print it: at most 31 bytes and a NUL. In words, so that a report may read it while the G ends: it gets
+/// a mixture at worst.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+pub struct GName([u64; 4]);
+
+impl GName {
+    pub const NONE: GName = GName([0; 4]);
+
+    /// The first 31 bytes.
+    pub fn new(text: &[u8]) -> GName {
+        let mut words = [0; 4];
+        for (i, &b) in text.iter().take(31).enumerate() {
+            words[i / 8] |= u64::from(b) << (8 * (i % 8));
+        }
+        GName(words.map(u64::to_le))
+    }
+
+    /// Without its NUL.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: four words are 32 bytes.
+        let bytes = unsafe { &*self.0.as_ptr().cast::<[u8; 32]>() };
+        let n = bytes.iter().position(|&b| b == 0).unwrap_or(31).min(31);
+        &bytes[..n]
+    }
+
+    /// With its NUL.
+    pub fn as_ptr(&self) -> *const c_char {
+        self.0.as_ptr().cast()
+    }
+}
 
 /// A G. Its memory lives as long as the process.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -283,7 +312,7 @@ impl G {
             sudog: Sudog::default(),
             timer: Timer::default(),
             keys: OwnPtr::null(),
-            name: OwnPtr::null(),
+            name: [const { OwnU64::new(0) }; 4],
         }
     }
 
@@ -339,6 +368,11 @@ impl G {
         true
     }
 
+    /// Whether its generations are used up.
+    pub fn is_last_generation(&self) -> bool {
+        self.state.load(Ordering::Relaxed) >> INDEX_BITS == LAST_GENERATION
+    }
+
     /// As [`G::next_generation`] for a G that still runs: its handle is stale, it goes on to its end.
     pub fn retire(&self) {
         let generation = self.state.load(Ordering::Relaxed) >> INDEX_BITS;
@@ -377,17 +411,17 @@ impl G {
         unsafe { self.stack.get().replace(s) }
     }
 
-    /// The name given at spawn, without its NUL.
-    pub fn name_bytes(&self) -> &[u8] {
-        let p = self.name.get();
-        if p.is_null() {
-            return b"";
+    /// The name given at spawn.
+    pub fn name(&self) -> GName {
+        GName([0, 1, 2, 3].map(|i| self.name[i].get()))
+    }
+
+    #[inline(always)]
+    pub fn set_name(&self, name: &GName) {
+        // The first word tells whether there is one.
+        if name.0[0] | self.name[0].get() != 0 {
+            (0..4).for_each(|i| self.name[i].set(name.0[i]));
         }
-        // SAFETY: the name was boxed at spawn and is freed with the G's generation; names are read by the G itself, in
-        // a stopped world, or by a fault handler on the G's thread.
-        let name = unsafe { &*p };
-        let n = name.iter().position(|&b| b == 0).unwrap_or(name.len());
-        &name[..n]
     }
 }
 

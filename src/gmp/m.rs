@@ -77,6 +77,8 @@ pub enum Place {
 /// commit must not touch the G or what it waits on afterwards.
 #[derive(Clone, Copy)]
 pub struct Commit {
+    /// It is the host's: it may refuse, and anybody may ready the G.
+    pub host: bool,
     pub f: Option<unsafe fn(m: MRef, gp: GRef, arg: *mut c_void) -> bool>,
     pub arg: *mut c_void,
 }
@@ -114,7 +116,7 @@ pub struct M {
     /// The P that the last syscall began with, and its word then.
     pub oldp: OwnPtr<P>,
     pub left: OwnU64,
-    /// The P that an idle M is to run, set by whoever wakes it. Ordered by the note.
+    /// The P that an idle M is to run, set by whoever wakes it.
     nextp: AtomicPtr<P>,
     pub park: Note,
     /// Looks for work, counted in `sched.nmspinning`. Set by the waker or by itself.
@@ -351,14 +353,14 @@ impl M {
 
     /// Hands a P to this M, which sleeps or does not run yet: it finds it when its note is set. For the waker.
     pub fn set_nextp(&self, pp: OwnedP) {
-        // Relaxed: the note's Release publishes it.
-        self.nextp.store(pp.forget().as_ptr(), Ordering::Relaxed);
+        // Release: pairs with `take_nextp`; the note may have been set by somebody else.
+        self.nextp.store(pp.forget().as_ptr(), Ordering::Release);
     }
 
     /// The P that the waker left here. After the note was set.
     pub fn take_nextp(&self) -> Option<OwnedP> {
         // SAFETY: nextp holds null or the P of a token that `set_nextp` forgot.
-        unsafe { PRef::from_ptr(self.nextp.swap(std::ptr::null_mut(), Ordering::Relaxed)).map(|p| OwnedP::remember(p)) }
+        unsafe { PRef::from_ptr(self.nextp.swap(std::ptr::null_mut(), Ordering::Acquire)).map(|p| OwnedP::remember(p)) }
     }
 
     pub fn left_word(&self) -> PWord {

@@ -466,7 +466,12 @@ impl OwnedP {
         unsafe { self.runq.push(gp) }.err()
     }
 
-    /// Suspended parent of a child-first spawn. Returns what did not fit: the oldest ancestor.
+    /// No room for one more suspended parent.
+    pub fn parents_full(&self) -> bool {
+        self.lifo.len() >= crate::ds::runq::CAPACITY
+    }
+
+    /// Suspended parent of a child-first spawn. Returns it if it does not fit.
     pub fn put_parent(&self, gp: GRef) -> Option<GRef> {
         // SAFETY: we own the P.
         unsafe { self.lifo.push(gp) }.err()

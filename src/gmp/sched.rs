@@ -393,10 +393,8 @@ impl Sched {
                 let p = old.and_then(|t| t.ps.get(i)).map_or(std::ptr::null_mut(), |p| p.load(Ordering::Relaxed));
                 ps.push(AtomicPtr::new(p));
             }
+            // Empty: Ps come and go meanwhile, and to look at an idle one costs less than to pass over a busy one.
             let Some(idle) = Mask::new(capacity) else { return false };
-            if let Some(old) = old {
-                old.idle.iter().for_each(|i| idle.set(i));
-            }
             let Some(table) = try_leak(AllP { ps: ps.into_boxed_slice(), idle }) else { return false };
             // Release: pairs with the Acquire in `allp`. The old table stays for those who read it.
             self.allp.store(std::ptr::from_ref(table).cast_mut(), Ordering::Release);

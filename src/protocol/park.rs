@@ -133,8 +133,12 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
     let sched = m.sched();
     match call {
         Mcall::None => false,
-        Mcall::Park(Commit { f, arg }) => {
+        Mcall::Park(Commit { host, f, arg }) => {
             m.must_p().stats.parks.bump();
+            if host {
+                // Only now: whoever knows the handle may ready it from here on (K1).
+                gp.set_status(GStatus::Parked);
+            }
             match f {
                 // Refused; but the host may have published the G all the same, and whoever readied it was first.
                 // SAFETY: the commit came with its argument; K1.
@@ -152,6 +156,10 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
             };
             if let Some(over) = over {
                 sched.globrunqput(over);
+            }
+            // It was in no queue for a moment, in which a searcher may have found nothing.
+            if place != Place::Next && sched.npidle.load(Ordering::Relaxed) != 0 {
+                wake::wakep(sched, m);
             }
             false
         }
@@ -272,10 +280,11 @@ pub unsafe fn execute(m: MRef, gp: GRef, inherit: bool) {
 #[inline]
 pub fn gopark(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
     if !m.is_free() {
-        return park_slow(m, reason, commit, GStatus::Waiting);
+        return park_slow(m, reason, commit);
     }
     let gp = running(m);
-    note_wait(m, gp, reason, GStatus::Waiting);
+    note_wait(m, gp, reason);
+    gp.set_status(GStatus::Waiting);
     // SAFETY: gp runs here and waits from now on.
     unsafe { leave(m, gp, Mcall::Park(commit)) }
 }
@@ -284,16 +293,18 @@ pub fn gopark(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
 ///
 /// # Migrates
 pub fn gopark_host(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
-    park_slow(m, reason, commit, GStatus::Parked)
+    debug_assert!(commit.host);
+    park_slow(m, reason, commit)
 }
 
-fn park_slow(m: MRef, reason: WaitReason, commit: Commit, status: GStatus) -> MRef {
+fn park_slow(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
     if m.ctx() == Ctx::Foreign {
-        park_thread(m, reason, commit, status, None, |_| ());
+        park_thread(m, reason, commit, None, |_| ());
         return m;
     }
     let gp = running(m);
-    note_wait(m, gp, reason, status);
+    note_wait(m, gp, reason);
+    gp.set_status(GStatus::Waiting);
     // SAFETY: gp runs here and waits from now on.
     unsafe { mcall(m, gp, Mcall::Park(commit)) }
 }
@@ -304,13 +315,14 @@ pub fn park_thread(
     m: MRef,
     reason: WaitReason,
     commit: Commit,
-    status: GStatus,
     deadline: Option<i64>,
     expire: impl FnOnce(GRef),
 ) {
     let gp = own_g(m);
+    let status = if commit.host { GStatus::Parked } else { GStatus::Waiting };
     gp.set_flag(gflag::THREAD_WAIT, true);
-    note_wait(m, gp, reason, status);
+    note_wait(m, gp, reason);
+    gp.set_status(status);
     m.parked.set(deadline.is_none());
     m.sched().tell_watchers();
     let old = m.swap_ctx(Ctx::Sched);
@@ -332,10 +344,9 @@ pub fn park_thread(
 }
 
 #[inline(always)]
-fn note_wait(m: MRef, gp: GRef, reason: WaitReason, status: GStatus) {
+fn note_wait(m: MRef, gp: GRef, reason: WaitReason) {
     gp.wait_reason.set(reason.as_ptr().cast_mut());
     gp.wait_since.set(m.sched().coarse_now());
-    gp.set_status(status);
 }
 
 /// The G that runs on `m`.
@@ -385,7 +396,8 @@ pub fn ready_queue(m: MRef, gp: GRef) {
             if let Some(over) = pp.put_next(gp) {
                 sched.globrunqput(over);
             }
-            // `put_next` is a locked read-modify-write.
+            // `put_next` ends with a locked read-modify-write, or put another G behind it, for which a searcher was
+            // called when it was submitted.
             fence_after_rmw();
             wake::wakep_fenced(sched, m);
         }
@@ -461,7 +473,7 @@ pub struct Spawn {
     pub arg: *mut c_void,
     pub flags: u32,
     pub stack_size: u32,
-    pub name: *mut crate::gmp::g::GName,
+    pub name: crate::gmp::g::GName,
 }
 
 /// A new G, Runnable and in no queue yet; None if there is no memory.
@@ -493,7 +505,7 @@ pub fn newproc(m: MRef, what: &Spawn) -> Option<GRef> {
     gp.arg.set(what.arg);
     gp.flags.set(what.flags);
     gp.stack_size.set(what.stack_size);
-    gp.name.set(what.name);
+    gp.set_name(&what.name);
     gp.sp.set(std::ptr::null_mut());
     gp.set_status(GStatus::Runnable);
     Some(gp)
@@ -521,7 +533,7 @@ fn refill(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
 pub fn run_child_first(m: MRef, child: GRef) -> MRef {
     let gp = running(m);
     let pp = m.must_p();
-    if m.lockedg().is_some() || pp.requests() != 0 || !bind_stack(m, pp, child) {
+    if m.lockedg().is_some() || pp.requests() != 0 || pp.parents_full() || !bind_stack(m, pp, child) {
         ready_queue(m, child);
         return m;
     }
@@ -629,16 +641,14 @@ fn recycle(m: MRef, gp: GRef) {
 /// Makes the descriptor of an ended G free.
 #[inline(always)]
 pub fn recycle_now(m: MRef, gp: GRef) {
-    let name = gp.name.take();
-    if !name.is_null() {
-        // SAFETY: boxed at spawn, taken once.
-        drop(unsafe { Box::from_raw(name) });
-    }
     gp.sp.set(std::ptr::null_mut());
     gp.locks.set(0);
     gp.callbacks.set(0);
     if gp.has(gflag::RETIRED) {
         gp.set_status(GStatus::Idle);
+        if gp.is_last_generation() {
+            return;
+        }
     } else if !gp.next_generation() {
         return;
     }

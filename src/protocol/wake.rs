@@ -154,6 +154,19 @@ pub fn kick_keeper(sched: &Sched, when: i64) {
     }
 }
 
+/// A P has a new first timer. Its M may be about to run a long G: an idle thread sees to it then.
+pub fn timer_added(sched: &Sched, me: MRef, when: i64) {
+    if sched.npidle.load(Ordering::Relaxed) == 0 || me.p().is_some_and(|pp| pp.has_nothing()) {
+        // No idle thread; or this one goes idle itself, and becomes the keeper.
+        return;
+    }
+    if sched.keeper.load(Ordering::Relaxed).is_null() {
+        wakep_slow(sched, me);
+    } else {
+        kick_keeper(sched, when);
+    }
+}
+
 // ---- submit ----------------------------------------------------------------------------------------------------------
 
 /// S2 to S5: after a G was made runnable. `me` is the M of this thread, if it has one.
@@ -249,7 +262,7 @@ fn newm<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp: OwnedP, spi
     m.set_nextp(pp);
     // A thread inherits signal masks, affinity and more from its maker: a thread of the host, or one that a G has
     // locked and may have changed, is no good one. sysmon is.
-    if me.kind == Kind::Extra || me.lockedg().is_some() {
+    if me.kind == Kind::Extra || me.lockedg().is_some() || me.exiting.get() {
         let mut lk = sched.lock.lock();
         m.link.set(lk.newm);
         lk.newm = m.as_ptr();
@@ -277,6 +290,8 @@ pub fn thread_start(sched: &Sched, me: MRef, m: MRef) {
 fn try_start(sched: &Sched, m: MRef) -> bool {
     m.alive.set(true);
     m.exiting.set(false);
+    // The thread itself writes it, first of all.
+    m.thread.set(0);
     // SAFETY: the M is set up and nobody else has it.
     if unsafe { (sched.hooks.start_thread)(m) }.is_ok() {
         return true;

@@ -7,13 +7,13 @@
 use super::report;
 use crate::block::{join, waitq};
 use crate::gmp::error::{Error, Result};
-use crate::gmp::g::{GStatus, gflag};
+use crate::gmp::g::{GName, GStatus, gflag};
 use crate::gmp::m::{Kind, MRef};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
 use crate::protocol::park::{self, Spawn};
 use crate::sched::world;
-use crate::sync::{Ordering, now};
+use crate::sync::{AtomicBool, Ordering, now};
 use crate::sys;
 use std::ffi::c_void;
 
@@ -23,8 +23,7 @@ const COUNT_EVERY: i64 = 250_000_000;
 /// Runs `entry` as the main G and waits for its end. The caller is a thread of the host.
 pub fn run(m: MRef, entry: *mut c_void, arg: *mut c_void) -> Result<()> {
     let sched = m.sched();
-    let name = Box::new(*b"main\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
-    let what = Spawn { entry, arg, flags: gflag::JOINABLE | gflag::WATCHED, stack_size: 0, name: Box::into_raw(name) };
+    let what = Spawn { entry, arg, flags: gflag::JOINABLE | gflag::WATCHED, stack_size: 0, name: GName::new(b"main") };
     let Some(gp) = park::newproc(m, &what) else { return Err(Error::NoMemory) };
     let handle = gp.handle();
     sched.watchers.fetch_add(1, Ordering::SeqCst);
@@ -106,24 +105,31 @@ fn stuck(sched: &Sched) -> Stuck {
 
 /// sysmon has seen another number of CPUs: a G changes gomaxprocs, since a watchdog must not wait for the world.
 pub fn spawn_resizer(m: MRef) {
+    if RESIZING.swap(true, Ordering::Relaxed) {
+        return;
+    }
     let what = Spawn {
         entry: resize as *mut c_void,
         arg: std::ptr::null_mut(),
         flags: 0,
         stack_size: 0,
-        name: std::ptr::null_mut(),
+        name: GName::NONE,
     };
-    if let Some(gp) = park::newproc(m, &what) {
-        park::start(m, gp);
+    if !park::newproc(m, &what).is_some_and(|gp| park::start(m, gp)) {
+        RESIZING.store(false, Ordering::Relaxed);
     }
 }
+
+/// A G is on its way to do so.
+static RESIZING: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn resize(_: *mut c_void) {
     let Some(m) = crate::sched::run::current() else { return };
     let sched = m.sched();
     let n = sched.procs_default.get();
-    if sched.procs_follow.get() && n > 0 {
+    if n > 0 {
         // No memory: the next look is in a second.
-        let _ = world::gomaxprocs(m, n);
+        let _ = world::gomaxprocs_if(m, n, |sched| sched.procs_follow.get());
     }
+    RESIZING.store(false, Ordering::Relaxed);
 }

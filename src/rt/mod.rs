@@ -173,8 +173,7 @@ fn new_sched() -> Result<&'static Sched> {
 unsafe fn start_thread(m: MRef) -> std::result::Result<(), i32> {
     let stack = m.sched().cfg.g0_stack_size.get();
     // SAFETY: `mstart` takes the M over.
-    let t = unsafe { sys::spawn_thread(stack, "gomax", run::mstart, m.as_ptr().cast()) }?;
-    m.thread.set(t);
+    unsafe { sys::spawn_thread(stack, "gomax", run::mstart, m.as_ptr().cast()) }?;
     Ok(())
 }
 
@@ -254,7 +253,11 @@ fn end(sched: &'static Sched) {
     sched.sysmon_note.wakeup();
     sys::join_thread(SYSMON.load(Ordering::Relaxed) as _);
     for m in sched.every_m() {
-        if m.kind == Kind::Worker && m.alive.get() && m.thread.get() != 0 {
+        if m.kind == Kind::Worker && m.alive.get() {
+            while m.thread.get() == 0 {
+                // It has not begun yet, and will.
+                sys::yield_thread();
+            }
             sys::join_thread(m.thread.replace(0) as _);
             m.alive.set(false);
             m.exiting.set(false);
@@ -294,9 +297,9 @@ unsafe fn describe_overflow(addr: usize, line: &mut Line) -> bool {
         return false;
     }
     line.text("libgomax: stack overflow in goroutine ").dec(gp.goid.get());
-    let name = gp.name_bytes();
-    if !name.is_empty() {
-        line.text(" \"").name(name).text("\"");
+    let name = gp.name();
+    if !name.bytes().is_empty() {
+        line.text(" \"").name(name.bytes()).text("\"");
     }
     line.text(": its stack of ").dec(stack.size() as u64).text(" bytes [").hex(stack.lo as u64);
     line.text(", ").hex(stack.hi as u64).text(") is full (fault at ").hex(addr as u64).text(")\n");

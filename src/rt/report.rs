@@ -85,13 +85,19 @@ fn c_text(p: *const std::ffi::c_char) -> String {
     unsafe { std::ffi::CStr::from_ptr(p) }.to_string_lossy().into_owned()
 }
 
-/// One line about a G: `goroutine 7 "name" [semacquire, 1500ms]`.
-pub fn g_line(out: &mut Text, gp: GRef) -> fmt::Result {
+/// `goroutine 7 "name"`.
+fn g_name(out: &mut Text, gp: GRef) -> fmt::Result {
     write!(out, "goroutine {}", gp.goid.get())?;
-    let name = gp.name_bytes();
-    if !name.is_empty() {
-        write!(out, " \"{}\"", String::from_utf8_lossy(name))?;
+    let name = gp.name();
+    if !name.bytes().is_empty() {
+        write!(out, " \"{}\"", String::from_utf8_lossy(name.bytes()))?;
     }
+    Ok(())
+}
+
+/// One line about a G that stands still: `goroutine 7 "name" [semacquire, 1500ms]`.
+pub fn g_line(out: &mut Text, gp: GRef) -> fmt::Result {
+    g_name(out, gp)?;
     let status = gp.status();
     if matches!(status, GStatus::Waiting | GStatus::Parked) {
         let ms = (now() - gp.wait_since.get()).max(0) / 1_000_000;
@@ -143,7 +149,8 @@ pub fn stop_timed_out(reason: &str, late: impl Iterator<Item = PRef>, n: usize) 
         // SAFETY: m is null or an M.
         let gp = unsafe { crate::gmp::MRef::from_ptr(p.m.get()) }.and_then(|m| m.g());
         let _ = match gp {
-            Some(gp) => g_line(&mut out, gp),
+            // The world runs again: only what may be read of a G that runs.
+            Some(gp) => g_name(&mut out, gp).and_then(|()| writeln!(out, " [running]")),
             None => writeln!(out, "between two goroutines"),
         };
     }

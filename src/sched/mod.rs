@@ -52,11 +52,6 @@ pub fn schedule(sched: &Sched, m: MRef) -> Option<(GRef, bool)> {
             park::wait_for_stack(m, gp);
             continue;
         }
-        let first = pp.timers.first();
-        if first != NEVER && sched.npidle.load(Ordering::Relaxed) != 0 {
-            // This G may run for long; an idle thread sees to our timers then.
-            wake::kick_keeper(sched, first);
-        }
         return Some((gp, inherit));
     }
 }

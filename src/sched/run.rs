@@ -26,6 +26,7 @@ pub extern "C" fn mstart(arg: *mut c_void) -> *mut c_void {
     // SAFETY: `start_thread` passes the M, which is this thread's from here on.
     let Some(m) = (unsafe { MRef::from_ptr(arg.cast::<M>()) }) else { return std::ptr::null_mut() };
     let sched = m.sched();
+    m.thread.set(sys::this_thread() as _);
     minit(m);
     m.set_ctx(Ctx::Sched);
     // Overflows of Gs are told on this stack; without memory for it they are not.
@@ -148,8 +149,8 @@ pub fn goexit_now(gp: GRef) -> ! {
 /// # Migrates
 fn end(gp: GRef) -> MRef {
     // The function of the host may have been anywhere: the M is asked for anew.
-    let Some(m) = current() else {
-        // A child of fork that returned from the G that called fork: there is no scheduler in this process.
+    let Some(m) = current().filter(|m| !m.is_extra()) else {
+        // A child of fork that returned from the G that called fork: there is no scheduler for it in this process.
         sys::exit_now(0);
     };
     let mut m = mend(m, gp);

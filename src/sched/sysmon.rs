@@ -53,7 +53,7 @@ pub fn sysmon(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
             did |= syscall::retake(sched, m, p, now);
         }
         did |= overdue_timers(sched, m, now);
-        did |= starved(sched, m, now);
+        starved(sched, m, now);
         if sched.procs_follow.get() && now >= procs_when {
             procs_when = now + PROCS_EVERY;
             let n = (duties.procs)();
@@ -78,7 +78,10 @@ fn rest(sched: &Sched, delay: i64) {
     if quiet {
         let lk = sched.lock.lock();
         let all_idle = sched.npidle.load(Ordering::Relaxed) >= sched.procs() || lk.stopping;
-        if all_idle && lk.newm.is_null() && !sched.exiting.load(Ordering::Relaxed) {
+        if all_idle
+            && !sched.thread_wanted.load(Ordering::Relaxed)
+            && sched.stackwait_len.load(Ordering::Relaxed) == 0
+            && lk.newm.is_null() && !sched.exiting.load(Ordering::Relaxed) {
             sched.sysmon_deep.store(true, Ordering::Relaxed);
             // A keeper sees to the timers.
             until = NEVER;
@@ -127,11 +130,9 @@ fn overdue_timers(sched: &Sched, m: MRef, now: i64) -> bool {
 }
 
 /// Gs that wait because there was no thread or no memory when they needed it.
-fn starved(sched: &Sched, m: MRef, now: i64) -> bool {
-    let mut did = false;
+fn starved(sched: &Sched, m: MRef, now: i64) {
     if sched.stackwait_len.load(Ordering::Relaxed) > 0 {
         park::stack_came_free(m);
-        did = true;
     }
     if sched.thread_wanted.swap(false, Ordering::Relaxed) {
         // Whoever could see to the timers may be a thread that nobody has.
@@ -143,5 +144,4 @@ fn starved(sched: &Sched, m: MRef, now: i64) -> bool {
         }
         wake::look_again(sched, m);
     }
-    did
 }

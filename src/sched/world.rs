@@ -105,6 +105,13 @@ const CLOSE_PATIENCE: i64 = 10_000_000;
 ///
 /// # Migrates
 pub fn gomaxprocs(m: MRef, n: i32) -> Result<i32> {
+    gomaxprocs_if(m, n, |_| true)
+}
+
+/// As [`gomaxprocs`], if it is still wanted when the world has stopped.
+///
+/// # Migrates
+pub fn gomaxprocs_if(m: MRef, n: i32, wanted: impl FnOnce(&Sched) -> bool) -> Result<i32> {
     let sched = m.sched();
     if n == sched.gomaxprocs.load(Ordering::Acquire) {
         return Ok(n);
@@ -114,7 +121,7 @@ pub fn gomaxprocs(m: MRef, n: i32) -> Result<i32> {
     }
     with_stopped_world(m, |sched, m| {
         let old = sched.gomaxprocs.load(Ordering::Relaxed);
-        if old != n && !resize::procresize(sched, m, n as u32) {
+        if old != n && wanted(sched) && !resize::procresize(sched, m, n as u32) {
             return Err(Error::NoMemory);
         }
         Ok(old)
@@ -220,6 +227,8 @@ const DESTRUCTOR_ROUNDS: u32 = 4;
 /// # Migrates
 pub fn run_key_destructors(gp: GRef) {
     let table: *mut KeyValues = gp.keys.get().cast();
+    // As in a callback: they may not end the G or detach its thread, which would come back here.
+    gp.callbacks.set(gp.callbacks.get() + 1);
     for _ in 0..DESTRUCTOR_ROUNDS {
         let mut again = false;
         for i in 0..MAX_KEYS {
@@ -228,7 +237,7 @@ pub fn run_key_destructors(gp: GRef) {
             if value.is_null() {
                 continue;
             }
-            let Some(m) = super::run::current() else { return };
+            let Some(m) = super::run::current() else { break };
             if let Some(f) = key_destructor(m.sched(), key) {
                 again = true;
                 f(value);
@@ -238,6 +247,7 @@ pub fn run_key_destructors(gp: GRef) {
             break;
         }
     }
+    gp.callbacks.set(gp.callbacks.get() - 1);
     forget_key_values(gp);
 }
 

@@ -187,6 +187,12 @@ pub fn join_thread(t: ThreadId) {
     unsafe { libc::pthread_join(t, ptr::null_mut()) };
 }
 
+/// The calling thread.
+pub fn this_thread() -> ThreadId {
+    // SAFETY: always succeeds.
+    unsafe { libc::pthread_self() }
+}
+
 /// Lets go of the calling thread: nobody joins it.
 pub fn detach_self() {
     // SAFETY: the calling thread is joinable, and its creator leaves it alone from here on.

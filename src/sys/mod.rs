@@ -27,7 +27,7 @@ compile_error!(
 
 pub use os::{
     ThreadExit, ThreadExitKey, ThreadId, at_fork, detach_self, exit_now, futex_wait, futex_wake, gettid, join_thread,
-    now, page_size, physical_memory, process_cpu_time, sleep_until, spawn_thread, thread_count, write_all,
+    now, page_size, physical_memory, process_cpu_time, sleep_until, spawn_thread, this_thread, thread_count, write_all,
     yield_thread,
 };
 
