@@ -1,4 +1,5 @@
 /* timeout: 120 */
+/* env: GMX_MAXPROCS=2 */
 /* Handles of Gs: joined, detached, stale and made-up ones; and that one ready wakes one park. */
 #include "places.h"
 
@@ -175,7 +176,7 @@ static void ended_gs_cost_nothing(void) {
     else CHECK_OK(gmx_detach(g));
     if (i % 64 == 0) spin_until(gmx_num_g() == 0);
   }
-  CHECK_CMP(descriptors(), <, before + 1000);
+  CHECK_CMP(descriptors(), <, before + 8000); /* each P keeps a few thousand; either way leaked is 10000 */
 }
 
 /* ---- handles that never were ---- */

@@ -184,6 +184,41 @@ static void greed_does_not_starve(void) {
   }
 }
 
+static int64_t waiting(void) {
+  gmx_sched_stats stats = {.struct_size = sizeof stats};
+  CHECK_OK(gmx_read_sched_stats(&stats));
+  return stats.g_waiting;
+}
+
+static void locks_once(void *arg) {
+  CHECK_OK(gmx_mutex_lock(arg));
+  CHECK_OK(gmx_mutex_unlock(arg));
+}
+
+/* One P: until the owner gives way the waiter cannot run, and yet the mutex is its own already. */
+static void hands_it_over(void *arg) {
+  gmx_mutex m = unlocked;
+  CHECK_OK(gmx_mutex_lock(&m));
+  gmx_g g = g_start(locks_once, &m);
+  spin_until(waiting() == 1);
+  CHECK_OK(gmx_sleep(3000000));
+  CHECK_OK(gmx_mutex_unlock(&m));
+  CHECK_STATUS(gmx_mutex_try_lock(&m), GMX_EBUSY);
+  CHECK_OK(gmx_mutex_lock(&m));
+  CHECK_OK(gmx_mutex_unlock(&m));
+  g_join(g);
+  bump((int *)arg);
+}
+
+/* Who has waited for more than a millisecond is not overtaken any more. */
+static void a_long_wait_is_served_in_turn(void) {
+  int done = 0;
+  CHECK_EQ(gmx_gomaxprocs(1), 3);
+  for (int i = 0; i < 20; i++) on_g(hands_it_over, &done);
+  CHECK_EQ(gmx_gomaxprocs(3), 1);
+  CHECK_EQ(done, 20);
+}
+
 /* ---- time-outs ---- */
 
 struct crowd {
@@ -243,6 +278,7 @@ int main(void) {
   RUN(a_foreign_thread_owns_it);
   RUN(an_owner_that_ends);
   RUN(greed_does_not_starve);
+  RUN(a_long_wait_is_served_in_turn);
   RUN(unlock_races_time_outs);
   RUN(a_long_time_out_is_no_short_one);
   RUN(ends_clean);
