@@ -565,7 +565,15 @@ impl Sched {
         self.closing.store(true, Ordering::SeqCst);
         // EXIT: pairs with the fence in `is_closing`.
         fence(Ordering::SeqCst);
-        let over = self.num_g() == 0 && self.globq_len() == 0 && lk.newm.is_null();
+        // A thread of the host is in a callback only while its G counts it; it began with a P and ends with one.
+        let in_callback = |m: MRef| {
+            // SAFETY: null or a G.
+            unsafe { GRef::from_ptr(m.own_g.get()) }.is_some_and(|gp| m.alive.get() && gp.callbacks.get() != 0)
+        };
+        let over = self.num_g() == 0
+            && self.globq_len() == 0
+            && lk.newm.is_null()
+            && !self.every_m().any(in_callback);
         self.closing.store(over, Ordering::SeqCst);
         over
     }

@@ -324,7 +324,9 @@ pub fn park_thread(
     note_wait(m, gp, reason);
     gp.set_status(status);
     m.parked.set(deadline.is_none());
-    m.sched().tell_watchers();
+    if deadline.is_none() {
+        m.sched().tell_watchers();
+    }
     let old = m.swap_ctx(Ctx::Sched);
     // SAFETY: the commit came with its argument; only this thread runs the G, so it may be readied from now on.
     let parked = commit.f.is_none_or(|f| unsafe { f(m, gp, commit.arg) })
