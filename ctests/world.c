@@ -59,7 +59,16 @@ static void nobody_moves(void) {
 static void everybody_moves(void) {
   long steps[WORKERS];
   for (int i = 0; i < WORKERS; i++) steps[i] = atomic_load(&workers[i].steps);
-  for (int i = 0; i < WORKERS; i++) spin_until(atomic_load(&workers[i].steps) != steps[i]);
+  int64_t end = check_now() + 30 * SECOND;
+  for (int i = 0; i < WORKERS; i++) {
+    while (atomic_load(&workers[i].steps) == steps[i]) {
+      if (check_now() > end) {
+        gmx_write_heap_dump(2);
+        FAIL("worker %d did not move for 30 s", i);
+      }
+      check_pause();
+    }
+  }
 }
 
 /* ---- who stops ---- */
@@ -106,9 +115,9 @@ static void *(*const kinds[])(void *) = {stops_as_thread, stops_attached, stops_
 
 static void each_kind_stops(void) {
   workers_start();
-  stops(20);
+  stops(8);
   for (int i = 0; i < 3; i++) {
-    pthread_t t = thread_start(kinds[i], (void *)20);
+    pthread_t t = thread_start(kinds[i], (void *)8);
     CHECK_OK(gmx_enter_syscall());
     thread_join(t);
     CHECK_OK(gmx_exit_syscall());
@@ -120,8 +129,8 @@ static void many_stop_at_once(void) {
   workers_start();
   pthread_t threads[9];
   CHECK_OK(gmx_waitgroup_add(&all, 6));
-  for (int i = 0; i < 6; i++) go(stops_as_g, (void *)10);
-  for (int i = 0; i < 9; i++) threads[i] = thread_start(kinds[i % 3], (void *)10);
+  for (int i = 0; i < 6; i++) go(stops_as_g, (void *)4);
+  for (int i = 0; i < 9; i++) threads[i] = thread_start(kinds[i % 3], (void *)4);
   CHECK_OK(gmx_enter_syscall());
   for (int i = 0; i < 9; i++) thread_join(threads[i]);
   CHECK_OK(gmx_exit_syscall());
