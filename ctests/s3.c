@@ -13,7 +13,7 @@ static void sits_in_syscalls(void *arg) {
   uint64_t seed = (uint64_t)(uintptr_t)arg + 1;
   while (!atomic_load(&quit)) {
     CHECK_OK(gmx_enter_syscall());
-    if (gs_random(&seed) % 4 == 0) thread_nap(30000);
+    thread_nap((int64_t)(gs_random(&seed) % 60000));
     CHECK_OK(gmx_exit_syscall());
     atomic_fetch_add(&syscalls, 1);
   }
@@ -51,16 +51,16 @@ static void contends(int rounds, uint64_t seed) {
 }
 
 static void contends_as_g(void *arg) {
-  contends(50, (uint64_t)(uintptr_t)arg);
+  contends(30, (uint64_t)(uintptr_t)arg);
   CHECK_OK(gmx_waitgroup_done(&all));
 }
 
 static void *contends_as_thread(void *arg) {
-  contends(50, (uint64_t)(uintptr_t)arg);
+  contends(30, (uint64_t)(uintptr_t)arg);
   return NULL;
 }
 
-static void callback(void *arg) { contends(50, (uint64_t)(uintptr_t)arg); }
+static void callback(void *arg) { contends(30, (uint64_t)(uintptr_t)arg); }
 
 static void *contends_in_a_callback(void *arg) {
   CHECK_OK(gmx_callback(callback, arg));
@@ -68,7 +68,7 @@ static void *contends_in_a_callback(void *arg) {
 }
 
 static void many_contend(void) {
-  enum { GS = 20, THREADS = 6, SITTERS = 8 };
+  enum { GS = 20, THREADS = 6, SITTERS = 4 };
   pthread_t threads[THREADS];
   atomic_store(&quit, 0);
   CHECK_OK(gmx_waitgroup_add(&all, SITTERS));

@@ -9,30 +9,35 @@
 #include "gs.h"
 
 #define PS 8
-#define CALLERS 3 /* of each kind */
+#define WORKERS 6
 static atomic_int quit;
 static gmx_waitgroup all;
 static atomic_long stops, barriers, syscalls;
 
-static atomic_int outside; /* Gs that may move: none in a stopped world */
-static atomic_long moves;
+static atomic_int outside; /* who has stopped the world: one at most */
+static atomic_long moves;  /* of Gs that hold a P: none in a stopped world */
 
+/* In and out as fast as it goes, so that many stops and barriers meet somebody on the way; but in bursts, with rests
+ * between: more busy threads than CPUs would only measure how the system schedules them. */
 static void works(void *arg) {
-  uintptr_t id = (uintptr_t)arg;
+  uint64_t seed = (uint64_t)(uintptr_t)arg + 1;
   while (!atomic_load_explicit(&quit, memory_order_relaxed)) {
-    for (int i = 0; i < 32; i++) {
+    int n = 1 + (int)(gs_random(&seed) % 64);
+    for (int i = 0; i < n; i++) {
       atomic_fetch_add_explicit(&moves, 1, memory_order_relaxed);
-      /* in and out as fast as it goes, so that most stops and barriers meet somebody on the way */
-      if (id % 2) {
-        CHECK_OK(gmx_enter_syscall());
-        CHECK_OK(gmx_exit_syscall());
-      } else {
-        CHECK_OK(gmx_enter_syscall_blocking());
-        CHECK_OK(gmx_exit_syscall());
-      }
+      CHECK_OK(i % 4 ? gmx_enter_syscall() : gmx_enter_syscall_blocking());
+      CHECK_OK(gmx_exit_syscall());
     }
-    atomic_fetch_add_explicit(&syscalls, 32, memory_order_relaxed);
-    if (id % 4 == 3) CHECK_OK(gmx_yield());
+    atomic_fetch_add_explicit(&syscalls, n, memory_order_relaxed);
+    switch (gs_random(&seed) % 4) {
+      case 0: CHECK_OK(gmx_yield()); break;
+      case 1: /* a real one */
+        CHECK_OK(gmx_enter_syscall());
+        thread_nap((int64_t)(gs_random(&seed) % 100000));
+        CHECK_OK(gmx_exit_syscall());
+        break;
+      default: CHECK_OK(gmx_sleep((int64_t)(gs_random(&seed) % 200000)));
+    }
   }
   CHECK_OK(gmx_waitgroup_done(&all));
 }
@@ -95,9 +100,9 @@ static void *rounds_attached(void *arg) {
 static void s5(void) {
   int64_t begin = check_now(), end = begin + (int64_t)((S5_SECONDS) * 1e9), said = begin;
   pthread_t threads[4];
-  CHECK_OK(gmx_waitgroup_add(&all, 2 * CALLERS + PS));
-  for (uintptr_t i = 0; i < 2 * CALLERS; i++) go(rounds_as_g, (void *)i);
-  for (uintptr_t i = 0; i < PS; i++) go(works, (void *)i);
+  CHECK_OK(gmx_waitgroup_add(&all, 2 + WORKERS));
+  for (uintptr_t i = 0; i < 2; i++) go(rounds_as_g, (void *)i);
+  for (uintptr_t i = 0; i < WORKERS; i++) go(works, (void *)i);
   for (uintptr_t i = 0; i < 4; i++) threads[i] = thread_start(i / 2 ? rounds_attached : rounds_as_thread, (void *)i);
   long before = 0, last = 0;
   while (check_now() < end) {

@@ -437,8 +437,8 @@ pub unsafe extern "C" fn gmx_key_create(
     if out.is_null() {
         return GMX_EINVAL;
     }
-    match any().and_then(|m| world::key_create(m.sched(), destructor).map_err(status::from)) {
-        Ok(key) => {
+    match any().and_then(|m| m.sched().gkeys.create(destructor).ok_or(GMX_EAGAIN)) {
+        Ok((key, _)) => {
             // SAFETY: the caller's promise.
             unsafe { *out = key };
             GMX_OK
@@ -459,7 +459,8 @@ pub unsafe extern "C" fn gmx_key_create(
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_key_delete(key: gmx_key) -> gmx_status {
     match any() {
-        Ok(m) => map(world::key_delete(m.sched(), key)),
+        Ok(m) if m.sched().gkeys.delete(key) => GMX_OK,
+        Ok(_) => GMX_EINVAL,
         Err(status) => status,
     }
 }
@@ -496,5 +497,8 @@ pub extern "C" fn gmx_key_set(key: gmx_key, value: *mut c_void) -> gmx_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_key_get(key: gmx_key) -> *mut c_void {
-    own().map_or(std::ptr::null_mut(), |gp| world::key_get(gp, key))
+    match (run::current(), own()) {
+        (Some(m), Some(gp)) => world::key_get(gp, m.sched(), key),
+        _ => std::ptr::null_mut(),
+    }
 }

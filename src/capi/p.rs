@@ -3,6 +3,7 @@
 use super::*;
 use crate::gmp::m::Ctx;
 use crate::gmp::p::PRef;
+use crate::gmp::sched::Sched;
 use crate::sched::world;
 use crate::sync::Ordering;
 use crate::sync::own::OwnPtr;
@@ -165,13 +166,14 @@ pub unsafe extern "C" fn gmx_p_key_create(out: *mut gmx_p_key) -> gmx_status {
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_p_key_delete(key: gmx_p_key) -> gmx_status {
     match any() {
-        Ok(m) => map(world::p_key_delete(m.sched(), key)),
+        Ok(m) if m.sched().pkeys.delete(key) => GMX_OK,
+        Ok(_) => GMX_EINVAL,
         Err(status) => status,
     }
 }
 
-fn slot(p: &PRef, key: gmx_p_key) -> Option<&OwnPtr<c_void>> {
-    p.slots.get((key as usize).checked_sub(1)?)
+fn slot<'a>(sched: &Sched, p: &'a PRef, key: gmx_p_key) -> Option<&'a OwnPtr<c_void>> {
+    Some(&p.slots[sched.pkeys.place(key)?])
 }
 
 /// Sets the value of the current P under a key. Pin first, or be in a function of gmx_for_each_p: otherwise the P may be
@@ -195,12 +197,12 @@ pub extern "C" fn gmx_p_set(key: gmx_p_key, value: *mut c_void) -> gmx_status {
     }
     let Some(p) = m.current_p() else { return GMX_ENOTG };
     // The caller runs on this P, or for it: nobody else uses its slots.
-    match slot(&p, key) {
-        Some(slot) if world::p_key_known(m.sched(), key) => {
+    match slot(m.sched(), &p, key) {
+        Some(slot) => {
             slot.set(value);
             GMX_OK
         }
-        _ => GMX_EINVAL,
+        None => GMX_EINVAL,
     }
 }
 
@@ -216,13 +218,13 @@ pub extern "C" fn gmx_p_set(key: gmx_p_key, value: *mut c_void) -> gmx_status {
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_p_get(key: gmx_p_key) -> *mut c_void {
     match any() {
-        Ok(m) if m.ctx() != Ctx::Syscall => value_of(m.current_p(), key),
+        Ok(m) if m.ctx() != Ctx::Syscall => value_of(m.sched(), m.current_p(), key),
         _ => std::ptr::null_mut(),
     }
 }
 
-fn value_of(p: Option<PRef>, key: gmx_p_key) -> *mut c_void {
-    p.and_then(|p| slot(&p, key).map(OwnPtr::get)).unwrap_or(std::ptr::null_mut())
+fn value_of(sched: &Sched, p: Option<PRef>, key: gmx_p_key) -> *mut c_void {
+    p.and_then(|p| slot(sched, &p, key).map(OwnPtr::get)).unwrap_or(std::ptr::null_mut())
 }
 
 /// The value of P number p under a key, also of a P beyond the present number. For a stopped world or a function of
@@ -237,7 +239,10 @@ fn value_of(p: Option<PRef>, key: gmx_p_key) -> *mut c_void {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_p_get_of(key: gmx_p_key, p: i32) -> *mut c_void {
-    value_of(u32::try_from(p).ok().and_then(|i| rt::up()?.p_at(i)), key)
+    match rt::up() {
+        Some(sched) => value_of(sched, u32::try_from(p).ok().and_then(|i| sched.p_at(i)), key),
+        None => std::ptr::null_mut(),
+    }
 }
 
 /// How many Ps were ever made: those from gmx_gomaxprocs(0) on rest, with their values.

@@ -11,7 +11,7 @@ use crate::gmp::g::{G, GList, GRef, INDEX_BITS, INDEX_MASK};
 use crate::gmp::m::{Kind, M, MRef};
 use crate::gmp::p::{MAX_KEYS, P, PRef};
 use crate::sync::fence;
-use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnPtr, OwnU64, OwnUsize};
+use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnPtr, OwnU32, OwnU64, OwnUsize};
 use crate::sync::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, Event, Guard, Lock, Note, Ordering, Rank};
 use std::sync::atomic::AtomicU64 as StdAtomicU64;
 
@@ -131,17 +131,56 @@ pub struct Barrier {
     pub arg: OwnPtr<std::ffi::c_void>,
 }
 
-/// A place for a G-local key.
-#[derive(Clone, Copy, Default)]
-pub struct KeySlot {
-    pub used: bool,
-    pub generation: u32,
-    pub destructor: Option<extern "C" fn(*mut std::ffi::c_void)>,
+/// The keys of G-local or P-local values. A key is a place and how often the place was used before, so that a deleted one
+/// is never mistaken for its successor.
+pub struct Keys {
+    /// Generation * 2, + 1 while in use. Written under the lock, read by anybody.
+    words: [OwnU32; MAX_KEYS],
+    destructors: Lock<[Option<Destructor>; MAX_KEYS]>,
 }
 
-/// All places for G-local keys.
-pub struct KeySlots {
-    pub slots: [KeySlot; MAX_KEYS],
+/// What is called with a value when its G ends.
+pub type Destructor = extern "C" fn(*mut std::ffi::c_void);
+
+const KEY_GENERATIONS: u32 = 1 << 24;
+
+impl Keys {
+    fn new() -> Keys {
+        Keys {
+            words: [const { OwnU32::new(0) }; MAX_KEYS],
+            destructors: Lock::new(Rank::Keys, [None; MAX_KEYS]),
+        }
+    }
+
+    /// The place of a key that is in use.
+    #[inline]
+    pub fn place(&self, key: u32) -> Option<usize> {
+        let at = (key & 0xff).wrapping_sub(1) as usize;
+        (self.words.get(at)?.get() == key >> 8 << 1 | 1).then_some(at)
+    }
+
+    /// A new key and its place; None when all places are in use.
+    pub fn create(&self, destructor: Option<Destructor>) -> Option<(u32, usize)> {
+        let mut destructors = self.destructors.lock();
+        let at = self.words.iter().position(|w| w.get() & 1 == 0)?;
+        let word = self.words[at].get() | 1;
+        destructors[at] = destructor;
+        self.words[at].set(word);
+        Some((word >> 1 << 8 | (at as u32 + 1), at))
+    }
+
+    /// False for a key that is none.
+    pub fn delete(&self, key: u32) -> bool {
+        let _destructors = self.destructors.lock();
+        let Some(at) = self.place(key) else { return false };
+        self.words[at].set((((key >> 8) + 1) % KEY_GENERATIONS) << 1);
+        true
+    }
+
+    pub fn destructor(&self, key: u32) -> Option<Destructor> {
+        let destructors = self.destructors.lock();
+        destructors[self.place(key)?]
+    }
 }
 
 /// See the module.
@@ -206,9 +245,8 @@ pub struct Sched {
     /// Set while somebody waits for the last G or for a deadlock.
     pub watchers: AtomicU32,
     pub watch: Event,
-    pub gkeys: Lock<KeySlots>,
-    /// Which P-local keys are in use.
-    pub pkeys: Lock<[bool; MAX_KEYS]>,
+    pub gkeys: Keys,
+    pub pkeys: Keys,
 }
 
 // SAFETY: what is not Sync by itself are raw pointers inside of locks, to things that are never freed.
@@ -291,8 +329,8 @@ impl Sched {
             scheddetail: OwnBool::new(false),
             watchers: AtomicU32::new(0),
             watch: Event::new(),
-            gkeys: Lock::new(Rank::Keys, KeySlots { slots: [KeySlot::default(); MAX_KEYS] }),
-            pkeys: Lock::new(Rank::Keys, [false; MAX_KEYS]),
+            gkeys: Keys::new(),
+            pkeys: Keys::new(),
         })?;
         Some(s)
     }

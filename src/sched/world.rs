@@ -238,7 +238,7 @@ pub fn run_key_destructors(gp: GRef) {
                 continue;
             }
             let Some(m) = super::run::current() else { break };
-            if let Some(f) = key_destructor(m.sched(), key) {
+            if let Some(f) = m.sched().gkeys.destructor(key) {
                 again = true;
                 f(value);
             }
@@ -260,49 +260,8 @@ pub fn forget_key_values(gp: GRef) {
     }
 }
 
-/// A key's number: place and generation, so that a deleted one is never mistaken for its successor.
-fn key_parts(key: u32) -> Option<(usize, u32)> {
-    let at = (key & 0xff).checked_sub(1)? as usize;
-    (at < MAX_KEYS).then_some((at, key >> 8))
-}
-
-fn key_destructor(sched: &Sched, key: u32) -> Option<extern "C" fn(*mut c_void)> {
-    let (at, generation) = key_parts(key)?;
-    let keys = sched.gkeys.lock();
-    let slot = &keys.slots[at];
-    (slot.used && slot.generation == generation).then_some(slot.destructor).flatten()
-}
-
-pub fn key_create(sched: &Sched, destructor: Option<extern "C" fn(*mut c_void)>) -> Result<u32> {
-    let mut keys = sched.gkeys.lock();
-    let at = keys.slots.iter().position(|s| !s.used).ok_or(Error::Again)?;
-    let slot = &mut keys.slots[at];
-    slot.used = true;
-    slot.destructor = destructor;
-    Ok(slot.generation << 8 | (at as u32 + 1))
-}
-
-pub fn key_delete(sched: &Sched, key: u32) -> Result<()> {
-    let (at, generation) = key_parts(key).ok_or(Error::Invalid)?;
-    let mut keys = sched.gkeys.lock();
-    let slot = &mut keys.slots[at];
-    if !slot.used || slot.generation != generation {
-        return Err(Error::Invalid);
-    }
-    slot.used = false;
-    slot.generation = slot.generation.wrapping_add(1) & 0xff_ffff;
-    slot.destructor = None;
-    Ok(())
-}
-
 pub fn key_set(gp: GRef, sched: &Sched, key: u32, value: *mut c_void) -> Result<()> {
-    let (at, generation) = key_parts(key).ok_or(Error::Invalid)?;
-    {
-        let keys = sched.gkeys.lock();
-        if !keys.slots[at].used || keys.slots[at].generation != generation {
-            return Err(Error::Invalid);
-        }
-    }
+    let at = sched.gkeys.place(key).ok_or(Error::Invalid)?;
     let mut table: *mut KeyValues = gp.keys.get().cast();
     if table.is_null() {
         if value.is_null() {
@@ -318,10 +277,10 @@ pub fn key_set(gp: GRef, sched: &Sched, key: u32, value: *mut c_void) -> Result<
     Ok(())
 }
 
-pub fn key_get(gp: GRef, key: u32) -> *mut c_void {
+pub fn key_get(gp: GRef, sched: &Sched, key: u32) -> *mut c_void {
     let table: *mut KeyValues = gp.keys.get().cast();
-    match key_parts(key) {
-        Some((at, _)) if !table.is_null() => {
+    match sched.gkeys.place(key) {
+        Some(at) if !table.is_null() => {
             // SAFETY: the table is the running G's.
             let (set, value) = unsafe { (*table).0[at] };
             if set == key { value } else { std::ptr::null_mut() }
@@ -330,26 +289,12 @@ pub fn key_get(gp: GRef, key: u32) -> *mut c_void {
     }
 }
 
+/// A new P-local key: NULL on every P.
 pub fn p_key_create(sched: &Sched) -> Result<u32> {
-    let mut used = sched.pkeys.lock();
-    let at = used.iter().position(|u| !*u).ok_or(Error::Again)?;
-    used[at] = true;
+    let (key, at) = sched.pkeys.create(None).ok_or(Error::Again)?;
     for p in sched.every_p() {
-        // The key is new: nobody else writes its slots yet.
+        // Nobody else knows the key yet.
         p.slots[at].set(std::ptr::null_mut());
     }
-    Ok(at as u32 + 1)
-}
-
-pub fn p_key_delete(sched: &Sched, key: u32) -> Result<()> {
-    let at = (key as usize).checked_sub(1).filter(|&at| at < MAX_KEYS).ok_or(Error::Invalid)?;
-    let mut used = sched.pkeys.lock();
-    if !std::mem::replace(&mut used[at], false) {
-        return Err(Error::Invalid);
-    }
-    Ok(())
-}
-
-pub fn p_key_known(sched: &Sched, key: u32) -> bool {
-    (key as usize).checked_sub(1).is_some_and(|at| at < MAX_KEYS && sched.pkeys.lock()[at])
+    Ok(key)
 }
