@@ -109,6 +109,10 @@ pub unsafe extern "C" fn gmx_spawn_with(
         Ok(m) => m,
         Err(status) => return status,
     };
+    // One that is accepted can run some day.
+    if stack_size != 0 && m.sched().stacks.ensure(stack_size as usize).is_err() {
+        return GMX_ENOMEM;
+    }
     // SAFETY: `name` is null or terminated, by the caller's promise.
     let name = unsafe { copy_name(name) };
     let Some(gp) = park::newproc(m, &park::Spawn { entry: f as *mut c_void, arg, flags, stack_size, name }) else {

@@ -37,7 +37,7 @@ impl HostThread {
     /// Of no thread yet; to be replaced before a switch.
     pub const NONE: HostThread = HostThread { errno: ptr::null_mut(), eh: ptr::null_mut() };
 
-    /// The places of the calling thread. Looks names up; once per thread, not per switch.
+    /// The places of the calling thread.
     pub fn of_this_thread() -> Self {
         // SAFETY: gives an address.
         let errno = unsafe { libc::__errno_location() };
@@ -46,7 +46,7 @@ impl HostThread {
         t
     }
 
-    /// Looks again for a C++ runtime: one may have been loaded since. Only on the thread that made `self`.
+    /// Takes note of a C++ runtime that was found since ([`look_for_cxx`]). Only on the thread that made `self`.
     pub fn refresh(&mut self) {
         if self.eh.is_null()
             && let Some(get) = get_globals()
@@ -62,29 +62,36 @@ impl HostThread {
     }
 }
 
+/// The C++ runtime's accessor, once somebody has found it.
+static FOUND: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+
 fn get_globals() -> Option<GetGlobals> {
-    static FOUND: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+    // SAFETY: null is None; else the ABI fixes the signature.
+    unsafe { core::mem::transmute::<*mut c_void, Option<GetGlobals>>(FOUND.load(Ordering::Relaxed)) }
+}
+
+/// Looks for a C++ runtime in this process, unless one was found. It costs tens of microseconds, so it is for a beginning
+/// and for every now and then: a host may load one later.
+pub fn look_for_cxx() {
     const NAME: &CStr = c"__cxa_get_globals";
-    let mut p = FOUND.load(Ordering::Relaxed);
-    if p.is_null() {
-        // SAFETY: a lookup by a constant name.
-        p = unsafe { libc::dlsym(libc::RTLD_DEFAULT, NAME.as_ptr()) };
-        // A host without C++ that loads plugins (Python) keeps their runtime out of the global scope.
-        for lib in [c"libstdc++.so.6", c"libc++abi.so.1"] {
-            if p.is_null() {
-                // SAFETY: loads nothing. The handle is kept, so that the function stays mapped.
-                let h = unsafe { libc::dlopen(lib.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD) };
-                if !h.is_null() {
-                    // SAFETY: as above.
-                    p = unsafe { libc::dlsym(h, NAME.as_ptr()) };
-                }
+    if !FOUND.load(Ordering::Relaxed).is_null() {
+        return;
+    }
+    // SAFETY: a lookup by a constant name.
+    let mut p = unsafe { libc::dlsym(libc::RTLD_DEFAULT, NAME.as_ptr()) };
+    // A host without C++ that loads plugins (Python) keeps their runtime out of the global scope.
+    for lib in [c"libstdc++.so.6", c"libc++abi.so.1"] {
+        if p.is_null() {
+            // SAFETY: loads nothing. The handle is kept, so that the function stays mapped.
+            let h = unsafe { libc::dlopen(lib.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD) };
+            if !h.is_null() {
+                // SAFETY: as above.
+                p = unsafe { libc::dlsym(h, NAME.as_ptr()) };
             }
         }
-        // Relaxed: everybody finds the same.
-        FOUND.store(p, Ordering::Relaxed);
     }
-    // SAFETY: null is None; else the ABI fixes the signature.
-    unsafe { core::mem::transmute::<*mut c_void, Option<GetGlobals>>(p) }
+    // Relaxed: everybody finds the same.
+    FOUND.store(p, Ordering::Relaxed);
 }
 
 /// A G's own values while it does not run.
@@ -180,6 +187,7 @@ mod tests {
             return;
         }
         let mut t = HostThread::of_this_thread();
+        look_for_cxx();
         t.refresh();
         assert!(t.has_exceptions());
     }

@@ -290,6 +290,14 @@ impl StackPool {
         self.classes[class].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Makes sure that there is a stack of this size at all, in use or not: whoever waits for one gets it some day.
+    pub fn ensure(&self, usable: usize) -> Result<(), i32> {
+        if self.class(class_for(usable)?).slots == 0 {
+            self.free(self.alloc(usable)?);
+        }
+        Ok(())
+    }
+
     /// A stack with at least `usable` bytes. EINVAL: more than 1 GiB. ENOMEM: no address space.
     pub fn alloc(&self, usable: usize) -> Result<Stack, i32> {
         let mut out = [MaybeUninit::uninit()];

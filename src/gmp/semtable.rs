@@ -259,7 +259,7 @@ mod tests {
             match rng.next() % 4 {
                 0 | 1 => {
                     let Some(i) = free.pop() else { continue };
-                    let first = rng.next() % 5 == 0;
+                    let first = rng.next().is_multiple_of(5);
                     q.push(gs[i as usize], addr, first);
                     let list = model.entry(addr).or_default();
                     if first { list.push_front(i) } else { list.push_back(i) }

@@ -132,6 +132,9 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
         None => new_sched()?,
     };
     options.apply(sched);
+    if sched.stacks.ensure(sched.cfg.stack_size.get()).is_err() {
+        return Err(Error::NoMemory);
+    }
     let procs = options.procs();
     sched.procs_follow.set(procs.follow);
     sched.procs_default.set(procs.n);
@@ -145,6 +148,7 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
     } else if sched.procs() != procs.n as u32 && !world::procs_while_down(sched, procs.n as u32) {
         return Err(Error::NoMemory);
     }
+    crate::fiber::host::look_for_cxx();
     sched.exiting.store(false, Ordering::Release);
     sched.started.set(now());
     sched.coarse.set(now());

@@ -5,6 +5,7 @@
 //! every 20 us at first, after a millisecond of nothing to do less and less often, at last every 10 ms; and when every P
 //! has been idle for a while it sleeps until a P is used again or a timer is due.
 
+use crate::fiber::host::look_for_cxx;
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
@@ -15,7 +16,7 @@ const SHORTEST: i64 = 20_000;
 const LONGEST: i64 = 10_000_000;
 /// Rounds without anything to do before it slows down.
 const PATIENCE: u32 = 50;
-/// How often the number of CPUs is looked up.
+/// How often the number of CPUs is looked up, and whether the host has loaded a C++ runtime.
 const PROCS_EVERY: i64 = 1_000_000_000;
 
 /// What the layers above do for it.
@@ -54,8 +55,12 @@ pub fn sysmon(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
         }
         did |= overdue_timers(sched, m, now);
         starved(sched, m, now);
-        if sched.procs_follow.get() && now >= procs_when {
+        let second = now >= procs_when;
+        if second {
             procs_when = now + PROCS_EVERY;
+            look_for_cxx();
+        }
+        if second && sched.procs_follow.get() {
             let n = (duties.procs)();
             sched.procs_default.set(n);
             if n > 0 && n != sched.gomaxprocs.load(Ordering::Relaxed) && sched.procs_follow.get() {

@@ -198,6 +198,9 @@ pub fn tidy_while_down(sched: &Sched) {
         pp.drain_stacks(|s| sched.free_stack(s));
         pp.forget().move_status(PStatus::Running, PStatus::Stopped);
     }
+    for p in sched.every_p() {
+        p.slots.iter().for_each(|slot| slot.set(std::ptr::null_mut()));
+    }
     drop(lk);
     sched.stacks.trim(0);
 }

@@ -158,7 +158,7 @@ pub unsafe fn spawn_thread(
         if stack_size != 0 {
             // The C library carves thread-locals out of the stack, and with AVX-512 a signal frame alone is 3 KiB.
             let least = libc::sysconf(libc::_SC_THREAD_STACK_MIN).max(libc::PTHREAD_STACK_MIN as _) as usize;
-            let size = stack_size.max(least).next_multiple_of(page_size());
+            let size = (stack_size.max(least) + static_tls(&attr)).next_multiple_of(page_size());
             libc::pthread_attr_setstacksize(&mut attr, size);
         }
         // The child inherits the mask, so it is set here and put back: not one signal gets in between.
@@ -178,6 +178,19 @@ pub unsafe fn spawn_thread(
             return Err(r);
         }
         Ok(t)
+    }
+}
+
+/// What the C library takes of each thread's stack for thread-locals: a host may have a lot of them.
+fn static_tls(attr: &libc::pthread_attr_t) -> usize {
+    type MinStack = unsafe extern "C" fn(*const libc::pthread_attr_t) -> usize;
+    // SAFETY: glibc's own name for it, which std uses as well; elsewhere there is none, and the stack is what it is.
+    unsafe {
+        let p = libc::dlsym(libc::RTLD_DEFAULT, c"__pthread_get_minstack".as_ptr());
+        match mem::transmute::<*mut c_void, Option<MinStack>>(p) {
+            Some(f) => f(attr).saturating_sub(libc::PTHREAD_STACK_MIN),
+            None => 0,
+        }
     }
 }
 
