@@ -293,7 +293,7 @@ static void keeps_p_value(void *arg) {
   CHECK_OK(gmx_unpin());
 }
 
-/* A key is the host's until it deletes it, through an end and a new start too. */
+/* A key is the host's until it deletes it, through an end and a new start too; what Ps held under it is not. */
 static void keys_outlive_the_runtime(void) {
   int value, before;
   CHECK_OK(gmx_key_create(destroy_on_the_g, &key));
@@ -302,6 +302,7 @@ static void keys_outlive_the_runtime(void) {
     before = destroyed;
     on_g(sets, &value);
     is_destroyed_once(0, &value, before);
+    for (int32_t p = 0; p < gmx_p_count(); p++) CHECK(gmx_p_get_of(p_key, p) == NULL);
     on_g(keeps_p_value, &value);
     CHECK_OK(gmx_shutdown(-1));
   }

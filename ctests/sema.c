@@ -153,6 +153,35 @@ static void each_release_wakes_one(void) {
   CHECK_EQ(p.sema, 0);
 }
 
+struct place {
+  struct permits *p;
+  uint64_t order;
+};
+
+static void notes_its_turn(void *arg) {
+  struct place *place = arg;
+  CHECK_OK(gmx_sema_acquire(&place->p->sema));
+  store(&place->order, bump(&place->p->taken) + 1);
+}
+
+static void who_waits_longest_is_first(void) {
+  enum { GS = 30 };
+  struct permits p = {.timeout = -1};
+  struct place places[GS];
+  gmx_g gs[GS];
+  gmx_sched_stats stats = {.struct_size = sizeof stats};
+  for (int i = 0; i < GS; i++) {
+    places[i] = (struct place){&p, 0};
+    gs[i] = g_start(notes_its_turn, &places[i]);
+    spin_until(gmx_read_sched_stats(&stats) == GMX_OK && stats.g_waiting == i + 1);
+  }
+  for (int i = 0; i < GS; i++) {
+    CHECK_OK(gmx_sema_release(&p.sema));
+    g_join(gs[i]);
+    CHECK_EQ(places[i].order, i + 1);
+  }
+}
+
 static void releases_in_callback(void *arg) { CHECK_OK(gmx_sema_release(&((struct permits *)arg)->sema)); }
 
 /* Release is for every context: the function of a barrier runs on the scheduler's stack. */
@@ -209,6 +238,7 @@ int main(void) {
   RUN(gs_and_threads_share);
   RUN(time_outs_lose_nothing);
   RUN(each_release_wakes_one);
+  RUN(who_waits_longest_is_first);
   RUN(the_scheduler_may_release);
   RUN(a_long_time_out_is_no_short_one);
   RUN(many_semaphores);

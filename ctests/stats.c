@@ -202,11 +202,18 @@ static void a_dump_shows_every_g(void) {
   uint32_t waits = 0;
   opts.name = "the-parked-one";
   CHECK_OK(gmx_spawn_with(&opts, parks_for_a_reason, &where, &parked));
-  opts.name = "the-waiting-one";
+  char name[200]; /* copied, and not all of it */
+  memset(name, 'w', sizeof name);
+  memcpy(name, "the-waiting-one", 15);
+  name[sizeof name - 1] = 0;
+  opts.name = name;
   CHECK_OK(gmx_spawn_with(&opts, acquires, &waits, &waiting));
   spin_until(load(&where) != 0);
   spin_until(sched().g_waiting == 2);
+  memset(name, 'v', sizeof name - 1);
   CHECK(dump() > 0);
+  CHECK(strstr(text, "the-waiting-onewwwwwwwwwwwwwwww") != NULL); /* 31 bytes */
+  CHECK(strstr(text, "the-waiting-onewwwwwwwwwwwwwwwww") == NULL);
   if (!line_with("the-parked-one", "tea is not ready")) FAIL("the dump:\n%.400s", text);
   if (!line_with("the-waiting-one", "sema")) FAIL("the dump:\n%.400s", text);
   void (*fn)(void) = dumps;
