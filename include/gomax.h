@@ -202,7 +202,7 @@ GMX_API gmx_status gmx_init(const struct gmx_config *config);
  * Migrates: no.
  * Owns: arg stays the caller's.
  * Returns: GMX_OK; GMX_EDEADLK; GMX_EINVAL if fn is NULL; GMX_EPERM on a goroutine, GMX_EINSYSCALL in a syscall, GMX_ENOTG in
- * a scheduler's callback or a stopped world; GMX_ENOMEM.
+ * a scheduler's callback or a stopped world; GMX_ENOMEM; GMX_ESHUTDOWN.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_main(void (*fn)(void*),
@@ -549,7 +549,8 @@ typedef uint32_t gmx_p_key;
  * Safepoint: yes.
  * Migrates: yes.
  * Owns: nothing. Values of P-local keys stay with a P that goes, and come back with it.
- * Returns: the previous number, or a negative status: GMX_ENOMEM (nothing is changed), GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: the previous number, or a negative status: GMX_ENOMEM (nothing is changed), GMX_ENOTG, GMX_EINSYSCALL,
+ * GMX_ESHUTDOWN.
  * Since: 0.1
  */
 GMX_API int32_t gmx_gomaxprocs(int32_t n);
@@ -576,7 +577,7 @@ GMX_API int32_t gmx_num_cpu(void);
  * Safepoint: yes.
  * Migrates: yes.
  * Owns: nothing.
- * Returns: GMX_OK; GMX_ENOMEM, GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_ENOMEM, GMX_ENOTG, GMX_EINSYSCALL, GMX_ESHUTDOWN.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_set_default_gomaxprocs(void);
@@ -830,7 +831,7 @@ typedef struct gmx_g_info {
  * Safepoint: yes.
  * Migrates: yes.
  * Owns: the world, until gmx_start_the_world by the same caller.
- * Returns: GMX_OK; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM.
+ * Returns: GMX_OK; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM; GMX_ESHUTDOWN.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_stop_the_world(const char *reason);
@@ -844,7 +845,7 @@ GMX_API gmx_status gmx_stop_the_world(const char *reason);
  * Safepoint: yes.
  * Migrates: yes.
  * Owns: the world, if GMX_OK.
- * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM; GMX_ESHUTDOWN.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_stop_the_world_timeout(const char *reason, int64_t timeout);
@@ -872,7 +873,7 @@ GMX_API gmx_status gmx_start_the_world(void);
  * Safepoint: yes.
  * Migrates: yes.
  * Owns: arg stays the caller's, and is used by several threads at the same time.
- * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOTG, GMX_EINSYSCALL; GMX_ESHUTDOWN.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_for_each_p(void (*fn)(void*),
@@ -1321,7 +1322,7 @@ typedef struct gmx_sched_stats {
  * Safepoint: yes.
  * Migrates: yes.
  * Owns: nothing.
- * Returns: GMX_OK; GMX_EINVAL if out is NULL or its struct_size cannot be; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_EINVAL if out is NULL or its struct_size cannot be; GMX_ENOTG, GMX_EINSYSCALL; GMX_ESHUTDOWN.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_read_mem_stats(struct gmx_mem_stats *out);
@@ -1348,7 +1349,8 @@ GMX_API gmx_status gmx_read_sched_stats(struct gmx_sched_stats *out);
  * Safepoint: yes.
  * Migrates: yes.
  * Owns: fd stays the caller's.
- * Returns: GMX_OK; the negative errno of write; GMX_ENOMEM if there was no memory for all of it; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; the negative errno of write; GMX_ENOMEM if there was no memory for all of it; GMX_ENOTG, GMX_EINSYSCALL;
+ * GMX_ESHUTDOWN.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_write_heap_dump(int32_t fd);

@@ -20,7 +20,8 @@ pub type gmx_p_key = u32;
 /// Safepoint: yes.
 /// Migrates: yes.
 /// Owns: nothing. Values of P-local keys stay with a P that goes, and come back with it.
-/// Returns: the previous number, or a negative status: GMX_ENOMEM (nothing is changed), GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: the previous number, or a negative status: GMX_ENOMEM (nothing is changed), GMX_ENOTG, GMX_EINSYSCALL,
+/// GMX_ESHUTDOWN.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_gomaxprocs(n: i32) -> i32 {
@@ -61,7 +62,7 @@ pub extern "C" fn gmx_num_cpu() -> i32 {
 /// Safepoint: yes.
 /// Migrates: yes.
 /// Owns: nothing.
-/// Returns: GMX_OK; GMX_ENOMEM, GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK; GMX_ENOMEM, GMX_ENOTG, GMX_EINSYSCALL, GMX_ESHUTDOWN.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_set_default_gomaxprocs() -> gmx_status {

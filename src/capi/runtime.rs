@@ -108,7 +108,7 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
 /// Migrates: no.
 /// Owns: arg stays the caller's.
 /// Returns: GMX_OK; GMX_EDEADLK; GMX_EINVAL if fn is NULL; GMX_EPERM on a goroutine, GMX_EINSYSCALL in a syscall, GMX_ENOTG in
-/// a scheduler's callback or a stopped world; GMX_ENOMEM.
+/// a scheduler's callback or a stopped world; GMX_ENOMEM; GMX_ESHUTDOWN.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_main(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {

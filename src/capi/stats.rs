@@ -97,7 +97,7 @@ pub struct gmx_sched_stats {
 /// Safepoint: yes.
 /// Migrates: yes.
 /// Owns: nothing.
-/// Returns: GMX_OK; GMX_EINVAL if out is NULL or its struct_size cannot be; GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK; GMX_EINVAL if out is NULL or its struct_size cannot be; GMX_ENOTG, GMX_EINSYSCALL; GMX_ESHUTDOWN.
 /// Since: 0.1
 ///
 /// # Safety
@@ -232,7 +232,8 @@ pub unsafe extern "C" fn gmx_read_sched_stats(out: *mut gmx_sched_stats) -> gmx_
 /// Safepoint: yes.
 /// Migrates: yes.
 /// Owns: fd stays the caller's.
-/// Returns: GMX_OK; the negative errno of write; GMX_ENOMEM if there was no memory for all of it; GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK; the negative errno of write; GMX_ENOMEM if there was no memory for all of it; GMX_ENOTG, GMX_EINSYSCALL;
+/// GMX_ESHUTDOWN.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_write_heap_dump(fd: i32) -> gmx_status {

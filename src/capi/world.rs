@@ -61,7 +61,7 @@ pub struct gmx_g_info {
 /// Safepoint: yes.
 /// Migrates: yes.
 /// Owns: the world, until gmx_start_the_world by the same caller.
-/// Returns: GMX_OK; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM.
+/// Returns: GMX_OK; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM; GMX_ESHUTDOWN.
 /// Since: 0.1
 ///
 /// # Safety
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn gmx_stop_the_world(reason: *const c_char) -> gmx_status
 /// Safepoint: yes.
 /// Migrates: yes.
 /// Owns: the world, if GMX_OK.
-/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM.
+/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM; GMX_ESHUTDOWN.
 /// Since: 0.1
 ///
 /// # Safety
@@ -137,7 +137,7 @@ pub extern "C" fn gmx_start_the_world() -> gmx_status {
 /// Safepoint: yes.
 /// Migrates: yes.
 /// Owns: arg stays the caller's, and is used by several threads at the same time.
-/// Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOTG, GMX_EINSYSCALL; GMX_ESHUTDOWN.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_for_each_p(r#fn: Option<unsafe extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {

@@ -100,8 +100,13 @@ mod imp {
         }
     }
 
-    /// Makes this thread ready to steal: the first pin of an epoch allocates.
+    /// Makes this thread ready to steal and to wait for a lock: the first pin of an epoch allocates, and so does the first
+    /// wait.
     pub fn warm_up_thread() {
+        let lock = parking_lot::Mutex::new(());
+        let held = lock.lock();
+        drop(lock.try_lock_for(std::time::Duration::from_nanos(1)));
+        drop(held);
         let worker: Worker<u8> = Worker::new_fifo();
         let _ = worker.stealer().steal();
     }

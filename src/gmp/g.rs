@@ -88,6 +88,14 @@ macro_rules! reasons {
     ($($name:ident = $text:literal,)*) => {
         impl WaitReason {
             $(pub const $name: WaitReason = WaitReason(concat!($text, "\0").as_ptr().cast());)*
+
+            /// The text at `p` if it is one of the library's, which last for ever.
+            pub fn own_text(p: *const c_char) -> Option<&'static str> {
+                $(if p == Self::$name.0 {
+                    return Some($text);
+                })*
+                None
+            }
         }
     };
 }

@@ -145,8 +145,6 @@ pub struct M {
     /// Ends its thread at the next turn of the loop.
     pub exiting: OwnBool,
     pub rng: crate::ds::rng::Rng,
-    /// Threads woken through the system from here.
-    pub wakes: OwnU64,
 }
 
 /// An M. Its memory lives as long as the process.
@@ -226,7 +224,6 @@ impl M {
             chosen: OwnPtr::null(),
             exiting: OwnBool::new(false),
             rng: crate::ds::rng::Rng::new(u64::from(id) + 1),
-            wakes: OwnU64::new(0),
         }
     }
 

@@ -91,6 +91,9 @@ impl AllP {
     }
 }
 
+/// More than the queues of a P take.
+const P_QUEUES: usize = 8192;
+
 const G_CHUNK_BITS: u32 = 8;
 const G_CHUNK: usize = 1 << G_CHUNK_BITS;
 const G_DIR_BITS: u32 = 10;
@@ -214,8 +217,6 @@ pub struct Sched {
     pub stackwait_len: AtomicU32,
     /// Taken by everybody who stops the world or wants every P: 1 is free. A semaphore, so Gs park on it.
     pub worldsema: AtomicU32,
-    /// Who has stopped the world: the M. Written by it.
-    pub stopper: OwnPtr<M>,
     pub stopnote: Note,
     pub barrier: Barrier,
     /// sysmon's sleep, and whether it is a deep one.
@@ -308,7 +309,6 @@ impl Sched {
             stackwait: Lock::new(Rank::StackWait, GList::new()),
             stackwait_len: AtomicU32::new(0),
             worldsema: AtomicU32::new(1),
-            stopper: OwnPtr::null(),
             stopnote: Note::new(),
             barrier: Barrier { wait: AtomicI32::new(0), note: Note::new(), f: OwnPtr::null(), arg: OwnPtr::null() },
             sysmon_note: Note::new(),
@@ -439,6 +439,10 @@ impl Sched {
         }
         let table = self.allp().expect("just stored");
         for i in *made as u32..n {
+            // Its queues are made by code that aborts without memory.
+            if !headroom(P_QUEUES) {
+                return false;
+            }
             let Some(p) = try_leak(P::new(i, self.poll)) else { return false };
             table.ps[i as usize].store(std::ptr::from_ref(p).cast_mut(), Ordering::Release);
             *made = i as i32 + 1;
@@ -633,6 +637,21 @@ impl Sched {
     pub fn coarse_now(&self) -> i64 {
         self.coarse.get()
     }
+}
+
+/// Whether there is memory for so many bytes. For what comes right before calls into code that aborts without memory:
+/// what was tried here is free again for it.
+pub fn headroom(bytes: usize) -> bool {
+    let Ok(layout) = std::alloc::Layout::array::<u8>(bytes.max(1)) else { return false };
+    // SAFETY: the layout is not empty; the memory is given back as it was taken.
+    unsafe {
+        let p = std::alloc::alloc(layout);
+        if p.is_null() {
+            return false;
+        }
+        std::alloc::dealloc(std::hint::black_box(p), layout);
+    }
+    true
 }
 
 /// Boxes and leaks; None if there is no memory (a box would abort).

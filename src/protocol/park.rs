@@ -157,8 +157,9 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
             if let Some(over) = over {
                 sched.globrunqput(over);
             }
-            // It was in no queue for a moment, in which a searcher may have found nothing.
-            if place != Place::Next && sched.npidle.load(Ordering::Relaxed) != 0 {
+            // It was in no queue for a moment while another G was entered, and a searcher may have found nothing. On g0
+            // it is the first that is looked at next, and nobody is woken for it (Go's #13527).
+            if m.ctx() == Ctx::G && sched.npidle.load(Ordering::Relaxed) != 0 {
                 wake::wakep(sched, m);
             }
             false

@@ -100,7 +100,6 @@ fn stopped(sched: &Sched, me: MRef, begun: i64) -> bool {
     sched.stats.stops.fetch_add(1, Ordering::Relaxed);
     sched.stats.stop_ns_total.fetch_add(took, Ordering::Relaxed);
     sched.stats.stop_ns_max.fetch_max(took, Ordering::Relaxed);
-    sched.stopper.set(me.as_ptr());
     true
 }
 
@@ -136,7 +135,6 @@ pub fn stop_p(lk: &mut SchedLocked<'_>, sched: &Sched, pp: OwnedP) -> Result<(),
 
 /// C2 and C3. Whoever calls has stopped the world, and has done what a resize asks for.
 pub fn start(sched: &Sched, me: MRef) {
-    sched.stopper.set(std::ptr::null_mut());
     // Ps with work, through their idle link: they are nobody's until they get an M.
     let mut busy: *mut crate::gmp::P = std::ptr::null_mut();
     {

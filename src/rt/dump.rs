@@ -1,7 +1,7 @@
 //! What is inside: schedtrace lines, the dump, the numbers.
 
 use super::report::{self, Text, status_text};
-use crate::gmp::g::{GStatus, gflag};
+use crate::gmp::g::{GStatus, WaitReason, gflag};
 use crate::gmp::m::{Kind, MRef};
 use crate::gmp::p::{P, PStats};
 use crate::gmp::sched::Sched;
@@ -45,26 +45,29 @@ fn schedtrace_text(sched: &Sched, now: i64, out: &mut Text) -> fmt::Result {
     writeln!(out, " stopwait={}", i32::from(stopping))?;
     places(sched, out)?;
     for gp in report::live_gs(sched) {
-        write!(out, "  G{}: status={}({})", gp.goid.get(), gp.status() as u8, reason(gp))?;
+        // Everything runs: a reason of the host's may be gone by now, so only the library's own are shown.
+        let reason = WaitReason::own_text(gp.wait_reason.get()).filter(|_| gp.status() == GStatus::Waiting);
+        write!(out, "  G{}: status={}({})", gp.goid.get(), gp.status() as u8, reason.unwrap_or(""))?;
         writeln!(out, " m={} lockedm={}", m_id(gp.m.get()), m_id(gp.lockedm.get()))?;
     }
     Ok(())
 }
 
-fn reason(gp: crate::gmp::GRef) -> String {
-    match gp.status() {
-        GStatus::Waiting | GStatus::Parked if !gp.wait_reason.is_null() => {
-            // SAFETY: wait reasons are NUL-terminated and outlive the wait.
-            unsafe { std::ffi::CStr::from_ptr(gp.wait_reason.get()) }.to_string_lossy().into_owned()
+/// A number, or Go's word for none.
+struct Id(Option<u64>);
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(n) => write!(f, "{n}"),
+            None => f.write_str("nil"),
         }
-        _ => String::new(),
     }
 }
 
-/// The number of an M, or Go's word for none.
-fn m_id(m: *mut crate::gmp::M) -> String {
+fn m_id(m: *mut crate::gmp::M) -> Id {
     // SAFETY: null or an M.
-    unsafe { MRef::from_ptr(m) }.map_or("nil".into(), |m| m.id.to_string())
+    Id(unsafe { MRef::from_ptr(m) }.map(|m| u64::from(m.id)))
 }
 
 fn places(sched: &Sched, out: &mut Text) -> fmt::Result {
@@ -84,8 +87,8 @@ fn places(sched: &Sched, out: &mut Text) -> fmt::Result {
         )?;
     }
     for m in sched.every_m().filter(|m| m.alive.get()) {
-        let g = |gp: Option<crate::gmp::GRef>| gp.map_or("nil".into(), |gp| gp.goid.get().to_string());
-        let p = sched.live_ps().find(|p| p.m.get() == m.as_ptr()).map_or("nil".into(), |p| p.id.to_string());
+        let g = |gp: Option<crate::gmp::GRef>| Id(gp.map(|gp| gp.goid.get()));
+        let p = Id(sched.live_ps().find(|p| p.m.get() == m.as_ptr()).map(|p| u64::from(p.id)));
         writeln!(
             out,
             "  M{}: p={p} curg={} tid={} spinning={} blocked={} lockedg={}{}",

@@ -120,6 +120,11 @@ pub fn spawn_resizer(m: MRef) {
     }
 }
 
+/// In a child of fork nobody is on his way.
+pub fn forget_resize() {
+    RESIZING.store(false, Ordering::Relaxed);
+}
+
 /// A G is on its way to do so.
 static RESIZING: AtomicBool = AtomicBool::new(false);
 

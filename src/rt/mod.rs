@@ -13,7 +13,7 @@ use crate::fiber::stack::{PoolOptions, StackPool};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::gflag;
 use crate::gmp::m::{Ctx, Kind, M, MRef};
-use crate::gmp::sched::{Hooks, Sched};
+use crate::gmp::sched::{Hooks, Sched, headroom};
 use crate::protocol::{foreign, wake};
 use crate::sched::run::{self, current};
 use crate::sched::sysmon::{self, Duties};
@@ -113,11 +113,21 @@ pub fn up() -> Option<&'static Sched> {
 
 // ---- beginning -------------------------------------------------------------------------------------------------------
 
+/// A beginning reads the environment and files of the system by code that aborts without memory: it begins with room for
+/// all of it, or not at all.
+const BEGIN_ROOM: usize = 256 << 10;
+
+/// The same for a thread, which makes itself known to the queues' and the locks' libraries.
+const THREAD_ROOM: usize = 32 << 10;
+
 /// Starts the runtime. `strict`: it must not be up yet.
 pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
     let _excluded = Excluded::new();
     if let Some(sched) = up() {
         return if strict { Err(Error::Busy) } else { Ok(sched) };
+    }
+    if !headroom(BEGIN_ROOM) {
+        return Err(Error::NoMemory);
     }
     if !FORK_HANDLER.load(Ordering::Relaxed) {
         if !sys::at_fork(forked) {
@@ -175,6 +185,9 @@ fn new_sched() -> Result<&'static Sched> {
 }
 
 unsafe fn start_thread(m: MRef) -> std::result::Result<(), i32> {
+    if !headroom(THREAD_ROOM) {
+        return Err(libc::ENOMEM);
+    }
     let stack = m.sched().cfg.g0_stack_size.get();
     // SAFETY: `mstart` takes the M over.
     unsafe { sys::spawn_thread(stack, "gomax", run::mstart, m.as_ptr().cast()) }?;
@@ -283,6 +296,7 @@ unsafe extern "C" fn forked() {
     SYSMON_M.store(std::ptr::null_mut(), Ordering::Relaxed);
     UP.store(false, Ordering::Relaxed);
     gmx_poll_word.store(0, Ordering::Relaxed);
+    main::forget_resize();
     sys::arch::set_current_m(std::ptr::null_mut());
     if BEGIN_END.is_locked() {
         // SAFETY: whoever held it is not in this process.

@@ -76,15 +76,6 @@ pub fn status_text(s: PStatus) -> &'static str {
     }
 }
 
-/// The NUL-terminated text at `p`.
-fn c_text(p: *const std::ffi::c_char) -> String {
-    if p.is_null() {
-        return String::new();
-    }
-    // SAFETY: wait reasons are NUL-terminated and outlive the wait.
-    unsafe { std::ffi::CStr::from_ptr(p) }.to_string_lossy().into_owned()
-}
-
 /// `goroutine 7 "name"`.
 fn g_name(out: &mut Text, gp: GRef) -> fmt::Result {
     write!(out, "goroutine {}", gp.goid.get())?;
@@ -101,7 +92,12 @@ pub fn g_line(out: &mut Text, gp: GRef) -> fmt::Result {
     let status = gp.status();
     if matches!(status, GStatus::Waiting | GStatus::Parked) {
         let ms = (now() - gp.wait_since.get()).max(0) / 1_000_000;
-        write!(out, " [{}, {ms}ms]", c_text(gp.wait_reason.get()))?;
+        // SAFETY: it waits and goes on waiting meanwhile; reasons are NUL-terminated and outlive the wait.
+        let reason = match gp.wait_reason.get() {
+            p if p.is_null() => c"",
+            p => unsafe { std::ffi::CStr::from_ptr(p) },
+        };
+        write!(out, " [{}, {ms}ms]", reason.to_string_lossy())?;
     } else {
         write!(out, " [{}]", status.text())?;
     }

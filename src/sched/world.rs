@@ -188,7 +188,6 @@ pub fn tidy_while_down(sched: &Sched) {
     lk.nmidle = 0;
     lk.nm = 0;
     lk.stopping = false;
-    sched.stopper.set(std::ptr::null_mut());
     sched.keeper.store(std::ptr::null_mut(), Ordering::Relaxed);
     sched.keeper_until.store(crate::gmp::timers::NEVER, Ordering::Relaxed);
     sched.nmspinning.store(0, Ordering::Relaxed);
