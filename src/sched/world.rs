@@ -180,8 +180,8 @@ pub fn procs_while_down(sched: &Sched, n: u32) -> bool {
     true
 }
 
-/// All threads of the library have left a stopped world: nobody sleeps, nobody searches, cached stacks go back to the
-/// system. The Ps stay Stopped until the runtime begins again.
+/// All threads of the library have left a stopped world: nobody sleeps, cached stacks go back to the system. (nmspinning
+/// is left alone: who searched has taken its count back, and a thread of the host may be about to.) The Ps stay Stopped until the runtime begins again.
 pub fn tidy_while_down(sched: &Sched) {
     let mut lk = sched.lock.lock();
     lk.midle = std::ptr::null_mut();
@@ -190,7 +190,6 @@ pub fn tidy_while_down(sched: &Sched) {
     lk.stopping = false;
     sched.keeper.store(std::ptr::null_mut(), Ordering::Relaxed);
     sched.keeper_until.store(crate::gmp::timers::NEVER, Ordering::Relaxed);
-    sched.nmspinning.store(0, Ordering::Relaxed);
     for p in sched.live_ps() {
         // Its caches are reached through the token; it goes back to where it was.
         let pp = p.own(PStatus::Stopped);
