@@ -212,7 +212,7 @@ GMX_API gmx_status gmx_main(void (*fn)(void*),
  * Waits until no goroutine is alive, then ends every thread of the library and gives back what stacks it kept. The next
  * call of any function starts the runtime again.
  *
- * timeout: nanoseconds; negative for ever; 0 only looks.
+ * timeout: nanoseconds; negative for ever; 0 only looks, which may take 10 ms.
  *
  * Blocks: thread.
  * Call from: foreign threads.

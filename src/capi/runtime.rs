@@ -127,7 +127,7 @@ pub extern "C" fn gmx_main(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c
 /// Waits until no goroutine is alive, then ends every thread of the library and gives back what stacks it kept. The next
 /// call of any function starts the runtime again.
 ///
-/// timeout: nanoseconds; negative for ever; 0 only looks.
+/// timeout: nanoseconds; negative for ever; 0 only looks, which may take 10 ms.
 ///
 /// Blocks: thread.
 /// Call from: foreign threads.

@@ -338,7 +338,8 @@ impl P {
         PRef(std::ptr::NonNull::from(self))
     }
 
-    /// Nothing to run here: no wrong "empty" while a G moves from runnext to the queue.
+    /// Nothing to run here: no wrong "empty" while the owner moves a G from runnext to the queue. (A thief who takes runnext in
+    /// that moment may make it look empty: he has a G then, and calls for others.)
     pub fn runq_empty(&self) -> bool {
         loop {
             let next = self.runnext.load(Ordering::Acquire);

@@ -603,6 +603,9 @@ impl Sched {
 
     /// Ends all beginnings, if nothing is there: no G, nothing queued. The world is stopped.
     pub fn close(&self) -> bool {
+        if self.num_g() != 0 {
+            return false;
+        }
         let lk = self.lock.lock();
         self.closing.store(true, Ordering::SeqCst);
         // EXIT: pairs with the fence in `is_closing`.

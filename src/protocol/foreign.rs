@@ -11,7 +11,8 @@
 //! * U1 the first call from a thread takes an extra M (or makes one) and notes it in the thread's slot, and in a
 //!   key whose destructor runs when the thread ends. From then on the thread is Foreign: its G is as in a syscall, it has
 //!   no P, and holds nothing up;
-//! * U2 in: the way out of a syscall (syscall.rs), with whose help it gets a P. The last P is often still there;
+//! * U2 in: the way out of a syscall (syscall.rs), with whose help it gets a P. The last P is often still there. While the
+//!   runtime ends there is none, and the thread stays outside. Its G counts callbacks, which keeps the runtime up;
 //! * U3 out: the way into a syscall;
 //! * U4 the thread ends: its G's generation ends, the M goes back to the spare ones.
 //!

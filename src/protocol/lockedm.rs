@@ -22,26 +22,11 @@
 //! An extra M has no scheduler's stack: what g0 would do for its one G is done on the thread's own (H1).
 
 use super::syscall::NoP;
-use super::{park, ragged, stw, syscall, wake};
+use super::{preempt, syscall, wake};
 use crate::gmp::g::{GRef, GStatus};
-use crate::gmp::m::{Ctx, MRef, Mcall};
+use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::{FN, STOP};
 use crate::gmp::sched::Sched;
-
-/// K1 for the G of an extra M: returns when it runs again.
-pub fn mcall_in_place(m: MRef, gp: GRef, call: Mcall) {
-    let sched = m.sched();
-    m.set_ctx(Ctx::Sched);
-    let runs = match call {
-        Mcall::ExitSyscallNoP => syscall::exitsyscall_no_p(sched, m, gp) == NoP::Runs,
-        Mcall::Yield(_) => {
-            sched.globrunqput(gp);
-            false
-        }
-        call => park::finish(m, gp, call),
-    };
-    run_on(sched, m, gp, runs);
-}
 
 /// A thread of the host wants to run as a G and has found no P. False if the runtime is down.
 pub fn enter_in_place(m: MRef, gp: GRef) -> bool {
@@ -57,7 +42,8 @@ pub fn enter_in_place(m: MRef, gp: GRef) -> bool {
     true
 }
 
-fn run_on(sched: &Sched, m: MRef, gp: GRef, runs: bool) {
+/// K1 for the G of an extra M, once it has left the processor: returns when it runs again. `runs`: it has a P and goes on.
+pub fn run_on(sched: &Sched, m: MRef, gp: GRef, runs: bool) {
     if !runs || !serve(sched, m, gp) {
         wait(sched, m, gp);
     }
@@ -94,10 +80,10 @@ fn serve(sched: &Sched, m: MRef, gp: GRef) -> bool {
     loop {
         let requests = m.must_p().requests();
         if requests & FN != 0 {
-            ragged::run_safe_point_fn(sched, m, m.must_p().p());
+            preempt::run_safe_point_fn(sched, m, m.must_p().p());
         } else if requests & STOP != 0 {
             let mut lk = sched.lock.lock();
-            match stw::stop_p(&mut lk, sched, m.releasep()) {
+            match preempt::stop_p(&mut lk, sched, m.releasep()) {
                 Ok(()) => {
                     // Still under the lock, without which the world cannot start again.
                     gp.set_status(GStatus::Runnable);

@@ -2,14 +2,14 @@
 //!
 //! A file uses the files above it in this list, and nothing of the layers above:
 //!
-//! 1. [`wake`] who sleeps, who searches, who is woken
-//! 2. [`preempt`] requests to a running P
+//! 1. [`preempt`] requests to a running P, and how an owner answers them
+//! 2. [`wake`] who sleeps, who searches, who is woken
 //! 3. [`syscall`] enter, exit, handoffp, retake
 //! 4. [`stw`] stop-the-world and start-the-world
 //! 5. [`ragged`] forEachP
 //! 6. [`resize`] procresize
-//! 7. [`park`] gopark, goready, gosched, goexit, spawn
-//! 8. [`lockedm`] a G locked to its M
+//! 7. [`lockedm`] a G locked to its M
+//! 8. [`park`] gopark, goready, gosched, goexit, spawn
 //! 9. [`foreign`] extra Ms
 
 pub mod foreign;

@@ -9,7 +9,7 @@
 //!
 //! # Protocol
 //! Leave (a G on its stack):
-//! * L1 status and pending call are written;
+//! * L1 status and pending call are written (Parked, which lets anybody ready it by its handle, only in L3);
 //! * L2 the next G is taken from this P's own queues, and its stack entered directly. When there is none, a request
 //!   waits, or it is this P's turn to look elsewhere, the scheduler's stack (g0) is entered instead;
 //! * L3 whoever runs next on this thread, a G or g0, first does what the one that left wanted (the commit, the queue,
@@ -17,6 +17,7 @@
 //!
 //! Ready (whoever took the G from where it waited):
 //! * D1 status Runnable; D2 into runnext of this P, or the global queue when there is no P; D3 wakep.
+//! * A thread of the host that waits as one is woken by its M's note instead.
 //!
 //! # Invariants
 //! * K1 a G is in a queue or readable from a wait object only after L3, otherwise two threads run on one stack.
@@ -32,10 +33,11 @@
 //! per switch.
 //!
 //! # Differences from Go
-//! `gosched` goes to the end of the P's own queue (Go: the global one), the fairness tick sees to the rest. A G that ends
+//! `gosched` goes to the end of the P's own queue, or of the global one while that is not empty (Go: always the global one). A G that ends
 //! hands its stack to the next one that has none yet, without leaving it.
 
-use super::{lockedm, wake};
+use super::syscall::NoP;
+use super::{lockedm, syscall, wake};
 use crate::fiber::host::HostState;
 use crate::fiber::{self, Sp};
 use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
@@ -67,13 +69,28 @@ const GOID_BATCH: u64 = 16;
 #[inline(never)]
 pub unsafe fn mcall(m: MRef, gp: GRef, call: Mcall) -> MRef {
     if m.is_extra() {
-        lockedm::mcall_in_place(m, gp, call);
+        mcall_in_place(m, gp, call);
         return m;
     }
     m.set_pending(gp, call);
     m.set_ctx(Ctx::Sched);
     // SAFETY: g0 waits in `execute`; K4.
     unsafe { switch_from(m, gp, m.g0()) }
+}
+
+/// What [`mcall`] is for the G of an extra M, on its own stack: it is resumed by this M only (H1 in lockedm.rs).
+fn mcall_in_place(m: MRef, gp: GRef, call: Mcall) {
+    let sched = m.sched();
+    m.set_ctx(Ctx::Sched);
+    let runs = match call {
+        Mcall::ExitSyscallNoP => syscall::exitsyscall_no_p(sched, m, gp) == NoP::Runs,
+        Mcall::Yield(_) => {
+            sched.globrunqput(gp);
+            false
+        }
+        call => finish(m, gp, call),
+    };
+    lockedm::run_on(sched, m, gp, runs);
 }
 
 /// Leaves the running G for the next one of this P, or for the scheduler.

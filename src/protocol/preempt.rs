@@ -1,8 +1,8 @@
-//! Requests to a running P: the time slice is over.
+//! Requests to a running P, and how an owner answers them.
 //!
 //! # Problem
-//! A G that runs for long must let others run, and nothing may interrupt C code at an arbitrary instruction: a lock of
-//! the host's C library might be held there.
+//! A P is wanted for a stop or a barrier, or its slice is over, and nothing may interrupt C code at an arbitrary
+//! instruction: a lock of the host's C library might be held there.
 //!
 //! # Words
 //! The request bits in the P word (gmp/p.rs); `poll`, the number of bits set in all words, which `gmx_safepoint` reads in
@@ -19,9 +19,56 @@
 //! # Why it ends
 //! It does not: a G that never polls runs on. Stops have a time-out for that, and name it.
 
-use crate::gmp::p::{PREEMPT, PRef};
+use crate::gmp::m::{Ctx, MRef};
+use crate::gmp::p::{FN, OwnedP, PREEMPT, PRef, STOP};
+use crate::gmp::sched::{Sched, SchedLocked};
+use crate::sync::Ordering;
+use std::ffi::c_void;
 
 /// Asks a P to go through its scheduler. True if that is news.
 pub fn preempt_one(p: PRef) -> bool {
     p.request(PREEMPT).1
+}
+
+/// B1 in stw.rs, for a P that the caller owns. It comes back if the stop was given up just before (A3).
+pub fn stop_p(lk: &mut SchedLocked<'_>, sched: &Sched, pp: OwnedP) -> Result<(), OwnedP> {
+    if pp.word().requests() & STOP == 0 {
+        return Err(pp);
+    }
+    pp.stop();
+    lk.stopwait -= 1;
+    if lk.stopwait == 0 {
+        sched.stopnote.wakeup();
+    }
+    Ok(())
+}
+
+/// What runs for each P.
+pub type PFn = unsafe extern "C" fn(*mut c_void);
+
+/// O1 in ragged.rs.
+#[cold]
+pub fn run_safe_point_fn(sched: &Sched, me: MRef, p: PRef) {
+    if p.clear_request(FN) {
+        run_counted(sched, me, p);
+    }
+}
+
+/// Runs the barrier's function for a P that the caller owns, and counts it.
+pub fn run_counted(sched: &Sched, me: MRef, p: PRef) {
+    let b = &sched.barrier;
+    let before = me.fnp.get();
+    let ctx = me.swap_ctx(Ctx::Sched);
+    let pins = me.pins();
+    me.set_pins(0);
+    me.fnp.set(p.as_ptr());
+    // SAFETY: `for_each_p` stored a PFn, which stays until the wait is 0; F2.
+    unsafe { std::mem::transmute::<*mut c_void, PFn>(b.f.get())(b.arg.get()) };
+    me.fnp.set(before);
+    me.set_pins(pins);
+    me.set_ctx(ctx);
+    // AcqRel: all functions come before the caller's return from R4.
+    if b.wait.fetch_sub(1, Ordering::AcqRel) == 1 {
+        b.note.wakeup();
+    }
 }

@@ -20,7 +20,8 @@
 //! * R4 wait for the note.
 //!
 //! Owner of a P with FN, at its next way through the scheduler, into a syscall or into the idle list (which FN bars):
-//! * O1 clear FN; whoever cleared it runs the function, then wait - 1; at 0 set the note.
+//! * O1 ([`run_safe_point_fn`], in preempt.rs) clear FN; whoever cleared it runs the function, then wait - 1; at 0 set the
+//!   note.
 //!
 //! # Invariants
 //! * F1 each P is counted once and served once: it is in exactly one of own, taken, or FN set; FN is cleared once.
@@ -33,15 +34,14 @@
 //! The function runs without `sched.lock`, also for idle Ps (there they are frozen under it): it may spawn, ready and
 //! release. What is missed meanwhile, since those Ps are not in the idle list, is found by the second look in R3.
 
+use super::preempt::run_counted;
+pub use super::preempt::{PFn, run_safe_point_fn};
 use super::{syscall, wake};
-use crate::gmp::m::{Ctx, MRef};
+use crate::gmp::m::MRef;
 use crate::gmp::p::{FN, OwnedP, PRef, PStatus};
 use crate::gmp::sched::Sched;
 use crate::sync::Ordering;
 use std::ffi::c_void;
-
-/// What runs for each P.
-pub type PFn = unsafe extern "C" fn(*mut c_void);
 
 /// R1 to R4. The caller holds worldsema.
 pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
@@ -99,32 +99,6 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
     // R4
     b.note.sleep();
     sched.stats.barriers.fetch_add(1, Ordering::Relaxed);
-}
-
-/// O1.
-#[cold]
-pub fn run_safe_point_fn(sched: &Sched, me: MRef, p: PRef) {
-    if p.clear_request(FN) {
-        run_counted(sched, me, p);
-    }
-}
-
-fn run_counted(sched: &Sched, me: MRef, p: PRef) {
-    let b = &sched.barrier;
-    let before = me.fnp.get();
-    let ctx = me.swap_ctx(Ctx::Sched);
-    let pins = me.pins();
-    me.set_pins(0);
-    me.fnp.set(p.as_ptr());
-    // SAFETY: `for_each_p` stored a PFn, which stays until the wait is 0; F2.
-    unsafe { std::mem::transmute::<*mut c_void, PFn>(b.f.get())(b.arg.get()) };
-    me.fnp.set(before);
-    me.set_pins(pins);
-    me.set_ctx(ctx);
-    // AcqRel: all functions come before the caller's return from R4.
-    if b.wait.fetch_sub(1, Ordering::AcqRel) == 1 {
-        b.note.wakeup();
-    }
 }
 
 fn push(list: &mut *mut crate::gmp::P, pp: OwnedP) {

@@ -17,7 +17,8 @@
 //!   still run, and start the world again.
 //!
 //! Owner of a P with STOP, at its next way through the scheduler, into a syscall or into the idle list:
-//! * B1 under `sched.lock`: P Stopped, STOP cleared, stopwait - 1; at 0 set the note. Its M sleeps, its G is runnable.
+//! * B1 ([`stop_p`], in preempt.rs) under `sched.lock`: P Stopped, STOP cleared, stopwait - 1; at 0 set the note. Its M
+//!   sleeps, its G is runnable.
 //!
 //! Starter:
 //! * C1 a resize, if one was asked for (resize.rs);
@@ -25,8 +26,9 @@
 //! * C3 look again (wake.rs): work may have come while no P was idle.
 //!
 //! # Invariants
-//! * Z1 after A2 every P but the stopper's is Stopped, and stays so until C2: only C2 and A3 lead out of Stopped, and a
-//!   thread without a P finds none idle.
+//! * Z1 after A2 every P but the stopper's is Stopped, and stays so until C2: only C2, A3 and a resize lead out of Stopped,
+//!   and a thread without a P finds none idle. (A runtime that ends does so from a stopped world, and leaves its Ps Stopped
+//!   until it begins again: sched/world.rs.)
 //! * Z2 stopwait counts exactly the STOP bits that are set: both change together under `sched.lock`.
 //!
 //! # Why it ends
@@ -36,10 +38,11 @@
 //! No request is sent twice, because none is lost; the wait may have a deadline. The count and the note are not shared
 //! with the barrier, as in Go since #10618 (row S5).
 
+pub use super::preempt::stop_p;
 use super::wake;
 use crate::gmp::m::MRef;
 use crate::gmp::p::{OwnedP, PRef, PStatus, STOP};
-use crate::gmp::sched::{Sched, SchedLocked};
+use crate::gmp::sched::Sched;
 use crate::sync::{Ordering, now};
 
 /// A1 to A3. `own` is the caller's P. False: time is up, and the world runs as before; `late` was told of each P that
@@ -118,19 +121,6 @@ fn stop_one(p: PRef) -> bool {
             _ => return false,
         }
     }
-}
-
-/// B1, for a P that the caller owns. It comes back if the stop was given up just before (A3).
-pub fn stop_p(lk: &mut SchedLocked<'_>, sched: &Sched, pp: OwnedP) -> Result<(), OwnedP> {
-    if pp.word().requests() & STOP == 0 {
-        return Err(pp);
-    }
-    pp.stop();
-    lk.stopwait -= 1;
-    if lk.stopwait == 0 {
-        sched.stopnote.wakeup();
-    }
-    Ok(())
 }
 
 /// C2 and C3. Whoever calls has stopped the world, and has done what a resize asks for.

@@ -74,11 +74,11 @@ fn entersyscall_slow(m: MRef) {
                 m.oldp.set(m.releasep().forget().as_ptr());
                 return;
             }
-            Err(w) if w.requests() & FN != 0 => super::ragged::run_safe_point_fn(sched, m, pp.p()),
+            Err(w) if w.requests() & FN != 0 => super::preempt::run_safe_point_fn(sched, m, pp.p()),
             Err(_) => {
                 let mut lk = sched.lock.lock();
                 let pp = m.releasep();
-                match super::stw::stop_p(&mut lk, sched, pp) {
+                match super::preempt::stop_p(&mut lk, sched, pp) {
                     Ok(()) => {
                         m.oldp.set(std::ptr::null_mut());
                         return;

@@ -12,7 +12,7 @@
 //! * an M's `nextp` and note: the waker writes nextp, then sets the note.
 //!
 //! # Protocol
-//! Submit (whoever made a G runnable):
+//! Submit (whoever put a G into a queue, also a G that yields to another):
 //! * S1 put the G into a queue;
 //! * S2 fence; if no P is idle, done: whoever has a P will look before it sleeps;
 //! * S3 if somebody searches, done: it will find this G, or look again after it has stopped searching;
@@ -23,7 +23,8 @@
 //! * I1 under `sched.lock`: look at the requests of the P and at the global queue once more, put the P into the idle list;
 //! * I2 if it was searching: nmspinning - 1;
 //! * I3 fence; look at every queue and every timer again. If there is something and an idle P: take it, search on;
-//! * I4 otherwise sleep. The one that knows the earliest timer sleeps until then: the keeper.
+//! * I4 otherwise sleep. The one that knows the earliest timer sleeps until then: the keeper. Whoever arms an earlier one
+//!   on a P that has other things to do tells it, or starts a searcher who will be it ([`timer_added`]).
 //!
 //! Found (a searching M has found a G):
 //! * F1 nmspinning - 1, then S2 to S5 for the next one: work seldom comes alone.
@@ -387,11 +388,11 @@ pub fn serve_for<'a>(
 ) -> Option<(SchedLocked<'a>, OwnedP)> {
     if requests & FN != 0 {
         drop(lk);
-        super::ragged::run_safe_point_fn(sched, me, pp.p());
+        super::preempt::run_safe_point_fn(sched, me, pp.p());
         return Some((sched.lock.lock(), pp));
     }
     debug_assert!(requests & STOP != 0);
-    super::stw::stop_p(&mut lk, sched, pp).err().map(|pp| (lk, pp))
+    super::preempt::stop_p(&mut lk, sched, pp).err().map(|pp| (lk, pp))
 }
 
 /// Puts a P that `me` carries into the idle list, after its requests were served (or leaves it to a stop).

@@ -11,7 +11,7 @@ use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
 use crate::protocol::park::{self, FAIR_TICK};
 use crate::protocol::wake::{self, Idle};
-use crate::protocol::{lockedm, ragged, stw, syscall};
+use crate::protocol::{lockedm, preempt, syscall};
 use crate::sync::{Ordering, now, spin_loop};
 
 /// Most Gs that a P takes from the global queue at once.
@@ -118,7 +118,7 @@ fn find_runnable(sched: &Sched, m: MRef) -> Found {
 fn serve(sched: &Sched, m: MRef, requests: u64) -> Option<Found> {
     let pp = m.must_p();
     if requests & FN != 0 {
-        ragged::run_safe_point_fn(sched, m, pp.p());
+        preempt::run_safe_point_fn(sched, m, pp.p());
         return Some(Found::Again);
     }
     if requests & STOP != 0 {
@@ -134,7 +134,7 @@ fn serve(sched: &Sched, m: MRef, requests: u64) -> Option<Found> {
         }
         {
             let mut lk = sched.lock.lock();
-            if let Err(pp) = stw::stop_p(&mut lk, sched, m.releasep()) {
+            if let Err(pp) = preempt::stop_p(&mut lk, sched, m.releasep()) {
                 m.acquirep(pp);
                 return Some(Found::Again);
             }

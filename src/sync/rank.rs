@@ -18,8 +18,6 @@ macro_rules! ranks {
 }
 
 ranks! {
-    /// Start and end of the runtime.
-    Runtime = 0,
     /// A bucket of the wait table (semaphores, mutexes, joins).
     WaitRoot = 1,
     /// The timer heap of one P. Two are never held together.
