@@ -134,7 +134,7 @@ static void counters_are_merged_while_everything_runs(void) {
   CHECK_OK(gmx_for_each_p(make_slot, NULL));
   CHECK_OK(gmx_waitgroup_add(&all, 15));
   for (uintptr_t i = 0; i < 15; i++) go(works, (void *)i);
-  for (int i = 0; i < 25; i++) {
+  for (int i = 0; i < 10; i++) {
     merges(5);
     barriers(5);
     CHECK_OK(gmx_yield());
@@ -302,7 +302,7 @@ static void work_from_the_function_wakes_idle_ps(void) {
 
 static void with_procs(int n) {
   check_say("%d Ps", n);
-  gs_start(n, 0);
+  gs_start(n, MS);
   RUN_G(idle_ps_are_served);
   RUN_G(counters_are_merged_while_everything_runs);
   RUN_G(many_call_at_once);

@@ -33,7 +33,7 @@ static void uses_some_stack(void *arg) {
   atomic_fetch_add(&ended, 1);
 }
 
-#define TRIES 20000
+#define TRIES 5000
 
 static long spawns_until_refused(size_t stack) {
   gmx_spawn_opts o;
@@ -200,14 +200,18 @@ static void few_threads_by_config(void *arg) {
   gs_finish();
 }
 
+static void leave_threads(intptr_t n) {
+  if (geteuid() != 0) return; /* other processes of this user would count */
+  /* root is exempt; a user of which there is no other process */
+  id_t user = 100000 + (id_t)getpid();
+  CHECK(setresgid(user, user, user) == 0);
+  CHECK(setresuid(user, user, user) == 0);
+  struct rlimit few = {(rlim_t)n, (rlim_t)n};
+  CHECK(setrlimit(RLIMIT_NPROC, &few) == 0);
+}
+
 static void few_threads_by_the_system(void *arg) {
-  if (geteuid() == 0) {
-    /* root is exempt; a user of which there is no other process */
-    CHECK(setresgid(54321, 54321, 54321) == 0);
-    CHECK(setresuid(54321, 54321, 54321) == 0);
-    struct rlimit few = {(rlim_t)(intptr_t)arg, (rlim_t)(intptr_t)arg};
-    CHECK(setrlimit(RLIMIT_NPROC, &few) == 0);
-  }
+  leave_threads((intptr_t)arg);
   gmx_config config;
   CHECK_OK(gmx_config_default(&config));
   config.maxprocs = 8;
@@ -223,6 +227,46 @@ static void few_threads_by_the_system(void *arg) {
   gs_finish();
 }
 
+/* Another process of the same user has now two of them, now none: the same call fails and succeeds in turn. */
+static pid_t comes_and_goes(void) {
+  pid_t parent = getpid(), pid = fork();
+  CHECK(pid >= 0);
+  if (pid != 0) return pid;
+  uint64_t seed = 5;
+  close(0), close(1), close(2);
+  while (getppid() == parent) {
+    pid_t some[2];
+    for (int i = 0; i < 2; i++) {
+      some[i] = fork();
+      if (some[i] == 0) {
+        thread_nap((int64_t)(gs_random(&seed) % (uint64_t)(3 * MS)));
+        _exit(0);
+      }
+    }
+    for (int i = 0; i < 2; i++)
+      if (some[i] > 0) waitpid(some[i], NULL, 0);
+    thread_nap((int64_t)(gs_random(&seed) % (uint64_t)(3 * MS)));
+  }
+  _exit(0);
+}
+
+static void threads_that_others_take(void *arg) {
+  leave_threads((intptr_t)arg);
+  pid_t other = comes_and_goes();
+  gmx_config config;
+  CHECK_OK(gmx_config_default(&config));
+  config.maxprocs = 8;
+  gmx_status s = gmx_init(&config);
+  if (s != GMX_OK) {
+    CHECK_STATUS(s, GMX_EAGAIN);
+  } else {
+    for (int i = 0; i < 3; i++) CHECK_OK(gmx_main(needs_threads, NULL));
+    gs_finish();
+  }
+  kill(other, SIGKILL);
+  CHECK(waitpid(other, NULL, 0) == other);
+}
+
 static void gs_wait_for_threads(void) {
   static child c;
   for (intptr_t n = 1; n <= 4; n++) {
@@ -233,6 +277,9 @@ static void gs_wait_for_threads(void) {
   for (intptr_t n = 1; n <= 5; n++) {
     child_run(&c, 60, few_threads_by_the_system, (void *)n);
     if (c.status) check_say("RLIMIT_NPROC = %d", (int)n);
+    CHILD_OK(&c);
+    child_run(&c, 60, threads_that_others_take, (void *)(n + 2));
+    if (c.status) check_say("RLIMIT_NPROC = %d, shared", (int)n + 2);
     CHILD_OK(&c);
   }
 }

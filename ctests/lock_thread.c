@@ -231,7 +231,7 @@ static void new_threads_do_not_inherit_from_a_locked_one(void) {
 
 static void with_procs(int n) {
   check_say("%d Ps", n);
-  gs_start(n, 0);
+  gs_start(n, MS);
   RUN(a_plain_thread_cannot);
   RUN_G(a_locked_g_stays_and_others_stay_away);
   RUN_G(locks_nest);

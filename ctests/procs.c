@@ -68,7 +68,7 @@ static void sits_in_syscalls(void *arg) {
   uint64_t seed = (uint64_t)(uintptr_t)arg + 1;
   while (!atomic_load(&quit)) {
     CHECK_OK(gmx_enter_syscall());
-    thread_nap((int64_t)(gs_random(&seed) % 200000)); /* about as long as until it is noticed */
+    thread_nap((int64_t)(gs_random(&seed) % 400000)); /* about as long as until it is noticed */
     CHECK_OK(gmx_exit_syscall());
     atomic_fetch_add(&in_and_out, 1);
   }
@@ -78,9 +78,9 @@ static void sits_in_syscalls(void *arg) {
 static void procs_change_while_syscalls_lose_theirs(void) {
   uint64_t seed = 1;
   atomic_store(&quit, 0);
-  CHECK_OK(gmx_waitgroup_add(&all, 40));
-  for (uintptr_t i = 0; i < 40; i++) go(sits_in_syscalls, (void *)i);
-  for (int i = 0; i < 400; i++) {
+  CHECK_OK(gmx_waitgroup_add(&all, 20));
+  for (uintptr_t i = 0; i < 20; i++) go(sits_in_syscalls, (void *)i);
+  for (int i = 0; i < 100; i++) {
     set_procs(1 + (int32_t)(gs_random(&seed) % 64));
     long before = atomic_load(&in_and_out);
     spin_until(atomic_load(&in_and_out) != before); /* each number of Ps gets its work done */

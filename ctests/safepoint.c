@@ -184,6 +184,7 @@ static void with_procs(int n) {
   gmx_config config;
   CHECK_OK(gmx_config_default(&config));
   config.maxprocs = n;
+  config.slice_ns = MS;
   config.report = quiet;
   CHECK_OK(gmx_init(&config));
   RUN_G(loops_give_way);

@@ -438,6 +438,7 @@ static void with_procs(int n) {
   gmx_config config;
   CHECK_OK(gmx_config_default(&config));
   config.maxprocs = n;
+  config.slice_ns = MS; /* with a P for all of them, each hog costs a stopper a slice */
   config.report = keep_report;
   config.report_arg = report_text;
   CHECK_OK(gmx_init(&config));
