@@ -361,7 +361,8 @@ impl M {
     /// Hands a P to this M, which sleeps or does not run yet: it finds it when its note is set. For the waker.
     pub fn set_nextp(&self, pp: OwnedP) {
         // Release: pairs with `take_nextp`; the note may have been set by somebody else.
-        self.nextp.store(pp.forget().as_ptr(), Ordering::Release);
+        let before = self.nextp.swap(pp.forget().as_ptr(), Ordering::Release);
+        assert!(before.is_null(), "an M was given two Ps");
     }
 
     /// The P that the waker left here. After the note was set.

@@ -277,32 +277,31 @@ fn newm<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp: OwnedP, spi
 
 /// Starts the thread of an M that has its nextp.
 pub fn thread_start(sched: &Sched, me: MRef, m: MRef) {
-    if try_start(sched, m) {
-        return;
-    }
-    let pp = m.take_nextp();
-    let spinning = m.spinning.replace(false);
-    if let Some(pp) = pp {
+    if let Err(Some((pp, spinning))) = try_start(sched, m) {
         no_thread(sched, sched.lock.lock(), me, pp, spinning);
     }
 }
 
-/// Starts the thread of an M that is counted already; without one the M is free again, and not counted.
-fn try_start(sched: &Sched, m: MRef) -> bool {
+/// Starts the thread of an M that is counted already; without one the M is free again, and not counted, and what it was to
+/// run comes back.
+fn try_start(sched: &Sched, m: MRef) -> Result<(), Option<(OwnedP, bool)>> {
     m.alive.set(true);
     m.exiting.set(false);
     // The thread itself writes it, first of all.
     m.thread.set(0);
     // SAFETY: the M is set up and nobody else has it.
     if unsafe { (sched.hooks.start_thread)(m) }.is_ok() {
-        return true;
+        return Ok(());
     }
     m.alive.set(false);
+    // Before it is free: whoever takes it next gives it a P of his own.
+    let spinning = m.spinning.replace(false);
+    let back = m.take_nextp().map(|pp| (pp, spinning));
     let mut lk = sched.lock.lock();
     lk.nm -= 1;
     m.link.set(lk.mfree);
     lk.mfree = m.as_ptr();
-    false
+    Err(back)
 }
 
 /// Makes one idle worker: from then on there is always a thread to go on with. False if there is none to be had.
@@ -319,7 +318,7 @@ pub fn first_worker(sched: &Sched) -> bool {
         m
     };
     match m.or_else(|| sched.malloc(Kind::Worker)) {
-        Some(m) => try_start(sched, m),
+        Some(m) => try_start(sched, m).is_ok(),
         None => {
             sched.lock.lock().nm -= 1;
             false
