@@ -93,10 +93,10 @@ static void check_line(child *c, const char *line, bool detail, long *last_ms) {
   CHECK_EQ(lengths, 3);
 }
 
-static void run_traced(child *c, const char *debug, int lines) {
+static void run_traced(child *c, const char *debug, int lines, const char *word) {
   child_start(c, traced, (void *)debug);
   int64_t deadline = check_now() + 60 * SECOND;
-  while (count(c->text, "SCHED ") < lines)
+  while (count(c->text, "SCHED ") < lines || !strstr(c->text, word))
     if (!child_read(c, deadline)) CHILD_FAIL(c, "the child ended too soon");
   CHECK_EQ(write(c->in, "x", 1), 1);
   child_end(c, 60);
@@ -117,14 +117,14 @@ static void check_lines(child *c, bool detail) {
 
 static void schedtrace_is_gos(void) {
   static child c;
-  run_traced(&c, "schedtrace=10", 5);
+  run_traced(&c, "schedtrace=10", 5, "");
   check_lines(&c, false);
   if (strstr(c.text, "  P0:")) CHILD_FAIL(&c, "nobody asked for details");
 }
 
 static void scheddetail_lists_everything(void) {
   static child c;
-  run_traced(&c, "schedtrace=10,scheddetail=1", 5);
+  run_traced(&c, "schedtrace=10,scheddetail=1", 5, "(semacquire)");
   check_lines(&c, true);
   for (int p = 0; p < 3; p++) {
     char word[16];
