@@ -25,8 +25,6 @@ pub mod gmp;
 pub mod protocol;
 #[cfg(not(any(loom, shuttle)))]
 pub mod rt;
-#[cfg(all(test, any(loom, shuttle)))]
-mod models;
 pub mod sched;
 pub mod sync;
 pub mod sys;

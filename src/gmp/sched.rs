@@ -149,10 +149,7 @@ const KEY_GENERATIONS: u32 = 1 << 24;
 
 impl Keys {
     fn new() -> Keys {
-        Keys {
-            words: [const { OwnU32::new(0) }; MAX_KEYS],
-            destructors: Lock::new(Rank::Keys, [None; MAX_KEYS]),
-        }
+        Keys { words: [const { OwnU32::new(0) }; MAX_KEYS], destructors: Lock::new(Rank::Keys, [None; MAX_KEYS]) }
     }
 
     /// The place of a key that is in use.
@@ -615,10 +612,7 @@ impl Sched {
             // SAFETY: null or a G.
             unsafe { GRef::from_ptr(m.own_g.get()) }.is_some_and(|gp| m.alive.get() && gp.callbacks.get() != 0)
         };
-        let over = self.num_g() == 0
-            && self.globq_len() == 0
-            && lk.newm.is_null()
-            && !self.every_m().any(in_callback);
+        let over = self.num_g() == 0 && self.globq_len() == 0 && lk.newm.is_null() && !self.every_m().any(in_callback);
         self.closing.store(over, Ordering::SeqCst);
         over
     }

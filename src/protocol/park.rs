@@ -329,13 +329,7 @@ fn park_slow(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
 
 /// Parks a thread of the host, without a P. At the deadline `expire` is called once: it may take the wait record back
 /// and ready the thread, or leave it to whoever has taken it.
-pub fn park_thread(
-    m: MRef,
-    reason: WaitReason,
-    commit: Commit,
-    deadline: Option<i64>,
-    expire: impl FnOnce(GRef),
-) {
+pub fn park_thread(m: MRef, reason: WaitReason, commit: Commit, deadline: Option<i64>, expire: impl FnOnce(GRef)) {
     let gp = own_g(m);
     let status = if commit.host { GStatus::Parked } else { GStatus::Waiting };
     gp.set_flag(gflag::THREAD_WAIT, true);

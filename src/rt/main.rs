@@ -108,13 +108,8 @@ pub fn spawn_resizer(m: MRef) {
     if RESIZING.swap(true, Ordering::Relaxed) {
         return;
     }
-    let what = Spawn {
-        entry: resize as *mut c_void,
-        arg: std::ptr::null_mut(),
-        flags: 0,
-        stack_size: 0,
-        name: GName::NONE,
-    };
+    let what =
+        Spawn { entry: resize as *mut c_void, arg: std::ptr::null_mut(), flags: 0, stack_size: 0, name: GName::NONE };
     if !park::newproc(m, &what).is_some_and(|gp| park::start(m, gp)) {
         RESIZING.store(false, Ordering::Relaxed);
     }

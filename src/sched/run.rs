@@ -81,9 +81,10 @@ fn came_back(sched: &Sched, m: MRef, gp: GRef, call: Mcall) -> bool {
                 return true;
             }
             if m.lockedg().is_none()
-                && let Idle::Exit = wake::stopm(sched, m) {
-                    m.exiting.set(true);
-                }
+                && let Idle::Exit = wake::stopm(sched, m)
+            {
+                m.exiting.set(true);
+            }
             false
         }
         Mcall::Exit => {

@@ -86,7 +86,9 @@ fn rest(sched: &Sched, delay: i64) {
         if all_idle
             && !sched.thread_wanted.load(Ordering::Relaxed)
             && sched.stackwait_len.load(Ordering::Relaxed) == 0
-            && lk.newm.is_null() && !sched.exiting.load(Ordering::Relaxed) {
+            && lk.newm.is_null()
+            && !sched.exiting.load(Ordering::Relaxed)
+        {
             sched.sysmon_deep.store(true, Ordering::Relaxed);
             // A keeper sees to the timers.
             until = NEVER;
