@@ -22,6 +22,8 @@ pub mod capi;
 pub mod ds;
 pub mod fiber;
 pub mod gmp;
+#[cfg(all(test, any(loom, shuttle)))]
+mod models;
 pub mod protocol;
 #[cfg(not(any(loom, shuttle)))]
 pub mod rt;

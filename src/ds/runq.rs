@@ -115,40 +115,98 @@ mod imp {
 #[cfg(any(loom, shuttle))]
 mod imp {
     use super::CAPACITY;
+    use crate::sync::{AtomicI64, Ordering};
     #[cfg(loom)]
-    use loom::sync::Mutex;
+    use loom::sync::atomic::fence;
     #[cfg(all(shuttle, not(loom)))]
-    use shuttle::sync::Mutex;
-    use std::collections::VecDeque;
+    use shuttle::sync::atomic::fence;
+    use std::cell::Cell;
+    use std::sync::Mutex;
 
-    /// What crossbeam's deque promises, in the smallest number of steps.
+    thread_local! {
+        static PARENTS: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// For models: whether anything is ever put into a last-in-first-out queue. Where not, looking at one takes no step.
+    pub fn use_lifo(on: bool) {
+        PARENTS.set(on);
+    }
+
+    /// crossbeam's deque by its two ends, with its orderings and not one fence more than it needs for itself: what the
+    /// protocols around it rely on must be their own.
     pub struct RunQ<T: Copy> {
-        queue: Mutex<VecDeque<T>>,
+        /// The end that thieves take from, and the owner of a first-in-first-out queue.
+        front: AtomicI64,
+        /// The end that the owner pushes to. Owner: the owner.
+        back: AtomicI64,
+        /// What was pushed, from 0 on. What may be read here is decided by the ends.
+        places: Mutex<Vec<T>>,
         lifo: bool,
     }
 
     impl<T: Copy> RunQ<T> {
         pub fn fifo() -> Self {
-            RunQ { queue: Mutex::new(VecDeque::new()), lifo: false }
+            RunQ { front: AtomicI64::new(0), back: AtomicI64::new(0), places: Mutex::new(Vec::new()), lifo: false }
         }
         pub fn lifo() -> Self {
-            RunQ { queue: Mutex::new(VecDeque::new()), lifo: true }
+            RunQ { lifo: true, ..Self::fifo() }
+        }
+        fn unused(&self) -> bool {
+            self.lifo && !PARENTS.get()
+        }
+        /// A guess until the end was moved.
+        fn at(&self, i: i64) -> Option<T> {
+            self.places.lock().unwrap().get(i as usize).copied()
         }
         /// # Safety
         /// As the real one.
         pub unsafe fn push(&self, v: T) -> Result<(), T> {
-            let mut q = self.queue.lock().unwrap();
-            if q.len() >= CAPACITY {
-                return Err(v);
+            assert!(!self.unused());
+            let b = self.back.load(Ordering::Relaxed);
+            {
+                let mut places = self.places.lock().unwrap();
+                if places.len() >= CAPACITY {
+                    return Err(v);
+                }
+                places.truncate(b as usize);
+                places.push(v);
             }
-            q.push_back(v);
+            self.back.store(b + 1, Ordering::Release);
             Ok(())
         }
         /// # Safety
         /// As the real one.
         pub unsafe fn pop(&self) -> Option<T> {
-            let mut q = self.queue.lock().unwrap();
-            if self.lifo { q.pop_back() } else { q.pop_front() }
+            if self.unused() {
+                return None;
+            }
+            let b = self.back.load(Ordering::Relaxed);
+            if b - self.front.load(Ordering::Relaxed) <= 0 {
+                return None;
+            }
+            if !self.lifo {
+                let f = self.front.fetch_add(1, Ordering::SeqCst);
+                if b - (f + 1) < 0 {
+                    self.front.store(f, Ordering::Relaxed);
+                    return None;
+                }
+                return self.at(f);
+            }
+            let b = b - 1;
+            self.back.store(b, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            let f = self.front.load(Ordering::Relaxed);
+            if b < f {
+                self.back.store(b + 1, Ordering::Relaxed);
+                return None;
+            }
+            let v = self.at(b);
+            if b > f {
+                return v;
+            }
+            let won = self.front.compare_exchange(f, f + 1, Ordering::SeqCst, Ordering::Relaxed).is_ok();
+            self.back.store(b + 1, Ordering::Relaxed);
+            if won { v } else { None }
         }
         /// # Safety
         /// As the real one.
@@ -156,31 +214,60 @@ mod imp {
             self.is_empty()
         }
         pub fn len(&self) -> usize {
-            self.queue.lock().unwrap().len()
+            if self.unused() {
+                return 0;
+            }
+            let f = self.front.load(Ordering::Acquire);
+            (self.back.load(Ordering::Acquire) - f).max(0) as usize
         }
         pub fn is_empty(&self) -> bool {
             self.len() == 0
         }
         pub fn steal(&self) -> Option<T> {
-            self.queue.lock().unwrap().pop_front()
+            if self.unused() {
+                return None;
+            }
+            loop {
+                let f = self.front.load(Ordering::Acquire);
+                fence(Ordering::SeqCst);
+                if self.back.load(Ordering::Acquire) - f <= 0 {
+                    return None;
+                }
+                let v = self.at(f);
+                if self.front.compare_exchange(f, f + 1, Ordering::SeqCst, Ordering::Relaxed).is_ok() {
+                    return v;
+                }
+            }
         }
         /// # Safety
         /// As the real one.
         pub unsafe fn steal_half(&self, into: &RunQ<T>) -> Option<T> {
-            let mut taken: VecDeque<T> = {
-                let mut q = self.queue.lock().unwrap();
-                let n = q.len().div_ceil(2);
-                q.drain(..n).collect()
-            };
-            let first = taken.pop_front();
-            into.queue.lock().unwrap().extend(taken);
-            first
+            assert!(!self.lifo && !into.lifo);
+            loop {
+                let f = self.front.load(Ordering::Acquire);
+                fence(Ordering::SeqCst);
+                let n = self.back.load(Ordering::Acquire) - f;
+                if n <= 0 {
+                    return None;
+                }
+                let to = f + (n + 1) / 2;
+                let taken: Vec<T> = (f..to).filter_map(|i| self.at(i)).collect();
+                if self.front.compare_exchange(f, to, Ordering::SeqCst, Ordering::Relaxed).is_ok() {
+                    for &v in &taken[1..] {
+                        // SAFETY: the caller owns `into`.
+                        assert!(unsafe { into.push(v) }.is_ok());
+                    }
+                    return Some(taken[0]);
+                }
+            }
         }
     }
 
     pub fn warm_up_thread() {}
 }
 
+#[cfg(all(test, any(loom, shuttle)))]
+pub use imp::use_lifo;
 pub use imp::{RunQ, warm_up_thread};
 
 #[cfg(all(test, not(any(loom, shuttle))))]

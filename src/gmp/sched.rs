@@ -85,6 +85,9 @@ pub struct AllP {
     pub idle: Mask,
 }
 
+/// Entries of the first table of Ps. (A model pays for each, and wants to see the table grow.)
+const FIRST_ALLP: usize = if cfg!(any(loom, shuttle)) { 1 } else { 8 };
+
 impl AllP {
     pub fn capacity(&self) -> usize {
         self.ps.len()
@@ -94,9 +97,11 @@ impl AllP {
 /// More than the queues of a P take.
 const P_QUEUES: usize = 8192;
 
-const G_CHUNK_BITS: u32 = 8;
+// A model makes few Gs, and pays for each of a chunk.
+const G_CHUNK_BITS: u32 = if cfg!(any(loom, shuttle)) { 3 } else { 8 };
 const G_CHUNK: usize = 1 << G_CHUNK_BITS;
-const G_DIR_BITS: u32 = 10;
+const G_DIR_BITS: u32 = if cfg!(any(loom, shuttle)) { 3 } else { 10 };
+const G_DIRS: usize = if cfg!(any(loom, shuttle)) { 1 } else { 1 << (INDEX_BITS - G_CHUNK_BITS - G_DIR_BITS) };
 
 type GDir = [std::sync::atomic::AtomicPtr<G>; 1 << G_DIR_BITS];
 
@@ -268,7 +273,7 @@ impl Sched {
         now: i64,
     ) -> Option<&'static Sched> {
         let mut dirs = Vec::new();
-        dirs.try_reserve_exact(1 << (INDEX_BITS - G_CHUNK_BITS - G_DIR_BITS)).ok()?;
+        dirs.try_reserve_exact(G_DIRS).ok()?;
         dirs.resize_with(dirs.capacity(), Default::default);
         let s = try_leak(Sched {
             cfg: Config::default(),
@@ -419,7 +424,7 @@ impl Sched {
         let mut made = self.allp_lock.lock();
         let old = self.allp();
         if old.is_none_or(|t| t.capacity() < n as usize) {
-            let capacity = (n as usize).max(old.map_or(0, |t| t.capacity() * 2)).max(8);
+            let capacity = (n as usize).max(old.map_or(0, |t| t.capacity() * 2)).max(FIRST_ALLP);
             let mut ps: Vec<AtomicPtr<P>> = Vec::new();
             if ps.try_reserve_exact(capacity).is_err() {
                 return false;
@@ -499,6 +504,9 @@ impl Sched {
         if chunk.is_null() {
             return None;
         }
+        #[cfg(any(loom, shuttle))]
+        // SAFETY: nobody uses a G after the end of an execution; the layout is the chunk's.
+        leaked::note(move || unsafe { std::alloc::dealloc(chunk.cast(), layout) });
         for i in 0..G_CHUNK {
             // SAFETY: the chunk has G_CHUNK places, and is never freed (I1).
             unsafe {
@@ -664,6 +672,32 @@ pub fn try_leak<T>(v: T) -> Option<&'static T> {
             return None;
         }
         p.write(v);
+        #[cfg(any(loom, shuttle))]
+        leaked::note(move || {
+            p.drop_in_place();
+            std::alloc::dealloc(p.cast(), layout);
+        });
         Some(&*p)
+    }
+}
+
+/// What was leaked, for a model to take back at the end of an execution, of which there are very many.
+#[cfg(any(loom, shuttle))]
+pub mod leaked {
+    use std::cell::RefCell;
+
+    thread_local! {
+        static LEAKED: RefCell<Vec<Box<dyn FnOnce()>>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub fn note(free: impl FnOnce() + 'static) {
+        LEAKED.with_borrow_mut(|l| l.push(Box::new(free)));
+    }
+
+    /// Frees everything, the newest first, when nothing refers to it any more.
+    pub fn free() {
+        while let Some(f) = LEAKED.with_borrow_mut(Vec::pop) {
+            f();
+        }
     }
 }

@@ -21,6 +21,8 @@ pub use imp::{
     AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Event, Note, Ordering, fence, fence_after_rmw,
     now, spin_loop,
 };
+#[cfg(all(test, any(loom, shuttle)))]
+pub use imp::{set_now, without_fence};
 pub use rank::{Rank, holding_any, list as rank_list};
 
 /// A mutual exclusion lock with a place in the lock order.

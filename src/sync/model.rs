@@ -1,19 +1,18 @@
 //! The facade over loom or shuttle: what the models run.
 //!
-//! Time stands still unless a model moves it; a sleep with a deadline is a sleep that may end early, which covers
-//! every moment at which a real one could time out.
+//! Time stands still unless a model moves it: a sleep with a deadline ends by its event, or when the model calls
+//! [`Note::time_out`] or [`Event::time_out`]. So every moment at which a real one could time out is one schedule, and a
+//! sleep that nobody ends is a deadlock that the checker reports.
+
+use std::cell::{Cell, RefCell};
+use std::panic::Location;
 
 #[cfg(loom)]
 use loom as checker;
 #[cfg(all(shuttle, not(loom)))]
 use shuttle as checker;
 
-#[cfg(loom)]
-pub use loom::hint::spin_loop;
-#[cfg(all(shuttle, not(loom)))]
-pub use shuttle::hint::spin_loop;
-
-pub use checker::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+pub use checker::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use checker::sync::{Condvar, Mutex, MutexGuard};
 
 pub struct RawLock<T>(Mutex<T>);
@@ -31,17 +30,56 @@ impl<T> RawLock<T> {
     }
 }
 
-pub fn fence_after_rmw() {
-    fence(Ordering::SeqCst);
+thread_local! {
+    static NOW: Cell<i64> = const { Cell::new(0) };
+    /// Fences that are left out, by file and line: what shows that a model needs them.
+    static WITHOUT: RefCell<Vec<(String, u32)>> = const { RefCell::new(Vec::new()) };
 }
+
+/// Leaves the fence at `line` of `file` out from now on.
+pub fn without_fence(file: &str, line: u32) {
+    WITHOUT.with_borrow_mut(|w| w.push((file.to_string(), line)));
+}
+
+#[track_caller]
+pub fn fence(order: Ordering) {
+    fence_at(order, Location::caller());
+}
+
+/// On every machine a full fence; where the read-modify-write before it is one already it costs nothing.
+#[track_caller]
+pub fn fence_after_rmw() {
+    fence_at(Ordering::SeqCst, Location::caller());
+}
+
+fn fence_at(order: Ordering, at: &Location<'_>) {
+    if !WITHOUT.with_borrow(|w| w.iter().any(|(f, l)| at.file().ends_with(f) && *l == at.line())) {
+        checker::sync::atomic::fence(order);
+    }
+}
+
+/// Nothing: every loop that calls it counts its rounds.
+pub fn spin_loop() {}
 
 pub fn now() -> i64 {
-    0
+    NOW.get()
 }
 
-/// See the real one.
+/// For models: what the clock shows from now on.
+pub fn set_now(now: i64) {
+    NOW.set(now);
+}
+
+#[derive(Default)]
+struct NoteState {
+    set: bool,
+    /// Every deadline has passed.
+    late: bool,
+}
+
+/// See the real one. (That one's own steps have a model of their own.)
 pub struct Note {
-    set: Mutex<bool>,
+    state: Mutex<NoteState>,
     changed: Condvar,
 }
 
@@ -53,57 +91,77 @@ impl Default for Note {
 
 impl Note {
     pub fn new() -> Self {
-        Note { set: Mutex::new(false), changed: Condvar::new() }
+        Note { state: Mutex::new(NoteState::default()), changed: Condvar::new() }
     }
     pub fn clear(&self) {
-        *self.set.lock().unwrap() = false;
+        self.state.lock().unwrap().set = false;
     }
     pub fn is_set(&self) -> bool {
-        *self.set.lock().unwrap()
+        self.state.lock().unwrap().set
     }
     pub fn wakeup(&self) -> bool {
-        *self.set.lock().unwrap() = true;
+        self.state.lock().unwrap().set = true;
         self.changed.notify_one();
         true
     }
     pub fn sleep(&self) {
-        let mut set = self.set.lock().unwrap();
-        while !*set {
-            set = self.changed.wait(set).unwrap();
-        }
+        self.sleep_until(None);
     }
     pub fn sleep_until(&self, deadline: Option<i64>) -> bool {
-        if deadline.is_none() {
-            self.sleep();
-            return true;
+        let mut state = self.state.lock().unwrap();
+        loop {
+            if state.set {
+                return true;
+            }
+            if deadline.is_some_and(|when| when <= now() || state.late) {
+                return false;
+            }
+            state = self.changed.wait(state).unwrap();
         }
-        checker::thread::yield_now();
-        self.is_set()
+    }
+    /// For models: every deadline of whoever sleeps here passes.
+    pub fn time_out(&self) {
+        self.state.lock().unwrap().late = true;
+        self.changed.notify_one();
     }
 }
 
 /// See the real one.
-pub struct Event(Mutex<u32>, Condvar);
+pub struct Event {
+    state: Mutex<(u32, bool)>,
+    changed: Condvar,
+}
+
+impl Default for Event {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Event {
     pub fn new() -> Self {
-        Event(Mutex::new(0), Condvar::new())
+        Event { state: Mutex::new((0, false)), changed: Condvar::new() }
     }
     pub fn now(&self) -> u32 {
-        *self.0.lock().unwrap()
+        self.state.lock().unwrap().0
     }
     pub fn happen(&self) {
-        *self.0.lock().unwrap() += 1;
-        self.1.notify_all();
+        self.state.lock().unwrap().0 += 1;
+        self.changed.notify_all();
     }
     pub fn wait(&self, seen: u32, deadline: Option<i64>) -> bool {
-        let mut now = self.0.lock().unwrap();
-        while *now == seen {
-            if deadline.is_some() {
+        let mut state = self.state.lock().unwrap();
+        while state.0 == seen {
+            if deadline.is_some_and(|when| when <= now() || state.1) {
                 return false;
             }
-            now = self.1.wait(now).unwrap();
+            state = self.changed.wait(state).unwrap();
         }
         true
+    }
+    /// For models: every deadline passes.
+    pub fn time_out(&self) {
+        self.state.lock().unwrap().1 = true;
+        self.changed.notify_all();
     }
 }

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Runs the models of src/models over the protocols that ship: with loom (every schedule of small cases), then with shuttle
+# (random schedules of larger ones). Arguments choose models by name: ci/models.sh barriers wakes
+# One at a time: models that show a defect run a second process, and time limits mean a quiet machine.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+target=${CARGO_TARGET_DIR:-target}
+status=0
+for checker in loom shuttle; do
+  printf '\n== %s\n' "$checker"
+  RUSTFLAGS="--cfg $checker" CARGO_TARGET_DIR=$target/$checker \
+    cargo test --quiet --profile models --lib -- --test-threads 1 "${@:-models}" || status=1
+done
+exit "$status"

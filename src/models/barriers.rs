@@ -1,0 +1,228 @@
+//! ragged.rs: a function for every P, once, with the P to itself; and the barrier beside the stop of the world (S2, S5).
+
+use super::*;
+use crate::sched::world;
+use std::ffi::c_void;
+
+/// What runs for each P. It must not panic in an `extern "C"` frame, so who is at fault is told later: F1 by `served`,
+/// F2 by the P's `Sole`, which under shuttle and loom alike ends the process here.
+pub unsafe extern "C" fn serve(_: *mut c_void) {
+    let w = super::world();
+    let p = w.me().current_p().unwrap();
+    w.own(p);
+    w.served[p.id as usize].fetch_add(1, SeqCst);
+}
+
+/// A barrier, from whatever context.
+pub fn barrier(_: &Arc<World>, m: MRef) {
+    world::for_each_p(m, serve, std::ptr::null_mut());
+}
+
+fn served(w: &World, times: u32) {
+    for p in w.sched.live_ps() {
+        assert_eq!(w.served[p.id as usize].load(SeqCst), times, "F1: P {}", p.id);
+    }
+}
+
+fn one_barrier(steps: fn() -> Vec<Step>, ps: u32) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(ps, ps);
+        let g = mk.token(steps());
+        let w = mk.make();
+        let m = w.worker_with(&[g]);
+        w.go(m);
+        w.host(|w, m| {
+            barrier(w, m);
+            served(w, 1);
+        });
+        w.finish();
+    }
+}
+
+#[test]
+fn barrier_against_syscall() {
+    check(Size::default(), one_barrier(|| vec![in_and_out()], 1));
+}
+
+#[test]
+fn barrier_against_going_idle() {
+    check(Size::default(), one_barrier(|| vec![does(|_, _, _| ())], 1));
+}
+
+#[test]
+fn barrier_against_going_idle_beside_idle() {
+    check(Size { preemptions: 1, ..Size::default() }, one_barrier(|| vec![does(|_, _, _| ())], 2));
+}
+
+#[test]
+fn barrier_against_safepoint() {
+    check(Size::default(), one_barrier(|| vec![safepoint(), does(|_, _, _| ())], 1));
+}
+
+/// By a G, which has its own P served first, while another is in and out of a syscall.
+#[test]
+fn barrier_of_a_g() {
+    check(Size::default(), || {
+        let mut mk = Maker::new(2, 2);
+        let g = mk.token(vec![in_and_out()]);
+        let w = mk.make();
+        let m = w.worker_with(&[g]);
+        w.go(m);
+        w.host(|w, m| {
+            visit(w, m, |_| {
+                barrier(w, m);
+                served(w, 1);
+            });
+        });
+        w.finish();
+    });
+}
+
+/// The idle Ps belong to the barrier while their function runs: whoever comes back from a syscall meanwhile finds none.
+fn barrier_against_return(freeze: bool) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        w.host(|w, m| visit(w, m, |_| ()));
+        w.host(move |w, m| {
+            if freeze {
+                barrier(w, m);
+                served(w, 1);
+            } else {
+                barrier_without_idle(w);
+            }
+        });
+        w.finish();
+    }
+}
+
+/// R2 and R3 for idle Ps that are left in the idle list, which nobody holds meanwhile.
+fn barrier_without_idle(w: &World) {
+    let idle: Vec<PRef> = {
+        let _lk = w.sched.lock.lock();
+        w.sched.live_ps().filter(|p| p.status() == PStatus::Idle).collect()
+    };
+    for p in idle {
+        w.own(p);
+    }
+}
+
+#[test]
+fn barrier_against_return_from_syscall() {
+    check(Size::default(), barrier_against_return(true));
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_barrier_that_leaves_idle_ps() {
+    finds(TWO_OWNERS, || check(Size::default(), barrier_against_return(false)));
+}
+
+/// S5: a stop of the world and a barrier one after the other, in any order, while one M enters a syscall slowly on a P that
+/// another M may take over.
+fn both(steps: fn() -> Vec<Step>, ps: u32, visitor: bool) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(ps, ps);
+        let g = mk.token(steps());
+        let w = mk.make();
+        let m = w.worker_with(&[g]);
+        w.go(m);
+        if visitor {
+            w.host(|w, m| visit(w, m, |_| ()));
+        }
+        w.host(|w, m| {
+            stop_and_start(w, m, -1);
+            barrier(w, m);
+            served(w, 1);
+        });
+        w.finish();
+    }
+}
+
+#[test]
+fn stop_then_barrier_against_syscall() {
+    check(Size::default(), both(|| vec![in_and_out()], 1, false));
+}
+
+#[test]
+fn stop_then_barrier_against_syscall_and_return() {
+    check(Size { preemptions: 1, ..Size::default() }, both(|| vec![in_and_out()], 1, true));
+}
+
+/// Two at once: they take the world in turn.
+fn in_turn(timeout: bool) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(1, 1);
+        let g = mk.token(vec![in_and_out()]);
+        let w = mk.make();
+        let m = w.worker_with(&[g]);
+        w.go(m);
+        w.host(move |w, m| {
+            stop_and_start(w, m, if timeout { 1 } else { -1 });
+        });
+        w.host(|w, m| {
+            barrier(w, m);
+            served(w, 1);
+        });
+        if timeout {
+            w.sched.stopnote.time_out();
+        }
+        w.finish();
+    }
+}
+
+#[test]
+fn stop_and_barrier_in_turn() {
+    check(Size { preemptions: 1, ..Size::default() }, in_turn(false));
+}
+
+#[cfg(shuttle)]
+#[test]
+fn stop_with_deadline_and_barrier_in_turn() {
+    check(Size::default(), in_turn(true));
+}
+
+/// Stops, barriers, syscalls, returns and retakes all at once.
+#[cfg(shuttle)]
+#[test]
+fn everything_at_once() {
+    check(Size::default(), || {
+        let mut mk = Maker::new(3, 3);
+        let mut gs = Vec::new();
+        for i in 0..4 {
+            gs.push(mk.token(match i {
+                0 => vec![in_and_out(), yields(), in_and_out()],
+                1 => vec![safepoint(), yields(), in_and_out()],
+                2 => vec![readies(4), in_and_out(), safepoint()],
+                _ => vec![yields(), in_and_out(), yields()],
+            }));
+        }
+        mk.token(vec![yields(), in_and_out()]);
+        let w = mk.make();
+        w.sched.cfg.slice_ns.set(0);
+        let (a, b) = (w.worker_with(&gs[..2]), w.worker_with(&gs[2..]));
+        w.go(a);
+        w.go(b);
+        w.host(|w, m| {
+            barrier(w, m);
+            visit(w, m, |_| barrier(w, m));
+        });
+        w.host(|w, m| {
+            stop_and_start(w, m, -1);
+            barrier(w, m);
+        });
+        w.host(|w, m| {
+            visit(w, m, |_| ());
+            stop_and_start(w, m, 1);
+        });
+        w.watcher(|w, m| {
+            for p in w.sched.live_ps() {
+                syscall::retake(w.sched, m, p, 0);
+                syscall::retake(w.sched, m, p, 0);
+            }
+        });
+        w.sched.stopnote.time_out();
+        let seen = w.clone();
+        w.finish();
+        served(&seen, 3);
+    });
+}

@@ -1,0 +1,77 @@
+//! A fence stands only where a model fails without it.
+
+/// The files with protocols, as they are now.
+const FILES: &[(&str, &str)] = &[
+    ("protocol/wake.rs", include_str!("../protocol/wake.rs")),
+    ("protocol/park.rs", include_str!("../protocol/park.rs")),
+    ("protocol/syscall.rs", include_str!("../protocol/syscall.rs")),
+    ("protocol/stw.rs", include_str!("../protocol/stw.rs")),
+    ("protocol/ragged.rs", include_str!("../protocol/ragged.rs")),
+    ("protocol/resize.rs", include_str!("../protocol/resize.rs")),
+    ("protocol/lockedm.rs", include_str!("../protocol/lockedm.rs")),
+    ("protocol/foreign.rs", include_str!("../protocol/foreign.rs")),
+    ("protocol/preempt.rs", include_str!("../protocol/preempt.rs")),
+    ("block/waitq.rs", include_str!("../block/waitq.rs")),
+    ("block/sema.rs", include_str!("../block/sema.rs")),
+    ("block/mutex.rs", include_str!("../block/mutex.rs")),
+    ("block/join.rs", include_str!("../block/join.rs")),
+    ("block/waitgroup.rs", include_str!("../block/waitgroup.rs")),
+    ("block/sleep.rs", include_str!("../block/sleep.rs")),
+    ("gmp/p.rs", include_str!("../gmp/p.rs")),
+    ("gmp/timers.rs", include_str!("../gmp/timers.rs")),
+    ("sched/mod.rs", include_str!("../sched/mod.rs")),
+    ("sched/world.rs", include_str!("../sched/world.rs")),
+    ("sched/sysmon.rs", include_str!("../sched/sysmon.rs")),
+];
+
+/// Every fence with the function that it stands in, whether it is one of its own or rides on a read-modify-write, and the
+/// model that fails without it.
+const NEEDED: &[(&str, &str, &str)] = &[
+    ("protocol/wake.rs", "wakep", "wakes::finds_submit_without_fence"),
+    ("protocol/wake.rs", "go_idle", "wakes::finds_idle_without_fence"),
+    ("protocol/wake.rs", "look_again", "stops::finds_start_without_fence"),
+    ("protocol/park.rs", "ready_queue", "wakes::finds_ready_without_fence"),
+    ("block/waitq.rs", "wait", "waits::finds_waiter_without_fence"),
+    ("block/sema.rs", "release", "waits::finds_release_without_fence"),
+];
+
+fn is_fence(line: &str) -> bool {
+    let code = line.split("//").next().unwrap_or_default();
+    !code.trim_start().starts_with("use ") && (code.contains("fence(") || code.contains("fence_after_rmw("))
+}
+
+/// The fences of a file: line and function.
+fn of(file: &str) -> Vec<(u32, String)> {
+    let text = FILES.iter().find(|f| f.0 == file).unwrap_or_else(|| panic!("{file} is not in the list")).1;
+    let mut function = String::new();
+    let mut found = Vec::new();
+    for (i, line) in text.lines().enumerate() {
+        let code = line.split("//").next().unwrap_or_default();
+        if let Some(at) = code.find("fn ")
+            && let Some(end) = code[at + 3..].find(['(', '<'])
+        {
+            function = code[at + 3..at + 3 + end].to_string();
+        }
+        if is_fence(line) {
+            found.push((i as u32 + 1, function.clone()));
+        }
+    }
+    found
+}
+
+/// The lines of the fences in a function.
+pub fn within(file: &str, function: &str) -> Vec<u32> {
+    of(file).into_iter().filter(|f| f.1 == function).map(|f| f.0).collect()
+}
+
+/// Every fence is in the list, and everything in the list is a fence.
+#[test]
+fn every_fence_has_a_model() {
+    let there: Vec<(&str, String)> = FILES.iter().flat_map(|f| of(f.0).into_iter().map(|g| (f.0, g.1))).collect();
+    for (file, function) in &there {
+        assert!(NEEDED.iter().any(|n| n.0 == *file && n.1 == function), "{file}, {function}: a fence without a model");
+    }
+    for n in NEEDED {
+        assert!(there.iter().any(|t| t.0 == n.0 && t.1 == n.1), "{} {}: there is no fence", n.0, n.1);
+    }
+}

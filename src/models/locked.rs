@@ -1,0 +1,85 @@
+//! lockedm.rs: a G that runs on its own M only, and gets its P from whoever takes it from a queue.
+
+use super::*;
+
+/// The G of an extra M yields to another G: its P goes to a worker, which runs the other G, finds the locked one in the
+/// global queue, and gives the P back.
+fn yield_to(beside: impl Fn(&Arc<World>) + Send + Sync + 'static, ps: u32) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(ps, ps);
+        let other = mk.token(vec![does(|_, _, _| ())]);
+        let w = mk.make();
+        w.host(move |w, m| {
+            visit(w, m, |gp| {
+                assert!(m.must_p().put_tail(w.gp(other)).is_none());
+                park::gosched(m);
+                assert!(m.g() == Some(gp) && gp.status() == GStatus::Running);
+            });
+        });
+        beside(&w);
+        w.finish();
+    }
+}
+
+#[test]
+fn yield_and_come_back() {
+    check(Size::default(), yield_to(|_| (), 1));
+}
+
+#[test]
+fn yield_and_come_back_beside_an_idle_p() {
+    check(Size { preemptions: 1, ..Size::default() }, yield_to(|_| (), 2));
+}
+
+/// K3 while a stop is under way: the P that was handed over is taken again.
+#[test]
+fn yield_against_stop() {
+    check(
+        Size { preemptions: 1, ..Size::default() },
+        yield_to(
+            |w| {
+                w.host(|w, m| {
+                    stop_and_start(w, m, -1);
+                });
+            },
+            1,
+        ),
+    );
+}
+
+#[test]
+fn yield_against_barrier() {
+    check(Size { preemptions: 1, ..Size::default() }, yield_to(|w| w.host(super::barriers::barrier), 1));
+}
+
+#[cfg(shuttle)]
+#[test]
+fn many_locked() {
+    check(Size::default(), || {
+        let mut mk = Maker::new(2, 2);
+        let others: Vec<usize> = (0..3).map(|_| mk.token(vec![yields(), in_and_out(), safepoint()])).collect();
+        let w = mk.make();
+        for other in others {
+            w.host(move |w, m| {
+                visit(w, m, |_| {
+                    park::ready_queue(m, w.gp(other));
+                    park::gosched(m);
+                    w.own_p(m);
+                    park::gosched(m);
+                });
+            });
+        }
+        w.host(|w, m| {
+            stop_and_start(w, m, 1);
+            super::barriers::barrier(w, m);
+        });
+        w.watcher(|w, m| {
+            w.sched.cfg.slice_ns.set(0);
+            for p in w.sched.live_ps() {
+                syscall::retake(w.sched, m, p, 0);
+            }
+        });
+        w.sched.stopnote.time_out();
+        w.finish();
+    });
+}

@@ -1,0 +1,617 @@
+//! What loom (every schedule of a small case) and shuttle (random schedules of a larger one) check: the protocols
+//! themselves, over the facade of [`crate::sync`].
+//!
+//! # How a model drives them
+//! No stack is ever switched. A G is a [`Token`]: a list of steps that run on the thread of whatever M runs the G; what a
+//! step returns is what the G wants done when it leaves ([`Mcall`]). [`World::work`] is the loop of a worker: it is
+//! `sched::run` without the switch. The Gs of extra Ms need no switch anyway, so a model calls for them what the C
+//! interface calls.
+//!
+//! # What is asserted everywhere
+//! * no wake-up is lost, and everything ends: who waits for something that nobody will bring is a deadlock, which the
+//!   checkers report. So that a G which is missed cannot be saved by chance, Gs wait for each other on their threads, each
+//!   keeping its P;
+//! * a G runs on one thread at a time, each step once; a P has one owner: each has a [`Sole`], which is touched by whoever
+//!   believes to own it. Under loom two touches that no happens-before orders are an error, even if they do not overlap;
+//! * at the end ([`World::end`]): all Ps idle, no G left in a queue, nobody counted as searching, nobody in a wait queue;
+//! * all `debug_assert!`s of the protocols (the profile `models` keeps them).
+//!
+//! # Showing that a model sees
+//! A model that can be run with something taken away is run so as well, in a process of its own that has to fail
+//! ([`finds`]): fences are taken away by name, other things by a variant that is written here. [`fences`] checks that no
+//! fence of the protocols is without such a model.
+
+mod barriers;
+mod fences;
+mod legacy;
+mod locked;
+mod notes;
+mod resizes;
+mod stops;
+mod syscalls;
+mod waits;
+mod wakes;
+
+#[cfg(loom)]
+pub use loom as checker;
+#[cfg(all(shuttle, not(loom)))]
+pub use shuttle as checker;
+
+use crate::fiber::stack::{GuardKind, PoolOptions, StackPool};
+use crate::gmp::g::{GRef, GStatus};
+use crate::gmp::m::{Ctx, Kind, MRef, Mcall, Place};
+use crate::gmp::p::{PREEMPT, PRef, PStatus};
+use crate::gmp::sched::{Hooks, Sched, leaked};
+use crate::protocol::wake::{self, Idle};
+use crate::protocol::{foreign, park, syscall};
+use crate::sched::schedule;
+use crate::sync::{Note, Ordering, set_now, without_fence};
+use checker::thread::{self, JoinHandle, ThreadId};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
+
+// ---- running a model -------------------------------------------------------------------------------------------------
+
+/// How large a search may be.
+#[derive(Clone, Copy)]
+pub struct Size {
+    /// loom: how often a thread may be interrupted where it need not wait.
+    pub preemptions: usize,
+    /// shuttle: how many schedules, of each of its two kinds.
+    #[cfg_attr(loom, expect(dead_code))]
+    pub schedules: usize,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Size { preemptions: 2, schedules: 2000 }
+    }
+}
+
+/// Runs a model in every schedule (loom), or in many (shuttle).
+pub fn check(size: Size, f: impl Fn() + Send + Sync + 'static) {
+    let count = Arc::new(AtomicU32::new(0));
+    let n = count.clone();
+    let begun = std::time::Instant::now();
+    let run = Arc::new(move || {
+        n.fetch_add(1, SeqCst);
+        set_now(0);
+        crate::ds::runq::use_lifo(false);
+        f();
+        leaked::free();
+    });
+    #[cfg(loom)]
+    {
+        let mut b = loom::model::Builder::new();
+        b.preemption_bound = b.preemption_bound.or(Some(size.preemptions));
+        b.max_branches = 20_000;
+        b.check(move || run());
+    }
+    #[cfg(all(shuttle, not(loom)))]
+    {
+        let n = std::env::var("GMX_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(size.schedules);
+        let mut config = shuttle::Config::new();
+        config.stack_size = 256 << 10;
+        let again = run.clone();
+        shuttle::Runner::new(shuttle::scheduler::RandomScheduler::new(n), config.clone()).run(move || again());
+        shuttle::Runner::new(shuttle::scheduler::PctScheduler::new(3, n), config).run(move || run());
+    }
+    let name = thread_name();
+    eprintln!("model {name}: {} schedules in {:.1} s", count.load(SeqCst), begun.elapsed().as_secs_f32());
+}
+
+fn thread_name() -> String {
+    std::thread::current().name().unwrap_or("?").to_string()
+}
+
+/// Runs this very test again in a process of its own, where `broken` is called (it ends in a model). That process has to
+/// fail, and say one of `words`; otherwise the model sees nothing.
+///
+/// A process, because a panic that unwinds through `extern "C"` or past an owned P aborts.
+pub fn finds(words: &[&str], broken: impl FnOnce()) {
+    const KEY: &str = "GMX_MODEL_BROKEN";
+    let name = thread_name();
+    if std::env::var(KEY).is_ok_and(|n| n == name) {
+        return broken();
+    }
+    let out = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([&name, "--exact", "--nocapture", "--test-threads=1"])
+        .env(KEY, &name)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&out.stderr).into_owned() + &String::from_utf8_lossy(&out.stdout);
+    assert!(!out.status.success(), "what was taken away is not missed\n{said}");
+    assert!(words.iter().any(|w| said.contains(w)), "it failed, but by none of {words:?}:\n{said}");
+    let line = said.lines().find(|l| words.iter().any(|w| l.contains(w))).unwrap_or_default();
+    eprintln!("model {name}: found: {line}");
+}
+
+/// What the checkers say when everybody waits.
+pub const DEADLOCK: &[&str] = &["deadlock"];
+/// What is said when two believe to own one thing.
+pub const TWO_OWNERS: &[&str] = &["Causality violation", "two owners"];
+
+/// Takes away the fences in a function.
+pub fn without(file: &str, function: &str) {
+    let all = fences::within(file, function);
+    assert!(!all.is_empty(), "no fence in {function} of {file}");
+    for line in all {
+        without_fence(file, line);
+    }
+}
+
+// ---- owners ----------------------------------------------------------------------------------------------------------
+
+/// Something that one thread at a time may touch.
+pub struct Sole {
+    #[cfg(loom)]
+    cell: loom::cell::UnsafeCell<u64>,
+    #[cfg(not(loom))]
+    busy: std::sync::atomic::AtomicBool,
+}
+
+// SAFETY: loom checks every access to the cell.
+unsafe impl Sync for Sole {}
+// SAFETY: as above.
+unsafe impl Send for Sole {}
+
+impl Sole {
+    pub fn new() -> Sole {
+        Sole {
+            #[cfg(loom)]
+            cell: loom::cell::UnsafeCell::new(0),
+            #[cfg(not(loom))]
+            busy: std::sync::atomic::AtomicBool::new(false),
+        }
+    }
+
+    pub fn touch(&self) {
+        #[cfg(loom)]
+        // SAFETY: loom reports whoever comes to it at the same time.
+        self.cell.with_mut(|c| unsafe { *c += 1 });
+        #[cfg(not(loom))]
+        {
+            assert!(!self.busy.swap(true, SeqCst), "two owners");
+            thread::yield_now();
+            self.busy.store(false, SeqCst);
+        }
+    }
+}
+
+// ---- a world ---------------------------------------------------------------------------------------------------------
+
+/// What one step of a G does; what the G wants then. [`Mcall::None`]: its next step.
+pub type Step = Box<dyn Fn(&World, MRef, GRef) -> Mcall + Send + Sync>;
+
+/// A G of a model.
+pub struct Token {
+    pub gp: GRef,
+    steps: Vec<Step>,
+    /// The step that is next.
+    at: AtomicUsize,
+    sole: Sole,
+    /// Set when it has ended.
+    pub ended: Note,
+}
+
+/// One runtime of a model.
+pub struct World {
+    pub sched: &'static Sched,
+    pub tokens: Vec<Token>,
+    /// One for each P that there may be.
+    ps: Vec<Sole>,
+    /// How often a barrier's function ran for each P.
+    pub served: Vec<AtomicU32>,
+    /// What has to happen until the model ends: Gs that end, threads that are done.
+    open: AtomicUsize,
+    /// A token waits until the end is called for.
+    pub all: Note,
+}
+
+thread_local! {
+    static WORLD: RefCell<Option<Arc<World>>> = const { RefCell::new(None) };
+    static THREADS: RefCell<Vec<JoinHandle<()>>> = const { RefCell::new(Vec::new()) };
+    static MS: RefCell<Option<HashMap<ThreadId, MRef>>> = const { RefCell::new(None) };
+}
+
+static POLL: AtomicU32 = AtomicU32::new(0);
+
+unsafe extern "C" fn no_entry(_: usize) -> ! {
+    unreachable!()
+}
+
+unsafe fn start_thread(m: MRef) -> Result<(), i32> {
+    start(m);
+    Ok(())
+}
+
+fn fatal(_: &Sched, what: &str) -> ! {
+    panic!("throw: {what}")
+}
+
+/// The world of this execution.
+pub fn world() -> Arc<World> {
+    WORLD.with_borrow(|w| w.clone().unwrap())
+}
+
+/// Starts a thread that works for an M, which has its nextp or none.
+fn start(m: MRef) {
+    m.alive.set(true);
+    let w = world();
+    let t = thread::spawn(move || {
+        w.is_m(m);
+        m.set_ctx(Ctx::Sched);
+        if let Some(pp) = m.take_nextp() {
+            m.acquirep(pp);
+        } else if let Idle::Exit = wake::stopm(w.sched, m) {
+            return;
+        }
+        w.work(m);
+    });
+    THREADS.with_borrow_mut(|v| v.push(t));
+}
+
+/// A world in the making.
+pub struct Maker(World);
+
+impl Maker {
+    /// A world with `procs` idle Ps, of which there will be `most` at most.
+    pub fn new(procs: u32, most: u32) -> Maker {
+        let hooks = Hooks { start_thread, g_entry: no_entry, report: |_, _| (), fatal };
+        let stacks = StackPool::new(PoolOptions { force_guard: Some(GuardKind::Madvise), mprotect_limit: 1 });
+        let sched = Sched::new(hooks, stacks, &POLL, 0).unwrap();
+        assert!(crate::sched::world::first_procs(sched, procs));
+        MS.set(Some(HashMap::new()));
+        Maker(World {
+            sched,
+            tokens: Vec::new(),
+            ps: (0..most).map(|_| Sole::new()).collect(),
+            served: (0..most).map(|_| AtomicU32::new(0)).collect(),
+            open: AtomicUsize::new(0),
+            all: Note::new(),
+        })
+    }
+
+    /// A Runnable G in no queue, with these steps.
+    pub fn token(&mut self, steps: Vec<Step>) -> usize {
+        let gp = self.0.sched.galloc().unwrap();
+        gp.arg.set(self.0.tokens.len() as *mut _);
+        // Looks as if it had a stack.
+        gp.sp.set(std::ptr::dangling_mut());
+        gp.set_status(GStatus::Runnable);
+        *self.0.open.get_mut() += 1;
+        self.0.tokens.push(Token { gp, steps, at: AtomicUsize::new(0), sole: Sole::new(), ended: Note::new() });
+        self.0.tokens.len() - 1
+    }
+
+    pub fn make(self) -> Arc<World> {
+        let w = Arc::new(self.0);
+        WORLD.set(Some(w.clone()));
+        w
+    }
+}
+
+impl World {
+    fn is_m(&self, m: MRef) {
+        let id = thread::current().id();
+        MS.with_borrow_mut(|ms| ms.as_mut().unwrap().insert(id, m));
+    }
+
+    /// The M of the calling thread.
+    pub fn me(&self) -> MRef {
+        let id = thread::current().id();
+        MS.with_borrow(|ms| *ms.as_ref().unwrap().get(&id).unwrap())
+    }
+
+    pub fn gp(&self, token: usize) -> GRef {
+        self.tokens[token].gp
+    }
+
+    /// A new worker M without a thread.
+    pub fn new_worker(&self) -> MRef {
+        let m = self.sched.malloc(Kind::Worker).unwrap();
+        self.sched.lock.lock().nm += 1;
+        m
+    }
+
+    /// A worker on an idle P, with Gs in its queue. It begins to run with [`World::go`].
+    pub fn worker_with(&self, queue: &[usize]) -> MRef {
+        let m = self.new_worker();
+        let mut lk = self.sched.lock.lock();
+        let pp = wake::pidleget(self.sched, &mut lk).unwrap();
+        for &t in queue {
+            assert!(pp.put_tail(self.gp(t)).is_none());
+        }
+        m.set_nextp(pp);
+        m
+    }
+
+    /// As [`World::worker_with`], for one that was started to search.
+    pub fn searcher(&self) -> MRef {
+        let m = self.worker_with(&[]);
+        wake::become_spinning(self.sched, m);
+        m
+    }
+
+    /// Starts the thread of a worker.
+    pub fn go(&self, m: MRef) {
+        start(m);
+    }
+
+    /// A thread of the host that does `f`, as an extra M outside of any call.
+    pub fn host(self: &Arc<Self>, f: impl FnOnce(&Arc<World>, MRef) + Send + 'static) {
+        let m = foreign::needm(self.sched, 1).unwrap();
+        self.host_as(m, f);
+    }
+
+    /// As [`World::host`], for an M that is there already.
+    pub fn host_as(self: &Arc<Self>, m: MRef, f: impl FnOnce(&Arc<World>, MRef) + Send + 'static) {
+        let w = self.clone();
+        w.open.fetch_add(1, SeqCst);
+        let t = thread::spawn(move || {
+            w.is_m(m);
+            f(&w, m);
+            w.one_done();
+        });
+        THREADS.with_borrow_mut(|v| v.push(t));
+    }
+
+    /// A thread that is no M: a clock, say.
+    pub fn thread(self: &Arc<Self>, f: impl FnOnce(&Arc<World>) + Send + 'static) {
+        let w = self.clone();
+        w.open.fetch_add(1, SeqCst);
+        let t = thread::spawn(move || {
+            f(&w);
+            w.one_done();
+        });
+        THREADS.with_borrow_mut(|v| v.push(t));
+    }
+
+    /// A thread without a P that may hand Ps on, as sysmon is.
+    pub fn watcher(self: &Arc<Self>, f: impl FnOnce(&Arc<World>, MRef) + Send + 'static) {
+        let m = self.sched.malloc(Kind::Worker).unwrap();
+        m.set_ctx(Ctx::Sched);
+        self.host_as(m, f);
+    }
+
+    fn one_done(&self) {
+        if self.open.fetch_sub(1, SeqCst) == 1 {
+            self.all.wakeup();
+            self.sched.sysmon_note.wakeup();
+        }
+    }
+
+    // ---- what an M does ----------------------------------------------------------------------------------------------
+
+    /// The loop of a worker that has a P.
+    pub fn work(&self, m: MRef) {
+        while let Some((gp, inherit)) = schedule(self.sched, m) {
+            self.run(m, gp, inherit);
+        }
+        self.sched.lock.lock().nm -= 1;
+    }
+
+    /// Runs a G until it leaves: `park::execute` and `sched::run::came_back` in one, on the thread's own stack.
+    fn run(&self, m: MRef, gp: GRef, inherit: bool) {
+        assert!(gp.status() == GStatus::Runnable, "a G in a queue is {:?}", gp.status());
+        let pp = m.must_p();
+        if !inherit {
+            pp.schedtick.bump();
+        }
+        pp.stats.switches.bump();
+        gp.m.set(m.as_ptr());
+        gp.set_status(GStatus::Running);
+        m.curg.set(gp.as_ptr());
+        m.set_ctx(Ctx::G);
+        let token = &self.tokens[gp.arg.get() as usize];
+        loop {
+            self.own_p(m);
+            token.sole.touch();
+            let at = token.at.load(SeqCst);
+            assert!(at != usize::MAX, "a G runs after its end");
+            let Some(step) = token.steps.get(at) else {
+                gp.set_status(GStatus::Dead);
+                m.set_ctx(Ctx::Sched);
+                m.curg.set(std::ptr::null_mut());
+                token.at.store(usize::MAX, SeqCst);
+                token.ended.wakeup();
+                self.one_done();
+                return;
+            };
+            let call = step(self, m, gp);
+            assert!(token.at.swap(at + 1, SeqCst) == at, "a step ran twice");
+            match call {
+                Mcall::None => continue,
+                Mcall::ExitSyscallNoP => {
+                    m.set_ctx(Ctx::Sched);
+                    m.curg.set(std::ptr::null_mut());
+                    if syscall::exitsyscall_no_p(self.sched, m, gp) != syscall::NoP::Runs {
+                        if let Idle::Exit = wake::stopm(self.sched, m) {
+                            m.exiting.set(true);
+                        }
+                        return;
+                    }
+                    gp.set_status(GStatus::Running);
+                }
+                call => {
+                    self.own_p(m);
+                    token.sole.touch();
+                    m.set_ctx(Ctx::Sched);
+                    m.curg.set(std::ptr::null_mut());
+                    if !park::finish(m, gp, call) {
+                        return;
+                    }
+                    gp.set_status(GStatus::Running);
+                }
+            }
+            m.curg.set(gp.as_ptr());
+            m.set_ctx(Ctx::G);
+        }
+    }
+
+    /// The caller believes that the P of its M is its own.
+    pub fn own_p(&self, m: MRef) {
+        self.ps[m.must_p().id as usize].touch();
+    }
+
+    /// The caller believes that this P is nobody else's.
+    pub fn own(&self, p: PRef) {
+        self.ps[p.id as usize].touch();
+    }
+
+    /// The caller believes that nobody runs: touches every P.
+    pub fn own_all(&self) {
+        for p in self.sched.live_ps() {
+            self.own(p);
+        }
+    }
+
+    /// Makes the threads that the library must not make itself, until everything is done: the part of sysmon without which
+    /// an extra M could not start anybody.
+    pub fn make_threads(&self, m: MRef) {
+        while self.open.load(SeqCst) != 0 {
+            self.sched.sysmon_note.sleep();
+            self.sched.sysmon_note.clear();
+            while let Some(next) = self.wanted_thread() {
+                wake::thread_start(self.sched, m, next);
+            }
+        }
+        while let Some(next) = self.wanted_thread() {
+            wake::thread_start(self.sched, m, next);
+        }
+    }
+
+    fn wanted_thread(&self) -> Option<MRef> {
+        let mut lk = self.sched.lock.lock();
+        // SAFETY: the list holds Ms.
+        let next = unsafe { MRef::from_ptr(lk.newm) }?;
+        lk.newm = next.link.take();
+        Some(next)
+    }
+
+    // ---- the end -----------------------------------------------------------------------------------------------------
+
+    /// Waits until everything is done (making threads meanwhile), ends the workers, and looks whether all is as it was.
+    pub fn finish(self: Arc<Self>) {
+        let sysmon = self.sched.malloc(Kind::Worker).unwrap();
+        self.make_threads(sysmon);
+        // Every schedule that matters has been decided by now.
+        #[cfg(loom)]
+        loom::skip_branch();
+        self.sched.exiting.store(true, Ordering::SeqCst);
+        wake::wake_all(self.sched);
+        while let Some(t) = THREADS.with_borrow_mut(Vec::pop) {
+            t.join().unwrap();
+        }
+        self.end();
+        MS.set(None);
+        WORLD.set(None);
+    }
+
+    fn end(&self) {
+        let sched = self.sched;
+        let mut lk = sched.lock.lock();
+        assert!(!lk.stopping && lk.stopwait == 0, "a stop is under way at the end");
+        assert_eq!(sched.nmspinning.load(Ordering::SeqCst), 0, "W2: searchers at the end");
+        assert_eq!(sched.globq_len(), 0, "a G was left");
+        for p in sched.live_ps() {
+            assert!(p.runq_empty(), "a G was left in P {}", p.id);
+            assert!(
+                matches!(p.status(), PStatus::Idle | PStatus::Syscall),
+                "P {} is {:?} at the end",
+                p.id,
+                p.status()
+            );
+            assert_eq!(p.word().requests(), 0, "a request is left in P {}", p.id);
+        }
+        let idle = sched.live_ps().filter(|p| p.status() == PStatus::Idle).count();
+        assert_eq!(sched.npidle.load(Ordering::SeqCst) as usize, idle);
+        let mut n = 0;
+        while wake::pidle_unlink(sched, &mut lk).is_some() {
+            n += 1;
+        }
+        assert_eq!(n, idle, "the idle list");
+        for i in 0..2u64 {
+            assert_eq!(sched.sems.root(i << 3).nwait.load(Ordering::SeqCst), 0, "a waiter was left");
+        }
+        assert!(self.tokens.iter().all(|t| t.at.load(SeqCst) == usize::MAX), "a G did not come to its end");
+    }
+}
+
+// ---- steps -----------------------------------------------------------------------------------------------------------
+
+/// A step that does something and goes on.
+pub fn does(f: impl Fn(&World, MRef, GRef) + Send + Sync + 'static) -> Step {
+    Box::new(move |w, m, gp| {
+        f(w, m, gp);
+        Mcall::None
+    })
+}
+
+/// A step that makes another G runnable.
+pub fn readies(token: usize) -> Step {
+    does(move |w, m, _| park::ready_queue(m, w.gp(token)))
+}
+
+/// A step that waits for the end of another G, without giving its P to anybody.
+pub fn awaits(token: usize) -> Step {
+    does(move |w, _, _| w.tokens[token].ended.sleep())
+}
+
+/// A step that serves the requests to its P, as `gmx_safepoint` does.
+pub fn safepoint() -> Step {
+    Box::new(|_, m, gp| {
+        let requests = m.must_p().requests();
+        if requests == 0 {
+            return Mcall::None;
+        }
+        gp.set_status(GStatus::Runnable);
+        Mcall::Yield(if requests & PREEMPT != 0 { Place::Global } else { Place::Next })
+    })
+}
+
+/// A step that goes to the end of its queue.
+pub fn yields() -> Step {
+    Box::new(|_, _, gp| {
+        gp.set_status(GStatus::Runnable);
+        Mcall::Yield(Place::Tail)
+    })
+}
+
+/// A step that goes into a syscall and out of it.
+pub fn in_and_out() -> Step {
+    calls(|_, _| ())
+}
+
+/// A step that does something in a syscall.
+pub fn calls(f: impl Fn(&World, MRef) + Send + Sync + 'static) -> Step {
+    Box::new(move |w, m, gp| {
+        syscall::entersyscall(m, gp, std::ptr::dangling_mut());
+        f(w, m);
+        if syscall::exitsyscall(m, gp) { Mcall::None } else { Mcall::ExitSyscallNoP }
+    })
+}
+
+/// A thread of the host comes in, runs as a G, and goes out again.
+pub fn visit(w: &World, m: MRef, f: impl FnOnce(GRef)) {
+    let gp = foreign::enter_go(m).expect("the runtime is up");
+    w.own_p(m);
+    f(gp);
+    w.own_p(m);
+    foreign::leave_for_good(m, gp, std::ptr::dangling_mut());
+}
+
+/// Stops the world and starts it again, as a thread of the host does that has no P. False: the deadline passed.
+pub fn stop_and_start(w: &World, m: MRef, timeout: i64) -> bool {
+    use crate::sched::world;
+    if world::stop_the_world(m, timeout, |_| ()).is_err() {
+        return false;
+    }
+    w.own_all();
+    assert!(w.sched.live_ps().all(|p| p.status() == PStatus::Stopped || m.p().is_some_and(|own| own.p() == p)), "Z1");
+    w.own_all();
+    world::start_the_world(m);
+    true
+}

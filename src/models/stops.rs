@@ -1,0 +1,193 @@
+//! stw.rs: the world stops, really stops, and runs again.
+
+use super::*;
+
+/// One P runs a G that goes through syscalls, yields or polls; one P is idle. A thread of the host stops the world.
+fn stop(steps: fn() -> Vec<Step>, ps: u32, timeout: bool) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(ps, ps);
+        let g = mk.token(steps());
+        let w = mk.make();
+        let m = w.worker_with(&[g]);
+        w.go(m);
+        w.host(move |w, m| {
+            stop_and_start(w, m, if timeout { 1 } else { -1 });
+        });
+        if timeout {
+            w.sched.stopnote.time_out();
+        }
+        w.finish();
+    }
+}
+
+fn through_a_syscall() -> Vec<Step> {
+    vec![in_and_out()]
+}
+
+fn going_idle() -> Vec<Step> {
+    vec![does(|_, _, _| ())]
+}
+
+fn polling() -> Vec<Step> {
+    vec![safepoint(), does(|_, _, _| ())]
+}
+
+#[test]
+fn stop_against_syscall() {
+    check(Size::default(), stop(through_a_syscall, 1, false));
+}
+
+#[test]
+fn stop_against_going_idle() {
+    check(Size::default(), stop(going_idle, 1, false));
+}
+
+#[test]
+fn stop_against_going_idle_beside_idle() {
+    check(Size { preemptions: 1, ..Size::default() }, stop(going_idle, 2, false));
+}
+
+#[test]
+fn stop_against_safepoint() {
+    check(Size::default(), stop(polling, 1, false));
+}
+
+#[test]
+fn stop_given_up_against_syscall() {
+    check(Size::default(), stop(through_a_syscall, 1, true));
+}
+
+#[test]
+fn stop_given_up_against_going_idle() {
+    check(Size::default(), stop(going_idle, 1, true));
+}
+
+#[test]
+fn stop_given_up_against_safepoint() {
+    check(Size::default(), stop(polling, 1, true));
+}
+
+/// A thread comes out of a syscall while the world is stopped: it must not find a P.
+fn stop_against_return(freeze: bool) -> impl Fn() {
+    move || {
+        let w = Maker::new(2, 2).make();
+        w.host(|w, m| visit(w, m, |_| ()));
+        w.host(move |w, m| {
+            if freeze {
+                stop_and_start(w, m, -1);
+            } else {
+                stop_without_idle(w, m);
+            }
+        });
+        w.finish();
+    }
+}
+
+/// A1 without its first half: the idle Ps are believed to stay idle.
+fn stop_without_idle(w: &World, m: MRef) {
+    let sched = w.sched;
+    {
+        let mut lk = sched.lock.lock();
+        sched.stopnote.clear();
+        lk.stopping = true;
+        lk.stopwait = 0;
+        for p in sched.live_ps() {
+            let (status, new) = p.request(crate::gmp::p::STOP);
+            if status == PStatus::Running && new {
+                lk.stopwait += 1;
+            } else if status == PStatus::Syscall {
+                let seen = p.word();
+                if seen.status() != PStatus::Syscall || !p.try_stop_syscall(seen) {
+                    // Not this schedule.
+                    return;
+                }
+            }
+        }
+        if lk.stopwait == 0 {
+            sched.stopnote.wakeup();
+        }
+    }
+    sched.stopnote.sleep();
+    w.own_all();
+    crate::protocol::stw::start(sched, m);
+}
+
+#[test]
+fn stop_against_return_from_syscall() {
+    check(Size::default(), stop_against_return(true));
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_stop_that_leaves_idle_ps() {
+    finds(TWO_OWNERS, || check(Size::default(), stop_against_return(false)));
+}
+
+/// C3: while the world is stopped no P is idle, and who submits a G then wakes nobody.
+fn submit_against_start(by_barrier: bool) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(1, 1);
+        let g = mk.token(vec![does(|_, _, _| ())]);
+        let w = mk.make();
+        w.host(move |w, m| park::ready_queue(m, w.gp(g)));
+        w.host(move |w, m| {
+            if by_barrier {
+                super::barriers::barrier(w, m);
+            } else {
+                stop_and_start(w, m, -1);
+            }
+        });
+        w.finish();
+    }
+}
+
+#[test]
+fn submit_against_start_of_the_world() {
+    check(Size::default(), submit_against_start(false));
+}
+
+#[test]
+fn submit_against_barrier() {
+    check(Size::default(), submit_against_start(true));
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_start_without_fence() {
+    finds(DEADLOCK, || {
+        without("protocol/wake.rs", "look_again");
+        check(Size::default(), submit_against_start(false));
+    });
+}
+
+/// More of everything: workers with Gs that do all sorts of things, two who stop the world, one of them with a deadline.
+#[cfg(shuttle)]
+#[test]
+fn two_stops_against_many() {
+    check(Size::default(), || {
+        let mut mk = Maker::new(3, 3);
+        let mut gs = Vec::new();
+        for i in 0..4 {
+            gs.push(mk.token(match i % 4 {
+                0 => vec![in_and_out(), yields(), in_and_out()],
+                1 => vec![safepoint(), yields(), safepoint()],
+                2 => vec![does(|w, m, _| park::ready_queue(m, w.gp(4))), in_and_out()],
+                _ => vec![yields(), in_and_out(), safepoint()],
+            }));
+        }
+        mk.token(vec![yields(), in_and_out()]);
+        let w = mk.make();
+        let (a, b) = (w.worker_with(&gs[..2]), w.worker_with(&gs[2..]));
+        w.go(a);
+        w.go(b);
+        w.host(|w, m| {
+            stop_and_start(w, m, -1);
+        });
+        w.host(|w, m| {
+            stop_and_start(w, m, 1);
+            visit(w, m, |_| ());
+        });
+        w.sched.stopnote.time_out();
+        w.finish();
+    });
+}

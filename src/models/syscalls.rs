@@ -1,0 +1,120 @@
+//! syscall.rs: enter and exit against retake and hand-off, and an exit that finds no P.
+
+use super::*;
+
+/// The slice has always passed: retake takes whatever it may.
+fn eager(w: &World) {
+    w.sched.cfg.slice_ns.set(0);
+}
+
+/// G 0 is in and out of a syscall, with G 1 behind it on its P; the watchdog looks at the P once or twice. Y1: the P has
+/// one owner, whoever wins. Y2: G 1 runs also if G 0 stays in the system until it has.
+fn retake_against_exit(stays: bool, looks: usize) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(1, 1);
+        let first = mk.token(vec![
+            calls(move |w, _| {
+                if stays {
+                    w.tokens[1].ended.sleep();
+                }
+            }),
+            in_and_out(),
+        ]);
+        let second = mk.token(vec![does(|_, _, _| ())]);
+        let w = mk.make();
+        eager(&w);
+        let m = w.worker_with(&[first, second]);
+        w.go(m);
+        w.watcher(move |w, me| {
+            let p = w.sched.p_at(0).unwrap();
+            if stays {
+                // Sooner or later sysmon comes at the right moment.
+                while p.status() != PStatus::Syscall {
+                    thread::yield_now();
+                }
+                assert!(syscall::retake(w.sched, me, p, 0));
+            } else {
+                for _ in 0..looks {
+                    let w0 = p.word();
+                    // It has seen this syscall before.
+                    p.watch.syscalltick.set(w0.tick());
+                    syscall::retake(w.sched, me, p, 0);
+                }
+            }
+        });
+        w.finish();
+    }
+}
+
+#[test]
+fn retake_against_exit_in_time() {
+    check(Size::default(), retake_against_exit(false, 1));
+}
+
+#[test]
+fn retake_twice_against_two_syscalls() {
+    check(Size { preemptions: 2, ..Size::default() }, retake_against_exit(false, 2));
+}
+
+#[test]
+fn retake_runs_what_waits_behind_a_syscall() {
+    check(Size::default(), retake_against_exit(true, 0));
+}
+
+/// Two Gs on one P go through syscalls that hand it off at once, and come back through X2 and X3: whoever finds no P goes
+/// to the global queue and is run by the other.
+fn blocking_calls(ps: u32) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(ps, ps);
+        let blocks = || -> Step {
+            Box::new(|_, m, gp| {
+                syscall::entersyscallblock(m, gp, std::ptr::dangling_mut());
+                if syscall::exitsyscall(m, gp) { Mcall::None } else { Mcall::ExitSyscallNoP }
+            })
+        };
+        let a = mk.token(vec![blocks()]);
+        let b = mk.token(vec![blocks()]);
+        let w = mk.make();
+        let m = w.worker_with(&[a, b]);
+        w.go(m);
+        w.finish();
+    }
+}
+
+#[test]
+fn blocking_calls_on_one_p() {
+    check(Size::default(), blocking_calls(1));
+}
+
+#[cfg(shuttle)]
+#[test]
+fn blocking_calls_on_two_ps() {
+    check(Size::default(), blocking_calls(2));
+}
+
+/// A thread of the host comes in and out while a worker's G uses the only other P, and retake is at work.
+fn visitors(n: usize) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(1, 1);
+        let g = mk.token(vec![in_and_out(), yields(), in_and_out()]);
+        let w = mk.make();
+        eager(&w);
+        let m = w.worker_with(&[g]);
+        w.go(m);
+        for _ in 0..n {
+            w.host(|w, m| visit(w, m, |_| ()));
+        }
+        w.finish();
+    }
+}
+
+#[test]
+fn visitor_and_worker_on_one_p() {
+    check(Size::default(), visitors(1));
+}
+
+#[cfg(shuttle)]
+#[test]
+fn many_visitors_and_a_worker() {
+    check(Size::default(), visitors(4));
+}

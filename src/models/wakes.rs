@@ -1,0 +1,167 @@
+//! wake.rs and the queues: submit against idle, found, steal.
+
+use super::*;
+
+/// G 0 readies G 1 and waits for it on its thread, keeping its P; another M has found nothing and is about to sleep.
+/// Whatever the two do, somebody must run G 1: its maker's P is never free.
+fn submit_against_idle(queue: Queue) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(2, 2);
+        let waiter = mk.token(vec![
+            match queue {
+                Queue::Next => readies(1),
+                Queue::Tail => does(|w, m, _| {
+                    assert!(m.must_p().put_tail(w.gp(1)).is_none());
+                    wake::wakep(w.sched, m);
+                }),
+                Queue::Global => does(|w, m, _| {
+                    w.sched.globrunqput(w.gp(1));
+                    wake::wakep(w.sched, m);
+                }),
+            },
+            awaits(1),
+        ]);
+        let _ = mk.token(vec![does(|_, _, _| ())]);
+        let w = mk.make();
+        let searcher = w.searcher();
+        let m = w.worker_with(&[waiter]);
+        w.go(searcher);
+        w.go(m);
+        w.finish();
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Queue {
+    Next,
+    Tail,
+    Global,
+}
+
+#[test]
+fn submit_next_against_idle() {
+    check(Size::default(), submit_against_idle(Queue::Next));
+}
+
+#[test]
+fn submit_tail_against_idle() {
+    check(Size::default(), submit_against_idle(Queue::Tail));
+}
+
+#[test]
+fn submit_global_against_idle() {
+    check(Size::default(), submit_against_idle(Queue::Global));
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_submit_without_fence() {
+    finds(DEADLOCK, || {
+        without("protocol/wake.rs", "wakep");
+        check(Size::default(), submit_against_idle(Queue::Global));
+    });
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_ready_without_fence() {
+    finds(DEADLOCK, || {
+        without("protocol/park.rs", "ready_queue");
+        check(Size::default(), submit_against_idle(Queue::Next));
+    });
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_idle_without_fence() {
+    finds(DEADLOCK, || {
+        without("protocol/wake.rs", "go_idle");
+        check(Size::default(), submit_against_idle(Queue::Global));
+    });
+}
+
+/// The owner pops, a thief steals, runnext and all: each G runs once, and nobody sleeps beside them.
+fn steal(ps: u32, next: bool) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(ps, ps);
+        let first = mk.token(vec![does(move |w, m, _| {
+            for t in 1..3 {
+                let over = if next { m.must_p().put_next(w.gp(t)) } else { m.must_p().put_tail(w.gp(t)) };
+                assert!(over.is_none());
+            }
+            wake::wakep(w.sched, m);
+        })]);
+        for _ in 1..3 {
+            let _ = mk.token(vec![does(|_, _, _| ())]);
+        }
+        let w = mk.make();
+        let thief = w.searcher();
+        let m = w.worker_with(&[first]);
+        w.go(thief);
+        w.go(m);
+        w.finish();
+    }
+}
+
+#[test]
+fn steal_from_the_queue() {
+    check(Size { preemptions: 1, ..Size::default() }, steal(2, false));
+}
+
+#[test]
+fn steal_runnext() {
+    check(Size { preemptions: 1, ..Size::default() }, steal(2, true));
+}
+
+/// F1: work seldom comes alone. G 0 submits two, and all three wait for the last on their threads: whoever finds the one
+/// must see to it that somebody looks for the other.
+fn found_one_of_two() -> impl Fn() {
+    || {
+        let mut mk = Maker::new(3, 3);
+        let first = mk.token(vec![
+            does(|w, m, _| {
+                for t in 1..3 {
+                    assert!(m.must_p().put_tail(w.gp(t)).is_none());
+                }
+                wake::wakep(w.sched, m);
+            }),
+            awaits(2),
+        ]);
+        let _ = mk.token(vec![awaits(2)]);
+        let _ = mk.token(vec![does(|_, _, _| ())]);
+        let w = mk.make();
+        let m = w.worker_with(&[first]);
+        w.go(m);
+        w.finish();
+    }
+}
+
+#[test]
+fn whoever_finds_wakes_the_next() {
+    check(Size { preemptions: 1, ..Size::default() }, found_one_of_two());
+}
+
+/// Six Ms, ten Gs.
+#[cfg(shuttle)]
+#[test]
+fn many_submit_and_idle() {
+    check(Size::default(), || {
+        let mut mk = Maker::new(4, 4);
+        for i in 0..10usize {
+            mk.token(match i {
+                0 => vec![readies(2), readies(3), yields(), readies(4), awaits(4)],
+                1 => vec![readies(5), in_and_out(), readies(6), awaits(6)],
+                2 => vec![yields(), readies(7), yields()],
+                3 => vec![in_and_out(), readies(8)],
+                7 => vec![readies(9), awaits(9)],
+                _ => vec![yields()],
+            });
+        }
+        let w = mk.make();
+        let (a, b, c) = (w.worker_with(&[0]), w.worker_with(&[1]), w.searcher());
+        for m in [c, a, b] {
+            w.go(m);
+        }
+        w.finish();
+    });
+}
