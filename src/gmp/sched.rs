@@ -12,7 +12,9 @@ use crate::gmp::m::{Kind, M, MRef};
 use crate::gmp::p::{MAX_KEYS, P, PRef};
 use crate::sync::fence;
 use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnPtr, OwnU32, OwnU64, OwnUsize};
-use crate::sync::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, Event, Guard, Lock, Note, Ordering, Rank};
+use crate::sync::{
+    AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Event, Guard, Lock, Note, Ordering, Rank,
+};
 use std::sync::atomic::AtomicU64 as StdAtomicU64;
 
 /// What a runtime is started with. Written while it is down.
@@ -125,8 +127,8 @@ pub struct SchedStats {
     pub stop_ns_max: StdAtomicU64,
     pub barriers: StdAtomicU64,
     /// Spawned and ended where there was no P to count at.
-    pub spawned: StdAtomicU64,
-    pub ended: StdAtomicU64,
+    pub spawned: AtomicU64,
+    pub ended: AtomicU64,
 }
 
 /// The ragged barrier: its own count and note (Go's #10618).

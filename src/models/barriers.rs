@@ -15,7 +15,7 @@ pub unsafe extern "C" fn serve(_: *mut c_void) {
 
 /// A barrier, from whatever context.
 pub fn barrier(_: &Arc<World>, m: MRef) {
-    world::for_each_p(m, serve, std::ptr::null_mut());
+    assert!(world::for_each_p(m, serve, std::ptr::null_mut()).is_ok());
 }
 
 fn served(w: &World, times: u32) {

@@ -18,6 +18,7 @@ const FILES: &[(&str, &str)] = &[
     ("block/waitgroup.rs", include_str!("../block/waitgroup.rs")),
     ("block/sleep.rs", include_str!("../block/sleep.rs")),
     ("gmp/p.rs", include_str!("../gmp/p.rs")),
+    ("gmp/sched.rs", include_str!("../gmp/sched.rs")),
     ("gmp/timers.rs", include_str!("../gmp/timers.rs")),
     ("sched/mod.rs", include_str!("../sched/mod.rs")),
     ("sched/world.rs", include_str!("../sched/world.rs")),
@@ -33,6 +34,13 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("protocol/park.rs", "ready_queue", "wakes::finds_ready_without_fence"),
     ("block/waitq.rs", "wait", "waits::finds_waiter_without_fence"),
     ("block/sema.rs", "release", "waits::finds_release_without_fence"),
+    ("gmp/sched.rs", "is_closing", "closes::finds_spawn_without_fence"),
+];
+
+/// Fences that no model can decide about, and why.
+const OPEN: &[(&str, &str, &str)] = &[
+    ("gmp/sched.rs", "num_g", "between the counts of each P, which are words with one owner and no steps of a model"),
+    ("gmp/sched.rs", "close", "num_g has one between the same accesses: closes::finds_close_without_fences"),
 ];
 
 fn is_fence(line: &str) -> bool {
@@ -60,6 +68,7 @@ fn of(file: &str) -> Vec<(u32, String)> {
 }
 
 /// The lines of the fences in a function.
+#[cfg(loom)]
 pub fn within(file: &str, function: &str) -> Vec<u32> {
     of(file).into_iter().filter(|f| f.1 == function).map(|f| f.0).collect()
 }
@@ -69,9 +78,20 @@ pub fn within(file: &str, function: &str) -> Vec<u32> {
 fn every_fence_has_a_model() {
     let there: Vec<(&str, String)> = FILES.iter().flat_map(|f| of(f.0).into_iter().map(|g| (f.0, g.1))).collect();
     for (file, function) in &there {
-        assert!(NEEDED.iter().any(|n| n.0 == *file && n.1 == function), "{file}, {function}: a fence without a model");
+        let known = NEEDED.iter().chain(OPEN).any(|n| n.0 == *file && n.1 == function);
+        assert!(known, "{file}, {function}: a fence without a model");
     }
-    for n in NEEDED {
+    for n in NEEDED.iter().chain(OPEN) {
         assert!(there.iter().any(|t| t.0 == n.0 && t.1 == n.1), "{} {}: there is no fence", n.0, n.1);
+    }
+    let models = concat!(
+        include_str!("wakes.rs"),
+        include_str!("stops.rs"),
+        include_str!("waits.rs"),
+        include_str!("closes.rs")
+    );
+    for n in NEEDED {
+        let name = n.2.rsplit("::").next().unwrap();
+        assert!(models.contains(&format!("fn {name}()")), "there is no model {name}");
     }
 }

@@ -22,6 +22,7 @@
 //! fence of the protocols is without such a model.
 
 mod barriers;
+mod closes;
 mod fences;
 mod legacy;
 mod locked;
@@ -45,7 +46,9 @@ use crate::gmp::sched::{Hooks, Sched, leaked};
 use crate::protocol::wake::{self, Idle};
 use crate::protocol::{foreign, park, syscall};
 use crate::sched::schedule;
-use crate::sync::{Note, Ordering, set_now, without_fence};
+#[cfg(loom)]
+use crate::sync::without_fence;
+use crate::sync::{Event, Note, Ordering, set_now};
 use checker::thread::{self, JoinHandle, ThreadId};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -58,6 +61,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
 #[derive(Clone, Copy)]
 pub struct Size {
     /// loom: how often a thread may be interrupted where it need not wait.
+    #[cfg_attr(not(loom), expect(dead_code))]
     pub preemptions: usize,
     /// shuttle: how many schedules, of each of its two kinds.
     #[cfg_attr(loom, expect(dead_code))]
@@ -129,11 +133,14 @@ pub fn finds(words: &[&str], broken: impl FnOnce()) {
 }
 
 /// What the checkers say when everybody waits.
+#[cfg(loom)]
 pub const DEADLOCK: &[&str] = &["deadlock"];
 /// What is said when two believe to own one thing.
+#[cfg(loom)]
 pub const TWO_OWNERS: &[&str] = &["Causality violation", "two owners"];
 
 /// Takes away the fences in a function.
+#[cfg(loom)]
 pub fn without(file: &str, function: &str) {
     let all = fences::within(file, function);
     assert!(!all.is_empty(), "no fence in {function} of {file}");
@@ -192,8 +199,8 @@ pub struct Token {
     /// The step that is next.
     at: AtomicUsize,
     sole: Sole,
-    /// Set when it has ended.
-    pub ended: Note,
+    /// Happens when it has ended.
+    pub ended: Event,
 }
 
 /// One runtime of a model.
@@ -282,7 +289,7 @@ impl Maker {
         gp.sp.set(std::ptr::dangling_mut());
         gp.set_status(GStatus::Runnable);
         *self.0.open.get_mut() += 1;
-        self.0.tokens.push(Token { gp, steps, at: AtomicUsize::new(0), sole: Sole::new(), ended: Note::new() });
+        self.0.tokens.push(Token { gp, steps, at: AtomicUsize::new(0), sole: Sole::new(), ended: Event::new() });
         self.0.tokens.len() - 1
     }
 
@@ -307,6 +314,17 @@ impl World {
 
     pub fn gp(&self, token: usize) -> GRef {
         self.tokens[token].gp
+    }
+
+    /// Waits, as a thread, until a G has ended.
+    pub fn ended(&self, token: usize) {
+        self.tokens[token].ended.wait(0, None);
+    }
+
+    /// A token whose G was never to be.
+    pub fn will_not_run(&self, token: usize) {
+        self.tokens[token].at.store(usize::MAX, SeqCst);
+        self.one_done();
     }
 
     /// A new worker M without a thread.
@@ -353,17 +371,6 @@ impl World {
         let t = thread::spawn(move || {
             w.is_m(m);
             f(&w, m);
-            w.one_done();
-        });
-        THREADS.with_borrow_mut(|v| v.push(t));
-    }
-
-    /// A thread that is no M: a clock, say.
-    pub fn thread(self: &Arc<Self>, f: impl FnOnce(&Arc<World>) + Send + 'static) {
-        let w = self.clone();
-        w.open.fetch_add(1, SeqCst);
-        let t = thread::spawn(move || {
-            f(&w);
             w.one_done();
         });
         THREADS.with_borrow_mut(|v| v.push(t));
@@ -416,7 +423,7 @@ impl World {
                 m.set_ctx(Ctx::Sched);
                 m.curg.set(std::ptr::null_mut());
                 token.at.store(usize::MAX, SeqCst);
-                token.ended.wakeup();
+                token.ended.happen();
                 self.one_done();
                 return;
             };
@@ -557,7 +564,7 @@ pub fn readies(token: usize) -> Step {
 
 /// A step that waits for the end of another G, without giving its P to anybody.
 pub fn awaits(token: usize) -> Step {
-    does(move |w, _, _| w.tokens[token].ended.sleep())
+    does(move |w, _, _| w.ended(token))
 }
 
 /// A step that serves the requests to its P, as `gmx_safepoint` does.

@@ -15,7 +15,7 @@ fn retake_against_exit(stays: bool, looks: usize) -> impl Fn() {
         let first = mk.token(vec![
             calls(move |w, _| {
                 if stays {
-                    w.tokens[1].ended.sleep();
+                    w.ended(1);
                 }
             }),
             in_and_out(),

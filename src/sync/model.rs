@@ -37,6 +37,7 @@ thread_local! {
 }
 
 /// Leaves the fence at `line` of `file` out from now on.
+#[cfg(test)]
 pub fn without_fence(file: &str, line: u32) {
     WITHOUT.with_borrow_mut(|w| w.push((file.to_string(), line)));
 }
@@ -66,6 +67,7 @@ pub fn now() -> i64 {
 }
 
 /// For models: what the clock shows from now on.
+#[cfg(test)]
 pub fn set_now(now: i64) {
     NOW.set(now);
 }
