@@ -466,6 +466,12 @@ impl Sched {
         inner.free.pop_front()
     }
 
+    /// Runs `f` while no descriptors are made: right behind [`headroom`], what was free stays free for it.
+    pub fn while_allg_stands_still<T>(&self, f: impl FnOnce() -> T) -> T {
+        let _inner = self.allg_lock.lock();
+        f()
+    }
+
     /// Up to `n` free descriptors, at least one unless there is no memory.
     pub fn galloc_batch(&self, n: usize, mut each: impl FnMut(GRef)) -> bool {
         let mut inner = self.allg_lock.lock();

@@ -49,7 +49,10 @@ pub fn run_on(sched: &Sched, m: MRef, gp: GRef, runs: bool) {
     }
     gp.set_status(GStatus::Running);
     m.curg.set(gp.as_ptr());
-    m.must_p().schedtick.bump();
+    let pp = m.must_p();
+    pp.schedtick.bump();
+    // What is due every so many switches would be due for ever without this one.
+    pp.stats.switches.bump();
     m.set_ctx(Ctx::G);
 }
 

@@ -117,9 +117,6 @@ pub fn up() -> Option<&'static Sched> {
 /// all of it, or not at all.
 const BEGIN_ROOM: usize = 256 << 10;
 
-/// The same for a thread, which makes itself known to the queues' and the locks' libraries.
-const THREAD_ROOM: usize = 32 << 10;
-
 /// Starts the runtime. `strict`: it must not be up yet.
 pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
     let _excluded = Excluded::new();
@@ -185,9 +182,6 @@ fn new_sched() -> Result<&'static Sched> {
 }
 
 unsafe fn start_thread(m: MRef) -> std::result::Result<(), i32> {
-    if !headroom(THREAD_ROOM) {
-        return Err(libc::ENOMEM);
-    }
     let stack = m.sched().cfg.g0_stack_size.get();
     // SAFETY: `mstart` takes the M over.
     unsafe { sys::spawn_thread(stack, "gomax", run::mstart, m.as_ptr().cast()) }?;
@@ -213,6 +207,8 @@ extern "C" fn sysmon_start(arg: *mut c_void) -> *mut c_void {
     let Some(m) = (unsafe { MRef::from_ptr(arg.cast()) }) else { return std::ptr::null_mut() };
     run::minit(m);
     let sched = m.sched();
+    // It began with room for this (`BEGIN_ROOM`).
+    run::warm_up(sched);
     let mut counter = sys::ncpu::Procs::new();
     let mut duties = Duties {
         procs: &mut || counter.current(),
