@@ -247,6 +247,25 @@ static void a_polling_loop_gives_way_to_a_foreign_threads_g(void) {
   thread_join(t);
 }
 
+static void sits_until_quit(void *arg) {
+  (void)arg;
+  while (!atomic_load(&quit)) {
+    CHECK_OK(gmx_enter_syscall());
+    thread_nap(50000);
+    CHECK_OK(gmx_exit_syscall());
+  }
+  CHECK_OK(gmx_waitgroup_done(&all));
+}
+
+/* Each is over before it is noticed, and the P still there; together they are longer than a slice. */
+static void a_chain_of_syscalls_gives_way(void) {
+  atomic_store(&quit, 0);
+  CHECK_OK(gmx_waitgroup_add(&all, 2));
+  go(third, NULL);
+  go(sits_until_quit, NULL);
+  CHECK_OK(gmx_waitgroup_wait(&all));
+}
+
 static void sleeps_then_quits(void *arg) {
   (void)arg;
   CHECK_OK(gmx_sleep(MS));
@@ -345,6 +364,7 @@ int main(void) {
   RUN_G(a_pair_does_not_starve_a_third);
   RUN_G(a_loop_that_polls_gives_way);
   RUN_G(a_polling_loop_gives_way_to_a_foreign_threads_g);
+  RUN_G(a_chain_of_syscalls_gives_way);
   RUN_G(a_timer_interrupts_a_loop_that_polls);
   RUN_G(fib_20_stays_narrow);
   gs_finish();

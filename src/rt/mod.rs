@@ -75,6 +75,10 @@ fn enter_slow(known: Option<MRef>) -> Result<MRef> {
     if let Some(m) = known {
         return Ok(m);
     }
+    // The thread may have to wait for a lock some day.
+    if !run::warm_up(sched) {
+        return Err(Error::NoMemory);
+    }
     let m = foreign::needm(sched, sys::gettid()).ok_or(Error::NoMemory)?;
     sys::arch::set_current_m(m.as_ptr().cast());
     if exit_key().is_none_or(|key| key.set(m.as_ptr().cast()).is_err()) {
@@ -126,6 +130,7 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
     if !headroom(BEGIN_ROOM) {
         return Err(Error::NoMemory);
     }
+    crate::ds::runq::warm_up_thread();
     if !FORK_HANDLER.load(Ordering::Relaxed) {
         if !sys::at_fork(forked) {
             return Err(Error::NoMemory);
