@@ -247,23 +247,44 @@ static void a_polling_loop_gives_way_to_a_foreign_threads_g(void) {
   thread_join(t);
 }
 
+#define QUICK 1000000 /* so many that the watchdog takes its time, as it finds another one at each look */
+static atomic_int sat, sat_when_third_ran;
+
 static void sits_until_quit(void *arg) {
   (void)arg;
-  while (!atomic_load(&quit)) {
+  for (int i = 0; !atomic_load(&quit); i++) {
     CHECK_OK(gmx_enter_syscall());
-    thread_nap(50000);
+    if (i >= QUICK) thread_nap(MS / 2);
     CHECK_OK(gmx_exit_syscall());
+    atomic_fetch_add(&sat, 1);
   }
   CHECK_OK(gmx_waitgroup_done(&all));
 }
 
-/* Each is over before it is noticed, and the P still there; together they are longer than a slice. */
+static void notes_how_long(void *arg) {
+  atomic_store(&sat_when_third_ran, atomic_load(&sat));
+  third(arg);
+}
+
+static void *submits_the_third_late(void *arg) {
+  spin_until(atomic_load(&sat) >= QUICK + 10);
+  go(notes_how_long, NULL);
+  *(int *)arg = atomic_load(&sat);
+  return NULL;
+}
+
+/* Each is short, and then the P is still there; but together they are longer than a slice. */
 static void a_chain_of_syscalls_gives_way(void) {
+  int before = 0;
   atomic_store(&quit, 0);
+  atomic_store(&sat, 0);
   CHECK_OK(gmx_waitgroup_add(&all, 2));
-  go(third, NULL);
+  pthread_t t = thread_start(submits_the_third_late, &before);
   go(sits_until_quit, NULL);
   CHECK_OK(gmx_waitgroup_wait(&all));
+  thread_join(t);
+  check_say("  waited for %d syscalls of the other", atomic_load(&sat_when_third_ran) - before);
+  CHECK_CMP(atomic_load(&sat_when_third_ran) - before, <, 2000);
 }
 
 static void sleeps_then_quits(void *arg) {
