@@ -21,7 +21,7 @@
 //!   and the M sleeps.
 //!
 //! Take (sysmon's retake, a barrier, a stop):
-//! * T1 read the word: Syscall; T2 CAS exactly this word -> Running (or Stopped), tick + 1: the P is the taker's;
+//! * T1 read the word: Syscall, the same as at the last look, or the slice is over; T2 CAS exactly this word -> Running (or Stopped), tick + 1: the P is the taker's;
 //! * T3 a P taken to be used goes through [`handoffp`].
 //!
 //! # Invariants
@@ -186,47 +186,49 @@ pub fn handoffp(sched: &Sched, me: MRef, pp: OwnedP) {
     wake::look_again(sched, me);
 }
 
-/// Sysmon's look at one P: takes it from a syscall that lasts, asks it for its slice. True if it did something.
+/// Sysmon's look at one P: takes it from a syscall that lasts, ends its slice. True if it did something.
 pub fn retake(sched: &Sched, me: MRef, p: PRef, now: i64) -> bool {
     let w = p.word();
-    let watch = &p.watch;
-    match w.status() {
-        PStatus::Running => {
-            let tick = p.schedtick.get();
-            if watch.schedtick.get() != tick {
-                watch.schedtick.set(tick);
-                watch.sched_when.set(now);
-                return false;
-            }
-            if watch.sched_when.get() + sched.cfg.slice_ns.get() > now || w.requests() & PREEMPT != 0 {
-                return false;
-            }
-            sched.stats.preempts.fetch_add(1, Ordering::Relaxed);
-            super::preempt::preempt_one(p)
-        }
-        PStatus::Syscall => {
-            // T1
-            if watch.syscalltick.get() != w.tick() {
-                watch.syscalltick.set(w.tick());
-                watch.syscall_when.set(now);
-                return false;
-            }
-            // Nobody needs it, unless it blocks for long: then somebody might wait to go quiet.
-            let others = sched.nmspinning.load(Ordering::Relaxed) + sched.npidle.load(Ordering::Relaxed);
-            if p.runq_empty()
-                && sched.globq_len() == 0
-                && others > 0
-                && watch.syscall_when.get() + sched.cfg.slice_ns.get() > now
-            {
-                return false;
-            }
-            // T2
-            let Some(pp) = p.try_retake(w) else { return false };
-            sched.stats.retakes.fetch_add(1, Ordering::Relaxed);
-            // T3
-            handoffp(sched, me, pp);
-            true
-        }
-        _ => false,
+    if !matches!(w.status(), PStatus::Running | PStatus::Syscall) {
+        return false;
     }
+    let watch = &p.watch;
+    let tick = p.schedtick.get();
+    if watch.schedtick.get() != tick {
+        watch.schedtick.set(tick);
+        watch.sched_when.set(now);
+    }
+    let slice = sched.cfg.slice_ns.get();
+    let slice_over = watch.sched_when.get() + slice <= now;
+    if w.status() == PStatus::Running {
+        if !slice_over || w.requests() & PREEMPT != 0 {
+            return false;
+        }
+        sched.stats.preempts.fetch_add(1, Ordering::Relaxed);
+        return super::preempt::preempt_one(p);
+    }
+    // T1
+    let same = watch.syscalltick.get() == w.tick();
+    if !same {
+        watch.syscalltick.set(w.tick());
+        watch.syscall_when.set(now);
+    }
+    let work_waits = !p.runq_empty() || sched.globq_len() > 0;
+    let wanted = if work_waits {
+        // One short syscall after the other is seen Running hardly ever: the slice ends here, too.
+        same || slice_over
+    } else {
+        // Nobody needs it, unless nobody would look for work, or it blocks for long: somebody might wait to go quiet.
+        let others = sched.nmspinning.load(Ordering::Relaxed) + sched.npidle.load(Ordering::Relaxed);
+        same && (others == 0 || watch.syscall_when.get() + slice <= now)
+    };
+    if !wanted {
+        return false;
+    }
+    // T2
+    let Some(pp) = p.try_retake(w) else { return false };
+    sched.stats.retakes.fetch_add(1, Ordering::Relaxed);
+    // T3
+    handoffp(sched, me, pp);
+    true
 }
