@@ -80,8 +80,7 @@ static void little_memory(void *arg) {
 }
 
 static void gs_wait_for_memory(void) {
-  /* With less than this the C library itself ends the process: a new thread's first thread-local destructor has no memory. */
-  static const uint64_t rooms[] = {128 << 20, 64 << 20};
+  static const uint64_t rooms[] = {64 << 20, 16 << 20, 8 << 20, 1 << 20, 0};
   static child c;
   for (size_t i = 0; i < sizeof rooms / sizeof rooms[0]; i++) {
     child_run(&c, 60, little_memory, (void *)&rooms[i]);
@@ -92,16 +91,14 @@ static void gs_wait_for_memory(void) {
 
 /* From the first call on: either the runtime starts, or it says why not. */
 static void starts_with_little(void *arg) {
-  uint64_t room = *(const uint64_t *)arg;
-  leave_only(room);
+  leave_only(*(const uint64_t *)arg);
   gmx_status s = gmx_init(NULL);
   if (s != GMX_OK) {
     CHECK(s == GMX_ENOMEM || s == GMX_EAGAIN);
     check_say("  says %s", gmx_err_name(s));
     return;
   }
-  /* A flood only where the C library has room for the thread-locals of new threads: without, it ends the process. */
-  long want = room >= 64 << 20 ? spawns_until_refused(0) : 0;
+  long want = spawns_until_refused(0);
   spin_until(atomic_load(&ended) == want);
   gs_finish();
 }

@@ -103,7 +103,7 @@ pub unsafe extern "C" fn gmx_stop_the_world_timeout(reason: *const c_char, timeo
     if stopped.is_err() && n > 0 {
         // SAFETY: the caller's promise.
         let reason = if reason.is_null() { c"" } else { unsafe { std::ffi::CStr::from_ptr(reason) } };
-        report::stop_timed_out(&reason.to_string_lossy(), late.iter().flatten().copied(), n);
+        report::stop_timed_out(reason.to_bytes(), late.iter().flatten().copied(), n);
     }
     map(stopped)
 }

@@ -1,295 +1,291 @@
-//! The run queue of one P: one owner pushes and pops, anybody steals.
+//! The run queue of one P: one owner pushes and takes, anybody steals.
 //!
-//! Both kinds are crossbeam's deque. It is kept below its first buffer's size, for then it never allocates: a spawn
-//! or a ready cannot fail for want of memory, and the owner's side touches no thread-local, which code that runs on a
-//! migrating G must not. What does not fit goes to the global queue, as it does in Go.
+//! A ring of fixed size between two counts that only grow (but for one step back, below): `head`, where thieves take, and
+//! `tail`, where the owner pushes. It never allocates and touches no thread-local: a spawn or a ready cannot fail for want of
+//! memory, a new thread needs nothing, and code that runs on a migrating G may call it. What does not fit goes to the global
+//! queue.
+//!
+//! Two kinds, which differ in the end that the owner takes from:
+//!
+//! * the queue proper ([`RunQ::pop_oldest`]): owner and thieves move `head` by compare-and-swap; thieves may take many at once;
+//! * suspended parents ([`RunQ::pop_newest`]): Chase and Lev's deque. The owner takes one step back with `tail` and then looks at
+//!   `head`; a thief looks at `head` and then at `tail`. POP and STEAL are the fences between, one of the two sees the other,
+//!   and for the last entry both go through `head`. Thieves take one at a time: many at once could take what the owner has.
+//!
+//! # Orderings
+//! `tail`: Release in a push, Acquire in a steal: the entry and what it points to. `head`: Release in every taking, Acquire in a
+//! push: the slot was read before it is written again. A slot may be overwritten while a thief reads it: then `head` has moved,
+//! and what he read is thrown away. Counts have 64 bits, so they never come round.
 
-/// Most entries that a queue takes. crossbeam's first buffer has 64 slots; it would shrink never and grow at 64.
-pub const CAPACITY: usize = 63;
+use crate::sync::own::OwnPtr;
+use crate::sync::{AtomicU64, Ordering, fence};
+use std::ptr::NonNull;
 
-#[cfg(not(any(loom, shuttle)))]
-mod imp {
-    use super::CAPACITY;
-    use crossbeam_deque::{Steal, Stealer, Worker};
+/// See the module.
+pub struct RunQ<T, const N: usize> {
+    head: AtomicU64,
+    /// Owner: the owner.
+    tail: AtomicU64,
+    /// The entries between the two, each at its count modulo N. Owner: the owner.
+    slots: [OwnPtr<T>; N],
+}
 
-    /// See the module.
-    pub struct RunQ<T: Copy> {
-        worker: Worker<T>,
-        stealer: Stealer<T>,
-    }
-
-    // SAFETY: the owner's side (`push`, `pop`) is unsafe to call from anyone but the one owner.
-    unsafe impl<T: Copy + Send> Sync for RunQ<T> {}
-
-    impl<T: Copy> RunQ<T> {
-        /// The owner gets the oldest first.
-        pub fn fifo() -> Self {
-            let worker = Worker::new_fifo();
-            RunQ { stealer: worker.stealer(), worker }
-        }
-
-        /// The owner gets the newest first, thieves the oldest.
-        pub fn lifo() -> Self {
-            let worker = Worker::new_lifo();
-            RunQ { stealer: worker.stealer(), worker }
-        }
-
-        /// Appends, or hands the value back when full.
-        ///
-        /// # Safety
-        /// The caller is the owner.
-        #[inline(always)]
-        pub unsafe fn push(&self, v: T) -> Result<(), T> {
-            if self.worker.len() >= CAPACITY {
-                return Err(v);
-            }
-            self.worker.push(v);
-            Ok(())
-        }
-
-        /// # Safety
-        /// The caller is the owner.
-        #[inline(always)]
-        pub unsafe fn pop(&self) -> Option<T> {
-            self.worker.pop()
-        }
-
-        /// The owner's look: what it sees it may pop, but for thieves.
-        ///
-        /// # Safety
-        /// The caller is the owner.
-        #[inline(always)]
-        pub unsafe fn is_empty_here(&self) -> bool {
-            self.worker.is_empty()
-        }
-
-        #[inline]
-        pub fn len(&self) -> usize {
-            self.stealer.len()
-        }
-
-        #[inline]
-        pub fn is_empty(&self) -> bool {
-            self.stealer.is_empty()
-        }
-
-        /// Takes the oldest entry. Only on a scheduler's stack: crossbeam pins its epoch in a thread-local.
-        pub fn steal(&self) -> Option<T> {
-            loop {
-                match self.stealer.steal() {
-                    Steal::Success(v) => return Some(v),
-                    Steal::Empty => return None,
-                    Steal::Retry => std::hint::spin_loop(),
-                }
-            }
-        }
-
-        /// Takes half of the entries, the oldest: the first is returned, the others go to `into`, an empty queue.
-        /// Only on a scheduler's stack.
-        ///
-        /// # Safety
-        /// The caller is the owner of `into`.
-        pub unsafe fn steal_half(&self, into: &RunQ<T>) -> Option<T> {
-            loop {
-                match self.stealer.steal_batch_and_pop(&into.worker) {
-                    Steal::Success(v) => return Some(v),
-                    Steal::Empty => return None,
-                    Steal::Retry => std::hint::spin_loop(),
-                }
-            }
-        }
-    }
-
-    /// Makes this thread ready to steal and to wait for a lock: the first pin of an epoch allocates, and so does the first
-    /// wait.
-    pub fn warm_up_thread() {
-        let lock = parking_lot::Mutex::new(());
-        let held = lock.lock();
-        drop(lock.try_lock_for(std::time::Duration::from_nanos(1)));
-        drop(held);
-        let worker: Worker<u8> = Worker::new_fifo();
-        let _ = worker.stealer().steal();
+impl<T, const N: usize> Default for RunQ<T, N> {
+    fn default() -> Self {
+        RunQ { head: AtomicU64::new(0), tail: AtomicU64::new(0), slots: [const { OwnPtr::null() }; N] }
     }
 }
 
-#[cfg(any(loom, shuttle))]
-mod imp {
-    use super::CAPACITY;
-    use crate::sync::{AtomicI64, Ordering};
-    #[cfg(loom)]
-    use loom::sync::atomic::fence;
-    #[cfg(all(shuttle, not(loom)))]
-    use shuttle::sync::atomic::fence;
-    use std::cell::Cell;
-    use std::sync::Mutex;
-
-    thread_local! {
-        static PARENTS: Cell<bool> = const { Cell::new(false) };
+impl<T, const N: usize> RunQ<T, N> {
+    #[inline(always)]
+    fn slot(&self, at: u64) -> &OwnPtr<T> {
+        &self.slots[at as usize % N]
     }
 
-    /// For models: whether anything is ever put into a last-in-first-out queue. Where not, looking at one takes no step.
-    pub fn use_lifo(on: bool) {
-        PARENTS.set(on);
+    /// Where the owner pushes next. He alone writes it.
+    #[inline(always)]
+    fn own_tail(&self) -> u64 {
+        self.tail.load(Ordering::Relaxed)
     }
 
-    /// crossbeam's deque by its two ends, with its orderings and not one fence more than it needs for itself: what the
-    /// protocols around it rely on must be their own.
-    pub struct RunQ<T: Copy> {
-        /// The end that thieves take from, and the owner of a first-in-first-out queue.
-        front: AtomicI64,
-        /// The end that the owner pushes to. Owner: the owner.
-        back: AtomicI64,
-        /// What was pushed, from 0 on. What may be read here is decided by the ends.
-        places: Mutex<Vec<T>>,
-        lifo: bool,
+    /// Appends; false if it is full.
+    ///
+    /// # Safety
+    /// The caller is the owner.
+    #[inline(always)]
+    pub unsafe fn push(&self, v: NonNull<T>) -> bool {
+        let t = self.own_tail();
+        // Acquire: pairs with the Release of whoever took the last entry out of this slot.
+        let h = self.head.load(Ordering::Acquire);
+        if t.wrapping_sub(h) >= N as u64 {
+            return false;
+        }
+        self.slot(t).set(v.as_ptr());
+        // Release: pairs with the Acquire of thieves.
+        self.tail.store(t + 1, Ordering::Release);
+        true
     }
 
-    impl<T: Copy> RunQ<T> {
-        pub fn fifo() -> Self {
-            RunQ { front: AtomicI64::new(0), back: AtomicI64::new(0), places: Mutex::new(Vec::new()), lifo: false }
-        }
-        pub fn lifo() -> Self {
-            RunQ { lifo: true, ..Self::fifo() }
-        }
-        fn unused(&self) -> bool {
-            self.lifo && !PARENTS.get()
-        }
-        /// A guess until the end was moved.
-        fn at(&self, i: i64) -> Option<T> {
-            self.places.lock().unwrap().get(i as usize).copied()
-        }
-        /// # Safety
-        /// As the real one.
-        pub unsafe fn push(&self, v: T) -> Result<(), T> {
-            assert!(!self.unused());
-            let b = self.back.load(Ordering::Relaxed);
-            {
-                let mut places = self.places.lock().unwrap();
-                if places.len() >= CAPACITY {
-                    return Err(v);
-                }
-                places.truncate(b as usize);
-                places.push(v);
+    /// Takes the oldest. Not for a queue whose owner takes the newest.
+    ///
+    /// # Safety
+    /// The caller is the owner.
+    #[inline(always)]
+    pub unsafe fn pop_oldest(&self) -> Option<NonNull<T>> {
+        let t = self.own_tail();
+        let mut h = self.head.load(Ordering::Relaxed);
+        while h != t {
+            let v = self.slot(h).get();
+            // Thieves may have been faster. Relaxed: slot and push are the owner's own.
+            match self.head.compare_exchange(h, h + 1, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return NonNull::new(v),
+                Err(now) => h = now,
             }
-            self.back.store(b + 1, Ordering::Release);
-            Ok(())
         }
-        /// # Safety
-        /// As the real one.
-        pub unsafe fn pop(&self) -> Option<T> {
-            if self.unused() {
-                return None;
-            }
-            let b = self.back.load(Ordering::Relaxed);
-            if b - self.front.load(Ordering::Relaxed) <= 0 {
-                return None;
-            }
-            if !self.lifo {
-                let f = self.front.fetch_add(1, Ordering::SeqCst);
-                if b - (f + 1) < 0 {
-                    self.front.store(f, Ordering::Relaxed);
-                    return None;
-                }
-                return self.at(f);
-            }
-            let b = b - 1;
-            self.back.store(b, Ordering::Relaxed);
+        None
+    }
+
+    /// Takes the newest. Not for a queue whose owner takes the oldest, or whose thieves take many.
+    ///
+    /// # Safety
+    /// The caller is the owner.
+    #[inline(always)]
+    pub unsafe fn pop_newest(&self) -> Option<NonNull<T>> {
+        let t = self.own_tail();
+        if self.head.load(Ordering::Relaxed) == t {
+            return None;
+        }
+        let last = t - 1;
+        self.tail.store(last, Ordering::Relaxed);
+        // POP: pairs with STEAL in `steal`.
+        fence(Ordering::SeqCst);
+        let h = self.head.load(Ordering::Relaxed);
+        let v = self.slot(last).get();
+        if h < last {
+            return NonNull::new(v);
+        }
+        // The last one: whoever moves head has it.
+        let won = h == last && self.head.compare_exchange(h, t, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        self.tail.store(t, Ordering::Relaxed);
+        if won { NonNull::new(v) } else { None }
+    }
+
+    /// Takes the oldest, whoever asks.
+    pub fn steal(&self) -> Option<NonNull<T>> {
+        while !self.is_empty() {
+            let h = self.head.load(Ordering::Acquire);
+            // STEAL: pairs with POP in `pop_newest`.
             fence(Ordering::SeqCst);
-            let f = self.front.load(Ordering::Relaxed);
-            if b < f {
-                self.back.store(b + 1, Ordering::Relaxed);
+            if h >= self.tail.load(Ordering::Acquire) {
                 return None;
             }
-            let v = self.at(b);
-            if b > f {
-                return v;
+            let v = self.slot(h).get();
+            if self.head.compare_exchange(h, h + 1, Ordering::Release, Ordering::Relaxed).is_ok() {
+                return NonNull::new(v);
             }
-            let won = self.front.compare_exchange(f, f + 1, Ordering::SeqCst, Ordering::Relaxed).is_ok();
-            self.back.store(b + 1, Ordering::Relaxed);
-            if won { v } else { None }
         }
-        /// # Safety
-        /// As the real one.
-        pub unsafe fn is_empty_here(&self) -> bool {
-            self.is_empty()
-        }
-        pub fn len(&self) -> usize {
-            if self.unused() {
-                return 0;
-            }
-            let f = self.front.load(Ordering::Acquire);
-            (self.back.load(Ordering::Acquire) - f).max(0) as usize
-        }
-        pub fn is_empty(&self) -> bool {
-            self.len() == 0
-        }
-        pub fn steal(&self) -> Option<T> {
-            if self.unused() {
+        None
+    }
+
+    /// Takes half of the entries, the oldest: the first is returned, the others go to `into`, which is empty. Not from a queue
+    /// whose owner takes the newest.
+    ///
+    /// # Safety
+    /// The caller is the owner of `into`.
+    pub unsafe fn steal_half(&self, into: &RunQ<T, N>) -> Option<NonNull<T>> {
+        let to = into.own_tail();
+        debug_assert!(into.is_empty());
+        // `into` may have been emptied by thieves, whose reads of its slots come before our writes.
+        into.head.load(Ordering::Acquire);
+        let mut h = self.head.load(Ordering::Acquire);
+        loop {
+            let n = self.tail.load(Ordering::Acquire).saturating_sub(h);
+            if n == 0 {
                 return None;
             }
-            loop {
-                let f = self.front.load(Ordering::Acquire);
-                fence(Ordering::SeqCst);
-                if self.back.load(Ordering::Acquire) - f <= 0 {
-                    return None;
-                }
-                let v = self.at(f);
-                if self.front.compare_exchange(f, f + 1, Ordering::SeqCst, Ordering::Relaxed).is_ok() {
-                    return v;
-                }
+            let n = n - n / 2;
+            if n > (N - N / 2) as u64 {
+                // Head is an old one, and tail has gone on.
+                h = self.head.load(Ordering::Acquire);
+                continue;
             }
-        }
-        /// # Safety
-        /// As the real one.
-        pub unsafe fn steal_half(&self, into: &RunQ<T>) -> Option<T> {
-            assert!(!self.lifo && !into.lifo);
-            loop {
-                let f = self.front.load(Ordering::Acquire);
-                fence(Ordering::SeqCst);
-                let n = self.back.load(Ordering::Acquire) - f;
-                if n <= 0 {
-                    return None;
-                }
-                let to = f + (n + 1) / 2;
-                let taken: Vec<T> = (f..to).filter_map(|i| self.at(i)).collect();
-                if self.front.compare_exchange(f, to, Ordering::SeqCst, Ordering::Relaxed).is_ok() {
-                    for &v in &taken[1..] {
-                        // SAFETY: the caller owns `into`.
-                        assert!(unsafe { into.push(v) }.is_ok());
+            let first = self.slot(h).get();
+            for i in 1..n {
+                into.slot(to + i - 1).set(self.slot(h + i).get());
+            }
+            match self.head.compare_exchange(h, h + n, Ordering::Release, Ordering::Acquire) {
+                Ok(_) => {
+                    if n > 1 {
+                        // Release: as in `push`.
+                        into.tail.store(to + n - 1, Ordering::Release);
                     }
-                    return Some(taken[0]);
+                    return NonNull::new(first);
                 }
+                Err(now) => h = now,
             }
         }
     }
 
-    pub fn warm_up_thread() {}
-}
+    /// How many there were at some moment.
+    #[inline]
+    pub fn len(&self) -> usize {
+        // Head first: what is between the two was there, or is taken by now.
+        let h = self.head.load(Ordering::Acquire);
+        (self.tail.load(Ordering::Acquire).saturating_sub(h) as usize).min(N)
+    }
 
-#[cfg(all(test, any(loom, shuttle)))]
-pub use imp::use_lifo;
-pub use imp::{RunQ, warm_up_thread};
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        let h = self.head.load(Ordering::Acquire);
+        self.tail.load(Ordering::Acquire) <= h
+    }
+
+    /// How many more fit, at least.
+    ///
+    /// # Safety
+    /// The caller is the owner.
+    pub unsafe fn room(&self) -> usize {
+        N - self.len()
+    }
+}
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+    const N: usize = 8;
+
+    fn entry(i: usize) -> NonNull<u8> {
+        NonNull::new((i + 1) as *mut u8).unwrap()
+    }
+
+    fn number(v: Option<NonNull<u8>>) -> Option<usize> {
+        v.map(|v| v.as_ptr() as usize - 1)
+    }
 
     #[test]
     fn orders_and_capacity() {
-        let (f, l) = (RunQ::fifo(), RunQ::lifo());
-        // SAFETY: this test owns both.
-        unsafe {
-            for i in 0..CAPACITY {
-                assert!(f.push(i).is_ok() && l.push(i).is_ok());
+        let (f, l) = (RunQ::<u8, N>::default(), RunQ::<u8, N>::default());
+        // Many times round the ring, from every place.
+        for round in 0..3 * N {
+            // SAFETY: this test owns all of them.
+            unsafe {
+                for i in 0..N {
+                    assert_eq!((f.room(), f.len()), (N - i, i));
+                    assert!(f.push(entry(i)) && l.push(entry(i)));
+                }
+                assert!(!f.push(entry(99)) && !l.push(entry(99)) && f.room() == 0);
+                assert_eq!((number(f.pop_oldest()), number(l.pop_newest())), (Some(0), Some(N - 1)));
+                assert_eq!((number(f.steal()), number(l.steal())), (Some(1), Some(0)));
+                let into = RunQ::default();
+                assert_eq!(number(f.steal_half(&into)), Some(2));
+                assert_eq!((into.len(), f.len()), (2, 3));
+                assert_eq!((number(into.pop_oldest()), number(into.pop_oldest())), (Some(3), Some(4)));
+                assert!(into.pop_oldest().is_none() && into.is_empty());
+                for i in 0..3 {
+                    assert_eq!(number(f.pop_oldest()), Some(5 + i));
+                }
+                for i in (1..N - 1).rev() {
+                    assert_eq!(number(l.pop_newest()), Some(i));
+                }
+                assert!(
+                    f.pop_oldest().is_none() && l.pop_newest().is_none() && f.steal().is_none() && l.steal().is_none()
+                );
+                assert!(f.steal_half(&into).is_none());
+                // The next round begins at another place.
+                assert!(f.push(entry(round)) && f.pop_oldest().is_some());
             }
-            assert_eq!(f.push(99), Err(99));
-            assert_eq!((f.pop(), l.pop()), (Some(0), Some(CAPACITY - 1)));
-            assert_eq!((f.steal(), l.steal()), (Some(1), Some(0)));
-            let into = RunQ::fifo();
-            let n = f.len();
-            assert_eq!(f.steal_half(&into), Some(2));
-            assert_eq!(into.len() + 1 + f.len(), n);
-            assert!(into.len() + 1 >= n / 2 || into.len() == 31);
         }
+    }
+
+    /// An owner and two thieves: everything comes out once.
+    fn race(newest: bool) {
+        const MANY: usize = 200_000;
+        let q = RunQ::<u8, N>::default();
+        let over = AtomicBool::new(false);
+        let out = AtomicUsize::new(0);
+        let mut all: Vec<Vec<usize>> = Vec::new();
+        std::thread::scope(|s| {
+            let thief = || {
+                let (mut got, into) = (Vec::new(), RunQ::<u8, N>::default());
+                while !over.load(SeqCst) || !q.is_empty() {
+                    // SAFETY: `into` is this thread's.
+                    let first = if newest { q.steal() } else { unsafe { q.steal_half(&into) } };
+                    let rest = std::iter::from_fn(|| unsafe { into.pop_oldest() });
+                    for v in first.into_iter().chain(rest) {
+                        got.push(number(Some(v)).unwrap());
+                        out.fetch_add(1, SeqCst);
+                    }
+                }
+                got
+            };
+            let thieves = [s.spawn(thief), s.spawn(thief)];
+            let mut got = Vec::new();
+            // SAFETY: this thread is the owner.
+            let pop = || unsafe { if newest { q.pop_newest() } else { q.pop_oldest() } };
+            for i in 0..MANY {
+                while !unsafe { q.push(entry(i)) } {
+                    got.extend(number(pop()));
+                }
+                if i % 3 == 0 {
+                    got.extend(number(pop()));
+                }
+            }
+            got.extend(std::iter::from_fn(|| number(pop())));
+            over.store(true, SeqCst);
+            all.push(got);
+            all.extend(thieves.map(|t| t.join().unwrap()));
+        });
+        let n: usize = all.iter().map(Vec::len).sum();
+        let different: HashSet<usize> = all.into_iter().flatten().collect();
+        assert_eq!((n, different.len()), (MANY, MANY));
+    }
+
+    #[test]
+    fn each_comes_out_once() {
+        race(false);
+        race(true);
     }
 }

@@ -258,7 +258,7 @@ impl GName {
 /// A G. Its memory lives as long as the process.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
-pub struct GRef(std::ptr::NonNull<G>);
+pub struct GRef(pub(super) std::ptr::NonNull<G>);
 
 // SAFETY: a GRef only gives shared access to a G, whose fields are atomics, or cells with one owner at a time as their
 // comments say.

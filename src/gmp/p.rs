@@ -91,6 +91,9 @@ impl PWord {
 
 /// Most stacks of the default size that a P keeps for itself.
 const STACK_CACHE: usize = 64;
+/// Most Gs in a P's own queue, and most suspended parents. Few under a model: beyond that the global queue takes part.
+const QUEUE: usize = if cfg!(any(loom, shuttle)) { 16 } else { 256 };
+const PARENTS: usize = if cfg!(any(loom, shuttle)) { 16 } else { 64 };
 /// Most P-local and G-local keys.
 pub const MAX_KEYS: usize = 64;
 
@@ -107,23 +110,24 @@ pub struct P {
     pub schedtick: OwnU64,
     /// The G that runs next, in the running slice.
     runnext: AtomicPtr<G>,
-    runq: RunQ<GRef>,
-    /// Parents whose child-first children run.
-    lifo: RunQ<GRef>,
-    pub timers: Timers,
-    /// Free descriptors. Owner: the M.
-    gfree: OwnPtr<G>,
-    pub gfree_len: OwnU32,
-    stacks: UnsafeCell<StackCache>,
+    /// Link in the idle list. Guarded by `sched.lock`.
+    pub idle_link: OwnPtr<P>,
     /// Next and last of the ids that this P may hand out. Owner: the M.
     pub goid_next: OwnU64,
     pub goid_end: OwnU64,
+    /// Free descriptors. Owner: the M.
+    gfree: OwnPtr<G>,
+    pub gfree_len: OwnU32,
+    pub timers: Timers,
     pub stats: PStats,
+    pub watch: Watch,
+    // The long ones come last: who looks at every P touches few lines of each.
+    /// Parents whose child-first children run.
+    lifo: RunQ<G, PARENTS>,
+    runq: RunQ<G, QUEUE>,
     /// Values of P-local keys. Owner: the M, or whoever runs a barrier function for it.
     pub slots: [OwnPtr<c_void>; MAX_KEYS],
-    /// Link in the idle list. Guarded by `sched.lock`.
-    pub idle_link: OwnPtr<P>,
-    pub watch: Watch,
+    stacks: UnsafeCell<StackCache>,
 }
 
 /// What a P counts. Owner: the M; anybody reads.
@@ -220,8 +224,8 @@ impl P {
             m: OwnPtr::null(),
             schedtick: OwnU64::new(0),
             runnext: AtomicPtr::new(std::ptr::null_mut()),
-            runq: RunQ::fifo(),
-            lifo: RunQ::lifo(),
+            runq: RunQ::default(),
+            lifo: RunQ::default(),
             timers: Timers::new(),
             gfree: OwnPtr::null(),
             gfree_len: OwnU32::new(0),
@@ -357,10 +361,10 @@ impl P {
     /// Takes the oldest half of the queue into the thief's, and returns one of it.
     pub fn steal(&self, thief: &OwnedP) -> Option<GRef> {
         if let Some(gp) = self.lifo.steal() {
-            return Some(gp);
+            return Some(GRef(gp));
         }
         // SAFETY: `thief` owns its queues.
-        unsafe { self.runq.steal_half(&thief.runq) }
+        unsafe { self.runq.steal_half(&thief.runq) }.map(GRef)
     }
 
     /// How many stacks it keeps. Exact in a stopped world.
@@ -465,18 +469,18 @@ impl OwnedP {
     #[inline(always)]
     pub fn put_tail(&self, gp: GRef) -> Option<GRef> {
         // SAFETY: we own the P.
-        unsafe { self.runq.push(gp) }.err()
+        if unsafe { self.runq.push(gp.0) } { None } else { Some(gp) }
     }
 
     /// No room for one more suspended parent.
     pub fn parents_full(&self) -> bool {
-        self.lifo.len() >= crate::ds::runq::CAPACITY
+        self.lifo.len() >= PARENTS
     }
 
     /// Suspended parent of a child-first spawn. Returns it if it does not fit.
     pub fn put_parent(&self, gp: GRef) -> Option<GRef> {
         // SAFETY: we own the P.
-        unsafe { self.lifo.push(gp) }.err()
+        if unsafe { self.lifo.push(gp.0) } { None } else { Some(gp) }
     }
 
     /// The next G, and whether it inherits the slice.
@@ -486,30 +490,28 @@ impl OwnedP {
             return Some((gp, true));
         }
         // SAFETY: we own the P.
-        if !unsafe { self.lifo.is_empty_here() }
-            && let Some(gp) = unsafe { self.lifo.pop() }
-        {
-            return Some((gp, true));
+        if let Some(gp) = unsafe { self.lifo.pop_newest() } {
+            return Some((GRef(gp), true));
         }
         // SAFETY: we own the P.
-        unsafe { self.runq.pop() }.map(|gp| (gp, false))
+        unsafe { self.runq.pop_oldest() }.map(|gp| (GRef(gp), false))
     }
 
     /// The oldest of the plain queue, past runnext and the parents: what the fairness tick looks at.
     pub fn get_fair(&self) -> Option<GRef> {
         // SAFETY: we own the P.
-        unsafe { self.runq.pop() }
+        unsafe { self.runq.pop_oldest() }.map(GRef)
     }
 
     /// The owner's look at its queues.
     #[inline(always)]
     pub fn has_nothing(&self) -> bool {
-        // SAFETY: we own the P.
-        !self.has_runnext() && unsafe { self.lifo.is_empty_here() && self.runq.is_empty_here() }
+        !self.has_runnext() && self.lifo.is_empty() && self.runq.is_empty()
     }
 
     pub fn room(&self) -> usize {
-        crate::ds::runq::CAPACITY.saturating_sub(self.runq.len())
+        // SAFETY: we own the P.
+        unsafe { self.runq.room() }
     }
 
     /// A stack of the default size, the hottest.

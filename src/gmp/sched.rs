@@ -96,9 +96,6 @@ impl AllP {
     }
 }
 
-/// More than the queues of a P take.
-const P_QUEUES: usize = 8192;
-
 // A model makes few Gs, and pays for each of a chunk.
 const G_CHUNK_BITS: u32 = if cfg!(any(loom, shuttle)) { 3 } else { 8 };
 const G_CHUNK: usize = 1 << G_CHUNK_BITS;
@@ -443,10 +440,6 @@ impl Sched {
         }
         let table = self.allp().expect("just stored");
         for i in *made as u32..n {
-            // Its queues are made by code that aborts without memory.
-            if !headroom(P_QUEUES) {
-                return false;
-            }
             let Some(p) = try_leak(P::new(i, self.poll)) else { return false };
             table.ps[i as usize].store(std::ptr::from_ref(p).cast_mut(), Ordering::Release);
             *made = i as i32 + 1;
@@ -464,12 +457,6 @@ impl Sched {
         }
         self.allg_grow(&mut inner)?;
         inner.free.pop_front()
-    }
-
-    /// Runs `f` while no descriptors are made: right behind [`headroom`], what was free stays free for it.
-    pub fn while_allg_stands_still<T>(&self, f: impl FnOnce() -> T) -> T {
-        let _inner = self.allg_lock.lock();
-        f()
     }
 
     /// Up to `n` free descriptors, at least one unless there is no memory.
@@ -650,21 +637,6 @@ impl Sched {
     pub fn coarse_now(&self) -> i64 {
         self.coarse.get()
     }
-}
-
-/// Whether there is memory for so many bytes. For what comes right before calls into code that aborts without memory:
-/// what was tried here is free again for it.
-pub fn headroom(bytes: usize) -> bool {
-    let Ok(layout) = std::alloc::Layout::array::<u8>(bytes.max(1)) else { return false };
-    // SAFETY: the layout is not empty; the memory is given back as it was taken.
-    unsafe {
-        let p = std::alloc::alloc(layout);
-        if p.is_null() {
-            return false;
-        }
-        std::alloc::dealloc(std::hint::black_box(p), layout);
-    }
-    true
 }
 
 /// Boxes and leaks; None if there is no memory (a box would abort).

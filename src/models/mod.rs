@@ -82,7 +82,6 @@ pub fn check(size: Size, f: impl Fn() + Send + Sync + 'static) {
     let run = Arc::new(move || {
         n.fetch_add(1, SeqCst);
         set_now(0);
-        crate::ds::runq::use_lifo(false);
         f();
         leaked::free();
     });

@@ -304,24 +304,6 @@ fn try_start(sched: &Sched, m: MRef) -> Result<(), Option<(OwnedP, bool)>> {
     Err(back)
 }
 
-/// On a new thread that cannot be: as if it had not been made. Ends right after.
-pub fn thread_failed(sched: &Sched, m: MRef) {
-    let spinning = m.spinning.replace(false);
-    let back = m.take_nextp();
-    if let Some(pp) = back {
-        // While the M is still ours: somebody must be who carries the P.
-        no_thread(sched, sched.lock.lock(), m, pp, spinning);
-    }
-    let mut lk = sched.lock.lock();
-    lk.nm -= 1;
-    if !sched.exiting.load(Ordering::Relaxed) {
-        crate::sys::detach_self();
-        m.alive.set(false);
-        m.link.set(lk.mfree);
-        lk.mfree = m.as_ptr();
-    }
-}
-
 /// Makes one idle worker: from then on there is always a thread to go on with. False if there is none to be had.
 #[must_use]
 pub fn first_worker(sched: &Sched) -> bool {

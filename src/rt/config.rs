@@ -2,7 +2,7 @@
 
 use crate::gmp::sched::Sched;
 use crate::sys;
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// Where reports go: the host's function, or stderr.
@@ -54,7 +54,7 @@ impl Options {
         if self.maxprocs > 0 {
             return Procs { n: self.maxprocs, follow: false };
         }
-        match env("GMX_MAXPROCS").and_then(|v| v.trim().parse::<i32>().ok()).filter(|&n| n > 0) {
+        match Env::of(c"GMX_MAXPROCS").text().trim().parse::<i32>().ok().filter(|&n| n > 0) {
             Some(n) => Procs { n, follow: false },
             None => Procs { n: sys::ncpu::default_procs().max(1), follow: true },
         }
@@ -82,7 +82,7 @@ struct Debug {
 impl Debug {
     fn from_env() -> Debug {
         let mut d = Debug::default();
-        for part in env("GMXDEBUG").unwrap_or_default().split(',') {
+        for part in Env::of(c"GMXDEBUG").text().split(',') {
             match part.split_once('=') {
                 Some(("schedtrace", v)) => d.schedtrace_ms = v.parse().unwrap_or(0),
                 Some(("scheddetail", v)) => d.scheddetail = v != "0",
@@ -94,6 +94,28 @@ impl Debug {
     }
 }
 
-fn env(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+/// A short variable of the environment. Without memory of its own: an empty one is as none, and so is a long one.
+struct Env {
+    text: [u8; 256],
+    len: usize,
+}
+
+impl Env {
+    fn of(name: &CStr) -> Env {
+        let mut env = Env { text: [0; 256], len: 0 };
+        // SAFETY: the name is terminated; so is what comes back, which stays while nobody changes the environment, and who
+        // does so beside other threads has broken their rules.
+        let found = unsafe { libc::getenv(name.as_ptr()).as_ref().map(|p| CStr::from_ptr(p).to_bytes()) };
+        if let Some(found) = found
+            && let Some(room) = env.text.get_mut(..found.len())
+        {
+            room.copy_from_slice(found);
+            env.len = found.len();
+        }
+        env
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.text[..self.len]).unwrap_or("")
+    }
 }

@@ -13,15 +13,14 @@ use crate::fiber::stack::{PoolOptions, StackPool};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::gflag;
 use crate::gmp::m::{Ctx, Kind, M, MRef};
-use crate::gmp::sched::{Hooks, Sched, headroom};
+use crate::gmp::sched::{Hooks, Sched};
 use crate::protocol::{foreign, wake};
 use crate::sched::run::{self, current};
 use crate::sched::sysmon::{self, Duties};
 use crate::sched::world;
-use crate::sync::{Ordering, now};
+use crate::sync::{Ordering, RawMutex, now};
 use crate::sys;
 use config::Options;
-use parking_lot::lock_api::RawMutex as _;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
 
@@ -34,7 +33,7 @@ static SCHED: AtomicPtr<Sched> = AtomicPtr::new(std::ptr::null_mut());
 /// The runtime is up. Written under [`BEGIN_END`].
 static UP: AtomicBool = AtomicBool::new(false);
 /// Held while the runtime begins or ends. A raw one, because a child of fork may have to open it.
-static BEGIN_END: parking_lot::RawMutex = parking_lot::RawMutex::INIT;
+static BEGIN_END: RawMutex = RawMutex::new();
 static FORK_HANDLER: AtomicBool = AtomicBool::new(false);
 static SYSMON: AtomicU64 = AtomicU64::new(0);
 static SYSMON_M: AtomicPtr<M> = AtomicPtr::new(std::ptr::null_mut());
@@ -51,8 +50,7 @@ impl Excluded {
 
 impl Drop for Excluded {
     fn drop(&mut self) {
-        // SAFETY: locked in `new`.
-        unsafe { BEGIN_END.unlock() };
+        BEGIN_END.unlock();
     }
 }
 
@@ -74,10 +72,6 @@ fn enter_slow(known: Option<MRef>) -> Result<MRef> {
     let sched = begin(&Options::default(), false)?;
     if let Some(m) = known {
         return Ok(m);
-    }
-    // The thread may have to wait for a lock some day.
-    if !run::warm_up(sched) {
-        return Err(Error::NoMemory);
     }
     let m = foreign::needm(sched, sys::gettid()).ok_or(Error::NoMemory)?;
     sys::arch::set_current_m(m.as_ptr().cast());
@@ -117,20 +111,12 @@ pub fn up() -> Option<&'static Sched> {
 
 // ---- beginning -------------------------------------------------------------------------------------------------------
 
-/// A beginning reads the environment and files of the system by code that aborts without memory: it begins with room for
-/// all of it, or not at all.
-const BEGIN_ROOM: usize = 256 << 10;
-
 /// Starts the runtime. `strict`: it must not be up yet.
 pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
     let _excluded = Excluded::new();
     if let Some(sched) = up() {
         return if strict { Err(Error::Busy) } else { Ok(sched) };
     }
-    if !headroom(BEGIN_ROOM) {
-        return Err(Error::NoMemory);
-    }
-    crate::ds::runq::warm_up_thread();
     if !FORK_HANDLER.load(Ordering::Relaxed) {
         if !sys::at_fork(forked) {
             return Err(Error::NoMemory);
@@ -212,8 +198,6 @@ extern "C" fn sysmon_start(arg: *mut c_void) -> *mut c_void {
     let Some(m) = (unsafe { MRef::from_ptr(arg.cast()) }) else { return std::ptr::null_mut() };
     run::minit(m);
     let sched = m.sched();
-    // It began with room for this (`BEGIN_ROOM`).
-    run::warm_up(sched);
     let mut counter = sys::ncpu::Procs::new();
     let mut duties = Duties {
         procs: &mut || counter.current(),
@@ -299,10 +283,7 @@ unsafe extern "C" fn forked() {
     gmx_poll_word.store(0, Ordering::Relaxed);
     main::forget_resize();
     sys::arch::set_current_m(std::ptr::null_mut());
-    if BEGIN_END.is_locked() {
-        // SAFETY: whoever held it is not in this process.
-        unsafe { BEGIN_END.unlock() };
-    }
+    BEGIN_END.reopen();
 }
 
 // ---- overflow --------------------------------------------------------------------------------------------------------

@@ -40,6 +40,21 @@ impl Write for Text {
     }
 }
 
+/// The host's words, of which nobody knows that they are UTF-8.
+struct Words<'a>(&'a [u8]);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            f.write_str(chunk.valid())?;
+            if !chunk.invalid().is_empty() {
+                f.write_char(char::REPLACEMENT_CHARACTER)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// To the host's function, or to stderr.
 pub fn emit(bytes: &[u8]) {
     match config::report_to() {
@@ -81,7 +96,7 @@ fn g_name(out: &mut Text, gp: GRef) -> fmt::Result {
     write!(out, "goroutine {}", gp.goid.get())?;
     let name = gp.name();
     if !name.bytes().is_empty() {
-        write!(out, " \"{}\"", String::from_utf8_lossy(name.bytes()))?;
+        write!(out, " \"{}\"", Words(name.bytes()))?;
     }
     Ok(())
 }
@@ -97,7 +112,7 @@ pub fn g_line(out: &mut Text, gp: GRef) -> fmt::Result {
             p if p.is_null() => c"",
             p => unsafe { std::ffi::CStr::from_ptr(p) },
         };
-        write!(out, " [{}, {ms}ms]", reason.to_string_lossy())?;
+        write!(out, " [{}, {ms}ms]", Words(reason.to_bytes()))?;
     } else {
         write!(out, " [{}]", status.text())?;
     }
@@ -137,9 +152,9 @@ pub fn deadlock(sched: &Sched) {
 }
 
 /// A stop of the world that ran out of time: whose Ps did not come.
-pub fn stop_timed_out(reason: &str, late: impl Iterator<Item = PRef>, n: usize) {
+pub fn stop_timed_out(reason: &[u8], late: impl Iterator<Item = PRef>, n: usize) {
     let mut out = Text::new();
-    let _ = writeln!(out, "libgomax: stop-the-world ({reason}) timed out: {n} Ps did not reach a safe point");
+    let _ = writeln!(out, "libgomax: stop-the-world ({}) timed out: {n} Ps did not reach a safe point", Words(reason));
     for p in late {
         let _ = write!(out, "  P{}: ", p.id);
         // SAFETY: m is null or an M.

@@ -6,7 +6,7 @@ use crate::fiber::host::HostThread;
 use crate::fiber::overflow::AltStack;
 use crate::gmp::g::{GRef, GStatus, gflag};
 use crate::gmp::m::{Ctx, M, MRef, Mcall};
-use crate::gmp::sched::{Sched, headroom};
+use crate::gmp::sched::Sched;
 use crate::protocol::syscall::NoP;
 use crate::protocol::wake::{self, Idle};
 use crate::protocol::{foreign, lockedm, park, syscall};
@@ -27,10 +27,6 @@ pub extern "C" fn mstart(arg: *mut c_void) -> *mut c_void {
     let Some(m) = (unsafe { MRef::from_ptr(arg.cast::<M>()) }) else { return std::ptr::null_mut() };
     let sched = m.sched();
     m.thread.set(sys::this_thread() as _);
-    if !warm_up(sched) {
-        wake::thread_failed(sched, m);
-        return std::ptr::null_mut();
-    }
     minit(m);
     m.set_ctx(Ctx::Sched);
     // Overflows of Gs are told on this stack; without memory for it they are not.
@@ -49,20 +45,6 @@ pub extern "C" fn mstart(arg: *mut c_void) -> *mut c_void {
     mexit(sched, m);
     std::ptr::null_mut()
 }
-
-/// What the libraries below allocate once for each thread, and abort the process without memory for: now, with room for it,
-/// or not at all.
-pub fn warm_up(sched: &Sched) -> bool {
-    sched.while_allg_stands_still(|| {
-        let room = headroom(THREAD_ROOM);
-        if room {
-            crate::ds::runq::warm_up_thread();
-        }
-        room
-    })
-}
-
-const THREAD_ROOM: usize = 32 << 10;
 
 /// What each thread of the library needs.
 pub fn minit(m: MRef) {

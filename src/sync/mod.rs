@@ -17,6 +17,8 @@ mod imp;
 #[path = "model.rs"]
 mod imp;
 
+#[cfg(not(any(loom, shuttle)))]
+pub use imp::RawMutex;
 pub use imp::{
     AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Event, Note, Ordering, fence, fence_after_rmw,
     now, spin_loop,

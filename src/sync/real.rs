@@ -1,23 +1,126 @@
-//! The facade over std, parking_lot and the futex: what ships.
+//! The facade over std and the futex: what ships.
 
 use crate::sys;
+use std::cell::UnsafeCell;
 pub use std::hint::spin_loop;
 pub use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 
-pub struct RawLock<T>(parking_lot::Mutex<T>);
-pub type RawGuard<'a, T> = parking_lot::MutexGuard<'a, T>;
+/// A lock of one word: no memory is taken for those who wait, nothing is kept for a thread, and a child of fork can open it.
+pub struct RawMutex(AtomicU32);
+
+const OPEN: u32 = 0;
+const HELD: u32 = 1;
+/// Held, and somebody may sleep for it.
+const AWAITED: u32 = 2;
+/// Looks at a held lock before one sleeps: about as long as most are held.
+const LOOKS: u32 = 100;
+
+impl RawMutex {
+    pub const fn new() -> Self {
+        RawMutex(AtomicU32::new(OPEN))
+    }
+
+    #[inline(always)]
+    pub fn try_lock(&self) -> bool {
+        // Acquire: pairs with the Release of `unlock`.
+        self.0.compare_exchange(OPEN, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    #[inline(always)]
+    pub fn lock(&self) {
+        if !self.try_lock() {
+            self.lock_slow();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lock_slow(&self) {
+        let mut looks = 0;
+        while looks < LOOKS {
+            match self.0.load(Ordering::Relaxed) {
+                OPEN if self.try_lock() => return,
+                // Others sleep for it already.
+                AWAITED => break,
+                _ => looks += 1,
+            }
+            spin_loop();
+        }
+        // From here on it is taken as awaited: others may sleep beside us.
+        while self.0.swap(AWAITED, Ordering::Acquire) != OPEN {
+            sys::futex_wait(&self.0, AWAITED, None);
+        }
+    }
+
+    /// For whoever holds it.
+    #[inline(always)]
+    pub fn unlock(&self) {
+        let word: *const AtomicU32 = &self.0;
+        if self.0.swap(OPEN, Ordering::Release) == AWAITED {
+            // The lock may be gone by now: only the address is passed on.
+            sys::futex_wake(word, 1);
+        }
+    }
+
+    /// In a child of fork: whoever held it is not here.
+    pub fn reopen(&self) {
+        self.0.store(OPEN, Ordering::Relaxed);
+    }
+}
+
+impl Default for RawMutex {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+pub struct RawLock<T> {
+    mutex: RawMutex,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is reached by one thread at a time, which holds the mutex.
+unsafe impl<T: Send> Sync for RawLock<T> {}
+
+/// Its holder.
+pub struct RawGuard<'a, T>(&'a RawLock<T>, std::marker::PhantomData<*mut T>);
 
 impl<T> RawLock<T> {
     pub fn new(v: T) -> Self {
-        RawLock(parking_lot::Mutex::new(v))
+        RawLock { mutex: RawMutex::new(), value: UnsafeCell::new(v) }
     }
-    #[inline]
+    #[inline(always)]
     pub fn lock(&self) -> RawGuard<'_, T> {
-        self.0.lock()
+        self.mutex.lock();
+        RawGuard(self, std::marker::PhantomData)
     }
-    #[inline]
+    #[inline(always)]
     pub fn try_lock(&self) -> Option<RawGuard<'_, T>> {
-        self.0.try_lock()
+        self.mutex.try_lock().then(|| RawGuard(self, std::marker::PhantomData))
+    }
+}
+
+impl<T> std::ops::Deref for RawGuard<'_, T> {
+    type Target = T;
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        // SAFETY: the mutex is held.
+        unsafe { &*self.0.value.get() }
+    }
+}
+
+impl<T> std::ops::DerefMut for RawGuard<'_, T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: the mutex is held.
+        unsafe { &mut *self.0.value.get() }
+    }
+}
+
+impl<T> Drop for RawGuard<'_, T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.0.mutex.unlock();
     }
 }
 

@@ -17,13 +17,11 @@
 //!
 //! The watchdog asks once a second, so [`Procs`] keeps the file names that it found and looks for them again only when
 //! the process has moved to another cgroup or a file has gone. Nothing here fails: what cannot be read or understood
-//! sets no limit. Sizes that the outside decides are capped and reserved with `try_reserve`.
+//! sets no limit. Sizes that the outside decides are capped, and all memory is asked for in ways that may be refused.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::os::fd::FromRawFd;
 
 /// Otherwise a limit below one CPU would put everything behind one throttled P.
 const FEWEST_BY_QUOTA: u64 = 2;
@@ -42,20 +40,31 @@ pub fn default_procs() -> i32 {
 }
 
 /// Where the facts come from.
+#[derive(Default)]
 pub struct Source {
-    /// `/`, or a directory that looks like it.
-    pub root: PathBuf,
+    /// Empty, or a directory that looks like `/`.
+    pub root: Vec<u8>,
     /// CPUs in the affinity mask; `None` asks the kernel for the calling thread's.
     pub cpus: Option<i32>,
 }
 
 impl Source {
-    pub fn system() -> Source {
-        Source { root: PathBuf::from("/"), cpus: None }
+    fn path(&self, absolute: &[u8]) -> Result<Name, Trouble> {
+        Name::of(&[&self.root, absolute])
     }
+}
 
-    fn path(&self, absolute: &[u8]) -> PathBuf {
-        self.root.join(OsStr::from_bytes(absolute.strip_prefix(b"/").unwrap_or(absolute)))
+/// The name of a file: without NULs but the one at the end.
+#[derive(PartialEq)]
+struct Name(Vec<u8>);
+
+impl Name {
+    fn of(parts: &[&[u8]]) -> Result<Name, Trouble> {
+        let mut name = Vec::new();
+        name.try_reserve_exact(parts.iter().map(|p| p.len()).sum::<usize>() + 1).map_err(|_| Trouble::NotNow)?;
+        parts.iter().for_each(|p| name.extend_from_slice(p));
+        name.push(0);
+        Ok(Name(name))
     }
 }
 
@@ -73,7 +82,7 @@ pub struct Procs {
 
 impl Procs {
     pub fn new() -> Procs {
-        Procs::with(Source::system())
+        Procs::with(Source::default())
     }
 
     pub fn with(source: Source) -> Procs {
@@ -98,7 +107,7 @@ impl Procs {
 
     /// The smallest limit in whole CPUs, rounded up.
     fn tightest(&mut self) -> Result<Option<u64>, Trouble> {
-        if !read_capped(&self.source.path(b"/proc/self/cgroup"), MOST_CGROUP, &mut self.buf)? {
+        if !read_capped(&self.source.path(b"/proc/self/cgroup")?, MOST_CGROUP, &mut self.buf)? {
             return Ok(None);
         }
         if self.seen.as_deref() != Some(&self.buf) {
@@ -145,8 +154,8 @@ struct Limit {
 
 #[derive(PartialEq)]
 enum Files {
-    V2 { max: PathBuf },
-    V1 { quota: PathBuf, period: PathBuf },
+    V2 { max: Name },
+    V1 { quota: Name, period: Name },
 }
 
 enum Trouble {
@@ -181,18 +190,18 @@ fn resolve(source: &Source, cgroup: &[u8]) -> Result<Vec<Limit>, Trouble> {
     let mut limits = Vec::new();
     let (v2, v1) = memberships(cgroup);
     let mut mountinfo = Vec::new();
-    if !read_capped(&source.path(b"/proc/self/mountinfo"), MOST_MOUNTINFO, &mut mountinfo)? {
+    if !read_capped(&source.path(b"/proc/self/mountinfo")?, MOST_MOUNTINFO, &mut mountinfo)? {
         return Ok(limits);
     }
     for mount in lines(&mountinfo).filter_map(Mount::parse) {
         let Some(path) = (if mount.v2 { v2 } else { v1 }) else { continue };
-        let Some(below) = below(path, &mount.root) else { continue };
-        let top = source.path(&mount.point);
-        let mut dir = top.join(OsStr::from_bytes(below));
+        let (root, point) = (unescape(mount.root)?, unescape(mount.point)?);
+        let Some(mut below) = below(path, &root) else { continue };
         loop {
+            let file = |name| Name::of(&[&source.root, &point, if below.is_empty() { b"" } else { b"/" }, below, name]);
             let files = match mount.v2 {
-                true => Files::V2 { max: dir.join("cpu.max") },
-                false => Files::V1 { quota: dir.join("cpu.cfs_quota_us"), period: dir.join("cpu.cfs_period_us") },
+                true => Files::V2 { max: file(b"/cpu.max")? },
+                false => Files::V1 { quota: file(b"/cpu.cfs_quota_us")?, period: file(b"/cpu.cfs_period_us")? },
             };
             if limits.len() >= MOST_LIMITS || limits.try_reserve(1).is_err() {
                 return Ok(limits);
@@ -200,9 +209,11 @@ fn resolve(source: &Source, cgroup: &[u8]) -> Result<Vec<Limit>, Trouble> {
             if !limits.iter().any(|limit: &Limit| limit.files == files) {
                 limits.push(Limit { files, was_there: false });
             }
-            if dir == top || !dir.pop() {
+            if below.is_empty() {
                 break;
             }
+            // Up, to the mount itself.
+            below = &below[..below.iter().rposition(|&c| c == b'/').unwrap_or(0)];
         }
     }
     Ok(limits)
@@ -227,15 +238,17 @@ fn memberships(cgroup: &[u8]) -> (Option<&[u8]>, Option<&[u8]>) {
 }
 
 /// A line of mountinfo that shows a tree with CPU limits.
-struct Mount {
+struct Mount<'a> {
     v2: bool,
-    root: Vec<u8>,
-    point: Vec<u8>,
+    /// Escaped.
+    root: &'a [u8],
+    /// Escaped.
+    point: &'a [u8],
 }
 
-impl Mount {
+impl Mount<'_> {
     /// `36 35 98:0 /root /mount/point rw,nosuid shared:1 ... - cgroup source rw,cpu`
-    fn parse(line: &[u8]) -> Option<Mount> {
+    fn parse(line: &[u8]) -> Option<Mount<'_>> {
         let mut fields = line.split(|&c| c == b' ').skip(3);
         let (root, point) = (fields.next()?, fields.next()?);
         fields.next()?;
@@ -244,7 +257,7 @@ impl Mount {
         let options = fields.last()?; // after the source, which may be empty
         let v2 = kind == b"cgroup2";
         let v1 = kind == b"cgroup" && options.split(|&c| c == b',').any(|option| option == b"cpu");
-        (v1 || v2).then(|| Mount { v2, root: unescape(root), point: unescape(point) })
+        (v1 || v2).then_some(Mount { v2, root, point })
     }
 }
 
@@ -269,8 +282,9 @@ fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// `\040` and the like, as the kernel writes space, tab, newline and backslash.
-fn unescape(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
+fn unescape(text: &[u8]) -> Result<Vec<u8>, Trouble> {
+    let mut out = Vec::new();
+    out.try_reserve_exact(text.len()).map_err(|_| Trouble::NotNow)?;
     let mut rest = text;
     while let Some((&first, tail)) = rest.split_first() {
         if let (b'\\', &[a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..]) = (first, tail) {
@@ -281,7 +295,7 @@ fn unescape(text: &[u8]) -> Vec<u8> {
             rest = tail;
         }
     }
-    out
+    Ok(out)
 }
 
 /// Whole lines only: the last one may have been cut off.
@@ -308,12 +322,14 @@ fn copy(text: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-fn open(path: &Path) -> Result<Option<File>, Trouble> {
-    match File::open(path) {
-        Ok(file) => Ok(Some(file)),
-        Err(e) if is_passing(&e) => Err(Trouble::NotNow),
-        Err(_) => Ok(None),
+fn open(path: &Name) -> Result<Option<File>, Trouble> {
+    // SAFETY: the name ends with NUL.
+    let fd = unsafe { libc::open(path.0.as_ptr().cast(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    if fd >= 0 {
+        // SAFETY: just opened, and nobody else's.
+        return Ok(Some(unsafe { File::from_raw_fd(fd) }));
     }
+    if is_passing(&std::io::Error::last_os_error()) { Err(Trouble::NotNow) } else { Ok(None) }
 }
 
 fn is_passing(e: &std::io::Error) -> bool {
@@ -321,7 +337,7 @@ fn is_passing(e: &std::io::Error) -> bool {
 }
 
 /// `None` when there is no such file; empty when it does not fit, so that half a number is never read as one.
-fn read_small<'a>(path: &Path, buf: &'a mut [u8; 128]) -> Result<Option<&'a [u8]>, Trouble> {
+fn read_small<'a>(path: &Name, buf: &'a mut [u8; 128]) -> Result<Option<&'a [u8]>, Trouble> {
     let Some(mut file) = open(path)? else { return Ok(None) };
     let mut len = 0;
     while len < buf.len() {
@@ -337,7 +353,7 @@ fn read_small<'a>(path: &Path, buf: &'a mut [u8; 128]) -> Result<Option<&'a [u8]
 }
 
 /// Fills `buf` with at most `most` bytes of the file; says whether there is one.
-fn read_capped(path: &Path, most: usize, buf: &mut Vec<u8>) -> Result<bool, Trouble> {
+fn read_capped(path: &Name, most: usize, buf: &mut Vec<u8>) -> Result<bool, Trouble> {
     const CHUNK: usize = 4096;
     buf.clear();
     let Some(mut file) = open(path)? else { return Ok(false) };
@@ -404,6 +420,8 @@ impl Errno {
 mod tests {
     use super::*;
     use std::fs;
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::PathBuf;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     /// A directory that looks like `/`.
@@ -430,7 +448,7 @@ mod tests {
         }
 
         fn source(&self, cpus: i32) -> Source {
-            Source { root: self.0.clone(), cpus: Some(cpus) }
+            Source { root: self.0.as_os_str().as_bytes().to_vec(), cpus: Some(cpus) }
         }
 
         fn procs(&self, cpus: i32) -> i32 {
@@ -634,9 +652,9 @@ mod tests {
             .file("/proc/self/mountinfo", "31 23 0:28 /a\\040b\\134x /m\\011t\\012\\\\9 rw - cgroup2  rw\n")
             .file("/m\tt\n\\\\9/c:d/cpu.max", "300000 100000\n");
         assert_eq!(tree.procs(8), 3);
-        assert_eq!(unescape(b"\\"), b"\\");
-        assert_eq!(unescape(b"\\04"), b"\\04");
-        assert_eq!(unescape(b"\\400\\377"), b"\\400\xff");
+        assert!(unescape(b"\\").is_ok_and(|t| t == b"\\"));
+        assert!(unescape(b"\\04").is_ok_and(|t| t == b"\\04"));
+        assert!(unescape(b"\\400\\377").is_ok_and(|t| t == b"\\400\xff"));
     }
 
     #[test]
@@ -694,7 +712,7 @@ mod tests {
 
         // SAFETY: the address is this thread's own.
         unsafe { *libc::__errno_location() = 1234 };
-        Procs::with(Source { root: PathBuf::from("/nowhere"), cpus: Some(8) }).current();
+        Procs::with(Source { root: b"/nowhere".to_vec(), cpus: Some(8) }).current();
         // SAFETY: as above.
         assert_eq!(unsafe { *libc::__errno_location() }, 1234);
     }
