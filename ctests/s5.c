@@ -1,15 +1,19 @@
-/* Row S5: stop-the-world, the ragged barrier and syscalls against each other for a long time. A thread that is late on
- * its way into a syscall must not answer the stop's question to the barrier, or the other way round.
+/* Row S5: stop-the-world, the ragged barrier and syscalls against each other for a long time, with few and with many
+ * Ps. A thread that is late on its way into a syscall must not answer the stop's question to the barrier, or the other
+ * way round.
  *
- * ctests/stress/s5.c is the same for GMX_STRESS minutes. A round is one stop or one barrier. */
-#ifndef S5_SECONDS
-#define S5_SECONDS 3.0
-#endif
-
+ *   s5 [seconds [rounds [ps]]]     for each number of Ps, or this one: so long, and until there were so many rounds
+ *
+ * A round is one stop or one barrier. ctests/stress/s5.c is the same for GMX_STRESS minutes in all. */
 #include "gs.h"
 
-#define PS 8
+#ifndef S5_SECONDS
+#define S5_SECONDS 0.8
+#endif
+
+#define MOST_PS 1024
 #define WORKERS 6
+static int ps; /* of this run */
 static atomic_int quit;
 static gmx_waitgroup all;
 static atomic_long stops, barriers, syscalls;
@@ -54,12 +58,12 @@ static void stops_once(void) {
 }
 
 typedef struct seen {
-  atomic_int times[PS];
+  atomic_int times[MOST_PS];
 } seen;
 
 static void counts(void *arg) {
   int32_t p = gmx_pin();
-  CHECK(p >= 0 && p < PS);
+  CHECK(p >= 0 && p < ps);
   CHECK_EQ(atomic_load(&outside), 0);
   CHECK_EQ(atomic_fetch_add(&((seen *)arg)->times[p], 1), 0);
   gmx_unpin();
@@ -67,9 +71,9 @@ static void counts(void *arg) {
 
 static void barrier_once(void) {
   seen s;
-  memset(&s, 0, sizeof s);
+  memset(&s, 0, sizeof s.times[0] * (size_t)ps);
   CHECK_OK(gmx_for_each_p(counts, &s));
-  for (int p = 0; p < PS; p++) CHECK_EQ(atomic_load(&s.times[p]), 1);
+  for (int p = 0; p < ps; p++) CHECK_EQ(atomic_load(&s.times[p]), 1);
   atomic_fetch_add(&barriers, 1);
 }
 
@@ -97,23 +101,33 @@ static void *rounds_attached(void *arg) {
   return NULL;
 }
 
+static double least_seconds;
+static long least_rounds;
+
+static long rounds_so_far(void) { return atomic_load(&stops) + atomic_load(&barriers); }
+
 static void s5(void) {
-  int64_t begin = check_now(), end = begin + (int64_t)((S5_SECONDS) * 1e9), said = begin;
+  int64_t begin = check_now(), end = begin + (int64_t)(least_seconds * 1e9), said = begin;
   pthread_t threads[4];
+  atomic_store(&quit, 0);
+  atomic_store(&stops, 0);
+  atomic_store(&barriers, 0);
+  atomic_store(&syscalls, 0);
   CHECK_OK(gmx_waitgroup_add(&all, 2 + WORKERS));
   for (uintptr_t i = 0; i < 2; i++) go(rounds_as_g, (void *)i);
   for (uintptr_t i = 0; i < WORKERS; i++) go(works, (void *)i);
   for (uintptr_t i = 0; i < 4; i++) threads[i] = thread_start(i / 2 ? rounds_attached : rounds_as_thread, (void *)i);
-  long before = 0, last = 0;
-  while (check_now() < end) {
+  long last = 0;
+  int64_t moved = begin;
+  while (check_now() < end || rounds_so_far() < least_rounds) {
     CHECK_OK(gmx_sleep(100 * MS));
     /* none of the kinds stands still */
-    long now = atomic_load(&stops) + atomic_load(&barriers);
-    if (now != last) before = check_now(), last = now;
-    CHECK_CMP(check_now() - before, <, 30 * SECOND);
+    long now = rounds_so_far();
+    if (now != last) moved = check_now(), last = now;
+    CHECK_CMP(check_now() - moved, <, 60 * SECOND);
     if (check_now() - said >= 60 * SECOND) {
       said = check_now();
-      check_say("  %ld rounds after %" PRId64 " s", last, (said - begin) / SECOND);
+      check_say("  %4d Ps: %ld rounds after %" PRId64 " s", ps, last, (said - begin) / SECOND);
     }
   }
   atomic_store(&quit, 1);
@@ -123,15 +137,23 @@ static void s5(void) {
   CHECK_OK(gmx_exit_syscall());
   long stopped = atomic_load(&stops), served = atomic_load(&barriers);
   double seconds = (double)(check_now() - begin) / 1e9;
-  check_say("  %ld rounds (%ld stops, %ld barriers), %ld syscalls: %.0f rounds/s", stopped + served, stopped, served,
-            atomic_load(&syscalls), (double)(stopped + served) / seconds);
+  check_say("  %4d Ps: %ld rounds (%ld stops, %ld barriers), %ld syscalls in %.0f s: %.0f rounds/s", ps, stopped + served,
+            stopped, served, atomic_load(&syscalls), seconds, (double)(stopped + served) / seconds);
   CHECK_CMP(stopped, >, 0);
   CHECK_CMP(served, >, 0);
 }
 
-int main(void) {
-  gs_start(PS, 0);
-  RUN_G(s5);
-  gs_finish();
+int main(int argc, char **argv) {
+  static const int numbers[] = {1, 2, 7, 96, MOST_PS};
+  least_seconds = argc > 1 ? atof(argv[1]) : S5_SECONDS;
+  least_rounds = argc > 2 ? atol(argv[2]) : 0;
+  if (argc > 1) alarm(0);
+  for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+    ps = numbers[i];
+    if (argc > 3 && atoi(argv[3]) != ps) continue;
+    gs_start(ps, 0);
+    RUN_G(s5);
+    gs_finish();
+  }
   return 0;
 }
