@@ -84,8 +84,15 @@ fn enter_slow(known: Option<MRef>) -> Result<MRef> {
 }
 
 fn exit_key() -> Option<sys::ThreadExitKey> {
-    static KEY: std::sync::OnceLock<Option<sys::ThreadExitKey>> = std::sync::OnceLock::new();
-    *KEY.get_or_init(|| sys::ThreadExit::create(thread_exit).ok())
+    // Not made once and for all: when all keys of the process are in use the next thread asks again.
+    static KEY: std::sync::OnceLock<sys::ThreadExitKey> = std::sync::OnceLock::new();
+    if KEY.get().is_none()
+        && let Err(late) = KEY.set(sys::ThreadExit::create(thread_exit).ok()?)
+    {
+        // Another thread was first.
+        late.delete();
+    }
+    KEY.get().copied()
 }
 
 unsafe extern "C" fn thread_exit(p: *mut c_void) {
