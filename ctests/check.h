@@ -100,6 +100,9 @@ CHECK_UNUSED static void check_alarm(int number) {
   abort();
 }
 
+/* Seconds that this program may take; GMX_TEST_TIMEOUT says. */
+static int check_limit CHECK_UNUSED = 60;
+
 /* Runs before main. The test runner has its own limit and shows every thread when it is reached; this one, somewhat
  * later, is for programs that are run by hand. */
 __attribute__((__constructor__)) CHECK_UNUSED static void check_start(void) {
@@ -108,7 +111,8 @@ __attribute__((__constructor__)) CHECK_UNUSED static void check_start(void) {
   memset(&action, 0, sizeof action);
   action.sa_handler = check_alarm;
   sigaction(SIGALRM, &action, NULL);
-  alarm((limit ? (unsigned)atoi(limit) : 60) + 90);
+  if (limit && atoi(limit) > 0) check_limit = atoi(limit);
+  alarm((unsigned)check_limit + 90);
   prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0); /* the runner's gdb is a sibling */
 }
 
@@ -122,12 +126,12 @@ CHECK_UNUSED static void check_pause(void) {
   }
 }
 
-/* Waits until cond is true; after 30 s fails loudly. */
+/* Waits until cond is true; fails loudly shortly before the program's time is up. */
 #define spin_until(cond)                                                                   \
   do {                                                                                     \
-    int64_t check_end = check_now() + INT64_C(30000000000);                                \
+    int64_t check_end = check_now() + check_limit * INT64_C(830000000);                    \
     while (!(cond)) {                                                                      \
-      if (check_now() > check_end) FAIL("waited 30 s in vain for %s", #cond);              \
+      if (check_now() > check_end) FAIL("waited in vain for %s", #cond);                   \
       check_pause();                                                                       \
     }                                                                                      \
   } while (0)

@@ -400,6 +400,8 @@ static void *sees_all_as_thread(void *arg) {
 static void a_collector_sees_every_g_and_its_stack(void) {
   atomic_store(&quit, 0);
   atomic_store(&parked_count, 0);
+  atomic_store(&in_syscall, 0);
+  atomic_store(&looping, 0);
   CHECK(pipe(leave_syscall) == 0);
   CHECK_OK(gmx_stop_the_world("so that none runs before its handle is known"));
   for (uintptr_t i = 0; i < PARKED; i++) {

@@ -36,7 +36,37 @@ use crate::rt;
 /// The M of the caller, from any context.
 #[inline(always)]
 fn any() -> Result<MRef, gmx_status> {
-    rt::enter().map_err(status::from)
+    match crate::sched::run::current() {
+        Some(m) if m.ctx() != Ctx::Foreign => Ok(m),
+        _ => any_slow().get(),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn any_slow() -> MOr {
+    MOr::new(rt::enter().map_err(status::from))
+}
+
+/// An M or a status, in one register: a `Result` would go through memory, and with it the M of every fast path.
+struct MOr(isize);
+
+impl MOr {
+    fn new(r: Result<MRef, gmx_status>) -> MOr {
+        MOr(match r {
+            Ok(m) => m.as_ptr() as isize,
+            Err(status) => status as isize,
+        })
+    }
+
+    #[inline(always)]
+    fn get(self) -> Result<MRef, gmx_status> {
+        // SAFETY: not a status, hence the M that `new` was given.
+        match unsafe { MRef::from_ptr(self.0 as *mut _) } {
+            Some(m) if !(-4096..0).contains(&self.0) => Ok(m),
+            _ => Err(self.0 as gmx_status),
+        }
+    }
 }
 
 /// The M of a caller that may wait.
@@ -44,19 +74,18 @@ fn any() -> Result<MRef, gmx_status> {
 fn may_wait() -> Result<MRef, gmx_status> {
     match crate::sched::run::current() {
         Some(m) if m.is_free() => Ok(m),
-        _ => may_wait_slow(),
+        _ => may_wait_slow().get(),
     }
 }
 
 #[cold]
 #[inline(never)]
-fn may_wait_slow() -> Result<MRef, gmx_status> {
-    let m = any()?;
-    match m.ctx() {
+fn may_wait_slow() -> MOr {
+    MOr::new(any().and_then(|m| match m.ctx() {
         Ctx::G if m.pins() == 0 => Ok(m),
         Ctx::Foreign => Ok(m),
         _ => Err(why_not(m)),
-    }
+    }))
 }
 
 /// The M of a G that holds a P and may leave it.

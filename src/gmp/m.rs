@@ -73,19 +73,39 @@ pub enum Place {
     Global,
 }
 
+/// What a commit runs: false refuses.
+pub type CommitFn = unsafe fn(m: MRef, gp: GRef, arg: *mut c_void) -> bool;
+
 /// Runs after a parking G has left its stack. From the moment that it publishes the G, the G may run elsewhere: the
 /// commit must not touch the G or what it waits on afterwards.
 #[derive(Clone, Copy)]
 pub struct Commit {
     /// It is the host's: it may refuse, and anybody may ready the G.
     pub host: bool,
-    pub f: Option<unsafe fn(m: MRef, gp: GRef, arg: *mut c_void) -> bool>,
+    pub f: Option<CommitFn>,
     pub arg: *mut c_void,
 }
 
+/// An [`Mcall`] word by word: it is written and read in every switch, and a copy of the whole costs more than the rest.
 struct Pending {
     gp: *mut G,
-    call: Mcall,
+    what: What,
+    f: Option<CommitFn>,
+    arg: *mut c_void,
+}
+
+#[derive(Clone, Copy)]
+#[repr(u64)]
+enum What {
+    None,
+    Park,
+    ParkHost,
+    YieldNext,
+    YieldTail,
+    YieldGlobal,
+    Parent,
+    ExitSyscallNoP,
+    Exit,
 }
 
 /// What kind of thread.
@@ -203,7 +223,12 @@ impl M {
             pins: OwnU32::new(0),
             lockedg: OwnPtr::null(),
             g0_sp: OwnPtr::null(),
-            pending: UnsafeCell::new(Pending { gp: std::ptr::null_mut(), call: Mcall::None }),
+            pending: UnsafeCell::new(Pending {
+                gp: std::ptr::null_mut(),
+                what: What::None,
+                f: None,
+                arg: std::ptr::null_mut(),
+            }),
             host: UnsafeCell::new(HostThread::NONE),
             oldp: OwnPtr::null(),
             left: OwnU64::new(0),
@@ -343,18 +368,45 @@ impl M {
     #[inline(always)]
     pub fn set_pending(&self, gp: GRef, call: Mcall) {
         // SAFETY: only the M's thread touches it.
-        unsafe { *self.pending.get() = Pending { gp: gp.as_ptr(), call } };
+        let p = unsafe { &mut *self.pending.get() };
+        p.gp = gp.as_ptr();
+        p.what = match call {
+            Mcall::None => What::None,
+            Mcall::Park(c) => {
+                (p.f, p.arg) = (c.f, c.arg);
+                if c.host { What::ParkHost } else { What::Park }
+            }
+            Mcall::Yield(Place::Next) => What::YieldNext,
+            Mcall::Yield(Place::Tail) => What::YieldTail,
+            Mcall::Yield(Place::Global) => What::YieldGlobal,
+            Mcall::Parent => What::Parent,
+            Mcall::ExitSyscallNoP => What::ExitSyscallNoP,
+            Mcall::Exit => What::Exit,
+        };
     }
 
-    /// What the G that left last wants done; once.
+    /// The G that left last; once.
     #[inline(always)]
-    pub fn take_pending(&self) -> (Option<GRef>, Mcall) {
+    pub fn take_left(&self) -> Option<GRef> {
         // SAFETY: as in `set_pending`; the pointer is null or a G.
-        unsafe {
-            let slot = &mut *self.pending.get();
-            let gp = GRef::from_ptr(slot.gp);
-            slot.gp = std::ptr::null_mut();
-            (gp, slot.call)
+        unsafe { GRef::from_ptr(std::mem::replace(&mut (*self.pending.get()).gp, std::ptr::null_mut())) }
+    }
+
+    /// What the G that left last wants done.
+    #[inline(always)]
+    pub fn pending(&self) -> Mcall {
+        // SAFETY: as in `set_pending`.
+        let p = unsafe { &*self.pending.get() };
+        match p.what {
+            What::None => Mcall::None,
+            What::Park => Mcall::Park(Commit { host: false, f: p.f, arg: p.arg }),
+            What::ParkHost => Mcall::Park(Commit { host: true, f: p.f, arg: p.arg }),
+            What::YieldNext => Mcall::Yield(Place::Next),
+            What::YieldTail => Mcall::Yield(Place::Tail),
+            What::YieldGlobal => Mcall::Yield(Place::Global),
+            What::Parent => Mcall::Parent,
+            What::ExitSyscallNoP => Mcall::ExitSyscallNoP,
+            What::Exit => Mcall::Exit,
         }
     }
 

@@ -137,15 +137,20 @@ unsafe fn switch_from(m: MRef, gp: GRef, to: Sp) -> MRef {
 pub unsafe fn arrive(m: MRef, gp: GRef) {
     // SAFETY: the G runs here now.
     unsafe { (*gp.host.get()).restore(&*m.host.get()) };
-    let (prev, call) = m.take_pending();
-    if let Some(prev) = prev {
-        let resumed = finish(m, prev, call);
-        debug_assert!(!resumed);
+    if let Some(prev) = m.take_left() {
+        finish_left(m, prev);
     }
 }
 
+/// For a G whose wish cannot be refused.
+#[inline(never)]
+fn finish_left(m: MRef, prev: GRef) {
+    let resumed = finish(m, prev, m.pending());
+    debug_assert!(!resumed);
+}
+
 /// Does what a G wanted that has left its stack. True: it was refused, the G goes on.
-#[inline]
+#[inline(always)]
 pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
     let sched = m.sched();
     match call {

@@ -60,9 +60,8 @@ fn g0_loop(sched: &Sched, m: MRef) {
         loop {
             // SAFETY: this is g0; the G is ours to run, has a stack, and the M has a P.
             unsafe { park::execute(m, gp, inherit) };
-            let (left, call) = m.take_pending();
-            let Some(left) = left else { break };
-            if !came_back(sched, m, left, call) {
+            let Some(left) = m.take_left() else { break };
+            if !came_back(sched, m, left, m.pending()) {
                 break;
             }
             // Refused: it goes on, whoever it is; others may have run since we entered the last one.
