@@ -10,10 +10,10 @@
 use crate::fiber::Sp;
 use crate::fiber::host::HostThread;
 use crate::gmp::g::{G, GRef};
-use crate::gmp::p::{OwnedP, P, PRef, PWord};
+use crate::gmp::p::{MUST_SEE, OwnedP, P, PRef, PWord};
 use crate::gmp::sched::Sched;
 use crate::sync::own::{OwnBool, OwnI32, OwnPtr, OwnU32, OwnU64};
-use crate::sync::{AtomicPtr, Note, Ordering};
+use crate::sync::{AtomicPtr, AtomicU64, Note, Ordering};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
 
@@ -108,6 +108,12 @@ enum What {
     Exit,
 }
 
+/// A P in a syscall, as it was left.
+#[inline(always)]
+fn insys(id: u32, w: PWord) -> u64 {
+    u64::from(w.tick()) << 32 | u64::from(id) << 1 | 1
+}
+
 /// What kind of thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -135,7 +141,9 @@ pub struct M {
     pub host: UnsafeCell<HostThread>,
     /// The P that the last syscall began with, and its word then.
     pub oldp: OwnPtr<P>,
-    pub left: OwnU64,
+    left: OwnU64,
+    /// In a syscall: which P was left, and at what tick. Otherwise 0. Written by the M.
+    insys: AtomicU64,
     /// The P that an idle M is to run, set by whoever wakes it.
     nextp: AtomicPtr<P>,
     pub park: Note,
@@ -232,6 +240,7 @@ impl M {
             host: UnsafeCell::new(HostThread::NONE),
             oldp: OwnPtr::null(),
             left: OwnU64::new(0),
+            insys: AtomicU64::new(0),
             nextp: AtomicPtr::new(std::ptr::null_mut()),
             park: Note::new(),
             spinning: OwnBool::new(false),
@@ -423,8 +432,31 @@ impl M {
         unsafe { PRef::from_ptr(self.nextp.swap(std::ptr::null_mut(), Ordering::Acquire)).map(|p| OwnedP::remember(p)) }
     }
 
-    pub fn left_word(&self) -> PWord {
+    /// The word of the P that was left.
+    #[inline(always)]
+    pub fn left(&self) -> PWord {
         PWord(self.left.get())
+    }
+
+    /// Says that the P is left alone from here on. Then comes `light_fence` and a look at its requests.
+    #[inline(always)]
+    pub fn leave_p(&self, p: PRef, w: PWord) {
+        // Without what the way back must not overlook.
+        self.left.set(w.0 & !MUST_SEE);
+        self.oldp.set(p.as_ptr());
+        // Release: pairs with the Acquire in `is_in_syscall`: who takes the P has all that was done with it.
+        self.insys.store(insys(p.id, w), Ordering::Release);
+    }
+
+    /// Says that the M is back. Then comes `light_fence` and a look at the P.
+    #[inline(always)]
+    pub fn come_back(&self) {
+        self.insys.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether this M is in a syscall with that P.
+    pub fn is_in_syscall(&self, id: u32, w: PWord) -> bool {
+        self.insys.load(Ordering::Acquire) == insys(id, w)
     }
 
     #[inline(always)]

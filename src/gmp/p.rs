@@ -1,29 +1,27 @@
 //! P: a processor, the right to run Gs.
 //!
 //! ```text
-//!  P word   63            32 31      11 10      9     8     7      0
-//!          +----------------+----------+-------+----+------+--------+
-//!          |      tick      |   zero   |PREEMPT| FN | STOP | status |
-//!          +----------------+----------+-------+----+------+--------+
+//!  P word   63            32 31      12 11     10      9     8     7      0
+//!          +----------------+----------+------+-------+----+------+--------+
+//!          |      tick      |   zero   | TAKE |PREEMPT| FN | STOP | status |
+//!          +----------------+----------+------+-------+----+------+--------+
 //! ```
 //!
 //! One word holds the status and the requests to the owner, and every change of it is a read-modify-write. So there is
-//! no moment between "looked for a request" and "became idle (or went into a syscall)": an owner leaves `Running` by a
-//! compare-and-swap from a word without requests, and a request is set by a compare-and-swap from `Running`. Whoever
-//! comes second sees the first. (Go keeps status, safe-point flag and stop flag apart, and needs a fence and a second
-//! look at each transition.) STOP and FN are two bits with a count and a note each: what one does never counts for the
-//! other (Go's #10618).
+//! no moment between "looked for a request" and "became idle": an owner leaves `Running` by a compare-and-swap from a word
+//! without requests, and a request is set by a compare-and-swap from `Running`. Whoever comes second sees the first. (Go
+//! keeps status, safe-point flag and stop flag apart, and needs a second look at each transition.) STOP and FN are two bits
+//! with a count and a note each: what one does never counts for the other (Go's #10618).
 //!
 //! | status | owned by | left by |
 //! |---|---|---|
 //! | Idle | nobody; in the idle list | whoever holds `sched.lock`: to Running or Stopped |
-//! | Running | an M, or whoever carries its [`OwnedP`] | the owner: to Idle (`sched.lock` held), Syscall, Stopped (`sched.lock` held) |
-//! | Syscall | the M in the syscall, loosely | one compare-and-swap by its M, by a thief (both to Running), or by a stopper (to Stopped) |
+//! | Running | an M, or whoever carries its [`OwnedP`] | the owner: to Idle, to Stopped (`sched.lock` held) |
 //! | Stopped | whoever stopped the world | the start of the world |
 //! | Dead | nobody: beyond gomaxprocs | a resize, in a stopped world |
 //!
-//! `tick` counts the ways out of Syscall, so a thief's compare-and-swap can never hit a later syscall than the one that it
-//! looked at.
+//! A P whose M is in a syscall is Running, and `m.insys` says so: there it may be taken, by a compare-and-swap that counts
+//! `tick` up, and the M that comes back sees by the tick that it is gone (protocol/syscall.rs).
 
 use crate::ds::runq::RunQ;
 use crate::fiber::stack::Stack;
@@ -41,6 +39,7 @@ use std::ffi::c_void;
 pub enum PStatus {
     Idle = 0,
     Running = 1,
+    /// Running, with its M in a syscall. Never in the word: what [`P::seen_status`] says.
     Syscall = 2,
     Stopped = 3,
     Dead = 4,
@@ -52,6 +51,12 @@ pub const STOP: u64 = 1 << 8;
 pub const FN: u64 = 1 << 9;
 /// The time slice is over, or a timer is due: go through the scheduler.
 pub const PREEMPT: u64 = 1 << 10;
+
+/// Somebody decides whether the P's M is in a syscall.
+const TAKE: u64 = 1 << 11;
+
+/// What bars the short way back from a syscall.
+pub const MUST_SEE: u64 = STOP | FN | TAKE;
 
 const STATUS: u64 = 0xff;
 const TICK: u64 = 1 << 32;
@@ -66,7 +71,6 @@ impl PWord {
         match self.0 & STATUS {
             0 => PStatus::Idle,
             1 => PStatus::Running,
-            2 => PStatus::Syscall,
             3 => PStatus::Stopped,
             _ => PStatus::Dead,
         }
@@ -148,7 +152,7 @@ pub struct PStats {
 pub struct Watch {
     pub schedtick: OwnU64,
     pub sched_when: OwnI64,
-    pub syscalltick: OwnU32,
+    pub syscalltick: OwnU64,
     pub syscall_when: OwnI64,
 }
 
@@ -293,23 +297,48 @@ impl P {
         had
     }
 
-    /// Syscall to Running, for whoever saw `seen`; the caller owns the P then.
-    #[must_use]
-    pub fn try_retake(&self, seen: PWord) -> Option<OwnedP> {
-        debug_assert!(seen.status() == PStatus::Syscall);
-        self.cas(seen, seen.to(PStatus::Running).ticked()).ok()?;
-        Some(OwnedP(self.as_ref()))
+    /// Announces that the caller is about to take the P if it is in a syscall. Then comes `heavy_fence`, and one of
+    /// [`P::try_retake`] and [`P::try_stop`].
+    pub fn announce(&self) {
+        self.word.fetch_or(TAKE, Ordering::AcqRel);
     }
 
-    /// Syscall to Stopped, for whoever stops the world.
+    /// Whether the M of a P with this word is in a syscall. Exact behind a request (or [`P::announce`]) and `heavy_fence`,
+    /// until that M has passed the slow way out; a guess otherwise.
+    #[inline]
+    pub fn in_syscall(&self, w: PWord) -> bool {
+        // SAFETY: m is null or an M, and Ms are never freed.
+        w.status() == PStatus::Running
+            && unsafe { crate::gmp::MRef::from_ptr(self.m.get()) }.is_some_and(|m| m.is_in_syscall(self.id, w))
+    }
+
+    /// The status as people see it.
+    pub fn seen_status(&self) -> PStatus {
+        let w = self.word();
+        if self.in_syscall(w) { PStatus::Syscall } else { w.status() }
+    }
+
+    /// Takes a P that was announced, if it is in a syscall; the caller owns it then.
     #[must_use]
-    pub fn try_stop_syscall(&self, seen: PWord) -> bool {
-        debug_assert!(seen.status() == PStatus::Syscall);
-        let stopped = self.cas(seen, seen.to(PStatus::Stopped).ticked()).is_ok();
-        if stopped {
-            self.clear_request(PREEMPT);
+    pub fn try_retake(&self) -> Option<OwnedP> {
+        let w = self.word();
+        if w.0 & TAKE != 0 && self.in_syscall(w) && self.cas(w, PWord(w.ticked().0 & !TAKE)).is_ok() {
+            return Some(OwnedP(self.as_ref()));
         }
-        stopped
+        self.word.fetch_and(!TAKE, Ordering::AcqRel);
+        None
+    }
+
+    /// Takes a P that has the request `bit`, if it is in a syscall: in the owner's place the caller answers the request,
+    /// which is taken back here.
+    #[must_use]
+    pub fn try_take_requested(&self, bit: u64) -> Option<OwnedP> {
+        let w = self.word();
+        if w.0 & bit != 0 && self.in_syscall(w) && self.cas(w, PWord(w.ticked().0 & !bit)).is_ok() {
+            self.poll.fetch_sub(1, Ordering::SeqCst);
+            return Some(OwnedP(self.as_ref()));
+        }
+        None
     }
 
     /// Between statuses that only the caller may change: Idle and Stopped under `sched.lock` or in a stopped world,
@@ -411,22 +440,30 @@ impl OwnedP {
         OwnedP(p)
     }
 
-    /// Running to Syscall; refused while the world is being stopped or a barrier waits.
+    /// The word, for the way into a syscall.
     #[inline(always)]
-    pub fn try_syscall(&self) -> Result<PWord, PWord> {
-        let w = PWord(self.word.load(Ordering::Relaxed));
-        if w.0 & (STOP | FN) != 0 {
-            return Err(w);
-        }
-        let to = w.to(PStatus::Syscall);
-        self.cas(w, to).map(|()| to)
+    pub fn own_word(&self) -> PWord {
+        PWord(self.word.load(Ordering::Relaxed))
     }
 
-    /// Syscall to Running by the M that went in, if the P is still as it left it.
+    /// The P that the caller left at `left` (without any of [`MUST_SEE`]), if it is as it was. Behind `light_fence`.
     #[inline(always)]
-    pub fn try_return(p: PRef, left: PWord) -> Option<OwnedP> {
-        p.cas(left, left.to(PStatus::Running).ticked()).ok()?;
-        Some(OwnedP(p))
+    pub fn back(p: PRef, left: PWord) -> Option<OwnedP> {
+        if p.word() == left { Some(OwnedP(p)) } else { None }
+    }
+
+    /// As [`OwnedP::back`], in spite of requests. Whoever was about to take it fails then.
+    pub fn back_slow(p: PRef, left: PWord) -> Option<OwnedP> {
+        loop {
+            let w = p.word();
+            if w.tick() != left.tick() {
+                return None;
+            }
+            debug_assert!(w.status() == PStatus::Running);
+            if p.cas(w, w.ticked()).is_ok() {
+                return Some(OwnedP(p));
+            }
+        }
     }
 
     /// Running to Idle; refused with the requests that came first. `sched.lock` is held.

@@ -407,7 +407,7 @@ impl Sched {
     }
 
     /// The Ps below gomaxprocs. For readers without a P: the number is read once, and may be older than the table.
-    pub fn live_ps(&self) -> impl Iterator<Item = PRef> + '_ {
+    pub fn live_ps(&self) -> impl Iterator<Item = PRef> + Clone + '_ {
         (0..self.procs()).filter_map(|i| self.p_at(i))
     }
 

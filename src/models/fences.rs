@@ -32,6 +32,11 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("protocol/wake.rs", "go_idle", "wakes::finds_idle_without_fence"),
     ("protocol/wake.rs", "look_again", "stops::finds_start_without_fence"),
     ("protocol/park.rs", "ready_queue", "wakes::finds_ready_without_fence"),
+    ("protocol/syscall.rs", "leave", "stops::finds_enter_without_fence"),
+    ("protocol/syscall.rs", "come_back", "syscalls::finds_exit_without_fence"),
+    ("protocol/syscall.rs", "retake", "syscalls::finds_retake_without_fence"),
+    ("protocol/stw.rs", "stop", "stops::finds_stop_without_fence"),
+    ("protocol/ragged.rs", "for_each_p", "stops::finds_barrier_without_fence"),
     ("block/waitq.rs", "wait", "waits::finds_waiter_without_fence"),
     ("block/sema.rs", "release", "waits::finds_release_without_fence"),
     ("gmp/sched.rs", "is_closing", "closes::finds_spawn_without_fence"),
@@ -87,6 +92,7 @@ fn every_fence_has_a_model() {
     let models = concat!(
         include_str!("wakes.rs"),
         include_str!("stops.rs"),
+        include_str!("syscalls.rs"),
         include_str!("waits.rs"),
         include_str!("closes.rs")
     );

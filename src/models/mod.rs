@@ -525,15 +525,15 @@ impl World {
         for p in sched.live_ps() {
             assert!(p.runq_empty(), "a G was left in P {}", p.id);
             assert!(
-                matches!(p.status(), PStatus::Idle | PStatus::Syscall),
+                matches!(p.seen_status(), PStatus::Idle | PStatus::Syscall),
                 "P {} is {:?} at the end",
                 p.id,
-                p.status()
+                p.seen_status()
             );
             assert_eq!(p.word().requests(), 0, "a request is left in P {}", p.id);
         }
         let idle = sched.live_ps().filter(|p| p.status() == PStatus::Idle).count();
-        assert_eq!(sched.npidle.load(Ordering::SeqCst) as usize, idle);
+        assert_eq!(sched.npidle.load(Ordering::SeqCst) as usize, idle, "two owners made a P idle");
         let mut n = 0;
         while wake::pidle_unlink(sched, &mut lk).is_some() {
             n += 1;

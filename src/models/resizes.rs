@@ -101,8 +101,8 @@ fn to_and_fro() {
         w.watcher(|w, m| {
             read(w);
             for p in w.sched.live_ps() {
-                p.watch.syscalltick.set(p.word().tick());
-                syscall::retake(w.sched, m, p, 0);
+                p.watch.syscalltick.set(p.stats.syscalls.get());
+                syscall::retake(w.sched, m, std::iter::once(p), 0);
             }
         });
         w.host(super::barriers::barrier);

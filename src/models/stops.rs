@@ -1,6 +1,8 @@
 //! stw.rs: the world stops, really stops, and runs again.
 
 use super::*;
+use crate::gmp::p::STOP;
+use crate::sync::heavy_fence;
 
 /// One P runs a G that goes through syscalls, yields or polls; one P is idle. A thread of the host stops the world.
 fn stop(steps: fn() -> Vec<Step>, ps: u32, timeout: bool) -> impl Fn() {
@@ -35,6 +37,79 @@ fn polling() -> Vec<Step> {
 #[test]
 fn stop_against_syscall() {
     check(Size::default(), stop(through_a_syscall, 1, false));
+}
+
+/// A G goes into a syscall and stays there until the stop (or barrier) is over: somebody must see that the P is left, or that
+/// the P is asked (Y3).
+fn asked_on_the_way_in(ask: fn(&Arc<World>, MRef)) -> impl Fn() {
+    move || {
+        let over = Arc::new(Event::new());
+        let seen = over.clone();
+        let mut mk = Maker::new(1, 1);
+        let g = mk.token(vec![calls(move |_, _| {
+            seen.wait(0, None);
+        })]);
+        let w = mk.make();
+        let m = w.worker_with(&[g]);
+        w.go(m);
+        w.host(move |w, m| {
+            ask(w, m);
+            over.happen();
+        });
+        w.finish();
+    }
+}
+
+fn a_stop(w: &Arc<World>, m: MRef) {
+    stop_and_start(w, m, -1);
+}
+
+#[test]
+fn stop_against_the_way_into_a_syscall() {
+    check(Size::default(), asked_on_the_way_in(a_stop));
+}
+
+#[test]
+fn barrier_against_the_way_into_a_syscall() {
+    check(Size::default(), asked_on_the_way_in(super::barriers::barrier));
+}
+
+#[test]
+fn both_against_the_way_into_a_syscall() {
+    check(
+        Size::default(),
+        asked_on_the_way_in(|w, m| {
+            super::barriers::barrier(w, m);
+            stop_and_start(w, m, -1);
+        }),
+    );
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_enter_without_fence() {
+    finds(DEADLOCK, || {
+        without("protocol/syscall.rs", "leave");
+        check(Size::default(), asked_on_the_way_in(a_stop));
+    });
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_stop_without_fence() {
+    finds(DEADLOCK, || {
+        without("protocol/stw.rs", "stop");
+        check(Size::default(), asked_on_the_way_in(a_stop));
+    });
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_barrier_without_fence() {
+    finds(DEADLOCK, || {
+        without("protocol/ragged.rs", "for_each_p");
+        check(Size::default(), asked_on_the_way_in(super::barriers::barrier));
+    });
 }
 
 #[test]
@@ -92,15 +167,15 @@ fn stop_without_idle(w: &World, m: MRef) {
         lk.stopping = true;
         lk.stopwait = 0;
         for p in sched.live_ps() {
-            let (status, new) = p.request(crate::gmp::p::STOP);
-            if status == PStatus::Running && new {
+            if p.request(STOP) == (PStatus::Running, true) {
                 lk.stopwait += 1;
-            } else if status == PStatus::Syscall {
-                let seen = p.word();
-                if seen.status() != PStatus::Syscall || !p.try_stop_syscall(seen) {
-                    // Not this schedule.
-                    return;
-                }
+            }
+        }
+        heavy_fence();
+        for p in sched.live_ps() {
+            if let Some(pp) = p.try_take_requested(STOP) {
+                pp.stop();
+                lk.stopwait -= 1;
             }
         }
         if lk.stopwait == 0 {

@@ -29,16 +29,15 @@ fn retake_against_exit(stays: bool, looks: usize) -> impl Fn() {
             let p = w.sched.p_at(0).unwrap();
             if stays {
                 // Sooner or later sysmon comes at the right moment.
-                while p.status() != PStatus::Syscall {
+                while p.seen_status() != PStatus::Syscall {
                     thread::yield_now();
                 }
-                assert!(syscall::retake(w.sched, me, p, 0));
+                assert!(syscall::retake(w.sched, me, std::iter::once(p), 0));
             } else {
                 for _ in 0..looks {
-                    let w0 = p.word();
                     // It has seen this syscall before.
-                    p.watch.syscalltick.set(w0.tick());
-                    syscall::retake(w.sched, me, p, 0);
+                    p.watch.syscalltick.set(p.stats.syscalls.get());
+                    syscall::retake(w.sched, me, std::iter::once(p), 0);
                 }
             }
         });
@@ -49,6 +48,24 @@ fn retake_against_exit(stays: bool, looks: usize) -> impl Fn() {
 #[test]
 fn retake_against_exit_in_time() {
     check(Size::default(), retake_against_exit(false, 1));
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_exit_without_fence() {
+    finds(TWO_OWNERS, || {
+        without("protocol/syscall.rs", "come_back");
+        check(Size::default(), retake_against_exit(false, 1));
+    });
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_retake_without_fence() {
+    finds(TWO_OWNERS, || {
+        without("protocol/syscall.rs", "retake");
+        check(Size::default(), retake_against_exit(false, 1));
+    });
 }
 
 #[test]

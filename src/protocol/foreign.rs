@@ -14,7 +14,7 @@
 //! * U2 in: the way out of a syscall (syscall.rs), with whose help it gets a P. The last P is often still there. While the
 //!   runtime ends there is none, and the thread stays outside. Its G counts callbacks, which keeps the runtime up;
 //! * U3 out: the way into a syscall;
-//! * U4 the thread ends: its G's generation ends, the M goes back to the spare ones.
+//! * U4 the thread ends: the P of its last call goes to others, its G's generation ends, the M goes back to the spare ones.
 //!
 //! # Invariants
 //! * J1 an extra M runs its own G only, on the thread's own stack (lockedm.rs).
@@ -77,6 +77,7 @@ pub fn dropm(m: MRef) {
     let sched = m.sched();
     let gp = park::own_g(m);
     debug_assert!(m.ctx() == Ctx::Foreign && m.p().is_none());
+    syscall::give_up_p(m);
     m.alive.set(false);
     gp.set_status(GStatus::Dead);
     if !gp.next_generation() {

@@ -25,9 +25,10 @@ use crate::gmp::sched::{Sched, SchedLocked};
 use crate::sync::Ordering;
 use std::ffi::c_void;
 
-/// Asks a P to go through its scheduler. True if that is news.
+/// Asks a P to go through its scheduler. True if that is news. One in a syscall is not asked: everybody else would look at
+/// every safe point whether it is they who are meant, for as long as the call lasts.
 pub fn preempt_one(p: PRef) -> bool {
-    p.request(PREEMPT).1
+    !p.in_syscall(p.word()) && p.request(PREEMPT).1
 }
 
 /// B1 in stw.rs, for a P that the caller owns. It comes back if the stop was given up just before (A3).

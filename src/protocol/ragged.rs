@@ -40,7 +40,7 @@ use super::{syscall, wake};
 use crate::gmp::m::MRef;
 use crate::gmp::p::{FN, OwnedP, PRef, PStatus};
 use crate::gmp::sched::Sched;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, heavy_fence};
 use std::ffi::c_void;
 
 /// R1 to R4. The caller holds worldsema.
@@ -57,22 +57,16 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
     // R2
     {
         let mut lk = sched.lock.lock();
+        let mut asked = false;
         for p in sched.live_ps() {
-            if Some(p) == own {
-                continue;
-            }
-            loop {
-                // An idle one stays idle while we hold the lock.
-                if p.request(FN).0 != PStatus::Syscall {
-                    break;
-                }
-                let w = p.word();
-                if w.status() != PStatus::Syscall {
-                    continue;
-                }
-                if let Some(pp) = p.try_retake(w) {
+            // An idle one stays idle while we hold the lock.
+            asked |= Some(p) != own && p.request(FN).1;
+        }
+        if asked {
+            heavy_fence();
+            for p in sched.live_ps() {
+                if let Some(pp) = p.try_take_requested(FN) {
                     push(&mut called, pp);
-                    break;
                 }
             }
         }

@@ -10,8 +10,8 @@
 //!
 //! # Protocol
 //! Stopper (holds worldsema; keeps its own P, if it has one):
-//! * A1 under `sched.lock`: every idle P becomes Stopped; every P in a syscall, by one CAS; every running P gets STOP
-//!   and is counted in stopwait;
+//! * A1 under `sched.lock`: every idle P becomes Stopped; every other one gets STOP. Then HEAVY (T2 in syscall.rs): those in
+//!   syscalls are taken and become Stopped, the others are counted in stopwait;
 //! * A2 wait for the note, or for the deadline;
 //! * A3 past the deadline, under `sched.lock`: if stopwait is 0 after all, fine. Otherwise take STOP back from those that
 //!   still run, and start the world again.
@@ -43,7 +43,7 @@ use super::wake;
 use crate::gmp::m::MRef;
 use crate::gmp::p::{OwnedP, PRef, PStatus, STOP};
 use crate::gmp::sched::Sched;
-use crate::sync::{Ordering, now};
+use crate::sync::{Ordering, heavy_fence, now};
 
 /// A1 to A3. `own` is the caller's P. False: time is up, and the world runs as before; `late` was told of each P that
 /// did not stop.
@@ -62,8 +62,17 @@ pub fn stop(sched: &Sched, me: MRef, deadline: Option<i64>, mut late: impl FnMut
             p.move_status(PStatus::Idle, PStatus::Stopped);
         }
         for p in sched.live_ps() {
-            if Some(p) != own && stop_one(p) {
+            if Some(p) != own && p.request(STOP) == (PStatus::Running, true) {
                 wait += 1;
+            }
+        }
+        if wait > 0 {
+            heavy_fence();
+            for p in sched.live_ps() {
+                if let Some(pp) = p.try_take_requested(STOP) {
+                    pp.stop();
+                    wait -= 1;
+                }
             }
         }
         lk.stopwait = wait;
@@ -104,23 +113,6 @@ fn stopped(sched: &Sched, me: MRef, begun: i64) -> bool {
     sched.stats.stop_ns_total.fetch_add(took, Ordering::Relaxed);
     sched.stats.stop_ns_max.fetch_max(took, Ordering::Relaxed);
     true
-}
-
-/// Stops a P that is not idle; true if it runs and was asked to.
-fn stop_one(p: PRef) -> bool {
-    loop {
-        let (status, _) = p.request(STOP);
-        match status {
-            PStatus::Running => return true,
-            PStatus::Syscall => {
-                let w = p.word();
-                if w.status() == PStatus::Syscall && p.try_stop_syscall(w) {
-                    return false;
-                }
-            }
-            _ => return false,
-        }
-    }
 }
 
 /// C2 and C3. Whoever calls has stopped the world, and has done what a resize asks for.

@@ -5,42 +5,55 @@
 //! bracket must cost next to nothing. So the P stays behind, loosely tied, and anybody may take it.
 //!
 //! # Words
-//! The P word (gmp/p.rs), whose tick counts the ways out of Syscall; `m.oldp` and `m.left`: the P that was left and its
-//! word then; written by the M.
+//! * the P word (gmp/p.rs): requests, and `tick`, which counts how often the P was taken from a syscall;
+//! * `m.insys`: 0, or which P this M has left and at what tick; written by the M. `m.oldp`, `m.left`: the same for itself.
 //!
 //! # Protocol
 //! Enter (the M, on its G's stack):
-//! * E1 note where the G's stack ends, status Syscall: from E3 on another thread may look at the G;
-//! * E2 serve requests (a barrier's function, a stop: the P is handed in and the call begins without one);
-//! * E3 CAS the P word Running -> Syscall from a word without requests. From here on the P is not touched.
+//! * E1 note where the G's stack ends, status Syscall: from E2 on another thread may look at the G;
+//! * E2 insys = (P, tick); from here on the P is not touched;
+//! * E3 LIGHT fence; look at the requests of the P. STOP or FN: come back (X1 to X2), serve them, and enter again.
 //!
 //! Exit:
-//! * X1 CAS the word that was left -> Running, tick + 1: the P is still here, done;
-//! * X2 otherwise take an idle P;
-//! * X3 otherwise, on the scheduler's stack and under `sched.lock`: an idle P after all, or the G goes to the global queue
+//! * X1 insys = 0; LIGHT fence; the P word is as it was left: the P is still here, done;
+//! * X2 otherwise CAS it, tick + 1, if its tick is what it was: there were requests, but nobody has taken the P;
+//! * X3 otherwise take an idle P;
+//! * X4 otherwise, on the scheduler's stack and under `sched.lock`: an idle P after all, or the G goes to the global queue
 //!   and the M sleeps.
 //!
-//! Take (sysmon's retake, a barrier, a stop):
-//! * T1 read the word: Syscall, the same as at the last look, or the slice is over; T2 CAS exactly this word -> Running (or Stopped), tick + 1: the P is the taker's;
-//! * T3 a P taken to be used goes through [`handoffp`].
+//! Take (a stop, a barrier; sysmon's retake, of a P that is where it was at the last look, or whose slice is over):
+//! * T1 set a bit in the P word: STOP, FN, or TAKE;
+//! * T2 HEAVY fence, one for all Ps;
+//! * T3 read the word; the bit is there, and insys of the P's M is (P, the word's tick): it is in a syscall;
+//! * T4 CAS this very word, tick + 1 and without the bit: the P is the taker's;
+//! * T5 a P taken to be used goes through [`handoffp`].
 //!
 //! # Invariants
-//! * Y1 of X1 and T2 one succeeds: they replace the same word. The tick makes the word of each syscall another one, so
-//!   a slow taker does not hit a later syscall (Go's ABA in retake).
+//! * Y1 a P has one owner: T4 succeeds only while its M is in the syscall, or behind X1 and before X2. (If X1's look at the
+//!   word came before T1, then HEAVY makes X1's insys = 0 seen in T3. Otherwise X1 sees the bit, and X2 and T4 replace the
+//!   same word: one of them succeeds.)
 //! * Y2 [`handoffp`] starts an M exactly when a search on that P would find something: the list there is the list in
 //!   `sched::find_runnable`. Otherwise a P idles beside work.
+//! * Y3 no request is overlooked: either E3 sees the bit, or T3 sees insys.
+//! * Y4 a P that is on its way from hand to hand is not taken: its tick differs from that in the insys of the M that lost
+//!   it, and an M that gives a P away has insys = 0.
+//!
+//! # Orderings
+//! LIGHT and HEAVY (sync) are the two halves of a fence that costs only one side: behind HEAVY every thread has either done
+//! its LIGHT, and its stores before that are seen, or will see in its loads after it what was stored before HEAVY. The system
+//! lends it (membarrier); without it LIGHT is a fence like any other.
 //!
 //! # Differences from Go
-//! Go marks the G, not the P (since 1.26), and checks its flags before and after; here request, status and tick are one
-//! word, so E3 fails when a request came first, and a taker needs no second look.
+//! Go marks the G with a compare-and-swap at each enter and exit (since 1.26), and needs flags and second looks beside it.
+//! Here the bracket writes a word of its own twice and no more; who takes a P, which is rare, pays.
 
 use super::wake;
 use crate::gmp::g::{GRef, GStatus};
 use crate::gmp::m::{Ctx, MRef};
-use crate::gmp::p::{FN, OwnedP, PREEMPT, PRef, PStatus};
+use crate::gmp::p::{FN, OwnedP, PREEMPT, PRef, PStatus, STOP};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, heavy_fence, light_fence};
 
 /// E1 to E3. `sp` is where the G's stack ends for a collector.
 #[inline(always)]
@@ -49,45 +62,71 @@ pub fn entersyscall(m: MRef, gp: GRef, sp: *mut u8) {
     gp.sp.set(sp);
     gp.set_status(GStatus::Syscall);
     m.set_ctx(Ctx::Syscall);
-    let pp = m.must_p();
-    pp.stats.syscalls.bump();
-    // E3
-    match pp.try_syscall() {
-        Ok(left) => {
-            m.left.set(left.0);
-            m.oldp.set(m.releasep().forget().as_ptr());
-        }
-        Err(_) => entersyscall_slow(m),
+    m.must_p().stats.syscalls.bump();
+    if !leave(m) {
+        entersyscall_slow(m);
     }
 }
 
-/// E2.
+/// E2 and E3. False: there are requests.
+#[inline(always)]
+fn leave(m: MRef) -> bool {
+    // E2
+    let p = m.releasep().forget();
+    m.leave_p(p, p.word());
+    // E3
+    light_fence();
+    p.requests() & (STOP | FN) == 0
+}
+
+/// E3 with requests.
 #[cold]
 #[inline(never)]
 fn entersyscall_slow(m: MRef) {
     let sched = m.sched();
     loop {
-        let pp = m.must_p();
-        match pp.try_syscall() {
-            Ok(left) => {
-                m.left.set(left.0);
-                m.oldp.set(m.releasep().forget().as_ptr());
-                return;
-            }
-            Err(w) if w.requests() & FN != 0 => super::preempt::run_safe_point_fn(sched, m, pp.p()),
-            Err(_) => {
-                let mut lk = sched.lock.lock();
-                let pp = m.releasep();
-                match super::preempt::stop_p(&mut lk, sched, pp) {
-                    Ok(()) => {
-                        m.oldp.set(std::ptr::null_mut());
-                        return;
-                    }
-                    Err(pp) => m.acquirep(pp),
+        // Whoever asked before we said that we are here counts on the owner.
+        // SAFETY: oldp is null or a P.
+        let Some(pp) = unsafe { PRef::from_ptr(m.oldp.get()) }.and_then(|p| come_back(m, p)) else {
+            // Whoever asked has taken the P.
+            return;
+        };
+        if pp.requests() & FN != 0 {
+            m.acquirep(pp);
+            super::preempt::run_safe_point_fn(sched, m, m.must_p().p());
+        } else {
+            let mut lk = sched.lock.lock();
+            match super::preempt::stop_p(&mut lk, sched, pp) {
+                Ok(()) => {
+                    m.oldp.set(std::ptr::null_mut());
+                    return;
                 }
+                Err(pp) => m.acquirep(pp),
             }
         }
+        if leave(m) {
+            return;
+        }
     }
+}
+
+/// X1 and X2.
+#[inline(always)]
+fn come_back(m: MRef, p: PRef) -> Option<OwnedP> {
+    // X1
+    m.come_back();
+    light_fence();
+    match OwnedP::back(p, m.left()) {
+        None => come_back_slow(m, p),
+        back => back,
+    }
+}
+
+/// X2.
+#[cold]
+#[inline(never)]
+fn come_back_slow(m: MRef, p: PRef) -> Option<OwnedP> {
+    OwnedP::back_slow(p, m.left())
 }
 
 /// As [`entersyscall`], and hands the P on at once.
@@ -101,23 +140,22 @@ pub fn entersyscallblock(m: MRef, gp: GRef, sp: *mut u8) {
     handoffp(m.sched(), m, pp);
 }
 
-/// X1 and X2. False: there is no P to be had, X3 is next.
+/// X1 to X3. False: there is no P to be had, X4 is next.
 #[inline(always)]
 pub fn exitsyscall(m: MRef, gp: GRef) -> bool {
     // SAFETY: oldp is null or a P.
-    if let Some(p) = unsafe { PRef::from_ptr(m.oldp.get()) } {
-        // X1
-        if let Some(pp) = OwnedP::try_return(p, m.left_word()) {
-            m.acquirep(pp);
-            gp.set_status(GStatus::Running);
-            m.set_ctx(Ctx::G);
-            return true;
-        }
+    if let Some(p) = unsafe { PRef::from_ptr(m.oldp.get()) }
+        && let Some(pp) = come_back(m, p)
+    {
+        m.acquirep(pp);
+        gp.set_status(GStatus::Running);
+        m.set_ctx(Ctx::G);
+        return true;
     }
     exitsyscall_slow(m, gp)
 }
 
-/// X2.
+/// X3.
 #[cold]
 #[inline(never)]
 fn exitsyscall_slow(m: MRef, gp: GRef) -> bool {
@@ -134,6 +172,16 @@ fn exitsyscall_slow(m: MRef, gp: GRef) -> bool {
     true
 }
 
+/// For a thread that does not come back: the P of its last syscall, if it is still there, goes to whoever has use for it.
+pub fn give_up_p(m: MRef) {
+    // SAFETY: oldp is null or a P.
+    if let Some(p) = unsafe { PRef::from_ptr(m.oldp.take()) }
+        && let Some(pp) = come_back(m, p)
+    {
+        handoffp(m.sched(), m, pp);
+    }
+}
+
 /// How [`exitsyscall_no_p`] ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum NoP {
@@ -145,7 +193,7 @@ pub enum NoP {
     Closed,
 }
 
-/// X3, off the G's stack.
+/// X4, off the G's stack.
 pub fn exitsyscall_no_p(sched: &Sched, m: MRef, gp: GRef) -> NoP {
     {
         let mut lk = sched.lock.lock();
@@ -186,11 +234,47 @@ pub fn handoffp(sched: &Sched, me: MRef, pp: OwnedP) {
     wake::look_again(sched, me);
 }
 
-/// Sysmon's look at one P: takes it from a syscall that lasts, ends its slice. True if it did something.
-pub fn retake(sched: &Sched, me: MRef, p: PRef, now: i64) -> bool {
+/// Sysmon's look at the Ps: takes those from syscalls that last, ends slices. True if it did something.
+pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, now: i64) -> bool {
+    let (mut did, mut any) = (false, false);
+    for p in ps.clone() {
+        match look(sched, p, now) {
+            Look::Nothing => {}
+            Look::Did => did = true,
+            Look::Take => {
+                // T1
+                p.announce();
+                any = true;
+            }
+        }
+    }
+    if !any {
+        return did;
+    }
+    // T2
+    heavy_fence();
+    for p in ps {
+        // T3, T4
+        if let Some(pp) = p.try_retake() {
+            sched.stats.retakes.fetch_add(1, Ordering::Relaxed);
+            // T5
+            handoffp(sched, me, pp);
+            did = true;
+        }
+    }
+    did
+}
+
+enum Look {
+    Nothing,
+    Did,
+    Take,
+}
+
+fn look(sched: &Sched, p: PRef, now: i64) -> Look {
     let w = p.word();
-    if !matches!(w.status(), PStatus::Running | PStatus::Syscall) {
-        return false;
+    if w.status() != PStatus::Running {
+        return Look::Nothing;
     }
     let watch = &p.watch;
     let tick = p.schedtick.get();
@@ -200,17 +284,17 @@ pub fn retake(sched: &Sched, me: MRef, p: PRef, now: i64) -> bool {
     }
     let slice = sched.cfg.slice_ns.get();
     let slice_over = watch.sched_when.get() + slice <= now;
-    if w.status() == PStatus::Running {
-        if !slice_over || w.requests() & PREEMPT != 0 {
-            return false;
+    if !p.in_syscall(w) {
+        if !slice_over || w.requests() & PREEMPT != 0 || !super::preempt::preempt_one(p) {
+            return Look::Nothing;
         }
         sched.stats.preempts.fetch_add(1, Ordering::Relaxed);
-        return super::preempt::preempt_one(p);
+        return Look::Did;
     }
-    // T1
-    let same = watch.syscalltick.get() == w.tick();
+    let tick = p.stats.syscalls.get();
+    let same = watch.syscalltick.get() == tick;
     if !same {
-        watch.syscalltick.set(w.tick());
+        watch.syscalltick.set(tick);
         watch.syscall_when.set(now);
     }
     let work_waits = !p.runq_empty() || sched.globq_len() > 0;
@@ -222,13 +306,5 @@ pub fn retake(sched: &Sched, me: MRef, p: PRef, now: i64) -> bool {
         let others = sched.nmspinning.load(Ordering::Relaxed) + sched.npidle.load(Ordering::Relaxed);
         same && (others == 0 || watch.syscall_when.get() + slice <= now)
     };
-    if !wanted {
-        return false;
-    }
-    // T2
-    let Some(pp) = p.try_retake(w) else { return false };
-    sched.stats.retakes.fetch_add(1, Ordering::Relaxed);
-    // T3
-    handoffp(sched, me, pp);
-    true
+    if wanted { Look::Take } else { Look::Nothing }
 }

@@ -73,19 +73,21 @@ pub fn report_to() -> Option<(Report, *mut c_void)> {
 }
 
 /// What `GMXDEBUG` asks for: `name=value` with commas between.
-#[derive(Default)]
-struct Debug {
+pub struct Debug {
     schedtrace_ms: u64,
     scheddetail: bool,
+    /// 0: every way into a syscall has its own fence.
+    pub membarrier: bool,
 }
 
 impl Debug {
-    fn from_env() -> Debug {
-        let mut d = Debug::default();
+    pub fn from_env() -> Debug {
+        let mut d = Debug { schedtrace_ms: 0, scheddetail: false, membarrier: true };
         for part in Env::of(c"GMXDEBUG").text().split(',') {
             match part.split_once('=') {
                 Some(("schedtrace", v)) => d.schedtrace_ms = v.parse().unwrap_or(0),
                 Some(("scheddetail", v)) => d.scheddetail = v != "0",
+                Some(("membarrier", v)) => d.membarrier = v != "0",
                 // What a newer version knows is no error.
                 _ => {}
             }

@@ -176,6 +176,8 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
 fn new_sched() -> Result<&'static Sched> {
     let hooks = Hooks { start_thread, g_entry: run::g_entry, report: report::tell, fatal: report::fatal };
     let stacks = StackPool::new(PoolOptions::default());
+    // Before the first thread of this process (or child of fork) is in a syscall of ours.
+    sys::lend_heavy_fence(config::Debug::from_env().membarrier);
     Sched::new(hooks, stacks, &gmx_poll_word, now()).ok_or(Error::NoMemory)
 }
 

@@ -74,7 +74,7 @@ pub fn fatal(sched: &Sched, what: &str) -> ! {
     emit(line.as_bytes());
     for p in sched.live_ps() {
         let mut line = Line::new();
-        line.text("  P").dec(u64::from(p.id)).text(": ").text(status_text(p.status()));
+        line.text("  P").dec(u64::from(p.id)).text(": ").text(status_text(p.seen_status()));
         line.text(" queued=").dec(p.runq_len() as u64).text("\n");
         emit(line.as_bytes());
     }

@@ -205,7 +205,7 @@ fn steal(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
                 return Some(gp);
             }
             if last && other.has_runnext() {
-                if other.status() == PStatus::Running {
+                if other.seen_status() == PStatus::Running {
                     (0..RUNNEXT_PAUSES).for_each(|_| spin_loop());
                 }
                 if let Some(gp) = other.take_runnext() {

@@ -53,6 +53,17 @@ pub fn fence_after_rmw() {
     fence_at(Ordering::SeqCst, Location::caller());
 }
 
+/// A full fence is more than a model may count on, but all that it can have.
+#[track_caller]
+pub fn light_fence() {
+    fence_at(Ordering::SeqCst, Location::caller());
+}
+
+#[track_caller]
+pub fn heavy_fence() {
+    fence_at(Ordering::SeqCst, Location::caller());
+}
+
 fn fence_at(order: Ordering, at: &Location<'_>) {
     if !WITHOUT.with_borrow(|w| w.iter().any(|(f, l)| at.file().ends_with(f) && *l == at.line())) {
         checker::sync::atomic::fence(order);

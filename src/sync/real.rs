@@ -134,6 +134,26 @@ pub fn fence_after_rmw() {
     fence(Ordering::SeqCst);
 }
 
+/// The cheap half of a fence between two threads: see [`heavy_fence`].
+#[inline(always)]
+pub fn light_fence() {
+    if sys::has_heavy_fence() {
+        std::sync::atomic::compiler_fence(Ordering::SeqCst);
+    } else {
+        fence(Ordering::SeqCst);
+    }
+}
+
+/// The dear half. Every other thread's [`light_fence`] comes before it, and then the stores before that are seen by the
+/// loads after this; or comes after it, and then the loads after that see the stores before this.
+pub fn heavy_fence() {
+    if sys::has_heavy_fence() {
+        sys::heavy_fence();
+    } else {
+        fence(Ordering::SeqCst);
+    }
+}
+
 /// Nanoseconds of the monotonic clock.
 #[inline]
 pub fn now() -> i64 {

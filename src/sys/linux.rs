@@ -1,7 +1,7 @@
 //! Linux: time, futexes, threads. The contract is in [`crate::sys`].
 
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use core::{mem, ptr};
 
 const SECOND: i64 = 1_000_000_000;
@@ -98,6 +98,34 @@ pub fn futex_wake(word: *const AtomicU32, n: i32) -> i32 {
     // SAFETY: a private FUTEX_WAKE never reads the memory at the address.
     let r = unsafe { libc::syscall(libc::SYS_futex, word.addr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, n) };
     (r as i32).max(0)
+}
+
+static HEAVY: AtomicBool = AtomicBool::new(false);
+
+/// Whether [`heavy_fence`] works. Changes only while no other thread is in the library.
+#[inline(always)]
+pub fn has_heavy_fence() -> bool {
+    HEAVY.load(Ordering::Relaxed)
+}
+
+/// Asks the system for [`heavy_fence`] (a child of fork asks anew). `wanted`: or does without.
+pub fn lend_heavy_fence(wanted: bool) {
+    HEAVY.store(wanted && membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED), Ordering::Relaxed);
+}
+
+/// A full fence on every thread of this process that runs at the moment.
+pub fn heavy_fence() {
+    if !membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
+        // Nothing else would do, and to go on would be two owners of a P.
+        let _ = write_all(2, b"libgomax: membarrier was forbidden after the start: start with GMXDEBUG=membarrier=0\n");
+        std::process::abort();
+    }
+}
+
+fn membarrier(command: c_int) -> bool {
+    let _errno = KeepErrno::new();
+    // SAFETY: takes no memory of ours.
+    unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
 }
 
 pub type ThreadId = libc::pthread_t;
