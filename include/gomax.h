@@ -331,8 +331,8 @@ GMX_API gmx_status gmx_spawn_with(const struct gmx_spawn_opts *opts,
  * Safepoint: yes.
  * Migrates: yes.
  * Owns: on GMX_OK the goroutine's descriptor is the library's again.
- * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ESTALE for a handle that was joined or never was; GMX_EINVAL if the goroutine cannot be
- * joined; GMX_EDEADLK for itself; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_ESTALE for a handle that was joined or never was; GMX_EINVAL if the
+ * goroutine cannot be joined; GMX_EDEADLK for itself; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_join(gmx_g g,
@@ -963,7 +963,7 @@ GMX_API gmx_status gmx_callback(void (*fn)(void*),
  * Safepoint: when it waits.
  * Migrates: when it waits.
  * Owns: one of the count.
- * Returns: GMX_OK; GMX_EINVAL if s is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if s is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_sema_acquire(uint32_t *s);
@@ -976,7 +976,8 @@ GMX_API gmx_status gmx_sema_acquire(uint32_t *s);
  * Safepoint: when it waits.
  * Migrates: when it waits.
  * Owns: one of the count, if GMX_OK.
- * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG,
+ * GMX_EINSYSCALL.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_sema_acquire_timeout(uint32_t *s, int64_t timeout);
@@ -1028,7 +1029,8 @@ typedef struct gmx_mutex {
  * Safepoint: when it waits.
  * Migrates: when it waits.
  * Owns: the mutex, until gmx_mutex_unlock by the same goroutine or thread.
- * Returns: GMX_OK; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG,
+ * GMX_EINSYSCALL.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_mutex_lock(struct gmx_mutex *m);
@@ -1041,8 +1043,8 @@ GMX_API gmx_status gmx_mutex_lock(struct gmx_mutex *m);
  * Safepoint: when it waits.
  * Migrates: when it waits.
  * Owns: the mutex, if GMX_OK.
- * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOMEM;
- * GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not
+ * aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_mutex_lock_timeout(struct gmx_mutex *m, int64_t timeout);
@@ -1120,7 +1122,7 @@ GMX_API gmx_status gmx_waitgroup_done(struct gmx_waitgroup *wg);
  * Safepoint: when it waits.
  * Migrates: when it waits.
  * Owns: nothing.
- * Returns: GMX_OK; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_waitgroup_wait(struct gmx_waitgroup *wg);
@@ -1133,10 +1135,122 @@ GMX_API gmx_status gmx_waitgroup_wait(struct gmx_waitgroup *wg);
  * Safepoint: when it waits.
  * Migrates: when it waits.
  * Owns: nothing.
- * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG,
+ * GMX_EINSYSCALL.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_waitgroup_wait_timeout(struct gmx_waitgroup *wg, int64_t timeout);
+
+/* ---- Cancellation ----------------------------------------------------------------------------------------------- */
+
+/**
+ * A token of cancellation. Calls that wait under a token end with GMX_ECANCELED when it, or the one that it was made
+ * under, is cancelled: by hand or at its deadline. Handles are not used again. 0 is none.
+ */
+typedef uint64_t gmx_cancel;
+
+/**
+ * Makes a token. It is cancelled by gmx_cancel_now, after timeout nanoseconds (negative: never), or when the token parent
+ * is; parent 0 is none. Under a parent that is cancelled it is so from the beginning, and with a timeout of 0.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the token is the caller's until gmx_cancel_free.
+ * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ESTALE for a parent that is none; GMX_ENOMEM.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_cancel_new(gmx_cancel parent,
+                          int64_t timeout,
+                          gmx_cancel *out);
+
+/**
+ * Cancels a token and all that were made under it. Whoever waits under one of them goes on with GMX_ECANCELED, and so does
+ * whoever is about to wait; what they would have waited for is as it was.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK, also if it was cancelled already; GMX_ESTALE.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_cancel_now(gmx_cancel token);
+
+/**
+ * Why a token is cancelled. 0: the caller's current one.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK if it is not cancelled, or there is none; GMX_ECANCELED by hand; GMX_ETIMEDOUT by its deadline, or that of
+ * a token above it; GMX_ESTALE.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_cancel_reason(gmx_cancel token);
+
+/**
+ * Whether a token is cancelled. 0: the caller's current one.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: 1 if it is; 0 if it is not, or there is none; GMX_ESTALE.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_cancel_is_cancelled(gmx_cancel token);
+
+/**
+ * Makes a token the caller's current one: every call that waits honours it from now on, but for gmx_park, gmx_yield and
+ * those that stop the world or leave a scope. 0: none. A goroutine begins with none, but for one that a scope has
+ * spawned, and ends with its own.
+ *
+ * previous: where the former one is written, unless NULL: to be used again afterwards, also if it was freed meanwhile while
+ * it is under a token, or the current one of somebody.
+ *
+ * Blocks: never.
+ * Call from: every context but a scheduler's callback and a foreign thread that has stopped the world.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the token lives on, if it is freed, as long as it is somebody's current one.
+ * Returns: GMX_OK; GMX_ESTALE; GMX_ENOTG.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_cancel_use(gmx_cancel token,
+                          gmx_cancel *previous);
+
+/**
+ * The caller's current token.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: the token; 0 if there is none.
+ * Since: 0.1
+ */
+GMX_API gmx_cancel gmx_cancel_current(void);
+
+/**
+ * Gives a token back. It is not cancelled by that: whoever waits under it waits on, and tokens that were made under it, and
+ * its deadline, do what they did.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the token is the library's again.
+ * Returns: GMX_OK; GMX_ESTALE.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_cancel_free(gmx_cancel token);
 
 /* ---- Time ------------------------------------------------------------------------------------------------------- */
 
@@ -1161,7 +1275,8 @@ GMX_API int64_t gmx_now(void);
  * Safepoint: yes.
  * Migrates: yes.
  * Owns: nothing.
- * Returns: GMX_OK; GMX_ENOMEM if there is no memory for the timer: it has not slept; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_ECANCELED; GMX_ENOMEM if there is no memory for the timer: it has not slept; GMX_ENOTG,
+ * GMX_EINSYSCALL.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_sleep(int64_t ns);

@@ -35,6 +35,8 @@ const SECTIONS: &[&str] = &[
     "cond",
     "waitgroup",
     "once",
+    "cancel",
+    "scope",
     "chan",
     "select",
     "time",

@@ -37,13 +37,15 @@ fn look(gp: GRef, handle: u64) -> Found {
     }
 }
 
+/// `cancel`: the caller's token may end the wait.
+///
 /// # Migrates
-pub fn join(mut m: MRef, handle: u64, deadline: Option<i64>) -> Result<()> {
+pub fn join(mut m: MRef, handle: u64, deadline: Option<i64>, cancel: bool) -> Result<()> {
     let Some(gp) = m.sched().g_of(handle) else { return Err(Error::Stale) };
     if m.g() == Some(gp) {
         return Err(if gp.has(gflag::JOINABLE) { Error::Deadlock } else { Error::Invalid });
     }
-    let how = How { reason: WaitReason::JOIN, first: false, deadline, since: 0 };
+    let how = How { cancel, ..How::new(WaitReason::JOIN, deadline) };
     let mut found = Found::Runs;
     let waited;
     (m, waited) = waitq::wait(m, addr(gp), how, || {
@@ -56,6 +58,7 @@ pub fn join(mut m: MRef, handle: u64, deadline: Option<i64>) -> Result<()> {
     match (waited, found) {
         (Waited::Woken | Waited::Handoff, _) => Ok(()),
         (Waited::TimedOut, _) => Err(Error::TimedOut),
+        (Waited::Canceled, _) => Err(Error::Canceled),
         (Waited::NoMemory, _) => Err(Error::NoMemory),
         (Waited::Not, Found::Zombie) => {
             bury(m, gp);

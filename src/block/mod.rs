@@ -1,8 +1,10 @@
 //! What a G can wait on. Everything here blocks by `gopark` and wakes by `goready`, and by nothing else, so each of these
 //! works for Gs, for attached threads and for threads of the host that hold no P.
 
+pub mod cancel;
 pub mod join;
 pub mod mutex;
+pub mod objects;
 pub mod sema;
 pub mod sleep;
 pub mod waitgroup;

@@ -48,24 +48,26 @@ impl Mutex {
         Err(Error::Busy)
     }
 
+    /// `cancel`: the caller's token may end the wait.
+    ///
     /// # Migrates
     #[inline]
-    pub fn lock(&self, m: MRef, deadline: Option<i64>) -> Result<()> {
+    pub fn lock(&self, m: MRef, deadline: Option<i64>, cancel: bool) -> Result<()> {
         let me = waitq::self_id(m);
         if self.state.compare_exchange(0, LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok() {
             self.owner.store(me, Ordering::Relaxed);
             return Ok(());
         }
-        self.lock_slow(m, me, deadline)
+        self.lock_slow(m, me, deadline, cancel)
     }
 
-    fn lock_slow(&self, mut m: MRef, me: u64, deadline: Option<i64>) -> Result<()> {
+    fn lock_slow(&self, mut m: MRef, me: u64, deadline: Option<i64>, cancel: bool) -> Result<()> {
         // Only we write our own id there, so a stale value is never taken for it.
         if self.owner.load(Ordering::Relaxed) == me && self.state.load(Ordering::Relaxed) & LOCKED != 0 {
             return Err(Error::Deadlock);
         }
         let addr = std::ptr::from_ref(self) as u64;
-        let mut how = How { reason: WaitReason::MUTEX, first: false, deadline, since: 0 };
+        let mut how = How { cancel, ..How::new(WaitReason::MUTEX, deadline) };
         let mut spins = if m.sched().procs() > 1 { SPINS } else { 0 };
         let mut woken = 0;
         loop {
@@ -105,6 +107,7 @@ impl Mutex {
                     how.first = true;
                 }
                 Waited::TimedOut => return Err(Error::TimedOut),
+                Waited::Canceled => return Err(Error::Canceled),
                 Waited::NoMemory => return Err(Error::NoMemory),
             }
         }

@@ -45,10 +45,12 @@ impl WaitGroup {
         Ok(())
     }
 
+    /// `cancel`: the caller's token may end the wait.
+    ///
     /// # Migrates
-    pub fn wait(&self, mut m: MRef, deadline: Option<i64>) -> Result<()> {
+    pub fn wait(&self, mut m: MRef, deadline: Option<i64>, cancel: bool) -> Result<()> {
         let addr = std::ptr::from_ref(self) as u64;
-        let how = How { reason: WaitReason::WAITGROUP, first: false, deadline, since: 0 };
+        let how = How { cancel, ..How::new(WaitReason::WAITGROUP, deadline) };
         loop {
             let s = self.state.load(Ordering::Acquire);
             if s >> 32 == 0 {
@@ -65,6 +67,7 @@ impl WaitGroup {
                 // Also woken ones look again: the wake may be a late one, for those who waited the last time.
                 Waited::Not | Waited::Woken | Waited::Handoff => {}
                 Waited::TimedOut => return Err(Error::TimedOut),
+                Waited::Canceled => return Err(Error::Canceled),
                 Waited::NoMemory => return Err(Error::NoMemory),
             }
         }

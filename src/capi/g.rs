@@ -155,13 +155,13 @@ unsafe fn copy_name(name: *const c_char) -> GName {
 /// Safepoint: yes.
 /// Migrates: yes.
 /// Owns: on GMX_OK the goroutine's descriptor is the library's again.
-/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ESTALE for a handle that was joined or never was; GMX_EINVAL if the goroutine cannot be
-/// joined; GMX_EDEADLK for itself; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_ESTALE for a handle that was joined or never was; GMX_EINVAL if the
+/// goroutine cannot be joined; GMX_EDEADLK for itself; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_join(g: gmx_g, timeout: i64) -> gmx_status {
     match may_wait() {
-        Ok(m) => map(join::join(m, g, waitq::deadline_of(timeout))),
+        Ok(m) => map(join::join(m, g, waitq::deadline_of(timeout), true)),
         Err(status) => status,
     }
 }

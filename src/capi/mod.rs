@@ -4,6 +4,7 @@
 //! Safepoint, Migrates, Owns, Returns, Since.
 #![allow(non_camel_case_types, non_upper_case_globals)]
 
+pub mod cancel;
 pub mod foreign;
 pub mod g;
 pub mod mutex;
@@ -17,6 +18,7 @@ pub mod time;
 pub mod waitgroup;
 pub mod world;
 
+pub use cancel::*;
 pub use foreign::*;
 pub use g::*;
 pub use mutex::*;

@@ -35,7 +35,7 @@ pub fn run(m: MRef, entry: *mut c_void, arg: *mut c_void) -> Result<()> {
 fn wait(sched: &Sched, m: MRef, handle: u64) -> Result<()> {
     loop {
         let seen = sched.watch.now();
-        match join::join(m, handle, Some(now())) {
+        match join::join(m, handle, Some(now()), false) {
             Err(Error::TimedOut) => {}
             other => return other,
         }

@@ -1,7 +1,7 @@
 //! Where threads and Gs begin and end.
 
 use super::schedule;
-use crate::block::join;
+use crate::block::{cancel, join};
 use crate::fiber::host::HostThread;
 use crate::fiber::overflow::AltStack;
 use crate::gmp::g::{GRef, GStatus, gflag};
@@ -158,6 +158,7 @@ fn end(gp: GRef) -> MRef {
         m = current().unwrap_or(m);
         m = mend(m, gp);
     }
+    cancel::on_exit(m.sched(), gp);
     if gp.has(gflag::JOINABLE) {
         join::on_exit(m, gp);
     }
@@ -216,6 +217,7 @@ pub fn thread_exit(m: MRef) {
     }
     debug_assert!(gp.status() == GStatus::Syscall);
     gp.callbacks.set(0);
+    cancel::on_exit(m.sched(), gp);
     foreign::dropm(m);
 }
 
