@@ -203,6 +203,8 @@ pub fn exit_syscall(m: MRef, gp: GRef) -> MRef {
 /// The end of a thread of the host that is known.
 pub fn thread_exit(m: MRef) {
     let gp = park::own_g(m);
+    // First of all: one that stopped the world without being a G is Foreign only then.
+    let m = mend(m, gp);
     if m.ctx() == Ctx::Foreign && !gp.keys.is_null() {
         // Destructors run on a G, if there is still a runtime for one.
         if foreign::enter_go(m).is_none() {
@@ -210,7 +212,6 @@ pub fn thread_exit(m: MRef) {
         }
     }
     if m.ctx() != Ctx::Foreign {
-        let m = mend(m, gp);
         end_thread_g(m, gp);
         foreign::leave_for_good(m, gp, sys::arch::stack_pointer());
         count_detach(m);
