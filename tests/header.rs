@@ -79,6 +79,9 @@ fn layouts() -> Vec<Layout> {
             reserved,
         }
         gmx_mutex { state, sema, owner }
+        gmx_rwmutex { writers, state, reserved }
+        gmx_cond { mutex, home }
+        gmx_once { state, reserved, owner }
         gmx_waitgroup { state, sema, reserved }
         gmx_mem_stats {
             struct_size, stacks_reserved_bytes, stacks_inuse_bytes, stacks_cached_bytes, stacks_inuse, stacks_cached,

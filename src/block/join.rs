@@ -58,7 +58,7 @@ pub fn join(mut m: MRef, handle: u64, deadline: Option<i64>, cancel: bool) -> Re
     match (waited, found) {
         (Waited::Woken | Waited::Handoff, _) => Ok(()),
         (Waited::TimedOut, _) => Err(Error::TimedOut),
-        (Waited::Canceled, _) => Err(Error::Canceled),
+        (Waited::Canceled | Waited::Refused, _) => Err(Error::Canceled),
         (Waited::NoMemory, _) => Err(Error::NoMemory),
         (Waited::Not, Found::Zombie) => {
             bury(m, gp);

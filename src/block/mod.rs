@@ -2,9 +2,12 @@
 //! works for Gs, for attached threads and for threads of the host that hold no P.
 
 pub mod cancel;
+pub mod cond;
 pub mod join;
 pub mod mutex;
 pub mod objects;
+pub mod once;
+pub mod rwmutex;
 pub mod sema;
 pub mod sleep;
 pub mod waitgroup;

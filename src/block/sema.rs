@@ -43,7 +43,7 @@ fn acquire_slow(mut m: MRef, s: &AtomicU32, deadline: Option<i64>, reason: WaitR
         match waited {
             Waited::Not | Waited::Handoff => return (m, Ok(())),
             Waited::TimedOut => return (m, Err(Error::TimedOut)),
-            Waited::Canceled => return (m, Err(Error::Canceled)),
+            Waited::Canceled | Waited::Refused => return (m, Err(Error::Canceled)),
             Waited::NoMemory => return (m, Err(Error::NoMemory)),
             Waited::Woken => {
                 if try_acquire(s) {

@@ -21,7 +21,7 @@ pub fn sleep_until(m: MRef, deadline: i64) -> (MRef, Result<()>) {
         let addr = std::ptr::from_ref(&gp.timer) as u64;
         let (m, waited) = waitq::wait(m, addr, How::new(WaitReason::SLEEP, Some(deadline)), || true);
         return match waited {
-            Waited::Canceled => (m, Err(Error::Canceled)),
+            Waited::Canceled | Waited::Refused => (m, Err(Error::Canceled)),
             Waited::NoMemory => (m, Err(Error::NoMemory)),
             _ => (m, Ok(())),
         };

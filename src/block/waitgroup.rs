@@ -67,7 +67,7 @@ impl WaitGroup {
                 // Also woken ones look again: the wake may be a late one, for those who waited the last time.
                 Waited::Not | Waited::Woken | Waited::Handoff => {}
                 Waited::TimedOut => return Err(Error::TimedOut),
-                Waited::Canceled => return Err(Error::Canceled),
+                Waited::Canceled | Waited::Refused => return Err(Error::Canceled),
                 Waited::NoMemory => return Err(Error::NoMemory),
             }
         }

@@ -56,6 +56,8 @@ pub enum Waited {
     Handoff,
     TimedOut,
     Canceled,
+    /// Its token was cancelled before: it has not been in the queue.
+    Refused,
 }
 
 impl Waited {
@@ -64,7 +66,7 @@ impl Waited {
         match self {
             Waited::NoMemory => Some(Error::NoMemory),
             Waited::TimedOut => Some(Error::TimedOut),
-            Waited::Canceled => Some(Error::Canceled),
+            Waited::Canceled | Waited::Refused => Some(Error::Canceled),
             Waited::Not | Waited::Woken | Waited::Handoff => None,
         }
     }
@@ -156,7 +158,7 @@ pub fn wait_then(
         if let Some(token) = registered {
             token.unregister(gp);
         }
-        return (m, if waits { Waited::Canceled } else { Waited::Not });
+        return (m, if waits { Waited::Refused } else { Waited::Not });
     }
     let s = &gp.sudog;
     s.seq.set(seq);

@@ -63,7 +63,7 @@ pub unsafe extern "C" fn gmx_mutex_lock_timeout(m: *mut gmx_mutex, timeout: i64)
     // SAFETY: the caller's promise.
     let Some(mutex) = (unsafe { mutex(m) }) else { return GMX_EINVAL };
     match may_wait() {
-        Ok(m) => map(mutex.lock(m, if timeout < 0 { None } else { waitq::deadline_of(timeout) }, true)),
+        Ok(m) => map(mutex.lock(m, if timeout < 0 { None } else { waitq::deadline_of(timeout) }, true).1),
         Err(status) => status,
     }
 }

@@ -105,6 +105,11 @@ reasons! {
     PARK = "park",
     SEMACQUIRE = "semacquire",
     MUTEX = "mutex lock",
+    RWMUTEX_R = "rwmutex read lock",
+    RWMUTEX_W = "rwmutex write lock",
+    COND = "condition variable",
+    ONCE = "once",
+    SCOPE = "scope",
     WAITGROUP = "wait group",
     JOIN = "join",
     SLEEP = "sleep",
@@ -248,6 +253,8 @@ pub struct G {
     /// The token under which it waits, which it counts for; null for none. Owner: the G, its spawner before.
     pub cancel: OwnPtr<c_void>,
     pub cancelable: Cancelable,
+    /// The innermost once that it is in the middle of (block/once.rs). Owner: the G.
+    pub once: OwnPtr<c_void>,
     /// The scope that waits for its end; null for none. Owner: as above.
     pub scope: OwnPtr<c_void>,
     /// Values of G-local keys, made at the first set. Owner: the G.
@@ -355,6 +362,7 @@ impl G {
             timer: Timer::default(),
             cancel: OwnPtr::null(),
             cancelable: Cancelable::default(),
+            once: OwnPtr::null(),
             scope: OwnPtr::null(),
             keys: OwnPtr::null(),
             name: [const { OwnU64::new(0) }; 4],

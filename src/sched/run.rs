@@ -1,7 +1,7 @@
 //! Where threads and Gs begin and end.
 
 use super::schedule;
-use crate::block::{cancel, join};
+use crate::block::{cancel, join, once};
 use crate::fiber::host::HostThread;
 use crate::fiber::overflow::AltStack;
 use crate::gmp::g::{GRef, GStatus, gflag};
@@ -158,6 +158,7 @@ fn end(gp: GRef) -> MRef {
         m = current().unwrap_or(m);
         m = mend(m, gp);
     }
+    once::on_exit(m, gp);
     cancel::on_exit(m.sched(), gp);
     if gp.has(gflag::JOINABLE) {
         join::on_exit(m, gp);
@@ -218,6 +219,7 @@ pub fn thread_exit(m: MRef) {
     }
     debug_assert!(gp.status() == GStatus::Syscall);
     gp.callbacks.set(0);
+    gp.once.set(std::ptr::null_mut());
     cancel::on_exit(m.sched(), gp);
     foreign::dropm(m);
 }
