@@ -5,14 +5,12 @@
 #![allow(non_camel_case_types, non_upper_case_globals)]
 
 pub mod cancel;
-pub mod cond;
+pub mod chan;
 pub mod foreign;
 pub mod g;
 pub mod mutex;
-pub mod once;
 pub mod p;
 pub mod runtime;
-pub mod rwmutex;
 pub mod sema;
 pub mod stats;
 pub mod status;
@@ -22,14 +20,12 @@ pub mod waitgroup;
 pub mod world;
 
 pub use cancel::*;
-pub use cond::*;
+pub use chan::*;
 pub use foreign::*;
 pub use g::*;
 pub use mutex::*;
-pub use once::*;
 pub use p::*;
 pub use runtime::*;
-pub use rwmutex::*;
 pub use sema::*;
 pub use stats::*;
 pub use status::*;
