@@ -6,11 +6,14 @@
 
 pub mod cancel;
 pub mod chan;
+pub mod cond;
 pub mod foreign;
 pub mod g;
 pub mod mutex;
+pub mod once;
 pub mod p;
 pub mod runtime;
+pub mod rwmutex;
 pub mod sema;
 pub mod stats;
 pub mod status;
@@ -21,11 +24,14 @@ pub mod world;
 
 pub use cancel::*;
 pub use chan::*;
+pub use cond::*;
 pub use foreign::*;
 pub use g::*;
 pub use mutex::*;
+pub use once::*;
 pub use p::*;
 pub use runtime::*;
+pub use rwmutex::*;
 pub use sema::*;
 pub use stats::*;
 pub use status::*;
