@@ -421,8 +421,9 @@ GMX_API int64_t gmx_num_g(void);
 
 /**
  * Parks the calling goroutine until gmx_ready. When it is off its stack, commit(arg, g) runs on the scheduler's stack: it
- * makes g known to whoever is to ready it, who may do so at once. If commit returns false the goroutine is not parked
- * (unless it was readied already). commit must not block. A NULL commit parks unconditionally.
+ * makes g known to whoever is to ready it, who may do so at once: the goroutine goes on when commit has returned, so what
+ * commit uses may lie on its stack. If commit returns false the goroutine is not parked. commit must not block. A NULL
+ * commit parks unconditionally.
  *
  * reason: shown in dumps; must outlive the wait. NULL: "park".
  *
@@ -430,7 +431,7 @@ GMX_API int64_t gmx_num_g(void);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
- * Owns: arg stays the caller's; do not touch what g shares once it is known.
+ * Owns: arg stays the caller's.
  * Returns: GMX_OK when it was readied, or was not parked; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
@@ -1075,6 +1076,200 @@ GMX_API gmx_status gmx_mutex_try_lock(struct gmx_mutex *m);
  */
 GMX_API gmx_status gmx_mutex_unlock(struct gmx_mutex *m);
 
+/* ---- Read-write mutexes ----------------------------------------------------------------------------------------- */
+
+/**
+ * A lock for many readers or one writer. Zero is unlocked; nothing needs to be freed. A writer that waits keeps new readers
+ * out, and readers who wait for a writer go before the next writer.
+ */
+typedef struct gmx_rwmutex {
+  gmx_mutex writers;
+  uint64_t state;
+  uint64_t reserved;
+} gmx_rwmutex;
+
+/**
+ * Locks it for writing: waits until no reader and no other writer has it. New readers wait behind.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: the lock, until gmx_rwmutex_unlock by the same goroutine or thread.
+ * Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing (a reader that becomes a writer waits for
+ * itself, which nobody sees); GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_rwmutex_lock(struct gmx_rwmutex *m);
+
+/**
+ * As gmx_rwmutex_lock, but gives up after timeout nanoseconds; negative never. Readers whom it has kept out go on then.
+ *
+ * Blocks: as gmx_rwmutex_lock, no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: the lock, if GMX_OK.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
+ * not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_rwmutex_lock_timeout(struct gmx_rwmutex *m,
+                                    int64_t timeout);
+
+/**
+ * Locks it for writing if nobody has it.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the lock, if GMX_OK.
+ * Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_rwmutex_try_lock(struct gmx_rwmutex *m);
+
+/**
+ * Gives it back after writing. Readers who wait have it then; otherwise the next writer.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EPERM if it is not locked for writing, or by another; GMX_EINVAL if m is NULL or not aligned.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_rwmutex_unlock(struct gmx_rwmutex *m);
+
+/**
+ * Locks it for reading: waits while a writer has it or waits for it. Do not lock it twice: a writer may come between.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: a share of the lock, until gmx_rwmutex_runlock, which may be called by another.
+ * Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or not aligned;
+ * GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_rwmutex_rlock(struct gmx_rwmutex *m);
+
+/**
+ * As gmx_rwmutex_rlock, but gives up after timeout nanoseconds; negative never.
+ *
+ * Blocks: as gmx_rwmutex_rlock, no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: a share of the lock, if GMX_OK.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
+ * not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_rwmutex_rlock_timeout(struct gmx_rwmutex *m,
+                                     int64_t timeout);
+
+/**
+ * Locks it for reading if no writer has it or waits for it.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: a share of the lock, if GMX_OK.
+ * Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_rwmutex_try_rlock(struct gmx_rwmutex *m);
+
+/**
+ * Gives it back after reading.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EPERM if no reader has it; GMX_EINVAL if m is NULL or not aligned.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_rwmutex_runlock(struct gmx_rwmutex *m);
+
+/* ---- Condition variables ---------------------------------------------------------------------------------------- */
+
+/**
+ * Where goroutines and threads wait for something that a mutex guards. Zero is ready; nothing needs to be freed. Do not copy
+ * it once somebody has waited.
+ */
+typedef struct gmx_cond {
+  uint64_t mutex;
+  uint64_t home;
+} gmx_cond;
+
+/**
+ * Gives the mutex back and waits for a signal, as one step, and takes the mutex again. Look in a loop whether what it
+ * waits for is there: others may have been faster.
+ *
+ * When it returns the caller has the mutex, whatever it returns.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: the mutex, as before.
+ * Returns: GMX_OK after a signal; GMX_ECANCELED; GMX_EPERM if the caller does not have the mutex; GMX_EINVAL while others
+ * wait with another mutex, for a copy of one that was used, or if c or m is NULL or not aligned; GMX_ENOTG,
+ * GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_cond_wait(struct gmx_cond *c,
+                         gmx_mutex *m);
+
+/**
+ * As gmx_cond_wait, but waits for a signal no longer than timeout nanoseconds; negative for ever. A signal that was given
+ * is not lost: either it ends this wait with GMX_OK, or it is for the next.
+ *
+ * Blocks: as gmx_cond_wait: for a signal no longer than timeout, then for the mutex.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: the mutex, as before.
+ * Returns: as gmx_cond_wait; GMX_ETIMEDOUT; GMX_ENOMEM.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_cond_wait_timeout(struct gmx_cond *c,
+                                 gmx_mutex *m,
+                                 int64_t timeout);
+
+/**
+ * Wakes the one who has waited longest, if anybody waits. The caller may have the mutex, and need not.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EINVAL for a copy of one that was used, or if c is NULL or not aligned.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_cond_signal(struct gmx_cond *c);
+
+/**
+ * Wakes all who wait.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EINVAL for a copy of one that was used, or if c is NULL or not aligned.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_cond_broadcast(struct gmx_cond *c);
+
 /* ---- Wait groups ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -1140,6 +1335,47 @@ GMX_API gmx_status gmx_waitgroup_wait(struct gmx_waitgroup *wg);
  * Since: 0.1
  */
 GMX_API gmx_status gmx_waitgroup_wait_timeout(struct gmx_waitgroup *wg, int64_t timeout);
+
+/* ---- Doing something once --------------------------------------------------------------------------------------- */
+
+/**
+ * Something to be done once. Zero is ready; nothing needs to be freed.
+ */
+typedef struct gmx_once {
+  uint32_t state;
+  uint32_t reserved;
+  uint64_t owner;
+} gmx_once;
+
+/**
+ * Calls fn(arg) if this is the first call for this once; whoever comes meanwhile waits until fn has returned. A goroutine
+ * that ends within fn has done it.
+ *
+ * Blocks: as long as fn does; and the goroutine, or the thread of a caller that is none, while another is at it.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: arg stays the caller's.
+ * Returns: GMX_OK: it is done; GMX_ECANCELED while another does it; GMX_EDEADLK from within fn; GMX_EINVAL if once is NULL
+ * or not aligned, or fn is NULL; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_once_do(struct gmx_once *once,
+                       void (*fn)(void*),
+                       void *arg);
+
+/**
+ * As gmx_once_do, but waits for another's fn no longer than timeout nanoseconds; negative for ever.
+ *
+ * Blocks: as gmx_once_do, for another no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: arg stays the caller's.
+ * Returns: as gmx_once_do; GMX_ETIMEDOUT; GMX_ENOMEM.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_once_do_timeout(struct gmx_once *once, void (*fn)(void*), void *arg, int64_t timeout);
 
 /* ---- Cancellation ----------------------------------------------------------------------------------------------- */
 
