@@ -31,7 +31,69 @@ static void destructors_of_a_thread_that_stopped_the_world(void) {
   CHECK_OK(gmx_key_delete(key));
 }
 
+static bool i_refuse;
+
+/* A G is readied by its handle, which was known before, while its commit still uses what lies on its stack. */
+typedef struct frame {
+  atomic_ullong g;
+  atomic_int in_commit, readied, left, after;
+} frame;
+
+static bool takes_its_time(void *arg, gmx_g g) {
+  frame *f = arg;
+  atomic_store(&f->g, g);
+  atomic_store(&f->in_commit, 1);
+  int64_t end = check_now() + 30 * SECOND;
+  while (!atomic_load(&f->readied)) CHECK_CMP(check_now(), <, end);
+  for (int i = 0; i < 100; i++) sched_yield();
+  CHECK_EQ(atomic_load(&f->left), 0);
+  atomic_store(&f->after, 1);
+  return !i_refuse;
+}
+
+static frame *shown;
+
+static void parks_and_goes_on(void *arg) {
+  frame f;
+  (void)arg;
+  memset(&f, 0, sizeof f);
+  __atomic_store_n(&shown, &f, __ATOMIC_RELEASE);
+  CHECK_OK(gmx_park(takes_its_time, &f, NULL));
+  atomic_store(&f.left, 1);
+  CHECK_EQ(atomic_load(&f.after), 1);
+}
+
+static void *readies_early(void *arg) {
+  (void)arg;
+  frame *f;
+  spin_until((f = __atomic_load_n(&shown, __ATOMIC_ACQUIRE)) != NULL);
+  spin_until(atomic_load(&f->in_commit));
+  gmx_g g = (gmx_g)atomic_load(&f->g);
+  CHECK_OK(gmx_ready(g));
+  CHECK_STATUS(gmx_ready(g), GMX_EPERM); /* once */
+  atomic_store(&f->readied, 1);
+  return NULL;
+}
+
+static void attached_parks(void *arg) {
+  CHECK_OK(gmx_attach_thread());
+  parks_and_goes_on(arg);
+  CHECK_OK(gmx_detach_thread());
+}
+
+static void ready_while_the_commit_runs(void) {
+  for (int i = 0; i < 6; i++) {
+    shown = NULL;
+    i_refuse = i % 2;
+    pthread_t t = thread_start(readies_early, NULL);
+    if (i / 2 == 0) on_g(parks_and_goes_on, NULL);
+    else on_thread(i / 2 == 1 ? parks_and_goes_on : attached_parks, NULL);
+    thread_join(t);
+  }
+}
+
 int main(void) {
+  RUN(ready_while_the_commit_runs);
   RUN(destructors_of_a_thread_that_stopped_the_world);
   RUN(ends_clean);
   return 0;

@@ -52,6 +52,8 @@ pub enum GStatus {
     Parked = 5,
     /// Ended; a joinable G stays so until it is joined.
     Dead = 6,
+    /// Its commit runs, and then it is Parked, unless it was readied before (K5 in park.rs). No stopped world shows it.
+    Parking = 7,
 }
 
 impl GStatus {
@@ -63,6 +65,7 @@ impl GStatus {
             3 => GStatus::Syscall,
             4 => GStatus::Waiting,
             5 => GStatus::Parked,
+            7 => GStatus::Parking,
             _ => GStatus::Dead,
         }
     }
@@ -74,7 +77,7 @@ impl GStatus {
             GStatus::Runnable => "runnable",
             GStatus::Running => "running",
             GStatus::Syscall => "syscall",
-            GStatus::Waiting | GStatus::Parked => "waiting",
+            GStatus::Waiting | GStatus::Parked | GStatus::Parking => "waiting",
             GStatus::Dead => "dead",
         }
     }

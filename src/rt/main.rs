@@ -88,6 +88,8 @@ fn stuck(sched: &Sched) -> Stuck {
                 // A thread of the host that is outside is counted below.
                 GStatus::Syscall => gp.has(gflag::FOREIGN),
                 GStatus::Runnable | GStatus::Running => gp.has(gflag::ZOMBIE),
+                // What its commit does nobody knows.
+                GStatus::Parking => false,
             };
             if !asleep {
                 return Stuck::No;
