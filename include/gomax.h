@@ -1744,6 +1744,123 @@ GMX_API int64_t gmx_now(void);
  */
 GMX_API gmx_status gmx_sleep(int64_t ns);
 
+/* ---- Timers ----------------------------------------------------------------------------------------------------- */
+
+/**
+ * A timer. Handles are not used again. 0 is none.
+ */
+typedef uint64_t gmx_timer;
+
+/**
+ * Runs fn(arg) on a goroutine of its own after delay nanoseconds (negative: not before gmx_timer_reset). NULL out: nobody
+ * can stop it, and nothing needs to be freed; delay is not negative then.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: arg stays the caller's; the timer is the caller's until gmx_timer_free.
+ * Returns: GMX_OK; GMX_EINVAL if fn is NULL, or for a negative delay with a NULL out; GMX_ENOMEM.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_after_func(int64_t delay,
+                          void (*fn)(void*),
+                          void *arg,
+                          gmx_timer *out);
+
+/**
+ * Makes a timer with a channel of int64_t: after delay nanoseconds (negative: not before gmx_timer_reset) the time of
+ * gmx_now is sent to it, and then every period nanoseconds; 0: once. There is room for one time: whoever is slow loses
+ * some.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the timer is the caller's until gmx_timer_free, and so is one reference to the channel until gmx_chan_free. Nobody
+ * else may send to the channel.
+ * Returns: GMX_OK; GMX_EINVAL if out or chan is NULL, or period is negative; GMX_ENOMEM.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_timer_new(int64_t delay,
+                         int64_t period,
+                         gmx_timer *out,
+                         gmx_chan **chan);
+
+/**
+ * Makes a timer that sends the time every period nanoseconds: gmx_timer_new with period twice.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: as gmx_timer_new.
+ * Returns: as gmx_timer_new; GMX_EINVAL if period is not above 0.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_ticker_new(int64_t period, gmx_timer *out, gmx_chan **chan);
+
+/**
+ * Sets a timer anew, whatever it did: it fires after delay nanoseconds (negative: never), and then every period; 0: once.
+ * As gmx_timer_stop first: nothing of before comes any more.
+ *
+ * A function that is called again and again is not called while the goroutine of the last firing has not begun.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: 1 if that prevented something of before, 0 if not; GMX_ESTALE; GMX_EINVAL if period is negative; GMX_ENOMEM: it
+ * is stopped.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_timer_reset(gmx_timer timer,
+                           int64_t delay,
+                           int64_t period);
+
+/**
+ * Sets a timer to fire every period nanoseconds from now on: gmx_timer_reset with period twice.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: as gmx_timer_reset; GMX_EINVAL if period is not above 0.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_ticker_reset(gmx_timer timer, int64_t period);
+
+/**
+ * Stops a timer. When it has returned no function of this timer begins any more, and no time of before can be received
+ * from its channel. A function that has begun goes on.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: 1 if it was set, or had fired and nobody has received the time, or its function had not begun; 0 if there was
+ * nothing to stop; GMX_ESTALE.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_timer_stop(gmx_timer timer);
+
+/**
+ * Stops a timer, as gmx_timer_stop, and gives it back. Its channel stays as long as somebody has a reference to it.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the timer is the library's again.
+ * Returns: as gmx_timer_stop; GMX_EBUSY if nobody has a reference to its channel and somebody waits there all the same:
+ * the timer is stopped only.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_timer_free(gmx_timer timer);
+
 /* ---- Seeing inside ---------------------------------------------------------------------------------------------- */
 
 /**

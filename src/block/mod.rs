@@ -13,5 +13,6 @@ pub mod rwmutex;
 pub mod select;
 pub mod sema;
 pub mod sleep;
+pub mod timer;
 pub mod waitgroup;
 pub mod waitq;

@@ -1,6 +1,7 @@
 //! What the host holds by handles. Made at the first use, and kept as long as the process lives.
 
 use super::cancel::Token;
+use super::timer::HostTimer;
 use crate::ds::slab::Slab;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::sched::{Sched, try_leak};
@@ -8,6 +9,7 @@ use crate::sync::Ordering;
 
 pub struct Objects {
     pub tokens: Slab<Token>,
+    pub timers: Slab<HostTimer>,
 }
 
 /// The objects of this runtime.
@@ -25,7 +27,7 @@ pub fn existing(sched: &Sched) -> Option<&'static Objects> {
 
 #[cold]
 fn make(sched: &Sched) -> Result<&'static Objects> {
-    let new = try_leak(Objects { tokens: Slab::new() }).ok_or(Error::NoMemory)?;
+    let new = try_leak(Objects { tokens: Slab::new(), timers: Slab::new() }).ok_or(Error::NoMemory)?;
     let p = std::ptr::from_ref(new).cast_mut();
     match sched.objects.compare_exchange(std::ptr::null_mut(), p.cast(), Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => Ok(new),

@@ -32,6 +32,7 @@
 //! # Differences from Go
 //! Stop of a function's timer says true as long as the function has not begun, not only until its goroutine is spawned.
 
+use super::chan::{Chan, Op};
 use super::objects::{Objects, objects};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GName, GRef};
@@ -41,7 +42,7 @@ use crate::gmp::timers::{Alarm, NEVER, Timer, Timers};
 use crate::protocol::{park, wake};
 use crate::sync::{Guard, Lock, Rank, now};
 use std::ffi::c_void;
-use std::ptr::{from_ref, null_mut};
+use std::ptr::{NonNull, from_ref};
 
 /// How much later a firing without memory is tried again.
 const AGAIN: i64 = 1_000_000;
@@ -72,6 +73,8 @@ pub enum What {
     Nothing,
     /// Calls this on a fresh G.
     Call(extern "C" fn(*mut c_void), *mut c_void),
+    /// Sends the time, if there is room; the timer is one of the channel's users.
+    Send(NonNull<Chan>),
 }
 
 // SAFETY: the pointers are the host's, which gave them to be used by any thread.
@@ -100,8 +103,8 @@ impl Default for HostTimer {
     }
 }
 
-/// A new timer, not armed.
-pub fn make(m: MRef, what: What) -> Result<u64> {
+/// A new timer, not armed. A channel's user is the timer's from here on, if it comes to be.
+fn make(m: MRef, what: What) -> Result<u64> {
     let (handle, t) = objects(m.sched())?.timers.make(m.id).ok_or(Error::NoMemory)?;
     let mut s = t.state.lock();
     *s = State { handle, armed: false, when: NEVER, period: 0, what, pending: 0, free: false, seq: s.seq };
@@ -124,7 +127,17 @@ impl HostTimer {
         if armed {
             Timers::remove(&self.timer);
         }
-        std::mem::replace(&mut s.pending, 0) != 0 || armed
+        let mut prevented = armed;
+        match s.what {
+            What::Send(c) => {
+                // SAFETY: the timer is one of its users.
+                let c = unsafe { c.as_ref() };
+                prevented |= !c.is_empty();
+                c.clear();
+            }
+            _ => prevented |= std::mem::replace(&mut s.pending, 0) != 0,
+        }
+        prevented
     }
 
     fn alarm(&self, s: &State) -> Alarm {
@@ -132,8 +145,8 @@ impl HostTimer {
     }
 }
 
-/// A1. Fires after `delay`, then every `period` (0: once). Whether it was armed, or its function about to begin. Without memory
-/// nothing has changed, but that it is stopped.
+/// A1. Fires after `delay`, then every `period` (0: once); a negative delay is never. Whether that prevented a firing of
+/// before. Without memory it is stopped.
 pub fn reset(m: MRef, handle: u64, delay: i64, period: i64) -> Result<bool> {
     let (t, mut s) = find(objects(m.sched())?, handle)?;
     let was = t.stop(&mut s);
@@ -142,7 +155,10 @@ pub fn reset(m: MRef, handle: u64, delay: i64, period: i64) -> Result<bool> {
 }
 
 fn arm(m: MRef, t: &'static HostTimer, s: &mut State, delay: i64, period: i64) -> Result<()> {
-    s.when = now().saturating_add(delay.max(0));
+    if delay < 0 {
+        return Ok(());
+    }
+    s.when = now().saturating_add(delay);
     s.period = period.max(0);
     // SAFETY: it is stopped, and a place in the slab is never given back.
     let (_, first) = unsafe { Timers::add_somewhere(m.sched(), m, &t.timer, t.alarm(s)) }?;
@@ -153,17 +169,15 @@ fn arm(m: MRef, t: &'static HostTimer, s: &mut State, delay: i64, period: i64) -
     Ok(())
 }
 
-/// Makes a timer that is armed. `forget`: it has no handle for anybody, and is given back when it has fired.
-pub fn after(m: MRef, delay: i64, what: What, forget: bool) -> Result<u64> {
+/// A timer of this delay and period. `forget`: it has no handle for anybody, and is given back when it has fired.
+pub fn after(m: MRef, delay: i64, period: i64, what: What, forget: bool) -> Result<u64> {
     let handle = make(m, what)?;
     let objects = objects(m.sched())?;
     let (t, mut s) = find(objects, handle)?;
     s.free = forget;
-    let armed = arm(m, t, &mut s, delay, 0);
+    let armed = arm(m, t, &mut s, delay, period);
     if armed.is_err() {
-        s.handle = 0;
-        drop(s);
-        objects.timers.free(handle);
+        give_back(objects, &mut s);
     }
     armed.map(|()| handle)
 }
@@ -179,6 +193,10 @@ pub fn free(m: MRef, handle: u64) -> Result<bool> {
     let objects = objects(m.sched())?;
     let (t, mut s) = find(objects, handle)?;
     let was = t.stop(&mut s);
+    if let What::Send(c) = s.what {
+        // SAFETY: the timer is one of its users, and none afterwards. Busy, if it is the last one and somebody waits there.
+        unsafe { Chan::free(c) }?;
+    }
     give_back(objects, &mut s);
     Ok(was)
 }
@@ -210,6 +228,11 @@ unsafe fn fire(m: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool {
             }
             None => next = now().saturating_add(AGAIN),
         },
+        What::Send(c) => {
+            let mut time = now();
+            // SAFETY: the timer is one of its users. A full one loses this time, a closed one all.
+            let _ = unsafe { c.as_ref() }.try_transfer(m, Op::Send, (&raw mut time).cast());
+        }
         _ => {}
     }
     // F3

@@ -19,6 +19,7 @@ pub mod stats;
 pub mod status;
 pub mod syscall;
 pub mod time;
+pub mod timer;
 pub mod waitgroup;
 pub mod world;
 
@@ -37,6 +38,7 @@ pub use stats::*;
 pub use status::*;
 pub use syscall::*;
 pub use time::*;
+pub use timer::*;
 pub use waitgroup::*;
 pub use world::*;
 

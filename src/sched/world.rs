@@ -193,6 +193,7 @@ pub fn procs_while_down(sched: &Sched, n: u32) -> bool {
 /// All threads of the library have left a stopped world: nobody sleeps, cached stacks go back to the system. (nmspinning
 /// is left alone: who searched has taken its count back, and a thread of the host may be about to.) The Ps stay Stopped until the runtime begins again.
 pub fn tidy_while_down(sched: &Sched) {
+    crate::block::timer::stop_all(sched);
     let mut lk = sched.lock.lock();
     lk.midle = std::ptr::null_mut();
     lk.nmidle = 0;
