@@ -92,7 +92,24 @@ static void ready_while_the_commit_runs(void) {
   }
 }
 
+/* The main G can be joined and let go by nobody but gmx_main, which would come back while it runs. */
+static atomic_int main_ran;
+
+static void lets_itself_go(void *arg) {
+  (void)arg;
+  CHECK_STATUS(gmx_detach(gmx_self()), GMX_EINVAL);
+  CHECK_STATUS(gmx_join(gmx_self(), 0), GMX_EINVAL);
+  CHECK_OK(gmx_sleep(MS));
+  atomic_store(&main_ran, 1);
+}
+
+static void main_is_let_go_by_nobody(void) {
+  CHECK_OK(gmx_main(lets_itself_go, NULL));
+  CHECK_EQ(atomic_load(&main_ran), 1);
+}
+
 int main(void) {
+  RUN(main_is_let_go_by_nobody);
   RUN(ready_while_the_commit_runs);
   RUN(destructors_of_a_thread_that_stopped_the_world);
   RUN(ends_clean);

@@ -37,10 +37,22 @@ fn look(gp: GRef, handle: u64) -> Found {
     }
 }
 
+/// Whether it is a G that `gmx_main` waits for: only that joins it or lets it go.
+fn is_main(m: MRef, handle: u64) -> bool {
+    m.sched().g_of(handle).is_some_and(|gp| gp.has(gflag::WATCHED))
+}
+
 /// `cancel`: the caller's token may end the wait.
 ///
 /// # Migrates
-pub fn join(mut m: MRef, handle: u64, deadline: Option<i64>, cancel: bool) -> Result<()> {
+pub fn join(m: MRef, handle: u64, deadline: Option<i64>, cancel: bool) -> Result<()> {
+    if is_main(m, handle) { Err(Error::Invalid) } else { join_any(m, handle, deadline, cancel) }
+}
+
+/// As [`join`], for `gmx_main` too.
+///
+/// # Migrates
+pub fn join_any(mut m: MRef, handle: u64, deadline: Option<i64>, cancel: bool) -> Result<()> {
     let Some(gp) = m.sched().g_of(handle) else { return Err(Error::Stale) };
     if m.g() == Some(gp) {
         return Err(if gp.has(gflag::JOINABLE) { Error::Deadlock } else { Error::Invalid });
@@ -71,6 +83,11 @@ pub fn join(mut m: MRef, handle: u64, deadline: Option<i64>, cancel: bool) -> Re
 
 /// Gives up the right to join.
 pub fn detach(m: MRef, handle: u64) -> Result<()> {
+    if is_main(m, handle) { Err(Error::Invalid) } else { detach_any(m, handle) }
+}
+
+/// As [`detach`], for `gmx_main` too.
+pub fn detach_any(m: MRef, handle: u64) -> Result<()> {
     let Some(gp) = m.sched().g_of(handle) else { return Err(Error::Stale) };
     let found = {
         let mut q = m.sched().sems.root(addr(gp)).queue.lock();
