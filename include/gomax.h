@@ -1488,6 +1488,93 @@ GMX_API gmx_cancel gmx_cancel_current(void);
  */
 GMX_API gmx_status gmx_cancel_free(gmx_cancel token);
 
+/* ---- Scopes ----------------------------------------------------------------------------------------------------- */
+
+/**
+ * Goroutines that belong together: whoever leaves the scope waits for all of them. Handles are not used again. 0 is none.
+ */
+typedef uint64_t gmx_scope;
+
+/**
+ * Makes a scope. It has a token of cancellation under the caller's current one, which is cancelled when a goroutine of the
+ * scope fails, or after timeout nanoseconds; negative: never.
+ *
+ * Blocks: never.
+ * Call from: G, attached thread, foreign thread; also in a syscall, pinned, or with the world stopped.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the scope is the caller's until gmx_scope_leave.
+ * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ENOMEM; GMX_ENOTG in a scheduler's callback.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_scope_new(int64_t timeout,
+                         gmx_scope *out);
+
+/**
+ * Starts a goroutine in a scope that runs fn(arg), under the scope's token. What fn returns is an error if it is below 0: the
+ * first one is kept, and cancels the token.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: arg stays the caller's.
+ * Returns: GMX_OK; GMX_EINVAL if fn is NULL, or for more than 2^31-1; GMX_ESTALE if the scope was left; GMX_ENOMEM;
+ * GMX_ESHUTDOWN.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_scope_spawn(gmx_scope scope,
+                           gmx_status (*fn)(void*),
+                           void *arg);
+
+/**
+ * Waits until all goroutines of a scope have ended, and gives the scope back. The caller's own token does not end the wait:
+ * its cancellation has reached the goroutines.
+ *
+ * timeout: nanoseconds; negative for ever; 0 only looks.
+ *
+ * result: where the first error is written, or GMX_OK, unless NULL.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: on GMX_OK the scope is the library's again.
+ * Returns: GMX_OK: it is left; GMX_ETIMEDOUT: it is not, and nobody was cancelled for it; GMX_EBUSY while another leaves it;
+ * GMX_EDEADLK from a goroutine of the scope, or of a scope that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG,
+ * GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_scope_leave(gmx_scope scope,
+                           int64_t timeout,
+                           gmx_status *result);
+
+/**
+ * Cancels the token of a scope: what its goroutines wait for ends with GMX_ECANCELED.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_ESTALE.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_scope_cancel(gmx_scope scope);
+
+/**
+ * The token of a scope, for whoever makes others under it or asks for its reason.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the token is the scope's; leaving the scope frees it.
+ * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ESTALE.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_scope_token(gmx_scope scope, gmx_cancel *out);
+
 /* ---- Channels --------------------------------------------------------------------------------------------------- */
 
 /**

@@ -10,6 +10,7 @@ pub mod mutex;
 pub mod objects;
 pub mod once;
 pub mod rwmutex;
+pub mod scope;
 pub mod select;
 pub mod sema;
 pub mod sleep;

@@ -1,6 +1,7 @@
 //! What the host holds by handles. Made at the first use, and kept as long as the process lives.
 
 use super::cancel::Token;
+use super::scope::Scope;
 use super::timer::HostTimer;
 use crate::ds::slab::Slab;
 use crate::gmp::error::{Error, Result};
@@ -10,6 +11,7 @@ use crate::sync::Ordering;
 pub struct Objects {
     pub tokens: Slab<Token>,
     pub timers: Slab<HostTimer>,
+    pub scopes: Slab<Scope>,
 }
 
 /// The objects of this runtime.
@@ -27,7 +29,8 @@ pub fn existing(sched: &Sched) -> Option<&'static Objects> {
 
 #[cold]
 fn make(sched: &Sched) -> Result<&'static Objects> {
-    let new = try_leak(Objects { tokens: Slab::new(), timers: Slab::new() }).ok_or(Error::NoMemory)?;
+    let new =
+        try_leak(Objects { tokens: Slab::new(), timers: Slab::new(), scopes: Slab::new() }).ok_or(Error::NoMemory)?;
     let p = std::ptr::from_ref(new).cast_mut();
     match sched.objects.compare_exchange(std::ptr::null_mut(), p.cast(), Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => Ok(new),

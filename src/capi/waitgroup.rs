@@ -102,7 +102,7 @@ pub unsafe extern "C" fn gmx_waitgroup_wait_timeout(wg: *mut gmx_waitgroup, time
     // SAFETY: the caller's promise.
     let Some(wg) = (unsafe { group(wg) }) else { return GMX_EINVAL };
     match may_wait() {
-        Ok(m) => map(wg.wait(m, waitq::deadline_of(timeout), true)),
+        Ok(m) => map(wg.wait(m, waitq::deadline_of(timeout), true).1),
         Err(status) => status,
     }
 }

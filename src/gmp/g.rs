@@ -260,6 +260,8 @@ pub struct G {
     pub once: OwnPtr<c_void>,
     /// The scope that waits for its end; null for none. Owner: as above.
     pub scope: OwnPtr<c_void>,
+    /// What it runs as the child of a scope. Owner: the spawner.
+    pub child: OwnPtr<c_void>,
     /// Values of G-local keys, made at the first set. Owner: the G.
     pub keys: OwnPtr<c_void>,
     /// Name, made at spawn. Owner: the spawner.
@@ -367,6 +369,7 @@ impl G {
             cancelable: Cancelable::default(),
             once: OwnPtr::null(),
             scope: OwnPtr::null(),
+            child: OwnPtr::null(),
             keys: OwnPtr::null(),
             name: [const { OwnU64::new(0) }; 4],
         }

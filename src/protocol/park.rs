@@ -744,7 +744,7 @@ pub fn start(m: MRef, gp: GRef) -> bool {
 }
 
 /// A new G that is not to be after all.
-fn forget(m: MRef, gp: GRef) {
+pub fn forget(m: MRef, gp: GRef) {
     match m.p() {
         Some(pp) => pp.stats.ended.bump(),
         None => {

@@ -1,7 +1,7 @@
 //! Where threads and Gs begin and end.
 
 use super::schedule;
-use crate::block::{cancel, join, once};
+use crate::block::{cancel, join, once, scope};
 use crate::fiber::host::HostThread;
 use crate::fiber::overflow::AltStack;
 use crate::gmp::g::{GRef, GStatus, gflag};
@@ -160,6 +160,7 @@ fn end(gp: GRef) -> MRef {
     }
     once::on_exit(m, gp);
     cancel::on_exit(m.sched(), gp);
+    scope::on_exit(m, gp);
     if gp.has(gflag::JOINABLE) {
         join::on_exit(m, gp);
     }

@@ -18,32 +18,34 @@ macro_rules! ranks {
 }
 
 ranks! {
+    /// A scope.
+    Scope = 1,
     /// A token of cancellation.
-    Cancel = 1,
+    Cancel = 2,
     /// A timer of the host.
-    Timer = 2,
+    Timer = 3,
     /// A channel.
-    Chan = 3,
+    Chan = 4,
     /// A bucket of the wait table (semaphores, mutexes, joins).
-    WaitRoot = 4,
+    WaitRoot = 5,
     /// The timer heap of one P. Only a resize holds two (gmp/timers.rs).
-    Timers = 5,
+    Timers = 6,
     /// Idle lists, counts and everything that decides who runs.
-    Sched = 6,
+    Sched = 7,
     /// The global run queue.
-    GlobalQ = 7,
+    GlobalQ = 8,
     /// Gs that wait for memory for a stack.
-    StackWait = 8,
+    StackWait = 9,
     /// Growth of the table of Ps.
-    Allp = 9,
+    Allp = 10,
     /// Growth of the table of Gs, and the free Gs that no P keeps.
-    Allg = 10,
+    Allg = 11,
     /// The list of all Ms, and of the spare extra ones.
-    Allm = 11,
+    Allm = 12,
     /// Tables of G-local and P-local keys.
-    Keys = 12,
+    Keys = 13,
     /// Free places of a slab.
-    Slab = 13,
+    Slab = 14,
 }
 
 #[cfg(all(debug_assertions, not(any(loom, shuttle))))]
