@@ -493,6 +493,137 @@ static void pin_unpin(void) {
   report_each((double)n);
 }
 
+/* ---- channels: as the benchmarks of Go's own package runtime ---- */
+
+static gmx_chan *chan_of(size_t size, size_t capacity) {
+  gmx_chan *c;
+  must(gmx_chan_new(size, capacity, &c));
+  return c;
+}
+
+static gmx_chan *chan_to, *chan_back;
+
+static void chan_echo(void *unused) {
+  (void)unused;
+  for (long i = 0; i < n; i++) {
+    int64_t v;
+    must(gmx_chan_recv(chan_to, &v));
+    must(gmx_chan_send(chan_back, &v));
+  }
+}
+
+static void chan_pingpong_of(size_t capacity) {
+  chan_to = chan_of(sizeof(int64_t), capacity);
+  chan_back = chan_of(sizeof(int64_t), capacity);
+  must(gmx_spawn(chan_echo, NULL));
+  start();
+  for (int64_t i = 0; i < n; i++) {
+    int64_t v = i;
+    must(gmx_chan_send(chan_to, &v));
+    must(gmx_chan_recv(chan_back, &v));
+  }
+  report_each((double)n);
+}
+
+static void chan_pingpong(void) { chan_pingpong_of(0); }
+static void chan_pingpong_buffered(void) { chan_pingpong_of(1); }
+
+static void chan_producer(void *unused) {
+  (void)unused;
+  for (int64_t i = 0; i < n; i++) must(gmx_chan_send(chan_to, &i));
+  must(gmx_chan_close(chan_to));
+}
+
+static void chan_prod_cons(void) {
+  int64_t v, sum = 0;
+  chan_to = chan_of(sizeof v, (size_t)m - 1); /* M 1 is no buffer */
+  start();
+  must(gmx_spawn(chan_producer, NULL));
+  while (gmx_chan_recv(chan_to, &v) == GMX_OK) sum += v;
+  report_each((double)n);
+  if (sum != (int64_t)n * (n - 1) / 2) fputs("gmxbench: wrong sum\n", stderr), _exit(1);
+}
+
+static void chan_fan_producer(void *unused) {
+  (void)unused;
+  for (int64_t i = 0; i < n / m; i++) must(gmx_chan_send(chan_to, &i));
+}
+
+static void chan_fan_in(void) {
+  int64_t v;
+  chan_to = chan_of(sizeof v, 0);
+  start();
+  for (long i = 0; i < m; i++) must(gmx_spawn(chan_fan_producer, NULL));
+  for (long i = 0; i < n / m * m; i++) must(gmx_chan_recv(chan_to, &v));
+  report_each((double)(n / m * m));
+}
+
+static void chan_try_recv(void) {
+  int64_t v;
+  chan_to = chan_of(sizeof v, 0);
+  start();
+  for (long i = 0; i < n; i++)
+    if (gmx_chan_try_recv(chan_to, &v) != GMX_EAGAIN) _exit(1);
+  report_each((double)n);
+}
+
+static void chan_uncontended(void) {
+  int64_t v = 0;
+  chan_to = chan_of(sizeof v, (size_t)m);
+  start();
+  for (long i = 0; i < n / m; i++) {
+    for (long k = 0; k < m; k++) must(gmx_chan_send(chan_to, &v));
+    for (long k = 0; k < m; k++) must(gmx_chan_recv(chan_to, &v));
+  }
+  report_each((double)(n / m * m));
+}
+
+static void chan_select_uncontended(void) {
+  int64_t v = 1;
+  gmx_chan *a = chan_of(sizeof v, 1), *b = chan_of(sizeof v, 1);
+  gmx_select_case cases[] = {{.chan = a, .elem = &v}, {.chan = b, .elem = &v}};
+  size_t chosen;
+  must(gmx_chan_send(a, &v));
+  start();
+  for (long i = 0; i < n; i++) {
+    must(gmx_select(cases, 2, -1, &chosen));
+    must(gmx_chan_send(chosen == 0 ? b : a, &v));
+  }
+  report_each((double)n);
+}
+
+static void chan_select_default(void) {
+  int64_t v = 1;
+  gmx_select_case cases[] = {{.chan = chan_of(sizeof v, 1), .elem = &v}, {.chan = chan_of(sizeof v, 1), .elem = &v}};
+  start();
+  for (long i = 0; i < n; i++)
+    if (gmx_select(cases, 2, 0, NULL) != GMX_EAGAIN) _exit(1);
+  report_each((double)n);
+}
+
+/* both sides select between the channel and one on which nothing ever comes */
+static void chan_select_producer(void *unused) {
+  (void)unused;
+  int64_t v;
+  gmx_select_case cases[] = {{.chan = chan_to, .elem = &v, .op = GMX_CASE_SEND}, {.chan = chan_back, .elem = &v}};
+  for (v = 0; v < n; v++) must(gmx_select(cases, 2, -1, NULL));
+}
+
+static void chan_select_prod_cons(void) {
+  int64_t v;
+  size_t chosen;
+  chan_to = chan_of(sizeof v, (size_t)m - 1);
+  chan_back = chan_of(sizeof v, 0);
+  gmx_select_case cases[] = {{.chan = chan_to, .elem = &v}, {.chan = chan_back, .elem = &v}};
+  must(gmx_spawn(chan_select_producer, NULL));
+  start();
+  for (int64_t i = 0; i < n; i++) {
+    must(gmx_select(cases, 2, -1, &chosen));
+    if (v != i || chosen != 0) fputs("gmxbench: wrong value\n", stderr), _exit(1);
+  }
+  report_each((double)n);
+}
+
 /* ---- main ---- */
 
 static const struct {
@@ -511,6 +642,15 @@ static const struct {
     {"sema_pingpong", sema_pingpong, false, "N round trips"},
     {"locked_thread_pingpong", locked_thread_pingpong, false, "N round trips with a G that is locked to its thread"},
     {"mutex_contended", mutex_contended, false, "N Gs, each M times lock and unlock"},
+    {"chan_pingpong", chan_pingpong, false, "N round trips, two channels without buffer"},
+    {"chan_pingpong_buffered", chan_pingpong_buffered, false, "N round trips, two channels with room for one"},
+    {"chan_prod_cons", chan_prod_cons, false, "N values from a G to another, room for M - 1"},
+    {"chan_fan_in", chan_fan_in, false, "N values from M Gs to one"},
+    {"chan_try_recv", chan_try_recv, false, "N times from an empty channel"},
+    {"chan_uncontended", chan_uncontended, false, "N values sent and received by one G, M at a time"},
+    {"chan_select_uncontended", chan_select_uncontended, false, "N times one of two that is ready, and a send"},
+    {"chan_select_default", chan_select_default, false, "N times two that are not ready"},
+    {"chan_select_prod_cons", chan_select_prod_cons, false, "N values, both sides select; room for M - 1"},
     {"syscall_bracket", syscall_bracket, false, "N times enter and exit"},
     {"syscall_getppid", syscall_getppid, false, "N times enter, getppid, exit"},
     {"syscall_blocking", syscall_blocking, false, "N Gs, each M times 10 ms"},

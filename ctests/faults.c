@@ -13,7 +13,7 @@
 #include <limits.h>
 
 #ifndef FAULTS_FIRST
-#define FAULTS_FIRST 24 /* so many of each are tried one by one */
+#define FAULTS_FIRST 12 /* so many of each are tried one by one */
 #endif
 
 /* ---- what may come of a call ---- */

@@ -131,7 +131,7 @@ static void detach_before_and_after_the_end(void) {
   is_stale(g);
 }
 
-static int64_t waiting(void) {
+static int64_t count_waiting(void) {
   gmx_sched_stats stats = {.struct_size = sizeof stats};
   CHECK_OK(gmx_read_sched_stats(&stats));
   return stats.g_waiting;
@@ -142,7 +142,7 @@ static void no_detach_while_somebody_joins(void) {
   gmx_g where = 0;
   struct joiners j = {g_start(parks, &where), 0, 0, 0};
   gmx_g joiner = g_start(joins, &j);
-  spin_until(waiting() == 2);
+  spin_until(count_waiting() == 2);
   CHECK_STATUS(gmx_detach(j.g), GMX_EBUSY);
   wake_at(&where);
   g_join(joiner);

@@ -49,6 +49,27 @@ CHECK_UNUSED static void wake_at(gmx_g *where) {
   CHECK_OK(gmx_ready(load(where)));
 }
 
+/* ---- who waits for what ---- */
+
+struct places_count {
+  const char *reason;
+  int n;
+};
+
+CHECK_UNUSED static void places_count_one(void *arg, const gmx_g_info *info) {
+  struct places_count *count = (struct places_count *)arg;
+  if (info->status == GMX_G_WAITING && info->wait_reason && strcmp(info->wait_reason, count->reason) == 0) count->n++;
+}
+
+/* How many Gs wait for this reason. */
+CHECK_UNUSED static int waiting(const char *reason) {
+  struct places_count count = {reason, 0};
+  CHECK_OK(gmx_stop_the_world("count"));
+  CHECK_OK(gmx_for_each_g(places_count_one, &count));
+  CHECK_OK(gmx_start_the_world());
+  return count.n;
+}
+
 /* ---- threads ---- */
 
 struct places_call {

@@ -331,8 +331,8 @@ GMX_API gmx_status gmx_spawn_with(const struct gmx_spawn_opts *opts,
  * Safepoint: yes.
  * Migrates: yes.
  * Owns: on GMX_OK the goroutine's descriptor is the library's again.
- * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ESTALE for a handle that was joined or never was; GMX_EINVAL if the goroutine cannot be
- * joined; GMX_EDEADLK for itself; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_ESTALE for a handle that was joined or never was; GMX_EINVAL if the
+ * goroutine cannot be joined; GMX_EDEADLK for itself; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_join(gmx_g g,
@@ -421,8 +421,9 @@ GMX_API int64_t gmx_num_g(void);
 
 /**
  * Parks the calling goroutine until gmx_ready. When it is off its stack, commit(arg, g) runs on the scheduler's stack: it
- * makes g known to whoever is to ready it, who may do so at once. If commit returns false the goroutine is not parked
- * (unless it was readied already). commit must not block. A NULL commit parks unconditionally.
+ * makes g known to whoever is to ready it, who may do so at once: the goroutine goes on when commit has returned, so what
+ * commit uses may lie on its stack. If commit returns false the goroutine is not parked. commit must not block. A NULL
+ * commit parks unconditionally.
  *
  * reason: shown in dumps; must outlive the wait. NULL: "park".
  *
@@ -430,7 +431,7 @@ GMX_API int64_t gmx_num_g(void);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
- * Owns: arg stays the caller's; do not touch what g shares once it is known.
+ * Owns: arg stays the caller's.
  * Returns: GMX_OK when it was readied, or was not parked; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
@@ -963,7 +964,7 @@ GMX_API gmx_status gmx_callback(void (*fn)(void*),
  * Safepoint: when it waits.
  * Migrates: when it waits.
  * Owns: one of the count.
- * Returns: GMX_OK; GMX_EINVAL if s is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if s is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_sema_acquire(uint32_t *s);
@@ -976,7 +977,8 @@ GMX_API gmx_status gmx_sema_acquire(uint32_t *s);
  * Safepoint: when it waits.
  * Migrates: when it waits.
  * Owns: one of the count, if GMX_OK.
- * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG,
+ * GMX_EINSYSCALL.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_sema_acquire_timeout(uint32_t *s, int64_t timeout);
@@ -1028,7 +1030,8 @@ typedef struct gmx_mutex {
  * Safepoint: when it waits.
  * Migrates: when it waits.
  * Owns: the mutex, until gmx_mutex_unlock by the same goroutine or thread.
- * Returns: GMX_OK; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG,
+ * GMX_EINSYSCALL.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_mutex_lock(struct gmx_mutex *m);
@@ -1041,8 +1044,8 @@ GMX_API gmx_status gmx_mutex_lock(struct gmx_mutex *m);
  * Safepoint: when it waits.
  * Migrates: when it waits.
  * Owns: the mutex, if GMX_OK.
- * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOMEM;
- * GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not
+ * aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_mutex_lock_timeout(struct gmx_mutex *m, int64_t timeout);
@@ -1072,6 +1075,200 @@ GMX_API gmx_status gmx_mutex_try_lock(struct gmx_mutex *m);
  * Since: 0.1
  */
 GMX_API gmx_status gmx_mutex_unlock(struct gmx_mutex *m);
+
+/* ---- Read-write mutexes ----------------------------------------------------------------------------------------- */
+
+/**
+ * A lock for many readers or one writer. Zero is unlocked; nothing needs to be freed. A writer that waits keeps new readers
+ * out, and readers who wait for a writer go before the next writer.
+ */
+typedef struct gmx_rwmutex {
+  gmx_mutex writers;
+  uint64_t state;
+  uint64_t reserved;
+} gmx_rwmutex;
+
+/**
+ * Locks it for writing: waits until no reader and no other writer has it. New readers wait behind.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: the lock, until gmx_rwmutex_unlock by the same goroutine or thread.
+ * Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing (a reader that becomes a writer waits for
+ * itself, which nobody sees); GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_rwmutex_lock(struct gmx_rwmutex *m);
+
+/**
+ * As gmx_rwmutex_lock, but gives up after timeout nanoseconds; negative never. Readers whom it has kept out go on then.
+ *
+ * Blocks: as gmx_rwmutex_lock, no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: the lock, if GMX_OK.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
+ * not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_rwmutex_lock_timeout(struct gmx_rwmutex *m,
+                                    int64_t timeout);
+
+/**
+ * Locks it for writing if nobody has it.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the lock, if GMX_OK.
+ * Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_rwmutex_try_lock(struct gmx_rwmutex *m);
+
+/**
+ * Gives it back after writing. Readers who wait have it then; otherwise the next writer.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EPERM if it is not locked for writing, or by another; GMX_EINVAL if m is NULL or not aligned.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_rwmutex_unlock(struct gmx_rwmutex *m);
+
+/**
+ * Locks it for reading: waits while a writer has it or waits for it. Do not lock it twice: a writer may come between.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: a share of the lock, until gmx_rwmutex_runlock, which may be called by another.
+ * Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or not aligned;
+ * GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_rwmutex_rlock(struct gmx_rwmutex *m);
+
+/**
+ * As gmx_rwmutex_rlock, but gives up after timeout nanoseconds; negative never.
+ *
+ * Blocks: as gmx_rwmutex_rlock, no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: a share of the lock, if GMX_OK.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
+ * not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_rwmutex_rlock_timeout(struct gmx_rwmutex *m,
+                                     int64_t timeout);
+
+/**
+ * Locks it for reading if no writer has it or waits for it.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: a share of the lock, if GMX_OK.
+ * Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_rwmutex_try_rlock(struct gmx_rwmutex *m);
+
+/**
+ * Gives it back after reading.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EPERM if no reader has it; GMX_EINVAL if m is NULL or not aligned.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_rwmutex_runlock(struct gmx_rwmutex *m);
+
+/* ---- Condition variables ---------------------------------------------------------------------------------------- */
+
+/**
+ * Where goroutines and threads wait for something that a mutex guards. Zero is ready; nothing needs to be freed. Do not copy
+ * it once somebody has waited.
+ */
+typedef struct gmx_cond {
+  uint64_t mutex;
+  uint64_t home;
+} gmx_cond;
+
+/**
+ * Gives the mutex back and waits for a signal, as one step, and takes the mutex again. Look in a loop whether what it
+ * waits for is there: others may have been faster.
+ *
+ * When it returns the caller has the mutex, whatever it returns.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: the mutex, as before.
+ * Returns: GMX_OK after a signal; GMX_ECANCELED; GMX_EPERM if the caller does not have the mutex; GMX_EINVAL while others
+ * wait with another mutex, for a copy of one that was used, or if c or m is NULL or not aligned; GMX_ENOTG,
+ * GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_cond_wait(struct gmx_cond *c,
+                         gmx_mutex *m);
+
+/**
+ * As gmx_cond_wait, but waits for a signal no longer than timeout nanoseconds; negative for ever. A signal that was given
+ * is not lost: either it ends this wait with GMX_OK, or it is for the next.
+ *
+ * Blocks: as gmx_cond_wait: for a signal no longer than timeout, then for the mutex.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: the mutex, as before.
+ * Returns: as gmx_cond_wait; GMX_ETIMEDOUT; GMX_ENOMEM.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_cond_wait_timeout(struct gmx_cond *c,
+                                 gmx_mutex *m,
+                                 int64_t timeout);
+
+/**
+ * Wakes the one who has waited longest, if anybody waits. The caller may have the mutex, and need not.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EINVAL for a copy of one that was used, or if c is NULL or not aligned.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_cond_signal(struct gmx_cond *c);
+
+/**
+ * Wakes all who wait.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EINVAL for a copy of one that was used, or if c is NULL or not aligned.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_cond_broadcast(struct gmx_cond *c);
 
 /* ---- Wait groups ------------------------------------------------------------------------------------------------ */
 
@@ -1120,7 +1317,7 @@ GMX_API gmx_status gmx_waitgroup_done(struct gmx_waitgroup *wg);
  * Safepoint: when it waits.
  * Migrates: when it waits.
  * Owns: nothing.
- * Returns: GMX_OK; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_waitgroup_wait(struct gmx_waitgroup *wg);
@@ -1133,10 +1330,477 @@ GMX_API gmx_status gmx_waitgroup_wait(struct gmx_waitgroup *wg);
  * Safepoint: when it waits.
  * Migrates: when it waits.
  * Owns: nothing.
- * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG,
+ * GMX_EINSYSCALL.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_waitgroup_wait_timeout(struct gmx_waitgroup *wg, int64_t timeout);
+
+/* ---- Doing something once --------------------------------------------------------------------------------------- */
+
+/**
+ * Something to be done once. Zero is ready; nothing needs to be freed.
+ */
+typedef struct gmx_once {
+  uint32_t state;
+  uint32_t reserved;
+  uint64_t owner;
+} gmx_once;
+
+/**
+ * Calls fn(arg) if this is the first call for this once; whoever comes meanwhile waits until fn has returned. A goroutine
+ * that ends within fn has done it.
+ *
+ * Blocks: as long as fn does; and the goroutine, or the thread of a caller that is none, while another is at it.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: arg stays the caller's.
+ * Returns: GMX_OK: it is done; GMX_ECANCELED while another does it; GMX_EDEADLK from within fn; GMX_EINVAL if once is NULL
+ * or not aligned, or fn is NULL; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_once_do(struct gmx_once *once,
+                       void (*fn)(void*),
+                       void *arg);
+
+/**
+ * As gmx_once_do, but waits for another's fn no longer than timeout nanoseconds; negative for ever.
+ *
+ * Blocks: as gmx_once_do, for another no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: arg stays the caller's.
+ * Returns: as gmx_once_do; GMX_ETIMEDOUT; GMX_ENOMEM.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_once_do_timeout(struct gmx_once *once, void (*fn)(void*), void *arg, int64_t timeout);
+
+/* ---- Cancellation ----------------------------------------------------------------------------------------------- */
+
+/**
+ * A token of cancellation. Calls that wait under a token end with GMX_ECANCELED when it, or the one that it was made
+ * under, is cancelled: by hand or at its deadline. Handles are not used again. 0 is none.
+ */
+typedef uint64_t gmx_cancel;
+
+/**
+ * Makes a token. It is cancelled by gmx_cancel_now, after timeout nanoseconds (negative: never), or when the token parent
+ * is; parent 0 is none. Under a parent that is cancelled it is so from the beginning, and with a timeout of 0.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the token is the caller's until gmx_cancel_free.
+ * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ESTALE for a parent that is none; GMX_ENOMEM.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_cancel_new(gmx_cancel parent,
+                          int64_t timeout,
+                          gmx_cancel *out);
+
+/**
+ * Cancels a token and all that were made under it. Whoever waits under one of them goes on with GMX_ECANCELED, and so does
+ * whoever is about to wait; what they would have waited for is as it was.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK, also if it was cancelled already; GMX_ESTALE.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_cancel_now(gmx_cancel token);
+
+/**
+ * Why a token is cancelled. 0: the caller's current one.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK if it is not cancelled, or there is none; GMX_ECANCELED by hand; GMX_ETIMEDOUT by its deadline, or that of
+ * a token above it; GMX_ESTALE.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_cancel_reason(gmx_cancel token);
+
+/**
+ * Whether a token is cancelled. 0: the caller's current one.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: 1 if it is; 0 if it is not, or there is none; GMX_ESTALE.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_cancel_is_cancelled(gmx_cancel token);
+
+/**
+ * Makes a token the caller's current one: every call that waits honours it from now on, but for gmx_park, gmx_yield and
+ * those that stop the world or leave a scope. 0: none. A goroutine begins with none, but for one that a scope has
+ * spawned, and ends with its own.
+ *
+ * previous: where the former one is written, unless NULL: to be used again afterwards, also if it was freed meanwhile while
+ * it is under a token, or the current one of somebody.
+ *
+ * Blocks: never.
+ * Call from: every context but a scheduler's callback and a foreign thread that has stopped the world.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the token lives on, if it is freed, as long as it is somebody's current one.
+ * Returns: GMX_OK; GMX_ESTALE; GMX_ENOTG.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_cancel_use(gmx_cancel token,
+                          gmx_cancel *previous);
+
+/**
+ * The caller's current token.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: the token; 0 if there is none.
+ * Since: 0.1
+ */
+GMX_API gmx_cancel gmx_cancel_current(void);
+
+/**
+ * Gives a token back. It is not cancelled by that: whoever waits under it waits on, and tokens that were made under it, and
+ * its deadline, do what they did.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the token is the library's again.
+ * Returns: GMX_OK; GMX_ESTALE.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_cancel_free(gmx_cancel token);
+
+/* ---- Scopes ----------------------------------------------------------------------------------------------------- */
+
+/**
+ * Goroutines that belong together: whoever leaves the scope waits for all of them. Handles are not used again. 0 is none.
+ */
+typedef uint64_t gmx_scope;
+
+/**
+ * Makes a scope. It has a token of cancellation under the caller's current one, which is cancelled when a goroutine of the
+ * scope fails, or after timeout nanoseconds; negative: never.
+ *
+ * Blocks: never.
+ * Call from: G, attached thread, foreign thread; also in a syscall, pinned, or with the world stopped.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the scope is the caller's until gmx_scope_leave.
+ * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ENOMEM; GMX_ENOTG in a scheduler's callback.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_scope_new(int64_t timeout,
+                         gmx_scope *out);
+
+/**
+ * Starts a goroutine in a scope that runs fn(arg), under the scope's token. What fn returns is an error if it is below 0: the
+ * first one is kept, and cancels the token.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: arg stays the caller's.
+ * Returns: GMX_OK; GMX_EINVAL if fn is NULL, or for more than 2^31-1; GMX_ESTALE if the scope was left; GMX_ENOMEM;
+ * GMX_ESHUTDOWN.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_scope_spawn(gmx_scope scope,
+                           gmx_status (*fn)(void*),
+                           void *arg);
+
+/**
+ * Waits until all goroutines of a scope have ended, and gives the scope back. The caller's own token does not end the wait:
+ * its cancellation has reached the goroutines.
+ *
+ * timeout: nanoseconds; negative for ever; 0 only looks.
+ *
+ * result: where the first error is written, or GMX_OK, unless NULL.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: on GMX_OK the scope is the library's again.
+ * Returns: GMX_OK: it is left; GMX_ETIMEDOUT: it is not, and nobody was cancelled for it; GMX_EBUSY while another leaves it;
+ * GMX_EDEADLK from a goroutine of the scope, or of a scope that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG,
+ * GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_scope_leave(gmx_scope scope,
+                           int64_t timeout,
+                           gmx_status *result);
+
+/**
+ * Cancels the token of a scope: what its goroutines wait for ends with GMX_ECANCELED.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_ESTALE.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_scope_cancel(gmx_scope scope);
+
+/**
+ * The token of a scope, for whoever makes others under it or asks for its reason.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the token is the scope's; leaving the scope frees it.
+ * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ESTALE.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_scope_token(gmx_scope scope, gmx_cancel *out);
+
+/* ---- Channels --------------------------------------------------------------------------------------------------- */
+
+/**
+ * For `gmx_select_case`: receive.
+ */
+#define GMX_CASE_RECV 0
+
+/**
+ * For `gmx_select_case`: send.
+ */
+#define GMX_CASE_SEND 1
+
+/**
+ * A channel: values of one size, from whoever sends to whoever receives, first in first out.
+ */
+typedef struct gmx_chan gmx_chan;
+
+/**
+ * What gmx_select may do. The words at its end are the library's while it waits; an array may be used again, but by one
+ * gmx_select at a time.
+ */
+typedef struct gmx_select_case {
+  /**
+   * NULL: this case is never ready.
+   */
+  struct gmx_chan *chan;
+  /**
+   * The value to send, or where to put what is received; NULL drops it.
+   */
+  void *elem;
+  /**
+   * GMX_CASE_RECV or GMX_CASE_SEND.
+   */
+  uint32_t op;
+  uint32_t reserved0;
+  uint64_t reserved[5];
+} gmx_select_case;
+
+/**
+ * Makes a channel for values of elem_size bytes (0: it only tells that something happened) with room for capacity of
+ * them (0: sender and receiver meet).
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the caller has one reference; gmx_chan_free gives it back.
+ * Returns: GMX_OK; GMX_EINVAL if the size of everything does not fit, or chan is NULL; GMX_ENOMEM.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_chan_new(size_t elem_size, size_t capacity, struct gmx_chan **chan);
+
+/**
+ * One more reference to a channel, for another who uses it and will call gmx_chan_free.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: one more reference.
+ * Returns: GMX_OK; GMX_EINVAL if chan is NULL or no channel of this process.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_chan_ref(struct gmx_chan *chan);
+
+/**
+ * Gives a reference to a channel back; the last one frees the channel with the values in it. Whoever waits at a channel
+ * must have a reference that outlives the wait: its own, or that of somebody who waits for it.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: takes one reference, if GMX_OK.
+ * Returns: GMX_OK; GMX_EBUSY if it is the last one and somebody waits there: nothing has changed; GMX_EINVAL if chan is NULL or
+ * no channel of this process.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_chan_free(struct gmx_chan *chan);
+
+/**
+ * Sends a value: gives it to a receiver that waits, or puts it behind the others, or waits for either. NULL as a channel
+ * waits for ever.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: the bytes at elem are copied, once.
+ * Returns: GMX_OK: it was received, or will be if somebody receives; GMX_ECLOSED: the channel is closed, or was while it waited;
+ * GMX_ECANCELED; GMX_EINVAL if chan is no channel of this process, or elem is NULL and values have a size; GMX_ENOTG,
+ * GMX_EINSYSCALL. If it is not GMX_OK nothing was sent.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_chan_send(struct gmx_chan *chan,
+                         const void *elem);
+
+/**
+ * Receives a value: the oldest in the channel, or that of a sender that waits, or waits for one. NULL as a channel waits
+ * for ever.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: the value is copied to elem; NULL drops it.
+ * Returns: GMX_OK; GMX_ECLOSED: the channel is closed and nothing is left in it; the bytes at elem are zero then; GMX_ECANCELED;
+ * GMX_EINVAL if chan is no channel of this process; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_chan_recv(struct gmx_chan *chan,
+                         void *elem);
+
+/**
+ * Sends a value if it need not wait.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the bytes at elem are copied, if GMX_OK.
+ * Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED; GMX_EINVAL as gmx_chan_send.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_chan_try_send(struct gmx_chan *chan, const void *elem);
+
+/**
+ * Receives a value if it need not wait.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the value is copied to elem, if GMX_OK; NULL drops it.
+ * Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED as gmx_chan_recv; GMX_EINVAL if chan is no channel
+ * of this process.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_chan_try_recv(struct gmx_chan *chan,
+                             void *elem);
+
+/**
+ * As gmx_chan_send, but gives up after timeout nanoseconds; negative never; 0 without waiting.
+ *
+ * Blocks: as gmx_chan_send, no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: as gmx_chan_send.
+ * Returns: as gmx_chan_send; GMX_ETIMEDOUT; GMX_ENOMEM if there is no memory for the timer.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_chan_send_timeout(struct gmx_chan *chan, const void *elem, int64_t timeout);
+
+/**
+ * As gmx_chan_recv, but gives up after timeout nanoseconds; negative never; 0 without waiting.
+ *
+ * Blocks: as gmx_chan_recv, no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: as gmx_chan_recv.
+ * Returns: as gmx_chan_recv; GMX_ETIMEDOUT; GMX_ENOMEM if there is no memory for the timer.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_chan_recv_timeout(struct gmx_chan *chan, void *elem, int64_t timeout);
+
+/**
+ * Closes a channel: nothing can be sent any more. What is in it can still be received; who waits is told.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing; the reference stays.
+ * Returns: GMX_OK; GMX_ECLOSED if it was closed already; GMX_EINVAL if chan is NULL or no channel of this process.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_chan_close(struct gmx_chan *chan);
+
+/**
+ * How many values are in a channel.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: the number, which may have changed by then; 0 for NULL.
+ * Since: 0.1
+ */
+GMX_API size_t gmx_chan_len(struct gmx_chan *chan);
+
+/**
+ * For how many values a channel has room.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: the capacity; 0 for NULL.
+ * Since: 0.1
+ */
+GMX_API size_t gmx_chan_cap(struct gmx_chan *chan);
+
+/**
+ * Does one of n cases: one that is ready, chosen at random if several are, or the first that becomes ready. Gives up after
+ * timeout nanoseconds; negative never; 0 at once: what default is in Go. Without a case (n is 0, or every channel is NULL)
+ * it waits for its timeout. A channel may stand in several cases.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none; never if timeout is 0.
+ * Call from: G, attached thread, foreign thread; with timeout 0 every context.
+ * Safepoint: when it waits.
+ * Migrates: when it waits.
+ * Owns: the cases, until it returns.
+ * Returns: GMX_OK: the case chosen was done; GMX_ECLOSED: the channel of the case chosen is closed (and a receiver's value zero);
+ * GMX_EAGAIN if timeout is 0 and none is ready; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is none, a
+ * channel that is none of this process, or nothing to send, or cases is NULL and n is not 0, or not aligned; GMX_ENOMEM if there
+ * is no memory for the timer; GMX_ENOTG, GMX_EINSYSCALL. chosen, which may be NULL, is written with the first two.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_select(struct gmx_select_case *cases,
+                      size_t n,
+                      int64_t timeout,
+                      size_t *chosen);
 
 /* ---- Time ------------------------------------------------------------------------------------------------------- */
 
@@ -1161,10 +1825,128 @@ GMX_API int64_t gmx_now(void);
  * Safepoint: yes.
  * Migrates: yes.
  * Owns: nothing.
- * Returns: GMX_OK; GMX_ENOMEM if there is no memory for the timer: it has not slept; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_ECANCELED; GMX_ENOMEM if there is no memory for the timer: it has not slept; GMX_ENOTG,
+ * GMX_EINSYSCALL.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_sleep(int64_t ns);
+
+/* ---- Timers ----------------------------------------------------------------------------------------------------- */
+
+/**
+ * A timer. Handles are not used again. 0 is none.
+ */
+typedef uint64_t gmx_timer;
+
+/**
+ * Runs fn(arg) on a goroutine of its own after delay nanoseconds (negative: not before gmx_timer_reset). NULL out: nobody
+ * can stop it, and nothing needs to be freed; delay is not negative then.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: arg stays the caller's; the timer is the caller's until gmx_timer_free.
+ * Returns: GMX_OK; GMX_EINVAL if fn is NULL, or for a negative delay with a NULL out; GMX_ENOMEM.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_after_func(int64_t delay,
+                          void (*fn)(void*),
+                          void *arg,
+                          gmx_timer *out);
+
+/**
+ * Makes a timer with a channel of int64_t: after delay nanoseconds (negative: not before gmx_timer_reset) the time of
+ * gmx_now is sent to it, and then every period nanoseconds; 0: once. There is room for one time: whoever is slow loses
+ * some.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the timer is the caller's until gmx_timer_free, and so is one reference to the channel until gmx_chan_free. Nobody
+ * else may send to the channel.
+ * Returns: GMX_OK; GMX_EINVAL if out or chan is NULL, or period is negative; GMX_ENOMEM.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_timer_new(int64_t delay,
+                         int64_t period,
+                         gmx_timer *out,
+                         gmx_chan **chan);
+
+/**
+ * Makes a timer that sends the time every period nanoseconds: gmx_timer_new with period twice.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: as gmx_timer_new.
+ * Returns: as gmx_timer_new; GMX_EINVAL if period is not above 0.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_ticker_new(int64_t period, gmx_timer *out, gmx_chan **chan);
+
+/**
+ * Sets a timer anew, whatever it did: it fires after delay nanoseconds (negative: never), and then every period; 0: once.
+ * As gmx_timer_stop first: nothing of before comes any more.
+ *
+ * A function that is called again and again is not called while the goroutine of the last firing has not begun.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: 1 if that prevented something of before, 0 if not; GMX_ESTALE; GMX_EINVAL if period is negative; GMX_ENOMEM: it
+ * is stopped.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_timer_reset(gmx_timer timer,
+                           int64_t delay,
+                           int64_t period);
+
+/**
+ * Sets a timer to fire every period nanoseconds from now on: gmx_timer_reset with period twice.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: as gmx_timer_reset; GMX_EINVAL if period is not above 0.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_ticker_reset(gmx_timer timer, int64_t period);
+
+/**
+ * Stops a timer. When it has returned no function of this timer begins any more, and no time of before can be received
+ * from its channel. A function that has begun goes on.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: nothing.
+ * Returns: 1 if it was set, or had fired and nobody has received the time, or its function had not begun; 0 if there was
+ * nothing to stop; GMX_ESTALE.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_timer_stop(gmx_timer timer);
+
+/**
+ * Stops a timer, as gmx_timer_stop, and gives it back. Its channel stays as long as somebody has a reference to it.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the timer is the library's again.
+ * Returns: as gmx_timer_stop; GMX_EBUSY if nobody has a reference to its channel and somebody waits there all the same:
+ * the timer is stopped only.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_timer_free(gmx_timer timer);
 
 /* ---- Seeing inside ---------------------------------------------------------------------------------------------- */
 

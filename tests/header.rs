@@ -35,6 +35,8 @@ const SECTIONS: &[&str] = &[
     "cond",
     "waitgroup",
     "once",
+    "cancel",
+    "scope",
     "chan",
     "select",
     "time",
@@ -77,7 +79,11 @@ fn layouts() -> Vec<Layout> {
             reserved,
         }
         gmx_mutex { state, sema, owner }
+        gmx_rwmutex { writers, state, reserved }
+        gmx_cond { mutex, home }
+        gmx_once { state, reserved, owner }
         gmx_waitgroup { state, sema, reserved }
+        gmx_select_case { chan, elem, op, reserved0, reserved }
         gmx_mem_stats {
             struct_size, stacks_reserved_bytes, stacks_inuse_bytes, stacks_cached_bytes, stacks_inuse, stacks_cached,
             g_descriptors, g_live, m_total, p_total, descriptor_bytes, guard_kind, reserved,

@@ -37,13 +37,27 @@ fn look(gp: GRef, handle: u64) -> Found {
     }
 }
 
+/// Whether it is a G that `gmx_main` waits for: only that joins it or lets it go.
+fn is_main(m: MRef, handle: u64) -> bool {
+    m.sched().g_of(handle).is_some_and(|gp| gp.has(gflag::WATCHED))
+}
+
+/// `cancel`: the caller's token may end the wait.
+///
 /// # Migrates
-pub fn join(mut m: MRef, handle: u64, deadline: Option<i64>) -> Result<()> {
+pub fn join(m: MRef, handle: u64, deadline: Option<i64>, cancel: bool) -> Result<()> {
+    if is_main(m, handle) { Err(Error::Invalid) } else { join_any(m, handle, deadline, cancel) }
+}
+
+/// As [`join`], for `gmx_main` too.
+///
+/// # Migrates
+pub fn join_any(mut m: MRef, handle: u64, deadline: Option<i64>, cancel: bool) -> Result<()> {
     let Some(gp) = m.sched().g_of(handle) else { return Err(Error::Stale) };
     if m.g() == Some(gp) {
         return Err(if gp.has(gflag::JOINABLE) { Error::Deadlock } else { Error::Invalid });
     }
-    let how = How { reason: WaitReason::JOIN, first: false, deadline, since: 0 };
+    let how = How { cancel, ..How::new(WaitReason::JOIN, deadline) };
     let mut found = Found::Runs;
     let waited;
     (m, waited) = waitq::wait(m, addr(gp), how, || {
@@ -56,6 +70,7 @@ pub fn join(mut m: MRef, handle: u64, deadline: Option<i64>) -> Result<()> {
     match (waited, found) {
         (Waited::Woken | Waited::Handoff, _) => Ok(()),
         (Waited::TimedOut, _) => Err(Error::TimedOut),
+        (Waited::Canceled | Waited::Refused, _) => Err(Error::Canceled),
         (Waited::NoMemory, _) => Err(Error::NoMemory),
         (Waited::Not, Found::Zombie) => {
             bury(m, gp);
@@ -68,6 +83,11 @@ pub fn join(mut m: MRef, handle: u64, deadline: Option<i64>) -> Result<()> {
 
 /// Gives up the right to join.
 pub fn detach(m: MRef, handle: u64) -> Result<()> {
+    if is_main(m, handle) { Err(Error::Invalid) } else { detach_any(m, handle) }
+}
+
+/// As [`detach`], for `gmx_main` too.
+pub fn detach_any(m: MRef, handle: u64) -> Result<()> {
     let Some(gp) = m.sched().g_of(handle) else { return Err(Error::Stale) };
     let found = {
         let mut q = m.sched().sems.root(addr(gp)).queue.lock();

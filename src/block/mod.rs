@@ -1,9 +1,19 @@
 //! What a G can wait on. Everything here blocks by `gopark` and wakes by `goready`, and by nothing else, so each of these
 //! works for Gs, for attached threads and for threads of the host that hold no P.
 
+pub mod cancel;
+pub mod chan;
+pub mod claim;
+pub mod cond;
 pub mod join;
 pub mod mutex;
+pub mod objects;
+pub mod once;
+pub mod rwmutex;
+pub mod scope;
+pub mod select;
 pub mod sema;
 pub mod sleep;
+pub mod timer;
 pub mod waitgroup;
 pub mod waitq;

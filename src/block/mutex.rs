@@ -31,6 +31,7 @@ const SPIN_PAUSES: u32 = 30;
 
 /// As the C struct lays it out; zero is unlocked.
 #[repr(C)]
+#[derive(Default)]
 pub struct Mutex {
     state: AtomicU32,
     reserved: AtomicU32,
@@ -48,24 +49,39 @@ impl Mutex {
         Err(Error::Busy)
     }
 
+    /// `cancel`: the caller's token may end the wait.
+    ///
     /// # Migrates
     #[inline]
-    pub fn lock(&self, m: MRef, deadline: Option<i64>) -> Result<()> {
+    pub fn lock(&self, m: MRef, deadline: Option<i64>, cancel: bool) -> (MRef, Result<()>) {
         let me = waitq::self_id(m);
         if self.state.compare_exchange(0, LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok() {
             self.owner.store(me, Ordering::Relaxed);
-            return Ok(());
+            return (m, Ok(()));
         }
-        self.lock_slow(m, me, deadline)
+        self.lock_slow(m, me, deadline, cancel)
     }
 
-    fn lock_slow(&self, mut m: MRef, me: u64, deadline: Option<i64>) -> Result<()> {
+    fn lock_slow(&self, m: MRef, me: u64, deadline: Option<i64>, cancel: bool) -> (MRef, Result<()>) {
         // Only we write our own id there, so a stale value is never taken for it.
-        if self.owner.load(Ordering::Relaxed) == me && self.state.load(Ordering::Relaxed) & LOCKED != 0 {
-            return Err(Error::Deadlock);
+        if self.is_owner(me) && self.state.load(Ordering::Relaxed) & LOCKED != 0 {
+            return (m, Err(Error::Deadlock));
         }
-        let addr = std::ptr::from_ref(self) as u64;
-        let mut how = How { reason: WaitReason::MUTEX, first: false, deadline, since: 0 };
+        self.lock_waiting(m, me, deadline, cancel)
+    }
+
+    /// Locks it for one who has waited for something else, and may not have given it back yet.
+    ///
+    /// # Migrates
+    pub fn lock_again(&self, m: MRef) -> MRef {
+        let (m, locked) = self.lock_waiting(m, waitq::self_id(m), None, false);
+        debug_assert!(locked.is_ok());
+        m
+    }
+
+    fn lock_waiting(&self, mut m: MRef, me: u64, deadline: Option<i64>, cancel: bool) -> (MRef, Result<()>) {
+        let addr = self.addr();
+        let mut how = How { cancel, ..How::new(WaitReason::MUTEX, deadline) };
         let mut spins = if m.sched().procs() > 1 { SPINS } else { 0 };
         let mut woken = 0;
         loop {
@@ -74,7 +90,7 @@ impl Mutex {
                 let to = (s | LOCKED) & !woken;
                 if self.state.compare_exchange(s, to, Ordering::Acquire, Ordering::Relaxed).is_ok() {
                     self.owner.store(me, Ordering::Relaxed);
-                    return Ok(());
+                    return (m, Ok(()));
                 }
                 continue;
             }
@@ -95,31 +111,50 @@ impl Mutex {
             let waited;
             (m, waited) = waitq::wait(m, addr, how, || self.state.load(Ordering::Relaxed) & both == both);
             match waited {
-                Waited::Not => {}
                 Waited::Handoff => {
                     self.owner.store(me, Ordering::Relaxed);
-                    return Ok(());
+                    return (m, Ok(()));
                 }
                 Waited::Woken => {
                     woken = WOKEN;
                     how.first = true;
                 }
-                Waited::TimedOut => return Err(Error::TimedOut),
-                Waited::NoMemory => return Err(Error::NoMemory),
+                waited => {
+                    if let Some(e) = waited.error() {
+                        return (m, Err(e));
+                    }
+                }
             }
         }
     }
 
+    #[inline(always)]
+    fn addr(&self) -> u64 {
+        std::ptr::from_ref(self) as u64
+    }
+
+    /// Whether `me` holds it. For `me` alone.
+    #[inline(always)]
+    pub fn is_owner(&self, me: u64) -> bool {
+        self.owner.load(Ordering::Relaxed) == me
+    }
+
     #[inline]
     pub fn unlock(&self, m: MRef) -> Result<()> {
-        if self.owner.load(Ordering::Relaxed) != waitq::self_id(m) {
+        if !self.is_owner(waitq::self_id(m)) {
             return Err(Error::Perm);
         }
+        self.unlock_for(m);
+        Ok(())
+    }
+
+    /// Gives it back for its owner, who waits for something else by now.
+    #[inline]
+    pub fn unlock_for(&self, m: MRef) {
         self.owner.store(0, Ordering::Relaxed);
         if self.state.compare_exchange(LOCKED, 0, Ordering::Release, Ordering::Relaxed).is_err() {
             self.unlock_slow(m);
         }
-        Ok(())
     }
 
     #[cold]
@@ -131,7 +166,7 @@ impl Mutex {
                 Err(now) => s = now,
             }
         }
-        let addr = std::ptr::from_ref(self) as u64;
+        let addr = self.addr();
         // Under the root's lock: WAITERS is changed by us alone, but for those who are about to wait and set it again.
         waitq::wake_one(m, addr, |gp, more| {
             let Some(gp) = gp else {

@@ -35,13 +35,15 @@ pub fn acquire(m: MRef, s: &AtomicU32, deadline: Option<i64>, reason: WaitReason
 
 fn acquire_slow(mut m: MRef, s: &AtomicU32, deadline: Option<i64>, reason: WaitReason) -> (MRef, Result<()>) {
     let addr = std::ptr::from_ref(s) as u64;
-    let mut how = How { reason, first: false, deadline, since: 0 };
+    // The world lock is nobody's to give up.
+    let mut how = How { cancel: !reason.is(WaitReason::WORLD), ..How::new(reason, deadline) };
     loop {
         let waited;
         (m, waited) = waitq::wait(m, addr, how, || !try_acquire(s));
         match waited {
             Waited::Not | Waited::Handoff => return (m, Ok(())),
             Waited::TimedOut => return (m, Err(Error::TimedOut)),
+            Waited::Canceled | Waited::Refused => return (m, Err(Error::Canceled)),
             Waited::NoMemory => return (m, Err(Error::NoMemory)),
             Waited::Woken => {
                 if try_acquire(s) {

@@ -1,9 +1,14 @@
 //! Sleeping: a timer that readies its G. It is armed when the G is off its stack, or it might fire before.
+//!
+//! Under a token of cancellation it is a wait at an address of its own, for which nobody else looks.
 
+use super::cancel;
+use super::waitq::{self, How, Waited};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GRef, WaitReason};
 use crate::gmp::m::{Commit, Ctx, MRef};
-use crate::gmp::timers::Timers;
+use crate::gmp::p::PRef;
+use crate::gmp::timers::{Alarm, Timers};
 use crate::protocol::park;
 use std::ffi::c_void;
 
@@ -11,6 +16,16 @@ use std::ffi::c_void;
 ///
 /// # Migrates
 pub fn sleep_until(m: MRef, deadline: i64) -> (MRef, Result<()>) {
+    let gp = waitq::waiter(m);
+    if cancel::current(gp).is_some() {
+        let addr = std::ptr::from_ref(&gp.timer) as u64;
+        let (m, waited) = waitq::wait(m, addr, How::new(WaitReason::SLEEP, Some(deadline)), || true);
+        return match waited {
+            Waited::Canceled | Waited::Refused => (m, Err(Error::Canceled)),
+            Waited::NoMemory => (m, Err(Error::NoMemory)),
+            _ => (m, Ok(())),
+        };
+    }
     if m.ctx() == Ctx::Foreign {
         crate::sys::sleep_until(deadline);
         return (m, Ok(()));
@@ -24,19 +39,20 @@ pub fn sleep_until(m: MRef, deadline: i64) -> (MRef, Result<()>) {
 }
 
 unsafe fn arm(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
-    // SAFETY: `sleep_until` passes its deadline; the G's timer is in no heap. After `add` the G may run (K2 in park.rs).
+    // SAFETY: `sleep_until` passes its deadline; the G's timer is not armed. After `add` the G may run (K2 in park.rs).
     unsafe {
         let when = *arg.cast::<i64>();
-        if Timers::add(m.must_p().p(), &gp.timer, when, wake, gp.as_ptr().cast(), 0) {
+        if Timers::add(m.must_p().p(), &gp.timer, Alarm { when, fire: wake, arg: gp.as_ptr().cast(), seq: 0 }) {
             crate::protocol::wake::timer_added(m.sched(), m, when);
         }
     }
     true
 }
 
-unsafe fn wake(m: MRef, arg: *mut c_void, _: u64) {
+unsafe fn wake(m: MRef, _: PRef, arg: *mut c_void, _: u64) -> bool {
     // SAFETY: `arm` passed its G, which waits for nothing else.
     if let Some(gp) = unsafe { GRef::from_ptr(arg.cast()) } {
         park::goready(m, gp);
     }
+    false
 }

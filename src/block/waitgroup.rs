@@ -7,7 +7,7 @@
 //!         +----------------------+---------------+-------+
 //! ```
 
-use super::waitq::{self, How, Waited};
+use super::waitq::{self, How};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::WaitReason;
 use crate::gmp::m::MRef;
@@ -17,6 +17,7 @@ const WAIT: u64 = 1;
 
 /// As the C struct lays it out; zero is ready.
 #[repr(C)]
+#[derive(Default)]
 pub struct WaitGroup {
     state: AtomicU64,
     reserved: [u32; 2],
@@ -45,14 +46,20 @@ impl WaitGroup {
         Ok(())
     }
 
+    pub fn is_zero(&self) -> bool {
+        self.state.load(Ordering::Acquire) >> 32 == 0
+    }
+
+    /// `cancel`: the caller's token may end the wait.
+    ///
     /// # Migrates
-    pub fn wait(&self, mut m: MRef, deadline: Option<i64>) -> Result<()> {
+    pub fn wait(&self, mut m: MRef, deadline: Option<i64>, cancel: bool) -> (MRef, Result<()>) {
         let addr = std::ptr::from_ref(self) as u64;
-        let how = How { reason: WaitReason::WAITGROUP, first: false, deadline, since: 0 };
+        let how = How { cancel, ..How::new(WaitReason::WAITGROUP, deadline) };
         loop {
             let s = self.state.load(Ordering::Acquire);
             if s >> 32 == 0 {
-                return Ok(());
+                return (m, Ok(()));
             }
             if s & WAIT == 0 && self.state.compare_exchange(s, s | WAIT, Ordering::Relaxed, Ordering::Relaxed).is_err()
             {
@@ -61,11 +68,9 @@ impl WaitGroup {
             let waited;
             // WAIT is cleared before the wake: whoever still sees it is in time to be woken.
             (m, waited) = waitq::wait(m, addr, how, || self.state.load(Ordering::SeqCst) & WAIT != 0);
-            match waited {
-                // Also woken ones look again: the wake may be a late one, for those who waited the last time.
-                Waited::Not | Waited::Woken | Waited::Handoff => {}
-                Waited::TimedOut => return Err(Error::TimedOut),
-                Waited::NoMemory => return Err(Error::NoMemory),
+            // Also woken ones look again: the wake may be a late one, for those who waited the last time.
+            if let Some(e) = waited.error() {
+                return (m, Err(e));
             }
         }
     }

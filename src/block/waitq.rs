@@ -20,20 +20,26 @@
 //! * B2 under the lock: take a waiter out, nwait - 1, write how its wait ended; after the lock ready it.
 //!
 //! Deadline: the timer (or the waiting thread itself) does B2 for this one waiter, if the wait is still the one that the
-//! timer was armed for: `seq`.
+//! timer was armed for: `seq`. Whoever cancels the token under which it waits does the same ([`interrupt`]): the waiter
+//! registers with the token before A1 and looks at it in A2 (C1 and C2 in cancel.rs).
 //!
 //! # Invariants
 //! * M1 whoever takes the record out of the queue readies the G, and nobody else does.
 //! * M2 a wait ends once: out of the queue is out.
+//! * M3 what a waiter has to do behind its entry into the queue ([`After`]) is done when the lock is open: it may take
+//!   the lock of another root, and the G may run meanwhile.
 //!
 //! # Orderings
 //! A1's fence pairs with B1's: either the waker sees nwait, or the waiter's test in A2 sees the changed word.
 
-use crate::gmp::g::{GRef, WaitReason, Wake};
+use super::cancel;
+use crate::gmp::error::Error;
+use crate::gmp::g::{GList, GRef, WaitReason, Wake};
 use crate::gmp::m::{Commit, Ctx, MRef};
+use crate::gmp::p::PRef;
 use crate::gmp::sched::Sched;
 use crate::gmp::semtable::Queue;
-use crate::gmp::timers::Timers;
+use crate::gmp::timers::{Alarm, Timers};
 use crate::protocol::{park, wake};
 use crate::sync::{Guard, Ordering, fence};
 use std::ffi::c_void;
@@ -49,6 +55,21 @@ pub enum Waited {
     Woken,
     Handoff,
     TimedOut,
+    Canceled,
+    /// Its token was cancelled before: it has not been in the queue.
+    Refused,
+}
+
+impl Waited {
+    /// What a wait that ended without what it was for is for the caller; None if it is to look again.
+    pub fn error(self) -> Option<Error> {
+        match self {
+            Waited::NoMemory => Some(Error::NoMemory),
+            Waited::TimedOut => Some(Error::TimedOut),
+            Waited::Canceled | Waited::Refused => Some(Error::Canceled),
+            Waited::Not | Waited::Woken | Waited::Handoff => None,
+        }
+    }
 }
 
 /// How to wait.
@@ -60,6 +81,22 @@ pub struct How {
     pub deadline: Option<i64>,
     /// When it began to wait, for fairness; 0 where nobody asks.
     pub since: i64,
+    /// A token may end it: the call is one of the host's.
+    pub cancel: bool,
+}
+
+impl How {
+    /// A wait of the host's.
+    pub fn new(reason: WaitReason, deadline: Option<i64>) -> How {
+        How { reason, first: false, deadline, since: 0, cancel: true }
+    }
+}
+
+/// What is to be done when the waiter is in the queue (M3).
+#[derive(Clone, Copy)]
+pub struct After {
+    pub f: unsafe fn(m: MRef, arg: *mut c_void),
+    pub arg: *mut c_void,
 }
 
 /// The G that stands in queues for the code on `m`.
@@ -71,40 +108,66 @@ struct Waiting<'a> {
     guard: ManuallyDrop<Guard<'a, Queue>>,
     deadline: Option<i64>,
     seq: u64,
+    after: Option<After>,
 }
 
 /// A1 to A4.
 ///
 /// # Migrates
+#[inline]
 pub fn wait(m: MRef, addr: u64, how: How, still: impl FnOnce() -> bool) -> (MRef, Waited) {
+    wait_then(m, addr, how, None, |_| still())
+}
+
+/// As [`wait`]; the test sees the queue.
+///
+/// # Migrates
+pub fn wait_then(
+    m: MRef,
+    addr: u64,
+    how: How,
+    after: Option<After>,
+    still: impl FnOnce(&mut Queue) -> bool,
+) -> (MRef, Waited) {
     let sched = m.sched();
     let gp = waiter(m);
     let foreign = m.ctx() == Ctx::Foreign;
-    if how.deadline.is_some() && !foreign && m.must_p().timers.reserve().is_err() {
+    let timed = how.deadline.is_some() && !foreign;
+    if timed && m.must_p().timers.reserve().is_err() {
         return (m, Waited::NoMemory);
     }
+    let seq = gp.sudog.seq.get().wrapping_add(1);
+    let token = if how.cancel { cancel::current(gp) } else { None };
+    let mut canceled = token.is_some_and(|t| t.register(gp, seq, addr, interrupt).is_err());
+    let registered = token.filter(|_| !canceled);
     let root = sched.sems.root(addr);
     // A1
     let mut guard = root.queue.lock();
     root.nwait.store(root.nwait.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     fence(Ordering::SeqCst);
     // A2
-    if !still() {
+    let waits = still(&mut guard);
+    // Whoever cancels it from here on waits for the lock.
+    canceled = canceled || registered.is_some_and(|t| t.is_cancelled());
+    if !waits || canceled {
         root.less_waiting(1);
         drop(guard);
-        if how.deadline.is_some() && !foreign {
+        if timed {
             m.must_p().timers.unreserve();
         }
-        return (m, Waited::Not);
+        if let Some(token) = registered {
+            token.unregister(gp);
+        }
+        return (m, if waits { Waited::Refused } else { Waited::Not });
     }
     let s = &gp.sudog;
-    let seq = s.seq.get().wrapping_add(1);
     s.seq.set(seq);
     s.since.set(how.since);
     s.wake.set(Wake::None as u8);
     guard.push(gp, addr, how.first);
     // A3
-    let mut waiting = Waiting { guard: ManuallyDrop::new(guard), deadline: how.deadline.filter(|_| !foreign), seq };
+    let deadline = how.deadline.filter(|_| timed);
+    let mut waiting = Waiting { guard: ManuallyDrop::new(guard), deadline, seq, after };
     let commit = Commit { host: false, f: Some(open), arg: (&raw mut waiting).cast() };
     let m = if foreign {
         park::park_thread(m, how.reason, commit, how.deadline, |gp| expire(m, gp, seq));
@@ -113,66 +176,87 @@ pub fn wait(m: MRef, addr: u64, how: How, still: impl FnOnce() -> bool) -> (MRef
         park::gopark(m, how.reason, commit)
     };
     // A4
-    let wake = gp.sudog.wake.get();
-    if wake == Wake::TimedOut as u8 {
-        return (m, Waited::TimedOut);
+    if let Some(token) = registered {
+        token.unregister(gp);
     }
-    if how.deadline.is_some() && !foreign {
+    let wake = gp.sudog.wake.get();
+    if timed && wake != Wake::TimedOut as u8 {
         Timers::remove(&gp.timer);
     }
-    (m, if wake == Wake::Handoff as u8 { Waited::Handoff } else { Waited::Woken })
+    let waited = match wake {
+        w if w == Wake::TimedOut as u8 => Waited::TimedOut,
+        w if w == Wake::Canceled as u8 => Waited::Canceled,
+        w if w == Wake::Handoff as u8 => Waited::Handoff,
+        _ => Waited::Woken,
+    };
+    (m, waited)
 }
 
 /// The commit of A3.
 unsafe fn open(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
-    // SAFETY: `wait` passes its record, which lives on the G's stack until the lock is open.
+    // SAFETY: `wait_then` passes its record, which lives on the G's stack until the lock is open.
     let waiting = unsafe { &mut *arg.cast::<Waiting<'_>>() };
-    if let Some(when) = waiting.deadline {
-        // SAFETY: the G's timer is in no heap: its last wait took it out, or it fired. The callback of a timer that
-        // fires at once waits for the root's lock.
-        let first = unsafe { Timers::add(m.must_p().p(), &gp.timer, when, fire, gp.as_ptr().cast(), waiting.seq) };
-        // SAFETY: taken out once; after the drop the record is not touched (K2 in park.rs).
-        drop(unsafe { ManuallyDrop::take(&mut waiting.guard) });
-        if first {
-            wake::timer_added(m.sched(), m, when);
-        }
-        return true;
+    let (after, deadline) = (waiting.after, waiting.deadline);
+    let mut first = false;
+    if let Some(when) = deadline {
+        let alarm = Alarm { when, fire, arg: gp.as_ptr().cast(), seq: waiting.seq };
+        // SAFETY: the G's timer is not armed: its last wait stopped it, or it fired. The callback of a timer that fires at
+        // once waits for the root's lock.
+        first = unsafe { Timers::add(m.must_p().p(), &gp.timer, alarm) };
     }
-    // SAFETY: as above.
+    // SAFETY: taken out once; after the drop the record is not touched (K2 in park.rs).
     drop(unsafe { ManuallyDrop::take(&mut waiting.guard) });
+    if let Some(when) = deadline
+        && first
+    {
+        wake::timer_added(m.sched(), m, when);
+    }
+    if let Some(after) = after {
+        // SAFETY: it came with its argument.
+        unsafe { (after.f)(m, after.arg) };
+    }
     true
 }
 
-unsafe fn fire(m: MRef, arg: *mut c_void, seq: u64) {
+unsafe fn fire(m: MRef, _: PRef, arg: *mut c_void, seq: u64) -> bool {
     // SAFETY: `open` armed the timer with its G.
     if let Some(gp) = unsafe { GRef::from_ptr(arg.cast()) } {
         expire(m, gp, seq);
     }
+    false
 }
 
 /// B2 for one waiter whose deadline has passed.
 fn expire(m: MRef, gp: GRef, seq: u64) {
-    let sched = m.sched();
-    loop {
-        let addr = gp.sudog.addr.get();
-        if addr == 0 {
-            return;
-        }
-        let root = sched.sems.root(addr);
+    while !end_wait(m, gp, seq, gp.sudog.addr.get(), Wake::TimedOut) {}
+}
+
+/// B2 for one waiter whose token is cancelled: it waits at `addr`, or is about to, or has done so.
+unsafe fn interrupt(m: MRef, gp: GRef, seq: u64, addr: u64) {
+    end_wait(m, gp, seq, addr, Wake::Canceled);
+}
+
+/// Ends the wait `seq` of a G if it is one at `addr`. False: it waits elsewhere.
+fn end_wait(m: MRef, gp: GRef, seq: u64, addr: u64, how: Wake) -> bool {
+    if addr == 0 {
+        return true;
+    }
+    let root = m.sched().sems.root(addr);
+    {
         let mut q = root.queue.lock();
         // Only under the lock of the address's root is the record to be believed.
         if gp.sudog.addr.get() != addr {
-            continue;
+            return false;
         }
         if gp.sudog.seq.get() != seq {
-            return;
+            return true;
         }
         q.remove(gp);
-        gp.sudog.wake.set(Wake::TimedOut as u8);
+        gp.sudog.wake.set(how as u8);
         root.less_waiting(1);
-        break;
     }
     park::goready(m, gp);
+    true
 }
 
 /// Whether somebody may wait at this root: B1, behind the caller's change of the word and a fence.
@@ -210,22 +294,57 @@ pub fn wake_one(m: MRef, addr: u64, decide: impl FnOnce(Option<GRef>, bool) -> W
 
 /// B2 for all who wait. `begin` runs under the lock first, and is told whether anybody waits.
 pub fn wake_all(m: MRef, addr: u64, begin: impl FnOnce(bool)) -> usize {
-    let root = m.sched().sems.root(addr);
-    let mut list = crate::gmp::g::GList::new();
-    {
-        let mut q = root.queue.lock();
-        begin(q.peek(addr).is_some());
-        while let Some((gp, _)) = q.pop(addr) {
-            gp.sudog.wake.set(Wake::Ready as u8);
-            list.push_back(gp);
-        }
-        root.less_waiting(list.len() as u32);
+    wake_some(m, addr, |w| {
+        begin(w.any(addr));
+        w.take_all(addr, Wake::Ready)
+    })
+}
+
+/// What a waker may do under a root's lock; the addresses are of this root.
+pub struct Waker<'a> {
+    queue: &'a mut Queue,
+    list: GList,
+}
+
+impl Waker<'_> {
+    pub fn any(&mut self, addr: u64) -> bool {
+        self.queue.peek(addr).is_some()
     }
-    let n = list.len();
+
+    /// Ends the wait of the first at an address; and whether there are more.
+    pub fn take(&mut self, addr: u64, how: Wake) -> Option<(GRef, bool)> {
+        let (gp, more) = self.queue.pop(addr)?;
+        gp.sudog.wake.set(how as u8);
+        self.list.push_back(gp);
+        Some((gp, more))
+    }
+
+    /// Ends the wait of all at an address; how many they are.
+    pub fn take_all(&mut self, addr: u64, how: Wake) -> usize {
+        let mut n = 0;
+        while self.take(addr, how).is_some() {
+            n += 1;
+        }
+        n
+    }
+}
+
+/// B2 for those whom `f` takes under the lock of an address's root.
+pub fn wake_some<R>(m: MRef, addr: u64, f: impl FnOnce(&mut Waker<'_>) -> R) -> R {
+    let root = m.sched().sems.root(addr);
+    let mut list;
+    let result = {
+        let mut q = root.queue.lock();
+        let mut waker = Waker { queue: &mut q, list: GList::new() };
+        let result = f(&mut waker);
+        list = waker.list;
+        root.less_waiting(list.len() as u32);
+        result
+    };
     while let Some(gp) = list.pop_front() {
         park::goready(m, gp);
     }
-    n
+    result
 }
 
 /// What tells owners apart: the G's number, or the M's in a scheduler's callback.

@@ -127,12 +127,18 @@ pub unsafe extern "C" fn gmx_spawn_with(
         park::run_child_first(m, gp);
         return GMX_OK;
     }
-    // Written first: the goroutine may look at it as soon as it runs.
-    if !g.is_null() {
-        // SAFETY: as above.
-        unsafe { *g = handle };
+    if g.is_null() {
+        return submit(m, gp);
     }
-    submit(m, gp)
+    // Written first: the goroutine may look at it as soon as it runs.
+    // SAFETY: as above; what was there may be uninitialised, and is only put back.
+    let before = unsafe { g.cast::<std::mem::MaybeUninit<gmx_g>>().replace(std::mem::MaybeUninit::new(handle)) };
+    let status = submit(m, gp);
+    if status != GMX_OK {
+        // SAFETY: as above.
+        unsafe { g.cast::<std::mem::MaybeUninit<gmx_g>>().write(before) };
+    }
+    status
 }
 
 /// # Safety
@@ -155,13 +161,13 @@ unsafe fn copy_name(name: *const c_char) -> GName {
 /// Safepoint: yes.
 /// Migrates: yes.
 /// Owns: on GMX_OK the goroutine's descriptor is the library's again.
-/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ESTALE for a handle that was joined or never was; GMX_EINVAL if the goroutine cannot be
-/// joined; GMX_EDEADLK for itself; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_ESTALE for a handle that was joined or never was; GMX_EINVAL if the
+/// goroutine cannot be joined; GMX_EDEADLK for itself; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_join(g: gmx_g, timeout: i64) -> gmx_status {
     match may_wait() {
-        Ok(m) => map(join::join(m, g, waitq::deadline_of(timeout))),
+        Ok(m) => map(join::join(m, g, waitq::deadline_of(timeout), true)),
         Err(status) => status,
     }
 }
@@ -307,8 +313,9 @@ unsafe fn run_commit(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
 }
 
 /// Parks the calling goroutine until gmx_ready. When it is off its stack, commit(arg, g) runs on the scheduler's stack: it
-/// makes g known to whoever is to ready it, who may do so at once. If commit returns false the goroutine is not parked
-/// (unless it was readied already). commit must not block. A NULL commit parks unconditionally.
+/// makes g known to whoever is to ready it, who may do so at once: the goroutine goes on when commit has returned, so what
+/// commit uses may lie on its stack. If commit returns false the goroutine is not parked. commit must not block. A NULL
+/// commit parks unconditionally.
 ///
 /// reason: shown in dumps; must outlive the wait. NULL: "park".
 ///
@@ -316,7 +323,7 @@ unsafe fn run_commit(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
-/// Owns: arg stays the caller's; do not touch what g shares once it is known.
+/// Owns: arg stays the caller's.
 /// Returns: GMX_OK when it was readied, or was not parked; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
 #[unsafe(no_mangle)]

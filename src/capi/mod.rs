@@ -4,29 +4,43 @@
 //! Safepoint, Migrates, Owns, Returns, Since.
 #![allow(non_camel_case_types, non_upper_case_globals)]
 
+pub mod cancel;
+pub mod chan;
+pub mod cond;
 pub mod foreign;
 pub mod g;
 pub mod mutex;
+pub mod once;
 pub mod p;
 pub mod runtime;
+pub mod rwmutex;
+pub mod scope;
 pub mod sema;
 pub mod stats;
 pub mod status;
 pub mod syscall;
 pub mod time;
+pub mod timer;
 pub mod waitgroup;
 pub mod world;
 
+pub use cancel::*;
+pub use chan::*;
+pub use cond::*;
 pub use foreign::*;
 pub use g::*;
 pub use mutex::*;
+pub use once::*;
 pub use p::*;
 pub use runtime::*;
+pub use rwmutex::*;
+pub use scope::*;
 pub use sema::*;
 pub use stats::*;
 pub use status::*;
 pub use syscall::*;
 pub use time::*;
+pub use timer::*;
 pub use waitgroup::*;
 pub use world::*;
 

@@ -33,7 +33,8 @@ unsafe fn mutex<'a>(m: *mut gmx_mutex) -> Option<&'a Mutex> {
 /// Safepoint: when it waits.
 /// Migrates: when it waits.
 /// Owns: the mutex, until gmx_mutex_unlock by the same goroutine or thread.
-/// Returns: GMX_OK; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG,
+/// GMX_EINSYSCALL.
 /// Since: 0.1
 ///
 /// # Safety
@@ -51,8 +52,8 @@ pub unsafe extern "C" fn gmx_mutex_lock(m: *mut gmx_mutex) -> gmx_status {
 /// Safepoint: when it waits.
 /// Migrates: when it waits.
 /// Owns: the mutex, if GMX_OK.
-/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOMEM;
-/// GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not
+/// aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
 ///
 /// # Safety
@@ -62,7 +63,7 @@ pub unsafe extern "C" fn gmx_mutex_lock_timeout(m: *mut gmx_mutex, timeout: i64)
     // SAFETY: the caller's promise.
     let Some(mutex) = (unsafe { mutex(m) }) else { return GMX_EINVAL };
     match may_wait() {
-        Ok(m) => map(mutex.lock(m, if timeout < 0 { None } else { waitq::deadline_of(timeout) })),
+        Ok(m) => map(mutex.lock(m, if timeout < 0 { None } else { waitq::deadline_of(timeout) }, true).1),
         Err(status) => status,
     }
 }

@@ -22,7 +22,7 @@ unsafe fn word<'a>(s: *mut u32) -> Option<&'a AtomicU32> {
 /// Safepoint: when it waits.
 /// Migrates: when it waits.
 /// Owns: one of the count.
-/// Returns: GMX_OK; GMX_EINVAL if s is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if s is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
 ///
 /// # Safety
@@ -40,7 +40,8 @@ pub unsafe extern "C" fn gmx_sema_acquire(s: *mut u32) -> gmx_status {
 /// Safepoint: when it waits.
 /// Migrates: when it waits.
 /// Owns: one of the count, if GMX_OK.
-/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG,
+/// GMX_EINSYSCALL.
 /// Since: 0.1
 ///
 /// # Safety

@@ -60,8 +60,10 @@ pub(super) fn from(e: Error) -> gmx_status {
         Error::Invalid => GMX_EINVAL,
         Error::Deadlock => GMX_EDEADLK,
         Error::TimedOut => GMX_ETIMEDOUT,
+        Error::Canceled => GMX_ECANCELED,
         Error::Stale => GMX_ESTALE,
         Error::ShutDown => GMX_ESHUTDOWN,
+        Error::Closed => GMX_ECLOSED,
     }
 }
 

@@ -25,7 +25,8 @@ pub extern "C" fn gmx_now() -> i64 {
 /// Safepoint: yes.
 /// Migrates: yes.
 /// Owns: nothing.
-/// Returns: GMX_OK; GMX_ENOMEM if there is no memory for the timer: it has not slept; GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK; GMX_ECANCELED; GMX_ENOMEM if there is no memory for the timer: it has not slept; GMX_ENOTG,
+/// GMX_EINSYSCALL.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_sleep(ns: i64) -> gmx_status {

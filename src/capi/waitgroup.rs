@@ -73,7 +73,7 @@ pub unsafe extern "C" fn gmx_waitgroup_done(wg: *mut gmx_waitgroup) -> gmx_statu
 /// Safepoint: when it waits.
 /// Migrates: when it waits.
 /// Owns: nothing.
-/// Returns: GMX_OK; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
 ///
 /// # Safety
@@ -91,7 +91,8 @@ pub unsafe extern "C" fn gmx_waitgroup_wait(wg: *mut gmx_waitgroup) -> gmx_statu
 /// Safepoint: when it waits.
 /// Migrates: when it waits.
 /// Owns: nothing.
-/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG,
+/// GMX_EINSYSCALL.
 /// Since: 0.1
 ///
 /// # Safety
@@ -101,7 +102,7 @@ pub unsafe extern "C" fn gmx_waitgroup_wait_timeout(wg: *mut gmx_waitgroup, time
     // SAFETY: the caller's promise.
     let Some(wg) = (unsafe { group(wg) }) else { return GMX_EINVAL };
     match may_wait() {
-        Ok(m) => map(wg.wait(m, waitq::deadline_of(timeout))),
+        Ok(m) => map(wg.wait(m, waitq::deadline_of(timeout), true).1),
         Err(status) => status,
     }
 }

@@ -3,3 +3,4 @@
 pub mod mask;
 pub mod rng;
 pub mod runq;
+pub mod slab;

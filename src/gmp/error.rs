@@ -11,9 +11,12 @@ pub enum Error {
     Invalid,
     Deadlock,
     TimedOut,
+    Canceled,
     /// The handle's G is no more, or never was.
     Stale,
     ShutDown,
+    /// A channel is closed.
+    Closed,
 }
 
 pub type Result<T> = std::result::Result<T, Error>;

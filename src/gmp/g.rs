@@ -22,14 +22,14 @@
 //! | Runnable | Running | the M that took it from a queue |
 //! | Running | Runnable, Waiting, Syscall, Dead | its M |
 //! | Syscall | Running, Runnable | its M |
-//! | Waiting | Runnable | whoever took its wait record from where it waited; for `gmx_park` one CAS decides |
+//! | Waiting | Runnable | whoever took its wait record from where it waited, or claimed the wait (`wait`); for `gmx_park` one CAS decides |
 //! | Dead | Idle | its M, or whoever joins it |
 
 use crate::fiber::host::HostState;
 use crate::fiber::stack::Stack;
-use crate::gmp::m::M;
+use crate::gmp::m::{M, MRef};
 use crate::gmp::timers::Timer;
-use crate::sync::own::{OwnI64, OwnPtr, OwnU8, OwnU32, OwnU64};
+use crate::sync::own::{OwnBool, OwnI64, OwnPtr, OwnU8, OwnU32, OwnU64};
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,6 +52,8 @@ pub enum GStatus {
     Parked = 5,
     /// Ended; a joinable G stays so until it is joined.
     Dead = 6,
+    /// Its commit runs, and then it is Parked, unless it was readied before (K5 in park.rs). No stopped world shows it.
+    Parking = 7,
 }
 
 impl GStatus {
@@ -63,6 +65,7 @@ impl GStatus {
             3 => GStatus::Syscall,
             4 => GStatus::Waiting,
             5 => GStatus::Parked,
+            7 => GStatus::Parking,
             _ => GStatus::Dead,
         }
     }
@@ -74,7 +77,7 @@ impl GStatus {
             GStatus::Runnable => "runnable",
             GStatus::Running => "running",
             GStatus::Syscall => "syscall",
-            GStatus::Waiting | GStatus::Parked => "waiting",
+            GStatus::Waiting | GStatus::Parked | GStatus::Parking => "waiting",
             GStatus::Dead => "dead",
         }
     }
@@ -105,12 +108,23 @@ reasons! {
     PARK = "park",
     SEMACQUIRE = "semacquire",
     MUTEX = "mutex lock",
+    RWMUTEX_R = "rwmutex read lock",
+    RWMUTEX_W = "rwmutex write lock",
+    COND = "condition variable",
+    ONCE = "once",
+    SCOPE = "scope",
     WAITGROUP = "wait group",
     JOIN = "join",
     SLEEP = "sleep",
     WORLD = "world lock",
     MAIN = "main",
     STACK = "memory for a stack",
+    CHAN_RECV = "chan receive",
+    CHAN_SEND = "chan send",
+    CHAN_RECV_NIL = "chan receive (nil chan)",
+    CHAN_SEND_NIL = "chan send (nil chan)",
+    SELECT = "select",
+    SELECT_NONE = "select (no cases)",
 }
 
 impl WaitReason {
@@ -120,6 +134,9 @@ impl WaitReason {
     }
     pub fn as_ptr(self) -> *const c_char {
         self.0
+    }
+    pub fn is(self, other: WaitReason) -> bool {
+        self.0 == other.0
     }
 }
 
@@ -156,6 +173,8 @@ pub enum Wake {
     Handoff = 2,
     /// The deadline passed.
     TimedOut = 3,
+    /// The token under which it waited was cancelled.
+    Canceled = 4,
 }
 
 /// The record by which a G stands in the wait table. Everything in it is guarded by the lock of the root that the
@@ -180,6 +199,21 @@ pub struct Sudog {
     /// In the head of an address: heap priority in the tree.
     pub ticket: OwnU32,
     pub wake: OwnU8,
+}
+
+/// What a canceller calls for a G that waits under its token: the wait, and what the wait has told.
+pub type Interrupt = unsafe fn(m: MRef, gp: GRef, seq: u64, arg: u64);
+
+/// The record by which a G stands in a token of cancellation (block/cancel.rs), whose lock guards it.
+#[derive(Default)]
+pub struct Cancelable {
+    pub next: OwnPtr<G>,
+    pub prev: OwnPtr<G>,
+    pub listed: OwnBool,
+    pub seq: OwnU64,
+    pub arg: OwnU64,
+    /// An [`Interrupt`].
+    pub interrupt: OwnPtr<c_void>,
 }
 
 /// See the module.
@@ -216,7 +250,18 @@ pub struct G {
     /// [`crate::gmp::Sched::coarse_now`] when it began to wait.
     pub wait_since: OwnI64,
     pub sudog: Sudog,
+    /// A wait that several may end: its number and how it stands (block/claim.rs).
+    pub wait: crate::sync::AtomicU64,
     pub timer: Timer,
+    /// The token under which it waits, which it counts for; null for none. Owner: the G, its spawner before.
+    pub cancel: OwnPtr<c_void>,
+    pub cancelable: Cancelable,
+    /// The innermost once that it is in the middle of (block/once.rs). Owner: the G.
+    pub once: OwnPtr<c_void>,
+    /// The scope that waits for its end; null for none. Owner: as above.
+    pub scope: OwnPtr<c_void>,
+    /// What it runs as the child of a scope. Owner: the spawner.
+    pub child: OwnPtr<c_void>,
     /// Values of G-local keys, made at the first set. Owner: the G.
     pub keys: OwnPtr<c_void>,
     /// Name, made at spawn. Owner: the spawner.
@@ -318,7 +363,13 @@ impl G {
             wait_reason: OwnPtr::null(),
             wait_since: OwnI64::new(0),
             sudog: Sudog::default(),
+            wait: crate::sync::AtomicU64::new(0),
             timer: Timer::default(),
+            cancel: OwnPtr::null(),
+            cancelable: Cancelable::default(),
+            once: OwnPtr::null(),
+            scope: OwnPtr::null(),
+            child: OwnPtr::null(),
             keys: OwnPtr::null(),
             name: [const { OwnU64::new(0) }; 4],
         }

@@ -249,6 +249,8 @@ pub struct Sched {
     pub watch: Event,
     pub gkeys: Keys,
     pub pkeys: Keys,
+    /// What the host holds by handles: block/objects.rs. Made at the first use.
+    pub objects: AtomicPtr<std::ffi::c_void>,
 }
 
 // SAFETY: what is not Sync by itself are raw pointers inside of locks, to things that are never freed.
@@ -332,6 +334,7 @@ impl Sched {
             watch: Event::new(),
             gkeys: Keys::new(),
             pkeys: Keys::new(),
+            objects: AtomicPtr::new(std::ptr::null_mut()),
         })?;
         Some(s)
     }

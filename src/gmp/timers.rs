@@ -1,34 +1,49 @@
-//! The timers of one P: a heap of four children, its key beside the pointer.
+//! The timers of one P: a heap of four children of deadlines, each with its timer.
 //!
-//! A timer is in one heap at most, that of the P on which it was armed, until it fires or is stopped; only a resize, in
-//! a stopped world, moves timers. `first` is the earliest deadline, for anyone to read without the lock: that is how
-//! sysmon and an idle thread ask when the next timer fires, and why nobody needs `sched.lock` and a heap's lock
-//! together. A callback runs with the heap unlocked, on the scheduler's stack of an M that holds a P; it finds out by
-//! the sequence number that it was given whether what it was armed for still waits.
+//! A timer is armed in one heap at most, until it fires or is stopped. `first` is the earliest deadline, for anyone to read
+//! without the lock: that is how sysmon and an idle thread ask when the next timer fires, and why nobody needs
+//! `sched.lock` and a heap's lock together. A callback runs with the heap unlocked, on the scheduler's stack of an M; it
+//! finds out by the sequence number that it was given whether what it was armed for still waits.
+//!
+//! A timer does not know its place in the heap, so moving an entry touches the heap only. One that is stopped leaves its
+//! entry behind: dead, which is what an entry is whose timer is armed elsewhere, at another time, or not at all. (Of two
+//! entries with the same timer and time the one serves as well as the other.) An entry that comes to the top is taken out if
+//! it is dead, so the top is always alive; and when more than half of a heap is dead it is swept. So a stopped timer costs
+//! nothing that grows.
+//!
+//! A resize, in a stopped world, moves the timers of a P that goes. Threads without a P arm and stop timers meanwhile:
+//! therefore it holds both heaps' locks, the only one who ever holds two and so waits in no circle, and closes the heap of
+//! the P that goes.
+//!
+//! Room: whoever may not fail later asks before ([`Timers::reserve`]). A timer that may have to come back after it fired
+//! (`comes_back`) keeps its room until its callback has returned.
 
 use crate::gmp::error::{Error, Result};
 use crate::gmp::m::MRef;
 use crate::gmp::p::{P, PRef};
-use crate::sync::own::{OwnI64, OwnPtr, OwnU32, OwnU64};
+use crate::gmp::sched::Sched;
+use crate::sync::own::{OwnBool, OwnI64, OwnPtr, OwnU64};
 use crate::sync::{AtomicI64, AtomicPtr, Guard, Lock, Ordering, Rank};
 use std::ffi::c_void;
 
 /// No timer.
 pub const NEVER: i64 = i64::MAX;
 
-/// What a timer does when it fires.
-pub type Fire = unsafe fn(m: MRef, arg: *mut c_void, seq: u64);
+/// What a timer does when it fires; it came from the heap of `pp`. True: it has put itself back ([`Timers::put_back`]).
+pub type Fire = unsafe fn(m: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool;
 
-/// A timer. Fields are guarded by the heap's lock while it is in one, and belong to whoever arms it otherwise.
+/// A timer. Fields are guarded by the heap's lock while it is armed, and belong to whoever arms it otherwise. Its memory is
+/// never given back: dead entries may point to it.
 #[derive(Default)]
 pub struct Timer {
-    /// The P in whose heap it is.
+    /// The P in whose heap it is armed.
     heap: AtomicPtrP,
-    pos: OwnU32,
     pub when: OwnI64,
     fire: OwnPtr<c_void>,
     arg: OwnPtr<c_void>,
     seq: OwnU64,
+    /// It keeps its room while its callback runs. Fixed from birth.
+    pub comes_back: OwnBool,
 }
 
 struct AtomicPtrP(AtomicPtr<P>);
@@ -37,6 +52,15 @@ impl Default for AtomicPtrP {
     fn default() -> Self {
         AtomicPtrP(AtomicPtr::new(std::ptr::null_mut()))
     }
+}
+
+/// What an armed timer is to do, and when.
+#[derive(Clone, Copy)]
+pub struct Alarm {
+    pub when: i64,
+    pub fire: Fire,
+    pub arg: *mut c_void,
+    pub seq: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -55,9 +79,13 @@ struct Heap {
     entries: Vec<Entry>,
     /// Entries for which there must be room.
     reserved: usize,
+    /// Dead entries, or a few more.
+    dead: usize,
+    /// The P goes, or is gone.
+    closed: bool,
 }
 
-// SAFETY: the pointers are to timers that stay where they are while they are in the heap.
+// SAFETY: the pointers are to timers, which are never freed.
 unsafe impl Send for Heap {}
 
 impl Default for Timers {
@@ -66,10 +94,13 @@ impl Default for Timers {
     }
 }
 
+/// A heap with fewer entries is not swept.
+const SWEEP_FROM: usize = if cfg!(any(loom, shuttle)) { 2 } else { 64 };
+
 impl Timers {
     pub fn new() -> Timers {
         Timers {
-            heap: Lock::new(Rank::Timers, Heap { entries: Vec::new(), reserved: 0 }),
+            heap: Lock::new(Rank::Timers, Heap { entries: Vec::new(), reserved: 0, dead: 0, closed: false }),
             first: AtomicI64::new(NEVER),
         }
     }
@@ -80,47 +111,77 @@ impl Timers {
         self.first.load(Ordering::Relaxed)
     }
 
+    /// Armed timers, or a few less.
     pub fn count(&self) -> usize {
-        self.heap.lock().entries.len()
+        let h = self.heap.lock();
+        h.entries.len().saturating_sub(h.dead)
     }
 
     /// Makes sure that one more [`Timers::add`] finds room: a sleeper asks before it parks, since afterwards there is
     /// nobody left to tell.
     pub fn reserve(&self) -> Result<()> {
         let mut h = self.heap.lock();
-        let n = h.reserved + 1;
-        h.entries.try_reserve(n).map_err(|_| Error::NoMemory)?;
-        h.reserved = n;
+        h.room()?;
+        h.reserved += 1;
         Ok(())
     }
 
     /// Takes a reservation back.
     pub fn unreserve(&self) {
-        self.heap.lock().reserved -= 1;
+        self.heap.lock().less_reserved();
     }
 
     /// Arms a timer, for which room was reserved. True if it is now the first to fire.
     ///
     /// # Safety
-    /// `t` is in no heap and stays where it is until it has fired or was removed. The caller holds the P of this heap.
-    pub unsafe fn add(pp: PRef, t: &Timer, when: i64, fire: Fire, arg: *mut c_void, seq: u64) -> bool {
+    /// `t` is not armed; its memory is never given back. The caller holds the P of this heap.
+    pub unsafe fn add(pp: PRef, t: &Timer, alarm: Alarm) -> bool {
         let mut h = pp.timers.heap.lock();
-        debug_assert!(t.heap.0.load(Ordering::Relaxed).is_null());
-        t.when.set(when);
-        t.fire.set(fire as *mut c_void);
-        t.arg.set(arg);
-        t.seq.set(seq);
-        h.reserved = h.reserved.saturating_sub(1);
-        let at = h.entries.len();
-        h.entries.push(Entry { when, timer: t });
-        h.up(at);
-        // Release: pairs with the Acquire in `remove`.
-        t.heap.0.store(pp.as_ptr(), Ordering::Release);
-        pp.timers.publish(&h);
-        t.pos.get() == 0
+        debug_assert!(!h.closed);
+        h.less_reserved();
+        h.arm(pp, t, alarm)
     }
 
-    /// Takes a timer out before it fires; false if it is not armed (it fired, or its callback is on its way).
+    /// Arms a timer, on the P of `m` or on another where it has none. Tells where, and whether it is now the first to fire
+    /// there.
+    ///
+    /// # Safety
+    /// `t` is not armed; its memory is never given back.
+    pub unsafe fn add_somewhere(sched: &Sched, m: MRef, t: &Timer, alarm: Alarm) -> Result<(PRef, bool)> {
+        let own = m.p().map(|pp| pp.p());
+        let any = || sched.p_at(m.id % sched.procs().max(1));
+        // P 0 never goes.
+        for pp in own.or_else(any).into_iter().chain(sched.p_at(0)) {
+            let mut h = pp.timers.heap.lock();
+            if !h.closed {
+                h.room()?;
+                return Ok((pp, h.arm(pp, t, alarm)));
+            }
+        }
+        Err(Error::NoMemory)
+    }
+
+    /// Arms a timer again from its callback, in the room that it has kept.
+    ///
+    /// # Safety
+    /// `pp` is what the callback was given, `t` the timer that fired, and not armed.
+    pub unsafe fn put_back(sched: &Sched, pp: PRef, t: &Timer, alarm: Alarm) -> (PRef, bool) {
+        debug_assert!(t.comes_back.get());
+        let mut h = pp.timers.heap.lock();
+        if !h.closed {
+            h.less_reserved();
+            return (pp, h.arm(pp, t, alarm));
+        }
+        drop(h);
+        // sysmon ran it, and the P is gone meanwhile: so is the room, to P 0.
+        let Some(first) = sched.p_at(0) else { crate::gmp::sched::throw(sched, "there is no P 0") };
+        let mut h = first.timers.heap.lock();
+        h.less_reserved();
+        let is_first = h.arm(first, t, alarm);
+        (first, is_first)
+    }
+
+    /// Stops a timer before it fires; false if it is not armed (it fired, or its callback is on its way).
     pub fn remove(t: &Timer) -> bool {
         loop {
             // SAFETY: Ps are never freed.
@@ -129,8 +190,8 @@ impl Timers {
             if t.heap.0.load(Ordering::Relaxed) != pp.as_ptr() {
                 continue;
             }
-            h.remove(t.pos.get() as usize);
             t.heap.0.store(std::ptr::null_mut(), Ordering::Release);
+            h.bury(pp, t);
             pp.timers.publish(&h);
             return true;
         }
@@ -139,58 +200,71 @@ impl Timers {
     /// Runs what is due at `now`. Returns how many fired.
     ///
     /// # Safety
-    /// The caller is on the scheduler's stack of `m`, which holds a P (any).
-    pub unsafe fn run(&self, m: MRef, now: i64) -> usize {
+    /// The caller is on the scheduler's stack of `m`.
+    pub unsafe fn run(pp: PRef, m: MRef, now: i64) -> usize {
+        let timers = &pp.timers;
         let mut fired = 0;
-        while self.first() <= now {
-            let (fire, arg, seq) = {
-                let mut h = self.heap.lock();
+        // Room that the last one has kept and does not need.
+        let mut kept = false;
+        while timers.first() <= now {
+            let (fire, arg, seq, comes_back) = {
+                let mut h = timers.heap.lock();
+                if std::mem::take(&mut kept) {
+                    h.less_reserved();
+                }
                 match h.entries.first() {
                     Some(e) if e.when <= now => {
-                        // SAFETY: a timer in the heap stays where it is.
+                        // SAFETY: timers are never freed.
                         let t = unsafe { &*e.timer };
-                        let what = (t.fire.get(), t.arg.get(), t.seq.get());
-                        h.remove(0);
+                        let what = (t.fire.get(), t.arg.get(), t.seq.get(), t.comes_back.get());
                         // Release: whoever finds null in `remove` knows that the callback is on its way.
                         t.heap.0.store(std::ptr::null_mut(), Ordering::Release);
-                        self.publish(&h);
+                        h.pop();
+                        h.skim(pp);
+                        h.reserved += usize::from(what.3);
+                        timers.publish(&h);
                         what
                     }
                     _ => break,
                 }
             };
-            // SAFETY: `add` stored a Fire; the caller is where callbacks may run.
-            unsafe { std::mem::transmute::<*mut c_void, Fire>(fire)(m, arg, seq) };
+            // SAFETY: `arm` stored a Fire; the caller is where callbacks may run.
+            let back = unsafe { std::mem::transmute::<*mut c_void, Fire>(fire)(m, pp, arg, seq) };
+            kept = comes_back && !back;
             fired += 1;
+        }
+        if kept {
+            timers.unreserve();
         }
         fired
     }
 
-    /// Moves all timers to the heap of `to`; false if there is no memory for them (nothing is moved then). The world is
-    /// stopped.
-    pub fn move_all(&self, to: PRef) -> bool {
-        // Two heaps' locks are never held together.
-        let mut moved = std::mem::take(&mut self.heap.lock().entries);
-        let mut h = to.timers.heap.lock();
-        let n = h.reserved + moved.len();
+    /// Moves all timers of `from` to the heap of `to` and closes the one; false if there is no memory for them (nothing is
+    /// changed then). The world is stopped.
+    pub fn move_all(from: PRef, to: PRef) -> bool {
+        let mut old = from.timers.heap.lock();
+        let mut h = to.timers.heap.lock_beside();
+        let n = h.reserved + old.reserved + old.entries.len();
         if h.entries.try_reserve(n).is_err() {
-            drop(h);
-            let mut back = self.heap.lock();
-            back.entries = moved;
             return false;
         }
-        for e in moved.drain(..) {
-            let at = h.entries.len();
-            h.entries.push(e);
-            h.up(at);
-            // SAFETY: a timer in the heap stays where it is.
+        let entries = std::mem::take(&mut old.entries);
+        for e in entries.iter().filter(|e| e.is_alive(from)) {
+            // SAFETY: timers are never freed.
             unsafe { &*e.timer }.heap.0.store(to.as_ptr(), Ordering::Release);
+            h.push(*e);
         }
+        h.reserved += std::mem::take(&mut old.reserved);
+        old.dead = 0;
+        old.closed = true;
+        from.timers.publish(&old);
         to.timers.publish(&h);
-        drop(h);
-        let h = self.heap.lock();
-        self.publish(&h);
         true
+    }
+
+    /// Opens the heap of a P that comes, or comes back.
+    pub fn open(&self) {
+        self.heap.lock().closed = false;
     }
 
     fn publish(&self, h: &Guard<'_, Heap>) {
@@ -198,14 +272,82 @@ impl Timers {
     }
 }
 
+impl Entry {
+    /// Whether the timer is still armed as this says. The lock of the heap is held: one that is armed elsewhere may change
+    /// at any moment, and is dead here all the same.
+    #[inline(always)]
+    fn is_alive(&self, pp: PRef) -> bool {
+        // SAFETY: timers are never freed.
+        let t = unsafe { &*self.timer };
+        t.heap.0.load(Ordering::Relaxed) == pp.as_ptr() && t.when.get() == self.when
+    }
+}
+
 const ARITY: usize = 4;
 
 impl Heap {
-    #[inline(always)]
-    fn put(&mut self, at: usize, e: Entry) {
-        self.entries[at] = e;
-        // SAFETY: a timer in the heap stays where it is.
-        unsafe { &*e.timer }.pos.set(at as u32);
+    fn room(&mut self) -> Result<()> {
+        let n = self.reserved + 1;
+        self.entries.try_reserve(n).map_err(|_| Error::NoMemory)
+    }
+
+    fn less_reserved(&mut self) {
+        // Room that was kept for a callback may have gone to another heap with its timers.
+        self.reserved = self.reserved.saturating_sub(1);
+    }
+
+    /// True if it is the first now.
+    fn arm(&mut self, pp: PRef, t: &Timer, alarm: Alarm) -> bool {
+        debug_assert!(t.heap.0.load(Ordering::Relaxed).is_null());
+        t.when.set(alarm.when);
+        t.fire.set(alarm.fire as *mut c_void);
+        t.arg.set(alarm.arg);
+        t.seq.set(alarm.seq);
+        // Release: pairs with the Acquire in `remove`.
+        t.heap.0.store(pp.as_ptr(), Ordering::Release);
+        self.push(Entry { when: alarm.when, timer: t });
+        let first = self.entries.first().map_or(NEVER, |e| e.when);
+        pp.timers.first.store(first, Ordering::Release);
+        self.entries.first().is_some_and(|e| std::ptr::eq(e.timer, t))
+    }
+
+    /// The entry of a timer that was just stopped.
+    fn bury(&mut self, pp: PRef, t: &Timer) {
+        self.dead += 1;
+        if self.entries.last().is_some_and(|e| std::ptr::eq(e.timer, t) && e.when == t.when.get()) {
+            self.entries.pop();
+            self.dead -= 1;
+        }
+        self.skim(pp);
+        if self.dead > SWEEP_FROM && self.dead > self.entries.len() / 2 {
+            self.sweep(pp);
+        }
+    }
+
+    /// Takes dead entries from the top.
+    fn skim(&mut self, pp: PRef) {
+        while self.entries.first().is_some_and(|e| !e.is_alive(pp)) {
+            self.pop();
+            self.dead = self.dead.saturating_sub(1);
+        }
+    }
+
+    /// Takes all dead entries out.
+    #[cold]
+    fn sweep(&mut self, pp: PRef) {
+        self.entries.retain(|e| e.is_alive(pp));
+        self.dead = 0;
+        let n = self.entries.len();
+        for at in (0..n.div_ceil(ARITY)).rev() {
+            self.down(at);
+        }
+    }
+
+    /// For one for whom there is room.
+    fn push(&mut self, e: Entry) {
+        let at = self.entries.len();
+        self.entries.push(e);
+        self.up(at);
     }
 
     fn up(&mut self, mut at: usize) {
@@ -215,11 +357,10 @@ impl Heap {
             if self.entries[parent].when <= e.when {
                 break;
             }
-            let p = self.entries[parent];
-            self.put(at, p);
+            self.entries[at] = self.entries[parent];
             at = parent;
         }
-        self.put(at, e);
+        self.entries[at] = e;
     }
 
     fn down(&mut self, mut at: usize) {
@@ -239,23 +380,17 @@ impl Heap {
             if self.entries[least].when >= e.when {
                 break;
             }
-            let c = self.entries[least];
-            self.put(at, c);
+            self.entries[at] = self.entries[least];
             at = least;
         }
-        self.put(at, e);
+        self.entries[at] = e;
     }
 
-    fn remove(&mut self, at: usize) {
-        let last = self.entries.pop().expect("a timer is in the heap");
-        if at < self.entries.len() {
-            let when = self.entries[at].when;
-            self.entries[at] = last;
-            if last.when < when {
-                self.up(at);
-            } else {
-                self.down(at);
-            }
+    /// Takes the top out.
+    fn pop(&mut self) {
+        self.entries.swap_remove(0);
+        if !self.entries.is_empty() {
+            self.down(0);
         }
     }
 }

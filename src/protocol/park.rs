@@ -9,7 +9,7 @@
 //!
 //! # Protocol
 //! Leave (a G on its stack):
-//! * L1 status and pending call are written (Parked, which lets anybody ready it by its handle, only in L3);
+//! * L1 status and pending call are written (Parking and Parked, which let anybody ready it by its handle, only in L3);
 //! * L2 the next G is taken from this P's own queues, and its stack entered directly. When there is none, a request
 //!   waits, or it is this P's turn to look elsewhere, the scheduler's stack (g0) is entered instead;
 //! * L3 whoever runs next on this thread, a G or g0, first does what the one that left wanted (the commit, the queue,
@@ -21,9 +21,12 @@
 //!
 //! # Invariants
 //! * K1 a G is in a queue or readable from a wait object only after L3, otherwise two threads run on one stack.
-//! * K2 after the commit has published a G nobody here touches it: it may run, or be gone.
+//! * K2 after a commit of the library's has published a G nobody here touches it: it may run, or be gone.
 //! * K3 a G locked to its M, or on an extra M, is never entered from another G's stack.
 //! * K4 code after a switch uses the M that the switch returned, nothing that it knew of its thread before.
+//! * K5 the commit of the host runs while the status is Parking: who readies the G then (its handle may have been known for
+//!   long) leaves it to this M, and the G goes on when the commit has returned. Otherwise the commit would use what lies on
+//!   the stack of a G that runs.
 //!
 //! # Orderings
 //! A status is stored with Release; queues and locks hand the G from thread to thread.
@@ -155,18 +158,13 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
     let sched = m.sched();
     match call {
         Mcall::None => false,
-        Mcall::Park(Commit { host, f, arg }) => {
+        Mcall::Park(commit) => {
             m.must_p().stats.parks.bump();
-            if host {
-                // Only now: whoever knows the handle may ready it from here on (K1).
-                gp.set_status(GStatus::Parked);
+            if commit.host {
+                return !park_by_host(m, gp, commit);
             }
-            match f {
-                // Refused; but the host may have published the G all the same, and whoever readied it was first.
-                // SAFETY: the commit came with its argument; K1.
-                Some(f) => !unsafe { f(m, gp, arg) } && gp.cas_status(GStatus::Parked, GStatus::Runnable),
-                None => false,
-            }
+            // SAFETY: the commit came with its argument; K1.
+            commit.f.is_some_and(|f| !unsafe { f(m, gp, commit.arg) })
         }
         Mcall::Yield(place) => {
             let over = match place {
@@ -199,6 +197,20 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
         }
         Mcall::ExitSyscallNoP => wake_bug(sched),
     }
+}
+
+/// L3 for a commit of the host; false: the G goes on.
+#[inline(never)]
+fn park_by_host(m: MRef, gp: GRef, commit: Commit) -> bool {
+    // Only now: whoever knows the handle may ready it from here on (K1, K5).
+    gp.set_status(GStatus::Parking);
+    // SAFETY: the commit came with its argument, and K5.
+    let parks = commit.f.is_none_or(|f| unsafe { f(m, gp, commit.arg) });
+    let parked = parks && gp.cas_status(GStatus::Parking, GStatus::Parked);
+    if !parked {
+        gp.set_status(GStatus::Runnable);
+    }
+    parked
 }
 
 #[cold]
@@ -336,20 +348,34 @@ fn park_slow(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
 /// and ready the thread, or leave it to whoever has taken it.
 pub fn park_thread(m: MRef, reason: WaitReason, commit: Commit, deadline: Option<i64>, expire: impl FnOnce(GRef)) {
     let gp = own_g(m);
-    let status = if commit.host { GStatus::Parked } else { GStatus::Waiting };
     gp.set_flag(gflag::THREAD_WAIT, true);
     note_wait(m, gp, reason);
-    gp.set_status(status);
-    m.parked.set(deadline.is_none());
-    if deadline.is_none() {
-        m.sched().tell_watchers();
+    let sticks = || {
+        m.parked.set(deadline.is_none());
+        if deadline.is_none() {
+            m.sched().tell_watchers();
+        }
+    };
+    if commit.host {
+        gp.set_status(GStatus::Parking);
+    } else {
+        gp.set_status(GStatus::Waiting);
+        sticks();
     }
     let old = m.swap_ctx(Ctx::Sched);
     // SAFETY: the commit came with its argument; only this thread runs the G, so it may be readied from now on.
-    let parked = commit.f.is_none_or(|f| unsafe { f(m, gp, commit.arg) })
-        // A commit of the host may have published the G, and then refused: who came first counts.
-        || !gp.cas_status(status, GStatus::Syscall);
+    let parks = commit.f.is_none_or(|f| unsafe { f(m, gp, commit.arg) });
     m.set_ctx(old);
+    let parked = if commit.host {
+        // K5: nobody wakes the thread before this line.
+        let parked = parks && gp.cas_status(GStatus::Parking, GStatus::Parked);
+        if parked {
+            sticks();
+        }
+        parked
+    } else {
+        parks
+    };
     if parked {
         if !m.park.sleep_until(deadline) {
             expire(gp);
@@ -430,8 +456,19 @@ pub fn ready_queue(m: MRef, gp: GRef) {
 /// Readies a G that parked by [`gopark_host`], if `handle` still names it and it is parked so.
 #[must_use]
 pub fn ready_parked(m: MRef, gp: GRef, handle: u64) -> bool {
-    if !gp.cas_status_of(handle, GStatus::Parked, GStatus::Runnable) {
-        return false;
+    loop {
+        // Read first: its commit may return at any moment.
+        let parking = gp.status() == GStatus::Parking;
+        if gp.cas_status_of(handle, GStatus::Parked, GStatus::Runnable) {
+            break;
+        }
+        // K5: it goes on when the commit has returned.
+        if gp.cas_status_of(handle, GStatus::Parking, GStatus::Runnable) {
+            return true;
+        }
+        if !parking {
+            return false;
+        }
     }
     if gp.has(gflag::THREAD_WAIT) {
         thread_ready(gp);
@@ -707,7 +744,7 @@ pub fn start(m: MRef, gp: GRef) -> bool {
 }
 
 /// A new G that is not to be after all.
-fn forget(m: MRef, gp: GRef) {
+pub fn forget(m: MRef, gp: GRef) {
     match m.p() {
         Some(pp) => pp.stats.ended.bump(),
         None => {

@@ -19,14 +19,15 @@
 //! * V2 a reader without a P sees at worst the old number: a Dead P, which it skips by its status, or too few.
 //!
 //! # Differences from Go
-//! Readers take no lock (Go: allpLock): tables and Ps are never freed. Stopped timers are moved with both heaps'
-//! locks taken one after the other, never together.
+//! Readers take no lock (Go: allpLock): tables and Ps are never freed. Timers are moved under both heaps' locks (Go: under
+//! none), since threads without a P stop timers at any moment.
 
 use super::wake;
 use crate::gmp::g::GList;
 use crate::gmp::m::MRef;
 use crate::gmp::p::{OwnedP, PRef, PStatus};
 use crate::gmp::sched::Sched;
+use crate::gmp::timers::Timers;
 use crate::sync::Ordering;
 
 /// N1 to N5. False: no memory; the number stays as it is.
@@ -36,7 +37,9 @@ pub fn procresize(sched: &Sched, me: MRef, n: u32) -> bool {
     let Some(first) = sched.p_at(0) else { return false };
     // N1
     for p in (n..old).filter_map(|i| sched.p_at(i)) {
-        if p.timers.first() != crate::gmp::timers::NEVER && !p.timers.move_all(first) {
+        if !Timers::move_all(p, first) {
+            // Those before it have none left, and stay.
+            (n..old).filter_map(|i| sched.p_at(i)).for_each(|p| p.timers.open());
             return false;
         }
     }
@@ -54,6 +57,7 @@ pub fn procresize(sched: &Sched, me: MRef, n: u32) -> bool {
     }
     // N4
     for p in (old..n).filter_map(|i| sched.p_at(i)) {
+        p.timers.open();
         p.move_status(PStatus::Dead, PStatus::Stopped);
     }
     // N5. Release: pairs with the Acquire in `procs`.

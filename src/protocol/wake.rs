@@ -157,6 +157,8 @@ pub fn kick_keeper(sched: &Sched, when: i64) {
 
 /// A P has a new first timer. Its M may be about to run a long G: an idle thread sees to it then.
 pub fn timer_added(sched: &Sched, me: MRef, when: i64) {
+    // SUBMIT: pairs with SPIN in `go_idle`, whose second look is at the timers too.
+    fence(Ordering::SeqCst);
     if sched.npidle.load(Ordering::Relaxed) == 0 || me.p().is_some_and(|pp| pp.has_nothing()) {
         // No idle thread; or this one goes idle itself, and becomes the keeper.
         return;

@@ -35,7 +35,7 @@ pub fn run(m: MRef, entry: *mut c_void, arg: *mut c_void) -> Result<()> {
 fn wait(sched: &Sched, m: MRef, handle: u64) -> Result<()> {
     loop {
         let seen = sched.watch.now();
-        match join::join(m, handle, Some(now())) {
+        match join::join_any(m, handle, Some(now()), false) {
             Err(Error::TimedOut) => {}
             other => return other,
         }
@@ -50,7 +50,7 @@ fn wait(sched: &Sched, m: MRef, handle: u64) -> Result<()> {
             Stuck::Yes => {
                 m.parked.set(false);
                 report::deadlock(sched);
-                let _ = join::detach(m, handle);
+                let _ = join::detach_any(m, handle);
                 return Err(Error::Deadlock);
             }
             Stuck::Perhaps => waitq::deadline_of(COUNT_EVERY),
@@ -88,6 +88,8 @@ fn stuck(sched: &Sched) -> Stuck {
                 // A thread of the host that is outside is counted below.
                 GStatus::Syscall => gp.has(gflag::FOREIGN),
                 GStatus::Runnable | GStatus::Running => gp.has(gflag::ZOMBIE),
+                // What its commit does nobody knows.
+                GStatus::Parking => false,
             };
             if !asleep {
                 return Stuck::No;

@@ -8,7 +8,7 @@ use crate::gmp::g::GRef;
 use crate::gmp::m::MRef;
 use crate::gmp::p::{FN, OwnedP, PREEMPT, PStatus, STOP};
 use crate::gmp::sched::Sched;
-use crate::gmp::timers::NEVER;
+use crate::gmp::timers::{NEVER, Timers};
 use crate::protocol::park::{self, FAIR_TICK};
 use crate::protocol::wake::{self, Idle};
 use crate::protocol::{lockedm, preempt, syscall};
@@ -79,7 +79,7 @@ fn find_runnable(sched: &Sched, m: MRef) -> Found {
     let pp = m.must_p();
     if pp.timers.first() != NEVER {
         // SAFETY: we are on g0 and hold a P.
-        unsafe { pp.timers.run(m, now()) };
+        unsafe { Timers::run(pp.p(), m, now()) };
     }
     if pp.stats.switches.get().is_multiple_of(FAIR_TICK) {
         if let Some(gp) = from_global(sched, pp, 1) {
@@ -192,7 +192,7 @@ fn steal(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
                 let now = now();
                 // SAFETY: we are on g0 and hold a P.
                 if other.timers.first() <= now
-                    && unsafe { other.timers.run(m, now) } > 0
+                    && unsafe { Timers::run(other, m, now) } > 0
                     && let Some((gp, _)) = pp.get()
                 {
                     return Some(gp);

@@ -1,7 +1,7 @@
 //! Where threads and Gs begin and end.
 
 use super::schedule;
-use crate::block::join;
+use crate::block::{cancel, join, once, scope};
 use crate::fiber::host::HostThread;
 use crate::fiber::overflow::AltStack;
 use crate::gmp::g::{GRef, GStatus, gflag};
@@ -158,6 +158,9 @@ fn end(gp: GRef) -> MRef {
         m = current().unwrap_or(m);
         m = mend(m, gp);
     }
+    once::on_exit(m, gp);
+    cancel::on_exit(m.sched(), gp);
+    scope::on_exit(m, gp);
     if gp.has(gflag::JOINABLE) {
         join::on_exit(m, gp);
     }
@@ -202,6 +205,8 @@ pub fn exit_syscall(m: MRef, gp: GRef) -> MRef {
 /// The end of a thread of the host that is known.
 pub fn thread_exit(m: MRef) {
     let gp = park::own_g(m);
+    // First of all: one that stopped the world without being a G is Foreign only then.
+    let m = mend(m, gp);
     if m.ctx() == Ctx::Foreign && !gp.keys.is_null() {
         // Destructors run on a G, if there is still a runtime for one.
         if foreign::enter_go(m).is_none() {
@@ -209,13 +214,14 @@ pub fn thread_exit(m: MRef) {
         }
     }
     if m.ctx() != Ctx::Foreign {
-        let m = mend(m, gp);
         end_thread_g(m, gp);
         foreign::leave_for_good(m, gp, sys::arch::stack_pointer());
         count_detach(m);
     }
     debug_assert!(gp.status() == GStatus::Syscall);
     gp.callbacks.set(0);
+    gp.once.set(std::ptr::null_mut());
+    cancel::on_exit(m.sched(), gp);
     foreign::dropm(m);
 }
 

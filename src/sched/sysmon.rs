@@ -8,7 +8,7 @@
 use crate::fiber::host::look_for_cxx;
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
-use crate::gmp::timers::NEVER;
+use crate::gmp::timers::{NEVER, Timers};
 use crate::protocol::{park, syscall, wake};
 use crate::sync::{Ordering, now};
 
@@ -143,7 +143,7 @@ fn starved(sched: &Sched, m: MRef, now: i64) {
         for p in sched.live_ps() {
             if p.timers.first() <= now {
                 // SAFETY: callbacks ready Gs, for which this M need not hold a P: they go to the global queue.
-                unsafe { p.timers.run(m, now) };
+                unsafe { Timers::run(p, m, now) };
             }
         }
         wake::look_again(sched, m);

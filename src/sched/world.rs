@@ -10,6 +10,7 @@ use crate::gmp::g::{GRef, WaitReason};
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::{MAX_KEYS, PRef, PStatus};
 use crate::gmp::sched::Sched;
+use crate::gmp::timers::Timers;
 use crate::protocol::ragged::PFn;
 use crate::protocol::{ragged, resize, stw, wake};
 use crate::sync::Ordering;
@@ -170,10 +171,19 @@ pub fn procs_while_down(sched: &Sched, n: u32) -> bool {
         return false;
     }
     let old = sched.procs();
+    let Some(first) = sched.p_at(0) else { return false };
+    // Threads of the host may have deadlines.
+    for p in (n..old).filter_map(|i| sched.p_at(i)) {
+        if !Timers::move_all(p, first) {
+            (n..old).filter_map(|i| sched.p_at(i)).for_each(|p| p.timers.open());
+            return false;
+        }
+    }
     for p in (n..old).filter_map(|i| sched.p_at(i)) {
         p.move_status(PStatus::Stopped, PStatus::Dead);
     }
     for p in (old..n).filter_map(|i| sched.p_at(i)) {
+        p.timers.open();
         p.move_status(PStatus::Dead, PStatus::Stopped);
     }
     sched.gomaxprocs.store(n as i32, Ordering::Release);
@@ -183,6 +193,7 @@ pub fn procs_while_down(sched: &Sched, n: u32) -> bool {
 /// All threads of the library have left a stopped world: nobody sleeps, cached stacks go back to the system. (nmspinning
 /// is left alone: who searched has taken its count back, and a thread of the host may be about to.) The Ps stay Stopped until the runtime begins again.
 pub fn tidy_while_down(sched: &Sched) {
+    crate::block::timer::stop_all(sched);
     let mut lk = sched.lock.lock();
     lk.midle = std::ptr::null_mut();
     lk.nmidle = 0;

@@ -53,6 +53,12 @@ impl<T> Lock<T> {
         Guard { lock: self, inner: std::mem::ManuallyDrop::new(self.inner.lock()) }
     }
 
+    /// Takes the lock beside another of its rank. The caller says why nobody can wait for it in a circle.
+    pub fn lock_beside(&self) -> Guard<'_, T> {
+        rank::acquire_unordered(self.rank);
+        Guard { lock: self, inner: std::mem::ManuallyDrop::new(self.inner.lock()) }
+    }
+
     /// Takes the lock only if nobody holds it. May be called whatever else is held: it cannot wait.
     #[inline]
     pub fn try_lock(&self) -> Option<Guard<'_, T>> {
@@ -83,5 +89,29 @@ impl<T> Drop for Guard<'_, T> {
         // SAFETY: the inner guard is dropped here and nowhere else.
         unsafe { std::mem::ManuallyDrop::drop(&mut self.inner) };
         rank::release(self.lock.rank);
+    }
+}
+
+/// The lock of a channel: it is given back elsewhere than where it was taken, perhaps on another stack, and one thread may
+/// hold several, taken in the order of their addresses.
+pub struct Latch(imp::RawMutex);
+
+impl Latch {
+    #[expect(clippy::new_without_default, reason = "a lock is made where it is used")]
+    pub fn new() -> Latch {
+        Latch(imp::RawMutex::new())
+    }
+
+    #[inline(always)]
+    pub fn lock(&self) {
+        rank::acquire_chan(std::ptr::from_ref(self) as usize);
+        self.0.lock();
+    }
+
+    /// For whoever holds it. Nothing of the lock is touched once others may have it: it may be gone then.
+    #[inline(always)]
+    pub fn unlock(&self) {
+        self.0.unlock();
+        rank::release_chan();
     }
 }

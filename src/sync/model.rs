@@ -4,7 +4,7 @@
 //! [`Note::time_out`] or [`Event::time_out`]. So every moment at which a real one could time out is one schedule, and a
 //! sleep that nobody ends is a deadlock that the checker reports.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::panic::Location;
 
 #[cfg(loom)]
@@ -27,6 +27,34 @@ impl<T> RawLock<T> {
     }
     pub fn try_lock(&self) -> Option<RawGuard<'_, T>> {
         self.0.try_lock().ok()
+    }
+}
+
+/// A lock without a guard: the guard waits in it.
+pub struct RawMutex {
+    guard: UnsafeCell<Option<MutexGuard<'static, ()>>>,
+    mutex: Mutex<()>,
+}
+
+// SAFETY: the guard is touched by whoever holds the mutex.
+unsafe impl Send for RawMutex {}
+// SAFETY: as above.
+unsafe impl Sync for RawMutex {}
+
+impl RawMutex {
+    pub fn new() -> Self {
+        RawMutex { guard: UnsafeCell::new(None), mutex: Mutex::new(()) }
+    }
+    pub fn lock(&self) {
+        let guard = self.mutex.lock().unwrap();
+        // SAFETY: we hold the mutex; the guard does not outlive it, being in the same place and dropped before it.
+        unsafe { *self.guard.get() = Some(std::mem::transmute::<MutexGuard<'_, ()>, MutexGuard<'static, ()>>(guard)) };
+    }
+    pub fn unlock(&self) {
+        // SAFETY: we hold the mutex, until the guard is dropped.
+        let guard = unsafe { (*self.guard.get()).take() };
+        assert!(guard.is_some(), "unlocked, but not held");
+        drop(guard);
     }
 }
 

@@ -18,24 +18,34 @@ macro_rules! ranks {
 }
 
 ranks! {
+    /// A scope.
+    Scope = 1,
+    /// A token of cancellation.
+    Cancel = 2,
+    /// A timer of the host.
+    Timer = 3,
+    /// A channel.
+    Chan = 4,
     /// A bucket of the wait table (semaphores, mutexes, joins).
-    WaitRoot = 1,
-    /// The timer heap of one P. Two are never held together.
-    Timers = 2,
+    WaitRoot = 5,
+    /// The timer heap of one P. Only a resize holds two (gmp/timers.rs).
+    Timers = 6,
     /// Idle lists, counts and everything that decides who runs.
-    Sched = 3,
+    Sched = 7,
     /// The global run queue.
-    GlobalQ = 4,
+    GlobalQ = 8,
     /// Gs that wait for memory for a stack.
-    StackWait = 5,
+    StackWait = 9,
     /// Growth of the table of Ps.
-    Allp = 6,
+    Allp = 10,
     /// Growth of the table of Gs, and the free Gs that no P keeps.
-    Allg = 7,
+    Allg = 11,
     /// The list of all Ms, and of the spare extra ones.
-    Allm = 8,
+    Allm = 12,
     /// Tables of G-local and P-local keys.
-    Keys = 9,
+    Keys = 13,
+    /// Free places of a slab.
+    Slab = 14,
 }
 
 #[cfg(all(debug_assertions, not(any(loom, shuttle))))]
@@ -47,6 +57,35 @@ mod check {
 
     thread_local! {
         static HELD: Cell<([u8; MOST], usize)> = const { Cell::new(([0; MOST], 0)) };
+        /// How many locks of rank Chan are held (one entry in HELD), and the address of the last one taken.
+        static CHANS: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+    }
+
+    #[inline(never)]
+    pub fn acquire_chan(addr: usize) {
+        let (n, last) = CHANS.get();
+        if n == 0 {
+            acquire(Rank::Chan, true);
+        } else {
+            let (held, held_n) = HELD.get();
+            assert!(
+                held[held_n - 1] == Rank::Chan as u8,
+                "lock order: Chan taken while rank {} is held",
+                held[held_n - 1]
+            );
+            assert!(last < addr, "lock order: a channel taken while one of a higher address is held");
+        }
+        CHANS.set((n + 1, addr));
+    }
+
+    #[inline(never)]
+    pub fn release_chan() {
+        let (n, last) = CHANS.get();
+        assert!(n > 0, "lock order: Chan released but not held");
+        CHANS.set((n - 1, last));
+        if n == 1 {
+            release(Rank::Chan);
+        }
     }
 
     // Never inlined: a caller may leave its stack later on, and must not keep the address of HELD.
@@ -91,6 +130,20 @@ pub fn acquire_unordered(rank: Rank) {
     #[cfg(all(debug_assertions, not(any(loom, shuttle))))]
     check::acquire(rank, false);
     let _ = rank;
+}
+
+/// As [`acquire`] with [`Rank::Chan`], of which one thread may hold several: in the order of their addresses.
+#[inline]
+pub fn acquire_chan(addr: usize) {
+    #[cfg(all(debug_assertions, not(any(loom, shuttle))))]
+    check::acquire_chan(addr);
+    let _ = addr;
+}
+
+#[inline]
+pub fn release_chan() {
+    #[cfg(all(debug_assertions, not(any(loom, shuttle))))]
+    check::release_chan();
 }
 
 #[inline]

@@ -1,0 +1,415 @@
+/* timeout: 120 */
+/* env: GMX_MAXPROCS=3 */
+/* Tokens of cancellation: every call that waits ends by them, and nothing but the wait is changed. */
+#include "places.h"
+
+#define MS INT64_C(1000000)
+
+static gmx_cancel new_token(gmx_cancel parent, int64_t timeout) {
+  gmx_cancel c = 0;
+  CHECK_OK(gmx_cancel_new(parent, timeout, &c));
+  CHECK(c != 0);
+  return c;
+}
+
+static int64_t waiting(void) {
+  gmx_sched_stats stats = {.struct_size = sizeof stats};
+  CHECK_OK(gmx_read_sched_stats(&stats));
+  return stats.g_waiting;
+}
+
+/* ---- each call that waits ---- */
+
+struct world {
+  uint32_t sema;
+  gmx_mutex mutex;
+  gmx_waitgroup group;
+  gmx_g parked, where;
+};
+
+static gmx_status waits_sema(struct world *w) { return gmx_sema_acquire(&w->sema); }
+static gmx_status waits_sema_timeout(struct world *w) { return gmx_sema_acquire_timeout(&w->sema, 3600000 * MS); }
+static gmx_status waits_mutex(struct world *w) { return gmx_mutex_lock(&w->mutex); }
+static gmx_status waits_mutex_timeout(struct world *w) { return gmx_mutex_lock_timeout(&w->mutex, 3600000 * MS); }
+static gmx_status waits_group(struct world *w) { return gmx_waitgroup_wait(&w->group); }
+static gmx_status waits_group_timeout(struct world *w) { return gmx_waitgroup_wait_timeout(&w->group, 3600000 * MS); }
+static gmx_status waits_join(struct world *w) { return gmx_join(w->parked, -1); }
+static gmx_status waits_join_timeout(struct world *w) { return gmx_join(w->parked, 3600000 * MS); }
+static gmx_status sleeps(struct world *w) { return (void)w, gmx_sleep(3600000 * MS); }
+
+static gmx_status (*const waits[])(struct world *) = {
+    waits_sema,  waits_sema_timeout,  waits_mutex, waits_mutex_timeout, waits_group,
+    waits_group_timeout, waits_join, waits_join_timeout, sleeps,
+};
+enum { WAITS = sizeof waits / sizeof waits[0] };
+
+static void parks(void *arg) { park_at(arg); }
+
+static void world_make(struct world *w) {
+  memset(w, 0, sizeof *w);
+  CHECK_OK(gmx_mutex_lock(&w->mutex));
+  CHECK_OK(gmx_waitgroup_add(&w->group, 1));
+  w->parked = g_start(parks, &w->where);
+  spin_until(load(&w->where) != 0);
+}
+
+/* What was waited for is as it was: it can still be had, once. */
+static void world_end(struct world *w) {
+  CHECK_EQ(w->sema, 0);
+  CHECK_OK(gmx_sema_release(&w->sema));
+  CHECK_OK(gmx_sema_try_acquire(&w->sema));
+  CHECK_STATUS(gmx_sema_try_acquire(&w->sema), GMX_EAGAIN);
+  CHECK_OK(gmx_mutex_unlock(&w->mutex));
+  CHECK_OK(gmx_mutex_lock_timeout(&w->mutex, 1000 * MS));
+  CHECK_OK(gmx_mutex_unlock(&w->mutex));
+  CHECK_OK(gmx_waitgroup_done(&w->group));
+  CHECK_OK(gmx_waitgroup_wait(&w->group));
+  CHECK_OK(gmx_ready(w->where));
+  CHECK_OK(gmx_join(w->parked, -1));
+}
+
+struct waiter {
+  struct world *world;
+  gmx_status (*wait)(struct world *);
+  gmx_cancel token;
+  int ready, done;
+};
+
+static void is_cancelled(void *arg) {
+  struct waiter *w = arg;
+  gmx_cancel before = ~(gmx_cancel)0;
+  CHECK_OK(gmx_cancel_use(w->token, &before));
+  CHECK_EQ(before, 0);
+  CHECK_EQ(gmx_cancel_current(), w->token);
+  store(&w->ready, 1);
+  CHECK_STATUS(w->wait(w->world), GMX_ECANCELED);
+  CHECK_STATUS(w->wait(w->world), GMX_ECANCELED); /* for ever */
+  CHECK_EQ(gmx_cancel_is_cancelled(0), 1);
+  CHECK_OK(gmx_cancel_use(0, &before));
+  CHECK_EQ(before, w->token);
+  CHECK_EQ(gmx_cancel_current(), 0);
+  store(&w->done, 1);
+}
+static void is_cancelled_in_callback(void *arg) { CHECK_OK(gmx_callback(is_cancelled, arg)); }
+static void is_cancelled_attached(void *arg) {
+  CHECK_OK(gmx_attach_thread());
+  is_cancelled(arg);
+  CHECK_OK(gmx_detach_thread());
+}
+
+enum way { BY_HAND, ABOVE, FAR_ABOVE, DEADLINE, DEADLINE_ABOVE, BEFORE, WAYS };
+
+static void cancels(int place, int wait, enum way way) {
+  static void (*const on[])(void *) = {is_cancelled, is_cancelled, is_cancelled_in_callback, is_cancelled_attached};
+  struct world world;
+  world_make(&world);
+  gmx_cancel top = new_token(0, way == DEADLINE_ABOVE ? 2 * MS : -1);
+  gmx_cancel mid = new_token(top, -1);
+  gmx_cancel low = new_token(mid, way == DEADLINE ? 2 * MS : -1);
+  struct waiter w = {&world, waits[wait], low, 0, 0};
+  if (way == BEFORE) CHECK_OK(gmx_cancel_now(low));
+  gmx_g g = 0;
+  pthread_t t = 0;
+  struct places_call call = {on[place], &w};
+  if (place == 0) g = g_start(is_cancelled, &w);
+  else t = thread_start(places_thread, &call);
+  spin_until(load(&w.ready));
+  if ((wait + place) % 2) CHECK_OK(gmx_sleep(MS)); /* it waits, most likely; otherwise it is about to */
+  if (way == BY_HAND) CHECK_OK(gmx_cancel_now(low));
+  if (way == ABOVE) CHECK_OK(gmx_cancel_now(mid));
+  if (way == FAR_ABOVE) CHECK_OK(gmx_cancel_now(top));
+  if (place == 0) g_join(g);
+  else thread_join(t);
+  CHECK(w.done);
+  CHECK_STATUS(gmx_cancel_reason(low), way == DEADLINE || way == DEADLINE_ABOVE ? GMX_ETIMEDOUT : GMX_ECANCELED);
+  CHECK_EQ(gmx_cancel_is_cancelled(mid), way == ABOVE || way == FAR_ABOVE || way == DEADLINE_ABOVE);
+  CHECK_EQ(gmx_cancel_is_cancelled(top), way == FAR_ABOVE || way == DEADLINE_ABOVE);
+  CHECK_OK(gmx_cancel_free(mid));
+  CHECK_OK(gmx_cancel_free(low));
+  CHECK_OK(gmx_cancel_free(top));
+  world_end(&world);
+}
+
+static void every_wait_ends_in_every_place(void) {
+  for (int place = 0; place < 4; place++)
+    for (int wait = 0; wait < WAITS; wait++)
+      for (enum way way = 0; way < WAYS; way++) cancels(place, wait, way);
+}
+
+/* ---- the rules of tokens ---- */
+
+static void handles(void) {
+  gmx_cancel c = 7, d;
+  CHECK_STATUS(gmx_cancel_new(0, -1, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_cancel_new(12345, -1, &c), GMX_ESTALE);
+  CHECK_EQ(c, 7);
+  CHECK_STATUS(gmx_cancel_now(0), GMX_ESTALE);
+  CHECK_STATUS(gmx_cancel_free(0), GMX_ESTALE);
+  CHECK_OK(gmx_cancel_reason(0));
+  CHECK_EQ(gmx_cancel_is_cancelled(0), 0);
+  c = new_token(0, -1);
+  CHECK_OK(gmx_cancel_reason(c));
+  CHECK_OK(gmx_cancel_now(c));
+  CHECK_OK(gmx_cancel_now(c));
+  CHECK_STATUS(gmx_cancel_reason(c), GMX_ECANCELED);
+  CHECK_OK(gmx_cancel_free(c));
+  CHECK_STATUS(gmx_cancel_free(c), GMX_ESTALE);
+  CHECK_STATUS(gmx_cancel_now(c), GMX_ESTALE);
+  CHECK_STATUS(gmx_cancel_reason(c), GMX_ESTALE);
+  CHECK_STATUS(gmx_cancel_is_cancelled(c), GMX_ESTALE);
+  CHECK_STATUS(gmx_cancel_use(c, NULL), GMX_ESTALE);
+  d = new_token(0, -1);
+  CHECK(d != c);
+  CHECK_OK(gmx_cancel_reason(d)); /* what the first left behind is gone */
+  CHECK_OK(gmx_cancel_free(d));
+}
+
+/* Freed, and still in use: it cancels as before, and goes when nobody uses it any more. */
+static void a_freed_token_lives_on(void) {
+  gmx_cancel top = new_token(0, -1), c = new_token(top, -1), previous = 7;
+  CHECK_OK(gmx_cancel_use(c, &previous));
+  CHECK_EQ(previous, 0);
+  CHECK_OK(gmx_cancel_free(c));
+  CHECK_STATUS(gmx_cancel_free(c), GMX_ESTALE);
+  CHECK_STATUS(gmx_cancel_now(c), GMX_ESTALE);
+  CHECK_EQ(gmx_cancel_current(), c);
+  gmx_cancel other = new_token(c == 0 ? 0 : top, -1);
+  CHECK_OK(gmx_cancel_use(c, &previous)); /* still its own: again is fine */
+  CHECK_EQ(previous, c);
+  CHECK_OK(gmx_cancel_now(top));
+  CHECK_STATUS(gmx_cancel_reason(0), GMX_ECANCELED);
+  CHECK_STATUS(gmx_sleep(3600000 * MS), GMX_ECANCELED);
+  CHECK_OK(gmx_cancel_use(0, &previous));
+  CHECK_EQ(previous, c);
+  CHECK_STATUS(gmx_cancel_use(c, NULL), GMX_ESTALE);
+  CHECK_OK(gmx_cancel_free(other));
+  CHECK_OK(gmx_cancel_free(top));
+}
+
+static void a_child_outlives_its_parents_handle(void) {
+  gmx_cancel top = new_token(0, 20 * MS), mid = new_token(top, -1), low = new_token(mid, -1);
+  CHECK_OK(gmx_cancel_free(top));
+  CHECK_OK(gmx_cancel_free(mid));
+  CHECK_STATUS(gmx_cancel_use(low, NULL), GMX_OK);
+  CHECK_STATUS(gmx_sleep(3600000 * MS), GMX_ECANCELED);
+  CHECK_STATUS(gmx_cancel_reason(low), GMX_ETIMEDOUT);
+  CHECK_OK(gmx_cancel_use(0, NULL));
+  CHECK_OK(gmx_cancel_free(low));
+}
+
+static void born_cancelled(void) {
+  gmx_cancel top = new_token(0, 0);
+  CHECK_STATUS(gmx_cancel_reason(top), GMX_ETIMEDOUT);
+  gmx_cancel low = new_token(top, -1);
+  CHECK_STATUS(gmx_cancel_reason(low), GMX_ETIMEDOUT);
+  CHECK_OK(gmx_cancel_now(low));
+  CHECK_STATUS(gmx_cancel_reason(low), GMX_ETIMEDOUT); /* the first reason stays */
+  CHECK_OK(gmx_cancel_free(low));
+  CHECK_OK(gmx_cancel_free(top));
+}
+
+/* What need not wait is not cancelled. */
+static void what_is_there_is_had(void *unused) {
+  (void)unused;
+  uint32_t sema = 1;
+  gmx_mutex mutex = {0};
+  gmx_waitgroup none = {0};
+  gmx_cancel c = new_token(0, 0);
+  CHECK_OK(gmx_cancel_use(c, NULL));
+  CHECK_OK(gmx_sema_acquire(&sema));
+  CHECK_OK(gmx_mutex_lock(&mutex));
+  CHECK_OK(gmx_mutex_unlock(&mutex));
+  CHECK_OK(gmx_waitgroup_wait(&none));
+  CHECK_OK(gmx_yield());
+  CHECK_OK(gmx_stop_the_world("test"));
+  CHECK_OK(gmx_start_the_world());
+  CHECK_OK(gmx_cancel_use(0, NULL));
+  CHECK_OK(gmx_cancel_free(c));
+}
+static void what_is_there_is_had_anyway(void) {
+  on_g(what_is_there_is_had, NULL);
+  on_thread(what_is_there_is_had, NULL);
+}
+
+static void has_none(void *unused) {
+  (void)unused;
+  CHECK_EQ(gmx_cancel_current(), 0);
+}
+static void spawns_one(void *unused) {
+  (void)unused;
+  gmx_cancel c = new_token(0, -1);
+  CHECK_OK(gmx_cancel_use(c, NULL));
+  CHECK_OK(gmx_cancel_free(c));
+  on_g(has_none, NULL);
+  /* ends with its own: the next on this descriptor has none */
+}
+static void goexits(void *unused) {
+  spawns_one(unused);
+  CHECK_OK(gmx_goexit());
+}
+static void it_is_the_gs_own(void) {
+  for (int i = 0; i < 100; i++) {
+    on_g(i % 2 ? spawns_one : goexits, NULL);
+    on_g(has_none, NULL);
+    on_thread(spawns_one, NULL);
+    on_thread(has_none, NULL);
+  }
+}
+
+/* ---- many at once ---- */
+
+struct crowd {
+  uint32_t sema;
+  gmx_cancel token;
+  int taken, cancelled, ready;
+};
+
+static void takes_or_is_cancelled(void *arg) {
+  struct crowd *c = arg;
+  CHECK_OK(gmx_cancel_use(c->token, NULL));
+  bump(&c->ready);
+  gmx_status s = gmx_sema_acquire_timeout(&c->sema, gmx_goid() % 3 ? -1 : 1000 * MS);
+  if (s != GMX_OK) CHECK_STATUS(s, GMX_ECANCELED);
+  bump(s == GMX_OK ? &c->taken : &c->cancelled);
+}
+static void *takes_as_thread(void *arg) {
+  takes_or_is_cancelled(arg);
+  return NULL;
+}
+static void releases_some(void *arg) {
+  struct crowd *c = arg;
+  for (int i = 0; i < 7; i++) CHECK_OK(gmx_sema_release(&c->sema));
+}
+
+/* Each count is taken once or is still there, whoever was first. */
+static void cancel_races_releases(void) {
+  enum { GS = 20, THREADS = 2 };
+  int both = 0;
+  for (int round = 0; round < 300; round++) {
+    struct crowd c = {0, new_token(0, round % 3 ? -1 : 1000 * (round % 40)), 0, 0, 0};
+    gmx_g gs[GS + 1];
+    pthread_t threads[THREADS];
+    for (int i = 0; i < GS; i++) gs[i] = g_start(takes_or_is_cancelled, &c);
+    for (int i = 0; i < THREADS; i++) threads[i] = thread_start(takes_as_thread, &c);
+    spin_until(load(&c.ready) == GS + THREADS);
+    gs[GS] = g_start(releases_some, &c);
+    CHECK_OK(gmx_cancel_now(c.token));
+    for (int i = 0; i <= GS; i++) g_join(gs[i]);
+    for (int i = 0; i < THREADS; i++) thread_join(threads[i]);
+    CHECK_EQ(c.taken + c.cancelled, GS + THREADS);
+    CHECK_EQ(c.taken + (int)c.sema, 7);
+    both += c.taken && c.cancelled;
+    CHECK_OK(gmx_cancel_free(c.token));
+  }
+  check_say("in %d of 300 rounds some took and some were cancelled", both);
+}
+
+static void makes_and_frees(void *arg) {
+  gmx_cancel top = *(gmx_cancel *)arg;
+  for (int i = 0; i < 2000; i++) {
+    gmx_cancel a = new_token(top, i % 5 == 0 ? 100000 : -1), b = new_token(a, -1);
+    CHECK_OK(gmx_cancel_use(b, NULL));
+    if (i % 3 == 0) CHECK_OK(gmx_cancel_now(a));
+    CHECK_OK(gmx_cancel_free(a));
+    if (i % 3 == 0) CHECK_STATUS(gmx_cancel_reason(0), GMX_ECANCELED == gmx_cancel_reason(b) ? GMX_ECANCELED : GMX_ETIMEDOUT);
+    CHECK_OK(gmx_cancel_free(b));
+    CHECK_OK(gmx_cancel_use(0, NULL));
+  }
+}
+
+/* Trees grow and go on several Ps while their root is cancelled. */
+static void trees_come_and_go(void) {
+  for (int round = 0; round < 10; round++) {
+    gmx_cancel top = new_token(0, round % 2 ? 3 * MS : -1);
+    gmx_g gs[6];
+    for (int i = 0; i < 6; i++) gs[i] = g_start(makes_and_frees, &top);
+    CHECK_OK(gmx_sleep(2 * MS));
+    CHECK_OK(gmx_cancel_now(top));
+    for (int i = 0; i < 6; i++) g_join(gs[i]);
+    CHECK_OK(gmx_cancel_free(top));
+  }
+}
+
+/* A chain that is deeper than any stack, and a wide one. */
+static void deep_and_wide(void) {
+  enum { N = 100000 };
+  gmx_cancel *c = calloc(N, sizeof *c), top = new_token(0, -1);
+  CHECK(c != NULL);
+  for (int i = 0; i < N; i++) c[i] = new_token(i ? c[i - 1] : top, -1);
+  for (int i = 0; i < N - 1; i++) CHECK_OK(gmx_cancel_free(c[i]));
+  CHECK_OK(gmx_cancel_now(top));
+  CHECK_STATUS(gmx_cancel_reason(c[N - 1]), GMX_ECANCELED);
+  CHECK_OK(gmx_cancel_free(c[N - 1])); /* ends them all */
+  CHECK_OK(gmx_cancel_free(top));
+  top = new_token(0, -1);
+  for (int i = 0; i < N; i++) c[i] = new_token(top, i % 2 ? -1 : 3600000 * MS);
+  CHECK_OK(gmx_cancel_now(top));
+  for (int i = 0; i < N; i++) {
+    CHECK_STATUS(gmx_cancel_reason(c[i]), GMX_ECANCELED);
+    CHECK_OK(gmx_cancel_free(c[i]));
+  }
+  CHECK_OK(gmx_cancel_free(top));
+  free(c);
+}
+
+/* ---- deadlines ---- */
+
+static void sleeps_under(void *arg) {
+  CHECK_OK(gmx_cancel_use(*(gmx_cancel *)arg, NULL));
+  CHECK_STATUS(gmx_sleep(3600000 * MS), GMX_ECANCELED);
+  CHECK_STATUS(gmx_cancel_reason(0), GMX_ETIMEDOUT);
+}
+
+/* A deadline of a thread without a P, made and stopped while Ps come and go. */
+static void deadlines_follow_resizes(void) {
+  gmx_g gs[40];
+  gmx_cancel tokens[40], never[40];
+  for (int i = 0; i < 40; i++) {
+    CHECK(gmx_gomaxprocs(1 + i % 4) > 0);
+    tokens[i] = new_token(0, (i + 1) * MS);
+    never[i] = new_token(0, 3600000 * MS);
+    gs[i] = g_start(sleeps_under, &tokens[i]);
+    if (i) CHECK_OK(gmx_cancel_free(never[i - 1]));
+  }
+  CHECK(gmx_gomaxprocs(3) > 0);
+  CHECK_OK(gmx_cancel_free(never[39]));
+  for (int i = 0; i < 40; i++) {
+    g_join(gs[i]);
+    CHECK_OK(gmx_cancel_free(tokens[i]));
+  }
+}
+
+/* A sleep under a token ends by itself, too. */
+static void sleeps_a_little(void *arg) {
+  CHECK_OK(gmx_cancel_use(*(gmx_cancel *)arg, NULL));
+  int64_t begin = gmx_now();
+  CHECK_OK(gmx_sleep(MS));
+  CHECK_CMP(gmx_now() - begin, >=, MS);
+  uint32_t sema = 0;
+  CHECK_STATUS(gmx_sema_acquire_timeout(&sema, MS), GMX_ETIMEDOUT);
+  CHECK_STATUS(gmx_sema_acquire_timeout(&sema, 0), GMX_ETIMEDOUT);
+}
+static void uncancelled_waits_end_as_ever(void) {
+  gmx_cancel c = new_token(0, 3600000 * MS);
+  on_g(sleeps_a_little, &c);
+  on_thread(sleeps_a_little, &c);
+  CHECK_OK(gmx_cancel_free(c));
+  CHECK_EQ(waiting(), 0);
+}
+
+int main(void) {
+  RUN(handles);
+  RUN(born_cancelled);
+  RUN(a_freed_token_lives_on);
+  RUN(a_child_outlives_its_parents_handle);
+  RUN(what_is_there_is_had_anyway);
+  RUN(it_is_the_gs_own);
+  RUN(every_wait_ends_in_every_place);
+  RUN(cancel_races_releases);
+  RUN(trees_come_and_go);
+  RUN(deep_and_wide);
+  RUN(deadlines_follow_resizes);
+  RUN(uncancelled_waits_end_as_ever);
+  RUN(ends_clean);
+  return 0;
+}

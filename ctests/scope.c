@@ -1,0 +1,222 @@
+/* timeout: 60 */
+/* env: GMX_MAXPROCS=3 */
+/* gmx_scope: leaving waits for all, tells the first error, and the others are cancelled by it. */
+#include "places.h"
+
+#define MS INT64_C(1000000)
+#define HOUR (3600000 * MS)
+
+static gmx_scope new_scope(int64_t timeout) {
+  gmx_scope s = 0;
+  CHECK_OK(gmx_scope_new(timeout, &s));
+  CHECK(s != 0);
+  return s;
+}
+static gmx_status leave(gmx_scope s) {
+  gmx_status result = 7;
+  CHECK_OK(gmx_scope_leave(s, -1, &result));
+  CHECK(result <= 0);
+  CHECK_STATUS(gmx_scope_leave(s, -1, &result), GMX_ESTALE);
+  return result;
+}
+
+static int count;
+static gmx_status counts(void *unused) {
+  (void)unused;
+  (void)gmx_yield();
+  bump(&count);
+  return GMX_OK;
+}
+static gmx_status returns(void *arg) { return (gmx_status)(intptr_t)arg; }
+static gmx_status sleeps(void *unused) {
+  (void)unused;
+  gmx_status s = gmx_sleep(HOUR);
+  bump(&count);
+  return s;
+}
+static gmx_status fails_late(void *arg) {
+  CHECK_OK(gmx_sleep(2 * MS));
+  return (gmx_status)(intptr_t)arg;
+}
+static gmx_status goexits(void *unused) {
+  (void)unused;
+  bump(&count);
+  CHECK_OK(gmx_goexit());
+  return GMX_EINVAL;
+}
+
+static void spawn(gmx_scope s, gmx_status (*fn)(void *), intptr_t arg) { CHECK_OK(gmx_scope_spawn(s, fn, (void *)arg)); }
+
+static void rules(void *unused) {
+  (void)unused;
+  /* nobody; everybody well; those that are in the middle when it is left */
+  CHECK_OK(leave(new_scope(-1)));
+  store(&count, 0);
+  gmx_scope s = new_scope(-1);
+  for (int i = 0; i < 100; i++) spawn(s, counts, 0);
+  for (int i = 0; i < 10; i++) spawn(s, goexits, 0);
+  spawn(s, returns, 5); /* a count is no error */
+  CHECK_OK(leave(s));
+  CHECK_EQ(count, 110);
+
+  /* the first error ends the others */
+  store(&count, 0);
+  s = new_scope(-1);
+  for (int i = 0; i < 20; i++) spawn(s, sleeps, 0);
+  spawn(s, fails_late, GMX_EPERM);
+  CHECK_STATUS(leave(s), GMX_EPERM);
+  CHECK_EQ(count, 20);
+
+  /* by hand, by its time, by the token above it */
+  for (int way = 0; way < 3; way++) {
+    gmx_cancel c;
+    store(&count, 0);
+    CHECK_OK(gmx_cancel_new(0, way == 2 ? 2 * MS : -1, &c));
+    CHECK_OK(gmx_cancel_use(c, NULL));
+    s = new_scope(way == 1 ? 2 * MS : -1);
+    for (int i = 0; i < 5; i++) spawn(s, sleeps, 0);
+    if (way == 0) CHECK_OK(gmx_scope_cancel(s));
+    gmx_cancel t;
+    CHECK_OK(gmx_scope_token(s, &t));
+    CHECK_STATUS(leave(s), GMX_ECANCELED);
+    CHECK_EQ(count, 5);
+    CHECK_STATUS(gmx_cancel_reason(t), GMX_ESTALE);
+    CHECK_OK(gmx_cancel_use(0, NULL));
+    CHECK_OK(gmx_cancel_free(c));
+  }
+
+  /* no longer than so long */
+  gmx_status result = 7;
+  s = new_scope(-1);
+  spawn(s, sleeps, 0);
+  CHECK_STATUS(gmx_scope_leave(s, 0, &result), GMX_ETIMEDOUT);
+  CHECK_STATUS(gmx_scope_leave(s, MS, &result), GMX_ETIMEDOUT);
+  CHECK_EQ(result, 7);
+  spawn(s, counts, 0); /* it is still there */
+  CHECK_OK(gmx_scope_cancel(s));
+  CHECK_STATUS(leave(s), GMX_ECANCELED);
+}
+static void the_rules(void) {
+  on_g(rules, NULL);
+  on_thread(rules, NULL);
+  rules(NULL);
+}
+
+/* ---- within and without ---- */
+
+static gmx_status leaves_its_own(void *arg) {
+  gmx_scope s = *(gmx_scope *)arg;
+  CHECK_STATUS(gmx_scope_leave(s, -1, NULL), GMX_EDEADLK);
+  gmx_scope inner = new_scope(-1);
+  CHECK_OK(gmx_scope_leave(inner, -1, NULL));
+  return GMX_OK;
+}
+static gmx_status nests(void *arg) {
+  gmx_scope inner = new_scope(-1);
+  CHECK_OK(gmx_scope_spawn(inner, leaves_its_own, arg)); /* the outer one, from a child of a child */
+  spawn(inner, sleeps, 0);
+  spawn(inner, sleeps, 0);
+  CHECK_OK(gmx_scope_spawn(*(gmx_scope *)arg, counts, NULL)); /* a child may add to its own scope */
+  return leave(inner);
+}
+static void nested(void) {
+  for (int i = 0; i < 30; i++) {
+    store(&count, 0);
+    gmx_scope s = new_scope(-1);
+    spawn(s, leaves_its_own, (intptr_t)&s);
+    for (int k = 0; k < 4; k++) spawn(s, nests, (intptr_t)&s);
+    spawn(s, fails_late, GMX_EBUSY);
+    CHECK_STATUS(leave(s), GMX_EBUSY); /* reaches the sleepers of the inner scopes */
+    CHECK_EQ(count, 12);
+  }
+}
+
+struct leaver {
+  gmx_scope s;
+  int ready;
+};
+static void leaves_and_waits(void *arg) {
+  struct leaver *l = arg;
+  store(&l->ready, 1);
+  CHECK_OK(gmx_scope_leave(l->s, -1, NULL));
+}
+static void one_leaves(void) {
+  struct leaver l = {new_scope(-1), 0};
+  spawn(l.s, sleeps, 0);
+  gmx_g g = g_start(leaves_and_waits, &l);
+  spin_until(load(&l.ready));
+  CHECK_OK(gmx_sleep(5 * MS));
+  CHECK_STATUS(gmx_scope_leave(l.s, 0, NULL), GMX_EBUSY);
+  CHECK_OK(gmx_scope_cancel(l.s));
+  g_join(g);
+}
+
+static void wrong_calls(void) {
+  gmx_scope s = new_scope(-1);
+  gmx_cancel c = 7;
+  CHECK_STATUS(gmx_scope_new(-1, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_scope_spawn(s, NULL, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_scope_token(s, NULL), GMX_EINVAL);
+  CHECK_OK(gmx_scope_token(s, &c));
+  CHECK_OK(gmx_cancel_free(c)); /* not the host's to free, and it harms nobody */
+  spawn(s, sleeps, 0);
+  CHECK_OK(gmx_scope_cancel(s));
+  CHECK_STATUS(leave(s), GMX_ECANCELED);
+  for (int i = 0; i < 2; i++, s = 0) {
+    CHECK_STATUS(gmx_scope_spawn(s, counts, NULL), GMX_ESTALE);
+    CHECK_STATUS(gmx_scope_cancel(s), GMX_ESTALE);
+    CHECK_STATUS(gmx_scope_leave(s, -1, NULL), GMX_ESTALE);
+    c = 7;
+    CHECK_STATUS(gmx_scope_token(s, &c), GMX_ESTALE);
+    CHECK_EQ(c, 7);
+  }
+}
+
+/* ---- many ---- */
+
+static gmx_status tree(void *arg) {
+  intptr_t depth = (intptr_t)arg;
+  bump(&count);
+  if (depth == 0) return GMX_OK;
+  gmx_scope s = new_scope(-1);
+  for (int i = 0; i < 4; i++) spawn(s, tree, depth - 1);
+  return leave(s);
+}
+static void trees(void) {
+  for (int i = 0; i < 20; i++) {
+    store(&count, 0);
+    CHECK_OK(tree((void *)5));
+    CHECK_EQ(count, 1 + 4 + 16 + 64 + 256 + 1024);
+  }
+}
+
+static void many_at_once(void *unused) {
+  (void)unused;
+  for (int i = 0; i < 300; i++) {
+    gmx_scope s = new_scope(i % 3 ? -1 : 100000);
+    for (int k = 0; k < 8; k++) spawn(s, i % 2 ? returns : sleeps, k == 5 ? GMX_EPERM : 0);
+    if (i % 2 == 0) CHECK_OK(gmx_scope_cancel(s));
+    gmx_status want = i % 2 ? GMX_EPERM : GMX_ECANCELED;
+    CHECK_STATUS(leave(s), want);
+  }
+}
+static void several_at_once(void) {
+  gmx_g g[6];
+  pthread_t t;
+  struct places_call call = {many_at_once, NULL};
+  for (int i = 0; i < 6; i++) g[i] = g_start(many_at_once, NULL);
+  t = thread_start(places_thread, &call);
+  for (int i = 0; i < 6; i++) g_join(g[i]);
+  thread_join(t);
+}
+
+int main(void) {
+  RUN(wrong_calls);
+  RUN(the_rules);
+  RUN(nested);
+  RUN(one_leaves);
+  RUN(trees);
+  RUN(several_at_once);
+  RUN(ends_clean);
+  return 0;
+}

@@ -1,0 +1,350 @@
+/* timeout: 180 */
+/* env: GMX_MAXPROCS=3 */
+/* gmx_timer: it fires when it should, and nothing of before comes when it was stopped or reset. */
+#include "places.h"
+
+#define MS INT64_C(1000000)
+#define HOUR (3600000 * MS)
+
+static int fired;
+static void fires(void *arg) {
+  (void)arg;
+  bump(&fired);
+}
+
+static gmx_timer func_timer(int64_t delay, void (*fn)(void *), void *arg) {
+  gmx_timer t = 0;
+  CHECK_OK(gmx_after_func(delay, fn, arg, &t));
+  CHECK(t != 0);
+  return t;
+}
+
+struct channel_timer {
+  gmx_timer t;
+  gmx_chan *c;
+};
+static struct channel_timer chan_timer(int64_t delay, int64_t period) {
+  struct channel_timer t = {0, NULL};
+  CHECK_OK(gmx_timer_new(delay, period, &t.t, &t.c));
+  CHECK(t.t != 0 && t.c != NULL);
+  return t;
+}
+static void chan_timer_free(struct channel_timer *t) {
+  CHECK_CMP(gmx_timer_free(t->t), >=, 0);
+  CHECK_OK(gmx_chan_free(t->c));
+}
+
+/* ---- firing ---- */
+
+static void on_time(void *unused) {
+  (void)unused;
+  int64_t begin = gmx_now(), at = 0;
+  store(&fired, 0);
+  gmx_timer f = func_timer(2 * MS, fires, NULL);
+  struct channel_timer t = chan_timer(3 * MS, 0);
+  CHECK_OK(gmx_chan_recv(t.c, &at));
+  CHECK_CMP(at, >=, begin + 3 * MS);
+  CHECK_CMP(at, <=, gmx_now());
+  spin_until(load(&fired) == 1);
+  CHECK_EQ(gmx_timer_stop(f), 0); /* it has begun */
+  CHECK_EQ(gmx_timer_stop(t.t), 0); /* it was received */
+  CHECK_EQ(gmx_timer_reset(f, 0, 0), 0);
+  CHECK_EQ(gmx_timer_reset(t.t, 0, 0), 0);
+  CHECK_OK(gmx_chan_recv(t.c, &at));
+  spin_until(load(&fired) == 2);
+  CHECK_EQ(gmx_timer_free(f), 0);
+  chan_timer_free(&t);
+  CHECK_OK(gmx_after_func(0, fires, NULL, NULL));
+  CHECK_OK(gmx_after_func(MS, fires, NULL, NULL));
+  spin_until(load(&fired) == 4);
+}
+static void on_time_everywhere(void) {
+  on_g(on_time, NULL);
+  on_thread(on_time, NULL);
+  on_time(NULL);
+}
+
+static void in_order(void *unused) {
+  (void)unused;
+  enum { N = 50 };
+  struct channel_timer t[N];
+  int64_t at, last = 0;
+  for (int i = N - 1; i >= 0; i--) t[i] = chan_timer((i + 1) * MS, 0);
+  for (int i = 0; i < N; i++) {
+    CHECK_OK(gmx_chan_recv(t[i].c, &at));
+    CHECK_CMP(at, >=, last);
+    last = at;
+    chan_timer_free(&t[i]);
+  }
+}
+static void earlier_ones_first(void) { on_g(in_order, NULL); }
+
+/* ---- stop and reset ---- */
+
+static void not_any_more(void *arg) {
+  (void)arg;
+  FAIL("a function began that had been stopped");
+}
+
+/* On one P the goroutine of a timer that fires together with a sleeper's deadline comes behind the sleeper, who stops it in
+ * time, unless the slice ends just then. */
+static void stopped_in_time(void *unused) {
+  (void)unused;
+  int in_time = 0;
+  for (int i = 0; i < 200; i++) {
+    store(&fired, 0);
+    gmx_timer f = func_timer(20000, fires, NULL);
+    int64_t until = gmx_now() + 20000;
+    while (gmx_now() < until) {
+    }
+    CHECK_OK(gmx_sleep(1));
+    gmx_status s = i % 3 == 0 ? gmx_timer_free(f) : i % 3 == 1 ? gmx_timer_stop(f) : gmx_timer_reset(f, HOUR, 0);
+    CHECK_OK(gmx_sleep(1000));
+    CHECK_EQ(s + load(&fired), 1);
+    in_time += s;
+    if (i % 3) CHECK_EQ(gmx_timer_free(f), i % 3 == 2);
+  }
+  check_say("%d of 200 were stopped between firing and beginning", in_time);
+  CHECK(in_time > 0);
+}
+
+static void no_stale_time(void *unused) {
+  (void)unused;
+  struct channel_timer t = chan_timer(-1, 0);
+  int64_t at = 0;
+  CHECK_STATUS(gmx_chan_try_recv(t.c, &at), GMX_EAGAIN);
+  for (int i = 0; i < 300; i++) {
+    CHECK_EQ(gmx_timer_reset(t.t, i % 3 ? 20000 : 0, i % 2 ? 30000 : 0), 0);
+    if (i % 3 == 0) CHECK_OK(gmx_sleep(50000));
+    gmx_status s = gmx_timer_stop(t.t);
+    if (i % 3 == 0 || i % 2) CHECK_EQ(s, 1); /* sent and not received, or periodic */
+    CHECK_EQ(gmx_chan_len(t.c), 0);
+    CHECK_STATUS(gmx_chan_try_recv(t.c, &at), GMX_EAGAIN);
+    CHECK_EQ(gmx_timer_stop(t.t), 0);
+    int64_t begin = gmx_now();
+    CHECK_EQ(gmx_timer_reset(t.t, 10000, 0), 0);
+    CHECK_EQ(gmx_timer_reset(t.t, 30000, 0), 1);
+    CHECK_OK(gmx_chan_recv(t.c, &at));
+    CHECK_CMP(at, >=, begin + 30000);
+  }
+  chan_timer_free(&t);
+}
+
+static void nothing_of_before(void) {
+  CHECK_EQ(gmx_gomaxprocs(1), 3);
+  on_g(stopped_in_time, NULL);
+  CHECK_EQ(gmx_gomaxprocs(3), 1);
+  on_g(no_stale_time, NULL);
+  on_thread(no_stale_time, NULL);
+}
+
+/* Several stop and reset one timer while it fires on other Ps. Each arm has a number; what begins has the last one that was
+ * armed when it began. */
+struct duel {
+  gmx_timer t;
+  int armed, began, prevented;
+  bool quiet;
+};
+static void begins(void *arg) {
+  struct duel *d = arg;
+  CHECK(!load(&d->quiet));
+  bump(&d->began);
+}
+static void one_duel(void *arg) {
+  (void)arg;
+  struct duel d = {0, 0, 0, 0, false};
+  uint64_t r = (uint64_t)gmx_goid() * 7919 + 1;
+  d.t = func_timer(-1, begins, &d);
+  for (int i = 0; i < 3000; i++) {
+    r = r * 6364136223846793005u + 1442695040888963407u;
+    gmx_status s = (r >> 33) % 4 == 0 ? gmx_timer_stop(d.t) : gmx_timer_reset(d.t, (int64_t)(r >> 40) % 3000, 0);
+    CHECK_CMP(s, >=, 0);
+    d.prevented += s;
+    d.armed += (r >> 33) % 4 != 0;
+    if ((r >> 50) % 4 == 0) CHECK_OK(gmx_yield());
+    if ((r >> 50) % 64 == 1) CHECK_OK(gmx_sleep(5000));
+  }
+  d.prevented += gmx_timer_stop(d.t);
+  store(&d.quiet, true); /* what begins now begins too late */
+  CHECK_OK(gmx_sleep(3 * MS));
+  CHECK_EQ(load(&d.began) + d.prevented, d.armed); /* each arm fired, or was prevented: once */
+  CHECK_EQ(gmx_timer_free(d.t), 0);
+}
+static void each_arm_fires_or_is_prevented(void) {
+  gmx_g g[6];
+  for (int round = 0; round < 3; round++) {
+    for (int i = 0; i < 6; i++) g[i] = g_start(one_duel, NULL);
+    if (round == 1)
+      for (int i = 0; i < 60; i++) CHECK(gmx_gomaxprocs(1 + i % 4) > 0);
+    on_thread(one_duel, NULL);
+    for (int i = 0; i < 6; i++) g_join(g[i]);
+  }
+  CHECK(gmx_gomaxprocs(3) > 0);
+}
+
+/* ---- again and again ---- */
+
+static void ticks(void *unused) {
+  (void)unused;
+  struct channel_timer t = {0, NULL};
+  int64_t at, first = 0, last = 0;
+  CHECK_STATUS(gmx_ticker_new(0, &t.t, &t.c), GMX_EINVAL);
+  CHECK_STATUS(gmx_ticker_new(-1, &t.t, &t.c), GMX_EINVAL);
+  int64_t begin = gmx_now();
+  CHECK_OK(gmx_ticker_new(MS, &t.t, &t.c));
+  for (int i = 0; i < 20; i++) {
+    CHECK_OK(gmx_chan_recv(t.c, &at));
+    if (i == 0) first = at;
+    CHECK_CMP(at, >, last);
+    last = at;
+  }
+  CHECK_CMP(first, >=, begin + MS);
+  CHECK_CMP(last, >=, begin + 20 * MS); /* the k-th not before its time */
+  CHECK_OK(gmx_sleep(20 * MS)); /* a slow receiver: the channel holds one, the others are lost */
+  CHECK_EQ(gmx_chan_len(t.c), 1);
+  CHECK_OK(gmx_chan_recv(t.c, &at));
+  CHECK_CMP(at, <, last + 19 * MS); /* it is the oldest */
+  CHECK_STATUS(gmx_ticker_reset(t.t, 0), GMX_EINVAL);
+  CHECK_CMP(gmx_ticker_reset(t.t, HOUR), ==, 1);
+  CHECK_STATUS(gmx_chan_recv_timeout(t.c, &at, 5 * MS), GMX_ETIMEDOUT);
+  CHECK_EQ(gmx_timer_free(t.t), 1);
+  CHECK_STATUS(gmx_chan_recv_timeout(t.c, &at, MS), GMX_ETIMEDOUT);
+  CHECK_OK(gmx_chan_free(t.c));
+
+  store(&fired, 0);
+  gmx_timer f = func_timer(-1, fires, NULL);
+  CHECK_EQ(gmx_timer_reset(f, 0, MS / 2), 0);
+  spin_until(load(&fired) >= 10);
+  CHECK_EQ(gmx_timer_stop(f), 1);
+  int seen = load(&fired);
+  CHECK_OK(gmx_sleep(3 * MS));
+  CHECK_CMP(load(&fired), <=, seen + 1); /* one that had begun, perhaps */
+  CHECK_EQ(gmx_timer_free(f), 0);
+}
+static void tickers(void) {
+  on_g(ticks, NULL);
+  on_thread(ticks, NULL);
+}
+
+/* ---- many ---- */
+
+static void counts(void *arg) { bump((int *)arg); }
+
+static void a_million(void *unused) {
+  (void)unused;
+  enum { N = 1000000 };
+  static gmx_timer t[N];
+  int count = 0, stopped = 0;
+  for (int i = 0; i < N; i++) t[i] = func_timer(i % 2 ? HOUR + i : (int64_t)(i % 1000) * 1000, counts, &count);
+  for (int i = 0; i < N; i++)
+    if (i % 2) stopped += gmx_timer_free(t[i]);
+  CHECK_EQ(stopped, N / 2);
+  spin_until(load(&count) == N / 2);
+  for (int i = 0; i < N; i += 2) CHECK_EQ(gmx_timer_free(t[i]), 0);
+}
+static void a_million_timers(void) { on_g(a_million, NULL); }
+
+static long rss_kb(void) {
+  char line[256];
+  long kb = 0;
+  FILE *f = fopen("/proc/self/status", "r");
+  CHECK(f != NULL);
+  while (fgets(line, sizeof line, f))
+    if (strncmp(line, "VmRSS:", 6) == 0) kb = atol(line + 6);
+  fclose(f);
+  return kb;
+}
+
+/* What was stopped or reset leaves nothing behind. */
+static void resets_do_not_pile_up(void *unused) {
+  (void)unused;
+  enum { N = 1000 };
+  gmx_timer t[N];
+  long before = 0;
+  for (int i = 0; i < N; i++) t[i] = func_timer(HOUR, not_any_more, NULL);
+  for (int round = 0; round < 1000; round++) {
+    for (int i = 0; i < N; i++) {
+      if (round % 3 == 0) CHECK_EQ(gmx_timer_stop(t[i]), 1);
+      CHECK_EQ(gmx_timer_reset(t[i], HOUR + (round * 7919 + i) % 100000, 0), round % 3 != 0);
+    }
+    if (round == 200) before = rss_kb();
+  }
+  CHECK_CMP(rss_kb(), <, before + 8000); /* a million resets would be 16 MB of entries */
+  for (int i = 0; i < N; i++) CHECK_EQ(gmx_timer_free(t[i]), 1);
+}
+static void nothing_piles_up(void) { on_g(resets_do_not_pile_up, NULL); }
+
+/* ---- handles ---- */
+
+static void wrong_calls(void) {
+  gmx_timer t = 7;
+  gmx_chan *c = NULL;
+  CHECK_STATUS(gmx_after_func(0, NULL, NULL, &t), GMX_EINVAL);
+  CHECK_STATUS(gmx_after_func(-1, fires, NULL, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_timer_new(0, 0, NULL, &c), GMX_EINVAL);
+  CHECK_STATUS(gmx_timer_new(0, 0, &t, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_timer_new(0, -1, &t, &c), GMX_EINVAL);
+  CHECK_EQ(t, 7);
+  for (int i = 0; i < 3; i++) {
+    gmx_timer bad = i == 0 ? 0 : i == 1 ? ~(gmx_timer)0 : t;
+    if (i == 2) {
+      bad = func_timer(HOUR, fires, NULL);
+      CHECK_EQ(gmx_timer_free(bad), 1);
+    }
+    CHECK_STATUS(gmx_timer_stop(bad), GMX_ESTALE);
+    CHECK_STATUS(gmx_timer_reset(bad, 0, 0), GMX_ESTALE);
+    CHECK_STATUS(gmx_timer_reset(bad, 0, -1), GMX_EINVAL);
+    CHECK_STATUS(gmx_timer_free(bad), GMX_ESTALE);
+  }
+  struct channel_timer ct = chan_timer(HOUR, 0);
+  CHECK_OK(gmx_chan_close(ct.c)); /* closed by the host: it fires into nothing */
+  CHECK_EQ(gmx_timer_reset(ct.t, 0, 0), 1);
+  CHECK_OK(gmx_sleep(MS));
+  chan_timer_free(&ct);
+}
+
+struct self_free {
+  gmx_timer t;
+  int done;
+};
+static void frees_itself(void *arg) {
+  struct self_free *s = arg;
+  while (load(&s->t) == 0) CHECK_OK(gmx_yield());
+  CHECK_EQ(gmx_timer_free(s->t), 0);
+  store(&s->done, 1);
+}
+static void from_within(void) {
+  for (int i = 0; i < 50; i++) {
+    struct self_free s = {0, 0};
+    gmx_timer t = func_timer(0, frees_itself, &s);
+    store(&s.t, t);
+    spin_until(load(&s.done));
+  }
+}
+
+/* The end of the runtime is the end of what is armed, not of the handles. */
+static void an_end_and_a_beginning(void) {
+  gmx_timer t = func_timer(5 * MS, not_any_more, NULL);
+  CHECK_OK(gmx_after_func(5 * MS, not_any_more, NULL, NULL));
+  spin_until(gmx_num_g() == 0);
+  CHECK_OK(gmx_shutdown(30000 * MS));
+  CHECK_OK(gmx_init(NULL));
+  CHECK_OK(gmx_sleep(10 * MS));
+  CHECK_EQ(gmx_timer_stop(t), 0);
+  CHECK_EQ(gmx_timer_free(t), 0);
+}
+
+int main(void) {
+  RUN(wrong_calls);
+  RUN(on_time_everywhere);
+  RUN(earlier_ones_first);
+  RUN(nothing_of_before);
+  RUN(each_arm_fires_or_is_prevented);
+  RUN(tickers);
+  RUN(from_within);
+  RUN(nothing_piles_up);
+  RUN(a_million_timers);
+  RUN(an_end_and_a_beginning);
+  RUN(ends_clean);
+  return 0;
+}

@@ -1,0 +1,649 @@
+//! Channels: values from G to G, one after the other, with or without a buffer between.
+//!
+//! # Problem
+//! Whoever sends and whoever receives wait for each other; a close, a deadline, a cancel and a partner may meet. No
+//! value may be lost or come twice, who waits longest is served first, and a value should be copied once.
+//!
+//! # Words
+//! All under the channel's latch, but that `closed`, `count` and the heads of the queues may be looked at without it:
+//! * the ring: `count` values from `recvx` on, `sendx` behind them;
+//! * `recvq`, `sendq`: who waits, each with one record ([`Case`]), which lies on the waiter's stack or in what it gave to a
+//!   select;
+//! * `gone`: records whose wait somebody else has ended: they are out of everybody's way, and still here, so that a channel
+//!   with a record in any of the three lists is in use.
+//!
+//! A record is written by its owner until it is queued, then under the latch; `state` by whoever ended the wait.
+//!
+//! # Protocol
+//! * S1 send: closed? a receiver waits? its record is taken, the value copied to where it wants it: from stack to stack;
+//!   S2 room in the ring? copied there; S3 wait: a record with the value's place at the end of `sendq`, park; the commit opens
+//!   the latch.
+//! * R1 receive: a sender waits? without a ring the value is copied from it, otherwise the oldest of the ring is
+//!   received and the sender's goes to the end of the ring; R2 the ring's oldest; R3 closed? nothing comes any more: zero;
+//!   R4 wait, as S3.
+//! * X1 close: closed; X2 all who wait are taken, receivers get zero; all are told; X3 they are readied without the latch.
+//! * T1 to take a record: unlink it. If its wait is one that several may end, claim it (claim.rs); who comes too late moves
+//!   the record to `gone` and takes the next. T2 say in the record how it ended; T3 ready its G when the latch is open.
+//! * W1 awake: if nobody has written the record's state the wait has timed out or was cancelled: take the record out of its
+//!   list, under the latch.
+//!
+//! # Invariants
+//! * I1 receivers wait only while the ring is empty and no sender waits; senders only while the ring is full and no
+//!   receiver waits (a record whose wait has ended does not count). A select that waits on both sides of one channel is not
+//!   its own partner: it looked, under the latch, before it was queued.
+//! * I2 nobody waits at a closed channel, otherwise nobody would wake him.
+//! * I3 a record is in at most one list, and in one until it was taken or its owner took it out: a frame with a record in
+//!   a list does not end, otherwise the list would lead through a stack that is used for something else.
+//! * I4 who takes a record moves its value, says so and readies the G, and nobody else does: a value moves when a wait ends
+//!   by a partner, and only then, hence never for one that timed out.
+//!
+//! # Orderings
+//! The latch orders everything but the glances of [`Chan::may`]: there the second load must come after the first
+//! (Acquire). A closed channel stays closed, so a channel that was seen empty and then open was both at the first
+//! look; and one that was seen open and then full was both, because a closed one does not fill.
+//!
+//! # Why it ends
+//! T1 goes round once for each record whose wait has ended, and takes it out of the queue.
+//!
+//! # Differences from Go
+//! A wrong call is a status, not a panic. Records are the caller's memory: nothing is taken from a cache, nor allocated.
+//! Records of ended waits stay until their owner comes (`gone`); Go lets go of them, since no channel ends there while
+//! somebody knows it. There are deadlines.
+
+use super::claim::{self, Locks, Wait};
+use crate::gmp::error::{Error, Result};
+use crate::gmp::g::{G, GList, GRef, WaitReason};
+use crate::gmp::m::MRef;
+use crate::gmp::sched::Sched;
+use crate::protocol::park;
+use crate::sync::Latch;
+use crate::sync::own::{OwnPtr, OwnU32, OwnU64, OwnUsize};
+use std::alloc::{Layout, alloc, dealloc};
+use std::ffi::c_void;
+use std::mem::offset_of;
+use std::ptr::{NonNull, copy_nonoverlapping, null_mut, write_bytes};
+// (the glances are no steps of a model)
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+
+// ---- records ---------------------------------------------------------------------------------------------------------
+
+/// What somebody wants of a channel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Op {
+    Recv = 0,
+    Send = 1,
+}
+
+/// Links of a circular list; alone: to itself.
+#[repr(C)]
+pub(super) struct Link {
+    next: AtomicPtr<Link>,
+    prev: OwnPtr<Link>,
+}
+
+/// How a wait stands, for its owner.
+const WAITS: u32 = 0;
+const MOVED: u32 = 1;
+const CLOSED: u32 = 2;
+
+/// What somebody wants of a channel, and the record by which it waits for that. Laid out as `gmx_select_case`.
+#[repr(C)]
+pub struct Case {
+    pub(super) chan: OwnPtr<Chan>,
+    /// What is sent, or where to put what is received; null for a receiver that wants to know only.
+    elem: OwnPtr<u8>,
+    pub(super) op: OwnU32,
+    state: OwnU32,
+    link: Link,
+    gp: OwnPtr<G>,
+    /// The wait that it stands for; 0: it need not be claimed.
+    seq: OwnU64,
+    /// Of a select: the place in the order of locks holds the number of this case.
+    pub(super) order: OwnU32,
+    reserved: OwnU32,
+}
+
+impl Case {
+    fn new(c: &Chan, op: Op, elem: *mut u8) -> Case {
+        let case = Case {
+            chan: OwnPtr::null(),
+            elem: OwnPtr::null(),
+            op: OwnU32::new(op as u32),
+            state: OwnU32::new(WAITS),
+            link: Link::new(),
+            gp: OwnPtr::null(),
+            seq: OwnU64::new(0),
+            order: OwnU32::new(0),
+            reserved: OwnU32::new(0),
+        };
+        case.chan.set(std::ptr::from_ref(c).cast_mut());
+        case.elem.set(elem);
+        case
+    }
+
+    #[inline(always)]
+    pub(super) fn wants(&self) -> Op {
+        if self.op.get() == Op::Send as u32 { Op::Send } else { Op::Recv }
+    }
+
+    /// What it asks for, if that is something.
+    #[inline(always)]
+    pub fn op(&self) -> Option<Op> {
+        match self.op.get() {
+            0 => Some(Op::Recv),
+            1 => Some(Op::Send),
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    pub fn chan(&self) -> *mut Chan {
+        self.chan.get()
+    }
+
+    #[inline(always)]
+    pub fn elem(&self) -> *mut u8 {
+        self.elem.get()
+    }
+
+    /// How its wait ended: none if it was not by this record.
+    #[inline(always)]
+    pub(super) fn ended(&self) -> Option<Result<()>> {
+        match self.state.get() {
+            WAITS => None,
+            MOVED => Some(Ok(())),
+            _ => Some(Err(Error::Closed)),
+        }
+    }
+
+    /// # Safety
+    /// `l` is the link of a case.
+    #[inline(always)]
+    unsafe fn of<'a>(l: *mut Link) -> &'a Case {
+        // SAFETY: the caller's promise.
+        unsafe { &*l.cast::<u8>().sub(offset_of!(Case, link)).cast::<Case>() }
+    }
+
+    /// T2. Returns whom to ready.
+    #[inline(always)]
+    fn end(&self, how: u32) -> GRef {
+        self.state.set(how);
+        // SAFETY: a queued record has its G.
+        unsafe { GRef::from_ptr(self.gp.get()).unwrap_unchecked() }
+    }
+}
+
+impl Link {
+    const fn new() -> Link {
+        Link { next: AtomicPtr::new(null_mut()), prev: OwnPtr::null() }
+    }
+
+    /// Makes it a list without entries, where it is.
+    fn init(&self) {
+        let this = std::ptr::from_ref(self).cast_mut();
+        self.next.store(this, Ordering::Relaxed);
+        self.prev.set(this);
+    }
+
+    /// Acquire: what a glance looks at next comes after this.
+    #[inline(always)]
+    fn is_empty(&self) -> bool {
+        std::ptr::eq(self.next.load(Ordering::Acquire), self)
+    }
+
+    #[inline(always)]
+    fn push_back(&self, l: &Link) {
+        let (this, new) = (std::ptr::from_ref(self).cast_mut(), std::ptr::from_ref(l).cast_mut());
+        let last = self.prev.get();
+        l.next.store(this, Ordering::Relaxed);
+        l.prev.set(last);
+        // SAFETY: the links of a list are entries or its head, which live while they are in it (I3).
+        unsafe { (*last).next.store(new, Ordering::Relaxed) };
+        self.prev.set(new);
+    }
+
+    #[inline(always)]
+    fn unlink(&self) {
+        let (next, prev) = (self.next.load(Ordering::Relaxed), self.prev.get());
+        // SAFETY: as in `push_back`.
+        unsafe {
+            (*prev).next.store(next, Ordering::Relaxed);
+            (*next).prev.set(prev);
+        }
+    }
+}
+
+// ---- channels --------------------------------------------------------------------------------------------------------
+
+/// A channel; its ring lies behind it.
+#[repr(C, align(64))]
+pub struct Chan {
+    /// The runtime that it belongs to: a child of fork has another. Null when it was freed.
+    sched: OwnPtr<Sched>,
+    pub(super) latch: Latch,
+    closed: AtomicBool,
+    count: AtomicUsize,
+    cap: usize,
+    elem_size: usize,
+    sendx: OwnUsize,
+    recvx: OwnUsize,
+    /// How many may use it.
+    refs: OwnUsize,
+    recvq: Link,
+    sendq: Link,
+    gone: Link,
+}
+
+// SAFETY: everything is atomic, or guarded by the latch.
+unsafe impl Sync for Chan {}
+
+/// What an attempt came to.
+pub(super) enum Did {
+    /// It has to wait.
+    Not,
+    /// Done, between caller and ring.
+    Moved,
+    /// Done with a partner, who is to be readied.
+    With(GRef),
+    Closed,
+}
+
+impl Did {
+    /// T3, and the result. The latch is open.
+    #[inline(always)]
+    pub(super) fn done(self, m: MRef) -> Result<()> {
+        match self {
+            Did::With(gp) => {
+                park::goready(m, gp);
+                Ok(())
+            }
+            Did::Moved => Ok(()),
+            Did::Closed => Err(Error::Closed),
+            Did::Not => Err(Error::Again),
+        }
+    }
+}
+
+/// Copies a value. Most are a word.
+///
+/// # Safety
+/// Both sides have `n` bytes and do not overlap.
+#[inline(always)]
+unsafe fn copy(from: *const u8, to: *mut u8, n: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match n {
+            8 => to.cast::<u64>().write_unaligned(from.cast::<u64>().read_unaligned()),
+            0 => {}
+            n => copy_nonoverlapping(from, to, n),
+        }
+    }
+}
+
+impl Chan {
+    fn layout(elem_size: usize, cap: usize) -> Result<Layout> {
+        let head = size_of::<Chan>();
+        let size = elem_size.checked_mul(cap).and_then(|n| n.checked_add(head)).ok_or(Error::Invalid)?;
+        Layout::from_size_align(size, align_of::<Chan>()).map_err(|_| Error::Invalid)
+    }
+
+    /// A channel with one user.
+    pub fn make(sched: &Sched, elem_size: usize, cap: usize) -> Result<NonNull<Chan>> {
+        let layout = Chan::layout(elem_size, cap)?;
+        // SAFETY: the layout is not empty.
+        let c = NonNull::new(unsafe { alloc(layout) }.cast::<Chan>()).ok_or(Error::NoMemory)?;
+        // SAFETY: just allocated, with this size and alignment.
+        unsafe {
+            c.write(Chan {
+                sched: OwnPtr::null(),
+                latch: Latch::new(),
+                closed: AtomicBool::new(false),
+                count: AtomicUsize::new(0),
+                cap,
+                elem_size,
+                sendx: OwnUsize::new(0),
+                recvx: OwnUsize::new(0),
+                refs: OwnUsize::new(1),
+                recvq: Link::new(),
+                sendq: Link::new(),
+                gone: Link::new(),
+            });
+            let c = c.as_ref();
+            [&c.recvq, &c.sendq, &c.gone].into_iter().for_each(Link::init);
+            c.sched.set(std::ptr::from_ref(sched).cast_mut());
+        }
+        Ok(c)
+    }
+
+    /// Whether it is a channel of this runtime. (A glance at memory that may be no channel any more: for wrong calls.)
+    #[inline(always)]
+    pub fn belongs(&self, m: MRef) -> bool {
+        std::ptr::eq(self.sched.get(), m.sched)
+    }
+
+    pub fn elem_size(&self) -> usize {
+        self.elem_size
+    }
+
+    /// Values in the ring.
+    pub fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn cap(&self) -> usize {
+        self.cap
+    }
+
+    /// One more user.
+    pub fn add_ref(&self) -> Result<()> {
+        self.latch.lock();
+        let n = self.refs.get().checked_add(1);
+        self.refs.set(n.unwrap_or(usize::MAX));
+        self.latch.unlock();
+        n.map(drop).ok_or(Error::Busy)
+    }
+
+    /// One user less; the last one frees it. Busy if that is the last one and somebody waits.
+    ///
+    /// # Safety
+    /// The caller is one of its users, and does not use it afterwards.
+    pub unsafe fn free(c: NonNull<Chan>) -> Result<()> {
+        // SAFETY: the caller's promise.
+        let this = unsafe { c.as_ref() };
+        this.latch.lock();
+        let left = this.refs.get() - 1;
+        let used = !(this.recvq.is_empty() && this.sendq.is_empty() && this.gone.is_empty());
+        if left == 0 && used {
+            this.latch.unlock();
+            return Err(Error::Busy);
+        }
+        this.refs.set(left);
+        if left == 0 {
+            this.sched.set(null_mut());
+        }
+        let layout = Chan::layout(this.elem_size, this.cap);
+        this.latch.unlock();
+        if let (0, Ok(layout)) = (left, layout) {
+            // SAFETY: nobody else uses it; it was allocated with this layout.
+            unsafe {
+                c.drop_in_place();
+                dealloc(c.as_ptr().cast(), layout);
+            }
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn slot(&self, i: usize) -> *mut u8 {
+        // SAFETY: the ring lies behind the channel, in the same allocation; `i` is below `cap`.
+        unsafe { std::ptr::from_ref(self).cast_mut().add(1).cast::<u8>().add(i * self.elem_size) }
+    }
+
+    #[inline(always)]
+    fn after(&self, i: usize) -> usize {
+        if i + 1 == self.cap { 0 } else { i + 1 }
+    }
+
+    #[inline(always)]
+    fn queue(&self, op: Op) -> &Link {
+        if op == Op::Send { &self.sendq } else { &self.recvq }
+    }
+
+    /// T1. The latch is held.
+    #[inline(always)]
+    fn pop(&self, q: &Link) -> Option<&Case> {
+        while !q.is_empty() {
+            let l = q.next.load(Ordering::Relaxed);
+            // SAFETY: an entry of a queue is the link of a case (I3).
+            let case = unsafe { Case::of(l) };
+            case.link.unlink();
+            let seq = case.seq.get();
+            if seq == 0 || self.claim(case, seq) {
+                return Some(case);
+            }
+        }
+        None
+    }
+
+    #[inline(never)]
+    fn claim(&self, case: &Case, seq: u64) -> bool {
+        // SAFETY: a queued record has its G.
+        let taken = unsafe { GRef::from_ptr(case.gp.get()) }.is_some_and(|gp| claim::take(&gp, seq));
+        if !taken {
+            self.gone.push_back(&case.link);
+        }
+        taken
+    }
+
+    /// S1 and S2. The latch is held; `elem` has a value of this channel.
+    #[inline(always)]
+    pub(super) fn put(&self, elem: *const u8) -> Did {
+        if self.closed.load(Ordering::Relaxed) {
+            return Did::Closed;
+        }
+        if let Some(case) = self.pop(&self.recvq) {
+            if !case.elem().is_null() {
+                // SAFETY: the receiver waits with room for a value (I4).
+                unsafe { copy(elem, case.elem(), self.elem_size) };
+            }
+            return Did::With(case.end(MOVED));
+        }
+        let n = self.count.load(Ordering::Relaxed);
+        if n < self.cap {
+            let at = self.sendx.get();
+            // SAFETY: the slot is free.
+            unsafe { copy(elem, self.slot(at), self.elem_size) };
+            self.sendx.set(self.after(at));
+            self.count.store(n + 1, Ordering::Release);
+            return Did::Moved;
+        }
+        Did::Not
+    }
+
+    /// R1 to R3. The latch is held; `elem` is null or has room for a value of this channel.
+    #[inline(always)]
+    pub(super) fn get(&self, elem: *mut u8) -> Did {
+        let n = self.count.load(Ordering::Relaxed);
+        if n > 0 {
+            let at = self.recvx.get();
+            let slot = self.slot(at);
+            if !elem.is_null() {
+                // SAFETY: the slot holds a value.
+                unsafe { copy(slot, elem, self.elem_size) };
+            }
+            self.recvx.set(self.after(at));
+            // (only a full ring has senders that wait: I1)
+            if let Some(case) = self.pop(&self.sendq) {
+                // SAFETY: the sender waits with a value (I4); of a full ring the oldest slot is the next to fill.
+                unsafe { copy(case.elem(), slot, self.elem_size) };
+                self.sendx.set(self.recvx.get());
+                return Did::With(case.end(MOVED));
+            }
+            self.count.store(n - 1, Ordering::Release);
+            return Did::Moved;
+        }
+        if let Some(case) = self.pop(&self.sendq) {
+            if !elem.is_null() {
+                // SAFETY: as above.
+                unsafe { copy(case.elem(), elem, self.elem_size) };
+            }
+            return Did::With(case.end(MOVED));
+        }
+        if self.closed.load(Ordering::Relaxed) {
+            self.zero(elem);
+            return Did::Closed;
+        }
+        Did::Not
+    }
+
+    #[inline(always)]
+    pub(super) fn attempt(&self, op: Op, elem: *mut u8) -> Did {
+        match op {
+            Op::Send => self.put(elem),
+            Op::Recv => self.get(elem),
+        }
+    }
+
+    fn zero(&self, elem: *mut u8) {
+        if !elem.is_null() {
+            // SAFETY: a receiver's element has room for a value.
+            unsafe { write_bytes(elem, 0, self.elem_size) };
+        }
+    }
+
+    /// Whether an attempt may come to something, looking without the latch. Under it: whether it will, unless all who
+    /// wait on the other side are gone.
+    #[inline(always)]
+    pub(super) fn may(&self, op: Op) -> bool {
+        match op {
+            Op::Send => {
+                self.closed.load(Ordering::Acquire)
+                    || self.count.load(Ordering::Acquire) < self.cap
+                    || !self.recvq.is_empty()
+            }
+            Op::Recv => {
+                self.count.load(Ordering::Acquire) > 0 || !self.sendq.is_empty() || self.closed.load(Ordering::Acquire)
+            }
+        }
+    }
+
+    /// Sends or receives; waits for that as long as `timeout`, negative for ever.
+    ///
+    /// # Migrates
+    #[inline(always)]
+    pub(super) fn transfer(&self, m: MRef, op: Op, elem: *mut u8, timeout: i64) -> Result<()> {
+        self.latch.lock();
+        match self.attempt(op, elem) {
+            Did::Not => self.wait(m, op, elem, timeout),
+            did => {
+                self.latch.unlock();
+                did.done(m)
+            }
+        }
+    }
+
+    /// # Migrates
+    #[inline]
+    pub fn send(&self, m: MRef, elem: *const u8, timeout: i64) -> Result<()> {
+        self.transfer(m, Op::Send, elem.cast_mut(), timeout)
+    }
+
+    /// # Migrates
+    #[inline]
+    pub fn recv(&self, m: MRef, elem: *mut u8, timeout: i64) -> Result<()> {
+        self.transfer(m, Op::Recv, elem, timeout)
+    }
+
+    /// S3 and R4. The latch is held.
+    ///
+    /// # Migrates
+    #[inline(never)]
+    fn wait(&self, m: MRef, op: Op, elem: *mut u8, timeout: i64) -> Result<()> {
+        let wait = match Wait::plain(m, timeout) {
+            Some(wait) => wait,
+            None => {
+                self.latch.unlock();
+                let wait = Wait::begin(m, timeout)?;
+                self.latch.lock();
+                match self.attempt(op, elem) {
+                    Did::Not => wait,
+                    did => {
+                        self.latch.unlock();
+                        wait.abandon(m);
+                        return did.done(m);
+                    }
+                }
+            }
+        };
+        let case = Case::new(self, op, elem);
+        self.enqueue(&case, &wait);
+        let reason = if op == Op::Send { WaitReason::CHAN_SEND } else { WaitReason::CHAN_RECV };
+        let locks = Locks { open: open_one, arg: std::ptr::from_ref(self).cast_mut().cast() };
+        let (_, end) = wait.park(m, reason, locks);
+        case.ended().unwrap_or_else(|| {
+            // W1
+            self.latch.lock();
+            self.take_back(&case);
+            self.latch.unlock();
+            end
+        })
+    }
+
+    /// Puts a record at the end of its queue. The latch is held.
+    #[inline(always)]
+    pub(super) fn enqueue(&self, case: &Case, wait: &Wait) {
+        case.gp.set(wait.gp.as_ptr());
+        case.seq.set(wait.seq);
+        case.state.set(WAITS);
+        self.queue(case.wants()).push_back(&case.link);
+    }
+
+    /// W1: takes a record that nobody took out of its list. The latch is held.
+    #[inline(always)]
+    pub(super) fn take_back(&self, case: &Case) {
+        case.link.unlink();
+    }
+
+    /// Sends or receives if it need not wait.
+    #[inline]
+    pub fn try_transfer(&self, m: MRef, op: Op, elem: *mut u8) -> Result<()> {
+        if !self.may(op) {
+            return Err(Error::Again);
+        }
+        self.latch.lock();
+        let did = self.attempt(op, elem);
+        self.latch.unlock();
+        did.done(m)
+    }
+
+    /// Empties the ring. For one whose channel nobody else sends to.
+    pub fn clear(&self) {
+        self.latch.lock();
+        self.count.store(0, Ordering::Release);
+        self.sendx.set(0);
+        self.recvx.set(0);
+        self.latch.unlock();
+    }
+
+    /// X1 to X3.
+    pub fn close(&self, m: MRef) -> Result<()> {
+        let mut told = GList::new();
+        self.latch.lock();
+        if self.closed.load(Ordering::Relaxed) {
+            self.latch.unlock();
+            return Err(Error::Closed);
+        }
+        self.closed.store(true, Ordering::Release);
+        while let Some(case) = self.pop(&self.recvq) {
+            self.zero(case.elem());
+            told.push_back(case.end(CLOSED));
+        }
+        while let Some(case) = self.pop(&self.sendq) {
+            told.push_back(case.end(CLOSED));
+        }
+        self.latch.unlock();
+        while let Some(gp) = told.pop_front() {
+            park::goready(m, gp);
+        }
+        Ok(())
+    }
+}
+
+unsafe fn open_one(arg: *mut c_void) {
+    // SAFETY: `wait` passes its channel, whose latch is held; it is not touched afterwards.
+    unsafe { (*arg.cast::<Chan>()).latch.unlock() };
+}
+
+/// Waits where nothing will come: at no channel, or for no case.
+///
+/// # Migrates
+pub fn wait_for_nothing(m: MRef, reason: WaitReason, timeout: i64) -> Result<()> {
+    unsafe fn nothing(_: *mut c_void) {}
+    let wait = Wait::begin(m, timeout)?;
+    wait.park(m, reason, Locks { open: nothing, arg: null_mut() }).1
+}

@@ -1,0 +1,45 @@
+//! What the host holds by handles. Made at the first use, and kept as long as the process lives.
+
+use super::cancel::Token;
+use super::scope::Scope;
+use super::timer::HostTimer;
+use crate::ds::slab::Slab;
+use crate::gmp::error::{Error, Result};
+use crate::gmp::sched::{Sched, try_leak};
+use crate::sync::Ordering;
+
+pub struct Objects {
+    pub tokens: Slab<Token>,
+    pub timers: Slab<HostTimer>,
+    pub scopes: Slab<Scope>,
+}
+
+/// The objects of this runtime.
+#[inline]
+pub fn objects(sched: &Sched) -> Result<&'static Objects> {
+    existing(sched).map_or_else(|| make(sched), Ok)
+}
+
+/// As [`objects`], for one who does not make any.
+#[inline]
+pub fn existing(sched: &Sched) -> Option<&'static Objects> {
+    // SAFETY: null or what `make` leaked. Acquire: pairs with its Release.
+    unsafe { sched.objects.load(Ordering::Acquire).cast::<Objects>().as_ref() }
+}
+
+#[cold]
+fn make(sched: &Sched) -> Result<&'static Objects> {
+    let new =
+        try_leak(Objects { tokens: Slab::new(), timers: Slab::new(), scopes: Slab::new() }).ok_or(Error::NoMemory)?;
+    let p = std::ptr::from_ref(new).cast_mut();
+    match sched.objects.compare_exchange(std::ptr::null_mut(), p.cast(), Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => Ok(new),
+        Err(_) => {
+            // Another was first. A model takes back what it leaks.
+            #[cfg(not(any(loom, shuttle)))]
+            // SAFETY: just leaked with the layout of a box, and nobody else knows it.
+            drop(unsafe { Box::from_raw(p) });
+            existing(sched).ok_or(Error::NoMemory)
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Scopes: Gs that belong together, and end together.
+//!
+//! # Problem
+//! Whoever starts several Gs for one thing wants to go on when all have ended, to know what went wrong first, and not to
+//! wait for the rest longer than they need to see that it is of no use any more.
+//!
+//! # Words
+//! `open`: Gs that have not ended. `error`: the first, by CAS from 0. `token`: under that of the maker; the children's. Under
+//! the lock: `handle`, `leaving`. G: `scope`, whose child it is.
+//!
+//! # Protocol
+//! * S1 spawn: under the lock, if nobody has left: open + 1; the G counts for the token. Without memory: open - 1.
+//! * S2 the child runs; what it returns is noted: the first error cancels the token.
+//! * S3 the child's end, whichever way: open - 1; the last one wakes who leaves.
+//! * L1 leave: waits for open to be 0, whatever happens to the caller's own token (its cancellation has reached the
+//!   children); L2 under the lock: still 0: the handle is stale. Otherwise again.
+//!
+//! # Invariants
+//! * I1 a scope is there as long as it has children: its memory is given back by L2 only, which finds none.
+//! * I2 open grows only under the lock, with a handle that is good; so after L2's look it stays 0.
+
+use super::cancel::{self, Reason, Ref, Token};
+use super::objects::objects;
+use super::waitgroup::WaitGroup;
+use super::waitq;
+use crate::gmp::error::{Error, Result};
+use crate::gmp::g::{GName, GRef};
+use crate::gmp::m::MRef;
+use crate::protocol::park;
+use crate::sync::own::{OwnPtr, OwnU64};
+use crate::sync::{AtomicI32, Guard, Lock, Ordering, Rank};
+use std::ffi::c_void;
+use std::ptr::from_ref;
+
+/// A scope. Its memory serves one after another.
+pub struct Scope {
+    open: WaitGroup,
+    error: AtomicI32,
+    /// For which the scope counts. Fixed while it is there.
+    token: OwnPtr<Token>,
+    /// The scope as whose child its maker ran. Fixed.
+    outer: OwnU64,
+    state: Lock<State>,
+}
+
+struct State {
+    handle: u64,
+    leaving: bool,
+}
+
+impl Default for Scope {
+    fn default() -> Scope {
+        Scope {
+            open: WaitGroup::default(),
+            error: AtomicI32::new(0),
+            token: OwnPtr::null(),
+            outer: OwnU64::new(0),
+            state: Lock::new(Rank::Scope, State { handle: 0, leaving: false }),
+        }
+    }
+}
+
+/// What a child runs; an error is below 0.
+pub type Child = extern "C" fn(*mut c_void) -> i32;
+
+/// A new scope, whose token is made under the caller's.
+pub fn make(m: MRef, timeout: i64) -> Result<u64> {
+    let objects = objects(m.sched())?;
+    let gp = waitq::waiter(m);
+    let above = match cancel::current(gp) {
+        Some(current) => Some(cancel::find(m.sched(), current.token().handle.get(), true)?),
+        None => None,
+    };
+    let token = cancel::make(m, above.as_ref(), waitq::deadline_of(timeout))?;
+    let (handle, s) = objects.scopes.make(m.id).ok_or(Error::NoMemory)?;
+    s.error.store(0, Ordering::Relaxed);
+    // Two counts: the scope's own, and that of the handle, which the host may free.
+    s.token.set(from_ref(cancel::find(m.sched(), token.handle.get(), true)?.forget()).cast_mut());
+    token.forget();
+    // SAFETY: a scope is there as long as it has a child.
+    let outer = unsafe { gp.scope.get().cast::<Scope>().as_ref() };
+    s.outer.set(outer.map_or(0, |outer| outer.state.lock().handle));
+    *s.state.lock() = State { handle, leaving: false };
+    Ok(handle)
+}
+
+/// The scope of a handle, locked.
+fn find(m: MRef, handle: u64) -> Result<(&'static Scope, Guard<'static, State>)> {
+    let s = objects(m.sched())?.scopes.get(handle).ok_or(Error::Stale)?;
+    let state = s.state.lock();
+    // It may have become another's before the lock was ours.
+    if state.handle == handle { Ok((s, state)) } else { Err(Error::Stale) }
+}
+
+impl Scope {
+    /// While there is a child, or the lock is held.
+    fn token(&self) -> &'static Token {
+        // SAFETY: the scope counts for it.
+        unsafe { &*self.token.get() }
+    }
+}
+
+/// The token of a scope, counted.
+pub fn token(m: MRef, handle: u64) -> Result<Ref> {
+    let (s, _state) = find(m, handle)?;
+    cancel::find(m.sched(), s.token().handle.get(), true)
+}
+
+/// S1.
+pub fn spawn(m: MRef, handle: u64, f: Child, arg: *mut c_void) -> Result<()> {
+    let (s, state) = find(m, handle)?;
+    let entry = begin as extern "C" fn(*mut c_void) as *mut c_void;
+    let what = park::Spawn { entry, arg, flags: 0, stack_size: 0, name: GName::NONE };
+    let Some(gp) = park::newproc(m, &what) else { return Err(Error::NoMemory) };
+    let counted = if m.p().is_none() && m.sched().is_closing() { Err(Error::ShutDown) } else { s.open.add(m, 1) };
+    if let Err(e) = counted {
+        park::forget(m, gp);
+        return Err(e);
+    }
+    let token = cancel::find(m.sched(), s.token().handle.get(), true);
+    drop(state);
+    let old = cancel::replace(gp, token.ok());
+    debug_assert!(old.is_none());
+    gp.scope.set(from_ref(s).cast_mut().cast());
+    gp.child.set(f as *mut c_void);
+    park::ready_queue(m, gp);
+    Ok(())
+}
+
+/// S2.
+extern "C" fn begin(arg: *mut c_void) {
+    // SAFETY: a G runs on an M.
+    let Some(m) = (unsafe { MRef::from_ptr(crate::sys::arch::current_m().cast()) }) else { return };
+    let gp = park::running(m);
+    // SAFETY: `spawn` stored a Child.
+    let f = unsafe { std::mem::transmute::<*mut c_void, Child>(gp.child.get()) };
+    let result = f(arg);
+    // SAFETY: as above; it may be another one now.
+    let Some(m) = (unsafe { MRef::from_ptr(crate::sys::arch::current_m().cast()) }) else { return };
+    returned(m, gp, result);
+}
+
+/// What a child came to.
+fn returned(m: MRef, gp: GRef, result: i32) {
+    // SAFETY: null or a scope, which is there as long as it has a child.
+    let Some(s) = (unsafe { gp.scope.get().cast::<Scope>().as_ref() }) else { return };
+    if result < 0 && s.error.compare_exchange(0, result, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+        cancel_children(m, s);
+    }
+}
+
+/// Cancels the token of a scope.
+pub fn cancel(m: MRef, handle: u64) -> Result<()> {
+    let token = token(m, handle)?;
+    cancel::cancel(m, &token, Reason::ByHand);
+    Ok(())
+}
+
+fn cancel_children(m: MRef, s: &Scope) {
+    if let Ok(token) = cancel::find(m.sched(), s.token().handle.get(), true) {
+        cancel::cancel(m, &token, Reason::ByHand);
+    }
+}
+
+/// S3: a G ends.
+#[inline]
+pub fn on_exit(m: MRef, gp: GRef) {
+    if gp.scope.is_null() {
+        return;
+    }
+    // SAFETY: a scope is there as long as it has a child; a wait group is not touched once it may have been given back.
+    let done = unsafe { &*gp.scope.take().cast::<Scope>() }.open.add(m, -1);
+    debug_assert!(done.is_ok());
+}
+
+/// L1 and L2. The first error, or 0. TimedOut: it is not left, and may be again.
+///
+/// # Migrates
+pub fn leave(mut m: MRef, handle: u64, timeout: i64) -> Result<i32> {
+    let deadline = waitq::deadline_of(timeout);
+    loop {
+        let (s, mut state) = find(m, handle)?;
+        if is_within(m, s) {
+            return Err(Error::Deadlock);
+        }
+        if state.leaving {
+            return Err(Error::Busy);
+        }
+        if s.open.is_zero() {
+            // L2
+            state.handle = 0;
+            drop(state);
+            return Ok(give_back(m, s, handle));
+        }
+        state.leaving = true;
+        drop(state);
+        let waited;
+        (m, waited) = s.open.wait(m, deadline, false);
+        s.state.lock().leaving = false;
+        waited?;
+    }
+}
+
+/// Whether the caller is a child of this scope, or a child of a child: it would wait for itself.
+fn is_within(m: MRef, s: &Scope) -> bool {
+    let Ok(objects) = objects(m.sched()) else { return false };
+    // SAFETY: a scope is there as long as it has a child.
+    let mut at: Option<&Scope> = unsafe { waitq::waiter(m).scope.get().cast::<Scope>().as_ref() };
+    while let Some(mine) = at {
+        if std::ptr::eq(mine, s) {
+            return true;
+        }
+        // One that was made by a G which has ended since may be gone.
+        at = objects.scopes.get(mine.outer.get());
+    }
+    false
+}
+
+/// The handle is stale already, and there are no children.
+fn give_back(m: MRef, s: &'static Scope, handle: u64) -> i32 {
+    let (token, error) = (s.token(), s.error.load(Ordering::Acquire));
+    if let Ok(objects) = objects(m.sched()) {
+        objects.scopes.free(handle);
+    }
+    // Unless the host has done it.
+    let _ = cancel::free(m.sched(), token.handle.get());
+    cancel::unref(m.sched(), token);
+    error
+}

@@ -1,0 +1,206 @@
+//! Cancellation
+
+use super::*;
+use crate::block::cancel::{self, Reason, Ref};
+use crate::block::waitq;
+use crate::gmp::g::GRef;
+use crate::gmp::m::Ctx;
+use crate::protocol::park;
+
+/// A token of cancellation. Calls that wait under a token end with GMX_ECANCELED when it, or the one that it was made
+/// under, is cancelled: by hand or at its deadline. Handles are not used again. 0 is none.
+pub type gmx_cancel = u64;
+
+/// The G whose current token the caller may change: its own, or the one that stands for the thread.
+fn holder(m: MRef) -> Option<GRef> {
+    match m.ctx() {
+        Ctx::Foreign => Some(park::own_g(m)),
+        Ctx::G | Ctx::Syscall => m.g(),
+        Ctx::Stopped if m.p().is_some() => m.g(),
+        _ => None,
+    }
+}
+
+/// The token of a handle; 0 is the caller's current one.
+fn token_of(m: MRef, handle: gmx_cancel) -> Result<Option<Ref>, gmx_status> {
+    let handle = match handle {
+        0 => match holder(m).and_then(cancel::current) {
+            Some(current) => current.token().handle.get(),
+            None => return Ok(None),
+        },
+        handle => return cancel::find(m.sched(), handle, false).map(Some).map_err(status::from),
+    };
+    cancel::find(m.sched(), handle, true).map(Some).map_err(status::from)
+}
+
+/// Makes a token. It is cancelled by gmx_cancel_now, after timeout nanoseconds (negative: never), or when the token parent
+/// is; parent 0 is none. Under a parent that is cancelled it is so from the beginning, and with a timeout of 0.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: the token is the caller's until gmx_cancel_free.
+/// Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ESTALE for a parent that is none; GMX_ENOMEM.
+/// Since: 0.1
+///
+/// # Safety
+/// `out` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_cancel_new(parent: gmx_cancel, timeout: i64, out: *mut gmx_cancel) -> gmx_status {
+    if out.is_null() {
+        return GMX_EINVAL;
+    }
+    let m = match any() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    let parent = match parent {
+        0 => Ok(None),
+        parent => cancel::find(m.sched(), parent, false).map(Some),
+    };
+    match parent.and_then(|parent| cancel::make(m, parent.as_ref(), waitq::deadline_of(timeout))) {
+        Ok(token) => {
+            // SAFETY: the caller's promise.
+            unsafe { *out = token.forget().handle.get() };
+            GMX_OK
+        }
+        Err(e) => status::from(e),
+    }
+}
+
+/// Cancels a token and all that were made under it. Whoever waits under one of them goes on with GMX_ECANCELED, and so does
+/// whoever is about to wait; what they would have waited for is as it was.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: GMX_OK, also if it was cancelled already; GMX_ESTALE.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_cancel_now(token: gmx_cancel) -> gmx_status {
+    match any() {
+        Ok(m) => map(cancel::find(m.sched(), token, false).map(|token| {
+            cancel::cancel(m, &token, Reason::ByHand);
+        })),
+        Err(status) => status,
+    }
+}
+
+/// Why a token is cancelled. 0: the caller's current one.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: GMX_OK if it is not cancelled, or there is none; GMX_ECANCELED by hand; GMX_ETIMEDOUT by its deadline, or that of
+/// a token above it; GMX_ESTALE.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_cancel_reason(token: gmx_cancel) -> gmx_status {
+    match any().and_then(|m| token_of(m, token)) {
+        Ok(token) => match token.and_then(|token| token.reason()) {
+            None => GMX_OK,
+            Some(Reason::ByHand) => GMX_ECANCELED,
+            Some(Reason::Deadline) => GMX_ETIMEDOUT,
+        },
+        Err(status) => status,
+    }
+}
+
+/// Whether a token is cancelled. 0: the caller's current one.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: 1 if it is; 0 if it is not, or there is none; GMX_ESTALE.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_cancel_is_cancelled(token: gmx_cancel) -> gmx_status {
+    match any().and_then(|m| token_of(m, token)) {
+        Ok(token) => gmx_status::from(token.is_some_and(|token| token.reason().is_some())),
+        Err(status) => status,
+    }
+}
+
+/// Makes a token the caller's current one: every call that waits honours it from now on, but for gmx_park, gmx_yield and
+/// those that stop the world or leave a scope. 0: none. A goroutine begins with none, but for one that a scope has
+/// spawned, and ends with its own.
+///
+/// previous: where the former one is written, unless NULL: to be used again afterwards, also if it was freed meanwhile while
+/// it is under a token, or the current one of somebody.
+///
+/// Blocks: never.
+/// Call from: every context but a scheduler's callback and a foreign thread that has stopped the world.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: the token lives on, if it is freed, as long as it is somebody's current one.
+/// Returns: GMX_OK; GMX_ESTALE; GMX_ENOTG.
+/// Since: 0.1
+///
+/// # Safety
+/// `previous` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_cancel_use(token: gmx_cancel, previous: *mut gmx_cancel) -> gmx_status {
+    let m = match any() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    let Some(gp) = holder(m) else { return GMX_ENOTG };
+    let token = match token {
+        0 => None,
+        token => match cancel::find(m.sched(), token, true) {
+            Ok(token) => Some(token),
+            Err(e) => return status::from(e),
+        },
+    };
+    let old = cancel::replace(gp, token);
+    if !previous.is_null() {
+        // SAFETY: the caller's promise.
+        unsafe { *previous = old.map_or(0, |old| old.handle.get()) };
+    }
+    if let Some(old) = old {
+        cancel::unref(m.sched(), old);
+    }
+    GMX_OK
+}
+
+/// The caller's current token.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: the token; 0 if there is none.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_cancel_current() -> gmx_cancel {
+    match crate::sched::run::current() {
+        Some(m) => holder(m).and_then(cancel::current).map_or(0, |current| current.token().handle.get()),
+        None => 0,
+    }
+}
+
+/// Gives a token back. It is not cancelled by that: whoever waits under it waits on, and tokens that were made under it, and
+/// its deadline, do what they did.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: the token is the library's again.
+/// Returns: GMX_OK; GMX_ESTALE.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_cancel_free(token: gmx_cancel) -> gmx_status {
+    match any() {
+        Ok(m) => map(cancel::free(m.sched(), token)),
+        Err(status) => status,
+    }
+}

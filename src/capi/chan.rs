@@ -1,0 +1,436 @@
+//! Channels
+
+use super::*;
+use crate::block::chan::{Case, Chan, Op, wait_for_nothing};
+use crate::block::select::{self, Cases};
+use crate::gmp::g::WaitReason;
+use std::ffi::c_void;
+use std::ptr::NonNull;
+
+/// A channel: values of one size, from whoever sends to whoever receives, first in first out.
+pub struct gmx_chan {
+    _opaque: [u8; 0],
+}
+
+/// For [`gmx_select_case`]: receive.
+pub const GMX_CASE_RECV: u32 = 0;
+/// For [`gmx_select_case`]: send.
+pub const GMX_CASE_SEND: u32 = 1;
+
+/// What gmx_select may do. The words at its end are the library's while it waits; an array may be used again, but by one
+/// gmx_select at a time.
+#[repr(C)]
+pub struct gmx_select_case {
+    /// NULL: this case is never ready.
+    pub chan: *mut gmx_chan,
+    /// The value to send, or where to put what is received; NULL drops it.
+    pub elem: *mut c_void,
+    /// GMX_CASE_RECV or GMX_CASE_SEND.
+    pub op: u32,
+    pub reserved0: u32,
+    pub reserved: [u64; 5],
+}
+
+const _: () = assert!(std::mem::size_of::<gmx_select_case>() == std::mem::size_of::<Case>());
+const _: () = assert!(std::mem::align_of::<gmx_select_case>() == std::mem::align_of::<Case>());
+
+/// The channel at `c`, if it is one of this runtime.
+///
+/// # Safety
+/// `c` is not null, and points to a channel that lives as long as it is used.
+#[inline(always)]
+unsafe fn chan<'a>(m: MRef, c: *mut gmx_chan) -> Option<&'a Chan> {
+    if !c.cast::<Chan>().is_aligned() {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    let c = unsafe { &*c.cast::<Chan>() };
+    c.belongs(m).then_some(c)
+}
+
+/// Makes a channel for values of elem_size bytes (0: it only tells that something happened) with room for capacity of
+/// them (0: sender and receiver meet).
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: the caller has one reference; gmx_chan_free gives it back.
+/// Returns: GMX_OK; GMX_EINVAL if the size of everything does not fit, or chan is NULL; GMX_ENOMEM.
+/// Since: 0.1
+///
+/// # Safety
+/// `chan` is null or may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_chan_new(elem_size: usize, capacity: usize, chan: *mut *mut gmx_chan) -> gmx_status {
+    if chan.is_null() {
+        return GMX_EINVAL;
+    }
+    let m = match any() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    match Chan::make(m.sched(), elem_size, capacity) {
+        Ok(c) => {
+            // SAFETY: the caller's promise.
+            unsafe { chan.write(c.as_ptr().cast()) };
+            GMX_OK
+        }
+        Err(e) => status::from(e),
+    }
+}
+
+/// One more reference to a channel, for another who uses it and will call gmx_chan_free.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: one more reference.
+/// Returns: GMX_OK; GMX_EINVAL if chan is NULL or no channel of this process.
+/// Since: 0.1
+///
+/// # Safety
+/// `chan` is null or a channel to which the caller has a reference.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_chan_ref(chan: *mut gmx_chan) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { with(chan, |_, c| map(c.add_ref())) }
+}
+
+/// Gives a reference to a channel back; the last one frees the channel with the values in it. Whoever waits at a channel
+/// must have a reference that outlives the wait: its own, or that of somebody who waits for it.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: takes one reference, if GMX_OK.
+/// Returns: GMX_OK; GMX_EBUSY if it is the last one and somebody waits there: nothing has changed; GMX_EINVAL if chan is NULL or
+/// no channel of this process.
+/// Since: 0.1
+///
+/// # Safety
+/// `chan` is null or a channel to which the caller has a reference, and which it does not use afterwards.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_chan_free(chan: *mut gmx_chan) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { with(chan, |_, c| map(Chan::free(NonNull::from(c)))) }
+}
+
+/// Calls `f` with a channel that must not be NULL, from any context.
+///
+/// # Safety
+/// `c` is null or points to a channel that lives as long as it is used.
+#[inline(always)]
+unsafe fn with(c: *mut gmx_chan, f: impl FnOnce(MRef, &Chan) -> gmx_status) -> gmx_status {
+    if c.is_null() {
+        return GMX_EINVAL;
+    }
+    let m = match any() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    // SAFETY: the caller's promise.
+    match unsafe { chan(m, c) } {
+        Some(c) => f(m, c),
+        None => GMX_EINVAL,
+    }
+}
+
+/// Sends or receives, waiting no longer than `timeout`.
+///
+/// # Safety
+/// `c` is null or points to a channel that lives as long as it is used; `elem` has room for a value of it.
+#[inline(always)]
+unsafe fn transfer(c: *mut gmx_chan, op: Op, elem: *mut u8, timeout: i64) -> gmx_status {
+    let m = match may_wait() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    if c.is_null() {
+        return transfer_null(m, op, timeout);
+    }
+    // SAFETY: the caller's promise.
+    let Some(c) = (unsafe { chan(m, c) }) else { return GMX_EINVAL };
+    if op == Op::Send && elem.is_null() && c.elem_size() != 0 {
+        return GMX_EINVAL;
+    }
+    if timeout == 0 {
+        return match c.try_transfer(m, op, elem) {
+            Err(crate::gmp::error::Error::Again) => GMX_ETIMEDOUT,
+            r => map(r),
+        };
+    }
+    map(match op {
+        Op::Send => c.send(m, elem, timeout),
+        Op::Recv => c.recv(m, elem, timeout),
+    })
+}
+
+#[cold]
+#[inline(never)]
+fn transfer_null(m: MRef, op: Op, timeout: i64) -> gmx_status {
+    if timeout == 0 {
+        return GMX_ETIMEDOUT;
+    }
+    map(wait_for_nothing(
+        m,
+        if op == Op::Send { WaitReason::CHAN_SEND_NIL } else { WaitReason::CHAN_RECV_NIL },
+        timeout,
+    ))
+}
+
+/// As [`transfer`], if it need not wait.
+///
+/// # Safety
+/// As for [`transfer`].
+#[inline(always)]
+unsafe fn try_transfer(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_status {
+    if c.is_null() {
+        return GMX_EAGAIN;
+    }
+    let attempt = |m: MRef, c: &Chan| {
+        if op == Op::Send && elem.is_null() && c.elem_size() != 0 {
+            return GMX_EINVAL;
+        }
+        map(c.try_transfer(m, op, elem))
+    };
+    // SAFETY: the caller's promise.
+    unsafe { with(c, attempt) }
+}
+
+/// Sends a value: gives it to a receiver that waits, or puts it behind the others, or waits for either. NULL as a channel
+/// waits for ever.
+///
+/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: when it waits.
+/// Migrates: when it waits.
+/// Owns: the bytes at elem are copied, once.
+/// Returns: GMX_OK: it was received, or will be if somebody receives; GMX_ECLOSED: the channel is closed, or was while it waited;
+/// GMX_ECANCELED; GMX_EINVAL if chan is no channel of this process, or elem is NULL and values have a size; GMX_ENOTG,
+/// GMX_EINSYSCALL. If it is not GMX_OK nothing was sent.
+/// Since: 0.1
+///
+/// # Safety
+/// `chan` is null or a channel; `elem` points to a value of it, or is null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_chan_send(chan: *mut gmx_chan, elem: *const c_void) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { transfer(chan, Op::Send, elem.cast_mut().cast(), -1) }
+}
+
+/// Receives a value: the oldest in the channel, or that of a sender that waits, or waits for one. NULL as a channel waits
+/// for ever.
+///
+/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: when it waits.
+/// Migrates: when it waits.
+/// Owns: the value is copied to elem; NULL drops it.
+/// Returns: GMX_OK; GMX_ECLOSED: the channel is closed and nothing is left in it; the bytes at elem are zero then; GMX_ECANCELED;
+/// GMX_EINVAL if chan is no channel of this process; GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+///
+/// # Safety
+/// `chan` is null or a channel; `elem` has room for a value of it, or is null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_chan_recv(chan: *mut gmx_chan, elem: *mut c_void) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { transfer(chan, Op::Recv, elem.cast(), -1) }
+}
+
+/// Sends a value if it need not wait.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: the bytes at elem are copied, if GMX_OK.
+/// Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED; GMX_EINVAL as gmx_chan_send.
+/// Since: 0.1
+///
+/// # Safety
+/// As for gmx_chan_send.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_chan_try_send(chan: *mut gmx_chan, elem: *const c_void) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { try_transfer(chan, Op::Send, elem.cast_mut().cast()) }
+}
+
+/// Receives a value if it need not wait.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: the value is copied to elem, if GMX_OK; NULL drops it.
+/// Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED as gmx_chan_recv; GMX_EINVAL if chan is no channel
+/// of this process.
+/// Since: 0.1
+///
+/// # Safety
+/// As for gmx_chan_recv.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_chan_try_recv(chan: *mut gmx_chan, elem: *mut c_void) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { try_transfer(chan, Op::Recv, elem.cast()) }
+}
+
+/// As gmx_chan_send, but gives up after timeout nanoseconds; negative never; 0 without waiting.
+///
+/// Blocks: as gmx_chan_send, no longer than timeout.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: when it waits.
+/// Migrates: when it waits.
+/// Owns: as gmx_chan_send.
+/// Returns: as gmx_chan_send; GMX_ETIMEDOUT; GMX_ENOMEM if there is no memory for the timer.
+/// Since: 0.1
+///
+/// # Safety
+/// As for gmx_chan_send.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_chan_send_timeout(chan: *mut gmx_chan, elem: *const c_void, timeout: i64) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { transfer(chan, Op::Send, elem.cast_mut().cast(), timeout) }
+}
+
+/// As gmx_chan_recv, but gives up after timeout nanoseconds; negative never; 0 without waiting.
+///
+/// Blocks: as gmx_chan_recv, no longer than timeout.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: when it waits.
+/// Migrates: when it waits.
+/// Owns: as gmx_chan_recv.
+/// Returns: as gmx_chan_recv; GMX_ETIMEDOUT; GMX_ENOMEM if there is no memory for the timer.
+/// Since: 0.1
+///
+/// # Safety
+/// As for gmx_chan_recv.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_chan_recv_timeout(chan: *mut gmx_chan, elem: *mut c_void, timeout: i64) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { transfer(chan, Op::Recv, elem.cast(), timeout) }
+}
+
+/// Closes a channel: nothing can be sent any more. What is in it can still be received; who waits is told.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing; the reference stays.
+/// Returns: GMX_OK; GMX_ECLOSED if it was closed already; GMX_EINVAL if chan is NULL or no channel of this process.
+/// Since: 0.1
+///
+/// # Safety
+/// `chan` is null or a channel.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_chan_close(chan: *mut gmx_chan) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { with(chan, |m, c| map(c.close(m))) }
+}
+
+/// How many values are in a channel.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: the number, which may have changed by then; 0 for NULL.
+/// Since: 0.1
+///
+/// # Safety
+/// `chan` is null or a channel.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_chan_len(chan: *mut gmx_chan) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { chan.cast::<Chan>().as_ref() }.map_or(0, Chan::len)
+}
+
+/// For how many values a channel has room.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: the capacity; 0 for NULL.
+/// Since: 0.1
+///
+/// # Safety
+/// `chan` is null or a channel.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_chan_cap(chan: *mut gmx_chan) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { chan.cast::<Chan>().as_ref() }.map_or(0, Chan::cap)
+}
+
+/// Does one of n cases: one that is ready, chosen at random if several are, or the first that becomes ready. Gives up after
+/// timeout nanoseconds; negative never; 0 at once: what default is in Go. Without a case (n is 0, or every channel is NULL)
+/// it waits for its timeout. A channel may stand in several cases.
+///
+/// Blocks: the goroutine, or the thread of a caller that is none; never if timeout is 0.
+/// Call from: G, attached thread, foreign thread; with timeout 0 every context.
+/// Safepoint: when it waits.
+/// Migrates: when it waits.
+/// Owns: the cases, until it returns.
+/// Returns: GMX_OK: the case chosen was done; GMX_ECLOSED: the channel of the case chosen is closed (and a receiver's value zero);
+/// GMX_EAGAIN if timeout is 0 and none is ready; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is none, a
+/// channel that is none of this process, or nothing to send, or cases is NULL and n is not 0, or not aligned; GMX_ENOMEM if there
+/// is no memory for the timer; GMX_ENOTG, GMX_EINSYSCALL. chosen, which may be NULL, is written with the first two.
+/// Since: 0.1
+///
+/// # Safety
+/// `cases` points to `n` cases of which each is as for gmx_chan_send or gmx_chan_recv; `chosen` is null or may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_select(
+    cases: *mut gmx_select_case,
+    n: usize,
+    timeout: i64,
+    chosen: *mut usize,
+) -> gmx_status {
+    let m = match if timeout == 0 { any() } else { may_wait() } {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    if (n != 0 && cases.is_null()) || !cases.is_aligned() || n > u32::MAX as usize {
+        return GMX_EINVAL;
+    }
+    // SAFETY: the caller's promise; the layouts agree, and the words are used by atomic operations only.
+    let all: &[Case] = if n == 0 { &[] } else { unsafe { std::slice::from_raw_parts(cases.cast::<Case>(), n) } };
+    // SAFETY: as above.
+    if !all.iter().all(|case| unsafe { fits(m, case) }) {
+        return GMX_EINVAL;
+    }
+    match select::select(m, Cases(all), timeout) {
+        Ok((i, r)) => {
+            if !chosen.is_null() {
+                // SAFETY: the caller's promise.
+                unsafe { chosen.write(i) };
+            }
+            map(r)
+        }
+        Err(e) => status::from(e),
+    }
+}
+
+/// Whether a case can be done.
+///
+/// # Safety
+/// As for gmx_select.
+#[inline(always)]
+unsafe fn fits(m: MRef, case: &Case) -> bool {
+    let Some(op) = case.op() else { return false };
+    let c = case.chan();
+    if c.is_null() {
+        return true;
+    }
+    // SAFETY: the caller's promise.
+    match unsafe { chan(m, c.cast()) } {
+        Some(c) => op == Op::Recv || !case.elem().is_null() || c.elem_size() == 0,
+        None => false,
+    }
+}

@@ -1,0 +1,122 @@
+//! Condition variables
+
+use super::*;
+use crate::block::cond::Cond;
+use crate::block::mutex::Mutex;
+use crate::block::waitq;
+
+/// Where goroutines and threads wait for something that a mutex guards. Zero is ready; nothing needs to be freed. Do not copy
+/// it once somebody has waited.
+#[repr(C)]
+pub struct gmx_cond {
+    pub mutex: u64,
+    pub home: u64,
+}
+
+const _: () = assert!(std::mem::size_of::<gmx_cond>() == std::mem::size_of::<Cond>());
+const _: () = assert!(std::mem::align_of::<gmx_cond>() == std::mem::align_of::<Cond>());
+
+/// # Safety
+/// `c` is null, or points to a condition variable that lives as long as anybody uses it.
+unsafe fn cond<'a>(c: *mut gmx_cond) -> Option<&'a Cond> {
+    if c.is_null() || !c.is_aligned() {
+        return None;
+    }
+    // SAFETY: the caller's promise; the layouts agree, and the words are used by atomic operations only.
+    Some(unsafe { &*c.cast::<Cond>() })
+}
+
+/// Gives the mutex back and waits for a signal, as one step, and takes the mutex again. Look in a loop whether what it
+/// waits for is there: others may have been faster.
+///
+/// When it returns the caller has the mutex, whatever it returns.
+///
+/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: when it waits.
+/// Migrates: when it waits.
+/// Owns: the mutex, as before.
+/// Returns: GMX_OK after a signal; GMX_ECANCELED; GMX_EPERM if the caller does not have the mutex; GMX_EINVAL while others
+/// wait with another mutex, for a copy of one that was used, or if c or m is NULL or not aligned; GMX_ENOTG,
+/// GMX_EINSYSCALL.
+/// Since: 0.1
+///
+/// # Safety
+/// `c` is null or points to a condition variable, `m` is null or points to a mutex.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_cond_wait(c: *mut gmx_cond, m: *mut gmx_mutex) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { gmx_cond_wait_timeout(c, m, -1) }
+}
+
+/// As gmx_cond_wait, but waits for a signal no longer than timeout nanoseconds; negative for ever. A signal that was given
+/// is not lost: either it ends this wait with GMX_OK, or it is for the next.
+///
+/// Blocks: as gmx_cond_wait: for a signal no longer than timeout, then for the mutex.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: when it waits.
+/// Migrates: when it waits.
+/// Owns: the mutex, as before.
+/// Returns: as gmx_cond_wait; GMX_ETIMEDOUT; GMX_ENOMEM.
+/// Since: 0.1
+///
+/// # Safety
+/// `c` is null or points to a condition variable, `m` is null or points to a mutex.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_cond_wait_timeout(c: *mut gmx_cond, m: *mut gmx_mutex, timeout: i64) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(cond) = (unsafe { cond(c) }) else { return GMX_EINVAL };
+    if m.is_null() || !m.is_aligned() {
+        return GMX_EINVAL;
+    }
+    // SAFETY: the caller's promise; the layouts agree (mutex.rs), and the words are used by atomic operations only.
+    let mutex = unsafe { &*m.cast::<Mutex>() };
+    match may_wait() {
+        Ok(m) => map(cond.wait(m, mutex, waitq::deadline_of(timeout))),
+        Err(status) => status,
+    }
+}
+
+/// Wakes the one who has waited longest, if anybody waits. The caller may have the mutex, and need not.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EINVAL for a copy of one that was used, or if c is NULL or not aligned.
+/// Since: 0.1
+///
+/// # Safety
+/// `c` is null or points to a condition variable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_cond_signal(c: *mut gmx_cond) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(cond) = (unsafe { cond(c) }) else { return GMX_EINVAL };
+    match any() {
+        Ok(m) => map(cond.signal(m)),
+        Err(status) => status,
+    }
+}
+
+/// Wakes all who wait.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EINVAL for a copy of one that was used, or if c is NULL or not aligned.
+/// Since: 0.1
+///
+/// # Safety
+/// `c` is null or points to a condition variable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_cond_broadcast(c: *mut gmx_cond) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(cond) = (unsafe { cond(c) }) else { return GMX_EINVAL };
+    match any() {
+        Ok(m) => map(cond.broadcast(m)),
+        Err(status) => status,
+    }
+}

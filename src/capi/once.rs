@@ -1,0 +1,97 @@
+//! Doing something once
+
+use super::*;
+use crate::block::once::{Begun, Frame, Once};
+use crate::block::waitq;
+use crate::sched::run;
+use std::ffi::c_void;
+
+/// Something to be done once. Zero is ready; nothing needs to be freed.
+#[repr(C)]
+pub struct gmx_once {
+    pub state: u32,
+    pub reserved: u32,
+    pub owner: u64,
+}
+
+const _: () = assert!(std::mem::size_of::<gmx_once>() == std::mem::size_of::<Once>());
+const _: () = assert!(std::mem::align_of::<gmx_once>() == std::mem::align_of::<Once>());
+
+/// Calls fn(arg) if this is the first call for this once; whoever comes meanwhile waits until fn has returned. A goroutine
+/// that ends within fn has done it.
+///
+/// Blocks: as long as fn does; and the goroutine, or the thread of a caller that is none, while another is at it.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: when it waits.
+/// Migrates: when it waits.
+/// Owns: arg stays the caller's.
+/// Returns: GMX_OK: it is done; GMX_ECANCELED while another does it; GMX_EDEADLK from within fn; GMX_EINVAL if once is NULL
+/// or not aligned, or fn is NULL; GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+///
+/// # Safety
+/// `once` is null or points to a once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_once_do(
+    once: *mut gmx_once,
+    r#fn: Option<extern "C" fn(*mut c_void)>,
+    arg: *mut c_void,
+) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { gmx_once_do_timeout(once, r#fn, arg, -1) }
+}
+
+/// As gmx_once_do, but waits for another's fn no longer than timeout nanoseconds; negative for ever.
+///
+/// Blocks: as gmx_once_do, for another no longer than timeout.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: when it waits.
+/// Migrates: when it waits.
+/// Owns: arg stays the caller's.
+/// Returns: as gmx_once_do; GMX_ETIMEDOUT; GMX_ENOMEM.
+/// Since: 0.1
+///
+/// # Safety
+/// `once` is null or points to a once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_once_do_timeout(
+    once: *mut gmx_once,
+    r#fn: Option<extern "C" fn(*mut c_void)>,
+    arg: *mut c_void,
+    timeout: i64,
+) -> gmx_status {
+    if once.is_null() || !once.is_aligned() {
+        return GMX_EINVAL;
+    }
+    let Some(f) = r#fn else { return GMX_EINVAL };
+    // SAFETY: the caller's promise; the layouts agree, and the words are used by atomic operations only.
+    let once = unsafe { &*once.cast::<Once>() };
+    if once.is_done() {
+        return GMX_OK;
+    }
+    let m = match may_wait() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    let (m, begun) = once.begin(m, waitq::deadline_of(timeout));
+    match begun {
+        Ok(Begun::Yes) => do_it(m, once, f, arg),
+        begun => map(begun.map(|_| ())),
+    }
+}
+
+fn do_it(m: MRef, once: &Once, f: extern "C" fn(*mut c_void), arg: *mut c_void) -> gmx_status {
+    let gp = waitq::waiter(m);
+    let mut frame = Frame::new();
+    once.enter(gp, &mut frame);
+    f(arg);
+    frame.leave(gp);
+    // It may be on another thread now.
+    match run::current() {
+        Some(m) => {
+            once.end(m);
+            GMX_OK
+        }
+        None => GMX_ENOTG,
+    }
+}

@@ -1,0 +1,196 @@
+//! Read-write mutexes
+
+use super::*;
+use crate::block::rwmutex::RwMutex;
+use crate::block::waitq;
+
+/// A lock for many readers or one writer. Zero is unlocked; nothing needs to be freed. A writer that waits keeps new readers
+/// out, and readers who wait for a writer go before the next writer.
+#[repr(C)]
+pub struct gmx_rwmutex {
+    pub writers: gmx_mutex,
+    pub state: u64,
+    pub reserved: u64,
+}
+
+const _: () = assert!(std::mem::size_of::<gmx_rwmutex>() == std::mem::size_of::<RwMutex>());
+const _: () = assert!(std::mem::align_of::<gmx_rwmutex>() == std::mem::align_of::<RwMutex>());
+
+/// # Safety
+/// `m` is null, or points to a read-write mutex that lives as long as anybody uses it.
+unsafe fn rwmutex<'a>(m: *mut gmx_rwmutex) -> Option<&'a RwMutex> {
+    if m.is_null() || !m.is_aligned() {
+        return None;
+    }
+    // SAFETY: the caller's promise; the layouts agree, and the words are used by atomic operations only.
+    Some(unsafe { &*m.cast::<RwMutex>() })
+}
+
+/// Locks it for writing: waits until no reader and no other writer has it. New readers wait behind.
+///
+/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: when it waits.
+/// Migrates: when it waits.
+/// Owns: the lock, until gmx_rwmutex_unlock by the same goroutine or thread.
+/// Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing (a reader that becomes a writer waits for
+/// itself, which nobody sees); GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+///
+/// # Safety
+/// `m` is null or points to a read-write mutex.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_rwmutex_lock(m: *mut gmx_rwmutex) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { gmx_rwmutex_lock_timeout(m, -1) }
+}
+
+/// As gmx_rwmutex_lock, but gives up after timeout nanoseconds; negative never. Readers whom it has kept out go on then.
+///
+/// Blocks: as gmx_rwmutex_lock, no longer than timeout.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: when it waits.
+/// Migrates: when it waits.
+/// Owns: the lock, if GMX_OK.
+/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
+/// not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+///
+/// # Safety
+/// `m` is null or points to a read-write mutex.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_rwmutex_lock_timeout(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
+    match may_wait() {
+        Ok(m) => map(rw.write(m, waitq::deadline_of(timeout))),
+        Err(status) => status,
+    }
+}
+
+/// Locks it for writing if nobody has it.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: the lock, if GMX_OK.
+/// Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
+/// Since: 0.1
+///
+/// # Safety
+/// `m` is null or points to a read-write mutex.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_rwmutex_try_lock(m: *mut gmx_rwmutex) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
+    match any() {
+        Ok(m) => map(rw.try_write(m)),
+        Err(status) => status,
+    }
+}
+
+/// Gives it back after writing. Readers who wait have it then; otherwise the next writer.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EPERM if it is not locked for writing, or by another; GMX_EINVAL if m is NULL or not aligned.
+/// Since: 0.1
+///
+/// # Safety
+/// `m` is null or points to a read-write mutex.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_rwmutex_unlock(m: *mut gmx_rwmutex) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
+    match any() {
+        Ok(m) => map(rw.write_unlock(m)),
+        Err(status) => status,
+    }
+}
+
+/// Locks it for reading: waits while a writer has it or waits for it. Do not lock it twice: a writer may come between.
+///
+/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: when it waits.
+/// Migrates: when it waits.
+/// Owns: a share of the lock, until gmx_rwmutex_runlock, which may be called by another.
+/// Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or not aligned;
+/// GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+///
+/// # Safety
+/// `m` is null or points to a read-write mutex.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_rwmutex_rlock(m: *mut gmx_rwmutex) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { gmx_rwmutex_rlock_timeout(m, -1) }
+}
+
+/// As gmx_rwmutex_rlock, but gives up after timeout nanoseconds; negative never.
+///
+/// Blocks: as gmx_rwmutex_rlock, no longer than timeout.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: when it waits.
+/// Migrates: when it waits.
+/// Owns: a share of the lock, if GMX_OK.
+/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
+/// not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.1
+///
+/// # Safety
+/// `m` is null or points to a read-write mutex.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_rwmutex_rlock_timeout(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
+    match may_wait() {
+        Ok(m) => map(rw.read(m, if timeout < 0 { None } else { waitq::deadline_of(timeout) })),
+        Err(status) => status,
+    }
+}
+
+/// Locks it for reading if no writer has it or waits for it.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: a share of the lock, if GMX_OK.
+/// Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
+/// Since: 0.1
+///
+/// # Safety
+/// `m` is null or points to a read-write mutex.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_rwmutex_try_rlock(m: *mut gmx_rwmutex) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
+    map(rw.try_read())
+}
+
+/// Gives it back after reading.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EPERM if no reader has it; GMX_EINVAL if m is NULL or not aligned.
+/// Since: 0.1
+///
+/// # Safety
+/// `m` is null or points to a read-write mutex.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_rwmutex_runlock(m: *mut gmx_rwmutex) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
+    match any() {
+        Ok(m) => map(rw.read_unlock(m)),
+        Err(status) => status,
+    }
+}

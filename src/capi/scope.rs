@@ -1,0 +1,143 @@
+//! Scopes
+
+use super::cancel::gmx_cancel;
+use super::*;
+use crate::block::scope;
+use std::ffi::c_void;
+
+/// Goroutines that belong together: whoever leaves the scope waits for all of them. Handles are not used again. 0 is none.
+pub type gmx_scope = u64;
+
+/// Makes a scope. It has a token of cancellation under the caller's current one, which is cancelled when a goroutine of the
+/// scope fails, or after timeout nanoseconds; negative: never.
+///
+/// Blocks: never.
+/// Call from: G, attached thread, foreign thread; also in a syscall, pinned, or with the world stopped.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: the scope is the caller's until gmx_scope_leave.
+/// Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ENOMEM; GMX_ENOTG in a scheduler's callback.
+/// Since: 0.1
+///
+/// # Safety
+/// `out` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_scope_new(timeout: i64, out: *mut gmx_scope) -> gmx_status {
+    if out.is_null() {
+        return GMX_EINVAL;
+    }
+    let m = match any() {
+        Ok(m) if m.ctx() == crate::gmp::m::Ctx::Sched => return GMX_ENOTG,
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    match scope::make(m, timeout) {
+        Ok(handle) => {
+            // SAFETY: the caller's promise.
+            unsafe { *out = handle };
+            GMX_OK
+        }
+        Err(e) => status::from(e),
+    }
+}
+
+/// Starts a goroutine in a scope that runs fn(arg), under the scope's token. What fn returns is an error if it is below 0: the
+/// first one is kept, and cancels the token.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: arg stays the caller's.
+/// Returns: GMX_OK; GMX_EINVAL if fn is NULL, or for more than 2^31-1; GMX_ESTALE if the scope was left; GMX_ENOMEM;
+/// GMX_ESHUTDOWN.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_scope_spawn(
+    scope: gmx_scope,
+    r#fn: Option<extern "C" fn(*mut c_void) -> gmx_status>,
+    arg: *mut c_void,
+) -> gmx_status {
+    let Some(f) = r#fn else { return GMX_EINVAL };
+    match any() {
+        Ok(m) => map(scope::spawn(m, scope, f, arg)),
+        Err(status) => status,
+    }
+}
+
+/// Waits until all goroutines of a scope have ended, and gives the scope back. The caller's own token does not end the wait:
+/// its cancellation has reached the goroutines.
+///
+/// timeout: nanoseconds; negative for ever; 0 only looks.
+///
+/// result: where the first error is written, or GMX_OK, unless NULL.
+///
+/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: when it waits.
+/// Migrates: when it waits.
+/// Owns: on GMX_OK the scope is the library's again.
+/// Returns: GMX_OK: it is left; GMX_ETIMEDOUT: it is not, and nobody was cancelled for it; GMX_EBUSY while another leaves it;
+/// GMX_EDEADLK from a goroutine of the scope, or of a scope that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG,
+/// GMX_EINSYSCALL.
+/// Since: 0.1
+///
+/// # Safety
+/// `result` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_scope_leave(scope: gmx_scope, timeout: i64, result: *mut gmx_status) -> gmx_status {
+    match may_wait().and_then(|m| scope::leave(m, scope, timeout).map_err(status::from)) {
+        Ok(error) => {
+            if !result.is_null() {
+                // SAFETY: the caller's promise.
+                unsafe { *result = error };
+            }
+            GMX_OK
+        }
+        Err(status) => status,
+    }
+}
+
+/// Cancels the token of a scope: what its goroutines wait for ends with GMX_ECANCELED.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_ESTALE.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_scope_cancel(scope: gmx_scope) -> gmx_status {
+    match any() {
+        Ok(m) => map(scope::cancel(m, scope)),
+        Err(status) => status,
+    }
+}
+
+/// The token of a scope, for whoever makes others under it or asks for its reason.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: the token is the scope's; leaving the scope frees it.
+/// Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ESTALE.
+/// Since: 0.1
+///
+/// # Safety
+/// `out` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_scope_token(scope: gmx_scope, out: *mut gmx_cancel) -> gmx_status {
+    if out.is_null() {
+        return GMX_EINVAL;
+    }
+    match any().and_then(|m| scope::token(m, scope).map_err(status::from)) {
+        Ok(token) => {
+            // SAFETY: the caller's promise.
+            unsafe { *out = token.handle.get() };
+            GMX_OK
+        }
+        Err(status) => status,
+    }
+}

@@ -1,0 +1,210 @@
+//! Timers
+
+use super::chan::gmx_chan;
+use super::*;
+use crate::block::chan::Chan;
+use crate::block::timer::{self, What};
+use std::ffi::c_void;
+use std::ptr::NonNull;
+
+/// A timer. Handles are not used again. 0 is none.
+pub type gmx_timer = u64;
+
+/// Runs fn(arg) on a goroutine of its own after delay nanoseconds (negative: not before gmx_timer_reset). NULL out: nobody
+/// can stop it, and nothing needs to be freed; delay is not negative then.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: arg stays the caller's; the timer is the caller's until gmx_timer_free.
+/// Returns: GMX_OK; GMX_EINVAL if fn is NULL, or for a negative delay with a NULL out; GMX_ENOMEM.
+/// Since: 0.1
+///
+/// # Safety
+/// `out` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_after_func(
+    delay: i64,
+    r#fn: Option<extern "C" fn(*mut c_void)>,
+    arg: *mut c_void,
+    out: *mut gmx_timer,
+) -> gmx_status {
+    let Some(f) = r#fn else { return GMX_EINVAL };
+    if out.is_null() && delay < 0 {
+        return GMX_EINVAL;
+    }
+    let m = match any() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    match timer::after(m, delay, 0, What::Call(f, arg), out.is_null()) {
+        Ok(t) => {
+            if !out.is_null() {
+                // SAFETY: the caller's promise.
+                unsafe { *out = t };
+            }
+            GMX_OK
+        }
+        Err(e) => status::from(e),
+    }
+}
+
+/// Makes a timer with a channel of int64_t: after delay nanoseconds (negative: not before gmx_timer_reset) the time of
+/// gmx_now is sent to it, and then every period nanoseconds; 0: once. There is room for one time: whoever is slow loses
+/// some.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: the timer is the caller's until gmx_timer_free, and so is one reference to the channel until gmx_chan_free. Nobody
+/// else may send to the channel.
+/// Returns: GMX_OK; GMX_EINVAL if out or chan is NULL, or period is negative; GMX_ENOMEM.
+/// Since: 0.1
+///
+/// # Safety
+/// `out` and `chan` are null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_timer_new(
+    delay: i64,
+    period: i64,
+    out: *mut gmx_timer,
+    chan: *mut *mut gmx_chan,
+) -> gmx_status {
+    if out.is_null() || chan.is_null() || period < 0 {
+        return GMX_EINVAL;
+    }
+    let m = match any() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    match with_channel(m, delay, period) {
+        Ok((t, c)) => {
+            // SAFETY: the caller's promise.
+            unsafe {
+                *out = t;
+                *chan = c.as_ptr().cast();
+            }
+            GMX_OK
+        }
+        Err(e) => status::from(e),
+    }
+}
+
+fn with_channel(m: MRef, delay: i64, period: i64) -> crate::gmp::Result<(gmx_timer, NonNull<Chan>)> {
+    let c = Chan::make(m.sched(), std::mem::size_of::<i64>(), 1)?;
+    // SAFETY: just made.
+    unsafe { c.as_ref() }.add_ref()?;
+    match timer::after(m, delay, period, What::Send(c), false) {
+        Ok(t) => Ok((t, c)),
+        Err(e) => {
+            for _ in 0..2 {
+                // SAFETY: nobody else knows it. Nobody waits there.
+                let _ = unsafe { Chan::free(c) };
+            }
+            Err(e)
+        }
+    }
+}
+
+/// 1 or 0 or an error, as a status.
+fn yes_or_no(r: crate::gmp::Result<bool>) -> gmx_status {
+    r.map_or_else(status::from, gmx_status::from)
+}
+
+/// Makes a timer that sends the time every period nanoseconds: gmx_timer_new with period twice.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: as gmx_timer_new.
+/// Returns: as gmx_timer_new; GMX_EINVAL if period is not above 0.
+/// Since: 0.1
+///
+/// # Safety
+/// `out` and `chan` are null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_ticker_new(period: i64, out: *mut gmx_timer, chan: *mut *mut gmx_chan) -> gmx_status {
+    if period <= 0 {
+        return GMX_EINVAL;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { gmx_timer_new(period, period, out, chan) }
+}
+
+/// Sets a timer anew, whatever it did: it fires after delay nanoseconds (negative: never), and then every period; 0: once.
+/// As gmx_timer_stop first: nothing of before comes any more.
+///
+/// A function that is called again and again is not called while the goroutine of the last firing has not begun.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: 1 if that prevented something of before, 0 if not; GMX_ESTALE; GMX_EINVAL if period is negative; GMX_ENOMEM: it
+/// is stopped.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_timer_reset(timer: gmx_timer, delay: i64, period: i64) -> gmx_status {
+    if period < 0 {
+        return GMX_EINVAL;
+    }
+    match any() {
+        Ok(m) => yes_or_no(timer::reset(m, timer, delay, period)),
+        Err(status) => status,
+    }
+}
+
+/// Sets a timer to fire every period nanoseconds from now on: gmx_timer_reset with period twice.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: as gmx_timer_reset; GMX_EINVAL if period is not above 0.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_ticker_reset(timer: gmx_timer, period: i64) -> gmx_status {
+    if period <= 0 { GMX_EINVAL } else { gmx_timer_reset(timer, period, period) }
+}
+
+/// Stops a timer. When it has returned no function of this timer begins any more, and no time of before can be received
+/// from its channel. A function that has begun goes on.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: 1 if it was set, or had fired and nobody has received the time, or its function had not begun; 0 if there was
+/// nothing to stop; GMX_ESTALE.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_timer_stop(timer: gmx_timer) -> gmx_status {
+    match any() {
+        Ok(m) => yes_or_no(timer::stop(m, timer)),
+        Err(status) => status,
+    }
+}
+
+/// Stops a timer, as gmx_timer_stop, and gives it back. Its channel stays as long as somebody has a reference to it.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: the timer is the library's again.
+/// Returns: as gmx_timer_stop; GMX_EBUSY if nobody has a reference to its channel and somebody waits there all the same:
+/// the timer is stopped only.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_timer_free(timer: gmx_timer) -> gmx_status {
+    match any() {
+        Ok(m) => yes_or_no(timer::free(m, timer)),
+        Err(status) => status,
+    }
+}

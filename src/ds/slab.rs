@@ -1,0 +1,252 @@
+//! Objects of one kind with handles, for what the host holds and may hold too long.
+//!
+//! ```text
+//!  handle  63            28 27              0
+//!         +----------------+-----------------+
+//!         |   generation   |      place      |
+//!         +----------------+-----------------+
+//! ```
+//!
+//! A place serves one object after another and is never given back, so a reference to one may be kept for ever; what may
+//! have become of it meanwhile its user must find out, under a lock of its own and by the handle. Generations begin with 1
+//! (handle 0 is none), and a place whose generations are used up is left alone.
+//!
+//! Places are in a few parts with a lock each. An object comes from the part that the caller names and goes back there.
+
+use crate::sync::own::OwnU32;
+use crate::sync::{Lock, Rank};
+use std::alloc::{Layout, alloc, dealloc};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+const PLACE_BITS: u32 = 28;
+const LAST_GENERATION: u64 = (1 << (64 - PLACE_BITS)) - 1;
+const NONE: u32 = u32::MAX;
+// A model pays for each part and each place.
+const PART_BITS: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 3 };
+const FIRST_BITS: u32 = if cfg!(any(loom, shuttle)) { 2 } else { 5 };
+/// Each chunk is as large as all before it.
+const CHUNKS: usize = (PLACE_BITS - PART_BITS - FIRST_BITS) as usize;
+
+struct Place<T> {
+    /// Generation * 2, + 1 while it is in use. Written under the part's lock.
+    word: AtomicU64,
+    /// The next free place. Guarded by the part's lock.
+    next: OwnU32,
+    value: T,
+}
+
+struct Part<T> {
+    chunks: [AtomicPtr<Place<T>>; CHUNKS],
+    inner: Lock<Inner>,
+}
+
+struct Inner {
+    free: u32,
+    /// Places ever made.
+    made: u32,
+}
+
+/// See the module.
+pub struct Slab<T>([Part<T>; 1 << PART_BITS]);
+
+// SAFETY: the chunks hold Ts that are only ever shared.
+unsafe impl<T: Sync + Send> Sync for Slab<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync + Send> Send for Slab<T> {}
+
+/// Chunk and index of place `n` of a part, and how large that chunk is.
+fn at(n: u32) -> (usize, usize, usize) {
+    let chunk = ((n >> FIRST_BITS) + 1).ilog2();
+    let first = ((1 << chunk) - 1) << FIRST_BITS;
+    (chunk as usize, (n - first) as usize, 1 << (chunk + FIRST_BITS))
+}
+
+impl<T: Default> Slab<T> {
+    pub fn new() -> Slab<T> {
+        Slab(std::array::from_fn(|_| Part {
+            chunks: [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS],
+            inner: Lock::new(Rank::Slab, Inner { free: NONE, made: 0 }),
+        }))
+    }
+
+    /// An object and its handle; None if there is no memory. It is as its last user left it.
+    pub fn make(&'static self, part: u32) -> Option<(u64, &'static T)> {
+        let number = part & ((1 << PART_BITS) - 1);
+        let part = &self.0[number as usize];
+        let mut inner = part.inner.lock();
+        let n = match inner.free {
+            NONE => {
+                let n = inner.made;
+                part.grow(n)?;
+                inner.made = n + 1;
+                n
+            }
+            n => n,
+        };
+        let place = part.place(n)?;
+        if n == inner.free {
+            inner.free = place.next.get();
+        }
+        let word = place.word.load(Ordering::Relaxed) | 1;
+        place.word.store(word, Ordering::Release);
+        Some((word >> 1 << PLACE_BITS | u64::from(n << PART_BITS | number), &place.value))
+    }
+
+    /// The object that a handle names; None if it is stale or never was.
+    pub fn get(&'static self, handle: u64) -> Option<&'static T> {
+        let (part, n) = self.split(handle);
+        let place = part.place(n)?;
+        (place.word.load(Ordering::Acquire) == handle >> PLACE_BITS << 1 | 1).then_some(&place.value)
+    }
+
+    /// Ends the handle: the object is anybody's from here on. For its one owner.
+    pub fn free(&'static self, handle: u64) {
+        let (part, n) = self.split(handle);
+        let mut inner = part.inner.lock();
+        let Some(place) = part.place(n) else { return };
+        let generation = handle >> PLACE_BITS;
+        debug_assert!(place.word.load(Ordering::Relaxed) == generation << 1 | 1);
+        if generation == LAST_GENERATION {
+            place.word.store(0, Ordering::Release);
+            return;
+        }
+        place.word.store((generation + 1) << 1, Ordering::Release);
+        place.next.set(inner.free);
+        inner.free = n;
+    }
+
+    /// Every object in use, with its handle. For whoever knows that none comes or goes.
+    pub fn each(&'static self, mut f: impl FnMut(u64, &'static T)) {
+        for (number, part) in (0u32..).zip(&self.0) {
+            let made = part.inner.lock().made;
+            for n in 0..made {
+                let Some(place) = part.place(n) else { continue };
+                let word = place.word.load(Ordering::Acquire);
+                if word & 1 != 0 {
+                    f(word >> 1 << PLACE_BITS | u64::from(n << PART_BITS | number), &place.value);
+                }
+            }
+        }
+    }
+
+    fn split(&'static self, handle: u64) -> (&'static Part<T>, u32) {
+        let place = handle as u32 & ((1 << PLACE_BITS) - 1);
+        (&self.0[(place & ((1 << PART_BITS) - 1)) as usize], place >> PART_BITS)
+    }
+}
+
+impl<T> Part<T> {
+    fn place(&'static self, n: u32) -> Option<&'static Place<T>> {
+        let (chunk, i, _) = at(n);
+        // Acquire: pairs with the Release in `grow`.
+        let first = self.chunks.get(chunk)?.load(Ordering::Acquire);
+        // SAFETY: a chunk has its size, is written before it is stored, and never freed.
+        (!first.is_null()).then(|| unsafe { &*first.add(i) })
+    }
+
+    /// Makes sure that there is memory for place `n`, all before which are there. The lock is held.
+    fn grow(&self, n: u32) -> Option<()>
+    where
+        T: Default,
+    {
+        let (chunk, _, size) = at(n);
+        let slot = self.chunks.get(chunk)?;
+        if !slot.load(Ordering::Relaxed).is_null() {
+            return Some(());
+        }
+        let layout = Layout::array::<Place<T>>(size).ok()?;
+        // SAFETY: the layout is not empty.
+        let first = unsafe { alloc(layout) }.cast::<Place<T>>();
+        if first.is_null() {
+            return None;
+        }
+        for i in 0..size {
+            // SAFETY: the chunk has that many places.
+            unsafe {
+                first.add(i).write(Place { word: AtomicU64::new(2), next: OwnU32::new(NONE), value: T::default() });
+            }
+        }
+        slot.store(first, Ordering::Release);
+        Some(())
+    }
+}
+
+/// Only a model's comes to an end.
+impl<T> Drop for Slab<T> {
+    fn drop(&mut self) {
+        for part in &mut self.0 {
+            for (chunk, slot) in part.chunks.iter_mut().enumerate() {
+                let (first, size) = (*slot.get_mut(), 1usize << (chunk as u32 + FIRST_BITS));
+                if first.is_null() {
+                    continue;
+                }
+                for i in 0..size {
+                    // SAFETY: all places of a chunk were written, and nobody refers to them any more.
+                    unsafe { first.add(i).drop_in_place() };
+                }
+                if let Ok(layout) = Layout::array::<Place<T>>(size) {
+                    // SAFETY: the layout is that of `grow`.
+                    unsafe { dealloc(first.cast(), layout) };
+                }
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn slab() -> &'static Slab<AtomicU64> {
+        Box::leak(Box::new(Slab::new()))
+    }
+
+    #[test]
+    fn places_come_in_order_and_fill_each_chunk() {
+        let mut next = (0, 0);
+        for n in 0..100_000 {
+            let (chunk, i, size) = at(n);
+            assert_eq!((chunk, i), next);
+            next = if i + 1 == size { (chunk + 1, 0) } else { (chunk, i + 1) };
+        }
+        assert_eq!(at((1 << (PLACE_BITS - PART_BITS)) - (1 << FIRST_BITS) - 1).0, CHUNKS - 1);
+    }
+
+    /// Random makes and frees against a map of what is there.
+    #[test]
+    fn a_handle_names_one_object() {
+        let slab = slab();
+        let rng = crate::ds::rng::Rng::new(3);
+        let mut live: HashMap<u64, u64> = HashMap::new();
+        let mut ended: Vec<u64> = Vec::new();
+        for i in 0..100_000u64 {
+            if rng.next().is_multiple_of(2) || live.is_empty() {
+                let (handle, v) = slab.make(rng.next()).unwrap();
+                v.store(i, Ordering::Relaxed);
+                assert!(handle != 0 && live.insert(handle, i).is_none());
+            } else {
+                let &handle = live.keys().next().unwrap();
+                slab.free(handle);
+                live.remove(&handle);
+                ended.push(handle);
+            }
+            let &stale = ended.get(rng.next() as usize % ended.len().max(1)).unwrap_or(&0);
+            assert!(slab.get(stale).is_none());
+        }
+        for (&handle, &i) in &live {
+            assert_eq!(slab.get(handle).unwrap().load(Ordering::Relaxed), i);
+        }
+        let mut n = 0;
+        slab.each(|handle, _| {
+            assert!(live.contains_key(&handle));
+            n += 1;
+        });
+        assert_eq!(n, live.len());
+        assert!(
+            [0, 1, u64::MAX, 1 << 28, u64::from(u32::MAX)]
+                .iter()
+                .all(|h| live.contains_key(h) || slab.get(*h).is_none())
+        );
+    }
+}
