@@ -41,6 +41,7 @@ use crate::gmp::m::MRef;
 use crate::gmp::p::{FN, OwnedP, PRef, PStatus};
 use crate::gmp::sched::Sched;
 use crate::sync::Ordering;
+use crate::sync::widen::widen;
 use std::ffi::c_void;
 
 /// R1 to R4. The caller holds worldsema.
@@ -66,6 +67,7 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
                 if p.request(FN).0 != PStatus::Syscall {
                     break;
                 }
+                widen!();
                 let w = p.word();
                 if w.status() != PStatus::Syscall {
                     continue;
@@ -80,6 +82,7 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
             push(&mut idle, p.own(PStatus::Idle));
         }
     }
+    widen!();
     // R3
     if let Some(p) = own {
         run_counted(sched, me, p);

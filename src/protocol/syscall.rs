@@ -41,6 +41,7 @@ use crate::gmp::p::{FN, OwnedP, PREEMPT, PRef, PStatus};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
 use crate::sync::Ordering;
+use crate::sync::widen::widen;
 
 /// E1 to E3. `sp` is where the G's stack ends for a collector.
 #[inline(always)]
@@ -49,6 +50,7 @@ pub fn entersyscall(m: MRef, gp: GRef, sp: *mut u8) {
     gp.sp.set(sp);
     gp.set_status(GStatus::Syscall);
     m.set_ctx(Ctx::Syscall);
+    widen!();
     let pp = m.must_p();
     pp.stats.syscalls.bump();
     // E3
@@ -125,6 +127,7 @@ fn exitsyscall_slow(m: MRef, gp: GRef) -> bool {
     if sched.npidle.load(Ordering::Relaxed) == 0 {
         return false;
     }
+    widen!();
     let mut lk = sched.lock.lock();
     let Some(pp) = wake::pidleget(sched, &mut lk) else { return false };
     drop(lk);
@@ -167,6 +170,7 @@ pub fn exitsyscall_no_p(sched: &Sched, m: MRef, gp: GRef) -> NoP {
 /// Gives a P that `me` owns to whoever has use for it.
 pub fn handoffp(sched: &Sched, me: MRef, pp: OwnedP) {
     sched.stats.handoffs.fetch_add(1, Ordering::Relaxed);
+    widen!();
     // Y2
     if !pp.runq_empty() || sched.globq_len() > 0 {
         return wake::startm(sched, me, pp, false);
@@ -225,6 +229,7 @@ pub fn retake(sched: &Sched, me: MRef, p: PRef, now: i64) -> bool {
     if !wanted {
         return false;
     }
+    widen!();
     // T2
     let Some(pp) = p.try_retake(w) else { return false };
     sched.stats.retakes.fetch_add(1, Ordering::Relaxed);
