@@ -18,6 +18,7 @@
 //! and what he read is thrown away. Counts have 64 bits, so they never come round.
 
 use crate::sync::own::OwnPtr;
+use crate::sync::widen::widen;
 use crate::sync::{AtomicU64, Ordering, fence};
 use std::ptr::NonNull;
 
@@ -97,6 +98,7 @@ impl<T, const N: usize> RunQ<T, N> {
         }
         let last = t - 1;
         self.tail.store(last, Ordering::Relaxed);
+        widen!();
         // POP: pairs with STEAL in `steal`.
         fence(Ordering::SeqCst);
         let h = self.head.load(Ordering::Relaxed);
@@ -120,6 +122,7 @@ impl<T, const N: usize> RunQ<T, N> {
                 return None;
             }
             let v = self.slot(h).get();
+            widen!();
             if self.head.compare_exchange(h, h + 1, Ordering::Release, Ordering::Relaxed).is_ok() {
                 return NonNull::new(v);
             }
@@ -153,6 +156,7 @@ impl<T, const N: usize> RunQ<T, N> {
             for i in 1..n {
                 into.slot(to + i - 1).set(self.slot(h + i).get());
             }
+            widen!();
             match self.head.compare_exchange(h, h + n, Ordering::Release, Ordering::Acquire) {
                 Ok(_) => {
                     if n > 1 {

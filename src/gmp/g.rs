@@ -30,6 +30,7 @@ use crate::fiber::stack::Stack;
 use crate::gmp::m::{M, MRef};
 use crate::gmp::timers::Timer;
 use crate::sync::own::{OwnBool, OwnI64, OwnPtr, OwnU8, OwnU32, OwnU64};
+use crate::sync::widen::widen;
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -383,6 +384,7 @@ impl G {
     /// Moves to another status. For the one who may (see the table).
     #[inline(always)]
     pub fn set_status(&self, to: GStatus) {
+        widen!();
         let w = self.state.load(Ordering::Relaxed);
         // Release: pairs with the Acquire of `status` and of `handle_is`.
         self.state.store(w & !STATUS_MASK | to as u64, Ordering::Release);
@@ -391,6 +393,7 @@ impl G {
     /// Moves from one status to another if it is still there.
     #[must_use]
     pub fn cas_status(&self, from: GStatus, to: GStatus) -> bool {
+        widen!();
         let w = self.state.load(Ordering::Relaxed) & !STATUS_MASK;
         self.state.compare_exchange(w | from as u64, w | to as u64, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
@@ -398,6 +401,7 @@ impl G {
     /// As [`G::cas_status`], if it is still the G that the handle names.
     #[must_use]
     pub fn cas_status_of(&self, handle: u64, from: GStatus, to: GStatus) -> bool {
+        widen!();
         let w = handle & !INDEX_MASK;
         self.state.compare_exchange(w | from as u64, w | to as u64, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }

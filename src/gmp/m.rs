@@ -13,6 +13,7 @@ use crate::gmp::g::{G, GRef};
 use crate::gmp::p::{MUST_SEE, OwnedP, P, PRef, PWord};
 use crate::gmp::sched::Sched;
 use crate::sync::own::{OwnBool, OwnI32, OwnPtr, OwnU32, OwnU64};
+use crate::sync::widen::widen;
 use crate::sync::{AtomicPtr, AtomicU64, Note, Ordering};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -421,6 +422,7 @@ impl M {
 
     /// Hands a P to this M, which sleeps or does not run yet: it finds it when its note is set. For the waker.
     pub fn set_nextp(&self, pp: OwnedP) {
+        widen!();
         // Release: pairs with `take_nextp`; the note may have been set by somebody else.
         let before = self.nextp.swap(pp.forget().as_ptr(), Ordering::Release);
         assert!(before.is_null(), "an M was given two Ps");

@@ -29,6 +29,7 @@ use crate::gmp::g::{G, GRef};
 use crate::gmp::m::M;
 use crate::gmp::timers::Timers;
 use crate::sync::own::{OwnI64, OwnPtr, OwnU32, OwnU64};
+use crate::sync::widen::widen;
 use crate::sync::{AtomicPtr, AtomicU64, Ordering};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -265,6 +266,7 @@ impl P {
 
     #[inline(always)]
     fn cas(&self, from: PWord, to: PWord) -> Result<(), PWord> {
+        widen!();
         // AcqRel: the old owner's writes come before, the new owner's reads after.
         self.word.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Acquire).map(drop).map_err(PWord)
     }
@@ -278,6 +280,7 @@ impl P {
             }
             match self.cas(w, PWord(w.0 | bit)) {
                 Ok(()) => {
+                    widen!();
                     // The owner may have served it before this line: the count is short of one for a moment then,
                     // which sends pollers through the slow path in vain.
                     self.poll.fetch_add(1, Ordering::SeqCst);
@@ -291,6 +294,7 @@ impl P {
     /// Takes a request back or takes note of it; true if it was there.
     pub fn clear_request(&self, bit: u64) -> bool {
         let had = self.word.fetch_and(!bit, Ordering::AcqRel) & bit != 0;
+        widen!();
         if had {
             self.poll.fetch_sub(1, Ordering::SeqCst);
         }
@@ -498,7 +502,10 @@ impl OwnedP {
         let old = unsafe { GRef::from_ptr(self.runnext.swap(gp.as_ptr(), Ordering::AcqRel)) };
         match old {
             None => None,
-            Some(old) => self.put_tail(old),
+            Some(old) => {
+                widen!();
+                self.put_tail(old)
+            }
         }
     }
 

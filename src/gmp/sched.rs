@@ -12,6 +12,7 @@ use crate::gmp::m::{Kind, M, MRef};
 use crate::gmp::p::{MAX_KEYS, P, PRef};
 use crate::sync::fence;
 use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnPtr, OwnU32, OwnU64, OwnUsize};
+use crate::sync::widen::widen;
 use crate::sync::{
     AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Event, Guard, Lock, Note, Ordering, Rank,
 };
@@ -344,6 +345,7 @@ impl Sched {
     pub fn globrunqput(&self, gp: GRef) {
         let mut q = self.globq.lock();
         q.push_back(gp);
+        widen!();
         self.globq_len.store(q.len() as u32, Ordering::Release);
     }
 

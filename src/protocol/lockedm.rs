@@ -27,6 +27,7 @@ use crate::gmp::g::{GRef, GStatus};
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::{FN, STOP};
 use crate::gmp::sched::Sched;
+use crate::sync::widen::widen;
 
 /// A thread of the host wants to run as a G and has found no P. False if the runtime is down.
 pub fn enter_in_place(m: MRef, gp: GRef) -> bool {
@@ -63,6 +64,7 @@ pub fn wait(sched: &Sched, m: MRef, gp: GRef) {
             syscall::handoffp(sched, m, m.releasep());
         }
         m.parked.set(true);
+        widen!();
         let pp = loop {
             m.park.sleep();
             m.park.clear();

@@ -48,6 +48,7 @@ use crate::gmp::m::{Commit, Ctx, MRef, Mcall, Place};
 use crate::gmp::p::OwnedP;
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
+use crate::sync::widen::widen;
 use crate::sync::{Ordering, fence_after_rmw};
 use std::ffi::c_void;
 
@@ -125,6 +126,7 @@ unsafe fn switch_from(m: MRef, gp: GRef, to: Sp) -> MRef {
     // SAFETY: the G is ours until it is off its stack, and again when it is back; `to` by the caller.
     unsafe {
         (*gp.host.get()).save(&*m.host.get());
+        widen!();
         let payload = fiber::switch(gp.sp.as_ptr().cast(), to, m.as_ptr() as usize);
         let m = MRef::from_payload(payload);
         arrive(m, gp);
@@ -156,6 +158,8 @@ fn finish_left(m: MRef, prev: GRef) {
 #[inline(always)]
 pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
     let sched = m.sched();
+    // Between the way off the stack and L3.
+    widen!();
     match call {
         Mcall::None => false,
         Mcall::Park(commit) => {
@@ -419,6 +423,7 @@ pub fn goready(m: MRef, gp: GRef) {
         return thread_ready(gp);
     }
     gp.set_status(GStatus::Runnable);
+    widen!();
     ready_queue(m, gp);
 }
 
@@ -428,6 +433,7 @@ fn thread_ready(gp: GRef) {
     if let Some(m) = unsafe { MRef::from_ptr(gp.m.get()) } {
         // It does not wait for ever any more, though it may take a while until it gets a CPU.
         m.parked.set(false);
+        widen!();
         m.park.wakeup();
     }
 }

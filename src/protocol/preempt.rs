@@ -23,6 +23,7 @@ use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::{FN, OwnedP, PREEMPT, PRef, STOP};
 use crate::gmp::sched::{Sched, SchedLocked};
 use crate::sync::Ordering;
+use crate::sync::widen::widen;
 use std::ffi::c_void;
 
 /// Asks a P to go through its scheduler. True if that is news. One in a syscall is not asked: everybody else would look at
@@ -37,6 +38,7 @@ pub fn stop_p(lk: &mut SchedLocked<'_>, sched: &Sched, pp: OwnedP) -> Result<(),
         return Err(pp);
     }
     pp.stop();
+    widen!();
     lk.stopwait -= 1;
     if lk.stopwait == 0 {
         sched.stopnote.wakeup();
@@ -68,6 +70,7 @@ pub fn run_counted(sched: &Sched, me: MRef, p: PRef) {
     me.fnp.set(before);
     me.set_pins(pins);
     me.set_ctx(ctx);
+    widen!();
     // AcqRel: all functions come before the caller's return from R4.
     if b.wait.fetch_sub(1, Ordering::AcqRel) == 1 {
         b.note.wakeup();

@@ -40,6 +40,7 @@ use super::{syscall, wake};
 use crate::gmp::m::MRef;
 use crate::gmp::p::{FN, OwnedP, PRef, PStatus};
 use crate::gmp::sched::Sched;
+use crate::sync::widen::widen;
 use crate::sync::{Ordering, heavy_fence};
 use std::ffi::c_void;
 
@@ -63,6 +64,7 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
             asked |= Some(p) != own && p.request(FN).1;
         }
         if asked {
+            widen!();
             heavy_fence();
             for p in sched.live_ps() {
                 if let Some(pp) = p.try_take_requested(FN) {
@@ -74,6 +76,7 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
             push(&mut idle, p.own(PStatus::Idle));
         }
     }
+    widen!();
     // R3
     if let Some(p) = own {
         run_counted(sched, me, p);

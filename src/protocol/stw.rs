@@ -43,6 +43,7 @@ use super::wake;
 use crate::gmp::m::MRef;
 use crate::gmp::p::{OwnedP, PRef, PStatus, STOP};
 use crate::gmp::sched::Sched;
+use crate::sync::widen::widen;
 use crate::sync::{Ordering, heavy_fence, now};
 
 /// A1 to A3. `own` is the caller's P. False: time is up, and the world runs as before; `late` was told of each P that
@@ -62,11 +63,13 @@ pub fn stop(sched: &Sched, me: MRef, deadline: Option<i64>, mut late: impl FnMut
             p.move_status(PStatus::Idle, PStatus::Stopped);
         }
         for p in sched.live_ps() {
+            widen!();
             if Some(p) != own && p.request(STOP) == (PStatus::Running, true) {
                 wait += 1;
             }
         }
         if wait > 0 {
+            widen!();
             heavy_fence();
             for p in sched.live_ps() {
                 if let Some(pp) = p.try_take_requested(STOP) {
@@ -80,6 +83,7 @@ pub fn stop(sched: &Sched, me: MRef, deadline: Option<i64>, mut late: impl FnMut
             return stopped(sched, me, begun);
         }
     }
+    widen!();
     // A2
     if sched.stopnote.sleep_until(deadline) {
         return stopped(sched, me, begun);
@@ -145,6 +149,7 @@ pub fn start(sched: &Sched, me: MRef) {
     // SAFETY: the list holds Ps, whose tokens were forgotten above.
     while let Some(p) = unsafe { PRef::from_ptr(busy) } {
         busy = p.idle_link.take();
+        widen!();
         // SAFETY: as above.
         wake::startm(sched, me, unsafe { OwnedP::remember(p) }, false);
     }

@@ -53,6 +53,7 @@ use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::{FN, OwnedP, PREEMPT, PRef, PStatus, STOP};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
+use crate::sync::widen::widen;
 use crate::sync::{Ordering, heavy_fence, light_fence};
 
 /// E1 to E3. `sp` is where the G's stack ends for a collector.
@@ -62,6 +63,7 @@ pub fn entersyscall(m: MRef, gp: GRef, sp: *mut u8) {
     gp.sp.set(sp);
     gp.set_status(GStatus::Syscall);
     m.set_ctx(Ctx::Syscall);
+    widen!();
     m.must_p().stats.syscalls.bump();
     if !leave(m) {
         entersyscall_slow(m);
@@ -74,6 +76,7 @@ fn leave(m: MRef) -> bool {
     // E2
     let p = m.releasep().forget();
     m.leave_p(p, p.word());
+    widen!();
     // E3
     light_fence();
     p.requests() & (STOP | FN) == 0
@@ -115,6 +118,7 @@ fn entersyscall_slow(m: MRef) {
 fn come_back(m: MRef, p: PRef) -> Option<OwnedP> {
     // X1
     m.come_back();
+    widen!();
     light_fence();
     match OwnedP::back(p, m.left()) {
         None => come_back_slow(m, p),
@@ -163,6 +167,7 @@ fn exitsyscall_slow(m: MRef, gp: GRef) -> bool {
     if sched.npidle.load(Ordering::Relaxed) == 0 {
         return false;
     }
+    widen!();
     let mut lk = sched.lock.lock();
     let Some(pp) = wake::pidleget(sched, &mut lk) else { return false };
     drop(lk);
@@ -215,6 +220,7 @@ pub fn exitsyscall_no_p(sched: &Sched, m: MRef, gp: GRef) -> NoP {
 /// Gives a P that `me` owns to whoever has use for it.
 pub fn handoffp(sched: &Sched, me: MRef, pp: OwnedP) {
     sched.stats.handoffs.fetch_add(1, Ordering::Relaxed);
+    widen!();
     // Y2
     if !pp.runq_empty() || sched.globq_len() > 0 {
         return wake::startm(sched, me, pp, false);
@@ -251,9 +257,11 @@ pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, n
     if !any {
         return did;
     }
+    widen!();
     // T2
     heavy_fence();
     for p in ps {
+        widen!();
         // T3, T4
         if let Some(pp) = p.try_retake() {
             sched.stats.retakes.fetch_add(1, Ordering::Relaxed);

@@ -56,6 +56,7 @@ use crate::gmp::m::{Ctx, Kind, MRef};
 use crate::gmp::p::{FN, OwnedP, PRef, PStatus, STOP};
 use crate::gmp::sched::{Sched, SchedLocked};
 use crate::gmp::timers::NEVER;
+use crate::sync::widen::widen;
 use crate::sync::{Ordering, fence, now};
 use std::ptr::null_mut;
 
@@ -77,6 +78,7 @@ pub fn pidle_link(sched: &Sched, lk: &mut SchedLocked<'_>, p: PRef) {
     if let Some(t) = sched.allp() {
         t.idle.set(p.id);
     }
+    widen!();
     // Written under the lock only; the fence of I3 orders it before the second look.
     sched.npidle.fetch_add(1, Ordering::SeqCst);
 }
@@ -197,6 +199,7 @@ fn wakep_slow(sched: &Sched, me: MRef) {
     {
         return;
     }
+    widen!();
     // S5
     let mut lk = sched.lock.lock();
     if sched.thread_wanted.load(Ordering::Relaxed) && !any_idle_m(sched, &lk) {
@@ -225,6 +228,7 @@ pub fn startm_locked<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp
         // Under the lock (W3): whoever wakes by itself meanwhile finds the P, or is still in the list.
         m.set_nextp(pp);
         drop(lk);
+        widen!();
         count_wake(sched, m.park.wakeup());
         return;
     }
@@ -368,6 +372,7 @@ pub fn hand_to_locked(sched: &Sched, gp: GRef, pp: OwnedP) {
         crate::gmp::sched::throw(sched, "a G lost its M");
     };
     lm.set_nextp(pp);
+    widen!();
     count_wake(sched, lm.park.wakeup());
 }
 
@@ -496,6 +501,7 @@ pub fn go_idle(sched: &Sched, m: MRef) -> Idle {
             return Idle::Requests;
         }
     }
+    widen!();
     // I2
     let was_spinning = m.spinning.replace(false);
     if was_spinning {
@@ -515,6 +521,7 @@ pub fn go_idle(sched: &Sched, m: MRef) -> Idle {
         }
     }
     quiet(sched);
+    widen!();
     stopm(sched, m)
 }
 

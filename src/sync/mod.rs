@@ -9,6 +9,7 @@
 
 pub mod own;
 mod rank;
+pub mod widen;
 
 #[cfg(not(any(loom, shuttle)))]
 #[path = "real.rs"]

@@ -1,9 +1,19 @@
 //! The facade over std and the futex: what ships.
 
+use super::widen::widen;
 use crate::sys;
 use std::cell::UnsafeCell;
 pub use std::hint::spin_loop;
-pub use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+#[cfg(not(gmx_widen))]
+pub use std::sync::atomic::fence;
+pub use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+#[cfg(gmx_widen)]
+pub fn fence(order: Ordering) {
+    widen!();
+    std::sync::atomic::fence(order);
+    widen!();
+}
 
 /// A lock of one word: no memory is taken for those who wait, nothing is kept for a thread, and a child of fork can open it.
 pub struct RawMutex(AtomicU32);
@@ -28,6 +38,7 @@ impl RawMutex {
 
     #[inline(always)]
     pub fn lock(&self) {
+        widen!();
         if !self.try_lock() {
             self.lock_slow();
         }
@@ -60,6 +71,7 @@ impl RawMutex {
             // The lock may be gone by now: only the address is passed on.
             sys::futex_wake(word, 1);
         }
+        widen!();
     }
 
     /// In a child of fork: whoever held it is not here.
@@ -128,6 +140,7 @@ impl<T> Drop for RawGuard<'_, T> {
 /// orders earlier stores before later loads.
 #[inline(always)]
 pub fn fence_after_rmw() {
+    widen!();
     #[cfg(target_arch = "x86_64")]
     std::sync::atomic::compiler_fence(Ordering::SeqCst);
     #[cfg(not(target_arch = "x86_64"))]
@@ -193,7 +206,9 @@ impl Note {
     /// Sets the note; true if a sleeping thread had to be woken through the system.
     pub fn wakeup(&self) -> bool {
         let word: *const AtomicU32 = &self.0;
+        widen!();
         let slept = self.0.swap(SET, Ordering::AcqRel) == SLEEPING;
+        widen!();
         if slept {
             // The sleeper may be gone by now and its note with it: only the address is passed on.
             sys::futex_wake(word, 1);
@@ -210,6 +225,7 @@ impl Note {
     pub fn sleep_until(&self, deadline: Option<i64>) -> bool {
         let mut timed_out = false;
         loop {
+            widen!();
             match self.0.compare_exchange(CLEAR, SLEEPING, Ordering::Acquire, Ordering::Acquire) {
                 Err(SET) => return true,
                 _ if timed_out => {
@@ -238,6 +254,7 @@ impl Event {
 
     pub fn happen(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
+        widen!();
         sys::futex_wake(&self.0, i32::MAX);
     }
 
