@@ -341,7 +341,7 @@ impl M {
     /// Ties a P to this M. For its own thread.
     #[inline(always)]
     pub fn acquirep(&self, pp: OwnedP) {
-        pp.m.set(self as *const M as *mut M);
+        pp.set_m(self as *const M as *mut M);
         // SAFETY: as in `p`.
         let slot = unsafe { &mut *self.p.get() };
         debug_assert!(slot.is_none());

@@ -110,7 +110,7 @@ pub struct P {
     poll: &'static std::sync::atomic::AtomicU32,
     pub id: u32,
     /// The M that owns it or sits in a syscall with it. Written by that M while it owns the P.
-    pub m: OwnPtr<M>,
+    m: AtomicPtr<M>,
     /// Counts the Gs that began a slice here. Owner: the M; sysmon compares.
     pub schedtick: OwnU64,
     /// The G that runs next, in the running slice.
@@ -226,7 +226,7 @@ impl P {
             word: AtomicU64::new(PStatus::Dead as u64),
             poll,
             id,
-            m: OwnPtr::null(),
+            m: AtomicPtr::new(std::ptr::null_mut()),
             schedtick: OwnU64::new(0),
             runnext: AtomicPtr::new(std::ptr::null_mut()),
             runq: RunQ::default(),
@@ -301,8 +301,8 @@ impl P {
         had
     }
 
-    /// Announces that the caller is about to take the P if it is in a syscall. Then comes `heavy_fence`, and one of
-    /// [`P::try_retake`] and [`P::try_stop`].
+    /// Announces that the caller is about to take the P if it is in a syscall. Then come `heavy_fence` and
+    /// [`P::try_retake`].
     pub fn announce(&self) {
         self.word.fetch_or(TAKE, Ordering::AcqRel);
     }
@@ -313,7 +313,20 @@ impl P {
     pub fn in_syscall(&self, w: PWord) -> bool {
         // SAFETY: m is null or an M, and Ms are never freed.
         w.status() == PStatus::Running
-            && unsafe { crate::gmp::MRef::from_ptr(self.m.get()) }.is_some_and(|m| m.is_in_syscall(self.id, w))
+            && unsafe { crate::gmp::MRef::from_ptr(self.m()) }.is_some_and(|m| m.is_in_syscall(self.id, w))
+    }
+
+    /// The M that had it last.
+    pub fn m(&self) -> *mut M {
+        // Acquire: pairs with `set_m`: the M is there.
+        self.m.load(Ordering::Acquire)
+    }
+
+    #[inline(always)]
+    pub fn set_m(&self, m: *mut M) {
+        if self.m.load(Ordering::Relaxed) != m {
+            self.m.store(m, Ordering::Release);
+        }
     }
 
     /// The status as people see it.
@@ -325,24 +338,34 @@ impl P {
     /// Takes a P that was announced, if it is in a syscall; the caller owns it then.
     #[must_use]
     pub fn try_retake(&self) -> Option<OwnedP> {
-        let w = self.word();
-        if w.0 & TAKE != 0 && self.in_syscall(w) && self.cas(w, PWord(w.ticked().0 & !TAKE)).is_ok() {
-            return Some(OwnedP(self.as_ref()));
+        let pp = self.take(TAKE);
+        if pp.is_none() && self.word().0 & TAKE != 0 {
+            self.word.fetch_and(!TAKE, Ordering::AcqRel);
         }
-        self.word.fetch_and(!TAKE, Ordering::AcqRel);
-        None
+        pp
     }
 
     /// Takes a P that has the request `bit`, if it is in a syscall: in the owner's place the caller answers the request,
     /// which is taken back here.
     #[must_use]
     pub fn try_take_requested(&self, bit: u64) -> Option<OwnedP> {
-        let w = self.word();
-        if w.0 & bit != 0 && self.in_syscall(w) && self.cas(w, PWord(w.ticked().0 & !bit)).is_ok() {
-            self.poll.fetch_sub(1, Ordering::SeqCst);
-            return Some(OwnedP(self.as_ref()));
+        let pp = self.take(bit)?;
+        self.poll.fetch_sub(1, Ordering::SeqCst);
+        Some(pp)
+    }
+
+    /// Takes a P with this bit, and the bit, if it is in a syscall.
+    fn take(&self, bit: u64) -> Option<OwnedP> {
+        loop {
+            let w = self.word();
+            if w.0 & bit == 0 || !self.in_syscall(w) {
+                return None;
+            }
+            // It may fail because somebody else sets or clears another bit: the P is in the syscall all the same.
+            if self.cas(w, PWord(w.ticked().0 & !bit)).is_ok() {
+                return Some(OwnedP(self.as_ref()));
+            }
         }
-        None
     }
 
     /// Between statuses that only the caller may change: Idle and Stopped under `sched.lock` or in a stopped world,

@@ -85,6 +85,40 @@ fn both_against_the_way_into_a_syscall() {
     );
 }
 
+/// The watchdog looks at the P at the same moment: one of the two takes it, and the stop is answered. (Too many threads for
+/// loom.)
+#[cfg(shuttle)]
+fn stop_beside_retake() -> impl Fn() {
+    move || {
+        let over = Arc::new(Event::new());
+        let seen = over.clone();
+        let mut mk = Maker::new(1, 1);
+        let g = mk.token(vec![calls(move |_, _| {
+            seen.wait(0, None);
+        })]);
+        let w = mk.make();
+        w.sched.cfg.slice_ns.set(0);
+        let m = w.worker_with(&[g]);
+        w.go(m);
+        w.host(move |w, m| {
+            a_stop(w, m);
+            over.happen();
+        });
+        w.watcher(|w, me| {
+            let p = w.sched.p_at(0).unwrap();
+            p.watch.syscalltick.set(p.stats.syscalls.get());
+            syscall::retake(w.sched, me, std::iter::once(p), 0);
+        });
+        w.finish();
+    }
+}
+
+#[cfg(shuttle)]
+#[test]
+fn stop_and_retake_against_a_syscall() {
+    check(Size::default(), stop_beside_retake());
+}
+
 #[cfg(loom)]
 #[test]
 fn finds_enter_without_fence() {

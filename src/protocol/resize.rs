@@ -74,6 +74,6 @@ fn destroy(sched: &Sched, pp: OwnedP) {
     sched.gfree_list(&mut free);
     pp.drain_stacks(|s| sched.free_stack(s));
     let p: PRef = pp.forget();
-    p.m.set(std::ptr::null_mut());
+    p.set_m(std::ptr::null_mut());
     p.move_status(PStatus::Running, PStatus::Dead);
 }

@@ -72,7 +72,7 @@ pub fn pidleput(sched: &Sched, lk: &mut SchedLocked<'_>, pp: OwnedP) -> Result<(
 
 /// Links a P that is Idle already.
 pub fn pidle_link(sched: &Sched, lk: &mut SchedLocked<'_>, p: PRef) {
-    p.m.set(null_mut());
+    p.set_m(null_mut());
     p.idle_link.set(lk.pidle);
     lk.pidle = p.as_ptr();
     if let Some(t) = sched.allp() {

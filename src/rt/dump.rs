@@ -80,7 +80,7 @@ fn places(sched: &Sched, out: &mut Text) -> fmt::Result {
             status_text(p.seen_status()),
             p.schedtick.get(),
             p.stats.syscalls.get(),
-            m_id(p.m.get()),
+            m_id(p.m()),
             p.runq_len(),
             p.gfree_len.get(),
             p.timers.count(),
@@ -88,7 +88,7 @@ fn places(sched: &Sched, out: &mut Text) -> fmt::Result {
     }
     for m in sched.every_m().filter(|m| m.alive.get()) {
         let g = |gp: Option<crate::gmp::GRef>| Id(gp.map(|gp| gp.goid.get()));
-        let p = Id(sched.live_ps().find(|p| p.m.get() == m.as_ptr()).map(|p| u64::from(p.id)));
+        let p = Id(sched.live_ps().find(|p| p.m() == m.as_ptr()).map(|p| u64::from(p.id)));
         writeln!(
             out,
             "  M{}: p={p} curg={} tid={} spinning={} blocked={} lockedg={}{}",

@@ -158,7 +158,7 @@ pub fn stop_timed_out(reason: &[u8], late: impl Iterator<Item = PRef>, n: usize)
     for p in late {
         let _ = write!(out, "  P{}: ", p.id);
         // SAFETY: m is null or an M.
-        let gp = unsafe { crate::gmp::MRef::from_ptr(p.m.get()) }.and_then(|m| m.g());
+        let gp = unsafe { crate::gmp::MRef::from_ptr(p.m()) }.and_then(|m| m.g());
         let _ = match gp {
             // The world runs again: only what may be read of a G that runs.
             Some(gp) => g_name(&mut out, gp).and_then(|()| writeln!(out, " [running]")),
