@@ -216,8 +216,8 @@ fn everything_at_once() {
         });
         w.watcher(|w, m| {
             for p in w.sched.live_ps() {
-                syscall::retake(w.sched, m, p, 0);
-                syscall::retake(w.sched, m, p, 0);
+                syscall::retake(w.sched, m, std::iter::once(p), 0);
+                syscall::retake(w.sched, m, std::iter::once(p), 0);
             }
         });
         w.sched.stopnote.time_out();

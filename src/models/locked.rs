@@ -76,7 +76,7 @@ fn many_locked() {
         w.watcher(|w, m| {
             w.sched.cfg.slice_ns.set(0);
             for p in w.sched.live_ps() {
-                syscall::retake(w.sched, m, p, 0);
+                syscall::retake(w.sched, m, std::iter::once(p), 0);
             }
         });
         w.sched.stopnote.time_out();
