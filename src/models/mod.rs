@@ -22,6 +22,7 @@
 //! fence of the protocols is without such a model.
 
 mod barriers;
+mod chans;
 mod closes;
 mod fences;
 mod legacy;
