@@ -1,5 +1,7 @@
 //! The table of lock ranks in HACKING.md is what src/sync/rank.rs says. `GMX_BLESS=1` writes it anew.
 
+#![cfg(not(any(loom, shuttle)))]
+
 mod common;
 
 use common::source;
