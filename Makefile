@@ -48,9 +48,9 @@ bench: build ## runs the benchmarks
 	$(call need_file,benches/run.sh,runs the benchmarks)
 	GMX_LIB=$(abspath $(RELEASE))/libgomax.so benches/run.sh
 
-stress: build ## runs the programs of ctests/stress, each for MINUTES=10
+stress: build ## the programs of ctests/stress and failing calls of the system, each for MINUTES=10; a table, and the seed
 	$(need_cc)
-	GMX_STRESS=$(MINUTES) GMX_LIB=$(abspath $(RELEASE))/libgomax.so $(CARGO) test --test ctests $(CARGO_FLAGS) -- stress/
+	CARGO="$(CARGO)" CC="$(CC)" GMX_LIB=$(abspath $(RELEASE))/libgomax.so ci/stress.sh $(MINUTES)
 
 models: ## checks the protocols with loom and shuttle
 	$(need_cargo)

@@ -12,7 +12,7 @@ static gmx_cancel new_token(gmx_cancel parent, int64_t timeout) {
   return c;
 }
 
-static int64_t waiting(void) {
+static int64_t count_waiting(void) {
   gmx_sched_stats stats = {.struct_size = sizeof stats};
   CHECK_OK(gmx_read_sched_stats(&stats));
   return stats.g_waiting;
@@ -394,7 +394,7 @@ static void uncancelled_waits_end_as_ever(void) {
   on_g(sleeps_a_little, &c);
   on_thread(sleeps_a_little, &c);
   CHECK_OK(gmx_cancel_free(c));
-  CHECK_EQ(waiting(), 0);
+  CHECK_EQ(count_waiting(), 0);
 }
 
 int main(void) {

@@ -8,7 +8,7 @@
 static const gmx_mutex unlocked;
 static const gmx_cond nobody;
 
-static int64_t waiting(void) {
+static int64_t count_waiting(void) {
   gmx_sched_stats stats = {.struct_size = sizeof stats};
   CHECK_OK(gmx_read_sched_stats(&stats));
   return stats.g_waiting;
@@ -107,7 +107,7 @@ static void served_in_turn(void *unused) {
   for (int i = 0; i < N; i++) {
     t[i] = (struct ticket){&mutex, &cond, i, i % 3 == 1 ? c : 0};
     g[i] = g_start(draws, &t[i]);
-    spin_until(waiting() == i + 1);
+    spin_until(count_waiting() == i + 1);
   }
   CHECK_OK(gmx_cancel_now(c));
   CHECK_OK(gmx_cancel_free(c));

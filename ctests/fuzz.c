@@ -3,9 +3,9 @@
  * a stopped world, the destructor of a key. Whatever is called gives one of the statuses that it may give there, nothing
  * hangs, and a runtime comes to its end.
  *
- *   fuzz [seed [seconds]]          GMX_SEED is a seed, too; GMX_STRESS is minutes
+ *   fuzz [seed [seconds]]          or GMX_SEED=seed
  *
- * A seed fixes the programs, not how they meet. Each runs in a child of its own, which has a time limit. */
+ * ctests/stress/fuzz.c is the same for GMX_STRESS minutes. A seed fixes the programs, not how they meet. Each runs in a child of its own, which has a time limit. */
 /* timeout: 120 */
 #include "child.h"
 #include "gs.h"
@@ -14,7 +14,7 @@
 #include <limits.h>
 
 #ifndef FUZZ_SECONDS
-#define FUZZ_SECONDS 5.0
+#define FUZZ_SECONDS (getenv("GMX_SEED") ? 0 : 5.0) /* a seed by itself is one program */
 #endif
 
 /* ---- who acts, and where ---- */
@@ -846,7 +846,7 @@ int main(int argc, char **argv) {
   CHECK(nowhere >= 0);
   const char *asked = argc > 1 ? argv[1] : getenv("GMX_SEED");
   uint64_t seed = asked ? strtoull(asked, NULL, 10) : (uint64_t)check_now();
-  double seconds = argc > 2 ? atof(argv[2]) : asked ? 0 : FUZZ_SECONDS;
+  double seconds = argc > 2 ? atof(argv[2]) : argc > 1 ? 0 : FUZZ_SECONDS;
   alarm(0);
   int64_t end = check_now() + (int64_t)(seconds * 1e9);
   long programs = 0;
@@ -857,7 +857,7 @@ int main(int argc, char **argv) {
     programs++;
     seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
   } while (check_now() < end);
-  check_say("%ld programs", programs);
+  check_say("%ld programs from seed %s", programs, asked ? asked : "of the clock");
   close(nowhere);
   return 0;
 }

@@ -184,7 +184,7 @@ static void greed_does_not_starve(void) {
   }
 }
 
-static int64_t waiting(void) {
+static int64_t count_waiting(void) {
   gmx_sched_stats stats = {.struct_size = sizeof stats};
   CHECK_OK(gmx_read_sched_stats(&stats));
   return stats.g_waiting;
@@ -200,7 +200,7 @@ static void hands_it_over(void *arg) {
   gmx_mutex m = unlocked;
   CHECK_OK(gmx_mutex_lock(&m));
   gmx_g g = g_start(locks_once, &m);
-  spin_until(waiting() == 1);
+  spin_until(count_waiting() == 1);
   CHECK_OK(gmx_sleep(3000000));
   CHECK_OK(gmx_mutex_unlock(&m));
   CHECK_STATUS(gmx_mutex_try_lock(&m), GMX_EBUSY);

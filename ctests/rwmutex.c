@@ -7,7 +7,7 @@
 
 static const gmx_rwmutex unlocked;
 
-static int64_t waiting(void) {
+static int64_t count_waiting(void) {
   gmx_sched_stats stats = {.struct_size = sizeof stats};
   CHECK_OK(gmx_read_sched_stats(&stats));
   return stats.g_waiting;
@@ -139,7 +139,7 @@ static void a_writer(void *arg) {
 
 static void start_and_wait(gmx_g *g, void (*fn)(void *), struct one *o, int64_t n) {
   *g = g_start(fn, o);
-  spin_until(waiting() == n);
+  spin_until(count_waiting() == n);
 }
 
 static void order_of_waiters(void *unused) {

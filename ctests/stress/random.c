@@ -1,6 +1,6 @@
 /* Random programs: everything that Gs, threads and the world can do, all at once, with invariants checked all the time.
  *
- *   random [seed [seconds]]        GMX_STRESS is minutes where no seconds are given
+ *   random [seed [seconds]]        or GMX_SEED=seed; GMX_STRESS is minutes where no seconds are given
  *
  * A seed fixes the programs, not how they meet. Rounds of about a second have a fresh runtime each, with the seed of the
  * round printed first: it alone repeats that round's programs. */
@@ -500,7 +500,8 @@ static void one_round(uint64_t seed, int64_t ns) {
 }
 
 int main(int argc, char **argv) {
-  uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : (uint64_t)check_now();
+  const char *asked = argc > 1 ? argv[1] : getenv("GMX_SEED");
+  uint64_t seed = asked ? strtoull(asked, NULL, 10) : (uint64_t)check_now();
   double seconds = argc > 2 ? atof(argv[2]) : RANDOM_SECONDS;
   int64_t end = check_now() + (int64_t)(seconds * 1e9);
   nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);

@@ -23,7 +23,7 @@
 //!   is none. One at a time, since a waiter that goes on may use its record for the next wait.
 //!
 //! What C2 is: in the wait table (waitq.rs) the interruption takes the lock of the root, under which the waiter has looked
-//! at `reason` and got into the queue. Where there is no such lock both sides have a fence between the two steps.
+//! at `reason` and got into the queue. A claimed wait (claim.rs) needs none: there an interruption that comes early is kept.
 //!
 //! # Invariants
 //! * T1 an interruption is for one wait: where its number is another one it does nothing. Gs are never freed, so it may be as
@@ -34,8 +34,8 @@
 //!   was not 0 already.
 //!
 //! # Orderings
-//! K1 before K2's lock pairs with C1's lock: either C1 sees the reason, or K2 the record. K1's fence pairs with that of
-//! whoever does C2 without a lock ([`Current::is_cancelled`] behind a fence).
+//! K1 before K2's lock pairs with C1's lock: either C1 sees the reason, or K2 the record. K1 before the root's lock pairs
+//! with C2 under it in the same way.
 //!
 //! # Why it ends
 //! Nobody gets into a list after K1, so K2 empties it. Children are walked by a list, not by recursion.
@@ -53,7 +53,7 @@ use crate::gmp::sched::Sched;
 use crate::gmp::timers::{Alarm, Timer, Timers};
 use crate::protocol::wake;
 use crate::sync::own::{OwnBool, OwnPtr, OwnU64};
-use crate::sync::{AtomicU32, Lock, Ordering, Rank, fence, now};
+use crate::sync::{AtomicU32, Lock, Ordering, Rank, now};
 use std::ffi::c_void;
 use std::ptr::{from_ref, null_mut};
 
@@ -310,8 +310,6 @@ fn cancel_one(m: MRef, token: &'static Token, reason: Reason, work: &mut *mut To
     if token.reason.compare_exchange(0, reason as u32, Ordering::SeqCst, Ordering::Relaxed).is_err() {
         return false;
     }
-    // Pairs with the fence of those who look at `reason` without a lock (C2).
-    fence(Ordering::SeqCst);
     Timers::remove(&token.timer);
     // K2
     let mut inner = token.inner.lock();

@@ -105,7 +105,7 @@ pub struct Case {
 }
 
 impl Case {
-    fn new(c: &Chan, op: Op, elem: *mut u8) -> Case {
+    pub fn new(c: &Chan, op: Op, elem: *mut u8) -> Case {
         let case = Case {
             chan: OwnPtr::null(),
             elem: OwnPtr::null(),

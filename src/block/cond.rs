@@ -14,7 +14,7 @@
 //! timed out or cancelled: it takes the mutex again, whatever it takes. (It may be there before W2, and
 //! still be noted as the owner: then it waits for itself, which W2 ends.)
 //!
-//! Signal: V1 fence, is anybody there? V2 under the lock: the first out of the queue, or all.
+//! Signal: V1 is anybody there? V2 under the lock: the first out of the queue, or all.
 //!
 //! # Invariants
 //! * N1 a wake is for a waiter that was in the queue; a deadline that comes later finds it gone and changes nothing, one
@@ -22,8 +22,9 @@
 //! * N2 whoever waits holds the mutex when it comes back, unless it never waited.
 //!
 //! # Orderings
-//! Whoever changes what is waited for holds the mutex, or comes to the root's lock behind W1: A1's fence in waitq.rs pairs
-//! with that of V1.
+//! Whoever changes what is waited for holds the mutex meanwhile: before the waiter had it, and then the waiter has seen the
+//! change; or after W2, and then V1 sees what W1 wrote. (A signal for a change without the mutex may come too early in any
+//! case.) So V1 needs no fence.
 //!
 //! # Rejected
 //! Tickets of their own (Go's notifyList): the mutex is given back before the waiter is in the list, so a ticket whose
@@ -35,7 +36,6 @@ use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{WaitReason, Wake};
 use crate::gmp::m::MRef;
 use crate::sync::own::OwnU64;
-use crate::sync::{Ordering, fence};
 use std::ffi::c_void;
 
 /// As the C struct lays it out; zero is ready.
@@ -99,8 +99,7 @@ impl Cond {
         if ![0, addr].contains(&self.home.get()) {
             return Err(Error::Invalid);
         }
-        // V1: pairs with A1 in waitq.rs.
-        fence(Ordering::SeqCst);
+        // V1
         if waitq::anybody(m.sched(), addr) {
             // V2
             waitq::wake_some(m, addr, |w| f(w, addr));

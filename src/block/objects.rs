@@ -8,6 +8,7 @@ use crate::gmp::error::{Error, Result};
 use crate::gmp::sched::{Sched, try_leak};
 use crate::sync::Ordering;
 
+#[derive(Default)]
 pub struct Objects {
     pub tokens: Slab<Token>,
     pub timers: Slab<HostTimer>,
@@ -29,8 +30,7 @@ pub fn existing(sched: &Sched) -> Option<&'static Objects> {
 
 #[cold]
 fn make(sched: &Sched) -> Result<&'static Objects> {
-    let new =
-        try_leak(Objects { tokens: Slab::new(), timers: Slab::new(), scopes: Slab::new() }).ok_or(Error::NoMemory)?;
+    let new = try_leak(Objects::default()).ok_or(Error::NoMemory)?;
     let p = std::ptr::from_ref(new).cast_mut();
     match sched.objects.compare_exchange(std::ptr::null_mut(), p.cast(), Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => Ok(new),

@@ -92,11 +92,13 @@ impl Once {
     }
 }
 
-impl Frame {
-    pub const fn new() -> Frame {
+impl Default for Frame {
+    fn default() -> Frame {
         Frame { once: std::ptr::null(), outer: std::ptr::null_mut() }
     }
+}
 
+impl Frame {
     /// The G is out of it again.
     pub fn leave(&self, gp: GRef) {
         gp.once.set(self.outer);

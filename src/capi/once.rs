@@ -82,7 +82,7 @@ pub unsafe extern "C" fn gmx_once_do_timeout(
 
 fn do_it(m: MRef, once: &Once, f: extern "C" fn(*mut c_void), arg: *mut c_void) -> gmx_status {
     let gp = waitq::waiter(m);
-    let mut frame = Frame::new();
+    let mut frame = Frame::default();
     once.enter(gp, &mut frame);
     f(arg);
     frame.leave(gp);

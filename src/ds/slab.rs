@@ -61,14 +61,16 @@ fn at(n: u32) -> (usize, usize, usize) {
     (chunk as usize, (n - first) as usize, 1 << (chunk + FIRST_BITS))
 }
 
-impl<T: Default> Slab<T> {
-    pub fn new() -> Slab<T> {
+impl<T> Default for Slab<T> {
+    fn default() -> Slab<T> {
         Slab(std::array::from_fn(|_| Part {
             chunks: [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS],
             inner: Lock::new(Rank::Slab, Inner { free: NONE, made: 0 }),
         }))
     }
+}
 
+impl<T: Default> Slab<T> {
     /// An object and its handle; None if there is no memory. It is as its last user left it.
     pub fn make(&'static self, part: u32) -> Option<(u64, &'static T)> {
         let number = part & ((1 << PART_BITS) - 1);
@@ -199,7 +201,7 @@ mod tests {
     use std::collections::HashMap;
 
     fn slab() -> &'static Slab<AtomicU64> {
-        Box::leak(Box::new(Slab::new()))
+        Box::leak(Box::default())
     }
 
     #[test]

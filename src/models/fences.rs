@@ -17,6 +17,12 @@ const FILES: &[(&str, &str)] = &[
     ("block/join.rs", include_str!("../block/join.rs")),
     ("block/waitgroup.rs", include_str!("../block/waitgroup.rs")),
     ("block/sleep.rs", include_str!("../block/sleep.rs")),
+    ("block/cancel.rs", include_str!("../block/cancel.rs")),
+    ("block/rwmutex.rs", include_str!("../block/rwmutex.rs")),
+    ("block/cond.rs", include_str!("../block/cond.rs")),
+    ("block/once.rs", include_str!("../block/once.rs")),
+    ("block/timer.rs", include_str!("../block/timer.rs")),
+    ("block/scope.rs", include_str!("../block/scope.rs")),
     ("gmp/p.rs", include_str!("../gmp/p.rs")),
     ("gmp/sched.rs", include_str!("../gmp/sched.rs")),
     ("gmp/timers.rs", include_str!("../gmp/timers.rs")),
@@ -30,6 +36,7 @@ const FILES: &[(&str, &str)] = &[
 const NEEDED: &[(&str, &str, &str)] = &[
     ("protocol/wake.rs", "wakep", "wakes::finds_submit_without_fence"),
     ("protocol/wake.rs", "go_idle", "wakes::finds_idle_without_fence"),
+    ("protocol/wake.rs", "timer_added", "timers::finds_timer_without_fence"),
     ("protocol/wake.rs", "look_again", "stops::finds_start_without_fence"),
     ("protocol/park.rs", "ready_queue", "wakes::finds_ready_without_fence"),
     ("protocol/syscall.rs", "leave", "stops::finds_enter_without_fence"),
@@ -37,7 +44,7 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("protocol/syscall.rs", "retake", "syscalls::finds_retake_without_fence"),
     ("protocol/stw.rs", "stop", "stops::finds_stop_without_fence"),
     ("protocol/ragged.rs", "for_each_p", "stops::finds_barrier_without_fence"),
-    ("block/waitq.rs", "wait", "waits::finds_waiter_without_fence"),
+    ("block/waitq.rs", "wait_then", "waits::finds_waiter_without_fence"),
     ("block/sema.rs", "release", "waits::finds_release_without_fence"),
     ("gmp/sched.rs", "is_closing", "closes::finds_spawn_without_fence"),
 ];
@@ -94,6 +101,7 @@ fn every_fence_has_a_model() {
         include_str!("stops.rs"),
         include_str!("syscalls.rs"),
         include_str!("waits.rs"),
+        include_str!("timers.rs"),
         include_str!("closes.rs")
     );
     for n in NEEDED {

@@ -22,14 +22,18 @@
 //! fence of the protocols is without such a model.
 
 mod barriers;
+mod chans;
+mod cancels;
 mod closes;
 mod fences;
 mod legacy;
 mod locked;
 mod notes;
 mod resizes;
+mod rw;
 mod stops;
 mod syscalls;
+mod timers;
 mod waits;
 mod wakes;
 

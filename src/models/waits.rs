@@ -38,7 +38,7 @@ fn acquire_against_release_of_threads() {
 #[test]
 fn finds_waiter_without_fence() {
     finds(DEADLOCK, || {
-        without("block/waitq.rs", "wait");
+        without("block/waitq.rs", "wait_then");
         check(Size::default(), acquire_against_release());
     });
 }

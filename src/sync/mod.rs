@@ -49,12 +49,14 @@ impl<T> Lock<T> {
     }
 
     #[inline]
+    #[cfg_attr(debug_assertions, track_caller)]
     pub fn lock(&self) -> Guard<'_, T> {
         rank::acquire(self.rank);
         Guard { lock: self, inner: std::mem::ManuallyDrop::new(self.inner.lock()) }
     }
 
     /// Takes the lock beside another of its rank. The caller says why nobody can wait for it in a circle.
+    #[cfg_attr(debug_assertions, track_caller)]
     pub fn lock_beside(&self) -> Guard<'_, T> {
         rank::acquire_unordered(self.rank);
         Guard { lock: self, inner: std::mem::ManuallyDrop::new(self.inner.lock()) }
@@ -62,6 +64,7 @@ impl<T> Lock<T> {
 
     /// Takes the lock only if nobody holds it. May be called whatever else is held: it cannot wait.
     #[inline]
+    #[cfg_attr(debug_assertions, track_caller)]
     pub fn try_lock(&self) -> Option<Guard<'_, T>> {
         let inner = self.inner.try_lock()?;
         rank::acquire_unordered(self.rank);
@@ -104,6 +107,7 @@ impl Latch {
     }
 
     #[inline(always)]
+    #[cfg_attr(debug_assertions, track_caller)]
     pub fn lock(&self) {
         rank::acquire_chan(std::ptr::from_ref(self) as usize);
         self.0.lock();

@@ -18,29 +18,29 @@ macro_rules! ranks {
 }
 
 ranks! {
-    /// A scope.
+    /// One scope.
     Scope = 1,
-    /// A token of cancellation.
+    /// One token of cancellation: its children, and who waits under it.
     Cancel = 2,
-    /// A timer of the host.
+    /// One timer of the host.
     Timer = 3,
-    /// A channel.
+    /// One channel.
     Chan = 4,
-    /// A bucket of the wait table (semaphores, mutexes, joins).
+    /// One bucket of the wait table: semaphores, mutexes, condition variables, wait groups, joins.
     WaitRoot = 5,
-    /// The timer heap of one P. Only a resize holds two (gmp/timers.rs).
+    /// The timer heap of one P; only a resize holds two.
     Timers = 6,
-    /// Idle lists, counts and everything that decides who runs.
+    /// `sched.lock`: idle lists, counts, everything that decides who runs.
     Sched = 7,
     /// The global run queue.
     GlobalQ = 8,
-    /// Gs that wait for memory for a stack.
+    /// Waiting Gs: for memory for a stack.
     StackWait = 9,
     /// Growth of the table of Ps.
     Allp = 10,
-    /// Growth of the table of Gs, and the free Gs that no P keeps.
+    /// Growth of the table of Gs, and the free ones that no P keeps.
     Allg = 11,
-    /// The list of all Ms, and of the spare extra ones.
+    /// The list of Ms, the spare extra Ms.
     Allm = 12,
     /// Tables of G-local and P-local keys.
     Keys = 13,
@@ -48,40 +48,95 @@ ranks! {
     Slab = 14,
 }
 
+/// The check. A violation tells where each lock that is held was taken, and the stack of the one that comes too late; with
+/// `GMX_LOCK_STACKS=1` every lock keeps the stack on which it was taken, which makes debug builds slow.
 #[cfg(all(debug_assertions, not(any(loom, shuttle))))]
 mod check {
     use super::Rank;
+    use std::backtrace::Backtrace;
     use std::cell::Cell;
+    use std::panic::Location;
+    use std::sync::atomic::{AtomicU8, Ordering};
 
     const MOST: usize = 12;
 
+    #[derive(Clone, Copy)]
+    struct Held {
+        rank: u8,
+        place: Option<&'static Location<'static>>,
+        /// Where stacks are kept: made and freed with the entry.
+        stack: *mut Backtrace,
+    }
+
+    const NONE: Held = Held { rank: 0, place: None, stack: std::ptr::null_mut() };
+
     thread_local! {
-        static HELD: Cell<([u8; MOST], usize)> = const { Cell::new(([0; MOST], 0)) };
+        static HELD: Cell<([Held; MOST], usize)> = const { Cell::new(([NONE; MOST], 0)) };
         /// How many locks of rank Chan are held (one entry in HELD), and the address of the last one taken.
         static CHANS: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
     }
 
+    fn stacks_wanted() -> bool {
+        static WANTED: AtomicU8 = AtomicU8::new(2);
+        match WANTED.load(Ordering::Relaxed) {
+            2 => {
+                let wanted = std::env::var_os("GMX_LOCK_STACKS").is_some_and(|v| v == "1");
+                WANTED.store(wanted.into(), Ordering::Relaxed);
+                wanted
+            }
+            wanted => wanted == 1,
+        }
+    }
+
+    #[cold]
     #[inline(never)]
+    #[track_caller]
+    fn violated(what: std::fmt::Arguments<'_>) -> ! {
+        let (held, n) = HELD.get();
+        // What follows may take locks itself.
+        HELD.set(([NONE; MOST], 0));
+        eprintln!("lock order: {what}, at {}", Location::caller());
+        for h in &held[..n] {
+            let name = super::list().iter().find(|(_, rank)| *rank == h.rank).map_or("?", |(name, _)| name);
+            eprintln!(
+                "lock order: {name} ({}) was taken at {}",
+                h.rank,
+                h.place.map_or_else(String::new, |p| p.to_string())
+            );
+            // SAFETY: made in `acquire`, freed in `release`, which has not been.
+            if let Some(stack) = unsafe { h.stack.as_ref() } {
+                eprintln!("{stack}");
+            }
+        }
+        eprintln!("lock order: the stack now\n{}", Backtrace::force_capture());
+        panic!("lock order: {what}");
+    }
+
+    #[inline(never)]
+    #[track_caller]
     pub fn acquire_chan(addr: usize) {
         let (n, last) = CHANS.get();
         if n == 0 {
             acquire(Rank::Chan, true);
         } else {
             let (held, held_n) = HELD.get();
-            assert!(
-                held[held_n - 1] == Rank::Chan as u8,
-                "lock order: Chan taken while rank {} is held",
-                held[held_n - 1]
-            );
-            assert!(last < addr, "lock order: a channel taken while one of a higher address is held");
+            if held[held_n - 1].rank != Rank::Chan as u8 {
+                violated(format_args!("Chan taken while rank {} is held", held[held_n - 1].rank));
+            }
+            if last >= addr {
+                violated(format_args!("a channel taken while one of a higher address is held"));
+            }
         }
         CHANS.set((n + 1, addr));
     }
 
     #[inline(never)]
+    #[track_caller]
     pub fn release_chan() {
         let (n, last) = CHANS.get();
-        assert!(n > 0, "lock order: Chan released but not held");
+        if n == 0 {
+            violated(format_args!("Chan released but not held"));
+        }
         CHANS.set((n - 1, last));
         if n == 1 {
             release(Rank::Chan);
@@ -90,24 +145,34 @@ mod check {
 
     // Never inlined: a caller may leave its stack later on, and must not keep the address of HELD.
     #[inline(never)]
+    #[track_caller]
     pub fn acquire(rank: Rank, ordered: bool) {
         let (mut held, n) = HELD.get();
-        if ordered {
-            for &h in &held[..n] {
-                assert!(h < rank as u8, "lock order: {rank:?} taken while rank {h} is held");
-            }
+        if ordered && let Some(h) = held[..n].iter().find(|h| h.rank >= rank as u8) {
+            violated(format_args!("{rank:?} ({}) taken while rank {} is held", rank as u8, h.rank));
         }
-        assert!(n < MOST, "lock order: more than {MOST} locks held");
-        held[n] = rank as u8;
+        if n == MOST {
+            violated(format_args!("more than {MOST} locks held"));
+        }
+        let stack = match stacks_wanted() {
+            true => Box::into_raw(Box::new(Backtrace::force_capture())),
+            false => std::ptr::null_mut(),
+        };
+        held[n] = Held { rank: rank as u8, place: Some(Location::caller()), stack };
         HELD.set((held, n + 1));
     }
 
     #[inline(never)]
+    #[track_caller]
     pub fn release(rank: Rank) {
         let (mut held, n) = HELD.get();
-        let Some(at) = held[..n].iter().rposition(|&h| h == rank as u8) else {
-            panic!("lock order: {rank:?} released but not held");
+        let Some(at) = held[..n].iter().rposition(|h| h.rank == rank as u8) else {
+            violated(format_args!("{rank:?} released but not held"));
         };
+        if !held[at].stack.is_null() {
+            // SAFETY: made in `acquire`; the entry goes.
+            drop(unsafe { Box::from_raw(held[at].stack) });
+        }
         held.copy_within(at + 1..n, at);
         HELD.set((held, n - 1));
     }
@@ -119,6 +184,7 @@ mod check {
 }
 
 #[inline]
+#[cfg_attr(debug_assertions, track_caller)]
 pub fn acquire(rank: Rank) {
     #[cfg(all(debug_assertions, not(any(loom, shuttle))))]
     check::acquire(rank, true);
@@ -126,6 +192,7 @@ pub fn acquire(rank: Rank) {
 }
 
 #[inline]
+#[cfg_attr(debug_assertions, track_caller)]
 pub fn acquire_unordered(rank: Rank) {
     #[cfg(all(debug_assertions, not(any(loom, shuttle))))]
     check::acquire(rank, false);
@@ -134,6 +201,7 @@ pub fn acquire_unordered(rank: Rank) {
 
 /// As [`acquire`] with [`Rank::Chan`], of which one thread may hold several: in the order of their addresses.
 #[inline]
+#[cfg_attr(debug_assertions, track_caller)]
 pub fn acquire_chan(addr: usize) {
     #[cfg(all(debug_assertions, not(any(loom, shuttle))))]
     check::acquire_chan(addr);
@@ -160,4 +228,33 @@ pub fn holding_any() -> bool {
     return check::any();
     #[cfg(not(all(debug_assertions, not(any(loom, shuttle)))))]
     false
+}
+
+#[cfg(all(test, debug_assertions, not(any(loom, shuttle))))]
+mod tests {
+    use crate::sync::{Lock, Rank};
+
+    /// In a child, which the panic ends.
+    #[test]
+    fn a_violation_tells_both_places() {
+        if std::env::var_os("GMX_TEST_VIOLATES").is_some() {
+            let (first, second) = (Lock::new(Rank::Sched, ()), Lock::new(Rank::Timers, ()));
+            let _sched = first.lock();
+            let _timers = second.lock();
+            return;
+        }
+        let me = std::env::current_exe().unwrap();
+        let test = "sync::rank::tests::a_violation_tells_both_places";
+        let child = std::process::Command::new(me)
+            .args(["--exact", test, "--nocapture"])
+            .env("GMX_TEST_VIOLATES", "1")
+            .env("GMX_LOCK_STACKS", "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&child.stderr);
+        assert!(!child.status.success(), "{said}");
+        assert!(said.contains("Timers (6) taken while rank 7 is held, at src/sync/rank.rs"), "{said}");
+        assert!(said.contains("Sched (7) was taken at src/sync/rank.rs"), "{said}");
+        assert!(said.matches("a_violation_tells_both_places").count() >= 2, "two stacks: {said}");
+    }
 }

@@ -1,0 +1,150 @@
+//! cancel.rs: a wait under a token ends once, whoever is first; what it waited for is taken or still there.
+
+use super::*;
+use crate::block::cancel::{self, Reason, Ref};
+use crate::block::mutex::Mutex;
+use crate::block::{sema, waitq};
+use crate::gmp::error::Error;
+use crate::gmp::g::WaitReason;
+use crate::sync::AtomicU32;
+
+type Sema = Arc<AtomicU32>;
+
+fn token(w: &World, parent: Option<&Ref>) -> Arc<Ref> {
+    let m = foreign::needm(w.sched, 1).unwrap();
+    Arc::new(cancel::make(m, parent, None).unwrap())
+}
+
+/// Does something with this as the current token.
+fn under<R>(m: MRef, token: &Ref, f: impl FnOnce() -> R) -> R {
+    let gp = waitq::waiter(m);
+    let again = cancel::find(m.sched(), token.handle.get(), true).unwrap();
+    assert!(cancel::replace(gp, Some(again)).is_none());
+    let r = f();
+    cancel::on_exit(m.sched(), waitq::waiter(m));
+    r
+}
+
+fn acquire(m: MRef, s: &Sema, deadline: Option<i64>) -> Result<(), Error> {
+    sema::acquire(m, s, deadline, WaitReason::SEMACQUIRE).1
+}
+
+/// One waits under a token that another cancels, or the one above it, and perhaps a third releases.
+fn acquire_against_cancel(above: bool, released: bool, timed: bool) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let s: Sema = Arc::new(AtomicU32::new(0));
+        let got = Arc::new(AtomicUsize::new(0));
+        let top = token(&w, None);
+        let low = token(&w, Some(&top));
+        let late = foreign::needm(w.sched, 1).unwrap();
+        let (t, n, l) = (s.clone(), got.clone(), low.clone());
+        w.host_as(late, move |_, m| match under(m, &l, || acquire(m, &t, timed.then_some(1))) {
+            Ok(()) => n.store(1, SeqCst),
+            Err(Error::Canceled) => assert!(l.reason() == Some(Reason::ByHand)),
+            Err(e) => assert!(timed && e == Error::TimedOut),
+        });
+        let c = if above { top.clone() } else { low.clone() };
+        w.host(move |_, m| assert!(cancel::cancel(m, &c, Reason::ByHand)));
+        if released {
+            let t = s.clone();
+            w.host(move |_, m| assert!(sema::release(m, &t).is_ok()));
+        }
+        if timed {
+            late.park.time_out();
+        }
+        w.finish();
+        assert_eq!(s.load(Ordering::SeqCst) as usize + got.load(SeqCst), usize::from(released));
+    }
+}
+
+#[test]
+fn acquire_against_cancel_of_its_token() {
+    check(Size { preemptions: 3, ..Size::default() }, acquire_against_cancel(false, false, false));
+}
+
+#[test]
+fn acquire_against_cancel_of_the_token_above() {
+    check(Size::default(), acquire_against_cancel(true, false, false));
+}
+
+#[test]
+fn acquire_against_cancel_and_release() {
+    check(Size::default(), acquire_against_cancel(false, true, false));
+}
+
+#[test]
+fn acquire_against_cancel_and_deadline() {
+    check(Size::default(), acquire_against_cancel(false, false, true));
+}
+
+#[cfg(shuttle)]
+#[test]
+fn acquire_against_all_three() {
+    check(Size::default(), acquire_against_cancel(true, true, true));
+}
+
+/// As a G that parks.
+#[test]
+fn g_parks_and_is_cancelled() {
+    check(Size { preemptions: 1, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let s: Sema = Arc::new(AtomicU32::new(0));
+        let c = token(&w, None);
+        let (t, l) = (s.clone(), c.clone());
+        w.host(move |w, m| {
+            visit(w, m, |_| assert!(under(m, &l, || acquire(m, &t, None)) == Err(Error::Canceled)));
+        });
+        w.host(move |_, m| assert!(cancel::cancel(m, &c, Reason::ByHand)));
+        w.finish();
+    });
+}
+
+/// A mutex that is unlocked while one of those who wait for it is cancelled goes to the other.
+#[test]
+fn lock_against_cancel_and_unlock() {
+    check(Size { preemptions: 1, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let mutex = Arc::new(Mutex::default());
+        let inside = Arc::new(Sole::new());
+        let c = token(&w, None);
+        for cancelable in [true, false] {
+            let (x, i, l) = (mutex.clone(), inside.clone(), c.clone());
+            w.host(move |_, m| {
+                let lock = || x.lock(m, None, true).1;
+                let locked = if cancelable { under(m, &l, lock) } else { lock() };
+                assert!(locked.is_ok() || (cancelable && locked == Err(Error::Canceled)));
+                if locked.is_ok() {
+                    i.touch();
+                    assert!(x.unlock(m).is_ok());
+                }
+            });
+        }
+        w.host(move |_, m| assert!(cancel::cancel(m, &c, Reason::ByHand)));
+        w.finish();
+        assert!(mutex.try_lock(1).is_ok());
+    });
+}
+
+/// A token is made under one that is cancelled meanwhile: it is cancelled in the end. Another is let go.
+#[test]
+fn make_and_let_go_against_cancel() {
+    check(Size { preemptions: 3, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let sched = w.sched;
+        let top = token(&w, None);
+        let old = token(&w, Some(&top));
+        let handle = old.handle.get();
+        let made = Arc::new(std::sync::Mutex::new(None));
+        let (t, n) = (top.clone(), made.clone());
+        w.host(move |_, m| {
+            *n.lock().unwrap() = Some(cancel::make(m, Some(&t), None).unwrap());
+            drop(old);
+        });
+        let t = top.clone();
+        w.host(move |_, m| assert!(cancel::cancel(m, &t, Reason::ByHand)));
+        w.finish();
+        assert!(made.lock().unwrap().take().unwrap().reason() == Some(Reason::ByHand));
+        assert!(cancel::find(sched, handle, true).is_err());
+    });
+}

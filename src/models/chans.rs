@@ -1,0 +1,494 @@
+//! claim.rs, chan.rs, select.rs: a value moves once or not at all, and nobody waits for what has been.
+
+use super::*;
+use crate::block::chan::{Case, Chan, Op};
+use crate::block::claim;
+use crate::block::select::{self, Cases};
+use crate::gmp::error::{Error, Result};
+use std::ptr::NonNull;
+
+/// A channel that the model shares; freed by the last.
+struct Shared(NonNull<Chan>);
+
+// SAFETY: a channel is used by all.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl std::ops::Deref for Shared {
+    type Target = Chan;
+    fn deref(&self) -> &Chan {
+        // SAFETY: it lives as long as this.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: the last one; nobody waits: that is an oracle.
+            assert!(unsafe { Chan::free(self.0) } == Ok(()), "somebody is left in a queue");
+        }
+    }
+}
+
+type C = Arc<Shared>;
+
+fn chan(w: &World, cap: usize) -> C {
+    Arc::new(Shared(Chan::make(w.sched, 8, cap).unwrap()))
+}
+
+/// Two, of which the first has the smaller address: every execution of a model has to be the same.
+fn two(w: &World) -> (C, C) {
+    let (a, b) = (chan(w, 0), chan(w, 0));
+    if a.0 < b.0 { (a, b) } else { (b, a) }
+}
+
+const FOREVER: i64 = -1;
+
+fn send(m: MRef, c: &C, v: u64, timeout: i64) -> Result<()> {
+    c.send(m, (&raw const v).cast(), timeout)
+}
+
+fn recv(m: MRef, c: &C, timeout: i64) -> Result<u64> {
+    let mut v = u64::MAX;
+    let r = c.recv(m, (&raw mut v).cast(), timeout);
+    match r {
+        Ok(()) => assert!(v != u64::MAX && v != 0, "received, but nothing came"),
+        Err(Error::Closed) => assert_eq!(v, 0, "a closed channel gives zero"),
+        Err(_) => assert_eq!(v, u64::MAX, "nothing was received, but something came"),
+    }
+    r.map(|()| v)
+}
+
+/// What came where.
+#[derive(Default)]
+struct Book {
+    sent: AtomicUsize,
+    received: AtomicUsize,
+}
+
+impl Book {
+    fn send(&self, m: MRef, c: &C, v: u64, timeout: i64) -> Result<()> {
+        let r = send(m, c, v, timeout);
+        if r.is_ok() {
+            self.sent.fetch_add(v as usize, SeqCst);
+        }
+        r
+    }
+    fn recv(&self, m: MRef, c: &C, timeout: i64) -> Result<u64> {
+        let r = recv(m, c, timeout);
+        if let Ok(v) = r {
+            self.received.fetch_add(v as usize, SeqCst);
+        }
+        r
+    }
+    /// Values are powers of ten: each was sent as often as received, or is still in the ring.
+    fn balanced(&self, m: MRef, cs: &[&C]) {
+        for c in cs {
+            while let Ok(v) = try_recv(m, c) {
+                self.received.fetch_add(v as usize, SeqCst);
+            }
+        }
+        assert_eq!(self.sent.load(SeqCst), self.received.load(SeqCst), "lost or doubled");
+    }
+}
+
+fn try_recv(m: MRef, c: &C) -> Result<u64> {
+    let mut v = 0u64;
+    c.try_transfer(m, Op::Recv, (&raw mut v).cast()).map(|()| v)
+}
+
+/// One sends, one receives.
+fn send_against_recv(cap: usize) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let c = chan(&w, cap);
+        let d = c.clone();
+        w.host(move |_, m| assert_eq!(recv(m, &d, FOREVER), Ok(10)));
+        let d = c.clone();
+        w.host(move |_, m| assert_eq!(send(m, &d, 10, FOREVER), Ok(())));
+        w.finish();
+        assert_eq!(c.len(), 0);
+    }
+}
+
+#[test]
+fn sends_against_receives() {
+    check(Size { preemptions: 3, ..Size::default() }, send_against_recv(0));
+    check(Size { preemptions: 3, ..Size::default() }, send_against_recv(1));
+}
+
+/// Two values through room for one: the sender waits in between, or does not.
+#[test]
+fn two_values_through_one_place() {
+    check(Size::default(), || {
+        let w = Maker::new(1, 1).make();
+        let c = chan(&w, 1);
+        let d = c.clone();
+        w.host(move |_, m| {
+            assert_eq!(recv(m, &d, FOREVER), Ok(1));
+            assert_eq!(recv(m, &d, FOREVER), Ok(10));
+            assert_eq!(recv(m, &d, FOREVER), Err(Error::Closed));
+        });
+        let d = c.clone();
+        w.host(move |_, m| {
+            assert_eq!(send(m, &d, 1, FOREVER), Ok(()));
+            assert_eq!(send(m, &d, 10, FOREVER), Ok(()));
+            assert_eq!(d.close(m), Ok(()));
+        });
+        w.finish();
+    });
+}
+
+/// A receiver, a sender and one that closes: told of the end, or served.
+#[test]
+fn close_against_both() {
+    check(Size::default(), || {
+        let w = Maker::new(1, 1).make();
+        let c = chan(&w, 0);
+        let book = Arc::new(Book::default());
+        let (d, b) = (c.clone(), book.clone());
+        w.host(move |_, m| {
+            let _ = b.recv(m, &d, FOREVER);
+        });
+        let (d, b) = (c.clone(), book.clone());
+        w.host(move |_, m| {
+            let _ = b.send(m, &d, 10, FOREVER);
+        });
+        let d = c.clone();
+        w.host(move |_, m| assert_eq!(d.close(m), Ok(())));
+        let m = foreign::needm(w.sched, 1).unwrap();
+        w.finish();
+        book.balanced(m, &[&c]);
+    });
+}
+
+/// A receiver whose deadline passes at any moment, and a sender that does not wait for ever either.
+#[test]
+fn deadline_against_partner() {
+    check(Size { preemptions: 3, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let c = chan(&w, 0);
+        let book = Arc::new(Book::default());
+        let late = foreign::needm(w.sched, 1).unwrap();
+        let (d, b) = (c.clone(), book.clone());
+        w.host_as(late, move |_, m| {
+            let _ = b.recv(m, &d, 1);
+        });
+        let later = foreign::needm(w.sched, 1).unwrap();
+        let (d, b) = (c.clone(), book.clone());
+        w.host_as(later, move |_, m| {
+            let _ = b.send(m, &d, 10, 1);
+        });
+        late.park.time_out();
+        later.park.time_out();
+        w.finish();
+        book.balanced(late, &[&c]);
+    });
+}
+
+/// Deadline, close and a sender meet a receiver.
+#[test]
+fn deadline_against_partner_and_close() {
+    check(Size::default(), || {
+        let w = Maker::new(1, 1).make();
+        let c = chan(&w, 0);
+        let book = Arc::new(Book::default());
+        let late = foreign::needm(w.sched, 1).unwrap();
+        let (d, b) = (c.clone(), book.clone());
+        w.host_as(late, move |_, m| {
+            let _ = b.recv(m, &d, 1);
+        });
+        let (d, b) = (c.clone(), book.clone());
+        w.host(move |_, m| {
+            if b.send(m, &d, 10, FOREVER).is_err() {
+                assert_eq!(d.close(m), Err(Error::Closed));
+            }
+        });
+        let d = c.clone();
+        w.host(move |_, m| assert_eq!(d.close(m), Ok(())));
+        late.park.time_out();
+        w.finish();
+        book.balanced(late, &[&c]);
+    });
+}
+
+/// Somebody claims a wait as a canceller does, at any moment from its beginning on, and a sender meets it: E2 in claim.rs.
+/// (A deadline that never comes makes it a wait that must be claimed.)
+fn cancel_against_partner() -> impl Fn() {
+    || {
+        let w = Maker::new(1, 1).make();
+        let c = chan(&w, 0);
+        let book = Arc::new(Book::default());
+        let own = foreign::needm(w.sched, 1).unwrap();
+        let gp = park::own_g(own);
+        let (d, b) = (c.clone(), book.clone());
+        w.host_as(own, move |_, m| {
+            let r = b.recv(m, &d, 1);
+            assert!(matches!(r, Ok(10) | Err(Error::Canceled)), "{r:?}");
+        });
+        let (d, b) = (c.clone(), book.clone());
+        w.host(move |_, m| {
+            let v = 10u64;
+            if d.try_transfer(m, Op::Send, (&raw const v).cast_mut().cast()).is_ok() {
+                b.sent.fetch_add(10, SeqCst);
+            }
+            // (its first wait; before that begins there is none to cancel, so this is the last that it hears)
+            while gp.wait.load(Ordering::Relaxed) == 0 {
+                thread::yield_now();
+            }
+            claim::cancel(m, gp, 1);
+        });
+        w.finish();
+        book.balanced(own, &[&c]);
+    }
+}
+
+#[test]
+fn cancel_against_partner_of_threads() {
+    check(Size::default(), cancel_against_partner());
+}
+
+/// Without E2: a cancel that comes before the commit is lost.
+#[cfg(loom)]
+#[test]
+fn finds_cancel_that_is_too_early() {
+    finds(DEADLOCK, || {
+        check(Size::default(), || {
+            let w = Maker::new(1, 1).make();
+            let c = chan(&w, 0);
+            let own = foreign::needm(w.sched, 1).unwrap();
+            let gp = park::own_g(own);
+            let d = c.clone();
+            w.host_as(own, move |_, m| assert_eq!(recv(m, &d, 1), Err(Error::Canceled)));
+            w.host(move |_, m| {
+                while gp.wait.load(Ordering::Relaxed) == 0 {
+                    thread::yield_now();
+                }
+                if gp.wait.load(Ordering::Relaxed) & 7 == 2 {
+                    claim::cancel(m, gp, 1);
+                }
+            });
+            w.finish();
+        });
+    });
+}
+
+/// As a G that holds a P: its deadline is a timer of that P, which somebody must run; it comes while the commit is under
+/// way, or beside a partner.
+#[test]
+fn timer_against_partner() {
+    check(Size { preemptions: 1, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let c = chan(&w, 0);
+        let book = Arc::new(Book::default());
+        let (d, b) = (c.clone(), book.clone());
+        w.host(move |w, m| {
+            visit(w, m, |_| {
+                for _ in 0..2 {
+                    let r = b.recv(m, &d, 0);
+                    assert!(matches!(r, Ok(10) | Err(Error::TimedOut)));
+                }
+            });
+        });
+        let (d, b) = (c.clone(), book.clone());
+        w.host(move |_, m| {
+            let v = 10u64;
+            if d.try_transfer(m, Op::Send, (&raw const v).cast_mut().cast()).is_ok() {
+                b.sent.fetch_add(10, SeqCst);
+            }
+        });
+        let m = foreign::needm(w.sched, 1).unwrap();
+        w.finish();
+        book.balanced(m, &[&c]);
+    });
+}
+
+// ---- select ----------------------------------------------------------------------------------------------------------
+
+/// A select of receives.
+fn select_recv(m: MRef, cs: &[&C], timeout: i64) -> Result<(usize, u64)> {
+    let mut v = u64::MAX;
+    let cases: Vec<Case> = cs.iter().map(|c| Case::new(c, Op::Recv, (&raw mut v).cast())).collect();
+    let r = select::select(m, Cases(&cases), timeout);
+    match r {
+        Ok((i, Ok(()))) => {
+            assert!(v != u64::MAX && v != 0, "chosen, but nothing came");
+            Ok((i, v))
+        }
+        Ok((i, Err(e))) => {
+            assert_eq!((e, v), (Error::Closed, 0));
+            Ok((i, 0))
+        }
+        Err(e) => {
+            assert_eq!(v, u64::MAX, "nothing was chosen, but something came");
+            Err(e)
+        }
+    }
+}
+
+/// One selects from two channels, two send to one each: it gets one of the values, the other sender gives up at its
+/// deadline or never waited.
+fn select_against_two(wait: i64) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let (a, b) = two(&w);
+        let book = Arc::new(Book::default());
+        let (x, y, k) = (a.clone(), b.clone(), book.clone());
+        let late = foreign::needm(w.sched, 1).unwrap();
+        w.host_as(late, move |_, m| {
+            if let Ok((i, v)) = select_recv(m, &[&x, &y], wait) {
+                assert!(v == [1, 10][i] || (v == 0 && i == 1 && wait < 0));
+                k.received.fetch_add(v as usize, SeqCst);
+            } else {
+                assert!(wait >= 0);
+            }
+        });
+        let ms: Vec<MRef> = (0..2).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
+        for (i, c) in [&a, &b].into_iter().enumerate() {
+            let (c, k) = (c.clone(), book.clone());
+            w.host_as(ms[i], move |_, m| {
+                // The first of them stays until it is served, if the select does.
+                let _ = k.send(m, &c, [1, 10][i], if i == 0 && wait < 0 { 1 } else { 0 });
+                if wait < 0 && i == 1 {
+                    let _ = c.close(m);
+                }
+            });
+        }
+        ms.iter().for_each(|m| m.park.time_out());
+        late.park.time_out();
+        w.finish();
+        book.balanced(late, &[&a, &b]);
+    }
+}
+
+#[test]
+fn select_against_two_partners() {
+    check(Size::default(), select_against_two(FOREVER));
+}
+
+#[test]
+fn select_against_two_partners_and_deadline() {
+    check(Size::default(), select_against_two(1));
+}
+
+/// Two selects, each of which may send to the other: at one of two channels, in opposite orders.
+fn select_against_select() -> impl Fn() {
+    || {
+        let w = Maker::new(1, 1).make();
+        let (a, b) = two(&w);
+        let book = Arc::new(Book::default());
+        for turn in 0..2 {
+            let (x, y, k) = (a.clone(), b.clone(), book.clone());
+            w.host(move |_, m| {
+                let (out, mut got) = (if turn == 0 { 1u64 } else { 10 }, 0u64);
+                let (send, recv) = if turn == 0 { (&x, &y) } else { (&y, &x) };
+                let cases = [
+                    Case::new(send, Op::Send, (&raw const out).cast_mut().cast()),
+                    Case::new(recv, Op::Recv, (&raw mut got).cast()),
+                ];
+                match select::select(m, Cases(&cases), FOREVER) {
+                    Ok((0, Ok(()))) => k.sent.fetch_add(out as usize, SeqCst),
+                    Ok((1, Ok(()))) => k.received.fetch_add(got as usize, SeqCst),
+                    other => panic!("{other:?}"),
+                };
+            });
+        }
+        let m = foreign::needm(w.sched, 1).unwrap();
+        w.finish();
+        book.balanced(m, &[&a, &b]);
+    }
+}
+
+#[test]
+fn selects_meet() {
+    check(Size::default(), select_against_select());
+}
+
+/// The same channel in several cases, both ways; a partner that may be either.
+#[test]
+fn select_twice_at_one_channel() {
+    check(Size::default(), || {
+        let w = Maker::new(1, 1).make();
+        let c = chan(&w, 0);
+        let book = Arc::new(Book::default());
+        let (d, k) = (c.clone(), book.clone());
+        w.host(move |_, m| {
+            let (out, mut got) = (1u64, 0u64);
+            let place = (&raw mut got).cast();
+            let cases = [
+                Case::new(&d, Op::Recv, place),
+                Case::new(&d, Op::Send, (&raw const out).cast_mut().cast()),
+                Case::new(&d, Op::Recv, place),
+            ];
+            match select::select(m, Cases(&cases), FOREVER) {
+                Ok((1, Ok(()))) => k.sent.fetch_add(1, SeqCst),
+                Ok((0 | 2, Ok(()))) => k.received.fetch_add(got as usize, SeqCst),
+                other => panic!("{other:?}"),
+            };
+        });
+        let (d, k) = (c.clone(), book.clone());
+        w.host(move |_, m| {
+            if try_recv(m, &d).is_ok_and(|v| v == 1) {
+                k.received.fetch_add(1, SeqCst);
+            } else {
+                assert_eq!(k.send(m, &d, 10, FOREVER), Ok(()));
+            }
+        });
+        let m = foreign::needm(w.sched, 1).unwrap();
+        w.finish();
+        book.balanced(m, &[&c]);
+    });
+}
+
+/// Many of everything.
+#[cfg(shuttle)]
+#[test]
+fn many_channels() {
+    check(Size::default(), || {
+        let w = Maker::new(2, 2).make();
+        let cs: Vec<C> = (0..3).map(|i| chan(&w, i)).collect();
+        let book = Arc::new(Book::default());
+        let ms: Vec<MRef> = (0..6).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
+        for (i, &m) in ms.iter().enumerate() {
+            let (cs, k) = (cs.clone(), book.clone());
+            w.host_as(m, move |w, m| {
+                // A G's deadline is a timer, and due; a thread's comes when it is called for.
+                let turn = |t: usize, wait: i64| {
+                    let c = &cs[(i + t) % 3];
+                    match (i + t) % 4 {
+                        0 => drop(k.send(m, c, 1, wait)),
+                        1 => drop(k.recv(m, c, wait)),
+                        2 => {
+                            if let Ok((_, v)) = select_recv(m, &[&cs[0], &cs[2], &cs[1], &cs[0]], wait) {
+                                k.received.fetch_add(v as usize, SeqCst);
+                            }
+                        }
+                        _ => {
+                            let v = 100u64;
+                            let cases: Vec<Case> =
+                                cs.iter().map(|c| Case::new(c, Op::Send, (&raw const v).cast_mut().cast())).collect();
+                            if let Ok((_, Ok(()))) = select::select(m, Cases(&cases), wait) {
+                                k.sent.fetch_add(100, SeqCst);
+                            }
+                        }
+                    }
+                };
+                for t in 0..3 {
+                    if t == i % 3 {
+                        visit(w, m, |_| turn(t, 0));
+                    } else {
+                        turn(t, 1);
+                    }
+                }
+                if i == 5 {
+                    let _ = cs[1].close(m);
+                }
+            });
+        }
+        ms.iter().for_each(|m| m.park.time_out());
+        w.finish();
+        book.balanced(ms[0], &[&cs[0], &cs[1], &cs[2]]);
+    });
+}

@@ -1,0 +1,162 @@
+//! rwmutex.rs, cond.rs: a writer is alone, readers who were kept out go on, no signal is lost.
+
+use super::*;
+use crate::block::cond::Cond;
+use crate::block::mutex::Mutex;
+use crate::block::rwmutex::RwMutex;
+use crate::gmp::error::Error;
+
+/// What is guarded: how many are inside.
+#[derive(Default)]
+struct Guarded {
+    rw: RwMutex,
+    readers: AtomicUsize,
+    writers: AtomicUsize,
+}
+
+impl Guarded {
+    fn read(&self, m: MRef, deadline: Option<i64>) -> bool {
+        if self.rw.read(m, deadline).is_err() {
+            return false;
+        }
+        self.readers.fetch_add(1, SeqCst);
+        assert_eq!(self.writers.load(SeqCst), 0, "B1");
+        self.readers.fetch_sub(1, SeqCst);
+        assert!(self.rw.read_unlock(m).is_ok());
+        true
+    }
+
+    fn write(&self, m: MRef, deadline: Option<i64>) -> bool {
+        if self.rw.write(m, deadline).is_err() {
+            return false;
+        }
+        assert_eq!(self.writers.fetch_add(1, SeqCst), 0, "B1");
+        assert_eq!(self.readers.load(SeqCst), 0, "B1");
+        self.writers.fetch_sub(1, SeqCst);
+        assert!(self.rw.write_unlock(m).is_ok());
+        true
+    }
+
+    fn is_free(&self, w: &World) {
+        let m = foreign::needm(w.sched, 1).unwrap();
+        assert!(self.rw.try_write(m).is_ok());
+    }
+}
+
+/// Readers, writers, and writers whose deadline passes at any moment.
+fn readers_and_writers(readers: usize, writers: usize, late: usize) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let g = Arc::new(Guarded::default());
+        for _ in 0..readers {
+            let x = g.clone();
+            w.host(move |_, m| assert!(x.read(m, None)));
+        }
+        for _ in 0..writers {
+            let x = g.clone();
+            w.host(move |_, m| assert!(x.write(m, None)));
+        }
+        let late: Vec<MRef> = (0..late).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
+        for &m in &late {
+            let x = g.clone();
+            w.host_as(m, move |_, m| {
+                x.write(m, Some(1));
+            });
+        }
+        late.iter().for_each(|m| {
+            m.park.time_out();
+        });
+        let again = w.clone();
+        w.finish();
+        g.is_free(&again);
+    }
+}
+
+#[test]
+fn reader_and_writer() {
+    check(Size { preemptions: 3, ..Size::default() }, readers_and_writers(1, 1, 0));
+}
+
+#[test]
+fn two_readers_and_a_writer() {
+    check(Size { preemptions: 1, ..Size::default() }, readers_and_writers(2, 1, 0));
+}
+
+#[test]
+fn reader_and_two_writers() {
+    check(Size { preemptions: 1, ..Size::default() }, readers_and_writers(1, 2, 0));
+}
+
+#[test]
+fn reader_and_a_writer_that_gives_up() {
+    check(Size::default(), readers_and_writers(1, 0, 1));
+}
+
+#[test]
+fn readers_and_writers_of_which_one_gives_up() {
+    check(Size { preemptions: 1, ..Size::default() }, readers_and_writers(1, 1, 1));
+}
+
+#[cfg(shuttle)]
+#[test]
+fn many_readers_and_writers() {
+    check(Size { schedules: 6000, ..Size::default() }, readers_and_writers(3, 2, 2));
+}
+
+/// One waits for what another brings; perhaps a third waits too, until its deadline.
+fn wait_against_signal(late: bool, broadcast: bool) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let x = Arc::new((Mutex::default(), Cond::default(), AtomicUsize::new(0)));
+        let m = foreign::needm(w.sched, 1).unwrap();
+        let waits = |deadline: Option<i64>| {
+            let x = x.clone();
+            move |_: &Arc<World>, m: MRef| {
+                let (mutex, cond, there) = &*x;
+                assert!(mutex.lock(m, None, true).1.is_ok());
+                let mut waited = Ok(());
+                while there.load(SeqCst) == 0 && waited.is_ok() {
+                    waited = cond.wait(m, mutex, deadline);
+                }
+                assert!(waited.is_ok() || (deadline.is_some() && waited == Err(Error::TimedOut)));
+                assert!(mutex.unlock(m).is_ok(), "N2");
+            }
+        };
+        w.host(waits(None));
+        if late {
+            w.host_as(m, waits(Some(1)));
+        }
+        let y = x.clone();
+        w.host(move |_, m| {
+            let (mutex, cond, there) = &*y;
+            assert!(mutex.lock(m, None, true).1.is_ok());
+            there.store(1, SeqCst);
+            assert!(mutex.unlock(m).is_ok());
+            assert!(if broadcast { cond.broadcast(m) } else { cond.signal(m) }.is_ok());
+            if late && !broadcast {
+                // Otherwise the late one may have taken the signal that the other waits for, rightly.
+                assert!(cond.signal(m).is_ok());
+            }
+        });
+        if late {
+            m.park.time_out();
+        }
+        w.finish();
+        assert!(x.0.try_lock(1).is_ok());
+    }
+}
+
+#[test]
+fn wait_against_signal_of_threads() {
+    check(Size { preemptions: 3, ..Size::default() }, wait_against_signal(false, false));
+}
+
+#[test]
+fn wait_against_signal_and_deadline() {
+    check(Size { preemptions: 1, ..Size::default() }, wait_against_signal(true, false));
+}
+
+#[test]
+fn wait_against_broadcast_and_deadline() {
+    check(Size { preemptions: 1, ..Size::default() }, wait_against_signal(true, true));
+}

@@ -1,0 +1,178 @@
+//! timers.rs, timer.rs: what is armed fires or is stopped, once, on whatever P; nothing of before comes after a stop.
+
+use super::*;
+use crate::block::chan::{Chan, Op};
+use crate::block::timer::{self, What};
+use crate::gmp::timers::{Alarm, Timer, Timers};
+use std::ptr::NonNull;
+
+unsafe fn happens(_: MRef, _: PRef, arg: *mut std::ffi::c_void, _: u64) -> bool {
+    // SAFETY: the model passes an Event that outlives it.
+    unsafe { &*arg.cast::<Event>() }.happen();
+    false
+}
+
+/// A thread without a P arms a timer while the only worker goes idle.
+fn arm_against_idle() -> impl Fn() {
+    || {
+        let w = Maker::new(1, 1).make();
+        let m = w.worker_with(&[]);
+        w.go(m);
+        w.host(move |w, m| {
+            let timer: &'static Timer = crate::gmp::sched::try_leak(Timer::default()).unwrap();
+            let fired: &'static Event = crate::gmp::sched::try_leak(Event::new()).unwrap();
+            let arg = std::ptr::from_ref(fired).cast_mut().cast();
+            let alarm = Alarm { when: 0, fire: happens, arg, seq: 0 };
+            // SAFETY: it is armed once, and leaked.
+            let (_, first) = unsafe { Timers::add_somewhere(w.sched, m, timer, alarm) }.unwrap();
+            if first {
+                wake::timer_added(w.sched, m, 0);
+            }
+            fired.wait(0, None);
+        });
+        w.finish();
+    }
+}
+
+#[test]
+fn arm_without_p_against_idle() {
+    check(Size::default(), arm_against_idle());
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_timer_without_fence() {
+    finds(DEADLOCK, || {
+        without("protocol/wake.rs", "timer_added");
+        check(Size { preemptions: 3, ..Size::default() }, arm_against_idle());
+    });
+}
+
+/// A channel timer.
+struct Timed {
+    handle: u64,
+    c: NonNull<Chan>,
+}
+
+// SAFETY: channels are for all threads.
+unsafe impl Send for Timed {}
+// SAFETY: as above.
+unsafe impl Sync for Timed {}
+
+impl Timed {
+    fn new(w: &World, delay: i64) -> Arc<Timed> {
+        let m = foreign::needm(w.sched, 1).unwrap();
+        let c = Chan::make(w.sched, 8, 1).unwrap();
+        // SAFETY: just made.
+        unsafe { c.as_ref() }.add_ref().unwrap();
+        Arc::new(Timed { handle: timer::after(m, delay, 0, What::Send(c), false).unwrap(), c })
+    }
+
+    fn is_empty(&self) -> bool {
+        // SAFETY: we are one of its users.
+        unsafe { self.c.as_ref() }.is_empty()
+    }
+
+    fn take(&self, m: MRef) -> bool {
+        let mut at = 0i64;
+        // SAFETY: as above.
+        unsafe { self.c.as_ref() }.try_transfer(m, Op::Recv, (&raw mut at).cast()).is_ok()
+    }
+
+    fn end(&self, w: &World) {
+        let m = foreign::needm(w.sched, 1).unwrap();
+        timer::free(m, self.handle).unwrap();
+        // SAFETY: as above, and not used afterwards.
+        unsafe { Chan::free(self.c) }.unwrap();
+    }
+}
+
+/// It is due, and one or two workers may fire it, its own P's or a thief; another stops it, or takes the time.
+fn stop_against_fire(workers: u32) -> impl Fn() {
+    move || {
+        let w = Maker::new(workers, workers).make();
+        for _ in 1..workers {
+            let m = w.worker_with(&[]);
+            w.go(m);
+        }
+        // A thread without a P arms it, and calls for a worker.
+        let t = Timed::new(&w, 0);
+        let x = t.clone();
+        w.host(move |_, m| {
+            let taken = x.take(m);
+            let prevented = timer::stop(m, x.handle).unwrap();
+            assert!(x.is_empty(), "a time of before");
+            assert_eq!(usize::from(taken) + usize::from(prevented), 1, "it fired, or was prevented");
+        });
+        let again = w.clone();
+        w.finish();
+        assert!(t.is_empty(), "a time of before");
+        t.end(&again);
+    }
+}
+
+#[test]
+fn stop_against_fire_on_its_p() {
+    check(Size { preemptions: 3, ..Size::default() }, stop_against_fire(1));
+}
+
+#[test]
+fn stop_against_fire_and_thief() {
+    check(Size { preemptions: 1, ..Size::default() }, stop_against_fire(2));
+}
+
+/// Reset while it fires: the time of the first arm is prevented, or was taken; that of the second comes, once.
+#[test]
+fn reset_against_fire() {
+    check(Size::default(), || {
+        let w = Maker::new(1, 1).make();
+        let t = Timed::new(&w, 0);
+        let x = t.clone();
+        w.host(move |_, m| {
+            let taken = x.take(m);
+            assert_eq!(timer::reset(m, x.handle, 0, 0), Ok(!taken));
+            let mut at = 0i64;
+            // SAFETY: we are one of its users.
+            assert!(unsafe { x.c.as_ref() }.recv(m, (&raw mut at).cast(), -1).is_ok());
+            assert!(!timer::stop(m, x.handle).unwrap());
+        });
+        let again = w.clone();
+        w.finish();
+        assert!(t.is_empty(), "a time of before");
+        t.end(&again);
+    });
+}
+
+unsafe fn never(_: MRef, _: PRef, _: *mut std::ffi::c_void, _: u64) -> bool {
+    unreachable!("it was not due")
+}
+
+/// A P goes, with its timers, while threads without a P stop one and arm another.
+#[test]
+fn stop_and_arm_against_resize() {
+    check(Size::default(), || {
+        let w = Maker::new(2, 2).make();
+        let m = (0..2).map(|_| foreign::needm(w.sched, 1).unwrap()).find(|m| m.id % 2 == 1).unwrap();
+        let timers: [&'static Timer; 2] = [0, 1].map(|_| crate::gmp::sched::try_leak(Timer::default()).unwrap());
+        let arm = |m: MRef, t: &'static Timer, when: i64| {
+            let alarm = Alarm { when, fire: never, arg: std::ptr::null_mut(), seq: 0 };
+            // SAFETY: it is stopped, and leaked.
+            unsafe { Timers::add_somewhere(m.sched(), m, t, alarm) }.unwrap().0.id
+        };
+        assert_eq!(arm(m, timers[0], 5), 1);
+        assert_eq!(arm(m, timers[1], 6), 1);
+        w.host_as(m, move |_, m| {
+            assert!(Timers::remove(timers[0]));
+            arm(m, timers[0], 7);
+            assert!(Timers::remove(timers[1]));
+            assert!(!Timers::remove(timers[1]));
+        });
+        w.watcher(|w, _| assert!(Timers::move_all(w.sched.p_at(1).unwrap(), w.sched.p_at(0).unwrap())));
+        let sched = w.sched;
+        w.finish();
+        assert_eq!(sched.p_at(0).unwrap().timers.count(), 1);
+        assert_eq!(sched.p_at(0).unwrap().timers.first(), 7);
+        assert_eq!(sched.p_at(1).unwrap().timers.first(), crate::gmp::timers::NEVER);
+        assert!(Timers::remove(timers[0]));
+    });
+}
