@@ -375,6 +375,180 @@ static void callback_first(void) {
   report_median(took, n);
 }
 
+/* ---- the other locks: as the benchmarks of Go's own package sync ---- */
+
+static void mutex_uncontended(void) {
+  start();
+  for (long i = 0; i < n; i++) {
+    must(gmx_mutex_lock(&mutex));
+    must(gmx_mutex_unlock(&mutex));
+  }
+  report_each((double)n);
+}
+
+static gmx_rwmutex rwmutex;
+
+static void rlock_uncontended(void) {
+  start();
+  for (long i = 0; i < n; i++) {
+    must(gmx_rwmutex_rlock(&rwmutex));
+    must(gmx_rwmutex_runlock(&rwmutex));
+  }
+  report_each((double)n);
+}
+
+static void reader_writer(void *arg) { /* every hundredth writes */
+  for (long i = 0; i < m; i++) {
+    if (i % 100 == 0) {
+      must(gmx_rwmutex_lock(&rwmutex));
+      guarded++;
+      must(gmx_rwmutex_unlock(&rwmutex));
+    } else {
+      must(gmx_rwmutex_rlock(&rwmutex));
+      if (guarded < 0) _exit(1);
+      must(gmx_rwmutex_runlock(&rwmutex));
+    }
+  }
+  done(arg);
+}
+
+static void rwmutex_read_mostly(void) {
+  must(gmx_waitgroup_add(&group, (int32_t)n));
+  start();
+  for (long i = 0; i < n; i++) must(gmx_spawn(reader_writer, &group));
+  must(gmx_waitgroup_wait(&group));
+  report_each((double)n * (double)m);
+}
+
+static gmx_cond cond;
+static long turn;
+
+static void cond_player(void *arg) { /* as BenchmarkCond: each wakes all others, and waits */
+  (void)arg;
+  must(gmx_mutex_lock(&mutex));
+  while (turn < n) {
+    turn++;
+    must(gmx_cond_broadcast(&cond));
+    if (turn < n) must(gmx_cond_wait(&cond, &mutex));
+  }
+  must(gmx_mutex_unlock(&mutex));
+  done(&group);
+}
+
+static void cond_broadcast(void) {
+  must(gmx_waitgroup_add(&group, (int32_t)m));
+  start();
+  for (long i = 0; i < m; i++) must(gmx_spawn(cond_player, (void *)i));
+  must(gmx_waitgroup_wait(&group));
+  report_each((double)n);
+}
+
+static bool pinged;
+
+static void cond_partner(void *unused) {
+  (void)unused;
+  must(gmx_mutex_lock(&mutex));
+  for (long i = 0; i < n; i++) {
+    while (!pinged) must(gmx_cond_wait(&cond, &mutex));
+    pinged = false;
+    must(gmx_cond_signal(&cond));
+  }
+  must(gmx_mutex_unlock(&mutex));
+}
+
+static void cond_pingpong(void) {
+  must(gmx_spawn(cond_partner, NULL));
+  must(gmx_mutex_lock(&mutex));
+  start();
+  for (long i = 0; i < n; i++) {
+    pinged = true;
+    must(gmx_cond_signal(&cond));
+    while (pinged) must(gmx_cond_wait(&cond, &mutex));
+  }
+  must(gmx_mutex_unlock(&mutex));
+  report_each((double)n);
+}
+
+static gmx_once once;
+
+static void once_fast(void) {
+  start();
+  for (long i = 0; i < n; i++) must(gmx_once_do(&once, nothing, NULL));
+  report_each((double)n);
+}
+
+/* ---- timers: as the benchmarks of Go's own package time ---- */
+
+static const int64_t HOUR = INT64_C(3600000000000);
+
+static void timer_start_stop(void) { /* beside M others */
+  gmx_timer t;
+  for (long i = 0; i < m; i++) must(gmx_after_func(HOUR, nothing, NULL, &t));
+  start();
+  for (long i = 0; i < n; i++) {
+    must(gmx_after_func(HOUR, nothing, NULL, &t));
+    must(gmx_timer_free(t));
+  }
+  report_each((double)n);
+}
+
+static void timer_reset(void) {
+  gmx_timer *t = array((size_t)m, sizeof *t);
+  for (long i = 0; i < m; i++) must(gmx_after_func(HOUR, nothing, NULL, &t[i]));
+  start();
+  for (long i = 0; i < n; i++) must(gmx_timer_reset(t[i % m], HOUR + i % 1000, 0));
+  report_each((double)n);
+}
+
+static uint64_t mix(uint64_t i);
+
+static atomic_long left;
+static uint32_t all_fired;
+
+static void timer_fires(void *unused) {
+  (void)unused;
+  if (atomic_fetch_sub(&left, 1) == 1) must(gmx_sema_release(&all_fired));
+}
+
+static void timers_fire(void) { /* N functions, at 1 to M milliseconds */
+  gmx_timer *t = array((size_t)n, sizeof *t);
+  left = n;
+  start();
+  for (long i = 0; i < n; i++)
+    must(gmx_after_func((int64_t)(mix((uint64_t)i) % (uint64_t)m + 1) * 1000000, timer_fires, NULL, &t[i]));
+  must(gmx_sema_acquire(&all_fired));
+  for (long i = 0; i < n; i++) must(gmx_timer_free(t[i]));
+  report_whole();
+}
+
+static void timers_stopped(void) { /* N that never fire */
+  gmx_timer *t = array((size_t)n, sizeof *t);
+  start();
+  for (long i = 0; i < n; i++) must(gmx_after_func(HOUR + (int64_t)(mix((uint64_t)i) % 1000000), nothing, NULL, &t[i]));
+  for (long i = 0; i < n; i++) must(gmx_timer_free(t[i]));
+  report_each((double)n);
+}
+
+static void ticker(void) { /* N ticks, one every M microseconds */
+  gmx_timer t;
+  gmx_chan *c;
+  int64_t at;
+  must(gmx_ticker_new(m * 1000, &t, &c));
+  start();
+  for (long i = 0; i < n; i++) must(gmx_chan_recv(c, &at));
+  report_each((double)n);
+}
+
+static void sleep_short(void) { /* N sleeps of M microseconds */
+  int64_t *took = array((size_t)n, sizeof *took);
+  for (long i = 0; i < n; i++) {
+    int64_t t = gmx_now();
+    must(gmx_sleep(m * 1000));
+    took[i] = gmx_now() - t;
+  }
+  report_median(took, n);
+}
+
 /* ---- sleeping and waiting in numbers ---- */
 
 static int64_t *late;
@@ -641,6 +815,18 @@ static const struct {
     {"fib_child_first", fib_child_first, false, "fib(N)"},
     {"sema_pingpong", sema_pingpong, false, "N round trips"},
     {"locked_thread_pingpong", locked_thread_pingpong, false, "N round trips with a G that is locked to its thread"},
+    {"mutex_uncontended", mutex_uncontended, false, "N times lock and unlock"},
+    {"rlock_uncontended", rlock_uncontended, false, "N times read lock and unlock"},
+    {"rwmutex_read_mostly", rwmutex_read_mostly, false, "N Gs, each M times lock and unlock, every hundredth to write"},
+    {"cond_broadcast", cond_broadcast, false, "N broadcasts to M Gs"},
+    {"cond_pingpong", cond_pingpong, false, "N round trips"},
+    {"once_fast", once_fast, false, "N times"},
+    {"timer_start_stop", timer_start_stop, false, "N times, beside M timers"},
+    {"timer_reset", timer_reset, false, "N resets of M timers"},
+    {"timers_fire", timers_fire, false, "N timers at 1 to M ms"},
+    {"timers_stopped", timers_stopped, false, "N timers that are stopped"},
+    {"ticker", ticker, false, "N ticks, one every M us"},
+    {"sleep_short", sleep_short, false, "N sleeps of M us"},
     {"mutex_contended", mutex_contended, false, "N Gs, each M times lock and unlock"},
     {"chan_pingpong", chan_pingpong, false, "N round trips, two channels without buffer"},
     {"chan_pingpong_buffered", chan_pingpong_buffered, false, "N round trips, two channels with room for one"},

@@ -22,8 +22,8 @@
 //! fence of the protocols is without such a model.
 
 mod barriers;
-mod chans;
 mod cancels;
+mod chans;
 mod closes;
 mod fences;
 mod legacy;

@@ -334,7 +334,186 @@ func each(body func()) {
 	reportEach(n)
 }
 
+func rlockUncontended() {
+	var rw sync.RWMutex
+	each(func() { rw.RLock(); rw.RUnlock() })
+}
+
+func mutexUncontended() {
+	var mu sync.Mutex
+	each(func() { mu.Lock(); mu.Unlock() })
+}
+
+func rwmutexReadMostly() {
+	var rw sync.RWMutex
+	var group sync.WaitGroup
+	guarded := 0
+	group.Add(n)
+	start()
+	for range n {
+		go func() {
+			for i := range m {
+				if i%100 == 0 {
+					rw.Lock()
+					guarded++
+					rw.Unlock()
+				} else {
+					rw.RLock()
+					if guarded < 0 {
+						os.Exit(1)
+					}
+					rw.RUnlock()
+				}
+			}
+			group.Done()
+		}()
+	}
+	group.Wait()
+	reportEach(n * m)
+}
+
+func condBroadcast() {
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	c := sync.NewCond(&mu)
+	turn := 0
+	group.Add(m)
+	start()
+	for range m {
+		go func() {
+			mu.Lock()
+			for turn < n {
+				turn++
+				c.Broadcast()
+				if turn < n {
+					c.Wait()
+				}
+			}
+			mu.Unlock()
+			group.Done()
+		}()
+	}
+	group.Wait()
+	reportEach(n)
+}
+
+func condPingpong() {
+	var mu sync.Mutex
+	c := sync.NewCond(&mu)
+	pinged := false
+	go func() {
+		mu.Lock()
+		for range n {
+			for !pinged {
+				c.Wait()
+			}
+			pinged = false
+			c.Signal()
+		}
+		mu.Unlock()
+	}()
+	mu.Lock()
+	start()
+	for range n {
+		pinged = true
+		c.Signal()
+		for pinged {
+			c.Wait()
+		}
+	}
+	mu.Unlock()
+	reportEach(n)
+}
+
+func onceFast() {
+	var once sync.Once
+	f := func() {}
+	each(func() { once.Do(f) })
+}
+
+func timerStartStop() {
+	f := func() {}
+	for range m {
+		time.AfterFunc(time.Hour, f)
+	}
+	each(func() { time.AfterFunc(time.Hour, f).Stop() })
+}
+
+func timerReset() {
+	t := make([]*time.Timer, m)
+	for i := range t {
+		t[i] = time.AfterFunc(time.Hour, func() {})
+	}
+	start()
+	for i := range n {
+		t[i%m].Reset(time.Hour + time.Duration(i%1000))
+	}
+	reportEach(n)
+}
+
+func timersFire() {
+	t := make([]*time.Timer, n)
+	var left atomic.Int64
+	left.Store(int64(n))
+	fired := make(chan bool)
+	f := func() {
+		if left.Add(-1) == 0 {
+			fired <- true
+		}
+	}
+	start()
+	for i := range n {
+		t[i] = time.AfterFunc(time.Duration(mix(uint64(i))%uint64(m)+1)*time.Millisecond, f)
+	}
+	<-fired
+	reportWhole()
+}
+
+func timersStopped() {
+	t := make([]*time.Timer, n)
+	f := func() {}
+	start()
+	for i := range n {
+		t[i] = time.AfterFunc(time.Hour+time.Duration(mix(uint64(i))%1000000), f)
+	}
+	for i := range n {
+		t[i].Stop()
+	}
+	reportEach(n)
+}
+
+func ticker() {
+	t := time.NewTicker(time.Duration(m) * time.Microsecond)
+	start()
+	for range n {
+		<-t.C
+	}
+	reportEach(n)
+}
+
+func sleepShort() {
+	took := make([]time.Duration, n)
+	for i := range n {
+		t := time.Now()
+		time.Sleep(time.Duration(m) * time.Microsecond)
+		took[i] = time.Since(t)
+	}
+	reportMedian(took)
+}
+
 var cases = map[string]func(){
+	"mutex_uncontended":       mutexUncontended,
+	"rlock_uncontended":       rlockUncontended,
+	"rwmutex_read_mostly":     rwmutexReadMostly,
+	"cond_broadcast":          condBroadcast,
+	"cond_pingpong":           condPingpong,
+	"once_fast":               onceFast,
+	"timer_start_stop":        timerStartStop,
+	"timer_reset":             timerReset,
+	"timers_fire":             timersFire,
+	"timers_stopped":          timersStopped,
+	"ticker":                  ticker,
+	"sleep_short":             sleepShort,
 	"yield":                   yield,
 	"spawn_batches":           spawnBatches,
 	"skynet":                  skynet,
