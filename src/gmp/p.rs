@@ -429,6 +429,11 @@ impl P {
         unsafe { (&raw const (*self.stacks.get()).len).read_volatile() }
     }
 
+    /// Who is next, for a glance.
+    pub fn runnext(&self) -> *mut G {
+        self.runnext.load(Ordering::Relaxed)
+    }
+
     pub fn has_runnext(&self) -> bool {
         !self.runnext.load(Ordering::Relaxed).is_null()
     }

@@ -12,7 +12,7 @@ use crate::gmp::timers::{NEVER, Timers};
 use crate::protocol::park::{self, FAIR_TICK};
 use crate::protocol::wake::{self, Idle};
 use crate::protocol::{lockedm, preempt, syscall};
-use crate::sync::{Ordering, now, spin_loop};
+use crate::sync::{Ordering, give_way, now, spin_loop};
 
 /// Most Gs that a P takes from the global queue at once.
 const GLOBAL_BATCH: usize = 32;
@@ -204,11 +204,17 @@ fn steal(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
             if let Some(gp) = other.steal(pp) {
                 return Some(gp);
             }
-            if last && other.has_runnext() {
+            let next = other.runnext();
+            if last && !next.is_null() {
                 if other.seen_status() == PStatus::Running {
-                    (0..RUNNEXT_PAUSES).for_each(|_| spin_loop());
+                    // Its owner is most likely about to run it, and may need this very CPU for that.
+                    give_way();
+                    (0..RUNNEXT_PAUSES).take_while(|_| other.runnext() == next).for_each(|_| spin_loop());
                 }
-                if let Some(gp) = other.take_runnext() {
+                // Another one that is next by now has its own turn to wait for.
+                if other.runnext() == next
+                    && let Some(gp) = other.take_runnext()
+                {
                     return Some(gp);
                 }
             }

@@ -22,7 +22,7 @@ mod imp;
 pub use imp::RawMutex;
 pub use imp::{
     AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Event, Note, Ordering, fence, fence_after_rmw,
-    heavy_fence, light_fence, now, spin_loop,
+    give_way, heavy_fence, light_fence, now, spin_loop,
 };
 #[cfg(all(test, any(loom, shuttle)))]
 pub use imp::{set_now, without_fence};

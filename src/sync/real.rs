@@ -167,6 +167,11 @@ pub fn heavy_fence() {
     }
 }
 
+/// Lets another thread have this CPU for a while, if one waits for it.
+pub fn give_way() {
+    sys::yield_thread();
+}
+
 /// Nanoseconds of the monotonic clock.
 #[inline]
 pub fn now() -> i64 {
