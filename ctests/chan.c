@@ -213,6 +213,14 @@ static void senders_are_served_in_turn(void) {
   }
 }
 
+/* Whether the first n are in the queue, but for those that have given up. Who has not come back is counted first: it may have
+ * given up by the time that those who wait are counted, but not the other way round. */
+static bool all_wait(struct waiter *w, int n, const char *reason) {
+  int out = 0;
+  for (int i = 0; i < n; i++) out += load(&w[i].status) == 1;
+  return waiting(reason) == out;
+}
+
 /* Those in the middle of the queue give up; the others keep their places. */
 static void who_gives_up_is_passed_over(void) {
   enum { GS = 12 };
@@ -223,7 +231,7 @@ static void who_gives_up_is_passed_over(void) {
     for (int i = 0; i < GS; i++) {
       w[i] = (struct waiter){c, (uint64_t)i, i % 3 == 1 ? 30 * MS : -1, 1, NULL, 0};
       gs[i] = g_start(sending ? sends : receives, &w[i]);
-      if (i % 3 != 1) spin_until(load(&w[i].status) == 1 && waiting(sending ? "chan send" : "chan receive") >= 1 + i - (i + 1) / 3);
+      spin_until(all_wait(w, i + 1, sending ? "chan send" : "chan receive"));
     }
     for (int i = 1; i < GS; i += 3) {
       g_join(gs[i]);

@@ -22,6 +22,7 @@ enum {
   tmout = GMX_ETIMEDOUT,
   dlock = GMX_EDEADLK,
   stale = GMX_ESTALE,
+  closed = GMX_ECLOSED,
   n_a = 1
 };
 
@@ -136,6 +137,19 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(waitgroup_wait_0,       BLOCKS(ok))                                                             \
   X(waitgroup_wait_1,       n_a,   insys, n_a,   n_a,   n_a,   notg,  notg,  notg,  notg,  notg)    \
   X(waitgroup_wait_timeout, BLOCKS(tmout))                                                          \
+  X(chan_tries,             EVERYWHERE(ok))                                                         \
+  X(chan_null,              EVERYWHERE(inval))                                                      \
+  X(chan_try_null,          EVERYWHERE(again))                                                      \
+  X(chan_send_and_recv,     BLOCKS(ok))                                                             \
+  X(chan_recv_timeout,      BLOCKS(tmout))                                                          \
+  X(chan_recv_timeout_0,    BLOCKS(tmout))                                                          \
+  X(chan_send_null,         BLOCKS(tmout))                                                          \
+  X(chan_send_closed,       BLOCKS(closed))                                                         \
+  X(select_default,         EVERYWHERE(again))                                                      \
+  X(select_timeout,         BLOCKS(tmout))                                                          \
+  X(select_ready,           BLOCKS(ok))                                                             \
+  X(select_nothing,         BLOCKS(tmout))                                                          \
+  X(select_wrong,           EVERYWHERE(inval))                                                      \
   /* time */                                                                                        \
   X(now,                    EVERYWHERE(ok))                                                         \
   X(sleep_1ns,              BLOCKS(ok))                                                             \
@@ -586,6 +600,113 @@ CALL(waitgroup_null) {
 CALL(waitgroup_wait_0) { return gmx_waitgroup_wait(&f->w.none); }
 CALL(waitgroup_wait_1) { return gmx_waitgroup_wait(&f->w.some); }
 CALL(waitgroup_wait_timeout) { return gmx_waitgroup_wait_timeout(&f->w.some, 1000000); }
+
+/* A channel with room for one, in which there is one value or none; freed when `s` is known. */
+static gmx_chan *a_chan(bool full) {
+  gmx_chan *c = NULL;
+  uint64_t v = 7;
+  CHECK_OK(gmx_chan_new(sizeof v, 1, &c));
+  if (full) CHECK_OK(gmx_chan_try_send(c, &v));
+  return c;
+}
+static gmx_status and_free(gmx_chan *c, gmx_status s) {
+  CHECK_OK(gmx_chan_free(c));
+  return s;
+}
+CALL(chan_tries) {
+  USED;
+  uint64_t v = 0;
+  gmx_chan *c = a_chan(true);
+  CHECK_EQ(gmx_chan_len(c), 1);
+  CHECK_EQ(gmx_chan_cap(c), 1);
+  CHECK_STATUS(gmx_chan_try_send(c, &v), GMX_EAGAIN);
+  CHECK_OK(gmx_chan_try_recv(c, &v));
+  CHECK_EQ(v, 7);
+  CHECK_STATUS(gmx_chan_try_recv(c, &v), GMX_EAGAIN);
+  CHECK_OK(gmx_chan_ref(c));
+  CHECK_OK(gmx_chan_free(c));
+  CHECK_OK(gmx_chan_close(c));
+  CHECK_STATUS(gmx_chan_close(c), GMX_ECLOSED);
+  CHECK_STATUS(gmx_chan_try_send(c, &v), GMX_ECLOSED);
+  return and_free(c, GMX_OK);
+}
+CALL(chan_null) {
+  USED;
+  CHECK_STATUS(gmx_chan_new(1, 1, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_chan_ref(NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_chan_free(NULL), GMX_EINVAL);
+  return gmx_chan_close(NULL);
+}
+CALL(chan_try_null) {
+  USED;
+  CHECK_STATUS(gmx_chan_try_send(NULL, NULL), GMX_EAGAIN);
+  return gmx_chan_try_recv(NULL, NULL);
+}
+CALL(chan_send_and_recv) {
+  USED;
+  uint64_t v = 1;
+  gmx_chan *c = a_chan(false);
+  gmx_status s = gmx_chan_send(c, &v), t = gmx_chan_recv(c, &v);
+  CHECK_STATUS(t, s);
+  return and_free(c, s);
+}
+CALL(chan_recv_timeout) {
+  USED;
+  gmx_chan *c = a_chan(false);
+  return and_free(c, gmx_chan_recv_timeout(c, NULL, 100000));
+}
+CALL(chan_recv_timeout_0) {
+  USED;
+  gmx_chan *c = a_chan(false);
+  return and_free(c, gmx_chan_recv_timeout(c, NULL, 0));
+}
+CALL(chan_send_null) {
+  USED;
+  return gmx_chan_send_timeout(NULL, NULL, 100000);
+}
+CALL(chan_send_closed) {
+  USED;
+  uint64_t v = 1;
+  gmx_chan *c = a_chan(true);
+  CHECK_OK(gmx_chan_close(c));
+  return and_free(c, gmx_chan_send(c, &v));
+}
+/* Two cases: receive from one that is empty, and from this one. */
+static gmx_status select_two(bool full, int64_t timeout) {
+  uint64_t v = 0;
+  size_t chosen = 9;
+  gmx_select_case cases[2];
+  memset(cases, 0, sizeof cases);
+  cases[0].chan = a_chan(false);
+  cases[1].chan = a_chan(full);
+  cases[0].elem = cases[1].elem = &v;
+  gmx_status s = gmx_select(cases, 2, timeout, &chosen);
+  CHECK_EQ(chosen, s == GMX_OK ? 1 : 9);
+  CHECK_EQ(v, s == GMX_OK ? 7 : 0);
+  CHECK_OK(gmx_chan_free(cases[0].chan));
+  return and_free(cases[1].chan, s);
+}
+CALL(select_default) {
+  USED;
+  CHECK_OK(select_two(true, 0));
+  return select_two(false, 0);
+}
+CALL(select_timeout) {
+  USED;
+  return select_two(false, 100000);
+}
+CALL(select_ready) {
+  USED;
+  return select_two(true, -1);
+}
+CALL(select_nothing) {
+  USED;
+  return gmx_select(NULL, 0, 100000, NULL);
+}
+CALL(select_wrong) {
+  USED;
+  return gmx_select(NULL, 1, 0, NULL);
+}
 
 CALL(now) {
   USED;
