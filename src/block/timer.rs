@@ -122,12 +122,17 @@ fn find(objects: &'static Objects, handle: u64) -> Result<(&'static HostTimer, G
 impl HostTimer {
     /// Z1. Whether something was prevented by it.
     fn stop(&self, s: &mut State) -> bool {
-        s.seq += 1;
         let armed = std::mem::replace(&mut s.armed, false);
         if armed {
             Timers::remove(&self.timer);
         }
-        let mut prevented = armed;
+        self.forget(s) || armed
+    }
+
+    /// What has fired already is void.
+    fn forget(&self, s: &mut State) -> bool {
+        s.seq += 1;
+        let mut prevented = false;
         match s.what {
             What::Send(c) => {
                 // SAFETY: the timer is one of its users.
@@ -149,6 +154,14 @@ impl HostTimer {
 /// before. Without memory it is stopped.
 pub fn reset(m: MRef, handle: u64, delay: i64, period: i64) -> Result<bool> {
     let (t, mut s) = find(objects(m.sched())?, handle)?;
+    if s.armed && delay >= 0 {
+        t.forget(&mut s);
+        s.when = now().saturating_add(delay);
+        s.period = period;
+        if Timers::postpone(&t.timer, s.when, s.seq) {
+            return Ok(true);
+        }
+    }
     let was = t.stop(&mut s);
     arm(m, t, &mut s, delay, period)?;
     Ok(was)
@@ -159,7 +172,7 @@ fn arm(m: MRef, t: &'static HostTimer, s: &mut State, delay: i64, period: i64) -
         return Ok(());
     }
     s.when = now().saturating_add(delay);
-    s.period = period.max(0);
+    s.period = period;
     // SAFETY: it is stopped, and a place in the slab is never given back.
     let (_, first) = unsafe { Timers::add_somewhere(m.sched(), m, &t.timer, t.alarm(s)) }?;
     s.armed = true;

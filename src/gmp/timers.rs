@@ -6,14 +6,17 @@
 //! finds out by the sequence number that it was given whether what it was armed for still waits.
 //!
 //! A timer does not know its place in the heap, so moving an entry touches the heap only. One that is stopped leaves its
-//! entry behind: dead, which is what an entry is whose timer is armed elsewhere, at another time, or not at all. (Of two
-//! entries with the same timer and time the one serves as well as the other.) An entry that comes to the top is taken out if
+//! entry behind: dead, which is what an entry is whose timer is armed elsewhere, with an entry of another time, or not at all. (Of
+//! two entries with the same timer and time the one serves as well as the other.) An entry that comes to the top is taken out if
 //! it is dead, so the top is always alive; and when more than half of a heap is dead it is swept. So a stopped timer costs
 //! nothing that grows.
 //!
 //! A resize, in a stopped world, moves the timers of a P that goes. Threads without a P arm and stop timers meanwhile:
 //! therefore it holds both heaps' locks, the only one who ever holds two and so waits in no circle, and closes the heap of
 //! the P that goes.
+//!
+//! One that is set to a later time stays where it is: its entry, which then says too early a time, is moved on when it comes to
+//! the top and is due ([`Timers::postpone`]). Deadlines that are put off again and again cost no more than that.
 //!
 //! Room: whoever may not fail later asks before ([`Timers::reserve`]). A timer that may have to come back after it fired
 //! (`comes_back`) keeps its room until its callback has returned.
@@ -39,6 +42,8 @@ pub struct Timer {
     /// The P in whose heap it is armed.
     heap: AtomicPtrP,
     pub when: OwnI64,
+    /// The time in its entry: not after `when`.
+    entry: OwnI64,
     fire: OwnPtr<c_void>,
     arg: OwnPtr<c_void>,
     seq: OwnU64,
@@ -197,6 +202,19 @@ impl Timers {
         }
     }
 
+    /// Sets an armed timer to a later time, and number; false if it is not armed, or the time is earlier.
+    pub fn postpone(t: &Timer, when: i64, seq: u64) -> bool {
+        // SAFETY: Ps are never freed.
+        let Some(pp) = (unsafe { PRef::from_ptr(t.heap.0.load(Ordering::Acquire)) }) else { return false };
+        let _h = pp.timers.heap.lock();
+        if t.heap.0.load(Ordering::Relaxed) != pp.as_ptr() || when < t.entry.get() {
+            return false;
+        }
+        t.when.set(when);
+        t.seq.set(seq);
+        true
+    }
+
     /// Runs what is due at `now`. Returns how many fired.
     ///
     /// # Safety
@@ -216,6 +234,16 @@ impl Timers {
                     Some(e) if e.when <= now => {
                         // SAFETY: timers are never freed.
                         let t = unsafe { &*e.timer };
+                        let when = t.when.get();
+                        if when > e.when {
+                            // It was put off.
+                            t.entry.set(when);
+                            h.entries[0].when = when;
+                            h.down(0);
+                            h.skim(pp);
+                            timers.publish(&h);
+                            continue;
+                        }
                         let what = (t.fire.get(), t.arg.get(), t.seq.get(), t.comes_back.get());
                         // Release: whoever finds null in `remove` knows that the callback is on its way.
                         t.heap.0.store(std::ptr::null_mut(), Ordering::Release);
@@ -279,7 +307,7 @@ impl Entry {
     fn is_alive(&self, pp: PRef) -> bool {
         // SAFETY: timers are never freed.
         let t = unsafe { &*self.timer };
-        t.heap.0.load(Ordering::Relaxed) == pp.as_ptr() && t.when.get() == self.when
+        t.heap.0.load(Ordering::Relaxed) == pp.as_ptr() && t.entry.get() == self.when
     }
 }
 
@@ -300,6 +328,7 @@ impl Heap {
     fn arm(&mut self, pp: PRef, t: &Timer, alarm: Alarm) -> bool {
         debug_assert!(t.heap.0.load(Ordering::Relaxed).is_null());
         t.when.set(alarm.when);
+        t.entry.set(alarm.when);
         t.fire.set(alarm.fire as *mut c_void);
         t.arg.set(alarm.arg);
         t.seq.set(alarm.seq);
@@ -314,7 +343,7 @@ impl Heap {
     /// The entry of a timer that was just stopped.
     fn bury(&mut self, pp: PRef, t: &Timer) {
         self.dead += 1;
-        if self.entries.last().is_some_and(|e| std::ptr::eq(e.timer, t) && e.when == t.when.get()) {
+        if self.entries.last().is_some_and(|e| std::ptr::eq(e.timer, t) && e.when == t.entry.get()) {
             self.entries.pop();
             self.dead -= 1;
         }

@@ -527,7 +527,11 @@ pub fn go_idle(sched: &Sched, m: MRef) -> Idle {
 
 /// Tells those who wait for an end (the last G, a deadlock) that something went idle.
 fn quiet(sched: &Sched) {
-    if sched.npidle.load(Ordering::Relaxed) >= sched.procs() {
+    if sched.npidle.load(Ordering::Relaxed) < sched.procs() || sched.watchers.load(Ordering::SeqCst) == 0 {
+        return;
+    }
+    // With a timer there is no deadlock, and it will be quiet again when it has fired: not a thread woken for each.
+    if next_timer(sched) == NEVER || sched.num_g() == 0 {
         sched.tell_watchers();
     }
 }

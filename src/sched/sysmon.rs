@@ -14,6 +14,8 @@ use crate::sync::{Ordering, now};
 
 const SHORTEST: i64 = 20_000;
 const LONGEST: i64 = 10_000_000;
+/// How late a timer may be before somebody else is found for it: those who are about to see to it anyway are not disturbed.
+const GRACE: i64 = 200_000;
 /// Rounds without anything to do before it slows down.
 const PATIENCE: u32 = 50;
 /// How often the number of CPUs is looked up, and whether the host has loaded a C++ runtime.
@@ -34,6 +36,7 @@ pub fn sysmon(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
     m.set_ctx(Ctx::Sched);
     sched.sysmon.set(m.as_ptr());
     let (mut idle, mut delay) = (0u32, SHORTEST);
+    let mut slices = 0;
     let mut procs_when = now() + PROCS_EVERY;
     let mut trace_when = now();
     loop {
@@ -45,7 +48,7 @@ pub fn sysmon(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
         } else if idle > PATIENCE {
             delay = (delay * 2).min(LONGEST);
         }
-        rest(sched, delay);
+        rest(sched, delay, &mut slices);
         let now = now();
         sched.coarse.set(now);
         make_threads(sched, m);
@@ -74,8 +77,13 @@ pub fn sysmon(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
 }
 
 /// Sleeps for a moment; or, when it has long been quiet, until it is called.
-fn rest(sched: &Sched, delay: i64) {
-    let quiet = delay >= LONGEST && sched.schedtrace_ms.get() == 0;
+fn rest(sched: &Sched, delay: i64, slices: &mut u64) {
+    let mut quiet = delay >= LONGEST && sched.schedtrace_ms.get() == 0;
+    if quiet {
+        // Whoever uses a P after a deep sleep wakes us for it: that must not become one wake for each timer.
+        let now = sched.live_ps().fold(0u64, |n, p| n.wrapping_add(p.schedtick.get()));
+        quiet = std::mem::replace(slices, now) == now;
+    }
     let mut until = now() + delay;
     if quiet {
         let lk = sched.lock.lock();
@@ -94,7 +102,7 @@ fn rest(sched: &Sched, delay: i64) {
     // With a keeper there is somebody for the timers; without one they are sysmon's.
     let first = wake::next_timer(sched);
     if first != NEVER && sched.keeper.load(Ordering::Relaxed).is_null() {
-        until = until.min(first.max(now() + SHORTEST));
+        until = until.min(first.saturating_add(GRACE).max(now() + SHORTEST));
     }
     let deadline = (until != NEVER).then_some(until);
     if sched.sysmon_note.sleep_until(deadline) {
@@ -124,7 +132,7 @@ fn make_threads(sched: &Sched, m: MRef) {
 
 /// A timer is late: its P runs a long G, or the keeper was put to work.
 fn overdue_timers(sched: &Sched, m: MRef, now: i64) -> bool {
-    let Some(late) = sched.live_ps().find(|p| p.timers.first() < now) else { return false };
+    let Some(late) = sched.live_ps().find(|p| p.timers.first() < now - GRACE) else { return false };
     if sched.npidle.load(Ordering::Relaxed) > 0 {
         wake::start_searcher(sched, m);
         !sched.thread_wanted.load(Ordering::Relaxed)
