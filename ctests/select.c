@@ -337,17 +337,14 @@ static void default_means_none_was_ready(void) {
   uint64_t v = 1;
   CHECK_OK(gmx_chan_send(p.a, &v));
   gmx_g g = g_start(passes, &p);
-  uint64_t looks = 0;
   while (!load(&p.over)) {
     size_t chosen = 9;
     gmx_select_case look[2] = {recv_from(p.a, &v), recv_from(p.b, &v)};
     gmx_status s = gmx_select(look, 2, 0, &chosen);
     CHECK_OK(s);
     CHECK_OK(gmx_chan_send(chosen ? p.b : p.a, &v));
-    looks++;
   }
   g_join(g);
-  CHECK(looks > 0);
   CHECK_OK(gmx_chan_free(p.a));
   CHECK_OK(gmx_chan_free(p.b));
 }
