@@ -24,7 +24,7 @@ need_python = $(call need,$(PYTHON),Python 3: your distribution's python3; or sa
 need_file = @test -e $(1) || { echo "make $@: $(1) is missing ($(2))" >&2; exit 1; }
 
 .DEFAULT_GOAL := build
-.PHONY: build test demo bench stress models install uninstall header clean help
+.PHONY: build test demo bench stress sanitize models install uninstall header clean help
 
 build: ## the release library, with libgomax.so.0 beside it so that it runs in place
 	$(need_cargo)
@@ -51,6 +51,10 @@ bench: build ## runs the benchmarks
 stress: build ## the programs of ctests/stress and failing calls of the system, each for MINUTES=10; a table, and the seed
 	$(need_cc)
 	CARGO="$(CARGO)" CC="$(CC)" GMX_LIB=$(abspath $(RELEASE))/libgomax.so ci/stress.sh $(MINUTES)
+
+sanitize: ## the C tests under AddressSanitizer, ThreadSanitizer and valgrind
+	$(need_cc)
+	CARGO="$(CARGO)" CC="$(CC)" CXX="$(CXX)" ci/sanitize.sh
 
 models: ## checks the protocols with loom and shuttle
 	$(need_cargo)

@@ -2,12 +2,14 @@
 
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::source;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 const HEAD: &str = "| rank | lock | guards |\n|---|---|---|\n";
+
+fn source(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
 
 /// The rows, from the doc comments in `ranks! { ... }`.
 fn table() -> String {

@@ -7,6 +7,7 @@
 //!
 //! Rejected: the floating-point control words. They cost 7.7 ns a switch and hardly anybody changes them.
 
+use super::sanitize::Fiber;
 use core::ffi::{CStr, c_int, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -31,17 +32,19 @@ pub struct HostThread {
     errno: *mut c_int,
     /// Null while no C++ runtime is loaded.
     eh: *mut EhGlobals,
+    /// Its own stack.
+    pub fiber: Fiber,
 }
 
 impl HostThread {
     /// Of no thread yet; to be replaced before a switch.
-    pub const NONE: HostThread = HostThread { errno: ptr::null_mut(), eh: ptr::null_mut() };
+    pub const NONE: HostThread = HostThread { errno: ptr::null_mut(), eh: ptr::null_mut(), fiber: Fiber::NONE };
 
     /// The places of the calling thread.
     pub fn of_this_thread() -> Self {
         // SAFETY: gives an address.
         let errno = unsafe { libc::__errno_location() };
-        let mut t = HostThread { errno, eh: ptr::null_mut() };
+        let mut t = HostThread { errno, eh: ptr::null_mut(), fiber: Fiber::of_this_thread() };
         t.refresh();
         t
     }
@@ -99,11 +102,13 @@ pub fn look_for_cxx() {
 pub struct HostState {
     errno: c_int,
     eh: EhGlobals,
+    /// Its stack.
+    pub fiber: Fiber,
 }
 
 impl HostState {
     /// What a G starts with.
-    pub const NEW: HostState = HostState { errno: 0, eh: EhGlobals::NONE };
+    pub const NEW: HostState = HostState { errno: 0, eh: EhGlobals::NONE, fiber: Fiber::NONE };
 
     /// Takes the values off the thread.
     ///
@@ -168,7 +173,7 @@ mod tests {
     fn exceptions_travel() {
         let mut here = EhGlobals { caught: ptr::dangling_mut(), uncaught: 3 };
         let mut errno = 7;
-        let t = HostThread { errno: &raw mut errno, eh: &raw mut here };
+        let t = HostThread { errno: &raw mut errno, eh: &raw mut here, fiber: Fiber::NONE };
         let mut a = HostState::NEW;
         // SAFETY: the places are those above.
         unsafe {

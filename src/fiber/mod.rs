@@ -6,6 +6,7 @@
 
 pub mod host;
 pub mod overflow;
+pub mod sanitize;
 pub mod stack;
 
 pub use crate::sys::arch::{Sp, prepare, switch};

@@ -127,6 +127,10 @@ unsafe fn switch_from(m: MRef, gp: GRef, to: Sp) -> MRef {
     unsafe {
         (*gp.host.get()).save(&*m.host.get());
         widen!();
+        if cfg!(gmx_sanitize) {
+            let to = if to == m.g0() { &(*m.host.get()).fiber } else { &(*running(m).host.get()).fiber };
+            (*gp.host.get()).fiber.leave_for(to);
+        }
         let payload = fiber::switch(gp.sp.as_ptr().cast(), to, m.as_ptr() as usize);
         let m = MRef::from_payload(payload);
         arrive(m, gp);
@@ -141,7 +145,10 @@ unsafe fn switch_from(m: MRef, gp: GRef, to: Sp) -> MRef {
 #[inline(always)]
 pub unsafe fn arrive(m: MRef, gp: GRef) {
     // SAFETY: the G runs here now.
-    unsafe { (*gp.host.get()).restore(&*m.host.get()) };
+    unsafe {
+        (*gp.host.get()).fiber.arrived();
+        (*gp.host.get()).restore(&*m.host.get());
+    }
     if let Some(prev) = m.take_left() {
         finish_left(m, prev);
     }
@@ -277,6 +284,7 @@ fn bind_stack_slow(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
     unsafe {
         gp.replace_stack(Some(stack));
         *gp.host.get() = HostState::NEW;
+        (*gp.host.get()).fiber.begin(stack.lo, stack.hi);
         gp.sp.set(fiber::prepare(stack.hi, sched.hooks.g_entry).0);
     }
     true
@@ -305,7 +313,11 @@ pub unsafe fn execute(m: MRef, gp: GRef, inherit: bool) {
     make_running(m, pp, gp);
     m.set_ctx(Ctx::G);
     // SAFETY: g0's context is stored where `mcall` finds it; the G is off its stack (K1).
-    unsafe { fiber::switch(m.g0_sp.as_ptr().cast(), Sp(gp.sp.get()), m.as_ptr() as usize) };
+    unsafe {
+        (*m.host.get()).fiber.leave_for(&(*gp.host.get()).fiber);
+        fiber::switch(m.g0_sp.as_ptr().cast(), Sp(gp.sp.get()), m.as_ptr() as usize);
+        (*m.host.get()).fiber.arrived();
+    }
     m.set_ctx(Ctx::Sched);
     m.curg.set(std::ptr::null_mut());
 }
@@ -627,6 +639,7 @@ pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
                 // SAFETY: both Gs are ours; the stack passes from one to the other.
                 unsafe {
                     next.replace_stack(gp.replace_stack(None));
+                    (*next.host.get()).fiber = (*gp.host.get()).fiber;
                     HostState::NEW.restore(&*m.host.get());
                 }
                 // Only says that it has a stack; the next switch away overwrites it.
@@ -653,6 +666,8 @@ pub fn free(m: MRef, gp: GRef) {
     let sched = m.sched();
     // SAFETY: the G has ended and this M holds it.
     if let Some(stack) = unsafe { gp.replace_stack(None) } {
+        // SAFETY: as above.
+        unsafe { (*gp.host.get()).fiber.end() };
         match m.p() {
             Some(pp) if gp.stack_size.get() == 0 => pp.push_stack(stack, |spill| sched.stacks.free_batch(spill)),
             _ => sched.stacks.free(stack),
