@@ -38,7 +38,7 @@
 //!   by a partner, and only then, hence never for one that timed out.
 //!
 //! # Orderings
-//! The latch orders everything but the glances of [`Chan::may`]: there the second load must come after the first
+//! The latch orders everything but the glances of `Chan::may`: there the second load must come after the first
 //! (Acquire). A closed channel stays closed, so a channel that was seen empty and then open was both at the first
 //! look; and one that was seen open and then full was both, because a closed one does not fill.
 //!
@@ -589,12 +589,17 @@ impl Chan {
         case.link.unlink();
     }
 
-    /// Sends or receives if it need not wait.
-    #[inline]
+    /// Sends or receives if it need not wait. In vain is what it mostly is, and costs a glance.
+    #[inline(always)]
     pub fn try_transfer(&self, m: MRef, op: Op, elem: *mut u8) -> Result<()> {
         if !self.may(op) {
             return Err(Error::Again);
         }
+        self.try_locked(m, op, elem)
+    }
+
+    #[inline(never)]
+    fn try_locked(&self, m: MRef, op: Op, elem: *mut u8) -> Result<()> {
         self.latch.lock();
         let did = self.attempt(op, elem);
         self.latch.unlock();

@@ -20,7 +20,7 @@
 //! * B2 under the lock: take a waiter out, nwait - 1, write how its wait ended; after the lock ready it.
 //!
 //! Deadline: the timer (or the waiting thread itself) does B2 for this one waiter, if the wait is still the one that the
-//! timer was armed for: `seq`. Whoever cancels the token under which it waits does the same ([`interrupt`]): the waiter
+//! timer was armed for: `seq`. Whoever cancels the token under which it waits does the same (`interrupt`): the waiter
 //! registers with the token before A1 and looks at it in A2 (C1 and C2 in cancel.rs).
 //!
 //! # Invariants

@@ -1,5 +1,8 @@
 //! What the tests that leave Rust have in common: the shared library as a C program meets it, and the compilers.
 
+// Each test takes what it needs.
+#![allow(dead_code)]
+
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
