@@ -150,7 +150,35 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(select_ready,           BLOCKS(ok))                                                             \
   X(select_nothing,         BLOCKS(tmout))                                                          \
   X(select_wrong,           EVERYWHERE(inval))                                                      \
+  X(rwmutex_lock,            BLOCKS(ok))                                                            \
+  X(rwmutex_rlock,           BLOCKS(ok))                                                            \
+  X(rwmutex_lock_timeout,    BLOCKS(tmout))                                                         \
+  X(rwmutex_try_lock,        EVERYWHERE(ok))                                                        \
+  X(rwmutex_try_rlock,       EVERYWHERE(ok))                                                        \
+  X(rwmutex_unlock_free,     EVERYWHERE(perm))                                                      \
+  X(rwmutex_runlock_free,    EVERYWHERE(perm))                                                      \
+  X(rwmutex_null,            EVERYWHERE(inval))                                                     \
+  X(cond_wait_unlocked,      BLOCKS(perm))                                                          \
+  X(cond_signal,             EVERYWHERE(ok))                                                        \
+  X(cond_broadcast,          EVERYWHERE(ok))                                                        \
+  X(cond_null,               EVERYWHERE(inval))                                                     \
+  X(once_first,              BLOCKS(ok))                                                            \
+  X(once_done,               EVERYWHERE(ok))                                                        \
+  X(once_null,               EVERYWHERE(inval))                                                     \
+  X(cancel_new,              EVERYWHERE(ok))                                                        \
+  X(cancel_new_null,         EVERYWHERE(inval))                                                     \
+  X(cancel_none,             EVERYWHERE(stale))                                                     \
+  X(cancel_use,              ok,    ok,    ok,    ok,    ok,    notg,  notg,  ok,    notg,  ok)     \
+  X(scope_new_null,          EVERYWHERE(inval))                                                     \
+  X(scope_spawn_none,        EVERYWHERE(stale))                                                     \
+  X(scope_leave_none,        BLOCKS(stale))                                                         \
+  X(scope_cancel_none,       EVERYWHERE(stale))                                                     \
   /* time */                                                                                        \
+  X(after_func,              EVERYWHERE(ok))                                                        \
+  X(after_func_null,         EVERYWHERE(inval))                                                     \
+  X(timer_channel,           EVERYWHERE(ok))                                                        \
+  X(timer_none,              EVERYWHERE(stale))                                                     \
+  X(ticker_0,                EVERYWHERE(inval))                                                     \
   X(now,                    EVERYWHERE(ok))                                                         \
   X(sleep_1ns,              BLOCKS(ok))                                                             \
   X(sleep_0,                BLOCKS(ok))                                                             \
@@ -708,6 +736,131 @@ CALL(select_wrong) {
   return gmx_select(NULL, 1, 0, NULL);
 }
 
+/* ---- read-write mutexes, condition variables, once ---- */
+
+static gmx_status then_must(gmx_status s, gmx_status (*undo)(gmx_rwmutex *), gmx_rwmutex *rw) {
+  if (s == GMX_OK) CHECK_OK(undo(rw));
+  return s;
+}
+CALL(rwmutex_lock) {
+  gmx_rwmutex rw = {0};
+  return USED, then_must(gmx_rwmutex_lock(&rw), gmx_rwmutex_unlock, &rw);
+}
+CALL(rwmutex_rlock) {
+  gmx_rwmutex rw = {0};
+  return USED, then_must(gmx_rwmutex_rlock(&rw), gmx_rwmutex_runlock, &rw);
+}
+CALL(rwmutex_lock_timeout) {
+  gmx_rwmutex rw = {0};
+  USED;
+  CHECK_OK(gmx_rwmutex_try_rlock(&rw));
+  gmx_status s = gmx_rwmutex_lock_timeout(&rw, 1000000);
+  CHECK_OK(gmx_rwmutex_runlock(&rw));
+  return s;
+}
+CALL(rwmutex_try_lock) {
+  gmx_rwmutex rw = {0};
+  return USED, then_must(gmx_rwmutex_try_lock(&rw), gmx_rwmutex_unlock, &rw);
+}
+CALL(rwmutex_try_rlock) {
+  gmx_rwmutex rw = {0};
+  return USED, then_must(gmx_rwmutex_try_rlock(&rw), gmx_rwmutex_runlock, &rw);
+}
+CALL(rwmutex_unlock_free) {
+  gmx_rwmutex rw = {0};
+  return USED, gmx_rwmutex_unlock(&rw);
+}
+CALL(rwmutex_runlock_free) {
+  gmx_rwmutex rw = {0};
+  return USED, gmx_rwmutex_runlock(&rw);
+}
+CALL(rwmutex_null) { return USED, gmx_rwmutex_rlock(NULL); }
+CALL(cond_wait_unlocked) {
+  gmx_cond c = {0};
+  gmx_mutex m = {0};
+  return USED, gmx_cond_wait(&c, &m);
+}
+CALL(cond_signal) {
+  gmx_cond c = {0};
+  return USED, gmx_cond_signal(&c);
+}
+CALL(cond_broadcast) {
+  gmx_cond c = {0};
+  return USED, gmx_cond_broadcast(&c);
+}
+CALL(cond_null) { return USED, gmx_cond_signal(NULL); }
+CALL(once_first) {
+  gmx_once once = {0};
+  gmx_status s = gmx_once_do(&once, note_run, f);
+  CHECK_EQ(load(&f->w.ran), s == GMX_OK);
+  return s;
+}
+static gmx_once done_once;
+static void do_once(void *unused) { CHECK_OK(gmx_once_do(&done_once, end_at_once, unused)); }
+CALL(once_done) { return gmx_once_do(&done_once, note_run, f); }
+CALL(once_null) { return gmx_once_do(NULL, note_run, f); }
+
+/* ---- cancellation and scopes ---- */
+
+CALL(cancel_new) {
+  gmx_cancel c = 0, d = 0;
+  USED;
+  gmx_status s = gmx_cancel_new(0, -1, &c);
+  CHECK_OK(s);
+  CHECK_OK(gmx_cancel_new(c, 3600000000000, &d));
+  CHECK_OK(gmx_cancel_now(c));
+  CHECK_STATUS(gmx_cancel_reason(d), GMX_ECANCELED);
+  CHECK_EQ(gmx_cancel_is_cancelled(0), 0);
+  CHECK_EQ(gmx_cancel_current(), 0);
+  CHECK_OK(gmx_cancel_free(c));
+  CHECK_OK(gmx_cancel_free(d));
+  return s;
+}
+CALL(cancel_new_null) { return USED, gmx_cancel_new(0, -1, NULL); }
+CALL(cancel_none) { return USED, gmx_cancel_now(0); }
+CALL(cancel_use) {
+  gmx_cancel before = 7;
+  USED;
+  gmx_status s = gmx_cancel_use(0, &before);
+  CHECK_EQ(before, s == GMX_OK ? 0 : 7);
+  return s;
+}
+static gmx_status child(void *arg) { return (void)arg, GMX_OK; }
+CALL(scope_new_null) { return USED, gmx_scope_new(-1, NULL); }
+CALL(scope_spawn_none) { return USED, gmx_scope_spawn(0, child, NULL); }
+CALL(scope_leave_none) { return USED, gmx_scope_leave(0, -1, NULL); }
+CALL(scope_cancel_none) { return USED, gmx_scope_cancel(0); }
+
+/* ---- timers ---- */
+
+CALL(after_func) {
+  gmx_timer t = 0;
+  gmx_status s = gmx_after_func(3600000000000, note_run, f, &t);
+  CHECK_OK(s);
+  CHECK_EQ(gmx_timer_reset(t, 3600000000000, 0), 1);
+  CHECK_EQ(gmx_timer_stop(t), 1);
+  CHECK_EQ(gmx_timer_free(t), 0);
+  return s;
+}
+CALL(after_func_null) { return gmx_after_func(0, NULL, f, NULL); }
+CALL(timer_channel) {
+  gmx_timer t = 0;
+  gmx_chan *c = NULL;
+  USED;
+  gmx_status s = gmx_ticker_new(3600000000000, &t, &c);
+  CHECK_OK(s);
+  CHECK_EQ(gmx_ticker_reset(t, 1800000000000), 1);
+  CHECK_EQ(gmx_timer_free(t), 1);
+  CHECK_OK(gmx_chan_free(c));
+  return s;
+}
+CALL(timer_none) { return USED, gmx_timer_stop(0); }
+CALL(ticker_0) {
+  gmx_timer t = 0;
+  gmx_chan *c = NULL;
+  return USED, gmx_ticker_new(0, &t, &c);
+}
+
 CALL(now) {
   USED;
   int64_t then = gmx_now();
@@ -983,6 +1136,7 @@ int main(void) {
   null_fd = open("/dev/null", O_WRONLY);
   CHECK(null_fd >= 0);
   CHECK_OK(gmx_init(NULL));
+  do_once(NULL);
   RUN(every_call_in_every_place);
   RUN(the_barrier_over_busy_ps);
   CHECK_EQ(wrong, 0);
