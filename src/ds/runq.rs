@@ -13,7 +13,7 @@
 //!   and for the last entry both go through `head`. Thieves take one at a time: many at once could take what the owner has.
 //!
 //! # Orderings
-//! `tail`: Release in a push, Acquire in a steal: the entry and what it points to. `head`: Release in every taking, Acquire in a
+//! `tail`: Release wherever a thief may find entries by it, Acquire in a steal: the entry and what it points to. `head`: Release in every taking, Acquire in a
 //! push: the slot was read before it is written again. A slot may be overwritten while a thief reads it: then `head` has moved,
 //! and what he read is thrown away. Counts have 64 bits, so they never come round.
 
@@ -97,7 +97,8 @@ impl<T, const N: usize> RunQ<T, N> {
             return None;
         }
         let last = t - 1;
-        self.tail.store(last, Ordering::Relaxed);
+        // Release: a thief who sees this value sees what was pushed below it, though not the push that said so.
+        self.tail.store(last, Ordering::Release);
         widen!();
         // POP: pairs with STEAL in `steal`.
         fence(Ordering::SeqCst);
@@ -108,6 +109,7 @@ impl<T, const N: usize> RunQ<T, N> {
         }
         // The last one: whoever moves head has it.
         let won = h == last && self.head.compare_exchange(h, t, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        // Relaxed: by this value nothing is to be found.
         self.tail.store(t, Ordering::Relaxed);
         if won { NonNull::new(v) } else { None }
     }

@@ -23,6 +23,10 @@ const FILES: &[(&str, &str)] = &[
     ("block/once.rs", include_str!("../block/once.rs")),
     ("block/timer.rs", include_str!("../block/timer.rs")),
     ("block/scope.rs", include_str!("../block/scope.rs")),
+    ("block/claim.rs", include_str!("../block/claim.rs")),
+    ("block/chan.rs", include_str!("../block/chan.rs")),
+    ("block/select.rs", include_str!("../block/select.rs")),
+    ("ds/runq.rs", include_str!("../ds/runq.rs")),
     ("gmp/p.rs", include_str!("../gmp/p.rs")),
     ("gmp/sched.rs", include_str!("../gmp/sched.rs")),
     ("gmp/timers.rs", include_str!("../gmp/timers.rs")),
@@ -36,8 +40,9 @@ const FILES: &[(&str, &str)] = &[
 const NEEDED: &[(&str, &str, &str)] = &[
     ("protocol/wake.rs", "wakep", "wakes::finds_submit_without_fence"),
     ("protocol/wake.rs", "go_idle", "wakes::finds_idle_without_fence"),
-    ("protocol/wake.rs", "timer_added", "timers::finds_timer_without_fence"),
     ("protocol/wake.rs", "look_again", "stops::finds_start_without_fence"),
+    ("protocol/wake.rs", "timer_added", "keepers::finds_timer_without_fence"),
+    ("protocol/wake.rs", "settle", "keepers::finds_keeper_without_fence"),
     ("protocol/park.rs", "ready_queue", "wakes::finds_ready_without_fence"),
     ("protocol/syscall.rs", "leave", "stops::finds_enter_without_fence"),
     ("protocol/syscall.rs", "come_back", "syscalls::finds_exit_without_fence"),
@@ -47,6 +52,8 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("block/waitq.rs", "wait_then", "waits::finds_waiter_without_fence"),
     ("block/sema.rs", "release", "waits::finds_release_without_fence"),
     ("gmp/sched.rs", "is_closing", "closes::finds_spawn_without_fence"),
+    ("ds/runq.rs", "pop_newest", "runqs::finds_pop_without_fence"),
+    ("ds/runq.rs", "steal", "runqs::finds_steal_without_fence"),
 ];
 
 /// Fences that no model can decide about, and why.
@@ -55,34 +62,43 @@ const OPEN: &[(&str, &str, &str)] = &[
     ("gmp/sched.rs", "close", "num_g has one between the same accesses: closes::finds_close_without_fences"),
 ];
 
-fn is_fence(line: &str) -> bool {
-    let code = line.split("//").next().unwrap_or_default();
+fn is_fence(code: &str) -> bool {
     !code.trim_start().starts_with("use ") && (code.contains("fence(") || code.contains("fence_after_rmw("))
 }
 
-/// The fences of a file: line and function.
-fn of(file: &str) -> Vec<(u32, String)> {
-    let text = FILES.iter().find(|f| f.0 == file).unwrap_or_else(|| panic!("{file} is not in the list")).1;
+fn text_of(file: &str) -> &'static str {
+    FILES.iter().find(|f| f.0 == file).unwrap_or_else(|| panic!("{file} is not in the list")).1
+}
+
+/// The lines of a file: number, function, code.
+fn lines(file: &str) -> impl Iterator<Item = (u32, String, &'static str)> {
     let mut function = String::new();
-    let mut found = Vec::new();
-    for (i, line) in text.lines().enumerate() {
+    text_of(file).lines().enumerate().map(move |(i, line)| {
         let code = line.split("//").next().unwrap_or_default();
         if let Some(at) = code.find("fn ")
             && let Some(end) = code[at + 3..].find(['(', '<'])
         {
             function = code[at + 3..at + 3 + end].to_string();
         }
-        if is_fence(line) {
-            found.push((i as u32 + 1, function.clone()));
-        }
-    }
-    found
+        (i as u32 + 1, function.clone(), code)
+    })
+}
+
+/// The fences of a file: line and function.
+fn of(file: &str) -> Vec<(u32, String)> {
+    lines(file).filter(|l| is_fence(l.2)).map(|l| (l.0, l.1)).collect()
 }
 
 /// The lines of the fences in a function.
 #[cfg(loom)]
 pub fn within(file: &str, function: &str) -> Vec<u32> {
     of(file).into_iter().filter(|f| f.1 == function).map(|f| f.0).collect()
+}
+
+/// The lines in a function that hold this.
+#[cfg(loom)]
+pub fn lines_with(file: &str, function: &str, what: &str) -> Vec<u32> {
+    lines(file).filter(|l| l.1 == function && l.2.contains(what)).map(|l| l.0).collect()
 }
 
 /// Every fence is in the list, and everything in the list is a fence.
@@ -101,8 +117,10 @@ fn every_fence_has_a_model() {
         include_str!("stops.rs"),
         include_str!("syscalls.rs"),
         include_str!("waits.rs"),
+        include_str!("closes.rs"),
+        include_str!("runqs.rs"),
         include_str!("timers.rs"),
-        include_str!("closes.rs")
+        include_str!("keepers.rs")
     );
     for n in NEEDED {
         let name = n.2.rsplit("::").next().unwrap();

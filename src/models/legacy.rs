@@ -1,3 +1,8 @@
+//! Designs that Go once had and had to leave, each as small as shows why: the same steps on the design of this library
+//! pass. (S2 and S3 are variants of the protocols themselves: `finds_barrier_that_leaves_idle_ps` in `barriers`,
+//! `finds_world_lock_on_the_schedulers_stack` in `stops`.)
+//!
+//! # S5
 //! The race of Go's #10618, eleven steps long, on the design that had it: a stop of the world and a barrier that count down
 //! one word and set one note. The same steps with a count and a note for each pass; and on the protocols of this library the
 //! case has a model in `barriers` (`stop_then_barrier_against_syscall_and_return`).
@@ -56,16 +61,26 @@ impl Old {
 
     /// Enters a syscall, on a P that the caller runs on.
     fn enter(&self, p: usize) {
+        if self.enter_begin(p) {
+            self.enter_end(p);
+        }
+    }
+
+    /// Steps 2 and 3. True: the world is being stopped.
+    fn enter_begin(&self, p: usize) -> bool {
         self.serve(p);
         self.status[p].store(SYSCALL, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        if self.stopping.load(Ordering::SeqCst) != 0 {
-            let mut count = self.lock.lock().unwrap();
-            if count[0] > 0 && self.cas(p, SYSCALL, STOPPED) {
-                count[0] -= 1;
-                if count[0] == 0 {
-                    self.notes[0].wakeup();
-                }
+        self.stopping.load(Ordering::SeqCst) != 0
+    }
+
+    /// Steps 4 and 11.
+    fn enter_end(&self, p: usize) {
+        let mut count = self.lock.lock().unwrap();
+        if count[0] > 0 && self.cas(p, SYSCALL, STOPPED) {
+            count[0] -= 1;
+            if count[0] == 0 {
+                self.notes[0].wakeup();
             }
         }
     }
@@ -91,20 +106,32 @@ impl Old {
 
     /// Stops P 0, for whoever owns P 1, and starts it again.
     fn stop_and_start(&self) {
-        {
-            let mut count = self.lock.lock().unwrap();
-            self.notes[0].clear();
-            count[0] = 1;
-            self.stopping.store(1, Ordering::SeqCst);
-            fence(Ordering::SeqCst);
-            if self.cas(0, SYSCALL, STOPPED) || self.cas(0, IDLE, STOPPED) {
-                count[0] = 0;
-            }
-            if count[0] == 0 {
-                self.notes[0].wakeup();
-            }
-        }
+        let mut count = self.lock.lock().unwrap();
+        self.stop_begin(&mut count);
+        self.stop_take(&mut count);
+        drop(count);
         self.notes[0].sleep();
+        self.start();
+    }
+
+    /// Step 1.
+    fn stop_begin(&self, count: &mut [i32; 2]) {
+        self.notes[0].clear();
+        count[0] = 1;
+        self.stopping.store(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Step 5.
+    fn stop_take(&self, count: &mut [i32; 2]) {
+        if self.cas(0, SYSCALL, STOPPED) || self.cas(0, IDLE, STOPPED) {
+            count[0] = 0;
+            self.notes[0].wakeup();
+        }
+    }
+
+    /// Steps 6 and 7.
+    fn start(&self) {
         let _count = self.lock.lock().unwrap();
         self.stopping.store(0, Ordering::SeqCst);
         self.status[0].store(IDLE, Ordering::SeqCst);
@@ -112,31 +139,41 @@ impl Old {
 
     /// The barrier, for whoever owns P 1.
     fn barrier(&self) {
+        self.barrier_begin();
+        self.barrier_wait();
+        self.barrier_end();
+    }
+
+    fn barrier_begin(&self) {
         let at = self.barrier_count();
+        let mut count = self.lock.lock().unwrap();
+        self.notes[at].clear();
+        count[at] = 1;
+        self.run_fn[0].store(1, Ordering::SeqCst);
+        if self.status[0].load(Ordering::SeqCst) == IDLE
+            && self.run_fn[0].compare_exchange(1, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok()
         {
-            let mut count = self.lock.lock().unwrap();
-            self.notes[at].clear();
-            count[at] = 1;
-            self.run_fn[0].store(1, Ordering::SeqCst);
-            if self.status[0].load(Ordering::SeqCst) == IDLE
-                && self.run_fn[0].compare_exchange(1, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok()
-            {
-                self.served[0].fetch_add(1, SeqCst);
-                count[at] -= 1;
-            }
-            if count[at] == 0 {
-                self.notes[at].wakeup();
-            }
+            self.served[0].fetch_add(1, SeqCst);
+            count[at] -= 1;
         }
+        if count[at] == 0 {
+            self.notes[at].wakeup();
+        }
+    }
+
+    fn barrier_wait(&self) {
         // The P of whoever is in a syscall, or will be, is taken and served for it, by sysmon at the latest.
-        while !self.notes[at].is_set() {
+        while !self.notes[self.barrier_count()].is_set() {
             if self.cas(0, SYSCALL, IDLE) {
                 self.serve(0);
             }
             thread::yield_now();
         }
+    }
+
+    fn barrier_end(&self) {
         assert_eq!(self.served[0].load(SeqCst), 1, "P did not run fn");
-        assert_eq!(self.lock.lock().unwrap()[at], 0, "not stopped");
+        assert_eq!(self.lock.lock().unwrap()[self.barrier_count()], 0, "not stopped");
     }
 }
 
@@ -170,4 +207,124 @@ fn finds_the_eleven_steps_with_one_count() {
     finds(&["P did not run fn", "not stopped"], || {
         check(Size { preemptions: 3, schedules: 200_000 }, eleven_steps(true));
     });
+}
+
+/// The steps one after the other, as they are told above.
+fn script(shared: bool) -> impl Fn() {
+    move || {
+        let old = Old::new(shared);
+        {
+            let mut count = old.lock.lock().unwrap();
+            // 1 to 5: M1 sees `stopping`, and waits for the lock, which S holds.
+            old.stop_begin(&mut count);
+            assert!(old.enter_begin(0));
+            old.stop_take(&mut count);
+        }
+        // 6, 7
+        assert!(old.notes[0].is_set());
+        old.start();
+        // 8, 9: M2 has P1, and runs when the barrier begins.
+        assert!(old.take(0));
+        old.barrier_begin();
+        // 10, without the look at the barrier, which it had before.
+        old.status[0].store(SYSCALL, Ordering::SeqCst);
+        // 11: M1 gets the lock.
+        old.enter_end(0);
+        old.barrier_wait();
+        old.barrier_end();
+    }
+}
+
+#[test]
+fn the_script_with_a_count_for_each() {
+    check(Size { schedules: 1, ..Size::default() }, script(false));
+}
+
+#[test]
+fn finds_the_script_with_one_count() {
+    finds(&["P did not run fn", "not stopped"], || check(Size { schedules: 1, ..Size::default() }, script(true)));
+}
+
+// ---- S4 --------------------------------------------------------------------------------------------------------------
+
+/// An idle M asks when the next timer fires, while a callback that runs under its heap's lock readies a G. `under_lock`: it
+/// asks with the scheduler's lock held, and so takes both locks, the other way round.
+fn ask_against_ready(under_lock: bool) -> impl Fn() {
+    move || {
+        let all = Arc::new((Mutex::new(0), Mutex::new(7), Word::new(7)));
+        let other = all.clone();
+        let callback = thread::spawn(move || {
+            let (sched, heap, first) = &*other;
+            let mut when = heap.lock().unwrap();
+            *when = 9;
+            first.store(9, Ordering::Release);
+            *sched.lock().unwrap() += 1;
+        });
+        let (sched, heap, first) = &*all;
+        let when = if under_lock {
+            let _idle = sched.lock().unwrap();
+            *heap.lock().unwrap()
+        } else {
+            let when = first.load(Ordering::Acquire);
+            let _idle = sched.lock().unwrap();
+            when
+        };
+        assert!(when == 7 || when == 9);
+        callback.join().unwrap();
+    }
+}
+
+#[test]
+fn ask_for_timers_without_a_lock() {
+    check(Size::default(), ask_against_ready(false));
+}
+
+#[test]
+fn finds_asking_for_timers_under_the_schedulers_lock() {
+    finds(&["deadlock"], || check(Size::default(), ask_against_ready(true)));
+}
+
+// ---- S1 --------------------------------------------------------------------------------------------------------------
+
+/// One who has no P goes through the table of Ps while it grows into another place. With the lock, or in the tables of
+/// this library, of which the old one stays, all is well.
+#[derive(Clone, Copy, PartialEq)]
+enum Reads {
+    /// As the first design did: a fixed table would have been read so.
+    Bare,
+    UnderLock,
+    OldStays,
+}
+
+fn read_against_growth(how: Reads) -> impl Fn() {
+    move || {
+        // Each table is a Sole, which its owner touches when it throws it away; readers touch it, too.
+        let tables = Arc::new((Mutex::new(()), [Sole::new(), Sole::new()], Word::new(0)));
+        let other = tables.clone();
+        let grower = thread::spawn(move || {
+            let (lock, place, current) = &*other;
+            let _held = lock.lock().unwrap();
+            place[1].touch();
+            current.store(1, Ordering::Release);
+            if how != Reads::OldStays {
+                place[0].touch();
+            }
+        });
+        let (lock, place, current) = &*tables;
+        let held = (how == Reads::UnderLock).then(|| lock.lock().unwrap());
+        place[current.load(Ordering::Acquire) as usize].touch();
+        drop(held);
+        grower.join().unwrap();
+    }
+}
+
+#[test]
+fn allp_under_its_lock_or_kept() {
+    check(Size::default(), read_against_growth(Reads::UnderLock));
+    check(Size::default(), read_against_growth(Reads::OldStays));
+}
+
+#[test]
+fn finds_allp_read_while_it_moves() {
+    finds(&["Causality violation", "two owners"], || check(Size::default(), read_against_growth(Reads::Bare)));
 }

@@ -1,6 +1,7 @@
 //! lockedm.rs: a G that runs on its own M only, and gets its P from whoever takes it from a queue.
 
 use super::*;
+use crate::protocol::lockedm;
 
 /// The G of an extra M yields to another G: its P goes to a worker, which runs the other G, finds the locked one in the
 /// global queue, and gives the P back.
@@ -50,6 +51,46 @@ fn yield_against_stop() {
 #[test]
 fn yield_against_barrier() {
     check(Size { preemptions: 1, ..Size::default() }, yield_to(|w| w.host(super::barriers::barrier), 1));
+}
+
+/// A G of a worker that locks its thread, leaves the processor in every way, and unlocks it again: another M runs the
+/// other G meanwhile, and the locked one only ever runs on its own.
+fn locked_worker(steps: fn() -> Vec<Step>, ps: u32) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(ps, ps);
+        let mut all: Vec<Step> = vec![does(lockedm_lock)];
+        all.extend(steps());
+        all.push(does(|_, m, gp| {
+            assert!(m.lockedg() == Some(gp), "a locked G on another M");
+            lockedm::unlock(m, gp);
+        }));
+        let g = mk.token(all);
+        let other = mk.token(vec![does(|_, m, _| assert!(m.lockedg().is_none(), "another G on a locked M"))]);
+        let w = mk.make();
+        let m = w.worker_with(&[g, other]);
+        w.go(m);
+        w.finish();
+    }
+}
+
+fn lockedm_lock(_: &World, m: MRef, gp: GRef) {
+    lockedm::lock(m, gp);
+}
+
+#[test]
+fn locked_worker_yields() {
+    check(Size::default(), locked_worker(|| vec![yields()], 1));
+}
+
+#[test]
+fn locked_worker_calls() {
+    check(Size::default(), locked_worker(|| vec![in_and_out(), yields()], 2));
+}
+
+#[cfg(shuttle)]
+#[test]
+fn locked_worker_does_everything() {
+    check(Size::default(), locked_worker(|| vec![yields(), in_and_out(), safepoint(), yields(), in_and_out()], 2));
 }
 
 #[cfg(shuttle)]

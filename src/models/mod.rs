@@ -26,10 +26,15 @@ mod cancels;
 mod chans;
 mod closes;
 mod fences;
+mod foreigns;
+mod keepers;
 mod legacy;
 mod locked;
+mod mutexes;
 mod notes;
+mod parks;
 mod resizes;
+mod runqs;
 mod rw;
 mod stops;
 mod syscalls;
@@ -42,17 +47,16 @@ pub use loom as checker;
 #[cfg(all(shuttle, not(loom)))]
 pub use shuttle as checker;
 
+use crate::block::join;
 use crate::fiber::stack::{GuardKind, PoolOptions, StackPool};
-use crate::gmp::g::{GRef, GStatus};
+use crate::gmp::g::{GRef, GStatus, gflag};
 use crate::gmp::m::{Ctx, Kind, MRef, Mcall, Place};
 use crate::gmp::p::{PREEMPT, PRef, PStatus};
 use crate::gmp::sched::{Hooks, Sched, leaked};
 use crate::protocol::wake::{self, Idle};
 use crate::protocol::{foreign, park, syscall};
 use crate::sched::schedule;
-#[cfg(loom)]
-use crate::sync::without_fence;
-use crate::sync::{Event, Note, Ordering, set_now};
+use crate::sync::{Event, Note, Ordering, set_now, without_order};
 use checker::thread::{self, JoinHandle, ThreadId};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -83,6 +87,11 @@ pub fn check(size: Size, f: impl Fn() + Send + Sync + 'static) {
     let count = Arc::new(AtomicU32::new(0));
     let n = count.clone();
     let begun = std::time::Instant::now();
+    // For whoever looks for what a line is good for: GMX_MODEL_WITHOUT=ds/runq.rs:120,protocol/wake.rs:7
+    for place in std::env::var("GMX_MODEL_WITHOUT").iter().flat_map(|v| v.split(',')) {
+        let (file, line) = place.split_once(':').expect("FILE:LINE");
+        without_order(file, line.parse().expect("FILE:LINE"));
+    }
     let run = Arc::new(move || {
         n.fetch_add(1, SeqCst);
         set_now(0);
@@ -98,7 +107,9 @@ pub fn check(size: Size, f: impl Fn() + Send + Sync + 'static) {
     }
     #[cfg(all(shuttle, not(loom)))]
     {
-        let n = std::env::var("GMX_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(size.schedules);
+        let asked = std::env::var("GMX_SCHEDULES").ok().and_then(|n| n.parse().ok());
+        // Where there is but one thread there is one schedule.
+        let n = asked.filter(|_| size.schedules > 1).unwrap_or(size.schedules);
         let mut config = shuttle::Config::new();
         config.stack_size = 256 << 10;
         let again = run.clone();
@@ -148,7 +159,17 @@ pub fn without(file: &str, function: &str) {
     let all = fences::within(file, function);
     assert!(!all.is_empty(), "no fence in {function} of {file}");
     for line in all {
-        without_fence(file, line);
+        without_order(file, line);
+    }
+}
+
+/// Makes the accesses Relaxed in the lines of a function that hold `what`.
+#[cfg(loom)]
+pub fn relaxed(file: &str, function: &str, what: &str) {
+    let all = fences::lines_with(file, function, what);
+    assert!(!all.is_empty(), "no {what} in {function} of {file}");
+    for line in all {
+        without_order(file, line);
     }
 }
 
@@ -304,7 +325,7 @@ impl Maker {
 }
 
 impl World {
-    fn is_m(&self, m: MRef) {
+    pub fn is_m(&self, m: MRef) {
         let id = thread::current().id();
         MS.with_borrow_mut(|ms| ms.as_mut().unwrap().insert(id, m));
     }
@@ -379,6 +400,27 @@ impl World {
         THREADS.with_borrow_mut(|v| v.push(t));
     }
 
+    /// A thread of the host that the library does not know yet.
+    pub fn stranger(self: &Arc<Self>, f: impl FnOnce(&Arc<World>) + Send + 'static) {
+        let w = self.clone();
+        w.open.fetch_add(1, SeqCst);
+        let t = thread::spawn(move || {
+            f(&w);
+            w.one_done();
+        });
+        THREADS.with_borrow_mut(|v| v.push(t));
+    }
+
+    /// Time passes: whoever sleeps looks at the clock.
+    pub fn set_clock(&self, now: i64) {
+        set_now(now);
+        // One more M, so that the list is seen as it is now.
+        let _ = self.sched.malloc(Kind::Worker);
+        for m in self.sched.every_m() {
+            m.park.look_at_clock();
+        }
+    }
+
     /// A thread without a P that may hand Ps on, as sysmon is.
     pub fn watcher(self: &Arc<Self>, f: impl FnOnce(&Arc<World>, MRef) + Send + 'static) {
         let m = self.sched.malloc(Kind::Worker).unwrap();
@@ -422,13 +464,7 @@ impl World {
             let at = token.at.load(SeqCst);
             assert!(at != usize::MAX, "a G runs after its end");
             let Some(step) = token.steps.get(at) else {
-                gp.set_status(GStatus::Dead);
-                m.set_ctx(Ctx::Sched);
-                m.curg.set(std::ptr::null_mut());
-                token.at.store(usize::MAX, SeqCst);
-                token.ended.happen();
-                self.one_done();
-                return;
+                return self.end_g(m, gp, token);
             };
             let call = step(self, m, gp);
             assert!(token.at.swap(at + 1, SeqCst) == at, "a step ran twice");
@@ -438,7 +474,9 @@ impl World {
                     m.set_ctx(Ctx::Sched);
                     m.curg.set(std::ptr::null_mut());
                     if syscall::exitsyscall_no_p(self.sched, m, gp) != syscall::NoP::Runs {
-                        if let Idle::Exit = wake::stopm(self.sched, m) {
+                        if m.lockedg().is_none()
+                            && let Idle::Exit = wake::stopm(self.sched, m)
+                        {
                             m.exiting.set(true);
                         }
                         return;
@@ -459,6 +497,23 @@ impl World {
             m.curg.set(gp.as_ptr());
             m.set_ctx(Ctx::G);
         }
+    }
+
+    /// `sched::run::end` and `park::goexit`.
+    fn end_g(&self, m: MRef, gp: GRef, token: &Token) {
+        token.at.store(usize::MAX, SeqCst);
+        if gp.has(gflag::JOINABLE) {
+            join::on_exit(m, gp);
+            token.sole.touch();
+        }
+        if !gp.has(gflag::ZOMBIE) {
+            gp.set_status(GStatus::Dead);
+        }
+        m.set_ctx(Ctx::Sched);
+        m.curg.set(std::ptr::null_mut());
+        park::finish(m, gp, Mcall::Exit);
+        token.ended.happen();
+        self.one_done();
     }
 
     /// The caller believes that the P of its M is its own.

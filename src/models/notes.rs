@@ -1,19 +1,26 @@
-//! The note that ships, step by step over a modelled futex; everywhere else the models use a simpler one.
+//! The note and the lock that ship, step by step over a modelled futex; everywhere else the models use simpler ones.
 //!
-//! The code of `Note` stands here a second time, since the real one reaches for the system. [`it_is_the_note_that_ships`]
-//! keeps the two the same.
+//! The code of `Note` and of `RawMutex` stands here a second time, since the real ones reach for the system.
+//! [`it_is_what_ships`] keeps the two the same.
 
 use super::*;
-use crate::sync::AtomicU32;
+use crate::sync::{AtomicU32, spin_loop};
 use checker::sync::{Condvar, Mutex};
 
 /// What the kernel does: the look at the word and the sleep are one step for whoever wakes.
 mod sys {
     use super::*;
 
+    /// Who sleeps at the one word of the model, and how many of them have been woken.
+    #[derive(Default)]
+    struct Sleepers {
+        asleep: u32,
+        woken: u32,
+    }
+
     pub struct Futex {
-        asleep: Mutex<u32>,
-        woken: Condvar,
+        sleepers: Mutex<Sleepers>,
+        changed: Condvar,
     }
 
     thread_local! {
@@ -23,7 +30,7 @@ mod sys {
     }
 
     pub fn reset() {
-        FUTEX.set(Some(Arc::new(Futex { asleep: Mutex::new(0), woken: Condvar::new() })));
+        FUTEX.set(Some(Arc::new(Futex { sleepers: Mutex::default(), changed: Condvar::new() })));
         LATE.set(false);
     }
 
@@ -31,43 +38,42 @@ mod sys {
         FUTEX.with_borrow(|f| f.clone().unwrap())
     }
 
-    pub fn futex_wake(_: *const AtomicU32, _: i32) {
+    pub fn futex_wake(_: *const AtomicU32, n: i32) {
         let f = futex();
-        let mut asleep = f.asleep.lock().unwrap();
-        if *asleep > 0 {
-            *asleep = 0;
-            f.woken.notify_all();
-        }
+        let mut s = f.sleepers.lock().unwrap();
+        s.woken = s.asleep.min(s.woken + n as u32);
+        f.changed.notify_all();
     }
 
     /// False: the deadline passed.
     pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<i64>) -> bool {
         let f = futex();
-        let mut asleep = f.asleep.lock().unwrap();
+        let mut s = f.sleepers.lock().unwrap();
         // The kernel's look is ordered by its own lock, and sees the newest value: a read-modify-write says so.
         if word.fetch_add(0, Ordering::SeqCst) != expected {
             return true;
         }
-        if deadline.is_some() && LATE.get() {
-            return false;
-        }
-        *asleep += 1;
-        while *asleep != 0 {
-            asleep = f.woken.wait(asleep).unwrap();
-            if deadline.is_some() && LATE.get() {
-                *asleep = 0;
-                return false;
+        s.asleep += 1;
+        let woken = loop {
+            if s.woken > 0 {
+                s.woken -= 1;
+                break true;
             }
-        }
-        true
+            if deadline.is_some() && LATE.get() {
+                break false;
+            }
+            s = f.changed.wait(s).unwrap();
+        };
+        s.asleep -= 1;
+        woken
     }
 
     /// The deadline passes for whoever sleeps.
     pub fn time_out() {
         let f = futex();
-        let _asleep = f.asleep.lock().unwrap();
+        let _sleepers = f.sleepers.lock().unwrap();
         LATE.set(true);
-        f.woken.notify_all();
+        f.changed.notify_all();
     }
 }
 
@@ -124,9 +130,66 @@ impl Note {
     }
 }
 
+struct RawMutex(AtomicU32);
+
+const OPEN: u32 = 0;
+const HELD: u32 = 1;
+const AWAITED: u32 = 2;
+/// Fewer than where it ships: they only multiply schedules.
+const LOOKS: u32 = 1;
+
+impl RawMutex {
+    fn new() -> Self {
+        RawMutex(AtomicU32::new(OPEN))
+    }
+
+    fn try_lock(&self) -> bool {
+        // Acquire: pairs with the Release of `unlock`.
+        self.0.compare_exchange(OPEN, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    fn lock(&self) {
+        if !self.try_lock() {
+            self.lock_slow();
+        }
+    }
+
+    fn lock_slow(&self) {
+        let mut looks = 0;
+        while looks < LOOKS {
+            match self.0.load(Ordering::Relaxed) {
+                OPEN if self.try_lock() => return,
+                // Others sleep for it already.
+                AWAITED => break,
+                _ => looks += 1,
+            }
+            spin_loop();
+        }
+        // From here on it is taken as awaited: others may sleep beside us.
+        while self.0.swap(AWAITED, Ordering::Acquire) != OPEN {
+            sys::futex_wait(&self.0, AWAITED, None);
+        }
+    }
+
+    /// For whoever holds it.
+    fn unlock(&self) {
+        let word: *const AtomicU32 = &self.0;
+        if self.0.swap(OPEN, Ordering::Release) == AWAITED {
+            // The lock may be gone by now: only the address is passed on.
+            sys::futex_wake(word, 1);
+        }
+    }
+
+    /// In a child of fork: whoever held it is not here.
+    #[expect(dead_code)]
+    fn reopen(&self) {
+        self.0.store(OPEN, Ordering::Relaxed);
+    }
+}
+
 /// Nothing but the code: no comments, no attributes, no spaces.
-fn code(text: &str) -> String {
-    let begin = text.find("impl Note {").unwrap();
+fn code(text: &str, of: &str) -> String {
+    let begin = text.find(&format!("impl {of} {{")).unwrap();
     let end = begin + text[begin..].find("\n}\n").unwrap();
     text[begin..end]
         .lines()
@@ -136,11 +199,15 @@ fn code(text: &str) -> String {
         .collect::<String>()
         .replace("pub", "")
         .replace("constfn", "fn")
+        // These stop at random where others may come between: the models come between everywhere.
+        .replace("widen!();", "")
 }
 
 #[test]
-fn it_is_the_note_that_ships() {
-    assert_eq!(code(include_str!("notes.rs")), code(include_str!("../sync/real.rs")));
+fn it_is_what_ships() {
+    for of in ["Note", "RawMutex"] {
+        assert_eq!(code(include_str!("notes.rs"), of), code(include_str!("../sync/real.rs"), of));
+    }
 }
 
 /// What was written before the note was set is there when the sleeper is back.
@@ -207,5 +274,85 @@ fn note_times_out() {
         }
         setter.join().unwrap();
         clock.join().unwrap();
+    });
+}
+
+/// So many threads go through a lock, so many times each: one at a time, and nobody sleeps for ever.
+fn through_lock(threads: u32, times: u32, lock: fn(&RawMutex), unlock: fn(&RawMutex)) -> impl Fn() {
+    move || {
+        sys::reset();
+        let both = Arc::new((RawMutex::new(), Sole::new()));
+        let go = move |(mutex, inside): &(RawMutex, Sole)| {
+            for _ in 0..times {
+                lock(mutex);
+                inside.touch();
+                unlock(mutex);
+            }
+        };
+        let ts: Vec<_> = (1..threads)
+            .map(|_| {
+                let both = both.clone();
+                thread::spawn(move || go(&both))
+            })
+            .collect();
+        go(&both);
+        for t in ts {
+            t.join().unwrap();
+        }
+        assert!(both.0.try_lock(), "nobody has it");
+    }
+}
+
+#[test]
+fn lock_of_two() {
+    check(Size { preemptions: 3, ..Size::default() }, through_lock(2, 2, RawMutex::lock, RawMutex::unlock));
+}
+
+#[test]
+fn lock_of_three() {
+    check(Size { preemptions: 2, ..Size::default() }, through_lock(3, 1, RawMutex::lock, RawMutex::unlock));
+}
+
+/// A waiter that takes the lock as if nobody else slept for it.
+fn lock_as_held(m: &RawMutex) {
+    while !m.try_lock() {
+        if m.0.load(Ordering::Relaxed) == AWAITED
+            || m.0.compare_exchange(HELD, AWAITED, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
+            sys::futex_wait(&m.0, AWAITED, None);
+        }
+    }
+}
+
+#[test]
+fn finds_lock_that_forgets_who_sleeps() {
+    finds(&["deadlock"], || {
+        check(Size { preemptions: 3, schedules: 50_000 }, through_lock(3, 1, lock_as_held, RawMutex::unlock));
+    });
+}
+
+/// A look, and then the store.
+fn unlock_in_two_steps(m: &RawMutex) {
+    let awaited = m.0.load(Ordering::Relaxed) == AWAITED;
+    m.0.store(OPEN, Ordering::Release);
+    if awaited {
+        sys::futex_wake(&m.0, 1);
+    }
+}
+
+#[test]
+fn finds_unlock_in_two_steps() {
+    finds(&["deadlock"], || {
+        check(Size { preemptions: 3, schedules: 50_000 }, through_lock(2, 1, RawMutex::lock, unlock_in_two_steps));
+    });
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_lock_without_order() {
+    finds(TWO_OWNERS, || {
+        let line = include_str!("notes.rs").lines().position(|l| l.contains("self.0.swap(OPEN, Ordering::Release)"));
+        crate::sync::without_order("models/notes.rs", line.unwrap() as u32 + 1);
+        check(Size::default(), through_lock(2, 1, RawMutex::lock, RawMutex::unlock));
     });
 }

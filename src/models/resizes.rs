@@ -82,6 +82,34 @@ fn shrink_against_syscall() {
     check(Size { preemptions: 1, ..Size::default() }, resize(2, 1, || vec![in_and_out()], false));
 }
 
+/// A resize beside a stop of the world, or beside a barrier: in turn, and each sees one number of Ps.
+fn beside(barrier: bool) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 2).make();
+        w.host(|_, m| assert!(world::gomaxprocs(m, 2).is_ok()));
+        w.host(move |w, m| {
+            if !barrier {
+                stop_and_start(w, m, -1);
+                return;
+            }
+            super::barriers::barrier(w, m);
+            let served: Vec<u32> = w.served.iter().map(|s| s.load(SeqCst)).collect();
+            assert!(served == [1, 0] || served == [1, 1], "F1: {served:?}");
+        });
+        w.finish();
+    }
+}
+
+#[test]
+fn grow_beside_stop() {
+    check(Size { preemptions: 2, ..Size::default() }, beside(false));
+}
+
+#[test]
+fn grow_beside_barrier() {
+    check(Size { preemptions: 2, ..Size::default() }, beside(true));
+}
+
 #[cfg(shuttle)]
 #[test]
 fn to_and_fro() {

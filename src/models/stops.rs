@@ -269,6 +269,42 @@ fn finds_start_without_fence() {
     });
 }
 
+/// S3: two Gs stop the world, and wait for their turn on their own stacks; or, wrongly, on their threads, as the
+/// scheduler's stack would have to: whoever waits so keeps its P, which never stops.
+fn two_gs_stop(on_g0: bool) -> impl Fn() {
+    move || {
+        let w = Maker::new(2, 2).make();
+        for _ in 0..2 {
+            w.host(move |w, m| {
+                visit(w, m, |_| {
+                    if on_g0 {
+                        m.set_ctx(Ctx::Foreign);
+                        let reason = crate::gmp::g::WaitReason::WORLD;
+                        assert!(crate::block::sema::acquire(m, &w.sched.worldsema, None, reason).1.is_ok());
+                        m.set_ctx(Ctx::Sched);
+                        assert!(crate::protocol::stw::stop(w.sched, m, None, |_| ()));
+                        crate::sched::world::start_the_world(m);
+                    } else {
+                        stop_and_start(w, m, -1);
+                    }
+                });
+            });
+        }
+        w.finish();
+    }
+}
+
+#[test]
+fn two_gs_stop_the_world() {
+    check(Size { preemptions: 1, ..Size::default() }, two_gs_stop(false));
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_world_lock_on_the_schedulers_stack() {
+    finds(DEADLOCK, || check(Size { preemptions: 1, ..Size::default() }, two_gs_stop(true)));
+}
+
 /// More of everything: workers with Gs that do all sorts of things, two who stop the world, one of them with a deadline.
 #[cfg(shuttle)]
 #[test]

@@ -78,6 +78,89 @@ fn retake_runs_what_waits_behind_a_syscall() {
     check(Size::default(), retake_against_exit(true, 0));
 }
 
+/// A chain of short syscalls, each of which the watchdog sees for the first time: the slice ends them (Y2 for G 1), however
+/// short they are.
+fn chain(slice_over: bool) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(1, 1);
+        let inside = Arc::new(Event::new());
+        let i = inside.clone();
+        let last = calls(move |w, _| {
+            i.happen();
+            w.ended(1);
+        });
+        let first = mk.token(vec![in_and_out(), last]);
+        let second = mk.token(vec![does(|_, _, _| ())]);
+        let w = mk.make();
+        w.sched.cfg.slice_ns.set(if slice_over { 0 } else { 1_000 });
+        let m = w.worker_with(&[first, second]);
+        w.go(m);
+        w.watcher(move |w, me| {
+            let p = w.sched.p_at(0).unwrap();
+            // The last syscall, at which it looks for the first time: it has seen the one before.
+            inside.wait(0, None);
+            p.watch.syscalltick.set(1);
+            p.watch.schedtick.set(p.schedtick.get());
+            syscall::retake(w.sched, me, std::iter::once(p), 10);
+        });
+        w.finish();
+    }
+}
+
+#[test]
+fn retake_ends_a_chain_of_syscalls() {
+    check(Size { preemptions: 1, ..Size::default() }, chain(true));
+}
+
+/// The rule before: only a syscall that was seen twice is ended.
+#[cfg(loom)]
+#[test]
+fn finds_chain_that_goes_on() {
+    finds(DEADLOCK, || check(Size::default(), chain(false)));
+}
+
+/// Y2: a G comes while the only P is handed on, by a G whose syscall lasts until the other G has run. `looks`: as it ships;
+/// otherwise a P with nothing in its queues just goes idle.
+fn submit_against_handoff(looks: bool) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(1, 1);
+        let first = mk.token(vec![Box::new(move |w: &World, m: MRef, gp: GRef| {
+            if looks {
+                syscall::entersyscallblock(m, gp, std::ptr::dangling_mut());
+            } else {
+                gp.set_status(GStatus::Syscall);
+                m.set_ctx(Ctx::Syscall);
+                m.oldp.set(std::ptr::null_mut());
+                let pp = m.releasep();
+                if pp.runq_empty() && w.sched.globq_len() == 0 {
+                    wake::pidleput_carried(w.sched, w.sched.lock.lock(), m, pp);
+                } else {
+                    wake::startm(w.sched, m, pp, false);
+                }
+            }
+            w.ended(1);
+            if syscall::exitsyscall(m, gp) { Mcall::None } else { Mcall::ExitSyscallNoP }
+        })]);
+        let second = mk.token(vec![does(|_, _, _| ())]);
+        let w = mk.make();
+        let m = w.worker_with(&[first]);
+        w.go(m);
+        w.host(move |w, m| park::ready_queue(m, w.gp(second)));
+        w.finish();
+    }
+}
+
+#[test]
+fn submit_against_handing_on() {
+    check(Size { preemptions: 1, ..Size::default() }, submit_against_handoff(true));
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_handoff_that_looks_once() {
+    finds(DEADLOCK, || check(Size::default(), submit_against_handoff(false)));
+}
+
 /// Two Gs on one P go through syscalls that hand it off at once, and come back through X2 and X3: whoever finds no P goes
 /// to the global queue and is run by the other.
 fn blocking_calls(ps: u32) -> impl Fn() {

@@ -39,6 +39,8 @@
 //! # Orderings
 //! SUBMIT (the fence of S2) pairs with SPIN (the fence of I3): either the submitter sees npidle (or nmspinning) as the
 //! idler left it and goes on to S4, or the idler's second look sees the G. A note's set pairs with its sleep: nextp.
+//! TIMER (behind the arming of a timer) pairs with SPIN and with KEEPER (before a keeper asks for the earliest one): either
+//! the armer sees who went idle, or keeps the timers, or they see the timer. (sysmon would, too, a while later.)
 //!
 //! # Why it ends
 //! Each search is one pass over the Ps; who finds nothing sleeps. A wake is caused by a submit, a timer or a hand-off.
@@ -146,7 +148,7 @@ fn count_wake(sched: &Sched, slept: bool) {
 
 /// Wakes the keeper to look at the timers again, if it would sleep past `when`.
 pub fn kick_keeper(sched: &Sched, when: i64) {
-    if sched.keeper.load(Ordering::Relaxed).is_null() || sched.keeper_until.load(Ordering::Relaxed) <= when {
+    if sched.keeper.load(Ordering::Acquire).is_null() || sched.keeper_until.load(Ordering::Relaxed) <= when {
         return;
     }
     let _lk = sched.lock.lock();
@@ -159,7 +161,7 @@ pub fn kick_keeper(sched: &Sched, when: i64) {
 
 /// A P has a new first timer. Its M may be about to run a long G: an idle thread sees to it then.
 pub fn timer_added(sched: &Sched, me: MRef, when: i64) {
-    // SUBMIT: pairs with SPIN in `go_idle`, whose second look is at the timers too.
+    // TIMER: pairs with SPIN in `go_idle` and with KEEPER in `settle`.
     fence(Ordering::SeqCst);
     if sched.npidle.load(Ordering::Relaxed) == 0 || me.p().is_some_and(|pp| pp.has_nothing()) {
         // No idle thread; or this one goes idle itself, and becomes the keeper.
@@ -558,16 +560,17 @@ pub fn stopm(sched: &Sched, m: MRef) -> Idle {
             }
         }
         let mut lk = sched.lock.lock();
-        if sched.exiting.load(Ordering::Relaxed) {
-            leave_idle(sched, &mut lk, m);
-            break None;
-        }
         if let Some(pp) = m.take_nextp() {
             // A waker took this M out of the list before we got the lock; its note is set or about to be.
             drop(lk);
             m.park.sleep();
             m.park.clear();
             break Some(pp);
+        }
+        // After nextp: a P that came first is not lost, nor the count of whoever was to search with it.
+        if sched.exiting.load(Ordering::Relaxed) {
+            leave_idle(sched, &mut lk, m);
+            break None;
         }
         if sched.keeper.load(Ordering::Relaxed) == m.as_ptr() {
             take_keeper(sched);
@@ -604,6 +607,8 @@ pub fn stopm(sched: &Sched, m: MRef) -> Idle {
 
 /// Enters the idle list, or becomes the keeper: then until when.
 fn settle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef) -> Option<i64> {
+    // KEEPER: pairs with TIMER in `timer_added`. It may have been the keeper until now.
+    fence(Ordering::SeqCst);
     let first = next_timer(sched);
     if first == NEVER || first >= sched.keeper_until.load(Ordering::Relaxed) {
         mput(lk, m);
@@ -613,8 +618,9 @@ fn settle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef) -> Option<i64> {
         // It sleeps on, as one of the idle ones.
         mput(lk, old);
     }
-    sched.keeper.store(m.as_ptr(), Ordering::Relaxed);
     sched.keeper_until.store(first, Ordering::Relaxed);
+    // Release: pairs with the Acquire in `kick_keeper`, which must not take the time of an earlier keeper for this one's.
+    sched.keeper.store(m.as_ptr(), Ordering::Release);
     Some(first)
 }
 

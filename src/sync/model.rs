@@ -12,7 +12,7 @@ use loom as checker;
 #[cfg(all(shuttle, not(loom)))]
 use shuttle as checker;
 
-pub use checker::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+pub use checker::sync::atomic::Ordering;
 use checker::sync::{Condvar, Mutex, MutexGuard};
 
 pub struct RawLock<T>(Mutex<T>);
@@ -60,43 +60,102 @@ impl RawMutex {
 
 thread_local! {
     static NOW: Cell<i64> = const { Cell::new(0) };
-    /// Fences that are left out, by file and line: what shows that a model needs them.
+    /// Fences that are left out, and lines whose accesses are all Relaxed, by file and line: what shows that a model needs
+    /// them.
     static WITHOUT: RefCell<Vec<(String, u32)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Leaves the fence at `line` of `file` out from now on.
+/// Takes from a line of `file` what orders: its fence is left out, its accesses are Relaxed.
 #[cfg(test)]
-pub fn without_fence(file: &str, line: u32) {
+pub fn without_order(file: &str, line: u32) {
     WITHOUT.with_borrow_mut(|w| w.push((file.to_string(), line)));
+}
+
+fn is_without(at: &Location<'_>) -> bool {
+    WITHOUT.with_borrow(|w| w.iter().any(|(f, l)| *l == at.line() && at.file().ends_with(f)))
+}
+
+#[track_caller]
+fn order(order: Ordering) -> Ordering {
+    if is_without(Location::caller()) { Ordering::Relaxed } else { order }
 }
 
 #[track_caller]
 pub fn fence(order: Ordering) {
-    fence_at(order, Location::caller());
+    if !is_without(Location::caller()) {
+        checker::sync::atomic::fence(order);
+    }
 }
 
 /// On every machine a full fence; where the read-modify-write before it is one already it costs nothing.
 #[track_caller]
 pub fn fence_after_rmw() {
-    fence_at(Ordering::SeqCst, Location::caller());
+    fence(Ordering::SeqCst);
 }
 
 /// A full fence is more than a model may count on, but all that it can have.
 #[track_caller]
 pub fn light_fence() {
-    fence_at(Ordering::SeqCst, Location::caller());
+    fence(Ordering::SeqCst);
 }
 
 #[track_caller]
 pub fn heavy_fence() {
-    fence_at(Ordering::SeqCst, Location::caller());
+    fence(Ordering::SeqCst);
 }
 
-fn fence_at(order: Ordering, at: &Location<'_>) {
-    if !WITHOUT.with_borrow(|w| w.iter().any(|(f, l)| at.file().ends_with(f) && *l == at.line())) {
-        checker::sync::atomic::fence(order);
-    }
+macro_rules! atomic {
+    ($name:ident $(<$g:ident>)?, $t:ty) => {
+        pub struct $name$(<$g>)?(checker::sync::atomic::$name$(<$g>)?);
+
+        impl$(<$g>)? $name$(<$g>)? {
+            pub fn new(v: $t) -> Self {
+                Self(checker::sync::atomic::$name::new(v))
+            }
+            #[track_caller]
+            pub fn load(&self, o: Ordering) -> $t {
+                self.0.load(order(o))
+            }
+            #[track_caller]
+            pub fn store(&self, v: $t, o: Ordering) {
+                self.0.store(v, order(o));
+            }
+            #[track_caller]
+            pub fn swap(&self, v: $t, o: Ordering) -> $t {
+                self.0.swap(v, order(o))
+            }
+            #[track_caller]
+            pub fn compare_exchange(&self, old: $t, new: $t, o: Ordering, e: Ordering) -> Result<$t, $t> {
+                self.0.compare_exchange(old, new, order(o), order(e))
+            }
+            #[track_caller]
+            pub fn compare_exchange_weak(&self, old: $t, new: $t, o: Ordering, e: Ordering) -> Result<$t, $t> {
+                self.0.compare_exchange_weak(old, new, order(o), order(e))
+            }
+        }
+    };
+    ($name:ident, $t:ty, $($op:ident)*) => {
+        atomic!($name, $t);
+        impl $name {$(
+            #[track_caller]
+            pub fn $op(&self, v: $t, o: Ordering) -> $t {
+                self.0.$op(v, order(o))
+            }
+        )*}
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new(Default::default())
+            }
+        }
+    };
 }
+
+atomic!(AtomicPtr<T>, *mut T);
+atomic!(AtomicBool, bool, fetch_or fetch_and);
+atomic!(AtomicI32, i32, fetch_add fetch_sub);
+atomic!(AtomicI64, i64, fetch_add fetch_sub fetch_max);
+atomic!(AtomicU32, u32, fetch_add fetch_sub fetch_or fetch_and);
+atomic!(AtomicU64, u64, fetch_add fetch_sub fetch_or fetch_and fetch_max);
 
 /// Nothing: every loop that calls it counts its rounds.
 pub fn spin_loop() {}
@@ -162,6 +221,11 @@ impl Note {
             }
             state = self.changed.wait(state).unwrap();
         }
+    }
+    /// For models: the clock has moved.
+    pub fn look_at_clock(&self) {
+        let _state = self.state.lock().unwrap();
+        self.changed.notify_one();
     }
     /// For models: every deadline of whoever sleeps here passes.
     pub fn time_out(&self) {

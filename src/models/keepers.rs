@@ -1,0 +1,219 @@
+//! What wake.rs does for timers: one fires once or is stopped, and somebody is there when it is due.
+
+use super::*;
+use crate::block::sleep;
+use crate::gmp::sched::try_leak;
+use crate::gmp::timers::{Alarm, Timer, Timers};
+use std::ffi::c_void;
+
+/// A timer that counts, and may ready a G.
+#[derive(Default)]
+struct Clock {
+    timer: Timer,
+    fired: AtomicUsize,
+    readies: Option<usize>,
+}
+
+// SAFETY: the timer is guarded by its heap's lock, or belongs to whoever arms it.
+unsafe impl Sync for Clock {}
+// SAFETY: as above.
+unsafe impl Send for Clock {}
+
+impl Clock {
+    /// It lasts until the end of the execution: a heap may keep a dead entry of it.
+    fn new(readies: Option<usize>) -> &'static Clock {
+        try_leak(Clock { readies, ..Clock::default() }).unwrap()
+    }
+
+    /// Arms it on the P of `m`; true if it is the first to fire there.
+    fn arm(&'static self, m: MRef, when: i64) -> bool {
+        self.arm_at(m.must_p().p(), when)
+    }
+
+    fn arm_at(&'static self, p: PRef, when: i64) -> bool {
+        assert!(p.timers.reserve().is_ok());
+        let alarm = Alarm { when, fire: ring, arg: std::ptr::from_ref(self).cast_mut().cast(), seq: 0 };
+        // SAFETY: it is armed once at a time; the P is ours, or stays.
+        unsafe { Timers::add(p, &self.timer, alarm) }
+    }
+}
+
+unsafe fn ring(m: MRef, _: PRef, arg: *mut c_void, _: u64) -> bool {
+    // SAFETY: `arm` passed it.
+    let clock = unsafe { &*arg.cast::<Clock>() };
+    clock.fired.fetch_add(1, SeqCst);
+    if let Some(token) = clock.readies {
+        park::ready_queue(m, world().gp(token));
+    }
+    false
+}
+
+/// A G arms a timer that is due at once; its P runs it, a searching M steals it, and a thread stops it: one of them is
+/// right. Whoever stopped it may arm it again.
+fn stop_against_fire(again: bool, thief: bool) -> impl Fn() {
+    move || {
+        let clock = Clock::new(None);
+        let ps = if thief { 2 } else { 1 };
+        let mut mk = Maker::new(ps, ps);
+        let g = mk.token(vec![does(move |_, m, _| {
+            clock.arm(m, 0);
+        })]);
+        let w = mk.make();
+        let m = w.worker_with(&[g]);
+        if thief {
+            let s = w.searcher();
+            w.go(s);
+        }
+        w.go(m);
+        let stopped = Arc::new(AtomicUsize::new(0));
+        let n = stopped.clone();
+        if again {
+            w.host(move |w, m| {
+                visit(w, m, |_| {
+                    if Timers::remove(&clock.timer) {
+                        clock.arm(m, 0);
+                    }
+                });
+            });
+        } else {
+            w.host(move |_, _| n.store(usize::from(Timers::remove(&clock.timer)), SeqCst));
+        }
+        w.finish();
+        assert_eq!(clock.fired.load(SeqCst) + stopped.load(SeqCst), 1, "fired, or was stopped");
+    }
+}
+
+#[test]
+fn stop_against_fire_on_its_p() {
+    check(Size { preemptions: 3, ..Size::default() }, stop_against_fire(false, false));
+}
+
+#[test]
+fn stop_against_fire_and_thief() {
+    check(Size { preemptions: 1, ..Size::default() }, stop_against_fire(false, true));
+}
+
+#[test]
+fn reset_against_fire() {
+    check(Size { preemptions: 2, ..Size::default() }, stop_against_fire(true, false));
+}
+
+/// Who else is there when a timer is armed for 50.
+#[derive(Clone, Copy, PartialEq)]
+enum Beside {
+    /// One who goes idle just now.
+    Idler,
+    /// The keeper, or who is about to be it: until 100.
+    Keeper,
+    /// As the keeper until 40, who wakes then, since its timer was stopped in vain: it keeps the next one there is.
+    Waking,
+}
+
+/// A thread without a P arms a timer, and waits for the G that it readies: an idle M must see to it. (The timer of a P that
+/// has nothing else to do is left to that, and to sysmon if its G goes on for long.)
+fn armed_by_a_thread(tells: bool, beside: Beside) -> impl Fn() {
+    move || {
+        let (early, other) = (Clock::new(Some(0)), Clock::new(None));
+        let ps = if beside == Beside::Idler { 1 } else { 2 };
+        let mut mk = Maker::new(ps, ps);
+        let readied = mk.token(vec![does(|_, _, _| ())]);
+        let idles = mk.token(vec![does(move |_, m, _| match beside {
+            Beside::Idler => (),
+            Beside::Keeper => assert!(other.arm(m, 100)),
+            Beside::Waking => assert!(other.arm(m, 40)),
+        })]);
+        let w = mk.make();
+        let m = w.worker_with(&[idles]);
+        w.go(m);
+        w.host(move |w, m| {
+            // With two it is the other P.
+            if early.arm_at(w.sched.p_at(ps - 1).unwrap(), 50) && tells {
+                wake::timer_added(w.sched, m, 50);
+            }
+            w.ended(readied);
+        });
+        if beside == Beside::Waking {
+            Timers::remove(&other.timer);
+            w.set_clock(45);
+        }
+        w.set_clock(60);
+        w.finish();
+        assert_eq!(early.fired.load(SeqCst), 1);
+        assert!(other.fired.load(SeqCst) == 0 || beside == Beside::Waking);
+    }
+}
+
+const FEW: Size = Size { preemptions: 1, schedules: 2000 };
+
+#[test]
+fn armed_by_a_thread_beside_one_that_idles() {
+    check(FEW, armed_by_a_thread(true, Beside::Idler));
+}
+
+#[test]
+fn armed_by_a_thread_beside_a_keeper() {
+    check(FEW, armed_by_a_thread(true, Beside::Keeper));
+}
+
+#[test]
+fn armed_by_a_thread_beside_a_keeper_that_wakes() {
+    check(Size { preemptions: 0, ..FEW }, armed_by_a_thread(true, Beside::Waking));
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_timer_that_nobody_is_told_of() {
+    finds(DEADLOCK, || check(FEW, armed_by_a_thread(false, Beside::Idler)));
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_timer_that_the_keeper_is_not_told_of() {
+    finds(DEADLOCK, || check(FEW, armed_by_a_thread(false, Beside::Keeper)));
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_timer_without_fence() {
+    finds(DEADLOCK, || {
+        without("protocol/wake.rs", "timer_added");
+        check(FEW, armed_by_a_thread(true, Beside::Idler));
+    });
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_keeper_without_fence() {
+    finds(DEADLOCK, || {
+        without("protocol/wake.rs", "settle");
+        check(FEW, armed_by_a_thread(true, Beside::Waking));
+    });
+}
+
+/// A G sleeps, and time passes whenever it likes: while it arms its timer, while its P goes to somebody who keeps it.
+fn sleeps(n: usize) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        for _ in 0..n {
+            w.host(|w, m| {
+                visit(w, m, |_| {
+                    assert!(sleep::sleep_until(m, 10).1.is_ok());
+                    assert!(crate::sync::now() >= 10);
+                });
+            });
+        }
+        w.host(|w, _| w.set_clock(20));
+        w.finish();
+    }
+}
+
+#[test]
+fn sleep_against_the_clock() {
+    check(Size { preemptions: 2, ..Size::default() }, sleeps(1));
+}
+
+#[cfg(shuttle)]
+#[test]
+fn many_sleep() {
+    check(Size::default(), sleeps(3));
+}

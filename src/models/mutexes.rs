@@ -1,0 +1,150 @@
+//! mutex.rs and waitgroup.rs: one at a time, nobody waits for ever, and what came before is seen.
+
+use super::*;
+use crate::block::mutex::Mutex;
+use crate::block::waitgroup::WaitGroup;
+use crate::gmp::error::Error;
+
+/// How one of those who want the mutex goes about it.
+#[derive(Clone, Copy)]
+enum By {
+    /// As a thread of the host.
+    Thread,
+    /// As a thread whose deadline may pass at any moment.
+    Deadline,
+    /// As a G that holds a P.
+    G,
+    /// Keeps it for longer than others like to wait.
+    Long,
+    /// Does not wait.
+    Try,
+}
+
+fn through(all: &'static [By]) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let both = Arc::new((Mutex::default(), Sole::new()));
+        let ms: Vec<MRef> = all.iter().map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
+        for (&m, &by) in ms.iter().zip(all) {
+            let both = both.clone();
+            w.host_as(m, move |w, m| {
+                let (mutex, inside) = &*both;
+                let go = || {
+                    let got = match by {
+                        By::Try => mutex.try_lock(crate::block::waitq::self_id(m)),
+                        By::Deadline => mutex.lock(m, Some(1), false).1,
+                        _ => mutex.lock(m, None, false).1,
+                    };
+                    match got {
+                        Ok(()) => {
+                            inside.touch();
+                            if matches!(by, By::Long) {
+                                set_now(2_000_000);
+                            }
+                            assert!(mutex.unlock(m).is_ok(), "somebody else is its owner");
+                        }
+                        Err(e) => assert!(matches!((by, e), (By::Try, Error::Busy) | (By::Deadline, Error::TimedOut))),
+                    }
+                };
+                if matches!(by, By::G) { visit(w, m, |_| go()) } else { go() }
+            });
+        }
+        for (m, by) in ms.iter().zip(all) {
+            if matches!(by, By::Deadline) {
+                m.park.time_out();
+            }
+        }
+        w.finish();
+        assert!(both.0.try_lock(1).is_ok(), "nobody has it");
+    }
+}
+
+#[test]
+fn mutex_of_two() {
+    check(Size { preemptions: 3, ..Size::default() }, through(&[By::Thread, By::Thread]));
+}
+
+#[test]
+fn mutex_of_three() {
+    check(Size { preemptions: 1, ..Size::default() }, through(&[By::Thread, By::Thread, By::Thread]));
+}
+
+#[test]
+fn mutex_with_deadline() {
+    check(Size::default(), through(&[By::Thread, By::Deadline]));
+}
+
+#[test]
+fn mutex_with_deadline_between_two() {
+    check(Size { preemptions: 1, ..Size::default() }, through(&[By::Thread, By::Deadline, By::Thread]));
+}
+
+#[test]
+fn mutex_is_handed_over() {
+    check(Size { preemptions: 2, ..Size::default() }, through(&[By::Long, By::Thread, By::Try]));
+}
+
+#[test]
+fn mutex_of_gs() {
+    check(Size { preemptions: 1, ..Size::default() }, through(&[By::G, By::G]));
+}
+
+#[cfg(shuttle)]
+#[test]
+fn mutex_of_many() {
+    check(Size::default(), through(&[By::G, By::Long, By::Deadline, By::G, By::Thread, By::Try, By::Deadline]));
+}
+
+/// Two have something done, one or more wait for both. `again`: the group is used a second time by whoever waited first,
+/// while others may still be on their way out of the first.
+fn wait_group(waiters: usize, deadline: bool, again: bool) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let what = Arc::new((WaitGroup::default(), [Sole::new(), Sole::new()], AtomicUsize::new(0)));
+        let ms: Vec<MRef> = (0..waiters + 2).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
+        assert!(what.0.add(ms[0], 2).is_ok());
+        for (i, &m) in ms.iter().enumerate() {
+            let what = what.clone();
+            w.host_as(m, move |_, m| {
+                let (group, done, through) = &*what;
+                if i < 2 {
+                    done[i].touch();
+                    assert!(group.add(m, -1).is_ok());
+                    return;
+                }
+                match group.wait(m, (deadline && i == 2).then_some(1), false).1 {
+                    Ok(()) if through.fetch_add(1, SeqCst) == 0 => {
+                        done.iter().for_each(Sole::touch);
+                        if again {
+                            assert!(group.add(m, 1).is_ok());
+                            done[0].touch();
+                            assert!(group.add(m, -1).is_ok());
+                        }
+                    }
+                    Ok(()) => (),
+                    Err(e) => assert!(deadline && e == Error::TimedOut),
+                }
+            });
+        }
+        if deadline {
+            ms[2].park.time_out();
+        }
+        w.finish();
+        assert!(what.0.add(ms[0], -1).is_err(), "the count is not 0");
+    }
+}
+
+#[test]
+fn wait_group_of_two() {
+    check(Size { preemptions: 2, ..Size::default() }, wait_group(1, false, false));
+}
+
+#[test]
+fn wait_group_with_deadline() {
+    check(Size { preemptions: 1, ..Size::default() }, wait_group(1, true, false));
+}
+
+#[test]
+fn wait_group_used_again() {
+    check(Size { preemptions: 1, ..Size::default() }, wait_group(2, false, true));
+}

@@ -1,0 +1,159 @@
+//! park.rs and join.rs: a G that waits is off its stack before anybody runs it again, is readied once, and is joined once.
+
+use super::*;
+use crate::block::join as joins;
+use crate::gmp::error::Error;
+use crate::gmp::m::Commit;
+use std::ffi::c_void;
+
+/// What the commit of a park tells the one who readies.
+#[derive(Default)]
+struct Parked {
+    published: Event,
+    refuses: bool,
+    /// How often somebody readied it.
+    readied: AtomicUsize,
+}
+
+unsafe fn publish(_: MRef, _: GRef, arg: *mut c_void) -> bool {
+    // SAFETY: the model keeps it until its end.
+    let parked = unsafe { &*arg.cast::<Parked>() };
+    parked.published.happen();
+    !parked.refuses
+}
+
+/// G 0 parks with a commit of the host, which publishes it and may refuse then; so many threads of the host try to ready
+/// it. `early`: it is published while it is still on its stack.
+fn park_against_ready(threads: usize, refuses: bool, early: bool) -> impl Fn() {
+    move || {
+        let ps = if early { 2 } else { 1 };
+        let parked = Arc::new(Parked { refuses, ..Parked::default() });
+        let mut mk = Maker::new(ps, ps);
+        let p = parked.clone();
+        let g = mk.token(vec![Box::new(move |_, _, gp| {
+            if early {
+                gp.set_status(GStatus::Parked);
+                p.published.happen();
+                return Mcall::Park(Commit { host: false, f: None, arg: std::ptr::null_mut() });
+            }
+            gp.set_status(GStatus::Waiting);
+            Mcall::Park(Commit { host: true, f: Some(publish), arg: Arc::as_ptr(&p).cast_mut().cast() })
+        })]);
+        let w = mk.make();
+        let handle = w.gp(g).handle();
+        let m = w.worker_with(&[g]);
+        w.go(m);
+        for _ in 0..threads {
+            let p = parked.clone();
+            w.host(move |w, m| {
+                p.published.wait(0, None);
+                p.readied.fetch_add(usize::from(park::ready_parked(m, w.gp(g), handle)), SeqCst);
+            });
+        }
+        w.finish();
+        let readied = parked.readied.load(SeqCst);
+        assert!(readied == 1 || refuses && readied == 0, "readied {readied} times");
+    }
+}
+
+#[test]
+fn park_against_ready_of_a_thread() {
+    check(Size::default(), park_against_ready(1, false, false));
+}
+
+#[test]
+fn park_against_two_who_ready() {
+    check(Size { preemptions: 1, ..Size::default() }, park_against_ready(2, false, false));
+}
+
+#[test]
+fn refused_park_against_ready() {
+    check(Size::default(), park_against_ready(1, true, false));
+}
+
+/// K1: readable before it is off its stack.
+#[cfg(loom)]
+#[test]
+fn finds_park_that_is_published_early() {
+    finds(&["Causality violation", "a step ran twice", "a G in a queue is"], || {
+        check(Size::default(), park_against_ready(1, false, true));
+    });
+}
+
+/// A joinable G ends while somebody joins it, or two try: one is told, and sees what it did.
+fn end_against_join(joiners: usize, deadline: bool) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(1, 1);
+        let result = Arc::new(Sole::new());
+        let r = result.clone();
+        let g = mk.token(vec![does(move |_, _, _| r.touch())]);
+        let w = mk.make();
+        w.gp(g).set_flag(gflag::JOINABLE, true);
+        let handle = w.gp(g).handle();
+        let joined = Arc::new(AtomicUsize::new(0));
+        let m = w.worker_with(&[g]);
+        let ms: Vec<MRef> = (0..joiners).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
+        w.go(m);
+        for (i, &m) in ms.iter().enumerate() {
+            let (n, r) = (joined.clone(), result.clone());
+            let until = (deadline && i == 0).then_some(1);
+            w.host_as(m, move |_, m| match joins::join(m, handle, until, false) {
+                Ok(()) => {
+                    if n.fetch_add(1, SeqCst) == 0 {
+                        r.touch();
+                    }
+                    assert!(joins::join(m, handle, None, false) == Err(Error::Stale), "joined, and not stale");
+                }
+                Err(Error::TimedOut) => assert!(until.is_some()),
+                // Another joined it, and it was over already.
+                Err(e) => assert!(e == Error::Stale && joiners > 1),
+            });
+        }
+        ms.iter().for_each(|m| {
+            if deadline {
+                m.park.time_out()
+            }
+        });
+        let seen = w.clone();
+        w.finish();
+        if joined.load(SeqCst) == 0 {
+            // In time for nobody: it is a zombie, until somebody lets it go.
+            assert!(deadline);
+            assert!(joins::detach(ms[0], handle).is_ok());
+        }
+        assert!(!seen.gp(g).handle_is(handle) && seen.gp(g).status() == GStatus::Idle, "its descriptor is not free");
+    }
+}
+
+#[test]
+fn end_against_join_of_a_thread() {
+    check(Size::default(), end_against_join(1, false));
+}
+
+#[test]
+fn end_against_join_with_deadline() {
+    check(Size::default(), end_against_join(1, true));
+}
+
+#[test]
+fn end_against_two_who_join() {
+    check(Size { preemptions: 1, ..Size::default() }, end_against_join(2, false));
+}
+
+/// Who joins lets the G go meanwhile, or its end comes first.
+#[test]
+fn end_against_detach() {
+    check(Size::default(), || {
+        let mut mk = Maker::new(1, 1);
+        let g = mk.token(vec![does(|_, _, _| ())]);
+        let w = mk.make();
+        w.gp(g).set_flag(gflag::JOINABLE, true);
+        let handle = w.gp(g).handle();
+        let m = w.worker_with(&[g]);
+        w.go(m);
+        w.host(move |_, m| assert!(joins::detach(m, handle).is_ok()));
+        let seen = w.clone();
+        w.finish();
+        assert!(!seen.gp(g).handle_is(handle) && seen.gp(g).status() == GStatus::Idle, "its descriptor is not free");
+    });
+}
