@@ -20,6 +20,7 @@ impl Guarded {
             return false;
         }
         self.readers.fetch_add(1, SeqCst);
+        thread::yield_now();
         assert_eq!(self.writers.load(SeqCst), 0, "B1");
         self.readers.fetch_sub(1, SeqCst);
         assert!(self.rw.read_unlock(m).is_ok());
@@ -95,6 +96,30 @@ fn reader_and_a_writer_that_gives_up() {
 #[test]
 fn readers_and_writers_of_which_one_gives_up() {
     check(Size { preemptions: 1, ..Size::default() }, readers_and_writers(1, 1, 1));
+}
+
+/// The last reader is slow to wake the writer that waits for it: that one gives up meanwhile, and reads; and another writer
+/// waits, whom the wake is not for.
+#[test]
+fn slow_last_reader() {
+    check(Size::default(), || {
+        let w = Maker::new(1, 1).make();
+        let g = Arc::new(Guarded::default());
+        let first = foreign::needm(w.sched, 1).unwrap();
+        assert!(g.rw.try_read().is_ok());
+        let x = g.clone();
+        w.host_as(first, move |_, m| assert!(x.rw.read_unlock(m).is_ok()));
+        let x = g.clone();
+        w.host(move |_, m| {
+            x.write(m, Some(0));
+            assert!(x.read(m, None));
+        });
+        let x = g.clone();
+        w.host(move |_, m| assert!(x.write(m, None)));
+        let again = w.clone();
+        w.finish();
+        g.is_free(&again);
+    });
 }
 
 #[cfg(shuttle)]
