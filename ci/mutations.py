@@ -44,7 +44,7 @@ C_TESTS = "00_smoke sema sleep mutex waitgroup idle s5 s3 syscalls lock_thread l
 # Statements that are a fence or wake somebody: each is left out.
 GENERATED = re.compile(
     r"^(\s*)((?:let _ = )?(?:\w+(?:::|\.))*"
-    r"(?:fence|fence_after_rmw|count_wake|wakep\w*|wakeup|look_again|kick_keeper|timer_added|tell_watchers|quiet|startm)\(.*\);)$"
+    r"(?:fence|fence_after_rmw|light_fence|heavy_fence|count_wake|wakep\w*|wakeup|look_again|kick_keeper|timer_added|tell_watchers|quiet|startm)\(.*\);)$"
 )
 
 # File, function, text, text instead (@ is true in the mutant), what it is.
@@ -108,9 +108,9 @@ BY_HAND = [
     ("ds/runq.rs", "steal_half", "if n > (N - N / 2) as u64 {", "if n > (N - N / 2) as u64 && !@ {", "head is an old one"),
     ("ds/runq.rs", "steal_half", "into.tail.store(to + n - 1, Ordering::Release);", "into.tail.store(to + n - 1, if @ { Ordering::Relaxed } else { Ordering::Release });", "stolen entries are seen by thieves"),
     ("gmp/p.rs", "try_idle", "if w.requests() & (STOP | FN) != 0 {", "if !@ && w.requests() & (STOP | FN) != 0 {", "requests bar the idle list"),
-    ("gmp/p.rs", "try_syscall", "if w.0 & (STOP | FN) != 0 {", "if !@ && w.0 & (STOP | FN) != 0 {", "requests bar syscalls"),
-    ("gmp/p.rs", "try_return", "left.to(PStatus::Running).ticked()", "if @ { left.to(PStatus::Running) } else { left.to(PStatus::Running).ticked() }", "the tick of a way out"),
-    ("gmp/p.rs", "try_retake", "seen.to(PStatus::Running).ticked()", "if @ { seen.to(PStatus::Running) } else { seen.to(PStatus::Running).ticked() }", "the tick of a taking"),
+    ("protocol/syscall.rs", "leave", "p.requests() & (STOP | FN) == 0", "(@ || p.requests() & (STOP | FN) == 0)", "E3: look at the requests"),
+    ("gmp/p.rs", "back_slow", "if w.tick() != left.tick() {", "if !@ && w.tick() != left.tick() {", "X2: taken meanwhile"),
+    ("gmp/p.rs", "take", "|| !self.in_syscall(w) {", "|| !@ && !self.in_syscall(w) {", "T3: in a syscall"),
     ("gmp/p.rs", "runq_empty", "if self.runnext.load(Ordering::Acquire) == next {", "if @ || self.runnext.load(Ordering::Acquire) == next {", "runnext may be on its way to the queue"),
 ]
 
