@@ -136,7 +136,9 @@ pub fn wait_then(
     if timed && m.must_p().timers.reserve().is_err() {
         return (m, Waited::NoMemory);
     }
+    // A number of its own for each wait, also for one that does not come about: a canceller may be late with it.
     let seq = gp.sudog.seq.get().wrapping_add(1);
+    gp.sudog.seq.set(seq);
     let token = if how.cancel { cancel::current(gp) } else { None };
     let mut canceled = token.is_some_and(|t| t.register(gp, seq, addr, interrupt).is_err());
     let registered = token.filter(|_| !canceled);
@@ -161,7 +163,6 @@ pub fn wait_then(
         return (m, if waits { Waited::Refused } else { Waited::Not });
     }
     let s = &gp.sudog;
-    s.seq.set(seq);
     s.since.set(how.since);
     s.wake.set(Wake::None as u8);
     guard.push(gp, addr, how.first);

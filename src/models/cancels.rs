@@ -84,6 +84,29 @@ fn acquire_against_all_three() {
     check(Size::default(), acquire_against_cancel(true, true, true));
 }
 
+/// A canceller that is late with one wait must not end the next one, which no token concerns.
+#[test]
+fn late_cancel_spares_the_next_wait() {
+    check(Size { preemptions: 3, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let s: Sema = Arc::new(AtomicU32::new(0));
+        let c = token(&w, None);
+        let over = Arc::new(Event::new());
+        let (t, l, o) = (s.clone(), c.clone(), over.clone());
+        w.host(move |_, m| {
+            assert!(under(m, &l, || acquire(m, &t, None)) == Err(Error::Canceled));
+            o.happen();
+            assert!(acquire(m, &t, None) == Ok(()));
+        });
+        w.host(move |_, m| assert!(cancel::cancel(m, &c, Reason::ByHand)));
+        w.host(move |_, m| {
+            over.wait(0, None);
+            assert!(sema::release(m, &s).is_ok());
+        });
+        w.finish();
+    });
+}
+
 /// As a G that parks.
 #[test]
 fn g_parks_and_is_cancelled() {
