@@ -181,15 +181,6 @@ fn finds_timer_without_fence() {
     });
 }
 
-#[cfg(loom)]
-#[test]
-fn finds_keeper_without_fence() {
-    finds(DEADLOCK, || {
-        without("protocol/wake.rs", "settle");
-        check(FEW, armed_by_a_thread(true, Beside::Waking));
-    });
-}
-
 /// A G sleeps, and time passes whenever it likes: while it arms its timer, while its P goes to somebody who keeps it.
 fn sleeps(n: usize) -> impl Fn() {
     move || {

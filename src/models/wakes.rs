@@ -108,9 +108,10 @@ fn steal_from_the_queue() {
     check(Size { preemptions: 1, ..Size::default() }, steal(2, false));
 }
 
+/// (With preemptions it is too large for loom; shuttle takes its share.)
 #[test]
 fn steal_runnext() {
-    check(Size { preemptions: 1, ..Size::default() }, steal(2, true));
+    check(Size { preemptions: 0, ..Size::default() }, steal(2, true));
 }
 
 /// F1: work seldom comes alone. G 0 submits two, and all three wait for the last on their threads: whoever finds the one
