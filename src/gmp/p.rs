@@ -472,12 +472,6 @@ impl OwnedP {
         OwnedP(p)
     }
 
-    /// The word, for the way into a syscall.
-    #[inline(always)]
-    pub fn own_word(&self) -> PWord {
-        PWord(self.word.load(Ordering::Relaxed))
-    }
-
     /// The P that the caller left at `left` (without any of [`MUST_SEE`]), if it is as it was. Behind `light_fence`.
     #[inline(always)]
     pub fn back(p: PRef, left: PWord) -> Option<OwnedP> {

@@ -349,12 +349,6 @@ impl Sched {
         self.globq_len.store(q.len() as u32, Ordering::Release);
     }
 
-    pub fn globrunqput_list(&self, list: &mut GList) {
-        let mut q = self.globq.lock();
-        q.append(list);
-        self.globq_len.store(q.len() as u32, Ordering::Release);
-    }
-
     /// Takes up to `n`, the oldest first.
     pub fn globrunqget(&self, n: usize, mut each: impl FnMut(GRef)) {
         if self.globq_len() == 0 {

@@ -13,8 +13,8 @@
 //! # Protocol
 //! Caller:
 //! * R1 wait = number of Ps, before anything else: nobody may bring it to 0 early;
-//! * R2 under `sched.lock`: the idle Ps are taken out of the idle list; each P in a syscall is taken by one CAS; each
-//!   running P gets FN;
+//! * R2 under `sched.lock`: every P that is not idle gets FN. Then HEAVY (T2 in syscall.rs): those in syscalls are taken, and
+//!   their FN with them. The idle ones are taken out of the idle list;
 //! * R3 without the lock: run the function for the caller's own P and for those taken; put the idle ones back, hand the
 //!   others off;
 //! * R4 wait for the note.
