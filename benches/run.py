@@ -8,6 +8,7 @@ times: where the machine is never quiet the median is marked with a ~.
 import argparse
 import datetime
 import json
+import math
 import os
 import platform
 import re
@@ -98,9 +99,11 @@ CASES = [
     ("pin + unpin", "pin_unpin", 1, "20000000", "5000000", "ns"),
 ]
 # what a peer runs instead, where it has only one order
-GO_CASE = {"skynet_child_first": "skynet", "fib_child_first": "fib"}
+SAME_AS = {"skynet_child_first": "skynet", "fib_child_first": "fib"}
 GO_WITHOUT = {"spawn_join", "handoff_at_once", "attach_detach"}
 GO_CALLBACK = {"callback_known_thread", "callback_first"}
+# what each peer calls itself in the table, by its program
+PEERS = {"boost": "Boost.Fiber", "tbb": "oneTBB", "pthreads": "pthreads", "tokio": "tokio", "may": "may"}
 EXTRA = ("cpu_ns", "cpu_ms", "rss_mb", "rss_b", "threads", "p50_us", "p99_us", "p99_ns", "thread_ns")  # shown beside the value
 CPU_OF = {"ns": "cpu_ns", "ms": "cpu_ms"}  # the CPU time that belongs to a value
 HZ, CPUS = os.sysconf("SC_CLK_TCK"), os.cpu_count()
@@ -141,17 +144,50 @@ def run(command, env, limit):
     return values, None
 
 
-class Peer:
-    def __init__(self, name, programs, env=None):
-        self.name, self.programs, self.env = name, programs, {**os.environ, **(env or {})}
+class Gomax:
+    def __init__(self, name, program, lib):
+        self.name, self.program, self.env = name, program, {**os.environ, "LD_LIBRARY_PATH": lib}
 
-    def command(self, case, ps, arguments):
-        if self.name == "go":
-            if case in GO_WITHOUT:
+    def command(self, case, ps, arguments, value):
+        return [self.program, case, str(ps), *arguments.split()]
+
+
+class Go:
+    name, env = "go", None
+
+    def __init__(self, directory):
+        self.programs = {p: os.path.join(directory, p) for p in ("gobench", "gocallback")}
+
+    def command(self, case, ps, arguments, value):
+        program = self.programs["gocallback" if case in GO_CALLBACK else "gobench"]
+        if case in GO_WITHOUT or not os.path.exists(program):
+            return None
+        return [program, SAME_AS.get(case, case), str(ps), *arguments.split()]
+
+
+class Other:
+    """A program that says itself what it can do: its --list has the cases, and the largest N of each (0: any)."""
+
+    env = None
+
+    def __init__(self, program):
+        self.program, self.name = program, PEERS.get(os.path.basename(program), os.path.basename(program))
+        lines = subprocess.run([program, "--list"], check=True, capture_output=True, text=True).stdout.splitlines()
+        self.cases = {name: int(most) for name, most in map(str.split, lines)}
+
+    def command(self, case, ps, arguments, value):
+        if case not in self.cases:
+            case = SAME_AS.get(case)
+        if case not in self.cases:
+            return None
+        n, *m = arguments.split()
+        most = self.cases[case] or int(n)
+        if int(n) > most:
+            # The time of one operation can be had with fewer of them, the time of the whole cannot.
+            if value != "ns":
                 return None
-            program = self.programs["gocallback" if case in GO_CALLBACK else "gobench"]
-            return program and [program, GO_CASE.get(case, case), str(ps), *arguments.split()]
-        return [self.programs["gmxbench"], case, str(ps), *arguments.split()]
+            m = [str(min(int(x), most)) for x in m]
+        return [self.program, case, str(ps), str(min(int(n), most)), *m]
 
 
 def measure(peers, cases, args):
@@ -164,7 +200,7 @@ def measure(peers, cases, args):
                 continue
             # every other round the other way round
             for peer in peers if number % 2 == 0 else reversed(peers):
-                command = peer.command(case, ps, arguments)
+                command = peer.command(case, ps, arguments, value)
                 if not command:
                     continue
                 result = results[title].setdefault(peer.name, {"runs": [], "failed": []})
@@ -221,6 +257,76 @@ def extras(values):
     return " ".join(f"{key}={values[key]:.{0 if values[key] >= 100 else 1}f}" for key in EXTRA if values.get(key))
 
 
+def show(table, others):
+    """prints it; how many cases of ours failed"""
+    others = [name for name in others if any(name in row["peers"] for row in table.values())]
+    with_cpu = [name for name in others if name in ("base", "go")]
+    width = max(map(len, table))
+    heads = [f" {name:>11} {'ratio':>6}" + (f" {'CPU':>6}" if name in with_cpu else "") for name in others]
+    head = f"{'':{width}} {'gomax':>10}" + "".join(heads)
+    print(head + "   also (gomax; go)\n" + "-" * (len(head) + 20))
+    for title, row in table.items():
+        by_peer, value = row["peers"], row["value"]
+        line = f"{title:{width}} {shown(by_peer['gomax'], value):>10}"
+        for name in others:
+            theirs = by_peer.get(name)
+            line += f" {shown(theirs, value):>11}"
+            for key in ("ratio", "cpu_ratio") if name in with_cpu else ("ratio",):
+                ratio = (theirs or {}).get(key)
+                line += f" {'' if ratio is None else f'{ratio:.2f}x':>6}"
+        also = [e for e in (extras(by_peer["gomax"]), extras(by_peer.get("go"))) if e]
+        print((line + "   " + "; ".join(also)).rstrip())
+    print("\nratio: how many times as long the other takes; CPU: how many times as much CPU time. Medians.")
+    print("~: the machine was never quiet: the CPU time says more then. -: it has no such thing, or cannot do so many.")
+    return sum("failed" in row["peers"]["gomax"] for row in table.values())
+
+
+# one colour for each that may be there
+COLOURS = {
+    "gomax": "#d62728", "go": "#00829b", "Boost.Fiber": "#9467bd", "tokio": "#8c564b", "may": "#e377c2", "oneTBB": "#7f7f7f",
+    "pthreads": "#bcbd22", "base": "#1f77b4",
+}
+
+
+def chart(table, about):
+    """SVG: a line for each case, and on it a dot for each peer, by how many times as long as gomax it takes"""
+    rows = [(title, row) for title, row in table.items() if any("ratio" in p for n, p in row["peers"].items() if n != "gomax")]
+    names = [n for n in COLOURS if any(n in row["peers"] for _, row in rows)]
+    ratios = [p["ratio"] for _, row in rows for p in row["peers"].values() if "ratio" in p]
+    low, high = min(0.5, *ratios), max(ratios)
+    left, right, top, step = 350, 830, 64, 18
+    height = top + step * len(rows) + 34
+
+    def x(ratio):
+        return left + (right - left) * math.log(ratio / low) / math.log(high / low)
+
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{right + 30}" height="{height}" font-family="sans-serif" font-size="11">',
+        f'<rect width="{right + 30}" height="{height}" fill="#fff"/>',
+        '<text x="8" y="18" font-size="13">How many times as long as gomax each takes (to the right: slower)</text>',
+    ]
+    at = 8
+    for name in names:
+        out.append(f'<circle cx="{at + 5}" cy="36" r="4.5" fill="{COLOURS[name]}"/><text x="{at + 14}" y="40">{name}</text>')
+        at += 30 + 7 * len(name)
+    for tick in (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512):
+        if low <= tick <= high:
+            dark = "#888" if tick == 1 else "#ddd"
+            out.append(f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{top - 8}" y2="{height - 30}" stroke="{dark}"/>')
+            out.append(f'<text x="{x(tick):.1f}" y="{height - 16}" text-anchor="middle">{tick:g}x</text>')
+    for i, (title, row) in enumerate(rows):
+        y = top + step * i + 4
+        mine = shown(row["peers"]["gomax"], row["value"])
+        out.append(f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{title} ({mine})</text>')
+        for name in reversed(names):
+            ratio = row["peers"].get(name, {}).get("ratio")
+            if ratio:
+                out.append(f'<circle cx="{x(ratio):.1f}" cy="{y}" r="4.5" fill="{COLOURS[name]}" fill-opacity="0.85"/>')
+    machine = f'{about["cpu"]}, {about["cpus"]} CPUs, Linux {about["kernel"]}, {about["date"][:10]}; medians of {about["rounds"]} rounds'
+    out.append(f'<text x="8" y="{height - 3}" fill="#666">{machine}</text></svg>')
+    return "\n".join(out) + "\n"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gmxbench", required=True, help="the program")
@@ -228,20 +334,22 @@ def main():
     parser.add_argument("--base", help="directory of another libgomax.so.0, to compare with")
     parser.add_argument("--go", help="directory of gobench and gocallback")
     parser.add_argument("--go-version", default="")
+    parser.add_argument("--peer", action="append", default=[], help="program of another peer")
     parser.add_argument("--json", required=True)
+    parser.add_argument("--svg", help="chart to write")
     parser.add_argument("--rounds", type=int)
-    parser.add_argument("--quick", action="store_true", help="small sizes and three rounds: about a minute")
+    parser.add_argument("--quick", action="store_true", help="small sizes and three rounds")
     parser.add_argument("--only", help="regular expression on titles and names of cases")
     parser.add_argument("--limit", type=float, default=120, help="seconds for one run")
     args = parser.parse_args()
     args.rounds = args.rounds or (3 if args.quick else 7)
 
-    peers = [Peer("gomax", {"gmxbench": args.gmxbench}, {"LD_LIBRARY_PATH": args.lib})]
+    peers = [Gomax("gomax", args.gmxbench, args.lib)]
     if args.base:
-        peers.append(Peer("base", {"gmxbench": args.gmxbench}, {"LD_LIBRARY_PATH": args.base}))
+        peers.append(Gomax("base", args.gmxbench, args.base))
     if args.go:
-        programs = {p: os.path.join(args.go, p) for p in ("gobench", "gocallback")}
-        peers.append(Peer("go", {p: path if os.path.exists(path) else None for p, path in programs.items()}))
+        peers.append(Go(args.go))
+    peers += [Other(program) for program in args.peer]
     cases = []
     for title, case, ps, arguments, quick, value in CASES:
         arguments = quick if args.quick else arguments
@@ -252,30 +360,15 @@ def main():
 
     results = measure(peers, cases, args)
     table = {}
-    others = [p.name for p in peers[1:]]
-    width = max(len(c[0]) for c in cases)
-    head = f"{'':{width}} {'gomax':>10}" + "".join(f" {name:>10} {'ratio':>7} {'CPU':>7}" for name in others)
-    print(head + "   also (gomax; go)\n" + "-" * (len(head) + 20))
-    failures = 0
     for title, case, ps, arguments, value in cases:
         by_peer = {name: summary(result, value) for name, result in results[title].items()}
         mine = by_peer["gomax"]
-        failures += "failed" in mine
-        line = f"{title:{width}} {shown(mine, value):>10}"
-        for name in others:
-            theirs = by_peer.get(name)
-            line += f" {shown(theirs, value):>10}"
+        for theirs in by_peer.values():
             for name, key in ("ratio", value), ("cpu_ratio", CPU_OF.get(value)):
-                ratio = ""
-                if theirs and theirs.get(key) and mine.get(key):
+                if theirs.get(key) and mine.get(key):
                     theirs[name] = theirs[key] / mine[key]
-                    ratio = f"{theirs[name]:.2f}x"
-                line += f" {ratio:>7}"
-        also = [e for e in (extras(mine), extras(by_peer.get("go"))) if e]
-        print(line + "   " + "; ".join(also))
         table[title] = {"case": case, "procs": ps, "arguments": arguments, "value": value, "peers": by_peer}
-    print("\nratio: how many times as long the other takes; CPU: how many times as much CPU time. Medians.")
-    print("~: the machine was never quiet: the CPU time says more then.")
+    failures = show(table, [p.name for p in peers[1:]])
 
     cpu = re.search(r"model name\s*: (.*)", open("/proc/cpuinfo").read())
     about = {
@@ -285,7 +378,10 @@ def main():
     }
     with open(args.json, "w") as f:
         json.dump({"about": about, "cases": table}, f, indent=1)
-    print(f"written: {args.json}")
+    if args.svg:
+        with open(args.svg, "w") as f:
+            f.write(chart(table, about))
+    print(f"written: {args.json}" + (f", {args.svg}" if args.svg else ""))
     return 1 if failures else 0
 
 

