@@ -1,0 +1,255 @@
+/* Tokens of cancellation, and scopes: what is cancelled stays so, and so is all below it; whoever leaves a scope leaves
+ * nobody behind. */
+#ifndef GOMAX_FUZZ_CANCELS_H
+#define GOMAX_FUZZ_CANCELS_H
+
+#include "goroutines.h"
+
+#define TOKENS 24
+#define SCOPES 8
+
+static atomic_ullong tokens[TOKENS];
+
+static gmx_cancel token(actor *a) {
+  switch (rnd(a, 12)) {
+    case 0: return 0;
+    case 1: return gs_random(&a->seed);
+    case 2: return gmx_cancel_current();
+    default: return (gmx_cancel)atomic_load(&tokens[rnd(a, TOKENS)]);
+  }
+}
+
+/* ---- the current token ---- */
+
+/* A thread of the host is forgotten with its token if the runtime goes down between. */
+static void check_current(actor *a) {
+  gmx_cancel now = gmx_cancel_current(), want = a->sched || (a->stopped && !a->g) ? 0 : a->token;
+  if (now == want || (!a->worker && now == 0)) return;
+  LOST(a, "the current token is %#" PRIx64 ", not %#" PRIx64, now, want);
+}
+
+static bool may_use(const actor *a) { return !a->sched && (!a->stopped || a->g); }
+
+static void use(actor *a, gmx_cancel t) {
+  gmx_cancel before = 77;
+  gmx_status s = gmx_cancel_use(t, one_in(a, 4) ? NULL : &before);
+  if (!may_use(a)) {
+    MAY(a, s, GMX_ENOTG, DOWN(a), a->sched ? GMX_ENOTG : GMX_ENOMEM);
+    if (before != 77) LOST(a, "a token of before, and no goroutine");
+    return;
+  }
+  MAY(a, s, GMX_OK, t ? GMX_ESTALE : GMX_OK, GMX_ENOMEM, DOWN(a));
+  if (s == GMX_OK && before != 77 && before != a->token && (a->worker || before != 0))
+    LOST(a, "the token of before is %#" PRIx64 ", not %#" PRIx64, before, a->token);
+  if (s == GMX_OK) a->token = t;
+  check_current(a);
+}
+
+/* ---- tokens ---- */
+
+static void make(actor *a) {
+  gmx_cancel t = 0, parent = token(a);
+  gmx_status s = gmx_cancel_new(parent, one_in(a, 3) ? wait_for(a) - 1000 : -1, &t);
+  MAY(a, s, GMX_OK, parent ? GMX_ESTALE : GMX_OK, GMX_ENOMEM, DOWN(a));
+  if ((s == GMX_OK) != (t != 0)) LOST(a, "a token is %#" PRIx64 ", and %s", t, gmx_err_name(s));
+  if (s != GMX_OK) return;
+  t = (gmx_cancel)atomic_exchange(&tokens[rnd(a, TOKENS)], t);
+  if (t) MAY(a, gmx_cancel_free(t), GMX_OK, GMX_ESTALE, GMX_ENOMEM, DOWN(a));
+}
+
+static void cancels(actor *a, gmx_cancel t) {
+  gmx_status s = gmx_cancel_now(t);
+  MAY(a, s, GMX_OK, GMX_ESTALE, GMX_ENOMEM, DOWN(a));
+  if (s != GMX_OK) return;
+  s = gmx_cancel_is_cancelled(t);
+  if (s != 1) MAY(a, s, GMX_ESTALE, GMX_ENOMEM, DOWN(a));
+}
+
+/* A tree that nobody else knows. */
+static void my_tree(actor *a) {
+  gmx_cancel t[4], before = 0;
+  gmx_status s = GMX_OK;
+  size_t n = 0;
+  if (!a->g || a->sched) return; /* the runtime stays up */
+  for (; n < 4 && s == GMX_OK; n += s == GMX_OK) MAY(a, s = gmx_cancel_new(n ? t[rnd(a, n)] : 0, -1, &t[n]), GMX_OK, GMX_ENOMEM);
+  if (n == 4) {
+    for (size_t i = 0; i < n; i++) {
+      IS(a, gmx_cancel_is_cancelled(t[i]), 0);
+      IS(a, gmx_cancel_reason(t[i]), GMX_OK);
+    }
+    bool freed = one_in(a, 2);
+    if (freed) IS(a, gmx_cancel_free(t[1]), GMX_OK);
+    IS(a, gmx_cancel_use(t[3], &before), GMX_OK);
+    if (before != a->token && (a->worker || before != 0))
+      LOST(a, "the token of before is %#" PRIx64 ", not %#" PRIx64, before, a->token);
+    a->token = before;
+    IS(a, gmx_cancel_now(t[0]), GMX_OK);
+    for (size_t i = 0; i < n; i++) {
+      if (i == 1 && freed) continue; /* gone, if it was nobody's parent */
+      IS(a, gmx_cancel_is_cancelled(t[i]), 1);
+      IS(a, gmx_cancel_reason(t[i]), GMX_ECANCELED);
+    }
+    IS(a, gmx_cancel_reason(0), GMX_ECANCELED);
+    uint32_t none = 0;
+    gmx_status want = may_wait(a);
+    if (want == GMX_OK) want = GMX_ECANCELED;
+    IS(a, gmx_sleep(3600 * SECOND), want);
+    IS(a, gmx_sema_acquire(&none), want);
+    IS(a, gmx_select(NULL, 0, -1, NULL), want);
+    MAY(a, gmx_cancel_use(before, NULL), GMX_OK, before ? GMX_ESTALE : GMX_OK);
+    if (gmx_cancel_current() != before) {
+      IS(a, gmx_cancel_use(0, NULL), GMX_OK);
+      a->token = 0;
+    }
+    if (freed) {
+      IS(a, gmx_cancel_free(t[1]), GMX_ESTALE);
+      t[1] = t[--n];
+    }
+  }
+  while (n) IS(a, gmx_cancel_free(t[--n]), GMX_OK);
+}
+
+static void cancellation(actor *a) {
+  gmx_cancel t = token(a), none;
+  switch (rnd(a, 12)) {
+    case 0:
+    case 1: make(a); break;
+    case 2: cancels(a, t); break;
+    case 3: MAY(a, gmx_cancel_reason(t), GMX_OK, GMX_ECANCELED, GMX_ETIMEDOUT, GMX_ESTALE, GMX_ENOMEM, DOWN(a)); break;
+    case 4: YES_OR_NO(a, gmx_cancel_is_cancelled(t), GMX_ESTALE, GMX_ENOMEM, DOWN(a)); break;
+    case 5: MAY(a, gmx_cancel_free(t), GMX_OK, GMX_ESTALE, GMX_ENOMEM, DOWN(a)); break;
+    case 6: {
+      IS(a, gmx_cancel_new(t, 1, NULL), GMX_EINVAL);
+      MAY(a, gmx_cancel_now(0), GMX_ESTALE, GMX_ENOMEM, DOWN(a));
+      MAY(a, gmx_cancel_free(0), GMX_ESTALE, GMX_ENOMEM, DOWN(a));
+      MAY(a, gmx_cancel_new(~t, 1, &none), GMX_ESTALE, GMX_ENOMEM, DOWN(a));
+      break;
+    }
+    case 7: check_current(a); break;
+    case 8:
+    case 9: use(a, 0); break; /* or whoever acts under a token that was cancelled would do little */
+    case 10: my_tree(a); break;
+    default: use(a, t);
+  }
+}
+
+/* ---- scopes ---- */
+
+/* One at a time stands in a place; the record serves for all that do. */
+typedef struct crew {
+  atomic_ullong scope;
+  atomic_long spawned, began, ended; /* of all that stood here */
+  atomic_ullong seed;
+} crew;
+
+static crew crews[SCOPES];
+
+static gmx_status in_scope(void *arg) {
+  crew *r = arg;
+  atomic_fetch_add(&r->began, 1);
+  actor a = worker(atomic_fetch_add(&r->seed, 0x9e3779b97f4a7c15u), &r->ended);
+  if (a.token == 0) LOST(&a, "it begins without its scope's token");
+  a.depth = 2;
+  keep(&a, gmx_self());
+  steps(&a, 6);
+  static const gmx_status results[] = {0, 0, 0, 5, GMX_EPERM, -7};
+  gmx_status result = results[rnd(&a, 6)];
+  worker_ends(&a);
+  return result;
+}
+
+static gmx_status spawns(actor *a, gmx_scope scope, crew *r) {
+  gmx_status s = gmx_scope_spawn(scope, in_scope, r);
+  if (s == GMX_OK) atomic_fetch_add(&r->spawned, 1);
+  else MAY(a, s, GMX_ESTALE, GMX_ENOMEM, DOWN(a));
+  return s;
+}
+
+/* One that nobody else knows: made, filled and left. */
+static void my_scope(actor *a) {
+  crew mine;
+  gmx_scope scope = 0;
+  gmx_cancel t = 0;
+  gmx_status s, result = 7;
+  if (!a->g || a->sched || crowded() || may_wait(a) != GMX_OK) return;
+  memset(&mine, 0, sizeof mine);
+  atomic_store(&mine.seed, gs_random(&a->seed));
+  s = gmx_scope_new(one_in(a, 2) ? wait_for(a) : -1, &scope);
+  MAY(a, s, GMX_OK, GMX_ENOMEM);
+  if (s != GMX_OK) return;
+  for (uint64_t n = rnd(a, 5); n > 0; n--) spawns(a, scope, &mine);
+  IS(a, gmx_scope_token(scope, &t), GMX_OK);
+  if (one_in(a, 3)) {
+    IS(a, gmx_scope_cancel(scope), GMX_OK);
+    s = gmx_cancel_is_cancelled(t);
+    if (s != 1) IS(a, s, GMX_ESTALE); /* one in the scope may have freed its current token */
+  }
+  while ((s = gmx_scope_leave(scope, one_in(a, 2) ? -1 : wait_for(a), &result)) != GMX_OK) MAY(a, s, GMX_ETIMEDOUT, GMX_ENOMEM);
+  long spawned = atomic_load(&mine.spawned), ended = atomic_load(&mine.ended);
+  if (atomic_load(&mine.began) != spawned || ended != spawned || result > 0)
+    LOST(a, "%ld were spawned, %ld began, and %ld have ended; it says %d", spawned, atomic_load(&mine.began), ended, (int)result);
+  IS(a, gmx_scope_leave(scope, 0, &result), GMX_ESTALE);
+  MAY(a, gmx_scope_spawn(scope, in_scope, &mine), GMX_ESTALE);
+}
+
+static void scoped(actor *a) {
+  crew *r = &crews[rnd(a, SCOPES)];
+  gmx_scope h = (gmx_scope)atomic_load(&r->scope), made = 0;
+  gmx_cancel t = 0;
+  gmx_status s, result = 7;
+  switch (rnd(a, 8)) {
+    case 0:
+      if (h || crowded()) break;
+      s = gmx_scope_new(one_in(a, 3) ? wait_for(a) : -1, &made);
+      if (a->sched) {
+        MAY(a, s, GMX_ENOTG);
+        break;
+      }
+      MAY(a, s, GMX_OK, GMX_ENOMEM, DOWN(a));
+      if (s != GMX_OK) break;
+      if (made == 0) LOST(a, "a scope is 0");
+      unsigned long long none = 0;
+      if (atomic_compare_exchange_strong(&r->scope, &none, made)) break;
+      if (may_wait(a) == GMX_OK && a->g) IS(a, gmx_scope_leave(made, -1, NULL), GMX_OK);
+      break; /* or it is nobody's for ever */
+    case 1:
+    case 2:
+      if (!crowded()) spawns(a, h, r);
+      break;
+    case 3: MAY(a, gmx_scope_cancel(h), GMX_OK, GMX_ESTALE, GMX_ENOMEM, DOWN(a)); break;
+    case 4:
+      IS(a, gmx_scope_new(1, NULL), GMX_EINVAL);
+      IS(a, gmx_scope_spawn(h, NULL, a), GMX_EINVAL);
+      IS(a, gmx_scope_token(h, NULL), GMX_EINVAL);
+      s = gmx_scope_token(h, &t);
+      MAY(a, s, GMX_OK, GMX_ESTALE, GMX_ENOMEM, DOWN(a));
+      if ((s == GMX_OK) != (t != 0)) LOST(a, "the token of a scope is %#" PRIx64, t);
+      if (t && one_in(a, 8)) MAY(a, gmx_cancel_free(t), GMX_OK, GMX_ESTALE);
+      break;
+    case 5: my_scope(a); break;
+    default:
+      s = gmx_scope_leave(h, one_in(a, 2) ? 0 : wait_for(a), &result);
+      WAITS_ON(a, s, GMX_OK, GMX_ETIMEDOUT, GMX_EBUSY, GMX_EDEADLK, GMX_ESTALE, GMX_ENOMEM, DOWN(a));
+      if ((s == GMX_OK) != (result <= 0)) LOST(a, "left, %s, and it says %d", gmx_err_name(s), (int)result);
+      if (s == GMX_OK) atomic_compare_exchange_strong(&r->scope, &h, 0);
+  }
+}
+
+/* ---- the end ---- */
+
+/* With nobody else there. */
+static void free_cancels(actor *a) {
+  for (int i = 0; i < TOKENS; i++) {
+    gmx_cancel t = (gmx_cancel)atomic_exchange(&tokens[i], 0);
+    if (t) MAY(a, gmx_cancel_free(t), GMX_OK, GMX_ESTALE);
+  }
+  for (int i = 0; i < SCOPES; i++) {
+    crew *r = &crews[i];
+    gmx_scope h = (gmx_scope)atomic_exchange(&r->scope, 0);
+    if (h) IS(a, gmx_scope_leave(h, 30 * SECOND, NULL), GMX_OK);
+    long spawned = atomic_load(&r->spawned), began = atomic_load(&r->began), ended = atomic_load(&r->ended);
+    if (spawned != began || began != ended) LOST(a, "%ld were spawned, %ld began, and %ld have ended", spawned, began, ended);
+  }
+}
+
+#endif /* GOMAX_FUZZ_CANCELS_H */

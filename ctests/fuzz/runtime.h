@@ -1,0 +1,141 @@
+/* The runtime as a whole: its beginning and end, its Ps, and what it shows of itself. */
+#ifndef GOMAX_FUZZ_RUNTIME_H
+#define GOMAX_FUZZ_RUNTIME_H
+
+#include "goroutines.h"
+
+#define FEW_PS 24
+
+static atomic_uint p_keys[KEYS];
+static int nowhere;
+
+static void runtime(actor *a) {
+  gmx_config c;
+  switch (rnd(a, 4)) {
+    case 0: IS(a, gmx_config_default(NULL), GMX_EINVAL); break;
+    case 1: {
+      IS(a, gmx_config_default(&c), GMX_OK);
+      c.maxprocs = one_in(a, 4) ? -1 : (int32_t)rnd(a, 9);
+      c.flags = one_in(a, 6);
+      c.slice_ns = one_in(a, 6) ? -1 : 0;
+      c.max_threads = one_in(a, 6) ? -3 : 0;
+      if (one_in(a, 10)) c.struct_size = rnd(a, 8);
+      /* it is up, or was brought down by another thread just now */
+      MAY(a, gmx_init(one_in(a, 5) ? NULL : &c), GMX_EBUSY, GMX_EINVAL, DOWN(a) ? GMX_OK : GMX_EBUSY);
+      break;
+    }
+    case 2: {
+      gmx_status s = gmx_main(one_in(a, 5) ? NULL : as_main, (void *)(uintptr_t)gs_random(&a->seed));
+      switch (where(a)) {
+        case FOREIGN: MAY(a, s, GMX_OK, GMX_EINVAL, GMX_ENOMEM, GMX_ESHUTDOWN); break;
+        case ON_G: MAY(a, s, GMX_EPERM, GMX_EINVAL); break;
+        case IN_SYSCALL: MAY(a, s, GMX_EINSYSCALL, GMX_EINVAL); break;
+        default: MAY(a, s, GMX_ENOTG, GMX_EINVAL);
+      }
+      break;
+    }
+    default: {
+      gmx_status s = gmx_shutdown((int64_t)rnd(a, 100000));
+      if (s == GMX_OK) atomic_fetch_add(&downs, 1);
+      switch (where(a)) {
+        case FOREIGN: MAY(a, s, GMX_OK, GMX_ETIMEDOUT, GMX_ENOMEM); break;
+        case ON_G: IS(a, s, a->pins ? GMX_ENOTG : GMX_EDEADLK); break;
+        case IN_SYSCALL: IS(a, s, GMX_EINSYSCALL); break;
+        default: IS(a, s, GMX_ENOTG);
+      }
+    }
+  }
+}
+
+/* ---- Ps ---- */
+
+static void processors(actor *a) {
+  gmx_p_key k = one_in(a, 8) ? (gmx_p_key)gs_random(&a->seed) : atomic_load(&p_keys[rnd(a, KEYS)]), made = 0;
+  switch (rnd(a, 8)) {
+    case 0: {
+      static const int32_t wrong[] = {INT_MAX, 1 << 30};
+      int32_t n = one_in(a, 20) ? wrong[rnd(a, 2)] : 1 + (int32_t)rnd(a, FEW_PS), old = gmx_gomaxprocs(n);
+      if (may_wait(a) != GMX_OK) {
+        if (old != n) IS(a, old, may_wait(a));
+      } else if (old < 1) MAY(a, old, GMX_ENOMEM, DOWN(a));
+      break;
+    }
+    case 1:
+      if (gmx_gomaxprocs(-(int32_t)rnd(a, 3)) < 1 && where(a) != FOREIGN) LOST(a, "no Ps");
+      if (gmx_num_cpu() < 1 || gmx_p_count() < 0) LOST(a, "fewer than none");
+      break;
+    case 2: WAITS_ON(a, gmx_set_default_gomaxprocs(), GMX_OK, where(a) == FOREIGN ? GMX_ENOMEM : GMX_OK, DOWN(a)); break;
+    case 3:
+      if (gmx_p_key_create(&made) == GMX_OK) {
+        if (made == 0) LOST(a, "a key is 0");
+        MAY(a, gmx_p_key_delete(atomic_exchange(&p_keys[rnd(a, KEYS)], made)), GMX_OK, GMX_EINVAL, DOWN(a));
+      }
+      break;
+    case 4: IS(a, gmx_p_key_create(NULL), GMX_EINVAL); break;
+    case 5:
+      gmx_p_get_of(k, (int32_t)rnd(a, 2 * FEW_PS) - 3);
+      MAY(a, gmx_p_key_delete(0), GMX_EINVAL, DOWN(a));
+      break;
+    default: {
+      gmx_status s = gmx_p_set(k, a);
+      if (where(a) == IN_SYSCALL) IS(a, s, GMX_EINSYSCALL);
+      else MAY(a, s, GMX_OK, GMX_EINVAL, GMX_ENOTG, DOWN(a));
+      if (s == GMX_OK && a->pins) {
+        void *v = gmx_p_get(k); /* another may have deleted the key, but not set another value */
+        if (v != NULL && v != a) LOST(a, "another's value on a P");
+      }
+    }
+  }
+}
+
+/* ---- seeing inside ---- */
+
+static void looks(void *arg, const gmx_g_info *info) {
+  CHECK(info->g != 0 && info->goid != 0 && info->name != NULL);
+  if (info->sp) CHECK(info->sp >= info->stack_lo && info->sp <= info->stack_hi);
+  (*(int *)arg)++;
+}
+
+static void inside(actor *a) {
+  int seen = 0;
+  switch (rnd(a, 7)) {
+    case 0: IS(a, gmx_for_each_g(looks, &seen), where(a) == STOPPED ? GMX_OK : GMX_EPERM); break;
+    case 1: {
+      gmx_mem_stats m;
+      memset(&m, 0, sizeof m);
+      m.struct_size = one_in(a, 4) ? rnd(a, 5000) : sizeof m;
+      if (m.struct_size > sizeof m && m.struct_size <= 4096) m.struct_size = sizeof m;
+      gmx_status s = gmx_read_mem_stats(&m), want = where(a) == STOPPED ? GMX_OK : may_wait(a);
+      if (m.struct_size < 8 || m.struct_size > 4096) IS(a, s, GMX_EINVAL);
+      else if (want != GMX_OK) IS(a, s, want);
+      else MAY(a, s, GMX_OK, GMX_ENOMEM, DOWN(a));
+      break;
+    }
+    case 2: {
+      gmx_sched_stats s;
+      memset(&s, 0, sizeof s);
+      s.struct_size = sizeof s;
+      gmx_status got = gmx_read_sched_stats(&s);
+      MAY(a, got, GMX_OK, where(a) == FOREIGN ? GMX_ENOMEM : GMX_OK, DOWN(a));
+      if (got == GMX_OK && (s.gomaxprocs < 1 || s.idleprocs < 0 || s.spinning < 0 || s.threads < 0))
+        LOST(a, "%d Ps, %d idle, %d spin, %d threads", (int)s.gomaxprocs, (int)s.idleprocs, (int)s.spinning, (int)s.threads);
+      IS(a, gmx_read_sched_stats(NULL), GMX_EINVAL);
+      break;
+    }
+    case 3: {
+      gmx_status want = where(a) == STOPPED ? GMX_OK : may_wait(a), s = gmx_write_heap_dump(one_in(a, 4) ? -1 : nowhere);
+      if (want != GMX_OK) IS(a, s, want);
+      else MAY(a, s, GMX_OK, -EBADF, GMX_ENOMEM, DOWN(a));
+      break;
+    }
+    case 4:
+      CHECK(gmx_strerror((gmx_status)gs_random(&a->seed)) != NULL && gmx_err_name((gmx_status)gs_random(&a->seed)) != NULL);
+      CHECK(gmx_version() != 0 && gmx_now() > 0);
+      break;
+    default:
+      for (uint64_t n = rnd(a, 100); n > 0; n--) gmx_safepoint();
+      IS(a, gmx_safepoint_slow(), GMX_OK);
+  }
+}
+
+#endif /* GOMAX_FUZZ_RUNTIME_H */
