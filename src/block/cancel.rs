@@ -412,6 +412,7 @@ impl Current {
 #[must_use]
 pub fn replace(gp: GRef, token: Option<Ref>) -> Option<&'static Token> {
     let old = current(gp).map(Current::token);
+    gp.note_extras();
     gp.cancel.set(token.map_or(null_mut(), |t| from_ref(t.forget()).cast_mut().cast()));
     old
 }

@@ -88,6 +88,7 @@ impl Once {
     /// The G is in the middle of it.
     pub fn enter(&self, gp: GRef, frame: &mut Frame) {
         *frame = Frame { once: self, outer: gp.once.get() };
+        gp.note_extras();
         gp.once.set(std::ptr::from_mut(frame).cast());
     }
 }

@@ -121,6 +121,7 @@ pub fn spawn(m: MRef, handle: u64, f: Child, arg: *mut c_void) -> Result<()> {
     drop(state);
     let old = cancel::replace(gp, token.ok());
     debug_assert!(old.is_none());
+    gp.note_extras();
     gp.scope.set(from_ref(s).cast_mut().cast());
     gp.child.set(f as *mut c_void);
     park::ready_queue(m, gp);

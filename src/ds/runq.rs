@@ -86,6 +86,20 @@ impl<T, const N: usize> RunQ<T, N> {
         None
     }
 
+    /// Takes the oldest half, if no thief is faster. Not for a queue whose owner takes the newest.
+    ///
+    /// # Safety
+    /// The caller is the owner, and `each` does not push.
+    pub unsafe fn pop_half(&self, mut each: impl FnMut(NonNull<T>)) {
+        let h = self.head.load(Ordering::Relaxed);
+        let n = self.own_tail().wrapping_sub(h) / 2;
+        // Relaxed: as in `pop_oldest`.
+        if self.head.compare_exchange(h, h + n, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            // They are out; their slots are written by the owner only.
+            (h..h + n).filter_map(|at| NonNull::new(self.slot(at).get())).for_each(&mut each);
+        }
+    }
+
     /// Takes the newest. Not for a queue whose owner takes the oldest, or whose thieves take many.
     ///
     /// # Safety
@@ -240,6 +254,14 @@ mod tests {
                     f.pop_oldest().is_none() && l.pop_newest().is_none() && f.steal().is_none() && l.steal().is_none()
                 );
                 assert!(f.steal_half(&into).is_none());
+                let mut half = Vec::new();
+                f.pop_half(|_| panic!("there is none"));
+                for i in 0..5 {
+                    assert!(f.push(entry(i)));
+                }
+                f.pop_half(|v| half.push(number(Some(v)).unwrap()));
+                assert_eq!((&half[..], f.len(), number(f.pop_oldest())), (&[0, 1][..], 3, Some(2)));
+                assert_eq!((number(f.steal()), number(f.pop_oldest())), (Some(3), Some(4)));
                 // The next round begins at another place.
                 assert!(f.push(entry(round)) && f.pop_oldest().is_some());
             }
@@ -273,7 +295,12 @@ mod tests {
             let pop = || unsafe { if newest { q.pop_newest() } else { q.pop_oldest() } };
             for i in 0..MANY {
                 while !unsafe { q.push(entry(i)) } {
-                    got.extend(number(pop()));
+                    if !newest && i % 2 == 0 {
+                        // SAFETY: as above.
+                        unsafe { q.pop_half(|v| got.extend(number(Some(v)))) };
+                    } else {
+                        got.extend(number(pop()));
+                    }
                 }
                 if i % 3 == 0 {
                     got.extend(number(pop()));

@@ -61,6 +61,12 @@ pub struct Stack {
 unsafe impl Send for Stack {}
 
 impl Stack {
+    /// By its end and its class; None for null.
+    #[inline]
+    pub fn of(hi: *mut u8, class: u8) -> Option<Stack> {
+        if hi.is_null() { None } else { Some(stack_at(hi, usize::from(class))) }
+    }
+
     /// Usable bytes; at least what was asked for.
     pub fn size(&self) -> usize {
         self.hi as usize - self.lo as usize

@@ -217,7 +217,8 @@ pub struct Cancelable {
     pub interrupt: OwnPtr<c_void>,
 }
 
-/// See the module.
+/// See the module. Two cache lines: all that a G needs which is spawned, runs and ends. What it needs to wait is in
+/// [`Cold`], whose fields are reached as if they were here.
 #[repr(C, align(64))]
 pub struct G {
     state: AtomicU64,
@@ -235,18 +236,30 @@ pub struct G {
     pub flags: OwnU32,
     /// Usable bytes asked for; 0 is the default. Owner: the spawner.
     pub stack_size: OwnU32,
-    stack: UnsafeCell<Option<Stack>>,
+    /// The end of its stack, by which a pool knows it; null if it has none. Owner: its M.
+    stack: OwnPtr<u8>,
     /// errno and the C++ exceptions in flight. Owner: its M.
     pub host: UnsafeCell<HostState>,
     /// The M that it is locked to. Owner: its M; read by whoever takes it from a queue.
     pub lockedm: OwnPtr<M>,
+    cold: &'static Cold,
+    pub index: u32,
     /// How often `gmx_lock_os_thread` was called. Owner: the G.
     pub locks: OwnU32,
-    /// How often the library itself has tied it to its thread. Owner: its M.
-    pub ties: OwnU32,
     /// Nested callbacks of the host that it runs. Owner: the G.
     pub callbacks: OwnU32,
-    pub index: u32,
+    stack_class: OwnU8,
+    /// It may have what is to be undone at its end, or a name: see [`Cold`]. Owner: the G, its spawner before.
+    extras: OwnBool,
+}
+
+#[cfg(not(any(loom, shuttle, gmx_sanitize)))]
+const _: () = assert!(size_of::<G>() == 128);
+
+/// The rest of a G. It begins as zeros, in memory that nobody touches before the G first waits.
+#[derive(Default)]
+#[repr(C)]
+pub struct Cold {
     pub wait_reason: OwnPtr<c_char>,
     /// [`crate::gmp::Sched::coarse_now`] when it began to wait.
     pub wait_since: OwnI64,
@@ -254,9 +267,11 @@ pub struct G {
     /// A wait that several may end: its number and how it stands (block/claim.rs).
     pub wait: crate::sync::AtomicU64,
     pub timer: Timer,
+    pub cancelable: Cancelable,
+    /// How often the library itself has tied it to its thread. Owner: its M.
+    pub ties: OwnU32,
     /// The token under which it waits, which it counts for; null for none. Owner: the G, its spawner before.
     pub cancel: OwnPtr<c_void>,
-    pub cancelable: Cancelable,
     /// The innermost once that it is in the middle of (block/once.rs). Owner: the G.
     pub once: OwnPtr<c_void>,
     /// The scope that waits for its end; null for none. Owner: as above.
@@ -325,6 +340,14 @@ impl std::ops::Deref for GRef {
     }
 }
 
+impl std::ops::Deref for G {
+    type Target = Cold;
+    #[inline(always)]
+    fn deref(&self) -> &Cold {
+        self.cold
+    }
+}
+
 impl GRef {
     /// The G at `p`, or none for null.
     ///
@@ -343,7 +366,7 @@ impl GRef {
 
 impl G {
     /// A free descriptor.
-    pub fn new(index: u32) -> G {
+    pub fn new(index: u32, cold: &'static Cold) -> G {
         G {
             state: AtomicU64::new(1 << INDEX_BITS),
             sp: OwnPtr::null(),
@@ -354,25 +377,15 @@ impl G {
             goid: OwnU64::new(0),
             flags: OwnU32::new(0),
             stack_size: OwnU32::new(0),
-            stack: UnsafeCell::new(None),
+            stack: OwnPtr::null(),
             host: UnsafeCell::new(HostState::NEW),
             lockedm: OwnPtr::null(),
-            locks: OwnU32::new(0),
-            ties: OwnU32::new(0),
-            callbacks: OwnU32::new(0),
+            cold,
             index,
-            wait_reason: OwnPtr::null(),
-            wait_since: OwnI64::new(0),
-            sudog: Sudog::default(),
-            wait: crate::sync::AtomicU64::new(0),
-            timer: Timer::default(),
-            cancel: OwnPtr::null(),
-            cancelable: Cancelable::default(),
-            once: OwnPtr::null(),
-            scope: OwnPtr::null(),
-            child: OwnPtr::null(),
-            keys: OwnPtr::null(),
-            name: [const { OwnU64::new(0) }; 4],
+            locks: OwnU32::new(0),
+            callbacks: OwnU32::new(0),
+            stack_class: OwnU8::new(0),
+            extras: OwnBool::new(false),
         }
     }
 
@@ -460,18 +473,47 @@ impl G {
     /// The caller is the M that runs the G, holds it in a status that only the caller may end, or has stopped the world.
     #[inline(always)]
     pub unsafe fn stack(&self) -> Option<Stack> {
-        // SAFETY: the caller is the only one with access (see above).
-        unsafe { *self.stack.get() }
+        Stack::of(self.stack.get(), self.stack_class.get())
     }
 
-    /// Gives it a stack, or takes its stack away; returns what it had.
+    /// Gives it a stack.
+    ///
+    /// # Safety
+    /// As for [`G::stack`]; it has none.
+    #[inline(always)]
+    pub unsafe fn give_stack(&self, s: Stack) {
+        self.stack.set(s.hi);
+        self.stack_class.set(s.class);
+    }
+
+    /// Takes its stack away.
     ///
     /// # Safety
     /// As for [`G::stack`].
     #[inline(always)]
-    pub unsafe fn replace_stack(&self, s: Option<Stack>) -> Option<Stack> {
-        // SAFETY: the caller is the only one with access (see above).
-        unsafe { self.stack.get().replace(s) }
+    pub unsafe fn take_stack(&self) -> Option<Stack> {
+        Stack::of(self.stack.take(), self.stack_class.get())
+    }
+
+    /// Takes the stack of another.
+    ///
+    /// # Safety
+    /// As for [`G::stack`], for both; this one has none.
+    #[inline(always)]
+    pub unsafe fn take_stack_of(&self, other: &G) {
+        self.stack.set(other.stack.take());
+        self.stack_class.set(other.stack_class.get());
+    }
+
+    /// Whether its end has more to look at than itself.
+    #[inline(always)]
+    pub fn has_extras(&self) -> bool {
+        self.extras.get()
+    }
+
+    /// Before one of those fields is set: a token, a once, a scope, values of keys.
+    pub fn note_extras(&self) {
+        self.extras.set(true);
     }
 
     /// The name given at spawn.
@@ -479,11 +521,14 @@ impl G {
         GName([0, 1, 2, 3].map(|i| self.name[i].get()))
     }
 
+    /// For a descriptor that begins to serve another G.
     #[inline(always)]
     pub fn set_name(&self, name: &GName) {
         // The first word tells whether there is one.
-        if name.0[0] | self.name[0].get() != 0 {
+        let named = name.0[0] != 0;
+        if named || self.extras.get() {
             (0..4).for_each(|i| self.name[i].set(name.0[i]));
+            self.extras.set(named);
         }
     }
 }

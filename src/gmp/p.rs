@@ -538,6 +538,12 @@ impl OwnedP {
         if unsafe { self.runq.push(gp.0) } { None } else { Some(gp) }
     }
 
+    /// The older half of the queue.
+    pub fn get_half(&self, mut each: impl FnMut(GRef)) {
+        // SAFETY: we own the P, and nobody pushes meanwhile.
+        unsafe { self.runq.pop_half(|gp| each(GRef(gp))) }
+    }
+
     /// No room for one more suspended parent.
     pub fn parents_full(&self) -> bool {
         self.lifo.len() >= PARENTS

@@ -7,9 +7,9 @@
 
 use crate::ds::mask::Mask;
 use crate::fiber::stack::{Stack, StackPool};
-use crate::gmp::g::{G, GList, GRef, INDEX_BITS, INDEX_MASK};
+use crate::gmp::g::{Cold, G, GList, GRef, INDEX_BITS, INDEX_MASK};
 use crate::gmp::m::{Kind, M, MRef};
-use crate::gmp::p::{MAX_KEYS, P, PRef};
+use crate::gmp::p::{MAX_KEYS, OwnedP, P, PRef};
 use crate::sync::fence;
 use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnPtr, OwnU32, OwnU64, OwnUsize};
 use crate::sync::widen::widen;
@@ -98,7 +98,7 @@ impl AllP {
 }
 
 // A model makes few Gs, and pays for each of a chunk.
-const G_CHUNK_BITS: u32 = if cfg!(any(loom, shuttle)) { 3 } else { 8 };
+const G_CHUNK_BITS: u32 = if cfg!(any(loom, shuttle)) { 3 } else { 10 };
 const G_CHUNK: usize = 1 << G_CHUNK_BITS;
 const G_DIR_BITS: u32 = if cfg!(any(loom, shuttle)) { 3 } else { 10 };
 const G_DIRS: usize = if cfg!(any(loom, shuttle)) { 1 } else { 1 << (INDEX_BITS - G_CHUNK_BITS - G_DIR_BITS) };
@@ -108,10 +108,14 @@ type GDir = [std::sync::atomic::AtomicPtr<G>; 1 << G_DIR_BITS];
 /// The free Gs that no P keeps, and the end of allg.
 pub struct AllgInner {
     free: GList,
-    /// Descriptors ever made.
-    made: u32,
+    /// Where the next descriptor is made, in a chunk that has room for it.
+    next: *mut G,
+    next_cold: *mut Cold,
     directories: usize,
 }
+
+// SAFETY: the pointers are into chunks, which are never freed.
+unsafe impl Send for AllgInner {}
 
 /// Counts that are not per P.
 #[derive(Default)]
@@ -206,6 +210,8 @@ pub struct Sched {
     allp_lock: Lock<i32>,
     allg: Box<[std::sync::atomic::AtomicPtr<GDir>]>,
     allg_lock: Lock<AllgInner>,
+    /// Descriptors ever made. Changed under `allg_lock`.
+    allg_len: std::sync::atomic::AtomicU32,
     goid: StdAtomicU64,
     allm: AtomicPtr<M>,
     allm_lock: Lock<u32>,
@@ -303,7 +309,16 @@ impl Sched {
             allp: AtomicPtr::new(std::ptr::null_mut()),
             allp_lock: Lock::new(Rank::Allp, 0),
             allg: dirs.into_boxed_slice(),
-            allg_lock: Lock::new(Rank::Allg, AllgInner { free: GList::new(), made: 0, directories: 0 }),
+            allg_lock: Lock::new(
+                Rank::Allg,
+                AllgInner {
+                    free: GList::new(),
+                    next: std::ptr::null_mut(),
+                    next_cold: std::ptr::null_mut(),
+                    directories: 0,
+                },
+            ),
+            allg_len: std::sync::atomic::AtomicU32::new(0),
             goid: StdAtomicU64::new(1),
             allm: AtomicPtr::new(std::ptr::null_mut()),
             allm_lock: Lock::new(Rank::Allm, 0),
@@ -345,6 +360,19 @@ impl Sched {
     pub fn globrunqput(&self, gp: GRef) {
         let mut q = self.globq.lock();
         q.push_back(gp);
+        widen!();
+        self.globq_len.store(q.len() as u32, Ordering::Release);
+    }
+
+    /// For a queue that is full: its older half goes to the global one, and `gp` behind it.
+    #[cold]
+    #[inline(never)]
+    pub fn globrunqput_half(&self, pp: &OwnedP, gp: GRef) {
+        let mut half = GList::new();
+        pp.get_half(|gp| half.push_back(gp));
+        half.push_back(gp);
+        let mut q = self.globq.lock();
+        q.append(&mut half);
         widen!();
         self.globq_len.store(q.len() as u32, Ordering::Release);
     }
@@ -450,25 +478,39 @@ impl Sched {
 
     /// A free descriptor from the common store; None if there is no memory.
     pub fn galloc(&self) -> Option<GRef> {
-        let mut inner = self.allg_lock.lock();
-        if let Some(gp) = inner.free.pop_front() {
-            return Some(gp);
-        }
-        self.allg_grow(&mut inner)?;
-        inner.free.pop_front()
+        self.galloc_one(&mut self.allg_lock.lock())
     }
 
     /// Up to `n` free descriptors, at least one unless there is no memory.
     pub fn galloc_batch(&self, n: usize, mut each: impl FnMut(GRef)) -> bool {
         let mut inner = self.allg_lock.lock();
-        if inner.free.is_empty() && self.allg_grow(&mut inner).is_none() {
-            return false;
-        }
-        for _ in 0..n {
-            let Some(gp) = inner.free.pop_front() else { break };
+        for i in 0..n {
+            let Some(gp) = self.galloc_one(&mut inner) else { return i > 0 };
             each(gp);
         }
         true
+    }
+
+    fn galloc_one(&self, inner: &mut AllgInner) -> Option<GRef> {
+        if let Some(gp) = inner.free.pop_front() {
+            return Some(gp);
+        }
+        let index = self.allg_len.load(Ordering::Relaxed);
+        if (index as usize).is_multiple_of(G_CHUNK) {
+            self.allg_grow(inner, index)?;
+        }
+        // SAFETY: the chunk has room for it, and is never freed (I1). A Cold is made of numbers and pointers, whose defaults
+        // are zeros; under a model it is made properly.
+        unsafe {
+            let (gp, cold) = (inner.next, inner.next_cold);
+            #[cfg(any(loom, shuttle))]
+            cold.write(Cold::default());
+            gp.write(G::new(index, &*cold));
+            (inner.next, inner.next_cold) = (gp.add(1), cold.add(1));
+            // Release: pairs with the Acquire in `g_at`.
+            self.allg_len.store(index + 1, Ordering::Release);
+            GRef::from_ptr(gp)
+        }
     }
 
     pub fn gfree(&self, gp: GRef) {
@@ -479,57 +521,61 @@ impl Sched {
         self.allg_lock.lock().free.append(list);
     }
 
+    /// Room for more descriptors, which begin at `index`.
     #[cold]
-    fn allg_grow(&self, inner: &mut AllgInner) -> Option<()> {
-        let first = inner.made;
-        if u64::from(first) + G_CHUNK as u64 > INDEX_MASK {
+    fn allg_grow(&self, inner: &mut AllgInner, index: u32) -> Option<()> {
+        if u64::from(index) + G_CHUNK as u64 > INDEX_MASK {
             return None;
         }
-        let d = (first >> (G_CHUNK_BITS + G_DIR_BITS)) as usize;
+        let d = (index >> (G_CHUNK_BITS + G_DIR_BITS)) as usize;
         if d >= inner.directories {
             let dir: &'static GDir =
                 try_leak([const { std::sync::atomic::AtomicPtr::new(std::ptr::null_mut()) }; 1 << G_DIR_BITS])?;
             self.allg[d].store(std::ptr::from_ref(dir).cast_mut(), Ordering::Release);
             inner.directories = d + 1;
         }
-        let layout = std::alloc::Layout::array::<G>(G_CHUNK).ok()?;
-        // SAFETY: the layout is not empty.
-        let chunk = unsafe { std::alloc::alloc(layout) }.cast::<G>();
-        if chunk.is_null() {
-            return None;
-        }
-        #[cfg(any(loom, shuttle))]
-        // SAFETY: nobody uses a G after the end of an execution; the layout is the chunk's.
-        leaked::note(move || unsafe { std::alloc::dealloc(chunk.cast(), layout) });
-        for i in 0..G_CHUNK {
-            // SAFETY: the chunk has G_CHUNK places, and is never freed (I1).
-            unsafe {
-                chunk.add(i).write(G::new(first + i as u32));
-                if let Some(gp) = GRef::from_ptr(chunk.add(i)) {
-                    inner.free.push_back(gp);
-                }
+        let hot = std::alloc::Layout::array::<G>(G_CHUNK).ok()?;
+        let (layout, cold_at) = hot.extend(std::alloc::Layout::array::<Cold>(G_CHUNK).ok()?).ok()?;
+        // Zeros that the system gives: of the cold half only what is used becomes memory.
+        #[cfg(not(any(loom, shuttle)))]
+        let memory = {
+            let memory = crate::sys::mem::reserve(layout.size()).ok()?;
+            // Who has many wants more: one call instead of a fault for each page.
+            if index as usize >= 4 * G_CHUNK {
+                // SAFETY: our fresh mapping.
+                unsafe { crate::sys::mem::populate(memory, hot.size()) };
             }
-        }
-        let c = (first >> G_CHUNK_BITS) as usize & ((1 << G_DIR_BITS) - 1);
+            memory
+        };
+        #[cfg(any(loom, shuttle))]
+        let memory = {
+            // SAFETY: the layout is not empty; nobody uses a G after the end of an execution.
+            let memory = unsafe { std::alloc::alloc(layout) };
+            leaked::note(move || unsafe { std::alloc::dealloc(memory, layout) });
+            memory
+        };
+        inner.next = memory.cast();
+        // SAFETY: it lies in the block.
+        inner.next_cold = unsafe { memory.add(cold_at).cast() };
+        let c = (index >> G_CHUNK_BITS) as usize & ((1 << G_DIR_BITS) - 1);
         // SAFETY: the directory was made above or before.
         let dir = unsafe { &*self.allg[d].load(Ordering::Relaxed) };
-        // Release: pairs with the Acquire in `g_at`.
-        dir[c].store(chunk, Ordering::Release);
-        inner.made = first + G_CHUNK as u32;
+        // Release: as of `allg_len`, by which it is found.
+        dir[c].store(inner.next, Ordering::Release);
         Some(())
     }
 
     fn g_at(&self, index: u32) -> Option<GRef> {
+        // Acquire: pairs with the Release in `galloc_one`.
+        if index >= self.allg_len.load(Ordering::Acquire) {
+            return None;
+        }
         let d = (index >> (G_CHUNK_BITS + G_DIR_BITS)) as usize;
         let c = (index >> G_CHUNK_BITS) as usize & ((1 << G_DIR_BITS) - 1);
-        // SAFETY: directories and chunks are never freed. Acquire: pairs with the Release in `allg_grow`.
+        // SAFETY: below `allg_len` there are directories, chunks and descriptors, which are never freed.
         unsafe {
-            let dir = self.allg.get(d)?.load(Ordering::Acquire).as_ref()?;
-            let chunk = dir[c].load(Ordering::Acquire);
-            if chunk.is_null() {
-                return None;
-            }
-            GRef::from_ptr(chunk.add(index as usize & (G_CHUNK - 1)))
+            let dir = self.allg.get(d)?.load(Ordering::Relaxed).as_ref()?;
+            GRef::from_ptr(dir[c].load(Ordering::Relaxed).add(index as usize & (G_CHUNK - 1)))
         }
     }
 
@@ -541,12 +587,11 @@ impl Sched {
 
     /// Every descriptor ever made. Statuses are only stable in a stopped world.
     pub fn every_g(&self) -> impl Iterator<Item = GRef> + '_ {
-        let made = self.allg_lock.lock().made;
-        (0..made).filter_map(|i| self.g_at(i))
+        (0..self.allg_len.load(Ordering::Acquire)).filter_map(|i| self.g_at(i))
     }
 
     pub fn descriptors(&self) -> u64 {
-        u64::from(self.allg_lock.lock().made)
+        u64::from(self.allg_len.load(Ordering::Relaxed))
     }
 
     /// A block of ids for people.

@@ -61,7 +61,7 @@ type Link = *mut *mut G;
 
 fn sudog(g: *mut G) -> &'static Sudog {
     // SAFETY: called for the Gs in a queue only, which are never freed.
-    unsafe { &(*g).sudog }
+    unsafe { &(&*g).sudog }
 }
 
 impl Queue {
@@ -239,7 +239,8 @@ mod tests {
     fn gs(n: u32) -> Vec<GRef> {
         (0..n)
             .map(|i| {
-                let g = crate::gmp::sched::try_leak(G::new(i)).unwrap();
+                let cold = crate::gmp::sched::try_leak(crate::gmp::g::Cold::default()).unwrap();
+                let g = crate::gmp::sched::try_leak(G::new(i, cold)).unwrap();
                 // SAFETY: just leaked.
                 unsafe { GRef::from_ptr(std::ptr::from_ref(g).cast_mut()) }.unwrap()
             })

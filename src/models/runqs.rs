@@ -26,11 +26,16 @@ impl<const N: usize> Ring<N> {
         Arc::new(Ring { q: RunQ::default(), entries, pushed: AtomicUsize::new(0), newest })
     }
 
-    /// As the owner: `+` pushes the next entry, if there is room, `-` takes one.
+    /// As the owner: `+` pushes the next entry, if there is room, `-` takes one, `/` takes half.
     fn own(&self, script: &str) {
         for step in script.bytes() {
             if step == b'-' {
                 self.pop();
+                continue;
+            }
+            if step == b'/' {
+                // SAFETY: this thread is the owner.
+                unsafe { self.q.pop_half(|v| assert!(took(Some(v)))) };
                 continue;
             }
             let e = &self.entries[self.pushed.load(SeqCst)];
@@ -148,6 +153,13 @@ fn oldest_round_a_tiny_ring() {
     check(MORE, against::<1>(false, "+-+-+", &[2]));
     check(MORE, against::<2>(false, "++-+-+", &[2]));
     check(Size { preemptions: 2, ..MORE }, against::<2>(false, "++-+", &[1, 1]));
+}
+
+/// The owner takes half while thieves do, and fills the places again.
+#[test]
+fn half_against_thieves() {
+    check(MORE, against::<4>(false, "++++/+-", &[2]));
+    check(Size { preemptions: 2, ..MORE }, against::<4>(false, "+++/+", &[1, 1]));
 }
 
 #[test]

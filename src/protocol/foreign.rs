@@ -26,7 +26,7 @@
 
 use super::{lockedm, park, syscall};
 use crate::fiber::host::HostThread;
-use crate::gmp::g::{GRef, GStatus, gflag};
+use crate::gmp::g::{GName, GRef, GStatus, gflag};
 use crate::gmp::m::{Ctx, Kind, MRef};
 use crate::gmp::sched::Sched;
 
@@ -56,6 +56,7 @@ pub fn needm(sched: &Sched, tid: i32) -> Option<MRef> {
     let gp = park::own_g(m);
     gp.goid.set(sched.goids(1));
     gp.flags.set(gflag::FOREIGN);
+    gp.set_name(&GName::NONE);
     gp.callbacks.set(0);
     gp.locks.set(0);
     gp.m.set(m.as_ptr());

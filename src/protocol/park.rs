@@ -282,7 +282,7 @@ fn bind_stack_slow(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
     let Some(stack) = stack else { return false };
     // SAFETY: the G is ours, and has no stack; the stack is ours.
     unsafe {
-        gp.replace_stack(Some(stack));
+        gp.give_stack(stack);
         *gp.host.get() = HostState::NEW;
         (*gp.host.get()).fiber.begin(stack.lo, stack.hi);
         gp.sp.set(fiber::prepare(stack.hi, sched.hooks.g_entry).0);
@@ -457,7 +457,7 @@ pub fn ready_queue(m: MRef, gp: GRef) {
     match m.p() {
         Some(pp) => {
             if let Some(over) = pp.put_next(gp) {
-                sched.globrunqput(over);
+                sched.globrunqput_half(pp, over);
             }
             // `put_next` ends with a locked read-modify-write, or put another G behind it, for which a searcher was
             // called when it was submitted.
@@ -638,7 +638,7 @@ pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
             {
                 // SAFETY: both Gs are ours; the stack passes from one to the other.
                 unsafe {
-                    next.replace_stack(gp.replace_stack(None));
+                    next.take_stack_of(&gp);
                     (*next.host.get()).fiber = (*gp.host.get()).fiber;
                     HostState::NEW.restore(&*m.host.get());
                 }
@@ -665,7 +665,7 @@ pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
 pub fn free(m: MRef, gp: GRef) {
     let sched = m.sched();
     // SAFETY: the G has ended and this M holds it.
-    if let Some(stack) = unsafe { gp.replace_stack(None) } {
+    if let Some(stack) = unsafe { gp.take_stack() } {
         // SAFETY: as above.
         unsafe { (*gp.host.get()).fiber.end() };
         match m.p() {

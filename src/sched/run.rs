@@ -153,6 +153,18 @@ fn end(gp: GRef) -> MRef {
         sys::exit_now(0);
     };
     let mut m = mend(m, gp);
+    if gp.has_extras() {
+        m = end_extras(m, gp);
+    }
+    if gp.has(gflag::JOINABLE) {
+        join::on_exit(m, gp);
+    }
+    m
+}
+
+/// # Migrates
+#[cold]
+fn end_extras(mut m: MRef, gp: GRef) -> MRef {
     if !gp.keys.is_null() {
         super::world::run_key_destructors(gp);
         m = current().unwrap_or(m);
@@ -161,9 +173,6 @@ fn end(gp: GRef) -> MRef {
     once::on_exit(m, gp);
     cancel::on_exit(m.sched(), gp);
     scope::on_exit(m, gp);
-    if gp.has(gflag::JOINABLE) {
-        join::on_exit(m, gp);
-    }
     m
 }
 

@@ -282,6 +282,7 @@ pub fn key_set(gp: GRef, sched: &Sched, key: u32, value: *mut c_void) -> Result<
         let new =
             crate::gmp::sched::try_leak(KeyValues([(0, std::ptr::null_mut()); MAX_KEYS])).ok_or(Error::NoMemory)?;
         table = std::ptr::from_ref(new).cast_mut();
+        gp.note_extras();
         gp.keys.set(table.cast());
     }
     // SAFETY: the table is the running G's.

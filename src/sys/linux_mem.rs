@@ -114,6 +114,16 @@ pub unsafe fn discard(starts: &[*mut u8], len: usize) {
     let _ = unsafe { advise_each(starts, len, libc::MADV_DONTNEED) };
 }
 
+/// Makes memory of a range that is about to be written. A kernel before 5.14 cannot: it becomes memory page by page then.
+///
+/// # Safety
+/// Page-aligned, and mapped.
+pub unsafe fn populate(p: *mut u8, len: usize) {
+    let _errno = KeepErrno::new();
+    // SAFETY: the caller's.
+    unsafe { libc::madvise(p.cast(), len, libc::MADV_POPULATE_WRITE) };
+}
+
 /// Touching the range is a SIGSEGV from now on; costs up to two mappings.
 ///
 /// # Safety

@@ -34,6 +34,7 @@ pub use os::{
 /// Address space: what stacks are cut from.
 pub mod mem {
     pub use super::os_mem::{
-        discard, grow, guard, guard_each, guards_work, map_count_limit, protect, release, reserve, reserve_stacks,
+        discard, grow, guard, guard_each, guards_work, map_count_limit, populate, protect, release, reserve,
+        reserve_stacks,
     };
 }
