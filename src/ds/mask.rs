@@ -1,6 +1,7 @@
-//! A set of small numbers that many threads may change and read.
+//! A set of small numbers that one thread at a time changes, and many read.
 //!
-//! Bits are hints: whoever reads them follows up with the thing itself.
+//! Bits are hints: whoever reads them follows up with the thing itself. Changes order nothing; the fences of those who change
+//! and of those who read do (wake.rs).
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -21,14 +22,17 @@ impl Mask {
         self.0[i as usize / 64].load(Ordering::Relaxed) >> (i % 64) & 1 == 1
     }
 
+    /// Callers of this and of `clear` exclude each other.
     #[inline]
     pub fn set(&self, i: u32) {
-        self.0[i as usize / 64].fetch_or(1 << (i % 64), Ordering::SeqCst);
+        let word = &self.0[i as usize / 64];
+        word.store(word.load(Ordering::Relaxed) | 1 << (i % 64), Ordering::Relaxed);
     }
 
     #[inline]
     pub fn clear(&self, i: u32) {
-        self.0[i as usize / 64].fetch_and(!(1 << (i % 64)), Ordering::SeqCst);
+        let word = &self.0[i as usize / 64];
+        word.store(word.load(Ordering::Relaxed) & !(1 << (i % 64)), Ordering::Relaxed);
     }
 
     /// The numbers in the set, word by word as they are when it comes to them.

@@ -438,6 +438,12 @@ impl Sched {
         (0..self.procs()).filter_map(|i| self.p_at(i))
     }
 
+    /// The Ps below gomaxprocs but for the idle ones. `sched.lock` is held.
+    pub fn busy_ps(&self) -> impl Iterator<Item = PRef> + '_ {
+        let n = self.procs();
+        self.allp().into_iter().flat_map(move |t| t.idle.iter_clear(n)).filter_map(|i| self.p_at(i))
+    }
+
     /// Every P ever made.
     pub fn every_p(&self) -> impl Iterator<Item = PRef> + '_ {
         (0..self.allp().map_or(0, |t| t.capacity() as u32)).map_while(|i| self.p_at(i))

@@ -53,12 +53,13 @@ pub type PFn = unsafe extern "C" fn(*mut c_void);
 #[cold]
 pub fn run_safe_point_fn(sched: &Sched, me: MRef, p: PRef) {
     if p.clear_request(FN) {
-        run_counted(sched, me, p);
+        run_fn(sched, me, p);
+        count_fns(sched, 1);
     }
 }
 
-/// Runs the barrier's function for a P that the caller owns, and counts it.
-pub fn run_counted(sched: &Sched, me: MRef, p: PRef) {
+/// Runs the barrier's function for a P that the caller owns, or that is frozen.
+pub fn run_fn(sched: &Sched, me: MRef, p: PRef) {
     let b = &sched.barrier;
     let before = me.fnp.get();
     let ctx = me.swap_ctx(Ctx::Sched);
@@ -70,9 +71,13 @@ pub fn run_counted(sched: &Sched, me: MRef, p: PRef) {
     me.fnp.set(before);
     me.set_pins(pins);
     me.set_ctx(ctx);
+}
+
+/// Counts Ps for which the function has run.
+pub fn count_fns(sched: &Sched, n: i32) {
     widen!();
     // AcqRel: all functions come before the caller's return from R4.
-    if b.wait.fetch_sub(1, Ordering::AcqRel) == 1 {
-        b.note.wakeup();
+    if sched.barrier.wait.fetch_sub(n, Ordering::AcqRel) == n {
+        sched.barrier.note.wakeup();
     }
 }

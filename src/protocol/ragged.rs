@@ -14,9 +14,9 @@
 //! Caller:
 //! * R1 wait = number of Ps, before anything else: nobody may bring it to 0 early;
 //! * R2 under `sched.lock`: every P that is not idle gets FN. Then HEAVY (T2 in syscall.rs): those in syscalls are taken, and
-//!   their FN with them. The idle ones are taken out of the idle list;
-//! * R3 without the lock: run the function for the caller's own P and for those taken; put the idle ones back, hand the
-//!   others off;
+//!   their FN with them. The idle list as a whole is frozen: taken away, so that nobody finds its Ps;
+//! * R3 without the lock: run the function for the caller's own P, for the frozen ones, which are put back then, and for
+//!   those taken, which are handed off; count all of them;
 //! * R4 wait for the note.
 //!
 //! Owner of a P with FN, at its next way through the scheduler, into a syscall or into the idle list (which FN bars):
@@ -25,7 +25,7 @@
 //!
 //! # Invariants
 //! * F1 each P is counted once and served once: it is in exactly one of own, taken, or FN set; FN is cleared once.
-//! * F2 while the function runs for a P, that P is Running and owned by who runs it.
+//! * F2 while the function runs for a P, that P is Running and owned by who runs it, or frozen by the caller.
 //!
 //! # Why it ends
 //! As for a stop: FN is seen at the next transition. The function must be short and must not wait.
@@ -34,11 +34,11 @@
 //! The function runs without `sched.lock`, also for idle Ps (there they are frozen under it): it may spawn, ready and
 //! release. What is missed meanwhile, since those Ps are not in the idle list, is found by the second look in R3.
 
-use super::preempt::run_counted;
 pub use super::preempt::{PFn, run_safe_point_fn};
+use super::preempt::{count_fns, run_fn};
 use super::{syscall, wake};
 use crate::gmp::m::MRef;
-use crate::gmp::p::{FN, OwnedP, PRef, PStatus};
+use crate::gmp::p::{FN, OwnedP, PRef};
 use crate::gmp::sched::Sched;
 use crate::sync::widen::widen;
 use crate::sync::{Ordering, heavy_fence};
@@ -53,46 +53,51 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
     b.f.set(f as *mut c_void);
     b.arg.set(arg);
     b.wait.store(sched.procs() as i32, Ordering::Relaxed);
-    let mut idle: *mut crate::gmp::P = std::ptr::null_mut();
+    let idle;
     let mut called: *mut crate::gmp::P = std::ptr::null_mut();
     // R2
     {
         let mut lk = sched.lock.lock();
         let mut asked = false;
-        for p in sched.live_ps() {
-            // An idle one stays idle while we hold the lock.
+        for p in sched.busy_ps() {
             asked |= Some(p) != own && p.request(FN).1;
         }
         if asked {
             widen!();
             heavy_fence();
-            for p in sched.live_ps() {
+            for p in sched.busy_ps() {
                 if let Some(pp) = p.try_take_requested(FN) {
                     push(&mut called, pp);
                 }
             }
         }
-        while let Some(p) = wake::pidle_unlink(sched, &mut lk) {
-            push(&mut idle, p.own(PStatus::Idle));
-        }
+        idle = wake::pidle_freeze(sched, &mut lk);
     }
     widen!();
     // R3
+    let mut ran = 0;
     if let Some(p) = own {
-        run_counted(sched, me, p);
+        run_fn(sched, me, p);
+        ran += 1;
     }
-    let had_idle = !idle.is_null();
-    while let Some(pp) = pop(&mut idle) {
-        run_counted(sched, me, pp.p());
-        wake::pidleput_carried(sched, sched.lock.lock(), me, pp);
+    // SAFETY: the list holds Ps.
+    let frozen =
+        std::iter::successors(unsafe { PRef::from_ptr(idle) }, |p| unsafe { PRef::from_ptr(p.idle_link.get()) });
+    let (mut last, mut n) = (None, 0);
+    for p in frozen {
+        run_fn(sched, me, p);
+        (last, n) = (Some(p), n + 1);
     }
-    if had_idle {
+    if let Some(last) = last {
+        wake::pidle_thaw(sched, &mut sched.lock.lock(), idle, last, n);
         wake::look_again(sched, me);
     }
     while let Some(pp) = pop(&mut called) {
-        run_counted(sched, me, pp.p());
+        run_fn(sched, me, pp.p());
+        ran += 1;
         syscall::handoffp(sched, me, pp);
     }
+    count_fns(sched, ran + n as i32);
     // R4
     b.note.sleep();
     sched.stats.barriers.fetch_add(1, Ordering::Relaxed);

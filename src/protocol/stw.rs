@@ -59,10 +59,7 @@ pub fn stop(sched: &Sched, me: MRef, deadline: Option<i64>, mut late: impl FnMut
         lk.stopping = true;
         let mut wait = 0;
         // A1
-        while let Some(p) = wake::pidle_unlink(sched, &mut lk) {
-            p.move_status(PStatus::Idle, PStatus::Stopped);
-        }
-        for p in sched.live_ps() {
+        for p in sched.busy_ps() {
             widen!();
             if Some(p) != own && p.request(STOP) == (PStatus::Running, true) {
                 wait += 1;
@@ -71,12 +68,15 @@ pub fn stop(sched: &Sched, me: MRef, deadline: Option<i64>, mut late: impl FnMut
         if wait > 0 {
             widen!();
             heavy_fence();
-            for p in sched.live_ps() {
+            for p in sched.busy_ps() {
                 if let Some(pp) = p.try_take_requested(STOP) {
                     pp.stop();
                     wait -= 1;
                 }
             }
+        }
+        while let Some(p) = wake::pidle_unlink(sched, &mut lk) {
+            p.move_status(PStatus::Idle, PStatus::Stopped);
         }
         lk.stopwait = wait;
         if wait == 0 {

@@ -81,8 +81,27 @@ pub fn pidle_link(sched: &Sched, lk: &mut SchedLocked<'_>, p: PRef) {
         t.idle.set(p.id);
     }
     widen!();
-    // Written under the lock only; the fence of I3 orders it before the second look.
-    sched.npidle.fetch_add(1, Ordering::SeqCst);
+    add_npidle(sched, 1);
+}
+
+/// `npidle` and the mask are written under `sched.lock` only, and order nothing: who makes a P idle does the fence of I3 before
+/// the second look, who takes one does that of S2 before others are told of work.
+fn add_npidle(sched: &Sched, n: i32) {
+    sched.npidle.store(sched.npidle.load(Ordering::Relaxed).wrapping_add_signed(n), Ordering::Relaxed);
+}
+
+/// Takes the whole idle list. Its Ps stay Idle, and nobody finds them, so nothing happens to them until they are thawed.
+pub fn pidle_freeze(sched: &Sched, lk: &mut SchedLocked<'_>) -> *mut crate::gmp::P {
+    sched.npidle.store(0, Ordering::Relaxed);
+    std::mem::replace(&mut lk.pidle, null_mut())
+}
+
+/// Puts a frozen list back: `n` Ps, of which `last` is the last.
+pub fn pidle_thaw(sched: &Sched, lk: &mut SchedLocked<'_>, first: *mut crate::gmp::P, last: PRef, n: u32) {
+    last.idle_link.set(lk.pidle);
+    lk.pidle = first;
+    widen!();
+    add_npidle(sched, n as i32);
 }
 
 /// Takes a P from the idle list.
@@ -104,7 +123,7 @@ pub fn pidle_unlink(sched: &Sched, lk: &mut SchedLocked<'_>) -> Option<PRef> {
     if let Some(t) = sched.allp() {
         t.idle.clear(p.id);
     }
-    sched.npidle.fetch_sub(1, Ordering::SeqCst);
+    add_npidle(sched, -1);
     Some(p)
 }
 
