@@ -99,6 +99,7 @@ CHECK_UNUSED static int count_threads(void) {
   return n;
 }
 
+#ifdef __SANITIZE_THREAD__
 /* Threads of the library, by their names. */
 CHECK_UNUSED static int count_workers(void) {
   int n = 0;
@@ -115,16 +116,23 @@ CHECK_UNUSED static int count_workers(void) {
   closedir(dir);
   return n;
 }
+#endif
+
+/* Whether there are these threads of the host, and nobody else. A joined thread may be listed a little longer. */
+CHECK_UNUSED static bool only_threads(int n) {
+#ifdef __SANITIZE_THREAD__
+  (void)n; /* it has threads of its own, and more of them in a child of fork */
+  return count_workers() == 0;
+#else
+  return count_threads() == n;
+#endif
+}
 
 /* The last test of a program: called by the only thread of the host that is left. */
 CHECK_UNUSED static void ends_clean(void) {
   spin_until(gmx_num_g() == 0);
   CHECK_OK(gmx_shutdown(INT64_C(30000000000)));
-#ifdef __SANITIZE_THREAD__
-  spin_until(count_workers() == 0); /* ThreadSanitizer has threads of its own, and more of them in a child of fork */
-#else
-  spin_until(count_threads() == 1); /* a joined thread may be listed a little longer */
-#endif
+  spin_until(only_threads(1));
 }
 
 #endif /* GOMAX_PLACES_H */
