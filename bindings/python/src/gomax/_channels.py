@@ -24,12 +24,26 @@ import random
 from collections import OrderedDict
 from threading import Lock
 from types import TracebackType
-from typing import Any, AsyncIterator, Dict, Generic, Iterator, List, NamedTuple, Optional, Tuple, Type, TypeVar, Union
+from typing import (
+    Any,
+    AsyncIterator,
+    Callable,
+    Dict,
+    Generic,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Tuple,
+    Type,
+    TypeVar,
+    Union,
+)
 
 from . import _abi
 from ._errors import ClosedError, ForkedError, check, error
 from ._goroutines import wake
-from ._library import gmx, process
+from ._library import Process, gmx, process
 from ._waits import nanoseconds, wait
 
 T = TypeVar("T")
@@ -135,13 +149,14 @@ class Channel(Source, Generic[T]):
         self._epoch = process.epoch
         self._chan = new_channel(8, capacity)
 
-    def __del__(self) -> None:
-        # Nobody waits here: whoever does keeps it alive. What is in it goes with the table.
+    def __del__(self, process: Process = process, free: Callable[[Any], int] = gmx.gmx_chan_free) -> None:
+        # Nobody waits here: whoever does keeps it alive. What is in it goes with the table. The defaults are there
+        # still when the interpreter has taken the module apart.
         if self._chan and self._epoch is process.epoch:
-            gmx.gmx_chan_free(self._chan)
+            free(self._chan)
             for bell in self._bells:
                 if bell:
-                    gmx.gmx_chan_free(bell)
+                    free(bell)
 
     # ---- for everybody ----
 

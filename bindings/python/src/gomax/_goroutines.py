@@ -18,7 +18,7 @@ from typing import Any, Callable, Deque, Generator, Generic, List, Optional, Tup
 
 from . import _abi
 from ._errors import ForkedError, check, error
-from ._library import gmx, process
+from ._library import Process, gmx, process
 from ._waits import at_once, nanoseconds, wait
 
 T = TypeVar("T")
@@ -170,8 +170,8 @@ class G(Generic[T]):
         return self._outcome()
 
     def __del__(self) -> None:
-        if self._error is not None and not self._told and not isinstance(self._error, SystemExit):
-            e = self._error
+        e = self._error
+        if e is not None and not self._told and not isinstance(e, SystemExit) and threading:  # None at the very end
             threading.excepthook(threading.ExceptHookArgs((type(e), e, e.__traceback__, threading.current_thread())))
 
     def __repr__(self) -> str:
@@ -251,6 +251,10 @@ def pointer(arg: Any) -> Optional[int]:
     return ctypes.addressof(arg)
 
 
+# Gs that nobody will join: what they use stays until they have ended.
+_leftovers: "Deque[Tuple[int, Any]]" = collections.deque()
+
+
 class CG:
     """A C function that runs, or has run, as a goroutine. Keeps its argument alive until it has ended."""
 
@@ -270,13 +274,9 @@ class CG:
             check(status)
         self._handle, self._keep = 0, None
 
-    def __del__(self) -> None:
+    def __del__(self, process: Process = process, leftovers: "Deque[Tuple[int, Any]]" = _leftovers) -> None:
         if self._handle and self._epoch is process.epoch:
-            _leftovers.append((self._handle, self._keep))
-
-
-# Gs that nobody will join: what they use stays until they have ended.
-_leftovers: "Deque[Tuple[int, Any]]" = collections.deque()
+            leftovers.append((self._handle, self._keep))
 
 
 def _sweep() -> None:

@@ -7,7 +7,7 @@ from typing import Any, AsyncIterator, Iterator, List, Optional
 from . import _abi
 from ._channels import EAGAIN, OK, RECV, Source, _select
 from ._errors import ForkedError, check, error
-from ._library import gmx, process
+from ._library import Process, gmx, process
 from ._waits import nanoseconds
 
 
@@ -30,7 +30,7 @@ class Timer(Source):
         assert channel.value
         self._timer, self._chan = timer.value, channel.value
 
-    def __del__(self) -> None:
+    def __del__(self, process: Process = process, gmx: _abi.Library = gmx) -> None:
         if self._timer and self._epoch is process.epoch:
             gmx.gmx_timer_free(self._timer)
             gmx.gmx_chan_free(self._chan)
