@@ -89,7 +89,8 @@ void one_round(int id, int i) {
       }
     } catch (const std::runtime_error &e) {
       parks(i);
-      CHECK_STR(e.what(), ("counted " + std::to_string(id)).c_str());
+      std::string what = "counted " + std::to_string(id);
+      CHECK_STR(e.what(), what.c_str());
       throw;
     }
   } catch (const counted &e) {

@@ -92,6 +92,21 @@ static void a_sleep_of_nothing_yields(void) {
   gmx_gomaxprocs(procs);
 }
 
+/* The library's threads may ask the system to wake them on time, but what the host starts from there must not inherit it. */
+static void has_the_slack_of_the_host(void *arg) {
+  for (int i = 0; i < 10; i++) {
+    CHECK_OK(gmx_sleep(MS / 10));
+    CHECK_EQ(prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0), *(int *)arg);
+  }
+}
+static void threads_keep_the_slack_of_their_timers(void) {
+  int slack = prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
+  gmx_g gs[20];
+  for (int i = 0; i < 20; i++) gs[i] = g_start(has_the_slack_of_the_host, &slack);
+  for (int i = 0; i < 20; i++) g_join(gs[i]);
+  on_thread(has_the_slack_of_the_host, &slack);
+}
+
 static int woken, asleep;
 
 static void sleeps_for_ever(void *arg) {
@@ -117,6 +132,7 @@ int main(void) {
   RUN(never_too_short);
   RUN(many_sleepers);
   RUN(a_sleep_of_nothing_yields);
+  RUN(threads_keep_the_slack_of_their_timers);
   RUN(for_ever_does_not_wrap);
   return 0;
 }

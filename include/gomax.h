@@ -1017,9 +1017,8 @@ GMX_API gmx_status gmx_sema_release(uint32_t *s);
  * overtaken, a wait of more than a millisecond is served in turn.
  */
 typedef struct gmx_mutex {
-  uint32_t state;
-  uint32_t sema;
-  uint64_t owner;
+  uint64_t state;
+  uint64_t reserved;
 } gmx_mutex;
 
 /**

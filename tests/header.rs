@@ -78,7 +78,7 @@ fn layouts() -> Vec<Layout> {
             struct_size, g, goid, name, status, wait_reason, since_ns, stack_lo, stack_hi, sp, r#fn, arg, thread,
             reserved,
         }
-        gmx_mutex { state, sema, owner }
+        gmx_mutex { state, reserved }
         gmx_rwmutex { writers, state, reserved }
         gmx_cond { mutex, home }
         gmx_once { state, reserved, owner }

@@ -304,6 +304,20 @@ pub fn cancel(m: MRef, token: &Ref, reason: Reason) -> bool {
     did
 }
 
+/// Why a token is cancelled. One above may be, by somebody who has not come down here yet: then it is cancelled now, so that
+/// nobody sees the one cancelled and the other not.
+pub fn reason(m: MRef, token: &Ref) -> Option<Reason> {
+    let mut at = token.token;
+    while at.reason().is_none() {
+        // SAFETY: null or a token, for which this one counts.
+        at = unsafe { at.parent.get().as_ref() }?;
+    }
+    if let Some(reason) = at.reason() {
+        cancel(m, token, reason);
+    }
+    token.reason()
+}
+
 /// K1 and K2; children go to `work`.
 fn cancel_one(m: MRef, token: &'static Token, reason: Reason, work: &mut *mut Token) -> bool {
     // K1

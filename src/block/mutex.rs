@@ -1,27 +1,35 @@
 //! Mutual exclusion of Gs and threads.
 //!
 //! ```text
-//!  state   31        3   2      1        0
-//!         +-----------+-------+---------+--------+
-//!         |   zero    | WOKEN | WAITERS | LOCKED |
-//!         +-----------+-------+---------+--------+
+//!  state   63                            2      1         0
+//!         +-------------------------------+-------+---------+
+//!         |  number of who has it, or 0   | WOKEN | WAITERS |
+//!         +-------------------------------+-------+---------+
 //! ```
 //!
 //! Normally whoever comes takes a free lock, also past the queue: that keeps it hot. A waiter that has waited for more
 //! than a millisecond gets it handed over at the next unlock, so nobody starves. One waiter at a time is awake to compete
 //! (WOKEN); without that, a lock that is taken and given in a loop wakes a G each time for nothing.
 //!
-//! The owner is noted, so that a wrong unlock and a second lock by the owner are statuses.
+//! The owner stands in the word itself, so that a wrong unlock and a second lock by the owner are statuses, and one
+//! compare-and-swap is all that a lock or an unlock is that meets nobody. Whoever unlocks does not touch the mutex
+//! afterwards: the next owner may be its last, and give its memory back.
 
 use super::waitq::{self, How, Waited};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{WaitReason, Wake};
 use crate::gmp::m::MRef;
-use crate::sync::{AtomicU32, AtomicU64, Ordering, now, spin_loop};
+use crate::sync::{AtomicU64, Ordering, now, spin_loop};
 
-const LOCKED: u32 = 1;
-const WAITERS: u32 = 2;
-const WOKEN: u32 = 4;
+const WAITERS: u64 = 1;
+const WOKEN: u64 = 2;
+const FLAGS: u64 = WAITERS | WOKEN;
+
+/// The owner's part of the word.
+#[inline(always)]
+fn held_by(id: u64) -> u64 {
+    id << 2
+}
 
 /// From here on a waiter gets the lock handed over.
 const STARVED: i64 = 1_000_000;
@@ -33,17 +41,29 @@ const SPIN_PAUSES: u32 = 30;
 #[repr(C)]
 #[derive(Default)]
 pub struct Mutex {
-    state: AtomicU32,
-    reserved: AtomicU32,
-    owner: AtomicU64,
+    state: AtomicU64,
+    reserved: u64,
 }
 
 impl Mutex {
+    /// Locks it if nobody has it and nobody waits: what a lock mostly is.
+    #[inline(always)]
+    pub fn lock_fast(&self, me: u64) -> bool {
+        // Acquire: pairs with the Release of whoever gave it back.
+        self.state.compare_exchange(0, held_by(me), Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// Gives it back if the caller has it and nobody waits.
+    #[inline(always)]
+    pub fn unlock_fast(&self, me: u64) -> bool {
+        self.state.compare_exchange(held_by(me), 0, Ordering::Release, Ordering::Relaxed).is_ok()
+    }
+
     #[inline]
     pub fn try_lock(&self, me: u64) -> Result<()> {
         let s = self.state.load(Ordering::Relaxed);
-        if s & LOCKED == 0 && self.state.compare_exchange(s, s | LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok() {
-            self.owner.store(me, Ordering::Relaxed);
+        let free = s & !FLAGS == 0;
+        if free && self.state.compare_exchange(s, s | held_by(me), Ordering::Acquire, Ordering::Relaxed).is_ok() {
             return Ok(());
         }
         Err(Error::Busy)
@@ -55,16 +75,11 @@ impl Mutex {
     #[inline]
     pub fn lock(&self, m: MRef, deadline: Option<i64>, cancel: bool) -> (MRef, Result<()>) {
         let me = waitq::self_id(m);
-        if self.state.compare_exchange(0, LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok() {
-            self.owner.store(me, Ordering::Relaxed);
+        if self.lock_fast(me) {
             return (m, Ok(()));
         }
-        self.lock_slow(m, me, deadline, cancel)
-    }
-
-    fn lock_slow(&self, m: MRef, me: u64, deadline: Option<i64>, cancel: bool) -> (MRef, Result<()>) {
-        // Only we write our own id there, so a stale value is never taken for it.
-        if self.is_owner(me) && self.state.load(Ordering::Relaxed) & LOCKED != 0 {
+        // Only we write our own number there, so it cannot appear or vanish meanwhile.
+        if self.is_owner(me) {
             return (m, Err(Error::Deadlock));
         }
         self.lock_waiting(m, me, deadline, cancel)
@@ -86,10 +101,9 @@ impl Mutex {
         let mut woken = 0;
         loop {
             let s = self.state.load(Ordering::Relaxed);
-            if s & LOCKED == 0 {
-                let to = (s | LOCKED) & !woken;
+            if s & !FLAGS == 0 {
+                let to = (s | held_by(me)) & !woken;
                 if self.state.compare_exchange(s, to, Ordering::Acquire, Ordering::Relaxed).is_ok() {
-                    self.owner.store(me, Ordering::Relaxed);
                     return (m, Ok(()));
                 }
                 continue;
@@ -107,14 +121,13 @@ impl Mutex {
             if how.since == 0 {
                 how.since = now();
             }
-            let both = LOCKED | WAITERS;
             let waited;
-            (m, waited) = waitq::wait(m, addr, how, || self.state.load(Ordering::Relaxed) & both == both);
+            (m, waited) = waitq::wait(m, addr, how, || {
+                let s = self.state.load(Ordering::Relaxed);
+                s & !FLAGS != 0 && s & WAITERS != 0
+            });
             match waited {
-                Waited::Handoff => {
-                    self.owner.store(me, Ordering::Relaxed);
-                    return (m, Ok(()));
-                }
+                Waited::Handoff => return (m, Ok(())),
                 Waited::Woken => {
                     woken = WOKEN;
                     how.first = true;
@@ -136,23 +149,27 @@ impl Mutex {
     /// Whether `me` holds it. For `me` alone.
     #[inline(always)]
     pub fn is_owner(&self, me: u64) -> bool {
-        self.owner.load(Ordering::Relaxed) == me
+        self.state.load(Ordering::Relaxed) & !FLAGS == held_by(me)
     }
 
     #[inline]
     pub fn unlock(&self, m: MRef) -> Result<()> {
-        if !self.is_owner(waitq::self_id(m)) {
+        let me = waitq::self_id(m);
+        if self.unlock_fast(me) {
+            return Ok(());
+        }
+        if !self.is_owner(me) {
             return Err(Error::Perm);
         }
-        self.unlock_for(m);
+        self.unlock_slow(m);
         Ok(())
     }
 
     /// Gives it back for its owner, who waits for something else by now.
     #[inline]
     pub fn unlock_for(&self, m: MRef) {
-        self.owner.store(0, Ordering::Relaxed);
-        if self.state.compare_exchange(LOCKED, 0, Ordering::Release, Ordering::Relaxed).is_err() {
+        let s = self.state.load(Ordering::Relaxed);
+        if s & FLAGS != 0 || self.state.compare_exchange(s, 0, Ordering::Release, Ordering::Relaxed).is_err() {
             self.unlock_slow(m);
         }
     }
@@ -161,7 +178,7 @@ impl Mutex {
     fn unlock_slow(&self, m: MRef) {
         let mut s = self.state.load(Ordering::Relaxed);
         while s & WAITERS == 0 || s & WOKEN != 0 {
-            match self.state.compare_exchange_weak(s, s & !LOCKED, Ordering::Release, Ordering::Relaxed) {
+            match self.state.compare_exchange_weak(s, s & FLAGS, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(now) => s = now,
             }
@@ -170,21 +187,21 @@ impl Mutex {
         // Under the root's lock: WAITERS is changed by us alone, but for those who are about to wait and set it again.
         waitq::wake_one(m, addr, |gp, more| {
             let Some(gp) = gp else {
-                self.change(|s| s & !(LOCKED | WAITERS));
+                self.change(|s| s & WOKEN);
                 return Wake::Ready;
             };
             let rest = if more { WAITERS } else { 0 };
             if now() - gp.sudog.since.get() > STARVED {
-                self.change(|s| s & !WAITERS | rest | LOCKED);
+                self.change(|s| s & WOKEN | rest | held_by(gp.goid.get()));
                 Wake::Handoff
             } else {
-                self.change(|s| s & !(WAITERS | LOCKED) | rest | WOKEN);
+                self.change(|_| rest | WOKEN);
                 Wake::Ready
             }
         });
     }
 
-    fn change(&self, f: impl Fn(u32) -> u32) {
+    fn change(&self, f: impl Fn(u64) -> u64) {
         let mut s = self.state.load(Ordering::Relaxed);
         while let Err(now) = self.state.compare_exchange_weak(s, f(s), Ordering::Release, Ordering::Relaxed) {
             s = now;

@@ -29,7 +29,7 @@
 //! * B2 readers who waited go before the next writer, which finds them counted (X4 before the mutex is given back).
 //!
 //! # Orderings
-//! R3 by AcqRel and X2's Acquire: what readers read is before what the writer writes. X4's Release and R1's Acquire: the
+//! R3's Release and X2's Acquire: what readers read is before what the writer writes. X4's Release and R1's Acquire: the
 //! other way round. Test and queue are under one lock in R2 and X3, and the other side takes it before it looks for waiters,
 //! so no fence is needed: R3 that sees WRITER takes the lock always.
 
@@ -61,12 +61,12 @@ impl RwMutex {
 
     // ---- readers -----------------------------------------------------------------------------------------------------
 
-    #[inline]
+    /// R1. That nobody has it is guessed: a look before costs as much as half of a compare-and-swap, which looks anyway.
+    #[inline(always)]
     pub fn try_read(&self) -> Result<()> {
-        // R1
-        let mut s = self.state.load(Ordering::Relaxed);
+        let mut s = 0;
         while s & WRITER == 0 {
-            match self.state.compare_exchange_weak(s, s + READER, Ordering::Acquire, Ordering::Relaxed) {
+            match self.state.compare_exchange(s, s + READER, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return Ok(()),
                 Err(now) => s = now,
             }
@@ -103,7 +103,19 @@ impl RwMutex {
         waited.error().map_or(Ok(()), Err)
     }
 
-    #[inline]
+    /// R3, if no writer waits. That the caller is the only reader is guessed, as in R1.
+    #[inline(always)]
+    pub fn leave(&self) -> bool {
+        let mut s = READER;
+        while s & WRITER == 0 && s >= READER {
+            match self.state.compare_exchange(s, s - READER, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(now) => s = now,
+            }
+        }
+        false
+    }
+
     pub fn read_unlock(&self, m: MRef) -> Result<()> {
         // R3
         let mut s = self.state.load(Ordering::Relaxed);
@@ -111,7 +123,7 @@ impl RwMutex {
             if s < READER {
                 return Err(Error::Perm);
             }
-            match self.state.compare_exchange_weak(s, s - READER, Ordering::AcqRel, Ordering::Relaxed) {
+            match self.state.compare_exchange_weak(s, s - READER, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(now) => s = now,
             }
@@ -156,8 +168,8 @@ impl RwMutex {
         let locked;
         (m, locked) = self.writers.lock(m, deadline, true);
         locked?;
-        // X2
-        if self.state.fetch_or(WRITER, Ordering::Acquire) < READER {
+        // X2. Added, since that is one instruction: it is not set, writers being one at a time.
+        if self.state.fetch_add(WRITER, Ordering::Acquire) < READER {
             return Ok(());
         }
         // X3
@@ -179,9 +191,7 @@ impl RwMutex {
             return Err(Error::Perm);
         }
         // X4
-        let s = self.state.load(Ordering::Relaxed);
-        if s & QUEUE != 0 || self.state.compare_exchange(s, s & !WRITER, Ordering::Release, Ordering::Relaxed).is_err()
-        {
+        if self.state.compare_exchange(WRITER, 0, Ordering::Release, Ordering::Relaxed).is_err() {
             self.write_unlock_slow(m);
         }
         self.writers.unlock(m)

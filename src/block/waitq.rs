@@ -348,12 +348,13 @@ pub fn wake_some<R>(m: MRef, addr: u64, f: impl FnOnce(&mut Waker<'_>) -> R) -> 
     result
 }
 
-/// What tells owners apart: the G's number, or the M's in a scheduler's callback.
+/// What tells owners apart: the number of the G, which is never 0, or of the M in a scheduler's callback. The two highest
+/// bits are free.
 #[inline]
 pub fn self_id(m: MRef) -> u64 {
     match m.g() {
         Some(gp) => gp.goid.get(),
-        None => 1 << 63 | u64::from(m.id),
+        None => 1 << 61 | u64::from(m.id),
     }
 }
 

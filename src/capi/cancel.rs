@@ -33,6 +33,11 @@ fn token_of(m: MRef, handle: gmx_cancel) -> Result<Option<Ref>, gmx_status> {
     cancel::find(m.sched(), handle, true).map(Some).map_err(status::from)
 }
 
+fn why(handle: gmx_cancel) -> Result<Option<Reason>, gmx_status> {
+    let m = any()?;
+    Ok(token_of(m, handle)?.and_then(|token| cancel::reason(m, &token)))
+}
+
 /// Makes a token. It is cancelled by gmx_cancel_now, after timeout nanoseconds (negative: never), or when the token parent
 /// is; parent 0 is none. Under a parent that is cancelled it is so from the beginning, and with a timeout of 0.
 ///
@@ -101,12 +106,10 @@ pub extern "C" fn gmx_cancel_now(token: gmx_cancel) -> gmx_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_cancel_reason(token: gmx_cancel) -> gmx_status {
-    match any().and_then(|m| token_of(m, token)) {
-        Ok(token) => match token.and_then(|token| token.reason()) {
-            None => GMX_OK,
-            Some(Reason::ByHand) => GMX_ECANCELED,
-            Some(Reason::Deadline) => GMX_ETIMEDOUT,
-        },
+    match why(token) {
+        Ok(None) => GMX_OK,
+        Ok(Some(Reason::ByHand)) => GMX_ECANCELED,
+        Ok(Some(Reason::Deadline)) => GMX_ETIMEDOUT,
         Err(status) => status,
     }
 }
@@ -122,10 +125,7 @@ pub extern "C" fn gmx_cancel_reason(token: gmx_cancel) -> gmx_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_cancel_is_cancelled(token: gmx_cancel) -> gmx_status {
-    match any().and_then(|m| token_of(m, token)) {
-        Ok(token) => gmx_status::from(token.is_some_and(|token| token.reason().is_some())),
-        Err(status) => status,
-    }
+    why(token).map_or_else(|status| status, |reason| gmx_status::from(reason.is_some()))
 }
 
 /// Makes a token the caller's current one: every call that waits honours it from now on, but for gmx_park, gmx_yield and

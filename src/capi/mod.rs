@@ -92,6 +92,14 @@ fn may_wait() -> Result<MRef, gmx_status> {
     }
 }
 
+/// What tells the caller from other owners, if it is a G on a worker that is free to go: whoever is anything else takes the
+/// way of `may_wait`, or of `any`.
+#[inline(always)]
+fn free_id() -> Option<u64> {
+    let m = crate::sched::run::current()?;
+    if m.is_free() { Some(m.g()?.goid.get()) } else { None }
+}
+
 #[cold]
 #[inline(never)]
 fn may_wait_slow() -> MOr {

@@ -8,9 +8,8 @@ use crate::block::waitq;
 /// overtaken, a wait of more than a millisecond is served in turn.
 #[repr(C)]
 pub struct gmx_mutex {
-    pub state: u32,
-    pub sema: u32,
-    pub owner: u64,
+    pub state: u64,
+    pub reserved: u64,
 }
 
 const _: () = assert!(std::mem::size_of::<gmx_mutex>() == std::mem::size_of::<Mutex>());
@@ -18,6 +17,7 @@ const _: () = assert!(std::mem::align_of::<gmx_mutex>() == std::mem::align_of::<
 
 /// # Safety
 /// `m` is null, or points to a mutex that lives as long as anybody uses it.
+#[inline(always)]
 unsafe fn mutex<'a>(m: *mut gmx_mutex) -> Option<&'a Mutex> {
     if m.is_null() || !m.is_aligned() {
         return None;
@@ -42,7 +42,24 @@ unsafe fn mutex<'a>(m: *mut gmx_mutex) -> Option<&'a Mutex> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_mutex_lock(m: *mut gmx_mutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe { gmx_mutex_lock_timeout(m, -1) }
+    unsafe {
+        match (mutex(m), free_id()) {
+            (Some(mutex), Some(me)) if mutex.lock_fast(me) => GMX_OK,
+            _ => lock(m, -1),
+        }
+    }
+}
+
+/// # Safety
+/// As for gmx_mutex_lock.
+#[inline(never)]
+unsafe fn lock(m: *mut gmx_mutex, timeout: i64) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(mutex) = (unsafe { mutex(m) }) else { return GMX_EINVAL };
+    match may_wait() {
+        Ok(m) => map(mutex.lock(m, waitq::deadline_of(timeout), true).1),
+        Err(status) => status,
+    }
 }
 
 /// As gmx_mutex_lock, but gives up after timeout nanoseconds; negative never.
@@ -61,10 +78,11 @@ pub unsafe extern "C" fn gmx_mutex_lock(m: *mut gmx_mutex) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_mutex_lock_timeout(m: *mut gmx_mutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(mutex) = (unsafe { mutex(m) }) else { return GMX_EINVAL };
-    match may_wait() {
-        Ok(m) => map(mutex.lock(m, if timeout < 0 { None } else { waitq::deadline_of(timeout) }, true).1),
-        Err(status) => status,
+    unsafe {
+        match (mutex(m), free_id()) {
+            (Some(mutex), Some(me)) if mutex.lock_fast(me) => GMX_OK,
+            _ => lock(m, timeout),
+        }
     }
 }
 
@@ -104,6 +122,19 @@ pub unsafe extern "C" fn gmx_mutex_try_lock(m: *mut gmx_mutex) -> gmx_status {
 /// `m` is null or points to a mutex.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_mutex_unlock(m: *mut gmx_mutex) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (mutex(m), free_id()) {
+            (Some(mutex), Some(me)) if mutex.unlock_fast(me) => GMX_OK,
+            _ => unlock(m),
+        }
+    }
+}
+
+/// # Safety
+/// As for gmx_mutex_unlock.
+#[inline(never)]
+unsafe fn unlock(m: *mut gmx_mutex) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(mutex) = (unsafe { mutex(m) }) else { return GMX_EINVAL };
     match any() {

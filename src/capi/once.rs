@@ -37,8 +37,24 @@ pub unsafe extern "C" fn gmx_once_do(
     r#fn: Option<extern "C" fn(*mut c_void)>,
     arg: *mut c_void,
 ) -> gmx_status {
-    // SAFETY: the caller's promise.
-    unsafe { gmx_once_do_timeout(once, r#fn, arg, -1) }
+    // SAFETY: the caller's promise; the layouts agree.
+    unsafe {
+        if r#fn.is_some() && !once.is_null() && once.is_aligned() && (*once.cast::<Once>()).is_done() {
+            return GMX_OK;
+        }
+        do_timeout(once, r#fn, arg, -1)
+    }
+}
+
+/// # Safety
+/// `once` is null, or points to a once that lives as long as anybody uses it.
+#[inline(always)]
+unsafe fn at<'a>(once: *mut gmx_once) -> Option<&'a Once> {
+    if once.is_null() || !once.is_aligned() {
+        return None;
+    }
+    // SAFETY: the caller's promise; the layouts agree, and the words are used by atomic operations only.
+    Some(unsafe { &*once.cast::<Once>() })
 }
 
 /// As gmx_once_do, but waits for another's fn no longer than timeout nanoseconds; negative for ever.
@@ -60,12 +76,21 @@ pub unsafe extern "C" fn gmx_once_do_timeout(
     arg: *mut c_void,
     timeout: i64,
 ) -> gmx_status {
-    if once.is_null() || !once.is_aligned() {
-        return GMX_EINVAL;
-    }
-    let Some(f) = r#fn else { return GMX_EINVAL };
-    // SAFETY: the caller's promise; the layouts agree, and the words are used by atomic operations only.
-    let once = unsafe { &*once.cast::<Once>() };
+    // SAFETY: the caller's promise.
+    unsafe { do_timeout(once, r#fn, arg, timeout) }
+}
+
+/// # Safety
+/// As for gmx_once_do.
+#[inline(never)]
+unsafe fn do_timeout(
+    once: *mut gmx_once,
+    r#fn: Option<extern "C" fn(*mut c_void)>,
+    arg: *mut c_void,
+    timeout: i64,
+) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let (Some(once), Some(f)) = (unsafe { at(once) }, r#fn) else { return GMX_EINVAL };
     if once.is_done() {
         return GMX_OK;
     }

@@ -18,6 +18,7 @@ const _: () = assert!(std::mem::align_of::<gmx_rwmutex>() == std::mem::align_of:
 
 /// # Safety
 /// `m` is null, or points to a read-write mutex that lives as long as anybody uses it.
+#[inline(always)]
 unsafe fn rwmutex<'a>(m: *mut gmx_rwmutex) -> Option<&'a RwMutex> {
     if m.is_null() || !m.is_aligned() {
         return None;
@@ -42,7 +43,19 @@ unsafe fn rwmutex<'a>(m: *mut gmx_rwmutex) -> Option<&'a RwMutex> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rwmutex_lock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe { gmx_rwmutex_lock_timeout(m, -1) }
+    unsafe { lock(m, -1) }
+}
+
+/// # Safety
+/// As for gmx_rwmutex_lock.
+#[inline(always)]
+unsafe fn lock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
+    match may_wait() {
+        Ok(m) => map(rw.write(m, waitq::deadline_of(timeout))),
+        Err(status) => status,
+    }
 }
 
 /// As gmx_rwmutex_lock, but gives up after timeout nanoseconds; negative never. Readers whom it has kept out go on then.
@@ -61,11 +74,7 @@ pub unsafe extern "C" fn gmx_rwmutex_lock(m: *mut gmx_rwmutex) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rwmutex_lock_timeout(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
-    match may_wait() {
-        Ok(m) => map(rw.write(m, waitq::deadline_of(timeout))),
-        Err(status) => status,
-    }
+    unsafe { lock(m, timeout) }
 }
 
 /// Locks it for writing if nobody has it.
@@ -128,7 +137,24 @@ pub unsafe extern "C" fn gmx_rwmutex_unlock(m: *mut gmx_rwmutex) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rwmutex_rlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe { gmx_rwmutex_rlock_timeout(m, -1) }
+    unsafe {
+        match (rwmutex(m), free_id()) {
+            (Some(rw), Some(_)) if rw.try_read().is_ok() => GMX_OK,
+            _ => rlock(m, -1),
+        }
+    }
+}
+
+/// # Safety
+/// As for gmx_rwmutex_rlock.
+#[inline(never)]
+unsafe fn rlock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
+    match may_wait() {
+        Ok(m) => map(rw.read(m, waitq::deadline_of(timeout))),
+        Err(status) => status,
+    }
 }
 
 /// As gmx_rwmutex_rlock, but gives up after timeout nanoseconds; negative never.
@@ -147,10 +173,11 @@ pub unsafe extern "C" fn gmx_rwmutex_rlock(m: *mut gmx_rwmutex) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rwmutex_rlock_timeout(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
-    match may_wait() {
-        Ok(m) => map(rw.read(m, if timeout < 0 { None } else { waitq::deadline_of(timeout) })),
-        Err(status) => status,
+    unsafe {
+        match (rwmutex(m), free_id()) {
+            (Some(rw), Some(_)) if rw.try_read().is_ok() => GMX_OK,
+            _ => rlock(m, timeout),
+        }
     }
 }
 
@@ -187,6 +214,19 @@ pub unsafe extern "C" fn gmx_rwmutex_try_rlock(m: *mut gmx_rwmutex) -> gmx_statu
 /// `m` is null or points to a read-write mutex.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rwmutex_runlock(m: *mut gmx_rwmutex) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match rwmutex(m) {
+            Some(rw) if rw.leave() => GMX_OK,
+            _ => runlock(m),
+        }
+    }
+}
+
+/// # Safety
+/// As for gmx_rwmutex_runlock.
+#[inline(never)]
+unsafe fn runlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
     match any() {

@@ -408,7 +408,8 @@ impl G {
     pub fn cas_status(&self, from: GStatus, to: GStatus) -> bool {
         widen!();
         let w = self.state.load(Ordering::Relaxed) & !STATUS_MASK;
-        self.state.compare_exchange(w | from as u64, w | to as u64, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        // Acquire: who comes second frees the descriptor (block/join.rs), after all that the first did with it.
+        self.state.compare_exchange(w | from as u64, w | to as u64, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// As [`G::cas_status`], if it is still the G that the handle names.

@@ -571,7 +571,7 @@ pub fn stopm(sched: &Sched, m: MRef) -> Idle {
         settle(sched, &mut lk, m)
     };
     let got = loop {
-        let set = m.park.sleep_until(until);
+        let set = m.park.sleep_exactly(until);
         if set {
             m.park.clear();
             if let Some(pp) = m.take_nextp() {

@@ -222,6 +222,9 @@ impl Note {
             state = self.changed.wait(state).unwrap();
         }
     }
+    pub fn sleep_exactly(&self, deadline: Option<i64>) -> bool {
+        self.sleep_until(deadline)
+    }
     /// For models: the clock has moved.
     pub fn look_at_clock(&self) {
         let _state = self.state.lock().unwrap();

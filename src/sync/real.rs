@@ -226,6 +226,17 @@ impl Note {
         self.sleep_until(None);
     }
 
+    /// As [`Note::sleep_until`], but not later than need be: for who sees to timers.
+    pub fn sleep_exactly(&self, deadline: Option<i64>) -> bool {
+        if deadline.is_none() {
+            return self.sleep_until(None);
+        }
+        sys::wake_on_time(true);
+        let set = self.sleep_until(deadline);
+        sys::wake_on_time(false);
+        set
+    }
+
     /// Sleeps until the note is set or the deadline (of [`now`]) has passed; true if it was set.
     pub fn sleep_until(&self, deadline: Option<i64>) -> bool {
         let mut timed_out = false;

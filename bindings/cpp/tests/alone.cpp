@@ -1,0 +1,61 @@
+// What a user's file does with gomax.hpp, for the warnings that come up where it is inlined; ci/cpp.sh builds it at every
+// level, beside a second file that includes the header too.
+#include <gomax.hpp>
+
+#include <string>
+
+struct handle {
+  std::unique_ptr<int> a, b;
+  int c;
+};
+template <>
+struct gomax::relocatable<handle> : std::true_type {};
+
+template <class T>
+static T one() {
+  return T();
+}
+
+template <class T>
+static int uses() {
+  using namespace std::chrono_literals;
+  gomax::channel<T> c(8);
+  T v = one<T>();
+  c.send(one<T>());
+  c.send(T{});
+  int n = c.try_send(std::move(v));
+  n += c.send_for(std::move(v), 1s);
+  gomax::select(gomax::on_send(c, one<T>()), gomax::on_send(c, std::move(v), [] {}),
+                gomax::on_receive(c, [&](gomax::result<T> r) {
+                  if (r) v = *std::move(r);
+                }),
+                gomax::otherwise());
+  if (auto r = c.receive()) v = *std::move(r);
+  if (auto r = c.try_receive()) v = std::move(r).value();
+  v = c.receive_for(1s).value_or(one<T>());
+  gomax::select(gomax::on_receive(c), gomax::on_timeout(0ms));
+  c.close();
+  for (T &x : c) v = std::move(x);
+  v = gomax::go([w = std::move(v)]() mutable { return std::move(w); }).join();
+  v = gomax::go([] { return one<T>(); }).join_for(100s).value();
+  gomax::go([] { return one<T>(); });
+  v = gomax::run([] { return one<T>(); });
+  v = gomax::blocking([] { return one<T>(); });
+  return n;
+}
+
+int other();
+
+int main() {
+  int n = uses<int>() + uses<std::string>() + uses<std::unique_ptr<int>>() + uses<std::shared_ptr<int>>() +
+          uses<std::vector<int>>() + uses<handle>();
+  gomax::channel<std::unique_ptr<int>> c(1);
+  c.send(nullptr);
+  gomax::channel<std::vector<int>> d(1);
+  d.send({1, 2});
+  gomax::channel<std::string> e(1);
+  e.send("");
+  gomax::for_each_p([](int) {});
+  gomax::shutdown();
+  return n == 12 && other() >= 1 ? 0 : 1;
+}

@@ -1,0 +1,277 @@
+// Channels and select: values of every kind arrive once, and stay where they were if they did not leave.
+#include "tests.hpp"
+
+#include <map>
+#include <set>
+
+#if __cplusplus >= 202002L
+static_assert(std::input_iterator<gomax::channel<int>::iterator>);
+static_assert(std::sentinel_for<gomax::channel<int>::sentinel, gomax::channel<int>::iterator>);
+#endif
+static_assert(std::is_copy_constructible_v<gomax::channel<counted>>);
+static_assert(std::is_nothrow_move_constructible_v<gomax::channel<counted>>);
+
+template <class T>
+static T make(int i) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    return std::string(std::size_t(i % 40), 'x') + std::to_string(i);
+  } else if constexpr (std::is_same_v<T, std::vector<int>>) {
+    return std::vector<int>(3, i);
+  } else if constexpr (std::is_same_v<T, std::unique_ptr<int>>) {
+    return std::make_unique<int>(i);
+  } else if constexpr (std::is_same_v<T, std::shared_ptr<int>>) {
+    return std::make_shared<int>(i);
+  } else {
+    return T(i);
+  }
+}
+template <class T>
+static int number(const T &v) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    return std::atoi(v.c_str() + v.find_first_not_of('x'));
+  } else if constexpr (std::is_same_v<T, std::vector<int>>) {
+    CHECK_EQ(v.size(), 3);
+    return v[2];
+  } else if constexpr (std::is_same_v<T, std::unique_ptr<int>> || std::is_same_v<T, std::shared_ptr<int>>) {
+    return *v;
+  } else if constexpr (std::is_same_v<T, counted>) {
+    return v.v();
+  } else if constexpr (std::is_same_v<T, handle>) {
+    return *v.v;
+  } else {
+    return static_cast<int>(v);
+  }
+}
+template <class T>
+static bool is(const T &v, int n) {
+  return number(v) == n;
+}
+
+template <class T>
+static void in_order(std::size_t capacity) {
+  gomax::channel<T> c(capacity);
+  CHECK_EQ(c.capacity(), capacity);
+  auto sender = gomax::go([c] {
+    for (int i = 0; i < 500; i++) c.send(make<T>(i));
+    CHECK(c.close());
+    CHECK(!c.close());
+  });
+  int next = 0;
+  for (T &v : c) CHECK(is(v, next++));
+  CHECK_EQ(next, 500);
+  sender.join();
+  auto after = c.receive();
+  CHECK(!after && after.is_closed());
+  CHECK_THROWS_A(gomax::closed, GMX_ECLOSED, static_cast<void>(std::move(after).value()));
+}
+
+template <class T>
+static void stays_if_not_sent() {
+  gomax::channel<T> c(1);
+  T v = make<T>(1), w = make<T>(2);
+  CHECK(c.try_receive().is_empty());
+  CHECK(c.receive_for(1ms).is_late());
+  CHECK(c.receive_until(gomax::clock::now() + 1ms).is_late());
+  CHECK(c.try_send(std::move(v)));
+  CHECK(!c.try_send(std::move(w)) && is(w, 2));
+  CHECK(!c.send_for(std::move(w), 1ms) && is(w, 2));
+  {
+    gomax::cancel_source s(1ms);
+    gomax::under now(s);
+    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, c.send(std::move(w)));
+    CHECK(is(w, 2));
+  }
+  CHECK_EQ(c.size(), 1);
+  int timeouts = 0;
+  std::size_t which = gomax::select(gomax::on_send(c, std::move(w)), gomax::on_send(c, make<T>(3)),
+                                    gomax::on_timeout(1ms, [&] {
+                                      CHECK(is(w, 2));
+                                      timeouts++;
+                                    }));
+  CHECK(which == 2 && timeouts == 1);
+  which = gomax::select(gomax::on_send(c, std::move(w)), gomax::otherwise());
+  CHECK(which == 1 && is(w, 2));
+
+  CHECK(is(c.receive().value(), 1));
+  which = gomax::select(gomax::on_send(c, std::move(w)), gomax::otherwise());
+  CHECK_EQ(which, 0);
+  which = gomax::select(gomax::otherwise(), gomax::on_receive(c, [](gomax::result<T> r) { CHECK(r && is(*r, 2)); }));
+  CHECK_EQ(which, 1);
+
+  w = make<T>(4);
+  CHECK(c.close());
+  CHECK_THROWS_A(gomax::closed, GMX_ECLOSED, c.send(std::move(w)));
+  CHECK(is(w, 4));
+  CHECK_THROWS_A(gomax::closed, GMX_ECLOSED, c.try_send(std::move(w)));
+  CHECK_THROWS_A(gomax::closed, GMX_ECLOSED, gomax::select(gomax::on_send(c, std::move(w))));
+  CHECK(is(w, 4));
+  bool told = false;
+  gomax::select(gomax::on_receive(c, [&](gomax::result<T> r) { told = r.is_closed(); }));
+  CHECK(told);
+}
+
+template <class T>
+static void every_way() {
+  in_order<T>(0);
+  in_order<T>(1);
+  in_order<T>(64);
+  stays_if_not_sent<T>();
+}
+
+static void every_kind() {
+  every_way<int>();
+  every_way<double>();
+  every_way<std::string>();
+  every_way<std::unique_ptr<int>>();
+  every_way<std::shared_ptr<int>>();
+  every_way<std::vector<int>>();
+  every_way<counted>();
+  every_way<handle>();
+  CHECK_EQ(counted::alive.load(), 0);
+
+  struct nothing {};
+  gomax::channel<nothing> signal(3);
+  signal.send({});
+  CHECK(signal.receive());
+
+  // copies, for those who have them
+  gomax::channel<std::string> words(3);
+  const std::string word = "a word that does not fit into the string itself";
+  words.send(word);
+  CHECK(words.try_send(word) && words.send_for(word, 1s));
+  gomax::select(gomax::on_receive(words, [&](gomax::result<std::string> r) { CHECK(*r == word); }));
+  std::string mine = word;
+  CHECK_EQ(gomax::select(gomax::on_send(words, mine), gomax::otherwise()), 0);
+  CHECK(mine == word);
+  gomax::channel<long> longs(1);
+  CHECK_EQ(gomax::select(gomax::on_send(longs, 5)), 0);
+  CHECK_EQ(longs.receive().value_or(6), 5);
+  longs.close();
+  CHECK_EQ(longs.receive().value_or(6), 6);
+}
+
+// The last handle takes what is left with it.
+static void goes_with_what_is_in_it() {
+  auto value = std::make_shared<int>(1);
+  {
+    gomax::channel<std::shared_ptr<int>> c(10);
+    gomax::channel<counted> d(10);
+    for (int i = 0; i < 5; i++) {
+      c.send(value);
+      d.send(counted(i));
+    }
+    auto again = c;
+    c = gomax::channel<std::shared_ptr<int>>(1);
+    CHECK_EQ(value.use_count(), 6);
+    gomax::go([again = std::move(again)] {}).join();
+    d.close();
+  }
+  CHECK_EQ(value.use_count(), 1);
+  CHECK_EQ(counted::alive.load(), 0);
+
+  // a channel in itself, and in another
+  gomax::channel<gomax::channel<int>> of_channels(1);
+  gomax::channel<int> answer(1);
+  auto server = gomax::go([of_channels] { of_channels.receive()->send(42); });
+  of_channels.send(answer);
+  CHECK_EQ(*answer.receive(), 42);
+  server.join();
+}
+
+static void none() {
+  gomax::channel<int> never = nullptr, c(1);
+  CHECK(!never && c && never != c && c == gomax::channel<int>(c));
+  CHECK(never.try_receive().is_empty());
+  CHECK(!never.try_send(1));
+  CHECK(never.receive_for(1ms).is_late());
+  CHECK_THROWS(GMX_EINVAL, never.close());
+  c.send(7);
+  // a case that is switched off
+  CHECK_EQ(gomax::select(gomax::on_receive(never), gomax::on_send(never, 1), gomax::on_receive(c)), 2);
+  CHECK_EQ(gomax::select(gomax::on_timeout(1ms)), 0);
+}
+
+static void select_is_fair_and_loses_nothing() {
+  constexpr int SENDERS = 4, EACH = 500;
+  std::vector<gomax::channel<counted>> in;
+  for (int s = 0; s < SENDERS; s++) in.emplace_back(s % 3);
+  gomax::channel<std::unique_ptr<int>> out(2);
+  {
+    gomax::scope all;
+    for (int s = 0; s < SENDERS; s++) {
+      all.go([&, s] {
+        for (int i = 0; i < EACH; i++) in[std::size_t(s)].send(counted(s * EACH + i));
+        in[std::size_t(s)].close();
+      });
+    }
+    all.go([&] {
+      int open = SENDERS;
+      auto take = [&](int s) {
+        return [&, s](gomax::result<counted> v) {
+          if (v) return out.send(std::make_unique<int>(v->v()));
+          in[std::size_t(s)] = nullptr;
+          open--;
+        };
+      };
+      while (open > 0) {
+        gomax::select(gomax::on_receive(in[0], take(0)), gomax::on_receive(in[1], take(1)),
+                      gomax::on_receive(in[2], take(2)), gomax::on_receive(in[3], take(3)));
+      }
+      out.close();
+    });
+    std::set<int> seen;
+    std::map<int, int> last;
+    for (auto &p : out) {
+      CHECK(seen.insert(*p).second);
+      auto [at, fresh] = last.try_emplace(*p / EACH, *p);
+      CHECK(fresh || at->second < *p);  // in order, for each sender
+      at->second = *p;
+    }
+    CHECK_EQ(seen.size(), SENDERS * EACH);
+  }
+  CHECK_EQ(counted::alive.load(), 0);
+}
+
+// Senders, receivers and cancellation at once: whatever was not received is destroyed once.
+static void many_at_once() {
+  std::atomic<long> sent{0}, got{0};
+  {
+    gomax::channel<counted> c(3);
+    gomax::scope all(50ms);
+    for (int g = 0; g < 8; g++) {
+      all.go([&, g] {
+        for (int i = 0;; i++) {
+          if (g % 2 == 0) {
+            counted v(i);
+            if (i % 3 == 0) {
+              if (c.send_for(std::move(v), 10us)) sent++;
+              else CHECK(v.v() == i);
+            } else {
+              c.send(std::move(v));
+              sent++;
+            }
+          } else if (i % 2 == 0) {
+            if (c.receive_for(10us)) got++;
+          } else {
+            c.receive().value();
+            got++;
+          }
+        }
+      });
+    }
+    CHECK_THROWS(GMX_ETIMEDOUT, all.leave());
+    CHECK_EQ(sent.load() - got.load(), c.size());
+    CHECK_EQ(counted::alive.load(), c.size());
+  }
+  CHECK_EQ(counted::alive.load(), 0);
+  CHECK(got.load() > 0);
+}
+
+int main() {
+  RUN(every_kind);
+  RUN(goes_with_what_is_in_it);
+  RUN(none);
+  RUN(select_is_fair_and_loses_nothing);
+  RUN(many_at_once);
+  RUN(ends_clean);
+}

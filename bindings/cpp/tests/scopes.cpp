@@ -1,0 +1,235 @@
+// Scopes and cancellation: who is waited for, whose exception comes out, what a cancelled wait throws.
+#include "tests.hpp"
+
+#include <stdexcept>
+
+static void waits_for_all() {
+  std::atomic<int> ran{0};
+  {
+    gomax::scope s;
+    for (int i = 0; i < 100; i++) {
+      s.go([&, c = counted(i)] {
+        gomax::sleep_for(std::chrono::microseconds(c.v()));
+        ran++;
+      });
+    }
+  }
+  CHECK_EQ(ran.load(), 100);
+  CHECK_EQ(counted::alive.load(), 0);
+}
+
+static void the_first_exception_comes_out() {
+  gomax::channel<int> never;
+  std::atomic<int> ended{0};
+  try {
+    gomax::scope s;
+    for (int i = 0; i < 10; i++) {
+      s.go([&] {
+        struct count {
+          std::atomic<int> &n;
+          ~count() { n++; }
+        } count{ended};
+        never.receive().value();
+        FAIL("received from nobody");
+      });
+    }
+    s.go([] { throw std::runtime_error("first"); });
+    s.go([&] {
+      try {
+        never.receive().value();
+      } catch (const gomax::cancelled &) {
+        throw std::logic_error("on its way out");
+      }
+    });
+    gomax::yield();
+  } catch (const std::runtime_error &e) {
+    CHECK_STR(e.what(), "first");
+    CHECK_EQ(ended.load(), 10);
+    ended = 100;
+  }
+  CHECK_EQ(ended.load(), 100);
+}
+
+// An exception of whoever is in the scope goes before those of its goroutines, and they are waited for.
+static void unwinding_waits_too() {
+  gomax::channel<int> never;
+  int ended = 0;
+  try {
+    gomax::scope s;
+    s.go([&] {
+      try {
+        never.receive().value();
+      } catch (const gomax::cancelled &) {
+        ended++;
+      }
+      throw 2;
+    });
+    while (gmx_num_g() == 0) gomax::yield();
+    throw 1;
+  } catch (int i) {
+    CHECK_EQ(i, 1);
+  }
+  CHECK_EQ(ended, 1);
+
+  // and in a scope that is left while an outer exception flies, all is as ever
+  struct cleans_up {
+    ~cleans_up() {
+      try {
+        gomax::scope s;
+        s.go([] { throw 5; });
+      } catch (int i) {
+        CHECK_EQ(i, 5);
+      }
+    }
+  };
+  try {
+    cleans_up c;
+    throw 4;
+  } catch (int i) {
+    CHECK_EQ(i, 4);
+  }
+}
+
+static void cancelled_by() {
+  gomax::channel<int> never;
+  {  // hand: the way to end helpers
+    gomax::scope s;
+    s.go([&] { never.receive().value(); });
+    s.cancel();
+    s.leave();
+    CHECK_THROWS(GMX_ESTALE, s.go([] {}));
+  }
+  {  // its deadline
+    gomax::scope s(1ms);
+    s.go([&] { never.receive().value(); });
+    CHECK_THROWS(GMX_ETIMEDOUT, s.leave());
+  }
+  {  // its deadline, which came too late
+    gomax::scope s(100s);
+    s.go([] {});
+    s.leave();
+  }
+  {  // the caller's own token
+    gomax::cancel_source source;
+    gomax::under now(source);
+    gomax::scope s;
+    s.go([&] { never.receive().value(); });
+    source.cancel();
+    CHECK(s.token().is_cancelled());
+    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, s.leave());
+  }
+  {  // a token of a goroutine's own: it has failed
+    gomax::scope s;
+    s.go([&] {
+      gomax::cancel_source own(1ms);
+      gomax::under now(own);
+      never.receive().value();
+    });
+    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, s.leave());
+  }
+}
+
+static void nested() {
+  std::atomic<int> leaves{0};
+  struct tree {
+    std::atomic<int> &leaves;
+    void grow(int depth) {
+      if (depth == 0) {
+        leaves++;
+        return;
+      }
+      gomax::scope s;
+      for (int i = 0; i < 3; i++) s.go([=] { tree(*this).grow(depth - 1); });
+    }
+  };
+  tree{leaves}.grow(6);
+  CHECK_EQ(leaves.load(), 729);
+
+  try {
+    gomax::scope outer;
+    outer.go([] {
+      gomax::scope inner;
+      inner.go([] { gomax::sleep_for(100s); });
+      inner.go([] { throw std::string("deep"); });
+    });
+    outer.go([] { gomax::sleep_for(100s); });
+    outer.leave();
+    FAIL("nothing came");
+  } catch (const std::string &s) {
+    CHECK_STR(s.c_str(), "deep");
+  }
+}
+
+static void tokens() {
+  CHECK(gomax::current_token().native() == 0);
+  CHECK(!gomax::current_token().is_cancelled());
+  gomax::throw_if_cancelled();
+  gomax::cancel_source parent;
+  gomax::cancel_source child(parent.token()), timed(1ms, parent.token());
+  {
+    gomax::under now(timed);
+    CHECK(gomax::current_token().native() == timed.token().native());
+    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, gomax::sleep_for(100s));
+    CHECK(timed.is_cancelled() && timed.is_late());
+    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, gomax::throw_if_cancelled());
+    gomax::mutex m;
+    gomax::semaphore empty;
+    gomax::wait_group wg;
+    wg.add();
+    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, empty.acquire());
+    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, wg.wait());
+    {
+      gomax::under nothing{gomax::cancel_token()};  // a clean-up that must wait
+      gomax::sleep_for(1us);
+      std::lock_guard<gomax::mutex> held(m);
+    }
+    CHECK(gomax::current_token().is_cancelled());
+  }
+  gomax::sleep_for(1us);
+  CHECK(!child.is_cancelled());
+  auto waits = gomax::go([token = child.token()] {
+    gomax::under now(token);
+    gomax::sleep_for(100s);
+  });
+  parent.cancel();
+  CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, waits.join());
+  CHECK(!waits.joinable());
+  CHECK(child.is_cancelled() && !child.is_late());
+  auto moved = std::move(child);
+  moved.cancel();
+  CHECK_THROWS(GMX_ESTALE, gomax::cancel_source(gomax::cancel_token(12345)));
+}
+
+// What the body of an exception's way out does: it waits, and moves, while it is in flight.
+static void scopes_in_catch_blocks() {
+  gomax::go([] {
+    for (int i = 0; i < 200; i++) {
+      try {
+        gomax::scope s;
+        s.go([] { gomax::yield(); });
+        throw i;
+      } catch (int got) {
+        CHECK_EQ(got, i);
+        gomax::scope s;
+        s.go([] { gomax::sleep_for(1us); });
+        s.leave();
+        try {
+          throw;
+        } catch (int again) {
+          CHECK_EQ(again, i);
+        }
+      }
+    }
+  }).join();
+}
+
+int main() {
+  RUN(waits_for_all);
+  RUN(the_first_exception_comes_out);
+  RUN(unwinding_waits_too);
+  RUN(cancelled_by);
+  RUN(nested);
+  RUN(tokens);
+  RUN(scopes_in_catch_blocks);
+  RUN(ends_clean);
+}

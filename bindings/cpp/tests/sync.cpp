@@ -1,0 +1,242 @@
+// Locks with the standard's guards, conditions, wait groups, once, clocks and timers.
+#include "tests.hpp"
+
+#include <shared_mutex>
+#include <thread>
+
+static_assert(std::is_nothrow_default_constructible_v<gomax::mutex> && sizeof(gomax::mutex) == sizeof(gmx_mutex));
+static gomax::mutex constant_initialised;
+
+// Gs and threads alike.
+template <class F>
+static void on_both(int n, F f) {
+  std::vector<std::thread> threads;
+  gomax::scope s;
+  for (int i = 0; i < n; i++) {
+    s.go(f);
+    threads.emplace_back(f);
+  }
+  for (auto &t : threads) t.join();
+}
+
+static void mutexes() {
+  gomax::mutex a, b;
+  long sum = 0;
+  on_both(4, [&] {
+    for (int i = 0; i < 500; i++) {
+      {
+        std::lock_guard<gomax::mutex> held(a);
+        sum++;
+        if (i % 50 == 0) gomax::yield();
+      }
+      if (i % 2 == 0) {
+        std::scoped_lock both(a, b);
+        sum++;
+      } else {
+        std::scoped_lock both(b, a);
+        sum++;
+      }
+    }
+  });
+  CHECK_EQ(sum, 8 * 1000);
+
+  std::unique_lock<gomax::mutex> held(a);
+  CHECK_THROWS(GMX_EDEADLK, a.lock());
+  gomax::go([&] {
+    CHECK(!a.try_lock());
+    CHECK(!a.try_lock_for(1ms));
+    CHECK(!a.try_lock_until(std::chrono::system_clock::now() + 1ms));
+    CHECK_THROWS(GMX_EPERM, a.unlock());
+    std::unique_lock<gomax::mutex> no(a, std::try_to_lock), late(a, 1ms);
+    CHECK(!no && !late);
+  }).join();
+  held.unlock();
+  CHECK_THROWS(GMX_EPERM, a.unlock());
+  CHECK(a.try_lock_for(-1s));
+  a.unlock();
+  std::lock_guard<gomax::mutex> also(constant_initialised);
+}
+
+static void rwmutexes() {
+  gomax::rwmutex m;
+  int writes = 0;
+  std::atomic<int> readers{0}, together{0};
+  on_both(3, [&] {
+    for (int i = 0; i < 200; i++) {
+      if (i % 5 == 0) {
+        std::unique_lock<gomax::rwmutex> held(m);
+        CHECK_EQ(readers.load(), 0);
+        writes++;
+      } else {
+        std::shared_lock<gomax::rwmutex> held(m);
+        if (++readers > 1) together++;
+        if (i % 7 == 0) gomax::yield();
+        --readers;
+      }
+    }
+  });
+  CHECK_EQ(writes, 6 * 40);
+  {
+    std::shared_lock<gomax::rwmutex> held(m);
+    CHECK(m.try_lock_shared_for(1ms) && m.try_lock_shared());
+    m.unlock_shared();
+    m.unlock_shared();
+    CHECK(!m.try_lock() && !m.try_lock_for(1ms) && !m.try_lock_until(gomax::clock::now()));
+  }
+  std::lock_guard<gomax::rwmutex> held(m);
+  gomax::go([&] { CHECK(!m.try_lock_shared() && !m.try_lock_shared_until(gomax::clock::now() + 1ms)); }).join();
+}
+
+static void conditions() {
+  gomax::mutex m;
+  gomax::condition_variable not_empty;
+  std::vector<int> queue;
+  long sum = 0;
+  {
+    gomax::scope s;
+    for (int i = 0; i < 4; i++) {
+      s.go([&] {
+        for (int j = 0; j < 100; j++) {
+          std::unique_lock<gomax::mutex> held(m);
+          not_empty.wait(held, [&] { return !queue.empty(); });
+          sum += queue.back();
+          queue.pop_back();
+        }
+      });
+    }
+    for (int i = 1; i <= 400; i++) {
+      std::lock_guard<gomax::mutex> held(m);
+      queue.push_back(i);
+      not_empty.notify_one();
+    }
+  }
+  CHECK_EQ(sum, 400 * 401 / 2);
+
+  std::unique_lock<gomax::mutex> held(m);
+  CHECK(not_empty.wait_for(held, 1ms) == std::cv_status::timeout);
+  CHECK(not_empty.wait_until(held, std::chrono::system_clock::now() + 1ms) == std::cv_status::timeout);
+  CHECK(!not_empty.wait_for(held, 1ms, [] { return false; }));
+  CHECK(not_empty.wait_for(held, 0ms, [] { return true; }));
+  auto signals = gomax::go([&] {
+    std::lock_guard<gomax::mutex> also(m);
+    queue.push_back(1);
+    not_empty.notify_all();
+  });
+  CHECK(not_empty.wait_for(held, std::chrono::hours::max(), [&] { return !queue.empty(); }));
+  signals.join();
+  gomax::cancel_source now;
+  now.cancel();
+  gomax::under cancelled(now);
+  CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, not_empty.wait(held));
+  CHECK(held.owns_lock());
+  held.unlock();
+  CHECK_THROWS(GMX_EPERM, not_empty.wait(held));
+}
+
+static void counts_and_once() {
+  gomax::wait_group wg;
+  wg.wait();
+  CHECK_THROWS(GMX_EINVAL, wg.done());
+  wg.add(2);
+  CHECK(!wg.wait_for(1ms));
+  wg.done();
+  gomax::spawn([&] { wg.done(); });
+  CHECK(wg.wait_for(100s));
+
+  gomax::semaphore s(1);
+  CHECK(s.try_acquire() && !s.try_acquire() && !s.try_acquire_for(1ms));
+  s.release();
+  s.acquire();
+
+  gomax::once once;
+  std::atomic<int> ran{0}, threw{0};
+  on_both(5, [&] {
+    try {
+      once.call([&] {
+        ran++;
+        gomax::sleep_for(1ms);
+        throw 1;
+      });
+      CHECK_EQ(ran.load(), 1);
+    } catch (int) {
+      threw++;
+    }
+  });
+  CHECK(ran.load() == 1 && threw.load() == 1);
+  once.call([] { FAIL("it is done"); });
+}
+
+static void times() {
+  using gomax::detail::ns;
+  CHECK_EQ(ns(-1s), 0);
+  CHECK_EQ(ns(1ns), 1);
+  CHECK_EQ(ns(std::chrono::duration<double>(1e-10)), 1);
+  CHECK_EQ(ns(std::chrono::duration<double>(1e30)), INT64_MAX);
+  CHECK_EQ(ns(std::chrono::duration<double>(std::numeric_limits<double>::quiet_NaN())), 0);
+  CHECK_EQ(ns(std::chrono::hours::max()), INT64_MAX);
+  CHECK_EQ(ns(std::chrono::duration<int, std::ratio<3600>>(2)), INT64_C(7200000000000));
+  CHECK_EQ(ns(std::chrono::duration<std::int64_t, std::pico>(1001)), 2);
+  CHECK_EQ(ns(std::chrono::duration<int, std::ratio<1, 60>>(1)), 16666667);
+  CHECK_EQ(ns(std::chrono::nanoseconds::max()), INT64_MAX);
+
+  auto begin = gomax::clock::now();
+  gomax::sleep_for(2ms);
+  CHECK(gomax::clock::now() - begin >= 2ms);
+  gomax::sleep_until(begin + 4ms);
+  CHECK(gomax::clock::now() - begin >= 4ms);
+  auto wall = std::chrono::system_clock::now();
+  gomax::sleep_until(wall + 2ms);
+  CHECK(std::chrono::system_clock::now() - wall >= 2ms);
+}
+
+static void timers() {
+  auto begin = gomax::clock::now();
+  auto t = gomax::after(2ms);
+  CHECK(t.wait() - begin >= 2ms);
+  CHECK(!t.stop());
+  CHECK(!t.reset(100s));
+  CHECK(t.reset(1ms, 1ms));
+  auto first = t.wait();
+  CHECK(first < t.wait());
+  t.stop();
+  CHECK(t.times().receive_for(3ms).is_late());
+
+  int ticks = 0;
+  auto ticker = gomax::every(1ms);
+  for (auto when : ticker.times()) {
+    CHECK(when > begin);
+    if (++ticks == 3) break;
+  }
+  bool late = false;
+  gomax::select(gomax::on_receive(gomax::after(1ms), [&] { late = true; }), gomax::on_receive(gomax::timer(100s)));
+  CHECK(late);
+  ticker = gomax::timer(1ms);
+  ticker.wait();
+
+  // a function, once; its handle may go before it and after it, or it may never run
+  gomax::wait_group ran;
+  ran.add(2);
+  gomax::after(1ms, [&, c = counted(1)] { ran.done(); });
+  auto kept = gomax::after(0ms, [&, c = counted(2)] { ran.done(); });
+  ran.wait();
+  spin_until(counted::alive.load() == 0);
+  CHECK(!kept.stop());
+  auto never = gomax::after(100s, [c = counted(3)] { FAIL("it was stopped"); });
+  CHECK(never.stop() && !never.stop());
+  CHECK_EQ(counted::alive.load(), 0);
+  for (int i = 0; i < 300; i++) {  // all at the same moment
+    auto at_once = gomax::after(std::chrono::microseconds(i % 3), [c = counted(4)] { gomax::yield(); });
+    if (i % 2 == 0) at_once.stop();
+  }
+  spin_until(counted::alive.load() == 0);
+}
+
+int main() {
+  RUN(mutexes);
+  RUN(rwmutexes);
+  RUN(conditions);
+  RUN(counts_and_once);
+  RUN(times);
+  RUN(timers);
+  RUN(ends_clean);
+}

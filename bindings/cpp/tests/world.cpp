@@ -1,0 +1,242 @@
+// Brackets and barriers, threads of the host, values of a goroutine, exceptions that wait while their goroutine moves.
+#include "tests.hpp"
+
+#include <map>
+#include <stdexcept>
+#include <sys/syscall.h>
+#include <thread>
+
+[[gnu::noinline]] static long tid() { return syscall(SYS_gettid); }
+
+static void syscalls() {
+  gomax::go([] {
+    {
+      gomax::syscall_bracket in;
+      CHECK_THROWS(GMX_EINSYSCALL, gomax::yield());
+      CHECK_THROWS(GMX_EINSYSCALL, gomax::syscall_bracket());
+    }
+    {
+      gomax::syscall_bracket in(true);
+      usleep(1000);
+    }
+    CHECK_EQ(gomax::blocking([] { return 5; }), 5);
+    int place = 0;
+    CHECK(&gomax::blocking([&]() -> int & { return place; }) == &place);
+    try {  // the bracket ends while the exception flies
+      gomax::syscall_bracket in;
+      usleep(1000);
+      throw std::runtime_error("out of a syscall");
+    } catch (const std::runtime_error &e) {
+      gomax::yield();
+      CHECK_STR(e.what(), "out of a syscall");
+    }
+    try {
+      gomax::blocking([] { throw 6; });
+      FAIL("nothing came");
+    } catch (int i) {
+      CHECK_EQ(i, 6);
+    }
+  }).join();
+  CHECK_EQ(gomax::blocking([] { return gomax::self(); }), 0);  // a plain thread just calls it
+  CHECK_THROWS(GMX_ENOTG, gomax::syscall_bracket());
+}
+
+static void worlds() {
+  gomax::go([] {
+    {
+      gomax::pin here;
+      CHECK(here.p() >= 0 && here.p() < gomax::procs());
+      CHECK_THROWS(GMX_ENOTG, gomax::yield());
+    }
+    gomax::yield();
+    {
+      gomax::os_thread_lock tied;
+      long thread = tid();
+      for (int i = 0; i < 20; i++) gomax::yield();
+      CHECK_EQ(tid(), thread);
+    }
+    {
+      gomax::stopped_world stopped("test");
+      CHECK(stopped);
+      int gs = 0, self = 0;
+      stopped.for_each_g([&](const gmx_g_info &g) {
+        gs++;
+        self += g.g == gomax::self();
+      });
+      CHECK(gs >= 1 && self == 1);
+      try {
+        stopped.for_each_g([](const gmx_g_info &) { throw 1; });
+        FAIL("nothing came");
+      } catch (int) {
+      }
+      CHECK_THROWS(GMX_ENOTG, gomax::yield());
+    }
+    std::atomic<bool> spins{true}, there{false};
+    int procs = gomax::set_procs(2);
+    auto stubborn = gomax::go([&] {
+      there = true;
+      while (spins) {
+      }
+    });
+    while (!there) gomax::yield();
+    {
+      gomax::stopped_world late(1ms, "test");
+      CHECK(!late);
+    }
+    spins = false;
+    stubborn.join();
+    CHECK(gomax::stopped_world(10s));
+    gomax::set_procs(procs);
+  }).join();
+
+  int procs = gomax::set_procs(4);
+  std::array<std::atomic<int>, 4> seen{};
+  gomax::for_each_p([&](int p) { seen[std::size_t(p)]++; });
+  for (auto &n : seen) CHECK_EQ(n.load(), 1);
+  std::atomic<int> calls{0};
+  gomax::for_each_p([&] { calls++; });
+  CHECK_EQ(calls.load(), 4);
+  try {
+    gomax::for_each_p([&](int p) {
+      calls++;
+      throw p;
+    });
+    FAIL("nothing came");
+  } catch (int p) {
+    CHECK(p >= 0 && p < 4);
+  }
+  CHECK_EQ(calls.load(), 8);
+  gomax::set_default_procs();
+  gomax::set_procs(procs);
+  CHECK(gomax::num_cpu() >= 1);
+}
+
+static void threads() {
+  std::thread([] {
+    CHECK_EQ(gomax::goid(), 0);
+    {
+      gomax::attached_thread here;
+      CHECK(gomax::goid() != 0);
+      CHECK_THROWS(GMX_EPERM, gomax::attached_thread());
+      gomax::yield();
+    }
+    CHECK_EQ(gomax::goid(), 0);
+    CHECK(gomax::callback([] {
+      gomax::sleep_for(1us);
+      return gomax::goid();
+    }) != 0);
+    try {
+      gomax::callback([] {
+        gomax::yield();
+        throw std::string("back");
+      });
+      FAIL("nothing came");
+    } catch (const std::string &s) {
+      CHECK_STR(s.c_str(), "back");
+    }
+  }).join();
+}
+
+static gomax::g_local<std::map<int, counted>> mine;
+
+static void g_locals() {
+  {
+    gomax::scope s;
+    for (int i = 0; i < 20; i++) {
+      s.go([i] {
+        CHECK(mine->empty());
+        mine->emplace(i, i);
+        gomax::sleep_for(10us);
+        CHECK(mine->size() == 1 && (*mine).at(i).v() == i);
+      });
+    }
+  }
+  spin_until(counted::alive.load() == 0);
+  CHECK_THROWS(GMX_ENOTG, *mine);
+}
+
+// Each goroutine is in the middle of exceptions of its own, waits in every place that C++ allows, and moves meanwhile.
+static std::atomic<long> moves{0};
+
+[[gnu::noinline]] static void waits(int way) {
+  long thread = tid();
+  switch (way % 5) {
+    case 0: gomax::yield(); break;
+    case 1: gomax::sleep_for(1us); break;
+    case 2: {
+      gomax::scope s;
+      s.go([] { gomax::yield(); });
+      break;
+    }
+    case 3: {
+      gomax::channel<int> c;
+      CHECK(c.receive_for(1ns).is_late());
+      break;
+    }
+    default: {
+      gomax::syscall_bracket in(true);
+    }
+  }
+  if (tid() != thread) moves++;
+}
+
+struct waits_in_destructor {
+  int way;
+  ~waits_in_destructor() {
+    CHECK_EQ(std::uncaught_exceptions(), 1);
+    waits(way);
+    CHECK_EQ(std::uncaught_exceptions(), 1);
+  }
+};
+
+static void one_round(int id, int way) {
+  try {
+    try {
+      waits_in_destructor d{way};
+      throw std::runtime_error(std::to_string(id));
+    } catch (const std::exception &) {
+      waits(way + 1);
+      try {
+        gomax::go([&]() -> int {
+          waits(way);
+          throw std::logic_error(std::to_string(-id));
+        }).join();
+      } catch (const std::logic_error &inner) {
+        waits(way + 2);
+        CHECK_EQ(std::atoi(inner.what()), -id);
+      }
+      std::exception_ptr kept = std::current_exception();
+      waits(way + 3);
+      CHECK(kept == std::current_exception());
+      throw;
+    }
+  } catch (const std::runtime_error &e) {
+    waits(way + 4);
+    CHECK_EQ(std::atoi(e.what()), id);
+  }
+  CHECK(std::current_exception() == nullptr && std::uncaught_exceptions() == 0);
+}
+
+static void exceptions_move_with_their_goroutine() {
+  int procs = gomax::set_procs(4);
+  std::atomic<bool> enough{false};
+  gomax::scope s;
+  for (int id = 1; id <= 20; id++) {
+    s.go([&, id] {
+      for (int i = 0; i < 100 || !enough; i++) one_round(id, i);
+    });
+  }
+  spin_until(moves.load() > 100);  // otherwise nothing is shown
+  enough = true;
+  s.leave();
+  gomax::set_procs(procs);
+}
+
+int main() {
+  RUN(syscalls);
+  RUN(worlds);
+  RUN(threads);
+  RUN(g_locals);
+  RUN(exceptions_move_with_their_goroutine);
+  RUN(ends_clean);
+}

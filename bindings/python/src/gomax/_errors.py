@@ -1,0 +1,60 @@
+"""Statuses of the library as exceptions."""
+
+from . import _abi
+from ._library import gmx
+
+
+class Error(Exception):
+    """A call of the library that did not do what it should. `status` is its number, `name` such as "GMX_ENOTG"."""
+
+    def __init__(self, status: int, what: str = "") -> None:
+        self.status = status
+        self.name = gmx.gmx_err_name(status).decode()
+        text = f"{gmx.gmx_strerror(status).decode()} ({self.name})"
+        super().__init__(f"{what}: {text}" if what else text)
+
+    def __reduce__(self) -> "tuple[type[Error], tuple[int]]":
+        return type(self), (self.status,)
+
+
+class ClosedError(Error):
+    """The channel is closed."""
+
+    def __init__(self, status: int = _abi.GMX_ECLOSED, what: str = "") -> None:
+        super().__init__(status, what)
+
+
+class CanceledError(Error):
+    """The scope around this wait was cancelled, or its time is up."""
+
+    def __init__(self, status: int = _abi.GMX_ECANCELED, what: str = "") -> None:
+        super().__init__(status, what)
+
+
+class ForkedError(Error):
+    """The object belongs to the parent: a child of fork starts afresh, with objects of its own."""
+
+    def __init__(self, status: int = _abi.GMX_ESTALE, what: str = "made before the fork") -> None:
+        super().__init__(status, what)
+
+
+def error(status: int, what: str = "") -> Exception:
+    """The exception for a negative status."""
+    if status == _abi.GMX_ETIMEDOUT:
+        return TimeoutError(what or "timed out")
+    if status == _abi.GMX_EINVAL:
+        return ValueError(what or "an argument is not valid")
+    if status == _abi.GMX_ENOMEM:
+        return MemoryError(what)
+    if status == _abi.GMX_ECLOSED:
+        return ClosedError(status, what)
+    if status == _abi.GMX_ECANCELED:
+        return CanceledError(status, what)
+    return Error(status, what)
+
+
+def check(status: int, what: str = "") -> int:
+    """The status, if it is no error."""
+    if status < 0:
+        raise error(status, what)
+    return status

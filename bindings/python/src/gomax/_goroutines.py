@@ -1,0 +1,302 @@
+"""`go`: Python functions as Gs, each on a thread of its own; `go_c`: C functions as Gs that any thread may run.
+
+A Python function cannot run on a stack of the library and change threads: the interpreter keeps its frames per thread.
+So its G is a thread that has come into the runtime (gmx_attach_thread). The threads are pooled: the last one that
+became idle takes the next function, and one that was idle for ten seconds ends. They are daemons: the end of the main
+thread ends the program, as in Go.
+"""
+
+import asyncio
+import collections
+import contextvars
+import ctypes
+import functools
+import itertools
+import threading
+from _ctypes import CFuncPtr
+from typing import Any, Callable, Deque, Generator, Generic, List, Optional, Tuple, TypeVar, Union
+
+from . import _abi
+from ._errors import ForkedError, check, error
+from ._library import Process, gmx, process
+from ._waits import at_once, nanoseconds, wait
+
+T = TypeVar("T")
+IDLE_SECONDS = 10.0
+
+
+class Pool:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.idle: "List[Worker]" = []
+        self.numbers = itertools.count(1)
+
+    def run(self, g: "G[Any]") -> None:
+        with self.lock:
+            worker = self.idle.pop() if self.idle else None
+        if worker:
+            worker.g = g
+            worker.bell.release()
+        else:
+            Worker(g, f"gomax-{next(self.numbers)}").start()
+
+
+class Worker(threading.Thread):
+    def __init__(self, g: "G[Any]", name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self.g: "Optional[G[Any]]" = g
+        self.bell = threading.Lock()
+        self.bell.acquire()
+
+    def run(self) -> None:
+        home = pool
+        while True:
+            assert self.g
+            self.g._run()
+            self.g = None
+            if home is not pool:
+                return  # a child of fork has gone on here; in the parent this never happens
+            with home.lock:
+                home.idle.append(self)
+            if self.bell.acquire(timeout=IDLE_SECONDS):
+                continue
+            with home.lock:
+                if self in home.idle:
+                    home.idle.remove(self)
+                    return
+            self.bell.acquire()  # somebody has just taken us
+
+
+pool = Pool()
+
+
+def _forked() -> None:
+    global pool
+    pool = Pool()
+    _leftovers.clear()
+
+
+process.resets.append(_forked)
+
+
+class G(Generic[T]):
+    """A function that runs, or has run, as a goroutine. `join` or `await` gives what it returned or raises what it
+    raised. An error that nobody asks for is reported as that of a thread."""
+
+    def __init__(self, call: Callable[[], T], token: int, then: "Optional[Callable[[G[Any]], None]]") -> None:
+        self._call: Optional[Callable[[], T]] = call
+        self._token = token
+        self._then: "List[Callable[[G[Any]], None]]" = [then] if then else []
+        self._result: Optional[T] = None
+        self._error: Optional[BaseException] = None
+        self._told = then is not None
+        self._finished = False
+        self._lock = threading.Lock()
+        self._epoch = process.epoch
+        self._running = _abi.gmx_waitgroup()
+        gmx.gmx_waitgroup_add(_abi.byref(self._running), 1)
+
+    def _run(self) -> None:
+        call, self._call = self._call, None
+        assert call
+        status = gmx.gmx_attach_thread()
+        if status >= 0:
+            gmx.gmx_enter_syscall_blocking()
+            if self._token:
+                gmx.gmx_cancel_use(self._token, None)
+            try:
+                self._result = call()
+            except BaseException as e:
+                # without this frame, which would make a cycle
+                self._error = e.with_traceback(e.__traceback__ and e.__traceback__.tb_next)
+            del call
+            if self._token:
+                gmx.gmx_cancel_use(0, None)  # otherwise it stays the thread's
+            gmx.gmx_detach_thread()  # out of the syscall too
+        else:
+            self._error = error(status, "no goroutine for this function")
+        if self._epoch is process.epoch:
+            self._finish()
+
+    def _finish(self) -> None:
+        with self._lock:
+            self._finished = True
+            then, self._then = self._then, []
+        gmx.gmx_waitgroup_done(_abi.byref(self._running))
+        for function in then:
+            function(self)
+
+    def _when_finished(self, function: "Callable[[G[Any]], None]") -> None:
+        with self._lock:
+            if not self._finished:
+                self._then.append(function)
+                return
+        function(self)
+
+    @property
+    def done(self) -> bool:
+        return self._finished
+
+    def join(self, timeout: Optional[float] = None) -> T:
+        """Waits until it has ended, and returns what it returned or raises what it raised."""
+        if not self._finished:
+            if self._epoch is not process.epoch:
+                raise ForkedError()
+            group = _abi.byref(self._running)
+            check(wait(nanoseconds(timeout), lambda left: gmx.gmx_waitgroup_wait_timeout(group, left)))
+        return self._outcome()
+
+    def _outcome(self) -> T:
+        self._told = True
+        if self._error is not None:
+            try:
+                raise self._error
+            finally:
+                del self  # the traceback holds this frame
+        return self._result  # type: ignore[return-value]
+
+    def __await__(self) -> Generator[Any, None, T]:
+        if not self._finished:
+            if self._epoch is not process.epoch:
+                raise ForkedError()
+            loop = asyncio.get_running_loop()
+            future: "asyncio.Future[None]" = loop.create_future()
+
+            def finished(_: "G[Any]") -> None:
+                wake(loop, future)
+
+            self._when_finished(finished)
+            yield from future
+        return self._outcome()
+
+    def __del__(self) -> None:
+        e = self._error
+        if e is not None and not self._told and not isinstance(e, SystemExit) and threading:  # None at the very end
+            threading.excepthook(threading.ExceptHookArgs((type(e), e, e.__traceback__, threading.current_thread())))
+
+    def __repr__(self) -> str:
+        state = "runs" if not self._finished else "failed" if self._error is not None else "returned"
+        return f"<gomax.G {state}>"
+
+
+def wake(loop: asyncio.AbstractEventLoop, future: "asyncio.Future[None]") -> bool:
+    """Ends a coroutine's wait for this future, from any thread. False if its loop is closed."""
+
+    def end() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    try:
+        if asyncio._get_running_loop() is loop:
+            loop.call_soon(end)
+        else:
+            loop.call_soon_threadsafe(end)
+    except RuntimeError:
+        return False
+    return True
+
+
+def start(
+    token: int, then: "Optional[Callable[[G[Any]], None]]", fn: Callable[..., T], args: Any, kwargs: Any
+) -> "G[T]":
+    context = contextvars.copy_context()
+    g: G[T] = G(functools.partial(context.run, fn, *args, **kwargs), token, then)
+    pool.run(g)
+    return g
+
+
+def go(fn: Callable[..., T], *args: Any, **kwargs: Any) -> "G[T]":
+    """Runs fn(*args, **kwargs) as a goroutine, on a thread of its own."""
+    if not callable(fn):
+        raise TypeError("go wants a function")
+    return start(0, None, fn, args, kwargs)
+
+
+def goid() -> int:
+    """The number of the goroutine that the caller is; 0 if it is none."""
+    return gmx.gmx_goid()
+
+
+def num_g() -> int:
+    """How many goroutines are alive."""
+    return gmx.gmx_num_g()
+
+
+# ---- C functions ----
+
+CFunction = Union[int, Any]
+
+
+def address(fn: CFunction, what: str = "go_c") -> int:
+    """The address of a C function. One that ctypes has made of a Python function is refused: it would run on stacks and
+    threads where the interpreter must not run."""
+    if isinstance(fn, int):
+        return fn
+    if not isinstance(fn, CFuncPtr):
+        raise TypeError(f"{what} wants a C function: one of a ctypes library, or an address")
+    if any(type(o).__name__ == "CThunkObject" for o in (fn._objects or {}).values()):
+        raise TypeError(f"{what} wants a C function; this one runs Python")
+    found = ctypes.cast(fn, ctypes.c_void_p).value
+    if not found:
+        raise ValueError("a function that is NULL")
+    return found
+
+
+def pointer(arg: Any) -> Optional[int]:
+    """What a C function gets: None, an integer, or the address of a ctypes object."""
+    if arg is None or isinstance(arg, int):
+        return arg
+    if isinstance(arg, (ctypes._Pointer, ctypes.c_void_p, ctypes.c_char_p)):
+        return ctypes.cast(arg, ctypes.c_void_p).value
+    return ctypes.addressof(arg)
+
+
+# Gs that nobody will join: what they use stays until they have ended.
+_leftovers: "Deque[Tuple[int, Any]]" = collections.deque()
+
+
+class CG:
+    """A C function that runs, or has run, as a goroutine. Keeps its argument alive until it has ended."""
+
+    def __init__(self, handle: int, keep: Any) -> None:
+        self._handle = handle
+        self._keep = keep
+        self._epoch = process.epoch
+
+    def join(self, timeout: Optional[float] = None) -> None:
+        """Waits until it has ended."""
+        if self._handle == 0:
+            return
+        if self._epoch is not process.epoch:
+            raise ForkedError()
+        status = wait(nanoseconds(timeout), lambda left: gmx.gmx_join(self._handle, left))
+        if status != _abi.GMX_ESTALE:  # another has joined it
+            check(status)
+        self._handle, self._keep = 0, None
+
+    def __del__(self, process: Process = process, leftovers: "Deque[Tuple[int, Any]]" = _leftovers) -> None:
+        if self._handle and self._epoch is process.epoch:
+            leftovers.append((self._handle, self._keep))
+
+
+def _sweep() -> None:
+    for _ in range(2):  # two for each one that comes, so what has ended does not pile up
+        try:
+            handle, keep = _leftovers.popleft()
+        except IndexError:
+            return
+        if at_once(lambda: gmx.gmx_join(handle, 0)) == _abi.GMX_ETIMEDOUT:
+            _leftovers.append((handle, keep))
+
+
+def go_c(fn: CFunction, arg: Any = None, *, stack_size: int = 0, name: Optional[str] = None) -> CG:
+    """Runs a C function, void (*)(void *), as a goroutine on whichever thread there is: small, fast, without the GIL.
+    arg is None, an address, or a ctypes object, whose address it gets and which lives until it has ended."""
+    if _leftovers:
+        _sweep()
+    options = _abi.gmx_spawn_opts(
+        ctypes.sizeof(_abi.gmx_spawn_opts), _abi.GMX_SPAWN_JOINABLE, 0, stack_size, name.encode() if name else None
+    )
+    handle = _abi.c_uint64()
+    check(gmx.gmx_spawn_with(_abi.byref(options), address(fn), pointer(arg), _abi.byref(handle)))
+    return CG(handle.value, (fn, arg))

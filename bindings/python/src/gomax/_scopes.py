@@ -1,0 +1,131 @@
+"""`scope`: goroutines that end before the block does."""
+
+import threading
+from types import TracebackType
+from typing import Any, Callable, Optional, Type, TypeVar
+
+from . import _abi
+from ._errors import CanceledError, ForkedError, check
+from ._goroutines import G, start
+from ._library import gmx, process
+from ._waits import FOREVER, nanoseconds, wait
+
+T = TypeVar("T")
+
+
+class Scope:
+    """with gomax.scope(timeout=...) as s: s.go(fn, ...)
+
+    The block is left when all its goroutines have ended. The first error, of one of them or of the block itself, cancels
+    the rest: what they wait for ends with CanceledError, the block's own waits too. It is raised when all have ended. A
+    scope whose time is up raises TimeoutError.
+    """
+
+    def __init__(self, timeout: Optional[float] = None) -> None:
+        self._timeout = nanoseconds(timeout)
+        self._token = 0
+        self._outer = 0
+        self._error: Optional[BaseException] = None
+        self._given_up = False
+        self._lock = threading.Lock()
+        self._running = _abi.gmx_waitgroup()
+        self._epoch = process.epoch
+
+    def __enter__(self) -> "Scope":
+        if self._token:
+            raise RuntimeError("a scope is entered once")
+        self._outer = gmx.gmx_cancel_current()
+        token = _abi.c_uint64()
+        check(gmx.gmx_cancel_new(self._outer, self._timeout, _abi.byref(token)))
+        check(gmx.gmx_cancel_use(token.value, None))
+        self._token = token.value
+        return self
+
+    def go(self, fn: Callable[..., T], *args: Any, **kwargs: Any) -> "G[T]":
+        """Runs fn(*args, **kwargs) as a goroutine of this scope."""
+        if not self._token:
+            raise RuntimeError("the scope is not entered, or left")
+        group = _abi.byref(self._running)
+        check(gmx.gmx_waitgroup_add(group, 1))
+        try:
+            return start(self._token, self._ended, fn, args, kwargs)
+        except BaseException:
+            gmx.gmx_waitgroup_done(group)
+            raise
+
+    def _ended(self, g: "G[Any]") -> None:
+        if g._error is not None:
+            self._failed(g._error)
+        gmx.gmx_waitgroup_done(_abi.byref(self._running))
+
+    def _failed(self, e: BaseException) -> None:
+        with self._lock:
+            if self._error is None:
+                self._error = e
+        gmx.gmx_cancel_now(self._token)
+
+    def cancel(self) -> None:
+        """Ends the waits of all its goroutines, and of the block, with CanceledError. The scope does not raise that."""
+        self._given_up = True
+        gmx.gmx_cancel_now(self._token)
+
+    @property
+    def canceled(self) -> bool:
+        """For loops that wait for nothing: whether to give up."""
+        return gmx.gmx_cancel_is_cancelled(self._token) == 1
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
+    ) -> bool:
+        if self._epoch is not process.epoch:
+            if e is None:
+                raise ForkedError()
+            return False
+        if e is not None:
+            self._failed(e)
+        gmx.gmx_cancel_use(0, None)  # the goroutines are cancelled, not the wait for them
+        try:
+            self._wait()
+        finally:
+            gmx.gmx_cancel_use(self._outer, None)
+            late = gmx.gmx_cancel_reason(self._token) == _abi.GMX_ETIMEDOUT
+            if self._outer and gmx.gmx_cancel_is_cancelled(self._outer) == 1:
+                late = False  # the outer one says what has happened
+            gmx.gmx_cancel_free(self._token)
+            self._token = 0
+        error, self._error = self._error, None
+        if late and (error is None or isinstance(error, CanceledError)):
+            raise TimeoutError("the time of the scope is up") from None
+        if isinstance(error, CanceledError) and self._given_up:
+            return isinstance(e, CanceledError)
+        if error is not None and error is not e:
+            try:
+                raise error
+            finally:
+                del error, self
+        return False
+
+    def _wait(self) -> None:
+        """Until all have ended. Ctrl-C cancels them and waits on; a second one gives up the wait."""
+        group = _abi.byref(self._running)
+        try:
+            check(wait(FOREVER, lambda left: gmx.gmx_waitgroup_wait_timeout(group, left)))
+        except BaseException as e:
+            self._failed(e)
+            check(wait(FOREVER, lambda left: gmx.gmx_waitgroup_wait_timeout(group, left)))
+
+
+def scope(timeout: Optional[float] = None) -> Scope:
+    """A scope for a with statement; after timeout seconds it is cancelled."""
+    return Scope(timeout)
+
+
+def canceled() -> bool:
+    """Whether the scope around the caller is cancelled: for loops that wait for nothing."""
+    return gmx.gmx_cancel_is_cancelled(0) == 1
+
+
+def check_canceled() -> None:
+    """Raises CanceledError if the scope around the caller is cancelled."""
+    if canceled():
+        raise CanceledError()

@@ -1,0 +1,99 @@
+"""Timers of the library, which threads and select wait for; and the loop's own, which coroutines wait for."""
+
+import asyncio
+import math
+from typing import Any, AsyncIterator, Iterator, List, Optional
+
+from . import _abi
+from ._channels import EAGAIN, OK, RECV, Source, _select
+from ._errors import ForkedError, check, error
+from ._library import Process, gmx, process
+from ._waits import nanoseconds
+
+
+class Timer(Source):
+    """After delay seconds the time can be received from it once, and with a period again and again; who is slow loses
+    some. Times are those of time.monotonic(). Stops when nobody refers to it any more."""
+
+    _timer = 0
+
+    def __init__(self, delay: float, period: float = 0.0) -> None:
+        self._epoch = process.epoch
+        self.period = period
+        timer, channel = _abi.c_uint64(), _abi.c_void_p()
+        check(
+            gmx.gmx_timer_new(
+                nanoseconds(delay), nanoseconds(period), _abi.byref(timer), _abi.byref(channel)
+            ),
+            "a timer with this period",
+        )
+        assert channel.value
+        self._timer, self._chan = timer.value, channel.value
+
+    def __del__(self, process: Process = process, gmx: _abi.Library = gmx) -> None:
+        if self._timer and self._epoch is process.epoch:
+            gmx.gmx_timer_free(self._timer)
+            gmx.gmx_chan_free(self._chan)
+
+    def recv(self, timeout: Optional[float] = None) -> float:
+        """Waits until it fires, and returns the time when it did."""
+        box: List[float] = []
+        if self._epoch is not process.epoch:
+            raise ForkedError()
+        status, _ = _select([(self, RECV, box)], nanoseconds(timeout))
+        if status < 0:
+            raise error(status)
+        return box[0]
+
+    def stop(self) -> bool:
+        """Nothing comes any more. False if there was nothing to stop."""
+        return check(gmx.gmx_timer_stop(self._timer)) == 1
+
+    def reset(self, delay: float, period: float = 0.0) -> bool:
+        """Sets it anew; nothing of before comes any more."""
+        self.period = period
+        return check(gmx.gmx_timer_reset(self._timer, nanoseconds(delay), nanoseconds(period))) == 1
+
+    def __iter__(self) -> Iterator[float]:
+        while True:
+            yield self.recv()
+
+    def _attempt(self, op: int, box: List[Any]) -> int:
+        word = _abi.c_int64()
+        status = gmx.gmx_chan_try_recv(self._chan, _abi.byref(word))
+        if status == OK:
+            box.append(word.value / 1e9)
+        return status
+
+    def _block(self, op: int, box: List[Any]) -> int:
+        return self._attempt(op, box)
+
+    def _done(self, op: int, box: List[Any], word: int) -> None:
+        box.append(word / 1e9)
+
+
+def after(delay: float) -> Timer:
+    """A timer that fires once: for select."""
+    return Timer(delay)
+
+
+class Ticker(Timer):
+    """Fires every period seconds. In a coroutine `async for` counts on the loop's clock instead."""
+
+    def __init__(self, period: float) -> None:
+        if not 0 < period < math.inf:
+            raise ValueError("a period above 0")
+        super().__init__(period, period)
+
+    async def __aiter__(self) -> AsyncIterator[float]:
+        loop = asyncio.get_running_loop()
+        next_ = loop.time()
+        while True:
+            next_ = max(next_ + self.period, loop.time())
+            await asyncio.sleep(next_ - loop.time())
+            yield loop.time()
+
+
+async def sleep_async(seconds: float) -> None:
+    """`sleep` for coroutines: a timer of the loop."""
+    await asyncio.sleep(seconds)

@@ -1,0 +1,142 @@
+"""Every wait of this package goes through `wait`.
+
+Who waits is one of three:
+
+- A G of `gomax.go`. It is in a syscall while it runs Python, so that it holds no P while it computes, waits for the
+  GIL or sits in a read: a wait leaves the syscall for as long as it lasts.
+- The main thread. Python's signal handlers run there and only between two calls, so Ctrl-C would come after the wait.
+  Therefore it waits under a token of cancellation. The handler in C writes to a pipe (signal.set_wakeup_fd), a thread
+  that reads it cancels the token, the wait returns, and Python runs its handler. If that raises nothing, the wait goes
+  on. Nothing polls.
+- Any other thread: it just waits.
+"""
+
+import math
+import os
+import signal
+import threading
+import time
+from threading import get_ident
+from typing import Callable, Optional
+
+from . import _abi
+from ._errors import check
+from ._library import gmx, process
+
+FOREVER = -1
+_EINSYSCALL = _abi.GMX_EINSYSCALL
+
+
+def nanoseconds(timeout: Optional[float]) -> int:
+    """Seconds, or None for ever, as the library counts."""
+    if timeout is None or timeout == math.inf:
+        return FOREVER
+    if timeout != timeout:
+        raise ValueError("a timeout that is no number")
+    return min(max(0, int(timeout * 1e9)), 2**62)
+
+
+class Interrupts:
+    """Ends waits of the main thread when a signal comes."""
+
+    def __init__(self) -> None:
+        self.main: Optional[int] = threading.main_thread().ident
+        self.reader = self.writer = -1
+        self.forward = -1  # the descriptor that is set aside while we wait, asyncio's for instance
+        self.waiting = False
+        self.token = 0  # the wait of the main thread is under this one; the watcher cancels it
+        self.parent = 0
+
+    def start(self) -> None:
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.writer, False)
+        threading.Thread(target=self.watch, args=(self.reader,), name="gomax-signals", daemon=True).start()
+
+    def watch(self, reader: int) -> None:
+        while data := os.read(reader, 4096):
+            gmx.gmx_cancel_now(self.token)  # a wait that is over already costs the next one a second try
+            if self.forward >= 0:
+                try:
+                    os.write(self.forward, data)
+                except OSError:
+                    pass  # full: its owner has enough to read
+
+    def fresh(self, parent: int) -> int:
+        """A token under the parent that is not cancelled, as far as one can know."""
+        if self.token and self.parent == parent and gmx.gmx_cancel_is_cancelled(self.token) == 0:
+            return self.token
+        if self.token:
+            gmx.gmx_cancel_free(self.token)
+            self.token = 0
+        token = _abi.c_uint64()
+        check(gmx.gmx_cancel_new(parent, FOREVER, _abi.byref(token)))
+        self.token, self.parent = token.value, parent
+        return self.token
+
+    def wait(self, timeout: int, call: Callable[[int], int]) -> int:
+        if self.writer < 0:
+            self.start()
+        parent = gmx.gmx_cancel_current()
+        end = time.monotonic_ns() + timeout
+        while True:
+            token = self.fresh(parent)
+            try:
+                before = signal.set_wakeup_fd(self.writer, warn_on_full_buffer=False)
+            except ValueError:  # signals are handled by another thread than threading believes
+                return call(timeout)
+            try:
+                self.forward, self.waiting = before, True
+                gmx.gmx_cancel_use(token, None)
+                status = call(timeout)
+            finally:
+                gmx.gmx_cancel_use(parent, None)
+                signal.set_wakeup_fd(before, warn_on_full_buffer=False)
+                self.forward, self.waiting = -1, False
+            if status != _abi.GMX_ECANCELED or (parent and gmx.gmx_cancel_is_cancelled(parent) == 1):
+                return status
+            if timeout >= 0:
+                timeout = max(0, end - time.monotonic_ns())
+
+    def forked(self) -> None:
+        if self.waiting:  # another thread has forked: the child must not write to a descriptor that is closed
+            signal.set_wakeup_fd(self.forward, warn_on_full_buffer=False)
+        for descriptor in (self.reader, self.writer):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.__init__()  # type: ignore[misc]
+
+
+_interrupts = Interrupts()
+process.resets.append(_interrupts.forked)
+
+
+def wait(timeout: int, call: Callable[[int], int]) -> int:
+    """What call(timeout) returns, which may wait for so many nanoseconds."""
+    if get_ident() == _interrupts.main:
+        return _interrupts.wait(timeout, call)
+    status = call(timeout)
+    if status != _EINSYSCALL:
+        return status
+    gmx.gmx_exit_syscall()
+    try:
+        return call(timeout)
+    finally:
+        gmx.gmx_enter_syscall_blocking()
+
+
+def at_once(call: Callable[[], int]) -> int:
+    """What call() returns, which needs to be out of a syscall but does not honour cancellation."""
+    status = call()
+    if status != _EINSYSCALL:
+        return status
+    gmx.gmx_exit_syscall()
+    try:
+        return call()
+    finally:
+        gmx.gmx_enter_syscall_blocking()
+
+
+def sleep(seconds: float) -> None:
+    """Waits so long. Ends early with CanceledError when the scope around it is cancelled."""
+    ns = nanoseconds(seconds)
+    check(wait(ns if ns >= 0 else 2**62, gmx.gmx_sleep))

@@ -1,0 +1,140 @@
+"""Processors, the barrier over all of them, the stopped world, and what there is to see in it."""
+
+import atexit
+import ctypes
+from _ctypes import CFuncPtr
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Union
+
+from . import _abi
+from ._errors import check
+from ._goroutines import CFunction, address, pointer
+from ._library import gmx, process
+from ._waits import FOREVER, at_once, nanoseconds
+
+_FN = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_EACH_G = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(_abi.gmx_g_info))
+STATUS = {
+    _abi.GMX_G_RUNNABLE: "runnable",
+    _abi.GMX_G_RUNNING: "running",
+    _abi.GMX_G_SYSCALL: "syscall",
+    _abi.GMX_G_WAITING: "waiting",
+    _abi.GMX_G_PARKED: "parked",
+}
+
+
+def gomaxprocs(n: Optional[int] = None) -> int:
+    """How many Ps there are; with a number above 0 that many from now on. Returns what it was. Python code needs none:
+    Ps are for C functions."""
+    if n is not None and n < 1:
+        raise ValueError("at least 1")
+    return check(at_once(lambda: gmx.gmx_gomaxprocs(n or 0)))
+
+
+def num_cpu() -> int:
+    """What the machine offers: affinity and control groups counted in."""
+    return gmx.gmx_num_cpu()
+
+
+class _Barriers:
+    """Python functions of a barrier run on the library's threads. At exit no such call may be under way: a thread that
+    wants the interpreter when it is gone ends, and takes the barrier with it."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+
+    def end(self) -> None:
+        self.lock.acquire(timeout=1)
+
+
+_barriers = _Barriers()
+process.resets.append(_barriers.__init__)  # type: ignore[misc]
+atexit.register(_barriers.end)
+
+
+def for_each_p(fn: Union[CFunction, Callable[[int], Any]], arg: Any = None) -> None:
+    """A ragged barrier: runs a function once for every P, on it or for it, without stopping the world. A Python function
+    gets the number of the P, must be short and must not wait; the first error is raised. A C function gets arg."""
+    if isinstance(fn, (int, CFuncPtr)):
+        target = address(fn, "for_each_p")
+        argument = pointer(arg)
+        check(at_once(lambda: gmx.gmx_for_each_p(target, argument)))
+        return
+    errors: List[BaseException] = []
+
+    def each(_: Any) -> None:
+        try:
+            p = gmx.gmx_pin()
+            try:
+                fn(p)
+            finally:
+                gmx.gmx_unpin()
+        except BaseException as e:
+            errors.append(e)
+
+    callback = _FN(each)
+    with _barriers.lock:
+        check(at_once(lambda: gmx.gmx_for_each_p(callback, None)))
+    if errors:
+        raise errors[0]
+
+
+class GInfo(NamedTuple):
+    """A goroutine as the stopped world shows it."""
+
+    goid: int
+    name: str
+    status: str
+    wait_reason: Optional[str]
+    thread: int
+
+
+class World:
+    """The stopped world."""
+
+    def goroutines(self) -> List[GInfo]:
+        """Every goroutine; those of Python functions are in a syscall unless they wait."""
+        found: List[GInfo] = []
+
+        def each(_: Any, info: Any) -> None:
+            g = info.contents
+            reason = g.wait_reason.decode() if g.wait_reason else None
+            found.append(GInfo(g.goid, (g.name or b"").decode(), STATUS.get(g.status, "?"), reason, g.thread))
+
+        callback = _EACH_G(each)
+        check(gmx.gmx_for_each_g(callback, None))
+        return found
+
+
+@contextmanager
+def stopped_world(reason: str = "stopped by Python", timeout: Optional[float] = None) -> Iterator[World]:
+    """Within the block no goroutine runs but the caller: C functions stand at safe points, those of Python stay in their
+    Python code at most until they next wait. The caller must not wait either. TimeoutError if some goroutine does not
+    come to a safe point in time."""
+    out = gmx.gmx_exit_syscall() == _abi.GMX_OK
+    try:
+        text, limit = reason.encode(), nanoseconds(timeout)
+        if limit == FOREVER:
+            check(gmx.gmx_stop_the_world(text))
+        else:
+            check(gmx.gmx_stop_the_world_timeout(text, limit))
+        try:
+            yield World()
+        finally:
+            gmx.gmx_start_the_world()
+    finally:
+        if out:
+            gmx.gmx_enter_syscall_blocking()
+
+
+def stats() -> Dict[str, int]:
+    """The numbers of the scheduler."""
+    found = _abi.gmx_sched_stats(struct_size=ctypes.sizeof(_abi.gmx_sched_stats))
+    check(gmx.gmx_read_sched_stats(_abi.byref(found)))
+    return {name: getattr(found, name) for name, *_ in found._fields_ if name != "struct_size"}
+
+
+def dump(fd: int = 2) -> None:
+    """Writes what every P, thread and goroutine does to a file descriptor."""
+    check(at_once(lambda: gmx.gmx_write_heap_dump(fd)))

@@ -1,0 +1,218 @@
+import gc
+import random
+import threading
+import unittest
+import weakref
+
+import gomax
+
+
+class Thing:
+    pass
+
+
+class Channels(unittest.TestCase):
+    def test_first_in_first_out(self):
+        for capacity in (0, 1, 10):
+            c = gomax.Channel(capacity)
+            with gomax.scope() as s:
+                s.go(lambda: [c.send(i) for i in range(100)])
+                self.assertEqual([c.recv() for _ in range(100)], list(range(100)))
+
+    def test_iterates_until_closed(self):
+        c = gomax.Channel(3)
+
+        def produce():
+            with c:
+                for i in range(10):
+                    c.send(i)
+
+        gomax.go(produce)
+        self.assertEqual(list(c), list(range(10)))
+        with self.assertRaises(gomax.ClosedError):
+            c.send(1)
+        with self.assertRaises(gomax.ClosedError):
+            c.recv()
+        with self.assertRaises(gomax.ClosedError):
+            c.close()
+
+    def test_closing_wakes_who_waits(self):
+        c = gomax.Channel()
+        gs = [gomax.go(c.recv) for _ in range(5)]
+        c.close()
+        for g in gs:
+            with self.assertRaises(gomax.ClosedError) as e:
+                g.join()
+            self.assertEqual((e.exception.name, e.exception.status), ("GMX_ECLOSED", -32))
+
+    def test_times_out(self):
+        c = gomax.Channel()
+        for timeout in (0, 0.01):
+            with self.assertRaises(TimeoutError):
+                c.recv(timeout)
+            with self.assertRaises(TimeoutError):
+                c.send(1, timeout)
+        self.assertEqual(c._boxes, {})
+        with self.assertRaises(ValueError):
+            c.recv(float("nan"))
+
+    def test_len_and_capacity(self):
+        c = gomax.Channel(3)
+        c.send(None)
+        self.assertEqual((len(c), c.capacity, bool(gomax.Channel())), (1, 3, True))
+        with self.assertRaises(ValueError):
+            gomax.Channel(2**62)
+
+    def test_objects_are_the_same(self):
+        c = gomax.Channel(5)
+        things = [Thing(), None, c, 2**100]
+        for thing in things:
+            c.send(thing)
+        for thing in things:
+            self.assertIs(c.recv(), thing)
+
+    def test_what_is_left_in_it_goes_with_it(self):
+        c, thing = gomax.Channel(3), Thing()
+        c.send(thing)
+        c.send(thing)
+        c.close()
+        gone = weakref.ref(thing)
+        del thing
+        self.assertIsNotNone(gone())
+        del c
+        gc.collect()
+        self.assertIsNone(gone())
+
+    def test_a_channel_that_holds_itself_goes(self):
+        c, thing = gomax.Channel(3), Thing()
+        thing.c = c
+        c.send(thing)
+        c.send(c)
+        gone = weakref.ref(c)
+        del c, thing
+        gc.collect()
+        self.assertIsNone(gone())
+
+    def test_what_was_received_is_not_kept(self):
+        c, thing = gomax.Channel(), Thing()
+        gone = weakref.ref(thing)
+        g = gomax.go(c.recv)
+        c.send(thing)
+        del thing
+        self.assertIs(g.join(), gone())
+        del g
+        gomax.go(int).join()
+        gc.collect()
+        self.assertIsNone(gone())
+        self.assertEqual(c._boxes, {})
+
+    def test_many_senders_and_receivers(self):
+        for capacity in (0, 7):
+            c, n, each = gomax.Channel(capacity), 8, 300
+            with gomax.scope() as s:
+                receivers = [s.go(lambda: sum(c)) for _ in range(n)]
+                with gomax.scope() as senders, c:
+                    for i in range(n):
+                        senders.go(lambda i=i: [c.send(i * each + j) for j in range(each)])
+                    senders.__exit__(None, None, None)
+            self.assertEqual(sum(g.join() for g in receivers), sum(range(n * each)))
+            self.assertEqual(c._boxes, {})
+
+
+class Select(unittest.TestCase):
+    def test_ready(self):
+        a, b = gomax.Channel(1), gomax.Channel(1)
+        self.assertEqual(gomax.select(a, None, (b, "x")), (2, None, True))
+        self.assertEqual(gomax.select(a, b), (1, "x", True))
+        a.close()
+        self.assertEqual(gomax.select(None, a), (1, None, False))
+        with self.assertRaises(gomax.ClosedError):
+            gomax.select((a, 1))
+        with self.assertRaises(TimeoutError):
+            gomax.select(b, timeout=0)
+        with self.assertRaises(TimeoutError):
+            gomax.select(None, timeout=0.01)
+        with self.assertRaises(TypeError):
+            gomax.select(5)
+
+    def test_waits(self):
+        a, b = gomax.Channel(), gomax.Channel()
+        g = gomax.go(gomax.select, a, b, (a, "no"))
+        b.send("y")
+        self.assertEqual(g.join(), (1, "y", True))
+        self.assertEqual((a._boxes, a._blocked, b._blocked), ({}, [0, 0], [0, 0]))
+
+    def test_chooses_at_random(self):
+        a, b = gomax.Channel(200), gomax.Channel(200)
+        for _ in range(200):
+            a.send(0)
+            b.send(1)
+        got = [gomax.select(a, b).case for _ in range(100)]
+        self.assertTrue(10 < sum(got) < 90, got)
+
+    def test_timer(self):
+        timer = gomax.after(0.01)
+        chosen = gomax.select(gomax.Channel(), timer)
+        self.assertEqual(chosen.case, 1)
+        self.assertGreater(chosen.value, 0)
+
+    def test_everything_arrives_once(self):
+        channels = [gomax.Channel(i) for i in range(3)]
+        n, each = 6, 300
+        sums = []
+
+        def send(i):
+            for j in range(each):
+                value = i * each + j
+                gomax.select(*((c, value) for c in random.sample(channels, 2)))
+
+        def recv():
+            total, open_ = 0, list(channels)
+            while open_:
+                chosen = gomax.select(*open_)
+                if chosen.ok:
+                    total += chosen.value
+                else:
+                    del open_[chosen.case]
+            sums.append(total)
+
+        with gomax.scope() as receivers:
+            for _ in range(3):
+                receivers.go(recv)
+            with gomax.scope() as senders:
+                for i in range(n):
+                    senders.go(send, i)
+            for c in channels:
+                c.close()
+        self.assertEqual(sum(sums), sum(range(n * each)))
+        for c in channels:
+            self.assertEqual((c._boxes, c._blocked), ({}, [0, 0]))
+
+
+class Timers(unittest.TestCase):
+    def test_fires_once(self):
+        timer = gomax.Timer(0.001)
+        timer.recv(60)
+        with self.assertRaises(TimeoutError):
+            timer.recv(0.01)
+        self.assertFalse(timer.stop())
+        self.assertFalse(timer.reset(100))
+        self.assertTrue(timer.stop())
+
+    def test_ticks(self):
+        ticks = iter(gomax.Ticker(0.001))
+        times = [next(ticks) for _ in range(5)]
+        self.assertEqual(times, sorted(times))
+        with self.assertRaises(ValueError):
+            gomax.Ticker(0)
+
+    def test_plain_threads_wait_too(self):
+        c = gomax.Channel()
+        thread = threading.Thread(target=lambda: c.send(gomax.goid()))
+        thread.start()
+        self.assertEqual(c.recv(), 0)
+        thread.join()
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,167 @@
+import ctypes
+import gc
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import unittest
+import weakref
+
+import gomax
+
+
+class Go(unittest.TestCase):
+    def test_result(self):
+        self.assertEqual(gomax.go(lambda a, b=0: a + b, 20, b=22).join(), 42)
+
+    def test_error_crosses_join(self):
+        g = gomax.go(lambda: 1 / 0)
+        for _ in range(2):
+            with self.assertRaises(ZeroDivisionError):
+                g.join()
+
+    def test_is_a_g_on_a_thread_of_its_own(self):
+        seen = gomax.go(lambda: (gomax.goid(), threading.get_ident())).join()
+        self.assertGreater(seen[0], 0)
+        self.assertNotEqual(seen[1], threading.get_ident())
+        self.assertEqual(gomax.goid(), 0)
+
+    def test_does_not_change_threads(self):
+        c = gomax.Channel()
+
+        def ident():
+            before = threading.get_ident()
+            c.recv()
+            gomax.sleep(0.001)
+            return before == threading.get_ident()
+
+        gs = [gomax.go(ident) for _ in range(50)]
+        for _ in gs:
+            c.send(None)
+        self.assertTrue(all(g.join() for g in gs))
+
+    def test_threads_are_used_again(self):
+        idents = {gomax.go(threading.get_ident).join() for _ in range(200)}
+        self.assertLess(len(idents), 50)
+
+    def test_join_times_out(self):
+        c = gomax.Channel()
+        g = gomax.go(c.recv)
+        with self.assertRaises(TimeoutError):
+            g.join(0.01)
+        c.send(5)
+        self.assertEqual(g.join(), 5)
+        self.assertTrue(g.done)
+
+    def test_many_wait_at_once(self):
+        c, n = gomax.Channel(), 300
+        gs = [gomax.go(c.recv) for _ in range(n)]
+        for i in range(n):
+            c.send(i)
+        self.assertEqual(sorted(g.join() for g in gs), list(range(n)))
+
+    def test_error_that_nobody_asks_for_is_reported(self):
+        seen = []
+        before, threading.excepthook = threading.excepthook, lambda args: seen.append(args.exc_type)
+        try:
+            g = gomax.go(lambda: 1 / 0)
+            group = gomax.WaitGroup(1)
+            g._when_finished(lambda _: group.done())
+            group.wait()
+            while not seen:  # until the worker has let go of it too
+                del g
+                gc.collect()
+                g = None
+        finally:
+            threading.excepthook = before
+        self.assertEqual(seen, [ZeroDivisionError])
+
+    def test_keeps_nothing(self):
+        class Thing:
+            pass
+
+        thing = Thing()
+        g = gomax.go(lambda t: t, thing)
+        self.assertIs(g.join(), thing)
+        gone = weakref.ref(thing)
+        del thing, g
+        gomax.go(int).join()  # the worker has something else to remember
+        gc.collect()
+        self.assertIsNone(gone())
+
+    def test_wants_a_function(self):
+        with self.assertRaises(TypeError):
+            gomax.go(5)
+
+
+SOURCE = r"""
+#include <stdint.h>
+#include <stdatomic.h>
+void square(void *arg) { int64_t *n = arg; *n *= *n; }
+int yield_status;
+int gmx_yield(void);
+void yields(void *arg) { for (int i = 0; i < 100; i++) gmx_yield(); atomic_fetch_add((_Atomic int64_t *)arg, 1); }
+"""
+
+
+class GoC(unittest.TestCase):
+    def test_library_function(self):
+        libc = ctypes.CDLL(None)
+        text = ctypes.create_string_buffer(os.fsencode(os.path.join(tempfile.gettempdir(), "gomax-XXXXXX")))
+        libc.mkdtemp.restype = ctypes.c_void_p
+        gomax.go_c(libc.mkdtemp, text).join()
+        os.rmdir(text.value)
+
+    def test_own_functions(self):
+        if not shutil.which("cc"):
+            self.skipTest("no C compiler")
+        with tempfile.TemporaryDirectory() as directory:
+            source, lib = os.path.join(directory, "square.c"), os.path.join(directory, "square.so")
+            with open(source, "w") as f:
+                f.write(SOURCE)
+            subprocess.run(["cc", "-shared", "-fPIC", "-o", lib, source], check=True)
+            ctypes.CDLL(os.environ.get("GOMAX_LIBRARY") or gomax.__path__[0] + "/libgomax.so.0", ctypes.RTLD_GLOBAL)
+            code = ctypes.CDLL(lib)
+            numbers = [ctypes.c_int64(i) for i in range(1000)]
+            for g in [gomax.go_c(code.square, n, name="square") for n in numbers]:
+                g.join()
+            self.assertEqual([n.value for n in numbers], [i * i for i in range(1000)])
+            count = ctypes.c_int64(0)
+            for g in [gomax.go_c(code.yields, ctypes.byref(count)._obj, stack_size=16384) for _ in range(200)]:
+                g.join(30)
+            self.assertEqual(count.value, 200)
+
+    def test_semaphore_from_c(self):
+        s = gomax.Semaphore()
+        release = gomax.gmx.gmx_sema_release
+        for _ in range(1000):  # nobody joins them: they go by and by
+            gomax.go_c(release, s.address)
+        for _ in range(1000):
+            s.acquire(60)
+
+    def test_python_is_refused(self):
+        callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda arg: None)
+        with self.assertRaises(TypeError):
+            gomax.go_c(callback)
+        with self.assertRaises(TypeError):
+            gomax.go_c(print)
+
+    def test_argument_lives_until_the_end(self):
+        s = gomax.Semaphore()
+        other = gomax.Semaphore()
+        word = ctypes.c_uint32(0)
+        gone = weakref.ref(word)
+        g = gomax.go_c(gomax.gmx.gmx_sema_acquire, word)
+        address = ctypes.addressof(word)
+        del g, word
+        gc.collect()
+        self.assertIsNotNone(gone())
+        gomax.gmx.gmx_sema_release(address)
+        while gone():  # each new one looks after two that nobody joins
+            gomax.go_c(gomax.gmx.gmx_sema_release, other.address).join()
+            gc.collect()
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,88 @@
+import os
+import tempfile
+import unittest
+
+import gomax
+
+
+class World(unittest.TestCase):
+    def test_gomaxprocs(self):
+        before = gomax.gomaxprocs()
+        self.assertEqual(gomax.gomaxprocs(before + 3), before)
+        self.assertEqual(gomax.go(gomax.gomaxprocs, before).join(), before + 3)
+        self.assertEqual(gomax.gomaxprocs(), before)
+        self.assertGreaterEqual(gomax.num_cpu(), 1)
+        with self.assertRaises(ValueError):
+            gomax.gomaxprocs(0)
+
+    def test_for_each_p(self):
+        for n in (1, 7):
+            before = gomax.gomaxprocs(n)
+            try:
+                for where in (lambda f: gomax.for_each_p(f), lambda f: gomax.go(gomax.for_each_p, f).join()):
+                    seen = []
+                    where(seen.append)
+                    self.assertEqual(sorted(seen), list(range(n)))
+            finally:
+                gomax.gomaxprocs(before)
+
+    def test_for_each_p_with_goroutines_in_python_and_in_c(self):
+        c, words = gomax.Channel(), [gomax.Semaphore() for _ in range(20)]
+        gs = [gomax.go(lambda: sum(c)) for _ in range(5)]
+        cs = [gomax.go_c(gomax.gmx.gmx_sema_acquire, w.address) for w in words]
+        for _ in range(20):
+            seen = []
+            gomax.for_each_p(seen.append)
+            self.assertEqual(sorted(seen), list(range(gomax.gomaxprocs())))
+        c.close()
+        for w in words:
+            w.release()
+        for g in gs + cs:
+            g.join()
+
+    def test_for_each_p_raises(self):
+        with self.assertRaises(ZeroDivisionError):
+            gomax.for_each_p(lambda p: 1 / 0)
+
+    def test_for_each_p_in_c(self):
+        group = gomax.WaitGroup(gomax.gomaxprocs())
+        gomax.for_each_p(gomax.gmx.gmx_waitgroup_done, group.address)
+        group.wait()
+
+    def test_stopped_world(self):
+        s = gomax.Semaphore()
+        g = gomax.go_c(gomax.gmx.gmx_sema_acquire, s.address, name="waits")
+        while not any(i.name == "waits" and i.status == "waiting" for i in self.look()):
+            pass
+        for i in gomax.go(self.look).join():
+            self.assertIn(i.status, ("runnable", "running", "syscall", "waiting", "parked"))
+        s.release()
+        g.join()
+
+    @staticmethod
+    def look():
+        with gomax.stopped_world() as world:
+            return world.goroutines()
+
+    def test_no_waiting_in_a_stopped_world(self):
+        with gomax.stopped_world(timeout=60):
+            with self.assertRaises(gomax.Error) as e:
+                gomax.sleep(1)
+        self.assertEqual(e.exception.name, "GMX_ENOTG")
+        gomax.sleep(0.001)
+
+    def test_stats_and_dump(self):
+        self.assertGreaterEqual(gomax.stats()["gomaxprocs"], 1)
+        with tempfile.TemporaryFile() as f:
+            gomax.dump(f.fileno())
+            f.seek(0)
+            self.assertIn(b"gomaxprocs", f.read())
+        self.assertGreaterEqual(gomax.num_g(), 0)
+
+    def test_version(self):
+        self.assertEqual(gomax.gmx.gmx_version(), sum(int(n) << s for n, s in zip(gomax.__version__.split("."), (16, 8, 0))))
+        self.assertTrue(os.path.exists(os.path.join(gomax.__path__[0], "py.typed")))
+
+
+if __name__ == "__main__":
+    unittest.main()

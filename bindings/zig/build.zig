@@ -1,0 +1,57 @@
+//! Gives the module `gomax`, which links libgomax.so. Options for whoever depends on it: `target`, `optimize`, and
+//! `lib_dir` if the library is not where the linker looks.
+const std = @import("std");
+
+pub fn build(b: *std.Build) void {
+    const target = b.standardTargetOptions(.{});
+    const optimize = b.standardOptimizeOption(.{});
+    const lib_dir = b.option([]const u8, "lib_dir", "The directory of libgomax.so and libgomax.so.0");
+    const include_dir = b.option([]const u8, "include_dir", "That of gomax.h: `test` holds src/c.zig to it");
+
+    const gomax = b.addModule("gomax", .{
+        .root_source_file = b.path("src/gomax.zig"),
+        .target = target,
+        .optimize = optimize,
+        .link_libc = true,
+    });
+    if (lib_dir) |dir| {
+        gomax.addLibraryPath(.{ .cwd_relative = dir });
+        gomax.addRPath(.{ .cwd_relative = dir });
+    }
+    gomax.linkSystemLibrary("gomax", .{});
+
+    const test_step = b.step("test", "Runs the tests");
+    const tests = b.addTest(.{ .root_module = b.createModule(.{
+        .root_source_file = b.path("tests/gomax.zig"),
+        .target = target,
+        .optimize = optimize,
+        .imports = &.{.{ .name = "gomax", .module = gomax }},
+    }) });
+    test_step.dependOn(&b.addRunArtifact(tests).step);
+
+    if (include_dir) |dir| {
+        const header: std.Build.LazyPath = .{ .cwd_relative = b.pathJoin(&.{ dir, "gomax.h" }) };
+        const translated = b.addTranslateC(.{ .root_source_file = header, .target = target, .optimize = optimize });
+        const header_test = b.addTest(.{ .root_module = b.createModule(.{
+            .root_source_file = b.path("tests/header.zig"),
+            .target = target,
+            .optimize = optimize,
+            .imports = &.{
+                .{ .name = "gomax", .module = gomax },
+                .{ .name = "header", .module = translated.createModule() },
+            },
+        }) });
+        test_step.dependOn(&b.addRunArtifact(header_test).step);
+    }
+
+    const examples = b.step("examples", "Builds the examples");
+    for ([_][]const u8{"dupes"}) |name| {
+        const exe = b.addExecutable(.{ .name = name, .root_module = b.createModule(.{
+            .root_source_file = b.path(b.fmt("examples/{s}.zig", .{name})),
+            .target = target,
+            .optimize = optimize,
+            .imports = &.{.{ .name = "gomax", .module = gomax }},
+        }) });
+        examples.dependOn(&b.addInstallArtifact(exe, .{}).step);
+    }
+}

@@ -1,0 +1,265 @@
+//! The interface of include/gomax.h, with the pointers that may be null marked as such. tests/header.zig holds every
+//! line to the header. Where `gomax.zig` has a function for it use that.
+
+pub const Status = i32;
+pub const G = u64;
+pub const Key = u32;
+pub const PKey = u32;
+pub const Cancel = u64;
+pub const Scope = u64;
+pub const Timer = u64;
+pub const Chan = opaque {};
+pub const Fn = *const fn (?*anyopaque) callconv(.c) void;
+
+pub const GMX_OK = 0;
+pub const GMX_EPERM = -1;
+pub const GMX_EINTR = -4;
+pub const GMX_EAGAIN = -11;
+pub const GMX_ENOMEM = -12;
+pub const GMX_EBUSY = -16;
+pub const GMX_EINVAL = -22;
+pub const GMX_ECLOSED = -32;
+pub const GMX_EDEADLK = -35;
+pub const GMX_ENOTSUP = -95;
+pub const GMX_ETIMEDOUT = -110;
+pub const GMX_ECANCELED = -125;
+pub const GMX_ENOTG = -1001;
+pub const GMX_EINSYSCALL = -1002;
+pub const GMX_ESHUTDOWN = -1003;
+pub const GMX_ESTALE = -1004;
+
+pub const GMX_SPAWN_JOINABLE = 1;
+pub const GMX_SPAWN_CHILD_FIRST = 2;
+pub const GMX_CASE_RECV = 0;
+pub const GMX_CASE_SEND = 1;
+
+pub const gmx_config = extern struct {
+    struct_size: usize = @sizeOf(gmx_config),
+    maxprocs: i32 = 0,
+    flags: u32 = 0,
+    stack_size: usize = 0,
+    g0_stack_size: usize = 0,
+    slice_ns: i64 = 0,
+    max_threads: i32 = 0,
+    report: ?*const fn (?*anyopaque, [*]const u8, usize) callconv(.c) void = null,
+    report_arg: ?*anyopaque = null,
+};
+
+pub const gmx_spawn_opts = extern struct {
+    struct_size: usize = @sizeOf(gmx_spawn_opts),
+    flags: u32 = 0,
+    reserved: u32 = 0,
+    stack_size: usize = 0,
+    name: ?[*:0]const u8 = null,
+};
+
+pub const gmx_g_info = extern struct {
+    struct_size: usize,
+    g: G,
+    goid: u64,
+    name: [*:0]const u8,
+    status: i32,
+    wait_reason: ?[*:0]const u8,
+    since_ns: i64,
+    stack_lo: ?*anyopaque,
+    stack_hi: ?*anyopaque,
+    sp: ?*anyopaque,
+    @"fn": ?Fn,
+    arg: ?*anyopaque,
+    thread: i32,
+    reserved: u32,
+};
+
+pub const gmx_select_case = extern struct {
+    chan: ?*Chan,
+    elem: ?*anyopaque,
+    op: u32,
+    reserved0: u32 = 0,
+    reserved: [5]u64 = @splat(0),
+};
+
+/// What is in these is the library's; zero is ready.
+fn Words(comptime n: usize) type {
+    return extern struct { words: [n]u64 = @splat(0) };
+}
+pub const gmx_mutex = Words(2);
+pub const gmx_rwmutex = Words(4);
+pub const gmx_cond = Words(2);
+pub const gmx_waitgroup = Words(2);
+pub const gmx_once = Words(2);
+
+pub const gmx_mem_stats = extern struct {
+    struct_size: usize = @sizeOf(gmx_mem_stats),
+    stacks_reserved_bytes: u64 = 0,
+    stacks_inuse_bytes: u64 = 0,
+    stacks_cached_bytes: u64 = 0,
+    stacks_inuse: u64 = 0,
+    stacks_cached: u64 = 0,
+    g_descriptors: u64 = 0,
+    g_live: u64 = 0,
+    m_total: u64 = 0,
+    p_total: u64 = 0,
+    descriptor_bytes: u64 = 0,
+    guard_kind: u32 = 0,
+    reserved: u32 = 0,
+};
+
+pub const gmx_sched_stats = extern struct {
+    struct_size: usize = @sizeOf(gmx_sched_stats),
+    uptime_ns: i64 = 0,
+    gomaxprocs: i32 = 0,
+    idleprocs: i32 = 0,
+    threads: i32 = 0,
+    idlethreads: i32 = 0,
+    spinning: i32 = 0,
+    extra_threads: i32 = 0,
+    g_live: i64 = 0,
+    g_running: i64 = 0,
+    g_runnable: i64 = 0,
+    g_waiting: i64 = 0,
+    g_syscall: i64 = 0,
+    spawned: u64 = 0,
+    ended: u64 = 0,
+    switches: u64 = 0,
+    steals: u64 = 0,
+    parks: u64 = 0,
+    wakes: u64 = 0,
+    handoffs: u64 = 0,
+    retakes: u64 = 0,
+    preempts: u64 = 0,
+    stops: u64 = 0,
+    stop_ns_total: u64 = 0,
+    stop_ns_max: u64 = 0,
+    barriers: u64 = 0,
+    runqueue: i64 = 0,
+};
+
+pub extern var gmx_poll_word: u32;
+
+pub extern fn gmx_strerror(status: Status) [*:0]const u8;
+pub extern fn gmx_err_name(status: Status) [*:0]const u8;
+pub extern fn gmx_config_default(out: ?*gmx_config) Status;
+pub extern fn gmx_init(config: ?*const gmx_config) Status;
+pub extern fn gmx_main(f: ?Fn, arg: ?*anyopaque) Status;
+pub extern fn gmx_shutdown(timeout: i64) Status;
+pub extern fn gmx_version() u32;
+
+pub extern fn gmx_spawn(f: ?Fn, arg: ?*anyopaque) Status;
+pub extern fn gmx_spawn_with(opts: ?*const gmx_spawn_opts, f: ?Fn, arg: ?*anyopaque, g: ?*G) Status;
+pub extern fn gmx_join(g: G, timeout: i64) Status;
+pub extern fn gmx_detach(g: G) Status;
+pub extern fn gmx_yield() Status;
+pub extern fn gmx_goexit() Status;
+pub extern fn gmx_self() G;
+pub extern fn gmx_goid() u64;
+pub extern fn gmx_num_g() i64;
+pub extern fn gmx_park(commit: ?*const fn (?*anyopaque, G) callconv(.c) bool, arg: ?*anyopaque, reason: ?[*:0]const u8) Status;
+pub extern fn gmx_ready(g: G) Status;
+pub extern fn gmx_lock_os_thread() Status;
+pub extern fn gmx_unlock_os_thread() Status;
+pub extern fn gmx_key_create(destructor: ?Fn, out: ?*Key) Status;
+pub extern fn gmx_key_delete(key: Key) Status;
+pub extern fn gmx_key_set(key: Key, value: ?*anyopaque) Status;
+pub extern fn gmx_key_get(key: Key) ?*anyopaque;
+
+pub extern fn gmx_gomaxprocs(n: i32) i32;
+pub extern fn gmx_num_cpu() i32;
+pub extern fn gmx_set_default_gomaxprocs() Status;
+pub extern fn gmx_pin() i32;
+pub extern fn gmx_unpin() Status;
+pub extern fn gmx_p_key_create(out: ?*PKey) Status;
+pub extern fn gmx_p_key_delete(key: PKey) Status;
+pub extern fn gmx_p_set(key: PKey, value: ?*anyopaque) Status;
+pub extern fn gmx_p_get(key: PKey) ?*anyopaque;
+pub extern fn gmx_p_get_of(key: PKey, p: i32) ?*anyopaque;
+pub extern fn gmx_p_count() i32;
+
+pub extern fn gmx_enter_syscall() Status;
+pub extern fn gmx_exit_syscall() Status;
+pub extern fn gmx_enter_syscall_blocking() Status;
+pub extern fn gmx_blocking(f: ?Fn, arg: ?*anyopaque) Status;
+
+pub extern fn gmx_stop_the_world(reason: ?[*:0]const u8) Status;
+pub extern fn gmx_stop_the_world_timeout(reason: ?[*:0]const u8, timeout: i64) Status;
+pub extern fn gmx_start_the_world() Status;
+pub extern fn gmx_for_each_p(f: ?Fn, arg: ?*anyopaque) Status;
+pub extern fn gmx_for_each_g(f: ?*const fn (?*anyopaque, *const gmx_g_info) callconv(.c) void, arg: ?*anyopaque) Status;
+pub extern fn gmx_safepoint_slow() Status;
+
+pub extern fn gmx_attach_thread() Status;
+pub extern fn gmx_detach_thread() Status;
+pub extern fn gmx_callback(f: ?Fn, arg: ?*anyopaque) Status;
+
+pub extern fn gmx_sema_acquire(s: ?*u32) Status;
+pub extern fn gmx_sema_acquire_timeout(s: ?*u32, timeout: i64) Status;
+pub extern fn gmx_sema_try_acquire(s: ?*u32) Status;
+pub extern fn gmx_sema_release(s: ?*u32) Status;
+
+pub extern fn gmx_mutex_lock(m: ?*gmx_mutex) Status;
+pub extern fn gmx_mutex_lock_timeout(m: ?*gmx_mutex, timeout: i64) Status;
+pub extern fn gmx_mutex_try_lock(m: ?*gmx_mutex) Status;
+pub extern fn gmx_mutex_unlock(m: ?*gmx_mutex) Status;
+
+pub extern fn gmx_rwmutex_lock(m: ?*gmx_rwmutex) Status;
+pub extern fn gmx_rwmutex_lock_timeout(m: ?*gmx_rwmutex, timeout: i64) Status;
+pub extern fn gmx_rwmutex_try_lock(m: ?*gmx_rwmutex) Status;
+pub extern fn gmx_rwmutex_unlock(m: ?*gmx_rwmutex) Status;
+pub extern fn gmx_rwmutex_rlock(m: ?*gmx_rwmutex) Status;
+pub extern fn gmx_rwmutex_rlock_timeout(m: ?*gmx_rwmutex, timeout: i64) Status;
+pub extern fn gmx_rwmutex_try_rlock(m: ?*gmx_rwmutex) Status;
+pub extern fn gmx_rwmutex_runlock(m: ?*gmx_rwmutex) Status;
+
+pub extern fn gmx_cond_wait(c: ?*gmx_cond, m: ?*gmx_mutex) Status;
+pub extern fn gmx_cond_wait_timeout(c: ?*gmx_cond, m: ?*gmx_mutex, timeout: i64) Status;
+pub extern fn gmx_cond_signal(c: ?*gmx_cond) Status;
+pub extern fn gmx_cond_broadcast(c: ?*gmx_cond) Status;
+
+pub extern fn gmx_waitgroup_add(wg: ?*gmx_waitgroup, delta: i32) Status;
+pub extern fn gmx_waitgroup_done(wg: ?*gmx_waitgroup) Status;
+pub extern fn gmx_waitgroup_wait(wg: ?*gmx_waitgroup) Status;
+pub extern fn gmx_waitgroup_wait_timeout(wg: ?*gmx_waitgroup, timeout: i64) Status;
+
+pub extern fn gmx_once_do(once: ?*gmx_once, f: ?Fn, arg: ?*anyopaque) Status;
+pub extern fn gmx_once_do_timeout(once: ?*gmx_once, f: ?Fn, arg: ?*anyopaque, timeout: i64) Status;
+
+pub extern fn gmx_cancel_new(parent: Cancel, timeout: i64, out: ?*Cancel) Status;
+pub extern fn gmx_cancel_now(token: Cancel) Status;
+pub extern fn gmx_cancel_reason(token: Cancel) Status;
+pub extern fn gmx_cancel_is_cancelled(token: Cancel) Status;
+pub extern fn gmx_cancel_use(token: Cancel, previous: ?*Cancel) Status;
+pub extern fn gmx_cancel_current() Cancel;
+pub extern fn gmx_cancel_free(token: Cancel) Status;
+
+pub extern fn gmx_scope_new(timeout: i64, out: ?*Scope) Status;
+pub extern fn gmx_scope_spawn(scope: Scope, f: ?*const fn (?*anyopaque) callconv(.c) Status, arg: ?*anyopaque) Status;
+pub extern fn gmx_scope_leave(scope: Scope, timeout: i64, result: ?*Status) Status;
+pub extern fn gmx_scope_cancel(scope: Scope) Status;
+pub extern fn gmx_scope_token(scope: Scope, out: ?*Cancel) Status;
+
+pub extern fn gmx_chan_new(elem_size: usize, capacity: usize, chan: ?*?*Chan) Status;
+pub extern fn gmx_chan_ref(chan: ?*Chan) Status;
+pub extern fn gmx_chan_free(chan: ?*Chan) Status;
+pub extern fn gmx_chan_send(chan: ?*Chan, elem: ?*const anyopaque) Status;
+pub extern fn gmx_chan_recv(chan: ?*Chan, elem: ?*anyopaque) Status;
+pub extern fn gmx_chan_try_send(chan: ?*Chan, elem: ?*const anyopaque) Status;
+pub extern fn gmx_chan_try_recv(chan: ?*Chan, elem: ?*anyopaque) Status;
+pub extern fn gmx_chan_send_timeout(chan: ?*Chan, elem: ?*const anyopaque, timeout: i64) Status;
+pub extern fn gmx_chan_recv_timeout(chan: ?*Chan, elem: ?*anyopaque, timeout: i64) Status;
+pub extern fn gmx_chan_close(chan: ?*Chan) Status;
+pub extern fn gmx_chan_len(chan: ?*Chan) usize;
+pub extern fn gmx_chan_cap(chan: ?*Chan) usize;
+pub extern fn gmx_select(cases: ?[*]gmx_select_case, n: usize, timeout: i64, chosen: ?*usize) Status;
+
+pub extern fn gmx_now() i64;
+pub extern fn gmx_sleep(ns: i64) Status;
+pub extern fn gmx_after_func(delay: i64, f: ?Fn, arg: ?*anyopaque, out: ?*Timer) Status;
+pub extern fn gmx_timer_new(delay: i64, period: i64, out: ?*Timer, chan: ?*?*Chan) Status;
+pub extern fn gmx_ticker_new(period: i64, out: ?*Timer, chan: ?*?*Chan) Status;
+pub extern fn gmx_timer_reset(timer: Timer, delay: i64, period: i64) Status;
+pub extern fn gmx_ticker_reset(timer: Timer, period: i64) Status;
+pub extern fn gmx_timer_stop(timer: Timer) Status;
+pub extern fn gmx_timer_free(timer: Timer) Status;
+
+pub extern fn gmx_read_mem_stats(out: ?*gmx_mem_stats) Status;
+pub extern fn gmx_read_sched_stats(out: ?*gmx_sched_stats) Status;
+pub extern fn gmx_write_heap_dump(fd: i32) Status;

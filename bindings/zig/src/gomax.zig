@@ -1,0 +1,126 @@
+//! Goroutines for Zig, on libgomax. docs/zig.md is the introduction; what a call blocks and from where it may be made
+//! is in gomax.h.
+//!
+//! A call that waits may return on another thread. Nothing of Zig minds but `threadlocal` variables and what asks for
+//! the current thread: do not keep one's address, or `std.Thread.getCurrentId()`, over such a call.
+const std = @import("std");
+
+/// The C interface, for what has no function here.
+pub const c = @import("c.zig");
+
+const status = @import("status.zig");
+pub const Error = status.Error;
+pub const check = status.check;
+
+const task = @import("task.zig");
+pub const Options = task.Options;
+pub const Task = task.Task;
+pub const go = task.go;
+pub const goWith = task.goWith;
+pub const goDetached = task.goDetached;
+pub const goDetachedWith = task.goDetachedWith;
+pub const run = task.run;
+pub const blocking = task.blocking;
+pub const callback = task.callback;
+pub const forEachP = task.forEachP;
+pub const Once = task.Once;
+pub const After = task.After;
+pub const after = task.after;
+pub const afterDetached = task.afterDetached;
+
+const chan = @import("chan.zig");
+pub const Channel = chan.Channel;
+pub const Chosen = chan.Chosen;
+pub const select = chan.select;
+pub const trySelect = chan.trySelect;
+pub const selectTimeout = chan.selectTimeout;
+pub const Timer = chan.Timer;
+
+const sync = @import("sync.zig");
+pub const Mutex = sync.Mutex;
+pub const RwMutex = sync.RwMutex;
+pub const Condition = sync.Condition;
+pub const WaitGroup = sync.WaitGroup;
+pub const Semaphore = sync.Semaphore;
+
+const scope = @import("scope.zig");
+pub const Scope = scope.Scope;
+pub const Token = scope.Token;
+pub const shield = scope.shield;
+
+const world = @import("world.zig");
+pub const World = world.World;
+pub const stopTheWorld = world.stopTheWorld;
+pub const stopTheWorldTimeout = world.stopTheWorldTimeout;
+pub const Pin = world.Pin;
+pub const pin = world.pin;
+pub const currentP = world.currentP;
+pub const PerP = world.PerP;
+pub const PerG = world.PerG;
+pub const Attached = world.Attached;
+pub const attach = world.attach;
+pub const Syscall = world.Syscall;
+pub const enterSyscall = world.enterSyscall;
+pub const OsThread = world.OsThread;
+pub const lockOsThread = world.lockOsThread;
+
+/// Starts the runtime with other than the defaults: `.{ .maxprocs = 4 }`. Optional.
+pub fn init(config: c.gmx_config) Error!void {
+    return check(c.gmx_init(&config));
+}
+
+/// Waits until no G is alive, and ends the threads of the library.
+pub fn shutdown(timeout: i64) Error!void {
+    return check(c.gmx_shutdown(timeout));
+}
+
+pub fn yield() Error!void {
+    return check(c.gmx_yield());
+}
+
+pub const ns_per_ms = 1_000_000;
+pub const ns_per_s = 1_000_000_000;
+
+pub fn sleep(ns: i64) Error!void {
+    return check(c.gmx_sleep(ns));
+}
+
+/// The monotonic clock, in nanoseconds.
+pub fn now() i64 {
+    return c.gmx_now();
+}
+
+/// For loops that call nothing of the library: a load and a branch while nobody asks.
+pub inline fn safepoint() void {
+    // By way of a variable: the compiler's own x86 backend cannot encode an atomic load of an extern one (0.17.1).
+    var word: *u32 = &c.gmx_poll_word;
+    _ = &word;
+    if (@atomicLoad(u32, word, .monotonic) != 0) _ = c.gmx_safepoint_slow();
+}
+
+/// The number of the calling G; 0 outside of Gs.
+pub fn goid() u64 {
+    return c.gmx_goid();
+}
+
+/// How many Gs are alive.
+pub fn numG() i64 {
+    return c.gmx_num_g();
+}
+
+/// How many Gs run at the same time.
+pub fn maxprocs() u31 {
+    return @intCast(c.gmx_gomaxprocs(0));
+}
+
+/// Sets it, and returns the previous number.
+pub fn setMaxprocs(n: u31) Error!u31 {
+    if (n == 0) return error.Invalid;
+    return status.count(c.gmx_gomaxprocs(n));
+}
+
+pub fn schedStats() Error!c.gmx_sched_stats {
+    var stats: c.gmx_sched_stats = .{};
+    try check(c.gmx_read_sched_stats(&stats));
+    return stats;
+}

@@ -1,0 +1,133 @@
+//! Cancellation, and Gs that belong together.
+const std = @import("std");
+const c = @import("c.zig");
+const status = @import("status.zig");
+const task = @import("task.zig");
+const Error = status.Error;
+
+/// A token of cancellation: whoever waits under it goes on with `error.Canceled` when it is cancelled.
+pub const Token = struct {
+    raw: c.Cancel,
+
+    /// Is cancelled after so many nanoseconds (negative: never), or when `parent` is.
+    pub fn init(parent: ?Token, timeout: i64) Error!Token {
+        var raw: c.Cancel = 0;
+        try status.check(c.gmx_cancel_new(if (parent) |p| p.raw else 0, timeout, &raw));
+        return .{ .raw = raw };
+    }
+    /// Does not cancel it.
+    pub fn deinit(token: Token) void {
+        _ = c.gmx_cancel_free(token.raw);
+    }
+
+    pub fn cancel(token: Token) void {
+        _ = c.gmx_cancel_now(token.raw);
+    }
+    pub fn isCanceled(token: Token) bool {
+        return c.gmx_cancel_is_cancelled(token.raw) == 1;
+    }
+    /// Nothing if it is not cancelled; `error.Canceled` by hand, `error.Timeout` by its deadline.
+    pub fn reason(token: Token) Error!void {
+        return status.check(c.gmx_cancel_reason(token.raw));
+    }
+
+    /// Makes it what the caller waits under, until `restore`.
+    pub fn use(token: Token) Error!Previous {
+        var previous: c.Cancel = 0;
+        try status.check(c.gmx_cancel_use(token.raw, &previous));
+        return .{ .raw = previous };
+    }
+    pub const Previous = struct {
+        raw: c.Cancel,
+        pub fn restore(previous: Previous) void {
+            _ = c.gmx_cancel_use(previous.raw, null);
+        }
+    };
+
+    pub fn current() ?Token {
+        const raw = c.gmx_cancel_current();
+        return if (raw == 0) null else .{ .raw = raw };
+    }
+};
+
+/// Nothing that the caller waits for is cancelled until `restore`: for what has to be tidied up after a cancellation.
+pub fn shield() Error!Token.Previous {
+    return (Token{ .raw = 0 }).use();
+}
+
+/// Gs that are waited for together. The first error of one of them cancels the others, and is what `wait` returns.
+///
+///     var scope: gomax.Scope = try .init(-1);
+///     defer scope.deinit();
+///     try scope.go(fetch, .{url});
+///     try scope.wait();
+///
+/// It must not be moved while Gs are in it.
+pub const Scope = struct {
+    raw: c.Scope,
+    first: std.atomic.Value(u16) = .init(0),
+
+    comptime {
+        std.debug.assert(@sizeOf(anyerror) == @sizeOf(u16));
+    }
+
+    /// Cancels the Gs after so many nanoseconds; negative: never. Made under the caller's token.
+    pub fn init(timeout: i64) Error!Scope {
+        var raw: c.Scope = 0;
+        try status.check(c.gmx_scope_new(timeout, &raw));
+        return .{ .raw = raw };
+    }
+
+    /// Starts a G. The function returns nothing, or an error or nothing.
+    pub fn go(scope: *Scope, comptime func: anytype, args: task.Args(func)) Error!void {
+        const Box = struct {
+            scope: *Scope,
+            args: task.Args(func),
+
+            fn entry(arg: ?*anyopaque) callconv(.c) c.Status {
+                const box: *@This() = @ptrCast(@alignCast(arg));
+                const mine = box.*;
+                std.heap.c_allocator.destroy(box);
+                const result: anyerror!void = @call(.auto, func, mine.args);
+                result catch |err| {
+                    mine.scope.keep(err);
+                    return status.toStatus(err);
+                };
+                return c.GMX_OK;
+            }
+        };
+        const box = try std.heap.c_allocator.create(Box);
+        errdefer std.heap.c_allocator.destroy(box);
+        box.* = .{ .scope = scope, .args = args };
+        try status.check(c.gmx_scope_spawn(scope.raw, Box.entry, box));
+    }
+
+    fn keep(scope: *Scope, err: anyerror) void {
+        // monotonic: whoever reads it has left the scope, which comes after all of its Gs
+        _ = scope.first.cmpxchgStrong(0, @intFromError(err), .monotonic, .monotonic);
+    }
+
+    /// Waits for all of them and ends the scope: `error.Stale` from then on.
+    pub fn wait(scope: *Scope) anyerror!void {
+        try status.check(c.gmx_scope_leave(scope.raw, -1, null));
+        const first = scope.first.load(.monotonic);
+        if (first != 0) return @errorFromInt(first);
+    }
+
+    /// Cancels the Gs and waits for them, unless `wait` has been there.
+    pub fn deinit(scope: *Scope) void {
+        scope.cancel();
+        _ = c.gmx_scope_leave(scope.raw, -1, null);
+    }
+
+    pub fn cancel(scope: *Scope) void {
+        _ = c.gmx_scope_cancel(scope.raw);
+    }
+
+    /// The token that its Gs run under; it ends with the scope.
+    pub fn token(scope: *Scope) Error!Token {
+        var raw: c.Cancel = 0;
+        try status.check(c.gmx_scope_token(scope.raw, &raw));
+        return .{ .raw = raw };
+    }
+};

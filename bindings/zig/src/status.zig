@@ -1,0 +1,62 @@
+//! Statuses of the C interface as errors of Zig.
+const std = @import("std");
+const c = @import("c.zig");
+
+/// What a call of the library can come to. `Unexpected` is a status that is not in the table: a newer library.
+pub const Error = error{
+    NotPermitted,
+    Interrupted,
+    WouldBlock,
+    OutOfMemory,
+    Busy,
+    Invalid,
+    Closed,
+    Deadlock,
+    NotSupported,
+    Timeout,
+    Canceled,
+    NotOnG,
+    InSyscall,
+    ShutDown,
+    Stale,
+    Unexpected,
+};
+
+const table = [_]struct { c.Status, Error }{
+    .{ c.GMX_EPERM, error.NotPermitted },
+    .{ c.GMX_EINTR, error.Interrupted },
+    .{ c.GMX_EAGAIN, error.WouldBlock },
+    .{ c.GMX_ENOMEM, error.OutOfMemory },
+    .{ c.GMX_EBUSY, error.Busy },
+    .{ c.GMX_EINVAL, error.Invalid },
+    .{ c.GMX_ECLOSED, error.Closed },
+    .{ c.GMX_EDEADLK, error.Deadlock },
+    .{ c.GMX_ENOTSUP, error.NotSupported },
+    .{ c.GMX_ETIMEDOUT, error.Timeout },
+    .{ c.GMX_ECANCELED, error.Canceled },
+    .{ c.GMX_ENOTG, error.NotOnG },
+    .{ c.GMX_EINSYSCALL, error.InSyscall },
+    .{ c.GMX_ESHUTDOWN, error.ShutDown },
+    .{ c.GMX_ESTALE, error.Stale },
+};
+
+pub fn fromStatus(status: c.Status) Error {
+    inline for (table) |row| if (row[0] == status) return row[1];
+    return error.Unexpected;
+}
+
+/// The status, if it is a count or GMX_OK, else its error.
+pub fn count(status: c.Status) Error!u31 {
+    if (status >= 0) return @intCast(status);
+    return fromStatus(status);
+}
+
+pub fn check(status: c.Status) Error!void {
+    if (status < 0) return fromStatus(status);
+}
+
+/// For a function of the host that answers with a status: what stands for this error.
+pub fn toStatus(err: anyerror) c.Status {
+    inline for (table) |row| if (row[1] == err) return row[0];
+    return c.GMX_ECANCELED;
+}

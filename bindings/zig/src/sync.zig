@@ -1,0 +1,129 @@
+//! Locks and counts. All of them are ready as `.{}`, need no end, and may be used by Gs and by plain threads. Do not copy
+//! or move one that is in use.
+const c = @import("c.zig");
+const status = @import("status.zig");
+const Error = status.Error;
+
+fn waited(s: c.Status) Error!void {
+    return status.check(s);
+}
+
+fn tried(s: c.Status) bool {
+    return s == c.GMX_OK;
+}
+
+/// A mutex knows who locked it: `error.Deadlock` for a second lock by the same G.
+pub const Mutex = struct {
+    raw: c.gmx_mutex = .{},
+
+    pub fn lock(m: *Mutex) Error!void {
+        return waited(c.gmx_mutex_lock(&m.raw));
+    }
+    pub fn lockTimeout(m: *Mutex, ns: i64) Error!void {
+        return waited(c.gmx_mutex_lock_timeout(&m.raw, ns));
+    }
+    pub fn tryLock(m: *Mutex) bool {
+        return tried(c.gmx_mutex_try_lock(&m.raw));
+    }
+    /// By whoever locked it; nobody else's call has an effect.
+    pub fn unlock(m: *Mutex) void {
+        _ = c.gmx_mutex_unlock(&m.raw);
+    }
+};
+
+pub const RwMutex = struct {
+    raw: c.gmx_rwmutex = .{},
+
+    pub fn lock(m: *RwMutex) Error!void {
+        return waited(c.gmx_rwmutex_lock(&m.raw));
+    }
+    pub fn lockTimeout(m: *RwMutex, ns: i64) Error!void {
+        return waited(c.gmx_rwmutex_lock_timeout(&m.raw, ns));
+    }
+    pub fn tryLock(m: *RwMutex) bool {
+        return tried(c.gmx_rwmutex_try_lock(&m.raw));
+    }
+    pub fn unlock(m: *RwMutex) void {
+        _ = c.gmx_rwmutex_unlock(&m.raw);
+    }
+    pub fn lockShared(m: *RwMutex) Error!void {
+        return waited(c.gmx_rwmutex_rlock(&m.raw));
+    }
+    pub fn lockSharedTimeout(m: *RwMutex, ns: i64) Error!void {
+        return waited(c.gmx_rwmutex_rlock_timeout(&m.raw, ns));
+    }
+    pub fn tryLockShared(m: *RwMutex) bool {
+        return tried(c.gmx_rwmutex_try_rlock(&m.raw));
+    }
+    pub fn unlockShared(m: *RwMutex) void {
+        _ = c.gmx_rwmutex_runlock(&m.raw);
+    }
+};
+
+pub const Condition = struct {
+    raw: c.gmx_cond = .{},
+
+    /// The caller has the mutex before and after, whatever comes of it. Look again in a loop.
+    pub fn wait(cond: *Condition, mutex: *Mutex) Error!void {
+        return waited(c.gmx_cond_wait(&cond.raw, &mutex.raw));
+    }
+    pub fn waitTimeout(cond: *Condition, mutex: *Mutex, ns: i64) Error!void {
+        return waited(c.gmx_cond_wait_timeout(&cond.raw, &mutex.raw, ns));
+    }
+    pub fn signal(cond: *Condition) void {
+        _ = c.gmx_cond_signal(&cond.raw);
+    }
+    pub fn broadcast(cond: *Condition) void {
+        _ = c.gmx_cond_broadcast(&cond.raw);
+    }
+};
+
+pub const WaitGroup = struct {
+    raw: c.gmx_waitgroup = .{},
+
+    pub fn add(wg: *WaitGroup, n: i32) Error!void {
+        return status.check(c.gmx_waitgroup_add(&wg.raw, n));
+    }
+    pub fn done(wg: *WaitGroup) void {
+        _ = c.gmx_waitgroup_done(&wg.raw);
+    }
+    pub fn wait(wg: *WaitGroup) Error!void {
+        return waited(c.gmx_waitgroup_wait(&wg.raw));
+    }
+    pub fn waitTimeout(wg: *WaitGroup, ns: i64) Error!void {
+        return waited(c.gmx_waitgroup_wait_timeout(&wg.raw, ns));
+    }
+
+    /// Starts a G that counts until it has ended.
+    pub fn go(wg: *WaitGroup, comptime func: anytype, args: task.Args(func)) Error!void {
+        if (task.Return(func) != void) @compileError("the result would be lost: use gomax.go, or a Scope for errors");
+        const counted = struct {
+            fn counted(group: *WaitGroup, its: task.Args(func)) void {
+                defer group.done();
+                @call(.auto, func, its);
+            }
+        }.counted;
+        try wg.add(1);
+        errdefer wg.done();
+        try task.goDetached(counted, .{ wg, args });
+    }
+};
+
+pub const Semaphore = struct {
+    count: u32 = 0,
+
+    pub fn acquire(s: *Semaphore) Error!void {
+        return waited(c.gmx_sema_acquire(&s.count));
+    }
+    pub fn acquireTimeout(s: *Semaphore, ns: i64) Error!void {
+        return waited(c.gmx_sema_acquire_timeout(&s.count, ns));
+    }
+    pub fn tryAcquire(s: *Semaphore) bool {
+        return tried(c.gmx_sema_try_acquire(&s.count));
+    }
+    pub fn release(s: *Semaphore) Error!void {
+        return status.check(c.gmx_sema_release(&s.count));
+    }
+};
+
+const task = @import("task.zig");

@@ -1,0 +1,273 @@
+//! Gs with typed arguments and results.
+const std = @import("std");
+const c = @import("c.zig");
+const status = @import("status.zig");
+const Error = status.Error;
+const Allocator = std.mem.Allocator;
+
+/// What a function returns, and the same in two halves: its errors and what it returns without them.
+pub fn Return(comptime func: anytype) type {
+    return @typeInfo(@TypeOf(func)).@"fn".return_type.?;
+}
+pub fn Args(comptime func: anytype) type {
+    return std.meta.ArgsTuple(@TypeOf(func));
+}
+fn Errors(comptime T: type) type {
+    return switch (@typeInfo(T)) {
+        .error_union => |u| u.error_set,
+        else => error{},
+    };
+}
+fn Payload(comptime T: type) type {
+    return switch (@typeInfo(T)) {
+        .error_union => |u| u.payload,
+        else => T,
+    };
+}
+/// `T` where the library may fail as well.
+pub fn Fallible(comptime T: type) type {
+    return (Error || Errors(T))!Payload(T);
+}
+
+pub const Options = struct {
+    /// Shown in reports and dumps; 31 bytes are kept.
+    name: ?[*:0]const u8 = null,
+    /// Usable bytes of the stack. 0: 256 KiB, or what `init` was told.
+    stack_size: usize = 0,
+    /// The new G runs at once, and the caller can be stolen: for fork and join.
+    child_first: bool = false,
+    /// Holds arguments and result until both the G and its handle are done with them.
+    allocator: Allocator = std.heap.c_allocator,
+};
+
+/// What a G and whoever joins it share: the one that comes last frees it.
+fn Cell(comptime T: type) type {
+    return struct {
+        const Self = @This();
+        refs: std.atomic.Value(u32),
+        destroy: *const fn (*Self) void,
+        result: T,
+
+        fn release(cell: *Self) void {
+            // acq_rel: what the other did with the cell is over when it is freed
+            if (cell.refs.fetchSub(1, .acq_rel) == 1) cell.destroy(cell);
+        }
+    };
+}
+
+/// A function, its arguments and its result on the heap, and the entry that the library calls.
+fn Box(comptime func: anytype) type {
+    return struct {
+        const Self = @This();
+        const Result = Return(func);
+        cell: Cell(Result),
+        args: Args(func),
+        allocator: Allocator,
+
+        fn create(allocator: Allocator, args: Args(func), refs: u32) Error!*Self {
+            const box = try allocator.create(Self);
+            box.* = .{
+                .cell = .{ .refs = .init(refs), .destroy = destroy, .result = undefined },
+                .args = args,
+                .allocator = allocator,
+            };
+            return box;
+        }
+
+        fn destroy(cell: *Cell(Result)) void {
+            const box: *Self = @fieldParentPtr("cell", cell);
+            box.allocator.destroy(box);
+        }
+
+        fn entry(arg: ?*anyopaque) callconv(.c) void {
+            const box: *Self = @ptrCast(@alignCast(arg));
+            box.cell.result = @call(.auto, func, box.args);
+            box.cell.release();
+        }
+    };
+}
+
+/// A G that returns `T`. It must end in `join`, or in `deinit`, which lets it run on by itself.
+pub fn Task(comptime T: type) type {
+    return struct {
+        const Self = @This();
+        g: c.G,
+        cell: ?*Cell(T),
+
+        /// Waits for the G and takes what it returned: its value or its error. An error of the library (`Canceled` by
+        /// the caller's own token, `NotOnG`) leaves the handle as it was; `joined` tells.
+        pub fn join(task: *Self) Fallible(T) {
+            try task.wait(-1);
+            return task.take();
+        }
+
+        /// As `join`, but gives up with `error.Timeout` after so many nanoseconds.
+        pub fn joinTimeout(task: *Self, ns: i64) Fallible(T) {
+            try task.wait(ns);
+            return task.take();
+        }
+
+        pub fn joined(task: *const Self) bool {
+            return task.cell == null;
+        }
+
+        fn wait(task: *Self, ns: i64) Error!void {
+            if (task.joined()) return error.Stale;
+            try status.check(c.gmx_join(task.g, ns));
+        }
+
+        fn take(task: *Self) T {
+            const cell = task.cell.?;
+            task.cell = null;
+            defer cell.release();
+            return cell.result;
+        }
+
+        /// Gives the handle up, unless it was joined; the G runs on.
+        pub fn deinit(task: *Self) void {
+            const cell = task.cell orelse return;
+            task.cell = null;
+            _ = c.gmx_detach(task.g);
+            cell.release();
+        }
+    };
+}
+
+/// Starts a G that runs `func(args...)`.
+pub fn go(comptime func: anytype, args: Args(func)) Error!Task(Return(func)) {
+    return goWith(.{}, func, args);
+}
+
+pub fn goWith(options: Options, comptime func: anytype, args: Args(func)) Error!Task(Return(func)) {
+    const box = try Box(func).create(options.allocator, args, 2);
+    errdefer options.allocator.destroy(box);
+    const opts: c.gmx_spawn_opts = .{
+        .flags = c.GMX_SPAWN_JOINABLE | if (options.child_first) @as(u32, c.GMX_SPAWN_CHILD_FIRST) else 0,
+        .stack_size = options.stack_size,
+        .name = options.name,
+    };
+    var g: c.G = 0;
+    try status.check(c.gmx_spawn_with(&opts, Box(func).entry, box, &g));
+    return .{ .g = g, .cell = &box.cell };
+}
+
+/// Starts a G that nobody waits for. It returns nothing, so that no error is lost.
+pub fn goDetached(comptime func: anytype, args: Args(func)) Error!void {
+    return goDetachedWith(.{}, func, args);
+}
+
+pub fn goDetachedWith(options: Options, comptime func: anytype, args: Args(func)) Error!void {
+    if (Return(func) != void) @compileError("the result of " ++ @typeName(@TypeOf(func)) ++ " would be lost: use go and join");
+    const box = try Box(func).create(options.allocator, args, 1);
+    errdefer options.allocator.destroy(box);
+    const opts: c.gmx_spawn_opts = .{
+        .flags = if (options.child_first) c.GMX_SPAWN_CHILD_FIRST else 0,
+        .stack_size = options.stack_size,
+        .name = options.name,
+    };
+    try status.check(c.gmx_spawn_with(&opts, Box(func).entry, box, null));
+}
+
+/// Runs `func(args...)` as the main G and returns what it does; the calling thread waits. `error.Deadlock`: nothing
+/// could ever run again, which a report on stderr explains.
+pub fn run(comptime func: anytype, args: Args(func)) Fallible(Return(func)) {
+    // Not on this stack: after error.Deadlock the G still waits, and may be readied by a thread that comes later.
+    const box = try Box(func).create(std.heap.c_allocator, args, 2);
+    defer box.cell.release();
+    status.check(c.gmx_main(Box(func).entry, box)) catch |err| {
+        if (err != error.Deadlock) box.cell.release(); // it never ran
+        return err;
+    };
+    return box.cell.result;
+}
+
+/// Calls `func(args...)` by way of the library, on this very stack.
+fn OnStack(comptime func: anytype) type {
+    return struct {
+        const Self = @This();
+        args: Args(func),
+        result: Return(func) = undefined,
+
+        fn entry(arg: ?*anyopaque) callconv(.c) void {
+            const self: *Self = @ptrCast(@alignCast(arg));
+            self.result = @call(.auto, func, self.args);
+        }
+    };
+}
+
+/// Runs `func(args...)`, which may block the thread: the P goes to others meanwhile.
+pub fn blocking(comptime func: anytype, args: Args(func)) Fallible(Return(func)) {
+    var call: OnStack(func) = .{ .args = args };
+    try status.check(c.gmx_blocking(OnStack(func).entry, @ptrCast(&call)));
+    return call.result;
+}
+
+/// Runs `func(args...)` as a G on this very thread, whatever the thread is: for callbacks from threads of others.
+pub fn callback(comptime func: anytype, args: Args(func)) Fallible(Return(func)) {
+    var call: OnStack(func) = .{ .args = args };
+    try status.check(c.gmx_callback(OnStack(func).entry, @ptrCast(&call)));
+    return call.result;
+}
+
+/// Runs `func(args...)` once for every P, on several threads at the same time. It must be short and must not wait;
+/// `currentP` tells for which P it runs.
+pub fn forEachP(comptime func: anytype, args: Args(func)) Error!void {
+    const Call = struct {
+        args: Args(func),
+        fn entry(arg: ?*anyopaque) callconv(.c) void {
+            const self: *const @This() = @ptrCast(@alignCast(arg));
+            @call(.auto, func, self.args);
+        }
+    };
+    var call: Call = .{ .args = args };
+    try status.check(c.gmx_for_each_p(Call.entry, @ptrCast(&call)));
+}
+
+/// Something that is done once. Whoever comes while it is being done waits.
+pub const Once = struct {
+    raw: c.gmx_once = .{},
+
+    pub fn do(once: *Once, comptime func: anytype, args: Args(func)) Error!void {
+        if (Return(func) != void) @compileError("only the first caller would get the result: keep it in a variable");
+        var call: OnStack(func) = .{ .args = args };
+        try status.check(c.gmx_once_do(&once.raw, OnStack(func).entry, @ptrCast(&call)));
+    }
+};
+
+/// A function that runs once on a G of its own, after a time.
+pub const After = struct {
+    timer: c.Timer,
+    box: *anyopaque,
+    drop: *const fn (*anyopaque) void,
+
+    /// Keeps it from running if it has not begun, and gives the timer back. Returns whether it did.
+    pub fn stop(self: *After) bool {
+        if (c.gmx_timer_free(self.timer) != 1) return false;
+        self.drop(self.box); // it will never run, so the box is ours
+        return true;
+    }
+};
+
+/// Runs `func(args...)` after so many nanoseconds. End it with `stop`, also when it has run.
+pub fn after(ns: i64, comptime func: anytype, args: Args(func)) Error!After {
+    if (Return(func) != void) @compileError("nobody would get the result");
+    const box = try Box(func).create(std.heap.c_allocator, args, 1);
+    errdefer std.heap.c_allocator.destroy(box);
+    var timer: c.Timer = 0;
+    try status.check(c.gmx_after_func(@max(ns, 0), Box(func).entry, box, &timer));
+    const drop = struct {
+        fn drop(p: *anyopaque) void {
+            const mine: *Box(func) = @ptrCast(@alignCast(p));
+            mine.cell.release();
+        }
+    }.drop;
+    return .{ .timer = timer, .box = box, .drop = drop };
+}
+
+/// As `after`, for what nobody will want to stop.
+pub fn afterDetached(ns: i64, comptime func: anytype, args: Args(func)) Error!void {
+    if (Return(func) != void) @compileError("nobody would get the result");
+    const box = try Box(func).create(std.heap.c_allocator, args, 1);
+    errdefer std.heap.c_allocator.destroy(box);
+    try status.check(c.gmx_after_func(@max(ns, 0), Box(func).entry, box, null));
+}

@@ -1,0 +1,87 @@
+/* timeout: 120 */
+/* A timer's function for which there is no memory for a G when it fires is called when there is some again. */
+#include "child.h"
+#include "gs.h"
+
+static atomic_int fired, ticked, not_to_be;
+static uint32_t gate;
+
+static void fires(void *count) { atomic_fetch_add((atomic_int *)count, 1); }
+static void waits(void *unused) {
+  (void)unused;
+  CHECK_OK(gmx_sema_acquire(&gate));
+}
+
+static void leave_nothing(void) {
+  FILE *f = fopen("/proc/self/statm", "re");
+  unsigned long pages = 0;
+  CHECK(f != NULL && fscanf(f, "%lu", &pages) == 1);
+  fclose(f);
+  struct rlimit limit;
+  CHECK(getrlimit(RLIMIT_AS, &limit) == 0);
+  limit.rlim_cur = pages * (rlim_t)sysconf(_SC_PAGESIZE);
+  CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+}
+
+static void without_memory(void) {
+  gmx_timer once, periodic, stopped, ticker, room[20];
+  gmx_chan *ticks;
+  int64_t at;
+  CHECK_OK(gmx_timer_new(-1, 0, &ticker, &ticks));
+  for (int i = 0; i < 20; i++) CHECK_OK(gmx_after_func(3600 * SECOND, fires, &not_to_be, &room[i]));
+  for (int i = 0; i < 20; i++) CHECK_EQ(gmx_timer_free(room[i]), 1);
+  leave_nothing();
+  int n = 0;
+  while (gmx_spawn(waits, NULL) == GMX_OK) n++;
+  CHECK_CMP(n, >, 0);
+
+  /* from here on there is room for what was there before, and no more */
+  CHECK_OK(gmx_after_func(2 * MS, fires, &fired, &once));
+  CHECK_OK(gmx_after_func(2 * MS, fires, &fired, NULL));
+  CHECK_OK(gmx_after_func(-1, fires, &ticked, &periodic));
+  CHECK_OK(gmx_timer_reset(periodic, 2 * MS, MS));
+  CHECK_OK(gmx_after_func(2 * MS, fires, &not_to_be, &stopped));
+  CHECK_OK(gmx_timer_reset(ticker, 10 * MS, 10 * MS));
+
+  /* all are in the heap of the one P: when a time comes at 10 ms the others have tried, several times by the third */
+  for (int i = 0; i < 3; i++) {
+    CHECK_OK(gmx_chan_recv(ticks, &at));
+    CHECK_EQ(atomic_load(&fired), 0);
+    CHECK_EQ(atomic_load(&ticked), 0);
+  }
+  CHECK_EQ(gmx_timer_stop(stopped), 1);
+  CHECK_EQ(gmx_timer_stop(stopped), 0);
+
+  /* the Gs that took it all end, but there is no more memory than before */
+  release(&gate, n);
+  while (atomic_load(&fired) < 2 || atomic_load(&ticked) < 3) CHECK_OK(gmx_chan_recv(ticks, &at));
+  CHECK_EQ(gmx_timer_free(once), 0);
+  CHECK_CMP(gmx_timer_free(periodic), >=, 0);
+  CHECK_EQ(gmx_timer_free(stopped), 0);
+  CHECK_CMP(gmx_timer_free(ticker), >=, 0);
+  CHECK_OK(gmx_chan_free(ticks));
+  CHECK_EQ(atomic_load(&fired), 2);
+  CHECK_EQ(atomic_load(&not_to_be), 0);
+}
+
+static void of_the_child(void *unused) {
+  (void)unused;
+  gs_start(1, NO_SLICES);
+  RUN_G(without_memory);
+  struct rlimit limit;
+  CHECK(getrlimit(RLIMIT_AS, &limit) == 0);
+  limit.rlim_cur = limit.rlim_max;
+  CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+  gs_finish();
+}
+
+static void a_firing_is_not_lost(void) {
+  static child c;
+  child_run(&c, 60, of_the_child, NULL);
+  CHILD_OK(&c);
+}
+
+int main(void) {
+  RUN(a_firing_is_not_lost);
+  return 0;
+}

@@ -1,0 +1,1713 @@
+/*
+ * libgomax for C++17: gomax.h with ownership, types and exceptions. Header only; docs/cpp.md is the way in.
+ *
+ * - What goes wrong is a gomax::error with the status of the C call: misuse, want of memory, and a token that was
+ *   cancelled (gomax::cancelled). What may just as well happen is a value: an empty result, false, std::cv_status.
+ * - An exception never leaves through a C frame. That of a goroutine comes out of join(), of its scope, of run().
+ * - Times are std::chrono; below zero is zero. Calls without a time wait for ever.
+ * - All is inline and adds no call to the one beneath it. What it does add is said where it does: memory for a callable,
+ *   for a value that cannot be moved by its bytes.
+ * - What the C header says of a call (Blocks, Call from, Safepoint, Migrates) holds for the member that makes it.
+ */
+#ifndef GOMAX_HPP
+#define GOMAX_HPP
+
+#if !defined(__cplusplus) || __cplusplus < 201703L
+#error "gomax.hpp is C++17; gomax.h is for all others"
+#endif
+
+#include <gomax.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <functional>
+#include <iterator>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace gomax {
+
+// ---- errors ---------------------------------------------------------------------------------------------------------
+
+/// A status below zero, thrown.
+class GMX_API error : public std::exception {
+ public:
+  explicit error(gmx_status status) noexcept : status_(status) {}
+  gmx_status status() const noexcept { return status_; }
+  const char *what() const noexcept override { return gmx_strerror(status_); }
+
+ private:
+  gmx_status status_;
+};
+
+/// The token under which the caller waited, or was about to wait, is cancelled.
+class GMX_API cancelled : public error {
+ public:
+  cancelled() noexcept : error(GMX_ECANCELED) {}
+};
+
+/// A value for a channel that is closed.
+class GMX_API closed : public error {
+ public:
+  closed() noexcept : error(GMX_ECLOSED) {}
+};
+
+namespace detail {
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail(gmx_status status) {
+  if (status == GMX_ECANCELED) throw cancelled();
+  if (status == GMX_ECLOSED) throw closed();
+  throw error(status);
+}
+
+}  // namespace detail
+
+/// What a C call returned, if it is no error; else throws it.
+inline gmx_status check(gmx_status status) {
+  if (__builtin_expect(status < 0, 0)) detail::fail(status);
+  return status;
+}
+
+// ---- time -----------------------------------------------------------------------------------------------------------
+
+/// The clock of timers and sleeps: gmx_now.
+struct clock {
+  using rep = std::int64_t;
+  using period = std::nano;
+  using duration = std::chrono::duration<rep, period>;
+  using time_point = std::chrono::time_point<clock>;
+  static constexpr bool is_steady = true;
+  static time_point now() noexcept { return time_point(duration(gmx_now())); }
+};
+
+namespace detail {
+
+/// Nanoseconds, rounded up, from 0 (less would mean for ever) to the largest that there are.
+template <class Rep, class Period>
+constexpr std::int64_t ns(const std::chrono::duration<Rep, Period> &d) {
+  using nano = std::chrono::duration<std::int64_t, std::nano>;
+  if (!(d > d.zero())) return 0;
+  if constexpr (std::is_floating_point_v<Rep>) {
+    if (std::chrono::duration<double, std::nano>(d).count() >= 9.2e18) return nano::max().count();
+  } else if constexpr (std::ratio_greater_v<Period, std::nano>) {
+    using wide = std::chrono::duration<std::intmax_t, Period>;
+    if (wide(d) > std::chrono::duration_cast<wide>(nano::max())) return nano::max().count();
+  }
+  return std::chrono::ceil<nano>(d).count();
+}
+
+template <class Clock, class Duration>
+std::int64_t ns_until(const std::chrono::time_point<Clock, Duration> &when) {
+  return ns(when - Clock::now());
+}
+
+}  // namespace detail
+
+template <class Rep, class Period>
+void sleep_for(const std::chrono::duration<Rep, Period> &d) {
+  check(gmx_sleep(detail::ns(d)));
+}
+
+template <class Clock, class Duration>
+void sleep_until(const std::chrono::time_point<Clock, Duration> &when) {
+  while (Clock::now() < when) check(gmx_sleep(detail::ns_until(when)));  // a clock that is set may need more
+}
+
+// ---- what is kept, and calls through C -------------------------------------------------------------------------------
+
+namespace detail {
+
+/// Room for a value that comes later, or not at all. Whoever uses it knows whether it is there.
+template <class T>
+union room {
+  T value;
+  room() noexcept {}
+  ~room() {}
+};
+
+/// What a callable left: a value, nothing, or an exception.
+template <class R>
+class outcome {
+ public:
+  ~outcome() {
+    if constexpr (!std::is_void_v<R>) {
+      if (there_) room_.value.~kept();
+    }
+  }
+  outcome() = default;
+  outcome(const outcome &) = delete;
+  outcome &operator=(const outcome &) = delete;
+
+  template <class F>
+  void run(F &&f) noexcept {
+    try {
+      if constexpr (std::is_void_v<R>) {
+        std::invoke(std::forward<F>(f));
+      } else if constexpr (std::is_reference_v<R>) {
+        R &&it = std::invoke(std::forward<F>(f));
+        ::new (static_cast<void *>(&room_.value)) kept(std::addressof(it));
+      } else {
+        ::new (static_cast<void *>(std::addressof(room_.value))) kept(std::invoke(std::forward<F>(f)));
+      }
+      there_ = true;
+    } catch (...) {
+      failure_ = std::current_exception();
+    }
+  }
+
+  bool failed() const noexcept { return failure_ != nullptr; }
+
+  [[noreturn]] void terminate() noexcept { std::rethrow_exception(failure_); }
+
+  /// Once. GMX_ESTALE if the callable did not end: its goroutine left by gmx_goexit.
+  R take() {
+    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+    if (!there_) fail(GMX_ESTALE);
+    if constexpr (std::is_reference_v<R>) {
+      return static_cast<R>(*room_.value);
+    } else if constexpr (!std::is_void_v<R>) {
+      return std::move(room_.value);
+    }
+  }
+
+ private:
+  struct nothing {};
+  using kept = std::conditional_t<std::is_void_v<R>, nothing,
+                                  std::conditional_t<std::is_reference_v<R>, std::remove_reference_t<R> *, std::remove_cv_t<R>>>;
+  std::exception_ptr failure_;
+  bool there_ = false;
+  room<kept> room_;
+};
+
+/// Runs f by a C call that returns when f has: what f leaves lies on the caller's stack.
+template <class F, class Call>
+auto through(F &&f, Call &&call) -> std::invoke_result_t<F &> {
+  using R = std::invoke_result_t<F &>;
+  struct frame {
+    std::remove_reference_t<F> &f;
+    outcome<R> left;
+  } here{f, {}};
+  check(call([](void *arg) noexcept { static_cast<frame *>(arg)->left.run(static_cast<frame *>(arg)->f); },
+             static_cast<void *>(std::addressof(here))));
+  return here.left.take();
+}
+
+}  // namespace detail
+
+// ---- goroutines -----------------------------------------------------------------------------------------------------
+
+/// How a goroutine is made; zero is the default.
+struct spawn_options {
+  std::size_t stack_size = 0;
+  const char *name = nullptr;  // copied
+  bool child_first = false;    // GMX_SPAWN_CHILD_FIRST
+};
+
+namespace detail {
+
+inline gmx_status start(const spawn_options *o, std::uint32_t flags, void (*fn)(void *), void *arg, gmx_g *g) {
+  gmx_spawn_opts c{};
+  c.struct_size = sizeof c;
+  c.flags = flags;
+  if (o != nullptr) {
+    if (o->child_first) c.flags |= GMX_SPAWN_CHILD_FIRST;
+    c.stack_size = o->stack_size;
+    c.name = o->name;
+  }
+  return gmx_spawn_with(&c, fn, arg, g);
+}
+
+/// A callable that goes through a `void *` as it is.
+template <class F>
+inline constexpr bool fits_pointer =
+    sizeof(F) <= sizeof(void *) && std::is_trivially_copyable_v<F> && std::is_trivially_destructible_v<F>;
+
+template <class F>
+void spawn(const spawn_options *o, F &&f) {
+  using D = std::decay_t<F>;
+  static_assert(std::is_invocable_v<D &>, "a goroutine's function takes no arguments: capture them");
+  void (*fn)(void *);
+  void *arg = nullptr;
+  std::unique_ptr<D> kept;
+  if constexpr (fits_pointer<D>) {
+    if constexpr (!std::is_empty_v<D>) {
+      const D copy(std::forward<F>(f));
+      std::memcpy(&arg, std::addressof(copy), sizeof copy);
+    }
+    fn = [](void *p) noexcept {
+      alignas(D) unsigned char bytes[sizeof(void *)];
+      std::memcpy(bytes, &p, sizeof p);
+      std::invoke(*std::launder(reinterpret_cast<D *>(bytes)));
+    };
+  } else {
+    kept = std::make_unique<D>(std::forward<F>(f));
+    arg = kept.get();
+    fn = [](void *p) noexcept { std::invoke(*std::unique_ptr<D>(static_cast<D *>(p))); };
+  }
+  check(o == nullptr ? gmx_spawn(fn, arg) : start(o, 0, fn, arg, nullptr));
+  kept.release();
+}
+
+/// What a goroutine and whoever holds its handle share. The one who is second to let go frees it.
+template <class R>
+class task_state {
+ public:
+  outcome<R> left;
+
+  explicit task_state(void (*destroy)(task_state *)) noexcept : destroy_(destroy) {}
+
+  /// The goroutine has ended. An exception that nobody asks for ends the program, as it would at the bottom of a thread.
+  void ended() noexcept {
+    if (word_.exchange(ENDED, std::memory_order_acq_rel) != BOTH) {
+      if (left.failed() && !quiet_) left.terminate();
+      destroy_(this);
+    }
+  }
+
+  /// Nobody asks for what it leaves. quiet: nor for its exception.
+  void dropped(bool quiet) noexcept {
+    quiet_ = quiet;
+    if (word_.exchange(DROPPED, std::memory_order_acq_rel) != BOTH) {
+      if (left.failed() && !quiet) left.terminate();
+      destroy_(this);
+    }
+  }
+
+  /// Its goroutine is no more.
+  void free() noexcept { destroy_(this); }
+
+ private:
+  enum : unsigned char { BOTH, ENDED, DROPPED };
+  std::atomic<unsigned char> word_{BOTH};
+  bool quiet_ = false;
+  void (*destroy_)(task_state *);
+};
+
+template <class R, class F>
+class task_of : public task_state<R> {
+ public:
+  template <class G>
+  explicit task_of(G &&f) : task_state<R>(destroy) {
+    ::new (static_cast<void *>(std::addressof(room_.value))) F(std::forward<G>(f));
+  }
+
+  static void run(void *arg) noexcept {
+    task_of *self = static_cast<task_of *>(static_cast<task_state<R> *>(arg));
+    self->left.run(self->room_.value);
+    self->room_.value.~F();  // here, since it may hold what belongs to the goroutine
+    self->ended();
+  }
+
+  /// For one that never ran.
+  static void unstarted(task_of *self) noexcept {
+    self->room_.value.~F();
+    delete self;
+  }
+
+ private:
+  static void destroy(task_state<R> *self) noexcept { delete static_cast<task_of *>(self); }
+  room<F> room_;
+};
+
+}  // namespace detail
+
+/// The handle of a goroutine: join() gives what it returned, or throws what it threw.
+///
+/// A handle that is dropped lets its goroutine run on, as `go` does in Go. Nobody can ask for its exception then, so one
+/// ends the program: std::terminate. Only while the stack is unwound past a handle is it passed over in silence, since
+/// another exception is on its way already. To wait for goroutines whatever happens, use a scope.
+///
+/// Costs over C: one allocation, which holds the callable and the result, and one exchange at the end.
+template <class R>
+class task {
+ public:
+  task() noexcept = default;
+  task(task &&other) noexcept : state_(std::exchange(other.state_, nullptr)), g_(std::exchange(other.g_, 0)) {}
+  task &operator=(task &&other) noexcept {
+    if (this != &other) {
+      drop();
+      state_ = std::exchange(other.state_, nullptr);
+      g_ = std::exchange(other.g_, 0);
+    }
+    return *this;
+  }
+  ~task() { drop(); }
+
+  /// Whether there is something to join.
+  bool joinable() const noexcept { return state_ != nullptr; }
+  explicit operator bool() const noexcept { return joinable(); }
+  gmx_g native() const noexcept { return g_; }
+
+  /// Waits for its end. If that throws gomax::cancelled, it was the wait that was cancelled if joinable() still says so.
+  R join() {
+    check(gmx_join(g_, -1));
+    return take();
+  }
+
+  /// As join(), for so long: empty, or false for a task of void, if it has not ended by then.
+  template <class Rep, class Period>
+  auto join_for(const std::chrono::duration<Rep, Period> &d) {
+    return join_ns(detail::ns(d));
+  }
+  template <class Clock, class Duration>
+  auto join_until(const std::chrono::time_point<Clock, Duration> &when) {
+    return join_ns(detail::ns_until(when));
+  }
+
+  void detach() noexcept { drop(); }
+
+ private:
+  template <class F>
+  friend task<std::invoke_result_t<std::decay_t<F> &>> go(F &&f);
+  template <class F>
+  friend task<std::invoke_result_t<std::decay_t<F> &>> go(const spawn_options &o, F &&f);
+
+  template <class F>
+  static task start(const spawn_options *o, F &&f) {
+    using whole = detail::task_of<R, std::decay_t<F>>;
+    whole *w = new whole(std::forward<F>(f));
+    task t;
+    t.state_ = w;
+    gmx_status status = detail::start(o, GMX_SPAWN_JOINABLE, whole::run, t.state_, &t.g_);
+    if (__builtin_expect(status != GMX_OK, 0)) {
+      t.state_ = nullptr;
+      whole::unstarted(w);
+      detail::fail(status);
+    }
+    return t;
+  }
+
+  auto join_ns(std::int64_t ns) {
+    gmx_status status = gmx_join(g_, ns);
+    if constexpr (std::is_void_v<R>) {
+      if (status == GMX_ETIMEDOUT) return false;
+      check(status);
+      take();
+      return true;
+    } else {
+      using kept = std::conditional_t<std::is_reference_v<R>, std::reference_wrapper<std::remove_reference_t<R>>, R>;
+      if (status == GMX_ETIMEDOUT) return std::optional<kept>();
+      check(status);
+      return std::optional<kept>(take());
+    }
+  }
+
+  R take() {
+    struct freed {
+      detail::task_state<R> *state;
+      ~freed() { state->free(); }
+    } gone{std::exchange(state_, nullptr)};
+    g_ = 0;
+    return gone.state->left.take();
+  }
+
+  void drop() noexcept {
+    if (state_ == nullptr) return;
+    static_cast<void>(gmx_detach(g_));  // it is ours to detach
+    std::exchange(state_, nullptr)->dropped(std::uncaught_exceptions() > 0);
+    g_ = 0;
+  }
+
+  detail::task_state<R> *state_ = nullptr;
+  gmx_g g_ = 0;
+};
+
+/// Starts a goroutine that calls f. What f holds by reference must outlive it: join it, or use a scope.
+template <class F>
+task<std::invoke_result_t<std::decay_t<F> &>> go(F &&f) {
+  return task<std::invoke_result_t<std::decay_t<F> &>>::start(nullptr, std::forward<F>(f));
+}
+template <class F>
+task<std::invoke_result_t<std::decay_t<F> &>> go(const spawn_options &o, F &&f) {
+  return task<std::invoke_result_t<std::decay_t<F> &>>::start(&o, std::forward<F>(f));
+}
+
+/// As go, for nobody to join: an exception out of f is std::terminate, where it was thrown. Costs over C: one allocation, or
+/// none if f is no larger than a pointer and trivial (a lambda that holds one reference or one pointer).
+template <class F>
+void spawn(F &&f) {
+  detail::spawn(nullptr, std::forward<F>(f));
+}
+template <class F>
+void spawn(const spawn_options &o, F &&f) {
+  detail::spawn(&o, std::forward<F>(f));
+}
+
+inline void yield() { check(gmx_yield()); }
+/// For loops that call nothing else of this library.
+inline void safepoint() noexcept { gmx_safepoint(); }
+/// The handle of the goroutine that this is; 0 elsewhere.
+inline gmx_g self() noexcept { return gmx_self(); }
+/// Its number, for people.
+inline std::uint64_t goid() noexcept { return gmx_goid(); }
+
+// ---- the runtime ----------------------------------------------------------------------------------------------------
+
+/// How the runtime is started; zero is the default.
+struct config {
+  int procs = 0;
+  std::size_t stack_size = 0;
+  std::size_t g0_stack_size = 0;
+  std::chrono::nanoseconds slice{};
+  int max_threads = 0;
+  void (*report)(void *arg, const char *text, std::size_t len) = nullptr;
+  void *report_arg = nullptr;
+};
+
+/// Starts the runtime, which otherwise starts with the first call and the defaults.
+inline void init(const config &c = {}) {
+  gmx_config raw{};
+  raw.struct_size = sizeof raw;
+  raw.maxprocs = c.procs;
+  raw.stack_size = c.stack_size;
+  raw.g0_stack_size = c.g0_stack_size;
+  raw.slice_ns = c.slice.count();
+  raw.max_threads = c.max_threads;
+  raw.report = c.report;
+  raw.report_arg = c.report_arg;
+  check(gmx_init(&raw));
+}
+
+/// Calls f as the main goroutine and returns what it returns. If nothing can ever run again it throws an error with
+/// GMX_EDEADLK; f then waits on, and must not refer to what the caller has on its stack.
+template <class F>
+auto run(F &&f) -> std::invoke_result_t<std::decay_t<F> &> {
+  using R = std::invoke_result_t<std::decay_t<F> &>;
+  using whole = detail::task_of<R, std::decay_t<F>>;
+  whole *w = new whole(std::forward<F>(f));
+  detail::task_state<R> *state = w;
+  gmx_status status = gmx_main(whole::run, state);
+  if (status == GMX_EDEADLK) {
+    state->dropped(true);
+    detail::fail(status);
+  }
+  if (status != GMX_OK) {
+    whole::unstarted(w);
+    detail::fail(status);
+  }
+  struct freed {
+    detail::task_state<R> *state;
+    ~freed() { state->free(); }
+  } gone{state};
+  return state->left.take();
+}
+template <class F>
+auto run(const config &c, F &&f) -> std::invoke_result_t<std::decay_t<F> &> {
+  init(c);
+  return run(std::forward<F>(f));
+}
+
+/// Waits until no goroutine is alive and ends the threads of the library. The next call starts it again.
+inline void shutdown() { check(gmx_shutdown(-1)); }
+/// As shutdown(), for so long: false if there are goroutines still; all goes on then.
+template <class Rep, class Period>
+bool shutdown_for(const std::chrono::duration<Rep, Period> &d) {
+  gmx_status status = gmx_shutdown(detail::ns(d));
+  return status != GMX_ETIMEDOUT && check(status) == GMX_OK;
+}
+
+/// How many goroutines run at the same time.
+inline int procs() noexcept { return gmx_gomaxprocs(0); }
+/// Sets that, and gives what it was.
+inline int set_procs(int n) { return check(gmx_gomaxprocs(n)); }
+/// Lets it follow the machine again.
+inline void set_default_procs() { check(gmx_set_default_gomaxprocs()); }
+inline int num_cpu() noexcept { return gmx_num_cpu(); }
+
+// ---- what may come without a value ----------------------------------------------------------------------------------
+
+/// What was received: a value, or why there is none.
+template <class T>
+class [[nodiscard]] result {
+ public:
+  using value_type = T;
+
+  template <class... Args>
+  explicit result(std::in_place_t, Args &&...args) : status_(GMX_OK) {
+    ::new (place()) T(std::forward<Args>(args)...);
+  }
+  result(result &&other) noexcept(std::is_nothrow_move_constructible_v<T>) : status_(other.status_) {
+    if (other) ::new (place()) T(std::move(*other));
+  }
+  result &operator=(result &&other) noexcept(std::is_nothrow_move_constructible_v<T>) {
+    if (this != &other) {
+      clear();
+      if (other) ::new (place()) T(std::move(*other));
+      status_ = other.status_;
+    }
+    return *this;
+  }
+  ~result() { clear(); }
+
+  explicit operator bool() const noexcept { return status_ == GMX_OK; }
+  bool has_value() const noexcept { return status_ == GMX_OK; }
+  gmx_status status() const noexcept { return status_; }
+  bool is_closed() const noexcept { return status_ == GMX_ECLOSED; }
+  bool is_late() const noexcept { return status_ == GMX_ETIMEDOUT; }
+  bool is_empty() const noexcept { return status_ == GMX_EAGAIN; }  // of a try_
+
+  T &operator*() & noexcept { return room_.value; }
+  const T &operator*() const & noexcept { return room_.value; }
+  T &&operator*() && noexcept { return std::move(room_.value); }
+  T *operator->() noexcept { return std::addressof(room_.value); }
+  const T *operator->() const noexcept { return std::addressof(room_.value); }
+  /// The value, or the status as an exception.
+  T &value() & { return check(status_), room_.value; }
+  T value() && { return check(status_), std::move(room_.value); }
+  template <class U>
+  T value_or(U &&other) && {
+    return has_value() ? std::move(room_.value) : static_cast<T>(std::forward<U>(other));
+  }
+
+ private:
+  template <class>
+  friend class channel;
+  template <class, class>
+  friend class receive_case;
+
+  struct later {};
+  explicit result(later) noexcept : status_(GMX_EAGAIN) {}
+  void *place() noexcept { return std::addressof(room_.value); }
+  void clear() noexcept {
+    if (std::exchange(status_, GMX_ESTALE) == GMX_OK) room_.value.~T();
+  }
+
+  gmx_status status_;
+  detail::room<T> room_;
+};
+
+// ---- channels -------------------------------------------------------------------------------------------------------
+
+/// Whether a T can be moved by copying its bytes and forgetting the original. A channel moves such values as they are;
+/// all others it moves into memory of their own, one allocation for each. True may be said of a type of one's own.
+template <class T>
+struct relocatable : std::is_trivially_copyable<T> {};
+template <class T>
+struct relocatable<std::unique_ptr<T>> : std::true_type {};
+template <class T>
+struct relocatable<std::shared_ptr<T>> : std::true_type {};
+#if !defined(_GLIBCXX_DEBUG) && !defined(_LIBCPP_ENABLE_DEBUG_MODE)  // whose iterators know where their vector lies
+template <class T>
+struct relocatable<std::vector<T>> : std::true_type {};
+#endif
+
+namespace detail {
+
+/// How values of T travel: as they are, by their bytes, or in a box.
+template <class T>
+struct wire {
+  static constexpr bool plain = std::is_trivially_copyable_v<T>;
+  static constexpr bool by_bytes = relocatable<T>::value;
+  static constexpr std::size_t size = plain && std::is_empty_v<T> ? 0 : by_bytes ? sizeof(T) : sizeof(T *);
+  static_assert(std::is_move_constructible_v<T> && !std::is_reference_v<T> && !std::is_const_v<T>,
+                "a channel carries objects that can be moved");
+  static_assert(!by_bytes || plain || std::is_nothrow_move_constructible_v<T>, "relocatable, but its move may throw");
+};
+
+/// A value on its way out of v, until settle() says whether it was sent: otherwise it goes back to v.
+template <class T>
+class outgoing {
+ public:
+  explicit outgoing(T &v) : v_(v) {
+    if constexpr (wire<T>::plain) {
+    } else if constexpr (wire<T>::by_bytes) {
+      ::new (static_cast<void *>(std::addressof(room_.value))) T(std::move(v));
+    } else {
+      room_.box = new T(std::move(v));
+    }
+  }
+  outgoing(const outgoing &) = delete;
+  outgoing &operator=(const outgoing &) = delete;
+
+  void *bytes() noexcept {
+    if constexpr (wire<T>::plain) {
+      return std::addressof(v_);
+    } else if constexpr (wire<T>::by_bytes) {
+      return std::addressof(room_.value);
+    } else {
+      return &room_.box;
+    }
+  }
+
+  /// Exactly once.
+  void settle(bool sent) {
+    if (sent) return;
+    if constexpr (wire<T>::plain) {
+    } else if constexpr (wire<T>::by_bytes) {
+      back(room_.value);
+      room_.value.~T();
+    } else {
+      back(*std::unique_ptr<T>(room_.box));
+    }
+  }
+
+ private:
+  void back(T &from) {
+    if constexpr (std::is_move_assignable_v<T>) {
+      v_ = std::move(from);
+    } else {
+      v_.~T();
+      ::new (static_cast<void *>(std::addressof(v_))) T(std::move(from));
+    }
+  }
+  union place {
+    T value;
+    T *box;
+    place() noexcept {}
+    ~place() {}
+  };
+
+  T &v_;
+  place room_;
+};
+
+}  // namespace detail
+
+template <class T, class F>
+class receive_case;
+template <class T, class Kept, class F>
+class send_case;
+
+/// A channel: values of one type, first in first out. A handle: copies are the same channel, which goes when the last of
+/// them does, with the values in it. Whoever waits at a channel has a handle that outlives the wait.
+///
+/// A send gives v up only if it was sent: after a timeout, a try_send that did not go, or an exception, v is as it was.
+/// What a member returns empty or false for is a time that is up, or a channel that is closed; all else is thrown.
+template <class T>
+class channel {
+  using wire = detail::wire<T>;
+  static constexpr bool needs_drain = !wire::plain;  // values in it must be destroyed, which C knows nothing of
+
+ public:
+  using value_type = T;
+  class iterator;
+  struct sentinel {};
+
+  /// With room for so many values; 0: sender and receiver meet.
+  explicit channel(std::size_t capacity = 0) {
+    if constexpr (needs_drain) users_ = new std::atomic<std::size_t>(1);
+    gmx_status status = gmx_chan_new(wire::size, capacity, &chan_);
+    if (status != GMX_OK) {
+      delete std::exchange(users_, nullptr);
+      detail::fail(status);
+    }
+  }
+  /// None: nobody ever sends or receives there. What `nil` is in Go, for a case of a select that is switched off.
+  channel(std::nullptr_t) noexcept {}
+  /// Takes over a reference to a channel of C's whose values are Ts.
+  static channel adopt(gmx_chan *c) noexcept {
+    static_assert(!needs_drain, "values of this type do not come out of C");
+    channel taken(nullptr);
+    taken.chan_ = c;
+    return taken;
+  }
+  channel(const channel &other) : chan_(other.chan_), users_(other.users_) {
+    if (chan_ == nullptr) return;
+    if constexpr (needs_drain) {
+      users_->fetch_add(1, std::memory_order_relaxed);
+    } else {
+      check(gmx_chan_ref(chan_));
+    }
+  }
+  channel(channel &&other) noexcept
+      : chan_(std::exchange(other.chan_, nullptr)), users_(std::exchange(other.users_, nullptr)) {}
+  channel &operator=(channel other) noexcept {
+    std::swap(chan_, other.chan_);
+    std::swap(users_, other.users_);
+    return *this;
+  }
+  ~channel() {
+    if (chan_ == nullptr) return;
+    if constexpr (needs_drain) {
+      if (users_->fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+      while (try_receive()) {
+      }
+      delete users_;
+    }
+    static_cast<void>(gmx_chan_free(chan_));  // GMX_EBUSY: somebody waits there without a handle; it stays for him
+  }
+
+  /// Throws gomax::closed if it is closed, or was while it waited.
+  void send(T &&v) const {
+    detail::outgoing<T> out(v);
+    gmx_status status = gmx_chan_send(chan_, out.bytes());
+    out.settle(status == GMX_OK);
+    check(status);
+  }
+  void send(const T &v) const {
+    if constexpr (wire::plain) {
+      check(gmx_chan_send(chan_, std::addressof(v)));
+    } else {
+      send(T(v));
+    }
+  }
+  /// False if it would have to wait.
+  bool try_send(T &&v) const {
+    detail::outgoing<T> out(v);
+    return sent(out, gmx_chan_try_send(chan_, out.bytes()));
+  }
+  bool try_send(const T &v) const { return try_send(T(v)); }
+  /// False if the time was up.
+  template <class Rep, class Period>
+  bool send_for(T &&v, const std::chrono::duration<Rep, Period> &d) const {
+    detail::outgoing<T> out(v);
+    return sent(out, gmx_chan_send_timeout(chan_, out.bytes(), detail::ns(d)));
+  }
+  template <class Rep, class Period>
+  bool send_for(const T &v, const std::chrono::duration<Rep, Period> &d) const {
+    return send_for(T(v), d);
+  }
+
+  /// Empty when it is closed and nothing is left in it.
+  result<T> receive() const {
+    return take([this](void *to) { return gmx_chan_recv(chan_, to); });
+  }
+  /// Empty also if it would have to wait.
+  result<T> try_receive() const {
+    return take([this](void *to) { return gmx_chan_try_recv(chan_, to); });
+  }
+  /// Empty also if the time was up.
+  template <class Rep, class Period>
+  result<T> receive_for(const std::chrono::duration<Rep, Period> &d) const {
+    return take([this, &d](void *to) { return gmx_chan_recv_timeout(chan_, to, detail::ns(d)); });
+  }
+  template <class Clock, class Duration>
+  result<T> receive_until(const std::chrono::time_point<Clock, Duration> &when) const {
+    return receive_for(when - Clock::now());
+  }
+
+  /// False if it was closed already.
+  bool close() const {
+    gmx_status status = gmx_chan_close(chan_);
+    return status != GMX_ECLOSED && check(status) == GMX_OK;
+  }
+  std::size_t size() const noexcept { return gmx_chan_len(chan_); }
+  std::size_t capacity() const noexcept { return gmx_chan_cap(chan_); }
+  gmx_chan *native() const noexcept { return chan_; }
+  explicit operator bool() const noexcept { return chan_ != nullptr; }
+  friend bool operator==(const channel &a, const channel &b) noexcept { return a.chan_ == b.chan_; }
+  friend bool operator!=(const channel &a, const channel &b) noexcept { return a.chan_ != b.chan_; }
+
+  /// for (T &v : channel): until it is closed and nothing is left in it.
+  iterator begin() const { return iterator(*this); }
+  sentinel end() const noexcept { return {}; }
+
+ private:
+  static bool sent(detail::outgoing<T> &out, gmx_status status) {
+    out.settle(status == GMX_OK);
+    if (status == GMX_EAGAIN || status == GMX_ETIMEDOUT) return false;
+    return check(status) == GMX_OK;
+  }
+
+  /// Receives by a C call. The value goes straight to where the caller wants it, unless it travels in a box.
+  template <class Call>
+  static result<T> take(Call call) {
+    result<T> r{typename result<T>::later{}};
+    if constexpr (wire::by_bytes) {
+      r.status_ = call(r.place());
+    } else {
+      T *box = nullptr;
+      gmx_status status = call(&box);
+      if (status == GMX_OK) {
+        std::unique_ptr<T> kept(box);
+        ::new (r.place()) T(std::move(*kept));
+      }
+      r.status_ = status;
+    }
+    if (r.status_ != GMX_ECLOSED && r.status_ != GMX_EAGAIN && r.status_ != GMX_ETIMEDOUT) check(r.status_);
+    return r;
+  }
+
+  gmx_chan *chan_ = nullptr;
+  std::atomic<std::size_t> *users_ = nullptr;
+};
+
+template <class T>
+class channel<T>::iterator {
+ public:
+  using iterator_category = std::input_iterator_tag;
+  using value_type = T;
+  using difference_type = std::ptrdiff_t;
+  using pointer = T *;
+  using reference = T &;
+
+  explicit iterator(const channel &c) : from_(&c), got_(c.receive()) {}
+  T &operator*() const noexcept { return *got_; }
+  T *operator->() const noexcept { return std::addressof(*got_); }
+  iterator &operator++() {
+    got_ = from_->receive();
+    return *this;
+  }
+  void operator++(int) { ++*this; }
+  friend bool operator==(const iterator &i, sentinel) noexcept { return !i.got_; }
+  friend bool operator!=(const iterator &i, sentinel) noexcept { return static_cast<bool>(i.got_); }
+  friend bool operator==(sentinel s, const iterator &i) noexcept { return i == s; }
+  friend bool operator!=(sentinel s, const iterator &i) noexcept { return i != s; }
+
+ private:
+  const channel *from_;
+  mutable result<T> got_;
+};
+
+// ---- select ---------------------------------------------------------------------------------------------------------
+
+/// A case of select; on_receive makes it.
+template <class T, class F>
+class receive_case {
+ public:
+  static constexpr bool waits = true;
+  receive_case(const channel<T> &c, F f) : chan_(c.native()), f_(std::move(f)) {}
+  receive_case(const receive_case &) = delete;
+  receive_case &operator=(const receive_case &) = delete;
+
+  void arm(gmx_select_case &to) noexcept {
+    to = gmx_select_case{};
+    to.chan = chan_;
+    to.op = GMX_CASE_RECV;
+    if constexpr (detail::wire<T>::by_bytes) {
+      to.elem = got_.place();
+    } else {
+      to.elem = &box_;
+    }
+  }
+  void settle(bool chosen, gmx_status status) {
+    if (!chosen) return;
+    if constexpr (!detail::wire<T>::by_bytes) {
+      if (status == GMX_OK) {
+        std::unique_ptr<T> kept(box_);
+        ::new (got_.place()) T(std::move(*kept));
+      }
+    }
+    got_.status_ = status;
+  }
+  void run() {
+    if constexpr (std::is_invocable_v<F &, result<T>>) {
+      f_(std::move(got_));
+    } else {
+      f_();
+    }
+  }
+
+ private:
+  gmx_chan *chan_;
+  F f_;
+  T *box_ = nullptr;
+  result<T> got_{typename result<T>::later{}};
+};
+
+/// A case of select; on_send makes it.
+template <class T, class Kept, class F>
+class send_case {
+ public:
+  static constexpr bool waits = true;
+  template <class U>
+  send_case(const channel<T> &c, U &&v, F f) : chan_(c.native()), v_(std::forward<U>(v)), f_(std::move(f)) {}
+  send_case(const send_case &) = delete;
+  send_case &operator=(const send_case &) = delete;
+
+  void arm(gmx_select_case &to) {
+    out_.emplace(v_);
+    to = gmx_select_case{};
+    to.chan = chan_;
+    to.op = GMX_CASE_SEND;
+    to.elem = out_->bytes();
+  }
+  void settle(bool chosen, gmx_status status) {
+    status_ = chosen ? status : GMX_OK;
+    if (out_) out_->settle(chosen && status == GMX_OK);
+  }
+  void run() {
+    check(status_);
+    f_();
+  }
+
+ private:
+  gmx_chan *chan_;
+  Kept v_;
+  F f_;
+  gmx_status status_ = GMX_OK;
+  std::optional<detail::outgoing<T>> out_;
+};
+
+/// What select does when no other case was ready in time; on_timeout and otherwise make it.
+template <class F>
+class timeout_case {
+ public:
+  static constexpr bool waits = false;
+  timeout_case(std::int64_t ns, F f) : ns_(ns), f_(std::move(f)) {}
+  std::int64_t ns() const noexcept { return ns_; }
+  void run() { f_(); }
+
+ private:
+  std::int64_t ns_;
+  F f_;
+};
+
+namespace detail {
+struct nothing_to_do {
+  void operator()() const noexcept {}
+};
+}  // namespace detail
+
+/// f(result<T>) or f(): the result is empty if the channel is closed.
+template <class T, class F = detail::nothing_to_do>
+receive_case<T, F> on_receive(const channel<T> &c, F f = {}) {
+  return {c, std::move(f)};
+}
+/// v is given up if this case is chosen, otherwise it is as it was. Throws gomax::closed if it is chosen because the channel
+/// is closed.
+template <class T, class U, class F = detail::nothing_to_do>
+auto on_send(const channel<T> &c, U &&v, F f = {}) {
+  using kept = std::conditional_t<std::is_same_v<U, T>, T &, T>;  // U is T: v is an rvalue, and lives as long as the select
+  return send_case<T, kept, F>(c, static_cast<std::conditional_t<std::is_same_v<U, T>, T &, U &&>>(v), std::move(f));
+}
+template <class Rep, class Period, class F = detail::nothing_to_do>
+timeout_case<F> on_timeout(const std::chrono::duration<Rep, Period> &d, F f = {}) {
+  return {detail::ns(d), std::move(f)};
+}
+/// What `default` is in Go.
+template <class F = detail::nothing_to_do>
+timeout_case<F> otherwise(F f = {}) {
+  return {0, std::move(f)};
+}
+
+/// Waits until one of the cases can be done, does it, and calls its function; of several that are ready it takes one at
+/// random. At most one on_timeout or otherwise. Gives the number of the argument that it was.
+template <class... Cases>
+std::size_t select(Cases &&...cases) {
+  constexpr std::size_t waiting = (std::size_t{std::decay_t<Cases>::waits} + ... + 0);
+  static_assert(sizeof...(Cases) - waiting <= 1, "only one on_timeout or otherwise");
+  std::array<gmx_select_case, waiting == 0 ? 1 : waiting> raw;
+  std::int64_t timeout = -1;
+  std::size_t at = 0;
+  auto arm = [&](auto &c) {
+    if constexpr (std::decay_t<decltype(c)>::waits) {
+      c.arm(raw[at++]);
+    } else {
+      timeout = c.ns();
+    }
+  };
+  std::size_t chosen = waiting;
+  gmx_status status = GMX_OK;
+  auto settle = [&](auto &c) {
+    if constexpr (std::decay_t<decltype(c)>::waits) {
+      c.settle(at == chosen, status);
+      ++at;
+    }
+  };
+  try {
+    (arm(cases), ...);
+  } catch (...) {  // no memory for a box
+    at = 0;
+    (settle(cases), ...);
+    throw;
+  }
+  status = gmx_select(raw.data(), waiting, timeout, &chosen);
+  const bool late = status == GMX_ETIMEDOUT || status == GMX_EAGAIN;
+  at = 0;
+  (settle(cases), ...);  // all before the first function: a value that was not sent is where it was
+  if (!late && status != GMX_ECLOSED) check(status);
+
+  std::size_t argument = 0, ran = sizeof...(Cases);
+  at = 0;
+  auto run = [&](auto &c) {
+    bool this_one = late;
+    if constexpr (std::decay_t<decltype(c)>::waits) this_one = !late && at++ == chosen;
+    if (this_one) {
+      ran = argument;
+      c.run();
+    }
+    ++argument;
+  };
+  (run(cases), ...);
+  return ran;
+}
+
+// ---- locks ----------------------------------------------------------------------------------------------------------
+
+/// For std::lock_guard, unique_lock, scoped_lock. Hold it over waits as you like: it is the goroutine's, not the thread's.
+class mutex {
+ public:
+  constexpr mutex() noexcept = default;
+  mutex(const mutex &) = delete;
+  mutex &operator=(const mutex &) = delete;
+
+  void lock() { check(gmx_mutex_lock(&m_)); }
+  bool try_lock() noexcept { return gmx_mutex_try_lock(&m_) == GMX_OK; }
+  template <class Rep, class Period>
+  bool try_lock_for(const std::chrono::duration<Rep, Period> &d) {
+    return locked(gmx_mutex_lock_timeout(&m_, detail::ns(d)));
+  }
+  template <class Clock, class Duration>
+  bool try_lock_until(const std::chrono::time_point<Clock, Duration> &when) {
+    return locked(gmx_mutex_lock_timeout(&m_, detail::ns_until(when)));
+  }
+  void unlock() { check(gmx_mutex_unlock(&m_)); }
+  gmx_mutex *native() noexcept { return &m_; }
+
+ private:
+  static bool locked(gmx_status status) { return status != GMX_ETIMEDOUT && check(status) == GMX_OK; }
+  gmx_mutex m_{};
+};
+
+/// Many readers or one writer; for std::shared_lock as well.
+class rwmutex {
+ public:
+  constexpr rwmutex() noexcept = default;
+  rwmutex(const rwmutex &) = delete;
+  rwmutex &operator=(const rwmutex &) = delete;
+
+  void lock() { check(gmx_rwmutex_lock(&m_)); }
+  bool try_lock() noexcept { return gmx_rwmutex_try_lock(&m_) == GMX_OK; }
+  template <class Rep, class Period>
+  bool try_lock_for(const std::chrono::duration<Rep, Period> &d) {
+    return locked(gmx_rwmutex_lock_timeout(&m_, detail::ns(d)));
+  }
+  template <class Clock, class Duration>
+  bool try_lock_until(const std::chrono::time_point<Clock, Duration> &when) {
+    return locked(gmx_rwmutex_lock_timeout(&m_, detail::ns_until(when)));
+  }
+  void unlock() { check(gmx_rwmutex_unlock(&m_)); }
+
+  void lock_shared() { check(gmx_rwmutex_rlock(&m_)); }
+  bool try_lock_shared() noexcept { return gmx_rwmutex_try_rlock(&m_) == GMX_OK; }
+  template <class Rep, class Period>
+  bool try_lock_shared_for(const std::chrono::duration<Rep, Period> &d) {
+    return locked(gmx_rwmutex_rlock_timeout(&m_, detail::ns(d)));
+  }
+  template <class Clock, class Duration>
+  bool try_lock_shared_until(const std::chrono::time_point<Clock, Duration> &when) {
+    return locked(gmx_rwmutex_rlock_timeout(&m_, detail::ns_until(when)));
+  }
+  void unlock_shared() { check(gmx_rwmutex_runlock(&m_)); }
+  gmx_rwmutex *native() noexcept { return &m_; }
+
+ private:
+  static bool locked(gmx_status status) { return status != GMX_ETIMEDOUT && check(status) == GMX_OK; }
+  gmx_rwmutex m_{};
+};
+
+/// As std::condition_variable, for gomax::mutex. The lock is held again whatever comes out of a wait, exceptions included.
+class condition_variable {
+ public:
+  constexpr condition_variable() noexcept = default;
+  condition_variable(const condition_variable &) = delete;
+  condition_variable &operator=(const condition_variable &) = delete;
+
+  void notify_one() { check(gmx_cond_signal(&c_)); }
+  void notify_all() { check(gmx_cond_broadcast(&c_)); }
+
+  void wait(std::unique_lock<mutex> &lock) { check(gmx_cond_wait(&c_, of(lock))); }
+  template <class Predicate>
+  void wait(std::unique_lock<mutex> &lock, Predicate there) {
+    while (!there()) wait(lock);
+  }
+  template <class Rep, class Period>
+  std::cv_status wait_for(std::unique_lock<mutex> &lock, const std::chrono::duration<Rep, Period> &d) {
+    return ended(gmx_cond_wait_timeout(&c_, of(lock), detail::ns(d)));
+  }
+  template <class Rep, class Period, class Predicate>
+  bool wait_for(std::unique_lock<mutex> &lock, const std::chrono::duration<Rep, Period> &d, Predicate there) {
+    const std::int64_t ns = detail::ns(d), now = gmx_now();
+    const std::int64_t end = ns > std::numeric_limits<std::int64_t>::max() - now ? std::numeric_limits<std::int64_t>::max() : now + ns;
+    return wait_until(lock, clock::time_point(clock::duration(end)), std::move(there));
+  }
+  template <class Clock, class Duration>
+  std::cv_status wait_until(std::unique_lock<mutex> &lock, const std::chrono::time_point<Clock, Duration> &when) {
+    return ended(gmx_cond_wait_timeout(&c_, of(lock), detail::ns_until(when)));
+  }
+  template <class Clock, class Duration, class Predicate>
+  bool wait_until(std::unique_lock<mutex> &lock, const std::chrono::time_point<Clock, Duration> &when, Predicate there) {
+    while (!there()) {
+      if (wait_until(lock, when) == std::cv_status::timeout) return there();
+    }
+    return true;
+  }
+  gmx_cond *native() noexcept { return &c_; }
+
+ private:
+  static gmx_mutex *of(std::unique_lock<mutex> &lock) {
+    if (!lock.owns_lock()) detail::fail(GMX_EPERM);
+    return lock.mutex()->native();
+  }
+  static std::cv_status ended(gmx_status status) {
+    if (status == GMX_ETIMEDOUT) return std::cv_status::timeout;
+    check(status);
+    return std::cv_status::no_timeout;
+  }
+  gmx_cond c_{};
+};
+
+// ---- counting, once -------------------------------------------------------------------------------------------------
+
+/// Counts what is under way; wait() returns when nothing is.
+class wait_group {
+ public:
+  constexpr wait_group() noexcept = default;
+  wait_group(const wait_group &) = delete;
+  wait_group &operator=(const wait_group &) = delete;
+
+  void add(std::int32_t n = 1) { check(gmx_waitgroup_add(&wg_, n)); }
+  void done() { check(gmx_waitgroup_done(&wg_)); }
+  void wait() { check(gmx_waitgroup_wait(&wg_)); }
+  /// False if the time was up.
+  template <class Rep, class Period>
+  bool wait_for(const std::chrono::duration<Rep, Period> &d) {
+    gmx_status status = gmx_waitgroup_wait_timeout(&wg_, detail::ns(d));
+    return status != GMX_ETIMEDOUT && check(status) == GMX_OK;
+  }
+  /// spawn(f), counted: it is done when f has returned.
+  template <class F>
+  void go(F &&f) {
+    add();
+    try {
+      gomax::spawn([this, f = std::decay_t<F>(std::forward<F>(f))]() mutable {
+        {
+          auto once = std::move(f);  // gone before it is done: whoever waits may end what it refers to
+          std::invoke(once);
+        }
+        done();
+      });
+    } catch (...) {
+      done();
+      throw;
+    }
+  }
+  gmx_waitgroup *native() noexcept { return &wg_; }
+
+ private:
+  gmx_waitgroup wg_{};
+};
+
+/// A count that waits at zero.
+class semaphore {
+ public:
+  constexpr explicit semaphore(std::uint32_t n = 0) noexcept : n_(n) {}
+  semaphore(const semaphore &) = delete;
+  semaphore &operator=(const semaphore &) = delete;
+
+  void acquire() { check(gmx_sema_acquire(&n_)); }
+  bool try_acquire() noexcept { return gmx_sema_try_acquire(&n_) == GMX_OK; }
+  template <class Rep, class Period>
+  bool try_acquire_for(const std::chrono::duration<Rep, Period> &d) {
+    gmx_status status = gmx_sema_acquire_timeout(&n_, detail::ns(d));
+    return status != GMX_ETIMEDOUT && check(status) == GMX_OK;
+  }
+  void release() { check(gmx_sema_release(&n_)); }
+
+ private:
+  std::uint32_t n_;
+};
+
+/// Something to be done once. As in Go, and unlike std::call_once, it is done also if it throws: the exception goes to
+/// the caller whose function it was, the others find it done.
+class once {
+ public:
+  constexpr once() noexcept = default;
+  once(const once &) = delete;
+  once &operator=(const once &) = delete;
+
+  template <class F>
+  void call(F &&f) {
+    struct frame {
+      std::remove_reference_t<F> &f;
+      std::exception_ptr failure;
+    } here{f, nullptr};
+    check(gmx_once_do(
+        &once_,
+        [](void *arg) noexcept {
+          frame &h = *static_cast<frame *>(arg);
+          try {
+            std::invoke(h.f);
+          } catch (...) {
+            h.failure = std::current_exception();
+          }
+        },
+        static_cast<void *>(std::addressof(here))));
+    if (here.failure) std::rethrow_exception(here.failure);
+  }
+
+ private:
+  gmx_once once_{};
+};
+
+// ---- cancellation ---------------------------------------------------------------------------------------------------
+
+/// A token of cancellation, seen: whoever has it may ask, cancel, wait under it. It belongs to a cancel_source or a scope.
+class cancel_token {
+ public:
+  constexpr cancel_token() noexcept = default;
+  constexpr explicit cancel_token(gmx_cancel raw) noexcept : token_(raw) {}
+
+  bool is_cancelled() const { return token_ != 0 && check(gmx_cancel_is_cancelled(token_)) != 0; }
+  /// Whether it was its deadline, or that of one above it.
+  bool is_late() const { return token_ != 0 && gmx_cancel_reason(token_) == GMX_ETIMEDOUT; }
+  void cancel() const { check(gmx_cancel_now(token_)); }
+  gmx_cancel native() const noexcept { return token_; }
+
+ private:
+  gmx_cancel token_ = 0;
+};
+
+/// The token that the caller's waits heed; none to begin with.
+inline cancel_token current_token() noexcept { return cancel_token(gmx_cancel_current()); }
+
+/// For long computations: throws if the current token is cancelled.
+inline void throw_if_cancelled() {
+  if (check(gmx_cancel_is_cancelled(0)) != 0) throw cancelled();
+}
+
+/// Makes a token and owns it. Its end cancels nothing.
+class cancel_source {
+ public:
+  explicit cancel_source(cancel_token parent = {}) { check(gmx_cancel_new(parent.native(), -1, &token_)); }
+  /// Cancels itself after so long.
+  template <class Rep, class Period>
+  explicit cancel_source(const std::chrono::duration<Rep, Period> &d, cancel_token parent = {}) {
+    check(gmx_cancel_new(parent.native(), detail::ns(d), &token_));
+  }
+  cancel_source(cancel_source &&other) noexcept : token_(std::exchange(other.token_, 0)) {}
+  cancel_source &operator=(cancel_source &&other) noexcept {
+    std::swap(token_, other.token_);
+    return *this;
+  }
+  ~cancel_source() {
+    if (token_ == 0) return;
+    static_cast<void>(gmx_cancel_free(token_));  // ours to free
+  }
+
+  cancel_token token() const noexcept { return cancel_token(token_); }
+  operator cancel_token() const noexcept { return token(); }
+  void cancel() const { token().cancel(); }
+  bool is_cancelled() const { return token().is_cancelled(); }
+  bool is_late() const { return token().is_late(); }
+
+ private:
+  gmx_cancel token_ = 0;
+};
+
+/// While it lives, what the caller waits for ends with gomax::cancelled when the token is cancelled. The token none, as in
+/// `under no_cancel{cancel_token()}`, is for clean-ups that must wait whatever was cancelled.
+class [[nodiscard]] under {
+ public:
+  explicit under(cancel_token token) { check(gmx_cancel_use(token.native(), &previous_)); }
+  under(const under &) = delete;
+  under &operator=(const under &) = delete;
+  ~under() {
+    static_cast<void>(gmx_cancel_use(previous_, nullptr));
+  }
+
+ private:
+  gmx_cancel previous_ = 0;
+};
+
+// ---- scopes ---------------------------------------------------------------------------------------------------------
+
+/// Goroutines that belong together: nobody leaves the scope before all have ended, so they may refer to what lies around.
+///
+/// The first exception cancels the others' waits and comes out of leave(), or of the destructor. If an exception leaves the
+/// scope itself it is that one: the goroutines are cancelled and waited for, and what they throw is dropped. A goroutine
+/// that ends with gomax::cancelled because the scope was cancelled has not failed. If that was by the scope's deadline,
+/// leave() throws an error with GMX_ETIMEDOUT; by the caller's own token, gomax::cancelled; by cancel(), nothing.
+class scope {
+ public:
+  scope() { begin(-1); }
+  /// Is cancelled after so long.
+  template <class Rep, class Period>
+  explicit scope(const std::chrono::duration<Rep, Period> &d) {
+    begin(detail::ns(d));
+  }
+  scope(const scope &) = delete;
+  scope &operator=(const scope &) = delete;
+  ~scope() noexcept(false) {
+    if (left_) return;
+    if (std::uncaught_exceptions() > unwinding_) {
+      cancel();
+      wait();
+    } else {
+      leave();
+    }
+  }
+
+  /// Starts a goroutine of this scope. Costs over C: one allocation.
+  template <class F>
+  void go(F &&f) {
+    using D = std::decay_t<F>;
+    static_assert(std::is_invocable_v<D &>, "a goroutine's function takes no arguments: capture them");
+    struct child {
+      scope *in;
+      D f;
+    };
+    std::unique_ptr<child> kept(new child{this, std::forward<F>(f)});
+    check(gmx_scope_spawn(
+        scope_,
+        [](void *arg) noexcept {
+          std::unique_ptr<child> self(static_cast<child *>(arg));
+          scope *in = self->in;
+          gmx_status status = in->call(self->f);
+          self.reset();  // before the scope hears of the end
+          return status;
+        },
+        kept.get()));
+    kept.release();
+  }
+
+  /// Cancels what its goroutines wait for.
+  void cancel() {
+    by_hand_.store(true, std::memory_order_relaxed);
+    check(gmx_scope_cancel(scope_));
+  }
+  cancel_token token() const {
+    gmx_cancel token;
+    check(gmx_scope_token(scope_, &token));
+    return cancel_token(token);
+  }
+  /// Waits for all, and throws what there is to throw. For those who do not want it from a destructor.
+  void leave() {
+    wait();
+    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+    if (!cut_.load(std::memory_order_relaxed) || by_hand_.load(std::memory_order_relaxed)) return;
+    detail::fail(late_.load(std::memory_order_relaxed) ? GMX_ETIMEDOUT : GMX_ECANCELED);
+  }
+
+ private:
+  void begin(std::int64_t ns) { check(gmx_scope_new(ns, &scope_)); }
+
+  template <class F>
+  gmx_status call(F &f) noexcept {
+    try {
+      std::invoke(f);
+      return GMX_OK;
+    } catch (const cancelled &) {
+      gmx_status why = gmx_cancel_reason(0);  // the scope's token: what f stood under is gone
+      if (why == GMX_OK) return failed();
+      cut_.store(true, std::memory_order_relaxed);
+      if (why == GMX_ETIMEDOUT) late_.store(true, std::memory_order_relaxed);
+      return GMX_OK;
+    } catch (...) {
+      return failed();
+    }
+  }
+  /// In a catch block. The first is kept; an error, so that the scope is cancelled.
+  gmx_status failed() noexcept {
+    if (!first_.exchange(true, std::memory_order_relaxed)) failure_ = std::current_exception();
+    return GMX_ECANCELED;
+  }
+  /// Orders what the goroutines have left before what comes. They refer to this: whoever cannot wait here (in a syscall,
+  /// pinned) cannot go on.
+  void wait() noexcept {
+    if (gmx_scope_leave(scope_, -1, nullptr) != GMX_OK) std::terminate();
+    left_ = true;
+  }
+
+  gmx_scope scope_ = 0;
+  int unwinding_ = std::uncaught_exceptions();
+  bool left_ = false;
+  std::atomic<bool> first_{false}, cut_{false}, late_{false}, by_hand_{false};
+  std::exception_ptr failure_;
+};
+
+// ---- timers ---------------------------------------------------------------------------------------------------------
+
+/// Sends the time to its channel: once, or every period. Its end stops it. Whoever is slow loses some.
+class timer {
+ public:
+  template <class Rep, class Period>
+  explicit timer(const std::chrono::duration<Rep, Period> &d) : timer(detail::ns(d), 0) {}
+  template <class Rep, class Period, class Rep2, class Period2>
+  timer(const std::chrono::duration<Rep, Period> &d, const std::chrono::duration<Rep2, Period2> &period)
+      : timer(detail::ns(d), detail::ns(period)) {}
+  timer(timer &&other) noexcept : timer_(std::exchange(other.timer_, 0)), times_(std::move(other.times_)) {}
+  timer &operator=(timer &&other) noexcept {
+    std::swap(timer_, other.timer_);
+    std::swap(times_, other.times_);
+    return *this;
+  }
+  ~timer() {
+    if (timer_ != 0) static_cast<void>(gmx_timer_free(timer_));
+  }
+
+  const channel<clock::time_point> &times() const noexcept { return times_; }
+  /// Waits for the next time.
+  clock::time_point wait() const { return times_.receive().value(); }
+  /// Whether that prevented something. No time of before comes any more.
+  bool stop() { return check(gmx_timer_stop(timer_)) != 0; }
+  template <class Rep, class Period>
+  bool reset(const std::chrono::duration<Rep, Period> &d) {
+    return check(gmx_timer_reset(timer_, detail::ns(d), 0)) != 0;
+  }
+  template <class Rep, class Period, class Rep2, class Period2>
+  bool reset(const std::chrono::duration<Rep, Period> &d, const std::chrono::duration<Rep2, Period2> &period) {
+    return check(gmx_timer_reset(timer_, detail::ns(d), detail::ns(period))) != 0;
+  }
+
+ private:
+  timer(std::int64_t ns, std::int64_t period) : times_(nullptr) {
+    gmx_chan *c;
+    check(gmx_timer_new(ns, period, &timer_, &c));
+    times_ = channel<clock::time_point>::adopt(c);
+  }
+
+  gmx_timer timer_ = 0;
+  channel<clock::time_point> times_;
+};
+
+/// on_receive of its channel.
+template <class F = detail::nothing_to_do>
+receive_case<clock::time_point, F> on_receive(const timer &t, F f = {}) {
+  return {t.times(), std::move(f)};
+}
+
+/// What after(d, f) gives: whoever wants may stop it. To drop it stops nothing.
+class delayed {
+ public:
+  delayed(delayed &&other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+  delayed &operator=(delayed &&other) noexcept {
+    std::swap(state_, other.state_);
+    return *this;
+  }
+  ~delayed() {
+    if (state_ != nullptr && state_->word.exchange(DROPPED, std::memory_order_acq_rel) == ENDED) state_->destroy(state_);
+  }
+
+  /// Whether the function does not run any more, and did not.
+  bool stop() {
+    if (state_ == nullptr || check(gmx_timer_stop(state_->timer)) == 0) return false;
+    std::exchange(state_, nullptr)->unbegun();
+    return true;
+  }
+
+ private:
+  template <class Rep, class Period, class F>
+  friend delayed after(const std::chrono::duration<Rep, Period> &d, F &&f);
+
+  enum : unsigned char { BOTH, ENDED, DROPPED };
+  struct state {
+    std::atomic<unsigned char> word{BOTH};
+    gmx_timer timer = 0;
+    void (*destroy)(state *) = nullptr;
+    void (*drop_f)(state *) = nullptr;
+    void unbegun() noexcept {
+      drop_f(this);
+      destroy(this);
+    }
+  };
+  template <class F>
+  struct whole : state {
+    detail::room<F> room;
+    template <class G>
+    explicit whole(G &&f) {
+      ::new (static_cast<void *>(std::addressof(room.value))) F(std::forward<G>(f));
+      this->drop_f = [](state *s) { static_cast<whole *>(s)->room.value.~F(); };
+      this->destroy = [](state *s) {
+        if (s->timer != 0) static_cast<void>(gmx_timer_free(s->timer));
+        delete static_cast<whole *>(s);
+      };
+    }
+    static void run(void *arg) noexcept {
+      whole *self = static_cast<whole *>(static_cast<state *>(arg));
+      std::invoke(self->room.value);
+      self->drop_f(self);
+      if (self->word.exchange(ENDED, std::memory_order_acq_rel) == DROPPED) self->destroy(self);
+    }
+  };
+
+  explicit delayed(state *s) noexcept : state_(s) {}
+  state *state_;
+};
+
+/// Calls f on a goroutine of its own after so long. An exception out of f is std::terminate. Costs over C: one allocation.
+template <class Rep, class Period, class F>
+delayed after(const std::chrono::duration<Rep, Period> &d, F &&f) {
+  using whole = delayed::whole<std::decay_t<F>>;
+  whole *w = new whole(std::forward<F>(f));
+  delayed::state *s = w;
+  gmx_timer t = 0;
+  gmx_status status = gmx_after_func(detail::ns(d), whole::run, s, &t);
+  if (status != GMX_OK) {
+    s->unbegun();
+    detail::fail(status);
+  }
+  s->timer = t;  // f may have run by now; it looks at this only after the handle was dropped
+  return delayed(s);
+}
+/// A timer that sends the time after so long.
+template <class Rep, class Period>
+timer after(const std::chrono::duration<Rep, Period> &d) {
+  return timer(d);
+}
+/// One that sends it every period. for (auto t : every(10ms).times()) never ends.
+template <class Rep, class Period>
+timer every(const std::chrono::duration<Rep, Period> &period) {
+  return timer(period, period);
+}
+
+// ---- threads, processors, the world ---------------------------------------------------------------------------------
+
+/// Around what may block the thread: its P goes to others when it lasts, or at once if it is sure to block. Between the two
+/// only what never blocks may be called, locks and channels not.
+class [[nodiscard]] syscall_bracket {
+ public:
+  explicit syscall_bracket(bool sure_to_block = false) {
+    check(sure_to_block ? gmx_enter_syscall_blocking() : gmx_enter_syscall());
+  }
+  syscall_bracket(const syscall_bracket &) = delete;
+  syscall_bracket &operator=(const syscall_bracket &) = delete;
+  ~syscall_bracket() { static_cast<void>(gmx_exit_syscall()); }
+};
+
+/// Calls f, which is sure to block its thread, as in a syscall_bracket; also on a thread of the host, where it just calls it.
+template <class F>
+auto blocking(F &&f) -> std::invoke_result_t<F &> {
+  return detail::through(f, [](void (*fn)(void *), void *arg) { return gmx_blocking(fn, arg); });
+}
+
+/// Calls f as a goroutine on this very thread, whatever the thread is.
+template <class F>
+auto callback(F &&f) -> std::invoke_result_t<F &> {
+  return detail::through(f, [](void (*fn)(void *), void *arg) { return gmx_callback(fn, arg); });
+}
+
+/// While it lives this thread of the host is a goroutine.
+class [[nodiscard]] attached_thread {
+ public:
+  attached_thread() { check(gmx_attach_thread()); }
+  attached_thread(const attached_thread &) = delete;
+  attached_thread &operator=(const attached_thread &) = delete;
+  ~attached_thread() { static_cast<void>(gmx_detach_thread()); }
+};
+
+/// While it lives the goroutine stays on its thread, and nothing else runs there.
+class [[nodiscard]] os_thread_lock {
+ public:
+  os_thread_lock() { check(gmx_lock_os_thread()); }
+  os_thread_lock(const os_thread_lock &) = delete;
+  os_thread_lock &operator=(const os_thread_lock &) = delete;
+  ~os_thread_lock() { static_cast<void>(gmx_unlock_os_thread()); }
+};
+
+/// While it lives the goroutine stays on its P, which no other uses. For short stretches that wait for nothing.
+class [[nodiscard]] pin {
+ public:
+  pin() : p_(check(gmx_pin())) {}
+  pin(const pin &) = delete;
+  pin &operator=(const pin &) = delete;
+  ~pin() { static_cast<void>(gmx_unpin()); }
+  /// The number of the P.
+  int p() const noexcept { return p_; }
+
+ private:
+  int p_;
+};
+
+/// While it lives no goroutine runs but the caller, who must not wait meanwhile.
+class [[nodiscard]] stopped_world {
+ public:
+  /// reason: for reports; must outlive it.
+  explicit stopped_world(const char *reason = nullptr) : stopped_(check(gmx_stop_the_world(reason)) == GMX_OK) {}
+  /// Gives up after so long: look whether it is stopped.
+  template <class Rep, class Period>
+  explicit stopped_world(const std::chrono::duration<Rep, Period> &d, const char *reason = nullptr) {
+    gmx_status status = gmx_stop_the_world_timeout(reason, detail::ns(d));
+    stopped_ = status != GMX_ETIMEDOUT && check(status) == GMX_OK;
+  }
+  stopped_world(const stopped_world &) = delete;
+  stopped_world &operator=(const stopped_world &) = delete;
+  ~stopped_world() {
+    if (stopped_) static_cast<void>(gmx_start_the_world());
+  }
+  explicit operator bool() const noexcept { return stopped_; }
+
+  /// f(const gmx_g_info &) for every goroutine; the first exception ends it.
+  template <class F>
+  void for_each_g(F &&f) const {
+    struct frame {
+      std::remove_reference_t<F> &f;
+      std::exception_ptr failure;
+    } here{f, nullptr};
+    check(gmx_for_each_g(
+        [](void *arg, const gmx_g_info *info) noexcept {
+          frame &h = *static_cast<frame *>(arg);
+          if (h.failure) return;
+          try {
+            std::invoke(h.f, *info);
+          } catch (...) {
+            h.failure = std::current_exception();
+          }
+        },
+        static_cast<void *>(std::addressof(here))));
+    if (here.failure) std::rethrow_exception(here.failure);
+  }
+
+ private:
+  bool stopped_ = false;
+};
+
+/// f(int p) or f() once for every P, on it at a safe point or for it while it has nothing to do: several threads at the same
+/// time. f must be short and must not wait. The first exception is thrown when every P has passed.
+template <class F>
+void for_each_p(F &&f) {
+  struct frame {
+    std::remove_reference_t<F> &f;
+    std::atomic<bool> failed{false};
+    std::exception_ptr failure;
+    explicit frame(std::remove_reference_t<F> &g) noexcept : f(g) {}
+  } here{f};
+  check(gmx_for_each_p(
+      [](void *arg) noexcept {
+        frame &h = *static_cast<frame *>(arg);
+        try {
+          if constexpr (std::is_invocable_v<F &, int>) {
+            pin here_;
+            std::invoke(h.f, here_.p());
+          } else {
+            std::invoke(h.f);
+          }
+        } catch (...) {
+          if (!h.failed.exchange(true, std::memory_order_relaxed)) h.failure = std::current_exception();
+        }
+      },
+      static_cast<void *>(std::addressof(here))));
+  if (here.failure) std::rethrow_exception(here.failure);
+}
+
+/// A T for each goroutine, made when it is first asked for and destroyed at the goroutine's end: what thread_local is for
+/// threads. The end of the g_local itself destroys none of them, so it is best static. There may be 64 at a time.
+template <class T>
+class g_local {
+ public:
+  g_local() {
+    check(gmx_key_create([](void *value) noexcept { delete static_cast<T *>(value); }, &key_));
+  }
+  g_local(const g_local &) = delete;
+  g_local &operator=(const g_local &) = delete;
+  ~g_local() { static_cast<void>(gmx_key_delete(key_)); }
+
+  T &operator*() const {
+    void *there = gmx_key_get(key_);
+    if (there != nullptr) return *static_cast<T *>(there);
+    auto fresh = std::make_unique<T>();
+    check(gmx_key_set(key_, fresh.get()));
+    return *fresh.release();
+  }
+  T *operator->() const { return std::addressof(**this); }
+
+ private:
+  gmx_key key_ = 0;
+};
+
+}  // namespace gomax
+
+#endif  // GOMAX_HPP
