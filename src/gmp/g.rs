@@ -358,6 +358,13 @@ impl GRef {
         std::ptr::NonNull::new(p).map(GRef)
     }
 
+    /// One that is in no table.
+    #[cfg(test)]
+    pub fn for_test(index: u32) -> GRef {
+        let g = Box::leak(Box::new(G::new(index, Box::leak(Box::default()))));
+        GRef(std::ptr::NonNull::from(g))
+    }
+
     #[inline(always)]
     pub fn as_ptr(self) -> *mut G {
         self.0.as_ptr()

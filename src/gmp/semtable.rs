@@ -237,14 +237,7 @@ mod tests {
     use std::collections::{BTreeMap, VecDeque};
 
     fn gs(n: u32) -> Vec<GRef> {
-        (0..n)
-            .map(|i| {
-                let cold = crate::gmp::sched::try_leak(crate::gmp::g::Cold::default()).unwrap();
-                let g = crate::gmp::sched::try_leak(G::new(i, cold)).unwrap();
-                // SAFETY: just leaked.
-                unsafe { GRef::from_ptr(std::ptr::from_ref(g).cast_mut()) }.unwrap()
-            })
-            .collect()
+        (0..n).map(GRef::for_test).collect()
     }
 
     /// Random pushes, pops and removals against the obvious model.
