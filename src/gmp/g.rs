@@ -220,7 +220,7 @@ pub struct Cancelable {
 /// See the module.
 #[repr(C, align(64))]
 pub struct G {
-    state: AtomicU64,
+    pub(super) state: AtomicU64,
     /// Saved stack pointer while it is off its stack. Owner: its M.
     pub sp: OwnPtr<u8>,
     /// The M that it runs on, or ran on last. Owner: that M.
@@ -266,7 +266,7 @@ pub struct G {
     /// Values of G-local keys, made at the first set. Owner: the G.
     pub keys: OwnPtr<c_void>,
     /// Name, made at spawn. Owner: the spawner.
-    name: [OwnU64; 4],
+    pub(super) name: [OwnU64; 4],
 }
 
 /// A name as dumps print it: at most 31 bytes and a NUL. In words, so that a report may read it while the G ends: it gets

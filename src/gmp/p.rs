@@ -105,12 +105,12 @@ pub const MAX_KEYS: usize = 64;
 /// See the module.
 #[repr(C, align(128))]
 pub struct P {
-    word: AtomicU64,
+    pub(super) word: AtomicU64,
     /// How many requests are set in all words: what `gmx_safepoint` polls.
     poll: &'static std::sync::atomic::AtomicU32,
     pub id: u32,
     /// The M that owns it or sits in a syscall with it. Written by that M while it owns the P.
-    m: AtomicPtr<M>,
+    pub(super) m: AtomicPtr<M>,
     /// Counts the Gs that began a slice here. Owner: the M; sysmon compares.
     pub schedtick: OwnU64,
     /// The G that runs next, in the running slice.
