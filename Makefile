@@ -13,6 +13,12 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 RELEASE    := $(TARGET_DIR)/release
 VERSION    := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 SONAME     := libgomax.so.0
+HEADERS    := include/gomax.h include/gomax.hpp include/gomax_errno.h
+# what the archive needs besides; neither gcc_s nor gcc_eh, since the compiler adds the one that fits
+LIBS       := -lrt -lpthread -lm -ldl
+CMAKE_LIBS := rt;pthread;m;dl
+# gdb loads it with the library, if its own data directory is $(PREFIX)/share/gdb
+GDBDIR      = $(PREFIX)/share/gdb/auto-load$(LIBDIR)
 DEMO       := $(TARGET_DIR)/demo/wordcount
 
 # $(call need,program,what it is)
@@ -61,13 +67,14 @@ models: ## checks the protocols with loom and shuttle
 	$(call need_file,ci/models.sh,runs the models)
 	ci/models.sh
 
-install: $(RELEASE)/libgomax.so ## installs library, header, gomax.pc and CMake config below PREFIX=/usr/local (DESTDIR=, LIBDIR=)
-	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/gomax $(DESTDIR)$(INCLUDEDIR)
+install: $(RELEASE)/libgomax.so ## installs library, headers, gomax.pc, CMake package and gdb script below PREFIX=/usr/local (DESTDIR=, LIBDIR=)
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/gomax $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(GDBDIR)
 	install -m 755 $(RELEASE)/libgomax.so $(DESTDIR)$(LIBDIR)/libgomax.so.$(VERSION)
 	ln -sf libgomax.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libgomax.so
 	install -m 644 $(RELEASE)/libgomax.a $(DESTDIR)$(LIBDIR)/libgomax.a
-	install -m 644 include/gomax.h $(DESTDIR)$(INCLUDEDIR)/gomax.h
+	install -m 644 $(HEADERS) $(DESTDIR)$(INCLUDEDIR)
+	install -m 644 packaging/gomax-gdb.py $(DESTDIR)$(GDBDIR)/libgomax.so.$(VERSION)-gdb.py
 	$(call fill,packaging/gomax.pc.in,$(LIBDIR)/pkgconfig/gomax.pc)
 	$(call fill,packaging/gomaxConfig.cmake.in,$(LIBDIR)/cmake/gomax/gomaxConfig.cmake)
 	$(call fill,packaging/gomaxConfigVersion.cmake.in,$(LIBDIR)/cmake/gomax/gomaxConfigVersion.cmake)
@@ -77,11 +84,12 @@ $(RELEASE)/libgomax.so:
 	@$(MAKE) build
 
 fill = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
-  -e 's|@VERSION@|$(VERSION)|g' -e 's|@SONAME@|$(SONAME)|g' $(1) > $(DESTDIR)$(2) && chmod 644 $(DESTDIR)$(2)
+  -e 's|@VERSION@|$(VERSION)|g' -e 's|@SONAME@|$(SONAME)|g' -e 's|@LIBS@|$(LIBS)|g' -e 's|@CMAKE_LIBS@|$(CMAKE_LIBS)|g' $(1) > $(DESTDIR)$(2) && chmod 644 $(DESTDIR)$(2)
 
 uninstall: ## removes what install put there (same PREFIX, DESTDIR, LIBDIR)
 	rm -f $(DESTDIR)$(LIBDIR)/libgomax.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libgomax.so
-	rm -f $(DESTDIR)$(LIBDIR)/libgomax.a $(DESTDIR)$(INCLUDEDIR)/gomax.h $(DESTDIR)$(LIBDIR)/pkgconfig/gomax.pc
+	rm -f $(DESTDIR)$(LIBDIR)/libgomax.a $(DESTDIR)$(LIBDIR)/pkgconfig/gomax.pc
+	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,$(notdir $(HEADERS))) $(DESTDIR)$(GDBDIR)/libgomax.so.$(VERSION)-gdb.py
 	rm -rf $(DESTDIR)$(LIBDIR)/cmake/gomax
 
 header: ## writes include/gomax.h anew from src/capi

@@ -327,8 +327,10 @@ fn compiles_in_every_dialect() {
     fs::create_dir_all(&copy).unwrap();
     fs::write(copy.join("gomax.h"), header()).unwrap();
     // the header alone, twice (the guard), and the inline part once in use; the last line keeps C++ from seeing nothing
-    let text =
-        "#include <gomax.h>\n#include <gomax.h>\nvoid poll_once(void);\nvoid poll_once(void) { gmx_safepoint(); }\n";
+    // gomax_errno.h comes with it, and has to last when somebody includes errno.h again
+    fs::copy(source("include/gomax_errno.h"), copy.join("gomax_errno.h")).unwrap();
+    let text = "#include <gomax.h>\n#include <gomax.h>\n#include <gomax_errno.h>\n#include <errno.h>\n\
+                int poll_once(void);\nint poll_once(void) { gmx_safepoint(); return errno; }\n";
     fs::write(copy.join("lone.c"), text).unwrap();
     fs::write(copy.join("lone.cpp"), text).unwrap();
 

@@ -62,10 +62,11 @@ static void among(const actor *a, const char *what, gmx_status got, const gmx_st
 /* One that answers 1 or 0, or gives an error. */
 static gmx_status yes_is_ok(gmx_status s) { return s == 1 ? GMX_OK : s; }
 #define YES_OR_NO(a, expr, ...) among(a, #expr, yes_is_ok(expr), (const gmx_status[]){GMX_OK, __VA_ARGS__, 1})
-#define IS(a, expr, want)                                                                                  \
-  do {                                                                                                     \
-    gmx_status is_got = (expr), is_want = (want);                                                          \
-    if (is_got != is_want) LOST(a, "%s is %s, not %s", #expr, gmx_err_name(is_got), gmx_err_name(is_want)); \
+#define IS(a, expr, want)                                                                                      \
+  do {                                                                                                         \
+    gmx_status is_got = (expr), is_want = (want);                                                              \
+    if (is_got != is_want)                                                                                     \
+      LOST(a, "%s is %s (%d), not %s (%d)", #expr, gmx_err_name(is_got), (int)is_got, gmx_err_name(is_want), (int)is_want); \
   } while (0)
 
 /* What a call gives that may wait and has nothing else to complain of; GMX_OK: it waits. */

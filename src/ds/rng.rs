@@ -45,6 +45,19 @@ fn gcd(mut a: u32, mut b: u32) -> u32 {
     a
 }
 
+/// The seeds of one run of a test that compares with a model: always the same ones and a fresh one, or that which `GMX_SEED`
+/// names. Each is told, which is shown when the test fails.
+#[cfg(all(test, not(any(loom, shuttle))))]
+pub fn seeds(same: u64) -> impl Iterator<Item = u64> {
+    let wanted = std::env::var("GMX_SEED").ok().and_then(|s| s.parse().ok());
+    let fresh = crate::sync::now() as u64 >> 10;
+    let all = match wanted {
+        Some(seed) => seed..seed + 1,
+        None => 1..same + 1,
+    };
+    all.chain(wanted.is_none().then_some(fresh)).inspect(|seed| println!("GMX_SEED={seed}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

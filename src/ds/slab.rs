@@ -218,11 +218,15 @@ mod tests {
     /// Random makes and frees against a map of what is there.
     #[test]
     fn a_handle_names_one_object() {
+        crate::ds::rng::seeds(4).for_each(handles_against_a_map);
+    }
+
+    fn handles_against_a_map(seed: u64) {
         let slab = slab();
-        let rng = crate::ds::rng::Rng::new(3);
+        let rng = crate::ds::rng::Rng::new(seed);
         let mut live: HashMap<u64, u64> = HashMap::new();
         let mut ended: Vec<u64> = Vec::new();
-        for i in 0..100_000u64 {
+        for i in 0..30_000u64 {
             if rng.next().is_multiple_of(2) || live.is_empty() {
                 let (handle, v) = slab.make(rng.next()).unwrap();
                 v.store(i, Ordering::Relaxed);

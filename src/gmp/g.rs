@@ -221,7 +221,7 @@ pub struct Cancelable {
 /// [`Cold`], whose fields are reached as if they were here.
 #[repr(C, align(64))]
 pub struct G {
-    state: AtomicU64,
+    pub(super) state: AtomicU64,
     /// Saved stack pointer while it is off its stack. Owner: its M.
     pub sp: OwnPtr<u8>,
     /// The M that it runs on, or ran on last. Owner: that M.
@@ -242,7 +242,7 @@ pub struct G {
     pub host: UnsafeCell<HostState>,
     /// The M that it is locked to. Owner: its M; read by whoever takes it from a queue.
     pub lockedm: OwnPtr<M>,
-    cold: &'static Cold,
+    pub(super) cold: &'static Cold,
     pub index: u32,
     /// How often `gmx_lock_os_thread` was called. Owner: the G.
     pub locks: OwnU32,
@@ -281,7 +281,7 @@ pub struct Cold {
     /// Values of G-local keys, made at the first set. Owner: the G.
     pub keys: OwnPtr<c_void>,
     /// Name, made at spawn. Owner: the spawner.
-    name: [OwnU64; 4],
+    pub(super) name: [OwnU64; 4],
 }
 
 /// A name as dumps print it: at most 31 bytes and a NUL. In words, so that a report may read it while the G ends: it gets

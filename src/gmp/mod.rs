@@ -10,6 +10,8 @@
 
 pub mod error;
 pub mod g;
+#[cfg(not(any(loom, shuttle)))]
+pub mod layout;
 pub mod m;
 pub mod p;
 pub mod sched;

@@ -105,12 +105,12 @@ pub const MAX_KEYS: usize = 64;
 /// See the module.
 #[repr(C, align(128))]
 pub struct P {
-    word: AtomicU64,
+    pub(super) word: AtomicU64,
     /// How many requests are set in all words: what `gmx_safepoint` polls.
     poll: &'static std::sync::atomic::AtomicU32,
     pub id: u32,
     /// The M that owns it or sits in a syscall with it. Written by that M while it owns the P.
-    m: AtomicPtr<M>,
+    pub(super) m: AtomicPtr<M>,
     /// Counts the Gs that began a slice here. Owner: the M; sysmon compares.
     pub schedtick: OwnU64,
     /// The G that runs next, in the running slice.
@@ -642,5 +642,113 @@ impl OwnedP {
         gp.link.set(self.gfree.get());
         self.gfree.set(gp.as_ptr());
         self.gfree_len.set(self.gfree_len.get() + 1);
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::ds::rng::{Rng, seeds};
+    use crate::gmp::sched::try_leak;
+    use std::collections::VecDeque;
+
+    /// What a P has to run, the obvious way.
+    #[derive(Default)]
+    struct Model {
+        next: Option<u32>,
+        parents: Vec<u32>,
+        queue: VecDeque<u32>,
+    }
+
+    impl Model {
+        fn put_tail(&mut self, g: u32) -> Option<u32> {
+            if self.queue.len() == QUEUE {
+                return Some(g);
+            }
+            self.queue.push_back(g);
+            None
+        }
+
+        fn get(&mut self) -> Option<(u32, bool)> {
+            let inherits = self.next.take().or_else(|| self.parents.pop());
+            inherits.map(|g| (g, true)).or_else(|| self.queue.pop_front().map(|g| (g, false)))
+        }
+    }
+
+    /// The run queue with runnext and the suspended parents, and what a thief takes, against deques.
+    #[test]
+    fn what_is_to_run_is_as_in_deques() {
+        let gs: Vec<GRef> = (0..2 * QUEUE as u32 + PARENTS as u32).map(GRef::for_test).collect();
+        seeds(6).for_each(|seed| against_deques(&gs, seed));
+    }
+
+    fn against_deques(gs: &[GRef], seed: u64) {
+        static POLL: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let rng = Rng::new(seed);
+        let [pp, thief] = [0, 1].map(|id| try_leak(P::new(id, &POLL)).unwrap().own(PStatus::Dead));
+        let mut model = Model::default();
+        let mut free: Vec<u32> = (0..gs.len() as u32).collect();
+        let number = |gp: GRef| gp.index;
+        // Now more come, now more go.
+        let mut more = 2;
+        for i in 0..30_000 {
+            if i % 3000 == 0 {
+                more = 1 + rng.next() % 5;
+            }
+            let put = rng.next() % 6 < more;
+            if let (true, Some(g)) = (put, free.pop()) {
+                let gp = gs[g as usize];
+                let (got, want) = match rng.next() % 4 {
+                    0 => (pp.put_next(gp), model.next.replace(g).and_then(|old| model.put_tail(old))),
+                    1 if !pp.parents_full() => {
+                        model.parents.push(g);
+                        (pp.put_parent(gp), None)
+                    }
+                    _ => (pp.put_tail(gp), model.put_tail(g)),
+                };
+                assert_eq!(got.map(number), want, "what does not fit");
+                free.extend(want);
+            } else {
+                match rng.next() % 8 {
+                    0..4 => {
+                        let want = model.get();
+                        assert_eq!(pp.get().map(|(gp, inherits)| (gp.index, inherits)), want);
+                        free.extend(want.map(|w| w.0));
+                    }
+                    4 | 5 => {
+                        let want = model.queue.pop_front();
+                        assert_eq!(pp.get_fair().map(number), want);
+                        free.extend(want);
+                    }
+                    6 => {
+                        let want = model.next.take();
+                        assert_eq!(pp.take_runnext().map(number), want);
+                        free.extend(want);
+                    }
+                    _ => {
+                        // The oldest parent, or the older half of the queue.
+                        let parent = (!model.parents.is_empty()).then(|| model.parents.remove(0));
+                        let half = model.queue.len() - model.queue.len() / 2;
+                        let mut want: Vec<u32> = match parent {
+                            Some(g) => vec![g],
+                            None => model.queue.drain(..half).collect(),
+                        };
+                        assert_eq!(pp.steal(&thief).map(number), want.first().copied());
+                        free.append(&mut want.clone());
+                        want.drain(..want.len().min(1));
+                        for g in want {
+                            assert_eq!(thief.get().map(|(gp, _)| gp.index), Some(g));
+                        }
+                        assert!(thief.has_nothing());
+                    }
+                }
+            }
+            let n = model.queue.len() + model.parents.len() + usize::from(model.next.is_some());
+            assert_eq!((pp.runq_len(), pp.runq_empty(), pp.has_nothing()), (n, n == 0, n == 0));
+            assert_eq!(pp.room(), QUEUE - model.queue.len());
+        }
+        for pp in [pp, thief] {
+            pp.forget();
+        }
     }
 }

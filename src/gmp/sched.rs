@@ -82,7 +82,7 @@ pub type SchedLocked<'a> = Guard<'a, SchedInner>;
 /// Tables only grow, and older ones are kept, so that a reader without a P needs no lock (Go takes allpLock): what it
 /// sees at worst is a Dead P, or a table that ends early. Growth itself is under `allp_lock`.
 pub struct AllP {
-    ps: Box<[AtomicPtr<P>]>,
+    pub(super) ps: Box<[AtomicPtr<P>]>,
     /// Which Ps are idle: a hint that keeps a search from touching thousands of empty queues. Changed under
     /// `sched.lock`.
     pub idle: Mask,
@@ -98,9 +98,9 @@ impl AllP {
 }
 
 // A model makes few Gs, and pays for each of a chunk.
-const G_CHUNK_BITS: u32 = if cfg!(any(loom, shuttle)) { 3 } else { 10 };
+pub(super) const G_CHUNK_BITS: u32 = if cfg!(any(loom, shuttle)) { 3 } else { 10 };
 const G_CHUNK: usize = 1 << G_CHUNK_BITS;
-const G_DIR_BITS: u32 = if cfg!(any(loom, shuttle)) { 3 } else { 10 };
+pub(super) const G_DIR_BITS: u32 = if cfg!(any(loom, shuttle)) { 3 } else { 10 };
 const G_DIRS: usize = if cfg!(any(loom, shuttle)) { 1 } else { 1 << (INDEX_BITS - G_CHUNK_BITS - G_DIR_BITS) };
 
 type GDir = [std::sync::atomic::AtomicPtr<G>; 1 << G_DIR_BITS];
@@ -206,14 +206,14 @@ pub struct Sched {
     pub gomaxprocs: AtomicI32,
     globq: Lock<GList>,
     globq_len: AtomicU32,
-    allp: AtomicPtr<AllP>,
+    pub(super) allp: AtomicPtr<AllP>,
     allp_lock: Lock<i32>,
-    allg: Box<[std::sync::atomic::AtomicPtr<GDir>]>,
+    pub(super) allg: Box<[std::sync::atomic::AtomicPtr<GDir>]>,
     allg_lock: Lock<AllgInner>,
     /// Descriptors ever made. Changed under `allg_lock`.
     allg_len: std::sync::atomic::AtomicU32,
     goid: StdAtomicU64,
-    allm: AtomicPtr<M>,
+    pub(super) allm: AtomicPtr<M>,
     allm_lock: Lock<u32>,
     /// Who waits for which address.
     pub sems: crate::gmp::semtable::SemTable,

@@ -243,12 +243,16 @@ mod tests {
     /// Random pushes, pops and removals against the obvious model.
     #[test]
     fn behaves_as_a_map_of_queues() {
+        crate::ds::rng::seeds(4).for_each(against_a_map);
+    }
+
+    fn against_a_map(seed: u64) {
         let gs = gs(300);
-        let mut q = Queue { tree: null_mut(), random: 12345 };
+        let mut q = Queue { tree: null_mut(), random: seed as u32 | 1 };
         let mut model: BTreeMap<u64, VecDeque<u32>> = BTreeMap::new();
         let mut free: Vec<u32> = (0..300).collect();
-        let rng = crate::ds::rng::Rng::new(7);
-        for _ in 0..200_000 {
+        let rng = crate::ds::rng::Rng::new(seed);
+        for _ in 0..30_000 {
             let addr = u64::from(rng.next() % 40) * 8 + 8;
             match rng.next() % 4 {
                 0 | 1 => {

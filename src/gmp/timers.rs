@@ -423,3 +423,129 @@ impl Heap {
         }
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::ds::rng::{Rng, seeds};
+    use crate::gmp::m::{Kind, M};
+    use crate::gmp::sched::try_leak;
+    use std::cell::RefCell;
+
+    static POLL: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+
+    fn a_p(id: u32) -> PRef {
+        let p = try_leak(P::new(id, &POLL)).unwrap();
+        // SAFETY: just leaked.
+        unsafe { PRef::from_ptr(std::ptr::from_ref(p).cast_mut()) }.unwrap()
+    }
+
+    /// What fired, by the number of the timer and of its arm.
+    type Fired = RefCell<Vec<(usize, u64)>>;
+
+    struct One {
+        number: usize,
+        fired: *const Fired,
+    }
+
+    unsafe fn fire(_: MRef, _: PRef, arg: *mut c_void, seq: u64) -> bool {
+        // SAFETY: the tests pass theirs.
+        unsafe {
+            let one = &*arg.cast::<One>();
+            (*one.fired).borrow_mut().push((one.number, seq));
+        }
+        false
+    }
+
+    /// Where the model has a timer: in the heap of which P, when, and by which arm.
+    type Armed = Option<(usize, i64, u64)>;
+
+    fn is_heap(pp: PRef) {
+        let h = pp.timers.heap.lock();
+        let e = &h.entries;
+        assert!((1..e.len()).all(|i| e[(i - 1) / ARITY].when <= e[i].when), "a heap");
+        assert!(e.first().is_none_or(|e| e.is_alive(pp)), "the top is alive");
+        assert_eq!(h.reserved, 0);
+    }
+
+    /// Timers are armed, stopped, put off, fire and move to another P, as in a list of what is armed.
+    #[test]
+    fn behaves_as_a_list() {
+        seeds(6).for_each(against_a_list);
+    }
+
+    fn against_a_list(seed: u64) {
+        const N: usize = 150;
+        let rng = Rng::new(seed);
+        let random = |n: usize| rng.next() as usize % n;
+        let ps = [a_p(0), a_p(1)];
+        let m = try_leak(M::new(std::ptr::null(), 0, Kind::Worker)).unwrap();
+        // SAFETY: just leaked.
+        let m = unsafe { MRef::from_ptr(std::ptr::from_ref(m).cast_mut()) }.unwrap();
+        let fired: Fired = RefCell::default();
+        let ones: Vec<One> = (0..N).map(|number| One { number, fired: &fired }).collect();
+        let timers: Vec<&Timer> = (0..N).map(|_| try_leak(Timer::default()).unwrap()).collect();
+        timers.iter().step_by(3).for_each(|t| t.comes_back.set(true));
+        let mut model: Vec<Armed> = vec![None; N];
+        let (mut now, mut seq) = (0, 0);
+        for _ in 0..10_000 {
+            let (i, p) = (random(N), random(2));
+            seq += 1;
+            match random(100) {
+                0..50 => {
+                    let when = now + random(1000) as i64;
+                    let alarm = Alarm { when, fire, arg: std::ptr::from_ref(&ones[i]).cast_mut().cast(), seq };
+                    if model[i].is_some() {
+                        let later = Timers::postpone(timers[i], when, seq);
+                        let (home, old, _) = model[i].unwrap();
+                        assert!(later || when < old, "one that is armed can be put off");
+                        if later {
+                            model[i] = Some((home, when, seq));
+                        }
+                    } else {
+                        assert!(!Timers::postpone(timers[i], when, seq));
+                        ps[p].timers.reserve().unwrap();
+                        // SAFETY: the timer is not armed, and was leaked; one thread has both Ps.
+                        unsafe { Timers::add(ps[p], timers[i], alarm) };
+                        model[i] = Some((p, when, seq));
+                    }
+                }
+                50..90 => {
+                    assert_eq!(Timers::remove(timers[i]), model[i].take().is_some());
+                }
+                90..99 => {
+                    now += random(50) as i64;
+                    // SAFETY: the callback wants no stack of a scheduler.
+                    let n = unsafe { Timers::run(ps[p], m, now) };
+                    let got = fired.take();
+                    assert_eq!(n, got.len());
+                    let mut last = i64::MIN;
+                    for (i, seq) in got {
+                        let (home, when, armed) = model[i].take().expect("it was armed");
+                        assert_eq!((home, armed), (p, seq));
+                        assert!(when <= now && last <= when, "in the order of their times");
+                        last = when;
+                    }
+                    let due = |a: &Armed| a.is_some_and(|(home, when, _)| home == p && when <= now);
+                    assert!(!model.iter().any(due), "whatever is due fires");
+                }
+                _ => {
+                    assert!(Timers::move_all(ps[p], ps[1 - p]));
+                    ps[p].timers.open();
+                    model.iter_mut().flatten().for_each(|a| a.0 = 1 - p);
+                }
+            }
+            for (p, pp) in ps.iter().enumerate() {
+                let all = model.iter().flatten().filter(|a| a.0 == p);
+                assert_eq!(pp.timers.count(), all.clone().count());
+                let first = pp.timers.first();
+                // An entry of one that was put off says the old time still.
+                assert!(first <= all.map(|a| a.1).min().unwrap_or(NEVER));
+                assert_eq!(first == NEVER, pp.timers.count() == 0);
+            }
+            if seq % 64 == 0 {
+                ps.into_iter().for_each(is_heap);
+            }
+        }
+    }
+}

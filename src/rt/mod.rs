@@ -5,6 +5,8 @@
 
 pub mod config;
 pub mod dump;
+#[cfg(not(any(loom, shuttle)))]
+pub mod gdb;
 pub mod main;
 pub mod report;
 
@@ -174,6 +176,8 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
 }
 
 fn new_sched() -> Result<&'static Sched> {
+    #[cfg(not(any(loom, shuttle)))]
+    gdb::keep();
     let hooks = Hooks { start_thread, g_entry: run::g_entry, report: report::tell, fatal: report::fatal };
     let stacks = StackPool::new(PoolOptions::default());
     // Before the first thread of this process (or child of fork) is in a syscall of ours.

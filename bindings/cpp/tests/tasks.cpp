@@ -207,9 +207,9 @@ static void spawns() {
 static void memory() {
   gomax::go([] {
     gomax::pin here;  // so that the thread stays the same
-    gomax::wait_group wg;
+    static gomax::wait_group wg;  // they run when this function has ended
     long before = allocations;
-    gomax::spawn([&wg] { wg.add(0); });
+    gomax::spawn([wg = &wg] { wg->add(0); });
     CHECK_EQ(allocations - before, 0);
     before = allocations;
     auto t = gomax::go([big = std::array<char, 500>{}] { return big[0]; });

@@ -13,7 +13,7 @@ static void syscalls() {
     {
       gomax::syscall_bracket in;
       CHECK_THROWS(GMX_EINSYSCALL, gomax::yield());
-      CHECK_THROWS(GMX_EINSYSCALL, gomax::syscall_bracket());
+      CHECK_THROWS(GMX_EINSYSCALL, gomax::syscall_bracket no);
     }
     {
       gomax::syscall_bracket in(true);
@@ -38,7 +38,7 @@ static void syscalls() {
     }
   }).join();
   CHECK_EQ(gomax::blocking([] { return gomax::self(); }), 0);  // a plain thread just calls it
-  CHECK_THROWS(GMX_ENOTG, gomax::syscall_bracket());
+  CHECK_THROWS(GMX_ENOTG, gomax::syscall_bracket no);
 }
 
 static void worlds() {
@@ -117,7 +117,7 @@ static void threads() {
     {
       gomax::attached_thread here;
       CHECK(gomax::goid() != 0);
-      CHECK_THROWS(GMX_EPERM, gomax::attached_thread());
+      CHECK_THROWS(GMX_EPERM, gomax::attached_thread no);
       gomax::yield();
     }
     CHECK_EQ(gomax::goid(), 0);

@@ -8,7 +8,7 @@ const gomax = @import("gomax");
 
 const gpa = std.heap.c_allocator;
 const Hash = [32]u8;
-const File = struct { path: [:0]const u8, hash: Hash = undefined, read: bool = false };
+const File = struct { path: [:0]const u8, hash: Hash = @splat(0), read: bool = false };
 const BySize = std.AutoArrayHashMapUnmanaged(u64, std.ArrayList(*File));
 
 
@@ -88,7 +88,10 @@ fn dupes(dir: [:0]const u8) !void {
         std.mem.sort(*File, same.items, {}, less);
         var from: usize = 0;
         for (same.items, 0..) |file, i| {
-            if (!file.read) continue;
+            if (!file.read) {
+                from = i + 1;
+                continue;
+            }
             const next = if (i + 1 < same.items.len) same.items[i + 1] else null;
             if (next != null and next.?.read and std.mem.eql(u8, &next.?.hash, &file.hash)) continue;
             if (i > from) {

@@ -1,0 +1,12 @@
+## Goroutines for Nim, on libgomax. docs/nim.md is the introduction.
+##
+## A G is to Nim what a thread is: it has its own thread variables (`{.threadvar.}`), its own current exception, and what it
+## shares with others is moved, sent through channels, or guarded. A call that waits may return on another thread of the
+## system, which concerns only what C keeps per thread: `errno`, so ask `osLastError` at once.
+import gomax/[required, errors, tasks, chans, sync, scopes, world]
+from gomax/abi import GInfo
+from std/options import Option, isSome, isNone, get, some, none
+
+export errors, tasks, chans, sync, scopes, world
+export GInfo
+export Option, isSome, isNone, get, some, none

@@ -1,0 +1,138 @@
+## The interface of gomax.h. The C compiler checks each call against the header (`-I` where it is, if it is not
+## installed). Where `gomax` has a proc for something use that: a wait must go through `gvars.waits`.
+import required
+
+{.passL: "-lgomax".}
+
+type
+  Status* = int32
+  Handle* = uint64
+  Fn* = proc (arg: pointer) {.cdecl.}
+  ChanObj* {.importc: "gmx_chan", header: "<gomax.h>", incompleteStruct.} = object
+  RawChan* = ptr ChanObj
+  SpawnOpts* {.importc: "gmx_spawn_opts", header: "<gomax.h>".} = object
+    struct_size*: csize_t
+    flags*: uint32
+    stack_size*: csize_t
+    name*: cstring
+  SelectCase* {.importc: "gmx_select_case", header: "<gomax.h>".} = object
+    chan*: RawChan
+    elem*: pointer
+    op*: uint32
+  GInfo* {.importc: "gmx_g_info", header: "<gomax.h>".} = object
+    g*: Handle
+    goid*: uint64
+    name*: cstring
+    status*: int32
+    wait_reason*: cstring
+    since_ns*: int64
+    stack_lo*, stack_hi*, sp*, arg*: pointer
+    thread*: int32
+  SchedStats* {.importc: "gmx_sched_stats", header: "<gomax.h>".} = object
+    struct_size*: csize_t
+    uptime_ns*: int64
+    gomaxprocs*, idleprocs*, threads*, idlethreads*, spinning*, extra_threads*: int32
+    g_live*, g_running*, g_runnable*, g_waiting*, g_syscall*: int64
+    spawned*, ended*, switches*, steals*, parks*, wakes*, handoffs*, retakes*, preempts*, stops*: uint64
+  RawMutex* {.importc: "gmx_mutex", header: "<gomax.h>".} = object
+  RawRwMutex* {.importc: "gmx_rwmutex", header: "<gomax.h>".} = object
+  RawCond* {.importc: "gmx_cond", header: "<gomax.h>".} = object
+  RawWaitGroup* {.importc: "gmx_waitgroup", header: "<gomax.h>".} = object
+  RawOnce* {.importc: "gmx_once", header: "<gomax.h>".} = object
+
+const
+  OK* = 0'i32
+  EPERM* = -1'i32
+  EAGAIN* = -11'i32
+  ENOMEM* = -12'i32
+  EBUSY* = -16'i32
+  ECLOSED* = -32'i32
+  EDEADLK* = -35'i32
+  ETIMEDOUT* = -110'i32
+  ECANCELED* = -125'i32
+  SPAWN_JOINABLE* = 1'u32
+  SPAWN_CHILD_FIRST* = 2'u32
+  CASE_RECV* = 0'u32
+  CASE_SEND* = 1'u32
+
+{.emit: """/*INCLUDESECTION*/
+#include <gomax.h>
+_Static_assert(GMX_EPERM == -1 && GMX_EAGAIN == -11 && GMX_ENOMEM == -12 && GMX_EBUSY == -16 && GMX_ECLOSED == -32 &&
+  GMX_EDEADLK == -35 && GMX_ETIMEDOUT == -110 && GMX_ECANCELED == -125 && GMX_SPAWN_JOINABLE == 1 &&
+  GMX_SPAWN_CHILD_FIRST == 2 && GMX_CASE_RECV == 0 && GMX_CASE_SEND == 1, "gomax.h is not the one of this module");
+""".}
+
+{.push importc, cdecl, header: "<gomax.h>", gcsafe, raises: [].}
+proc gmx_strerror*(status: Status): cstring
+proc gmx_err_name*(status: Status): cstring
+proc gmx_main*(fn: Fn, arg: pointer): Status
+proc gmx_shutdown*(timeout: int64): Status
+proc gmx_spawn_with*(opts: ptr SpawnOpts, fn: Fn, arg: pointer, g: ptr Handle): Status
+proc gmx_join*(g: Handle, timeout: int64): Status
+proc gmx_detach*(g: Handle): Status
+proc gmx_yield*(): Status
+proc gmx_self*(): Handle
+proc gmx_goid*(): uint64
+proc gmx_num_g*(): int64
+proc gmx_lock_os_thread*(): Status
+proc gmx_unlock_os_thread*(): Status
+proc gmx_gomaxprocs*(n: int32): int32
+proc gmx_pin*(): int32
+proc gmx_unpin*(): Status
+proc gmx_enter_syscall*(): Status
+proc gmx_exit_syscall*(): Status
+proc gmx_stop_the_world_timeout*(reason: cstring, timeout: int64): Status
+proc gmx_start_the_world*(): Status
+proc gmx_for_each_p*(fn: Fn, arg: pointer): Status
+proc gmx_for_each_g*(fn: proc (arg: pointer, info: ptr GInfo) {.cdecl.}, arg: pointer): Status
+proc gmx_safepoint*()
+proc gmx_attach_thread*(): Status
+proc gmx_detach_thread*(): Status
+proc gmx_callback*(fn: Fn, arg: pointer): Status
+proc gmx_sema_acquire_timeout*(s: ptr uint32, timeout: int64): Status
+proc gmx_sema_try_acquire*(s: ptr uint32): Status
+proc gmx_sema_release*(s: ptr uint32): Status
+proc gmx_mutex_lock_timeout*(m: ptr RawMutex, timeout: int64): Status
+proc gmx_mutex_try_lock*(m: ptr RawMutex): Status
+proc gmx_mutex_unlock*(m: ptr RawMutex): Status
+proc gmx_rwmutex_lock_timeout*(m: ptr RawRwMutex, timeout: int64): Status
+proc gmx_rwmutex_try_lock*(m: ptr RawRwMutex): Status
+proc gmx_rwmutex_unlock*(m: ptr RawRwMutex): Status
+proc gmx_rwmutex_rlock_timeout*(m: ptr RawRwMutex, timeout: int64): Status
+proc gmx_rwmutex_try_rlock*(m: ptr RawRwMutex): Status
+proc gmx_rwmutex_runlock*(m: ptr RawRwMutex): Status
+proc gmx_cond_wait_timeout*(c: ptr RawCond, m: ptr RawMutex, timeout: int64): Status
+proc gmx_cond_signal*(c: ptr RawCond): Status
+proc gmx_cond_broadcast*(c: ptr RawCond): Status
+proc gmx_waitgroup_add*(wg: ptr RawWaitGroup, delta: int32): Status
+proc gmx_waitgroup_wait_timeout*(wg: ptr RawWaitGroup, timeout: int64): Status
+proc gmx_once_do*(once: ptr RawOnce, fn: Fn, arg: pointer): Status
+proc gmx_cancel_new*(parent: Handle, timeout: int64, token: ptr Handle): Status
+proc gmx_cancel_now*(token: Handle): Status
+proc gmx_cancel_reason*(token: Handle): Status
+proc gmx_cancel_is_cancelled*(token: Handle): Status
+proc gmx_cancel_use*(token: Handle, previous: ptr Handle): Status
+proc gmx_cancel_current*(): Handle
+proc gmx_cancel_free*(token: Handle): Status
+proc gmx_scope_new*(timeout: int64, scope: ptr Handle): Status
+proc gmx_scope_spawn*(scope: Handle, fn: proc (arg: pointer): Status {.cdecl.}, arg: pointer): Status
+proc gmx_scope_leave*(scope: Handle, timeout: int64, status: ptr Status): Status
+proc gmx_scope_cancel*(scope: Handle): Status
+proc gmx_chan_new*(elem_size, capacity: csize_t, chan: ptr RawChan): Status
+proc gmx_chan_free*(chan: RawChan): Status
+proc gmx_chan_send_timeout*(chan: RawChan, elem: pointer, timeout: int64): Status
+proc gmx_chan_recv_timeout*(chan: RawChan, elem: pointer, timeout: int64): Status
+proc gmx_chan_try_send*(chan: RawChan, elem: pointer): Status
+proc gmx_chan_try_recv*(chan: RawChan, elem: pointer): Status
+proc gmx_chan_close*(chan: RawChan): Status
+proc gmx_chan_len*(chan: RawChan): csize_t
+proc gmx_chan_cap*(chan: RawChan): csize_t
+proc gmx_select*(cases: ptr SelectCase, n: csize_t, timeout: int64, chosen: ptr csize_t): Status
+proc gmx_now*(): int64
+proc gmx_sleep*(ns: int64): Status
+proc gmx_timer_new*(delay, period: int64, timer: ptr Handle, chan: ptr RawChan): Status
+proc gmx_timer_reset*(timer: Handle, delay, period: int64): Status
+proc gmx_timer_stop*(timer: Handle): Status
+proc gmx_timer_free*(timer: Handle): Status
+proc gmx_read_sched_stats*(stats: ptr SchedStats): Status
+{.pop.}

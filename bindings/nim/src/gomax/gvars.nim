@@ -1,0 +1,60 @@
+## The thread variables of Nim (the current exception, its error flag, frames of stack traces, every `{.threadvar.}`) as
+## variables of the G.
+##
+## With `--tlsEmulation:on` they are one block, found by way of a pthread key. Each G has its block at the foot of its own
+## stack. Whoever may have moved to another thread shows the block to that thread before any other code of Nim looks.
+##
+## What may run without a block is in C, since Nim looks for its error flag at the beginning of nearly every proc. All that
+## the library calls is `nimEntry` or `nimStatusEntry`: they make a block and go on to the proc of Nim that the first word
+## of their argument points to.
+import required
+import system {.all.} # globalsSlot: the key
+
+static: doAssert offsetOf(GcThread, tls) == 0
+
+type
+  Body* = proc (arg: pointer) {.cdecl, gcsafe.} ## Must not raise.
+  StatusBody* = proc (arg: pointer): int32 {.cdecl, gcsafe.}
+
+{.emit: ["""/*INCLUDESECTION*/
+#include <pthread.h>
+#include <string.h>
+#include <gomax.h>
+"""].}
+{.emit: ["""
+extern pthread_key_t """, globalsSlot, """;
+NI NimThreadVarsSize(void);
+
+void *gomax_nim_vars(void) { return pthread_getspecific(""", globalsSlot, """); }
+void gomax_nim_use(void *vars) { pthread_setspecific(""", globalsSlot, """, vars); }
+
+#define WITH_OWN_VARS(call) \
+  void *before = gomax_nim_vars(); \
+  char vars[(NimThreadVarsSize() + 63) & ~(NI)63] __attribute__((aligned(64))); \
+  memset(vars, 0, sizeof vars); \
+  gomax_nim_use(vars); \
+  call; \
+  gomax_nim_use(before)
+
+void gomax_nim_entry(void *arg) { WITH_OWN_VARS((*(void (**)(void *))arg)(arg)); }
+int32_t gomax_nim_status_entry(void *arg) {
+  int32_t status;
+  WITH_OWN_VARS(status = (*(int32_t (**)(void *))arg)(arg));
+  return status;
+}
+int32_t gomax_nim_callback(void *arg) { return gmx_callback(gomax_nim_entry, arg); }
+"""].}
+
+proc nimEntry*(arg: pointer) {.importc: "gomax_nim_entry", cdecl, gcsafe, raises: [].}
+proc nimStatusEntry*(arg: pointer): int32 {.importc: "gomax_nim_status_entry", cdecl, gcsafe, raises: [].}
+proc nimCallback*(arg: pointer): int32 {.importc: "gomax_nim_callback", cdecl, gcsafe, raises: [].}
+proc gvars*(): pointer {.importc: "gomax_nim_vars", cdecl, gcsafe, raises: [].}
+proc useGvars*(vars: pointer) {.importc: "gomax_nim_use", cdecl, gcsafe, raises: [].}
+
+template waits*(call: untyped): untyped =
+  ## A call of the library after which the G may be on another thread.
+  block:
+    let mine = gvars()
+    let status = call
+    useGvars(mine)
+    status

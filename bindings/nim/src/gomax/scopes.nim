@@ -1,0 +1,110 @@
+## Cancellation, and Gs that belong together.
+import std/macros
+import required, abi, errors, gvars, tasks
+
+type Token* = object ## Who waits under it goes on with `CanceledError` when it is cancelled.
+  raw: Handle
+
+proc `=copy`*(a: var Token, b: Token) {.error.}
+proc `=destroy`*(t: var Token) =
+  if t.raw != 0: discard gmx_cancel_free(t.raw) # which does not cancel it
+  t.raw = 0
+
+proc newToken*(timeout = forever): Token =
+  ## Is cancelled after so many nanoseconds, by `cancel`, or with the caller's current token.
+  check gmx_cancel_new(gmx_cancel_current(), timeout, addr result.raw)
+
+proc cancel*(t: Token) = discard gmx_cancel_now(t.raw)
+proc isCanceled*(t: Token): bool = gmx_cancel_is_cancelled(t.raw) == 1
+proc timedOut*(t: Token): bool = gmx_cancel_reason(t.raw) == ETIMEDOUT
+proc canceled*(): bool =
+  ## Whether the caller's current token is: for loops that do not wait.
+  gmx_cancel_is_cancelled(0) == 1
+
+proc useToken*(raw: Handle): Handle =
+  check gmx_cancel_use(raw, addr result)
+
+template withToken*(t: Token, body: untyped) =
+  let before = useToken(t.raw)
+  try: body
+  finally: discard useToken(before)
+
+template shielded*(body: untyped) =
+  ## Nothing is cancelled meanwhile: for what has to be tidied up.
+  let before = useToken(0)
+  try: body
+  finally: discard useToken(before)
+
+type
+  ScopeState* = object
+    raw: Handle
+    failed: bool
+    error: ref Exception
+  Scope* = ptr ScopeState ## Gs that `withScope` waits for.
+  ScopeBox[A] = object
+    body: StatusBody # for nimStatusEntry
+    scope: Scope
+    fn: proc (args: var A) {.nimcall, gcsafe.}
+    args: A
+
+proc openScope*(timeout: int64): ScopeState =
+  check gmx_scope_new(timeout, addr result.raw)
+
+proc cancel*(scope: Scope) = discard gmx_scope_cancel(scope.raw)
+
+proc leaveScope*(scope: Scope, early: bool) =
+  if early: cancel(scope)
+  check waits(gmx_scope_leave(scope.raw, forever, nil))
+
+proc rethrow*(scope: Scope) =
+  if scope.error != nil: raise move scope.error
+
+proc runInScope[A](arg: pointer): Status {.cdecl, raises: [], gcsafe.} =
+  let box = cast[ptr ScopeBox[A]](arg)
+  {.cast(raises: []), cast(gcsafe).}:
+    try:
+      box.fn(box.args)
+    except Exception as e:
+      result = ECANCELED
+      # the first one's; whoever reads it has left the scope, which comes after all of its Gs
+      if not atomicTestAndSet(addr box.scope.failed, ATOMIC_RELAXED): box.scope.error = e
+    reset(box[])
+  dealloc(box)
+
+proc startInScope*[A](scope: Scope, fn: proc (args: var A) {.nimcall, gcsafe.}, args: sink A) =
+  let box = cast[ptr ScopeBox[A]](alloc0(sizeof(ScopeBox[A])))
+  if box == nil: raiseStatus(ENOMEM)
+  box.body = runInScope[A]
+  box.scope = scope
+  box.fn = fn
+  box.args = args
+  let status = gmx_scope_spawn(scope.raw, nimStatusEntry, box)
+  if status != OK:
+    reset(box[])
+    dealloc(box)
+    raiseStatus(status)
+
+macro spawn*(scope: Scope, args: varargs[untyped]): untyped =
+  ## Starts a G in the scope: `scope.spawn f(x)`, or `scope.spawn(x): body`, as `go` does. It returns nothing.
+  let (_, fn, captured) = asProc(args)
+  newCall(bindSym"startInScope", scope, fn, captured)
+
+template inScope*(timeout: int64, body: untyped) =
+  ## What `withScope` comes to.
+  block:
+    var state = openScope(timeout)
+    let scope {.inject, used.}: Scope = addr state
+    var through = false
+    try:
+      body
+      through = true
+    finally:
+      leaveScope(scope, not through)
+    rethrow(scope)
+
+macro withScope*(args: varargs[untyped]): untyped =
+  ## `withScope: body` or `withScope(timeout): body` runs body with a `scope`, and waits for the Gs that were spawned in it.
+  ## The first exception of one of them cancels the others and is raised here; one of the body, or leaving it early,
+  ## cancels all. So does the timeout.
+  if args.len notin 1 .. 2: error("withScope: body, or withScope(timeout): body", args)
+  newCall(bindSym"inScope", if args.len == 2: args[0] else: bindSym"forever", args[^1])

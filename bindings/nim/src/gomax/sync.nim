@@ -1,0 +1,82 @@
+## Locks and counts, for Gs and for plain threads. Do not copy or move one that is in use: keep it where it is, in a global,
+## in an object behind a ptr, or in the frame of whoever waits for all that use it.
+import required, abi, errors, gvars
+
+type
+  Mutex* = object
+    raw: RawMutex
+  RwMutex* = object
+    raw: RawRwMutex
+  Condition* = object
+    raw: RawCond
+  WaitGroup* = object
+    raw: RawWaitGroup
+  Once* = object
+    raw: RawOnce
+  Semaphore* = object
+    count*: uint32
+
+template notCopied(T: untyped) =
+  proc `=copy`*(a: var T, b: T) {.error.}
+notCopied(Mutex)
+notCopied(RwMutex)
+notCopied(Condition)
+notCopied(WaitGroup)
+notCopied(Once)
+notCopied(Semaphore)
+
+proc lock*(m: var Mutex, timeout = forever) =
+  ## `DeadlockError` for a second lock by the same G.
+  check waits(gmx_mutex_lock_timeout(addr m.raw, timeout))
+proc tryLock*(m: var Mutex): bool = gmx_mutex_try_lock(addr m.raw) == OK
+proc unlock*(m: var Mutex) =
+  ## By whoever locked it; nobody else's call has an effect.
+  discard gmx_mutex_unlock(addr m.raw)
+
+proc lock*(m: var RwMutex, timeout = forever) = check waits(gmx_rwmutex_lock_timeout(addr m.raw, timeout))
+proc tryLock*(m: var RwMutex): bool = gmx_rwmutex_try_lock(addr m.raw) == OK
+proc unlock*(m: var RwMutex) = discard gmx_rwmutex_unlock(addr m.raw)
+proc lockShared*(m: var RwMutex, timeout = forever) = check waits(gmx_rwmutex_rlock_timeout(addr m.raw, timeout))
+proc tryLockShared*(m: var RwMutex): bool = gmx_rwmutex_try_rlock(addr m.raw) == OK
+proc unlockShared*(m: var RwMutex) = discard gmx_rwmutex_runlock(addr m.raw)
+
+template withLock*(m: var (Mutex | RwMutex), body: untyped) =
+  lock(m)
+  try: body
+  finally: unlock(m)
+
+template withSharedLock*(m: var RwMutex, body: untyped) =
+  lockShared(m)
+  try: body
+  finally: unlockShared(m)
+
+proc wait*(c: var Condition, m: var Mutex, timeout = forever) =
+  ## The caller has the mutex before and after, whatever comes of it. Look again in a loop.
+  check waits(gmx_cond_wait_timeout(addr c.raw, addr m.raw, timeout))
+proc signal*(c: var Condition) = discard gmx_cond_signal(addr c.raw)
+proc broadcast*(c: var Condition) = discard gmx_cond_broadcast(addr c.raw)
+
+proc add*(wg: var WaitGroup, n = 1) = check gmx_waitgroup_add(addr wg.raw, int32(n))
+proc done*(wg: var WaitGroup) = discard gmx_waitgroup_add(addr wg.raw, -1)
+proc wait*(wg: var WaitGroup, timeout = forever) = check waits(gmx_waitgroup_wait_timeout(addr wg.raw, timeout))
+
+proc acquire*(s: var Semaphore, timeout = forever) = check waits(gmx_sema_acquire_timeout(addr s.count, timeout))
+proc tryAcquire*(s: var Semaphore): bool = gmx_sema_try_acquire(addr s.count) == OK
+proc release*(s: var Semaphore) = check gmx_sema_release(addr s.count)
+
+type OnceCall = object
+  fn: proc () {.nimcall, gcsafe.}
+  error: ref Exception
+
+proc callOnce(arg: pointer) {.cdecl, raises: [], gcsafe.} =
+  let call = cast[ptr OnceCall](arg) # by the caller itself, with its variables
+  {.cast(raises: []).}:
+    try: call.fn()
+    except Exception as e: call.error = e
+
+proc perform*(once: var Once, fn: proc () {.nimcall, gcsafe.}) =
+  ## Calls fn if this is the first call for this once; whoever comes meanwhile waits until it has returned. What it raises
+  ## comes to the first caller.
+  var call = OnceCall(fn: fn)
+  check waits(gmx_once_do(addr once.raw, callOnce, addr call))
+  if call.error != nil: raise call.error

@@ -1,0 +1,163 @@
+## Gs with typed arguments and results.
+import std/macros
+import required, abi, errors, gvars
+
+type
+  Cell[T] = object ## what a G and its task share: the one that comes last frees it, and the box around it
+    refs: int
+    free: proc (arg: pointer) {.nimcall, raises: [], gcsafe.}
+    box: pointer
+    error: ref Exception
+    when T isnot void:
+      value: T
+  Box[A, F, T] = object ## F is proc (args: var A): T {.nimcall, gcsafe.}
+    body: Body           ## for nimEntry
+    cell: Cell[T]
+    fn: F
+    args: A
+  Task*[T] = object ## A G that returns T. Joined once; a task that goes away lets its G run on.
+    g: Handle
+    cell: ptr Cell[T]
+  GoOptions* = object
+    name*: string      ## shown in reports and dumps
+    stackSize*: int    ## usable bytes; 0: 256 KiB
+    childFirst*: bool  ## the new G runs at once, and the caller can be stolen
+
+proc release[T](cell: ptr Cell[T]) {.raises: [], gcsafe.} =
+  if atomicDec(cell.refs) > 0: return
+  if cell.error != nil: unseen(cell.error)
+  cell.free(cell.box)
+
+proc freeBox[A, F, T](arg: pointer) {.nimcall, raises: [], gcsafe.} =
+  {.cast(gcsafe), cast(raises: []).}: reset(cast[ptr Box[A, F, T]](arg)[])
+  dealloc(arg)
+
+proc `=copy`*[T](a: var Task[T], b: Task[T]) {.error.}
+
+proc `=destroy`*[T](t: var Task[T]) =
+  if t.cell != nil:
+    discard gmx_detach(t.g)
+    release(t.cell)
+    t.cell = nil
+
+proc runBox[A, F, T](arg: pointer) {.cdecl, raises: [], gcsafe.} =
+  let box = cast[ptr Box[A, F, T]](arg)
+  {.cast(raises: []).}:
+    try:
+      when T is void: box.fn(box.args)
+      else: box.cell.value = box.fn(box.args)
+    except Exception as e:
+      box.cell.error = e
+    {.cast(gcsafe).}: reset(box.args)
+  release(addr box.cell)
+
+proc newBox[A, F](T: typedesc, fn: F, args: sink A): ptr Box[A, F, T] =
+  result = cast[ptr Box[A, F, T]](alloc0(sizeof(Box[A, F, T])))
+  if result == nil: raiseStatus(ENOMEM)
+  result.body = runBox[A, F, T]
+  result.cell.free = freeBox[A, F, T]
+  result.cell.refs = 2
+  result.cell.box = result
+  result.fn = fn
+  result.args = args
+
+proc take[T](cell: ptr Cell[T]): T =
+  let e = move cell.error
+  when T isnot void: result = move cell.value
+  release(cell)
+  if e != nil: raise e
+
+proc startTask*[A, F](T: typedesc, options: GoOptions, fn: F, args: sink A): Task[T] {.discardable.} =
+  ## What `go` comes to.
+  let box = newBox(T, fn, args)
+  var opts = SpawnOpts(struct_size: csize_t(sizeof(SpawnOpts)), flags: SPAWN_JOINABLE, stack_size: csize_t(options.stackSize))
+  if options.name.len > 0: opts.name = cstring(options.name)
+  if options.childFirst: opts.flags = opts.flags or SPAWN_CHILD_FIRST
+  var g: Handle
+  let status = waits gmx_spawn_with(addr opts, nimEntry, box, addr g)
+  if status != OK:
+    freeBox[A, F, T](box) # it never ran
+    raiseStatus(status)
+  result.g = g
+  result.cell = addr box.cell
+
+proc startMain*[A, F](T: typedesc, fn: F, args: sink A): T =
+  ## What `runMain` comes to.
+  let box = newBox(T, fn, args)
+  let status = waits gmx_main(nimEntry, box)
+  if status != OK:
+    if status == EDEADLK: release(addr box.cell) # the G still waits, and may go on one day
+    else: freeBox[A, F, T](box) # it never ran
+    raiseStatus(status)
+  take(addr box.cell)
+
+proc join*[T](t: var Task[T], timeout = forever): T =
+  ## Waits for the G, and returns what it returned or raises what it raised. If the wait itself ends early
+  ## (`TimeoutError`, or `CanceledError` by the caller's own token) the task can be joined again: see `joined`.
+  if t.cell == nil: raise newException(ValueError, "the task was joined")
+  check waits(gmx_join(t.g, timeout))
+  let cell = t.cell
+  t.cell = nil
+  take(cell)
+
+proc join*[T](t: sink Task[T]): T =
+  var mine = t
+  join(mine, forever)
+
+proc joined*[T](t: Task[T]): bool = t.cell == nil
+
+proc asProc*(args: NimNode): tuple[returns, fn, captured: NimNode] {.compileTime.} =
+  ## `f(x, y)` or `x, y` and a block, as a proc of its own and the tuple of what it takes along. The proc is nimcall: a
+  ## body that uses what it was not given does not compile.
+  let params = genSym(nskParam, "args")
+  let captured = newNimNode(nnkTupleConstr)
+  let types = newNimNode(nnkTupleConstr)
+  proc moved(value: NimNode): NimNode =
+    captured.add value
+    types.add newCall(bindSym"typeof", value)
+    newCall(bindSym"move", nnkBracketExpr.newTree(params, newLit(captured.len - 1)))
+  var body, result_type: NimNode
+  if args.len > 0 and args[^1].kind == nnkStmtList:
+    body = newStmtList()
+    for i in 0 ..< args.len - 1:
+      if args[i].kind != nnkIdent: error("name a variable that the goroutine shall have", args[i])
+      body.add nnkVarSection.newTree(nnkIdentDefs.newTree(args[i], newEmptyNode(), moved(args[i])))
+    body.add args[^1]
+    result_type = ident"void"
+  elif args.len == 1 and args[0].kind in {nnkCall, nnkCommand}:
+    let call = args[0]
+    body = newNimNode(nnkCall)
+    body.add call[0]
+    for i in 1 ..< call.len:
+      let arg = call[i]
+      if arg.kind in nnkLiterals: body.add arg
+      elif arg.kind == nnkExprEqExpr: body.add nnkExprEqExpr.newTree(arg[0], moved(arg[1]))
+      else: body.add moved(arg)
+    result_type = newCall(bindSym"typeof", call)
+  else:
+    error("a call, or variables and a block", args)
+  if captured.len == 0:
+    captured.add newLit(0'i8)
+    types.add bindSym"int8"
+  let formal = nnkFormalParams.newTree(result_type,
+    nnkIdentDefs.newTree(params, nnkVarTy.newTree(types), newEmptyNode()))
+  let fn = nnkLambda.newTree(newEmptyNode(), newEmptyNode(), newEmptyNode(), formal,
+    nnkPragma.newTree(ident"nimcall", ident"gcsafe"), newEmptyNode(), body)
+  (result_type, fn, captured)
+
+macro go*(args: varargs[untyped]): untyped =
+  ## Starts a G. `let t = go f(x, y)` gives a task to join. `go(x, y): body` takes x and y along, moved if they are not
+  ## used afterwards, else copied; `go: body` takes nothing.
+  let (returns, fn, captured) = asProc(args)
+  newCall(bindSym"startTask", returns, newCall(bindSym"GoOptions"), fn, captured)
+
+macro goWith*(options: GoOptions, args: varargs[untyped]): untyped =
+  ## As `go`, with options: `goWith(GoOptions(name: "reader"), read(file))`.
+  let (returns, fn, captured) = asProc(args)
+  newCall(bindSym"startTask", returns, options, fn, captured)
+
+macro runMain*(args: varargs[untyped]): untyped =
+  ## Runs a call or a block as the main G, and returns or raises what it does; the thread waits. `DeadlockError` when
+  ## nothing could ever run again; a report on stderr says who waits where.
+  let (returns, fn, captured) = asProc(args)
+  newCall(bindSym"startMain", returns, fn, captured)

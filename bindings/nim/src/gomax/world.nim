@@ -1,0 +1,120 @@
+## Time, Ps, threads and the world.
+import std/macros
+import required, abi, errors, gvars
+
+proc sleep*(ns: int64) = check waits(gmx_sleep(ns)) ## `sleep 5.ms`
+proc yieldNow*() = check waits(gmx_yield())         ## lets other Gs run first
+proc now*(): int64 = gmx_now()                      ## the monotonic clock, in nanoseconds
+proc goid*(): uint64 = gmx_goid()                   ## the number of the calling G; 0 outside of Gs
+proc numG*(): int = int(gmx_num_g())                ## how many Gs are alive
+proc maxprocs*(): int = int(gmx_gomaxprocs(0))      ## how many Gs run at the same time
+proc setMaxprocs*(n: Positive): int {.discardable.} = counted(waits gmx_gomaxprocs(int32(n)))
+proc shutdown*(timeout = forever) = check waits(gmx_shutdown(timeout)) ## waits until no G is alive, ends all threads
+
+var pollWord {.importc: "gmx_poll_word", header: "<gomax.h>".}: uint32
+proc safepointSlow(): Status {.importc: "gmx_safepoint_slow", header: "<gomax.h>".}
+
+proc safepoint*() {.inline, raises: [], gcsafe.} =
+  ## For loops that call nothing of the library: a load and a branch while nobody asks.
+  if pollWord != 0: discard waits safepointSlow()
+
+template blocking*(body: untyped) =
+  ## Around what may block the thread: the P goes to others meanwhile. No call that waits for Gs in there.
+  check gmx_enter_syscall()
+  try: body
+  finally: discard waits gmx_exit_syscall()
+
+template withPin*(p: untyped, body: untyped) =
+  ## The G stays on P number `p`, which nobody else uses; body does not wait.
+  block:
+    let p {.used.} = counted(gmx_pin())
+    try: body
+    finally: discard waits gmx_unpin()
+
+template lockedToThread*(body: untyped) =
+  ## The G stays on its thread.
+  check gmx_lock_os_thread()
+  try: body
+  finally: discard gmx_unlock_os_thread()
+
+template withStoppedWorld*(reason: string, timeout: int64, body: untyped) =
+  ## No other G runs meanwhile; body does not wait.
+  check waits(gmx_stop_the_world_timeout(cstring(reason), timeout))
+  try: body
+  finally: discard gmx_start_the_world()
+
+type
+  EachG* = proc (info: ptr GInfo, arg: pointer) {.nimcall, gcsafe, raises: [].}
+  EachP* = proc (p: int, arg: pointer) {.nimcall, gcsafe, raises: [].}
+  Each[F] = object
+    body: Body # for nimEntry
+    fn: F
+    arg: pointer
+
+proc eachG(arg: pointer, info: ptr GInfo) {.cdecl, raises: [], gcsafe.} =
+  let each = cast[ptr Each[EachG]](arg) # by the caller itself, with its variables
+  each.fn(info, each.arg)
+
+proc forEachG*(fn: EachG, arg: pointer = nil) =
+  ## In `withStoppedWorld`: calls fn for every G.
+  var each = Each[EachG](fn: fn, arg: arg)
+  check gmx_for_each_g(eachG, addr each)
+
+proc eachP(arg: pointer) {.cdecl, raises: [], gcsafe.} =
+  let each = cast[ptr Each[EachP]](arg)
+  let p = gmx_pin()
+  each.fn(int(p), each.arg)
+  discard gmx_unpin()
+
+proc forEachP*(fn: EachP, arg: pointer = nil) =
+  ## Calls fn once for every P, on several threads at the same time. It must be short and must not wait.
+  var each = Each[EachP](body: eachP, fn: fn, arg: arg)
+  check waits(gmx_for_each_p(nimEntry, addr each))
+
+template attached*(body: untyped) =
+  ## Makes a thread of Nim a G for the time of body.
+  check gmx_attach_thread()
+  try: body
+  finally: discard gmx_detach_thread()
+
+proc raisedInCallback*(e: ref Exception) {.raises: [], gcsafe.} = unseen(e)
+
+macro gomaxCallback*(prc: untyped): untyped =
+  ## For a proc that C calls, from whatever thread: it runs as a G on that very thread, with thread variables of its own. It
+  ## returns nothing; what it raises is told on stderr.
+  ##
+  ## .. code-block:: nim
+  ##   proc onEvent(kind: cint, data: pointer) {.gomaxCallback.} = ...
+  ##   registerHandler(onEvent)
+  expectKind(prc, nnkProcDef)
+  if prc.params[0].kind != nnkEmpty: error("a callback returns nothing", prc)
+  let (inner, guarded) = (genSym(nskProc, "inner"), genSym(nskProc, "guarded"))
+  let types = newNimNode(nnkTupleConstr)
+  let values = newNimNode(nnkTupleConstr)
+  types.add bindSym"Body"
+  values.add guarded
+  let call = newCall(inner)
+  let args = genSym(nskLet, "args")
+  for i in 1 ..< prc.params.len:
+    for j in 0 ..< prc.params[i].len - 2:
+      call.add nnkBracketExpr.newTree(nnkDerefExpr.newTree(args), newLit(values.len))
+      values.add prc.params[i][j]
+      types.add prc.params[i][^2]
+  let body = copyNimTree(prc)
+  body[0] = inner
+  body[4] = nnkPragma.newTree(ident"nimcall", ident"gcsafe")
+  # C calls this one, perhaps on a thread without thread variables: it does nothing but gather its arguments
+  let outer = copyNimTree(prc)
+  outer[4] = nnkPragma.newTree(ident"cdecl", ident"gcsafe", nnkExprColonExpr.newTree(ident"raises", newNimNode(nnkBracket)),
+    nnkExprColonExpr.newTree(ident"stackTrace", ident"off"))
+  outer[6] = quote do:
+    var mine: `types` = `values`
+    discard nimCallback(addr mine)
+  result = newStmtList(body)
+  result.add quote do:
+    proc `guarded`(arg: pointer) {.cdecl, gcsafe, raises: [].} =
+      let `args` = cast[ptr `types`](arg)
+      {.cast(raises: []).}:
+        try: `call`
+        except Exception as e: raisedInCallback(e)
+  result.add outer

@@ -1,0 +1,496 @@
+## What the module promises, from Gs, from plain threads, and from threads that neither Nim nor the library made.
+import std/[os, strutils, tables, unittest]
+import gomax
+
+# ---- Gs
+
+proc add(a, b: int): int = a + b
+proc half(n: int): int =
+  if n mod 2 == 1: raise newException(ValueError, "odd: " & $n)
+  n div 2
+proc join3(parts: seq[string], sep: string): string = parts.join(sep)
+
+suite "goroutines":
+  test "results, exceptions, moved arguments":
+    proc main() =
+      var t = go add(2, 3)
+      check t.join() == 5
+      check t.joined
+      expect ValueError: discard t.join()
+      check join(go half(8)) == 4
+      var odd = goWith(GoOptions(name: "odd", stackSize: 64 * 1024, childFirst: true), half(7))
+      try:
+        discard odd.join()
+        check false
+      except ValueError as e:
+        check e.msg == "odd: 7"
+      var parts = @["a", "b", "c"]
+      check join(go join3(move parts, sep = "-")) == "a-b-c"
+      check parts.len == 0
+    runMain main()
+
+  test "a block takes along what it names":
+    proc main() =
+      let done = newChan[string]()
+      for i in 0 ..< 3:
+        let text = "n" & $i
+        go(done, text):
+          done.send(text & "!")
+      var all: seq[string]
+      for _ in 0 ..< 3: all.add done.recv()
+      check "n0!" in all and "n1!" in all and "n2!" in all
+    runMain main()
+
+  test "join may time out, a task may go away":
+    proc main() =
+      let ch = newChan[int]()
+      proc get(ch: Chan[int]): int = ch.recv()
+      var t = go get(ch)
+      expect TimeoutError: discard t.join(1.ms)
+      check not t.joined
+      ch.send 9
+      check t.join(forever) == 9
+      block:
+        let gone {.used.} = go get(ch)
+      ch.send 1
+      while numG() > 1: yieldNow()
+    runMain main()
+
+  test "ten thousand":
+    proc main() =
+      var wg: WaitGroup
+      var n = 0
+      proc count(n: ptr int, wg: ptr WaitGroup) =
+        atomicInc n[]
+        wg[].done()
+      for _ in 0 ..< 10_000:
+        wg.add
+        go count(addr n, addr wg)
+      wg.wait()
+      check n == 10_000
+    runMain main()
+
+  test "from a plain thread":
+    check join(go add(40, 2)) == 42
+    var shared = newChan[int](1)
+    var thread: Thread[Chan[int]]
+    proc body(ch: Chan[int]) {.thread.} =
+      ch.send 1 # waits as a thread
+      attached:
+        sleep 1.ms
+        ch.send int(goid())
+    createThread(thread, body, shared)
+    check shared.recv() == 1
+    check shared.recv() > 0
+    joinThread thread
+
+  test "deadlock, and what waits goes on when it can":
+    let never = newChan[int]()
+    proc waits(ch: Chan[int]): int = ch.recv()
+    stderr.writeLine "(a report of a deadlock follows)"
+    expect DeadlockError: discard runMain waits(never)
+    never.close()
+    shutdown 10.sec
+
+# ---- exceptions that survive a wait, on whatever thread it goes on
+
+var threads {.threadvar.}: int # of the G
+
+proc nested(depth, id: int): int =
+  ## Waits in try, except and finally, and knows afterwards which exception it was at.
+  try:
+    if depth == 0:
+      sleep 20.us
+      raise newException(KeyError, "key " & $id)
+    result = nested(depth - 1, id)
+  except KeyError as e:
+    yieldNow()
+    if getCurrentException() != e or e.msg != "key " & $id: return -1000
+    if depth < 3:
+      sleep 10.us
+      raise
+    try:
+      yieldNow()
+      raise newException(ValueError, "value " & $id)
+    except ValueError as inner:
+      sleep 10.us
+      if getCurrentExceptionMsg() != "value " & $id or inner.msg != "value " & $id: return -2000
+    if getCurrentExceptionMsg() != "key " & $id: return -3000
+    result = depth
+  finally:
+    yieldNow()
+    inc threads
+
+proc onlyThese(id: int): string =
+  ## Raises after a wait in a callee, and looks at its own error flag then.
+  var seen = initTable[string, int]()
+  for i in 0 ..< 30:
+    try:
+      sleep int64(i mod 3) * 5.us
+      if i mod 3 == 0: discard parseInt("x" & $i)
+      seen.mgetOrPut("none", 0).inc
+    except ValueError:
+      seen.mgetOrPut("some", 0).inc
+    threads += 1
+    yieldNow()
+  if threads != 30: return "another's thread variable: " & $threads
+  if seen["none"] != 20 or seen["some"] != 10: return $seen
+
+suite "exceptions and thread variables go with the G":
+  test "nested, over waits":
+    proc main() =
+      withScope:
+        for id in 0 ..< 40:
+          scope.spawn(id):
+            for _ in 0 ..< 25:
+              threads = 0
+              let got = nested(8, id)
+              if got != 3: raise newException(AssertionDefect, "got " & $got)
+              if threads != 9: raise newException(AssertionDefect, "threads " & $threads)
+    runMain main()
+
+  test "the error flag":
+    proc main() =
+      var tasks: array[40, Task[string]]
+      for id in 0 ..< 40: tasks[id] = go onlyThese(id)
+      for t in tasks.mitems: check t.join() == ""
+    runMain main()
+
+  test "stack traces end where the G began":
+    proc main() =
+      proc deep(n: int): string =
+        if n == 0:
+          yieldNow()
+          return getStackTrace()
+        deep(n - 1)
+      let trace = join(go deep(5))
+      when compileOption("stackTrace"):
+        check trace.count("deep") == 6
+        check "runMain" notin trace
+    runMain main()
+
+# ---- channels
+
+type Message = object
+  id: int
+  text: string
+  more: seq[int]
+
+proc produce(ch: Chan[Message], n: int) =
+  for i in 0 ..< n: ch.send Message(id: i, text: "hello " & $i, more: @[i, i + 1])
+  ch.close()
+
+suite "channels":
+  test "values are moved through":
+    proc main() =
+      for room in [0, 1, 16]:
+        let ch = newChan[Message](room)
+        check ch.cap == room
+        go produce(ch, 100)
+        var i = 0
+        for m in ch:
+          check m.id == i and m.text == "hello " & $i and m.more == @[i, i + 1]
+          inc i
+        check i == 100
+        expect ClosedError: discard ch.recv()
+        expect ClosedError: ch.send Message()
+        check ch.next().isNone
+    runMain main()
+
+  test "try, timeouts, what is left in one":
+    proc main() =
+      let ch = newChan[string](2)
+      var s: string
+      check not ch.tryRecv(s)
+      check ch.trySend("a")
+      ch.send "b"
+      check not ch.trySend("c")
+      expect TimeoutError: ch.send("c", 1.ms)
+      check ch.len == 2
+      check ch.tryRecv(s) and s == "a"
+      check ch.recv(1.sec) == "b"
+      expect TimeoutError: discard ch.recv(1.ms)
+      ch.send repeat("left", 100) # freed with the channel
+    runMain main()
+
+  test "a ref goes from G to G":
+    type Node = ref object
+      next: Node
+      n: int
+    proc main() =
+      let ch = newChan[Node]()
+      proc make(ch: Chan[Node]) =
+        for i in 0 ..< 200:
+          var list: Node
+          for n in 0 .. i: list = Node(next: move list, n: n)
+          ch.send(move list)
+        ch.close()
+      go make(ch)
+      var sum = 0
+      for list in ch:
+        var at = list
+        while at != nil:
+          sum += 1
+          at = at.next
+      check sum == 200 * 201 div 2
+    runMain main()
+
+  test "select":
+    proc main() =
+      let a = newChan[int](1)
+      let b = newChan[string](1)
+      var got = ""
+      select:
+        a.recv as x: got = "a"
+        otherwise: got = "none"
+      check got == "none"
+      select:
+        a.recv: got = "a"
+        timeout(1.ms): got = "late"
+      check got == "late"
+      b.send "text"
+      select:
+        a.recv as x: got = $x.get
+        b.recv as x: got = x.get
+      check got == "text"
+      select:
+        a.send(5): got = "sent"
+        b.recv as x: got = x.get
+      check got == "sent"
+      check a.recv() == 5
+      a.close()
+      select:
+        a.recv as x: check x.isNone
+      expect ClosedError:
+        select:
+          a.send(1): discard
+
+      let left = newChan[Message]()
+      let right = newChan[Message]()
+      go produce(left, 200)
+      go produce(right, 300)
+      var (lefts, rights) = (0, 0)
+      while lefts < 200 or rights < 300:
+        select:
+          left.recv as m:
+            if m.isSome: inc lefts
+          right.recv as m:
+            if m.isSome: inc rights
+      check (lefts, rights) == (200, 300)
+    runMain main()
+
+# ---- locks
+
+suite "locks":
+  test "mutex, condition, rwmutex, semaphore":
+    type Guarded = object
+      m: Mutex
+      rw: RwMutex
+      more: Condition
+      n: int
+    proc main() =
+      var g: Guarded
+      proc work(g: ptr Guarded) =
+        for _ in 0 ..< 100:
+          withLock g.m:
+            inc g.n
+            g.more.signal()
+      for _ in 0 ..< 50: go work(addr g)
+      withLock g.m:
+        while g.n < 5000: g.more.wait(g.m)
+        expect DeadlockError: g.m.lock()
+        expect TimeoutError: g.more.wait(g.m, 1.ms)
+        proc other(m: ptr Mutex): bool =
+          m[].unlock() # of another: no effect
+          m[].tryLock()
+        check not join(go other(addr g.m))
+      proc readers(g: ptr Guarded): int =
+        withSharedLock g.rw: result = g.n
+      withSharedLock g.rw:
+        var a = go readers(addr g)
+        check a.join() == 5000
+        check not g.rw.tryLock()
+      withLock g.rw: check not g.rw.tryLockShared()
+      var s = Semaphore(count: 1)
+      s.acquire()
+      check not s.tryAcquire()
+      expect TimeoutError: s.acquire(1.ms)
+      s.release()
+      check s.count == 1
+    runMain main()
+
+  test "once":
+    proc main() =
+      var once: Once
+      var n {.global.} = 0
+      withScope:
+        let at = addr once
+        for _ in 0 ..< 10:
+          scope.spawn(at):
+            at[].perform(proc () {.nimcall, gcsafe.} = (sleep 1.ms; n += 1))
+            doAssert n == 1
+      var failed: Once
+      proc fails() {.nimcall, gcsafe.} = raise newException(IOError, "once")
+      expect IOError: failed.perform(fails)
+      failed.perform(fails)
+    runMain main()
+
+# ---- scopes, tokens, time
+
+proc sleeper() =
+  while true: sleep 1.sec
+proc failing(text: string) =
+  sleep 1.ms
+  raise newException(IOError, text)
+
+suite "scopes":
+  test "the first exception cancels the others":
+    proc main() =
+      var text = ""
+      try:
+        withScope:
+          for _ in 0 ..< 10: scope.spawn sleeper()
+          scope.spawn failing("first")
+      except IOError as e: text = e.msg
+      check text == "first"
+      check numG() == 1
+    runMain main()
+
+  test "deadline, exception of the body, return":
+    proc early(): int =
+      withScope:
+        scope.spawn sleeper()
+        return 5
+    proc main() =
+      expect CanceledError:
+        withScope(2.ms): scope.spawn sleeper()
+      expect KeyError:
+        withScope:
+          scope.spawn sleeper()
+          raise newException(KeyError, "mine")
+      check early() == 5
+      check numG() == 1
+    runMain main()
+
+  test "tokens":
+    proc main() =
+      let token = newToken()
+      check not token.isCanceled
+      withToken token:
+        let under = newToken()
+        token.cancel()
+        check under.isCanceled and canceled()
+        expect CanceledError: sleep 1.sec
+        shielded: sleep 1.us
+      check not canceled()
+      check newToken(0).timedOut
+    runMain main()
+
+  test "time":
+    proc main() =
+      let before = now()
+      sleep 2.ms
+      check now() - before >= 2.ms
+      let t = newTimer(1.ms)
+      check t.ch.recv() >= before + 3.ms
+      check not t.stop()
+      let ticker = newTicker(1.ms)
+      for _ in 0 ..< 3: discard ticker.ch.recv()
+      check ticker.stop()
+    runMain main()
+
+# ---- threads of others, Ps, the world
+
+{.emit: """
+#include <pthread.h>
+static void *gomax_test_thread(void *arg) {
+  void **call = arg;
+  for (long i = 0; i < 100; i++) ((void (*)(long, void *))call[0])(i, call[1]);
+  return 0;
+}
+static void gomax_test_threads(void *fn, void *arg) {
+  pthread_t t[4];
+  void *call[2] = {fn, arg};
+  for (int i = 0; i < 4; i++) pthread_create(&t[i], 0, gomax_test_thread, call);
+  for (int i = 0; i < 4; i++) pthread_join(t[i], 0);
+}
+""".}
+proc threadsOfC(fn: proc (n: clong, arg: pointer) {.cdecl, gcsafe, raises: [].}, arg: pointer) {.importc: "gomax_test_threads", nodecl.}
+
+type Sum = object
+  m: Mutex
+  n, raised: int
+
+proc onEvent(n: clong, arg: pointer) {.gomaxCallback.} =
+  let sum = cast[ptr Sum](arg)
+  try:
+    sleep 10.us
+    if n mod 2 == 1: raise newException(ValueError, "odd " & $n)
+    withLock sum.m: sum.n += int(n)
+  except ValueError as e:
+    doAssert e.msg == "odd " & $n
+    withLock sum.m: inc sum.raised
+
+suite "threads, Ps, the world":
+  test "a proc that C calls on its own threads":
+    proc main() =
+      var sum: Sum
+      blocking: threadsOfC(onEvent, addr sum)
+      check sum.n == 4 * 2450
+      check sum.raised == 200
+    runMain main()
+    var sum: Sum
+    threadsOfC(onEvent, addr sum)
+    check sum.n == 4 * 2450
+
+  test "Ps":
+    proc main() =
+      setMaxprocs 3
+      check maxprocs() == 3
+      var hits: array[3, int]
+      proc hit(p: int, arg: pointer) {.nimcall, gcsafe, raises: [].} = inc cast[ptr array[3, int]](arg)[p]
+      forEachP(hit, addr hits)
+      check hits == [1, 1, 1]
+      withPin p:
+        check p in 0 .. 2
+        expect GomaxError: sleep 1.ms
+      var seen = 0
+      withStoppedWorld("test", 10.sec):
+        proc look(info: ptr GInfo, arg: pointer) {.nimcall, gcsafe, raises: [].} = inc cast[ptr int](arg)[]
+        forEachG(look, addr seen)
+      check seen == 1
+    runMain main()
+
+  test "a loop that polls makes way":
+    proc main() =
+      var stop = false
+      proc polls(stop: ptr bool) =
+        while not atomicLoadN(stop, ATOMIC_RELAXED): safepoint()
+      var t = go polls(addr stop)
+      for _ in 0 ..< 20:
+        withStoppedWorld("test", 10.sec): discard
+      atomicStoreN(addr stop, true, ATOMIC_RELAXED)
+      t.join()
+      lockedToThread:
+        let id = getThreadId()
+        sleep 1.ms
+        check id == getThreadId()
+    runMain main()
+
+  test "errno, asked for at once":
+    proc errnos(n: int): bool =
+      for i in 0 ..< 50:
+        if tryRemoveFile("/proc/no such file/" & $n) == false: discard
+        try:
+          discard readFile("/nowhere/" & $n)
+          return false
+        except IOError: discard
+        if i mod 4 == 0: sleep 1.us else: yieldNow()
+      true
+    proc main() =
+      var tasks: array[20, Task[bool]]
+      for n in 0 ..< 20: tasks[n] = go errnos(n)
+      for t in tasks.mitems: check t.join()
+    runMain main()
+
+shutdown 10.sec # nothing is left behind

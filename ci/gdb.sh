@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# The gdb script: a program is stopped while its goroutines wait in known places, and gdb must find them there; then again
+# in a core, where the system writes one. 77 without gdb. Environment: GMX_LIB another libgomax.so than target/release's, CC.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+command -v gdb >/dev/null || { echo "there is no gdb"; exit 77; }
+lib=$(realpath -m "${GMX_LIB:-${CARGO_TARGET_DIR:-target}/release/libgomax.so}")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+ln -s "$lib" "$work/libgomax.so"
+# stripped, as distributions have it: the script must not need symbols
+strip -o "$work/libgomax.so.0" "$lib"
+cat >"$work/park.c" <<'C'
+#include <gomax.h>
+#include <stdlib.h>
+
+static uint32_t never;
+static gmx_chan *c;
+
+__attribute__((__noinline__)) static void deeper(int n) {
+  if (n > 0) deeper(n - 1);
+  else gmx_sema_acquire(&never);
+  __asm__ volatile("");
+}
+static void waits(void *arg) { deeper(arg == NULL ? 3 : 0); }
+static void receives(void *arg) { gmx_chan_recv(c, arg); }
+static void never_runs(void *arg) { *(int *)arg = 1; }
+__attribute__((__noinline__)) static void stop_here(void) {
+  __asm__ volatile("");
+  if (getenv("CRASH")) abort();
+}
+static void start(void *arg) {
+  gmx_spawn_opts o = {.struct_size = sizeof o, .name = "waiter"};
+  gmx_spawn_with(&o, waits, NULL, NULL);
+  gmx_spawn(receives, NULL);
+  while (gmx_yield(), never == 0) {
+    gmx_sched_stats s = {.struct_size = sizeof s};
+    gmx_read_sched_stats(&s);
+    if (s.g_waiting >= 2) break; /* both wait */
+  }
+  gmx_spawn(never_runs, arg);
+  stop_here();
+}
+int main(void) {
+  int n = 0;
+  gmx_chan_new(0, 0, &c);
+  gmx_main(start, &n);
+  return 0;
+}
+C
+"${CC:-cc}" -std=c11 -O0 -g -Iinclude -o "$work/park" "$work/park.c" -pthread -L"$work" -lgomax
+export LD_LIBRARY_PATH=$work GMX_MAXPROCS=1
+gdb=(timeout 120 gdb --nx --batch -q -ex "set debuginfod enabled off" -ex "source packaging/gomax-gdb.py")
+passed=0
+
+# said WORDS...: extended patterns that must stand in what gdb said, in this order
+said() {
+  local from=1 pattern at
+  for pattern in "$@"; do
+    at=$(tail -n "+$from" "$work/said" | grep -nEm1 -- "$pattern" | cut -d: -f1) || true
+    if [[ -z $at ]]; then
+      echo "gdb did not say, from line $from on: $pattern"
+      sed 's/^/    | /' "$work/said"
+      exit 1
+    fi
+    from=$((from + at))
+  done
+  passed=$((passed + 1))
+}
+
+"${gdb[@]}" -ex "break stop_here" -ex run -ex gmx-gs -ex gmx-ps -ex gmx-ms -ex "gmx-bt all" -ex bt -ex continue "$work/park" \
+  >"$work/said" 2>&1 </dev/null
+said 'state +name +function' 'M[0-9]+ +running +main +start' 'goroutines'
+said 'runnable +- +never_runs'
+said 'chan receive [0-9]+ ms +- +receives'
+said 'semacquire [0-9]+ ms +waiter +waits'
+said 'schedtick' 'P0 +running +M[0-9]+ '
+said 'kind' "M[0-9]+ .*host's" 'goroutine'
+said '^goroutine .* never_runs' 'it has not run yet: never_runs'
+said '^goroutine .* receives' 'receives \(arg=' 'g.x_arch_start|\?\? \(\)'
+said '^goroutine .* waiter waits' 'deeper \(n=.*0' 'deeper \(n=.*1' 'deeper \(n=.*3' 'waits \(arg='
+said '^#0 .*stop_here' 'start \(arg=' 'exited normally' # the registers are as they were
+
+if [[ $(cat /proc/sys/kernel/core_pattern) == core* ]]; then
+  (cd "$work" && ulimit -c unlimited && CRASH=1 ./park) >/dev/null 2>&1 || true
+  core=$(find "$work" -name 'core*' | head -n 1)
+  if [[ -n $core ]]; then
+    "${gdb[@]}" -ex gmx-gs -ex "gmx-bt all" "$work/park" "$core" >"$work/said" 2>&1 </dev/null
+    said 'running +main +start' 'goroutines' '^goroutine .* waiter waits' 'in deeper\+' 'in waits\+'
+  fi
+fi
+# what does not run has nothing to show
+"${gdb[@]}" -ex gmx-gs "$work/park" >"$work/said" 2>&1 </dev/null || true
+said 'libgomax is not in this process|does not run yet'
+echo "$passed passed, 0 failed"

@@ -1,0 +1,316 @@
+"""gdb commands for programs that use libgomax: what Gs, Ms and Ps there are, and where a G waits.
+
+    gmx-gs          every G: number, state, for what it waits and how long, name, function
+    gmx-ps          every P: its state, the M that holds it
+    gmx-ms          every thread that the library knows: its P, its G
+    gmx-bt G        the stack of a G, by its number; `gmx-bt all` of every G that is off its thread
+
+For a process that is stopped in gdb, and for a core. gdb loads this file with the library when it lies in gdb's auto-load
+directory under the library's own path, where `make install` puts it; otherwise: (gdb) source gomax-gdb.py
+
+Of a G that is off its thread gdb shows a stack only if the registers can be written, so not in a core: there its first
+frame is shown, and what looks like a return address on its stack.
+"""
+
+import re
+import struct
+
+import gdb
+
+FIELDS = (
+    "allg dir_len chunk_len g_size allp allp_ps allm gomaxprocs coarse "
+    "g_state g_sp g_m g_entry g_arg g_goid g_flags g_lockedm g_cold c_wait_reason c_wait_since c_name "
+    "p_word p_id p_m p_schedtick m_curg m_id m_kind m_tid m_all_link m_alive m_spinning m_parked"
+).split()
+G_STATUS = "idle runnable running syscall waiting parked dead parking".split()
+P_STATUS = {0: "idle", 1: "running", 3: "stopped", 4: "dead"}
+IDLE, RUNNABLE, RUNNING, SYSCALL, DEAD = 0, 1, 2, 3, 6
+FOREIGN, THREAD_WAIT, ZOMBIE = 2, 4, 8
+
+
+class Broken(gdb.GdbError):
+    pass
+
+
+def read(address, size):
+    return bytes(gdb.selected_inferior().read_memory(address, size))
+
+
+def u64(address):
+    return struct.unpack("<Q", read(address, 8))[0]
+
+
+def u32(address):
+    return struct.unpack("<I", read(address, 4))[0]
+
+
+def i64(address):
+    return struct.unpack("<q", read(address, 8))[0]
+
+
+def text(address, most=200):
+    if address == 0:
+        return ""
+    try:
+        return gdb.selected_inferior().read_memory(address, most).tobytes().split(b"\0")[0].decode("utf-8", "replace")
+    except gdb.MemoryError:
+        return "?"
+
+
+def symbol(address):
+    """`name+8`, without what gdb says about sections and files."""
+    said = gdb.execute("info symbol %#x" % address, to_string=True)
+    if said.startswith("No symbol"):
+        return "%#x" % address
+    return re.sub(r"(::h[0-9a-f]{16})?(?= \+|$)", "", re.sub(r" (in section|of) .*", "", said.strip())).replace(" + ", "+")
+
+
+class Runtime:
+    """The runtime of the process, by the table that the library carries (src/rt/gdb.rs)."""
+
+    def __init__(self):
+        found = re.search(r"(0x[0-9a-f]+) - 0x[0-9a-f]+ is \.gmx\.gdb\b", gdb.execute("info files", to_string=True))
+        if not found:
+            raise Broken("libgomax is not in this process, or is too old for this script")
+        table = int(found.group(1), 16)
+        try:
+            magic = read(table, 8)
+        except gdb.MemoryError:
+            raise Broken("the process does not run yet")
+        if magic != b"gmxgdb1\0":
+            raise Broken("this script is not of the library's version")
+        self.sched = u64(u64(table + 8))
+        if self.sched == 0:
+            raise Broken("the runtime has not been started")
+        words = struct.unpack("<%dQ" % len(FIELDS), read(table + 16, 8 * len(FIELDS)))
+        self.at = dict(zip(FIELDS, words))
+
+    def gs(self):
+        """Every G that lives, or waits to be joined."""
+        directories = u64(self.sched + self.at["allg"])
+        i = 0
+        while True:
+            directory = u64(directories + 8 * i)
+            if directory == 0:
+                return
+            for j in range(self.at["dir_len"]):
+                chunk = u64(directory + 8 * j)
+                if chunk == 0:
+                    return
+                for k in range(self.at["chunk_len"]):
+                    g = G(self, chunk + k * self.at["g_size"])
+                    if g.status not in (IDLE, DEAD) or (g.status == DEAD and g.flags & ZOMBIE):
+                        yield g
+            i += 1
+
+    def ps(self):
+        table = u64(self.sched + self.at["allp"])
+        ps = u64(table + self.at["allp_ps"]) if table else 0
+        for i in range(u32(self.sched + self.at["gomaxprocs"])):
+            yield u64(ps + 8 * i)
+
+    def ms(self):
+        m = u64(self.sched + self.at["allm"])
+        while m != 0:
+            if read(m + self.at["m_alive"], 1) != b"\0":
+                yield m
+            m = u64(m + self.at["m_all_link"])
+
+    def m_name(self, m):
+        return "M%d" % u32(m + self.at["m_id"]) if m else "-"
+
+    def tid(self, m):
+        return struct.unpack("<i", read(m + self.at["m_tid"], 4))[0] if m else 0
+
+
+class G:
+    def __init__(self, runtime, address):
+        self.r, self.address = runtime, address
+        at = runtime.at
+        self.status = u64(address + at["g_state"]) & 0xFF
+        self.flags = u32(address + at["g_flags"])
+
+    def word(self, field):
+        return u64(self.address + self.r.at[field])
+
+    def cold(self, field):
+        """The address of a field of its second part."""
+        return self.word("g_cold") + self.r.at[field]
+
+    @property
+    def goid(self):
+        return self.word("g_goid")
+
+    @property
+    def on_thread(self):
+        return self.status in (RUNNING, SYSCALL) or self.flags & (FOREIGN | THREAD_WAIT) != 0
+
+    def line(self):
+        state = G_STATUS[self.status] if self.status < len(G_STATUS) else "?"
+        if state in ("waiting", "parked"):
+            since = i64(self.r.sched + self.r.at["coarse"]) - i64(self.cold("c_wait_since"))
+            state = "%s %.0f ms" % (text(u64(self.cold("c_wait_reason"))) or state, max(since, 0) / 1e6)
+        where = self.r.m_name(self.word("g_m")) if self.on_thread else "-"
+        name = read(self.cold("c_name"), 32).split(b"\0")[0].decode("utf-8", "replace")
+        entry = self.word("g_entry")
+        runs = "a thread of the host" if self.flags & FOREIGN else symbol(entry) if entry else "-"
+        return "%-7d %-4s %-28s %-16s %s" % (self.goid, where, state, name or "-", runs)
+
+
+def lwp(thread):
+    """The system's id of a thread."""
+    return thread.ptid[1] or thread.ptid[2]
+
+
+def saved(sp):
+    """The registers of what was suspended with this stack pointer: the pictures in src/sys/arch."""
+    machine = gdb.selected_inferior().architecture().name() if hasattr(gdb.selected_inferior(), "architecture") else ""
+    if "aarch64" in machine:
+        fp, pc, extra = u64(sp), u64(sp + 8), u64(sp + 16)
+        return {"pc": pc, "sp": sp + 32, "x29": fp, "x19": extra}
+    if symbol(u64(sp)).startswith("gmx_arch_start"):
+        return {"rip": u64(sp), "rsp": sp + 8, "rbp": 0, "rbx": 0}
+    return {"rip": u64(sp), "rbx": u64(sp + 8), "rbp": u64(sp + 16), "rsp": sp + 24}
+
+
+def live():
+    return "core dump" not in gdb.execute("info target", to_string=True)
+
+
+def backtrace(g, limit):
+    if g.on_thread:
+        tid = g.r.tid(g.word("g_m"))
+        for thread in gdb.selected_inferior().threads():
+            if tid == lwp(thread):
+                before = gdb.selected_thread()
+                thread.switch()
+                gdb.execute("bt %s" % limit)
+                before.switch()
+                return
+        print("its thread %d is not here" % tid)
+        return
+    sp = g.word("g_sp")
+    if sp == 0:
+        print("it has not run yet: %s" % symbol(g.word("g_entry")))
+        return
+    registers = saved(sp)
+    if not live():
+        return of_core(registers)
+    frame = gdb.selected_frame()
+    gdb.newest_frame().select()
+    before = {name: int(gdb.parse_and_eval("(unsigned long)$" + name)) for name in registers}
+    try:
+        # the stack pointer last, so that gdb does not look for frames of neither stack in between
+        for name in sorted(registers, key=lambda r: r in ("sp", "rsp")):
+            gdb.execute("set $%s = %#x" % (name, registers[name]), to_string=True)
+        gdb.execute("bt %s" % limit)
+    finally:
+        for name in before:
+            gdb.execute("set $%s = %#x" % (name, before[name]), to_string=True)
+        if frame.is_valid():
+            frame.select()
+
+
+def of_core(registers):
+    pc, sp = registers.get("rip", registers.get("pc")), registers.get("rsp", registers.get("sp"))
+    print("#0  %#x in %s" % (pc, symbol(pc)))
+    print("perhaps called from (a core's registers cannot be set, so these are guesses):")
+    for i in range(512):
+        try:
+            word = u64(sp + 8 * i)
+            call = read(word - 6, 6)[1:] if 4096 < word < 1 << 63 else bytes(5)
+        except gdb.MemoryError:
+            if i and sp + 8 * i & 0xFFF == 0:
+                return
+            continue
+        if call[0] == 0xE8 or 0xFF in call[:4]:  # x86-64: call to an address, or by a register or a word in memory
+            name = symbol(word)
+            if not name.startswith("0x"):
+                print("    %#x in %s" % (word, name))
+                if name.startswith("gmx_arch_start"):
+                    return
+
+
+class Gs(gdb.Command):
+    """Every goroutine of libgomax: number, M if it is on a thread, state, name, function."""
+
+    def __init__(self):
+        super().__init__("gmx-gs", gdb.COMMAND_STATUS)
+
+    def invoke(self, argument, from_tty):
+        print("%-7s %-4s %-28s %-16s %s" % ("G", "M", "state", "name", "function"))
+        n = 0
+        for g in Runtime().gs():
+            print(g.line())
+            n += 1
+        print("%d goroutines" % n)
+
+
+class Ps(gdb.Command):
+    """Every processor (P) of libgomax: its state, and the M that holds it."""
+
+    def __init__(self):
+        super().__init__("gmx-ps", gdb.COMMAND_STATUS)
+
+    def invoke(self, argument, from_tty):
+        r = Runtime()
+        print("%-5s %-8s %-5s %s" % ("P", "state", "M", "schedtick"))
+        for p in r.ps():
+            word = u64(p + r.at["p_word"])
+            state = P_STATUS.get(word & 0xFF, "?")
+            m = u64(p + r.at["p_m"]) if state in ("running", "stopped") else 0
+            print("P%-4d %-8s %-5s %d" % (u32(p + r.at["p_id"]), state, r.m_name(m), u64(p + r.at["p_schedtick"])))
+
+
+class Ms(gdb.Command):
+    """Every thread (M) that libgomax knows, with gdb's number for it."""
+
+    def __init__(self):
+        super().__init__("gmx-ms", gdb.COMMAND_STATUS)
+
+    def invoke(self, argument, from_tty):
+        r = Runtime()
+        threads = {lwp(thread): thread.num for thread in gdb.selected_inferior().threads()}
+        print("%-5s %-8s %-7s %-7s %-7s %s" % ("M", "tid", "thread", "kind", "G", "does"))
+        for m in r.ms():
+            tid, curg = r.tid(m), u64(m + r.at["m_curg"])
+            spins, sleeps = (read(m + r.at[f], 1) != b"\0" for f in ("m_spinning", "m_parked"))
+            print(
+                "%-5s %-8d %-7s %-7s %-7s %s"
+                % (
+                    r.m_name(m),
+                    tid,
+                    threads.get(tid, "-"),
+                    "host's" if read(m + r.at["m_kind"], 1) != b"\0" else "worker",
+                    G(r, curg).goid if curg else "-",
+                    "sleeps" if sleeps else "looks for work" if spins else "runs" if curg else "-",
+                )
+            )
+
+
+class Bt(gdb.Command):
+    """gmx-bt G [LIMIT]: the stack of the goroutine with this number; `gmx-bt all`: of all that are off their threads."""
+
+    def __init__(self):
+        super().__init__("gmx-bt", gdb.COMMAND_STACK)
+
+    def invoke(self, argument, from_tty):
+        words = gdb.string_to_argv(argument)
+        if not words:
+            raise gdb.GdbError("gmx-bt G, or gmx-bt all")
+        limit = words[1] if len(words) > 1 else ""
+        shown = 0
+        for g in Runtime().gs():
+            if words[0] == str(g.goid) or (words[0] == "all" and not g.on_thread):
+                print("goroutine %s" % re.sub(" +", " ", g.line()))
+                backtrace(g, limit)
+                print("")
+                shown += 1
+        if not shown and words[0] != "all":
+            raise gdb.GdbError("there is no goroutine %s" % words[0])
+
+
+Gs()
+Ps()
+Ms()
+Bt()
