@@ -24,7 +24,7 @@ not() {
 }
 not "reads other Gs' stacks word by word, as a collector does" address -- world
 not "fails malloc itself, the sanitizer's too" address thread valgrind -- faults
-not "has little address space" address thread valgrind -- limits
+not "has little address space" address thread valgrind -- limits timers_memory
 not "overflows stacks, and counts on the library's own handler of the fault" address thread valgrind -- overflow
 not "a million Gs: more memory than there is, with a shadow" address thread valgrind -- million
 not "has a thread of its own, which might call in: so no deadlock is seen" thread -- deadlock
