@@ -9,6 +9,8 @@
 # know: fences, and membarrier. No access of the library that is not atomic is ordered by those alone (the papers name
 # a Release and an Acquire for each), so that makes no false reports; it does not check them either: the models do.
 #
+# Leaks are not looked for: what only the stack of a parked G refers to would be one.
+#
 # valgrind's "unhandled" remarks about system calls that are newer than itself are no errors.
 set -uo pipefail
 cd "$(dirname "$0")/.."
