@@ -71,6 +71,9 @@ suite c-debug "$cargo" test --quiet --test ctests
 suite build "$make" --no-print-directory -s build
 suite c-release env GMX_LIB="$release_lib" "$cargo" test --quiet --test ctests
 suite install ci/install.sh
+suite abi env GMX_LIB="$release_lib" ci/abi.sh
+suite gdb env GMX_LIB="$release_lib" ci/gdb.sh
+suite cpp env GMX_LIB="$release_lib" ci/cpp.sh
 suite readme env GMX_LIB="$release_lib" ci/readme.sh
 suite python env GMX_LIB="$release_lib" "$python" ctests/py_smoke.py
 suite aarch64 ci/aarch64.sh
