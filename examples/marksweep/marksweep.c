@@ -55,7 +55,14 @@ static void sleeps(void *arg) {
   nanosleep(&t, NULL);
 }
 
-/* A list whose tail is moved from node to node, so that only the write barrier knows of it at times. */
+/* Takes a half of its tree off, waits, and puts it back: a collector that looks at the root meanwhile does not find it. */
+static void prune(object *root, uint32_t at) {
+  object *half = gc_read(root, at);
+  gc_write(root, at, NULL);
+  gmx_yield();
+  gc_write(root, at, half);
+}
+
 static void list(uint64_t owner, uint64_t seed) {
   object *head = node(owner, 1);
   object *at = head;
@@ -64,12 +71,6 @@ static void list(uint64_t owner, uint64_t seed) {
     gc_write(at, 0, next);
     at = next;
     if (i % 16 == seed % 16) gmx_yield();
-  }
-  for (int moves = 0; moves < 8; moves++) { /* hide the second node and what follows behind refs[1] of the head, and back */
-    object *rest = gc_read(head, moves % 2);
-    gc_write(head, moves % 2, NULL);
-    if (moves == 3) gmx_yield();
-    gc_write(head, 1 - moves % 2, rest);
   }
   at = head;
   for (uint64_t i = 1; i <= NODES; i++) {
@@ -88,6 +89,7 @@ static void mutator(void *arg) {
     list(me, round + me);
     if ((me + round) % 7 == 0) gmx_sleep((int64_t)(me % 5) * 100000);
     if ((me + round) % 97 == 0) gc_syscall(sleeps, NULL);
+    prune(mine, round % 2);
     CHECK(count(mine, me, 1) == 31);
     if (round % 4 == 3) { /* to a shelf, and take what was there: another's, which is nobody else's now */
       object *theirs = atomic_exchange(&shelf[(me + round) % SHELVES], mine);
