@@ -185,7 +185,7 @@ pub extern "C" fn gmx_for_each_g(
             status: status as i32,
             wait_reason: if waits { gp.wait_reason.get() } else { std::ptr::null() },
             since_ns: if waits { gp.wait_since.get() } else { 0 },
-            stack_lo: stack.map_or(std::ptr::null_mut(), |s| s.lo.cast()),
+            stack_lo: stack.map_or(std::ptr::null_mut(), |s| s.lo().cast()),
             stack_hi: stack.map_or(std::ptr::null_mut(), |s| s.hi.cast()),
             sp: if own || stack.is_none() { std::ptr::null_mut() } else { gp.sp.get().cast() },
             // SAFETY: the spawner stored a function of this type, or nothing.

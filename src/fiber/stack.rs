@@ -50,8 +50,6 @@ const BATCH: usize = 64;
 /// A stack that the holder owns. Copies are for handing it on: it goes back to its pool exactly once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stack {
-    /// The lowest usable byte.
-    pub lo: *mut u8,
     /// One past the highest usable byte; 16-aligned.
     pub hi: *mut u8,
     pub class: u8,
@@ -61,20 +59,20 @@ pub struct Stack {
 unsafe impl Send for Stack {}
 
 impl Stack {
-    /// By its end and its class; None for null.
-    #[inline]
-    pub fn of(hi: *mut u8, class: u8) -> Option<Stack> {
-        if hi.is_null() { None } else { Some(stack_at(hi, usize::from(class))) }
+    /// The lowest usable byte. The colour is less than a page, so the end of the slot is the next page boundary.
+    pub fn lo(&self) -> *mut u8 {
+        let end = (self.hi as usize).next_multiple_of(sys::page_size());
+        self.hi.with_addr(end - (slot_size(self.class as usize) - guard_size()))
     }
 
     /// Usable bytes; at least what was asked for.
     pub fn size(&self) -> usize {
-        self.hi as usize - self.lo as usize
+        self.hi as usize - self.lo() as usize
     }
 
     /// Whether the address is in the guard below this stack. Signal-safe.
     pub fn in_guard(&self, addr: usize) -> bool {
-        let lo = self.lo as usize;
+        let lo = self.lo() as usize;
         (lo - guard_size()..lo).contains(&addr)
     }
 }
@@ -251,11 +249,9 @@ fn class_for(usable: usize) -> Result<usize, i32> {
     (0..CLASSES).find(|&c| class_size(c) >= usable).ok_or(libc::EINVAL)
 }
 
-/// The stack whose `hi` is in a list. The colour is less than a page, so the end of the slot is the next page boundary.
+/// The stack whose `hi` is in a list.
 fn stack_at(hi: *mut u8, class: usize) -> Stack {
-    let end = (hi as usize).next_multiple_of(sys::page_size());
-    let lo = end - (slot_size(class) - guard_size());
-    Stack { lo: hi.with_addr(lo), hi, class: class as u8 }
+    Stack { hi, class: class as u8 }
 }
 
 impl StackPool {
@@ -363,7 +359,7 @@ impl StackPool {
             if self.valgrind {
                 let s = stack_at(*hi, class);
                 // SAFETY: the ids have room for every slot; this one is ours.
-                unsafe { arena_ref(arena).vg_ids.add(first + i).write(vg_register(s.lo, s.hi)) };
+                unsafe { arena_ref(arena).vg_ids.add(first + i).write(vg_register(s.lo(), s.hi)) };
             }
         }
 
@@ -507,7 +503,7 @@ impl StackPool {
                 left -= n;
                 let mut los = [ptr::null_mut(); BATCH];
                 for (lo, &hi) in los.iter_mut().zip(&his[..n]) {
-                    *lo = stack_at(hi, class).lo;
+                    *lo = stack_at(hi, class).lo();
                 }
                 // SAFETY: free stacks, from the lowest usable byte to the end of the slot.
                 unsafe { mem::discard(&los[..n], len) };
@@ -660,13 +656,13 @@ mod tests {
             for want in [0, 1, 16 << 10, (16 << 10) + 1, 256 << 10, 1 << 20] {
                 let s = pool.alloc(want).unwrap();
                 assert!(s.size() >= want && s.hi as usize & 15 == 0);
-                touch(s.lo);
+                touch(s.lo());
                 touch(s.hi.wrapping_sub(1));
-                assert!(faults(s.lo.wrapping_sub(1)));
-                assert!(faults(s.lo.wrapping_sub(guard_size())));
-                assert!(pool.contains_guard(s.lo as usize - 1) && s.in_guard(s.lo as usize - 1));
-                assert_eq!(pool.guard_of(s.lo as usize - guard_size()), Some(s.lo));
-                assert!(!pool.contains_guard(s.lo as usize) && !s.in_guard(s.lo as usize));
+                assert!(faults(s.lo().wrapping_sub(1)));
+                assert!(faults(s.lo().wrapping_sub(guard_size())));
+                assert!(pool.contains_guard(s.lo() as usize - 1) && s.in_guard(s.lo() as usize - 1));
+                assert_eq!(pool.guard_of(s.lo() as usize - guard_size()), Some(s.lo()));
+                assert!(!pool.contains_guard(s.lo() as usize) && !s.in_guard(s.lo() as usize));
                 assert!(!pool.contains_guard(s.hi as usize - 1));
                 pool.free(s);
             }
@@ -678,7 +674,7 @@ mod tests {
     fn no_guards_when_told_so() {
         let pool = pool(Some(GuardKind::None));
         let s = pool.alloc(1).unwrap();
-        touch(s.lo.wrapping_sub(1));
+        touch(s.lo().wrapping_sub(1));
         assert_eq!(pool.stats().guard, GuardKind::None);
         pool.free(s);
     }
@@ -701,7 +697,7 @@ mod tests {
             let pool = pool(Some(GuardKind::Madvise));
             let Ok(s) = pool.alloc(1) else { return 2 };
             let ok = pool.stats().guard == GuardKind::Mprotect && pool.stats().unguarded == 0;
-            touch(s.lo);
+            touch(s.lo());
             if ok { 0 } else { 1 }
         });
         assert_eq!(status, 0);
@@ -711,7 +707,7 @@ mod tests {
     fn the_last_one_back_is_the_first_one_out() {
         let pool = pool(None);
         let (a, b) = (pool.alloc(1).unwrap(), pool.alloc(1).unwrap());
-        assert_ne!(a.lo, b.lo);
+        assert_ne!(a.lo(), b.lo());
         pool.free(a);
         pool.free(b);
         assert_eq!(pool.alloc(1), Ok(b));
@@ -730,9 +726,9 @@ mod tests {
         assert_eq!(pool.alloc_batch(256 << 10, &mut out), 1000);
         // SAFETY: all were written.
         let mut all: Vec<Stack> = out.iter().map(|s| unsafe { s.assume_init() }).collect();
-        all.sort_by_key(|s| s.lo);
+        all.sort_by_key(|s| s.lo());
         for w in all.windows(2) {
-            assert!(w[0].hi as usize + guard_size() <= w[1].lo as usize);
+            assert!(w[0].hi as usize + guard_size() <= w[1].lo() as usize);
         }
         let s = pool.stats();
         assert_eq!((s.inuse, s.inuse_bytes), (1000, 1000 * (256 << 10)));
@@ -775,7 +771,7 @@ mod tests {
         // The list has been moved up by the trim; all of them still fit.
         pool.free_batch(&all);
         assert_eq!(pool.stats().warm, 300);
-        assert!(faults(all[0].lo.wrapping_sub(1)), "guards survive");
+        assert!(faults(all[0].lo().wrapping_sub(1)), "guards survive");
     }
 
     #[test]
@@ -784,7 +780,7 @@ mod tests {
         assert_eq!(pool.alloc((1 << 30) + 1), Err(libc::EINVAL));
         assert_eq!(pool.alloc_batch(usize::MAX, &mut [MaybeUninit::uninit()]), 0);
         let s = pool.alloc(1 << 30).unwrap();
-        touch(s.lo);
+        touch(s.lo());
         pool.free(s);
     }
 
@@ -826,7 +822,7 @@ mod tests {
             let e = loop {
                 match pool.alloc(256 << 10) {
                     Ok(s) => {
-                        touch(s.lo);
+                        touch(s.lo());
                         n += 1;
                     }
                     Err(e) => break e,
@@ -874,7 +870,7 @@ mod tests {
     fn many_pools_come_and_go() {
         for _ in 0..100 {
             let pool = pool(None);
-            touch(pool.alloc(1).unwrap().lo);
+            touch(pool.alloc(1).unwrap().lo());
         }
         assert!(sys_mem::map_count_limit() >= 1024);
     }

@@ -481,7 +481,8 @@ impl G {
     /// The caller is the M that runs the G, holds it in a status that only the caller may end, or has stopped the world.
     #[inline(always)]
     pub unsafe fn stack(&self) -> Option<Stack> {
-        Stack::of(self.stack.get(), self.stack_class.get())
+        let hi = self.stack.get();
+        (!hi.is_null()).then(|| Stack { hi, class: self.stack_class.get() })
     }
 
     /// Gives it a stack.
@@ -500,7 +501,10 @@ impl G {
     /// As for [`G::stack`].
     #[inline(always)]
     pub unsafe fn take_stack(&self) -> Option<Stack> {
-        Stack::of(self.stack.take(), self.stack_class.get())
+        // SAFETY: the caller's.
+        let stack = unsafe { self.stack() };
+        self.stack.set(std::ptr::null_mut());
+        stack
     }
 
     /// Takes the stack of another.

@@ -284,7 +284,9 @@ fn bind_stack_slow(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
     unsafe {
         gp.give_stack(stack);
         *gp.host.get() = HostState::NEW;
-        (*gp.host.get()).fiber.begin(stack.lo, stack.hi);
+        if cfg!(gmx_sanitize) {
+            (*gp.host.get()).fiber.begin(stack.lo(), stack.hi);
+        }
         gp.sp.set(fiber::prepare(stack.hi, sched.hooks.g_entry).0);
     }
     true

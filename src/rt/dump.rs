@@ -134,7 +134,7 @@ fn heap_dump_text(sched: &Sched, out: &mut Text) -> fmt::Result {
             writeln!(
                 out,
                 "  stack=[{:#x},{:#x}) sp={:#x} entry={:#x} arg={:#x}",
-                s.lo as usize,
+                s.lo() as usize,
                 s.hi as usize,
                 gp.sp.get() as usize,
                 gp.entry.get() as usize,

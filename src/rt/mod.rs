@@ -314,7 +314,7 @@ unsafe fn describe_overflow(addr: usize, line: &mut Line) -> bool {
     if !name.bytes().is_empty() {
         line.text(" \"").name(name.bytes()).text("\"");
     }
-    line.text(": its stack of ").dec(stack.size() as u64).text(" bytes [").hex(stack.lo as u64);
+    line.text(": its stack of ").dec(stack.size() as u64).text(" bytes [").hex(stack.lo() as u64);
     line.text(", ").hex(stack.hi as u64).text(") is full (fault at ").hex(addr as u64).text(")\n");
     true
 }
