@@ -54,20 +54,19 @@ suite debug
 suite release -d:release
 
 # Without one of the options it says which; with all of them it compiles.
-printf 'import gomax\nrunMain: sleep 1.ms\n' >"$work/app.nim"
-awk -v to="$work/" '
+mkdir "$work/docs" "$work/bare" # a nim.cfg counts for all that is below it
+printf 'import gomax\nrunMain: sleep 1.ms\n' | tee "$work/docs/app.nim" >"$work/bare/app.nim"
+awk -v to="$work/docs/" '
   /^```/ { if (out) { close(out); out = "" } else if ($1 == "```cfg") out = to $2
            else if ($1 == "```nim" && $2 == "program") out = to "program" ++n ".nim"; next }
   out { print > out }' docs/nim.md
-mkdir "$work/bare" # without a nim.cfg
-cp "$work/app.nim" "$work/bare/app.nim"
 refuses() { # WORD OPTION INSTEAD: it must not compile, and say the word
   local options=()
-  while read -r option; do options+=("${option/#$2/$3}"); done <"$work/nim.cfg"
+  while read -r option; do options+=("${option/#$2/$3}"); done <"$work/docs/nim.cfg"
   ! "$nim" c "${flags[@]}" --compileOnly --nimcache:"$work/refused" "${options[@]}" "$work/bare/app.nim" >"$work/why" 2>&1 &&
     grep -q "gomax: .*$1" "$work/why" || { cat "$work/why"; return 1; }
 }
-check "compiles with the options of docs/nim.md" run "$work/app.nim" app
+check "compiles with the options of docs/nim.md" run "$work/docs/app.nim" app
 check "refuses --threads:off" refuses "threads:on" --threads:on --threads:off
 check "refuses orc" refuses "mm:arc" --mm:arc --mm:orc
 check "refuses refc" refuses "mm:arc" --mm:arc --mm:refc
@@ -76,10 +75,10 @@ check "refuses exceptions by setjmp" refuses "exceptions:goto" --exceptions:goto
 check "refuses Nim's allocator" refuses "useMalloc" --define:useMalloc --define:other
 
 captures() { # a block that uses what it was not given
-  printf 'import gomax\nproc f(s: string) =\n  go: echo s\nf "x"\n' >"$work/captures.nim"
-  ! "$nim" c "${flags[@]}" --compileOnly --nimcache:"$work/refused" "$work/captures.nim" || return 1
-  sed 's/go: /go(s): /' "$work/captures.nim" >"$work/takes.nim"
-  "$nim" c "${flags[@]}" --compileOnly --nimcache:"$work/refused" "$work/takes.nim"
+  printf 'import gomax\nproc f(s: string) =\n  go: echo s\nf "x"\n' >"$work/docs/captures.nim"
+  ! "$nim" c "${flags[@]}" --compileOnly --nimcache:"$work/refused" "$work/docs/captures.nim" || return 1
+  sed 's/go: /go(s): /' "$work/docs/captures.nim" >"$work/docs/takes.nim"
+  "$nim" c "${flags[@]}" --compileOnly --nimcache:"$work/refused" "$work/docs/takes.nim"
 }
 check "a block has what it was given, and no more" captures
 
@@ -87,13 +86,12 @@ links() {
   mkdir -p "$work/tree/a"
   printf '[one](a/two.md) [no](none.md)\n```\n[x](y)\n```\n' >"$work/tree/one.md"
   printf '[back](../one.md#here) [web](https://example.org)\n' >"$work/tree/a/two.md"
-  cp "$work/nim.cfg" "$work/linkcheck.nim.cfg"
-  cp bindings/nim/examples/linkcheck.nim "$work/linkcheck.nim"
-  "$nim" c "${flags[@]}" --nimcache:"$cache/linkcheck" -o:"$work/linkcheck" "$work/linkcheck.nim" &&
+  cp bindings/nim/examples/linkcheck.nim "$work/docs/linkcheck.nim"
+  "$nim" c "${flags[@]}" --nimcache:"$cache/linkcheck" -o:"$work/linkcheck" "$work/docs/linkcheck.nim" &&
     diff <(cd "$work/tree" && "$work/linkcheck" .) <(printf './one.md:1: none.md\n4 links, 1 broken\n')
 }
 check "examples/linkcheck.nim" links
-for program in "$work"/program*.nim; do
+for program in "$work"/docs/program*.nim; do
   check "docs/nim.md, $(basename "$program")" run "$program" "$(basename "$program" .nim)"
 done
 if command -v nimble >/dev/null; then

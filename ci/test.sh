@@ -76,6 +76,9 @@ suite gdb env GMX_LIB="$release_lib" ci/gdb.sh
 suite cpp env GMX_LIB="$release_lib" ci/cpp.sh
 suite readme env GMX_LIB="$release_lib" ci/readme.sh
 suite python env GMX_LIB="$release_lib" "$python" ctests/py_smoke.py
+suite zig env GMX_LIB="$release_lib" ci/zig.sh
+suite nim env GMX_LIB="$release_lib" ci/nim.sh
+suite runtimes env GMX_LIB="$release_lib" ci/runtimes.sh
 suite aarch64 ci/aarch64.sh
 suite demo demo/check.sh
 
