@@ -3,20 +3,30 @@
 
 ci/mutations.py [WORD...]    those whose name contains a word; without one, all. Prints a table; fails if something that is
                              not explained below is missed by nobody.
+             --models        without C programs
+             --missed        those that nobody missed when they were run last
+             --list          their names only
 
 Works in a copy of the tree below target/. All of them are built at once: each is behind a look at GMX_MUTATION, so one
-build serves. Then, for each: the loom models of its module, the shuttle models, and a few C tests, until one fails (or
-hangs). Models that have something taken away themselves (finds_*) are left out."""
+build serves. Then, for each: the loom and the shuttle models of its module, and a few C tests against a library with
+wideners, until one fails; what has failed for the same file before comes first. Models that have something taken away
+themselves (finds_*) are left out. A model that runs into its limit has decided nothing. That the models pass as they are
+is for ci/models.sh to show.
 
-import json, os, re, signal, subprocess, sys, time
+GMX_MUTATION_SLOW=60         seconds of processor time that a model is given at most
+GMX_MUTATION_BUDGET          and all the models of one mutation together
+GMX_JOBS=1                   mutations at a time"""
+
+import json, os, re, shutil, signal, subprocess, sys, threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 TREE = TARGET / "mutations"
 
-# Models that take longer (in seconds) are left out.
 SLOW = float(os.environ.get("GMX_MUTATION_SLOW", 60))
+BUDGET = float(os.environ.get("GMX_MUTATION_BUDGET", 1e9))
 
 # The models that look at a file, the nearest first.
 MODELS = {
@@ -35,9 +45,42 @@ MODELS = {
     "block/waitgroup.rs": "mutexes",
     "block/join.rs": "parks",
     "block/sleep.rs": "keepers",
+    "block/chan.rs": "chans",
+    "block/select.rs": "chans",
+    "block/claim.rs": "chans cancels",
+    "block/cancel.rs": "cancels chans",
+    "block/timer.rs": "timers",
+    "block/rwmutex.rs": "rw",
+    "block/cond.rs": "rw",
+    "block/once.rs": "onces",
+    "block/scope.rs": "scopes",
+    "gmp/timers.rs": "timers keepers",
     "ds/runq.rs": "runqs",
     "gmp/p.rs": "syscalls stops barriers",
     "gmp/sched.rs": "closes",
+}
+# The C tests that look at a file, before the others.
+C_NEAR = {
+    "block/chan.rs": "chan chan_cancel select timers",
+    "block/select.rs": "select chan_cancel",
+    "block/claim.rs": "chan_cancel select chan",
+    "block/cancel.rs": "cancel chan_cancel scope",
+    "block/timer.rs": "timers",
+    "block/rwmutex.rs": "rwmutex",
+    "block/cond.rs": "cond",
+    "block/once.rs": "once",
+    "block/scope.rs": "scope",
+    "block/join.rs": "handles",
+    "block/waitq.rs": "cancel sema cond",
+    "gmp/timers.rs": "timers timers_ps sleep procs",
+    "protocol/resize.rs": "procs",
+    "protocol/lockedm.rs": "lock_thread foreign",
+    "protocol/foreign.rs": "foreign",
+    "protocol/ragged.rs": "barrier",
+    "protocol/preempt.rs": "barrier world safepoint",
+    "protocol/stw.rs": "world",
+    "protocol/park.rs": "handles steal random",
+    "protocol/wake.rs": "timers_ps idle random",
 }
 C_TESTS = "00_smoke sema sleep mutex waitgroup idle s5 s3 syscalls lock_thread limits deadlock lifecycle sched_order timers_ps"
 
@@ -95,8 +138,14 @@ BY_HAND = [
     ("block/waitq.rs", "wake_one", "            park::goready(m, gp);\n", "            if !@ { park::goready(m, gp); }\n", "B2: ready it"),
     ("block/sema.rs", "acquire_slow", "Waited::Woken => {\n                if try_acquire(s) {", "Waited::Woken => {\n                if try_acquire(s) || @ {", "woken: compete for it"),
     ("block/sema.rs", "release_handoff", "if gp.is_none() {", "if gp.is_none() && !@ {", "a hand-off to nobody counts"),
-    ("block/mutex.rs", "lock_waiting", "self.state.load(Ordering::Relaxed) & both == both", "(@ || self.state.load(Ordering::Relaxed) & both == both)", "held and awaited, under the lock"),
-    ("block/mutex.rs", "lock_waiting", "let to = (s | LOCKED) & !woken;", "let to = (s | LOCKED) & !(if @ { 0 } else { woken });", "who was woken says so"),
+    ("block/mutex.rs", "lock_waiting", "s & !FLAGS != 0 && s & WAITERS != 0", "@ || s & !FLAGS != 0 && s & WAITERS != 0", "held and awaited, under the lock"),
+    ("block/mutex.rs", "lock_waiting", "let to = (s | held_by(me)) & !woken;", "let to = (s | held_by(me)) & !(if @ { 0 } else { woken });", "who was woken says so"),
+    ("block/mutex.rs", "lock_fast", "Ordering::Acquire", "if @ { Ordering::Relaxed } else { Ordering::Acquire }", "Acquire"),
+    ("block/mutex.rs", "lock_waiting", "to, Ordering::Acquire", "to, if @ { Ordering::Relaxed } else { Ordering::Acquire }", "Acquire of one who waited"),
+    ("block/mutex.rs", "unlock_fast", "0, Ordering::Release", "0, if @ { Ordering::Relaxed } else { Ordering::Release }", "Release"),
+    ("block/mutex.rs", "unlock_slow", "s & FLAGS, Ordering::Release", "s & FLAGS, if @ { Ordering::Relaxed } else { Ordering::Release }", "Release with others who wait"),
+    ("block/mutex.rs", "change", "f(s), Ordering::Release", "f(s), if @ { Ordering::Relaxed } else { Ordering::Release }", "Release to one who is woken"),
+    ("block/mutex.rs", "unlock_slow", "self.change(|s| s & WOKEN);", "self.change(|s| if @ { 0 } else { s & WOKEN });", "one who was woken is on his way"),
     ("block/mutex.rs", "unlock_slow", "let rest = if more { WAITERS } else { 0 };", "let rest = if more && !@ { WAITERS } else { 0 };", "there are more who wait"),
     ("block/waitgroup.rs", "wait", "self.state.load(Ordering::SeqCst) & WAIT != 0", "(@ || self.state.load(Ordering::SeqCst) & WAIT != 0)", "still to wait, under the lock"),
     ("block/join.rs", "bury", "if !gp.cas_status(GStatus::Running, GStatus::Waiting) {", "if !gp.cas_status(GStatus::Running, GStatus::Waiting) || @ {", "who comes second frees a zombie"),
@@ -112,6 +161,101 @@ BY_HAND = [
     ("gmp/p.rs", "back_slow", "if w.tick() != left.tick() {", "if !@ && w.tick() != left.tick() {", "X2: taken meanwhile"),
     ("gmp/p.rs", "take", "|| !self.in_syscall(w) {", "|| !@ && !self.in_syscall(w) {", "T3: in a syscall"),
     ("gmp/p.rs", "runq_empty", "if self.runnext.load(Ordering::Acquire) == next {", "if @ || self.runnext.load(Ordering::Acquire) == next {", "runnext may be on its way to the queue"),
+    ("block/chan.rs", "wait", "match self.attempt(op, elem) {\n                    Did::Not => wait,", "match if @ { Did::Not } else { self.attempt(op, elem) } {\n                    Did::Not => wait,", "try again when the latch was open"),
+    ("block/chan.rs", "wait", "                        wait.abandon(m);\n", "                        if !@ { wait.abandon(m); }\n", "the wait is not to be after all"),
+    ("block/chan.rs", "take_back", "case.link.unlink();", "if !@ { case.link.unlink(); }", "W1: the record leaves its list"),
+    ("block/chan.rs", "claim", "self.gone.push_back(&case.link);", "if !@ { self.gone.push_back(&case.link); }", "T1: records of ended waits stay in a list"),
+    ("block/chan.rs", "pop", "if seq == 0 || self.claim(case, seq) {", "if seq == 0 || @ || self.claim(case, seq) {", "T1: claim it"),
+    ("block/chan.rs", "put", "if self.closed.load(Ordering::Relaxed) {", "if !@ && self.closed.load(Ordering::Relaxed) {", "S1: closed"),
+    ("block/chan.rs", "get", "if let Some(case) = self.pop(&self.sendq) {\n                // SAFETY: the sender waits with a value (I4); of a full", "if !@ && let Some(case) = self.pop(&self.sendq) {\n                // SAFETY: the sender waits with a value (I4); of a full", "R1: a sender gets the place that came free"),
+    ("block/chan.rs", "get", "self.sendx.set(self.recvx.get());", "if !@ { self.sendx.set(self.recvx.get()); }", "R1: the end of the ring"),
+    ("block/chan.rs", "close", "while let Some(case) = self.pop(&self.recvq) {", "while !@ && let Some(case) = self.pop(&self.recvq) {", "X2: receivers"),
+    ("block/chan.rs", "close", "while let Some(case) = self.pop(&self.sendq) {", "while !@ && let Some(case) = self.pop(&self.sendq) {", "X2: senders"),
+    ("block/chan.rs", "close", "self.zero(case.elem());", "if !@ { self.zero(case.elem()); }", "X2: receivers get zero"),
+    ("block/chan.rs", "free", "if left == 0 && used {", "if left == 0 && used && !@ {", "somebody waits"),
+    ("block/chan.rs", "done", "park::goready(m, gp);", "if !@ { park::goready(m, gp); }", "T3: ready it"),
+    ("block/chan.rs", "may", "|| !self.sendq.is_empty() || self", "|| !@ && !self.sendq.is_empty() || self", "a glance: who sends"),
+    ("block/select.rs", "select_slow", "while let Some(i) = cases.pick(m) {", "while !@ && let Some(i) = cases.pick(m) {", "S2: look under all latches"),
+    ("block/select.rs", "select_slow", "if let Some(wait) = wait {\n                    wait.abandon(m);", "if let Some(wait) = wait && !@ {\n                    wait.abandon(m);", "the wait is not to be after all"),
+    ("block/select.rs", "lock", "&& self.0[i].chan() != last", "&& (@ || self.0[i].chan() != last)", "S2: each once"),
+    ("block/select.rs", "key", "self.0[self.at(place)].chan() as usize", "if @ { 0 } else { self.0[self.at(place)].chan() as usize }", "S2: in the order of addresses"),
+    ("block/select.rs", "leave", "c.take_back(&self.0[i]);", "if !@ { c.take_back(&self.0[i]); }", "S4: the other records leave their lists"),
+    ("block/select.rs", "leave", "chosen = Some(i);\n                continue;", "chosen = Some(i);\n                if !@ { continue; }", "S4: whose was taken is in no list"),
+    ("block/claim.rs", "end", "if change(&gp, seq, PREPARING, early) {", "if @ || change(&gp, seq, PREPARING, early) {", "E2: who comes early says so"),
+    ("block/claim.rs", "leave", "if early {", "if early && !@ {", "E2: the commit readies it"),
+    ("block/claim.rs", "leave", "let early = !change(&gp, seq, PREPARING, OPEN);", "let early = if @ { gp.wait.store(word(seq, OPEN), Ordering::Release); false } else { !change(&gp, seq, PREPARING, OPEN) };", "C3: by CAS"),
+    ("block/claim.rs", "change", "Ordering::AcqRel, Ordering::Relaxed", "if @ { Ordering::Relaxed } else { Ordering::AcqRel }, Ordering::Relaxed", "OPEN is a Release, a claim an Acquire"),
+    ("block/claim.rs", "park_claimed", "            Timers::remove(&gp.timer);\n", "            if !@ { Timers::remove(&gp.timer); }\n", "C4: stop the timer"),
+    ("block/claim.rs", "park_claimed", "            token.unregister(gp);\n", "            if !@ { token.unregister(gp); }\n", "C4: leave the token"),
+    ("block/claim.rs", "abandon", "            token.unregister(self.gp);\n", "            if !@ { token.unregister(self.gp); }\n", "leave the token"),
+    ("block/claim.rs", "abandon", "            m.must_p().timers.unreserve();\n", "            if !@ { m.must_p().timers.unreserve(); }\n", "give the room back"),
+    ("block/claim.rs", "begin", ">> STATE_BITS) + 1;", ">> STATE_BITS) + if @ { 0 } else { 1 };", "C1: a new number"),
+    ("block/cancel.rs", "register", "if self.is_cancelled() {", "if !@ && self.is_cancelled() {", "C1: cancelled already"),
+    ("block/cancel.rs", "make", "Some(reason) => token.reason.store(reason as u32, Ordering::SeqCst),", "Some(reason) => if !@ { token.reason.store(reason as u32, Ordering::SeqCst) },", "under one that is cancelled already"),
+    ("block/cancel.rs", "make", "if token.reason().is_some() {\n                    Timers", "if !@ && token.reason().is_some() {\n                    Timers", "cancelled while its timer was armed"),
+    ("block/cancel.rs", "cancel_one", "    Timers::remove(&token.timer);\n", "    if !@ { Timers::remove(&token.timer); }\n", "its timer is of no use any more"),
+    ("block/cancel.rs", "cancel_one", "if child.try_ref() {", "if child.try_ref() || @ {", "T3: only with a count that was not 0"),
+    ("block/cancel.rs", "unref", "        Timers::remove(&token.timer);\n", "        if !@ { Timers::remove(&token.timer); }\n", "its timer goes with it"),
+    ("block/cancel.rs", "unref", "if token.listed.get() {", "if !@ && token.listed.get() {", "out of its parent's list"),
+    ("block/cancel.rs", "unregister", "if gp.cancelable.listed.get() {", "if @ || gp.cancelable.listed.get() {", "C4: if still there"),
+    ("block/cancel.rs", "find", "token.handle.get() != handle ||", "(!@ && token.handle.get() != handle) ||", "another's memory by now"),
+    ("block/cancel.rs", "at_deadline", "if found.handle.get() == handle {", "if @ || found.handle.get() == handle {", "another's memory by now"),
+    ("block/timer.rs", "fire", "if s.seq != seq || !s.armed {", "if (!@ && s.seq != seq) || !s.armed {", "F1: the right number"),
+    ("block/timer.rs", "fire", "What::Call(..) if s.pending == 0 =>", "What::Call(..) if s.pending == 0 || @ =>", "F2: one at a time"),
+    ("block/timer.rs", "fire", "None => next = now().saturating_add(AGAIN),", "None => if !@ { next = now().saturating_add(AGAIN) },", "F3: no memory, a little later"),
+    ("block/timer.rs", "fire", ".saturating_mul(late + 1)", ".saturating_mul(if @ { 1 } else { late + 1 })", "F3: as many periods as have passed"),
+    ("block/timer.rs", "fire", "t.state.lock().pending = 0;", "if !@ { t.state.lock().pending = 0; }", "F4: the runtime ends"),
+    ("block/timer.rs", "begins", "if s.pending != goid {", "if !@ && s.pending != goid {", "G1: if it is the one"),
+    ("block/timer.rs", "begins", "    s.pending = 0;\n", "    if !@ { s.pending = 0; }\n", "G1: nobody is pending"),
+    ("block/timer.rs", "forget", "c.clear();", "if !@ { c.clear(); }", "Z1: the channel is emptied"),
+    ("block/timer.rs", "forget", "s.seq += 1;", "if !@ { s.seq += 1; }", "Z1: another number"),
+    ("block/timer.rs", "forget", "std::mem::replace(&mut s.pending, 0) != 0", "(if @ { 0 } else { std::mem::replace(&mut s.pending, 0) }) != 0", "Z1: nobody is pending"),
+    ("block/timer.rs", "stop", "            Timers::remove(&self.timer);\n", "            if !@ { Timers::remove(&self.timer); }\n", "Z1: out of the heap"),
+    ("block/timer.rs", "find", "if s.handle == handle {", "if @ || s.handle == handle {", "another's memory by now"),
+    ("block/timer.rs", "reset", "t.forget(&mut s);", "if !@ { t.forget(&mut s); }", "A1: stop"),
+    ("block/rwmutex.rs", "last_reader", "if self.state.load(Ordering::Acquire) < READER {", "if @ || self.state.load(Ordering::Acquire) < READER {", "R3: another writer by now"),
+    ("block/rwmutex.rs", "read_slow", "(s | QUEUE, true)", "(if @ { s } else { s | QUEUE }, true)", "R2: say that somebody waits"),
+    ("block/rwmutex.rs", "read_unlock", "s < 2 * READER {", "s < 2 * READER && !@ {", "R3: the last one wakes the writer"),
+    ("block/rwmutex.rs", "write", "                self.write_unlock(m)?;\n                Err(e)", "                if !@ { self.write_unlock(m)?; }\n                Err(e)", "X4 of one who gives up"),
+    ("block/rwmutex.rs", "write", "|| self.state.load(Ordering::Acquire) >= READER)", "|| @ || self.state.load(Ordering::Acquire) >= READER)", "X3: under the lock"),
+    ("block/rwmutex.rs", "leave", "s & WRITER == 0 && s >= READER {", "(@ || s & WRITER == 0) && s >= READER {", "R3: no writer waits"),
+    ("block/rwmutex.rs", "leave", "s - READER, Ordering::Release", "s - READER, if @ { Ordering::Relaxed } else { Ordering::Release }", "R3: Release"),
+    ("block/rwmutex.rs", "write_unlock_slow", "+ n * READER,", "+ if @ { 0 } else { n * READER },", "X4: they are counted"),
+    ("block/rwmutex.rs", "write_unlock_slow", "(WRITER | QUEUE)", "(if @ { WRITER } else { WRITER | QUEUE })", "X4: nobody waits any more"),
+    ("block/rwmutex.rs", "read_unlock", "s - READER, Ordering::Release", "s - READER, if @ { Ordering::Relaxed } else { Ordering::Release }", "R3: Release"),
+    ("block/rwmutex.rs", "write", "self.state.fetch_add(WRITER, Ordering::Acquire)", "self.state.fetch_add(WRITER, if @ { Ordering::Relaxed } else { Ordering::Acquire })", "X2: Acquire"),
+    ("block/cond.rs", "wait", "mutex.lock_again(m);", "if !@ { mutex.lock_again(m); }", "W3: take the mutex again"),
+    ("block/cond.rs", "wait", "(q.peek(addr).is_none() || self.mutex.get() == with)", "(@ || q.peek(addr).is_none() || self.mutex.get() == with)", "W1: nobody waits with another mutex"),
+    ("block/once.rs", "begin", "let _ = self.state.compare_exchange(RUNS, WAITED, Ordering::Relaxed, Ordering::Relaxed);", "let _ = @ || self.state.compare_exchange(RUNS, WAITED, Ordering::Relaxed, Ordering::Relaxed).is_ok();", "say that somebody waits"),
+    ("block/once.rs", "begin", "self.state.load(Ordering::Relaxed) == WAITED", "(@ || self.state.load(Ordering::Relaxed) == WAITED)", "still to wait, under the lock"),
+    ("block/once.rs", "is_done", "Ordering::Acquire", "if @ { Ordering::Relaxed } else { Ordering::Acquire }", "what was done is seen"),
+    ("block/once.rs", "end", "DONE, Ordering::Release, ", "DONE, if @ { Ordering::Relaxed } else { Ordering::Release }, ", "what was done is seen"),
+    ("block/scope.rs", "leave", "if state.leaving {", "if !@ && state.leaving {", "one leaves at a time"),
+    ("block/scope.rs", "leave", "s.state.lock().leaving = false;", "if !@ { s.state.lock().leaving = false; }", "it may be left again"),
+    ("block/scope.rs", "leave", "if s.open.is_zero() {", "if @ || s.open.is_zero() {", "L1: no children"),
+    ("block/scope.rs", "find", "if state.handle == handle {", "if @ || state.handle == handle {", "another's memory by now"),
+    ("block/scope.rs", "leave", "state.handle = 0;", "if !@ { state.handle = 0; }", "L2: the handle is stale"),
+    ("block/scope.rs", "returned", "cancel_children(m, s);", "if !@ { cancel_children(m, s); }", "S2: the first error cancels"),
+    ("block/scope.rs", "spawn", "if m.p().is_none() && m.sched().is_closing() {", "if !@ && m.p().is_none() && m.sched().is_closing() {", "S1: a spawn looks for the end"),
+    ("gmp/timers.rs", "remove", "if t.heap.0.load(Ordering::Relaxed) != pp.as_ptr() {", "if !@ && t.heap.0.load(Ordering::Relaxed) != pp.as_ptr() {", "in another heap by now"),
+    ("gmp/timers.rs", "remove", "pp.timers.publish(&h);", "if !@ { pp.timers.publish(&h); }", "the earliest is another"),
+    ("gmp/timers.rs", "remove", "h.bury(pp, t);", "if !@ { h.bury(pp, t); }", "a dead top is taken out"),
+    ("gmp/timers.rs", "postpone", "if t.heap.0.load(Ordering::Relaxed) != pp.as_ptr() ||", "if (!@ && t.heap.0.load(Ordering::Relaxed) != pp.as_ptr()) ||", "in another heap by now"),
+    ("gmp/timers.rs", "postpone", "|| when < t.entry.get() {", "|| !@ && when < t.entry.get() {", "earlier than its entry"),
+    ("gmp/timers.rs", "run", "if when > e.when {", "if !@ && when > e.when {", "it was put off"),
+    ("gmp/timers.rs", "run", "                            t.entry.set(when);\n", "                            if !@ { t.entry.set(when); }\n", "its entry moves with it"),
+    ("gmp/timers.rs", "run", "                        h.pop();\n                        h.skim(pp);", "                        h.pop();\n                        if !@ { h.skim(pp); }", "the top is alive"),
+    ("gmp/timers.rs", "run", "                        t.heap.0.store(std::ptr::null_mut(), Ordering::Release);\n", "                        if !@ { t.heap.0.store(std::ptr::null_mut(), Ordering::Release); }\n", "not armed any more"),
+    ("gmp/timers.rs", "run", "timers.publish(&h);\n                        what", "if !@ { timers.publish(&h); }\n                        what", "the earliest is another"),
+    ("gmp/timers.rs", "run", "h.reserved += usize::from(what.3);", "h.reserved += usize::from(what.3 && !@);", "room to come back"),
+    ("gmp/timers.rs", "move_all", ".heap.0.store(to.as_ptr(), Ordering::Release);", ".heap.0.store(if @ { from.as_ptr() } else { to.as_ptr() }, Ordering::Release);", "they know their heap"),
+    ("gmp/timers.rs", "move_all", "old.closed = true;", "old.closed = !@;", "nobody arms one in a P that is gone"),
+    ("gmp/timers.rs", "move_all", "from.timers.publish(&old);", "if !@ { from.timers.publish(&old); }", "a P that is gone has none"),
+    ("gmp/timers.rs", "move_all", "to.timers.publish(&h);", "if !@ { to.timers.publish(&h); }", "the earliest is another"),
+    ("gmp/timers.rs", "put_back", "if !h.closed {", "if @ || !h.closed {", "the P is gone meanwhile"),
+    ("gmp/timers.rs", "add_somewhere", "if !h.closed {", "if @ || !h.closed {", "the P is gone"),
+    ("gmp/timers.rs", "is_alive", "t.entry.get() == self.when", "(@ || t.entry.get() == self.when)", "dead: an entry of another time"),
+    ("gmp/timers.rs", "arm", "pp.timers.first.store(first, Ordering::Release);", "if !@ { pp.timers.first.store(first, Ordering::Release); }", "the earliest is another"),
 ]
 
 # What nothing misses, by the name in the table, and why it is there all the same.
@@ -173,7 +317,7 @@ def put(path, text):
 
 
 def make_tree(all_of_them):
-    files = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\n")
+    files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\n")
     for file in filter(None, files):
         text = (ROOT / file).read_text(errors="surrogateescape")
         here = [m for m in all_of_them if "src/" + m.file == file]
@@ -196,18 +340,18 @@ pub(crate) fn mutated(n: u32) -> bool {
         os.chmod(TREE / file, os.stat(ROOT / file).st_mode)
 
 
-def build_models(checker):
-    env = dict(os.environ, RUSTFLAGS=f"--cfg {checker}", CARGO_TARGET_DIR=str(TARGET / checker))
-    cmd = ["cargo", "test", "--quiet", "--profile", "models", "--lib", "--no-run", "--message-format=json"]
-    p = subprocess.run(cmd, cwd=TREE, env=env, stdout=subprocess.PIPE, text=True)
+def build(args, target, flags):
+    env = dict(os.environ, RUSTFLAGS=flags, CARGO_TARGET_DIR=str(TARGET / target))
+    p = subprocess.run(["cargo", *args, "--quiet", "--message-format=json"], cwd=TREE, env=env, stdout=subprocess.PIPE, text=True)
     if p.returncode:
+        for l in p.stdout.splitlines():
+            print(((json.loads(l).get("message") or {}).get("rendered") or ""), end="")
         sys.exit("the copy does not build")
-    exes = [json.loads(l).get("executable") for l in p.stdout.splitlines()]
-    return [e for e in exes if e][-1]
+    return [json.loads(l) for l in p.stdout.splitlines()]
 
 
 def run(cmd, n, limit, **more):
-    """None: passed. Otherwise how it failed."""
+    """None: passed. Otherwise how it failed. The limit is one of time."""
     env = dict(os.environ, GMX_MUTATION=str(n), **more)
     p = subprocess.Popen(cmd, cwd=TREE, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
@@ -219,71 +363,142 @@ def run(cmd, n, limit, **more):
     return None if p.returncode == 0 else "fails"
 
 
+def compute(cmd, n, limit, **more):
+    """As run, with a limit of processor time: how busy the machine is makes no difference. And what it took."""
+    env = dict(os.environ, GMX_MUTATION=str(n), **more)
+    cmd = ["prlimit", f"--cpu={limit:.0f}", *cmd]
+    p = subprocess.Popen(cmd, cwd=TREE, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(p.pid, 0)
+    p.returncode = os.waitstatus_to_exitcode(status)
+    took = used.ru_utime + used.ru_stime
+    if p.returncode in (-signal.SIGKILL, -signal.SIGXCPU):
+        return "hangs", took
+    return None if p.returncode == 0 else "fails", took
+
+
+class Memory:
+    """What earlier runs have found out, in a file."""
+
+    def __init__(self, name):
+        self.file = TARGET / f"mutations-{name}.json"
+        self.known = json.loads(self.file.read_text()) if self.file.exists() else {}
+        self.lock = threading.Lock()
+
+    def put(self, key, value):
+        with self.lock:
+            self.known[key] = value
+            self.file.write_text(json.dumps(self.known, indent=0))
+
+
 class Models:
-    def __init__(self, checker, exe, **env):
-        self.checker, self.exe, self.env = checker, exe, env
+    """Built when they are needed first."""
+
+    def __init__(self, checker, **env):
+        self.checker, self.env, self.exe, self.lock = checker, env, None, threading.Lock()
+        # Seconds that each takes.
+        self.took = Memory(checker)
+
+    def make(self):
+        made = build(["test", "--profile", "models", "--lib", "--no-run"], self.checker, f"--cfg {self.checker}")
+        exe = TARGET / f"mutations-{self.checker}.exe"
+        # A copy, since ci/models.sh builds its own where this one is.
+        shutil.copy2([m["executable"] for m in made if m.get("executable")][-1], exe)
         names = subprocess.run([exe, "--list"], capture_output=True, text=True, check=True).stdout.splitlines()
         names = [n[: -len(": test")] for n in names if n.startswith("models::") and n.endswith(": test")]
         self.names = [n for n in names if "::finds_" not in n and not n.endswith(("every_fence_has_a_model", "it_is_what_ships"))]
-        # What an earlier run has measured.
-        self.known = TARGET / f"mutations-{checker}.json"
-        self.took = json.loads(self.known.read_text()) if self.known.exists() else {}
-
-    def one(self, name, n, limit):
-        return run([self.exe, "--exact", name, "--test-threads", "1"], n, limit, **self.env)
+        self.exe = exe
 
     def modules(self, words):
         return [n for w in words for n in self.names if n.startswith(f"models::{w}::")]
 
-    def measure(self, names):
-        for name in names:
-            if name not in self.took:
-                begun = time.monotonic()
-                if self.one(name, 0, 600):
-                    sys.exit(f"{self.checker} {name} fails as it is")
-                self.took[name] = time.monotonic() - begun
-                self.known.write_text(json.dumps(self.took))
+    def missed_by(self, m):
+        with self.lock:
+            if self.exe is None:
+                self.make()
+        names = self.modules(MODELS[m.file].split())
+        same_file = [by for name, by in list(FOUND.known.items()) if name.startswith(m.file)]
 
-    def missed_by(self, n, names):
-        self.measure(names)
-        for name in sorted((m for m in names if self.took[m] < SLOW), key=lambda m: self.took[m]):
-            how = self.one(name, n, 30 + 10 * self.took[name])
-            if how:
-                return f"{self.checker} {name[len('models::'):]} {how}"
+        def worth(name):
+            """What has found others of this file, and soon, comes first."""
+            found = sum(by.endswith(name[len("models::") :]) for by in same_file)
+            return found / (1 + self.took.known.get(name, 1)), -self.took.known.get(name, 1)
+
+        left = BUDGET
+        for name in sorted(names, key=worth, reverse=True):
+            if left < 0:
+                break
+            how, took = compute([self.exe, "--exact", name, "--test-threads", "1"], m.n, SLOW, **self.env)
+            if how == "fails":
+                return f"{self.checker} {name[len('models::'):]}"
+            self.took.put(name, took)
+            left -= took
         return None
 
 
+class Programs:
+    """The C tests. One at a time: they are built where they were built before."""
+
+    def __init__(self):
+        self.lock, self.exe = threading.Lock(), None
+
+    def make(self):
+        made = build(["test", "--test", "ctests", "--no-run"], "mutations-c", "")
+        self.exe = [m["executable"] for m in made if m.get("executable")][-1]
+        made = build(["rustc", "--lib", "--crate-type", "cdylib"], "mutations-lib", "--cfg gmx_widen")
+        self.lib = [f for m in made for f in m.get("filenames", []) if f.endswith(".so") and "gomax" in f][-1]
+
+    def one(self, name, n):
+        return run([self.exe, "--exact", name], n, 300, GMX_LIB=self.lib)
+
+    def missed_by(self, m):
+        with self.lock:
+            if self.exe is None:
+                self.make()
+            for name in dict.fromkeys((C_NEAR.get(m.file, "") + " " + C_TESTS).split()):
+                # A failure that has another reason is none.
+                if self.one(name, m.n) and not self.one(name, 0):
+                    return f"C {name}"
+        return None
+
+
+# Who has found it, by name.
+FOUND = None
+
+
 def main():
+    global FOUND
     words = [a for a in sys.argv[1:] if not a.startswith("-")]
     all_of_them = mutations()
+    FOUND = Memory("found")
     chosen = [m for m in all_of_them if not words or any(w in m.name for w in words)]
+    if "--missed" in sys.argv:
+        chosen = [m for m in chosen if FOUND.known.get(m.name, "nobody").lower().startswith("nobody")]
+    if "--loom" in sys.argv:
+        chosen = [m for m in chosen if m.name not in FOUND.known]
+    if "--list" in sys.argv:
+        sys.exit("\n".join(m.name for m in chosen))
     make_tree(all_of_them)
-    loom, shuttle = Models("loom", build_models("loom")), Models("shuttle", build_models("shuttle"), GMX_SCHEDULES="300")
-    lib = None
-    rows, bad = [], 0
-    for m in chosen:
-        by = loom.missed_by(m.n, loom.modules(MODELS[m.file].split())) or shuttle.missed_by(m.n, shuttle.names)
+    loom, shuttle, programs = Models("loom"), Models("shuttle", GMX_SCHEDULES="300"), Programs()
+
+    def one(m):
+        by = loom.missed_by(m) or ("--loom" not in sys.argv and shuttle.missed_by(m))
+        if not by and "--loom" in sys.argv:
+            print(f"{m.name} -> not by loom", flush=True)
+            return m.name, "-"
         if not by and "--models" not in sys.argv:
-            if lib is None:
-                env = dict(os.environ, CARGO_TARGET_DIR=str(TARGET / "mutations-c"))
-                if subprocess.run(["cargo", "test", "--quiet", "--test", "ctests", "--no-run"], cwd=TREE, env=env).returncode:
-                    sys.exit("the copy does not build")
-                lib = str(TARGET / "mutations-c")
-            for test in C_TESTS.split():
-                how = run(["cargo", "test", "--quiet", "--test", "ctests", "--", "--exact", test], m.n, 300, CARGO_TARGET_DIR=lib)
-                if how:
-                    by = f"C {test} {how}"
-                    break
+            by = programs.missed_by(m)
         why = EXPLAINED.get(m.name)
-        if not by:
-            bad += not why
-            by = f"nobody: {why}" if why else "NOBODY"
-        rows.append((m.name, by))
-        print(f"{len(rows):3}/{len(chosen)} {m.name} -> {by}", flush=True)
+        by = by or (f"nobody: {why}" if why else "NOBODY")
+        FOUND.put(m.name, by)
+        print(f"{m.name} -> {by}", flush=True)
+        return m.name, by
+
+    with ThreadPoolExecutor(int(os.environ.get("GMX_JOBS", 1))) as pool:
+        rows = list(pool.map(one, chosen))
     width = max((len(r[0]) for r in rows), default=0)
     print("\n" + "\n".join(f"{name:{width}}  {by}" for name, by in rows))
-    missed = sum(not by.startswith(("nobody", "NOBODY")) for _, by in rows)
-    print(f"\n{len(rows)} mutations: {missed} found, {len(rows) - missed - bad} explained, {bad} not explained")
+    bad, explained = (sum(by.startswith(word) for _, by in rows) for word in ("NOBODY", "nobody"))
+    print(f"\n{len(rows)} mutations: {len(rows) - bad - explained} found, {explained} explained, {bad} not explained")
     sys.exit(1 if bad else 0)
 
 

@@ -31,7 +31,7 @@ check() {
 run() {
   case $1 in
   *.c) "${CC:-cc}" -std=c11 -D_GNU_SOURCE -o "$1.exe" "$1" "${flags[@]}" && timeout 60 "$1.exe" ;;
-  *.cpp) "${CXX:-c++}" -std=c++11 -o "$1.exe" "$1" "${flags[@]}" && timeout 60 "$1.exe" ;;
+  *.cpp) "${CXX:-c++}" -std=c++17 -o "$1.exe" "$1" "${flags[@]}" && timeout 60 "$1.exe" ;;
   *.python) timeout 60 "${PYTHON:-python3}" "$1" ;;
   *) false ;;
   esac
@@ -42,12 +42,15 @@ names() { # each one must stand in the source as a word
   for name in $(grep -ohE '\b(gmx|GMX)_[A-Za-z0-9_]*[A-Za-z0-9]\b' "$1" | sort -u); do
     grep -rqw -- "$name" include src tests ctests ci benches demo Makefile --exclude=readme.sh || { echo "$name"; bad=1; }
   done
+  for name in $(grep -ohE '\bgomax::[a-z_]+' "$1" | sort -u); do # in CMake's sense too
+    grep -qw -- "${name#gomax::}" include/gomax.hpp packaging/gomaxConfig.cmake.in || { echo "$name"; bad=1; }
+  done
   return $bad
 }
 
 links() { # to files, and to headings of this document
   local to bad=0
-  for to in $(grep -oE '\]\([^)]+\)' "$1" | sed 's/^](//; s/)$//; /^http/d'); do
+  for to in $(awk '/^```/ { code = !code } !code' "$1" | grep -oE '\]\([^)]+\)' | sed 's/^](//; s/)$//; /^http/d'); do
     if [[ $to == \#* ]]; then
       grep -E '^#+ ' "$1" | sed -E 's/^#+ //; s/[^A-Za-z0-9 -]//g; s/ /-/g' | tr A-Z a-z | awk '{ print (n[$0]++ ? $0 "-" n[$0] - 1 : $0) }' |
         grep -qx -- "${to#\#}" || { echo "$to"; bad=1; }

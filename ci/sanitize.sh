@@ -32,7 +32,10 @@ not "a million Gs: more memory than there is, with a shadow" address thread valg
 not "has a thread of its own, which might call in: so no deadlock is seen" thread -- deadlock
 not "measures CPU time" address thread valgrind -- idle
 not "loads the library late: the sanitizer must come first" address thread -- dlopen
-not "forks among threads, for which the sanitizer's allocator is not made: in the child its lock is held for ever" address -- fork
+not "forks among threads, for which the sanitizer is not made: in the child its lock is held for ever, or it takes a thread for another" \
+  address thread -- fork
+not "is about what happens at once: valgrind runs one thread at a time" valgrind -- barrier chan_cancel fuzz procs random \
+  s3 s5 safepoint sched_order steal timers_ps
 not "Python is not instrumented" address thread valgrind -- py_smoke
 
 kinds=() only=()

@@ -75,7 +75,10 @@ suite abi env GMX_LIB="$release_lib" ci/abi.sh
 suite gdb env GMX_LIB="$release_lib" ci/gdb.sh
 suite cpp env GMX_LIB="$release_lib" ci/cpp.sh
 suite readme env GMX_LIB="$release_lib" ci/readme.sh
-suite python env GMX_LIB="$release_lib" "$python" ctests/py_smoke.py
+suite python env GMX_LIB="$release_lib" PYTHON="$python" ci/python.sh
+suite zig env GMX_LIB="$release_lib" ci/zig.sh
+suite nim env GMX_LIB="$release_lib" ci/nim.sh
+suite runtimes env GMX_LIB="$release_lib" ci/runtimes.sh
 suite aarch64 ci/aarch64.sh
 suite demo demo/check.sh
 

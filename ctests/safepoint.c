@@ -171,7 +171,7 @@ static void the_word_is_zero_at_rest(void) {
   CHECK_OK(gmx_stop_the_world("rest"));
   CHECK_OK(gmx_start_the_world());
   loops_end();
-  spin_until(gmx_poll_word == 0);
+  spin_until(__atomic_load_n(&gmx_poll_word, __ATOMIC_RELAXED) == 0);
 }
 
 static void quiet(void *arg, const char *text, size_t len) {

@@ -97,15 +97,20 @@ namespace detail {
 /// Nanoseconds, rounded up, from 0 (less would mean for ever) to the largest that there are.
 template <class Rep, class Period>
 constexpr std::int64_t ns(const std::chrono::duration<Rep, Period> &d) {
-  using nano = std::chrono::duration<std::int64_t, std::nano>;
+  using in_ns = std::ratio_divide<Period, std::nano>;
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
   if (!(d > d.zero())) return 0;
-  if constexpr (std::is_floating_point_v<Rep>) {
-    if (std::chrono::duration<double, std::nano>(d).count() >= 9.2e18) return nano::max().count();
-  } else if constexpr (std::ratio_greater_v<Period, std::nano>) {
-    using wide = std::chrono::duration<std::intmax_t, Period>;
-    if (wide(d) > std::chrono::duration_cast<wide>(nano::max())) return nano::max().count();
+  if constexpr (!std::is_floating_point_v<Rep> && in_ns::den == 1) {
+    const std::uint64_t n = static_cast<std::uint64_t>(d.count()), each = static_cast<std::uint64_t>(in_ns::num);
+    return n > static_cast<std::uint64_t>(most) / each ? most : static_cast<std::int64_t>(n * each);
+  } else if constexpr (!std::is_floating_point_v<Rep> && in_ns::num == 1) {
+    return std::chrono::ceil<std::chrono::duration<std::int64_t, std::nano>>(d).count();
+  } else {
+    const double n = std::chrono::duration<double, std::nano>(d).count();
+    if (n >= 9.2e18) return most;
+    const std::int64_t whole = static_cast<std::int64_t>(n);
+    return static_cast<double>(whole) < n ? whole + 1 : whole;
   }
-  return std::chrono::ceil<nano>(d).count();
 }
 
 template <class Clock, class Duration>

@@ -6,7 +6,6 @@ pub fn build(b: *std.Build) void {
     const target = b.standardTargetOptions(.{});
     const optimize = b.standardOptimizeOption(.{});
     const lib_dir = b.option([]const u8, "lib_dir", "The directory of libgomax.so and libgomax.so.0");
-    const include_dir = b.option([]const u8, "include_dir", "That of gomax.h: `test` holds src/c.zig to it");
 
     const gomax = b.addModule("gomax", .{
         .root_source_file = b.path("src/gomax.zig"),
@@ -28,21 +27,6 @@ pub fn build(b: *std.Build) void {
         .imports = &.{.{ .name = "gomax", .module = gomax }},
     }) });
     test_step.dependOn(&b.addRunArtifact(tests).step);
-
-    if (include_dir) |dir| {
-        const header: std.Build.LazyPath = .{ .cwd_relative = b.pathJoin(&.{ dir, "gomax.h" }) };
-        const translated = b.addTranslateC(.{ .root_source_file = header, .target = target, .optimize = optimize });
-        const header_test = b.addTest(.{ .root_module = b.createModule(.{
-            .root_source_file = b.path("tests/header.zig"),
-            .target = target,
-            .optimize = optimize,
-            .imports = &.{
-                .{ .name = "gomax", .module = gomax },
-                .{ .name = "header", .module = translated.createModule() },
-            },
-        }) });
-        test_step.dependOn(&b.addRunArtifact(header_test).step);
-    }
 
     const examples = b.step("examples", "Builds the examples");
     for ([_][]const u8{"dupes"}) |name| {

@@ -255,8 +255,13 @@ pub fn free(sched: &'static Sched, handle: u64) -> Result<()> {
 
 /// One less who counts. The last one ends the token; and with it perhaps its parent, and so on.
 pub fn unref(sched: &'static Sched, mut token: &'static Token) {
-    // AcqRel: whoever ends it does so after all others are done with it.
-    while token.refs.fetch_sub(1, Ordering::AcqRel) & !FREED == 1 {
+    loop {
+        // AcqRel: whoever ends it does so after all others are done with it.
+        let counted = token.refs.fetch_sub(1, Ordering::AcqRel) & !FREED;
+        debug_assert!(counted > 0, "T3");
+        if counted != 1 {
+            return;
+        }
         Timers::remove(&token.timer);
         // SAFETY: null or a token, for which this one counts.
         let parent: Option<&'static Token> = unsafe { token.parent.get().as_ref() };
@@ -351,6 +356,7 @@ fn cancel_one(m: MRef, token: &'static Token, reason: Reason, work: &mut *mut To
 /// Takes a waiter from the list, whose lock is held.
 fn take_out(inner: &mut Inner, gp: GRef) {
     let c = &gp.cancelable;
+    debug_assert!(c.listed.get());
     let (prev, next) = (c.prev.get(), c.next.get());
     // SAFETY: links in the list are null or Gs in it.
     unsafe {

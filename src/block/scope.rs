@@ -142,7 +142,7 @@ extern "C" fn begin(arg: *mut c_void) {
 }
 
 /// What a child came to.
-fn returned(m: MRef, gp: GRef, result: i32) {
+pub fn returned(m: MRef, gp: GRef, result: i32) {
     // SAFETY: null or a scope, which is there as long as it has a child.
     let Some(s) = (unsafe { gp.scope.get().cast::<Scope>().as_ref() }) else { return };
     if result < 0 && s.error.compare_exchange(0, result, Ordering::AcqRel, Ordering::Relaxed).is_ok() {

@@ -122,6 +122,12 @@ impl Timers {
         h.entries.len().saturating_sub(h.dead)
     }
 
+    /// Entries for which room is kept: for models, at whose end nobody needs any.
+    #[cfg(test)]
+    pub fn reserved(&self) -> usize {
+        self.heap.lock().reserved
+    }
+
     /// Makes sure that one more [`Timers::add`] finds room: a sleeper asks before it parks, since afterwards there is
     /// nobody left to tell.
     pub fn reserve(&self) -> Result<()> {

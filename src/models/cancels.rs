@@ -10,13 +10,13 @@ use crate::sync::AtomicU32;
 
 type Sema = Arc<AtomicU32>;
 
-fn token(w: &World, parent: Option<&Ref>) -> Arc<Ref> {
+pub(super) fn token(w: &World, parent: Option<&Ref>) -> Arc<Ref> {
     let m = foreign::needm(w.sched, 1).unwrap();
     Arc::new(cancel::make(m, parent, None).unwrap())
 }
 
 /// Does something with this as the current token.
-fn under<R>(m: MRef, token: &Ref, f: impl FnOnce() -> R) -> R {
+pub(super) fn under<R>(m: MRef, token: &Ref, f: impl FnOnce() -> R) -> R {
     let gp = waitq::waiter(m);
     let again = cancel::find(m.sched(), token.handle.get(), true).unwrap();
     assert!(cancel::replace(gp, Some(again)).is_none());
@@ -169,5 +169,116 @@ fn make_and_let_go_against_cancel() {
         w.finish();
         assert!(made.lock().unwrap().take().unwrap().reason() == Some(Reason::ByHand));
         assert!(cancel::find(sched, handle, true).is_err());
+    });
+}
+
+/// Two wait under a token; one of them is released, or the token is cancelled: what the one does with its record leaves the
+/// other's alone.
+fn two_wait_under_one(cancelled: bool) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let s: [Sema; 2] = [0, 1].map(|_| Arc::new(AtomicU32::new(0)));
+        let c = token(&w, None);
+        for t in &s {
+            let (t, l) = (t.clone(), c.clone());
+            w.host(move |_, m| {
+                let got = under(m, &l, || acquire(m, &t, None));
+                assert!(got.is_ok() || cancelled && got == Err(Error::Canceled));
+            });
+        }
+        w.host(move |_, m| {
+            assert!(sema::release(m, &s[0]).is_ok());
+            if cancelled {
+                assert!(cancel::cancel(m, &c, Reason::ByHand));
+            } else {
+                assert!(sema::release(m, &s[1]).is_ok());
+            }
+        });
+        w.finish();
+    }
+}
+
+#[test]
+fn two_wait_and_are_cancelled() {
+    check(Size { preemptions: 1, ..Size::default() }, two_wait_under_one(true));
+}
+
+#[test]
+fn two_wait_and_are_released() {
+    check(Size { preemptions: 0, ..Size::default() }, two_wait_under_one(false));
+}
+
+/// What a token leaves behind when it ends, seen by the next in its place: no armed timer, and nothing in the list of whom it
+/// was under.
+#[test]
+fn a_token_ends_with_its_timer_and_its_place() {
+    check(Size { schedules: 1, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let m = foreign::needm(w.sched, 1).unwrap();
+        // So that no worker is called for a timer.
+        let pp = wake::pidleget(w.sched, &mut w.sched.lock.lock()).unwrap();
+        let (top, other) = (token(&w, None), token(&w, None));
+        let old = cancel::make(m, Some(&top), Some(5)).unwrap();
+        let place = std::ptr::from_ref(&*old);
+        drop(old);
+        let new = cancel::make(m, Some(&other), Some(9)).unwrap();
+        assert!(std::ptr::eq(place, &*new), "the model is for one place");
+        assert!(cancel::cancel(m, &top, Reason::ByHand));
+        assert!(new.reason().is_none(), "cancelled in its predecessor's place");
+        drop(new);
+        assert!(w.sched.p_at(0).unwrap().timers.first() == crate::gmp::timers::NEVER);
+        assert!(wake::pidleput(w.sched, &mut w.sched.lock.lock(), pp).is_ok());
+        w.host(|_, _| ());
+        w.finish();
+    });
+}
+
+/// One asks for a token by its handle while that ends and its memory becomes another's.
+#[test]
+fn find_against_the_next_in_its_place() {
+    check(Size { preemptions: 3, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let sched = w.sched;
+        let ms: Vec<MRef> = (0..2).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
+        let handle = cancel::make(ms[0], None, None).unwrap().forget().handle.get();
+        w.host_as(ms[1], move |_, m| {
+            if let Ok(found) = cancel::find(m.sched(), handle, true) {
+                assert_eq!(found.handle.get(), handle, "another's");
+            }
+        });
+        w.host_as(ms[0], move |_, m| {
+            assert!(cancel::free(m.sched(), handle).is_ok());
+            cancel::make(m, None, None).unwrap();
+        });
+        w.finish();
+        assert!(cancel::find(sched, handle, true).is_err());
+    });
+}
+
+/// The deadline of a token has passed, and its timer fires while the token ends and its memory becomes that of another, which
+/// nobody cancels.
+#[test]
+fn deadline_against_the_next_in_its_place() {
+    check(Size { preemptions: 3, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let ms: Vec<MRef> = (0..2).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
+        // While no P is idle, so that no worker is called for the timer.
+        let pp = wake::pidleget(w.sched, &mut w.sched.lock.lock()).unwrap();
+        let old = cancel::make(ms[0], None, Some(5)).unwrap();
+        assert!(wake::pidleput(w.sched, &mut w.sched.lock.lock(), pp).is_ok());
+        set_now(5);
+        w.watcher(|w, m| {
+            for p in w.sched.live_ps() {
+                // SAFETY: nobody runs Gs here.
+                unsafe { crate::gmp::timers::Timers::run(p, m, 5) };
+            }
+        });
+        w.host_as(ms[0], move |_, m| {
+            drop(old);
+            let new = cancel::make(m, None, None).unwrap();
+            thread::yield_now();
+            assert!(new.reason().is_none(), "cancelled in its predecessor's place");
+        });
+        w.finish();
     });
 }

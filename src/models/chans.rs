@@ -1,6 +1,8 @@
 //! claim.rs, chan.rs, select.rs: a value moves once or not at all, and nobody waits for what has been.
 
+use super::cancels::{token, under};
 use super::*;
+use crate::block::cancel::{self, Reason};
 use crate::block::chan::{Case, Chan, Op};
 use crate::block::claim;
 use crate::block::select::{self, Cases};
@@ -275,6 +277,151 @@ fn finds_cancel_that_is_too_early() {
     });
 }
 
+/// Who receives waits under a token, so its wait is one to be claimed: it is begun without the latch, and what came
+/// meanwhile must be seen. Twice, since the first wait may be given up again.
+fn recv_under_a_token(how: Partner) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let c = chan(&w, 0);
+        let t = token(&w, None);
+        let (d, l) = (c.clone(), t.clone());
+        w.host(move |_, m| {
+            under(m, &l, || match how {
+                Partner::Sends => {
+                    assert_eq!(recv(m, &d, FOREVER), Ok(1));
+                    assert_eq!(recv(m, &d, FOREVER), Ok(10));
+                }
+                Partner::Closes => assert_eq!(recv(m, &d, FOREVER), Err(Error::Closed)),
+                Partner::Cancels => assert_eq!(recv(m, &d, FOREVER), Err(Error::Canceled)),
+            });
+        });
+        w.host(move |_, m| match how {
+            Partner::Sends => {
+                assert_eq!(send(m, &c, 1, FOREVER), Ok(()));
+                assert_eq!(send(m, &c, 10, FOREVER), Ok(()));
+            }
+            Partner::Closes => assert_eq!(c.close(m), Ok(())),
+            Partner::Cancels => assert!(cancel::cancel(m, &t, Reason::ByHand)),
+        });
+        w.finish();
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Partner {
+    Sends,
+    Closes,
+    Cancels,
+}
+
+#[test]
+fn recv_under_a_token_against_send() {
+    check(Size::default(), recv_under_a_token(Partner::Sends));
+}
+
+#[test]
+fn recv_under_a_token_against_close() {
+    check(Size { preemptions: 3, ..Size::default() }, recv_under_a_token(Partner::Closes));
+}
+
+#[test]
+fn recv_under_a_token_against_cancel() {
+    check(Size { preemptions: 3, ..Size::default() }, recv_under_a_token(Partner::Cancels));
+}
+
+/// Through room for one, of which the second sender waits for the place: it gets that though nobody receives its value.
+#[test]
+fn place_for_who_waits() {
+    check(Size { preemptions: 3, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let c = chan(&w, 1);
+        let d = c.clone();
+        w.host(move |_, m| assert_eq!(recv(m, &d, FOREVER), Ok(1)));
+        let d = c.clone();
+        w.host(move |_, m| {
+            assert_eq!(send(m, &d, 1, FOREVER), Ok(()));
+            assert_eq!(send(m, &d, 10, FOREVER), Ok(()));
+        });
+        w.finish();
+        assert_eq!(c.len(), 1);
+    });
+}
+
+/// A G with a deadline, for which room was kept before it looked again: then it need not wait after all.
+#[test]
+fn room_for_a_timer_is_given_back() {
+    check(Size { preemptions: 1, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let c = chan(&w, 0);
+        let d = c.clone();
+        w.host(move |w, m| {
+            visit(w, m, |_| {
+                if recv(m, &d, 0) != Ok(10) {
+                    assert_eq!(recv(m, &d, FOREVER), Ok(10));
+                }
+            });
+        });
+        w.host(move |_, m| assert_eq!(send(m, &c, 10, FOREVER), Ok(())));
+        w.finish();
+    });
+}
+
+/// One whose deadline passes waits before another: whoever sends meets its record, and both ways lead out of the queue.
+#[test]
+fn late_one_before_another() {
+    check(Size { preemptions: 1, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let c = chan(&w, 0);
+        let book = Arc::new(Book::default());
+        let late = foreign::needm(w.sched, 1).unwrap();
+        let (d, b) = (c.clone(), book.clone());
+        w.host_as(late, move |_, m| {
+            let _ = b.recv(m, &d, 1);
+        });
+        let (d, b) = (c.clone(), book.clone());
+        w.host(move |_, m| {
+            let _ = b.recv(m, &d, FOREVER);
+        });
+        let (d, b) = (c.clone(), book.clone());
+        w.host(move |_, m| {
+            assert_eq!(b.send(m, &d, 10, FOREVER), Ok(()));
+            assert_eq!(d.close(m), Ok(()));
+        });
+        late.park.time_out();
+        w.finish();
+        book.balanced(late, &[&c]);
+    });
+}
+
+/// Who claims a wait comes after all that the waiter did before it was to be claimed, though no lock is between the two.
+#[test]
+fn claim_comes_after_the_park() {
+    check(Size { preemptions: 3, ..Size::default() }, || {
+        unsafe fn nothing(_: *mut std::ffi::c_void) {}
+        let w = Maker::new(1, 1).make();
+        let own = foreign::needm(w.sched, 1).unwrap();
+        let gp = park::own_g(own);
+        let context = Arc::new(Sole::new());
+        let x = context.clone();
+        w.host_as(own, move |_, m| {
+            let wait = claim::Wait::begin(m, 1).ok().unwrap();
+            x.touch();
+            let locks = claim::Locks { open: nothing, arg: std::ptr::null_mut() };
+            let (_, end) = wait.park(m, crate::gmp::g::WaitReason::CHAN_RECV, locks);
+            assert!(matches!(end, Ok(()) | Err(Error::TimedOut)));
+            x.touch();
+        });
+        w.host(move |_, m| {
+            if claim::take(&gp, 1) {
+                context.touch();
+                park::goready(m, gp);
+            }
+        });
+        own.park.time_out();
+        w.finish();
+    });
+}
+
 /// As a G that holds a P: its deadline is a timer of that P, which somebody must run; it comes while the commit is under
 /// way, or beside a partner.
 #[test]
@@ -371,6 +518,28 @@ fn select_against_two_partners() {
 #[test]
 fn select_against_two_partners_and_deadline() {
     check(Size::default(), select_against_two(1));
+}
+
+/// As [`recv_under_a_token`]: a select that is given up again has left the token.
+#[test]
+fn select_under_a_token() {
+    check(Size { preemptions: 2, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let (a, b) = two(&w);
+        let t = token(&w, None);
+        let (x, y) = (a.clone(), b.clone());
+        w.host(move |_, m| {
+            under(m, &t, || {
+                assert_eq!(select_recv(m, &[&x, &y], FOREVER), Ok((1, 1)));
+                assert_eq!(select_recv(m, &[&x, &y], FOREVER), Ok((0, 10)));
+            });
+        });
+        w.host(move |_, m| {
+            assert_eq!(send(m, &b, 1, FOREVER), Ok(()));
+            assert_eq!(send(m, &a, 10, FOREVER), Ok(()));
+        });
+        w.finish();
+    });
 }
 
 /// Two selects, each of which may send to the other: at one of two channels, in opposite orders.

@@ -181,6 +181,51 @@ fn finds_timer_without_fence() {
     });
 }
 
+/// The keeper has slept until 40, and its timer was stopped; it looks for the next one while another is armed for 50:
+/// it keeps that, or a searcher is called. (What [`armed_by_a_thread`] has beside it makes [`Beside::Waking`] too large to
+/// be interrupted.)
+fn armed_beside_a_keeper_that_looks() -> impl Fn() {
+    || {
+        let (early, other) = (Clock::new(None), Clock::new(None));
+        let w = Maker::new(1, 1).make();
+        let (sched, p) = (w.sched, w.sched.p_at(0).unwrap());
+        let keeper = w.new_worker();
+        let armer = w.sched.malloc(Kind::Worker).unwrap();
+        assert!(other.arm_at(p, 40));
+        assert_eq!(wake::settle(sched, &mut sched.lock.lock(), keeper), Some(40));
+        Timers::remove(&other.timer);
+        let t = thread::spawn(move || {
+            if early.arm_at(p, 50) {
+                wake::timer_added(sched, armer, 50);
+            }
+        });
+        {
+            // What `stopm` does when the time is over.
+            let mut lk = sched.lock.lock();
+            if wake::take_keeper(sched).is_some() {
+                wake::settle(sched, &mut lk, keeper);
+            }
+        }
+        t.join().unwrap();
+        let kept = sched.keeper_until.load(Ordering::Relaxed) == 50;
+        assert!(kept || sched.nmspinning.load(Ordering::Relaxed) == 1, "nobody knows of the timer");
+    }
+}
+
+#[test]
+fn armed_while_the_keeper_looks() {
+    check(Size { preemptions: 3, ..Size::default() }, armed_beside_a_keeper_that_looks());
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_keeper_without_fence() {
+    finds(&["nobody knows of the timer"], || {
+        without("protocol/wake.rs", "settle");
+        check(Size { preemptions: 3, ..Size::default() }, armed_beside_a_keeper_that_looks());
+    });
+}
+
 /// A G sleeps, and time passes whenever it likes: while it arms its timer, while its P goes to somebody who keeps it.
 fn sleeps(n: usize) -> impl Fn() {
     move || {

@@ -32,10 +32,12 @@ mod legacy;
 mod locked;
 mod mutexes;
 mod notes;
+mod onces;
 mod parks;
 mod resizes;
 mod runqs;
 mod rw;
+mod scopes;
 mod stops;
 mod syscalls;
 mod timers;
@@ -208,6 +210,14 @@ impl Sole {
             thread::yield_now();
             self.busy.store(false, SeqCst);
         }
+    }
+
+    /// As one of several who look while nobody touches.
+    pub fn look(&self) {
+        #[cfg(loom)]
+        self.cell.with(|_| ());
+        #[cfg(not(loom))]
+        assert!(!self.busy.load(SeqCst), "two owners");
     }
 }
 
@@ -590,6 +600,7 @@ impl World {
                 p.seen_status()
             );
             assert_eq!(p.word().requests(), 0, "a request is left in P {}", p.id);
+            assert_eq!(p.timers.reserved(), 0, "room for a timer that nobody arms");
         }
         let idle = sched.live_ps().filter(|p| p.status() == PStatus::Idle).count();
         assert_eq!(sched.npidle.load(Ordering::SeqCst) as usize, idle, "two owners made a P idle");

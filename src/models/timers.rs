@@ -143,6 +143,24 @@ fn reset_against_fire() {
     });
 }
 
+/// Reset to a later time while it fires: nothing comes before that.
+#[test]
+fn reset_to_later_against_fire() {
+    check(Size::default(), || {
+        let w = Maker::new(1, 1).make();
+        let t = Timed::new(&w, 0);
+        let x = t.clone();
+        w.host(move |_, m| {
+            let taken = x.take(m);
+            assert_eq!(timer::reset(m, x.handle, 100, 0), Ok(!taken));
+        });
+        let again = w.clone();
+        w.finish();
+        assert!(t.is_empty(), "it came early");
+        t.end(&again);
+    });
+}
+
 unsafe fn never(_: MRef, _: PRef, _: *mut std::ffi::c_void, _: u64) -> bool {
     unreachable!("it was not due")
 }

@@ -151,7 +151,7 @@ fn any_idle_m(sched: &Sched, lk: &SchedLocked<'_>) -> bool {
 }
 
 /// `sched.lock` is held.
-fn take_keeper(sched: &Sched) -> Option<MRef> {
+pub fn take_keeper(sched: &Sched) -> Option<MRef> {
     // SAFETY: the word holds null or an M.
     let m = unsafe { MRef::from_ptr(sched.keeper.load(Ordering::Relaxed)) }?;
     sched.keeper.store(null_mut(), Ordering::Relaxed);
@@ -625,8 +625,9 @@ pub fn stopm(sched: &Sched, m: MRef) -> Idle {
 }
 
 /// Enters the idle list, or becomes the keeper: then until when.
-fn settle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef) -> Option<i64> {
-    // KEEPER: pairs with TIMER in `timer_added`. It may have been the keeper until now.
+pub fn settle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef) -> Option<i64> {
+    // KEEPER: pairs with TIMER in `timer_added`. It may have been the keeper until now, and an armer that still sees it so
+    // counts on it. (Who comes from `go_idle` has done SPIN.)
     fence(Ordering::SeqCst);
     let first = next_timer(sched);
     if first == NEVER || first >= sched.keeper_until.load(Ordering::Relaxed) {

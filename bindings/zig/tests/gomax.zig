@@ -356,7 +356,7 @@ fn scopes() !void {
         try scope.go(forever, .{});
         try expectEqual(false, (try scope.token()).isCanceled());
     }
-    try expectEqual(1, gomax.numG());
+    while (gomax.numG() > 1) try gomax.yield(); // the last one may be on its way out
 }
 
 test "scopes" {

@@ -8,7 +8,7 @@
 
 when not compileOption("threads"):
   {.error: "gomax: compile with --threads:on".}
-when not (defined(gcArc) or defined(gcAtomicArc)):
+when defined(gcOrc) or not (defined(gcArc) or defined(gcAtomicArc)):
   {.error: "gomax: compile with --mm:arc (or atomicArc): refc scans the stack of the thread, and orc keeps its roots apart from what a channel carries to another G".}
 when not compileOption("tlsEmulation"):
   {.error: "gomax: compile with --tlsEmulation:on: otherwise exceptions get lost when a goroutine moves to another thread".}

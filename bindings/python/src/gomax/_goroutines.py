@@ -101,7 +101,7 @@ class G(Generic[T]):
         assert call
         status = gmx.gmx_attach_thread()
         if status >= 0:
-            gmx.gmx_enter_syscall_blocking()
+            gmx.gmx_enter_syscall()
             if self._token:
                 gmx.gmx_cancel_use(self._token, None)
             try:

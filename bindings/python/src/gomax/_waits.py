@@ -121,7 +121,7 @@ def wait(timeout: int, call: Callable[[int], int]) -> int:
     try:
         return call(timeout)
     finally:
-        gmx.gmx_enter_syscall_blocking()
+        gmx.gmx_enter_syscall()
 
 
 def at_once(call: Callable[[], int]) -> int:
@@ -133,7 +133,7 @@ def at_once(call: Callable[[], int]) -> int:
     try:
         return call()
     finally:
-        gmx.gmx_enter_syscall_blocking()
+        gmx.gmx_enter_syscall()
 
 
 def sleep(seconds: float) -> None:

@@ -125,7 +125,7 @@ def stopped_world(reason: str = "stopped by Python", timeout: Optional[float] = 
             gmx.gmx_start_the_world()
     finally:
         if out:
-            gmx.gmx_enter_syscall_blocking()
+            gmx.gmx_enter_syscall()
 
 
 def stats() -> Dict[str, int]:

@@ -1,0 +1,211 @@
+"""What things cost: python bench.py [--only NAME] [--rounds N]. The best of some rounds, alternating, in one run."""
+
+import argparse
+import asyncio
+import concurrent.futures
+import ctypes
+import platform
+import queue
+import sys
+import threading
+import time
+
+import gomax
+
+PAIRS, SPAWNS, VALUES, AWAITS = 3000, 1000, 30000, 100_000
+
+
+def timed(n, fn):
+    begin = time.perf_counter()
+    fn()
+    return (time.perf_counter() - begin) / n * 1e6
+
+
+def spawn_go():
+    return timed(SPAWNS, lambda: [gomax.go(int).join() for _ in range(SPAWNS)])
+
+
+def spawn_thread():
+    def one():
+        thread = threading.Thread(target=int)
+        thread.start()
+        thread.join()
+
+    return timed(SPAWNS, lambda: [one() for _ in range(SPAWNS)])
+
+
+def spawn_executor():
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        pool.submit(int).result()
+        return timed(SPAWNS, lambda: [pool.submit(int).result() for _ in range(SPAWNS)])
+
+
+def spawn_c():
+    word = gomax.WaitGroup(SPAWNS)
+    done = gomax.gmx.gmx_waitgroup_done
+
+    def all_():
+        for _ in range(SPAWNS):
+            gomax.go_c(done, word.address)
+        word.wait()
+
+    return timed(SPAWNS, all_)
+
+
+def ping_pong(new, get, put, start):
+    a, b = new(), new()
+
+    def pong():
+        for _ in range(PAIRS):
+            put(b, get(a))
+
+    join = start(pong)
+
+    def ping():
+        for _ in range(PAIRS):
+            put(a, None)
+            get(b)
+
+    try:
+        return timed(PAIRS, ping)
+    finally:
+        join()
+
+
+def start_go(fn):
+    return gomax.go(fn).join
+
+
+def start_thread(fn):
+    thread = threading.Thread(target=fn)
+    thread.start()
+    return thread.join
+
+
+def ping_pong_channel():
+    # both ends goroutines
+    return gomax.go(ping_pong, gomax.Channel, gomax.Channel.recv, gomax.Channel.send, start_go).join()
+
+
+def ping_pong_buffered():
+    return gomax.go(ping_pong, lambda: gomax.Channel(1), gomax.Channel.recv, gomax.Channel.send, start_go).join()
+
+
+def ping_pong_queue():
+    return ping_pong(queue.Queue, queue.Queue.get, queue.Queue.put, start_thread)
+
+
+def ping_pong_simple_queue():
+    return ping_pong(queue.SimpleQueue, lambda q: q.get(), lambda q, v: q.put(v), start_thread)
+
+
+def stream(new, get, put, start):
+    c = new()
+    join = start(lambda: [put(c, i) for i in range(VALUES)])
+    try:
+        return timed(VALUES, lambda: [get(c) for _ in range(VALUES)])
+    finally:
+        join()
+
+
+def stream_channel():
+    return stream(lambda: gomax.Channel(1000), gomax.Channel.recv, gomax.Channel.send, start_go)
+
+
+def stream_queue():
+    return stream(lambda: queue.Queue(1000), queue.Queue.get, queue.Queue.put, start_thread)
+
+
+def alone(new, get, put):
+    """Put and get again, by one thread."""
+    c = new()
+
+    def all_():
+        for _ in range(VALUES):
+            put(c, None)
+            get(c)
+
+    return timed(VALUES, all_)
+
+
+def alone_channel():
+    return alone(lambda: gomax.Channel(1), gomax.Channel.recv, gomax.Channel.send)
+
+
+def alone_queue():
+    return alone(queue.Queue, queue.Queue.get, queue.Queue.put)
+
+
+def callback_foreign():
+    fn = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda arg: None)
+    call, result = gomax.gmx.gmx_callback, []
+    start_thread(lambda: result.append(timed(VALUES, lambda: [call(fn, None) for _ in range(VALUES)])))()
+    return result[0]
+
+
+def callback_plain():
+    fn = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda arg: None)
+    result = []
+    start_thread(lambda: result.append(timed(VALUES, lambda: [fn(None) for _ in range(VALUES)])))()
+    return result[0]
+
+
+def awaits(new, get, put):
+    async def main():
+        queues = [new() for _ in range(AWAITS)]
+        begin = time.perf_counter()
+        tasks = [asyncio.ensure_future(get(q)) for q in queues]
+        await asyncio.sleep(0)
+        for q in queues:
+            await put(q, 1)
+        await asyncio.gather(*tasks)
+        return (time.perf_counter() - begin) / AWAITS * 1e6
+
+    return asyncio.run(main())
+
+
+def await_channel():
+    return awaits(gomax.Channel, gomax.Channel.recv_async, gomax.Channel.send_async)
+
+
+def await_queue():
+    return awaits(asyncio.Queue, asyncio.Queue.get, asyncio.Queue.put)
+
+
+CASES = [
+    ("start a function and wait for it: gomax.go", spawn_go),
+    ("    threading.Thread", spawn_thread),
+    ("    ThreadPoolExecutor", spawn_executor),
+    ("    a C function, gomax.go_c", spawn_c),
+    ("there and back, two threads: gomax.Channel()", ping_pong_channel),
+    ("    gomax.Channel(1)", ping_pong_buffered),
+    ("    queue.Queue", ping_pong_queue),
+    ("    queue.SimpleQueue", ping_pong_simple_queue),
+    ("a value through a buffer of 1000: gomax.Channel(1000)", stream_channel),
+    ("    queue.Queue(1000)", stream_queue),
+    ("put and get by one thread: gomax.Channel(1)", alone_channel),
+    ("    queue.Queue", alone_queue),
+    ("C calls Python, as a goroutine: gmx_callback", callback_foreign),
+    ("    a ctypes callback as such", callback_plain),
+    ("100,000 waits of coroutines, each: gomax.Channel", await_channel),
+    ("    asyncio.Queue", await_queue),
+]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", default="")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    cases = [c for c in CASES if options.only in c[1].__name__]
+    best = {}
+    for _ in range(options.rounds):
+        for name, fn in cases:
+            best[name] = min(best.get(name, float("inf")), fn())
+    print(f"Python {sys.version.split()[0]}, {platform.machine()}, {gomax.num_cpu()} CPUs; microseconds, best of {options.rounds}")
+    for name, _ in cases:
+        print(f"{name:<60}{best[name]:>9.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""examples/duplicates.py: what it finds, and that it can be ended."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+EXAMPLE = os.path.join(os.path.dirname(__file__), "..", "examples", "duplicates.py")
+
+
+def start(*arguments):
+    return subprocess.Popen(
+        [sys.executable, EXAMPLE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+class Duplicates(unittest.TestCase):
+    def test_finds_them(self):
+        with tempfile.TemporaryDirectory() as top:
+            for i in range(300):
+                directory = os.path.join(top, str(i % 7))
+                os.makedirs(directory, exist_ok=True)
+                with open(os.path.join(directory, str(i)), "w") as f:
+                    f.write("same" if i in (3, 20, 99) else "twin" if i in (4, 5) else f"{i:4}" if i % 2 else "x" * i)
+            program = start(top)
+            out, err = program.communicate(timeout=120)
+            self.assertEqual((program.returncode, err), (0, ""))
+            groups = [sorted(int(os.path.basename(p)) for p in g.split("\n")) for g in out.strip().split("\n\n")]
+            self.assertEqual(sorted(groups), [[3, 20, 99], [4, 5]])
+
+    def endless(self):
+        directory = tempfile.TemporaryDirectory()
+        for name in "ab":  # large, and nothing on the disk
+            with open(os.path.join(directory.name, name), "wb") as f:
+                f.truncate(1 << 42)
+        return directory
+
+    def test_timeout(self):
+        with self.endless() as top:
+            program = start("--timeout", "0.2", top)
+            out, err = program.communicate(timeout=120)
+            self.assertEqual((program.returncode, out, err), (1, "", "incomplete: it was interrupted\n"))
+
+    def test_interrupt(self):
+        with self.endless() as top:
+            program = start(top)
+            while not any(os.path.realpath(p).startswith(os.path.realpath(top)) for p in descriptors(program.pid)):
+                pass  # until it hashes
+            program.send_signal(signal.SIGINT)
+            out, err = program.communicate(timeout=120)
+            self.assertEqual((program.returncode, out, err), (1, "", "incomplete: it was interrupted\n"))
+
+
+def descriptors(pid):
+    directory = f"/proc/{pid}/fd"
+    return [os.path.join(directory, fd) for fd in os.listdir(directory)]
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# The Nim binding: its tests as a debug and as a release build, what it refuses to compile, the example, and the programs of
+# docs/nim.md. Ends with `N passed, N failed`. Skipped (77) where there is no Nim and none to be had by apt.
+# Environment: GMX_LIB another libgomax.so than target/release's, NIM the compiler. `ci/nim.sh setup` only gets what is needed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+nim=${NIM:-nim}
+if ! command -v "$nim" >/dev/null; then
+  if ((EUID == 0)) && command -v apt-get >/dev/null; then
+    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends nim >/dev/null ||
+      { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends nim >/dev/null; }
+  fi
+  command -v "$nim" >/dev/null || { echo "there is no Nim, and none to be had by apt"; exit 77; }
+fi
+[[ ${1:-} != setup ]] || exit 0
+
+lib=$(realpath -m "${GMX_LIB:-$target/release/libgomax.so}")
+[[ -e $lib ]] || { echo "there is no $lib: make build" >&2; exit 1; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/lib"
+ln -s "$lib" "$work/lib/libgomax.so"
+ln -s "$lib" "$work/lib/libgomax.so.0"
+export LD_LIBRARY_PATH=$work/lib
+cache=$target/nim/$("$nim" --version | sed -nE '1s/.*Version ([0-9.]+).*/\1/p')
+flags=(--hints:off --path:"$root/bindings/nim/src" --passC:"-I$root/include" --passL:"-L$work/lib")
+passed=0 failed=0
+
+# check NAME COMMAND...: what it prints is shown if it fails
+check() {
+  local name=$1
+  shift
+  if "$@" >"$work/said" 2>&1; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "FAILED: $name"
+    sed 's/^/    | /' "$work/said"
+  fi
+}
+
+run() { # SOURCE NAME FLAGS...
+  "$nim" c "${flags[@]}" --nimcache:"$cache/$2" -o:"$work/$2" "${@:3}" "$1" && timeout 120 "$work/$2"
+}
+suite() { # each test of the suite counts
+  check "tests, $1" run bindings/nim/tests/test_gomax.nim "tests-$1" "${@:2}"
+  local n
+  n=$(grep -c '\[OK\]' "$work/said")
+  ((n == 0)) || passed=$((passed + n - 1))
+}
+suite debug
+suite release -d:release
+
+# Without one of the options it says which; with all of them it compiles.
+mkdir "$work/docs" "$work/bare" # a nim.cfg counts for all that is below it
+printf 'import gomax\nrunMain: sleep 1.ms\n' | tee "$work/docs/app.nim" >"$work/bare/app.nim"
+awk -v to="$work/docs/" '
+  /^```/ { if (out) { close(out); out = "" } else if ($1 == "```cfg") out = to $2
+           else if ($1 == "```nim" && $2 == "program") out = to "program" ++n ".nim"; next }
+  out { print > out }' docs/nim.md
+refuses() { # WORD OPTION INSTEAD: it must not compile, and say the word
+  local options=()
+  while read -r option; do options+=("${option/#$2/$3}"); done <"$work/docs/nim.cfg"
+  ! "$nim" c "${flags[@]}" --compileOnly --nimcache:"$work/refused" "${options[@]}" "$work/bare/app.nim" >"$work/why" 2>&1 &&
+    grep -q "gomax: .*$1" "$work/why" || { cat "$work/why"; return 1; }
+}
+check "compiles with the options of docs/nim.md" run "$work/docs/app.nim" app
+check "refuses --threads:off" refuses "threads:on" --threads:on --threads:off
+check "refuses orc" refuses "mm:arc" --mm:arc --mm:orc
+check "refuses refc" refuses "mm:arc" --mm:arc --mm:refc
+check "refuses native thread variables" refuses "tlsEmulation:on" --tlsEmulation:on --tlsEmulation:off
+check "refuses exceptions by setjmp" refuses "exceptions:goto" --exceptions:goto --exceptions:setjmp
+check "refuses Nim's allocator" refuses "useMalloc" --define:useMalloc --define:other
+
+captures() { # a block that uses what it was not given
+  printf 'import gomax\nproc f(s: string) =\n  go: echo s\nf "x"\n' >"$work/docs/captures.nim"
+  ! "$nim" c "${flags[@]}" --compileOnly --nimcache:"$work/refused" "$work/docs/captures.nim" || return 1
+  sed 's/go: /go(s): /' "$work/docs/captures.nim" >"$work/docs/takes.nim"
+  "$nim" c "${flags[@]}" --compileOnly --nimcache:"$work/refused" "$work/docs/takes.nim"
+}
+check "a block has what it was given, and no more" captures
+
+links() {
+  mkdir -p "$work/tree/a"
+  printf '[one](a/two.md) [no](none.md)\n```\n[x](y)\n```\n' >"$work/tree/one.md"
+  printf '[back](../one.md#here) [web](https://example.org)\n' >"$work/tree/a/two.md"
+  cp bindings/nim/examples/linkcheck.nim "$work/docs/linkcheck.nim"
+  "$nim" c "${flags[@]}" --nimcache:"$cache/linkcheck" -o:"$work/linkcheck" "$work/docs/linkcheck.nim" &&
+    diff <(cd "$work/tree" && "$work/linkcheck" .) <(printf './one.md:1: none.md\n4 links, 1 broken\n')
+}
+check "examples/linkcheck.nim" links
+for program in "$work"/docs/program*.nim; do
+  check "docs/nim.md, $(basename "$program")" run "$program" "$(basename "$program" .nim)"
+done
+if command -v nimble >/dev/null; then
+  check "gomax.nimble" bash -c 'cd bindings/nim && nimble dump | grep -q "^version: \"0.1.0\""'
+fi
+
+echo "$passed passed, $failed failed"
+((failed == 0))

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Python: the library by bare ctypes, then the package as its users get it: a wheel, built and installed in a fresh venv
+# without a network, and the tests of bindings/python run there.
+# Environment: GMX_LIB another libgomax.so than target/release's; PYTHONS the interpreters (python3), as in
+# PYTHONS="python3.9 python3.13t"; GMX_MYPY another mypy, for the check of the types, than that of the path.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+GMX_LIB=$(realpath -m "${GMX_LIB:-${CARGO_TARGET_DIR:-target}/release/libgomax.so}")
+export GMX_LIB PYTHONDONTWRITEBYTECODE=1
+[[ -e $GMX_LIB ]] || { echo "there is no $GMX_LIB: make build" >&2; exit 1; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+for python in ${PYTHONS:-${PYTHON:-python3}}; do
+  venv=$work/$(basename "$python")
+  echo "-- $("$python" -VV | head -1)"
+  "$python" ctests/py_smoke.py || failed=1
+  "$python" -m venv "$venv"
+  "$venv/bin/pip" wheel --quiet --no-index --no-deps --wheel-dir "$venv/wheels" bindings/python
+  "$venv/bin/pip" install --quiet --no-index --no-deps "$venv"/wheels/gomax-*-py3-none-*linux*.whl
+  (cd "$work" && "$venv/bin/python" -X faulthandler "$OLDPWD/bindings/python/tests") || failed=1
+done
+exit $failed

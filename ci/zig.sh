@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# The Zig binding: its interface against the header, `zig build test`, the examples, and the programs of docs/zig.md in a project
+# that fetches the package as its readers do. Ends with `N passed, N failed`.
+# Zig is $GMX_ZIG, or one of the right version in the PATH, or comes from PyPI into target/zig; without, the suite is skipped
+# (77). The first run compiles Zig's own build tool, which takes minutes; it is kept in target/zig.
+# Environment: GMX_LIB another libgomax.so than target/release's, GMX_ZIG, GMX_ZIG_OPTIMIZE (fast, safe, small), PYTHON.
+# `ci/zig.sh setup` only gets what is needed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+version=0.17.1
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+python=${PYTHON:-python3}
+mkdir -p "$target/zig"
+
+zig=()
+right() { [[ $("$@" version 2>/dev/null) == ${version%.*}.* ]]; }
+for candidate in "${GMX_ZIG:-}" zig; do
+  if ((!${#zig[@]})) && [[ -n $candidate ]] && right "$candidate"; then zig=("$candidate"); fi
+done
+if ((!${#zig[@]})); then
+  zig=("$target/zig/venv/bin/python" -m ziglang)
+  if ! right "${zig[@]}"; then
+    "$python" -m venv "$target/zig/venv" && "$target/zig/venv/bin/pip" -q --disable-pip-version-check install "ziglang==$version"
+    right "${zig[@]}" || { echo "there is no Zig ${version%.*}, and none to be had by pip"; exit 77; }
+  fi
+fi
+[[ ${1:-} != setup ]] || exit 0
+
+lib=$(realpath -m "${GMX_LIB:-$target/release/libgomax.so}")
+[[ -e $lib ]] || { echo "there is no $lib: make build" >&2; exit 1; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/lib"
+ln -s "$lib" "$work/lib/libgomax.so"
+ln -s "$lib" "$work/lib/libgomax.so.0"
+export LD_LIBRARY_PATH=$work/lib ZIG_GLOBAL_CACHE_DIR=$target/zig/global ZIG_LOCAL_CACHE_DIR=$target/zig/local
+flags=(--search-prefix "$work" --prefix "$work/out" --summary all)
+[[ -z ${GMX_ZIG_OPTIMIZE:-} ]] || flags+=("-Doptimize=$GMX_ZIG_OPTIMIZE")
+passed=0 failed=0
+
+# check NAME COMMAND...: what it prints is shown if it fails
+check() {
+  local name=$1
+  shift
+  if "$@" >"$work/said" 2>&1; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "FAILED: $name"
+    sed 's/^/    | /' "$work/said"
+  fi
+}
+build() { (cd "$1" && timeout "${GMX_ZIG_LIMIT:-800}" "${zig[@]}" build "${flags[@]}" "${@:2}"); }
+
+check "src/c.zig against gomax.h" "$python" bindings/zig/tests/header.py include/gomax.h bindings/zig/src/c.zig
+check "zig build test" build bindings/zig test
+n=$(grep -oE '[0-9]+/[0-9]+ tests passed' "$work/said" | tail -n 1 | cut -d/ -f1) # each counts, not the lot as one
+((failed || ${n:-0} == 0)) || passed=$((passed + n - 1))
+
+dupes() {
+  mkdir -p "$work/tree/a/b"
+  echo same >"$work/tree/one"; echo same >"$work/tree/a/two"; echo other >"$work/tree/a/b/three"; echo sane >"$work/tree/four"
+  build bindings/zig examples &&
+    diff <("$work/out/bin/dupes" "$work/tree" | sed "s|$work/tree/||") <(printf 'a/two\none\n\n1 files, 5 bytes are there more than once\n')
+}
+check "examples/dupes.zig" dupes
+
+# the project of docs/zig.md, with each of its programs in turn
+project=$work/app
+mkdir -p "$project/src"
+awk -v to="$project/" '
+  /^```/ { if (out) { close(out); out = "" } else if ($1 == "```zig") out = to ($2 == "program" ? "program" ++n ".zig" : $2); next }
+  out { print > out }' docs/zig.md
+cat >"$project/build.zig.zon" <<'END'
+.{ .name = .app, .version = "0.0.0", .fingerprint = 0xc96e70cf61d8c20d, .minimum_zig_version = "0.17.0", .dependencies = .{}, .paths = .{""} }
+END
+fetch() { (cd "$project" && "${zig[@]}" fetch --save "$1"); }
+check "zig fetch --save" fetch "$PWD/bindings/zig"
+for program in "$project"/program*.zig; do
+  cp "$program" "$project/src/main.zig"
+  check "docs/zig.md, $(basename "$program")" build "$project" run
+done
+
+echo "$passed passed, $failed failed"
+((failed == 0))
