@@ -330,6 +330,36 @@ static void trees_come_and_go(void) {
   }
 }
 
+static gmx_cancel wide_top, wide_last;
+static int wide_begun;
+
+static void *cancels_and_looks(void *unused) {
+  (void)unused;
+  bump(&wide_begun);
+  while (load(&wide_begun) < 2) { /* both at once */
+  }
+  CHECK_OK(gmx_cancel_now(wide_top));
+  CHECK_STATUS(gmx_cancel_reason(wide_last), GMX_ECANCELED);
+  return NULL;
+}
+
+/* Who cancels second, while the first is on the way down, finds everything cancelled too. */
+static void two_cancel_the_same(void) {
+  enum { N = 3000 };
+  static gmx_cancel c[N];
+  for (int round = 0; round < 30; round++) {
+    wide_top = new_token(0, -1);
+    for (int i = 0; i < N; i++) c[i] = new_token(wide_top, -1);
+    wide_last = c[0]; /* the canceller comes to it last */
+    store(&wide_begun, 0);
+    pthread_t t = thread_start(cancels_and_looks, NULL);
+    cancels_and_looks(NULL);
+    thread_join(t);
+    for (int i = 0; i < N; i++) CHECK_OK(gmx_cancel_free(c[i]));
+    CHECK_OK(gmx_cancel_free(wide_top));
+  }
+}
+
 /* A chain that is deeper than any stack, and a wide one. */
 static void deep_and_wide(void) {
   enum { N = 100000 };
@@ -407,6 +437,7 @@ int main(void) {
   RUN(every_wait_ends_in_every_place);
   RUN(cancel_races_releases);
   RUN(trees_come_and_go);
+  RUN(two_cancel_the_same);
   RUN(deep_and_wide);
   RUN(deadlines_follow_resizes);
   RUN(uncancelled_waits_end_as_ever);
