@@ -201,10 +201,7 @@ class Channel(Source, Generic[T]):
     def send(self, value: T, timeout: Optional[float] = None) -> None:
         """Sends a value, waiting until there is room for it or somebody receives it. ClosedError, TimeoutError (with a
         timeout of 0 if it would have to wait), CanceledError: nothing was sent."""
-        box = [value]
-        status = self._attempt(SEND, box)
-        if status == EAGAIN:
-            status, _ = _select([(self, SEND, box)], nanoseconds(timeout))
+        status = self._do(SEND, [value], timeout)
         if status < 0:
             raise error(status)
 
@@ -212,12 +209,26 @@ class Channel(Source, Generic[T]):
         """Receives a value, waiting until there is one. ClosedError when it is closed and nothing is left in it,
         TimeoutError, CanceledError."""
         box: List[T] = []
-        status = self._attempt(RECV, box)
-        if status == EAGAIN:
-            status, _ = _select([(self, RECV, box)], nanoseconds(timeout))
+        status = self._do(RECV, box, timeout)
         if status < 0:
             raise error(status)
         return box[0]
+
+    def _do(self, op: int, box: List[T], timeout: Optional[float]) -> int:
+        if self._epoch is not process.epoch:
+            raise ForkedError()  # before the lock, which a thread of the parent may have
+        with self._lock:
+            status = self._attempt_locked(op, box)
+            if status != EAGAIN:
+                return status
+            limit = nanoseconds(timeout)
+            if limit == 0:
+                return _abi.GMX_ETIMEDOUT
+            self._block_locked(op)
+        try:
+            return _wait([(self, op, box)], limit)[0]
+        finally:
+            self._unblock(op)
 
     def __iter__(self) -> Iterator[T]:
         while True:
@@ -375,7 +386,7 @@ class Channel(Source, Generic[T]):
 
     def _attempt(self, op: int, box: List[T]) -> int:
         if self._epoch is not process.epoch:
-            raise ForkedError()  # before the lock, which a thread of the parent may have
+            raise ForkedError()
         with self._lock:
             return self._attempt_locked(op, box)
 
@@ -383,10 +394,13 @@ class Channel(Source, Generic[T]):
         with self._lock:
             status = self._attempt_locked(op, box)
             if status == EAGAIN:
-                if self._bells[op] is None:
-                    self._bells[op] = new_channel(0, 1)
-                self._blocked[op] += 1
+                self._block_locked(op)
             return status
+
+    def _block_locked(self, op: int) -> None:
+        if self._bells[op] is None:
+            self._bells[op] = new_channel(0, 1)
+        self._blocked[op] += 1
 
     def _unblock(self, op: int) -> None:
         with self._lock:
