@@ -928,7 +928,7 @@ GMX_API gmx_status gmx_attach_thread(void);
  * Makes an attached thread an ordinary thread of the host again. Its P goes to others. What it left open (a pin, a
  * syscall, a stopped world) is ended.
  *
- * Blocks: never.
+ * Blocks: never; in a syscall, which it ends, the thread until it has a P.
  * Call from: attached thread, outside of callbacks.
  * Safepoint: yes.
  * Migrates: no.
