@@ -1,0 +1,66 @@
+/* What the bindings are measured against: the same three cases in C. Prints `case ns` for each. */
+#include <gomax.h>
+#include <pthread.h>
+#include <stdio.h>
+
+enum { N = 100000 };
+
+static void nothing(void *arg) { (void)arg; }
+
+static void spawn_join(void) {
+  int64_t begin = gmx_now();
+  for (int i = 0; i < N; i++) {
+    gmx_spawn_opts opts = {.struct_size = sizeof opts, .flags = GMX_SPAWN_JOINABLE};
+    gmx_g g;
+    if (gmx_spawn_with(&opts, nothing, NULL, &g) == GMX_OK) gmx_join(g, -1);
+  }
+  printf("spawn %.1f\n", (double)(gmx_now() - begin) / N);
+}
+
+static gmx_chan *ping, *pong;
+
+static void echo(void *arg) {
+  int64_t v;
+  (void)arg;
+  while (gmx_chan_recv(ping, &v) == GMX_OK) gmx_chan_send(pong, &v);
+  gmx_chan_close(pong);
+}
+
+static void ping_pong(void) {
+  gmx_chan_new(sizeof(int64_t), 0, &ping);
+  gmx_chan_new(sizeof(int64_t), 0, &pong);
+  gmx_spawn(echo, NULL);
+  int64_t begin = gmx_now();
+  for (int64_t i = 0, v; i < N; i++) {
+    gmx_chan_send(ping, &i);
+    gmx_chan_recv(pong, &v);
+  }
+  printf("pingpong %.1f\n", (double)(gmx_now() - begin) / N);
+  gmx_chan_close(ping);
+  int64_t v;
+  gmx_chan_recv(pong, &v);
+}
+
+static void *foreign(void *arg) {
+  gmx_callback(nothing, NULL); /* makes the thread known */
+  int64_t begin = gmx_now();
+  for (int i = 0; i < N; i++) gmx_callback(nothing, NULL);
+  printf("callback %.1f\n", (double)(gmx_now() - begin) / N);
+  return arg;
+}
+
+static void start(void *arg) {
+  (void)arg;
+  spawn_join();
+  ping_pong();
+}
+
+int main(void) {
+  gmx_config config = {.struct_size = sizeof config, .maxprocs = 1};
+  pthread_t t;
+  gmx_init(&config);
+  gmx_main(start, NULL);
+  pthread_create(&t, NULL, foreign, NULL);
+  pthread_join(t, NULL);
+  return 0;
+}
