@@ -208,6 +208,25 @@ fn two_wait_and_are_released() {
     check(Size { preemptions: 0, ..Size::default() }, two_wait_under_one(false));
 }
 
+/// A thread makes a token with a deadline, and waits under it, while the only worker goes to sleep: somebody is there when it
+/// has passed.
+#[test]
+fn deadline_while_all_sleep() {
+    check(Size { preemptions: 1, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let m = w.worker_with(&[]);
+        w.go(m);
+        w.host(move |_, m| {
+            let c = cancel::make(m, None, Some(10)).unwrap();
+            let s: Sema = Arc::new(AtomicU32::new(0));
+            assert!(under(m, &c, || acquire(m, &s, None)) == Err(Error::Canceled));
+            assert!(c.reason() == Some(Reason::Deadline));
+        });
+        w.host(|w, _| w.set_clock(20));
+        w.finish();
+    });
+}
+
 /// What a token leaves behind when it ends, seen by the next in its place: no armed timer, and nothing in the list of whom it
 /// was under.
 #[test]

@@ -369,7 +369,7 @@ fn room_for_a_timer_is_given_back() {
 /// One whose deadline passes waits before another: whoever sends meets its record, and both ways lead out of the queue.
 #[test]
 fn late_one_before_another() {
-    check(Size { preemptions: 1, ..Size::default() }, || {
+    check(Size::default(), || {
         let w = Maker::new(1, 1).make();
         let c = chan(&w, 0);
         let book = Arc::new(Book::default());

@@ -178,7 +178,8 @@ pub fn kick_keeper(sched: &Sched, when: i64) {
     }
 }
 
-/// A P has a new first timer. Its M may be about to run a long G: an idle thread sees to it then.
+/// A P has a new first timer. Its M may be about to run a long G: an idle thread sees to it then. (Without this sysmon would,
+/// a while later, as long as it looks. It does not look while all sleep, so who has no P must tell.)
 pub fn timer_added(sched: &Sched, me: MRef, when: i64) {
     // TIMER: pairs with SPIN in `go_idle` and with KEEPER in `settle`.
     fence(Ordering::SeqCst);
