@@ -8,9 +8,7 @@
 ## the library calls is `nimEntry` or `nimStatusEntry`: they make a block and go on to the proc of Nim that the first word
 ## of their argument points to.
 import required
-import system {.all.} # globalsSlot: the key
-
-static: doAssert offsetOf(GcThread, tls) == 0
+from system {.all.} import globalsSlot, GetThreadLocalVars # the key, and where Nim finds the block by it
 
 type
   Body* = proc (arg: pointer) {.cdecl, gcsafe.} ## Must not raise.
@@ -58,3 +56,6 @@ template waits*(call: untyped): untyped =
     let status = call
     useGvars(mine)
     status
+
+# the block is all that there is behind the key
+doAssert GetThreadLocalVars() == gvars()
