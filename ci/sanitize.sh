@@ -36,6 +36,7 @@ not "forks among threads, for which the sanitizer is not made: in the child its 
   address thread -- fork
 not "is about what happens at once: valgrind runs one thread at a time" valgrind -- barrier chan_cancel fuzz procs random \
   s3 s5 safepoint sched_order steal timers_ps
+not "takes turns by the million: minutes with an instrumented library, and what it asks has nothing to do with memory" thread -- sched_order
 not "Python is not instrumented" address thread valgrind -- py_smoke
 
 kinds=() only=()
