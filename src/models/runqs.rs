@@ -22,7 +22,7 @@ struct Ring<const N: usize> {
 
 impl<const N: usize> Ring<N> {
     fn new(newest: bool) -> Arc<Self> {
-        let entries = (0..4).map(|_| Entry { payload: Word::new(0), out: AtomicU32::new(0) }).collect();
+        let entries = (0..5).map(|_| Entry { payload: Word::new(0), out: AtomicU32::new(0) }).collect();
         Arc::new(Ring { q: RunQ::default(), entries, pushed: AtomicUsize::new(0), newest })
     }
 
