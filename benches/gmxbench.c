@@ -7,7 +7,7 @@
  * It knows nothing of the library but gomax.h. A case is named after the path that it measures; ns is the time of one
  * operation, ms that of the whole. peers/go has the same cases under the same names.
  */
-#include <gomax.h>
+#include "bench.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,17 +19,15 @@
 #include <time.h>
 #include <unistd.h>
 
-static long n, m;
-static int procs;
+long n, m;
+int procs;
 
-#define must(call) must_be_fine(call, #call)
-static int32_t must_be_fine(int32_t status, const char *call) {
-  if (status >= 0) return status;
+int32_t wrong(int32_t status, const char *call) {
   fprintf(stderr, "gmxbench: %s: %s\n", call, gmx_err_name(status));
   _exit(1);
 }
 
-static void *array(size_t count, size_t size) {
+void *array(size_t count, size_t size) {
   void *memory = calloc(count, size);
   if (memory) return memory;
   fputs("gmxbench: out of memory\n", stderr);
@@ -57,13 +55,13 @@ static long status_kb(const char *key) {
 static int64_t begin;
 static double cpu_begin;
 
-static void start(void) {
+void start(void) {
   cpu_begin = cpu_ns();
   begin = gmx_now();
 }
 
 /* CPU time beside the other, of all threads: what is left to compare on a machine that has much else to do */
-static void report_each(double operations) {
+void report_each(double operations) {
   double ns = (double)(gmx_now() - begin) / operations, cpu = (cpu_ns() - cpu_begin) / operations;
   printf("ns=%.2f cpu_ns=%.2f rss_mb=%ld\n", ns, cpu, status_kb("VmHWM") / 1024);
 }
@@ -86,9 +84,9 @@ static void report_median(int64_t *ns, long count) {
 
 /* ---- yield ---- */
 
-static gmx_waitgroup group;
+gmx_waitgroup group;
 
-static void done(void *wg) { must(gmx_waitgroup_done(wg)); }
+void done(void *wg) { must(gmx_waitgroup_done(wg)); }
 
 static void yielder(void *arg) {
   for (long i = n / m; i; i--) must(gmx_yield());
@@ -115,7 +113,7 @@ static void spawn_batches(void) {
   report_each((double)(n / m * m));
 }
 
-static void nothing(void *unused) { (void)unused; }
+void nothing(void *unused) { (void)unused; }
 
 static void spawn_join(void) {
   gmx_spawn_opts joinable = {.struct_size = sizeof joinable, .flags = GMX_SPAWN_JOINABLE};
@@ -669,7 +667,7 @@ static void pin_unpin(void) {
 
 /* ---- channels: as the benchmarks of Go's own package runtime ---- */
 
-static gmx_chan *chan_of(size_t size, size_t capacity) {
+gmx_chan *chan_of(size_t size, size_t capacity) {
   gmx_chan *c;
   must(gmx_chan_new(size, capacity, &c));
   return c;
@@ -800,12 +798,7 @@ static void chan_select_prod_cons(void) {
 
 /* ---- main ---- */
 
-static const struct {
-  const char *name;
-  void (*body)(void);
-  bool on_thread; /* on a thread of the host, not on a G */
-  const char *parameters;
-} cases[] = {
+static const struct bench cases[] = {
     {"yield", yield, false, "N yields by M Gs"},
     {"spawn_batches", spawn_batches, false, "N Gs, M at a time"},
     {"spawn_join", spawn_join, false, "N Gs, one at a time"},
@@ -855,7 +848,9 @@ static const struct {
     {"read_mem_stats", read_mem_stats, false, "N times"},
     {"idle_cpu", idle_cpu, false, "N milliseconds"},
     {"pin_unpin", pin_unpin, false, "N times"},
+    {0},
 };
+static const struct bench *const tables[] = {cases, go_suite};
 
 static void run(void *body) {
   (*(void (*const *)(void))body)();
@@ -863,25 +858,33 @@ static void run(void *body) {
   _exit(0); /* what a case leaves behind, a million parked Gs for one, need not be taken down */
 }
 
+static const struct bench *find(const char *name) {
+  for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+    for (const struct bench *b = tables[t]; b->name; b++)
+      if (strcmp(name, b->name) == 0) return b;
+  return NULL;
+}
+
 int main(int argc, char **argv) {
-  size_t count = sizeof cases / sizeof cases[0];
   if (argc == 2 && strcmp(argv[1], "--list") == 0) {
-    for (size_t i = 0; i < count; i++) printf("%-24s %s\n", cases[i].name, cases[i].parameters);
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+      for (const struct bench *b = tables[t]; b->name; b++) printf("%-24s %s\n", b->name, b->parameters);
     return 0;
   }
-  for (size_t i = 0; i < count && argc >= 4; i++) {
-    if (strcmp(argv[1], cases[i].name) != 0) continue;
+  const struct bench *b = argc >= 4 ? find(argv[1]) : NULL;
+  if (b) {
     procs = atoi(argv[2]);
     n = atol(argv[3]);
     m = argc > 4 ? atol(argv[4]) : 1;
-    if (procs < 1 || n < 1 || m < 1) break;
-    gmx_config config;
-    must(gmx_config_default(&config));
-    config.maxprocs = procs;
-    must(gmx_init(&config));
-    if (cases[i].on_thread) run((void *)&cases[i].body);
-    must(gmx_main(run, (void *)&cases[i].body));
   }
-  fputs("usage: gmxbench CASE PROCS N [M], or gmxbench --list\n", stderr);
-  return 2;
+  if (!b || procs < 1 || n < 1 || m < 1) {
+    fputs("usage: gmxbench CASE PROCS N [M], or gmxbench --list\n", stderr);
+    return 2;
+  }
+  gmx_config config;
+  must(gmx_config_default(&config));
+  config.maxprocs = procs;
+  must(gmx_init(&config));
+  if (b->on_thread) run((void *)&b->body);
+  must(gmx_main(run, (void *)&b->body));
 }

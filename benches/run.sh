@@ -30,7 +30,7 @@ if [[ -n ${BASE:-} ]]; then
   lib_dir base "$(realpath "$BASE")"
   args+=(--base "$work/base")
 fi
-"${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Iinclude -o "$work/gmxbench" benches/gmxbench.c -pthread -L"$work/lib" -lgomax
+"${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Iinclude -o "$work/gmxbench" benches/*.c -pthread -L"$work/lib" -lgomax
 args+=(--gmxbench "$work/gmxbench")
 
 # build_PEER leaves the program $work/PEER; it runs in a shell of its own that ends at the first failure.

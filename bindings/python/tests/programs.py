@@ -5,7 +5,7 @@ import subprocess
 import sys
 import textwrap
 
-LIMIT = 120
+LIMIT = 300
 
 
 def run(text, expect=0):

@@ -12,7 +12,7 @@ def run(main):
     """With an end: what is lost here would hang."""
 
     async def limited():
-        return await asyncio.wait_for(main(), 100)
+        return await asyncio.wait_for(main(), 600)
 
     return asyncio.run(limited())
 

@@ -90,6 +90,24 @@ class Go(unittest.TestCase):
         gc.collect()
         self.assertIsNone(gone())
 
+    def test_no_thread_for_it(self):
+        from gomax import _goroutines
+
+        def fails(g):
+            raise RuntimeError("can't start new thread")
+
+        group, before = gomax.WaitGroup(), _goroutines.pool.run
+        _goroutines.pool.run = fails
+        try:
+            with self.assertRaises(RuntimeError):
+                group.go(int)
+            with self.assertRaises(RuntimeError):
+                with gomax.scope() as s:
+                    s.go(int)
+        finally:
+            _goroutines.pool.run = before
+        group.wait()
+
     def test_wants_a_function(self):
         with self.assertRaises(TypeError):
             gomax.go(5)

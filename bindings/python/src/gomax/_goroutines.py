@@ -83,13 +83,17 @@ class G(Generic[T]):
     """A function that runs, or has run, as a goroutine. `join` or `await` gives what it returned or raises what it
     raised. An error that nobody asks for is reported as that of a thread."""
 
-    def __init__(self, call: Callable[[], T], token: int, then: "Optional[Callable[[G[Any]], None]]") -> None:
+    _error: Optional[BaseException] = None  # also if Ctrl-C comes in the midst of the next lines
+    _told = False
+
+    def __init__(
+        self, call: Callable[[], T], token: int, then: "Optional[Callable[[G[Any]], None]]", told: bool
+    ) -> None:
         self._call: Optional[Callable[[], T]] = call
         self._token = token
         self._then: "List[Callable[[G[Any]], None]]" = [then] if then else []
         self._result: Optional[T] = None
-        self._error: Optional[BaseException] = None
-        self._told = then is not None
+        self._told = told
         self._finished = False
         self._lock = threading.Lock()
         self._epoch = process.epoch
@@ -97,8 +101,9 @@ class G(Generic[T]):
         gmx.gmx_waitgroup_add(_abi.byref(self._running), 1)
 
     def _run(self) -> None:
-        call, self._call = self._call, None
-        assert call
+        call = self._begin()
+        if not call:
+            return
         status = gmx.gmx_attach_thread()
         if status >= 0:
             gmx.gmx_enter_syscall()
@@ -117,6 +122,12 @@ class G(Generic[T]):
             self._error = error(status, "no goroutine for this function")
         if self._epoch is process.epoch:
             self._finish()
+
+    def _begin(self) -> Optional[Callable[[], T]]:
+        """What it runs, for the first who asks."""
+        with self._lock:
+            call, self._call = self._call, None
+        return call
 
     def _finish(self) -> None:
         with self._lock:
@@ -197,11 +208,23 @@ def wake(loop: asyncio.AbstractEventLoop, future: "asyncio.Future[None]") -> boo
 
 
 def start(
-    token: int, then: "Optional[Callable[[G[Any]], None]]", fn: Callable[..., T], args: Any, kwargs: Any
+    fn: Callable[..., T],
+    args: Any,
+    kwargs: Any,
+    token: int = 0,
+    then: "Optional[Callable[[G[Any]], None]]" = None,
+    told: bool = False,
 ) -> "G[T]":
+    """`then` is called when it has ended, or if it cannot be started; never twice. With `told` its error is not
+    reported: somebody else knows of it."""
     context = contextvars.copy_context()
-    g: G[T] = G(functools.partial(context.run, fn, *args, **kwargs), token, then)
-    pool.run(g)
+    g: G[T] = G(functools.partial(context.run, fn, *args, **kwargs), token, then, told)
+    try:
+        pool.run(g)
+    except BaseException:  # no thread, or Ctrl-C: it may run all the same
+        if g._begin() and then:
+            then(g)
+        raise
     return g
 
 
@@ -209,7 +232,7 @@ def go(fn: Callable[..., T], *args: Any, **kwargs: Any) -> "G[T]":
     """Runs fn(*args, **kwargs) as a goroutine, on a thread of its own."""
     if not callable(fn):
         raise TypeError("go wants a function")
-    return start(0, None, fn, args, kwargs)
+    return start(fn, args, kwargs)
 
 
 def goid() -> int:

@@ -45,13 +45,8 @@ class Scope:
         """Runs fn(*args, **kwargs) as a goroutine of this scope."""
         if not self._token:
             raise RuntimeError("the scope is not entered, or left")
-        group = _abi.byref(self._running)
-        check(gmx.gmx_waitgroup_add(group, 1))
-        try:
-            return start(self._token, self._ended, fn, args, kwargs)
-        except BaseException:
-            gmx.gmx_waitgroup_done(group)
-            raise
+        check(gmx.gmx_waitgroup_add(_abi.byref(self._running), 1))
+        return start(fn, args, kwargs, self._token, self._ended, told=True)
 
     def _ended(self, g: "G[Any]") -> None:
         if g._error is not None:

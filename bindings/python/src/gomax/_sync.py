@@ -35,13 +35,7 @@ class WaitGroup:
         """Runs fn as a goroutine that counts here until it has ended. Its errors are reported as those of a thread,
         unless it is joined."""
         self.add(1)
-        try:
-            g = start(0, None, fn, args, kwargs)
-        except BaseException:
-            self.done()
-            raise
-        g._when_finished(lambda _: self.done())
-        return g
+        return start(fn, args, kwargs, then=lambda _: self.done())
 
 
 class Semaphore:
