@@ -12,6 +12,7 @@ ln -s "$lib" "$work/libgomax.so.0"
 export LD_LIBRARY_PATH=$work
 flags=(-std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Iinclude -Iexamples/marksweep -pthread)
 passed=0 failed=0
+ulimit -c 0 # what is taken out makes it abort
 
 result() { # NAME STATUS
   if (($2 == 0)); then
