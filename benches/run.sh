@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds benches/gmxbench.c against the release library and the peers that can be set up, runs all cases in turn and
 # writes target/bench.json. Arguments go to benches/run.py: benches/run.sh --only yield --rounds 3
+# With --growth first: how costs grow with the number of Ps and Gs (benches/growth.py), charts in target.
 #
 # Environment: QUICK=1 small sizes, about a minute. GMX_LIB the library (default: target/release's). BASE another
 # libgomax.so to compare with, of an older commit for one. PEERS which peers (default: "go boost tbb pthreads tokio may";
@@ -87,4 +88,8 @@ for peer in ${PEERS-go boost tbb pthreads tokio may}; do
   fi
 done
 
+if [[ ${1:-} == --growth ]]; then
+  # only these two have all the operations
+  exec "$python" benches/growth.py --gmxbench "$work/gmxbench" --lib "$work/lib" --go "$work" --out "$target" "${@:2}"
+fi
 exec "$python" benches/run.py "${args[@]}" "$@"
