@@ -24,7 +24,7 @@ not() {
   shift
   for kind in "${kinds[@]}"; do for test; do why[$kind $test]=$reason; done; done
 }
-not "reads other Gs' stacks word by word, as a collector does" address -- world
+not "reads other Gs' stacks word by word, as a collector does, while one in a syscall writes to its own" address thread -- world
 not "fails malloc itself, the sanitizer's too" address thread valgrind -- faults
 not "has little address space" address thread valgrind -- limits timers_memory
 not "overflows stacks, and counts on the library's own handler of the fault" address thread valgrind -- overflow
