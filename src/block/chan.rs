@@ -233,7 +233,12 @@ pub struct Chan {
     recvq: Link,
     sendq: Link,
     gone: Link,
+    /// What was allocated: the channel begins at the next line of the cache.
+    memory: *mut u8,
 }
+
+/// What allocators give without asking for more. They are slow with a larger alignment.
+const PLAIN: usize = 16;
 
 // SAFETY: everything is atomic, or guarded by the latch.
 unsafe impl Sync for Chan {}
@@ -283,18 +288,24 @@ unsafe fn copy(from: *const u8, to: *mut u8, n: usize) {
 
 impl Chan {
     fn layout(elem_size: usize, cap: usize) -> Result<Layout> {
-        let head = size_of::<Chan>();
+        let head = size_of::<Chan>() + align_of::<Chan>() - PLAIN;
         let size = elem_size.checked_mul(cap).and_then(|n| n.checked_add(head)).ok_or(Error::Invalid)?;
-        Layout::from_size_align(size, align_of::<Chan>()).map_err(|_| Error::Invalid)
+        Layout::from_size_align(size, PLAIN).map_err(|_| Error::Invalid)
     }
 
     /// A channel with one user.
     pub fn make(sched: &Sched, elem_size: usize, cap: usize) -> Result<NonNull<Chan>> {
         let layout = Chan::layout(elem_size, cap)?;
         // SAFETY: the layout is not empty.
-        let c = NonNull::new(unsafe { alloc(layout) }.cast::<Chan>()).ok_or(Error::NoMemory)?;
-        // SAFETY: just allocated, with this size and alignment.
+        let memory = unsafe { alloc(layout) };
+        if memory.is_null() {
+            return Err(Error::NoMemory);
+        }
+        // SAFETY: just allocated, with room for that.
+        let c = unsafe { memory.add(memory.align_offset(align_of::<Chan>())) }.cast::<Chan>();
+        // SAFETY: as above.
         unsafe {
+            let c = NonNull::new_unchecked(c);
             c.write(Chan {
                 sched: OwnPtr::null(),
                 latch: Latch::new(),
@@ -308,12 +319,13 @@ impl Chan {
                 recvq: Link::new(),
                 sendq: Link::new(),
                 gone: Link::new(),
+                memory,
             });
-            let c = c.as_ref();
-            [&c.recvq, &c.sendq, &c.gone].into_iter().for_each(Link::init);
-            c.sched.set(std::ptr::from_ref(sched).cast_mut());
+            let this = c.as_ref();
+            [&this.recvq, &this.sendq, &this.gone].into_iter().for_each(Link::init);
+            this.sched.set(std::ptr::from_ref(sched).cast_mut());
+            Ok(c)
         }
-        Ok(c)
     }
 
     /// Whether it is a channel of this runtime. (A glance at memory that may be no channel any more: for wrong calls.)
@@ -366,13 +378,13 @@ impl Chan {
         if left == 0 {
             this.sched.set(null_mut());
         }
-        let layout = Chan::layout(this.elem_size, this.cap);
+        let (layout, memory) = (Chan::layout(this.elem_size, this.cap), this.memory);
         this.latch.unlock();
         if let (0, Ok(layout)) = (left, layout) {
             // SAFETY: nobody else uses it; it was allocated with this layout.
             unsafe {
                 c.drop_in_place();
-                dealloc(c.as_ptr().cast(), layout);
+                dealloc(memory, layout);
             }
         }
         Ok(())
@@ -594,6 +606,11 @@ impl Chan {
     pub fn try_transfer(&self, m: MRef, op: Op, elem: *mut u8) -> Result<()> {
         if !self.may(op) {
             return Err(Error::Again);
+        }
+        // R3: nothing is put into a closed channel, so one that is empty then stays so.
+        if op == Op::Recv && self.closed.load(Ordering::Acquire) && self.count.load(Ordering::Acquire) == 0 {
+            self.zero(elem);
+            return Err(Error::Closed);
         }
         self.try_locked(m, op, elem)
     }

@@ -46,7 +46,8 @@ pub struct Mutex {
 }
 
 impl Mutex {
-    /// Locks it if nobody has it and nobody waits: what a lock mostly is.
+    /// Locks it if nobody has it and nobody waits, which is guessed: a look before costs as much as half of a
+    /// compare-and-swap, which looks anyway.
     #[inline(always)]
     pub fn lock_fast(&self, me: u64) -> bool {
         // Acquire: pairs with the Release of whoever gave it back.
@@ -59,12 +60,15 @@ impl Mutex {
         self.state.compare_exchange(held_by(me), 0, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
-    #[inline]
+    /// Locks it if it is free, though others may wait: whoever was woken need not run yet.
+    #[inline(always)]
     pub fn try_lock(&self, me: u64) -> Result<()> {
-        let s = self.state.load(Ordering::Relaxed);
-        let free = s & !FLAGS == 0;
-        if free && self.state.compare_exchange(s, s | held_by(me), Ordering::Acquire, Ordering::Relaxed).is_ok() {
-            return Ok(());
+        let mut s = self.state.load(Ordering::Relaxed);
+        while s & !FLAGS == 0 {
+            match self.state.compare_exchange(s, s | held_by(me), Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(now) => s = now,
+            }
         }
         Err(Error::Busy)
     }
@@ -75,7 +79,7 @@ impl Mutex {
     #[inline]
     pub fn lock(&self, m: MRef, deadline: Option<i64>, cancel: bool) -> (MRef, Result<()>) {
         let me = waitq::self_id(m);
-        if self.lock_fast(me) {
+        if self.try_lock(me).is_ok() {
             return (m, Ok(()));
         }
         // Only we write our own number there, so it cannot appear or vanish meanwhile.
@@ -154,35 +158,30 @@ impl Mutex {
 
     #[inline]
     pub fn unlock(&self, m: MRef) -> Result<()> {
-        let me = waitq::self_id(m);
-        if self.unlock_fast(me) {
-            return Ok(());
-        }
-        if !self.is_owner(me) {
+        if !self.is_owner(waitq::self_id(m)) {
             return Err(Error::Perm);
         }
-        self.unlock_slow(m);
+        self.unlock_for(m);
         Ok(())
     }
 
     /// Gives it back for its owner, who waits for something else by now.
     #[inline]
     pub fn unlock_for(&self, m: MRef) {
-        let s = self.state.load(Ordering::Relaxed);
-        if s & FLAGS != 0 || self.state.compare_exchange(s, 0, Ordering::Release, Ordering::Relaxed).is_err() {
-            self.unlock_slow(m);
-        }
-    }
-
-    #[cold]
-    fn unlock_slow(&self, m: MRef) {
         let mut s = self.state.load(Ordering::Relaxed);
-        while s & WAITERS == 0 || s & WOKEN != 0 {
+        // Nobody is to be woken: nobody waits, or one who does is awake.
+        while s & FLAGS != WAITERS {
             match self.state.compare_exchange_weak(s, s & FLAGS, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(now) => s = now,
             }
         }
+        self.unlock_to(m);
+    }
+
+    /// Gives it back for its owner, and wakes one who waits.
+    #[cold]
+    fn unlock_to(&self, m: MRef) {
         let addr = self.addr();
         // Under the root's lock: WAITERS is changed by us alone, but for those who are about to wait and set it again.
         waitq::wake_one(m, addr, |gp, more| {

@@ -165,9 +165,11 @@ impl RwMutex {
     #[inline]
     pub fn write(&self, mut m: MRef, deadline: Option<i64>) -> Result<()> {
         // X1
-        let locked;
-        (m, locked) = self.writers.lock(m, deadline, true);
-        locked?;
+        if !self.writers.lock_fast(waitq::self_id(m)) {
+            let locked;
+            (m, locked) = self.writers.lock(m, deadline, true);
+            locked?;
+        }
         // X2. Added, since that is one instruction: it is not set, writers being one at a time.
         if self.state.fetch_add(WRITER, Ordering::Acquire) < READER {
             return Ok(());
@@ -187,14 +189,15 @@ impl RwMutex {
 
     #[inline]
     pub fn write_unlock(&self, m: MRef) -> Result<()> {
-        if !self.writers.is_owner(waitq::self_id(m)) {
+        let me = waitq::self_id(m);
+        if !self.writers.is_owner(me) {
             return Err(Error::Perm);
         }
         // X4
         if self.state.compare_exchange(WRITER, 0, Ordering::Release, Ordering::Relaxed).is_err() {
             self.write_unlock_slow(m);
         }
-        self.writers.unlock(m)
+        if self.writers.unlock_fast(me) { Ok(()) } else { self.writers.unlock(m) }
     }
 
     #[cold]

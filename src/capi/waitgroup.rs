@@ -18,6 +18,7 @@ const _: () = assert!(std::mem::align_of::<gmx_waitgroup>() == std::mem::align_o
 
 /// # Safety
 /// `wg` is null, or points to a wait group that lives as long as anybody uses it.
+#[inline(always)]
 unsafe fn group<'a>(wg: *mut gmx_waitgroup) -> Option<&'a WaitGroup> {
     if wg.is_null() || !wg.is_aligned() {
         return None;
@@ -41,6 +42,14 @@ unsafe fn group<'a>(wg: *mut gmx_waitgroup) -> Option<&'a WaitGroup> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_waitgroup_add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
     // SAFETY: the caller's promise.
+    unsafe { add(wg, delta) }
+}
+
+/// # Safety
+/// As for gmx_waitgroup_add.
+#[inline(always)]
+unsafe fn add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
+    // SAFETY: the caller's promise.
     let Some(wg) = (unsafe { group(wg) }) else { return GMX_EINVAL };
     match any() {
         Ok(m) => map(wg.add(m, delta)),
@@ -63,7 +72,7 @@ pub unsafe extern "C" fn gmx_waitgroup_add(wg: *mut gmx_waitgroup, delta: i32) -
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_waitgroup_done(wg: *mut gmx_waitgroup) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe { gmx_waitgroup_add(wg, -1) }
+    unsafe { add(wg, -1) }
 }
 
 /// Waits until the count is 0.
@@ -81,7 +90,12 @@ pub unsafe extern "C" fn gmx_waitgroup_done(wg: *mut gmx_waitgroup) -> gmx_statu
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_waitgroup_wait(wg: *mut gmx_waitgroup) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe { gmx_waitgroup_wait_timeout(wg, -1) }
+    unsafe {
+        match (group(wg), free_id()) {
+            (Some(wg), Some(_)) if wg.is_zero() => GMX_OK,
+            _ => wait(wg, -1),
+        }
+    }
 }
 
 /// As gmx_waitgroup_wait, but gives up after timeout nanoseconds; negative never.
@@ -99,6 +113,14 @@ pub unsafe extern "C" fn gmx_waitgroup_wait(wg: *mut gmx_waitgroup) -> gmx_statu
 /// `wg` is null or points to a wait group.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_waitgroup_wait_timeout(wg: *mut gmx_waitgroup, timeout: i64) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { wait(wg, timeout) }
+}
+
+/// # Safety
+/// As for gmx_waitgroup_wait.
+#[inline(never)]
+unsafe fn wait(wg: *mut gmx_waitgroup, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(wg) = (unsafe { group(wg) }) else { return GMX_EINVAL };
     match may_wait() {
