@@ -141,12 +141,13 @@ BY_HAND = [
     ("block/mutex.rs", "lock_waiting", "s & !FLAGS != 0 && s & WAITERS != 0", "@ || s & !FLAGS != 0 && s & WAITERS != 0", "held and awaited, under the lock"),
     ("block/mutex.rs", "lock_waiting", "let to = (s | held_by(me)) & !woken;", "let to = (s | held_by(me)) & !(if @ { 0 } else { woken });", "who was woken says so"),
     ("block/mutex.rs", "lock_fast", "Ordering::Acquire", "if @ { Ordering::Relaxed } else { Ordering::Acquire }", "Acquire"),
+    ("block/mutex.rs", "try_lock", "held_by(me), Ordering::Acquire", "held_by(me), if @ { Ordering::Relaxed } else { Ordering::Acquire }", "Acquire past those who wait"),
     ("block/mutex.rs", "lock_waiting", "to, Ordering::Acquire", "to, if @ { Ordering::Relaxed } else { Ordering::Acquire }", "Acquire of one who waited"),
     ("block/mutex.rs", "unlock_fast", "0, Ordering::Release", "0, if @ { Ordering::Relaxed } else { Ordering::Release }", "Release"),
-    ("block/mutex.rs", "unlock_slow", "s & FLAGS, Ordering::Release", "s & FLAGS, if @ { Ordering::Relaxed } else { Ordering::Release }", "Release with others who wait"),
+    ("block/mutex.rs", "unlock_for", "s & FLAGS, Ordering::Release", "s & FLAGS, if @ { Ordering::Relaxed } else { Ordering::Release }", "Release with others who wait"),
     ("block/mutex.rs", "change", "f(s), Ordering::Release", "f(s), if @ { Ordering::Relaxed } else { Ordering::Release }", "Release to one who is woken"),
-    ("block/mutex.rs", "unlock_slow", "self.change(|s| s & WOKEN);", "self.change(|s| if @ { 0 } else { s & WOKEN });", "one who was woken is on his way"),
-    ("block/mutex.rs", "unlock_slow", "let rest = if more { WAITERS } else { 0 };", "let rest = if more && !@ { WAITERS } else { 0 };", "there are more who wait"),
+    ("block/mutex.rs", "unlock_to", "self.change(|s| s & WOKEN);", "self.change(|s| if @ { 0 } else { s & WOKEN });", "one who was woken is on his way"),
+    ("block/mutex.rs", "unlock_to", "let rest = if more { WAITERS } else { 0 };", "let rest = if more && !@ { WAITERS } else { 0 };", "there are more who wait"),
     ("block/waitgroup.rs", "wait", "self.state.load(Ordering::SeqCst) & WAIT != 0", "(@ || self.state.load(Ordering::SeqCst) & WAIT != 0)", "still to wait, under the lock"),
     ("block/join.rs", "bury", "if !gp.cas_status(GStatus::Running, GStatus::Waiting) {", "if !gp.cas_status(GStatus::Running, GStatus::Waiting) || @ {", "who comes second frees a zombie"),
     ("block/join.rs", "on_exit", "if !gp.has(gflag::JOINABLE) {", "if !@ && !gp.has(gflag::JOINABLE) {", "let go meanwhile"),
@@ -260,6 +261,13 @@ BY_HAND = [
 
 # What nothing misses, by the name in the table, and why it is there all the same.
 EXPLAINED = {
+    "block/waitq.rs open: wake::timer_added(m.sched(), m, when);": "late, not lost: its P is not idle, so sysmon looks",
+    "block/sleep.rs arm: crate::protocol::wake::timer_added(m.sched(), m, when);": "as in waitq.rs",
+    "block/claim.rs leave: wake::timer_added(m.sched(), m, when);": "as in waitq.rs",
+    "block/timer.rs fire: wake::timer_added(sched, m, next);": "as in waitq.rs",
+    "block/cancel.rs make: cancelled while its timer was armed": "it fires in vain, or goes with the token",
+    "block/cancel.rs cancel_one: its timer is of no use any more": "it fires in vain, or goes with the token",
+    "block/mutex.rs unlock_to: one who was woken is on his way": "WOKEN is set by whoever unlocks, which is the caller",
 }
 
 
