@@ -2,12 +2,19 @@
 # Python: the library by bare ctypes, then the package as its users get it: a wheel, built and installed in a fresh venv
 # without a network, and the tests of bindings/python run there.
 # Environment: GMX_LIB another libgomax.so than target/release's; PYTHONS the interpreters (python3), as in
-# PYTHONS="python3.9 python3.13t"; GMX_MYPY another mypy, for the check of the types, than that of the path.
+# PYTHONS="python3.9 python3.13t"; GMX_MYPY another mypy, for the check of the types, than that of the path. Where there is
+# none, one is installed below target, if that can be done; otherwise that check is skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 GMX_LIB=$(realpath -m "${GMX_LIB:-${CARGO_TARGET_DIR:-target}/release/libgomax.so}")
 export GMX_LIB PYTHONDONTWRITEBYTECODE=1
 [[ -e $GMX_LIB ]] || { echo "there is no $GMX_LIB: make build" >&2; exit 1; }
+mypy=$(realpath -m "${CARGO_TARGET_DIR:-target}")/mypy
+if [[ -z ${GMX_MYPY:-} ]] && ! command -v mypy >/dev/null; then
+  [[ -x $mypy/bin/mypy ]] || { "${PYTHON:-python3}" -m venv "$mypy" && "$mypy/bin/pip" install --quiet --disable-pip-version-check mypy; } ||
+    echo "mypy cannot be installed" >&2
+  if [[ -x $mypy/bin/mypy ]]; then export GMX_MYPY=$mypy/bin/mypy; fi
+fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=0
