@@ -50,9 +50,9 @@ demo: build ## builds demo/wordcount and counts the words below DIR=.
 	  -pthread -L$(RELEASE) -lgomax -Wl,-rpath,$(abspath $(RELEASE))
 	$(DEMO) $(DIR)
 
-bench: build ## runs the benchmarks
+bench: build ## the benchmarks, beside those of Go and other libraries (QUICK=1, PEERS=...)
 	$(call need_file,benches/run.sh,runs the benchmarks)
-	GMX_LIB=$(abspath $(RELEASE))/libgomax.so benches/run.sh
+	GMX_LIB=$(abspath $(RELEASE))/libgomax.so benches/run.sh --svg $(TARGET_DIR)/bench.svg
 
 stress: build ## the programs of ctests/stress and failing calls of the system, each for MINUTES=10; a table, and the seed
 	$(need_cc)
