@@ -7,6 +7,7 @@ times: where the machine is never quiet the median is marked with a ~.
 """
 import argparse
 import datetime
+import html
 import json
 import math
 import os
@@ -412,12 +413,12 @@ def chart(table, about):
     for i, (title, row) in enumerate(rows):
         y = top + step * i + 4
         mine = shown(row["peers"]["gomax"], row["value"])
-        out.append(f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{title} ({mine})</text>')
+        out.append(f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{html.escape(title)} ({mine})</text>')
         for name in reversed(names):
             ratio = row["peers"].get(name, {}).get("ratio")
             if ratio:
                 out.append(f'<circle cx="{x(ratio):.1f}" cy="{y}" r="4.5" fill="{COLOURS[name]}" fill-opacity="0.85"/>')
-    machine = f'{about["cpu"]}, {about["cpus"]} CPUs, Linux {about["kernel"]}, {about["date"][:10]}; medians of {about["rounds"]} rounds'
+    machine = f'{about["cpu"]}, {about["cpus"]} CPUs, Linux {about["kernel"].split("-")[0]}, {about["date"][:10]}; medians of {about["rounds"]} rounds'
     out.append(f'<text x="8" y="{height - 3}" fill="#666">{machine}</text></svg>')
     return "\n".join(out) + "\n"
 
