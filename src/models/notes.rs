@@ -45,6 +45,9 @@ mod sys {
         f.changed.notify_all();
     }
 
+    /// How late a deadline may be seen is not modelled.
+    pub fn wake_on_time(_: bool) {}
+
     /// False: the deadline passed.
     pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<i64>) -> bool {
         let f = futex();
@@ -112,6 +115,17 @@ impl Note {
     /// Sleeps until the note is set.
     fn sleep(&self) {
         self.sleep_until(None);
+    }
+
+    /// As [`Note::sleep_until`], but not later than need be: for who sees to timers.
+    fn sleep_exactly(&self, deadline: Option<i64>) -> bool {
+        if deadline.is_none() {
+            return self.sleep_until(None);
+        }
+        sys::wake_on_time(true);
+        let set = self.sleep_until(deadline);
+        sys::wake_on_time(false);
+        set
     }
 
     /// Sleeps until the note is set or the deadline (of [`now`]) has passed; true if it was set.
@@ -267,7 +281,7 @@ fn note_times_out() {
             n.wakeup();
         });
         let clock = thread::spawn(sys::time_out);
-        if note.sleep_until(Some(1)) {
+        if note.sleep_exactly(Some(1)) {
             assert!(note.is_set());
         } else {
             note.sleep();
