@@ -83,8 +83,9 @@ pub type SchedLocked<'a> = Guard<'a, SchedInner>;
 /// sees at worst is a Dead P, or a table that ends early. Growth itself is under `allp_lock`.
 pub struct AllP {
     pub(super) ps: Box<[AtomicPtr<P>]>,
-    /// Which Ps are idle: a hint that keeps a search from touching thousands of empty queues. Changed under
-    /// `sched.lock`.
+    /// Which Ps are idle, so that a search need not touch thousands of empty queues. Changed under `sched.lock`; for who holds it
+    /// a bit that is set is right, also while the P is frozen (wake.rs). One that is not says nothing: a larger table begins
+    /// empty.
     pub idle: Mask,
 }
 
@@ -438,7 +439,7 @@ impl Sched {
         (0..self.procs()).filter_map(|i| self.p_at(i))
     }
 
-    /// The Ps below gomaxprocs but for the idle ones. `sched.lock` is held.
+    /// The Ps below gomaxprocs but for idle ones, of which some may be there too. `sched.lock` is held.
     pub fn busy_ps(&self) -> impl Iterator<Item = PRef> + '_ {
         let n = self.procs();
         self.allp().into_iter().flat_map(move |t| t.idle.iter_clear(n)).filter_map(|i| self.p_at(i))
@@ -566,8 +567,8 @@ impl Sched {
         let c = (index >> G_CHUNK_BITS) as usize & ((1 << G_DIR_BITS) - 1);
         // SAFETY: the directory was made above or before.
         let dir = unsafe { &*self.allg[d].load(Ordering::Relaxed) };
-        // Release: as of `allg_len`, by which it is found.
-        dir[c].store(inner.next, Ordering::Release);
+        // Relaxed: it is found by `allg_len`, which is stored with Release after this.
+        dir[c].store(inner.next, Ordering::Relaxed);
         Some(())
     }
 
