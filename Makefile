@@ -14,9 +14,6 @@ RELEASE    := $(TARGET_DIR)/release
 VERSION    := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 SONAME     := libgomax.so.0
 HEADERS    := include/gomax.h include/gomax.hpp include/gomax_errno.h
-# what the archive needs besides; neither gcc_s nor gcc_eh, since the compiler adds the one that fits
-LIBS       := -lrt -lpthread -lm -ldl
-CMAKE_LIBS := rt;pthread;m;dl
 # gdb loads it with the library, if its own data directory is $(PREFIX)/share/gdb
 GDBDIR      = $(PREFIX)/share/gdb/auto-load$(LIBDIR)
 DEMO       := $(TARGET_DIR)/demo/wordcount
@@ -83,8 +80,9 @@ install: $(RELEASE)/libgomax.so ## installs library, headers, gomax.pc, CMake pa
 $(RELEASE)/libgomax.so:
 	@$(MAKE) build
 
+# build.rs does the same for cargo-c
 fill = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
-  -e 's|@VERSION@|$(VERSION)|g' -e 's|@SONAME@|$(SONAME)|g' -e 's|@LIBS@|$(LIBS)|g' -e 's|@CMAKE_LIBS@|$(CMAKE_LIBS)|g' $(1) > $(DESTDIR)$(2) && chmod 644 $(DESTDIR)$(2)
+  -e 's|@VERSION@|$(VERSION)|g' -e 's|@SONAME@|$(SONAME)|g' $(1) > $(DESTDIR)$(2) && chmod 644 $(DESTDIR)$(2)
 
 uninstall: ## removes what install put there (same PREFIX, DESTDIR, LIBDIR)
 	rm -f $(DESTDIR)$(LIBDIR)/libgomax.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libgomax.so

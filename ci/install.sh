@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs into an empty directory, builds programs in C and C++ against what lies there, by pkg-config, by CMake and by hand,
-# shared and static, runs them, uninstalls.
+# shared and static, runs them, uninstalls. What cargo-c would install besides is the same; cargo-c itself is not needed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-make=${MAKE:-make} cc=${CC:-cc} cxx=${CXX:-c++}
+make=${MAKE:-make} cargo=${CARGO:-cargo} cc=${CC:-cc} cxx=${CXX:-c++}
 dest=$(mktemp -d)
 trap 'rm -rf "$dest"' EXIT
 install_at=(DESTDIR="$dest" PREFIX=/opt/gomax LIBDIR=/opt/gomax/lib64)
@@ -18,6 +18,17 @@ for file in lib64/libgomax.so lib64/libgomax.so.0 lib64/libgomax.so."$version" l
   [[ -e $root/$file ]] || { echo "$file was not installed" >&2; exit 1; }
 done
 ! grep -rn '@[A-Z_]*@' "$lib/pkgconfig" "$lib/cmake" || { echo "a placeholder was left" >&2; exit 1; }
+
+# what build.rs writes for cargo-c, and the headers that Cargo.toml names, are what make has installed; cargo-c itself makes
+# the rest
+out=$(PREFIX=/opt/gomax LIBDIR=/opt/gomax/lib64 "$cargo" check --quiet --lib --features capi --message-format=json |
+  sed -n '/"build-script-executed".*gomax/s/.*"out_dir":"\([^"]*\)".*/\1/p')
+mkdir "$dest/cargo-c"
+cp -R "$out/capi/prefix/." "$dest/cargo-c"
+mkdir "$dest/cargo-c/include"
+sed -n '/^\[package.metadata.capi.install.include\]/,/^$/p' Cargo.toml | grep -o 'from = "[^"]*"' | cut -d '"' -f 2 |
+  xargs -I{} cp {} "$dest/cargo-c/include"
+diff -r -x 'libgomax.*[!y]' -x pkgconfig "$root" "$dest/cargo-c" || { echo "cargo-c installs something else" >&2; exit 1; }
 
 cat >"$dest/plain.cpp" <<'CPP'
 #include <gomax.hpp>
