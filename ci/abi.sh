@@ -5,14 +5,8 @@
 # only while nobody depends on it, or with a new SONAME). With abidiff and an older build, ABI_BASE=/old/libgomax.so, it also
 # compares the two libraries' debug information. Ends with `N passed, N failed`.
 # Environment: GMX_LIB another libgomax.so than target/release's, CC, PYTHON.
-set -uo pipefail
-cd "$(dirname "$0")/.."
-lib=$(realpath -m "${GMX_LIB:-${CARGO_TARGET_DIR:-target}/release/libgomax.so}")
-[[ -e $lib ]] || { echo "there is no $lib: make build" >&2; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-ln -s "$lib" "$work/libgomax.so"
-ln -s "$lib" "$work/libgomax.so.0"
+source "$(dirname "$0")/lib.sh"
+use_library
 baseline=packaging/abi/libgomax.so.0.c
 cc=${CC:-cc}
 
@@ -61,21 +55,9 @@ if [[ ${1:-} == --bless ]]; then
   cp "$work/now.c" "$baseline"
   exit
 fi
-passed=0 failed=0
-check() { # NAME COMMAND...
-  local name=$1
-  shift
-  if "$@" >"$work/said" 2>&1; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    echo "FAILED: $name"
-    sed 's/^/    | /' "$work/said"
-  fi
-}
-builds() { "$cc" -std=c11 -Wall -Wextra -Werror -Wno-cast-function-type -Iinclude -o "$work/program" "$1" -L"$work" -lgomax; }
+builds() { "$cc" -std=c11 -Wall -Wextra -Werror -Wno-cast-function-type -Iinclude -o "$work/program" "$1" -L"$work/lib" -lgomax; }
 check "what there was is there" builds "$baseline"
-check "a program that refers to all of it starts" env LD_LIBRARY_PATH="$work" LD_BIND_NOW=1 "$work/program"
+check "a program that refers to all of it starts" env LD_BIND_NOW=1 "$work/program"
 check "this script understands the header" builds "$work/now.c"
 exports() { # each is in what `describe` found
   nm -D --defined-only --format=posix "$lib" | awk '{ print $1 }' | while read -r name; do
@@ -94,5 +76,4 @@ if [[ -n ${ABI_BASE:-} ]]; then
     echo "there is no abidiff"
   fi
 fi
-echo "$passed passed, $failed failed"
-((failed == 0))
+summary

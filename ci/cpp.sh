@@ -4,33 +4,12 @@
 # alone as both by both; ALL=1 does everything by all. Ends with `N passed, N failed`.
 # Environment: GMX_LIB another libgomax.so than target/release's, GMX_CXX the compilers instead of g++ and clang++.
 # `ci/cpp.sh NAME...` runs some of the tests.
-set -uo pipefail
-cd "$(dirname "$0")/.."
-lib=$(realpath -m "${GMX_LIB:-${CARGO_TARGET_DIR:-target}/release/libgomax.so}")
-[[ -e $lib ]] || { echo "there is no $lib: make build" >&2; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-ln -s "$lib" "$work/libgomax.so"
-ln -s "$lib" "$work/libgomax.so.0"
-export LD_LIBRARY_PATH=$work
+source "$(dirname "$0")/lib.sh"
+use_library
 warnings=(-Wall -Wextra -Werror -pedantic -Wshadow -Wconversion -Wno-sign-conversion -Wold-style-cast -Wnon-virtual-dtor)
 # check.h is C, and casts as C does
 tests=("${warnings[@]/-Wold-style-cast/-Wno-old-style-cast}")
-link=(-L"$work" -lgomax)
-passed=0 failed=0
-
-# check NAME COMMAND...: what it prints is shown if it fails
-check() {
-  local name=$1
-  shift
-  if "$@" >"$work/said" 2>&1; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    echo "FAILED: $name"
-    sed 's/^/    | /' "$work/said"
-  fi
-}
+link=(-L"$work/lib" -lgomax)
 
 # the header by itself, in two files of one program, with the warnings of users who have many; what gcc says depends on what
 # it inlines
@@ -76,5 +55,4 @@ for cxx in ${GMX_CXX:-g++ clang++}; do
   full=("${full[1]}" "${full[0]}")
 done
 ((passed + failed)) || { echo "there is no C++ compiler"; exit 77; }
-echo "$passed passed, $failed failed"
-((failed == 0))
+summary

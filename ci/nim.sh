@@ -2,10 +2,8 @@
 # The Nim binding: its tests as a debug and as a release build, what it refuses to compile, the example, and the programs of
 # docs/nim.md. Ends with `N passed, N failed`. Skipped (77) where there is no Nim and none to be had by apt.
 # Environment: GMX_LIB another libgomax.so than target/release's, NIM the compiler. `ci/nim.sh setup` only gets what is needed.
-set -uo pipefail
-cd "$(dirname "$0")/.."
+source "$(dirname "$0")/lib.sh"
 root=$PWD
-target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 nim=${NIM:-nim}
 if ! command -v "$nim" >/dev/null; then
   if ((EUID == 0)) && command -v apt-get >/dev/null; then
@@ -16,30 +14,9 @@ if ! command -v "$nim" >/dev/null; then
 fi
 [[ ${1:-} != setup ]] || exit 0
 
-lib=$(realpath -m "${GMX_LIB:-$target/release/libgomax.so}")
-[[ -e $lib ]] || { echo "there is no $lib: make build" >&2; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-mkdir "$work/lib"
-ln -s "$lib" "$work/lib/libgomax.so"
-ln -s "$lib" "$work/lib/libgomax.so.0"
-export LD_LIBRARY_PATH=$work/lib
+use_library
 cache=$target/nim/$("$nim" --version | sed -nE '1s/.*Version ([0-9.]+).*/\1/p')
 flags=(--hints:off --path:"$root/bindings/nim/src" --passC:"-I$root/include" --passL:"-L$work/lib")
-passed=0 failed=0
-
-# check NAME COMMAND...: what it prints is shown if it fails
-check() {
-  local name=$1
-  shift
-  if "$@" >"$work/said" 2>&1; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    echo "FAILED: $name"
-    sed 's/^/    | /' "$work/said"
-  fi
-}
 
 run() { # SOURCE NAME FLAGS...
   "$nim" c "${flags[@]}" --nimcache:"$cache/$2" -o:"$work/$2" "${@:3}" "$1" && timeout 120 "$work/$2"
@@ -56,10 +33,7 @@ suite release -d:release
 # Without one of the options it says which; with all of them it compiles.
 mkdir "$work/docs" "$work/bare" # a nim.cfg counts for all that is below it
 printf 'import gomax\nrunMain: sleep 1.ms\n' | tee "$work/docs/app.nim" >"$work/bare/app.nim"
-awk -v to="$work/docs/" '
-  /^```/ { if (out) { close(out); out = "" } else if ($1 == "```cfg") out = to $2
-           else if ($1 == "```nim" && $2 == "program") out = to "program" ++n ".nim"; next }
-  out { print > out }' docs/nim.md
+programs docs/nim.md "$work/docs"
 refuses() { # WORD OPTION INSTEAD: it must not compile, and say the word
   local options=()
   while read -r option; do options+=("${option/#$2/$3}"); done <"$work/docs/nim.cfg"
@@ -91,12 +65,13 @@ links() {
     diff <(cd "$work/tree" && "$work/linkcheck" .) <(printf './one.md:1: none.md\n4 links, 1 broken\n')
 }
 check "examples/linkcheck.nim" links
-for program in "$work"/docs/program*.nim; do
-  check "docs/nim.md, $(basename "$program")" run "$program" "$(basename "$program" .nim)"
+for program in "$work"/docs/[0-9]*.nim; do
+  n=$(basename "$program" .nim)
+  mv "$program" "$work/docs/page$n.nim" # the name of a module is a word
+  check "docs/nim.md: $n.nim" run "$work/docs/page$n.nim" "page$n"
 done
 if command -v nimble >/dev/null; then
   check "gomax.nimble" bash -c 'cd bindings/nim && nimble dump | grep -q "^version: \"0.1.0\""'
 fi
 
-echo "$passed passed, $failed failed"
-((failed == 0))
+summary

@@ -2,31 +2,10 @@
 # Holds the documents to what is there: fences marked ```c run, ```cpp run and ```python run are built and run against the
 # release library, names of the interface must be in the source, links must lead somewhere. Ends with `N passed, N failed`.
 # Environment: GMX_LIB another libgomax.so than target/release's, CC, CXX, PYTHON.
-set -uo pipefail
-cd "$(dirname "$0")/.."
+source "$(dirname "$0")/lib.sh"
+use_library
 documents=(README.md HACKING.md docs/*.md)
-lib=$(realpath -m "${GMX_LIB:-${CARGO_TARGET_DIR:-target}/release/libgomax.so}")
-[[ -e $lib ]] || { echo "there is no $lib: make build" >&2; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-ln -s "$lib" "$work/libgomax.so"
-ln -s "$lib" "$work/libgomax.so.0"
-export LD_LIBRARY_PATH=$work
-flags=(-Wall -Wextra -Werror -O2 -pthread -Iinclude -L"$work" -lgomax)
-passed=0 failed=0
-
-# check NAME COMMAND...: what it prints is shown if it fails
-check() {
-  local name=$1
-  shift
-  if "$@" >"$work/said" 2>&1; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    echo "FAILED: $name"
-    sed 's/^/    | /' "$work/said"
-  fi
-}
+flags=(-Wall -Wextra -Werror -O2 -pthread -Iinclude -L"$work/lib" -lgomax)
 
 run() {
   case $1 in
@@ -67,14 +46,15 @@ ranks() { # the table of lock ranks is that of src/sync/rank.rs
 }
 
 for document in "${documents[@]}"; do
-  awk -v to="$work/$(basename "$document" .md)-" '
-    /^```/ { if (out) { close(out); out = "" } else if ($2 == "run") out = to (++n) "." substr($1, 4); next }
-    out { print > out }' "$document"
   check "$document: names" names "$document"
   check "$document: links" links "$document"
+  page=$(basename "$document" .md)
+  [[ $page != zig && $page != nim ]] || continue # ci/zig.sh and ci/nim.sh run these
+  programs "$document" "$work/$page"
+  for program in "$work/$page"/[0-9]*.*; do
+    [[ ! -e $program ]] || check "$document: ${program##*/}" run "$program"
+  done
 done
 check "HACKING.md: lock ranks" ranks
-for program in "$work"/*-[0-9]*.*; do check "$(basename "$program")" run "$program"; done
 
-echo "$passed passed, $failed failed"
-((failed == 0))
+summary

@@ -5,10 +5,8 @@
 # (77). The first run compiles Zig's own build tool, which takes minutes; it is kept in target/zig.
 # Environment: GMX_LIB another libgomax.so than target/release's, GMX_ZIG, GMX_ZIG_OPTIMIZE (fast, safe, small), PYTHON.
 # `ci/zig.sh setup` only gets what is needed.
-set -uo pipefail
-cd "$(dirname "$0")/.."
+source "$(dirname "$0")/lib.sh"
 version=0.17.1
-target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 python=${PYTHON:-python3}
 mkdir -p "$target/zig"
 
@@ -26,30 +24,10 @@ if ((!${#zig[@]})); then
 fi
 [[ ${1:-} != setup ]] || exit 0
 
-lib=$(realpath -m "${GMX_LIB:-$target/release/libgomax.so}")
-[[ -e $lib ]] || { echo "there is no $lib: make build" >&2; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-mkdir "$work/lib"
-ln -s "$lib" "$work/lib/libgomax.so"
-ln -s "$lib" "$work/lib/libgomax.so.0"
-export LD_LIBRARY_PATH=$work/lib ZIG_GLOBAL_CACHE_DIR=$target/zig/global ZIG_LOCAL_CACHE_DIR=$target/zig/local
+use_library
+export ZIG_GLOBAL_CACHE_DIR=$target/zig/global ZIG_LOCAL_CACHE_DIR=$target/zig/local
 flags=(--search-prefix "$work" --prefix "$work/out" --summary all)
 [[ -z ${GMX_ZIG_OPTIMIZE:-} ]] || flags+=("-Doptimize=$GMX_ZIG_OPTIMIZE")
-passed=0 failed=0
-
-# check NAME COMMAND...: what it prints is shown if it fails
-check() {
-  local name=$1
-  shift
-  if "$@" >"$work/said" 2>&1; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    echo "FAILED: $name"
-    sed 's/^/    | /' "$work/said"
-  fi
-}
 build() { (cd "$1" && timeout "${GMX_ZIG_LIMIT:-800}" "${zig[@]}" build "${flags[@]}" "${@:2}"); }
 
 check "src/c.zig against gomax.h" "$python" bindings/zig/tests/header.py include/gomax.h bindings/zig/src/c.zig
@@ -67,19 +45,16 @@ check "examples/dupes.zig" dupes
 
 # the project of docs/zig.md, with each of its programs in turn
 project=$work/app
-mkdir -p "$project/src"
-awk -v to="$project/" '
-  /^```/ { if (out) { close(out); out = "" } else if ($1 == "```zig") out = to ($2 == "program" ? "program" ++n ".zig" : $2); next }
-  out { print > out }' docs/zig.md
+programs docs/zig.md "$project"
+mkdir "$project/src"
 cat >"$project/build.zig.zon" <<'END'
 .{ .name = .app, .version = "0.0.0", .fingerprint = 0xc96e70cf61d8c20d, .minimum_zig_version = "0.17.0", .dependencies = .{}, .paths = .{""} }
 END
 fetch() { (cd "$project" && "${zig[@]}" fetch --save "$1"); }
 check "zig fetch --save" fetch "$PWD/bindings/zig"
-for program in "$project"/program*.zig; do
+for program in "$project"/[0-9]*.zig; do
   cp "$program" "$project/src/main.zig"
-  check "docs/zig.md, $(basename "$program")" build "$project" run
+  check "docs/zig.md: $(basename "$program")" build "$project" run
 done
 
-echo "$passed passed, $failed failed"
-((failed == 0))
+summary

@@ -1,0 +1,67 @@
+# What the suites share. A suite sources it first: it is in the root of the tree then, and has
+#   target        cargo's target directory
+#   use_library   sets lib, the library under test: $GMX_LIB, else the release build's. Makes work, a directory that goes at
+#                 the end, with work/lib to link with, and LD_LIBRARY_PATH that finds it
+#   check NAME COMMAND...      counts the command as one test. What it prints lies in $work/said, and is shown if it fails
+#   programs DOCUMENT DIR      writes the marked fences of a document into DIR: ```nim run as 1.nim, 2.nim in their order;
+#                              a fence whose mark has a dot in it, as ```zig build.zig, under that name
+#   wrapped TABLE SOURCE...    holds a binding to gomax.h: each function is used in its sources, or stands in the table with
+#                              the reason why not, and nothing else stands there
+#   summary       `N passed, N failed`, which ci/test.sh reads; its status is the suite's
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+passed=0 failed=0
+
+use_library() {
+  lib=$(realpath -m "${GMX_LIB:-$target/release/libgomax.so}")
+  [[ -e $lib ]] || { echo "there is no $lib: make build" >&2; exit 1; }
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  mkdir "$work/lib"
+  ln -s "$lib" "$work/lib/libgomax.so"
+  ln -s "$lib" "$work/lib/libgomax.so.0"
+  export LD_LIBRARY_PATH=$work/lib
+}
+
+check() {
+  local name=$1
+  shift
+  if "$@" >"$work/said" 2>&1; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "FAILED: $name"
+    sed 's/^/    | /' "$work/said"
+  fi
+}
+
+programs() {
+  mkdir -p "$2" || return 1
+  awk -v to="$2/" '
+    /^```/ { if (out) { close(out); out = "" }
+             else if ($2 == "run") out = to (++n) "." substr($1, 4)
+             else if ($2 ~ /\./) out = to $2
+             next }
+    out { print > out }' "$1"
+}
+
+wrapped() {
+  local table=$1 name used noted bad=0
+  shift
+  # without comments: a name in one is not a use
+  sed -E 's@//.*|#.*@@' "$@" | sed 's@/\*.*\*/@@; /\/\*/,/\*\//d' | grep -oE '\bgmx_[a-z0-9_]+' | sort -u >"$work/used"
+  sed -nE 's/^(gmx_[a-z0-9_]+) +[^ ].*/\1/p' "$table" | sort >"$work/noted"
+  sed -nE 's/^GMX_API [^;(]*\b(gmx_[a-z0-9_]+)\(.*/\1/p' include/gomax.h | sort >"$work/functions"
+  for name in $(<"$work/functions"); do
+    used=$(grep -cx "$name" "$work/used") noted=$(grep -cx "$name" "$work/noted")
+    ((used + noted == 1)) || { echo "$name: in the sources $used, in $table $noted"; bad=1; }
+  done
+  comm -23 "$work/noted" "$work/functions" | sed "s@\$@: in $table, and no function@" | tee "$work/strays"
+  [[ $(wc -l <"$work/functions") -gt 100 && ! -s $work/strays ]] && ((bad == 0))
+}
+
+summary() {
+  echo "$passed passed, $failed failed"
+  ((failed == 0))
+}
