@@ -46,6 +46,8 @@ class GMX_API error : public std::exception {
  public:
   explicit error(gmx_status status) noexcept : status_(status) {}
   gmx_status status() const noexcept { return status_; }
+  /// "GMX_EINVAL"
+  const char *name() const noexcept { return gmx_err_name(status_); }
   const char *what() const noexcept override { return gmx_strerror(status_); }
 
  private:
@@ -457,6 +459,26 @@ inline void safepoint() noexcept { gmx_safepoint(); }
 inline gmx_g self() noexcept { return gmx_self(); }
 /// Its number, for people.
 inline std::uint64_t goid() noexcept { return gmx_goid(); }
+/// How many goroutines are alive.
+inline std::int64_t num_g() noexcept { return gmx_num_g(); }
+
+/// To build what waits: parks the goroutine until ready(). As soon as it is off its stack commit(g) is called on the
+/// scheduler's: it makes g known to whoever is to ready it, who may do so at once, or says false if there is nothing to wait
+/// for. It must be short and must not wait. reason: for dumps; must outlive the wait.
+template <class F>
+void park(F &&commit, const char *reason = nullptr) {
+  static_assert(std::is_nothrow_invocable_r_v<bool, F &, gmx_g>, "commit is [](gmx_g) noexcept -> bool");
+  struct frame {
+    std::remove_reference_t<F> &commit;
+  } here{commit};
+  check(gmx_park([](void *arg, gmx_g g) noexcept -> bool { return std::invoke(static_cast<frame *>(arg)->commit, g); },
+                 static_cast<void *>(std::addressof(here)), reason));
+}
+/// False if it is not parked by park(): not yet, not any more, or it waits for something else.
+inline bool ready(gmx_g g) {
+  gmx_status status = gmx_ready(g);
+  return status != GMX_EPERM && check(status) == GMX_OK;
+}
 
 // ---- the runtime ----------------------------------------------------------------------------------------------------
 
@@ -530,6 +552,25 @@ inline int set_procs(int n) { return check(gmx_gomaxprocs(n)); }
 /// Lets it follow the machine again.
 inline void set_default_procs() { check(gmx_set_default_gomaxprocs()); }
 inline int num_cpu() noexcept { return gmx_num_cpu(); }
+/// Of the library, as GMX_VERSION is of the header.
+inline std::uint32_t version() noexcept { return gmx_version(); }
+
+/// The scheduler in numbers; nothing stops for it.
+inline gmx_sched_stats sched_stats() {
+  gmx_sched_stats stats{};
+  stats.struct_size = sizeof stats;
+  check(gmx_read_sched_stats(&stats));
+  return stats;
+}
+/// The library's memory, read in a world that is stopped for the moment.
+inline gmx_mem_stats mem_stats() {
+  gmx_mem_stats stats{};
+  stats.struct_size = sizeof stats;
+  check(gmx_read_mem_stats(&stats));
+  return stats;
+}
+/// Writes what every P, thread and goroutine does to a file, as text.
+inline void write_heap_dump(int fd) { check(gmx_write_heap_dump(fd)); }
 
 // ---- what may come without a value ----------------------------------------------------------------------------------
 
@@ -1211,6 +1252,7 @@ class semaphore {
     return status != GMX_ETIMEDOUT && check(status) == GMX_OK;
   }
   void release() { check(gmx_sema_release(&n_)); }
+  std::uint32_t *native() noexcept { return &n_; }
 
  private:
   std::uint32_t n_;
@@ -1226,11 +1268,23 @@ class once {
 
   template <class F>
   void call(F &&f) {
+    call_ns(f, -1);
+  }
+  /// False if another was still at it when the time was up.
+  template <class Rep, class Period, class F>
+  bool call_for(const std::chrono::duration<Rep, Period> &d, F &&f) {
+    return call_ns(f, detail::ns(d));
+  }
+  gmx_once *native() noexcept { return &once_; }
+
+ private:
+  template <class F>
+  bool call_ns(F &f, std::int64_t ns) {
     struct frame {
-      std::remove_reference_t<F> &f;
+      F &f;
       std::exception_ptr failure;
     } here{f, nullptr};
-    check(gmx_once_do(
+    gmx_status status = gmx_once_do_timeout(
         &once_,
         [](void *arg) noexcept {
           frame &h = *static_cast<frame *>(arg);
@@ -1240,11 +1294,11 @@ class once {
             h.failure = std::current_exception();
           }
         },
-        static_cast<void *>(std::addressof(here))));
+        static_cast<void *>(std::addressof(here)), ns);
     if (here.failure) std::rethrow_exception(here.failure);
+    return status != GMX_ETIMEDOUT && check(status) == GMX_OK;
   }
 
- private:
   gmx_once once_{};
 };
 
@@ -1379,6 +1433,7 @@ class scope {
     check(gmx_scope_token(scope_, &token));
     return cancel_token(token);
   }
+  gmx_scope native() const noexcept { return scope_; }
   /// Waits for all, and throws what there is to throw. For those who do not want it from a destructor.
   void leave() {
     wait();
@@ -1445,6 +1500,7 @@ class timer {
   }
 
   const channel<clock::time_point> &times() const noexcept { return times_; }
+  gmx_timer native() const noexcept { return timer_; }
   /// Waits for the next time.
   clock::time_point wait() const { return times_.receive().value(); }
   /// Whether that prevented something. No time of before comes any more.
@@ -1687,6 +1743,45 @@ void for_each_p(F &&f) {
       static_cast<void *>(std::addressof(here))));
   if (here.failure) std::rethrow_exception(here.failure);
 }
+
+/// A T for each P, made when it is first asked for: counters, free lists, caches that need no lock. Whoever has a pin has the
+/// T of its P to itself; in the function of for_each_p that is the P for which it runs. There may be 64 at a time.
+template <class T>
+class p_local {
+ public:
+  p_local() { check(gmx_p_key_create(&key_)); }
+  p_local(const p_local &) = delete;
+  p_local &operator=(const p_local &) = delete;
+  ~p_local() {
+    static_cast<void>(gmx_p_key_delete(key_));
+    for (node *n = first_.load(std::memory_order_acquire); n != nullptr;) delete std::exchange(n, n->next);
+  }
+
+  /// Good as long as the pin.
+  T &of(const pin &) const {
+    void *there = gmx_p_get(key_);
+    if (there != nullptr) return static_cast<node *>(there)->value;
+    auto fresh = std::make_unique<node>();
+    check(gmx_p_set(key_, fresh.get()));
+    fresh->next = first_.load(std::memory_order_relaxed);
+    while (!first_.compare_exchange_weak(fresh->next, fresh.get(), std::memory_order_release, std::memory_order_relaxed)) {
+    }
+    return fresh.release()->value;
+  }
+  /// f(T &) for every one that there is, also of Ps that have gone. Others use theirs meanwhile, unless the world is stopped.
+  template <class F>
+  void for_each(F &&f) const {
+    for (node *n = first_.load(std::memory_order_acquire); n != nullptr; n = n->next) std::invoke(f, n->value);
+  }
+
+ private:
+  struct alignas(64) node {  // a line of its own
+    T value{};
+    node *next = nullptr;
+  };
+  gmx_p_key key_ = 0;
+  mutable std::atomic<node *> first_{nullptr};
+};
 
 /// A T for each goroutine, made when it is first asked for and destroyed at the goroutine's end: what thread_local is for
 /// threads. The end of the g_local itself destroys none of them, so it is best static. There may be 64 at a time.

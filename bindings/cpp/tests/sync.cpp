@@ -164,6 +164,20 @@ static void counts_and_once() {
   });
   CHECK(ran.load() == 1 && threw.load() == 1);
   once.call([] { FAIL("it is done"); });
+  CHECK(once.call_for(0s, [] { FAIL("it is done"); }));
+
+  gomax::once slow;
+  gomax::semaphore begun, end;
+  auto at_it = gomax::go([&] {
+    return slow.call_for(0s, [&] {
+      begun.release();
+      end.acquire();
+    });
+  });
+  begun.acquire();
+  CHECK(!slow.call_for(1ms, [] { FAIL("another is at it"); }));
+  end.release();
+  CHECK(at_it.join());
 }
 
 static void times() {

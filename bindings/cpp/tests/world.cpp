@@ -1,4 +1,5 @@
-// Brackets and barriers, threads of the host, values of a goroutine, exceptions that wait while their goroutine moves.
+// Brackets and barriers, threads of the host, values of a goroutine and of a P, parking, numbers, exceptions that wait while
+// their goroutine moves.
 #include "tests.hpp"
 
 #include <map>
@@ -155,6 +156,97 @@ static void g_locals() {
   CHECK_THROWS(GMX_ENOTG, *mine);
 }
 
+struct tally {
+  long n = 0;
+  counted c{0};
+};
+
+static void p_locals() {
+  int procs = gomax::set_procs(4);
+  {
+    gomax::p_local<tally> per_p;
+    {
+      gomax::scope s;
+      for (int i = 0; i < 20; i++) {
+        s.go([&] {
+          for (int k = 0; k < 1000; k++) {
+            {
+              gomax::pin here;
+              per_p.of(here).n++;  // of nobody else
+            }
+            if (k % 100 == 0) gomax::yield();
+          }
+        });
+      }
+    }
+    long sum = 0;
+    per_p.for_each([&](tally &t) { sum += t.n; });
+    CHECK_EQ(sum, 20000);
+    gomax::for_each_p([&] {
+      gomax::pin here;
+      per_p.of(here).n = 1;
+    });
+    gomax::set_procs(2);  // those of Ps that have gone stay
+    sum = 0;
+    per_p.for_each([&](tally &t) { sum += t.n; });
+    CHECK_EQ(sum, 4);
+    CHECK_EQ(counted::alive.load(), 4);
+  }
+  CHECK_EQ(counted::alive.load(), 0);
+  gomax::p_local<int> other;  // perhaps in the same place: none has one
+  gomax::go([&] {
+    gomax::pin here;
+    CHECK_EQ(other.of(here), 0);
+  }).join();
+  gomax::set_procs(procs);
+}
+
+static void parks() {
+  for (int i = 0; i < 200; i++) {  // the one who readies may be faster than the park
+    std::atomic<gmx_g> waits{0};
+    auto waiter = gomax::go([&] {
+      gomax::park([&](gmx_g g) noexcept {
+        waits = g;
+        return true;
+      }, "the test");
+      return 7;
+    });
+    spin_until(waits.load() != 0);
+    CHECK_EQ(waits.load(), waiter.native());
+    CHECK(gomax::ready(waits));
+    CHECK_EQ(waiter.join(), 7);
+    CHECK_THROWS(GMX_ESTALE, gomax::ready(waits));
+  }
+  gomax::go([] {
+    const auto no = [](gmx_g g) noexcept { return g == 0; };
+    gomax::park(no);  // nothing to wait for
+    CHECK(!gomax::ready(gomax::self()));
+  }).join();
+}
+
+static void numbers() {
+  CHECK_EQ(gomax::version(), GMX_VERSION);
+  gomax::go([] {
+    CHECK(gomax::num_g() >= 1);
+    gmx_sched_stats before = gomax::sched_stats();
+    gomax::go([] {}).join();
+    gmx_sched_stats after = gomax::sched_stats();
+    CHECK(after.spawned > before.spawned && after.gomaxprocs == gomax::procs());
+    gmx_mem_stats memory = gomax::mem_stats();
+    CHECK(memory.stacks_inuse >= 1 && memory.p_total >= 1);
+    std::FILE *f = std::tmpfile();
+    CHECK(f != nullptr);
+    gomax::write_heap_dump(fileno(f));
+    std::rewind(f);
+    std::string text(1 << 16, 0);
+    text.resize(std::fread(text.data(), 1, text.size(), f));
+    std::fclose(f);
+    CHECK(text.find("goroutine " + std::to_string(gomax::goid())) != std::string::npos);
+  }).join();
+  CHECK_THROWS(-EBADF, gomax::write_heap_dump(-1));
+  CHECK_STR(gomax::cancelled().name(), "GMX_ECANCELED");
+}
+
 // Each goroutine is in the middle of exceptions of its own, waits in every place that C++ allows, and moves meanwhile.
 static std::atomic<long> moves{0};
 
@@ -237,6 +329,9 @@ int main() {
   RUN(worlds);
   RUN(threads);
   RUN(g_locals);
+  RUN(p_locals);
+  RUN(parks);
+  RUN(numbers);
   RUN(exceptions_move_with_their_goroutine);
   RUN(ends_clean);
 }
