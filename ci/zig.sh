@@ -30,6 +30,9 @@ flags=(--search-prefix "$work" --prefix "$work/out" --summary all)
 [[ -z ${GMX_ZIG_OPTIMIZE:-} ]] || flags+=("-Doptimize=$GMX_ZIG_OPTIMIZE")
 build() { (cd "$1" && timeout "${GMX_ZIG_LIMIT:-800}" "${zig[@]}" build "${flags[@]}" "${@:2}"); }
 
+sources=()
+for source in bindings/zig/src/*.zig; do [[ $source == */c.zig ]] || sources+=("$source"); done
+check "gomax.zig has all of gomax.h" wrapped bindings/zig/tests/left_out.txt "${sources[@]}"
 check "src/c.zig against gomax.h" "$python" bindings/zig/tests/header.py include/gomax.h bindings/zig/src/c.zig
 check "zig build test" build bindings/zig test
 n=$(grep -oE '[0-9]+/[0-9]+ tests passed' "$work/said" | tail -n 1 | cut -d/ -f1) # each counts, not the lot as one
@@ -43,15 +46,12 @@ dupes() {
 }
 check "examples/dupes.zig" dupes
 
-# the project of docs/zig.md, with each of its programs in turn
+# the project of docs/zig.md, as it says, with each of its programs in turn
 project=$work/app
+mkdir -p "$project/src"
+begin() { (cd "$project" && "${zig[@]}" init --minimal && "${zig[@]}" fetch --save "$1"); }
+check "zig init, zig fetch" begin "$PWD/bindings/zig"
 programs docs/zig.md "$project"
-mkdir "$project/src"
-cat >"$project/build.zig.zon" <<'END'
-.{ .name = .app, .version = "0.0.0", .fingerprint = 0xc96e70cf61d8c20d, .minimum_zig_version = "0.17.0", .dependencies = .{}, .paths = .{""} }
-END
-fetch() { (cd "$project" && "${zig[@]}" fetch --save "$1"); }
-check "zig fetch --save" fetch "$PWD/bindings/zig"
 for program in "$project"/[0-9]*.zig; do
   cp "$program" "$project/src/main.zig"
   check "docs/zig.md: $(basename "$program")" build "$project" run

@@ -27,6 +27,8 @@ pub const Once = task.Once;
 pub const After = task.After;
 pub const after = task.after;
 pub const afterDetached = task.afterDetached;
+pub const park = task.park;
+pub const ready = task.ready;
 
 const chan = @import("chan.zig");
 pub const Channel = chan.Channel;
@@ -61,6 +63,7 @@ pub const Attached = world.Attached;
 pub const attach = world.attach;
 pub const Syscall = world.Syscall;
 pub const enterSyscall = world.enterSyscall;
+pub const enterSyscallBlocking = world.enterSyscallBlocking;
 pub const OsThread = world.OsThread;
 pub const lockOsThread = world.lockOsThread;
 
@@ -98,6 +101,11 @@ pub inline fn safepoint() void {
     if (@atomicLoad(u32, word, .monotonic) != 0) _ = c.gmx_safepoint_slow();
 }
 
+/// The handle of the calling G, for `ready`; 0 outside of Gs.
+pub fn self() c.G {
+    return c.gmx_self();
+}
+
 /// The number of the calling G; 0 outside of Gs.
 pub fn goid() u64 {
     return c.gmx_goid();
@@ -119,8 +127,36 @@ pub fn setMaxprocs(n: u31) Error!u31 {
     return status.count(c.gmx_gomaxprocs(n));
 }
 
+/// Lets it follow the machine, as at the beginning.
+pub fn setDefaultMaxprocs() Error!void {
+    return check(c.gmx_set_default_gomaxprocs());
+}
+
+/// What the default for it is: the CPUs that this process may use, and no more than its quota.
+pub fn numCpu() u31 {
+    return @intCast(c.gmx_num_cpu());
+}
+
+/// Of the library: major << 16 | minor << 8 | patch.
+pub fn version() u32 {
+    return c.gmx_version();
+}
+
+/// The scheduler in numbers; nothing stops for it.
 pub fn schedStats() Error!c.gmx_sched_stats {
     var stats: c.gmx_sched_stats = .{};
     try check(c.gmx_read_sched_stats(&stats));
     return stats;
+}
+
+/// The library's memory, read in a world that is stopped for the moment.
+pub fn memStats() Error!c.gmx_mem_stats {
+    var stats: c.gmx_mem_stats = .{};
+    try check(c.gmx_read_mem_stats(&stats));
+    return stats;
+}
+
+/// Writes what every P, thread and G does to a file, as text. `error.Unexpected`: the file does not take it.
+pub fn writeHeapDump(fd: i32) Error!void {
+    return check(c.gmx_write_heap_dump(fd));
 }

@@ -109,7 +109,12 @@ pub const Scope = struct {
 
     /// Waits for all of them and ends the scope: `error.Stale` from then on.
     pub fn wait(scope: *Scope) anyerror!void {
-        try status.check(c.gmx_scope_leave(scope.raw, -1, null));
+        return scope.waitTimeout(-1);
+    }
+
+    /// As `wait`, but gives up with `error.Timeout` after so many nanoseconds: the scope goes on then.
+    pub fn waitTimeout(scope: *Scope, ns: i64) anyerror!void {
+        try status.check(c.gmx_scope_leave(scope.raw, ns, null));
         const first = scope.first.load(.monotonic);
         if (first != 0) return @errorFromInt(first);
     }

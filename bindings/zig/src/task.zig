@@ -228,11 +228,36 @@ pub const Once = struct {
     raw: c.gmx_once = .{},
 
     pub fn do(once: *Once, comptime func: anytype, args: Args(func)) Error!void {
+        return once.doTimeout(-1, func, args);
+    }
+
+    /// Waits for another at most so many nanoseconds: `error.Timeout`.
+    pub fn doTimeout(once: *Once, ns: i64, comptime func: anytype, args: Args(func)) Error!void {
         if (Return(func) != void) @compileError("only the first caller would get the result: keep it in a variable");
         var call: OnStack(func) = .{ .args = args };
-        try status.check(c.gmx_once_do(&once.raw, OnStack(func).entry, @ptrCast(&call)));
+        try status.check(c.gmx_once_do_timeout(&once.raw, OnStack(func).entry, @ptrCast(&call), ns));
     }
 };
+
+/// To build what waits: parks the caller until `ready`. As soon as it is off its stack `commit(context, g)` is called on the
+/// scheduler's: it makes `g` known to whoever is to ready it, who may do so at once, or says false if there is nothing to
+/// wait for. It must be short and must not wait. `reason` is shown in dumps.
+pub fn park(reason: ?[*:0]const u8, context: anytype, comptime commit: fn (@TypeOf(context), c.G) bool) Error!void {
+    const Context = @TypeOf(context);
+    const Call = struct {
+        fn entry(arg: ?*anyopaque, g: c.G) callconv(.c) bool {
+            const at: *const Context = @ptrCast(@alignCast(arg));
+            return commit(at.*, g);
+        }
+    };
+    var copy = context;
+    try status.check(c.gmx_park(Call.entry, @ptrCast(&copy), reason));
+}
+
+/// `error.NotPermitted` if it is not parked by `park`: not yet, not any more, or it waits for something else.
+pub fn ready(g: c.G) Error!void {
+    return status.check(c.gmx_ready(g));
+}
 
 /// A function that runs once on a G of its own, after a time.
 pub const After = struct {

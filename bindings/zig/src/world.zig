@@ -136,6 +136,12 @@ pub fn enterSyscall() Error!Syscall {
     return .{};
 }
 
+/// For what is sure to block: the P goes to others at once.
+pub fn enterSyscallBlocking() Error!Syscall {
+    try status.check(c.gmx_enter_syscall_blocking());
+    return .{};
+}
+
 /// `const tied = try gomax.lockOsThread(); defer tied.unlock();` keeps the G on its thread.
 pub const OsThread = struct {
     pub fn unlock(_: OsThread) void {

@@ -62,6 +62,8 @@ fn timesOut() !void {
     var up = try gomax.goWith(.{ .allocator = std.testing.allocator }, waits, .{&sema});
     up.deinit();
     try sema.release();
+    try gomax.goDetachedWith(.{ .name = "nobody's" }, waits, .{&sema});
+    try sema.release();
     while (gomax.numG() > 1) try gomax.yield();
 }
 
@@ -288,10 +290,41 @@ fn locks() !void {
     try wg.waitTimeout(10 * s);
     try expectEqual(50_000, sum.load(.monotonic));
     try expectEqual(false, g.rw.tryLock());
+    try expectError(error.Timeout, g.rw.lockTimeout(ms));
     g.rw.unlockShared();
     try g.rw.lock();
     try expectEqual(false, g.rw.tryLockShared());
+    var reader = try gomax.go(gomax.RwMutex.lockSharedTimeout, .{ &g.rw, ms });
+    try expectError(error.Timeout, reader.join());
     g.rw.unlock();
+
+    var s3: gomax.Semaphore = .{ .count = 1 };
+    try s3.acquire();
+    try expectEqual(false, s3.tryAcquire());
+    try expectError(error.Timeout, s3.acquireTimeout(ms));
+    try s3.release();
+    try expectEqual(true, s3.tryAcquire());
+
+    // all at once: whoever waits is under the mutex until it does
+    var waiting: u32 = 0;
+    for (0..10) |_| try wg.go(waitsForAll, .{ &g, &waiting });
+    while (true) {
+        try g.m.lock();
+        defer g.m.unlock();
+        if (waiting == 10) break;
+        try g.more.waitTimeout(&g.m, -1);
+    }
+    g.n = 0;
+    g.more.broadcast();
+    try wg.wait();
+}
+
+fn waitsForAll(g: *Guarded, waiting: *u32) void {
+    g.m.lock() catch return;
+    defer g.m.unlock();
+    waiting.* += 1;
+    g.more.broadcast();
+    while (g.n != 0) g.more.wait(&g.m) catch return;
 }
 
 test "locks" {
@@ -317,6 +350,26 @@ fn once() !void {
     defer scope.deinit();
     for (0..10) |_| try scope.go(all, .{ &o, &n });
     try scope.wait();
+
+    var slow: gomax.Once = .{};
+    var begun: gomax.Semaphore = .{};
+    var end: gomax.Semaphore = .{};
+    const waitsFor = struct {
+        fn waitsFor(b: *gomax.Semaphore, e: *gomax.Semaphore) void {
+            b.release() catch {};
+            e.acquire() catch {};
+        }
+    }.waitsFor;
+    var at_it = try gomax.go(struct {
+        fn run(o2: *gomax.Once, b: *gomax.Semaphore, e: *gomax.Semaphore) !void {
+            try o2.do(waitsFor, .{ b, e });
+        }
+    }.run, .{ &slow, &begun, &end });
+    try begun.acquire();
+    try expectError(error.Timeout, slow.doTimeout(ms, first, .{ &n, 1 }));
+    try end.release();
+    try at_it.join();
+    try expectEqual(1, n);
 }
 
 test "once" {
@@ -354,6 +407,7 @@ fn scopes() !void {
         var scope: gomax.Scope = try .init(-1);
         defer scope.deinit();
         try scope.go(forever, .{});
+        try expectError(error.Timeout, scope.waitTimeout(ms));
         try expectEqual(false, (try scope.token()).isCanceled());
     }
     while (gomax.numG() > 1) try gomax.yield(); // the last one may be on its way out
@@ -406,6 +460,9 @@ fn time() !void {
     defer once_only.deinit();
     try expect(try once_only.ch.recv() >= before + 3 * ms);
     try expectEqual(false, try once_only.stop());
+    try expectEqual(false, try once_only.reset(3600 * s, 0));
+    try expectEqual(true, try once_only.reset(ms, 0));
+    _ = try once_only.ch.recv();
     const ticker = try gomax.Timer.ticker(ms);
     defer ticker.deinit();
     for (0..3) |_| _ = try ticker.ch.recv();
@@ -490,6 +547,8 @@ const Local = struct { hits: u32 = 0 };
 var locals: [64]Local = @splat(.{});
 
 fn processors() !void {
+    try gomax.setDefaultMaxprocs();
+    try expectEqual(gomax.numCpu(), gomax.maxprocs());
     _ = try gomax.setMaxprocs(3);
     try expectEqual(3, gomax.maxprocs());
     const per_p = try gomax.PerP(Local).init();
@@ -510,7 +569,7 @@ fn processors() !void {
         try expectEqual(&locals[pinned.p], per_p.get().?);
         try expectError(error.NotOnG, gomax.sleep(1));
     }
-    const world = try gomax.stopTheWorldTimeout("test", 10 * s);
+    const world = try gomax.stopTheWorld("test");
     defer world.start();
     for (0..3) |p| try expectEqual(2, per_p.of(@intCast(p)).?.hits);
     var seen: u32 = 0;
@@ -577,11 +636,69 @@ fn ofGs() !void {
     const call = try gomax.enterSyscall();
     try expectError(error.InSyscall, gomax.sleep(1));
     call.exit();
+    const sure = try gomax.enterSyscallBlocking();
+    try expectError(error.InSyscall, gomax.enterSyscall());
+    sure.exit();
     try expectEqual(9, try gomax.blocking(add, .{ 4, 5 }));
 }
 
 test "values of Gs, threads, syscalls" {
     try onG(ofGs);
+}
+
+fn parksAndTells(who: *std.atomic.Value(gomax.c.G)) !void {
+    try gomax.park("the test", who, struct {
+        fn commit(to: *std.atomic.Value(gomax.c.G), g: gomax.c.G) bool {
+            to.store(g, .release);
+            return true;
+        }
+    }.commit);
+    try expectEqual(who.load(.monotonic), gomax.self());
+}
+
+fn parks() !void {
+    for (0..200) |_| { // the one who readies may be faster than the park
+        var who: std.atomic.Value(gomax.c.G) = .init(0);
+        var waiter = try gomax.go(parksAndTells, .{&who});
+        while (who.load(.acquire) == 0) try gomax.yield();
+        try expectEqual(waiter.g, who.load(.acquire));
+        try gomax.ready(who.load(.acquire));
+        try waiter.join();
+        try expectError(error.Stale, gomax.ready(who.load(.acquire)));
+    }
+    try gomax.park(null, {}, struct {
+        fn commit(_: void, g: gomax.c.G) bool {
+            return g == 0;
+        }
+    }.commit);
+    try expectError(error.NotPermitted, gomax.ready(gomax.self()));
+}
+
+test "park and ready" {
+    try onG(parks);
+}
+
+fn numbers() !void {
+    try expectEqual(0, gomax.version() >> 16);
+    const before = try gomax.schedStats();
+    var t = try gomax.go(add, .{ 1, 2 });
+    _ = try t.join();
+    const after = try gomax.schedStats();
+    try expect(after.spawned > before.spawned);
+    try expect((try gomax.memStats()).stacks_inuse >= 1);
+    var ends_of: [2]c_int = undefined;
+    try expectEqual(0, std.c.pipe(&ends_of));
+    try gomax.writeHeapDump(ends_of[1]);
+    _ = close(ends_of[1]);
+    try expectError(error.Unexpected, gomax.writeHeapDump(ends_of[1]));
+    var text: [4096]u8 = undefined;
+    const n = std.c.read(ends_of[0], &text, text.len);
+    _ = close(ends_of[0]);
+    try expect(n > 0 and std.mem.indexOf(u8, text[0..@intCast(n)], "goroutine") != null);
+}
+
+test "numbers and dumps" {
+    try onG(numbers);
 }
 
 fn deep(n: u32) u64 {
