@@ -1,11 +1,15 @@
-"""Runs programs in interpreters of their own: what ends, forks or interrupts one."""
+"""Runs programs in interpreters of their own: what ends, forks or interrupts one. And compiles C code for tests."""
 
+import contextlib
+import ctypes
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 
 LIMIT = 300
+INCLUDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "include")
 
 
 def run(text, expect=0):
@@ -20,3 +24,17 @@ def run(text, expect=0):
     )
     assert done.returncode == expect and not done.stderr, (done.returncode, done.stdout, done.stderr.decode())
     return done.stdout.decode()
+
+
+@contextlib.contextmanager
+def c_library(source):
+    """A library made of C code that uses gomax.h and the libgomax of this process. It is never unloaded."""
+    import gomax
+
+    with tempfile.TemporaryDirectory() as directory:
+        path, lib = os.path.join(directory, "code.c"), os.path.join(directory, "code.so")
+        with open(path, "w") as f:
+            f.write("#include <gomax.h>\n" + source)
+        subprocess.run(["cc", "-Wall", "-Werror", "-I", INCLUDE, "-shared", "-fPIC", "-o", lib, path], check=True)
+        ctypes.CDLL(gomax.LIBRARY, ctypes.RTLD_GLOBAL)
+        yield ctypes.CDLL(lib)

@@ -1,4 +1,5 @@
-"""The programs of docs/python.md and README.md: each fence marked ```python gomax is one, and runs by itself."""
+"""The programs of docs/python.md and README.md: each fence marked ```python gomax is one, and runs by itself. And what
+docs/python.md says of functions that the package does not use."""
 
 import os
 import re
@@ -6,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 import unittest
+
+import gomax
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
 
@@ -26,6 +29,7 @@ class Documents(unittest.TestCase):
                     [sys.executable, path],
                     cwd=directory,
                     timeout=120,
+                    env={**os.environ, "GOMAX_INCLUDE": os.path.abspath(os.path.join(ROOT, "include"))},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
@@ -34,6 +38,24 @@ class Documents(unittest.TestCase):
                 said = re.findall(r"#\s*prints:? (.*)", program)
                 if said:
                     self.assertEqual(done.stdout.decode().splitlines(), said)
+
+
+class Interface(unittest.TestCase):
+    def test_each_function_is_used_or_left_out_for_a_reason(self):
+        used = set()
+        for name in os.listdir(gomax.__path__[0]):
+            if name.endswith(".py") and name != "_abi.py":
+                with open(os.path.join(gomax.__path__[0], name)) as f:
+                    used.update(re.findall(r"\bgmx\.(gmx_\w+)", f.read()))
+        with open(os.path.join(ROOT, "docs", "python.md")) as f:
+            table = f.read().split("## What has no wrapper")[1].split("\n## ")[0]
+        left_out = []
+        for names, why in re.findall(r"^\| (`gmx_.*?) \| (.*) \|$", table, re.M):
+            left_out += re.findall(r"`(gmx_\w+)`", names)
+            self.assertGreater(len(why), 10, names)
+        self.assertEqual(len(left_out), len(set(left_out)))
+        self.assertEqual(sorted(used & set(left_out)), [], "used after all")
+        self.assertEqual(sorted(used | set(left_out)), sorted(name for name in vars(gomax.gmx)))
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ class GoC(unittest.TestCase):
             with open(source, "w") as f:
                 f.write(SOURCE)
             subprocess.run(["cc", "-shared", "-fPIC", "-o", lib, source], check=True)
-            ctypes.CDLL(os.environ.get("GOMAX_LIBRARY") or gomax.__path__[0] + "/libgomax.so.0", ctypes.RTLD_GLOBAL)
+            ctypes.CDLL(gomax.LIBRARY, ctypes.RTLD_GLOBAL)
             code = ctypes.CDLL(lib)
             numbers = [ctypes.c_int64(i) for i in range(1000)]
             for g in [gomax.go_c(code.square, n, name="square") for n in numbers]:

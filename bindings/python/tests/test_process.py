@@ -36,6 +36,9 @@ class Interrupt(unittest.TestCase):
             "gomax.WaitGroup(1).wait",
             "gomax.Semaphore().acquire",
             "gomax.after(1000).recv",
+            "gomax.CChannel(gomax._abi.c_int).recv",
+            "gomax.CChannel(gomax._abi.c_int).send, 1",
+            "gomax.select, (gomax.CChannel(gomax._abi.c_int), 1)",
         ):
             with self.subTest(wait=wait):
                 self.assertEqual(run(INTERRUPT + f"interrupted({wait})\n"), "interrupted\n")
@@ -66,6 +69,46 @@ gomax.go(os.kill, os.getpid(), signal.SIGUSR1)
 print(c.recv(1000), signal.set_wakeup_fd(-1))
 """
         self.assertEqual(run(text), "50 -1\n")
+
+    def test_handlers_may_wait(self):
+        text = """
+import gomax, os, signal
+depth = 0
+def handler(number, frame):
+    global depth
+    depth += 1
+    if depth < 5:
+        gomax.go(os.kill, os.getpid(), signal.SIGUSR1)
+        times_out() if depth % 2 else inner()
+    gomax.sleep(0.001)
+    with gomax.scope() as s:
+        gomax.check_canceled()
+        assert s.go(int).join() == 0
+    c.send(depth, 60)
+def times_out():
+    try:
+        gomax.Channel().recv(0.05)
+    except TimeoutError:
+        pass
+def inner():
+    with gomax.scope():
+        times_out()
+c = gomax.Channel(5)
+signal.signal(signal.SIGUSR1, handler)
+gomax.go(os.kill, os.getpid(), signal.SIGUSR1)
+got = []
+def collect():
+    for _ in range(5):
+        got.append(c.recv(60))
+    done.send(1)
+done = gomax.Channel()
+gomax.go(collect)
+done.recv()
+gomax.sleep(0.001)
+assert not gomax.canceled()
+print(got, signal.set_wakeup_fd(-1))
+"""
+        self.assertEqual(run(text), "[5, 5, 5, 5, 5] -1\n")
 
     def test_scope_is_cancelled(self):
         text = INTERRUPT + """

@@ -1,8 +1,11 @@
+import ctypes
 import os
 import tempfile
+import time
 import unittest
 
 import gomax
+from programs import run
 
 
 class World(unittest.TestCase):
@@ -78,6 +81,83 @@ class World(unittest.TestCase):
             f.seek(0)
             self.assertIn(b"gomaxprocs", f.read())
         self.assertGreaterEqual(gomax.num_g(), 0)
+
+    def test_memory(self):
+        s = gomax.Semaphore()
+        gs = [gomax.go_c(gomax.gmx.gmx_sema_acquire, s) for _ in range(50)]
+        while gomax.stats()["g_waiting"] < 50:
+            pass
+        for seen in (gomax.mem_stats(), gomax.go(gomax.mem_stats).join()):
+            self.assertGreaterEqual(seen["stacks_inuse"], 50)
+            self.assertNotIn("struct_size", seen)
+        for g in gs:
+            s.release()
+        for g in gs:
+            g.join()
+
+    def test_default_number_of_ps(self):
+        before = gomax.gomaxprocs(13)
+        try:
+            gomax.set_default_gomaxprocs()
+            self.assertEqual(gomax.gomaxprocs(), gomax.num_cpu())
+            gomax.go(gomax.set_default_gomaxprocs).join()
+        finally:
+            gomax.gomaxprocs(before)
+
+    def test_options(self):
+        text = """
+import gomax
+try:
+    gomax.init(maxprocs=-1)
+except ValueError as e:
+    print(e)
+gomax.init(maxprocs=3, stack_size=1 << 20, g0_stack_size=1 << 19, slice=0.001, max_threads=50)
+print(gomax.gomaxprocs())
+seen = []
+gomax.for_each_p(seen.append)
+print(sorted(seen))
+try:
+    gomax.init()
+except gomax.Error as e:
+    print(e.name)
+"""
+        self.assertEqual(run(text), "options that cannot be\n3\n[0, 1, 2]\nGMX_EBUSY\n")
+
+    def test_since_when_it_waits(self):
+        s, before = gomax.Semaphore(), time.monotonic()
+        g = gomax.go_c(gomax.gmx.gmx_sema_acquire, s, name="since")
+        found = []
+        while not found:
+            found = [i for i in self.look() if i.name == "since" and i.status == "waiting"]
+        s.release()
+        g.join()
+        self.assertTrue(before - 1 < found[0].since < time.monotonic() + 1)
+        self.assertEqual([i.since for i in gomax.go(self.look).join() if i.status == "running"], [None])
+
+    def test_p_local(self):
+        before = gomax.gomaxprocs(3)
+        try:
+            words = gomax.PLocal()
+            self.assertEqual(words.get(), None)
+            self.assertEqual(set(words.all()), {None})
+            gomax.for_each_p(lambda p: words.set(p + 100))
+            seen = []
+            gomax.for_each_p(lambda p: seen.append((p, words.get())))
+            self.assertEqual(sorted(seen), [(p, p + 100) for p in range(3)])
+            gomax.gomaxprocs(2)
+            self.assertEqual(words.all()[:3], [100, 101, 102])
+            cell = ctypes.c_int64(7)
+            gomax.for_each_p(lambda p: words.set(cell))
+            self.assertEqual(words.all()[:3], [ctypes.addressof(cell)] * 2 + [102])
+            with self.assertRaises(gomax.Error):
+                words.set(1)
+        finally:
+            gomax.gomaxprocs(before)
+        with self.assertRaises(gomax.Error) as e:
+            [gomax.PLocal() for _ in range(65)]
+        self.assertEqual(e.exception.name, "GMX_EAGAIN")
+        del e
+        gomax.PLocal()  # those have been given back
 
     def test_version(self):
         self.assertEqual(gomax.gmx.gmx_version(), sum(int(n) << s for n, s in zip(gomax.__version__.split("."), (16, 8, 0))))

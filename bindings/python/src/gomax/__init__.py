@@ -1,25 +1,46 @@
 """The scheduler of the Go runtime for Python: goroutines, channels, select, scopes. See docs/python.md of libgomax."""
 
 from ._abi import VERSION as __version__
+from ._cchannels import CChannel
 from ._channels import Channel, Selected, select
 from ._errors import CanceledError, ClosedError, Error, ForkedError
 from ._goroutines import CG, G, go, go_c, goid, num_g
-from ._library import gmx
+from ._library import LIBRARY, gmx
 from ._scopes import Scope, canceled, check_canceled, scope
-from ._sync import Semaphore, WaitGroup
+from ._sync import Cond, Mutex, Once, RWMutex, Semaphore, WaitGroup
 from ._timers import Ticker, Timer, after, sleep_async
 from ._waits import sleep
-from ._world import GInfo, World, dump, for_each_p, gomaxprocs, num_cpu, stats, stopped_world
+from ._world import (
+    GInfo,
+    PLocal,
+    World,
+    dump,
+    for_each_p,
+    gomaxprocs,
+    init,
+    mem_stats,
+    num_cpu,
+    set_default_gomaxprocs,
+    stats,
+    stopped_world,
+)
 
 __all__ = [
+    "CChannel",
     "CG",
     "CanceledError",
     "Channel",
     "ClosedError",
+    "Cond",
     "Error",
     "ForkedError",
     "G",
     "GInfo",
+    "LIBRARY",
+    "Mutex",
+    "Once",
+    "PLocal",
+    "RWMutex",
     "Scope",
     "Selected",
     "Semaphore",
@@ -38,10 +59,13 @@ __all__ = [
     "go_c",
     "goid",
     "gomaxprocs",
+    "init",
+    "mem_stats",
     "num_cpu",
     "num_g",
     "scope",
     "select",
+    "set_default_gomaxprocs",
     "sleep",
     "sleep_async",
     "stats",

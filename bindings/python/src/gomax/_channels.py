@@ -103,6 +103,7 @@ class Source:
 
     _chan: int
     _epoch: object
+    _sends = False
 
     def _attempt(self, op: int, box: List[Any]) -> int:
         """Sends what is in the box, or puts what it receives there, without waiting."""
@@ -115,17 +116,17 @@ class Source:
     def _unblock(self, op: int) -> None:
         """The caller's wait is over."""
 
-    def _word(self, op: int, box: List[Any]) -> "_abi.c_uint64":
+    def _word(self, op: int, box: List[Any]) -> Any:
         """What the library sends, or where it puts what it receives."""
         return _word()
 
-    def _done(self, op: int, box: List[Any], word: int) -> None:
+    def _done(self, op: int, box: List[Any], word: Any) -> None:
         """The library has received this word."""
 
     def _undone(self, op: int, box: List[Any]) -> None:
         """The library has not sent it."""
 
-    def _lost(self, op: int, box: List[Any], word: int) -> None:
+    def _lost(self, op: int, box: List[Any], word: Any) -> None:
         """The library has received this word, and nobody will take it."""
 
     def _bell(self, op: int) -> Optional[int]:
@@ -139,6 +140,7 @@ class Channel(Source, Generic[T]):
     context manager it is closed at the end of the block."""
 
     _chan = 0
+    _sends = True
 
     def __init__(self, capacity: int = 0) -> None:
         self._bells: List[Optional[int]] = [None, None]
@@ -415,18 +417,18 @@ class Channel(Source, Generic[T]):
         self._boxes[key] = box
         return _word(key)
 
-    def _done(self, op: int, box: List[T], word: int) -> None:
+    def _done(self, op: int, box: List[T], word: Any) -> None:
         if op == RECV:
-            box.append(self._boxes.pop(word)[0])
+            box.append(self._boxes.pop(word.value)[0])
 
     def _undone(self, op: int, box: List[T]) -> None:
         if op == SEND:
             self._boxes.pop(id(box), None)
 
-    def _lost(self, op: int, box: List[T], word: int) -> None:
-        if op == RECV and word in self._boxes:
+    def _lost(self, op: int, box: List[T], word: Any) -> None:
+        if op == RECV and word.value in self._boxes:
             with self._lock:
-                self._give_back(self._boxes.pop(word))
+                self._give_back(self._boxes.pop(word.value))
 
     def _bell(self, op: int) -> Optional[int]:
         return self._bells[op]
@@ -474,7 +476,7 @@ def _wait(cases: List[Case], timeout: int) -> Tuple[int, int]:
             if i < n:
                 if status == OK:
                     source, op, box = cases[i]
-                    source._done(op, box, words[i].value)
+                    source._done(op, box, words[i])
                 else:
                     which.value = NONE
                 done = True
@@ -494,7 +496,7 @@ def _wait(cases: List[Case], timeout: int) -> Tuple[int, int]:
             if i != which.value:
                 source._undone(op, box)
             elif not done:  # Ctrl-C came between the library's return and ours
-                source._lost(op, box, words[i].value)
+                source._lost(op, box, words[i])
 
 
 class Selected(NamedTuple):
@@ -506,7 +508,7 @@ class Selected(NamedTuple):
     ok: bool
 
 
-Selectable = Union[None, Source, Tuple[Channel[Any], Any]]
+Selectable = Union[None, Source, Tuple[Source, Any]]
 
 
 def select(*cases: Selectable, timeout: Optional[float] = None) -> Selected:
@@ -520,7 +522,7 @@ def select(*cases: Selectable, timeout: Optional[float] = None) -> Selected:
             continue
         if isinstance(case, Source):
             ready.append((case, RECV, []))
-        elif isinstance(case, tuple) and len(case) == 2 and isinstance(case[0], Channel):
+        elif isinstance(case, tuple) and len(case) == 2 and isinstance(case[0], Source) and case[0]._sends:
             ready.append((case[0], SEND, [case[1]]))
         else:
             raise TypeError("a case of select is a channel, a timer, (channel, value) or None")

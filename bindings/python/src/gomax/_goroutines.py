@@ -265,13 +265,21 @@ def address(fn: CFunction, what: str = "go_c") -> int:
     return found
 
 
+_CData: Any = ctypes._SimpleCData.__mro__[1]
+
+
 def pointer(arg: Any) -> Optional[int]:
-    """What a C function gets: None, an integer, or the address of a ctypes object."""
+    """What a C function gets: None, an integer, or the address of a ctypes object, or of one of this package that C knows
+    too."""
     if arg is None or isinstance(arg, int):
         return arg
     if isinstance(arg, (ctypes._Pointer, ctypes.c_void_p, ctypes.c_char_p)):
         return ctypes.cast(arg, ctypes.c_void_p).value
-    return ctypes.addressof(arg)
+    if isinstance(arg, _CData):
+        return ctypes.addressof(arg)
+    if isinstance(getattr(arg, "address", None), int):
+        return arg.address  # type: ignore[no-any-return]
+    raise TypeError("a C function gets None, an address, a ctypes object, or one of gomax that has an address")
 
 
 # Gs that nobody will join: what they use stays until they have ended.
@@ -314,7 +322,8 @@ def _sweep() -> None:
 
 def go_c(fn: CFunction, arg: Any = None, *, stack_size: int = 0, name: Optional[str] = None) -> CG:
     """Runs a C function, void (*)(void *), as a goroutine on whichever thread there is: small, fast, without the GIL.
-    arg is None, an address, or a ctypes object, whose address it gets and which lives until it has ended."""
+    arg is None, an address, or a ctypes object or one of this package, such as a CChannel, whose address it gets and which
+    lives until it has ended."""
     if _leftovers:
         _sweep()
     options = _abi.gmx_spawn_opts(

@@ -9,7 +9,11 @@ from typing import Callable, List
 
 from . import _abi
 
-gmx = _abi.Library(os.environ.get("GOMAX_LIBRARY") or os.path.join(os.path.dirname(__file__), "libgomax.so.0"))
+LIBRARY = os.environ.get("GOMAX_LIBRARY") or os.path.join(os.path.dirname(__file__), "libgomax.so.0")
+gmx = _abi.Library(LIBRARY)
+
+if gmx.gmx_version() >> 8 != _abi.GMX_VERSION_MAJOR << 8 | _abi.GMX_VERSION_MINOR:
+    raise ImportError(f"a libgomax of version {gmx.gmx_version():#x}, but the package is for {_abi.VERSION}")
 
 
 class Process:

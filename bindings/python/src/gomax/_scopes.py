@@ -1,14 +1,15 @@
 """`scope`: goroutines that end before the block does."""
 
+import ctypes
 import threading
 from types import TracebackType
-from typing import Any, Callable, Optional, Type, TypeVar
+from typing import Any, Callable, List, Optional, Type, TypeVar
 
 from . import _abi
-from ._errors import CanceledError, ForkedError, check
-from ._goroutines import G, start
+from ._errors import CanceledError, ForkedError, check, error
+from ._goroutines import G, CFunction, address, pointer, start
 from ._library import gmx, process
-from ._waits import FOREVER, nanoseconds, wait
+from ._waits import FOREVER, at_once, current_token, nanoseconds, wait
 
 T = TypeVar("T")
 
@@ -19,7 +20,11 @@ class Scope:
     The block is left when all its goroutines have ended. The first error, of one of them or of the block itself, cancels
     the rest: what they wait for ends with CanceledError, the block's own waits too. It is raised when all have ended. A
     scope whose time is up raises TimeoutError.
+
+    C functions belong to the library's own scope, and Python's wait under a token below that one's.
     """
+
+    _scope = 0
 
     def __init__(self, timeout: Optional[float] = None) -> None:
         self._timeout = nanoseconds(timeout)
@@ -29,15 +34,21 @@ class Scope:
         self._given_up = False
         self._lock = threading.Lock()
         self._running = _abi.gmx_waitgroup()
+        self._kept: List[Any] = []  # what C functions use
+        self._leaving = False
         self._epoch = process.epoch
 
     def __enter__(self) -> "Scope":
         if self._token:
             raise RuntimeError("a scope is entered once")
-        self._outer = gmx.gmx_cancel_current()
-        token = _abi.c_uint64()
-        check(gmx.gmx_cancel_new(self._outer, self._timeout, _abi.byref(token)))
-        check(gmx.gmx_cancel_use(token.value, None))
+        self._outer = current_token()
+        check(gmx.gmx_cancel_use(self._outer, None))
+        scope, token = _abi.c_uint64(), _abi.c_uint64()
+        check(gmx.gmx_scope_new(self._timeout, _abi.byref(scope)))
+        self._scope = scope.value
+        check(gmx.gmx_scope_token(scope, _abi.byref(token)))
+        check(gmx.gmx_cancel_new(token, FOREVER, _abi.byref(token)))
+        check(gmx.gmx_cancel_use(token, None))
         self._token = token.value
         return self
 
@@ -48,6 +59,14 @@ class Scope:
         check(gmx.gmx_waitgroup_add(_abi.byref(self._running), 1))
         return start(fn, args, kwargs, self._token, self._ended, told=True)
 
+    def go_c(self, fn: CFunction, arg: Any = None) -> None:
+        """Runs a C function, gmx_status (*)(void *), as a goroutine of this scope, as gomax.go_c does; what waits in it is
+        cancelled with the rest. If it returns a negative number, the scope raises the error of that status."""
+        if not self._token:
+            raise RuntimeError("the scope is not entered, or left")
+        self._kept.append((fn, arg))
+        check(gmx.gmx_scope_spawn(self._scope, address(fn), pointer(arg)))
+
     def _ended(self, g: "G[Any]") -> None:
         if g._error is not None:
             self._failed(g._error)
@@ -57,12 +76,12 @@ class Scope:
         with self._lock:
             if self._error is None:
                 self._error = e
-        gmx.gmx_cancel_now(self._token)
+        gmx.gmx_scope_cancel(self._scope)
 
     def cancel(self) -> None:
         """Ends the waits of all its goroutines, and of the block, with CanceledError. The scope does not raise that."""
         self._given_up = True
-        gmx.gmx_cancel_now(self._token)
+        gmx.gmx_scope_cancel(self._scope)
 
     @property
     def canceled(self) -> bool:
@@ -76,12 +95,16 @@ class Scope:
             if e is None:
                 raise ForkedError()
             return False
+        if not self._token:
+            return False  # left before
         if e is not None:
             self._failed(e)
         gmx.gmx_cancel_use(0, None)  # the goroutines are cancelled, not the wait for them
         try:
             self._wait()
         finally:
+            if not self._kept and not self._leaving:
+                self._leave()
             gmx.gmx_cancel_use(self._outer, None)
             late = gmx.gmx_cancel_reason(self._token) == _abi.GMX_ETIMEDOUT
             if self._outer and gmx.gmx_cancel_is_cancelled(self._outer) == 1:
@@ -100,13 +123,31 @@ class Scope:
                 del error, self
         return False
 
+    def _leave(self) -> None:
+        """Until all C functions have ended. If there are any, on a goroutine: Ctrl-C does not end this wait."""
+        result = ctypes.c_int32()
+        check(at_once(lambda: gmx.gmx_scope_leave(self._scope, FOREVER, ctypes.byref(result))))
+        self._kept.clear()
+        e = error(result.value) if result.value < 0 else None
+        with self._lock:  # an error in C has cancelled the others, and some of them may have been faster to say so
+            if e and (self._error is None or isinstance(self._error, CanceledError)):
+                self._error = e
+
     def _wait(self) -> None:
         """Until all have ended. Ctrl-C cancels them and waits on; a second one gives up the wait."""
-        group = _abi.byref(self._running)
         try:
-            check(wait(FOREVER, lambda left: gmx.gmx_waitgroup_wait_timeout(group, left)))
+            self._wait_for_all()
         except BaseException as e:
             self._failed(e)
+            self._wait_for_all()
+
+    def _wait_for_all(self) -> None:
+        group = _abi.byref(self._running)
+        check(wait(FOREVER, lambda left: gmx.gmx_waitgroup_wait_timeout(group, left)))
+        if self._kept and not self._leaving:
+            self._leaving = True
+            check(gmx.gmx_waitgroup_add(group, 1))
+            start(self._leave, (), {}, then=self._ended, told=True)
             check(wait(FOREVER, lambda left: gmx.gmx_waitgroup_wait_timeout(group, left)))
 
 
@@ -117,7 +158,8 @@ def scope(timeout: Optional[float] = None) -> Scope:
 
 def canceled() -> bool:
     """Whether the scope around the caller is cancelled: for loops that wait for nothing."""
-    return gmx.gmx_cancel_is_cancelled(0) == 1
+    token = current_token()
+    return token != 0 and gmx.gmx_cancel_is_cancelled(token) == 1
 
 
 def check_canceled() -> None:

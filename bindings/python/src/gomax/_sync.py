@@ -1,14 +1,18 @@
-"""Wait groups and semaphores: the library's own, so Gs in C may use them too, by `address`."""
+"""Wait groups, semaphores and locks: the library's own, so Gs in C may use them too, by `address`."""
 
 import ctypes
+import time
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Callable, Optional, Type
+from typing import Any, Callable, Iterator, Optional, Type, TypeVar
 
 from . import _abi
 from ._errors import ForkedError, check
 from ._goroutines import G, start
 from ._library import gmx, process
 from ._waits import nanoseconds, wait
+
+T = TypeVar("T")
 
 
 class WaitGroup:
@@ -66,3 +70,155 @@ class Semaphore:
         self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
     ) -> None:
         self.release()
+
+
+class Lock:
+    """What Mutex, RWMutex and Cond have in common: `with` takes it and gives it back."""
+
+    def __init__(self, memory: Any) -> None:
+        self._memory = memory
+        self._epoch = process.epoch
+        self.address = ctypes.addressof(memory)
+
+    def _take(self, try_: Callable[[Any], int], take: Callable[[Any, Any], int], timeout: Optional[float]) -> None:
+        if self._epoch is not process.epoch:
+            raise ForkedError()
+        if try_(self.address) != _abi.GMX_OK:
+            check(wait(nanoseconds(timeout), lambda left: take(self.address, left)))
+
+    def _give(self, give: Callable[[Any], int]) -> None:
+        if self._epoch is not process.epoch:
+            raise ForkedError()
+        check(give(self.address))
+
+    def acquire(self, timeout: Optional[float] = None) -> None:
+        raise NotImplementedError
+
+    def release(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self: "Self") -> "Self":
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
+    ) -> None:
+        self.release()
+
+
+Self = TypeVar("Self", bound=Lock)
+
+
+class Mutex(Lock):
+    """A lock that belongs to the goroutine or thread which has taken it: whoever takes it twice, or gives back another's,
+    gets an Error. Unlike threading.Lock it is for C functions too, and a scope that is cancelled ends the wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__(_abi.gmx_mutex())
+
+    def acquire(self, timeout: Optional[float] = None) -> None:
+        self._take(gmx.gmx_mutex_try_lock, gmx.gmx_mutex_lock_timeout, timeout)
+
+    def release(self) -> None:
+        self._give(gmx.gmx_mutex_unlock)
+
+
+class RWMutex(Lock):
+    """A lock for many readers or one writer: `with m:` writes, `with m.reading():` reads. A writer that waits keeps new
+    readers out, so nobody may read twice at a time."""
+
+    def __init__(self) -> None:
+        super().__init__(_abi.gmx_rwmutex())
+
+    def acquire(self, timeout: Optional[float] = None) -> None:
+        """For writing."""
+        self._take(gmx.gmx_rwmutex_try_lock, gmx.gmx_rwmutex_lock_timeout, timeout)
+
+    def release(self) -> None:
+        self._give(gmx.gmx_rwmutex_unlock)
+
+    def acquire_read(self, timeout: Optional[float] = None) -> None:
+        self._take(gmx.gmx_rwmutex_try_rlock, gmx.gmx_rwmutex_rlock_timeout, timeout)
+
+    def release_read(self) -> None:
+        self._give(gmx.gmx_rwmutex_runlock)
+
+    @contextmanager
+    def reading(self, timeout: Optional[float] = None) -> Iterator[None]:
+        self.acquire_read(timeout)
+        try:
+            yield
+        finally:
+            self.release_read()
+
+
+class Cond(Lock):
+    """Where to wait for something that a Mutex guards; `with` takes the mutex. Several may share one."""
+
+    def __init__(self, mutex: Optional[Mutex] = None) -> None:
+        super().__init__(_abi.gmx_cond())
+        self.mutex = mutex or Mutex()
+
+    def acquire(self, timeout: Optional[float] = None) -> None:
+        self.mutex.acquire(timeout)
+
+    def release(self) -> None:
+        self.mutex.release()
+
+    def wait(self, timeout: Optional[float] = None) -> None:
+        """Gives the mutex back until somebody notifies. It is the caller's again also after a TimeoutError or
+        CanceledError. Look in a loop whether what it waits for is there, or use wait_for."""
+        if self._epoch is not process.epoch:
+            raise ForkedError()
+        waited = False
+
+        def call(left: int) -> int:
+            nonlocal waited
+            if waited:  # and a signal has ended it: who has notified since then has not seen us
+                return _abi.GMX_OK
+            status = gmx.gmx_cond_wait_timeout(self.address, self.mutex.address, left)
+            waited = status != _abi.GMX_EINSYSCALL
+            return status
+
+        check(wait(nanoseconds(timeout), call))
+
+    def wait_for(self, predicate: Callable[[], T], timeout: Optional[float] = None) -> T:
+        """Waits until the predicate, which is asked with the mutex taken, says something true, and returns that."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            result = predicate()
+            if result:
+                return result
+            self.wait(None if end is None else max(0, end - time.monotonic()))
+
+    def notify(self, n: int = 1) -> None:
+        """Wakes the one who has waited longest, or n of them."""
+        for _ in range(n):
+            self._give(gmx.gmx_cond_signal)
+
+    def notify_all(self) -> None:
+        self._give(gmx.gmx_cond_broadcast)
+
+
+class Once:
+    """Something that is done once, by the first who comes; whoever comes meanwhile waits until it is done."""
+
+    def __init__(self) -> None:
+        self._done = False
+        self._mutex = Mutex()
+
+    def do(self, fn: Callable[..., Any], *args: Any, timeout: Optional[float] = None) -> None:
+        """Calls fn(*args) if nobody has. What it raises is raised here, and it is done all the same. timeout: for
+        another's call."""
+        if self._done:
+            return
+        self._mutex.acquire(timeout)
+        try:
+            if not self._done:
+                try:
+                    fn(*args)
+                finally:
+                    self._done = True
+        finally:
+            self._mutex.release()

@@ -68,8 +68,8 @@ class Timer(Source):
     def _block(self, op: int, box: List[Any]) -> int:
         return self._attempt(op, box)
 
-    def _done(self, op: int, box: List[Any], word: int) -> None:
-        box.append(word / 1e9)
+    def _done(self, op: int, box: List[Any], word: Any) -> None:
+        box.append(word.value / 1e9)
 
 
 def after(delay: float) -> Timer:

@@ -7,7 +7,7 @@ Who waits is one of three:
 - The main thread. Python's signal handlers run there and only between two calls, so Ctrl-C would come after the wait.
   Therefore it waits under a token of cancellation. The handler in C writes to a pipe (signal.set_wakeup_fd), a thread
   that reads it cancels the token, the wait returns, and Python runs its handler. If that raises nothing, the wait goes
-  on. Nothing polls.
+  on. Nothing polls. A handler may wait itself: then there is a wait within another.
 - Any other thread: it just waits.
 """
 
@@ -48,8 +48,13 @@ class Interrupts:
         self.parent = 0
 
     def start(self) -> None:
-        self.reader, self.writer = os.pipe()
-        os.set_blocking(self.writer, False)
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        if self.writer >= 0:  # a handler has come between, and waited
+            os.close(reader)
+            os.close(writer)
+            return
+        self.reader, self.writer = reader, writer
         threading.Thread(target=self.watch, args=(self.reader,), name="gomax-signals", daemon=True).start()
 
     def watch(self, reader: int) -> None:
@@ -73,10 +78,29 @@ class Interrupts:
         self.token, self.parent = token.value, parent
         return self.token
 
+    def current(self) -> int:
+        """The token of the scope around the main thread. A handler that has interrupted a wait finds that one's in use."""
+        token = gmx.gmx_cancel_current()
+        return self.parent if token and token == self.token and self.waiting else token
+
     def wait(self, timeout: int, call: Callable[[int], int]) -> int:
         if self.writer < 0:
             self.start()
-        parent = gmx.gmx_cancel_current()
+        parent = self.current()
+        if not self.waiting:
+            return self.wait_under(parent, timeout, call)
+        interrupted = self.token, self.parent, self.forward
+        self.token = 0
+        try:
+            return self.wait_under(parent, timeout, call)
+        finally:
+            if self.token:
+                gmx.gmx_cancel_free(self.token)
+            self.token, self.parent, self.forward = interrupted
+            self.waiting = True
+
+    def wait_under(self, parent: int, timeout: int, call: Callable[[int], int]) -> int:
+        outer = self.forward
         end = time.monotonic_ns() + timeout
         while True:
             token = self.fresh(parent)
@@ -85,7 +109,7 @@ class Interrupts:
             except ValueError:  # signals are handled by another thread than threading believes
                 return call(timeout)
             try:
-                self.forward, self.waiting = before, True
+                self.forward, self.waiting = outer if before == self.writer else before, True
                 gmx.gmx_cancel_use(token, None)
                 status = call(timeout)
             finally:
@@ -122,6 +146,11 @@ def wait(timeout: int, call: Callable[[int], int]) -> int:
         return call(timeout)
     finally:
         gmx.gmx_enter_syscall()
+
+
+def current_token() -> int:
+    """That of the scope around the caller; 0 if there is none."""
+    return _interrupts.current() if get_ident() == _interrupts.main else gmx.gmx_cancel_current()
 
 
 def at_once(call: Callable[[], int]) -> int:

@@ -8,9 +8,9 @@ from threading import Lock
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Union
 
 from . import _abi
-from ._errors import check
+from ._errors import ForkedError, check
 from ._goroutines import CFunction, address, pointer
-from ._library import gmx, process
+from ._library import Process, gmx, process
 from ._waits import FOREVER, at_once, nanoseconds
 
 _FN = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
@@ -24,6 +24,26 @@ STATUS = {
 }
 
 
+def init(
+    *, maxprocs: int = 0, stack_size: int = 0, g0_stack_size: int = 0, slice: float = 0.0, max_threads: int = 0
+) -> None:
+    """Starts the runtime with these options, before anything else does: gomax.Error GMX_EBUSY if it is up. 0 is the default
+    of each: the number of Ps; bytes of the stacks of C functions, and of those that functions of for_each_p run on; seconds
+    after which a C function makes way at its next safe point; how many threads C functions may have."""
+    config = _abi.gmx_config()
+    check(gmx.gmx_config_default(_abi.byref(config)))
+    config.maxprocs, config.max_threads = maxprocs, max_threads
+    config.stack_size, config.g0_stack_size = stack_size, g0_stack_size
+    config.slice_ns = int(slice * 1e9)
+    check(gmx.gmx_init(_abi.byref(config)), "options that cannot be")
+
+
+def set_default_gomaxprocs() -> None:
+    """As many Ps as the machine offers, followed while that changes: what it is before gomaxprocs is called with a
+    number."""
+    check(at_once(gmx.gmx_set_default_gomaxprocs))
+
+
 def gomaxprocs(n: Optional[int] = None) -> int:
     """How many Ps there are; with a number above 0 that many from now on. Returns what it was. Python code needs none:
     Ps are for C functions."""
@@ -35,6 +55,41 @@ def gomaxprocs(n: Optional[int] = None) -> int:
 def num_cpu() -> int:
     """What the machine offers: affinity and control groups counted in."""
     return gmx.gmx_num_cpu()
+
+
+class PLocal:
+    """A word for each P, NULL at first, which C functions reach by `key` (gmx_p_set, gmx_p_get): counters that nobody
+    shares, say. Whoever sets an address keeps alive what is there."""
+
+    key = 0
+
+    def __init__(self) -> None:
+        self._epoch = process.epoch
+        key = _abi.c_uint32()
+        check(gmx.gmx_p_key_create(_abi.byref(key)), "a key for each P")
+        self.key = key.value
+
+    def __del__(self, process: Process = process, delete: Callable[[Any], int] = gmx.gmx_p_key_delete) -> None:
+        if self.key and self._epoch is process.epoch:
+            delete(self.key)
+
+    def _mine(self) -> int:
+        if self._epoch is not process.epoch:
+            raise ForkedError()
+        return self.key
+
+    def get(self) -> Optional[int]:
+        """That of the caller's P: for functions of for_each_p. None where there is no P, and for NULL."""
+        return gmx.gmx_p_get(self._mine())
+
+    def set(self, value: Any) -> None:
+        """Sets that of the caller's P, within a function of for_each_p: None, a number, or the address of a ctypes object."""
+        check(gmx.gmx_p_set(self._mine(), pointer(value)))
+
+    def all(self) -> List[Optional[int]]:
+        """Those of all Ps, also of Ps that gomaxprocs has put aside. A glance, unless the world is stopped."""
+        key = self._mine()
+        return [gmx.gmx_p_get_of(key, p) for p in range(gmx.gmx_p_count())]
 
 
 class _Barriers:
@@ -88,6 +143,8 @@ class GInfo(NamedTuple):
     status: str
     wait_reason: Optional[str]
     thread: int
+    since: Optional[float]
+    """When it began to wait, as time.monotonic() counts, to 10 ms or so; None if it does not."""
 
 
 class World:
@@ -100,7 +157,8 @@ class World:
         def each(_: Any, info: Any) -> None:
             g = info.contents
             reason = g.wait_reason.decode() if g.wait_reason else None
-            found.append(GInfo(g.goid, (g.name or b"").decode(), STATUS.get(g.status, "?"), reason, g.thread))
+            since = g.since_ns / 1e9 if g.since_ns else None
+            found.append(GInfo(g.goid, (g.name or b"").decode(), STATUS.get(g.status, "?"), reason, g.thread, since))
 
         callback = _EACH_G(each)
         check(gmx.gmx_for_each_g(callback, None))
@@ -128,11 +186,22 @@ def stopped_world(reason: str = "stopped by Python", timeout: Optional[float] = 
             gmx.gmx_enter_syscall()
 
 
+def _numbers(found: Any) -> Dict[str, int]:
+    return {name: getattr(found, name) for name, *_ in found._fields_ if name not in ("struct_size", "reserved")}
+
+
 def stats() -> Dict[str, int]:
     """The numbers of the scheduler."""
     found = _abi.gmx_sched_stats(struct_size=ctypes.sizeof(_abi.gmx_sched_stats))
     check(gmx.gmx_read_sched_stats(_abi.byref(found)))
-    return {name: getattr(found, name) for name, *_ in found._fields_ if name != "struct_size"}
+    return _numbers(found)
+
+
+def mem_stats() -> Dict[str, int]:
+    """The memory of the library: stacks, and descriptors of goroutines, threads and Ps. Stops the world for a moment."""
+    found = _abi.gmx_mem_stats(struct_size=ctypes.sizeof(_abi.gmx_mem_stats))
+    check(at_once(lambda: gmx.gmx_read_mem_stats(_abi.byref(found))))
+    return _numbers(found)
 
 
 def dump(fd: int = 2) -> None:

@@ -1,0 +1,136 @@
+"""Channels of C values, for C functions and Python together."""
+
+import ctypes
+from collections import deque
+from types import TracebackType
+from typing import Any, Callable, Deque, Iterator, List, Optional, Type
+
+from . import _abi
+from ._channels import EAGAIN, OK, RECV, SEND, Source, new_channel
+from ._errors import ClosedError, ForkedError, check, error
+from ._library import Process, gmx, process
+from ._waits import nanoseconds, wait
+
+
+class CChannel(Source):
+    """Values of one ctypes type, from whoever sends to whoever receives, first in first out, with room for capacity of
+    them; 0: sender and receiver meet. C functions use it by its `address` (gmx_chan_send, gmx_chan_recv, gmx_select) for
+    as long as this object lives. Numbers and addresses arrive in Python as numbers, structures and arrays as they are.
+    Iterate over it to receive until it is closed; as a context manager it is closed at the end of the block."""
+
+    _chan = 0
+    _sends = True
+
+    def __init__(self, type: Any, capacity: int = 0) -> None:
+        self._type = type
+        self._back: Deque[Any] = deque()  # what Ctrl-C has kept a receiver from taking
+        self._epoch = process.epoch
+        self.address = self._chan = new_channel(ctypes.sizeof(type), capacity)
+
+    def __del__(self, process: Process = process, free: Callable[[Any], int] = gmx.gmx_chan_free) -> None:
+        if self._chan and self._epoch is process.epoch:
+            free(self._chan)
+
+    def send(self, value: Any, timeout: Optional[float] = None) -> None:
+        """Sends a value, waiting until there is room for it or somebody receives it. ClosedError, TimeoutError,
+        CanceledError: nothing was sent."""
+        self._mine()
+        word = self._word(SEND, [value])
+        status = gmx.gmx_chan_try_send(self._chan, ctypes.byref(word))
+        if status == EAGAIN:
+            status = wait(nanoseconds(timeout), lambda left: self._late(gmx.gmx_chan_send_timeout, word, left))
+        check(status)
+
+    def recv(self, timeout: Optional[float] = None) -> Any:
+        """Receives a value, waiting until there is one. ClosedError when it is closed and nothing is left in it,
+        TimeoutError, CanceledError."""
+        self._mine()
+        box: List[Any] = []
+        status = self._attempt(RECV, box)
+        if status == EAGAIN:
+            word = self._type()
+            status = wait(nanoseconds(timeout), lambda left: self._late(gmx.gmx_chan_recv_timeout, word, left))
+            if status == OK:
+                return self._value(word)
+        if status < 0:
+            raise error(status)
+        return box[0]
+
+    def _late(self, call: Callable[[Any, Any, Any], int], word: Any, left: int) -> int:
+        status = call(self._chan, ctypes.byref(word), left)
+        return _abi.GMX_ETIMEDOUT if status == EAGAIN else status
+
+    def close(self) -> None:
+        """Nothing can be sent any more. What is in it can still be received; who waits is told. ClosedError if it was
+        closed before."""
+        self._mine()
+        check(gmx.gmx_chan_close(self._chan))
+
+    def __len__(self) -> int:
+        return gmx.gmx_chan_len(self._chan)
+
+    def __bool__(self) -> bool:
+        return True  # an empty channel is one all the same
+
+    @property
+    def capacity(self) -> int:
+        return gmx.gmx_chan_cap(self._chan)
+
+    def __iter__(self) -> Iterator[Any]:
+        while True:
+            try:
+                value = self.recv()
+            except ClosedError:
+                return
+            yield value
+
+    def __enter__(self) -> "CChannel":
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
+    ) -> None:
+        try:
+            self.close()
+        except ClosedError:
+            pass
+
+    def _mine(self) -> None:
+        if self._epoch is not process.epoch:
+            raise ForkedError()
+
+    @staticmethod
+    def _value(word: Any) -> Any:
+        return word.value if isinstance(word, ctypes._SimpleCData) else word
+
+    # ---- for select ----
+
+    def _attempt(self, op: int, box: List[Any]) -> int:
+        if op == SEND:
+            return gmx.gmx_chan_try_send(self._chan, ctypes.byref(self._word(op, box)))
+        try:
+            box.append(self._back.popleft())
+            return OK
+        except IndexError:
+            pass
+        word = self._type()
+        status = gmx.gmx_chan_try_recv(self._chan, ctypes.byref(word))
+        if status == OK:
+            box.append(self._value(word))
+        return status
+
+    def _block(self, op: int, box: List[Any]) -> int:
+        return self._attempt(op, box)
+
+    def _word(self, op: int, box: List[Any]) -> Any:
+        if op == RECV:
+            return self._type()
+        return box[0] if isinstance(box[0], self._type) else self._type(box[0])
+
+    def _done(self, op: int, box: List[Any], word: Any) -> None:
+        if op == RECV:
+            box.append(self._value(word))
+
+    def _lost(self, op: int, box: List[Any], word: Any) -> None:
+        if op == RECV:
+            self._back.append(self._value(word))

@@ -1,0 +1,300 @@
+import ctypes
+import shutil
+import threading
+import unittest
+
+import gomax
+from programs import c_library, run
+
+
+class Mutexes(unittest.TestCase):
+    def test_excludes(self):
+        m, n = gomax.Mutex(), 0
+
+        def count():
+            nonlocal n
+            for _ in range(200):
+                with m:
+                    before = n
+                    if before % 50 == 0:
+                        gomax.sleep(0)
+                    n = before + 1
+
+        with gomax.scope() as s:
+            for _ in range(8):
+                s.go(count)
+        self.assertEqual(n, 1600)
+
+    def test_belongs_to_who_took_it(self):
+        m = gomax.Mutex()
+        with m:
+            for wrong in (m.acquire, gomax.go(m.release).join):
+                with self.assertRaises(gomax.Error) as e:
+                    wrong()
+                self.assertIn(e.exception.name, ("GMX_EDEADLK", "GMX_EPERM"))
+            for timeout in (0, 0.01):
+                with self.assertRaises(TimeoutError):
+                    gomax.go(m.acquire, timeout).join()
+        with self.assertRaises(gomax.Error):
+            m.release()
+
+    def test_plain_threads(self):
+        m, done = gomax.Mutex(), []
+
+        def take():
+            with m:
+                done.append(1)
+
+        with m:
+            threads = [threading.Thread(target=take) for _ in range(5)]
+            for t in threads:
+                t.start()
+            self.assertEqual(done, [])
+        for t in threads:
+            t.join()
+        self.assertEqual(len(done), 5)
+
+    def test_wait_is_cancelled(self):
+        m, rw = gomax.Mutex(), gomax.RWMutex()
+        with m, rw:
+            with self.assertRaises(gomax.CanceledError):
+                with gomax.scope() as s:
+                    waits = [s.go(m.acquire), s.go(rw.acquire), s.go(rw.acquire_read)]
+                    s.cancel()
+                waits[0].join()
+        m.acquire(60)
+        rw.acquire(60)
+
+    def test_ctrl_c_ends_a_wait(self):
+        text = """
+import gomax, os, signal, threading, time
+from gomax import _waits
+def interrupt():
+    while not _waits._interrupts.waiting:
+        time.sleep(0.0001)
+    os.kill(os.getpid(), signal.SIGINT)
+m, rw, cond = gomax.Mutex(), gomax.RWMutex(), gomax.Cond()
+def take():
+    m.acquire(), rw.acquire(), taken.send(1), gomax.sleep(1000)
+taken = gomax.Channel(1)
+gomax.go(take)
+taken.recv()
+for wait in (m.acquire, rw.acquire, rw.acquire_read, cond.wait):
+    with cond:
+        threading.Thread(target=interrupt).start()
+        try:
+            wait()
+        except KeyboardInterrupt:
+            print("interrupted")
+"""
+        self.assertEqual(run(text), "interrupted\n" * 4)
+
+
+class RWMutexes(unittest.TestCase):
+    def test_many_readers_or_one_writer(self):
+        m, c, lock = gomax.RWMutex(), gomax.Channel(), threading.Lock()
+        inside = {"readers": 0, "writers": 0, "most": 0}
+
+        def read():
+            with m.reading():
+                with lock:
+                    inside["readers"] += 1
+                    inside["most"] = max(inside["most"], inside["readers"])
+                    self.assertEqual(inside["writers"], 0)
+                gomax.sleep(0.0001)
+                with lock:
+                    inside["readers"] -= 1
+
+        def write():
+            with m:
+                with lock:
+                    inside["writers"] += 1
+                    self.assertEqual((inside["writers"], inside["readers"]), (1, 0))
+                gomax.sleep(0.0001)
+                with lock:
+                    inside["writers"] -= 1
+
+        with gomax.scope() as s:
+            for i in range(60):
+                s.go(write if i % 6 == 0 else read)
+
+        def together():  # is in it until the other one is too
+            with m.reading():
+                c.send(1)
+                c.recv(60)
+
+        def other():
+            with m.reading(60):
+                c.recv(60)
+                c.send(1)
+
+        with gomax.scope() as s:
+            s.go(together), s.go(other)
+
+    def test_times_out(self):
+        m = gomax.RWMutex()
+        with m:
+            for timeout in (0, 0.01):
+                for take in (m.acquire, m.acquire_read):
+                    with self.assertRaises(TimeoutError):
+                        gomax.go(take, timeout).join()
+        with m.reading(0):
+            with self.assertRaises(TimeoutError):
+                gomax.go(m.acquire, 0.01).join()
+            gomax.go(lambda: (m.acquire_read(60), m.release_read())).join()
+        for give in (m.release, m.release_read):
+            with self.assertRaises(gomax.Error):
+                give()
+
+
+class Conds(unittest.TestCase):
+    def test_queue(self):
+        for notify in (gomax.Cond.notify, gomax.Cond.notify_all):
+            cond, items, got = gomax.Cond(), [], []
+
+            def take():
+                for _ in range(50):
+                    with cond:
+                        got.append(cond.wait_for(lambda: items and [items.pop()])[0])
+
+            with gomax.scope() as s:
+                for _ in range(4):
+                    s.go(take)
+                for i in range(200):
+                    with cond:
+                        items.append(i)
+                        notify(cond)
+            self.assertEqual(sorted(got), list(range(200)))
+
+    def test_has_the_mutex_after_each_wait(self):
+        cond = gomax.Cond(gomax.Mutex())
+        with cond:
+            for timeout in (0, 0.01):
+                with self.assertRaises(TimeoutError):
+                    cond.wait(timeout)
+                with self.assertRaises(TimeoutError):
+                    cond.wait_for(lambda: False, timeout)
+                with self.assertRaises(TimeoutError):
+                    gomax.go(cond.acquire, 0).join()
+        with self.assertRaises(gomax.Error):
+            cond.wait(0.01)
+
+        def canceled():
+            with cond:
+                try:
+                    cond.wait()
+                finally:
+                    cond.mutex.release(), cond.mutex.acquire()  # would raise if it were not ours
+
+        with gomax.scope() as s:
+            s.go(canceled)
+            s.cancel()
+        with cond:
+            pass
+
+    def test_a_signal_loses_no_notification(self):
+        text = """
+import gomax, os, signal, threading
+cond, there = gomax.Cond(), []
+def handler(number, frame):
+    gomax.go(tell).join()  # while the main thread is between two waits
+def tell():
+    there.append(1)
+    cond.notify_all()
+signal.signal(signal.SIGUSR1, handler)
+def kill():
+    from gomax import _waits
+    while not _waits._interrupts.waiting:
+        pass
+    os.kill(os.getpid(), signal.SIGUSR1)
+threading.Thread(target=kill).start()
+with cond:
+    print(cond.wait_for(lambda: there, 100))
+"""
+        self.assertEqual(run(text), "[1]\n")
+
+
+class Onces(unittest.TestCase):
+    def test_once(self):
+        once, done, got = gomax.Once(), [], []
+
+        def first():
+            gomax.sleep(0.001)
+            done.append(1)
+
+        def use():
+            once.do(first)
+            got.append(len(done))
+
+        with gomax.scope() as s:
+            for _ in range(20):
+                s.go(use)
+        self.assertEqual((done, got), ([1], [1] * 20))
+
+    def test_an_error_is_raised_once(self):
+        once = gomax.Once()
+        with self.assertRaises(ZeroDivisionError):
+            once.do(lambda: 1 / 0)
+        once.do(self.fail)
+        with self.assertRaises(gomax.Error) as e:
+            again = gomax.Once()
+            again.do(again.do, int)
+        self.assertEqual(e.exception.name, "GMX_EDEADLK")
+
+    def test_times_out(self):
+        once, c = gomax.Once(), gomax.Channel()
+        g = gomax.go(once.do, lambda: (c.recv(), c.recv()))
+        c.send(1)
+        with self.assertRaises(TimeoutError):
+            once.do(int, timeout=0.01)
+        c.send(1)
+        g.join()
+        once.do(int, timeout=0)
+
+
+@unittest.skipUnless(shutil.which("cc"), "no C compiler")
+class WithC(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        with c_library(
+            r"""
+struct counter { gmx_mutex *m; gmx_cond *c; gmx_rwmutex *rw; int64_t n; };
+void count(void *arg) {
+  struct counter *c = arg;
+  for (int i = 0; i < 1000; i++) {
+    if (gmx_mutex_lock(c->m) != GMX_OK) return;
+    c->n++;
+    if (gmx_cond_broadcast(c->c) != GMX_OK || gmx_mutex_unlock(c->m) != GMX_OK) return;
+  }
+}
+void writes(void *arg) {
+  struct counter *c = arg;
+  if (gmx_rwmutex_lock(c->rw) != GMX_OK) return;
+  c->n = -c->n;
+  if (gmx_rwmutex_unlock(c->rw) != GMX_OK) c->n = 0;
+}
+"""
+        ) as cls.code:
+            pass
+
+    def test_locks_are_shared(self):
+        cond, rw = gomax.Cond(), gomax.RWMutex()
+
+        class Counter(ctypes.Structure):
+            _fields_ = [(name, ctypes.c_void_p) for name in "mcr"] + [("n", ctypes.c_int64)]
+
+        counter = Counter(cond.mutex.address, cond.address, rw.address, 0)
+        gs = [gomax.go_c(self.code.count, counter) for _ in range(10)]
+        with cond:
+            cond.wait_for(lambda: counter.n == 10000, 60)
+        for g in gs:
+            g.join()
+        with rw.reading():
+            g = gomax.go_c(self.code.writes, counter)
+            self.assertEqual(counter.n, 10000)
+        g.join()
+        self.assertEqual(counter.n, -10000)
+
+
+if __name__ == "__main__":
+    unittest.main()
