@@ -3,13 +3,15 @@
 
 ci/mutations.py [WORD...]    those whose name contains a word; without one, all. Prints a table; fails if something that is
                              not explained below is missed by nobody.
-             --models        without C programs
+             --models        without tests of real threads
+             --real          only those
+             --loom          only loom, and those about which nothing is known yet
              --missed        those that nobody missed when they were run last
              --list          their names only
 
 Works in a copy of the tree below target/. All of them are built at once: each is behind a look at GMX_MUTATION, so one
-build serves. Then, for each: the loom and the shuttle models of its module, and a few C tests against a library with
-wideners, until one fails; what has failed for the same file before comes first. Models that have something taken away
+build serves. Then, for each: the loom and the shuttle models of its module, its unit tests, and a few C tests against a
+library with wideners, until one fails; what has failed for the same file before comes first. Models that have something taken away
 themselves (finds_*) are left out. A model that runs into its limit has decided nothing. That the models pass as they are
 is for ci/models.sh to show.
 
@@ -57,6 +59,7 @@ MODELS = {
     "gmp/timers.rs": "timers keepers",
     "ds/runq.rs": "runqs",
     "gmp/p.rs": "syscalls stops barriers",
+    "gmp/queue.rs": "queues",
     "gmp/sched.rs": "closes",
 }
 # The C tests that look at a file, before the others.
@@ -81,6 +84,12 @@ C_NEAR = {
     "protocol/stw.rs": "world",
     "protocol/park.rs": "handles steal random",
     "protocol/wake.rs": "timers_ps idle random",
+}
+UNITS_NEAR = {
+    "ds/runq.rs": "ds::runq",
+    "gmp/p.rs": "gmp::p",
+    "gmp/queue.rs": "gmp::p",
+    "gmp/timers.rs": "gmp::timers",
 }
 C_TESTS = "00_smoke sema sleep mutex waitgroup idle s5 s3 syscalls lock_thread limits deadlock lifecycle sched_order timers_ps"
 
@@ -157,6 +166,8 @@ BY_HAND = [
     ("ds/runq.rs", "pop_newest", "    self.tail.store(t, Ordering::Relaxed);\n", "    if !@ { self.tail.store(t, Ordering::Relaxed); }\n", "the step back is taken back"),
     ("ds/runq.rs", "steal_half", "if n > (N - N / 2) as u64 {", "if n > (N - N / 2) as u64 && !@ {", "head is an old one"),
     ("ds/runq.rs", "steal_half", "into.tail.store(to + n - 1, Ordering::Release);", "into.tail.store(to + n - 1, if @ { Ordering::Relaxed } else { Ordering::Release });", "stolen entries are seen by thieves"),
+    ("gmp/queue.rs", "take", "self.count.store(backlog.len() as u32, Ordering::Release);", "self.count.store(backlog.len() as u32, if @ { Ordering::Relaxed } else { Ordering::Release });", "V1: the others are in the ring"),
+    ("gmp/queue.rs", "is_empty", "self.behind() == 0 && self.ring.is_empty()", "(if @ { self.ring.is_empty() && self.behind() == 0 } else { self.behind() == 0 && self.ring.is_empty() })", "V1: the backlog first"),
     ("gmp/p.rs", "try_idle", "if w.requests() & (STOP | FN) != 0 {", "if !@ && w.requests() & (STOP | FN) != 0 {", "requests bar the idle list"),
     ("protocol/syscall.rs", "leave", "p.requests() & (STOP | FN) == 0", "(@ || p.requests() & (STOP | FN) == 0)", "E3: look at the requests"),
     ("gmp/p.rs", "back_slow", "if w.tick() != left.tick() {", "if !@ && w.tick() != left.tick() {", "X2: taken meanwhile"),
@@ -444,12 +455,15 @@ class Models:
 
 
 class Programs:
-    """The C tests. One at a time: they are built where they were built before."""
+    """The tests of real threads: those beside the code, and the C programs. One at a time: they are built where they were
+    built before."""
 
     def __init__(self):
         self.lock, self.exe = threading.Lock(), None
 
     def make(self):
+        made = build(["test", "--lib", "--no-run"], "mutations-c", "")
+        self.units = [m["executable"] for m in made if m.get("executable")][-1]
         made = build(["test", "--test", "ctests", "--no-run"], "mutations-c", "")
         self.exe = [m["executable"] for m in made if m.get("executable")][-1]
         made = build(["rustc", "--lib", "--crate-type", "cdylib"], "mutations-lib", "--cfg gmx_widen")
@@ -462,6 +476,9 @@ class Programs:
         with self.lock:
             if self.exe is None:
                 self.make()
+            if near := UNITS_NEAR.get(m.file):
+                if run([self.units, near], m.n, 120) and not run([self.units, near], 0, 120):
+                    return f"unit {near}"
             for name in dict.fromkeys((C_NEAR.get(m.file, "") + " " + C_TESTS).split()):
                 # A failure that has another reason is none.
                 if self.one(name, m.n) and not self.one(name, 0):
@@ -489,7 +506,7 @@ def main():
     loom, shuttle, programs = Models("loom"), Models("shuttle", GMX_SCHEDULES="300"), Programs()
 
     def one(m):
-        by = loom.missed_by(m) or ("--loom" not in sys.argv and shuttle.missed_by(m))
+        by = "--real" not in sys.argv and (loom.missed_by(m) or ("--loom" not in sys.argv and shuttle.missed_by(m)))
         if not by and "--loom" in sys.argv:
             print(f"{m.name} -> not by loom", flush=True)
             return m.name, "-"

@@ -2,8 +2,8 @@
 //!
 //! A ring of fixed size between two counts that only grow (but for one step back, below): `head`, where thieves take, and
 //! `tail`, where the owner pushes. It never allocates and touches no thread-local: a spawn or a ready cannot fail for want of
-//! memory, a new thread needs nothing, and code that runs on a migrating G may call it. From one that is full half goes to the
-//! global queue ([`RunQ::pop_half`]), so that the next ones fit.
+//! memory, a new thread needs nothing, and code that runs on a migrating G may call it. One that is full gives half away
+//! ([`RunQ::pop_half`]), so that the next ones fit.
 //!
 //! Two kinds, which differ in the end that the owner takes from:
 //!

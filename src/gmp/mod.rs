@@ -14,6 +14,7 @@ pub mod g;
 pub mod layout;
 pub mod m;
 pub mod p;
+pub mod queue;
 pub mod sched;
 pub mod semtable;
 pub mod timers;

@@ -27,6 +27,7 @@ use crate::ds::runq::RunQ;
 use crate::fiber::stack::Stack;
 use crate::gmp::g::{G, GRef};
 use crate::gmp::m::M;
+use crate::gmp::queue::Queue;
 use crate::gmp::timers::Timers;
 use crate::sync::own::{OwnI64, OwnPtr, OwnU32, OwnU64};
 use crate::sync::widen::widen;
@@ -96,8 +97,8 @@ impl PWord {
 
 /// Most stacks of the default size that a P keeps for itself.
 const STACK_CACHE: usize = 64;
-/// Most Gs in a P's own queue, and most suspended parents. Few under a model: beyond that the global queue takes part.
-const QUEUE: usize = if cfg!(any(loom, shuttle)) { 16 } else { 256 };
+/// Most Gs in the ring of a P's own queue, and most suspended parents. Few under a model.
+const RING: usize = if cfg!(any(loom, shuttle)) { 16 } else { 256 };
 const PARENTS: usize = if cfg!(any(loom, shuttle)) { 16 } else { 64 };
 /// Most P-local and G-local keys.
 pub const MAX_KEYS: usize = 64;
@@ -129,7 +130,7 @@ pub struct P {
     // The long ones come last: who looks at every P touches few lines of each.
     /// Parents whose child-first children run.
     lifo: RunQ<G, PARENTS>,
-    runq: RunQ<G, QUEUE>,
+    runq: Queue<RING>,
     /// Values of P-local keys. Owner: the M, or whoever runs a barrier function for it.
     pub slots: [OwnPtr<c_void>; MAX_KEYS],
     stacks: UnsafeCell<StackCache>,
@@ -229,7 +230,7 @@ impl P {
             m: AtomicPtr::new(std::ptr::null_mut()),
             schedtick: OwnU64::new(0),
             runnext: AtomicPtr::new(std::ptr::null_mut()),
-            runq: RunQ::default(),
+            runq: Queue::default(),
             lifo: RunQ::default(),
             timers: Timers::new(),
             gfree: OwnPtr::null(),
@@ -420,7 +421,7 @@ impl P {
             return Some(GRef(gp));
         }
         // SAFETY: `thief` owns its queues.
-        unsafe { self.runq.steal_half(&thief.runq) }.map(GRef)
+        unsafe { self.runq.steal(&thief.runq) }
     }
 
     /// How many stacks it keeps. Exact in a stopped world.
@@ -516,32 +517,30 @@ impl OwnedP {
         self.forget()
     }
 
-    /// Makes `gp` the next to run in this slice; what was next goes to the queue. Returns what did not fit.
+    /// Makes `gp` the next to run in this slice; what was next goes to the queue.
     #[inline(always)]
-    pub fn put_next(&self, gp: GRef) -> Option<GRef> {
+    pub fn put_next(&self, gp: GRef) {
         // A swap, not a store: a thief may take the old one at the same moment. AcqRel: pairs with `take_runnext`.
         // SAFETY: runnext holds null or a G.
         let old = unsafe { GRef::from_ptr(self.runnext.swap(gp.as_ptr(), Ordering::AcqRel)) };
-        match old {
-            None => None,
-            Some(old) => {
-                widen!();
-                self.put_tail(old)
-            }
+        if let Some(old) = old {
+            widen!();
+            self.put_tail(old);
         }
     }
 
-    /// Appends to the queue. Returns what did not fit.
+    /// Appends to the queue.
     #[inline(always)]
-    pub fn put_tail(&self, gp: GRef) -> Option<GRef> {
+    pub fn put_tail(&self, gp: GRef) {
         // SAFETY: we own the P.
-        if unsafe { self.runq.push(gp.0) } { None } else { Some(gp) }
+        unsafe { self.runq.push(gp) }
     }
 
-    /// The older half of the queue.
-    pub fn get_half(&self, mut each: impl FnMut(GRef)) {
-        // SAFETY: we own the P, and nobody pushes meanwhile.
-        unsafe { self.runq.pop_half(|gp| each(GRef(gp))) }
+    /// Puts it behind all others.
+    #[inline(always)]
+    pub fn put_last(&self, gp: GRef) {
+        // SAFETY: we own the P.
+        unsafe { self.runq.push_last(gp) }
     }
 
     /// No room for one more suspended parent.
@@ -566,13 +565,19 @@ impl OwnedP {
             return Some((GRef(gp), true));
         }
         // SAFETY: we own the P.
-        unsafe { self.runq.pop_oldest() }.map(|gp| (GRef(gp), false))
+        unsafe { self.runq.pop() }.map(|gp| (gp, false))
     }
 
     /// The oldest of the plain queue, past runnext and the parents: what the fairness tick looks at.
     pub fn get_fair(&self) -> Option<GRef> {
         // SAFETY: we own the P.
-        unsafe { self.runq.pop_oldest() }.map(GRef)
+        unsafe { self.runq.pop() }
+    }
+
+    /// The oldest of those for whom the ring of the queue had no place.
+    pub fn get_behind(&self) -> Option<GRef> {
+        // SAFETY: we own the P.
+        unsafe { self.runq.pop_behind() }
     }
 
     /// The owner's look at its queues.
@@ -657,28 +662,60 @@ mod tests {
     struct Model {
         next: Option<u32>,
         parents: Vec<u32>,
-        queue: VecDeque<u32>,
+        ring: VecDeque<u32>,
+        backlog: VecDeque<u32>,
     }
 
     impl Model {
-        fn put_tail(&mut self, g: u32) -> Option<u32> {
-            if self.queue.len() == QUEUE {
-                return Some(g);
+        fn put_next(&mut self, g: u32) {
+            if let Some(old) = self.next.replace(g) {
+                self.put_tail(old);
             }
-            self.queue.push_back(g);
-            None
+        }
+
+        fn put_tail(&mut self, g: u32) {
+            if self.ring.len() == RING {
+                self.backlog.extend(self.ring.drain(..RING / 2));
+            }
+            self.ring.push_back(g);
+        }
+
+        fn put_last(&mut self, g: u32) {
+            let to = if self.backlog.is_empty() && self.ring.len() < RING { &mut self.ring } else { &mut self.backlog };
+            to.push_back(g);
         }
 
         fn get(&mut self) -> Option<(u32, bool)> {
             let inherits = self.next.take().or_else(|| self.parents.pop());
-            inherits.map(|g| (g, true)).or_else(|| self.queue.pop_front().map(|g| (g, false)))
+            inherits.map(|g| (g, true)).or_else(|| self.get_fair().map(|g| (g, false)))
+        }
+
+        fn get_fair(&mut self) -> Option<u32> {
+            if self.ring.is_empty() {
+                self.ring.extend(self.backlog.drain(..self.backlog.len().min(RING / 2)));
+            }
+            self.ring.pop_front()
+        }
+
+        fn steal(&mut self) -> Vec<u32> {
+            if !self.parents.is_empty() {
+                return vec![self.parents.remove(0)];
+            }
+            let (from, most) =
+                if self.ring.is_empty() { (&mut self.backlog, RING / 2) } else { (&mut self.ring, RING) };
+            let half = from.len().div_ceil(2).min(most);
+            from.drain(..half).collect()
+        }
+
+        fn len(&self) -> usize {
+            self.ring.len() + self.backlog.len() + self.parents.len() + usize::from(self.next.is_some())
         }
     }
 
     /// The run queue with runnext and the suspended parents, and what a thief takes, against deques.
     #[test]
     fn what_is_to_run_is_as_in_deques() {
-        let gs: Vec<GRef> = (0..2 * QUEUE as u32 + PARENTS as u32).map(GRef::for_test).collect();
+        let gs: Vec<GRef> = (0..4 * RING as u32 + PARENTS as u32).map(GRef::for_test).collect();
         seeds(6).for_each(|seed| against_deques(&gs, seed));
     }
 
@@ -698,26 +735,39 @@ mod tests {
             let put = rng.next() % 6 < more;
             if let (true, Some(g)) = (put, free.pop()) {
                 let gp = gs[g as usize];
-                let (got, want) = match rng.next() % 4 {
-                    0 => (pp.put_next(gp), model.next.replace(g).and_then(|old| model.put_tail(old))),
-                    1 if !pp.parents_full() => {
-                        model.parents.push(g);
-                        (pp.put_parent(gp), None)
+                match rng.next() % 5 {
+                    0 => {
+                        pp.put_next(gp);
+                        model.put_next(g);
                     }
-                    _ => (pp.put_tail(gp), model.put_tail(g)),
-                };
-                assert_eq!(got.map(number), want, "what does not fit");
-                free.extend(want);
+                    1 if !pp.parents_full() => {
+                        assert!(pp.put_parent(gp).is_none());
+                        model.parents.push(g);
+                    }
+                    2 => {
+                        pp.put_last(gp);
+                        model.put_last(g);
+                    }
+                    _ => {
+                        pp.put_tail(gp);
+                        model.put_tail(g);
+                    }
+                }
             } else {
-                match rng.next() % 8 {
+                match rng.next() % 9 {
                     0..4 => {
                         let want = model.get();
                         assert_eq!(pp.get().map(|(gp, inherits)| (gp.index, inherits)), want);
                         free.extend(want.map(|w| w.0));
                     }
                     4 | 5 => {
-                        let want = model.queue.pop_front();
+                        let want = model.get_fair();
                         assert_eq!(pp.get_fair().map(number), want);
+                        free.extend(want);
+                    }
+                    8 => {
+                        let want = model.backlog.pop_front();
+                        assert_eq!(pp.get_behind().map(number), want);
                         free.extend(want);
                     }
                     6 => {
@@ -726,13 +776,7 @@ mod tests {
                         free.extend(want);
                     }
                     _ => {
-                        // The oldest parent, or the older half of the queue.
-                        let parent = (!model.parents.is_empty()).then(|| model.parents.remove(0));
-                        let half = model.queue.len() - model.queue.len() / 2;
-                        let mut want: Vec<u32> = match parent {
-                            Some(g) => vec![g],
-                            None => model.queue.drain(..half).collect(),
-                        };
+                        let mut want = model.steal();
                         assert_eq!(pp.steal(&thief).map(number), want.first().copied());
                         free.append(&mut want.clone());
                         want.drain(..want.len().min(1));
@@ -743,9 +787,9 @@ mod tests {
                     }
                 }
             }
-            let n = model.queue.len() + model.parents.len() + usize::from(model.next.is_some());
+            let n = model.len();
             assert_eq!((pp.runq_len(), pp.runq_empty(), pp.has_nothing()), (n, n == 0, n == 0));
-            assert_eq!(pp.room(), QUEUE - model.queue.len());
+            assert_eq!(pp.room(), RING - model.ring.len());
         }
         for pp in [pp, thief] {
             pp.forget();

@@ -9,7 +9,7 @@ use crate::ds::mask::Mask;
 use crate::fiber::stack::{Stack, StackPool};
 use crate::gmp::g::{Cold, G, GList, GRef, INDEX_BITS, INDEX_MASK};
 use crate::gmp::m::{Kind, M, MRef};
-use crate::gmp::p::{MAX_KEYS, OwnedP, P, PRef};
+use crate::gmp::p::{MAX_KEYS, P, PRef};
 use crate::sync::fence;
 use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnPtr, OwnU32, OwnU64, OwnUsize};
 use crate::sync::widen::widen;
@@ -361,19 +361,6 @@ impl Sched {
     pub fn globrunqput(&self, gp: GRef) {
         let mut q = self.globq.lock();
         q.push_back(gp);
-        widen!();
-        self.globq_len.store(q.len() as u32, Ordering::Release);
-    }
-
-    /// For a queue that is full: its older half goes to the global one, and `gp` behind it.
-    #[cold]
-    #[inline(never)]
-    pub fn globrunqput_half(&self, pp: &OwnedP, gp: GRef) {
-        let mut half = GList::new();
-        pp.get_half(|gp| half.push_back(gp));
-        half.push_back(gp);
-        let mut q = self.globq.lock();
-        q.append(&mut half);
         widen!();
         self.globq_len.store(q.len() as u32, Ordering::Release);
     }

@@ -28,6 +28,7 @@ const FILES: &[(&str, &str)] = &[
     ("block/select.rs", include_str!("../block/select.rs")),
     ("ds/runq.rs", include_str!("../ds/runq.rs")),
     ("gmp/p.rs", include_str!("../gmp/p.rs")),
+    ("gmp/queue.rs", include_str!("../gmp/queue.rs")),
     ("gmp/sched.rs", include_str!("../gmp/sched.rs")),
     ("gmp/timers.rs", include_str!("../gmp/timers.rs")),
     ("sched/mod.rs", include_str!("../sched/mod.rs")),

@@ -34,6 +34,7 @@ mod mutexes;
 mod notes;
 mod onces;
 mod parks;
+mod queues;
 mod resizes;
 mod runqs;
 mod rw;
@@ -374,7 +375,7 @@ impl World {
         let mut lk = self.sched.lock.lock();
         let pp = wake::pidleget(self.sched, &mut lk).unwrap();
         for &t in queue {
-            assert!(pp.put_tail(self.gp(t)).is_none());
+            pp.put_tail(self.gp(t));
         }
         m.set_nextp(pp);
         m

@@ -178,15 +178,10 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
             commit.f.is_some_and(|f| !unsafe { f(m, gp, commit.arg) })
         }
         Mcall::Yield(place) => {
-            let over = match place {
+            match place {
                 Place::Next => m.must_p().put_next(gp),
-                // With a queue so long that it spills, the end of the own one would be before those that spilled.
-                Place::Tail if sched.globq_len() != 0 => Some(gp),
-                Place::Tail => m.must_p().put_tail(gp),
-                Place::Global => Some(gp),
-            };
-            if let Some(over) = over {
-                sched.globrunqput(over);
+                Place::Tail => m.must_p().put_last(gp),
+                Place::Global => sched.globrunqput(gp),
             }
             // It was in no queue for a moment while another G was entered, and a searcher may have found nothing. On g0
             // it is the first that is looked at next, and nobody is woken for it (Go's #13527).
@@ -458,9 +453,7 @@ pub fn ready_queue(m: MRef, gp: GRef) {
     let sched = m.sched();
     match m.p() {
         Some(pp) => {
-            if let Some(over) = pp.put_next(gp) {
-                sched.globrunqput_half(pp, over);
-            }
+            pp.put_next(gp);
             // `put_next` ends with a locked read-modify-write, or put another G behind it, for which a searcher was
             // called when it was submitted.
             fence_after_rmw();

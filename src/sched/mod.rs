@@ -81,7 +81,13 @@ fn find_runnable(sched: &Sched, m: MRef) -> Found {
         // SAFETY: we are on g0 and hold a P.
         unsafe { Timers::run(pp.p(), m, now()) };
     }
-    if pp.stats.switches.get().is_multiple_of(FAIR_TICK) {
+    let switches = pp.stats.switches.get();
+    if switches.is_multiple_of(FAIR_TICK) {
+        if !(switches / FAIR_TICK).is_multiple_of(2)
+            && let Some(gp) = pp.get_behind()
+        {
+            return Found::G(gp, false);
+        }
         if let Some(gp) = from_global(sched, pp, 1) {
             return Found::G(gp, false);
         }
@@ -124,10 +130,8 @@ fn serve(sched: &Sched, m: MRef, requests: u64) -> Option<Found> {
     if requests & STOP != 0 {
         // What was chosen goes back: whoever gets this P next is to find it.
         // SAFETY: chosen is null or a G that was taken from our queue.
-        if let Some(gp) = unsafe { GRef::from_ptr(m.chosen.take()) }
-            && let Some(over) = pp.put_next(gp)
-        {
-            sched.globrunqput(over);
+        if let Some(gp) = unsafe { GRef::from_ptr(m.chosen.take()) } {
+            pp.put_next(gp);
         }
         if m.spinning.replace(false) {
             sched.nmspinning.fetch_sub(1, Ordering::SeqCst);
@@ -146,10 +150,8 @@ fn serve(sched: &Sched, m: MRef, requests: u64) -> Option<Found> {
     }
     if requests & PREEMPT != 0 && pp.clear_request(PREEMPT) {
         // A pair that hands the slice to and fro by runnext goes behind the others.
-        if let Some(next) = pp.take_runnext()
-            && let Some(over) = pp.put_tail(next)
-        {
-            sched.globrunqput(over);
+        if let Some(next) = pp.take_runnext() {
+            pp.put_last(next);
         }
     }
     None
@@ -167,9 +169,7 @@ fn from_global(sched: &Sched, pp: &OwnedP, most: usize) -> Option<GRef> {
         if first.is_none() {
             first = Some(gp);
         } else {
-            // There is room: we are the only ones who fill this queue.
-            let over = pp.put_tail(gp);
-            debug_assert!(over.is_none());
+            pp.put_tail(gp);
         }
     });
     first

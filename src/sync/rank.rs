@@ -34,18 +34,20 @@ ranks! {
     Sched = 7,
     /// The global run queue.
     GlobalQ = 8,
+    /// What has no place in the ring of one P's queue.
+    Backlog = 9,
     /// Waiting Gs: for memory for a stack.
-    StackWait = 9,
+    StackWait = 10,
     /// Growth of the table of Ps.
-    Allp = 10,
+    Allp = 11,
     /// Growth of the table of Gs, and the free ones that no P keeps.
-    Allg = 11,
+    Allg = 12,
     /// The list of Ms, the spare extra Ms.
-    Allm = 12,
+    Allm = 13,
     /// Tables of G-local and P-local keys.
-    Keys = 13,
+    Keys = 14,
     /// Free places of a slab.
-    Slab = 14,
+    Slab = 15,
 }
 
 /// The check. A violation tells where each lock that is held was taken, and the stack of the one that comes too late; with

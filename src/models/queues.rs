@@ -1,0 +1,149 @@
+//! gmp/queue.rs: the queue of a P that ships, with a small ring, so that Gs go to the backlog and come back.
+
+use super::*;
+use crate::gmp::g::GRef;
+use crate::gmp::queue::Queue;
+
+/// One queue, and the Gs that go through it.
+struct Line {
+    q: Queue<4>,
+    gs: Vec<GRef>,
+    out: Vec<AtomicU32>,
+    pushed: AtomicUsize,
+}
+
+impl Line {
+    fn new() -> Arc<Self> {
+        let gs = (0..8).map(GRef::for_test).collect();
+        let out = (0..8).map(|_| AtomicU32::new(0)).collect();
+        Arc::new(Line { q: Queue::default(), gs, out, pushed: AtomicUsize::new(0) })
+    }
+
+    /// As the owner: `+` the next G comes in, `y` it comes in as one that yields, `-` takes the oldest of the ring, `b` of the
+    /// backlog.
+    fn own(&self, script: &str) {
+        for step in script.bytes() {
+            // SAFETY: this thread is the owner.
+            unsafe {
+                match step {
+                    b'-' => drop(self.took(self.q.pop())),
+                    b'b' => drop(self.took(self.q.pop_behind())),
+                    _ => {
+                        let gp = self.gs[self.pushed.fetch_add(1, SeqCst)];
+                        if step == b'y' { self.q.push_last(gp) } else { self.q.push(gp) }
+                    }
+                }
+            }
+        }
+    }
+
+    fn took(&self, gp: Option<GRef>) -> bool {
+        let Some(gp) = gp else { return false };
+        assert_eq!(self.out[gp.index as usize].fetch_add(1, SeqCst), 0, "a G came out twice");
+        true
+    }
+
+    /// What a thief has got goes on to whoever asks, for whoever is there.
+    fn steal(&self) {
+        let into = Queue::default();
+        // SAFETY: `into` is ours.
+        unsafe {
+            self.took(self.q.steal(&into));
+            while self.took(into.pop()) {}
+        }
+    }
+
+    /// Nobody else is left.
+    fn end(&self) {
+        // SAFETY: so it is our own.
+        while self.took(unsafe { self.q.pop() }) {}
+        assert!(self.q.is_empty() && self.q.len() == 0);
+        for out in &self.out[..self.pushed.load(SeqCst)] {
+            assert_eq!(out.load(SeqCst), 1, "a G was lost");
+        }
+    }
+}
+
+/// An owner, who has done `before`, and thieves that steal so many times each.
+fn against(before: &'static str, script: &'static str, thieves: &'static [usize]) -> impl Fn() {
+    move || {
+        let line = Line::new();
+        line.own(before);
+        let ts: Vec<_> = thieves
+            .iter()
+            .map(|&times| {
+                let line = line.clone();
+                thread::spawn(move || (0..times).for_each(|_| line.steal()))
+            })
+            .collect();
+        line.own(script);
+        for t in ts {
+            t.join().unwrap();
+        }
+        line.end();
+    }
+}
+
+/// V1: whatever the owner does, there is one left to be seen.
+fn seen(before: &'static str, script: &'static str) -> impl Fn() {
+    move || {
+        let line = Line::new();
+        line.own(before);
+        let l = line.clone();
+        let searcher = thread::spawn(move || assert!(!l.q.is_empty(), "it looks empty"));
+        line.own(script);
+        searcher.join().unwrap();
+        line.end();
+    }
+}
+
+const MORE: Size = Size { preemptions: 3, schedules: 5000 };
+
+/// From the full ring into the backlog, and back.
+#[test]
+fn over_the_ring_against_a_thief() {
+    check(MORE, against("++++", "+-", &[1]));
+    check(MORE, against("+++++", "---", &[2]));
+}
+
+/// The ring is empty, and all want what is behind it.
+#[test]
+fn backlog_against_thieves() {
+    check(MORE, against("+++++--", "--", &[1]));
+    check(Size { preemptions: 2, ..MORE }, against("+++++--", "b-", &[1, 1]));
+}
+
+#[test]
+fn yields_against_a_thief() {
+    check(MORE, against("yyyyy", "y-b", &[1]));
+}
+
+#[test]
+fn one_is_always_seen() {
+    // Half of the ring goes to the backlog.
+    check(MORE, seen("++++", "+"));
+    // The last of the ring, and the backlog comes.
+    check(MORE, seen("+++++--", "--"));
+    check(MORE, seen("+++++---", "-y"));
+}
+
+#[cfg(loom)]
+const LOOKS_EMPTY: &[&str] = &["it looks empty"];
+
+#[cfg(loom)]
+#[test]
+fn finds_take_without_release() {
+    finds(LOOKS_EMPTY, || {
+        relaxed("gmp/queue.rs", "take", "self.count.store");
+        check(MORE, seen("+++++--", "--"));
+    });
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_look_without_acquire() {
+    finds(LOOKS_EMPTY, || {
+        relaxed("gmp/queue.rs", "behind", "self.count.load");
+        check(MORE, seen("+++++--", "--"));
+    });
+}
