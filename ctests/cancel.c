@@ -197,6 +197,32 @@ static void a_child_outlives_its_parents_handle(void) {
   CHECK_OK(gmx_cancel_free(low));
 }
 
+static void attaches_under(void *token) {
+  CHECK_OK(gmx_attach_thread());
+  CHECK_OK(gmx_cancel_use(*(gmx_cancel *)token, NULL));
+  CHECK_OK(gmx_cancel_free(*(gmx_cancel *)token)); /* it is the thread's alone */
+}
+
+/* What an attached thread had as its token is not that of the thread, nor of the next G on it. */
+static void a_detached_thread_has_none(void) {
+  for (int way = 0; way < 3; way++) {
+    gmx_cancel c = new_token(0, -1), kept = new_token(c, -1);
+    attaches_under(&kept);
+    if (way == 1) CHECK_OK(gmx_enter_syscall());
+    if (way == 2) CHECK_OK(gmx_stop_the_world(NULL));
+    CHECK_EQ(gmx_cancel_current(), kept);
+    CHECK_OK(gmx_detach_thread());
+    CHECK_EQ(gmx_cancel_current(), 0);
+    CHECK_STATUS(gmx_cancel_use(kept, NULL), GMX_ESTALE); /* nobody counted for it any more */
+    CHECK_OK(gmx_cancel_now(c));
+    CHECK_OK(gmx_attach_thread());
+    CHECK_EQ(gmx_cancel_current(), 0);
+    CHECK_OK(gmx_sleep(1));
+    CHECK_OK(gmx_detach_thread());
+    CHECK_OK(gmx_cancel_free(c));
+  }
+}
+
 static void born_cancelled(void) {
   gmx_cancel top = new_token(0, 0);
   CHECK_STATUS(gmx_cancel_reason(top), GMX_ETIMEDOUT);
@@ -429,6 +455,7 @@ static void uncancelled_waits_end_as_ever(void) {
 
 int main(void) {
   RUN(handles);
+  RUN(a_detached_thread_has_none);
   RUN(born_cancelled);
   RUN(a_freed_token_lives_on);
   RUN(a_child_outlives_its_parents_handle);

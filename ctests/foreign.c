@@ -275,6 +275,86 @@ static void the_last_call_comes_from_a_destructor(void) {
   pthread_key_delete(late);
 }
 
+/* ---- detaching in a syscall ---- */
+
+static int in_syscall, may_detach, detached;
+
+static void detaches_in_a_syscall(void *arg) {
+  (void)arg;
+  CHECK_OK(gmx_attach_thread());
+  CHECK_OK(gmx_enter_syscall());
+  bump(&in_syscall);
+  spin_until(load(&may_detach));
+  CHECK_OK(gmx_detach_thread());
+  CHECK_STATUS(gmx_exit_syscall(), GMX_EPERM);
+  CHECK_STATUS(gmx_detach_thread(), GMX_EPERM);
+  bump(&detached);
+}
+static void *detaches_in_a_syscall_thread(void *arg) {
+  detaches_in_a_syscall(arg);
+  spin_until(load(&may_detach) == 2);
+  CHECK_OK(gmx_attach_thread()); /* and as ever afterwards */
+  CHECK_OK(gmx_yield());
+  CHECK_OK(gmx_detach_thread());
+  return NULL;
+}
+
+/* It needs no P: here nobody can have one until all have detached. */
+static void detaching_in_a_syscall_waits_for_nobody(void) {
+  enum { N = 4 };
+  pthread_t threads[N];
+  in_syscall = detached = may_detach = 0;
+  for (int i = 0; i < N; i++) threads[i] = thread_start(detaches_in_a_syscall_thread, NULL);
+  spin_until(load(&in_syscall) == N);
+  CHECK_OK(gmx_stop_the_world("until they have detached"));
+  CHECK_EQ(gmx_num_g(), N);
+  store(&may_detach, 1);
+  spin_until(load(&detached) == N);
+  CHECK_EQ(gmx_num_g(), 0);
+  CHECK_OK(gmx_start_the_world());
+  store(&may_detach, 2);
+  for (int i = 0; i < N; i++) thread_join(threads[i]);
+}
+
+
+/* The P of its syscall is not lost. */
+static void detaching_in_a_syscall_gives_the_p_on(void) {
+  int before = gmx_gomaxprocs(1);
+  store(&may_detach, 1);
+  for (int i = 0; i < 1000; i++) {
+    int ran = 0;
+    CHECK_OK(gmx_attach_thread());
+    CHECK_OK(gmx_spawn(add_one, &ran)); /* in the queue of the only P */
+    CHECK_OK(gmx_enter_syscall());
+    CHECK_OK(gmx_detach_thread());
+    spin_until(load(&ran));
+    spin_until(gmx_num_g() == 0);
+  }
+  gmx_gomaxprocs(before);
+}
+
+static int key_ran;
+static void key_ends(void *value) {
+  CHECK(gmx_self() != 0);
+  CHECK_OK(gmx_yield());
+  key_ran += value == &key_ran;
+}
+
+/* With a destructor to run it leaves the syscall first. */
+static void detaching_in_a_syscall_runs_destructors(void) {
+  gmx_key key = 0;
+  CHECK_OK(gmx_key_create(key_ends, &key));
+  CHECK_OK(gmx_attach_thread());
+  CHECK_OK(gmx_key_set(key, &key_ran));
+  CHECK_OK(gmx_enter_syscall());
+  CHECK_OK(gmx_detach_thread());
+  CHECK_EQ(key_ran, 1);
+  CHECK_OK(gmx_attach_thread());
+  CHECK(gmx_key_get(key) == NULL);
+  CHECK_OK(gmx_detach_thread());
+  CHECK_OK(gmx_key_delete(key));
+}
+
 static void nothing(void *arg) { (void)arg; }
 
 static void only_calls_in(void *arg) {
@@ -303,6 +383,9 @@ int main(void) {
   RUN(threads_park_and_are_readied);
   RUN(callbacks_within_callbacks);
   RUN(the_last_call_comes_from_a_destructor);
+  RUN(detaching_in_a_syscall_waits_for_nobody);
+  RUN(detaching_in_a_syscall_gives_the_p_on);
+  RUN(detaching_in_a_syscall_runs_destructors);
   RUN(threads_leave_nothing);
   RUN(ends_clean);
   return 0;

@@ -926,9 +926,9 @@ GMX_API gmx_status gmx_attach_thread(void);
 
 /**
  * Makes an attached thread an ordinary thread of the host again. Its P goes to others. What it left open (a pin, a
- * syscall, a stopped world) is ended.
+ * syscall, a stopped world) is ended, and it has no current token any more.
  *
- * Blocks: never; in a syscall, which it ends, the thread until it has a P.
+ * Blocks: never; in a syscall with values under keys, whose destructors run then, the thread until it has a P.
  * Call from: attached thread, outside of callbacks.
  * Safepoint: yes.
  * Migrates: no.
@@ -1444,7 +1444,7 @@ GMX_API gmx_status gmx_cancel_is_cancelled(gmx_cancel token);
 /**
  * Makes a token the caller's current one: every call that waits honours it from now on, but for gmx_park, gmx_yield and
  * those that stop the world or leave a scope. 0: none. A goroutine begins with none, but for one that a scope has
- * spawned, and ends with its own.
+ * spawned, and ends with its own; an attached thread begins with the thread's, and has none after gmx_detach_thread.
  *
  * previous: where the former one is written, unless NULL: to be used again afterwards, also if it was freed meanwhile while
  * it is under a token, or the current one of somebody.

@@ -130,7 +130,7 @@ pub extern "C" fn gmx_cancel_is_cancelled(token: gmx_cancel) -> gmx_status {
 
 /// Makes a token the caller's current one: every call that waits honours it from now on, but for gmx_park, gmx_yield and
 /// those that stop the world or leave a scope. 0: none. A goroutine begins with none, but for one that a scope has
-/// spawned, and ends with its own.
+/// spawned, and ends with its own; an attached thread begins with the thread's, and has none after gmx_detach_thread.
 ///
 /// previous: where the former one is written, unless NULL: to be used again afterwards, also if it was freed meanwhile while
 /// it is under a token, or the current one of somebody.

@@ -1,6 +1,7 @@
 //! Threads of the host
 
 use super::*;
+use crate::block::cancel;
 use crate::gmp::g::GRef;
 use crate::gmp::m::Ctx;
 use crate::protocol::{foreign, lockedm, park};
@@ -40,9 +41,9 @@ pub extern "C" fn gmx_attach_thread() -> gmx_status {
 }
 
 /// Makes an attached thread an ordinary thread of the host again. Its P goes to others. What it left open (a pin, a
-/// syscall, a stopped world) is ended.
+/// syscall, a stopped world) is ended, and it has no current token any more.
 ///
-/// Blocks: never; in a syscall, which it ends, the thread until it has a P.
+/// Blocks: never; in a syscall with values under keys, whose destructors run then, the thread until it has a P.
 /// Call from: attached thread, outside of callbacks.
 /// Safepoint: yes.
 /// Migrates: no.
@@ -59,9 +60,11 @@ pub extern "C" fn gmx_detach_thread() -> gmx_status {
         return GMX_ENOTG;
     }
     let gp = park::own_g(m);
-    let m = run::mend(m, gp);
+    // Destructors need a P. With none to run one in a syscall goes as it is, also if it would wait long for a P.
+    let m = if m.ctx() == Ctx::Syscall && gp.keys.is_null() { m } else { run::mend(m, gp) };
     gp.locks.set(0);
     run::end_thread_g(m, gp);
+    cancel::on_exit(m.sched(), gp);
     foreign::leave_for_good(m, gp, stack_pointer());
     run::count_detach(m);
     GMX_OK

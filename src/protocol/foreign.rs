@@ -106,10 +106,12 @@ pub fn leave_go(m: MRef, gp: GRef, sp: *mut u8) {
     m.set_ctx(Ctx::Foreign);
 }
 
-/// As [`leave_go`] for a thread that will not be back soon: its P goes to others at once.
+/// As [`leave_go`] for a thread that will not be back soon: its P goes to others at once, that of its syscall too.
 pub fn leave_for_good(m: MRef, gp: GRef, sp: *mut u8) {
     if m.p().is_some() {
         syscall::entersyscallblock(m, gp, sp);
+    } else {
+        syscall::give_up_p(m);
     }
     m.set_ctx(Ctx::Foreign);
 }
