@@ -41,6 +41,25 @@ suite "goroutines":
       check "n0!" in all and "n1!" in all and "n2!" in all
     runMain main()
 
+  test "in a loop over an iterator with several yields":
+    iterator several(): int =
+      for i in 0 .. 3:
+        if i mod 2 == 0: yield i
+        else: yield i
+    proc xs(n: int): string =
+      if n < 0: raise newException(ValueError, "below 0")
+      repeat('x', n)
+    proc main() =
+      let counts = newChan[int](4)
+      for i in several():
+        go(i, counts):
+          var text: string
+          try: text = xs(45 + i)
+          finally: yieldNow()
+          counts.send text.count('x') # Nim 2.2 frees it before
+      for i in 0 .. 3: check counts.recv() in 45 .. 48
+    runMain main()
+
   test "join may time out, a task may go away":
     proc main() =
       let ch = newChan[int]()

@@ -143,7 +143,10 @@ proc asProc*(args: NimNode): tuple[returns, fn, captured: NimNode] {.compileTime
     nnkIdentDefs.newTree(params, nnkVarTy.newTree(types), newEmptyNode()))
   let fn = nnkLambda.newTree(newEmptyNode(), newEmptyNode(), newEmptyNode(), formal,
     nnkPragma.newTree(ident"nimcall", ident"gcsafe"), newEmptyNode(), body)
-  (result_type, fn, captured)
+  # A constant, since Nim 2.2 takes a proc in a loop for each yield of the iterator (walkDirRec has several), and puts the
+  # destructors into it again each time: strings are freed while they are used.
+  let name = genSym(nskConst, "goroutine")
+  (result_type, nnkStmtListExpr.newTree(newConstStmt(name, fn), name), captured)
 
 macro go*(args: varargs[untyped]): untyped =
   ## Starts a G. `let t = go f(x, y)` gives a task to join. `go(x, y): body` takes x and y along, moved if they are not
