@@ -33,9 +33,28 @@ fn held_by(id: u64) -> u64 {
 
 /// From here on a waiter gets the lock handed over.
 const STARVED: i64 = 1_000_000;
-/// Rounds of a short spin before a wait, where another P may be about to unlock.
+/// Rounds of a short spin before a wait.
 const SPINS: u32 = 4;
 const SPIN_PAUSES: u32 = 30;
+
+/// A short wait without giving up the P, for as long as another P may be about to unlock and this one has nothing to run.
+pub struct Spin(u32);
+
+impl Spin {
+    pub fn new(m: MRef) -> Spin {
+        Spin(if m.sched().procs() > 1 { SPINS } else { 0 })
+    }
+
+    /// False: it has been enough.
+    pub fn once(&mut self, m: MRef) -> bool {
+        let spins = self.0 > 0 && m.p().is_some_and(|pp| pp.runq_empty());
+        if spins {
+            self.0 -= 1;
+            (0..SPIN_PAUSES).for_each(|_| spin_loop());
+        }
+        spins
+    }
+}
 
 /// As the C struct lays it out; zero is unlocked.
 #[repr(C)]
@@ -101,7 +120,7 @@ impl Mutex {
     fn lock_waiting(&self, mut m: MRef, me: u64, deadline: Option<i64>, cancel: bool) -> (MRef, Result<()>) {
         let addr = self.addr();
         let mut how = How { cancel, ..How::new(WaitReason::MUTEX, deadline) };
-        let mut spins = if m.sched().procs() > 1 { SPINS } else { 0 };
+        let mut spin = Spin::new(m);
         let mut woken = 0;
         loop {
             let s = self.state.load(Ordering::Relaxed);
@@ -112,9 +131,7 @@ impl Mutex {
                 }
                 continue;
             }
-            if spins > 0 && m.p().is_some_and(|pp| pp.runq_empty()) {
-                spins -= 1;
-                (0..SPIN_PAUSES).for_each(|_| spin_loop());
+            if spin.once(m) {
                 continue;
             }
             let to = (s | WAITERS) & !woken;

@@ -1,39 +1,55 @@
 //! Many readers or one writer.
 //!
 //! ```text
-//!  state   63            32 31        2     1       0
-//!         +----------------+-----------+-------+--------+
-//!         |    readers     |   zero    | QUEUE | WRITER |
-//!         +----------------+-----------+-------+--------+
+//!  state   63            32 31     3    2       1       0
+//!         +----------------+--------+-------+-------+--------+
+//!         |    readers     |  zero  | ALONE | QUEUE | WRITER |
+//!         +----------------+--------+-------+-------+--------+
 //! ```
 //!
 //! # Problem
 //! Readers do not hinder each other; neither readers nor writers wait for ever, whoever comes, gives up or is cancelled.
+//! Where nobody else is there, each call is one instruction at one word.
 //!
 //! # Words
-//! `state`: `readers` count those inside; WRITER: a writer is inside, or waits for the readers to leave; QUEUE: readers
-//! wait behind it. Anybody, by CAS; QUEUE is set and cleared, and WRITER cleared while QUEUE is set, under the root's lock.
-//! `writers`: a mutex that all writers take first, so one at a time has to do with readers, and who is next among writers
-//! is what it is among those who lock a mutex. Its owner is the writer.
+//! `state`: `readers` count those inside, and those who are about to see that they are not (R2). ALONE: a writer is inside
+//! that found nobody here. WRITER: another writer is inside, or waits for those inside to leave. QUEUE: readers wait behind
+//! either. Anybody, by one instruction that reads and writes; QUEUE is set and cleared, and WRITER and ALONE cleared while
+//! there is more than they, under the root's lock.
+//! `owner`: who has ALONE, or 0. Written by that one alone.
+//! `writers`: a mutex that all writers but ALONE's take first, so one at a time has to do with readers, and who is next among
+//! writers is what it is among those who lock a mutex. Its owner is the writer that WRITER stands for.
 //!
 //! # Protocol
-//! Reader: R1 no WRITER: readers + 1. R2 otherwise under the lock, if it is still so: QUEUE, into the queue at the odd
-//! address; when it is woken it is counted. R3 leaves: readers - 1; the last one with WRITER set wakes the writer.
+//! Reader: R1 readers + 1; inside if there was no WRITER and no ALONE. R2 otherwise, if there still is one, readers - 1, as
+//! in R4; inside if there is none any more. R3 under the lock, if it is still so: QUEUE, into the queue at the odd address;
+//! when it is woken it is counted. R4 leaves: readers - 1; the last one with WRITER set wakes that writer.
 //!
-//! Writer: X1 the mutex; X2 WRITER, from here on no new readers; X3 under the lock, while there are readers: into the queue
-//! at the even address. X4 leaves: WRITER off and, under the lock, all who wait at the odd address counted and woken, in
-//! one step; then the mutex. A writer that gives up in X3 does X4.
+//! Writer: A1 nothing is set and nobody counted: ALONE, then `owner`. A2 leaves: `owner` 0, ALONE off if there is nothing
+//! else; otherwise, under the lock and in one step, ALONE off and all who wait at the odd address counted and woken; if
+//! nobody is counted then, the writer that waits is woken.
+//! Where A1 fails: X1 the mutex; X2 WRITER, from here on no new readers and no ALONE; X3 under the lock, while there are
+//! readers or ALONE: into the queue at the even address. X4 leaves: WRITER off and, under the lock, all who wait at the odd
+//! address counted and woken, in one step; then the mutex. A writer that gives up in X3 does X4, but readers go on waiting
+//! for ALONE.
 //!
 //! # Invariants
-//! * B1 a writer is inside only with WRITER set and no readers; readers are counted only while WRITER is not set, or by X4.
-//! * B2 readers who waited go before the next writer, which finds them counted (X4 before the mutex is given back).
+//! * B1 a writer is inside only with ALONE set by itself, or with WRITER set by itself, no ALONE and nobody counted. Readers
+//!   inside are counted; they come to be inside while neither is set, or by A2 or X4.
+//! * B2 readers who waited go before the next writer, which finds them counted (A2, and X4 before the mutex is given back).
+//! * B3 who is counted while neither WRITER nor ALONE is set is inside, or finds that it is: nobody is refused in vain.
 //!
 //! # Orderings
-//! R3's Release and X2's Acquire: what readers read is before what the writer writes. X4's Release and R1's Acquire: the
-//! other way round. Test and queue are under one lock in R2 and X3, and the other side takes it before it looks for waiters,
-//! so no fence is needed: R3 that sees WRITER takes the lock always.
+//! R4's Release and the Acquire of A1, X2 and X3: what readers read is before what the writer writes. The Release of A2 and
+//! X4 and the Acquire of R1, R2, R3, A1 and X2: the other way round. Test and queue are under one lock in R3 and X3, and the
+//! other side takes it before it looks for waiters, so no fence is needed: R4 that sees WRITER takes the lock always, and A2
+//! that sees anything else.
+//!
+//! # Rejected
+//! R4 by an addition, as R1: a call too many would be seen when it has been counted, and meanwhile another reader's number
+//! is wrong.
 
-use super::mutex::Mutex;
+use super::mutex::{Mutex, Spin};
 use super::waitq::{self, How};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{WaitReason, Wake};
@@ -42,7 +58,20 @@ use crate::sync::{AtomicU64, Ordering};
 
 const WRITER: u64 = 1;
 const QUEUE: u64 = 2;
+const ALONE: u64 = 4;
 const READER: u64 = 1 << 32;
+
+/// No readers are to come.
+#[inline(always)]
+fn shut(s: u64) -> bool {
+    s & (WRITER | ALONE) != 0
+}
+
+/// The writer that set WRITER may be inside.
+#[inline(always)]
+fn empty(s: u64) -> bool {
+    s < READER && s & ALONE == 0
+}
 
 /// As the C struct lays it out; zero is unlocked.
 #[repr(C)]
@@ -50,7 +79,7 @@ const READER: u64 = 1 << 32;
 pub struct RwMutex {
     writers: Mutex,
     state: AtomicU64,
-    reserved: u64,
+    owner: AtomicU64,
 }
 
 impl RwMutex {
@@ -59,13 +88,26 @@ impl RwMutex {
         std::ptr::from_ref(&self.state) as u64
     }
 
+    /// Whether `me` has it for writing. For `me` alone.
+    fn is_owner(&self, me: u64) -> bool {
+        self.owner.load(Ordering::Relaxed) == me || self.writers.is_owner(me)
+    }
+
     // ---- readers -----------------------------------------------------------------------------------------------------
 
-    /// R1. That nobody has it is guessed: a look before costs as much as half of a compare-and-swap, which looks anyway.
+    /// R1, for one who goes on with [`RwMutex::read_entered`] if it is false.
+    #[inline(always)]
+    #[must_use]
+    pub fn enter(&self) -> bool {
+        !shut(self.state.fetch_add(READER, Ordering::Acquire))
+    }
+
+    /// As R1, but leaves no trace. That nobody has it is guessed: a look before costs as much as half of a
+    /// compare-and-swap, which looks anyway.
     #[inline(always)]
     pub fn try_read(&self) -> Result<()> {
         let mut s = 0;
-        while s & WRITER == 0 {
+        while !shut(s) {
             match self.state.compare_exchange(s, s + READER, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return Ok(()),
                 Err(now) => s = now,
@@ -77,23 +119,34 @@ impl RwMutex {
     /// # Migrates
     #[inline]
     pub fn read(&self, m: MRef, deadline: Option<i64>) -> Result<()> {
-        match self.try_read() {
-            Ok(()) => Ok(()),
-            Err(_) => self.read_slow(m, deadline),
-        }
+        if self.enter() { Ok(()) } else { self.read_entered(m, deadline) }
     }
 
+    /// # Migrates
     #[cold]
-    fn read_slow(&self, m: MRef, deadline: Option<i64>) -> Result<()> {
-        if self.writers.is_owner(waitq::self_id(m)) {
+    pub fn read_entered(&self, m: MRef, deadline: Option<i64>) -> Result<()> {
+        // R2
+        let mut s = self.state.load(Ordering::Acquire);
+        loop {
+            if !shut(s) {
+                return Ok(());
+            }
+            // Nothing has been read. Acquire: it may be inside now.
+            match self.state.compare_exchange_weak(s, s - READER, Ordering::Relaxed, Ordering::Acquire) {
+                Ok(_) => break,
+                Err(now) => s = now,
+            }
+        }
+        self.after_reader(m, s);
+        if self.is_owner(waitq::self_id(m)) {
             return Err(Error::Deadlock);
         }
-        // R2
+        // R3
         let how = How::new(WaitReason::RWMUTEX_R, deadline);
         let (_, waited) = waitq::wait(m, self.addr() | 1, how, || {
             let mut s = self.state.load(Ordering::Relaxed);
             loop {
-                let (to, waits) = if s & WRITER == 0 { (s + READER, false) } else { (s | QUEUE, true) };
+                let (to, waits) = if shut(s) { (s | QUEUE, true) } else { (s + READER, false) };
                 match self.state.compare_exchange_weak(s, to, Ordering::Acquire, Ordering::Relaxed) {
                     Ok(_) => return waits,
                     Err(now) => s = now,
@@ -103,7 +156,7 @@ impl RwMutex {
         waited.error().map_or(Ok(()), Err)
     }
 
-    /// R3, if no writer waits. That the caller is the only reader is guessed, as in R1.
+    /// R4, if no writer waits. That the caller is the only reader is guessed.
     #[inline(always)]
     pub fn leave(&self) -> bool {
         let mut s = READER;
@@ -117,7 +170,7 @@ impl RwMutex {
     }
 
     pub fn read_unlock(&self, m: MRef) -> Result<()> {
-        // R3
+        // R4
         let mut s = self.state.load(Ordering::Relaxed);
         loop {
             if s < READER {
@@ -128,18 +181,24 @@ impl RwMutex {
                 Err(now) => s = now,
             }
         }
+        self.after_reader(m, s);
+        Ok(())
+    }
+
+    /// Behind `readers` - 1; `s` was there before.
+    #[inline(always)]
+    fn after_reader(&self, m: MRef, s: u64) {
         if s & WRITER != 0 && s < 2 * READER {
             self.last_reader(m);
         }
-        Ok(())
     }
 
     #[cold]
     fn last_reader(&self, m: MRef) {
         let addr = self.addr();
         waitq::wake_some(m, addr, |w| {
-            // Meanwhile that writer may have been and gone, and another may wait for other readers.
-            if self.state.load(Ordering::Acquire) < READER {
+            // Meanwhile that writer may have been and gone, and another may wait for others.
+            if empty(self.state.load(Ordering::Acquire)) {
                 w.take(addr, Wake::Handoff);
             }
         });
@@ -147,37 +206,44 @@ impl RwMutex {
 
     // ---- the writer --------------------------------------------------------------------------------------------------
 
-    pub fn try_write(&self, m: MRef) -> Result<()> {
-        let me = waitq::self_id(m);
-        self.writers.try_lock(me)?;
-        let mut s = self.state.load(Ordering::Relaxed);
-        while s < READER {
-            match self.state.compare_exchange_weak(s, s | WRITER, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => return Ok(()),
-                Err(now) => s = now,
-            }
+    /// A1. False: somebody has it, or waits for it.
+    #[inline(always)]
+    #[must_use]
+    pub fn write_alone(&self, me: u64) -> bool {
+        let got = self.state.compare_exchange(0, ALONE, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        if got {
+            self.owner.store(me, Ordering::Relaxed);
         }
-        self.writers.unlock(m)?;
-        Err(Error::Busy)
+        got
     }
 
     /// # Migrates
-    #[inline]
     pub fn write(&self, mut m: MRef, deadline: Option<i64>) -> Result<()> {
-        // X1
-        if !self.writers.lock_fast(waitq::self_id(m)) {
-            let locked;
-            (m, locked) = self.writers.lock(m, deadline, true);
-            locked?;
-        }
-        // X2. Added, since that is one instruction: it is not set, writers being one at a time.
-        if self.state.fetch_add(WRITER, Ordering::Acquire) < READER {
+        let me = waitq::self_id(m);
+        if self.write_alone(me) {
             return Ok(());
         }
-        // X3
+        if self.owner.load(Ordering::Relaxed) == me {
+            return Err(Error::Deadlock);
+        }
+        // X1
+        let locked;
+        (m, locked) = self.writers.lock(m, deadline, true);
+        locked?;
+        // X2. Added, since that is one instruction: it is not set, writers being one at a time.
+        if empty(self.state.fetch_add(WRITER, Ordering::Acquire)) {
+            return Ok(());
+        }
+        // X3. Who is inside may be about to leave, and nobody else comes.
+        let mut spin = Spin::new(m);
+        while spin.once(m) {
+            if empty(self.state.load(Ordering::Acquire)) {
+                return Ok(());
+            }
+        }
         let how = How::new(WaitReason::RWMUTEX_W, deadline);
         let waited;
-        (m, waited) = waitq::wait(m, self.addr(), how, || self.state.load(Ordering::Acquire) >= READER);
+        (m, waited) = waitq::wait(m, self.addr(), how, || !empty(self.state.load(Ordering::Acquire)));
         match waited.error() {
             None => Ok(()),
             Some(e) => {
@@ -187,32 +253,62 @@ impl RwMutex {
         }
     }
 
-    #[inline]
+    /// A2, if there is nothing else. False: nothing is changed.
+    #[inline(always)]
+    #[must_use]
+    pub fn leave_alone(&self, me: u64) -> bool {
+        if self.owner.load(Ordering::Relaxed) != me {
+            return false;
+        }
+        // Before: behind it the next one writes there.
+        self.owner.store(0, Ordering::Relaxed);
+        let left = self.state.compare_exchange(ALONE, 0, Ordering::Release, Ordering::Relaxed).is_ok();
+        if !left {
+            self.owner.store(me, Ordering::Relaxed);
+        }
+        left
+    }
+
     pub fn write_unlock(&self, m: MRef) -> Result<()> {
         let me = waitq::self_id(m);
+        if self.leave_alone(me) {
+            return Ok(());
+        }
+        if self.owner.load(Ordering::Relaxed) == me {
+            self.owner.store(0, Ordering::Relaxed);
+            self.open(m, ALONE);
+            return Ok(());
+        }
         if !self.writers.is_owner(me) {
             return Err(Error::Perm);
         }
         // X4
         if self.state.compare_exchange(WRITER, 0, Ordering::Release, Ordering::Relaxed).is_err() {
-            self.write_unlock_slow(m);
+            self.open(m, WRITER);
         }
         if self.writers.unlock_fast(me) { Ok(()) } else { self.writers.unlock(m) }
     }
 
+    /// A2 or X4 beside others: `mine` off.
     #[cold]
-    fn write_unlock_slow(&self, m: MRef) {
-        let readers = self.addr() | 1;
-        waitq::wake_some(m, readers, |w| {
-            let n = w.take_all(readers, Wake::Handoff) as u64;
+    fn open(&self, m: MRef, mine: u64) {
+        let (addr, readers) = (self.addr(), self.addr() | 1);
+        waitq::wake_some(m, addr, |w| {
             let mut s = self.state.load(Ordering::Relaxed);
-            while let Err(now) = self.state.compare_exchange_weak(
-                s,
-                (s & !(WRITER | QUEUE)) + n * READER,
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
-                s = now;
+            // With WRITER set ALONE does not come, and goes under this lock.
+            let (off, n) = match mine == WRITER && s & ALONE != 0 {
+                true => (WRITER, 0),
+                false => (mine | QUEUE, w.take_all(readers, Wake::Handoff) as u64),
+            };
+            let waits = loop {
+                let to = (s & !off) + n * READER;
+                match self.state.compare_exchange_weak(s, to, Ordering::Release, Ordering::Relaxed) {
+                    Ok(_) => break to & WRITER != 0 && empty(to),
+                    Err(now) => s = now,
+                }
+            };
+            if waits {
+                w.take(addr, Wake::Handoff);
             }
         });
     }

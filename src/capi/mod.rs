@@ -100,6 +100,12 @@ fn free_id() -> Option<u64> {
     if m.is_free() { Some(m.g()?.goid.get()) } else { None }
 }
 
+/// Whether the caller is a G on a worker that is free to go.
+#[inline(always)]
+fn is_free() -> bool {
+    crate::sched::run::current().is_some_and(|m| m.is_free())
+}
+
 #[cold]
 #[inline(never)]
 fn may_wait_slow() -> MOr {

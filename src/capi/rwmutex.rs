@@ -43,12 +43,17 @@ unsafe fn rwmutex<'a>(m: *mut gmx_rwmutex) -> Option<&'a RwMutex> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rwmutex_lock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe { lock(m, -1) }
+    unsafe {
+        match (rwmutex(m), free_id()) {
+            (Some(rw), Some(me)) if rw.write_alone(me) => GMX_OK,
+            _ => lock(m, -1),
+        }
+    }
 }
 
 /// # Safety
 /// As for gmx_rwmutex_lock.
-#[inline(always)]
+#[inline(never)]
 unsafe fn lock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
@@ -94,7 +99,8 @@ pub unsafe extern "C" fn gmx_rwmutex_try_lock(m: *mut gmx_rwmutex) -> gmx_status
     // SAFETY: the caller's promise.
     let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
     match any() {
-        Ok(m) => map(rw.try_write(m)),
+        Ok(m) if rw.write_alone(waitq::self_id(m)) => GMX_OK,
+        Ok(_) => GMX_EBUSY,
         Err(status) => status,
     }
 }
@@ -113,6 +119,19 @@ pub unsafe extern "C" fn gmx_rwmutex_try_lock(m: *mut gmx_rwmutex) -> gmx_status
 /// `m` is null or points to a read-write mutex.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rwmutex_unlock(m: *mut gmx_rwmutex) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (rwmutex(m), free_id()) {
+            (Some(rw), Some(me)) if rw.leave_alone(me) => GMX_OK,
+            _ => unlock(m),
+        }
+    }
+}
+
+/// # Safety
+/// As for gmx_rwmutex_unlock.
+#[inline(never)]
+unsafe fn unlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
     match any() {
@@ -138,10 +157,22 @@ pub unsafe extern "C" fn gmx_rwmutex_unlock(m: *mut gmx_rwmutex) -> gmx_status {
 pub unsafe extern "C" fn gmx_rwmutex_rlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        match (rwmutex(m), free_id()) {
-            (Some(rw), Some(_)) if rw.try_read().is_ok() => GMX_OK,
+        match rwmutex(m) {
+            Some(rw) if is_free() => match rw.enter() {
+                true => GMX_OK,
+                false => rlock_entered(rw, -1),
+            },
             _ => rlock(m, -1),
         }
+    }
+}
+
+/// For a caller that may wait, and is counted.
+#[inline(never)]
+fn rlock_entered(rw: &RwMutex, timeout: i64) -> gmx_status {
+    match may_wait() {
+        Ok(m) => map(rw.read_entered(m, waitq::deadline_of(timeout))),
+        Err(status) => status,
     }
 }
 
@@ -174,8 +205,11 @@ unsafe fn rlock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
 pub unsafe extern "C" fn gmx_rwmutex_rlock_timeout(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        match (rwmutex(m), free_id()) {
-            (Some(rw), Some(_)) if rw.try_read().is_ok() => GMX_OK,
+        match rwmutex(m) {
+            Some(rw) if is_free() => match rw.enter() {
+                true => GMX_OK,
+                false => rlock_entered(rw, timeout),
+            },
             _ => rlock(m, timeout),
         }
     }

@@ -4,6 +4,7 @@ use super::*;
 use crate::block::cond::Cond;
 use crate::block::mutex::Mutex;
 use crate::block::rwmutex::RwMutex;
+use crate::block::waitq;
 use crate::gmp::error::Error;
 
 /// What is guarded: how many are inside, and what readers look at and writers change.
@@ -48,7 +49,7 @@ impl Guarded {
 
     fn is_free(&self, w: &World) {
         let m = foreign::needm(w.sched, 1).unwrap();
-        assert!(self.rw.try_write(m).is_ok());
+        assert!(self.rw.write_alone(waitq::self_id(m)));
     }
 }
 
@@ -124,6 +125,50 @@ fn slow_last_reader() {
         });
         let x = g.clone();
         w.host(move |_, m| assert!(x.write(m, None)));
+        let again = w.clone();
+        w.finish();
+        g.is_free(&again);
+    });
+}
+
+/// B3: when a writer has left, who tries is refused only if a reader is inside: it has come, and it is still there when the
+/// next one tries.
+#[test]
+fn nobody_is_refused_in_vain() {
+    check(Size::default(), || {
+        let w = Maker::new(1, 1).make();
+        let g = Guarded::new();
+        let (first, late) = (foreign::needm(w.sched, 1).unwrap(), foreign::needm(w.sched, 1).unwrap());
+        assert!(g.rw.write_alone(waitq::self_id(first)));
+        let (reads, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (x, n) = (g.clone(), reads.clone());
+        w.host_as(late, move |_, m| n.store(usize::from(x.rw.read(m, Some(0)).is_ok()), SeqCst));
+        let (x, n) = (g.clone(), refused.clone());
+        w.host_as(first, move |_, m| {
+            assert!(x.rw.write_unlock(m).is_ok());
+            let alone = || x.rw.write_alone(waitq::self_id(m));
+            if !alone() {
+                n.store(1, SeqCst);
+                assert!(!alone(), "B3");
+            }
+        });
+        late.park.time_out();
+        w.finish();
+        assert!(refused.load(SeqCst) <= reads.load(SeqCst), "B3");
+    });
+}
+
+/// Gs on two Ps, which spin before they wait.
+#[cfg(shuttle)]
+#[test]
+fn many_gs_read_and_write() {
+    check(Size::default(), || {
+        let w = Maker::new(2, 2).make();
+        let g = Guarded::new();
+        for i in 0..4 {
+            let x = g.clone();
+            w.host(move |w, m| visit(w, m, |_| assert!(if i == 0 { x.read(m, None) } else { x.write(m, None) })));
+        }
         let again = w.clone();
         w.finish();
         g.is_free(&again);
