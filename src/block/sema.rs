@@ -10,7 +10,7 @@ use crate::gmp::m::MRef;
 use crate::sync::{AtomicU32, Ordering, fence_after_rmw};
 
 /// Takes one without waiting.
-#[inline]
+#[inline(always)]
 pub fn try_acquire(s: &AtomicU32) -> bool {
     let mut n = s.load(Ordering::Relaxed);
     while n > 0 {
@@ -56,8 +56,11 @@ fn acquire_slow(mut m: MRef, s: &AtomicU32, deadline: Option<i64>, reason: WaitR
 }
 
 /// Gives one back. Busy when the count is at its end.
-#[inline]
+#[inline(always)]
 pub fn release(m: MRef, s: &AtomicU32) -> Result<()> {
+    let addr = std::ptr::from_ref(s) as u64;
+    // Found before, since nothing is read until the compare-and-swap is through.
+    let root = m.sched().sems.root(addr);
     let mut n = s.load(Ordering::Relaxed);
     loop {
         let Some(more) = n.checked_add(1) else { return Err(Error::Busy) };
@@ -68,11 +71,16 @@ pub fn release(m: MRef, s: &AtomicU32) -> Result<()> {
         }
     }
     fence_after_rmw();
-    let addr = std::ptr::from_ref(s) as u64;
-    if waitq::anybody(m.sched(), addr) {
-        waitq::wake_one(m, addr, |_, _| Wake::Ready);
+    if root.anybody() {
+        wake(m, addr);
     }
     Ok(())
+}
+
+/// Apart, so that a release that nobody waits for needs no stack.
+#[inline(never)]
+fn wake(m: MRef, addr: u64) {
+    waitq::wake_one(m, addr, |_, _| Wake::Ready);
 }
 
 /// Gives one back, to the first waiter if there is one.

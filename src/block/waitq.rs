@@ -263,7 +263,7 @@ fn end_wait(m: MRef, gp: GRef, seq: u64, addr: u64, how: Wake) -> bool {
 /// Whether somebody may wait at this root: B1, behind the caller's change of the word and a fence.
 #[inline(always)]
 pub fn anybody(sched: &Sched, addr: u64) -> bool {
-    sched.sems.root(addr).nwait.load(Ordering::SeqCst) != 0
+    sched.sems.root(addr).anybody()
 }
 
 /// B2: wakes the first waiter. `decide` runs under the lock, also when there is nobody; it gets the waiter and whether

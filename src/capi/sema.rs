@@ -30,7 +30,28 @@ unsafe fn word<'a>(s: *mut u32) -> Option<&'a AtomicU32> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_sema_acquire(s: *mut u32) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe { gmx_sema_acquire_timeout(s, -1) }
+    unsafe {
+        match word(s) {
+            Some(word) if is_free() && sema::try_acquire(word) => GMX_OK,
+            _ => acquire(s, -1),
+        }
+    }
+}
+
+/// # Safety
+/// As for gmx_sema_acquire.
+#[inline(never)]
+unsafe fn acquire(s: *mut u32, timeout: i64) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(s) = (unsafe { word(s) }) else { return GMX_EINVAL };
+    let m = match may_wait() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    if timeout == 0 {
+        return if sema::try_acquire(s) { GMX_OK } else { GMX_ETIMEDOUT };
+    }
+    map(sema::acquire(m, s, waitq::deadline_of(timeout), WaitReason::SEMACQUIRE).1)
 }
 
 /// As gmx_sema_acquire, but gives up after timeout nanoseconds; negative never; 0 without waiting.
@@ -49,18 +70,12 @@ pub unsafe extern "C" fn gmx_sema_acquire(s: *mut u32) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_sema_acquire_timeout(s: *mut u32, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(s) = (unsafe { word(s) }) else { return GMX_EINVAL };
-    let m = match may_wait() {
-        Ok(m) => m,
-        Err(status) => return status,
-    };
-    if sema::try_acquire(s) {
-        return GMX_OK;
+    unsafe {
+        match word(s) {
+            Some(word) if is_free() && sema::try_acquire(word) => GMX_OK,
+            _ => acquire(s, timeout),
+        }
     }
-    if timeout == 0 {
-        return GMX_ETIMEDOUT;
-    }
-    map(sema::acquire(m, s, waitq::deadline_of(timeout), WaitReason::SEMACQUIRE).1)
 }
 
 /// Takes one from a semaphore if there is one.

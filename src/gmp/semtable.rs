@@ -12,7 +12,7 @@ use std::ptr::null_mut;
 const ROOTS: usize = if cfg!(any(loom, shuttle)) { 2 } else { 251 };
 
 /// See the module.
-pub struct SemTable(Box<[Root]>);
+pub struct SemTable(Box<[Root; ROOTS]>);
 
 /// One root. On a cache line of its own.
 #[repr(align(128))]
@@ -23,6 +23,12 @@ pub struct Root {
 }
 
 impl Root {
+    /// Whether somebody may wait here.
+    #[inline(always)]
+    pub fn anybody(&self) -> bool {
+        self.nwait.load(Ordering::SeqCst) != 0
+    }
+
     /// For who holds the lock.
     pub fn less_waiting(&self, n: u32) {
         self.nwait.store(self.nwait.load(Ordering::Relaxed) - n, Ordering::Relaxed);
@@ -48,10 +54,10 @@ impl SemTable {
                 nwait: AtomicU32::new(0),
             });
         }
-        Some(SemTable(v.into_boxed_slice()))
+        Some(SemTable(v.into_boxed_slice().try_into().ok()?))
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn root(&self, addr: u64) -> &Root {
         &self.0[(addr >> 3) as usize % ROOTS]
     }
