@@ -71,6 +71,27 @@ static void from_within(void) {
   within(NULL);
 }
 
+/* ---- what stands in the header, inline, says what the function says ---- */
+
+static gmx_status (*volatile function)(gmx_once *, void (*)(void *), void *) = gmx_once_do;
+
+static void inline_or_not(void) {
+  struct job j = {fresh, 0, 0, 0, 0, 0};
+  CHECK_OK(gmx_once_do(&j.once, do_it, &j));
+  CHECK_OK(gmx_once_do(&j.once, do_it, &j));
+  CHECK_OK(function(&j.once, do_it, &j));
+  CHECK_EQ(j.begun, 1);
+  CHECK_STATUS(gmx_once_do(&j.once, NULL, &j), GMX_EINVAL);
+  CHECK_STATUS(function(&j.once, NULL, &j), GMX_EINVAL);
+
+  /* done, as far as the words say */
+  char room[2 * sizeof j.once];
+  char *volatile at = room + ((uintptr_t)room % 8 == 7 ? 2 : 1);
+  memcpy(at, &j.once, sizeof j.once);
+  CHECK_STATUS(gmx_once_do((gmx_once *)at, do_it, &j), GMX_EINVAL);
+  CHECK_STATUS(function((gmx_once *)at, do_it, &j), GMX_EINVAL);
+}
+
 /* ---- waiting for another's ---- */
 
 static void holds(void *arg) {
@@ -142,6 +163,7 @@ static void an_end_within_is_the_end(void) {
 
 int main(void) {
   RUN(from_within);
+  RUN(inline_or_not);
   RUN(done_once);
   RUN(giving_up_changes_nothing);
   RUN(an_end_within_is_the_end);

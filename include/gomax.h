@@ -2165,6 +2165,21 @@ static inline void gmx_safepoint(void) {
   }
 }
 
+/*
+ * Where the compiler optimises, a call of gmx_once_do is a look at what is done, and a call of the library only otherwise.
+ * It is the same function, with the same address and the same errors. GMX_NO_INLINE leaves this out.
+ */
+#if defined(__GNUC__) && !defined(GMX_NO_INLINE)
+extern __inline __attribute__((__gnu_inline__)) gmx_status gmx_once_do(struct gmx_once *once, void (*fn)(void*),
+                                                                       void *arg) {
+  const union { const struct gmx_once *p; uintptr_t n; } at = {once};
+  if (fn && once && at.n % sizeof at.n == 0 && __atomic_load_n(&once->state, __ATOMIC_ACQUIRE) == 3u) {
+    return GMX_OK;
+  }
+  return gmx_once_do_timeout(once, fn, arg, -1);
+}
+#endif
+
 #ifdef __cplusplus
 }  /* extern "C" */
 #endif

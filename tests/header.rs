@@ -145,7 +145,8 @@ fn generate() -> String {
         .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
         .replace("@VERSION_MAJOR@", env!("CARGO_PKG_VERSION_MAJOR"))
         .replace("@VERSION_MINOR@", env!("CARGO_PKG_VERSION_MINOR"))
-        .replace("@VERSION_PATCH@", env!("CARGO_PKG_VERSION_PATCH"));
+        .replace("@VERSION_PATCH@", env!("CARGO_PKG_VERSION_PATCH"))
+        .replace("@ONCE_DONE@", &ONCE_DONE.to_string());
     out.lines().map(|line| line.trim_end().to_string() + "\n").collect()
 }
 
@@ -330,7 +331,11 @@ fn compiles_in_every_dialect() {
     // gomax_errno.h comes with it, and has to last when somebody includes errno.h again
     fs::copy(source("include/gomax_errno.h"), copy.join("gomax_errno.h")).unwrap();
     let text = "#include <gomax.h>\n#include <gomax.h>\n#include <gomax_errno.h>\n#include <errno.h>\n\
-                int poll_once(void);\nint poll_once(void) { gmx_safepoint(); return errno; }\n";
+                int poll_once(void);\nint poll_once(void) { gmx_safepoint(); return errno; }\n\
+                static gmx_once once;\ngmx_status (*address(void))(gmx_once *, void (*)(void *), void *);\n\
+                gmx_status (*address(void))(gmx_once *, void (*)(void *), void *) { return gmx_once_do; }\n\
+                gmx_status do_it(void (*fn)(void *));\n\
+                gmx_status do_it(void (*fn)(void *)) { return gmx_once_do(&once, fn, &once); }\n";
     fs::write(copy.join("lone.c"), text).unwrap();
     fs::write(copy.join("lone.cpp"), text).unwrap();
 

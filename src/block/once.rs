@@ -3,6 +3,9 @@
 //! `state`: NEW, RUNS, WAITED (it runs and others wait), DONE. From NEW to RUNS by CAS, by the one who does it and writes
 //! `owner`; RUNS to WAITED by those who wait; to DONE by the one who does it. A G that ends inside counts as having done it,
 //! as in Go: otherwise the others would wait for ever. So each G has a chain of what it is in the middle of ([`Frame`]).
+//!
+//! [`Once::is_done`] stands in the header too (cbindgen.toml), inline: that `state` comes first, and that DONE is 3, is part
+//! of the ABI. Nothing changes a once that is done, so nothing but that look is needed there.
 
 use super::waitq::{self, How, Waited};
 use crate::gmp::error::{Error, Result};
@@ -14,7 +17,7 @@ use std::ffi::c_void;
 const NEW: u32 = 0;
 const RUNS: u32 = 1;
 const WAITED: u32 = 2;
-const DONE: u32 = 3;
+pub const DONE: u32 = 3;
 
 /// As the C struct lays it out; zero is ready.
 #[repr(C)]

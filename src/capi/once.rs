@@ -1,7 +1,7 @@
 //! Doing something once
 
 use super::*;
-use crate::block::once::{Begun, Frame, Once};
+use crate::block::once::{self, Begun, Frame, Once};
 use crate::block::waitq;
 use crate::sched::run;
 use std::ffi::c_void;
@@ -13,6 +13,12 @@ pub struct gmx_once {
     pub reserved: u32,
     pub owner: u64,
 }
+
+/// For the part of the header that is inline.
+///
+/// cbindgen:ignore
+#[doc(hidden)]
+pub const ONCE_DONE: u32 = once::DONE;
 
 const _: () = assert!(std::mem::size_of::<gmx_once>() == std::mem::size_of::<Once>());
 const _: () = assert!(std::mem::align_of::<gmx_once>() == std::mem::align_of::<Once>());
