@@ -115,9 +115,7 @@ class G(Generic[T]):
                 # without this frame, which would make a cycle
                 self._error = e.with_traceback(e.__traceback__ and e.__traceback__.tb_next)
             del call
-            if self._token:
-                gmx.gmx_cancel_use(0, None)  # otherwise it stays the thread's
-            gmx.gmx_detach_thread()  # out of the syscall too
+            gmx.gmx_detach_thread()  # out of the syscall too, and from under the token
         else:
             self._error = error(status, "no goroutine for this function")
         if self._epoch is process.epoch:
