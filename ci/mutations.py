@@ -81,9 +81,10 @@ C_NEAR = {
     "protocol/foreign.rs": "foreign",
     "protocol/ragged.rs": "barrier",
     "protocol/preempt.rs": "barrier world safepoint",
-    "protocol/stw.rs": "world",
+    "protocol/stw.rs": "world watchdog",
+    "protocol/syscall.rs": "syscalls watchdog sched_order",
     "protocol/park.rs": "handles steal random",
-    "protocol/wake.rs": "timers_ps idle random",
+    "protocol/wake.rs": "timers_ps watchdog lifecycle deadlock random",
 }
 UNITS_NEAR = {
     "ds/runq.rs": "ds::runq",
