@@ -170,11 +170,94 @@ class Awaitables(unittest.TestCase):
         self.assertIsNone(gone())
 
 
+class Select(unittest.TestCase):
+    def test_ready(self):
+        async def main():
+            a, b = gomax.Channel(1), gomax.Channel(1)
+            self.assertEqual(await gomax.select_async(a, None, (b, "x")), (2, None, True))
+            self.assertEqual(await gomax.select_async(a, b), (1, "x", True))
+            for timeout in (0, 0.01):
+                with self.assertRaises(TimeoutError):
+                    await gomax.select_async(a, b, timeout=timeout)
+                with self.assertRaises(TimeoutError):
+                    await gomax.select_async(None, timeout=timeout)
+            a.close()
+            self.assertEqual(await gomax.select_async(b, a), (1, None, False))
+            with self.assertRaises(gomax.ClosedError):
+                await gomax.select_async((a, 1))
+            with self.assertRaises(TypeError):
+                await gomax.select_async(gomax.after(1))
+            for c in (a, b):
+                self.assertEqual(len(c._waiting.receivers) + len(c._waiting.senders) if c._waiting else 0, 0)
+
+        run(main)
+
+    def test_waits(self):
+        async def main():
+            a, b = gomax.Channel(), gomax.Channel()
+            for other in (lambda: b.send("y"), lambda: gomax.select(gomax.Channel(), (b, "y"))):
+                g = gomax.go(other)
+                self.assertEqual(await gomax.select_async(a, b, (a, "no")), (1, "y", True))
+                await g
+            g = gomax.go(b.recv)
+            self.assertEqual(await gomax.select_async(a, (b, 3)), (1, None, True))
+            self.assertEqual(await g, 3)
+            task = asyncio.ensure_future(gomax.select_async(a, (a, 4)))  # not with itself
+            await asyncio.sleep(0)
+            self.assertFalse(task.done())
+            got = [await gomax.select_async(a, (a, 5)), await task]
+            self.assertIn(got, ([(0, 4, True), (1, None, True)], [(1, None, True), (0, 5, True)]))
+
+        run(main)
+
+    def test_closing_ends_it(self):
+        async def main():
+            a, b, c = gomax.Channel(), gomax.Channel(), gomax.Channel()
+            waits = [asyncio.ensure_future(gomax.select_async(*cases)) for cases in ((a, b), (b, (c, 1)))]
+            await asyncio.sleep(0)
+            gomax.go(lambda: (a.close(), c.close())).join()
+            self.assertEqual(await waits[0], (0, None, False))
+            with self.assertRaises(gomax.ClosedError):
+                await waits[1]
+            self.assertEqual(len(b._waiting.receivers), 0)
+
+        run(main)
+
+    def test_cancelled_one_loses_nothing(self):
+        async def main():
+            a, b = gomax.Channel(), gomax.Channel(1)
+            task = asyncio.ensure_future(gomax.select_async(a, b))
+            await asyncio.sleep(0)
+            gomax.go(a.send, 5).join()  # served, but has not run
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            self.assertTrue(task.cancelled())
+            self.assertEqual(await a.recv_async(), 5)
+            b.send(1)
+            self.assertEqual(b.recv(0), 1)
+
+        run(main)
+
+    def test_room_that_appears_is_used(self):
+        async def main():
+            a, b = gomax.Channel(1), gomax.Channel()
+            a.send(0)
+            tasks = [asyncio.ensure_future(gomax.select_async((a, i), b)) for i in (1, 2)]
+            await asyncio.sleep(0)
+            self.assertEqual(a.recv(0), 0)
+            self.assertEqual(len(a), 1)
+            self.assertEqual([a.recv(0), a.recv(0)], [1, 2])
+            for task in tasks:
+                self.assertEqual(await task, (0, None, True))
+
+        run(main)
+
+
 class Everybody(unittest.TestCase):
     """Threads and coroutines at both ends, some of which give up: everything arrives once."""
 
     def mix(self, capacity):
-        c, received, sent = gomax.Channel(capacity), [], []
+        c, never, received, sent = gomax.Channel(capacity), gomax.Channel(), [], []
         n, each = 4, 150
         stop = threading.Event()
 
@@ -205,14 +288,30 @@ class Everybody(unittest.TestCase):
 
         async def send_async(i):
             for j in range(each):
-                await c.send_async(i * each + j)
-                sent.append(i * each + j)
+                value = i * each + j
+                if i % 2:
+                    await c.send_async(value)
+                else:
+                    while True:
+                        try:
+                            await gomax.select_async(never, (c, value), timeout=random.random() / 1000)
+                            break
+                        except TimeoutError:
+                            pass
+                sent.append(value)
 
         async def recv_async(rng):
             while True:
                 try:
-                    received.append(await asyncio.wait_for(c.recv_async(), 0.002))
-                except asyncio.TimeoutError:
+                    if rng.random() < 0.5:
+                        received.append(await asyncio.wait_for(c.recv_async(), 0.002))
+                    else:
+                        wait = gomax.select_async(never, c, timeout=0.003)
+                        chosen = await asyncio.wait_for(wait, 0.002 + rng.random() / 500)
+                        if not chosen.ok:
+                            return
+                        received.append(chosen.value)
+                except (asyncio.TimeoutError, TimeoutError):
                     pass
                 except gomax.ClosedError:
                     return
@@ -232,7 +331,8 @@ class Everybody(unittest.TestCase):
         run(main)
         self.assertEqual(sorted(received), list(range(2 * n * each)))
         self.assertEqual((c._boxes, c._blocked), ({}, [0, 0]))
-        self.assertEqual(len(c._waiting.receivers) + len(c._waiting.senders), 0)
+        for channel in (c, never):
+            self.assertEqual(len(channel._waiting.receivers) + len(channel._waiting.senders), 0)
 
     def test_meeting(self):
         self.mix(0)

@@ -7,6 +7,7 @@ from ._errors import CanceledError, ClosedError, Error, ForkedError
 from ._goroutines import CG, G, go, go_c, goid, num_g
 from ._library import LIBRARY, gmx
 from ._scopes import Scope, canceled, check_canceled, scope
+from ._select_async import select_async
 from ._sync import Cond, Mutex, Once, RWMutex, Semaphore, WaitGroup
 from ._timers import Ticker, Timer, after, sleep_async
 from ._waits import sleep
@@ -65,6 +66,7 @@ __all__ = [
     "num_g",
     "scope",
     "select",
+    "select_async",
     "set_default_gomaxprocs",
     "sleep",
     "sleep_async",

@@ -30,6 +30,7 @@ from typing import (
     Callable,
     Dict,
     Generic,
+    Iterable,
     Iterator,
     List,
     NamedTuple,
@@ -57,6 +58,7 @@ class Coroutine(Generic[T]):
     """A coroutine that waits at a channel. `status` is EAGAIN until a thread has served it, under the channel's lock."""
 
     __slots__ = ("loop", "future", "status", "box")
+    sure = True  # that nobody else has served it
 
     def __init__(self, box: List[T]) -> None:
         self.loop = asyncio.get_running_loop()
@@ -65,7 +67,7 @@ class Coroutine(Generic[T]):
         self.box = box
 
     def serve(self, status: int) -> bool:
-        """False if its loop is closed: then nobody waits there."""
+        """False if nobody waits there: its loop is closed, or (_select_async.py) another case was faster."""
         self.status = status
         return wake(self.loop, self.future)
 
@@ -82,7 +84,7 @@ class Returned(Coroutine[T]):
 
 
 class Waiting(Generic[T]):
-    """The coroutines that wait at a channel: never both kinds at a time."""
+    """The coroutines that wait at a channel: never both kinds at a time, but for one that selects among both."""
 
     __slots__ = ("receivers", "senders")
 
@@ -316,11 +318,12 @@ class Channel(Source, Generic[T]):
             box.append(self._boxes.pop(word.value)[0])
             if waiting and waiting.senders:
                 self._settle(waiting)
-        elif waiting and waiting.senders and (status == EAGAIN or status == ECLOSED):
-            sender, _ = waiting.senders.popitem(last=False)
-            sender.serve(OK)
-            box.append(sender.box[0])
-            status = OK
+        elif waiting and (status == EAGAIN or status == ECLOSED):
+            while waiting.senders:
+                sender, _ = waiting.senders.popitem(last=False)
+                if sender.serve(OK):
+                    box.append(sender.box[0])
+                    return OK
         return status
 
     def _give(self, waiting: Waiting[T], box: List[T]) -> bool:
@@ -351,10 +354,15 @@ class Channel(Source, Generic[T]):
                 self._give_back(box)
         while waiting.senders:
             sender = next(iter(waiting.senders))
-            key = id(sender.box)
-            self._boxes[key] = sender.box
-            if _try_send(self._chan, _byref(_word(key))) != OK:
-                del self._boxes[key]
+            if not sender.sure:
+                if len(self) >= self.capacity:
+                    break  # a receiver takes it from there
+                del waiting.senders[sender]
+                if sender.serve(OK) and not self._put(sender.box):
+                    self._give_back(sender.box)  # there was room a moment ago: now it is the first to be received
+                    break
+                continue
+            if not self._put(sender.box):
                 break
             del waiting.senders[sender]
             sender.serve(OK)
@@ -363,17 +371,28 @@ class Channel(Source, Generic[T]):
         if waiting.senders:
             self._ring(RECV)
 
+    def _put(self, box: List[T]) -> bool:
+        key = id(box)
+        self._boxes[key] = box
+        if _try_send(self._chan, _byref(_word(key))) == OK:
+            return True
+        del self._boxes[key]
+        return False
+
     def _enter(self) -> Waiting[T]:
         if self._waiting is None:
             self._waiting = Waiting()
         return self._waiting
 
     def _enlist(self, op: int, box: List[T]) -> Coroutine[T]:
-        waiting = self._enter()
         coroutine = Coroutine(box)
+        self._enlist_as(op, coroutine)
+        return coroutine
+
+    def _enlist_as(self, op: int, coroutine: Coroutine[T]) -> None:
+        waiting = self._enter()
         (waiting.senders if op == SEND else waiting.receivers)[coroutine] = None
         self._ring(RECV if op == SEND else SEND)
-        return coroutine
 
     def _ring(self, op: int) -> None:
         bell = self._bells[op]
@@ -515,6 +534,13 @@ def select(*cases: Selectable, timeout: Optional[float] = None) -> Selected:
     """Does one of the cases, the first that can be done, or one at random if several can: a channel or a timer to receive
     from, (channel, value) to send, or None, which is never ready. TimeoutError when the time is up, with a timeout of 0
     if none can be done at once; ClosedError for a channel to send to that is closed."""
+    ready, numbers = _cases(cases)
+    status, i = _select(ready, nanoseconds(timeout))
+    return _selected(ready, numbers, status, i)
+
+
+def _cases(cases: Iterable[Selectable]) -> Tuple[List[Case], List[int]]:
+    """The cases that can be ready, in an order of chance, and their numbers."""
     ready: List[Case] = []
     numbers: List[int] = []
     for number, case in enumerate(cases):
@@ -532,7 +558,10 @@ def select(*cases: Selectable, timeout: Optional[float] = None) -> Selected:
     if len(ready) > 1:  # who is first in the attempts must not always win
         first = random.randrange(len(ready))
         ready, numbers = ready[first:] + ready[:first], numbers[first:] + numbers[:first]
-    status, i = _select(ready, nanoseconds(timeout))
+    return ready, numbers
+
+
+def _selected(ready: List[Case], numbers: List[int], status: int, i: int) -> Selected:
     if status == OK or (status == ECLOSED and ready[i][1] == RECV):
         source, op, box = ready[i]
         return Selected(numbers[i], box[0] if op == RECV and box else None, status == OK)
