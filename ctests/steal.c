@@ -180,6 +180,27 @@ static void nothing_runs_twice(void) {
   }
 }
 
+/* ---- one that yields straight to another ---- */
+
+static atomic_int went_on;
+
+static void waits_for_it(void *arg) {
+  (void)arg;
+  while (!atomic_load(&went_on)) continue; /* keeps its P */
+}
+
+/* For a moment it is in no queue, and whoever searches finds nothing then. */
+static void one_that_yields_is_found(void) {
+  if (procs < 2) return;
+  for (int i = 0; i < 500; i++) {
+    atomic_store(&went_on, 0);
+    gmx_g g = go_with("waits", GMX_SPAWN_JOINABLE, waits_for_it, NULL);
+    CHECK_OK(gmx_yield());
+    atomic_store(&went_on, 1);
+    join(g);
+  }
+}
+
 static void with_procs(int n) {
   check_say("%d Ps", n);
   procs = n;
@@ -189,6 +210,7 @@ static void with_procs(int n) {
   RUN(parents_are_stolen);
   RUN_G(fib_is_right);
   RUN_G(runnext_of_a_p_in_a_syscall_is_run);
+  RUN_G(one_that_yields_is_found);
   RUN_G(nothing_runs_twice);
   gs_finish();
 }

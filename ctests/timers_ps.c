@@ -113,6 +113,45 @@ static void timers_outlive_their_ps(void) {
   CHECK_CMP(gmx_gomaxprocs(was), >=, 1);
 }
 
+/* ---- timers that are armed while every P is kept from the idle list ---- */
+
+static uint32_t late_bell;
+
+static void rings_late_bell(void *arg) {
+  (void)arg;
+  CHECK_OK(gmx_sema_release(&late_bell));
+}
+
+/* Keeps a thread asleep until much later than the timers below. */
+static void waits_for_late_bell(void *arg) {
+  (void)arg;
+  CHECK_OK(gmx_sema_acquire_timeout(&late_bell, 25 * SECOND));
+}
+
+static void arms(void *arg) { CHECK_OK(gmx_after_func(100 * MS, rings_late_bell, arg, NULL)); }
+
+static atomic_int armed;
+
+static void arms_once(void *arg) {
+  if (atomic_fetch_add(&armed, 1) == 0) arms(arg);
+}
+
+static void sleeper_is_told_after_a_stop_and_a_barrier(void) {
+  for (int i = 0; i < 4; i++) {
+    atomic_store(&armed, 0);
+    gmx_g g = go_with("late", GMX_SPAWN_JOINABLE, waits_for_late_bell, NULL);
+    thread_nap(i / 2 * 50 * MS); /* most times it waits by then, and all are idle; if not, the round shows less */
+    if (i % 2) {
+      CHECK_OK(gmx_stop_the_world("arms"));
+      arms(NULL);
+      CHECK_OK(gmx_start_the_world());
+    } else {
+      CHECK_OK(gmx_for_each_p(arms_once, NULL));
+    }
+    join(g);
+  }
+}
+
 /* ---- everybody may sleep ---- */
 
 static void sleeps_attached(void *arg) {
@@ -147,6 +186,7 @@ static void with_procs(int n) {
   RUN_G(ten_thousand_sleep);
   RUN_G(timers_outlive_their_ps);
   RUN_G(threads_sleep_too);
+  RUN(sleeper_is_told_after_a_stop_and_a_barrier);
   gs_finish();
 }
 
