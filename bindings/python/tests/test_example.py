@@ -46,16 +46,20 @@ class Duplicates(unittest.TestCase):
     def test_interrupt(self):
         with self.endless() as top:
             program = start(top)
-            while not any(os.path.realpath(p).startswith(os.path.realpath(top)) for p in descriptors(program.pid)):
+            while not any(path.startswith(os.path.realpath(top)) for path in open_files(program.pid)):
                 pass  # until it hashes
             program.send_signal(signal.SIGINT)
             out, err = program.communicate(timeout=120)
             self.assertEqual((program.returncode, out, err), (1, "", "incomplete: it was interrupted\n"))
 
 
-def descriptors(pid):
+def open_files(pid):
     directory = f"/proc/{pid}/fd"
-    return [os.path.join(directory, fd) for fd in os.listdir(directory)]
+    for fd in os.listdir(directory):
+        try:
+            yield os.readlink(os.path.join(directory, fd))
+        except FileNotFoundError:
+            pass  # closed meanwhile
 
 
 if __name__ == "__main__":
