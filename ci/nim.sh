@@ -27,6 +27,10 @@ suite() { # each test of the suite counts
   n=$(grep -c '\[OK\]' "$work/said")
   ((n == 0)) || passed=$((passed + n - 1))
 }
+modules=()
+for module in bindings/nim/src/gomax/*.nim; do [[ $module == */abi.nim ]] || modules+=("$module"); done
+check "the modules have all of gomax.h" wrapped bindings/nim/tests/left_out.txt "${modules[@]}"
+check "gomax/abi has all of gomax.h" wrapped /dev/null bindings/nim/src/gomax/abi.nim
 suite debug
 suite release -d:release
 

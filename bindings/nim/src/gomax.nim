@@ -4,9 +4,9 @@
 ## shares with others is moved, sent through channels, or guarded. A call that waits may return on another thread of the
 ## system, which concerns only what C keeps per thread: `errno`, so ask `osLastError` at once.
 import gomax/[required, errors, tasks, chans, sync, scopes, world]
-from gomax/abi import GInfo
+from gomax/abi import GInfo, MemStats, SchedStats
 from std/options import Option, isSome, isNone, get, some, none
 
 export errors, tasks, chans, sync, scopes, world
-export GInfo
+export GInfo, MemStats, SchedStats
 export Option, isSome, isNone, get, some, none

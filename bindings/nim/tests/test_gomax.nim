@@ -1,6 +1,7 @@
 ## What the module promises, from Gs, from plain threads, and from threads that neither Nim nor the library made.
-import std/[os, strutils, tables, unittest]
+import std/[macros, os, strutils, tables, unittest]
 import gomax
+import gomax/abi except OK
 
 # ---- Gs
 
@@ -104,6 +105,10 @@ suite "goroutines":
     joinThread thread
 
   test "deadlock, and what waits goes on when it can":
+    shutdown 10.sec
+    initGomax(maxprocs = 2, slice = 5.ms)
+    expect GomaxError: initGomax()
+    check maxprocs() == 2
     let never = newChan[int]()
     proc waits(ch: Chan[int]): int = ch.recv()
     stderr.writeLine "(a report of a deadlock follows)"
@@ -352,6 +357,17 @@ suite "locks":
       proc fails() {.nimcall, gcsafe.} = raise newException(IOError, "once")
       expect IOError: failed.perform(fails)
       failed.perform(fails)
+      type Slow = object
+        once: Once
+        begun, ended: Semaphore
+      var slow {.global.}: Slow
+      proc waits(at: ptr Slow) =
+        at.once.perform(proc () {.nimcall, gcsafe.} = (slow.begun.release(); slow.ended.acquire()))
+      var first = go waits(addr slow)
+      slow.begun.acquire()
+      expect TimeoutError: slow.once.perform(fails, 1.ms)
+      slow.ended.release()
+      first.join()
     runMain main()
 
 # ---- scopes, tokens, time
@@ -373,6 +389,14 @@ suite "scopes":
       except IOError as e: text = e.msg
       check text == "first"
       while numG() > 1: yieldNow() # the last one may be on its way out
+    runMain main()
+
+  test "whether it is canceled":
+    proc main() =
+      withScope:
+        check not scope.isCanceled
+        scope.cancel()
+        check scope.isCanceled
     runMain main()
 
   test "deadline, exception of the body, return":
@@ -416,6 +440,30 @@ suite "scopes":
       let ticker = newTicker(1.ms)
       for _ in 0 ..< 3: discard ticker.ch.recv()
       check ticker.stop()
+    runMain main()
+
+  test "after a time":
+    proc main() =
+      let ch = newChan[string](3)
+      proc tell(ch: Chan[string], text: string) = ch.send text
+      after(1.ms, tell(ch, "call"))
+      check ch.recv() == "call"
+      let text = "block"
+      var late = after(0, ch, text):
+        ch.send text
+      check ch.recv() == "block"
+      check not late.stop()
+      var never = after(3600.sec, ch):
+        ch.send "never"
+      check never.stop() and not never.stop()
+      for i in 0 ..< 300: # all at the same moment
+        var atOnce = after(int64(i mod 3).us, ch):
+          if ch.len > 5: yieldNow()
+        if i mod 2 == 0: atOnce.stop()
+      stderr.writeLine "(an exception that nobody gets follows)"
+      after(0, failing("of a timer"))
+      while numG() > 1: sleep 1.ms
+      check ch.len == 0
     runMain main()
 
 # ---- threads of others, Ps, the world
@@ -462,21 +510,67 @@ suite "threads, Ps, the world":
     threadsOfC(onEvent, addr sum)
     check sum.n == 4 * 2450
 
+  test "what blocks the thread":
+    proc errnoIs(n: int): int =
+      blocking: result = n
+    proc main() =
+      check errnoIs(3) == 3
+      blocking:
+        expect GomaxError: sleep 1.ms
+        expect GomaxError:
+          mayBlock: discard
+      mayBlock:
+        expect GomaxError: yieldNow()
+      expect ValueError:
+        mayBlock: raise newException(ValueError, "out of it")
+      yieldNow()
+    runMain main()
+    check errnoIs(4) == 4 # a plain thread just does it
+    mayBlock: yieldNow()
+
+  test "numbers and dumps":
+    proc main() =
+      check gomaxVersion().major == 0
+      let before = schedStats()
+      check join(go add(1, 2)) == 3
+      check schedStats().spawned > before.spawned
+      check memStats().stacks_inuse >= 1
+      let (path, number) = (getTempDir() / "gomax-dump-" & $getCurrentProcessId(), goid())
+      let file = open(path, fmWrite)
+      writeHeapDump file.getFileHandle()
+      close file
+      check ("goroutine " & $number) in readFile(path)
+      removeFile path
+      expect GomaxError: writeHeapDump(-1)
+    runMain main()
+
   test "Ps":
     proc main() =
+      setDefaultMaxprocs()
+      check maxprocs() == numCpu()
       setMaxprocs 3
       check maxprocs() == 3
       var hits: array[3, int]
       proc hit(p: int, arg: pointer) {.nimcall, gcsafe, raises: [].} = inc cast[ptr array[3, int]](arg)[p]
       forEachP(hit, addr hits)
       check hits == [1, 1, 1]
+      var slots = newPerP[int]()
+      let each = (addr hits, addr slots)
+      proc take(p: int, arg: pointer) {.nimcall, gcsafe, raises: [].} =
+        let to = cast[ptr typeof(each)](arg)
+        try: to[1][].set(addr to[0][p])
+        except GomaxError: discard
+      forEachP(take, unsafeAddr each)
       withPin p:
         check p in 0 .. 2
         expect GomaxError: sleep 1.ms
+        check slots.get() == addr hits[p]
       var seen = 0
       withStoppedWorld("test", 10.sec):
         proc look(info: ptr GInfo, arg: pointer) {.nimcall, gcsafe, raises: [].} = inc cast[ptr int](arg)[]
         forEachG(look, addr seen)
+        for p in 0 ..< 3: check slots[p] == addr hits[p]
+        check countP() >= 3
       check seen == 1
     runMain main()
 
@@ -511,5 +605,20 @@ suite "threads, Ps, the world":
       for n in 0 ..< 20: tasks[n] = go errnos(n)
       for t in tasks.mitems: check t.join()
     runMain main()
+
+# ---- the interface of C: each line of abi.nim is one that the C compiler accepts
+
+macro callsAll(): untyped =
+  result = newStmtList()
+  for line in splitLines(staticRead("../src/gomax/abi.nim")):
+    if not line.startsWith("proc gmx_"): continue
+    let declared = parseStmt(line)[0]
+    let call = newCall(declared[0][1])
+    for params in declared.params[1 .. ^1]:
+      for _ in 0 ..< params.len - 2:
+        call.add(if params[^2].kind == nnkProcTy: newNilLit() else: newCall(ident"default", params[^2]))
+    result.add(if declared.params[0].kind == nnkEmpty: call else: nnkDiscardStmt.newTree(call))
+
+proc calls() {.used, exportc.} = callsAll() # compiled, and never called
 
 shutdown 10.sec # nothing is left behind

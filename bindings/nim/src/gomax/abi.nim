@@ -1,5 +1,6 @@
-## The interface of gomax.h. The C compiler checks each call against the header (`-I` where it is, if it is not
-## installed). Where `gomax` has a proc for something use that: a wait must go through `gvars.waits`.
+## The interface of gomax.h, all of it. The C compiler checks each call against the header (`-I` where it is, if it is not
+## installed). Where `gomax` has a proc for something use that: a wait must go through `gvars.waits`, and what C calls must
+## begin with `gvars.nimEntry`.
 import required
 
 {.passL: "-lgomax".}
@@ -10,6 +11,15 @@ type
   Fn* = proc (arg: pointer) {.cdecl.}
   ChanObj* {.importc: "gmx_chan", header: "<gomax.h>", incompleteStruct.} = object
   RawChan* = ptr ChanObj
+  Config* {.importc: "gmx_config", header: "<gomax.h>".} = object
+    struct_size*: csize_t
+    maxprocs*: int32
+    flags*: uint32
+    stack_size*, g0_stack_size*: csize_t
+    slice_ns*: int64
+    max_threads*: int32
+    report*: proc (arg: pointer, text: cstring, len: csize_t) {.cdecl.} ## knows nothing of Nim: it runs without a block
+    report_arg*: pointer
   SpawnOpts* {.importc: "gmx_spawn_opts", header: "<gomax.h>".} = object
     struct_size*: csize_t
     flags*: uint32
@@ -26,7 +36,9 @@ type
     status*: int32
     wait_reason*: cstring
     since_ns*: int64
-    stack_lo*, stack_hi*, sp*, arg*: pointer
+    stack_lo*, stack_hi*, sp*: pointer
+    fn*: Fn
+    arg*: pointer
     thread*: int32
   SchedStats* {.importc: "gmx_sched_stats", header: "<gomax.h>".} = object
     struct_size*: csize_t
@@ -34,6 +46,13 @@ type
     gomaxprocs*, idleprocs*, threads*, idlethreads*, spinning*, extra_threads*: int32
     g_live*, g_running*, g_runnable*, g_waiting*, g_syscall*: int64
     spawned*, ended*, switches*, steals*, parks*, wakes*, handoffs*, retakes*, preempts*, stops*: uint64
+    stop_ns_total*, stop_ns_max*, barriers*: uint64
+    runqueue*: int64
+  MemStats* {.importc: "gmx_mem_stats", header: "<gomax.h>".} = object
+    struct_size*: csize_t
+    stacks_reserved_bytes*, stacks_inuse_bytes*, stacks_cached_bytes*, stacks_inuse*, stacks_cached*: uint64
+    g_descriptors*, g_live*, m_total*, p_total*, descriptor_bytes*: uint64
+    guard_kind*: uint32
   RawMutex* {.importc: "gmx_mutex", header: "<gomax.h>".} = object
   RawRwMutex* {.importc: "gmx_rwmutex", header: "<gomax.h>".} = object
   RawCond* {.importc: "gmx_cond", header: "<gomax.h>".} = object
@@ -43,13 +62,20 @@ type
 const
   OK* = 0'i32
   EPERM* = -1'i32
+  EINTR* = -4'i32
   EAGAIN* = -11'i32
   ENOMEM* = -12'i32
   EBUSY* = -16'i32
+  EINVAL* = -22'i32
   ECLOSED* = -32'i32
   EDEADLK* = -35'i32
+  ENOTSUP* = -95'i32
   ETIMEDOUT* = -110'i32
   ECANCELED* = -125'i32
+  ENOTG* = -1001'i32
+  EINSYSCALL* = -1002'i32
+  ESHUTDOWN* = -1003'i32
+  ESTALE* = -1004'i32
   SPAWN_JOINABLE* = 1'u32
   SPAWN_CHILD_FIRST* = 2'u32
   CASE_RECV* = 0'u32
@@ -57,56 +83,88 @@ const
 
 {.emit: """/*INCLUDESECTION*/
 #include <gomax.h>
-_Static_assert(GMX_EPERM == -1 && GMX_EAGAIN == -11 && GMX_ENOMEM == -12 && GMX_EBUSY == -16 && GMX_ECLOSED == -32 &&
-  GMX_EDEADLK == -35 && GMX_ETIMEDOUT == -110 && GMX_ECANCELED == -125 && GMX_SPAWN_JOINABLE == 1 &&
-  GMX_SPAWN_CHILD_FIRST == 2 && GMX_CASE_RECV == 0 && GMX_CASE_SEND == 1, "gomax.h is not the one of this module");
+_Static_assert(GMX_EPERM == -1 && GMX_EINTR == -4 && GMX_EAGAIN == -11 && GMX_ENOMEM == -12 && GMX_EBUSY == -16 &&
+  GMX_EINVAL == -22 && GMX_ECLOSED == -32 && GMX_EDEADLK == -35 && GMX_ENOTSUP == -95 && GMX_ETIMEDOUT == -110 &&
+  GMX_ECANCELED == -125 && GMX_ENOTG == -1001 && GMX_EINSYSCALL == -1002 && GMX_ESHUTDOWN == -1003 && GMX_ESTALE == -1004 &&
+  GMX_SPAWN_JOINABLE == 1 && GMX_SPAWN_CHILD_FIRST == 2 && GMX_CASE_RECV == 0 && GMX_CASE_SEND == 1,
+  "gomax.h is not the one of this module");
 """.}
 
 {.push importc, cdecl, header: "<gomax.h>", gcsafe, raises: [].}
 proc gmx_strerror*(status: Status): cstring
 proc gmx_err_name*(status: Status): cstring
+proc gmx_config_default*(config: ptr Config): Status
+proc gmx_init*(config: ptr Config): Status
 proc gmx_main*(fn: Fn, arg: pointer): Status
 proc gmx_shutdown*(timeout: int64): Status
+proc gmx_version*(): uint32
+proc gmx_spawn*(fn: Fn, arg: pointer): Status
 proc gmx_spawn_with*(opts: ptr SpawnOpts, fn: Fn, arg: pointer, g: ptr Handle): Status
 proc gmx_join*(g: Handle, timeout: int64): Status
 proc gmx_detach*(g: Handle): Status
 proc gmx_yield*(): Status
+proc gmx_goexit*(): Status
 proc gmx_self*(): Handle
 proc gmx_goid*(): uint64
 proc gmx_num_g*(): int64
+proc gmx_park*(commit: proc (arg: pointer, g: Handle): bool {.cdecl.}, arg: pointer, reason: cstring): Status
+proc gmx_ready*(g: Handle): Status
 proc gmx_lock_os_thread*(): Status
 proc gmx_unlock_os_thread*(): Status
+proc gmx_key_create*(destructor: Fn, key: ptr uint32): Status
+proc gmx_key_delete*(key: uint32): Status
+proc gmx_key_set*(key: uint32, value: pointer): Status
+proc gmx_key_get*(key: uint32): pointer
 proc gmx_gomaxprocs*(n: int32): int32
+proc gmx_num_cpu*(): int32
+proc gmx_set_default_gomaxprocs*(): Status
 proc gmx_pin*(): int32
 proc gmx_unpin*(): Status
+proc gmx_p_key_create*(key: ptr uint32): Status
+proc gmx_p_key_delete*(key: uint32): Status
+proc gmx_p_set*(key: uint32, value: pointer): Status
+proc gmx_p_get*(key: uint32): pointer
+proc gmx_p_get_of*(key: uint32, p: int32): pointer
+proc gmx_p_count*(): int32
 proc gmx_enter_syscall*(): Status
 proc gmx_exit_syscall*(): Status
+proc gmx_enter_syscall_blocking*(): Status
+proc gmx_blocking*(fn: Fn, arg: pointer): Status
+proc gmx_stop_the_world*(reason: cstring): Status
 proc gmx_stop_the_world_timeout*(reason: cstring, timeout: int64): Status
 proc gmx_start_the_world*(): Status
 proc gmx_for_each_p*(fn: Fn, arg: pointer): Status
 proc gmx_for_each_g*(fn: proc (arg: pointer, info: ptr GInfo) {.cdecl.}, arg: pointer): Status
-proc gmx_safepoint*()
+proc gmx_safepoint_slow*(): Status
 proc gmx_attach_thread*(): Status
 proc gmx_detach_thread*(): Status
 proc gmx_callback*(fn: Fn, arg: pointer): Status
+proc gmx_sema_acquire*(s: ptr uint32): Status
 proc gmx_sema_acquire_timeout*(s: ptr uint32, timeout: int64): Status
 proc gmx_sema_try_acquire*(s: ptr uint32): Status
 proc gmx_sema_release*(s: ptr uint32): Status
+proc gmx_mutex_lock*(m: ptr RawMutex): Status
 proc gmx_mutex_lock_timeout*(m: ptr RawMutex, timeout: int64): Status
 proc gmx_mutex_try_lock*(m: ptr RawMutex): Status
 proc gmx_mutex_unlock*(m: ptr RawMutex): Status
+proc gmx_rwmutex_lock*(m: ptr RawRwMutex): Status
 proc gmx_rwmutex_lock_timeout*(m: ptr RawRwMutex, timeout: int64): Status
 proc gmx_rwmutex_try_lock*(m: ptr RawRwMutex): Status
 proc gmx_rwmutex_unlock*(m: ptr RawRwMutex): Status
+proc gmx_rwmutex_rlock*(m: ptr RawRwMutex): Status
 proc gmx_rwmutex_rlock_timeout*(m: ptr RawRwMutex, timeout: int64): Status
 proc gmx_rwmutex_try_rlock*(m: ptr RawRwMutex): Status
 proc gmx_rwmutex_runlock*(m: ptr RawRwMutex): Status
+proc gmx_cond_wait*(c: ptr RawCond, m: ptr RawMutex): Status
 proc gmx_cond_wait_timeout*(c: ptr RawCond, m: ptr RawMutex, timeout: int64): Status
 proc gmx_cond_signal*(c: ptr RawCond): Status
 proc gmx_cond_broadcast*(c: ptr RawCond): Status
 proc gmx_waitgroup_add*(wg: ptr RawWaitGroup, delta: int32): Status
+proc gmx_waitgroup_done*(wg: ptr RawWaitGroup): Status
+proc gmx_waitgroup_wait*(wg: ptr RawWaitGroup): Status
 proc gmx_waitgroup_wait_timeout*(wg: ptr RawWaitGroup, timeout: int64): Status
 proc gmx_once_do*(once: ptr RawOnce, fn: Fn, arg: pointer): Status
+proc gmx_once_do_timeout*(once: ptr RawOnce, fn: Fn, arg: pointer, timeout: int64): Status
 proc gmx_cancel_new*(parent: Handle, timeout: int64, token: ptr Handle): Status
 proc gmx_cancel_now*(token: Handle): Status
 proc gmx_cancel_reason*(token: Handle): Status
@@ -118,21 +176,31 @@ proc gmx_scope_new*(timeout: int64, scope: ptr Handle): Status
 proc gmx_scope_spawn*(scope: Handle, fn: proc (arg: pointer): Status {.cdecl.}, arg: pointer): Status
 proc gmx_scope_leave*(scope: Handle, timeout: int64, status: ptr Status): Status
 proc gmx_scope_cancel*(scope: Handle): Status
+proc gmx_scope_token*(scope: Handle, token: ptr Handle): Status
 proc gmx_chan_new*(elem_size, capacity: csize_t, chan: ptr RawChan): Status
+proc gmx_chan_ref*(chan: RawChan): Status
 proc gmx_chan_free*(chan: RawChan): Status
-proc gmx_chan_send_timeout*(chan: RawChan, elem: pointer, timeout: int64): Status
-proc gmx_chan_recv_timeout*(chan: RawChan, elem: pointer, timeout: int64): Status
+proc gmx_chan_send*(chan: RawChan, elem: pointer): Status
+proc gmx_chan_recv*(chan: RawChan, elem: pointer): Status
 proc gmx_chan_try_send*(chan: RawChan, elem: pointer): Status
 proc gmx_chan_try_recv*(chan: RawChan, elem: pointer): Status
+proc gmx_chan_send_timeout*(chan: RawChan, elem: pointer, timeout: int64): Status
+proc gmx_chan_recv_timeout*(chan: RawChan, elem: pointer, timeout: int64): Status
 proc gmx_chan_close*(chan: RawChan): Status
 proc gmx_chan_len*(chan: RawChan): csize_t
 proc gmx_chan_cap*(chan: RawChan): csize_t
 proc gmx_select*(cases: ptr SelectCase, n: csize_t, timeout: int64, chosen: ptr csize_t): Status
 proc gmx_now*(): int64
 proc gmx_sleep*(ns: int64): Status
+proc gmx_after_func*(delay: int64, fn: Fn, arg: pointer, timer: ptr Handle): Status
 proc gmx_timer_new*(delay, period: int64, timer: ptr Handle, chan: ptr RawChan): Status
+proc gmx_ticker_new*(period: int64, timer: ptr Handle, chan: ptr RawChan): Status
 proc gmx_timer_reset*(timer: Handle, delay, period: int64): Status
+proc gmx_ticker_reset*(timer: Handle, period: int64): Status
 proc gmx_timer_stop*(timer: Handle): Status
 proc gmx_timer_free*(timer: Handle): Status
+proc gmx_read_mem_stats*(stats: ptr MemStats): Status
 proc gmx_read_sched_stats*(stats: ptr SchedStats): Status
+proc gmx_write_heap_dump*(fd: int32): Status
+proc gmx_safepoint*()
 {.pop.}

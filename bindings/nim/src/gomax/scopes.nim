@@ -51,6 +51,10 @@ proc openScope*(timeout: int64): ScopeState =
   check gmx_scope_new(timeout, addr result.raw)
 
 proc cancel*(scope: Scope) = discard gmx_scope_cancel(scope.raw)
+proc isCanceled*(scope: Scope): bool =
+  ## By `cancel`, by the first exception, or by its timeout.
+  var token: Handle
+  gmx_scope_token(scope.raw, addr token) == OK and gmx_cancel_is_cancelled(token) == 1
 
 proc leaveScope*(scope: Scope, early: bool) =
   if early: cancel(scope)

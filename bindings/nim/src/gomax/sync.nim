@@ -74,9 +74,9 @@ proc callOnce(arg: pointer) {.cdecl, raises: [], gcsafe.} =
     try: call.fn()
     except Exception as e: call.error = e
 
-proc perform*(once: var Once, fn: proc () {.nimcall, gcsafe.}) =
+proc perform*(once: var Once, fn: proc () {.nimcall, gcsafe.}, timeout = forever) =
   ## Calls fn if this is the first call for this once; whoever comes meanwhile waits until it has returned. What it raises
   ## comes to the first caller.
   var call = OnceCall(fn: fn)
-  check waits(gmx_once_do(addr once.raw, callOnce, addr call))
+  check waits(gmx_once_do_timeout(addr once.raw, callOnce, addr call, timeout))
   if call.error != nil: raise call.error

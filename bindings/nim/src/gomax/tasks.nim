@@ -159,6 +159,70 @@ macro goWith*(options: GoOptions, args: varargs[untyped]): untyped =
   let (returns, fn, captured) = asProc(args)
   newCall(bindSym"startTask", returns, options, fn, captured)
 
+# ---- after a time
+
+type
+  LateBox[A, F] = object ## what a timer's G and its `After` share: the one that comes last frees it
+    body: Body           ## for nimEntry
+    refs: int
+    timer: Handle
+    fn: F
+    args: A
+  After* = object ## What `after` gives. One that goes away lets it come.
+    timer: Handle
+    box: pointer
+    release: proc (box: pointer) {.nimcall, raises: [], gcsafe.}
+
+proc releaseLate[A, F](arg: pointer) {.nimcall, raises: [], gcsafe.} =
+  let box = cast[ptr LateBox[A, F]](arg)
+  if atomicDec(box.refs) > 0: return
+  discard gmx_timer_free(box.timer)
+  {.cast(gcsafe), cast(raises: []).}: reset(box[])
+  dealloc(box)
+
+proc runLate[A, F](arg: pointer) {.cdecl, raises: [], gcsafe.} =
+  let box = cast[ptr LateBox[A, F]](arg)
+  {.cast(raises: []).}:
+    try: box.fn(box.args)
+    except Exception as e: unseen(e)
+    {.cast(gcsafe).}: reset(box.args)
+  releaseLate[A, F](box)
+
+proc `=copy`*(a: var After, b: After) {.error.}
+proc `=destroy`*(a: var After) =
+  if a.box != nil: a.release(a.box)
+  a.box = nil
+
+proc stop*(a: var After): bool {.discardable.} =
+  ## Keeps it from running, if it has not begun. Whether it did.
+  if a.box == nil or gmx_timer_stop(a.timer) != 1: return false
+  a.release(a.box) # in its place: it will never run
+  `=destroy`(a)
+  true
+
+proc startLate*[A, F](delay: int64, fn: F, args: sink A): After {.discardable.} =
+  ## What `after` comes to.
+  let box = cast[ptr LateBox[A, F]](alloc0(sizeof(LateBox[A, F])))
+  if box == nil: raiseStatus(ENOMEM)
+  box.body = runLate[A, F]
+  box.refs = 2
+  box.fn = fn
+  box.args = args
+  let status = gmx_after_func(max(delay, 0), nimEntry, box, addr box.timer)
+  if status != OK:
+    reset(box[])
+    dealloc(box)
+    raiseStatus(status)
+  result.timer = box.timer
+  result.box = box
+  result.release = releaseLate[A, F]
+
+macro after*(delay: int64, args: varargs[untyped]): untyped =
+  ## Runs a call or a block on a G of its own after so many nanoseconds: `after(5.ms, f(x))`, `after(5.ms, x): body`. It
+  ## returns nothing. `var late = after(...)` may `late.stop()` it.
+  let (_, fn, captured) = asProc(args)
+  newCall(bindSym"startLate", delay, fn, captured)
+
 macro runMain*(args: varargs[untyped]): untyped =
   ## Runs a call or a block as the main G, and returns or raises what it does; the thread waits. `DeadlockError` when
   ## nothing could ever run again; a report on stderr says who waits where.

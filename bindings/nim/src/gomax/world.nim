@@ -9,20 +9,54 @@ proc goid*(): uint64 = gmx_goid()                   ## the number of the calling
 proc numG*(): int = int(gmx_num_g())                ## how many Gs are alive
 proc maxprocs*(): int = int(gmx_gomaxprocs(0))      ## how many Gs run at the same time
 proc setMaxprocs*(n: Positive): int {.discardable.} = counted(waits gmx_gomaxprocs(int32(n)))
+proc setDefaultMaxprocs*() = check waits(gmx_set_default_gomaxprocs()) ## it follows the machine, as at the beginning
+proc numCpu*(): int = int(gmx_num_cpu())            ## what the default for it is
 proc shutdown*(timeout = forever) = check waits(gmx_shutdown(timeout)) ## waits until no G is alive, ends all threads
 
+proc initGomax*(maxprocs = 0, stackSize = 0, g0StackSize = 0, slice = 0'i64, maxThreads = 0) =
+  ## Starts the runtime with other than the defaults, before anything else does.
+  var config = Config(struct_size: csize_t(sizeof(Config)), maxprocs: int32(maxprocs), stack_size: csize_t(stackSize),
+    g0_stack_size: csize_t(g0StackSize), slice_ns: slice, max_threads: int32(maxThreads))
+  check gmx_init(addr config)
+
+proc gomaxVersion*(): tuple[major, minor, patch: int] =
+  ## Of the library.
+  let v = int(gmx_version())
+  (v shr 16, v shr 8 and 255, v and 255)
+
+proc schedStats*(): SchedStats =
+  ## The scheduler in numbers; nothing stops for it.
+  result.struct_size = csize_t(sizeof(SchedStats))
+  check gmx_read_sched_stats(addr result)
+
+proc memStats*(): MemStats =
+  ## The library's memory, read in a world that is stopped for the moment.
+  result.struct_size = csize_t(sizeof(MemStats))
+  check waits(gmx_read_mem_stats(addr result))
+
+proc writeHeapDump*(fd: cint) = check waits(gmx_write_heap_dump(fd))
+  ## Writes what every P, thread and G does to a file, as text.
+
 var pollWord {.importc: "gmx_poll_word", header: "<gomax.h>".}: uint32
-proc safepointSlow(): Status {.importc: "gmx_safepoint_slow", header: "<gomax.h>".}
 
 proc safepoint*() {.inline, raises: [], gcsafe.} =
   ## For loops that call nothing of the library: a load and a branch while nobody asks.
-  if pollWord != 0: discard waits safepointSlow()
+  if pollWord != 0: discard waits gmx_safepoint_slow()
+
+template bracketed(enter, body: untyped) =
+  let onG = gmx_self() != 0 # a thread of the host just does it
+  if onG: check enter
+  try: body
+  finally:
+    if onG: discard waits gmx_exit_syscall()
 
 template blocking*(body: untyped) =
-  ## Around what may block the thread: the P goes to others meanwhile. No call that waits for Gs in there.
-  check gmx_enter_syscall()
-  try: body
-  finally: discard waits gmx_exit_syscall()
+  ## Around what blocks the thread: the P goes to others at once. No call that waits for Gs in there.
+  bracketed(gmx_enter_syscall_blocking(), body)
+
+template mayBlock*(body: untyped) =
+  ## As `blocking`, for what mostly returns at once: the P stays within reach, and goes to others when it lasts.
+  bracketed(gmx_enter_syscall(), body)
 
 template withPin*(p: untyped, body: untyped) =
   ## The G stays on P number `p`, which nobody else uses; body does not wait.
@@ -70,6 +104,21 @@ proc forEachP*(fn: EachP, arg: pointer = nil) =
   ## Calls fn once for every P, on several threads at the same time. It must be short and must not wait.
   var each = Each[EachP](body: eachP, fn: fn, arg: arg)
   check waits(gmx_for_each_p(nimEntry, addr each))
+
+type PerP*[T] = object ## A pointer that every P has for itself, nil at first: for whoever is in `withPin` or `forEachP`.
+  key: uint32
+
+proc `=copy`*[T](a: var PerP[T], b: PerP[T]) {.error.}
+proc `=destroy`*[T](x: var PerP[T]) =
+  if x.key != 0: discard gmx_p_key_delete(x.key)
+  x.key = 0
+
+proc newPerP*[T](): PerP[T] = check gmx_p_key_create(addr result.key)
+proc get*[T](x: PerP[T]): ptr T = cast[ptr T](gmx_p_get(x.key))
+proc set*[T](x: PerP[T], value: ptr T) = check gmx_p_set(x.key, value)
+proc `[]`*[T](x: PerP[T], p: int): ptr T = cast[ptr T](gmx_p_get_of(x.key, int32(p)))
+  ## That of P number p, from 0 to `countP() - 1`: for a stopped world.
+proc countP*(): int = int(gmx_p_count()) ## how many Ps were ever made
 
 template attached*(body: untyped) =
   ## Makes a thread of Nim a G for the time of body.
