@@ -1,5 +1,6 @@
 # What the suites share. A suite sources it first: it is in the root of the tree then, and has
 #   target        cargo's target directory
+#   gomax_version the library's, which packages must have too
 #   use_library   sets lib, the library under test: $GMX_LIB, else the release build's. Makes work, a directory that goes at
 #                 the end, with work/lib to link with, and LD_LIBRARY_PATH that finds it
 #   check NAME COMMAND...      counts the command as one test. What it prints lies in $work/said, and is shown if it fails
@@ -11,6 +12,7 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+gomax_version=$(sed -nE '/^version = "(.*)"/{s//\1/p;q}' Cargo.toml)
 passed=0 failed=0
 
 use_library() {

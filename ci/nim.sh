@@ -75,7 +75,7 @@ for program in "$work"/docs/[0-9]*.nim; do
   check "docs/nim.md: $n.nim" run "$work/docs/page$n.nim" "page$n"
 done
 if command -v nimble >/dev/null; then
-  check "gomax.nimble" bash -c 'cd bindings/nim && nimble dump | grep -q "^version: \"0.1.0\""'
+  check "gomax.nimble" grep -qx "version: \"$gomax_version\"" <(cd bindings/nim && nimble dump)
 fi
 
 summary

@@ -33,6 +33,7 @@ build() { (cd "$1" && timeout "${GMX_ZIG_LIMIT:-800}" "${zig[@]}" build "${flags
 sources=()
 for source in bindings/zig/src/*.zig; do [[ $source == */c.zig ]] || sources+=("$source"); done
 check "gomax.zig has all of gomax.h" wrapped bindings/zig/tests/left_out.txt "${sources[@]}"
+check "build.zig.zon: version" grep -qF ".version = \"$gomax_version\"" bindings/zig/build.zig.zon
 check "src/c.zig against gomax.h" "$python" bindings/zig/tests/header.py include/gomax.h bindings/zig/src/c.zig
 check "zig build test" build bindings/zig test
 n=$(grep -oE '[0-9]+/[0-9]+ tests passed' "$work/said" | tail -n 1 | cut -d/ -f1) # each counts, not the lot as one
