@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 
 LIMIT = 300
 INCLUDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "include")
@@ -24,6 +25,14 @@ def run(text, expect=0):
     )
     assert done.returncode == expect and not done.stderr, (done.returncode, done.stdout, done.stderr.decode())
     return done.stdout.decode()
+
+
+def until_idle(worker):
+    """A goroutine can be joined a moment before its worker has let go of it: longer where there is no GIL."""
+    from gomax import _goroutines
+
+    while worker not in _goroutines.pool.idle:
+        time.sleep(0.0001)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import unittest
 import weakref
 
 import gomax
+from programs import until_idle
 
 
 class Thing:
@@ -96,12 +97,13 @@ class Channels(unittest.TestCase):
     def test_what_was_received_is_not_kept(self):
         c, thing = gomax.Channel(), Thing()
         gone = weakref.ref(thing)
-        g = gomax.go(c.recv)
+        g = gomax.go(lambda: (c.recv(), threading.current_thread()))
         c.send(thing)
         del thing
-        self.assertIs(g.join(), gone())
+        self.assertIs(g.join()[0], gone())
+        worker = g.join()[1]
         del g
-        gomax.go(int).join()
+        until_idle(worker)
         gc.collect()
         self.assertIsNone(gone())
         self.assertEqual(c._boxes, {})

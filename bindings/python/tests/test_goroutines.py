@@ -9,6 +9,7 @@ import unittest
 import weakref
 
 import gomax
+from programs import until_idle
 
 
 class Go(unittest.TestCase):
@@ -82,11 +83,11 @@ class Go(unittest.TestCase):
             pass
 
         thing = Thing()
-        g = gomax.go(lambda t: t, thing)
-        self.assertIs(g.join(), thing)
-        gone = weakref.ref(thing)
+        g = gomax.go(lambda t: (t, threading.current_thread()), thing)
+        self.assertIs(g.join()[0], thing)
+        worker, gone = g.join()[1], weakref.ref(thing)
         del thing, g
-        gomax.go(int).join()  # the worker has something else to remember
+        until_idle(worker)
         gc.collect()
         self.assertIsNone(gone())
 
