@@ -41,6 +41,31 @@ fn two_come_and_end_again_and_again() {
     check(Size::default(), come_and_end(3, needm));
 }
 
+/// A thread that goes for good from within a syscall gives on the P that it has left behind, if nobody has taken it.
+fn detaches_in_a_syscall() {
+    let w = Maker::new(1, 1).make();
+    w.stranger(|w| {
+        let m = needm(w);
+        let gp = foreign::enter_go(m).expect("the runtime is up");
+        w.own_p(m);
+        syscall::entersyscall(m, gp, std::ptr::dangling_mut());
+        foreign::leave_for_good(m, gp, std::ptr::dangling_mut());
+        foreign::dropm(m);
+    });
+    w.stranger(|w| {
+        let m = needm(w);
+        stop_and_start(w, m, -1);
+        visit(w, m, |_| ());
+        foreign::dropm(m);
+    });
+    w.finish();
+}
+
+#[test]
+fn one_detaches_in_a_syscall() {
+    check(Size::default(), detaches_in_a_syscall);
+}
+
 /// U1 with a look at the spare ones, and the lock for what is done then only.
 #[cfg(loom)]
 fn needm_in_two_steps(w: &World) -> MRef {
