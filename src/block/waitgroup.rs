@@ -24,26 +24,43 @@ pub struct WaitGroup {
 }
 
 impl WaitGroup {
+    /// Changes the count, if nobody is to be woken for it and it is right. False: nothing is changed.
+    #[inline(always)]
+    #[must_use]
+    pub fn add_fast(&self, delta: i32) -> bool {
+        self.change(delta, false) == Some(false)
+    }
+
     /// Changes the count; below zero (or too high) is Invalid and changes nothing.
     pub fn add(&self, m: MRef, delta: i32) -> Result<()> {
-        let mut s = self.state.load(Ordering::Relaxed);
-        let woken = loop {
-            let count = (s >> 32) as i64 + i64::from(delta);
-            if !(0..=i64::from(i32::MAX)).contains(&count) {
-                return Err(Error::Invalid);
-            }
-            let wake = count == 0 && s & WAIT != 0;
-            let to = (count as u64) << 32 | if wake { 0 } else { s & WAIT };
-            // Release: what was done before `done` comes before the waiter's return.
-            match self.state.compare_exchange_weak(s, to, Ordering::SeqCst, Ordering::Relaxed) {
-                Ok(_) => break wake,
-                Err(now) => s = now,
-            }
-        };
-        if woken {
+        let wake = self.change(delta, true).ok_or(Error::Invalid)?;
+        if wake {
             waitq::wake_all(m, std::ptr::from_ref(self) as u64, |_| ());
         }
         Ok(())
+    }
+
+    /// Whether somebody is to be woken now; if he is and the caller does not wake, or if the count would not be one, it is
+    /// None and nothing is changed.
+    #[inline(always)]
+    fn change(&self, delta: i32, wakes: bool) -> Option<bool> {
+        let mut s = self.state.load(Ordering::Relaxed);
+        loop {
+            let count = (s >> 32) as i64 + i64::from(delta);
+            if !(0..=i64::from(i32::MAX)).contains(&count) {
+                return None;
+            }
+            let wake = count == 0 && s & WAIT != 0;
+            if wake && !wakes {
+                return None;
+            }
+            let to = (count as u64) << 32 | if wake { 0 } else { s & WAIT };
+            // Release: what was done before `done` comes before the waiter's return.
+            match self.state.compare_exchange_weak(s, to, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => return Some(wake),
+                Err(now) => s = now,
+            }
+        }
     }
 
     pub fn is_zero(&self) -> bool {

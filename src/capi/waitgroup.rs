@@ -42,12 +42,17 @@ unsafe fn group<'a>(wg: *mut gmx_waitgroup) -> Option<&'a WaitGroup> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_waitgroup_add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe { add(wg, delta) }
+    unsafe {
+        match group(wg) {
+            Some(group) if group.add_fast(delta) => GMX_OK,
+            _ => add(wg, delta),
+        }
+    }
 }
 
 /// # Safety
 /// As for gmx_waitgroup_add.
-#[inline(always)]
+#[inline(never)]
 unsafe fn add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(wg) = (unsafe { group(wg) }) else { return GMX_EINVAL };
@@ -72,7 +77,12 @@ unsafe fn add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_waitgroup_done(wg: *mut gmx_waitgroup) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe { add(wg, -1) }
+    unsafe {
+        match group(wg) {
+            Some(group) if group.add_fast(-1) => GMX_OK,
+            _ => add(wg, -1),
+        }
+    }
 }
 
 /// Waits until the count is 0.

@@ -109,16 +109,16 @@ fn wait_group(waiters: usize, deadline: bool, again: bool) -> impl Fn() {
                 let (group, done, through) = &*what;
                 if i < 2 {
                     done[i].touch();
-                    assert!(group.add(m, -1).is_ok());
+                    assert!(group.add_fast(-1) || group.add(m, -1).is_ok());
                     return;
                 }
                 match group.wait(m, (deadline && i == 2).then_some(1), false).1 {
                     Ok(()) if through.fetch_add(1, SeqCst) == 0 => {
                         done.iter().for_each(Sole::touch);
                         if again {
-                            assert!(group.add(m, 1).is_ok());
+                            assert!(group.add_fast(1) || group.add(m, 1).is_ok());
                             done[0].touch();
-                            assert!(group.add(m, -1).is_ok());
+                            assert!(group.add_fast(-1) || group.add(m, -1).is_ok());
                         }
                     }
                     Ok(()) => (),

@@ -89,12 +89,12 @@ fn reader_and_writer() {
 
 #[test]
 fn two_readers_and_a_writer() {
-    check(Size { preemptions: 1, ..Size::default() }, readers_and_writers(2, 1, 0));
+    check(Size { preemptions: 2, ..Size::default() }, readers_and_writers(2, 1, 0));
 }
 
 #[test]
 fn reader_and_two_writers() {
-    check(Size { preemptions: 1, ..Size::default() }, readers_and_writers(1, 2, 0));
+    check(Size { preemptions: 2, ..Size::default() }, readers_and_writers(1, 2, 0));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn reader_and_a_writer_that_gives_up() {
 
 #[test]
 fn readers_and_writers_of_which_one_gives_up() {
-    check(Size { preemptions: 1, ..Size::default() }, readers_and_writers(1, 1, 1));
+    check(Size { preemptions: 2, ..Size::default() }, readers_and_writers(1, 1, 1));
 }
 
 /// The last reader is slow to wake the writer that waits for it: that one gives up meanwhile, and reads; and another writer
@@ -135,7 +135,7 @@ fn slow_last_reader() {
 /// next one tries.
 #[test]
 fn nobody_is_refused_in_vain() {
-    check(Size::default(), || {
+    check(Size { preemptions: 3, ..Size::default() }, || {
         let w = Maker::new(1, 1).make();
         let g = Guarded::new();
         let (first, late) = (foreign::needm(w.sched, 1).unwrap(), foreign::needm(w.sched, 1).unwrap());
