@@ -470,6 +470,9 @@ suite "scopes":
 
 {.emit: """
 #include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static long gomax_test_tid(void) { return syscall(SYS_gettid); } // getThreadId is the G's
 static void *gomax_test_thread(void *arg) {
   void **call = arg;
   for (long i = 0; i < 100; i++) ((void (*)(long, void *))call[0])(i, call[1]);
@@ -483,6 +486,8 @@ static void gomax_test_threads(void *fn, void *arg) {
 }
 """.}
 proc threadsOfC(fn: proc (n: clong, arg: pointer) {.cdecl, gcsafe, raises: [].}, arg: pointer) {.importc: "gomax_test_threads", nodecl.}
+
+proc tid(): clong {.importc: "gomax_test_tid", nodecl.}
 
 type Sum = object
   m: Mutex
@@ -585,9 +590,9 @@ suite "threads, Ps, the world":
       atomicStoreN(addr stop, true, ATOMIC_RELAXED)
       t.join()
       lockedToThread:
-        let id = getThreadId()
-        sleep 1.ms
-        check id == getThreadId()
+        let id = tid()
+        for _ in 0 ..< 20: sleep 10.us
+        check id == tid()
     runMain main()
 
   test "errno, asked for at once":
