@@ -5,6 +5,7 @@ ci/mutations.py [WORD...]    those whose name contains a word; without one, all.
                              not explained below is missed by nobody.
              --models        without tests of real threads
              --real          only those
+             --near          of the C programs only those that are about the same thing: decides for some, and soon
              --loom          only loom, and those about which nothing is known yet
              --missed        those that nobody missed when they were run last
              --list          their names only
@@ -167,8 +168,9 @@ BY_HAND = [
     ("ds/runq.rs", "pop_newest", "    self.tail.store(t, Ordering::Relaxed);\n", "    if !@ { self.tail.store(t, Ordering::Relaxed); }\n", "the step back is taken back"),
     ("ds/runq.rs", "steal_half", "if n > (N - N / 2) as u64 {", "if n > (N - N / 2) as u64 && !@ {", "head is an old one"),
     ("ds/runq.rs", "steal_half", "into.tail.store(to + n - 1, Ordering::Release);", "into.tail.store(to + n - 1, if @ { Ordering::Relaxed } else { Ordering::Release });", "stolen entries are seen by thieves"),
-    ("gmp/queue.rs", "take", "self.count.store(backlog.len() as u32, Ordering::Release);", "self.count.store(backlog.len() as u32, if @ { Ordering::Relaxed } else { Ordering::Release });", "V1: the others are in the ring"),
-    ("gmp/queue.rs", "is_empty", "self.behind() == 0 && self.ring.is_empty()", "(if @ { self.ring.is_empty() && self.behind() == 0 } else { self.behind() == 0 && self.ring.is_empty() })", "V1: the backlog first"),
+    ("gmp/queue.rs", "spill", "        self.count.store(backlog.len() as u32, Ordering::Relaxed);\n", "        if !@ { self.count.store(backlog.len() as u32, Ordering::Relaxed); }\n", "the backlog is seen"),
+    ("gmp/queue.rs", "pop_behind", "if self.back.is_empty() && self", "if (@ || self.back.is_empty()) && self", "there is something in the back"),
+    ("gmp/queue.rs", "pop_behind", "&& self.count.load(Ordering::Relaxed) == 0", "&& (@ || self.count.load(Ordering::Relaxed) == 0)", "there is a backlog"),
     ("gmp/p.rs", "try_idle", "if w.requests() & (STOP | FN) != 0 {", "if !@ && w.requests() & (STOP | FN) != 0 {", "requests bar the idle list"),
     ("protocol/syscall.rs", "leave", "p.requests() & (STOP | FN) == 0", "(@ || p.requests() & (STOP | FN) == 0)", "E3: look at the requests"),
     ("gmp/p.rs", "back_slow", "if w.tick() != left.tick() {", "if !@ && w.tick() != left.tick() {", "X2: taken meanwhile"),
@@ -285,6 +287,19 @@ BY_HAND = [
 
 # What nothing misses, by the name in the table, and why it is there all the same.
 EXPLAINED = {
+    "protocol/wake.rs start_searcher: wakep_slow(sched, me);": "the watchdog's second line: whoever goes idle keeps the timers (I4)",
+    "protocol/wake.rs no_thread: sched.sysmon_note.wakeup();": "sooner, not at all: it does not sleep deeply while a thread is wanted",
+    "protocol/wake.rs no_thread: quiet(sched);": "the watchdog asks for the thread again, and tells then",
+    "protocol/wake.rs look_again: wakep_slow(sched, me); (2)": "timers without a keeper are the watchdog's",
+    "protocol/wake.rs go_idle: I1: look at the global queue under the lock": "I3 looks again; this saves the way there and back",
+    "protocol/wake.rs any_work: I3: at the timers": "for one that is due there will be a keeper who does not sleep",
+    "protocol/wake.rs kick_keeper: until when the keeper sleeps": "it is told once more; it looks for itself then",
+    "gmp/queue.rs pop_behind: there is a backlog": "the back is empty last, unless a thief who did not see the backlog took from it",
+    "protocol/syscall.rs handoffp: Y2: the global queue": "look_again sees it; this saves the way there and back",
+    "protocol/syscall.rs handoffp: Y2: nobody searches": "look_again sees it; this saves the way there and back",
+    "protocol/syscall.rs handoffp: Y2: its timers": "look_again sees it; this saves the way there and back",
+    "protocol/syscall.rs exitsyscall_no_p: wake::wakep(sched, m);": "whoever goes idle later looks there under the lock that was held (I1)",
+    "protocol/syscall.rs exitsyscall_no_p: X3: an idle P after all": "the wake behind it finds the P, and the G another thread",
     "block/waitq.rs open: wake::timer_added(m.sched(), m, when);": "late, not lost: its P is not idle, so sysmon looks",
     "block/sleep.rs arm: crate::protocol::wake::timer_added(m.sched(), m, when);": "as in waitq.rs",
     "block/claim.rs leave: wake::timer_added(m.sched(), m, when);": "as in waitq.rs",
@@ -492,7 +507,8 @@ class Programs:
             if near := UNITS_NEAR.get(m.file):
                 if run([self.units, near], m.n, 120) and not run([self.units, near], 0, 120):
                     return f"unit {near}"
-            for name in dict.fromkeys((C_NEAR.get(m.file, "") + " " + C_TESTS).split()):
+            far = "" if "--near" in sys.argv else C_TESTS
+            for name in dict.fromkeys(f"{C_NEAR.get(m.file, '')} {far}".split()):
                 # A failure that has another reason is none.
                 if self.one(name, m.n) and not self.one(name, 0):
                     return f"C {name}"
@@ -527,6 +543,9 @@ def main():
             by = programs.missed_by(m)
         why = EXPLAINED.get(m.name)
         by = by or (f"nobody: {why}" if why else "NOBODY")
+        if by == "NOBODY" and "--near" in sys.argv:
+            print(f"{m.name} -> not by those near", flush=True)
+            return m.name, "-"
         FOUND.put(m.name, by)
         print(f"{m.name} -> {by}", flush=True)
         return m.name, by
