@@ -168,7 +168,7 @@ BY_HAND = [
     ("ds/runq.rs", "pop_newest", "    self.tail.store(t, Ordering::Relaxed);\n", "    if !@ { self.tail.store(t, Ordering::Relaxed); }\n", "the step back is taken back"),
     ("ds/runq.rs", "steal_half", "if n > (N - N / 2) as u64 {", "if n > (N - N / 2) as u64 && !@ {", "head is an old one"),
     ("ds/runq.rs", "steal_half", "into.tail.store(to + n - 1, Ordering::Release);", "into.tail.store(to + n - 1, if @ { Ordering::Relaxed } else { Ordering::Release });", "stolen entries are seen by thieves"),
-    ("gmp/queue.rs", "spill", "        self.count.store(backlog.len() as u32, Ordering::Relaxed);\n", "        if !@ { self.count.store(backlog.len() as u32, Ordering::Relaxed); }\n", "the backlog is seen"),
+    ("gmp/queue.rs", "spill", "        self.count.store(backlog.len() as u32, Ordering::Relaxed);", "        if !@ { self.count.store(backlog.len() as u32, Ordering::Relaxed); }", "the backlog is seen"),
     ("gmp/queue.rs", "pop_behind", "if self.back.is_empty() && self", "if (@ || self.back.is_empty()) && self", "there is something in the back"),
     ("gmp/queue.rs", "pop_behind", "&& self.count.load(Ordering::Relaxed) == 0", "&& (@ || self.count.load(Ordering::Relaxed) == 0)", "there is a backlog"),
     ("gmp/p.rs", "try_idle", "if w.requests() & (STOP | FN) != 0 {", "if !@ && w.requests() & (STOP | FN) != 0 {", "requests bar the idle list"),
