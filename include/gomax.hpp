@@ -1437,12 +1437,25 @@ class scope {
   /// Waits for all, and throws what there is to throw. For those who do not want it from a destructor.
   void leave() {
     wait();
+    rethrow();
+  }
+  /// As leave(), for so long: false if there are some still, which go on.
+  template <class Rep, class Period>
+  bool leave_for(const std::chrono::duration<Rep, Period> &d) {
+    gmx_status status = gmx_scope_leave(scope_, detail::ns(d), nullptr);
+    if (status == GMX_ETIMEDOUT) return false;
+    check(status);
+    left_ = true;
+    rethrow();
+    return true;
+  }
+
+ private:
+  void rethrow() {
     if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
     if (!cut_.load(std::memory_order_relaxed) || by_hand_.load(std::memory_order_relaxed)) return;
     detail::fail(late_.load(std::memory_order_relaxed) ? GMX_ETIMEDOUT : GMX_ECANCELED);
   }
-
- private:
   void begin(std::int64_t ns) { check(gmx_scope_new(ns, &scope_)); }
 
   template <class F>

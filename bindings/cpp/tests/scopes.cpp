@@ -16,6 +16,23 @@ static void waits_for_all() {
   }
   CHECK_EQ(ran.load(), 100);
   CHECK_EQ(counted::alive.load(), 0);
+
+  gomax::channel<int> end;
+  gomax::scope s;
+  s.go([&] { CHECK_EQ(*end.receive(), 1); });
+  CHECK(!s.leave_for(1ms));  // it goes on
+  end.send(1);
+  CHECK(s.leave_for(10s));
+  CHECK_THROWS(GMX_ESTALE, s.leave_for(0s));
+
+  gomax::scope fails;
+  fails.go([] { throw 7; });
+  try {
+    fails.leave_for(10s);
+    FAIL("nothing came");
+  } catch (int i) {
+    CHECK_EQ(i, 7);
+  }
 }
 
 static void the_first_exception_comes_out() {
