@@ -557,6 +557,10 @@ impl GList {
     pub const fn new() -> GList {
         GList { head: None, tail: None, len: 0 }
     }
+    pub fn of(gp: GRef) -> GList {
+        gp.link.set(std::ptr::null_mut());
+        GList { head: Some(gp), tail: Some(gp), len: 1 }
+    }
     pub fn len(&self) -> usize {
         self.len
     }

@@ -536,6 +536,13 @@ impl OwnedP {
         unsafe { self.runq.push(gp) }
     }
 
+    /// Puts it behind all others.
+    #[inline(always)]
+    pub fn put_last(&self, gp: GRef) {
+        // SAFETY: we own the P.
+        unsafe { self.runq.push_last(gp) }
+    }
+
     /// No room for one more suspended parent.
     pub fn parents_full(&self) -> bool {
         self.lifo.len() >= PARENTS
@@ -565,6 +572,12 @@ impl OwnedP {
     pub fn get_fair(&self) -> Option<GRef> {
         // SAFETY: we own the P.
         unsafe { self.runq.pop() }
+    }
+
+    /// The oldest of those for whom the ring of the queue had no place.
+    pub fn get_behind(&self) -> Option<GRef> {
+        // SAFETY: we own the P.
+        unsafe { self.runq.pop_behind() }
     }
 
     /// The owner's look at its queues.
@@ -649,7 +662,8 @@ mod tests {
     struct Model {
         next: Option<u32>,
         parents: Vec<u32>,
-        queue: VecDeque<u32>,
+        ring: VecDeque<u32>,
+        backlog: VecDeque<u32>,
     }
 
     impl Model {
@@ -660,16 +674,41 @@ mod tests {
         }
 
         fn put_tail(&mut self, g: u32) {
-            self.queue.push_back(g);
+            if self.ring.len() == RING {
+                self.backlog.extend(self.ring.drain(..RING / 2));
+            }
+            self.ring.push_back(g);
+        }
+
+        fn put_last(&mut self, g: u32) {
+            let to = if self.backlog.is_empty() && self.ring.len() < RING { &mut self.ring } else { &mut self.backlog };
+            to.push_back(g);
         }
 
         fn get(&mut self) -> Option<(u32, bool)> {
             let inherits = self.next.take().or_else(|| self.parents.pop());
-            inherits.map(|g| (g, true)).or_else(|| self.queue.pop_front().map(|g| (g, false)))
+            inherits.map(|g| (g, true)).or_else(|| self.get_fair().map(|g| (g, false)))
+        }
+
+        fn get_fair(&mut self) -> Option<u32> {
+            if self.ring.is_empty() {
+                self.ring.extend(self.backlog.drain(..self.backlog.len().min(RING / 2)));
+            }
+            self.ring.pop_front()
+        }
+
+        fn steal(&mut self) -> Vec<u32> {
+            if !self.parents.is_empty() {
+                return vec![self.parents.remove(0)];
+            }
+            let (from, most) =
+                if self.ring.is_empty() { (&mut self.backlog, RING / 2) } else { (&mut self.ring, RING) };
+            let half = from.len().div_ceil(2).min(most);
+            from.drain(..half).collect()
         }
 
         fn len(&self) -> usize {
-            self.queue.len() + self.parents.len() + usize::from(self.next.is_some())
+            self.ring.len() + self.backlog.len() + self.parents.len() + usize::from(self.next.is_some())
         }
     }
 
@@ -696,7 +735,7 @@ mod tests {
             let put = rng.next() % 6 < more;
             if let (true, Some(g)) = (put, free.pop()) {
                 let gp = gs[g as usize];
-                match rng.next() % 4 {
+                match rng.next() % 5 {
                     0 => {
                         pp.put_next(gp);
                         model.put_next(g);
@@ -705,21 +744,30 @@ mod tests {
                         assert!(pp.put_parent(gp).is_none());
                         model.parents.push(g);
                     }
+                    2 => {
+                        pp.put_last(gp);
+                        model.put_last(g);
+                    }
                     _ => {
                         pp.put_tail(gp);
                         model.put_tail(g);
                     }
                 }
             } else {
-                match rng.next() % 8 {
+                match rng.next() % 9 {
                     0..4 => {
                         let want = model.get();
                         assert_eq!(pp.get().map(|(gp, inherits)| (gp.index, inherits)), want);
                         free.extend(want.map(|w| w.0));
                     }
                     4 | 5 => {
-                        let want = model.queue.pop_front();
+                        let want = model.get_fair();
                         assert_eq!(pp.get_fair().map(number), want);
+                        free.extend(want);
+                    }
+                    8 => {
+                        let want = model.backlog.pop_front();
+                        assert_eq!(pp.get_behind().map(number), want);
                         free.extend(want);
                     }
                     6 => {
@@ -728,26 +776,20 @@ mod tests {
                         free.extend(want);
                     }
                     _ => {
-                        // The oldest parent, or the oldest of the queue, and no more than half of it.
-                        let first = pp.steal(&thief).map(number);
-                        let from_parents = !model.parents.is_empty();
-                        let want = if from_parents { Some(model.parents.remove(0)) } else { model.queue.pop_front() };
-                        assert_eq!(first, want);
-                        free.extend(want);
-                        let most = model.queue.len() / 2;
-                        let mut more = 0;
-                        while let Some((gp, _)) = thief.get() {
-                            assert_eq!((Some(gp.index), from_parents), (model.queue.pop_front(), false));
-                            free.push(gp.index);
-                            more += 1;
+                        let mut want = model.steal();
+                        assert_eq!(pp.steal(&thief).map(number), want.first().copied());
+                        free.append(&mut want.clone());
+                        want.drain(..want.len().min(1));
+                        for g in want {
+                            assert_eq!(thief.get().map(|(gp, _)| gp.index), Some(g));
                         }
-                        assert!(more <= most && thief.has_nothing());
+                        assert!(thief.has_nothing());
                     }
                 }
             }
             let n = model.len();
             assert_eq!((pp.runq_len(), pp.runq_empty(), pp.has_nothing()), (n, n == 0, n == 0));
-            assert!(pp.room() >= RING.saturating_sub(model.queue.len()));
+            assert_eq!(pp.room(), RING - model.ring.len());
         }
         for pp in [pp, thief] {
             pp.forget();

@@ -1,4 +1,4 @@
-//! gmp/queue.rs: the queue of a P that ships, with small rings, so that Gs go all the ways through it.
+//! gmp/queue.rs: the queue of a P that ships, with a small ring, so that Gs go to the backlog and come back.
 
 use super::*;
 use crate::gmp::g::GRef;
@@ -14,19 +14,24 @@ struct Line {
 
 impl Line {
     fn new() -> Arc<Self> {
-        let gs = (0..10).map(GRef::for_test).collect();
-        let out = (0..10).map(|_| AtomicU32::new(0)).collect();
+        let gs = (0..8).map(GRef::for_test).collect();
+        let out = (0..8).map(|_| AtomicU32::new(0)).collect();
         Arc::new(Line { q: Queue::default(), gs, out, pushed: AtomicUsize::new(0) })
     }
 
-    /// As the owner: `+` the next G comes in, `-` the oldest comes out.
+    /// As the owner: `+` the next G comes in, `y` it comes in as one that yields, `-` takes the oldest of the ring, `b` of the
+    /// backlog.
     fn own(&self, script: &str) {
         for step in script.bytes() {
             // SAFETY: this thread is the owner.
             unsafe {
                 match step {
-                    b'+' => self.q.push(self.gs[self.pushed.fetch_add(1, SeqCst)]),
-                    _ => drop(self.took(self.q.pop())),
+                    b'-' => drop(self.took(self.q.pop())),
+                    b'b' => drop(self.took(self.q.pop_behind())),
+                    _ => {
+                        let gp = self.gs[self.pushed.fetch_add(1, SeqCst)];
+                        if step == b'y' { self.q.push_last(gp) } else { self.q.push(gp) }
+                    }
                 }
             }
         }
@@ -79,7 +84,7 @@ fn against(before: &'static str, script: &'static str, thieves: &'static [usize]
     }
 }
 
-/// Whatever the owner does, there is one left to be seen.
+/// V1: whatever the owner does, there is one left to be seen.
 fn seen(before: &'static str, script: &'static str) -> impl Fn() {
     move || {
         let line = Line::new();
@@ -94,37 +99,51 @@ fn seen(before: &'static str, script: &'static str) -> impl Fn() {
 
 const MORE: Size = Size { preemptions: 3, schedules: 5000 };
 
-/// Seven Gs are in the front and the back, nine in the backlog as well.
-const SEVEN: &str = "+++++++";
-const NINE: &str = "+++++++++";
-/// What is left when the front is empty.
-const BACK: &str = "+++++++----";
-const BACKLOG: &str = "+++++++++----";
-
+/// From the full ring into the backlog, and back.
 #[test]
-fn push_against_a_thief() {
-    check(MORE, against("+++", "+++-", &[1]));
-    check(MORE, against(SEVEN, "++", &[2]));
+fn over_the_ring_against_a_thief() {
+    check(MORE, against("++++", "+-", &[1]));
+    check(MORE, against("+++++", "---", &[2]));
 }
 
-#[test]
-fn back_against_thieves() {
-    check(MORE, against(BACK, "-+--", &[1]));
-    check(Size { preemptions: 2, ..MORE }, against(BACK, "--", &[1, 1]));
-}
-
+/// The ring is empty, and all want what is behind it.
 #[test]
 fn backlog_against_thieves() {
-    check(MORE, against(BACKLOG, "-+--", &[1]));
-    check(Size { preemptions: 2, ..MORE }, against(BACKLOG, "--", &[1, 1]));
+    check(MORE, against("+++++--", "--", &[1]));
+    check(Size { preemptions: 2, ..MORE }, against("+++++--", "b-", &[1, 1]));
+}
+
+#[test]
+fn yields_against_a_thief() {
+    check(MORE, against("yyyyy", "y-b", &[1]));
 }
 
 #[test]
 fn one_is_always_seen() {
-    check(MORE, seen("++++", "+-"));
-    check(MORE, seen(SEVEN, "++"));
-    check(MORE, seen(NINE, "-----"));
-    check(MORE, seen(BACK, "--"));
-    check(MORE, seen(BACK, "-+-"));
-    check(MORE, seen(BACKLOG, "----"));
+    // Half of the ring goes to the backlog.
+    check(MORE, seen("++++", "+"));
+    // The last of the ring, and the backlog comes.
+    check(MORE, seen("+++++--", "--"));
+    check(MORE, seen("+++++---", "-y"));
+}
+
+#[cfg(loom)]
+const LOOKS_EMPTY: &[&str] = &["it looks empty"];
+
+#[cfg(loom)]
+#[test]
+fn finds_take_without_release() {
+    finds(LOOKS_EMPTY, || {
+        relaxed("gmp/queue.rs", "take", "self.count.store");
+        check(MORE, seen("+++++--", "--"));
+    });
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_look_without_acquire() {
+    finds(LOOKS_EMPTY, || {
+        relaxed("gmp/queue.rs", "behind", "self.count.load");
+        check(MORE, seen("+++++--", "--"));
+    });
 }

@@ -180,7 +180,7 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
         Mcall::Yield(place) => {
             match place {
                 Place::Next => m.must_p().put_next(gp),
-                Place::Tail => m.must_p().put_tail(gp),
+                Place::Tail => m.must_p().put_last(gp),
                 Place::Global => sched.globrunqput(gp),
             }
             // It was in no queue for a moment while another G was entered, and a searcher may have found nothing. On g0

@@ -81,7 +81,13 @@ fn find_runnable(sched: &Sched, m: MRef) -> Found {
         // SAFETY: we are on g0 and hold a P.
         unsafe { Timers::run(pp.p(), m, now()) };
     }
-    if pp.stats.switches.get().is_multiple_of(FAIR_TICK) {
+    let switches = pp.stats.switches.get();
+    if switches.is_multiple_of(FAIR_TICK) {
+        if !(switches / FAIR_TICK).is_multiple_of(2)
+            && let Some(gp) = pp.get_behind()
+        {
+            return Found::G(gp, false);
+        }
         if let Some(gp) = from_global(sched, pp, 1) {
             return Found::G(gp, false);
         }
@@ -145,7 +151,7 @@ fn serve(sched: &Sched, m: MRef, requests: u64) -> Option<Found> {
     if requests & PREEMPT != 0 && pp.clear_request(PREEMPT) {
         // A pair that hands the slice to and fro by runnext goes behind the others.
         if let Some(next) = pp.take_runnext() {
-            pp.put_tail(next);
+            pp.put_last(next);
         }
     }
     None
