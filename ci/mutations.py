@@ -151,13 +151,13 @@ BY_HAND = [
     ("block/sema.rs", "release_handoff", "if gp.is_none() {", "if gp.is_none() && !@ {", "a hand-off to nobody counts"),
     ("block/mutex.rs", "lock_waiting", "s & !FLAGS != 0 && s & WAITERS != 0", "@ || s & !FLAGS != 0 && s & WAITERS != 0", "held and awaited, under the lock"),
     ("block/mutex.rs", "lock_waiting", "let to = (s | held_by(me)) & !woken;", "let to = (s | held_by(me)) & !(if @ { 0 } else { woken });", "who was woken says so"),
-    ("block/mutex.rs", "lock_fast", "Ordering::Acquire", "if @ { Ordering::Relaxed } else { Ordering::Acquire }", "Acquire"),
-    ("block/mutex.rs", "try_lock", "held_by(me), Ordering::Acquire", "held_by(me), if @ { Ordering::Relaxed } else { Ordering::Acquire }", "Acquire past those who wait"),
+    ("block/mutex.rs", "take", "held_by(me), Ordering::Acquire", "held_by(me), if @ { Ordering::Relaxed } else { Ordering::Acquire }", "Acquire"),
+    ("block/mutex.rs", "give", "s & FLAGS, Ordering::Release", "s & FLAGS, if @ { Ordering::Relaxed } else { Ordering::Release }", "Release"),
+    ("block/mutex.rs", "unlock_fast", "s & FLAGS != WAITERS &&", "(@ || s & FLAGS != WAITERS) &&", "somebody is to be woken"),
+    ("block/mutex.rs", "lock_fast", "s & !FLAGS == 0 &&", "(@ || s & !FLAGS == 0) &&", "nobody has it"),
     ("block/mutex.rs", "lock_waiting", "to, Ordering::Acquire", "to, if @ { Ordering::Relaxed } else { Ordering::Acquire }", "Acquire of one who waited"),
-    ("block/mutex.rs", "unlock_fast", "0, Ordering::Release", "0, if @ { Ordering::Relaxed } else { Ordering::Release }", "Release"),
-    ("block/mutex.rs", "unlock_for", "s & FLAGS, Ordering::Release", "s & FLAGS, if @ { Ordering::Relaxed } else { Ordering::Release }", "Release with others who wait"),
-    ("block/mutex.rs", "change", "f(s), Ordering::Release", "f(s), if @ { Ordering::Relaxed } else { Ordering::Release }", "Release to one who is woken"),
-    ("block/mutex.rs", "unlock_to", "self.change(|s| s & WOKEN);", "self.change(|s| if @ { 0 } else { s & WOKEN });", "one who was woken is on his way"),
+    ("block/mutex.rs", "unlock_to", "to, Ordering::Release", "to, if @ { Ordering::Relaxed } else { Ordering::Release }", "Release to one who is woken"),
+    ("block/mutex.rs", "unlock_to", "(rest | WOKEN, Wake::Ready)", "(if @ { rest } else { rest | WOKEN }, Wake::Ready)", "one who was woken is on his way"),
     ("block/mutex.rs", "unlock_to", "let rest = if more { WAITERS } else { 0 };", "let rest = if more && !@ { WAITERS } else { 0 };", "there are more who wait"),
     ("block/waitgroup.rs", "wait", "self.state.load(Ordering::SeqCst) & WAIT != 0", "(@ || self.state.load(Ordering::SeqCst) & WAIT != 0)", "still to wait, under the lock"),
     ("block/join.rs", "bury", "if !gp.cas_status(GStatus::Running, GStatus::Waiting) {", "if !gp.cas_status(GStatus::Running, GStatus::Waiting) || @ {", "who comes second frees a zombie"),
@@ -305,7 +305,7 @@ EXPLAINED = {
     "block/timer.rs fire: wake::timer_added(sched, m, next);": "as in waitq.rs",
     "block/cancel.rs make: cancelled while its timer was armed": "it fires in vain, or goes with the token",
     "block/cancel.rs cancel_one: its timer is of no use any more": "it fires in vain, or goes with the token",
-    "block/mutex.rs unlock_to: one who was woken is on his way": "WOKEN is set by whoever unlocks, which is the caller",
+    "block/mutex.rs unlock_to: one who was woken is on his way": "others are woken as well, for nothing",
 }
 
 

@@ -66,26 +66,43 @@ pub struct Mutex {
 
 impl Mutex {
     /// Locks it if nobody has it and nobody waits, which is guessed: a look before costs as much as half of a
-    /// compare-and-swap, which looks anyway.
+    /// compare-and-swap, which looks anyway. Where the guess is wrong it tries once more with what it has seen: whoever was
+    /// woken need not run yet, and until then all calls come by here.
     #[inline(always)]
     pub fn lock_fast(&self, me: u64) -> bool {
-        // Acquire: pairs with the Release of whoever gave it back.
-        self.state.compare_exchange(0, held_by(me), Ordering::Acquire, Ordering::Relaxed).is_ok()
+        match self.take(0, me) {
+            Ok(()) => true,
+            Err(s) => s & !FLAGS == 0 && self.take(s, me).is_ok(),
+        }
     }
 
-    /// Gives it back if the caller has it and nobody waits.
+    #[inline(always)]
+    fn take(&self, s: u64, me: u64) -> core::result::Result<(), u64> {
+        // Acquire: pairs with the Release of whoever gave it back.
+        self.state.compare_exchange(s, s | held_by(me), Ordering::Acquire, Ordering::Relaxed).map(drop)
+    }
+
+    /// Gives it back if the caller has it and nobody is to be woken: nobody waits, or one who does is awake. Guessed as in
+    /// [`Mutex::lock_fast`].
     #[inline(always)]
     pub fn unlock_fast(&self, me: u64) -> bool {
-        self.state.compare_exchange(held_by(me), 0, Ordering::Release, Ordering::Relaxed).is_ok()
+        match self.give(held_by(me)) {
+            Ok(()) => true,
+            Err(s) => s & !FLAGS == held_by(me) && s & FLAGS != WAITERS && self.give(s).is_ok(),
+        }
     }
 
-    /// Locks it if it is free, though others may wait: whoever was woken need not run yet.
     #[inline(always)]
+    fn give(&self, s: u64) -> core::result::Result<(), u64> {
+        self.state.compare_exchange(s, s & FLAGS, Ordering::Release, Ordering::Relaxed).map(drop)
+    }
+
+    /// Locks it if it is free, though others may wait.
     pub fn try_lock(&self, me: u64) -> Result<()> {
         let mut s = self.state.load(Ordering::Relaxed);
         while s & !FLAGS == 0 {
-            match self.state.compare_exchange(s, s | held_by(me), Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => return Ok(()),
+            match self.take(s, me) {
+                Ok(()) => return Ok(()),
                 Err(now) => s = now,
             }
         }
@@ -98,9 +115,6 @@ impl Mutex {
     #[inline]
     pub fn lock(&self, m: MRef, deadline: Option<i64>, cancel: bool) -> (MRef, Result<()>) {
         let me = waitq::self_id(m);
-        if self.try_lock(me).is_ok() {
-            return (m, Ok(()));
-        }
         // Only we write our own number there, so it cannot appear or vanish meanwhile.
         if self.is_owner(me) {
             return (m, Err(Error::Deadlock));
@@ -188,39 +202,30 @@ impl Mutex {
         let mut s = self.state.load(Ordering::Relaxed);
         // Nobody is to be woken: nobody waits, or one who does is awake.
         while s & FLAGS != WAITERS {
-            match self.state.compare_exchange_weak(s, s & FLAGS, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => return,
+            match self.give(s) {
+                Ok(()) => return,
                 Err(now) => s = now,
             }
         }
         self.unlock_to(m);
     }
 
-    /// Gives it back for its owner, and wakes one who waits.
+    /// Gives it back for its owner, and wakes one who waits. Nobody else changes the word meanwhile: whoever is about to wait
+    /// finds WAITERS set, and WOKEN is not, so nobody is awake to compete.
     #[cold]
     fn unlock_to(&self, m: MRef) {
         let addr = self.addr();
-        // Under the root's lock: WAITERS is changed by us alone, but for those who are about to wait and set it again.
         waitq::wake_one(m, addr, |gp, more| {
-            let Some(gp) = gp else {
-                self.change(|s| s & WOKEN);
-                return Wake::Ready;
-            };
             let rest = if more { WAITERS } else { 0 };
-            if now() - gp.sudog.since.get() > STARVED {
-                self.change(|s| s & WOKEN | rest | held_by(gp.goid.get()));
-                Wake::Handoff
-            } else {
-                self.change(|_| rest | WOKEN);
-                Wake::Ready
-            }
+            let (to, wake) = match gp {
+                // They have given up.
+                None => (0, Wake::Ready),
+                Some(gp) if now() - gp.sudog.since.get() > STARVED => (rest | held_by(gp.goid.get()), Wake::Handoff),
+                Some(_) => (rest | WOKEN, Wake::Ready),
+            };
+            // Under the root's lock, where those who are about to wait test it.
+            self.state.store(to, Ordering::Release);
+            wake
         });
-    }
-
-    fn change(&self, f: impl Fn(u64) -> u64) {
-        let mut s = self.state.load(Ordering::Relaxed);
-        while let Err(now) = self.state.compare_exchange_weak(s, f(s), Ordering::Release, Ordering::Relaxed) {
-            s = now;
-        }
     }
 }
