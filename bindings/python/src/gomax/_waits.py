@@ -17,7 +17,7 @@ import signal
 import threading
 import time
 from threading import get_ident
-from typing import Callable, Optional
+from typing import Callable, Dict, Optional
 
 from . import _abi
 from ._errors import check
@@ -46,6 +46,8 @@ class Interrupts:
         self.waiting = False
         self.token = 0  # the wait of the main thread is under this one; the watcher cancels it
         self.parent = 0
+        self.parents: Dict[int, int] = {}  # of each token of ours the one that it was made under
+        self.entered = False
 
     def start(self) -> None:
         reader, writer = os.pipe()
@@ -70,34 +72,41 @@ class Interrupts:
         """A token under the parent that is not cancelled, as far as one can know."""
         if self.token and self.parent == parent and gmx.gmx_cancel_is_cancelled(self.token) == 0:
             return self.token
-        if self.token:
-            gmx.gmx_cancel_free(self.token)
-            self.token = 0
+        self.free()
         token = _abi.c_uint64()
         check(gmx.gmx_cancel_new(parent, FOREVER, _abi.byref(token)))
+        self.parents[token.value] = parent
         self.token, self.parent = token.value, parent
-        return self.token
+        return token.value
+
+    def free(self) -> None:
+        token, self.token = self.token, 0
+        if token:
+            gmx.gmx_cancel_free(token)
+            del self.parents[token]
 
     def current(self) -> int:
         """The token of the scope around the main thread. A handler that has interrupted a wait finds that one's in use."""
         token = gmx.gmx_cancel_current()
-        return self.parent if token and token == self.token and self.waiting else token
+        return self.parents.get(token, token)
 
     def wait(self, timeout: int, call: Callable[[int], int]) -> int:
         if self.writer < 0:
             self.start()
         parent = self.current()
-        if not self.waiting:
-            return self.wait_under(parent, timeout, call)
-        interrupted = self.token, self.parent, self.forward
+        if not self.entered:
+            self.entered = True
+            try:
+                return self.wait_under(parent, timeout, call)
+            finally:
+                self.entered = False
+        interrupted = self.token, self.parent, self.forward, self.waiting
         self.token = 0
         try:
             return self.wait_under(parent, timeout, call)
         finally:
-            if self.token:
-                gmx.gmx_cancel_free(self.token)
-            self.token, self.parent, self.forward = interrupted
-            self.waiting = True
+            self.free()
+            self.token, self.parent, self.forward, self.waiting = interrupted
 
     def wait_under(self, parent: int, timeout: int, call: Callable[[int], int]) -> int:
         outer = self.forward
