@@ -526,6 +526,8 @@ def main():
     chosen = [m for m in all_of_them if not words or any(w in m.name for w in words)]
     if "--missed" in sys.argv:
         chosen = [m for m in chosen if FOUND.known.get(m.name, "nobody").lower().startswith("nobody")]
+    if "--near" in sys.argv:
+        chosen = [m for m in chosen if m.name not in EXPLAINED]
     if "--loom" in sys.argv:
         chosen = [m for m in chosen if m.name not in FOUND.known]
     if "--list" in sys.argv:
