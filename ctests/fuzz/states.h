@@ -129,6 +129,9 @@ static void detach_thread(actor *a) {
   starts(a);
   a->syscall = a->g = a->attached = false;
   IS(a, gmx_detach_thread(), GMX_OK);
+  a->token = 0;
+  gmx_cancel left = gmx_cancel_current();
+  if (left) LOST(a, "a detached thread has the token %#" PRIx64, left);
 }
 
 static void goexit(actor *a) {
