@@ -290,12 +290,8 @@ static void is_not_the_writer(void *arg) {
   CHECK_STATUS(gmx_rwmutex_rlock_timeout(rw, MS), GMX_ETIMEDOUT);
 }
 
-static void writes_and_is_wrong(void *arg) {
-  gmx_rwmutex *rw = arg, before;
-  CHECK_STATUS(gmx_rwmutex_unlock(rw), GMX_EPERM);
-  CHECK_STATUS(gmx_rwmutex_runlock(rw), GMX_EPERM);
-  CHECK_OK(gmx_rwmutex_lock(rw));
-  before = *rw;
+static void is_the_writer(gmx_rwmutex *rw) {
+  gmx_rwmutex before = *rw;
   CHECK_STATUS(gmx_rwmutex_lock(rw), GMX_EDEADLK);
   CHECK_STATUS(gmx_rwmutex_rlock(rw), GMX_EDEADLK);
   CHECK_STATUS(gmx_rwmutex_runlock(rw), GMX_EPERM);
@@ -304,6 +300,14 @@ static void writes_and_is_wrong(void *arg) {
   on_thread(is_not_the_writer, rw);
   CHECK_OK(gmx_rwmutex_unlock(rw));
   CHECK_STATUS(gmx_rwmutex_unlock(rw), GMX_EPERM);
+}
+
+static void writes_and_is_wrong(void *arg) {
+  gmx_rwmutex *rw = arg;
+  CHECK_STATUS(gmx_rwmutex_unlock(rw), GMX_EPERM);
+  CHECK_STATUS(gmx_rwmutex_runlock(rw), GMX_EPERM);
+  CHECK_OK(gmx_rwmutex_lock(rw));
+  is_the_writer(rw);
   CHECK_OK(gmx_rwmutex_rlock(rw));
   CHECK_OK(gmx_rwmutex_rlock(rw));
   CHECK_STATUS(gmx_rwmutex_unlock(rw), GMX_EPERM);
@@ -314,11 +318,36 @@ static void writes_and_is_wrong(void *arg) {
   CHECK_STATUS(gmx_rwmutex_runlock(rw), GMX_EPERM);
 }
 
+/* who has waited for readers has it in another way than who has found nobody */
+static void has_waited(void *rw) {
+  CHECK_OK(gmx_rwmutex_lock(rw));
+  is_the_writer(rw);
+}
+static void *has_waited_as_thread(void *rw) {
+  has_waited(rw);
+  return NULL;
+}
+static void waits_and_is_wrong(void *arg) {
+  gmx_rwmutex *rw = arg;
+  CHECK_OK(gmx_rwmutex_rlock(rw));
+  gmx_g g = g_start(has_waited, rw);
+  spin_until(gmx_rwmutex_try_rlock(rw) == GMX_EBUSY || gmx_rwmutex_runlock(rw) != GMX_OK);
+  CHECK_OK(gmx_rwmutex_runlock(rw));
+  g_join(g);
+
+  CHECK_OK(gmx_rwmutex_rlock(rw));
+  pthread_t t = thread_start(has_waited_as_thread, rw);
+  spin_until(gmx_rwmutex_try_rlock(rw) == GMX_EBUSY || gmx_rwmutex_runlock(rw) != GMX_OK);
+  CHECK_OK(gmx_rwmutex_runlock(rw));
+  thread_join(t);
+}
+
 static void wrong_calls(void) {
   gmx_rwmutex rw = unlocked;
   on_g(writes_and_is_wrong, &rw);
   on_thread(writes_and_is_wrong, &rw);
   writes_and_is_wrong(&rw);
+  on_g(waits_and_is_wrong, &rw);
   gmx_rwmutex *odd = (gmx_rwmutex *)((char *)&rw + 1);
   gmx_status (*const calls[])(gmx_rwmutex *) = {gmx_rwmutex_lock,  gmx_rwmutex_try_lock,  gmx_rwmutex_unlock,
                                                 gmx_rwmutex_rlock, gmx_rwmutex_try_rlock, gmx_rwmutex_runlock};
