@@ -86,6 +86,25 @@ class Scopes(unittest.TestCase):
             with gomax.scope(0.01) as s:
                 s.go(loop)
 
+    def test_interrupted_start(self):
+        """Ctrl-C at any step of go: it is not waited for what will never run."""
+        from gomax import _goroutines
+
+        def interrupt(*args):
+            raise KeyboardInterrupt
+
+        for where, name in ((_goroutines.contextvars, "copy_context"), (_goroutines.G, "__init__"), (gomax.Scope, "_begins")):
+            before = getattr(where, name)
+            with self.assertRaises(KeyboardInterrupt):
+                with gomax.scope() as s:
+                    s.go(gomax.sleep, 0.001)
+                    setattr(where, name, interrupt)
+                    try:
+                        s.go(int)
+                    finally:
+                        setattr(where, name, before)
+            self.assertEqual(s._running, {})
+
     def test_of_a_goroutine(self):
         def run():
             with gomax.scope() as s:

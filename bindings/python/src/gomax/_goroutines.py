@@ -131,9 +131,9 @@ class G(Generic[T]):
         with self._lock:
             self._finished = True
             then, self._then = self._then, []
-        gmx.gmx_waitgroup_done(_abi.byref(self._running))
         for function in then:
             function(self)
+        gmx.gmx_waitgroup_done(_abi.byref(self._running))
 
     def _when_finished(self, function: "Callable[[G[Any]], None]") -> None:
         with self._lock:
@@ -212,16 +212,19 @@ def start(
     token: int = 0,
     then: "Optional[Callable[[G[Any]], None]]" = None,
     told: bool = False,
+    register: "Optional[Callable[[G[Any]], None]]" = None,
 ) -> "G[T]":
-    """`then` is called when it has ended, or if it cannot be started; never twice. With `told` its error is not
-    reported: somebody else knows of it."""
+    """`then` is called when it has ended, or if it cannot be started; never twice, and before anybody who joins it goes on.
+    `register` is called before it is started. With `told` its error is not reported: somebody else knows of it."""
     context = contextvars.copy_context()
     g: G[T] = G(functools.partial(context.run, fn, *args, **kwargs), token, then, told)
     try:
+        if register:
+            register(g)
         pool.run(g)
     except BaseException:  # no thread, or Ctrl-C: it may run all the same
-        if g._begin() and then:
-            then(g)
+        if g._begin():
+            g._finish()
         raise
     return g
 

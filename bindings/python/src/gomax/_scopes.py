@@ -3,7 +3,7 @@
 import ctypes
 import threading
 from types import TracebackType
-from typing import Any, Callable, List, Optional, Type, TypeVar
+from typing import Any, Callable, Dict, List, Optional, Type, TypeVar
 
 from . import _abi
 from ._errors import CanceledError, ForkedError, check, error
@@ -33,7 +33,7 @@ class Scope:
         self._error: Optional[BaseException] = None
         self._given_up = False
         self._lock = threading.Lock()
-        self._running = _abi.gmx_waitgroup()
+        self._running: "Dict[G[Any], None]" = {}  # in Python, since Ctrl-C may come between any two steps
         self._kept: List[Any] = []  # what C functions use
         self._leaving = False
         self._epoch = process.epoch
@@ -56,8 +56,10 @@ class Scope:
         """Runs fn(*args, **kwargs) as a goroutine of this scope."""
         if not self._token:
             raise RuntimeError("the scope is not entered, or left")
-        check(gmx.gmx_waitgroup_add(_abi.byref(self._running), 1))
-        return start(fn, args, kwargs, self._token, self._ended, told=True)
+        return start(fn, args, kwargs, self._token, self._ended, told=True, register=self._begins)
+
+    def _begins(self, g: "G[Any]") -> None:
+        self._running[g] = None
 
     def go_c(self, fn: CFunction, arg: Any = None) -> None:
         """Runs a C function, gmx_status (*)(void *), as a goroutine of this scope, as gomax.go_c does; what waits in it is
@@ -70,7 +72,7 @@ class Scope:
     def _ended(self, g: "G[Any]") -> None:
         if g._error is not None:
             self._failed(g._error)
-        gmx.gmx_waitgroup_done(_abi.byref(self._running))
+        self._running.pop(g, None)
 
     def _failed(self, e: BaseException) -> None:
         with self._lock:
@@ -142,13 +144,18 @@ class Scope:
             self._wait_for_all()
 
     def _wait_for_all(self) -> None:
-        group = _abi.byref(self._running)
-        check(wait(FOREVER, lambda left: gmx.gmx_waitgroup_wait_timeout(group, left)))
+        self._wait_for_python()
         if self._kept and not self._leaving:
             self._leaving = True
-            check(gmx.gmx_waitgroup_add(group, 1))
-            start(self._leave, (), {}, then=self._ended, told=True)
-            check(wait(FOREVER, lambda left: gmx.gmx_waitgroup_wait_timeout(group, left)))
+            start(self._leave, (), {}, then=self._ended, told=True, register=self._begins)
+            self._wait_for_python()
+
+    def _wait_for_python(self) -> None:
+        while self._running:
+            for g in list(self._running):
+                if g in self._running:
+                    group = _abi.byref(g._running)
+                    check(wait(FOREVER, lambda left: gmx.gmx_waitgroup_wait_timeout(group, left)))
 
 
 def scope(timeout: Optional[float] = None) -> Scope:
