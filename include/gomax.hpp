@@ -1284,17 +1284,17 @@ class once {
       F &f;
       std::exception_ptr failure;
     } here{f, nullptr};
-    gmx_status status = gmx_once_do_timeout(
-        &once_,
-        [](void *arg) noexcept {
-          frame &h = *static_cast<frame *>(arg);
-          try {
-            std::invoke(h.f);
-          } catch (...) {
-            h.failure = std::current_exception();
-          }
-        },
-        static_cast<void *>(std::addressof(here)), ns);
+    void (*const calls)(void *) = [](void *arg) noexcept {
+      frame &h = *static_cast<frame *>(arg);
+      try {
+        std::invoke(h.f);
+      } catch (...) {
+        h.failure = std::current_exception();
+      }
+    };
+    void *const arg = static_cast<void *>(std::addressof(here));
+    // The first has its look inline.
+    gmx_status status = ns < 0 ? gmx_once_do(&once_, calls, arg) : gmx_once_do_timeout(&once_, calls, arg, ns);
     if (here.failure) std::rethrow_exception(here.failure);
     return status != GMX_ETIMEDOUT && check(status) == GMX_OK;
   }
