@@ -231,6 +231,75 @@ static void tickers(void) {
   on_thread(ticks, NULL);
 }
 
+/* ---- between the firing and the beginning of its function ---- */
+
+/* On one P: whoever spins keeps the timers waiting until several are due, and whoever is readied last runs first. */
+static int64_t spins_until;
+static void spins(void *arg) {
+  (void)arg;
+  while (gmx_now() < spins_until) continue;
+}
+
+static void wakes_when_it_has_fired(void) {
+  spins_until = gmx_now() + MS;
+  CHECK_OK(gmx_spawn(spins, NULL));
+  CHECK_OK(gmx_sleep(MS / 2));
+}
+
+static void on_one_p(void *unused) {
+  (void)unused;
+  int prevented = 0;
+  for (int i = 0; i < 50; i++) {
+    store(&fired, 0);
+    gmx_timer f = func_timer(MS / 4, fires, NULL);
+    wakes_when_it_has_fired();
+    gmx_status was = gmx_timer_stop(f);
+    prevented += was;
+    CHECK_EQ(load(&fired), !was); /* has begun, or never does */
+    CHECK_OK(gmx_sleep(MS / 4));
+    CHECK_EQ(load(&fired), !was);
+    CHECK_EQ(gmx_timer_reset(f, MS / 4, MS / 4), 0);
+    wakes_when_it_has_fired();
+    CHECK_EQ(gmx_timer_reset(f, HOUR, 0), 1);
+    int seen = load(&fired);
+    CHECK_OK(gmx_sleep(MS / 4));
+    CHECK_EQ(load(&fired), seen);
+    CHECK_EQ(gmx_timer_free(f), 1);
+  }
+  check_say("  %d of 50 had fired and not begun", prevented);
+}
+
+/* What it has missed is not made up for. */
+enum { PERIOD = 1 };
+static int64_t missed_until;
+static void is_seldom_enough(void *arg) {
+  (void)arg;
+  int n = load(&fired) + 1;
+  if (missed_until) CHECK_CMP(n, <=, (gmx_now() - missed_until) / (PERIOD * MS) + 2);
+  store(&fired, n);
+}
+
+static void missed(void *unused) {
+  (void)unused;
+  missed_until = 0;
+  gmx_timer f = func_timer(-1, is_seldom_enough, NULL);
+  CHECK_EQ(gmx_timer_reset(f, 0, PERIOD * MS), 0);
+  CHECK_OK(gmx_sleep(PERIOD * MS));
+  spins_until = gmx_now() + 30 * PERIOD * MS;
+  spins(NULL);
+  store(&fired, 0);
+  missed_until = gmx_now();
+  spin_until(load(&fired) >= 10);
+  CHECK_EQ(gmx_timer_free(f), 1);
+}
+
+static void functions_on_one_p(void) {
+  CHECK(gmx_gomaxprocs(1) > 0);
+  on_g(on_one_p, NULL);
+  on_g(missed, NULL);
+  CHECK(gmx_gomaxprocs(3) > 0);
+}
+
 /* ---- many ---- */
 
 static void counts(void *arg) { bump((int *)arg); }
@@ -347,6 +416,7 @@ int main(void) {
   RUN(each_arm_fires_or_is_prevented);
   RUN(tickers);
   RUN(from_within);
+  RUN(functions_on_one_p);
   RUN(nothing_piles_up);
   RUN(a_million_timers);
   RUN(an_end_and_a_beginning);
