@@ -194,3 +194,21 @@ fn stop_and_arm_against_resize() {
         assert!(Timers::remove(timers[0]));
     });
 }
+
+/// Two free a timer, and its place becomes another's: that is nobody's but its maker's.
+#[test]
+fn free_against_the_next_in_its_place() {
+    check(Size { preemptions: 3, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let ms: Vec<MRef> = (0..2).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
+        let never = |m| timer::after(m, -1, 0, What::Nothing, false).unwrap();
+        let old = never(ms[0]);
+        w.host_as(ms[1], move |_, m| drop(timer::free(m, old)));
+        w.host_as(ms[0], move |_, m| {
+            let _ = timer::free(m, old);
+            let new = never(m);
+            assert!(timer::free(m, new).is_ok(), "another has freed it");
+        });
+        w.finish();
+    });
+}
