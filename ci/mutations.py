@@ -33,7 +33,7 @@ BUDGET = float(os.environ.get("GMX_MUTATION_BUDGET", 1e9))
 
 # The models that look at a file, the nearest first.
 MODELS = {
-    "protocol/wake.rs": "wakes keepers timers stops locked syscalls",
+    "protocol/wake.rs": "wakes keepers timers stops locked syscalls closes",
     "protocol/park.rs": "parks wakes waits closes locked",
     "protocol/preempt.rs": "stops barriers",
     "protocol/ragged.rs": "barriers",
@@ -293,6 +293,8 @@ EXPLAINED = {
     "protocol/wake.rs look_again: wakep_slow(sched, me); (2)": "timers without a keeper are the watchdog's",
     "protocol/wake.rs go_idle: I1: look at the global queue under the lock": "I3 looks again; this saves the way there and back",
     "protocol/wake.rs any_work: I3: at the timers": "for one that is due there will be a keeper who does not sleep",
+    "protocol/wake.rs stopm: W3: wait for the note that is on its way": "one that comes late wakes it once more, for nothing",
+    "block/timer.rs fire: F4: the runtime ends": "stop_all, which follows, forgets it too",
     "protocol/wake.rs kick_keeper: until when the keeper sleeps": "it is told once more; it looks for itself then",
     "protocol/syscall.rs handoffp: Y2: the global queue": "look_again sees it; this saves the way there and back",
     "protocol/syscall.rs handoffp: Y2: nobody searches": "look_again sees it; this saves the way there and back",
