@@ -293,10 +293,21 @@ static void missed(void *unused) {
   CHECK_EQ(gmx_timer_free(f), 1);
 }
 
+/* A period that is over before the firing is: what was missed must not be gone through one by one. */
+static void shorter_than_a_firing(void *unused) {
+  (void)unused;
+  store(&fired, 0);
+  gmx_timer f = func_timer(-1, fires, NULL);
+  CHECK_EQ(gmx_timer_reset(f, 0, 1), 0);
+  spin_until(load(&fired) >= 10);
+  CHECK_EQ(gmx_timer_free(f), 1);
+}
+
 static void functions_on_one_p(void) {
   CHECK(gmx_gomaxprocs(1) > 0);
   on_g(on_one_p, NULL);
   on_g(missed, NULL);
+  on_g(shorter_than_a_firing, NULL);
   CHECK(gmx_gomaxprocs(3) > 0);
 }
 
