@@ -80,6 +80,55 @@ fn finds_idle_without_fence() {
     });
 }
 
+/// G 0 has yielded straight to G 1, which puts it into the queue and waits for it on its thread, keeping the P.
+fn yield_against_idle(put: impl Fn(&World, MRef) + Copy + Send + Sync + 'static) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(2, 2);
+        let _ = mk.token(vec![does(|_, _, _| ())]);
+        let other = mk.token(vec![
+            does(move |w, m, _| {
+                let ctx = m.swap_ctx(Ctx::G);
+                put(w, m);
+                m.set_ctx(ctx);
+            }),
+            awaits(0),
+        ]);
+        let w = mk.make();
+        let searcher = w.searcher();
+        let m = w.worker_with(&[other]);
+        w.go(searcher);
+        w.go(m);
+        w.finish();
+    }
+}
+
+#[test]
+fn yield_to_another_against_idle() {
+    check(
+        Size::default(),
+        yield_against_idle(|w, m| {
+            park::finish(m, w.gp(0), Mcall::Yield(Place::Tail));
+        }),
+    );
+}
+
+/// The look at npidle before the fence may be older than the G in the queue.
+#[cfg(loom)]
+#[test]
+fn finds_yield_that_looks_before_the_fence() {
+    finds(DEADLOCK, || {
+        check(
+            Size::default(),
+            yield_against_idle(|w, m| {
+                m.must_p().put_tail(w.gp(0));
+                if w.sched.npidle.load(Ordering::Relaxed) != 0 {
+                    wake::wakep(w.sched, m);
+                }
+            }),
+        );
+    });
+}
+
 /// The owner pops, a thief steals, runnext and all: each G runs once, and nobody sleeps beside them.
 fn steal(ps: u32, next: bool) -> impl Fn() {
     move || {

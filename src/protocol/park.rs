@@ -183,9 +183,9 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
                 Place::Tail => m.must_p().put_last(gp),
                 Place::Global => sched.globrunqput(gp),
             }
-            // It was in no queue for a moment while another G was entered, and a searcher may have found nothing. On g0
-            // it is the first that is looked at next, and nobody is woken for it (Go's #13527).
-            if m.ctx() == Ctx::G && sched.npidle.load(Ordering::Relaxed) != 0 {
+            // It was in no queue for a moment while another G was entered, and a searcher may have found nothing: S2 to S5.
+            // (With one P there is no searcher.) On g0 it is in a queue before another is taken out, which a searcher finds.
+            if m.ctx() == Ctx::G && sched.procs() > 1 {
                 wake::wakep(sched, m);
             }
             false
