@@ -175,7 +175,7 @@ fn newest_against_a_thief() {
 #[test]
 fn newest_against_two_thieves() {
     check(MORE, against::<4>(true, "++-", &[1, 1]));
-    check(Size { preemptions: 2, ..MORE }, against::<4>(true, "+++--", &[1, 1]));
+    check(MORE, against::<4>(true, "+++--", &[1, 1]));
 }
 
 #[test]
