@@ -517,9 +517,10 @@ impl OwnedP {
         self.forget()
     }
 
-    /// Makes `gp` the next to run in this slice; what was next goes to the queue.
+    /// Makes `gp` the next to run in this slice; what was next goes to the queue. Whether something was: otherwise the last
+    /// thing that it did is a locked read-modify-write.
     #[inline(always)]
-    pub fn put_next(&self, gp: GRef) {
+    pub fn put_next(&self, gp: GRef) -> bool {
         // A swap, not a store: a thief may take the old one at the same moment. AcqRel: pairs with `take_runnext`.
         // SAFETY: runnext holds null or a G.
         let old = unsafe { GRef::from_ptr(self.runnext.swap(gp.as_ptr(), Ordering::AcqRel)) };
@@ -527,6 +528,7 @@ impl OwnedP {
             widen!();
             self.put_tail(old);
         }
+        old.is_some()
     }
 
     /// Appends to the queue.
@@ -737,7 +739,7 @@ mod tests {
                 let gp = gs[g as usize];
                 match rng.next() % 5 {
                     0 => {
-                        pp.put_next(gp);
+                        assert_eq!(pp.put_next(gp), model.next.is_some());
                         model.put_next(g);
                     }
                     1 if !pp.parents_full() => {

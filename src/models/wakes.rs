@@ -135,7 +135,11 @@ fn steal(ps: u32, next: bool) -> impl Fn() {
         let mut mk = Maker::new(ps, ps);
         let first = mk.token(vec![does(move |w, m, _| {
             for t in 1..3 {
-                if next { m.must_p().put_next(w.gp(t)) } else { m.must_p().put_tail(w.gp(t)) }
+                if next {
+                    let _ = m.must_p().put_next(w.gp(t));
+                } else {
+                    m.must_p().put_tail(w.gp(t));
+                }
             }
             wake::wakep(w.sched, m);
         })]);

@@ -49,7 +49,7 @@ use crate::gmp::p::OwnedP;
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
 use crate::sync::widen::widen;
-use crate::sync::{Ordering, fence_after_rmw};
+use crate::sync::{Ordering, fence, fence_after_rmw};
 use std::ffi::c_void;
 
 /// Every this many slices a P looks at the global queue first, so that nobody there starves.
@@ -179,7 +179,7 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
         }
         Mcall::Yield(place) => {
             match place {
-                Place::Next => m.must_p().put_next(gp),
+                Place::Next => _ = m.must_p().put_next(gp),
                 Place::Tail => m.must_p().put_last(gp),
                 Place::Global => sched.globrunqput(gp),
             }
@@ -453,10 +453,13 @@ pub fn ready_queue(m: MRef, gp: GRef) {
     let sched = m.sched();
     match m.p() {
         Some(pp) => {
-            pp.put_next(gp);
-            // `put_next` ends with a locked read-modify-write, or put another G behind it, for which a searcher was
-            // called when it was submitted.
-            fence_after_rmw();
+            // A G that was next was called for when it was submitted. But a thief may take `gp` before that one is seen in the
+            // queue, and call for nobody since all Ps are busy; and then one goes idle.
+            if pp.put_next(gp) && sched.procs() > 1 {
+                fence(Ordering::SeqCst);
+            } else {
+                fence_after_rmw();
+            }
             wake::wakep_fenced(sched, m);
         }
         None => {
