@@ -26,8 +26,8 @@ impl Line {
             // SAFETY: this thread is the owner.
             unsafe {
                 match step {
-                    b'-' => drop(self.took(self.q.pop())),
-                    b'b' => drop(self.took(self.q.pop_behind())),
+                    b'-' => _ = self.took(self.q.pop()),
+                    b'b' => _ = self.took(self.q.pop_behind()),
                     _ => {
                         let gp = self.gs[self.pushed.fetch_add(1, SeqCst)];
                         if step == b'y' { self.q.push_last(gp) } else { self.q.push(gp) }
