@@ -227,6 +227,39 @@ fn finds_keeper_without_fence() {
     });
 }
 
+/// The keeper has slept until its time, and before it has the lock it is given a P; and then the end is called for. The P comes
+/// first.
+fn started_against_the_end() -> impl Fn() {
+    || {
+        let clock = Clock::new(None);
+        let w = Maker::new(1, 1).make();
+        let (sched, p) = (w.sched, w.sched.p_at(0).unwrap());
+        let keeper = w.new_worker();
+        let other = w.sched.malloc(Kind::Worker).unwrap();
+        assert!(clock.arm_at(p, 40));
+        set_now(50);
+        let t = thread::spawn(move || matches!(wake::stopm(sched, keeper), Idle::Search));
+        let mut lk = sched.lock.lock();
+        let there = sched.keeper.load(Ordering::Relaxed) == keeper.as_ptr();
+        match if there { wake::pidleget(sched, &mut lk) } else { None } {
+            Some(pp) => wake::startm_locked(sched, lk, other, pp, false),
+            None => drop(lk),
+        }
+        sched.exiting.store(true, Ordering::SeqCst);
+        wake::wake_all(sched);
+        let searches = t.join().unwrap();
+        assert!(searches || !there, "a P is lost");
+        if searches {
+            assert!(keeper.releasep().forget() == p);
+        }
+    }
+}
+
+#[test]
+fn keeper_is_started_against_the_end() {
+    check(Size { preemptions: 3, ..Size::default() }, started_against_the_end());
+}
+
 /// A G sleeps, and time passes whenever it likes: while it arms its timer, while its P goes to somebody who keeps it.
 fn sleeps(n: usize) -> impl Fn() {
     move || {

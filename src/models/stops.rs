@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::gmp::p::STOP;
+use crate::sched::world;
 use crate::sync::heavy_fence;
 
 /// One P runs a G that goes through syscalls, yields or polls; one P is idle. A thread of the host stops the world.
@@ -13,7 +14,18 @@ fn stop(steps: fn() -> Vec<Step>, ps: u32, timeout: bool) -> impl Fn() {
         let m = w.worker_with(&[g]);
         w.go(m);
         w.host(move |w, m| {
-            stop_and_start(w, m, if timeout { 1 } else { -1 });
+            if !timeout {
+                stop_and_start(w, m, -1);
+                return;
+            }
+            // A3: who gives up was held up by somebody.
+            let mut late = 0;
+            let stopped = world::stop_the_world(m, 1, |_| late += 1).is_ok();
+            assert_eq!(stopped, late == 0, "all had stopped, or nobody knows who had not");
+            if stopped {
+                w.own_all();
+                world::start_the_world(m);
+            }
         });
         if timeout {
             w.sched.stopnote.time_out();

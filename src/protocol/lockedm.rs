@@ -103,9 +103,8 @@ fn serve(sched: &Sched, m: MRef, gp: GRef) -> bool {
     }
 }
 
-/// K2. The M sleeps; it comes back as one that idles.
+/// K2. The M, which has found the G and so searches no more (F1 in wake.rs), sleeps; it comes back as one that idles.
 pub fn startlockedm(sched: &Sched, m: MRef, gp: GRef) -> wake::Idle {
-    wake::reset_spinning(sched, m);
     wake::hand_to_locked(sched, gp, m.releasep());
     wake::stopm(sched, m)
 }

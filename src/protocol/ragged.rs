@@ -20,11 +20,11 @@
 //! * R4 wait for the note.
 //!
 //! Owner of a P with FN, at its next way through the scheduler, into a syscall or into the idle list (which FN bars):
-//! * O1 ([`run_safe_point_fn`], in preempt.rs) clear FN; whoever cleared it runs the function, then wait - 1; at 0 set the
-//!   note.
+//! * O1 ([`run_safe_point_fn`], in preempt.rs) clear FN, run the function, then wait - 1; at 0 set the note.
 //!
 //! # Invariants
-//! * F1 each P is counted once and served once: it is in exactly one of own, taken, or FN set; FN is cleared once.
+//! * F1 each P is counted once and served once: it is in exactly one of own, taken, frozen, or FN set; FN is cleared by the
+//!   owner, or with the P by who takes it, and by Y1 (syscall.rs) only one of the two is.
 //! * F2 while the function runs for a P, that P is Running and owned by who runs it, or frozen by the caller.
 //!
 //! # Why it ends

@@ -17,8 +17,8 @@
 //!   still run, and start the world again.
 //!
 //! Owner of a P with STOP, at its next way through the scheduler, into a syscall or into the idle list:
-//! * B1 ([`stop_p`], in preempt.rs) under `sched.lock`: P Stopped, STOP cleared, stopwait - 1; at 0 set the note. Its M
-//!   sleeps, its G is runnable.
+//! * B1 ([`stop_p`], in preempt.rs) under `sched.lock`: P Stopped, STOP cleared, stopwait - 1; at 0 set the note, still
+//!   under the lock: so A3 need not wait for it, and no note of this stop comes in the next. Its M sleeps, its G is runnable.
 //!
 //! Starter:
 //! * C1 a resize, if one was asked for (resize.rs);
@@ -92,8 +92,6 @@ pub fn stop(sched: &Sched, me: MRef, deadline: Option<i64>, mut late: impl FnMut
     {
         let mut lk = sched.lock.lock();
         if lk.stopwait == 0 {
-            drop(lk);
-            sched.stopnote.sleep();
             return stopped(sched, me, begun);
         }
         for p in sched.live_ps() {

@@ -580,16 +580,9 @@ pub fn stopm(sched: &Sched, m: MRef) -> Idle {
             }
         }
         let mut lk = sched.lock.lock();
-        if let Some(pp) = m.take_nextp() {
-            // A waker took this M out of the list before we got the lock; its note is set or about to be.
-            drop(lk);
-            m.park.sleep();
-            m.park.clear();
-            break Some(pp);
-        }
-        // After nextp: a P that came first is not lost, nor the count of whoever was to search with it.
-        if sched.exiting.load(Ordering::Relaxed) {
-            leave_idle(sched, &mut lk, m);
+        // Who is not there any more was taken out for a P, and its note is on its way (W3): neither the P is lost, nor the
+        // count of whoever was to search with it.
+        if sched.exiting.load(Ordering::Relaxed) && leave_idle(sched, &mut lk, m) {
             break None;
         }
         if sched.keeper.load(Ordering::Relaxed) == m.as_ptr() {
@@ -610,7 +603,7 @@ pub fn stopm(sched: &Sched, m: MRef) -> Idle {
             }
             until = settle(sched, &mut lk, m);
         } else {
-            // In the idle list; it may have been the keeper once.
+            // In the idle list, or taken out of it; it may have been the keeper once.
             until = None;
         }
     };
@@ -645,10 +638,11 @@ pub fn settle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef) -> Option<i64> {
     Some(first)
 }
 
-fn leave_idle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef) {
+/// False: it is not there any more.
+fn leave_idle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef) -> bool {
     if sched.keeper.load(Ordering::Relaxed) == m.as_ptr() {
         take_keeper(sched);
-        return;
+        return true;
     }
     let mut at: *mut *mut crate::gmp::M = &mut lk.midle;
     // SAFETY: the list holds Ms, and is ours while the lock is held.
@@ -657,11 +651,12 @@ fn leave_idle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef) {
             if *at == m.as_ptr() {
                 *at = m.link.take();
                 lk.nmidle -= 1;
-                return;
+                return true;
             }
             at = (**at).link.as_ptr();
         }
     }
+    false
 }
 
 /// Wakes every sleeping M, so that it sees that the end has come.
