@@ -399,16 +399,11 @@ impl P {
         PRef(std::ptr::NonNull::from(self))
     }
 
-    /// Nothing to run here: no wrong "empty" while the owner moves a G from runnext to the queue. (A thief who takes runnext in
-    /// that moment may make it look empty: he has a G then, and calls for others.)
+    /// Nothing to run here. Runnext first: a G goes from there to the queue, never back. It is in the queue before the owner takes
+    /// the one that displaced it (Acquire: pairs with the swap there). A thief may take that one before: then it looks empty, and
+    /// the owner calls for others behind the push (`park::ready_queue`).
     pub fn runq_empty(&self) -> bool {
-        loop {
-            let next = self.runnext.load(Ordering::Acquire);
-            let empty = self.runq.is_empty() && self.lifo.is_empty();
-            if self.runnext.load(Ordering::Acquire) == next {
-                return empty && next.is_null();
-            }
-        }
+        self.runnext.load(Ordering::Acquire).is_null() && self.lifo.is_empty() && self.runq.is_empty()
     }
 
     pub fn runq_len(&self) -> usize {

@@ -1,6 +1,7 @@
 //! gmp/queue.rs: the queue of a P that ships, with a small ring, so that Gs go to the backlog and come back.
 
 use super::*;
+use crate::gmp::P;
 use crate::gmp::g::GRef;
 use crate::gmp::queue::Queue;
 
@@ -125,6 +126,23 @@ fn one_is_always_seen() {
     // The last of the ring, and the backlog comes.
     check(MORE, seen("+++++--", "--"));
     check(MORE, seen("+++++---", "-y"));
+}
+
+/// The G that is next goes to the queue when another one is: it is seen here or there (`P::runq_empty`).
+#[test]
+fn who_was_next_is_always_seen() {
+    check(MORE, || {
+        let [a, b] = [0, 1].map(GRef::for_test);
+        let pp = crate::gmp::sched::try_leak(P::new(0, &POLL)).unwrap().own(PStatus::Dead);
+        assert!(!pp.put_next(a));
+        let p = pp.p();
+        let searcher = thread::spawn(move || assert!(!p.runq_empty(), "it looks empty"));
+        assert!(pp.put_next(b));
+        assert!(pp.get() == Some((b, true)));
+        searcher.join().unwrap();
+        assert!(pp.get() == Some((a, false)) && p.runq_empty());
+        pp.forget();
+    });
 }
 
 #[cfg(loom)]
