@@ -38,7 +38,7 @@ MODELS = {
     "protocol/preempt.rs": "stops barriers",
     "protocol/ragged.rs": "barriers",
     "protocol/stw.rs": "stops barriers",
-    "protocol/syscall.rs": "syscalls barriers stops locked",
+    "protocol/syscall.rs": "syscalls barriers stops locked closes",
     "protocol/resize.rs": "resizes",
     "protocol/lockedm.rs": "locked stops",
     "protocol/foreign.rs": "foreigns closes",
@@ -303,6 +303,7 @@ EXPLAINED = {
     "block/timer.rs fire: wake::timer_added(sched, m, next);": "as in waitq.rs",
     "block/cancel.rs make: cancelled while its timer was armed": "it fires in vain, or goes with the token",
     "block/cancel.rs cancel_one: its timer is of no use any more": "it fires in vain, or goes with the token",
+    "ds/runq.rs steal_half: head is an old one": "the exchange fails then; this only bounds how much is copied before it",
     "block/mutex.rs unlock_to: one who was woken is on his way": "others are woken as well, for nothing",
 }
 

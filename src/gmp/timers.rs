@@ -451,13 +451,15 @@ mod tests {
 
     struct One {
         number: usize,
+        comes_back: bool,
         fired: *const Fired,
     }
 
-    unsafe fn fire(_: MRef, _: PRef, arg: *mut c_void, seq: u64) -> bool {
+    unsafe fn fire(_: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool {
         // SAFETY: the tests pass theirs.
         unsafe {
             let one = &*arg.cast::<One>();
+            assert_eq!(pp.timers.reserved(), usize::from(one.comes_back), "room to come back");
             (*one.fired).borrow_mut().push((one.number, seq));
         }
         false
@@ -489,9 +491,9 @@ mod tests {
         // SAFETY: just leaked.
         let m = unsafe { MRef::from_ptr(std::ptr::from_ref(m).cast_mut()) }.unwrap();
         let fired: Fired = RefCell::default();
-        let ones: Vec<One> = (0..N).map(|number| One { number, fired: &fired }).collect();
+        let ones: Vec<One> = (0..N).map(|number| One { number, comes_back: number % 3 == 0, fired: &fired }).collect();
         let timers: Vec<&Timer> = (0..N).map(|_| try_leak(Timer::default()).unwrap()).collect();
-        timers.iter().step_by(3).for_each(|t| t.comes_back.set(true));
+        timers.iter().zip(&ones).for_each(|(t, one)| t.comes_back.set(one.comes_back));
         let mut model: Vec<Armed> = vec![None; N];
         let (mut now, mut seq) = (0, 0);
         for _ in 0..10_000 {

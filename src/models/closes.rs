@@ -1,26 +1,52 @@
 //! The end of a runtime against a thread of the host that spawns (`Sched::close`, `park::start`).
 
 use super::*;
+use crate::block::scope;
+use crate::gmp::error::Error;
 use crate::protocol::park::Spawn;
 use crate::sched::world;
 
+/// Spawns, and says so; false: it is refused.
+type Spawns = fn(MRef, usize, &AtomicUsize) -> bool;
+
+fn spawns(m: MRef, token: usize, started: &AtomicUsize) -> bool {
+    let null = std::ptr::null_mut();
+    let what = Spawn { entry: null, arg: token as *mut _, flags: 0, stack_size: 0, name: Default::default() };
+    let gp = park::newproc(m, &what).unwrap();
+    gp.sp.set(std::ptr::dangling_mut());
+    let starts = park::start(m, gp);
+    started.store(usize::from(starts), SeqCst);
+    starts
+}
+
+extern "C" fn child(_: *mut std::ffi::c_void) -> i32 {
+    unreachable!("the steps of a token are what runs")
+}
+
+/// S1 in scope.rs.
+fn spawns_in_a_scope(m: MRef, token: usize, started: &AtomicUsize) -> bool {
+    let handle = scope::make(m, -1).unwrap();
+    let spawned = scope::spawn(m, handle, child, token as *mut _);
+    assert!(matches!(spawned, Ok(()) | Err(Error::ShutDown)));
+    started.store(usize::from(spawned.is_ok()), SeqCst);
+    assert_eq!(scope::leave(m, handle, -1), Ok(0));
+    spawned.is_ok()
+}
+
 /// Either the G is seen and the runtime stays up, or the spawn is refused.
-fn spawn_against_close() -> impl Fn() {
-    || {
+fn spawn_against_close(spawns: Spawns) -> impl Fn() {
+    move || {
         let mut mk = Maker::new(1, 1);
-        let token = mk.token(vec![does(|_, m, _| m.must_p().stats.ended.bump())]);
+        let token = mk.token(vec![does(|_, m, gp| {
+            scope::on_exit(m, gp);
+            m.must_p().stats.ended.bump();
+        })]);
         let w = mk.make();
         let started = Arc::new(AtomicUsize::new(0));
         let closed = Arc::new(AtomicUsize::new(0));
         let s = started.clone();
         w.host(move |w, m| {
-            let null = std::ptr::null_mut();
-            let what = Spawn { entry: null, arg: token as *mut _, flags: 0, stack_size: 0, name: Default::default() };
-            let gp = park::newproc(m, &what).unwrap();
-            gp.sp.set(std::ptr::dangling_mut());
-            if park::start(m, gp) {
-                s.store(1, SeqCst);
-            } else {
+            if !spawns(m, token, &s) {
                 w.will_not_run(token);
             }
         });
@@ -42,7 +68,33 @@ fn spawn_against_close() -> impl Fn() {
 
 #[test]
 fn close_against_spawn() {
-    check(Size::default(), spawn_against_close());
+    check(Size::default(), spawn_against_close(spawns));
+}
+
+#[test]
+fn close_against_spawn_in_a_scope() {
+    check(Size { preemptions: 1, ..Size::default() }, spawn_against_close(spawns_in_a_scope));
+}
+
+/// X4 in syscall.rs: a thread that wants to run as a G while the runtime ends stays outside, and waits for nothing.
+#[test]
+fn close_against_visit() {
+    check(Size::default(), || {
+        let w = Maker::new(1, 1).make();
+        w.host(|w, m| {
+            if let Some(gp) = foreign::enter_go(m) {
+                w.own_p(m);
+                foreign::leave_for_good(m, gp, std::ptr::dangling_mut());
+            }
+        });
+        w.host(|w, m| {
+            if world::close(m, None, |_| ()).ok() == Some(true) {
+                w.sched.lock.lock().stopping = false;
+                world::open(w.sched);
+            }
+        });
+        w.finish();
+    });
 }
 
 #[cfg(loom)]
@@ -50,7 +102,7 @@ fn close_against_spawn() {
 fn finds_spawn_without_fence() {
     finds(&["in a runtime that has ended", "deadlock"], || {
         without("gmp/sched.rs", "is_closing");
-        check(Size::default(), spawn_against_close());
+        check(Size::default(), spawn_against_close(spawns));
     });
 }
 
@@ -61,6 +113,6 @@ fn finds_close_without_fences() {
     finds(&["in a runtime that has ended", "deadlock"], || {
         without("gmp/sched.rs", "close");
         without("gmp/sched.rs", "num_g");
-        check(Size::default(), spawn_against_close());
+        check(Size::default(), spawn_against_close(spawns));
     });
 }

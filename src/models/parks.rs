@@ -11,23 +11,43 @@ use std::ffi::c_void;
 struct Parked {
     published: Event,
     refuses: bool,
+    /// The commit goes on when somebody has tried to ready it.
+    goes_on_late: bool,
+    tried: Event,
     /// How often somebody readied it.
     readied: AtomicUsize,
+}
+
+impl Parked {
+    /// As a thread that knows the handle.
+    fn ready(&self, m: MRef, gp: GRef, handle: u64) {
+        self.published.wait(0, None);
+        self.readied.fetch_add(usize::from(park::ready_parked(m, gp, handle)), SeqCst);
+        self.tried.happen();
+    }
 }
 
 unsafe fn publish(_: MRef, _: GRef, arg: *mut c_void) -> bool {
     // SAFETY: the model keeps it until its end.
     let parked = unsafe { &*arg.cast::<Parked>() };
     parked.published.happen();
+    if parked.goes_on_late {
+        parked.tried.wait(0, None);
+    }
     !parked.refuses
 }
 
 /// G 0 parks with a commit of the host, which publishes it and may refuse then; so many threads of the host try to ready
 /// it. `early`: it is published while it is still on its stack.
 fn park_against_ready(threads: usize, refuses: bool, early: bool) -> impl Fn() {
+    park_as(threads, early, move || Parked { refuses, ..Parked::default() })
+}
+
+fn park_as(threads: usize, early: bool, parked: impl Fn() -> Parked + Send + Sync + 'static) -> impl Fn() {
     move || {
         let ps = if early { 2 } else { 1 };
-        let parked = Arc::new(Parked { refuses, ..Parked::default() });
+        let parked = Arc::new(parked());
+        let refuses = parked.refuses;
         let mut mk = Maker::new(ps, ps);
         let p = parked.clone();
         let g = mk.token(vec![Box::new(move |_, _, gp| {
@@ -45,10 +65,7 @@ fn park_against_ready(threads: usize, refuses: bool, early: bool) -> impl Fn() {
         w.go(m);
         for _ in 0..threads {
             let p = parked.clone();
-            w.host(move |w, m| {
-                p.published.wait(0, None);
-                p.readied.fetch_add(usize::from(park::ready_parked(m, w.gp(g), handle)), SeqCst);
-            });
+            w.host(move |w, m| p.ready(m, w.gp(g), handle));
         }
         w.finish();
         let readied = parked.readied.load(SeqCst);
@@ -69,6 +86,69 @@ fn park_against_two_who_ready() {
 #[test]
 fn refused_park_against_ready() {
     check(Size::default(), park_against_ready(1, true, false));
+}
+
+/// K5: readied while its commit is at work.
+fn late(refuses: bool) -> Parked {
+    Parked { refuses, goes_on_late: true, ..Parked::default() }
+}
+
+#[test]
+fn ready_while_the_commit_runs() {
+    check(Size::default(), park_as(1, false, || late(false)));
+    check(Size::default(), park_as(1, false, || late(true)));
+}
+
+/// A thread of the host has no stack to leave, and sleeps by its note: nobody wakes it if it is readied while its commit is at
+/// work.
+fn park_of_a_thread(parked: impl Fn() -> Parked + Send + Sync + 'static) -> impl Fn() {
+    move || {
+        let parked = Arc::new(parked());
+        let refuses = parked.refuses;
+        let w = Maker::new(1, 1).make();
+        let waits = foreign::needm(w.sched, 1).unwrap();
+        let gp = park::own_g(waits);
+        let handle = gp.handle();
+        let p = parked.clone();
+        w.host_as(waits, move |_, m| {
+            let commit = Commit { host: true, f: Some(publish), arg: Arc::as_ptr(&p).cast_mut().cast() };
+            park::gopark_host(m, crate::gmp::g::WaitReason::SEMACQUIRE, commit);
+            assert!(gp.status() == GStatus::Syscall && !gp.has(gflag::THREAD_WAIT));
+        });
+        let p = parked.clone();
+        w.host(move |_, m| p.ready(m, gp, handle));
+        w.finish();
+        let readied = parked.readied.load(SeqCst);
+        assert!(readied == 1 || refuses && readied == 0, "readied {readied} times");
+    }
+}
+
+#[test]
+fn park_of_a_thread_against_ready() {
+    check(Size::default(), park_of_a_thread(Parked::default));
+}
+
+#[test]
+fn ready_while_the_commit_of_a_thread_runs() {
+    check(Size::default(), park_of_a_thread(|| late(false)));
+    check(Size::default(), park_of_a_thread(|| late(true)));
+}
+
+/// There is memory for a G that had none, and everybody sleeps: whoever says so calls somebody.
+#[test]
+fn stack_comes_free_while_all_sleep() {
+    check(Size::default(), || {
+        let mut mk = Maker::new(1, 1);
+        let g = mk.token(vec![does(|_, _, _| ())]);
+        let w = mk.make();
+        let m = w.worker_with(&[]);
+        w.go(m);
+        w.watcher(move |w, m| {
+            park::wait_for_stack(m, w.gp(g));
+            park::stack_came_free(m);
+        });
+        w.finish();
+    });
 }
 
 /// K1: readable before it is off its stack.

@@ -161,6 +161,60 @@ fn finds_handoff_that_looks_once() {
     finds(DEADLOCK, || check(Size::default(), submit_against_handoff(false)));
 }
 
+/// A step that hands its P on, and waits in the system for the end of a G.
+fn blocks_until(token: usize) -> Step {
+    Box::new(move |w, m, gp| {
+        syscall::entersyscallblock(m, gp, std::ptr::dangling_mut());
+        w.ended(token);
+        if syscall::exitsyscall(m, gp) { Mcall::None } else { Mcall::ExitSyscallNoP }
+    })
+}
+
+/// Y2, with another P that is idle when the first one is handed on: so nobody need be started to search. Before the first one
+/// is idle itself a thread takes the other, readies a G and keeps the P; it finds no idle P for the G.
+#[test]
+fn ready_against_handing_on_beside_an_idle_p() {
+    check(Size { preemptions: 1, ..Size::default() }, || {
+        let mut mk = Maker::new(2, 2);
+        let first = mk.token(vec![blocks_until(1)]);
+        let second = mk.token(vec![does(|_, _, _| ())]);
+        let w = mk.make();
+        let m = w.worker_with(&[first]);
+        w.go(m);
+        w.host(move |w, m| {
+            visit(w, m, |_| {
+                park::ready_queue(m, w.gp(second));
+                w.ended(second);
+            });
+        });
+        w.finish();
+    });
+}
+
+/// Somebody waits until every P is idle, as `gmx_main` does: he is told also when the last one becomes so by a hand-off.
+#[test]
+fn whoever_waits_for_quiet_is_told_of_a_hand_off() {
+    check(Size::default(), || {
+        let w = Maker::new(2, 2).make();
+        w.sched.watchers.fetch_add(1, Ordering::SeqCst);
+        w.host(|w, m| visit(w, m, |_| ()));
+        w.stranger(|w| {
+            loop {
+                let seen = w.sched.watch.now();
+                let quiet = {
+                    let _lk = w.sched.lock.lock();
+                    w.sched.npidle.load(Ordering::SeqCst) == w.sched.procs()
+                };
+                if quiet {
+                    break;
+                }
+                w.sched.watch.wait(seen, None);
+            }
+        });
+        w.finish();
+    });
+}
+
 /// Two Gs on one P go through syscalls that hand it off at once, and come back through X2 and X3: whoever finds no P goes
 /// to the global queue and is run by the other.
 fn blocking_calls(ps: u32) -> impl Fn() {

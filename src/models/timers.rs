@@ -195,6 +195,36 @@ fn stop_and_arm_against_resize() {
     });
 }
 
+unsafe fn comes_back(m: MRef, pp: PRef, arg: *mut std::ffi::c_void, _: u64) -> bool {
+    // SAFETY: the model passes its timer, which is leaked, and has just fired from the heap of `pp`.
+    unsafe { Timers::put_back(m.sched(), pp, &*arg.cast::<Timer>(), Alarm { when: 50, fire: never, arg, seq: 0 }) };
+    true
+}
+
+/// sysmon runs a timer that comes back, of a P that goes meanwhile: it comes back in a heap that stays.
+#[test]
+fn fire_and_come_back_against_resize() {
+    check(Size { preemptions: 3, ..Size::default() }, || {
+        let w = Maker::new(2, 2).make();
+        let [stays, goes] = [0, 1].map(|i| w.sched.p_at(i).unwrap());
+        let m = (0..2).map(|_| foreign::needm(w.sched, 1).unwrap()).find(|m| m.id % 2 == 1).unwrap();
+        let t: &'static Timer = crate::gmp::sched::try_leak(Timer::default()).unwrap();
+        t.comes_back.set(true);
+        let alarm = Alarm { when: 5, fire: comes_back, arg: std::ptr::from_ref(t).cast_mut().cast(), seq: 0 };
+        // SAFETY: it is armed once, and leaked.
+        assert!(unsafe { Timers::add_somewhere(w.sched, m, t, alarm) }.unwrap().0 == goes);
+        w.watcher(move |_, m| {
+            // SAFETY: nobody runs Gs here.
+            unsafe { Timers::run(goes, m, 5) };
+        });
+        w.watcher(move |_, _| assert!(Timers::move_all(goes, stays)));
+        w.finish();
+        assert_eq!(goes.timers.first(), crate::gmp::timers::NEVER);
+        assert!(matches!(stays.timers.first(), 5 | 50));
+        assert_eq!(stays.timers.count(), 1);
+    });
+}
+
 /// Two free a timer, and its place becomes another's: that is nobody's but its maker's.
 #[test]
 fn free_against_the_next_in_its_place() {
