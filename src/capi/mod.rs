@@ -153,6 +153,10 @@ unsafe fn read_sized<T: Copy>(p: *const T) -> Result<Option<T>, gmx_status> {
     let ours = std::mem::size_of::<T>();
     // SAFETY: the caller's promise.
     let theirs = unsafe { p.cast::<usize>().read_unaligned() };
+    if theirs == ours {
+        // SAFETY: as above.
+        return Ok(Some(unsafe { p.read_unaligned() }));
+    }
     if theirs < std::mem::size_of::<usize>() || theirs > SIZE_LIMIT {
         return Err(GMX_EINVAL);
     }

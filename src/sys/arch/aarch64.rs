@@ -36,9 +36,12 @@ global_asm!(
     "gmx_arch_start:",
     "hint #36", // bti j
     "mov x29, xzr",
-    "mov x30, xzr",
-    "blr x19", // entry(payload)
-    "brk #1",  // entry does not return
+    // A call of entry(payload) by hand: it does not return, and the return predictor would keep an address that nobody
+    // comes back to. By x16, from which a branch may arrive where calls do.
+    "adr x30, 2f",
+    "mov x16, x19",
+    "br x16",
+    "2: brk #1",
     ".cfi_endproc",
     ".size gmx_arch_start, . - gmx_arch_start",
     ".popsection",
