@@ -194,7 +194,10 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
             if let Some(over) = m.must_p().put_parent(gp) {
                 sched.globrunqput(over);
             }
-            wake::wakep(sched, m);
+            // S2 to S5, if there are searchers.
+            if sched.procs() > 1 {
+                wake::wakep(sched, m);
+            }
             false
         }
         Mcall::Exit => {
