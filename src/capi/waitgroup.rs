@@ -101,8 +101,8 @@ pub unsafe extern "C" fn gmx_waitgroup_done(wg: *mut gmx_waitgroup) -> gmx_statu
 pub unsafe extern "C" fn gmx_waitgroup_wait(wg: *mut gmx_waitgroup) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        match (group(wg), free_id()) {
-            (Some(wg), Some(_)) if wg.is_zero() => GMX_OK,
+        match group(wg) {
+            Some(wg) if is_free() && wg.is_zero() => GMX_OK,
             _ => wait(wg, -1),
         }
     }
