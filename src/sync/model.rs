@@ -87,9 +87,20 @@ pub fn fence(order: Ordering) {
     }
 }
 
-/// On every machine a full fence; where the read-modify-write before it is one already it costs nothing.
+checker::thread_local! {
+    /// The thread's last write to an atomic was a plain store.
+    static STORED: Cell<bool> = Cell::new(false);
+}
+
+fn stored(plain: bool) {
+    STORED.with(|s| s.set(plain));
+}
+
+/// On every machine a full fence; where the read-modify-write before it is one already it costs nothing. A store in between
+/// is behind that one, and nothing would order it before the loads that follow.
 #[track_caller]
 pub fn fence_after_rmw() {
+    STORED.with(|s| assert!(!s.get(), "a store between the read-modify-write and its fence"));
     fence(Ordering::SeqCst);
 }
 
@@ -118,18 +129,22 @@ macro_rules! atomic {
             }
             #[track_caller]
             pub fn store(&self, v: $t, o: Ordering) {
+                stored(true);
                 self.0.store(v, order(o));
             }
             #[track_caller]
             pub fn swap(&self, v: $t, o: Ordering) -> $t {
+                stored(false);
                 self.0.swap(v, order(o))
             }
             #[track_caller]
             pub fn compare_exchange(&self, old: $t, new: $t, o: Ordering, e: Ordering) -> Result<$t, $t> {
+                stored(false);
                 self.0.compare_exchange(old, new, order(o), order(e))
             }
             #[track_caller]
             pub fn compare_exchange_weak(&self, old: $t, new: $t, o: Ordering, e: Ordering) -> Result<$t, $t> {
+                stored(false);
                 self.0.compare_exchange_weak(old, new, order(o), order(e))
             }
         }
@@ -139,6 +154,7 @@ macro_rules! atomic {
         impl $name {$(
             #[track_caller]
             pub fn $op(&self, v: $t, o: Ordering) -> $t {
+                stored(false);
                 self.0.$op(v, order(o))
             }
         )*}
