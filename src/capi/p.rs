@@ -86,13 +86,20 @@ pub extern "C" fn gmx_set_default_gomaxprocs() -> gmx_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_pin() -> i32 {
+    match crate::sched::run::current() {
+        Some(m) if m.pin() => m.must_p().id as i32,
+        _ => pin_slow(),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn pin_slow() -> i32 {
     let m = match any() {
+        Ok(m) if m.ctx() == Ctx::Syscall => return GMX_EINSYSCALL,
         Ok(m) => m,
         Err(status) => return status,
     };
-    if matches!(m.ctx(), Ctx::Syscall) {
-        return GMX_EINSYSCALL;
-    }
     match m.current_p() {
         Some(p) => {
             m.set_pins(m.pins() + 1);
@@ -113,18 +120,31 @@ pub extern "C" fn gmx_pin() -> i32 {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_unpin() -> gmx_status {
+    let Some(m) = crate::sched::run::current() else { return unpin_slow() };
+    match m.unpin() {
+        Some(0) if m.must_p().requests() != 0 => unpinned(m),
+        Some(_) => GMX_OK,
+        None => unpin_slow(),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn unpinned(m: MRef) -> gmx_status {
+    crate::protocol::park::safepoint(m);
+    GMX_OK
+}
+
+#[cold]
+#[inline(never)]
+fn unpin_slow() -> gmx_status {
     let m = match any() {
+        Ok(m) if m.ctx() == Ctx::Syscall => return GMX_EINSYSCALL,
         Ok(m) => m,
         Err(status) => return status,
     };
-    if m.ctx() == Ctx::Syscall {
-        return GMX_EINSYSCALL;
-    }
     let Some(n) = m.pins().checked_sub(1) else { return GMX_EPERM };
     m.set_pins(n);
-    if n == 0 && m.ctx() == Ctx::G && m.must_p().requests() != 0 {
-        crate::protocol::park::safepoint(m);
-    }
     GMX_OK
 }
 

@@ -12,7 +12,7 @@ use crate::fiber::host::HostThread;
 use crate::gmp::g::{G, GRef};
 use crate::gmp::p::{MUST_SEE, OwnedP, P, PRef, PWord};
 use crate::gmp::sched::Sched;
-use crate::sync::own::{OwnBool, OwnI32, OwnPtr, OwnU32, OwnU64};
+use crate::sync::own::{OwnBool, OwnI32, OwnPtr, OwnU64};
 use crate::sync::widen::widen;
 use crate::sync::{AtomicPtr, AtomicU64, Note, Ordering};
 use std::cell::UnsafeCell;
@@ -34,14 +34,14 @@ pub enum Ctx {
     Stopped = 4,
 }
 
-/// Bits of an M's mode beside the context.
+/// What an M's mode holds beside the context.
 pub mod mode {
-    /// Pinned to the P.
-    pub const PINNED: u32 = 1 << 8;
     /// An extra M.
-    pub const EXTRA: u32 = 1 << 9;
+    pub const EXTRA: u64 = 1 << 9;
     /// Locked to one G.
-    pub const LOCKED: u32 = 1 << 10;
+    pub const LOCKED: u64 = 1 << 10;
+    /// One pin to the P, of as many as there are.
+    pub const PIN: u64 = 1 << 32;
 }
 
 /// What a G wants done once it is off its stack.
@@ -131,8 +131,7 @@ pub struct M {
     pub curg: OwnPtr<G>,
     /// The context, in the low byte, and what else keeps its code from the fast paths ([`mode`]): 0 is a G on a worker
     /// that is free to go.
-    mode: OwnU32,
-    pins: OwnU32,
+    mode: OwnU64,
     /// The one G that this M may run, once it is locked.
     lockedg: OwnPtr<G>,
     /// Where the scheduler's stack of a worker goes on.
@@ -225,11 +224,10 @@ impl M {
             sched,
             p: UnsafeCell::new(None),
             curg: OwnPtr::null(),
-            mode: OwnU32::new(match kind {
-                Kind::Worker => Ctx::Sched as u32,
-                Kind::Extra => Ctx::Foreign as u32 | mode::EXTRA | mode::LOCKED,
+            mode: OwnU64::new(match kind {
+                Kind::Worker => Ctx::Sched as u64,
+                Kind::Extra => Ctx::Foreign as u64 | mode::EXTRA | mode::LOCKED,
             }),
-            pins: OwnU32::new(0),
             lockedg: OwnPtr::null(),
             g0_sp: OwnPtr::null(),
             pending: UnsafeCell::new(Pending {
@@ -287,19 +285,40 @@ impl M {
 
     #[inline(always)]
     pub fn set_ctx(&self, c: Ctx) {
-        self.mode.set(self.mode.get() & !0xff | c as u32);
+        self.mode.set(self.mode.get() & !0xff | c as u64);
     }
 
     /// Nested pins to the P.
     #[inline(always)]
     pub fn pins(&self) -> u32 {
-        self.pins.get()
+        (self.mode.get() / mode::PIN) as u32
+    }
+
+    /// One more pin of a G; false for code of another context.
+    #[inline(always)]
+    pub fn pin(&self) -> bool {
+        let mode = self.mode.get();
+        let is_g = mode as u8 == Ctx::G as u8;
+        if is_g {
+            self.mode.set(mode + mode::PIN);
+        }
+        is_g
+    }
+
+    /// One pin of a G less: how many there are now. None if there was none, and for code of another context.
+    #[inline(always)]
+    pub fn unpin(&self) -> Option<u32> {
+        let mode = self.mode.get();
+        if mode as u8 != Ctx::G as u8 || mode < mode::PIN {
+            return None;
+        }
+        let less = mode - mode::PIN;
+        self.mode.set(less);
+        Some((less / mode::PIN) as u32)
     }
 
     pub fn set_pins(&self, n: u32) {
-        self.pins.set(n);
-        let mode = self.mode.get() & !mode::PINNED;
-        self.mode.set(if n > 0 { mode | mode::PINNED } else { mode });
+        self.mode.set(self.mode.get() % mode::PIN + u64::from(n) * mode::PIN);
     }
 
     /// The one G that this M may run, if it is locked to one.
