@@ -23,7 +23,10 @@
 //! # Protocol
 //! Reader: R1 readers + 1; inside if there was no WRITER and no ALONE. R2 otherwise, if there still is one, readers - 1, as
 //! in R4; inside if there is none any more. R3 under the lock, if it is still so: QUEUE, into the queue at the odd address;
-//! when it is woken it is counted. R4 leaves: readers - 1; the last one with WRITER set wakes that writer.
+//! when it is woken it is counted. R4 leaves: readers - 1. Whoever makes them 0 with WRITER set wakes that writer. R5 a call
+//! too many, which makes them negative: readers + 1, if they still are. If they are not, somebody who came meanwhile was
+//! taken for the one who left, and what is seen is what would be had it come before. So R2 takes nothing away where
+//! nothing is left.
 //!
 //! Writer: A1 nothing is set and nobody counted: ALONE, then `owner`. A2 leaves: `owner` 0, ALONE off if there is nothing
 //! else; otherwise, under the lock and in one step, ALONE off and all who wait at the odd address counted and woken; if
@@ -38,6 +41,9 @@
 //!   inside are counted; they come to be inside while neither is set, or by A2 or X4.
 //! * B2 readers who waited go before the next writer, which finds them counted (A2, and X4 before the mutex is given back).
 //! * B3 who is counted while neither WRITER nor ALONE is set is inside, or finds that it is: nobody is refused in vain.
+//! * B4 a call too many that finds nobody inside leaves no trace: while `readers` are negative no writer comes to be
+//!   inside. One that meets a reader may be taken for that reader's own, as it would be in any order; of all calls as many
+//!   are right as readers came.
 //!
 //! # Orderings
 //! R4's Release and the Acquire of A1, X2 and X3: what readers read is before what the writer writes. The Release of A2 and
@@ -46,8 +52,9 @@
 //! that sees anything else.
 //!
 //! # Rejected
-//! R4 by an addition, as R1: a call too many would be seen when it has been counted, and meanwhile another reader's number
-//! is wrong.
+//! R4 by a compare-and-swap, so that a call too many changes nothing at all: where readers are many each of them needs
+//! several, and a reader between R1 and R2 is taken for one inside all the same. R5 by an addition: a reader that came
+//! meanwhile finds itself one too many as well, and both add one.
 
 use super::mutex::{Mutex, Spin};
 use super::waitq::{self, How};
@@ -65,6 +72,12 @@ const READER: u64 = 1 << 32;
 #[inline(always)]
 fn shut(s: u64) -> bool {
     s & (WRITER | ALONE) != 0
+}
+
+/// There are readers. The number has a sign (R5).
+#[inline(always)]
+fn counted(s: u64) -> bool {
+    s as i64 >= READER as i64
 }
 
 /// The writer that set WRITER may be inside.
@@ -108,7 +121,7 @@ impl RwMutex {
     pub fn try_read(&self) -> Result<()> {
         let mut s = 0;
         while !shut(s) {
-            match self.state.compare_exchange(s, s + READER, Ordering::Acquire, Ordering::Relaxed) {
+            match self.state.compare_exchange(s, s.wrapping_add(READER), Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return Ok(()),
                 Err(now) => s = now,
             }
@@ -131,9 +144,15 @@ impl RwMutex {
             if !shut(s) {
                 return Ok(());
             }
+            if !counted(s) {
+                break;
+            }
             // Nothing has been read. Acquire: it may be inside now.
             match self.state.compare_exchange_weak(s, s - READER, Ordering::Relaxed, Ordering::Acquire) {
-                Ok(_) => break,
+                Ok(_) => {
+                    s -= READER;
+                    break;
+                }
                 Err(now) => s = now,
             }
         }
@@ -146,7 +165,7 @@ impl RwMutex {
         let (_, waited) = waitq::wait(m, self.addr() | 1, how, || {
             let mut s = self.state.load(Ordering::Relaxed);
             loop {
-                let (to, waits) = if shut(s) { (s | QUEUE, true) } else { (s + READER, false) };
+                let (to, waits) = if shut(s) { (s | QUEUE, true) } else { (s.wrapping_add(READER), false) };
                 match self.state.compare_exchange_weak(s, to, Ordering::Acquire, Ordering::Relaxed) {
                     Ok(_) => return waits,
                     Err(now) => s = now,
@@ -156,39 +175,42 @@ impl RwMutex {
         waited.error().map_or(Ok(()), Err)
     }
 
-    /// R4, if no writer waits. That the caller is the only reader is guessed.
+    /// R4. `Err`: go on with [`RwMutex::left`].
     #[inline(always)]
-    pub fn leave(&self) -> bool {
-        let mut s = READER;
-        while s & WRITER == 0 && s >= READER {
-            match self.state.compare_exchange(s, s - READER, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => return true,
-                Err(now) => s = now,
-            }
-        }
-        false
+    pub fn leave(&self) -> std::result::Result<(), u64> {
+        let s = self.state.fetch_sub(READER, Ordering::Release);
+        if counted(s) && s & WRITER == 0 { Ok(()) } else { Err(s) }
     }
 
-    pub fn read_unlock(&self, m: MRef) -> Result<()> {
-        // R4
+    /// Behind R4; `s` was there before.
+    pub fn left(&self, m: MRef, s: u64) -> Result<()> {
+        if counted(s) {
+            self.after_reader(m, s - READER);
+            return Ok(());
+        }
+        // R5
         let mut s = self.state.load(Ordering::Relaxed);
-        loop {
-            if s < READER {
-                return Err(Error::Perm);
-            }
-            match self.state.compare_exchange_weak(s, s - READER, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => break,
+        while (s as i64) < 0 {
+            let to = s.wrapping_add(READER);
+            match self.state.compare_exchange_weak(s, to, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => {
+                    self.after_reader(m, to);
+                    return Err(Error::Perm);
+                }
                 Err(now) => s = now,
             }
         }
-        self.after_reader(m, s);
         Ok(())
     }
 
-    /// Behind `readers` - 1; `s` was there before.
+    pub fn read_unlock(&self, m: MRef) -> Result<()> {
+        self.leave().or_else(|s| self.left(m, s))
+    }
+
+    /// `readers` has changed, and `s` is there now.
     #[inline(always)]
     fn after_reader(&self, m: MRef, s: u64) {
-        if s & WRITER != 0 && s < 2 * READER {
+        if s & WRITER != 0 && s < READER {
             self.last_reader(m);
         }
     }
@@ -301,7 +323,7 @@ impl RwMutex {
                 false => (mine | QUEUE, w.take_all(readers, Wake::Handoff) as u64),
             };
             let waits = loop {
-                let to = (s & !off) + n * READER;
+                let to = (s & !off).wrapping_add(n * READER);
                 match self.state.compare_exchange_weak(s, to, Ordering::Release, Ordering::Relaxed) {
                     Ok(_) => break to & WRITER != 0 && empty(to),
                     Err(now) => s = now,

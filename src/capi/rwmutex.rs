@@ -251,9 +251,21 @@ pub unsafe extern "C" fn gmx_rwmutex_runlock(m: *mut gmx_rwmutex) -> gmx_status 
     // SAFETY: the caller's promise.
     unsafe {
         match rwmutex(m) {
-            Some(rw) if rw.leave() => GMX_OK,
+            // Who could not wake a writer must not be counted as gone.
+            Some(rw) if is_free() => match rw.leave() {
+                Ok(()) => GMX_OK,
+                Err(s) => left(rw, s),
+            },
             _ => runlock(m),
         }
+    }
+}
+
+#[inline(never)]
+fn left(rw: &RwMutex, s: u64) -> gmx_status {
+    match any() {
+        Ok(m) => map(rw.left(m, s)),
+        Err(status) => status,
     }
 }
 

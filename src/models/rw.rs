@@ -30,8 +30,7 @@ impl Guarded {
         thread::yield_now();
         assert_eq!(self.writers.load(SeqCst), 0, "B1");
         self.readers.fetch_sub(1, SeqCst);
-        // As the C interface does.
-        assert!(self.rw.leave() || self.rw.read_unlock(m).is_ok());
+        assert!(self.rw.read_unlock(m).is_ok());
         true
     }
 
@@ -117,7 +116,7 @@ fn slow_last_reader() {
         let first = foreign::needm(w.sched, 1).unwrap();
         assert!(g.rw.try_read().is_ok());
         let x = g.clone();
-        w.host_as(first, move |_, m| assert!(x.rw.leave() || x.rw.read_unlock(m).is_ok()));
+        w.host_as(first, move |_, m| assert!(x.rw.read_unlock(m).is_ok()));
         let x = g.clone();
         w.host(move |_, m| {
             x.write(m, Some(0));
@@ -156,6 +155,72 @@ fn nobody_is_refused_in_vain() {
         w.finish();
         assert!(refused.load(SeqCst) <= reads.load(SeqCst), "B3");
     });
+}
+
+/// R5: who gives back what it does not have is told so, and nobody waits for it in the end.
+#[test]
+fn a_call_too_many_against_writers() {
+    check(Size { preemptions: 3, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let g = Guarded::new();
+        let x = g.clone();
+        w.host(move |_, m| assert!(x.rw.read_unlock(m).is_err()));
+        for _ in 0..2 {
+            let x = g.clone();
+            w.host(move |_, m| assert!(x.write(m, None)));
+        }
+        let again = w.clone();
+        w.finish();
+        g.is_free(&again);
+    });
+}
+
+/// B4: calls too many beside readers, whom they cannot be told from, and a writer: as many are right as readers came, and
+/// nobody waits for them in the end.
+fn calls_too_many(readers: usize, wrong: usize, writers: usize) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let g = Guarded::new();
+        let right = Arc::new(AtomicUsize::new(0));
+        for i in 0..readers + wrong {
+            let (x, n) = (g.clone(), right.clone());
+            w.host(move |_, m| {
+                if i < readers {
+                    assert!(x.rw.read(m, None).is_ok());
+                }
+                n.fetch_add(usize::from(x.rw.read_unlock(m).is_ok()), SeqCst);
+            });
+        }
+        for _ in 0..writers {
+            let x = g.clone();
+            w.host(move |_, m| {
+                assert!(x.rw.write(m, None).is_ok());
+                assert!(x.rw.write_unlock(m).is_ok());
+            });
+        }
+        let again = w.clone();
+        w.finish();
+        let right = right.load(SeqCst);
+        // A reader that a writer keeps out is counted before and behind, and each time a call may be taken for its own.
+        assert!(right >= readers && (right == readers || writers > 0), "B4");
+        g.is_free(&again);
+    }
+}
+
+#[test]
+fn two_calls_too_many_beside_a_reader() {
+    check(Size { preemptions: 3, ..Size::default() }, calls_too_many(1, 2, 0));
+}
+
+#[test]
+fn a_call_too_many_beside_a_reader_and_a_writer() {
+    check(Size { preemptions: 3, ..Size::default() }, calls_too_many(1, 1, 1));
+}
+
+#[cfg(shuttle)]
+#[test]
+fn many_calls_too_many() {
+    check(Size::default(), calls_too_many(3, 3, 2));
 }
 
 /// Gs on two Ps, which spin before they wait.
