@@ -195,13 +195,18 @@ static void locks_once(void *arg) {
   CHECK_OK(gmx_mutex_unlock(arg));
 }
 
-/* One P: until the owner gives way the waiter cannot run, and yet the mutex is its own already. */
+/* One P: until the owner gives way the waiter cannot run. It is woken and finds the mutex taken again, once; the next time
+ * it is its own before it runs. */
 static void hands_it_over(void *arg) {
   gmx_mutex m = unlocked;
   CHECK_OK(gmx_mutex_lock(&m));
   gmx_g g = g_start(locks_once, &m);
   spin_until(count_waiting() == 1);
   CHECK_OK(gmx_sleep(3000000));
+  CHECK_OK(gmx_mutex_unlock(&m));
+  CHECK_EQ(count_waiting(), 0);
+  CHECK_OK(gmx_mutex_try_lock(&m));
+  spin_until(count_waiting() == 1);
   CHECK_OK(gmx_mutex_unlock(&m));
   CHECK_STATUS(gmx_mutex_try_lock(&m), GMX_EBUSY);
   CHECK_OK(gmx_mutex_lock(&m));
@@ -210,7 +215,7 @@ static void hands_it_over(void *arg) {
   bump((int *)arg);
 }
 
-/* Who has waited for more than a millisecond is not overtaken any more. */
+/* Who has waited for more than a millisecond is overtaken once more at most. */
 static void a_long_wait_is_served_in_turn(void) {
   int done = 0;
   CHECK_EQ(gmx_gomaxprocs(1), 3);

@@ -7,9 +7,12 @@
 //!         +-------------------------------+-------+---------+
 //! ```
 //!
-//! Normally whoever comes takes a free lock, also past the queue: that keeps it hot. A waiter that has waited for more
-//! than a millisecond gets it handed over at the next unlock, so nobody starves. One waiter at a time is awake to compete
-//! (WOKEN); without that, a lock that is taken and given in a loop wakes a G each time for nothing.
+//! Normally whoever comes takes a free lock, also past the queue: that keeps it hot. A waiter that was woken, found it
+//! taken again and has waited for more than a millisecond gets it handed over at the next unlock, so nobody starves. (Not one
+//! that has only waited: where the system stops the owner's thread for a while, all have waited for long then, and were
+//! it handed from each to the next, none of them would do more than one round in its turn, for ever if they are many.) One
+//! waiter at a time is awake to compete (WOKEN), who was woken or who spins; without that, a lock that is taken and given
+//! in a loop wakes a G each time for nothing.
 //!
 //! The owner stands in the word itself, so that a wrong unlock and a second lock by the owner are statuses, and one
 //! compare-and-swap is all that a lock or an unlock is that meets nobody. Whoever unlocks does not touch the mutex
@@ -47,12 +50,20 @@ impl Spin {
 
     /// False: it has been enough.
     pub fn once(&mut self, m: MRef) -> bool {
-        let spins = self.0 > 0 && m.p().is_some_and(|pp| pp.runq_empty());
-        if spins {
-            self.0 -= 1;
-            (0..SPIN_PAUSES).for_each(|_| spin_loop());
+        let may = self.may(m);
+        if may {
+            self.pause();
         }
-        spins
+        may
+    }
+
+    fn may(&self, m: MRef) -> bool {
+        self.0 > 0 && m.p().is_some_and(|pp| pp.runq_empty())
+    }
+
+    fn pause(&mut self) {
+        self.0 -= 1;
+        (0..SPIN_PAUSES).for_each(|_| spin_loop());
     }
 }
 
@@ -133,9 +144,12 @@ impl Mutex {
 
     fn lock_waiting(&self, mut m: MRef, me: u64, deadline: Option<i64>, cancel: bool) -> (MRef, Result<()>) {
         let addr = self.addr();
-        let mut how = How { cancel, ..How::new(WaitReason::MUTEX, deadline) };
+        // Nothing is handed over to it yet.
+        let mut how = How { cancel, since: i64::MAX, ..How::new(WaitReason::MUTEX, deadline) };
         let mut spin = Spin::new(m);
+        // WOKEN, if that is for us.
         let mut woken = 0;
+        let mut since = 0;
         loop {
             let s = self.state.load(Ordering::Relaxed);
             if s & !FLAGS == 0 {
@@ -145,7 +159,15 @@ impl Mutex {
                 }
                 continue;
             }
-            if spin.once(m) {
+            if spin.may(m) {
+                // Nobody else needs to be woken meanwhile.
+                if woken == 0
+                    && s & FLAGS == WAITERS
+                    && self.state.compare_exchange(s, s | WOKEN, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+                {
+                    woken = WOKEN;
+                }
+                spin.pause();
                 continue;
             }
             let to = (s | WAITERS) & !woken;
@@ -153,8 +175,8 @@ impl Mutex {
                 continue;
             }
             woken = 0;
-            if how.since == 0 {
-                how.since = now();
+            if since == 0 {
+                since = now();
             }
             let waited;
             (m, waited) = waitq::wait(m, addr, how, || {
@@ -166,6 +188,8 @@ impl Mutex {
                 Waited::Woken => {
                     woken = WOKEN;
                     how.first = true;
+                    how.since = since;
+                    spin = Spin::new(m);
                 }
                 waited => {
                     if let Some(e) = waited.error() {
@@ -210,8 +234,8 @@ impl Mutex {
         self.unlock_to(m);
     }
 
-    /// Gives it back for its owner, and wakes one who waits. Nobody else changes the word meanwhile: whoever is about to wait
-    /// finds WAITERS set, and WOKEN is not, so nobody is awake to compete.
+    /// Gives it back for its owner, and wakes one who waits. Nobody takes it meanwhile, and whoever is about to wait finds
+    /// WAITERS set. One who spins may set WOKEN, which the store takes away again: then one more is woken than need be.
     #[cold]
     fn unlock_to(&self, m: MRef) {
         let addr = self.addr();

@@ -21,8 +21,13 @@ enum By {
 }
 
 fn through(all: &'static [By]) -> impl Fn() {
+    through_with(1, all)
+}
+
+/// Gs spin where there are several Ps.
+fn through_with(procs: u32, all: &'static [By]) -> impl Fn() {
     move || {
-        let w = Maker::new(1, 1).make();
+        let w = Maker::new(procs, procs).make();
         let both = Arc::new((Mutex::default(), Sole::new()));
         let ms: Vec<MRef> = all.iter().map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
         for (&m, &by) in ms.iter().zip(all) {
@@ -90,6 +95,18 @@ fn mutex_is_handed_over() {
 #[test]
 fn mutex_of_gs() {
     check(Size { preemptions: 1, ..Size::default() }, through(&[By::G, By::G]));
+}
+
+/// One waits, and of the two who come by one may spin.
+#[test]
+fn mutex_of_a_waiter_and_spinners() {
+    check(Size { preemptions: 2, ..Size::default() }, through_with(2, &[By::Thread, By::G, By::G]));
+}
+
+#[cfg(shuttle)]
+#[test]
+fn mutex_of_many_spinners() {
+    check(Size::default(), through_with(3, &[By::G, By::Long, By::Deadline, By::G, By::Thread, By::G]));
 }
 
 #[cfg(shuttle)]
