@@ -46,7 +46,7 @@ class Duplicates(unittest.TestCase):
     def test_interrupt(self):
         with self.endless() as top:
             program = start(top)
-            while not any(path.startswith(os.path.realpath(top)) for path in open_files(program.pid)):
+            while program.poll() is None and not any(p.startswith(os.path.realpath(top)) for p in open_files(program.pid)):
                 pass  # until it hashes
             program.send_signal(signal.SIGINT)
             out, err = program.communicate(timeout=120)

@@ -2,24 +2,20 @@
 
 import ctypes
 from collections import deque
-from types import TracebackType
-from typing import Any, Callable, Deque, Iterator, List, Optional, Type
+from typing import Any, Callable, Deque, Iterator, List, Optional
 
 from . import _abi
-from ._channels import EAGAIN, OK, RECV, SEND, Source, new_channel
-from ._errors import ClosedError, ForkedError, check, error
+from ._channels import EAGAIN, OK, RECV, SEND, Channels, new_channel
+from ._errors import ClosedError, check, error
 from ._library import Process, gmx, process
 from ._waits import nanoseconds, wait
 
 
-class CChannel(Source):
+class CChannel(Channels):
     """Values of one ctypes type, from whoever sends to whoever receives, first in first out, with room for capacity of
     them; 0: sender and receiver meet. C functions use it by its `address` (gmx_chan_send, gmx_chan_recv, gmx_select) for
     as long as this object lives. Numbers and addresses arrive in Python as numbers, structures and arrays as they are.
     Iterate over it to receive until it is closed; as a context manager it is closed at the end of the block."""
-
-    _chan = 0
-    _sends = True
 
     def __init__(self, type: Any, capacity: int = 0) -> None:
         self._type = type
@@ -66,16 +62,6 @@ class CChannel(Source):
         self._mine()
         check(gmx.gmx_chan_close(self._chan))
 
-    def __len__(self) -> int:
-        return gmx.gmx_chan_len(self._chan)
-
-    def __bool__(self) -> bool:
-        return True  # an empty channel is one all the same
-
-    @property
-    def capacity(self) -> int:
-        return gmx.gmx_chan_cap(self._chan)
-
     def __iter__(self) -> Iterator[Any]:
         while True:
             try:
@@ -83,21 +69,6 @@ class CChannel(Source):
             except ClosedError:
                 return
             yield value
-
-    def __enter__(self) -> "CChannel":
-        return self
-
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
-    ) -> None:
-        try:
-            self.close()
-        except ClosedError:
-            pass
-
-    def _mine(self) -> None:
-        if self._epoch is not process.epoch:
-            raise ForkedError()
 
     @staticmethod
     def _value(word: Any) -> Any:

@@ -136,13 +136,48 @@ class Source:
         return None
 
 
-class Channel(Source, Generic[T]):
-    """Values from whoever sends to whoever receives, first in first out, with room for capacity of them; 0: sender and
-    receiver meet. For goroutines, threads and coroutines alike. Iterate over it to receive until it is closed; as a
-    context manager it is closed at the end of the block."""
+class Channels(Source):
+    """What channels of objects and of C values have in common."""
 
     _chan = 0
     _sends = True
+
+    def _mine(self) -> None:
+        if self._epoch is not process.epoch:
+            raise ForkedError()
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return gmx.gmx_chan_len(self._chan)
+
+    def __bool__(self) -> bool:
+        return True  # an empty channel is one all the same
+
+    @property
+    def capacity(self) -> int:
+        return gmx.gmx_chan_cap(self._chan)
+
+    def __enter__(self: "C") -> "C":
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
+    ) -> None:
+        try:
+            self.close()
+        except ClosedError:
+            pass
+
+
+C = TypeVar("C", bound=Channels)
+
+
+class Channel(Channels, Generic[T]):
+    """Values from whoever sends to whoever receives, first in first out, with room for capacity of them; 0: sender and
+    receiver meet. For goroutines, threads and coroutines alike. Iterate over it to receive until it is closed; as a
+    context manager it is closed at the end of the block."""
 
     def __init__(self, capacity: int = 0) -> None:
         self._bells: List[Optional[int]] = [None, None]
@@ -178,27 +213,6 @@ class Channel(Source, Generic[T]):
                     if not isinstance(sender, Returned):
                         del waiting.senders[sender]
                         sender.serve(ECLOSED)
-
-    def __len__(self) -> int:
-        return gmx.gmx_chan_len(self._chan)
-
-    def __bool__(self) -> bool:
-        return True  # an empty channel is one all the same
-
-    @property
-    def capacity(self) -> int:
-        return gmx.gmx_chan_cap(self._chan)
-
-    def __enter__(self) -> "Channel[T]":
-        return self
-
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
-    ) -> None:
-        try:
-            self.close()
-        except ClosedError:
-            pass
 
     # ---- for goroutines and threads ----
 
@@ -398,10 +412,6 @@ class Channel(Source, Generic[T]):
         bell = self._bells[op]
         if bell and self._blocked[op]:
             _try_send(bell, _byref(_word()))  # if there is no room it has been rung
-
-    def _mine(self) -> None:
-        if self._epoch is not process.epoch:
-            raise ForkedError()
 
     # ---- for select ----
 
