@@ -2,36 +2,21 @@
 # Builds demo/wordcount and compares what it counts, byte for byte, with what coreutils count in the same files: in a
 # copy of the source tree, and in a tree made to be difficult. Ends with `N passed, N failed`.
 # Environment: GMX_LIB another libgomax.so than target/release's, CC, WORDCOUNT a program that is built already.
-set -euo pipefail
-cd "$(dirname "$0")/.."
+. "$(dirname "$0")/../ci/lib.sh"
+set -e
 root=$PWD
 export LC_ALL=C
 
-target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 lib=$(realpath -m "${GMX_LIB:-$target/release/libgomax.so}")
+[[ -e $lib || -n ${WORDCOUNT:-} ]] || "${MAKE:-make}" --no-print-directory -s build
 work=$(mktemp -d)
 trap 'chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
-passed=0 failed=0
-
-# check NAME COMMAND...: one test, passed if the command is true; what it prints is shown if it is not
-check() {
-  local name=$1
-  shift
-  if "$@" >"$work/said" 2>&1; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    echo "FAILED: $name"
-    head -n 20 "$work/said" | sed 's/^/    | /'
-  fi
-}
 
 # ---- the program ----
 
 if [[ -n ${WORDCOUNT:-} ]]; then
   wordcount=$(realpath "$WORDCOUNT")
 else
-  [[ -e $lib ]] || "${MAKE:-make}" --no-print-directory -s build
   mkdir "$work/lib"
   ln -s "$lib" "$work/lib/libgomax.so"
   ln -s "$lib" "$work/lib/libgomax.so.0"
@@ -204,5 +189,4 @@ check "a table that cannot be written" run 1 --table "$work" "$tree/empty-direct
 help_is_there() { "$wordcount" --help | grep -q '^usage: wordcount'; }
 check "help" help_is_there
 
-printf '%d passed, %d failed\n' "$passed" "$failed"
-((failed == 0))
+summary
