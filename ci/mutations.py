@@ -249,7 +249,7 @@ BY_HAND = [
     ("block/rwmutex.rs", "write_unlock", "(WRITER, 0, Ordering::Release", "(WRITER, 0, if @ { Ordering::Relaxed } else { Ordering::Release }", "X4: Release"),
     ("block/rwmutex.rs", "open", "mine == WRITER && s & ALONE != 0", "!@ && mine == WRITER && s & ALONE != 0", "X4: readers go on waiting for ALONE"),
     ("block/rwmutex.rs", "open", "(mine | QUEUE,", "(if @ { mine } else { mine | QUEUE },", "A2 and X4: nobody waits any more"),
-    ("block/rwmutex.rs", "open", "+ n * READER;", "+ if @ { 0 } else { n * READER };", "A2 and X4: they are counted"),
+    ("block/rwmutex.rs", "open", ".wrapping_add(n * READER);", ".wrapping_add(if @ { 0 } else { n * READER });", "A2 and X4: they are counted"),
     ("block/rwmutex.rs", "open", "s, to, Ordering::Release", "s, to, if @ { Ordering::Relaxed } else { Ordering::Release }", "A2 and X4: Release"),
     ("block/rwmutex.rs", "open", "if waits {", "if waits && !@ {", "A2: the writer that waits"),
     ("block/cond.rs", "wait", "mutex.lock_again(m);", "if !@ { mutex.lock_again(m); }", "W3: take the mutex again"),
