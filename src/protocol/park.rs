@@ -458,10 +458,11 @@ pub fn ready_queue(m: MRef, gp: GRef) {
         Some(pp) => {
             // A G that was next was called for when it was submitted. But a thief may take `gp` before that one is seen in the
             // queue, and call for nobody since all Ps are busy; and then one goes idle.
-            if pp.put_next(gp) && sched.procs() > 1 {
-                fence(Ordering::SeqCst);
-            } else {
+            // (With one P, which is this one, nobody is idle.)
+            if !pp.put_next(gp) {
                 fence_after_rmw();
+            } else if sched.procs() > 1 {
+                fence(Ordering::SeqCst);
             }
             wake::wakep_fenced(sched, m);
         }
