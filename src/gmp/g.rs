@@ -31,9 +31,9 @@ use crate::gmp::m::{M, MRef};
 use crate::gmp::timers::Timer;
 use crate::sync::own::{OwnBool, OwnI64, OwnPtr, OwnU8, OwnU32, OwnU64};
 use crate::sync::widen::widen;
+use crate::sync::{AtomicU64, Ordering};
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_void};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a G is doing. The numbers are those of dumps (`GMX_G_*`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -265,7 +265,7 @@ pub struct Cold {
     pub wait_since: OwnI64,
     pub sudog: Sudog,
     /// A wait that several may end: its number and how it stands (block/claim.rs).
-    pub wait: crate::sync::AtomicU64,
+    pub wait: AtomicU64,
     pub timer: Timer,
     pub cancelable: Cancelable,
     /// How often the library itself has tied it to its thread. Owner: its M.
