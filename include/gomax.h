@@ -1013,8 +1013,8 @@ GMX_API gmx_status gmx_sema_release(uint32_t *s);
 /* ---- Mutexes ---------------------------------------------------------------------------------------------------- */
 
 /**
- * A mutual exclusion lock for goroutines and threads. Zero is unlocked; nothing needs to be freed. Short waits may be
- * overtaken, a wait of more than a millisecond is served in turn.
+ * A mutual exclusion lock for goroutines and threads. Zero is unlocked; nothing needs to be freed. A wait may be
+ * overtaken; one of more than a millisecond once more at most, then it is served in turn.
  */
 typedef struct gmx_mutex {
   uint64_t state;

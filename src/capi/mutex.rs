@@ -4,8 +4,8 @@ use super::*;
 use crate::block::mutex::Mutex;
 use crate::block::waitq;
 
-/// A mutual exclusion lock for goroutines and threads. Zero is unlocked; nothing needs to be freed. Short waits may be
-/// overtaken, a wait of more than a millisecond is served in turn.
+/// A mutual exclusion lock for goroutines and threads. Zero is unlocked; nothing needs to be freed. A wait may be
+/// overtaken; one of more than a millisecond once more at most, then it is served in turn.
 #[repr(C)]
 pub struct gmx_mutex {
     pub state: u64,
