@@ -164,7 +164,8 @@ impl<T, const N: usize> RunQ<T, N> {
             }
             let n = n - n / 2;
             if n > (N - N / 2) as u64 {
-                // Head is an old one, and tail has gone on.
+                // Head is an old one, and tail has gone on: the exchange would fail. Without this the copying before it would
+                // be as long as what was pushed meanwhile.
                 h = self.head.load(Ordering::Acquire);
                 continue;
             }
