@@ -60,7 +60,7 @@ static void world_end(struct world *w) {
   CHECK_OK(gmx_sema_try_acquire(&w->sema));
   CHECK_STATUS(gmx_sema_try_acquire(&w->sema), GMX_EAGAIN);
   CHECK_OK(gmx_mutex_unlock(&w->mutex));
-  CHECK_OK(gmx_mutex_lock_timeout(&w->mutex, 1000 * MS));
+  CHECK_OK(gmx_mutex_lock_timeout(&w->mutex, 3600000 * MS));
   CHECK_OK(gmx_mutex_unlock(&w->mutex));
   CHECK_OK(gmx_waitgroup_done(&w->group));
   CHECK_OK(gmx_waitgroup_wait(&w->group));
@@ -294,7 +294,7 @@ static void takes_or_is_cancelled(void *arg) {
   struct crowd *c = arg;
   CHECK_OK(gmx_cancel_use(c->token, NULL));
   bump(&c->ready);
-  gmx_status s = gmx_sema_acquire_timeout(&c->sema, gmx_goid() % 3 ? -1 : 1000 * MS);
+  gmx_status s = gmx_sema_acquire_timeout(&c->sema, gmx_goid() % 3 ? -1 : 3600000 * MS);
   if (s != GMX_OK) CHECK_STATUS(s, GMX_ECANCELED);
   bump(s == GMX_OK ? &c->taken : &c->cancelled);
 }
