@@ -56,14 +56,12 @@ use crate::gmp::g::{G, GList, GRef, WaitReason};
 use crate::gmp::m::MRef;
 use crate::gmp::sched::Sched;
 use crate::protocol::park;
-use crate::sync::Latch;
 use crate::sync::own::{OwnPtr, OwnU32, OwnU64, OwnUsize};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, Latch, Ordering};
 use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::c_void;
 use std::mem::offset_of;
 use std::ptr::{NonNull, copy_nonoverlapping, null_mut, write_bytes};
-// (the glances are no steps of a model)
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 // ---- records ---------------------------------------------------------------------------------------------------------
 
@@ -175,7 +173,7 @@ impl Case {
 }
 
 impl Link {
-    const fn new() -> Link {
+    fn new() -> Link {
         Link { next: AtomicPtr::new(null_mut()), prev: OwnPtr::null() }
     }
 

@@ -14,9 +14,10 @@
 //! Places are in a few parts with a lock each. An object comes from the part that the caller names and goes back there.
 
 use crate::sync::own::OwnU32;
-use crate::sync::{Lock, Rank};
+use crate::sync::{AtomicU64, Lock, Ordering, Rank};
 use std::alloc::{Layout, alloc, dealloc};
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+// What is written once, with all that it points to, need not be a step of a model.
+use std::sync::atomic::AtomicPtr;
 
 const PLACE_BITS: u32 = 28;
 const LAST_GENERATION: u64 = (1 << (64 - PLACE_BITS)) - 1;

@@ -172,6 +172,7 @@ atomic!(AtomicI32, i32, fetch_add fetch_sub);
 atomic!(AtomicI64, i64, fetch_add fetch_sub fetch_max);
 atomic!(AtomicU32, u32, fetch_add fetch_sub fetch_or fetch_and);
 atomic!(AtomicU64, u64, fetch_add fetch_sub fetch_or fetch_and fetch_max);
+atomic!(AtomicUsize, usize, fetch_add);
 
 /// Nothing: every loop that calls it counts its rounds.
 pub fn spin_loop() {}

@@ -6,7 +6,7 @@ use std::cell::UnsafeCell;
 pub use std::hint::spin_loop;
 #[cfg(not(gmx_widen))]
 pub use std::sync::atomic::fence;
-pub use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+pub use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 #[cfg(gmx_widen)]
 pub fn fence(order: Ordering) {
