@@ -166,6 +166,26 @@ fn steal_runnext() {
     check(Size { preemptions: 0, ..Size::default() }, steal(2, true));
 }
 
+/// G 2 waits for G 0, which G 1 displaces: who finds G 1 alone and sleeps is called for G 0. (That was next unannounced, which
+/// leaves a call out: it is for both then.)
+#[test]
+fn submit_that_displaces_against_idle() {
+    check(Size { preemptions: 1, ..Size::default() }, || {
+        let mut mk = Maker::new(2, 2);
+        for _ in 0..2 {
+            let _ = mk.token(vec![does(|_, _, _| ())]);
+        }
+        let next = does(|w: &World, m: MRef, _| _ = m.must_p().put_next(w.gp(0)));
+        let submits = mk.token(vec![next, readies(1), awaits(0)]);
+        let w = mk.make();
+        let searcher = w.searcher();
+        let m = w.worker_with(&[submits]);
+        w.go(searcher);
+        w.go(m);
+        w.finish();
+    });
+}
+
 /// F1: work seldom comes alone. G 0 submits two, and all three wait for the last on their threads: whoever finds the one
 /// must see to it that somebody looks for the other.
 fn found_one_of_two() -> impl Fn() {
