@@ -11,8 +11,8 @@
 //! taken again and has waited for more than a millisecond gets it handed over at the next unlock, so nobody starves. (Not one
 //! that has only waited: where the system stops the owner's thread for a while, all have waited for long then, and were
 //! it handed from each to the next, none of them would do more than one round in its turn, for ever if they are many.) One
-//! waiter at a time is awake to compete (WOKEN), who was woken or who spins; without that, a lock that is taken and given
-//! in a loop wakes a G each time for nothing.
+//! waiter at a time is awake to compete (WOKEN); without that, a lock that is taken and given in a loop wakes a G each
+//! time for nothing. One who spins before it waits does not say so: as long as somebody did, nothing would be handed over.
 //!
 //! The owner stands in the word itself, so that a wrong unlock and a second lock by the owner are statuses, and one
 //! compare-and-swap is all that a lock or an unlock is that meets nobody. Whoever unlocks does not touch the mutex
@@ -50,20 +50,12 @@ impl Spin {
 
     /// False: it has been enough.
     pub fn once(&mut self, m: MRef) -> bool {
-        let may = self.may(m);
-        if may {
-            self.pause();
+        let spins = self.0 > 0 && m.p().is_some_and(|pp| pp.runq_empty());
+        if spins {
+            self.0 -= 1;
+            (0..SPIN_PAUSES).for_each(|_| spin_loop());
         }
-        may
-    }
-
-    fn may(&self, m: MRef) -> bool {
-        self.0 > 0 && m.p().is_some_and(|pp| pp.runq_empty())
-    }
-
-    fn pause(&mut self) {
-        self.0 -= 1;
-        (0..SPIN_PAUSES).for_each(|_| spin_loop());
+        spins
     }
 }
 
@@ -159,15 +151,7 @@ impl Mutex {
                 }
                 continue;
             }
-            if spin.may(m) {
-                // Nobody else needs to be woken meanwhile.
-                if woken == 0
-                    && s & FLAGS == WAITERS
-                    && self.state.compare_exchange(s, s | WOKEN, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-                {
-                    woken = WOKEN;
-                }
-                spin.pause();
+            if spin.once(m) {
                 continue;
             }
             let to = (s | WAITERS) & !woken;
@@ -234,8 +218,8 @@ impl Mutex {
         self.unlock_to(m);
     }
 
-    /// Gives it back for its owner, and wakes one who waits. Nobody takes it meanwhile, and whoever is about to wait finds
-    /// WAITERS set. One who spins may set WOKEN, which the store takes away again: then one more is woken than need be.
+    /// Gives it back for its owner, and wakes one who waits. Nobody else changes the word meanwhile: whoever is about to wait
+    /// finds WAITERS set, and WOKEN is not, so nobody is awake to compete.
     #[cold]
     fn unlock_to(&self, m: MRef) {
         let addr = self.addr();
