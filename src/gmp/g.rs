@@ -34,6 +34,7 @@ use crate::sync::widen::widen;
 use crate::sync::{AtomicU64, Ordering};
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_void};
+use std::mem::offset_of;
 
 /// What a G is doing. The numbers are those of dumps (`GMX_G_*`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -179,28 +180,34 @@ pub enum Wake {
 }
 
 /// The record by which a G stands in the wait table. Everything in it is guarded by the lock of the root that the
-/// address belongs to, and `wake` is read by the G after it was readied.
+/// address belongs to, and `wake` is read by the G after it was readied. What a search through a tree looks at lies on one
+/// line of the cache.
 #[derive(Default)]
+#[repr(C)]
 pub struct Sudog {
     /// The address waited for; 0 when in no queue.
     pub addr: OwnU64,
+    /// In the head of an address: tree of addresses.
+    pub left: OwnPtr<Sudog>,
+    pub right: OwnPtr<Sudog>,
+    /// In the head of an address: heap priority in the tree.
+    pub ticket: OwnU32,
+    pub wake: OwnU8,
+    /// Next waiter for the same address.
+    pub next: OwnPtr<Sudog>,
+    /// The waiter before.
+    pub prev: OwnPtr<Sudog>,
+    /// In the head of an address: the last waiter.
+    pub tail: OwnPtr<Sudog>,
+    /// Who waits.
+    pub gp: OwnPtr<G>,
     /// Which wait of this G it is: a timer that is late finds another number.
     pub seq: OwnU64,
     /// When it began to wait; only set where fairness asks for it.
     pub since: OwnI64,
-    /// Next waiter for the same address.
-    pub next: OwnPtr<G>,
-    /// The waiter before.
-    pub prev: OwnPtr<G>,
-    /// In the head of an address: the last waiter.
-    pub tail: OwnPtr<G>,
-    /// In the head of an address: tree of addresses.
-    pub left: OwnPtr<G>,
-    pub right: OwnPtr<G>,
-    /// In the head of an address: heap priority in the tree.
-    pub ticket: OwnU32,
-    pub wake: OwnU8,
 }
+
+const _: () = assert!(offset_of!(Cold, sudog).is_multiple_of(64) && offset_of!(Sudog, seq) == 64);
 
 /// What a canceller calls for a G that waits under its token: the wait, and what the wait has told.
 pub type Interrupt = unsafe fn(m: MRef, gp: GRef, seq: u64, arg: u64);
@@ -258,23 +265,23 @@ const _: () = assert!(size_of::<G>() == 128);
 
 /// The rest of a G. It begins as zeros, in memory that nobody touches before the G first waits.
 #[derive(Default)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct Cold {
+    pub sudog: Sudog,
     pub wait_reason: OwnPtr<c_char>,
     /// [`crate::gmp::Sched::coarse_now`] when it began to wait.
     pub wait_since: OwnI64,
-    pub sudog: Sudog,
+    /// The token under which it waits, which it counts for; null for none. Owner: the G, its spawner before.
+    pub cancel: OwnPtr<c_void>,
     /// A wait that several may end: its number and how it stands (block/claim.rs).
     pub wait: AtomicU64,
     pub timer: Timer,
     pub cancelable: Cancelable,
     /// How often the library itself has tied it to its thread. Owner: its M.
     pub ties: OwnU32,
-    /// The token under which it waits, which it counts for; null for none. Owner: the G, its spawner before.
-    pub cancel: OwnPtr<c_void>,
     /// The innermost once that it is in the middle of (block/once.rs). Owner: the G.
     pub once: OwnPtr<c_void>,
-    /// The scope that waits for its end; null for none. Owner: as above.
+    /// The scope that waits for its end; null for none. Owner: the G, its spawner before.
     pub scope: OwnPtr<c_void>,
     /// What it runs as the child of a scope. Owner: the spawner.
     pub child: OwnPtr<c_void>,

@@ -4,7 +4,7 @@
 //! logarithm of the number of addresses that collide, and nothing grows with the number of waiters for one address (Go's
 //! #17953). The nodes are the wait records in the Gs: nothing is allocated.
 
-use crate::gmp::g::{G, GRef, Sudog};
+use crate::gmp::g::{GRef, Sudog};
 use crate::sync::{AtomicU32, Lock, Ordering, Rank};
 use std::ptr::null_mut;
 
@@ -37,11 +37,11 @@ impl Root {
 
 /// What a root's lock guards.
 pub struct Queue {
-    tree: *mut G,
+    tree: *mut Sudog,
     random: u32,
 }
 
-// SAFETY: the pointers are to Gs, which are never freed.
+// SAFETY: the records are in Gs, which are never freed.
 unsafe impl Send for Queue {}
 
 impl SemTable {
@@ -63,18 +63,27 @@ impl SemTable {
     }
 }
 
-type Link = *mut *mut G;
+/// Where a record hangs in a tree.
+type Link = *mut *mut Sudog;
 
-fn sudog(g: *mut G) -> &'static Sudog {
-    // SAFETY: called for the Gs in a queue only, which are never freed.
-    unsafe { &(&*g).sudog }
+/// The record that `at` names.
+///
+/// # Safety
+/// It is in the queue, whose lock is held.
+unsafe fn sudog(at: *mut Sudog) -> &'static Sudog {
+    // SAFETY: records are in Gs, which are never freed, and the rest by the caller.
+    unsafe { &*at }
+}
+
+fn ptr(s: &Sudog) -> *mut Sudog {
+    std::ptr::from_ref(s).cast_mut()
 }
 
 impl Queue {
     /// Where the head of an address hangs, or would.
     fn find(&mut self, addr: u64) -> Link {
         let mut at: Link = &mut self.tree;
-        // SAFETY: links point to the tree's root or into Gs of the queue, which this lock guards.
+        // SAFETY: links point to the tree's root or into records of the queue, which this lock guards.
         unsafe {
             while !(*at).is_null() {
                 let s = sudog(*at);
@@ -93,25 +102,26 @@ impl Queue {
         let s = &gp.sudog;
         debug_assert!(s.addr.get() == 0);
         s.addr.set(addr);
+        s.gp.set(gp.as_ptr());
         s.next.set(null_mut());
         s.prev.set(null_mut());
-        s.tail.set(gp.as_ptr());
+        s.tail.set(ptr(s));
         let at = self.find(addr);
         // SAFETY: as in `find`.
         unsafe {
             let head = *at;
             if head.is_null() {
-                self.insert(gp, addr);
+                self.insert(s, addr);
             } else if first {
-                self.replace_head(at, head, gp.as_ptr());
+                self.replace_head(at, head, ptr(s));
                 s.tail.set(sudog(head).tail.get());
                 s.next.set(head);
-                sudog(head).prev.set(gp.as_ptr());
+                sudog(head).prev.set(ptr(s));
             } else {
                 let last = sudog(head).tail.get();
-                sudog(last).next.set(gp.as_ptr());
+                sudog(last).next.set(ptr(s));
                 s.prev.set(last);
-                sudog(head).tail.set(gp.as_ptr());
+                sudog(head).tail.set(ptr(s));
             }
         }
     }
@@ -120,25 +130,37 @@ impl Queue {
     pub fn pop(&mut self, addr: u64) -> Option<(GRef, bool)> {
         let at = self.find(addr);
         // SAFETY: as in `find`.
-        let gp = unsafe { GRef::from_ptr(*at) }?;
-        let more = !gp.sudog.next.is_null();
-        self.remove(gp);
-        Some((gp, more))
+        unsafe {
+            if (*at).is_null() {
+                return None;
+            }
+            let s = sudog(*at);
+            let more = !s.next.get().is_null();
+            self.remove_at(at, s);
+            Some((GRef::from_ptr(s.gp.get())?, more))
+        }
     }
 
     /// The first waiter for an address.
     pub fn peek(&mut self, addr: u64) -> Option<GRef> {
         let at = self.find(addr);
         // SAFETY: as in `find`.
-        unsafe { GRef::from_ptr(*at) }
+        unsafe { if (*at).is_null() { None } else { GRef::from_ptr(sudog(*at).gp.get()) } }
     }
 
     /// Takes one waiter, wherever it stands.
     pub fn remove(&mut self, gp: GRef) {
         let s = &gp.sudog;
-        let (prev, next) = (s.prev.get(), s.next.get());
         let at = self.find(s.addr.get());
-        // SAFETY: as in `find`; gp is in the queue, so its address has a head.
+        // SAFETY: gp is in the queue, so its address has a head.
+        unsafe { self.remove_at(at, s) };
+    }
+
+    /// # Safety
+    /// `at` is where the head of the address of `s` hangs, and `s` is in the queue.
+    unsafe fn remove_at(&mut self, at: Link, s: &Sudog) {
+        let (prev, next) = (s.prev.get(), s.next.get());
+        // SAFETY: as in `find`, and the caller's promise.
         unsafe {
             if prev.is_null() {
                 if next.is_null() {
@@ -146,7 +168,7 @@ impl Queue {
                 } else {
                     sudog(next).prev.set(null_mut());
                     sudog(next).tail.set(s.tail.get());
-                    self.replace_head(at, gp.as_ptr(), next);
+                    self.replace_head(at, ptr(s), next);
                 }
             } else {
                 sudog(prev).next.set(next);
@@ -164,20 +186,21 @@ impl Queue {
 
     /// # Safety
     /// `at` is where `old` hangs; `new` is not in the tree.
-    unsafe fn replace_head(&mut self, at: Link, old: *mut G, new: *mut G) {
-        let (o, n) = (sudog(old), sudog(new));
-        n.left.set(o.left.take());
-        n.right.set(o.right.take());
-        n.ticket.set(o.ticket.get());
+    unsafe fn replace_head(&mut self, at: Link, old: *mut Sudog, new: *mut Sudog) {
         // SAFETY: the caller's promise.
-        unsafe { *at = new };
+        unsafe {
+            let (o, n) = (sudog(old), sudog(new));
+            n.left.set(o.left.take());
+            n.right.set(o.right.take());
+            n.ticket.set(o.ticket.get());
+            *at = new;
+        }
     }
 
-    fn insert(&mut self, gp: GRef, addr: u64) {
+    fn insert(&mut self, s: &Sudog, addr: u64) {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 17;
         self.random ^= self.random << 5;
-        let s = &gp.sudog;
         s.ticket.set(self.random);
         let mut at: Link = &mut self.tree;
         // SAFETY: as in `find`.
@@ -186,7 +209,7 @@ impl Queue {
                 at = if addr < sudog(*at).addr.get() { sudog(*at).left.as_ptr() } else { sudog(*at).right.as_ptr() };
             }
             split(*at, addr, s.left.as_ptr(), s.right.as_ptr());
-            *at = gp.as_ptr();
+            *at = ptr(s);
         }
     }
 }
@@ -195,8 +218,8 @@ impl Queue {
 ///
 /// # Safety
 /// The links are to be overwritten.
-unsafe fn split(mut tree: *mut G, addr: u64, mut below: Link, mut above: Link) {
-    // SAFETY: the caller's promise; nodes are Gs of the queue.
+unsafe fn split(mut tree: *mut Sudog, addr: u64, mut below: Link, mut above: Link) {
+    // SAFETY: the caller's promise; nodes are records of the queue.
     unsafe {
         while !tree.is_null() {
             let s = sudog(tree);
@@ -216,10 +239,10 @@ unsafe fn split(mut tree: *mut G, addr: u64, mut below: Link, mut above: Link) {
 }
 
 /// Joins two trees of which all addresses of the first are below those of the second.
-fn merge(mut below: *mut G, mut above: *mut G) -> *mut G {
+fn merge(mut below: *mut Sudog, mut above: *mut Sudog) -> *mut Sudog {
     let mut tree = null_mut();
     let mut at: Link = &mut tree;
-    // SAFETY: nodes are Gs of the queue.
+    // SAFETY: nodes are records of the queue.
     unsafe {
         while !below.is_null() && !above.is_null() {
             if sudog(below).ticket.get() <= sudog(above).ticket.get() {

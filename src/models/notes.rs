@@ -45,6 +45,11 @@ mod sys {
         f.changed.notify_all();
     }
 
+    /// Nobody looks so often here.
+    pub fn yield_thread() {
+        unreachable!();
+    }
+
     /// How late a deadline may be seen is not modelled.
     pub fn wake_on_time(_: bool) {}
 
@@ -151,6 +156,8 @@ const HELD: u32 = 1;
 const AWAITED: u32 = 2;
 /// Fewer than where it ships: they only multiply schedules.
 const LOOKS: u32 = 1;
+const PAUSED: u32 = 1;
+const LONGEST_PAUSE: u32 = 1;
 
 impl RawMutex {
     fn new() -> Self {
@@ -169,19 +176,24 @@ impl RawMutex {
     }
 
     fn lock_slow(&self) {
-        let mut looks = 0;
-        while looks < LOOKS {
-            match self.0.load(Ordering::Relaxed) {
-                OPEN if self.try_lock() => return,
-                // Others sleep for it already.
-                AWAITED => break,
-                _ => looks += 1,
+        let mut taken = HELD;
+        loop {
+            for look in 0..LOOKS {
+                if self.0.load(Ordering::Relaxed) == OPEN
+                    && self.0.compare_exchange(OPEN, taken, Ordering::Acquire, Ordering::Relaxed).is_ok()
+                {
+                    return;
+                }
+                match look {
+                    0..PAUSED => (0..LONGEST_PAUSE.min(1 << look)).for_each(|_| spin_loop()),
+                    _ => sys::yield_thread(),
+                }
             }
-            spin_loop();
-        }
-        // From here on it is taken as awaited: others may sleep beside us.
-        while self.0.swap(AWAITED, Ordering::Acquire) != OPEN {
+            if self.0.swap(AWAITED, Ordering::Acquire) == OPEN {
+                return;
+            }
             sys::futex_wait(&self.0, AWAITED, None);
+            taken = AWAITED;
         }
     }
 

@@ -22,8 +22,11 @@ const OPEN: u32 = 0;
 const HELD: u32 = 1;
 /// Held, and somebody may sleep for it.
 const AWAITED: u32 = 2;
-/// Looks at a held lock before one sleeps: about as long as most are held.
-const LOOKS: u32 = 100;
+/// Looks at a held lock before one sleeps: some with pauses between, each twice as long as the one before, so that who holds
+/// it and who comes do not take its line from each other all the time; then some with a way given to whoever has no CPU.
+const LOOKS: u32 = 20;
+const PAUSED: u32 = 10;
+const LONGEST_PAUSE: u32 = 32;
 
 impl RawMutex {
     pub const fn new() -> Self {
@@ -44,22 +47,29 @@ impl RawMutex {
         }
     }
 
+    /// Who has slept takes it as awaited: others may sleep beside it, and nobody else knows. It looks again before it sleeps
+    /// once more, and so does who comes while others sleep: the lock is held for less time than a sleep and a wake take.
     #[cold]
     #[inline(never)]
     fn lock_slow(&self) {
-        let mut looks = 0;
-        while looks < LOOKS {
-            match self.0.load(Ordering::Relaxed) {
-                OPEN if self.try_lock() => return,
-                // Others sleep for it already.
-                AWAITED => break,
-                _ => looks += 1,
+        let mut taken = HELD;
+        loop {
+            for look in 0..LOOKS {
+                if self.0.load(Ordering::Relaxed) == OPEN
+                    && self.0.compare_exchange(OPEN, taken, Ordering::Acquire, Ordering::Relaxed).is_ok()
+                {
+                    return;
+                }
+                match look {
+                    0..PAUSED => (0..LONGEST_PAUSE.min(1 << look)).for_each(|_| spin_loop()),
+                    _ => sys::yield_thread(),
+                }
             }
-            spin_loop();
-        }
-        // From here on it is taken as awaited: others may sleep beside us.
-        while self.0.swap(AWAITED, Ordering::Acquire) != OPEN {
+            if self.0.swap(AWAITED, Ordering::Acquire) == OPEN {
+                return;
+            }
             sys::futex_wait(&self.0, AWAITED, None);
+            taken = AWAITED;
         }
     }
 
