@@ -41,11 +41,11 @@ impl Mask {
     }
 
     /// The numbers below `n` that are not in the set.
-    pub fn iter_clear(&self, n: u32) -> impl Iterator<Item = u32> + '_ {
+    pub fn iter_clear(&self, n: u32) -> impl Iterator<Item = u32> + Clone + '_ {
         self.bits(!0).take_while(move |&i| i < n)
     }
 
-    fn bits(&self, flip: u64) -> impl Iterator<Item = u32> + '_ {
+    fn bits(&self, flip: u64) -> impl Iterator<Item = u32> + Clone + '_ {
         self.0.iter().enumerate().flat_map(move |(w, word)| {
             let mut bits = word.load(Ordering::Relaxed) ^ flip;
             std::iter::from_fn(move || {

@@ -28,7 +28,7 @@ use crate::fiber::stack::Stack;
 use crate::gmp::g::{G, GRef};
 use crate::gmp::m::M;
 use crate::gmp::queue::Queue;
-use crate::gmp::timers::Timers;
+use crate::gmp::timers::{Shown, Timers};
 use crate::sync::own::{OwnI64, OwnPtr, OwnU32, OwnU64};
 use crate::sync::widen::widen;
 use crate::sync::{AtomicPtr, AtomicU64, Ordering};
@@ -222,7 +222,7 @@ impl Drop for OwnedP {
 
 impl P {
     /// A dead P.
-    pub fn new(id: u32, poll: &'static std::sync::atomic::AtomicU32) -> P {
+    pub fn new(id: u32, poll: &'static std::sync::atomic::AtomicU32, shown: &'static Shown) -> P {
         P {
             word: AtomicU64::new(PStatus::Dead as u64),
             poll,
@@ -232,7 +232,7 @@ impl P {
             runnext: AtomicPtr::new(std::ptr::null_mut()),
             runq: Queue::default(),
             lifo: RunQ::default(),
-            timers: Timers::new(),
+            timers: Timers::new(id, shown),
             gfree: OwnPtr::null(),
             gfree_len: OwnU32::new(0),
             stacks: UnsafeCell::new(StackCache {
@@ -719,7 +719,8 @@ mod tests {
     fn against_deques(gs: &[GRef], seed: u64) {
         static POLL: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let rng = Rng::new(seed);
-        let [pp, thief] = [0, 1].map(|id| try_leak(P::new(id, &POLL)).unwrap().own(PStatus::Dead));
+        let [pp, thief] = [0, 1]
+            .map(|id| try_leak(P::new(id, &POLL, try_leak(Shown::default()).unwrap())).unwrap().own(PStatus::Dead));
         let mut model = Model::default();
         let mut free: Vec<u32> = (0..gs.len() as u32).collect();
         let number = |gp: GRef| gp.index;

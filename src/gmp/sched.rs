@@ -10,6 +10,7 @@ use crate::fiber::stack::{Stack, StackPool};
 use crate::gmp::g::{Cold, G, GList, GRef, INDEX_BITS, INDEX_MASK};
 use crate::gmp::m::{Kind, M, MRef};
 use crate::gmp::p::{MAX_KEYS, P, PRef};
+use crate::gmp::timers::Shown;
 use crate::sync::fence;
 use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnPtr, OwnU32, OwnU64, OwnUsize};
 use crate::sync::widen::widen;
@@ -426,6 +427,17 @@ impl Sched {
         (0..self.procs()).filter_map(|i| self.p_at(i))
     }
 
+    /// Of the Ps below gomaxprocs those that may have timers: of all that have, if who arms one and who asks do as wake.rs says.
+    pub fn timed_ps(&self) -> impl Iterator<Item = PRef> + Clone + '_ {
+        let n = self.procs();
+        (0..n)
+            .step_by(Shown::PS as usize)
+            .filter_map(|i| Some((i, self.p_at(i)?)))
+            .flat_map(|(i, p)| p.timers.shown().iter().map(move |bit| i + bit))
+            .take_while(move |&i| i < n)
+            .filter_map(|i| self.p_at(i))
+    }
+
     /// The Ps below gomaxprocs but for idle ones, of which some may be there too. `sched.lock` is held.
     pub fn busy_ps(&self) -> impl Iterator<Item = PRef> + '_ {
         let n = self.procs();
@@ -461,7 +473,9 @@ impl Sched {
         }
         let table = self.allp().expect("just stored");
         for i in *made as u32..n {
-            let Some(p) = try_leak(P::new(i, self.poll)) else { return false };
+            let neighbour = self.p_at(i - i % Shown::PS).map(|p| p.timers.shown());
+            let Some(shown) = neighbour.or_else(|| try_leak(Shown::default())) else { return false };
+            let Some(p) = try_leak(P::new(i, self.poll, shown)) else { return false };
             table.ps[i as usize].store(std::ptr::from_ref(p).cast_mut(), Ordering::Release);
             *made = i as i32 + 1;
         }

@@ -11,6 +11,10 @@
 //! it is dead, so the top is always alive; and when more than half of a heap is dead it is swept. So a stopped timer costs
 //! nothing that grows.
 //!
+//! Whoever asks for the next timer of all looks at the Ps only that have shown that they may have one: a bit in a word that up to
+//! 64 Ps share. It is set, under the heap's lock, before the first timer is seen, and taken away again where a P goes idle
+//! without any: not whenever a heap is empty, or all Ps would write to one word all the time.
+//!
 //! A resize, in a stopped world, moves the timers of a P that goes. Threads without a P arm and stop timers meanwhile:
 //! therefore it holds both heaps' locks, the only one who ever holds two and so waits in no circle, and closes the heap of
 //! the P that goes.
@@ -26,7 +30,7 @@ use crate::gmp::m::MRef;
 use crate::gmp::p::{P, PRef};
 use crate::gmp::sched::Sched;
 use crate::sync::own::{OwnBool, OwnI64, OwnPtr, OwnU64};
-use crate::sync::{AtomicI64, AtomicPtr, Guard, Lock, Ordering, Rank};
+use crate::sync::{AtomicI64, AtomicPtr, AtomicU64, Guard, Lock, Ordering, Rank};
 use std::ffi::c_void;
 
 /// No timer.
@@ -74,10 +78,39 @@ struct Entry {
     timer: *const Timer,
 }
 
+/// Which of up to 64 Ps, whose numbers follow each other, may have timers. On a cache line of its own.
+#[derive(Default)]
+#[repr(align(64))]
+pub struct Shown(AtomicU64);
+
+impl Shown {
+    /// How many Ps share one.
+    pub const PS: u32 = 64;
+
+    /// Their numbers, counted from the first. Relaxed, as `first` is, and set before it: the fences of those who arm and of
+    /// those who ask order both (wake.rs).
+    pub fn iter(&self) -> impl Iterator<Item = u32> + Clone + use<> {
+        let mut bits = self.0.load(Ordering::Relaxed);
+        std::iter::from_fn(move || {
+            let next = (bits != 0).then(|| bits.trailing_zeros());
+            bits &= bits.wrapping_sub(1);
+            next
+        })
+    }
+
+    #[inline]
+    pub fn has(&self, i: u32) -> bool {
+        self.0.load(Ordering::Relaxed) >> (i % Shown::PS) & 1 == 1
+    }
+}
+
 /// See the module.
 pub struct Timers {
     heap: Lock<Heap>,
     first: AtomicI64,
+    shown: &'static Shown,
+    /// The number of the P.
+    id: u32,
 }
 
 struct Heap {
@@ -93,18 +126,14 @@ struct Heap {
 // SAFETY: the pointers are to timers, which are never freed.
 unsafe impl Send for Heap {}
 
-impl Default for Timers {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// A heap with fewer entries is not swept.
 const SWEEP_FROM: usize = if cfg!(any(loom, shuttle)) { 2 } else { 64 };
 
 impl Timers {
-    pub fn new() -> Timers {
+    pub fn new(id: u32, shown: &'static Shown) -> Timers {
         Timers {
+            shown,
+            id,
             heap: Lock::new(Rank::Timers, Heap { entries: Vec::new(), reserved: 0, dead: 0, closed: false }),
             first: AtomicI64::new(NEVER),
         }
@@ -114,6 +143,29 @@ impl Timers {
     #[inline(always)]
     pub fn first(&self) -> i64 {
         self.first.load(Ordering::Relaxed)
+    }
+
+    /// Where this P and its neighbours show that they may have timers.
+    #[inline(always)]
+    pub fn shown(&self) -> &'static Shown {
+        self.shown
+    }
+
+    /// The heap's lock is held, and a timer about to be seen.
+    fn show(&self) {
+        if !self.shown.has(self.id) {
+            self.shown.0.fetch_or(1 << (self.id % Shown::PS), Ordering::Relaxed);
+        }
+    }
+
+    /// For who makes the P idle: nobody looks at it any more, if there is nothing to see.
+    pub fn hide(&self) {
+        if self.first() == NEVER && self.shown.has(self.id) {
+            let h = self.heap.lock();
+            if h.entries.is_empty() {
+                self.shown.0.fetch_and(!(1 << (self.id % Shown::PS)), Ordering::Relaxed);
+            }
+        }
     }
 
     /// Armed timers, or a few less.
@@ -291,6 +343,7 @@ impl Timers {
         h.reserved += std::mem::take(&mut old.reserved);
         old.dead = 0;
         old.closed = true;
+        to.timers.show();
         from.timers.publish(&old);
         to.timers.publish(&h);
         true
@@ -342,6 +395,7 @@ impl Heap {
         t.heap.0.store(pp.as_ptr(), Ordering::Release);
         self.push(Entry { when: alarm.when, timer: t });
         let first = self.entries.first().map_or(NEVER, |e| e.when);
+        pp.timers.show();
         pp.timers.first.store(first, Ordering::Release);
         self.entries.first().is_some_and(|e| std::ptr::eq(e.timer, t))
     }
@@ -441,7 +495,7 @@ mod tests {
     static POLL: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
 
     fn a_p(id: u32) -> PRef {
-        let p = try_leak(P::new(id, &POLL)).unwrap();
+        let p = try_leak(P::new(id, &POLL, try_leak(Shown::default()).unwrap())).unwrap();
         // SAFETY: just leaked.
         unsafe { PRef::from_ptr(std::ptr::from_ref(p).cast_mut()) }.unwrap()
     }
@@ -550,6 +604,11 @@ mod tests {
                 // An entry of one that was put off says the old time still.
                 assert!(first <= all.map(|a| a.1).min().unwrap_or(NEVER));
                 assert_eq!(first == NEVER, pp.timers.count() == 0);
+                if random(4) == 0 {
+                    pp.timers.hide();
+                    assert_eq!(pp.timers.shown().has(pp.id), first != NEVER);
+                }
+                assert!(first == NEVER || pp.timers.shown().iter().eq([pp.id]));
             }
             if seq % 64 == 0 {
                 ps.into_iter().for_each(is_heap);

@@ -193,7 +193,7 @@ fn armed_beside_a_keeper_that_looks() -> impl Fn() {
         let keeper = w.new_worker();
         let armer = w.sched.malloc(Kind::Worker).unwrap();
         assert!(other.arm_at(p, 40));
-        assert_eq!(wake::settle(sched, &mut sched.lock.lock(), keeper), Some(40));
+        assert_eq!(wake::settle(sched, &mut sched.lock.lock(), keeper, None), Some(40));
         Timers::remove(&other.timer);
         let t = thread::spawn(move || {
             if early.arm_at(p, 50) {
@@ -204,7 +204,7 @@ fn armed_beside_a_keeper_that_looks() -> impl Fn() {
             // What `stopm` does when the time is over.
             let mut lk = sched.lock.lock();
             if wake::take_keeper(sched).is_some() {
-                wake::settle(sched, &mut lk, keeper);
+                wake::settle(sched, &mut lk, keeper, None);
             }
         }
         t.join().unwrap();

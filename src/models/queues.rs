@@ -4,6 +4,7 @@ use super::*;
 use crate::gmp::P;
 use crate::gmp::g::GRef;
 use crate::gmp::queue::Queue;
+use crate::gmp::timers::Shown;
 
 /// One queue, and the Gs that go through it.
 struct Line {
@@ -133,7 +134,9 @@ fn one_is_always_seen() {
 fn who_was_next_is_always_seen() {
     check(MORE, || {
         let [a, b] = [0, 1].map(GRef::for_test);
-        let pp = crate::gmp::sched::try_leak(P::new(0, &POLL)).unwrap().own(PStatus::Dead);
+        let pp = crate::gmp::sched::try_leak(P::new(0, &POLL, crate::gmp::sched::try_leak(Shown::default()).unwrap()))
+            .unwrap()
+            .own(PStatus::Dead);
         assert!(!pp.put_next(a));
         let p = pp.p();
         let searcher = thread::spawn(move || assert!(!p.runq_empty(), "it looks empty"));

@@ -40,13 +40,15 @@
 //! SUBMIT (the fence of S2) pairs with SPIN (the fence of I3): either the submitter sees npidle (or nmspinning) as the
 //! idler left it and goes on to S4, or the idler's second look sees the G. A note's set pairs with its sleep: nextp.
 //! TIMER (behind the arming of a timer) pairs with SPIN and with KEEPER (before a keeper asks for the earliest one): either
-//! the armer sees who went idle, or keeps the timers, or they see the timer. (sysmon would, too, a while later.)
+//! the armer sees who went idle, or keeps the timers, or they see the timer, and before it that its P has any (`Shown` in
+//! gmp/timers.rs). (sysmon would, too, a while later.)
 //!
 //! # Why it ends
 //! Each search is one pass over the Ps; who finds nothing sleeps. A wake is caused by a submit, a timer or a hand-off.
 //!
 //! # Rejected
-//! A wake for each submit: a futex storm. A count of searchers alone (S3 before S2): when nobody searches and no P is
+//! A wake for each submit: a futex storm. A search over all Ps in a random order: with a thousand, of which ten are busy, it
+//! was nine tenths of what the library did. A count of searchers alone (S3 before S2): when nobody searches and no P is
 //! idle every submit would take `sched.lock`.
 //!
 //! # Differences from Go
@@ -438,8 +440,8 @@ pub fn pidleput_carried<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef,
 
 // ---- search and sleep ------------------------------------------------------------------------------------------------
 
-/// Whether a G waits in a queue or a timer is due.
-fn any_work(sched: &Sched, at: i64) -> bool {
+/// Whether a G waits in a queue.
+fn any_work(sched: &Sched) -> bool {
     if sched.globq_len() > 0 {
         return true;
     }
@@ -452,12 +454,12 @@ fn any_work(sched: &Sched, at: i64) -> bool {
             return true;
         }
     }
-    next_timer(sched) <= at
+    false
 }
 
 /// When the next timer fires: of any P, without a lock (Go's #35375: never under `sched.lock` and a heap's).
 pub fn next_timer(sched: &Sched) -> i64 {
-    sched.live_ps().map(|p| p.timers.first()).min().unwrap_or(NEVER)
+    sched.timed_ps().map(|p| p.timers.first()).min().unwrap_or(NEVER)
 }
 
 /// I3 for a P that went idle elsewhere.
@@ -468,7 +470,7 @@ pub fn look_again(sched: &Sched, me: MRef) {
         return;
     }
     let first = next_timer(sched);
-    if any_work(sched, i64::MIN) {
+    if any_work(sched) {
         wakep_slow(sched, me);
     } else if first < sched.keeper_until.load(Ordering::Relaxed) {
         // Its timers need a keeper: the one there is, or an M that finds nothing and becomes it.
@@ -512,6 +514,7 @@ pub enum Idle {
 
 /// I1 to I4, and back with a P.
 pub fn go_idle(sched: &Sched, m: MRef) -> Idle {
+    m.must_p().timers.hide();
     // I1
     {
         let mut lk = sched.lock.lock();
@@ -532,8 +535,9 @@ pub fn go_idle(sched: &Sched, m: MRef) -> Idle {
     }
     // I3. SPIN: pairs with SUBMIT in `wakep`.
     fence(Ordering::SeqCst);
-    let at = if next_timer(sched) == NEVER { i64::MIN } else { now() };
-    if any_work(sched, at) {
+    let first = next_timer(sched);
+    let due = first != NEVER && first <= now();
+    if due || any_work(sched) {
         let mut lk = sched.lock.lock();
         if let Some(pp) = pidleget(sched, &mut lk) {
             drop(lk);
@@ -544,7 +548,7 @@ pub fn go_idle(sched: &Sched, m: MRef) -> Idle {
     }
     quiet(sched);
     widen!();
-    stopm(sched, m)
+    sleep_idle(sched, m, Some(first))
 }
 
 /// Tells those who wait for an end (the last G, a deadlock) that something went idle.
@@ -560,6 +564,11 @@ fn quiet(sched: &Sched) {
 
 /// Sleeps until somebody brings a P (I4).
 pub fn stopm(sched: &Sched, m: MRef) -> Idle {
+    sleep_idle(sched, m, None)
+}
+
+/// `first`: the next timer, if it was asked for behind SPIN. (It walks over all Ps.)
+fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
     debug_assert!(m.p().is_none() && !m.spinning.get());
     let old = m.swap_ctx(Ctx::Sched);
     m.parked.set(true);
@@ -569,7 +578,7 @@ pub fn stopm(sched: &Sched, m: MRef) -> Idle {
             m.parked.set(false);
             return Idle::Exit;
         }
-        settle(sched, &mut lk, m)
+        settle(sched, &mut lk, m, first)
     };
     let got = loop {
         let set = m.park.sleep_exactly(until);
@@ -601,7 +610,7 @@ pub fn stopm(sched: &Sched, m: MRef) -> Idle {
                 until = None;
                 continue;
             }
-            until = settle(sched, &mut lk, m);
+            until = settle(sched, &mut lk, m, None);
         } else {
             // In the idle list, or taken out of it; it may have been the keeper once.
             until = None;
@@ -619,11 +628,14 @@ pub fn stopm(sched: &Sched, m: MRef) -> Idle {
 }
 
 /// Enters the idle list, or becomes the keeper: then until when.
-pub fn settle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef) -> Option<i64> {
-    // KEEPER: pairs with TIMER in `timer_added`. It may have been the keeper until now, and an armer that still sees it so
-    // counts on it. (Who comes from `go_idle` has done SPIN.)
-    fence(Ordering::SeqCst);
-    let first = next_timer(sched);
+pub fn settle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef, first: Option<i64>) -> Option<i64> {
+    let first = first.unwrap_or_else(|| {
+        // KEEPER: pairs with TIMER in `timer_added`. It may have been the keeper until now, and an armer that still sees it
+        // so counts on it. (Who comes from `go_idle` has asked behind SPIN: whoever arms one since has seen an idle P, and
+        // starts a searcher.)
+        fence(Ordering::SeqCst);
+        next_timer(sched)
+    });
     if first == NEVER || first >= sched.keeper_until.load(Ordering::Relaxed) {
         mput(lk, m);
         return None;

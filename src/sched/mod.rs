@@ -175,30 +175,23 @@ fn from_global(sched: &Sched, pp: &OwnedP, most: usize) -> Option<GRef> {
     first
 }
 
-/// Looks at every P in a random order, four times.
+/// Looks at every P that is not idle, from a random one on, four times; and at timers, of idle ones too, in the last round.
 fn steal(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
-    let n = sched.procs();
+    let table = sched.allp()?;
+    let n = sched.procs().min(table.capacity() as u32);
     for round in 0..STEAL_ROUNDS {
         let last = round == STEAL_ROUNDS - 1;
-        for i in crate::ds::rng::random_order(n, m.rng.next()) {
+        if last && let Some(gp) = run_timers_of_others(sched, m, pp) {
+            return Some(gp);
+        }
+        let busy = table.idle.iter_clear(n);
+        let before = m.rng.next() as usize % busy.clone().count().max(1);
+        for i in busy.clone().skip(before).chain(busy.take(before)) {
             if pp.requests() != 0 {
                 return None;
             }
             let Some(other) = sched.p_at(i) else { continue };
             if other == pp.p() {
-                continue;
-            }
-            if last && other.timers.first() != NEVER {
-                let now = now();
-                // SAFETY: we are on g0 and hold a P.
-                if other.timers.first() <= now
-                    && unsafe { Timers::run(other, m, now) } > 0
-                    && let Some((gp, _)) = pp.get()
-                {
-                    return Some(gp);
-                }
-            }
-            if other.status() == PStatus::Idle {
                 continue;
             }
             if let Some(gp) = other.steal(pp) {
@@ -218,6 +211,27 @@ fn steal(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
                     return Some(gp);
                 }
             }
+        }
+    }
+    None
+}
+
+/// Runs what is due in other Ps' heaps, until there is a G for this one.
+fn run_timers_of_others(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
+    for other in sched.timed_ps() {
+        if pp.requests() != 0 {
+            return None;
+        }
+        if other == pp.p() || other.timers.first() == NEVER {
+            continue;
+        }
+        let now = now();
+        // SAFETY: we are on g0 and hold a P.
+        if other.timers.first() <= now
+            && unsafe { Timers::run(other, m, now) } > 0
+            && let Some((gp, _)) = pp.get()
+        {
+            return Some(gp);
         }
     }
     None

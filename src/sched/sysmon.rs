@@ -132,7 +132,7 @@ fn make_threads(sched: &Sched, m: MRef) {
 
 /// A timer is late: its P runs a long G, or the keeper was put to work.
 fn overdue_timers(sched: &Sched, m: MRef, now: i64) -> bool {
-    let Some(late) = sched.live_ps().find(|p| p.timers.first() < now - GRACE) else { return false };
+    let Some(late) = sched.timed_ps().find(|p| p.timers.first() < now - GRACE) else { return false };
     if sched.npidle.load(Ordering::Relaxed) > 0 {
         wake::start_searcher(sched, m);
         !sched.thread_wanted.load(Ordering::Relaxed)
@@ -148,7 +148,7 @@ fn starved(sched: &Sched, m: MRef, now: i64) {
     }
     if sched.thread_wanted.swap(false, Ordering::Relaxed) {
         // Whoever could see to the timers may be a thread that nobody has.
-        for p in sched.live_ps() {
+        for p in sched.timed_ps() {
             if p.timers.first() <= now {
                 // SAFETY: callbacks ready Gs, for which this M need not hold a P: they go to the global queue.
                 unsafe { Timers::run(p, m, now) };
