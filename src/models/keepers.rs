@@ -103,6 +103,8 @@ fn reset_against_fire() {
 enum Beside {
     /// One who goes idle just now.
     Idler,
+    /// As before, with a P that has had a timer, and still shows it.
+    Hider,
     /// The keeper, or who is about to be it: until 100.
     Keeper,
     /// As the keeper until 40, who wakes then, since its timer was stopped in vain: it keeps the next one there is.
@@ -114,16 +116,20 @@ enum Beside {
 fn armed_by_a_thread(tells: bool, beside: Beside) -> impl Fn() {
     move || {
         let (early, other) = (Clock::new(Some(0)), Clock::new(None));
-        let ps = if beside == Beside::Idler { 1 } else { 2 };
+        let ps = if matches!(beside, Beside::Idler | Beside::Hider) { 1 } else { 2 };
         let mut mk = Maker::new(ps, ps);
         let readied = mk.token(vec![does(|_, _, _| ())]);
         let idles = mk.token(vec![does(move |_, m, _| match beside {
-            Beside::Idler => (),
+            Beside::Idler | Beside::Hider => (),
             Beside::Keeper => assert!(other.arm(m, 100)),
             Beside::Waking => assert!(other.arm(m, 40)),
         })]);
         let w = mk.make();
         let m = w.worker_with(&[idles]);
+        if beside == Beside::Hider {
+            assert!(other.arm_at(w.sched.p_at(0).unwrap(), 40));
+            assert!(Timers::remove(&other.timer));
+        }
         w.go(m);
         w.host(move |w, m| {
             // With two it is the other P.
@@ -148,6 +154,11 @@ const FEW: Size = Size { preemptions: 1, schedules: 2000 };
 #[test]
 fn armed_by_a_thread_beside_one_that_idles() {
     check(FEW, armed_by_a_thread(true, Beside::Idler));
+}
+
+#[test]
+fn armed_by_a_thread_beside_one_that_hides() {
+    check(FEW, armed_by_a_thread(true, Beside::Hider));
 }
 
 /// Too large to be interrupted, as the next one: what loom may let a look at `npidle` see are many values.
