@@ -438,8 +438,9 @@ impl Sched {
             .filter_map(|i| self.p_at(i))
     }
 
-    /// The Ps below gomaxprocs but for idle ones, of which some may be there too. `sched.lock` is held.
-    pub fn busy_ps(&self) -> impl Iterator<Item = PRef> + '_ {
+    /// The Ps below gomaxprocs but for idle ones, of which some may be there too. For who holds `sched.lock`;
+    /// without it one that was idle a moment ago may be left out.
+    pub fn busy_ps(&self) -> impl Iterator<Item = PRef> + Clone + '_ {
         let n = self.procs();
         self.allp().into_iter().flat_map(move |t| t.idle.iter_clear(n)).filter_map(|i| self.p_at(i))
     }

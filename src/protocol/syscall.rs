@@ -236,6 +236,7 @@ pub fn handoffp(sched: &Sched, me: MRef, pp: OwnedP) {
         // Somebody must sleep until then: the M that finds nothing else to do here.
         return wake::startm(sched, me, pp, false);
     }
+    pp.timers.hide();
     wake::pidleput_carried(sched, sched.lock.lock(), me, pp);
     wake::look_again(sched, me);
 }

@@ -52,7 +52,7 @@ pub fn sysmon(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
         let now = now();
         sched.coarse.set(now);
         make_threads(sched, m);
-        let mut did = syscall::retake(sched, m, sched.live_ps(), now);
+        let mut did = syscall::retake(sched, m, sched.busy_ps(), now);
         did |= overdue_timers(sched, m, now);
         starved(sched, m, now);
         let second = now >= procs_when;
