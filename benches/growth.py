@@ -20,6 +20,7 @@ CHARTS = [
         ("for each P, all others idle", "for_each_p", "{x}", "{n}"),
         ("stop + start the world, all others idle", "stop_start_world", "{x}", "{n}"),
         ("gomaxprocs 1 and back", "gomaxprocs", "1", "{n} {x}"),
+        ("semaphore there and back, all others idle", "sema_pingpong", "{x}", "{n}"),
     ]),
     ("Operations among many Gs", "growth-gs", "Gs", [10, 100, 1000, 10000, 100000, 1000000], [
         ("yield, round and round, 1 P", "yield", "1", "{n} {x}"),
@@ -34,6 +35,8 @@ def operations(case, x, quick):
     """Enough for about a tenth of a second, and no fewer than there are Gs."""
     if case in ("for_each_p", "stop_start_world", "gomaxprocs"):
         return max(10, (20000 if quick else 100000) // max(x, 10))
+    if case == "sema_pingpong":
+        return 30000 if quick else 200000
     return max(x, 300000 if quick else 2000000)
 
 
