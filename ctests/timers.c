@@ -320,12 +320,13 @@ static void a_million(void *unused) {
   enum { N = 1000000 };
   static gmx_timer t[N];
   int count = 0, stopped = 0;
-  for (int i = 0; i < N; i++) t[i] = func_timer(i % 2 ? HOUR + i : (int64_t)(i % 1000) * 1000, counts, &count);
-  for (int i = 0; i < N; i++)
+  int n = getenv("GMX_TIMEOUT_SCALE") ? N / 20 : N; /* under a tool that makes all slower */
+  for (int i = 0; i < n; i++) t[i] = func_timer(i % 2 ? HOUR + i : (int64_t)(i % 1000) * 1000, counts, &count);
+  for (int i = 0; i < n; i++)
     if (i % 2) stopped += gmx_timer_free(t[i]);
-  CHECK_EQ(stopped, N / 2);
-  spin_until(load(&count) == N / 2);
-  for (int i = 0; i < N; i += 2) CHECK_EQ(gmx_timer_free(t[i]), 0);
+  CHECK_EQ(stopped, n / 2);
+  spin_until(load(&count) == n / 2);
+  for (int i = 0; i < n; i += 2) CHECK_EQ(gmx_timer_free(t[i]), 0);
 }
 static void a_million_timers(void) { on_g(a_million, NULL); }
 
