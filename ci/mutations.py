@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 TREE = TARGET / "mutations"
 
+OPTIONS = {"--models", "--real", "--near", "--loom", "--missed", "--list"}
 SLOW = float(os.environ.get("GMX_MUTATION_SLOW", 60))
 BUDGET = float(os.environ.get("GMX_MUTATION_BUDGET", 1e9))
 
@@ -527,6 +528,8 @@ FOUND = None
 def main():
     global FOUND
     words = [a for a in sys.argv[1:] if not a.startswith("-")]
+    if {a for a in sys.argv[1:] if a.startswith("-")} - OPTIONS:
+        sys.exit(__doc__)
     all_of_them = mutations()
     FOUND = Memory("found")
     chosen = [m for m in all_of_them if not words or any(w in m.name for w in words)]
