@@ -45,11 +45,6 @@ mod sys {
         f.changed.notify_all();
     }
 
-    /// Nobody looks so often here.
-    pub fn yield_thread() {
-        unreachable!();
-    }
-
     /// How late a deadline may be seen is not modelled.
     pub fn wake_on_time(_: bool) {}
 
@@ -156,7 +151,6 @@ const HELD: u32 = 1;
 const AWAITED: u32 = 2;
 /// Fewer than where it ships: they only multiply schedules.
 const LOOKS: u32 = 1;
-const PAUSED: u32 = 1;
 const LONGEST_PAUSE: u32 = 1;
 
 impl RawMutex {
@@ -184,10 +178,7 @@ impl RawMutex {
                 {
                     return;
                 }
-                match look {
-                    0..PAUSED => (0..LONGEST_PAUSE.min(1 << look)).for_each(|_| spin_loop()),
-                    _ => sys::yield_thread(),
-                }
+                (0..LONGEST_PAUSE.min(1 << look)).for_each(|_| spin_loop());
             }
             if self.0.swap(AWAITED, Ordering::Acquire) == OPEN {
                 return;

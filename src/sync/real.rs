@@ -22,10 +22,10 @@ const OPEN: u32 = 0;
 const HELD: u32 = 1;
 /// Held, and somebody may sleep for it.
 const AWAITED: u32 = 2;
-/// Looks at a held lock before one sleeps: some with pauses between, each twice as long as the one before, so that who holds
-/// it and who comes do not take its line from each other all the time; then some with a way given to whoever has no CPU.
-const LOOKS: u32 = 20;
-const PAUSED: u32 = 10;
+/// Looks at a held lock before one sleeps, with pauses between, each twice as long as the one before, so that who holds it
+/// and who comes do not take its line from each other all the time. (Not with the CPU given up between: whoever has it next
+/// keeps it for longer than most hold a lock.)
+const LOOKS: u32 = 12;
 const LONGEST_PAUSE: u32 = 32;
 
 impl RawMutex {
@@ -60,10 +60,7 @@ impl RawMutex {
                 {
                     return;
                 }
-                match look {
-                    0..PAUSED => (0..LONGEST_PAUSE.min(1 << look)).for_each(|_| spin_loop()),
-                    _ => sys::yield_thread(),
-                }
+                (0..LONGEST_PAUSE.min(1 << look)).for_each(|_| spin_loop());
             }
             if self.0.swap(AWAITED, Ordering::Acquire) == OPEN {
                 return;
