@@ -288,14 +288,14 @@ static void parks(void *arg) {
   keeps_a_pointer_and_parks((size_t)(uintptr_t)arg);
 }
 
-static uint64_t *kept_at; /* below it a thread in a syscall comes and goes: words there are anybody's */
+static void *kept_at; /* below it a thread in a syscall comes and goes: words there are anybody's */
 static void reads(void *arg) {
   volatile uint64_t kept; /* registers belong to the thread now: what is on the stack is seen */
   uint64_t pointer = (uint64_t)(uintptr_t)malloc(16);
   __asm__ volatile("" : "+r"(pointer));
   hidden[PARKED] = pointer ^ HIDE;
   kept = pointer;
-  kept_at = (uint64_t *)&kept;
+  kept_at = (void *)&kept;
   CHECK_OK(gmx_enter_syscall());
   atomic_store(&in_syscall, 1);
   char c;
@@ -323,8 +323,9 @@ static struct {
   bool found[PARKED + 2];
 } saw;
 
-static bool on_stack(const gmx_g_info *info, uint64_t pointer) {
-  for (uint64_t *p = info->sp; p < (uint64_t *)info->stack_hi; p++)
+static bool on_stack(const gmx_g_info *info, const void *from, uint64_t pointer) {
+  CHECK(info->sp <= from && from < info->stack_hi);
+  for (const uint64_t *p = from; p < (uint64_t *)info->stack_hi; p++)
     if (*p == pointer) return true;
   return false;
 }
@@ -351,14 +352,13 @@ static void look(void *arg, const gmx_g_info *info) {
     saw.syscall++;
     CHECK(info->sp != NULL);
     CHECK_CMP(info->thread, >, 0);
-    CHECK(info->sp <= (void *)kept_at && (void *)kept_at < info->stack_hi);
-    saw.found[PARKED] = *kept_at == (hidden[PARKED] ^ HIDE);
+    saw.found[PARKED] = on_stack(info, kept_at, hidden[PARKED] ^ HIDE);
     return;
   }
   if (info->g == looper_g) {
     saw.loop++;
     CHECK(info->sp != NULL);
-    saw.found[PARKED + 1] = on_stack(info, hidden[PARKED + 1] ^ HIDE);
+    saw.found[PARKED + 1] = on_stack(info, info->sp, hidden[PARKED + 1] ^ HIDE);
     return;
   }
   if (info->g == gmx_self()) saw.self++;
@@ -374,7 +374,7 @@ static void look(void *arg, const gmx_g_info *info) {
     if (i % 2) CHECK_STR(info->wait_reason, "for the collector");
     CHECK(info->since_ns > 0 && info->since_ns <= gmx_now());
     saw.parked++;
-    saw.found[i] = on_stack(info, hidden[i] ^ HIDE);
+    saw.found[i] = on_stack(info, info->sp, hidden[i] ^ HIDE);
     return;
   }
 }

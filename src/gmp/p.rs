@@ -232,7 +232,7 @@ impl P {
             runnext: AtomicPtr::new(std::ptr::null_mut()),
             runq: Queue::default(),
             lifo: RunQ::default(),
-            timers: Timers::new(id, shown),
+            timers: Timers::new(shown),
             gfree: OwnPtr::null(),
             gfree_len: OwnU32::new(0),
             stacks: UnsafeCell::new(StackCache {

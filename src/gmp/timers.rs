@@ -108,9 +108,8 @@ impl Shown {
 pub struct Timers {
     heap: Lock<Heap>,
     first: AtomicI64,
+    /// Where this P and its neighbours show that they may have timers.
     shown: &'static Shown,
-    /// The number of the P.
-    id: u32,
 }
 
 struct Heap {
@@ -130,10 +129,9 @@ unsafe impl Send for Heap {}
 const SWEEP_FROM: usize = if cfg!(any(loom, shuttle)) { 2 } else { 64 };
 
 impl Timers {
-    pub fn new(id: u32, shown: &'static Shown) -> Timers {
+    pub fn new(shown: &'static Shown) -> Timers {
         Timers {
             shown,
-            id,
             heap: Lock::new(Rank::Timers, Heap { entries: Vec::new(), reserved: 0, dead: 0, closed: false }),
             first: AtomicI64::new(NEVER),
         }
@@ -145,25 +143,26 @@ impl Timers {
         self.first.load(Ordering::Relaxed)
     }
 
-    /// Where this P and its neighbours show that they may have timers.
     #[inline(always)]
     pub fn shown(&self) -> &'static Shown {
         self.shown
     }
 
-    /// The heap's lock is held, and a timer about to be seen.
-    fn show(&self) {
-        if !self.shown.has(self.id) {
-            self.shown.0.fetch_or(1 << (self.id % Shown::PS), Ordering::Relaxed);
+    /// The lock of the P's heap is held, and a timer about to be seen.
+    fn show(pp: PRef) {
+        let shown = pp.timers.shown;
+        if !shown.has(pp.id) {
+            shown.0.fetch_or(1 << (pp.id % Shown::PS), Ordering::Relaxed);
         }
     }
 
     /// For who makes the P idle: nobody looks at it any more, if there is nothing to see.
-    pub fn hide(&self) {
-        if self.first() == NEVER && self.shown.has(self.id) {
-            let h = self.heap.lock();
+    pub fn hide(pp: PRef) {
+        let timers = &pp.timers;
+        if timers.first() == NEVER && timers.shown.has(pp.id) {
+            let h = timers.heap.lock();
             if h.entries.is_empty() {
-                self.shown.0.fetch_and(!(1 << (self.id % Shown::PS)), Ordering::Relaxed);
+                timers.shown.0.fetch_and(!(1 << (pp.id % Shown::PS)), Ordering::Relaxed);
             }
         }
     }
@@ -343,7 +342,7 @@ impl Timers {
         h.reserved += std::mem::take(&mut old.reserved);
         old.dead = 0;
         old.closed = true;
-        to.timers.show();
+        Timers::show(to);
         from.timers.publish(&old);
         to.timers.publish(&h);
         true
@@ -395,7 +394,7 @@ impl Heap {
         t.heap.0.store(pp.as_ptr(), Ordering::Release);
         self.push(Entry { when: alarm.when, timer: t });
         let first = self.entries.first().map_or(NEVER, |e| e.when);
-        pp.timers.show();
+        Timers::show(pp);
         pp.timers.first.store(first, Ordering::Release);
         self.entries.first().is_some_and(|e| std::ptr::eq(e.timer, t))
     }
@@ -605,7 +604,7 @@ mod tests {
                 assert!(first <= all.map(|a| a.1).min().unwrap_or(NEVER));
                 assert_eq!(first == NEVER, pp.timers.count() == 0);
                 if random(4) == 0 {
-                    pp.timers.hide();
+                    Timers::hide(*pp);
                     assert_eq!(pp.timers.shown().has(pp.id), first != NEVER);
                 }
                 assert!(first == NEVER || pp.timers.shown().iter().eq([pp.id]));

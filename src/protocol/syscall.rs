@@ -52,7 +52,7 @@ use crate::gmp::g::{GRef, GStatus};
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::{FN, OwnedP, PREEMPT, PRef, PStatus, STOP};
 use crate::gmp::sched::Sched;
-use crate::gmp::timers::NEVER;
+use crate::gmp::timers::{NEVER, Timers};
 use crate::sync::widen::widen;
 use crate::sync::{Ordering, heavy_fence, light_fence};
 
@@ -236,7 +236,7 @@ pub fn handoffp(sched: &Sched, me: MRef, pp: OwnedP) {
         // Somebody must sleep until then: the M that finds nothing else to do here.
         return wake::startm(sched, me, pp, false);
     }
-    pp.timers.hide();
+    Timers::hide(pp.p());
     wake::pidleput_carried(sched, sched.lock.lock(), me, pp);
     wake::look_again(sched, me);
 }

@@ -59,7 +59,7 @@ use crate::gmp::g::GRef;
 use crate::gmp::m::{Ctx, Kind, MRef};
 use crate::gmp::p::{FN, OwnedP, PRef, PStatus, STOP};
 use crate::gmp::sched::{Sched, SchedLocked};
-use crate::gmp::timers::NEVER;
+use crate::gmp::timers::{NEVER, Timers};
 use crate::sync::widen::widen;
 use crate::sync::{Ordering, fence, now};
 use std::ptr::null_mut;
@@ -440,21 +440,9 @@ pub fn pidleput_carried<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef,
 
 // ---- search and sleep ------------------------------------------------------------------------------------------------
 
-/// Whether a G waits in a queue.
+/// Whether a G waits in a queue. (Idle Ps have none: W1.)
 fn any_work(sched: &Sched) -> bool {
-    if sched.globq_len() > 0 {
-        return true;
-    }
-    let Some(table) = sched.allp() else { return false };
-    let n = sched.procs().min(table.capacity() as u32);
-    for i in table.idle.iter_clear(n) {
-        if let Some(p) = sched.p_at(i)
-            && !p.runq_empty()
-        {
-            return true;
-        }
-    }
-    false
+    sched.globq_len() > 0 || sched.busy_ps().any(|p| !p.runq_empty())
 }
 
 /// When the next timer fires: of any P, without a lock (Go's #35375: never under `sched.lock` and a heap's).
@@ -514,7 +502,7 @@ pub enum Idle {
 
 /// I1 to I4, and back with a P.
 pub fn go_idle(sched: &Sched, m: MRef) -> Idle {
-    m.must_p().timers.hide();
+    Timers::hide(m.must_p().p());
     // I1
     {
         let mut lk = sched.lock.lock();
@@ -631,8 +619,8 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
 pub fn settle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef, first: Option<i64>) -> Option<i64> {
     let first = first.unwrap_or_else(|| {
         // KEEPER: pairs with TIMER in `timer_added`. It may have been the keeper until now, and an armer that still sees it
-        // so counts on it. (Who comes from `go_idle` has asked behind SPIN: whoever arms one since has seen an idle P, and
-        // starts a searcher.)
+        // so counts on it. (Who comes from `go_idle` has asked behind SPIN. Whoever arms one since sees an idle P and starts a
+        // searcher; or sees none, and then whoever took the P of this M asks again before he sleeps.)
         fence(Ordering::SeqCst);
         next_timer(sched)
     });

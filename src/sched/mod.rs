@@ -177,20 +177,17 @@ fn from_global(sched: &Sched, pp: &OwnedP, most: usize) -> Option<GRef> {
 
 /// Looks at every P that is not idle, from a random one on, four times; and at timers, of idle ones too, in the last round.
 fn steal(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
-    let table = sched.allp()?;
-    let n = sched.procs().min(table.capacity() as u32);
     for round in 0..STEAL_ROUNDS {
         let last = round == STEAL_ROUNDS - 1;
         if last && let Some(gp) = run_timers_of_others(sched, m, pp) {
             return Some(gp);
         }
-        let busy = table.idle.iter_clear(n);
+        let busy = sched.busy_ps();
         let before = m.rng.next() as usize % busy.clone().count().max(1);
-        for i in busy.clone().skip(before).chain(busy.take(before)) {
+        for other in busy.clone().skip(before).chain(busy.take(before)) {
             if pp.requests() != 0 {
                 return None;
             }
-            let Some(other) = sched.p_at(i) else { continue };
             if other == pp.p() {
                 continue;
             }
@@ -222,12 +219,13 @@ fn run_timers_of_others(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
         if pp.requests() != 0 {
             return None;
         }
-        if other == pp.p() || other.timers.first() == NEVER {
+        let first = other.timers.first();
+        if other == pp.p() || first == NEVER {
             continue;
         }
         let now = now();
         // SAFETY: we are on g0 and hold a P.
-        if other.timers.first() <= now
+        if first <= now
             && unsafe { Timers::run(other, m, now) } > 0
             && let Some((gp, _)) = pp.get()
         {
