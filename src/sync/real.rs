@@ -25,7 +25,7 @@ const AWAITED: u32 = 2;
 /// Looks at a held lock before one sleeps, with pauses between, each twice as long as the one before, so that who holds it
 /// and who comes do not take its line from each other all the time. (Not with the CPU given up between: whoever has it next
 /// keeps it for longer than most hold a lock.)
-const LOOKS: u32 = 12;
+const LOOKS: u32 = 16;
 const LONGEST_PAUSE: u32 = 32;
 
 impl RawMutex {
