@@ -1,6 +1,7 @@
 /* env: GMX_MAXPROCS=3 */
 /* Wait groups: waiters go on when, and only when, the count is zero; and the count never goes below. */
 #include "places.h"
+#include <sys/mman.h>
 
 struct group {
   gmx_waitgroup wg;
@@ -175,6 +176,105 @@ static void a_long_time_out_is_no_short_one(void) {
   CHECK_EQ(g.passed, 1);
 }
 
+/* Memory that goes as soon as the count is zero: who is late finds no page there. The waiter has given up before, so nobody
+ * is in the queue, and looks again and again. */
+struct fleeting {
+  gmx_waitgroup *wg;
+  int waited;
+};
+
+static void *does_one_late(void *arg) {
+  struct fleeting *f = arg;
+  spin_until(load(&f->waited));
+  CHECK_OK(gmx_waitgroup_done(f->wg));
+  return NULL;
+}
+
+static void memory_goes_with_the_wait(void) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  for (int round = 0; round < 1000; round++) {
+    struct fleeting f = {0};
+    f.wg = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(f.wg != MAP_FAILED);
+    CHECK_OK(gmx_waitgroup_add(f.wg, 1));
+    pthread_t thread = thread_start(does_one_late, &f);
+    CHECK_STATUS(gmx_waitgroup_wait_timeout(f.wg, 1), GMX_ETIMEDOUT);
+    store(&f.waited, 1);
+    for (;;) {
+      gmx_status s = gmx_waitgroup_wait_timeout(f.wg, 0);
+      if (s == GMX_OK) break;
+      CHECK_STATUS(s, GMX_ETIMEDOUT);
+    }
+    CHECK(munmap(f.wg, page) == 0);
+    thread_join(thread);
+  }
+}
+
+/* So many calls at once, some of them wrong: as many are right as the count says. */
+enum { RACERS = 4, TIMES = 20000 };
+
+static void *adds_and_does(void *arg) {
+  gmx_waitgroup *wg = arg;
+  for (int i = 0; i < TIMES; i++) {
+    CHECK_OK(gmx_waitgroup_add(wg, 1));
+    CHECK_OK(gmx_waitgroup_done(wg));
+  }
+  return NULL;
+}
+
+static void *does_too_often(void *arg) {
+  gmx_waitgroup *wg = arg;
+  intptr_t right = 0;
+  for (int i = 0; i < TIMES; i++) {
+    gmx_status s = gmx_waitgroup_done(wg);
+    if (s == GMX_OK) right++;
+    else CHECK_STATUS(s, GMX_EINVAL);
+  }
+  return (void *)right;
+}
+
+static void wrong_calls_beside_right_ones(void) {
+  gmx_waitgroup wg = {0};
+  pthread_t right[RACERS], wrong[RACERS];
+  void *n;
+  /* what the right ones need is there at any time, whatever the wrong ones take */
+  int32_t room = RACERS * TIMES;
+  CHECK_OK(gmx_waitgroup_add(&wg, room));
+  for (int i = 0; i < RACERS; i++) {
+    right[i] = thread_start(adds_and_does, &wg);
+    wrong[i] = thread_start(does_too_often, &wg);
+  }
+  for (int i = 0; i < RACERS; i++) {
+    thread_join(right[i]);
+    CHECK_EQ(pthread_join(wrong[i], &n), 0);
+    room -= (int32_t)(intptr_t)n;
+  }
+  CHECK_EQ(room, 0);
+  CHECK_OK(gmx_waitgroup_wait_timeout(&wg, 0));
+  for (int i = 0; i < RACERS; i++) wrong[i] = thread_start(does_too_often, &wg);
+  for (int i = 0; i < RACERS; i++) {
+    CHECK_EQ(pthread_join(wrong[i], &n), 0);
+    CHECK(n == NULL);
+  }
+  CHECK_OK(gmx_waitgroup_wait_timeout(&wg, 0));
+}
+
+/* Near the top, too: no call that is refused is seen by another. */
+static void *adds_at_the_top(void *arg) {
+  for (int i = 0; i < TIMES; i++) CHECK_STATUS(gmx_waitgroup_add(arg, 1 + i % 4096), GMX_EINVAL);
+  return NULL;
+}
+
+static void wrong_calls_at_the_top(void) {
+  gmx_waitgroup wg = {0};
+  pthread_t threads[RACERS];
+  CHECK_OK(gmx_waitgroup_add(&wg, INT32_MAX));
+  for (int i = 0; i < RACERS; i++) threads[i] = thread_start(adds_at_the_top, &wg);
+  for (int i = 0; i < RACERS; i++) thread_join(threads[i]);
+  CHECK_OK(gmx_waitgroup_add(&wg, -INT32_MAX));
+  CHECK_OK(gmx_waitgroup_wait_timeout(&wg, 0));
+}
+
 static void does_one(void *arg) { CHECK_OK(gmx_waitgroup_done(arg)); }
 
 static void the_scheduler_may_add_and_do(void) {
@@ -195,6 +295,9 @@ int main(void) {
   RUN(used_again_by_a_g);
   RUN(done_races_time_outs);
   RUN(a_long_time_out_is_no_short_one);
+  RUN(memory_goes_with_the_wait);
+  RUN(wrong_calls_beside_right_ones);
+  RUN(wrong_calls_at_the_top);
   RUN(the_scheduler_may_add_and_do);
   RUN(ends_clean);
   return 0;

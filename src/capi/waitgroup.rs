@@ -43,8 +43,8 @@ unsafe fn group<'a>(wg: *mut gmx_waitgroup) -> Option<&'a WaitGroup> {
 pub unsafe extern "C" fn gmx_waitgroup_add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        match group(wg) {
-            Some(group) if group.add_fast(delta) => GMX_OK,
+        match (group(wg), crate::sched::run::current()) {
+            (Some(group), Some(m)) => map(group.add(m, delta)),
             _ => add(wg, delta),
         }
     }
@@ -56,6 +56,10 @@ pub unsafe extern "C" fn gmx_waitgroup_add(wg: *mut gmx_waitgroup, delta: i32) -
 unsafe fn add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(wg) = (unsafe { group(wg) }) else { return GMX_EINVAL };
+    // A thread that is not known need not be for this.
+    if wg.add_alone(delta) {
+        return GMX_OK;
+    }
     match any() {
         Ok(m) => map(wg.add(m, delta)),
         Err(status) => status,
@@ -78,8 +82,8 @@ unsafe fn add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
 pub unsafe extern "C" fn gmx_waitgroup_done(wg: *mut gmx_waitgroup) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        match group(wg) {
-            Some(group) if group.add_fast(-1) => GMX_OK,
+        match (group(wg), crate::sched::run::current()) {
+            (Some(group), Some(m)) => map(group.add(m, -1)),
             _ => add(wg, -1),
         }
     }

@@ -4,6 +4,7 @@ use super::*;
 use crate::block::mutex::Mutex;
 use crate::block::waitgroup::WaitGroup;
 use crate::gmp::error::Error;
+use std::ops::RangeInclusive;
 
 /// How one of those who want the mutex goes about it.
 #[derive(Clone, Copy)]
@@ -135,16 +136,16 @@ fn wait_group(waiters: usize, deadline: bool, again: bool) -> impl Fn() {
                 let (group, done, through) = &*what;
                 if i < 2 {
                     done[i].touch();
-                    assert!(group.add_fast(-1) || group.add(m, -1).is_ok());
+                    assert!(group.add(m, -1).is_ok());
                     return;
                 }
                 match group.wait(m, (deadline && i == 2).then_some(1), false).1 {
                     Ok(()) if through.fetch_add(1, SeqCst) == 0 => {
                         done.iter().for_each(Sole::touch);
                         if again {
-                            assert!(group.add_fast(1) || group.add(m, 1).is_ok());
+                            assert!(group.add(m, 1).is_ok());
                             done[0].touch();
-                            assert!(group.add_fast(-1) || group.add(m, -1).is_ok());
+                            assert!(group.add(m, -1).is_ok());
                         }
                     }
                     Ok(()) => (),
@@ -173,4 +174,96 @@ fn wait_group_with_deadline() {
 #[test]
 fn wait_group_used_again() {
     check(Size { preemptions: 1, ..Size::default() }, wait_group(2, false, true));
+}
+
+/// Calls that change the count by so much, each by a thread of its own, and perhaps one that waits with a deadline. What is
+/// told adds up: the count at the end is what those changed that were not refused, and as many as `refused` were.
+fn counted(first: i32, changes: &'static [i32], refused: RangeInclusive<usize>, waits: bool) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let what = Arc::new((WaitGroup::default(), AtomicUsize::new(0), AtomicUsize::new(first as usize)));
+        let ms: Vec<MRef> = (0..changes.len() + 1).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
+        assert!(what.0.add(ms[0], first).is_ok());
+        for (&m, &delta) in ms[1..].iter().zip(changes) {
+            let what = what.clone();
+            w.host_as(m, move |_, m| match what.0.add(m, delta) {
+                Ok(()) => {
+                    what.2.fetch_add(delta as usize, SeqCst);
+                }
+                Err(e) => {
+                    assert!(e == Error::Invalid);
+                    what.1.fetch_add(1, SeqCst);
+                }
+            });
+        }
+        if waits {
+            let what = what.clone();
+            w.host_as(ms[0], move |_, m| match what.0.wait(m, Some(1), false).1 {
+                Ok(()) => (),
+                Err(e) => assert!(e == Error::TimedOut),
+            });
+            ms[0].park.time_out();
+        }
+        w.finish();
+        let n = what.1.load(SeqCst);
+        assert!(refused.contains(&n), "{n} are refused");
+        let left = what.2.load(SeqCst) as i32;
+        assert!(what.0.add(ms[0], -left).is_ok() && what.0.is_zero(), "not {left} are left");
+    }
+}
+
+#[test]
+fn wait_group_that_is_done_too_often() {
+    check(Size::default(), counted(1, &[-1, -1], 1..=1, false));
+    check(Size { preemptions: 1, ..Size::default() }, counted(1, &[-1, -1], 1..=1, true));
+}
+
+/// A call too many beside a change that makes it right, or takes its place.
+#[test]
+fn wait_group_that_is_done_too_often_beside_others() {
+    check(Size { preemptions: 2, ..Size::default() }, counted(1, &[-1, -1, -1], 2..=2, false));
+    check(Size { preemptions: 2, ..Size::default() }, counted(0, &[-1, -5000], 2..=2, false));
+}
+
+#[test]
+fn wait_group_that_is_too_high() {
+    check(Size::default(), counted(i32::MAX, &[1, 7], 2..=2, false));
+    check(Size::default(), counted(i32::MAX, &[5000, 1], 2..=2, false));
+}
+
+/// Whoever is woken by nobody hangs: one waits, for what somebody else says once too often, and adds again.
+fn done_too_often_while_one_waits() -> impl Fn() {
+    || {
+        let w = Maker::new(1, 1).make();
+        let group = Arc::new(WaitGroup::default());
+        let ms: Vec<MRef> = (0..3).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
+        let told = Arc::new(AtomicUsize::new(0));
+        for (i, &m) in ms.iter().enumerate() {
+            let (group, told) = (group.clone(), told.clone());
+            w.host_as(m, move |_, m| match i {
+                0 => {
+                    told.fetch_add(usize::from(group.add(m, -1).is_ok()), SeqCst);
+                }
+                1 => {
+                    assert!(group.add(m, 1).is_ok());
+                    told.fetch_add(usize::from(group.add(m, -1).is_ok()), SeqCst);
+                }
+                _ => assert!(group.wait(m, None, false).1.is_ok()),
+            });
+        }
+        w.finish();
+        assert!(told.load(SeqCst) == 1 && group.is_zero());
+    }
+}
+
+#[test]
+fn wait_group_of_one_and_a_wrong_call() {
+    check(Size { preemptions: 2, ..Size::default() }, done_too_often_while_one_waits());
+}
+
+#[cfg(shuttle)]
+#[test]
+fn wait_group_of_many() {
+    check(Size::default(), wait_group(5, true, true));
+    check(Size::default(), counted(3, &[-1, 1, -1, -1, -1, 2, -5000], 1..=2, true));
 }

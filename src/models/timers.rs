@@ -233,7 +233,9 @@ fn free_against_the_next_in_its_place() {
         let ms: Vec<MRef> = (0..2).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
         let never = |m| timer::after(m, -1, 0, What::Nothing, false).unwrap();
         let old = never(ms[0]);
-        w.host_as(ms[1], move |_, m| drop(timer::free(m, old)));
+        w.host_as(ms[1], move |_, m| {
+            let _ = timer::free(m, old);
+        });
         w.host_as(ms[0], move |_, m| {
             let _ = timer::free(m, old);
             let new = never(m);
