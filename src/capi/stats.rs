@@ -214,10 +214,10 @@ pub unsafe extern "C" fn gmx_read_sched_stats(out: *mut gmx_sched_stats) -> gmx_
         handoffs: get(&s.handoffs),
         retakes: get(&s.retakes),
         preempts: get(&s.preempts),
-        stops: get(&s.stops),
-        stop_ns_total: get(&s.stop_ns_total),
-        stop_ns_max: get(&s.stop_ns_max),
-        barriers: get(&s.barriers),
+        stops: s.stops.get(),
+        stop_ns_total: s.stop_ns_total.get(),
+        stop_ns_max: s.stop_ns_max.get(),
+        barriers: s.barriers.get(),
         runqueue: i64::from(sched.globq_len()),
     };
     // SAFETY: the caller's promise.

@@ -126,10 +126,11 @@ pub struct SchedStats {
     pub handoffs: StdAtomicU64,
     pub retakes: StdAtomicU64,
     pub preempts: StdAtomicU64,
-    pub stops: StdAtomicU64,
-    pub stop_ns_total: StdAtomicU64,
-    pub stop_ns_max: StdAtomicU64,
-    pub barriers: StdAtomicU64,
+    /// These four: owner: who holds worldsema.
+    pub stops: OwnU64,
+    pub stop_ns_total: OwnU64,
+    pub stop_ns_max: OwnU64,
+    pub barriers: OwnU64,
     /// Spawned and ended where there was no P to count at.
     pub spawned: AtomicU64,
     pub ended: AtomicU64,

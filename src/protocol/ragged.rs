@@ -17,7 +17,7 @@
 //!   their FN with them. The idle list as a whole is frozen: taken away, so that nobody finds its Ps;
 //! * R3 without the lock: run the function for the caller's own P, for the frozen ones, which are put back then, and for
 //!   those taken, which are handed off; count all of them;
-//! * R4 wait for the note.
+//! * R4 wait for the note, if R2 gave anybody FN.
 //!
 //! Owner of a P with FN, at its next way through the scheduler, into a syscall or into the idle list (which FN bars):
 //! * O1 ([`run_safe_point_fn`], in preempt.rs) clear FN, run the function, then wait - 1; at 0 set the note.
@@ -54,11 +54,12 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
     b.arg.set(arg);
     b.wait.store(sched.procs() as i32, Ordering::Relaxed);
     let idle;
+    // Whether anybody else may count down.
+    let mut asked = false;
     let mut called: *mut crate::gmp::P = std::ptr::null_mut();
     // R2
     {
         let mut lk = sched.lock.lock();
-        let mut asked = false;
         for p in sched.busy_ps() {
             asked |= Some(p) != own && p.request(FN).1;
         }
@@ -97,10 +98,15 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
         ran += 1;
         syscall::handoffp(sched, me, pp);
     }
-    count_fns(sched, ran + n as i32);
+    let ran = ran + n as i32;
     // R4
-    b.note.sleep();
-    sched.stats.barriers.fetch_add(1, Ordering::Relaxed);
+    if asked {
+        count_fns(sched, ran);
+        b.note.sleep();
+    } else {
+        debug_assert!(ran == sched.procs() as i32, "F1");
+    }
+    sched.stats.barriers.bump();
 }
 
 fn push(list: &mut *mut crate::gmp::P, pp: OwnedP) {

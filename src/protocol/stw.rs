@@ -111,9 +111,10 @@ fn stopped(sched: &Sched, me: MRef, begun: i64) -> bool {
         "Z1"
     );
     let took = (now() - begun) as u64;
-    sched.stats.stops.fetch_add(1, Ordering::Relaxed);
-    sched.stats.stop_ns_total.fetch_add(took, Ordering::Relaxed);
-    sched.stats.stop_ns_max.fetch_max(took, Ordering::Relaxed);
+    let stats = &sched.stats;
+    stats.stops.bump();
+    stats.stop_ns_total.add(took);
+    stats.stop_ns_max.set(stats.stop_ns_max.get().max(took));
     true
 }
 
