@@ -122,7 +122,7 @@ fn pin_slow() -> i32 {
 pub extern "C" fn gmx_unpin() -> gmx_status {
     let Some(m) = crate::sched::run::current() else { return unpin_slow() };
     match m.unpin() {
-        Some(0) if m.must_p().requests() != 0 => unpinned(m),
+        Some(0) if m.p().is_none_or(|pp| pp.requests() != 0) => unpinned(m),
         Some(_) => GMX_OK,
         None => unpin_slow(),
     }

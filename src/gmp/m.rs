@@ -308,11 +308,10 @@ impl M {
     /// One pin of a G less: how many there are now. None if there was none, and for code of another context.
     #[inline(always)]
     pub fn unpin(&self) -> Option<u32> {
-        let mode = self.mode.get();
-        if mode as u8 != Ctx::G as u8 || mode < mode::PIN {
+        let less = self.mode.get().checked_sub(mode::PIN)?;
+        if less as u8 != Ctx::G as u8 {
             return None;
         }
-        let less = mode - mode::PIN;
         self.mode.set(less);
         Some((less / mode::PIN) as u32)
     }
