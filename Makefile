@@ -45,7 +45,7 @@ demo: build ## builds demo/wordcount and counts the words below DIR=.
 	@mkdir -p $(dir $(DEMO))
 	$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Iinclude $(CFLAGS) -o $(DEMO) demo/*.c \
 	  -pthread -L$(RELEASE) -lgomax -Wl,-rpath,$(abspath $(RELEASE))
-	$(DEMO) $(DIR)
+	$(DEMO) --progress $(DIR)
 
 bench: build ## the benchmarks, beside those of Go and other libraries (QUICK=1, PEERS=...)
 	$(call need_file,benches/run.sh,runs the benchmarks)

@@ -356,7 +356,9 @@ static void run(void *arg) {
   if (error) die("pthread_create: %s", strerror(error));
   bool terminal = isatty(STDERR_FILENO), shown = options.progress || terminal;
   int32_t status;
-  while ((status = gmx_waitgroup_wait_timeout(&all_done, 200000000)) == GMX_ETIMEDOUT) {
+  int64_t pause = 5000000; /* nanoseconds, as everywhere */
+  while ((status = gmx_waitgroup_wait_timeout(&all_done, pause)) == GMX_ETIMEDOUT) {
+    if (pause < 160000000) pause *= 2;
     if (!shown) continue;
     must(gmx_for_each_p(collect, result->totals)); /* no P stands still for longer than its own part takes */
     show_progress(result->totals, terminal);
@@ -394,6 +396,7 @@ static void print_result(struct result *r) {
     print_words(file, t, SIZE_MAX);
     if (ferror(file) | fclose(file)) die("%s: cannot be written", options.table_file);
   }
+  if (options.top) printf("the %zu most frequent words in the text files below %s:\n", options.top, options.dir);
   print_words(stdout, t, options.top);
   const gmx_sched_stats *s = &r->stats;
   double seconds = (double)r->elapsed_ns / 1e9, megabytes = (double)r->totals[BYTES] / 1e6;
