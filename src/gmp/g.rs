@@ -32,6 +32,7 @@ use crate::gmp::timers::Timer;
 use crate::sync::own::{OwnBool, OwnI64, OwnPtr, OwnU8, OwnU32, OwnU64};
 use crate::sync::widen::widen;
 use crate::sync::{AtomicU64, Ordering};
+use crate::sys::arch::prefetch;
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_void};
 use std::mem::offset_of;
@@ -469,6 +470,17 @@ impl G {
         let generation = self.state.load(Ordering::Relaxed) >> INDEX_BITS;
         if generation < LAST_GENERATION {
             self.state.store((generation + 1) << INDEX_BITS | GStatus::Running as u64, Ordering::Release);
+        }
+    }
+
+    /// Brings closer what a switch to it needs, beside the line with `sp` and `link`: it will be soon.
+    #[inline(always)]
+    pub fn prefetch(&self) {
+        let sp = self.sp.get();
+        prefetch(std::ptr::from_ref(&self.host).cast());
+        if !sp.is_null() {
+            prefetch(sp);
+            prefetch(sp.wrapping_add(64));
         }
     }
 

@@ -33,7 +33,7 @@ compile_error!(
     "libgomax has no context switch for this instruction set: add src/sys/arch/<isa>.rs (x86_64.rs shows the contract)"
 );
 
-pub use isa::{prepare, saved, stack_pointer, switch, valgrind};
+pub use isa::{prefetch, prepare, saved, stack_pointer, switch, valgrind};
 
 /// The saved stack pointer of something that does not run. NULL: there is none.
 #[repr(transparent)]

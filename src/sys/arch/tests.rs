@@ -386,3 +386,11 @@ fn slot_is_reread_after_migration() {
     .unwrap();
     set_current_m(ptr::null_mut());
 }
+
+/// Whatever is there, or is not: a hint does not fault.
+#[test]
+fn prefetch_takes_any_address() {
+    for p in [0, 1, 4096, usize::MAX / 2 + 1, usize::MAX] {
+        prefetch(p as *const u8);
+    }
+}

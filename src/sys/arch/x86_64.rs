@@ -132,6 +132,13 @@ pub fn stack_pointer() -> *mut u8 {
     sp
 }
 
+/// Brings the cache line at `p` closer; any address will do.
+#[inline(always)]
+pub fn prefetch(p: *const u8) {
+    // SAFETY: a hint, which never faults.
+    unsafe { asm!("prefetcht0 [{}]", in(reg) p, options(readonly, nostack, preserves_flags)) };
+}
+
 /// Asks valgrind; gives `default` where it does not run. The instructions before the `xchg` do nothing on a processor.
 #[inline(always)]
 pub fn valgrind(default: usize, request: &[usize; 6]) -> usize {
