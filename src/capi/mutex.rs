@@ -43,10 +43,13 @@ unsafe fn mutex<'a>(m: *mut gmx_mutex) -> Option<&'a Mutex> {
 pub unsafe extern "C" fn gmx_mutex_lock(m: *mut gmx_mutex) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        match (mutex(m), free_id()) {
-            (Some(mutex), Some(me)) if mutex.lock_fast(me) => GMX_OK,
-            _ => lock(m, -1),
+        if let Some(mutex) = mutex(m)
+            && let Some(me) = free_id()
+            && mutex.lock_fast(me)
+        {
+            return GMX_OK;
         }
+        lock(m, -1)
     }
 }
 
@@ -79,10 +82,13 @@ unsafe fn lock(m: *mut gmx_mutex, timeout: i64) -> gmx_status {
 pub unsafe extern "C" fn gmx_mutex_lock_timeout(m: *mut gmx_mutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        match (mutex(m), free_id()) {
-            (Some(mutex), Some(me)) if mutex.lock_fast(me) => GMX_OK,
-            _ => lock(m, timeout),
+        if let Some(mutex) = mutex(m)
+            && let Some(me) = free_id()
+            && mutex.lock_fast(me)
+        {
+            return GMX_OK;
         }
+        lock(m, timeout)
     }
 }
 
@@ -124,10 +130,13 @@ pub unsafe extern "C" fn gmx_mutex_try_lock(m: *mut gmx_mutex) -> gmx_status {
 pub unsafe extern "C" fn gmx_mutex_unlock(m: *mut gmx_mutex) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        match (mutex(m), free_id()) {
-            (Some(mutex), Some(me)) if mutex.unlock_fast(me) => GMX_OK,
-            _ => unlock(m),
+        if let Some(mutex) = mutex(m)
+            && let Some(me) = free_id()
+            && mutex.unlock_fast(me)
+        {
+            return GMX_OK;
         }
+        unlock(m)
     }
 }
 

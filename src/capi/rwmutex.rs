@@ -44,10 +44,13 @@ unsafe fn rwmutex<'a>(m: *mut gmx_rwmutex) -> Option<&'a RwMutex> {
 pub unsafe extern "C" fn gmx_rwmutex_lock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        match (rwmutex(m), free_id()) {
-            (Some(rw), Some(me)) if rw.write_alone(me) => GMX_OK,
-            _ => lock(m, -1),
+        if let Some(rw) = rwmutex(m)
+            && let Some(me) = free_id()
+            && rw.write_alone(me)
+        {
+            return GMX_OK;
         }
+        lock(m, -1)
     }
 }
 
@@ -121,10 +124,13 @@ pub unsafe extern "C" fn gmx_rwmutex_try_lock(m: *mut gmx_rwmutex) -> gmx_status
 pub unsafe extern "C" fn gmx_rwmutex_unlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        match (rwmutex(m), free_id()) {
-            (Some(rw), Some(me)) if rw.leave_alone(me) => GMX_OK,
-            _ => unlock(m),
+        if let Some(rw) = rwmutex(m)
+            && let Some(me) = free_id()
+            && rw.leave_alone(me)
+        {
+            return GMX_OK;
         }
+        unlock(m)
     }
 }
 

@@ -43,10 +43,12 @@ unsafe fn group<'a>(wg: *mut gmx_waitgroup) -> Option<&'a WaitGroup> {
 pub unsafe extern "C" fn gmx_waitgroup_add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        match (group(wg), crate::sched::run::current()) {
-            (Some(group), Some(m)) => map(group.add(m, delta)),
-            _ => add(wg, delta),
+        if let Some(group) = group(wg)
+            && let Some(m) = crate::sched::run::current()
+        {
+            return map(group.add(m, delta));
         }
+        add(wg, delta)
     }
 }
 
@@ -82,10 +84,12 @@ unsafe fn add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
 pub unsafe extern "C" fn gmx_waitgroup_done(wg: *mut gmx_waitgroup) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        match (group(wg), crate::sched::run::current()) {
-            (Some(group), Some(m)) => map(group.add(m, -1)),
-            _ => add(wg, -1),
+        if let Some(group) = group(wg)
+            && let Some(m) = crate::sched::run::current()
+        {
+            return map(group.add(m, -1));
         }
+        add(wg, -1)
     }
 }
 

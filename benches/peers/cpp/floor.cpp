@@ -16,7 +16,8 @@ template <class F> static void times(int workers, long n, F f) {
   for (int w = 0; w < workers; w++)
     threads.emplace_back([=] {
       floor_enter();
-      for (long i = 0; i < n / workers; i++)
+      const long mine = n / workers;
+      for (long i = 0; i < mine; i++)
         if (f(&word) != 0) wrong("it is not as it should be");
     });
   for (auto &t : threads) t.join();
