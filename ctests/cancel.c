@@ -12,12 +12,6 @@ static gmx_cancel new_token(gmx_cancel parent, int64_t timeout) {
   return c;
 }
 
-static int64_t count_waiting(void) {
-  gmx_sched_stats stats = {.struct_size = sizeof stats};
-  CHECK_OK(gmx_read_sched_stats(&stats));
-  return stats.g_waiting;
-}
-
 /* ---- each call that waits ---- */
 
 struct world {

@@ -8,12 +8,6 @@
 static const gmx_mutex unlocked;
 static const gmx_cond nobody;
 
-static int64_t count_waiting(void) {
-  gmx_sched_stats stats = {.struct_size = sizeof stats};
-  CHECK_OK(gmx_read_sched_stats(&stats));
-  return stats.g_waiting;
-}
-
 /* ---- a queue of numbers, as everybody writes it ---- */
 
 struct queue {

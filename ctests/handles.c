@@ -131,12 +131,6 @@ static void detach_before_and_after_the_end(void) {
   is_stale(g);
 }
 
-static int64_t count_waiting(void) {
-  gmx_sched_stats stats = {.struct_size = sizeof stats};
-  CHECK_OK(gmx_read_sched_stats(&stats));
-  return stats.g_waiting;
-}
-
 /* Who waits for a G has a right to it. */
 static void no_detach_while_somebody_joins(void) {
   gmx_g where = 0;

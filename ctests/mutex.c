@@ -184,12 +184,6 @@ static void greed_does_not_starve(void) {
   }
 }
 
-static int64_t count_waiting(void) {
-  gmx_sched_stats stats = {.struct_size = sizeof stats};
-  CHECK_OK(gmx_read_sched_stats(&stats));
-  return stats.g_waiting;
-}
-
 static void locks_once(void *arg) {
   CHECK_OK(gmx_mutex_lock(arg));
   CHECK_OK(gmx_mutex_unlock(arg));

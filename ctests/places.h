@@ -70,6 +70,18 @@ CHECK_UNUSED static int waiting(const char *reason) {
   return count.n;
 }
 
+/* How many Gs wait, each where it waits. In a stopped world: at any other time one counts that is on its way to its queue, and
+ * whoever comes next may be there before it. */
+CHECK_UNUSED static int64_t count_waiting(void) {
+  gmx_sched_stats stats;
+  memset(&stats, 0, sizeof stats);
+  stats.struct_size = sizeof stats;
+  CHECK_OK(gmx_stop_the_world("count"));
+  CHECK_OK(gmx_read_sched_stats(&stats));
+  CHECK_OK(gmx_start_the_world());
+  return stats.g_waiting;
+}
+
 /* ---- threads ---- */
 
 struct places_call {

@@ -7,12 +7,6 @@
 
 static const gmx_rwmutex unlocked;
 
-static int64_t count_waiting(void) {
-  gmx_sched_stats stats = {.struct_size = sizeof stats};
-  CHECK_OK(gmx_read_sched_stats(&stats));
-  return stats.g_waiting;
-}
-
 /* ---- exclusion ---- */
 
 struct shared {

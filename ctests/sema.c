@@ -169,11 +169,10 @@ static void who_waits_longest_is_first(void) {
   struct permits p = {.timeout = -1};
   struct place places[GS];
   gmx_g gs[GS];
-  gmx_sched_stats stats = {.struct_size = sizeof stats};
   for (int i = 0; i < GS; i++) {
     places[i] = (struct place){&p, 0};
     gs[i] = g_start(notes_its_turn, &places[i]);
-    spin_until(gmx_read_sched_stats(&stats) == GMX_OK && stats.g_waiting == i + 1);
+    spin_until(count_waiting() == i + 1);
   }
   for (int i = 0; i < GS; i++) {
     CHECK_OK(gmx_sema_release(&p.sema));
