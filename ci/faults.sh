@@ -40,7 +40,7 @@ run() {
 declare -A calls
 echo "seed $seed, ${#tests[@]} tests"
 RANDOM=$seed
-end=$((SECONDS + minutes * 60))
+end=$((SECONDS + $(awk "BEGIN { print int($minutes * 60) }")))
 runs=0 passed=0 said=0 bad=0
 while ((SECONDS < end)); do
   test=${tests[RANDOM % ${#tests[@]}]}
