@@ -163,7 +163,7 @@ BY_HAND = [
     ("block/waitgroup.rs", "added", "if s == WAIT {", "if s == WAIT && !@ {", "D2: whoever makes it zero wakes"),
     ("block/waitgroup.rs", "added", "if wake {", "if wake && !@ {", "D2: and who makes it zero by taking a change back"),
     ("block/waitgroup.rs", "added", "while if delta < 0 { count(s) < 0 } else { count(s) > MOST } {", "while @ || if delta < 0 { count(s) < 0 } else { count(s) > MOST } {", "D3: it may be right by now"),
-    ("block/waitgroup.rs", "wait", "if s == 0 {", "if s == 0 || @ && s == WAIT {", "V1: somebody may be about to take WAIT off"),
+    ("block/waitgroup.rs", "wait", "if s & WAIT == 0 && count(s) <= 0 {", "if (@ || s & WAIT == 0) && count(s) <= 0 {", "V1: somebody may be about to take WAIT off"),
     ("block/join.rs", "bury", "if !gp.cas_status(GStatus::Running, GStatus::Waiting) {", "if !gp.cas_status(GStatus::Running, GStatus::Waiting) || @ {", "who comes second frees a zombie"),
     ("block/join.rs", "on_exit", "if !gp.has(gflag::JOINABLE) {", "if !@ && !gp.has(gflag::JOINABLE) {", "let go meanwhile"),
     ("ds/runq.rs", "push", "self.tail.store(t + 1, Ordering::Release);", "self.tail.store(t + 1, if @ { Ordering::Relaxed } else { Ordering::Release });", "entries are seen by thieves"),

@@ -16,12 +16,13 @@
 //! somebody waits. Anybody, by one instruction that reads and writes.
 //!
 //! # Protocol
-//! Change: D1 count + change. One that is not large is added blindly: those who meet at a group need its line once that way,
-//! not twice or more. D2 whoever makes the count zero while WAIT is set takes WAIT off, if it is still so, and wakes all who
+//! Change: D1 count + change. One is added, or taken away, blindly: those who meet at a group need its line once that way, not
+//! twice or more. D2 whoever makes the count zero while WAIT is set takes WAIT off, if it is still so, and wakes all who
 //! wait. D3 whoever makes it less than zero, or too high, takes the change back, if it is still so (D2 holds for that, too).
-//! If it is not, another change came meanwhile, and all is as it would be had that come before.
+//! If it is not, another change came meanwhile, and all is as it would be had that come before. More than one at a time is
+//! added only where it is seen to be right: taken back, it could have made another's call look wrong that is right.
 //!
-//! Wait: V1 back if the state is zero. V2 WAIT on, if the count is not zero. V3 into the queue, if WAIT is still on, under the
+//! Wait: V1 back if the count is zero, or less, and WAIT is off. V2 WAIT on, if the count is higher. V3 into the queue, if WAIT is still on, under the
 //! lock; whoever is woken begins again: the wake may be a late one, for those who waited the last time.
 //!
 //! # Invariants
@@ -43,11 +44,8 @@ use crate::sync::{AtomicU64, Ordering};
 const WAIT: u64 = 1;
 const ONE: u64 = 1 << 32;
 const MOST: i64 = i32::MAX as i64;
-/// What is added blindly is no more than this: so many changes cannot be under way that a count too high looks like one below
-/// zero.
-const BLIND: i32 = 1 << 12;
 
-/// The count of D3: from -2^30 on.
+/// The count of D3, from -2^30 on: so many calls are not under way at once.
 #[inline(always)]
 fn count(s: u64) -> i64 {
     (s.wrapping_add(1 << 62) >> 32) as i64 - (1 << 30)
@@ -71,7 +69,7 @@ impl WaitGroup {
     /// Changes the count; below zero (or too high) is Invalid and changes nothing.
     #[inline(always)]
     pub fn add(&self, m: MRef, delta: i32) -> Result<()> {
-        if delta != -1 && !(1..=BLIND).contains(&delta) {
+        if delta != 1 && delta != -1 {
             return self.add_seeing(m, delta);
         }
         // D1
@@ -86,7 +84,7 @@ impl WaitGroup {
         self.change(delta, false) == Some(false)
     }
 
-    #[cold]
+    #[inline(never)]
     fn add_seeing(&self, m: MRef, delta: i32) -> Result<()> {
         let wake = self.change(delta, true).ok_or(Error::Invalid)?;
         if wake {
@@ -127,7 +125,7 @@ impl WaitGroup {
             return Ok(());
         }
         // D3
-        let mut s = self.state.load(Ordering::Relaxed);
+        let mut s = s;
         while if delta < 0 { count(s) < 0 } else { count(s) > MOST } {
             let (to, wake) = without_waiters(s.wrapping_sub(steps(i64::from(delta))));
             match self.state.compare_exchange_weak(s, to, Ordering::SeqCst, Ordering::Relaxed) {
@@ -147,7 +145,7 @@ impl WaitGroup {
         waitq::wake_all(m, std::ptr::from_ref(self) as u64, |_| ());
     }
 
-    /// V1.
+    /// V1, as it nearly always is.
     #[inline(always)]
     pub fn is_zero(&self) -> bool {
         self.state.load(Ordering::Acquire) == 0
@@ -162,7 +160,7 @@ impl WaitGroup {
         loop {
             // V1
             let s = self.state.load(Ordering::Acquire);
-            if s == 0 {
+            if s & WAIT == 0 && count(s) <= 0 {
                 return (m, Ok(()));
             }
             // V2

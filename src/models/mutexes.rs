@@ -229,6 +229,9 @@ fn wait_group_that_is_done_too_often_beside_others() {
 fn wait_group_that_is_too_high() {
     check(Size::default(), counted(i32::MAX, &[1, 7], 2..=2, false));
     check(Size::default(), counted(i32::MAX, &[5000, 1], 2..=2, false));
+    // What is refused is in nobody's way.
+    check(Size::default(), counted(i32::MAX - 1, &[7, 1], 1..=1, false));
+    check(Size { preemptions: 2, ..Size::default() }, counted(i32::MAX, &[1, -1, 1], 1..=2, false));
 }
 
 /// Whoever is woken by nobody hangs: one waits, for what somebody else says once too often, and adds again.
@@ -259,6 +262,21 @@ fn done_too_often_while_one_waits() -> impl Fn() {
 #[test]
 fn wait_group_of_one_and_a_wrong_call() {
     check(Size { preemptions: 2, ..Size::default() }, done_too_often_while_one_waits());
+}
+
+/// Nothing is to be waited for, whatever is said wrongly meanwhile.
+#[test]
+fn wait_group_for_nothing_beside_a_wrong_call() {
+    check(Size::default(), || {
+        let w = Maker::new(1, 1).make();
+        let group = Arc::new(WaitGroup::default());
+        let ms: Vec<MRef> = (0..2).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
+        let wrong = group.clone();
+        w.host_as(ms[0], move |_, m| assert!(wrong.add(m, -1).is_err()));
+        w.host_as(ms[1], move |_, m| assert!(group.wait(m, Some(1), false).1.is_ok()));
+        ms[1].park.time_out();
+        w.finish();
+    });
 }
 
 #[cfg(shuttle)]
