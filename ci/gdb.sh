@@ -32,7 +32,8 @@ __attribute__((__noinline__)) static void stop_here(void) {
 static void start(void *arg) {
   gmx_spawn_opts o = {.struct_size = sizeof o, .name = "waiter"};
   gmx_spawn_with(&o, waits, NULL, NULL);
-  gmx_spawn(receives, NULL);
+  o.name = "a\nb\033[2J\xff\"";
+  gmx_spawn_with(&o, receives, NULL, NULL);
   while (gmx_yield(), never == 0) {
     gmx_sched_stats s = {.struct_size = sizeof s};
     gmx_read_sched_stats(&s);
@@ -72,12 +73,12 @@ said() {
   >"$work/said" 2>&1 </dev/null
 said 'state +name +function' 'M[0-9]+ +running +main +start' 'goroutines'
 said 'runnable +- +never_runs'
-said 'chan receive [0-9]+ ms +- +receives'
+said 'chan receive [0-9]+ ms +a\\nb\\u\{1b\}\[2J\\xff\\" +receives' # a name forges nothing
 said 'semacquire [0-9]+ ms +waiter +waits'
 said 'schedtick' 'P0 +running +M[0-9]+ '
 said 'kind' "M[0-9]+ .*host's" 'goroutine'
 said '^goroutine .* never_runs' 'it has not run yet: never_runs'
-said '^goroutine .* receives' 'receives \(arg=' 'g.x_arch_start|\?\? \(\)'
+said '^goroutine .* a.*receives' 'receives \(arg=' 'g.x_arch_start|\?\? \(\)'
 said '^goroutine .* waiter waits' 'deeper \(n=.*0' 'deeper \(n=.*1' 'deeper \(n=.*3' 'waits \(arg='
 said '^#0 .*stop_here' 'start \(arg=' 'exited normally' # the registers are as they were
 

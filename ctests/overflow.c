@@ -69,6 +69,9 @@ static void an_overflow_names_its_g(void) {
     child_run(&c, 60, overflows, (void *)&cases[i]);
     check_overflow(&c, cases[i].name, cases[i].stack);
   }
+  /* a name forges no line */
+  child_run(&c, 60, overflows, &(stack_case){"x\"\nend\033[2J", 64 << 10});
+  check_overflow(&c, "\"x\\\"\\nend\\u{1b}[2J\"", 64 << 10);
 }
 
 /* What was asked for is really there: a G that uses all but the last 12 KiB ends well. */

@@ -247,8 +247,8 @@ static void env_child(void *arg) {
 
 static void environment_and_config_decide_the_default(void) {
   static const env_case cases[] = {
-      {NULL, 0, 0}, {"3", 0, 3},  {"1", 0, 1}, {"10000", 0, 10000},       {"3", 6, 6}, {NULL, 6, 6},
-      {"", 0, 0},   {"-3", 0, 0}, {"0", 0, 0}, {"99999999999999", 0, 0}, {"many", 0, 0},
+      {NULL, 0, 0}, {"3", 0, 3},  {"1", 0, 1}, {"3", 6, 6}, {NULL, 6, 6},
+      {"", 0, 0},   {"-3", 0, 0}, {"0", 0, 0}, {"many", 0, 0},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     static child c;

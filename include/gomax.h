@@ -127,8 +127,8 @@ typedef struct gmx_config {
    */
   size_t struct_size;
   /**
-   * Number of Ps. 0: GMX_MAXPROCS of the environment, else what the machine offers (see gmx_num_cpu), followed while it
-   * changes.
+   * Number of Ps. 0: GMX_MAXPROCS of the environment, at most 16 times gmx_num_cpu; else what the machine offers (see
+   * gmx_num_cpu), followed while it changes.
    */
   int32_t maxprocs;
   /**
@@ -153,7 +153,8 @@ typedef struct gmx_config {
   int32_t max_threads;
   /**
    * Called with what the library has to tell on its own: a deadlock, a stop-the-world that timed out, a stack overflow
-   * (then in a signal handler), a broken invariant. text is not terminated. NULL: written to stderr.
+   * (then in a signal handler), a broken invariant, a variable of the environment that was not understood. text is not
+   * terminated. NULL: written to stderr.
    */
   void (*report)(void *arg, const char *text, size_t len);
   /**

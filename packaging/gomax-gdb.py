@@ -48,11 +48,25 @@ def i64(address):
     return struct.unpack("<q", read(address, 8))[0]
 
 
+def escaped(bytes):
+    """The host's bytes as text that neither ends a line nor steers a terminal; as the library's reports (src/ds/escape.rs)."""
+    short = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0", "\"": "\\\"", "\\": "\\\\"}
+    shown = ""
+    for c in bytes.decode("utf-8", "surrogateescape"):
+        if c in short:
+            shown += short[c]
+        elif "\udc80" <= c <= "\udcff":
+            shown += "\\x%02x" % (ord(c) - 0xDC00)
+        else:
+            shown += c if c.isprintable() else "\\u{%x}" % ord(c)
+    return shown
+
+
 def text(address, most=200):
     if address == 0:
         return ""
     try:
-        return gdb.selected_inferior().read_memory(address, most).tobytes().split(b"\0")[0].decode("utf-8", "replace")
+        return escaped(gdb.selected_inferior().read_memory(address, most).tobytes().split(b"\0")[0])
     except gdb.MemoryError:
         return "?"
 
@@ -151,7 +165,7 @@ class G:
             since = i64(self.r.sched + self.r.at["coarse"]) - i64(self.cold("c_wait_since"))
             state = "%s %.0f ms" % (text(u64(self.cold("c_wait_reason"))) or state, max(since, 0) / 1e6)
         where = self.r.m_name(self.word("g_m")) if self.on_thread else "-"
-        name = read(self.cold("c_name"), 32).split(b"\0")[0].decode("utf-8", "replace")
+        name = escaped(read(self.cold("c_name"), 32).split(b"\0")[0])
         entry = self.word("g_entry")
         runs = "a thread of the host" if self.flags & FOREIGN else symbol(entry) if entry else "-"
         return "%-7d %-4s %-28s %-16s %s" % (self.goid, where, state, name or "-", runs)

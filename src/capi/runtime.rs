@@ -11,8 +11,8 @@ use std::ffi::{c_char, c_void};
 pub struct gmx_config {
     /// sizeof(gmx_config) of the caller. A smaller struct of an older header is fine.
     pub struct_size: usize,
-    /// Number of Ps. 0: GMX_MAXPROCS of the environment, else what the machine offers (see gmx_num_cpu), followed while it
-    /// changes.
+    /// Number of Ps. 0: GMX_MAXPROCS of the environment, at most 16 times gmx_num_cpu; else what the machine offers (see
+    /// gmx_num_cpu), followed while it changes.
     pub maxprocs: i32,
     /// Must be 0.
     pub flags: u32,
@@ -25,7 +25,8 @@ pub struct gmx_config {
     /// Most worker threads. Goroutines that need one more wait their turn. 0: 10000.
     pub max_threads: i32,
     /// Called with what the library has to tell on its own: a deadlock, a stop-the-world that timed out, a stack overflow
-    /// (then in a signal handler), a broken invariant. text is not terminated. NULL: written to stderr.
+    /// (then in a signal handler), a broken invariant, a variable of the environment that was not understood. text is not
+    /// terminated. NULL: written to stderr.
     pub report: Option<extern "C" fn(arg: *mut c_void, text: *const c_char, len: usize)>,
     /// Passed to report.
     pub report_arg: *mut c_void,

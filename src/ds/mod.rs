@@ -1,5 +1,6 @@
 //! Data structures that know nothing of the scheduler.
 
+pub mod escape;
 pub mod mask;
 pub mod rng;
 pub mod runq;

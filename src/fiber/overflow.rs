@@ -8,9 +8,11 @@
 //! The statics here are the exception to "no statics below `rt/`": signal dispositions are the process's, not a
 //! scheduler's.
 
+use crate::ds::escape::Escaped;
 use crate::sys::{self, mem};
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
+use core::fmt::{self, Write};
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use core::{mem as cmem, ptr};
@@ -38,11 +40,9 @@ impl Line {
         self
     }
 
-    /// Somebody else's bytes, such as a name that C gave: what is not printable ASCII becomes `?`.
+    /// Bytes of the host's, such as a name.
     pub fn name(&mut self, s: &[u8]) -> &mut Self {
-        for &b in s {
-            self.byte(if (b' '..=b'~').contains(&b) { b } else { b'?' });
-        }
+        let _ = write!(self, "{}", Escaped(s));
         self
     }
 
@@ -77,6 +77,13 @@ impl Line {
             *at = b;
             self.len += 1;
         }
+    }
+}
+
+impl Write for Line {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        self.text(s);
+        Ok(())
     }
 }
 
@@ -361,7 +368,7 @@ mod tests {
     #[test]
     fn overflow_says_who_and_dies() {
         let (text, status) = child(Fault::Overflow, || ());
-        assert_eq!(text, "stack overflow in G 42 (na?me)");
+        assert_eq!(text, "stack overflow in G 42 (na\\nme)");
         assert!(killed(status), "{status:#x}");
     }
 
@@ -400,7 +407,7 @@ mod tests {
     fn the_hosts_handler_gets_it_after_us() {
         let info = || set_host(hosts_info as *const () as usize, libc::SA_SIGINFO);
         let (text, status) = child(Fault::Overflow, info);
-        assert_eq!(text, "stack overflow in G 42 (na?me)|host");
+        assert_eq!(text, "stack overflow in G 42 (na\\nme)|host");
         assert_eq!(exited(status), 11);
         let (text, status) = child(Fault::Null, info);
         assert_eq!(text, "|host");
@@ -417,7 +424,7 @@ mod tests {
     #[test]
     fn a_host_that_resets_its_handler_dies_the_second_time() {
         let (text, status) = child(Fault::Overflow, || set_host(hosts_once as *const () as usize, libc::SA_RESETHAND));
-        assert_eq!(text, "stack overflow in G 42 (na?me)|once");
+        assert_eq!(text, "stack overflow in G 42 (na\\nme)|once");
         assert!(killed(status));
     }
 

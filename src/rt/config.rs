@@ -1,8 +1,16 @@
 //! What the runtime is started with: the caller's options, then the environment, then defaults.
+//!
+//! This is the only file of the library that reads the environment (`tests/sources.rs`). It does so once for each start
+//! of the runtime, before the first thread. In a process that has more rights than its starter (set-user-ID and the like)
+//! the environment counts as empty. A value that is not understood changes nothing, and [`Environment::remark`] says so.
+//!
+//! To add a setting of `GMXDEBUG`: a field of [`Debug`] and a row of [`SETTINGS`].
 
+use super::report::{Text, Words};
 use crate::gmp::sched::Sched;
 use crate::sys;
 use std::ffi::{CStr, c_void};
+use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// Where reports go: the host's function, or stderr.
@@ -33,32 +41,40 @@ const DEFAULT_STACK: usize = 256 << 10;
 const DEFAULT_SLICE: i64 = 10_000_000;
 const DEFAULT_THREADS: i32 = 10_000;
 
+/// `GMX_MAXPROCS` may ask for this many Ps for each CPU. The starter of a process may decide how fast it is, but not how
+/// much memory it takes; the program itself may ask for more.
+const ENV_PROCS_PER_CPU: i32 = 16;
+
 fn or<T: Default + PartialEq>(v: T, default: T) -> T {
     if v == T::default() { default } else { v }
 }
 
 impl Options {
-    pub fn apply(&self, sched: &Sched) {
+    pub fn apply(&self, sched: &Sched, env: &Environment) {
         sched.cfg.stack_size.set(or(self.stack_size, DEFAULT_STACK));
         sched.cfg.g0_stack_size.set(or(self.g0_stack_size, DEFAULT_STACK));
         sched.cfg.slice_ns.set(or(self.slice_ns, DEFAULT_SLICE));
         sched.cfg.max_threads.set(or(self.max_threads, DEFAULT_THREADS));
         REPORT_ARG.store(self.report_arg as *mut c_void, Ordering::Relaxed);
         REPORT.store(self.report.map_or(0, |f| f as usize), Ordering::Release);
-        let debug = Debug::from_env();
-        sched.schedtrace_ms.set(debug.schedtrace_ms);
-        sched.scheddetail.set(debug.scheddetail);
+        sched.schedtrace_ms.set(env.debug.schedtrace_ms);
+        sched.scheddetail.set(env.debug.scheddetail);
     }
 
-    pub fn procs(&self) -> Procs {
+    pub fn procs(&self, env: &Environment) -> Procs {
         if self.maxprocs > 0 {
             return Procs { n: self.maxprocs, follow: false };
         }
-        match Env::of(c"GMX_MAXPROCS").text().trim().parse::<i32>().ok().filter(|&n| n > 0) {
-            Some(n) => Procs { n, follow: false },
-            None => Procs { n: sys::ncpu::default_procs().max(1), follow: true },
+        let machine = sys::ncpu::default_procs().max(1);
+        match env.maxprocs {
+            MaxProcs::Asked(n) => Procs { n: n.min(most_by_env(machine)), follow: false },
+            MaxProcs::Unset | MaxProcs::Wrong => Procs { n: machine, follow: true },
         }
     }
+}
+
+fn most_by_env(machine: i32) -> i32 {
+    machine.saturating_mul(ENV_PROCS_PER_CPU)
 }
 
 /// The host's function for reports.
@@ -72,52 +88,304 @@ pub fn report_to() -> Option<(Report, *mut c_void)> {
     Some((f, REPORT_ARG.load(Ordering::Relaxed)))
 }
 
+// ---- GMXDEBUG --------------------------------------------------------------------------------------------------------
+
 /// What `GMXDEBUG` asks for: `name=value` with commas between.
+#[derive(Clone, Copy)]
 pub struct Debug {
-    schedtrace_ms: u64,
-    scheddetail: bool,
-    /// 0: every way into a syscall has its own fence.
+    help: bool,
+    pub schedtrace_ms: u64,
+    pub scheddetail: bool,
     pub membarrier: bool,
 }
 
 impl Debug {
-    pub fn from_env() -> Debug {
-        let mut d = Debug { schedtrace_ms: 0, scheddetail: false, membarrier: true };
-        for part in Env::of(c"GMXDEBUG").text().split(',') {
-            match part.split_once('=') {
-                Some(("schedtrace", v)) => d.schedtrace_ms = v.parse().unwrap_or(0),
-                Some(("scheddetail", v)) => d.scheddetail = v != "0",
-                Some(("membarrier", v)) => d.membarrier = v != "0",
-                // What a newer version knows is no error.
-                _ => {}
+    const DEFAULT: Debug = Debug { help: false, schedtrace_ms: 0, scheddetail: false, membarrier: true };
+}
+
+/// A name that `GMXDEBUG` knows.
+struct Setting {
+    name: &'static str,
+    value: Value,
+    /// For `GMXDEBUG=help`, below 90 letters.
+    what: &'static str,
+    /// Puts the value into its field: the number, or 0 and 1, or the index of the word.
+    set: fn(&mut Debug, u64),
+}
+
+/// Which values a setting takes.
+#[expect(dead_code, reason = "each kind is there for the next setting")]
+enum Value {
+    /// No value at all.
+    Bare,
+    /// 0 or 1.
+    Switch,
+    /// A whole number from 0 to the bound.
+    Number { unit: &'static str, most: u64 },
+    /// One of these words.
+    Word(&'static [&'static str]),
+}
+
+const SETTINGS: &[Setting] = &[
+    Setting { name: "help", value: Value::Bare, what: "print this list", set: |d, _| d.help = true },
+    Setting {
+        name: "schedtrace",
+        value: Value::Number { unit: "MS", most: i64::MAX as u64 / 1_000_000 },
+        what: "print a line about the scheduler every MS milliseconds; 0: never, the default",
+        set: |d, v| d.schedtrace_ms = v,
+    },
+    Setting {
+        name: "scheddetail",
+        value: Value::Switch,
+        what: "1: and a line for each P, thread and goroutine",
+        set: |d, v| d.scheddetail = v == 1,
+    },
+    Setting {
+        name: "membarrier",
+        value: Value::Switch,
+        what: "0: do not call membarrier; each way into a syscall has a fence of its own",
+        set: |d, v| d.membarrier = v == 1,
+    },
+];
+
+impl Value {
+    fn parse(&self, text: Option<&[u8]>) -> Option<u64> {
+        match (self, text) {
+            (Value::Bare, None) => Some(0),
+            (Value::Switch, Some(b"0")) => Some(0),
+            (Value::Switch, Some(b"1")) => Some(1),
+            (Value::Number { most, .. }, Some(text)) => number(text).filter(|n| n <= most),
+            (Value::Word(words), Some(text)) => {
+                words.iter().position(|word| word.as_bytes() == text).map(|index| index as u64)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// `name=VALUES`, as the remark and the help show it.
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)?;
+        match self.value {
+            Value::Bare => Ok(()),
+            Value::Switch => f.write_str("=0|1"),
+            Value::Number { unit, .. } => write!(f, "={unit}"),
+            Value::Word(words) => {
+                for (i, word) in words.iter().enumerate() {
+                    write!(f, "{}{word}", if i == 0 { '=' } else { '|' })?;
+                }
+                Ok(())
             }
         }
-        d
     }
 }
 
-/// A short variable of the environment. Without memory of its own: an empty one is as none, and so is a long one.
-struct Env {
-    text: [u8; 256],
-    len: usize,
+/// Decimal digits, nothing else.
+fn number(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-impl Env {
-    fn of(name: &CStr) -> Env {
-        let mut env = Env { text: [0; 256], len: 0 };
-        // SAFETY: the name is terminated; so is what comes back, which stays while nobody changes the environment, and who
-        // does so beside other threads has broken their rules.
-        let found = unsafe { libc::getenv(name.as_ptr()).as_ref().map(|p| CStr::from_ptr(p).to_bytes()) };
-        if let Some(found) = found
-            && let Some(room) = env.text.get_mut(..found.len())
-        {
-            room.copy_from_slice(found);
-            env.len = found.len();
+/// The settings in a text, and to `wrong` each part that is none.
+fn settings(text: &[u8], mut wrong: impl FnMut(&[u8])) -> Debug {
+    let mut debug = Debug::DEFAULT;
+    for part in text.split(|&b| b == b',').map(<[u8]>::trim_ascii).filter(|part| !part.is_empty()) {
+        let (name, value) = match part.iter().position(|&b| b == b'=') {
+            Some(at) => (&part[..at], Some(&part[at + 1..])),
+            None => (part, None),
+        };
+        let setting = SETTINGS.iter().find(|s| s.name.as_bytes() == name);
+        match setting.and_then(|s| Some((s, s.value.parse(value)?))) {
+            Some((setting, value)) => (setting.set)(&mut debug, value),
+            None => wrong(part),
         }
-        env
+    }
+    debug
+}
+
+// ---- the environment -------------------------------------------------------------------------------------------------
+
+/// What the environment says.
+pub struct Environment {
+    gmxdebug: Variable,
+    gmx_maxprocs: Variable,
+    pub debug: Debug,
+    maxprocs: MaxProcs,
+}
+
+#[derive(Clone, Copy)]
+enum MaxProcs {
+    Unset,
+    Asked(i32),
+    Wrong,
+}
+
+impl MaxProcs {
+    fn parse(text: &[u8]) -> MaxProcs {
+        match number(text.trim_ascii()) {
+            _ if text.trim_ascii().is_empty() => MaxProcs::Unset,
+            None | Some(0) => MaxProcs::Wrong,
+            // What no `i32` holds is above every cap too.
+            Some(n) => MaxProcs::Asked(i32::try_from(n).unwrap_or(i32::MAX)),
+        }
+    }
+}
+
+impl Environment {
+    pub fn read() -> Environment {
+        let (gmxdebug, gmx_maxprocs) = (Variable::read(c"GMXDEBUG"), Variable::read(c"GMX_MAXPROCS"));
+        let maxprocs = if gmx_maxprocs.long { MaxProcs::Wrong } else { MaxProcs::parse(gmx_maxprocs.bytes()) };
+        Environment { debug: settings(gmxdebug.bytes(), |_| {}), maxprocs, gmxdebug, gmx_maxprocs }
     }
 
-    fn text(&self) -> &str {
-        std::str::from_utf8(&self.text[..self.len]).unwrap_or("")
+    /// What the user should know about the variables: a line for each in which something was not understood, and the list
+    /// that `GMXDEBUG=help` asks for. Empty if all is well. `procs`: the number of Ps that the start came to.
+    pub fn remark(&self, out: &mut Text, options: &Options, procs: i32) -> fmt::Result {
+        self.remark_on_debug(out)?;
+        if options.maxprocs <= 0 {
+            self.remark_on_maxprocs(out, procs)?;
+        }
+        Ok(())
+    }
+
+    fn remark_on_debug(&self, out: &mut Text) -> fmt::Result {
+        if self.debug.help {
+            out.write_str("libgomax: GMXDEBUG=NAME=VALUE,... knows\n")?;
+            for setting in SETTINGS {
+                // Padding of a `Display` is its own affair, so the name is padded by hand.
+                let mut name = Text::new();
+                write!(name, "{setting}")?;
+                let room = 24usize.saturating_sub(name.as_bytes().len());
+                writeln!(out, "  {setting}{:room$} {}", "", setting.what)?;
+            }
+        }
+        let mut first = true;
+        let mut result = Ok(());
+        settings(self.gmxdebug.bytes(), |part| {
+            result = result.and_then(|()| {
+                out.write_str(if first { "libgomax: GMXDEBUG: not understood: " } else { ", " })?;
+                first = false;
+                write!(out, "\"{}\"", Words(part))
+            });
+        });
+        result?;
+        if self.gmxdebug.long {
+            let most = self.gmxdebug.room.len();
+            write!(out, "libgomax: GMXDEBUG: not read, since it has more than {most} bytes")?;
+        } else if first {
+            return Ok(());
+        }
+        out.write_str("; known:")?;
+        for setting in SETTINGS {
+            write!(out, " {setting}")?;
+        }
+        out.write_str("\n")
+    }
+
+    fn remark_on_maxprocs(&self, out: &mut Text, procs: i32) -> fmt::Result {
+        match self.maxprocs {
+            MaxProcs::Asked(n) if n > procs => writeln!(
+                out,
+                "libgomax: GMX_MAXPROCS={}: lowered to {procs}, {ENV_PROCS_PER_CPU} for each CPU; gmx_gomaxprocs and \
+                 gmx_init may ask for more",
+                Words(self.gmx_maxprocs.bytes()),
+            ),
+            MaxProcs::Wrong => writeln!(
+                out,
+                "libgomax: GMX_MAXPROCS: not understood: \"{}{}\"; known: a whole number from 1; using {procs}, the \
+                 machine's",
+                Words(self.gmx_maxprocs.bytes()),
+                if self.gmx_maxprocs.long { "..." } else { "" },
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A variable of the environment, copied, without memory of its own.
+struct Variable {
+    room: [u8; 512],
+    len: usize,
+    /// It does not fit, and counts as empty.
+    long: bool,
+}
+
+unsafe extern "C" {
+    /// Null in a process that has more rights than its starter. glibc and musl have it.
+    fn secure_getenv(name: *const std::ffi::c_char) -> *const std::ffi::c_char;
+}
+
+impl Variable {
+    fn read(name: &CStr) -> Variable {
+        let mut variable = Variable { room: [0; 512], len: 0, long: false };
+        // SAFETY: the name is terminated.
+        let found = unsafe { secure_getenv(name.as_ptr()) };
+        if found.is_null() {
+            return variable;
+        }
+        // SAFETY: it is terminated, and stays while the environment is not changed; a host that changes it beside other
+        // threads breaks the rules of the C library.
+        let found = unsafe { CStr::from_ptr(found) }.to_bytes();
+        match variable.room.get_mut(..found.len()) {
+            Some(room) => {
+                room.copy_from_slice(found);
+                variable.len = found.len();
+            }
+            None => variable.long = true,
+        }
+        variable
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.room[..self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong_in(text: &str) -> Vec<String> {
+        let mut wrong = Vec::new();
+        settings(text.as_bytes(), |part| wrong.push(String::from_utf8_lossy(part).into_owned()));
+        wrong
+    }
+
+    #[test]
+    fn each_setting_is_listed_once_and_shortly() {
+        for (i, setting) in SETTINGS.iter().enumerate() {
+            assert!(SETTINGS[..i].iter().all(|other| other.name != setting.name), "{}", setting.name);
+            assert!(setting.what.len() < 90 && !setting.what.ends_with('.'), "{}", setting.name);
+            assert!(format!("{setting}").len() < 24, "{setting} does not fit into its column");
+        }
+    }
+
+    /// Every kind of value: what it takes is set, what it does not take is told.
+    #[test]
+    fn what_is_not_understood_is_told_and_changes_nothing() {
+        for setting in SETTINGS {
+            let (good, bad): (Vec<String>, &[&str]) = match setting.value {
+                Value::Bare => (vec![String::new()], &["=", "=1"]),
+                Value::Switch => (vec!["=0".into(), "=1".into()], &["", "=", "=2", "=on", "=01", "=-1", "=1 2"]),
+                Value::Number { most, .. } => {
+                    let bad: &[&str] = &["", "=", "=x", "=-1", "=+1", "=1.5", "=99999999999999999999", "=1s"];
+                    (vec!["=0".into(), "=17".into(), format!("={most}")], bad)
+                }
+                Value::Word(words) => (words.iter().map(|w| format!("={w}")).collect(), &["", "=", "=none of them"]),
+            };
+            for value in good {
+                assert_eq!(wrong_in(&format!("{}{value}", setting.name)), [""; 0]);
+            }
+            for value in bad {
+                let part = format!("{}{value}", setting.name);
+                assert_eq!(wrong_in(&format!("{part},schedtrace=3")), [part]);
+            }
+        }
+        assert_eq!(wrong_in("schedtrac=1, =,=3,,SCHEDTRACE=1,"), ["schedtrac=1", "=", "=3", "SCHEDTRACE=1"]);
+        let debug = settings(b" schedtrace=20 , scheddetail=x,membarrier=0", |_| {});
+        assert!(debug.schedtrace_ms == 20 && !debug.scheddetail && !debug.membarrier && !debug.help);
     }
 }

@@ -22,7 +22,8 @@ use crate::sched::sysmon::{self, Duties};
 use crate::sched::world;
 use crate::sync::{Ordering, RawMutex, now};
 use crate::sys;
-use config::Options;
+use config::{Debug, Environment, Options};
+use report::Text;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
 
@@ -122,10 +123,24 @@ pub fn up() -> Option<&'static Sched> {
 
 /// Starts the runtime. `strict`: it must not be up yet.
 pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
-    let _excluded = Excluded::new();
+    let excluded = Excluded::new();
     if let Some(sched) = up() {
         return if strict { Err(Error::Busy) } else { Ok(sched) };
     }
+    let env = Environment::read();
+    let sched = begin_excluded(options, &env)?;
+    let procs = sched.procs_default.get();
+    drop(excluded);
+    // Not before: the host's function for reports may call the library.
+    let mut remark = Text::new();
+    let _ = env.remark(&mut remark, options, procs);
+    if !remark.as_bytes().is_empty() {
+        report::emit(remark.as_bytes());
+    }
+    Ok(sched)
+}
+
+fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched> {
     if !FORK_HANDLER.load(Ordering::Relaxed) {
         if !sys::at_fork(forked) {
             return Err(Error::NoMemory);
@@ -136,13 +151,13 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
     let old = unsafe { SCHED.load(Ordering::Relaxed).as_ref() };
     let sched = match old {
         Some(sched) => sched,
-        None => new_sched()?,
+        None => new_sched(&env.debug)?,
     };
-    options.apply(sched);
+    options.apply(sched, env);
     if sched.stacks.ensure(sched.cfg.stack_size.get()).is_err() {
         return Err(Error::NoMemory);
     }
-    let procs = options.procs();
+    let procs = options.procs(env);
     sched.procs_follow.set(procs.follow);
     sched.procs_default.set(procs.n);
     if !world::fits(procs.n) {
@@ -175,13 +190,13 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
     Ok(sched)
 }
 
-fn new_sched() -> Result<&'static Sched> {
+fn new_sched(debug: &Debug) -> Result<&'static Sched> {
     #[cfg(not(any(loom, shuttle)))]
     gdb::keep();
     let hooks = Hooks { start_thread, g_entry: run::g_entry, report: report::tell, fatal: report::fatal };
     let stacks = StackPool::new(PoolOptions::default());
     // Before the first thread of this process (or child of fork) is in a syscall of ours.
-    sys::lend_heavy_fence(config::Debug::from_env().membarrier);
+    sys::lend_heavy_fence(debug.membarrier);
     Sched::new(hooks, stacks, &gmx_poll_word, now()).ok_or(Error::NoMemory)
 }
 

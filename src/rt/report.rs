@@ -40,20 +40,7 @@ impl Write for Text {
     }
 }
 
-/// The host's words, of which nobody knows that they are UTF-8.
-struct Words<'a>(&'a [u8]);
-
-impl fmt::Display for Words<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            f.write_str(chunk.valid())?;
-            if !chunk.invalid().is_empty() {
-                f.write_char(char::REPLACEMENT_CHARACTER)?;
-            }
-        }
-        Ok(())
-    }
-}
+pub use crate::ds::escape::Escaped as Words;
 
 /// To the host's function, or to stderr.
 pub fn emit(bytes: &[u8]) {

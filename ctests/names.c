@@ -1,0 +1,100 @@
+/* What the host calls things is shown in reports, dumps and traces, and forges nothing there: no line, no end of a quote,
+ * no escape of a terminal. */
+#include "child.h"
+#include "gs.h"
+
+/* 31 bytes at most are kept of a name. */
+#define EVIL "x\" [\nend\r\033[2J\x9b\xe2\x80\xae\x7f\\"
+#define EVIL_SHOWN "x\\\" [\\nend\\r\\u{1b}[2J\\x9b\\u{202e}\\u{7f}\\\\"
+
+static void parks_for_good(void *arg) {
+  (void)arg;
+  CHECK_OK(gmx_park(NULL, NULL, EVIL));
+}
+
+static gmx_g evil;
+
+static void start_evil(void) { evil = go_with(EVIL, GMX_SPAWN_JOINABLE, parks_for_good, NULL); }
+
+static void waits_for_it(void *arg) {
+  (void)arg;
+  start_evil();
+  join(evil);
+}
+
+static void deadlocks(void *arg) {
+  (void)arg;
+  gs_start(2, 0);
+  CHECK_STATUS(gmx_main(waits_for_it, NULL), GMX_EDEADLK);
+}
+
+static void dumps(void *arg) {
+  (void)arg;
+  start_evil();
+  gmx_sched_stats s;
+  do {
+    CHECK_OK(gmx_yield());
+    memset(&s, 0, sizeof s);
+    s.struct_size = sizeof s;
+    CHECK_OK(gmx_read_sched_stats(&s));
+  } while (s.g_waiting < 1);
+  CHECK_OK(gmx_write_heap_dump(2));
+  CHECK_OK(gmx_ready(evil));
+  join(evil);
+}
+
+static void writes_a_dump(void *arg) {
+  (void)arg;
+  setenv("GMXDEBUG", "schedtrace=1,scheddetail=1", 1);
+  gs_start(2, 0);
+  CHECK_OK(gmx_main(dumps, NULL));
+  gs_finish();
+}
+
+static atomic_int running, let_go;
+
+static void never_polls(void *arg) {
+  (void)arg;
+  atomic_store(&running, 1);
+  while (!atomic_load(&let_go)) sched_yield();
+}
+
+static void stop_in_vain(void *arg) {
+  (void)arg;
+  gmx_g g = go_with(EVIL, GMX_SPAWN_JOINABLE, never_polls, NULL);
+  spin_until(atomic_load(&running));
+  CHECK_STATUS(gmx_stop_the_world_timeout(EVIL, 20 * MS), GMX_ETIMEDOUT);
+  atomic_store(&let_go, 1);
+  join(g);
+}
+
+static void stops_in_vain(void *arg) {
+  (void)arg;
+  gs_start(2, 0);
+  CHECK_OK(gmx_main(stop_in_vain, NULL));
+  gs_finish();
+}
+
+/* Runs fn in a child, whose words have the name in its harmless form `times` times at least, and nothing that could be
+ * taken for the host's own. */
+static void check_words(void (*fn)(void *), int times) {
+  static child c;
+  child_run(&c, 60, fn, NULL);
+  int n = 0;
+  for (const char *p = strstr(c.text, EVIL_SHOWN); p; p = strstr(p + 1, EVIL_SHOWN)) n++;
+  if (n < times) CHILD_FAIL(&c, "the child above has the name %d times, not %d", n, times);
+  for (const char *p = c.text; *p; p++)
+    if ((*p < ' ' && *p != '\n') || *p == 0x7f) CHILD_FAIL(&c, "the child above wrote byte %#x", *p & 0xff);
+  if (strstr(c.text, "\nend\r") || strstr(c.text, EVIL)) CHILD_FAIL(&c, "a name forged a line");
+}
+
+static void in_a_deadlock_report(void) { check_words(deadlocks, 2); }
+static void in_a_dump_and_traces(void) { check_words(writes_a_dump, 2); }
+static void in_the_report_of_a_late_stop(void) { check_words(stops_in_vain, 2); }
+
+int main(void) {
+  RUN(in_a_deadlock_report);
+  RUN(in_a_dump_and_traces);
+  RUN(in_the_report_of_a_late_stop);
+  return 0;
+}
