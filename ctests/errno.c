@@ -127,8 +127,30 @@ static void foreign_threads_keep_theirs(void) {
   on_thread(attaches, &empty);
 }
 
+/* Several threads take and return stacks of one size at the same time, so that some of them sleep for the lock of the pool. */
+static void ends(void *arg) { (void)arg; }
+static void *spawns(void *arg) {
+  const gmx_spawn_opts small = {.struct_size = sizeof small, .stack_size = 32 << 10};
+  int64_t *wrong = arg;
+  for (int i = 0; i < 20000; i++) {
+    errno_set(7);
+    CHECK_OK(gmx_spawn_with(&small, ends, NULL, NULL));
+    if (errno_get() != 7) ++*wrong;
+  }
+  return NULL;
+}
+static void threads_that_wait_for_a_lock_keep_theirs(void) {
+  enum { THREADS = 4 };
+  pthread_t threads[THREADS];
+  int64_t wrong[THREADS] = {0}, all = 0;
+  for (int i = 0; i < THREADS; i++) threads[i] = thread_start(spawns, &wrong[i]);
+  for (int i = 0; i < THREADS; i++) thread_join(threads[i]), all += wrong[i];
+  CHECK_EQ(all, 0);
+}
+
 int main(void) {
   RUN(every_g_has_its_own);
+  RUN(threads_that_wait_for_a_lock_keep_theirs);
   RUN(foreign_threads_keep_theirs);
   RUN(ends_clean);
   return 0;

@@ -1,51 +1,161 @@
-//! Rules about the sources that no compiler checks.
+//! What the sources of the library must not contain, read as text: what a compiler accepts and a review overlooks.
 
 #![cfg(not(any(loom, shuttle)))]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each Rust file below src/, with the code of its unit tests cut off.
-fn sources() -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut dirs = vec![root.join("src")];
-    let mut found = Vec::new();
-    while let Some(dir) = dirs.pop() {
-        let entries: Vec<PathBuf> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-        for path in entries {
-            if path.is_dir() {
-                dirs.push(path);
-            } else if path.extension().is_some_and(|ext| ext == "rs") {
-                let text = fs::read_to_string(&path).unwrap();
-                let code = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
-                let code: String =
-                    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
-                found.push((path.strip_prefix(root).unwrap().to_str().unwrap().to_string(), code));
+/// A file of `src` without its comments and without its unit tests.
+struct Source {
+    /// Below `src`.
+    name: String,
+    code: String,
+}
+
+fn sources() -> Vec<Source> {
+    fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                collect(&entry, files);
+            } else if entry.extension().is_some_and(|e| e == "rs") {
+                files.push(entry);
             }
         }
     }
-    assert!(found.len() > 50, "where are the sources?");
-    found
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&src, &mut files);
+    files.sort();
+    let named = files.iter().map(|file| (file.strip_prefix(&src).unwrap().to_str().unwrap().to_string(), file));
+    named
+        .filter(|(name, _)| !is_test_only(name))
+        .map(|(name, file)| Source { code: code_of(&fs::read_to_string(file).unwrap()), name })
+        .collect()
+}
+
+/// What no build of the library contains.
+fn is_test_only(name: &str) -> bool {
+    name.starts_with("models/") || name == "sync/model.rs" || name == "sys/arch/tests.rs"
+}
+
+/// The text up to the unit tests, without comments. (Strings that hold two slashes lose their ends.)
+fn code_of(text: &str) -> String {
+    let end = ["\n#[cfg(test)]\nmod ", "\n#[cfg(all(test, "].iter().filter_map(|mark| text.find(mark)).min();
+    let code = |line: &str| line.split("//").next().unwrap_or("").to_string();
+    text[..end.unwrap_or(text.len())].lines().map(code).collect::<Vec<_>>().join("\n")
+}
+
+/// Where `word` stands in the code, as `file:line`.
+fn places<'a>(sources: &'a [Source], word: &'a str) -> impl Iterator<Item = (&'a Source, String)> + 'a {
+    sources.iter().flat_map(move |s| {
+        s.code.match_indices(word).map(move |(at, _)| (s, format!("{}:{}", s.name, s.code[..at].lines().count())))
+    })
+}
+
+/// A lock of std changes the `errno` of its caller, cannot be opened in a child of fork and has no rank; a thread of std ends
+/// the process if there is no memory and lets signals in; its macros wait for the reader of stderr.
+#[test]
+fn nothing_of_std_that_locks_waits_or_aborts() {
+    const FORBIDDEN: [&str; 16] = [
+        "std::sync::Mutex",
+        "std::sync::RwLock",
+        "std::sync::Condvar",
+        "std::sync::Barrier",
+        "std::sync::Once",
+        "std::sync::LazyLock",
+        "std::sync::mpsc",
+        "OnceLock",
+        "LazyLock",
+        "std::sync::{",
+        "std::thread",
+        "println!",
+        "eprint!",
+        "print!",
+        "std::io::stderr",
+        "std::io::stdout",
+    ];
+    let sources = sources();
+    assert!(sources.len() > 50);
+    let found: Vec<String> = FORBIDDEN
+        .iter()
+        .flat_map(|word| places(&sources, word).map(move |(s, place)| (s, word, place)))
+        // The check of lock ranks is in debug builds only, and prints when it fails.
+        .filter(|(s, ..)| s.name != "sync/rank.rs" && s.name != "ds/rng.rs")
+        .map(|(_, word, place)| format!("{place}: {word}"))
+        .collect();
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// The C library reads the arguments of a variadic function whether they are passed or not: the kernel, and valgrind, then see
+/// what a register happened to hold.
+#[test]
+fn variadic_calls_pass_all_their_arguments() {
+    // prctl takes five; syscall as many as the call, which are counted where they are fewer than six.
+    let least = |name: &str, first: &str| match name {
+        "prctl" => 5,
+        "fcntl" | "ioctl" | "open" => 3,
+        "openat" => 4,
+        "syscall" => {
+            1 + match first.rsplit("::").next().unwrap() {
+                "SYS_gettid" => 0,
+                "SYS_membarrier" | "SYS_getdents64" => 3,
+                "SYS_process_madvise" => 5,
+                "SYS_futex" => 6,
+                other => panic!("tell this test how many arguments {other} has"),
+            }
+        }
+        _ => unreachable!(),
+    };
+    let sources = sources();
+    let mut seen = 0;
+    for name in ["prctl", "syscall", "fcntl", "ioctl", "open", "openat"] {
+        let call = format!("libc::{name}(");
+        for s in &sources {
+            for (at, _) in s.code.match_indices(&call) {
+                let args = arguments(&s.code[at + call.len()..]);
+                seen += 1;
+                let line = s.code[..at].lines().count();
+                assert!(args.len() == least(name, &args[0]), "{}:{line}: {name}({})", s.name, args.join(", "));
+                // A literal is an int, of which the upper half of a register need not be zero.
+                let ints = args[1..].iter().any(|a| name == "prctl" && a.chars().all(|c| c.is_ascii_digit()));
+                assert!(!ints, "{}:{line}: prctl takes unsigned long: {}", s.name, args.join(", "));
+            }
+        }
+    }
+    assert!(seen > 8);
 }
 
 /// The starter of a process decides its environment. So the library reads it in one place, which checks it, and not at all
 /// in a process that has more rights than its starter.
 #[test]
 fn one_file_alone_reads_the_environment() {
-    // Code that is in no release build: models, and what debug builds and tests ask.
-    let elsewhere = ["src/models/", "src/sync/rank.rs", "src/ds/rng.rs"];
+    // What debug builds and tests ask.
+    let elsewhere = ["sync/rank.rs", "ds/rng.rs"];
     let ways = ["getenv", "env::var", "env::vars", "var_os(", "environ", "/proc/self/environ"];
-    let mut readers = Vec::new();
-    for (file, code) in sources() {
-        if elsewhere.iter().any(|prefix| file.starts_with(prefix)) {
-            continue;
+    let sources = sources();
+    let reads = |s: &&Source| !elsewhere.contains(&s.name.as_str()) && ways.iter().any(|way| s.code.contains(way));
+    let readers: Vec<&Source> = sources.iter().filter(reads).collect();
+    assert_eq!(readers.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["rt/config.rs"]);
+    assert!(!readers[0].code.replace("secure_getenv", "").contains("getenv"), "rt/config.rs uses getenv");
+}
+
+/// The arguments of a call whose opening parenthesis has been read.
+fn arguments(rest: &str) -> Vec<String> {
+    let (mut depth, mut args, mut arg) = (0, Vec::new(), String::new());
+    for c in rest.chars() {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' if depth == 0 => break,
+            ')' | ']' | '}' => depth -= 1,
+            _ => {}
         }
-        if ways.iter().any(|way| code.contains(way)) {
-            readers.push(file.clone());
-        }
-        if file == "src/rt/config.rs" {
-            assert!(!code.replace("secure_getenv", "").contains("getenv"), "{file} uses getenv");
+        if c == ',' && depth == 0 {
+            args.push(std::mem::take(&mut arg));
+        } else {
+            arg.push(c);
         }
     }
-    assert_eq!(readers, ["src/rt/config.rs"]);
+    args.push(arg);
+    let words = |arg: &String| arg.split_whitespace().collect::<Vec<_>>().join(" ");
+    args.iter().map(words).filter(|arg| !arg.is_empty()).collect()
 }

@@ -28,12 +28,12 @@
 //! Rejected: links inside free stacks (a fault per stack whose memory was given back); a mapping per stack (5.6 us each
 //! and an end at 32,754 of them); MAP_GROWSDOWN (a mapping per stack again, with gaps of its own).
 
+use crate::sync::{Guard, Lock, Rank};
 use crate::sys::arch::valgrind;
 use crate::sys::{self, mem};
 use core::mem::MaybeUninit;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The usable size of class 0; each next one is four times the last.
 const SMALLEST: usize = 16 << 10;
@@ -218,11 +218,24 @@ struct Class {
     reserved: usize,
 }
 
+impl Class {
+    const EMPTY: Class = Class {
+        warm: List::EMPTY,
+        clean: List::EMPTY,
+        arena: ptr::null_mut(),
+        cut: 0,
+        slots: 0,
+        handed_out: 0,
+        next_arena: FIRST_ARENA,
+        reserved: 0,
+    };
+}
+
 // SAFETY: the pointers are the class's own and reached under its lock only.
 unsafe impl Send for Class {}
 
 pub struct StackPool {
-    classes: [Mutex<Class>; CLASSES],
+    classes: [Lock<Class>; CLASSES],
     /// All arenas, newest first. Release on publishing pairs with Acquire in [`StackPool::guard_of`].
     arenas: AtomicPtr<Arena>,
     /// [`GuardKind`]; goes from Madvise to Mprotect when the kernel refuses (memory that the host locks).
@@ -266,18 +279,7 @@ impl StackPool {
             n => n,
         };
         StackPool {
-            classes: [const {
-                Mutex::new(Class {
-                    warm: List::EMPTY,
-                    clean: List::EMPTY,
-                    arena: ptr::null_mut(),
-                    cut: 0,
-                    slots: 0,
-                    handed_out: 0,
-                    next_arena: FIRST_ARENA,
-                    reserved: 0,
-                })
-            }; CLASSES],
+            classes: std::array::from_fn(|_| Lock::new(Rank::StackPool, Class::EMPTY)),
             arenas: AtomicPtr::new(ptr::null_mut()),
             guard: AtomicU8::new(guard as u8),
             protected: AtomicUsize::new(0),
@@ -287,9 +289,8 @@ impl StackPool {
         }
     }
 
-    // Only a panic under the lock poisons, and this library aborts on panics.
-    fn class(&self, class: usize) -> MutexGuard<'_, Class> {
-        self.classes[class].lock().unwrap_or_else(PoisonError::into_inner)
+    fn class(&self, class: usize) -> Guard<'_, Class> {
+        self.classes[class].lock()
     }
 
     /// Makes sure that there is a stack of this size at all, in use or not: whoever waits for one gets it some day.

@@ -86,16 +86,25 @@ fn enter_slow(known: Option<MRef>) -> Result<MRef> {
     Ok(m)
 }
 
+/// The key whose destructor tells of the end of a foreign thread. Made when the first one comes in; when all keys of the process
+/// are in use, the next thread tries again. No lock: a child of fork could find it held for good.
 fn exit_key() -> Option<sys::ThreadExitKey> {
-    // Not made once and for all: when all keys of the process are in use the next thread asks again.
-    static KEY: std::sync::OnceLock<sys::ThreadExitKey> = std::sync::OnceLock::new();
-    if KEY.get().is_none()
-        && let Err(late) = KEY.set(sys::ThreadExit::create(thread_exit).ok()?)
-    {
-        // Another thread was first.
-        late.delete();
+    const NONE: u32 = u32::MAX;
+    static KEY: AtomicU32 = AtomicU32::new(NONE);
+    match KEY.load(Ordering::Relaxed) {
+        NONE => {
+            let new = sys::ThreadExitKey::create(thread_exit).ok()?;
+            // Relaxed: the number is all there is.
+            match KEY.compare_exchange(NONE, new.number(), Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => Some(new),
+                Err(first) => {
+                    new.delete();
+                    Some(sys::ThreadExitKey::of(first))
+                }
+            }
+        }
+        made => Some(sys::ThreadExitKey::of(made)),
     }
-    KEY.get().copied()
 }
 
 unsafe extern "C" fn thread_exit(p: *mut c_void) {

@@ -48,6 +48,8 @@ ranks! {
     Keys = 14,
     /// Free places of a slab.
     Slab = 15,
+    /// The free stacks of one size class.
+    StackPool = 16,
 }
 
 /// The check. A violation tells where each lock that is held was taken, and the stack of the one that comes too late; with

@@ -96,7 +96,7 @@ pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<i64>) -> boo
 pub fn wake_on_time(on: bool) {
     let _errno = KeepErrno::new();
     // SAFETY: takes no memory of ours. 0 is what the thread had at first.
-    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, libc::c_ulong::from(on)) };
+    unsafe { prctl(libc::PR_SET_TIMERSLACK, usize::from(on)) };
 }
 
 /// Wakes up to `n` sleepers on `word` and says how many. The word is a name only: it may be gone, and a sleeper on
@@ -104,7 +104,10 @@ pub fn wake_on_time(on: bool) {
 pub fn futex_wake(word: *const AtomicU32, n: i32) -> i32 {
     let _errno = KeepErrno::new();
     // SAFETY: a private FUTEX_WAKE never reads the memory at the address.
-    let r = unsafe { libc::syscall(libc::SYS_futex, word.addr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, n) };
+    let r = unsafe {
+        let wake = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+        libc::syscall(libc::SYS_futex, word.addr(), wake, n, ptr::null::<libc::timespec>(), ptr::null::<u32>(), 0)
+    };
     (r as i32).max(0)
 }
 
@@ -136,6 +139,17 @@ fn membarrier(command: c_int) -> bool {
     unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
 }
 
+/// A call of prctl with one argument. The C library hands all four on, and the system refuses some calls unless the others
+/// are 0; a literal would be an int, of which the upper half need not be zero.
+///
+/// # Safety
+/// As the option says.
+unsafe fn prctl(option: c_int, arg: usize) -> c_int {
+    const NONE: libc::c_ulong = 0;
+    // SAFETY: the caller's.
+    unsafe { libc::prctl(option, arg as libc::c_ulong, NONE, NONE, NONE) }
+}
+
 pub type ThreadId = libc::pthread_t;
 
 struct Start {
@@ -151,7 +165,7 @@ extern "C" fn start(p: *mut c_void) -> *mut c_void {
     // SAFETY: read out, and this thread owns it.
     unsafe { libc::free(p.cast()) };
     // SAFETY: the name ends in a zero.
-    unsafe { libc::prctl(libc::PR_SET_NAME, s.name.as_ptr()) };
+    unsafe { prctl(libc::PR_SET_NAME, s.name.as_ptr().addr()) };
     (s.entry)(s.arg)
 }
 
@@ -290,7 +304,8 @@ pub fn sleep_until(deadline: i64) {
 pub fn thread_count() -> Option<usize> {
     let _errno = KeepErrno::new();
     // SAFETY: a constant path.
-    let fd = unsafe { libc::open(c"/proc/self/task".as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC) };
+    let fd =
+        unsafe { libc::open(c"/proc/self/task".as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC, 0) };
     if fd < 0 {
         return None;
     }
@@ -356,13 +371,14 @@ pub fn page_size() -> usize {
     }
 }
 
-/// Being told that a thread which the library did not make ends.
+/// A pthread key that tells the end of a thread which the library did not make.
 ///
-/// A pthread key and not `thread_local!` with a destructor: that one needs the library to stay mapped by other means and
-/// registers with the C++ runtime of whoever loaded first.
-pub struct ThreadExit;
+/// Not `thread_local!` with a destructor: that one needs the library to stay mapped by other means and registers with the C++
+/// runtime of whichever library was loaded first.
+#[derive(Clone, Copy, Debug)]
+pub struct ThreadExitKey(libc::pthread_key_t);
 
-impl ThreadExit {
+impl ThreadExitKey {
     /// `dtor` runs on each ending thread that [`ThreadExitKey::set`] something other than null, with that pointer.
     /// It stays callable for as long as the process runs or the key is not deleted.
     pub fn create(dtor: unsafe extern "C" fn(*mut c_void)) -> Result<ThreadExitKey, i32> {
@@ -373,12 +389,16 @@ impl ThreadExit {
             e => Err(e),
         }
     }
-}
 
-#[derive(Clone, Copy, Debug)]
-pub struct ThreadExitKey(libc::pthread_key_t);
+    /// A number for [`ThreadExitKey::of`]. Never `u32::MAX`: the system has far fewer keys.
+    pub fn number(self) -> u32 {
+        self.0
+    }
 
-impl ThreadExitKey {
+    pub fn of(number: u32) -> ThreadExitKey {
+        ThreadExitKey(number)
+    }
+
     /// Null takes the hook of this thread away.
     #[expect(clippy::not_unsafe_ptr_arg_deref, reason = "it is kept, not followed")]
     pub fn set(self, p: *mut c_void) -> Result<(), i32> {
@@ -455,7 +475,7 @@ mod tests {
         // SAFETY: the test waits for this thread.
         unsafe {
             let seen = &mut *p.cast::<Seen>();
-            libc::prctl(libc::PR_GET_NAME, seen.name.as_mut_ptr());
+            prctl(libc::PR_GET_NAME, seen.name.as_mut_ptr().expose_provenance());
             seen.tid = gettid();
             let mut mask: libc::sigset_t = mem::zeroed();
             libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &mut mask);
@@ -501,7 +521,7 @@ mod tests {
 
     #[test]
     fn exit_hook_runs() {
-        let key = ThreadExit::create(gone).unwrap();
+        let key = ThreadExitKey::create(gone).unwrap();
         let flag = AtomicBool::new(false);
         let at = (&raw const flag) as usize;
         let run = |take_away: bool| {

@@ -97,7 +97,7 @@ pub fn guards_work() -> bool {
     unsafe {
         let wait = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
         let works = guard(p, page).is_ok()
-            && libc::syscall(libc::SYS_futex, p, wait, 1, ptr::null::<libc::timespec>()) == -1
+            && libc::syscall(libc::SYS_futex, p, wait, 1, ptr::null::<libc::timespec>(), ptr::null::<u32>(), 0) == -1
             && errno.now() == libc::EFAULT;
         release(p, page);
         works
@@ -186,7 +186,7 @@ pub fn map_count_limit() -> usize {
     let _errno = KeepErrno::new();
     let mut buf = [0u8; 24];
     // SAFETY: a constant path.
-    let fd = unsafe { libc::open(c"/proc/sys/vm/max_map_count".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    let fd = unsafe { libc::open(c"/proc/sys/vm/max_map_count".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC, 0) };
     if fd >= 0 {
         // SAFETY: the buffer is as long as said, the descriptor ours.
         unsafe {

@@ -324,7 +324,7 @@ fn copy(text: &[u8]) -> Option<Vec<u8>> {
 
 fn open(path: &Name) -> Result<Option<File>, Trouble> {
     // SAFETY: the name ends with NUL.
-    let fd = unsafe { libc::open(path.0.as_ptr().cast(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    let fd = unsafe { libc::open(path.0.as_ptr().cast(), libc::O_RDONLY | libc::O_CLOEXEC, 0) };
     if fd >= 0 {
         // SAFETY: just opened, and nobody else's.
         return Ok(Some(unsafe { File::from_raw_fd(fd) }));
