@@ -3,35 +3,47 @@
 //! Bits are hints: whoever reads them follows up with the thing itself. Changes order nothing; the fences of those who change
 //! and of those who read do (wake.rs).
 
+use crate::ds::line::{LINE, Line};
 use crate::sync::{AtomicU64, Ordering};
 
-pub struct Mask(Box<[AtomicU64]>);
+/// Words of one line of the cache.
+const WORDS: usize = LINE / std::mem::size_of::<u64>();
+/// Numbers of one line of the cache.
+const NUMBERS: usize = WORDS * 64;
+
+/// See the module. Its words are written often, so they share their lines with nothing else.
+pub struct Mask(Box<[Line<[AtomicU64; WORDS]>]>);
 
 impl Mask {
     /// An empty set of numbers below `n`; none if there is no memory.
     pub fn new(n: usize) -> Option<Mask> {
-        let words = n.div_ceil(64);
+        let lines = n.div_ceil(NUMBERS);
         let mut v = Vec::new();
-        v.try_reserve_exact(words).ok()?;
-        v.resize_with(words, || AtomicU64::new(0));
+        v.try_reserve_exact(lines).ok()?;
+        v.resize_with(lines, || Line::new(std::array::from_fn(|_| AtomicU64::new(0))));
         Some(Mask(v.into_boxed_slice()))
+    }
+
+    #[inline(always)]
+    fn word(&self, i: u32) -> &AtomicU64 {
+        &self.0[i as usize / NUMBERS][i as usize / 64 % WORDS]
     }
 
     #[inline]
     pub fn get(&self, i: u32) -> bool {
-        self.0[i as usize / 64].load(Ordering::Relaxed) >> (i % 64) & 1 == 1
+        self.word(i).load(Ordering::Relaxed) >> (i % 64) & 1 == 1
     }
 
     /// Callers of this and of `clear` exclude each other.
     #[inline]
     pub fn set(&self, i: u32) {
-        let word = &self.0[i as usize / 64];
+        let word = self.word(i);
         word.store(word.load(Ordering::Relaxed) | 1 << (i % 64), Ordering::Relaxed);
     }
 
     #[inline]
     pub fn clear(&self, i: u32) {
-        let word = &self.0[i as usize / 64];
+        let word = self.word(i);
         word.store(word.load(Ordering::Relaxed) & !(1 << (i % 64)), Ordering::Relaxed);
     }
 
@@ -46,7 +58,7 @@ impl Mask {
     }
 
     fn bits(&self, flip: u64) -> impl Iterator<Item = u32> + Clone + '_ {
-        self.0.iter().enumerate().flat_map(move |(w, word)| {
+        self.0.iter().flat_map(|line| line.iter()).enumerate().flat_map(move |(w, word)| {
             let mut bits = word.load(Ordering::Relaxed) ^ flip;
             std::iter::from_fn(move || {
                 if bits == 0 {
@@ -66,15 +78,15 @@ mod tests {
 
     #[test]
     fn holds_what_was_put_in() {
-        let m = Mask::new(200).unwrap();
-        for i in [0, 63, 64, 127, 199] {
+        let m = Mask::new(2000).unwrap();
+        for i in [0, 63, 64, 127, 1999] {
             m.set(i);
             assert!(m.get(i));
         }
-        assert_eq!(m.iter().collect::<Vec<_>>(), [0, 63, 64, 127, 199]);
+        assert_eq!(m.iter().collect::<Vec<_>>(), [0, 63, 64, 127, 1999]);
         m.clear(64);
-        assert_eq!(m.iter().collect::<Vec<_>>(), [0, 63, 127, 199]);
+        assert_eq!(m.iter().collect::<Vec<_>>(), [0, 63, 127, 1999]);
         assert_eq!(m.iter_clear(66).count(), 64);
-        assert!(m.iter_clear(200).all(|i| !m.get(i)));
+        assert!(m.iter_clear(2000).all(|i| !m.get(i)));
     }
 }

@@ -225,9 +225,9 @@ pub struct Cancelable {
     pub interrupt: OwnPtr<c_void>,
 }
 
-/// See the module. Two cache lines: all that a G needs which is spawned, runs and ends. What it needs to wait is in
+/// See the module. Two lines of the cache, shared with no other G: all that a G needs which is spawned, runs and ends. What it needs to wait is in
 /// [`Cold`], whose fields are reached as if they were here.
-#[repr(C, align(64))]
+#[repr(C, align(128))]
 pub struct G {
     pub(super) state: AtomicU64,
     /// Saved stack pointer while it is off its stack. Owner: its M.

@@ -123,7 +123,7 @@ pub enum Kind {
 }
 
 /// See the module.
-#[repr(C, align(64))]
+#[repr(C, align(128))]
 pub struct M {
     pub sched: *const Sched,
     p: UnsafeCell<Option<OwnedP>>,

@@ -23,6 +23,7 @@
 //! A P whose M is in a syscall is Running, and `m.insys` says so: there it may be taken, by a compare-and-swap that counts
 //! `tick` up, and the M that comes back sees by the tick that it is gone (protocol/syscall.rs).
 
+use crate::ds::line::{LINE, Line};
 use crate::ds::runq::RunQ;
 use crate::fiber::stack::Stack;
 use crate::gmp::g::{G, GRef};
@@ -34,6 +35,7 @@ use crate::sync::widen::widen;
 use crate::sync::{AtomicPtr, AtomicU64, Ordering};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
+use std::mem::offset_of;
 
 /// See the module.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,7 +105,8 @@ const PARENTS: usize = if cfg!(any(loom, shuttle)) { 16 } else { 64 };
 /// Most P-local and G-local keys.
 pub const MAX_KEYS: usize = 64;
 
-/// See the module.
+/// See the module. Its lines, of [`LINE`] bytes: what other threads read and seldom write; what the owner writes all the
+/// time; the timers; what sysmon writes; and then the queues, of which thieves look at the counts in front.
 #[repr(C, align(128))]
 pub struct P {
     pub(super) word: AtomicU64,
@@ -112,29 +115,35 @@ pub struct P {
     pub id: u32,
     /// The M that owns it or sits in a syscall with it. Written by that M while it owns the P.
     pub(super) m: AtomicPtr<M>,
-    /// Counts the Gs that began a slice here. Owner: the M; sysmon compares.
-    pub schedtick: OwnU64,
-    /// The G that runs next, in the running slice.
-    runnext: AtomicPtr<G>,
     /// Link in the idle list. Guarded by `sched.lock`.
     pub idle_link: OwnPtr<P>,
+    own_line: Line<()>,
+    /// Counts the Gs that began a slice here. Owner: the M; sysmon compares.
+    pub schedtick: OwnU64,
     /// Next and last of the ids that this P may hand out. Owner: the M.
     pub goid_next: OwnU64,
     pub goid_end: OwnU64,
     /// Free descriptors. Owner: the M.
     gfree: OwnPtr<G>,
     pub gfree_len: OwnU32,
-    pub timers: Timers,
     pub stats: PStats,
-    pub watch: Watch,
-    // The long ones come last: who looks at every P touches few lines of each.
+    pub timers: Line<Timers>,
+    pub watch: Line<Watch>,
+    queue_line: Line<()>,
+    /// The G that runs next, in the running slice.
+    runnext: AtomicPtr<G>,
+    runq: Queue<RING>,
     /// Parents whose child-first children run.
     lifo: RunQ<G, PARENTS>,
-    runq: Queue<RING>,
     /// Values of P-local keys. Owner: the M, or whoever runs a barrier function for it.
     pub slots: [OwnPtr<c_void>; MAX_KEYS],
     stacks: UnsafeCell<StackCache>,
 }
+
+const _: () = {
+    assert!(offset_of!(P, idle_link) < LINE && offset_of!(P, schedtick) >= LINE);
+    assert!(offset_of!(P, runnext).is_multiple_of(LINE), "searches look here, and at the counts behind it");
+};
 
 /// What a P counts. Owner: the M; anybody reads.
 #[derive(Default)]
@@ -232,7 +241,9 @@ impl P {
             runnext: AtomicPtr::new(std::ptr::null_mut()),
             runq: Queue::default(),
             lifo: RunQ::default(),
-            timers: Timers::new(shown),
+            own_line: Line::default(),
+            queue_line: Line::default(),
+            timers: Line::new(Timers::new(shown)),
             gfree: OwnPtr::null(),
             gfree_len: OwnU32::new(0),
             stacks: UnsafeCell::new(StackCache {
@@ -244,7 +255,7 @@ impl P {
             stats: PStats::default(),
             slots: [const { OwnPtr::null() }; MAX_KEYS],
             idle_link: OwnPtr::null(),
-            watch: Watch::default(),
+            watch: Line::default(),
         }
     }
 

@@ -5,6 +5,7 @@
 //!
 //! I1: Gs, Ms and Ps are made here and never freed; a reference to one may be kept for ever. (They are reused.)
 
+use crate::ds::line::Line;
 use crate::ds::mask::Mask;
 use crate::fiber::stack::{Stack, StackPool};
 use crate::gmp::g::{Cold, G, GList, GRef, INDEX_BITS, INDEX_MASK};
@@ -151,7 +152,7 @@ pub struct Barrier {
 pub struct Keys {
     /// Generation * 2, + 1 while in use. Written under the lock, read by anybody.
     words: [OwnU32; MAX_KEYS],
-    destructors: Lock<[Option<Destructor>; MAX_KEYS]>,
+    destructors: Line<Lock<[Option<Destructor>; MAX_KEYS]>>,
 }
 
 /// What is called with a value when its G ends.
@@ -161,7 +162,10 @@ const KEY_GENERATIONS: u32 = 1 << 24;
 
 impl Keys {
     fn new() -> Keys {
-        Keys { words: [const { OwnU32::new(0) }; MAX_KEYS], destructors: Lock::new(Rank::Keys, [None; MAX_KEYS]) }
+        Keys {
+            words: [const { OwnU32::new(0) }; MAX_KEYS],
+            destructors: Line::new(Lock::new(Rank::Keys, [None; MAX_KEYS])),
+        }
     }
 
     /// The place of a key that is in use.
@@ -196,43 +200,46 @@ impl Keys {
 }
 
 /// See the module.
+///
+/// What is in a [`Line`] is written while Gs run, some of it in every idle and wake. The other fields are written at most
+/// when the runtime begins or ends, a thread is made, or Ps or tables change: every ready, yield and end reads some of them.
 pub struct Sched {
     pub cfg: Config,
     pub hooks: Hooks,
     /// What `gmx_safepoint` polls: see [`P`].
     pub poll: &'static std::sync::atomic::AtomicU32,
-    pub lock: Lock<SchedInner>,
+    pub lock: Line<Lock<SchedInner>>,
     /// Length of the idle list of Ps. Written under `sched.lock`; read in the idle dance (wake.rs).
-    pub npidle: AtomicU32,
+    pub npidle: Line<AtomicU32>,
     /// Ms that look for work. See wake.rs.
-    pub nmspinning: AtomicU32,
+    pub nmspinning: Line<AtomicU32>,
     pub gomaxprocs: AtomicI32,
-    globq: Lock<GList>,
-    globq_len: AtomicU32,
+    globq: Line<Lock<GList>>,
+    globq_len: Line<AtomicU32>,
     pub(super) allp: AtomicPtr<AllP>,
     allp_lock: Lock<i32>,
     pub(super) allg: Box<[std::sync::atomic::AtomicPtr<GDir>]>,
-    allg_lock: Lock<AllgInner>,
+    allg_lock: Line<Lock<AllgInner>>,
     /// Descriptors ever made. Changed under `allg_lock`.
     allg_len: std::sync::atomic::AtomicU32,
-    goid: StdAtomicU64,
+    goid: Line<StdAtomicU64>,
     pub(super) allm: AtomicPtr<M>,
     allm_lock: Lock<u32>,
     /// Who waits for which address.
     pub sems: crate::gmp::semtable::SemTable,
     /// Spare extra Ms.
-    pub extram: Lock<*mut M>,
-    pub stacks: StackPool,
+    pub extram: Line<Lock<*mut M>>,
+    pub stacks: Line<StackPool>,
     /// Gs for which there was no memory for a stack.
-    pub stackwait: Lock<GList>,
+    pub stackwait: Line<Lock<GList>>,
     pub stackwait_len: AtomicU32,
     /// Taken by everybody who stops the world or wants every P: 1 is free. A semaphore, so Gs park on it.
-    pub worldsema: AtomicU32,
-    pub stopnote: Note,
-    pub barrier: Barrier,
+    pub worldsema: Line<AtomicU32>,
+    pub stopnote: Line<Note>,
+    pub barrier: Line<Barrier>,
     /// sysmon's sleep, and whether it is a deep one.
-    pub sysmon_note: Note,
-    pub sysmon_deep: AtomicBool,
+    pub sysmon_note: Line<Note>,
+    pub sysmon_deep: Line<AtomicBool>,
     /// The M of sysmon.
     pub sysmon: OwnPtr<M>,
     /// A thread could not be made: sysmon tries again.
@@ -242,21 +249,21 @@ pub struct Sched {
     /// It has been decided: threads leave.
     pub exiting: AtomicBool,
     /// The idle M that sleeps until the next timer, and until when. See wake.rs.
-    pub keeper: AtomicPtr<M>,
-    pub keeper_until: AtomicI64,
+    pub keeper: Line<AtomicPtr<M>>,
+    pub keeper_until: Line<AtomicI64>,
     /// gomaxprocs follows the machine.
     pub procs_follow: OwnBool,
     pub procs_default: OwnI32,
     /// A clock that costs nothing to read: sysmon moves it, and whoever reads the real one.
-    pub coarse: OwnI64,
+    pub coarse: Line<OwnI64>,
     pub started: OwnI64,
-    pub stats: SchedStats,
+    pub stats: Line<SchedStats>,
     pub mid: StdAtomicU64,
     pub schedtrace_ms: OwnU64,
     pub scheddetail: OwnBool,
     /// Set while somebody waits for the last G or for a deadlock.
     pub watchers: AtomicU32,
-    pub watch: Event,
+    pub watch: Line<Event>,
     pub gkeys: Keys,
     pub pkeys: Keys,
     /// What the host holds by handles: block/objects.rs. Made at the first use.
@@ -290,7 +297,7 @@ impl Sched {
             cfg: Config::default(),
             hooks,
             poll,
-            lock: Lock::new(
+            lock: Line::new(Lock::new(
                 Rank::Sched,
                 SchedInner {
                     midle: std::ptr::null_mut(),
@@ -303,16 +310,16 @@ impl Sched {
                     newm: std::ptr::null_mut(),
                     mfree: std::ptr::null_mut(),
                 },
-            ),
-            npidle: AtomicU32::new(0),
-            nmspinning: AtomicU32::new(0),
+            )),
+            npidle: Line::new(AtomicU32::new(0)),
+            nmspinning: Line::new(AtomicU32::new(0)),
             gomaxprocs: AtomicI32::new(0),
-            globq: Lock::new(Rank::GlobalQ, GList::new()),
-            globq_len: AtomicU32::new(0),
+            globq: Line::new(Lock::new(Rank::GlobalQ, GList::new())),
+            globq_len: Line::new(AtomicU32::new(0)),
             allp: AtomicPtr::new(std::ptr::null_mut()),
             allp_lock: Lock::new(Rank::Allp, 0),
             allg: dirs.into_boxed_slice(),
-            allg_lock: Lock::new(
+            allg_lock: Line::new(Lock::new(
                 Rank::Allg,
                 AllgInner {
                     free: GList::new(),
@@ -320,37 +327,42 @@ impl Sched {
                     next_cold: std::ptr::null_mut(),
                     directories: 0,
                 },
-            ),
+            )),
             allg_len: std::sync::atomic::AtomicU32::new(0),
-            goid: StdAtomicU64::new(1),
+            goid: Line::new(StdAtomicU64::new(1)),
             allm: AtomicPtr::new(std::ptr::null_mut()),
             allm_lock: Lock::new(Rank::Allm, 0),
             sems: crate::gmp::semtable::SemTable::new()?,
-            extram: Lock::new(Rank::Allm, std::ptr::null_mut()),
-            stacks,
-            stackwait: Lock::new(Rank::StackWait, GList::new()),
+            extram: Line::new(Lock::new(Rank::Allm, std::ptr::null_mut())),
+            stacks: Line::new(stacks),
+            stackwait: Line::new(Lock::new(Rank::StackWait, GList::new())),
             stackwait_len: AtomicU32::new(0),
-            worldsema: AtomicU32::new(1),
-            stopnote: Note::new(),
-            barrier: Barrier { wait: AtomicI32::new(0), note: Note::new(), f: OwnPtr::null(), arg: OwnPtr::null() },
-            sysmon_note: Note::new(),
-            sysmon_deep: AtomicBool::new(false),
+            worldsema: Line::new(AtomicU32::new(1)),
+            stopnote: Line::new(Note::new()),
+            barrier: Line::new(Barrier {
+                wait: AtomicI32::new(0),
+                note: Note::new(),
+                f: OwnPtr::null(),
+                arg: OwnPtr::null(),
+            }),
+            sysmon_note: Line::new(Note::new()),
+            sysmon_deep: Line::new(AtomicBool::new(false)),
             sysmon: OwnPtr::null(),
             thread_wanted: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             exiting: AtomicBool::new(false),
-            keeper: AtomicPtr::new(std::ptr::null_mut()),
-            keeper_until: AtomicI64::new(i64::MAX),
+            keeper: Line::new(AtomicPtr::new(std::ptr::null_mut())),
+            keeper_until: Line::new(AtomicI64::new(i64::MAX)),
             procs_follow: OwnBool::new(true),
             procs_default: OwnI32::new(0),
-            coarse: OwnI64::new(now),
+            coarse: Line::new(OwnI64::new(now)),
             started: OwnI64::new(now),
-            stats: SchedStats::default(),
+            stats: Line::default(),
             mid: StdAtomicU64::new(0),
             schedtrace_ms: OwnU64::new(0),
             scheddetail: OwnBool::new(false),
             watchers: AtomicU32::new(0),
-            watch: Event::new(),
+            watch: Line::new(Event::new()),
             gkeys: Keys::new(),
             pkeys: Keys::new(),
             objects: AtomicPtr::new(std::ptr::null_mut()),

@@ -25,6 +25,7 @@
 //! Room: whoever may not fail later asks before ([`Timers::reserve`]). A timer that may have to come back after it fired
 //! (`comes_back`) keeps its room until its callback has returned.
 
+use crate::ds::line::Line;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::m::MRef;
 use crate::gmp::p::{P, PRef};
@@ -78,10 +79,9 @@ struct Entry {
     timer: *const Timer,
 }
 
-/// Which of up to 64 Ps, whose numbers follow each other, may have timers. On a cache line of its own.
+/// Which of up to 64 Ps, whose numbers follow each other, may have timers.
 #[derive(Default)]
-#[repr(align(64))]
-pub struct Shown(AtomicU64);
+pub struct Shown(Line<AtomicU64>);
 
 impl Shown {
     /// How many Ps share one.

@@ -27,10 +27,11 @@ use report::Text;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
 
-/// How many requests to Ps are pending: what `gmx_safepoint` polls.
+/// How many requests to Ps are pending: what `gmx_safepoint` polls. The symbol has the size of its line: a program into
+/// which the linker copies it (a copy relocation) then gives it a line of its own too.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
-pub static gmx_poll_word: AtomicU32 = AtomicU32::new(0);
+pub static gmx_poll_word: crate::ds::line::Line<AtomicU32> = crate::ds::line::Line::new(AtomicU32::new(0));
 
 static SCHED: AtomicPtr<Sched> = AtomicPtr::new(std::ptr::null_mut());
 /// The runtime is up. Written under [`BEGIN_END`].

@@ -108,7 +108,9 @@ fn rest(sched: &Sched, delay: i64, slices: &mut u64) {
     if sched.sysmon_note.sleep_until(deadline) {
         sched.sysmon_note.clear();
     }
-    sched.sysmon_deep.store(false, Ordering::Relaxed);
+    if sched.sysmon_deep.load(Ordering::Relaxed) {
+        sched.sysmon_deep.store(false, Ordering::Relaxed);
+    }
 }
 
 /// Makes the threads that others asked for.
@@ -146,7 +148,8 @@ fn starved(sched: &Sched, m: MRef, now: i64) {
     if sched.stackwait_len.load(Ordering::Relaxed) > 0 {
         park::stack_came_free(m);
     }
-    if sched.thread_wanted.swap(false, Ordering::Relaxed) {
+    // Looked at first: a swap in every round would take the line from its readers.
+    if sched.thread_wanted.load(Ordering::Relaxed) && sched.thread_wanted.swap(false, Ordering::Relaxed) {
         // Whoever could see to the timers may be a thread that nobody has.
         for p in sched.timed_ps() {
             if p.timers.first() <= now {
