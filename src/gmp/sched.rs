@@ -277,6 +277,11 @@ unsafe impl Send for Sched {}
 
 /// Reports a broken invariant and aborts.
 #[cold]
+/// A model repeats its executions, so its trees are the same in each.
+fn wait_table_seed() -> u64 {
+    if cfg!(any(loom, shuttle)) { 1 } else { crate::sys::random_seed() }
+}
+
 #[inline(never)]
 pub fn throw(sched: &Sched, what: &str) -> ! {
     (sched.hooks.fatal)(sched, what)
@@ -332,7 +337,7 @@ impl Sched {
             goid: Line::new(StdAtomicU64::new(1)),
             allm: AtomicPtr::new(std::ptr::null_mut()),
             allm_lock: Lock::new(Rank::Allm, 0),
-            sems: crate::gmp::semtable::SemTable::new()?,
+            sems: crate::gmp::semtable::SemTable::new(wait_table_seed())?,
             extram: Line::new(Lock::new(Rank::Allm, std::ptr::null_mut())),
             stacks: Line::new(stacks),
             stackwait: Line::new(Lock::new(Rank::StackWait, GList::new())),

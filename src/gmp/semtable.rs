@@ -3,7 +3,11 @@
 //! 251 roots, chosen by address, each a treap of addresses, each address a list of waiters. So a lookup costs the
 //! logarithm of the number of addresses that collide, and nothing grows with the number of waiters for one address (Go's
 //! #17953). The nodes are the wait records in the Gs: nothing is allocated.
+//!
+//! A peer of the host may choose which addresses are waited for, and in which order. So the priorities in the treaps come
+//! from a seed that the peer does not know: otherwise it could choose an order that makes a tree a list.
 
+use crate::ds::rng::Rng;
 use crate::gmp::g::{GRef, Sudog};
 use crate::sync::{AtomicU32, Lock, Ordering, Rank};
 use std::ptr::null_mut;
@@ -38,19 +42,22 @@ impl Root {
 /// What a root's lock guards.
 pub struct Queue {
     tree: *mut Sudog,
-    random: u32,
+    priorities: Rng,
 }
 
 // SAFETY: the records are in Gs, which are never freed.
 unsafe impl Send for Queue {}
 
 impl SemTable {
-    pub fn new() -> Option<SemTable> {
+    /// None if there is no memory. `seed` is a secret of the process.
+    pub fn new(seed: u64) -> Option<SemTable> {
         let mut v = Vec::new();
         v.try_reserve_exact(ROOTS).ok()?;
-        for i in 0..ROOTS {
+        let seeds = Rng::new(seed);
+        for _ in 0..ROOTS {
+            let priorities = Rng::new(u64::from(seeds.next()) << 32 | u64::from(seeds.next()));
             v.push(Root {
-                queue: Lock::new(Rank::WaitRoot, Queue { tree: null_mut(), random: 0x9e37_79b9 ^ i as u32 }),
+                queue: Lock::new(Rank::WaitRoot, Queue { tree: null_mut(), priorities }),
                 nwait: AtomicU32::new(0),
             });
         }
@@ -198,14 +205,12 @@ impl Queue {
     }
 
     fn insert(&mut self, s: &Sudog, addr: u64) {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 17;
-        self.random ^= self.random << 5;
-        s.ticket.set(self.random);
+        let ticket = self.priorities.next();
+        s.ticket.set(ticket);
         let mut at: Link = &mut self.tree;
         // SAFETY: as in `find`.
         unsafe {
-            while !(*at).is_null() && sudog(*at).ticket.get() <= self.random {
+            while !(*at).is_null() && sudog(*at).ticket.get() <= ticket {
                 at = if addr < sudog(*at).addr.get() { sudog(*at).left.as_ptr() } else { sudog(*at).right.as_ptr() };
             }
             split(*at, addr, s.left.as_ptr(), s.right.as_ptr());
@@ -269,6 +274,45 @@ mod tests {
         (0..n).map(GRef::for_test).collect()
     }
 
+    fn depth(at: *mut Sudog) -> usize {
+        if at.is_null() {
+            return 0;
+        }
+        // SAFETY: nodes are records of the queue.
+        let s = unsafe { sudog(at) };
+        1 + depth(s.left.get()).max(depth(s.right.get()))
+    }
+
+    /// The depth of the tree when so many addresses come in the order of the priorities that `assumed` gives.
+    fn depth_of_chosen_order(assumed: u64, seed: u64) -> usize {
+        const N: u32 = 2000;
+        let gs = gs(N);
+        let guess = Rng::new(assumed);
+        let mut q = Queue { tree: null_mut(), priorities: Rng::new(seed) };
+        // An address as large as its priority: each is below all of its successors, or above.
+        for g in &gs {
+            q.push(*g, u64::from(guess.next()) << 3 | 8, false);
+        }
+        depth(q.tree)
+    }
+
+    #[test]
+    fn an_order_chosen_for_another_seed_makes_no_list() {
+        assert_eq!(depth_of_chosen_order(7, 7), 2000, "with the seed known the tree is a list");
+        for seed in crate::ds::rng::seeds(8).filter(|&seed| seed != 7) {
+            let depth = depth_of_chosen_order(7, seed);
+            assert!(depth < 60, "seed {seed}: {depth}; 25 is usual");
+        }
+    }
+
+    #[test]
+    fn roots_do_not_share_their_priorities() {
+        let table = SemTable::new(1).unwrap();
+        let first: std::collections::BTreeSet<u32> =
+            table.0.iter().map(|root| root.queue.lock().priorities.next()).collect();
+        assert_eq!(first.len(), ROOTS);
+    }
+
     /// Random pushes, pops and removals against the obvious model.
     #[test]
     fn behaves_as_a_map_of_queues() {
@@ -277,7 +321,7 @@ mod tests {
 
     fn against_a_map(seed: u64) {
         let gs = gs(300);
-        let mut q = Queue { tree: null_mut(), random: seed as u32 | 1 };
+        let mut q = Queue { tree: null_mut(), priorities: Rng::new(seed) };
         let mut model: BTreeMap<u64, VecDeque<u32>> = BTreeMap::new();
         let mut free: Vec<u32> = (0..300).collect();
         let rng = crate::ds::rng::Rng::new(seed);
