@@ -147,10 +147,11 @@ pub struct Barrier {
     pub arg: OwnPtr<std::ffi::c_void>,
 }
 
-/// The keys of G-local or P-local values. A key is a place and how often the place was used before, so that a deleted one
-/// is never mistaken for its successor.
+/// The keys of G-local or P-local values. A key is a place and a generation: how many keys had the place before. So a
+/// deleted key is never mistaken for its successor, and a value that was set under it is never found under another. A place
+/// whose generations are used up is retired.
 pub struct Keys {
-    /// Generation * 2, + 1 while in use. Written under the lock, read by anybody.
+    /// Generation * 2, + 1 while in use. Written under the lock, read by all threads.
     words: [OwnU32; MAX_KEYS],
     destructors: Line<Lock<[Option<Destructor>; MAX_KEYS]>>,
 }
@@ -158,6 +159,7 @@ pub struct Keys {
 /// What is called with a value when its G ends.
 pub type Destructor = extern "C" fn(*mut std::ffi::c_void);
 
+/// A place has so many keys in its life: a key has 24 bits for the generation.
 const KEY_GENERATIONS: u32 = 1 << 24;
 
 impl Keys {
@@ -175,21 +177,21 @@ impl Keys {
         (self.words.get(at)?.get() == key >> 8 << 1 | 1).then_some(at)
     }
 
-    /// A new key and its place; None when all places are in use.
+    /// A new key and its place; None when all places are in use or retired.
     pub fn create(&self, destructor: Option<Destructor>) -> Option<(u32, usize)> {
         let mut destructors = self.destructors.lock();
-        let at = self.words.iter().position(|w| w.get() & 1 == 0)?;
+        let at = self.words.iter().position(|w| w.get() & 1 == 0 && w.get() >> 1 < KEY_GENERATIONS)?;
         let word = self.words[at].get() | 1;
         destructors[at] = destructor;
         self.words[at].set(word);
         Some((word >> 1 << 8 | (at as u32 + 1), at))
     }
 
-    /// False for a key that is none.
+    /// False for a number that is not a key in use.
     pub fn delete(&self, key: u32) -> bool {
         let _destructors = self.destructors.lock();
         let Some(at) = self.place(key) else { return false };
-        self.words[at].set((((key >> 8) + 1) % KEY_GENERATIONS) << 1);
+        self.words[at].set(((key >> 8) + 1) << 1);
         true
     }
 
@@ -275,13 +277,13 @@ unsafe impl Sync for Sched {}
 // SAFETY: as above.
 unsafe impl Send for Sched {}
 
-/// Reports a broken invariant and aborts.
-#[cold]
 /// A model repeats its executions, so its trees are the same in each.
 fn wait_table_seed() -> u64 {
     if cfg!(any(loom, shuttle)) { 1 } else { crate::sys::random_seed() }
 }
 
+/// Reports a broken invariant and aborts.
+#[cold]
 #[inline(never)]
 pub fn throw(sched: &Sched, what: &str) -> ! {
     (sched.hooks.fatal)(sched, what)
@@ -750,5 +752,27 @@ pub mod leaked {
         while let Some(f) = LEAKED.with_borrow_mut(Vec::pop) {
             f();
         }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_comes_twice() {
+        let keys = Keys::new();
+        for (at, word) in keys.words.iter().enumerate() {
+            word.set(if at == 5 { (KEY_GENERATIONS - 2) << 1 } else { KEY_GENERATIONS << 1 });
+        }
+        for _ in 0..2 {
+            let (key, at) = keys.create(None).unwrap();
+            assert_eq!((at, keys.place(key)), (5, Some(5)));
+            assert!(keys.delete(key));
+            assert_eq!(keys.place(key), None);
+            assert!(!keys.delete(key));
+        }
+        assert!(keys.create(None).is_none(), "its 2^24 keys are used up");
+        assert_eq!(keys.place(6), None, "its first key");
     }
 }
