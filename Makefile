@@ -18,6 +18,11 @@ HEADERS    := include/gomax.h include/gomax.hpp include/gomax_errno.h
 GDBDIR      = $(PREFIX)/share/gdb/auto-load$(LIBDIR)
 DEMO       := $(TARGET_DIR)/demo/wordcount
 
+# What is shipped names no directory of the machine that built it. A RUSTFLAGS in the environment takes the place of this.
+CARGO_HOME ?= $(HOME)/.cargo
+REMAP      := --config "target.'cfg(all())'.rustflags=['--remap-path-prefix=$(CURDIR)=/usr/src/gomax-$(VERSION)', \
+  '--remap-path-prefix=$(CARGO_HOME)/registry/src=/usr/src/cargo']"
+
 # $(call need,program,what it is)
 need = @command -v $(firstword $(1)) >/dev/null 2>&1 || { echo "make $@: $(firstword $(1)) is missing ($(2))" >&2; exit 1; }
 need_cargo  = $(call need,$(CARGO),the Rust toolchain: https://rustup.rs or your distribution's cargo and rustc)
@@ -31,7 +36,7 @@ need_file = @test -e $(1) || { echo "make $@: $(1) is missing ($(2))" >&2; exit 
 
 build: ## the release library, with libgomax.so.0 beside it so that it runs in place
 	$(need_cargo)
-	$(CARGO) build --release --lib $(CARGO_FLAGS)
+	$(CARGO) build --release --lib --locked $(REMAP) $(CARGO_FLAGS)
 	@ln -sf libgomax.so $(RELEASE)/$(SONAME)
 
 test: ## every suite, and a table of what passed (ci/test.sh NAME... runs some of them)

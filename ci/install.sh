@@ -17,6 +17,7 @@ for file in lib64/libgomax.so lib64/libgomax.so.0 lib64/libgomax.so."$version" l
   include/gomax_errno.h share/gdb/auto-load/opt/gomax/lib64/libgomax.so."$version"-gdb.py; do
   [[ -e $root/$file ]] || { echo "$file was not installed" >&2; exit 1; }
 done
+! grep -rlaF -e "$PWD" -e "${CARGO_HOME:-$HOME/.cargo}" "$root" || { echo "a path of the builder was installed" >&2; exit 1; }
 ! grep -rn '@[A-Z_]*@' "$lib/pkgconfig" "$lib/cmake" || { echo "a placeholder was left" >&2; exit 1; }
 
 # what build.rs writes for cargo-c, and the headers that Cargo.toml names, are what make has installed; cargo-c itself makes
