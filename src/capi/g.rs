@@ -39,7 +39,8 @@ pub struct gmx_spawn_opts {
     pub name: *const c_char,
 }
 
-/// Starts a goroutine that runs fn(arg). It runs next on the caller's P, or elsewhere if there is an idle one.
+/// Starts a goroutine that runs fn(arg). It runs next on the caller's P, in the caller's time slice, or elsewhere if there is an
+/// idle P. Only when the slice is over do goroutines that waited longer come before it.
 ///
 /// Its stack is bound when it first runs: while there is no memory for one it waits its turn.
 ///

@@ -120,6 +120,10 @@ pub struct P {
     own_line: Line<()>,
     /// Counts the Gs that began a slice here. Owner: the M; sysmon compares.
     pub schedtick: OwnU64,
+    /// Counts the slices that a request ended. Owner: the M.
+    pub slices_ended: OwnU64,
+    /// The `schedtick` at which the backlog had its turn last. Owner: the M.
+    pub behind_tick: OwnU64,
     /// Next and last of the ids that this P may hand out. Owner: the M.
     pub goid_next: OwnU64,
     pub goid_end: OwnU64,
@@ -239,6 +243,8 @@ impl P {
             m: AtomicPtr::new(std::ptr::null_mut()),
             schedtick: OwnU64::new(0),
             runnext: AtomicPtr::new(std::ptr::null_mut()),
+            slices_ended: OwnU64::new(0),
+            behind_tick: OwnU64::new(0),
             runq: Queue::default(),
             lifo: RunQ::default(),
             own_line: Line::default(),
@@ -568,18 +574,36 @@ impl OwnedP {
         if let Some(gp) = self.take_runnext() {
             return Some((gp, true));
         }
-        // SAFETY: we own the P.
-        if let Some(gp) = unsafe { self.lifo.pop_newest() } {
-            return Some((GRef(gp), true));
+        if let Some(gp) = self.get_parent() {
+            return Some((gp, true));
         }
-        // SAFETY: we own the P.
-        unsafe { self.runq.pop() }.map(|gp| (gp, false))
+        self.get_queued().map(|gp| (gp, false))
     }
 
-    /// The oldest of the plain queue, past runnext and the parents: what the fairness tick looks at.
-    pub fn get_fair(&self) -> Option<GRef> {
+    /// The newest of the suspended parents.
+    #[inline(always)]
+    pub fn get_parent(&self) -> Option<GRef> {
+        // SAFETY: we own the P.
+        unsafe { self.lifo.pop_newest() }.map(GRef)
+    }
+
+    /// The oldest of the queue, past runnext and the parents.
+    #[inline(always)]
+    pub fn get_queued(&self) -> Option<GRef> {
         // SAFETY: we own the P.
         unsafe { self.runq.pop() }
+    }
+
+    /// Whether parents are suspended here.
+    #[inline(always)]
+    pub fn has_parents(&self) -> bool {
+        !self.lifo.is_empty()
+    }
+
+    /// Whether the running slice, as sysmon saw it begin, is over at `now`. False: a slice has begun since, or the request was
+    /// made for a timer.
+    pub fn slice_is_over(&self, now: i64, slice: i64) -> bool {
+        self.watch.schedtick.get() == self.schedtick.get() && self.watch.sched_when.get().saturating_add(slice) <= now
     }
 
     /// The oldest of those for whom the ring of the queue had no place.
@@ -695,10 +719,10 @@ mod tests {
 
         fn get(&mut self) -> Option<(u32, bool)> {
             let inherits = self.next.take().or_else(|| self.parents.pop());
-            inherits.map(|g| (g, true)).or_else(|| self.get_fair().map(|g| (g, false)))
+            inherits.map(|g| (g, true)).or_else(|| self.get_queued().map(|g| (g, false)))
         }
 
-        fn get_fair(&mut self) -> Option<u32> {
+        fn get_queued(&mut self) -> Option<u32> {
             if self.ring.is_empty() {
                 self.ring.extend(self.backlog.drain(..self.backlog.len().min(RING / 2)));
             }
@@ -770,8 +794,8 @@ mod tests {
                         free.extend(want.map(|w| w.0));
                     }
                     4 | 5 => {
-                        let want = model.get_fair();
-                        assert_eq!(pp.get_fair().map(number), want);
+                        let want = model.get_queued();
+                        assert_eq!(pp.get_queued().map(number), want);
                         free.extend(want);
                     }
                     8 => {

@@ -51,7 +51,10 @@ pub fn run_on(sched: &Sched, m: MRef, gp: GRef, runs: bool) {
     gp.set_status(GStatus::Running);
     m.curg.set(gp.as_ptr());
     let pp = m.must_p();
-    pp.schedtick.bump();
+    // A G that was found in a queue was counted by the finder, unless it inherits the slice.
+    if runs {
+        pp.schedtick.bump();
+    }
     // What is due every so many switches would be due for ever without this one.
     pp.stats.switches.bump();
     m.set_ctx(Ctx::G);

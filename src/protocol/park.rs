@@ -15,6 +15,16 @@
 //! * L3 whoever runs next on this thread, a G or g0, first does what the one that left wanted (the commit, the queue,
 //!   the end): now it is off its stack. Only g0 runs what may call the host or may refuse.
 //!
+//! Next (the owner of a P, in `pick` and in `sched::find_runnable`):
+//! * N1 runnext, which inherits the slice: `schedtick` does not count it. So a pair that hands the P to and fro shares one
+//!   slice, and what was spawned or readied last runs next, whatever else waits;
+//! * N2 every 61st slice the global queue, and every 122nd also the oldest of the backlog. While parents are suspended,
+//!   which inherit the slice too, every 61st switch as well, and then the queue of the P;
+//! * N3 the newest of the suspended parents, the oldest of the queue, a batch of the global queue;
+//! * N4 when a request ends the slice, its heir in runnext goes behind all others, to the end of the global queue, as a
+//!   preempted G does. The next G comes from the queue or from the global one, from each first every other time; only then
+//!   come suspended parents.
+//!
 //! Ready (whoever took the G from where it waited):
 //! * D1 status Runnable; D2 into runnext of this P, or the global queue when there is no P; D3 wakep.
 //! * A thread of the host that waits as one is woken by its M's note instead.
@@ -24,6 +34,8 @@
 //! * K2 after a commit of the library's has published a G nobody here touches it: it may run, or be gone.
 //! * K3 a G locked to its M, or on an extra M, is never entered from another G's stack.
 //! * K4 code after a switch uses the M that the switch returned, nothing that it knew of its thread before.
+//! * K6 only the end of a slice (N4) breaks N1, otherwise a pair loses its slice to those that wait, and the header's word
+//!   on what runs next. N4 ends every chain of heirs, and N2 bounds every other wait.
 //! * K5 the commit of the host runs while the status is Parking: who readies the G then (its handle may have been known for
 //!   long) leaves it to this M, and the G goes on when the commit has returned. Otherwise the commit would use what lies on
 //!   the stack of a G that runs.
@@ -36,7 +48,8 @@
 //! per switch.
 //!
 //! # Differences from Go
-//! `gosched` goes to the end of the P's own queue, or of the global one while that is not empty (Go: always the global one). A G that ends
+//! Go looks at the global queue (N2) before runnext, here it comes after it: N1 has no exception, and the look waits for the
+//! end of the slice at most. `gosched` goes to the end of the P's own queue, or of the global one while that is not empty (Go: always the global one). A G that ends
 //! hands its stack to the next one that has none yet, without leaving it.
 
 use super::syscall::NoP;
@@ -52,9 +65,9 @@ use crate::sync::widen::widen;
 use crate::sync::{Ordering, fence, fence_after_rmw};
 use std::ffi::c_void;
 
-/// Every this many slices a P looks at the global queue first, so that nobody there starves.
+/// Every this many slices a P looks at the global queue before its own, so that no G starves there.
 pub const FAIR_TICK: u64 = 61;
-/// Every this many slices a P with timers looks at the clock.
+/// Every this many switches a P with timers looks at the clock.
 const TIMER_TICK: u64 = 8;
 /// Free descriptors that a P fetches at once, and keeps at most.
 const G_BATCH: usize = 64;
@@ -233,15 +246,38 @@ fn pick(m: MRef, pp: &OwnedP) -> Option<GRef> {
     if pp.requests() != 0 || m.lockedg().is_some() {
         return None;
     }
-    let turn = pp.stats.switches.get();
-    if turn.is_multiple_of(FAIR_TICK) || (pp.timers.first() != NEVER && turn.is_multiple_of(TIMER_TICK)) {
+    if pp.timers.first() != NEVER && pp.stats.switches.get().is_multiple_of(TIMER_TICK) {
         return None;
     }
-    let (gp, inherit) = pp.get()?;
-    if !inherit {
-        pp.schedtick.bump();
+    if let Some(gp) = pp.take_runnext() {
+        return Some(gp);
     }
+    if is_fair_slice(pp) {
+        return None;
+    }
+    if pp.has_parents() {
+        if is_fair_switch(pp) {
+            return None;
+        }
+        if let Some(gp) = pp.get_parent() {
+            return Some(gp);
+        }
+    }
+    let gp = pp.get_queued()?;
+    pp.schedtick.bump();
     Some(gp)
+}
+
+/// N2: whether the next slice begins with a look at the global queue.
+#[inline(always)]
+pub fn is_fair_slice(pp: &OwnedP) -> bool {
+    pp.schedtick.get().is_multiple_of(FAIR_TICK)
+}
+
+/// N2: whether suspended parents wait for once.
+#[inline(always)]
+pub fn is_fair_switch(pp: &OwnedP) -> bool {
+    pp.stats.switches.get().is_multiple_of(FAIR_TICK)
 }
 
 /// Makes a picked G the running one, if it can be entered from a G's stack; otherwise g0 will (K3, or no memory).

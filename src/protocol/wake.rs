@@ -369,6 +369,7 @@ fn no_thread<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, mut pp: Ow
             && let Some(gp) = sched.globrunq_take(|gp| !gp.lockedm.is_null())
         {
             drop(lk);
+            pp.schedtick.bump();
             return hand_to_locked(sched, gp, pp);
         }
         match pidleput(sched, &mut lk, pp) {

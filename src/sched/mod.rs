@@ -9,7 +9,7 @@ use crate::gmp::m::MRef;
 use crate::gmp::p::{FN, OwnedP, PREEMPT, PStatus, STOP};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::{NEVER, Timers};
-use crate::protocol::park::{self, FAIR_TICK};
+use crate::protocol::park::{self, FAIR_TICK, is_fair_slice, is_fair_switch};
 use crate::protocol::wake::{self, Idle};
 use crate::protocol::{lockedm, preempt, syscall};
 use crate::sync::{Ordering, give_way, now, spin_loop};
@@ -34,7 +34,8 @@ pub fn schedule(sched: &Sched, m: MRef) -> Option<(GRef, bool)> {
         }
         if let Some(gp) = m.lockedg() {
             lockedm::wait(sched, m, gp);
-            return Some((gp, false));
+            // Its slice was counted by the M that found it.
+            return Some((gp, true));
         }
         let (gp, inherit) = match find_runnable(sched, m) {
             Found::G(gp, inherit) => (gp, inherit),
@@ -43,6 +44,9 @@ pub fn schedule(sched: &Sched, m: MRef) -> Option<(GRef, bool)> {
         };
         wake::reset_spinning(sched, m);
         if !gp.lockedm.is_null() {
+            if !inherit {
+                m.must_p().schedtick.bump();
+            }
             if let Idle::Exit = lockedm::startlockedm(sched, m, gp) {
                 return None;
             }
@@ -67,34 +71,39 @@ enum Found {
 fn find_runnable(sched: &Sched, m: MRef) -> Found {
     let pp = m.must_p();
     let requests = pp.requests();
-    if requests != 0
-        && let Some(found) = serve(sched, m, requests)
-    {
-        return found;
+    let mut slice_over = false;
+    if requests != 0 {
+        match serve(sched, m, requests) {
+            Served::Found(found) => return found,
+            Served::SliceOver => slice_over = true,
+            Served::Nothing => {}
+        }
     }
     // SAFETY: chosen is null or a G that was taken from our queue.
     if let Some(gp) = unsafe { GRef::from_ptr(m.chosen.take()) } {
-        return Found::G(gp, false);
+        // Its slice was counted when it was chosen.
+        return Found::G(gp, true);
     }
     let pp = m.must_p();
     if pp.timers.first() != NEVER {
         // SAFETY: we are on g0 and hold a P.
         unsafe { Timers::run(pp.p(), m, now()) };
     }
-    let switches = pp.stats.switches.get();
-    if switches.is_multiple_of(FAIR_TICK) {
-        if !(switches / FAIR_TICK).is_multiple_of(2)
-            && let Some(gp) = pp.get_behind()
-        {
-            return Found::G(gp, false);
-        }
-        if let Some(gp) = from_global(sched, pp, 1) {
-            return Found::G(gp, false);
-        }
-        if let Some(gp) = pp.get_fair() {
-            return Found::G(gp, false);
-        }
+    // N4 in park.rs
+    if slice_over && let Some(gp) = after_slice(sched, pp) {
+        return Found::G(gp, false);
     }
+    // N1
+    if let Some(gp) = pp.take_runnext() {
+        return Found::G(gp, true);
+    }
+    // N2
+    if (is_fair_slice(pp) || (pp.has_parents() && is_fair_switch(pp)))
+        && let Some(found) = fair_turn(sched, pp)
+    {
+        return found;
+    }
+    // N3
     if let Some((gp, inherit)) = pp.get() {
         return Found::G(gp, inherit);
     }
@@ -119,13 +128,57 @@ fn find_runnable(sched: &Sched, m: MRef) -> Found {
     }
 }
 
+/// N2 in park.rs: for those that the order of the P's own queues could keep waiting.
+fn fair_turn(sched: &Sched, pp: &OwnedP) -> Option<Found> {
+    let tick = pp.schedtick.get();
+    if !is_fair_slice(pp) {
+        // Suspended parents, one after the other.
+        let queued = || pp.get_queued();
+        let global_first = (pp.stats.switches.get() / FAIR_TICK).is_multiple_of(2);
+        let gp = if global_first { from_global(sched, pp, 1).or_else(queued) } else { queued() };
+        return gp.map(|gp| Found::G(gp, false));
+    }
+    // The backlog's turn leaves the tick as it is, so that it takes no turn from the global queue.
+    if !(tick / FAIR_TICK).is_multiple_of(2) && pp.behind_tick.get() != tick {
+        pp.behind_tick.set(tick);
+        if let Some(gp) = pp.get_behind() {
+            return Some(Found::G(gp, true));
+        }
+    }
+    if let Some(gp) = from_global(sched, pp, 1) {
+        return Some(Found::G(gp, false));
+    }
+    // Nothing waited there: the turn is over, also if an heir of the slice comes next.
+    pp.schedtick.bump();
+    None
+}
+
+/// N4 in park.rs: the next G when a request has ended the slice.
+#[cold]
+fn after_slice(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
+    let ended = pp.slices_ended.get();
+    pp.slices_ended.bump();
+    if ended.is_multiple_of(2) {
+        pp.get_queued().or_else(|| from_global(sched, pp, 1))
+    } else {
+        from_global(sched, pp, 1).or_else(|| pp.get_queued())
+    }
+}
+
+/// What [`serve`] did.
+enum Served {
+    Found(Found),
+    SliceOver,
+    Nothing,
+}
+
 /// Serves the requests to our P.
 #[cold]
-fn serve(sched: &Sched, m: MRef, requests: u64) -> Option<Found> {
+fn serve(sched: &Sched, m: MRef, requests: u64) -> Served {
     let pp = m.must_p();
     if requests & FN != 0 {
         preempt::run_safe_point_fn(sched, m, pp.p());
-        return Some(Found::Again);
+        return Served::Found(Found::Again);
     }
     if requests & STOP != 0 {
         // What was chosen goes back: whoever gets this P next is to find it.
@@ -140,21 +193,23 @@ fn serve(sched: &Sched, m: MRef, requests: u64) -> Option<Found> {
             let mut lk = sched.lock.lock();
             if let Err(pp) = preempt::stop_p(&mut lk, sched, m.releasep()) {
                 m.acquirep(pp);
-                return Some(Found::Again);
+                return Served::Found(Found::Again);
             }
         }
-        return Some(match wake::stopm(sched, m) {
+        return Served::Found(match wake::stopm(sched, m) {
             Idle::Exit => Found::Exit,
             _ => Found::Again,
         });
     }
-    if requests & PREEMPT != 0 && pp.clear_request(PREEMPT) {
-        // A pair that hands the slice to and fro by runnext goes behind the others.
+    if pp.clear_request(PREEMPT) && pp.slice_is_over(now(), sched.cfg.slice_ns.get()) {
+        // N4. It was in no queue for a moment: S2 to S5 in wake.rs.
         if let Some(next) = pp.take_runnext() {
-            pp.put_last(next);
+            sched.globrunqput(next);
+            wake::wakep(sched, m);
         }
+        return Served::SliceOver;
     }
-    None
+    Served::Nothing
 }
 
 /// Takes a fair share of the global queue, at most `most`: one to run, the others into our queue.
