@@ -135,7 +135,7 @@ extern "C" fn begin(arg: *mut c_void) {
     let gp = park::running(m);
     // SAFETY: `spawn` stored a Child.
     let f = unsafe { std::mem::transmute::<*mut c_void, Child>(gp.child.get()) };
-    let result = f(arg);
+    let result = crate::sys::call::child(f, arg);
     // SAFETY: as above; it may be another one now.
     let Some(m) = (unsafe { MRef::from_ptr(crate::sys::arch::current_m().cast()) }) else { return };
     returned(m, gp, result);

@@ -288,7 +288,7 @@ extern "C" fn begin(arg: *mut c_void) {
     // SAFETY: `call` passed its timer.
     let t: &'static HostTimer = unsafe { &*arg.cast::<HostTimer>() };
     if let What::Call(f, arg) = begins(m, t, park::running(m).goid.get()) {
-        f(arg);
+        crate::sys::call::plain(f, arg);
     }
 }
 

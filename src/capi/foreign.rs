@@ -109,7 +109,7 @@ pub extern "C" fn gmx_callback(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *m
 #[inline(always)]
 fn call(gp: GRef, f: extern "C" fn(*mut c_void), arg: *mut c_void) {
     gp.callbacks.set(gp.callbacks.get() + 1);
-    f(arg);
+    crate::sys::call::plain(f, arg);
     gp.callbacks.set(gp.callbacks.get() - 1);
 }
 

@@ -306,7 +306,7 @@ unsafe fn run_commit(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
     let ctx = m.swap_ctx(Ctx::Sched);
     let (curg, pins) = (m.curg.take(), m.pins());
     m.set_pins(0);
-    let parks = commit.is_none_or(|f| f(arg, handle));
+    let parks = commit.is_none_or(|f| crate::sys::call::commit(f, arg, handle));
     m.set_pins(pins);
     m.curg.set(curg);
     m.set_ctx(ctx);

@@ -4,6 +4,7 @@ use super::*;
 use crate::block::once::{self, Begun, Frame, Once};
 use crate::block::waitq;
 use crate::sched::run;
+use crate::sys::call;
 use std::ffi::c_void;
 
 /// Something to be done once. Zero is ready; nothing needs to be freed.
@@ -115,7 +116,7 @@ fn do_it(m: MRef, once: &Once, f: extern "C" fn(*mut c_void), arg: *mut c_void) 
     let gp = waitq::waiter(m);
     let mut frame = Frame::default();
     once.enter(gp, &mut frame);
-    f(arg);
+    call::plain(f, arg);
     frame.leave(gp);
     // It may be on another thread now.
     match run::current() {

@@ -5,6 +5,7 @@ use crate::gmp::m::Ctx;
 use crate::protocol::{park, syscall};
 use crate::sched::run;
 use crate::sys::arch::stack_pointer;
+use crate::sys::call;
 use std::ffi::c_void;
 
 /// The goroutine is about to call something that may block its thread. Its P stays within reach for a quick return, and
@@ -88,11 +89,11 @@ pub extern "C" fn gmx_blocking(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *m
         Err(status) => return status,
     };
     if m.ctx() == Ctx::Foreign {
-        f(arg);
+        call::plain(f, arg);
         return GMX_OK;
     }
     syscall::entersyscallblock(m, park::running(m), stack_pointer());
-    f(arg);
+    call::plain(f, arg);
     // fn may have left the syscall by itself.
     gmx_exit_syscall();
     GMX_OK

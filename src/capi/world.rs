@@ -194,7 +194,7 @@ pub extern "C" fn gmx_for_each_g(
             thread: if tied { on.map_or(0, |m| m.tid.get()) } else { 0 },
             reserved: 0,
         };
-        f(arg, &info);
+        crate::sys::call::look(f, arg, &info);
     }
     GMX_OK
 }

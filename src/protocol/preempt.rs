@@ -67,7 +67,8 @@ pub fn run_fn(sched: &Sched, me: MRef, p: PRef) {
     me.set_pins(0);
     me.fnp.set(p.as_ptr());
     // SAFETY: `for_each_p` stored a PFn, which stays until the wait is 0; F2.
-    unsafe { std::mem::transmute::<*mut c_void, PFn>(b.f.get())(b.arg.get()) };
+    let f = unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(*mut c_void)>(b.f.get()) };
+    crate::sys::call::plain(f, b.arg.get());
     me.fnp.set(before);
     me.set_pins(pins);
     me.set_ctx(ctx);

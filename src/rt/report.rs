@@ -45,7 +45,7 @@ pub use crate::ds::escape::Escaped as Words;
 /// To the host's function, or to stderr.
 pub fn emit(bytes: &[u8]) {
     match config::report_to() {
-        Some((f, arg)) => f(arg, bytes.as_ptr().cast(), bytes.len()),
+        Some((f, arg)) => sys::call::report(f, arg, bytes),
         None => drop(sys::write_all(2, bytes)),
     }
 }

@@ -252,7 +252,7 @@ pub fn run_key_destructors(gp: GRef) {
             let Some(m) = super::run::current() else { break };
             if let Some(f) = m.sched().gkeys.destructor(key) {
                 again = true;
-                f(value);
+                crate::sys::call::plain(f, value);
             }
         }
         if !again {

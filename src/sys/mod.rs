@@ -9,6 +9,7 @@
 //! - Threads made here have all signals blocked but the synchronous ones; the host's handlers stay the host's.
 
 pub mod arch;
+pub mod call;
 pub mod ncpu;
 
 #[cfg(target_os = "linux")]

@@ -30,6 +30,7 @@ global_asm!(
     ".globl gmx_arch_start",
     ".type gmx_arch_start,@function",
     ".cfi_startproc",
+    ".cfi_personality 0x1b, {bottom}", // pc-relative, 4 bytes
     ".cfi_undefined x30",
     ".cfi_undefined x29",
     "nop",
@@ -45,10 +46,42 @@ global_asm!(
     ".cfi_endproc",
     ".size gmx_arch_start, . - gmx_arch_start",
     ".popsection",
+    bottom = sym super::bottom_of_stack,
+);
+
+// The call of a function of the host: its arguments are where the function expects them, the function itself comes last.
+// Debuggers and backtraces walk through this frame, exceptions do not: see `super::no_way_through`.
+global_asm!(
+    ".pushsection .text.gmx_arch_call,\"ax\",@progbits",
+    ".balign 16",
+    ".hidden gmx_arch_call",
+    ".globl gmx_arch_call",
+    ".type gmx_arch_call,@function",
+    ".cfi_startproc",
+    ".cfi_personality 0x1b, {no_way_through}", // pc-relative, 4 bytes
+    "gmx_arch_call:",
+    "hint #34", // bti c
+    "stp x29, x30, [sp, #-16]!",
+    ".cfi_def_cfa_offset 16",
+    ".cfi_offset x29, -16",
+    ".cfi_offset x30, -8",
+    "mov x29, sp",
+    "blr x3",
+    "ldp x29, x30, [sp], #16",
+    ".cfi_restore x29",
+    ".cfi_restore x30",
+    ".cfi_def_cfa_offset 0",
+    "ret",
+    ".cfi_endproc",
+    ".size gmx_arch_call, . - gmx_arch_call",
+    ".popsection",
+    no_way_through = sym super::no_way_through,
 );
 
 unsafe extern "C" {
     fn gmx_arch_start();
+    /// Calls `f(a, b, c)`, through which no exception passes.
+    pub fn gmx_arch_call(a: usize, b: usize, c: usize, f: *const ()) -> usize;
 }
 
 /// Saves this context in `*save`, continues `to` and hands it `payload`. Returns, when somebody continues this context,

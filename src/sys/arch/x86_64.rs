@@ -31,6 +31,7 @@ global_asm!(
     ".globl gmx_arch_start",
     ".type gmx_arch_start,@function",
     ".cfi_startproc",
+    ".cfi_personality 0x1b, {bottom}", // pc-relative, 4 bytes
     ".cfi_undefined rip",
     ".cfi_undefined rbp",
     "nop",
@@ -47,10 +48,36 @@ global_asm!(
     ".cfi_endproc",
     ".size gmx_arch_start, . - gmx_arch_start",
     ".popsection",
+    bottom = sym super::bottom_of_stack,
+);
+
+// The call of a function of the host: its arguments are where the function expects them, the function itself comes last.
+// Debuggers and backtraces walk through this frame, exceptions do not: see `super::no_way_through`.
+global_asm!(
+    ".pushsection .text.gmx_arch_call,\"ax\",@progbits",
+    ".balign 16",
+    ".hidden gmx_arch_call",
+    ".globl gmx_arch_call",
+    ".type gmx_arch_call,@function",
+    ".cfi_startproc",
+    ".cfi_personality 0x1b, {no_way_through}", // pc-relative, 4 bytes
+    "gmx_arch_call:",
+    "sub rsp, 8", // rsp is 16-aligned at the call
+    ".cfi_adjust_cfa_offset 8",
+    "call rcx",
+    "add rsp, 8",
+    ".cfi_adjust_cfa_offset -8",
+    "ret",
+    ".cfi_endproc",
+    ".size gmx_arch_call, . - gmx_arch_call",
+    ".popsection",
+    no_way_through = sym super::no_way_through,
 );
 
 unsafe extern "C" {
     fn gmx_arch_start();
+    /// Calls `f(a, b, c)`, through which no exception passes.
+    pub fn gmx_arch_call(a: usize, b: usize, c: usize, f: *const ()) -> usize;
 }
 
 /// Saves this context in `*save`, continues `to` and hands it `payload`. Returns, when somebody continues this context,

@@ -1,0 +1,89 @@
+//! Every call of a function that the host gave the library.
+//!
+//! What must hold: no exception passes through the library, which would be left in the middle of what it does: a context that
+//! is never put back, a once that never ends, a barrier that waits forever. [`gmx_arch_call`] ends such an unwind at the throw,
+//! so that the report and the core show the thrower's stack. It costs a call and a return.
+//!
+//! The function of a G is called directly (`sched/run.rs`): it is the last frame of its stack, where every search ends. The
+//! host's handlers of signals are called by `fiber/overflow.rs`, which keeps nothing that would need to be undone.
+
+use super::arch::gmx_arch_call;
+use core::ffi::{c_char, c_void};
+
+/// `fn(arg)`.
+#[inline(always)]
+pub fn plain(f: extern "C" fn(*mut c_void), arg: *mut c_void) {
+    // SAFETY: a function of one argument; what stands in the registers of others it does not look at.
+    unsafe { gmx_arch_call(arg as usize, 0, 0, f as *const ()) };
+}
+
+/// What a scope runs: `fn(arg)`, which returns a status.
+#[inline(always)]
+pub fn child(f: extern "C" fn(*mut c_void) -> i32, arg: *mut c_void) -> i32 {
+    // SAFETY: as in `plain`. The upper half of the register is not part of the result.
+    unsafe { gmx_arch_call(arg as usize, 0, 0, f as *const ()) as i32 }
+}
+
+/// The commit of a park: `commit(arg, g)`.
+#[inline(always)]
+pub fn commit(f: extern "C" fn(*mut c_void, u64) -> bool, arg: *mut c_void, g: u64) -> bool {
+    // SAFETY: as in `plain`. A bool is the lowest byte of the register.
+    unsafe { gmx_arch_call(arg as usize, g as usize, 0, f as *const ()) as u8 != 0 }
+}
+
+/// A look at something: `fn(arg, info)`.
+#[inline(always)]
+pub fn look<T>(f: extern "C" fn(*mut c_void, *const T), arg: *mut c_void, info: &T) {
+    // SAFETY: as in `plain`.
+    unsafe { gmx_arch_call(arg as usize, core::ptr::from_ref(info) as usize, 0, f as *const ()) };
+}
+
+/// Where reports go: `report(arg, text, len)`.
+#[inline(always)]
+pub fn report(f: extern "C" fn(*mut c_void, *const c_char, usize), arg: *mut c_void, text: &[u8]) {
+    // SAFETY: as in `plain`.
+    unsafe { gmx_arch_call(arg as usize, text.as_ptr() as usize, text.len(), f as *const ()) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::ptr::{null_mut, without_provenance_mut};
+
+    extern "C" fn adds(arg: *mut c_void) {
+        // SAFETY: the tests pass a number of theirs.
+        unsafe { *arg.cast::<u32>() += 1 };
+    }
+
+    extern "C" fn negative(arg: *mut c_void) -> i32 {
+        -(arg as usize as i32)
+    }
+
+    extern "C" fn odd(arg: *mut c_void, g: u64) -> bool {
+        assert!(arg.is_null());
+        g % 2 == 1
+    }
+
+    extern "C" fn copies(arg: *mut c_void, info: *const u64) {
+        // SAFETY: the tests pass two numbers of theirs.
+        unsafe { *arg.cast::<u64>() = *info };
+    }
+
+    extern "C" fn length(arg: *mut c_void, text: *const c_char, len: usize) {
+        // SAFETY: the tests pass a number of theirs, and a text.
+        unsafe { *arg.cast::<usize>() = len + *text as usize };
+    }
+
+    #[test]
+    fn arguments_and_results_arrive() {
+        let (mut n, mut m, mut len) = (1u32, 0u64, 0usize);
+        plain(adds, (&raw mut n).cast());
+        assert_eq!(n, 2);
+        assert_eq!(child(negative, without_provenance_mut(7)), -7);
+        assert!(commit(odd, null_mut(), u64::MAX) && !commit(odd, null_mut(), 1 << 60));
+        look(copies, (&raw mut m).cast(), &u64::MAX);
+        assert_eq!(m, u64::MAX);
+        report(length, (&raw mut len).cast(), b"abc");
+        assert_eq!(len, 3 + usize::from(b'a'));
+    }
+}

@@ -1,0 +1,126 @@
+//! Every function that the host gives the library is called by `sys::call`, through which no exception passes.
+//!
+//! ctests/cxx_throws.cpp shows it for each function of the header that takes one; here is what holds that list, and the places
+//! in the sources that could call one otherwise.
+
+#![cfg(not(any(loom, shuttle)))]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn source(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn text(path: &str) -> String {
+    fs::read_to_string(source(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+/// Whether a name stands in a text by itself.
+fn has_word(text: &str, word: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(word).any(|(at, _)| {
+        !text[..at].chars().next_back().is_some_and(part) && !text[at + word.len()..].chars().next().is_some_and(part)
+    })
+}
+
+#[test]
+fn each_function_that_takes_one_of_the_hosts_is_tried_with_a_throw() {
+    let (header, tried) = (text("include/gomax.h"), text("ctests/cxx_throws.cpp"));
+    let mut n = 0;
+    for declaration in header.split("GMX_API ").skip(1) {
+        let Some((declaration, _)) = declaration.split_once(';') else { continue };
+        if !declaration.contains("(*") {
+            continue;
+        }
+        let name = declaration.split('(').next().unwrap().split_whitespace().last().unwrap();
+        n += 1;
+        assert!(has_word(&tried, name), "{name} takes a function, and ctests/cxx_throws.cpp does not try it");
+    }
+    assert!(n >= 12, "only {n} functions of the header take one: has its form changed?");
+}
+
+fn rust_files(dir: &Path, out: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, out);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            out.push(path);
+        }
+    }
+}
+
+/// Where the sources name the type of a C function's pointer, and how what has the type is called.
+const POINTERS: &[(&str, &str)] = &[
+    ("block/scope.rs", "call::child"),
+    ("block/timer.rs", "call::plain"),
+    ("capi/foreign.rs", "call::plain"),
+    ("capi/g.rs", "call::commit"),
+    ("capi/once.rs", "call::plain"),
+    ("capi/runtime.rs", ""), // kept only
+    ("capi/scope.rs", ""),
+    ("capi/syscall.rs", "call::plain"),
+    ("capi/timer.rs", ""),
+    ("capi/world.rs", "call::look"),
+    ("fiber/host.rs", ""),     // the C++ runtime's own accessor
+    ("fiber/overflow.rs", ""), // the host's handlers of signals: see there
+    ("fiber/sanitize.rs", ""), // the sanitizers' own functions
+    ("gmp/sched.rs", ""),
+    ("protocol/preempt.rs", "call::plain"),
+    ("rt/config.rs", ""),
+    ("rt/report.rs", "call::report"),
+    ("sched/run.rs", ""), // a G's function, the last frame of its stack
+    ("sched/world.rs", "call::plain"),
+    ("sys/arch/aarch64.rs", ""), // where a G begins
+    ("sys/arch/x86_64.rs", ""),
+    ("sys/call.rs", "gmx_arch_call"),
+    ("sys/linux.rs", ""), // the library's own threads, and the C library
+];
+
+/// Types of the host's functions that have a name.
+const NAMED: &[&str] = &["Child", "Destructor", "PFn", "Report"];
+
+#[test]
+fn no_other_place_calls_one() {
+    let listed: BTreeMap<_, _> = POINTERS.iter().copied().collect();
+    let mut files = Vec::new();
+    rust_files(&source("src"), &mut files);
+    let mut seen = 0;
+    for file in files {
+        let name = file.strip_prefix(source("src")).unwrap().to_str().unwrap().to_string();
+        if name.starts_with("models/") || name.ends_with("tests.rs") {
+            continue;
+        }
+        let all = fs::read_to_string(&file).unwrap();
+        let code = all.split("#[cfg(test)]\nmod tests").next().unwrap();
+        let lines = || code.lines().map(|l| l.split("//").next().unwrap());
+        let calls = listed.get(name.as_str()).copied();
+        if lines().any(|l| l.contains("extern \"C\" fn(")) {
+            assert!(calls.is_some(), "src/{name} names the type of a C function: how is it called? see POINTERS");
+        }
+        if let Some(by) = calls {
+            seen += 1;
+            assert!(by.is_empty() || lines().any(|l| l.contains(by)), "src/{name} does not use {by} any more");
+        }
+        // What has such a type comes out of a transmute or an Option, and is called by a short name.
+        for line in lines() {
+            let casts = line.contains("extern \"C\" fn(") || NAMED.iter().any(|t| has_word(line, t));
+            let direct = line.contains("transmute") && casts && line.contains(")(");
+            assert!(!direct || name == "fiber/overflow.rs", "src/{name} calls a C function directly: {line}");
+            let direct = ["f(arg)", "f(arg,", "f(value)", "destructor(value)", "commit(arg"].iter().any(|c| {
+                line.match_indices(c).any(|(at, _)| {
+                    !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':' || c == '.')
+                })
+            });
+            assert!(
+                !direct || name.starts_with("sys/call"),
+                "src/{name} calls a function of the host directly: {line}"
+            );
+        }
+    }
+    assert_eq!(seen, POINTERS.len(), "a file of POINTERS is gone");
+    // The one that is allowed to.
+    assert!(text("src/sched/run.rs").contains("f(gp.arg.get());"));
+}
