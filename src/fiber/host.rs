@@ -2,15 +2,33 @@
 //! handling. Otherwise a G that parks between a failing call and its look at `errno` reads another G's, and `throw;`
 //! in a catch block that parked rethrows another G's exception.
 //!
-//! What must hold: a [`HostThread`] is used on the thread that made it only. The pair save + restore costs about a
-//! nanosecond, since both addresses are looked up once per thread and not once per switch.
+//! What must hold:
 //!
-//! Rejected: the floating-point control words. They cost 7.7 ns a switch and hardly anybody changes them.
+//! - A [`HostThread`] is used on the thread that made it only. Both addresses are looked up once per thread and not once per
+//!   switch.
+//! - H1: while no G runs on a worker, the exceptions of its thread are none: a G that leaves takes its own with it.
+//! - H2: the exceptions that are stored in a G are none while it runs. So a switch of a G that handles none costs two
+//!   comparisons and stores nothing.
+//! - H3: a C++ runtime is known before any code of it runs on a G. Otherwise an exception would stay with a thread, and the
+//!   next G there would rethrow it.
+//!
+//! H3 is why [`look_for_cxx`] runs when the library is loaded, and loads the system's C++ runtime itself where there is none yet:
+//! a plugin that comes later uses the same one. Later would be too late. A thread may sit in the loader for as long as it
+//! likes (in a constructor, or waiting for a file), so nothing that others wait for may ask the loader anything; only the thread
+//! that loads this library can, since it is in there already.
+//!
+//! Rejected: the floating-point control words. They cost 7.7 ns a switch and hardly any program changes them. To look for a C++
+//! runtime every now and then, by the watchdog: it waits for the loader, and what was thrown in between is lost. To look
+//! at each switch whether an object was loaded: the loader has no count that can be read without its lock. To be told of
+//! each load by a symbol that every object calls when it is loaded (`__gmon_start__`): it works only where this library is in
+//! the global scope, and takes the symbol from programs that are profiled.
 
 use super::sanitize::Fiber;
+use crate::sys;
+use core::arch::global_asm;
 use core::ffi::{CStr, c_int, c_void};
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// `__cxa_eh_globals` of the Itanium C++ ABI.
 #[repr(C)]
@@ -24,17 +42,30 @@ impl EhGlobals {
     const NONE: EhGlobals = EhGlobals { caught: ptr::null_mut(), uncaught: 0 };
 }
 
+impl EhGlobals {
+    #[inline(always)]
+    fn is_none(&self) -> bool {
+        self.caught.addr() | self.uncaught as usize == 0
+    }
+}
+
 type GetGlobals = unsafe extern "C" fn() -> *mut EhGlobals;
 
 /// Where this thread keeps them.
 #[derive(Clone, Copy)]
 pub struct HostThread {
     errno: *mut c_int,
-    /// Null while no C++ runtime is loaded.
+    /// Those of [`NOWHERE`] where there is no C++ runtime.
     eh: *mut EhGlobals,
     /// Its own stack.
     pub fiber: Fiber,
 }
+
+/// Never written: a G has exceptions only if there is a C++ runtime.
+struct Nowhere(EhGlobals);
+// SAFETY: never written.
+unsafe impl Sync for Nowhere {}
+static NOWHERE: Nowhere = Nowhere(EhGlobals::NONE);
 
 impl HostThread {
     /// Of no thread yet; to be replaced before a switch.
@@ -44,57 +75,82 @@ impl HostThread {
     pub fn of_this_thread() -> Self {
         // SAFETY: gives an address.
         let errno = unsafe { libc::__errno_location() };
-        let mut t = HostThread { errno, eh: ptr::null_mut(), fiber: Fiber::of_this_thread() };
-        t.refresh();
-        t
-    }
-
-    /// Takes note of a C++ runtime that was found since ([`look_for_cxx`]). Only on the thread that made `self`.
-    pub fn refresh(&mut self) {
-        if self.eh.is_null()
-            && let Some(get) = get_globals()
-        {
+        let eh = match get_globals() {
             // SAFETY: the C++ runtime's own accessor.
-            self.eh = unsafe { get() };
-        }
-    }
-
-    /// Whether exceptions are carried.
-    pub fn has_exceptions(&self) -> bool {
-        !self.eh.is_null()
+            Some(get) => unsafe { get() },
+            None => (&raw const NOWHERE.0).cast_mut(),
+        };
+        HostThread { errno, eh, fiber: Fiber::of_this_thread() }
     }
 }
 
-/// The C++ runtime's accessor, once somebody has found it.
+// What the program may have under these names, as the linker or the loader finds it: null where it has not. A program that is
+// linked statically has no other way to say it.
+global_asm!(
+    ".pushsection .data.rel.ro.gmx_host_weak,\"aw\",@progbits",
+    ".balign 8",
+    ".weak __cxa_get_globals",
+    ".weak gmx_without_cxx",
+    ".hidden gmx_host_weak",
+    ".globl gmx_host_weak",
+    ".type gmx_host_weak,@object",
+    ".size gmx_host_weak, 16",
+    "gmx_host_weak:",
+    ".quad __cxa_get_globals",
+    ".quad gmx_without_cxx",
+    ".popsection",
+);
+
+unsafe extern "C" {
+    #[link_name = "gmx_host_weak"]
+    static WEAK: [AtomicPtr<c_void>; 2];
+}
+
+/// The C++ runtime's accessor, once it is known.
 static FOUND: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+static LOOKED: AtomicBool = AtomicBool::new(false);
 
 fn get_globals() -> Option<GetGlobals> {
     // SAFETY: null is None; else the ABI fixes the signature.
     unsafe { core::mem::transmute::<*mut c_void, Option<GetGlobals>>(FOUND.load(Ordering::Relaxed)) }
 }
 
-/// Looks for a C++ runtime in this process, unless one was found. It costs tens of microseconds, so it is for a beginning
-/// and for every now and then: a host may load one later.
-pub fn look_for_cxx() {
-    const NAME: &CStr = c"__cxa_get_globals";
-    if !FOUND.load(Ordering::Relaxed).is_null() {
+/// Looks for the C++ runtime of this process, and loads one where there is none and `may_load` (H3); once. By the thread that
+/// loads this library.
+pub fn look_for_cxx(may_load: bool) {
+    if LOOKED.swap(true, Ordering::Relaxed) {
         return;
     }
-    // SAFETY: a lookup by a constant name.
-    let mut p = unsafe { libc::dlsym(libc::RTLD_DEFAULT, NAME.as_ptr()) };
+    // SAFETY: written by the linker or the loader, before any code.
+    let [linked, without] = unsafe { [WEAK[0].load(Ordering::Relaxed), WEAK[1].load(Ordering::Relaxed)] };
+    let found =
+        if linked.is_null() && sys::has_loader() { find_or_load(may_load && without.is_null()) } else { linked };
+    // Relaxed: threads of the library start later, and others find the runtime up.
+    FOUND.store(found, Ordering::Relaxed);
+}
+
+#[cold]
+fn find_or_load(may_load: bool) -> *mut c_void {
+    const NAME: &CStr = c"__cxa_get_globals";
+    const GNU: &CStr = c"libstdc++.so.6";
+    let _errno = sys::KeepErrno::new();
+    let load = if may_load { [(GNU, 0)].as_slice() } else { &[] };
     // A host without C++ that loads plugins (Python) keeps their runtime out of the global scope.
-    for lib in [c"libstdc++.so.6", c"libc++abi.so.1"] {
-        if p.is_null() {
-            // SAFETY: loads nothing. The handle is kept, so that the function stays mapped.
-            let h = unsafe { libc::dlopen(lib.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD) };
+    let there = [(GNU, libc::RTLD_NOLOAD), (c"libc++abi.so.1", libc::RTLD_NOLOAD)];
+    // SAFETY: lookups by constant names. A handle is kept, so that the function stays mapped.
+    unsafe {
+        let mut p = libc::dlsym(libc::RTLD_DEFAULT, NAME.as_ptr());
+        for &(lib, flags) in there.iter().chain(load) {
+            if !p.is_null() {
+                break;
+            }
+            let h = libc::dlopen(lib.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL | flags);
             if !h.is_null() {
-                // SAFETY: as above.
-                p = unsafe { libc::dlsym(h, NAME.as_ptr()) };
+                p = libc::dlsym(h, NAME.as_ptr());
             }
         }
+        p
     }
-    // Relaxed: everybody finds the same.
-    FOUND.store(p, Ordering::Relaxed);
 }
 
 /// A G's own values while it does not run.
@@ -116,11 +172,11 @@ impl HostState {
     /// `t` is of the calling thread.
     #[inline]
     pub unsafe fn save(&mut self, t: &HostThread) {
-        // SAFETY: the addresses are those of this thread.
+        // SAFETY: the addresses are those of this thread. What lies at NOWHERE is none.
         unsafe {
             self.errno = *t.errno;
-            if !t.eh.is_null() {
-                self.eh = *t.eh;
+            if !(*t.eh).is_none() {
+                self.eh = t.eh.replace(EhGlobals::NONE); // H1
             }
         }
     }
@@ -128,15 +184,29 @@ impl HostState {
     /// Puts them onto the thread.
     ///
     /// # Safety
-    /// `t` is of the calling thread, and whoever ran there before has saved.
+    /// `t` is of the calling thread, and whatever ran there before has saved.
     #[inline]
-    pub unsafe fn restore(&self, t: &HostThread) {
-        // SAFETY: the addresses are those of this thread.
+    pub unsafe fn restore(&mut self, t: &HostThread) {
+        // SAFETY: the addresses are those of this thread. It has a place for exceptions if a G has some.
         unsafe {
             *t.errno = self.errno;
-            if !t.eh.is_null() {
-                *t.eh = self.eh;
+            if !self.eh.is_none() {
+                *t.eh = core::mem::replace(&mut self.eh, EhGlobals::NONE); // H2
             }
+        }
+    }
+
+    /// A G begins where another has returned from its function and not saved.
+    ///
+    /// # Safety
+    /// As for `restore`.
+    #[inline]
+    pub unsafe fn begin(t: &HostThread) {
+        let mut left = HostState::NEW;
+        // SAFETY: the caller's promise.
+        unsafe {
+            left.save(t);
+            *t.errno = 0;
         }
     }
 }
@@ -157,7 +227,7 @@ mod tests {
     #[test]
     fn errno_travels() {
         let t = HostThread::of_this_thread();
-        let (mut a, b) = (HostState::NEW, HostState::NEW);
+        let (mut a, mut b) = (HostState::NEW, HostState::NEW);
         // SAFETY: this thread's.
         unsafe {
             *libc::__errno_location() = libc::EBADF;
@@ -166,6 +236,8 @@ mod tests {
             assert_eq!(*libc::__errno_location(), 0);
             a.restore(&t);
             assert_eq!(*libc::__errno_location(), libc::EBADF);
+            HostState::begin(&t);
+            assert_eq!(*libc::__errno_location(), 0);
         }
     }
 
@@ -174,26 +246,46 @@ mod tests {
         let mut here = EhGlobals { caught: ptr::dangling_mut(), uncaught: 3 };
         let mut errno = 7;
         let t = HostThread { errno: &raw mut errno, eh: &raw mut here, fiber: Fiber::NONE };
-        let mut a = HostState::NEW;
+        let at = t.eh;
+        let (mut a, mut b) = (HostState::NEW, HostState::NEW);
         // SAFETY: the places are those above.
         unsafe {
             a.save(&t);
-            HostState::NEW.restore(&t);
-            assert!(here.caught.is_null() && here.uncaught == 0 && errno == 0);
+            assert!((*at).is_none(), "H1");
+            b.restore(&t);
+            assert!((*at).is_none() && *t.errno == 0);
+            // One of the two words is enough.
+            (*at).uncaught = 1;
+            b.save(&t);
+            assert!((*at).is_none() && b.eh.uncaught == 1);
             a.restore(&t);
-            assert!(here.caught == ptr::dangling_mut() && here.uncaught == 3 && errno == 7);
+            assert!((*at).caught == ptr::dangling_mut() && (*at).uncaught == 3 && *t.errno == 7);
+            assert!(a.eh.is_none(), "H2");
+            HostState::begin(&t);
+            assert!((*at).is_none());
         }
     }
 
     #[test]
-    fn finds_a_runtime_that_is_loaded_later() {
-        // SAFETY: a library by name; the test has nothing to say where there is none.
-        if unsafe { libc::dlopen(c"libstdc++.so.6".as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL) }.is_null() {
-            return;
+    fn a_thread_without_cxx_has_none() {
+        let mut errno = 7;
+        let nowhere = (&raw const NOWHERE.0).cast_mut();
+        let t = HostThread { errno: &raw mut errno, eh: nowhere, fiber: Fiber::NONE };
+        let mut a = HostState::NEW;
+        // SAFETY: the places are those above; NOWHERE would fault if it were written.
+        unsafe {
+            a.save(&t);
+            a.restore(&t);
+            HostState::begin(&t);
         }
-        let mut t = HostThread::of_this_thread();
-        look_for_cxx();
-        t.refresh();
-        assert!(t.has_exceptions());
+        assert_eq!(errno, 0);
+    }
+
+    #[test]
+    fn a_runtime_is_there_before_anything_needs_it() {
+        // SAFETY: a library by name; the test has nothing to say where there is none.
+        let there = !unsafe { libc::dlopen(c"libstdc++.so.6".as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL) }.is_null();
+        look_for_cxx(true);
+        assert_eq!(get_globals().is_some(), there);
     }
 }

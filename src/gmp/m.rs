@@ -376,16 +376,6 @@ impl M {
         }
     }
 
-    /// Takes note of a C++ runtime that the host has loaded since. On g0: no G's state is on the thread.
-    #[inline]
-    pub fn refresh_host(&self) {
-        // SAFETY: the M's own thread calls this.
-        let host = unsafe { &mut *self.host.get() };
-        if !host.has_exceptions() {
-            host.refresh();
-        }
-    }
-
     /// The G that runs here.
     #[inline(always)]
     pub fn g(&self) -> Option<GRef> {

@@ -678,7 +678,7 @@ pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
                 unsafe {
                     next.take_stack_of(&gp);
                     (*next.host.get()).fiber = (*gp.host.get()).fiber;
-                    HostState::NEW.restore(&*m.host.get());
+                    HostState::begin(&*m.host.get());
                 }
                 // Only says that it has a stack; the next switch away overwrites it.
                 next.sp.set(gp.sp.get());

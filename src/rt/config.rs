@@ -97,10 +97,11 @@ pub struct Debug {
     pub schedtrace_ms: u64,
     pub scheddetail: bool,
     pub membarrier: bool,
+    pub cxx: bool,
 }
 
 impl Debug {
-    const DEFAULT: Debug = Debug { help: false, schedtrace_ms: 0, scheddetail: false, membarrier: true };
+    const DEFAULT: Debug = Debug { help: false, schedtrace_ms: 0, scheddetail: false, membarrier: true, cxx: true };
 }
 
 /// A name that `GMXDEBUG` knows.
@@ -145,6 +146,12 @@ const SETTINGS: &[Setting] = &[
         value: Value::Switch,
         what: "0: do not call membarrier; each way into a syscall has a fence of its own",
         set: |d, v| d.membarrier = v == 1,
+    },
+    Setting {
+        name: "cxx",
+        value: Value::Switch,
+        what: "0: do not load the C++ runtime at the start of a program that has none yet",
+        set: |d, v| d.cxx = v == 1,
     },
 ];
 

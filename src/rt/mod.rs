@@ -10,6 +10,7 @@ pub mod gdb;
 pub mod main;
 pub mod report;
 
+use crate::fiber::host;
 use crate::fiber::overflow::{self, Line};
 use crate::fiber::stack::{PoolOptions, StackPool};
 use crate::gmp::error::{Error, Result};
@@ -129,6 +130,18 @@ pub fn up() -> Option<&'static Sched> {
     unsafe { SCHED.load(Ordering::Acquire).as_ref() }
 }
 
+// ---- loading ---------------------------------------------------------------------------------------------------------
+
+/// Runs when the library is loaded, or when a program starts that contains it.
+extern "C" fn at_load() {
+    host::look_for_cxx(Environment::read().debug.cxx);
+}
+
+#[cfg(not(any(loom, shuttle)))]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static AT_LOAD: extern "C" fn() = at_load;
+
 // ---- beginning -------------------------------------------------------------------------------------------------------
 
 /// Starts the runtime. `strict`: it must not be up yet.
@@ -180,7 +193,8 @@ fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched
     } else if sched.procs() != procs.n as u32 && !world::procs_while_down(sched, procs.n as u32) {
         return Err(Error::NoMemory);
     }
-    crate::fiber::host::look_for_cxx();
+    // A program that is linked statically may leave out what runs at the load.
+    at_load();
     sched.exiting.store(false, Ordering::Release);
     sched.started.set(now());
     sched.coarse.set(now());

@@ -25,7 +25,6 @@ const RUNNEXT_PAUSES: u32 = 100;
 /// The next G for this M, on its g0, and whether it inherits the slice. None: the thread is to end.
 pub fn schedule(sched: &Sched, m: MRef) -> Option<(GRef, bool)> {
     loop {
-        m.refresh_host();
         if m.exiting.get() {
             if m.p().is_some() {
                 syscall::handoffp(sched, m, m.releasep());

@@ -5,7 +5,6 @@
 //! every 20 us at first, after a millisecond of nothing to do less and less often, at last every 10 ms; and when every P
 //! has been idle for a while it sleeps until a P is used again or a timer is due.
 
-use crate::fiber::host::look_for_cxx;
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::{NEVER, Timers};
@@ -18,7 +17,7 @@ const LONGEST: i64 = 10_000_000;
 const GRACE: i64 = 200_000;
 /// Rounds without anything to do before it slows down.
 const PATIENCE: u32 = 50;
-/// How often the number of CPUs is looked up, and whether the host has loaded a C++ runtime.
+/// How often the number of CPUs is looked up.
 const PROCS_EVERY: i64 = 1_000_000_000;
 
 /// What the layers above do for it.
@@ -58,7 +57,6 @@ pub fn sysmon(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
         let second = now >= procs_when;
         if second {
             procs_when = now + PROCS_EVERY;
-            look_for_cxx();
         }
         if second && sched.procs_follow.get() {
             let n = (duties.procs)();

@@ -8,14 +8,15 @@ const SECOND: i64 = 1_000_000_000;
 
 /// Puts `errno` back when it goes out of scope. It stays within one function that does not switch stacks, so the
 /// address is that of one thread.
-pub(super) struct KeepErrno {
+pub struct KeepErrno {
     at: *mut c_int,
     value: c_int,
 }
 
 impl KeepErrno {
     #[inline]
-    pub(super) fn new() -> Self {
+    #[allow(clippy::new_without_default, reason = "it is no value, but an act")]
+    pub fn new() -> Self {
         // SAFETY: the address is valid on this thread for as long as it runs.
         unsafe {
             let at = libc::__errno_location();
@@ -25,7 +26,7 @@ impl KeepErrno {
 
     /// What the last failing call said.
     #[inline]
-    pub(super) fn now(&self) -> i32 {
+    pub fn now(&self) -> i32 {
         // SAFETY: as in `new`.
         unsafe { *self.at }
     }
@@ -275,6 +276,17 @@ pub fn this_thread() -> ThreadId {
 pub fn detach_self() {
     // SAFETY: the calling thread is joinable, and its creator leaves it alone from here on.
     unsafe { libc::pthread_detach(libc::pthread_self()) };
+}
+
+/// Whether the program was started by a dynamic loader. In one that is linked statically `dlopen` would bring in a second C
+/// library.
+pub fn has_loader() -> bool {
+    // SAFETY: reads the auxiliary vector, and the program's own headers, which the kernel has mapped.
+    unsafe {
+        let at = libc::getauxval(libc::AT_PHDR) as *const libc::Elf64_Phdr;
+        let n = libc::getauxval(libc::AT_PHNUM) as usize;
+        !at.is_null() && (0..n).any(|i| (*at.add(i)).p_type == libc::PT_INTERP)
+    }
 }
 
 /// Bytes of memory that the machine has.

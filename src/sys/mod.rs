@@ -27,9 +27,10 @@ compile_error!(
 );
 
 pub use os::{
-    ThreadExitKey, ThreadId, at_fork, detach_self, exit_now, futex_wait, futex_wake, gettid, has_heavy_fence,
-    heavy_fence, join_thread, lend_heavy_fence, now, page_size, physical_memory, process_cpu_time, random_seed,
-    sleep_until, spawn_thread, this_thread, thread_count, wake_on_time, write_all, yield_thread,
+    KeepErrno, ThreadExitKey, ThreadId, at_fork, detach_self, exit_now, futex_wait, futex_wake, gettid,
+    has_heavy_fence, has_loader, heavy_fence, join_thread, lend_heavy_fence, now, page_size, physical_memory,
+    process_cpu_time, random_seed, sleep_until, spawn_thread, this_thread, thread_count, wake_on_time, write_all,
+    yield_thread,
 };
 
 /// Address space: what stacks are cut from.

@@ -31,7 +31,7 @@ pub fn shared_library() -> &'static Path {
     LIB.get_or_init(|| {
         let lib = match env::var_os("GMX_LIB") {
             Some(lib) => std::fs::canonicalize(&lib).unwrap_or_else(|e| panic!("GMX_LIB={lib:?}: {e}")),
-            None => build(),
+            None => build("cdylib", "libgomax.so"),
         };
         let link = lib.with_file_name("libgomax.so.0");
         if !link.exists() {
@@ -45,10 +45,19 @@ pub fn shared_library() -> &'static Path {
     })
 }
 
-fn build() -> PathBuf {
+/// libgomax.a: the one beside `GMX_LIB` if that is set, else one built now.
+pub fn static_library() -> &'static Path {
+    static LIB: OnceLock<PathBuf> = OnceLock::new();
+    LIB.get_or_init(|| match env::var_os("GMX_LIB") {
+        Some(lib) => std::fs::canonicalize(lib).unwrap().with_file_name("libgomax.a"),
+        None => build("staticlib", "libgomax.a"),
+    })
+}
+
+fn build(kind: &str, name: &str) -> PathBuf {
     let target_dir = scratch("lib");
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["rustc", "--quiet", "--lib", "--crate-type", "cdylib", "--manifest-path"]).arg(source("Cargo.toml"));
+    cargo.args(["rustc", "--quiet", "--lib", "--crate-type", kind, "--manifest-path"]).arg(source("Cargo.toml"));
     cargo.arg("--target-dir").arg(&target_dir);
     let mut dir = target_dir;
     if TARGET != HOST {
@@ -62,8 +71,8 @@ fn build() -> PathBuf {
         dir.push("release");
     }
     let status = cargo.stdin(Stdio::null()).status().expect("cargo cannot be run");
-    assert!(status.success(), "building libgomax.so: {status}");
-    dir.join("libgomax.so")
+    assert!(status.success(), "building {name}: {status}");
+    dir.join(name)
 }
 
 /// The system's C or C++ compiler as the `cc` crate finds it (`CC`, `CXX` and `CFLAGS` count), or why there is none.

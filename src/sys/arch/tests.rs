@@ -346,6 +346,66 @@ mod unwinding {
         let p = &raw mut pair;
         assert_eq!(resume(p, p as usize), 1);
     }
+
+    #[repr(C, align(16))]
+    struct Exception {
+        class: u64,
+        cleanup: usize,
+        private: [usize; 6],
+    }
+
+    unsafe extern "C" {
+        fn _Unwind_RaiseException(e: *mut Exception) -> c_int;
+    }
+
+    /// What a throw comes to that nothing catches below: it returns only if the search failed.
+    #[inline(never)]
+    fn throws() -> c_int {
+        let mut e = Exception { class: u64::from_be_bytes(*b"GMX\0TEST"), cleanup: 0, private: [0; 6] };
+        // SAFETY: an exception as the ABI has it, which nothing takes over.
+        unsafe { _Unwind_RaiseException(&mut e) }
+    }
+
+    // "C-unwind": these tests are built so that what is "C" has a handler of its own, which aborts.
+    extern "C-unwind" fn called(ips: *mut c_void) -> c_int {
+        // SAFETY: `frame` gets the vector.
+        let r = unsafe { _Unwind_Backtrace(frame, ips) };
+        assert_eq!(r, 5);
+        throws()
+    }
+
+    /// The call of a host's function is a wall for exceptions and none for backtraces.
+    #[test]
+    fn no_exception_passes_through_a_call() {
+        let (mut here, mut within): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
+        let r = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            // SAFETY: `frame` gets the vector; `called` takes one argument.
+            unsafe {
+                _Unwind_Backtrace(frame, (&raw mut here).cast());
+                gmx_arch_call((&raw mut within) as usize, 0, 0, called as *const ()) as c_int
+            }
+        }));
+        assert_eq!(r.unwrap(), FATAL_PHASE1_ERROR);
+        // The frames from the test's caller on are the same.
+        assert!(here.len() > 3 && within.len() > here.len());
+        assert_eq!(within[within.len() - here.len() + 1..], here[1..]);
+    }
+
+    unsafe extern "C-unwind" fn throws_at_the_bottom(p: usize) -> ! {
+        suspend(p as *mut Pair, throws() as usize);
+        unreachable!()
+    }
+
+    #[test]
+    fn no_exception_leaves_a_stack() {
+        let stack = TestStack::new();
+        type Unwinds = unsafe extern "C-unwind" fn(usize) -> !;
+        type Plain = unsafe extern "C" fn(usize) -> !;
+        // SAFETY: called in the same way, and nothing unwinds into its caller.
+        let mut pair = Pair::new(&stack, unsafe { core::mem::transmute::<Unwinds, Plain>(throws_at_the_bottom) });
+        let p = &raw mut pair;
+        assert_eq!(resume(p, p as usize), FATAL_PHASE1_ERROR as usize);
+    }
 }
 
 #[test]

@@ -1,0 +1,128 @@
+/* A host in C whose C++ comes later, in plugins that dlopen loads while the runtime is up. No exception may stay with a thread:
+ * the first one that is thrown may be in flight when its G parks. */
+/* env: GMX_MAXPROCS=2 */
+/* flags: -ldl */
+#include "child.h"
+#include "gs.h"
+
+#include <dlfcn.h>
+#include <unistd.h>
+
+/* The C++ of this test, as a plugin would have it: throws, parks in the catch block, throws again what it has caught, and says
+ * how often that was another G's. */
+static const char plugin[] =
+    "#include <string>\n"
+    "#include <stdexcept>\n"
+    "extern \"C\" int rethrows(int id, void (*park)(void)) {\n"
+    "  std::string mine = std::to_string(id);\n"
+    "  try {\n"
+    "    try {\n"
+    "      throw std::runtime_error(mine);\n"
+    "    } catch (...) {\n"
+    "      park();\n"
+    "      throw;\n"
+    "    }\n"
+    "  } catch (const std::exception &e) {\n"
+    "    return e.what() != mine;\n"
+    "  }\n"
+    "  return 1;\n"
+    "}\n"
+    "int at_load = rethrows(-1, [] {});\n";
+
+static char dir[] = "/tmp/gomax-cxx-XXXXXX";
+static char file[64];
+
+static bool make_plugin(void) {
+  char command[256];
+  if (!mkdtemp(dir)) FAIL("mkdtemp");
+  snprintf(file, sizeof file, "%s/plugin.so", dir);
+  snprintf(command, sizeof command, "${GMX_CXX:-c++} -shared -fPIC -O1 -o %s -x c++ -", file);
+  FILE *cxx = popen(command, "w");
+  if (!cxx || fputs(plugin, cxx) < 0) FAIL("popen");
+  return pclose(cxx) == 0;
+}
+
+static void remove_plugin(void) {
+  unlink(file);
+  rmdir(dir);
+}
+
+static int (*rethrows)(int id, void (*park)(void));
+static atomic_int wrong;
+
+static void parks(void) { CHECK_OK(gmx_yield()); }
+
+static void throws(void *arg) {
+  for (int i = 0; i < 20; i++) atomic_fetch_add(&wrong, rethrows((int)(intptr_t)arg, parks));
+}
+
+static void loads(void *arg) {
+  (void)arg;
+  CHECK(dlsym(RTLD_DEFAULT, "__cxa_throw") == NULL); /* otherwise nothing is shown */
+  void *lib = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+  if (!lib) FAIL("%s", dlerror());
+  *(void **)&rethrows = dlsym(lib, "rethrows");
+  CHECK(rethrows != NULL);
+  enum { GS = 20 };
+  gmx_g gs[GS];
+  for (int i = 0; i < GS; i++) gs[i] = go_with("throws", GMX_SPAWN_JOINABLE, throws, (void *)(intptr_t)i);
+  throws((void *)(intptr_t)GS);
+  for (int i = 0; i < GS; i++) join(gs[i]);
+  CHECK_EQ(atomic_load(&wrong), 0);
+}
+
+static void spins(void *arg) {
+  (void)arg;
+  for (int i = 0; i < 1000; i++) CHECK_OK(gmx_yield());
+}
+
+static void loads_late(void *arg) {
+  CHECK_OK(gmx_main(spins, NULL)); /* its threads have run Gs by then */
+  CHECK_OK(gmx_main(loads, arg));
+  CHECK_OK(gmx_shutdown(-1));
+}
+
+static child c;
+
+static void exceptions_of_a_late_plugin_go_with_their_g(void) {
+  for (int i = 0; i < 5; i++) {
+    child_run(&c, 60, loads_late, NULL);
+    CHILD_OK(&c);
+  }
+}
+
+/* ---- without ---- */
+
+static bool has_cxx(void) { return dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD) != NULL; }
+
+static void starts_anew(void *arg) {
+  setenv("GMXDEBUG", arg, 1);
+  execl("/proc/self/exe", "cxx_late", "only whether", NULL);
+  FAIL("exec");
+}
+
+static void the_environment_may_say_no(void) {
+  child_run(&c, 60, starts_anew, "cxx=1");
+  CHILD_SAID(&c, "loaded: 1");
+  child_run(&c, 60, starts_anew, "cxx=0");
+  CHILD_SAID(&c, "loaded: 0");
+  CHILD_OK(&c);
+}
+
+int main(int argc, char **argv) {
+  (void)argv;
+  if (argc > 1) {
+    CHECK_OK(gmx_main(spins, NULL));
+    check_say("loaded: %d", has_cxx());
+    return 0;
+  }
+  if (!make_plugin()) {
+    remove_plugin();
+    check_say("no C++ compiler");
+    return 77;
+  }
+  RUN(exceptions_of_a_late_plugin_go_with_their_g);
+  RUN(the_environment_may_say_no);
+  remove_plugin();
+  return 0;
+}
