@@ -70,6 +70,7 @@ const POINTERS: &[(&str, &str)] = &[
     ("gmp/sched.rs", ""),
     ("protocol/preempt.rs", "call::plain"),
     ("rt/config.rs", ""),
+    ("rt/mod.rs", ""), // what runs at the load
     ("rt/report.rs", "call::report"),
     ("sched/run.rs", ""), // a G's function, the last frame of its stack
     ("sched/world.rs", "call::plain"),
