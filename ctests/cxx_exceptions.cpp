@@ -173,12 +173,40 @@ void an_exception_changes_hands() {
   CHECK_EQ(load(&counted::alive), 0);
 }
 
+/* A G may end in the middle of a catch block. Its exception is lost; those that come after it on the same stack, or are made of
+ * the same descriptor, have none. */
+void an_end_in_a_catch_block_is_forgotten() {
+  on_g([](void *) {
+    static int left;
+    for (int round = 0; round < 200; round++) {
+      store(&left, 20);
+      for (int i = 0; i < 20; i++) {
+        CHECK_OK(gmx_spawn([](void *arg) {
+          CHECK(!std::current_exception());
+          CHECK_EQ(std::uncaught_exceptions(), 0);
+          if (gmx_goid() % 3 == 0) CHECK_OK(gmx_yield());
+          CHECK(!std::current_exception());
+          __atomic_fetch_sub(static_cast<int *>(arg), 1, __ATOMIC_ACQ_REL);
+          if (gmx_goid() % 2 == 0) return;
+          try {
+            throw 1;
+          } catch (int) {
+            gmx_goexit();
+          }
+        }, &left));
+      }
+      while (load(&left)) CHECK_OK(gmx_yield());
+    }
+  }, nullptr);
+}
+
 }  // namespace
 
 int main() {
   RUN(many_gs_throw_at_once);
   RUN(threads_too);
   RUN(an_exception_changes_hands);
+  RUN(an_end_in_a_catch_block_is_forgotten);
   RUN(ends_clean);
   return 0;
 }

@@ -196,12 +196,13 @@ impl HostState {
         }
     }
 
-    /// A G begins where another has returned from its function and not saved.
+    /// A G ends, maybe in a catch block. What it leaves is nobody's: neither that of the G which begins next on this stack,
+    /// nor of the one that its descriptor serves next (H2).
     ///
     /// # Safety
-    /// As for `restore`.
+    /// `t` is of the calling thread.
     #[inline]
-    pub unsafe fn begin(t: &HostThread) {
+    pub unsafe fn end(t: &HostThread) {
         let mut left = HostState::NEW;
         // SAFETY: the caller's promise.
         unsafe {
@@ -236,7 +237,7 @@ mod tests {
             assert_eq!(*libc::__errno_location(), 0);
             a.restore(&t);
             assert_eq!(*libc::__errno_location(), libc::EBADF);
-            HostState::begin(&t);
+            HostState::end(&t);
             assert_eq!(*libc::__errno_location(), 0);
         }
     }
@@ -261,7 +262,7 @@ mod tests {
             a.restore(&t);
             assert!((*at).caught == ptr::dangling_mut() && (*at).uncaught == 3 && *t.errno == 7);
             assert!(a.eh.is_none(), "H2");
-            HostState::begin(&t);
+            HostState::end(&t);
             assert!((*at).is_none());
         }
     }
@@ -276,7 +277,7 @@ mod tests {
         unsafe {
             a.save(&t);
             a.restore(&t);
-            HostState::begin(&t);
+            HostState::end(&t);
         }
         assert_eq!(errno, 0);
     }

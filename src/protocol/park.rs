@@ -669,6 +669,8 @@ pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
     if !gp.has(gflag::ZOMBIE) {
         gp.set_status(GStatus::Dead);
     }
+    // SAFETY: the G runs on this thread.
+    unsafe { HostState::end(&*m.host.get()) };
     if bottom {
         match pick(m, pp) {
             Some(next)
@@ -678,7 +680,6 @@ pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
                 unsafe {
                     next.take_stack_of(&gp);
                     (*next.host.get()).fiber = (*gp.host.get()).fiber;
-                    HostState::begin(&*m.host.get());
                 }
                 // Only says that it has a stack; the next switch away overwrites it.
                 next.sp.set(gp.sp.get());

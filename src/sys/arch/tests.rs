@@ -358,13 +358,17 @@ mod unwinding {
         fn _Unwind_RaiseException(e: *mut Exception) -> c_int;
     }
 
-    /// What a throw comes to that nothing catches below: it returns only if the search failed.
+    /// A throw, which returns only if the search for a handler failed. (Which error it returns is not looked at: that of libgcc
+    /// before 13.3 gets lost on AArch64.)
     #[inline(never)]
     fn throws() -> c_int {
         let mut e = Exception { class: u64::from_be_bytes(*b"GMX\0TEST"), cleanup: 0, private: [0; 6] };
         // SAFETY: an exception as the ABI has it, which nothing takes over.
-        unsafe { _Unwind_RaiseException(&mut e) }
+        unsafe { _Unwind_RaiseException(&mut e) };
+        NOT_CAUGHT
     }
+
+    const NOT_CAUGHT: c_int = 17;
 
     // "C-unwind": these tests are built so that what is "C" has a handler of its own, which aborts.
     extern "C-unwind" fn called(ips: *mut c_void) -> c_int {
@@ -385,7 +389,7 @@ mod unwinding {
                 gmx_arch_call((&raw mut within) as usize, 0, 0, called as *const ()) as c_int
             }
         }));
-        assert_eq!(r.unwrap(), FATAL_PHASE1_ERROR);
+        assert_eq!(r.unwrap(), NOT_CAUGHT);
         // The frames from the test's caller on are the same.
         assert!(here.len() > 3 && within.len() > here.len());
         assert_eq!(within[within.len() - here.len() + 1..], here[1..]);
@@ -404,7 +408,7 @@ mod unwinding {
         // SAFETY: called in the same way, and nothing unwinds into its caller.
         let mut pair = Pair::new(&stack, unsafe { core::mem::transmute::<Unwinds, Plain>(throws_at_the_bottom) });
         let p = &raw mut pair;
-        assert_eq!(resume(p, p as usize), FATAL_PHASE1_ERROR as usize);
+        assert_eq!(resume(p, p as usize), NOT_CAUGHT as usize);
     }
 }
 
