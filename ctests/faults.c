@@ -398,8 +398,8 @@ int main(int argc, char **argv) {
     /* a few in a row, and a system that says so from then on */
     for (long at = 1; at <= places[k]; at = after(after(at) * 2)) n += run(k, at, 3);
     if (for_ever(k)) n += run(k, 1, FOR_EVER);
-    /* two threads: sysmon and one worker */
-    if (k == FAULT_pthread_create || k == FAULT_pthread_attr_init) n += run(k, 3, places[k] / 2 - 2);
+    /* three threads: the template thread, sysmon and one worker */
+    if (k == FAULT_pthread_create || k == FAULT_pthread_attr_init) n += run(k, 4, places[k] / 2 - 3);
     check_say("%-20s %6ld calls, %5ld programs, %6" PRId64 " ms", fault_names[k], places[k], n,
               (check_now() - begin) / MS);
     tried += n;

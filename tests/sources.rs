@@ -100,7 +100,7 @@ fn variadic_calls_pass_all_their_arguments() {
                 "SYS_gettid" => 0,
                 "SYS_membarrier" | "SYS_getdents64" => 3,
                 "SYS_process_madvise" => 5,
-                "SYS_futex" => 6,
+                "SYS_futex" | "SYS_pwritev2" => 6,
                 other => panic!("tell this test how many arguments {other} has"),
             }
         }
@@ -137,6 +137,20 @@ fn one_file_alone_reads_the_environment() {
     let readers: Vec<&Source> = sources.iter().filter(reads).collect();
     assert_eq!(readers.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["rt/config.rs"]);
     assert!(!readers[0].code.replace("secure_getenv", "").contains("getenv"), "rt/config.rs uses getenv");
+}
+
+/// A report that waited for its reader would hold up the scheduler.
+#[test]
+fn one_file_alone_writes_to_stderr() {
+    let sources = sources();
+    let writers: Vec<&str> = sources
+        .iter()
+        .filter(|s| ["write_all(2", "write(2", "STDERR", "SYS_write"].iter().any(|way| s.code.contains(way)))
+        .map(|s| s.name.as_str())
+        .collect();
+    assert!(writers.is_empty(), "{writers:?}");
+    let raw: Vec<&str> = sources.iter().filter(|s| s.code.contains("libc::write")).map(|s| s.name.as_str()).collect();
+    assert_eq!(raw, ["sys/linux.rs", "sys/stderr.rs"], "write_all, for dumps, and stderr");
 }
 
 /// The arguments of a call whose opening parenthesis has been read.

@@ -52,7 +52,7 @@ pub extern "C" fn gmx_gomaxprocs(n: i32) -> i32 {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_num_cpu() -> i32 {
-    crate::sys::ncpu::default_procs().max(1)
+    crate::rt::machine_procs()
 }
 
 /// Sets the number of Ps to the default, and lets it follow the machine again: it is looked up once a second.

@@ -67,14 +67,21 @@ pub struct SchedInner {
     pub stopwait: i32,
     /// gomaxprocs after the next start of the world; 0 keeps it.
     pub newprocs: i32,
-    /// Workers whose threads sysmon is to make, because the thread that asks must not be inherited from.
-    pub newm: *mut M,
+    /// Ps for which the template thread is to make a thread: to run Gs, and to search (wake.rs, N1).
+    pub newm: [*mut P; 2],
     /// Worker Ms without a thread, to be used again.
     pub mfree: *mut M,
 }
 
 // SAFETY: the pointers are to Ms and Ps, which are never freed.
 unsafe impl Send for SchedInner {}
+
+impl SchedInner {
+    /// Whether no thread is to be made.
+    pub fn no_newm(&self) -> bool {
+        self.newm.iter().all(|p| p.is_null())
+    }
+}
 
 /// Proof that `sched.lock` is held.
 pub type SchedLocked<'a> = Guard<'a, SchedInner>;
@@ -244,8 +251,13 @@ pub struct Sched {
     pub sysmon_deep: Line<AtomicBool>,
     /// The M of sysmon.
     pub sysmon: OwnPtr<M>,
-    /// A thread could not be made: sysmon tries again.
+    /// A thread could not be made: sysmon has it tried again.
     pub thread_wanted: AtomicBool,
+    /// The template thread's sleep, and what it is asked for beside threads: `sched::template::Errand`.
+    pub template_note: Note,
+    pub errands: AtomicU32,
+    /// The signals that workers block while they run Gs: those that the main thread blocked when the runtime began.
+    pub signals: OwnU64,
     /// The runtime is ending, or down: nothing new may begin. Set under `sched.lock` in a stopped world.
     pub closing: AtomicBool,
     /// It has been decided: threads leave.
@@ -314,7 +326,7 @@ impl Sched {
                     stopping: false,
                     stopwait: 0,
                     newprocs: 0,
-                    newm: std::ptr::null_mut(),
+                    newm: [std::ptr::null_mut(); 2],
                     mfree: std::ptr::null_mut(),
                 },
             )),
@@ -356,6 +368,9 @@ impl Sched {
             sysmon_deep: Line::new(AtomicBool::new(false)),
             sysmon: OwnPtr::null(),
             thread_wanted: AtomicBool::new(false),
+            template_note: Note::new(),
+            errands: AtomicU32::new(0),
+            signals: OwnU64::new(0),
             closing: AtomicBool::new(false),
             exiting: AtomicBool::new(false),
             keeper: Line::new(AtomicPtr::new(std::ptr::null_mut())),
@@ -688,7 +703,7 @@ impl Sched {
             // SAFETY: null or a G.
             unsafe { GRef::from_ptr(m.own_g.get()) }.is_some_and(|gp| m.alive.get() && gp.callbacks.get() != 0)
         };
-        let over = self.num_g() == 0 && self.globq_len() == 0 && lk.newm.is_null() && !self.every_m().any(in_callback);
+        let over = self.num_g() == 0 && self.globq_len() == 0 && lk.no_newm() && !self.every_m().any(in_callback);
         self.closing.store(over, Ordering::SeqCst);
         over
     }

@@ -442,7 +442,7 @@ impl World {
     fn one_done(&self) {
         if self.open.fetch_sub(1, SeqCst) == 1 {
             self.all.wakeup();
-            self.sched.sysmon_note.wakeup();
+            self.sched.template_note.wakeup();
         }
     }
 
@@ -544,35 +544,22 @@ impl World {
         }
     }
 
-    /// Makes the threads that the library must not make itself, until everything is done: the part of sysmon without which
-    /// an extra M could not start anybody.
+    /// Makes threads until everything is done: the part of the template thread without which no M is ever started.
     pub fn make_threads(&self, m: MRef) {
         while self.open.load(SeqCst) != 0 {
-            self.sched.sysmon_note.sleep();
-            self.sched.sysmon_note.clear();
-            while let Some(next) = self.wanted_thread() {
-                wake::thread_start(self.sched, m, next);
-            }
+            self.sched.template_note.sleep();
+            self.sched.template_note.clear();
+            wake::make_threads(self.sched, m);
         }
-        while let Some(next) = self.wanted_thread() {
-            wake::thread_start(self.sched, m, next);
-        }
-    }
-
-    fn wanted_thread(&self) -> Option<MRef> {
-        let mut lk = self.sched.lock.lock();
-        // SAFETY: the list holds Ms.
-        let next = unsafe { MRef::from_ptr(lk.newm) }?;
-        lk.newm = next.link.take();
-        Some(next)
+        wake::make_threads(self.sched, m);
     }
 
     // ---- the end -----------------------------------------------------------------------------------------------------
 
     /// Waits until everything is done (making threads meanwhile), ends the workers, and looks whether all is as it was.
     pub fn finish(self: Arc<Self>) {
-        let sysmon = self.sched.malloc(Kind::Worker).unwrap();
-        self.make_threads(sysmon);
+        let template = self.sched.malloc(Kind::Worker).unwrap();
+        self.make_threads(template);
         // Every schedule that matters has been decided by now.
         #[cfg(loom)]
         loom::skip_branch();

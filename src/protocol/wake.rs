@@ -10,6 +10,7 @@
 //! * `nmspinning`: Ms that search, plus Ms that were started to search; anybody, by read-modify-write.
 //! * `midle`, `keeper`: sleeping Ms; under `sched.lock`.
 //! * an M's `nextp` and note: the waker writes nextp, then sets the note.
+//! * `newm`: Ps that wait for a thread to be made; under `sched.lock`. They are Running, and a stop waits for them.
 //!
 //! # Protocol
 //! Submit (whoever put a G into a queue, also a G that yields to another):
@@ -28,6 +29,11 @@
 //!
 //! Found (a searching M has found a G):
 //! * F1 nmspinning - 1, then S2 to S5 for the next one: work seldom comes alone.
+//!
+//! Thread (a waker has a P, and no M sleeps):
+//! * N1 under `sched.lock`: the waker counts the thread and leaves the P in `newm`; then it wakes the template thread;
+//! * N2 the template thread takes the P, makes an M and its thread, and gives the M the P as its nextp. If there is no memory or
+//!   no thread, the P goes back to the idle list and its Gs to the global queue.
 //!
 //! A P that goes idle by other ways than this (a hand-off, a barrier, a resize) does I3 as well: [`look_again`].
 //!
@@ -51,7 +57,12 @@
 //! was nine tenths of what the library did. A count of searchers alone (S3 before S2): when nobody searches and no P is
 //! idle every submit would take `sched.lock`.
 //!
+//! A waker that makes the thread itself: it may be a thread of the host, or one that a G has changed, and a thread inherits its
+//! maker's signal mask, affinity and scheduling class; and it would wait for the locks of malloc and of the loader, which
+//! the host may hold for as long as it likes, with a P that others wait for.
+//!
 //! # Differences from Go
+//! The template thread makes all threads; in Go it does so where the waker is locked to a G.
 //! Every M that idles looks again (I3), not only a searching one; so S2 may trust npidle, and `needspinning` (#45867) is
 //! not needed. The keeper does what a thread in netpoll does there; it is replaced without being woken.
 
@@ -268,48 +279,62 @@ pub fn start_searcher(sched: &Sched, me: MRef) {
 
 // ---- threads ---------------------------------------------------------------------------------------------------------
 
-/// Makes a thread for a P. What no thread can be had for goes back: the P to the idle list, its Gs to the global queue.
+/// N1: has a thread made for a P.
 fn newm<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp: OwnedP, spinning: bool) {
     if lk.nm >= sched.cfg.max_threads.get() {
         return no_thread(sched, lk, me, pp, spinning);
     }
-    // SAFETY: the list holds Ms.
-    let m = match unsafe { MRef::from_ptr(lk.mfree) } {
-        Some(m) => {
-            lk.mfree = m.link.take();
-            Some(m)
-        }
-        None => None,
-    };
-    // Counted before the lock is dropped: whoever counts threads sees this one (Go's #59600).
+    // Counted before the lock is dropped: a count of the threads contains this one (Go's #59600).
     lk.nm += 1;
+    let p = pp.forget();
+    let list = &mut lk.newm[usize::from(spinning)];
+    p.idle_link.set(*list);
+    *list = p.as_ptr();
     drop(lk);
-    let Some(m) = m.or_else(|| sched.malloc(Kind::Worker)) else {
-        let mut lk = sched.lock.lock();
-        lk.nm -= 1;
-        return no_thread(sched, lk, me, pp, spinning);
-    };
-    m.spinning.set(spinning);
-    m.set_nextp(pp);
-    // A thread inherits signal masks, affinity and more from its maker: a thread of the host, or one that a G has
-    // locked and may have changed, is no good one. sysmon is.
-    if me.kind == Kind::Extra || me.lockedg().is_some() || me.exiting.get() {
-        let mut lk = sched.lock.lock();
-        m.link.set(lk.newm);
-        lk.newm = m.as_ptr();
-        sched.sysmon_deep.store(false, Ordering::Relaxed);
-        drop(lk);
-        sched.sysmon_note.wakeup();
-        return;
-    }
-    thread_start(sched, me, m);
+    widen!();
+    sched.template_note.wakeup();
 }
 
-/// Starts the thread of an M that has its nextp.
-pub fn thread_start(sched: &Sched, me: MRef, m: MRef) {
-    if let Err(Some((pp, spinning))) = try_start(sched, m) {
-        no_thread(sched, sched.lock.lock(), me, pp, spinning);
+/// N2: makes the threads that were asked for. For the template thread, whose M `me` is.
+pub fn make_threads(sched: &Sched, me: MRef) {
+    loop {
+        let mut lk = sched.lock.lock();
+        let Some((pp, spinning)) = take_newm(&mut lk) else { return };
+        let free = take_mfree(&mut lk);
+        drop(lk);
+        let failed = match free.or_else(|| sched.malloc(Kind::Worker)) {
+            Some(m) => {
+                m.spinning.set(spinning);
+                m.set_nextp(pp);
+                try_start(sched, m).err().flatten()
+            }
+            None => {
+                sched.lock.lock().nm -= 1;
+                Some((pp, spinning))
+            }
+        };
+        if let Some((pp, spinning)) = failed {
+            no_thread(sched, sched.lock.lock(), me, pp, spinning);
+        }
     }
+}
+
+/// A P that waits for a thread, and whether that is to search.
+fn take_newm(lk: &mut SchedLocked<'_>) -> Option<(OwnedP, bool)> {
+    let spinning = !lk.newm[1].is_null();
+    let list = &mut lk.newm[usize::from(spinning)];
+    // SAFETY: the list holds Ps.
+    let p = unsafe { PRef::from_ptr(*list) }?;
+    *list = p.idle_link.take();
+    // SAFETY: `newm` has forgotten the token, and what is taken from the list is taken once.
+    Some((unsafe { OwnedP::remember(p) }, spinning))
+}
+
+fn take_mfree(lk: &mut SchedLocked<'_>) -> Option<MRef> {
+    // SAFETY: the list holds Ms.
+    let m = unsafe { MRef::from_ptr(lk.mfree) }?;
+    lk.mfree = m.link.take();
+    Some(m)
 }
 
 /// Starts the thread of an M that is counted already; without one the M is free again, and not counted, and what it was to
@@ -340,12 +365,7 @@ pub fn first_worker(sched: &Sched) -> bool {
     let m = {
         let mut lk = sched.lock.lock();
         lk.nm += 1;
-        // SAFETY: the list holds Ms.
-        let m = unsafe { MRef::from_ptr(lk.mfree) };
-        if let Some(m) = m {
-            lk.mfree = m.link.take();
-        }
-        m
+        take_mfree(&mut lk)
     };
     match m.or_else(|| sched.malloc(Kind::Worker)) {
         Some(m) => try_start(sched, m).is_ok(),

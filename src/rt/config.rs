@@ -8,7 +8,6 @@
 
 use super::report::{Text, Words};
 use crate::gmp::sched::Sched;
-use crate::sys;
 use std::ffi::{CStr, c_void};
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -65,7 +64,7 @@ impl Options {
         if self.maxprocs > 0 {
             return Procs { n: self.maxprocs, follow: false };
         }
-        let machine = sys::ncpu::default_procs().max(1);
+        let machine = super::machine_procs();
         match env.maxprocs {
             MaxProcs::Asked(n) => Procs { n: n.min(most_by_env(machine)), follow: false },
             MaxProcs::Unset | MaxProcs::Wrong => Procs { n: machine, follow: true },

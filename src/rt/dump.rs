@@ -15,7 +15,7 @@ use std::fmt::{self, Write};
 pub fn schedtrace(sched: &Sched, now: i64) {
     let mut out = Text::new();
     let _ = schedtrace_text(sched, now, &mut out);
-    let _ = sys::write_all(2, out.as_bytes());
+    sys::stderr::say(out.as_bytes());
 }
 
 fn schedtrace_text(sched: &Sched, now: i64, out: &mut Text) -> fmt::Result {
@@ -30,7 +30,7 @@ fn schedtrace_text(sched: &Sched, now: i64, out: &mut Text) -> fmt::Result {
         (now - sched.started.get()) / 1_000_000,
         sched.procs(),
         sched.npidle.load(Ordering::Relaxed),
-        threads + extra + 1,
+        threads + extra + 2,
         sched.nmspinning.load(Ordering::Relaxed),
         idle_threads,
         sched.globq_len(),

@@ -76,7 +76,7 @@ fn stuck(sched: &Sched) -> Stuck {
             || sched.nmspinning.load(Ordering::SeqCst) != 0
             || sched.globq_len() != 0
             || sched.stackwait_len.load(Ordering::SeqCst) != 0
-            || !lk.newm.is_null()
+            || !lk.no_newm()
             || lk.stopping
             || sched.live_ps().any(|p| !p.runq_empty() || p.timers.first() != NEVER);
         if busy {
@@ -95,9 +95,9 @@ fn stuck(sched: &Sched) -> Stuck {
                 return Stuck::No;
             }
         }
-        // Threads of the host that wait in here for ever, and ours: the workers and sysmon.
+        // Threads of the host that wait in here for ever, and ours: the workers, sysmon and the template thread.
         let waiting = sched.every_m().filter(|m| m.kind == Kind::Extra && m.alive.get() && m.parked.get()).count();
-        threads = waiting + lk.nm as usize + 1;
+        threads = waiting + lk.nm as usize + 2;
     }
     match sys::thread_count() {
         Some(n) if n <= threads => Stuck::Yes,
@@ -105,7 +105,7 @@ fn stuck(sched: &Sched) -> Stuck {
     }
 }
 
-/// sysmon has seen another number of CPUs: a G changes gomaxprocs, since a watchdog must not wait for the world.
+/// The machine has another number of CPUs: a G changes gomaxprocs, since the template thread must not wait for the world.
 pub fn spawn_resizer(m: MRef) {
     if RESIZING.swap(true, Ordering::Relaxed) {
         return;

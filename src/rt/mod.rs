@@ -19,9 +19,10 @@ use crate::gmp::m::{Ctx, Kind, M, MRef};
 use crate::gmp::sched::{Hooks, Sched};
 use crate::protocol::{foreign, wake};
 use crate::sched::run::{self, current};
-use crate::sched::sysmon::{self, Duties};
+use crate::sched::sysmon;
+use crate::sched::template::{self, Duties};
 use crate::sched::world;
-use crate::sync::{Ordering, RawMutex, now};
+use crate::sync::{Note, Ordering, RawMutex, now};
 use crate::sys;
 use config::{Debug, Environment, Options};
 use report::Text;
@@ -39,9 +40,9 @@ static SCHED: AtomicPtr<Sched> = AtomicPtr::new(std::ptr::null_mut());
 static UP: AtomicBool = AtomicBool::new(false);
 /// Held while the runtime begins or ends. A raw one, because a child of fork may have to open it.
 static BEGIN_END: RawMutex = RawMutex::new();
-static FORK_HANDLER: AtomicBool = AtomicBool::new(false);
-static SYSMON: AtomicU64 = AtomicU64::new(0);
-static SYSMON_M: AtomicPtr<M> = AtomicPtr::new(std::ptr::null_mut());
+/// The threads that run no Gs.
+static TEMPLATE: Service = Service::new();
+static SYSMON: Service = Service::new();
 
 /// Beginning and end exclude each other.
 struct Excluded;
@@ -130,22 +131,42 @@ pub fn up() -> Option<&'static Sched> {
     unsafe { SCHED.load(Ordering::Acquire).as_ref() }
 }
 
-// ---- loading ---------------------------------------------------------------------------------------------------------
+// ---- when the library is loaded --------------------------------------------------------------------------------------
 
-/// Runs when the library is loaded, or when a program starts that contains it.
-extern "C" fn at_load() {
-    host::look_for_cxx(Environment::read().debug.cxx);
-}
+/// [`load`] has run.
+static LOADED: AtomicBool = AtomicBool::new(false);
 
+/// Runs when the library is loaded, or when a program starts that contains it: before a thread can be inside of it. Otherwise a
+/// child of fork could find the lock of another thread's first call held.
 #[cfg(not(any(loom, shuttle)))]
 #[used]
 #[unsafe(link_section = ".init_array")]
 static AT_LOAD: extern "C" fn() = at_load;
 
+extern "C" fn at_load() {
+    load();
+}
+
+/// False if there is no memory. (A host that calls the library in a constructor of its own may do so before ours has run.)
+fn load() -> bool {
+    if LOADED.load(Ordering::Relaxed) {
+        return true;
+    }
+    host::look_for_cxx(Environment::read().debug.cxx);
+    sys::at_load();
+    let done = sys::at_fork(forked);
+    LOADED.store(done, Ordering::Relaxed);
+    done
+}
+
 // ---- beginning -------------------------------------------------------------------------------------------------------
 
 /// Starts the runtime. `strict`: it must not be up yet.
 pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
+    // Before the lock: the loader may keep its own for as long as the host likes.
+    if !load() {
+        return Err(Error::NoMemory);
+    }
     let excluded = Excluded::new();
     if let Some(sched) = up() {
         return if strict { Err(Error::Busy) } else { Ok(sched) };
@@ -164,12 +185,6 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
 }
 
 fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched> {
-    if !FORK_HANDLER.load(Ordering::Relaxed) {
-        if !sys::at_fork(forked) {
-            return Err(Error::NoMemory);
-        }
-        FORK_HANDLER.store(true, Ordering::Relaxed);
-    }
     // SAFETY: a Sched is never freed.
     let old = unsafe { SCHED.load(Ordering::Relaxed).as_ref() };
     let sched = match old {
@@ -193,18 +208,11 @@ fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched
     } else if sched.procs() != procs.n as u32 && !world::procs_while_down(sched, procs.n as u32) {
         return Err(Error::NoMemory);
     }
-    // A program that is linked statically may leave out what runs at the load.
-    at_load();
     sched.exiting.store(false, Ordering::Release);
     sched.started.set(now());
     sched.coarse.set(now());
-    start_sysmon(sched)?;
-    if !wake::first_worker(sched) {
-        sched.exiting.store(true, Ordering::Release);
-        sched.sysmon_note.wakeup();
-        sys::join_thread(SYSMON.load(Ordering::Relaxed) as _);
-        return Err(Error::Again);
-    }
+    sched.signals.set(sys::Signals::blocked_by_main().0);
+    start_threads(sched)?;
     world::open(sched);
     // SAFETY: `describe` and `emit` only read and write; beginnings and ends exclude each other. Without the handler an
     // overflow is a bare fault.
@@ -217,6 +225,7 @@ fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched
 fn new_sched(debug: &Debug) -> Result<&'static Sched> {
     #[cfg(not(any(loom, shuttle)))]
     gdb::keep();
+    std::hint::black_box(&AT_LOAD);
     let hooks = Hooks { start_thread, g_entry: run::g_entry, report: report::tell, fatal: report::fatal };
     let stacks = StackPool::new(PoolOptions::default());
     // Before the first thread of this process (or child of fork) is in a syscall of ours.
@@ -231,34 +240,128 @@ unsafe fn start_thread(m: MRef) -> std::result::Result<(), i32> {
     Ok(())
 }
 
-fn start_sysmon(sched: &'static Sched) -> Result<()> {
-    // SAFETY: the word holds null or an M.
-    let m = match unsafe { MRef::from_ptr(SYSMON_M.load(Ordering::Relaxed)) } {
-        Some(m) if std::ptr::eq(m.sched, sched) => m,
-        _ => sched.malloc(Kind::Worker).ok_or(Error::NoMemory)?,
+/// A thread that runs no Gs, and its M.
+struct Service {
+    m: AtomicPtr<M>,
+    thread: AtomicU64,
+}
+
+impl Service {
+    const fn new() -> Service {
+        Service { m: AtomicPtr::new(std::ptr::null_mut()), thread: AtomicU64::new(0) }
+    }
+
+    /// The M: that of the last time, or a new one. (A beginning that failed leaves one of a runtime that never was.)
+    fn m(&self, sched: &'static Sched) -> Result<MRef> {
+        // SAFETY: the word holds null or an M.
+        if let Some(m) = unsafe { MRef::from_ptr(self.m.load(Ordering::Relaxed)) }
+            && std::ptr::eq(m.sched, sched)
+        {
+            return Ok(m);
+        }
+        let m = sched.malloc(Kind::Worker).ok_or(Error::NoMemory)?;
+        self.m.store(m.as_ptr(), Ordering::Relaxed);
+        Ok(m)
+    }
+
+    /// # Safety
+    /// `entry(arg)` is sound on another thread.
+    unsafe fn start(
+        &self,
+        name: &str,
+        entry: extern "C" fn(*mut c_void) -> *mut c_void,
+        arg: *mut c_void,
+    ) -> Result<()> {
+        // SAFETY: the caller's.
+        let t = unsafe { sys::spawn_thread(SERVICE_STACK, name, entry, arg) }.map_err(|_| Error::Again)?;
+        self.thread.store(t, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn join(&self) {
+        sys::join_thread(self.thread.load(Ordering::Relaxed));
+    }
+
+    /// In a child of fork its M is of another runtime.
+    fn forget(&self) {
+        self.m.store(std::ptr::null_mut(), Ordering::Relaxed);
+    }
+}
+
+const SERVICE_STACK: usize = 256 << 10;
+
+/// What the template thread needs at its start, and its answer. It lives until the answer.
+struct Launch {
+    template: MRef,
+    sysmon: MRef,
+    began: AtomicBool,
+    answered: Note,
+}
+
+/// Starts the template thread, which makes the watchdog and the first worker: from then on there is always a thread to go on
+/// with.
+fn start_threads(sched: &'static Sched) -> Result<()> {
+    let launch = Launch {
+        template: TEMPLATE.m(sched)?,
+        sysmon: SYSMON.m(sched)?,
+        began: AtomicBool::new(false),
+        answered: Note::new(),
     };
-    SYSMON_M.store(m.as_ptr(), Ordering::Relaxed);
+    // SAFETY: `launch` lives until the thread has answered, and is not looked at by it afterwards.
+    unsafe { TEMPLATE.start("gomax-template", template_start, (&raw const launch).cast_mut().cast()) }?;
+    launch.answered.sleep();
+    if launch.began.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    TEMPLATE.join();
+    Err(Error::Again)
+}
+
+extern "C" fn template_start(arg: *mut c_void) -> *mut c_void {
+    // SAFETY: `start_threads` passes a `Launch` and waits for the answer.
+    let launch = unsafe { &*arg.cast::<Launch>() };
+    let (m, sysmon_m) = (launch.template, launch.sysmon);
+    let sched = m.sched();
+    sys::become_like_main_thread();
+    run::minit(m);
     // SAFETY: `sysmon_start` takes the M over.
-    let t = unsafe { sys::spawn_thread(256 << 10, "gomax-sysmon", sysmon_start, m.as_ptr().cast()) };
-    let t = t.map_err(|_| Error::Again)?;
-    SYSMON.store(t as u64, Ordering::Relaxed);
-    Ok(())
+    let watched = unsafe { SYSMON.start("gomax-sysmon", sysmon_start, sysmon_m.as_ptr().cast()) }.is_ok();
+    let began = watched && wake::first_worker(sched);
+    if watched && !began {
+        sched.exiting.store(true, Ordering::Release);
+        sched.sysmon_note.wakeup();
+        SYSMON.join();
+    }
+    launch.began.store(began, Ordering::Release);
+    launch.answered.wakeup();
+    if began {
+        let mut counter = sys::ncpu::Procs::of(0);
+        let mut duties = Duties {
+            procs: &mut || counter.current(),
+            resize: &mut |_| main::spawn_resizer(m),
+            trace: &mut dump::schedtrace,
+        };
+        template::template(sched, m, &mut duties);
+    }
+    sys::arch::set_current_m(std::ptr::null_mut());
+    std::ptr::null_mut()
 }
 
 extern "C" fn sysmon_start(arg: *mut c_void) -> *mut c_void {
-    // SAFETY: `start_sysmon` passes the M.
+    // SAFETY: `template_start` passes the M.
     let Some(m) = (unsafe { MRef::from_ptr(arg.cast()) }) else { return std::ptr::null_mut() };
     run::minit(m);
-    let sched = m.sched();
-    let mut counter = sys::ncpu::Procs::new();
-    let mut duties = Duties {
-        procs: &mut || counter.current(),
-        resize: &mut |_| main::spawn_resizer(m),
-        trace: &mut dump::schedtrace,
-    };
-    sysmon::sysmon(sched, m, &mut duties);
+    sysmon::sysmon(m.sched(), m);
     sys::arch::set_current_m(std::ptr::null_mut());
     std::ptr::null_mut()
+}
+
+/// The number of Ps that the machine offers: by the affinity of the threads that run Gs, which is that of the main thread when
+/// the runtime begins.
+pub fn machine_procs() -> i32 {
+    // SAFETY: the word holds null or an M.
+    let template = unsafe { MRef::from_ptr(TEMPLATE.m.load(Ordering::Relaxed)) }.filter(|_| up().is_some());
+    sys::ncpu::default_procs(template.map_or_else(sys::main_tid, |m| m.tid.get())).max(1)
 }
 
 // ---- end -------------------------------------------------------------------------------------------------------------
@@ -305,7 +408,9 @@ fn end(sched: &'static Sched) {
     sched.exiting.store(true, Ordering::Release);
     wake::wake_all(sched);
     sched.sysmon_note.wakeup();
-    sys::join_thread(SYSMON.load(Ordering::Relaxed) as _);
+    sched.template_note.wakeup();
+    SYSMON.join();
+    TEMPLATE.join();
     for m in sched.every_m() {
         if m.kind == Kind::Worker && m.alive.get() {
             while m.thread.get() == 0 {
@@ -330,7 +435,8 @@ fn end(sched: &'static Sched) {
 /// In a child of fork only the calling thread is there: no runtime. The next call makes a new one.
 unsafe extern "C" fn forked() {
     SCHED.store(std::ptr::null_mut(), Ordering::Relaxed);
-    SYSMON_M.store(std::ptr::null_mut(), Ordering::Relaxed);
+    TEMPLATE.forget();
+    SYSMON.forget();
     UP.store(false, Ordering::Relaxed);
     gmx_poll_word.store(0, Ordering::Relaxed);
     main::forget_resize();

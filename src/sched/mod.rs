@@ -2,6 +2,7 @@
 
 pub mod run;
 pub mod sysmon;
+pub mod template;
 pub mod world;
 
 use crate::gmp::g::GRef;

@@ -31,6 +31,8 @@ pub extern "C" fn mstart(arg: *mut c_void) -> *mut c_void {
     m.set_ctx(Ctx::Sched);
     // Overflows of Gs are told on this stack; without memory for it they are not.
     let alt = AltStack::install();
+    // Not before: until here a signal would have met a thread that is half made.
+    sys::Signals(sched.signals.get()).block_here();
     let stays = match m.take_nextp() {
         Some(pp) => {
             m.acquirep(pp);

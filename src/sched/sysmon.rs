@@ -1,15 +1,20 @@
 //! The watchdog: a thread without a P that sees to what nobody else would.
 //!
-//! It takes Ps from syscalls that last, ends slices, starts somebody for a timer that is overdue, makes threads for those
-//! who must not make them, follows the machine's number of CPUs, moves the cheap clock and prints `schedtrace`. It looks
-//! every 20 us at first, after a millisecond of nothing to do less and less often, at last every 10 ms; and when every P
-//! has been idle for a while it sleeps until a P is used again or a timer is due.
+//! It takes Ps from syscalls that last, ends slices, starts somebody for a timer that is overdue, and moves the cheap clock.
+//! It never waits for the host: it makes no thread, takes no memory, opens and writes no file. What needs one of these it
+//! asks the template thread for (template.rs): another try where there was no thread, the number of CPUs once a second,
+//! `schedtrace`.
+//!
+//! It looks every 20 us at first, after a millisecond of nothing to do less and less often, at last every 10 ms; and when every
+//! P has been idle for a while it sleeps until a P is used again or a timer is due.
 
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
-use crate::gmp::timers::{NEVER, Timers};
+use crate::gmp::timers::NEVER;
 use crate::protocol::{park, syscall, wake};
+use crate::sched::template::{self, Errand};
 use crate::sync::{Ordering, now};
+use crate::sys;
 
 const SHORTEST: i64 = 20_000;
 const LONGEST: i64 = 10_000_000;
@@ -17,26 +22,16 @@ const LONGEST: i64 = 10_000_000;
 const GRACE: i64 = 200_000;
 /// Rounds without anything to do before it slows down.
 const PATIENCE: u32 = 50;
-/// How often the number of CPUs is looked up.
-const PROCS_EVERY: i64 = 1_000_000_000;
-
-/// What the layers above do for it.
-pub struct Duties<'a> {
-    /// The default for gomaxprocs as it is now.
-    pub procs: &'a mut dyn FnMut() -> i32,
-    /// Somebody is to change gomaxprocs to this.
-    pub resize: &'a mut dyn FnMut(i32),
-    /// A line of schedtrace.
-    pub trace: &'a mut dyn FnMut(&Sched, i64),
-}
+/// How often the machine is looked at.
+const LOOK_EVERY: i64 = 1_000_000_000;
 
 /// Until the end of the runtime.
-pub fn sysmon(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
+pub fn sysmon(sched: &Sched, m: MRef) {
     m.set_ctx(Ctx::Sched);
     sched.sysmon.set(m.as_ptr());
     let (mut idle, mut delay) = (0u32, SHORTEST);
     let mut slices = 0;
-    let mut procs_when = now() + PROCS_EVERY;
+    let mut look_when = now() + LOOK_EVERY;
     let mut trace_when = now();
     loop {
         if sched.exiting.load(Ordering::Acquire) {
@@ -50,25 +45,20 @@ pub fn sysmon(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
         rest(sched, delay, &mut slices);
         let now = now();
         sched.coarse.set(now);
-        make_threads(sched, m);
         let mut did = syscall::retake(sched, m, sched.busy_ps(), now);
         did |= overdue_timers(sched, m, now);
-        starved(sched, m, now);
-        let second = now >= procs_when;
-        if second {
-            procs_when = now + PROCS_EVERY;
-        }
-        if second && sched.procs_follow.get() {
-            let n = (duties.procs)();
-            sched.procs_default.set(n);
-            if n > 0 && n != sched.gomaxprocs.load(Ordering::Relaxed) && sched.procs_follow.get() {
-                (duties.resize)(n);
-            }
+        starved(sched, m);
+        if now >= look_when {
+            look_when = now + LOOK_EVERY;
+            template::ask(sched, Errand::Look);
         }
         let every = sched.schedtrace_ms.get() as i64 * 1_000_000;
         if every > 0 && now >= trace_when {
             trace_when = now + every;
-            (duties.trace)(sched, now);
+            if !template::ask(sched, Errand::Trace) {
+                // The one before has not been written yet.
+                sys::stderr::drop_line();
+            }
         }
         idle = if did { 0 } else { idle.saturating_add(1) };
     }
@@ -89,7 +79,6 @@ fn rest(sched: &Sched, delay: i64, slices: &mut u64) {
         if all_idle
             && !sched.thread_wanted.load(Ordering::Relaxed)
             && sched.stackwait_len.load(Ordering::Relaxed) == 0
-            && lk.newm.is_null()
             && !sched.exiting.load(Ordering::Relaxed)
         {
             sched.sysmon_deep.store(true, Ordering::Relaxed);
@@ -111,25 +100,6 @@ fn rest(sched: &Sched, delay: i64, slices: &mut u64) {
     }
 }
 
-/// Makes the threads that others asked for.
-fn make_threads(sched: &Sched, m: MRef) {
-    loop {
-        let next = {
-            let mut lk = sched.lock.lock();
-            // SAFETY: the list holds Ms.
-            let next = unsafe { MRef::from_ptr(lk.newm) };
-            if let Some(next) = next {
-                lk.newm = next.link.take();
-            }
-            next
-        };
-        match next {
-            Some(next) => wake::thread_start(sched, m, next),
-            None => return,
-        }
-    }
-}
-
 /// A timer is late: its P runs a long G, or the keeper was put to work.
 fn overdue_timers(sched: &Sched, m: MRef, now: i64) -> bool {
     let Some(late) = sched.timed_ps().find(|p| p.timers.first() < now - GRACE) else { return false };
@@ -142,19 +112,11 @@ fn overdue_timers(sched: &Sched, m: MRef, now: i64) -> bool {
 }
 
 /// Gs that wait because there was no thread or no memory when they needed it.
-fn starved(sched: &Sched, m: MRef, now: i64) {
+fn starved(sched: &Sched, m: MRef) {
     if sched.stackwait_len.load(Ordering::Relaxed) > 0 {
         park::stack_came_free(m);
     }
-    // Looked at first: a swap in every round would take the line from its readers.
-    if sched.thread_wanted.load(Ordering::Relaxed) && sched.thread_wanted.swap(false, Ordering::Relaxed) {
-        // Whoever could see to the timers may be a thread that nobody has.
-        for p in sched.timed_ps() {
-            if p.timers.first() <= now {
-                // SAFETY: callbacks ready Gs, for which this M need not hold a P: they go to the global queue.
-                unsafe { Timers::run(p, m, now) };
-            }
-        }
-        wake::look_again(sched, m);
+    if sched.thread_wanted.swap(false, Ordering::Relaxed) {
+        template::ask(sched, Errand::Thread);
     }
 }

@@ -1,6 +1,6 @@
-//! Linux: time, futexes, threads. The contract is in [`crate::sys`].
+//! Linux: time, futexes, files. The contract is in [`crate::sys`].
 
-use core::ffi::{c_int, c_void};
+use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use core::{mem, ptr};
 
@@ -144,7 +144,7 @@ pub fn lend_heavy_fence(wanted: bool) {
 pub fn heavy_fence() {
     if !membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
         // Nothing else would do, and to go on would be two owners of a P.
-        let _ = write_all(2, b"libgomax: membarrier was forbidden after the start: start with GMXDEBUG=membarrier=0\n");
+        super::stderr::say(b"libgomax: membarrier was forbidden after the start: start with GMXDEBUG=membarrier=0\n");
         std::process::abort();
     }
 }
@@ -160,122 +160,10 @@ fn membarrier(command: c_int) -> bool {
 ///
 /// # Safety
 /// As the option says.
-unsafe fn prctl(option: c_int, arg: usize) -> c_int {
+pub(super) unsafe fn prctl(option: c_int, arg: usize) -> c_int {
     const NONE: libc::c_ulong = 0;
     // SAFETY: the caller's.
     unsafe { libc::prctl(option, arg as libc::c_ulong, NONE, NONE, NONE) }
-}
-
-pub type ThreadId = libc::pthread_t;
-
-struct Start {
-    entry: extern "C" fn(*mut c_void) -> *mut c_void,
-    arg: *mut c_void,
-    name: [u8; 16],
-}
-
-extern "C" fn start(p: *mut c_void) -> *mut c_void {
-    let p: *mut Start = p.cast();
-    // SAFETY: `spawn_thread` hands over a `Start` from malloc.
-    let s = unsafe { p.read() };
-    // SAFETY: read out, and this thread owns it.
-    unsafe { libc::free(p.cast()) };
-    // SAFETY: the name ends in a zero.
-    unsafe { prctl(libc::PR_SET_NAME, s.name.as_ptr().addr()) };
-    (s.entry)(s.arg)
-}
-
-/// The signals that a thread raises by what it does; blocking them would turn a fault into a silent kill.
-const SYNCHRONOUS: [c_int; 7] =
-    [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGSYS];
-
-/// Starts a joinable thread; its name shows in debuggers, up to 15 bytes of it. `stack_size` 0 is the system's default,
-/// and what is too small is made as large as the system asks for. Fails with EAGAIN or ENOMEM where a thread cannot be had.
-///
-/// Not `std::thread`: that aborts the process for want of memory and lets the host's signals in.
-///
-/// # Safety
-/// `entry(arg)` is sound on another thread.
-pub unsafe fn spawn_thread(
-    stack_size: usize,
-    name: &str,
-    entry: extern "C" fn(*mut c_void) -> *mut c_void,
-    arg: *mut c_void,
-) -> Result<ThreadId, i32> {
-    let _errno = KeepErrno::new();
-    // SAFETY: plain allocation; the result is checked.
-    let p: *mut Start = unsafe { libc::malloc(mem::size_of::<Start>()) }.cast();
-    if p.is_null() {
-        return Err(libc::ENOMEM);
-    }
-    let mut s = Start { entry, arg, name: [0; 16] };
-    let n = name.len().min(15);
-    s.name[..n].copy_from_slice(&name.as_bytes()[..n]);
-    // SAFETY: `p` has room for one.
-    unsafe { p.write(s) };
-    // SAFETY: attributes, masks and the thread are initialised before use; `p` goes to the child or is freed here.
-    unsafe {
-        let mut attr: libc::pthread_attr_t = mem::zeroed();
-        let r = libc::pthread_attr_init(&mut attr);
-        if r != 0 {
-            libc::free(p.cast());
-            return Err(r);
-        }
-        if stack_size != 0 {
-            // The C library carves thread-locals out of the stack, and with AVX-512 a signal frame alone is 3 KiB.
-            let least = libc::sysconf(libc::_SC_THREAD_STACK_MIN).max(libc::PTHREAD_STACK_MIN as _) as usize;
-            let size = (stack_size.max(least) + static_tls(&attr)).next_multiple_of(page_size());
-            libc::pthread_attr_setstacksize(&mut attr, size);
-        }
-        // The child inherits the mask, so it is set here and put back: not one signal gets in between.
-        let mut mask: libc::sigset_t = mem::zeroed();
-        let mut old: libc::sigset_t = mem::zeroed();
-        libc::sigfillset(&mut mask);
-        for sig in SYNCHRONOUS {
-            libc::sigdelset(&mut mask, sig);
-        }
-        libc::pthread_sigmask(libc::SIG_SETMASK, &mask, &mut old);
-        let mut t: ThreadId = mem::zeroed();
-        let r = libc::pthread_create(&mut t, &attr, start, p.cast());
-        libc::pthread_sigmask(libc::SIG_SETMASK, &old, ptr::null_mut());
-        libc::pthread_attr_destroy(&mut attr);
-        if r != 0 {
-            libc::free(p.cast());
-            return Err(r);
-        }
-        Ok(t)
-    }
-}
-
-/// What the C library takes of each thread's stack for thread-locals: a host may have a lot of them.
-fn static_tls(attr: &libc::pthread_attr_t) -> usize {
-    type MinStack = unsafe extern "C" fn(*const libc::pthread_attr_t) -> usize;
-    // SAFETY: glibc's own name for it, which std uses as well; elsewhere there is none, and the stack is what it is.
-    unsafe {
-        let p = libc::dlsym(libc::RTLD_DEFAULT, c"__pthread_get_minstack".as_ptr());
-        match mem::transmute::<*mut c_void, Option<MinStack>>(p) {
-            Some(f) => f(attr).saturating_sub(libc::PTHREAD_STACK_MIN),
-            None => 0,
-        }
-    }
-}
-
-/// Waits until the thread has ended. Once per [`spawn_thread`].
-pub fn join_thread(t: ThreadId) {
-    // SAFETY: `t` is joinable; it fails only for a thread that joins itself or was joined, which the caller excludes.
-    unsafe { libc::pthread_join(t, ptr::null_mut()) };
-}
-
-/// The calling thread.
-pub fn this_thread() -> ThreadId {
-    // SAFETY: always succeeds.
-    unsafe { libc::pthread_self() }
-}
-
-/// Lets go of the calling thread: nobody joins it.
-pub fn detach_self() {
-    // SAFETY: the calling thread is joinable, and its creator leaves it alone from here on.
-    unsafe { libc::pthread_detach(libc::pthread_self()) };
 }
 
 /// Whether the program was started by a dynamic loader. In one that is linked statically `dlopen` would bring in a second C
@@ -294,12 +182,6 @@ pub fn physical_memory() -> u64 {
     // SAFETY: plain queries.
     let (pages, size) = unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
     (pages.max(0) as u64).saturating_mul(size.max(0) as u64)
-}
-
-/// Runs `child` in each child of fork, before fork returns there. False if there is no memory for that.
-pub fn at_fork(child: unsafe extern "C" fn()) -> bool {
-    // SAFETY: the function is there for as long as the library, which is never unmapped.
-    unsafe { libc::pthread_atfork(None, None, Some(child)) == 0 }
 }
 
 /// Ends a process without anything of it running any more.
@@ -398,60 +280,9 @@ pub fn page_size() -> usize {
     }
 }
 
-/// A pthread key that tells the end of a thread which the library did not make.
-///
-/// Not `thread_local!` with a destructor: that one needs the library to stay mapped by other means and registers with the C++
-/// runtime of whichever library was loaded first.
-#[derive(Clone, Copy, Debug)]
-pub struct ThreadExitKey(libc::pthread_key_t);
-
-impl ThreadExitKey {
-    /// `dtor` runs on each ending thread that [`ThreadExitKey::set`] something other than null, with that pointer.
-    /// It stays callable for as long as the process runs or the key is not deleted.
-    pub fn create(dtor: unsafe extern "C" fn(*mut c_void)) -> Result<ThreadExitKey, i32> {
-        let mut key = 0;
-        // SAFETY: `key` is writable; `dtor` is called with what `set` was given.
-        match unsafe { libc::pthread_key_create(&mut key, Some(dtor)) } {
-            0 => Ok(ThreadExitKey(key)),
-            e => Err(e),
-        }
-    }
-
-    /// A number for [`ThreadExitKey::of`]. Never `u32::MAX`: the system has far fewer keys.
-    pub fn number(self) -> u32 {
-        self.0
-    }
-
-    pub fn of(number: u32) -> ThreadExitKey {
-        ThreadExitKey(number)
-    }
-
-    /// Null takes the hook of this thread away.
-    #[expect(clippy::not_unsafe_ptr_arg_deref, reason = "it is kept, not followed")]
-    pub fn set(self, p: *mut c_void) -> Result<(), i32> {
-        // SAFETY: the key was created; the pointer is only kept.
-        match unsafe { libc::pthread_setspecific(self.0, p) } {
-            0 => Ok(()),
-            e => Err(e),
-        }
-    }
-
-    pub fn get(self) -> *mut c_void {
-        // SAFETY: the key was created.
-        unsafe { libc::pthread_getspecific(self.0) }
-    }
-
-    /// No hook runs after this.
-    pub fn delete(self) {
-        // SAFETY: the key was created; using it afterwards gives errors, no more.
-        unsafe { libc::pthread_key_delete(self.0) };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::sync::atomic::AtomicBool;
     use std::sync::Arc;
 
     const MS: i64 = 1_000_000;
@@ -492,80 +323,9 @@ mod tests {
         t.join().unwrap();
     }
 
-    struct Seen {
-        name: [u8; 16],
-        tid: i32,
-        blocked: [bool; 3],
-    }
-
-    extern "C" fn look(p: *mut c_void) -> *mut c_void {
-        // SAFETY: the test waits for this thread.
-        unsafe {
-            let seen = &mut *p.cast::<Seen>();
-            prctl(libc::PR_GET_NAME, seen.name.as_mut_ptr().expose_provenance());
-            seen.tid = gettid();
-            let mut mask: libc::sigset_t = mem::zeroed();
-            libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &mut mask);
-            seen.blocked = [libc::SIGSEGV, libc::SIGINT, libc::SIGUSR1].map(|s| libc::sigismember(&mask, s) == 1);
-        }
-        ptr::null_mut()
-    }
-
-    #[test]
-    fn threads_have_name_and_mask() {
-        for stack_size in [0, 1, 200_001] {
-            let mut seen = Seen { name: [0; 16], tid: 0, blocked: [true; 3] };
-            // SAFETY: `seen` outlives the thread.
-            let t = unsafe { spawn_thread(stack_size, "gomax-a-long-name", look, (&raw mut seen).cast()) }.unwrap();
-            join_thread(t);
-            assert_eq!(&seen.name, b"gomax-a-long-na\0");
-            assert_ne!(seen.tid, gettid());
-            assert_eq!(seen.blocked, [false, true, true]);
-        }
-        // SAFETY: asks.
-        unsafe {
-            let mut mask: libc::sigset_t = mem::zeroed();
-            libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &mut mask);
-            assert_eq!(libc::sigismember(&mask, libc::SIGUSR1), 0, "the parent's mask is put back");
-        }
-    }
-
-    #[test]
-    fn thread_that_is_too_large_is_an_error() {
-        // SAFETY: it never starts.
-        assert!(unsafe { spawn_thread(1 << 46, "x", look, ptr::null_mut()) }.is_err());
-    }
-
     #[test]
     fn counts_threads() {
         assert!(thread_count().unwrap() >= 1);
-    }
-
-    unsafe extern "C" fn gone(p: *mut c_void) {
-        // SAFETY: the test's flag.
-        unsafe { (*p.cast::<AtomicBool>()).store(true, Ordering::Release) }
-    }
-
-    #[test]
-    fn exit_hook_runs() {
-        let key = ThreadExitKey::create(gone).unwrap();
-        let flag = AtomicBool::new(false);
-        let at = (&raw const flag) as usize;
-        let run = |take_away: bool| {
-            std::thread::spawn(move || {
-                key.set(at as *mut c_void).unwrap();
-                assert_eq!(key.get() as usize, at);
-                if take_away {
-                    key.set(ptr::null_mut()).unwrap();
-                }
-            })
-            .join()
-            .unwrap();
-            flag.load(Ordering::Acquire)
-        };
-        assert!(!run(true));
-        assert!(run(false));
-        key.delete();
     }
 
     #[test]

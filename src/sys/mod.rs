@@ -6,20 +6,25 @@
 //! - Errors are errno values that are returned; nothing here panics or aborts for want of memory or threads.
 //! - `errno` of the calling thread is what it was before, so that a G's `errno` survives the scheduler's own calls.
 //! - A wake by address never touches the word: its owner may have freed it by then.
-//! - Threads made here have all signals blocked but the synchronous ones; the host's handlers stay the host's.
+//! - Threads made here begin with all signals blocked but the synchronous ones; the host's handlers stay the host's.
 
 pub mod arch;
 pub mod call;
 pub mod ncpu;
+pub mod stderr;
 
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 mod linux_mem;
 #[cfg(target_os = "linux")]
+mod linux_thread;
+#[cfg(target_os = "linux")]
 use linux as os;
 #[cfg(target_os = "linux")]
 use linux_mem as os_mem;
+#[cfg(target_os = "linux")]
+use linux_thread as os_thread;
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(
@@ -27,10 +32,13 @@ compile_error!(
 );
 
 pub use os::{
-    KeepErrno, ThreadExitKey, ThreadId, at_fork, detach_self, exit_now, futex_wait, futex_wake, gettid,
-    has_heavy_fence, has_loader, heavy_fence, join_thread, lend_heavy_fence, now, page_size, physical_memory,
-    process_cpu_time, random_seed, sleep_until, spawn_thread, this_thread, thread_count, wake_on_time, write_all,
+    KeepErrno, exit_now, futex_wait, futex_wake, gettid, has_heavy_fence, has_loader, heavy_fence, lend_heavy_fence,
+    now, page_size, physical_memory, process_cpu_time, random_seed, sleep_until, thread_count, wake_on_time, write_all,
     yield_thread,
+};
+pub use os_thread::{
+    Signals, ThreadExitKey, ThreadId, at_fork, at_load, become_like_main_thread, detach_self, join_thread, main_tid,
+    spawn_thread, this_thread,
 };
 
 /// Address space: what stacks are cut from.

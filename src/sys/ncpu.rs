@@ -15,7 +15,7 @@
 //! MOUNT/(/c - ROOT)/cpu.cfs_quota_us and cpu.cfs_period_us, ...  v1; a quota of -1 is none
 //! ```
 //!
-//! The watchdog asks once a second, so [`Procs`] keeps the file names that it found and looks for them again only when
+//! The template thread asks once a second, so [`Procs`] keeps the file names that it found and looks for them again only when
 //! the process has moved to another cgroup or a file has gone. Nothing here fails: what cannot be read or understood
 //! sets no limit. Sizes that the outside decides are capped, and all memory is asked for in ways that may be refused.
 
@@ -34,9 +34,9 @@ const MOST_MOUNTINFO: usize = 16 << 20;
 /// A path has at most 4096 bytes, each of them four characters when escaped.
 const MOST_LINE: usize = 64 << 10;
 
-/// The default number of Ps, now. Whoever asks again and again keeps a [`Procs`].
-pub fn default_procs() -> i32 {
-    Procs::new().current()
+/// The default number of Ps, now, by the affinity of a thread. A caller that asks again and again keeps a [`Procs`].
+pub fn default_procs(thread: i32) -> i32 {
+    Procs::of(thread).current()
 }
 
 /// Where the facts come from.
@@ -44,8 +44,10 @@ pub fn default_procs() -> i32 {
 pub struct Source {
     /// Empty, or a directory that looks like `/`.
     pub root: Vec<u8>,
-    /// CPUs in the affinity mask; `None` asks the kernel for the calling thread's.
+    /// CPUs in the affinity mask; `None` asks the kernel.
     pub cpus: Option<i32>,
+    /// The thread whose affinity counts; 0 is the calling one.
+    pub thread: i32,
 }
 
 impl Source {
@@ -81,18 +83,18 @@ pub struct Procs {
 }
 
 impl Procs {
-    pub fn new() -> Procs {
-        Procs::with(Source::default())
+    pub fn of(thread: i32) -> Procs {
+        Procs::with(Source { thread, ..Source::default() })
     }
 
     pub fn with(source: Source) -> Procs {
         Procs { source, seen: None, limits: Vec::new(), limit: None, buf: Vec::new() }
     }
 
-    /// At least 1, at most the CPUs of the affinity mask of the calling thread.
+    /// At least 1, at most the CPUs of the affinity mask.
     pub fn current(&mut self) -> i32 {
         let errno = Errno::save();
-        let cpus = self.source.cpus.unwrap_or_else(affinity).max(1);
+        let cpus = self.source.cpus.unwrap_or_else(|| affinity(self.source.thread)).max(1);
         let procs = if cpus as u64 <= FEWEST_BY_QUOTA {
             cpus // no limit can make it less
         } else {
@@ -137,12 +139,6 @@ impl Procs {
             }
         }
         Ok(tightest)
-    }
-}
-
-impl Default for Procs {
-    fn default() -> Procs {
-        Procs::new()
     }
 }
 
@@ -375,14 +371,14 @@ fn read_capped(path: &Name, most: usize, buf: &mut Vec<u8>) -> Result<bool, Trou
     Ok(true)
 }
 
-/// CPUs that the calling thread may run on.
-fn affinity() -> i32 {
+/// CPUs that the thread may run on.
+fn affinity(thread: i32) -> i32 {
     let mut small = [0u64; 16];
     let mut large = Vec::new();
     let mut mask = &mut small[..];
     loop {
         // SAFETY: the kernel writes at most the bytes that it is told of, all of them ours, and any bits are a u64.
-        let rc = unsafe { libc::sched_getaffinity(0, size_of_val(mask), mask.as_mut_ptr().cast()) };
+        let rc = unsafe { libc::sched_getaffinity(thread, size_of_val(mask), mask.as_mut_ptr().cast()) };
         if rc == 0 {
             let cpus: u32 = mask.iter().map(|word| word.count_ones()).sum();
             return i32::try_from(cpus).unwrap_or(i32::MAX).max(1);
@@ -448,7 +444,7 @@ mod tests {
         }
 
         fn source(&self, cpus: i32) -> Source {
-            Source { root: self.0.as_os_str().as_bytes().to_vec(), cpus: Some(cpus) }
+            Source { root: self.0.as_os_str().as_bytes().to_vec(), cpus: Some(cpus), thread: 0 }
         }
 
         fn procs(&self, cpus: i32) -> i32 {
@@ -706,13 +702,13 @@ mod tests {
 
     #[test]
     fn this_machine() {
-        let procs = default_procs();
-        assert!(procs >= 1 && procs <= affinity());
+        let procs = default_procs(0);
+        assert!(procs >= 1 && procs <= affinity(0));
         assert!(procs as usize >= std::thread::available_parallelism().unwrap().get());
 
         // SAFETY: the address is this thread's own.
         unsafe { *libc::__errno_location() = 1234 };
-        Procs::with(Source { root: b"/nowhere".to_vec(), cpus: Some(8) }).current();
+        Procs::with(Source { root: b"/nowhere".to_vec(), cpus: Some(8), thread: 0 }).current();
         // SAFETY: as above.
         assert_eq!(unsafe { *libc::__errno_location() }, 1234);
     }

@@ -1,0 +1,271 @@
+/* Threads of the library, and the processes that a G starts, have what the main thread has: signal mask, CPU affinity, scheduling
+ * class, nice value. Whichever thread called first. */
+#include "child.h"
+#include "gs.h"
+
+#include <dirent.h>
+#include <sched.h>
+#include <spawn.h>
+#include <sys/resource.h>
+
+extern char **environ;
+
+/* ---- what a thread has ---- */
+
+typedef struct attributes {
+  uint64_t blocked;
+  uint64_t cpus[16];
+  int class, nice;
+} attributes;
+
+static attributes of_this_thread(void) {
+  attributes a;
+  memset(&a, 0, sizeof a);
+  sigset_t set;
+  CHECK(pthread_sigmask(SIG_BLOCK, NULL, &set) == 0);
+  for (int sig = 1; sig <= 64; sig++)
+    if (sigismember(&set, sig) == 1) a.blocked |= UINT64_C(1) << (sig - 1);
+  CHECK(sched_getaffinity(0, sizeof a.cpus, (cpu_set_t *)a.cpus) == 0);
+  a.class = sched_getscheduler(0);
+  errno = 0;
+  a.nice = getpriority(PRIO_PROCESS, 0);
+  CHECK(errno == 0);
+  return a;
+}
+
+static void to_text(const attributes *a, char *text, size_t room) {
+  int n = snprintf(text, room, "%llx %d %d", (unsigned long long)a->blocked, a->class, a->nice);
+  for (int i = 0; i < 16; i++) n += snprintf(text + n, room - (size_t)n, " %llx", (unsigned long long)a->cpus[i]);
+}
+
+static char wanted[512]; /* what the main thread has */
+
+/* ---- processes that a G starts ---- */
+
+/* This program, started anew with what it should find. */
+static int started(const char *should) {
+  attributes a = of_this_thread();
+  char is[512];
+  to_text(&a, is, sizeof is);
+  if (strcmp(is, should) == 0) return 0;
+  check_say("started with %s, not %s", is, should);
+  return 1;
+}
+
+static void ended_well(int status, const char *how) {
+  if (status != 0) FAIL("%s: wait status %#x", how, status);
+}
+
+static void starts_processes(void *arg) {
+  char *self = "/proc/self/exe", command[1100];
+  char *args[] = {"attributes", wanted, NULL};
+  pid_t pid;
+  int status;
+  (void)arg;
+  CHECK(posix_spawn(&pid, self, NULL, NULL, args, environ) == 0);
+  CHECK(waitpid(pid, &status, 0) == pid);
+  ended_well(status, "posix_spawn");
+
+  CHECK((pid = fork()) >= 0);
+  if (pid == 0) {
+    execv(self, args);
+    _exit(3);
+  }
+  CHECK(waitpid(pid, &status, 0) == pid);
+  ended_well(status, "fork and exec");
+
+  char path[512];
+  ssize_t n = readlink(self, path, sizeof path - 1);
+  CHECK(n > 0);
+  path[n] = 0;
+  snprintf(command, sizeof command, "exec '%s' '%s'", path, wanted);
+  FILE *f = popen(command, "r");
+  CHECK(f != NULL);
+  ended_well(pclose(f), "popen");
+  ended_well(system(command), "system");
+}
+
+static void on_several_threads(void *arg) {
+  gmx_g all[4];
+  for (int i = 0; i < 4; i++) all[i] = go_with("starts", GMX_SPAWN_JOINABLE, starts_processes, arg);
+  for (int i = 0; i < 4; i++) join(all[i]);
+}
+
+/* ---- threads ---- */
+
+/* The affinity and the class of each thread of the process but the main one and `except`. */
+static void every_thread_is_like_the_main_one(int except) {
+  DIR *tasks = opendir("/proc/self/task");
+  CHECK(tasks != NULL);
+  attributes main_has = {0};
+  CHECK(sched_getaffinity(getpid(), sizeof main_has.cpus, (cpu_set_t *)main_has.cpus) == 0);
+  int seen = 0;
+  for (struct dirent *d; (d = readdir(tasks));) {
+    int tid = atoi(d->d_name);
+    if (tid <= 0 || tid == getpid() || tid == except) continue;
+    attributes a = {0};
+    CHECK(sched_getaffinity(tid, sizeof a.cpus, (cpu_set_t *)a.cpus) == 0);
+    CHECK(memcmp(a.cpus, main_has.cpus, sizeof a.cpus) == 0);
+    CHECK_EQ(sched_getscheduler(tid), sched_getscheduler(getpid()));
+    CHECK_EQ(getpriority(PRIO_PROCESS, (id_t)tid), getpriority(PRIO_PROCESS, (id_t)getpid()));
+    seen++;
+  }
+  closedir(tasks);
+  CHECK_CMP(seen, >=, 2); /* the watchdog and a worker at least */
+}
+
+static int odd_thread;
+
+static void needs_more_threads(void *arg) {
+  CHECK_OK(gmx_enter_syscall_blocking());
+  thread_nap(20 * MS);
+  CHECK_OK(gmx_exit_syscall());
+  (void)arg;
+}
+
+static void looks(void *arg) {
+  (void)arg;
+  attributes a = of_this_thread();
+  char is[512];
+  to_text(&a, is, sizeof is);
+  CHECK_STR(is, wanted);
+  for (int i = 0; i < 5; i++) go(needs_more_threads, NULL);
+  CHECK_OK(gmx_sleep(5 * MS));
+  every_thread_is_like_the_main_one(odd_thread);
+  starts_processes(NULL);
+}
+
+/* A thread that has everything otherwise is the first to call the library. */
+static void *calls_first(void *arg) {
+  odd_thread = gs_tid();
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(__builtin_ctzll(of_this_thread().cpus[0]), &one);
+  CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
+  struct sched_param zero = {0};
+  CHECK(sched_setscheduler(0, SCHED_BATCH, &zero) == 0);
+  /* A lower nice value needs a right: without it there is no way back. */
+  if (geteuid() == 0) CHECK(setpriority(PRIO_PROCESS, 0, 5) == 0);
+  sigset_t all;
+  sigfillset(&all);
+  CHECK(pthread_sigmask(SIG_SETMASK, &all, NULL) == 0);
+  CHECK_OK(gmx_main(looks, NULL));
+  int cpus = 0;
+  attributes main_has = {0};
+  CHECK(sched_getaffinity(getpid(), sizeof main_has.cpus, (cpu_set_t *)main_has.cpus) == 0);
+  for (int i = 0; i < 16; i++) cpus += __builtin_popcountll(main_has.cpus[i]);
+  if (cpus > 1) CHECK_CMP(gmx_gomaxprocs(0), >, 1);
+  CHECK_EQ(gmx_num_cpu(), gmx_gomaxprocs(0));
+  return arg;
+}
+
+static void remember(void) {
+  attributes a = of_this_thread();
+  to_text(&a, wanted, sizeof wanted);
+}
+
+static void the_main_thread_is_first(void *arg) {
+  (void)arg;
+  remember();
+  CHECK_OK(gmx_main(on_several_threads, NULL));
+  gs_finish();
+}
+
+static void an_odd_thread_is_first(void *arg) {
+  (void)arg;
+  unsetenv("GMX_MAXPROCS");
+  remember();
+  thread_join(thread_start(calls_first, NULL));
+  gs_finish();
+}
+
+/* The main thread blocks signals, as one does whose signals a thread of its own waits for. */
+static void the_main_thread_blocks_some(void *arg) {
+  (void)arg;
+  sigset_t some;
+  sigemptyset(&some);
+  sigaddset(&some, SIGUSR1);
+  sigaddset(&some, SIGTERM);
+  CHECK(pthread_sigmask(SIG_BLOCK, &some, NULL) == 0);
+  remember();
+  thread_join(thread_start(calls_first, NULL));
+  gs_finish();
+}
+
+/* ---- signals ---- */
+
+static volatile sig_atomic_t handled;
+static void handler(int sig) {
+  (void)sig;
+  handled++;
+}
+
+/* What a G raises is handled where it was raised, and waits of the library go on. */
+static void raises(void *arg) {
+  (void)arg;
+  for (int i = 0; i < 1000; i++) {
+    int before = handled;
+    CHECK(raise(SIGUSR1) == 0);
+    CHECK_EQ(handled, before + 1);
+    CHECK_OK(gmx_yield());
+  }
+}
+
+static volatile int stop_signals;
+static void *sends(void *arg) {
+  for (int i = 0; !stop_signals; i++) {
+    CHECK(kill(getpid(), SIGUSR1) == 0);
+    thread_nap(50000);
+  }
+  return arg;
+}
+
+static void waits_under_fire(void *arg) {
+  static uint32_t never;
+  (void)arg;
+  for (int i = 0; i < 100; i++) {
+    CHECK_OK(gmx_sleep(100000));
+    CHECK_STATUS(gmx_sema_acquire_timeout(&never, 100000), GMX_ETIMEDOUT);
+  }
+}
+
+static void signals_reach_gs(void *arg) {
+  (void)arg;
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = handler;
+  CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+  gs_start(4, 0);
+  CHECK_OK(gmx_main(raises, NULL));
+  /* The main thread blocks it: the workers have to take it. */
+  sigset_t usr1;
+  sigemptyset(&usr1);
+  sigaddset(&usr1, SIGUSR1);
+  CHECK(pthread_sigmask(SIG_BLOCK, &usr1, NULL) == 0);
+  pthread_t t = thread_start(sends, NULL);
+  CHECK_OK(gmx_main(waits_under_fire, NULL));
+  stop_signals = 1;
+  thread_join(t);
+  CHECK_CMP(handled, >, 1000);
+  gs_finish();
+}
+
+static void in_a_child(void (*fn)(void *)) {
+  static child c;
+  child_run(&c, 60, fn, NULL);
+  CHILD_OK(&c);
+}
+
+static void main_first(void) { in_a_child(the_main_thread_is_first); }
+static void odd_first(void) { in_a_child(an_odd_thread_is_first); }
+static void main_blocks_some(void) { in_a_child(the_main_thread_blocks_some); }
+static void signals(void) { in_a_child(signals_reach_gs); }
+
+int main(int argc, char **argv) {
+  if (argc > 1) return started(argv[1]);
+  RUN(main_first);
+  RUN(odd_first);
+  RUN(main_blocks_some);
+  RUN(signals);
+  return 0;
+}

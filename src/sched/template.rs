@@ -1,0 +1,91 @@
+//! The template thread: makes every other thread of the library, and does whatever may have to wait for the host.
+//!
+//! A thread inherits its maker's signal mask, CPU affinity and scheduling class, and the first call of the library may come from a
+//! thread with unusual ones. So that thread makes this one alone, which takes on those of the main thread and then makes the
+//! watchdog and the workers. It never runs a G and never changes.
+//!
+//! To make a thread takes memory, and the locks of the C library. To look up the number of CPUs means to read files, and a trace is
+//! written to whatever stderr is. The host decides how long each of these takes. So the watchdog does none of them and asks this
+//! thread. A request that is still open when the next one like it comes is served once.
+
+use crate::gmp::m::{Ctx, MRef};
+use crate::gmp::sched::Sched;
+use crate::gmp::timers::Timers;
+use crate::protocol::wake;
+use crate::sync::{Ordering, now};
+
+/// What the template thread is asked for beside threads.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub enum Errand {
+    /// There was no thread when one was needed: try again.
+    Thread = 1,
+    /// A second has passed: look at the machine.
+    Look = 2,
+    /// A line of schedtrace.
+    Trace = 4,
+}
+
+/// What the layers above do for it.
+pub struct Duties<'a> {
+    /// The default for gomaxprocs as it is now.
+    pub procs: &'a mut dyn FnMut() -> i32,
+    /// A G is to change gomaxprocs to this.
+    pub resize: &'a mut dyn FnMut(i32),
+    /// A line of schedtrace.
+    pub trace: &'a mut dyn FnMut(&Sched, i64),
+}
+
+/// Asks for something. Never waits. False: it is asked for already.
+pub fn ask(sched: &Sched, errand: Errand) -> bool {
+    // Release: pairs with the Acquire in `template`. The note comes after, so no request is slept over.
+    let before = sched.errands.fetch_or(errand as u32, Ordering::Release);
+    sched.template_note.wakeup();
+    before & errand as u32 == 0
+}
+
+/// Until the end of the runtime.
+pub fn template(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
+    m.set_ctx(Ctx::Sched);
+    while !sched.exiting.load(Ordering::Acquire) {
+        wake::make_threads(sched, m);
+        let errands = sched.errands.swap(0, Ordering::Acquire);
+        let asked = |errand: Errand| errands & errand as u32 != 0;
+        if asked(Errand::Thread) {
+            try_again(sched, m);
+        }
+        if asked(Errand::Look) {
+            look(sched, duties);
+        }
+        if asked(Errand::Trace) {
+            (duties.trace)(sched, now());
+        }
+        // Cleared before the next round looks: what is asked for from here on is found there, or sets the note anew.
+        sched.template_note.sleep();
+        sched.template_note.clear();
+    }
+}
+
+/// Gs wait because there was no thread for a P.
+fn try_again(sched: &Sched, m: MRef) {
+    // Timers may be due that only a thread which is not there would see.
+    for p in sched.timed_ps() {
+        let now = now();
+        if p.timers.first() <= now {
+            // SAFETY: callbacks ready Gs, for which this M need not hold a P: they go to the global queue.
+            unsafe { Timers::run(p, m, now) };
+        }
+    }
+    wake::look_again(sched, m);
+}
+
+fn look(sched: &Sched, duties: &mut Duties<'_>) {
+    if !sched.procs_follow.get() {
+        return;
+    }
+    let n = (duties.procs)();
+    sched.procs_default.set(n);
+    if n > 0 && n != sched.gomaxprocs.load(Ordering::Relaxed) && sched.procs_follow.get() {
+        (duties.resize)(n);
+    }
+}

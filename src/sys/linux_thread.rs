@@ -1,0 +1,406 @@
+//! Linux: threads, and what they inherit. The contract is in [`crate::sys`].
+//!
+//! A thread inherits the signal mask, the CPU affinity, the scheduling class and the nice value of its maker; a process that it
+//! starts inherits them from it. The maker may be any thread of the host. So the library asks for those of the main thread
+//! ([`MainThread`]) and gives them to the one thread that makes all others.
+
+use super::linux::{KeepErrno, page_size, prctl, yield_thread};
+use core::ffi::{c_int, c_void};
+use core::sync::atomic::{AtomicUsize, Ordering};
+use core::{mem, ptr};
+
+pub type ThreadId = libc::pthread_t;
+
+struct Start {
+    entry: extern "C" fn(*mut c_void) -> *mut c_void,
+    arg: *mut c_void,
+    name: [u8; 16],
+}
+
+extern "C" fn start(p: *mut c_void) -> *mut c_void {
+    let p: *mut Start = p.cast();
+    // SAFETY: `spawn_thread` hands over a `Start` from malloc.
+    let s = unsafe { p.read() };
+    // SAFETY: read out, and this thread owns it.
+    unsafe { libc::free(p.cast()) };
+    // SAFETY: the name ends in a zero.
+    unsafe { prctl(libc::PR_SET_NAME, s.name.as_ptr().addr()) };
+    (s.entry)(s.arg)
+}
+
+/// The signals that a thread raises by what it does; blocking them would turn a fault into a silent kill.
+const SYNCHRONOUS: [c_int; 7] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGSYS];
+
+/// Starts a joinable thread; its name shows in debuggers, up to 15 bytes of it. `stack_size` 0 is the system's default,
+/// and what is too small is made as large as the system asks for. All signals but the synchronous ones are blocked there.
+/// Fails with EAGAIN or ENOMEM if there is no thread or no memory for it.
+///
+/// Not `std::thread`: that aborts the process for want of memory and lets the host's signals in.
+///
+/// # Safety
+/// `entry(arg)` is sound on another thread.
+pub unsafe fn spawn_thread(
+    stack_size: usize,
+    name: &str,
+    entry: extern "C" fn(*mut c_void) -> *mut c_void,
+    arg: *mut c_void,
+) -> Result<ThreadId, i32> {
+    let _errno = KeepErrno::new();
+    // SAFETY: plain allocation; the result is checked.
+    let p: *mut Start = unsafe { libc::malloc(mem::size_of::<Start>()) }.cast();
+    if p.is_null() {
+        return Err(libc::ENOMEM);
+    }
+    let mut s = Start { entry, arg, name: [0; 16] };
+    let n = name.len().min(15);
+    s.name[..n].copy_from_slice(&name.as_bytes()[..n]);
+    // SAFETY: `p` has room for one.
+    unsafe { p.write(s) };
+    // SAFETY: attributes, masks and the thread are initialised before use; `p` goes to the child or is freed here.
+    unsafe {
+        let mut attr: libc::pthread_attr_t = mem::zeroed();
+        let r = libc::pthread_attr_init(&mut attr);
+        if r != 0 {
+            libc::free(p.cast());
+            return Err(r);
+        }
+        if stack_size != 0 {
+            // The C library carves thread-locals out of the stack, and with AVX-512 a signal frame alone is 3 KiB.
+            let least = libc::sysconf(libc::_SC_THREAD_STACK_MIN).max(libc::PTHREAD_STACK_MIN as _) as usize;
+            let size = (stack_size.max(least) + STATIC_TLS.load(Ordering::Relaxed)).next_multiple_of(page_size());
+            libc::pthread_attr_setstacksize(&mut attr, size);
+        }
+        // The child inherits the mask, so it is set here and put back: not one signal gets in between.
+        let mut mask: libc::sigset_t = mem::zeroed();
+        let mut old: libc::sigset_t = mem::zeroed();
+        libc::sigfillset(&mut mask);
+        for sig in SYNCHRONOUS {
+            libc::sigdelset(&mut mask, sig);
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, &mask, &mut old);
+        let mut t: ThreadId = mem::zeroed();
+        let r = libc::pthread_create(&mut t, &attr, start, p.cast());
+        libc::pthread_sigmask(libc::SIG_SETMASK, &old, ptr::null_mut());
+        libc::pthread_attr_destroy(&mut attr);
+        if r != 0 {
+            libc::free(p.cast());
+            return Err(r);
+        }
+        Ok(t)
+    }
+}
+
+/// What the C library takes of each thread's stack for thread-locals (a host may have a lot of them): looked up once, since a
+/// lookup waits while another thread loads a library.
+static STATIC_TLS: AtomicUsize = AtomicUsize::new(0);
+
+/// What has to be asked of the loader. When the library is loaded its lock is held by the very thread that asks.
+pub fn at_load() {
+    type MinStack = unsafe extern "C" fn(*const libc::pthread_attr_t) -> usize;
+    // SAFETY: glibc's own name for it, which std uses as well; elsewhere there is none, and the stack is what it is.
+    unsafe {
+        let p = libc::dlsym(libc::RTLD_DEFAULT, c"__pthread_get_minstack".as_ptr());
+        let Some(min_stack) = mem::transmute::<*mut c_void, Option<MinStack>>(p) else { return };
+        let mut attr: libc::pthread_attr_t = mem::zeroed();
+        if libc::pthread_attr_init(&mut attr) == 0 {
+            STATIC_TLS.store(min_stack(&attr).saturating_sub(libc::PTHREAD_STACK_MIN), Ordering::Relaxed);
+            libc::pthread_attr_destroy(&mut attr);
+        }
+    }
+}
+
+/// Waits until the thread has ended. Once per [`spawn_thread`].
+pub fn join_thread(t: ThreadId) {
+    // SAFETY: `t` is joinable; it fails only for a thread that joins itself or was joined, which the caller excludes.
+    unsafe { libc::pthread_join(t, ptr::null_mut()) };
+}
+
+/// The calling thread.
+pub fn this_thread() -> ThreadId {
+    // SAFETY: always succeeds.
+    unsafe { libc::pthread_self() }
+}
+
+/// Lets go of the calling thread: nobody joins it.
+pub fn detach_self() {
+    // SAFETY: the calling thread is joinable, and its creator leaves it alone from here on.
+    unsafe { libc::pthread_detach(libc::pthread_self()) };
+}
+
+// ---- what the main thread has ----------------------------------------------------------------------------------------
+
+/// CPUs in the largest affinity mask that is copied; Linux is built for at most 8192.
+const MOST_CPUS: usize = 8192;
+
+/// A set of signals: bit n - 1 is signal n.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Signals(pub u64);
+
+/// The signals that the C library keeps to itself. Nobody else can block them, so in a mask they say that the C library is in
+/// the middle of something (making a thread or a process) and has blocked everything for a moment.
+const OF_THE_C_LIBRARY: u64 = 0b11 << 31;
+
+impl Signals {
+    /// What the calling thread blocks.
+    pub fn blocked_here() -> Signals {
+        // SAFETY: asks; all zeroes is a set.
+        unsafe {
+            let mut set: libc::sigset_t = mem::zeroed();
+            libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &mut set);
+            Signals(
+                (1..=64).filter(|&sig| libc::sigismember(&set, sig) == 1).fold(0, |bits, sig| bits | 1 << (sig - 1)),
+            )
+        }
+    }
+
+    /// Makes these the ones that the calling thread blocks, but for those that it raises by what it does.
+    pub fn block_here(self) {
+        // SAFETY: all zeroes is a set; the calling thread's own mask.
+        unsafe {
+            let mut set: libc::sigset_t = mem::zeroed();
+            for sig in (1..=64).filter(|sig| self.0 >> (sig - 1) & 1 != 0 && !SYNCHRONOUS.contains(sig)) {
+                libc::sigaddset(&mut set, sig);
+            }
+            libc::pthread_sigmask(libc::SIG_SETMASK, &set, ptr::null_mut());
+        }
+    }
+
+    /// What the main thread blocks; as the calling thread does, if that cannot be told.
+    pub fn blocked_by_main() -> Signals {
+        let here = Signals::blocked_here();
+        if is_main_thread() {
+            return here;
+        }
+        for _ in 0..1000 {
+            match read_blocked_by_main() {
+                Some(bits) if bits & OF_THE_C_LIBRARY != 0 => yield_thread(),
+                Some(bits) => return Signals(bits),
+                None => break,
+            }
+        }
+        here
+    }
+}
+
+pub fn main_tid() -> i32 {
+    // SAFETY: takes nothing, always succeeds.
+    unsafe { libc::getpid() }
+}
+
+fn is_main_thread() -> bool {
+    super::gettid() == main_tid()
+}
+
+/// `SigBlk` of /proc/self/status, which is the main thread's. Allocates nothing.
+fn read_blocked_by_main() -> Option<u64> {
+    let _errno = KeepErrno::new();
+    let mut buf = [0u8; 4096];
+    // SAFETY: a constant path; the buffer is as long as said; the descriptor is ours.
+    let n = unsafe {
+        let fd = libc::open(c"/proc/self/status".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC, 0);
+        if fd < 0 {
+            return None;
+        }
+        let n = libc::read(fd, buf.as_mut_ptr().cast(), buf.len());
+        libc::close(fd);
+        usize::try_from(n).ok()?
+    };
+    let line = buf[..n].split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"SigBlk:"))?;
+    u64::from_str_radix(core::str::from_utf8(line).ok()?.trim(), 16).ok()
+}
+
+/// Gives the calling thread the affinity, the scheduling class and the nice value of the main thread. What the system refuses
+/// (a lower nice value needs a right, a higher class too) stays as it is.
+pub fn become_like_main_thread() {
+    if is_main_thread() {
+        return;
+    }
+    let _errno = KeepErrno::new();
+    let main = main_tid();
+    let mut cpus = [0usize; MOST_CPUS / usize::BITS as usize];
+    // SAFETY: the kernel writes at most as many bytes as it is told; the others read what is passed. 0 is the calling thread.
+    unsafe {
+        if libc::sched_getaffinity(main, size_of_val(&cpus), cpus.as_mut_ptr().cast()) == 0 {
+            libc::sched_setaffinity(0, size_of_val(&cpus), cpus.as_ptr().cast());
+        }
+        let class = libc::sched_getscheduler(main);
+        let mut param: libc::sched_param = mem::zeroed();
+        if class >= 0 && libc::sched_getparam(main, &mut param) == 0 {
+            libc::sched_setscheduler(0, class, &param);
+        }
+        *libc::__errno_location() = 0;
+        let nice = libc::getpriority(libc::PRIO_PROCESS, main as libc::id_t);
+        if *libc::__errno_location() == 0 {
+            libc::setpriority(libc::PRIO_PROCESS, 0, nice);
+        }
+    }
+}
+
+// ---- other hooks -----------------------------------------------------------------------------------------------------
+
+/// Runs `child` in each child of fork, before fork returns there. False if there is no memory for that.
+pub fn at_fork(child: unsafe extern "C" fn()) -> bool {
+    // SAFETY: the function is there for as long as the library, which is never unmapped.
+    unsafe { libc::pthread_atfork(None, None, Some(child)) == 0 }
+}
+
+/// A pthread key that tells the end of a thread which the library did not make.
+///
+/// Not `thread_local!` with a destructor: that one needs the library to stay mapped by other means and registers with the C++
+/// runtime of whichever library was loaded first.
+#[derive(Clone, Copy, Debug)]
+pub struct ThreadExitKey(libc::pthread_key_t);
+
+impl ThreadExitKey {
+    /// `dtor` runs on each ending thread that [`ThreadExitKey::set`] something other than null, with that pointer.
+    /// It stays callable for as long as the process runs or the key is not deleted.
+    pub fn create(dtor: unsafe extern "C" fn(*mut c_void)) -> Result<ThreadExitKey, i32> {
+        let mut key = 0;
+        // SAFETY: `key` is writable; `dtor` is called with what `set` was given.
+        match unsafe { libc::pthread_key_create(&mut key, Some(dtor)) } {
+            0 => Ok(ThreadExitKey(key)),
+            e => Err(e),
+        }
+    }
+
+    /// A number for [`ThreadExitKey::of`]. Never `u32::MAX`: the system has far fewer keys.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+
+    pub fn of(number: u32) -> ThreadExitKey {
+        ThreadExitKey(number)
+    }
+
+    /// Null takes the hook of this thread away.
+    #[expect(clippy::not_unsafe_ptr_arg_deref, reason = "it is kept, not followed")]
+    pub fn set(self, p: *mut c_void) -> Result<(), i32> {
+        // SAFETY: the key was created; the pointer is only kept.
+        match unsafe { libc::pthread_setspecific(self.0, p) } {
+            0 => Ok(()),
+            e => Err(e),
+        }
+    }
+
+    pub fn get(self) -> *mut c_void {
+        // SAFETY: the key was created.
+        unsafe { libc::pthread_getspecific(self.0) }
+    }
+
+    /// No hook runs after this.
+    pub fn delete(self) {
+        // SAFETY: the key was created; using it afterwards gives errors, no more.
+        unsafe { libc::pthread_key_delete(self.0) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::gettid;
+    use super::*;
+    use core::sync::atomic::AtomicBool;
+
+    struct Seen {
+        name: [u8; 16],
+        tid: i32,
+        blocked: [bool; 3],
+    }
+
+    extern "C" fn look(p: *mut c_void) -> *mut c_void {
+        // SAFETY: the test waits for this thread.
+        unsafe {
+            let seen = &mut *p.cast::<Seen>();
+            prctl(libc::PR_GET_NAME, seen.name.as_mut_ptr().expose_provenance());
+            seen.tid = gettid();
+            let mut mask: libc::sigset_t = mem::zeroed();
+            libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &mut mask);
+            seen.blocked = [libc::SIGSEGV, libc::SIGINT, libc::SIGUSR1].map(|s| libc::sigismember(&mask, s) == 1);
+        }
+        ptr::null_mut()
+    }
+
+    #[test]
+    fn threads_have_name_and_mask() {
+        for stack_size in [0, 1, 200_001] {
+            let mut seen = Seen { name: [0; 16], tid: 0, blocked: [true; 3] };
+            // SAFETY: `seen` outlives the thread.
+            let t = unsafe { spawn_thread(stack_size, "gomax-a-long-name", look, (&raw mut seen).cast()) }.unwrap();
+            join_thread(t);
+            assert_eq!(&seen.name, b"gomax-a-long-na\0");
+            assert_ne!(seen.tid, gettid());
+            assert_eq!(seen.blocked, [false, true, true]);
+        }
+        // SAFETY: asks.
+        unsafe {
+            let mut mask: libc::sigset_t = mem::zeroed();
+            libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &mut mask);
+            assert_eq!(libc::sigismember(&mask, libc::SIGUSR1), 0, "the parent's mask is put back");
+        }
+    }
+
+    #[test]
+    fn thread_that_is_too_large_is_an_error() {
+        // SAFETY: it never starts.
+        assert!(unsafe { spawn_thread(1 << 46, "x", look, ptr::null_mut()) }.is_err());
+    }
+
+    #[test]
+    fn signals_of_the_main_thread() {
+        // The test's own thread is not the main one, which blocks nothing.
+        Signals(1 << (libc::SIGUSR2 - 1) | 1 << (libc::SIGSEGV - 1)).block_here();
+        assert_eq!(Signals::blocked_here(), Signals(1 << (libc::SIGUSR2 - 1)), "not the synchronous ones");
+        assert!(!is_main_thread());
+        assert_eq!(Signals::blocked_by_main(), Signals(0));
+    }
+
+    #[test]
+    fn a_pinned_thread_becomes_like_the_main_one() {
+        let cpus = |tid| {
+            let mut set = [0usize; 16];
+            // SAFETY: as long as said.
+            let rc = unsafe { libc::sched_getaffinity(tid, size_of_val(&set), set.as_mut_ptr().cast()) };
+            assert_eq!(rc, 0);
+            set
+        };
+        let wanted = cpus(main_tid());
+        let first = wanted[0].trailing_zeros();
+        let one = [1usize << first];
+        // SAFETY: as long as said; this thread's affinity and nice value.
+        unsafe {
+            assert_eq!(libc::sched_setaffinity(0, size_of_val(&one), one.as_ptr().cast()), 0);
+            libc::sched_setscheduler(0, libc::SCHED_BATCH, &mem::zeroed());
+        }
+        become_like_main_thread();
+        assert_eq!(cpus(0), wanted);
+        // SAFETY: asks.
+        assert_eq!(unsafe { libc::sched_getscheduler(0) }, libc::SCHED_OTHER);
+    }
+
+    unsafe extern "C" fn gone(p: *mut c_void) {
+        // SAFETY: the test's flag.
+        unsafe { (*p.cast::<AtomicBool>()).store(true, Ordering::Release) }
+    }
+
+    #[test]
+    fn exit_hook_runs() {
+        let key = ThreadExitKey::create(gone).unwrap();
+        let flag = AtomicBool::new(false);
+        let at = (&raw const flag) as usize;
+        let run = |take_away: bool| {
+            std::thread::spawn(move || {
+                key.set(at as *mut c_void).unwrap();
+                assert_eq!(key.get() as usize, at);
+                if take_away {
+                    key.set(ptr::null_mut()).unwrap();
+                }
+            })
+            .join()
+            .unwrap();
+            flag.load(Ordering::Acquire)
+        };
+        assert!(!run(true));
+        assert!(run(false));
+        key.delete();
+    }
+}

@@ -1,0 +1,222 @@
+//! What the library says on descriptor 2. No other file writes there.
+//!
+//! A report must not hold up the thread that makes it: the reader of a pipe or of a terminal may be gone, or may never read again.
+//! So each piece is written only if that can be done at once. What cannot be written is dropped and counted, and the next
+//! piece that is written comes behind the number of lines that are missing.
+//!
+//! What must hold: everything here is async-signal-safe and keeps errno; no SIGPIPE reaches the host.
+
+use super::linux::KeepErrno;
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicU32, Ordering};
+use core::{mem, ptr};
+
+const FD: c_int = 2;
+/// A pipe with any room takes so much at once: PIPE_BUF of Linux.
+const PIECE: usize = 4096;
+
+/// Lines that were not written and have not been told of.
+static DROPPED: AtomicU32 = AtomicU32::new(0);
+
+/// Counts a line that was not even put together.
+pub fn drop_line() {
+    DROPPED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Writes lines, or drops them. Never waits.
+pub fn say(text: &[u8]) {
+    say_to(FD, text, &DROPPED);
+}
+
+fn say_to(fd: c_int, text: &[u8], dropped: &AtomicU32) {
+    let _errno = KeepErrno::new();
+    let missing = dropped.swap(0, Ordering::Relaxed);
+    let mut room = [0; 64];
+    if missing > 0 && !put(fd, remark(missing, &mut room)) {
+        dropped.fetch_add(missing.saturating_add(lines(text)), Ordering::Relaxed);
+        return;
+    }
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (piece, after) = rest.split_at(piece_len(rest));
+        if !put(fd, piece) {
+            dropped.fetch_add(lines(rest), Ordering::Relaxed);
+            return;
+        }
+        rest = after;
+    }
+}
+
+fn lines(text: &[u8]) -> u32 {
+    text.iter().filter(|&&b| b == b'\n').count().max(1) as u32
+}
+
+/// As many whole lines as fit into a piece, or the beginning of one that is too long.
+fn piece_len(text: &[u8]) -> usize {
+    if text.len() <= PIECE {
+        return text.len();
+    }
+    text[..PIECE].iter().rposition(|&b| b == b'\n').map_or(PIECE, |at| at + 1)
+}
+
+fn remark(missing: u32, room: &mut [u8; 64]) -> &[u8] {
+    let mut digits = [0; 10];
+    let mut at = digits.len();
+    let mut n = missing;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    let mut len = 0;
+    for part in [&b"libgomax: "[..], &digits[at..], b" lines could not be written\n"] {
+        room[len..len + part.len()].copy_from_slice(part);
+        len += part.len();
+    }
+    &room[..len]
+}
+
+/// All of it, or false if it does not go at once.
+fn put(fd: c_int, mut piece: &[u8]) -> bool {
+    while !piece.is_empty() {
+        let mut p = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
+        // SAFETY: one pollfd.
+        let ready = unsafe { libc::poll(&mut p, 1, 0) };
+        if ready != 1 || p.revents != libc::POLLOUT {
+            return false;
+        }
+        match write_now(fd, piece) {
+            n @ 1.. => piece = &piece[n as usize..],
+            n if n == -(libc::EINTR as isize) => {}
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// The number of bytes, or a negative errno.
+fn write_now(fd: c_int, piece: &[u8]) -> isize {
+    // SAFETY: all zeroes is a set; the calling thread's own mask, which is put back.
+    unsafe {
+        let mut pipe: libc::sigset_t = mem::zeroed();
+        let (mut old, mut pending): (libc::sigset_t, libc::sigset_t) = (mem::zeroed(), mem::zeroed());
+        libc::sigaddset(&mut pipe, libc::SIGPIPE);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &pipe, &mut old);
+        libc::sigpending(&mut pending);
+        let n = write_without_waiting(fd, piece);
+        if n == -(libc::EPIPE as isize) && libc::sigismember(&pending, libc::SIGPIPE) == 0 {
+            let at_once: libc::timespec = mem::zeroed();
+            libc::sigtimedwait(&pipe, ptr::null_mut(), &at_once);
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, &old, ptr::null_mut());
+        n
+    }
+}
+
+/// Between the poll and the write another writer may fill a pipe. Since Linux 6.4 a pipe can be written to without waiting even
+/// then; before, there is no way for a description that is shared with the host.
+fn write_without_waiting(fd: c_int, piece: &[u8]) -> isize {
+    let errno = KeepErrno::new();
+    let fails = |n: isize| if n < 0 { -(errno.now() as isize) } else { n };
+    let iov = libc::iovec { iov_base: piece.as_ptr().cast_mut().cast(), iov_len: piece.len() };
+    // SAFETY: the slice is readable, `iov` one vector, and the file's own offset (-1) is used.
+    unsafe {
+        if is_pipe(fd) {
+            let n = libc::syscall(libc::SYS_pwritev2, fd, &raw const iov, 1usize, -1isize, -1isize, libc::RWF_NOWAIT);
+            if n >= 0 || !matches!(errno.now(), libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL | libc::EPERM) {
+                return fails(n as isize);
+            }
+        }
+        fails(libc::write(fd, piece.as_ptr().cast(), piece.len()))
+    }
+}
+
+fn is_pipe(fd: c_int) -> bool {
+    // SAFETY: all zeroes is a stat, which the kernel fills.
+    unsafe {
+        let mut stat: libc::stat = mem::zeroed();
+        libc::fstat(fd, &mut stat) == 0 && stat.st_mode & libc::S_IFMT == libc::S_IFIFO
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pipe() -> [c_int; 2] {
+        let mut fds = [0; 2];
+        // SAFETY: room for two.
+        unsafe {
+            assert_eq!(libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC), 0);
+            libc::fcntl(fds[1], libc::F_SETPIPE_SZ, 8192);
+        }
+        fds
+    }
+
+    fn read(fd: c_int) -> Vec<u8> {
+        let mut buf = vec![0; 1 << 16];
+        // SAFETY: as long as said.
+        let n = unsafe { libc::read(fd, buf.as_mut_ptr().cast(), buf.len()) };
+        buf.truncate(n.max(0) as usize);
+        buf
+    }
+
+    fn close(fd: c_int) {
+        // SAFETY: the test's own.
+        unsafe { libc::close(fd) };
+    }
+
+    #[test]
+    fn a_full_pipe_drops_lines_and_counts_them() {
+        let [from, to] = pipe();
+        let dropped = AtomicU32::new(0);
+        for i in 0..10_000 {
+            say_to(to, format!("line {i}\n").as_bytes(), &dropped);
+        }
+        let missing = dropped.load(Ordering::Relaxed);
+        let first = String::from_utf8(read(from)).unwrap();
+        assert_eq!(first.lines().count() as u32 + missing, 10_000);
+        assert!(first.ends_with('\n'), "lines are whole");
+        say_to(to, b"the last\n", &dropped);
+        assert_eq!(read(from), format!("libgomax: {missing} lines could not be written\nthe last\n").as_bytes());
+        assert_eq!(dropped.load(Ordering::Relaxed), 0);
+        close(from);
+        close(to);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_at_lines() {
+        let [from, to] = pipe();
+        let dropped = AtomicU32::new(0);
+        let line = [&[b'x'; 999][..], b"\n"].concat();
+        say_to(to, &line.repeat(100), &dropped);
+        let got = read(from);
+        assert!(got.len() >= 4000 && got.len().is_multiple_of(1000), "{}", got.len());
+        assert_eq!(got.len() / 1000 + dropped.load(Ordering::Relaxed) as usize, 100);
+        close(from);
+        close(to);
+    }
+
+    #[test]
+    fn a_pipe_without_a_reader_and_no_descriptor_at_all() {
+        let [from, to] = pipe();
+        let dropped = AtomicU32::new(0);
+        close(from);
+        // SAFETY: the test's own thread and its errno.
+        unsafe {
+            *libc::__errno_location() = 77;
+            say_to(to, b"one\n", &dropped);
+            assert_eq!(write_now(to, b"two\n"), -(libc::EPIPE as isize), "and no SIGPIPE, which would end this test");
+            let mut pending: libc::sigset_t = mem::zeroed();
+            libc::sigpending(&mut pending);
+            assert_eq!(libc::sigismember(&pending, libc::SIGPIPE), 0);
+            close(to);
+            say_to(-1, b"three\n", &dropped);
+            assert_eq!(*libc::__errno_location(), 77);
+        }
+        assert_eq!(dropped.load(Ordering::Relaxed), 2);
+    }
+}
