@@ -96,7 +96,7 @@ extern "C" fn bottom_of_stack(_: c_int, actions: c_int, _: u64, _: *mut c_void, 
     if actions & FORCE_UNWIND != 0 {
         let words =
             b"libgomax: fatal error: pthread_exit, pthread_cancel or another forced unwind leaves a goroutine\n";
-        let _ = super::write_all(2, words);
+        super::stderr::say(words);
         std::process::abort();
     }
     FATAL_PHASE1_ERROR
