@@ -101,9 +101,10 @@ CHECK_UNUSED static void on_thread(void (*fn)(void *), void *arg) {
   thread_join(thread_start(places_thread, &call));
 }
 
-/* Threads of this process as the kernel counts them. */
+/* Threads of this process as the kernel counts them, but for those of the host that runs the test. */
 CHECK_UNUSED static int count_threads(void) {
-  int n = 0;
+  const char *hosts = getenv("GMX_TEST_THREADS");
+  int n = hosts ? -atoi(hosts) : 0;
   DIR *dir = opendir("/proc/self/task");
   CHECK(dir != NULL);
   for (struct dirent *entry; (entry = readdir(dir)) != NULL;) n += entry->d_name[0] != '.';

@@ -15,16 +15,18 @@
 //! Arguments are parts of names: `cargo test --test ctests -- world`. Environment: `GMX_LIB` another libgomax.so than the
 //! one built here, `GMX_RUNNER` a command to run each program under (`valgrind -q --error-exitcode=1`, `qemu-aarch64 -L
 //! /usr/aarch64-linux-gnu`), `GMX_CC` and `GMX_CXX` other compilers, `GMX_TIMEOUT_SCALE` a factor for all limits,
-//! `GMX_JOBS` how many at a time, `GMX_STRESS` minutes: takes ctests/stress too, whose programs read the same variable.
+//! `GMX_JOBS` how many at a time, `GMX_STRESS` minutes: takes ctests/stress too, whose programs read the same variable,
+//! `GMX_HOST` a kind of `ctests/hosts/host.c`: each program is built as a shared object and runs in such a host.
 
 mod common;
 
 use common::{compiler, have, scratch, shared_library, source};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
@@ -156,38 +158,75 @@ fn directives<'a>(text: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> 
     })
 }
 
-fn out_path(program: &Program, extension: &str) -> PathBuf {
+/// The kind of host that the programs run in; none: each is a program of its own.
+fn host_kind() -> Option<&'static str> {
+    static KIND: OnceLock<Option<String>> = OnceLock::new();
+    KIND.get_or_init(|| env::var("GMX_HOST").ok().filter(|kind| !kind.is_empty())).as_deref()
+}
+
+fn out_path(name: &str, extension: &str) -> PathBuf {
     // the library's own directory keeps debug, release and cross-compiled runs apart
     let profile = shared_library().parent().unwrap().to_string_lossy().replace(['/', '.'], "_");
-    scratch(&format!("ctests/{profile}")).join(format!("{}.{extension}", program.name.replace('/', "-")))
+    let dir = format!("ctests/{profile}{}", host_kind().unwrap_or_default());
+    scratch(&dir).join(format!("{}.{extension}", name.replace('/', "-")))
+}
+
+/// The host program, built once.
+fn host() -> Result<&'static Path, String> {
+    static HOST: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = HOST.get_or_init(|| {
+        let exe = out_path("host", "exe");
+        let mut cc = cc(false)?;
+        cc.arg("-rdynamic").arg("-o").arg(&exe).arg(source("ctests/hosts/host.c")).arg("-ldl");
+        succeeds(cc).map(|()| exe)
+    });
+    built.as_deref().map_err(String::clone)
 }
 
 fn compile(program: &Program) -> Result<PathBuf, String> {
     let cpp = program.file.extension().is_some_and(|e| e == "cpp");
-    let exe = out_path(program, "exe");
+    let hosted = host_kind().is_some();
+    let exe = out_path(&program.name, if hosted { "so" } else { "exe" });
     let lib_dir = shared_library().parent().unwrap();
+    let mut cc = cc(cpp)?;
+    cc.arg("-I").arg(source("include")).arg("-I").arg(source("ctests"));
+    cc.arg("-o").arg(&exe).arg(&program.file);
+    if hosted {
+        cc.args(["-shared", "-fPIC", "-Wl,-Bsymbolic"]).arg(source("ctests/hosts/hosted.c"));
+    }
+    cc.args(&program.flags);
+    cc.arg("-L").arg(lib_dir).arg("-lgomax").arg(format!("-Wl,-rpath,{}", lib_dir.display()));
+    succeeds(cc).map(|()| exe)
+}
+
+fn cc(cpp: bool) -> Result<Command, String> {
     let mut cc = compiler(cpp)?;
     cc.arg(if cpp { "-std=c++17" } else { "-std=c11" });
     cc.args(["-D_GNU_SOURCE", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"]);
-    cc.arg("-I").arg(source("include")).arg("-I").arg(source("ctests"));
-    cc.arg("-o").arg(&exe).arg(&program.file).args(&program.flags);
-    cc.arg("-L").arg(lib_dir).arg("-lgomax").arg(format!("-Wl,-rpath,{}", lib_dir.display()));
+    Ok(cc)
+}
+
+fn succeeds(mut cc: Command) -> Result<(), String> {
     let result = cc.stdin(Stdio::null()).output().map_err(|e| format!("the compiler cannot be run: {e}"))?;
     match result.status.success() {
-        true => Ok(exe),
+        true => Ok(()),
         false => Err(format!("does not compile\n{}", String::from_utf8_lossy(&result.stderr).trim_end())),
     }
 }
 
 fn run(program: &Program, exe: &Path) -> Result<Outcome, String> {
     let runner = env::var("GMX_RUNNER").unwrap_or_default();
-    let mut words = runner.split_whitespace().map(Path::new).chain([exe]);
-    let mut command = Command::new(words.next().unwrap());
-    command.args(words);
+    let mut words: Vec<&OsStr> = runner.split_whitespace().map(OsStr::new).collect();
+    if let Some(kind) = host_kind() {
+        words.extend([host()?.as_os_str(), OsStr::new(kind)]);
+    }
+    words.push(exe.as_os_str());
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
     // cargo's LD_LIBRARY_PATH would come before the rpath
     command.env_remove("LD_LIBRARY_PATH").envs(program.env.iter().cloned());
     command.env("GMX_TEST_TIMEOUT", program.timeout.as_secs().to_string());
-    let (out, err) = (out_path(program, "stdout"), out_path(program, "stderr"));
+    let (out, err) = (out_path(&program.name, "stdout"), out_path(&program.name, "stderr"));
     let create = |path: &Path| File::create(path).map_err(|e| format!("{}: {e}", path.display()));
     command.stdin(Stdio::null()).stdout(create(&out)?).stderr(create(&err)?);
     // a group of its own, so that whatever it started goes with it

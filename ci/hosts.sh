@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# The C tests in hosts that make it hard for them, and a table of what was left out and why. The kinds: ctests/hosts/host.c.
+#
+#   ci/hosts.sh [KIND|all]... [-- TEST...]
+#
+# Without a kind it does what `make test` has time for: every quick test in a constructor, a few in the other hosts.
+# GMX_LIB: another libgomax.so than the release build's.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+declare -A why
+not() {
+  local reason=$1 kinds=()
+  shift
+  while [[ $1 != -- ]]; do kinds+=("$1"); shift; done
+  shift
+  for kind in "${kinds[@]}"; do for test; do why[$kind $test]=$reason; done; done
+}
+every=(constructor loader malloc forks thread)
+not "has a malloc of its own, which must be the program's" "${every[@]}" -- faults hostile
+not "loads and unloads the library itself, which stays linked here" "${every[@]}" -- dlopen
+not "takes the process's memory or threads away, the host's too" malloc forks loader thread -- limits timers_memory
+not "asks for a deadlock, and the host's thread might call in" malloc forks loader thread -- deadlock
+not "measures what an idle process costs" malloc forks loader thread -- idle
+not "a million Gs: every fork copies their page tables" forks -- million
+slow=(faults fuzz idle limits million random safepoint)
+few=(00_smoke foreign fork keys lock_thread mutex procs sema syscalls timers watchdog)
+
+kinds=() only=()
+while (($#)); do
+  [[ $1 == -- ]] && { shift; only=("$@"); break; }
+  if [[ $1 == all ]]; then kinds+=("${every[@]}"); else kinds+=("$1"); fi
+  shift
+done
+all=()
+for file in ctests/*.c ctests/*.cpp; do
+  name=$(basename "$file")
+  all+=("${name%.*}")
+done
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+export GMX_LIB=$(realpath -m "${GMX_LIB:-${CARGO_TARGET_DIR:-target}/release/libgomax.so}")
+passed=0 failed=0 skipped=0 left=()
+
+# host KIND TEST...
+host() {
+  local kind=$1 test tests=() p f s
+  shift
+  for test; do
+    if [[ -n ${why[$kind $test]:-} ]]; then left+=("$kind $test: ${why[$kind $test]}"); else tests+=("$test"); fi
+  done
+  echo "-- $kind"
+  GMX_HOST=$kind "${CARGO:-cargo}" test --quiet --test ctests -- --exact "${tests[@]}" 2>&1 | tee "$log"
+  read -r p f s < <(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped$/\1 \2 \3/p' "$log")
+  passed=$((passed + ${p:-0})) failed=$((failed + ${f:-1})) skipped=$((skipped + ${s:-0}))
+}
+
+if ((${#kinds[@]})); then
+  for kind in "${kinds[@]}"; do
+    if ((${#only[@]})); then host "$kind" "${only[@]}"; else host "$kind" "${all[@]}"; fi
+  done
+else
+  quick=()
+  for test in "${all[@]}"; do
+    [[ " ${slow[*]} " == *" $test "* ]] || quick+=("$test")
+  done
+  host constructor "${quick[@]}"
+  for kind in loader malloc forks thread; do host "$kind" "${few[@]}"; done
+fi
+
+((${#left[@]} == 0)) || printf 'left out: %s\n' "${left[@]}"
+echo "$passed passed, $failed failed, $skipped skipped" | sed 's/, 0 skipped//'
+((failed == 0))

@@ -1,0 +1,199 @@
+/*
+ * A host that makes life hard for the C test that it loads:  host KIND TEST.so
+ *
+ * constructor  the test runs in the constructor of its library, under the lock of the loader
+ * loader       beside a thread that sits in dlopen, and has the lock of the loader
+ * malloc       beside a thread that holds the lock of malloc for half of the time
+ * forks        beside a thread that forks as fast as it can
+ * thread       on a thread that has one CPU, a real-time class and all signals blocked
+ *
+ * Exits as the test does. GMX_TEST_THREADS tells the test how many threads are the host's.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DIE(...) (fprintf(stderr, "host: " __VA_ARGS__), fputc('\n', stderr), _exit(1))
+
+typedef int test_fn(int argc, char **argv);
+
+int (*host_constructor)(test_fn *fn); /* ctests/hosts/hosted.c reads it */
+
+static const char *path;
+static int status = 1;
+
+static void nap(long ns) {
+  struct timespec t = {0, ns};
+  nanosleep(&t, NULL);
+}
+
+static pthread_t start(void *(*fn)(void *)) {
+  pthread_t t;
+  int error = pthread_create(&t, NULL, fn, NULL);
+  if (error) DIE("pthread_create: %s", strerror(error));
+  return t;
+}
+
+static int call(test_fn *test) {
+  char *argv[] = {(char *)path, NULL};
+  return status = test(1, argv);
+}
+
+static test_fn *load(void) {
+  void *lib = dlopen(path, RTLD_NOW);
+  if (!lib) DIE("%s", dlerror());
+  test_fn *test;
+  *(void **)&test = dlsym(lib, "main");
+  if (!test) DIE("%s", dlerror());
+  return test;
+}
+
+/* ---- malloc with a lock ---- */
+
+void *__libc_malloc(size_t n);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t n);
+void *__libc_memalign(size_t align, size_t n);
+void __libc_free(void *p);
+
+static bool locks;
+static pthread_mutex_t heap = PTHREAD_MUTEX_INITIALIZER;
+
+static void heap_lock(void) {
+  if (__atomic_load_n(&locks, __ATOMIC_ACQUIRE)) pthread_mutex_lock(&heap);
+}
+static void heap_unlock(void) {
+  if (__atomic_load_n(&locks, __ATOMIC_ACQUIRE)) pthread_mutex_unlock(&heap);
+}
+
+#define LOCKED(type, call) \
+  heap_lock();             \
+  type result = call;      \
+  heap_unlock();           \
+  return result
+
+void *malloc(size_t n) { LOCKED(void *, __libc_malloc(n)); }
+void *calloc(size_t n, size_t size) { LOCKED(void *, __libc_calloc(n, size)); }
+void *realloc(void *p, size_t n) { LOCKED(void *, __libc_realloc(p, n)); }
+void *memalign(size_t align, size_t n) { LOCKED(void *, __libc_memalign(align, n)); }
+void *aligned_alloc(size_t align, size_t n) { LOCKED(void *, __libc_memalign(align, n)); }
+int posix_memalign(void **out, size_t align, size_t n) {
+  void *p = memalign(align, n);
+  if (!p) return ENOMEM;
+  *out = p;
+  return 0;
+}
+void free(void *p) {
+  heap_lock();
+  __libc_free(p);
+  heap_unlock();
+}
+
+static void *holds_heap(void *unused) {
+  while (!unused) {
+    pthread_mutex_lock(&heap);
+    nap(10000000);
+    pthread_mutex_unlock(&heap);
+    nap(10000000);
+  }
+  return NULL;
+}
+
+/* ---- the others ---- */
+
+static void *sits_in_loader(void *unused) {
+  char fifo[64];
+  snprintf(fifo, sizeof fifo, "/tmp/gomax-host-%d", (int)getpid());
+  unlink(fifo);
+  if (mkfifo(fifo, 0600) != 0) DIE("mkfifo: %s", strerror(errno));
+  dlopen(fifo, RTLD_NOW); /* opens it for reading: waits for a writer, who never comes */
+  DIE("the thread left the loader: %s", dlerror());
+  return unused;
+}
+
+static void loader_is_taken(void) {
+  char fifo[64];
+  snprintf(fifo, sizeof fifo, "/tmp/gomax-host-%d", (int)getpid());
+  struct stat st;
+  while (stat(fifo, &st) != 0) nap(1000000);
+  nap(20000000);
+  unlink(fifo);
+}
+
+static void *forks(void *unused) {
+  while (!unused) {
+    pid_t pid = fork();
+    if (pid == 0) _exit(0);
+    if (pid < 0) DIE("fork: %s", strerror(errno));
+    int how = 0;
+    if (waitpid(pid, &how, 0) != pid || how != 0) DIE("a child that only leaves has the wait status %#x", (unsigned)how);
+  }
+  return NULL;
+}
+
+static void *calls_hampered(void *test) {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  if (sched_getaffinity(0, sizeof one, &one) != 0) DIE("sched_getaffinity: %s", strerror(errno));
+  int cpu = 0;
+  while (!CPU_ISSET(cpu, &one)) cpu++;
+  CPU_ZERO(&one);
+  CPU_SET(cpu, &one);
+  if (sched_setaffinity(0, sizeof one, &one) != 0) DIE("sched_setaffinity: %s", strerror(errno));
+  struct sched_param low = {.sched_priority = 1};
+  if (sched_setscheduler(0, SCHED_FIFO, &low) != 0) fprintf(stderr, "host: no SCHED_FIFO: %s\n", strerror(errno));
+  sigset_t most;
+  sigfillset(&most);
+  /* the faults of a test cannot be blocked, and the alarm is its watchdog */
+  for (const int *s = (const int[]){SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGALRM, 0}; *s; s++) sigdelset(&most, *s);
+  pthread_sigmask(SIG_SETMASK, &most, NULL);
+  call((test_fn *)test);
+  return NULL;
+}
+
+int main(int argc, char **argv) {
+  if (argc != 3) DIE("host KIND TEST.so");
+  const char *kind = argv[1];
+  path = argv[2];
+  bool is_constructor = strcmp(kind, "constructor") == 0;
+  setenv("GMX_TEST_THREADS", is_constructor ? "0" : "1", 1);
+  if (is_constructor) {
+    host_constructor = call;
+    load();
+  } else if (strcmp(kind, "loader") == 0) {
+    test_fn *test = load();
+    start(sits_in_loader);
+    loader_is_taken();
+    call(test);
+  } else if (strcmp(kind, "malloc") == 0) {
+    test_fn *test = load();
+    pthread_atfork(heap_lock, heap_unlock, heap_unlock);
+    __atomic_store_n(&locks, true, __ATOMIC_RELEASE);
+    start(holds_heap);
+    call(test);
+  } else if (strcmp(kind, "forks") == 0) {
+    test_fn *test = load();
+    start(forks);
+    call(test);
+  } else if (strcmp(kind, "thread") == 0) {
+    test_fn *test = load();
+    pthread_t t;
+    if (pthread_create(&t, NULL, calls_hampered, (void *)test) != 0) DIE("pthread_create");
+    pthread_join(t, NULL);
+  } else {
+    DIE("no such kind: %s", kind);
+  }
+  fflush(NULL);
+  _exit(status); /* what exit runs may want the loader */
+}
