@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds benches/gmxbench.c against the release library and the peers that can be set up, runs all cases in turn and
 # writes target/bench.json. Arguments go to benches/run.py: benches/run.sh --only yield --rounds 3
-# With --growth first: how costs grow with the number of Ps and Gs (benches/growth.py), charts in target.
+# With --growth first: how costs grow with the number of Ps and Gs (benches/growth.py), charts in target. With --latency first:
+# how late things come while Gs compute (benches/latency.py).
 #
 # Environment: QUICK=1 small sizes, about a minute. GMX_LIB the library (default: target/release's). BASE another
 # libgomax.so to compare with, of an older commit for one. PEERS which peers (default: "go boost tbb pthreads tokio may floor";
@@ -33,6 +34,7 @@ if [[ -n ${BASE:-} ]]; then
 fi
 "${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Iinclude -o "$work/gmxbench" benches/*.c -pthread -L"$work/lib" -lgomax
 args+=(--gmxbench "$work/gmxbench")
+"${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Iinclude -o "$work/gmxlatency" benches/latency/*.c -pthread -L"$work/lib" -lgomax
 
 # build_PEER leaves the program $work/PEER; it runs in a shell of its own that ends at the first failure.
 
@@ -45,6 +47,7 @@ build_go() {
   "$go" version >"$work/go.version"
   cd benches/peers/go
   "$go" build -ldflags=-checklinkname=0 -o "$work/gobench" .
+  "$go" build -o "$work/golatency" ./latency
   # without a C compiler Go has no callbacks, which leaves the others
   CGO_ENABLED=1 "$go" build -o "$work/gocallback" ./callback || echo "no cgo: callbacks are skipped"
 }
@@ -76,6 +79,7 @@ rust() {
 build_tokio() { rust tokio; }
 build_may() { rust may; }
 
+latency=(--gmxlatency "$work/gmxlatency" --lib "$work/lib")
 for peer in ${PEERS-go boost tbb pthreads tokio may floor}; do
   # not behind if or ||, where a failure inside would not end it
   set +e
@@ -87,11 +91,15 @@ for peer in ${PEERS-go boost tbb pthreads tokio may floor}; do
     tail -n 1 "$work/$peer.log" >&2
   elif [[ $peer == go ]]; then
     args+=(--go "$work" --go-version "$(cat "$work/go.version")")
+    latency+=(--golatency "$work/golatency")
   else
     args+=(--peer "$work/$peer")
   fi
 done
 
+if [[ ${1:-} == --latency ]]; then
+  exec "$python" benches/latency.py "${latency[@]}" "${@:2}"
+fi
 if [[ ${1:-} == --growth ]]; then
   # only these two have all the operations
   exec "$python" benches/growth.py --gmxbench "$work/gmxbench" --lib "$work/lib" --go "$work" --out "$target" "${@:2}"
