@@ -26,6 +26,8 @@ not() {
 }
 not "reads other Gs' stacks word by word, as a collector does, while one in a syscall writes to its own" address thread -- world
 not "fails malloc itself, the sanitizer's too" address thread valgrind -- faults
+not "has a malloc of its own" address thread valgrind -- hostile
+not "measures memory, which a sanitizer has much of" address thread valgrind -- ratchets
 not "has little address space" address thread valgrind -- limits timers_memory
 not "overflows stacks, and counts on the library's own handler of the fault" address thread valgrind -- overflow
 not "a million Gs: more memory than there is, with a shadow" address thread valgrind -- million
