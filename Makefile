@@ -69,9 +69,9 @@ models: ## checks the protocols with loom and shuttle
 	$(call need_file,ci/models.sh,runs the models)
 	ci/models.sh
 
-install: $(RELEASE)/libgomax.so ## installs library, headers, gomax.pc, CMake package and gdb script below PREFIX=/usr/local (DESTDIR=, LIBDIR=)
+install: $(RELEASE)/libgomax.so ## installs library, headers, gomax.pc, CMake package and gdb script below PREFIX=/usr/local (DESTDIR=, LIBDIR=), runs ldconfig
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/gomax $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(GDBDIR)
-	install -m 755 $(RELEASE)/libgomax.so $(DESTDIR)$(LIBDIR)/libgomax.so.$(VERSION)
+	install -m 644 $(RELEASE)/libgomax.so $(DESTDIR)$(LIBDIR)/libgomax.so.$(VERSION)
 	ln -sf libgomax.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libgomax.so
 	install -m 644 $(RELEASE)/libgomax.a $(DESTDIR)$(LIBDIR)/libgomax.a
@@ -80,13 +80,17 @@ install: $(RELEASE)/libgomax.so ## installs library, headers, gomax.pc, CMake pa
 	$(call fill,packaging/gomax.pc.in,$(LIBDIR)/pkgconfig/gomax.pc)
 	$(call fill,packaging/gomaxConfig.cmake.in,$(LIBDIR)/cmake/gomax/gomaxConfig.cmake)
 	$(call fill,packaging/gomaxConfigVersion.cmake.in,$(LIBDIR)/cmake/gomax/gomaxConfigVersion.cmake)
+	@packaging/ldconfig.sh "$(LIBDIR)" "$(DESTDIR)"
 
 # only when there is none: `sudo make install` must neither build nor need cargo
 $(RELEASE)/libgomax.so:
 	@$(MAKE) build
 
+# a directory below the prefix as gomax.pc says it, so that pkg-config can move the tree (--define-variable=prefix=DIR)
+below = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
 # build.rs does the same for cargo-c
-fill = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
+fill = sed -e 's|@PC_LIBDIR@|$(call below,$(LIBDIR))|g' -e 's|@PC_INCLUDEDIR@|$(call below,$(INCLUDEDIR))|g' \
+  -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
   -e 's|@VERSION@|$(VERSION)|g' -e 's|@SONAME@|$(SONAME)|g' $(1) > $(DESTDIR)$(2) && chmod 644 $(DESTDIR)$(2)
 
 uninstall: ## removes what install put there (same PREFIX, DESTDIR, LIBDIR)
@@ -94,6 +98,7 @@ uninstall: ## removes what install put there (same PREFIX, DESTDIR, LIBDIR)
 	rm -f $(DESTDIR)$(LIBDIR)/libgomax.a $(DESTDIR)$(LIBDIR)/pkgconfig/gomax.pc
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,$(notdir $(HEADERS))) $(DESTDIR)$(GDBDIR)/libgomax.so.$(VERSION)-gdb.py
 	rm -rf $(DESTDIR)$(LIBDIR)/cmake/gomax
+	@test -n "$(DESTDIR)" || packaging/ldconfig.sh "$(LIBDIR)" >/dev/null
 
 header: ## writes include/gomax.h anew from src/capi
 	$(need_cargo)

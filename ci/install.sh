@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Installs into an empty directory, builds programs in C and C++ against what lies there, by pkg-config, by CMake and by hand,
 # shared and static, runs them, uninstalls. What cargo-c would install besides is the same; cargo-c itself is not needed.
+# Then installs as the README says, into /usr/local and a prefix of its own, in a mount namespace with copies of /etc and /usr:
+# a program must start with no further help. Left out where the system gives no such namespace.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 make=${MAKE:-make} cargo=${CARGO:-cargo} cc=${CC:-cc} cxx=${CXX:-c++}
@@ -10,7 +12,8 @@ install_at=(DESTDIR="$dest" PREFIX=/opt/gomax LIBDIR=/opt/gomax/lib64)
 root=$dest/opt/gomax
 lib=$root/lib64
 
-"$make" -s install "${install_at[@]}"
+"$make" -s install "${install_at[@]}" >"$dest/said"
+grep -q "ldconfig$" "$dest/said" || { echo "with DESTDIR it did not say what is left to do: $(cat "$dest/said")" >&2; exit 1; }
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 for file in lib64/libgomax.so lib64/libgomax.so.0 lib64/libgomax.so."$version" lib64/libgomax.a lib64/pkgconfig/gomax.pc \
   lib64/cmake/gomax/gomaxConfig.cmake lib64/cmake/gomax/gomaxConfigVersion.cmake include/gomax.h include/gomax.hpp \
@@ -18,6 +21,7 @@ for file in lib64/libgomax.so lib64/libgomax.so.0 lib64/libgomax.so."$version" l
   [[ -e $root/$file ]] || { echo "$file was not installed" >&2; exit 1; }
 done
 ! grep -rlaF -e "$PWD" -e "${CARGO_HOME:-$HOME/.cargo}" "$root" || { echo "a path of the builder was installed" >&2; exit 1; }
+[[ $(stat -c %a "$lib/libgomax.so.$version") == 644 ]] || { echo "the library's mode is not 644" >&2; exit 1; }
 ! grep -rn '@[A-Z_]*@' "$lib/pkgconfig" "$lib/cmake" || { echo "a placeholder was left" >&2; exit 1; }
 
 # what build.rs writes for cargo-c, and the headers that Cargo.toml names, are what make has installed; cargo-c itself makes
@@ -30,6 +34,13 @@ mkdir "$dest/cargo-c/include"
 sed -n '/^\[package.metadata.capi.install.include\]/,/^$/p' Cargo.toml | grep -o 'from = "[^"]*"' | cut -d '"' -f 2 |
   xargs -I{} cp {} "$dest/cargo-c/include"
 diff -r -x 'libgomax.*[!y]' -x pkgconfig "$root" "$dest/cargo-c" || { echo "cargo-c installs something else" >&2; exit 1; }
+
+# the tree may be moved: but for the prefix itself gomax.pc names no directory of its own
+[[ $(grep -c /opt/gomax "$lib/pkgconfig/gomax.pc") == 1 ]] || { cat "$lib/pkgconfig/gomax.pc" >&2; exit 1; }
+if command -v pkg-config >/dev/null; then
+  moved=$(PKG_CONFIG_PATH=$lib/pkgconfig pkg-config --define-variable=prefix=/else/where --cflags --libs gomax)
+  [[ $moved == *-I/else/where/include* && $moved == *-L/else/where/lib64* ]] || { echo "gomax.pc, moved: $moved" >&2; exit 1; }
+fi
 
 cat >"$dest/plain.cpp" <<'CPP'
 #include <gomax.hpp>
@@ -89,3 +100,52 @@ fi
 "$make" -s uninstall "${install_at[@]}"
 left=$(find "$root" ! -type d)
 [[ -z $left ]] || { echo "uninstall left: $left" >&2; exit 1; }
+
+# as the README says
+cat >"$dest/documented" <<'SH'
+set -euo pipefail
+dest=$1 make=$2 cc=$3
+for dir in etc usr; do
+  mkdir -p "$dest/over/$dir" "$dest/work/$dir"
+  mount -t overlay overlay -o "lowerdir=/$dir,upperdir=$dest/over/$dir,workdir=$dest/work/$dir" "/$dir" 2>/dev/null || exit 77
+done
+unset LD_LIBRARY_PATH PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR
+rm -f /usr/local/lib/libgomax* /usr/lib/libgomax* && ldconfig
+mkdir "$dest/user"
+cp ctests/00_smoke.c ctests/check.h "$dest/user"
+starts() { # FLAGS...: a program that is built with them, by a user elsewhere
+  (cd "$dest/user" && rm -f smoke && "$cc" -std=c11 -D_GNU_SOURCE -pthread -o smoke 00_smoke.c "$@" && ./smoke)
+}
+"$make" -s install >"$dest/said"
+[[ ! -s $dest/said ]] || { echo "it says, though all is well: $(cat "$dest/said")"; exit 1; }
+starts -lgomax
+if command -v pkg-config >/dev/null; then read -ra flags < <(pkg-config --cflags --libs gomax) && starts "${flags[@]}"; fi
+"$make" -s uninstall
+! starts -lgomax 2>/dev/null || { echo "it starts after make uninstall"; exit 1; }
+# a prefix of which the loader does not know: what is printed helps
+"$make" -s install PREFIX=/usr/own >"$dest/said"
+own=(-I/usr/own/include -L/usr/own/lib -lgomax)
+! starts "${own[@]}" 2>/dev/null || { echo "the loader knows /usr/own/lib"; exit 1; }
+rpath=$(grep -o -- '-Wl,-rpath,[^ ,]*' "$dest/said")
+starts "${own[@]}" "$rpath"
+sh -c "$(sed -n 's/^  //p' "$dest/said")"
+starts "${own[@]}"
+"$make" -s install PREFIX=/usr/own >"$dest/said" # now it does
+[[ ! -s $dest/said ]]
+# not as root
+"$make" -s -n install PREFIX=/usr/own | grep -q ldconfig.sh
+if id nobody >/dev/null 2>&1 && command -v setpriv >/dev/null; then
+  cp packaging/ldconfig.sh "$dest/user" && chmod -R a+rX "$dest"
+  setpriv --reuid nobody --clear-groups sh "$dest/user/ldconfig.sh" /usr/own/lib 2>/dev/null | grep -q 'as root: ldconfig$'
+fi
+SH
+namespace=(unshare --mount)
+[[ $(id -u) == 0 ]] || namespace+=(--map-root-user)
+if "${namespace[@]}" true 2>/dev/null; then
+  "${namespace[@]}" bash "$dest/documented" "$dest" "$make" "$cc" || {
+    (($? == 77)) || { echo "installed as the README says, a program does not start" >&2; exit 1; }
+    echo "left out: the system does not let this script try an installation in /usr/local"
+  }
+else
+  echo "left out: the system does not let this script try an installation in /usr/local"
+fi
