@@ -171,6 +171,7 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(cancel_use,              ok,    ok,    ok,    ok,    ok,    notg,  notg,  ok,    notg,  ok)     \
   X(scope_new_null,          EVERYWHERE(inval))                                                     \
   X(scope_spawn_none,        EVERYWHERE(stale))                                                     \
+  X(scope_enter_none,        stale, stale, stale, stale, stale, notg,  notg,  stale, notg,  stale)  \
   X(scope_leave_none,        BLOCKS(stale))                                                         \
   X(scope_cancel_none,       EVERYWHERE(stale))                                                     \
   /* time */                                                                                        \
@@ -828,6 +829,7 @@ CALL(cancel_use) {
 static gmx_status child(void *arg) { return (void)arg, GMX_OK; }
 CALL(scope_new_null) { return USED, gmx_scope_new(-1, NULL); }
 CALL(scope_spawn_none) { return USED, gmx_scope_spawn(0, child, NULL); }
+CALL(scope_enter_none) { return USED, gmx_scope_enter(0); }
 CALL(scope_leave_none) { return USED, gmx_scope_leave(0, -1, NULL); }
 CALL(scope_cancel_none) { return USED, gmx_scope_cancel(0); }
 

@@ -1529,8 +1529,28 @@ GMX_API gmx_status gmx_scope_spawn(gmx_scope scope,
                            void *arg);
 
 /**
- * Waits until all goroutines of a scope have ended, and gives the scope back. The caller's own token does not end the wait:
- * its cancellation has reached the goroutines.
+ * Puts the caller into a scope, under its token, until gmx_scope_leave: the deadline of the scope, the first error of its
+ * goroutines and gmx_scope_cancel end what the caller waits for, as if it were one of them. Leaving the scope makes the
+ * caller's former token the current one again. Scopes nest, and may be left in any order.
+ *
+ * One goroutine or thread at a time is in a scope, and it alone leaves it. If it ends before, or the thread is detached, the
+ * scope is nobody's until another leaves it.
+ *
+ * Blocks: never.
+ * Call from: G, attached thread, foreign thread; also in a syscall, pinned, or with the world stopped by a goroutine.
+ * Safepoint: no.
+ * Migrates: no.
+ * Owns: the scope is there until it is left.
+ * Returns: GMX_OK; GMX_EBUSY if a goroutine or thread is in the scope, perhaps the caller, or leaves it; GMX_EDEADLK from a
+ * goroutine of the scope, or of a scope that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG in a scheduler's callback
+ * and on a thread that has stopped the world.
+ * Since: 0.1
+ */
+GMX_API gmx_status gmx_scope_enter(gmx_scope scope);
+
+/**
+ * Waits until all goroutines of a scope have ended, and gives the scope back. Neither the caller's own token nor that of the
+ * scope ends the wait: the cancellation has reached the goroutines.
  *
  * timeout: nanoseconds; negative for ever; 0 only looks.
  *
@@ -1542,7 +1562,7 @@ GMX_API gmx_status gmx_scope_spawn(gmx_scope scope,
  * Migrates: when it waits.
  * Owns: on GMX_OK the scope is the library's again.
  * Returns: GMX_OK: it is left; GMX_ETIMEDOUT: it is not, and nobody was cancelled for it; GMX_EBUSY while another leaves it;
- * GMX_EDEADLK from a goroutine of the scope, or of a scope that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG,
+ * GMX_EPERM if another has entered it; GMX_EDEADLK from a goroutine of the scope, or of a scope that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG,
  * GMX_EINSYSCALL.
  * Since: 0.1
  */

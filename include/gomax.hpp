@@ -1380,6 +1380,10 @@ class [[nodiscard]] under {
 /// scope itself it is that one: the goroutines are cancelled and waited for, and what they throw is dropped. A goroutine
 /// that ends with gomax::cancelled because the scope was cancelled has not failed. If that was by the scope's deadline,
 /// leave() throws an error with GMX_ETIMEDOUT; by the caller's own token, gomax::cancelled; by cancel(), nothing.
+///
+/// From the constructor until the scope is left, what its maker waits for is cancelled with the rest: it throws
+/// gomax::cancelled, which then leaves the scope in place of the goroutine's exception. with_scope() throws the right one.
+/// The goroutine or thread that makes a scope leaves it.
 class scope {
  public:
   scope() { begin(-1); }
@@ -1456,7 +1460,28 @@ class scope {
     if (!cut_.load(std::memory_order_relaxed) || by_hand_.load(std::memory_order_relaxed)) return;
     detail::fail(late_.load(std::memory_order_relaxed) ? GMX_ETIMEDOUT : GMX_ECANCELED);
   }
-  void begin(std::int64_t ns) { check(gmx_scope_new(ns, &scope_)); }
+  void begin(std::int64_t ns) {
+    check(gmx_scope_new(ns, &scope_));
+    gmx_status status = gmx_scope_enter(scope_);
+    if (status == GMX_OK) return;
+    static_cast<void>(gmx_scope_leave(scope_, 0, nullptr));
+    detail::fail(status);
+  }
+  template <class F>
+  void run(F &body) {
+    try {
+      std::invoke(body, *this);
+    } catch (...) {
+      if (left_) throw;
+      auto again = [] { throw; };  // as if a goroutine had thrown it
+      if (call(again) != GMX_OK) static_cast<void>(gmx_scope_cancel(scope_));
+    }
+    if (!left_) leave();
+  }
+  template <class F>
+  friend void with_scope(F &&body);
+  template <class Rep, class Period, class F>
+  friend void with_scope(const std::chrono::duration<Rep, Period> &d, F &&body);
 
   template <class F>
   gmx_status call(F &f) noexcept {
@@ -1491,6 +1516,20 @@ class scope {
   std::atomic<bool> first_{false}, cut_{false}, late_{false}, by_hand_{false};
   std::exception_ptr failure_;
 };
+
+/// Runs body(scope) as one of the goroutines of a new scope, but on the caller's, and leaves the scope. So the first exception
+/// comes out, whether the body throws it or a goroutine; a wait of the body that is cancelled for it has not failed.
+template <class F>
+void with_scope(F &&body) {
+  scope s;
+  s.run(body);
+}
+/// The same in a scope that is cancelled after so long: throws an error with GMX_ETIMEDOUT if that ended something.
+template <class Rep, class Period, class F>
+void with_scope(const std::chrono::duration<Rep, Period> &d, F &&body) {
+  scope s(d);
+  s.run(body);
+}
 
 // ---- timers ---------------------------------------------------------------------------------------------------------
 

@@ -166,11 +166,41 @@ static gmx_status spawns(actor *a, gmx_scope scope, crew *r) {
   return s;
 }
 
+/* Into a scope, perhaps: true then. The caller leaves it. */
+static bool goes_inside(actor *a, gmx_scope scope, gmx_cancel *before) {
+  gmx_cancel t = 0;
+  *before = gmx_cancel_current();
+  gmx_status s = gmx_scope_enter(scope);
+  MAY(a, s, GMX_OK, GMX_EBUSY, GMX_EDEADLK, GMX_ESTALE, GMX_ENOMEM, DOWN(a));
+  gmx_cancel now = gmx_cancel_current();
+  if (s != GMX_OK) {
+    if (now != *before) LOST(a, "not entered, and the current token is %#" PRIx64 ", not %#" PRIx64, now, *before);
+    return false;
+  }
+  IS(a, gmx_scope_token(scope, &t), GMX_OK);
+  if (now != t) LOST(a, "entered, and the current token is %#" PRIx64 ", not %#" PRIx64, now, t);
+  IS(a, gmx_scope_enter(scope), GMX_EBUSY);
+  return true;
+}
+
+/* A scope that the caller is inside. */
+static void comes_out(actor *a, gmx_scope scope, gmx_cancel before) {
+  gmx_status s, result = 7;
+  if (one_in(a, 2)) {
+    IS(a, gmx_scope_cancel(scope), GMX_OK);
+    IS(a, gmx_sleep(3600 * SECOND), GMX_ECANCELED);
+  }
+  if (one_in(a, 4)) MAY(a, gmx_cancel_use(0, NULL), GMX_OK);
+  while ((s = gmx_scope_leave(scope, one_in(a, 2) ? -1 : wait_for(a), &result)) != GMX_OK) MAY(a, s, GMX_ETIMEDOUT, GMX_ENOMEM);
+  gmx_cancel now = gmx_cancel_current();
+  if (now != before) LOST(a, "left, and the current token is %#" PRIx64 ", not %#" PRIx64, now, before);
+}
+
 /* One that nobody else knows: made, filled and left. */
 static void my_scope(actor *a) {
   crew mine;
   gmx_scope scope = 0;
-  gmx_cancel t = 0;
+  gmx_cancel t = 0, before = 0;
   gmx_status s, result = 7;
   if (!a->g || a->sched || crowded() || may_wait(a) != GMX_OK) return;
   memset(&mine, 0, sizeof mine);
@@ -178,6 +208,7 @@ static void my_scope(actor *a) {
   s = gmx_scope_new(one_in(a, 2) ? wait_for(a) : -1, &scope);
   MAY(a, s, GMX_OK, GMX_ENOMEM);
   if (s != GMX_OK) return;
+  bool inside = one_in(a, 2) && goes_inside(a, scope, &before);
   for (uint64_t n = rnd(a, 5); n > 0; n--) spawns(a, scope, &mine);
   IS(a, gmx_scope_token(scope, &t), GMX_OK);
   if (one_in(a, 3)) {
@@ -185,7 +216,19 @@ static void my_scope(actor *a) {
     s = gmx_cancel_is_cancelled(t);
     if (s != 1) IS(a, s, GMX_ESTALE); /* one in the scope may have freed its current token */
   }
-  while ((s = gmx_scope_leave(scope, one_in(a, 2) ? -1 : wait_for(a), &result)) != GMX_OK) MAY(a, s, GMX_ETIMEDOUT, GMX_ENOMEM);
+  if (inside) {
+    if (one_in(a, 2)) {
+      gmx_scope inner = 0;
+      gmx_cancel outer = 0;
+      MAY(a, s = gmx_scope_new(-1, &inner), GMX_OK, GMX_ENOMEM);
+      if (s == GMX_OK && goes_inside(a, inner, &outer)) comes_out(a, inner, outer);
+      else if (s == GMX_OK) IS(a, gmx_scope_leave(inner, -1, NULL), GMX_OK);
+    }
+    comes_out(a, scope, before);
+    result = 0;
+  } else {
+    while ((s = gmx_scope_leave(scope, one_in(a, 2) ? -1 : wait_for(a), &result)) != GMX_OK) MAY(a, s, GMX_ETIMEDOUT, GMX_ENOMEM);
+  }
   long spawned = atomic_load(&mine.spawned), ended = atomic_load(&mine.ended);
   if (atomic_load(&mine.began) != spawned || ended != spawned || result > 0)
     LOST(a, "%ld were spawned, %ld began, and %ld have ended; it says %d", spawned, atomic_load(&mine.began), ended, (int)result);
@@ -198,7 +241,7 @@ static void scoped(actor *a) {
   gmx_scope h = (gmx_scope)atomic_load(&r->scope), made = 0;
   gmx_cancel t = 0;
   gmx_status s, result = 7;
-  switch (rnd(a, 8)) {
+  switch (rnd(a, 9)) {
     case 0:
       if (h || crowded()) break;
       s = gmx_scope_new(one_in(a, 3) ? wait_for(a) : -1, &made);
@@ -228,9 +271,17 @@ static void scoped(actor *a) {
       if (t && one_in(a, 8)) MAY(a, gmx_cancel_free(t), GMX_OK, GMX_ESTALE);
       break;
     case 5: my_scope(a); break;
+    case 6:
+      if (!a->g || a->sched || may_wait(a) != GMX_OK) {
+        if (!may_use(a)) MAY(a, gmx_scope_enter(h), GMX_ENOTG, DOWN(a), a->sched ? GMX_ENOTG : GMX_ENOMEM);
+      } else if (goes_inside(a, h, &t)) {
+        comes_out(a, h, t);
+        atomic_compare_exchange_strong(&r->scope, &h, 0);
+      }
+      break;
     default:
       s = gmx_scope_leave(h, one_in(a, 2) ? 0 : wait_for(a), &result);
-      WAITS_ON(a, s, GMX_OK, GMX_ETIMEDOUT, GMX_EBUSY, GMX_EDEADLK, GMX_ESTALE, GMX_ENOMEM, DOWN(a));
+      WAITS_ON(a, s, GMX_OK, GMX_ETIMEDOUT, GMX_EBUSY, GMX_EPERM, GMX_EDEADLK, GMX_ESTALE, GMX_ENOMEM, DOWN(a));
       if ((s == GMX_OK) != (result <= 0)) LOST(a, "left, %s, and it says %d", gmx_err_name(s), (int)result);
       if (s == GMX_OK) atomic_compare_exchange_strong(&r->scope, &h, 0);
   }

@@ -428,6 +428,12 @@ impl Current {
     }
 }
 
+/// The count of a pointer to a token, which [`Ref::forget`] or [`replace`] gave.
+pub fn counted(sched: &'static Sched, token: *mut Token) -> Option<Ref> {
+    // SAFETY: null or a token, for which the caller counts (T3).
+    unsafe { token.as_ref() }.map(|token| Ref { sched, token })
+}
+
 /// Makes `token` the current one of a G; the count of the former is the caller's.
 #[must_use]
 pub fn replace(gp: GRef, token: Option<Ref>) -> Option<&'static Token> {

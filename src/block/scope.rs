@@ -6,31 +6,41 @@
 //!
 //! # Words
 //! `open`: Gs that have not ended. `error`: the first, by CAS from 0. `token`: under that of the maker; the children's. Under
-//! the lock: `handle`, `leaving`. G: `scope`, whose child it is.
+//! the lock: `handle`, `leaving`, `inside`. G: `scope`, whose child it is.
+//!
+//! The body is the code between enter and leave, on the G (or thread of the host) that enters: `inside`. A G may be inside
+//! several scopes: `G.entered` is the last one that it entered, `around` the one before. `before`: the token that was the
+//! current one of the G when it entered, with a count. These three belong to the G that is inside.
 //!
 //! # Protocol
 //! * S1 spawn: under the lock, if nobody has left: open + 1; the G counts for the token. Without memory: open - 1.
 //! * S2 the child runs; what it returns is noted: the first error cancels the token.
 //! * S3 the child's end, whichever way: open - 1; the last one wakes who leaves.
-//! * L1 leave: waits for open to be 0, whatever happens to the caller's own token (its cancellation has reached the
-//!   children); L2 under the lock: still 0: the handle is stale. Otherwise again.
+//! * E1 enter: under the lock, if no G is inside and none leaves: the caller is inside; the scope's token takes the place
+//!   of its current one. From here on the first error, the deadline and a cancellation end waits of the body too.
+//! * L1 leave, by the G that is inside if there is one: waits for open to be 0, whatever happens to the caller's own token
+//!   (its cancellation has reached the children); L2 under the lock: still 0: the handle is stale. Otherwise again.
+//! * L3 the token from before is the current one again. A scope that the caller entered later and has not left keeps its
+//!   own token, and comes back to the same one.
+//! * X1 the end of a G that is inside, or of a thread: it is inside no more. Any G may leave the scope then.
 //!
 //! # Invariants
 //! * I1 a scope is there as long as it has children: its memory is given back by L2 only, which finds none.
 //! * I2 open grows only under the lock, with a handle that is good; so after L2's look it stays 0.
+//! * I3 a scope is in the list of the G that is inside, which alone leaves it; so what the list holds is there.
 
 use super::cancel::{self, Reason, Ref, Token};
 use super::objects::objects;
 use super::waitgroup::WaitGroup;
 use super::waitq;
 use crate::gmp::error::{Error, Result};
-use crate::gmp::g::{GName, GRef};
+use crate::gmp::g::{G, GName, GRef};
 use crate::gmp::m::MRef;
 use crate::protocol::park;
 use crate::sync::own::{OwnPtr, OwnU64};
 use crate::sync::{AtomicI32, Guard, Lock, Ordering, Rank};
 use std::ffi::c_void;
-use std::ptr::from_ref;
+use std::ptr::{from_ref, null_mut};
 
 /// A scope. Its memory serves one after another.
 pub struct Scope {
@@ -40,13 +50,22 @@ pub struct Scope {
     token: OwnPtr<Token>,
     /// The scope as whose child its maker ran. Fixed.
     outer: OwnU64,
+    /// Null for none. Owner: the G that is inside.
+    before: OwnPtr<Token>,
+    /// Null for none. Owner: the G that is inside.
+    around: OwnPtr<Scope>,
     state: Lock<State>,
 }
 
 struct State {
     handle: u64,
     leaving: bool,
+    /// The G in the body, which may be the one that stands for a thread; null for none.
+    inside: *mut G,
 }
+
+// SAFETY: Gs are never freed.
+unsafe impl Send for State {}
 
 impl Default for Scope {
     fn default() -> Scope {
@@ -55,7 +74,9 @@ impl Default for Scope {
             error: AtomicI32::new(0),
             token: OwnPtr::null(),
             outer: OwnU64::new(0),
-            state: Lock::new(Rank::Scope, State { handle: 0, leaving: false }),
+            before: OwnPtr::null(),
+            around: OwnPtr::null(),
+            state: Lock::new(Rank::Scope, State { handle: 0, leaving: false, inside: null_mut() }),
         }
     }
 }
@@ -80,7 +101,7 @@ pub fn make(m: MRef, timeout: i64) -> Result<u64> {
     // SAFETY: a scope is there as long as it has a child.
     let outer = unsafe { gp.scope.get().cast::<Scope>().as_ref() };
     s.outer.set(outer.map_or(0, |outer| outer.state.lock().handle));
-    *s.state.lock() = State { handle, leaving: false };
+    *s.state.lock() = State { handle, leaving: false, inside: null_mut() };
     Ok(handle)
 }
 
@@ -174,7 +195,82 @@ pub fn on_exit(m: MRef, gp: GRef) {
     debug_assert!(done.is_ok());
 }
 
-/// L1 and L2. The first error, or 0. TimedOut: it is not left, and may be again.
+/// E1.
+pub fn enter(m: MRef, handle: u64) -> Result<()> {
+    let gp = waitq::waiter(m);
+    let (s, mut state) = find(m, handle)?;
+    if is_within(m, s) {
+        return Err(Error::Deadlock);
+    }
+    if state.leaving || !state.inside.is_null() {
+        return Err(Error::Busy);
+    }
+    let token = cancel::find(m.sched(), s.token().handle.get(), true)?;
+    state.inside = gp.as_ptr();
+    drop(state);
+    gp.note_extras();
+    s.before.set(cancel::replace(gp, Some(token)).map_or(null_mut(), |t| from_ref(t).cast_mut()));
+    s.around.set(gp.entered.get().cast());
+    gp.entered.set(from_ref(s).cast_mut().cast());
+    Ok(())
+}
+
+/// L3, once the handle is stale.
+fn step_out(m: MRef, gp: GRef, s: &'static Scope) {
+    let (before, around) = (s.before.take(), s.around.take());
+    if gp.entered.get() == from_ref(s).cast_mut().cast() {
+        gp.entered.set(around.cast());
+        drop_token(m, cancel::replace(gp, cancel::counted(m.sched(), before)));
+        return;
+    }
+    // SAFETY: the list holds scopes that are there (I3).
+    let mut at: Option<&Scope> = unsafe { gp.entered.get().cast::<Scope>().as_ref() };
+    while let Some(later) = at {
+        if std::ptr::eq(later.around.get(), s) {
+            later.around.set(around);
+            // It comes back to where this one would, or to what the host chose meanwhile.
+            let mut dropped = before;
+            if later.before.get() == s.token.get() {
+                dropped = later.before.take();
+                later.before.set(before);
+            }
+            // SAFETY: null or a token that one of the two counted for.
+            drop_token(m, unsafe { dropped.as_ref() });
+            return;
+        }
+        // SAFETY: as above.
+        at = unsafe { later.around.get().as_ref() };
+    }
+    debug_assert!(false, "I3");
+}
+
+fn drop_token(m: MRef, token: Option<&'static Token>) {
+    if let Some(token) = token {
+        cancel::unref(m.sched(), token);
+    }
+}
+
+/// X1.
+#[inline]
+pub fn on_exit_inside(m: MRef, gp: GRef) {
+    if !gp.entered.is_null() {
+        leave_all(m, gp);
+    }
+}
+
+#[cold]
+fn leave_all(m: MRef, gp: GRef) {
+    // SAFETY: the list holds scopes that are there (I3).
+    while let Some(s) = unsafe { gp.entered.get().cast::<Scope>().as_ref() } {
+        gp.entered.set(s.around.take().cast());
+        // SAFETY: null or a token that the scope counts for.
+        drop_token(m, unsafe { s.before.take().as_ref() });
+        // From here on it may be left.
+        s.state.lock().inside = null_mut();
+    }
+}
+
+/// L1 to L3. The first error, or 0. TimedOut: it is not left, and may be again.
 ///
 /// # Migrates
 pub fn leave(mut m: MRef, handle: u64, timeout: i64) -> Result<i32> {
@@ -184,13 +280,21 @@ pub fn leave(mut m: MRef, handle: u64, timeout: i64) -> Result<i32> {
         if is_within(m, s) {
             return Err(Error::Deadlock);
         }
+        let gp = waitq::waiter(m);
+        if !state.inside.is_null() && state.inside != gp.as_ptr() {
+            return Err(Error::Perm);
+        }
         if state.leaving {
             return Err(Error::Busy);
         }
         if s.open.is_zero() {
             // L2
             state.handle = 0;
+            let inside = !std::mem::replace(&mut state.inside, null_mut()).is_null();
             drop(state);
+            if inside {
+                step_out(m, gp, s);
+            }
             return Ok(give_back(m, s, handle));
         }
         state.leaving = true;

@@ -12,7 +12,7 @@ use crate::protocol::park;
 pub type gmx_cancel = u64;
 
 /// The G whose current token the caller may change: its own, or the one that stands for the thread.
-fn holder(m: MRef) -> Option<GRef> {
+pub(super) fn holder(m: MRef) -> Option<GRef> {
     match m.ctx() {
         Ctx::Foreign => Some(park::own_g(m)),
         Ctx::G | Ctx::Syscall => m.g(),

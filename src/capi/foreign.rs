@@ -1,7 +1,7 @@
 //! Threads of the host
 
 use super::*;
-use crate::block::cancel;
+use crate::block::{cancel, scope};
 use crate::gmp::g::GRef;
 use crate::gmp::m::Ctx;
 use crate::protocol::{foreign, lockedm, park};
@@ -64,6 +64,7 @@ pub extern "C" fn gmx_detach_thread() -> gmx_status {
     let m = if m.ctx() == Ctx::Syscall && gp.keys.is_null() { m } else { run::mend(m, gp) };
     gp.locks.set(0);
     run::end_thread_g(m, gp);
+    scope::on_exit_inside(m, gp);
     cancel::on_exit(m.sched(), gp);
     foreign::leave_for_good(m, gp, stack_pointer());
     run::count_detach(m);

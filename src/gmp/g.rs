@@ -284,6 +284,8 @@ pub struct Cold {
     pub once: OwnPtr<c_void>,
     /// The scope that waits for its end; null for none. Owner: the G, its spawner before.
     pub scope: OwnPtr<c_void>,
+    /// The scope that it entered last and has not left (block/scope.rs); null for none. Owner: the G.
+    pub entered: OwnPtr<c_void>,
     /// What it runs as the child of a scope. Owner: the spawner.
     pub child: OwnPtr<c_void>,
     /// Values of G-local keys, made at the first set. Owner: the G.

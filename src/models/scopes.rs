@@ -1,8 +1,10 @@
 //! scope.rs: whoever leaves has all its children behind it, and one leaves.
 
 use super::*;
-use crate::block::scope;
+use crate::block::{cancel, scope, sema, waitq};
 use crate::gmp::error::Error;
+use crate::gmp::g::WaitReason;
+use crate::sync::AtomicU32;
 
 extern "C" fn child(_: *mut std::ffi::c_void) -> i32 {
     unreachable!("the steps of a token are what runs")
@@ -62,6 +64,81 @@ fn leave_against_children(children: usize, leavers: usize, late: bool) -> impl F
         }
         assert_eq!(scope::leave(ms[0], handle, 0), Err(Error::Stale));
     }
+}
+
+/// The body waits inside the scope, for what comes from no other thread; a child fails and ends the wait. Another thread
+/// would leave the scope, and may not.
+fn body_against_a_failure(other: bool) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(1, 1);
+        let t = mk.token(vec![does(comes_to(-5))]);
+        let w = mk.make();
+        let m = foreign::needm(w.sched, 1).unwrap();
+        let handle = scope::make(m, -1).unwrap();
+        assert!(scope::enter(m, handle).is_ok());
+        assert!(scope::spawn(m, handle, child, t as *mut _).is_ok());
+        let left = Arc::new(AtomicUsize::new(0));
+        let l = left.clone();
+        w.host_as(m, move |_, m| {
+            let (m, got) = sema::acquire(m, &AtomicU32::new(0), None, WaitReason::SEMACQUIRE);
+            assert_eq!(got, Err(Error::Canceled));
+            assert_eq!(scope::leave(m, handle, -1), Ok(-5));
+            assert!(cancel::current(waitq::waiter(m)).is_none(), "L3");
+            l.store(1, SeqCst);
+        });
+        if other {
+            w.host(move |_, m| {
+                assert!(matches!(scope::enter(m, handle), Err(Error::Busy | Error::Stale)));
+                assert!(matches!(scope::leave(m, handle, -1), Err(Error::Perm | Error::Stale)), "it is inside");
+            });
+        }
+        w.finish();
+        assert_eq!(left.load(SeqCst), 1);
+    }
+}
+
+#[test]
+fn body_against_the_first_error() {
+    check(Size { preemptions: 2, ..Size::default() }, body_against_a_failure(false));
+}
+
+#[test]
+fn body_against_another_that_leaves() {
+    check(Size { preemptions: 1, ..Size::default() }, body_against_a_failure(true));
+}
+
+/// X1: the G inside ends; another leaves the scope once it has.
+#[test]
+fn leave_against_the_end_inside() {
+    check(Size { preemptions: 3, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let m = foreign::needm(w.sched, 1).unwrap();
+        let handle = scope::make(m, -1).unwrap();
+        assert!(scope::enter(m, handle).is_ok());
+        let done = Arc::new(Sole::new());
+        let d = done.clone();
+        w.host_as(m, move |_, m| {
+            d.touch();
+            let gp = waitq::waiter(m);
+            scope::on_exit_inside(m, gp);
+            cancel::on_exit(m.sched(), gp);
+        });
+        let (d, left) = (done.clone(), Arc::new(AtomicUsize::new(0)));
+        let l = left.clone();
+        w.host(move |_, m| match scope::leave(m, handle, -1) {
+            Ok(error) => {
+                assert_eq!(error, 0);
+                d.touch();
+                l.store(1, SeqCst);
+            }
+            Err(e) => assert_eq!(e, Error::Perm),
+        });
+        w.finish();
+        if left.load(SeqCst) == 0 {
+            assert_eq!(scope::leave(m, handle, -1), Ok(0));
+        }
+        assert_eq!(scope::leave(m, handle, 0), Err(Error::Stale));
+    });
 }
 
 #[test]

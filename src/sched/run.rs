@@ -173,6 +173,7 @@ fn end_extras(mut m: MRef, gp: GRef) -> MRef {
         m = mend(m, gp);
     }
     once::on_exit(m, gp);
+    scope::on_exit_inside(m, gp);
     cancel::on_exit(m.sched(), gp);
     scope::on_exit(m, gp);
     m
@@ -232,6 +233,7 @@ pub fn thread_exit(m: MRef) {
     debug_assert!(gp.status() == GStatus::Syscall);
     gp.callbacks.set(0);
     gp.once.set(std::ptr::null_mut());
+    scope::on_exit_inside(m, gp);
     cancel::on_exit(m.sched(), gp);
     foreign::dropm(m);
 }

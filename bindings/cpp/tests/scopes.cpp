@@ -107,6 +107,116 @@ static void unwinding_waits_too() {
   }
 }
 
+// What the body waits for ends with the rest.
+static void the_body_is_inside() {
+  gomax::channel<int> never;
+  gomax::cancel_token before = gomax::current_token();
+  auto waits = [&](auto &&make) {
+    bool cancelled = false;
+    try {
+      make();
+    } catch (const gomax::cancelled &) {
+      cancelled = true;
+    }
+    CHECK(gomax::current_token().native() == before.native());
+    return cancelled;
+  };
+  CHECK(waits([&] {  // by the deadline
+    gomax::scope s(1ms);
+    never.receive().value();
+  }));
+  CHECK(waits([&] {
+    gomax::scope s(1ms);
+    gomax::sleep_for(1h);
+  }));
+  CHECK(waits([&] {  // by the first exception
+    gomax::scope s;
+    s.go([] { throw 1; });
+    never.receive().value();
+  }));
+  CHECK(waits([&] {  // in an inner scope
+    gomax::scope s(1ms);
+    gomax::scope inner;
+    inner.go([&] { gomax::sleep_for(1h); });
+    never.receive().value();
+  }));
+  CHECK(waits([&] {  // by hand
+    gomax::scope s;
+    s.go([&] { s.cancel(); });
+    never.receive().value();
+  }));
+
+  // leaving waits for them all the same
+  std::atomic<int> ended{0};
+  {
+    gomax::scope s;
+    for (int i = 0; i < 10; i++) {
+      s.go([&] {
+        try {
+          never.receive().value();
+        } catch (const gomax::cancelled &) {
+          gomax::under none{gomax::cancel_token()};
+          gomax::sleep_for(1ms);
+          ended++;
+        }
+      });
+    }
+    s.cancel();
+    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, gomax::sleep_for(1h));
+  }
+  CHECK_EQ(ended.load(), 10);
+
+  // in any order
+  auto a = std::make_unique<gomax::scope>(), b = std::make_unique<gomax::scope>();
+  a.reset();
+  gomax::sleep_for(1us);
+  b.reset();
+  CHECK(gomax::current_token().native() == before.native());
+}
+
+static void with_scope_throws_the_first() {
+  gomax::channel<int> never;
+  auto thrown = [](auto &&f) {
+    try {
+      f();
+    } catch (int i) {
+      return i;
+    }
+    return 0;
+  };
+  int ran = 0;
+  gomax::with_scope([&](gomax::scope &s) { s.go([&] { ran++; }); });
+  CHECK_EQ(ran, 1);
+  CHECK_EQ(thrown([&] { gomax::with_scope([&](gomax::scope &s) { s.go([] { throw 1; }), never.receive().value(); }); }), 1);
+  CHECK_EQ(thrown([&] {
+             gomax::with_scope([&](gomax::scope &s) {
+               s.go([&] { never.receive().value(); });
+               throw 2;
+             });
+           }),
+           2);
+  CHECK_EQ(thrown([&] {  // what the body throws on its way out is not the first
+             gomax::with_scope(1h, [&](gomax::scope &s) {
+               s.go([] { throw 3; });
+               try {
+                 never.receive().value();
+               } catch (const gomax::cancelled &) {
+                 throw 4;
+               }
+             });
+           }),
+           3);
+  CHECK_THROWS(GMX_ETIMEDOUT, gomax::with_scope(1ms, [&](gomax::scope &) { never.receive().value(); }));
+  CHECK_THROWS(GMX_ETIMEDOUT, gomax::with_scope(1ms, [&](gomax::scope &s) { s.go([&] { never.receive().value(); }); }));
+  gomax::with_scope([&](gomax::scope &s) { s.cancel(), never.receive().value(); });
+  gomax::with_scope([&](gomax::scope &s) { s.leave(); });
+  CHECK_EQ(thrown([&] { gomax::with_scope([&](gomax::scope &s) { s.go([] { throw 5; }), s.leave(); }); }), 5);
+  gomax::cancel_source source;
+  gomax::under outer(source.token());
+  source.cancel();
+  CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, gomax::with_scope([&](gomax::scope &) { never.receive().value(); }));
+}
+
 static void cancelled_by() {
   gomax::channel<int> never;
   {  // hand: the way to end helpers
@@ -244,6 +354,8 @@ int main() {
   RUN(waits_for_all);
   RUN(the_first_exception_comes_out);
   RUN(unwinding_waits_too);
+  RUN(the_body_is_inside);
+  RUN(with_scope_throws_the_first);
   RUN(cancelled_by);
   RUN(nested);
   RUN(tokens);

@@ -415,6 +415,34 @@ suite "scopes":
       while numG() > 1: yieldNow()
     runMain main()
 
+  test "what the body waits for ends with the rest":
+    proc main() =
+      let never = newChan[int]()
+      expect CanceledError:
+        withScope(2.ms): discard never.recv()
+      expect CanceledError:
+        withScope(2.ms):
+          withScope: discard never.recv()
+      var text = ""
+      try:
+        withScope:
+          for _ in 0 ..< 10: scope.spawn sleeper()
+          scope.spawn failing("first")
+          discard never.recv()
+      except IOError as e: text = e.msg
+      check text == "first"
+      var through = 0
+      for i in 0 ..< 3:
+        withScope:
+          if i == 1: continue
+          scope.cancel()
+          expect CanceledError: sleep 1.sec
+          inc through
+      check through == 2
+      sleep 1.us
+      check not canceled()
+    runMain main()
+
   test "tokens":
     proc main() =
       let token = newToken()

@@ -232,6 +232,7 @@ pub extern fn gmx_cancel_free(token: Cancel) Status;
 
 pub extern fn gmx_scope_new(timeout: i64, out: ?*Scope) Status;
 pub extern fn gmx_scope_spawn(scope: Scope, f: ?*const fn (?*anyopaque) callconv(.c) Status, arg: ?*anyopaque) Status;
+pub extern fn gmx_scope_enter(scope: Scope) Status;
 pub extern fn gmx_scope_leave(scope: Scope, timeout: i64, result: ?*Status) Status;
 pub extern fn gmx_scope_cancel(scope: Scope) Status;
 pub extern fn gmx_scope_token(scope: Scope, out: ?*Cancel) Status;

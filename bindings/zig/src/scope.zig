@@ -55,14 +55,15 @@ pub fn shield() Error!Token.Previous {
     return (Token{ .raw = 0 }).use();
 }
 
-/// Gs that are waited for together. The first error of one of them cancels the others, and is what `wait` returns.
+/// Gs that are waited for together. The first error of one of them cancels the others, and is what `wait` returns. Between
+/// `init` and `wait` (or `deinit`) the maker's own waits end with them, with `error.Canceled`.
 ///
 ///     var scope: gomax.Scope = try .init(-1);
 ///     defer scope.deinit();
 ///     try scope.go(fetch, .{url});
 ///     try scope.wait();
 ///
-/// It must not be moved while Gs are in it.
+/// It must not be moved while Gs are in it. The G or thread that makes it ends it.
 pub const Scope = struct {
     raw: c.Scope,
     first: std.atomic.Value(u16) = .init(0),
@@ -75,6 +76,8 @@ pub const Scope = struct {
     pub fn init(timeout: i64) Error!Scope {
         var raw: c.Scope = 0;
         try status.check(c.gmx_scope_new(timeout, &raw));
+        errdefer _ = c.gmx_scope_leave(raw, 0, null);
+        try status.check(c.gmx_scope_enter(raw));
         return .{ .raw = raw };
     }
 

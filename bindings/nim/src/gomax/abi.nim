@@ -174,6 +174,7 @@ proc gmx_cancel_current*(): Handle
 proc gmx_cancel_free*(token: Handle): Status
 proc gmx_scope_new*(timeout: int64, scope: ptr Handle): Status
 proc gmx_scope_spawn*(scope: Handle, fn: proc (arg: pointer): Status {.cdecl.}, arg: pointer): Status
+proc gmx_scope_enter*(scope: Handle): Status
 proc gmx_scope_leave*(scope: Handle, timeout: int64, status: ptr Status): Status
 proc gmx_scope_cancel*(scope: Handle): Status
 proc gmx_scope_token*(scope: Handle, token: ptr Handle): Status

@@ -49,6 +49,10 @@ type
 
 proc openScope*(timeout: int64): ScopeState =
   check gmx_scope_new(timeout, addr result.raw)
+  let status = gmx_scope_enter(result.raw)
+  if status != OK:
+    discard gmx_scope_leave(result.raw, 0, nil)
+    raiseStatus(status)
 
 proc cancel*(scope: Scope) = discard gmx_scope_cancel(scope.raw)
 proc isCanceled*(scope: Scope): bool =
@@ -100,15 +104,19 @@ template inScope*(timeout: int64, body: untyped) =
     let scope {.inject, used.}: Scope = addr state
     var through = false
     try:
-      body
-      through = true
-    finally:
-      leaveScope(scope, not through)
+      try:
+        body
+        through = true
+      finally:
+        leaveScope(scope, not through)
+    except CanceledError:
+      rethrow(scope) # what the wait of the body was canceled for
+      raise
     rethrow(scope)
 
 macro withScope*(args: varargs[untyped]): untyped =
   ## `withScope: body` or `withScope(timeout): body` runs body with a `scope`, and waits for the Gs that were spawned in it.
   ## The first exception of one of them cancels the others and is raised here; one of the body, or leaving it early,
-  ## cancels all. So does the timeout.
+  ## cancels all. So does the timeout. What the body waits for is canceled with the rest.
   if args.len notin 1 .. 2: error("withScope: body, or withScope(timeout): body", args)
   newCall(bindSym"inScope", if args.len == 2: args[0] else: bindSym"forever", args[^1])
