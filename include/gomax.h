@@ -66,6 +66,33 @@ extern "C" {
 
 /* ---- Status codes ----------------------------------------------------------------------------------------------- */
 
+/**
+ * What a call came to: GMX_OK or a count, or a negative error. Negative errno values where one fits, from -1001 down
+ * where none does.
+ */
+typedef int32_t gmx_status;
+
+#if defined(GMX_NO_INLINE)
+enum {
+  GMX_OK = 0,
+  GMX_EPERM = -1,
+  GMX_EINTR = -4,
+  GMX_EAGAIN = -11,
+  GMX_ENOMEM = -12,
+  GMX_EBUSY = -16,
+  GMX_EINVAL = -22,
+  GMX_ECLOSED = -32,
+  GMX_EPIPE = -32,
+  GMX_EDEADLK = -35,
+  GMX_ENOTSUP = -95,
+  GMX_ETIMEDOUT = -110,
+  GMX_ECANCELED = -125,
+  GMX_ENOTG = -1001,
+  GMX_EINSYSCALL = -1002,
+  GMX_ESHUTDOWN = -1003,
+  GMX_ESTALE = -1004,
+};
+#else
 #define GMX_OK         0       /**< no error */
 #define GMX_EPERM      (-1)    /**< the operation does not match what the caller holds */
 #define GMX_EINTR      (-4)    /**< interrupted by a signal */
@@ -83,12 +110,7 @@ extern "C" {
 #define GMX_EINSYSCALL (-1002) /**< the goroutine is between enter and exit of a syscall */
 #define GMX_ESHUTDOWN  (-1003) /**< the runtime is going down */
 #define GMX_ESTALE     (-1004) /**< the handle's goroutine is no more, or never was */
-
-/**
- * What a call came to: GMX_OK or a count, or a negative error. Negative errno values where one fits, from -1001 down
- * where none does.
- */
-typedef int32_t gmx_status;
+#endif
 
 /**
  * A short English text for a status. Counts (values above zero) are "no error".
@@ -895,6 +917,20 @@ GMX_API gmx_status gmx_for_each_p(void (*fn)(void*),
  * Since: 0.1
  */
 GMX_API gmx_status gmx_for_each_g(void (*fn)(void*, const struct gmx_g_info*), void *arg);
+
+/**
+ * A safe point for loops that call nothing of this library: one load and a branch while nothing is asked. Inline, unless
+ * GMX_NO_INLINE is defined or the compiler is neither GCC nor Clang.
+ *
+ * Blocks: the goroutine, while the world is stopped or its time slice is over; else never.
+ * Call from: every context; it does nothing where the caller cannot be asked to stop.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: nothing.
+ * Returns: nothing.
+ * Since: 0.1
+ */
+GMX_API void gmx_safepoint(void);
 
 /**
  * What gmx_safepoint calls when something is wanted: makes way for a stop, a barrier, or a slice that is over. Does
@@ -2161,37 +2197,25 @@ GMX_API gmx_status gmx_write_heap_dump(int32_t fd);
 /* ---- Inline ------------------------------------------------------------------------------------------------------ */
 
 /**
- * Not zero while somebody waits for Gs to come to a safe point. Only gmx_safepoint() reads it.
+ * Not zero while something is asked of goroutines that run: a stop, a barrier, the end of a slice. What gmx_safepoint() reads,
+ * and code that a compiler emits in its place.
  */
 extern GMX_API volatile uint32_t gmx_poll_word;
 
-/**
- * A safe point for loops that call nothing of this library: one load and a branch while nobody asks.
- *
- * Blocks: G, while the world is stopped or its time slice is over; else never.
- * Call from: anywhere; it does nothing where the caller cannot be asked to stop.
- * Safepoint: yes.
- * Migrates: yes.
- * Owns: nothing.
- * Returns: nothing.
- * Since: 0.1.
+/*
+ * The bodies of gmx_safepoint and gmx_once_do, for compilers that can inline them: one load and a branch while nothing is
+ * asked, or all is done. They are the library's functions all the same, with its addresses and its errors: what is not
+ * inlined is a call of the library. With GMX_NO_INLINE defined this header has declarations only, and an enum for the status
+ * codes (which #if does not see): for what reads it and is no compiler.
  */
-static inline void gmx_safepoint(void) {
-#if defined(__GNUC__)
+#if defined(__GNUC__) && !defined(GMX_NO_INLINE)
+extern __inline __attribute__((__gnu_inline__, __always_inline__)) void gmx_safepoint(void) {
   if (__builtin_expect(__atomic_load_n(&gmx_poll_word, __ATOMIC_RELAXED) != 0, 0)) {
-#else
-  if (gmx_poll_word != 0) {
-#endif
     gmx_status gmx_ignored = gmx_safepoint_slow();
     (void)gmx_ignored;
   }
 }
 
-/*
- * Where the compiler optimises, a call of gmx_once_do is a look at what is done, and a call of the library only otherwise.
- * It is the same function, with the same address and the same errors. GMX_NO_INLINE leaves this out.
- */
-#if defined(__GNUC__) && !defined(GMX_NO_INLINE)
 extern __inline __attribute__((__gnu_inline__)) gmx_status gmx_once_do(struct gmx_once *once, void (*fn)(void*),
                                                                        void *arg) {
   const union { const struct gmx_once *p; uintptr_t n; } at = {once};

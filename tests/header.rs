@@ -120,16 +120,18 @@ fn generate() -> String {
         let title = text.lines().next().and_then(|l| l.strip_prefix("//! ")).unwrap_or("").trim_end_matches('.');
         assert!(!title.is_empty(), "{}: the first line must be `//! Title.`", file.display());
         writeln!(out, "/* ---- {title} {} */\n", "-".repeat(107usize.saturating_sub(title.chars().count()))).unwrap();
-        if file.ends_with("status.rs") {
-            out += &statuses();
-        }
         // cbindgen leaves out a type that no function of its file uses; the next file may
         let mut config = config.clone();
         config.export.include.extend(public_types(&text));
         let bindings = cbindgen::Builder::new().with_config(config).with_src(&file).generate();
         let mut body = Vec::new();
         bindings.unwrap_or_else(|e| panic!("{}: {e}", file.display())).write(&mut body);
-        let body = String::from_utf8(body).unwrap();
+        let mut body = String::from_utf8(body).unwrap();
+        if file.ends_with("status.rs") {
+            let declared = "typedef int32_t gmx_status;\n";
+            assert!(body.contains(declared));
+            body = body.replace(declared, &format!("{declared}\n{}", statuses()));
+        }
         if !body.trim().is_empty() {
             writeln!(out, "{}\n", body.trim()).unwrap();
         }
@@ -184,15 +186,20 @@ fn public_types(text: &str) -> impl Iterator<Item = String> + '_ {
     })
 }
 
-/// Macros, not an enum: they work in `#if`, and C++ does not warn about mixing them with a gmx_status in `?:`.
+/// Macros: they work in `#if`, and C++ does not warn about mixing them with a gmx_status in `?:`. For what is no compiler an
+/// enum, which has a type: Rust's bindgen makes a u32 of a macro that is 0, and a preprocessed text has no macros at all.
 fn statuses() -> String {
     let name_width = STATUS_LIST.iter().map(|row| row.name.len()).max().unwrap();
-    let mut out = String::new();
+    let mut out = String::from("#if defined(GMX_NO_INLINE)\nenum {\n");
+    for row in STATUS_LIST {
+        writeln!(out, "  {} = {},", row.name, row.value).unwrap();
+    }
+    out += "};\n#else\n";
     for row in STATUS_LIST {
         let value = if row.value < 0 { format!("({})", row.value) } else { row.value.to_string() };
         writeln!(out, "#define {:name_width$} {value:<7} /**< {} */", row.name, row.text).unwrap();
     }
-    out + "\n"
+    out + "#endif\n"
 }
 
 fn header() -> &'static str {
@@ -219,8 +226,8 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// Name and documentation of every function, the inline ones marked.
-fn functions(header: &str) -> BTreeMap<String, (String, bool)> {
+/// Name and documentation of every function.
+fn functions(header: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut doc = String::new();
     let mut in_doc = false;
@@ -234,12 +241,12 @@ fn functions(header: &str) -> BTreeMap<String, (String, bool)> {
                 doc += line.trim_start().trim_start_matches('*').trim();
                 doc.push('\n');
             }
-        } else if line.starts_with("GMX_API") || line.starts_with("GMX_MUST_USE") || line.starts_with("static inline") {
+        } else if line.starts_with("GMX_API") || line.starts_with("GMX_MUST_USE") {
             // `GMX_API const char *gmx_strerror(gmx_status s)`: the name is the last word before the first bracket
             if let Some((before, _)) = line.split_once('(') {
                 let name = before.rsplit(|c| !is_word(c)).next().unwrap();
                 if !name.is_empty() {
-                    found.insert(name.to_string(), (std::mem::take(&mut doc), line.starts_with("static")));
+                    found.insert(name.to_string(), std::mem::take(&mut doc));
                 }
             }
         }
@@ -309,7 +316,7 @@ fn names_are_ours() {
 #[test]
 fn every_function_is_documented() {
     let mut wrong = String::new();
-    for (name, (doc, _)) in functions(header()) {
+    for (name, doc) in functions(header()) {
         let missing: Vec<_> = DOC_LINES.iter().filter(|want| !doc.lines().any(|l| l.starts_with(**want))).collect();
         if !missing.is_empty() {
             writeln!(wrong, "{name} has no line {missing:?}").unwrap();
@@ -335,7 +342,12 @@ fn compiles_in_every_dialect() {
                 static gmx_once once;\ngmx_status (*address(void))(gmx_once *, void (*)(void *), void *);\n\
                 gmx_status (*address(void))(gmx_once *, void (*)(void *), void *) { return gmx_once_do; }\n\
                 gmx_status do_it(void (*fn)(void *));\n\
-                gmx_status do_it(void (*fn)(void *)) { return gmx_once_do(&once, fn, &once); }\n";
+                gmx_status do_it(void (*fn)(void *)) { return gmx_once_do(&once, fn, &once); }\n\
+                void (*poll_by(void))(void);\nvoid (*poll_by(void))(void) { return gmx_safepoint; }\n\
+                #if !defined(GMX_NO_INLINE) && (GMX_OK != 0 || GMX_EINVAL >= 0 || GMX_ENOTG > -1000)\n#error statuses do not work in #if\n#endif\n\
+                static const gmx_status some[] = {GMX_OK, GMX_EINVAL};\nint kind(gmx_status s);\n\
+                int kind(gmx_status s) {\n  switch (s) {\n    case GMX_OK: return 0;\n    case GMX_ESTALE: return 1;\n\
+                default: return s < 0 ? GMX_EAGAIN : some[0];\n  }\n}\n";
     fs::write(copy.join("lone.c"), text).unwrap();
     fs::write(copy.join("lone.cpp"), text).unwrap();
 
@@ -352,18 +364,20 @@ fn compiles_in_every_dialect() {
             "lone.cpp",
             ["c++", "g++", "clang++"],
             &["-Wold-style-cast"][..],
-            &["c++11", "c++14", "c++17", "c++20", "gnu++17"][..],
+            &["c++11", "c++14", "c++17", "c++20", "c++2b", "gnu++17"][..],
         ),
     ] {
         for cc in compilers.into_iter().filter(|cc| have(cc)) {
-            for dialect in dialects {
+            // (the first and the last without bodies too)
+            let without = [dialects[0], dialects[dialects.len() - 2]].map(|d| (d, "-DGMX_NO_INLINE"));
+            for (dialect, body) in dialects.iter().map(|&d| (d, "-DGMX_WITH_BODIES")).chain(without) {
                 let mut run = Command::new(cc);
-                run.arg(format!("-std={dialect}")).args(warnings).args(more).arg("-I").arg(&copy);
+                run.arg(body).arg(format!("-std={dialect}")).args(warnings).args(more).arg("-I").arg(&copy);
                 run.args(["-c", "-o"]).arg(copy.join(format!("{cc}-{dialect}.o"))).arg(copy.join(file));
                 let result = run.stdin(Stdio::null()).output().unwrap();
                 assert!(
                     result.status.success() && result.stderr.is_empty(),
-                    "{cc} -std={dialect}:\n{}",
+                    "{cc} -std={dialect} {body}:\n{}",
                     String::from_utf8_lossy(&result.stderr)
                 );
                 tried += 1;
@@ -371,6 +385,29 @@ fn compiles_in_every_dialect() {
         }
     }
     assert!(tried > 0, "there is neither a C nor a C++ compiler");
+}
+
+/// What reads the header and is no compiler (pycparser, translators to other languages) sees declarations only: no body, no
+/// attribute, no builtin.
+#[test]
+fn without_bodies_it_is_declarations() {
+    let dir = scratch("plain");
+    let text: String =
+        header().lines().filter(|line| !line.starts_with("#include")).map(|l| format!("{l}\n")).collect();
+    fs::write(dir.join("plain.h"), text).unwrap();
+    let mut run = compiler(false).unwrap();
+    run.args(["-E", "-P", "-x", "c", "-DGMX_NO_INLINE"]);
+    run.args(["GMX_API", "GMX_MUST_USE", "GMX_NORETURN", "GMX_DEPRECATED"].map(|name| format!("-D{name}=")));
+    let result = run.arg(dir.join("plain.h")).output().unwrap();
+    assert!(result.status.success(), "{}", String::from_utf8_lossy(&result.stderr));
+    let plain = String::from_utf8(result.stdout).unwrap();
+    assert!(plain.contains("GMX_EINVAL = -22,"), "{plain}");
+    assert!(plain.contains("void gmx_safepoint(void);") && plain.contains("gmx_status gmx_once_do("), "{plain}");
+    for not in ["__", "inline", "static", "return", "[["] {
+        assert!(!plain.contains(not), "{not} in {plain}");
+    }
+    let joined = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(!joined.contains(") {"), "a body in {plain}");
 }
 
 #[test]
@@ -383,11 +420,11 @@ fn exports_are_the_header() {
 
     let mut wrong = String::new();
     let functions = functions(header());
-    let declared = |name: &str| functions.get(name).is_some_and(|f| !f.1) || name == "gmx_poll_word";
+    let declared = |name: &str| functions.contains_key(name) || name == "gmx_poll_word";
     for name in exported.iter().filter(|name| !declared(name)) {
         writeln!(wrong, "{name} is exported and not in the header").unwrap();
     }
-    for (name, _) in functions.iter().filter(|(name, f)| !f.1 && !exported.contains(name)) {
+    for name in functions.keys().filter(|name| !exported.contains(name)) {
         writeln!(wrong, "{name} is in the header and not exported").unwrap();
     }
     assert!(exported.iter().any(|name| name == "gmx_poll_word"), "gmx_poll_word is not exported");

@@ -211,8 +211,10 @@ gmx_status gmx_rwmutex_runlock(struct gmx_rwmutex *m);
 gmx_status gmx_rwmutex_try_lock(struct gmx_rwmutex *m);
 gmx_status gmx_rwmutex_try_rlock(struct gmx_rwmutex *m);
 gmx_status gmx_rwmutex_unlock(struct gmx_rwmutex *m);
+void gmx_safepoint(void);
 gmx_status gmx_safepoint_slow(void);
 gmx_status gmx_scope_cancel(gmx_scope scope);
+gmx_status gmx_scope_enter(gmx_scope scope);
 gmx_status gmx_scope_leave(gmx_scope scope, int64_t timeout, gmx_status *result);
 gmx_status gmx_scope_new(int64_t timeout, gmx_scope *out);
 gmx_status gmx_scope_spawn(gmx_scope scope, gmx_status (*fn)(void*), void *arg);
@@ -326,8 +328,10 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_rwmutex_try_lock,
   (abi_function)gmx_rwmutex_try_rlock,
   (abi_function)gmx_rwmutex_unlock,
+  (abi_function)gmx_safepoint,
   (abi_function)gmx_safepoint_slow,
   (abi_function)gmx_scope_cancel,
+  (abi_function)gmx_scope_enter,
   (abi_function)gmx_scope_leave,
   (abi_function)gmx_scope_new,
   (abi_function)gmx_scope_spawn,

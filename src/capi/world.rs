@@ -199,6 +199,23 @@ pub extern "C" fn gmx_for_each_g(
     GMX_OK
 }
 
+/// A safe point for loops that call nothing of this library: one load and a branch while nothing is asked. Inline, unless
+/// GMX_NO_INLINE is defined or the compiler is neither GCC nor Clang.
+///
+/// Blocks: the goroutine, while the world is stopped or its time slice is over; else never.
+/// Call from: every context; it does nothing where the caller cannot be asked to stop.
+/// Safepoint: yes.
+/// Migrates: yes.
+/// Owns: nothing.
+/// Returns: nothing.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_safepoint() {
+    if rt::gmx_poll_word.load(std::sync::atomic::Ordering::Relaxed) != 0 {
+        gmx_safepoint_slow();
+    }
+}
+
 /// What gmx_safepoint calls when something is wanted: makes way for a stop, a barrier, or a slice that is over. Does
 /// nothing where the caller cannot make way.
 ///

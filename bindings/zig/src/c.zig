@@ -184,6 +184,7 @@ pub extern fn gmx_stop_the_world_timeout(reason: ?[*:0]const u8, timeout: i64) S
 pub extern fn gmx_start_the_world() Status;
 pub extern fn gmx_for_each_p(f: ?Fn, arg: ?*anyopaque) Status;
 pub extern fn gmx_for_each_g(f: ?*const fn (?*anyopaque, *const gmx_g_info) callconv(.c) void, arg: ?*anyopaque) Status;
+pub extern fn gmx_safepoint() void;
 pub extern fn gmx_safepoint_slow() Status;
 
 pub extern fn gmx_attach_thread() Status;
