@@ -429,8 +429,11 @@ impl Current {
 }
 
 /// The count of a pointer to a token, which [`Ref::forget`] or [`replace`] gave.
-pub fn counted(sched: &'static Sched, token: *mut Token) -> Option<Ref> {
-    // SAFETY: null or a token, for which the caller counts (T3).
+///
+/// # Safety
+/// Null, or a token for which the caller counts; the count is the result's.
+pub unsafe fn counted(sched: &'static Sched, token: *mut Token) -> Option<Ref> {
+    // SAFETY: the caller's promise (T3).
     unsafe { token.as_ref() }.map(|token| Ref { sched, token })
 }
 

@@ -220,7 +220,9 @@ fn step_out(m: MRef, gp: GRef, s: &'static Scope) {
     let (before, around) = (s.before.take(), s.around.take());
     if gp.entered.get() == from_ref(s).cast_mut().cast() {
         gp.entered.set(around.cast());
-        drop_token(m, cancel::replace(gp, cancel::counted(m.sched(), before)));
+        // SAFETY: the scope counted for it.
+        let before = unsafe { cancel::counted(m.sched(), before) };
+        drop_token(m, cancel::replace(gp, before));
         return;
     }
     // SAFETY: the list holds scopes that are there (I3).
