@@ -64,7 +64,7 @@ static long naps_now(void) {
 }
 
 static void is_idle(void) {
-  thread_nap(10 * SECOND);
+  thread_nap(20 * SECOND); /* also the memory of unused stacks has gone back by then */
   long naps = naps_now();
   int64_t cpu = cpu_now();
   thread_nap(3 * SECOND);

@@ -23,6 +23,17 @@
 //! - Giving back never fails and touches neither the stack nor the allocator: the lists have room for every slot that
 //!   was ever cut, made when the arena was.
 //! - Arenas are unmapped only with the pool, so a signal handler may walk them.
+//!
+//! # How memory goes back
+//!
+//! A spike of load leaves thousands of warm stacks. The list of warm stacks is used from its young end only, so the old
+//! end holds those that no G has needed for the longest time. Each class keeps the smallest length that the list had in
+//! each of the last periods ([`Class::fewest`]). The smallest of these marks is the number of stacks at the old end that
+//! stayed untouched through all these periods, and [`StackPool::age`], which the caller calls once a period, gives
+//! exactly their memory to the system. A load that comes in pulses keeps its warm stacks as long as two pulses are not
+//! further apart than the periods reach; a program whose load is over gets down to [`KEPT_BYTES`] a class.
+//! [`StackPool::trim`] does not wait for anything.
+//!
 //! - No system call that can take long is made under the lock, but the rare one that makes an arena.
 //!
 //! Rejected: links inside free stacks (a fault per stack whose memory was given back); a mapping per stack (5.6 us each
@@ -45,7 +56,12 @@ const COLOUR: usize = 64;
 const FIRST_ARENA: usize = 4 << 20;
 const LARGEST_ARENA: usize = 1 << 30;
 /// How many fresh slots are cut, and how many ranges are given to the system, at a time.
-const BATCH: usize = 64;
+pub const BATCH: usize = 64;
+/// How many periods a stack lies unused before its memory goes back.
+pub const PERIODS: usize = 3;
+/// Usable bytes of warm stacks that each class keeps however long they lie unused: what a few Gs that come now and then
+/// need is not worth a page fault each time.
+const KEPT_BYTES: usize = 1 << 20;
 
 /// A stack that the holder owns. Copies are for handing it on: it goes back to its pool exactly once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +133,8 @@ pub struct PoolStats {
     pub cached: usize,
     /// Of `cached`, those whose memory is still there.
     pub warm: usize,
+    /// How often the memory of a free stack was given to the system.
+    pub released: u64,
     /// Usable address space of the stacks, not memory: nobody but the kernel knows how much of it was touched.
     pub inuse_bytes: usize,
     pub cached_bytes: usize,
@@ -216,6 +234,10 @@ struct Class {
     handed_out: usize,
     next_arena: usize,
     reserved: usize,
+    /// The smallest length that `warm` had in each period, the present one first. A mark counts stacks at the old end of
+    /// the list that nothing has taken since; what [`StackPool::discard_oldest`] takes there is subtracted from all marks.
+    fewest: [usize; PERIODS],
+    released: u64,
 }
 
 impl Class {
@@ -228,6 +250,8 @@ impl Class {
         handed_out: 0,
         next_arena: FIRST_ARENA,
         reserved: 0,
+        fewest: [0; PERIODS],
+        released: 0,
     };
 }
 
@@ -334,6 +358,7 @@ impl StackPool {
             out[n].write(stack_at(hi, class));
             n += 1;
         }
+        c.fewest[0] = c.fewest[0].min(c.warm.len());
         c.handed_out += n;
         if n > 0 || out.is_empty() {
             return Ok(n);
@@ -478,42 +503,89 @@ impl StackPool {
         }
     }
 
-    /// Gives the memory of cached stacks back to the system, but for the `keep` hottest of every class. The address space
-    /// stays, and with it the page tables.
+    /// Takes stacks back and gives their memory to the system at once. Nothing runs on them.
+    pub fn free_cold(&self, stacks: &[Stack]) {
+        let mut rest = stacks;
+        while let Some(first) = rest.first() {
+            let n = rest.iter().take_while(|s| s.class == first.class).count().min(BATCH);
+            let mut his = [ptr::null_mut(); BATCH];
+            for (hi, s) in his.iter_mut().zip(&rest[..n]) {
+                *hi = s.hi;
+            }
+            self.discard(first.class as usize, &his[..n], |c| c.handed_out -= n);
+            rest = &rest[n..];
+        }
+    }
+
+    /// Gives the memory of warm stacks to the system, but for the `keep` hottest of every class. The address space stays,
+    /// and with it the page tables.
     pub fn trim(&self, keep: usize) {
         for class in 0..CLASSES {
-            let len = slot_size(class) - guard_size();
             // Not until there are none: others may give back as fast as this goes.
-            let mut left = self.class(class).warm.len().saturating_sub(keep);
-            while left > 0 {
-                // They are nobody's while the system works on them, so the lock is free for others.
-                let mut his = [ptr::null_mut(); BATCH];
-                let mut n = 0;
-                let mut c = self.class(class);
-                while n < BATCH.min(left)
-                    && c.warm.len() > keep
-                    && let Some(hi) = c.warm.take_oldest()
-                {
-                    his[n] = hi;
-                    n += 1;
-                }
-                drop(c);
-                if n == 0 {
-                    break;
-                }
-                left -= n;
-                let mut los = [ptr::null_mut(); BATCH];
-                for (lo, &hi) in los.iter_mut().zip(&his[..n]) {
-                    *lo = stack_at(hi, class).lo();
-                }
-                // SAFETY: free stacks, from the lowest usable byte to the end of the slot.
-                unsafe { mem::discard(&los[..n], len) };
-                let mut c = self.class(class);
-                for &hi in &his[..n] {
-                    c.clean.push(hi);
-                }
-            }
+            let surplus = self.class(class).warm.len().saturating_sub(keep);
+            self.discard_oldest(class, surplus);
         }
+    }
+
+    /// Ends a period: gives the memory of those warm stacks to the system that nothing has needed for [`PERIODS`] periods.
+    /// True while the memory of more stacks will go back if they stay unused. One caller at a time.
+    pub fn age(&self) -> bool {
+        let mut more = false;
+        for class in 0..CLASSES {
+            let keep = KEPT_BYTES / class_size(class);
+            let unneeded = {
+                let mut c = self.class(class);
+                let unneeded = c.fewest.iter().copied().min().unwrap_or(0);
+                c.fewest.rotate_right(1);
+                c.fewest[0] = c.warm.len();
+                unneeded
+            };
+            self.discard_oldest(class, unneeded.saturating_sub(keep));
+            more |= self.class(class).warm.len() > keep;
+        }
+        more
+    }
+
+    /// Gives the memory of the `most` oldest warm stacks of a class to the system, or of as many as there are.
+    fn discard_oldest(&self, class: usize, most: usize) {
+        let mut left = most;
+        while left > 0 {
+            let mut his = [ptr::null_mut(); BATCH];
+            let mut n = 0;
+            let mut c = self.class(class);
+            while n < BATCH.min(left)
+                && let Some(hi) = c.warm.take_oldest()
+            {
+                his[n] = hi;
+                n += 1;
+            }
+            for mark in &mut c.fewest {
+                *mark = mark.saturating_sub(n);
+            }
+            drop(c);
+            if n == 0 {
+                return;
+            }
+            left -= n;
+            self.discard(class, &his[..n], |_| ());
+        }
+    }
+
+    /// Gives the memory of free stacks that are in no list to the system, and lists them as clean. While the system works on
+    /// them they are the caller's, so the lock is free for others.
+    fn discard(&self, class: usize, his: &[*mut u8], and: impl FnOnce(&mut Class)) {
+        let mut los = [ptr::null_mut(); BATCH];
+        for (lo, &hi) in los.iter_mut().zip(his) {
+            *lo = stack_at(hi, class).lo();
+        }
+        // SAFETY: free stacks, from the lowest usable byte to the end of the slot.
+        unsafe { mem::discard(&los[..his.len()], slot_size(class) - guard_size()) };
+        let mut c = self.class(class);
+        for &hi in his {
+            c.clean.push(hi);
+        }
+        c.released += his.len() as u64;
+        and(&mut c);
     }
 
     pub fn stats(&self) -> PoolStats {
@@ -522,6 +594,7 @@ impl StackPool {
             inuse: 0,
             cached: 0,
             warm: 0,
+            released: 0,
             inuse_bytes: 0,
             cached_bytes: 0,
             guard: GuardKind::from_u8(self.guard.load(Ordering::Relaxed)),
@@ -534,6 +607,7 @@ impl StackPool {
             s.inuse += c.handed_out;
             s.cached += cached;
             s.warm += c.warm.len();
+            s.released += c.released;
             s.inuse_bytes += c.handed_out * class_size(class);
             s.cached_bytes += cached * class_size(class);
         }
@@ -775,6 +849,79 @@ mod tests {
         assert!(faults(all[0].lo().wrapping_sub(1)), "guards survive");
     }
 
+    fn touched(pool: &StackPool, n: usize, usable: usize) -> Vec<Stack> {
+        let all: Vec<Stack> = (0..n).map(|_| pool.alloc(usable).unwrap()).collect();
+        all.iter().for_each(|s| touch(s.hi.wrapping_sub(1)));
+        all
+    }
+
+    /// Whether the memory is still there: of a stack that is ours and was touched once.
+    fn is_warm(s: &Stack) -> bool {
+        // SAFETY: ours.
+        unsafe { s.hi.wrapping_sub(1).read() == 0xa5 }
+    }
+
+    /// What lay unused for all periods goes, what was needed in one of them stays, and so do the few that each class keeps.
+    #[test]
+    fn what_is_not_needed_for_long_goes_back() {
+        for (usable, keep) in [(1, 64), (256 << 10, 4), (1 << 20, 1), (4 << 20, 0)] {
+            let pool = pool(None);
+            let all = touched(&pool, 200, usable);
+            pool.free_batch(&all);
+            // The period of the spike, and then as many as it takes.
+            for _ in 0..PERIODS {
+                assert!(pool.age());
+                assert_eq!((pool.stats().warm, pool.stats().released), (200, 0));
+            }
+            // A pulse in each of the next periods: the 70 hottest stay.
+            for _ in 0..2 * PERIODS {
+                let pulse: Vec<Stack> = (0..70).map(|_| pool.alloc(usable).unwrap()).collect();
+                assert!(pulse.iter().all(is_warm));
+                pool.free_batch(&pulse);
+                assert!(pool.age());
+            }
+            assert_eq!(pool.stats().warm, 70 + keep);
+            for _ in 0..PERIODS - 1 {
+                assert!(pool.age());
+                assert_eq!(pool.stats().warm, 70 + keep);
+            }
+            assert!(!pool.age());
+            let s = pool.stats();
+            assert_eq!((s.warm, s.released, s.inuse), (keep, 200 - keep as u64, 0));
+            assert!(faults(all[0].lo().wrapping_sub(1)), "guards survive");
+            let got: Vec<Stack> = (0..200).map(|_| pool.alloc(usable).unwrap()).collect();
+            assert_eq!(got.iter().filter(|s| is_warm(s)).count(), keep);
+            pool.free_batch(&got);
+        }
+    }
+
+    /// A pulse no rarer than the periods reach finds its stacks warm each time, though it comes at the end of a period once
+    /// and at the beginning of another.
+    #[test]
+    fn rare_pulses_find_their_stacks() {
+        let pool = pool(None);
+        pool.free_batch(&touched(&pool, 100, 256 << 10));
+        for _ in 0..5 {
+            for _ in 0..PERIODS {
+                pool.age();
+            }
+            let pulse: Vec<Stack> = (0..100).map(|_| pool.alloc(256 << 10).unwrap()).collect();
+            assert!(pulse.iter().all(is_warm));
+            pool.free_batch(&pulse);
+        }
+    }
+
+    #[test]
+    fn stacks_that_come_back_cold_have_no_memory() {
+        let pool = pool(None);
+        let mut all = touched(&pool, 150, 1);
+        all.extend(touched(&pool, 3, 1 << 20));
+        pool.free_cold(&all);
+        let s = pool.stats();
+        assert_eq!((s.warm, s.inuse, s.released), (0, 0, 153));
+        assert!(!is_warm(&pool.alloc(1).unwrap()) && !is_warm(&pool.alloc(1 << 20).unwrap()));
+    }
+
     #[test]
     fn too_large_is_invalid() {
         let pool = pool(None);
@@ -857,8 +1004,11 @@ mod tests {
                                 pool.free(s);
                             }
                         }
-                        if round % 50 == 0 {
-                            pool.trim(3);
+                        // One thread at a time ages.
+                        match (round % 50, t) {
+                            (0, _) => pool.trim(3),
+                            (_, 0) => _ = pool.age(),
+                            _ => {}
                         }
                     }
                 });

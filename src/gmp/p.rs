@@ -30,6 +30,7 @@ use crate::gmp::g::{G, GRef};
 use crate::gmp::m::M;
 use crate::gmp::queue::Queue;
 use crate::gmp::timers::{Shown, Timers};
+use crate::sync::Watched;
 use crate::sync::own::{OwnI64, OwnPtr, OwnU32, OwnU64};
 use crate::sync::widen::widen;
 use crate::sync::{AtomicPtr, AtomicU64, Ordering};
@@ -98,7 +99,7 @@ impl PWord {
 }
 
 /// Most stacks of the default size that a P keeps for itself.
-const STACK_CACHE: usize = 64;
+pub const STACK_CACHE: usize = 64;
 /// Most Gs in the ring of a P's own queue, and most suspended parents. Few under a model.
 const RING: usize = if cfg!(any(loom, shuttle)) { 16 } else { 256 };
 const PARENTS: usize = if cfg!(any(loom, shuttle)) { 16 } else { 64 };
@@ -131,6 +132,8 @@ pub struct P {
     gfree: OwnPtr<G>,
     pub gfree_len: OwnU32,
     pub stats: PStats,
+    /// Which period and release it has seen: protocol/tidy.rs. Owner: the M.
+    pub tidied: OwnU64,
     pub timers: Line<Timers>,
     pub watch: Line<Watch>,
     queue_line: Line<()>,
@@ -142,6 +145,7 @@ pub struct P {
     /// Values of P-local keys. Owner: the M, or whoever runs a barrier function for it.
     pub slots: [OwnPtr<c_void>; MAX_KEYS],
     stacks: UnsafeCell<StackCache>,
+    stacks_watched: Watched,
 }
 
 const _: () = {
@@ -169,10 +173,14 @@ pub struct Watch {
     pub sched_when: OwnI64,
     pub syscalltick: OwnU64,
     pub syscall_when: OwnI64,
+    /// `schedtick` at the last look of the tidier, which owns this one.
+    pub tidy_tick: OwnU64,
 }
 
 struct StackCache {
     len: usize,
+    /// The smallest `len` since the owner last looked: the entries below were not needed.
+    fewest: usize,
     stacks: [std::mem::MaybeUninit<Stack>; STACK_CACHE],
 }
 
@@ -254,14 +262,17 @@ impl P {
             gfree_len: OwnU32::new(0),
             stacks: UnsafeCell::new(StackCache {
                 len: 0,
+                fewest: 0,
                 stacks: [const { std::mem::MaybeUninit::uninit() }; STACK_CACHE],
             }),
+            stacks_watched: Watched::new(),
             goid_next: OwnU64::new(0),
             goid_end: OwnU64::new(0),
             stats: PStats::default(),
             slots: [const { OwnPtr::null() }; MAX_KEYS],
             idle_link: OwnPtr::null(),
             watch: Line::default(),
+            tidied: OwnU64::new(0),
         }
     }
 
@@ -436,10 +447,31 @@ impl P {
         unsafe { self.runq.steal(&thief.runq) }
     }
 
+    /// The kept stacks, for the owner; while the P is Idle, for the holder of `sched.lock`.
+    #[inline(always)]
+    fn stack_cache(&self) -> *mut StackCache {
+        self.stacks_watched.touch();
+        self.stacks.get()
+    }
+
     /// How many stacks it keeps. Exact in a stopped world.
     pub fn stacks_kept(&self) -> usize {
         // SAFETY: a plain load of a word that one owner writes; what it says is used as a number only.
         unsafe { (&raw const (*self.stacks.get()).len).read_volatile() }
+    }
+
+    /// Takes every kept stack of a P without owner.
+    ///
+    /// # Safety
+    /// The P is Idle, and the caller holds `sched.lock`.
+    pub unsafe fn drain_idle_stacks(&self, mut each: impl FnMut(Stack)) {
+        // SAFETY: nobody owns the P, and nobody comes to own it under the lock.
+        let c = unsafe { &mut *self.stack_cache() };
+        for s in &c.stacks[..c.len] {
+            // SAFETY: entries below the length are written, and are forgotten below.
+            each(unsafe { s.assume_init_read() });
+        }
+        (c.len, c.fewest) = (0, 0);
     }
 
     /// Who is next, for a glance.
@@ -627,11 +659,12 @@ impl OwnedP {
     #[inline(always)]
     pub fn pop_stack(&self) -> Option<Stack> {
         // SAFETY: we own the P, and nothing else is called while the reference lives.
-        let c = unsafe { &mut *self.stacks.get() };
+        let c = unsafe { &mut *self.stack_cache() };
         if c.len == 0 {
             return None;
         }
         c.len -= 1;
+        c.fewest = c.fewest.min(c.len);
         // SAFETY: entries below the old length were written by `push_stack`.
         Some(unsafe { c.stacks[c.len].assume_init_read() })
     }
@@ -640,7 +673,7 @@ impl OwnedP {
     #[inline(always)]
     pub fn push_stack(&self, s: Stack, spill: impl FnOnce(&[Stack])) {
         // SAFETY: as in `pop_stack`; `spill` gets a copy of the entries it is to take.
-        let c = unsafe { &mut *self.stacks.get() };
+        let c = unsafe { &mut *self.stack_cache() };
         if c.len == STACK_CACHE {
             Self::spill_stacks(c, spill);
         }
@@ -656,6 +689,20 @@ impl OwnedP {
         spill(unsafe { std::slice::from_raw_parts(c.stacks.as_ptr().cast(), HALF) });
         c.stacks.copy_within(HALF.., 0);
         c.len = STACK_CACHE - HALF;
+        c.fewest = c.fewest.saturating_sub(HALF);
+    }
+
+    /// Hands those stacks to `give` that were not needed since the last time, or all. Begins to watch anew.
+    #[cold]
+    pub fn take_unneeded(&self, all: bool, give: impl FnOnce(&[Stack])) {
+        // SAFETY: as in `pop_stack`; `give` gets a copy of the entries that go.
+        let c = unsafe { &mut *self.stack_cache() };
+        let n = if all { c.len } else { c.fewest };
+        // SAFETY: entries below the length are written, and `fewest` is no larger.
+        give(unsafe { std::slice::from_raw_parts(c.stacks.as_ptr().cast(), n) });
+        c.stacks.copy_within(n..c.len, 0);
+        c.len -= n;
+        c.fewest = c.len;
     }
 
     /// Takes every kept stack.

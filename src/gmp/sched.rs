@@ -242,6 +242,10 @@ pub struct Sched {
     /// Gs for which there was no memory for a stack.
     pub stackwait: Line<Lock<GList>>,
     pub stackwait_len: AtomicU32,
+    /// How often what lies unused was looked at: protocol/tidy.rs.
+    pub tidy: StdAtomicU64,
+    /// Something may go back to the system later. Written by the tidier, and by sysmon when it wakes from a deep sleep.
+    pub untidy: std::sync::atomic::AtomicBool,
     /// Taken by everybody who stops the world or wants every P: 1 is free. A semaphore, so Gs park on it.
     pub worldsema: Line<AtomicU32>,
     pub stopnote: Line<Note>,
@@ -356,6 +360,8 @@ impl Sched {
             stacks: Line::new(stacks),
             stackwait: Line::new(Lock::new(Rank::StackWait, GList::new())),
             stackwait_len: AtomicU32::new(0),
+            tidy: StdAtomicU64::new(0),
+            untidy: std::sync::atomic::AtomicBool::new(true),
             worldsema: Line::new(AtomicU32::new(1)),
             stopnote: Line::new(Note::new()),
             barrier: Line::new(Barrier {

@@ -41,6 +41,7 @@ mod rw;
 mod scopes;
 mod stops;
 mod syscalls;
+mod tidies;
 mod timers;
 mod waits;
 mod wakes;
@@ -179,48 +180,7 @@ pub fn relaxed(file: &str, function: &str, what: &str) {
 // ---- owners ----------------------------------------------------------------------------------------------------------
 
 /// Something that one thread at a time may touch.
-pub struct Sole {
-    #[cfg(loom)]
-    cell: loom::cell::UnsafeCell<u64>,
-    #[cfg(not(loom))]
-    busy: std::sync::atomic::AtomicBool,
-}
-
-// SAFETY: loom checks every access to the cell.
-unsafe impl Sync for Sole {}
-// SAFETY: as above.
-unsafe impl Send for Sole {}
-
-impl Sole {
-    pub fn new() -> Sole {
-        Sole {
-            #[cfg(loom)]
-            cell: loom::cell::UnsafeCell::new(0),
-            #[cfg(not(loom))]
-            busy: std::sync::atomic::AtomicBool::new(false),
-        }
-    }
-
-    pub fn touch(&self) {
-        #[cfg(loom)]
-        // SAFETY: loom reports whoever comes to it at the same time.
-        self.cell.with_mut(|c| unsafe { *c += 1 });
-        #[cfg(not(loom))]
-        {
-            assert!(!self.busy.swap(true, SeqCst), "two owners");
-            thread::yield_now();
-            self.busy.store(false, SeqCst);
-        }
-    }
-
-    /// As one of several who look while nobody touches.
-    pub fn look(&self) {
-        #[cfg(loom)]
-        self.cell.with(|_| ());
-        #[cfg(not(loom))]
-        assert!(!self.busy.load(SeqCst), "two owners");
-    }
-}
+pub use crate::sync::Watched as Sole;
 
 // ---- a world ---------------------------------------------------------------------------------------------------------
 

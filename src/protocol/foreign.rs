@@ -66,6 +66,7 @@ pub fn needm(sched: &Sched, tid: i32) -> Option<MRef> {
     m.set_lockedg(Some(gp));
     m.oldp.set(std::ptr::null_mut());
     m.tid.set(tid);
+    m.stack_hi.set(std::ptr::null_mut());
     m.alive.set(true);
     m.set_ctx(Ctx::Foreign);
     // SAFETY: the M is this thread's.

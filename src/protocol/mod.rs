@@ -11,6 +11,7 @@
 //! 7. [`lockedm`] a G locked to its M
 //! 8. [`park`] gopark, goready, gosched, goexit, spawn
 //! 9. [`foreign`] extra Ms
+//! 10. [`tidy`] what a spike leaves behind goes back to the system
 
 pub mod foreign;
 pub mod lockedm;
@@ -20,4 +21,5 @@ pub mod ragged;
 pub mod resize;
 pub mod stw;
 pub mod syscall;
+pub mod tidy;
 pub mod wake;

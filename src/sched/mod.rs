@@ -12,7 +12,7 @@ use crate::gmp::sched::Sched;
 use crate::gmp::timers::{NEVER, Timers};
 use crate::protocol::park::{self, FAIR_TICK, is_fair_slice, is_fair_switch};
 use crate::protocol::wake::{self, Idle};
-use crate::protocol::{lockedm, preempt, syscall};
+use crate::protocol::{lockedm, preempt, syscall, tidy};
 use crate::sync::{Ordering, give_way, now, spin_loop};
 
 /// Most Gs that a P takes from the global queue at once.
@@ -138,6 +138,7 @@ fn fair_turn(sched: &Sched, pp: &OwnedP) -> Option<Found> {
         let gp = if global_first { from_global(sched, pp, 1).or_else(queued) } else { queued() };
         return gp.map(|gp| Found::G(gp, false));
     }
+    tidy::look(sched, pp);
     // The backlog's turn leaves the tick as it is, so that it takes no turn from the global queue.
     if !(tick / FAIR_TICK).is_multiple_of(2) && pp.behind_tick.get() != tick {
         pp.behind_tick.set(tick);
@@ -156,6 +157,7 @@ fn fair_turn(sched: &Sched, pp: &OwnedP) -> Option<Found> {
 /// N4 in park.rs: the next G when a request has ended the slice.
 #[cold]
 fn after_slice(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
+    tidy::look(sched, pp);
     let ended = pp.slices_ended.get();
     pp.slices_ended.bump();
     if ended.is_multiple_of(2) {

@@ -3,7 +3,7 @@
 //! It takes Ps from syscalls that last, ends slices, starts somebody for a timer that is overdue, and moves the cheap clock.
 //! It never waits for the host: it makes no thread, takes no memory, opens and writes no file. What needs one of these it
 //! asks the template thread for (template.rs): another try where there was no thread, the number of CPUs once a second,
-//! `schedtrace`.
+//! `schedtrace`, memory that goes back to the system.
 //!
 //! It looks every 20 us at first, after a millisecond of nothing to do less and less often, at last every 10 ms; and when every
 //! P has been idle for a while it sleeps until a P is used again or a timer is due.
@@ -11,7 +11,7 @@
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
-use crate::protocol::{park, syscall, wake};
+use crate::protocol::{park, syscall, tidy, wake};
 use crate::sched::template::{self, Errand};
 use crate::sync::{Ordering, now};
 use crate::sys;
@@ -33,6 +33,7 @@ pub fn sysmon(sched: &Sched, m: MRef) {
     let mut slices = 0;
     let mut look_when = now() + LOOK_EVERY;
     let mut trace_when = now();
+    let mut tidy_when = now() + tidy::PERIOD;
     loop {
         if sched.exiting.load(Ordering::Acquire) {
             return;
@@ -42,8 +43,14 @@ pub fn sysmon(sched: &Sched, m: MRef) {
         } else if idle > PATIENCE {
             delay = (delay * 2).min(LONGEST);
         }
-        rest(sched, delay, &mut slices);
+        let untidy = sched.untidy.load(Ordering::Relaxed);
+        let deep = rest(sched, delay, &mut slices, if untidy { tidy_when } else { NEVER });
         let now = now();
+        if deep && !untidy {
+            // A P is used again.
+            sched.untidy.store(true, Ordering::Relaxed);
+            tidy_when = now + tidy::PERIOD;
+        }
         sched.coarse.set(now);
         let mut did = syscall::retake(sched, m, sched.busy_ps(), now);
         did |= overdue_timers(sched, m, now);
@@ -51,6 +58,10 @@ pub fn sysmon(sched: &Sched, m: MRef) {
         if now >= look_when {
             look_when = now + LOOK_EVERY;
             template::ask(sched, Errand::Look);
+        }
+        if now >= tidy_when {
+            tidy_when = now + tidy::PERIOD;
+            template::ask(sched, Errand::Tidy);
         }
         let every = sched.schedtrace_ms.get() as i64 * 1_000_000;
         if every > 0 && now >= trace_when {
@@ -64,8 +75,8 @@ pub fn sysmon(sched: &Sched, m: MRef) {
     }
 }
 
-/// Sleeps for a moment; or, when it has long been quiet, until it is called.
-fn rest(sched: &Sched, delay: i64, slices: &mut u64) {
+/// Sleeps for a moment; or, when it has long been quiet, until it is called, at the latest until `latest`. Whether it was so.
+fn rest(sched: &Sched, delay: i64, slices: &mut u64, latest: i64) -> bool {
     let mut quiet = delay >= LONGEST && sched.schedtrace_ms.get() == 0;
     if quiet {
         // Whoever uses a P after a deep sleep wakes us for it: that must not become one wake for each timer.
@@ -73,6 +84,7 @@ fn rest(sched: &Sched, delay: i64, slices: &mut u64) {
         quiet = std::mem::replace(slices, now) == now;
     }
     let mut until = now() + delay;
+    let mut deep = false;
     if quiet {
         let lk = sched.lock.lock();
         let all_idle = sched.npidle.load(Ordering::Relaxed) >= sched.procs() || lk.stopping;
@@ -83,7 +95,8 @@ fn rest(sched: &Sched, delay: i64, slices: &mut u64) {
         {
             sched.sysmon_deep.store(true, Ordering::Relaxed);
             // A keeper sees to the timers.
-            until = NEVER;
+            until = latest;
+            deep = true;
         }
     }
     // With a keeper there is somebody for the timers; without one they are sysmon's.
@@ -98,6 +111,7 @@ fn rest(sched: &Sched, delay: i64, slices: &mut u64) {
     if sched.sysmon_deep.load(Ordering::Relaxed) {
         sched.sysmon_deep.store(false, Ordering::Relaxed);
     }
+    deep
 }
 
 /// A timer is late: its P runs a long G, or the keeper was put to work.

@@ -11,7 +11,7 @@
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::Timers;
-use crate::protocol::wake;
+use crate::protocol::{tidy, wake};
 use crate::sync::{Ordering, now};
 
 /// What the template thread is asked for beside threads.
@@ -24,6 +24,8 @@ pub enum Errand {
     Look = 2,
     /// A line of schedtrace.
     Trace = 4,
+    /// A period of protocol/tidy.rs is over.
+    Tidy = 8,
 }
 
 /// What the layers above do for it.
@@ -59,6 +61,10 @@ pub fn template(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
         }
         if asked(Errand::Trace) {
             (duties.trace)(sched, now());
+        }
+        if asked(Errand::Tidy) {
+            // Relaxed: sysmon sleeps a period longer or less long by it.
+            sched.untidy.store(tidy::tidy(sched), Ordering::Relaxed);
         }
         // Cleared before the next round looks: what is asked for from here on is found there, or sets the note anew.
         sched.template_note.sleep();

@@ -21,8 +21,8 @@ mod imp;
 #[cfg(not(any(loom, shuttle)))]
 pub use imp::RawMutex;
 pub use imp::{
-    AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Event, Note, Ordering, fence,
-    fence_after_rmw, give_way, heavy_fence, light_fence, now, spin_loop,
+    AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Event, Note, Ordering, Watched,
+    fence, fence_after_rmw, give_way, heavy_fence, light_fence, now, spin_loop,
 };
 #[cfg(all(test, any(loom, shuttle)))]
 pub use imp::{set_now, without_order};

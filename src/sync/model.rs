@@ -30,6 +30,51 @@ impl<T> RawLock<T> {
     }
 }
 
+/// Stands beside what has one owner at a time: loom reports two accesses that no happens-before orders, and shuttle two
+/// that overlap.
+pub struct Watched {
+    #[cfg(loom)]
+    cell: loom::cell::UnsafeCell<u64>,
+    #[cfg(not(loom))]
+    busy: std::sync::atomic::AtomicBool,
+}
+
+// SAFETY: loom checks every access to the cell.
+unsafe impl Sync for Watched {}
+// SAFETY: as above.
+unsafe impl Send for Watched {}
+
+impl Watched {
+    pub fn new() -> Watched {
+        Watched {
+            #[cfg(loom)]
+            cell: loom::cell::UnsafeCell::new(0),
+            #[cfg(not(loom))]
+            busy: std::sync::atomic::AtomicBool::new(false),
+        }
+    }
+    pub fn touch(&self) {
+        #[cfg(loom)]
+        // SAFETY: loom reports whoever comes to it at the same time.
+        self.cell.with_mut(|c| unsafe { *c += 1 });
+        #[cfg(not(loom))]
+        {
+            assert!(!self.busy.swap(true, std::sync::atomic::Ordering::SeqCst), "two owners");
+            checker::thread::yield_now();
+            self.busy.store(false, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+
+    /// As one of several who look while nobody touches.
+    #[cfg(test)]
+    pub fn look(&self) {
+        #[cfg(loom)]
+        self.cell.with(|_| ());
+        #[cfg(not(loom))]
+        assert!(!self.busy.load(std::sync::atomic::Ordering::SeqCst), "two owners");
+    }
+}
+
 /// A lock without a guard: the guard waits in it.
 pub struct RawMutex {
     guard: UnsafeCell<Option<MutexGuard<'static, ()>>>,
