@@ -66,6 +66,8 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(goexit,                 n_a,   n_a,   perm,  perm,  perm,  notg,  notg,  n_a,   perm,  n_a)    \
   X(self_and_goid,          ok,    ok,    ok,    ok,    notg,  notg,  notg,  ok,    notg,  ok)      \
   X(num_g,                  EVERYWHERE(ok))                                                         \
+  X(stack_bounds,           EVERYWHERE(ok))                                                         \
+  X(stack_bounds_null,      EVERYWHERE(inval))                                                      \
   X(park_vetoed,            BLOCKS(ok))                                                             \
   X(park_readied,           BLOCKS(ok))                                                             \
   X(ready_parked,           EVERYWHERE(ok))                                                         \
@@ -189,6 +191,7 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(read_sched_stats_0,     EVERYWHERE(inval))                                                      \
   X(read_mem_stats,         ok,    insys, ok,    ok,    ok,    notg,  notg,  ok,    ok,    notg)    \
   X(read_mem_stats_null,    EVERYWHERE(inval))                                                      \
+  X(release_memory,         EVERYWHERE(ok))                                                         \
   X(write_heap_dump,        ok,    insys, ok,    ok,    ok,    notg,  notg,  ok,    ok,    notg)
 
 /* ---- what the calls work on ---- */
@@ -327,6 +330,19 @@ CALL(self_and_goid) {
   USED;
   CHECK_EQ(gmx_self() != 0, gmx_goid() != 0);
   return gmx_self() != 0 ? GMX_OK : GMX_ENOTG;
+}
+CALL(stack_bounds) {
+  void *lo, *hi;
+  USED;
+  gmx_status s = gmx_stack_bounds(&lo, &hi);
+  CHECK((char *)lo < (char *)__builtin_frame_address(0) && (char *)__builtin_frame_address(0) < (char *)hi);
+  return s;
+}
+CALL(stack_bounds_null) {
+  void *one;
+  USED;
+  CHECK_STATUS(gmx_stack_bounds(&one, NULL), GMX_EINVAL);
+  return gmx_stack_bounds(NULL, &one);
 }
 CALL(num_g) {
   USED;
@@ -889,6 +905,7 @@ CALL(read_mem_stats) {
   if (s == GMX_OK) CHECK(f->w.mem.g_live >= 2 && f->w.mem.p_total >= (uint64_t)procs);
   return s;
 }
+CALL(release_memory) { return USED, gmx_release_memory(); }
 CALL(read_mem_stats_null) { return USED, gmx_read_mem_stats(NULL); }
 CALL(write_heap_dump) { return USED, gmx_write_heap_dump(null_fd); }
 

@@ -569,6 +569,14 @@ inline gmx_mem_stats mem_stats() {
   check(gmx_read_mem_stats(&stats));
   return stats;
 }
+/// Gives the memory of all stacks that are kept for the next goroutines to the system at once.
+inline void release_memory() { check(gmx_release_memory()); }
+/// The bounds of the stack that the caller runs on, lowest byte and one past the highest: its goroutine's, or its thread's.
+inline std::pair<void *, void *> stack_bounds() {
+  void *lo = nullptr, *hi = nullptr;
+  check(gmx_stack_bounds(&lo, &hi));
+  return {lo, hi};
+}
 /// Writes what every P, thread and goroutine does to a file, as text.
 inline void write_heap_dump(int fd) { check(gmx_write_heap_dump(fd)); }
 

@@ -86,7 +86,8 @@ fn layouts() -> Vec<Layout> {
         gmx_select_case { chan, elem, op, reserved0, reserved }
         gmx_mem_stats {
             struct_size, stacks_reserved_bytes, stacks_inuse_bytes, stacks_cached_bytes, stacks_inuse, stacks_cached,
-            g_descriptors, g_live, m_total, p_total, descriptor_bytes, guard_kind, reserved,
+            g_descriptors, g_live, m_total, p_total, descriptor_bytes, guard_kind, reserved, stacks_warm,
+            stacks_released, stacks_unguarded,
         }
         gmx_sched_stats {
             struct_size, uptime_ns, gomaxprocs, idleprocs, threads, idlethreads, spinning, extra_threads, g_live,

@@ -92,7 +92,7 @@ _Static_assert(offsetof(gmx_select_case, op) == 16 && sizeof(((gmx_select_case *
 _Static_assert(offsetof(gmx_select_case, reserved0) == 20 && sizeof(((gmx_select_case *)0)->reserved0) == 4, "gmx_select_case.reserved0");
 _Static_assert(offsetof(gmx_select_case, reserved) == 24 && sizeof(((gmx_select_case *)0)->reserved) == 40, "gmx_select_case.reserved");
 
-_Static_assert(sizeof(gmx_mem_stats) >= 96 && _Alignof(gmx_mem_stats) == 8, "gmx_mem_stats");
+_Static_assert(sizeof(gmx_mem_stats) >= 120 && _Alignof(gmx_mem_stats) == 8, "gmx_mem_stats");
 _Static_assert(offsetof(gmx_mem_stats, struct_size) == 0 && sizeof(((gmx_mem_stats *)0)->struct_size) == 8, "gmx_mem_stats.struct_size");
 _Static_assert(offsetof(gmx_mem_stats, stacks_reserved_bytes) == 8 && sizeof(((gmx_mem_stats *)0)->stacks_reserved_bytes) == 8, "gmx_mem_stats.stacks_reserved_bytes");
 _Static_assert(offsetof(gmx_mem_stats, stacks_inuse_bytes) == 16 && sizeof(((gmx_mem_stats *)0)->stacks_inuse_bytes) == 8, "gmx_mem_stats.stacks_inuse_bytes");
@@ -106,6 +106,9 @@ _Static_assert(offsetof(gmx_mem_stats, p_total) == 72 && sizeof(((gmx_mem_stats 
 _Static_assert(offsetof(gmx_mem_stats, descriptor_bytes) == 80 && sizeof(((gmx_mem_stats *)0)->descriptor_bytes) == 8, "gmx_mem_stats.descriptor_bytes");
 _Static_assert(offsetof(gmx_mem_stats, guard_kind) == 88 && sizeof(((gmx_mem_stats *)0)->guard_kind) == 4, "gmx_mem_stats.guard_kind");
 _Static_assert(offsetof(gmx_mem_stats, reserved) == 92 && sizeof(((gmx_mem_stats *)0)->reserved) == 4, "gmx_mem_stats.reserved");
+_Static_assert(offsetof(gmx_mem_stats, stacks_warm) == 96 && sizeof(((gmx_mem_stats *)0)->stacks_warm) == 8, "gmx_mem_stats.stacks_warm");
+_Static_assert(offsetof(gmx_mem_stats, stacks_released) == 104 && sizeof(((gmx_mem_stats *)0)->stacks_released) == 8, "gmx_mem_stats.stacks_released");
+_Static_assert(offsetof(gmx_mem_stats, stacks_unguarded) == 112 && sizeof(((gmx_mem_stats *)0)->stacks_unguarded) == 8, "gmx_mem_stats.stacks_unguarded");
 
 _Static_assert(sizeof(gmx_sched_stats) >= 192 && _Alignof(gmx_sched_stats) == 8, "gmx_sched_stats");
 _Static_assert(offsetof(gmx_sched_stats, struct_size) == 0 && sizeof(((gmx_sched_stats *)0)->struct_size) == 8, "gmx_sched_stats.struct_size");
@@ -203,6 +206,7 @@ int32_t gmx_pin(void);
 gmx_status gmx_read_mem_stats(struct gmx_mem_stats *out);
 gmx_status gmx_read_sched_stats(struct gmx_sched_stats *out);
 gmx_status gmx_ready(gmx_g g);
+gmx_status gmx_release_memory(void);
 gmx_status gmx_rwmutex_lock(struct gmx_rwmutex *m);
 gmx_status gmx_rwmutex_lock_timeout(struct gmx_rwmutex *m, int64_t timeout);
 gmx_status gmx_rwmutex_rlock(struct gmx_rwmutex *m);
@@ -230,6 +234,7 @@ gmx_status gmx_shutdown(int64_t timeout);
 gmx_status gmx_sleep(int64_t ns);
 gmx_status gmx_spawn(void (*fn)(void*), void *arg);
 gmx_status gmx_spawn_with(const struct gmx_spawn_opts *opts, void (*fn)(void*), void *arg, gmx_g *g);
+gmx_status gmx_stack_bounds(void **lo, void **hi);
 gmx_status gmx_start_the_world(void);
 gmx_status gmx_stop_the_world(const char *reason);
 gmx_status gmx_stop_the_world_timeout(const char *reason, int64_t timeout);
@@ -320,6 +325,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_read_mem_stats,
   (abi_function)gmx_read_sched_stats,
   (abi_function)gmx_ready,
+  (abi_function)gmx_release_memory,
   (abi_function)gmx_rwmutex_lock,
   (abi_function)gmx_rwmutex_lock_timeout,
   (abi_function)gmx_rwmutex_rlock,
@@ -347,6 +353,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_sleep,
   (abi_function)gmx_spawn,
   (abi_function)gmx_spawn_with,
+  (abi_function)gmx_stack_bounds,
   (abi_function)gmx_start_the_world,
   (abi_function)gmx_stop_the_world,
   (abi_function)gmx_stop_the_world_timeout,

@@ -268,6 +268,38 @@ pub extern "C" fn gmx_goid() -> u64 {
     own().map_or(0, |gp| gp.goid.get())
 }
 
+/// The bounds of the stack that the caller runs on, for a collector that scans it or an interpreter that guards its
+/// recursion: [*lo, *hi), without the guard below. A goroutine has a stack of its own, and keeps it to its end. Attached
+/// threads, callbacks on threads of the host, and foreign threads run on the stack of their thread; a scheduler's callback
+/// may run on either.
+///
+/// Blocks: never. The first call on a thread of the host asks the C library, which reads a file of /proc on the main thread
+/// and may allocate; later ones are some loads.
+/// Call from: every context; it does not start the runtime.
+/// Safepoint: no.
+/// Migrates: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EINVAL if lo or hi is NULL; GMX_ENOTSUP on a stack that belongs to neither the thread nor the calling
+/// goroutine (coroutines of the host, sigaltstack, a child of fork on a goroutine's stack), and where the C library does not
+/// know the thread's.
+/// Since: 0.2
+///
+/// # Safety
+/// `lo` and `hi` are null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_stack_bounds(lo: *mut *mut c_void, hi: *mut *mut c_void) -> gmx_status {
+    if lo.is_null() || hi.is_null() {
+        return GMX_EINVAL;
+    }
+    let Some((from, to)) = run::stack_bounds() else { return GMX_ENOTSUP };
+    // SAFETY: the caller's promise.
+    unsafe {
+        lo.write(from.cast());
+        hi.write(to.cast());
+    }
+    GMX_OK
+}
+
 /// The G of the caller, if it is on one.
 #[inline]
 fn own() -> Option<GRef> {

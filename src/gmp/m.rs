@@ -154,6 +154,9 @@ pub struct M {
     pub id: u32,
     pub kind: Kind,
     pub tid: OwnI32,
+    /// The bounds of the thread's own stack; null until the thread asks. Owner: the thread.
+    pub stack_lo: OwnPtr<u8>,
+    pub stack_hi: OwnPtr<u8>,
     /// The thread handle, for the join at shutdown.
     pub thread: OwnU64,
     /// Link in the idle list, the list of spare extra Ms, or of threads to be made.
@@ -247,6 +250,8 @@ impl M {
             id,
             kind,
             tid: OwnI32::new(0),
+            stack_lo: OwnPtr::null(),
+            stack_hi: OwnPtr::null(),
             thread: OwnU64::new(0),
             link: OwnPtr::null(),
             all_link: OwnPtr::null(),

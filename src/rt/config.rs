@@ -7,6 +7,7 @@
 //! To add a setting of `GMXDEBUG`: a field of [`Debug`] and a row of [`SETTINGS`].
 
 use super::report::{Text, Words};
+use crate::fiber::stack::GuardKind;
 use crate::gmp::sched::Sched;
 use std::ffi::{CStr, c_void};
 use std::fmt::{self, Write};
@@ -97,10 +98,13 @@ pub struct Debug {
     pub scheddetail: bool,
     pub membarrier: bool,
     pub cxx: bool,
+    /// How stacks are guarded, instead of the best way that the system has.
+    pub guard: Option<GuardKind>,
 }
 
 impl Debug {
-    const DEFAULT: Debug = Debug { help: false, schedtrace_ms: 0, scheddetail: false, membarrier: true, cxx: true };
+    const DEFAULT: Debug =
+        Debug { help: false, schedtrace_ms: 0, scheddetail: false, membarrier: true, cxx: true, guard: None };
 }
 
 /// A name that `GMXDEBUG` knows.
@@ -114,7 +118,6 @@ struct Setting {
 }
 
 /// Which values a setting takes.
-#[expect(dead_code, reason = "each kind is there for the next setting")]
 enum Value {
     /// No value at all.
     Bare,
@@ -151,6 +154,12 @@ const SETTINGS: &[Setting] = &[
         value: Value::Switch,
         what: "0: do not load the C++ runtime at the start of a program that has none yet",
         set: |d, v| d.cxx = v == 1,
+    },
+    Setting {
+        name: "guard",
+        value: Value::Word(&["mprotect", "none"]),
+        what: "how stacks are guarded; with mprotect gdb and gcore can write their memory to a core",
+        set: |d, v| d.guard = Some(if v == 0 { GuardKind::Mprotect } else { GuardKind::None }),
     },
 ];
 

@@ -227,7 +227,7 @@ fn new_sched(debug: &Debug) -> Result<&'static Sched> {
     gdb::keep();
     std::hint::black_box(&AT_LOAD);
     let hooks = Hooks { start_thread, g_entry: run::g_entry, report: report::tell, fatal: report::fatal };
-    let stacks = StackPool::new(PoolOptions::default());
+    let stacks = StackPool::new(PoolOptions { force_guard: debug.guard, ..PoolOptions::default() });
     // Before the first thread of this process (or child of fork) is in a syscall of ours.
     sys::lend_heavy_fence(debug.membarrier);
     Sched::new(hooks, stacks, &gmx_poll_word, now()).ok_or(Error::NoMemory)

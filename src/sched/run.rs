@@ -52,8 +52,30 @@ pub extern "C" fn mstart(arg: *mut c_void) -> *mut c_void {
 pub fn minit(m: MRef) {
     sys::arch::set_current_m(m.as_ptr().cast());
     m.tid.set(sys::gettid());
+    m.stack_hi.set(std::ptr::null_mut());
     // SAFETY: the M is this thread's.
     unsafe { *m.host.get() = HostThread::of_this_thread() };
+}
+
+/// The bounds of the stack that the caller runs on: its G's, or the thread's own; none on any other.
+pub fn stack_bounds() -> Option<(*mut u8, *mut u8)> {
+    let sp = sys::arch::stack_pointer();
+    let here = |&(lo, hi): &(*mut u8, *mut u8)| (lo..hi).contains(&sp);
+    let m = current();
+    // SAFETY: the G runs on this very thread, or it is not here that we are.
+    let of_g = m.as_ref().and_then(|m| m.g()).and_then(|gp| unsafe { gp.stack() }).map(|s| (s.lo(), s.hi));
+    of_g.filter(here).or_else(|| thread_bounds(m).filter(here))
+}
+
+#[cold]
+fn thread_bounds(m: Option<MRef>) -> Option<(*mut u8, *mut u8)> {
+    let Some(m) = m else { return sys::thread_stack() };
+    if m.stack_hi.is_null() {
+        let (lo, hi) = sys::thread_stack()?;
+        m.stack_lo.set(lo);
+        m.stack_hi.set(hi);
+    }
+    Some((m.stack_lo.get(), m.stack_hi.get()))
 }
 
 /// Gs in, Gs out.

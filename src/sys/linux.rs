@@ -177,6 +177,23 @@ pub fn has_loader() -> bool {
     }
 }
 
+/// The bounds of the calling thread's own stack, without its guard: the lowest usable byte, and one past the highest.
+/// The C library may allocate for it, and reads /proc for the first thread of the process.
+pub fn thread_stack() -> Option<(*mut u8, *mut u8)> {
+    let _errno = KeepErrno::new();
+    let mut attr = mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
+    let (mut lo, mut size) = (ptr::null_mut(), 0);
+    // SAFETY: the attributes are made by the first call, and given back; all out-parameters are writable.
+    unsafe {
+        if libc::pthread_getattr_np(libc::pthread_self(), attr.as_mut_ptr()) != 0 {
+            return None;
+        }
+        let ok = libc::pthread_attr_getstack(attr.as_ptr(), &mut lo, &mut size) == 0;
+        libc::pthread_attr_destroy(attr.as_mut_ptr());
+        ok.then(|| (lo.cast(), lo.cast::<u8>().wrapping_add(size)))
+    }
+}
+
 /// Bytes of memory that the machine has.
 pub fn physical_memory() -> u64 {
     // SAFETY: plain queries.

@@ -41,6 +41,8 @@ pub use os_thread::{
     spawn_thread, this_thread,
 };
 
+pub use os::thread_stack;
+
 /// Address space: what stacks are cut from.
 pub mod mem {
     pub use super::os_mem::{

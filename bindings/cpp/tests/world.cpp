@@ -234,6 +234,9 @@ static void numbers() {
     CHECK(after.spawned > before.spawned && after.gomaxprocs == gomax::procs());
     gmx_mem_stats memory = gomax::mem_stats();
     CHECK(memory.stacks_inuse >= 1 && memory.p_total >= 1);
+    auto [lo, hi] = gomax::stack_bounds();
+    CHECK(lo < static_cast<void *>(&memory) && static_cast<void *>(&memory) < hi);
+    gomax::release_memory();
     std::FILE *f = std::tmpfile();
     CHECK(f != nullptr);
     gomax::write_heap_dump(fileno(f));

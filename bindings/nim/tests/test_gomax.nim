@@ -568,6 +568,10 @@ suite "threads, Ps, the world":
       check join(go add(1, 2)) == 3
       check schedStats().spawned > before.spawned
       check memStats().stacks_inuse >= 1
+      releaseMemory()
+      var here: int
+      let (lo, hi) = stackBounds()
+      check cast[uint](lo) < cast[uint](addr here) and cast[uint](addr here) < cast[uint](hi)
       let (path, number) = (getTempDir() / "gomax-dump-" & $getCurrentProcessId(), goid())
       let file = open(path, fmWrite)
       writeHeapDump file.getFileHandle()

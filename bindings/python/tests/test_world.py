@@ -94,6 +94,8 @@ class World(unittest.TestCase):
             s.release()
         for g in gs:
             g.join()
+        gomax.release_memory()
+        self.assertGreaterEqual(gomax.mem_stats()["stacks_released"], 1)
 
     def test_default_number_of_ps(self):
         before = gomax.gomaxprocs(13)

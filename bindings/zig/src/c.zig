@@ -102,6 +102,9 @@ pub const gmx_mem_stats = extern struct {
     descriptor_bytes: u64 = 0,
     guard_kind: u32 = 0,
     reserved: u32 = 0,
+    stacks_warm: u64 = 0,
+    stacks_released: u64 = 0,
+    stacks_unguarded: u64 = 0,
 };
 
 pub const gmx_sched_stats = extern struct {
@@ -152,6 +155,7 @@ pub extern fn gmx_yield() Status;
 pub extern fn gmx_goexit() Status;
 pub extern fn gmx_self() G;
 pub extern fn gmx_goid() u64;
+pub extern fn gmx_stack_bounds(lo: ?*?*anyopaque, hi: ?*?*anyopaque) Status;
 pub extern fn gmx_num_g() i64;
 pub extern fn gmx_park(commit: ?*const fn (?*anyopaque, G) callconv(.c) bool, arg: ?*anyopaque, reason: ?[*:0]const u8) Status;
 pub extern fn gmx_ready(g: G) Status;
@@ -263,5 +267,6 @@ pub extern fn gmx_timer_stop(timer: Timer) Status;
 pub extern fn gmx_timer_free(timer: Timer) Status;
 
 pub extern fn gmx_read_mem_stats(out: ?*gmx_mem_stats) Status;
+pub extern fn gmx_release_memory() Status;
 pub extern fn gmx_read_sched_stats(out: ?*gmx_sched_stats) Status;
 pub extern fn gmx_write_heap_dump(fd: i32) Status;

@@ -156,6 +156,19 @@ pub fn memStats() Error!c.gmx_mem_stats {
     return stats;
 }
 
+/// Gives the memory of all stacks that are kept for the next Gs to the system at once.
+pub fn releaseMemory() Error!void {
+    return check(c.gmx_release_memory());
+}
+
+/// The bounds of the stack that the caller runs on: its G's, or its thread's.
+pub fn stackBounds() Error!struct { lo: *anyopaque, hi: *anyopaque } {
+    var lo: ?*anyopaque = null;
+    var hi: ?*anyopaque = null;
+    try check(c.gmx_stack_bounds(&lo, &hi));
+    return .{ .lo = lo.?, .hi = hi.? };
+}
+
 /// Writes what every P, thread and G does to a file, as text. `error.Unexpected`: the file does not take it.
 pub fn writeHeapDump(fd: i32) Error!void {
     return check(c.gmx_write_heap_dump(fd));

@@ -708,6 +708,9 @@ fn numbers() !void {
     const after = try gomax.schedStats();
     try expect(after.spawned > before.spawned);
     try expect((try gomax.memStats()).stacks_inuse >= 1);
+    try gomax.releaseMemory();
+    const bounds = try gomax.stackBounds();
+    try expect(@intFromPtr(bounds.lo) < @frameAddress() and @frameAddress() < @intFromPtr(bounds.hi));
     var ends_of: [2]c_int = undefined;
     try expectEqual(0, std.c.pipe(&ends_of));
     try gomax.writeHeapDump(ends_of[1]);

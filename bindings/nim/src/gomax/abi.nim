@@ -52,7 +52,8 @@ type
     struct_size*: csize_t
     stacks_reserved_bytes*, stacks_inuse_bytes*, stacks_cached_bytes*, stacks_inuse*, stacks_cached*: uint64
     g_descriptors*, g_live*, m_total*, p_total*, descriptor_bytes*: uint64
-    guard_kind*: uint32
+    guard_kind*, reserved*: uint32
+    stacks_warm*, stacks_released*, stacks_unguarded*: uint64
   RawMutex* {.importc: "gmx_mutex", header: "<gomax.h>".} = object
   RawRwMutex* {.importc: "gmx_rwmutex", header: "<gomax.h>".} = object
   RawCond* {.importc: "gmx_cond", header: "<gomax.h>".} = object
@@ -106,6 +107,7 @@ proc gmx_yield*(): Status
 proc gmx_goexit*(): Status
 proc gmx_self*(): Handle
 proc gmx_goid*(): uint64
+proc gmx_stack_bounds*(lo, hi: ptr pointer): Status
 proc gmx_num_g*(): int64
 proc gmx_park*(commit: proc (arg: pointer, g: Handle): bool {.cdecl.}, arg: pointer, reason: cstring): Status
 proc gmx_ready*(g: Handle): Status
@@ -201,6 +203,7 @@ proc gmx_ticker_reset*(timer: Handle, period: int64): Status
 proc gmx_timer_stop*(timer: Handle): Status
 proc gmx_timer_free*(timer: Handle): Status
 proc gmx_read_mem_stats*(stats: ptr MemStats): Status
+proc gmx_release_memory*(): Status
 proc gmx_read_sched_stats*(stats: ptr SchedStats): Status
 proc gmx_write_heap_dump*(fd: int32): Status
 proc gmx_safepoint*()

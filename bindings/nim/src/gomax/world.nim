@@ -34,6 +34,13 @@ proc memStats*(): MemStats =
   result.struct_size = csize_t(sizeof(MemStats))
   check waits(gmx_read_mem_stats(addr result))
 
+proc releaseMemory*() = check waits(gmx_release_memory())
+  ## Gives the memory of all stacks that are kept for the next Gs to the system at once.
+
+proc stackBounds*(): tuple[lo, hi: pointer] =
+  ## The bounds of the stack that the caller runs on: its G's, or its thread's.
+  check gmx_stack_bounds(addr result.lo, addr result.hi)
+
 proc writeHeapDump*(fd: cint) = check waits(gmx_write_heap_dump(fd))
   ## Writes what every P, thread and G does to a file, as text.
 

@@ -204,6 +204,11 @@ def mem_stats() -> Dict[str, int]:
     return _numbers(found)
 
 
+def release_memory() -> None:
+    """Gives the memory of all stacks that the library keeps for the next goroutines to the system at once."""
+    check(at_once(lambda: gmx.gmx_release_memory()))
+
+
 def dump(fd: int = 2) -> None:
     """Writes what every P, thread and goroutine does to a file descriptor."""
     check(at_once(lambda: gmx.gmx_write_heap_dump(fd)))

@@ -1,0 +1,197 @@
+/* timeout: 180 */
+/* env: GMX_MAXPROCS=4 */
+/*
+ * What a spike of load leaves behind goes back to the system: by itself when it has lain unused for a while, at once when
+ * the program asks. A load that comes in pulses keeps its stacks.
+ */
+#include "places.h"
+
+#include <sys/resource.h>
+
+enum { DEEP = 48 * 1024, PAGE = 4096 };
+
+static int64_t rss(void) {
+  char text[64] = {0};
+  long size, resident;
+  FILE *f = fopen("/proc/self/statm", "r");
+  CHECK(f && fgets(text, sizeof text, f) && sscanf(text, "%ld %ld", &size, &resident) == 2);
+  fclose(f);
+  return (int64_t)resident * sysconf(_SC_PAGESIZE);
+}
+
+static int64_t faults(void) {
+  struct rusage usage;
+  CHECK(getrusage(RUSAGE_SELF, &usage) == 0);
+  return usage.ru_minflt;
+}
+
+static gmx_mem_stats mem(void) {
+  gmx_mem_stats stats;
+  memset(&stats, 0, sizeof stats);
+  stats.struct_size = sizeof stats;
+  CHECK_OK(gmx_read_mem_stats(&stats));
+  return stats;
+}
+
+/* ---- a spike: n Gs at once, each with DEEP bytes of its stack in use ---- */
+
+static gmx_waitgroup here, all;
+static uint32_t gate;
+
+static void deep(void *arg) {
+  char block[DEEP];
+  memset(block, 7, sizeof block);
+  __asm__ volatile("" ::"r"(block) : "memory");
+  (void)arg;
+  CHECK_OK(gmx_waitgroup_done(&here));
+  CHECK_OK(gmx_sema_acquire(&gate));
+  CHECK_OK(gmx_waitgroup_done(&all));
+}
+
+/* Resident at the peak. */
+static int64_t spike(int n, size_t stack_size) {
+  gmx_spawn_opts opts = {.struct_size = sizeof opts, .stack_size = stack_size};
+  CHECK_OK(gmx_waitgroup_add(&here, n));
+  CHECK_OK(gmx_waitgroup_add(&all, n));
+  for (int i = 0; i < n; i++) CHECK_OK(gmx_spawn_with(&opts, deep, NULL, NULL));
+  CHECK_OK(gmx_waitgroup_wait(&here));
+  int64_t peak = rss();
+  for (int i = 0; i < n; i++) CHECK_OK(gmx_sema_release(&gate));
+  CHECK_OK(gmx_waitgroup_wait(&all));
+  spin_until(gmx_num_g() == (gmx_goid() ? 1 : 0));
+  return peak;
+}
+
+/* ---- by itself ---- */
+
+/* Of each size of stacks, and of the default one, which Ps keep for themselves. */
+static void a_spike_goes_back_by_itself(void) {
+  static const size_t sizes[] = {0, 60 << 10, 1 << 20};
+  int64_t first = rss(), peak = 0;
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    int64_t at = spike(1500, sizes[i]);
+    if (at > peak) peak = at;
+  }
+  gmx_mem_stats before = mem();
+  CHECK_CMP(peak - first, >, 1500 * DEEP);
+  CHECK_CMP(before.stacks_warm, >=, 3 * 1500);
+  spin_until(rss() - first < (peak - first) / 10);
+  /* 1 MiB of each size stays */
+  spin_until(mem().stacks_warm <= 4 + 16 + 1);
+  gmx_mem_stats after = mem();
+  CHECK_CMP(after.stacks_released - before.stacks_released, >=, 3 * 1500 - 21);
+  CHECK_CMP(after.stacks_cached, >=, before.stacks_cached); /* the address space stays */
+}
+
+/* ---- while the program works ---- */
+
+static uint32_t stop;
+
+static void works(void *arg) {
+  while (!load(&stop)) CHECK_OK(gmx_yield());
+  CHECK_OK(gmx_waitgroup_done(arg));
+}
+
+/* On Ps that never idle, with what they keep for themselves. */
+static void a_spike_goes_back_beside_work(void) {
+  gmx_waitgroup workers = {0};
+  store(&stop, 0);
+  CHECK_OK(gmx_release_memory());
+  int64_t first = rss();
+  int64_t peak = spike(2000, 0);
+  CHECK_OK(gmx_waitgroup_add(&workers, 8));
+  for (int i = 0; i < 8; i++) CHECK_OK(gmx_spawn(works, &workers));
+  spin_until(rss() - first < (peak - first) / 10);
+  spin_until(mem().stacks_warm <= 4);
+  store(&stop, 1);
+  CHECK_OK(gmx_waitgroup_wait(&workers));
+}
+
+/* ---- pulses ---- */
+
+/* Three pulses a second for nine seconds, far longer than stacks lie unused: what the pulses need stays, what a larger
+ * spike needed before goes. */
+static void pulses_keep_their_stacks(void) {
+  enum { PULSE = 300, PULSES = 27 };
+  CHECK_OK(gmx_release_memory());
+  int64_t first = rss(), before = faults();
+  int64_t peak = spike(10 * PULSE, 0);
+  int64_t of_spike = faults() - before;
+  CHECK_CMP(of_spike, >=, 10 * PULSE * (DEEP / PAGE));
+  before = faults();
+  for (int i = 0; i < PULSES; i++) {
+    usleep(333000);
+    spike(PULSE, 0);
+  }
+  int64_t of_pulses = faults() - before;
+  /* Each pulse, if it had to fault its stacks in, would cost a tenth of the spike. */
+  check_say("  faults: %" PRId64 " by the spike, %" PRId64 " by %d pulses", of_spike, of_pulses, PULSES);
+  CHECK_CMP(of_pulses, <, of_spike / 10 / 2);
+  spin_until((spike(PULSE, 0), rss() - first < (peak - first) / 3));
+}
+
+/* ---- at once ---- */
+
+static void releases(void *arg) {
+  (void)arg;
+  CHECK_OK(gmx_release_memory());
+}
+
+static void in_a_stopped_world(void *arg) {
+  (void)arg;
+  CHECK_OK(gmx_stop_the_world("memory"));
+  CHECK_OK(gmx_release_memory());
+  CHECK_OK(gmx_start_the_world());
+}
+
+static void pinned(void *arg) {
+  (void)arg;
+  CHECK_CMP(gmx_pin(), >=, 0);
+  CHECK_OK(gmx_release_memory());
+  CHECK_OK(gmx_unpin());
+}
+
+static void on_a_g(void (*f)(void *)) { g_join(g_start(f, NULL)); }
+static void from_a_thread(void (*f)(void *)) { f(NULL); }
+
+static int idle_ps(void) {
+  gmx_sched_stats stats;
+  memset(&stats, 0, sizeof stats);
+  stats.struct_size = sizeof stats;
+  CHECK_OK(gmx_read_sched_stats(&stats));
+  return stats.idleprocs;
+}
+
+static void all_at_once(void) {
+  static const struct {
+    void (*where)(void (*)(void *));
+    void (*how)(void *);
+  } ways[] = {{from_a_thread, releases}, {on_a_g, releases}, {on_a_g, in_a_stopped_world}, {on_a_g, pinned}};
+  CHECK_OK(gmx_release_memory());
+  int64_t first = rss();
+  for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+    int64_t peak = spike(2000, 0);
+    CHECK_CMP(rss() - first, >, (peak - first) / 2);
+    spin_until(idle_ps() == 4);
+    ways[i].where(ways[i].how);
+    CHECK_CMP(rss() - first, <, (peak - first) / 5);
+    gmx_mem_stats stats = mem();
+    CHECK_CMP(stats.stacks_warm, <=, 4 * 64);
+  }
+}
+
+static void without_a_runtime(void) {
+  CHECK_OK(gmx_release_memory());
+  CHECK_EQ(gmx_num_g(), 0);
+}
+
+int main(void) {
+  RUN(without_a_runtime);
+  RUN(all_at_once);
+  RUN(a_spike_goes_back_by_itself);
+  RUN(a_spike_goes_back_beside_work);
+  RUN(pulses_keep_their_stacks);
+  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_release_memory());
+  return 0;
+}
