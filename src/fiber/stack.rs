@@ -55,8 +55,9 @@ const COLOURS: usize = 16;
 const COLOUR: usize = 64;
 const FIRST_ARENA: usize = 4 << 20;
 const LARGEST_ARENA: usize = 1 << 30;
-/// How many fresh slots are cut, and how many ranges are given to the system, at a time.
-pub const BATCH: usize = 64;
+/// How many fresh slots are cut, and how many ranges are given to the system, at a time. Arrays
+/// of so many lie on stacks that may be small.
+const BATCH: usize = 32;
 /// How many periods a stack lies unused before its memory goes back.
 pub const PERIODS: usize = 3;
 /// Usable bytes of warm stacks that each class keeps however long they lie unused: what a few Gs that come now and then
@@ -374,14 +375,14 @@ impl StackPool {
         c.cut += k;
         drop(c);
 
-        let mut slots = [ptr::null_mut(); BATCH];
-        for (i, s) in slots[..k].iter_mut().enumerate() {
+        // One array for both: it lies on a stack that may be small.
+        let mut his = [ptr::null_mut(); BATCH];
+        for (i, s) in his[..k].iter_mut().enumerate() {
             *s = arena_ref(arena).slots.wrapping_add((first + i) * arena_ref(arena).slot_size);
         }
-        self.install_guards(&slots[..k]);
-        let mut his = [ptr::null_mut::<u8>(); BATCH];
-        for (i, (hi, &slot)) in his.iter_mut().zip(&slots[..k]).enumerate() {
-            *hi = slot.wrapping_add(arena_ref(arena).slot_size - (first + i) % COLOURS * COLOUR);
+        self.install_guards(&his[..k]);
+        for (i, hi) in his[..k].iter_mut().enumerate() {
+            *hi = hi.wrapping_add(arena_ref(arena).slot_size - (first + i) % COLOURS * COLOUR);
             if self.valgrind {
                 let s = stack_at(*hi, class);
                 // SAFETY: the ids have room for every slot; this one is ours.
@@ -512,7 +513,7 @@ impl StackPool {
             for (hi, s) in his.iter_mut().zip(&rest[..n]) {
                 *hi = s.hi;
             }
-            self.discard(first.class as usize, &his[..n], |c| c.handed_out -= n);
+            self.discard(first.class as usize, &mut his[..n], |c| c.handed_out -= n);
             rest = &rest[n..];
         }
     }
@@ -567,22 +568,25 @@ impl StackPool {
                 return;
             }
             left -= n;
-            self.discard(class, &his[..n], |_| ());
+            self.discard(class, &mut his[..n], |_| ());
         }
     }
 
     /// Gives the memory of free stacks that are in no list to the system, and lists them as clean. While the system works on
     /// them they are the caller's, so the lock is free for others.
-    fn discard(&self, class: usize, his: &[*mut u8], and: impl FnOnce(&mut Class)) {
-        let mut los = [ptr::null_mut(); BATCH];
-        for (lo, &hi) in los.iter_mut().zip(his) {
-            *lo = stack_at(hi, class).lo();
+    fn discard(&self, class: usize, his: &mut [*mut u8], and: impl FnOnce(&mut Class)) {
+        // There and back, and not a second array: it lies on a stack that may be small.
+        let mut colours = [0u16; BATCH];
+        for (hi, colour) in his.iter_mut().zip(&mut colours) {
+            let lo = stack_at(*hi, class).lo();
+            *colour = (lo.addr() + slot_size(class) - guard_size() - hi.addr()) as u16;
+            *hi = lo;
         }
         // SAFETY: free stacks, from the lowest usable byte to the end of the slot.
-        unsafe { mem::discard(&los[..his.len()], slot_size(class) - guard_size()) };
+        unsafe { mem::discard(his, slot_size(class) - guard_size()) };
         let mut c = self.class(class);
-        for &hi in his {
-            c.clean.push(hi);
+        for (lo, colour) in his.iter().zip(colours) {
+            c.clean.push(lo.wrapping_add(slot_size(class) - guard_size() - colour as usize));
         }
         c.released += his.len() as u64;
         and(&mut c);

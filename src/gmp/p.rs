@@ -99,7 +99,7 @@ impl PWord {
 }
 
 /// Most stacks of the default size that a P keeps for itself.
-pub const STACK_CACHE: usize = 64;
+const STACK_CACHE: usize = 64;
 /// Most Gs in the ring of a P's own queue, and most suspended parents. Few under a model.
 const RING: usize = if cfg!(any(loom, shuttle)) { 16 } else { 256 };
 const PARENTS: usize = if cfg!(any(loom, shuttle)) { 16 } else { 64 };
@@ -460,18 +460,20 @@ impl P {
         unsafe { (&raw const (*self.stacks.get()).len).read_volatile() }
     }
 
-    /// Takes every kept stack of a P without owner.
+    /// Takes kept stacks of a P without owner, as many as there is room for. How many it were.
     ///
     /// # Safety
     /// The P is Idle, and the caller holds `sched.lock`.
-    pub unsafe fn drain_idle_stacks(&self, mut each: impl FnMut(Stack)) {
+    pub unsafe fn take_idle_stacks(&self, out: &mut [std::mem::MaybeUninit<Stack>]) -> usize {
         // SAFETY: nobody owns the P, and nobody comes to own it under the lock.
         let c = unsafe { &mut *self.stack_cache() };
-        for s in &c.stacks[..c.len] {
-            // SAFETY: entries below the length are written, and are forgotten below.
-            each(unsafe { s.assume_init_read() });
-        }
-        (c.len, c.fewest) = (0, 0);
+        let n = out.len().min(c.len);
+        // Their order is kept: the hottest are the last.
+        out[..n].copy_from_slice(&c.stacks[..n]);
+        c.stacks.copy_within(n..c.len, 0);
+        c.len -= n;
+        c.fewest = c.fewest.saturating_sub(n);
+        n
     }
 
     /// Who is next, for a glance.

@@ -579,8 +579,9 @@ impl Sched {
         }
         let d = (index >> (G_CHUNK_BITS + G_DIR_BITS)) as usize;
         if d >= inner.directories {
-            let dir: &'static GDir =
-                try_leak([const { std::sync::atomic::AtomicPtr::new(std::ptr::null_mut()) }; 1 << G_DIR_BITS])?;
+            // In place: a table of 8 KiB would pass over the spawner's stack, which may be small.
+            // SAFETY: zeros are null pointers.
+            let dir: &'static GDir = unsafe { try_leak_zeroed()? };
             self.allg[d].store(std::ptr::from_ref(dir).cast_mut(), Ordering::Release);
             inner.directories = d + 1;
         }
@@ -752,6 +753,21 @@ pub fn try_leak<T>(v: T) -> Option<&'static T> {
             std::alloc::dealloc(p.cast(), layout);
         });
         Some(&*p)
+    }
+}
+
+/// As [`try_leak`] for a value that is all zeros, which is made where it stays.
+///
+/// # Safety
+/// Zeros are a `T`.
+unsafe fn try_leak_zeroed<T>() -> Option<&'static T> {
+    let layout = std::alloc::Layout::new::<T>();
+    // SAFETY: no T here is empty; zeros are one, by the caller's promise.
+    unsafe {
+        let p = std::alloc::alloc_zeroed(layout).cast::<T>();
+        #[cfg(any(loom, shuttle))]
+        leaked::note(move || std::alloc::dealloc(p.cast(), layout));
+        p.as_ref()
     }
 }
 

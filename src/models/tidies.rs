@@ -36,7 +36,7 @@ fn as_the_tidier(w: &World) {
 fn without_the_lock(w: &World) {
     for p in w.sched.live_ps().filter(|p| p.status() == PStatus::Idle) {
         // SAFETY: none: the model shows it.
-        unsafe { p.drain_idle_stacks(|_| ()) };
+        unsafe { p.take_idle_stacks(&mut [const { std::mem::MaybeUninit::uninit() }; 4]) };
     }
 }
 

@@ -39,7 +39,7 @@
 
 use crate::fiber::stack::Stack;
 use crate::gmp::m::MRef;
-use crate::gmp::p::{OwnedP, PRef, PStatus, STACK_CACHE};
+use crate::gmp::p::{OwnedP, PRef, PStatus};
 use crate::gmp::sched::Sched;
 use crate::sync::Ordering;
 use std::mem::MaybeUninit;
@@ -48,6 +48,8 @@ use std::mem::MaybeUninit;
 pub const PERIOD: i64 = 2_000_000_000;
 
 const ONE_RELEASE: u64 = 1 << 32;
+/// How many stacks are taken from an idle P under one hold of the lock.
+const AT_ONCE: usize = 16;
 
 /// T1 to T3. False: nothing ran in this period, and nothing is left that would go back later.
 pub fn tidy(sched: &Sched) -> bool {
@@ -84,19 +86,23 @@ pub fn release(sched: &Sched) {
 }
 
 /// Takes what an idle P keeps, and gives it to `each` when the lock is open again (T-I2).
-pub fn idle_stacks(sched: &Sched, p: PRef, give: impl FnOnce(&[Stack])) {
-    let mut out = [const { MaybeUninit::<Stack>::uninit() }; STACK_CACHE];
-    let mut n = 0;
-    {
-        let _lk = sched.lock.lock();
-        if p.status() != PStatus::Idle {
+pub fn idle_stacks(sched: &Sched, p: PRef, mut give: impl FnMut(&[Stack])) {
+    loop {
+        let mut out = [const { MaybeUninit::<Stack>::uninit() }; AT_ONCE];
+        let n = {
+            let _lk = sched.lock.lock();
+            if p.status() != PStatus::Idle {
+                return;
+            }
+            // SAFETY: T-I1.
+            unsafe { p.take_idle_stacks(&mut out) }
+        };
+        if n == 0 {
             return;
         }
-        // SAFETY: T-I1.
-        unsafe { p.drain_idle_stacks(|s| (out[n], n) = (MaybeUninit::new(s), n + 1)) };
+        // SAFETY: the first n were written.
+        give(unsafe { std::slice::from_raw_parts(out.as_ptr().cast(), n) });
     }
-    // SAFETY: the first n were written.
-    give(unsafe { std::slice::from_raw_parts(out.as_ptr().cast(), n) });
 }
 
 /// T4.

@@ -10,6 +10,7 @@ pub mod gdb;
 pub mod main;
 pub mod report;
 
+use crate::block::objects;
 use crate::fiber::host;
 use crate::fiber::overflow::{self, Line};
 use crate::fiber::stack::{PoolOptions, StackPool};
@@ -192,6 +193,8 @@ fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched
         None => new_sched(&env.debug)?,
     };
     options.apply(sched, env);
+    // Here, and not in the first call that needs one: they are large, and a G's stack may be small.
+    objects::objects(sched)?;
     if sched.stacks.ensure(sched.cfg.stack_size.get()).is_err() {
         return Err(Error::NoMemory);
     }

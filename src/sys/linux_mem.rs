@@ -10,8 +10,8 @@ use core::ptr;
 const MADV_GUARD_INSTALL: i32 = 102;
 /// A pidfd that stands for the caller (6.15). Older kernels say EBADF and the loop below takes over.
 const PIDFD_SELF: i32 = -10001;
-/// As many as one call takes.
-const IOV_MAX: usize = 64;
+/// How many ranges one call gets; the array lies on a stack that may be small.
+const IOV_MAX: usize = 32;
 
 fn map(len: usize, flags: i32) -> Result<*mut u8, i32> {
     let errno = KeepErrno::new();
