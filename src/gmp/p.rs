@@ -265,7 +265,7 @@ impl P {
                 fewest: 0,
                 stacks: [const { std::mem::MaybeUninit::uninit() }; STACK_CACHE],
             }),
-            stacks_watched: Watched::new(),
+            stacks_watched: Watched::default(),
             goid_next: OwnU64::new(0),
             goid_end: OwnU64::new(0),
             stats: PStats::default(),

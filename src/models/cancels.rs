@@ -129,7 +129,7 @@ fn lock_against_cancel_and_unlock() {
     check(Size { preemptions: 1, ..Size::default() }, || {
         let w = Maker::new(1, 1).make();
         let mutex = Arc::new(Mutex::default());
-        let inside = Arc::new(Sole::new());
+        let inside = Arc::new(Sole::default());
         let c = token(&w, None);
         for cancelable in [true, false] {
             let (x, i, l) = (mutex.clone(), inside.clone(), c.clone());

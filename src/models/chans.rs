@@ -401,7 +401,7 @@ fn claim_comes_after_the_park() {
         let w = Maker::new(1, 1).make();
         let own = foreign::needm(w.sched, 1).unwrap();
         let gp = park::own_g(own);
-        let context = Arc::new(Sole::new());
+        let context = Arc::new(Sole::default());
         let x = context.clone();
         w.host_as(own, move |_, m| {
             let wait = claim::Wait::begin(m, 1).ok().unwrap();

@@ -8,7 +8,7 @@ fn come_and_end(times: usize, take: fn(&World) -> MRef) -> impl Fn() {
         let w = Maker::new(1, 1).make();
         // There is one to be had.
         foreign::dropm(foreign::needm(w.sched, 1).unwrap());
-        let ms: Arc<Vec<Sole>> = Arc::new((0..4).map(|_| Sole::new()).collect());
+        let ms: Arc<Vec<Sole>> = Arc::new((0..4).map(|_| Sole::default()).collect());
         for _ in 0..2 {
             let ms = ms.clone();
             w.stranger(move |w| {

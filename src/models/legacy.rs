@@ -299,7 +299,7 @@ enum Reads {
 fn read_against_growth(how: Reads) -> impl Fn() {
     move || {
         // Each table is a Sole, which its owner touches when it throws it away; readers touch it, too.
-        let tables = Arc::new((Mutex::new(()), [Sole::new(), Sole::new()], Word::new(0)));
+        let tables = Arc::new((Mutex::new(()), [Sole::default(), Sole::default()], Word::new(0)));
         let other = tables.clone();
         let grower = thread::spawn(move || {
             let (lock, place, current) = &*other;

@@ -269,7 +269,7 @@ impl Maker {
         Maker(World {
             sched,
             tokens: Vec::new(),
-            ps: (0..most).map(|_| Sole::new()).collect(),
+            ps: (0..most).map(|_| Sole::default()).collect(),
             served: (0..most).map(|_| AtomicU32::new(0)).collect(),
             open: AtomicUsize::new(0),
             all: Note::new(),
@@ -284,7 +284,7 @@ impl Maker {
         gp.sp.set(std::ptr::dangling_mut());
         gp.set_status(GStatus::Runnable);
         *self.0.open.get_mut() += 1;
-        self.0.tokens.push(Token { gp, steps, at: AtomicUsize::new(0), sole: Sole::new(), ended: Event::new() });
+        self.0.tokens.push(Token { gp, steps, at: AtomicUsize::new(0), sole: Sole::default(), ended: Event::new() });
         self.0.tokens.len() - 1
     }
 

@@ -29,7 +29,7 @@ fn through(all: &'static [By]) -> impl Fn() {
 fn through_with(procs: u32, all: &'static [By]) -> impl Fn() {
     move || {
         let w = Maker::new(procs, procs).make();
-        let both = Arc::new((Mutex::default(), Sole::new()));
+        let both = Arc::new((Mutex::default(), Sole::default()));
         let ms: Vec<MRef> = all.iter().map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
         for (&m, &by) in ms.iter().zip(all) {
             let both = both.clone();
@@ -127,7 +127,7 @@ fn mutex_of_many() {
 fn wait_group(waiters: usize, deadline: bool, again: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
-        let what = Arc::new((WaitGroup::default(), [Sole::new(), Sole::new()], AtomicUsize::new(0)));
+        let what = Arc::new((WaitGroup::default(), [Sole::default(), Sole::default()], AtomicUsize::new(0)));
         let ms: Vec<MRef> = (0..waiters + 2).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
         assert!(what.0.add(ms[0], 2).is_ok());
         for (i, &m) in ms.iter().enumerate() {

@@ -232,7 +232,7 @@ fn it_is_what_ships() {
 fn note_wakes_and_publishes() {
     check(Size { preemptions: 3, ..Size::default() }, || {
         sys::reset();
-        let (note, what) = (Arc::new(Note::new()), Arc::new(Sole::new()));
+        let (note, what) = (Arc::new(Note::new()), Arc::new(Sole::default()));
         let (n, x) = (note.clone(), what.clone());
         let t = thread::spawn(move || {
             x.touch();
@@ -298,7 +298,7 @@ fn note_times_out() {
 fn through_lock(threads: u32, times: u32, lock: fn(&RawMutex), unlock: fn(&RawMutex)) -> impl Fn() {
     move || {
         sys::reset();
-        let both = Arc::new((RawMutex::new(), Sole::new()));
+        let both = Arc::new((RawMutex::new(), Sole::default()));
         let go = move |(mutex, inside): &(RawMutex, Sole)| {
             for _ in 0..times {
                 lock(mutex);

@@ -8,7 +8,7 @@ use crate::gmp::error::Error;
 fn all_do(threads: usize, late: usize, looks: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
-        let x = Arc::new((Once::default(), Sole::new(), AtomicUsize::new(0)));
+        let x = Arc::new((Once::default(), Sole::default(), AtomicUsize::new(0)));
         let ms: Vec<MRef> = (0..threads + late).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
         for (i, &m) in ms.iter().enumerate() {
             let x = x.clone();

@@ -181,7 +181,7 @@ fn is_free(w: &World, token: usize, handle: u64) {
 fn end_against_join(joiners: usize, deadline: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
-        let result = Arc::new(Sole::new());
+        let result = Arc::new(Sole::default());
         let r = result.clone();
         let g = mk.token(vec![does(move |_, _, _| r.touch())]);
         let w = mk.make();

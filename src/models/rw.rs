@@ -18,7 +18,7 @@ struct Guarded {
 impl Guarded {
     fn new() -> Arc<Guarded> {
         let (readers, writers) = Default::default();
-        Arc::new(Guarded { rw: RwMutex::default(), readers, writers, what: Sole::new() })
+        Arc::new(Guarded { rw: RwMutex::default(), readers, writers, what: Sole::default() })
     }
 
     fn read(&self, m: MRef, deadline: Option<i64>) -> bool {

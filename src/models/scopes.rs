@@ -23,7 +23,7 @@ fn comes_to(result: i32) -> impl Fn(&World, MRef, GRef) {
 fn leave_against_children(children: usize, leavers: usize, late: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
-        let done: Arc<Vec<Sole>> = Arc::new((0..children).map(|_| Sole::new()).collect());
+        let done: Arc<Vec<Sole>> = Arc::new((0..children).map(|_| Sole::default()).collect());
         let tokens: Vec<usize> = (0..children)
             .map(|i| {
                 let d = done.clone();

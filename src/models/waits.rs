@@ -101,7 +101,7 @@ fn handed_from_one_to_the_next() {
     check(Size::default(), || {
         let w = Maker::new(1, 1).make();
         let s: Sema = Arc::new(AtomicU32::new(1));
-        let inside = Arc::new(Sole::new());
+        let inside = Arc::new(Sole::default());
         for _ in 0..2 {
             let (t, x) = (s.clone(), inside.clone());
             w.host(move |_, m| {

@@ -44,8 +44,8 @@ unsafe impl Sync for Watched {}
 // SAFETY: as above.
 unsafe impl Send for Watched {}
 
-impl Watched {
-    pub fn new() -> Watched {
+impl Default for Watched {
+    fn default() -> Watched {
         Watched {
             #[cfg(loom)]
             cell: loom::cell::UnsafeCell::new(0),
@@ -53,6 +53,9 @@ impl Watched {
             busy: std::sync::atomic::AtomicBool::new(false),
         }
     }
+}
+
+impl Watched {
     pub fn touch(&self) {
         #[cfg(loom)]
         // SAFETY: loom reports whoever comes to it at the same time.

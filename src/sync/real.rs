@@ -94,12 +94,10 @@ impl Default for RawMutex {
 }
 
 /// Stands beside what has one owner at a time: a model sees two that come to it at the same time.
-pub struct Watched;
+#[derive(Default)]
+pub struct Watched(());
 
 impl Watched {
-    pub fn new() -> Watched {
-        Watched
-    }
     #[inline(always)]
     pub fn touch(&self) {}
 }
