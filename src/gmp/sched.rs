@@ -258,8 +258,8 @@ pub struct Sched {
     /// A thread could not be made: sysmon has it tried again.
     pub thread_wanted: AtomicBool,
     /// The template thread's sleep, and what it is asked for beside threads: `sched::template::Errand`.
-    pub template_note: Note,
-    pub errands: AtomicU32,
+    pub template_note: Line<Note>,
+    pub errands: Line<AtomicU32>,
     /// The signals that workers block while they run Gs: those that the main thread blocked when the runtime began.
     pub signals: OwnU64,
     /// The runtime is ending, or down: nothing new may begin. Set under `sched.lock` in a stopped world.
@@ -374,8 +374,8 @@ impl Sched {
             sysmon_deep: Line::new(AtomicBool::new(false)),
             sysmon: OwnPtr::null(),
             thread_wanted: AtomicBool::new(false),
-            template_note: Note::new(),
-            errands: AtomicU32::new(0),
+            template_note: Line::new(Note::new()),
+            errands: Line::new(AtomicU32::new(0)),
             signals: OwnU64::new(0),
             closing: AtomicBool::new(false),
             exiting: AtomicBool::new(false),
