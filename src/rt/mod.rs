@@ -153,6 +153,7 @@ fn load() -> bool {
     if LOADED.load(Ordering::Relaxed) {
         return true;
     }
+    sys::stderr::remember();
     host::look_for_cxx(Environment::read().debug.cxx);
     sys::at_load();
     let done = sys::at_fork(forked);
@@ -172,6 +173,7 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
     if let Some(sched) = up() {
         return if strict { Err(Error::Busy) } else { Ok(sched) };
     }
+    sys::stderr::remember();
     let env = Environment::read();
     let sched = begin_excluded(options, &env)?;
     let procs = sched.procs_default.get();

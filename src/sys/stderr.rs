@@ -4,11 +4,14 @@
 //! So each piece is written only if that can be done at once. What cannot be written is dropped and counted, and the next
 //! piece that is written comes behind the number of lines that are missing.
 //!
+//! A host may close descriptor 2, and the next file that it opens, a database maybe, gets the number. So the library writes there
+//! only while the number names the file that it named when the runtime started.
+//!
 //! What must hold: everything here is async-signal-safe and keeps errno; no SIGPIPE reaches the host.
 
 use super::linux::KeepErrno;
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use core::{mem, ptr};
 
 const FD: c_int = 2;
@@ -18,6 +21,32 @@ const PIECE: usize = 4096;
 /// Lines that were not written and have not been told of.
 static DROPPED: AtomicU32 = AtomicU32::new(0);
 
+/// Device and inode of the file at the start. An inode of 0, which no file has: there was none.
+static DEVICE: AtomicU64 = AtomicU64::new(0);
+static INODE: AtomicU64 = AtomicU64::new(0);
+
+/// Takes the file at descriptor 2 for the one to write to.
+pub fn remember() {
+    let _errno = KeepErrno::new();
+    let (device, inode) = stat(FD).map_or((0, 0), |s| (s.st_dev, s.st_ino));
+    // Relaxed: a report that comes between the two finds another file than both, and is dropped.
+    DEVICE.store(device, Ordering::Relaxed);
+    INODE.store(inode, Ordering::Relaxed);
+}
+
+fn is_remembered() -> bool {
+    let _errno = KeepErrno::new();
+    let remembered = (DEVICE.load(Ordering::Relaxed), INODE.load(Ordering::Relaxed));
+    remembered.1 != 0 && stat(FD).is_some_and(|s| (s.st_dev, s.st_ino) == remembered)
+}
+
+fn stat(fd: c_int) -> Option<libc::stat> {
+    // SAFETY: all zeroes is a stat, which the kernel fills.
+    let mut stat: libc::stat = unsafe { mem::zeroed() };
+    // SAFETY: `stat` is writable.
+    (unsafe { libc::fstat(fd, &mut stat) } == 0).then_some(stat)
+}
+
 /// Counts a line that was not even put together.
 pub fn drop_line() {
     DROPPED.fetch_add(1, Ordering::Relaxed);
@@ -25,7 +54,11 @@ pub fn drop_line() {
 
 /// Writes lines, or drops them. Never waits.
 pub fn say(text: &[u8]) {
-    say_to(FD, text, &DROPPED);
+    if is_remembered() {
+        say_to(FD, text, &DROPPED);
+    } else {
+        DROPPED.fetch_add(lines(text), Ordering::Relaxed);
+    }
 }
 
 fn say_to(fd: c_int, text: &[u8], dropped: &AtomicU32) {
@@ -135,11 +168,7 @@ fn write_without_waiting(fd: c_int, piece: &[u8]) -> isize {
 }
 
 fn is_pipe(fd: c_int) -> bool {
-    // SAFETY: all zeroes is a stat, which the kernel fills.
-    unsafe {
-        let mut stat: libc::stat = mem::zeroed();
-        libc::fstat(fd, &mut stat) == 0 && stat.st_mode & libc::S_IFMT == libc::S_IFIFO
-    }
+    stat(fd).is_some_and(|s| s.st_mode & libc::S_IFMT == libc::S_IFIFO)
 }
 
 #[cfg(test)]
