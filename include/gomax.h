@@ -141,6 +141,12 @@ GMX_API const char *gmx_err_name(gmx_status status);
 /* ---- Runtime ---------------------------------------------------------------------------------------------------- */
 
 /**
+ * gmx_config.flags: SIGSEGV and SIGBUS are left alone. A stack overflow or another fault in a goroutine is not told then.
+ * GMXDEBUG=sigsegv=0 does the same.
+ */
+#define GMX_CONFIG_NO_SIGSEGV 1
+
+/**
  * What the runtime is started with. Zero is the default everywhere; struct_size is sizeof(gmx_config).
  */
 typedef struct gmx_config {
@@ -154,7 +160,7 @@ typedef struct gmx_config {
    */
   int32_t maxprocs;
   /**
-   * Must be 0.
+   * GMX_CONFIG_*.
    */
   uint32_t flags;
   /**
@@ -175,7 +181,7 @@ typedef struct gmx_config {
   int32_t max_threads;
   /**
    * Called with what the library has to tell on its own: a deadlock, a stop-the-world that timed out, a stack overflow
-   * (then in a signal handler), a broken invariant, a variable of the environment that was not understood. text is not
+   * or a fault in a goroutine (then in a signal handler), a broken invariant, a variable of the environment that was not understood. text is not
    * terminated. NULL: written to stderr.
    */
   void (*report)(void *arg, const char *text, size_t len);

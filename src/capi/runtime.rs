@@ -5,6 +5,10 @@ use crate::gmp::m::Ctx;
 use crate::rt::config::Options;
 use std::ffi::{c_char, c_void};
 
+/// gmx_config.flags: SIGSEGV and SIGBUS are left alone. A stack overflow or another fault in a goroutine is not told then.
+/// GMXDEBUG=sigsegv=0 does the same.
+pub const GMX_CONFIG_NO_SIGSEGV: u32 = 1;
+
 /// What the runtime is started with. Zero is the default everywhere; struct_size is sizeof(gmx_config).
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -14,7 +18,7 @@ pub struct gmx_config {
     /// Number of Ps. 0: GMX_MAXPROCS of the environment, at most 16 times gmx_num_cpu; else what the machine offers (see
     /// gmx_num_cpu), followed while it changes.
     pub maxprocs: i32,
-    /// Must be 0.
+    /// GMX_CONFIG_*.
     pub flags: u32,
     /// Usable bytes of a goroutine's stack. 0: 262144.
     pub stack_size: usize,
@@ -25,7 +29,7 @@ pub struct gmx_config {
     /// Most worker threads. Goroutines that need one more wait their turn. 0: 10000.
     pub max_threads: i32,
     /// Called with what the library has to tell on its own: a deadlock, a stop-the-world that timed out, a stack overflow
-    /// (then in a signal handler), a broken invariant, a variable of the environment that was not understood. text is not
+    /// or a fault in a goroutine (then in a signal handler), a broken invariant, a variable of the environment that was not understood. text is not
     /// terminated. NULL: written to stderr.
     pub report: Option<extern "C" fn(arg: *mut c_void, text: *const c_char, len: usize)>,
     /// Passed to report.
@@ -76,7 +80,7 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
     let options = match unsafe { read_sized(config) } {
         Ok(None) => Options::default(),
         Ok(Some(c)) => {
-            if c.flags != 0 || c.maxprocs < 0 || c.slice_ns < 0 || c.max_threads < 0 {
+            if c.flags & !GMX_CONFIG_NO_SIGSEGV != 0 || c.maxprocs < 0 || c.slice_ns < 0 || c.max_threads < 0 {
                 return GMX_EINVAL;
             }
             if c.stack_size > g::MAX_STACK || c.g0_stack_size > g::MAX_STACK {
@@ -90,6 +94,7 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
                 max_threads: c.max_threads,
                 report: c.report,
                 report_arg: c.report_arg as usize,
+                no_sigsegv: c.flags & GMX_CONFIG_NO_SIGSEGV != 0,
             }
         }
         Err(status) => return status,

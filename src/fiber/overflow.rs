@@ -1,20 +1,35 @@
-//! A stack overflow of a G says which G it was; then the process dies as the host has it.
+//! A fault in a G says which G it was; then it is the host's, as if the library were not there.
 //!
-//! What must hold: everything from the fault on is async-signal-safe: no allocation, no lock, no thread-local. A fault
-//! that is not ours goes to the host's disposition as if we were not there. The handler runs on an alternate stack,
-//! since the one that faulted has no room; threads that the library makes have an [`AltStack`] each, other threads
-//! overflow their own stacks as they did before.
+//! The handler of this file stands before the host's, since only it runs where a G has overflown its stack, and it hands
+//! every signal on. What must hold:
+//!
+//! - SIG-1: everything from the fault on is async-signal-safe: no allocation, no lock, no thread-local but the slot of the M.
+//! - SIG-2: on a thread that is not the library's the host's handler runs where, as often and with what it asked for. Its mask and
+//!   flags are those of our disposition too, so the kernel has done most of it. Two things are left. `SA_RESETHAND` is
+//!   done by hand. `SA_ONSTACK` is ours alone: where the host did not ask for it, [`to_own_stack`] moves what the kernel has put
+//!   on the alternate stack to where it would have been without, and enters the host's handler there.
+//! - SIG-3: a fault is told once, and handed on once. Handlers that keep each other as the next one make a circle; a crash reporter
+//!   that was installed over ours, and found again as the host's handler after a restart of the runtime, would be one. So ours
+//!   is not put in front of what may have it as its next ([`install`]); and a signal ends at ours that comes back to it while it
+//!   is being handed on ([`PassedOn`]), or would go to the handler that had it first ([`first_handler`]).
+//!
+//! A worker has an [`AltStack`], on which the host's handlers run for faults of Gs: the stack that faulted may have no room.
+//! Threads of the host overflow their own stacks as they did before.
 //!
 //! The statics here are the exception to "no statics below `rt/`": signal dispositions are the process's, not a
 //! scheduler's.
+//!
+//! Rejected: to let the fault happen again with the host's disposition in place. Meanwhile no other thread has ours, and
+//! nothing says when the host's handler is done.
 
 use crate::ds::escape::Escaped;
+use crate::sys::arch::{Entry, gmx_arch_signal, signal};
 use crate::sys::{self, mem};
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
 use core::marker::PhantomData;
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 use core::{mem as cmem, ptr};
 
 /// A line of text that can be put together in a signal handler. What does not fit is cut off.
@@ -87,51 +102,105 @@ impl Write for Line {
     }
 }
 
-/// Says whether the address is in the guard of a G, and if so which; async-signal-safe.
-pub type Describe = unsafe fn(fault_addr: usize, out: &mut Line) -> bool;
+/// A fault, as [`Describe`] sees it.
+pub struct Fault {
+    pub signal: c_int,
+    pub addr: usize,
+    /// The host has nothing that could handle it.
+    pub dies: bool,
+}
+
+/// What [`Describe`] knows of it.
+#[derive(Clone, Copy, Default)]
+pub struct Seen {
+    /// There is something to tell.
+    pub told: bool,
+    /// It happened on a thread of the library.
+    pub ours: bool,
+}
+
+/// Describes a fault; async-signal-safe.
+pub type Describe = unsafe fn(fault: &Fault, out: &mut Line) -> Seen;
 /// Where the line goes; async-signal-safe.
 pub type Emit = fn(&[u8]);
 
 const SIGNALS: [c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 
-/// What the host had. Written before our handler is in place, read by the handler; installing is once at a time.
-struct Hosts(UnsafeCell<[libc::sigaction; 2]>);
-// SAFETY: see the field.
+/// What the host had for a signal.
+struct Hosts {
+    handler: AtomicUsize,
+    flags: AtomicI32,
+    /// All of it. Written and read while installing and uninstalling, which is once at a time.
+    action: UnsafeCell<libc::sigaction>,
+    /// Our handler was once in place: any handler that came later may have it as its next.
+    ever: AtomicBool,
+    /// And went away again, as the first of its chain.
+    put_back: AtomicBool,
+}
+// SAFETY: see the fields.
 unsafe impl Sync for Hosts {}
-// SAFETY: all zeroes is SIG_DFL with nothing blocked.
-static HOSTS: Hosts = Hosts(UnsafeCell::new(unsafe { cmem::zeroed() }));
+
+impl Hosts {
+    const NONE: Hosts = Hosts {
+        handler: AtomicUsize::new(libc::SIG_DFL),
+        flags: AtomicI32::new(0),
+        // SAFETY: all zeroes is SIG_DFL with nothing blocked.
+        action: UnsafeCell::new(unsafe { cmem::zeroed() }),
+        ever: AtomicBool::new(false),
+        put_back: AtomicBool::new(false),
+    };
+}
+
+static HOSTS: [Hosts; 2] = [Hosts::NONE; 2];
 /// [`Describe`] and [`Emit`] as addresses; null while not installed.
 static DESCRIBE: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 static EMIT: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
-/// A host whose handler returns would fault, and be told, for ever.
+/// A host whose handler returns would fault, and be told, forever.
 static TOLD: AtomicBool = AtomicBool::new(false);
+
+crate::sys::arch::signal_entry!(handler);
+
+fn ours() -> usize {
+    gmx_arch_signal as *const () as usize
+}
 
 /// Puts the handler in front of the host's. Installing twice changes `describe` and `emit`.
 ///
+/// SIG-3: where ours was before, and another handler stands there now, ours stays where it is in the chain of that one, if it
+/// is: the signal comes to it all the same.
+///
 /// # Safety
 /// Not while another thread installs or uninstalls. `describe` and `emit` are async-signal-safe, and the library stays
-/// mapped (a host that installs its own handler later may keep ours as the one to chain to).
+/// mapped (a host that installs its own handler later may keep ours as its next).
 pub unsafe fn install(describe: Describe, emit: Emit) -> Result<(), i32> {
     EMIT.store(emit as *mut (), Ordering::Relaxed);
-    // Release: whoever sees `describe` sees `emit`; pairs with Acquire in `handler`.
+    // Release: a handler that sees `describe` sees `emit`; pairs with Acquire in `handler`.
     DESCRIBE.store(describe as *mut (), Ordering::Release);
     TOLD.store(false, Ordering::Relaxed);
-    for (i, sig) in SIGNALS.into_iter().enumerate() {
+    for (hosts, sig) in HOSTS.iter().zip(SIGNALS) {
         // SAFETY: reads the host's disposition; ours is stored only when the host's has been kept, since a fault may
         // come in between.
         unsafe {
             let mut old: libc::sigaction = cmem::zeroed();
             libc::sigaction(sig, ptr::null(), &mut old);
-            if old.sa_sigaction == handler as *const () as usize {
+            let first = !hosts.ever.load(Ordering::Relaxed) || hosts.put_back.load(Ordering::Relaxed);
+            if old.sa_sigaction == ours() || !(first || is_default(&old)) {
                 continue;
             }
-            (*HOSTS.0.get())[i] = old;
-            // What the host wants blocked in its handler is blocked in ours, which calls it.
+            *hosts.action.get() = old;
+            hosts.flags.store(old.sa_flags, Ordering::Relaxed);
+            hosts.handler.store(old.sa_sigaction, Ordering::Relaxed);
+            hosts.ever.store(true, Ordering::Relaxed);
+            hosts.put_back.store(false, Ordering::Relaxed);
             let mut new = old;
-            new.sa_sigaction = handler as *const () as usize;
-            new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | (old.sa_flags & (libc::SA_NODEFER | libc::SA_RESTART));
+            new.sa_sigaction = ours();
+            new.sa_flags = (old.sa_flags & !libc::SA_RESETHAND) | libc::SA_SIGINFO | libc::SA_ONSTACK;
             if is_default(&old) {
                 libc::sigemptyset(&mut new.sa_mask);
+            }
+            if old.sa_sigaction == libc::SIG_IGN {
+                // A signal that is ignored interrupts nothing.
+                new.sa_flags |= libc::SA_RESTART;
             }
             if libc::sigaction(sig, &new, ptr::null_mut()) != 0 {
                 return Err(*libc::__errno_location());
@@ -148,13 +217,17 @@ pub unsafe fn install(describe: Describe, emit: Emit) -> Result<(), i32> {
 /// As for [`install`].
 pub unsafe fn uninstall() {
     DESCRIBE.store(ptr::null_mut(), Ordering::Release);
-    for (i, sig) in SIGNALS.into_iter().enumerate() {
+    for (hosts, sig) in HOSTS.iter().zip(SIGNALS) {
         // SAFETY: `HOSTS` is what the host had if our handler is there.
         unsafe {
             let mut now: libc::sigaction = cmem::zeroed();
             libc::sigaction(sig, ptr::null(), &mut now);
-            if now.sa_sigaction == handler as *const () as usize {
-                libc::sigaction(sig, &(*HOSTS.0.get())[i], ptr::null_mut());
+            if now.sa_sigaction == ours() {
+                let mut back = *hosts.action.get();
+                // SA_RESETHAND may have been done.
+                back.sa_sigaction = hosts.handler.load(Ordering::Relaxed);
+                libc::sigaction(sig, &back, ptr::null_mut());
+                hosts.put_back.store(true, Ordering::Relaxed);
             }
         }
     }
@@ -164,55 +237,150 @@ fn is_default(a: &libc::sigaction) -> bool {
     a.sa_sigaction == libc::SIG_DFL || a.sa_sigaction == libc::SIG_IGN
 }
 
-extern "C" fn handler(sig: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+/// The signals that are being handed on, by the address of their context, which lies on the stack of their thread. A handler that
+/// jumps out leaves its place as it is; the next signal of the thread may have the same address, so a place counts only for a
+/// call that comes from further down the stack, where no call by the kernel does. Two that fall on one place cost a turn
+/// of a circle.
+struct PassedOn {
+    context: AtomicUsize,
+    sp: AtomicUsize,
+}
+
+static PASSED_ON: [PassedOn; 64] = [const { PassedOn { context: AtomicUsize::new(0), sp: AtomicUsize::new(0) } }; 64];
+
+impl PassedOn {
+    fn place(context: *mut c_void) -> &'static PassedOn {
+        // Contexts are 16-aligned or so, and stacks a power of two apart.
+        let at = context as usize;
+        &PASSED_ON[(at >> 4 ^ at >> 12 ^ at >> 20) % PASSED_ON.len()]
+    }
+
+    fn is_again(context: *mut c_void, sp: usize) -> bool {
+        let place = PassedOn::place(context);
+        place.context.load(Ordering::Relaxed) == context as usize && sp < place.sp.load(Ordering::Relaxed)
+    }
+
+    fn begin(context: *mut c_void, sp: usize) {
+        let place = PassedOn::place(context);
+        place.sp.store(sp, Ordering::Relaxed);
+        place.context.store(context as usize, Ordering::Relaxed);
+    }
+
+    fn end(context: *mut c_void) {
+        let place = PassedOn::place(context);
+        let _ = place.context.compare_exchange(context as usize, 0, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+/// The handler that the kernel calls: ours, or one that has had the signal when it calls ours.
+fn first_handler(sig: c_int) -> usize {
+    // SAFETY: asks only.
+    unsafe {
+        let mut now: libc::sigaction = cmem::zeroed();
+        libc::sigaction(sig, ptr::null(), &mut now);
+        now.sa_sigaction
+    }
+}
+
+/// What `gmx_arch_signal` calls.
+extern "C" fn handler(sig: c_int, info: *mut libc::siginfo_t, context: *mut c_void, sp: usize, fp: usize, lr: usize) {
+    let entry = Entry { sp, fp, lr };
     // SAFETY: the kernel's.
     let (code, addr) = unsafe { ((*info).si_code, (*info).si_addr() as usize) };
-    // Sent by somebody and not raised by an access: there is no address.
+    // Sent by a process and not raised by an access: there is no address.
     let sent = code <= 0;
-    let describe = DESCRIBE.load(Ordering::Acquire);
-    if !sent && !describe.is_null() {
-        // SAFETY: stored from these types by `install`.
-        let (describe, emit) = unsafe {
-            (
-                cmem::transmute::<*mut (), Describe>(describe),
-                cmem::transmute::<*mut (), Emit>(EMIT.load(Ordering::Relaxed)),
-            )
-        };
-        let mut line = Line::new();
-        // SAFETY: `install`'s caller vouches for it.
-        if unsafe { describe(addr, &mut line) } && !TOLD.swap(true, Ordering::Relaxed) {
-            emit(line.as_bytes());
-        }
+    let hosts = &HOSTS[if sig == libc::SIGSEGV { 0 } else { 1 }];
+    let flags = hosts.flags.load(Ordering::Relaxed);
+    let mut f = hosts.handler.load(Ordering::Relaxed);
+    if f == first_handler(sig) || PassedOn::is_again(context, sp) {
+        f = libc::SIG_DFL; // SIG-3
+    } else if flags & libc::SA_RESETHAND != 0 {
+        f = hosts.handler.swap(libc::SIG_DFL, Ordering::Relaxed);
     }
-    let i = if sig == libc::SIGSEGV { 0 } else { 1 };
-    // SAFETY: written before this handler was in place.
-    let host = unsafe { (*HOSTS.0.get())[i] };
-    if host.sa_sigaction == libc::SIG_IGN && sent {
-        return;
-    }
-    if is_default(&host) {
-        // SAFETY: sigaction and raise are async-signal-safe. A fault happens again when we return and meets the host's
-        // disposition, with the registers of the fault; what was sent is sent again and comes when we return.
+    let dies = f == libc::SIG_DFL || (f == libc::SIG_IGN && !sent);
+    let seen = if sent { Seen::default() } else { tell(&Fault { signal: sig, addr, dies }) };
+    if dies {
+        // SAFETY: sigaction and raise are async-signal-safe. A fault happens again when we return and meets the default, with
+        // the registers of the fault; what was sent is sent again and comes when we return.
         unsafe {
-            libc::sigaction(sig, &host, ptr::null_mut());
+            let default: libc::sigaction = cmem::zeroed();
+            libc::sigaction(sig, &default, ptr::null_mut());
             if sent {
                 libc::raise(sig);
             }
         }
         return;
     }
+    if f == libc::SIG_IGN {
+        return;
+    }
+    let f = HostHandler { f, info: flags & libc::SA_SIGINFO != 0 };
+    if signal::by_kernel(entry, info, context.cast()) && !seen.ours && flags & libc::SA_ONSTACK == 0 {
+        // SAFETY: called by the kernel.
+        unsafe { to_own_stack(f, sig, info, context, entry) };
+    }
+    PassedOn::begin(context, sp);
     // SAFETY: the host's handler, called as its flags say. It may jump out: nothing here needs to be undone.
     unsafe {
-        if host.sa_flags & libc::SA_RESETHAND != 0 {
-            (*HOSTS.0.get())[i].sa_sigaction = libc::SIG_DFL;
-        }
-        if host.sa_flags & libc::SA_SIGINFO != 0 {
-            cmem::transmute::<usize, extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void)>(host.sa_sigaction)(
-                sig, info, context,
-            );
+        if f.info {
+            cmem::transmute::<usize, extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void)>(f.f)(sig, info, context);
         } else {
-            cmem::transmute::<usize, extern "C" fn(c_int)>(host.sa_sigaction)(sig);
+            cmem::transmute::<usize, extern "C" fn(c_int)>(f.f)(sig);
         }
+    }
+    PassedOn::end(context);
+}
+
+#[derive(Clone, Copy)]
+struct HostHandler {
+    f: usize,
+    info: bool,
+}
+
+fn tell(fault: &Fault) -> Seen {
+    let describe = DESCRIBE.load(Ordering::Acquire);
+    if describe.is_null() {
+        return Seen::default();
+    }
+    // SAFETY: stored from these types by `install`.
+    let (describe, emit) = unsafe {
+        (cmem::transmute::<*mut (), Describe>(describe), cmem::transmute::<*mut (), Emit>(EMIT.load(Ordering::Relaxed)))
+    };
+    let mut line = Line::new();
+    // SAFETY: `install`'s caller vouches for it.
+    let seen = unsafe { describe(fault, &mut line) };
+    if seen.told && !TOLD.swap(true, Ordering::Relaxed) {
+        emit(line.as_bytes());
+    }
+    seen
+}
+
+/// SIG-2: if the kernel has switched to the alternate stack only because of our flags, continues in the host's handler on the
+/// stack that was interrupted. Nothing of ours is left then: the handler returns to the kernel.
+///
+/// # Safety
+/// The kernel called our handler with these.
+unsafe fn to_own_stack(f: HostHandler, sig: c_int, info: *mut libc::siginfo_t, context: *mut c_void, entry: Entry) {
+    let kernels: *mut libc::ucontext_t = context.cast();
+    // SAFETY: the caller's promise. What is copied is what the kernel has put at the end of the alternate stack; the place
+    // is where it would have put it without one, and if there is no room it faults, as that would have.
+    unsafe {
+        let alt = (*kernels).uc_stack;
+        let alt = alt.ss_sp as usize..alt.ss_sp as usize + alt.ss_size;
+        let (from, room) = (signal::lowest(info, kernels), signal::room_below(kernels));
+        if !alt.contains(&from) || alt.contains(&room) {
+            return;
+        }
+        let len = alt.end - from;
+        let mut to = room - len;
+        // The same place within a line, as the state of vector registers needs.
+        to -= to.wrapping_sub(from) % 64;
+        let by = to.wrapping_sub(from);
+        ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, len);
+        let (info, context) = (info.wrapping_byte_add(by), context.wrapping_byte_add(by));
+        signal::moved(context.cast(), by);
+        PassedOn::begin(context, to);
+        signal::deliver(f.f, sig, info, context, to, entry, by);
     }
 }
 
@@ -225,7 +393,7 @@ pub struct AltStack {
 
 impl AltStack {
     /// Room for a host's crash handler that symbolises, on top of what the processor's state takes. None if the thread
-    /// has one already, or for want of address space; overflows then kill without a word.
+    /// has one already, or if there is no address space; overflows then kill without a word.
     pub fn install() -> Option<AltStack> {
         let page = sys::page_size();
         // SAFETY: reads the auxiliary vector.
@@ -277,14 +445,14 @@ mod tests {
     static POOL: AtomicPtr<StackPool> = AtomicPtr::new(ptr::null_mut());
     static OUT: AtomicI32 = AtomicI32::new(-1);
 
-    unsafe fn describe(addr: usize, out: &mut Line) -> bool {
+    unsafe fn describe(fault: &Fault, out: &mut Line) -> Seen {
         // SAFETY: set before the handler was.
         let pool = unsafe { &*POOL.load(Ordering::Relaxed) };
-        if !pool.contains_guard(addr) {
-            return false;
+        if !pool.contains_guard(fault.addr) {
+            return Seen { told: false, ours: true };
         }
         out.text("stack overflow in G ").dec(42).text(" (").name(b"na\nme").text(")");
-        true
+        Seen { told: true, ours: true }
     }
 
     fn emit(line: &[u8]) {
@@ -303,14 +471,14 @@ mod tests {
         unreachable!()
     }
 
-    enum Fault {
+    enum By {
         Overflow,
         Null,
         Sent,
     }
 
     /// What a child writes, and its wait status.
-    fn child(fault: Fault, host: impl FnOnce()) -> (String, i32) {
+    fn child(fault: By, host: impl FnOnce()) -> (String, i32) {
         let mut fds = [0; 2];
         // SAFETY: room for two; the child leaves by the fault or `_exit`.
         unsafe {
@@ -331,13 +499,13 @@ mod tests {
                     libc::_exit(91);
                 }
                 match fault {
-                    Fault::Overflow => {
+                    By::Overflow => {
                         let Ok(Stack { hi, .. }) = pool.alloc(64 << 10) else { libc::_exit(92) };
                         let mut here = Sp::NULL;
                         switch(&mut here, prepare(hi, overflows), 0);
                     }
-                    Fault::Null => ptr::without_provenance_mut::<u8>(8).write_volatile(1),
-                    Fault::Sent => {
+                    By::Null => ptr::without_provenance_mut::<u8>(8).write_volatile(1),
+                    By::Sent => {
                         libc::raise(libc::SIGSEGV);
                     }
                 }
@@ -367,14 +535,14 @@ mod tests {
 
     #[test]
     fn overflow_says_who_and_dies() {
-        let (text, status) = child(Fault::Overflow, || ());
+        let (text, status) = child(By::Overflow, || ());
         assert_eq!(text, "stack overflow in G 42 (na\\nme)");
         assert!(killed(status), "{status:#x}");
     }
 
     #[test]
     fn other_faults_say_nothing_and_die() {
-        for fault in [Fault::Null, Fault::Sent] {
+        for fault in [By::Null, By::Sent] {
             let (text, status) = child(fault, || ());
             assert_eq!(text, "");
             assert!(killed(status), "{status:#x}");
@@ -406,13 +574,13 @@ mod tests {
     #[test]
     fn the_hosts_handler_gets_it_after_us() {
         let info = || set_host(hosts_info as *const () as usize, libc::SA_SIGINFO);
-        let (text, status) = child(Fault::Overflow, info);
+        let (text, status) = child(By::Overflow, info);
         assert_eq!(text, "stack overflow in G 42 (na\\nme)|host");
         assert_eq!(exited(status), 11);
-        let (text, status) = child(Fault::Null, info);
+        let (text, status) = child(By::Null, info);
         assert_eq!(text, "|host");
         assert_eq!(exited(status), 10);
-        let (text, status) = child(Fault::Null, || set_host(hosts_plain as *const () as usize, 0));
+        let (text, status) = child(By::Null, || set_host(hosts_plain as *const () as usize, 0));
         assert_eq!(text, "|plain");
         assert_eq!(exited(status), 12);
     }
@@ -423,17 +591,65 @@ mod tests {
 
     #[test]
     fn a_host_that_resets_its_handler_dies_the_second_time() {
-        let (text, status) = child(Fault::Overflow, || set_host(hosts_once as *const () as usize, libc::SA_RESETHAND));
+        let (text, status) = child(By::Overflow, || set_host(hosts_once as *const () as usize, libc::SA_RESETHAND));
         assert_eq!(text, "stack overflow in G 42 (na\\nme)|once");
         assert!(killed(status));
     }
 
     #[test]
     fn a_host_that_ignores_sent_ones_goes_on() {
-        let (text, status) = child(Fault::Sent, || set_host(libc::SIG_IGN, 0));
+        let (text, status) = child(By::Sent, || set_host(libc::SIG_IGN, 0));
         assert_eq!((text.as_str(), exited(status)), ("", 93));
-        let (_, status) = child(Fault::Null, || set_host(libc::SIG_IGN, 0));
+        let (_, status) = child(By::Null, || set_host(libc::SIG_IGN, 0));
         assert!(killed(status));
+    }
+
+    static TRAP: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
+    static WHERE: AtomicUsize = AtomicUsize::new(0);
+
+    unsafe fn knows_nothing(_: &Fault, _: &mut Line) -> Seen {
+        Seen::default()
+    }
+
+    extern "C" fn hosts_repairs(_: c_int, _: *mut libc::siginfo_t, _: *mut c_void) {
+        WHERE.store(crate::sys::arch::stack_pointer() as usize, Ordering::Relaxed);
+        // SAFETY: a page of the test's.
+        unsafe { libc::mprotect(TRAP.load(Ordering::Relaxed).cast(), 1, libc::PROT_READ | libc::PROT_WRITE) };
+    }
+
+    /// SIG-2, with the frame that the kernel of this instruction set makes.
+    #[test]
+    fn a_handler_without_sa_onstack_runs_on_the_stack_that_faulted() {
+        // SAFETY: forks; the child leaves by `_exit`.
+        unsafe {
+            let pid = libc::fork();
+            if pid == 0 {
+                let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+                let off = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+                libc::sigaltstack(&off, ptr::null_mut());
+                let Some(alt) = AltStack::install() else { libc::_exit(90) };
+                let on_alt = |sp: usize| (alt.base as usize..alt.base as usize + alt.len).contains(&sp);
+                for (round, flag) in [0, libc::SA_ONSTACK, 0, 0].into_iter().enumerate() {
+                    set_host(hosts_repairs as *const () as usize, libc::SA_SIGINFO | flag);
+                    if install(knows_nothing, emit).is_err() {
+                        libc::_exit(91);
+                    }
+                    let trap = libc::mmap(ptr::null_mut(), 1, libc::PROT_NONE, flags, -1, 0);
+                    TRAP.store(trap.cast(), Ordering::Relaxed);
+                    let (a, b) = (core::hint::black_box(1.5f64), core::hint::black_box(round));
+                    trap.cast::<u8>().write_volatile(7);
+                    let whole = a * 2.0 == 3.0 && b == round && trap.cast::<u8>().read_volatile() == 7;
+                    if !whole || on_alt(WHERE.swap(0, Ordering::Relaxed)) != (flag != 0) {
+                        libc::_exit(1 + round as c_int);
+                    }
+                    uninstall();
+                }
+                libc::_exit(0);
+            }
+            let mut status = 0;
+            libc::waitpid(pid, &mut status, 0);
+            assert_eq!(status, 0);
+        }
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct Options {
     pub max_threads: i32,
     pub report: Option<Report>,
     pub report_arg: usize,
+    /// The signals of faults are left alone.
+    pub no_sigsegv: bool,
 }
 
 /// The number of Ps to begin with, and whether it follows the machine.
@@ -100,11 +102,19 @@ pub struct Debug {
     pub cxx: bool,
     /// How stacks are guarded, instead of the best way that the system has.
     pub guard: Option<GuardKind>,
+    pub sigsegv: bool,
 }
 
 impl Debug {
-    const DEFAULT: Debug =
-        Debug { help: false, schedtrace_ms: 0, scheddetail: false, membarrier: true, cxx: true, guard: None };
+    const DEFAULT: Debug = Debug {
+        help: false,
+        schedtrace_ms: 0,
+        scheddetail: false,
+        membarrier: true,
+        cxx: true,
+        guard: None,
+        sigsegv: true,
+    };
 }
 
 /// A name that `GMXDEBUG` knows.
@@ -160,6 +170,12 @@ const SETTINGS: &[Setting] = &[
         value: Value::Word(&["mprotect", "none"]),
         what: "how stacks are guarded; with mprotect gdb and gcore can write their memory to a core",
         set: |d, v| d.guard = Some(if v == 0 { GuardKind::Mprotect } else { GuardKind::None }),
+    },
+    Setting {
+        name: "sigsegv",
+        value: Value::Switch,
+        what: "0: leave SIGSEGV and SIGBUS alone; a fault then names no goroutine",
+        set: |d, v| d.sigsegv = v == 1,
     },
 ];
 

@@ -12,10 +12,10 @@ pub mod report;
 
 use crate::block::objects;
 use crate::fiber::host;
-use crate::fiber::overflow::{self, Line};
+use crate::fiber::overflow::{self, Fault, Line, Seen};
 use crate::fiber::stack::{PoolOptions, StackPool};
 use crate::gmp::error::{Error, Result};
-use crate::gmp::g::gflag;
+use crate::gmp::g::{GRef, gflag};
 use crate::gmp::m::{Ctx, Kind, M, MRef};
 use crate::gmp::sched::{Hooks, Sched};
 use crate::protocol::{foreign, wake};
@@ -219,9 +219,11 @@ fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched
     sched.signals.set(sys::Signals::blocked_by_main().0);
     start_threads(sched)?;
     world::open(sched);
-    // SAFETY: `describe` and `emit` only read and write; beginnings and ends exclude each other. Without the handler an
-    // overflow is a bare fault.
-    let _ = unsafe { overflow::install(describe_overflow, report::emit) };
+    if !options.no_sigsegv && env.debug.sigsegv {
+        // SAFETY: `describe` and `emit` only read and write; beginnings and ends exclude each other. Without the handler an
+        // overflow is a bare fault.
+        let _ = unsafe { overflow::install(describe_fault, report::emit) };
+    }
     SCHED.store(std::ptr::from_ref(sched).cast_mut(), Ordering::Release);
     UP.store(true, Ordering::Release);
     Ok(sched)
@@ -449,22 +451,46 @@ unsafe extern "C" fn forked() {
     BEGIN_END.reopen();
 }
 
-// ---- overflow --------------------------------------------------------------------------------------------------------
+// ---- faults ----------------------------------------------------------------------------------------------------------
 
-/// Names the G whose stack's guard was hit. In a signal handler: reads only.
-unsafe fn describe_overflow(addr: usize, line: &mut Line) -> bool {
-    let Some(gp) = current().and_then(|m| m.g()) else { return false };
+/// Names the G in which a fault happened: always if its stack has overflown, else if the process dies of it. In a signal
+/// handler: reads only.
+unsafe fn describe_fault(fault: &Fault, line: &mut Line) -> Seen {
+    let Some(m) = current() else { return Seen::default() };
+    let nothing = Seen { told: false, ours: !m.is_extra() };
+    let Some(gp) = m.g().filter(|_| m.ctx() != Ctx::Foreign) else { return nothing };
     // SAFETY: the G runs on this very thread.
-    let Some(stack) = (unsafe { gp.stack() }) else { return false };
-    if !stack.in_guard(addr) || gp.has(gflag::FOREIGN) {
-        return false;
+    let stack = unsafe { gp.stack() }.filter(|stack| stack.in_guard(fault.addr) && !gp.has(gflag::FOREIGN));
+    line.text("libgomax: ");
+    match stack {
+        Some(stack) => {
+            g_words(line.text("stack overflow in "), gp);
+            let sched = m.sched();
+            let (asked, by) = match gp.stack_size.get() as usize {
+                0 => (sched.cfg.stack_size.get(), "gmx_config.stack_size, or gmx_spawn_opts.stack_size for this one"),
+                asked => (asked, "gmx_spawn_opts.stack_size"),
+            };
+            line.text(": its stack of ").dec(asked as u64).text(" bytes is full");
+            if asked != stack.size() {
+                line.text(" (rounded up to ").dec(stack.size() as u64).text(")");
+            }
+            line.text("; raise ").text(by).text("; stack [").hex(stack.lo() as u64).text(", ").hex(stack.hi as u64);
+            line.text("), fault at ").hex(fault.addr as u64).text("\n");
+        }
+        None if fault.dies => {
+            line.text(if fault.signal == libc::SIGBUS { "SIGBUS in " } else { "SIGSEGV in " });
+            g_words(line, gp);
+            line.text(" (fault at ").hex(fault.addr as u64).text(")\n");
+        }
+        None => return nothing,
     }
-    line.text("libgomax: stack overflow in goroutine ").dec(gp.goid.get());
+    Seen { told: true, ..nothing }
+}
+
+fn g_words(line: &mut Line, gp: GRef) {
+    line.text("goroutine ").dec(gp.goid.get());
     let name = gp.name();
     if !name.bytes().is_empty() {
         line.text(" \"").name(name.bytes()).text("\"");
     }
-    line.text(": its stack of ").dec(stack.size() as u64).text(" bytes [").hex(stack.lo() as u64);
-    line.text(", ").hex(stack.hi as u64).text(") is full (fault at ").hex(addr as u64).text(")\n");
-    true
 }

@@ -78,8 +78,114 @@ global_asm!(
     no_way_through = sym super::no_way_through,
 );
 
+/// Defines `gmx_arch_signal`: `$handler(sig, info, context, sp, fp, lr)` as a handler of signals.
+macro_rules! signal_entry {
+    ($handler:path) => {
+        core::arch::global_asm!(
+            ".pushsection .text.gmx_arch_signal,\"ax\",@progbits",
+            ".balign 16",
+            ".hidden gmx_arch_signal",
+            ".globl gmx_arch_signal",
+            ".type gmx_arch_signal,@function",
+            ".cfi_startproc",
+            "gmx_arch_signal:",
+            "hint #34", // bti c
+            "mov x5, x30",
+            "mov x4, x29",
+            "mov x3, sp",
+            "b {handler}",
+            ".cfi_endproc",
+            ".size gmx_arch_signal, . - gmx_arch_signal",
+            ".popsection",
+            handler = sym $handler,
+        );
+    };
+}
+pub(crate) use signal_entry;
+
+/// What the kernel has put on the stack for a handler. From the lowest address on: the information; the context, which ends in a
+/// list of records; what had no room in these; a frame record.
+pub mod signal {
+    use crate::sys::arch::Entry;
+    use core::arch::asm;
+    use core::ffi::{c_int, c_void};
+
+    /// Whether the kernel called the handler, or another one that has left the stack as the kernel made it.
+    pub fn by_kernel(entry: Entry, info: *mut libc::siginfo_t, _: *mut libc::ucontext_t) -> bool {
+        entry.sp == info as usize
+    }
+
+    /// The lowest address of what the kernel has put there.
+    pub fn lowest(info: *mut libc::siginfo_t, _: *mut libc::ucontext_t) -> usize {
+        info as usize
+    }
+
+    /// Below what the interrupted code may use of its stack.
+    ///
+    /// # Safety
+    /// The context is the kernel's.
+    pub unsafe fn room_below(context: *mut libc::ucontext_t) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { (*context).uc_mcontext.sp as usize }
+    }
+
+    /// The context was copied: what points into the frame moves along.
+    ///
+    /// # Safety
+    /// The context is a copy of the kernel's.
+    pub unsafe fn moved(context: *mut libc::ucontext_t, by: usize) {
+        const EXTRA: u32 = 0x4558_5401;
+        const LIST: usize = 288; // of the fields before it, rounded up to 16
+        // SAFETY: the caller's promise. The list ends with a record of size 0.
+        unsafe {
+            let mut at = (&raw mut (*context).uc_mcontext).cast::<u8>().add(LIST).cast::<u32>();
+            while *at.add(1) != 0 {
+                if *at == EXTRA {
+                    let data = at.add(2).cast::<u64>();
+                    *data = (*data).wrapping_add(by as u64);
+                }
+                at = at.byte_add(*at.add(1) as usize);
+            }
+        }
+    }
+
+    /// Enters a handler as the kernel does, with what it has put at `lowest` or a copy of that, which lies `by` bytes further.
+    ///
+    /// # Safety
+    /// `lowest` is such a place, `f` a handler; nothing on the stack of the caller is needed any more.
+    pub unsafe fn deliver(
+        f: usize,
+        sig: c_int,
+        info: *mut libc::siginfo_t,
+        context: *mut c_void,
+        lowest: usize,
+        entry: Entry,
+        by: usize,
+    ) -> ! {
+        // SAFETY: the caller's promise. It returns to where the kernel's frame does.
+        unsafe {
+            asm!(
+                "mov sp, x9",
+                "mov x29, x10",
+                "mov x30, x11",
+                "br x16", // arrives where calls do
+                in("x9") lowest,
+                in("x10") entry.fp.wrapping_add(by),
+                in("x11") entry.lr,
+                in("x16") f,
+                in("w0") sig,
+                in("x1") info,
+                in("x2") context,
+                options(noreturn),
+            )
+        }
+    }
+}
+
 unsafe extern "C" {
     fn gmx_arch_start();
+    /// See [`signal`].
+    pub fn gmx_arch_signal();
     /// Calls `f(a, b, c)`, through which no exception passes.
     pub fn gmx_arch_call(a: usize, b: usize, c: usize, f: *const ()) -> usize;
 }

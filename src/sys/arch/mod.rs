@@ -39,7 +39,8 @@ compile_error!(
     "libgomax has no context switch for this instruction set: add src/sys/arch/<isa>.rs (x86_64.rs shows the contract)"
 );
 
-pub use isa::{gmx_arch_call, prefetch, prepare, saved, stack_pointer, switch, valgrind};
+pub(crate) use isa::signal_entry;
+pub use isa::{gmx_arch_call, gmx_arch_signal, prefetch, prepare, saved, signal, stack_pointer, switch, valgrind};
 
 /// The saved stack pointer of something that does not run. NULL: there is none.
 #[repr(transparent)]
@@ -76,6 +77,15 @@ pub fn current_m() -> *mut c_void {
 #[inline(always)]
 pub fn set_current_m(p: *mut c_void) {
     slot::store(p)
+}
+
+/// The registers with which a handler of signals was entered.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    pub sp: usize,
+    /// x29 and x30; elsewhere they say nothing.
+    pub fp: usize,
+    pub lr: usize,
 }
 
 /// What an unwinder tells a personality routine in `actions`, and what it may be answered: of the Itanium C++ ABI, which all

@@ -74,8 +74,104 @@ global_asm!(
     no_way_through = sym super::no_way_through,
 );
 
+/// Defines `gmx_arch_signal`: `$handler(sig, info, context, sp, fp, lr)` as a handler of signals. It is told where the stack
+/// was on entry; what else an [`Entry`](super::Entry) holds has no meaning here.
+macro_rules! signal_entry {
+    ($handler:path) => {
+        core::arch::global_asm!(
+            ".pushsection .text.gmx_arch_signal,\"ax\",@progbits",
+            ".balign 16",
+            ".hidden gmx_arch_signal",
+            ".globl gmx_arch_signal",
+            ".type gmx_arch_signal,@function",
+            ".cfi_startproc",
+            "gmx_arch_signal:",
+            "endbr64",
+            "mov rcx, rsp",
+            "jmp {handler}",
+            ".cfi_endproc",
+            ".size gmx_arch_signal, . - gmx_arch_signal",
+            ".popsection",
+            handler = sym $handler,
+        );
+    };
+}
+pub(crate) use signal_entry;
+
+/// What the kernel has put on the stack for a handler. From the lowest address on: the address that the handler returns to, which
+/// leads to `rt_sigreturn`; the context, the information; the state of the vector unit, to which the context points.
+pub mod signal {
+    use crate::sys::arch::Entry;
+    use core::arch::asm;
+    use core::ffi::{c_int, c_void};
+
+    /// Whether the kernel called the handler, or another one that has left the stack as the kernel made it.
+    pub fn by_kernel(entry: Entry, _: *mut libc::siginfo_t, context: *mut libc::ucontext_t) -> bool {
+        entry.sp + 8 == context as usize
+    }
+
+    /// The lowest address of what the kernel has put there.
+    pub fn lowest(_: *mut libc::siginfo_t, context: *mut libc::ucontext_t) -> usize {
+        context as usize - 8
+    }
+
+    /// Below what the interrupted code may use of its stack.
+    ///
+    /// # Safety
+    /// The context is the kernel's.
+    pub unsafe fn room_below(context: *mut libc::ucontext_t) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { (*context).uc_mcontext.gregs[libc::REG_RSP as usize] as usize - 128 }
+    }
+
+    /// The context was copied: what points into the frame moves along.
+    ///
+    /// # Safety
+    /// The context is a copy of the kernel's.
+    pub unsafe fn moved(context: *mut libc::ucontext_t, by: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let fp = &mut (*context).uc_mcontext.fpregs;
+            if !fp.is_null() {
+                *fp = fp.wrapping_byte_add(by);
+            }
+        }
+    }
+
+    /// Enters a handler as the kernel does, with what it has put at `lowest` or a copy of that.
+    ///
+    /// # Safety
+    /// `lowest` is such a place, `f` a handler; nothing on the stack of the caller is needed any more.
+    pub unsafe fn deliver(
+        f: usize,
+        sig: c_int,
+        info: *mut libc::siginfo_t,
+        context: *mut c_void,
+        lowest: usize,
+        _: Entry,
+        _: usize,
+    ) -> ! {
+        // SAFETY: the caller's promise. It returns to the address that lies at `lowest`.
+        unsafe {
+            asm!(
+                "mov rsp, rcx",
+                "xor eax, eax", // no variable arguments
+                "jmp r8",
+                in("rcx") lowest,
+                in("r8") f,
+                in("edi") sig,
+                in("rsi") info,
+                in("rdx") context,
+                options(noreturn),
+            )
+        }
+    }
+}
+
 unsafe extern "C" {
     fn gmx_arch_start();
+    /// See [`signal`].
+    pub fn gmx_arch_signal();
     /// Calls `f(a, b, c)`, through which no exception passes.
     pub fn gmx_arch_call(a: usize, b: usize, c: usize, f: *const ()) -> usize;
 }
