@@ -66,7 +66,7 @@ static void bad_configurations(void) {
     is_refused(&config);
   }
 #define REFUSED(field, value) (config = good, config.field = (value), is_refused(&config))
-  REFUSED(flags, 1);
+  REFUSED(flags, 2);
   REFUSED(flags, 1u << 31);
   REFUSED(stack_size, ((size_t)1 << 30) + 1);
   REFUSED(stack_size, ~(size_t)0);
