@@ -18,6 +18,7 @@ _Static_assert(GMX_ENOTG == -1001, "GMX_ENOTG");
 _Static_assert(GMX_EINSYSCALL == -1002, "GMX_EINSYSCALL");
 _Static_assert(GMX_ESHUTDOWN == -1003, "GMX_ESHUTDOWN");
 _Static_assert(GMX_ESTALE == -1004, "GMX_ESTALE");
+_Static_assert(GMX_CONFIG_NO_SIGSEGV == 1, "GMX_CONFIG_NO_SIGSEGV");
 _Static_assert(GMX_SPAWN_JOINABLE == 1, "GMX_SPAWN_JOINABLE");
 _Static_assert(GMX_SPAWN_CHILD_FIRST == 2, "GMX_SPAWN_CHILD_FIRST");
 _Static_assert(GMX_G_RUNNABLE == 1, "GMX_G_RUNNABLE");
