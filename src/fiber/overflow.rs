@@ -141,17 +141,19 @@ struct Hosts {
 unsafe impl Sync for Hosts {}
 
 impl Hosts {
-    const NONE: Hosts = Hosts {
-        handler: AtomicUsize::new(libc::SIG_DFL),
-        flags: AtomicI32::new(0),
-        // SAFETY: all zeroes is SIG_DFL with nothing blocked.
-        action: UnsafeCell::new(unsafe { cmem::zeroed() }),
-        ever: AtomicBool::new(false),
-        put_back: AtomicBool::new(false),
-    };
+    const fn none() -> Hosts {
+        Hosts {
+            handler: AtomicUsize::new(libc::SIG_DFL),
+            flags: AtomicI32::new(0),
+            // SAFETY: all zeroes is SIG_DFL with nothing blocked.
+            action: UnsafeCell::new(unsafe { cmem::zeroed() }),
+            ever: AtomicBool::new(false),
+            put_back: AtomicBool::new(false),
+        }
+    }
 }
 
-static HOSTS: [Hosts; 2] = [Hosts::NONE; 2];
+static HOSTS: [Hosts; 2] = [const { Hosts::none() }; 2];
 /// [`Describe`] and [`Emit`] as addresses; null while not installed.
 static DESCRIBE: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 static EMIT: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
