@@ -128,7 +128,7 @@ impl<T, const N: usize> RunQ<T, N> {
         if won { NonNull::new(v) } else { None }
     }
 
-    /// Takes the oldest, whoever asks.
+    /// Takes the oldest, whoever asks: one thread at a time or many, from either kind.
     pub fn steal(&self) -> Option<NonNull<T>> {
         while !self.is_empty() {
             let h = self.head.load(Ordering::Acquire);

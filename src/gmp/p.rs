@@ -447,6 +447,17 @@ impl P {
         unsafe { self.runq.steal(&thief.runq) }
     }
 
+    /// Takes up to `most` of the Gs that wait here, in the order in which they would run, for a thief without a P.
+    pub fn take_out(&self, most: usize, mut each: impl FnMut(GRef)) {
+        let mut left = most;
+        let heirs = self.take_runnext().into_iter().chain(std::iter::from_fn(|| self.lifo.steal().map(GRef)));
+        for gp in heirs.take(most) {
+            each(gp);
+            left -= 1;
+        }
+        self.runq.take_out(left, each);
+    }
+
     /// The kept stacks, for the owner; while the P is Idle, for the holder of `sched.lock`.
     #[inline(always)]
     fn stack_cache(&self) -> *mut StackCache {

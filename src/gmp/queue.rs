@@ -135,6 +135,24 @@ impl<const N: usize> Queue<N> {
         }
     }
 
+    /// For a thief without a queue of its own: up to `most`, the oldest first.
+    pub fn take_out(&self, most: usize, mut each: impl FnMut(GRef)) {
+        let mut left = most;
+        while left > 0
+            && let Some(gp) = self.ring.steal()
+        {
+            each(GRef(gp));
+            left -= 1;
+        }
+        if left == 0 || self.behind() == 0 {
+            return;
+        }
+        let mut backlog = self.backlog.lock();
+        (0..left).map_while(|_| backlog.pop_front()).for_each(each);
+        // Release: as in `take`. The thief has the others, and calls for searchers.
+        self.count.store(backlog.len() as u32, Ordering::Release);
+    }
+
     /// Up to `most` of the backlog, the oldest: one is returned, the others go to `ring`, which has room for them.
     ///
     /// # Safety

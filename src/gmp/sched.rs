@@ -225,6 +225,8 @@ pub struct Sched {
     pub gomaxprocs: AtomicI32,
     globq: Line<Lock<GList>>,
     globq_len: Line<AtomicU32>,
+    /// The head of the global queue has waited for a slice: see rescue.rs.
+    pub globq_late: AtomicBool,
     pub(super) allp: AtomicPtr<AllP>,
     allp_lock: Lock<i32>,
     pub(super) allg: Box<[std::sync::atomic::AtomicPtr<GDir>]>,
@@ -339,6 +341,7 @@ impl Sched {
             gomaxprocs: AtomicI32::new(0),
             globq: Line::new(Lock::new(Rank::GlobalQ, GList::new())),
             globq_len: Line::new(AtomicU32::new(0)),
+            globq_late: AtomicBool::new(false),
             allp: AtomicPtr::new(std::ptr::null_mut()),
             allp_lock: Lock::new(Rank::Allp, 0),
             allg: dirs.into_boxed_slice(),
@@ -405,6 +408,22 @@ impl Sched {
         q.push_back(gp);
         widen!();
         self.globq_len.store(q.len() as u32, Ordering::Release);
+    }
+
+    /// Puts all of these behind the others.
+    pub fn globrunqput_all(&self, gs: &mut GList) {
+        let mut q = self.globq.lock();
+        q.append(gs);
+        widen!();
+        self.globq_len.store(q.len() as u32, Ordering::Release);
+    }
+
+    /// The oldest, for a comparison.
+    pub fn globrunq_head(&self) -> Option<GRef> {
+        if self.globq_len() == 0 {
+            return None;
+        }
+        self.globq.lock().iter().next()
     }
 
     /// Takes up to `n`, the oldest first.

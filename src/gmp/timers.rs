@@ -125,6 +125,9 @@ struct Heap {
 // SAFETY: the pointers are to timers, which are never freed.
 unsafe impl Send for Heap {}
 
+/// Most timers that are looked at in one go.
+pub const BATCH: usize = if cfg!(any(loom, shuttle)) { 2 } else { 64 };
+
 /// A heap with fewer entries is not swept.
 const SWEEP_FROM: usize = if cfg!(any(loom, shuttle)) { 2 } else { 64 };
 
@@ -272,7 +275,8 @@ impl Timers {
         true
     }
 
-    /// Runs what is due at `now`. Returns how many fired.
+    /// Runs what is due at `now`, a batch of it at most: the caller has requests to look at, and Gs that wait. Returns how many
+    /// fired.
     ///
     /// # Safety
     /// The caller is on the scheduler's stack of `m`.
@@ -281,7 +285,10 @@ impl Timers {
         let mut fired = 0;
         // Room that the last one has kept and does not need.
         let mut kept = false;
-        while timers.first() <= now {
+        for _ in 0..BATCH {
+            if timers.first() > now {
+                break;
+            }
             let (fire, arg, seq, comes_back) = {
                 let mut h = timers.heap.lock();
                 if std::mem::take(&mut kept) {

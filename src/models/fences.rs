@@ -3,6 +3,7 @@
 /// The files with protocols, as they are now.
 const FILES: &[(&str, &str)] = &[
     ("protocol/wake.rs", include_str!("../protocol/wake.rs")),
+    ("protocol/rescue.rs", include_str!("../protocol/rescue.rs")),
     ("protocol/park.rs", include_str!("../protocol/park.rs")),
     ("protocol/syscall.rs", include_str!("../protocol/syscall.rs")),
     ("protocol/stw.rs", include_str!("../protocol/stw.rs")),

@@ -35,6 +35,7 @@ mod notes;
 mod onces;
 mod parks;
 mod queues;
+mod rescues;
 mod resizes;
 mod runqs;
 mod rw;

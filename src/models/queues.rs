@@ -55,6 +55,11 @@ impl Line {
         }
     }
 
+    /// As a thief without a queue.
+    fn take_out(&self) {
+        self.q.take_out(3, |gp| assert!(self.took(Some(gp))));
+    }
+
     /// Nobody else is left.
     fn end(&self) {
         // SAFETY: so it is our own.
@@ -76,6 +81,25 @@ fn against(before: &'static str, script: &'static str, thieves: &'static [usize]
             .map(|&times| {
                 let line = line.clone();
                 thread::spawn(move || (0..times).for_each(|_| line.steal()))
+            })
+            .collect();
+        line.own(script);
+        for t in ts {
+            t.join().unwrap();
+        }
+        line.end();
+    }
+}
+
+/// An owner, who has done `before`, a thief, and one that has no queue.
+fn taken_out(before: &'static str, script: &'static str, thieves: usize) -> impl Fn() {
+    move || {
+        let line = Line::new();
+        line.own(before);
+        let ts: Vec<_> = (0..=thieves)
+            .map(|i| {
+                let line = line.clone();
+                thread::spawn(move || if i == 0 { line.take_out() } else { line.steal() })
             })
             .collect();
         line.own(script);
@@ -113,6 +137,14 @@ fn over_the_ring_against_a_thief() {
 fn backlog_against_thieves() {
     check(MORE, against("+++++--", "--", &[1]));
     check(Size { preemptions: 2, ..MORE }, against("+++++--", "b-", &[1, 1]));
+}
+
+#[test]
+fn taken_out_against_the_owner() {
+    check(MORE, taken_out("+++", "-+-", 0));
+    check(MORE, taken_out("++++", "+-", 0));
+    check(MORE, taken_out("+++++--", "b-", 0));
+    check(Size { preemptions: 2, ..MORE }, taken_out("+++++-", "--", 1));
 }
 
 #[test]

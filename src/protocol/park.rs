@@ -58,11 +58,11 @@ use crate::fiber::host::HostState;
 use crate::fiber::{self, Sp};
 use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
 use crate::gmp::m::{Commit, Ctx, MRef, Mcall, Place};
-use crate::gmp::p::OwnedP;
+use crate::gmp::p::{OwnedP, PREEMPT};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
 use crate::sync::widen::widen;
-use crate::sync::{Ordering, fence, fence_after_rmw};
+use crate::sync::{Ordering, fence, fence_after_rmw, now};
 use std::ffi::c_void;
 
 /// Every this many slices a P looks at the global queue before its own, so that no G starves there.
@@ -571,8 +571,9 @@ pub fn safepoint(m: MRef) -> MRef {
     }
     pp.stats.preempts.bump();
     gp.set_status(GStatus::Runnable);
-    // A slice that is over goes behind everybody; for a stop or a barrier the G keeps its place.
-    let place = if requests & crate::gmp::p::PREEMPT != 0 { Place::Global } else { Place::Next };
+    // A slice that is over goes behind everybody; for a stop, a barrier, timers or the global queue the G keeps its place.
+    let over = requests & PREEMPT != 0 && pp.slice_is_over(now(), m.sched().cfg.slice_ns.get());
+    let place = if over { Place::Global } else { Place::Next };
     // SAFETY: gp runs here and is runnable from now on.
     unsafe { mcall(m, gp, Mcall::Yield(place)) }
 }

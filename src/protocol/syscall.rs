@@ -47,7 +47,7 @@
 //! Go marks the G with a compare-and-swap at each enter and exit (since 1.26), and needs flags and second looks beside it.
 //! Here the bracket writes a word of its own twice and no more; who takes a P, which is rare, pays.
 
-use super::wake;
+use super::{rescue, wake};
 use crate::gmp::g::{GRef, GStatus};
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::{FN, OwnedP, PREEMPT, PRef, PStatus, STOP};
@@ -241,13 +241,15 @@ pub fn handoffp(sched: &Sched, me: MRef, pp: OwnedP) {
     wake::look_again(sched, me);
 }
 
-/// Sysmon's look at the Ps: takes those from syscalls that last, ends slices. True if it did something.
+/// Sysmon's look at the Ps: takes those from syscalls that last, ends slices, and takes out what waits with a P that does not
+/// answer. True if it did something.
 pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, now: i64) -> bool {
     let (mut did, mut any) = (false, false);
     for p in ps.clone() {
         match look(sched, p, now) {
             Look::Nothing => {}
             Look::Did => did = true,
+            Look::Deaf => did |= rescue::take_out(sched, me, p),
             Look::Take => {
                 // T1
                 p.announce();
@@ -277,6 +279,8 @@ pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, n
 enum Look {
     Nothing,
     Did,
+    /// Its owner has not answered for a slice (rescue.rs).
+    Deaf,
     Take,
 }
 
@@ -294,6 +298,9 @@ fn look(sched: &Sched, p: PRef, now: i64) -> Look {
     let slice = sched.cfg.slice_ns.get();
     let slice_over = watch.sched_when.get() + slice <= now;
     if !p.in_syscall(w) {
+        if slice_over && rescue::is_deaf(p, slice, now) {
+            return Look::Deaf;
+        }
         if !slice_over || w.requests() & PREEMPT != 0 || !super::preempt::preempt_one(p) {
             return Look::Nothing;
         }

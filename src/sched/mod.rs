@@ -17,6 +17,8 @@ use crate::sync::{Ordering, give_way, now, spin_loop};
 
 /// Most Gs that a P takes from the global queue at once.
 const GLOBAL_BATCH: usize = 32;
+/// As many as that, and no share of them, where Gs have waited there for a slice.
+const LATE_BATCH: usize = 128;
 /// Rounds over all Ps before a search is given up; timers and runnext are stolen in the last.
 /// (In a model only that one: the others multiply schedules.)
 const STEAL_ROUNDS: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 4 };
@@ -86,8 +88,18 @@ fn find_runnable(sched: &Sched, m: MRef) -> Found {
     }
     let pp = m.must_p();
     if pp.timers.first() != NEVER {
-        // SAFETY: we are on g0 and hold a P.
-        unsafe { Timers::run(pp.p(), m, now()) };
+        let now = now();
+        while pp.timers.first() <= now {
+            // SAFETY: we are on g0 and hold a P.
+            unsafe { Timers::run(pp.p(), m, now) };
+            // The next batch comes after the Gs that this one has readied, some of them at least, or after a request.
+            if !pp.has_nothing() {
+                break;
+            }
+            if pp.requests() != 0 {
+                return Found::Again;
+            }
+        }
     }
     // N4 in park.rs
     if slice_over && let Some(gp) = after_slice(sched, pp) {
@@ -146,7 +158,9 @@ fn fair_turn(sched: &Sched, pp: &OwnedP) -> Option<Found> {
             return Some(Found::G(gp, true));
         }
     }
-    if let Some(gp) = from_global(sched, pp, 1) {
+    let late = sched.globq_late.load(Ordering::Relaxed) && sched.globq_late.swap(false, Ordering::Relaxed);
+    let gp = if late { take_global(sched, pp, LATE_BATCH) } else { from_global(sched, pp, 1) };
+    if let Some(gp) = gp {
         return Some(Found::G(gp, false));
     }
     // Nothing waited there: the turn is over, also if an heir of the slice comes next.
@@ -160,7 +174,7 @@ fn after_slice(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
     tidy::look(sched, pp);
     let ended = pp.slices_ended.get();
     pp.slices_ended.bump();
-    if ended.is_multiple_of(2) {
+    if ended.is_multiple_of(2) && !is_fair_slice(pp) {
         pp.get_queued().or_else(|| from_global(sched, pp, 1))
     } else {
         from_global(sched, pp, 1).or_else(|| pp.get_queued())
@@ -203,7 +217,15 @@ fn serve(sched: &Sched, m: MRef, requests: u64) -> Served {
             _ => Found::Again,
         });
     }
-    if pp.clear_request(PREEMPT) && pp.slice_is_over(now(), sched.cfg.slice_ns.get()) {
+    if !pp.clear_request(PREEMPT) {
+        return Served::Nothing;
+    }
+    let over = pp.slice_is_over(now(), sched.cfg.slice_ns.get());
+    // RESCUE-5 in rescue.rs: the next slice is the one that begins with a look at the global queue.
+    if sched.globq_late.load(Ordering::Relaxed) {
+        pp.schedtick.set(pp.schedtick.get().next_multiple_of(FAIR_TICK));
+    }
+    if over {
         // N4. It was in no queue for a moment: S2 to S5 in wake.rs.
         if let Some(next) = pp.take_runnext() {
             sched.globrunqput(next);
@@ -221,8 +243,13 @@ fn from_global(sched: &Sched, pp: &OwnedP, most: usize) -> Option<GRef> {
         return None;
     }
     let share = len / sched.procs().max(1) as usize + 1;
+    take_global(sched, pp, share.min(most))
+}
+
+/// Takes `n` from the global queue, if it has so many: one to run, the others into our queue.
+fn take_global(sched: &Sched, pp: &OwnedP, n: usize) -> Option<GRef> {
     let mut first = None;
-    sched.globrunqget(share.min(most).min(pp.room() + 1), |gp| {
+    sched.globrunqget(n.min(pp.room() + 1), |gp| {
         if first.is_none() {
             first = Some(gp);
         } else {

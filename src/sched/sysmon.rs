@@ -11,7 +11,8 @@
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
-use crate::protocol::{park, syscall, tidy, wake};
+use crate::protocol::preempt::preempt_one;
+use crate::protocol::{park, rescue, syscall, tidy, wake};
 use crate::sched::template::{self, Errand};
 use crate::sync::{Ordering, now};
 use crate::sys;
@@ -34,6 +35,7 @@ pub fn sysmon(sched: &Sched, m: MRef) {
     let mut look_when = now() + LOOK_EVERY;
     let mut trace_when = now();
     let mut tidy_when = now() + tidy::PERIOD;
+    let mut head = rescue::Head::default();
     loop {
         if sched.exiting.load(Ordering::Acquire) {
             return;
@@ -54,6 +56,7 @@ pub fn sysmon(sched: &Sched, m: MRef) {
         sched.coarse.set(now);
         let mut did = syscall::retake(sched, m, sched.busy_ps(), now);
         did |= overdue_timers(sched, m, now);
+        did |= rescue::hurry_global(sched, &mut head, now);
         starved(sched, m);
         if now >= look_when {
             look_when = now + LOOK_EVERY;
@@ -114,15 +117,21 @@ fn rest(sched: &Sched, delay: i64, slices: &mut u64, latest: i64) -> bool {
     deep
 }
 
-/// A timer is late: its P runs a long G, or the keeper was put to work.
+/// Timers are late: their P runs a long G, or the keeper was put to work.
 fn overdue_timers(sched: &Sched, m: MRef, now: i64) -> bool {
-    let Some(late) = sched.timed_ps().find(|p| p.timers.first() < now - GRACE) else { return false };
-    if sched.npidle.load(Ordering::Relaxed) > 0 {
-        wake::start_searcher(sched, m);
-        !sched.thread_wanted.load(Ordering::Relaxed)
-    } else {
-        crate::protocol::preempt::preempt_one(late)
+    let mut did = false;
+    for p in sched.timed_ps().filter(|p| p.timers.first() < now - GRACE) {
+        if rescue::timers_wait(sched, p, now) {
+            did |= template::ask(sched, Errand::Timers);
+        } else if sched.npidle.load(Ordering::Relaxed) > 0 {
+            // A searcher looks at the timers of all.
+            wake::start_searcher(sched, m);
+            return did || !sched.thread_wanted.load(Ordering::Relaxed);
+        } else {
+            did |= preempt_one(p);
+        }
     }
+    did
 }
 
 /// Gs that wait because there was no thread or no memory when they needed it.

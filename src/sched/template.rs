@@ -11,7 +11,7 @@
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::Timers;
-use crate::protocol::{tidy, wake};
+use crate::protocol::{rescue, tidy, wake};
 use crate::sync::{Ordering, now};
 
 /// What the template thread is asked for beside threads.
@@ -26,6 +26,8 @@ pub enum Errand {
     Trace = 4,
     /// A period of protocol/tidy.rs is over.
     Tidy = 8,
+    /// Timers are due on a P that does not answer: fire them.
+    Timers = 16,
 }
 
 /// What the layers above do for it.
@@ -56,6 +58,9 @@ pub fn template(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
         if asked(Errand::Thread) {
             try_again(sched, m);
         }
+        if asked(Errand::Timers) {
+            fire_timers(sched, m);
+        }
         if asked(Errand::Look) {
             look(sched, duties);
         }
@@ -83,6 +88,17 @@ fn try_again(sched: &Sched, m: MRef) {
         }
     }
     wake::look_again(sched, m);
+}
+
+/// RESCUE-4 in rescue.rs.
+fn fire_timers(sched: &Sched, m: MRef) {
+    for p in sched.timed_ps() {
+        let now = now();
+        while rescue::timers_wait(sched, p, now) {
+            // SAFETY: as in `try_again`.
+            unsafe { Timers::run(p, m, now) };
+        }
+    }
 }
 
 fn look(sched: &Sched, duties: &mut Duties<'_>) {

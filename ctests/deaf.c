@@ -1,0 +1,260 @@
+/* timeout: 120 */
+/* What waits with a P whose G computes and does not poll reaches the others, however busy they are: Gs of all its queues, and
+ * timers. Each test computes until that has happened. */
+#include "gs.h"
+
+/* ---- what keeps the other P busy ---- */
+
+static atomic_int quit, busy;
+static uint32_t ball[2];
+
+static void is_there(void) { atomic_fetch_add(&busy, 1); }
+
+static void polls(void *arg) {
+  (void)arg;
+  is_there();
+  while (!atomic_load(&quit)) gmx_safepoint();
+}
+
+static void yields(void *arg) {
+  (void)arg;
+  is_there();
+  while (!atomic_load(&quit)) CHECK_OK(gmx_yield());
+}
+
+static void burn(int64_t ns) {
+  for (int64_t end = gmx_now() + ns; gmx_now() < end;) continue;
+}
+
+static void yields_seldom(void *arg) {
+  (void)arg;
+  is_there();
+  while (!atomic_load(&quit)) {
+    burn(2 * MS);
+    CHECK_OK(gmx_yield());
+  }
+}
+
+static void plays(void *arg) {
+  int me = (int)(intptr_t)arg;
+  is_there();
+  while (!atomic_load(&quit)) {
+    release(&ball[!me], 1);
+    acquire(&ball[me], 1);
+  }
+  release(&ball[!me], 1);
+}
+
+static void spawned(void *arg) { (void)arg; }
+
+static void spawns(void *arg) {
+  (void)arg;
+  is_there();
+  while (!atomic_load(&quit)) join(go_with(NULL, GMX_SPAWN_JOINABLE, spawned, NULL));
+}
+
+static void spawns_child_first(void *arg) {
+  (void)arg;
+  is_there();
+  while (!atomic_load(&quit)) join(go_with(NULL, GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST, spawned, NULL));
+}
+
+/* Each kind, and how many Gs of it there are. */
+static const struct kind {
+  const char *name;
+  void (*fn)(void *);
+  int n;
+} kinds[] = {
+    {"one that polls", polls, 1},       {"two that poll", polls, 2},
+    {"one that yields", yields, 1},     {"a thousand that yield", yields, 1000},
+    {"some that yield seldom", yields_seldom, 3}, {"two that talk", plays, 2},
+    {"one that spawns", spawns, 1},     {"one that spawns child first", spawns_child_first, 1},
+};
+#define KINDS (sizeof kinds / sizeof *kinds)
+
+/* ---- what waits ---- */
+
+static atomic_int came, wanted;
+
+static void comes(void *arg) {
+  (void)arg;
+  atomic_fetch_add(&came, 1);
+}
+
+/* Computes, and calls nothing of the library. */
+static void is_deaf_until_they_came(void) {
+  int64_t end = check_now() + 20 * SECOND;
+  while (atomic_load(&came) < atomic_load(&wanted))
+    if (check_now() > end) FAIL("%d of %d came", atomic_load(&came), atomic_load(&wanted));
+}
+
+static void next_waits(void) {
+  atomic_store(&wanted, 1);
+  go(comes, NULL);
+  is_deaf_until_they_came();
+}
+
+static void a_queue_waits(void) {
+  atomic_store(&wanted, 100);
+  for (int i = 0; i < 100; i++) go(comes, NULL);
+  is_deaf_until_they_came();
+}
+
+static void a_backlog_waits(void) {
+  atomic_store(&wanted, 3000);
+  for (int i = 0; i < 3000; i++) go(comes, NULL);
+  is_deaf_until_they_came();
+}
+
+static void deaf_child(void *arg) {
+  (void)arg;
+  is_deaf_until_they_came();
+}
+
+/* The other way round: the child computes, and its parents wait. */
+static void parents_wait_from(intptr_t depth) {
+  if (depth == 0) return deaf_child(NULL);
+  gmx_g g = go_with(NULL, GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST, (void (*)(void *))parents_wait_from, (void *)(depth - 1));
+  comes(NULL);
+  join(g);
+}
+
+static void parents_wait(void) {
+  atomic_store(&wanted, 5);
+  parents_wait_from(5);
+}
+
+static void timers_wait(void) {
+  atomic_store(&wanted, 200);
+  for (int i = 0; i < 200; i++) CHECK_OK(gmx_after_func((i % 20) * MS, comes, NULL, NULL));
+  is_deaf_until_they_came();
+}
+
+static void sleeps(void *arg) {
+  CHECK_OK(gmx_sleep(5 * MS));
+  comes(arg);
+}
+
+static void sleepers_wait(void) {
+  atomic_store(&wanted, 50);
+  for (int i = 0; i < 50; i++) go(sleeps, NULL);
+  CHECK_OK(gmx_yield()); /* some sleep on this P */
+  is_deaf_until_they_came();
+}
+
+static void *receives_ticks(void *arg) {
+  int64_t at;
+  for (int i = 0; i < 3; i++) {
+    CHECK_OK(gmx_chan_recv(arg, &at));
+    comes(NULL);
+  }
+  return NULL;
+}
+
+/* A thread of the host needs no P, but its timer is one of this P's. */
+static void a_thread_waits(void) {
+  gmx_timer t;
+  gmx_chan *c;
+  atomic_store(&wanted, 3);
+  CHECK_OK(gmx_ticker_new(3 * MS, &t, &c));
+  pthread_t thread = thread_start(receives_ticks, c);
+  is_deaf_until_they_came();
+  thread_join(thread);
+  CHECK_CMP(gmx_timer_free(t), >=, 0);
+  CHECK_OK(gmx_chan_free(c));
+}
+
+static void beside_each_kind(void (*waits)(void)) {
+  for (size_t k = 0; k < KINDS; k++) {
+    gmx_g g[1000];
+    atomic_store(&quit, 0);
+    atomic_store(&busy, 0);
+    atomic_store(&came, 0);
+    ball[0] = ball[1] = 0;
+    for (int i = 0; i < kinds[k].n; i++) g[i] = go_with(NULL, GMX_SPAWN_JOINABLE, kinds[k].fn, (void *)(intptr_t)i);
+    spin_until(atomic_load(&busy) == kinds[k].n);
+    int64_t begin = check_now();
+    waits();
+    check_say("  beside %s: %" PRId64 " ms", kinds[k].name, (check_now() - begin) / MS);
+    atomic_store(&quit, 1);
+    for (int i = 0; i < kinds[k].n; i++) join(g[i]);
+  }
+}
+
+static void what_is_next(void) { beside_each_kind(next_waits); }
+static void what_is_queued(void) { beside_each_kind(a_queue_waits); }
+static void what_is_in_the_backlog(void) { beside_each_kind(a_backlog_waits); }
+static void suspended_parents(void) { beside_each_kind(parents_wait); }
+static void timers_that_are_due(void) { beside_each_kind(timers_wait); }
+static void sleepers_that_are_due(void) { beside_each_kind(sleepers_wait); }
+static void timers_of_a_thread(void) { beside_each_kind(a_thread_waits); }
+
+/* On one P nobody else could run Gs, but a thread that waits for a timer needs none. */
+static void timers_of_a_thread_beside_one_p(void) {
+  atomic_store(&came, 0);
+  a_thread_waits();
+}
+
+/* ---- the global queue ---- */
+
+static atomic_int turns, at_turn;
+
+static void takes_long_turns(void *arg) {
+  (void)arg;
+  while (!atomic_load(&quit)) {
+    atomic_fetch_add(&turns, 1);
+    burn(2 * MS);
+    CHECK_OK(gmx_yield());
+  }
+}
+
+static void says_at_which_turn(void *arg) {
+  (void)arg;
+  atomic_store(&at_turn, atomic_load(&turns));
+  atomic_fetch_add(&came, 1);
+}
+
+static void *submits_one_after_the_other(void *arg) {
+  int *waited = arg;
+  for (int i = 0; i <= 10; i++) {
+    int begin = atomic_load(&turns);
+    go(says_at_which_turn, NULL);
+    spin_until(atomic_load(&came) == i + 1);
+    if (i > 0) *waited += atomic_load(&at_turn) - begin;
+  }
+  atomic_store(&quit, 1);
+  return NULL;
+}
+
+/* Each comes just after the last look at the global queue, and the next one is 61 turns of 2 ms away. A slice has 5 of them. */
+static void the_global_queue_does_not_wait_for_61_long_turns(void) {
+  int waited = 0;
+  atomic_store(&quit, 0);
+  atomic_store(&came, 0);
+  atomic_store(&turns, 0);
+  gmx_g g[3];
+  for (int i = 0; i < 3; i++) g[i] = go_with(NULL, GMX_SPAWN_JOINABLE, takes_long_turns, NULL);
+  pthread_t t = thread_start(submits_one_after_the_other, &waited);
+  for (int i = 0; i < 3; i++) join(g[i]);
+  thread_join(t);
+  check_say("  ten waited for %d turns", waited);
+  CHECK_CMP(waited, <, 10 * 61 / 2);
+}
+
+int main(void) {
+  gs_start(2, 0);
+  RUN_G(what_is_next);
+  RUN_G(what_is_queued);
+  RUN_G(what_is_in_the_backlog);
+  RUN_G(suspended_parents);
+  RUN_G(timers_that_are_due);
+  RUN_G(sleepers_that_are_due);
+  RUN_G(timers_of_a_thread);
+  gs_finish();
+
+  gs_start(1, 0);
+  RUN_G(timers_of_a_thread_beside_one_p);
+  RUN_G(the_global_queue_does_not_wait_for_61_long_turns);
+  gs_finish();
+  return 0;
+}

@@ -1,0 +1,96 @@
+//! rescue.rs: what sysmon takes from a P that does not answer runs once, whoever looks for it meanwhile.
+
+use super::*;
+use crate::gmp::g::GList;
+use crate::protocol::rescue;
+
+/// G 0 puts G 1 into its queues, calls for no M, and keeps its P until G 1 has run. A searcher may go idle just when sysmon has
+/// G 1 in its hand.
+fn take_out_against_idle(next: bool, tells: bool) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(2, 2);
+        let put = Arc::new(Event::new());
+        let p = put.clone();
+        let first = mk.token(vec![
+            does(move |w, m, _| {
+                if next {
+                    assert!(!m.must_p().put_next(w.gp(1)));
+                } else {
+                    m.must_p().put_tail(w.gp(1));
+                }
+                p.happen();
+            }),
+            awaits(1),
+        ]);
+        let _ = mk.token(vec![does(|_, _, _| ())]);
+        let w = mk.make();
+        let searcher = w.searcher();
+        let m = w.worker_with(&[first]);
+        // The P that the worker was given.
+        let p = (0..2).map(|i| w.sched.p_at(i).unwrap()).find(|p| !p.runq_empty()).unwrap();
+        w.go(searcher);
+        w.go(m);
+        w.watcher(move |w, me| {
+            put.wait(0, None);
+            if tells {
+                rescue::take_out(w.sched, me, p);
+            } else {
+                let mut gs = GList::new();
+                p.take_out(rescue::BATCH, |gp| gs.push_back(gp));
+                w.sched.globrunqput_all(&mut gs);
+            }
+        });
+        w.finish();
+    }
+}
+
+#[test]
+fn take_next_against_idle() {
+    check(Size { preemptions: 1, ..Size::default() }, take_out_against_idle(true, true));
+}
+
+#[test]
+fn take_queued_against_idle() {
+    check(Size { preemptions: 1, ..Size::default() }, take_out_against_idle(false, true));
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_take_that_tells_nobody() {
+    finds(DEADLOCK, || check(Size { preemptions: 1, ..Size::default() }, take_out_against_idle(false, false)));
+}
+
+/// The owner answers after all, and takes what waits while sysmon does.
+#[test]
+fn take_out_against_the_owner() {
+    check(Size { preemptions: 1, ..Size::default() }, || {
+        let mut mk = Maker::new(2, 2);
+        let first = mk.token(vec![readies(1), readies(2)]);
+        for _ in 1..3 {
+            let _ = mk.token(vec![does(|_, _, _| ())]);
+        }
+        let w = mk.make();
+        let m = w.worker_with(&[first]);
+        let p = (0..2).map(|i| w.sched.p_at(i).unwrap()).find(|p| !p.runq_empty()).unwrap();
+        w.go(m);
+        w.watcher(move |w, me| _ = rescue::take_out(w.sched, me, p));
+        w.finish();
+    });
+}
+
+/// As before, against a stop of the world: the P is given up while sysmon takes.
+#[test]
+fn take_out_against_a_stop() {
+    check(Size { preemptions: 1, ..Size::default() }, || {
+        let mut mk = Maker::new(2, 2);
+        let first = mk.token(vec![safepoint()]);
+        let behind = mk.token(vec![does(|_, _, _| ())]);
+        let w = mk.make();
+        let m = w.worker_with(&[first, behind]);
+        let p = (0..2).map(|i| w.sched.p_at(i).unwrap()).find(|p| !p.runq_empty()).unwrap();
+        w.go(m);
+        w.watcher(move |w, me| _ = rescue::take_out(w.sched, me, p));
+        w.host(|w, m| assert!(stop_and_start(w, m, -1)));
+        w.finish();
+    });
+}

@@ -1,0 +1,109 @@
+//! What waits with a P that does not answer, and what waits in the global queue for too long.
+//!
+//! # Problem
+//! A G that computes for long without a safe point keeps its P from all that waits there: runnext, suspended parents, the
+//! queue, timers that are due. An idle P steals such work. A busy P does not: it always finds work of its own. So while all
+//! other Ps are busy that work waits until the G is done, or forever.
+//!
+//! # Words
+//! * `watch` of a P: which slice sysmon saw there, and since when. Written by sysmon.
+//! * PREEMPT in the P word: sysmon has asked the owner to end the slice or to look at its timers, and has no answer yet.
+//! * `globq_late`: sysmon has seen the same G at the head of the global queue for a slice. Set by sysmon, cleared by the P that
+//!   looks there.
+//!
+//! # Protocol
+//! sysmon, at each look:
+//! * RESCUE-1 a P is deaf if its slice has lasted for two and PREEMPT is still set.
+//! * RESCUE-2 take up to [`BATCH`] Gs from a deaf P, as any thief does: runnext, then parents, then the queue.
+//! * RESCUE-3 put them into the global queue, and then S2 to S5 of wake.rs. Every P takes Gs from there, however busy it is: at
+//!   every 61st slice and when a slice ends (N2 and N4 in park.rs).
+//! * RESCUE-4 ask the template thread to fire the timers of a P that has not answered PREEMPT, if they were due a slice ago. (A
+//!   callback takes memory, and sysmon never waits for the host.) What they ready goes to the global queue.
+//! * RESCUE-5 if the G at the head of the global queue is the same as a slice ago, set `globq_late` and ask a P that answers.
+//!   Its owner takes its next fair turn at once, and takes a batch then.
+//!
+//! # Invariants
+//! * I1 sysmon takes as a thief and does nothing that only an owner may do. So a P that answers meanwhile, that stops or goes
+//!   idle, has fewer Gs than it thought, as after any theft.
+//! * I2 between RESCUE-2 and RESCUE-3 the Gs are in no queue. An M that finds nothing then and goes idle is seen by S2, otherwise a
+//!   P would idle beside work.
+//! * I3 one look takes a bounded number of Gs, and holds no lock for longer than a thief does.
+//!
+//! # Why it ends
+//! A P that answers is not deaf. RESCUE-2 empties the queues of a deaf P by a batch at each look, of which sysmon makes many as
+//! long as it finds something to do.
+//!
+//! # Rejected
+//! Busy Ps that steal every so often: they would pay for a case in which no P is deaf. A hand-off of the deaf P to another M: the G
+//! on it still believes to own it.
+//!
+//! # Differences from Go
+//! Go interrupts a goroutine that does not answer by a signal, which code of the host cannot bear.
+
+use super::{preempt, wake};
+use crate::gmp::g::{GList, GRef};
+use crate::gmp::m::MRef;
+use crate::gmp::p::{PREEMPT, PRef, PStatus};
+use crate::gmp::sched::Sched;
+use crate::sync::Ordering;
+use crate::sync::widen::widen;
+
+/// Most Gs that one look takes from one P.
+pub const BATCH: usize = if cfg!(any(loom, shuttle)) { 2 } else { 128 };
+
+/// How late the timers of a P that does not answer may be, however long a slice is.
+const SLICE: i64 = 10_000_000;
+
+/// RESCUE-1, for a P whose watch sysmon has just brought up to date.
+pub fn is_deaf(p: PRef, slice: i64, now: i64) -> bool {
+    ignores(p) && p.watch.sched_when.get().saturating_add(slice.saturating_mul(2)) <= now
+}
+
+/// Whether the owner has not answered PREEMPT. (A P in a syscall is not asked.)
+pub fn ignores(p: PRef) -> bool {
+    let w = p.word();
+    w.status() == PStatus::Running && w.requests() & PREEMPT != 0
+}
+
+/// RESCUE-4: whether timers of this P wait for another thread to fire them.
+pub fn timers_wait(sched: &Sched, p: PRef, now: i64) -> bool {
+    p.timers.first() < now - SLICE.min(sched.cfg.slice_ns.get()) && ignores(p)
+}
+
+/// RESCUE-2 and RESCUE-3. True if there was something to take.
+pub fn take_out(sched: &Sched, me: MRef, p: PRef) -> bool {
+    // Where there is but one P, no other could run them.
+    if sched.procs() < 2 || p.runq_empty() {
+        return false;
+    }
+    let mut gs = GList::new();
+    p.take_out(BATCH, |gp| gs.push_back(gp));
+    if gs.is_empty() {
+        return false;
+    }
+    widen!();
+    sched.globrunqput_all(&mut gs);
+    wake::wakep(sched, me);
+    true
+}
+
+/// What sysmon remembers of the global queue.
+#[derive(Default)]
+pub struct Head {
+    gp: Option<GRef>,
+    since: i64,
+}
+
+/// RESCUE-5. True if it asked a P.
+pub fn hurry_global(sched: &Sched, head: &mut Head, now: i64) -> bool {
+    let gp = sched.globrunq_head();
+    if gp != head.gp {
+        *head = Head { gp, since: now };
+    }
+    if gp.is_none() || head.since.saturating_add(sched.cfg.slice_ns.get()) > now {
+        return false;
+    }
+    sched.globq_late.store(true, Ordering::Relaxed);
+    // A P that ignores PREEMPT is passed over; the next look asks another one, if this one does not answer.
+    sched.busy_ps().any(preempt::preempt_one)
+}
