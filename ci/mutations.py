@@ -104,7 +104,7 @@ C_TESTS = "00_smoke sema sleep mutex waitgroup idle s5 s3 syscalls lock_thread l
 # Statements that are a fence or wake somebody: each is left out.
 GENERATED = re.compile(
     r"^(\s*)((?:let _ = )?(?:\w+(?:::|\.))*"
-    r"(?:fence|fence_after_rmw|light_fence|heavy_fence|count_wake|wakep\w*|wakeup|look_again|kick_keeper|timer_added|tell_watchers|quiet|startm)\(.*\);)$"
+    r"(?:fence|fence_after_rmw|light_fence|heavy_fence|count_wake|wakep\w*|wakeup|look_again|kick_keeper|timer_added\w*|tell_watchers|quiet|startm)\(.*\);)$"
 )
 
 # File, function, text, text instead (@ is true in the mutant), what it is.
@@ -324,10 +324,10 @@ EXPLAINED = {
     "protocol/syscall.rs handoffp: Y2: its timers": "look_again sees it; this saves the way there and back",
     "protocol/syscall.rs exitsyscall_no_p: wake::wakep(sched, m);": "whoever goes idle later looks there under the lock that was held (I1)",
     "protocol/syscall.rs exitsyscall_no_p: X3: an idle P after all": "the wake behind it finds the P, and the G another thread",
-    "block/waitq.rs open: wake::timer_added(m.sched(), m, when);": "late, not lost: its P is not idle, so sysmon looks",
-    "block/sleep.rs arm: crate::protocol::wake::timer_added(m.sched(), m, when);": "as in waitq.rs",
-    "block/claim.rs leave: wake::timer_added(m.sched(), m, when);": "as in waitq.rs",
-    "block/timer.rs fire: wake::timer_added(sched, m, next);": "as in waitq.rs",
+    "block/waitq.rs open: wake::timer_added_on_the_way(m.sched(), m, when);": "late, not lost: its P is not idle, so sysmon looks",
+    "block/sleep.rs arm: crate::protocol::wake::timer_added_on_the_way(m.sched(), m, when);": "as in waitq.rs",
+    "block/claim.rs leave: wake::timer_added_on_the_way(m.sched(), m, when);": "as in waitq.rs",
+    "block/timer.rs fire: wake::timer_added_on_the_way(sched, m, next);": "as in waitq.rs",
     "block/cancel.rs make: cancelled while its timer was armed": "it fires in vain, or goes with the token",
     "block/cancel.rs cancel_one: its timer is of no use any more": "it fires in vain, or goes with the token",
     "ds/runq.rs steal_half: head is an old one": "the exchange fails then; this only bounds how much is copied before it",

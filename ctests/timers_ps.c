@@ -190,7 +190,72 @@ static void with_procs(int n) {
   gs_finish();
 }
 
+/* ---- who is told of a timer ---- */
+
+#define HOUR (3600 * SECOND)
+
+static gmx_sched_stats stats_now(void) {
+  gmx_sched_stats s;
+  memset(&s, 0, sizeof s);
+  s.struct_size = sizeof s;
+  CHECK_OK(gmx_read_sched_stats(&s));
+  return s;
+}
+
+/* Computes until the other P is idle, and its thread asleep. */
+static void compute_until_quiet(void) {
+  int64_t end = check_now() + 20 * SECOND;
+  for (int quiet = 0; quiet < 50;) {
+    gmx_sched_stats s = stats_now();
+    quiet = s.idleprocs == 1 && s.spinning == 0 ? quiet + 1 : 0;
+    if (check_now() > end) FAIL("it does not get quiet");
+    thread_nap(10000);
+  }
+}
+
+static void fires(void *arg) { (void)arg; }
+
+/* Its G computes on, and an idle P is there: a thread is woken to keep it, before the call returns. (Without that the watchdog
+ * finds it, milliseconds late.) Each timer is earlier than those before. */
+static void a_timer_of_a_g_that_runs_on_is_told_at_once(void) {
+  enum { N = 30 };
+  int told = 0;
+  for (int i = 0; i < N; i++) {
+    gmx_timer t = 0;
+    gmx_chan *c = NULL;
+    compute_until_quiet();
+    uint64_t before = stats_now().wakes;
+    if (i % 3 == 0) CHECK_OK(gmx_after_func(HOUR - i * SECOND, fires, NULL, &t));
+    if (i % 3 == 1) CHECK_OK(gmx_timer_new(HOUR - i * SECOND, 0, &t, &c));
+    if (i % 3 == 2) CHECK_OK(gmx_ticker_new(HOUR - i * SECOND, &t, &c));
+    told += stats_now().wakes > before;
+    CHECK_CMP(gmx_timer_free(t), >=, 0);
+    if (c) CHECK_OK(gmx_chan_free(c));
+  }
+  check_say("  of %d of %d timers a thread was told", told, N);
+  CHECK_CMP(told, >=, N * 2 / 3);
+}
+
+/* A G that sleeps leaves its P idle, whose thread keeps the timer itself: no other one is woken for it. When it has fired, one
+ * is woken to look for more. */
+static void a_sleep_tells_no_other_thread(void) {
+  enum { N = 100 };
+  uint64_t before = stats_now().wakes;
+  for (int i = 0; i < N; i++) CHECK_OK(gmx_sleep(MS / 2));
+  long woken = (long)(stats_now().wakes - before);
+  check_say("  %ld wakes for %d sleeps", woken, N);
+  CHECK_CMP(woken, <=, N + N / 3);
+}
+
+static void told(void) {
+  gs_start(2, 0);
+  RUN_G(a_timer_of_a_g_that_runs_on_is_told_at_once);
+  RUN_G(a_sleep_tells_no_other_thread);
+  gs_finish();
+}
+
 int main(void) {
+  told();
   with_procs(1);
   with_procs(2);
   with_procs(96);

@@ -252,7 +252,7 @@ unsafe fn leave(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
     // SAFETY: the waiter holds these locks, and passed them with their argument.
     unsafe { (locks.open)(locks.arg) };
     if let (true, Some(when)) = (first, deadline) {
-        wake::timer_added(m.sched(), m, when);
+        wake::timer_added_on_the_way(m.sched(), m, when);
     }
     if early {
         // E2: nobody else does.

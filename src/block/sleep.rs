@@ -43,7 +43,7 @@ unsafe fn arm(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
     unsafe {
         let when = *arg.cast::<i64>();
         if Timers::add(m.must_p().p(), &gp.timer, Alarm { when, fire: wake, arg: gp.as_ptr().cast(), seq: 0 }) {
-            crate::protocol::wake::timer_added(m.sched(), m, when);
+            crate::protocol::wake::timer_added_on_the_way(m.sched(), m, when);
         }
     }
     true

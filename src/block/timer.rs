@@ -259,7 +259,7 @@ unsafe fn fire(m: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool {
         // SAFETY: it has just fired from the heap of `pp`, and under its lock nobody else arms it.
         let (_, first) = unsafe { Timers::put_back(sched, pp, &t.timer, t.alarm(&s)) };
         if first {
-            wake::timer_added(sched, m, next);
+            wake::timer_added_on_the_way(sched, m, next);
         }
     }
     let armed = s.armed;

@@ -210,7 +210,7 @@ unsafe fn open(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
     if let Some(when) = deadline
         && first
     {
-        wake::timer_added(m.sched(), m, when);
+        wake::timer_added_on_the_way(m.sched(), m, when);
     }
     if let Some(after) = after {
         // SAFETY: it came with its argument.

@@ -111,8 +111,7 @@ enum Beside {
     Waking,
 }
 
-/// A thread without a P arms a timer, and waits for the G that it readies: an idle M must see to it. (The timer of a P that
-/// has nothing else to do is left to that, and to sysmon if its G goes on for long.)
+/// A thread without a P arms a timer, and waits for the G that it readies: an idle M must see to it.
 fn armed_by_a_thread(tells: bool, beside: Beside) -> impl Fn() {
     move || {
         let (early, other) = (Clock::new(Some(0)), Clock::new(None));

@@ -24,8 +24,10 @@
 //! * I1 under `sched.lock`: look at the requests of the P and at the global queue once more, put the P into the idle list;
 //! * I2 if it was searching: nmspinning - 1;
 //! * I3 fence; look at every queue and every timer again. If there is something and an idle P: take it, search on;
-//! * I4 otherwise sleep. The one that knows the earliest timer sleeps until then: the keeper. Whoever arms an earlier one
-//!   on a P that has other things to do tells it, or starts a searcher who will be it ([`timer_added`]).
+//! * I4 otherwise sleep. The one that knows the earliest timer sleeps until then: the keeper. An M that arms an earlier timer
+//!   while a P is idle tells the keeper, or starts a searcher that becomes it ([`timer_added`]); unless it goes idle next itself
+//!   ([`timer_added_on_the_way`]). A keeper that is given a P counts as a searcher, so that it calls for the next keeper when it has
+//!   found a G (F1).
 //!
 //! Found (a searching M has found a G):
 //! * F1 nmspinning - 1, then S2 to S5 for the next one: work seldom comes alone.
@@ -191,19 +193,26 @@ pub fn kick_keeper(sched: &Sched, when: i64) {
     }
 }
 
-/// A P has a new first timer. Its M may be about to run a long G: an idle thread sees to it then. (Without this sysmon would,
-/// a while later, as long as it looks. It does not look while all sleep, so who has no P must tell.)
+/// A P has a new first timer, and its G runs on, for how long it alone knows: an idle M becomes the keeper of the timer. (Without
+/// this call sysmon finds the timer late. While all sleep it does not look at all.)
 pub fn timer_added(sched: &Sched, me: MRef, when: i64) {
     // TIMER: pairs with SPIN in `go_idle` and with KEEPER in `settle`.
     fence(Ordering::SeqCst);
-    if sched.npidle.load(Ordering::Relaxed) == 0 || me.p().is_some_and(|pp| pp.has_nothing()) {
-        // No idle thread; or this one goes idle itself, and becomes the keeper.
+    if sched.npidle.load(Ordering::Relaxed) == 0 {
         return;
     }
     if sched.keeper.load(Ordering::Relaxed).is_null() {
         wakep_slow(sched, me);
     } else {
         kick_keeper(sched, when);
+    }
+}
+
+/// As [`timer_added`], for a commit of the library's and a callback of a timer. On g0, and with nothing to run, this M goes idle
+/// next and keeps the timer itself: no thread is woken for a sleep. On the stack of the next G it does not: that G may compute.
+pub fn timer_added_on_the_way(sched: &Sched, me: MRef, when: i64) {
+    if me.ctx() != Ctx::Sched || me.p().is_none_or(|pp| !pp.has_nothing()) {
+        timer_added(sched, me, when);
     }
 }
 
@@ -257,9 +266,15 @@ pub fn startm(sched: &Sched, me: MRef, pp: OwnedP, spinning: bool) {
 
 /// As [`startm`]; gives the lock up.
 pub fn startm_locked<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp: OwnedP, spinning: bool) {
+    let kept = !sched.keeper.load(Ordering::Relaxed).is_null();
     if let Some(m) = mget(sched, &mut lk) {
         debug_assert!(!m.spinning.get());
-        m.spinning.set(spinning);
+        // I4: was it the keeper?
+        let kept = kept && sched.keeper.load(Ordering::Relaxed).is_null();
+        if kept && !spinning {
+            sched.nmspinning.fetch_add(1, Ordering::SeqCst);
+        }
+        m.spinning.set(spinning || kept);
         // Under the lock (W3): whoever wakes by itself meanwhile finds the P, or is still in the list.
         m.set_nextp(pp);
         drop(lk);
