@@ -9,8 +9,8 @@ use crate::protocol::rescue;
 fn take_out_against_idle(next: bool, tells: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(2, 2);
-        let put = Arc::new(Event::new());
-        let p = put.clone();
+        let put = Arc::new((Event::new(), AtomicU32::new(0)));
+        let said = put.clone();
         let first = mk.token(vec![
             does(move |w, m, _| {
                 if next {
@@ -18,7 +18,9 @@ fn take_out_against_idle(next: bool, tells: bool) -> impl Fn() {
                 } else {
                     m.must_p().put_tail(w.gp(1));
                 }
-                p.happen();
+                // A thief may have brought G 0 to another P.
+                said.1.store(m.must_p().id, SeqCst);
+                said.0.happen();
             }),
             awaits(1),
         ]);
@@ -26,12 +28,11 @@ fn take_out_against_idle(next: bool, tells: bool) -> impl Fn() {
         let w = mk.make();
         let searcher = w.searcher();
         let m = w.worker_with(&[first]);
-        // The P that the worker was given.
-        let p = (0..2).map(|i| w.sched.p_at(i).unwrap()).find(|p| !p.runq_empty()).unwrap();
         w.go(searcher);
         w.go(m);
         w.watcher(move |w, me| {
-            put.wait(0, None);
+            put.0.wait(0, None);
+            let p = w.sched.p_at(put.1.load(SeqCst)).unwrap();
             if tells {
                 rescue::take_out(w.sched, me, p);
             } else {
