@@ -203,7 +203,7 @@ static void takes_long_turns(void *arg) {
   (void)arg;
   while (!atomic_load(&quit)) {
     atomic_fetch_add(&turns, 1);
-    burn(2 * MS);
+    burn(4 * MS);
     CHECK_OK(gmx_yield());
   }
 }
@@ -226,7 +226,7 @@ static void *submits_one_after_the_other(void *arg) {
   return NULL;
 }
 
-/* Each comes just after the last look at the global queue, and the next one is 61 turns of 2 ms away. A slice has 5 of them. */
+/* Each comes just after the last look at the global queue, and the next one is 61 turns of 4 ms away. */
 static void the_global_queue_does_not_wait_for_61_long_turns(void) {
   int waited = 0;
   atomic_store(&quit, 0);

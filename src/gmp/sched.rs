@@ -225,7 +225,7 @@ pub struct Sched {
     pub gomaxprocs: AtomicI32,
     globq: Line<Lock<GList>>,
     globq_len: Line<AtomicU32>,
-    /// The head of the global queue has waited for a slice: see rescue.rs.
+    /// The head of the global queue has waited for two slices: see rescue.rs.
     pub globq_late: AtomicBool,
     pub(super) allp: AtomicPtr<AllP>,
     allp_lock: Lock<i32>,

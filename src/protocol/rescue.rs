@@ -8,7 +8,7 @@
 //! # Words
 //! * `watch` of a P: which slice sysmon saw there, and since when. Written by sysmon.
 //! * PREEMPT in the P word: sysmon has asked the owner to end the slice or to look at its timers, and has no answer yet.
-//! * `globq_late`: sysmon has seen the same G at the head of the global queue for a slice. Set by sysmon, cleared by the P that
+//! * `globq_late`: sysmon has seen the same G at the head of the global queue for two slices. Set by sysmon, cleared by the P that
 //!   looks there.
 //!
 //! # Protocol
@@ -19,8 +19,8 @@
 //!   every 61st slice and when a slice ends (N2 and N4 in park.rs).
 //! * RESCUE-4 ask the template thread to fire the timers of a P that has not answered PREEMPT, if they were due a slice ago. (A
 //!   callback takes memory, and sysmon never waits for the host.) What they ready goes to the global queue.
-//! * RESCUE-5 if the G at the head of the global queue is the same as a slice ago, set `globq_late` and ask a P that answers.
-//!   Its owner takes its next fair turn at once, and takes a batch then.
+//! * RESCUE-5 if the G at the head of the global queue is the same as two slices ago, set `globq_late` and ask a P that answers.
+//!   Its owner takes a batch from there, if no heir is to run in its slice; if one is, sysmon asks again half a slice later.
 //!
 //! # Invariants
 //! * I1 sysmon takes as a thief and does nothing that only an owner may do. So a P that answers meanwhile, that stops or goes
@@ -100,9 +100,11 @@ pub fn hurry_global(sched: &Sched, head: &mut Head, now: i64) -> bool {
     if gp != head.gp {
         *head = Head { gp, since: now };
     }
-    if gp.is_none() || head.since.saturating_add(sched.cfg.slice_ns.get()) > now {
+    let slice = sched.cfg.slice_ns.get();
+    if gp.is_none() || head.since.saturating_add(slice.saturating_mul(2)) > now {
         return false;
     }
+    head.since = head.since.saturating_add(slice / 2);
     sched.globq_late.store(true, Ordering::Relaxed);
     // A P that ignores PREEMPT is passed over; the next look asks another one, if this one does not answer.
     sched.busy_ps().any(preempt::preempt_one)

@@ -17,7 +17,7 @@ use crate::sync::{Ordering, give_way, now, spin_loop};
 
 /// Most Gs that a P takes from the global queue at once.
 const GLOBAL_BATCH: usize = 32;
-/// As many as that, and no share of them, where Gs have waited there for a slice.
+/// As many as that, and no share of them, where Gs have waited there for two slices.
 const LATE_BATCH: usize = 128;
 /// Rounds over all Ps before a search is given up; timers and runnext are stolen in the last.
 /// (In a model only that one: the others multiply schedules.)
@@ -73,11 +73,12 @@ enum Found {
 fn find_runnable(sched: &Sched, m: MRef) -> Found {
     let pp = m.must_p();
     let requests = pp.requests();
-    let mut slice_over = false;
+    let (mut slice_over, mut global_late) = (false, false);
     if requests != 0 {
         match serve(sched, m, requests) {
             Served::Found(found) => return found,
             Served::SliceOver => slice_over = true,
+            Served::GlobalLate => global_late = true,
             Served::Nothing => {}
         }
     }
@@ -108,6 +109,13 @@ fn find_runnable(sched: &Sched, m: MRef) -> Found {
     // N1
     if let Some(gp) = pp.take_runnext() {
         return Found::G(gp, true);
+    }
+    // RESCUE-5 in rescue.rs
+    if global_late
+        && sched.globq_late.swap(false, Ordering::Relaxed)
+        && let Some(gp) = take_global(sched, pp, LATE_BATCH)
+    {
+        return Found::G(gp, false);
     }
     // N2
     if (is_fair_slice(pp) || (pp.has_parents() && is_fair_switch(pp)))
@@ -158,9 +166,7 @@ fn fair_turn(sched: &Sched, pp: &OwnedP) -> Option<Found> {
             return Some(Found::G(gp, true));
         }
     }
-    let late = sched.globq_late.load(Ordering::Relaxed) && sched.globq_late.swap(false, Ordering::Relaxed);
-    let gp = if late { take_global(sched, pp, LATE_BATCH) } else { from_global(sched, pp, 1) };
-    if let Some(gp) = gp {
+    if let Some(gp) = from_global(sched, pp, 1) {
         return Some(Found::G(gp, false));
     }
     // Nothing waited there: the turn is over, also if an heir of the slice comes next.
@@ -174,7 +180,7 @@ fn after_slice(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
     tidy::look(sched, pp);
     let ended = pp.slices_ended.get();
     pp.slices_ended.bump();
-    if ended.is_multiple_of(2) && !is_fair_slice(pp) {
+    if ended.is_multiple_of(2) {
         pp.get_queued().or_else(|| from_global(sched, pp, 1))
     } else {
         from_global(sched, pp, 1).or_else(|| pp.get_queued())
@@ -185,6 +191,7 @@ fn after_slice(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
 enum Served {
     Found(Found),
     SliceOver,
+    GlobalLate,
     Nothing,
 }
 
@@ -220,12 +227,7 @@ fn serve(sched: &Sched, m: MRef, requests: u64) -> Served {
     if !pp.clear_request(PREEMPT) {
         return Served::Nothing;
     }
-    let over = pp.slice_is_over(now(), sched.cfg.slice_ns.get());
-    // RESCUE-5 in rescue.rs: the next slice is the one that begins with a look at the global queue.
-    if sched.globq_late.load(Ordering::Relaxed) {
-        pp.schedtick.set(pp.schedtick.get().next_multiple_of(FAIR_TICK));
-    }
-    if over {
+    if pp.slice_is_over(now(), sched.cfg.slice_ns.get()) {
         // N4. It was in no queue for a moment: S2 to S5 in wake.rs.
         if let Some(next) = pp.take_runnext() {
             sched.globrunqput(next);
@@ -233,7 +235,7 @@ fn serve(sched: &Sched, m: MRef, requests: u64) -> Served {
         }
         return Served::SliceOver;
     }
-    Served::Nothing
+    if sched.globq_late.load(Ordering::Relaxed) { Served::GlobalLate } else { Served::Nothing }
 }
 
 /// Takes a fair share of the global queue, at most `most`: one to run, the others into our queue.
