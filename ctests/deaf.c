@@ -106,22 +106,21 @@ static void a_backlog_waits(void) {
   is_deaf_until_they_came();
 }
 
-static void deaf_child(void *arg) {
-  (void)arg;
-  is_deaf_until_they_came();
-}
-
 /* The other way round: the child computes, and its parents wait. */
-static void parents_wait_from(intptr_t depth) {
-  if (depth == 0) return deaf_child(NULL);
-  gmx_g g = go_with(NULL, GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST, (void (*)(void *))parents_wait_from, (void *)(depth - 1));
+static void parents_wait_from(void *arg) {
+  intptr_t depth = (intptr_t)arg;
+  if (depth == 0) {
+    is_deaf_until_they_came();
+    return;
+  }
+  gmx_g g = go_with(NULL, GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST, parents_wait_from, (void *)(depth - 1));
   comes(NULL);
   join(g);
 }
 
 static void parents_wait(void) {
   atomic_store(&wanted, 5);
-  parents_wait_from(5);
+  parents_wait_from((void *)5);
 }
 
 static void timers_wait(void) {
