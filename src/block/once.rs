@@ -4,12 +4,15 @@
 //! `owner`; RUNS to WAITED by those who wait; to DONE by the one who does it. A G that ends inside counts as having done it,
 //! as in Go: otherwise the others would wait for ever. So each G has a chain of what it is in the middle of ([`Frame`]).
 //!
+//! The end hands over: a waiter that it takes out of the queue returns without a look at the once, and the end does not touch
+//! the once behind DONE. So the first caller that sees it done may give its memory away.
+//!
 //! [`Once::is_done`] stands in the header too (cbindgen.toml), inline: that `state` comes first, and that DONE is 3, is part
 //! of the ABI. Nothing changes a once that is done, so nothing but that look is needed there.
 
 use super::waitq::{self, How, Waited};
 use crate::gmp::error::{Error, Result};
-use crate::gmp::g::{GRef, WaitReason};
+use crate::gmp::g::{GRef, WaitReason, Wake};
 use crate::gmp::m::MRef;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::ffi::c_void;
@@ -72,10 +75,14 @@ impl Once {
                 let _ = self.state.compare_exchange(RUNS, WAITED, Ordering::Relaxed, Ordering::Relaxed);
                 self.state.load(Ordering::Relaxed) == WAITED
             });
-            if let Some(e) = waited.error() {
-                return (m, Err(e));
+            match waited {
+                Waited::Handoff => return (m, Ok(Begun::Done)),
+                waited => {
+                    if let Some(e) = waited.error() {
+                        return (m, Err(e));
+                    }
+                }
             }
-            debug_assert!(waited == Waited::Not || self.is_done());
         }
     }
 
@@ -83,8 +90,12 @@ impl Once {
     pub fn end(&self, m: MRef) {
         self.owner.store(0, Ordering::Relaxed);
         if self.state.compare_exchange(RUNS, DONE, Ordering::Release, Ordering::Relaxed).is_err() {
-            // Under the lock, where those who wait test it.
-            waitq::wake_all(m, std::ptr::from_ref(self) as u64, |_| self.state.store(DONE, Ordering::Release));
+            let addr = std::ptr::from_ref(self) as u64;
+            waitq::wake_some(m, addr, |w| {
+                // Under the lock, where those who wait test it.
+                self.state.store(DONE, Ordering::Release);
+                w.take_all(addr, Wake::Handoff);
+            });
         }
     }
 

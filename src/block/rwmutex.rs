@@ -12,52 +12,63 @@
 //! Where nobody else is there, each call is one instruction at one word.
 //!
 //! # Words
-//! `state`: `readers` count those inside, and those who are about to see that they are not (R2). ALONE: a writer is inside
-//! that found nobody here. WRITER: another writer is inside, or waits for those inside to leave. QUEUE: readers wait behind
-//! either. Anybody, by one instruction that reads and writes; QUEUE is set and cleared, and WRITER and ALONE cleared while
-//! there is more than they, under the root's lock.
-//! `owner`: who has ALONE, or 0. Written by that one alone.
-//! `writers`: a mutex that all writers but ALONE's take first, so one at a time has to do with readers, and who is next among
-//! writers is what it is among those who lock a mutex. Its owner is the writer that WRITER stands for.
+//! `state`: `readers` count those inside, and those who are about to see that they are not (R2). ALONE: a writer is inside.
+//! WRITER: a writer is the next one, and waits for those inside to leave. QUEUE: readers wait behind either. Any caller changes
+//! it, by one instruction that reads and writes; QUEUE is set and cleared, and ALONE cleared while there is more than it, under
+//! the root's lock.
+//! `owner`: the writer inside, or 0. Written by that writer alone.
+//! `writers`: a mutex that a writer takes before it sets WRITER, and unlocks when it is inside. So one writer at a time has to
+//! do with readers, and who is next among writers is what it is among those who lock a mutex.
 //!
 //! # Protocol
-//! Reader: R1 readers + 1; inside if there was no WRITER and no ALONE. R2 otherwise, if there still is one, readers - 1, as
-//! in R4; inside if there is none any more. R3 under the lock, if it is still so: QUEUE, into the queue at the odd address;
-//! when it is woken it is counted. R4 leaves: readers - 1. Whoever makes them 0 with WRITER set wakes that writer. R5 a call
-//! too many, which makes them negative: readers + 1, if they still are. If they are not, somebody who came meanwhile was
-//! taken for the one who left, and what is seen is what would be had it come before. So R2 takes nothing away where
-//! nothing is left.
+//! Reader:
+//! * R1 readers + 1; inside if there was no WRITER and no ALONE.
+//! * R2 otherwise, if there still is one, readers - 1, as in R4; inside if there is none any more.
+//! * R3 under the lock, if it is still so: QUEUE, into the queue at the odd address; when it is woken it is counted.
+//! * R4 leaves: readers - 1. The reader that makes them 0 with WRITER set, and no ALONE, wakes the writer at the even address,
+//!   which looks again. The reader does not look: from its subtraction on the writer may be inside, out again, and gone with
+//!   the memory.
+//! * R5 a call too many, which makes them negative: readers + 1, if they still are. If they are not, a reader that came
+//!   meanwhile was taken for the one that left, and what is seen is what would be had it come before. So R2 takes nothing away
+//!   where nothing is left.
 //!
-//! Writer: A1 nothing is set and nobody counted: ALONE, then `owner`. A2 leaves: `owner` 0, ALONE off if there is nothing
-//! else; otherwise, under the lock and in one step, ALONE off and all who wait at the odd address counted and woken; if
-//! nobody is counted then, the writer that waits is woken.
-//! Where A1 fails: X1 the mutex; X2 WRITER, from here on no new readers and no ALONE; X3 under the lock, while there are
-//! readers or ALONE: into the queue at the even address. X4 leaves: WRITER off and, under the lock, all who wait at the odd
-//! address counted and woken, in one step; then the mutex. A writer that gives up in X3 does X4, but readers go on waiting
-//! for ALONE.
+//! Writer:
+//! * A1 nothing is set and no reader counted: ALONE, then `owner`.
+//! * Where A1 fails: X1 the mutex; X2 WRITER: from here on no new readers, and no other writer; X3 while there are readers or
+//!   ALONE: under the lock, if it is still so, into the queue at the even address; X4 inside: ALONE in place of WRITER, in one
+//!   step; then `owner`, and the mutex is unlocked.
+//! * A2 leaves: `owner` 0, ALONE off if there is nothing else. Otherwise, under the lock and in one step, ALONE off and all who
+//!   wait at the odd address counted and woken; if no reader is counted then, the writer that waits has its turn handed over.
+//!   Behind that step the lock is not touched: the next one inside may be the last.
+//! * X5 a writer that gives up in X3 takes WRITER off, under the lock. Readers in the queue are counted and woken in the same
+//!   step, but go on waiting for ALONE. Then it unlocks the mutex.
 //!
 //! # Invariants
-//! * B1 a writer is inside only with ALONE set by itself, or with WRITER set by itself, no ALONE and nobody counted. Readers
-//!   inside are counted; they come to be inside while neither is set, or by A2 or X4.
-//! * B2 readers who waited go before the next writer, which finds them counted (A2, and X4 before the mutex is given back).
-//! * B3 who is counted while neither WRITER nor ALONE is set is inside, or finds that it is: nobody is refused in vain.
+//! * B1 a writer is inside only with ALONE set by itself. No reader is inside then: readers come to be inside while neither
+//!   WRITER nor ALONE is set, or by A2 or X5.
+//! * B2 readers that waited go before the next writer, which finds them counted (A2).
+//! * B3 a reader that is counted while neither WRITER nor ALONE is set is inside, or finds that it is: nobody is refused in vain.
 //! * B4 a call too many that finds nobody inside leaves no trace: while `readers` are negative no writer comes to be
 //!   inside. One that meets a reader may be taken for that reader's own, as it would be in any order; of all calls as many
 //!   are right as readers came.
+//! * B5 leaving ends with one instruction at the lock (R4, A2). So the one that leaves last may give the memory away as soon as
+//!   it is back, whoever else is still on the way out.
 //!
 //! # Orderings
 //! R4's Release and the Acquire of A1, X2 and X3: what readers read is before what the writer writes. The Release of A2 and
-//! X4 and the Acquire of R1, R2, R3, A1 and X2: the other way round. Test and queue are under one lock in R3 and X3, and the
+//! X5 and the Acquire of R1, R2, R3, A1 and X2: the other way round. Test and queue are under one lock in R3 and X3, and the
 //! other side takes it before it looks for waiters, so no fence is needed: R4 that sees WRITER takes the lock always, and A2
 //! that sees anything else.
 //!
 //! # Rejected
 //! R4 by a compare-and-swap, so that a call too many changes nothing at all: where readers are many each of them needs
 //! several, and a reader between R1 and R2 is taken for one inside all the same. R5 by an addition: a reader that came
-//! meanwhile finds itself one too many as well, and both add one.
+//! meanwhile finds itself one too many as well, and both add one. A hand-off to the writer in R4, which would save it a look:
+//! whether it is still its turn stands in the lock. The mutex held until the writer leaves: it would be unlocked behind the step
+//! that lets others in, or WRITER taken off behind the unlock.
 
 use super::mutex::{Mutex, Spin};
-use super::waitq::{self, How};
+use super::waitq::{self, How, Waited};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{WaitReason, Wake};
 use crate::gmp::m::MRef;
@@ -80,7 +91,7 @@ fn counted(s: u64) -> bool {
     s as i64 >= READER as i64
 }
 
-/// The writer that set WRITER may be inside.
+/// The writer that set WRITER may go inside.
 #[inline(always)]
 fn empty(s: u64) -> bool {
     s < READER && s & ALONE == 0
@@ -103,7 +114,7 @@ impl RwMutex {
 
     /// Whether `me` has it for writing. For `me` alone.
     fn is_owner(&self, me: u64) -> bool {
-        self.owner.load(Ordering::Relaxed) == me || self.writers.is_owner(me)
+        self.owner.load(Ordering::Relaxed) == me
     }
 
     // ---- readers -----------------------------------------------------------------------------------------------------
@@ -207,23 +218,12 @@ impl RwMutex {
         self.leave().or_else(|s| self.left(m, s))
     }
 
-    /// `readers` has changed, and `s` is there now.
+    /// `readers` has changed, and `s` was there then. Only the address is used: the lock may be gone.
     #[inline(always)]
     fn after_reader(&self, m: MRef, s: u64) {
-        if s & WRITER != 0 && s < READER {
-            self.last_reader(m);
+        if s & WRITER != 0 && empty(s) {
+            wake_writer(m, self.addr());
         }
-    }
-
-    #[cold]
-    fn last_reader(&self, m: MRef) {
-        let addr = self.addr();
-        waitq::wake_some(m, addr, |w| {
-            // Meanwhile that writer may have been and gone, and another may wait for others.
-            if empty(self.state.load(Ordering::Acquire)) {
-                w.take(addr, Wake::Handoff);
-            }
-        });
     }
 
     // ---- the writer --------------------------------------------------------------------------------------------------
@@ -245,7 +245,7 @@ impl RwMutex {
         if self.write_alone(me) {
             return Ok(());
         }
-        if self.owner.load(Ordering::Relaxed) == me {
+        if self.is_owner(me) {
             return Err(Error::Deadlock);
         }
         // X1
@@ -253,24 +253,47 @@ impl RwMutex {
         (m, locked) = self.writers.lock(m, deadline, true);
         locked?;
         // X2. Added, since that is one instruction: it is not set, writers being one at a time.
-        if empty(self.state.fetch_add(WRITER, Ordering::Acquire)) {
-            return Ok(());
+        let s = self.state.fetch_add(WRITER, Ordering::Acquire);
+        let mut turn = Ok(());
+        if !empty(s) {
+            (m, turn) = self.wait_for_turn(m, deadline);
         }
-        // X3. Who is inside may be about to leave, and nobody else comes.
+        if turn.is_ok() {
+            // X4: nobody is inside, and nobody comes. Acquire: as X2.
+            self.state.fetch_add(ALONE - WRITER, Ordering::Acquire);
+            self.owner.store(me, Ordering::Relaxed);
+        } else {
+            // X5
+            self.open(m, WRITER);
+        }
+        let unlocked = if self.writers.unlock_fast(me) { Ok(()) } else { self.writers.unlock(m) };
+        debug_assert!(unlocked.is_ok());
+        turn
+    }
+
+    /// X3.
+    ///
+    /// # Migrates
+    fn wait_for_turn(&self, mut m: MRef, deadline: Option<i64>) -> (MRef, Result<()>) {
+        let is_turn = || empty(self.state.load(Ordering::Acquire));
+        // Who is inside may be about to leave, and nobody else comes.
         let mut spin = Spin::new(m);
         while spin.once(m) {
-            if empty(self.state.load(Ordering::Acquire)) {
-                return Ok(());
+            if is_turn() {
+                return (m, Ok(()));
             }
         }
         let how = How::new(WaitReason::RWMUTEX_W, deadline);
-        let waited;
-        (m, waited) = waitq::wait(m, self.addr(), how, || !empty(self.state.load(Ordering::Acquire)));
-        match waited.error() {
-            None => Ok(()),
-            Some(e) => {
-                self.write_unlock(m)?;
-                Err(e)
+        loop {
+            let waited;
+            (m, waited) = waitq::wait(m, self.addr(), how, || !is_turn());
+            match waited {
+                Waited::Not | Waited::Handoff => return (m, Ok(())),
+                waited => {
+                    if let Some(e) = waited.error() {
+                        return (m, Err(e));
+                    }
+                }
             }
         }
     }
@@ -296,22 +319,15 @@ impl RwMutex {
         if self.leave_alone(me) {
             return Ok(());
         }
-        if self.owner.load(Ordering::Relaxed) == me {
-            self.owner.store(0, Ordering::Relaxed);
-            self.open(m, ALONE);
-            return Ok(());
-        }
-        if !self.writers.is_owner(me) {
+        if !self.is_owner(me) {
             return Err(Error::Perm);
         }
-        // X4
-        if self.state.compare_exchange(WRITER, 0, Ordering::Release, Ordering::Relaxed).is_err() {
-            self.open(m, WRITER);
-        }
-        if self.writers.unlock_fast(me) { Ok(()) } else { self.writers.unlock(m) }
+        self.owner.store(0, Ordering::Relaxed);
+        self.open(m, ALONE);
+        Ok(())
     }
 
-    /// A2 or X4 beside others: `mine` off.
+    /// A2 or X5 beside others: `mine` off.
     #[cold]
     fn open(&self, m: MRef, mine: u64) {
         let (addr, readers) = (self.addr(), self.addr() | 1);
@@ -334,4 +350,10 @@ impl RwMutex {
             }
         });
     }
+}
+
+/// R4: the writer whose turn it may be looks again.
+#[cold]
+fn wake_writer(m: MRef, addr: u64) {
+    waitq::wake_one(m, addr, |_, _| Wake::Ready);
 }

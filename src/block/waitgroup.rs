@@ -8,35 +8,47 @@
 //! ```
 //!
 //! # Problem
-//! Many come by at one group at once, each to change the count by one. A wrong change leaves it as it was, whoever waits
-//! may give the memory back as soon as he returns, and the group may be used again at once.
+//! Many Gs come by at one group at once, each to change the count by one. A wrong change leaves the count as it was. The first
+//! waiter that is back may begin the next round, or give the memory of the group away, while others still wait.
 //!
 //! # Words
-//! `state`. `count` is below zero, or higher than it may be, while a change is under way that is to be refused (D3). WAIT:
-//! somebody waits. Anybody, by one instruction that reads and writes.
+//! `state`. `count` is below zero, or higher than it may be, while a change is under way that is to be refused (D3); any
+//! caller changes it, by one instruction that reads and writes. WAIT: there are waiters in the queue, or there were. It
+//! changes under the root's lock only.
 //!
 //! # Protocol
-//! Change: D1 count + change. One is added, or taken away, blindly: those who meet at a group need its line once that way, not
-//! twice or more. D2 whoever makes the count zero while WAIT is set takes WAIT off, if it is still so, and wakes all who
-//! wait. D3 whoever makes it less than zero, or too high, takes the change back, if it is still so (D2 holds for that, too).
-//! If it is not, another change came meanwhile, and all is as it would be had that come before. More than one at a time is
-//! added only where it is seen to be right: taken back, it could have made another's call look wrong that is right.
+//! Change:
+//! * D1 count + change. One is added, or taken away, blindly: those who meet at a group need its line once that way, not twice
+//!   or more.
+//! * D2 the caller that makes the count zero while WAIT is set takes the root's lock. If the count is still not above zero, it
+//!   takes WAIT off and ends the wait of all in the queue, by hand-off: they return without a look at the group.
+//! * D3 the caller that makes the count less than zero, or too high, takes the change back, if it is still so. If it is not,
+//!   another change came meanwhile, and all is as it would be had that come before. More than one at a time is added only
+//!   where it is seen to be right: taken back, it could have made another's call look wrong that is right.
 //!
-//! Wait: V1 back if the count is zero, or less, and WAIT is off. V2 WAIT on, if the count is higher. V3 into the queue, if WAIT is still on, under the
-//! lock; whoever is woken begins again: the wake may be a late one, for those who waited the last time.
+//! Wait:
+//! * V1 back, if the count is not above zero and WAIT is off.
+//! * V2 under the lock: the same look again; otherwise WAIT on, and into the queue.
+//! * V3 a waiter whose wait was ended by D2 returns.
 //!
 //! # Invariants
-//! * G1 WAIT is on from a time at which the count was not zero. So there is one who makes it zero behind that, and does D2.
-//! * G2 nobody returns while WAIT is on. So whoever makes the count zero may touch the group until he has taken WAIT off,
-//!   and if it is not on, or somebody else takes it off, he does not touch it again.
+//! * G1 WAIT comes on while the count is above zero. So a caller makes it zero later, and does D2.
+//! * G2 no waiter returns with success while WAIT is on. So the caller that makes the count zero may touch the group until it
+//!   has taken WAIT off, and does not touch it afterwards.
+//! * G3 a waiter that D2 has taken out of the queue does not touch the group again. So the first one back may do with the
+//!   memory what it likes.
 //!
 //! # Orderings
-//! The Release of each change and the Acquire of V1: what was done before `done` comes before the return. D2 (WAIT off, then
-//! the look for waiters) and V3 (the announcement of a waiter, then the look at WAIT) are SeqCst: one of them sees the other.
+//! D1's Release and the Acquire of V1, V2 and D1: what was done before `done` comes before the return. Count and WAIT are one
+//! word, and WAIT comes on under the lock that D2 takes: either D1 sees WAIT, or V2 sees the count of D1.
+//!
+//! # Rejected
+//! To take WAIT off in the step that makes the count zero, and to wake afterwards: the wake may come to waiters of the next
+//! round, so they would have to look again, at memory that may be gone.
 
-use super::waitq::{self, How};
+use super::waitq::{self, How, Waited};
 use crate::gmp::error::{Error, Result};
-use crate::gmp::g::WaitReason;
+use crate::gmp::g::{WaitReason, Wake};
 use crate::gmp::m::MRef;
 use crate::sync::widen::widen;
 use crate::sync::{AtomicU64, Ordering};
@@ -72,42 +84,38 @@ impl WaitGroup {
         if delta != 1 && delta != -1 {
             return self.add_seeing(m, delta);
         }
-        // D1
+        // D1. AcqRel: see Orderings.
         let change = steps(i64::from(delta));
-        let s = self.state.fetch_add(change, Ordering::SeqCst).wrapping_add(change);
+        let s = self.state.fetch_add(change, Ordering::AcqRel).wrapping_add(change);
         if s == WAIT || (s as i64) < 0 { self.added(m, delta, s) } else { Ok(()) }
     }
 
-    /// As [`WaitGroup::add`], where nobody is to be woken for it and it is right. False: nothing is changed.
+    /// As [`WaitGroup::add`], if no wait ends by it and it is right. False: nothing is changed.
     #[must_use]
     pub fn add_alone(&self, delta: i32) -> bool {
-        self.change(delta, false) == Some(false)
+        self.change(delta, false).is_some()
     }
 
     #[inline(never)]
     fn add_seeing(&self, m: MRef, delta: i32) -> Result<()> {
-        let wake = self.change(delta, true).ok_or(Error::Invalid)?;
-        if wake {
-            self.wake(m);
+        if self.change(delta, true).ok_or(Error::Invalid)? == WAIT {
+            self.release(m);
         }
         Ok(())
     }
 
-    /// D1 for one who looks before. Whether somebody is to be woken now, WAIT being off; None, and nothing is changed, if the
-    /// caller does not wake then, or if the count would not be one.
-    fn change(&self, delta: i32, wakes: bool) -> Option<bool> {
+    /// D1 for a caller that looks before. The word as it is then; None, and nothing is changed, if the count would not be one,
+    /// or if the caller cannot do D2 and would have to.
+    fn change(&self, delta: i32, releases: bool) -> Option<u64> {
         let mut s = self.state.load(Ordering::Relaxed);
         loop {
             let n = count(s) + i64::from(delta);
-            if !(0..=MOST).contains(&n) {
+            let to = s.wrapping_add(steps(i64::from(delta)));
+            if !(0..=MOST).contains(&n) || (to == WAIT && !releases) {
                 return None;
             }
-            let (to, wake) = without_waiters(s.wrapping_add(steps(i64::from(delta))));
-            if wake && !wakes {
-                return None;
-            }
-            match self.state.compare_exchange_weak(s, to, Ordering::SeqCst, Ordering::Relaxed) {
-                Ok(_) => return Some(wake),
+            match self.state.compare_exchange_weak(s, to, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return Some(to),
                 Err(now) => s = now,
             }
         }
@@ -118,31 +126,43 @@ impl WaitGroup {
     fn added(&self, m: MRef, delta: i32, s: u64) -> Result<()> {
         widen!();
         if s == WAIT {
-            // D2
-            if self.state.compare_exchange(WAIT, 0, Ordering::SeqCst, Ordering::Relaxed).is_ok() {
-                self.wake(m);
-            }
+            self.release(m);
             return Ok(());
         }
         // D3
         let mut s = s;
         while if delta < 0 { count(s) < 0 } else { count(s) > MOST } {
-            let (to, wake) = without_waiters(s.wrapping_sub(steps(i64::from(delta))));
-            match self.state.compare_exchange_weak(s, to, Ordering::SeqCst, Ordering::Relaxed) {
-                Ok(_) => {
-                    if wake {
-                        self.wake(m);
-                    }
-                    return Err(Error::Invalid);
-                }
+            let to = s.wrapping_sub(steps(i64::from(delta)));
+            match self.state.compare_exchange_weak(s, to, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return Err(Error::Invalid),
                 Err(now) => s = now,
             }
         }
         Ok(())
     }
 
-    fn wake(&self, m: MRef) {
-        waitq::wake_all(m, std::ptr::from_ref(self) as u64, |_| ());
+    /// D2.
+    #[cold]
+    fn release(&self, m: MRef) {
+        let addr = self.addr();
+        widen!();
+        waitq::wake_some(m, addr, |w| {
+            let mut s = self.state.load(Ordering::Relaxed);
+            while s & WAIT != 0 && count(s) <= 0 {
+                match self.state.compare_exchange_weak(s, s & !WAIT, Ordering::AcqRel, Ordering::Relaxed) {
+                    // From here on the group is not touched (G2).
+                    Ok(_) => {
+                        w.take_all(addr, Wake::Handoff);
+                        return;
+                    }
+                    Err(now) => s = now,
+                }
+            }
+        });
+    }
+
+    fn addr(&self) -> u64 {
+        std::ptr::from_ref(self) as u64
     }
 
     /// V1, as it nearly always is.
@@ -155,7 +175,7 @@ impl WaitGroup {
     ///
     /// # Migrates
     pub fn wait(&self, mut m: MRef, deadline: Option<i64>, cancel: bool) -> (MRef, Result<()>) {
-        let addr = std::ptr::from_ref(self) as u64;
+        let addr = self.addr();
         let how = How { cancel, ..How::new(WaitReason::WAITGROUP, deadline) };
         loop {
             // V1
@@ -163,22 +183,33 @@ impl WaitGroup {
             if s & WAIT == 0 && count(s) <= 0 {
                 return (m, Ok(()));
             }
-            // V2
-            if s & WAIT == 0 && self.state.compare_exchange(s, s | WAIT, Ordering::Relaxed, Ordering::Relaxed).is_err()
-            {
-                continue;
-            }
-            // V3
             let waited;
-            (m, waited) = waitq::wait(m, addr, how, || self.state.load(Ordering::SeqCst) & WAIT != 0);
-            if let Some(e) = waited.error() {
-                return (m, Err(e));
+            (m, waited) = waitq::wait(m, addr, how, || self.announce());
+            match waited {
+                // V3
+                Waited::Not | Waited::Handoff => return (m, Ok(())),
+                waited => {
+                    if let Some(e) = waited.error() {
+                        return (m, Err(e));
+                    }
+                }
             }
         }
     }
-}
 
-/// D2 in the step that makes the count zero: the word, and whether somebody is to be woken.
-fn without_waiters(s: u64) -> (u64, bool) {
-    if s == WAIT { (0, true) } else { (s, false) }
+    /// V2, under the root's lock: whether to wait.
+    fn announce(&self) -> bool {
+        let mut s = self.state.load(Ordering::Acquire);
+        // (With WAIT on and a count of zero the caller of D2 is about to take the lock.)
+        while s & WAIT == 0 {
+            if count(s) <= 0 {
+                return false;
+            }
+            match self.state.compare_exchange_weak(s, s | WAIT, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => break,
+                Err(now) => s = now,
+            }
+        }
+        true
+    }
 }

@@ -29,6 +29,7 @@ mod fences;
 mod foreigns;
 mod keepers;
 mod legacy;
+mod lifetimes;
 mod locked;
 mod mutexes;
 mod notes;
@@ -61,7 +62,7 @@ use crate::gmp::sched::{Hooks, Sched, leaked};
 use crate::protocol::wake::{self, Idle};
 use crate::protocol::{foreign, park, syscall};
 use crate::sched::schedule;
-use crate::sync::{Event, Note, Ordering, set_now, without_order};
+use crate::sync::{Event, Note, Ordering, nothing_is_gone, set_now, without_order};
 use checker::thread::{self, JoinHandle, ThreadId};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -100,7 +101,9 @@ pub fn check(size: Size, f: impl Fn() + Send + Sync + 'static) {
     let run = Arc::new(move || {
         n.fetch_add(1, SeqCst);
         set_now(0);
+        nothing_is_gone();
         f();
+        nothing_is_gone();
         leaked::free();
     });
     #[cfg(loom)]

@@ -25,7 +25,7 @@ pub use imp::{
     fence, fence_after_rmw, give_way, heavy_fence, light_fence, now, spin_loop,
 };
 #[cfg(all(test, any(loom, shuttle)))]
-pub use imp::{set_now, without_order};
+pub use imp::{give_away, nothing_is_gone, set_now, touch, without_order};
 pub use rank::{Rank, holding_any, list as rank_list};
 
 /// A mutual exclusion lock with a place in the lock order.

@@ -94,11 +94,13 @@ impl RawMutex {
         RawMutex { guard: UnsafeCell::new(None), mutex: Mutex::new(()) }
     }
     pub fn lock(&self) {
+        touch(self);
         let guard = self.mutex.lock().unwrap();
         // SAFETY: we hold the mutex; the guard does not outlive it, being in the same place and dropped before it.
         unsafe { *self.guard.get() = Some(std::mem::transmute::<MutexGuard<'_, ()>, MutexGuard<'static, ()>>(guard)) };
     }
     pub fn unlock(&self) {
+        touch(self);
         // SAFETY: we hold the mutex, until the guard is dropped.
         let guard = unsafe { (*self.guard.get()).take() };
         assert!(guard.is_some(), "unlocked, but not held");
@@ -117,6 +119,31 @@ thread_local! {
 #[cfg(test)]
 pub fn without_order(file: &str, line: u32) {
     WITHOUT.with_borrow_mut(|w| w.push((file.to_string(), line)));
+}
+
+thread_local! {
+    /// Memory that a model has given away.
+    static GONE: RefCell<Vec<std::ops::Range<usize>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The owner of `v` gives its memory away: a touch of any word of it is a defect from now on.
+#[cfg(test)]
+pub fn give_away<T>(v: &T) {
+    let at = std::ptr::from_ref(v) as usize;
+    GONE.with_borrow_mut(|gone| gone.push(at..at + size_of::<T>()));
+}
+
+/// Another execution: nothing is given away yet.
+#[cfg(test)]
+pub fn nothing_is_gone() {
+    GONE.with_borrow_mut(Vec::clear);
+}
+
+/// A word is about to be touched.
+pub fn touch<T>(word: &T) {
+    let at = std::ptr::from_ref(word) as usize;
+    let gone = GONE.try_with(|gone| gone.borrow().iter().any(|r| r.contains(&at)));
+    assert!(!gone.unwrap_or(false), "touched behind the end of its life");
 }
 
 fn is_without(at: &Location<'_>) -> bool {
@@ -173,25 +200,30 @@ macro_rules! atomic {
             }
             #[track_caller]
             pub fn load(&self, o: Ordering) -> $t {
+                touch(self);
                 self.0.load(order(o))
             }
             #[track_caller]
             pub fn store(&self, v: $t, o: Ordering) {
+                touch(self);
                 stored(true);
                 self.0.store(v, order(o));
             }
             #[track_caller]
             pub fn swap(&self, v: $t, o: Ordering) -> $t {
+                touch(self);
                 stored(false);
                 self.0.swap(v, order(o))
             }
             #[track_caller]
             pub fn compare_exchange(&self, old: $t, new: $t, o: Ordering, e: Ordering) -> Result<$t, $t> {
+                touch(self);
                 stored(false);
                 self.0.compare_exchange(old, new, order(o), order(e))
             }
             #[track_caller]
             pub fn compare_exchange_weak(&self, old: $t, new: $t, o: Ordering, e: Ordering) -> Result<$t, $t> {
+                touch(self);
                 stored(false);
                 self.0.compare_exchange_weak(old, new, order(o), order(e))
             }
@@ -202,6 +234,7 @@ macro_rules! atomic {
         impl $name {$(
             #[track_caller]
             pub fn $op(&self, v: $t, o: Ordering) -> $t {
+                touch(self);
                 stored(false);
                 self.0.$op(v, order(o))
             }

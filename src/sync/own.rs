@@ -6,6 +6,13 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+/// A model is told of the words that belong to the host's objects, which may be gone.
+#[inline(always)]
+fn touch<T>(_word: &T) {
+    #[cfg(all(test, any(loom, shuttle)))]
+    super::touch(_word);
+}
+
 macro_rules! own {
     ($($(#[$doc:meta])* $name:ident: $atomic:ident, $t:ty;)*) => {$(
         $(#[$doc])*
@@ -18,10 +25,12 @@ macro_rules! own {
             }
             #[inline(always)]
             pub fn get(&self) -> $t {
+                touch(self);
                 self.0.load(Relaxed)
             }
             #[inline(always)]
             pub fn set(&self, v: $t) {
+                touch(self);
                 self.0.store(v, Relaxed)
             }
             #[inline(always)]
@@ -75,10 +84,12 @@ impl<T> OwnPtr<T> {
     }
     #[inline(always)]
     pub fn get(&self) -> *mut T {
+        touch(self);
         self.0.load(Relaxed)
     }
     #[inline(always)]
     pub fn set(&self, p: *mut T) {
+        touch(self);
         self.0.store(p, Relaxed)
     }
     #[inline(always)]

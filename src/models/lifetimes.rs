@@ -1,0 +1,341 @@
+//! What the host owns may be given away as soon as its last user is back: no caller that is still on its way out touches it
+//! then. Joins, scopes, timers and tokens have no memory of the host.
+
+use super::*;
+use crate::block::chan::Chan;
+use crate::block::cond::Cond;
+use crate::block::mutex::Mutex;
+use crate::block::once::{Begun, Once};
+use crate::block::rwmutex::RwMutex;
+use crate::block::waitgroup::WaitGroup;
+use crate::block::{sema, waitq};
+use crate::gmp::g::WaitReason;
+use crate::sync::{AtomicU32, give_away};
+use std::ptr::NonNull;
+
+/// Whether so many wait at an address (the only one in use that has its root).
+fn wait_there(w: &World, addr: u64, n: usize) -> bool {
+    let root = w.sched.sems.root(addr);
+    let _lock = root.queue.lock();
+    root.nwait.load(Ordering::SeqCst) as usize == n
+}
+
+fn address<T>(v: &T) -> u64 {
+    std::ptr::from_ref(v) as u64
+}
+
+/// Each holds a mutex once; the last one, which it sees while it holds it, gives it away.
+fn mutex(users: usize) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let x = Arc::new((Mutex::default(), AtomicUsize::new(users)));
+        for _ in 0..users {
+            let x = x.clone();
+            w.host(move |_, m| {
+                let me = waitq::self_id(m);
+                // As the C interface does.
+                if !x.0.lock_fast(me) {
+                    assert!(x.0.lock(m, None, false).1.is_ok());
+                }
+                let last = x.1.fetch_sub(1, SeqCst) == 1;
+                if !x.0.unlock_fast(me) {
+                    assert!(x.0.unlock(m).is_ok());
+                }
+                if last {
+                    give_away(&x.0);
+                }
+            });
+        }
+        w.finish();
+    }
+}
+
+#[test]
+fn mutex_of_two() {
+    check(Size { preemptions: 3, ..Size::default() }, mutex(2));
+}
+
+#[test]
+fn mutex_of_three() {
+    check(Size { preemptions: 1, ..Size::default() }, mutex(3));
+}
+
+/// As [`mutex`]: the last one is a writer that finds that all others have been inside.
+fn rwmutex(readers: usize, writers: usize, late: bool) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let x = Arc::new((RwMutex::default(), AtomicUsize::new(0)));
+        let all = readers + writers;
+        let ms: Vec<MRef> = (0..all).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
+        for (i, &m) in ms.iter().enumerate() {
+            let x = x.clone();
+            // The first one may give up, and comes again.
+            let deadline = (late && i == 0).then_some(1);
+            w.host_as(m, move |_, m| {
+                let (rw, been) = &*x;
+                if i < readers {
+                    if rw.read(m, deadline).is_err() {
+                        assert!(rw.read(m, None).is_ok());
+                    }
+                    been.fetch_add(1, SeqCst);
+                    assert!(rw.read_unlock(m).is_ok());
+                } else {
+                    if rw.write(m, deadline).is_err() {
+                        assert!(rw.write(m, None).is_ok());
+                    }
+                    let last = been.fetch_add(1, SeqCst) == all - 1;
+                    assert!(rw.write_unlock(m).is_ok());
+                    if last {
+                        give_away(rw);
+                    }
+                }
+            });
+        }
+        if late {
+            ms[0].park.time_out();
+        }
+        w.finish();
+    }
+}
+
+#[test]
+fn rwmutex_of_a_reader_and_a_writer() {
+    check(Size { preemptions: 3, ..Size::default() }, rwmutex(1, 1, false));
+    check(Size { preemptions: 2, ..Size::default() }, rwmutex(1, 1, true));
+}
+
+#[test]
+fn rwmutex_of_two_writers() {
+    check(Size { preemptions: 3, ..Size::default() }, rwmutex(0, 2, false));
+    check(Size { preemptions: 2, ..Size::default() }, rwmutex(0, 2, true));
+}
+
+#[test]
+fn rwmutex_of_three() {
+    check(Size { preemptions: 1, ..Size::default() }, rwmutex(2, 1, false));
+    check(Size { preemptions: 1, ..Size::default() }, rwmutex(1, 2, false));
+}
+
+#[cfg(shuttle)]
+#[test]
+fn rwmutex_of_many() {
+    check(Size::default(), rwmutex(2, 3, true));
+}
+
+/// So many take one each, and as many give it; the last to take gives the semaphore away.
+fn semaphore(n: usize) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let x = Arc::new((AtomicU32::new(0), AtomicUsize::new(n)));
+        for i in 0..2 * n {
+            let x = x.clone();
+            w.host(move |_, m| {
+                if i >= n {
+                    assert!(sema::release(m, &x.0).is_ok());
+                    return;
+                }
+                assert!(sema::acquire(m, &x.0, None, WaitReason::SEMACQUIRE).1.is_ok());
+                if x.1.fetch_sub(1, SeqCst) == 1 {
+                    give_away(&x.0);
+                }
+            });
+        }
+        w.finish();
+    }
+}
+
+#[test]
+fn semaphore_of_one() {
+    check(Size { preemptions: 3, ..Size::default() }, semaphore(1));
+}
+
+#[test]
+fn semaphore_of_two() {
+    check(Size { preemptions: 1, ..Size::default() }, semaphore(2));
+}
+
+/// So many wait for two to be done. If all of them were in the queue before the last was, the first one back gives the group
+/// away, or begins the next round, which ends when the others are back. Otherwise the last one back gives it away.
+fn wait_group(waiters: usize, again: bool) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let x = Arc::new((WaitGroup::default(), AtomicUsize::new(0), AtomicUsize::new(0)));
+        let others = Arc::new(Event::new());
+        let ms: Vec<MRef> = (0..waiters + 2).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
+        assert!(x.0.add(ms[0], 2).is_ok());
+        for (i, &m) in ms.iter().enumerate() {
+            let (x, others) = (x.clone(), others.clone());
+            w.host_as(m, move |w, m| {
+                let (group, all_waited, back) = &*x;
+                if i < 2 {
+                    if wait_there(w, address(group), waiters) {
+                        all_waited.store(1, SeqCst);
+                    }
+                    assert!(group.add(m, -1).is_ok());
+                    return;
+                }
+                assert!(group.wait(m, None, false).1.is_ok());
+                let nth = back.fetch_add(1, SeqCst) + 1;
+                if nth == waiters {
+                    others.happen();
+                }
+                if all_waited.load(SeqCst) == 1 && nth == 1 {
+                    if again {
+                        assert!(group.add(m, 1).is_ok());
+                        if waiters > 1 {
+                            others.wait(0, None);
+                        }
+                        assert!(group.add(m, -1).is_ok());
+                    } else {
+                        give_away(group);
+                    }
+                } else if all_waited.load(SeqCst) == 0 && nth == waiters {
+                    give_away(group);
+                }
+            });
+        }
+        w.finish();
+    }
+}
+
+#[test]
+fn wait_group_of_one() {
+    check(Size { preemptions: 3, ..Size::default() }, wait_group(1, false));
+}
+
+#[test]
+fn wait_group_of_two() {
+    check(Size { preemptions: 1, ..Size::default() }, wait_group(2, false));
+}
+
+#[test]
+fn wait_group_that_is_used_again() {
+    check(Size { preemptions: 1, ..Size::default() }, wait_group(2, true));
+}
+
+#[cfg(shuttle)]
+#[test]
+fn wait_group_of_many() {
+    check(Size::default(), wait_group(4, false));
+    check(Size::default(), wait_group(4, true));
+}
+
+/// One does it while so many come. If they all waited then, the first one back gives it away; otherwise the last one.
+fn once(waiters: usize) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let x = Arc::new((Once::default(), AtomicUsize::new(0), AtomicUsize::new(0)));
+        let ms: Vec<MRef> = (0..waiters + 1).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
+        for (i, &m) in ms.iter().enumerate() {
+            let x = x.clone();
+            if i == 0 {
+                assert!(x.0.begin(m, None).1 == Ok(Begun::Yes));
+            }
+            w.host_as(m, move |w, m| {
+                let (once, all_waited, back) = &*x;
+                if i == 0 {
+                    all_waited.store(usize::from(wait_there(w, address(once), waiters)), SeqCst);
+                    once.end(m);
+                    return;
+                }
+                assert!(once.begin(m, None).1 == Ok(Begun::Done));
+                let nth = back.fetch_add(1, SeqCst) + 1;
+                if nth == if all_waited.load(SeqCst) == 1 { 1 } else { waiters } {
+                    give_away(once);
+                }
+            });
+        }
+        w.finish();
+    }
+}
+
+#[test]
+fn once_of_one() {
+    check(Size { preemptions: 3, ..Size::default() }, once(1));
+}
+
+#[test]
+fn once_of_two() {
+    check(Size { preemptions: 1, ..Size::default() }, once(2));
+}
+
+/// So many wait for one that tells them; the last of all to hold the mutex gives both away.
+fn condition(waiters: usize) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let x = Arc::new((Mutex::default(), Cond::default(), AtomicUsize::new(waiters + 1), AtomicUsize::new(0)));
+        for i in 0..waiters + 1 {
+            let x = x.clone();
+            w.host(move |_, m| {
+                let (mutex, cond, left, there) = &*x;
+                assert!(mutex.lock(m, None, false).1.is_ok());
+                if i == 0 {
+                    there.store(1, SeqCst);
+                    assert!(cond.broadcast(m).is_ok());
+                }
+                while there.load(SeqCst) == 0 {
+                    assert!(cond.wait(m, mutex, None).is_ok());
+                }
+                let last = left.fetch_sub(1, SeqCst) == 1;
+                assert!(mutex.unlock(m).is_ok());
+                if last {
+                    give_away(mutex);
+                    give_away(cond);
+                }
+            });
+        }
+        w.finish();
+    }
+}
+
+#[test]
+fn condition_of_one() {
+    check(Size { preemptions: 2, ..Size::default() }, condition(1));
+}
+
+#[test]
+fn condition_of_two() {
+    check(Size { preemptions: 1, ..Size::default() }, condition(2));
+}
+
+/// A receiver has the channel to itself when a value, or the end, has come.
+fn channel(cap: usize, close: bool) -> impl Fn() {
+    struct Shared(NonNull<Chan>);
+    // SAFETY: a channel is used by all.
+    unsafe impl Send for Shared {}
+    // SAFETY: as above.
+    unsafe impl Sync for Shared {}
+    move || {
+        let w = Maker::new(1, 1).make();
+        let x = Arc::new(Shared(Chan::make(w.sched, 8, cap).unwrap()));
+        // SAFETY: one user never gives it back.
+        let c = |x: &Arc<Shared>| unsafe { &*x.0.as_ptr() };
+        assert!(c(&x).add_ref().is_ok());
+        let y = x.clone();
+        w.host(move |_, m| {
+            let mut v = 0u64;
+            let got = c(&y).recv(m, (&raw mut v).cast(), -1);
+            assert_eq!(got.is_ok(), !close);
+            // SAFETY: the receiver is one of its users, and does not use it afterwards.
+            assert!(unsafe { Chan::free(y.0) }.is_ok());
+            give_away(c(&y));
+        });
+        let y = x.clone();
+        w.host(move |_, m| {
+            let v = 7u64;
+            let done = if close { c(&y).close(m) } else { c(&y).send(m, (&raw const v).cast(), -1) };
+            assert!(done.is_ok());
+        });
+        w.finish();
+        crate::sync::nothing_is_gone();
+        // SAFETY: as above.
+        assert!(unsafe { Chan::free(x.0) }.is_ok());
+    }
+}
+
+#[test]
+fn channel_of_two() {
+    check(Size { preemptions: 3, ..Size::default() }, channel(0, false));
+    check(Size { preemptions: 3, ..Size::default() }, channel(1, false));
+    check(Size { preemptions: 3, ..Size::default() }, channel(0, true));
+}
