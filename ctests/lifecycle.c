@@ -45,6 +45,60 @@ static void is_refused(const gmx_config *config) {
   nothing_runs();
 }
 
+/* Every field at its ends: a runtime that begins also works, and ends. */
+static int has_run;
+static void computes(void *arg) {
+  (void)arg;
+  for (int64_t end = check_now() + 20000000; check_now() < end;) gmx_safepoint();
+}
+static void runs(void *arg) {
+  (void)arg;
+  CHECK_OK(gmx_yield());
+  CHECK_OK(gmx_sleep(1000));
+  bump(&has_run);
+}
+static void works(void *arg) {
+  uint32_t sema = 0;
+  (void)arg;
+  for (int i = 0; i < 20; i++) CHECK_OK(gmx_spawn(runs, NULL));
+  CHECK_STATUS(gmx_sema_acquire_timeout(&sema, 1000), GMX_ETIMEDOUT);
+  spin_until(load(&has_run) == 20);
+  CHECK_OK(gmx_stop_the_world("ends"));
+  CHECK_OK(gmx_start_the_world());
+}
+static void begins_and_works(const gmx_config *config, const char *field, int64_t value) {
+  gmx_status s = gmx_init(config);
+  if (s == GMX_ENOMEM || s == GMX_EAGAIN) return nothing_runs();
+  if (s != GMX_OK) FAIL("%s = %" PRId64 ": %s", field, value, gmx_err_name(s));
+  store(&has_run, 0);
+  CHECK_OK(gmx_main(works, NULL));
+  /* What a slice of this length does to others is seen where nobody yields: sysmon has looked a few times. */
+  gmx_sched_stats before = {.struct_size = sizeof before}, after = {.struct_size = sizeof after};
+  CHECK_OK(gmx_read_sched_stats(&before));
+  CHECK_OK(gmx_main(computes, NULL));
+  CHECK_OK(gmx_read_sched_stats(&after));
+  if (strcmp(field, "slice_ns") == 0 && value > INT64_C(1) << 40) CHECK_EQ(after.preempts, before.preempts);
+  CHECK_OK(gmx_shutdown(-1));
+  nothing_runs();
+}
+static void fields_at_their_ends(void) {
+  gmx_config config, good;
+  CHECK_OK(gmx_config_default(&good));
+  const int64_t most_stack = INT64_C(1) << 30;
+#define ENDS(field, most)                                                       \
+  for (int i = 0; i < 4; i++) {                                                 \
+    const int64_t values[] = {0, 1, (int64_t)(most) - 1, (int64_t)(most)};      \
+    config = good;                                                              \
+    config.field = values[i];                                                   \
+    begins_and_works(&config, #field, values[i]);                               \
+  }
+  ENDS(slice_ns, INT64_MAX)
+  ENDS(maxprocs, INT32_MAX)
+  ENDS(max_threads, INT32_MAX)
+  ENDS(stack_size, most_stack)
+  ENDS(g0_stack_size, most_stack)
+}
+
 static void bad_configurations(void) {
   gmx_config config, good;
   CHECK_STATUS(gmx_config_default(NULL), GMX_EINVAL);
@@ -724,6 +778,7 @@ static void goexit_from_nested_calls(void) {
 
 int main(void) {
   RUN(before_the_start);
+  RUN(fields_at_their_ends);
   RUN(bad_configurations);
   RUN(a_second_start);
   RUN(many_first_calls);

@@ -395,6 +395,37 @@ static void see_all(void) {
     if (!saw.found[i]) FAIL("the pointer of number %d is not on its stack", i);
 }
 
+/* Since when a G waits is right also when everything was idle for long before, and the watchdog asleep. */
+static uint32_t goes_on, waits_now;
+static gmx_g late_g;
+static int64_t late_since;
+static void waits_late(void *arg) {
+  (void)arg;
+  acquire(&waits_now, 1);
+  acquire(&goes_on, 1);
+}
+static void finds_late(void *arg, const gmx_g_info *info) {
+  (void)arg;
+  if (info->g == late_g) late_since = info->since_ns;
+}
+static void waits_are_as_long_as_they_are(void) {
+  for (int i = 0; i < 2; i++) {
+    late_g = go_with("late", GMX_SPAWN_JOINABLE, waits_late, NULL);
+    thread_nap(SECOND); /* all is idle, and sysmon asleep */
+    int64_t woken = gmx_now();
+    release(&waits_now, 1);
+    thread_nap(20 * MS);
+    CHECK_OK(gmx_stop_the_world("look"));
+    late_since = 0;
+    CHECK_OK(gmx_for_each_g(finds_late, NULL));
+    CHECK_OK(gmx_start_the_world());
+    CHECK_CMP(late_since, >, woken - SECOND / 2);
+    CHECK_CMP(late_since, <=, gmx_now());
+    release(&goes_on, 1);
+    join(late_g);
+  }
+}
+
 static void *sees_all_as_thread(void *arg) {
   see_all();
   CHECK_EQ(saw.self, 0);
@@ -453,6 +484,7 @@ static void with_procs(int n) {
   RUN_G(a_stopped_world_has_rules);
   if (n > 1) RUN_G(one_that_never_polls_is_named);
   RUN_G(a_collector_sees_every_g_and_its_stack);
+  RUN(waits_are_as_long_as_they_are);
   gs_finish();
 }
 

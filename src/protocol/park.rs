@@ -370,7 +370,7 @@ pub fn gopark(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
         return park_slow(m, reason, commit);
     }
     let gp = running(m);
-    note_wait(m, gp, reason);
+    note_wait(gp, reason, m.sched().coarse_now());
     gp.set_status(GStatus::Waiting);
     // SAFETY: gp runs here and waits from now on.
     unsafe { leave(m, gp, Mcall::Park(commit)) }
@@ -390,7 +390,7 @@ fn park_slow(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
         return m;
     }
     let gp = running(m);
-    note_wait(m, gp, reason);
+    note_wait(gp, reason, m.sched().coarse_now());
     gp.set_status(GStatus::Waiting);
     // SAFETY: gp runs here and waits from now on.
     unsafe { mcall(m, gp, Mcall::Park(commit)) }
@@ -401,7 +401,8 @@ fn park_slow(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
 pub fn park_thread(m: MRef, reason: WaitReason, commit: Commit, deadline: Option<i64>, expire: impl FnOnce(GRef)) {
     let gp = own_g(m);
     gp.set_flag(gflag::THREAD_WAIT, true);
-    note_wait(m, gp, reason);
+    // Where no P is used nobody moves the cheap clock.
+    note_wait(gp, reason, now());
     let sticks = || {
         m.parked.set(deadline.is_none());
         if deadline.is_none() {
@@ -441,9 +442,9 @@ pub fn park_thread(m: MRef, reason: WaitReason, commit: Commit, deadline: Option
 }
 
 #[inline(always)]
-fn note_wait(m: MRef, gp: GRef, reason: WaitReason) {
+fn note_wait(gp: GRef, reason: WaitReason, since: i64) {
     gp.wait_reason.set(reason.as_ptr().cast_mut());
-    gp.wait_since.set(m.sched().coarse_now());
+    gp.wait_since.set(since);
 }
 
 /// The G that runs on `m`.

@@ -44,7 +44,7 @@ use crate::gmp::m::MRef;
 use crate::gmp::p::{OwnedP, PRef, PStatus, STOP};
 use crate::gmp::sched::Sched;
 use crate::sync::widen::widen;
-use crate::sync::{Ordering, heavy_fence, now};
+use crate::sync::{heavy_fence, now};
 
 /// A1 to A3. `own` is the caller's P. False: time is up, and the world runs as before; `late` was told of each P that
 /// did not stop.
@@ -140,10 +140,7 @@ pub fn start(sched: &Sched, me: MRef) {
                 busy = p.as_ptr();
             }
         }
-        if sched.sysmon_deep.load(Ordering::Relaxed) {
-            sched.sysmon_deep.store(false, Ordering::Relaxed);
-            sched.sysmon_note.wakeup();
-        }
+        wake::end_deep_sleep(sched);
     }
     // SAFETY: the list holds Ps, whose tokens were forgotten above.
     while let Some(p) = unsafe { PRef::from_ptr(busy) } {

@@ -296,7 +296,7 @@ fn look(sched: &Sched, p: PRef, now: i64) -> Look {
         watch.sched_when.set(now);
     }
     let slice = sched.cfg.slice_ns.get();
-    let slice_over = watch.sched_when.get() + slice <= now;
+    let slice_over = watch.sched_when.get().saturating_add(slice) <= now;
     if !p.in_syscall(w) {
         if slice_over && rescue::is_deaf(p, slice, now) {
             return Look::Deaf;
@@ -320,7 +320,7 @@ fn look(sched: &Sched, p: PRef, now: i64) -> Look {
     } else {
         // Nobody needs it, unless nobody would look for work, or it blocks for long: somebody might wait to go quiet.
         let others = sched.nmspinning.load(Ordering::Relaxed) + sched.npidle.load(Ordering::Relaxed);
-        same && (others == 0 || watch.syscall_when.get() + slice <= now)
+        same && (others == 0 || watch.syscall_when.get().saturating_add(slice) <= now)
     };
     if wanted { Look::Take } else { Look::Nothing }
 }

@@ -123,11 +123,18 @@ pub fn pidle_thaw(sched: &Sched, lk: &mut SchedLocked<'_>, first: *mut crate::gm
 pub fn pidleget(sched: &Sched, lk: &mut SchedLocked<'_>) -> Option<OwnedP> {
     let p = pidle_unlink(sched, lk)?;
     let pp = p.own(PStatus::Idle);
+    end_deep_sleep(sched);
+    Some(pp)
+}
+
+/// A P is about to be used: sysmon is called, if it sleeps until then. Its clock has stood still for as long.
+#[inline]
+pub fn end_deep_sleep(sched: &Sched) {
     if sched.sysmon_deep.load(Ordering::Relaxed) {
+        sched.coarse.set(now());
         sched.sysmon_deep.store(false, Ordering::Relaxed);
         sched.sysmon_note.wakeup();
     }
-    Some(pp)
 }
 
 /// Unlinks an idle P whose status the caller changes.
