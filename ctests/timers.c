@@ -303,6 +303,117 @@ static void shorter_than_a_firing(void *unused) {
   CHECK_EQ(gmx_timer_free(f), 1);
 }
 
+/* ---- one that is due is seen at once, though nothing has come to fire it: on one P nobody does while its G polls ---- */
+
+static gmx_status looks(gmx_chan *c, int64_t *at, int how) {
+  gmx_select_case cases[2];
+  gmx_status s;
+  memset(cases, 0, sizeof cases);
+  cases[0].chan = cases[1].chan = c;
+  cases[0].elem = cases[1].elem = at;
+  switch (how) {
+    case 0: return gmx_chan_try_recv(c, at);
+    case 1: s = gmx_chan_recv_timeout(c, at, 0); return s == GMX_ETIMEDOUT ? GMX_EAGAIN : s;
+    case 2: return gmx_select(cases, 1, 0, NULL);
+    default: return gmx_select(cases, 2, 0, NULL);
+  }
+}
+
+static void due_is_seen(void *arg) {
+  int64_t at;
+  for (int i = 0; i < 400; i++) {
+    int64_t before = gmx_now();
+    struct channel_timer t = chan_timer(i % 3 ? 0 : -1, 0);
+    if (i % 3 == 0) CHECK_EQ(gmx_timer_reset(t.t, 0, 0), 0);
+    CHECK_OK(looks(t.c, &at, i % 4));
+    CHECK_CMP(at, >=, before);
+    CHECK_STATUS(looks(t.c, &at, i % 4), GMX_EAGAIN);
+    CHECK_EQ(gmx_timer_stop(t.t), 0); /* it has fired */
+    CHECK_EQ(gmx_timer_reset(t.t, HOUR, 0), 0);
+    CHECK_STATUS(looks(t.c, &at, i % 4), GMX_EAGAIN);
+    CHECK_EQ(gmx_timer_stop(t.t), 1);
+    chan_timer_free(&t);
+  }
+  /* no look that begins behind the time comes to nothing */
+  for (int how = 0; how < 4; how++) {
+    struct channel_timer t = chan_timer(5 * MS, 5 * MS);
+    int64_t due = gmx_now() + 5 * MS;
+    for (int n = 0; n < 3; n++) {
+      int64_t before = gmx_now();
+      while (looks(t.c, &at, how) != GMX_OK) {
+        CHECK_CMP(before, <, due);
+        before = gmx_now();
+      }
+      due = gmx_now() + 5 * MS; /* some may have been lost */
+    }
+    chan_timer_free(&t);
+  }
+  if (arg) store((int *)arg, 1);
+}
+
+/* Several poll one ticker: each time comes once, and not too often. */
+struct polled {
+  struct channel_timer t;
+  int got, over;
+};
+static void polls(void *arg) {
+  struct polled *p = arg;
+  int64_t at;
+  for (int n = 0; !load(&p->over); n++)
+    if (looks(p->t.c, &at, n % 4) == GMX_OK) bump(&p->got);
+}
+static void one_ticker_for_all(void) {
+  struct polled p = {chan_timer(0, MS / 10), 0, 0};
+  int64_t begun = gmx_now();
+  gmx_g gs[3];
+  for (int i = 0; i < 3; i++) gs[i] = g_start(polls, &p);
+  spin_until(load(&p.got) > 2000);
+  store(&p.over, 1);
+  for (int i = 0; i < 3; i++) g_join(gs[i]);
+  CHECK_CMP(p.got, <=, (gmx_now() - begun) / (MS / 10) + 1);
+  chan_timer_free(&p.t);
+}
+
+static void what_is_due_is_seen(void) {
+  int done = 0;
+  CHECK(gmx_gomaxprocs(1) > 0);
+  on_g(due_is_seen, NULL);
+  CHECK(gmx_gomaxprocs(3) > 0);
+  on_g(due_is_seen, NULL);
+  due_is_seen(&done); /* as a thread */
+  CHECK_EQ(done, 1);
+  one_ticker_for_all();
+}
+
+/* A time that is beyond all times is one all the same. */
+static void never_is_a_time(void) {
+  int64_t at;
+  struct channel_timer t = chan_timer(INT64_MAX, 0);
+  CHECK_EQ(gmx_timer_stop(t.t), 1);
+  CHECK_EQ(gmx_timer_reset(t.t, 0, INT64_MAX), 0);
+  CHECK_OK(gmx_chan_recv(t.c, &at));
+  CHECK_EQ(gmx_timer_reset(t.t, 0, INT64_MAX), 1);
+  CHECK_OK(gmx_chan_recv(t.c, &at));
+  CHECK_EQ(gmx_timer_stop(t.t), 1);
+  CHECK_EQ(gmx_timer_stop(t.t), 0);
+  chan_timer_free(&t);
+  gmx_timer f = func_timer(INT64_MAX, fires, NULL);
+  CHECK_EQ(gmx_timer_reset(f, INT64_MAX - 1, INT64_MAX), 1);
+  CHECK_EQ(gmx_timer_free(f), 1);
+  /* and others are not held up by it */
+  f = func_timer(INT64_MAX, fires, NULL);
+  CHECK_OK(gmx_sleep(MS));
+  CHECK_EQ(gmx_timer_free(f), 1);
+}
+static void beyond_all_times(void *unused) {
+  (void)unused;
+  never_is_a_time();
+}
+static void times_beyond_all(void) {
+  on_g(beyond_all_times, NULL);
+  never_is_a_time();
+}
+
 static void functions_on_one_p(void) {
   CHECK(gmx_gomaxprocs(1) > 0);
   on_g(on_one_p, NULL);
@@ -429,6 +540,8 @@ int main(void) {
   RUN(tickers);
   RUN(from_within);
   RUN(functions_on_one_p);
+  RUN(what_is_due_is_seen);
+  RUN(times_beyond_all);
   RUN(nothing_piles_up);
   RUN(a_million_timers);
   RUN(an_end_and_a_beginning);

@@ -51,6 +51,7 @@
 //! somebody knows it. There are deadlines.
 
 use super::claim::{self, Locks, Wait};
+use super::timer::{self, HostTimer};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{G, GList, GRef, WaitReason};
 use crate::gmp::m::MRef;
@@ -231,6 +232,8 @@ pub struct Chan {
     recvq: Link,
     sendq: Link,
     gone: Link,
+    /// The timer that sends here, or has sent; null for none.
+    timer: OwnPtr<HostTimer>,
     /// What was allocated: the channel begins at the next line of the cache.
     memory: *mut u8,
 }
@@ -317,12 +320,33 @@ impl Chan {
                 recvq: Link::new(),
                 sendq: Link::new(),
                 gone: Link::new(),
+                timer: OwnPtr::null(),
                 memory,
             });
             let this = c.as_ref();
             [&this.recvq, &this.sendq, &this.gone].into_iter().for_each(Link::init);
             this.sched.set(std::ptr::from_ref(sched).cast_mut());
             Ok(c)
+        }
+    }
+
+    /// A timer is one of its users, and the only one that sends. (Its memory is never given back.)
+    pub fn set_timer(&self, t: *const HostTimer) {
+        self.timer.set(t.cast_mut());
+    }
+
+    /// Whether a receiver that would get nothing gets something after all, since the channel's timer is due and nobody has
+    /// come to fire it. No lock is held.
+    #[inline(always)]
+    pub(super) fn timer_came(&self, m: MRef, op: Op) -> bool {
+        // SAFETY: null or a timer, whose place is never given back.
+        match unsafe { self.timer.get().as_ref() } {
+            Some(t) if op == Op::Recv => {
+                timer::fire_if_due(m, self, t);
+                // Also if another has just fired it.
+                self.may(op)
+            }
+            _ => false,
         }
     }
 
@@ -571,7 +595,7 @@ impl Chan {
             }
         };
         let case = Case::new(self, op, elem);
-        self.enqueue(&case, &wait);
+        self.enqueue(&case, &wait, None);
         let reason = if op == Op::Send { WaitReason::CHAN_SEND } else { WaitReason::CHAN_RECV };
         let locks = Locks { open: open_one, arg: std::ptr::from_ref(self).cast_mut().cast() };
         let (_, end) = wait.park(m, reason, locks);
@@ -584,13 +608,13 @@ impl Chan {
         })
     }
 
-    /// Puts a record at the end of its queue. The latch is held.
+    /// Puts a record into its queue: at the end, or before another one of the caller's. The latch is held.
     #[inline(always)]
-    pub(super) fn enqueue(&self, case: &Case, wait: &Wait) {
+    pub(super) fn enqueue(&self, case: &Case, wait: &Wait, before: Option<&Case>) {
         case.gp.set(wait.gp.as_ptr());
         case.seq.set(wait.seq);
         case.state.set(WAITS);
-        self.queue(case.wants()).push_back(&case.link);
+        before.map_or(self.queue(case.wants()), |other| &other.link).push_back(&case.link);
     }
 
     /// W1: takes a record that nobody took out of its list. The latch is held.
@@ -602,7 +626,7 @@ impl Chan {
     /// Sends or receives if it need not wait. In vain is what it mostly is, and costs a glance.
     #[inline(always)]
     pub fn try_transfer(&self, m: MRef, op: Op, elem: *mut u8) -> Result<()> {
-        if !self.may(op) {
+        if !self.may(op) && !self.timer_came(m, op) {
             return Err(Error::Again);
         }
         // R3: nothing is put into a closed channel, so one that is empty then stays so.

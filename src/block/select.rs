@@ -6,11 +6,12 @@
 //!
 //! # Protocol
 //! * S1 look at each case without a lock; of those that may be ready choose one, each with the same probability, and try
-//!   it under its latch. Mostly that is all.
+//!   it under its latch. Mostly that is all. If none may be, look at the timers that send to the channels (T1 in timer.rs).
 //! * S2 take the latches of all channels, in the order of their addresses, each once: nothing changes any more. Choose and
 //!   try as above, until one succeeds or none may be ready.
 //! * S3 not to wait? Everything is given back. Otherwise the claimed wait (claim.rs), which was begun before any latch was
-//!   taken, gets a record in the queue of each case: the case itself. Park; the commit opens the latches.
+//!   taken, gets a record in the queue of each case: the case itself. Of several in one queue each is the first of them with
+//!   the same probability, since a partner takes the first. Park; the commit opens the latches.
 //! * S4 awake: the case whose record says how it ended was chosen, by whoever claimed the wait. The records of the others
 //!   are taken out of their lists, under the latch of each channel.
 //!
@@ -32,7 +33,7 @@
 //! latches, as in Go: two glances one after the other would miss a value that goes from the one channel to the other.
 //! There is a deadline.
 
-use super::chan::{Case, Chan, Did, wait_for_nothing};
+use super::chan::{Case, Chan, Did, Op, wait_for_nothing};
 use super::claim::{Locks, Wait};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::WaitReason;
@@ -57,10 +58,21 @@ impl<'a> Cases<'a> {
     /// One of the cases that may be ready.
     #[inline(always)]
     fn pick(self, m: MRef) -> Option<usize> {
+        self.pick_if(m, |c, op| c.may(op))
+    }
+
+    /// One of the cases that are ready since a timer is due that has not fired yet. No latch is held.
+    #[cold]
+    fn pick_timer(self, m: MRef) -> Option<usize> {
+        self.pick_if(m, |c, op| c.timer_came(m, op))
+    }
+
+    #[inline(always)]
+    fn pick_if(self, m: MRef, ready_if: impl Fn(&Chan, Op) -> bool) -> Option<usize> {
         let mut chosen = None;
         let mut ready = 0;
         for i in 0..self.0.len() {
-            if self.chan(i).is_some_and(|c| c.may(self.0[i].wants())) {
+            if self.chan(i).is_some_and(|c| ready_if(c, self.0[i].wants())) {
                 ready += 1;
                 if ready == 1 || m.rng.next().is_multiple_of(ready) {
                     chosen = Some(i);
@@ -138,6 +150,29 @@ impl<'a> Cases<'a> {
         }
     }
 
+    /// S3: a record in each queue. The nth of one queue goes before the others of it with a probability of 1/n.
+    fn enqueue(self, m: MRef, wait: &Wait) {
+        let mut chan = std::ptr::null_mut();
+        let mut first: [Option<&Case>; 2] = [None; 2];
+        let mut count = [0; 2];
+        // Cases of one channel follow each other.
+        for place in 0..self.0.len() {
+            let i = self.at(place);
+            let Some(c) = self.chan(i) else { continue };
+            let case = &self.0[i];
+            if case.chan() != chan {
+                (chan, first, count) = (case.chan(), [None; 2], [0; 2]);
+            }
+            let queue = case.wants() as usize;
+            count[queue] += 1;
+            let before = first[queue].filter(|_| m.rng.next().is_multiple_of(count[queue]));
+            c.enqueue(case, wait, before);
+            if before.is_some() || first[queue].is_none() {
+                first[queue] = Some(case);
+            }
+        }
+    }
+
     /// Opens every latch. The last thing that it reads of the cases comes before the last latch is open (I3).
     fn unlock(self) {
         let mut last: Option<&Chan> = None;
@@ -201,7 +236,7 @@ pub fn select(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result<
         };
     }
     // S1
-    if let Some(i) = cases.pick(m)
+    if let Some(i) = cases.pick(m).or_else(|| cases.pick_timer(m))
         && let Some(c) = cases.chan(i)
     {
         c.latch.lock();
@@ -243,11 +278,7 @@ fn select_slow(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result
         cases.unlock();
         return Err(Error::Again);
     };
-    for (i, case) in cases.0.iter().enumerate() {
-        if let Some(c) = cases.chan(i) {
-            c.enqueue(case, &wait);
-        }
-    }
+    cases.enqueue(m, &wait);
     let mut all = cases;
     let locks = Locks { open: open_all, arg: (&raw mut all).cast() };
     let (_, end) = wait.park(m, WaitReason::SELECT, locks);

@@ -6,7 +6,7 @@
 //!
 //! # Words
 //! `state`, under the timer's lock: `armed`, `seq`, `pending`, what to do and how often. `seq` counts arms and stops: what
-//! the heap was given with another number is late. `pending`: the G that was spawned to call the function and has not begun,
+//! the heap was given with another number is late. `taken`: the firing that is on its way was done by a receiver. `pending`: the G that was spawned to call the function and has not begun,
 //! by its number for people.
 //!
 //! # Protocol
@@ -16,6 +16,10 @@
 //!   and again: back into the heap, later by as many periods as have passed. No memory: back into the heap, for a
 //!   little later.
 //! * F4 after the lock the G is put where it will run.
+//! * T1 a receiver that would get nothing looks whether the timer of its channel is due, and fires it itself, on its own stack:
+//!   under the lock, F2 and F3. A timer that fires once is taken out of its heap; seq + 1, for a callback that is on its way
+//!   already. T2 One that fires again is put off in its heap, where it is; if a callback is on its way, that finds `taken` and
+//!   only goes back into the heap, in the room that it has kept (I2).
 //! * G1 the G begins: under the lock, if it is the one that is pending: nobody is, and it calls the function. Otherwise it ends.
 //! * Z1 stop: under the lock: seq + 1, out of the heap, nobody is pending, the channel is emptied.
 //!
@@ -38,7 +42,7 @@ use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GName, GRef};
 use crate::gmp::m::MRef;
 use crate::gmp::p::PRef;
-use crate::gmp::timers::{Alarm, NEVER, Timer, Timers};
+use crate::gmp::timers::{Alarm, NEVER, Timer, Timers, later};
 use crate::protocol::{park, wake};
 use crate::sync::{Guard, Lock, Rank, now};
 use std::ffi::c_void;
@@ -63,6 +67,7 @@ struct State {
     what: What,
     /// 0: nobody.
     pending: u64,
+    taken: bool,
     /// Nobody holds its handle: it is given back when it fires.
     free: bool,
 }
@@ -96,6 +101,7 @@ impl Default for HostTimer {
                     period: 0,
                     what: What::Nothing,
                     pending: 0,
+                    taken: false,
                     free: false,
                 },
             ),
@@ -107,7 +113,12 @@ impl Default for HostTimer {
 fn make(m: MRef, what: What) -> Result<u64> {
     let (handle, t) = objects(m.sched())?.timers.make(m.id).ok_or(Error::NoMemory)?;
     let mut s = t.state.lock();
-    *s = State { handle, armed: false, when: NEVER, period: 0, what, pending: 0, free: false, seq: s.seq };
+    *s =
+        State { handle, armed: false, when: NEVER, period: 0, what, pending: 0, taken: false, free: false, seq: s.seq };
+    if let What::Send(c) = what {
+        // SAFETY: the timer is one of its users from here on.
+        unsafe { c.as_ref() }.set_timer(t);
+    }
     Ok(handle)
 }
 
@@ -117,6 +128,14 @@ fn find(objects: &'static Objects, handle: u64) -> Result<(&'static HostTimer, G
     let s = t.state.lock();
     // It may have become another's before the lock was ours.
     if s.handle == handle { Ok((t, s)) } else { Err(Error::Stale) }
+}
+
+impl State {
+    /// When it fires again: by as many periods later as have passed.
+    fn next(&self, now: i64) -> i64 {
+        let late = (now - self.when).max(0) / self.period;
+        later(self.when, self.period.saturating_mul(late + 1))
+    }
 }
 
 impl HostTimer {
@@ -132,6 +151,7 @@ impl HostTimer {
     /// What has fired already is void.
     fn forget(&self, s: &mut State) -> bool {
         s.seq += 1;
+        s.taken = false;
         let mut prevented = false;
         match s.what {
             What::Send(c) => {
@@ -156,7 +176,7 @@ pub fn reset(m: MRef, handle: u64, delay: i64, period: i64) -> Result<bool> {
     let (t, mut s) = find(objects(m.sched())?, handle)?;
     if s.armed && delay >= 0 {
         t.forget(&mut s);
-        s.when = now().saturating_add(delay);
+        s.when = later(now(), delay);
         s.period = period;
         if Timers::postpone(&t.timer, s.when, s.seq) {
             return Ok(true);
@@ -171,7 +191,7 @@ fn arm(m: MRef, t: &'static HostTimer, s: &mut State, delay: i64, period: i64) -
     if delay < 0 {
         return Ok(());
     }
-    s.when = now().saturating_add(delay);
+    s.when = later(now(), delay);
     s.period = period;
     // SAFETY: it is stopped, and a place in the slab is never given back.
     let (_, first) = unsafe { Timers::add_somewhere(m.sched(), m, &t.timer, t.alarm(s)) }?;
@@ -239,19 +259,17 @@ unsafe fn fire(m: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool {
                 s.pending = gp.goid.get();
                 spawned = Some(gp);
             }
-            None => next = now().saturating_add(AGAIN),
+            None => next = later(now(), AGAIN),
         },
-        What::Send(c) => {
-            let mut time = now();
-            // SAFETY: the timer is one of its users. A full one loses this time, a closed one all.
-            let _ = unsafe { c.as_ref() }.try_transfer(m, Op::Send, (&raw mut time).cast());
-        }
+        // T2
+        What::Send(_) if s.taken => next = s.when,
+        What::Send(c) => send(m, c),
         _ => {}
     }
+    s.taken = false;
     // F3
     if next == NEVER && s.period > 0 {
-        let late = (now() - s.when).max(0) / s.period;
-        next = s.when.saturating_add(s.period.saturating_mul(late + 1));
+        next = s.next(now());
     }
     s.armed = next != NEVER;
     if s.armed {
@@ -272,6 +290,35 @@ unsafe fn fire(m: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool {
         t.state.lock().pending = 0;
     }
     armed
+}
+
+/// The time comes into a channel.
+fn send(m: MRef, c: NonNull<Chan>) {
+    let mut time = now();
+    // SAFETY: the timer is one of its users. A full one loses this time, a closed one all.
+    let _ = unsafe { c.as_ref() }.try_transfer(m, Op::Send, (&raw mut time).cast());
+}
+
+/// T1, for a channel whose timer is `t`, or was. No lock of a channel is held.
+#[cold]
+#[inline(never)]
+pub fn fire_if_due(m: MRef, c: &Chan, t: &'static HostTimer) {
+    let mut s = t.state.lock();
+    let What::Send(mine) = s.what else { return };
+    // Its place may serve another timer by now.
+    if !s.armed || !std::ptr::eq(mine.as_ptr(), c) || s.when > now() {
+        return;
+    }
+    if s.period > 0 {
+        // T2. (It may be that twice.)
+        s.when = s.next(now());
+        s.taken = !Timers::postpone(&t.timer, s.when, s.seq);
+    } else {
+        s.armed = false;
+        s.seq += 1;
+        Timers::remove(&t.timer);
+    }
+    send(m, mine);
 }
 
 /// A G for a firing, not yet anywhere; None without memory.

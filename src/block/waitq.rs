@@ -28,6 +28,10 @@
 //! * M2 a wait ends once: out of the queue is out.
 //! * M3 what a waiter has to do behind its entry into the queue ([`After`]) is done when the lock is open: it may take
 //!   the lock of another root, and the G may run meanwhile.
+//! * M4 a wake says either "look again" (`Ready`), or "it is yours" (`Handoff`): a waiter that got a hand-off does not look at
+//!   its object again, which may be gone. A waker hands off only while nobody can have given the object away. A wake by
+//!   `Ready` needs the address alone. It may come late, when the memory holds another object already, whose waiter looks
+//!   again in vain. (The address of a G is never another's.)
 //!
 //! # Orderings
 //! A1's fence pairs with B1's: either the waker sees nwait, or the waiter's test in A2 sees the changed word.
@@ -39,7 +43,7 @@ use crate::gmp::m::{Commit, Ctx, MRef};
 use crate::gmp::p::PRef;
 use crate::gmp::sched::Sched;
 use crate::gmp::semtable::Queue;
-use crate::gmp::timers::{Alarm, Timers};
+use crate::gmp::timers::{Alarm, Timers, later};
 use crate::protocol::{park, wake};
 use crate::sync::{Guard, Ordering, fence};
 use std::ffi::c_void;
@@ -360,5 +364,5 @@ pub fn self_id(m: MRef) -> u64 {
 
 /// The moment at which a wait of `timeout` ends: none for a negative one.
 pub fn deadline_of(timeout: i64) -> Option<i64> {
-    (timeout >= 0).then(|| crate::sync::now().saturating_add(timeout))
+    (timeout >= 0).then(|| later(crate::sync::now(), timeout))
 }

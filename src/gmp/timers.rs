@@ -37,6 +37,13 @@ use std::ffi::c_void;
 /// No timer.
 pub const NEVER: i64 = i64::MAX;
 
+/// The time `delay` after `from`. A sum that is beyond all times is the last of them, which never comes and is not
+/// [`NEVER`]: a timer that is set to it is set.
+#[inline]
+pub fn later(from: i64, delay: i64) -> i64 {
+    from.saturating_add(delay).min(NEVER - 1)
+}
+
 /// What a timer does when it fires; it came from the heap of `pp`. True: it has put itself back ([`Timers::put_back`]).
 pub type Fire = unsafe fn(m: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool;
 

@@ -60,12 +60,12 @@ unsafe impl Send for Timed {}
 unsafe impl Sync for Timed {}
 
 impl Timed {
-    fn new(w: &World, delay: i64) -> Arc<Timed> {
+    fn new(w: &World, delay: i64, period: i64) -> Arc<Timed> {
         let m = foreign::needm(w.sched, 1).unwrap();
         let c = Chan::make(w.sched, 8, 1).unwrap();
         // SAFETY: just made.
         unsafe { c.as_ref() }.add_ref().unwrap();
-        Arc::new(Timed { handle: timer::after(m, delay, 0, What::Send(c), false).unwrap(), c })
+        Arc::new(Timed { handle: timer::after(m, delay, period, What::Send(c), false).unwrap(), c })
     }
 
     fn is_empty(&self) -> bool {
@@ -96,7 +96,7 @@ fn stop_against_fire(workers: u32) -> impl Fn() {
             w.go(m);
         }
         // A thread without a P arms it, and calls for a worker.
-        let t = Timed::new(&w, 0);
+        let t = Timed::new(&w, 0, 0);
         let x = t.clone();
         w.host(move |_, m| {
             let taken = x.take(m);
@@ -121,12 +121,52 @@ fn stop_against_fire_and_thief() {
     check(Size { preemptions: 1, ..Size::default() }, stop_against_fire(2));
 }
 
+/// T1: it is due, and so a receiver sees it, whoever fires it.
+#[test]
+fn due_is_seen_by_a_receiver() {
+    check(Size { preemptions: 3, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let t = Timed::new(&w, 0, 0);
+        let x = t.clone();
+        w.host(move |_, m| {
+            assert!(x.take(m), "T1");
+            assert!(!x.take(m) && !timer::stop(m, x.handle).unwrap());
+        });
+        let again = w.clone();
+        w.finish();
+        assert!(t.is_empty(), "it came twice");
+        t.end(&again);
+    });
+}
+
+/// T2: one that fires again, and a receiver: the time comes once, and the timer is set for the next.
+#[test]
+fn due_again_and_again_is_seen_by_a_receiver() {
+    check(Size { preemptions: 3, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let t = Timed::new(&w, 0, 100);
+        let x = t.clone();
+        w.host(move |_, m| {
+            assert!(x.take(m), "T1");
+            assert!(!x.take(m), "T2");
+        });
+        let again = w.clone();
+        w.finish();
+        assert!(t.is_empty(), "it came twice");
+        let m = foreign::needm(again.sched, 1).unwrap();
+        let timers = &again.sched.p_at(0).unwrap().timers;
+        assert_eq!((timers.count(), timers.first(), timers.reserved()), (1, 100, 0));
+        assert!(timer::stop(m, t.handle).unwrap());
+        t.end(&again);
+    });
+}
+
 /// Reset while it fires: the time of the first arm is prevented, or was taken; that of the second comes, once.
 #[test]
 fn reset_against_fire() {
     check(Size::default(), || {
         let w = Maker::new(1, 1).make();
-        let t = Timed::new(&w, 0);
+        let t = Timed::new(&w, 0, 0);
         let x = t.clone();
         w.host(move |_, m| {
             let taken = x.take(m);
@@ -148,7 +188,7 @@ fn reset_against_fire() {
 fn reset_to_later_against_fire() {
     check(Size::default(), || {
         let w = Maker::new(1, 1).make();
-        let t = Timed::new(&w, 0);
+        let t = Timed::new(&w, 0, 0);
         let x = t.clone();
         w.host(move |_, m| {
             let taken = x.take(m);
