@@ -117,7 +117,7 @@ static void one_select(struct random *r, struct modelled *all, uint64_t v) {
   gmx_status got = gmx_select(cases, n, timeout, &chosen);
   if (!any) {
     CHECK_STATUS(got, timeout ? GMX_ETIMEDOUT : GMX_EAGAIN);
-    CHECK_EQ(chosen, 99);
+    CHECK_EQ(chosen, n);
     return;
   }
   CHECK_CMP(chosen, <, n);
@@ -226,6 +226,7 @@ static gmx_status somehow(struct random *r, uint32_t op, struct value *v) {
       }
       s = gmx_select(cases, 3, below(r, 2) ? -1 : (int64_t)below(r, 50) * US, &chosen);
       if (s == GMX_OK || s == GMX_ECLOSED) CHECK(cases[chosen].chan == p.c);
+      else CHECK_EQ(chosen, 3);
       return s;
     default:
       return send ? gmx_chan_send(p.c, v) : gmx_chan_recv(p.c, v);

@@ -31,8 +31,10 @@ static void takes_what_is_ready(void) {
   size_t chosen = 99;
   gmx_select_case cases[3] = {recv_from(a, &x), recv_from(NULL, &x), recv_from(b, &y)};
   CHECK_STATUS(gmx_select(cases, 3, 0, &chosen), GMX_EAGAIN);
+  CHECK_EQ(chosen, 3);
+  chosen = 99;
   CHECK_STATUS(gmx_select(cases, 3, MS, &chosen), GMX_ETIMEDOUT);
-  CHECK_EQ(chosen, 99);
+  CHECK_EQ(chosen, 3);
   CHECK_OK(gmx_chan_send(b, &v));
   CHECK_OK(gmx_select(cases, 3, -1, &chosen));
   CHECK_EQ(chosen, 2);
@@ -90,14 +92,16 @@ static void wrong_calls_change_nothing(void) {
   gmx_select_case cases[2] = {recv_from(a, &v), send_to(a, &v)}, bad[] = {send_to(a, NULL), recv_from((gmx_chan *)zeros, &v), recv_from(a, &v)};
   bad[2].op = 2;
   CHECK_STATUS(gmx_select(NULL, 1, 0, &chosen), GMX_EINVAL);
+  CHECK_EQ(chosen, 1);
   CHECK_STATUS(gmx_select((gmx_select_case *)((char *)cases + 4), 1, 0, &chosen), GMX_EINVAL);
   CHECK_STATUS(gmx_select(cases, SIZE_MAX, 0, &chosen), GMX_EINVAL);
+  CHECK(chosen == SIZE_MAX);
   for (int i = 0; i < 3; i++) {
     cases[0] = bad[i];
     CHECK_STATUS(gmx_select(cases, 2, 0, &chosen), GMX_EINVAL);
     CHECK_STATUS(gmx_select(cases, 1, -1, &chosen), GMX_EINVAL);
   }
-  CHECK(chosen == 5 && v == 1 && gmx_chan_len(a) == 0);
+  CHECK(chosen == 1 && v == 1 && gmx_chan_len(a) == 0);
   CHECK_OK(gmx_chan_free(a));
 }
 
@@ -186,6 +190,49 @@ static void waits_for_the_first(void) {
   for (int i = 0; i < N; i++) CHECK_OK(gmx_chan_free(c[i]));
 }
 
+/* One channel in several cases of a select that has to wait: a partner takes each of them as often, on either side. */
+enum { SAME = 5, SAME_ROUNDS = 6000 };
+static void meets_each(void *arg) {
+  gmx_chan *c = arg;
+  uint64_t v = 1;
+  for (int i = 0; i < SAME_ROUNDS; i++) { /* refused until the select waits */
+    while ((i % 2 ? gmx_chan_try_send(c, &v) : gmx_chan_try_recv(c, &v)) == GMX_EAGAIN) check_pause();
+  }
+}
+static void cases_of_one_channel_are_equal(void) {
+  static const int sends[SAME] = {1, 0, 1, 1, 0};
+  gmx_chan *c = chan_of(8, 0), *never = chan_of(8, 0);
+  gmx_select_case cases[SAME + 1];
+  uint64_t v = 1;
+  long times[SAME + 1] = {0};
+  gmx_g g = g_start(meets_each, c);
+  for (int i = 0; i < SAME_ROUNDS; i++) {
+    size_t chosen;
+    for (int k = 0; k < SAME; k++) cases[k] = sends[k] ? send_to(c, &v) : recv_from(c, &v);
+    cases[SAME] = recv_from(never, &v);
+    CHECK_OK(gmx_select(cases, SAME + 1, -1, &chosen));
+    CHECK_EQ(sends[chosen], i % 2 == 0);
+    times[chosen]++;
+  }
+  g_join(g);
+  double chi = 0;
+  for (int k = 0; k < SAME; k++) {
+    double want = SAME_ROUNDS / 2.0 / (sends[k] ? 3 : 2);
+    chi += ((double)times[k] - want) * ((double)times[k] - want) / want;
+  }
+  if (chi > 50) FAIL("%ld %ld %ld %ld %ld", times[0], times[1], times[2], times[3], times[4]);
+  CHECK_OK(gmx_chan_free(c));
+  CHECK_OK(gmx_chan_free(never));
+}
+static void cases_of_one_channel(void *unused) {
+  (void)unused;
+  cases_of_one_channel_are_equal();
+}
+static void one_channel_in_several_cases(void) {
+  on_g(cases_of_one_channel, NULL);
+  cases_of_one_channel_are_equal();
+}
+
 static void gives_up_everywhere(void) {
   gmx_chan *a = chan_of(8, 0), *b = chan_of(8, 0);
   uint64_t v = 1;
@@ -194,7 +241,7 @@ static void gives_up_everywhere(void) {
   gmx_g g = g_start(picks, &p);
   g_join(g);
   CHECK_STATUS(p.status, GMX_ETIMEDOUT);
-  CHECK_EQ(p.chosen, 99);
+  CHECK_EQ(p.chosen, 3);
   CHECK_STATUS(gmx_chan_try_send(a, &v), GMX_EAGAIN);
   CHECK_STATUS(gmx_chan_try_recv(b, &v), GMX_EAGAIN);
   CHECK_OK(gmx_chan_free(a));
@@ -354,6 +401,7 @@ int main(void) {
   RUN(without_a_case);
   RUN(on_gs_too);
   RUN(wrong_calls_change_nothing);
+  RUN(one_channel_in_several_cases);
   RUN(ready_cases_are_equal);
   RUN(waits_for_the_first);
   RUN(gives_up_everywhere);

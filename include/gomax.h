@@ -1028,8 +1028,8 @@ GMX_API gmx_status gmx_callback(void (*fn)(void*),
  *
  * Blocks: the goroutine, or the thread of a caller that is none.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits.
- * Migrates: when it waits.
+ * Safepoint: when it waits, and unless GMX_OK.
+ * Migrates: when it waits, and unless GMX_OK.
  * Owns: one of the count.
  * Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if s is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
@@ -1041,8 +1041,8 @@ GMX_API gmx_status gmx_sema_acquire(uint32_t *s);
  *
  * Blocks: as gmx_sema_acquire, no longer than timeout.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits.
- * Migrates: when it waits.
+ * Safepoint: when it waits, and unless GMX_OK.
+ * Migrates: when it waits, and unless GMX_OK.
  * Owns: one of the count, if GMX_OK.
  * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG,
  * GMX_EINSYSCALL.
@@ -1055,8 +1055,8 @@ GMX_API gmx_status gmx_sema_acquire_timeout(uint32_t *s, int64_t timeout);
  *
  * Blocks: never.
  * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
+ * Safepoint: unless GMX_OK.
+ * Migrates: unless GMX_OK.
  * Owns: one of the count, if GMX_OK.
  * Returns: GMX_OK; GMX_EAGAIN if the count is 0; GMX_EINVAL if s is NULL or not aligned.
  * Since: 0.1
@@ -1093,8 +1093,8 @@ typedef struct gmx_mutex {
  *
  * Blocks: the goroutine, or the thread of a caller that is none.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits.
- * Migrates: when it waits.
+ * Safepoint: when it waits, and unless GMX_OK.
+ * Migrates: when it waits, and unless GMX_OK.
  * Owns: the mutex, until gmx_mutex_unlock by the same goroutine or thread.
  * Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG,
  * GMX_EINSYSCALL.
@@ -1107,8 +1107,8 @@ GMX_API gmx_status gmx_mutex_lock(struct gmx_mutex *m);
  *
  * Blocks: as gmx_mutex_lock, no longer than timeout.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits.
- * Migrates: when it waits.
+ * Safepoint: when it waits, and unless GMX_OK.
+ * Migrates: when it waits, and unless GMX_OK.
  * Owns: the mutex, if GMX_OK.
  * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not
  * aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
@@ -1121,8 +1121,8 @@ GMX_API gmx_status gmx_mutex_lock_timeout(struct gmx_mutex *m, int64_t timeout);
  *
  * Blocks: never.
  * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
+ * Safepoint: unless GMX_OK.
+ * Migrates: unless GMX_OK.
  * Owns: the mutex, if GMX_OK.
  * Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
  * Since: 0.1
@@ -1159,8 +1159,8 @@ typedef struct gmx_rwmutex {
  *
  * Blocks: the goroutine, or the thread of a caller that is none.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits.
- * Migrates: when it waits.
+ * Safepoint: when it waits, and unless GMX_OK.
+ * Migrates: when it waits, and unless GMX_OK.
  * Owns: the lock, until gmx_rwmutex_unlock by the same goroutine or thread.
  * Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing (a reader that becomes a writer waits for
  * itself, which nobody sees); GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
@@ -1173,8 +1173,8 @@ GMX_API gmx_status gmx_rwmutex_lock(struct gmx_rwmutex *m);
  *
  * Blocks: as gmx_rwmutex_lock, no longer than timeout.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits.
- * Migrates: when it waits.
+ * Safepoint: when it waits, and unless GMX_OK.
+ * Migrates: when it waits, and unless GMX_OK.
  * Owns: the lock, if GMX_OK.
  * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
  * not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
@@ -1188,8 +1188,8 @@ GMX_API gmx_status gmx_rwmutex_lock_timeout(struct gmx_rwmutex *m,
  *
  * Blocks: never.
  * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
+ * Safepoint: unless GMX_OK.
+ * Migrates: unless GMX_OK.
  * Owns: the lock, if GMX_OK.
  * Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
  * Since: 0.1
@@ -1214,8 +1214,8 @@ GMX_API gmx_status gmx_rwmutex_unlock(struct gmx_rwmutex *m);
  *
  * Blocks: the goroutine, or the thread of a caller that is none.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits.
- * Migrates: when it waits.
+ * Safepoint: when it waits, and unless GMX_OK.
+ * Migrates: when it waits, and unless GMX_OK.
  * Owns: a share of the lock, until gmx_rwmutex_runlock, which may be called by another.
  * Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or not aligned;
  * GMX_ENOTG, GMX_EINSYSCALL.
@@ -1228,8 +1228,8 @@ GMX_API gmx_status gmx_rwmutex_rlock(struct gmx_rwmutex *m);
  *
  * Blocks: as gmx_rwmutex_rlock, no longer than timeout.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits.
- * Migrates: when it waits.
+ * Safepoint: when it waits, and unless GMX_OK.
+ * Migrates: when it waits, and unless GMX_OK.
  * Owns: a share of the lock, if GMX_OK.
  * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
  * not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
@@ -1243,8 +1243,8 @@ GMX_API gmx_status gmx_rwmutex_rlock_timeout(struct gmx_rwmutex *m,
  *
  * Blocks: never.
  * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
+ * Safepoint: unless GMX_OK.
+ * Migrates: unless GMX_OK.
  * Owns: a share of the lock, if GMX_OK.
  * Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
  * Since: 0.1
@@ -1276,15 +1276,16 @@ typedef struct gmx_cond {
 } gmx_cond;
 
 /**
- * Gives the mutex back and waits for a signal, as one step, and takes the mutex again. Look in a loop whether what it
+ * Unlocks the mutex and waits for a signal, as one step, and locks the mutex again. Look in a loop whether what it
  * waits for is there: others may have been faster.
  *
- * When it returns the caller has the mutex, whatever it returns.
+ * When it returns the caller has the mutex, whatever it returns. Whatever it returns, but for a wrong call, the mutex was
+ * unlocked meanwhile and others could run: also if the wait was refused, or timeout is past.
  *
  * Blocks: the goroutine, or the thread of a caller that is none.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits.
- * Migrates: when it waits.
+ * Safepoint: yes, but for a wrong call.
+ * Migrates: yes, but for a wrong call.
  * Owns: the mutex, as before.
  * Returns: GMX_OK after a signal; GMX_ECANCELED; GMX_EPERM if the caller does not have the mutex; GMX_EINVAL while others
  * wait with another mutex, for a copy of one that was used, or if c or m is NULL or not aligned; GMX_ENOTG,
@@ -1300,8 +1301,8 @@ GMX_API gmx_status gmx_cond_wait(struct gmx_cond *c,
  *
  * Blocks: as gmx_cond_wait: for a signal no longer than timeout, then for the mutex.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits.
- * Migrates: when it waits.
+ * Safepoint: yes, but for a wrong call.
+ * Migrates: yes, but for a wrong call.
  * Owns: the mutex, as before.
  * Returns: as gmx_cond_wait; GMX_ETIMEDOUT; GMX_ENOMEM.
  * Since: 0.1
@@ -1349,7 +1350,8 @@ typedef struct gmx_waitgroup {
 } gmx_waitgroup;
 
 /**
- * Adds delta to the count. At 0 all waiters go on.
+ * Adds delta to the count. At 0 every waiter returns, also if the first one that is back adds to the count again, or gives
+ * the memory of the group away.
  *
  * Blocks: never.
  * Call from: every context.
@@ -1380,8 +1382,8 @@ GMX_API gmx_status gmx_waitgroup_done(struct gmx_waitgroup *wg);
  *
  * Blocks: the goroutine, or the thread of a caller that is none.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits.
- * Migrates: when it waits.
+ * Safepoint: when it waits, and unless GMX_OK.
+ * Migrates: when it waits, and unless GMX_OK.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
@@ -1393,8 +1395,8 @@ GMX_API gmx_status gmx_waitgroup_wait(struct gmx_waitgroup *wg);
  *
  * Blocks: as gmx_waitgroup_wait, no longer than timeout.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits.
- * Migrates: when it waits.
+ * Safepoint: when it waits, and unless GMX_OK.
+ * Migrates: when it waits, and unless GMX_OK.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG,
  * GMX_EINSYSCALL.
@@ -1419,8 +1421,8 @@ typedef struct gmx_once {
  *
  * Blocks: as long as fn does; and the goroutine, or the thread of a caller that is none, while another is at it.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits.
- * Migrates: when it waits.
+ * Safepoint: when it waits, and unless GMX_OK.
+ * Migrates: when it waits, and unless GMX_OK.
  * Owns: arg stays the caller's.
  * Returns: GMX_OK: it is done; GMX_ECANCELED while another does it; GMX_EDEADLK from within fn; GMX_EINVAL if once is NULL
  * or not aligned, or fn is NULL; GMX_ENOTG, GMX_EINSYSCALL.
@@ -1435,8 +1437,8 @@ GMX_API gmx_status gmx_once_do(struct gmx_once *once,
  *
  * Blocks: as gmx_once_do, for another no longer than timeout.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits.
- * Migrates: when it waits.
+ * Safepoint: when it waits, and unless GMX_OK.
+ * Migrates: when it waits, and unless GMX_OK.
  * Owns: arg stays the caller's.
  * Returns: as gmx_once_do; GMX_ETIMEDOUT; GMX_ENOMEM.
  * Since: 0.1
@@ -1623,8 +1625,8 @@ GMX_API gmx_status gmx_scope_enter(gmx_scope scope);
  *
  * Blocks: the goroutine, or the thread of a caller that is none.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits.
- * Migrates: when it waits.
+ * Safepoint: when it waits, and unless GMX_OK.
+ * Migrates: when it waits, and unless GMX_OK.
  * Owns: on GMX_OK the scope is the library's again.
  * Returns: GMX_OK: it is left; GMX_ETIMEDOUT: it is not, and nobody was cancelled for it; GMX_EBUSY while another leaves it;
  * GMX_EPERM if another has entered it; GMX_EDEADLK from a goroutine of the scope, or of a scope that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG,
@@ -1747,8 +1749,8 @@ GMX_API gmx_status gmx_chan_free(struct gmx_chan *chan);
  *
  * Blocks: the goroutine, or the thread of a caller that is none.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits.
- * Migrates: when it waits.
+ * Safepoint: when it waits, and unless GMX_OK.
+ * Migrates: when it waits, and unless GMX_OK.
  * Owns: the bytes at elem are copied, once.
  * Returns: GMX_OK: it was received, or will be if somebody receives; GMX_ECLOSED: the channel is closed, or was while it waited;
  * GMX_ECANCELED; GMX_EINVAL if chan is no channel of this process, or elem is NULL and values have a size; GMX_ENOTG,
@@ -1764,8 +1766,8 @@ GMX_API gmx_status gmx_chan_send(struct gmx_chan *chan,
  *
  * Blocks: the goroutine, or the thread of a caller that is none.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits.
- * Migrates: when it waits.
+ * Safepoint: when it waits, and unless GMX_OK.
+ * Migrates: when it waits, and unless GMX_OK.
  * Owns: the value is copied to elem; NULL drops it.
  * Returns: GMX_OK; GMX_ECLOSED: the channel is closed and nothing is left in it; the bytes at elem are zero then; GMX_ECANCELED;
  * GMX_EINVAL if chan is no channel of this process; GMX_ENOTG, GMX_EINSYSCALL.
@@ -1779,8 +1781,8 @@ GMX_API gmx_status gmx_chan_recv(struct gmx_chan *chan,
  *
  * Blocks: never.
  * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
+ * Safepoint: unless GMX_OK.
+ * Migrates: unless GMX_OK.
  * Owns: the bytes at elem are copied, if GMX_OK.
  * Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED; GMX_EINVAL as gmx_chan_send.
  * Since: 0.1
@@ -1792,8 +1794,8 @@ GMX_API gmx_status gmx_chan_try_send(struct gmx_chan *chan, const void *elem);
  *
  * Blocks: never.
  * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
+ * Safepoint: unless GMX_OK.
+ * Migrates: unless GMX_OK.
  * Owns: the value is copied to elem, if GMX_OK; NULL drops it.
  * Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED as gmx_chan_recv; GMX_EINVAL if chan is no channel
  * of this process.
@@ -1807,8 +1809,8 @@ GMX_API gmx_status gmx_chan_try_recv(struct gmx_chan *chan,
  *
  * Blocks: as gmx_chan_send, no longer than timeout.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits.
- * Migrates: when it waits.
+ * Safepoint: when it waits, and unless GMX_OK.
+ * Migrates: when it waits, and unless GMX_OK.
  * Owns: as gmx_chan_send.
  * Returns: as gmx_chan_send; GMX_ETIMEDOUT; GMX_ENOMEM if there is no memory for the timer.
  * Since: 0.1
@@ -1820,8 +1822,8 @@ GMX_API gmx_status gmx_chan_send_timeout(struct gmx_chan *chan, const void *elem
  *
  * Blocks: as gmx_chan_recv, no longer than timeout.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits.
- * Migrates: when it waits.
+ * Safepoint: when it waits, and unless GMX_OK.
+ * Migrates: when it waits, and unless GMX_OK.
  * Owns: as gmx_chan_recv.
  * Returns: as gmx_chan_recv; GMX_ETIMEDOUT; GMX_ENOMEM if there is no memory for the timer.
  * Since: 0.1
@@ -1870,17 +1872,17 @@ GMX_API size_t gmx_chan_cap(struct gmx_chan *chan);
 /**
  * Does one of n cases: one that is ready, chosen at random if several are, or the first that becomes ready. Gives up after
  * timeout nanoseconds; negative never; 0 at once: what default is in Go. Without a case (n is 0, or every channel is NULL)
- * it waits for its timeout. A channel may stand in several cases.
+ * it waits for its timeout. A channel may stand in several cases: each of them is chosen as often.
  *
  * Blocks: the goroutine, or the thread of a caller that is none; never if timeout is 0.
  * Call from: G, attached thread, foreign thread; with timeout 0 every context.
- * Safepoint: when it waits.
- * Migrates: when it waits.
+ * Safepoint: when it waits, and unless GMX_OK.
+ * Migrates: when it waits, and unless GMX_OK.
  * Owns: the cases, until it returns.
  * Returns: GMX_OK: the case chosen was done; GMX_ECLOSED: the channel of the case chosen is closed (and a receiver's value zero);
  * GMX_EAGAIN if timeout is 0 and none is ready; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is none, a
  * channel that is none of this process, or nothing to send, or cases is NULL and n is not 0, or not aligned; GMX_ENOMEM if there
- * is no memory for the timer; GMX_ENOTG, GMX_EINSYSCALL. chosen, which may be NULL, is written with the first two.
+ * is no memory for the timer; GMX_ENOTG, GMX_EINSYSCALL. chosen, which may be NULL, is always written: n if no case was chosen.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_select(struct gmx_select_case *cases,

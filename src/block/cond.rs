@@ -9,17 +9,20 @@
 //! from the first wait on. Both under the lock of the root.
 //!
 //! # Protocol
-//! Waiter, who holds the mutex: W1 under the lock: it is no copy, and nobody waits with another mutex; into the queue: the
-//! place there is its ticket. W2 off its stack and with the lock open it gives the mutex back ([`waitq::After`]). W3 woken,
-//! timed out or cancelled: it takes the mutex again, whatever it takes. (It may be there before W2, and
-//! still be noted as the owner: then it waits for itself, which W2 ends.)
+//! Waiter, which holds the mutex:
+//! * W1 under the lock: it is no copy, and nobody waits with another mutex; into the queue: the place there is its ticket.
+//! * W2 off its stack and with the lock open it unlocks the mutex ([`waitq::After`]).
+//! * W3 woken, timed out or canceled: it takes the mutex again, whatever it takes. (It may be there before W2, and still be
+//!   noted as the owner: then it waits for itself, which W2 ends.)
+//! * W4 a waiter that is refused in W1, since its token is canceled or there is no memory, unlocks the mutex all the same,
+//!   lets others run, and takes it again: otherwise the usual loop around a wait keeps out whoever would end it.
 //!
 //! Signal: V1 is anybody there? V2 under the lock: the first out of the queue, or all.
 //!
 //! # Invariants
 //! * N1 a wake is for a waiter that was in the queue; a deadline that comes later finds it gone and changes nothing, one
 //!   that comes before has taken it out, and the signal goes to the next. So no signal is lost on one that gives up.
-//! * N2 whoever waits holds the mutex when it comes back, unless it never waited.
+//! * N2 a waiter holds the mutex when it comes back, and was without it meanwhile, unless the call was wrong.
 //!
 //! # Orderings
 //! Whoever changes what is waited for holds the mutex meanwhile: before the waiter had it, and then the waiter has seen the
@@ -31,6 +34,7 @@
 //! owner gives up must be passed on by whoever draws it.
 
 use super::mutex::Mutex;
+use super::vain;
 use super::waitq::{self, After, How, Waited};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{WaitReason, Wake};
@@ -72,10 +76,13 @@ impl Cond {
         if !fits {
             return Err(Error::Invalid);
         }
-        // W3
-        if !matches!(waited, Waited::NoMemory | Waited::Refused) {
-            mutex.lock_again(m);
+        if matches!(waited, Waited::NoMemory | Waited::Refused) {
+            // W4
+            mutex.unlock_for(m);
+            m = vain::give_way(m);
         }
+        // W3
+        mutex.lock_again(m);
         waited.error().map_or(Ok(()), Err)
     }
 
@@ -110,6 +117,6 @@ impl Cond {
 
 /// W2.
 unsafe fn unlock(m: MRef, arg: *mut c_void) {
-    // SAFETY: `wait` passes its mutex; the waiter comes back by it only when it has been given back.
+    // SAFETY: `wait` passes its mutex; the waiter comes back by it only when it has been unlocked.
     unsafe { &*arg.cast::<Mutex>() }.unlock_for(m);
 }

@@ -15,5 +15,6 @@ pub mod select;
 pub mod sema;
 pub mod sleep;
 pub mod timer;
+pub mod vain;
 pub mod waitgroup;
 pub mod waitq;

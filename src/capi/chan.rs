@@ -3,6 +3,7 @@
 use super::*;
 use crate::block::chan::{Case, Chan, Op, wait_for_nothing};
 use crate::block::select::{self, Cases};
+use crate::gmp::error::Error;
 use crate::gmp::g::WaitReason;
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -158,11 +159,11 @@ unsafe fn transfer(c: *mut gmx_chan, op: Op, elem: *mut u8, timeout: i64) -> gmx
     }
     if timeout == 0 {
         return match c.try_transfer(m, op, elem) {
-            Err(crate::gmp::error::Error::Again) => GMX_ETIMEDOUT,
-            r => map(r),
+            Err(Error::Again) => failed(Error::TimedOut),
+            r => tried(r),
         };
     }
-    map(match op {
+    tried(match op {
         Op::Send => c.send(m, elem, timeout),
         Op::Recv => c.recv(m, elem, timeout),
     })
@@ -172,9 +173,9 @@ unsafe fn transfer(c: *mut gmx_chan, op: Op, elem: *mut u8, timeout: i64) -> gmx
 #[inline(never)]
 fn transfer_null(m: MRef, op: Op, timeout: i64) -> gmx_status {
     if timeout == 0 {
-        return GMX_ETIMEDOUT;
+        return failed(Error::TimedOut);
     }
-    map(wait_for_nothing(
+    tried(wait_for_nothing(
         m,
         if op == Op::Send { WaitReason::CHAN_SEND_NIL } else { WaitReason::CHAN_RECV_NIL },
         timeout,
@@ -188,13 +189,13 @@ fn transfer_null(m: MRef, op: Op, timeout: i64) -> gmx_status {
 #[inline(always)]
 unsafe fn try_transfer(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_status {
     if c.is_null() {
-        return GMX_EAGAIN;
+        return failed(Error::Again);
     }
     let attempt = |m: MRef, c: &Chan| {
         if op == Op::Send && elem.is_null() && c.elem_size() != 0 {
             return GMX_EINVAL;
         }
-        map(c.try_transfer(m, op, elem))
+        tried(c.try_transfer(m, op, elem))
     };
     // SAFETY: the caller's promise.
     unsafe { with(c, attempt) }
@@ -205,8 +206,8 @@ unsafe fn try_transfer(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_status {
 ///
 /// Blocks: the goroutine, or the thread of a caller that is none.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits.
-/// Migrates: when it waits.
+/// Safepoint: when it waits, and unless GMX_OK.
+/// Migrates: when it waits, and unless GMX_OK.
 /// Owns: the bytes at elem are copied, once.
 /// Returns: GMX_OK: it was received, or will be if somebody receives; GMX_ECLOSED: the channel is closed, or was while it waited;
 /// GMX_ECANCELED; GMX_EINVAL if chan is no channel of this process, or elem is NULL and values have a size; GMX_ENOTG,
@@ -226,8 +227,8 @@ pub unsafe extern "C" fn gmx_chan_send(chan: *mut gmx_chan, elem: *const c_void)
 ///
 /// Blocks: the goroutine, or the thread of a caller that is none.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits.
-/// Migrates: when it waits.
+/// Safepoint: when it waits, and unless GMX_OK.
+/// Migrates: when it waits, and unless GMX_OK.
 /// Owns: the value is copied to elem; NULL drops it.
 /// Returns: GMX_OK; GMX_ECLOSED: the channel is closed and nothing is left in it; the bytes at elem are zero then; GMX_ECANCELED;
 /// GMX_EINVAL if chan is no channel of this process; GMX_ENOTG, GMX_EINSYSCALL.
@@ -245,8 +246,8 @@ pub unsafe extern "C" fn gmx_chan_recv(chan: *mut gmx_chan, elem: *mut c_void) -
 ///
 /// Blocks: never.
 /// Call from: every context.
-/// Safepoint: no.
-/// Migrates: no.
+/// Safepoint: unless GMX_OK.
+/// Migrates: unless GMX_OK.
 /// Owns: the bytes at elem are copied, if GMX_OK.
 /// Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED; GMX_EINVAL as gmx_chan_send.
 /// Since: 0.1
@@ -263,8 +264,8 @@ pub unsafe extern "C" fn gmx_chan_try_send(chan: *mut gmx_chan, elem: *const c_v
 ///
 /// Blocks: never.
 /// Call from: every context.
-/// Safepoint: no.
-/// Migrates: no.
+/// Safepoint: unless GMX_OK.
+/// Migrates: unless GMX_OK.
 /// Owns: the value is copied to elem, if GMX_OK; NULL drops it.
 /// Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED as gmx_chan_recv; GMX_EINVAL if chan is no channel
 /// of this process.
@@ -282,8 +283,8 @@ pub unsafe extern "C" fn gmx_chan_try_recv(chan: *mut gmx_chan, elem: *mut c_voi
 ///
 /// Blocks: as gmx_chan_send, no longer than timeout.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits.
-/// Migrates: when it waits.
+/// Safepoint: when it waits, and unless GMX_OK.
+/// Migrates: when it waits, and unless GMX_OK.
 /// Owns: as gmx_chan_send.
 /// Returns: as gmx_chan_send; GMX_ETIMEDOUT; GMX_ENOMEM if there is no memory for the timer.
 /// Since: 0.1
@@ -300,8 +301,8 @@ pub unsafe extern "C" fn gmx_chan_send_timeout(chan: *mut gmx_chan, elem: *const
 ///
 /// Blocks: as gmx_chan_recv, no longer than timeout.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits.
-/// Migrates: when it waits.
+/// Safepoint: when it waits, and unless GMX_OK.
+/// Migrates: when it waits, and unless GMX_OK.
 /// Owns: as gmx_chan_recv.
 /// Returns: as gmx_chan_recv; GMX_ETIMEDOUT; GMX_ENOMEM if there is no memory for the timer.
 /// Since: 0.1
@@ -370,17 +371,17 @@ pub unsafe extern "C" fn gmx_chan_cap(chan: *mut gmx_chan) -> usize {
 
 /// Does one of n cases: one that is ready, chosen at random if several are, or the first that becomes ready. Gives up after
 /// timeout nanoseconds; negative never; 0 at once: what default is in Go. Without a case (n is 0, or every channel is NULL)
-/// it waits for its timeout. A channel may stand in several cases.
+/// it waits for its timeout. A channel may stand in several cases: each of them is chosen as often.
 ///
 /// Blocks: the goroutine, or the thread of a caller that is none; never if timeout is 0.
 /// Call from: G, attached thread, foreign thread; with timeout 0 every context.
-/// Safepoint: when it waits.
-/// Migrates: when it waits.
+/// Safepoint: when it waits, and unless GMX_OK.
+/// Migrates: when it waits, and unless GMX_OK.
 /// Owns: the cases, until it returns.
 /// Returns: GMX_OK: the case chosen was done; GMX_ECLOSED: the channel of the case chosen is closed (and a receiver's value zero);
 /// GMX_EAGAIN if timeout is 0 and none is ready; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is none, a
 /// channel that is none of this process, or nothing to send, or cases is NULL and n is not 0, or not aligned; GMX_ENOMEM if there
-/// is no memory for the timer; GMX_ENOTG, GMX_EINSYSCALL. chosen, which may be NULL, is written with the first two.
+/// is no memory for the timer; GMX_ENOTG, GMX_EINSYSCALL. chosen, which may be NULL, is always written: n if no case was chosen.
 /// Since: 0.1
 ///
 /// # Safety
@@ -392,29 +393,37 @@ pub unsafe extern "C" fn gmx_select(
     timeout: i64,
     chosen: *mut usize,
 ) -> gmx_status {
-    let m = match if timeout == 0 { any() } else { may_wait() } {
-        Ok(m) => m,
-        Err(status) => return status,
+    // SAFETY: the caller's promise.
+    let (i, status) = match unsafe { select_one(cases, n, timeout) } {
+        Ok((i, r)) => (i, tried(r)),
+        Err(status) => (n, status),
     };
+    if !chosen.is_null() {
+        // SAFETY: as above.
+        unsafe { chosen.write(i) };
+    }
+    status
+}
+
+/// # Safety
+/// As for gmx_select.
+#[inline(always)]
+unsafe fn select_one(
+    cases: *mut gmx_select_case,
+    n: usize,
+    timeout: i64,
+) -> Result<(usize, crate::gmp::Result<()>), gmx_status> {
+    let m = if timeout == 0 { any() } else { may_wait() }?;
     if (n != 0 && cases.is_null()) || !cases.is_aligned() || n > u32::MAX as usize {
-        return GMX_EINVAL;
+        return Err(GMX_EINVAL);
     }
     // SAFETY: the caller's promise; the layouts agree, and the words are used by atomic operations only.
     let all: &[Case] = if n == 0 { &[] } else { unsafe { std::slice::from_raw_parts(cases.cast::<Case>(), n) } };
     // SAFETY: as above.
     if !all.iter().all(|case| unsafe { fits(m, case) }) {
-        return GMX_EINVAL;
+        return Err(GMX_EINVAL);
     }
-    match select::select(m, Cases(all), timeout) {
-        Ok((i, r)) => {
-            if !chosen.is_null() {
-                // SAFETY: the caller's promise.
-                unsafe { chosen.write(i) };
-            }
-            map(r)
-        }
-        Err(e) => status::from(e),
-    }
+    select::select(m, Cases(all), timeout).map_err(failed)
 }
 
 /// Whether a case can be done.

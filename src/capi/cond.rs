@@ -26,15 +26,16 @@ unsafe fn cond<'a>(c: *mut gmx_cond) -> Option<&'a Cond> {
     Some(unsafe { &*c.cast::<Cond>() })
 }
 
-/// Gives the mutex back and waits for a signal, as one step, and takes the mutex again. Look in a loop whether what it
+/// Unlocks the mutex and waits for a signal, as one step, and locks the mutex again. Look in a loop whether what it
 /// waits for is there: others may have been faster.
 ///
-/// When it returns the caller has the mutex, whatever it returns.
+/// When it returns the caller has the mutex, whatever it returns. Whatever it returns, but for a wrong call, the mutex was
+/// unlocked meanwhile and others could run: also if the wait was refused, or timeout is past.
 ///
 /// Blocks: the goroutine, or the thread of a caller that is none.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits.
-/// Migrates: when it waits.
+/// Safepoint: yes, but for a wrong call.
+/// Migrates: yes, but for a wrong call.
 /// Owns: the mutex, as before.
 /// Returns: GMX_OK after a signal; GMX_ECANCELED; GMX_EPERM if the caller does not have the mutex; GMX_EINVAL while others
 /// wait with another mutex, for a copy of one that was used, or if c or m is NULL or not aligned; GMX_ENOTG,
@@ -54,8 +55,8 @@ pub unsafe extern "C" fn gmx_cond_wait(c: *mut gmx_cond, m: *mut gmx_mutex) -> g
 ///
 /// Blocks: as gmx_cond_wait: for a signal no longer than timeout, then for the mutex.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits.
-/// Migrates: when it waits.
+/// Safepoint: yes, but for a wrong call.
+/// Migrates: yes, but for a wrong call.
 /// Owns: the mutex, as before.
 /// Returns: as gmx_cond_wait; GMX_ETIMEDOUT; GMX_ENOMEM.
 /// Since: 0.1
@@ -72,7 +73,7 @@ pub unsafe extern "C" fn gmx_cond_wait_timeout(c: *mut gmx_cond, m: *mut gmx_mut
     // SAFETY: the caller's promise; the layouts agree (mutex.rs), and the words are used by atomic operations only.
     let mutex = unsafe { &*m.cast::<Mutex>() };
     match may_wait() {
-        Ok(m) => map(cond.wait(m, mutex, waitq::deadline_of(timeout))),
+        Ok(m) => tried(cond.wait(m, mutex, waitq::deadline_of(timeout))),
         Err(status) => status,
     }
 }

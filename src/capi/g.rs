@@ -1,8 +1,8 @@
 //! Goroutines
 
 use super::*;
-use crate::block::{join, waitq};
-use crate::gmp::g::{GName, GRef, WaitReason, gflag};
+use crate::block::{join, vain, waitq};
+use crate::gmp::g::{GName, GRef, GStatus, WaitReason, gflag};
 use crate::gmp::m::{Commit, Ctx};
 use crate::protocol::{lockedm, park};
 use crate::sched::{run, world};
@@ -171,7 +171,7 @@ unsafe fn copy_name(name: *const c_char) -> GName {
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_join(g: gmx_g, timeout: i64) -> gmx_status {
     match may_wait() {
-        Ok(m) => map(join::join(m, g, waitq::deadline_of(timeout), true)),
+        Ok(m) => tried(join::join(m, g, waitq::deadline_of(timeout), true)),
         Err(status) => status,
     }
 }
@@ -332,11 +332,14 @@ pub extern "C" fn gmx_num_g() -> i64 {
 struct HostPark {
     commit: Option<extern "C" fn(*mut c_void, gmx_g) -> bool>,
     arg: *mut c_void,
+    /// It was not parked: commit said so, or had readied it.
+    at_once: bool,
 }
 
 unsafe fn run_commit(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
-    // SAFETY: `gmx_park` passes this; it lives until the goroutine goes on, so it is copied first.
-    let HostPark { commit, arg } = unsafe { arg.cast::<HostPark>().read() };
+    // SAFETY: `gmx_park` passes this; it lives until the goroutine continues, which is when this has returned (K5 in park.rs).
+    let host = unsafe { &mut *arg.cast::<HostPark>() };
+    let (commit, arg) = (host.commit, host.arg);
     let handle = gp.handle();
     let ctx = m.swap_ctx(Ctx::Sched);
     let (curg, pins) = (m.curg.take(), m.pins());
@@ -345,6 +348,7 @@ unsafe fn run_commit(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
     m.set_pins(pins);
     m.curg.set(curg);
     m.set_ctx(ctx);
+    host.at_once = !parks || gp.status() != GStatus::Parking;
     parks
 }
 
@@ -370,9 +374,12 @@ pub extern "C" fn gmx_park(
 ) -> gmx_status {
     match may_wait() {
         Ok(m) => {
-            let mut host = HostPark { commit, arg };
+            let mut host = HostPark { commit, arg, at_once: false };
             let commit = Commit { host: true, f: Some(run_commit), arg: (&raw mut host).cast() };
-            park::gopark_host(m, WaitReason::host(reason), commit);
+            let m = park::gopark_host(m, WaitReason::host(reason), commit);
+            if host.at_once {
+                vain::in_vain(m);
+            }
             GMX_OK
         }
         Err(status) => status,

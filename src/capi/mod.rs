@@ -141,6 +141,27 @@ fn map(r: crate::gmp::Result<()>) -> gmx_status {
     }
 }
 
+/// As [`map`], for a call that waits or tries: one that has come to nothing lets others run every so often.
+///
+/// # Migrates
+#[inline(always)]
+fn tried(r: crate::gmp::Result<()>) -> gmx_status {
+    match r {
+        Ok(()) => GMX_OK,
+        Err(e) => failed(e),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn failed(e: crate::gmp::error::Error) -> gmx_status {
+    // The caller may be on another thread by now; a thread that is not known has nobody to let run.
+    if let Some(m) = crate::sched::run::current() {
+        crate::block::vain::in_vain(m);
+    }
+    status::from(e)
+}
+
 /// Reads a struct that begins with its size: a caller with an older header leaves the rest zero, one with a newer header
 /// must have zeros in what we do not know.
 ///

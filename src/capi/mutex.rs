@@ -30,8 +30,8 @@ unsafe fn mutex<'a>(m: *mut gmx_mutex) -> Option<&'a Mutex> {
 ///
 /// Blocks: the goroutine, or the thread of a caller that is none.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits.
-/// Migrates: when it waits.
+/// Safepoint: when it waits, and unless GMX_OK.
+/// Migrates: when it waits, and unless GMX_OK.
 /// Owns: the mutex, until gmx_mutex_unlock by the same goroutine or thread.
 /// Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG,
 /// GMX_EINSYSCALL.
@@ -60,7 +60,7 @@ unsafe fn lock(m: *mut gmx_mutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(mutex) = (unsafe { mutex(m) }) else { return GMX_EINVAL };
     match may_wait() {
-        Ok(m) => map(mutex.lock(m, waitq::deadline_of(timeout), true).1),
+        Ok(m) => tried(mutex.lock(m, waitq::deadline_of(timeout), true).1),
         Err(status) => status,
     }
 }
@@ -69,8 +69,8 @@ unsafe fn lock(m: *mut gmx_mutex, timeout: i64) -> gmx_status {
 ///
 /// Blocks: as gmx_mutex_lock, no longer than timeout.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits.
-/// Migrates: when it waits.
+/// Safepoint: when it waits, and unless GMX_OK.
+/// Migrates: when it waits, and unless GMX_OK.
 /// Owns: the mutex, if GMX_OK.
 /// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not
 /// aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
@@ -96,8 +96,8 @@ pub unsafe extern "C" fn gmx_mutex_lock_timeout(m: *mut gmx_mutex, timeout: i64)
 ///
 /// Blocks: never.
 /// Call from: every context.
-/// Safepoint: no.
-/// Migrates: no.
+/// Safepoint: unless GMX_OK.
+/// Migrates: unless GMX_OK.
 /// Owns: the mutex, if GMX_OK.
 /// Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
 /// Since: 0.1
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn gmx_mutex_try_lock(m: *mut gmx_mutex) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(mutex) = (unsafe { mutex(m) }) else { return GMX_EINVAL };
     match any() {
-        Ok(m) => map(mutex.try_lock(waitq::self_id(m))),
+        Ok(m) => tried(mutex.try_lock(waitq::self_id(m))),
         Err(status) => status,
     }
 }

@@ -29,8 +29,8 @@ const _: () = assert!(std::mem::align_of::<gmx_once>() == std::mem::align_of::<O
 ///
 /// Blocks: as long as fn does; and the goroutine, or the thread of a caller that is none, while another is at it.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits.
-/// Migrates: when it waits.
+/// Safepoint: when it waits, and unless GMX_OK.
+/// Migrates: when it waits, and unless GMX_OK.
 /// Owns: arg stays the caller's.
 /// Returns: GMX_OK: it is done; GMX_ECANCELED while another does it; GMX_EDEADLK from within fn; GMX_EINVAL if once is NULL
 /// or not aligned, or fn is NULL; GMX_ENOTG, GMX_EINSYSCALL.
@@ -68,8 +68,8 @@ unsafe fn at<'a>(once: *mut gmx_once) -> Option<&'a Once> {
 ///
 /// Blocks: as gmx_once_do, for another no longer than timeout.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits.
-/// Migrates: when it waits.
+/// Safepoint: when it waits, and unless GMX_OK.
+/// Migrates: when it waits, and unless GMX_OK.
 /// Owns: arg stays the caller's.
 /// Returns: as gmx_once_do; GMX_ETIMEDOUT; GMX_ENOMEM.
 /// Since: 0.1
@@ -108,7 +108,7 @@ unsafe fn do_timeout(
     let (m, begun) = once.begin(m, waitq::deadline_of(timeout));
     match begun {
         Ok(Begun::Yes) => do_it(m, once, f, arg),
-        begun => map(begun.map(|_| ())),
+        begun => tried(begun.map(|_| ())),
     }
 }
 

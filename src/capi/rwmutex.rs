@@ -3,6 +3,7 @@
 use super::*;
 use crate::block::rwmutex::RwMutex;
 use crate::block::waitq;
+use crate::gmp::error::Error;
 
 /// A lock for many readers or one writer. Zero is unlocked; nothing needs to be freed. A writer that waits keeps new readers
 /// out, and readers who wait for a writer go before the next writer.
@@ -31,8 +32,8 @@ unsafe fn rwmutex<'a>(m: *mut gmx_rwmutex) -> Option<&'a RwMutex> {
 ///
 /// Blocks: the goroutine, or the thread of a caller that is none.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits.
-/// Migrates: when it waits.
+/// Safepoint: when it waits, and unless GMX_OK.
+/// Migrates: when it waits, and unless GMX_OK.
 /// Owns: the lock, until gmx_rwmutex_unlock by the same goroutine or thread.
 /// Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing (a reader that becomes a writer waits for
 /// itself, which nobody sees); GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
@@ -61,7 +62,7 @@ unsafe fn lock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
     match may_wait() {
-        Ok(m) => map(rw.write(m, waitq::deadline_of(timeout))),
+        Ok(m) => tried(rw.write(m, waitq::deadline_of(timeout))),
         Err(status) => status,
     }
 }
@@ -70,8 +71,8 @@ unsafe fn lock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
 ///
 /// Blocks: as gmx_rwmutex_lock, no longer than timeout.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits.
-/// Migrates: when it waits.
+/// Safepoint: when it waits, and unless GMX_OK.
+/// Migrates: when it waits, and unless GMX_OK.
 /// Owns: the lock, if GMX_OK.
 /// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
 /// not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
@@ -89,8 +90,8 @@ pub unsafe extern "C" fn gmx_rwmutex_lock_timeout(m: *mut gmx_rwmutex, timeout: 
 ///
 /// Blocks: never.
 /// Call from: every context.
-/// Safepoint: no.
-/// Migrates: no.
+/// Safepoint: unless GMX_OK.
+/// Migrates: unless GMX_OK.
 /// Owns: the lock, if GMX_OK.
 /// Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
 /// Since: 0.1
@@ -103,7 +104,7 @@ pub unsafe extern "C" fn gmx_rwmutex_try_lock(m: *mut gmx_rwmutex) -> gmx_status
     let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
     match any() {
         Ok(m) if rw.write_alone(waitq::self_id(m)) => GMX_OK,
-        Ok(_) => GMX_EBUSY,
+        Ok(_) => failed(Error::Busy),
         Err(status) => status,
     }
 }
@@ -150,8 +151,8 @@ unsafe fn unlock(m: *mut gmx_rwmutex) -> gmx_status {
 ///
 /// Blocks: the goroutine, or the thread of a caller that is none.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits.
-/// Migrates: when it waits.
+/// Safepoint: when it waits, and unless GMX_OK.
+/// Migrates: when it waits, and unless GMX_OK.
 /// Owns: a share of the lock, until gmx_rwmutex_runlock, which may be called by another.
 /// Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or not aligned;
 /// GMX_ENOTG, GMX_EINSYSCALL.
@@ -177,7 +178,7 @@ pub unsafe extern "C" fn gmx_rwmutex_rlock(m: *mut gmx_rwmutex) -> gmx_status {
 #[inline(never)]
 fn rlock_entered(rw: &RwMutex, timeout: i64) -> gmx_status {
     match may_wait() {
-        Ok(m) => map(rw.read_entered(m, waitq::deadline_of(timeout))),
+        Ok(m) => tried(rw.read_entered(m, waitq::deadline_of(timeout))),
         Err(status) => status,
     }
 }
@@ -189,7 +190,7 @@ unsafe fn rlock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
     match may_wait() {
-        Ok(m) => map(rw.read(m, waitq::deadline_of(timeout))),
+        Ok(m) => tried(rw.read(m, waitq::deadline_of(timeout))),
         Err(status) => status,
     }
 }
@@ -198,8 +199,8 @@ unsafe fn rlock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
 ///
 /// Blocks: as gmx_rwmutex_rlock, no longer than timeout.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits.
-/// Migrates: when it waits.
+/// Safepoint: when it waits, and unless GMX_OK.
+/// Migrates: when it waits, and unless GMX_OK.
 /// Owns: a share of the lock, if GMX_OK.
 /// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
 /// not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
@@ -225,8 +226,8 @@ pub unsafe extern "C" fn gmx_rwmutex_rlock_timeout(m: *mut gmx_rwmutex, timeout:
 ///
 /// Blocks: never.
 /// Call from: every context.
-/// Safepoint: no.
-/// Migrates: no.
+/// Safepoint: unless GMX_OK.
+/// Migrates: unless GMX_OK.
 /// Owns: a share of the lock, if GMX_OK.
 /// Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
 /// Since: 0.1
@@ -237,7 +238,7 @@ pub unsafe extern "C" fn gmx_rwmutex_rlock_timeout(m: *mut gmx_rwmutex, timeout:
 pub unsafe extern "C" fn gmx_rwmutex_try_rlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
-    map(rw.try_read())
+    tried(rw.try_read())
 }
 
 /// Gives it back after reading.

@@ -99,8 +99,8 @@ pub extern "C" fn gmx_scope_enter(scope: gmx_scope) -> gmx_status {
 ///
 /// Blocks: the goroutine, or the thread of a caller that is none.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits.
-/// Migrates: when it waits.
+/// Safepoint: when it waits, and unless GMX_OK.
+/// Migrates: when it waits, and unless GMX_OK.
 /// Owns: on GMX_OK the scope is the library's again.
 /// Returns: GMX_OK: it is left; GMX_ETIMEDOUT: it is not, and nobody was cancelled for it; GMX_EBUSY while another leaves it;
 /// GMX_EPERM if another has entered it; GMX_EDEADLK from a goroutine of the scope, or of a scope that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG,
@@ -111,7 +111,7 @@ pub extern "C" fn gmx_scope_enter(scope: gmx_scope) -> gmx_status {
 /// `result` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_scope_leave(scope: gmx_scope, timeout: i64, result: *mut gmx_status) -> gmx_status {
-    match may_wait().and_then(|m| scope::leave(m, scope, timeout).map_err(status::from)) {
+    match may_wait().and_then(|m| scope::leave(m, scope, timeout).map_err(failed)) {
         Ok(error) => {
             if !result.is_null() {
                 // SAFETY: the caller's promise.

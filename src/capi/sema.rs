@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::block::{sema, waitq};
+use crate::gmp::error::Error;
 use crate::gmp::g::WaitReason;
 use crate::sync::AtomicU32;
 
@@ -19,8 +20,8 @@ unsafe fn word<'a>(s: *mut u32) -> Option<&'a AtomicU32> {
 ///
 /// Blocks: the goroutine, or the thread of a caller that is none.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits.
-/// Migrates: when it waits.
+/// Safepoint: when it waits, and unless GMX_OK.
+/// Migrates: when it waits, and unless GMX_OK.
 /// Owns: one of the count.
 /// Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if s is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
@@ -49,17 +50,17 @@ unsafe fn acquire(s: *mut u32, timeout: i64) -> gmx_status {
         Err(status) => return status,
     };
     if timeout == 0 {
-        return if sema::try_acquire(s) { GMX_OK } else { GMX_ETIMEDOUT };
+        return if sema::try_acquire(s) { GMX_OK } else { failed(Error::TimedOut) };
     }
-    map(sema::acquire(m, s, waitq::deadline_of(timeout), WaitReason::SEMACQUIRE).1)
+    tried(sema::acquire(m, s, waitq::deadline_of(timeout), WaitReason::SEMACQUIRE).1)
 }
 
 /// As gmx_sema_acquire, but gives up after timeout nanoseconds; negative never; 0 without waiting.
 ///
 /// Blocks: as gmx_sema_acquire, no longer than timeout.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits.
-/// Migrates: when it waits.
+/// Safepoint: when it waits, and unless GMX_OK.
+/// Migrates: when it waits, and unless GMX_OK.
 /// Owns: one of the count, if GMX_OK.
 /// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG,
 /// GMX_EINSYSCALL.
@@ -82,8 +83,8 @@ pub unsafe extern "C" fn gmx_sema_acquire_timeout(s: *mut u32, timeout: i64) -> 
 ///
 /// Blocks: never.
 /// Call from: every context.
-/// Safepoint: no.
-/// Migrates: no.
+/// Safepoint: unless GMX_OK.
+/// Migrates: unless GMX_OK.
 /// Owns: one of the count, if GMX_OK.
 /// Returns: GMX_OK; GMX_EAGAIN if the count is 0; GMX_EINVAL if s is NULL or not aligned.
 /// Since: 0.1
@@ -96,7 +97,7 @@ pub unsafe extern "C" fn gmx_sema_try_acquire(s: *mut u32) -> gmx_status {
     match unsafe { word(s) } {
         None => GMX_EINVAL,
         Some(s) if sema::try_acquire(s) => GMX_OK,
-        Some(_) => GMX_EAGAIN,
+        Some(_) => failed(Error::Again),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::block::sleep;
+use crate::gmp::timers::later;
 use crate::sync::now;
 
 /// The monotonic clock, in nanoseconds from a point that does not matter.
@@ -34,7 +35,7 @@ pub extern "C" fn gmx_sleep(ns: i64) -> gmx_status {
         return gmx_yield();
     }
     match may_wait() {
-        Ok(m) => map(sleep::sleep_until(m, now().saturating_add(ns)).1),
+        Ok(m) => tried(sleep::sleep_until(m, later(now(), ns)).1),
         Err(status) => status,
     }
 }

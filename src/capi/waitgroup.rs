@@ -27,7 +27,8 @@ unsafe fn group<'a>(wg: *mut gmx_waitgroup) -> Option<&'a WaitGroup> {
     Some(unsafe { &*wg.cast::<WaitGroup>() })
 }
 
-/// Adds delta to the count. At 0 all waiters go on.
+/// Adds delta to the count. At 0 every waiter returns, also if the first one that is back adds to the count again, or gives
+/// the memory of the group away.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -97,8 +98,8 @@ pub unsafe extern "C" fn gmx_waitgroup_done(wg: *mut gmx_waitgroup) -> gmx_statu
 ///
 /// Blocks: the goroutine, or the thread of a caller that is none.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits.
-/// Migrates: when it waits.
+/// Safepoint: when it waits, and unless GMX_OK.
+/// Migrates: when it waits, and unless GMX_OK.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
@@ -120,8 +121,8 @@ pub unsafe extern "C" fn gmx_waitgroup_wait(wg: *mut gmx_waitgroup) -> gmx_statu
 ///
 /// Blocks: as gmx_waitgroup_wait, no longer than timeout.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits.
-/// Migrates: when it waits.
+/// Safepoint: when it waits, and unless GMX_OK.
+/// Migrates: when it waits, and unless GMX_OK.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG,
 /// GMX_EINSYSCALL.
@@ -142,7 +143,7 @@ unsafe fn wait(wg: *mut gmx_waitgroup, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(wg) = (unsafe { group(wg) }) else { return GMX_EINVAL };
     match may_wait() {
-        Ok(m) => map(wg.wait(m, waitq::deadline_of(timeout), true).1),
+        Ok(m) => tried(wg.wait(m, waitq::deadline_of(timeout), true).1),
         Err(status) => status,
     }
 }

@@ -12,7 +12,7 @@ use crate::fiber::host::HostThread;
 use crate::gmp::g::{G, GRef};
 use crate::gmp::p::{MUST_SEE, OwnedP, P, PRef, PWord};
 use crate::gmp::sched::Sched;
-use crate::sync::own::{OwnBool, OwnI32, OwnPtr, OwnU64};
+use crate::sync::own::{OwnBool, OwnI32, OwnPtr, OwnU32, OwnU64};
 use crate::sync::widen::widen;
 use crate::sync::{AtomicPtr, AtomicU64, Note, Ordering};
 use std::cell::UnsafeCell;
@@ -176,6 +176,8 @@ pub struct M {
     /// Ends its thread at the next turn of the loop.
     pub exiting: OwnBool,
     pub rng: crate::ds::rng::Rng,
+    /// Calls that came back with nothing (block/vain.rs).
+    pub vain: OwnU32,
 }
 
 /// An M. Its memory lives as long as the process.
@@ -262,6 +264,7 @@ impl M {
             chosen: OwnPtr::null(),
             exiting: OwnBool::new(false),
             rng: crate::ds::rng::Rng::new(u64::from(id) + 1),
+            vain: OwnU32::new(0),
         }
     }
 

@@ -1,6 +1,8 @@
 //! rwmutex.rs, cond.rs: a writer is alone, readers who were kept out go on, no signal is lost.
 
+use super::cancels::{token, under};
 use super::*;
+use crate::block::cancel::{self, Reason};
 use crate::block::cond::Cond;
 use crate::block::mutex::Mutex;
 use crate::block::rwmutex::RwMutex;
@@ -244,6 +246,36 @@ fn many_gs_read_and_write() {
 #[test]
 fn many_readers_and_writers() {
     check(Size { schedules: 6000, ..Size::default() }, readers_and_writers(3, 2, 2));
+}
+
+/// W4: a wait that is refused, beside one who needs the mutex: it was free, and it is held again.
+#[test]
+fn refused_wait_against_another() {
+    check(Size { preemptions: 3, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let x = Arc::new((Mutex::default(), Cond::default(), Sole::new()));
+        let t = token(&w, None);
+        let m = foreign::needm(w.sched, 1).unwrap();
+        assert!(cancel::cancel(m, &t, Reason::ByHand));
+        let y = x.clone();
+        w.host_as(m, move |_, m| {
+            let (mutex, cond, what) = &*y;
+            assert!(mutex.lock(m, None, false).1.is_ok());
+            what.touch();
+            assert!(under(m, &t, || cond.wait(m, mutex, None)) == Err(Error::Canceled));
+            what.touch();
+            assert!(mutex.unlock(m).is_ok(), "N2");
+        });
+        let y = x.clone();
+        w.host(move |_, m| {
+            let (mutex, cond, what) = &*y;
+            assert!(mutex.lock(m, None, false).1.is_ok());
+            what.touch();
+            assert!(cond.signal(m).is_ok() && mutex.unlock(m).is_ok());
+        });
+        w.finish();
+        assert!(x.0.try_lock(1).is_ok());
+    });
 }
 
 /// One waits for what another brings; perhaps a third waits too, until its deadline.
