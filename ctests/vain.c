@@ -266,6 +266,45 @@ static void stops_get_through(void) {
   CHECK_OK(gmx_main(finish, NULL));
 }
 
+/* ---- lock and unlock alone, which nobody contends: others run when the slice is over, and a stop gets through ---- */
+
+static gmx_mutex lone, outer;
+static gmx_rwmutex lone_rw;
+static void locks(void *arg) {
+  int how = *(int *)arg;
+  CHECK_OK(gmx_mutex_lock(&outer)); /* held throughout */
+  for (int n = 0; !atomic_load(&over); n++) {
+    if (how) {
+      CHECK_OK(gmx_rwmutex_lock(&lone_rw));
+      CHECK_OK(gmx_rwmutex_unlock(&lone_rw));
+    } else {
+      CHECK_OK(gmx_mutex_lock(&lone));
+      CHECK_OK(gmx_mutex_unlock(&lone));
+    }
+    atomic_fetch_add(&turns, 1);
+  }
+  CHECK_OK(gmx_mutex_unlock(&outer));
+  release(&begin, 1);
+}
+static void lock_and_unlock_alone(void) {
+  for (int how = 0; how < 2; how++) {
+    for (int stop = 0; stop < 2; stop++) {
+      atomic_store(&over, 0);
+      atomic_store(&turns, 0);
+      go(locks, &how);
+      spin_until(atomic_load(&turns) > 0);
+      if (stop) {
+        CHECK_OK(gmx_stop_the_world_timeout("locks", 20 * SECOND));
+        CHECK_OK(gmx_start_the_world());
+        atomic_store(&over, 1);
+      } else {
+        go(ends_it, NULL);
+      }
+      CHECK_OK(gmx_sema_acquire_timeout(&begin, 40 * SECOND));
+    }
+  }
+}
+
 /* ---- where nobody may be let run ---- */
 
 static int tries(void) {
@@ -335,6 +374,9 @@ int main(void) {
   RUN_G(nobody_runs_where_nobody_may);
   RUN(stops_get_through);
   RUN(threads_try);
+  gs_finish();
+  gs_start(1, MS);
+  RUN(lock_and_unlock_alone);
   gs_finish();
   return 0;
 }

@@ -1093,8 +1093,8 @@ typedef struct gmx_mutex {
  *
  * Blocks: the goroutine, or the thread of a caller that is none.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits, and unless GMX_OK.
- * Migrates: when it waits, and unless GMX_OK.
+ * Safepoint: yes.
+ * Migrates: yes.
  * Owns: the mutex, until gmx_mutex_unlock by the same goroutine or thread.
  * Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG,
  * GMX_EINSYSCALL.
@@ -1107,8 +1107,8 @@ GMX_API gmx_status gmx_mutex_lock(struct gmx_mutex *m);
  *
  * Blocks: as gmx_mutex_lock, no longer than timeout.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits, and unless GMX_OK.
- * Migrates: when it waits, and unless GMX_OK.
+ * Safepoint: yes.
+ * Migrates: yes.
  * Owns: the mutex, if GMX_OK.
  * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not
  * aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
@@ -1159,8 +1159,8 @@ typedef struct gmx_rwmutex {
  *
  * Blocks: the goroutine, or the thread of a caller that is none.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits, and unless GMX_OK.
- * Migrates: when it waits, and unless GMX_OK.
+ * Safepoint: yes.
+ * Migrates: yes.
  * Owns: the lock, until gmx_rwmutex_unlock by the same goroutine or thread.
  * Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing (a reader that becomes a writer waits for
  * itself, which nobody sees); GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
@@ -1173,8 +1173,8 @@ GMX_API gmx_status gmx_rwmutex_lock(struct gmx_rwmutex *m);
  *
  * Blocks: as gmx_rwmutex_lock, no longer than timeout.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: when it waits, and unless GMX_OK.
- * Migrates: when it waits, and unless GMX_OK.
+ * Safepoint: yes.
+ * Migrates: yes.
  * Owns: the lock, if GMX_OK.
  * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
  * not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.

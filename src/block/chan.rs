@@ -339,15 +339,18 @@ impl Chan {
     /// come to fire it. No lock is held.
     #[inline(always)]
     pub(super) fn timer_came(&self, m: MRef, op: Op) -> bool {
+        op == Op::Recv && !self.timer.is_null() && self.look_at_timer(m)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_at_timer(&self, m: MRef) -> bool {
         // SAFETY: null or a timer, whose place is never given back.
-        match unsafe { self.timer.get().as_ref() } {
-            Some(t) if op == Op::Recv => {
-                timer::fire_if_due(m, self, t);
-                // Also if another has just fired it.
-                self.may(op)
-            }
-            _ => false,
+        if let Some(t) = unsafe { self.timer.get().as_ref() } {
+            timer::fire_if_due(m, self, t);
         }
+        // Also if another has just fired it.
+        self.may(Op::Recv)
     }
 
     /// Whether it is a channel of this runtime. (A glance at memory that may be no channel any more: for wrong calls.)

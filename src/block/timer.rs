@@ -300,8 +300,6 @@ fn send(m: MRef, c: NonNull<Chan>) {
 }
 
 /// T1, for a channel whose timer is `t`, or was. No lock of a channel is held.
-#[cold]
-#[inline(never)]
 pub fn fire_if_due(m: MRef, c: &Chan, t: &'static HostTimer) {
     let mut s = t.state.lock();
     let What::Send(mine) = s.what else { return };

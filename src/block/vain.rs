@@ -11,6 +11,10 @@
 //!   counted only, and so is one of a thread that has no G.
 //! * N3 A wait that gives a lock away and takes it again (cond.rs) lets others run in between, each time ([`give_way`]).
 //!
+//! * N4 A call that locks a mutex, or an rwmutex for writing, serves requests before ([`serve`]), also where it need not wait.
+//!   So a G that does nothing but lock and unlock gives its P away at the end of its slice. (Not the unlock: then the loop
+//!   would be preempted between two locks only by chance, and an unlock is called where a switch is not expected.)
+//!
 //! A call that succeeds is not counted: it costs nothing.
 //!
 //! # Rejected
@@ -31,6 +35,14 @@ pub fn in_vain(m: MRef) -> MRef {
     m.vain.set(n);
     let asked = m.p().is_some_and(|pp| pp.requests() != 0);
     if asked || n.is_multiple_of(PATIENCE) { rest(m, asked) } else { m }
+}
+
+/// Serves what is asked of the caller's P, if it may leave that.
+///
+/// # Migrates
+#[inline]
+pub fn serve(m: MRef) -> MRef {
+    if m.p().is_some_and(|pp| pp.requests() != 0) { rest(m, true) } else { m }
 }
 
 /// Lets others run, on whatever kind of thread, if the caller may leave.

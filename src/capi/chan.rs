@@ -191,14 +191,16 @@ unsafe fn try_transfer(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_status {
     if c.is_null() {
         return failed(Error::Again);
     }
-    let attempt = |m: MRef, c: &Chan| {
-        if op == Op::Send && elem.is_null() && c.elem_size() != 0 {
-            return GMX_EINVAL;
-        }
-        tried(c.try_transfer(m, op, elem))
+    let m = match any() {
+        Ok(m) => m,
+        Err(status) => return status,
     };
     // SAFETY: the caller's promise.
-    unsafe { with(c, attempt) }
+    let Some(c) = (unsafe { chan(m, c) }) else { return GMX_EINVAL };
+    if op == Op::Send && elem.is_null() && c.elem_size() != 0 {
+        return GMX_EINVAL;
+    }
+    tried(c.try_transfer(m, op, elem))
 }
 
 /// Sends a value: gives it to a receiver that waits, or puts it behind the others, or waits for either. NULL as a channel

@@ -97,7 +97,22 @@ fn may_wait() -> Result<MRef, gmx_status> {
 #[inline(always)]
 fn free_id() -> Option<u64> {
     let m = crate::sched::run::current()?;
-    if m.is_free() { Some(m.g()?.goid.get()) } else { None }
+    if m.is_free() { Some(m.free_goid()) } else { None }
+}
+
+/// As [`free_id`], unless something is asked of the caller's P: for the short ways of calls that are safe points, so that a
+/// loop of them is none without.
+#[inline(always)]
+fn calm_id() -> Option<u64> {
+    let m = crate::sched::run::current()?;
+    if m.is_free() && m.is_calm() { Some(m.free_goid()) } else { None }
+}
+
+/// As [`may_wait`], and a safe point: what is asked of the caller's P is served.
+///
+/// # Migrates
+fn may_wait_calmly() -> Result<MRef, gmx_status> {
+    may_wait().map(crate::block::vain::serve)
 }
 
 /// Whether the caller is a G on a worker that is free to go.

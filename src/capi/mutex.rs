@@ -30,8 +30,8 @@ unsafe fn mutex<'a>(m: *mut gmx_mutex) -> Option<&'a Mutex> {
 ///
 /// Blocks: the goroutine, or the thread of a caller that is none.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits, and unless GMX_OK.
-/// Migrates: when it waits, and unless GMX_OK.
+/// Safepoint: yes.
+/// Migrates: yes.
 /// Owns: the mutex, until gmx_mutex_unlock by the same goroutine or thread.
 /// Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG,
 /// GMX_EINSYSCALL.
@@ -44,7 +44,7 @@ pub unsafe extern "C" fn gmx_mutex_lock(m: *mut gmx_mutex) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
         if let Some(mutex) = mutex(m)
-            && let Some(me) = free_id()
+            && let Some(me) = calm_id()
             && mutex.lock_fast(me)
         {
             return GMX_OK;
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn gmx_mutex_lock(m: *mut gmx_mutex) -> gmx_status {
 unsafe fn lock(m: *mut gmx_mutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(mutex) = (unsafe { mutex(m) }) else { return GMX_EINVAL };
-    match may_wait() {
+    match may_wait_calmly() {
         Ok(m) => tried(mutex.lock(m, waitq::deadline_of(timeout), true).1),
         Err(status) => status,
     }
@@ -69,8 +69,8 @@ unsafe fn lock(m: *mut gmx_mutex, timeout: i64) -> gmx_status {
 ///
 /// Blocks: as gmx_mutex_lock, no longer than timeout.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits, and unless GMX_OK.
-/// Migrates: when it waits, and unless GMX_OK.
+/// Safepoint: yes.
+/// Migrates: yes.
 /// Owns: the mutex, if GMX_OK.
 /// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not
 /// aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
@@ -83,7 +83,7 @@ pub unsafe extern "C" fn gmx_mutex_lock_timeout(m: *mut gmx_mutex, timeout: i64)
     // SAFETY: the caller's promise.
     unsafe {
         if let Some(mutex) = mutex(m)
-            && let Some(me) = free_id()
+            && let Some(me) = calm_id()
             && mutex.lock_fast(me)
         {
             return GMX_OK;

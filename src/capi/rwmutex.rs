@@ -32,8 +32,8 @@ unsafe fn rwmutex<'a>(m: *mut gmx_rwmutex) -> Option<&'a RwMutex> {
 ///
 /// Blocks: the goroutine, or the thread of a caller that is none.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits, and unless GMX_OK.
-/// Migrates: when it waits, and unless GMX_OK.
+/// Safepoint: yes.
+/// Migrates: yes.
 /// Owns: the lock, until gmx_rwmutex_unlock by the same goroutine or thread.
 /// Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing (a reader that becomes a writer waits for
 /// itself, which nobody sees); GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
@@ -46,7 +46,7 @@ pub unsafe extern "C" fn gmx_rwmutex_lock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
         if let Some(rw) = rwmutex(m)
-            && let Some(me) = free_id()
+            && let Some(me) = calm_id()
             && rw.write_alone(me)
         {
             return GMX_OK;
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn gmx_rwmutex_lock(m: *mut gmx_rwmutex) -> gmx_status {
 unsafe fn lock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
-    match may_wait() {
+    match may_wait_calmly() {
         Ok(m) => tried(rw.write(m, waitq::deadline_of(timeout))),
         Err(status) => status,
     }
@@ -71,8 +71,8 @@ unsafe fn lock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
 ///
 /// Blocks: as gmx_rwmutex_lock, no longer than timeout.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: when it waits, and unless GMX_OK.
-/// Migrates: when it waits, and unless GMX_OK.
+/// Safepoint: yes.
+/// Migrates: yes.
 /// Owns: the lock, if GMX_OK.
 /// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
 /// not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.

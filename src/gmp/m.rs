@@ -280,6 +280,22 @@ impl M {
         self.mode.get() == 0
     }
 
+    /// Nothing is asked of the P. For code that [`M::is_free`].
+    #[inline(always)]
+    pub fn is_calm(&self) -> bool {
+        debug_assert!(self.is_free());
+        // SAFETY: code that is free is on a G, whose M holds a P.
+        unsafe { self.p().unwrap_unchecked() }.requests() == 0
+    }
+
+    /// The number of the G that runs here. For code that [`M::is_free`].
+    #[inline(always)]
+    pub fn free_goid(&self) -> u64 {
+        debug_assert!(self.is_free());
+        // SAFETY: code that is free is on a G.
+        unsafe { self.g().unwrap_unchecked() }.goid.get()
+    }
+
     #[inline(always)]
     pub fn ctx(&self) -> Ctx {
         match self.mode.get() as u8 {
