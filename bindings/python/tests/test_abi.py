@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -66,6 +67,72 @@ class Types(unittest.TestCase):
                 cwd=directory,
                 stdout=subprocess.PIPE,
             )
+
+    def test_wrong_calls_are_refused(self):
+        """What a program gets from the type checker, line by line."""
+        mypy = shutil.which(os.environ.get("GMX_MYPY", "mypy"))
+        if not mypy:
+            self.skipTest("no mypy")
+        program = """
+import gomax
+def f(a: int, b: str = "") -> float: return 1.0
+g = gomax.go(f, 1, b="x")
+x: float = g.join()
+y: str = g.join()  # error
+gomax.go(len, 3)  # error
+gomax.go(f)  # error
+gomax.go(f, "a")  # error
+gomax.go(f, 1, 2)  # error
+gomax.go(f, 1, c=2)  # error
+gomax.go(3)  # error
+gomax.go(lambda: 1).join() + 1
+with gomax.scope() as s:
+    z: float = s.go(f, 1).join()
+    s.go(len, 3)  # error
+    s.go(f, b=1)  # error
+w: int = gomax.WaitGroup().go(len, "abc").join()
+gomax.WaitGroup().go(len, 3)  # error
+gomax.Once().do(f, 1, timeout=1)
+gomax.Once().do(print, timeout=1)
+gomax.Once().do(f, "a")  # error
+gomax.Once().do(f)  # error
+gomax.Channel("a")  # error
+gomax.gomaxprocs("a")  # error
+"""
+        wanted = [n for n, line in enumerate(program.splitlines(), 1) if line.endswith("# error")]
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "program.py")
+            with open(path, "w") as f:
+                f.write(program)
+            command = [mypy, "--python-version", "3.10", "--python-executable", sys.executable, "--cache-dir", directory, path]
+            said = subprocess.run(command, cwd=directory, stdout=subprocess.PIPE).stdout.decode()
+        got = [int(n) for n in re.findall(r"^program\.py:(\d+): error", said, re.M)]
+        self.assertEqual(sorted(set(got)), wanted, said)
+
+
+class Library(unittest.TestCase):
+    def start(self, library, *flags):
+        """The library that is loaded where the environment names one, or what is said instead."""
+        done = subprocess.run(
+            [sys.executable, *flags, "-c", "import gomax; print(gomax.LIBRARY)"],
+            env={**os.environ, "GOMAX_LIBRARY": library},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        return done.stdout.decode().strip() or done.stderr.decode().strip().splitlines()[-1]
+
+    def test_from_the_environment(self):
+        own = os.path.join(os.path.dirname(_abi.__file__), "libgomax.so.0")
+        with tempfile.TemporaryDirectory() as directory:
+            other = os.path.join(directory, "libgomax.so.0")
+            shutil.copy(own, other)
+            self.assertEqual(self.start(""), own)
+            self.assertEqual(self.start(other), other)
+            for flag in ("-I", "-E", "-EI"):
+                self.assertEqual(self.start(other, flag), own)
+                self.assertEqual(self.start("relative.so", flag), own)
+            for relative in ("libgomax.so.0", "./libgomax.so.0", "dir/libgomax.so.0"):
+                self.assertIn("absolute", self.start(relative))
 
 
 if __name__ == "__main__":

@@ -41,6 +41,23 @@ class Documents(unittest.TestCase):
 
 
 class Interface(unittest.TestCase):
+    def test_everything_public_is_documented(self):
+        missing = []
+        for name in gomax.__all__:
+            found = getattr(gomax, name)
+            if not callable(found) or name == "gmx":
+                continue
+            if not found.__doc__ or found.__doc__.startswith(name + "("):  # (what a NamedTuple has of itself)
+                missing.append(name)
+            if not isinstance(found, type):
+                continue
+            for attribute in dir(found):
+                value = getattr(found, attribute)
+                ours = getattr(value, "__module__", None) or getattr(getattr(value, "fget", None), "__module__", "")
+                if not attribute.startswith("_") and str(ours).startswith("gomax") and not value.__doc__:
+                    missing.append(f"{name}.{attribute}")
+        self.assertEqual(missing, [])
+
     def test_each_function_is_used_or_left_out_for_a_reason(self):
         used = set()
         for name in os.listdir(gomax.__path__[0]):

@@ -62,6 +62,37 @@ class Go(unittest.TestCase):
             c.send(i)
         self.assertEqual(sorted(g.join() for g in gs), list(range(n)))
 
+    def test_an_error_is_reported_as_that_of_its_thread(self):
+        """Not of the thread that forgets it last, whichever that is."""
+        seen = []
+        before, threading.excepthook = threading.excepthook, lambda args: seen.append(args.thread)
+
+        def fails():
+            ran.append(threading.current_thread())
+            raise ValueError
+
+        try:
+            for forget in ("here", "elsewhere", "at once"):
+                ran, seen[:] = [], []
+                g = gomax.go(fails)
+                while forget != "at once" and not g.done:
+                    gomax.sleep(0.001)
+                if forget == "elsewhere":
+                    held = [g]
+                    del g
+                    thread = threading.Thread(target=held.clear, name="another")
+                    thread.start()
+                    thread.join()
+                else:
+                    del g
+                while not seen:
+                    gc.collect()
+                    gomax.sleep(0.001)
+                self.assertEqual(seen, ran, forget)
+                self.assertTrue(seen[0].name.startswith("gomax-"))
+        finally:
+            threading.excepthook = before
+
     def test_error_that_nobody_asks_for_is_reported(self):
         seen = []
         before, threading.excepthook = threading.excepthook, lambda args: seen.append(args.exc_type)

@@ -1,5 +1,9 @@
+import builtins
+import sys
 import threading
+import time
 import unittest
+import unittest.mock
 
 import gomax
 
@@ -42,6 +46,61 @@ class Scopes(unittest.TestCase):
                 raise KeyError
         with self.assertRaises(gomax.CanceledError):
             g.join()
+
+    def fail_together(self, *errors):
+        """A scope whose goroutines all fail, each once all run."""
+        begun = threading.Barrier(len(errors))
+
+        def fails(e):
+            begun.wait(60)
+            raise e
+
+        with gomax.scope() as s:
+            for e in errors:
+                s.go(fails, e)
+
+    def test_no_error_is_lost(self):
+        errors = [KeyError("a"), ValueError("b"), OSError("c")]
+        if sys.version_info >= (3, 11):
+            with self.assertRaises(ExceptionGroup) as caught:  # noqa: F821
+                self.fail_together(*errors)
+            self.assertEqual({id(e) for e in caught.exception.exceptions}, {id(e) for e in errors})
+        with unittest.mock.patch.object(builtins, "BaseExceptionGroup", None, create=True):
+            errors = [KeyError("a"), ValueError("b"), OSError("c")]
+            with self.assertRaises((KeyError, ValueError, OSError)) as caught:
+                self.fail_together(*errors)
+            seen, e = set(), caught.exception
+            while e is not None and id(e) not in seen:
+                seen.add(id(e))
+                e = e.__context__
+            self.assertLessEqual({id(e) for e in errors}, seen)
+
+    def test_one_error_comes_as_it_is(self):
+        with self.assertRaises(ZeroDivisionError):
+            with gomax.scope() as s:
+                for _ in range(3):
+                    s.go(gomax.sleep, 1000)
+                s.go(lambda: 1 / 0)
+        same = KeyError("the same")
+
+        def fails():
+            raise same
+
+        with self.assertRaises(KeyError) as caught:
+            with gomax.scope() as s:
+                s.go(fails)
+                s.go(fails)
+        self.assertIs(caught.exception, same)
+
+    def test_the_end_of_the_program_comes_as_it_is(self):
+        with self.assertRaises(SystemExit):
+            self.fail_together(KeyError("a"), SystemExit(3), ValueError("b"))
+        with self.assertRaises(KeyboardInterrupt):
+            with gomax.scope() as s:
+                g = s.go(lambda: 1 / 0)
+                while not g.done:
+                    time.sleep(0.001)
+                raise KeyboardInterrupt
 
     def test_time_is_up(self):
         with self.assertRaises(TimeoutError):

@@ -8,6 +8,43 @@ import gomax
 from programs import run
 
 
+class Errors(unittest.TestCase):
+    def test_each_says_what_is_wrong(self):
+        """Of the wrong type, out of bounds, and what C would cut off: an error in our words, and nothing was done."""
+        calls = [(gomax.gomaxprocs, 10**9), (gomax.Channel, None)]
+        for silly in ("a", 1.5, -1, 2**64 + 1, 10**30, [], object()):
+            calls += [
+                (gomax.CChannel, ctypes.c_int, silly),
+                (gomax.Channel, silly),
+                (gomax.Semaphore, silly),
+                (gomax.WaitGroup, silly),
+                (gomax.dump, silly),
+                (gomax.Cond().notify, silly),
+                (gomax.gomaxprocs, silly),
+                (lambda n: gomax.go_c(1, stack_size=n), silly),
+                (lambda n: gomax.init(maxprocs=n), silly),
+                (lambda n: gomax.init(stack_size=n), silly),
+            ]
+        for silly in ("a", [], object(), float("nan")):
+            calls += [
+                (gomax.sleep, silly),
+                (gomax.after, silly),
+                (gomax.Channel().recv, silly),
+                (gomax.Semaphore().acquire, silly),
+                (gomax.WaitGroup(1).wait, silly),
+                (gomax.scope, silly),
+                (lambda t: gomax.select(gomax.Channel(), timeout=t), silly),
+            ]
+        procs = gomax.gomaxprocs()
+        for call, *args in calls:
+            with self.subTest(call=call, args=args):
+                with self.assertRaises((TypeError, ValueError, MemoryError, gomax.Error)) as caught:
+                    call(*args)
+                self.assertRegex(str(caught.exception), "[a-z]{3}")
+                self.assertNotRegex(str(caught.exception), "ctypes|multiply|argument [0-9]")
+        self.assertEqual(gomax.gomaxprocs(), procs)
+
+
 class World(unittest.TestCase):
     def test_gomaxprocs(self):
         before = gomax.gomaxprocs()
@@ -123,7 +160,7 @@ try:
 except gomax.Error as e:
     print(e.name)
 """
-        self.assertEqual(run(text), "options that cannot be\n3\n[0, 1, 2]\nGMX_EBUSY\n")
+        self.assertEqual(run(text), "maxprocs is from 0 to 2147483647, not -1\n3\n[0, 1, 2]\nGMX_EBUSY\n")
 
     def test_since_when_it_waits(self):
         s = gomax.Semaphore()

@@ -42,7 +42,7 @@ from typing import (
 )
 
 from . import _abi
-from ._errors import ClosedError, ForkedError, check, error
+from ._errors import ClosedError, ForkedError, check, error, integer
 from ._goroutines import wake
 from ._library import Process, gmx, process
 from ._waits import nanoseconds, wait
@@ -95,6 +95,7 @@ class Waiting(Generic[T]):
 
 def new_channel(size: int, capacity: int) -> int:
     pointer = _abi.c_void_p()
+    integer(capacity, "the capacity of a channel", 0, 2**63 - 1)
     check(gmx.gmx_chan_new(size, capacity, _byref(pointer)), f"a channel for {capacity} values")
     assert pointer.value
     return pointer.value
@@ -147,6 +148,7 @@ class Channels(Source):
             raise ForkedError()
 
     def close(self) -> None:
+        """Nothing can be sent any more. ClosedError if it was closed before."""
         raise NotImplementedError
 
     def __len__(self) -> int:
@@ -157,6 +159,7 @@ class Channels(Source):
 
     @property
     def capacity(self) -> int:
+        """For how many values there is room; len() tells how many are in it."""
         return gmx.gmx_chan_cap(self._chan)
 
     def __enter__(self: "C") -> "C":

@@ -1,5 +1,8 @@
 """Statuses of the library as exceptions."""
 
+import operator
+from typing import Any
+
 from . import _abi
 from ._library import gmx
 
@@ -38,6 +41,17 @@ class ForkedError(Error):
         super().__init__(status, what)
 
 
+def integer(value: Any, what: str, least: int, most: int) -> int:
+    """The value, if it is a whole number within the bounds: ctypes would cut off what does not fit."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{what} is a whole number, not {type(value).__name__}") from None
+    if not least <= number <= most:
+        raise ValueError(f"{what} is from {least} to {most}, not {number}")
+    return number
+
+
 def error(status: int, what: str = "") -> Exception:
     """The exception for a negative status."""
     if status == _abi.GMX_ETIMEDOUT:
@@ -45,7 +59,7 @@ def error(status: int, what: str = "") -> Exception:
     if status == _abi.GMX_EINVAL:
         return ValueError(what or "an argument is not valid")
     if status == _abi.GMX_ENOMEM:
-        return MemoryError(what)
+        return MemoryError(f"no memory for {what}" if what else "no memory")
     if status == _abi.GMX_ECLOSED:
         return ClosedError(status, what)
     if status == _abi.GMX_ECANCELED:

@@ -14,13 +14,17 @@ import functools
 import itertools
 import threading
 from _ctypes import CFuncPtr
-from typing import Any, Callable, Deque, Generator, Generic, List, Optional, Tuple, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Deque, Generator, Generic, List, Optional, Tuple, TypeVar, Union
 
 from . import _abi
-from ._errors import ForkedError, check, error
+from ._errors import ForkedError, check, error, integer
 from ._library import Process, gmx, process
 from ._waits import at_once, nanoseconds, wait
 
+if TYPE_CHECKING:
+    from typing_extensions import ParamSpec
+
+    P = ParamSpec("P")
 T = TypeVar("T")
 IDLE_SECONDS = 10.0
 
@@ -81,7 +85,7 @@ process.resets.append(_forked)
 
 class G(Generic[T]):
     """A function that runs, or has run, as a goroutine. `join` or `await` gives what it returned or raises what it
-    raised. An error that nobody asks for is reported as that of a thread."""
+    raised. An error that nobody asks for is reported as that of the thread on which it ran."""
 
     _error: Optional[BaseException] = None  # also if Ctrl-C comes in the midst of the next lines
     _told = False
@@ -91,6 +95,7 @@ class G(Generic[T]):
     ) -> None:
         self._call: Optional[Callable[[], T]] = call
         self._token = token
+        self._thread: Optional[threading.Thread] = None
         self._then: "List[Callable[[G[Any]], None]]" = [then] if then else []
         self._result: Optional[T] = None
         self._told = told
@@ -104,6 +109,7 @@ class G(Generic[T]):
         call = self._begin()
         if not call:
             return
+        self._thread = threading.current_thread()
         status = gmx.gmx_attach_thread()
         if status >= 0:
             gmx.gmx_enter_syscall()
@@ -117,7 +123,7 @@ class G(Generic[T]):
             del call
             gmx.gmx_detach_thread()  # out of the syscall too, and from under the token
         else:
-            self._error = error(status, "no goroutine for this function")
+            self._error = error(status, "a goroutine for this function")
         if self._epoch is process.epoch:
             self._finish()
 
@@ -144,6 +150,7 @@ class G(Generic[T]):
 
     @property
     def done(self) -> bool:
+        """Whether it has ended: join would not wait."""
         return self._finished
 
     def join(self, timeout: Optional[float] = None) -> T:
@@ -181,7 +188,8 @@ class G(Generic[T]):
     def __del__(self) -> None:
         e = self._error
         if e is not None and not self._told and not isinstance(e, SystemExit) and threading:  # None at the very end
-            threading.excepthook(threading.ExceptHookArgs((type(e), e, e.__traceback__, threading.current_thread())))
+            # whatever thread forgets it last: that of the error is the one on which it ran
+            threading.excepthook(threading.ExceptHookArgs((type(e), e, e.__traceback__, self._thread)))
 
     def __repr__(self) -> str:
         state = "runs" if not self._finished else "failed" if self._error is not None else "returned"
@@ -229,7 +237,7 @@ def start(
     return g
 
 
-def go(fn: Callable[..., T], *args: Any, **kwargs: Any) -> "G[T]":
+def go(fn: "Callable[P, T]", *args: "P.args", **kwargs: "P.kwargs") -> "G[T]":
     """Runs fn(*args, **kwargs) as a goroutine, on a thread of its own."""
     if not callable(fn):
         raise TypeError("go wants a function")
@@ -327,9 +335,10 @@ def go_c(fn: CFunction, arg: Any = None, *, stack_size: int = 0, name: Optional[
     lives until it has ended."""
     if _leftovers:
         _sweep()
+    integer(stack_size, "the size of a stack", 0, 2**63 - 1)
     options = _abi.gmx_spawn_opts(
         ctypes.sizeof(_abi.gmx_spawn_opts), _abi.GMX_SPAWN_JOINABLE, 0, stack_size, name.encode() if name else None
     )
     handle = _abi.c_uint64()
-    check(gmx.gmx_spawn_with(_abi.byref(options), address(fn), pointer(arg), _abi.byref(handle)))
+    check(gmx.gmx_spawn_with(_abi.byref(options), address(fn), pointer(arg), _abi.byref(handle)), "a goroutine of this size")
     return CG(handle.value, (fn, arg))

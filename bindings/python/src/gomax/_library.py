@@ -1,15 +1,25 @@
 """Where the library is, and what belongs to this process rather than to the one that forked it.
 
-The library is the one in the wheel, or that of GOMAX_LIBRARY. Loading it starts nothing: the first call that needs the
-runtime does.
+The library is the one in the wheel, or that of GOMAX_LIBRARY, an absolute path: a relative one would depend on where the
+program is started. Python's -E and -I, for programs that do not trust their environment, count for it too. Loading the
+library starts nothing: the first call that needs the runtime does.
 """
 
 import os
+import sys
 from typing import Callable, List
 
 from . import _abi
 
-LIBRARY = os.environ.get("GOMAX_LIBRARY") or os.path.join(os.path.dirname(__file__), "libgomax.so.0")
+
+def _library() -> str:
+    chosen = "" if sys.flags.ignore_environment else os.environ.get("GOMAX_LIBRARY", "")
+    if chosen and not os.path.isabs(chosen):
+        raise ImportError(f"GOMAX_LIBRARY must be an absolute path, not {chosen!r}")
+    return chosen or os.path.join(os.path.dirname(os.path.abspath(__file__)), "libgomax.so.0")
+
+
+LIBRARY = _library()
 gmx = _abi.Library(LIBRARY)
 
 if gmx.gmx_version() >> 8 != _abi.GMX_VERSION_MAJOR << 8 | _abi.GMX_VERSION_MINOR:

@@ -1,9 +1,10 @@
 """`scope`: goroutines that end before the block does."""
 
+import builtins
 import ctypes
 import threading
 from types import TracebackType
-from typing import Any, Callable, Dict, List, Optional, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Type, TypeVar
 
 from . import _abi
 from ._errors import CanceledError, ForkedError, check, error
@@ -11,6 +12,10 @@ from ._goroutines import G, CFunction, address, pointer, start
 from ._library import gmx, process
 from ._waits import FOREVER, at_once, current_token, nanoseconds, wait
 
+if TYPE_CHECKING:
+    from typing_extensions import ParamSpec
+
+    P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -18,8 +23,9 @@ class Scope:
     """with gomax.scope(timeout=...) as s: s.go(fn, ...)
 
     The block is left when all its goroutines have ended. The first error, of one of them or of the block itself, cancels
-    the rest: what they wait for ends with CanceledError, the block's own waits too. It is raised when all have ended. A
-    scope whose time is up raises TimeoutError.
+    the rest: what they wait for ends with CanceledError, the block's own waits too. It is raised when all have ended. If
+    others have failed too, all are raised as an ExceptionGroup, the first one first; Python before 3.11 has none: there
+    each is the `__context__` of the one before. A scope whose time is up raises TimeoutError.
 
     C functions belong to the library's own scope, and Python's wait under a token below that one's.
     """
@@ -30,7 +36,7 @@ class Scope:
         self._timeout = nanoseconds(timeout)
         self._token = 0
         self._outer = 0
-        self._error: Optional[BaseException] = None
+        self._errors: List[BaseException] = []  # in their order
         self._given_up = False
         self._lock = threading.Lock()
         self._running: "Dict[G[Any], None]" = {}  # in Python, since Ctrl-C may come between any two steps
@@ -52,7 +58,7 @@ class Scope:
         self._token = token.value
         return self
 
-    def go(self, fn: Callable[..., T], *args: Any, **kwargs: Any) -> "G[T]":
+    def go(self, fn: "Callable[P, T]", *args: "P.args", **kwargs: "P.kwargs") -> "G[T]":
         """Runs fn(*args, **kwargs) as a goroutine of this scope."""
         if not self._token:
             raise RuntimeError("the scope is not entered, or left")
@@ -76,8 +82,7 @@ class Scope:
 
     def _failed(self, e: BaseException) -> None:
         with self._lock:
-            if self._error is None:
-                self._error = e
+            self._errors.append(e)
         gmx.gmx_scope_cancel(self._scope)
 
     def cancel(self) -> None:
@@ -113,16 +118,18 @@ class Scope:
                 late = False  # the outer one says what has happened
             gmx.gmx_cancel_free(self._token)
             self._token = 0
-        error, self._error = self._error, None
-        if late and (error is None or isinstance(error, CanceledError)):
+        errors, self._errors = self._errors, []
+        failed = [error for error in errors if not isinstance(error, CanceledError)]
+        if late and not failed:
             raise TimeoutError("the time of the scope is up") from None
-        if isinstance(error, CanceledError) and self._given_up:
+        if not failed and errors and self._given_up:
             return isinstance(e, CanceledError)
+        error = together(failed) if failed else errors[0] if errors else None
         if error is not None and error is not e:
             try:
                 raise error
             finally:
-                del error, self
+                del error, errors, failed, self
         return False
 
     def _leave(self) -> None:
@@ -130,10 +137,9 @@ class Scope:
         result = ctypes.c_int32()
         check(at_once(lambda: gmx.gmx_scope_leave(self._scope, FOREVER, ctypes.byref(result))))
         self._kept.clear()
-        e = error(result.value) if result.value < 0 else None
-        with self._lock:  # an error in C has cancelled the others, and some of them may have been faster to say so
-            if e and (self._error is None or isinstance(self._error, CanceledError)):
-                self._error = e
+        if result.value < 0:
+            with self._lock:
+                self._errors.append(error(result.value, "a C function of the scope"))
 
     def _wait(self) -> None:
         """Until all have ended. Ctrl-C cancels them and waits on; a second one gives up the wait."""
@@ -156,6 +162,29 @@ class Scope:
                 if g in self._running:
                     group = _abi.byref(g._running)
                     check(wait(FOREVER, lambda left: gmx.gmx_waitgroup_wait_timeout(group, left)))
+
+
+def together(errors: List[BaseException]) -> BaseException:
+    """One exception for all."""
+    # one that two goroutines have raised, or one and the block, is one
+    distinct = list({id(e): e for e in errors}.values())
+    for e in distinct:
+        if len(distinct) == 1 or isinstance(e, (KeyboardInterrupt, SystemExit)):
+            return e  # the program ends by it
+    group = getattr(builtins, "BaseExceptionGroup", None)  # an ExceptionGroup, if all are Exceptions
+    if group:
+        made: BaseException = group("errors in a scope", distinct)
+        return made
+    seen, last = {id(distinct[0])}, distinct[0]
+    for e in distinct[1:]:
+        while last.__context__ is not None and id(last.__context__) not in seen:
+            last = last.__context__
+            seen.add(id(last))
+        if id(e) not in seen:
+            last.__context__ = e
+            seen.add(id(e))
+            last = e
+    return distinct[0]
 
 
 def scope(timeout: Optional[float] = None) -> Scope:

@@ -4,14 +4,19 @@ import ctypes
 import time
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Callable, Iterator, Optional, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional, Type, TypeVar
 
 from . import _abi
-from ._errors import ForkedError, check
+from ._errors import ForkedError, check, integer
 from ._goroutines import G, start
 from ._library import gmx, process
 from ._waits import nanoseconds, wait
 
+if TYPE_CHECKING:
+    from typing_extensions import ParamSpec, TypeVarTuple, Unpack
+
+    P = ParamSpec("P")
+    Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
 
 
@@ -25,17 +30,21 @@ class WaitGroup:
         self.add(count)
 
     def add(self, delta: int = 1) -> None:
+        """Counts that many more, or fewer. Below zero is an error."""
+        integer(delta, "what a wait group counts", -(2**31), 2**31 - 1)
         check(gmx.gmx_waitgroup_add(self.address, delta), "a wait group below zero or above its limit")
 
     def done(self) -> None:
+        """Counts one fewer."""
         self.add(-1)
 
     def wait(self, timeout: Optional[float] = None) -> None:
+        """Waits until the count is zero. TimeoutError, CanceledError."""
         if self._epoch is not process.epoch:
             raise ForkedError()
         check(wait(nanoseconds(timeout), lambda left: gmx.gmx_waitgroup_wait_timeout(self.address, left)))
 
-    def go(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> "G[Any]":
+    def go(self, fn: "Callable[P, T]", *args: "P.args", **kwargs: "P.kwargs") -> "G[T]":
         """Runs fn as a goroutine that counts here until it has ended. Its errors are reported as those of a thread,
         unless it is joined."""
         self.add(1)
@@ -46,13 +55,13 @@ class Semaphore:
     """A count that `acquire` takes one from, waiting while it is 0."""
 
     def __init__(self, count: int = 0) -> None:
-        if not 0 <= count < 2**32:
-            raise ValueError("a semaphore counts from 0 to 2**32-1")
+        integer(count, "the count of a semaphore", 0, 2**32 - 1)
         self._count = _abi.c_uint32(count)
         self._epoch = process.epoch
         self.address = ctypes.addressof(self._count)
 
     def acquire(self, timeout: Optional[float] = None) -> None:
+        """Takes one, waiting while the count is 0. TimeoutError, CanceledError: nothing was taken."""
         if gmx.gmx_sema_try_acquire(self.address) == _abi.GMX_OK:
             return
         if self._epoch is not process.epoch:
@@ -60,6 +69,7 @@ class Semaphore:
         check(wait(nanoseconds(timeout), lambda left: gmx.gmx_sema_acquire_timeout(self.address, left)))
 
     def release(self) -> None:
+        """Gives one, to the first that waits if there is one."""
         check(gmx.gmx_sema_release(self.address))
 
     def __enter__(self) -> "Semaphore":
@@ -92,9 +102,11 @@ class Lock:
         check(give(self.address))
 
     def acquire(self, timeout: Optional[float] = None) -> None:
+        """Takes the lock, waiting until it is free. TimeoutError, CanceledError: it was not taken."""
         raise NotImplementedError
 
     def release(self) -> None:
+        """Unlocks. An Error if it is not the caller's."""
         raise NotImplementedError
 
     def __enter__(self: "Self") -> "Self":
@@ -118,9 +130,11 @@ class Mutex(Lock):
         super().__init__(_abi.gmx_mutex())
 
     def acquire(self, timeout: Optional[float] = None) -> None:
+        """Takes the mutex, waiting until it is free. TimeoutError, CanceledError: it was not taken."""
         self._take(gmx.gmx_mutex_try_lock, gmx.gmx_mutex_lock_timeout, timeout)
 
     def release(self) -> None:
+        """Unlocks. An Error if it is not the caller's."""
         self._give(gmx.gmx_mutex_unlock)
 
 
@@ -136,16 +150,20 @@ class RWMutex(Lock):
         self._take(gmx.gmx_rwmutex_try_lock, gmx.gmx_rwmutex_lock_timeout, timeout)
 
     def release(self) -> None:
+        """Unlocks what was taken for writing."""
         self._give(gmx.gmx_rwmutex_unlock)
 
     def acquire_read(self, timeout: Optional[float] = None) -> None:
+        """For reading, beside other readers."""
         self._take(gmx.gmx_rwmutex_try_rlock, gmx.gmx_rwmutex_rlock_timeout, timeout)
 
     def release_read(self) -> None:
+        """Unlocks what was taken for reading."""
         self._give(gmx.gmx_rwmutex_runlock)
 
     @contextmanager
     def reading(self, timeout: Optional[float] = None) -> Iterator[None]:
+        """`with m.reading():` takes it for reading during the block."""
         self.acquire_read(timeout)
         try:
             yield
@@ -161,9 +179,11 @@ class Cond(Lock):
         self.mutex = mutex or Mutex()
 
     def acquire(self, timeout: Optional[float] = None) -> None:
+        """Takes its mutex."""
         self.mutex.acquire(timeout)
 
     def release(self) -> None:
+        """Unlocks its mutex."""
         self.mutex.release()
 
     def wait(self, timeout: Optional[float] = None) -> None:
@@ -194,10 +214,11 @@ class Cond(Lock):
 
     def notify(self, n: int = 1) -> None:
         """Wakes the one who has waited longest, or n of them."""
-        for _ in range(n):
+        for _ in range(integer(n, "how many are woken", 0, 2**63 - 1)):
             self._give(gmx.gmx_cond_signal)
 
     def notify_all(self) -> None:
+        """Wakes all that wait."""
         self._give(gmx.gmx_cond_broadcast)
 
 
@@ -208,7 +229,7 @@ class Once:
         self._done = False
         self._mutex = Mutex()
 
-    def do(self, fn: Callable[..., Any], *args: Any, timeout: Optional[float] = None) -> None:
+    def do(self, fn: "Callable[[Unpack[Ts]], Any]", *args: "Unpack[Ts]", timeout: Optional[float] = None) -> None:
         """Calls fn(*args) if nobody has. What it raises is raised here, and it is done all the same. timeout: for
         another's call."""
         if self._done:

@@ -31,8 +31,12 @@ def nanoseconds(timeout: Optional[float]) -> int:
     """Seconds, or None for ever, as the library counts."""
     if timeout is None or timeout == math.inf:
         return FOREVER
+    try:
+        timeout = timeout * 1.0
+    except TypeError:
+        raise TypeError(f"a time is a number of seconds, not {type(timeout).__name__}") from None
     if timeout != timeout:
-        raise ValueError("a timeout that is no number")
+        raise ValueError("a time that is not a number")
     return min(max(0, int(timeout * 1e9)), 2**62)
 
 

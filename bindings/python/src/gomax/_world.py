@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Union
 
 from . import _abi
-from ._errors import ForkedError, check
+from ._errors import ForkedError, check, integer
 from ._goroutines import CFunction, address, pointer
 from ._library import Process, gmx, process
 from ._waits import FOREVER, at_once, nanoseconds
@@ -31,11 +31,18 @@ def init(
     of each: the number of Ps; bytes of the stacks of C functions, and of those that functions of for_each_p run on; seconds
     after which a C function makes way at its next safe point; how many threads C functions may have."""
     config = _abi.gmx_config()
+    for value, what, most in (
+        (maxprocs, "maxprocs", 2**31 - 1),
+        (max_threads, "max_threads", 2**31 - 1),
+        (stack_size, "stack_size", 2**63 - 1),
+        (g0_stack_size, "g0_stack_size", 2**63 - 1),
+    ):
+        integer(value, what, 0, most)
     check(gmx.gmx_config_default(_abi.byref(config)))
     config.maxprocs, config.max_threads = maxprocs, max_threads
     config.stack_size, config.g0_stack_size = stack_size, g0_stack_size
-    config.slice_ns = int(slice * 1e9)
-    check(gmx.gmx_init(_abi.byref(config)), "options that cannot be")
+    config.slice_ns = nanoseconds(slice)
+    check(gmx.gmx_init(_abi.byref(config)), "the runtime with these options")
 
 
 def set_default_gomaxprocs() -> None:
@@ -47,9 +54,9 @@ def set_default_gomaxprocs() -> None:
 def gomaxprocs(n: Optional[int] = None) -> int:
     """How many Ps there are; with a number above 0 that many from now on. Returns what it was. Python code needs none:
     Ps are for C functions."""
-    if n is not None and n < 1:
-        raise ValueError("at least 1")
-    return check(at_once(lambda: gmx.gmx_gomaxprocs(n or 0)))
+    if n is not None:
+        integer(n, "the number of Ps", 1, 2**31 - 1)
+    return check(at_once(lambda: gmx.gmx_gomaxprocs(n or 0)), f"{n} Ps")
 
 
 def num_cpu() -> int:
@@ -211,4 +218,5 @@ def release_memory() -> None:
 
 def dump(fd: int = 2) -> None:
     """Writes what every P, thread and goroutine does to a file descriptor."""
-    check(at_once(lambda: gmx.gmx_write_heap_dump(fd)))
+    integer(fd, "a file descriptor", 0, 2**31 - 1)
+    check(at_once(lambda: gmx.gmx_write_heap_dump(fd)), f"a dump to descriptor {fd}")
