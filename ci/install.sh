@@ -42,6 +42,11 @@ if command -v pkg-config >/dev/null; then
   [[ $moved == *-I/else/where/include* && $moved == *-L/else/where/lib64* ]] || { echo "gomax.pc, moved: $moved" >&2; exit 1; }
 fi
 
+# a large frame must not jump over the guard of a goroutine's stack
+for file in "$lib/pkgconfig/gomax.pc" "$lib/cmake/gomax/gomaxConfig.cmake"; do
+  grep -q -e -fstack-clash-protection "$file" || { echo "$file does not ask for -fstack-clash-protection" >&2; exit 1; }
+done
+
 cat >"$dest/plain.cpp" <<'CPP'
 #include <gomax.hpp>
 int main() { return gomax::run([] { return gomax::go([] { return 7; }).join(); }) == 7 ? 0 : 1; }

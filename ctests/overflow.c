@@ -73,6 +73,35 @@ static void an_overflow_names_its_g(void) {
   check_overflow(&c, "\"x\\\"\\nend\\u{1b}[2J\"", 64 << 10);
 }
 
+/* A frame larger than the guards of most others, of which only the far end is used. */
+static void jumps(void *arg) {
+  void *lo, *hi;
+  (void)arg;
+  check_say("goid=%llu", (unsigned long long)gmx_goid());
+  CHECK_OK(gmx_stack_bounds(&lo, &hi));
+  ((volatile char *)lo)[-(60 << 10)] = 1;
+  _exit(1);
+}
+
+static void jumps_in_a_child(void *arg) {
+  stack_case *one = arg;
+  gs_start(1, 0);
+  gmx_spawn_opts o = opts(one->name, one->stack);
+  o.flags = GMX_SPAWN_JOINABLE;
+  gmx_g g;
+  CHECK_OK(gmx_spawn_with(&o, jumps, NULL, &g));
+  join(g);
+}
+
+static void a_large_frame_meets_the_guard(void) {
+  static const stack_case cases[] = {{"jumps", 16 << 10}, {"jumps far", 256 << 10}};
+  static child c;
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    child_run(&c, 60, jumps_in_a_child, (void *)&cases[i]);
+    check_overflow(&c, cases[i].name, cases[i].stack);
+  }
+}
+
 /* What was asked for is really there: a G that uses all but the last 12 KiB ends well. */
 static void uses_its_stack(void *arg) {
   size_t size = (size_t)(uintptr_t)arg;
@@ -212,6 +241,7 @@ static void faults_of_the_host_are_the_hosts(void) {
 
 int main(void) {
   RUN(an_overflow_names_its_g);
+  RUN(a_large_frame_meets_the_guard);
   RUN(faults_of_the_host_are_the_hosts);
   RUN(a_stack_has_the_size_that_was_asked_for);
   return 0;

@@ -34,6 +34,7 @@ pub fn sysmon(sched: &Sched, m: MRef) {
     let mut slices = 0;
     let mut look_when = now() + LOOK_EVERY;
     let mut trace_when = now();
+    let mut told = false;
     let mut tidy_when = now() + tidy::PERIOD;
     let mut head = rescue::Head::default();
     loop {
@@ -61,6 +62,10 @@ pub fn sysmon(sched: &Sched, m: MRef) {
         if now >= look_when {
             look_when = now + LOOK_EVERY;
             template::ask(sched, Errand::Look);
+        }
+        if !told && sched.stacks.unguarded() != 0 {
+            told = true;
+            template::ask(sched, Errand::Unguarded);
         }
         if now >= tidy_when {
             tidy_when = now + tidy::PERIOD;

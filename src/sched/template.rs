@@ -28,7 +28,12 @@ pub enum Errand {
     Tidy = 8,
     /// Timers are due on a P that does not answer: fire them.
     Timers = 16,
+    /// There are stacks without a guard.
+    Unguarded = 32,
 }
+
+const UNGUARDED: &str = "libgomax: some stacks have no guard: guards by mprotect take mappings, of which a quarter of vm.max_map_count is \
+                         used up; an overflow of such a stack is not caught (gmx_mem_stats.stacks_unguarded counts them)\n";
 
 /// What the layers above do for it.
 pub struct Duties<'a> {
@@ -70,6 +75,9 @@ pub fn template(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
         if asked(Errand::Tidy) {
             // Relaxed: sysmon sleeps a period longer or less long by it.
             sched.untidy.store(tidy::tidy(sched), Ordering::Relaxed);
+        }
+        if asked(Errand::Unguarded) {
+            (sched.hooks.report)(sched, UNGUARDED);
         }
         // Cleared before the next round looks: what is asked for from here on is found there, or sets the note anew.
         sched.template_note.sleep();
