@@ -254,7 +254,51 @@ static void told(void) {
   gs_finish();
 }
 
+/* ---- many that are due at once ---- */
+
+enum { MANY = 200000, TRIES = 10 };
+static atomic_int armed, stopped_at;
+static uint64_t spawned_before;
+
+static void *stops_when_they_fire(void *arg) {
+  while (!atomic_load(&armed)) sched_yield();
+  while (stats_now().spawned < spawned_before + 100) continue;
+  CHECK_OK(gmx_stop_the_world("beside timers"));
+  atomic_store(&stopped_at, (int)(stats_now().spawned - spawned_before));
+  CHECK_OK(gmx_start_the_world());
+  return arg;
+}
+
+/* How many of them fire until a stop has its way, when each makes a G. */
+static int fired_before_a_stop(void) {
+  atomic_store(&armed, 0);
+  pthread_t t = thread_start(stops_when_they_fire, NULL);
+  int64_t due = gmx_now() + SECOND;
+  for (int i = 0; i < MANY; i++) CHECK_OK(gmx_after_func(due - gmx_now(), fires, NULL, NULL));
+  spawned_before = stats_now().spawned;
+  atomic_store(&armed, 1);
+  while (gmx_now() < due) thread_nap(MS);
+  while (stats_now().spawned < spawned_before + MANY) CHECK_OK(gmx_yield());
+  thread_join(t);
+  return atomic_load(&stopped_at);
+}
+
+/* The scheduler looks at requests and at Gs between timers. (The stopper may lose its CPU meanwhile: once is enough.) */
+static void a_stop_comes_between_timers(void) {
+  int least = MANY;
+  for (int i = 0; i < TRIES && least >= MANY / 2; i++) least = fired_before_a_stop();
+  check_say("  %d of %d had fired", least, MANY);
+  CHECK_CMP(least, <, MANY / 2);
+}
+
+static void due_at_once(void) {
+  gs_start(1, 0);
+  RUN_G(a_stop_comes_between_timers);
+  gs_finish();
+}
+
 int main(void) {
+  due_at_once();
   told();
   with_procs(1);
   with_procs(2);

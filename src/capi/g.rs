@@ -16,8 +16,12 @@ pub type gmx_key = u32;
 
 /// gmx_spawn_opts.flags: the goroutine can be joined, and must be joined or detached.
 pub const GMX_SPAWN_JOINABLE: u32 = 1;
-/// gmx_spawn_opts.flags: the new goroutine runs at once, and its parent goes on when it waits, ends, or is stolen by
-/// another P. What makes fork-join fast and small. From a thread of the host it has no effect.
+/// gmx_spawn_opts.flags: the new goroutine begins at once, on the caller's P. The caller continues when the new goroutine waits or
+/// ends; or at the same time as it, from the moment at which another P steals the caller. What makes fork-join fast and small.
+///
+/// The caller continues first, and the new goroutine runs next, in these cases: the caller is a thread of the host or a
+/// goroutine that is locked to its thread, since that thread runs no other goroutine; it is pinned, in a syscall, in a callback of
+/// the scheduler or has stopped the world, since it may not leave its P then; or there is no memory for the new stack yet.
 pub const GMX_SPAWN_CHILD_FIRST: u32 = 2;
 
 /// Usable bytes of the largest stack.

@@ -438,9 +438,12 @@ impl P {
         self.runq.len() + self.lifo.len() + usize::from(!self.runnext.load(Ordering::Relaxed).is_null())
     }
 
-    /// Takes the oldest half of the queue into the thief's, and returns one of it.
-    pub fn steal(&self, thief: &OwnedP) -> Option<GRef> {
-        if let Some(gp) = self.lifo.steal() {
+    /// Takes the oldest of the parents, or the oldest half of the queue into the thief's, and returns one of it. `last_parent`: also
+    /// a parent that is the only one.
+    pub fn steal(&self, thief: &OwnedP, last_parent: bool) -> Option<GRef> {
+        if (last_parent || self.lifo.len() > 1)
+            && let Some(gp) = self.lifo.steal()
+        {
             return Some(GRef(gp));
         }
         // SAFETY: `thief` owns its queues.
@@ -485,6 +488,11 @@ impl P {
         c.len -= n;
         c.fewest = c.fewest.saturating_sub(n);
         n
+    }
+
+    /// Whether a single parent is suspended here: its child may be about to begin.
+    pub fn has_one_parent(&self) -> bool {
+        self.lifo.len() == 1
     }
 
     /// Who is next, for a glance.
@@ -602,15 +610,14 @@ impl OwnedP {
         unsafe { self.runq.push_last(gp) }
     }
 
-    /// No room for one more suspended parent.
-    pub fn parents_full(&self) -> bool {
-        self.lifo.len() >= PARENTS
-    }
-
-    /// Suspended parent of a child-first spawn. Returns it if it does not fit.
-    pub fn put_parent(&self, gp: GRef) -> Option<GRef> {
+    /// Suspended parent of a child-first spawn. The oldest makes room in a full deque: it goes to the queue.
+    pub fn put_parent(&self, gp: GRef) {
         // SAFETY: we own the P.
-        if unsafe { self.lifo.push(gp.0) } { None } else { Some(gp) }
+        while !unsafe { self.lifo.push(gp.0) } {
+            if let Some(oldest) = self.lifo.steal() {
+                self.put_tail(GRef(oldest));
+            }
+        }
     }
 
     /// The next G, and whether it inherits the slice.
@@ -833,8 +840,12 @@ mod tests {
                         assert_eq!(pp.put_next(gp), model.next.is_some());
                         model.put_next(g);
                     }
-                    1 if !pp.parents_full() => {
-                        assert!(pp.put_parent(gp).is_none());
+                    1 => {
+                        pp.put_parent(gp);
+                        if model.parents.len() == PARENTS {
+                            let oldest = model.parents.remove(0);
+                            model.put_tail(oldest);
+                        }
                         model.parents.push(g);
                     }
                     2 => {
@@ -870,7 +881,7 @@ mod tests {
                     }
                     _ => {
                         let mut want = model.steal();
-                        assert_eq!(pp.steal(&thief).map(number), want.first().copied());
+                        assert_eq!(pp.steal(&thief, true).map(number), want.first().copied());
                         free.append(&mut want.clone());
                         want.drain(..want.len().min(1));
                         for g in want {

@@ -204,11 +204,14 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
             false
         }
         Mcall::Parent => {
-            if let Some(over) = m.must_p().put_parent(gp) {
-                sched.globrunqput(over);
+            // Another M may begin to search before, since to wake one takes longer than the child needs to begin: the parent is
+            // seen last of all. S2 to S5 come behind it all the same.
+            let others = sched.procs() > 1;
+            if others {
+                wake::start_searcher(sched, m);
             }
-            // S2 to S5, if there are searchers.
-            if sched.procs() > 1 {
+            m.must_p().put_parent(gp);
+            if others {
                 wake::wakep(sched, m);
             }
             false
@@ -647,7 +650,8 @@ fn refill(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
 pub fn run_child_first(m: MRef, child: GRef) -> MRef {
     let gp = running(m);
     let pp = m.must_p();
-    if m.lockedg().is_some() || pp.requests() != 0 || pp.parents_full() || !bind_stack(m, pp, child) {
+    // Requests wait for the next way through the scheduler, which the child's end is at the latest.
+    if m.lockedg().is_some() || !bind_stack(m, pp, child) {
         ready_queue(m, child);
         return m;
     }

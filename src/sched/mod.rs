@@ -277,7 +277,12 @@ fn steal(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
             if other == pp.p() {
                 continue;
             }
-            if let Some(gp) = other.steal(pp) {
+            if last && other.has_one_parent() && other.seen_status() == PStatus::Running {
+                // As below: its child is most likely about to begin, and comes first.
+                give_way();
+                (0..RUNNEXT_PAUSES).take_while(|_| other.has_one_parent()).for_each(|_| spin_loop());
+            }
+            if let Some(gp) = other.steal(pp, last) {
                 return Some(gp);
             }
             let next = other.runnext();
