@@ -32,11 +32,9 @@ static const char plugin[] =
 static char dir[] = "/tmp/gomax-cxx-XXXXXX";
 static char file[64];
 
-static bool make_plugin(void) {
+static bool make_plugin(const char *flags) {
   char command[256];
-  if (!mkdtemp(dir)) FAIL("mkdtemp");
-  snprintf(file, sizeof file, "%s/plugin.so", dir);
-  snprintf(command, sizeof command, "${GMX_CXX:-c++} -shared -fPIC -O1 -o %s -x c++ -", file);
+  snprintf(command, sizeof command, "${GMX_CXX:-c++} -shared -fPIC -O1 %s -o %s -x c++ -", flags, file);
   FILE *cxx = popen(command, "w");
   if (!cxx || fputs(plugin, cxx) < 0) FAIL("popen");
   return pclose(cxx) == 0;
@@ -88,6 +86,7 @@ static void exceptions_of_a_late_plugin_go_with_their_g(void) {
   for (int i = 0; i < 5; i++) {
     child_run(&c, 60, loads_late, NULL);
     CHILD_OK(&c);
+    if (strstr(c.text, "C++ runtime")) CHILD_FAIL(&c, "this one was found");
   }
 }
 
@@ -109,6 +108,28 @@ static void the_environment_may_say_no(void) {
   CHILD_OK(&c);
 }
 
+/* ---- one that cannot be found ---- */
+
+static void starts_beside_it(void *arg) {
+  (void)arg;
+  if (!dlopen(file, RTLD_NOW | RTLD_LOCAL)) FAIL("%s", dlerror());
+  for (int i = 0; i < 3; i++) {
+    CHECK_OK(gmx_main(spins, NULL));
+    CHECK_OK(gmx_shutdown(-1));
+  }
+}
+
+static void a_hidden_runtime_is_told_once(void) {
+  if (!make_plugin("-static-libstdc++ -Wl,--exclude-libs,ALL")) {
+    check_say("no static C++ runtime here");
+    return;
+  }
+  child_run(&c, 60, starts_beside_it, NULL);
+  CHILD_OK(&c);
+  const char *first = strstr(c.text, "plugin.so holds a C++ runtime");
+  if (!first || strstr(first + 20, "holds a C++ runtime")) CHILD_FAIL(&c, "it should have been told once");
+}
+
 int main(int argc, char **argv) {
   (void)argv;
   if (argc > 1) {
@@ -116,13 +137,16 @@ int main(int argc, char **argv) {
     check_say("loaded: %d", has_cxx());
     return 0;
   }
-  if (!make_plugin()) {
+  if (!mkdtemp(dir)) FAIL("mkdtemp");
+  snprintf(file, sizeof file, "%s/plugin.so", dir);
+  if (!make_plugin("")) {
     remove_plugin();
     check_say("no C++ compiler");
     return 77;
   }
   RUN(exceptions_of_a_late_plugin_go_with_their_g);
   RUN(the_environment_may_say_no);
+  RUN(a_hidden_runtime_is_told_once);
   remove_plugin();
   return 0;
 }

@@ -153,6 +153,17 @@ fn find_or_load(may_load: bool) -> *mut c_void {
     }
 }
 
+/// Looks for an object that holds a C++ runtime which cannot be found, so that its exceptions stay with threads, and writes its
+/// name, as [`sys::elf::importer`] does. Such a runtime was linked into its object with its names hidden; it shows by what it asks
+/// of the unwinder, as no other language does.
+pub fn hidden_cxx(name: &mut [u8]) -> Option<usize> {
+    let shared = |name: &[u8]| {
+        let base = name.rsplit(|&b| b == b'/').next().unwrap_or(name);
+        base.starts_with(b"libstdc++.so") || base.starts_with(b"libc++abi.so")
+    };
+    sys::elf::importer(c"_Unwind_Resume_or_Rethrow", &shared, FOUND.load(Ordering::Relaxed) as usize, name)
+}
+
 /// A G's own values while it does not run.
 #[derive(Clone, Copy)]
 pub struct HostState {

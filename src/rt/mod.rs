@@ -26,8 +26,9 @@ use crate::sched::world;
 use crate::sync::{Note, Ordering, RawMutex, now};
 use crate::sys;
 use config::{Debug, Environment, Options};
-use report::Text;
+use report::{Text, Words};
 use std::ffi::c_void;
+use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
 
 /// How many requests to Ps are pending: what `gmx_safepoint` polls. The symbol has the size of its line: a program into
@@ -134,6 +135,8 @@ pub fn up() -> Option<&'static Sched> {
 
 // ---- when the library is loaded --------------------------------------------------------------------------------------
 
+/// A C++ runtime that nothing finds was told of; once for the process.
+static CXX_TOLD: AtomicBool = AtomicBool::new(false);
 /// [`load`] has run.
 static LOADED: AtomicBool = AtomicBool::new(false);
 
@@ -181,6 +184,18 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
     // Not before: the host's function for reports may call the library.
     let mut remark = Text::new();
     let _ = env.remark(&mut remark, options, procs);
+    let mut name = [0; 256];
+    if !CXX_TOLD.load(Ordering::Relaxed)
+        && let Some(len) = host::hidden_cxx(&mut name)
+    {
+        CXX_TOLD.store(true, Ordering::Relaxed);
+        let _ = writeln!(
+            remark,
+            "libgomax: {} holds a C++ runtime that cannot be found: exceptions that it throws do not go with goroutines; link \
+             it with the shared libstdc++",
+            Words(&name[..len]),
+        );
+    }
     if !remark.as_bytes().is_empty() {
         report::emit(remark.as_bytes());
     }

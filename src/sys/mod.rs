@@ -10,6 +10,7 @@
 
 pub mod arch;
 pub mod call;
+pub mod elf;
 pub mod ncpu;
 pub mod stderr;
 

@@ -1,0 +1,121 @@
+//! What the objects of this process ask of each other, as the loader has mapped them.
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::slice;
+
+/// An object that asks for the symbol, for [`importer`].
+struct Search<'a> {
+    symbol: &'a CStr,
+    skip: &'a dyn Fn(&[u8]) -> bool,
+    holds: usize,
+    name: &'a mut [u8],
+    len: usize,
+}
+
+/// Looks for an object that asks others for `symbol`, and writes as much of its name as fits: how much that is. None for which `skip` says yes, and not
+/// the one that `holds` lies in. Does not wait for a thread that loads an object.
+pub fn importer(symbol: &CStr, skip: &dyn Fn(&[u8]) -> bool, holds: usize, name: &mut [u8]) -> Option<usize> {
+    let mut search = Search { symbol, skip, holds, name, len: 0 };
+    // SAFETY: `look` gets the search, which lives for the call.
+    let found = unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut search).cast()) } != 0;
+    found.then_some(search.len)
+}
+
+unsafe extern "C" fn look(info: *mut libc::dl_phdr_info, _: usize, search: *mut c_void) -> c_int {
+    // SAFETY: the loader's, for the call; and what `importer` passed.
+    let (info, search) = unsafe { (&*info, &mut *search.cast::<Search<'_>>()) };
+    // SAFETY: null or terminated.
+    let name = unsafe { info.dlpi_name.as_ref().map_or(&b""[..], |p| CStr::from_ptr(p).to_bytes()) };
+    // SAFETY: the object is mapped, with its headers.
+    let asks = unsafe { Object::of(info) }.is_some_and(|o| !o.covers(search.holds) && o.imports(search.symbol));
+    if !asks || (search.skip)(name) {
+        return 0;
+    }
+    // The program itself has no name here.
+    let name = if name.is_empty() { b"the program" } else { name };
+    search.len = name.len().min(search.name.len());
+    search.name[..search.len].copy_from_slice(&name[..search.len]);
+    1
+}
+
+struct Object<'a> {
+    base: usize,
+    headers: &'a [libc::Elf64_Phdr],
+    symbols: *const libc::Elf64_Sym,
+    strings: *const c_char,
+    /// How many symbols stand before the first that the object defines.
+    imports: usize,
+}
+
+impl Object<'_> {
+    /// None for what has no table of this kind.
+    ///
+    /// # Safety
+    /// The object is mapped as long as the result is used.
+    unsafe fn of(info: &libc::dl_phdr_info) -> Option<Object<'_>> {
+        const DYNAMIC: u32 = libc::PT_DYNAMIC;
+        const STRTAB: i64 = 5;
+        const SYMTAB: i64 = 6;
+        const GNU_HASH: i64 = 0x6fff_fef5;
+        let base = info.dlpi_addr as usize;
+        // glibc has turned the offsets into addresses, musl has not.
+        let address = |v: usize| if v < base { base + v } else { v };
+        // SAFETY: the tables of a mapped object, as the ELF specification has them; the dynamic one ends with a zero.
+        unsafe {
+            let headers = slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum as usize);
+            let dynamic = headers.iter().find(|h| h.p_type == DYNAMIC)?;
+            let mut entry = (base + dynamic.p_vaddr as usize) as *const [i64; 2];
+            let (mut symbols, mut strings, mut hash) = (0, 0, 0);
+            while (*entry)[0] != 0 {
+                let [tag, value] = *entry;
+                match tag {
+                    STRTAB => strings = address(value as usize),
+                    SYMTAB => symbols = address(value as usize),
+                    GNU_HASH => hash = address(value as usize),
+                    _ => {}
+                }
+                entry = entry.add(1);
+            }
+            if symbols == 0 || strings == 0 || hash == 0 {
+                return None;
+            }
+            // The second word of the table: the first symbol in it. Those that others define come before.
+            let imports = *(hash as *const u32).add(1) as usize;
+            Some(Object { base, headers, symbols: symbols as *const _, strings: strings as *const _, imports })
+        }
+    }
+
+    fn covers(&self, at: usize) -> bool {
+        self.headers.iter().filter(|h| h.p_type == libc::PT_LOAD).any(|h| {
+            let lo = self.base + h.p_vaddr as usize;
+            (lo..lo + h.p_memsz as usize).contains(&at)
+        })
+    }
+
+    fn imports(&self, symbol: &CStr) -> bool {
+        (1..self.imports).any(|i| {
+            // SAFETY: as in `of`; the names are terminated.
+            unsafe {
+                let s = &*self.symbols.add(i);
+                s.st_shndx == 0 && CStr::from_ptr(self.strings.add(s.st_name as usize)) == symbol
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_asks_for_what_it_calls() {
+        let mut room = [0; 64];
+        let me = importer as *const () as usize;
+        let others = |name: &[u8]| !name.is_empty();
+        assert_eq!(importer(c"dl_iterate_phdr", &others, 0, &mut room), Some(11));
+        assert_eq!(&room[..11], b"the program");
+        assert_eq!(importer(c"dl_iterate_phdr", &others, me, &mut room), None);
+        assert_eq!(importer(c"no_object_asks_for_this", &|_| false, 0, &mut room), None);
+        assert_eq!(importer(c"dl_iterate_phdr", &others, 0, &mut [0; 3]), Some(3));
+    }
+}
