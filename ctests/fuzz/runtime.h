@@ -17,8 +17,13 @@ static void runtime(actor *a) {
       IS(a, gmx_config_default(&c), GMX_OK);
       c.maxprocs = one_in(a, 4) ? -1 : (int32_t)rnd(a, 9);
       c.flags = one_in(a, 6);
-      c.slice_ns = one_in(a, 6) ? -1 : 0;
-      c.max_threads = one_in(a, 6) ? -3 : 0;
+      static const int64_t slices[] = {-1, INT64_MIN, 0, 0, 0, 1, INT64_MAX - 1, INT64_MAX};
+      static const int32_t threads[] = {-3, INT32_MIN, 0, 0, 0, 0, INT32_MAX - 1, INT32_MAX};
+      static const size_t stacks[] = {SIZE_MAX, ((size_t)1 << 30) + 1, 0, 0, 0, 0, 1, 64 << 10};
+      c.slice_ns = slices[rnd(a, 8)];
+      c.max_threads = threads[rnd(a, 8)];
+      c.stack_size = stacks[rnd(a, 8)];
+      c.g0_stack_size = stacks[rnd(a, 8)];
       if (one_in(a, 10)) c.struct_size = rnd(a, 8);
       /* it is up, or was brought down by another thread just now */
       MAY(a, gmx_init(one_in(a, 5) ? NULL : &c), GMX_EBUSY, GMX_EINVAL, DOWN(a) ? GMX_OK : GMX_EBUSY);
