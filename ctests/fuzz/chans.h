@@ -283,7 +283,7 @@ static void selects(actor *a) {
   else if (timeout) MAY(a, s, GMX_OK, GMX_ECLOSED, GMX_ETIMEDOUT, GMX_ENOMEM, CANCELLED(a), DOWN(a));
   else MAY(a, s, GMX_OK, GMX_ECLOSED, GMX_EAGAIN, GMX_ENOMEM, DOWN(a));
   bool chose = s == GMX_OK || s == GMX_ECLOSED;
-  if (chose ? chosen >= n || !c->pipes[chosen] : chosen != 1000000)
+  if (chose ? chosen >= n || !c->pipes[chosen] : chosen != (out ? n : 1000000))
     LOST(a, "a select over %zu is %s, and chose %zu", n, gmx_err_name(s), chosen);
   for (size_t i = 0; i < n; i++) {
     conduit *p = c->pipes[i];
