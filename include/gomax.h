@@ -205,7 +205,7 @@ typedef struct gmx_config {
 GMX_API gmx_status gmx_config_default(struct gmx_config *out);
 
 /**
- * Starts the runtime with these options. Optional: any other call starts it with the defaults.
+ * Starts the runtime with these options. Optional: the first call that needs the runtime starts it with the defaults.
  *
  * Blocks: never.
  * Call from: foreign threads.
@@ -213,7 +213,7 @@ GMX_API gmx_status gmx_config_default(struct gmx_config *out);
  * Migrates: no.
  * Owns: config is read during the call; report and report_arg stay in use until gmx_shutdown.
  * Returns: GMX_OK; GMX_EBUSY if the runtime is up; GMX_EINVAL for options that cannot be; GMX_ENOMEM or GMX_EAGAIN if there
- * is no memory or no thread for it.
+ * is no memory or no thread for it; GMX_ESHUTDOWN while its threads are ending (see gmx_shutdown).
  * Since: 0.1
  */
 GMX_API gmx_status gmx_init(const struct gmx_config *config);
@@ -239,17 +239,23 @@ GMX_API gmx_status gmx_main(void (*fn)(void*),
 
 /**
  * Waits until no goroutine is alive, then ends every thread of the library and gives back what stacks it kept. The next
- * call of any function starts the runtime again.
+ * call that needs the runtime starts it again; calls that only end something (free, close, stop, unlock, release, a try)
+ * work without it.
  *
- * timeout: nanoseconds; negative for ever; 0 only looks, which may take 10 ms.
+ * The ending threads run what the host left there: destructors of thread_local objects and of POSIX keys. These may call the
+ * library. Until all threads have ended a call that needs the runtime returns GMX_ESHUTDOWN.
+ *
+ * timeout: nanoseconds; negative for ever; 0 only looks, which may take 10 ms. Threads that were told to end have a second at
+ * least.
  *
  * Blocks: thread.
  * Call from: foreign threads.
  * Safepoint: no.
  * Migrates: no.
  * Owns: nothing.
- * Returns: GMX_OK, also when the runtime is not up; GMX_ETIMEDOUT if goroutines are still alive: the runtime goes on then;
- * GMX_EDEADLK on a goroutine or an attached thread; GMX_EINSYSCALL in a syscall; GMX_ENOTG in a scheduler's callback or a
+ * Returns: GMX_OK, also when the runtime is not up; GMX_ETIMEDOUT if goroutines are still alive: the runtime goes on then; or if
+ * threads have not ended: another gmx_shutdown waits for them, and a call that needs the runtime succeeds once they have ended;
+ * GMX_ESHUTDOWN on a thread of the library that is ending; GMX_EDEADLK on a goroutine or an attached thread; GMX_EINSYSCALL in a syscall; GMX_ENOTG in a scheduler's callback or a
  * stopped world.
  * Since: 0.1
  */

@@ -56,7 +56,7 @@ pub unsafe extern "C" fn gmx_cancel_new(parent: gmx_cancel, timeout: i64, out: *
     if out.is_null() {
         return GMX_EINVAL;
     }
-    let m = match any() {
+    let m = match started() {
         Ok(m) => m,
         Err(status) => return status,
     };

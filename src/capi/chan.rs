@@ -67,7 +67,7 @@ pub unsafe extern "C" fn gmx_chan_new(elem_size: usize, capacity: usize, chan: *
     if chan.is_null() {
         return GMX_EINVAL;
     }
-    let m = match any() {
+    let m = match started() {
         Ok(m) => m,
         Err(status) => return status,
     };

@@ -22,7 +22,7 @@ use std::ffi::c_void;
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_attach_thread() -> gmx_status {
-    let m = match any() {
+    let m = match started() {
         Ok(m) => m,
         Err(status) => return status,
     };
@@ -85,7 +85,7 @@ pub extern "C" fn gmx_detach_thread() -> gmx_status {
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_callback(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {
     let Some(f) = r#fn else { return GMX_EINVAL };
-    let m = match any() {
+    let m = match started() {
         Ok(m) => m,
         Err(status) => return status,
     };

@@ -61,7 +61,7 @@ pub struct gmx_spawn_opts {
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_spawn(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {
     let Some(f) = r#fn else { return GMX_EINVAL };
-    let m = match any() {
+    let m = match started() {
         Ok(m) => m,
         Err(status) => return status,
     };
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn gmx_spawn_with(
         stack_size = o.stack_size as u32;
         name = o.name;
     }
-    let m = match any() {
+    let m = match started() {
         Ok(m) => m,
         Err(status) => return status,
     };
@@ -466,7 +466,7 @@ pub extern "C" fn gmx_unlock_os_thread() -> gmx_status {
 
 /// The M of a G with a P, pinned or not, also when it has stopped the world.
 fn on_g_pinned() -> Result<MRef, gmx_status> {
-    let m = any()?;
+    let m = started()?;
     match m.ctx() {
         Ctx::G => Ok(m),
         Ctx::Stopped if m.p().is_some() => Ok(m),
@@ -495,7 +495,7 @@ pub unsafe extern "C" fn gmx_key_create(
     if out.is_null() {
         return GMX_EINVAL;
     }
-    match any().and_then(|m| m.sched().gkeys.create(destructor).ok_or(GMX_EAGAIN)) {
+    match started().and_then(|m| m.sched().gkeys.create(destructor).ok_or(GMX_EAGAIN)) {
         Ok((key, _)) => {
             // SAFETY: the caller's promise.
             unsafe { *out = key };
@@ -534,7 +534,7 @@ pub extern "C" fn gmx_key_delete(key: gmx_key) -> gmx_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_key_set(key: gmx_key, value: *mut c_void) -> gmx_status {
-    let m = match any() {
+    let m = match started() {
         Ok(m) => m,
         Err(status) => return status,
     };

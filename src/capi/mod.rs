@@ -47,18 +47,33 @@ pub use world::*;
 use crate::gmp::m::{Ctx, MRef};
 use crate::rt;
 
-/// The M of the caller, from any context.
+/// The M of the caller, from any context, for what needs no runtime. It starts none.
 #[inline(always)]
 fn any() -> Result<MRef, gmx_status> {
     match crate::sched::run::current() {
-        Some(m) if m.ctx() != Ctx::Foreign => Ok(m),
-        _ => any_slow().get(),
+        Some(m) => Ok(m),
+        None => any_slow().get(),
     }
 }
 
 #[cold]
 #[inline(never)]
 fn any_slow() -> MOr {
+    MOr::new(rt::enter_without().map_err(status::from))
+}
+
+/// The M of the caller, from any context, in a runtime that is up.
+#[inline(always)]
+fn started() -> Result<MRef, gmx_status> {
+    match crate::sched::run::current() {
+        Some(m) if m.ctx() != Ctx::Foreign => Ok(m),
+        _ => started_slow().get(),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn started_slow() -> MOr {
     MOr::new(rt::enter().map_err(status::from))
 }
 
@@ -124,7 +139,7 @@ fn is_free() -> bool {
 #[cold]
 #[inline(never)]
 fn may_wait_slow() -> MOr {
-    MOr::new(any().and_then(|m| match m.ctx() {
+    MOr::new(started().and_then(|m| match m.ctx() {
         Ctx::G if m.pins() == 0 => Ok(m),
         Ctx::Foreign => Ok(m),
         _ => Err(why_not(m)),

@@ -26,7 +26,7 @@ pub type gmx_p_key = u32;
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_gomaxprocs(n: i32) -> i32 {
     if n <= 0 {
-        return any().map_or_else(|status| status, |m| m.sched().gomaxprocs.load(Ordering::Acquire));
+        return started().map_or_else(|status| status, |m| m.sched().gomaxprocs.load(Ordering::Acquire));
     }
     let m = match may_wait() {
         Ok(m) => m,
@@ -95,7 +95,7 @@ pub extern "C" fn gmx_pin() -> i32 {
 #[cold]
 #[inline(never)]
 fn pin_slow() -> i32 {
-    let m = match any() {
+    let m = match started() {
         Ok(m) if m.ctx() == Ctx::Syscall => return GMX_EINSYSCALL,
         Ok(m) => m,
         Err(status) => return status,
@@ -165,7 +165,7 @@ pub unsafe extern "C" fn gmx_p_key_create(out: *mut gmx_p_key) -> gmx_status {
     if out.is_null() {
         return GMX_EINVAL;
     }
-    match any().and_then(|m| world::p_key_create(m.sched()).map_err(status::from)) {
+    match started().and_then(|m| world::p_key_create(m.sched()).map_err(status::from)) {
         Ok(key) => {
             // SAFETY: the caller's promise.
             unsafe { *out = key };
@@ -209,7 +209,7 @@ fn slot<'a>(sched: &Sched, p: &'a PRef, key: gmx_p_key) -> Option<&'a OwnPtr<c_v
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_p_set(key: gmx_p_key, value: *mut c_void) -> gmx_status {
-    let m = match any() {
+    let m = match started() {
         Ok(m) => m,
         Err(status) => return status,
     };
@@ -238,7 +238,7 @@ pub extern "C" fn gmx_p_set(key: gmx_p_key, value: *mut c_void) -> gmx_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_p_get(key: gmx_p_key) -> *mut c_void {
-    match any() {
+    match started() {
         Ok(m) if m.ctx() != Ctx::Syscall => value_of(m.sched(), m.current_p(), key),
         _ => std::ptr::null_mut(),
     }

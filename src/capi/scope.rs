@@ -26,7 +26,7 @@ pub unsafe extern "C" fn gmx_scope_new(timeout: i64, out: *mut gmx_scope) -> gmx
     if out.is_null() {
         return GMX_EINVAL;
     }
-    let m = match any() {
+    let m = match started() {
         Ok(m) if m.ctx() == crate::gmp::m::Ctx::Sched => return GMX_ENOTG,
         Ok(m) => m,
         Err(status) => return status,
@@ -59,7 +59,7 @@ pub extern "C" fn gmx_scope_spawn(
     arg: *mut c_void,
 ) -> gmx_status {
     let Some(f) = r#fn else { return GMX_EINVAL };
-    match any() {
+    match started() {
         Ok(m) => map(scope::spawn(m, scope, f, arg)),
         Err(status) => status,
     }

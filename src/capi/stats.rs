@@ -182,7 +182,7 @@ pub extern "C" fn gmx_release_memory() -> gmx_status {
 
 /// The M of a caller that may wait, or need not because it has stopped the world.
 fn may_wait_or_stopped() -> Result<MRef, gmx_status> {
-    let m = any()?;
+    let m = started()?;
     if m.ctx() == Ctx::Stopped { Ok(m) } else { may_wait() }
 }
 
@@ -215,7 +215,7 @@ pub unsafe extern "C" fn gmx_read_sched_stats(out: *mut gmx_sched_stats) -> gmx_
     if let Err(status) = unsafe { check_size(out) } {
         return status;
     }
-    let m = match any() {
+    let m = match started() {
         Ok(m) => m,
         Err(status) => return status,
     };

@@ -34,7 +34,7 @@ pub unsafe extern "C" fn gmx_after_func(
     if out.is_null() && delay < 0 {
         return GMX_EINVAL;
     }
-    let m = match any() {
+    let m = match started() {
         Ok(m) => m,
         Err(status) => return status,
     };
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn gmx_timer_new(
     if out.is_null() || chan.is_null() || period < 0 {
         return GMX_EINVAL;
     }
-    let m = match any() {
+    let m = match started() {
         Ok(m) => m,
         Err(status) => return status,
     };
@@ -152,7 +152,7 @@ pub extern "C" fn gmx_timer_reset(timer: gmx_timer, delay: i64, period: i64) -> 
     if period < 0 {
         return GMX_EINVAL;
     }
-    match any() {
+    match started() {
         Ok(m) => yes_or_no(timer::reset(m, timer, delay, period)),
         Err(status) => status,
     }

@@ -269,6 +269,7 @@ impl Maker {
         let stacks = StackPool::new(PoolOptions { force_guard: Some(GuardKind::Madvise), mprotect_limit: 1 });
         let sched = Sched::new(hooks, stacks, &POLL, 0).unwrap();
         assert!(crate::sched::world::first_procs(sched, procs));
+        crate::sched::world::open(sched);
         MS.set(Some(HashMap::new()));
         Maker(World {
             sched,

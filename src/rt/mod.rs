@@ -40,7 +40,12 @@ pub static gmx_poll_word: crate::ds::line::Line<AtomicU32> = crate::ds::line::Li
 static SCHED: AtomicPtr<Sched> = AtomicPtr::new(std::ptr::null_mut());
 /// The runtime is up. Written under [`BEGIN_END`].
 static UP: AtomicBool = AtomicBool::new(false);
-/// Held while the runtime begins or ends. A raw one, because a child of fork may have to open it.
+/// The runtime has ended and its threads are leaving. Written under [`BEGIN_END`].
+static ENDING: AtomicBool = AtomicBool::new(false);
+/// A thread joins those that are leaving.
+static JOINING: AtomicBool = AtomicBool::new(false);
+/// Held while the runtime begins, and where an end begins and is complete; never while a thread is joined or the host's code
+/// runs. A raw one, because a child of fork may have to open it.
 static BEGIN_END: RawMutex = RawMutex::new();
 /// The threads that run no Gs.
 static TEMPLATE: Service = Service::new();
@@ -78,9 +83,18 @@ pub fn enter() -> Result<MRef> {
 #[inline(never)]
 fn enter_slow(known: Option<MRef>) -> Result<MRef> {
     let sched = begin(&Options::default(), false)?;
-    if let Some(m) = known {
-        return Ok(m);
+    known.map_or_else(|| make_known(sched), Ok)
+}
+
+/// The M of the calling thread, for a call that needs no runtime: none is started, and one that ends is not waited for.
+pub fn enter_without() -> Result<MRef> {
+    match current() {
+        Some(m) => Ok(m),
+        None => make_known(sched_of_process()?),
     }
+}
+
+fn make_known(sched: &'static Sched) -> Result<MRef> {
     let m = foreign::needm(sched, sys::gettid()).ok_or(Error::NoMemory)?;
     sys::arch::set_current_m(m.as_ptr().cast());
     if exit_key().is_none_or(|key| key.set(m.as_ptr().cast()).is_err()) {
@@ -172,9 +186,21 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
     if !load() {
         return Err(Error::NoMemory);
     }
-    let excluded = Excluded::new();
-    if let Some(sched) = up() {
-        return if strict { Err(Error::Busy) } else { Ok(sched) };
+    let mut excluded = Excluded::new();
+    loop {
+        if let Some(sched) = up() {
+            return if strict { Err(Error::Busy) } else { Ok(sched) };
+        }
+        if !ENDING.load(Ordering::Relaxed) {
+            break;
+        }
+        drop(excluded);
+        // Its threads may have left since a shutdown that ran out of time. A caller that waited for them here could be one that
+        // they wait for.
+        if !end_if_left(now()) {
+            return Err(Error::ShutDown);
+        }
+        excluded = Excluded::new();
     }
     sys::stderr::remember();
     let env = Environment::read();
@@ -203,12 +229,7 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
 }
 
 fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched> {
-    // SAFETY: a Sched is never freed.
-    let old = unsafe { SCHED.load(Ordering::Relaxed).as_ref() };
-    let sched = match old {
-        Some(sched) => sched,
-        None => new_sched(&env.debug)?,
-    };
+    let sched = sched_excluded(&env.debug)?;
     options.apply(sched, env);
     // Here, and not in the first call that needs one: they are large, and a G's stack may be small.
     objects::objects(sched)?;
@@ -239,8 +260,32 @@ fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched
         // overflow is a bare fault.
         let _ = unsafe { overflow::install(describe_fault, report::emit) };
     }
-    SCHED.store(std::ptr::from_ref(sched).cast_mut(), Ordering::Release);
     UP.store(true, Ordering::Release);
+    Ok(sched)
+}
+
+/// The Sched of this process; it need not be up.
+fn sched_of_process() -> Result<&'static Sched> {
+    // SAFETY: a Sched is never freed.
+    if let Some(sched) = unsafe { SCHED.load(Ordering::Acquire).as_ref() } {
+        return Ok(sched);
+    }
+    if !load() {
+        return Err(Error::NoMemory);
+    }
+    let debug = Environment::read().debug;
+    let _excluded = Excluded::new();
+    sched_excluded(&debug)
+}
+
+/// As [`sched_of_process`], under [`BEGIN_END`].
+fn sched_excluded(debug: &Debug) -> Result<&'static Sched> {
+    // SAFETY: a Sched is never freed.
+    if let Some(sched) = unsafe { SCHED.load(Ordering::Relaxed).as_ref() } {
+        return Ok(sched);
+    }
+    let sched = new_sched(debug)?;
+    SCHED.store(std::ptr::from_ref(sched).cast_mut(), Ordering::Release);
     Ok(sched)
 }
 
@@ -265,6 +310,7 @@ unsafe fn start_thread(m: MRef) -> std::result::Result<(), i32> {
 /// A thread that runs no Gs, and its M.
 struct Service {
     m: AtomicPtr<M>,
+    /// 0: none.
     thread: AtomicU64,
 }
 
@@ -273,12 +319,10 @@ impl Service {
         Service { m: AtomicPtr::new(std::ptr::null_mut()), thread: AtomicU64::new(0) }
     }
 
-    /// The M: that of the last time, or a new one. (A beginning that failed leaves one of a runtime that never was.)
+    /// The M: that of the last time, or a new one.
     fn m(&self, sched: &'static Sched) -> Result<MRef> {
         // SAFETY: the word holds null or an M.
-        if let Some(m) = unsafe { MRef::from_ptr(self.m.load(Ordering::Relaxed)) }
-            && std::ptr::eq(m.sched, sched)
-        {
+        if let Some(m) = unsafe { MRef::from_ptr(self.m.load(Ordering::Relaxed)) } {
             return Ok(m);
         }
         let m = sched.malloc(Kind::Worker).ok_or(Error::NoMemory)?;
@@ -300,8 +344,14 @@ impl Service {
         Ok(())
     }
 
-    fn join(&self) {
-        sys::join_thread(self.thread.load(Ordering::Relaxed));
+    /// False: it has not ended by the deadline.
+    fn join(&self, deadline: Option<i64>) -> bool {
+        let t = self.thread.load(Ordering::Relaxed);
+        let joined = t == 0 || sys::join_thread_until(t, deadline);
+        if joined {
+            self.thread.store(0, Ordering::Relaxed);
+        }
+        joined
     }
 
     /// In a child of fork its M is of another runtime.
@@ -335,7 +385,7 @@ fn start_threads(sched: &'static Sched) -> Result<()> {
     if launch.began.load(Ordering::Acquire) {
         return Ok(());
     }
-    TEMPLATE.join();
+    TEMPLATE.join(None);
     Err(Error::Again)
 }
 
@@ -352,7 +402,7 @@ extern "C" fn template_start(arg: *mut c_void) -> *mut c_void {
     if watched && !began {
         sched.exiting.store(true, Ordering::Release);
         sched.sysmon_note.wakeup();
-        SYSMON.join();
+        SYSMON.join(None);
     }
     launch.began.store(began, Ordering::Release);
     launch.answered.wakeup();
@@ -389,17 +439,100 @@ pub fn machine_procs() -> i32 {
 // ---- end -------------------------------------------------------------------------------------------------------------
 
 /// Waits until no G lives, then ends every thread of the library.
+///
+/// A thread that ends runs destructors of the host, which may call the library or wait for a thread that does. So no lock is held
+/// while threads leave, and no call waits for them but this one: those that need a runtime are refused meanwhile, those that
+/// need none work.
 pub fn shutdown(timeout: i64) -> Result<()> {
-    if up().is_none() {
-        return Ok(());
-    }
-    let m = enter()?;
-    let sched = m.sched();
+    // SAFETY: a Sched is never freed.
+    let Some(sched) = (unsafe { SCHED.load(Ordering::Acquire).as_ref() }) else { return Ok(()) };
     let deadline = crate::block::waitq::deadline_of(timeout);
-    sched.watchers.fetch_add(1, Ordering::SeqCst);
-    let ended = wait_for_end(sched, m, deadline);
-    sched.watchers.fetch_sub(1, Ordering::SeqCst);
+    let mut ended = Ok(());
+    if up().is_some() {
+        let m = enter_without()?;
+        sched.watchers.fetch_add(1, Ordering::SeqCst);
+        ended = wait_for_end(sched, m, deadline);
+        sched.watchers.fetch_sub(1, Ordering::SeqCst);
+    }
+    if ENDING.load(Ordering::Acquire) {
+        sched.watchers.fetch_add(1, Ordering::SeqCst);
+        ended = wait_until_left(sched, deadline);
+        sched.watchers.fetch_sub(1, Ordering::SeqCst);
+    }
     ended
+}
+
+/// How long threads that were told to leave have at least. Most need far less.
+const LEAVE_PATIENCE: i64 = 1_000_000_000;
+
+fn wait_until_left(sched: &'static Sched, deadline: Option<i64>) -> Result<()> {
+    let until = deadline.map(|d| d.max(now() + LEAVE_PATIENCE));
+    let me = sys::this_thread();
+    if sched.every_m().any(|m| m.kind == Kind::Worker && m.alive.get() && m.thread.get() == me) {
+        // A destructor calls: it would wait for its own thread.
+        return Err(Error::ShutDown);
+    }
+    loop {
+        let seen = sched.watch.now();
+        if end_if_left_until(sched, until) || !ENDING.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        if until.is_some_and(|u| now() >= u) {
+            return Err(Error::TimedOut);
+        }
+        // Another thread joins them.
+        sched.watch.wait(seen, until);
+    }
+}
+
+/// Completes an end whose threads have left. False: they have not, or another thread is about to.
+fn end_if_left(deadline: i64) -> bool {
+    // SAFETY: a Sched is never freed.
+    unsafe { SCHED.load(Ordering::Acquire).as_ref() }.is_some_and(|sched| end_if_left_until(sched, Some(deadline)))
+}
+
+fn end_if_left_until(sched: &'static Sched, deadline: Option<i64>) -> bool {
+    // Acquire: pairs with the Release below; what the last joiner has joined is seen.
+    if JOINING.swap(true, Ordering::Acquire) {
+        return false;
+    }
+    let left = ENDING.load(Ordering::Acquire) && join_all(sched, deadline);
+    if left {
+        let _excluded = Excluded::new();
+        world::tidy_while_down(sched);
+        // SAFETY: beginnings and ends exclude each other.
+        unsafe { overflow::uninstall() };
+        ENDING.store(false, Ordering::Release);
+    }
+    JOINING.store(false, Ordering::Release);
+    sched.tell_watchers();
+    left
+}
+
+/// Joins every thread of the library. False: some have not ended by the deadline; another call goes on with them.
+fn join_all(sched: &'static Sched, deadline: Option<i64>) -> bool {
+    if !SYSMON.join(deadline) || !TEMPLATE.join(deadline) {
+        return false;
+    }
+    for m in sched.every_m().filter(|m| m.kind == Kind::Worker && m.alive.get()) {
+        while m.thread.get() == 0 {
+            // It has not begun yet, and will.
+            if deadline.is_some_and(|d| now() >= d) {
+                return false;
+            }
+            sys::yield_thread();
+        }
+        if !sys::join_thread_until(m.thread.get() as _, deadline) {
+            return false;
+        }
+        m.thread.set(0);
+        m.alive.set(false);
+        m.exiting.set(false);
+        let mut lk = sched.lock.lock();
+        m.link.set(lk.mfree);
+        lk.mfree = m.as_ptr();
+    }
+    true
 }
 
 /// How often to look whether a thread of the host is still in a callback: nobody tells of its end.
@@ -410,7 +543,7 @@ fn wait_for_end(sched: &'static Sched, m: MRef, deadline: Option<i64>) -> Result
         let seen = sched.watch.now();
         let mut until = deadline;
         if sched.num_g() == 0 {
-            if world::close(m, deadline, |_| end(sched))? {
+            if world::close(m, deadline, |_| tell_to_leave(sched))? {
                 return Ok(());
             }
             let next = now() + LOOK_EVERY;
@@ -422,34 +555,17 @@ fn wait_for_end(sched: &'static Sched, m: MRef, deadline: Option<i64>) -> Result
     }
 }
 
-/// The end of all threads; the world is stopped and nothing lives.
-fn end(sched: &'static Sched) {
+/// Tells all threads to leave; the world is stopped and nothing lives.
+fn tell_to_leave(sched: &'static Sched) {
     let _excluded = Excluded::new();
+    // Before the runtime is not up any more: otherwise a beginning could come in between.
+    ENDING.store(true, Ordering::Relaxed);
     UP.store(false, Ordering::Release);
     // Threads on their way to sleep see it under the lock; those asleep are woken.
     sched.exiting.store(true, Ordering::Release);
     wake::wake_all(sched);
     sched.sysmon_note.wakeup();
     sched.template_note.wakeup();
-    SYSMON.join();
-    TEMPLATE.join();
-    for m in sched.every_m() {
-        if m.kind == Kind::Worker && m.alive.get() {
-            while m.thread.get() == 0 {
-                // It has not begun yet, and will.
-                sys::yield_thread();
-            }
-            sys::join_thread(m.thread.replace(0) as _);
-            m.alive.set(false);
-            m.exiting.set(false);
-            let mut lk = sched.lock.lock();
-            m.link.set(lk.mfree);
-            lk.mfree = m.as_ptr();
-        }
-    }
-    world::tidy_while_down(sched);
-    // SAFETY: beginnings and ends exclude each other.
-    unsafe { overflow::uninstall() };
 }
 
 // ---- fork ------------------------------------------------------------------------------------------------------------
@@ -460,6 +576,8 @@ unsafe extern "C" fn forked() {
     TEMPLATE.forget();
     SYSMON.forget();
     UP.store(false, Ordering::Relaxed);
+    ENDING.store(false, Ordering::Relaxed);
+    JOINING.store(false, Ordering::Relaxed);
     gmx_poll_word.store(0, Ordering::Relaxed);
     main::forget_resize();
     sys::arch::set_current_m(std::ptr::null_mut());

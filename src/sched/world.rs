@@ -150,16 +150,13 @@ pub fn for_each_p(m: MRef, f: PFn, arg: *mut c_void) -> Result<()> {
     Ok(())
 }
 
-/// Before the first G: the first Ps, idle.
+/// Before the first G: the first Ps, Stopped as in a runtime that is down.
 pub fn first_procs(sched: &Sched, n: u32) -> bool {
     if !sched.grow_allp(n) {
         return false;
     }
-    let mut lk = sched.lock.lock();
-    for i in (0..n).rev() {
-        let Some(p) = sched.p_at(i) else { return false };
-        p.move_status(PStatus::Dead, PStatus::Idle);
-        wake::pidle_link(sched, &mut lk, p);
+    for p in (0..n).filter_map(|i| sched.p_at(i)) {
+        p.move_status(PStatus::Dead, PStatus::Stopped);
     }
     sched.gomaxprocs.store(n as i32, Ordering::Release);
     true
@@ -217,7 +214,7 @@ pub fn tidy_while_down(sched: &Sched) {
 /// The beginning of a runtime that was down.
 pub fn open(sched: &Sched) {
     let mut lk = sched.lock.lock();
-    for p in sched.live_ps() {
+    for p in (0..sched.procs()).rev().filter_map(|i| sched.p_at(i)) {
         if p.status() == PStatus::Stopped {
             p.move_status(PStatus::Stopped, PStatus::Idle);
             wake::pidle_link(sched, &mut lk, p);

@@ -110,10 +110,35 @@ pub fn at_load() {
     }
 }
 
-/// Waits until the thread has ended. Once per [`spawn_thread`].
-pub fn join_thread(t: ThreadId) {
-    // SAFETY: `t` is joinable; it fails only for a thread that joins itself or was joined, which the caller excludes.
-    unsafe { libc::pthread_join(t, ptr::null_mut()) };
+unsafe extern "C" {
+    /// glibc and musl have it; its clock is the one that can be set.
+    fn pthread_timedjoin_np(t: ThreadId, value: *mut *mut c_void, until: *const libc::timespec) -> c_int;
+}
+
+/// Waits until the thread has ended, or the deadline: then false, and it may be called again. True once per [`spawn_thread`].
+pub fn join_thread_until(t: ThreadId, deadline: Option<i64>) -> bool {
+    let Some(deadline) = deadline else {
+        // SAFETY: `t` is joinable, and was not joined, as the caller says. A thread that joins itself gets an error.
+        return unsafe { libc::pthread_join(t, ptr::null_mut()) } == 0;
+    };
+    loop {
+        let left = deadline.saturating_sub(super::now()).max(0);
+        // SAFETY: all zeroes is a timespec; the clock is there; `t` as above.
+        let e = unsafe {
+            let mut until: libc::timespec = mem::zeroed();
+            libc::clock_gettime(libc::CLOCK_REALTIME, &mut until);
+            let ns = until.tv_nsec + left % 1_000_000_000;
+            until.tv_sec = until.tv_sec.saturating_add(left / 1_000_000_000 + ns / 1_000_000_000);
+            until.tv_nsec = ns % 1_000_000_000;
+            pthread_timedjoin_np(t, ptr::null_mut(), &until)
+        };
+        match e {
+            0 => return true,
+            // That clock may have been set.
+            libc::ETIMEDOUT if super::now() < deadline => {}
+            _ => return false,
+        }
+    }
 }
 
 /// The calling thread.
@@ -326,7 +351,7 @@ mod tests {
             let mut seen = Seen { name: [0; 16], tid: 0, blocked: [true; 3] };
             // SAFETY: `seen` outlives the thread.
             let t = unsafe { spawn_thread(stack_size, "gomax-a-long-name", look, (&raw mut seen).cast()) }.unwrap();
-            join_thread(t);
+            assert!(join_thread_until(t, None));
             assert_eq!(&seen.name, b"gomax-a-long-na\0");
             assert_ne!(seen.tid, gettid());
             assert_eq!(seen.blocked, [false, true, true]);
