@@ -165,6 +165,154 @@ static void a_g_forks(void) {
   works_end();
 }
 
+/* ---- locks that are held over a fork ---- */
+
+static gmx_mutex mine, theirs;
+static gmx_rwmutex my_rw, their_rw;
+static atomic_int came_back, tried;
+
+static void wants_theirs(void *arg) {
+  CHECK_STATUS(gmx_mutex_unlock(&theirs), GMX_EPERM);
+  CHECK_STATUS(gmx_rwmutex_unlock(&their_rw), GMX_EPERM);
+  CHECK_STATUS(gmx_mutex_try_lock(&theirs), GMX_EBUSY);
+  CHECK_STATUS(gmx_rwmutex_try_lock(&their_rw), GMX_EBUSY);
+  CHECK_STATUS(gmx_mutex_unlock(&mine), GMX_EPERM);
+  atomic_fetch_add(&tried, 1);
+  /* Their owners are not in this process: whoever comes back takes itself for one. */
+  if (arg) gmx_mutex_lock(&theirs);
+  else gmx_rwmutex_lock(&their_rw);
+  atomic_fetch_add(&came_back, 1);
+}
+
+static void in_child_with_locks(void) {
+  enum { GS = 2000 };
+  alarm(100);
+  gs_start(2, 0);
+  for (int i = 0; i < GS; i++) go(wants_theirs, (void *)(intptr_t)(i % 2));
+  spin_until(atomic_load(&tried) == GS);
+  CHECK_EQ(atomic_load(&came_back), 0);
+  /* What the thread that forked has locked is its own. */
+  CHECK_STATUS(gmx_mutex_lock(&mine), GMX_EDEADLK);
+  CHECK_OK(gmx_mutex_unlock(&mine));
+  CHECK_OK(gmx_mutex_lock(&mine));
+  CHECK_OK(gmx_rwmutex_unlock(&my_rw));
+  CHECK_STATUS(gmx_mutex_unlock(&theirs), GMX_EPERM);
+  CHECK_STATUS(gmx_mutex_try_lock(&theirs), GMX_EBUSY);
+  CHECK_EQ(atomic_load(&came_back), 0);
+  _exit(0);
+}
+
+static uint32_t locked, may_unlock;
+
+static void holds_locks(void *arg) {
+  CHECK_OK(gmx_mutex_lock(&theirs));
+  CHECK_OK(gmx_rwmutex_lock(&their_rw));
+  release(&locked, 1);
+  acquire(&may_unlock, 1);
+  CHECK_OK(gmx_mutex_unlock(&theirs));
+  CHECK_OK(gmx_rwmutex_unlock(&their_rw));
+  (void)arg;
+}
+
+static void forks_with_locks(void *arg) {
+  gmx_g g = go_with("holds", GMX_SPAWN_JOINABLE, holds_locks, NULL);
+  acquire(&locked, 1);
+  CHECK_OK(gmx_mutex_lock(&mine));
+  CHECK_OK(gmx_rwmutex_lock(&my_rw));
+  pid_t pid = fork();
+  CHECK(pid >= 0);
+  if (pid == 0) in_child_with_locks();
+  int status = 0;
+  CHECK(waitpid(pid, &status, 0) == pid);
+  if (status != 0) FAIL("the child's wait status is %#x", status);
+  CHECK_OK(gmx_mutex_unlock(&mine));
+  CHECK_OK(gmx_rwmutex_unlock(&my_rw));
+  release(&may_unlock, 1);
+  join(g);
+  (void)arg;
+}
+
+static void *forks_with_locks_as_thread(void *arg) {
+  forks_with_locks(arg);
+  return arg;
+}
+
+static void locks_are_held_over_a_fork(void) {
+  CHECK_OK(gmx_main(forks_with_locks, NULL));
+  forks_with_locks(NULL);
+  thread_join(thread_start(forks_with_locks_as_thread, NULL));
+  CHECK_OK(gmx_callback(forks_with_locks, NULL));
+}
+
+/* ---- while another thread begins ---- */
+
+static void *begins_and_ends(void *arg) {
+  while (!atomic_load(&quit)) {
+    CHECK_OK(gmx_callback(runs, NULL));
+    gs_finish();
+  }
+  return arg;
+}
+
+/* A child that finds the lock of another thread's beginning or end held must not wait for it. */
+static void a_thread_begins_meanwhile(void) {
+  atomic_store(&quit, 0);
+  pthread_t t = thread_start(begins_and_ends, NULL);
+  for (int i = 0; i < 100; i++) {
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+      alarm(50);
+      CHECK_OK(gmx_main(runs, NULL));
+      gs_finish();
+      _exit(0);
+    }
+    int status = 0;
+    CHECK(waitpid(pid, &status, 0) == pid);
+    if (status != 0) FAIL("the child's wait status is %#x", status);
+  }
+  atomic_store(&quit, 1);
+  thread_join(t);
+}
+
+static void *begins_for_the_first_time(void *arg) {
+  atomic_store((atomic_int *)arg, 1);
+  CHECK_OK(gmx_main(runs, NULL));
+  return NULL;
+}
+
+/* In a process that has not used the library before: nothing was registered by an earlier call. */
+static void forks_beside_the_first_call(void) {
+  for (int i = 0; i < 40; i++) {
+    pid_t fresh = fork();
+    CHECK(fresh >= 0);
+    if (fresh == 0) {
+      alarm(50);
+      atomic_int about = 0;
+      pthread_t t = thread_start(begins_for_the_first_time, &about);
+      while (!atomic_load(&about)) {
+      }
+      for (int spin = 0; spin < i * 75; spin++) __asm__ volatile("");
+      for (int j = 0; j < 10; j++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+          alarm(20);
+          CHECK_OK(gmx_main(runs, NULL));
+          _exit(0);
+        }
+        int status = 0;
+        CHECK(waitpid(pid, &status, 0) == pid);
+        if (status != 0) FAIL("a child that was forked beside the first call: wait status %#x", status);
+      }
+      thread_join(t);
+      _exit(0);
+    }
+    int status = 0;
+    CHECK(waitpid(fresh, &status, 0) == fresh);
+    CHECK_EQ(status, 0);
+  }
+}
+
 static void grandchild(void) {
   pid_t pid = fork();
   CHECK(pid >= 0);
@@ -197,6 +345,7 @@ static void a_child_may_ignore_it(void) {
 }
 
 int main(void) {
+  RUN(forks_beside_the_first_call);
   RUN(forks); /* before there is a runtime */
   gs_start(4, 0);
   parents_g = go_with("parent's", GMX_SPAWN_JOINABLE, runs, NULL);
@@ -205,7 +354,10 @@ int main(void) {
   RUN_G(a_g_forks);
   RUN(grandchild);
   RUN(a_child_may_ignore_it);
+  RUN(locks_are_held_over_a_fork);
   join(parents_g);
   gs_finish();
+  parents_g = 0;
+  RUN(a_thread_begins_meanwhile);
   return 0;
 }

@@ -669,6 +669,11 @@ impl Sched {
         self.goid.fetch_add(n, Ordering::Relaxed)
     }
 
+    /// Gives out no number below `first`. Before any is given out.
+    pub fn begin_goids_at(&self, first: u64) {
+        self.goid.fetch_max(first, Ordering::Relaxed);
+    }
+
     /// Gs that live, exactly so while nothing runs.
     pub fn num_g(&self) -> i64 {
         // All ends first: an end that is counted has its beginning before it, so the result is never too low.

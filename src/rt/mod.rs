@@ -95,7 +95,13 @@ pub fn enter_without() -> Result<MRef> {
 }
 
 fn make_known(sched: &'static Sched) -> Result<MRef> {
-    let m = foreign::needm(sched, sys::gettid()).ok_or(Error::NoMemory)?;
+    let tid = sys::gettid();
+    let m = foreign::needm(sched, tid).ok_or(Error::NoMemory)?;
+    let survivor = SURVIVOR.load(Ordering::Relaxed);
+    if survivor != 0 && tid == sys::main_tid() {
+        // What it locked before the fork is its own.
+        crate::protocol::park::own_g(m).goid.set(survivor);
+    }
     sys::arch::set_current_m(m.as_ptr().cast());
     if exit_key().is_none_or(|key| key.set(m.as_ptr().cast()).is_err()) {
         sys::arch::set_current_m(std::ptr::null_mut());
@@ -297,7 +303,9 @@ fn new_sched(debug: &Debug) -> Result<&'static Sched> {
     let stacks = StackPool::new(PoolOptions { force_guard: debug.guard, ..PoolOptions::default() });
     // Before the first thread of this process (or child of fork) is in a syscall of ours.
     sys::lend_heavy_fence(debug.membarrier);
-    Sched::new(hooks, stacks, &gmx_poll_word, now()).ok_or(Error::NoMemory)
+    let sched = Sched::new(hooks, stacks, &gmx_poll_word, now()).ok_or(Error::NoMemory)?;
+    sched.begin_goids_at(FIRST_GOID.load(Ordering::Relaxed));
+    Ok(sched)
 }
 
 unsafe fn start_thread(m: MRef) -> std::result::Result<(), i32> {
@@ -570,8 +578,20 @@ fn tell_to_leave(sched: &'static Sched) {
 
 // ---- fork ------------------------------------------------------------------------------------------------------------
 
+/// The number of the first G that a child of fork makes: after all that its parent gave out. Numbers tell owners of locks apart,
+/// and what was locked when the process forked stands in the child's memory.
+static FIRST_GOID: AtomicU64 = AtomicU64::new(1);
+/// In a child of fork the number that its one thread had as an owner, and keeps. That thread is the main one there.
+static SURVIVOR: AtomicU64 = AtomicU64::new(0);
+
 /// In a child of fork only the calling thread is there: no runtime. The next call makes a new one.
 unsafe extern "C" fn forked() {
+    // SAFETY: a Sched is never freed, and its memory is in the child as well.
+    if let Some(sched) = unsafe { SCHED.load(Ordering::Relaxed).as_ref() } {
+        FIRST_GOID.store(sched.goids(0), Ordering::Relaxed);
+    }
+    let survivor = current().and_then(|m| m.g()).map_or(0, |gp| gp.goid.get());
+    SURVIVOR.store(survivor, Ordering::Relaxed);
     SCHED.store(std::ptr::null_mut(), Ordering::Relaxed);
     TEMPLATE.forget();
     SYSMON.forget();
