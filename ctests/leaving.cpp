@@ -156,11 +156,16 @@ struct slow {
 static thread_local slow late;
 __attribute__((__noinline__)) static void uses_slow(void *) { late.used = true; }
 
+/* On a busy machine it may take more than one call until there is no G any more. */
+static void ends_without_its_threads() {
+  do CHECK_STATUS(gmx_shutdown(10000000), GMX_ETIMEDOUT);
+  while (!began);
+}
+
 static void an_end_that_takes_long(void *) {
   /* Ended by another call of gmx_shutdown. */
   CHECK_OK(gmx_main(uses_slow, nullptr));
-  CHECK_STATUS(gmx_shutdown(10000000), GMX_ETIMEDOUT);
-  CHECK(began);
+  ends_without_its_threads();
   is_refused();
   CHECK_STATUS(gmx_shutdown(0), GMX_ETIMEDOUT);
   may_end = true;
@@ -170,7 +175,7 @@ static void an_end_that_takes_long(void *) {
   /* Or by the next call that needs a runtime. */
   may_end = began = false;
   CHECK_OK(gmx_main(uses_slow, nullptr));
-  CHECK_STATUS(gmx_shutdown(0), GMX_ETIMEDOUT);
+  ends_without_its_threads();
   CHECK_STATUS(gmx_spawn(nothing, nullptr), GMX_ESHUTDOWN);
   may_end = true;
   spin_until(gmx_spawn(nothing, nullptr) == GMX_OK);
