@@ -411,15 +411,15 @@ fn scopes() !void {
         try expectEqual(false, (try scope.token()).isCanceled());
     }
     { // what the body waits for ends with the rest: at the deadline, by the first error, by hand
-        var never = try gomax.Chan(u8).init(0);
-        defer never.deinit();
+        var nothing = try gomax.Channel(u8).init(0);
+        defer nothing.deinit();
         for (0..3) |way| {
             var scope: gomax.Scope = try .init(if (way == 0) 5 * ms else -1);
             defer scope.deinit();
             try scope.go(forever, .{});
             if (way == 1) try scope.go(fails, .{ ms, error.First });
             if (way == 2) scope.cancel();
-            try expectError(error.Canceled, never.recv());
+            try expectError(error.Canceled, nothing.recv());
             try expectError(error.Canceled, gomax.sleep(s));
             try expectError(if (way == 1) error.First else error.Canceled, scope.wait());
             try expectEqual(null, gomax.Token.current());
@@ -429,7 +429,7 @@ fn scopes() !void {
         defer outer.deinit();
         var inner: gomax.Scope = try .init(-1);
         defer inner.deinit();
-        try expectError(error.Canceled, never.recv());
+        try expectError(error.Canceled, nothing.recv());
     }
     try expectEqual(null, gomax.Token.current());
     while (gomax.numG() > 1) try gomax.yield(); // the last one may be on its way out
