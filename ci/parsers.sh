@@ -44,7 +44,7 @@ if "$python" -c 'import cffi' 2>/dev/null || pip cffi 2>/dev/null; then check "c
 
 # the status codes have the type of what returns them, so that Rust compares the two
 by_bindgen() {
-  "$bindgen" --no-layout-tests -o "$work/gomax.rs" include/gomax.h -- -DGMX_NO_INLINE &&
+  "$bindgen" --no-layout-tests -o "$work/gomax.rs" include/gomax.h -- -DGMX_NO_INLINE "${clang[@]}" &&
     cat >"$work/main.rs" <<'RUST' && rustc --edition 2021 -D warnings -L "$work/lib" -l gomax -o "$work/main" "$work/main.rs" && "$work/main"
 #[allow(non_camel_case_types, non_upper_case_globals, non_snake_case, dead_code, unsafe_op_in_unsafe_fn, clippy::all)]
 mod gomax {
@@ -67,8 +67,11 @@ fn main() {
 RUST
 }
 bindgen=${GMX_BINDGEN:-$(command -v bindgen || echo "$home/bin/bindgen")}
+clang=()
 if [[ -z ${LIBCLANG_PATH:-} ]]; then
-  found=$("$python" -c 'import clang, os; print(os.path.join(list(clang.__path__)[0], "native"))' 2>/dev/null) && export LIBCLANG_PATH=$found
+  # that of PyPI has no headers of its own
+  found=$("$python" -c 'import clang, os; print(os.path.join(list(clang.__path__)[0], "native"))' 2>/dev/null) && export LIBCLANG_PATH=$found &&
+    clang=(-isystem "$("${CC:-cc}" -print-file-name=include)")
 fi
 if "$bindgen" --version >/dev/null 2>&1; then check "bindgen" by_bindgen; else skip "there is no bindgen: ci/parsers.sh setup"; fi
 

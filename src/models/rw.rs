@@ -253,7 +253,7 @@ fn many_readers_and_writers() {
 fn refused_wait_against_another() {
     check(Size { preemptions: 3, ..Size::default() }, || {
         let w = Maker::new(1, 1).make();
-        let x = Arc::new((Mutex::default(), Cond::default(), Sole::new()));
+        let x = Arc::new((Mutex::default(), Cond::default(), Sole::default()));
         let t = token(&w, None);
         let m = foreign::needm(w.sched, 1).unwrap();
         assert!(cancel::cancel(m, &t, Reason::ByHand));

@@ -115,7 +115,7 @@ fn leave_against_the_end_inside() {
         let m = foreign::needm(w.sched, 1).unwrap();
         let handle = scope::make(m, -1).unwrap();
         assert!(scope::enter(m, handle).is_ok());
-        let done = Arc::new(Sole::new());
+        let done = Arc::new(Sole::default());
         let d = done.clone();
         w.host_as(m, move |_, m| {
             d.touch();
