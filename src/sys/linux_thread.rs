@@ -6,7 +6,7 @@
 
 use super::linux::{KeepErrno, page_size, prctl, yield_thread};
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use core::{mem, ptr};
 
 pub type ThreadId = libc::pthread_t;
@@ -15,14 +15,43 @@ struct Start {
     entry: extern "C" fn(*mut c_void) -> *mut c_void,
     arg: *mut c_void,
     name: [u8; 16],
+    /// The next of [`USED`].
+    next: *mut Start,
+}
+
+/// Blocks that threads have read. A new thread does not free its own: the host may hold the lock of malloc, and the thread is
+/// the watchdog, or has a P. The next maker does.
+static USED: AtomicPtr<Start> = AtomicPtr::new(ptr::null_mut());
+
+/// Takes all of [`USED`], frees all but one, and returns that one.
+fn used() -> Option<ptr::NonNull<Start>> {
+    // Pairs with the Release in `start`.
+    let first = ptr::NonNull::new(USED.swap(ptr::null_mut(), Ordering::Acquire))?;
+    // SAFETY: blocks of the list are from malloc, and whole; the swap made the list this thread's.
+    let mut rest = unsafe { first.as_ref() }.next;
+    while !rest.is_null() {
+        // SAFETY: as above.
+        let next = unsafe { (*rest).next };
+        // SAFETY: from malloc, and out of the list.
+        unsafe { libc::free(rest.cast()) };
+        rest = next;
+    }
+    Some(first)
 }
 
 extern "C" fn start(p: *mut c_void) -> *mut c_void {
     let p: *mut Start = p.cast();
     // SAFETY: `spawn_thread` hands over a `Start` from malloc.
     let s = unsafe { p.read() };
-    // SAFETY: read out, and this thread owns it.
-    unsafe { libc::free(p.cast()) };
+    let mut first = USED.load(Ordering::Relaxed);
+    loop {
+        // SAFETY: read out, and this thread's until it is in the list.
+        unsafe { (*p).next = first };
+        match USED.compare_exchange_weak(first, p, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => break,
+            Err(now) => first = now,
+        }
+    }
     // SAFETY: the name ends in a zero.
     unsafe { prctl(libc::PR_SET_NAME, s.name.as_ptr().addr()) };
     (s.entry)(s.arg)
@@ -47,12 +76,15 @@ pub unsafe fn spawn_thread(
     arg: *mut c_void,
 ) -> Result<ThreadId, i32> {
     let _errno = KeepErrno::new();
-    // SAFETY: plain allocation; the result is checked.
-    let p: *mut Start = unsafe { libc::malloc(mem::size_of::<Start>()) }.cast();
+    let p: *mut Start = match used() {
+        Some(p) => p.as_ptr(),
+        // SAFETY: plain allocation; the result is checked.
+        None => unsafe { libc::malloc(mem::size_of::<Start>()) }.cast(),
+    };
     if p.is_null() {
         return Err(libc::ENOMEM);
     }
-    let mut s = Start { entry, arg, name: [0; 16] };
+    let mut s = Start { entry, arg, name: [0; 16], next: ptr::null_mut() };
     let n = name.len().min(15);
     s.name[..n].copy_from_slice(&name.as_bytes()[..n]);
     // SAFETY: `p` has room for one.
