@@ -2,7 +2,7 @@
  * A host that makes life hard for the C test that it loads:  host KIND TEST.so
  *
  * constructor  the test runs in the constructor of its library, under the lock of the loader
- * loader       beside a thread that sits in dlopen, and has the lock of the loader
+ * loader       beside a thread that sits in a constructor, and has the lock of the loader
  * malloc       beside a thread that holds the lock of malloc for half of the time
  * forks        beside a thread that forks as fast as it can
  * thread       on a thread that has one CPU, a real-time class and all signals blocked
@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -112,23 +111,32 @@ static void *holds_heap(void *unused) {
 
 /* ---- the others ---- */
 
+static bool sits;
+
+static int never_returns(test_fn *unused) {
+  __atomic_store_n(&sits, true, __ATOMIC_RELEASE);
+  while (unused) pause();
+  return 0;
+}
+
+/* Loads a copy of the test, whose constructor does not return. */
 static void *sits_in_loader(void *unused) {
-  char fifo[64];
-  snprintf(fifo, sizeof fifo, "/tmp/gomax-host-%d", (int)getpid());
-  unlink(fifo);
-  if (mkfifo(fifo, 0600) != 0) DIE("mkfifo: %s", strerror(errno));
-  dlopen(fifo, RTLD_NOW); /* opens it for reading: waits for a writer, who never comes */
+  char name[] = "/tmp/gomax-host-XXXXXX", block[1 << 16];
+  int from = open(path, O_RDONLY | O_CLOEXEC), to = mkstemp(name);
+  if (from < 0 || to < 0) DIE("a copy of %s: %s", path, strerror(errno));
+  for (ssize_t n; (n = read(from, block, sizeof block)) > 0;)
+    if (write(to, block, (size_t)n) != n) DIE("a copy of %s: %s", path, strerror(errno));
+  close(from);
+  close(to);
+  host_constructor = never_returns;
+  dlopen(name, RTLD_NOW);
   DIE("the thread left the loader: %s", dlerror());
   return unused;
 }
 
-static void loader_is_taken(void) {
-  char fifo[64];
-  snprintf(fifo, sizeof fifo, "/tmp/gomax-host-%d", (int)getpid());
-  struct stat st;
-  while (stat(fifo, &st) != 0) nap(1000000);
-  nap(20000000);
-  unlink(fifo);
+static void take_loader(void) {
+  start(sits_in_loader);
+  while (!__atomic_load_n(&sits, __ATOMIC_ACQUIRE)) nap(1000000);
 }
 
 static void *forks(void *unused) {
@@ -173,8 +181,7 @@ int main(int argc, char **argv) {
     load();
   } else if (strcmp(kind, "loader") == 0) {
     test_fn *test = load();
-    start(sits_in_loader);
-    loader_is_taken();
+    take_loader();
     call(test);
   } else if (strcmp(kind, "malloc") == 0) {
     test_fn *test = load();
