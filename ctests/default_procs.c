@@ -91,6 +91,54 @@ static void follows(void *arg) {
   gs_finish();
 }
 
+/* ---- a change that nobody waits for ---- */
+
+static atomic_int told, beats;
+
+static void hears(void *arg, const char *text, size_t len) {
+  (void)arg;
+  if (memmem(text, len, "gomaxprocs stays at", 19)) atomic_fetch_add(&told, 1);
+  if (!memmem(text, len, "\"computes\"", 10)) FAIL("the report does not name the goroutine: %.*s", (int)len, text);
+}
+
+static void beat(void *arg) {
+  (void)arg;
+  while (!atomic_load(&quit)) {
+    CHECK_OK(gmx_sleep(MS));
+    atomic_fetch_add(&beats, 1);
+  }
+}
+
+/* C code that knows nothing of safe points: until it was told that the change is put off, and others went on. */
+static void compute(void *arg) {
+  (void)arg;
+  while (atomic_load(&told) == 0) {
+  }
+  int seen = atomic_load(&beats);
+  while (atomic_load(&beats) < seen + 2500) { /* two tries more */
+  }
+  CHECK_EQ(atomic_load(&told), 1);
+}
+
+static void is_put_off(void *arg) {
+  (void)arg;
+  unsetenv("GMX_MAXPROCS");
+  gmx_config config;
+  CHECK_OK(gmx_config_default(&config));
+  config.report = hears;
+  CHECK_OK(gmx_init(&config));
+  int32_t n = gmx_gomaxprocs(0);
+  go(beat, NULL);
+  gmx_g g = go_with("computes", GMX_SPAWN_JOINABLE, compute, NULL);
+  spin_until(atomic_load(&beats) > 10);
+  allow(1);
+  CHECK_OK(gmx_join(g, -1)); /* the others stood still for good, were they stopped until it polls */
+  spin_until(gmx_gomaxprocs(0) == 1);
+  CHECK_CMP(n, >, 1);
+  atomic_store(&quit, 1);
+  gs_finish();
+}
+
 static void in_child(void (*fn)(void *)) {
   static child c;
   child_run(&c, 100, fn, NULL);
@@ -109,10 +157,16 @@ static void the_default_follows_the_machine(void) {
   in_child(follows);
 }
 
+static void a_change_waits_for_goroutines_that_do_not_poll(void) {
+  if (CPU_COUNT(&allowed) == 1 || gmx_num_cpu() == 1) check_say("  with one CPU there is nothing to follow");
+  else in_child(is_put_off);
+}
+
 int main(void) {
   CHECK(sched_getaffinity(0, sizeof allowed, &allowed) == 0);
   RUN(affinity_decides);
   RUN(the_environment_wins);
   RUN(the_default_follows_the_machine);
+  RUN(a_change_waits_for_goroutines_that_do_not_poll);
   return 0;
 }

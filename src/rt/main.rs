@@ -13,7 +13,7 @@ use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
 use crate::protocol::park::{self, Spawn};
 use crate::sched::world;
-use crate::sync::{AtomicBool, Ordering, now};
+use crate::sync::{AtomicBool, AtomicI32, AtomicU32, Ordering, now};
 use crate::sys;
 use std::ffi::c_void;
 
@@ -105,7 +105,11 @@ fn stuck(sched: &Sched) -> Stuck {
     }
 }
 
-/// The machine has another number of CPUs: a G changes gomaxprocs, since the template thread must not wait for the world.
+// ---- gomaxprocs follows the machine ----------------------------------------------------------------------------------
+
+/// The machine has another number of CPUs: a G changes gomaxprocs, since the template thread must not wait for the world. The G
+/// tries once, with little patience: nobody waits for the new number, so a G that does not poll must not hold up the others
+/// for it. It is asked again in a second.
 pub fn spawn_resizer(m: MRef) {
     if RESIZING.swap(true, Ordering::Relaxed) {
         return;
@@ -117,21 +121,39 @@ pub fn spawn_resizer(m: MRef) {
     }
 }
 
-/// In a child of fork nobody is on his way.
+/// A child of fork has no resizer.
 pub fn forget_resize() {
     RESIZING.store(false, Ordering::Relaxed);
+    TARGET.store(0, Ordering::Relaxed);
 }
 
-/// A G is on its way to do so.
+/// A resizer G lives. It alone writes the two words below.
 static RESIZING: AtomicBool = AtomicBool::new(false);
+/// The number that the last resizer tried to set, and how often in a row it could not.
+static TARGET: AtomicI32 = AtomicI32::new(0);
+static FAILED: AtomicU32 = AtomicU32::new(0);
+
+/// After so many tries in vain, a second apart, the report function is told, once.
+const TRIES: u32 = 5;
 
 extern "C" fn resize(_: *mut c_void) {
     let Some(m) = crate::sched::run::current() else { return };
     let sched = m.sched();
     let n = sched.procs_default.get();
     if n > 0 {
-        // No memory: the next look is in a second.
-        let _ = world::gomaxprocs_if(m, n, |sched| sched.procs_follow.get());
+        if TARGET.swap(n, Ordering::Relaxed) != n {
+            FAILED.store(0, Ordering::Relaxed);
+        }
+        let (mut late, old) = (None, sched.procs());
+        match world::follow_machine(m, n, |p| late = late.or(Some(p))) {
+            Err(Error::TimedOut) => {
+                if FAILED.fetch_add(1, Ordering::Relaxed) + 1 == TRIES {
+                    report::resize_put_off(old, n, TRIES, late);
+                }
+            }
+            // No memory: the next look is in a second.
+            _ => FAILED.store(0, Ordering::Relaxed),
+        }
     }
     RESIZING.store(false, Ordering::Relaxed);
 }

@@ -143,14 +143,31 @@ pub fn stop_timed_out(reason: &[u8], late: impl Iterator<Item = PRef>, n: usize)
     let mut out = Text::new();
     let _ = writeln!(out, "libgomax: stop-the-world ({}) timed out: {n} Ps did not reach a safe point", Words(reason));
     for p in late {
-        let _ = write!(out, "  P{}: ", p.id);
-        // SAFETY: m is null or an M.
-        let gp = unsafe { crate::gmp::MRef::from_ptr(p.m()) }.and_then(|m| m.g());
-        let _ = match gp {
-            // The world runs again: only what may be read of a G that runs.
-            Some(gp) => g_name(&mut out, gp).and_then(|()| writeln!(out, " [running]")),
-            None => writeln!(out, "between two goroutines"),
-        };
+        let _ = late_line(&mut out, p);
+    }
+    emit(out.as_bytes());
+}
+
+/// One line about a P that did not stop.
+fn late_line(out: &mut Text, p: PRef) -> fmt::Result {
+    write!(out, "  P{}: ", p.id)?;
+    // SAFETY: m is null or an M.
+    match unsafe { crate::gmp::MRef::from_ptr(p.m()) }.and_then(|m| m.g()) {
+        // The world runs again: only what may be read of a G that runs.
+        Some(gp) => g_name(out, gp).and_then(|()| writeln!(out, " [running]")),
+        None => writeln!(out, "between two goroutines"),
+    }
+}
+
+/// gomaxprocs does not follow the machine, because a G does not come to a safe point.
+pub fn resize_put_off(from: u32, to: i32, tries: u32, late: Option<PRef>) {
+    let mut out = Text::new();
+    let _ = writeln!(
+        out,
+        "libgomax: gomaxprocs stays at {from} though the machine offers {to}: {tries} times the world did not stop in 5 ms"
+    );
+    if let Some(p) = late {
+        let _ = late_line(&mut out, p);
     }
     emit(out.as_bytes());
 }

@@ -48,14 +48,32 @@ pub fn start_the_world(m: MRef) {
 ///
 /// # Migrates
 pub fn with_stopped_world<T>(m: MRef, f: impl FnOnce(&Sched, MRef) -> T) -> Result<T> {
-    let sched = m.sched();
     if m.ctx() == Ctx::Stopped {
-        return Ok(f(sched, m));
+        return Ok(f(m.sched(), m));
     }
+    with_stopped_world_within(m, None, |_| (), f)
+}
+
+/// As [`with_stopped_world`]; with `patience` the Ps have no more time than that to stop. (The wait for worldsema does not
+/// count: it holds up nothing else.)
+///
+/// # Migrates
+fn with_stopped_world_within<T>(
+    m: MRef,
+    patience: Option<i64>,
+    mut late: impl FnMut(PRef),
+    f: impl FnOnce(&Sched, MRef) -> T,
+) -> Result<T> {
+    let sched = m.sched();
     let m = acquire(m, None)?;
+    let ctx = m.ctx();
     m.set_ctx(Ctx::Sched);
-    let stopped = stw::stop(sched, m, None, |_| ());
-    debug_assert!(stopped);
+    let deadline = patience.map(|ns| crate::sync::now() + ns);
+    if !stw::stop(sched, m, deadline, &mut late) {
+        m.set_ctx(ctx);
+        sema::release_handoff(m, &sched.worldsema);
+        return Err(Error::TimedOut);
+    }
     m.set_ctx(Ctx::Stopped);
     let r = f(sched, m);
     start_the_world(m);
@@ -106,13 +124,29 @@ const CLOSE_PATIENCE: i64 = 10_000_000;
 ///
 /// # Migrates
 pub fn gomaxprocs(m: MRef, n: i32) -> Result<i32> {
-    gomaxprocs_if(m, n, |_| true)
+    resize_within(m, n, None, |_| (), |_| true)
 }
 
-/// As [`gomaxprocs`], if it is still wanted when the world has stopped.
+/// Sets gomaxprocs to the machine's number, if the host still leaves it to the library when the world has stopped. The
+/// library itself asks for it, so it takes [`FOLLOW_PATIENCE`] at most from the goroutines that run: `TimedOut` names
+/// the Ps that did not stop by `late`, and the caller tries again later.
 ///
 /// # Migrates
-pub fn gomaxprocs_if(m: MRef, n: i32, wanted: impl FnOnce(&Sched) -> bool) -> Result<i32> {
+pub fn follow_machine(m: MRef, n: i32, late: impl FnMut(PRef)) -> Result<i32> {
+    resize_within(m, n, Some(FOLLOW_PATIENCE), late, |sched| sched.procs_follow.get())
+}
+
+/// How long a resize that no caller waits for may hold up the goroutines that run.
+const FOLLOW_PATIENCE: i64 = 5_000_000;
+
+/// # Migrates
+fn resize_within(
+    m: MRef,
+    n: i32,
+    patience: Option<i64>,
+    late: impl FnMut(PRef),
+    wanted: impl FnOnce(&Sched) -> bool,
+) -> Result<i32> {
     let sched = m.sched();
     if n == sched.gomaxprocs.load(Ordering::Acquire) {
         return Ok(n);
@@ -120,7 +154,7 @@ pub fn gomaxprocs_if(m: MRef, n: i32, wanted: impl FnOnce(&Sched) -> bool) -> Re
     if !fits(n) || !sched.grow_allp(n as u32) {
         return Err(Error::NoMemory);
     }
-    with_stopped_world(m, |sched, m| {
+    with_stopped_world_within(m, patience, late, |sched, m| {
         let old = sched.gomaxprocs.load(Ordering::Relaxed);
         if old != n && wanted(sched) && !resize::procresize(sched, m, n as u32) {
             return Err(Error::NoMemory);
