@@ -118,6 +118,56 @@ static void attached_threads_are_gs(void) {
   CHECK_EQ(gmx_num_g(), 0);
 }
 
+static int called_back, counted, ended_there;
+
+static void is_counted(void *arg) {
+  CHECK_CMP(gmx_num_g(), >=, 1);
+  bump(&called_back);
+  if (arg) CHECK_OK(gmx_callback(is_counted, NULL)); /* the same G */
+  while (!load(&counted)) CHECK_OK(gmx_sleep(1000));
+}
+
+static void *comes_for_a_callback(void *arg) {
+  CHECK_OK(gmx_callback(is_counted, arg));
+  bump(&ended_there);
+  while (load(&ended_there) < 8) sched_yield(); /* a thread outside does not count */
+  CHECK_EQ(gmx_num_g(), 0);
+  return NULL;
+}
+
+static void threads_in_a_callback_are_gs(void) {
+  enum { THREADS = 8 };
+  pthread_t threads[THREADS];
+  for (int i = 0; i < THREADS; i++) threads[i] = thread_start(comes_for_a_callback, i % 2 ? &counted : NULL);
+  spin_until(load(&called_back) == THREADS + THREADS / 2);
+  CHECK_EQ(gmx_num_g(), THREADS);
+  CHECK_STATUS(gmx_shutdown(0), GMX_ETIMEDOUT);
+  store(&counted, 1);
+  for (int i = 0; i < THREADS; i++) thread_join(threads[i]);
+}
+
+static void *ends_a_callback_later(void *arg) {
+  CHECK_OK(gmx_callback(is_counted, arg));
+  return NULL;
+}
+
+/* The end of a callback ends the wait for it, though no P is taken from its thread for as long as a slice lasts. */
+static void a_shutdown_waits_for_callbacks(void) {
+  store(&counted, 0);
+  store(&called_back, 0);
+  CHECK_OK(gmx_shutdown(30 * INT64_C(1000000000)));
+  gmx_config config;
+  CHECK_OK(gmx_config_default(&config));
+  config.slice_ns = INT64_C(1) << 60;
+  CHECK_OK(gmx_init(&config));
+  pthread_t t = thread_start(ends_a_callback_later, NULL);
+  spin_until(load(&called_back) == 1);
+  CHECK_STATUS(gmx_shutdown(20000000), GMX_ETIMEDOUT);
+  store(&counted, 1);
+  CHECK_OK(gmx_shutdown(30 * INT64_C(1000000000)));
+  thread_join(t);
+}
+
 /* ---- parking ---- */
 
 struct pair {
@@ -379,6 +429,8 @@ int main(void) {
   RUN(a_thousand_threads);
   RUN(plain_threads);
   RUN(attached_threads_are_gs);
+  RUN(threads_in_a_callback_are_gs);
+  RUN(a_shutdown_waits_for_callbacks);
   RUN(attached_threads_share_one_p);
   RUN(threads_park_and_are_readied);
   RUN(callbacks_within_callbacks);

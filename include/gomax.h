@@ -2159,7 +2159,7 @@ typedef struct gmx_sched_stats {
   int64_t g_waiting;
   int64_t g_syscall;
   /**
-   * Goroutines ever started and ended.
+   * Goroutines ever started and ended, those of callbacks on threads of the host among them.
    */
   uint64_t spawned;
   uint64_t ended;

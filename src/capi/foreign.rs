@@ -91,10 +91,12 @@ pub extern "C" fn gmx_callback(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *m
     };
     match m.ctx() {
         Ctx::Foreign => {
-            let Some(gp) = foreign::enter_go(m) else { return GMX_ESHUTDOWN };
+            let Some(gp) = foreign::enter_counted(m) else { return GMX_ESHUTDOWN };
             call(gp, f, arg);
             let m = run::mend(m, gp);
+            foreign::count_end(m);
             foreign::leave_go(m, gp, stack_pointer());
+            m.sched().tell_watchers();
             GMX_OK
         }
         Ctx::G => {

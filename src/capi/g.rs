@@ -318,8 +318,8 @@ fn own() -> Option<GRef> {
     }
 }
 
-/// How many goroutines are alive: attached threads count, other threads of the host do not. A glance, unless the world is
-/// stopped.
+/// How many goroutines are alive: attached threads and threads in gmx_callback count, other threads of the host do not. A
+/// glance, unless the world is stopped.
 ///
 /// Blocks: never.
 /// Call from: every context.

@@ -71,7 +71,7 @@ pub struct gmx_sched_stats {
     pub g_runnable: i64,
     pub g_waiting: i64,
     pub g_syscall: i64,
-    /// Goroutines ever started and ended.
+    /// Goroutines ever started and ended, those of callbacks on threads of the host among them.
     pub spawned: u64,
     pub ended: u64,
     /// Times that a goroutine was entered.

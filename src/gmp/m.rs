@@ -169,6 +169,8 @@ pub struct M {
     pub own_g: OwnPtr<G>,
     /// An extra M: attached by `gmx_attach_thread`.
     pub attached: OwnBool,
+    /// An extra M: its G is in a callback and counts as one that lives (foreign.rs).
+    pub counted: OwnBool,
     /// The P for which a barrier function runs here.
     pub fnp: OwnPtr<P>,
     /// The G that g0 is to run next: chosen on a G's stack, but not to be entered from there.
@@ -260,6 +262,7 @@ impl M {
             alive: OwnBool::new(false),
             own_g: OwnPtr::null(),
             attached: OwnBool::new(false),
+            counted: OwnBool::new(false),
             fnp: OwnPtr::null(),
             chosen: OwnPtr::null(),
             exiting: OwnBool::new(false),

@@ -729,12 +729,7 @@ impl Sched {
         self.closing.store(true, Ordering::SeqCst);
         // EXIT: pairs with the fence in `is_closing`.
         fence(Ordering::SeqCst);
-        // A thread of the host is in a callback only while its G counts it; it began with a P and ends with one.
-        let in_callback = |m: MRef| {
-            // SAFETY: null or a G.
-            unsafe { GRef::from_ptr(m.own_g.get()) }.is_some_and(|gp| m.alive.get() && gp.callbacks.get() != 0)
-        };
-        let over = self.num_g() == 0 && self.globq_len() == 0 && lk.no_newm() && !self.every_m().any(in_callback);
+        let over = self.num_g() == 0 && self.globq_len() == 0 && lk.no_newm();
         self.closing.store(over, Ordering::SeqCst);
         over
     }

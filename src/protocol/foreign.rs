@@ -12,7 +12,8 @@
 //!   key whose destructor runs when the thread ends. From then on the thread is Foreign: its G is as in a syscall, it has
 //!   no P, and holds nothing up;
 //! * U2 in: the way out of a syscall (syscall.rs), with whose help it gets a P. The last P is often still there. While the
-//!   runtime ends there is none, and the thread stays outside. Its G counts callbacks, which keeps the runtime up;
+//!   runtime ends there is none, and the thread stays outside. While it has the P it counts its G as one that lives
+//!   ([`enter_counted`]), which keeps the runtime up: a stopped world shows every G that came in;
 //! * U3 out: the way into a syscall;
 //! * U4 the thread ends: the P of its last call goes to others, its G's generation ends, the M goes back to the spare ones.
 //!
@@ -29,6 +30,7 @@ use crate::fiber::host::HostThread;
 use crate::gmp::g::{GName, GRef, GStatus, gflag};
 use crate::gmp::m::{Ctx, Kind, MRef};
 use crate::gmp::sched::Sched;
+use crate::sync::Ordering;
 
 /// U1, but for the slot and the key. None: no memory.
 pub fn needm(sched: &Sched, tid: i32) -> Option<MRef> {
@@ -96,6 +98,26 @@ pub fn dropm(m: MRef) {
 pub fn enter_go(m: MRef) -> Option<GRef> {
     let gp = park::own_g(m);
     (syscall::exitsyscall(m, gp) || lockedm::enter_in_place(m, gp)).then_some(gp)
+}
+
+/// U2 for a callback: the thread's G counts as one that lives until [`count_end`].
+#[inline]
+pub fn enter_counted(m: MRef) -> Option<GRef> {
+    let gp = enter_go(m)?;
+    m.must_p().stats.spawned.bump();
+    m.counted.set(true);
+    Some(gp)
+}
+
+/// The G of a callback does not count any more.
+#[inline]
+pub fn count_end(m: MRef) {
+    if m.counted.replace(false) {
+        match m.p() {
+            Some(pp) => pp.stats.ended.bump(),
+            None => _ = m.sched().stats.ended.fetch_add(1, Ordering::SeqCst),
+        }
+    }
 }
 
 /// U3: the thread is the host's again.

@@ -243,13 +243,14 @@ pub fn thread_exit(m: MRef) {
     let m = mend(m, gp);
     if m.ctx() == Ctx::Foreign && !gp.keys.is_null() {
         // Destructors run on a G, if there is still a runtime for one.
-        if foreign::enter_go(m).is_none() {
+        if foreign::enter_counted(m).is_none() {
             super::world::forget_key_values(gp);
         }
     }
     if m.ctx() != Ctx::Foreign {
         end_thread_g(m, gp);
         foreign::leave_for_good(m, gp, sys::arch::stack_pointer());
+        foreign::count_end(m);
         count_detach(m);
     }
     debug_assert!(gp.status() == GStatus::Syscall);
