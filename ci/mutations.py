@@ -43,6 +43,7 @@ MODELS = {
     "protocol/syscall.rs": "syscalls barriers stops locked closes",
     "protocol/resize.rs": "resizes",
     "protocol/lockedm.rs": "locked stops",
+    "protocol/quiet.rs": "quiets",
     "protocol/foreign.rs": "foreigns closes",
     "protocol/tidy.rs": "tidies",
     "block/waitq.rs": "waits mutexes parks cancels keepers",
@@ -85,6 +86,7 @@ C_NEAR = {
     "gmp/timers.rs": "timers timers_ps sleep procs",
     "protocol/resize.rs": "procs",
     "protocol/lockedm.rs": "lock_thread foreign",
+    "protocol/quiet.rs": "deadlock lack lifecycle",
     "protocol/foreign.rs": "foreign",
     "protocol/ragged.rs": "barrier",
     "protocol/preempt.rs": "barrier world safepoint",
@@ -105,7 +107,7 @@ C_TESTS = "00_smoke sema sleep mutex waitgroup idle s5 s3 syscalls lock_thread l
 # Statements that are a fence or wake somebody: each is left out.
 GENERATED = re.compile(
     r"^(\s*)((?:let _ = )?(?:\w+(?:::|\.))*"
-    r"(?:fence|fence_after_rmw|light_fence|heavy_fence|count_wake|wakep\w*|wakeup|look_again|kick_keeper|timer_added\w*|tell_watchers|quiet|startm)\(.*\);)$"
+    r"(?:fence|fence_after_rmw|light_fence|heavy_fence|count_wake|wakep\w*|wakeup|look_again|kick_keeper|timer_added\w*|tell_watchers|count_for_watchers|tell|wake_after|startm)\(.*\);)$"
 )
 
 # File, function, text, text instead (@ is true in the mutant), what it is.
@@ -135,7 +137,12 @@ BY_HAND = [
     ("protocol/syscall.rs", "look", "same || slice_over", "same || slice_over && !@", "T1: the slice is over"),
     ("protocol/syscall.rs", "exitsyscall_no_p", "if let Some(pp) = wake::pidleget", "if !@ && let Some(pp) = wake::pidleget", "X3: an idle P after all"),
     ("protocol/syscall.rs", "exitsyscall_no_p", "if sched.closing.load(Ordering::Relaxed) {", "if !@ && sched.closing.load(Ordering::Relaxed) {", "X3: the runtime is down"),
-    ("protocol/stw.rs", "stop", "        if lk.stopwait == 0 {", "        if !@ && lk.stopwait == 0 {", "A3: all have stopped after all"),
+    ("protocol/stw.rs", "stop", "                lk.stopwait -= 1;\n            }\n        }\n        if lk.stopwait == 0 {", "                lk.stopwait -= 1;\n            }\n        }\n        if !@ && lk.stopwait == 0 {", "A2: all are in syscalls"),
+    ("protocol/stw.rs", "stop", "        if lk.stopwait == 0 {\n            return stopped(sched, me, begun);\n        }\n        for p", "        if !@ && lk.stopwait == 0 {\n            return stopped(sched, me, begun);\n        }\n        for p", "A3: all have stopped after all"),
+    ("protocol/quiet.rs", "still", "if lk.nm != lk.nmidle + keeper + locked {", "if !@ && lk.nm != lk.nmidle + keeper + locked {", "V2: every worker sleeps"),
+    ("protocol/quiet.rs", "still", "if sched.globq_len() != 0 && (", "if !@ && sched.globq_len() != 0 && (", "V2: the global queue is empty"),
+    ("protocol/quiet.rs", "still", "|| sched.globrunq_has_locked()", "|| (!@ && sched.globrunq_has_locked())", "Q4: a locked G needs no other thread"),
+    ("protocol/lockedm.rs", "wait", "sched.nmlocked.fetch_sub(1, Ordering::SeqCst);", "if !@ { sched.nmlocked.fetch_sub(1, Ordering::SeqCst); }", "a worker that wakes is not counted"),
     ("protocol/stw.rs", "stop", "if p.clear_request(STOP) {", "if !@ && p.clear_request(STOP) {", "A3: take STOP back"),
     ("protocol/stw.rs", "start", "if p.runq_empty() {", "if @ || p.runq_empty() {", "C2: a stopped P with Gs gets an M"),
     ("protocol/tidy.rs", "idle_stacks", "if p.status() != PStatus::Idle {", "if !@ && p.status() != PStatus::Idle {", "T-I1: the P is idle"),
@@ -330,7 +337,7 @@ BY_HAND = [
 EXPLAINED = {
     "protocol/wake.rs start_searcher: wakep_slow(sched, me);": "the watchdog's second line: whoever goes idle keeps the timers (I4)",
     "protocol/wake.rs no_thread: sched.sysmon_note.wakeup();": "sooner, not at all: it does not sleep deeply while a thread is wanted",
-    "protocol/wake.rs no_thread: quiet(sched);": "the watchdog asks for the thread again, and tells then",
+    "protocol/wake.rs no_thread: quiet::tell(sched);": "the watchdog asks for the thread again, and tells then",
     "protocol/wake.rs look_again: wakep_slow(sched, me); (2)": "timers without a keeper are the watchdog's",
     "protocol/wake.rs go_idle: I1: look at the global queue under the lock": "I3 looks again; this saves the way there and back",
     "protocol/wake.rs go_idle: I3: at the timers": "for one that is due there will be a keeper who does not sleep",
@@ -344,7 +351,7 @@ EXPLAINED = {
     "block/waitq.rs open: wake::timer_added_on_the_way(m.sched(), m, when);": "late, not lost: its P is not idle, so sysmon looks",
     "block/sleep.rs arm: crate::protocol::wake::timer_added_on_the_way(m.sched(), m, when);": "as in waitq.rs",
     "block/claim.rs leave: wake::timer_added_on_the_way(m.sched(), m, when);": "as in waitq.rs",
-    "block/timer.rs fire: wake::timer_added_on_the_way(sched, m, next);": "as in waitq.rs",
+    "block/timer.rs fire: wake::timer_added_on_the_way(sched, m, when);": "as in waitq.rs",
     "block/cancel.rs make: cancelled while its timer was armed": "it fires in vain, or goes with the token",
     "block/cancel.rs cancel_one: its timer is of no use any more": "it fires in vain, or goes with the token",
     "ds/runq.rs steal_half: head is an old one": "the exchange fails then; this only bounds how much is copied before it",

@@ -1,5 +1,6 @@
 /* gmx_main returns GMX_EDEADLK, and the report says who waits where, when nothing can ever run again; and only then. */
-/* timeout: 120 */
+/* timeout: 240 */
+/* flags: -rdynamic */
 #include "child.h"
 #include "gs.h"
 
@@ -74,12 +75,101 @@ static void stuck_after_work(void *arg) {
   main_waits(NULL);
 }
 
+static void ends(void *arg) { (void)arg; }
+
 static void locked_main_waits(void *arg) {
   CHECK_OK(gmx_lock_os_thread());
   main_waits(arg);
 }
 
-static void ends(void *arg) { (void)arg; }
+static gmx_chan *never;
+
+static void receives(void *arg) {
+  long v;
+  CHECK_OK(gmx_chan_recv(arg, &v));
+  FAIL("woken by nobody");
+}
+
+static void nobody_sends(void *arg) {
+  CHECK_OK(gmx_chan_new(sizeof(long), 0, &never));
+  go_with("hears nothing", 0, receives, never);
+  main_waits(arg);
+}
+
+static gmx_rwmutex rw;
+
+static void wants_to_write(void *arg) {
+  (void)arg;
+  CHECK_OK(gmx_rwmutex_lock(&rw));
+  FAIL("got an rwmutex that is held for ever");
+}
+
+static void a_writer_keeps_it(void *arg) {
+  CHECK_OK(gmx_rwmutex_lock(&rw));
+  go_with("other writer", 0, wants_to_write, NULL);
+  main_waits(arg);
+}
+
+static void locks_and_ends(void *arg) {
+  (void)arg;
+  CHECK_OK(gmx_mutex_lock(&one));
+}
+
+static void the_owner_has_ended(void *arg) {
+  (void)arg;
+  join(go_with("owner", GMX_SPAWN_JOINABLE, locks_and_ends, NULL));
+  CHECK_OK(gmx_mutex_lock(&one));
+  FAIL("got a mutex that is held for ever");
+}
+
+static void *waits_attached(void *arg) {
+  CHECK_OK(gmx_attach_thread());
+  atomic_fetch_add(&reached, 1);
+  waits_on(arg);
+  return NULL;
+}
+
+static void *waits_in_a_callback(void *arg) {
+  CHECK_OK(gmx_callback(waits_on, arg));
+  return NULL;
+}
+
+static void *waits_as_a_thread(void *arg) {
+  waits_on(arg);
+  return NULL;
+}
+
+/* Threads of every kind wait beside the main G: none of them can wake it. */
+static void threads_wait_too(void *arg) {
+  static void *(*const kinds[])(void *) = {waits_attached, waits_in_a_callback, waits_as_a_thread};
+  for (int i = 0; i < 3; i++) CHECK(pthread_detach(thread_start(kinds[i], &left_sema)) == 0);
+  while (atomic_load(&reached) < 4) CHECK_OK(gmx_sleep(MS));
+  main_waits(arg);
+}
+
+static void locks_then_waits(void *arg) {
+  CHECK_OK(gmx_lock_os_thread());
+  waits_on(arg);
+}
+
+static void zombies_and_locked_gs(void *arg) {
+  for (int i = 0; i < 3; i++) go_with("zombie", GMX_SPAWN_JOINABLE, ends, NULL);
+  for (int i = 0; i < 3; i++) go_with("locked", 0, locks_then_waits, &left_sema);
+  while (atomic_load(&reached) < 3) CHECK_OK(gmx_sleep(MS));
+  main_waits(arg);
+}
+
+/* The last thing that happens is the end of a thread of the library. */
+static void ends_locked(void *arg) {
+  (void)arg;
+  CHECK_OK(gmx_lock_os_thread());
+  CHECK_OK(gmx_sleep(MS));
+}
+
+static void a_locked_g_ended_last(void *arg) {
+  go(ends_locked, NULL);
+  main_waits(arg);
+}
 
 static void a_thousand_ended_before(void *arg) {
   for (int i = 0; i < 1000; i++) go(ends, NULL);
@@ -232,8 +322,14 @@ static const deadlock_case cases[] = {
     STUCK(two_wait_for_ever, "deadlock", "left hand", "right hand", "semacquire", "wait group"),
     STUCK(main_waits, "deadlock", "semacquire"),
     STUCK(main_parks, "deadlock", "for nobody at all"),
-    STUCK(main_joins, "deadlock", "stuck child", "semacquire", "join"),
-    STUCK(mutexes_cross, "deadlock", "other order", "mutex"),
+    STUCK(main_joins, "deadlock", "stuck child", "semacquire", "join", ", for goroutine "),
+    STUCK(mutexes_cross, "deadlock", "other order", "mutex", ", held by goroutine "),
+    STUCK(nobody_sends, "deadlock", "hears nothing", "chan receive", ", chan 0x"),
+    STUCK(a_writer_keeps_it, "deadlock", "other writer", ", held by goroutine "),
+    STUCK(the_owner_has_ended, "deadlock", "mutex lock", ", which has ended"),
+    STUCK(threads_wait_too, "deadlock", "thread of the host", "semacquire"),
+    STUCK(zombies_and_locked_gs, "deadlock", "locked to its thread", "semacquire"),
+    STUCK(a_locked_g_ended_last, "deadlock", "semacquire"),
     STUCK(stuck_after_work, "deadlock", "semacquire"),
     STUCK(locked_main_waits, "deadlock", "semacquire"),
     STUCK(a_thousand_ended_before, "deadlock", "semacquire"),
@@ -321,8 +417,157 @@ static void a_host_may_go_on(void) {
   if (strstr(done.text, "deadlock")) CHILD_FAIL(&done, "the host's report function was passed by");
 }
 
+/* ---- the functions are named ---- */
+
+__attribute__((__visibility__("default"))) void has_a_name_for_the_loader(void *arg) { main_waits(arg); }
+
+static void functions_are_named(void) {
+  static child done;
+  static const deadlock_case c = {"named", has_a_name_for_the_loader, GMX_EDEADLK, {NULL}};
+  child_run(&done, 60, runs_case, (void *)&c);
+  CHILD_OK(&done);
+  CHILD_SAID(&done, " in has_a_name_for_the_loader (");
+  CHILD_SAID(&done, "+0x");
+}
+
+/* ---- programs without gmx_main ---- */
+
+static const char *needed[4];
+
+/* On a thread that the library made for it: the others all wait. */
+static void hears(void *arg, const char *text, size_t len) {
+  (void)arg;
+  for (int i = 0; i < 4 && needed[i]; i++)
+    if (!memmem(text, len, needed[i], strlen(needed[i]))) FAIL("\"%s\" is not in %.*s", needed[i], (int)len, text);
+  _exit(0);
+}
+
+static gmx_g stuck;
+
+static void in_a_wait_group(void) {
+  CHECK_OK(gmx_waitgroup_add(&wg, 1));
+  CHECK_OK(gmx_waitgroup_wait(&wg));
+}
+static void in_a_join(void) { CHECK_OK(gmx_join(stuck, -1)); }
+static void in_a_receive(void) { receives(never); }
+static void in_a_shutdown(void) { CHECK_OK(gmx_shutdown(-1)); }
+static void *waits_beside(void *arg) {
+  waits_on(&left_sema);
+  return arg;
+}
+static void with_another_thread(void) {
+  thread_start(waits_beside, NULL);
+  in_a_join();
+}
+static void *ends_soon(void *arg) {
+  thread_nap(1500 * MS);
+  return arg;
+}
+/* One that the library does not know, which could do anything as long as it is there. */
+static void after_an_unknown_thread(void) {
+  CHECK(pthread_detach(thread_start(ends_soon, NULL)) == 0);
+  in_a_wait_group();
+}
+
+static void plain_main(void *arg) {
+  void (*waits)(void);
+  memcpy(&waits, arg, sizeof waits);
+  gmx_config config;
+  CHECK_OK(gmx_config_default(&config));
+  config.report = hears;
+  CHECK_OK(gmx_init(&config));
+  needed[0] = "deadlock";
+  needed[1] = "\"stuck\" [semacquire";
+  needed[2] = waits == in_a_shutdown ? NULL : "thread of the host";
+  CHECK_OK(gmx_chan_new(sizeof(long), 0, &never));
+  stuck = go_with("stuck", GMX_SPAWN_JOINABLE, waits_on, &left_sema);
+  waits();
+  FAIL("woken by nobody");
+}
+
+static void a_plain_main_is_told(void) {
+  static void (*const all[])(void) = {in_a_wait_group, in_a_join,           in_a_receive,
+                                      in_a_shutdown,   with_another_thread, after_an_unknown_thread};
+  static child done;
+  for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+    child_run(&done, 30, plain_main, (void *)&all[i]);
+    if (done.status) CHILD_FAIL(&done, "case %d", (int)i);
+  }
+}
+
+static void says_so(void *arg, const char *text, size_t len) {
+  (void)arg;
+  FAIL("a false alarm: %.*s", (int)len, text);
+}
+
+static void *releases_late(void *arg) {
+  thread_nap(2500 * MS);
+  release(&main_sema, 1);
+  thread_nap(1500 * MS); /* it outlives what it released */
+  return arg;
+}
+
+/* It only looks like one: an unknown thread, a timer, a G in a syscall. */
+static void plain_main_goes_on(void *arg) {
+  gmx_config config;
+  CHECK_OK(gmx_config_default(&config));
+  config.report = says_so;
+  CHECK_OK(gmx_init(&config));
+  int kind = *(const int *)arg;
+  pthread_t t = 0;
+  if (kind == 0) t = thread_start(releases_late, NULL);
+  if (kind == 1) go(releases_main, (void *)(intptr_t)(2500 * MS));
+  if (kind == 2) go(releases_main_after_a_syscall, NULL);
+  acquire(&main_sema, 1);
+  if (t) thread_join(t);
+  gs_finish();
+}
+
+static void a_plain_main_is_not_told_too_soon(void) {
+  static child done;
+  for (int kind = 0; kind < 3; kind++) {
+    child_run(&done, 30, plain_main_goes_on, &kind);
+    if (done.status) CHILD_FAIL(&done, "kind %d", kind);
+  }
+}
+
+/* ---- two mains at once ---- */
+
+static void lets_the_other_go(void *arg) {
+  (void)arg;
+  acquire(&left_sema, 1);
+}
+
+static void *second_main(void *arg) {
+  uint64_t seed = 7;
+  for (int i = 0; i < 300; i++) {
+    CHECK_OK(gmx_main(ends, NULL));
+    if (i % 3 == 0) thread_nap((int64_t)(gs_random(&seed) % (uint64_t)MS));
+    release(&left_sema, 1); /* between two mains this thread is outside, and may do anything */
+  }
+  return arg;
+}
+
+static void one_main_waits_for_the_other(void *arg) {
+  (void)arg;
+  pthread_t t = thread_start(second_main, NULL);
+  for (int i = 0; i < 300; i++) CHECK_OK(gmx_main(lets_the_other_go, NULL));
+  thread_join(t);
+  gs_finish();
+}
+
+static void a_main_that_is_about_to_return_is_no_deadlock(void) {
+  static child done;
+  child_run(&done, 60, one_main_waits_for_the_other, NULL);
+  CHILD_OK(&done);
+}
+
 int main(void) {
   RUN(each_case);
+  RUN(functions_are_named);
+  RUN(a_plain_main_is_told);
+  RUN(a_plain_main_is_not_told_too_soon);
+  RUN(a_main_that_is_about_to_return_is_no_deadlock);
   RUN(a_host_may_go_on);
   return 0;
 }

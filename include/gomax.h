@@ -180,7 +180,8 @@ typedef struct gmx_config {
    */
   int32_t max_threads;
   /**
-   * Called with what the library has to tell on its own: a deadlock, a stop-the-world that timed out, a stack overflow
+   * Called with what the library has to tell on its own, from any thread: a deadlock, a lack of
+   * threads or of memory for stacks while nothing moves, gomaxprocs that cannot follow the machine, a stop-the-world that timed out, a stack overflow
    * or a fault in a goroutine (then in a signal handler), a broken invariant, a variable of the environment that was not understood. text is not
    * terminated. NULL: written to stderr.
    */
@@ -222,7 +223,8 @@ GMX_API gmx_status gmx_init(const struct gmx_config *config);
  * Runs fn(arg) as the main goroutine and returns when it has ended. The calling thread waits, and holds no P. Other
  * goroutines live on afterwards; a further gmx_main may follow.
  *
- * When nothing can ever run again (every goroutine waits, no timer is armed, no goroutine is in a syscall, and no thread
+ * When nothing can ever run again (every goroutine waits, or would need a thread while max_threads of them are taken by
+ * goroutines that wait on theirs, no timer is armed, no goroutine is in a syscall, and no thread
  * is left that might call in) it reports who waits where and returns. What waits then waits on.
  *
  * Blocks: thread.
@@ -469,8 +471,8 @@ GMX_API gmx_status gmx_stack_bounds(void **lo,
                             void **hi);
 
 /**
- * How many goroutines are alive: attached threads count, other threads of the host do not. A glance, unless the world is
- * stopped.
+ * How many goroutines are alive: attached threads and threads in gmx_callback count, other threads of the host do not. A
+ * glance, unless the world is stopped.
  *
  * Blocks: never.
  * Call from: every context.

@@ -601,6 +601,7 @@ impl Chan {
         self.enqueue(&case, &wait, None);
         let reason = if op == Op::Send { WaitReason::CHAN_SEND } else { WaitReason::CHAN_RECV };
         let locks = Locks { open: open_one, arg: std::ptr::from_ref(self).cast_mut().cast() };
+        wait.gp.wait_on.set(locks.arg);
         let (_, end) = wait.park(m, reason, locks);
         case.ended().unwrap_or_else(|| {
             // W1

@@ -34,6 +34,11 @@ fn held_by(id: u64) -> u64 {
     id << 2
 }
 
+/// The number of the owner in a word that a report has read; 0 for none.
+pub fn owner_of(word: u64) -> u64 {
+    word >> 2
+}
+
 /// From here on a waiter gets the lock handed over.
 const STARVED: i64 = 1_000_000;
 /// Rounds of a short spin before a wait.

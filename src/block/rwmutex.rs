@@ -106,6 +106,13 @@ pub struct RwMutex {
     owner: AtomicU64,
 }
 
+/// Where a report finds who holds one whose waiter waits at `addr`: the word of ALONE's owner, and that of the writers' mutex.
+pub fn owner_words(addr: u64) -> Option<(u64, u64)> {
+    // A reader waits at the odd address.
+    let base = (addr & !1).checked_sub(std::mem::offset_of!(RwMutex, state) as u64)?;
+    Some((base + std::mem::offset_of!(RwMutex, owner) as u64, base))
+}
+
 impl RwMutex {
     /// Where the writer waits; readers wait at the next byte, which has the same root.
     fn addr(&self) -> u64 {

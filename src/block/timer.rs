@@ -183,23 +183,30 @@ pub fn reset(m: MRef, handle: u64, delay: i64, period: i64) -> Result<bool> {
         }
     }
     let was = t.stop(&mut s);
-    arm(m, t, &mut s, delay, period)?;
+    let first = arm(m, t, &mut s, delay, period)?;
+    drop(s);
+    tell(m, first);
     Ok(was)
 }
 
-fn arm(m: MRef, t: &'static HostTimer, s: &mut State, delay: i64, period: i64) -> Result<()> {
+/// The time, if the timer is the first of its heap now: for [`tell`], when the lock is open.
+fn arm(m: MRef, t: &'static HostTimer, s: &mut State, delay: i64, period: i64) -> Result<Option<i64>> {
     if delay < 0 {
-        return Ok(());
+        return Ok(None);
     }
     s.when = later(now(), delay);
     s.period = period;
     // SAFETY: it is stopped, and a place in the slab is never given back.
     let (_, first) = unsafe { Timers::add_somewhere(m.sched(), m, &t.timer, t.alarm(s)) }?;
     s.armed = true;
-    if first {
-        wake::timer_added(m.sched(), m, s.when);
+    Ok(first.then_some(s.when))
+}
+
+/// A P has a new first timer. It may take the system to tell the thread that keeps the time.
+fn tell(m: MRef, first: Option<i64>) {
+    if let Some(when) = first {
+        wake::timer_added(m.sched(), m, when);
     }
-    Ok(())
 }
 
 /// A timer of this delay and period. `forget`: it has no handle for anybody, and is given back when it has fired.
@@ -212,7 +219,9 @@ pub fn after(m: MRef, delay: i64, period: i64, what: What, forget: bool) -> Resu
     if armed.is_err() {
         give_back(objects, &mut s);
     }
-    armed.map(|()| handle)
+    drop(s);
+    tell(m, armed?);
+    Ok(handle)
 }
 
 /// Z1. Whether it prevented a firing, or a function from beginning.
@@ -272,16 +281,18 @@ unsafe fn fire(m: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool {
         next = s.next(now());
     }
     s.armed = next != NEVER;
+    let mut told = None;
     if s.armed {
         s.when = next;
         // SAFETY: it has just fired from the heap of `pp`, and under its lock nobody else arms it.
         let (_, first) = unsafe { Timers::put_back(sched, pp, &t.timer, t.alarm(&s)) };
-        if first {
-            wake::timer_added_on_the_way(sched, m, next);
-        }
+        told = first.then_some(next);
     }
     let armed = s.armed;
     drop(s);
+    if let Some(when) = told {
+        wake::timer_added_on_the_way(sched, m, when);
+    }
     // F4
     if let Some(gp) = spawned
         && !park::start(m, gp)
@@ -296,7 +307,7 @@ unsafe fn fire(m: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool {
 fn send(m: MRef, c: NonNull<Chan>) {
     let mut time = now();
     // SAFETY: the timer is one of its users. A full one loses this time, a closed one all.
-    let _ = unsafe { c.as_ref() }.try_transfer(m, Op::Send, (&raw mut time).cast());
+    let _ = crate::sys::held::except(|| unsafe { c.as_ref() }.try_transfer(m, Op::Send, (&raw mut time).cast()));
 }
 
 /// T1, for a channel whose timer is `t`, or was. No lock of a channel is held.

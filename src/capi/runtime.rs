@@ -28,7 +28,8 @@ pub struct gmx_config {
     pub slice_ns: i64,
     /// Most worker threads. Goroutines that need one more wait their turn. 0: 10000.
     pub max_threads: i32,
-    /// Called with what the library has to tell on its own: a deadlock, a stop-the-world that timed out, a stack overflow
+    /// Called with what the library has to tell on its own, from any thread: a deadlock, a lack of
+    /// threads or of memory for stacks while nothing moves, gomaxprocs that cannot follow the machine, a stop-the-world that timed out, a stack overflow
     /// or a fault in a goroutine (then in a signal handler), a broken invariant, a variable of the environment that was not understood. text is not
     /// terminated. NULL: written to stderr.
     pub report: Option<extern "C" fn(arg: *mut c_void, text: *const c_char, len: usize)>,
@@ -105,7 +106,8 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
 /// Runs fn(arg) as the main goroutine and returns when it has ended. The calling thread waits, and holds no P. Other
 /// goroutines live on afterwards; a further gmx_main may follow.
 ///
-/// When nothing can ever run again (every goroutine waits, no timer is armed, no goroutine is in a syscall, and no thread
+/// When nothing can ever run again (every goroutine waits, or would need a thread while max_threads of them are taken by
+/// goroutines that wait on theirs, no timer is armed, no goroutine is in a syscall, and no thread
 /// is left that might call in) it reports who waits where and returns. What waits then waits on.
 ///
 /// Blocks: thread.

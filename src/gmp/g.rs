@@ -31,7 +31,7 @@ use crate::gmp::m::{M, MRef};
 use crate::gmp::timers::Timer;
 use crate::sync::own::{OwnBool, OwnI64, OwnPtr, OwnU8, OwnU32, OwnU64};
 use crate::sync::widen::widen;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, step};
 use crate::sys::arch::prefetch;
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_void};
@@ -270,6 +270,8 @@ const _: () = assert!(size_of::<G>() == 128);
 pub struct Cold {
     pub sudog: Sudog,
     pub wait_reason: OwnPtr<c_char>,
+    /// The channel that it waits at, if it is one.
+    pub wait_on: OwnPtr<c_void>,
     /// [`crate::gmp::Sched::coarse_now`] when it began to wait.
     pub wait_since: OwnI64,
     /// The token under which it waits, which it counts for; null for none. Owner: the G, its spawner before.
@@ -278,6 +280,8 @@ pub struct Cold {
     pub wait: AtomicU64,
     pub timer: Timer,
     pub cancelable: Cancelable,
+    /// In the global queue, if it is locked to its M: its turn (gmp/sched.rs). Owner: the queue.
+    pub globq_turn: OwnU64,
     /// How often the library itself has tied it to its thread. Owner: its M.
     pub ties: OwnU32,
     /// The innermost once that it is in the middle of (block/once.rs). Owner: the G.
@@ -588,6 +592,9 @@ impl GList {
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
+    pub fn first(&self) -> Option<GRef> {
+        self.head
+    }
     pub fn push_back(&mut self, gp: GRef) {
         gp.link.set(std::ptr::null_mut());
         match self.tail {
@@ -606,6 +613,7 @@ impl GList {
         self.len += 1;
     }
     pub fn pop_front(&mut self) -> Option<GRef> {
+        step();
         let gp = self.head?;
         // SAFETY: links of Gs in the list are null or Gs.
         self.head = unsafe { GRef::from_ptr(gp.link.take()) };
@@ -627,6 +635,9 @@ impl GList {
     }
     pub fn iter(&self) -> impl Iterator<Item = GRef> + '_ {
         // SAFETY: as in `pop_front`.
-        std::iter::successors(self.head, |gp| unsafe { GRef::from_ptr(gp.link.get()) })
+        std::iter::successors(self.head, |gp| unsafe {
+            step();
+            GRef::from_ptr(gp.link.get())
+        })
     }
 }

@@ -151,6 +151,8 @@ pub struct M {
     pub spinning: OwnBool,
     /// Waits without a P for its locked G, or in the idle list. Read by the deadlock check.
     pub parked: OwnBool,
+    /// An extra M whose thread sleeps for `sched.watch`: what it saw there, and [`M::WATCHING`]. Otherwise 0.
+    pub watching: OwnU64,
     pub id: u32,
     pub kind: Kind,
     pub tid: OwnI32,
@@ -251,6 +253,7 @@ impl M {
             park: Note::new(),
             spinning: OwnBool::new(false),
             parked: OwnBool::new(false),
+            watching: OwnU64::new(0),
             id,
             kind,
             tid: OwnI32::new(0),
@@ -270,6 +273,9 @@ impl M {
             vain: OwnU32::new(0),
         }
     }
+
+    /// See [`M::watching`].
+    pub const WATCHING: u64 = 1 << 32;
 
     #[inline(always)]
     pub fn sched(&self) -> &'static Sched {

@@ -11,13 +11,15 @@ use crate::fiber::stack::{Stack, StackPool};
 use crate::gmp::g::{Cold, G, GList, GRef, INDEX_BITS, INDEX_MASK};
 use crate::gmp::m::{Kind, M, MRef};
 use crate::gmp::p::{MAX_KEYS, P, PRef};
-use crate::gmp::timers::Shown;
+use crate::gmp::timers::{NEVER, Shown};
 use crate::sync::fence;
 use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnPtr, OwnU32, OwnU64, OwnUsize};
 use crate::sync::widen::widen;
 use crate::sync::{
     AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Event, Guard, Lock, Note, Ordering, Rank,
+    Sleeper, step,
 };
+use std::mem::ManuallyDrop;
 use std::sync::atomic::AtomicU64 as StdAtomicU64;
 
 /// What a runtime is started with. Written while it is down.
@@ -83,8 +85,62 @@ impl SchedInner {
     }
 }
 
-/// Proof that `sched.lock` is held.
-pub type SchedLocked<'a> = Guard<'a, SchedInner>;
+/// `sched.lock`.
+pub struct SchedLock(Lock<SchedInner>);
+
+impl SchedLock {
+    #[inline]
+    #[cfg_attr(debug_assertions, track_caller)]
+    pub fn lock(&self) -> SchedLocked<'_> {
+        SchedLocked { guard: ManuallyDrop::new(self.0.lock()), sleepers: [const { Sleeper::NONE }; 2] }
+    }
+}
+
+/// Proof that `sched.lock` is held. What is to be woken because of what happened under it is woken when it is open: all need
+/// this lock, and a wake-up takes as long as a hundred of its holds.
+pub struct SchedLocked<'a> {
+    guard: ManuallyDrop<Guard<'a, SchedInner>>,
+    sleepers: [Sleeper; 2],
+}
+
+impl SchedLocked<'_> {
+    /// The sleeper of a note that was set is woken when the lock is open. (One hold wakes the watchdog and one other at most.)
+    pub fn wake_after(&mut self, sleeper: Sleeper) {
+        if sleeper.is_some() {
+            let free = self.sleepers.iter().position(|s| !s.is_some());
+            debug_assert!(free.is_some(), "one hold of sched.lock has more to wake than there is room for");
+            if let Some(free) = free {
+                self.sleepers[free] = sleeper;
+            }
+        }
+    }
+}
+
+impl std::ops::Deref for SchedLocked<'_> {
+    type Target = SchedInner;
+    #[inline]
+    fn deref(&self) -> &SchedInner {
+        &self.guard
+    }
+}
+
+impl std::ops::DerefMut for SchedLocked<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut SchedInner {
+        &mut self.guard
+    }
+}
+
+impl Drop for SchedLocked<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: the guard is dropped here and nowhere else.
+        unsafe { ManuallyDrop::drop(&mut self.guard) };
+        for sleeper in std::mem::replace(&mut self.sleepers, [const { Sleeper::NONE }; 2]) {
+            sleeper.wake();
+        }
+    }
+}
 
 /// All Ps ever made; those from gomaxprocs on are Dead and kept, because an M in a syscall may still look at one.
 ///
@@ -115,17 +171,153 @@ const G_DIRS: usize = if cfg!(any(loom, shuttle)) { 1 } else { 1 << (INDEX_BITS 
 
 type GDir = [std::sync::atomic::AtomicPtr<G>; 1 << G_DIR_BITS];
 
+/// The global run queue: first in, first out. Those that are locked to their Ms stand in a list of their own, since a P without
+/// a thread looks for them alone.
+#[derive(Default)]
+struct GlobalQ {
+    free: GList,
+    locked: GList,
+    /// How many were ever put into `free`, and taken out of it. A locked one keeps how many came before it.
+    put: u64,
+    taken: u64,
+}
+
+impl GlobalQ {
+    fn len(&self) -> usize {
+        self.free.len() + self.locked.len()
+    }
+
+    fn put(&mut self, gp: GRef) {
+        if gp.lockedm.is_null() {
+            self.free.push_back(gp);
+            self.put += 1;
+        } else {
+            gp.globq_turn.set(self.put);
+            self.locked.push_back(gp);
+        }
+    }
+
+    /// Locked ones count from the first of these so far.
+    fn put_all(&mut self, free: &mut GList, locked: &mut GList) {
+        while let Some(gp) = locked.pop_front() {
+            gp.globq_turn.set(self.put + gp.globq_turn.get());
+            self.locked.push_back(gp);
+        }
+        self.put += free.len() as u64;
+        self.free.append(free);
+    }
+
+    /// Whether it is a locked one's turn.
+    fn locked_is_next(&self) -> bool {
+        self.locked.first().is_some_and(|gp| gp.globq_turn.get() <= self.taken)
+    }
+
+    fn head(&self) -> Option<GRef> {
+        if self.locked_is_next() { self.locked.first() } else { self.free.first() }
+    }
+
+    fn get(&mut self) -> Option<GRef> {
+        if self.locked_is_next() {
+            return self.locked.pop_front();
+        }
+        let gp = self.free.pop_front();
+        self.taken += u64::from(gp.is_some());
+        gp
+    }
+
+    fn get_locked(&mut self) -> Option<GRef> {
+        self.locked.pop_front()
+    }
+}
+
 /// The free Gs that no P keeps, and the end of allg.
 pub struct AllgInner {
     free: GList,
     /// Where the next descriptor is made, in a chunk that has room for it.
     next: *mut G,
     next_cold: *mut Cold,
+    /// `next` begins a chunk of which nothing is used.
+    grown: bool,
     directories: usize,
 }
 
 // SAFETY: the pointers are into chunks, which are never freed.
 unsafe impl Send for AllgInner {}
+
+/// Memory for a chunk of descriptors. Goes back to the system if it is not used.
+struct Chunk {
+    memory: *mut u8,
+    /// For the first chunk of a directory, if it is that.
+    directory: Option<&'static GDir>,
+}
+
+impl Chunk {
+    /// Its layout, and where the cold halves lie.
+    fn layout() -> Option<(std::alloc::Layout, usize)> {
+        let hot = std::alloc::Layout::array::<G>(G_CHUNK).ok()?;
+        hot.extend(std::alloc::Layout::array::<Cold>(G_CHUNK).ok()?).ok()
+    }
+
+    /// For descriptors from `index` on.
+    #[cold]
+    fn new(index: u32) -> Option<Chunk> {
+        if u64::from(index) + G_CHUNK as u64 > INDEX_MASK {
+            return None;
+        }
+        let (layout, cold_at) = Chunk::layout()?;
+        let directory = match (index >> G_CHUNK_BITS).is_multiple_of(1 << G_DIR_BITS) {
+            // In place: a table of 8 KiB would pass over the spawner's stack, which may be small.
+            // SAFETY: zeros are null pointers.
+            true => Some(unsafe { try_leak_zeroed()? }),
+            false => None,
+        };
+        // Zeros that the system gives: of the cold half only what is used becomes memory.
+        #[cfg(not(any(loom, shuttle)))]
+        // (The maker may hold the lock of the one timer or scope whose G this will be: sys/held.rs.)
+        let memory = crate::sys::held::except(|| {
+            let memory = crate::sys::mem::reserve(layout.size()).ok()?;
+            // Who has many wants more: one call instead of a fault for each page.
+            if index as usize >= 4 * G_CHUNK {
+                // SAFETY: our fresh mapping.
+                unsafe { crate::sys::mem::populate(memory, cold_at) };
+            }
+            Some(memory)
+        })?;
+        #[cfg(any(loom, shuttle))]
+        let memory = {
+            let _ = cold_at;
+            // SAFETY: the layout is not empty; nobody uses a G after the end of an execution.
+            unsafe { std::alloc::alloc(layout) }
+        };
+        Some(Chunk { memory, directory })
+    }
+
+    /// It is used for good: where its two halves begin.
+    fn take(self) -> (*mut G, *mut Cold) {
+        let memory = ManuallyDrop::new(self).memory;
+        let (layout, cold_at) = Chunk::layout().expect("it was made");
+        #[cfg(any(loom, shuttle))]
+        // SAFETY: made with this layout.
+        leaked::note(move || unsafe { std::alloc::dealloc(memory, layout) });
+        let _ = layout;
+        // SAFETY: it lies in the block.
+        (memory.cast(), unsafe { memory.add(cold_at).cast() })
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        let Some((layout, _)) = Chunk::layout() else { return };
+        // SAFETY: ours, made with this layout, and never used. (A directory made in vain stays: 8 KiB at the worst, once in a
+        // million descriptors.)
+        unsafe {
+            #[cfg(not(any(loom, shuttle)))]
+            crate::sys::mem::release(self.memory, layout.size());
+            #[cfg(any(loom, shuttle))]
+            std::alloc::dealloc(self.memory, layout);
+        }
+    }
+}
 
 /// Counts that are not per P.
 #[derive(Default)]
@@ -217,13 +409,13 @@ pub struct Sched {
     pub hooks: Hooks,
     /// What `gmx_safepoint` polls: see [`P`].
     pub poll: &'static std::sync::atomic::AtomicU32,
-    pub lock: Line<Lock<SchedInner>>,
+    pub lock: Line<SchedLock>,
     /// Length of the idle list of Ps. Written under `sched.lock`; read in the idle dance (wake.rs).
     pub npidle: Line<AtomicU32>,
     /// Ms that look for work. See wake.rs.
     pub nmspinning: Line<AtomicU32>,
     pub gomaxprocs: AtomicI32,
-    globq: Line<Lock<GList>>,
+    globq: Line<Lock<GlobalQ>>,
     globq_len: Line<AtomicU32>,
     /// The head of the global queue has waited for two slices: see rescue.rs.
     pub globq_late: AtomicBool,
@@ -262,6 +454,8 @@ pub struct Sched {
     /// The template thread's sleep, and what it is asked for beside threads: `sched::template::Errand`.
     pub template_note: Line<Note>,
     pub errands: Line<AtomicU32>,
+    /// When the template thread wants to look again whether all wait for good. Written by it, and by sysmon that asks.
+    pub look_when: std::sync::atomic::AtomicI64,
     /// The signals that workers block while they run Gs: those that the main thread blocked when the runtime began.
     pub signals: OwnU64,
     /// The runtime is ending, or down: nothing new may begin. Set under `sched.lock` in a stopped world.
@@ -281,7 +475,11 @@ pub struct Sched {
     pub mid: StdAtomicU64,
     pub schedtrace_ms: OwnU64,
     pub scheddetail: OwnBool,
-    /// Set while somebody waits for the last G or for a deadlock.
+    /// Workers that sleep without a P for their locked G. See protocol/quiet.rs.
+    pub nmlocked: Line<AtomicI32>,
+    /// Why no thread could be made when one was last wanted: an errno, or 0 for `max_threads`.
+    pub thread_errno: OwnI32,
+    /// How many threads wait for the last G or for a deadlock.
     pub watchers: AtomicU32,
     pub watch: Line<Event>,
     pub gkeys: Keys,
@@ -322,7 +520,7 @@ impl Sched {
             cfg: Config::default(),
             hooks,
             poll,
-            lock: Line::new(Lock::new(
+            lock: Line::new(SchedLock(Lock::new(
                 Rank::Sched,
                 SchedInner {
                     midle: std::ptr::null_mut(),
@@ -335,11 +533,11 @@ impl Sched {
                     newm: [std::ptr::null_mut(); 2],
                     mfree: std::ptr::null_mut(),
                 },
-            )),
+            ))),
             npidle: Line::new(AtomicU32::new(0)),
             nmspinning: Line::new(AtomicU32::new(0)),
             gomaxprocs: AtomicI32::new(0),
-            globq: Line::new(Lock::new(Rank::GlobalQ, GList::new())),
+            globq: Line::new(Lock::new(Rank::GlobalQ, GlobalQ::default())),
             globq_len: Line::new(AtomicU32::new(0)),
             globq_late: AtomicBool::new(false),
             allp: AtomicPtr::new(std::ptr::null_mut()),
@@ -351,6 +549,7 @@ impl Sched {
                     free: GList::new(),
                     next: std::ptr::null_mut(),
                     next_cold: std::ptr::null_mut(),
+                    grown: false,
                     directories: 0,
                 },
             )),
@@ -379,6 +578,7 @@ impl Sched {
             thread_wanted: AtomicBool::new(false),
             template_note: Line::new(Note::new()),
             errands: Line::new(AtomicU32::new(0)),
+            look_when: std::sync::atomic::AtomicI64::new(NEVER),
             signals: OwnU64::new(0),
             closing: AtomicBool::new(false),
             exiting: AtomicBool::new(false),
@@ -392,6 +592,8 @@ impl Sched {
             mid: StdAtomicU64::new(0),
             schedtrace_ms: OwnU64::new(0),
             scheddetail: OwnBool::new(false),
+            nmlocked: Line::new(AtomicI32::new(0)),
+            thread_errno: OwnI32::new(0),
             watchers: AtomicU32::new(0),
             watch: Line::new(Event::new()),
             gkeys: Keys::new(),
@@ -405,15 +607,25 @@ impl Sched {
 
     pub fn globrunqput(&self, gp: GRef) {
         let mut q = self.globq.lock();
-        q.push_back(gp);
+        q.put(gp);
         widen!();
         self.globq_len.store(q.len() as u32, Ordering::Release);
     }
 
     /// Puts all of these behind the others.
     pub fn globrunqput_all(&self, gs: &mut GList) {
+        // They are told apart before the lock is taken: there may be many.
+        let (mut free, mut locked) = (GList::new(), GList::new());
+        while let Some(gp) = gs.pop_front() {
+            if gp.lockedm.is_null() {
+                free.push_back(gp);
+            } else {
+                gp.globq_turn.set(free.len() as u64);
+                locked.push_back(gp);
+            }
+        }
         let mut q = self.globq.lock();
-        q.append(gs);
+        q.put_all(&mut free, &mut locked);
         widen!();
         self.globq_len.store(q.len() as u32, Ordering::Release);
     }
@@ -423,7 +635,7 @@ impl Sched {
         if self.globq_len() == 0 {
             return None;
         }
-        self.globq.lock().iter().next()
+        self.globq.lock().head()
     }
 
     /// Takes up to `n`, the oldest first.
@@ -433,26 +645,23 @@ impl Sched {
         }
         let mut q = self.globq.lock();
         for _ in 0..n {
-            let Some(gp) = q.pop_front() else { break };
+            let Some(gp) = q.get() else { break };
             each(gp);
         }
         self.globq_len.store(q.len() as u32, Ordering::Release);
     }
 
-    /// Takes the first one that `f` wants. For the rare case: it looks at all of them.
-    pub fn globrunq_take(&self, f: impl Fn(GRef) -> bool) -> Option<GRef> {
+    /// Takes the oldest one that is locked to its M.
+    pub fn globrunqget_locked(&self) -> Option<GRef> {
         let mut q = self.globq.lock();
-        let mut found = None;
-        for _ in 0..q.len() {
-            let gp = q.pop_front()?;
-            if found.is_none() && f(gp) {
-                found = Some(gp);
-            } else {
-                q.push_back(gp);
-            }
-        }
+        let gp = q.get_locked();
         self.globq_len.store(q.len() as u32, Ordering::Release);
-        found
+        gp
+    }
+
+    /// Whether one is there that is locked to its M.
+    pub fn globrunq_has_locked(&self) -> bool {
+        !self.globq.lock().locked.is_empty()
     }
 
     #[inline(always)]
@@ -477,6 +686,7 @@ impl Sched {
     /// P number `i`, if it was ever made.
     #[inline]
     pub fn p_at(&self, i: u32) -> Option<PRef> {
+        step();
         let t = self.allp()?;
         // SAFETY: entries are null or Ps.
         unsafe { PRef::from_ptr(t.ps.get(i as usize)?.load(Ordering::Acquire)) }
@@ -496,6 +706,11 @@ impl Sched {
             .flat_map(|(i, p)| p.timers.shown().iter().map(move |bit| i + bit))
             .take_while(move |&i| i < n)
             .filter_map(|i| self.p_at(i))
+    }
+
+    /// When the next timer fires, without a lock.
+    pub fn next_timer(&self) -> i64 {
+        self.timed_ps().map(|p| p.timers.first()).min().unwrap_or(NEVER)
     }
 
     /// The Ps below gomaxprocs but for idle ones, of which some may be there too. For who holds `sched.lock`;
@@ -547,27 +762,54 @@ impl Sched {
 
     /// A free descriptor from the common store; None if there is no memory.
     pub fn galloc(&self) -> Option<GRef> {
-        self.galloc_one(&mut self.allg_lock.lock())
+        let mut got = None;
+        self.galloc_batch(1, |gp| got = Some(gp));
+        got
     }
 
     /// Up to `n` free descriptors, at least one unless there is no memory.
     pub fn galloc_batch(&self, n: usize, mut each: impl FnMut(GRef)) -> bool {
-        let mut inner = self.allg_lock.lock();
-        for i in 0..n {
-            let Some(gp) = self.galloc_one(&mut inner) else { return i > 0 };
-            each(gp);
+        let mut chunk = None;
+        loop {
+            let mut inner = self.allg_lock.lock();
+            if let Some(new) = chunk.take() {
+                let unused = self.allg_grow(&mut inner, new);
+                if unused.is_some() {
+                    drop(inner);
+                    drop(unused);
+                    inner = self.allg_lock.lock();
+                }
+            }
+            let mut got = 0;
+            while got < n
+                && let Some(gp) = self.galloc_one(&mut inner)
+            {
+                each(gp);
+                got += 1;
+            }
+            if got != 0 {
+                return true;
+            }
+            let index = self.allg_len.load(Ordering::Relaxed);
+            drop(inner);
+            // The system is asked without the lock, which all need that spawn; another thread may do so at the same time.
+            match Chunk::new(index) {
+                Some(new) => chunk = Some(new),
+                None => return false,
+            }
         }
-        true
     }
 
+    /// None if the last chunk is used up.
     fn galloc_one(&self, inner: &mut AllgInner) -> Option<GRef> {
         if let Some(gp) = inner.free.pop_front() {
             return Some(gp);
         }
         let index = self.allg_len.load(Ordering::Relaxed);
-        if (index as usize).is_multiple_of(G_CHUNK) {
-            self.allg_grow(inner, index)?;
+        if (index as usize).is_multiple_of(G_CHUNK) && !inner.grown {
+            return None;
         }
+        inner.grown = false;
         // SAFETY: the chunk has room for it, and is never freed (I1). A Cold is made of numbers and pointers, whose defaults
         // are zeros; under a model it is made properly.
         unsafe {
@@ -590,52 +832,32 @@ impl Sched {
         self.allg_lock.lock().free.append(list);
     }
 
-    /// Room for more descriptors, which begin at `index`.
+    /// Makes a chunk the place of the next descriptors. It comes back if another thread was first, or there are descriptors
+    /// enough.
     #[cold]
-    fn allg_grow(&self, inner: &mut AllgInner, index: u32) -> Option<()> {
-        if u64::from(index) + G_CHUNK as u64 > INDEX_MASK {
-            return None;
+    fn allg_grow(&self, inner: &mut AllgInner, mut chunk: Chunk) -> Option<Chunk> {
+        let index = self.allg_len.load(Ordering::Relaxed);
+        if inner.grown || !(index as usize).is_multiple_of(G_CHUNK) || !inner.free.is_empty() {
+            return Some(chunk);
         }
         let d = (index >> (G_CHUNK_BITS + G_DIR_BITS)) as usize;
         if d >= inner.directories {
-            // In place: a table of 8 KiB would pass over the spawner's stack, which may be small.
-            // SAFETY: zeros are null pointers.
-            let dir: &'static GDir = unsafe { try_leak_zeroed()? };
+            let Some(dir) = chunk.directory.take() else { return Some(chunk) };
             self.allg[d].store(std::ptr::from_ref(dir).cast_mut(), Ordering::Release);
             inner.directories = d + 1;
         }
-        let hot = std::alloc::Layout::array::<G>(G_CHUNK).ok()?;
-        let (layout, cold_at) = hot.extend(std::alloc::Layout::array::<Cold>(G_CHUNK).ok()?).ok()?;
-        // Zeros that the system gives: of the cold half only what is used becomes memory.
-        #[cfg(not(any(loom, shuttle)))]
-        let memory = {
-            let memory = crate::sys::mem::reserve(layout.size()).ok()?;
-            // Who has many wants more: one call instead of a fault for each page.
-            if index as usize >= 4 * G_CHUNK {
-                // SAFETY: our fresh mapping.
-                unsafe { crate::sys::mem::populate(memory, hot.size()) };
-            }
-            memory
-        };
-        #[cfg(any(loom, shuttle))]
-        let memory = {
-            // SAFETY: the layout is not empty; nobody uses a G after the end of an execution.
-            let memory = unsafe { std::alloc::alloc(layout) };
-            leaked::note(move || unsafe { std::alloc::dealloc(memory, layout) });
-            memory
-        };
-        inner.next = memory.cast();
-        // SAFETY: it lies in the block.
-        inner.next_cold = unsafe { memory.add(cold_at).cast() };
+        let (gs, colds) = chunk.take();
+        (inner.next, inner.next_cold, inner.grown) = (gs, colds, true);
         let c = (index >> G_CHUNK_BITS) as usize & ((1 << G_DIR_BITS) - 1);
         // SAFETY: the directory was made above or before.
         let dir = unsafe { &*self.allg[d].load(Ordering::Relaxed) };
         // Relaxed: it is found by `allg_len`, which is stored with Release after this.
-        dir[c].store(inner.next, Ordering::Relaxed);
-        Some(())
+        dir[c].store(gs, Ordering::Relaxed);
+        None
     }
 
     fn g_at(&self, index: u32) -> Option<GRef> {
+        step();
         // Acquire: pairs with the Release in `galloc_one`.
         if index >= self.allg_len.load(Ordering::Acquire) {
             return None;
@@ -709,6 +931,7 @@ impl Sched {
     pub fn every_m(&self) -> impl Iterator<Item = MRef> + '_ {
         // SAFETY: the list holds Ms, which are never freed.
         std::iter::successors(unsafe { MRef::from_ptr(self.allm.load(Ordering::Acquire)) }, |m| unsafe {
+            step();
             MRef::from_ptr(m.all_link.get())
         })
     }
@@ -740,6 +963,15 @@ impl Sched {
         if self.watchers.load(Ordering::SeqCst) != 0 {
             self.watch.happen();
         }
+    }
+
+    /// As [`Sched::tell_watchers`], but those that sleep sleep on: the caller holds a lock, and tells later.
+    pub fn count_for_watchers(&self) {
+        if self.watchers.load(Ordering::SeqCst) != 0 {
+            self.watch.count();
+        }
+        // Pairs with the fence of V5 in rt/main.rs: whoever sees what the caller does next sees the count.
+        fence(Ordering::SeqCst);
     }
 
     pub fn free_stack(&self, s: Stack) {
@@ -814,6 +1046,7 @@ pub mod leaked {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+    use std::collections::VecDeque;
 
     #[test]
     fn no_key_comes_twice() {
@@ -830,5 +1063,41 @@ mod tests {
         }
         assert!(keys.create(None).is_none(), "its 2^24 keys are used up");
         assert_eq!(keys.place(6), None, "its first key");
+    }
+
+    /// Random puts and gets against one plain list.
+    #[test]
+    fn the_global_queue_is_first_in_first_out() {
+        crate::ds::rng::seeds(8).for_each(|seed| {
+            let rng = crate::ds::rng::Rng::new(seed);
+            let all: Vec<GRef> = (0..200).map(GRef::for_test).collect();
+            // Any address will do: what is locked is all that the queue asks.
+            all.iter().step_by(3).for_each(|gp| gp.lockedm.set(std::ptr::dangling_mut()));
+            let (mut q, mut model) = (GlobalQ::default(), VecDeque::new());
+            let mut out = all.clone();
+            for _ in 0..5000 {
+                match rng.next() % 8 {
+                    0..4 => {
+                        if let Some(gp) = (!out.is_empty()).then(|| out.swap_remove(rng.next() as usize % out.len())) {
+                            q.put(gp);
+                            model.push_back(gp);
+                        }
+                    }
+                    4..7 => {
+                        assert!(q.head() == model.front().copied());
+                        let got = q.get();
+                        assert!(got == model.pop_front());
+                        out.extend(got);
+                    }
+                    _ => {
+                        let at = model.iter().position(|gp| !gp.lockedm.is_null());
+                        let got = q.get_locked();
+                        assert!(got == at.and_then(|at| model.remove(at)));
+                        out.extend(got);
+                    }
+                }
+                assert_eq!(q.len(), model.len());
+            }
+        });
     }
 }

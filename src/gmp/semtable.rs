@@ -9,7 +9,7 @@
 
 use crate::ds::rng::Rng;
 use crate::gmp::g::{GRef, Sudog};
-use crate::sync::{AtomicU32, Lock, Ordering, Rank};
+use crate::sync::{AtomicU32, Lock, Ordering, Rank, step};
 use std::ptr::null_mut;
 
 /// A prime, so that strides in addresses spread. (A model pays for each.)
@@ -93,6 +93,7 @@ impl Queue {
         // SAFETY: links point to the tree's root or into records of the queue, which this lock guards.
         unsafe {
             while !(*at).is_null() {
+                step();
                 let s = sudog(*at);
                 at = match addr.cmp(&s.addr.get()) {
                     std::cmp::Ordering::Equal => break,

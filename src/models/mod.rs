@@ -36,6 +36,7 @@ mod notes;
 mod onces;
 mod parks;
 mod queues;
+mod quiets;
 mod rescues;
 mod resizes;
 mod runqs;

@@ -22,11 +22,12 @@
 //! An extra M has no scheduler's stack: what g0 would do for its one G is done on the thread's own (H1).
 
 use super::syscall::NoP;
-use super::{preempt, syscall, wake};
+use super::{preempt, quiet, syscall, wake};
 use crate::gmp::g::{GRef, GStatus};
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::{FN, STOP};
 use crate::gmp::sched::Sched;
+use crate::sync::Ordering;
 use crate::sync::widen::widen;
 
 /// A thread of the host wants to run as a G and has found no P. False if the runtime is down.
@@ -67,6 +68,11 @@ pub fn wait(sched: &Sched, m: MRef, gp: GRef) {
             syscall::handoffp(sched, m, m.releasep());
         }
         m.parked.set(true);
+        if !m.is_extra() {
+            sched.nmlocked.fetch_add(1, Ordering::SeqCst);
+        }
+        // N1 in quiet.rs: the P may have been idle before this thread was seen to sleep.
+        quiet::tell(sched);
         widen!();
         let pp = loop {
             m.park.sleep();
@@ -76,6 +82,9 @@ pub fn wait(sched: &Sched, m: MRef, gp: GRef) {
             }
         };
         m.parked.set(false);
+        if !m.is_extra() {
+            sched.nmlocked.fetch_sub(1, Ordering::SeqCst);
+        }
         m.acquirep(pp);
         if serve(sched, m, gp) {
             return;

@@ -3,21 +3,23 @@
 //! A file uses the files above it in this list, and nothing of the layers above:
 //!
 //! 1. [`preempt`] requests to a running P, and how an owner answers them
-//! 2. [`wake`] who sleeps, who searches, who is woken
-//! 3. [`rescue`] what waits with a P that does not answer
-//! 4. [`syscall`] enter, exit, handoffp, retake
-//! 5. [`stw`] stop-the-world and start-the-world
-//! 6. [`ragged`] forEachP
-//! 7. [`resize`] procresize
-//! 8. [`lockedm`] a G locked to its M
-//! 9. [`park`] gopark, goready, gosched, goexit, spawn
-//! 10. [`foreign`] extra Ms
-//! 11. [`tidy`] what a spike leaves behind goes back to the system
+//! 2. [`quiet`] nothing runs, and nothing will
+//! 3. [`wake`] who sleeps, who searches, who is woken
+//! 4. [`rescue`] what waits with a P that does not answer
+//! 5. [`syscall`] enter, exit, handoffp, retake
+//! 6. [`stw`] stop-the-world and start-the-world
+//! 7. [`ragged`] forEachP
+//! 8. [`resize`] procresize
+//! 9. [`lockedm`] a G locked to its M
+//! 10. [`park`] gopark, goready, gosched, goexit, spawn
+//! 11. [`foreign`] extra Ms
+//! 12. [`tidy`] what a spike leaves behind goes back to the system
 
 pub mod foreign;
 pub mod lockedm;
 pub mod park;
 pub mod preempt;
+pub mod quiet;
 pub mod ragged;
 pub mod rescue;
 pub mod resize;

@@ -11,7 +11,8 @@
 //! Leave (a G on its stack):
 //! * L1 status and pending call are written (Parking and Parked, which let anybody ready it by its handle, only in L3);
 //! * L2 the next G is taken from this P's own queues, and its stack entered directly. When there is none, a request
-//!   waits, or it is this P's turn to look elsewhere, the scheduler's stack (g0) is entered instead;
+//!   waits, or it is this P's turn to look elsewhere, or the next G needs a stack that has to be made first, the scheduler's
+//!   stack (g0) is entered instead;
 //! * L3 whoever runs next on this thread, a G or g0, first does what the one that left wanted (the commit, the queue,
 //!   the end): now it is off its stack. Only g0 runs what may call the host or may refuse.
 //!
@@ -283,10 +284,12 @@ pub fn is_fair_switch(pp: &OwnedP) -> bool {
     pp.stats.switches.get().is_multiple_of(FAIR_TICK)
 }
 
-/// Makes a picked G the running one, if it can be entered from a G's stack; otherwise g0 will (K3, or no memory).
+/// Makes a picked G the running one, if it can be entered from a G's stack; otherwise g0 will: K3, or it has no stack and the
+/// P keeps none. To make one is for g0, where the commit of the G that leaves has run: until then that G may hold the lock of
+/// what it waits for.
 #[inline(always)]
 fn enter(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
-    if !gp.lockedm.is_null() || !bind_stack(m, pp, gp) {
+    if !gp.lockedm.is_null() || !bind_kept_stack(m, pp, gp) {
         m.chosen.set(gp.as_ptr());
         return false;
     }
@@ -316,7 +319,22 @@ fn bind_stack_slow(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
     } else {
         pp.pop_stack().or_else(|| new_stack(sched, pp))
     };
-    let Some(stack) = stack else { return false };
+    stack.is_some_and(|stack| bind(sched, gp, stack))
+}
+
+/// As [`bind_stack`], by a stack that the P keeps. False if there is none.
+#[inline(always)]
+fn bind_kept_stack(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
+    if gp.sp.get().is_null() { bind_kept_slow(m, pp, gp) } else { true }
+}
+
+#[inline(never)]
+fn bind_kept_slow(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
+    gp.stack_size.get() == 0 && pp.pop_stack().is_some_and(|stack| bind(m.sched(), gp, stack))
+}
+
+#[inline(always)]
+fn bind(sched: &Sched, gp: GRef, stack: crate::fiber::stack::Stack) -> bool {
     // SAFETY: the G is ours, and has no stack; the stack is ours.
     unsafe {
         gp.give_stack(stack);
@@ -406,10 +424,11 @@ pub fn park_thread(m: MRef, reason: WaitReason, commit: Commit, deadline: Option
     gp.set_flag(gflag::THREAD_WAIT, true);
     // Where no P is used nobody moves the cheap clock.
     note_wait(gp, reason, now());
+    // N2 in quiet.rs: counted before the thread is seen to be parked, told when the commit has opened what it opens.
     let sticks = || {
-        m.parked.set(deadline.is_none());
         if deadline.is_none() {
-            m.sched().tell_watchers();
+            m.sched().count_for_watchers();
+            m.parked.set(true);
         }
     };
     if commit.host {
@@ -433,6 +452,9 @@ pub fn park_thread(m: MRef, reason: WaitReason, commit: Commit, deadline: Option
         parks
     };
     if parked {
+        if deadline.is_none() {
+            m.sched().tell_watchers();
+        }
         if !m.park.sleep_until(deadline) {
             expire(gp);
             m.park.sleep();

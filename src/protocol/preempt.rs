@@ -41,7 +41,7 @@ pub fn stop_p(lk: &mut SchedLocked<'_>, sched: &Sched, pp: OwnedP) -> Result<(),
     widen!();
     lk.stopwait -= 1;
     if lk.stopwait == 0 {
-        sched.stopnote.wakeup();
+        lk.wake_after(sched.stopnote.set());
     }
     Ok(())
 }

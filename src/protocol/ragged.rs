@@ -13,8 +13,9 @@
 //! # Protocol
 //! Caller:
 //! * R1 wait = number of Ps, before anything else: nobody may bring it to 0 early;
-//! * R2 under `sched.lock`: every P that is not idle gets FN. Then HEAVY (T2 in syscall.rs): those in syscalls are taken, and
-//!   their FN with them. The idle list as a whole is frozen: taken away, so that nobody finds its Ps;
+//! * R2 under `sched.lock`: every P that is not idle gets FN, and the idle list as a whole is frozen: taken away, so that no
+//!   thread finds its Ps. Then without the lock, since it interrupts every CPU: HEAVY (T2 in syscall.rs); the Ps in syscalls
+//!   are taken, and their FN with them;
 //! * R3 without the lock: run the function for the caller's own P, for the frozen ones, which are put back then, and for
 //!   those taken, which are handed off; count all of them;
 //! * R4 wait for the note, if R2 gave anybody FN.
@@ -63,16 +64,18 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
         for p in sched.busy_ps() {
             asked |= Some(p) != own && p.request(FN).1;
         }
-        if asked {
+        idle = wake::pidle_freeze(sched, &mut lk);
+    }
+    if asked {
+        widen!();
+        heavy_fence();
+        // A P that still has FN is not idle, so the mask cannot leave it out.
+        for p in sched.busy_ps() {
             widen!();
-            heavy_fence();
-            for p in sched.busy_ps() {
-                if let Some(pp) = p.try_take_requested(FN) {
-                    push(&mut called, pp);
-                }
+            if let Some(pp) = p.try_take_requested(FN) {
+                push(&mut called, pp);
             }
         }
-        idle = wake::pidle_freeze(sched, &mut lk);
     }
     widen!();
     // R3

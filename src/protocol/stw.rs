@@ -10,15 +10,16 @@
 //!
 //! # Protocol
 //! Stopper (holds worldsema; keeps its own P, if it has one):
-//! * A1 under `sched.lock`: every idle P becomes Stopped; every other one gets STOP. Then HEAVY (T2 in syscall.rs): those in
-//!   syscalls are taken and become Stopped, the others are counted in stopwait;
-//! * A2 wait for the note, or for the deadline;
+//! * A1 under `sched.lock`: every idle P becomes Stopped; every other one gets STOP and is counted in stopwait;
+//! * A2 without the lock, since it interrupts every CPU: HEAVY (T2 in syscall.rs). Then, under the lock again: those in
+//!   syscalls are taken, become Stopped and are not waited for. Wait for the note, or for the deadline;
 //! * A3 past the deadline, under `sched.lock`: if stopwait is 0 after all, fine. Otherwise take STOP back from those that
 //!   still run, and start the world again.
 //!
 //! Owner of a P with STOP, at its next way through the scheduler, into a syscall or into the idle list:
 //! * B1 ([`stop_p`], in preempt.rs) under `sched.lock`: P Stopped, STOP cleared, stopwait - 1; at 0 set the note, still
-//!   under the lock: so A3 need not wait for it, and no note of this stop comes in the next. Its M sleeps, its G is runnable.
+//!   under the lock: so A3 need not wait for it, and no note of this stop comes in the next. (The system wakes the stopper when
+//!   the lock is open.) Its M sleeps, its G is runnable.
 //!
 //! Starter:
 //! * C1 a resize, if one was asked for (resize.rs);
@@ -57,34 +58,37 @@ pub fn stop(sched: &Sched, me: MRef, deadline: Option<i64>, mut late: impl FnMut
         debug_assert!(!lk.stopping);
         sched.stopnote.clear();
         lk.stopping = true;
-        let mut wait = 0;
         // A1
         for p in sched.busy_ps() {
             widen!();
             if Some(p) != own && p.request(STOP) == (PStatus::Running, true) {
-                wait += 1;
-            }
-        }
-        if wait > 0 {
-            widen!();
-            heavy_fence();
-            for p in sched.busy_ps() {
-                if let Some(pp) = p.try_take_requested(STOP) {
-                    pp.stop();
-                    wait -= 1;
-                }
+                lk.stopwait += 1;
             }
         }
         while let Some(p) = wake::pidle_unlink(sched, &mut lk) {
             p.move_status(PStatus::Idle, PStatus::Stopped);
         }
-        lk.stopwait = wait;
-        if wait == 0 {
+        if lk.stopwait == 0 {
             return stopped(sched, me, begun);
         }
     }
     widen!();
     // A2
+    heavy_fence();
+    {
+        let mut lk = sched.lock.lock();
+        for p in sched.busy_ps() {
+            widen!();
+            if let Some(pp) = p.try_take_requested(STOP) {
+                pp.stop();
+                lk.stopwait -= 1;
+            }
+        }
+        if lk.stopwait == 0 {
+            return stopped(sched, me, begun);
+        }
+    }
+    widen!();
     if sched.stopnote.sleep_until(deadline) {
         return stopped(sched, me, begun);
     }
@@ -140,7 +144,7 @@ pub fn start(sched: &Sched, me: MRef) {
                 busy = p.as_ptr();
             }
         }
-        wake::end_deep_sleep(sched);
+        wake::end_deep_sleep(sched, &mut lk);
     }
     // SAFETY: the list holds Ps, whose tokens were forgotten above.
     while let Some(p) = unsafe { PRef::from_ptr(busy) } {

@@ -68,13 +68,14 @@
 //! Every M that idles looks again (I3), not only a searching one; so S2 may trust npidle, and `needspinning` (#45867) is
 //! not needed. The keeper does what a thread in netpoll does there; it is replaced without being woken.
 
+use super::quiet;
 use crate::gmp::g::GRef;
 use crate::gmp::m::{Ctx, Kind, MRef};
 use crate::gmp::p::{FN, OwnedP, PRef, PStatus, STOP};
 use crate::gmp::sched::{Sched, SchedLocked};
 use crate::gmp::timers::{NEVER, Timers};
 use crate::sync::widen::widen;
-use crate::sync::{Ordering, fence, now};
+use crate::sync::{Ordering, fence, now, step};
 use std::ptr::null_mut;
 
 // ---- idle Ps ---------------------------------------------------------------------------------------------------------
@@ -123,17 +124,17 @@ pub fn pidle_thaw(sched: &Sched, lk: &mut SchedLocked<'_>, first: *mut crate::gm
 pub fn pidleget(sched: &Sched, lk: &mut SchedLocked<'_>) -> Option<OwnedP> {
     let p = pidle_unlink(sched, lk)?;
     let pp = p.own(PStatus::Idle);
-    end_deep_sleep(sched);
+    end_deep_sleep(sched, lk);
     Some(pp)
 }
 
 /// A P is about to be used: sysmon is called, if it sleeps until then. Its clock has stood still for as long.
 #[inline]
-pub fn end_deep_sleep(sched: &Sched) {
+pub fn end_deep_sleep(sched: &Sched, lk: &mut SchedLocked<'_>) {
     if sched.sysmon_deep.load(Ordering::Relaxed) {
         sched.coarse.set(now());
         sched.sysmon_deep.store(false, Ordering::Relaxed);
-        sched.sysmon_note.wakeup();
+        lk.wake_after(sched.sysmon_note.set());
     }
 }
 
@@ -192,11 +193,13 @@ pub fn kick_keeper(sched: &Sched, when: i64) {
     if sched.keeper.load(Ordering::Acquire).is_null() || sched.keeper_until.load(Ordering::Relaxed) <= when {
         return;
     }
-    let _lk = sched.lock.lock();
+    let mut lk = sched.lock.lock();
     // SAFETY: the word holds null or an M; under the lock it is asleep, or about to be (its note keeps the wake).
     if let Some(m) = unsafe { MRef::from_ptr(sched.keeper.load(Ordering::Relaxed)) } {
         sched.keeper_until.store(when, Ordering::Relaxed);
-        count_wake(sched, m.park.wakeup());
+        let sleeper = m.park.set();
+        count_wake(sched, sleeper.is_some());
+        lk.wake_after(sleeper);
     }
 }
 
@@ -301,9 +304,13 @@ pub fn start_searcher(sched: &Sched, me: MRef) {
 
 // ---- threads ---------------------------------------------------------------------------------------------------------
 
+/// ENOMEM.
+const NO_MEMORY: i32 = 12;
+
 /// N1: has a thread made for a P.
 fn newm<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp: OwnedP, spinning: bool) {
     if lk.nm >= sched.cfg.max_threads.get() {
+        sched.thread_errno.set(0);
         return no_thread(sched, lk, me, pp, spinning);
     }
     // Counted before the lock is dropped: a count of the threads contains this one (Go's #59600).
@@ -332,6 +339,7 @@ pub fn make_threads(sched: &Sched, me: MRef) {
             }
             None => {
                 sched.lock.lock().nm -= 1;
+                sched.thread_errno.set(NO_MEMORY);
                 Some((pp, spinning))
             }
         };
@@ -367,8 +375,9 @@ fn try_start(sched: &Sched, m: MRef) -> Result<(), Option<(OwnedP, bool)>> {
     // The thread itself writes it, first of all.
     m.thread.set(0);
     // SAFETY: the M is set up and nobody else has it.
-    if unsafe { (sched.hooks.start_thread)(m) }.is_ok() {
-        return Ok(());
+    match unsafe { (sched.hooks.start_thread)(m) } {
+        Ok(()) => return Ok(()),
+        Err(errno) => sched.thread_errno.set(errno),
     }
     m.alive.set(false);
     // Before it is free: whoever takes it next gives it a P of his own.
@@ -408,7 +417,7 @@ fn no_thread<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, mut pp: Ow
         drain_to_global(sched, &pp);
         // A G that waits with its own thread needs no other.
         if pp.requests() & (STOP | FN) == 0
-            && let Some(gp) = sched.globrunq_take(|gp| !gp.lockedm.is_null())
+            && let Some(gp) = sched.globrunqget_locked()
         {
             drop(lk);
             pp.schedtick.bump();
@@ -429,7 +438,7 @@ fn no_thread<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, mut pp: Ow
         sched.sysmon_deep.store(false, Ordering::Relaxed);
         sched.sysmon_note.wakeup();
     }
-    quiet(sched);
+    quiet::tell(sched);
 }
 
 /// Gives a P to the M of a locked G, which sleeps or is about to.
@@ -490,7 +499,7 @@ fn any_work(sched: &Sched) -> bool {
 
 /// When the next timer fires: of any P, without a lock (Go's #35375: never under `sched.lock` and a heap's).
 pub fn next_timer(sched: &Sched) -> i64 {
-    sched.timed_ps().map(|p| p.timers.first()).min().unwrap_or(NEVER)
+    sched.next_timer()
 }
 
 /// I3 for a P that went idle elsewhere.
@@ -511,7 +520,7 @@ pub fn look_again(sched: &Sched, me: MRef) {
             kick_keeper(sched, first);
         }
     }
-    quiet(sched);
+    quiet::tell(sched);
 }
 
 /// Whether one more M may search: at most half as many as Ps are busy.
@@ -577,20 +586,8 @@ pub fn go_idle(sched: &Sched, m: MRef) -> Idle {
             return Idle::Search;
         }
     }
-    quiet(sched);
     widen!();
     sleep_idle(sched, m, Some(first))
-}
-
-/// Tells those who wait for an end (the last G, a deadlock) that something went idle.
-fn quiet(sched: &Sched) {
-    if sched.npidle.load(Ordering::Relaxed) < sched.procs() || sched.watchers.load(Ordering::SeqCst) == 0 {
-        return;
-    }
-    // With a timer there is no deadlock, and it will be quiet again when it has fired: not a thread woken for each.
-    if next_timer(sched) == NEVER || sched.num_g() == 0 {
-        sched.tell_watchers();
-    }
 }
 
 /// Sleeps until somebody brings a P (I4).
@@ -611,6 +608,7 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
         }
         settle(sched, &mut lk, m, first)
     };
+    quiet::tell(sched);
     let got = loop {
         let set = m.park.sleep_exactly(until);
         if set {
@@ -691,6 +689,7 @@ fn leave_idle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef) -> bool {
     // SAFETY: the list holds Ms, and is ours while the lock is held.
     unsafe {
         while !(*at).is_null() {
+            step();
             if *at == m.as_ptr() {
                 *at = m.link.take();
                 lk.nmidle -= 1;
@@ -704,15 +703,19 @@ fn leave_idle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef) -> bool {
 
 /// Wakes every sleeping M, so that it sees that the end has come.
 pub fn wake_all(sched: &Sched) {
-    let lk = sched.lock.lock();
-    let mut at = lk.midle;
-    // SAFETY: the list holds Ms, and nobody leaves it while the lock is held.
-    while let Some(m) = unsafe { MRef::from_ptr(at) } {
-        at = m.link.get();
-        m.park.wakeup();
+    {
+        let lk = sched.lock.lock();
+        let mut at = lk.midle;
+        // SAFETY: the list holds Ms, and none leaves it while the lock is held.
+        while let Some(m) = unsafe { MRef::from_ptr(at) } {
+            at = m.link.get();
+            let _ = m.park.set();
+        }
+        // SAFETY: null or an M.
+        if let Some(m) = unsafe { MRef::from_ptr(sched.keeper.load(Ordering::Relaxed)) } {
+            let _ = m.park.set();
+        }
     }
-    // SAFETY: null or an M.
-    if let Some(m) = unsafe { MRef::from_ptr(sched.keeper.load(Ordering::Relaxed)) } {
-        m.park.wakeup();
-    }
+    // Their notes are set: now the system wakes those that sleep. Another M takes it as a spurious wake-up.
+    sched.every_m().filter(|m| m.kind == Kind::Worker).for_each(|m| m.park.nudge());
 }

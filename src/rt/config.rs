@@ -61,6 +61,7 @@ impl Options {
         REPORT.store(self.report.map_or(0, |f| f as usize), Ordering::Release);
         sched.schedtrace_ms.set(env.debug.schedtrace_ms);
         sched.scheddetail.set(env.debug.scheddetail);
+        crate::sync::record_holds(env.debug.locks);
     }
 
     pub fn procs(&self, env: &Environment) -> Procs {
@@ -103,6 +104,7 @@ pub struct Debug {
     /// How stacks are guarded, instead of the best way that the system has.
     pub guard: Option<GuardKind>,
     pub sigsegv: bool,
+    pub locks: bool,
 }
 
 impl Debug {
@@ -114,6 +116,7 @@ impl Debug {
         cxx: true,
         guard: None,
         sigsegv: true,
+        locks: false,
     };
 }
 
@@ -176,6 +179,12 @@ const SETTINGS: &[Setting] = &[
         value: Value::Switch,
         what: "0: leave SIGSEGV and SIGBUS alone; a fault then names no goroutine",
         set: |d, v| d.sigsegv = v == 1,
+    },
+    Setting {
+        name: "locks",
+        value: Value::Switch,
+        what: "1: debug builds print at the end how long each lock was held at most",
+        set: |d, v| d.locks = v == 1,
     },
 ];
 

@@ -1,19 +1,21 @@
 //! `gmx_main`: the main G, and the end that never comes.
 //!
-//! A deadlock is this: every P is idle, every G waits, no timer is armed, and no thread is left that could ready one. The
-//! last is asked of the system: if the process has more threads than the library made and than wait in it without a
-//! time-out, one of them may still call in, and there is no alarm.
+//! A deadlock is this: every P is idle, every G waits, no timer is armed, and no thread is left that could ready one. How
+//! that is known without a look at every G is the paper of protocol/quiet.rs. Whether there is another thread is asked of
+//! the system: if the process has more threads than the library made and than wait in it without a deadline, one of them may
+//! still call in, and there is no alarm.
 
 use super::report;
 use crate::block::{join, waitq};
 use crate::gmp::error::{Error, Result};
-use crate::gmp::g::{GName, GStatus, gflag};
-use crate::gmp::m::{Kind, MRef};
+use crate::gmp::g::{GName, gflag};
+use crate::gmp::m::{Kind, M, MRef};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
 use crate::protocol::park::{self, Spawn};
+use crate::protocol::quiet;
 use crate::sched::world;
-use crate::sync::{AtomicBool, AtomicI32, AtomicU32, Ordering, now};
+use crate::sync::{AtomicBool, AtomicI32, AtomicU32, Ordering, fence, now};
 use crate::sys;
 use std::ffi::c_void;
 
@@ -26,83 +28,80 @@ pub fn run(m: MRef, entry: *mut c_void, arg: *mut c_void) -> Result<()> {
     let what = Spawn { entry, arg, flags: gflag::JOINABLE | gflag::WATCHED, stack_size: 0, name: GName::new(b"main") };
     let Some(gp) = park::newproc(m, &what) else { return Err(Error::NoMemory) };
     let handle = gp.handle();
+    WAITING.fetch_add(1, Ordering::SeqCst);
     sched.watchers.fetch_add(1, Ordering::SeqCst);
     let ended = if park::start(m, gp) { wait(sched, m, handle) } else { Err(Error::ShutDown) };
     sched.watchers.fetch_sub(1, Ordering::SeqCst);
+    WAITING.fetch_sub(1, Ordering::SeqCst);
     ended
+}
+
+/// Threads in [`run`].
+static WAITING: AtomicU32 = AtomicU32::new(0);
+
+/// Whether a thread waits that will see a deadlock itself.
+pub fn waits() -> bool {
+    WAITING.load(Ordering::SeqCst) != 0
 }
 
 fn wait(sched: &Sched, m: MRef, handle: u64) -> Result<()> {
     loop {
+        // V1
         let seen = sched.watch.now();
         match join::join_any(m, handle, Some(now()), false) {
             Err(Error::TimedOut) => {}
             other => return other,
         }
-        m.parked.set(true);
-        let state = stuck(sched);
+        m.watching.set(M::WATCHING | u64::from(seen));
+        let state = stuck(sched, seen);
         let deadline = match state {
-            // Something happened since we looked whether it had ended.
-            Stuck::Yes if sched.watch.now() != seen => {
-                m.parked.set(false);
-                continue;
-            }
             Stuck::Yes => {
-                m.parked.set(false);
+                m.watching.set(0);
                 report::deadlock(sched);
                 let _ = join::detach_any(m, handle);
                 return Err(Error::Deadlock);
             }
             Stuck::Perhaps => waitq::deadline_of(COUNT_EVERY),
             Stuck::No => None,
+            Stuck::Changed => continue,
         };
         sched.watch.wait(seen, deadline);
-        m.parked.set(false);
+        m.watching.set(0);
     }
 }
 
-enum Stuck {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Stuck {
     No,
-    /// But for a thread that nobody knows.
+    /// But for a thread that the library does not know, or that is outside.
     Perhaps,
+    /// Something has happened meanwhile.
+    Changed,
     Yes,
 }
 
-fn stuck(sched: &Sched) -> Stuck {
-    let threads;
-    {
-        let lk = sched.lock.lock();
-        let busy = sched.npidle.load(Ordering::SeqCst) < sched.procs()
-            || sched.nmspinning.load(Ordering::SeqCst) != 0
-            || sched.globq_len() != 0
-            || sched.stackwait_len.load(Ordering::SeqCst) != 0
-            || !lk.no_newm()
-            || lk.stopping
-            || sched.live_ps().any(|p| !p.runq_empty() || p.timers.first() != NEVER);
-        if busy {
-            return Stuck::No;
-        }
-        for gp in sched.every_g() {
-            let asleep = match gp.status() {
-                GStatus::Idle | GStatus::Dead | GStatus::Waiting | GStatus::Parked => true,
-                // A thread of the host that is outside is counted below.
-                GStatus::Syscall => gp.has(gflag::FOREIGN),
-                GStatus::Runnable | GStatus::Running => gp.has(gflag::ZOMBIE),
-                // What its commit does nobody knows.
-                GStatus::Parking => false,
-            };
-            if !asleep {
-                return Stuck::No;
-            }
-        }
-        // Threads of the host that wait in here for ever, and ours: the workers, sysmon and the template thread.
-        let waiting = sched.every_m().filter(|m| m.kind == Kind::Extra && m.alive.get() && m.parked.get()).count();
-        threads = waiting + lk.nm as usize + 2;
+/// V2 to V5 in protocol/quiet.rs, for a caller that has `seen` this at first.
+pub fn stuck(sched: &Sched, seen: u32) -> Stuck {
+    let Some(workers) = quiet::still(sched) else { return Stuck::No };
+    if sched.next_timer() != NEVER {
+        return Stuck::No;
     }
-    match sys::thread_count() {
-        Some(n) if n <= threads => Stuck::Yes,
-        _ => Stuck::Perhaps,
+    let mut waiting = 0;
+    for m in sched.every_m().filter(|m| m.kind == Kind::Extra && m.alive.get()) {
+        // Another watcher sleeps, if it has seen what the caller has; otherwise it is about to wake.
+        if !m.parked.get() && m.watching.get() != (M::WATCHING | u64::from(seen)) {
+            return Stuck::Perhaps;
+        }
+        waiting += 1;
     }
+    // And the watchdog and the template thread.
+    let known = waiting + workers as usize + 2;
+    if sys::thread_count().is_none_or(|n| n > known) {
+        return Stuck::Perhaps;
+    }
+    // V5
+    fence(Ordering::SeqCst);
+    if sched.watch.now() == seen { Stuck::Yes } else { Stuck::Changed }
 }
 
 // ---- gomaxprocs follows the machine ----------------------------------------------------------------------------------
@@ -121,8 +120,9 @@ pub fn spawn_resizer(m: MRef) {
     }
 }
 
-/// A child of fork has no resizer.
-pub fn forget_resize() {
+/// A child of fork has no resizer, and no thread that waits.
+pub fn forget() {
+    WAITING.store(0, Ordering::Relaxed);
     RESIZING.store(false, Ordering::Relaxed);
     TARGET.store(0, Ordering::Relaxed);
 }

@@ -3,12 +3,14 @@
 //! The statics of the library are here and nowhere below. A runtime that was shut down keeps its memory and serves again:
 //! a thread of the host may still hold one of its Ms. Only a child of fork begins with a new one.
 
+pub mod apart;
 pub mod config;
 pub mod dump;
 #[cfg(not(any(loom, shuttle)))]
 pub mod gdb;
 pub mod main;
 pub mod report;
+pub mod trouble;
 
 use crate::block::objects;
 use crate::fiber::host;
@@ -416,10 +418,12 @@ extern "C" fn template_start(arg: *mut c_void) -> *mut c_void {
     launch.answered.wakeup();
     if began {
         let mut counter = sys::ncpu::Procs::of(0);
+        let mut trouble = trouble::Trouble::default();
         let mut duties = Duties {
             procs: &mut || counter.current(),
             resize: &mut |_| main::spawn_resizer(m),
             trace: &mut dump::schedtrace,
+            trouble: &mut |sched| trouble.look(sched),
         };
         template::template(sched, m, &mut duties);
     }
@@ -508,6 +512,7 @@ fn end_if_left_until(sched: &'static Sched, deadline: Option<i64>) -> bool {
     if left {
         let _excluded = Excluded::new();
         world::tidy_while_down(sched);
+        report::lock_holds();
         // SAFETY: beginnings and ends exclude each other.
         unsafe { overflow::uninstall() };
         ENDING.store(false, Ordering::Release);
@@ -557,7 +562,13 @@ fn wait_for_end(sched: &'static Sched, m: MRef, deadline: Option<i64>) -> Result
             let next = now() + LOOK_EVERY;
             until = Some(deadline.map_or(next, |d| d.min(next)));
         }
-        if !sched.watch.wait(seen, until) && deadline.is_some_and(|d| now() >= d) {
+        if until.is_none() {
+            // It is one of the threads that a deadlock may leave waiting.
+            m.watching.set(M::WATCHING | u64::from(seen));
+        }
+        let told = sched.watch.wait(seen, until);
+        m.watching.set(0);
+        if !told && deadline.is_some_and(|d| now() >= d) {
             return Err(Error::TimedOut);
         }
     }
@@ -599,7 +610,8 @@ unsafe extern "C" fn forked() {
     ENDING.store(false, Ordering::Relaxed);
     JOINING.store(false, Ordering::Relaxed);
     gmx_poll_word.store(0, Ordering::Relaxed);
-    main::forget_resize();
+    main::forget();
+    apart::forget();
     sys::arch::set_current_m(std::ptr::null_mut());
     BEGIN_END.reopen();
 }

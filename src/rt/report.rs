@@ -1,11 +1,13 @@
-//! What the library says on its own: deadlocks, stops that timed out, broken invariants.
+//! What the library says on its own: deadlocks, lack of threads and stacks, stops that timed out, broken invariants.
 
 use super::config;
+use crate::block::{mutex, rwmutex};
 use crate::fiber::overflow::Line;
-use crate::gmp::g::{GRef, GStatus, gflag};
+use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
+use crate::gmp::m::Kind;
 use crate::gmp::p::{PRef, PStatus};
 use crate::gmp::sched::Sched;
-use crate::sync::now;
+use crate::sync::{Ordering, now};
 use crate::sys;
 use std::fmt::{self, Write};
 
@@ -54,6 +56,15 @@ pub fn tell(_: &Sched, text: &str) {
     emit(text.as_bytes());
 }
 
+/// How long each lock was held at most: debug builds with `GMXDEBUG=locks=1`.
+pub fn lock_holds() {
+    let mut out = Text::new();
+    crate::sync::tell_holds(|words| _ = out.write_fmt(words));
+    if !out.as_bytes().is_empty() {
+        sys::stderr::say(out.as_bytes());
+    }
+}
+
 /// A broken invariant: what is known, then the end. Nothing here waits for a lock or allocates.
 pub fn fatal(sched: &Sched, what: &str) -> ! {
     let mut line = Line::new();
@@ -90,6 +101,12 @@ fn g_name(out: &mut Text, gp: GRef) -> fmt::Result {
 
 /// One line about a G that stands still: `goroutine 7 "name" [semacquire, 1500ms]`.
 pub fn g_line(out: &mut Text, gp: GRef) -> fmt::Result {
+    g_words(out, gp)?;
+    writeln!(out)
+}
+
+/// [`g_line`] without its end.
+fn g_words(out: &mut Text, gp: GRef) -> fmt::Result {
     g_name(out, gp)?;
     let status = gp.status();
     if matches!(status, GStatus::Waiting | GStatus::Parked) {
@@ -106,7 +123,7 @@ pub fn g_line(out: &mut Text, gp: GRef) -> fmt::Result {
     if !gp.lockedm.is_null() {
         out.write_str(if gp.has(gflag::FOREIGN) { " (thread of the host)" } else { " (locked to its thread)" })?;
     }
-    writeln!(out)
+    Ok(())
 }
 
 /// Gs that live.
@@ -119,23 +136,169 @@ pub fn live_gs(sched: &Sched) -> impl Iterator<Item = GRef> + '_ {
     })
 }
 
-/// Most Gs that a report on a deadlock names.
+/// Most Gs that a report names.
 const MOST: usize = 100;
 
+/// `gmx_main` will not end.
 pub fn deadlock(sched: &Sched) {
+    tell_deadlock(sched, "all goroutines are asleep: deadlock");
+}
+
+/// As [`deadlock`], where no thread waits in `gmx_main`: the threads of the host that wait are named with the Gs.
+pub fn deadlock_of_threads(sched: &Sched) {
+    tell_deadlock(sched, "all goroutines and all threads are asleep: deadlock");
+}
+
+fn tell_deadlock(sched: &Sched, what: &str) {
     let mut out = Text::new();
-    let _ = out.write_str("libgomax: all goroutines are asleep: deadlock\n");
+    let _ = writeln!(out, "libgomax: {what}");
+    let queued = sched.globq_len();
+    if queued != 0 {
+        let most = sched.cfg.max_threads.get();
+        let _ = writeln!(out, "goroutines that wait for a thread: {queued}; all {most} (max_threads) are taken");
+    }
     let mut n = 0;
     for gp in live_gs(sched) {
         n += 1;
         if n <= MOST {
-            let _ = g_line(&mut out, gp);
+            let _ = waiter_line(&mut out, sched, gp);
         }
     }
     if n > MOST {
         let _ = writeln!(out, "... and {} more", n - MOST);
     }
     emit(out.as_bytes());
+}
+
+/// As [`g_line`], with what it runs and what it waits for: `goroutine 7 "name" [mutex lock, 1500ms] in work, at 0x55..., held
+/// by goroutine 3`. It waits for good.
+fn waiter_line(out: &mut Text, sched: &Sched, gp: GRef) -> fmt::Result {
+    g_words(out, gp)?;
+    let f = if gp.child.is_null() { gp.entry.get() } else { gp.child.get() };
+    if !gp.has(gflag::FOREIGN) {
+        write!(out, " in {}", Code(f))?;
+    }
+    if gp.status() == GStatus::Waiting {
+        waits_for(out, sched, gp)?;
+    }
+    writeln!(out)
+}
+
+/// The object of a wait, as far as the library knows it.
+fn waits_for(out: &mut Text, sched: &Sched, gp: GRef) -> fmt::Result {
+    let is = |reason: WaitReason| std::ptr::eq(gp.wait_reason.get(), reason.as_ptr());
+    let addr = gp.sudog.addr.get();
+    if is(WaitReason::CHAN_RECV) || is(WaitReason::CHAN_SEND) {
+        return write!(out, ", chan {:#x}", gp.wait_on.get() as usize);
+    }
+    if addr == 0 {
+        return Ok(());
+    }
+    if is(WaitReason::JOIN) {
+        return match sched.every_g().find(|other| other.as_ptr() as u64 == addr) {
+            Some(other) => write!(out, ", for goroutine {}", other.goid.get()),
+            None => Ok(()),
+        };
+    }
+    write!(out, ", at {addr:#x}")?;
+    let held_by = if is(WaitReason::MUTEX) {
+        sys::read_word(addr).map(mutex::owner_of)
+    } else if is(WaitReason::RWMUTEX_R) || is(WaitReason::RWMUTEX_W) {
+        rwmutex::owner_words(addr).and_then(|(owner, writers)| {
+            let owner = sys::read_word(owner)?;
+            if owner != 0 { Some(owner) } else { sys::read_word(writers).map(mutex::owner_of) }
+        })
+    } else {
+        None
+    };
+    match held_by {
+        // Not read, or it is not held by one.
+        None | Some(0) => Ok(()),
+        // A writer whose turn it is.
+        Some(id) if id == gp.goid.get() => out.write_str(", held by readers"),
+        Some(id) if id >> 61 != 0 => out.write_str(", held by a callback of the scheduler"),
+        Some(id) => {
+            write!(out, ", held by goroutine {id}")?;
+            if live_gs(sched).chain(foreign_gs(sched)).all(|gp| gp.goid.get() != id) {
+                out.write_str(", which has ended")?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// The Gs of known threads that are outside of any call.
+fn foreign_gs(sched: &Sched) -> impl Iterator<Item = GRef> + '_ {
+    sched.every_g().filter(|gp| gp.status() == GStatus::Syscall && gp.has(gflag::FOREIGN))
+}
+
+/// Gs lack threads, and nothing has moved for a while.
+pub fn lack_of_threads(sched: &Sched) {
+    let mut out = Text::new();
+    let _ = lack_of_threads_text(sched, &mut out);
+    emit(out.as_bytes());
+}
+
+fn lack_of_threads_text(sched: &Sched, out: &mut Text) -> fmt::Result {
+    let (n, waiting, errno) = (sched.lock.lock().nm, sched.globq_len(), sched.thread_errno.get());
+    write!(out, "libgomax: nothing has moved for a second; goroutines that wait for a thread: {waiting}; ")?;
+    match errno {
+        0 => writeln!(out, "all {n} (max_threads) are taken")?,
+        errno => writeln!(out, "the system gives no more than {n} (errno {errno})")?,
+    }
+    let holders = sched.every_m().filter(|m| m.kind == Kind::Worker && m.alive.get());
+    let mut more = 0;
+    for (i, gp) in holders.filter_map(|m| m.lockedg().or_else(|| m.g())).enumerate() {
+        if i < MOST {
+            moving_line(out, gp)?;
+        } else {
+            more += 1;
+        }
+    }
+    if more > 0 {
+        writeln!(out, "... and {more} more")?;
+    }
+    Ok(())
+}
+
+/// Gs lack memory for their stacks, and nothing has moved for a while.
+pub fn lack_of_stacks(sched: &Sched) {
+    let mut out = Text::new();
+    let waiting = sched.stackwait_len.load(Ordering::Relaxed).max(1);
+    let _ = writeln!(
+        out,
+        "libgomax: nothing has moved for a second; goroutines that wait for memory for a stack: {waiting} of {} ({} bytes each \
+         unless they asked for another size)",
+        sched.num_g(),
+        sched.cfg.stack_size.get(),
+    );
+    emit(out.as_bytes());
+}
+
+/// One line about a G that may move on meanwhile: the host's words for its wait may be gone.
+fn moving_line(out: &mut Text, gp: GRef) -> fmt::Result {
+    g_name(out, gp)?;
+    let reason = WaitReason::own_text(gp.wait_reason.get()).filter(|_| gp.status() == GStatus::Waiting);
+    write!(out, " [{}]", reason.unwrap_or(gp.status().text()))?;
+    if !gp.lockedm.is_null() {
+        out.write_str(" (locked to its thread)")?;
+    }
+    writeln!(out)
+}
+
+/// A function: by name, if the loader knows one that begins there, and by its place in the file.
+struct Code(*mut std::ffi::c_void);
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(place) = sys::place_of(self.0 as usize) else { return write!(f, "{:p}", self.0) };
+        if let Some(name) = place.name {
+            write!(f, "{} ", Words(name.to_bytes()))?;
+        }
+        let file = place.file.to_bytes();
+        let file = file.rsplit(|&b| b == b'/').next().unwrap_or(file);
+        write!(f, "({}+{:#x})", Words(file), place.offset)
+    }
 }
 
 /// A stop of the world that ran out of time: whose Ps did not come.

@@ -9,7 +9,7 @@ use crate::gmp::m::{Ctx, M, MRef, Mcall};
 use crate::gmp::sched::Sched;
 use crate::protocol::syscall::NoP;
 use crate::protocol::wake::{self, Idle};
-use crate::protocol::{foreign, lockedm, park, syscall};
+use crate::protocol::{foreign, lockedm, park, quiet, syscall};
 use crate::sync::Ordering;
 use crate::sys;
 use std::ffi::c_void;
@@ -125,16 +125,19 @@ fn came_back(sched: &Sched, m: MRef, gp: GRef, call: Mcall) -> bool {
 fn mexit(sched: &Sched, m: MRef) {
     sys::arch::set_current_m(std::ptr::null_mut());
     m.tid.set(0);
-    let mut lk = sched.lock.lock();
-    lk.nm -= 1;
-    // Under the lock: at the end of the runtime the M is joined, or is seen here to be gone.
-    if !sched.exiting.load(Ordering::Relaxed) {
-        sys::detach_self();
-        m.alive.set(false);
-        m.exiting.set(false);
-        m.link.set(lk.mfree);
-        lk.mfree = m.as_ptr();
+    {
+        let mut lk = sched.lock.lock();
+        lk.nm -= 1;
+        // Under the lock: at the end of the runtime the M is joined, or is seen here to be gone.
+        if !sched.exiting.load(Ordering::Relaxed) {
+            sys::detach_self();
+            m.alive.set(false);
+            m.exiting.set(false);
+            m.link.set(lk.mfree);
+            lk.mfree = m.as_ptr();
+        }
     }
+    quiet::tell(sched);
 }
 
 /// Where every G begins: bottom of its stack.

@@ -26,12 +26,23 @@ const PATIENCE: u32 = 50;
 /// How often the machine is looked at.
 const LOOK_EVERY: i64 = 1_000_000_000;
 
+/// How often it is looked whether what is lacking keeps all from moving.
+const LACK_EVERY: i64 = 100_000_000;
+
+/// The last look for a deadlock: after how many slices, and when there may be another.
+struct Looked {
+    slices: u64,
+    next: i64,
+}
+
 /// Until the end of the runtime.
 pub fn sysmon(sched: &Sched, m: MRef) {
     m.set_ctx(Ctx::Sched);
     sched.sysmon.set(m.as_ptr());
     let (mut idle, mut delay) = (0u32, SHORTEST);
     let mut slices = 0;
+    let mut looked = Looked { slices: 0, next: 0 };
+    let mut lack_when = now();
     let mut look_when = now() + LOOK_EVERY;
     let mut trace_when = now();
     let mut told = false;
@@ -47,7 +58,7 @@ pub fn sysmon(sched: &Sched, m: MRef) {
             delay = (delay * 2).min(LONGEST);
         }
         let untidy = sched.untidy.load(Ordering::Relaxed);
-        let deep = rest(sched, delay, &mut slices, if untidy { tidy_when } else { NEVER });
+        let deep = rest(sched, delay, &mut slices, if untidy { tidy_when } else { NEVER }, &mut looked);
         let now = now();
         if deep && !untidy {
             // A P is used again.
@@ -58,7 +69,10 @@ pub fn sysmon(sched: &Sched, m: MRef) {
         let mut did = syscall::retake(sched, m, sched.busy_ps(), now);
         did |= overdue_timers(sched, m, now);
         did |= rescue::hurry_global(sched, &mut head, now);
-        starved(sched, m);
+        if starved(sched, m) && now >= lack_when {
+            lack_when = now + LACK_EVERY;
+            template::ask(sched, Errand::Trouble);
+        }
         if now >= look_when {
             look_when = now + LOOK_EVERY;
             template::ask(sched, Errand::Look);
@@ -84,7 +98,7 @@ pub fn sysmon(sched: &Sched, m: MRef) {
 }
 
 /// Sleeps for a moment; or, when it has long been quiet, until it is called, at the latest until `latest`. Whether it was so.
-fn rest(sched: &Sched, delay: i64, slices: &mut u64, latest: i64) -> bool {
+fn rest(sched: &Sched, delay: i64, slices: &mut u64, latest: i64, looked: &mut Looked) -> bool {
     let mut quiet = delay >= LONGEST && sched.schedtrace_ms.get() == 0;
     if quiet {
         // Whoever uses a P after a deep sleep wakes us for it: that must not become one wake for each timer.
@@ -106,6 +120,9 @@ fn rest(sched: &Sched, delay: i64, slices: &mut u64, latest: i64) -> bool {
             until = latest;
             deep = true;
         }
+    }
+    if deep {
+        until = until.min(look_for_deadlock(sched, *slices, looked));
     }
     // With a keeper there is somebody for the timers; without one they are sysmon's.
     let first = wake::next_timer(sched);
@@ -139,12 +156,33 @@ fn overdue_timers(sched: &Sched, m: MRef, now: i64) -> bool {
     did
 }
 
-/// Gs that wait because there was no thread or no memory when they needed it.
-fn starved(sched: &Sched, m: MRef) {
-    if sched.stackwait_len.load(Ordering::Relaxed) > 0 {
+/// Before a deep sleep: all may wait for good, which the template thread finds out, once for each time that all went idle. Until
+/// when to sleep: it may want to look again.
+fn look_for_deadlock(sched: &Sched, slices: u64, looked: &mut Looked) -> i64 {
+    let now = now();
+    let again = sched.look_when.load(Ordering::Relaxed);
+    if slices == looked.slices && now < again {
+        return again;
+    }
+    if now < looked.next {
+        return looked.next;
+    }
+    *looked = Looked { slices, next: now + LOOK_EVERY };
+    // Until it has answered.
+    sched.look_when.store(looked.next, Ordering::Relaxed);
+    template::ask(sched, Errand::Trouble);
+    sched.look_when.load(Ordering::Relaxed)
+}
+
+/// Gs that wait because there was no thread or no memory when they needed it. Whether there are some.
+fn starved(sched: &Sched, m: MRef) -> bool {
+    let stacks = sched.stackwait_len.load(Ordering::Relaxed) > 0;
+    if stacks {
         park::stack_came_free(m);
     }
-    if sched.thread_wanted.swap(false, Ordering::Relaxed) {
+    let threads = sched.thread_wanted.swap(false, Ordering::Relaxed);
+    if threads {
         template::ask(sched, Errand::Thread);
     }
+    stacks || threads
 }

@@ -30,6 +30,8 @@ pub enum Errand {
     Timers = 16,
     /// There are stacks without a guard.
     Unguarded = 32,
+    /// Nothing seems to move: look whether a thread or a stack is lacking, or all wait for good.
+    Trouble = 64,
 }
 
 const UNGUARDED: &str = "libgomax: some stacks have no guard: guards by mprotect take mappings, of which a quarter of vm.max_map_count is \
@@ -43,6 +45,8 @@ pub struct Duties<'a> {
     pub resize: &'a mut dyn FnMut(i32),
     /// A line of schedtrace.
     pub trace: &'a mut dyn FnMut(&Sched, i64),
+    /// A look at what does not move, and when to look again.
+    pub trouble: &'a mut dyn FnMut(&Sched) -> i64,
 }
 
 /// Asks for something. Never waits. False: it is asked for already.
@@ -78,6 +82,10 @@ pub fn template(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
         }
         if asked(Errand::Unguarded) {
             (sched.hooks.report)(sched, UNGUARDED);
+        }
+        if asked(Errand::Trouble) {
+            // Relaxed: sysmon sleeps longer or less long by it.
+            sched.look_when.store((duties.trouble)(sched), Ordering::Relaxed);
         }
         // Cleared before the next round looks: what is asked for from here on is found there, or sets the note anew.
         sched.template_note.sleep();

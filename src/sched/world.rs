@@ -225,11 +225,13 @@ pub fn procs_while_down(sched: &Sched, n: u32) -> bool {
 /// is left alone: who searched has taken its count back, and a thread of the host may be about to.) The Ps stay Stopped until the runtime begins again.
 pub fn tidy_while_down(sched: &Sched) {
     crate::block::timer::stop_all(sched);
-    let mut lk = sched.lock.lock();
-    lk.midle = std::ptr::null_mut();
-    lk.nmidle = 0;
-    lk.nm = 0;
-    lk.stopping = false;
+    {
+        let mut lk = sched.lock.lock();
+        lk.midle = std::ptr::null_mut();
+        lk.nmidle = 0;
+        lk.nm = 0;
+        lk.stopping = false;
+    }
     sched.keeper.store(std::ptr::null_mut(), Ordering::Relaxed);
     sched.keeper_until.store(crate::gmp::timers::NEVER, Ordering::Relaxed);
     for p in sched.live_ps() {
@@ -241,7 +243,6 @@ pub fn tidy_while_down(sched: &Sched) {
     for p in sched.every_p() {
         p.slots.iter().for_each(|slot| slot.set(std::ptr::null_mut()));
     }
-    drop(lk);
     sched.stacks.trim(0);
 }
 

@@ -21,12 +21,12 @@ mod imp;
 #[cfg(not(any(loom, shuttle)))]
 pub use imp::RawMutex;
 pub use imp::{
-    AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Event, Note, Ordering, Watched,
-    fence, fence_after_rmw, give_way, heavy_fence, light_fence, now, spin_loop,
+    AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Event, Note, Ordering, Sleeper,
+    Watched, fence, fence_after_rmw, give_way, heavy_fence, light_fence, now, spin_loop,
 };
 #[cfg(all(test, any(loom, shuttle)))]
 pub use imp::{give_away, nothing_is_gone, set_now, touch, without_order};
-pub use rank::{Rank, holding_any, list as rank_list};
+pub use rank::{Rank, holding_any, list as rank_list, record_holds, step, tell_holds};
 
 /// A mutual exclusion lock with a place in the lock order.
 ///

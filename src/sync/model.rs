@@ -271,6 +271,20 @@ pub fn set_now(now: i64) {
     NOW.set(now);
 }
 
+/// See the real one.
+#[must_use]
+pub struct Sleeper(bool);
+
+impl Sleeper {
+    pub const NONE: Sleeper = Sleeper(false);
+    pub fn is_some(&self) -> bool {
+        self.0
+    }
+    pub fn wake(self) -> bool {
+        self.0
+    }
+}
+
 #[derive(Default)]
 struct NoteState {
     set: bool,
@@ -301,10 +315,15 @@ impl Note {
         self.state.lock().unwrap().set
     }
     pub fn wakeup(&self) -> bool {
+        self.set().wake()
+    }
+    /// Wakes the sleeper as well: it may run as soon as the note is set, and a wake-up that comes later is a spurious one.
+    pub fn set(&self) -> Sleeper {
         self.state.lock().unwrap().set = true;
         self.changed.notify_one();
-        true
+        Sleeper(true)
     }
+    pub fn nudge(&self) {}
     pub fn sleep(&self) {
         self.sleep_until(None);
     }
@@ -353,6 +372,9 @@ impl Event {
     }
     pub fn now(&self) -> u32 {
         self.state.lock().unwrap().0
+    }
+    pub fn count(&self) {
+        self.state.lock().unwrap().0 += 1;
     }
     pub fn happen(&self) {
         self.state.lock().unwrap().0 += 1;

@@ -10,6 +10,9 @@ macro_rules! ranks {
         #[repr(u8)]
         pub enum Rank { $($(#[$doc])* $name = $n,)* }
 
+        #[cfg(all(debug_assertions, not(any(loom, shuttle))))]
+        const ALL: &[Rank] = &[$(Rank::$name,)*];
+
         /// Every rank with its number, for documents.
         pub fn list() -> &'static [(&'static str, u8)] {
             &[$((stringify!($name), $n),)*]
@@ -60,7 +63,7 @@ mod check {
     use std::backtrace::Backtrace;
     use std::cell::Cell;
     use std::panic::Location;
-    use std::sync::atomic::{AtomicU8, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
 
     const MOST: usize = 12;
 
@@ -70,14 +73,91 @@ mod check {
         place: Option<&'static Location<'static>>,
         /// Where stacks are kept: made and freed with the entry.
         stack: *mut Backtrace,
+        /// What [`STEPS`] and the clock showed when it was taken, while holds are recorded.
+        steps: u64,
+        since: i64,
     }
 
-    const NONE: Held = Held { rank: 0, place: None, stack: std::ptr::null_mut() };
+    const NONE: Held = Held { rank: 0, place: None, stack: std::ptr::null_mut(), steps: 0, since: 0 };
 
     thread_local! {
         static HELD: Cell<([Held; MOST], usize)> = const { Cell::new(([NONE; MOST], 0)) };
         /// How many locks of rank Chan are held (one entry in HELD), and the address of the last one taken.
         static CHANS: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+        /// Elements of lists and tables that this thread has looked at.
+        static STEPS: Cell<u64> = const { Cell::new(0) };
+    }
+
+    /// The longest hold of a rank, in steps and in time, with where the lock was taken.
+    struct Longest {
+        times: AtomicU64,
+        steps: AtomicU64,
+        steps_at: AtomicPtr<Location<'static>>,
+        ns: AtomicU64,
+        ns_at: AtomicPtr<Location<'static>>,
+    }
+
+    const RANKS: usize = super::ALL[super::ALL.len() - 1] as usize + 1;
+
+    static RECORD: AtomicBool = AtomicBool::new(false);
+    static LONGEST: [Longest; RANKS] = [const {
+        Longest {
+            times: AtomicU64::new(0),
+            steps: AtomicU64::new(0),
+            steps_at: AtomicPtr::new(std::ptr::null_mut()),
+            ns: AtomicU64::new(0),
+            ns_at: AtomicPtr::new(std::ptr::null_mut()),
+        }
+    }; RANKS];
+
+    pub fn record(on: bool) {
+        RECORD.store(on, Ordering::Relaxed);
+    }
+
+    /// How many of the locks must not be held over a system call: sys/held.rs says which may.
+    fn no_system_under(held: &[Held]) -> usize {
+        held.iter().filter(|h| h.rank != Rank::StackPool as u8).count()
+    }
+
+    #[inline(never)]
+    pub fn step() {
+        STEPS.set(STEPS.get() + 1);
+    }
+
+    /// A hold has ended. (Two that end at once may leave the place of the one beside the length of the other.)
+    fn note_hold(h: &Held) {
+        let at = h.place.map_or(std::ptr::null_mut(), |p| std::ptr::from_ref(p).cast_mut());
+        let longest = &LONGEST[h.rank as usize];
+        longest.times.fetch_add(1, Ordering::Relaxed);
+        let steps = STEPS.get() - h.steps;
+        if longest.steps.fetch_max(steps, Ordering::Relaxed) < steps {
+            longest.steps_at.store(at, Ordering::Relaxed);
+        }
+        let ns = (crate::sys::now() - h.since).max(0) as u64;
+        if longest.ns.fetch_max(ns, Ordering::Relaxed) < ns {
+            longest.ns_at.store(at, Ordering::Relaxed);
+        }
+    }
+
+    pub fn holds(mut tell: impl FnMut(std::fmt::Arguments<'_>)) {
+        if !RECORD.load(Ordering::Relaxed) {
+            return;
+        }
+        // SAFETY: null or a place in the source, which is static.
+        let place = |p: &AtomicPtr<Location<'static>>| unsafe { p.load(Ordering::Relaxed).as_ref() };
+        for (name, rank) in super::list() {
+            let longest = &LONGEST[*rank as usize];
+            let (times, steps) = (longest.times.load(Ordering::Relaxed), longest.steps.load(Ordering::Relaxed));
+            let ns = longest.ns.load(Ordering::Relaxed);
+            if times == 0 {
+                continue;
+            }
+            tell(format_args!("libgomax: lock {name}: held {times} times, at most {steps} steps"));
+            place(&longest.steps_at).iter().for_each(|p| tell(format_args!(" ({p})")));
+            tell(format_args!(", {} us", ns / 1000));
+            place(&longest.ns_at).iter().for_each(|p| tell(format_args!(" ({p})")));
+            tell(format_args!("\n"));
+        }
     }
 
     fn stacks_wanted() -> bool {
@@ -162,8 +242,13 @@ mod check {
             true => Box::into_raw(Box::new(Backtrace::force_capture())),
             false => std::ptr::null_mut(),
         };
-        held[n] = Held { rank: rank as u8, place: Some(Location::caller()), stack };
+        let (steps, since) = match RECORD.load(Ordering::Relaxed) {
+            true => (STEPS.get(), crate::sys::now()),
+            false => (0, 0),
+        };
+        held[n] = Held { rank: rank as u8, place: Some(Location::caller()), stack, steps, since };
         HELD.set((held, n + 1));
+        crate::sys::held::locks(no_system_under(&held[..=n]));
     }
 
     #[inline(never)]
@@ -177,8 +262,12 @@ mod check {
             // SAFETY: made in `acquire`; the entry goes.
             drop(unsafe { Box::from_raw(held[at].stack) });
         }
+        if held[at].since != 0 {
+            note_hold(&held[at]);
+        }
         held.copy_within(at + 1..n, at);
         HELD.set((held, n - 1));
+        crate::sys::held::locks(no_system_under(&held[..n - 1]));
     }
 
     #[inline(never)]
@@ -225,6 +314,29 @@ pub fn release(rank: Rank) {
     let _ = rank;
 }
 
+/// One element of a list or table was looked at: what is counted of a hold, since time on a busy machine says nothing. Debug
+/// builds only.
+#[inline(always)]
+pub fn step() {
+    #[cfg(all(debug_assertions, not(any(loom, shuttle))))]
+    check::step();
+}
+
+/// From here on the longest hold of each rank is kept. Debug builds only.
+pub fn record_holds(on: bool) {
+    #[cfg(all(debug_assertions, not(any(loom, shuttle))))]
+    check::record(on);
+    let _ = on;
+}
+
+/// Tells the longest hold of each rank, a line for each, if they were recorded.
+pub fn tell_holds(tell: impl FnMut(std::fmt::Arguments<'_>)) {
+    #[cfg(all(debug_assertions, not(any(loom, shuttle))))]
+    check::holds(tell);
+    #[cfg(not(all(debug_assertions, not(any(loom, shuttle)))))]
+    drop(tell);
+}
+
 /// Whether this thread holds a ranked lock. Always false in release builds.
 #[inline]
 pub fn holding_any() -> bool {
@@ -260,5 +372,64 @@ mod tests {
         assert!(said.contains("Timers (6) taken while rank 7 is held, at src/sync/rank.rs"), "{said}");
         assert!(said.contains("Sched (7) was taken at src/sync/rank.rs"), "{said}");
         assert!(said.matches("a_violation_tells_both_places").count() >= 2, "two stacks: {said}");
+    }
+
+    /// In a child, which it ends.
+    #[test]
+    fn a_system_call_under_a_lock_is_told() {
+        if let Ok(how) = std::env::var("GMX_TEST_CALLS") {
+            let lock = Lock::new(Rank::Sched, ());
+            let note = crate::sync::Note::new();
+            match how.as_str() {
+                "under" => {
+                    let _held = lock.lock();
+                    note.sleep_until(Some(0));
+                }
+                "excepted" => {
+                    let _held = lock.lock();
+                    crate::sys::held::except(|| note.sleep_until(Some(0)));
+                }
+                _ => {
+                    drop(lock.lock());
+                    note.sleep_until(Some(0));
+                }
+            }
+            return;
+        }
+        let me = std::env::current_exe().unwrap();
+        let test = "sync::rank::tests::a_system_call_under_a_lock_is_told";
+        for (how, told) in [("under", true), ("excepted", false), ("after", false)] {
+            let child = std::process::Command::new(&me)
+                .args(["--exact", test, "--nocapture"])
+                .env("GMX_TEST_CALLS", how)
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&child.stderr);
+            assert_eq!(child.status.success(), !told, "{how}: {said}");
+            assert_eq!(said.contains("system call under a lock: a wait"), told, "{how}: {said}");
+        }
+    }
+
+    #[test]
+    fn the_longest_hold_is_kept() {
+        if std::env::var_os("GMX_TEST_HOLDS").is_some() {
+            super::record_holds(true);
+            let lock = Lock::new(Rank::Backlog, ());
+            for n in [3, 40, 7] {
+                let _held = lock.lock();
+                (0..n).for_each(|_| super::step());
+            }
+            super::step();
+            super::tell_holds(|words| eprint!("{words}"));
+            return;
+        }
+        let me = std::env::current_exe().unwrap();
+        let child = std::process::Command::new(me)
+            .args(["--exact", "sync::rank::tests::the_longest_hold_is_kept", "--nocapture"])
+            .env("GMX_TEST_HOLDS", "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&child.stderr);
+        assert!(said.contains("lock Backlog: held 3 times, at most 40 steps (src/sync/rank.rs:"), "{said}");
     }
 }

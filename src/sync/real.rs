@@ -65,7 +65,7 @@ impl RawMutex {
             if self.0.swap(AWAITED, Ordering::Acquire) == OPEN {
                 return;
             }
-            sys::futex_wait(&self.0, AWAITED, None);
+            sys::lock_wait(&self.0, AWAITED);
             taken = AWAITED;
         }
     }
@@ -76,7 +76,7 @@ impl RawMutex {
         let word: *const AtomicU32 = &self.0;
         if self.0.swap(OPEN, Ordering::Release) == AWAITED {
             // The lock may be gone by now: only the address is passed on.
-            sys::futex_wake(word, 1);
+            sys::lock_wake(word);
         }
         widen!();
     }
@@ -198,6 +198,27 @@ const CLEAR: u32 = 0;
 const SLEEPING: u32 = 1;
 const SET: u32 = 2;
 
+/// The sleeper of a note that was set, if it has to be woken through the system.
+#[must_use]
+pub struct Sleeper(*const AtomicU32);
+
+impl Sleeper {
+    pub const NONE: Sleeper = Sleeper(std::ptr::null());
+
+    pub fn is_some(&self) -> bool {
+        !self.0.is_null()
+    }
+
+    /// Wakes it. True if there is one.
+    pub fn wake(self) -> bool {
+        if self.is_some() {
+            // It may be gone by now and its note with it: only the address is passed on.
+            sys::futex_wake(self.0, 1);
+        }
+        self.is_some()
+    }
+}
+
 /// A one-shot event for one sleeper: a wake before the sleep is kept.
 ///
 /// Set is a Release, the sleeper's return an Acquire.
@@ -226,15 +247,21 @@ impl Note {
 
     /// Sets the note; true if a sleeping thread had to be woken through the system.
     pub fn wakeup(&self) -> bool {
-        let word: *const AtomicU32 = &self.0;
+        self.set().wake()
+    }
+
+    /// Sets the note; its sleeper, if there is one, still has to be woken. For a caller that holds a lock: the system is for
+    /// when the lock is open.
+    pub fn set(&self) -> Sleeper {
         widen!();
         let slept = self.0.swap(SET, Ordering::AcqRel) == SLEEPING;
         widen!();
-        if slept {
-            // The sleeper may be gone by now and its note with it: only the address is passed on.
-            sys::futex_wake(word, 1);
-        }
-        slept
+        Sleeper(if slept { &self.0 } else { std::ptr::null() })
+    }
+
+    /// Has the system wake whoever sleeps, after [`Note::set`] by a caller that kept no [`Sleeper`].
+    pub fn nudge(&self) {
+        sys::futex_wake(&self.0, 1);
     }
 
     /// Sleeps until the note is set.
@@ -284,8 +311,13 @@ impl Event {
         self.0.load(Ordering::SeqCst)
     }
 
-    pub fn happen(&self) {
+    /// It happens, but wakes nobody.
+    pub fn count(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub fn happen(&self) {
+        self.count();
         widen!();
         sys::futex_wake(&self.0, i32::MAX);
     }

@@ -1,6 +1,7 @@
 //! Linux: time, futexes, files. The contract is in [`crate::sys`].
 
-use core::ffi::c_int;
+use super::held;
+use core::ffi::{CStr, c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use core::{mem, ptr};
 
@@ -83,6 +84,16 @@ pub fn random_seed() -> u64 {
 /// Sleeps while `*word == expected`, until a wake or the deadline. False only if the deadline has passed; true may be
 /// spurious, so the caller looks at the word again.
 pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<i64>) -> bool {
+    held::nothing_for("a wait");
+    wait(word, expected, deadline)
+}
+
+/// As [`futex_wait`], for a lock (held.rs).
+pub fn lock_wait(word: &AtomicU32, expected: u32) {
+    wait(word, expected, None);
+}
+
+fn wait(word: &AtomicU32, expected: u32, deadline: Option<i64>) -> bool {
     let errno = KeepErrno::new();
     let until;
     let timeout = match deadline {
@@ -110,6 +121,7 @@ pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<i64>) -> boo
 /// Until `on` is false again, timed waits of this thread end at their time. Otherwise the system lets them end up to 50 us
 /// later, to wake for several at once. (Not for good: threads and processes that the host makes from here would inherit it.)
 pub fn wake_on_time(on: bool) {
+    held::nothing_for("prctl");
     let _errno = KeepErrno::new();
     // SAFETY: takes no memory of ours. 0 is what the thread had at first.
     unsafe { prctl(libc::PR_SET_TIMERSLACK, usize::from(on)) };
@@ -118,6 +130,16 @@ pub fn wake_on_time(on: bool) {
 /// Wakes up to `n` sleepers on `word` and says how many. The word is a name only: it may be gone, and a sleeper on
 /// whatever lies there now takes the wake as a spurious one.
 pub fn futex_wake(word: *const AtomicU32, n: i32) -> i32 {
+    held::nothing_for("a wake");
+    wake(word, n)
+}
+
+/// As [`futex_wake`] of one, for a lock (held.rs).
+pub fn lock_wake(word: *const AtomicU32) {
+    wake(word, 1);
+}
+
+fn wake(word: *const AtomicU32, n: i32) -> i32 {
     let _errno = KeepErrno::new();
     // SAFETY: a private FUTEX_WAKE never reads the memory at the address.
     let r = unsafe {
@@ -142,6 +164,7 @@ pub fn lend_heavy_fence(wanted: bool) {
 
 /// A full fence on every thread of this process that runs at the moment.
 pub fn heavy_fence() {
+    held::nothing_for("a fence on all CPUs");
     if !membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
         // Nothing else would do, and to go on would be two owners of a P.
         super::stderr::say(b"libgomax: membarrier was forbidden after the start: start with GMXDEBUG=membarrier=0\n");
@@ -213,12 +236,14 @@ pub fn gettid() -> i32 {
 }
 
 pub fn yield_thread() {
+    held::nothing_for("a yield");
     // SAFETY: takes nothing, always succeeds.
     unsafe { libc::sched_yield() };
 }
 
 /// Sleeps until the deadline, whatever signals come.
 pub fn sleep_until(deadline: i64) {
+    held::nothing_for("a sleep");
     let until = timespec(deadline);
     // SAFETY: `until` is readable; nothing is written as the time is absolute. Returns the error, leaves errno alone.
     while unsafe { libc::clock_nanosleep(libc::CLOCK_MONOTONIC, libc::TIMER_ABSTIME, &until, ptr::null_mut()) }
@@ -228,6 +253,7 @@ pub fn sleep_until(deadline: i64) {
 
 /// Threads of this process, from /proc; None where there is no /proc. Allocates nothing.
 pub fn thread_count() -> Option<usize> {
+    held::nothing_for("a count of threads");
     let _errno = KeepErrno::new();
     // SAFETY: a constant path.
     let fd =
@@ -260,8 +286,46 @@ pub fn thread_count() -> Option<usize> {
     complete.then_some(count)
 }
 
+/// The word at an address of this process; None if it cannot be read. For reports: what is there is the host's, and may be gone.
+pub fn read_word(addr: u64) -> Option<u64> {
+    let _errno = KeepErrno::new();
+    let mut word = 0u64;
+    let here = libc::iovec { iov_base: (&raw mut word).cast(), iov_len: 8 };
+    let there = libc::iovec { iov_base: addr as *mut c_void, iov_len: 8 };
+    // SAFETY: the system checks both.
+    let n = unsafe { libc::process_vm_readv(libc::getpid(), &here, 1, &there, 1, 0) };
+    (n == 8).then_some(word)
+}
+
+/// Where code lies.
+pub struct Place {
+    /// The function, if its name is known to the loader.
+    pub name: Option<&'static CStr>,
+    pub file: &'static CStr,
+    pub offset: usize,
+}
+
+/// Where a function lies; None if it is in no file. Waits for the loader.
+pub fn place_of(f: usize) -> Option<Place> {
+    // SAFETY: all zeros is a Dl_info; names are those of a loaded file, which has running code or a G's function.
+    unsafe {
+        let mut info: libc::Dl_info = mem::zeroed();
+        if libc::dladdr(f as *const c_void, &mut info) == 0 || info.dli_fname.is_null() {
+            return None;
+        }
+        // The nearest symbol before it may be of another function: static ones have none.
+        let own = info.dli_saddr as usize == f && !info.dli_sname.is_null();
+        Some(Place {
+            name: own.then(|| CStr::from_ptr(info.dli_sname)),
+            file: CStr::from_ptr(info.dli_fname),
+            offset: f - info.dli_fbase as usize,
+        })
+    }
+}
+
 /// Writes all of it, waiting where the descriptor does not block. Async-signal-safe.
 pub fn write_all(fd: i32, mut bytes: &[u8]) -> Result<(), i32> {
+    held::nothing_for("a write");
     let errno = KeepErrno::new();
     while !bytes.is_empty() {
         // SAFETY: the slice is readable.

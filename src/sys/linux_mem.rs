@@ -3,6 +3,7 @@
 //! Nothing here is backed by memory until it is touched, and everything is NORESERVE: without it the kernel refuses a
 //! few dozen gigabytes of stacks that nobody will ever touch.
 
+use super::held;
 use super::linux::KeepErrno;
 use core::ptr;
 
@@ -14,6 +15,7 @@ const PIDFD_SELF: i32 = -10001;
 const IOV_MAX: usize = 32;
 
 fn map(len: usize, flags: i32) -> Result<*mut u8, i32> {
+    held::nothing_for("a mapping");
     let errno = KeepErrno::new();
     // SAFETY: a new mapping at an address of the kernel's choice.
     let p = unsafe {
@@ -48,6 +50,7 @@ pub fn reserve_stacks(len: usize) -> Result<*mut u8, i32> {
 /// # Safety
 /// The range came from this file and nothing uses it.
 pub unsafe fn release(p: *mut u8, len: usize) {
+    held::nothing_for("a mapping");
     let _errno = KeepErrno::new();
     // SAFETY: the caller's.
     unsafe { libc::munmap(p.cast(), len) };
@@ -58,6 +61,7 @@ pub unsafe fn release(p: *mut u8, len: usize) {
 /// # Safety
 /// The range is the caller's alone, and no pointer into it is used afterwards.
 pub unsafe fn grow(p: *mut u8, old: usize, new: usize) -> Result<*mut u8, i32> {
+    held::nothing_for("a mapping");
     if p.is_null() {
         return reserve(new);
     }
@@ -119,6 +123,7 @@ pub unsafe fn discard(starts: &[*mut u8], len: usize) {
 /// # Safety
 /// Page-aligned, and mapped.
 pub unsafe fn populate(p: *mut u8, len: usize) {
+    held::nothing_for("madvise");
     let _errno = KeepErrno::new();
     // SAFETY: the caller's.
     unsafe { libc::madvise(p.cast(), len, libc::MADV_POPULATE_WRITE) };
@@ -129,6 +134,7 @@ pub unsafe fn populate(p: *mut u8, len: usize) {
 /// # Safety
 /// Page-aligned, mapped, and nothing in it is needed.
 pub unsafe fn protect(p: *mut u8, len: usize) -> Result<(), i32> {
+    held::nothing_for("mprotect");
     let errno = KeepErrno::new();
     // SAFETY: the caller's.
     match unsafe { libc::mprotect(p.cast(), len, libc::PROT_NONE) } {
@@ -138,6 +144,7 @@ pub unsafe fn protect(p: *mut u8, len: usize) -> Result<(), i32> {
 }
 
 unsafe fn advise(p: *mut u8, len: usize, advice: i32) -> Result<(), i32> {
+    held::nothing_for("madvise");
     let errno = KeepErrno::new();
     loop {
         // SAFETY: the caller's.
@@ -155,6 +162,7 @@ unsafe fn advise(p: *mut u8, len: usize, advice: i32) -> Result<(), i32> {
 // One call for many ranges costs a third of a call for each. Where it is missing or stops half way (older kernel,
 // seccomp), the loop does the rest and reports the error.
 unsafe fn advise_each(starts: &[*mut u8], len: usize, advice: i32) -> Result<(), (usize, i32)> {
+    held::nothing_for("madvise");
     let mut done = 0;
     if starts.len() > 1 {
         let _errno = KeepErrno::new();

@@ -4,6 +4,7 @@
 //! starts inherits them from it. The maker may be any thread of the host. So the library asks for those of the main thread
 //! ([`MainThread`]) and gives them to the one thread that makes all others.
 
+use super::held;
 use super::linux::{KeepErrno, page_size, prctl, yield_thread};
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -75,6 +76,7 @@ pub unsafe fn spawn_thread(
     entry: extern "C" fn(*mut c_void) -> *mut c_void,
     arg: *mut c_void,
 ) -> Result<ThreadId, i32> {
+    held::nothing_for("a new thread");
     let _errno = KeepErrno::new();
     let p: *mut Start = match used() {
         Some(p) => p.as_ptr(),
@@ -149,6 +151,7 @@ unsafe extern "C" {
 
 /// Waits until the thread has ended, or the deadline: then false, and it may be called again. True once per [`spawn_thread`].
 pub fn join_thread_until(t: ThreadId, deadline: Option<i64>) -> bool {
+    held::nothing_for("a join");
     let Some(deadline) = deadline else {
         // SAFETY: `t` is joinable, and was not joined, as the caller says. A thread that joins itself gets an error.
         return unsafe { libc::pthread_join(t, ptr::null_mut()) } == 0;

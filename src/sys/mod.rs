@@ -11,6 +11,7 @@
 pub mod arch;
 pub mod call;
 pub mod elf;
+pub mod held;
 pub mod ncpu;
 pub mod stderr;
 
@@ -34,8 +35,8 @@ compile_error!(
 
 pub use os::{
     KeepErrno, exit_now, futex_wait, futex_wake, gettid, has_heavy_fence, has_loader, heavy_fence, lend_heavy_fence,
-    now, page_size, physical_memory, process_cpu_time, random_seed, sleep_until, thread_count, wake_on_time, write_all,
-    yield_thread,
+    lock_wait, lock_wake, now, page_size, physical_memory, place_of, process_cpu_time, random_seed, read_word,
+    sleep_until, thread_count, wake_on_time, write_all, yield_thread,
 };
 pub use os_thread::{
     Signals, ThreadExitKey, ThreadId, at_fork, at_load, become_like_main_thread, detach_self, join_thread_until,

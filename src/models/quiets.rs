@@ -1,0 +1,117 @@
+//! quiet.rs: whoever waits until nothing runs is told of it, and not before.
+
+use super::*;
+use crate::gmp::m::Commit;
+use crate::gmp::timers::NEVER;
+use crate::protocol::{lockedm, quiet};
+
+/// V1 to V5, but for V4, which asks the system.
+fn await_quiet(w: &World) {
+    loop {
+        let seen = w.sched.watch.now();
+        if quiet::still(w.sched).is_some() && w.sched.next_timer() == NEVER && w.sched.watch.now() == seen {
+            return;
+        }
+        w.sched.watch.wait(seen, None);
+    }
+}
+
+fn waits() -> Step {
+    Box::new(|_, _, gp| {
+        gp.set_status(GStatus::Waiting);
+        Mcall::Park(Commit { host: false, f: None, arg: std::ptr::null_mut() })
+    })
+}
+
+fn ready(w: &World, m: MRef, token: usize) {
+    assert!(w.gp(token).status() == GStatus::Waiting, "Q1: it was said that nothing runs");
+    w.gp(token).set_status(GStatus::Runnable);
+    park::ready_queue(m, w.gp(token));
+}
+
+/// A worker runs two Gs, of which one does this, and goes to sleep.
+fn worker(steps: fn() -> Vec<Step>) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(1, 1);
+        let first = mk.token(steps());
+        let second = mk.token(vec![waits()]);
+        let w = mk.make();
+        w.sched.watchers.store(1, SeqCst);
+        let m = w.worker_with(&[first, second]);
+        w.go(m);
+        w.host(move |w, m| {
+            await_quiet(w);
+            assert!(w.tokens[first].at.load(SeqCst) == usize::MAX, "Q1: it was said that nothing runs");
+            ready(w, m, second);
+        });
+        w.finish();
+    }
+}
+
+#[test]
+fn quiet_after_work() {
+    check(Size::default(), worker(Vec::new));
+}
+
+#[test]
+fn quiet_after_a_syscall() {
+    check(Size { preemptions: 1, ..Size::default() }, worker(|| vec![in_and_out()]));
+}
+
+/// One worker waits with its locked G while another goes idle: whichever is the last one tells.
+fn locked_beside_idle() -> impl Fn() {
+    || {
+        let mut mk = Maker::new(2, 2);
+        let locked =
+            mk.token(vec![does(|_, m, gp| lockedm::lock(m, gp)), waits(), does(|_, m, gp| lockedm::unlock(m, gp))]);
+        let w = mk.make();
+        w.sched.watchers.store(1, SeqCst);
+        let (a, b) = (w.worker_with(&[locked]), w.worker_with(&[]));
+        w.go(a);
+        w.go(b);
+        w.host(move |w, m| {
+            await_quiet(w);
+            ready(w, m, locked);
+        });
+        w.finish();
+    }
+}
+
+#[test]
+fn quiet_with_a_locked_g() {
+    check(Size { preemptions: 1, ..Size::default() }, locked_beside_idle());
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_quiet_told_without_fence() {
+    finds(DEADLOCK, || {
+        without("protocol/quiet.rs", "tell");
+        check(Size { preemptions: 1, ..Size::default() }, locked_beside_idle());
+    });
+}
+
+/// Q4: the one thread there may be waits for its locked G, and the G that it waits for has none to run on.
+#[test]
+fn quiet_when_every_thread_is_taken() {
+    check(Size { preemptions: 1, ..Size::default() }, || {
+        let mut mk = Maker::new(1, 1);
+        let locked =
+            mk.token(vec![does(|_, m, gp| lockedm::lock(m, gp)), waits(), does(|_, m, gp| lockedm::unlock(m, gp))]);
+        let other = mk.token(vec![does(|_, _, _| ())]);
+        let w = mk.make();
+        w.sched.cfg.max_threads.set(1);
+        w.sched.watchers.store(1, SeqCst);
+        let m = w.worker_with(&[locked, other]);
+        w.go(m);
+        w.host(move |w, m| {
+            await_quiet(w);
+            assert!(w.tokens[other].at.load(SeqCst) == 0 && w.sched.globq_len() == 1, "it ran");
+            ready(w, m, locked);
+            // The watchdog asks again for the thread that was wanted.
+            w.sched.thread_wanted.store(false, SeqCst);
+            wake::look_again(w.sched, m);
+        });
+        w.finish();
+    });
+}

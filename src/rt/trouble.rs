@@ -1,0 +1,100 @@
+//! What the watchdog has the template thread look at when nothing moves: Gs that lack a thread or a stack, and a deadlock that
+//! no `gmx_main` waits to be told of.
+//!
+//! Each is told once: until something has moved again.
+
+use super::main::Stuck;
+use super::{apart, main, report};
+use crate::gmp::m::{Ctx, MRef};
+use crate::gmp::p::{PRef, PStatus};
+use crate::gmp::sched::Sched;
+use crate::gmp::timers::NEVER;
+use crate::sync::{Ordering, now};
+
+/// For so long nothing has moved before it is told that a thread or a stack is lacking.
+const PATIENCE: i64 = 1_000_000_000;
+/// A lack that was not seen for so long is over.
+const FORGOTTEN: i64 = 1_000_000_000;
+/// Between two looks for a deadlock: at first, and at most.
+const LOOK_EVERY: i64 = 1_000_000_000;
+const LOOK_AT_MOST: i64 = 16_000_000_000;
+
+/// What has moved: each turn of a G and each syscall is counted at its P.
+fn moves(sched: &Sched) -> u64 {
+    sched.every_p().fold(0, |n, p| n.wrapping_add(p.stats.switches.get()).wrapping_add(p.stats.syscalls.get()))
+}
+
+/// Whether a G runs on this P, other than in a syscall.
+fn computes(p: PRef) -> bool {
+    // SAFETY: null or an M.
+    let m = unsafe { MRef::from_ptr(p.m()) };
+    p.seen_status() == PStatus::Running && m.is_some_and(|m| m.ctx() == Ctx::G)
+}
+
+/// What was seen at the last looks.
+pub struct Trouble {
+    /// Since when nothing has moved while a thread or a stack was lacking, and what `moves` was then. 0: it was not.
+    since: i64,
+    moves: u64,
+    /// When the lack was seen last.
+    seen: i64,
+    told: bool,
+    /// How long until the next look for a deadlock.
+    look_again: i64,
+    /// What `moves` was when a deadlock was told last.
+    deadlock_at: Option<u64>,
+}
+
+impl Default for Trouble {
+    fn default() -> Trouble {
+        Trouble { since: 0, moves: 0, seen: 0, told: false, look_again: LOOK_EVERY, deadlock_at: None }
+    }
+}
+
+impl Trouble {
+    /// A look, and when to look again.
+    pub fn look(&mut self, sched: &Sched) -> i64 {
+        let threads = sched.thread_wanted.load(Ordering::Relaxed);
+        if threads || sched.stackwait_len.load(Ordering::Relaxed) != 0 {
+            self.lack(sched, threads);
+            return NEVER;
+        }
+        self.deadlock(sched)
+    }
+
+    fn lack(&mut self, sched: &Sched, threads: bool) {
+        let (now, moves) = (now(), moves(sched));
+        let over = now - std::mem::replace(&mut self.seen, now) > FORGOTTEN;
+        if over || moves != self.moves || sched.busy_ps().any(computes) {
+            (self.since, self.moves, self.told) = (now, moves, false);
+        } else if !self.told && now - self.since >= PATIENCE {
+            self.told = apart::tell(sched, if threads { report::lack_of_threads } else { report::lack_of_stacks });
+        }
+    }
+
+    fn deadlock(&mut self, sched: &Sched) -> i64 {
+        if main::waits() {
+            // It looks for itself.
+            return NEVER;
+        }
+        sched.watchers.fetch_add(1, Ordering::SeqCst);
+        let state = main::stuck(sched, sched.watch.now());
+        sched.watchers.fetch_sub(1, Ordering::SeqCst);
+        let moves = moves(sched);
+        match state {
+            Stuck::No => NEVER,
+            Stuck::Yes => {
+                if self.deadlock_at != Some(moves) && apart::tell(sched, report::deadlock_of_threads) {
+                    self.deadlock_at = Some(moves);
+                }
+                NEVER
+            }
+            // A thread that the library does not know tells nothing of its end.
+            Stuck::Perhaps | Stuck::Changed => {
+                let moved = std::mem::replace(&mut self.moves, moves) != moves;
+                self.look_again = if moved { LOOK_EVERY } else { (self.look_again * 2).min(LOOK_AT_MOST) };
+                now() + self.look_again
+            }
+        }
+    }
+}
