@@ -43,7 +43,9 @@ struct Object<'a> {
     headers: &'a [libc::Elf64_Phdr],
     symbols: *const libc::Elf64_Sym,
     strings: *const c_char,
-    /// How many symbols stand before the first that the object defines.
+    /// Bytes of the strings.
+    size: usize,
+    /// No symbol from this one on is another object's.
     imports: usize,
 }
 
@@ -56,6 +58,7 @@ impl Object<'_> {
         const DYNAMIC: u32 = libc::PT_DYNAMIC;
         const STRTAB: i64 = 5;
         const SYMTAB: i64 = 6;
+        const STRSZ: i64 = 10;
         const GNU_HASH: i64 = 0x6fff_fef5;
         let base = info.dlpi_addr as usize;
         // glibc has turned the offsets into addresses, musl has not.
@@ -65,12 +68,13 @@ impl Object<'_> {
             let headers = slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum as usize);
             let dynamic = headers.iter().find(|h| h.p_type == DYNAMIC)?;
             let mut entry = (base + dynamic.p_vaddr as usize) as *const [i64; 2];
-            let (mut symbols, mut strings, mut hash) = (0, 0, 0);
+            let (mut symbols, mut strings, mut size, mut hash) = (0, 0, 0, 0);
             while (*entry)[0] != 0 {
                 let [tag, value] = *entry;
                 match tag {
                     STRTAB => strings = address(value as usize),
                     SYMTAB => symbols = address(value as usize),
+                    STRSZ => size = value as usize,
                     GNU_HASH => hash = address(value as usize),
                     _ => {}
                 }
@@ -79,9 +83,13 @@ impl Object<'_> {
             if symbols == 0 || strings == 0 || hash == 0 {
                 return None;
             }
-            // The second word of the table: the first symbol in it. Those that others define come before.
-            let imports = *(hash as *const u32).add(1) as usize;
-            Some(Object { base, headers, symbols: symbols as *const _, strings: strings as *const _, imports })
+            // The second word of the table: the first symbol in it. Those that others define come before. Where an object
+            // defines none it says 1; the names then follow the symbols, maybe after other tables.
+            let imports = match *(hash as *const u32).add(1) {
+                0 | 1 => strings.saturating_sub(symbols) / size_of::<libc::Elf64_Sym>(),
+                first => first as usize,
+            };
+            Some(Object { base, headers, symbols: symbols as *const _, strings: strings as *const _, size, imports })
         }
     }
 
@@ -97,7 +105,9 @@ impl Object<'_> {
             // SAFETY: as in `of`; the names are terminated.
             unsafe {
                 let s = &*self.symbols.add(i);
-                s.st_shndx == 0 && CStr::from_ptr(self.strings.add(s.st_name as usize)) == symbol
+                s.st_shndx == 0
+                    && (s.st_name as usize) < self.size
+                    && CStr::from_ptr(self.strings.add(s.st_name as usize)) == symbol
             }
         })
     }
