@@ -48,9 +48,10 @@ class Abi(unittest.TestCase):
 
     def test_what_may_wait_is_called_without_the_gil(self):
         header = Header(TEXT)
-        for name in ("gmx_chan_try_send", "gmx_spawn_with", "gmx_cancel_now"):
+        for name in ("gmx_chan_len", "gmx_spawn_with", "gmx_cancel_now"):
             self.assertIn(name, header.quick)
-        for name in ("gmx_select", "gmx_exit_syscall", "gmx_detach_thread", "gmx_unpin", "gmx_for_each_p"):
+        # (One that failed may pass a safe point, and a stopped world may wait for a thread that wants the GIL.)
+        for name in ("gmx_chan_try_send", "gmx_select", "gmx_exit_syscall", "gmx_detach_thread", "gmx_unpin", "gmx_for_each_p"):
             self.assertNotIn(name, header.quick)
 
 
