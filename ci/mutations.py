@@ -247,7 +247,7 @@ BY_HAND = [
     ("block/timer.rs", "fire", "What::Send(_) if s.taken =>", "What::Send(_) if s.taken && !@ =>", "T2: a receiver has taken it"),
     ("block/timer.rs", "fire_if_due", "        s.seq += 1;\n", "        if !@ { s.seq += 1; }\n", "T1: a callback on its way is late"),
     ("block/timer.rs", "fire_if_due", "        Timers::remove(&t.timer);\n", "        if !@ { Timers::remove(&t.timer); }\n", "T1: out of its heap"),
-    ("block/chan.rs", "look_at_timer", "        self.may(Op::Recv)\n", "        !@ && self.may(Op::Recv)\n", "T1: it may have come meanwhile"),
+    ("block/chan.rs", "look_at_timer", "        self.may(Op::Recv)", "        !@ && self.may(Op::Recv)", "T1: it may have come meanwhile"),
     ("block/select.rs", "select", ".or_else(|| cases.pick_timer(m))", ".or_else(|| if @ { None } else { cases.pick_timer(m) })", "S1: timers that are due"),
     ("block/select.rs", "enqueue", "let before = first[queue].filter(", "let before = first[queue].filter(|_| !@).filter(", "S3: each of one queue may be the first"),
     ("block/timer.rs", "fire", "t.state.lock().pending = 0;", "if !@ { t.state.lock().pending = 0; }", "F4: the runtime ends"),
