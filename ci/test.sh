@@ -70,6 +70,7 @@ suite rustdoc env RUSTDOCFLAGS="-D warnings" "$cargo" doc --quiet --no-deps --do
 suite c-debug "$cargo" test --quiet --test ctests
 suite build "$make" --no-print-directory -s build
 suite c-release env GMX_LIB="$release_lib" "$cargo" test --quiet --test ctests
+suite hosts env GMX_LIB="$release_lib" ci/hosts.sh
 suite install ci/install.sh
 suite abi env GMX_LIB="$release_lib" ci/abi.sh
 suite gdb env GMX_LIB="$release_lib" ci/gdb.sh
