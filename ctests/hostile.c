@@ -1,6 +1,6 @@
 /*
  * The library goes on while its host stands still: a thread sits in the loader, another holds the lock of malloc, nobody
- * reads stderr, more threads than Ps are in callbacks.
+ * reads stderr, more threads than Ps are in callbacks, the process forks while the runtime begins and ends.
  *
  * Each test holds something for as long as it runs, and waits for events that need the watchdog, a wake or a new thread.
  * If one of them waits for what is held, the test hangs.
@@ -335,6 +335,44 @@ static void more_threads_than_ps(void) {
   end();
 }
 
+/* ---- forks, while another thread begins and ends the runtime ---- */
+
+static atomic_int quit;
+
+static void *begins_and_ends(void *arg) {
+  while (!atomic_load(&quit)) {
+    uint32_t done = 0;
+    CHECK_OK(gmx_spawn(counts, arg));
+    CHECK_STATUS(gmx_sema_acquire_timeout(&done, 1000), GMX_ETIMEDOUT);
+    CHECK_OK(gmx_shutdown(30 * SECOND));
+  }
+  return NULL;
+}
+static void forks_beside_a_beginning(void) {
+  atomic_int n = 0;
+  atomic_store(&quit, 0);
+  pthread_t t = thread_start(begins_and_ends, &n);
+  for (int i = 0; i < 200; i++) {
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+      alarm(30);
+      atomic_int here = 0;
+      uint32_t never = 0;
+      CHECK_OK(gmx_spawn(counts, &here));
+      CHECK_STATUS(gmx_sema_acquire_timeout(&never, 1000), GMX_ETIMEDOUT);
+      spin_until(atomic_load(&here) == 1);
+      CHECK_OK(gmx_shutdown(30 * SECOND));
+      _exit(0);
+    }
+    int status = 0;
+    CHECK(waitpid(pid, &status, 0) == pid);
+    if (status != 0) FAIL("child %d has the wait status %#x", i, (unsigned)status);
+  }
+  atomic_store(&quit, 1);
+  thread_join(t);
+}
+
 int main(int argc, char **argv) {
   CHECK(sem_init(&outside, 0, 0) == 0 && sem_init(&give_heap, 0, 0) == 0);
   CHECK(pthread_atfork(heap_lock, heap_unlock, heap_unlock) == 0);
@@ -345,5 +383,6 @@ int main(int argc, char **argv) {
   WANTED(watchdog_does_not_wait_for_threads);
   WANTED(with_a_full_pipe);
   WANTED(more_threads_than_ps);
+  WANTED(forks_beside_a_beginning);
   return 0;
 }

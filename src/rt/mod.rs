@@ -214,14 +214,14 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
     let env = Environment::read();
     let sched = begin_excluded(options, &env)?;
     let procs = sched.procs_default.get();
+    // Not beside a fork: it takes a lock of the loader, which would be taken forever in the child.
+    let mut name = [0; 256];
+    let hidden = if CXX_TOLD.load(Ordering::Relaxed) { None } else { host::hidden_cxx(&mut name) };
     drop(excluded);
     // Not before: the host's function for reports may call the library.
     let mut remark = Text::new();
     let _ = env.remark(&mut remark, options, procs);
-    let mut name = [0; 256];
-    if !CXX_TOLD.load(Ordering::Relaxed)
-        && let Some(len) = host::hidden_cxx(&mut name)
-    {
+    if let Some(len) = hidden {
         CXX_TOLD.store(true, Ordering::Relaxed);
         let _ = writeln!(
             remark,
