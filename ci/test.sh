@@ -71,6 +71,7 @@ suite c-debug "$cargo" test --quiet --test ctests
 suite build "$make" --no-print-directory -s build
 suite c-release env GMX_LIB="$release_lib" "$cargo" test --quiet --test ctests
 suite hosts env GMX_LIB="$release_lib" ci/hosts.sh
+suite growth env GMX_LIB="$release_lib" ci/growth.py
 suite install ci/install.sh
 suite abi env GMX_LIB="$release_lib" ci/abi.sh
 suite gdb env GMX_LIB="$release_lib" ci/gdb.sh
