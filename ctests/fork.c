@@ -290,8 +290,7 @@ static void forks_beside_the_first_call(void) {
       alarm(50);
       atomic_int about = 0;
       pthread_t t = thread_start(begins_for_the_first_time, &about);
-      while (!atomic_load(&about)) {
-      }
+      while (!atomic_load(&about)) sched_yield();
       for (int spin = 0; spin < i * 75; spin++) __asm__ volatile("");
       for (int j = 0; j < 10; j++) {
         pid_t pid = fork();

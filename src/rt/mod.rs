@@ -181,7 +181,7 @@ fn load() -> bool {
     sys::stderr::remember();
     host::look_for_cxx(Environment::read().debug.cxx);
     sys::at_load();
-    let done = sys::at_fork(forked);
+    let done = sys::at_fork(before_fork, after_fork, forked);
     LOADED.store(done, Ordering::Relaxed);
     done
 }
@@ -214,10 +214,9 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
     let env = Environment::read();
     let sched = begin_excluded(options, &env)?;
     let procs = sched.procs_default.get();
-    // Not beside a fork: it takes a lock of the loader, which would be taken forever in the child.
-    let mut name = [0; 256];
-    let hidden = if CXX_TOLD.load(Ordering::Relaxed) { None } else { host::hidden_cxx(&mut name) };
     drop(excluded);
+    let mut name = [0; 256];
+    let hidden = if CXX_TOLD.load(Ordering::Relaxed) { None } else { hidden_cxx(&mut name) };
     // Not before: the host's function for reports may call the library.
     let mut remark = Text::new();
     let _ = env.remark(&mut remark, options, procs);
@@ -234,6 +233,16 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
         report::emit(remark.as_bytes());
     }
     Ok(sched)
+}
+
+/// Held while the caller may hold a lock of the loader.
+static IN_LOADER: RawMutex = RawMutex::new();
+
+fn hidden_cxx(name: &mut [u8]) -> Option<usize> {
+    IN_LOADER.lock();
+    let found = host::hidden_cxx(name);
+    IN_LOADER.unlock();
+    found
 }
 
 fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched> {
@@ -595,6 +604,15 @@ static FIRST_GOID: AtomicU64 = AtomicU64::new(1);
 /// In a child of fork the number that its one thread had as an owner, and keeps. That thread is the main one there.
 static SURVIVOR: AtomicU64 = AtomicU64::new(0);
 
+/// A fork waits until no thread holds a lock of the loader for us: the child would find it held forever.
+unsafe extern "C" fn before_fork() {
+    IN_LOADER.lock();
+}
+
+unsafe extern "C" fn after_fork() {
+    IN_LOADER.unlock();
+}
+
 /// In a child of fork only the calling thread is there: no runtime. The next call makes a new one.
 unsafe extern "C" fn forked() {
     // SAFETY: a Sched is never freed, and its memory is in the child as well.
@@ -614,6 +632,7 @@ unsafe extern "C" fn forked() {
     apart::forget();
     sys::arch::set_current_m(std::ptr::null_mut());
     BEGIN_END.reopen();
+    IN_LOADER.reopen();
 }
 
 // ---- faults ----------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 //!
 //! A thread inherits the signal mask, the CPU affinity, the scheduling class and the nice value of its maker; a process that it
 //! starts inherits them from it. The maker may be any thread of the host. So the library asks for those of the main thread
-//! ([`MainThread`]) and gives them to the one thread that makes all others.
+//! ([`become_like_main_thread`]) and gives them to the one thread that makes all others.
 
 use super::held;
 use super::linux::{KeepErrno, page_size, prctl, yield_thread};
@@ -300,9 +300,9 @@ pub fn become_like_main_thread() {
 // ---- other hooks -----------------------------------------------------------------------------------------------------
 
 /// Runs `child` in each child of fork, before fork returns there. False if there is no memory for that.
-pub fn at_fork(child: unsafe extern "C" fn()) -> bool {
-    // SAFETY: the function is there for as long as the library, which is never unmapped.
-    unsafe { libc::pthread_atfork(None, None, Some(child)) == 0 }
+pub fn at_fork(before: unsafe extern "C" fn(), parent: unsafe extern "C" fn(), child: unsafe extern "C" fn()) -> bool {
+    // SAFETY: the functions are there for as long as the library, which is never unmapped.
+    unsafe { libc::pthread_atfork(Some(before), Some(parent), Some(child)) == 0 }
 }
 
 /// A pthread key that tells the end of a thread which the library did not make.
