@@ -49,6 +49,9 @@ impl EhGlobals {
     }
 }
 
+/// Thread-local variables of a C++ runtime: GNU's have 32 bytes.
+const EH_BLOCK: usize = 32;
+
 type GetGlobals = unsafe extern "C" fn() -> *mut EhGlobals;
 
 /// Where this thread keeps them.
@@ -71,7 +74,25 @@ impl HostThread {
     /// Of no thread yet; to be replaced before a switch.
     pub const NONE: HostThread = HostThread { errno: ptr::null_mut(), eh: ptr::null_mut(), fiber: Fiber::NONE };
 
-    /// The places of the calling thread.
+    /// Whether there is memory for [`HostThread::of_this_thread`]. The first look at what a C++ runtime keeps for a thread may make
+    /// it, where the runtime was loaded late, and the C library ends the process if there is no memory for that. So memory of
+    /// that size is taken and freed before: the C library keeps it for the next request of this thread.
+    pub fn has_room() -> bool {
+        if FOUND.load(Ordering::Relaxed).is_null() {
+            return true;
+        }
+        let _errno = sys::KeepErrno::new();
+        // SAFETY: plain allocations, freed at once.
+        unsafe {
+            let (block, more) = (libc::malloc(EH_BLOCK), libc::malloc(2 * EH_BLOCK));
+            let both = !core::hint::black_box(block).is_null() && !core::hint::black_box(more).is_null();
+            libc::free(more);
+            libc::free(block);
+            both
+        }
+    }
+
+    /// The places of the calling thread. For a worker or a thread of the host: behind [`HostThread::has_room`].
     pub fn of_this_thread() -> Self {
         // SAFETY: gives an address.
         let errno = unsafe { libc::__errno_location() };

@@ -34,6 +34,9 @@ use crate::sync::Ordering;
 
 /// U1, but for the slot and the key. None: no memory.
 pub fn needm(sched: &Sched, tid: i32) -> Option<MRef> {
+    if !HostThread::has_room() {
+        return None;
+    }
     let spare = {
         let mut list = sched.extram.lock();
         // SAFETY: the list holds Ms.

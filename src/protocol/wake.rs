@@ -409,7 +409,7 @@ pub fn first_worker(sched: &Sched) -> bool {
 
 /// No thread for this P: Gs wait their turn.
 #[cold]
-fn no_thread<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, mut pp: OwnedP, spinning: bool) {
+pub fn no_thread<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, mut pp: OwnedP, spinning: bool) {
     if spinning {
         sched.nmspinning.fetch_sub(1, Ordering::SeqCst);
     }

@@ -29,6 +29,10 @@ pub extern "C" fn mstart(arg: *mut c_void) -> *mut c_void {
     m.thread.set(sys::this_thread() as _);
     minit(m);
     m.set_ctx(Ctx::Sched);
+    if !knows_its_host(sched, m) {
+        mexit(sched, m);
+        return std::ptr::null_mut();
+    }
     // Overflows of Gs are told on this stack; without memory for it they are not.
     let alt = AltStack::install();
     // Not before: until here a signal would have met a thread that is half made.
@@ -53,9 +57,29 @@ pub fn minit(m: MRef) {
     sys::arch::set_current_m(m.as_ptr().cast());
     m.tid.set(sys::gettid());
     m.stack_hi.set(std::ptr::null_mut());
+}
+
+/// What a thread needs besides that runs Gs. False: there is no memory for it, and the thread ends as if it had never been
+/// made. One that no P waits for, the first of a runtime, waits for memory itself: without it no thread would run Gs at all.
+fn knows_its_host(sched: &Sched, m: MRef) -> bool {
+    while !HostThread::has_room() {
+        let spinning = m.spinning.replace(false);
+        if let Some(pp) = m.take_nextp() {
+            wake::no_thread(sched, sched.lock.lock(), m, pp, spinning);
+            return false;
+        }
+        if sched.exiting.load(Ordering::Acquire) {
+            return false;
+        }
+        sys::sleep_until(sys::now() + MEMORY_EVERY);
+    }
     // SAFETY: the M is this thread's.
     unsafe { *m.host.get() = HostThread::of_this_thread() };
+    true
 }
+
+/// How often a thread that waits for memory asks for it.
+const MEMORY_EVERY: i64 = 1_000_000;
 
 /// The bounds of the stack that the caller runs on: its G's, or the thread's own; none on any other.
 pub fn stack_bounds() -> Option<(*mut u8, *mut u8)> {
