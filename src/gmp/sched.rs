@@ -312,7 +312,7 @@ impl Drop for Chunk {
         // million descriptors.)
         unsafe {
             #[cfg(not(any(loom, shuttle)))]
-            crate::sys::mem::release(self.memory, layout.size());
+            crate::sys::held::except(|| crate::sys::mem::release(self.memory, layout.size()));
             #[cfg(any(loom, shuttle))]
             std::alloc::dealloc(self.memory, layout);
         }
