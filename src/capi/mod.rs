@@ -149,8 +149,21 @@ fn may_wait_slow() -> MOr {
 /// The M of a G that holds a P and may leave it.
 #[inline(always)]
 fn on_g() -> Result<MRef, gmx_status> {
-    let m = may_wait()?;
-    if m.ctx() == Ctx::G { Ok(m) } else { Err(GMX_ENOTG) }
+    match crate::sched::run::current() {
+        Some(m) if m.is_free() => Ok(m),
+        m => on_g_slow(m).get(),
+    }
+}
+
+/// Starts no runtime: the answer to a thread outside is known.
+#[cold]
+#[inline(never)]
+fn on_g_slow(m: Option<MRef>) -> MOr {
+    MOr::new(match m {
+        Some(m) if m.ctx() == Ctx::G && m.pins() == 0 => Ok(m),
+        Some(m) => Err(why_not(m)),
+        None => Err(GMX_ENOTG),
+    })
 }
 
 /// Why a caller may not wait, or is not on a G.
