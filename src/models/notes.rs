@@ -45,6 +45,14 @@ mod sys {
         f.changed.notify_all();
     }
 
+    pub fn lock_wait(word: &AtomicU32, expected: u32) {
+        futex_wait(word, expected, None);
+    }
+
+    pub fn lock_wake(word: *const AtomicU32) {
+        futex_wake(word, 1);
+    }
+
     /// How late a deadline may be seen is not modelled.
     pub fn wake_on_time(_: bool) {}
 
@@ -84,6 +92,26 @@ const CLEAR: u32 = 0;
 const SLEEPING: u32 = 1;
 const SET: u32 = 2;
 
+struct Sleeper(*const AtomicU32);
+
+impl Sleeper {
+    #[expect(dead_code)]
+    const NONE: Sleeper = Sleeper(std::ptr::null());
+
+    fn is_some(&self) -> bool {
+        !self.0.is_null()
+    }
+
+    /// Wakes it. True if there is one.
+    fn wake(self) -> bool {
+        if self.is_some() {
+            // It may be gone by now and its note with it: only the address is passed on.
+            sys::futex_wake(self.0, 1);
+        }
+        self.is_some()
+    }
+}
+
 struct Note(AtomicU32);
 
 impl Note {
@@ -103,13 +131,19 @@ impl Note {
 
     /// Sets the note; true if a sleeping thread had to be woken through the system.
     fn wakeup(&self) -> bool {
-        let word: *const AtomicU32 = &self.0;
+        self.set().wake()
+    }
+
+    /// Sets the note; its sleeper, if there is one, still has to be woken.
+    fn set(&self) -> Sleeper {
         let slept = self.0.swap(SET, Ordering::AcqRel) == SLEEPING;
-        if slept {
-            // The sleeper may be gone by now and its note with it: only the address is passed on.
-            sys::futex_wake(word, 1);
-        }
-        slept
+        Sleeper(if slept { &self.0 } else { std::ptr::null() })
+    }
+
+    /// Has the system wake the sleeper, after [`Note::set`] by a caller that kept no [`Sleeper`].
+    #[expect(dead_code)]
+    fn nudge(&self) {
+        sys::futex_wake(&self.0, 1);
     }
 
     /// Sleeps until the note is set.
@@ -183,7 +217,7 @@ impl RawMutex {
             if self.0.swap(AWAITED, Ordering::Acquire) == OPEN {
                 return;
             }
-            sys::futex_wait(&self.0, AWAITED, None);
+            sys::lock_wait(&self.0, AWAITED);
             taken = AWAITED;
         }
     }
@@ -193,7 +227,7 @@ impl RawMutex {
         let word: *const AtomicU32 = &self.0;
         if self.0.swap(OPEN, Ordering::Release) == AWAITED {
             // The lock may be gone by now: only the address is passed on.
-            sys::futex_wake(word, 1);
+            sys::lock_wake(word);
         }
     }
 
@@ -222,7 +256,7 @@ fn code(text: &str, of: &str) -> String {
 
 #[test]
 fn it_is_what_ships() {
-    for of in ["Note", "RawMutex"] {
+    for of in ["Note", "Sleeper", "RawMutex"] {
         assert_eq!(code(include_str!("notes.rs"), of), code(include_str!("../sync/real.rs"), of));
     }
 }
