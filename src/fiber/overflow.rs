@@ -6,12 +6,12 @@
 //! - SIG-1: everything from the fault on is async-signal-safe: no allocation, no lock, no thread-local but the slot of the M.
 //! - SIG-2: on a thread that is not the library's the host's handler runs where, as often and with what it asked for. Its mask and
 //!   flags are those of our disposition too, so the kernel has done most of it. Two things are left. `SA_RESETHAND` is
-//!   done by hand. `SA_ONSTACK` is ours alone: where the host did not ask for it, [`to_own_stack`] moves what the kernel has put
+//!   done by hand. `SA_ONSTACK` is ours alone: where the host did not ask for it, `to_own_stack` moves what the kernel has put
 //!   on the alternate stack to where it would have been without, and enters the host's handler there.
 //! - SIG-3: a fault is told once, and handed on once. Handlers that keep each other as the next one make a circle; a crash reporter
 //!   that was installed over ours, and found again as the host's handler after a restart of the runtime, would be one. So ours
 //!   is not put in front of what may have it as its next ([`install`]); and a signal ends at ours that comes back to it while it
-//!   is being handed on ([`PassedOn`]), or would go to the handler that had it first ([`first_handler`]).
+//!   is being handed on (`PassedOn`), or would go to the handler that had it first (`first_handler`).
 //!
 //! A worker has an [`AltStack`], on which the host's handlers run for faults of Gs: the stack that faulted may have no room.
 //! Threads of the host overflow their own stacks as they did before.

@@ -28,10 +28,10 @@
 //!
 //! A spike of load leaves thousands of warm stacks. The list of warm stacks is used from its young end only, so the old
 //! end holds those that no G has needed for the longest time. Each class keeps the smallest length that the list had in
-//! each of the last periods ([`Class::fewest`]). The smallest of these marks is the number of stacks at the old end that
+//! each of the last periods (`Class::fewest`). The smallest of these marks is the number of stacks at the old end that
 //! stayed untouched through all these periods, and [`StackPool::age`], which the caller calls once a period, gives
 //! exactly their memory to the system. A load that comes in pulses keeps its warm stacks as long as two pulses are not
-//! further apart than the periods reach; a program whose load is over gets down to [`KEPT_BYTES`] a class.
+//! further apart than the periods reach; a program whose load is over gets down to `KEPT_BYTES` a class.
 //! [`StackPool::trim`] does not wait for anything.
 //!
 //! - No system call that can take long is made under the lock, but the rare one that makes an arena.

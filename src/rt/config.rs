@@ -4,7 +4,7 @@
 //! of the runtime, before the first thread. In a process that has more rights than its starter (set-user-ID and the like)
 //! the environment counts as empty. A value that is not understood changes nothing, and [`Environment::remark`] says so.
 //!
-//! To add a setting of `GMXDEBUG`: a field of [`Debug`] and a row of [`SETTINGS`].
+//! To add a setting of `GMXDEBUG`: a field of `Debug` and a row of `SETTINGS`.
 
 use super::report::{Text, Words};
 use crate::fiber::stack::GuardKind;

@@ -128,7 +128,7 @@ pub fn gomaxprocs(m: MRef, n: i32) -> Result<i32> {
 }
 
 /// Sets gomaxprocs to the machine's number, if the host still leaves it to the library when the world has stopped. The
-/// library itself asks for it, so it takes [`FOLLOW_PATIENCE`] at most from the goroutines that run: `TimedOut` names
+/// library itself asks for it, so it takes `FOLLOW_PATIENCE` at most from the goroutines that run: `TimedOut` names
 /// the Ps that did not stop by `late`, and the caller tries again later.
 ///
 /// # Migrates
