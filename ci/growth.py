@@ -34,7 +34,7 @@ GROWS = {
     ("ps", "stop+start"): (1.1, "visits every P"),
     ("ps", "for each P"): (1.1, "visits every P"),
     ("ps", "num_g"): (1.1, "adds up what each P counts"),
-    ("elsewhere", "sema"): (0.25, "a tree of the addresses that share a bucket"),
+    **{("elsewhere", op): (0.25, "a tree of the addresses that share a bucket") for op in ("sema", "sema hand-off", "condition", "wait group")},
 }
 
 

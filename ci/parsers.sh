@@ -67,11 +67,10 @@ fn main() {
 RUST
 }
 bindgen=${GMX_BINDGEN:-$(command -v bindgen || echo "$home/bin/bindgen")}
-clang=()
-if [[ -z ${LIBCLANG_PATH:-} ]]; then
-  # that of PyPI has no headers of its own
-  found=$("$python" -c 'import clang, os; print(os.path.join(list(clang.__path__)[0], "native"))' 2>/dev/null) && export LIBCLANG_PATH=$found &&
-    clang=(-isystem "$("${CC:-cc}" -print-file-name=include)")
+# libclang alone, as PyPI and Debian's libclang1 bring it, has no headers of its own
+clang=(-isystem "$("${CC:-cc}" -print-file-name=include)")
+if [[ -z ${LIBCLANG_PATH:-} ]] && found=$("$python" -c 'import clang, os; print(os.path.join(list(clang.__path__)[0], "native"))' 2>/dev/null); then
+  export LIBCLANG_PATH=$found
 fi
 if "$bindgen" --version >/dev/null 2>&1; then check "bindgen" by_bindgen; else skip "there is no bindgen: ci/parsers.sh setup"; fi
 
