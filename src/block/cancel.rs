@@ -1,48 +1,50 @@
 //! Cancellation: tokens, under which Gs and threads wait.
 //!
 //! # Problem
-//! Somebody else is to end a wait, whatever it waits for: by hand, at a deadline, or because what it belongs to is ended.
-//! Whoever waits is told promptly and nothing else has changed; a wait that has succeeded anyway has succeeded.
+//! Somebody else is to end a wait, whatever it waits for: by hand, at a deadline, or because what it belongs to is
+//! ended. Whoever waits is told promptly and nothing else has changed; a wait that has succeeded anyway has succeeded.
 //!
 //! # Words
-//! A token: `reason`, 0 until it is cancelled, then for ever what for, by one CAS; under its lock its children and the Gs
-//! that wait under it; `refs`: its handle until that is freed, each G whose current token it is, each child, and whoever
-//! works on it. G: `cancel`, its current token (the G itself), and its record `cancelable`, which the token's lock guards.
+//! A token: `reason`, 0 until it is cancelled, then for ever what for, by one CAS; under its lock its children and the
+//! Gs that wait under it; `refs`: its handle until that is freed, each G whose current token it is, each child, and
+//! whoever works on it. G: `cancel`, its current token (the G itself), and its record `cancelable`, which the token's
+//! lock guards.
 //!
 //! # Protocol
 //! Waiter, on the slow path of a call and with a token only:
-//! * C1 under the token's lock: cancelled already: do not wait. Otherwise into its list, with the number of the wait and a
-//!   function to interrupt it;
+//! * C1 under the token's lock: cancelled already: do not wait. Otherwise into its list, with the number of the wait
+//!   and a function to interrupt it;
 //! * C2 begin to wait; once the wait can be interrupted look at `reason` once more: if it is set interrupt oneself;
 //! * C3 park;
 //! * C4 awake: out of the token's list, if still there.
 //!
 //! Canceller:
 //! * K1 CAS of `reason`: one canceller goes on;
-//! * K2 under the lock: take out one child or one waiter; after the lock cancel the one or interrupt the other; until there
-//!   is none. One at a time, since a waiter that goes on may use its record for the next wait.
+//! * K2 under the lock: take out one child or one waiter; after the lock cancel the one or interrupt the other; until
+//!   there is none. One at a time, since a waiter that goes on may use its record for the next wait.
 //!
-//! What C2 is: in the wait table (waitq.rs) the interruption takes the lock of the root, under which the waiter has looked
-//! at `reason` and got into the queue. A claimed wait (claim.rs) needs none: there an interruption that comes early is kept.
+//! What C2 is: in the wait table (waitq.rs) the interruption takes the lock of the root, under which the waiter has
+//! looked at `reason` and got into the queue. A claimed wait (claim.rs) needs none: there an interruption that comes
+//! early is kept.
 //!
 //! # Invariants
-//! * T1 an interruption is for one wait: where its number is another one it does nothing. Gs are never freed, so it may be as
-//!   late as it likes.
-//! * T2 whoever ends the wait otherwise (a wake, a deadline) and the interruption exclude each other as those two always
-//!   did: by the record in the queue. So a count that was handed over, a ticket that was drawn is never lost.
-//! * T3 whoever follows a pointer to a token counts for it: a child is taken from its parent's list only with a count that
-//!   was not 0 already.
+//! * T1 an interruption is for one wait: where its number is another one it does nothing. Gs are never freed, so it may
+//!   be as late as it likes.
+//! * T2 whoever ends the wait otherwise (a wake, a deadline) and the interruption exclude each other as those two
+//!   always did: by the record in the queue. So a count that was handed over, a ticket that was drawn is never lost.
+//! * T3 whoever follows a pointer to a token counts for it: a child is taken from its parent's list only with a count
+//!   that was not 0 already.
 //!
 //! # Orderings
-//! K1 before K2's lock pairs with C1's lock: either C1 sees the reason, or K2 the record. K1 before the root's lock pairs
-//! with C2 under it in the same way.
+//! K1 before K2's lock pairs with C1's lock: either C1 sees the reason, or K2 the record. K1 before the root's lock
+//! pairs with C2 under it in the same way.
 //!
 //! # Why it ends
 //! Nobody gets into a list after K1, so K2 empties it. Children are walked by a list, not by recursion.
 //!
 //! # Rejected
-//! A flag that each wait polls: not prompt. A queue of its own for each wait under a token (a channel as in Go's context):
-//! every wait would wait for two things.
+//! A flag that each wait polls: not prompt. A queue of its own for each wait under a token (a channel as in Go's
+//! context): every wait would wait for two things.
 
 use super::objects::objects;
 use crate::gmp::error::{Error, Result};
@@ -309,8 +311,8 @@ pub fn cancel(m: MRef, token: &Ref, reason: Reason) -> bool {
     did
 }
 
-/// Why a token is cancelled. One above may be, by somebody who has not come down here yet: then it is cancelled now, so that
-/// nobody sees the one cancelled and the other not.
+/// Why a token is cancelled. One above may be, by somebody who has not come down here yet: then it is cancelled now, so
+/// that nobody sees the one cancelled and the other not.
 pub fn reason(m: MRef, token: &Ref) -> Option<Reason> {
     let mut at = token.token;
     while at.reason().is_none() {
@@ -395,8 +397,8 @@ impl Current {
         self.0
     }
 
-    /// C1. From here on, until [`Current::unregister`] is back, `interrupt` may be called; and later, with a number that is
-    /// stale then.
+    /// C1. From here on, until [`Current::unregister`] is back, `interrupt` may be called; and later, with a number
+    /// that is stale then.
     pub fn register(self, gp: GRef, seq: u64, arg: u64, interrupt: Interrupt) -> Result<()> {
         let mut inner = self.0.inner.lock();
         if self.is_cancelled() {

@@ -7,35 +7,37 @@
 //! # Words
 //! All under the channel's latch, but that `closed`, `count` and the heads of the queues may be looked at without it:
 //! * the ring: `count` values from `recvx` on, `sendx` behind them;
-//! * `recvq`, `sendq`: who waits, each with one record ([`Case`]), which lies on the waiter's stack or in what it gave to a
-//!   select;
-//! * `gone`: records whose wait somebody else has ended: they are out of everybody's way, and still here, so that a channel
-//!   with a record in any of the three lists is in use.
+//! * `recvq`, `sendq`: who waits, each with one record ([`Case`]), which lies on the waiter's stack or in what it gave
+//!   to a select;
+//! * `gone`: records whose wait somebody else has ended: they are out of everybody's way, and still here, so that a
+//!   channel with a record in any of the three lists is in use.
 //!
 //! A record is written by its owner until it is queued, then under the latch; `state` by whoever ended the wait.
 //!
 //! # Protocol
-//! * S1 send: closed? a receiver waits? its record is taken, the value copied to where it wants it: from stack to stack;
-//!   S2 room in the ring? copied there; S3 wait: a record with the value's place at the end of `sendq`, park; the commit opens
-//!   the latch.
+//! * S1 send: closed? a receiver waits? its record is taken, the value copied to where it wants it: from stack to
+//!   stack; S2 room in the ring? copied there; S3 wait: a record with the value's place at the end of `sendq`, park;
+//!   the commit opens the latch.
 //! * R1 receive: a sender waits? without a ring the value is copied from it, otherwise the oldest of the ring is
-//!   received and the sender's goes to the end of the ring; R2 the ring's oldest; R3 closed? nothing comes any more: zero;
-//!   R4 wait, as S3.
-//! * X1 close: closed; X2 all who wait are taken, receivers get zero; all are told; X3 they are readied without the latch.
-//! * T1 to take a record: unlink it. If its wait is one that several may end, claim it (claim.rs); who comes too late moves
-//!   the record to `gone` and takes the next. T2 say in the record how it ended; T3 ready its G when the latch is open.
-//! * W1 awake: if nobody has written the record's state the wait has timed out or was cancelled: take the record out of its
-//!   list, under the latch.
+//!   received and the sender's goes to the end of the ring; R2 the ring's oldest; R3 closed? nothing comes any more:
+//!   zero; R4 wait, as S3.
+//! * X1 close: closed; X2 all who wait are taken, receivers get zero; all are told; X3 they are readied without the
+//!   latch.
+//! * T1 to take a record: unlink it. If its wait is one that several may end, claim it (claim.rs); who comes too late
+//!   moves the record to `gone` and takes the next. T2 say in the record how it ended; T3 ready its G when the latch is
+//!   open.
+//! * W1 awake: if nobody has written the record's state the wait has timed out or was cancelled: take the record out of
+//!   its list, under the latch.
 //!
 //! # Invariants
 //! * I1 receivers wait only while the ring is empty and no sender waits; senders only while the ring is full and no
-//!   receiver waits (a record whose wait has ended does not count). A select that waits on both sides of one channel is not
-//!   its own partner: it looked, under the latch, before it was queued.
+//!   receiver waits (a record whose wait has ended does not count). A select that waits on both sides of one channel is
+//!   not its own partner: it looked, under the latch, before it was queued.
 //! * I2 nobody waits at a closed channel, otherwise nobody would wake him.
-//! * I3 a record is in at most one list, and in one until it was taken or its owner took it out: a frame with a record in
-//!   a list does not end, otherwise the list would lead through a stack that is used for something else.
-//! * I4 who takes a record moves its value, says so and readies the G, and nobody else does: a value moves when a wait ends
-//!   by a partner, and only then, hence never for one that timed out.
+//! * I3 a record is in at most one list, and in one until it was taken or its owner took it out: a frame with a record
+//!   in a list does not end, otherwise the list would lead through a stack that is used for something else.
+//! * I4 who takes a record moves its value, says so and readies the G, and nobody else does: a value moves when a wait
+//!   ends by a partner, and only then, hence never for one that timed out.
 //!
 //! # Orderings
 //! The latch orders everything but the glances of `Chan::may`: there the second load must come after the first
@@ -46,9 +48,9 @@
 //! T1 goes round once for each record whose wait has ended, and takes it out of the queue.
 //!
 //! # Differences from Go
-//! A wrong call is a status, not a panic. Records are the caller's memory: nothing is taken from a cache, nor allocated.
-//! Records of ended waits stay until their owner comes (`gone`); Go lets go of them, since no channel ends there while
-//! somebody knows it. There are deadlines.
+//! A wrong call is a status, not a panic. Records are the caller's memory: nothing is taken from a cache, nor
+//! allocated. Records of ended waits stay until their owner comes (`gone`); Go lets go of them, since no channel ends
+//! there while somebody knows it. There are deadlines.
 
 use super::claim::{self, Locks, Wait};
 use super::timer::{self, HostTimer};
@@ -335,8 +337,8 @@ impl Chan {
         self.timer.set(t.cast_mut());
     }
 
-    /// Whether a receiver that would get nothing gets something after all, since the channel's timer is due and nobody has
-    /// come to fire it. No lock is held.
+    /// Whether a receiver that would get nothing gets something after all, since the channel's timer is due and nobody
+    /// has come to fire it. No lock is held.
     #[inline(always)]
     pub(super) fn timer_came(&self, m: MRef, op: Op) -> bool {
         op == Op::Recv && !self.timer.is_null() && self.look_at_timer(m)

@@ -23,26 +23,28 @@
 //!
 //! # Protocol
 //! The waiter:
-//! * C1 a new number, PREPARING; with a token it is registered there (cancel.rs): from here on a canceller may know of it;
+//! * C1 a new number, PREPARING; with a token it is registered there (cancel.rs): from here on a canceller may know of
+//!   it;
 //! * C2 the records get into their queues, under the locks of those;
-//! * C3 park. The commit: the timer is armed; PREPARING becomes OPEN by CAS; the locks are opened. From OPEN on the G may
-//!   run, so nothing of it is touched any more;
+//! * C3 park. The commit: the timer is armed; PREPARING becomes OPEN by CAS; the locks are opened. From OPEN on the G
+//!   may run, so nothing of it is touched any more;
 //! * C4 awake: stop the timer, leave the token, take what records are left out of their queues, each under its lock.
 //!
 //! Who ends it:
 //! * E1 CAS from (number, OPEN) to one of the ends. Who succeeds writes what the G is to find, and readies it;
-//! * E2 a canceller or a timer that finds PREPARING writes EARLY instead: the G is not off its stack, so its commit readies
-//!   it.
+//! * E2 a canceller or a timer that finds PREPARING writes EARLY instead: the G is not off its stack, so its commit
+//!   readies it.
 //!
 //! # Invariants
 //! * I1 one end: the state leaves OPEN once, and a number is used once. Whoever is late finds another word.
 //! * I2 partners see a record only under the lock of its queue, which was open after OPEN was written: they never find
 //!   PREPARING.
-//! * I3 the waiter's frame lives until the commit has opened every lock: what it waits on is left by C4 under each lock.
+//! * I3 the waiter's frame lives until the commit has opened every lock: what it waits on is left by C4 under each
+//!   lock.
 //!
 //! # Orderings
-//! OPEN is a Release, a claim an Acquire: the G's saved context comes before the run that follows. What the one that ended
-//! the wait wrote comes to the G through the run queue, or the note of its thread.
+//! OPEN is a Release, a claim an Acquire: the G's saved context comes before the run that follows. What the one that
+//! ended the wait wrote comes to the G through the run queue, or the note of its thread.
 //!
 //! # Rejected
 //! To arm the timer behind OPEN: a canceller may end the wait between the two, the G finds no timer to stop, and begins

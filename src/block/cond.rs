@@ -1,33 +1,35 @@
 //! Condition variables.
 //!
 //! # Problem
-//! Give a mutex back and wait, so that no signal between the two is lost; who waited first is woken first, and nobody who
-//! came later takes that wake away.
+//! Give a mutex back and wait, so that no signal between the two is lost; who waited first is woken first, and nobody
+//! who came later takes that wake away.
 //!
 //! # Words
-//! The queue at the condition's address. `mutex`: the one that is used with it while somebody waits; `home`: its own address
-//! from the first wait on. Both under the lock of the root.
+//! The queue at the condition's address. `mutex`: the one that is used with it while somebody waits; `home`: its own
+//! address from the first wait on. Both under the lock of the root.
 //!
 //! # Protocol
 //! Waiter, which holds the mutex:
-//! * W1 under the lock: it is no copy, and nobody waits with another mutex; into the queue: the place there is its ticket.
+//! * W1 under the lock: it is no copy, and nobody waits with another mutex; into the queue: the place there is its
+//!   ticket.
 //! * W2 off its stack and with the lock open it unlocks the mutex ([`waitq::After`]).
-//! * W3 woken, timed out or canceled: it takes the mutex again, whatever it takes. (It may be there before W2, and still be
-//!   noted as the owner: then it waits for itself, which W2 ends.)
-//! * W4 a waiter that is refused in W1, since its token is canceled or there is no memory, unlocks the mutex all the same,
-//!   lets others run, and takes it again: otherwise the usual loop around a wait keeps out whoever would end it.
+//! * W3 woken, timed out or canceled: it takes the mutex again, whatever it takes. (It may be there before W2, and
+//!   still be noted as the owner: then it waits for itself, which W2 ends.)
+//! * W4 a waiter that is refused in W1, since its token is canceled or there is no memory, unlocks the mutex all the
+//!   same, lets others run, and takes it again: otherwise the usual loop around a wait keeps out whoever would end it.
 //!
 //! Signal: V1 is anybody there? V2 under the lock: the first out of the queue, or all.
 //!
 //! # Invariants
-//! * N1 a wake is for a waiter that was in the queue; a deadline that comes later finds it gone and changes nothing, one
-//!   that comes before has taken it out, and the signal goes to the next. So no signal is lost on one that gives up.
+//! * N1 a wake is for a waiter that was in the queue; a deadline that comes later finds it gone and changes nothing,
+//!   one that comes before has taken it out, and the signal goes to the next. So no signal is lost on one that gives
+//!   up.
 //! * N2 a waiter holds the mutex when it comes back, and was without it meanwhile, unless the call was wrong.
 //!
 //! # Orderings
-//! Whoever changes what is waited for holds the mutex meanwhile: before the waiter had it, and then the waiter has seen the
-//! change; or after W2, and then V1 sees what W1 wrote. (A signal for a change without the mutex may come too early in any
-//! case.) So V1 needs no fence.
+//! Whoever changes what is waited for holds the mutex meanwhile: before the waiter had it, and then the waiter has seen
+//! the change; or after W2, and then V1 sees what W1 wrote. (A signal for a change without the mutex may come too early
+//! in any case.) So V1 needs no fence.
 //!
 //! # Rejected
 //! Tickets of their own (Go's notifyList): the mutex is given back before the waiter is in the list, so a ticket whose

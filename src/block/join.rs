@@ -1,8 +1,8 @@
 //! Waiting for the end of a G.
 //!
 //! A joinable G that ends with somebody waiting tells them, and its handle is stale. With nobody there it stays as a
-//! zombie, without a stack, until it is joined or let go. The lock is that of the wait table's root for the G's address:
-//! JOINABLE and ZOMBIE change only under it.
+//! zombie, without a stack, until it is joined or let go. The lock is that of the wait table's root for the G's
+//! address: JOINABLE and ZOMBIE change only under it.
 //!
 //! A zombie may be joined before its M has left its stack. Both ends of that race move the status by one CAS, and who
 //! comes second frees the descriptor (see `recycle` in park.rs).

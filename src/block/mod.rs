@@ -1,5 +1,5 @@
-//! What a G can wait on. Everything here blocks by `gopark` and wakes by `goready`, and by nothing else, so each of these
-//! works for Gs, for attached threads and for threads of the host that hold no P.
+//! What a G can wait on. Everything here blocks by `gopark` and wakes by `goready`, and by nothing else, so each of
+//! these works for Gs, for attached threads and for threads of the host that hold no P.
 
 pub mod cancel;
 pub mod chan;

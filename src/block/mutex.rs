@@ -8,11 +8,12 @@
 //! ```
 //!
 //! Normally whoever comes takes a free lock, also past the queue: that keeps it hot. A waiter that was woken, found it
-//! taken again and has waited for more than a millisecond gets it handed over at the next unlock, so nobody starves. (Not one
-//! that has only waited: where the system stops the owner's thread for a while, all have waited for long then, and were
-//! it handed from each to the next, none of them would do more than one round in its turn, for ever if they are many.) One
-//! waiter at a time is awake to compete (WOKEN); without that, a lock that is taken and given in a loop wakes a G each
-//! time for nothing. One who spins before it waits does not say so: as long as somebody did, nothing would be handed over.
+//! taken again and has waited for more than a millisecond gets it handed over at the next unlock, so nobody starves.
+//! (Not one that has only waited: where the system stops the owner's thread for a while, all have waited for long then,
+//! and were it handed from each to the next, none of them would do more than one round in its turn, for ever if they
+//! are many.) One waiter at a time is awake to compete (WOKEN); without that, a lock that is taken and given in a loop
+//! wakes a G each time for nothing. One who spins before it waits does not say so: as long as somebody did, nothing
+//! would be handed over.
 //!
 //! The owner stands in the word itself, so that a wrong unlock and a second lock by the owner are statuses, and one
 //! compare-and-swap is all that a lock or an unlock is that meets nobody. Whoever unlocks does not touch the mutex
@@ -45,7 +46,8 @@ const STARVED: i64 = 1_000_000;
 const SPINS: u32 = 4;
 const SPIN_PAUSES: u32 = 30;
 
-/// A short wait without giving up the P, for as long as another P may be about to unlock and this one has nothing to run.
+/// A short wait without giving up the P, for as long as another P may be about to unlock and this one has nothing to
+/// run.
 pub struct Spin(u32);
 
 impl Spin {
@@ -74,8 +76,8 @@ pub struct Mutex {
 
 impl Mutex {
     /// Locks it if nobody has it and nobody waits, which is guessed: a look before costs as much as half of a
-    /// compare-and-swap, which looks anyway. Where the guess is wrong it tries once more with what it has seen: whoever was
-    /// woken need not run yet, and until then all calls come by here.
+    /// compare-and-swap, which looks anyway. Where the guess is wrong it tries once more with what it has seen: whoever
+    /// was woken need not run yet, and until then all calls come by here.
     #[inline(always)]
     pub fn lock_fast(&self, me: u64) -> bool {
         match self.take(0, me) {
@@ -90,8 +92,8 @@ impl Mutex {
         self.state.compare_exchange(s, s | held_by(me), Ordering::Acquire, Ordering::Relaxed).map(drop)
     }
 
-    /// Gives it back if the caller has it and nobody is to be woken: nobody waits, or one who does is awake. Guessed as in
-    /// [`Mutex::lock_fast`].
+    /// Gives it back if the caller has it and nobody is to be woken: nobody waits, or one who does is awake. Guessed as
+    /// in [`Mutex::lock_fast`].
     #[inline(always)]
     pub fn unlock_fast(&self, me: u64) -> bool {
         match self.give(held_by(me)) {
@@ -223,8 +225,8 @@ impl Mutex {
         self.unlock_to(m);
     }
 
-    /// Gives it back for its owner, and wakes one who waits. Nobody else changes the word meanwhile: whoever is about to wait
-    /// finds WAITERS set, and WOKEN is not, so nobody is awake to compete.
+    /// Gives it back for its owner, and wakes one who waits. Nobody else changes the word meanwhile: whoever is about
+    /// to wait finds WAITERS set, and WOKEN is not, so nobody is awake to compete.
     #[cold]
     fn unlock_to(&self, m: MRef) {
         let addr = self.addr();

@@ -1,14 +1,15 @@
 //! Something that is done once; whoever comes meanwhile waits until it is done.
 //!
-//! `state`: NEW, RUNS, WAITED (it runs and others wait), DONE. From NEW to RUNS by CAS, by the one who does it and writes
-//! `owner`; RUNS to WAITED by those who wait; to DONE by the one who does it. A G that ends inside counts as having done it,
-//! as in Go: otherwise the others would wait for ever. So each G has a chain of what it is in the middle of ([`Frame`]).
+//! `state`: NEW, RUNS, WAITED (it runs and others wait), DONE. From NEW to RUNS by CAS, by the one who does it and
+//! writes `owner`; RUNS to WAITED by those who wait; to DONE by the one who does it. A G that ends inside counts as
+//! having done it, as in Go: otherwise the others would wait for ever. So each G has a chain of what it is in the
+//! middle of ([`Frame`]).
 //!
-//! The end hands over: a waiter that it takes out of the queue returns without a look at the once, and the end does not touch
-//! the once behind DONE. So the first caller that sees it done may give its memory away.
+//! The end hands over: a waiter that it takes out of the queue returns without a look at the once, and the end does not
+//! touch the once behind DONE. So the first caller that sees it done may give its memory away.
 //!
-//! [`Once::is_done`] stands in the header too (cbindgen.toml), inline: that `state` comes first, and that DONE is 3, is part
-//! of the ABI. Nothing changes a once that is done, so nothing but that look is needed there.
+//! [`Once::is_done`] stands in the header too (cbindgen.toml), inline: that `state` comes first, and that DONE is 3, is
+//! part of the ABI. Nothing changes a once that is done, so nothing but that look is needed there.
 
 use super::waitq::{self, How, Waited};
 use crate::gmp::error::{Error, Result};

@@ -8,64 +8,64 @@
 //! ```
 //!
 //! # Problem
-//! Readers do not hinder each other; neither readers nor writers wait for ever, whoever comes, gives up or is cancelled.
-//! Where nobody else is there, each call is one instruction at one word.
+//! Readers do not hinder each other; neither readers nor writers wait for ever, whoever comes, gives up or is
+//! cancelled. Where nobody else is there, each call is one instruction at one word.
 //!
 //! # Words
-//! `state`: `readers` count those inside, and those who are about to see that they are not (R2). ALONE: a writer is inside.
-//! WRITER: a writer is the next one, and waits for those inside to leave. QUEUE: readers wait behind either. Any caller changes
-//! it, by one instruction that reads and writes; QUEUE is set and cleared, and ALONE cleared while there is more than it, under
-//! the root's lock.
-//! `owner`: the writer inside, or 0. Written by that writer alone.
-//! `writers`: a mutex that a writer takes before it sets WRITER, and unlocks when it is inside. So one writer at a time has to
-//! do with readers, and who is next among writers is what it is among those who lock a mutex.
+//! `state`: `readers` count those inside, and those who are about to see that they are not (R2). ALONE: a writer is
+//! inside. WRITER: a writer is the next one, and waits for those inside to leave. QUEUE: readers wait behind either.
+//! Any caller changes it, by one instruction that reads and writes; QUEUE is set and cleared, and ALONE cleared while
+//! there is more than it, under the root's lock. `owner`: the writer inside, or 0. Written by that writer alone.
+//! `writers`: a mutex that a writer takes before it sets WRITER, and unlocks when it is inside. So one writer at a time
+//! has to do with readers, and who is next among writers is what it is among those who lock a mutex.
 //!
 //! # Protocol
 //! Reader:
 //! * R1 readers + 1; inside if there was no WRITER and no ALONE.
 //! * R2 otherwise, if there still is one, readers - 1, as in R4; inside if there is none any more.
 //! * R3 under the lock, if it is still so: QUEUE, into the queue at the odd address; when it is woken it is counted.
-//! * R4 leaves: readers - 1. The reader that makes them 0 with WRITER set, and no ALONE, wakes the writer at the even address,
-//!   which looks again. The reader does not look: from its subtraction on the writer may be inside, out again, and gone with
-//!   the memory.
+//! * R4 leaves: readers - 1. The reader that makes them 0 with WRITER set, and no ALONE, wakes the writer at the even
+//!   address, which looks again. The reader does not look: from its subtraction on the writer may be inside, out again,
+//!   and gone with the memory.
 //! * R5 a call too many, which makes them negative: readers + 1, if they still are. If they are not, a reader that came
-//!   meanwhile was taken for the one that left, and what is seen is what would be had it come before. So R2 takes nothing away
-//!   where nothing is left.
+//!   meanwhile was taken for the one that left, and what is seen is what would be had it come before. So R2 takes
+//!   nothing away where nothing is left.
 //!
 //! Writer:
 //! * A1 nothing is set and no reader counted: ALONE, then `owner`.
-//! * Where A1 fails: X1 the mutex; X2 WRITER: from here on no new readers, and no other writer; X3 while there are readers or
-//!   ALONE: under the lock, if it is still so, into the queue at the even address; X4 inside: ALONE in place of WRITER, in one
-//!   step; then `owner`, and the mutex is unlocked.
-//! * A2 leaves: `owner` 0, ALONE off if there is nothing else. Otherwise, under the lock and in one step, ALONE off and all who
-//!   wait at the odd address counted and woken; if no reader is counted then, the writer that waits has its turn handed over.
-//!   Behind that step the lock is not touched: the next one inside may be the last.
-//! * X5 a writer that gives up in X3 takes WRITER off, under the lock. Readers in the queue are counted and woken in the same
-//!   step, but go on waiting for ALONE. Then it unlocks the mutex.
+//! * Where A1 fails: X1 the mutex; X2 WRITER: from here on no new readers, and no other writer; X3 while there are
+//!   readers or ALONE: under the lock, if it is still so, into the queue at the even address; X4 inside: ALONE in place
+//!   of WRITER, in one step; then `owner`, and the mutex is unlocked.
+//! * A2 leaves: `owner` 0, ALONE off if there is nothing else. Otherwise, under the lock and in one step, ALONE off and
+//!   all who wait at the odd address counted and woken; if no reader is counted then, the writer that waits has its
+//!   turn handed over. Behind that step the lock is not touched: the next one inside may be the last.
+//! * X5 a writer that gives up in X3 takes WRITER off, under the lock. Readers in the queue are counted and woken in
+//!   the same step, but go on waiting for ALONE. Then it unlocks the mutex.
 //!
 //! # Invariants
-//! * B1 a writer is inside only with ALONE set by itself. No reader is inside then: readers come to be inside while neither
-//!   WRITER nor ALONE is set, or by A2 or X5.
+//! * B1 a writer is inside only with ALONE set by itself. No reader is inside then: readers come to be inside while
+//!   neither WRITER nor ALONE is set, or by A2 or X5.
 //! * B2 readers that waited go before the next writer, which finds them counted (A2).
-//! * B3 a reader that is counted while neither WRITER nor ALONE is set is inside, or finds that it is: nobody is refused in vain.
+//! * B3 a reader that is counted while neither WRITER nor ALONE is set is inside, or finds that it is: nobody is
+//!   refused in vain.
 //! * B4 a call too many that finds nobody inside leaves no trace: while `readers` are negative no writer comes to be
-//!   inside. One that meets a reader may be taken for that reader's own, as it would be in any order; of all calls as many
-//!   are right as readers came.
-//! * B5 leaving ends with one instruction at the lock (R4, A2). So the one that leaves last may give the memory away as soon as
-//!   it is back, whoever else is still on the way out.
+//!   inside. One that meets a reader may be taken for that reader's own, as it would be in any order; of all calls as
+//!   many are right as readers came.
+//! * B5 leaving ends with one instruction at the lock (R4, A2). So the one that leaves last may give the memory away as
+//!   soon as it is back, whoever else is still on the way out.
 //!
 //! # Orderings
-//! R4's Release and the Acquire of A1, X2 and X3: what readers read is before what the writer writes. The Release of A2 and
-//! X5 and the Acquire of R1, R2, R3, A1 and X2: the other way round. Test and queue are under one lock in R3 and X3, and the
-//! other side takes it before it looks for waiters, so no fence is needed: R4 that sees WRITER takes the lock always, and A2
-//! that sees anything else.
+//! R4's Release and the Acquire of A1, X2 and X3: what readers read is before what the writer writes. The Release of A2
+//! and X5 and the Acquire of R1, R2, R3, A1 and X2: the other way round. Test and queue are under one lock in R3 and
+//! X3, and the other side takes it before it looks for waiters, so no fence is needed: R4 that sees WRITER takes the
+//! lock always, and A2 that sees anything else.
 //!
 //! # Rejected
 //! R4 by a compare-and-swap, so that a call too many changes nothing at all: where readers are many each of them needs
 //! several, and a reader between R1 and R2 is taken for one inside all the same. R5 by an addition: a reader that came
-//! meanwhile finds itself one too many as well, and both add one. A hand-off to the writer in R4, which would save it a look:
-//! whether it is still its turn stands in the lock. The mutex held until the writer leaves: it would be unlocked behind the step
-//! that lets others in, or WRITER taken off behind the unlock.
+//! meanwhile finds itself one too many as well, and both add one. A hand-off to the writer in R4, which would save it a
+//! look: whether it is still its turn stands in the lock. The mutex held until the writer leaves: it would be unlocked
+//! behind the step that lets others in, or WRITER taken off behind the unlock.
 
 use super::mutex::{Mutex, Spin};
 use super::waitq::{self, How, Waited};
@@ -106,7 +106,8 @@ pub struct RwMutex {
     owner: AtomicU64,
 }
 
-/// Where a report finds who holds one whose waiter waits at `addr`: the word of ALONE's owner, and that of the writers' mutex.
+/// Where a report finds who holds one whose waiter waits at `addr`: the word of ALONE's owner, and that of the writers'
+/// mutex.
 pub fn owner_words(addr: u64) -> Option<(u64, u64)> {
     // A reader waits at the odd address.
     let base = (addr & !1).checked_sub(std::mem::offset_of!(RwMutex, state) as u64)?;

@@ -1,27 +1,28 @@
 //! Scopes: Gs that belong together, and end together.
 //!
 //! # Problem
-//! Whoever starts several Gs for one thing wants to go on when all have ended, to know what went wrong first, and not to
-//! wait for the rest longer than they need to see that it is of no use any more.
+//! Whoever starts several Gs for one thing wants to go on when all have ended, to know what went wrong first, and not
+//! to wait for the rest longer than they need to see that it is of no use any more.
 //!
 //! # Words
-//! `open`: Gs that have not ended. `error`: the first, by CAS from 0. `token`: under that of the maker; the children's. Under
-//! the lock: `handle`, `leaving`, `inside`. G: `scope`, whose child it is.
+//! `open`: Gs that have not ended. `error`: the first, by CAS from 0. `token`: under that of the maker; the children's.
+//! Under the lock: `handle`, `leaving`, `inside`. G: `scope`, whose child it is.
 //!
-//! The body is the code between enter and leave, on the G (or thread of the host) that enters: `inside`. A G may be inside
-//! several scopes: `G.entered` is the last one that it entered, `around` the one before. `before`: the token that was the
-//! current one of the G when it entered, with a count. These three belong to the G that is inside.
+//! The body is the code between enter and leave, on the G (or thread of the host) that enters: `inside`. A G may be
+//! inside several scopes: `G.entered` is the last one that it entered, `around` the one before. `before`: the token
+//! that was the current one of the G when it entered, with a count. These three belong to the G that is inside.
 //!
 //! # Protocol
 //! * S1 spawn: under the lock, if nobody has left: open + 1; the G counts for the token. Without memory: open - 1.
 //! * S2 the child runs; what it returns is noted: the first error cancels the token.
 //! * S3 the child's end, whichever way: open - 1; the last one wakes who leaves.
-//! * E1 enter: under the lock, if no G is inside and none leaves: the caller is inside; the scope's token takes the place
-//!   of its current one. From here on the first error, the deadline and a cancellation end waits of the body too.
-//! * L1 leave, by the G that is inside if there is one: waits for open to be 0, whatever happens to the caller's own token
-//!   (its cancellation has reached the children); L2 under the lock: still 0: the handle is stale. Otherwise again.
-//! * L3 the token from before is the current one again. A scope that the caller entered later and has not left keeps its
-//!   own token, and comes back to the same one.
+//! * E1 enter: under the lock, if no G is inside and none leaves: the caller is inside; the scope's token takes the
+//!   place of its current one. From here on the first error, the deadline and a cancellation end waits of the body too.
+//! * L1 leave, by the G that is inside if there is one: waits for open to be 0, whatever happens to the caller's own
+//!   token (its cancellation has reached the children); L2 under the lock: still 0: the handle is stale. Otherwise
+//!   again.
+//! * L3 the token from before is the current one again. A scope that the caller entered later and has not left keeps
+//!   its own token, and comes back to the same one.
 //! * X1 the end of a G that is inside, or of a thread: it is inside no more. Any G may leave the scope then.
 //!
 //! # Invariants

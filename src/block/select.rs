@@ -5,15 +5,16 @@
 //! prefers none. While it waits it stands at each of them.
 //!
 //! # Protocol
-//! * S1 look at each case without a lock; of those that may be ready choose one, each with the same probability, and try
-//!   it under its latch. Mostly that is all. If none may be, look at the timers that send to the channels (T1 in timer.rs).
-//! * S2 take the latches of all channels, in the order of their addresses, each once: nothing changes any more. Choose and
-//!   try as above, until one succeeds or none may be ready.
-//! * S3 not to wait? Everything is given back. Otherwise the claimed wait (claim.rs), which was begun before any latch was
-//!   taken, gets a record in the queue of each case: the case itself. Of several in one queue each is the first of them with
-//!   the same probability, since a partner takes the first. Park; the commit opens the latches.
-//! * S4 awake: the case whose record says how it ended was chosen, by whoever claimed the wait. The records of the others
-//!   are taken out of their lists, under the latch of each channel.
+//! * S1 look at each case without a lock; of those that may be ready choose one, each with the same probability, and
+//!   try it under its latch. Mostly that is all. If none may be, look at the timers that send to the channels (T1 in
+//!   timer.rs).
+//! * S2 take the latches of all channels, in the order of their addresses, each once: nothing changes any more. Choose
+//!   and try as above, until one succeeds or none may be ready.
+//! * S3 not to wait? Everything is given back. Otherwise the claimed wait (claim.rs), which was begun before any latch
+//!   was taken, gets a record in the queue of each case: the case itself. Of several in one queue each is the first of
+//!   them with the same probability, since a partner takes the first. Park; the commit opens the latches.
+//! * S4 awake: the case whose record says how it ended was chosen, by whoever claimed the wait. The records of the
+//!   others are taken out of their lists, under the latch of each channel.
 //!
 //! # Invariants
 //! * I1 one case: a partner moves a value after it has claimed the wait, and one claim succeeds.
@@ -25,8 +26,8 @@
 //! A try in S2 that fails has found only records of ended waits in that queue, and has emptied it.
 //!
 //! # Rejected
-//! A random order in which the cases are tried, as Go has it: n random numbers and room for n places, where one pass that
-//! chooses among the ready needs a number for the second that is ready, and for each further one.
+//! A random order in which the cases are tried, as Go has it: n random numbers and room for n places, where one pass
+//! that chooses among the ready needs a number for the second that is ready, and for each further one.
 //!
 //! # Differences from Go
 //! S1: a select that need not wait takes one lock. A default (timeout 0) is taken only when nothing is ready under all
@@ -219,8 +220,8 @@ impl<'a> Cases<'a> {
     }
 }
 
-/// Sends or receives at one of the cases; waits for that as long as `timeout`: 0 not at all (Again), negative for ever. Ok:
-/// the case that was chosen, and how that went.
+/// Sends or receives at one of the cases; waits for that as long as `timeout`: 0 not at all (Again), negative for ever.
+/// Ok: the case that was chosen, and how that went.
 ///
 /// # Migrates
 pub fn select(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result<()>)> {

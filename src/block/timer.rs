@@ -1,37 +1,39 @@
 //! Timers of the host: a function on a fresh G, or a time in a channel, once or again and again.
 //!
 //! # Problem
-//! A timer fires on some M while somebody else stops it, resets it or gives it up. When stop or reset has returned nothing
-//! of before may come: no function begins, no time can be received. A firing for which there is no memory is not lost.
+//! A timer fires on some M while somebody else stops it, resets it or gives it up. When stop or reset has returned
+//! nothing of before may come: no function begins, no time can be received. A firing for which there is no memory is
+//! not lost.
 //!
 //! # Words
-//! `state`, under the timer's lock: `armed`, `seq`, `pending`, what to do and how often. `seq` counts arms and stops: what
-//! the heap was given with another number is late. `taken`: the firing that is on its way was done by a receiver. `pending`: the G that was spawned to call the function and has not begun,
-//! by its number for people.
+//! `state`, under the timer's lock: `armed`, `seq`, `pending`, what to do and how often. `seq` counts arms and stops:
+//! what the heap was given with another number is late. `taken`: the firing that is on its way was done by a receiver.
+//! `pending`: the G that was spawned to call the function and has not begun, by its number for people.
 //!
 //! # Protocol
 //! * A1 arm (new, reset): under the lock: stop, as below; seq + 1; into a heap.
-//! * F1 fire, on a scheduler's stack: under the lock, with the right seq: F2 a G is made, which is `pending` then (while one
-//!   is pending this firing is left out: a slow one loses ticks); or the time goes into the channel, if there is room. F3 again
-//!   and again: back into the heap, later by as many periods as have passed. No memory: back into the heap, for a
-//!   little later.
+//! * F1 fire, on a scheduler's stack: under the lock, with the right seq: F2 a G is made, which is `pending` then
+//!   (while one is pending this firing is left out: a slow one loses ticks); or the time goes into the channel, if
+//!   there is room. F3 again and again: back into the heap, later by as many periods as have passed. No memory: back
+//!   into the heap, for a little later.
 //! * F4 after the lock the G is put where it will run.
-//! * T1 a receiver that would get nothing looks whether the timer of its channel is due, and fires it itself, on its own stack:
-//!   under the lock, F2 and F3. A timer that fires once is taken out of its heap; seq + 1, for a callback that is on its way
-//!   already. T2 One that fires again is put off in its heap, where it is; if a callback is on its way, that finds `taken` and
-//!   only goes back into the heap, in the room that it has kept (I2).
-//! * G1 the G begins: under the lock, if it is the one that is pending: nobody is, and it calls the function. Otherwise it ends.
+//! * T1 a receiver that would get nothing looks whether the timer of its channel is due, and fires it itself, on its
+//!   own stack: under the lock, F2 and F3. A timer that fires once is taken out of its heap; seq + 1, for a callback
+//!   that is on its way already. T2 One that fires again is put off in its heap, where it is; if a callback is on its
+//!   way, that finds `taken` and only goes back into the heap, in the room that it has kept (I2).
+//! * G1 the G begins: under the lock, if it is the one that is pending: nobody is, and it calls the function. Otherwise
+//!   it ends.
 //! * Z1 stop: under the lock: seq + 1, out of the heap, nobody is pending, the channel is emptied.
 //!
 //! # Invariants
-//! * I1 all of these exclude each other by the timer's lock, which comes before a channel's and a heap's. So what Z1 has
-//!   ended does not begin after it, and what began before it is no business of Z1's: stop says which.
+//! * I1 all of these exclude each other by the timer's lock, which comes before a channel's and a heap's. So what Z1
+//!   has ended does not begin after it, and what began before it is no business of Z1's: stop says which.
 //! * I2 a timer that fires has room to come back (`comes_back` in gmp/timers.rs).
 //! * I3 `seq` grows as long as the place in the slab lives, so what is late for one timer is late for its successor.
 //!
 //! # Rejected
-//! One CAS word instead of the lock: stop must empty the channel as one step with the arm. A G that is made beforehand: a
-//! descriptor for each timer that may never fire.
+//! One CAS word instead of the lock: stop must empty the channel as one step with the arm. A G that is made beforehand:
+//! a descriptor for each timer that may never fire.
 //!
 //! # Differences from Go
 //! Stop of a function's timer says true as long as the function has not begun, not only until its goroutine is spawned.
@@ -170,8 +172,8 @@ impl HostTimer {
     }
 }
 
-/// A1. Fires after `delay`, then every `period` (0: once); a negative delay is never. Whether that prevented a firing of
-/// before. Without memory it is stopped.
+/// A1. Fires after `delay`, then every `period` (0: once); a negative delay is never. Whether that prevented a firing
+/// of before. Without memory it is stopped.
 pub fn reset(m: MRef, handle: u64, delay: i64, period: i64) -> Result<bool> {
     let (t, mut s) = find(objects(m.sched())?, handle)?;
     if s.armed && delay >= 0 {
@@ -236,7 +238,8 @@ pub fn free(m: MRef, handle: u64) -> Result<bool> {
     let (t, mut s) = find(objects, handle)?;
     let was = t.stop(&mut s);
     if let What::Send(c) = s.what {
-        // SAFETY: the timer is one of its users, and none afterwards. Busy, if it is the last one and somebody waits there.
+        // SAFETY: the timer is one of its users, and none afterwards. Busy, if it is the last one and somebody waits
+        // there.
         unsafe { Chan::free(c) }?;
     }
     give_back(objects, &mut s);

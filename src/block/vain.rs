@@ -1,19 +1,21 @@
 //! Calls that come back with nothing, and at once.
 //!
 //! # Problem
-//! A loop of `try_` calls, or of waits that are refused since a token is canceled, a channel closed or a timeout past, waits
-//! nowhere. With one P the G that would end the loop never runs, and a stop of the world waits for the loop.
+//! A loop of `try_` calls, or of waits that are refused since a token is canceled, a channel closed or a timeout past,
+//! waits nowhere. With one P the G that would end the loop never runs, and a stop of the world waits for the loop.
 //!
 //! # Protocol
-//! * N1 Each such call is counted at its M, by [`in_vain`], when all that it has to do is done. A request to the P is served
-//!   then, as in `gmx_safepoint`; and every [`PATIENCE`]th call lets others run, as `gmx_yield` does.
-//! * N2 A call in a context that may not be left (pinned, in a syscall, in a stopped world, in a callback of the scheduler) is
-//!   counted only, and so is one of a thread that has no G.
-//! * N3 A wait that gives a lock away and takes it again (cond.rs) lets others run in between, each time ([`give_way`]).
+//! * N1 Each such call is counted at its M, by [`in_vain`], when all that it has to do is done. A request to the P is
+//!   served then, as in `gmx_safepoint`; and every [`PATIENCE`]th call lets others run, as `gmx_yield` does.
+//! * N2 A call in a context that may not be left (pinned, in a syscall, in a stopped world, in a callback of the
+//!   scheduler) is counted only, and so is one of a thread that has no G.
+//! * N3 A wait that gives a lock away and takes it again (cond.rs) lets others run in between, each time
+//!   ([`give_way`]).
 //!
-//! * N4 A call that locks a mutex, or an rwmutex for writing, serves requests before ([`serve`]), also where it need not wait.
-//!   So a G that does nothing but lock and unlock gives its P away at the end of its slice. (Not the unlock: then the loop
-//!   would be preempted between two locks only by chance, and an unlock is called where a switch is not expected.)
+//! * N4 A call that locks a mutex, or an rwmutex for writing, serves requests before ([`serve`]), also where it need
+//!   not wait. So a G that does nothing but lock and unlock gives its P away at the end of its slice. (Not the unlock:
+//!   then the loop would be preempted between two locks only by chance, and an unlock is called where a switch is not
+//!   expected.)
 //!
 //! A call that succeeds is not counted: it costs nothing.
 //!

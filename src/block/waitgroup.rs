@@ -8,23 +8,25 @@
 //! ```
 //!
 //! # Problem
-//! Many Gs come by at one group at once, each to change the count by one. A wrong change leaves the count as it was. The first
-//! waiter that is back may begin the next round, or give the memory of the group away, while others still wait.
+//! Many Gs come by at one group at once, each to change the count by one. A wrong change leaves the count as it was.
+//! The first waiter that is back may begin the next round, or give the memory of the group away, while others still
+//! wait.
 //!
 //! # Words
-//! `state`. `count` is below zero, or higher than it may be, while a change is under way that is to be refused (D3); any
-//! caller changes it, by one instruction that reads and writes. WAIT: there are waiters in the queue, or there were. It
-//! changes under the root's lock only.
+//! `state`. `count` is below zero, or higher than it may be, while a change is under way that is to be refused (D3);
+//! any caller changes it, by one instruction that reads and writes. WAIT: there are waiters in the queue, or there
+//! were. It changes under the root's lock only.
 //!
 //! # Protocol
 //! Change:
-//! * D1 count + change. One is added, or taken away, blindly: those who meet at a group need its line once that way, not twice
-//!   or more.
-//! * D2 the caller that makes the count zero while WAIT is set takes the root's lock. If the count is still not above zero, it
-//!   takes WAIT off and ends the wait of all in the queue, by hand-off: they return without a look at the group.
-//! * D3 the caller that makes the count less than zero, or too high, takes the change back, if it is still so. If it is not,
-//!   another change came meanwhile, and all is as it would be had that come before. More than one at a time is added only
-//!   where it is seen to be right: taken back, it could have made another's call look wrong that is right.
+//! * D1 count + change. One is added, or taken away, blindly: those who meet at a group need its line once that way,
+//!   not twice or more.
+//! * D2 the caller that makes the count zero while WAIT is set takes the root's lock. If the count is still not above
+//!   zero, it takes WAIT off and ends the wait of all in the queue, by hand-off: they return without a look at the
+//!   group.
+//! * D3 the caller that makes the count less than zero, or too high, takes the change back, if it is still so. If it is
+//!   not, another change came meanwhile, and all is as it would be had that come before. More than one at a time is
+//!   added only where it is seen to be right: taken back, it could have made another's call look wrong that is right.
 //!
 //! Wait:
 //! * V1 back, if the count is not above zero and WAIT is off.
@@ -33,18 +35,18 @@
 //!
 //! # Invariants
 //! * G1 WAIT comes on while the count is above zero. So a caller makes it zero later, and does D2.
-//! * G2 no waiter returns with success while WAIT is on. So the caller that makes the count zero may touch the group until it
-//!   has taken WAIT off, and does not touch it afterwards.
-//! * G3 a waiter that D2 has taken out of the queue does not touch the group again. So the first one back may do with the
-//!   memory what it likes.
+//! * G2 no waiter returns with success while WAIT is on. So the caller that makes the count zero may touch the group
+//!   until it has taken WAIT off, and does not touch it afterwards.
+//! * G3 a waiter that D2 has taken out of the queue does not touch the group again. So the first one back may do with
+//!   the memory what it likes.
 //!
 //! # Orderings
-//! D1's Release and the Acquire of V1, V2 and D1: what was done before `done` comes before the return. Count and WAIT are one
-//! word, and WAIT comes on under the lock that D2 takes: either D1 sees WAIT, or V2 sees the count of D1.
+//! D1's Release and the Acquire of V1, V2 and D1: what was done before `done` comes before the return. Count and WAIT
+//! are one word, and WAIT comes on under the lock that D2 takes: either D1 sees WAIT, or V2 sees the count of D1.
 //!
 //! # Rejected
-//! To take WAIT off in the step that makes the count zero, and to wake afterwards: the wake may come to waiters of the next
-//! round, so they would have to look again, at memory that may be gone.
+//! To take WAIT off in the step that makes the count zero, and to wake afterwards: the wake may come to waiters of the
+//! next round, so they would have to look again, at memory that may be gone.
 
 use super::waitq::{self, How, Waited};
 use crate::gmp::error::{Error, Result};
@@ -104,8 +106,8 @@ impl WaitGroup {
         Ok(())
     }
 
-    /// D1 for a caller that looks before. The word as it is then; None, and nothing is changed, if the count would not be one,
-    /// or if the caller cannot do D2 and would have to.
+    /// D1 for a caller that looks before. The word as it is then; None, and nothing is changed, if the count would not
+    /// be one, or if the caller cannot do D2 and would have to.
     fn change(&self, delta: i32, releases: bool) -> Option<u64> {
         let mut s = self.state.load(Ordering::Relaxed);
         loop {

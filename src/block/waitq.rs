@@ -19,19 +19,19 @@
 //! * B1 change the word, fence, read nwait: 0 and nobody needs to be woken;
 //! * B2 under the lock: take a waiter out, nwait - 1, write how its wait ended; after the lock ready it.
 //!
-//! Deadline: the timer (or the waiting thread itself) does B2 for this one waiter, if the wait is still the one that the
-//! timer was armed for: `seq`. Whoever cancels the token under which it waits does the same (`interrupt`): the waiter
-//! registers with the token before A1 and looks at it in A2 (C1 and C2 in cancel.rs).
+//! Deadline: the timer (or the waiting thread itself) does B2 for this one waiter, if the wait is still the one that
+//! the timer was armed for: `seq`. Whoever cancels the token under which it waits does the same (`interrupt`): the
+//! waiter registers with the token before A1 and looks at it in A2 (C1 and C2 in cancel.rs).
 //!
 //! # Invariants
 //! * M1 whoever takes the record out of the queue readies the G, and nobody else does.
 //! * M2 a wait ends once: out of the queue is out.
 //! * M3 what a waiter has to do behind its entry into the queue ([`After`]) is done when the lock is open: it may take
 //!   the lock of another root, and the G may run meanwhile.
-//! * M4 a wake says either "look again" (`Ready`), or "it is yours" (`Handoff`): a waiter that got a hand-off does not look at
-//!   its object again, which may be gone. A waker hands off only while nobody can have given the object away. A wake by
-//!   `Ready` needs the address alone. It may come late, when the memory holds another object already, whose waiter looks
-//!   again in vain. (The address of a G is never another's.)
+//! * M4 a wake says either "look again" (`Ready`), or "it is yours" (`Handoff`): a waiter that got a hand-off does not
+//!   look at its object again, which may be gone. A waker hands off only while nobody can have given the object away. A
+//!   wake by `Ready` needs the address alone. It may come late, when the memory holds another object already, whose
+//!   waiter looks again in vain. (The address of a G is never another's.)
 //!
 //! # Orderings
 //! A1's fence pairs with B1's: either the waker sees nwait, or the waiter's test in A2 sees the changed word.
@@ -205,8 +205,8 @@ unsafe fn open(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
     let mut first = false;
     if let Some(when) = deadline {
         let alarm = Alarm { when, fire, arg: gp.as_ptr().cast(), seq: waiting.seq };
-        // SAFETY: the G's timer is not armed: its last wait stopped it, or it fired. The callback of a timer that fires at
-        // once waits for the root's lock.
+        // SAFETY: the G's timer is not armed: its last wait stopped it, or it fired. The callback of a timer that fires
+        // at once waits for the root's lock.
         first = unsafe { Timers::add(m.must_p().p(), &gp.timer, alarm) };
     }
     // SAFETY: taken out once; after the drop the record is not touched (K2 in park.rs).
@@ -352,8 +352,8 @@ pub fn wake_some<R>(m: MRef, addr: u64, f: impl FnOnce(&mut Waker<'_>) -> R) -> 
     result
 }
 
-/// What tells owners apart: the number of the G, which is never 0, or of the M in a scheduler's callback. The two highest
-/// bits are free.
+/// What tells owners apart: the number of the G, which is never 0, or of the M in a scheduler's callback. The two
+/// highest bits are free.
 #[inline]
 pub fn self_id(m: MRef) -> u64 {
     match m.g() {

@@ -1,13 +1,13 @@
 //! Text that the host gave (names, reasons, variables of the environment) on its way into a report.
 //!
-//! A peer of the host may have chosen the text, and programs and people act on the lines of a report. So the text must not
-//! end a line, close the quotes around it, steer a terminal or change the direction of writing. `packaging/gomax-gdb.py`
-//! escapes in the same way.
+//! A peer of the host may have chosen the text, and programs and people act on the lines of a report. So the text must
+//! not end a line, close the quotes around it, steer a terminal or change the direction of writing.
+//! `packaging/gomax-gdb.py` escapes in the same way.
 
 use std::fmt::{self, Write};
 
-/// Shows the bytes as UTF-8. Quotes, backslashes and characters that do not print become escapes as in Rust (`\n`, `\u{1b}`),
-/// bytes that are not UTF-8 `\xff`. Neither allocates nor locks: the handler of an overflow uses it.
+/// Shows the bytes as UTF-8. Quotes, backslashes and characters that do not print become escapes as in Rust (`\n`,
+/// `\u{1b}`), bytes that are not UTF-8 `\xff`. Neither allocates nor locks: the handler of an overflow uses it.
 pub struct Escaped<'a>(pub &'a [u8]);
 
 impl fmt::Display for Escaped<'_> {

@@ -1,7 +1,7 @@
 //! A value that shares its cache lines with nothing else.
 //!
-//! A word that all threads read must not lie beside one that some thread writes often: each write takes the line from all
-//! readers. 128 bytes and not 64, because the prefetcher of many processors fetches lines in pairs.
+//! A word that all threads read must not lie beside one that some thread writes often: each write takes the line from
+//! all readers. 128 bytes and not 64, because the prefetcher of many processors fetches lines in pairs.
 
 use std::ops::Deref;
 

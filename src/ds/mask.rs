@@ -1,7 +1,7 @@
 //! A set of small numbers that one thread at a time changes, and many read.
 //!
-//! Bits are hints: whoever reads them follows up with the thing itself. Changes order nothing; the fences of those who change
-//! and of those who read do (wake.rs).
+//! Bits are hints: whoever reads them follows up with the thing itself. Changes order nothing; the fences of those who
+//! change and of those who read do (wake.rs).
 
 use crate::ds::line::{LINE, Line};
 use crate::sync::{AtomicU64, Ordering};

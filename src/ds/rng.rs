@@ -20,8 +20,8 @@ impl Rng {
     }
 }
 
-/// The seeds of one run of a test that compares with a model: always the same ones and a fresh one, or that which `GMX_SEED`
-/// names. Each is told, which is shown when the test fails.
+/// The seeds of one run of a test that compares with a model: always the same ones and a fresh one, or that which
+/// `GMX_SEED` names. Each is told, which is shown when the test fails.
 #[cfg(all(test, not(any(loom, shuttle))))]
 pub fn seeds(same: u64) -> impl Iterator<Item = u64> {
     let wanted = std::env::var("GMX_SEED").ok().and_then(|s| s.parse().ok());

@@ -1,21 +1,24 @@
 //! The run queue of one P: one owner pushes and takes, anybody steals.
 //!
-//! A ring of fixed size between two counts that only grow (but for one step back, below): `head`, where thieves take, and
-//! `tail`, where the owner pushes. It never allocates and touches no thread-local: a spawn or a ready cannot fail for want of
-//! memory, a new thread needs nothing, and code that runs on a migrating G may call it. One that is full gives half away
-//! ([`RunQ::pop_half`]), so that the next ones fit.
+//! A ring of fixed size between two counts that only grow (but for one step back, below): `head`, where thieves take,
+//! and `tail`, where the owner pushes. It never allocates and touches no thread-local: a spawn or a ready cannot fail
+//! for want of memory, a new thread needs nothing, and code that runs on a migrating G may call it. One that is full
+//! gives half away ([`RunQ::pop_half`]), so that the next ones fit.
 //!
 //! Two kinds, which differ in the end that the owner takes from:
 //!
-//! * the queue proper ([`RunQ::pop_oldest`]): owner and thieves move `head` by compare-and-swap; thieves may take many at once;
-//! * suspended parents ([`RunQ::pop_newest`]): Chase and Lev's deque. The owner takes one step back with `tail` and then looks at
-//!   `head`; a thief looks at `head` and then at `tail`. POP and STEAL are the fences between, one of the two sees the other,
-//!   and for the last entry both go through `head`. Thieves take one at a time: many at once could take what the owner has.
+//! * the queue proper ([`RunQ::pop_oldest`]): owner and thieves move `head` by compare-and-swap; thieves may take many
+//!   at once;
+//! * suspended parents ([`RunQ::pop_newest`]): Chase and Lev's deque. The owner takes one step back with `tail` and
+//!   then looks at `head`; a thief looks at `head` and then at `tail`. POP and STEAL are the fences between, one of the
+//!   two sees the other, and for the last entry both go through `head`. Thieves take one at a time: many at once could
+//!   take what the owner has.
 //!
 //! # Orderings
-//! `tail`: Release wherever a thief may find entries by it, Acquire in a steal: the entry and what it points to. `head`: Release in every taking, Acquire in a
-//! push: the slot was read before it is written again. A slot may be overwritten while a thief reads it: then `head` has moved,
-//! and what he read is thrown away. Counts have 64 bits, so they never come round.
+//! `tail`: Release wherever a thief may find entries by it, Acquire in a steal: the entry and what it points to.
+//! `head`: Release in every taking, Acquire in a push: the slot was read before it is written again. A slot may be
+//! overwritten while a thief reads it: then `head` has moved, and what he read is thrown away. Counts have 64 bits, so
+//! they never come round.
 
 use crate::sync::own::OwnPtr;
 use crate::sync::widen::widen;
@@ -146,8 +149,8 @@ impl<T, const N: usize> RunQ<T, N> {
         None
     }
 
-    /// Takes half of the entries, the oldest: the first is returned, the others go to `into`, which is empty. Not from a queue
-    /// whose owner takes the newest.
+    /// Takes half of the entries, the oldest: the first is returned, the others go to `into`, which is empty. Not from
+    /// a queue whose owner takes the newest.
     ///
     /// # Safety
     /// The caller is the owner of `into`.
@@ -164,8 +167,8 @@ impl<T, const N: usize> RunQ<T, N> {
             }
             let n = n - n / 2;
             if n > (N - N / 2) as u64 {
-                // Head is an old one, and tail has gone on: the exchange would fail. Without this the copying before it would
-                // be as long as what was pushed meanwhile.
+                // Head is an old one, and tail has gone on: the exchange would fail. Without this the copying before it
+                // would be as long as what was pushed meanwhile.
                 h = self.head.load(Ordering::Acquire);
                 continue;
             }

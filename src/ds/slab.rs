@@ -7,9 +7,9 @@
 //!         +----------------+-----------------+
 //! ```
 //!
-//! A place serves one object after another and is never given back, so a reference to one may be kept for ever; what may
-//! have become of it meanwhile its user must find out, under a lock of its own and by the handle. Generations begin with 1
-//! (handle 0 is none), and a place whose generations are used up is left alone.
+//! A place serves one object after another and is never given back, so a reference to one may be kept for ever; what
+//! may have become of it meanwhile its user must find out, under a lock of its own and by the handle. Generations begin
+//! with 1 (handle 0 is none), and a place whose generations are used up is left alone.
 //!
 //! Places are in a few parts with a lock each. An object comes from the part that the caller names and goes back there.
 

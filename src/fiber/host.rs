@@ -4,24 +4,24 @@
 //!
 //! What must hold:
 //!
-//! - A [`HostThread`] is used on the thread that made it only. Both addresses are looked up once per thread and not once per
-//!   switch.
+//! - A [`HostThread`] is used on the thread that made it only. Both addresses are looked up once per thread and not
+//!   once per switch.
 //! - H1: while no G runs on a worker, the exceptions of its thread are none: a G that leaves takes its own with it.
 //! - H2: the exceptions that are stored in a G are none while it runs. So a switch of a G that handles none costs two
 //!   comparisons and stores nothing.
-//! - H3: a C++ runtime is known before any code of it runs on a G. Otherwise an exception would stay with a thread, and the
-//!   next G there would rethrow it.
+//! - H3: a C++ runtime is known before any code of it runs on a G. Otherwise an exception would stay with a thread, and
+//!   the next G there would rethrow it.
 //!
-//! H3 is why [`look_for_cxx`] runs when the library is loaded, and loads the system's C++ runtime itself where there is none yet:
-//! a plugin that comes later uses the same one. Later would be too late. A thread may sit in the loader for as long as it
-//! likes (in a constructor, or waiting for a file), so nothing that others wait for may ask the loader anything; only the thread
-//! that loads this library can, since it is in there already.
+//! H3 is why [`look_for_cxx`] runs when the library is loaded, and loads the system's C++ runtime itself where there is
+//! none yet: a plugin that comes later uses the same one. Later would be too late. A thread may sit in the loader for
+//! as long as it likes (in a constructor, or waiting for a file), so nothing that others wait for may ask the loader
+//! anything; only the thread that loads this library can, since it is in there already.
 //!
-//! Rejected: the floating-point control words. They cost 7.7 ns a switch and hardly any program changes them. To look for a C++
-//! runtime every now and then, by the watchdog: it waits for the loader, and what was thrown in between is lost. To look
-//! at each switch whether an object was loaded: the loader has no count that can be read without its lock. To be told of
-//! each load by a symbol that every object calls when it is loaded (`__gmon_start__`): it works only where this library is in
-//! the global scope, and takes the symbol from programs that are profiled.
+//! Rejected: the floating-point control words. They cost 7.7 ns a switch and hardly any program changes them. To look
+//! for a C++ runtime every now and then, by the watchdog: it waits for the loader, and what was thrown in between is
+//! lost. To look at each switch whether an object was loaded: the loader has no count that can be read without its
+//! lock. To be told of each load by a symbol that every object calls when it is loaded (`__gmon_start__`): it works
+//! only where this library is in the global scope, and takes the symbol from programs that are profiled.
 
 use super::sanitize::Fiber;
 use crate::sys;
@@ -74,9 +74,10 @@ impl HostThread {
     /// Of no thread yet; to be replaced before a switch.
     pub const NONE: HostThread = HostThread { errno: ptr::null_mut(), eh: ptr::null_mut(), fiber: Fiber::NONE };
 
-    /// Whether there is memory for [`HostThread::of_this_thread`]. The first look at what a C++ runtime keeps for a thread may make
-    /// it, where the runtime was loaded late, and the C library ends the process if there is no memory for that. So memory of
-    /// that size is taken and freed before: the C library keeps it for the next request of this thread.
+    /// Whether there is memory for [`HostThread::of_this_thread`]. The first look at what a C++ runtime keeps for a
+    /// thread may make it, where the runtime was loaded late, and the C library ends the process if there is no memory
+    /// for that. So memory of that size is taken and freed before: the C library keeps it for the next request of this
+    /// thread.
     pub fn has_room() -> bool {
         if FOUND.load(Ordering::Relaxed).is_null() {
             return true;
@@ -105,8 +106,8 @@ impl HostThread {
     }
 }
 
-// What the program may have under these names, as the linker or the loader finds it: null where it has not. A program that is
-// linked statically has no other way to say it.
+// What the program may have under these names, as the linker or the loader finds it: null where it has not. A program
+// that is linked statically has no other way to say it.
 global_asm!(
     ".pushsection .data.rel.ro.gmx_host_weak,\"aw\",@progbits",
     ".balign 8",
@@ -136,8 +137,8 @@ fn get_globals() -> Option<GetGlobals> {
     unsafe { core::mem::transmute::<*mut c_void, Option<GetGlobals>>(FOUND.load(Ordering::Relaxed)) }
 }
 
-/// Looks for the C++ runtime of this process, and loads one where there is none and `may_load` (H3); once. By the thread that
-/// loads this library.
+/// Looks for the C++ runtime of this process, and loads one where there is none and `may_load` (H3); once. By the
+/// thread that loads this library.
 pub fn look_for_cxx(may_load: bool) {
     if LOOKED.swap(true, Ordering::Relaxed) {
         return;
@@ -174,9 +175,9 @@ fn find_or_load(may_load: bool) -> *mut c_void {
     }
 }
 
-/// Looks for an object that holds a C++ runtime which cannot be found, so that its exceptions stay with threads, and writes its
-/// name, as [`sys::elf::importer`] does. Such a runtime was linked into its object with its names hidden; it shows by what it asks
-/// of the unwinder, as no other language does.
+/// Looks for an object that holds a C++ runtime which cannot be found, so that its exceptions stay with threads, and
+/// writes its name, as [`sys::elf::importer`] does. Such a runtime was linked into its object with its names hidden; it
+/// shows by what it asks of the unwinder, as no other language does.
 pub fn hidden_cxx(name: &mut [u8]) -> Option<usize> {
     let shared = |name: &[u8]| {
         let base = name.rsplit(|&b| b == b'/').next().unwrap_or(name);
@@ -228,8 +229,8 @@ impl HostState {
         }
     }
 
-    /// A G ends, maybe in a catch block. What it leaves is nobody's: neither that of the G which begins next on this stack,
-    /// nor of the one that its descriptor serves next (H2).
+    /// A G ends, maybe in a catch block. What it leaves is nobody's: neither that of the G which begins next on this
+    /// stack, nor of the one that its descriptor serves next (H2).
     ///
     /// # Safety
     /// `t` is of the calling thread.

@@ -1,26 +1,29 @@
 //! A fault in a G says which G it was; then it is the host's, as if the library were not there.
 //!
-//! The handler of this file stands before the host's, since only it runs where a G has overflown its stack, and it hands
-//! every signal on. What must hold:
+//! The handler of this file stands before the host's, since only it runs where a G has overflown its stack, and it
+//! hands every signal on. What must hold:
 //!
-//! - SIG-1: everything from the fault on is async-signal-safe: no allocation, no lock, no thread-local but the slot of the M.
-//! - SIG-2: on a thread that is not the library's the host's handler runs where, as often and with what it asked for. Its mask and
-//!   flags are those of our disposition too, so the kernel has done most of it. Two things are left. `SA_RESETHAND` is
-//!   done by hand. `SA_ONSTACK` is ours alone: where the host did not ask for it, `to_own_stack` moves what the kernel has put
-//!   on the alternate stack to where it would have been without, and enters the host's handler there.
-//! - SIG-3: a fault is told once, and handed on once. Handlers that keep each other as the next one make a circle; a crash reporter
-//!   that was installed over ours, and found again as the host's handler after a restart of the runtime, would be one. So ours
-//!   is not put in front of what may have it as its next ([`install`]); and a signal ends at ours that comes back to it while it
-//!   is being handed on (`PassedOn`), or would go to the handler that had it first (`first_handler`).
+//! - SIG-1: everything from the fault on is async-signal-safe: no allocation, no lock, no thread-local but the slot of
+//!   the M.
+//! - SIG-2: on a thread that is not the library's the host's handler runs where, as often and with what it asked for.
+//!   Its mask and flags are those of our disposition too, so the kernel has done most of it. Two things are left.
+//!   `SA_RESETHAND` is done by hand. `SA_ONSTACK` is ours alone: where the host did not ask for it, `to_own_stack`
+//!   moves what the kernel has put on the alternate stack to where it would have been without, and enters the host's
+//!   handler there.
+//! - SIG-3: a fault is told once, and handed on once. Handlers that keep each other as the next one make a circle; a
+//!   crash reporter that was installed over ours, and found again as the host's handler after a restart of the runtime,
+//!   would be one. So ours is not put in front of what may have it as its next ([`install`]); and a signal ends at ours
+//!   that comes back to it while it is being handed on (`PassedOn`), or would go to the handler that had it first
+//!   (`first_handler`).
 //!
-//! A worker has an [`AltStack`], on which the host's handlers run for faults of Gs: the stack that faulted may have no room.
-//! Threads of the host overflow their own stacks as they did before.
+//! A worker has an [`AltStack`], on which the host's handlers run for faults of Gs: the stack that faulted may have no
+//! room. Threads of the host overflow their own stacks as they did before.
 //!
 //! The statics here are the exception to "no statics below `rt/`": signal dispositions are the process's, not a
 //! scheduler's.
 //!
-//! Rejected: to let the fault happen again with the host's disposition in place. Meanwhile no other thread has ours, and
-//! nothing says when the host's handler is done.
+//! Rejected: to let the fault happen again with the host's disposition in place. Meanwhile no other thread has ours,
+//! and nothing says when the host's handler is done.
 
 use crate::ds::escape::Escaped;
 use crate::sys::arch::{Entry, gmx_arch_signal, signal};
@@ -168,8 +171,8 @@ fn ours() -> usize {
 
 /// Puts the handler in front of the host's. Installing twice changes `describe` and `emit`.
 ///
-/// SIG-3: where ours was before, and another handler stands there now, ours stays where it is in the chain of that one, if it
-/// is: the signal comes to it all the same.
+/// SIG-3: where ours was before, and another handler stands there now, ours stays where it is in the chain of that one,
+/// if it is: the signal comes to it all the same.
 ///
 /// # Safety
 /// Not while another thread installs or uninstalls. `describe` and `emit` are async-signal-safe, and the library stays
@@ -239,10 +242,10 @@ fn is_default(a: &libc::sigaction) -> bool {
     a.sa_sigaction == libc::SIG_DFL || a.sa_sigaction == libc::SIG_IGN
 }
 
-/// The signals that are being handed on, by the address of their context, which lies on the stack of their thread. A handler that
-/// jumps out leaves its place as it is; the next signal of the thread may have the same address, so a place counts only for a
-/// call that comes from further down the stack, where no call by the kernel does. Two that fall on one place cost a turn
-/// of a circle.
+/// The signals that are being handed on, by the address of their context, which lies on the stack of their thread. A
+/// handler that jumps out leaves its place as it is; the next signal of the thread may have the same address, so a
+/// place counts only for a call that comes from further down the stack, where no call by the kernel does. Two that fall
+/// on one place cost a turn of a circle.
 struct PassedOn {
     context: AtomicUsize,
     sp: AtomicUsize,
@@ -302,8 +305,8 @@ extern "C" fn handler(sig: c_int, info: *mut libc::siginfo_t, context: *mut c_vo
     let dies = f == libc::SIG_DFL || (f == libc::SIG_IGN && !sent);
     let seen = if sent { Seen::default() } else { tell(&Fault { signal: sig, addr, dies }) };
     if dies {
-        // SAFETY: sigaction and raise are async-signal-safe. A fault happens again when we return and meets the default, with
-        // the registers of the fault; what was sent is sent again and comes when we return.
+        // SAFETY: sigaction and raise are async-signal-safe. A fault happens again when we return and meets the
+        // default, with the registers of the fault; what was sent is sent again and comes when we return.
         unsafe {
             let default: libc::sigaction = cmem::zeroed();
             libc::sigaction(sig, &default, ptr::null_mut());
@@ -357,15 +360,15 @@ fn tell(fault: &Fault) -> Seen {
     seen
 }
 
-/// SIG-2: if the kernel has switched to the alternate stack only because of our flags, continues in the host's handler on the
-/// stack that was interrupted. Nothing of ours is left then: the handler returns to the kernel.
+/// SIG-2: if the kernel has switched to the alternate stack only because of our flags, continues in the host's handler
+/// on the stack that was interrupted. Nothing of ours is left then: the handler returns to the kernel.
 ///
 /// # Safety
 /// The kernel called our handler with these.
 unsafe fn to_own_stack(f: HostHandler, sig: c_int, info: *mut libc::siginfo_t, context: *mut c_void, entry: Entry) {
     let kernels: *mut libc::ucontext_t = context.cast();
-    // SAFETY: the caller's promise. What is copied is what the kernel has put at the end of the alternate stack; the place
-    // is where it would have put it without one, and if there is no room it faults, as that would have.
+    // SAFETY: the caller's promise. What is copied is what the kernel has put at the end of the alternate stack; the
+    // place is where it would have put it without one, and if there is no room it faults, as that would have.
     unsafe {
         let alt = (*kernels).uc_stack;
         let alt = alt.ss_sp as usize..alt.ss_sp as usize + alt.ss_size;

@@ -1,8 +1,9 @@
-//! Stacks announced to AddressSanitizer and ThreadSanitizer, under `--cfg gmx_sanitize` (ci/sanitize.sh). Otherwise all of
-//! this is nothing.
+//! Stacks announced to AddressSanitizer and ThreadSanitizer, under `--cfg gmx_sanitize` (ci/sanitize.sh). Otherwise all
+//! of this is nothing.
 //!
-//! The sanitizers' runtime comes with the host's program: it is looked for by name, once. A switch is told right before and
-//! right after it; a stack that is used again may still be marked with the frames of a G that ended without unwinding.
+//! The sanitizers' runtime comes with the host's program: it is looked for by name, once. A switch is told right before
+//! and right after it; a stack that is used again may still be marked with the frames of a G that ended without
+//! unwinding.
 
 #[cfg(not(gmx_sanitize))]
 mod imp {

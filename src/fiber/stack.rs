@@ -11,15 +11,15 @@
 //!
 //! Guard and slack come on top of the class size, so that a request for 64 KiB gets 64 KiB from the 64 KiB class and
 //! not from the one above. That makes page tables a quarter larger (648 bytes a 256 KiB stack) and costs no memory.
-//! `hi` is lower than the end of the slot by the slot's colour: otherwise the hot ends of all stacks would fight for the
-//! same few cache sets. The colour stays far below a page, so a G that parks early costs one page.
+//! `hi` is lower than the end of the slot by the slot's colour: otherwise the hot ends of all stacks would fight for
+//! the same few cache sets. The colour stays far below a page, so a G that parks early costs one page.
 //!
 //! What must hold:
 //!
 //! - A slot is in one place: not cut yet (`bump..`), `warm` (given back, memory still there), `clean` (its memory was
 //!   given to the system, or it never had any), or in use. Otherwise two Gs would run on one stack.
-//! - A slot has its guard before it is handed out for the first time and keeps it. Guards are made for the slots that are
-//!   cut, some at a time, not for whole arenas.
+//! - A slot has its guard before it is handed out for the first time and keeps it. Guards are made for the slots that
+//!   are cut, some at a time, not for whole arenas.
 //! - Giving back never fails and touches neither the stack nor the allocator: the lists have room for every slot that
 //!   was ever cut, made when the arena was.
 //! - Arenas are unmapped only with the pool, so a signal handler may walk them.
@@ -49,8 +49,8 @@ use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 /// The usable size of class 0; each next one is four times the last.
 const SMALLEST: usize = 16 << 10;
 const CLASSES: usize = 9;
-/// Frames may be larger than a page and touch only their far end; 64 KiB catches nearly all. (Code that is compiled with
-/// `-fstack-clash-protection` touches every page on its way down.)
+/// Frames may be larger than a page and touch only their far end; 64 KiB catches nearly all. (Code that is compiled
+/// with `-fstack-clash-protection` touches every page on its way down.)
 const GUARD: usize = 64 << 10;
 const COLOURS: usize = 16;
 const COLOUR: usize = 64;
@@ -236,8 +236,9 @@ struct Class {
     handed_out: usize,
     next_arena: usize,
     reserved: usize,
-    /// The smallest length that `warm` had in each period, the present one first. A mark counts stacks at the old end of
-    /// the list that nothing has taken since; what [`StackPool::discard_oldest`] takes there is subtracted from all marks.
+    /// The smallest length that `warm` had in each period, the present one first. A mark counts stacks at the old end
+    /// of the list that nothing has taken since; what [`StackPool::discard_oldest`] takes there is subtracted from all
+    /// marks.
     fewest: [usize; PERIODS],
     released: u64,
 }
@@ -519,8 +520,8 @@ impl StackPool {
         }
     }
 
-    /// Gives the memory of warm stacks to the system, but for the `keep` hottest of every class. The address space stays,
-    /// and with it the page tables.
+    /// Gives the memory of warm stacks to the system, but for the `keep` hottest of every class. The address space
+    /// stays, and with it the page tables.
     pub fn trim(&self, keep: usize) {
         for class in 0..CLASSES {
             // Not until there are none: others may give back as fast as this goes.
@@ -529,8 +530,8 @@ impl StackPool {
         }
     }
 
-    /// Ends a period: gives the memory of those warm stacks to the system that nothing has needed for [`PERIODS`] periods.
-    /// True while the memory of more stacks will go back if they stay unused. One caller at a time.
+    /// Ends a period: gives the memory of those warm stacks to the system that nothing has needed for [`PERIODS`]
+    /// periods. True while the memory of more stacks will go back if they stay unused. One caller at a time.
     pub fn age(&self) -> bool {
         let mut more = false;
         for class in 0..CLASSES {
@@ -573,8 +574,8 @@ impl StackPool {
         }
     }
 
-    /// Gives the memory of free stacks that are in no list to the system, and lists them as clean. While the system works on
-    /// them they are the caller's, so the lock is free for others.
+    /// Gives the memory of free stacks that are in no list to the system, and lists them as clean. While the system
+    /// works on them they are the caller's, so the lock is free for others.
     fn discard(&self, class: usize, his: &mut [*mut u8], and: impl FnOnce(&mut Class)) {
         // There and back, and not a second array: it lies on a stack that may be small.
         let mut colours = [0u16; BATCH];
@@ -873,7 +874,8 @@ mod tests {
         unsafe { s.hi.wrapping_sub(1).read() == 0xa5 }
     }
 
-    /// What lay unused for all periods goes, what was needed in one of them stays, and so do the few that each class keeps.
+    /// What lay unused for all periods goes, what was needed in one of them stays, and so do the few that each class
+    /// keeps.
     #[test]
     fn what_is_not_needed_for_long_goes_back() {
         for (usable, keep) in [(1, 64), (256 << 10, 4), (1 << 20, 1), (4 << 20, 0)] {
@@ -907,8 +909,8 @@ mod tests {
         }
     }
 
-    /// A pulse no rarer than the periods reach finds its stacks warm each time, though it comes at the end of a period once
-    /// and at the beginning of another.
+    /// A pulse no rarer than the periods reach finds its stacks warm each time, though it comes at the end of a period
+    /// once and at the beginning of another.
     #[test]
     fn rare_pulses_find_their_stacks() {
         let pool = pool(None);

@@ -181,8 +181,8 @@ pub enum Wake {
 }
 
 /// The record by which a G stands in the wait table. Everything in it is guarded by the lock of the root that the
-/// address belongs to, and `wake` is read by the G after it was readied. What a search through a tree looks at lies on one
-/// line of the cache.
+/// address belongs to, and `wake` is read by the G after it was readied. What a search through a tree looks at lies on
+/// one line of the cache.
 #[derive(Default)]
 #[repr(C)]
 pub struct Sudog {
@@ -225,8 +225,8 @@ pub struct Cancelable {
     pub interrupt: OwnPtr<c_void>,
 }
 
-/// See the module. Two lines of the cache, shared with no other G: all that a G needs which is spawned, runs and ends. What it needs to wait is in
-/// [`Cold`], whose fields are reached as if they were here.
+/// See the module. Two lines of the cache, shared with no other G: all that a G needs which is spawned, runs and ends.
+/// What it needs to wait is in [`Cold`], whose fields are reached as if they were here.
 #[repr(C, align(128))]
 pub struct G {
     pub(super) state: AtomicU64,
@@ -298,8 +298,8 @@ pub struct Cold {
     pub(super) name: [OwnU64; 4],
 }
 
-/// A name as dumps print it: at most 31 bytes and a NUL. In words, so that a report may read it while the G ends: it gets
-/// a mixture at worst.
+/// A name as dumps print it: at most 31 bytes and a NUL. In words, so that a report may read it while the G ends: it
+/// gets a mixture at worst.
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
 pub struct GName([u64; 4]);
@@ -503,7 +503,8 @@ impl G {
     /// The stack that it owns.
     ///
     /// # Safety
-    /// The caller is the M that runs the G, holds it in a status that only the caller may end, or has stopped the world.
+    /// The caller is the M that runs the G, holds it in a status that only the caller may end, or has stopped the
+    /// world.
     #[inline(always)]
     pub unsafe fn stack(&self) -> Option<Stack> {
         let hi = self.stack.get();

@@ -1,9 +1,9 @@
 //! M: a thread that runs Gs.
 //!
 //! A worker is a thread that the library made; its scheduler's stack (g0) is the thread's own. An extra M stands for a
-//! thread of the host: its G runs on the thread's own stack, and so does what the scheduler does for it: that G is the only
-//! one it ever runs, so there is no other stack to go to (lockedm.rs). Ms are never freed; those of ended threads serve
-//! again.
+//! thread of the host: its G runs on the thread's own stack, and so does what the scheduler does for it: that G is the
+//! only one it ever runs, so there is no other stack to go to (lockedm.rs). Ms are never freed; those of ended threads
+//! serve again.
 //!
 //! Everything in an M belongs to its thread, but for what its comment says.
 

@@ -8,10 +8,10 @@
 //! ```
 //!
 //! One word holds the status and the requests to the owner, and every change of it is a read-modify-write. So there is
-//! no moment between "looked for a request" and "became idle": an owner leaves `Running` by a compare-and-swap from a word
-//! without requests, and a request is set by a compare-and-swap from `Running`. Whoever comes second sees the first. (Go
-//! keeps status, safe-point flag and stop flag apart, and needs a second look at each transition.) STOP and FN are two bits
-//! with a count and a note each: what one does never counts for the other (Go's #10618).
+//! no moment between "looked for a request" and "became idle": an owner leaves `Running` by a compare-and-swap from a
+//! word without requests, and a request is set by a compare-and-swap from `Running`. Whoever comes second sees the
+//! first. (Go keeps status, safe-point flag and stop flag apart, and needs a second look at each transition.) STOP and
+//! FN are two bits with a count and a note each: what one does never counts for the other (Go's #10618).
 //!
 //! | status | owned by | left by |
 //! |---|---|---|
@@ -20,8 +20,8 @@
 //! | Stopped | whoever stopped the world | the start of the world |
 //! | Dead | nobody: beyond gomaxprocs | a resize, in a stopped world |
 //!
-//! A P whose M is in a syscall is Running, and `m.insys` says so: there it may be taken, by a compare-and-swap that counts
-//! `tick` up, and the M that comes back sees by the tick that it is gone (protocol/syscall.rs).
+//! A P whose M is in a syscall is Running, and `m.insys` says so: there it may be taken, by a compare-and-swap that
+//! counts `tick` up, and the M that comes back sees by the tick that it is gone (protocol/syscall.rs).
 
 use crate::ds::line::{LINE, Line};
 use crate::ds::runq::RunQ;
@@ -105,8 +105,8 @@ const PARENTS: usize = if cfg!(any(loom, shuttle)) { 16 } else { 64 };
 /// Most P-local and G-local keys.
 pub const MAX_KEYS: usize = 64;
 
-/// See the module. Its lines, of [`LINE`] bytes: what other threads read and seldom write; what the owner writes all the
-/// time; the timers; what sysmon writes; and then the queues, of which thieves look at the counts in front.
+/// See the module. Its lines, of [`LINE`] bytes: what other threads read and seldom write; what the owner writes all
+/// the time; the timers; what sysmon writes; and then the queues, of which thieves look at the counts in front.
 #[repr(C, align(128))]
 pub struct P {
     pub(super) word: AtomicU64,
@@ -338,8 +338,8 @@ impl P {
         self.word.fetch_or(TAKE, Ordering::AcqRel);
     }
 
-    /// Whether the M of a P with this word is in a syscall. Exact behind a request (or [`P::announce`]) and `heavy_fence`,
-    /// until that M has passed the slow way out; a guess otherwise.
+    /// Whether the M of a P with this word is in a syscall. Exact behind a request (or [`P::announce`]) and
+    /// `heavy_fence`, until that M has passed the slow way out; a guess otherwise.
     #[inline]
     pub fn in_syscall(&self, w: PWord) -> bool {
         // SAFETY: m is null or an M, and Ms are never freed.
@@ -376,8 +376,8 @@ impl P {
         pp
     }
 
-    /// Takes a P that has the request `bit`, if it is in a syscall: in the owner's place the caller answers the request,
-    /// which is taken back here.
+    /// Takes a P that has the request `bit`, if it is in a syscall: in the owner's place the caller answers the
+    /// request, which is taken back here.
     #[must_use]
     pub fn try_take_requested(&self, bit: u64) -> Option<OwnedP> {
         let pp = self.take(bit)?;
@@ -429,9 +429,9 @@ impl P {
         PRef(std::ptr::NonNull::from(self))
     }
 
-    /// Nothing to run here. Runnext first: a G goes from there to the queue, never back. It is in the queue before the owner takes
-    /// the one that displaced it (Acquire: pairs with the swap there). A thief may take that one before: then it looks empty, and
-    /// the owner calls for others behind the push (`park::ready_queue`).
+    /// Nothing to run here. Runnext first: a G goes from there to the queue, never back. It is in the queue before the
+    /// owner takes the one that displaced it (Acquire: pairs with the swap there). A thief may take that one before:
+    /// then it looks empty, and the owner calls for others behind the push (`park::ready_queue`).
     pub fn runq_empty(&self) -> bool {
         self.runnext.load(Ordering::Acquire).is_null() && self.lifo.is_empty() && self.runq.is_empty()
     }
@@ -440,8 +440,8 @@ impl P {
         self.runq.len() + self.lifo.len() + usize::from(!self.runnext.load(Ordering::Relaxed).is_null())
     }
 
-    /// Takes the oldest of the parents, or the oldest half of the queue into the thief's, and returns one of it. `last_parent`: also
-    /// a parent that is the only one.
+    /// Takes the oldest of the parents, or the oldest half of the queue into the thief's, and returns one of it.
+    /// `last_parent`: also a parent that is the only one.
     pub fn steal(&self, thief: &OwnedP, last_parent: bool) -> Option<GRef> {
         if (last_parent || self.lifo.len() > 1)
             && let Some(gp) = self.lifo.steal()
@@ -584,8 +584,8 @@ impl OwnedP {
         self.forget()
     }
 
-    /// Makes `gp` the next to run in this slice; what was next goes to the queue. Whether something was: otherwise the last
-    /// thing that it did is a locked read-modify-write.
+    /// Makes `gp` the next to run in this slice; what was next goes to the queue. Whether something was: otherwise the
+    /// last thing that it did is a locked read-modify-write.
     #[inline(always)]
     pub fn put_next(&self, gp: GRef) -> bool {
         // A swap, not a store: a thief may take the old one at the same moment. AcqRel: pairs with `take_runnext`.
@@ -654,8 +654,8 @@ impl OwnedP {
         !self.lifo.is_empty()
     }
 
-    /// Whether the running slice, as sysmon saw it begin, is over at `now`. False: a slice has begun since, or the request was
-    /// made for a timer.
+    /// Whether the running slice, as sysmon saw it begin, is over at `now`. False: a slice has begun since, or the
+    /// request was made for a timer.
     pub fn slice_is_over(&self, now: i64, slice: i64) -> bool {
         self.watch.schedtick.get() == self.schedtick.get() && self.watch.sched_when.get().saturating_add(slice) <= now
     }

@@ -1,30 +1,32 @@
 //! The queue of one P: a ring, and a backlog behind it that is never full.
 //!
-//! The ring ([`RunQ`]) is what the owner and thieves share without a lock. What has no place in it waits in the backlog: a
-//! list through the Gs themselves, so that nothing is allocated, under a lock that hardly anybody but the owner takes. (Go
-//! sends it to the one global queue. There, Ps with many Gs that yield wait for each other's lock.)
+//! The ring ([`RunQ`]) is what the owner and thieves share without a lock. What has no place in it waits in the
+//! backlog: a list through the Gs themselves, so that nothing is allocated, under a lock that hardly anybody but the
+//! owner takes. (Go sends it to the one global queue. There, Ps with many Gs that yield wait for each other's lock.)
 //!
 //! # Order
-//! * O1 A G that is new or readied goes to the end of the ring. From a full one the older half goes to the end of the backlog.
+//! * O1 A G that is new or readied goes to the end of the ring. From a full one the older half goes to the end of the
+//!   backlog.
 //! * O2 A G that yields goes behind all others: to the end of the backlog, if there is one.
 //! * O3 The owner takes the oldest of the ring; when that is empty, half a ring from the backlog. Thieves likewise.
 //! * O4 What always comes in by O1 could keep the backlog waiting for ever: every so often its oldest goes first
 //!   ([`Queue::pop_behind`]).
 //!
 //! # Many Gs
-//! Who comes from a backlog has not run for a while, and a switch to him would wait for his stack, and for the way to it
-//! through the page tables. So half a ring at a time is asked for when it is taken, and comes while others run: with 10,000
-//! that is a third of a switch. (One by one from the ring, just before, it costs where all are near, and is too late
-//! where they are not.)
+//! Who comes from a backlog has not run for a while, and a switch to him would wait for his stack, and for the way to
+//! it through the page tables. So half a ring at a time is asked for when it is taken, and comes while others run: with
+//! 10,000 that is a third of a switch. (One by one from the ring, just before, it costs where all are near, and is too
+//! late where they are not.)
 //!
 //! # Who looks for work sees it
-//! V1: between backlog and ring a G is to be seen in one of them. Whoever takes from the backlog lowers `count` (Release) when
-//! the ring has the others, and who looks whether all is empty looks at `count` first (Acquire). The other way, O1, a half
-//! stays in the ring, and a searcher who finds it empty knows of a thief, who has a G then and calls for others.
+//! V1: between backlog and ring a G is to be seen in one of them. Whoever takes from the backlog lowers `count`
+//! (Release) when the ring has the others, and who looks whether all is empty looks at `count` first (Acquire). The
+//! other way, O1, a half stays in the ring, and a searcher who finds it empty knows of a thief, who has a G then and
+//! calls for others.
 //!
 //! # Rejected
-//! First in, first out over all of them (a second ring behind the backlog): where every G makes more, a whole level of the
-//! tree lives at once. Skynet with a million leaves held five times as many Gs and took twice as long.
+//! First in, first out over all of them (a second ring behind the backlog): where every G makes more, a whole level of
+//! the tree lives at once. Skynet with a million leaves held five times as many Gs and took twice as long.
 
 use crate::ds::runq::RunQ;
 use crate::gmp::g::{G, GList, GRef};
@@ -122,8 +124,8 @@ impl<const N: usize> Queue<N> {
         unsafe { self.take(1, &self.ring) }
     }
 
-    /// For another P that has nothing: the older half of the ring, or some of the backlog. One is returned, the others go to his
-    /// ring.
+    /// For another P that has nothing: the older half of the ring, or some of the backlog. One is returned, the others
+    /// go to his ring.
     ///
     /// # Safety
     /// The caller is the owner of `thief`.

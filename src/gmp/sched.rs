@@ -1,7 +1,7 @@
 //! Sched: everything that is neither a G, an M nor a P.
 //!
-//! One instance stands for one runtime. It is an argument of every protocol, never a static, so a model can have as many
-//! as it likes.
+//! One instance stands for one runtime. It is an argument of every protocol, never a static, so a model can have as
+//! many as it likes.
 //!
 //! I1: Gs, Ms and Ps are made here and never freed; a reference to one may be kept for ever. (They are reused.)
 
@@ -96,15 +96,16 @@ impl SchedLock {
     }
 }
 
-/// Proof that `sched.lock` is held. What is to be woken because of what happened under it is woken when it is open: all need
-/// this lock, and a wake-up takes as long as a hundred of its holds.
+/// Proof that `sched.lock` is held. What is to be woken because of what happened under it is woken when it is open: all
+/// need this lock, and a wake-up takes as long as a hundred of its holds.
 pub struct SchedLocked<'a> {
     guard: ManuallyDrop<Guard<'a, SchedInner>>,
     sleepers: [Sleeper; 2],
 }
 
 impl SchedLocked<'_> {
-    /// The sleeper of a note that was set is woken when the lock is open. (One hold wakes the watchdog and one other at most.)
+    /// The sleeper of a note that was set is woken when the lock is open. (One hold wakes the watchdog and one other at
+    /// most.)
     pub fn wake_after(&mut self, sleeper: Sleeper) {
         if sleeper.is_some() {
             let free = self.sleepers.iter().position(|s| !s.is_some());
@@ -148,9 +149,9 @@ impl Drop for SchedLocked<'_> {
 /// sees at worst is a Dead P, or a table that ends early. Growth itself is under `allp_lock`.
 pub struct AllP {
     pub(super) ps: Box<[AtomicPtr<P>]>,
-    /// Which Ps are idle, so that a search need not touch thousands of empty queues. Changed under `sched.lock`; for who holds it
-    /// a bit that is set is right, also while the P is frozen (wake.rs). One that is not says nothing: a larger table begins
-    /// empty.
+    /// Which Ps are idle, so that a search need not touch thousands of empty queues. Changed under `sched.lock`; for
+    /// who holds it a bit that is set is right, also while the P is frozen (wake.rs). One that is not says nothing: a
+    /// larger table begins empty.
     pub idle: Mask,
 }
 
@@ -171,8 +172,8 @@ const G_DIRS: usize = if cfg!(any(loom, shuttle)) { 1 } else { 1 << (INDEX_BITS 
 
 type GDir = [std::sync::atomic::AtomicPtr<G>; 1 << G_DIR_BITS];
 
-/// The global run queue: first in, first out. Those that are locked to their Ms stand in a list of their own, since a P without
-/// a thread looks for them alone.
+/// The global run queue: first in, first out. Those that are locked to their Ms stand in a list of their own, since a P
+/// without a thread looks for them alone.
 #[derive(Default)]
 struct GlobalQ {
     free: GList,
@@ -308,8 +309,8 @@ impl Chunk {
 impl Drop for Chunk {
     fn drop(&mut self) {
         let Some((layout, _)) = Chunk::layout() else { return };
-        // SAFETY: ours, made with this layout, and never used. (A directory made in vain stays: 8 KiB at the worst, once in a
-        // million descriptors.)
+        // SAFETY: ours, made with this layout, and never used. (A directory made in vain stays: 8 KiB at the worst,
+        // once in a million descriptors.)
         unsafe {
             #[cfg(not(any(loom, shuttle)))]
             crate::sys::held::except(|| crate::sys::mem::release(self.memory, layout.size()));
@@ -347,8 +348,8 @@ pub struct Barrier {
 }
 
 /// The keys of G-local or P-local values. A key is a place and a generation: how many keys had the place before. So a
-/// deleted key is never mistaken for its successor, and a value that was set under it is never found under another. A place
-/// whose generations are used up is retired.
+/// deleted key is never mistaken for its successor, and a value that was set under it is never found under another. A
+/// place whose generations are used up is retired.
 pub struct Keys {
     /// Generation * 2, + 1 while in use. Written under the lock, read by all threads.
     words: [OwnU32; MAX_KEYS],
@@ -402,8 +403,9 @@ impl Keys {
 
 /// See the module.
 ///
-/// What is in a [`Line`] is written while Gs run, some of it in every idle and wake. The other fields are written at most
-/// when the runtime begins or ends, a thread is made, or Ps or tables change: every ready, yield and end reads some of them.
+/// What is in a [`Line`] is written while Gs run, some of it in every idle and wake. The other fields are written at
+/// most when the runtime begins or ends, a thread is made, or Ps or tables change: every ready, yield and end reads
+/// some of them.
 pub struct Sched {
     pub cfg: Config,
     pub hooks: Hooks,
@@ -697,7 +699,8 @@ impl Sched {
         (0..self.procs()).filter_map(|i| self.p_at(i))
     }
 
-    /// Of the Ps below gomaxprocs those that may have timers: of all that have, if who arms one and who asks do as wake.rs says.
+    /// Of the Ps below gomaxprocs those that may have timers: of all that have, if who arms one and who asks do as
+    /// wake.rs says.
     pub fn timed_ps(&self) -> impl Iterator<Item = PRef> + Clone + '_ {
         let n = self.procs();
         (0..n)
@@ -725,8 +728,8 @@ impl Sched {
         (0..self.allp().map_or(0, |t| t.capacity() as u32)).map_while(|i| self.p_at(i))
     }
 
-    /// Makes sure that Ps `0..n` exist. New ones are Dead. False if there is no memory; nothing is changed then, but for
-    /// Ps beyond gomaxprocs.
+    /// Makes sure that Ps `0..n` exist. New ones are Dead. False if there is no memory; nothing is changed then, but
+    /// for Ps beyond gomaxprocs.
     #[must_use]
     pub fn grow_allp(&self, n: u32) -> bool {
         let mut made = self.allp_lock.lock();
@@ -792,7 +795,8 @@ impl Sched {
             }
             let index = self.allg_len.load(Ordering::Relaxed);
             drop(inner);
-            // The system is asked without the lock, which all need that spawn; another thread may do so at the same time.
+            // The system is asked without the lock, which all need that spawn; another thread may do so at the same
+            // time.
             match Chunk::new(index) {
                 Some(new) => chunk = Some(new),
                 None => return false,
@@ -810,8 +814,8 @@ impl Sched {
             return None;
         }
         inner.grown = false;
-        // SAFETY: the chunk has room for it, and is never freed (I1). A Cold is made of numbers and pointers, whose defaults
-        // are zeros; under a model it is made properly.
+        // SAFETY: the chunk has room for it, and is never freed (I1). A Cold is made of numbers and pointers, whose
+        // defaults are zeros; under a model it is made properly.
         unsafe {
             let (gp, cold) = (inner.next, inner.next_cold);
             #[cfg(any(loom, shuttle))]
@@ -832,8 +836,8 @@ impl Sched {
         self.allg_lock.lock().free.append(list);
     }
 
-    /// Makes a chunk the place of the next descriptors. It comes back if another thread was first, or there are descriptors
-    /// enough.
+    /// Makes a chunk the place of the next descriptors. It comes back if another thread was first, or there are
+    /// descriptors enough.
     #[cold]
     fn allg_grow(&self, inner: &mut AllgInner, mut chunk: Chunk) -> Option<Chunk> {
         let index = self.allg_len.load(Ordering::Relaxed);

@@ -1,11 +1,12 @@
 //! The wait table: who waits for which address.
 //!
 //! 251 roots, chosen by address, each a treap of addresses, each address a list of waiters. So a lookup costs the
-//! logarithm of the number of addresses that collide, and nothing grows with the number of waiters for one address (Go's
+//! logarithm of the number of addresses that collide, and nothing grows with the number of waiters for one address
+//! (Go's
 //! #17953). The nodes are the wait records in the Gs: nothing is allocated.
 //!
-//! A peer of the host may choose which addresses are waited for, and in which order. So the priorities in the treaps come
-//! from a seed that the peer does not know: otherwise it could choose an order that makes a tree a list.
+//! A peer of the host may choose which addresses are waited for, and in which order. So the priorities in the treaps
+//! come from a seed that the peer does not know: otherwise it could choose an order that makes a tree a list.
 
 use crate::ds::rng::Rng;
 use crate::gmp::g::{GRef, Sudog};

@@ -1,29 +1,30 @@
 //! The timers of one P: a heap of four children of deadlines, each with its timer.
 //!
-//! A timer is armed in one heap at most, until it fires or is stopped. `first` is the earliest deadline, for anyone to read
-//! without the lock: that is how sysmon and an idle thread ask when the next timer fires, and why nobody needs
-//! `sched.lock` and a heap's lock together. A callback runs with the heap unlocked, on the scheduler's stack of an M; it
-//! finds out by the sequence number that it was given whether what it was armed for still waits.
+//! A timer is armed in one heap at most, until it fires or is stopped. `first` is the earliest deadline, for anyone to
+//! read without the lock: that is how sysmon and an idle thread ask when the next timer fires, and why nobody needs
+//! `sched.lock` and a heap's lock together. A callback runs with the heap unlocked, on the scheduler's stack of an M;
+//! it finds out by the sequence number that it was given whether what it was armed for still waits.
 //!
-//! A timer does not know its place in the heap, so moving an entry touches the heap only. One that is stopped leaves its
-//! entry behind: dead, which is what an entry is whose timer is armed elsewhere, with an entry of another time, or not at all. (Of
-//! two entries with the same timer and time the one serves as well as the other.) An entry that comes to the top is taken out if
-//! it is dead, so the top is always alive; and when more than half of a heap is dead it is swept. So a stopped timer costs
-//! nothing that grows.
+//! A timer does not know its place in the heap, so moving an entry touches the heap only. One that is stopped leaves
+//! its entry behind: dead, which is what an entry is whose timer is armed elsewhere, with an entry of another time, or
+//! not at all. (Of two entries with the same timer and time the one serves as well as the other.) An entry that comes
+//! to the top is taken out if it is dead, so the top is always alive; and when more than half of a heap is dead it is
+//! swept. So a stopped timer costs nothing that grows.
 //!
-//! Whoever asks for the next timer of all looks at the Ps only that have shown that they may have one: a bit in a word that up to
-//! 64 Ps share. It is set, under the heap's lock, before the first timer is seen, and taken away again where a P goes idle
-//! without any: not whenever a heap is empty, or all Ps would write to one word all the time.
+//! Whoever asks for the next timer of all looks at the Ps only that have shown that they may have one: a bit in a word
+//! that up to 64 Ps share. It is set, under the heap's lock, before the first timer is seen, and taken away again where
+//! a P goes idle without any: not whenever a heap is empty, or all Ps would write to one word all the time.
 //!
 //! A resize, in a stopped world, moves the timers of a P that goes. Threads without a P arm and stop timers meanwhile:
-//! therefore it holds both heaps' locks, the only one who ever holds two and so waits in no circle, and closes the heap of
-//! the P that goes.
+//! therefore it holds both heaps' locks, the only one who ever holds two and so waits in no circle, and closes the heap
+//! of the P that goes.
 //!
-//! One that is set to a later time stays where it is: its entry, which then says too early a time, is moved on when it comes to
-//! the top and is due ([`Timers::postpone`]). Deadlines that are put off again and again cost no more than that.
+//! One that is set to a later time stays where it is: its entry, which then says too early a time, is moved on when it
+//! comes to the top and is due ([`Timers::postpone`]). Deadlines that are put off again and again cost no more than
+//! that.
 //!
-//! Room: whoever may not fail later asks before ([`Timers::reserve`]). A timer that may have to come back after it fired
-//! (`comes_back`) keeps its room until its callback has returned.
+//! Room: whoever may not fail later asks before ([`Timers::reserve`]). A timer that may have to come back after it
+//! fired (`comes_back`) keeps its room until its callback has returned.
 
 use crate::ds::line::Line;
 use crate::gmp::error::{Error, Result};
@@ -47,8 +48,8 @@ pub fn later(from: i64, delay: i64) -> i64 {
 /// What a timer does when it fires; it came from the heap of `pp`. True: it has put itself back ([`Timers::put_back`]).
 pub type Fire = unsafe fn(m: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool;
 
-/// A timer. Fields are guarded by the heap's lock while it is armed, and belong to whoever arms it otherwise. Its memory is
-/// never given back: dead entries may point to it.
+/// A timer. Fields are guarded by the heap's lock while it is armed, and belong to whoever arms it otherwise. Its
+/// memory is never given back: dead entries may point to it.
 #[derive(Default)]
 pub struct Timer {
     /// The P in whose heap it is armed.
@@ -94,8 +95,8 @@ impl Shown {
     /// How many Ps share one.
     pub const PS: u32 = 64;
 
-    /// Their numbers, counted from the first. Relaxed, as `first` is, and set before it: the fences of those who arm and of
-    /// those who ask order both (wake.rs).
+    /// Their numbers, counted from the first. Relaxed, as `first` is, and set before it: the fences of those who arm
+    /// and of those who ask order both (wake.rs).
     pub fn iter(&self) -> impl Iterator<Item = u32> + Clone + use<> {
         let mut bits = self.0.load(Ordering::Relaxed);
         std::iter::from_fn(move || {
@@ -217,8 +218,8 @@ impl Timers {
         h.arm(pp, t, alarm)
     }
 
-    /// Arms a timer, on the P of `m` or on another where it has none. Tells where, and whether it is now the first to fire
-    /// there.
+    /// Arms a timer, on the P of `m` or on another where it has none. Tells where, and whether it is now the first to
+    /// fire there.
     ///
     /// # Safety
     /// `t` is not armed; its memory is never given back.
@@ -285,8 +286,8 @@ impl Timers {
         true
     }
 
-    /// Runs what is due at `now`, a batch of it at most: the caller has requests to look at, and Gs that wait. Returns how many
-    /// fired.
+    /// Runs what is due at `now`, a batch of it at most: the caller has requests to look at, and Gs that wait. Returns
+    /// how many fired.
     ///
     /// # Safety
     /// The caller is on the scheduler's stack of `m`.
@@ -341,8 +342,8 @@ impl Timers {
         fired
     }
 
-    /// Moves all timers of `from` to the heap of `to` and closes the one; false if there is no memory for them (nothing is
-    /// changed then). The world is stopped.
+    /// Moves all timers of `from` to the heap of `to` and closes the one; false if there is no memory for them (nothing
+    /// is changed then). The world is stopped.
     pub fn move_all(from: PRef, to: PRef) -> bool {
         let mut old = from.timers.heap.lock();
         let mut h = to.timers.heap.lock_beside();
@@ -376,8 +377,8 @@ impl Timers {
 }
 
 impl Entry {
-    /// Whether the timer is still armed as this says. The lock of the heap is held: one that is armed elsewhere may change
-    /// at any moment, and is dead here all the same.
+    /// Whether the timer is still armed as this says. The lock of the heap is held: one that is armed elsewhere may
+    /// change at any moment, and is dead here all the same.
     #[inline(always)]
     fn is_alive(&self, pp: PRef) -> bool {
         // SAFETY: timers are never freed.

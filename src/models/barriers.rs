@@ -1,4 +1,5 @@
-//! ragged.rs: a function for every P, once, with the P to itself; and the barrier beside the stop of the world (S2, S5).
+//! ragged.rs: a function for every P, once, with the P to itself; and the barrier beside the stop of the world (S2,
+//! S5).
 
 use super::*;
 use crate::sched::world;
@@ -117,8 +118,8 @@ fn finds_barrier_that_leaves_idle_ps() {
     finds(TWO_OWNERS, || check(Size::default(), barrier_against_return(false)));
 }
 
-/// S5: a stop of the world and a barrier one after the other, in any order, while one M enters a syscall slowly on a P that
-/// another M may take over.
+/// S5: a stop of the world and a barrier one after the other, in any order, while one M enters a syscall slowly on a P
+/// that another M may take over.
 fn both(steps: fn() -> Vec<Step>, ps: u32, visitor: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(ps, ps);

@@ -172,8 +172,8 @@ fn make_and_let_go_against_cancel() {
     });
 }
 
-/// Two wait under a token; one of them is released, or the token is cancelled: what the one does with its record leaves the
-/// other's alone.
+/// Two wait under a token; one of them is released, or the token is cancelled: what the one does with its record leaves
+/// the other's alone.
 fn two_wait_under_one(cancelled: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -208,8 +208,8 @@ fn two_wait_and_are_released() {
     check(Size { preemptions: 0, ..Size::default() }, two_wait_under_one(false));
 }
 
-/// A thread makes a token with a deadline, and waits under it, while the only worker goes to sleep: somebody is there when it
-/// has passed.
+/// A thread makes a token with a deadline, and waits under it, while the only worker goes to sleep: somebody is there
+/// when it has passed.
 #[test]
 fn deadline_while_all_sleep() {
     check(Size { preemptions: 1, ..Size::default() }, || {
@@ -227,8 +227,8 @@ fn deadline_while_all_sleep() {
     });
 }
 
-/// What a token leaves behind when it ends, seen by the next in its place: no armed timer, and nothing in the list of whom it
-/// was under.
+/// What a token leaves behind when it ends, seen by the next in its place: no armed timer, and nothing in the list of
+/// whom it was under.
 #[test]
 fn a_token_ends_with_its_timer_and_its_place() {
     check(Size { schedules: 1, ..Size::default() }, || {
@@ -274,8 +274,8 @@ fn find_against_the_next_in_its_place() {
     });
 }
 
-/// The deadline of a token has passed, and its timer fires while the token ends and its memory becomes that of another, which
-/// nobody cancels.
+/// The deadline of a token has passed, and its timer fires while the token ends and its memory becomes that of another,
+/// which nobody cancels.
 #[test]
 fn deadline_against_the_next_in_its_place() {
     check(Size { preemptions: 3, ..Size::default() }, || {

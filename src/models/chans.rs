@@ -216,8 +216,8 @@ fn deadline_against_partner_and_close() {
     });
 }
 
-/// Somebody claims a wait as a canceller does, at any moment from its beginning on, and a sender meets it: E2 in claim.rs.
-/// (A deadline that never comes makes it a wait that must be claimed.)
+/// Somebody claims a wait as a canceller does, at any moment from its beginning on, and a sender meets it: E2 in
+/// claim.rs. (A deadline that never comes makes it a wait that must be claimed.)
 fn cancel_against_partner() -> impl Fn() {
     || {
         let w = Maker::new(1, 1).make();
@@ -393,7 +393,8 @@ fn late_one_before_another() {
     });
 }
 
-/// Who claims a wait comes after all that the waiter did before it was to be claimed, though no lock is between the two.
+/// Who claims a wait comes after all that the waiter did before it was to be claimed, though no lock is between the
+/// two.
 #[test]
 fn claim_comes_after_the_park() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -422,8 +423,8 @@ fn claim_comes_after_the_park() {
     });
 }
 
-/// As a G that holds a P: its deadline is a timer of that P, which somebody must run; it comes while the commit is under
-/// way, or beside a partner.
+/// As a G that holds a P: its deadline is a timer of that P, which somebody must run; it comes while the commit is
+/// under way, or beside a partner.
 #[test]
 fn timer_against_partner() {
     check(Size { preemptions: 1, ..Size::default() }, || {

@@ -38,8 +38,8 @@ const FILES: &[(&str, &str)] = &[
     ("sched/sysmon.rs", include_str!("../sched/sysmon.rs")),
 ];
 
-/// Every fence with the function that it stands in, whether it is one of its own or rides on a read-modify-write, and the
-/// model that fails without it.
+/// Every fence with the function that it stands in, whether it is one of its own or rides on a read-modify-write, and
+/// the model that fails without it.
 const NEEDED: &[(&str, &str, &str)] = &[
     ("protocol/wake.rs", "wakep", "wakes::finds_submit_without_fence"),
     ("protocol/wake.rs", "go_idle", "wakes::finds_idle_without_fence"),

@@ -193,8 +193,8 @@ fn finds_timer_without_fence() {
 }
 
 /// The keeper has slept until 40, and its timer was stopped; it looks for the next one while another is armed for 50:
-/// it keeps that, or a searcher is called. (What [`armed_by_a_thread`] has beside it makes [`Beside::Waking`] too large to
-/// be interrupted.)
+/// it keeps that, or a searcher is called. (What [`armed_by_a_thread`] has beside it makes [`Beside::Waking`] too large
+/// to be interrupted.)
 fn armed_beside_a_keeper_that_looks() -> impl Fn() {
     || {
         let (early, other) = (Clock::new(None), Clock::new(None));
@@ -237,8 +237,8 @@ fn finds_keeper_without_fence() {
     });
 }
 
-/// The keeper has slept until its time, and before it has the lock it is given a P; and then the end is called for. The P comes
-/// first.
+/// The keeper has slept until its time, and before it has the lock it is given a P; and then the end is called for. The
+/// P comes first.
 fn started_against_the_end() -> impl Fn() {
     || {
         let clock = Clock::new(None);

@@ -3,13 +3,14 @@
 //! `finds_world_lock_on_the_schedulers_stack` in `stops`.)
 //!
 //! # S5
-//! The race of Go's #10618, eleven steps long, on the design that had it: a stop of the world and a barrier that count down
-//! one word and set one note. The same steps with a count and a note for each pass; and on the protocols of this library the
-//! case has a model in `barriers` (`stop_then_barrier_against_syscall_and_return`).
+//! The race of Go's #10618, eleven steps long, on the design that had it: a stop of the world and a barrier that count
+//! down one word and set one note. The same steps with a count and a note for each pass; and on the protocols of this
+//! library the case has a model in `barriers` (`stop_then_barrier_against_syscall_and_return`).
 //!
-//! The design, as far as the race needs it: a status word for each P, beside it a flag for the barrier; a thread that enters
-//! a syscall first says so in the status, then looks whether the world is being stopped, and if so takes `sched.lock` and
-//! hands its P in, unless somebody has done it for it: if the status still says "in a syscall" and something is counted.
+//! The design, as far as the race needs it: a status word for each P, beside it a flag for the barrier; a thread that
+//! enters a syscall first says so in the status, then looks whether the world is being stopped, and if so takes
+//! `sched.lock` and hands its P in, unless somebody has done it for it: if the status still says "in a syscall" and
+//! something is counted.
 //!
 //!  1. S stops the world: `stopping` is set.
 //!  2. M1 says that P1 is in a syscall, 3. sees `stopping`, 4. waits for the lock.
@@ -183,8 +184,8 @@ fn eleven_steps(shared: bool) -> impl Fn() {
         let (a, b) = (old.clone(), old.clone());
         // M1, on P 0.
         let m1 = thread::spawn(move || a.enter(0));
-        // M2, which has lost its P in a syscall: if it gets the idle one it goes through another syscall on it, and then
-        // through the scheduler until the barrier is over.
+        // M2, which has lost its P in a syscall: if it gets the idle one it goes through another syscall on it, and
+        // then through the scheduler until the barrier is over.
         let m2 = thread::spawn(move || {
             if b.take(0) {
                 b.enter(0);
@@ -247,8 +248,8 @@ fn finds_the_script_with_one_count() {
 
 // ---- S4 --------------------------------------------------------------------------------------------------------------
 
-/// An idle M asks when the next timer fires, while a callback that runs under its heap's lock readies a G. `under_lock`: it
-/// asks with the scheduler's lock held, and so takes both locks, the other way round.
+/// An idle M asks when the next timer fires, while a callback that runs under its heap's lock readies a G.
+/// `under_lock`: it asks with the scheduler's lock held, and so takes both locks, the other way round.
 fn ask_against_ready(under_lock: bool) -> impl Fn() {
     move || {
         let all = Arc::new((Mutex::new(0), Mutex::new(7), Word::new(7)));

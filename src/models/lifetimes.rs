@@ -1,5 +1,5 @@
-//! What the host owns may be given away as soon as its last user is back: no caller that is still on its way out touches it
-//! then. Joins, scopes, timers and tokens have no memory of the host.
+//! What the host owns may be given away as soon as its last user is back: no caller that is still on its way out
+//! touches it then. Joins, scopes, timers and tokens have no memory of the host.
 
 use super::*;
 use crate::block::chan::Chan;
@@ -154,8 +154,9 @@ fn semaphore_of_two() {
     check(Size { preemptions: 1, ..Size::default() }, semaphore(2));
 }
 
-/// So many wait for two to be done. If all of them were in the queue before the last was, the first one back gives the group
-/// away, or begins the next round, which ends when the others are back. Otherwise the last one back gives it away.
+/// So many wait for two to be done. If all of them were in the queue before the last was, the first one back gives the
+/// group away, or begins the next round, which ends when the others are back. Otherwise the last one back gives it
+/// away.
 fn wait_group(waiters: usize, again: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();

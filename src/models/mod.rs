@@ -2,24 +2,26 @@
 //! themselves, over the facade of [`crate::sync`].
 //!
 //! # How a model drives them
-//! No stack is ever switched. A G is a [`Token`]: a list of steps that run on the thread of whatever M runs the G; what a
-//! step returns is what the G wants done when it leaves ([`Mcall`]). [`World::work`] is the loop of a worker: it is
+//! No stack is ever switched. A G is a [`Token`]: a list of steps that run on the thread of whatever M runs the G; what
+//! a step returns is what the G wants done when it leaves ([`Mcall`]). [`World::work`] is the loop of a worker: it is
 //! `sched::run` without the switch. The Gs of extra Ms need no switch anyway, so a model calls for them what the C
 //! interface calls.
 //!
 //! # What is asserted everywhere
 //! * no wake-up is lost, and everything ends: who waits for something that nobody will bring is a deadlock, which the
-//!   checkers report. So that a G which is missed cannot be saved by chance, Gs wait for each other on their threads, each
-//!   keeping its P;
-//! * a G runs on one thread at a time, each step once; a P has one owner: each has a [`Sole`], which is touched by whoever
-//!   believes to own it. Under loom two touches that no happens-before orders are an error, even if they do not overlap;
-//! * at the end ([`World::end`]): all Ps idle, no G left in a queue, nobody counted as searching, nobody in a wait queue;
+//!   checkers report. So that a G which is missed cannot be saved by chance, Gs wait for each other on their threads,
+//!   each keeping its P;
+//! * a G runs on one thread at a time, each step once; a P has one owner: each has a [`Sole`], which is touched by
+//!   whoever believes to own it. Under loom two touches that no happens-before orders are an error, even if they do not
+//!   overlap;
+//! * at the end ([`World::end`]): all Ps idle, no G left in a queue, nobody counted as searching, nobody in a wait
+//!   queue;
 //! * all `debug_assert!`s of the protocols (the profile `models` keeps them).
 //!
 //! # Showing that a model sees
 //! A model that can be run with something taken away is run so as well, in a process of its own that has to fail
-//! ([`finds`]): fences are taken away by name, other things by a variant that is written here. [`fences`] checks that no
-//! fence of the protocols is without such a model.
+//! ([`finds`]): fences are taken away by name, other things by a variant that is written here. [`fences`] checks that
+//! no fence of the protocols is without such a model.
 
 mod barriers;
 mod cancels;
@@ -133,8 +135,8 @@ fn thread_name() -> String {
     std::thread::current().name().unwrap_or("?").to_string()
 }
 
-/// Runs this very test again in a process of its own, where `broken` is called (it ends in a model). That process has to
-/// fail, and say one of `words`; otherwise the model sees nothing.
+/// Runs this very test again in a process of its own, where `broken` is called (it ends in a model). That process has
+/// to fail, and say one of `words`; otherwise the model sees nothing.
 ///
 /// A process, because a panic that unwinds through `extern "C"` or past an owned P aborts.
 pub fn finds(words: &[&str], broken: impl FnOnce()) {

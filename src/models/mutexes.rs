@@ -122,8 +122,8 @@ fn mutex_of_many() {
     check(Size::default(), through(&[By::G, By::Long, By::Deadline, By::G, By::Thread, By::Try, By::Deadline]));
 }
 
-/// Two have something done, one or more wait for both. `again`: the group is used a second time by whoever waited first,
-/// while others may still be on their way out of the first.
+/// Two have something done, one or more wait for both. `again`: the group is used a second time by whoever waited
+/// first, while others may still be on their way out of the first.
 fn wait_group(waiters: usize, deadline: bool, again: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -176,8 +176,9 @@ fn wait_group_used_again() {
     check(Size { preemptions: 1, ..Size::default() }, wait_group(2, false, true));
 }
 
-/// Calls that change the count by so much, each by a thread of its own, and perhaps one that waits with a deadline. What is
-/// told adds up: the count at the end is what those changed that were not refused, and as many as `refused` were.
+/// Calls that change the count by so much, each by a thread of its own, and perhaps one that waits with a deadline.
+/// What is told adds up: the count at the end is what those changed that were not refused, and as many as `refused`
+/// were.
 fn counted(first: i32, changes: &'static [i32], refused: RangeInclusive<usize>, waits: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();

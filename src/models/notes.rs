@@ -279,8 +279,8 @@ fn note_wakes_and_publishes() {
     });
 }
 
-/// Two set it, the sleeper clears it in between and sleeps again, as an idle M does: it sees both reasons, or the one note
-/// that was left.
+/// Two set it, the sleeper clears it in between and sleeps again, as an idle M does: it sees both reasons, or the one
+/// note that was left.
 #[test]
 fn note_is_used_again() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -306,8 +306,8 @@ fn note_is_used_again() {
     });
 }
 
-/// The deadline passes at any moment. True means that it was set; false that whoever sets it later need not wake anybody,
-/// and that a later sleep sees it.
+/// The deadline passes at any moment. True means that it was set; false that whoever sets it later need not wake
+/// anybody, and that a later sleep sees it.
 #[test]
 fn note_times_out() {
     check(Size { preemptions: 3, ..Size::default() }, || {

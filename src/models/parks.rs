@@ -1,4 +1,5 @@
-//! park.rs and join.rs: a G that waits is off its stack before anybody runs it again, is readied once, and is joined once.
+//! park.rs and join.rs: a G that waits is off its stack before anybody runs it again, is readied once, and is joined
+//! once.
 
 use super::*;
 use crate::block::join as joins;
@@ -37,8 +38,8 @@ unsafe fn publish(_: MRef, _: GRef, arg: *mut c_void) -> bool {
     !parked.refuses
 }
 
-/// G 0 parks with a commit of the host, which publishes it and may refuse then; so many threads of the host try to ready
-/// it. `early`: it is published while it is still on its stack.
+/// G 0 parks with a commit of the host, which publishes it and may refuse then; so many threads of the host try to
+/// ready it. `early`: it is published while it is still on its stack.
 fn park_against_ready(threads: usize, refuses: bool, early: bool) -> impl Fn() {
     park_as(threads, early, move || Parked { refuses, ..Parked::default() })
 }
@@ -99,8 +100,8 @@ fn ready_while_the_commit_runs() {
     check(Size::default(), park_as(1, false, || late(true)));
 }
 
-/// A thread of the host has no stack to leave, and sleeps by its note: nobody wakes it if it is readied while its commit is at
-/// work.
+/// A thread of the host has no stack to leave, and sleeps by its note: nobody wakes it if it is readied while its
+/// commit is at work.
 fn park_of_a_thread(parked: impl Fn() -> Parked + Send + Sync + 'static) -> impl Fn() {
     move || {
         let parked = Arc::new(parked());

@@ -21,8 +21,8 @@ impl Line {
         Arc::new(Line { q: Queue::default(), gs, out, pushed: AtomicUsize::new(0) })
     }
 
-    /// As the owner: `+` the next G comes in, `y` it comes in as one that yields, `-` takes the oldest of the ring, `b` of the
-    /// backlog.
+    /// As the owner: `+` the next G comes in, `y` it comes in as one that yields, `-` takes the oldest of the ring, `b`
+    /// of the backlog.
     fn own(&self, script: &str) {
         for step in script.bytes() {
             // SAFETY: this thread is the owner.

@@ -4,8 +4,8 @@ use super::*;
 use crate::gmp::g::GList;
 use crate::protocol::rescue;
 
-/// G 0 puts G 1 into its queues, calls for no M, and keeps its P until G 1 has run. A searcher may go idle just when sysmon has
-/// G 1 in its hand.
+/// G 0 puts G 1 into its queues, calls for no M, and keeps its P until G 1 has run. A searcher may go idle just when
+/// sysmon has G 1 in its hand.
 fn take_out_against_idle(next: bool, tells: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(2, 2);

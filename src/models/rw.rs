@@ -108,8 +108,8 @@ fn readers_and_writers_of_which_one_gives_up() {
     check(Size { preemptions: 2, ..Size::default() }, readers_and_writers(1, 1, 1));
 }
 
-/// The last reader is slow to wake the writer that waits for it: that one gives up meanwhile, and reads; and another writer
-/// waits, whom the wake is not for.
+/// The last reader is slow to wake the writer that waits for it: that one gives up meanwhile, and reads; and another
+/// writer waits, whom the wake is not for.
 #[test]
 fn slow_last_reader() {
     check(Size::default(), || {
@@ -132,8 +132,8 @@ fn slow_last_reader() {
     });
 }
 
-/// B3: when a writer has left, who tries is refused only if a reader is inside: it has come, and it is still there when the
-/// next one tries.
+/// B3: when a writer has left, who tries is refused only if a reader is inside: it has come, and it is still there when
+/// the next one tries.
 #[test]
 fn nobody_is_refused_in_vain() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -177,8 +177,8 @@ fn a_call_too_many_against_writers() {
     });
 }
 
-/// B4: calls too many beside readers, whom they cannot be told from, and a writer: as many are right as readers came, and
-/// nobody waits for them in the end.
+/// B4: calls too many beside readers, whom they cannot be told from, and a writer: as many are right as readers came,
+/// and nobody waits for them in the end.
 fn calls_too_many(readers: usize, wrong: usize, writers: usize) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();

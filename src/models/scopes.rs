@@ -18,8 +18,8 @@ fn comes_to(result: i32) -> impl Fn(&World, MRef, GRef) {
     }
 }
 
-/// So many children begin, each with something to do; one or more threads leave, the last of them perhaps until a deadline
-/// that passes at any moment.
+/// So many children begin, each with something to do; one or more threads leave, the last of them perhaps until a
+/// deadline that passes at any moment.
 fn leave_against_children(children: usize, leavers: usize, late: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
@@ -66,8 +66,8 @@ fn leave_against_children(children: usize, leavers: usize, late: bool) -> impl F
     }
 }
 
-/// The body waits inside the scope, for what comes from no other thread; a child fails and ends the wait. Another thread
-/// would leave the scope, and may not.
+/// The body waits inside the scope, for what comes from no other thread; a child fails and ends the wait. Another
+/// thread would leave the scope, and may not.
 fn body_against_a_failure(other: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);

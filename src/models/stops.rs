@@ -51,8 +51,8 @@ fn stop_against_syscall() {
     check(Size::default(), stop(through_a_syscall, 1, false));
 }
 
-/// A G goes into a syscall and stays there until the stop (or barrier) is over: somebody must see that the P is left, or that
-/// the P is asked (Y3).
+/// A G goes into a syscall and stays there until the stop (or barrier) is over: somebody must see that the P is left,
+/// or that the P is asked (Y3).
 fn asked_on_the_way_in(ask: fn(&Arc<World>, MRef)) -> impl Fn() {
     move || {
         let over = Arc::new(Event::new());
@@ -97,8 +97,8 @@ fn both_against_the_way_into_a_syscall() {
     );
 }
 
-/// The watchdog looks at the P at the same moment: one of the two takes it, and the stop is answered. (Too many threads for
-/// loom.)
+/// The watchdog looks at the P at the same moment: one of the two takes it, and the stop is answered. (Too many threads
+/// for loom.)
 #[cfg(shuttle)]
 fn stop_beside_retake() -> impl Fn() {
     move || {
@@ -317,7 +317,8 @@ fn finds_world_lock_on_the_schedulers_stack() {
     finds(DEADLOCK, || check(Size { preemptions: 1, ..Size::default() }, two_gs_stop(true)));
 }
 
-/// More of everything: workers with Gs that do all sorts of things, two who stop the world, one of them with a deadline.
+/// More of everything: workers with Gs that do all sorts of things, two who stop the world, one of them with a
+/// deadline.
 #[cfg(shuttle)]
 #[test]
 fn two_stops_against_many() {

@@ -9,8 +9,8 @@ fn leaves_a_stack() -> Step {
     does(|_, m, _| m.must_p().push_stack(Stack { hi: std::ptr::dangling_mut(), class: 0 }, |_| ()))
 }
 
-/// A G leaves a stack with its P, which goes idle; a thread of the host brings the P another G. Beside them `take` empties
-/// the caches of idle Ps.
+/// A G leaves a stack with its P, which goes idle; a thread of the host brings the P another G. Beside them `take`
+/// empties the caches of idle Ps.
 fn beside_work(take: fn(&World)) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);

@@ -115,7 +115,8 @@ fn handed_from_one_to_the_next() {
     });
 }
 
-/// As a G that holds a P: it parks, its P goes on to others, its deadline is a timer of that P, which somebody must run.
+/// As a G that holds a P: it parks, its P goes on to others, its deadline is a timer of that P, which somebody must
+/// run.
 fn parked_g(deadline: Option<i64>, released: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();

@@ -166,8 +166,8 @@ fn steal_runnext() {
     check(Size { preemptions: 0, ..Size::default() }, steal(2, true));
 }
 
-/// G 2 waits for G 0, which G 1 displaces: who finds G 1 alone and sleeps is called for G 0. (That was next unannounced, which
-/// leaves a call out: it is for both then.)
+/// G 2 waits for G 0, which G 1 displaces: who finds G 1 alone and sleeps is called for G 0. (That was next
+/// unannounced, which leaves a call out: it is for both then.)
 #[test]
 fn submit_that_displaces_against_idle() {
     check(Size { preemptions: 1, ..Size::default() }, || {
@@ -186,8 +186,8 @@ fn submit_that_displaces_against_idle() {
     });
 }
 
-/// F1: work seldom comes alone. G 0 submits two, and all three wait for the last on their threads: whoever finds the one
-/// must see to it that somebody looks for the other.
+/// F1: work seldom comes alone. G 0 submits two, and all three wait for the last on their threads: whoever finds the
+/// one must see to it that somebody looks for the other.
 fn found_one_of_two() -> impl Fn() {
     || {
         let mut mk = Maker::new(3, 3);

@@ -1,25 +1,27 @@
 //! Threads that the library never made.
 //!
 //! # Problem
-//! A thread of the host calls in: for a moment (a callback), for longer (attached), or only to wait. It needs an M to be
-//! known by, a G while it runs as one, and must leave nothing behind when it ends.
+//! A thread of the host calls in: for a moment (a callback), for longer (attached), or only to wait. It needs an M to
+//! be known by, a G while it runs as one, and must leave nothing behind when it ends.
 //!
 //! # Words
 //! `extram`: spare extra Ms, each with its G; under its lock. The thread's slot for its M (sys/arch).
 //!
 //! # Protocol
-//! * U1 the first call from a thread takes an extra M (or makes one) and notes it in the thread's slot, and in a
-//!   key whose destructor runs when the thread ends. From then on the thread is Foreign: its G is as in a syscall, it has
+//! * U1 the first call from a thread takes an extra M (or makes one) and notes it in the thread's slot, and in a key
+//!   whose destructor runs when the thread ends. From then on the thread is Foreign: its G is as in a syscall, it has
 //!   no P, and holds nothing up;
-//! * U2 in: the way out of a syscall (syscall.rs), with whose help it gets a P. The last P is often still there. While the
-//!   runtime ends there is none, and the thread stays outside. While it has the P it counts its G as one that lives
+//! * U2 in: the way out of a syscall (syscall.rs), with whose help it gets a P. The last P is often still there. While
+//!   the runtime ends there is none, and the thread stays outside. While it has the P it counts its G as one that lives
 //!   ([`enter_counted`]), which keeps the runtime up: a stopped world shows every G that came in;
 //! * U3 out: the way into a syscall;
-//! * U4 the thread ends: the P of its last call goes to others, its G's generation ends, the M goes back to the spare ones.
+//! * U4 the thread ends: the P of its last call goes to others, its G's generation ends, the M goes back to the spare
+//!   ones.
 //!
 //! # Invariants
 //! * J1 an extra M runs its own G only, on the thread's own stack (lockedm.rs).
-//! * J2 an extra M without P and outside of a call is not counted as running by anybody, nor as a thread that might block.
+//! * J2 an extra M without P and outside of a call is not counted as running by anybody, nor as a thread that might
+//!   block.
 //!
 //! # Differences from Go
 //! A thread keeps its M between calls on every platform, and may wait without ever being a G. There is no limit and no

@@ -1,21 +1,21 @@
 //! A G locked to its M, and an M that runs no other G.
 //!
 //! # Problem
-//! Code of the host may need its thread: thread-local state, a GUI, a callback that must return where it was called. Its
-//! G runs on this M only, and the M runs nothing else, yet the P must go on to work for others while the G waits.
+//! Code of the host may need its thread: thread-local state, a GUI, a callback that must return where it was called.
+//! Its G runs on this M only, and the M runs nothing else, yet the P must go on to work for others while the G waits.
 //!
 //! # Words
 //! `g.lockedm`, `m.lockedg`: written by the M that both belong to, while the G runs there.
 //!
 //! # Protocol
-//! * K1 a locked G that leaves the processor (parks, yields, finds no P) leaves its M: the M hands its P off and sleeps on
-//!   its note;
+//! * K1 a locked G that leaves the processor (parks, yields, finds no P) leaves its M: the M hands its P off and sleeps
+//!   on its note;
 //! * K2 an M that takes a locked G from a queue gives its own P to the G's M by that note, and sleeps like an idle one;
 //! * K3 the G's M wakes with a P, and the G is Runnable and its.
 //!
 //! # Invariants
-//! * H1 a locked G is resumed by its own M only, so it need not be off its stack before it is published: the G of an extra
-//!   M parks, waits and goes on without any switch of stacks.
+//! * H1 a locked G is resumed by its own M only, so it need not be off its stack before it is published: the G of an
+//!   extra M parks, waits and goes on without any switch of stacks.
 //! * H2 an M that waits here is in no idle list; only K2 wakes it.
 //!
 //! # Differences from Go
@@ -44,7 +44,8 @@ pub fn enter_in_place(m: MRef, gp: GRef) -> bool {
     true
 }
 
-/// K1 for the G of an extra M, once it has left the processor: returns when it runs again. `runs`: it has a P and goes on.
+/// K1 for the G of an extra M, once it has left the processor: returns when it runs again. `runs`: it has a P and goes
+/// on.
 pub fn run_on(sched: &Sched, m: MRef, gp: GRef, runs: bool) {
     if !runs || !serve(sched, m, gp) {
         wait(sched, m, gp);

@@ -11,20 +11,20 @@
 //! Leave (a G on its stack):
 //! * L1 status and pending call are written (Parking and Parked, which let anybody ready it by its handle, only in L3);
 //! * L2 the next G is taken from this P's own queues, and its stack entered directly. When there is none, a request
-//!   waits, or it is this P's turn to look elsewhere, or the next G needs a stack that has to be made first, the scheduler's
-//!   stack (g0) is entered instead;
+//!   waits, or it is this P's turn to look elsewhere, or the next G needs a stack that has to be made first, the
+//!   scheduler's stack (g0) is entered instead;
 //! * L3 whoever runs next on this thread, a G or g0, first does what the one that left wanted (the commit, the queue,
 //!   the end): now it is off its stack. Only g0 runs what may call the host or may refuse.
 //!
 //! Next (the owner of a P, in `pick` and in `sched::find_runnable`):
-//! * N1 runnext, which inherits the slice: `schedtick` does not count it. So a pair that hands the P to and fro shares one
-//!   slice, and what was spawned or readied last runs next, whatever else waits;
+//! * N1 runnext, which inherits the slice: `schedtick` does not count it. So a pair that hands the P to and fro shares
+//!   one slice, and what was spawned or readied last runs next, whatever else waits;
 //! * N2 every 61st slice the global queue, and every 122nd also the oldest of the backlog. While parents are suspended,
 //!   which inherit the slice too, every 61st switch as well, and then the queue of the P;
 //! * N3 the newest of the suspended parents, the oldest of the queue, a batch of the global queue;
 //! * N4 when a request ends the slice, its heir in runnext goes behind all others, to the end of the global queue, as a
-//!   preempted G does. The next G comes from the queue or from the global one, from each first every other time; only then
-//!   come suspended parents.
+//!   preempted G does. The next G comes from the queue or from the global one, from each first every other time; only
+//!   then come suspended parents.
 //!
 //! Ready (whoever took the G from where it waited):
 //! * D1 status Runnable; D2 into runnext of this P, or the global queue when there is no P; D3 wakep.
@@ -35,11 +35,11 @@
 //! * K2 after a commit of the library's has published a G nobody here touches it: it may run, or be gone.
 //! * K3 a G locked to its M, or on an extra M, is never entered from another G's stack.
 //! * K4 code after a switch uses the M that the switch returned, nothing that it knew of its thread before.
-//! * K6 only the end of a slice (N4) breaks N1, otherwise a pair loses its slice to those that wait, and the header's word
-//!   on what runs next. N4 ends every chain of heirs, and N2 bounds every other wait.
-//! * K5 the commit of the host runs while the status is Parking: who readies the G then (its handle may have been known for
-//!   long) leaves it to this M, and the G goes on when the commit has returned. Otherwise the commit would use what lies on
-//!   the stack of a G that runs.
+//! * K6 only the end of a slice (N4) breaks N1, otherwise a pair loses its slice to those that wait, and the header's
+//!   word on what runs next. N4 ends every chain of heirs, and N2 bounds every other wait.
+//! * K5 the commit of the host runs while the status is Parking: who readies the G then (its handle may have been known
+//!   for long) leaves it to this M, and the G goes on when the commit has returned. Otherwise the commit would use what
+//!   lies on the stack of a G that runs.
 //!
 //! # Orderings
 //! A status is stored with Release; queues and locks hand the G from thread to thread.
@@ -49,9 +49,10 @@
 //! per switch.
 //!
 //! # Differences from Go
-//! Go looks at the global queue (N2) before runnext, here it comes after it: N1 has no exception, and the look waits for the
-//! end of the slice at most. `gosched` goes to the end of the P's own queue, or of the global one while that is not empty (Go: always the global one). A G that ends
-//! hands its stack to the next one that has none yet, without leaving it.
+//! Go looks at the global queue (N2) before runnext, here it comes after it: N1 has no exception, and the look waits
+//! for the end of the slice at most. `gosched` goes to the end of the P's own queue, or of the global one while that is
+//! not empty (Go: always the global one). A G that ends hands its stack to the next one that has none yet, without
+//! leaving it.
 
 use super::syscall::NoP;
 use super::{lockedm, syscall, wake};
@@ -197,16 +198,17 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
                 Place::Tail => m.must_p().put_last(gp),
                 Place::Global => sched.globrunqput(gp),
             }
-            // It was in no queue for a moment while another G was entered, and a searcher may have found nothing: S2 to S5.
-            // (With one P there is no searcher.) On g0 it is in a queue before another is taken out, which a searcher finds.
+            // It was in no queue for a moment while another G was entered, and a searcher may have found nothing: S2 to
+            // S5. (With one P there is no searcher.) On g0 it is in a queue before another is taken out, which a
+            // searcher finds.
             if m.ctx() == Ctx::G && sched.procs() > 1 {
                 wake::wakep(sched, m);
             }
             false
         }
         Mcall::Parent => {
-            // Another M may begin to search before, since to wake one takes longer than the child needs to begin: the parent is
-            // seen last of all. S2 to S5 come behind it all the same.
+            // Another M may begin to search before, since to wake one takes longer than the child needs to begin: the
+            // parent is seen last of all. S2 to S5 come behind it all the same.
             let others = sched.procs() > 1;
             if others {
                 wake::start_searcher(sched, m);
@@ -284,9 +286,9 @@ pub fn is_fair_switch(pp: &OwnedP) -> bool {
     pp.stats.switches.get().is_multiple_of(FAIR_TICK)
 }
 
-/// Makes a picked G the running one, if it can be entered from a G's stack; otherwise g0 will: K3, or it has no stack and the
-/// P keeps none. To make one is for g0, where the commit of the G that leaves has run: until then that G may hold the lock of
-/// what it waits for.
+/// Makes a picked G the running one, if it can be entered from a G's stack; otherwise g0 will: K3, or it has no stack
+/// and the P keeps none. To make one is for g0, where the commit of the G that leaves has run: until then that G may
+/// hold the lock of what it waits for.
 #[inline(always)]
 fn enter(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
     if !gp.lockedm.is_null() || !bind_kept_stack(m, pp, gp) {
@@ -518,9 +520,9 @@ pub fn ready_queue(m: MRef, gp: GRef) {
     let sched = m.sched();
     match m.p() {
         Some(pp) => {
-            // A G that was next was called for when it was submitted. But a thief may take `gp` before that one is seen in the
-            // queue, and call for nobody since all Ps are busy; and then one goes idle.
-            // (With one P, which is this one, nobody is idle.)
+            // A G that was next was called for when it was submitted. But a thief may take `gp` before that one is seen
+            // in the queue, and call for nobody since all Ps are busy; and then one goes idle. (With one P, which is
+            // this one, nobody is idle.)
             if !pp.put_next(gp) {
                 fence_after_rmw();
             } else if sched.procs() > 1 {
@@ -597,7 +599,8 @@ pub fn safepoint(m: MRef) -> MRef {
     }
     pp.stats.preempts.bump();
     gp.set_status(GStatus::Runnable);
-    // A slice that is over goes behind everybody; for a stop, a barrier, timers or the global queue the G keeps its place.
+    // A slice that is over goes behind everybody; for a stop, a barrier, timers or the global queue the G keeps its
+    // place.
     let over = requests & PREEMPT != 0 && pp.slice_is_over(now(), m.sched().cfg.slice_ns.get());
     let place = if over { Place::Global } else { Place::Next };
     // SAFETY: gp runs here and is runnable from now on.
@@ -684,8 +687,8 @@ pub fn run_child_first(m: MRef, child: GRef) -> MRef {
     unsafe { switch_from(m, gp, Sp(child.sp.get())) }
 }
 
-/// The end of the running G, after which its descriptor may serve again (a zombie's waits to be joined). Returns the next
-/// G if that begins on this very stack; otherwise does not return.
+/// The end of the running G, after which its descriptor may serve again (a zombie's waits to be joined). Returns the
+/// next G if that begins on this very stack; otherwise does not return.
 ///
 /// # Safety
 /// `gp` runs on `m`, a worker, and nothing on its stack is needed any more. `bottom`: this is called from the bottom of
@@ -772,8 +775,8 @@ pub fn wait_for_stack(m: MRef, gp: GRef) {
     sched.stackwait_len.store(q.len() as u32, Ordering::Relaxed);
 }
 
-/// Makes the descriptor free, unless somebody will still ask for it. A zombie that was joined in the meantime is Waiting,
-/// and ours to free (block/join.rs).
+/// Makes the descriptor free, unless somebody will still ask for it. A zombie that was joined in the meantime is
+/// Waiting, and ours to free (block/join.rs).
 #[inline(always)]
 fn recycle(m: MRef, gp: GRef) {
     if gp.has(gflag::ZOMBIE) && gp.cas_status(GStatus::Running, GStatus::Dead) {

@@ -5,8 +5,8 @@
 //! instruction: a lock of the host's C library might be held there.
 //!
 //! # Words
-//! The request bits in the P word (gmp/p.rs); `poll`, the number of bits set in all words, which `gmx_safepoint` reads in
-//! the host's code.
+//! The request bits in the P word (gmp/p.rs); `poll`, the number of bits set in all words, which `gmx_safepoint` reads
+//! in the host's code.
 //!
 //! # Protocol
 //! * Q1 whoever wants something sets a bit in the word of a Running P, and counts it in `poll`.
@@ -26,8 +26,8 @@ use crate::sync::Ordering;
 use crate::sync::widen::widen;
 use std::ffi::c_void;
 
-/// Asks a P to go through its scheduler. True if that is news. One in a syscall is not asked: everybody else would look at
-/// every safe point whether it is they who are meant, for as long as the call lasts.
+/// Asks a P to go through its scheduler. True if that is news. One in a syscall is not asked: everybody else would look
+/// at every safe point whether it is they who are meant, for as long as the call lasts.
 pub fn preempt_one(p: PRef) -> bool {
     !p.in_syscall(p.word()) && p.request(PREEMPT).1
 }

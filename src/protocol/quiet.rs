@@ -1,30 +1,33 @@
 //! Nothing runs, and nothing will: how those who wait for that learn of it.
 //!
 //! # Problem
-//! `gmx_main` waits for its G or for a deadlock, `gmx_shutdown` for the last G, the watchdog for a reason to sleep. They must
-//! learn of it whenever all Ps go idle, which may be a hundred thousand times a second. A look at every G would cost more,
-//! the more there are. So they count.
+//! `gmx_main` waits for its G or for a deadlock, `gmx_shutdown` for the last G, the watchdog for a reason to sleep.
+//! They must learn of it whenever all Ps go idle, which may be a hundred thousand times a second. A look at every G
+//! would cost more, the more there are. So they count.
 //!
 //! # Words
 //! * what `sched.lock` guards: the idle lists of Ps and Ms, `nm`, `newm`, `stopping` (wake.rs, stw.rs).
-//! * `nmlocked`: workers that sleep without a P for their locked G (lockedm.rs). Each counts itself, by read-modify-write.
-//! * `parked` of an extra M: its thread waits in the library, without a deadline. Set by the thread; its waker takes it back.
+//! * `nmlocked`: workers that sleep without a P for their locked G (lockedm.rs). Each counts itself, by
+//!   read-modify-write.
+//! * `parked` of an extra M: its thread waits in the library, without a deadline. Set by the thread; its waker takes it
+//!   back.
 //! * `watchers`: how many threads wait for quiet. `watch`: counts what they wait for.
 //!
 //! # Protocol
 //! Watcher:
 //! * V1 seen = watch;
-//! * V2 ([`still`]) under `sched.lock`: no stop, every P idle, no searcher, no thread to be made; no G in the global queue, nor
-//!   in wait for a stack; and nm is the number of workers in the idle list, in nmlocked, and the keeper;
+//! * V2 ([`still`]) under `sched.lock`: no stop, every P idle, no searcher, no thread to be made; no G in the global
+//!   queue, nor in wait for a stack; and nm is the number of workers in the idle list, in nmlocked, and the keeper;
 //! * V3 without the lock: no timer is armed;
 //! * V4 every known thread of the host is parked, and the process has no other threads than these, the nm workers, the
-//!   watchdog and the template thread. (A thread that the library never saw tells no watcher of its end, so a watcher that fails here alone looks
-//!   again after a while.)
-//! * V5 watch is still what was seen. Then nothing will ever run again. Otherwise the watcher sleeps until watch changes.
+//!   watchdog and the template thread. (A thread that the library never saw tells no watcher of its end, so a watcher
+//!   that fails here alone looks again after a while.)
+//! * V5 watch is still what was seen. Then nothing will ever run again. Otherwise the watcher sleeps until watch
+//!   changes.
 //!
 //! The others:
-//! * N1 an M that has made a P idle, has joined the idle list or nmlocked, or is not counted in nm any more, calls [`tell`]
-//!   then: if every P is idle and there is a watcher, watch + 1;
+//! * N1 an M that has made a P idle, has joined the idle list or nmlocked, or is not counted in nm any more, calls
+//!   [`tell`] then: if every P is idle and there is a watcher, watch + 1;
 //! * N2 a thread of the host that is about to wait without a deadline, or ends: watch + 1, if there is a watcher.
 //!
 //! # Invariants
@@ -41,16 +44,18 @@
 //!   | waits with a deadline | V3; as a thread of the host: V4, since that is not parked |
 //!   | waits without one, is a zombie, dead, free | it changes nothing by itself |
 //!
-//! * Q2 the counts of V2 are those of one moment: while the lock is held no worker joins or leaves the idle lists or nm, and
-//!   none leaves nmlocked, since with every P idle there is none to wake it with. So nmlocked is never too high.
-//! * Q3 what V3 and V4 read later does not spoil it: whatever is awake meanwhile is a thread of the host. It is there still
-//!   (V4), or it waits or has ended since V1 (N2, V5).
-//! * Q4 a G in the global queue will not run either, if no worker is free, no further one may be made (`max_threads`), and
-//!   each of them waits for its locked G, unless one in the queue is locked itself: that would need no other thread.
+//! * Q2 the counts of V2 are those of one moment: while the lock is held no worker joins or leaves the idle lists or
+//!   nm, and none leaves nmlocked, since with every P idle there is none to wake it with. So nmlocked is never too
+//!   high.
+//! * Q3 what V3 and V4 read later does not spoil it: whatever is awake meanwhile is a thread of the host. It is there
+//!   still (V4), or it waits or has ended since V1 (N2, V5).
+//! * Q4 a G in the global queue will not run either, if no worker is free, no further one may be made (`max_threads`),
+//!   and each of them waits for its locked G, unless one in the queue is locked itself: that would need no other
+//!   thread.
 //!
 //! # Orderings
-//! TELL (the fence in [`tell`]) pairs with itself: of two threads that have each changed something, the one whose fence is
-//! second sees both changes, finds every P idle, and tells; and the watcher sees by `watch` what it has seen.
+//! TELL (the fence in [`tell`]) pairs with itself: of two threads that have each changed something, the one whose fence
+//! is second sees both changes, finds every P idle, and tells; and the watcher sees by `watch` what it has seen.
 //!
 //! # Why it ends
 //! A watcher sleeps until it is told. Each change that may be the last one tells.

@@ -5,27 +5,27 @@
 //! flush a cache, merge a count, agree that all have passed a point.
 //!
 //! # Words
-//! * FN in each P word; `barrier.wait` (Ps for which the function has not returned), `barrier.note`, `barrier.f`, `.arg`.
-//!   None of them is used by a stop of the world (Go's #10618: a shared count let a thread that was late in its syscall
-//!   entry answer the wrong question).
+//! * FN in each P word; `barrier.wait` (Ps for which the function has not returned), `barrier.note`, `barrier.f`,
+//!   `.arg`. None of them is used by a stop of the world (Go's #10618: a shared count let a thread that was late in its
+//!   syscall entry answer the wrong question).
 //! * `worldsema` is held by the caller: the number of Ps stands still, no stop and no other barrier is under way.
 //!
 //! # Protocol
 //! Caller:
 //! * R1 wait = number of Ps, before anything else: nobody may bring it to 0 early;
-//! * R2 under `sched.lock`: every P that is not idle gets FN, and the idle list as a whole is frozen: taken away, so that no
-//!   thread finds its Ps. Then without the lock, since it interrupts every CPU: HEAVY (T2 in syscall.rs); the Ps in syscalls
-//!   are taken, and their FN with them;
-//! * R3 without the lock: run the function for the caller's own P, for the frozen ones, which are put back then, and for
-//!   those taken, which are handed off; count all of them;
+//! * R2 under `sched.lock`: every P that is not idle gets FN, and the idle list as a whole is frozen: taken away, so
+//!   that no thread finds its Ps. Then without the lock, since it interrupts every CPU: HEAVY (T2 in syscall.rs); the
+//!   Ps in syscalls are taken, and their FN with them;
+//! * R3 without the lock: run the function for the caller's own P, for the frozen ones, which are put back then, and
+//!   for those taken, which are handed off; count all of them;
 //! * R4 wait for the note, if R2 gave anybody FN.
 //!
 //! Owner of a P with FN, at its next way through the scheduler, into a syscall or into the idle list (which FN bars):
 //! * O1 ([`run_safe_point_fn`], in preempt.rs) clear FN, run the function, then wait - 1; at 0 set the note.
 //!
 //! # Invariants
-//! * F1 each P is counted once and served once: it is in exactly one of own, taken, frozen, or FN set; FN is cleared by the
-//!   owner, or with the P by who takes it, and by Y1 (syscall.rs) only one of the two is.
+//! * F1 each P is counted once and served once: it is in exactly one of own, taken, frozen, or FN set; FN is cleared by
+//!   the owner, or with the P by who takes it, and by Y1 (syscall.rs) only one of the two is.
 //! * F2 while the function runs for a P, that P is Running and owned by who runs it, or frozen by the caller.
 //!
 //! # Why it ends

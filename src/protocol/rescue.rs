@@ -1,41 +1,43 @@
 //! What waits with a P that does not answer, and what waits in the global queue for too long.
 //!
 //! # Problem
-//! A G that computes for long without a safe point keeps its P from all that waits there: runnext, suspended parents, the
-//! queue, timers that are due. An idle P steals such work. A busy P does not: it always finds work of its own. So while all
-//! other Ps are busy that work waits until the G is done, or forever.
+//! A G that computes for long without a safe point keeps its P from all that waits there: runnext, suspended parents,
+//! the queue, timers that are due. An idle P steals such work. A busy P does not: it always finds work of its own. So
+//! while all other Ps are busy that work waits until the G is done, or forever.
 //!
 //! # Words
 //! * `watch` of a P: which slice sysmon saw there, and since when. Written by sysmon.
-//! * PREEMPT in the P word: sysmon has asked the owner to end the slice or to look at its timers, and has no answer yet.
-//! * `globq_late`: sysmon has seen the same G at the head of the global queue for two slices. Set by sysmon, cleared by the P that
-//!   looks there.
+//! * PREEMPT in the P word: sysmon has asked the owner to end the slice or to look at its timers, and has no answer
+//!   yet.
+//! * `globq_late`: sysmon has seen the same G at the head of the global queue for two slices. Set by sysmon, cleared by
+//!   the P that looks there.
 //!
 //! # Protocol
 //! sysmon, at each look:
 //! * RESCUE-1 a P is deaf if its slice has lasted for two and PREEMPT is still set.
 //! * RESCUE-2 take up to [`BATCH`] Gs from a deaf P, as any thief does: runnext, then parents, then the queue.
-//! * RESCUE-3 put them into the global queue, and then S2 to S5 of wake.rs. Every P takes Gs from there, however busy it is: at
-//!   every 61st slice and when a slice ends (N2 and N4 in park.rs).
-//! * RESCUE-4 ask the template thread to fire the timers of a P that has not answered PREEMPT, if they were due a slice ago. (A
-//!   callback takes memory, and sysmon never waits for the host.) What they ready goes to the global queue.
-//! * RESCUE-5 if the G at the head of the global queue is the same as two slices ago, set `globq_late` and ask a P that answers.
-//!   Its owner takes a batch from there, if no heir is to run in its slice; if one is, sysmon asks again half a slice later.
+//! * RESCUE-3 put them into the global queue, and then S2 to S5 of wake.rs. Every P takes Gs from there, however busy
+//!   it is: at every 61st slice and when a slice ends (N2 and N4 in park.rs).
+//! * RESCUE-4 ask the template thread to fire the timers of a P that has not answered PREEMPT, if they were due a slice
+//!   ago. (A callback takes memory, and sysmon never waits for the host.) What they ready goes to the global queue.
+//! * RESCUE-5 if the G at the head of the global queue is the same as two slices ago, set `globq_late` and ask a P that
+//!   answers. Its owner takes a batch from there, if no heir is to run in its slice; if one is, sysmon asks again half
+//!   a slice later.
 //!
 //! # Invariants
-//! * I1 sysmon takes as a thief and does nothing that only an owner may do. So a P that answers meanwhile, that stops or goes
-//!   idle, has fewer Gs than it thought, as after any theft.
-//! * I2 between RESCUE-2 and RESCUE-3 the Gs are in no queue. An M that finds nothing then and goes idle is seen by S2, otherwise a
-//!   P would idle beside work.
+//! * I1 sysmon takes as a thief and does nothing that only an owner may do. So a P that answers meanwhile, that stops
+//!   or goes idle, has fewer Gs than it thought, as after any theft.
+//! * I2 between RESCUE-2 and RESCUE-3 the Gs are in no queue. An M that finds nothing then and goes idle is seen by S2,
+//!   otherwise a P would idle beside work.
 //! * I3 one look takes a bounded number of Gs, and holds no lock for longer than a thief does.
 //!
 //! # Why it ends
-//! A P that answers is not deaf. RESCUE-2 empties the queues of a deaf P by a batch at each look, of which sysmon makes many as
-//! long as it finds something to do.
+//! A P that answers is not deaf. RESCUE-2 empties the queues of a deaf P by a batch at each look, of which sysmon makes
+//! many as long as it finds something to do.
 //!
 //! # Rejected
-//! Busy Ps that steal every so often: they would pay for a case in which no P is deaf. A hand-off of the deaf P to another M: the G
-//! on it still believes to own it.
+//! Busy Ps that steal every so often: they would pay for a case in which no P is deaf. A hand-off of the deaf P to
+//! another M: the G on it still believes to own it.
 //!
 //! # Differences from Go
 //! Go interrupts a goroutine that does not answer by a signal, which code of the host cannot bear.

@@ -19,8 +19,8 @@
 //! * V2 a reader without a P sees at worst the old number: a Dead P, which it skips by its status, or too few.
 //!
 //! # Differences from Go
-//! Readers take no lock (Go: allpLock): tables and Ps are never freed. Timers are moved under both heaps' locks (Go: under
-//! none), since threads without a P stop timers at any moment.
+//! Readers take no lock (Go: allpLock): tables and Ps are never freed. Timers are moved under both heaps' locks (Go:
+//! under none), since threads without a P stop timers at any moment.
 
 use super::wake;
 use crate::gmp::g::GList;

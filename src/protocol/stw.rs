@@ -13,13 +13,13 @@
 //! * A1 under `sched.lock`: every idle P becomes Stopped; every other one gets STOP and is counted in stopwait;
 //! * A2 without the lock, since it interrupts every CPU: HEAVY (T2 in syscall.rs). Then, under the lock again: those in
 //!   syscalls are taken, become Stopped and are not waited for. Wait for the note, or for the deadline;
-//! * A3 past the deadline, under `sched.lock`: if stopwait is 0 after all, fine. Otherwise take STOP back from those that
-//!   still run, and start the world again.
+//! * A3 past the deadline, under `sched.lock`: if stopwait is 0 after all, fine. Otherwise take STOP back from those
+//!   that still run, and start the world again.
 //!
 //! Owner of a P with STOP, at its next way through the scheduler, into a syscall or into the idle list:
 //! * B1 ([`stop_p`], in preempt.rs) under `sched.lock`: P Stopped, STOP cleared, stopwait - 1; at 0 set the note, still
-//!   under the lock: so A3 need not wait for it, and no note of this stop comes in the next. (The system wakes the stopper when
-//!   the lock is open.) Its M sleeps, its G is runnable.
+//!   under the lock: so A3 need not wait for it, and no note of this stop comes in the next. (The system wakes the
+//!   stopper when the lock is open.) Its M sleeps, its G is runnable.
 //!
 //! Starter:
 //! * C1 a resize, if one was asked for (resize.rs);
@@ -27,9 +27,9 @@
 //! * C3 look again (wake.rs): work may have come while no P was idle.
 //!
 //! # Invariants
-//! * Z1 after A2 every P but the stopper's is Stopped, and stays so until C2: only C2, A3 and a resize lead out of Stopped,
-//!   and a thread without a P finds none idle. (A runtime that ends does so from a stopped world, and leaves its Ps Stopped
-//!   until it begins again: sched/world.rs.)
+//! * Z1 after A2 every P but the stopper's is Stopped, and stays so until C2: only C2, A3 and a resize lead out of
+//!   Stopped, and a thread without a P finds none idle. (A runtime that ends does so from a stopped world, and leaves
+//!   its Ps Stopped until it begins again: sched/world.rs.)
 //! * Z2 stopwait counts exactly the STOP bits that are set: both change together under `sched.lock`.
 //!
 //! # Why it ends

@@ -6,7 +6,8 @@
 //!
 //! # Words
 //! * the P word (gmp/p.rs): requests, and `tick`, which counts how often the P was taken from a syscall;
-//! * `m.insys`: 0, or which P this M has left and at what tick; written by the M. `m.oldp`, `m.left`: the same for itself.
+//! * `m.insys`: 0, or which P this M has left and at what tick; written by the M. `m.oldp`, `m.left`: the same for
+//!   itself.
 //!
 //! # Protocol
 //! Enter (the M, on its G's stack):
@@ -18,8 +19,8 @@
 //! * X1 insys = 0; LIGHT fence; the P word is as it was left: the P is still here, done;
 //! * X2 otherwise CAS it, tick + 1, if its tick is what it was: there were requests, but nobody has taken the P;
 //! * X3 otherwise take an idle P;
-//! * X4 otherwise, on the scheduler's stack and under `sched.lock`: an idle P after all, or the G goes to the global queue
-//!   and the M sleeps.
+//! * X4 otherwise, on the scheduler's stack and under `sched.lock`: an idle P after all, or the G goes to the global
+//!   queue and the M sleeps.
 //!
 //! Take (a stop, a barrier; sysmon's retake, of a P that is where it was at the last look, or whose slice is over):
 //! * T1 set a bit in the P word: STOP, FN, or TAKE;
@@ -29,23 +30,23 @@
 //! * T5 a P taken to be used goes through [`handoffp`].
 //!
 //! # Invariants
-//! * Y1 a P has one owner: T4 succeeds only while its M is in the syscall, or behind X1 and before X2. (If X1's look at the
-//!   word came before T1, then HEAVY makes X1's insys = 0 seen in T3. Otherwise X1 sees the bit, and X2 and T4 replace the
-//!   same word: one of them succeeds.)
+//! * Y1 a P has one owner: T4 succeeds only while its M is in the syscall, or behind X1 and before X2. (If X1's look at
+//!   the word came before T1, then HEAVY makes X1's insys = 0 seen in T3. Otherwise X1 sees the bit, and X2 and T4
+//!   replace the same word: one of them succeeds.)
 //! * Y2 [`handoffp`] starts an M exactly when a search on that P would find something: the list there is the list in
 //!   `sched::find_runnable`. Otherwise a P idles beside work.
 //! * Y3 no request is overlooked: either E3 sees the bit, or T3 sees insys.
-//! * Y4 a P that is on its way from hand to hand is not taken: its tick differs from that in the insys of the M that lost
-//!   it, and an M that gives a P away has insys = 0.
+//! * Y4 a P that is on its way from hand to hand is not taken: its tick differs from that in the insys of the M that
+//!   lost it, and an M that gives a P away has insys = 0.
 //!
 //! # Orderings
-//! LIGHT and HEAVY (sync) are the two halves of a fence that costs only one side: behind HEAVY every thread has either done
-//! its LIGHT, and its stores before that are seen, or will see in its loads after it what was stored before HEAVY. The system
-//! lends it (membarrier); without it LIGHT is a fence like any other.
+//! LIGHT and HEAVY (sync) are the two halves of a fence that costs only one side: behind HEAVY every thread has either
+//! done its LIGHT, and its stores before that are seen, or will see in its loads after it what was stored before HEAVY.
+//! The system lends it (membarrier); without it LIGHT is a fence like any other.
 //!
 //! # Differences from Go
-//! Go marks the G with a compare-and-swap at each enter and exit (since 1.26), and needs flags and second looks beside it.
-//! Here the bracket writes a word of its own twice and no more; who takes a P, which is rare, pays.
+//! Go marks the G with a compare-and-swap at each enter and exit (since 1.26), and needs flags and second looks beside
+//! it. Here the bracket writes a word of its own twice and no more; who takes a P, which is rare, pays.
 
 use super::{rescue, wake};
 use crate::gmp::g::{GRef, GStatus};
@@ -177,7 +178,8 @@ fn exitsyscall_slow(m: MRef, gp: GRef) -> bool {
     true
 }
 
-/// For a thread that does not come back: the P of its last syscall, if it is still there, goes to whoever has use for it.
+/// For a thread that does not come back: the P of its last syscall, if it is still there, goes to whoever has use for
+/// it.
 pub fn give_up_p(m: MRef) {
     // SAFETY: oldp is null or a P.
     if let Some(p) = unsafe { PRef::from_ptr(m.oldp.take()) }
@@ -241,8 +243,8 @@ pub fn handoffp(sched: &Sched, me: MRef, pp: OwnedP) {
     wake::look_again(sched, me);
 }
 
-/// Sysmon's look at the Ps: takes those from syscalls that last, ends slices, and takes out what waits with a P that does not
-/// answer. True if it did something.
+/// Sysmon's look at the Ps: takes those from syscalls that last, ends slices, and takes out what waits with a P that
+/// does not answer. True if it did something.
 pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, now: i64) -> bool {
     let (mut did, mut any) = (false, false);
     for p in ps.clone() {

@@ -18,16 +18,16 @@
 //! * T3 each idle P on which nothing ran since the last look hands its whole cache to the pool, where the stacks age.
 //!
 //! The owner of a P, on g0, whenever it is this P's turn to look at the global queue, and when a slice was ended:
-//! * T4 `tidy` is not what the owner saw last: the stacks at the bottom of the cache that were not needed since then go to
-//!   the pool.
+//! * T4 `tidy` is not what the owner saw last: the stacks at the bottom of the cache that were not needed since then go
+//!   to the pool.
 //!
 //! A caller of [`release`]:
 //! * R1 `tidy` counts one more release: at T4 each owner gives the memory of its whole cache to the system;
 //! * R2 the memory of what idle Ps keep, and of all that is in the pool, goes to the system.
 //!
 //! # Invariants
-//! * T-I1 the cache of an idle P belongs to the holder of `sched.lock`: a P leaves Idle under that lock only, and a barrier
-//!   that has frozen the idle list does not touch caches.
+//! * T-I1 the cache of an idle P belongs to the holder of `sched.lock`: a P leaves Idle under that lock only, and a
+//!   barrier that has frozen the idle list does not touch caches.
 //! * T-I2 `sched.lock` is held for one P at a time, and no system call is made under it.
 //!
 //! # Rejected

@@ -21,21 +21,22 @@
 //! * S5 take an idle P and start an M on it, spinning. Without one, undo S4.
 //!
 //! Idle (an M that found nothing):
-//! * I1 under `sched.lock`: look at the requests of the P and at the global queue once more, put the P into the idle list;
+//! * I1 under `sched.lock`: look at the requests of the P and at the global queue once more, put the P into the idle
+//!   list;
 //! * I2 if it was searching: nmspinning - 1;
 //! * I3 fence; look at every queue and every timer again. If there is something and an idle P: take it, search on;
-//! * I4 otherwise sleep. The one that knows the earliest timer sleeps until then: the keeper. An M that arms an earlier timer
-//!   while a P is idle tells the keeper, or starts a searcher that becomes it ([`timer_added`]); unless it goes idle next itself
-//!   ([`timer_added_on_the_way`]). A keeper that is given a P counts as a searcher, so that it calls for the next keeper when it has
-//!   found a G (F1).
+//! * I4 otherwise sleep. The one that knows the earliest timer sleeps until then: the keeper. An M that arms an earlier
+//!   timer while a P is idle tells the keeper, or starts a searcher that becomes it ([`timer_added`]); unless it goes
+//!   idle next itself ([`timer_added_on_the_way`]). A keeper that is given a P counts as a searcher, so that it calls
+//!   for the next keeper when it has found a G (F1).
 //!
 //! Found (a searching M has found a G):
 //! * F1 nmspinning - 1, then S2 to S5 for the next one: work seldom comes alone.
 //!
 //! Thread (a waker has a P, and no M sleeps):
 //! * N1 under `sched.lock`: the waker counts the thread and leaves the P in `newm`; then it wakes the template thread;
-//! * N2 the template thread takes the P, makes an M and its thread, and gives the M the P as its nextp. If there is no memory or
-//!   no thread, the P goes back to the idle list and its Gs to the global queue.
+//! * N2 the template thread takes the P, makes an M and its thread, and gives the M the P as its nextp. If there is no
+//!   memory or no thread, the P goes back to the idle list and its Gs to the global queue.
 //!
 //! A P that goes idle by other ways than this (a hand-off, a barrier, a resize) does I3 as well: [`look_again`].
 //!
@@ -47,26 +48,26 @@
 //! # Orderings
 //! SUBMIT (the fence of S2) pairs with SPIN (the fence of I3): either the submitter sees npidle (or nmspinning) as the
 //! idler left it and goes on to S4, or the idler's second look sees the G. A note's set pairs with its sleep: nextp.
-//! TIMER (behind the arming of a timer) pairs with SPIN and with KEEPER (before a keeper asks for the earliest one): either
-//! the armer sees who went idle, or keeps the timers, or they see the timer, and before it that its P has any (`Shown` in
-//! gmp/timers.rs). (sysmon would, too, a while later.)
+//! TIMER (behind the arming of a timer) pairs with SPIN and with KEEPER (before a keeper asks for the earliest one):
+//! either the armer sees who went idle, or keeps the timers, or they see the timer, and before it that its P has any
+//! (`Shown` in gmp/timers.rs). (sysmon would, too, a while later.)
 //!
 //! # Why it ends
 //! Each search is one pass over the Ps; who finds nothing sleeps. A wake is caused by a submit, a timer or a hand-off.
 //!
 //! # Rejected
-//! A wake for each submit: a futex storm. A search over all Ps in a random order: with a thousand, of which ten are busy, it
-//! was nine tenths of what the library did. A count of searchers alone (S3 before S2): when nobody searches and no P is
-//! idle every submit would take `sched.lock`.
+//! A wake for each submit: a futex storm. A search over all Ps in a random order: with a thousand, of which ten are
+//! busy, it was nine tenths of what the library did. A count of searchers alone (S3 before S2): when nobody searches
+//! and no P is idle every submit would take `sched.lock`.
 //!
-//! A waker that makes the thread itself: it may be a thread of the host, or one that a G has changed, and a thread inherits its
-//! maker's signal mask, affinity and scheduling class; and it would wait for the locks of malloc and of the loader, which
-//! the host may hold for as long as it likes, with a P that others wait for.
+//! A waker that makes the thread itself: it may be a thread of the host, or one that a G has changed, and a thread
+//! inherits its maker's signal mask, affinity and scheduling class; and it would wait for the locks of malloc and of
+//! the loader, which the host may hold for as long as it likes, with a P that others wait for.
 //!
 //! # Differences from Go
-//! The template thread makes all threads; in Go it does so where the waker is locked to a G.
-//! Every M that idles looks again (I3), not only a searching one; so S2 may trust npidle, and `needspinning` (#45867) is
-//! not needed. The keeper does what a thread in netpoll does there; it is replaced without being woken.
+//! The template thread makes all threads; in Go it does so where the waker is locked to a G. Every M that idles looks
+//! again (I3), not only a searching one; so S2 may trust npidle, and `needspinning` (#45867) is not needed. The keeper
+//! does what a thread in netpoll does there; it is replaced without being woken.
 
 use super::quiet;
 use crate::gmp::g::GRef;
@@ -100,13 +101,14 @@ pub fn pidle_link(sched: &Sched, lk: &mut SchedLocked<'_>, p: PRef) {
     add_npidle(sched, 1);
 }
 
-/// `npidle` and the mask are written under `sched.lock` only, and order nothing: who makes a P idle does the fence of I3 before
-/// the second look, who takes one does that of S2 before others are told of work.
+/// `npidle` and the mask are written under `sched.lock` only, and order nothing: who makes a P idle does the fence of
+/// I3 before the second look, who takes one does that of S2 before others are told of work.
 fn add_npidle(sched: &Sched, n: i32) {
     sched.npidle.store(sched.npidle.load(Ordering::Relaxed).wrapping_add_signed(n), Ordering::Relaxed);
 }
 
-/// Takes the whole idle list. Its Ps stay Idle, and nobody finds them, so nothing happens to them until they are thawed.
+/// Takes the whole idle list. Its Ps stay Idle, and nobody finds them, so nothing happens to them until they are
+/// thawed.
 pub fn pidle_freeze(sched: &Sched, lk: &mut SchedLocked<'_>) -> *mut crate::gmp::P {
     sched.npidle.store(0, Ordering::Relaxed);
     std::mem::replace(&mut lk.pidle, null_mut())
@@ -203,8 +205,8 @@ pub fn kick_keeper(sched: &Sched, when: i64) {
     }
 }
 
-/// A P has a new first timer, and its G runs on, for how long it alone knows: an idle M becomes the keeper of the timer. (Without
-/// this call sysmon finds the timer late. While all sleep it does not look at all.)
+/// A P has a new first timer, and its G runs on, for how long it alone knows: an idle M becomes the keeper of the
+/// timer. (Without this call sysmon finds the timer late. While all sleep it does not look at all.)
 pub fn timer_added(sched: &Sched, me: MRef, when: i64) {
     // TIMER: pairs with SPIN in `go_idle` and with KEEPER in `settle`.
     fence(Ordering::SeqCst);
@@ -218,8 +220,9 @@ pub fn timer_added(sched: &Sched, me: MRef, when: i64) {
     }
 }
 
-/// As [`timer_added`], for a commit of the library's and a callback of a timer. On g0, and with nothing to run, this M goes idle
-/// next and keeps the timer itself: no thread is woken for a sleep. On the stack of the next G it does not: that G may compute.
+/// As [`timer_added`], for a commit of the library's and a callback of a timer. On g0, and with nothing to run, this M
+/// goes idle next and keeps the timer itself: no thread is woken for a sleep. On the stack of the next G it does not:
+/// that G may compute.
 pub fn timer_added_on_the_way(sched: &Sched, me: MRef, when: i64) {
     if me.ctx() != Ctx::Sched || me.p().is_none_or(|pp| !pp.has_nothing()) {
         timer_added(sched, me, when);
@@ -367,8 +370,8 @@ fn take_mfree(lk: &mut SchedLocked<'_>) -> Option<MRef> {
     Some(m)
 }
 
-/// Starts the thread of an M that is counted already; without one the M is free again, and not counted, and what it was to
-/// run comes back.
+/// Starts the thread of an M that is counted already; without one the M is free again, and not counted, and what it was
+/// to run comes back.
 fn try_start(sched: &Sched, m: MRef) -> Result<(), Option<(OwnedP, bool)>> {
     m.alive.set(true);
     m.exiting.set(false);
@@ -618,8 +621,8 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
             }
         }
         let mut lk = sched.lock.lock();
-        // Who is not there any more was taken out for a P, and its note is on its way (W3): neither the P is lost, nor the
-        // count of whoever was to search with it.
+        // Who is not there any more was taken out for a P, and its note is on its way (W3): neither the P is lost, nor
+        // the count of whoever was to search with it.
         if sched.exiting.load(Ordering::Relaxed) && leave_idle(sched, &mut lk, m) {
             break None;
         }
@@ -659,9 +662,9 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
 /// Enters the idle list, or becomes the keeper: then until when.
 pub fn settle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef, first: Option<i64>) -> Option<i64> {
     let first = first.unwrap_or_else(|| {
-        // KEEPER: pairs with TIMER in `timer_added`. It may have been the keeper until now, and an armer that still sees it
-        // so counts on it. (Who comes from `go_idle` has asked behind SPIN. Whoever arms one since sees an idle P and starts a
-        // searcher; or sees none, and then whoever took the P of this M asks again before he sleeps.)
+        // KEEPER: pairs with TIMER in `timer_added`. It may have been the keeper until now, and an armer that still
+        // sees it so counts on it. (Who comes from `go_idle` has asked behind SPIN. Whoever arms one since sees an idle
+        // P and starts a searcher; or sees none, and then whoever took the P of this M asks again before he sleeps.)
         fence(Ordering::SeqCst);
         next_timer(sched)
     });
@@ -674,7 +677,8 @@ pub fn settle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef, first: Option<i6
         mput(lk, old);
     }
     sched.keeper_until.store(first, Ordering::Relaxed);
-    // Release: pairs with the Acquire in `kick_keeper`, which must not take the time of an earlier keeper for this one's.
+    // Release: pairs with the Acquire in `kick_keeper`, which must not take the time of an earlier keeper for this
+    // one's.
     sched.keeper.store(m.as_ptr(), Ordering::Release);
     Some(first)
 }

@@ -1,8 +1,8 @@
-//! A report from a thread of its own: for the template thread, which others wait for, and which must therefore not wait for
-//! the host's function.
+//! A report from a thread of its own: for the template thread, which others wait for, and which must therefore not wait
+//! for the host's function.
 //!
-//! The thread lives for one report, and there is one at a time. If no thread can be made the template thread tells it itself: then
-//! nothing moves anyway, and a report that may hold it up is better than none.
+//! The thread lives for one report, and there is one at a time. If no thread can be made the template thread tells it
+//! itself: then nothing moves anyway, and a report that may hold it up is better than none.
 
 use crate::gmp::sched::Sched;
 use crate::sys;

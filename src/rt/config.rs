@@ -1,8 +1,9 @@
 //! What the runtime is started with: the caller's options, then the environment, then defaults.
 //!
 //! This is the only file of the library that reads the environment (`tests/sources.rs`). It does so once for each start
-//! of the runtime, before the first thread. In a process that has more rights than its starter (set-user-ID and the like)
-//! the environment counts as empty. A value that is not understood changes nothing, and [`Environment::remark`] says so.
+//! of the runtime, before the first thread. In a process that has more rights than its starter (set-user-ID and the
+//! like) the environment counts as empty. A value that is not understood changes nothing, and [`Environment::remark`]
+//! says so.
 //!
 //! To add a setting of `GMXDEBUG`: a field of `Debug` and a row of `SETTINGS`.
 
@@ -43,8 +44,8 @@ const DEFAULT_STACK: usize = 256 << 10;
 const DEFAULT_SLICE: i64 = 10_000_000;
 const DEFAULT_THREADS: i32 = 10_000;
 
-/// `GMX_MAXPROCS` may ask for this many Ps for each CPU. The starter of a process may decide how fast it is, but not how
-/// much memory it takes; the program itself may ask for more.
+/// `GMX_MAXPROCS` may ask for this many Ps for each CPU. The starter of a process may decide how fast it is, but not
+/// how much memory it takes; the program itself may ask for more.
 const ENV_PROCS_PER_CPU: i32 = 16;
 
 fn or<T: Default + PartialEq>(v: T, default: T) -> T {
@@ -281,8 +282,8 @@ impl Environment {
         Environment { debug: settings(gmxdebug.bytes(), |_| {}), maxprocs, gmxdebug, gmx_maxprocs }
     }
 
-    /// What the user should know about the variables: a line for each in which something was not understood, and the list
-    /// that `GMXDEBUG=help` asks for. Empty if all is well. `procs`: the number of Ps that the start came to.
+    /// What the user should know about the variables: a line for each in which something was not understood, and the
+    /// list that `GMXDEBUG=help` asks for. Empty if all is well. `procs`: the number of Ps that the start came to.
     pub fn remark(&self, out: &mut Text, options: &Options, procs: i32) -> fmt::Result {
         self.remark_on_debug(out)?;
         if options.maxprocs <= 0 {

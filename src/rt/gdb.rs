@@ -1,5 +1,5 @@
-//! What a debugger needs to find Gs, Ms and Ps in a process or a core. It lies in a section of its own, `.gmx.gdb`, so that
-//! `packaging/gomax-gdb.py` finds it in a library without symbols.
+//! What a debugger needs to find Gs, Ms and Ps in a process or a core. It lies in a section of its own, `.gmx.gdb`, so
+//! that `packaging/gomax-gdb.py` finds it in a library without symbols.
 
 use super::SCHED;
 use crate::gmp::layout::LAYOUT;

@@ -1,9 +1,9 @@
 //! `gmx_main`: the main G, and the end that never comes.
 //!
-//! A deadlock is this: every P is idle, every G waits, no timer is armed, and no thread is left that could ready one. How
-//! that is known without a look at every G is the paper of protocol/quiet.rs. Whether there is another thread is asked of
-//! the system: if the process has more threads than the library made and than wait in it without a deadline, one of them may
-//! still call in, and there is no alarm.
+//! A deadlock is this: every P is idle, every G waits, no timer is armed, and no thread is left that could ready one.
+//! How that is known without a look at every G is the paper of protocol/quiet.rs. Whether there is another thread is
+//! asked of the system: if the process has more threads than the library made and than wait in it without a deadline,
+//! one of them may still call in, and there is no alarm.
 
 use super::report;
 use crate::block::{join, waitq};
@@ -106,9 +106,9 @@ pub fn stuck(sched: &Sched, seen: u32) -> Stuck {
 
 // ---- gomaxprocs follows the machine ----------------------------------------------------------------------------------
 
-/// The machine has another number of CPUs: a G changes gomaxprocs, since the template thread must not wait for the world. The G
-/// tries once, with little patience: nobody waits for the new number, so a G that does not poll must not hold up the others
-/// for it. It is asked again in a second.
+/// The machine has another number of CPUs: a G changes gomaxprocs, since the template thread must not wait for the
+/// world. The G tries once, with little patience: nobody waits for the new number, so a G that does not poll must not
+/// hold up the others for it. It is asked again in a second.
 pub fn spawn_resizer(m: MRef) {
     if RESIZING.swap(true, Ordering::Relaxed) {
         return;

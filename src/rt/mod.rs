@@ -1,7 +1,7 @@
 //! The one runtime of this process: its beginning and end, what a thread must know to come in, fork.
 //!
-//! The statics of the library are here and nowhere below. A runtime that was shut down keeps its memory and serves again:
-//! a thread of the host may still hold one of its Ms. Only a child of fork begins with a new one.
+//! The statics of the library are here and nowhere below. A runtime that was shut down keeps its memory and serves
+//! again: a thread of the host may still hold one of its Ms. Only a child of fork begins with a new one.
 
 pub mod apart;
 pub mod config;
@@ -46,8 +46,8 @@ static UP: AtomicBool = AtomicBool::new(false);
 static ENDING: AtomicBool = AtomicBool::new(false);
 /// A thread joins those that are leaving.
 static JOINING: AtomicBool = AtomicBool::new(false);
-/// Held while the runtime begins, and where an end begins and is complete; never while a thread is joined or the host's code
-/// runs. A raw one, because a child of fork may have to open it.
+/// Held while the runtime begins, and where an end begins and is complete; never while a thread is joined or the host's
+/// code runs. A raw one, because a child of fork may have to open it.
 static BEGIN_END: RawMutex = RawMutex::new();
 /// The threads that run no Gs.
 static TEMPLATE: Service = Service::new();
@@ -71,8 +71,8 @@ impl Drop for Excluded {
 
 // ---- coming in -------------------------------------------------------------------------------------------------------
 
-/// The M of the calling thread, in whatever context it is. Starts the runtime if it is not up, and makes the thread known
-/// if it is not.
+/// The M of the calling thread, in whatever context it is. Starts the runtime if it is not up, and makes the thread
+/// known if it is not.
 #[inline(always)]
 pub fn enter() -> Result<MRef> {
     match current() {
@@ -113,8 +113,8 @@ fn make_known(sched: &'static Sched) -> Result<MRef> {
     Ok(m)
 }
 
-/// The key whose destructor tells of the end of a foreign thread. Made when the first one comes in; when all keys of the process
-/// are in use, the next thread tries again. No lock: a child of fork could find it held for good.
+/// The key whose destructor tells of the end of a foreign thread. Made when the first one comes in; when all keys of
+/// the process are in use, the next thread tries again. No lock: a child of fork could find it held for good.
 fn exit_key() -> Option<sys::ThreadExitKey> {
     const NONE: u32 = u32::MAX;
     static KEY: AtomicU32 = AtomicU32::new(NONE);
@@ -162,8 +162,8 @@ static CXX_TOLD: AtomicBool = AtomicBool::new(false);
 /// [`load`] has run.
 static LOADED: AtomicBool = AtomicBool::new(false);
 
-/// Runs when the library is loaded, or when a program starts that contains it: before a thread can be inside of it. Otherwise a
-/// child of fork could find the lock of another thread's first call held.
+/// Runs when the library is loaded, or when a program starts that contains it: before a thread can be inside of it.
+/// Otherwise a child of fork could find the lock of another thread's first call held.
 #[cfg(not(any(loom, shuttle)))]
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -173,7 +173,8 @@ extern "C" fn at_load() {
     load();
 }
 
-/// False if there is no memory. (A host that calls the library in a constructor of its own may do so before ours has run.)
+/// False if there is no memory. (A host that calls the library in a constructor of its own may do so before ours has
+/// run.)
 fn load() -> bool {
     if LOADED.load(Ordering::Relaxed) {
         return true;
@@ -203,8 +204,8 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
             break;
         }
         drop(excluded);
-        // Its threads may have left since a shutdown that ran out of time. A caller that waited for them here could be one that
-        // they wait for.
+        // Its threads may have left since a shutdown that ran out of time. A caller that waited for them here could be
+        // one that they wait for.
         if !end_if_left(now()) {
             return Err(Error::ShutDown);
         }
@@ -273,8 +274,8 @@ fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched
     start_threads(sched)?;
     world::open(sched);
     if !options.no_sigsegv && env.debug.sigsegv {
-        // SAFETY: `describe` and `emit` only read and write; beginnings and ends exclude each other. Without the handler an
-        // overflow is a bare fault.
+        // SAFETY: `describe` and `emit` only read and write; beginnings and ends exclude each other. Without the
+        // handler an overflow is a bare fault.
         let _ = unsafe { overflow::install(describe_fault, report::emit) };
     }
     UP.store(true, Ordering::Release);
@@ -389,8 +390,8 @@ struct Launch {
     answered: Note,
 }
 
-/// Starts the template thread, which makes the watchdog and the first worker: from then on there is always a thread to go on
-/// with.
+/// Starts the template thread, which makes the watchdog and the first worker: from then on there is always a thread to
+/// go on with.
 fn start_threads(sched: &'static Sched) -> Result<()> {
     let launch = Launch {
         template: TEMPLATE.m(sched)?,
@@ -449,8 +450,8 @@ extern "C" fn sysmon_start(arg: *mut c_void) -> *mut c_void {
     std::ptr::null_mut()
 }
 
-/// The number of Ps that the machine offers: by the affinity of the threads that run Gs, which is that of the main thread when
-/// the runtime begins.
+/// The number of Ps that the machine offers: by the affinity of the threads that run Gs, which is that of the main
+/// thread when the runtime begins.
 pub fn machine_procs() -> i32 {
     // SAFETY: the word holds null or an M.
     let template = unsafe { MRef::from_ptr(TEMPLATE.m.load(Ordering::Relaxed)) }.filter(|_| up().is_some());
@@ -461,9 +462,9 @@ pub fn machine_procs() -> i32 {
 
 /// Waits until no G lives, then ends every thread of the library.
 ///
-/// A thread that ends runs destructors of the host, which may call the library or wait for a thread that does. So no lock is held
-/// while threads leave, and no call waits for them but this one: those that need a runtime are refused meanwhile, those that
-/// need none work.
+/// A thread that ends runs destructors of the host, which may call the library or wait for a thread that does. So no
+/// lock is held while threads leave, and no call waits for them but this one: those that need a runtime are refused
+/// meanwhile, those that need none work.
 pub fn shutdown(timeout: i64) -> Result<()> {
     // SAFETY: a Sched is never freed.
     let Some(sched) = (unsafe { SCHED.load(Ordering::Acquire).as_ref() }) else { return Ok(()) };
@@ -598,8 +599,8 @@ fn tell_to_leave(sched: &'static Sched) {
 
 // ---- fork ------------------------------------------------------------------------------------------------------------
 
-/// The number of the first G that a child of fork makes: after all that its parent gave out. Numbers tell owners of locks apart,
-/// and what was locked when the process forked stands in the child's memory.
+/// The number of the first G that a child of fork makes: after all that its parent gave out. Numbers tell owners of
+/// locks apart, and what was locked when the process forked stands in the child's memory.
 static FIRST_GOID: AtomicU64 = AtomicU64::new(1);
 /// In a child of fork the number that its one thread had as an owner, and keeps. That thread is the main one there.
 static SURVIVOR: AtomicU64 = AtomicU64::new(0);
@@ -637,8 +638,8 @@ unsafe extern "C" fn forked() {
 
 // ---- faults ----------------------------------------------------------------------------------------------------------
 
-/// Names the G in which a fault happened: always if its stack has overflown, else if the process dies of it. In a signal
-/// handler: reads only.
+/// Names the G in which a fault happened: always if its stack has overflown, else if the process dies of it. In a
+/// signal handler: reads only.
 unsafe fn describe_fault(fault: &Fault, line: &mut Line) -> Seen {
     let Some(m) = current() else { return Seen::default() };
     let nothing = Seen { told: false, ours: !m.is_extra() };

@@ -170,8 +170,8 @@ fn tell_deadlock(sched: &Sched, what: &str) {
     emit(out.as_bytes());
 }
 
-/// As [`g_line`], with what it runs and what it waits for: `goroutine 7 "name" [mutex lock, 1500ms] in work, at 0x55..., held
-/// by goroutine 3`. It waits for good.
+/// As [`g_line`], with what it runs and what it waits for: `goroutine 7 "name" [mutex lock, 1500ms] in work, at
+/// 0x55..., held by goroutine 3`. It waits for good.
 fn waiter_line(out: &mut Text, sched: &Sched, gp: GRef) -> fmt::Result {
     g_words(out, gp)?;
     let f = if gp.child.is_null() { gp.entry.get() } else { gp.child.get() };

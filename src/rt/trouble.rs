@@ -1,5 +1,5 @@
-//! What the watchdog has the template thread look at when nothing moves: Gs that lack a thread or a stack, and a deadlock that
-//! no `gmx_main` waits to be told of.
+//! What the watchdog has the template thread look at when nothing moves: Gs that lack a thread or a stack, and a
+//! deadlock that no `gmx_main` waits to be told of.
 //!
 //! Each is told once: until something has moved again.
 

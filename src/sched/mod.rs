@@ -261,7 +261,8 @@ fn take_global(sched: &Sched, pp: &OwnedP, n: usize) -> Option<GRef> {
     first
 }
 
-/// Looks at every P that is not idle, from a random one on, four times; and at timers, of idle ones too, in the last round.
+/// Looks at every P that is not idle, from a random one on, four times; and at timers, of idle ones too, in the last
+/// round.
 fn steal(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
     for round in 0..STEAL_ROUNDS {
         let last = round == STEAL_ROUNDS - 1;

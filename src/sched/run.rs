@@ -59,8 +59,9 @@ pub fn minit(m: MRef) {
     m.stack_hi.set(std::ptr::null_mut());
 }
 
-/// What a thread needs besides that runs Gs. False: there is no memory for it, and the thread ends as if it had never been
-/// made. One that no P waits for, the first of a runtime, waits for memory itself: without it no thread would run Gs at all.
+/// What a thread needs besides that runs Gs. False: there is no memory for it, and the thread ends as if it had never
+/// been made. One that no P waits for, the first of a runtime, waits for memory itself: without it no thread would run
+/// Gs at all.
 fn knows_its_host(sched: &Sched, m: MRef) -> bool {
     while !HostThread::has_room() {
         let spinning = m.spinning.replace(false);

@@ -1,12 +1,12 @@
 //! The watchdog: a thread without a P that sees to what nobody else would.
 //!
-//! It takes Ps from syscalls that last, ends slices, starts somebody for a timer that is overdue, and moves the cheap clock.
-//! It never waits for the host: it makes no thread, takes no memory, opens and writes no file. What needs one of these it
-//! asks the template thread for (template.rs): another try where there was no thread, the number of CPUs once a second,
-//! `schedtrace`, memory that goes back to the system.
+//! It takes Ps from syscalls that last, ends slices, starts somebody for a timer that is overdue, and moves the cheap
+//! clock. It never waits for the host: it makes no thread, takes no memory, opens and writes no file. What needs one of
+//! these it asks the template thread for (template.rs): another try where there was no thread, the number of CPUs once
+//! a second, `schedtrace`, memory that goes back to the system.
 //!
-//! It looks every 20 us at first, after a millisecond of nothing to do less and less often, at last every 10 ms; and when every
-//! P has been idle for a while it sleeps until a P is used again or a timer is due.
+//! It looks every 20 us at first, after a millisecond of nothing to do less and less often, at last every 10 ms; and
+//! when every P has been idle for a while it sleeps until a P is used again or a timer is due.
 
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
@@ -19,7 +19,8 @@ use crate::sys;
 
 const SHORTEST: i64 = 20_000;
 const LONGEST: i64 = 10_000_000;
-/// How late a timer may be before somebody else is found for it: those who are about to see to it anyway are not disturbed.
+/// How late a timer may be before somebody else is found for it: those who are about to see to it anyway are not
+/// disturbed.
 const GRACE: i64 = 200_000;
 /// Rounds without anything to do before it slows down.
 const PATIENCE: u32 = 50;
@@ -97,7 +98,8 @@ pub fn sysmon(sched: &Sched, m: MRef) {
     }
 }
 
-/// Sleeps for a moment; or, when it has long been quiet, until it is called, at the latest until `latest`. Whether it was so.
+/// Sleeps for a moment; or, when it has long been quiet, until it is called, at the latest until `latest`. Whether it
+/// was so.
 fn rest(sched: &Sched, delay: i64, slices: &mut u64, latest: i64, looked: &mut Looked) -> bool {
     let mut quiet = delay >= LONGEST && sched.schedtrace_ms.get() == 0;
     if quiet {
@@ -156,8 +158,8 @@ fn overdue_timers(sched: &Sched, m: MRef, now: i64) -> bool {
     did
 }
 
-/// Before a deep sleep: all may wait for good, which the template thread finds out, once for each time that all went idle. Until
-/// when to sleep: it may want to look again.
+/// Before a deep sleep: all may wait for good, which the template thread finds out, once for each time that all went
+/// idle. Until when to sleep: it may want to look again.
 fn look_for_deadlock(sched: &Sched, slices: u64, looked: &mut Looked) -> i64 {
     let now = now();
     let again = sched.look_when.load(Ordering::Relaxed);

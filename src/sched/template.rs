@@ -1,12 +1,12 @@
 //! The template thread: makes every other thread of the library, and does whatever may have to wait for the host.
 //!
-//! A thread inherits its maker's signal mask, CPU affinity and scheduling class, and the first call of the library may come from a
-//! thread with unusual ones. So that thread makes this one alone, which takes on those of the main thread and then makes the
-//! watchdog and the workers. It never runs a G and never changes.
+//! A thread inherits its maker's signal mask, CPU affinity and scheduling class, and the first call of the library may
+//! come from a thread with unusual ones. So that thread makes this one alone, which takes on those of the main thread
+//! and then makes the watchdog and the workers. It never runs a G and never changes.
 //!
-//! To make a thread takes memory, and the locks of the C library. To look up the number of CPUs means to read files, and a trace is
-//! written to whatever stderr is. The host decides how long each of these takes. So the watchdog does none of them and asks this
-//! thread. A request that is still open when the next one like it comes is served once.
+//! To make a thread takes memory, and the locks of the C library. To look up the number of CPUs means to read files,
+//! and a trace is written to whatever stderr is. The host decides how long each of these takes. So the watchdog does
+//! none of them and asks this thread. A request that is still open when the next one like it comes is served once.
 
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;

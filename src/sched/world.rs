@@ -1,8 +1,8 @@
 //! Those who need every P, or the number of Ps to stand still: stop-the-world, the barrier, gomaxprocs.
 //!
 //! All of them take worldsema first, and park for it on their own stack, as any G does (Go's #8749: taken on the
-//! scheduler's stack, there is nobody to park). They hold it until the world runs again, and hand it to the next in line,
-//! so nobody starves (Go's #10618).
+//! scheduler's stack, there is nobody to park). They hold it until the world runs again, and hand it to the next in
+//! line, so nobody starves (Go's #10618).
 
 use crate::block::{sema, waitq};
 use crate::gmp::error::{Error, Result};
@@ -54,8 +54,8 @@ pub fn with_stopped_world<T>(m: MRef, f: impl FnOnce(&Sched, MRef) -> T) -> Resu
     with_stopped_world_within(m, None, |_| (), f)
 }
 
-/// As [`with_stopped_world`]; with `patience` the Ps have no more time than that to stop. (The wait for worldsema does not
-/// count: it holds up nothing else.)
+/// As [`with_stopped_world`]; with `patience` the Ps have no more time than that to stop. (The wait for worldsema does
+/// not count: it holds up nothing else.)
 ///
 /// # Migrates
 fn with_stopped_world_within<T>(
@@ -221,8 +221,9 @@ pub fn procs_while_down(sched: &Sched, n: u32) -> bool {
     true
 }
 
-/// All threads of the library have left a stopped world: nobody sleeps, cached stacks go back to the system. (nmspinning
-/// is left alone: who searched has taken its count back, and a thread of the host may be about to.) The Ps stay Stopped until the runtime begins again.
+/// All threads of the library have left a stopped world: nobody sleeps, cached stacks go back to the system.
+/// (nmspinning is left alone: who searched has taken its count back, and a thread of the host may be about to.) The Ps
+/// stay Stopped until the runtime begins again.
 pub fn tidy_while_down(sched: &Sched) {
     crate::block::timer::stop_all(sched);
     {

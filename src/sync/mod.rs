@@ -96,8 +96,8 @@ impl<T> Drop for Guard<'_, T> {
     }
 }
 
-/// The lock of a channel: it is given back elsewhere than where it was taken, perhaps on another stack, and one thread may
-/// hold several, taken in the order of their addresses.
+/// The lock of a channel: it is given back elsewhere than where it was taken, perhaps on another stack, and one thread
+/// may hold several, taken in the order of their addresses.
 pub struct Latch(imp::RawMutex);
 
 impl Latch {

@@ -110,8 +110,8 @@ impl RawMutex {
 
 thread_local! {
     static NOW: Cell<i64> = const { Cell::new(0) };
-    /// Fences that are left out, and lines whose accesses are all Relaxed, by file and line: what shows that a model needs
-    /// them.
+    /// Fences that are left out, and lines whose accesses are all Relaxed, by file and line: what shows that a model
+    /// needs them.
     static WITHOUT: RefCell<Vec<(String, u32)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -171,8 +171,8 @@ fn stored(plain: bool) {
     STORED.with(|s| s.set(plain));
 }
 
-/// On every machine a full fence; where the read-modify-write before it is one already it costs nothing. A store in between
-/// is behind that one, and nothing would order it before the loads that follow.
+/// On every machine a full fence; where the read-modify-write before it is one already it costs nothing. A store in
+/// between is behind that one, and nothing would order it before the loads that follow.
 #[track_caller]
 pub fn fence_after_rmw() {
     STORED.with(|s| assert!(!s.get(), "a store between the read-modify-write and its fence"));
@@ -317,7 +317,8 @@ impl Note {
     pub fn wakeup(&self) -> bool {
         self.set().wake()
     }
-    /// Wakes the sleeper as well: it may run as soon as the note is set, and a wake-up that comes later is a spurious one.
+    /// Wakes the sleeper as well: it may run as soon as the note is set, and a wake-up that comes later is a spurious
+    /// one.
     pub fn set(&self) -> Sleeper {
         self.state.lock().unwrap().set = true;
         self.changed.notify_one();

@@ -55,8 +55,8 @@ ranks! {
     StackPool = 16,
 }
 
-/// The check. A violation tells where each lock that is held was taken, and the stack of the one that comes too late; with
-/// `GMX_LOCK_STACKS=1` every lock keeps the stack on which it was taken, which makes debug builds slow.
+/// The check. A violation tells where each lock that is held was taken, and the stack of the one that comes too late;
+/// with `GMX_LOCK_STACKS=1` every lock keeps the stack on which it was taken, which makes debug builds slow.
 #[cfg(all(debug_assertions, not(any(loom, shuttle))))]
 mod check {
     use super::Rank;
@@ -314,8 +314,8 @@ pub fn release(rank: Rank) {
     let _ = rank;
 }
 
-/// One element of a list or table was looked at: what is counted of a hold, since time on a busy machine says nothing. Debug
-/// builds only.
+/// One element of a list or table was looked at: what is counted of a hold, since time on a busy machine says nothing.
+/// Debug builds only.
 #[inline(always)]
 pub fn step() {
     #[cfg(all(debug_assertions, not(any(loom, shuttle))))]

@@ -15,16 +15,17 @@ pub fn fence(order: Ordering) {
     widen!();
 }
 
-/// A lock of one word: no memory is taken for those who wait, nothing is kept for a thread, and a child of fork can open it.
+/// A lock of one word: no memory is taken for those who wait, nothing is kept for a thread, and a child of fork can
+/// open it.
 pub struct RawMutex(AtomicU32);
 
 const OPEN: u32 = 0;
 const HELD: u32 = 1;
 /// Held, and somebody may sleep for it.
 const AWAITED: u32 = 2;
-/// Looks at a held lock before one sleeps, with pauses between, each twice as long as the one before, so that who holds it
-/// and who comes do not take its line from each other all the time. (Not with the CPU given up between: whoever has it next
-/// keeps it for longer than most hold a lock.)
+/// Looks at a held lock before one sleeps, with pauses between, each twice as long as the one before, so that who holds
+/// it and who comes do not take its line from each other all the time. (Not with the CPU given up between: whoever has
+/// it next keeps it for longer than most hold a lock.)
 const LOOKS: u32 = 16;
 const LONGEST_PAUSE: u32 = 32;
 
@@ -47,8 +48,9 @@ impl RawMutex {
         }
     }
 
-    /// Who has slept takes it as awaited: others may sleep beside it, and nobody else knows. It looks again before it sleeps
-    /// once more, and so does who comes while others sleep: the lock is held for less time than a sleep and a wake take.
+    /// Who has slept takes it as awaited: others may sleep beside it, and nobody else knows. It looks again before it
+    /// sleeps once more, and so does who comes while others sleep: the lock is held for less time than a sleep and a
+    /// wake take.
     #[cold]
     #[inline(never)]
     fn lock_slow(&self) {
@@ -250,8 +252,8 @@ impl Note {
         self.set().wake()
     }
 
-    /// Sets the note; its sleeper, if there is one, still has to be woken. For a caller that holds a lock: the system is for
-    /// when the lock is open.
+    /// Sets the note; its sleeper, if there is one, still has to be woken. For a caller that holds a lock: the system
+    /// is for when the lock is open.
     pub fn set(&self) -> Sleeper {
         widen!();
         let slept = self.0.swap(SET, Ordering::AcqRel) == SLEEPING;

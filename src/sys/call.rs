@@ -1,11 +1,11 @@
 //! Every call of a function that the host gave the library.
 //!
-//! What must hold: no exception passes through the library, which would be left in the middle of what it does: a context that
-//! is never put back, a once that never ends, a barrier that waits forever. [`gmx_arch_call`] ends such an unwind at the throw,
-//! so that the report and the core show the thrower's stack. It costs a call and a return.
+//! What must hold: no exception passes through the library, which would be left in the middle of what it does: a
+//! context that is never put back, a once that never ends, a barrier that waits forever. [`gmx_arch_call`] ends such an
+//! unwind at the throw, so that the report and the core show the thrower's stack. It costs a call and a return.
 //!
-//! The function of a G is called directly (`sched/run.rs`): it is the last frame of its stack, where every search ends. The
-//! host's handlers of signals are called by `fiber/overflow.rs`, which keeps nothing that would need to be undone.
+//! The function of a G is called directly (`sched/run.rs`): it is the last frame of its stack, where every search ends.
+//! The host's handlers of signals are called by `fiber/overflow.rs`, which keeps nothing that would need to be undone.
 
 use super::arch::gmx_arch_call;
 use core::ffi::{c_char, c_void};

@@ -12,8 +12,8 @@ struct Search<'a> {
     len: usize,
 }
 
-/// Looks for an object that asks others for `symbol`, and writes as much of its name as fits: how much that is. None for which `skip` says yes, and not
-/// the one that `holds` lies in. Does not wait for a thread that loads an object.
+/// Looks for an object that asks others for `symbol`, and writes as much of its name as fits: how much that is. None
+/// for which `skip` says yes, and not the one that `holds` lies in. Does not wait for a thread that loads an object.
 pub fn importer(symbol: &CStr, skip: &dyn Fn(&[u8]) -> bool, holds: usize, name: &mut [u8]) -> Option<usize> {
     let mut search = Search { symbol, skip, holds, name, len: 0 };
     // SAFETY: `look` gets the search, which lives for the call.
@@ -83,8 +83,8 @@ impl Object<'_> {
             if symbols == 0 || strings == 0 || hash == 0 {
                 return None;
             }
-            // The second word of the table: the first symbol in it. Those that others define come before. Where an object
-            // defines none it says 1; the names then follow the symbols, maybe after other tables.
+            // The second word of the table: the first symbol in it. Those that others define come before. Where an
+            // object defines none it says 1; the names then follow the symbols, maybe after other tables.
             let imports = match *(hash as *const u32).add(1) {
                 0 | 1 => strings.saturating_sub(symbols) / size_of::<libc::Elf64_Sym>(),
                 first => first as usize,

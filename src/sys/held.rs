@@ -1,12 +1,12 @@
 //! Debug builds: no system call is made while a ranked lock is held.
 //!
-//! A thread that holds `sched.lock` or a channel and goes to the system keeps all others from it for as long as the system
-//! takes, which may be milliseconds: a wake-up of a sleeping thread, a fence on every CPU, a mapping. So a waker sets its
-//! note under the lock and wakes the sleeper when the lock is open (`SchedLocked::wake_after`), a stopper opens the lock
-//! for its fence, and memory is mapped before the lock is taken.
+//! A thread that holds `sched.lock` or a channel and goes to the system keeps all others from it for as long as the
+//! system takes, which may be milliseconds: a wake-up of a sleeping thread, a fence on every CPU, a mapping. So a waker
+//! sets its note under the lock and wakes the sleeper when the lock is open (`SchedLocked::wake_after`), a stopper
+//! opens the lock for its fence, and memory is mapped before the lock is taken.
 //!
-//! The ranks are those of [`crate::sync`], which tells here how many locks a thread holds; the calls of this layer look.
-//! What does not look, and why:
+//! The ranks are those of [`crate::sync`], which tells here how many locks a thread holds; the calls of this layer
+//! look. What does not look, and why:
 //!
 //! | call | reason |
 //! |---|---|

@@ -118,8 +118,9 @@ fn wait(word: &AtomicU32, expected: u32, deadline: Option<i64>) -> bool {
     !(r == -1 && errno.now() == libc::ETIMEDOUT)
 }
 
-/// Until `on` is false again, timed waits of this thread end at their time. Otherwise the system lets them end up to 50 us
-/// later, to wake for several at once. (Not for good: threads and processes that the host makes from here would inherit it.)
+/// Until `on` is false again, timed waits of this thread end at their time. Otherwise the system lets them end up to 50
+/// us later, to wake for several at once. (Not for good: threads and processes that the host makes from here would
+/// inherit it.)
 pub fn wake_on_time(on: bool) {
     held::nothing_for("prctl");
     let _errno = KeepErrno::new();
@@ -178,8 +179,8 @@ fn membarrier(command: c_int) -> bool {
     unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
 }
 
-/// A call of prctl with one argument. The C library hands all four on, and the system refuses some calls unless the others
-/// are 0; a literal would be an int, of which the upper half need not be zero.
+/// A call of prctl with one argument. The C library hands all four on, and the system refuses some calls unless the
+/// others are 0; a literal would be an int, of which the upper half need not be zero.
 ///
 /// # Safety
 /// As the option says.
@@ -189,8 +190,8 @@ pub(super) unsafe fn prctl(option: c_int, arg: usize) -> c_int {
     unsafe { libc::prctl(option, arg as libc::c_ulong, NONE, NONE, NONE) }
 }
 
-/// Whether the program was started by a dynamic loader. In one that is linked statically `dlopen` would bring in a second C
-/// library.
+/// Whether the program was started by a dynamic loader. In one that is linked statically `dlopen` would bring in a
+/// second C library.
 pub fn has_loader() -> bool {
     // SAFETY: reads the auxiliary vector, and the program's own headers, which the kernel has mapped.
     unsafe {
@@ -286,7 +287,8 @@ pub fn thread_count() -> Option<usize> {
     complete.then_some(count)
 }
 
-/// The word at an address of this process; None if it cannot be read. For reports: what is there is the host's, and may be gone.
+/// The word at an address of this process; None if it cannot be read. For reports: what is there is the host's, and may
+/// be gone.
 pub fn read_word(addr: u64) -> Option<u64> {
     let _errno = KeepErrno::new();
     let mut word = 0u64;

@@ -90,9 +90,9 @@ pub unsafe fn guard_each(starts: &[*mut u8], len: usize) -> Result<(), (usize, i
     unsafe { advise_each(starts, len, MADV_GUARD_INSTALL) }
 }
 
-/// Whether [`guard`] does what it says. Asking is not enough: emulators (qemu's user mode) say yes to advice that they do
-/// not know. So a system call is pointed at a guarded page, and has to say EFAULT. A futex, since the kernel alone reads
-/// the word; valgrind reads what others point to itself, and dies of it.
+/// Whether [`guard`] does what it says. Asking is not enough: emulators (qemu's user mode) say yes to advice that they
+/// do not know. So a system call is pointed at a guarded page, and has to say EFAULT. A futex, since the kernel alone
+/// reads the word; valgrind reads what others point to itself, and dies of it.
 pub fn guards_work() -> bool {
     let page = super::page_size();
     let Ok(p) = reserve(page) else { return false };
@@ -118,7 +118,8 @@ pub unsafe fn discard(starts: &[*mut u8], len: usize) {
     let _ = unsafe { advise_each(starts, len, libc::MADV_DONTNEED) };
 }
 
-/// Makes memory of a range that is about to be written. A kernel before 5.14 cannot: it becomes memory page by page then.
+/// Makes memory of a range that is about to be written. A kernel before 5.14 cannot: it becomes memory page by page
+/// then.
 ///
 /// # Safety
 /// Page-aligned, and mapped.

@@ -1,8 +1,8 @@
 //! Linux: threads, and what they inherit. The contract is in [`crate::sys`].
 //!
-//! A thread inherits the signal mask, the CPU affinity, the scheduling class and the nice value of its maker; a process that it
-//! starts inherits them from it. The maker may be any thread of the host. So the library asks for those of the main thread
-//! ([`become_like_main_thread`]) and gives them to the one thread that makes all others.
+//! A thread inherits the signal mask, the CPU affinity, the scheduling class and the nice value of its maker; a process
+//! that it starts inherits them from it. The maker may be any thread of the host. So the library asks for those of the
+//! main thread ([`become_like_main_thread`]) and gives them to the one thread that makes all others.
 
 use super::held;
 use super::linux::{KeepErrno, page_size, prctl, yield_thread};
@@ -20,8 +20,8 @@ struct Start {
     next: *mut Start,
 }
 
-/// Blocks that threads have read. A new thread does not free its own: the host may hold the lock of malloc, and the thread is
-/// the watchdog, or has a P. The next maker does.
+/// Blocks that threads have read. A new thread does not free its own: the host may hold the lock of malloc, and the
+/// thread is the watchdog, or has a P. The next maker does.
 static USED: AtomicPtr<Start> = AtomicPtr::new(ptr::null_mut());
 
 /// Takes all of [`USED`], frees all but one, and returns that one.
@@ -63,8 +63,8 @@ const SYNCHRONOUS: [c_int; 7] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGSYS];
 
 /// Starts a joinable thread; its name shows in debuggers, up to 15 bytes of it. `stack_size` 0 is the system's default,
-/// and what is too small is made as large as the system asks for. All signals but the synchronous ones are blocked there.
-/// Fails with EAGAIN or ENOMEM if there is no thread or no memory for it.
+/// and what is too small is made as large as the system asks for. All signals but the synchronous ones are blocked
+/// there. Fails with EAGAIN or ENOMEM if there is no thread or no memory for it.
 ///
 /// Not `std::thread`: that aborts the process for want of memory and lets the host's signals in.
 ///
@@ -125,8 +125,8 @@ pub unsafe fn spawn_thread(
     }
 }
 
-/// What the C library takes of each thread's stack for thread-locals (a host may have a lot of them): looked up once, since a
-/// lookup waits while another thread loads a library.
+/// What the C library takes of each thread's stack for thread-locals (a host may have a lot of them): looked up once,
+/// since a lookup waits while another thread loads a library.
 static STATIC_TLS: AtomicUsize = AtomicUsize::new(0);
 
 /// What has to be asked of the loader. When the library is loaded its lock is held by the very thread that asks.
@@ -149,7 +149,8 @@ unsafe extern "C" {
     fn pthread_timedjoin_np(t: ThreadId, value: *mut *mut c_void, until: *const libc::timespec) -> c_int;
 }
 
-/// Waits until the thread has ended, or the deadline: then false, and it may be called again. True once per [`spawn_thread`].
+/// Waits until the thread has ended, or the deadline: then false, and it may be called again. True once per
+/// [`spawn_thread`].
 pub fn join_thread_until(t: ThreadId, deadline: Option<i64>) -> bool {
     held::nothing_for("a join");
     let Some(deadline) = deadline else {
@@ -197,8 +198,8 @@ const MOST_CPUS: usize = 8192;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Signals(pub u64);
 
-/// The signals that the C library keeps to itself. Nobody else can block them, so in a mask they say that the C library is in
-/// the middle of something (making a thread or a process) and has blocked everything for a moment.
+/// The signals that the C library keeps to itself. Nobody else can block them, so in a mask they say that the C library
+/// is in the middle of something (making a thread or a process) and has blocked everything for a moment.
 const OF_THE_C_LIBRARY: u64 = 0b11 << 31;
 
 impl Signals {
@@ -270,8 +271,8 @@ fn read_blocked_by_main() -> Option<u64> {
     u64::from_str_radix(core::str::from_utf8(line).ok()?.trim(), 16).ok()
 }
 
-/// Gives the calling thread the affinity, the scheduling class and the nice value of the main thread. What the system refuses
-/// (a lower nice value needs a right, a higher class too) stays as it is.
+/// Gives the calling thread the affinity, the scheduling class and the nice value of the main thread. What the system
+/// refuses (a lower nice value needs a right, a higher class too) stays as it is.
 pub fn become_like_main_thread() {
     if is_main_thread() {
         return;
@@ -279,7 +280,8 @@ pub fn become_like_main_thread() {
     let _errno = KeepErrno::new();
     let main = main_tid();
     let mut cpus = [0usize; MOST_CPUS / usize::BITS as usize];
-    // SAFETY: the kernel writes at most as many bytes as it is told; the others read what is passed. 0 is the calling thread.
+    // SAFETY: the kernel writes at most as many bytes as it is told; the others read what is passed. 0 is the calling
+    // thread.
     unsafe {
         if libc::sched_getaffinity(main, size_of_val(&cpus), cpus.as_mut_ptr().cast()) == 0 {
             libc::sched_setaffinity(0, size_of_val(&cpus), cpus.as_ptr().cast());
@@ -307,8 +309,8 @@ pub fn at_fork(before: unsafe extern "C" fn(), parent: unsafe extern "C" fn(), c
 
 /// A pthread key that tells the end of a thread which the library did not make.
 ///
-/// Not `thread_local!` with a destructor: that one needs the library to stay mapped by other means and registers with the C++
-/// runtime of whichever library was loaded first.
+/// Not `thread_local!` with a destructor: that one needs the library to stay mapped by other means and registers with
+/// the C++ runtime of whichever library was loaded first.
 #[derive(Clone, Copy, Debug)]
 pub struct ThreadExitKey(libc::pthread_key_t);
 

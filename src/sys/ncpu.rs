@@ -15,9 +15,10 @@
 //! MOUNT/(/c - ROOT)/cpu.cfs_quota_us and cpu.cfs_period_us, ...  v1; a quota of -1 is none
 //! ```
 //!
-//! The template thread asks once a second, so [`Procs`] keeps the file names that it found and looks for them again only when
-//! the process has moved to another cgroup or a file has gone. Nothing here fails: what cannot be read or understood
-//! sets no limit. Sizes that the outside decides are capped, and all memory is asked for in ways that may be refused.
+//! The template thread asks once a second, so [`Procs`] keeps the file names that it found and looks for them again
+//! only when the process has moved to another cgroup or a file has gone. Nothing here fails: what cannot be read or
+//! understood sets no limit. Sizes that the outside decides are capped, and all memory is asked for in ways that may be
+//! refused.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -259,8 +260,8 @@ impl Mount<'_> {
 
 /// Where a mount of `root` shows `path`, without a leading slash.
 ///
-/// Both are as seen from the root of the caller's cgroup namespace, so either may begin with `..`: `/..` as a mount's root
-/// is the parent of the namespace's root, whose own name cannot be known.
+/// Both are as seen from the root of the caller's cgroup namespace, so either may begin with `..`: `/..` as a mount's
+/// root is the parent of the namespace's root, whose own name cannot be known.
 fn below<'a>(path: &'a [u8], root: &[u8]) -> Option<&'a [u8]> {
     let root = root.strip_suffix(b"/").unwrap_or(root);
     let up = |path: &[u8]| components(path).take_while(|&c| c == b"..").count();

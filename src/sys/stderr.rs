@@ -1,11 +1,11 @@
 //! What the library says on descriptor 2. No other file writes there.
 //!
-//! A report must not hold up the thread that makes it: the reader of a pipe or of a terminal may be gone, or may never read again.
-//! So each piece is written only if that can be done at once. What cannot be written is dropped and counted, and the next
-//! piece that is written comes behind the number of lines that are missing.
+//! A report must not hold up the thread that makes it: the reader of a pipe or of a terminal may be gone, or may never
+//! read again. So each piece is written only if that can be done at once. What cannot be written is dropped and
+//! counted, and the next piece that is written comes behind the number of lines that are missing.
 //!
-//! A host may close descriptor 2, and the next file that it opens, a database maybe, gets the number. So the library writes there
-//! only while the number names the file that it named when the runtime started.
+//! A host may close descriptor 2, and the next file that it opens, a database maybe, gets the number. So the library
+//! writes there only while the number names the file that it named when the runtime started.
 //!
 //! What must hold: everything here is async-signal-safe and keeps errno; no SIGPIPE reaches the host.
 
@@ -149,8 +149,8 @@ fn write_now(fd: c_int, piece: &[u8]) -> isize {
     }
 }
 
-/// Between the poll and the write another writer may fill a pipe. Since Linux 6.4 a pipe can be written to without waiting even
-/// then; before, there is no way for a description that is shared with the host.
+/// Between the poll and the write another writer may fill a pipe. Since Linux 6.4 a pipe can be written to without
+/// waiting even then; before, there is no way for a description that is shared with the host.
 fn write_without_waiting(fd: c_int, piece: &[u8]) -> isize {
     let errno = KeepErrno::new();
     let fails = |n: isize| if n < 0 { -(errno.now() as isize) } else { n };

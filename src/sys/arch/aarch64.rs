@@ -49,8 +49,8 @@ global_asm!(
     bottom = sym super::bottom_of_stack,
 );
 
-// The call of a function of the host: its arguments are where the function expects them, the function itself comes last.
-// Debuggers and backtraces walk through this frame, exceptions do not: see `super::no_way_through`.
+// The call of a function of the host: its arguments are where the function expects them, the function itself comes
+// last. Debuggers and backtraces walk through this frame, exceptions do not: see `super::no_way_through`.
 global_asm!(
     ".pushsection .text.gmx_arch_call,\"ax\",@progbits",
     ".balign 16",
@@ -103,8 +103,8 @@ macro_rules! signal_entry {
 }
 pub(crate) use signal_entry;
 
-/// What the kernel has put on the stack for a handler. From the lowest address on: the information; the context, which ends in a
-/// list of records; what had no room in these; a frame record.
+/// What the kernel has put on the stack for a handler. From the lowest address on: the information; the context, which
+/// ends in a list of records; what had no room in these; a frame record.
 pub mod signal {
     use crate::sys::arch::Entry;
     use core::arch::asm;
@@ -149,7 +149,8 @@ pub mod signal {
         }
     }
 
-    /// Enters a handler as the kernel does, with what it has put at `lowest` or a copy of that, which lies `by` bytes further.
+    /// Enters a handler as the kernel does, with what it has put at `lowest` or a copy of that, which lies `by` bytes
+    /// further.
     ///
     /// # Safety
     /// `lowest` is such a place, `f` a handler; nothing on the stack of the caller is needed any more.

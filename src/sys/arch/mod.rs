@@ -15,12 +15,14 @@
 //! - The address of a thread-local variable does not survive a switch. [`current_m`] therefore loads the slot anew
 //!   with every call, by assembly that the compiler may not merge.
 //! - Code entered through [`prepare`] ends the chain of frames: unwinders, debuggers and profilers stop there.
-//! - An exception passes neither through [`gmx_arch_call`] nor beyond the bottom of a stack that [`prepare`] made: the unwinder
-//!   asks the personality routine of such a frame while it still searches for a handler, and gets an error. So the throw
-//!   itself fails, with the stack of the thrower intact, and the runtime of the language does what it does about exceptions
-//!   that nothing catches: C++ calls `std::terminate`, Rust aborts. Neither side needs to know the other's runtime.
+//! - An exception passes neither through [`gmx_arch_call`] nor beyond the bottom of a stack that [`prepare`] made: the
+//!   unwinder asks the personality routine of such a frame while it still searches for a handler, and gets an error. So
+//!   the throw itself fails, with the stack of the thrower intact, and the runtime of the language does what it does
+//!   about exceptions that nothing catches: C++ calls `std::terminate`, Rust aborts. Neither side needs to know the
+//!   other's runtime.
 //!
-//! Rejected: `.cfi_undefined rip` in the frame of [`gmx_arch_call`]. It ends the search as well, and every backtrace too.
+//! Rejected: `.cfi_undefined rip` in the frame of [`gmx_arch_call`]. It ends the search as well, and every backtrace
+//! too.
 
 use core::ffi::{c_int, c_void};
 
@@ -88,8 +90,8 @@ pub struct Entry {
     pub lr: usize,
 }
 
-/// What an unwinder tells a personality routine in `actions`, and what it may be answered: of the Itanium C++ ABI, which all
-/// systems on these instruction sets follow.
+/// What an unwinder tells a personality routine in `actions`, and what it may be answered: of the Itanium C++ ABI,
+/// which all systems on these instruction sets follow.
 const FORCE_UNWIND: c_int = 8;
 const FATAL_PHASE1_ERROR: c_int = 3;
 const CONTINUE_UNWIND: c_int = 8;
@@ -100,8 +102,9 @@ extern "C" fn no_way_through(_: c_int, actions: c_int, _: u64, _: *mut c_void, _
     if actions & FORCE_UNWIND != 0 { CONTINUE_UNWIND } else { FATAL_PHASE1_ERROR }
 }
 
-/// The personality routine of the frame at the bottom of a stack that [`prepare`] made. A forced unwind that came here would
-/// end the thread below, with all that it owes to others: they would wait for it forever, and no report would say so.
+/// The personality routine of the frame at the bottom of a stack that [`prepare`] made. A forced unwind that came here
+/// would end the thread below, with all that it owes to others: they would wait for it forever, and no report would say
+/// so.
 extern "C" fn bottom_of_stack(_: c_int, actions: c_int, _: u64, _: *mut c_void, _: *mut c_void) -> c_int {
     if actions & FORCE_UNWIND != 0 {
         let words =

@@ -358,8 +358,8 @@ mod unwinding {
         fn _Unwind_RaiseException(e: *mut Exception) -> c_int;
     }
 
-    /// A throw, which returns only if the search for a handler failed. (Which error it returns is not looked at: that of libgcc
-    /// before 13.3 gets lost on AArch64.)
+    /// A throw, which returns only if the search for a handler failed. (Which error it returns is not looked at: that
+    /// of libgcc before 13.3 gets lost on AArch64.)
     #[inline(never)]
     fn throws() -> c_int {
         let mut e = Exception { class: u64::from_be_bytes(*b"GMX\0TEST"), cleanup: 0, private: [0; 6] };

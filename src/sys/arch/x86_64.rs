@@ -15,7 +15,8 @@
 //! predictor would miss every time, the indirect predictor learns the target.
 //!
 //! At label 2 the stack pointer is `Sp + 8`; with rbx and rbp taken from the picture, rip = label 2 and rsp = `Sp + 24`
-//! the compiler's own unwind tables describe the suspended frame, so no CFI is needed inside the assembly. See [`saved`].
+//! the compiler's own unwind tables describe the suspended frame, so no CFI is needed inside the assembly. See
+//! [`saved`].
 
 use super::{Saved, Sp};
 use core::arch::{asm, global_asm};
@@ -51,8 +52,8 @@ global_asm!(
     bottom = sym super::bottom_of_stack,
 );
 
-// The call of a function of the host: its arguments are where the function expects them, the function itself comes last.
-// Debuggers and backtraces walk through this frame, exceptions do not: see `super::no_way_through`.
+// The call of a function of the host: its arguments are where the function expects them, the function itself comes
+// last. Debuggers and backtraces walk through this frame, exceptions do not: see `super::no_way_through`.
 global_asm!(
     ".pushsection .text.gmx_arch_call,\"ax\",@progbits",
     ".balign 16",
@@ -74,8 +75,8 @@ global_asm!(
     no_way_through = sym super::no_way_through,
 );
 
-/// Defines `gmx_arch_signal`: `$handler(sig, info, context, sp, fp, lr)` as a handler of signals. It is told where the stack
-/// was on entry; what else an [`Entry`](super::Entry) holds has no meaning here.
+/// Defines `gmx_arch_signal`: `$handler(sig, info, context, sp, fp, lr)` as a handler of signals. It is told where the
+/// stack was on entry; what else an [`Entry`](super::Entry) holds has no meaning here.
 macro_rules! signal_entry {
     ($handler:path) => {
         core::arch::global_asm!(
@@ -98,8 +99,9 @@ macro_rules! signal_entry {
 }
 pub(crate) use signal_entry;
 
-/// What the kernel has put on the stack for a handler. From the lowest address on: the address that the handler returns to, which
-/// leads to `rt_sigreturn`; the context, the information; the state of the vector unit, to which the context points.
+/// What the kernel has put on the stack for a handler. From the lowest address on: the address that the handler returns
+/// to, which leads to `rt_sigreturn`; the context, the information; the state of the vector unit, to which the context
+/// points.
 pub mod signal {
     use crate::sys::arch::Entry;
     use core::arch::asm;
