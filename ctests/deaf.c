@@ -240,7 +240,46 @@ static void the_global_queue_does_not_wait_for_61_long_turns(void) {
   CHECK_CMP(waited, <, 10 * 61 / 2);
 }
 
+/* ---- what a P that does not answer costs those that poll ---- */
+
+static atomic_long looks, up;
+
+static void computes_until_quit(void *arg) {
+  (void)arg;
+  is_there();
+  while (!atomic_load(&quit)) continue;
+}
+
+/* A poll is a look at one word of all Ps. A request that is never answered would keep it up for as long as the G computes. */
+static void polls_beside_it(void *arg) {
+  (void)arg;
+  is_there();
+  for (int64_t end = gmx_now() + 300 * MS; gmx_now() < end;) gmx_safepoint();
+  atomic_store(&looks, 0);
+  atomic_store(&up, 0);
+  for (int64_t end = gmx_now() + 400 * MS; gmx_now() < end;) {
+    atomic_fetch_add(&looks, 1);
+    if (gmx_poll_word != 0) atomic_fetch_add(&up, 1);
+    gmx_safepoint();
+  }
+  atomic_store(&quit, 1);
+}
+
+static void a_poll_stays_cheap(void) {
+  atomic_store(&quit, 0);
+  atomic_store(&busy, 0);
+  gmx_g deaf = go_with("deaf", GMX_SPAWN_JOINABLE, computes_until_quit, NULL);
+  join(go_with("polls", GMX_SPAWN_JOINABLE, polls_beside_it, NULL));
+  join(deaf);
+  check_say("  the word was up at %ld of %ld looks", atomic_load(&up), atomic_load(&looks));
+  CHECK_CMP(atomic_load(&up), <, atomic_load(&looks) / 2);
+}
+
 int main(void) {
+  gs_start(2, MS);
+  RUN_G(a_poll_stays_cheap);
+  gs_finish();
+
   gs_start(2, 0);
   RUN_G(what_is_next);
   RUN_G(what_is_queued);

@@ -31,7 +31,7 @@ use crate::gmp::m::M;
 use crate::gmp::queue::Queue;
 use crate::gmp::timers::{Shown, Timers};
 use crate::sync::Watched;
-use crate::sync::own::{OwnI64, OwnPtr, OwnU32, OwnU64};
+use crate::sync::own::{OwnBool, OwnI64, OwnPtr, OwnU32, OwnU64};
 use crate::sync::widen::widen;
 use crate::sync::{AtomicPtr, AtomicU64, Ordering};
 use std::cell::UnsafeCell;
@@ -173,6 +173,8 @@ pub struct PStats {
 pub struct Watch {
     pub schedtick: OwnU64,
     pub sched_when: OwnI64,
+    /// Its owner does not answer in this slice (protocol/rescue.rs).
+    pub deaf: OwnBool,
     pub syscalltick: OwnU64,
     pub syscall_when: OwnI64,
     /// `schedtick` at the last look of the tidier, which owns this one.

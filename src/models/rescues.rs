@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::gmp::g::GList;
+use crate::gmp::p::PREEMPT;
 use crate::protocol::rescue;
 
 /// G 0 puts G 1 into its queues, calls for no M, and keeps its P until G 1 has run. A searcher may go idle just when
@@ -96,5 +97,26 @@ fn take_out_against_a_stop() {
         w.watcher(move |w, me| _ = rescue::take_out(w.sched, me, p));
         w.host(|w, m| assert!(stop_and_start(w, m, -1)));
         w.finish();
+    });
+}
+
+/// RESCUE-6: a request is withdrawn while the owner answers it, or leaves its P: the count of requests is right after all.
+#[test]
+fn withdraw_against_the_owner() {
+    check(Size { preemptions: 2, ..Size::default() }, || {
+        let mut mk = Maker::new(1, 1);
+        let first = mk.token(vec![safepoint()]);
+        let w = mk.make();
+        let before = w.sched.poll.load(SeqCst);
+        let m = w.worker_with(&[first]);
+        let p = w.sched.p_at(0).unwrap();
+        w.go(m);
+        w.watcher(move |_, _| {
+            p.request(PREEMPT);
+            p.clear_request(PREEMPT);
+        });
+        let poll = w.sched.poll;
+        w.finish();
+        assert_eq!(poll.load(SeqCst), before, "the count of requests");
     });
 }

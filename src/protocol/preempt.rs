@@ -14,7 +14,8 @@
 //!   not zero in `gmx_safepoint`. It goes to the scheduler's stack, serves the bit and clears it.
 //!
 //! # Invariants
-//! * P1 a bit once set stays until it is served or the P leaves Running; so nobody has to ask twice (Go re-sends).
+//! * P1 a bit once set stays until it is served or the P leaves Running, so no request is sent twice (Go re-sends). But
+//!   sysmon withdraws the PREEMPT of a P that does not answer, and asks again by itself (RESCUE-6 in rescue.rs).
 //!
 //! # Why it ends
 //! It does not: a G that never polls runs on. Stops have a time-out for that, and name it.
@@ -29,7 +30,7 @@ use std::ffi::c_void;
 /// Asks a P to go through its scheduler. True if that is news. One in a syscall is not asked: everybody else would look
 /// at every safe point whether it is they who are meant, for as long as the call lasts.
 pub fn preempt_one(p: PRef) -> bool {
-    !p.in_syscall(p.word()) && p.request(PREEMPT).1
+    !p.watch.deaf.get() && !p.in_syscall(p.word()) && p.request(PREEMPT).1
 }
 
 /// B1 in stw.rs, for a P that the caller owns. It comes back if the stop was given up just before (A3).

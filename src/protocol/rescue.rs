@@ -6,7 +6,7 @@
 //! while all other Ps are busy that work waits until the G is done, or forever.
 //!
 //! # Words
-//! * `watch` of a P: which slice sysmon saw there, and since when. Written by sysmon.
+//! * `watch` of a P: which slice sysmon saw there, since when, and whether it is `deaf` in that slice. Written by sysmon.
 //! * PREEMPT in the P word: sysmon has asked the owner to end the slice or to look at its timers, and has no answer
 //!   yet.
 //! * `globq_late`: sysmon has seen the same G at the head of the global queue for two slices. Set by sysmon, cleared by
@@ -14,7 +14,7 @@
 //!
 //! # Protocol
 //! sysmon, at each look:
-//! * RESCUE-1 a P is deaf if its slice has lasted for two and PREEMPT is still set.
+//! * RESCUE-1 a P is deaf from when its slice has lasted for two and PREEMPT is still set, until another slice begins.
 //! * RESCUE-2 take up to [`BATCH`] Gs from a deaf P, as any thief does: runnext, then parents, then the queue.
 //! * RESCUE-3 put them into the global queue, and then S2 to S5 of wake.rs. Every P takes Gs from there, however busy
 //!   it is: at every 61st slice and when a slice ends (N2 and N4 in park.rs).
@@ -23,6 +23,9 @@
 //! * RESCUE-5 if the G at the head of the global queue is the same as two slices ago, set `globq_late` and ask a P that
 //!   answers. Its owner takes a batch from there, if no heir is to run in its slice; if one is, sysmon asks again half
 //!   a slice later.
+//! * RESCUE-6 withdraw PREEMPT from a P whose slice has lasted for [`PATIENCE`], and ask it again during one slice in
+//!   [`SELDOM`]. Each request that is pending anywhere sends every `gmx_safepoint` of the process through its slow path,
+//!   and the owner of a deaf P has shown that it does not look.
 //!
 //! # Invariants
 //! * I1 sysmon takes as a thief and does nothing that only an owner may do. So a P that answers meanwhile, that stops
@@ -56,15 +59,38 @@ pub const BATCH: usize = if cfg!(any(loom, shuttle)) { 2 } else { 128 };
 /// How late the timers of a P that does not answer may be, however long a slice is.
 const SLICE: i64 = 10_000_000;
 
+/// Slices for which a deaf P is asked all the time, and then one in how many.
+const PATIENCE: i64 = 5;
+const SELDOM: i64 = 10;
+
 /// RESCUE-1, for a P whose watch sysmon has just brought up to date.
 pub fn is_deaf(p: PRef, slice: i64, now: i64) -> bool {
-    ignores(p) && p.watch.sched_when.get().saturating_add(slice.saturating_mul(2)) <= now
+    if !p.watch.deaf.get() && ignores(p) && slices(p, slice, now) >= 2 {
+        p.watch.deaf.set(true);
+    }
+    p.watch.deaf.get()
 }
 
-/// Whether the owner has not answered PREEMPT. (A P in a syscall is not asked.)
+/// How many slices the one that sysmon sees has lasted.
+fn slices(p: PRef, slice: i64, now: i64) -> i64 {
+    now.saturating_sub(p.watch.sched_when.get()) / slice.max(1)
+}
+
+/// Whether the owner does not answer PREEMPT. (A P in a syscall is not asked.)
 pub fn ignores(p: PRef) -> bool {
     let w = p.word();
-    w.status() == PStatus::Running && w.requests() & PREEMPT != 0
+    w.status() == PStatus::Running && (w.requests() & PREEMPT != 0 || p.watch.deaf.get())
+}
+
+/// RESCUE-6, for a deaf P.
+pub fn ask_seldom(p: PRef, slice: i64, now: i64) {
+    let lasted = slices(p, slice, now);
+    let asks = lasted < PATIENCE || lasted % SELDOM == 0;
+    match p.word().requests() & PREEMPT != 0 {
+        false if asks => _ = p.request(PREEMPT),
+        true if !asks => _ = p.clear_request(PREEMPT),
+        _ => {}
+    }
 }
 
 /// RESCUE-4: whether timers of this P wait for another thread to fire them.

@@ -251,7 +251,10 @@ pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, n
         match look(sched, p, now) {
             Look::Nothing => {}
             Look::Did => did = true,
-            Look::Deaf => did |= rescue::take_out(sched, me, p),
+            Look::Deaf => {
+                did |= rescue::take_out(sched, me, p);
+                rescue::ask_seldom(p, sched.cfg.slice_ns.get(), now);
+            }
             Look::Take => {
                 // T1
                 p.announce();
@@ -296,6 +299,7 @@ fn look(sched: &Sched, p: PRef, now: i64) -> Look {
     if watch.schedtick.get() != tick {
         watch.schedtick.set(tick);
         watch.sched_when.set(now);
+        watch.deaf.set(false);
     }
     let slice = sched.cfg.slice_ns.get();
     let slice_over = watch.sched_when.get().saturating_add(slice) <= now;
