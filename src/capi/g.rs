@@ -466,7 +466,7 @@ pub extern "C" fn gmx_unlock_os_thread() -> gmx_status {
 
 /// The M of a G with a P, pinned or not, also when it has stopped the world.
 fn on_g_pinned() -> Result<MRef, gmx_status> {
-    let m = started()?;
+    let m = run::current().ok_or(GMX_ENOTG)?;
     match m.ctx() {
         Ctx::G => Ok(m),
         Ctx::Stopped if m.p().is_some() => Ok(m),

@@ -95,10 +95,10 @@ pub extern "C" fn gmx_pin() -> i32 {
 #[cold]
 #[inline(never)]
 fn pin_slow() -> i32 {
-    let m = match started() {
-        Ok(m) if m.ctx() == Ctx::Syscall => return GMX_EINSYSCALL,
-        Ok(m) => m,
-        Err(status) => return status,
+    let m = match crate::sched::run::current() {
+        Some(m) if m.ctx() == Ctx::Syscall => return GMX_EINSYSCALL,
+        Some(m) => m,
+        None => return GMX_ENOTG,
     };
     match m.current_p() {
         Some(p) => {
@@ -209,10 +209,7 @@ fn slot<'a>(sched: &Sched, p: &'a PRef, key: gmx_p_key) -> Option<&'a OwnPtr<c_v
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_p_set(key: gmx_p_key, value: *mut c_void) -> gmx_status {
-    let m = match started() {
-        Ok(m) => m,
-        Err(status) => return status,
-    };
+    let Some(m) = crate::sched::run::current() else { return GMX_ENOTG };
     if m.ctx() == Ctx::Syscall {
         return GMX_EINSYSCALL;
     }

@@ -46,6 +46,8 @@ fn take_out_against_idle(next: bool, tells: bool) -> impl Fn() {
     }
 }
 
+/// (loom comes to no end here, where the G is taken from runnext.)
+#[cfg(shuttle)]
 #[test]
 fn take_next_against_idle() {
     check(Size { preemptions: 1, ..Size::default() }, take_out_against_idle(true, true));
@@ -62,15 +64,14 @@ fn finds_take_that_tells_nobody() {
     finds(DEADLOCK, || check(Size { preemptions: 1, ..Size::default() }, take_out_against_idle(false, false)));
 }
 
-/// The owner answers after all, and takes what waits while sysmon does.
+/// The owner answers after all, and takes what waits while sysmon does. (It is too much for loom, as the next one.)
+#[cfg(shuttle)]
 #[test]
 fn take_out_against_the_owner() {
     check(Size { preemptions: 1, ..Size::default() }, || {
-        // (With two of them loom has no end.)
-        let others = if cfg!(loom) { 1 } else { 2 };
         let mut mk = Maker::new(2, 2);
-        let first = mk.token((1..=others).map(readies).collect());
-        for _ in 0..others {
+        let first = mk.token(vec![readies(1), readies(2)]);
+        for _ in 1..3 {
             let _ = mk.token(vec![does(|_, _, _| ())]);
         }
         let w = mk.make();
@@ -82,7 +83,7 @@ fn take_out_against_the_owner() {
     });
 }
 
-/// As before, against a stop of the world: the P is given up while sysmon takes. (It takes more threads than loom has.)
+/// As before, against a stop of the world: the P is given up while sysmon takes.
 #[cfg(shuttle)]
 #[test]
 fn take_out_against_a_stop() {
