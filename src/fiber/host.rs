@@ -17,6 +17,11 @@
 //! as long as it likes (in a constructor, or waiting for a file), so nothing that others wait for may ask the loader
 //! anything; only the thread that loads this library can, since it is in there already.
 //!
+//! A runtime that was loaded late has its thread-local variables made at the first touch on each thread, by malloc. A worker
+//! does not touch them before code on it has: the C library ends the process if there is no memory, and frees them twice in
+//! a child that is forked just while it takes a stack for a new thread from its cache. Whether code has touched them shows
+//! in the thread's vector of such variables ([`vector_slot`]).
+//!
 //! Rejected: the floating-point control words. They cost 7.7 ns a switch and hardly any program changes them. To look
 //! for a C++ runtime every now and then, by the watchdog: it waits for the loader, and what was thrown in between is
 //! lost. To look at each switch whether an object was loaded: the loader has no count that can be read without its
@@ -26,9 +31,10 @@
 use super::sanitize::Fiber;
 use crate::sys;
 use core::arch::global_asm;
+use core::cell::Cell;
 use core::ffi::{CStr, c_int, c_void};
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 /// `__cxa_eh_globals` of the Itanium C++ ABI.
 #[repr(C)]
@@ -55,11 +61,12 @@ const EH_BLOCK: usize = 32;
 type GetGlobals = unsafe extern "C" fn() -> *mut EhGlobals;
 
 /// Where this thread keeps them.
-#[derive(Clone, Copy)]
 pub struct HostThread {
     errno: *mut c_int,
-    /// Those of [`NOWHERE`] where there is no C++ runtime.
-    eh: *mut EhGlobals,
+    /// Those of [`NOWHERE`] where there is no C++ runtime, or none that code on this thread has touched.
+    eh: Cell<*mut EhGlobals>,
+    /// They are still to be looked up, once code has touched them.
+    untouched: Cell<bool>,
     /// Its own stack.
     pub fiber: Fiber,
 }
@@ -72,14 +79,20 @@ static NOWHERE: Nowhere = Nowhere(EhGlobals::NONE);
 
 impl HostThread {
     /// Of no thread yet; to be replaced before a switch.
-    pub const NONE: HostThread = HostThread { errno: ptr::null_mut(), eh: ptr::null_mut(), fiber: Fiber::NONE };
+    #[expect(clippy::declare_interior_mutable_const, reason = "each use is a thread's own")]
+    pub const NONE: HostThread = HostThread {
+        errno: ptr::null_mut(),
+        eh: Cell::new(ptr::null_mut()),
+        untouched: Cell::new(false),
+        fiber: Fiber::NONE,
+    };
 
     /// Whether there is memory for [`HostThread::of_this_thread`]. The first look at what a C++ runtime keeps for a
     /// thread may make it, where the runtime was loaded late, and the C library ends the process if there is no memory
     /// for that. So memory of that size is taken and freed before: the C library keeps it for the next request of this
     /// thread.
     pub fn has_room() -> bool {
-        if FOUND.load(Ordering::Relaxed).is_null() {
+        if FOUND.load(Ordering::Relaxed).is_null() || VECTOR_AT.load(Ordering::Relaxed) != 0 {
             return true;
         }
         let _errno = sys::KeepErrno::new();
@@ -93,16 +106,46 @@ impl HostThread {
         }
     }
 
-    /// The places of the calling thread. For a worker or a thread of the host: behind [`HostThread::has_room`].
+    /// The places of the calling worker. Behind [`HostThread::has_room`].
     pub fn of_this_thread() -> Self {
+        let t = HostThread::of_a_host_thread();
+        t.untouched.set(VECTOR_AT.load(Ordering::Relaxed) != 0);
+        if !t.untouched.get() {
+            t.look_up();
+        }
+        t
+    }
+
+    /// Those of a thread of the host: it runs no G but its own, so its exceptions stay where they are.
+    pub fn of_a_host_thread() -> Self {
         // SAFETY: gives an address.
         let errno = unsafe { libc::__errno_location() };
-        let eh = match get_globals() {
+        let nowhere = Cell::new((&raw const NOWHERE.0).cast_mut());
+        HostThread { errno, eh: nowhere, untouched: Cell::new(false), fiber: Fiber::of_this_thread() }
+    }
+
+    #[cold]
+    fn look_up(&self) {
+        self.untouched.set(false);
+        if let Some(get) = get_globals() {
             // SAFETY: the C++ runtime's own accessor.
-            Some(get) => unsafe { get() },
-            None => (&raw const NOWHERE.0).cast_mut(),
-        };
-        HostThread { errno, eh, fiber: Fiber::of_this_thread() }
+            self.eh.set(unsafe { get() });
+        }
+    }
+
+    /// Whether this thread's exceptions are none.
+    #[inline(always)]
+    fn has_none(&self) -> bool {
+        // SAFETY: an address of this thread, or NOWHERE.
+        if !unsafe { (*self.eh.get()).is_none() } {
+            return false;
+        }
+        if !self.untouched.get() || vector_slot(VECTOR_AT.load(Ordering::Relaxed)) == UNALLOCATED {
+            return true;
+        }
+        self.look_up();
+        // SAFETY: as above.
+        unsafe { (*self.eh.get()).is_none() }
     }
 }
 
@@ -131,6 +174,53 @@ unsafe extern "C" {
 /// The C++ runtime's accessor, once it is known.
 static FOUND: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 static LOOKED: AtomicBool = AtomicBool::new(false);
+
+/// Where the C++ runtime's variables stand in a thread's vector of thread-local blocks, in bytes; 0: they are looked up when
+/// a thread begins. Set if the C library keeps that vector as glibc does, which [`find_vector`] has seen.
+static VECTOR_AT: AtomicUsize = AtomicUsize::new(0);
+/// What stands there for a block that this thread has not touched.
+const UNALLOCATED: usize = usize::MAX;
+
+/// A word of the calling thread's vector.
+#[inline(always)]
+fn vector_slot(at: usize) -> usize {
+    // SAFETY: `find_vector` has found the vector where `thread_vector` looks; it has entries for all objects that were
+    // loaded before the thread began, as the C++ runtime was.
+    unsafe { *sys::arch::thread_vector().byte_add(at) }
+}
+
+/// Sets [`VECTOR_AT`] for the C++ runtime `h`, if this thread has not touched it and the vector changes as it should when it
+/// does.
+///
+/// # Safety
+/// `h` is a handle of the loader, `get` the accessor in it.
+unsafe fn find_vector(h: *mut c_void, get: GetGlobals) {
+    const TLS_MODID: c_int = 9;
+    const TLS_DATA: c_int = 10;
+    // An entry of glibc: the block, and what is to be freed for it.
+    const ENTRY: usize = 2 * size_of::<usize>();
+    if !cfg!(target_env = "gnu") {
+        return;
+    }
+    let (mut id, mut before, mut after) = (0usize, ptr::null_mut::<c_void>(), ptr::null_mut::<c_void>());
+    // SAFETY: each call writes one word. The entry that is read belongs to an object that is loaded.
+    unsafe {
+        if libc::dlinfo(h, TLS_MODID, (&raw mut id).cast()) != 0
+            || libc::dlinfo(h, TLS_DATA, (&raw mut before).cast()) != 0
+            || id == 0
+            || !before.is_null()
+        {
+            return;
+        }
+        let eh = get();
+        if libc::dlinfo(h, TLS_DATA, (&raw mut after).cast()) == 0
+            && vector_slot(id * ENTRY) == after.addr()
+            && eh.addr().wrapping_sub(after.addr()) < 4096
+        {
+            VECTOR_AT.store(id * ENTRY, Ordering::Relaxed);
+        }
+    }
+}
 
 fn get_globals() -> Option<GetGlobals> {
     // SAFETY: null is None; else the ABI fixes the signature.
@@ -169,6 +259,9 @@ fn find_or_load(may_load: bool) -> *mut c_void {
             let h = libc::dlopen(lib.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL | flags);
             if !h.is_null() {
                 p = libc::dlsym(h, NAME.as_ptr());
+                if let Some(get) = core::mem::transmute::<*mut c_void, Option<GetGlobals>>(p) {
+                    find_vector(h, get);
+                }
             }
         }
         p
@@ -208,8 +301,8 @@ impl HostState {
         // SAFETY: the addresses are those of this thread. What lies at NOWHERE is none.
         unsafe {
             self.errno = *t.errno;
-            if !(*t.eh).is_none() {
-                self.eh = t.eh.replace(EhGlobals::NONE); // H1
+            if !t.has_none() {
+                self.eh = t.eh.get().replace(EhGlobals::NONE); // H1
             }
         }
     }
@@ -224,7 +317,10 @@ impl HostState {
         unsafe {
             *t.errno = self.errno;
             if !self.eh.is_none() {
-                *t.eh = core::mem::replace(&mut self.eh, EhGlobals::NONE); // H2
+                if t.untouched.get() {
+                    t.look_up();
+                }
+                *t.eh.get() = core::mem::replace(&mut self.eh, EhGlobals::NONE); // H2
             }
         }
     }
@@ -279,8 +375,8 @@ mod tests {
     fn exceptions_travel() {
         let mut here = EhGlobals { caught: ptr::dangling_mut(), uncaught: 3 };
         let mut errno = 7;
-        let t = HostThread { errno: &raw mut errno, eh: &raw mut here, fiber: Fiber::NONE };
-        let at = t.eh;
+        let t = HostThread { errno: &raw mut errno, eh: Cell::new(&raw mut here), ..HostThread::NONE };
+        let at = t.eh.get();
         let (mut a, mut b) = (HostState::NEW, HostState::NEW);
         // SAFETY: the places are those above.
         unsafe {
@@ -304,7 +400,7 @@ mod tests {
     fn a_thread_without_cxx_has_none() {
         let mut errno = 7;
         let nowhere = (&raw const NOWHERE.0).cast_mut();
-        let t = HostThread { errno: &raw mut errno, eh: nowhere, fiber: Fiber::NONE };
+        let t = HostThread { errno: &raw mut errno, eh: Cell::new(nowhere), ..HostThread::NONE };
         let mut a = HostState::NEW;
         // SAFETY: the places are those above; NOWHERE would fault if it were written.
         unsafe {

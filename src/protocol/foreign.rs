@@ -36,9 +36,6 @@ use crate::sync::Ordering;
 
 /// U1, but for the slot and the key. None: no memory.
 pub fn needm(sched: &Sched, tid: i32) -> Option<MRef> {
-    if !HostThread::has_room() {
-        return None;
-    }
     let spare = {
         let mut list = sched.extram.lock();
         // SAFETY: the list holds Ms.
@@ -77,7 +74,7 @@ pub fn needm(sched: &Sched, tid: i32) -> Option<MRef> {
     m.alive.set(true);
     m.set_ctx(Ctx::Foreign);
     // SAFETY: the M is this thread's.
-    unsafe { *m.host.get() = HostThread::of_this_thread() };
+    unsafe { *m.host.get() = HostThread::of_a_host_thread() };
     Some(m)
 }
 

@@ -170,6 +170,17 @@ pub mod signal {
     }
 }
 
+/// Where glibc keeps the address of a thread's vector of thread-local blocks.
+#[inline(always)]
+pub fn thread_vector() -> *const usize {
+    let at: *const usize;
+    // SAFETY: reads a word of the thread's control block.
+    unsafe {
+        core::arch::asm!("mov {}, qword ptr fs:[8]", out(reg) at, options(nostack, preserves_flags, readonly));
+    }
+    at
+}
+
 unsafe extern "C" {
     fn gmx_arch_start();
     /// See [`signal`].
