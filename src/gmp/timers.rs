@@ -368,7 +368,10 @@ impl Timers {
 
     /// Opens the heap of a P that comes, or comes back.
     pub fn open(&self) {
-        self.heap.lock().closed = false;
+        let mut h = self.heap.lock();
+        h.closed = false;
+        // As in `new`: what it had went with its timers.
+        let _ = h.entries.try_reserve(FIRST);
     }
 
     fn publish(&self, h: &Guard<'_, Heap>) {
