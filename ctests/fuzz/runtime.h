@@ -26,7 +26,7 @@ static void runtime(actor *a) {
       c.g0_stack_size = stacks[rnd(a, 8)];
       if (one_in(a, 10)) c.struct_size = rnd(a, 8);
       /* it is up, or was brought down by another thread just now */
-      MAY(a, gmx_init(one_in(a, 5) ? NULL : &c), GMX_EBUSY, GMX_EINVAL, DOWN(a) ? GMX_OK : GMX_EBUSY);
+      MAY(a, gmx_init(one_in(a, 5) ? NULL : &c), GMX_EBUSY, GMX_EINVAL, DOWN(a) ? GMX_OK : GMX_EBUSY, DOWN(a) ? GMX_ESHUTDOWN : GMX_EBUSY);
       break;
     }
     case 2: {

@@ -84,14 +84,14 @@ pub extern "C" fn gmx_enter_syscall_blocking() -> gmx_status {
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_blocking(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {
     let Some(f) = r#fn else { return GMX_EINVAL };
+    if run::current().is_none_or(|m| m.ctx() == Ctx::Foreign) {
+        call::plain(f, arg);
+        return GMX_OK;
+    }
     let m = match may_wait() {
         Ok(m) => m,
         Err(status) => return status,
     };
-    if m.ctx() == Ctx::Foreign {
-        call::plain(f, arg);
-        return GMX_OK;
-    }
     syscall::entersyscallblock(m, park::running(m), stack_pointer());
     call::plain(f, arg);
     // fn may have left the syscall by itself.
