@@ -38,7 +38,7 @@ pub struct gmx_spawn_opts {
     /// Must be 0.
     pub reserved: u32,
     /// Usable bytes of its stack, at most 1 GiB. 0: that of gmx_config. The library itself uses up to 2 KiB of them at any
-    /// time (also for another goroutine, when this one is entered after it), and 6 KiB in gmx_gomaxprocs and
+    /// time (also for another goroutine, when this one is entered after it), and 8 KiB in gmx_gomaxprocs and
     /// gmx_set_default_gomaxprocs; a library built without optimization eight times as much. Room for the C library comes on
     /// top, and for the host's signal handlers without SA_ONSTACK: each needs 1 to 11 KiB for the registers of the CPU.
     pub stack_size: usize,
