@@ -65,8 +65,8 @@ pub struct HostThread {
     errno: *mut c_int,
     /// Those of [`NOWHERE`] where there is no C++ runtime, or none that code on this thread has touched.
     eh: Cell<*mut EhGlobals>,
-    /// They are still to be looked up, once code has touched them.
-    untouched: Cell<bool>,
+    /// [`VECTOR_AT`], while they are still to be looked up once code has touched them; then 0.
+    untouched_at: Cell<usize>,
     /// Its own stack.
     pub fiber: Fiber,
 }
@@ -83,7 +83,7 @@ impl HostThread {
     pub const NONE: HostThread = HostThread {
         errno: ptr::null_mut(),
         eh: Cell::new(ptr::null_mut()),
-        untouched: Cell::new(false),
+        untouched_at: Cell::new(0),
         fiber: Fiber::NONE,
     };
 
@@ -109,8 +109,8 @@ impl HostThread {
     /// The places of the calling worker. Behind [`HostThread::has_room`].
     pub fn of_this_thread() -> Self {
         let t = HostThread::of_a_host_thread();
-        t.untouched.set(VECTOR_AT.load(Ordering::Relaxed) != 0);
-        if !t.untouched.get() {
+        t.untouched_at.set(VECTOR_AT.load(Ordering::Relaxed));
+        if t.untouched_at.get() == 0 {
             t.look_up();
         }
         t
@@ -121,12 +121,12 @@ impl HostThread {
         // SAFETY: gives an address.
         let errno = unsafe { libc::__errno_location() };
         let nowhere = Cell::new((&raw const NOWHERE.0).cast_mut());
-        HostThread { errno, eh: nowhere, untouched: Cell::new(false), fiber: Fiber::of_this_thread() }
+        HostThread { errno, eh: nowhere, untouched_at: Cell::new(0), fiber: Fiber::of_this_thread() }
     }
 
     #[cold]
     fn look_up(&self) {
-        self.untouched.set(false);
+        self.untouched_at.set(0);
         if let Some(get) = get_globals() {
             // SAFETY: the C++ runtime's own accessor.
             self.eh.set(unsafe { get() });
@@ -136,15 +136,14 @@ impl HostThread {
     /// Whether this thread's exceptions are none.
     #[inline(always)]
     fn has_none(&self) -> bool {
+        let at = self.untouched_at.get();
+        if at != 0 {
+            if vector_slot(at) == UNALLOCATED {
+                return true;
+            }
+            self.look_up();
+        }
         // SAFETY: an address of this thread, or NOWHERE.
-        if !unsafe { (*self.eh.get()).is_none() } {
-            return false;
-        }
-        if !self.untouched.get() || vector_slot(VECTOR_AT.load(Ordering::Relaxed)) == UNALLOCATED {
-            return true;
-        }
-        self.look_up();
-        // SAFETY: as above.
         unsafe { (*self.eh.get()).is_none() }
     }
 }
@@ -317,7 +316,7 @@ impl HostState {
         unsafe {
             *t.errno = self.errno;
             if !self.eh.is_none() {
-                if t.untouched.get() {
+                if t.untouched_at.get() != 0 {
                     t.look_up();
                 }
                 *t.eh.get() = core::mem::replace(&mut self.eh, EhGlobals::NONE); // H2
