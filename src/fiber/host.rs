@@ -20,7 +20,7 @@
 //! A runtime that was loaded late has its thread-local variables made at the first touch on each thread, by malloc. A worker
 //! does not touch them before code on it has: the C library ends the process if there is no memory, and frees them twice in
 //! a child that is forked just while it takes a stack for a new thread from its cache. Whether code has touched them shows
-//! in the thread's vector of such variables ([`vector_slot`]).
+//! in the thread's vector of such variables (`vector_slot`).
 //!
 //! Rejected: the floating-point control words. They cost 7.7 ns a switch and hardly any program changes them. To look
 //! for a C++ runtime every now and then, by the watchdog: it waits for the loader, and what was thrown in between is
