@@ -23,8 +23,8 @@
 //! * RESCUE-5 if the G at the head of the global queue is the same as two slices ago, set `globq_late` and ask a P that
 //!   answers. Its owner takes a batch from there, if no heir is to run in its slice; if one is, sysmon asks again half
 //!   a slice later.
-//! * RESCUE-6 withdraw PREEMPT from a P whose slice has lasted for [`PATIENCE`], and ask it again during one slice in
-//!   [`SELDOM`]. Each request that is pending anywhere sends every `gmx_safepoint` of the process through its slow path,
+//! * RESCUE-6 withdraw PREEMPT from a P whose slice has lasted for `PATIENCE`, and ask it again during one slice in
+//!   `SELDOM`. Each request that is pending anywhere sends every `gmx_safepoint` of the process through its slow path,
 //!   and the owner of a deaf P has shown that it does not look.
 //!
 //! # Invariants
