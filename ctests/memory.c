@@ -80,7 +80,8 @@ static void a_spike_goes_back_by_itself(void) {
   spin_until(mem().stacks_warm <= 4 + 16 + 1);
   gmx_mem_stats after = mem();
   CHECK_CMP(after.stacks_released - before.stacks_released, >=, 3 * 1500 - 21);
-  CHECK_CMP(after.stacks_cached, >=, before.stacks_cached); /* the address space stays */
+  /* the address space stays (the last batch may still be on its way back) */
+  spin_until(mem().stacks_cached >= before.stacks_cached);
 }
 
 /* ---- while the program works ---- */
