@@ -106,6 +106,7 @@ pub struct SchedLocked<'a> {
 impl SchedLocked<'_> {
     /// The sleeper of a note that was set is woken when the lock is open. (One hold wakes the watchdog and one other at
     /// most.)
+    #[inline]
     pub fn wake_after(&mut self, sleeper: Sleeper) {
         if sleeper.is_some() {
             let free = self.sleepers.iter().position(|s| !s.is_some());
@@ -137,9 +138,17 @@ impl Drop for SchedLocked<'_> {
     fn drop(&mut self) {
         // SAFETY: the guard is dropped here and nowhere else.
         unsafe { ManuallyDrop::drop(&mut self.guard) };
-        for sleeper in std::mem::replace(&mut self.sleepers, [const { Sleeper::NONE }; 2]) {
-            sleeper.wake();
+        if self.sleepers.iter().any(Sleeper::is_some) {
+            wake_all(std::mem::replace(&mut self.sleepers, [const { Sleeper::NONE }; 2]));
         }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn wake_all(sleepers: [Sleeper; 2]) {
+    for sleeper in sleepers {
+        sleeper.wake();
     }
 }
 
