@@ -567,7 +567,7 @@ pub fn ready_parked(m: MRef, gp: GRef, handle: u64) -> bool {
 /// Lets others run.
 ///
 /// # Migrates
-#[inline]
+#[inline(always)]
 pub fn gosched(m: MRef) -> MRef {
     let gp = running(m);
     let pp = m.must_p();
