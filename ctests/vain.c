@@ -266,6 +266,49 @@ static void stops_get_through(void) {
   CHECK_OK(gmx_main(finish, NULL));
 }
 
+/* ---- what is asked of a P is served by the next call ---- */
+
+static atomic_int asked_for, stands_by;
+static void counts_ps(void *arg) {
+  (void)arg;
+  atomic_fetch_add(&asked_for, 1);
+}
+/* Its own P comes first, and the others have been asked by then. */
+static void asks(void *arg) {
+  (void)arg;
+  spin_until(atomic_load(&stands_by));
+  CHECK_OK(gmx_for_each_p(counts_ps, NULL));
+  release(&begin, 1);
+}
+/* Without a call of the library: spin_until yields. */
+static int comes_to(int n) {
+  for (int64_t end = check_now() + 20 * SECOND; atomic_load(&asked_for) < n;) {
+    if (check_now() > end) return 0;
+    sched_yield();
+  }
+  return 1;
+}
+static void the_first_call_serves(void) {
+  set_up();
+  for (int i = 0; i < CALLS; i++) {
+    const struct call *c = &calls[i];
+    if (c->status == GMX_ECANCELED) CHECK_OK(gmx_cancel_use(canceled, NULL));
+    if (needs_own(c)) CHECK_OK(gmx_mutex_lock(&own));
+    atomic_store(&asked_for, 0);
+    atomic_store(&stands_by, 0);
+    go(asks, NULL);
+    atomic_store(&stands_by, 1);
+    CHECK(comes_to(1));
+    CHECK_STATUS(c->f(), c->status);
+    /* The call may have moved this G to the other P while its old one answers. */
+    if (!comes_to(2)) FAIL("%s: its P was asked, and does not answer", c->name);
+    if (needs_own(c)) CHECK_OK(gmx_mutex_unlock(&own));
+    CHECK_OK(gmx_cancel_use(0, NULL));
+    acquire(&begin, 1);
+  }
+  tear_down();
+}
+
 /* ---- lock and unlock alone, which nobody contends: others run when the slice is over, and a stop gets through ---- */
 
 static gmx_mutex lone, outer;
@@ -377,6 +420,9 @@ int main(void) {
   gs_finish();
   gs_start(1, MS);
   RUN(lock_and_unlock_alone);
+  gs_finish();
+  gs_start(2, NO_SLICES);
+  RUN_G(the_first_call_serves);
   gs_finish();
   return 0;
 }

@@ -535,6 +535,19 @@ impl Chan {
         }
     }
 
+    /// As [`Chan::zero`], for values of a word. False: they are no words.
+    #[inline(always)]
+    fn zero_word(&self, elem: *mut u8) -> bool {
+        if self.elem_size != size_of::<u64>() {
+            return false;
+        }
+        if !elem.is_null() {
+            // SAFETY: a receiver's element has room for a value.
+            unsafe { elem.cast::<u64>().write_unaligned(0) };
+        }
+        true
+    }
+
     /// Whether an attempt may come to something, looking without the latch. Under it: whether it will, unless all who
     /// wait on the other side are gone.
     #[inline(always)]
@@ -629,7 +642,20 @@ impl Chan {
         case.link.unlink();
     }
 
-    /// Sends or receives if it need not wait. In vain is what it mostly is, and costs a glance.
+    /// Why nothing can be sent or received, if a look without the latch tells.
+    #[inline(always)]
+    pub fn glance(&self, op: Op, elem: *mut u8) -> Option<Error> {
+        if !self.may(op) && (op == Op::Send || self.timer.is_null()) {
+            return Some(Error::Again);
+        }
+        // R3
+        if op == Op::Recv && self.closed.load(Ordering::Acquire) && self.count.load(Ordering::Acquire) == 0 {
+            return self.zero_word(elem).then_some(Error::Closed);
+        }
+        None
+    }
+
+    /// Sends or receives if it need not wait.
     #[inline(always)]
     pub fn try_transfer(&self, m: MRef, op: Op, elem: *mut u8) -> Result<()> {
         if !self.may(op) && !self.timer_came(m, op) {

@@ -28,6 +28,18 @@ use crate::protocol::park;
 /// Every so many calls in vain others run.
 pub const PATIENCE: u32 = 64;
 
+/// Counts a call that comes to nothing, if that is all there is to do for it. False: [`in_vain`] is to be called, and
+/// nothing has changed.
+#[inline(always)]
+pub fn counts(m: MRef) -> bool {
+    let n = m.vain.get().wrapping_add(1);
+    if !m.is_free() || !m.is_calm() || n.is_multiple_of(PATIENCE) {
+        return false;
+    }
+    m.vain.set(n);
+    true
+}
+
 /// A call is about to return, and has come to nothing.
 ///
 /// # Migrates

@@ -182,12 +182,30 @@ fn transfer_null(m: MRef, op: Op, timeout: i64) -> gmx_status {
     ))
 }
 
-/// As [`transfer`], if it need not wait.
+/// As [`transfer`], if it need not wait. In vain is what it mostly is, and costs a glance.
 ///
 /// # Safety
 /// As for [`transfer`].
 #[inline(always)]
 unsafe fn try_transfer(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_status {
+    if let Some(m) = crate::sched::run::current()
+        && !c.is_null()
+        // SAFETY: the caller's promise.
+        && let Some(c) = unsafe { chan(m, c) }
+        && (op == Op::Recv || !elem.is_null())
+        && let Some(e) = c.glance(op, elem)
+        && crate::block::vain::counts(m)
+    {
+        return status::from(e);
+    }
+    // SAFETY: as above.
+    unsafe { try_transfer_slow(c, op, elem) }
+}
+
+/// # Safety
+/// As for [`transfer`].
+#[inline(never)]
+unsafe fn try_transfer_slow(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_status {
     if c.is_null() {
         return failed(Error::Again);
     }
