@@ -25,6 +25,7 @@ not "compares with the CPUs of its own thread" thread -- lock_thread
 not "loads and unloads the library itself, which stays linked here" "${every[@]}" -- dlopen
 not "takes the process's memory or threads away, the host's too" malloc forks loader thread -- limits timers_memory
 not "asks for a deadlock, and the host's thread might call in" malloc forks loader thread -- deadlock
+not "asks the loader" loader -- cxx_without
 not "counts the threads of its process" malloc forks loader thread -- leaving
 not "measures what an idle process costs" malloc forks loader thread -- idle
 not "a million Gs: every fork copies their page tables" forks -- million

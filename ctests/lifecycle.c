@@ -784,7 +784,7 @@ int main(void) {
   RUN(many_first_calls);
   RUN(main_runs_and_returns);
   RUN(main_leaves_gs_behind);
-  RUN(main_reports_a_deadlock);
+  if (host_threads() == 0) RUN(main_reports_a_deadlock); /* a thread of the host might call in */
   RUN(main_waits_for_who_comes_back);
   RUN(shutdown_with_gs_alive);
   RUN(shutdown_waits);

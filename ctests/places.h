@@ -102,9 +102,12 @@ CHECK_UNUSED static void on_thread(void (*fn)(void *), void *arg) {
 }
 
 /* Threads of this process as the kernel counts them, but for those of the host that runs the test. */
-CHECK_UNUSED static int count_threads(void) {
+CHECK_UNUSED static int host_threads(void) {
   const char *hosts = getenv("GMX_TEST_THREADS");
-  int n = hosts ? -atoi(hosts) : 0;
+  return hosts ? atoi(hosts) : 0;
+}
+CHECK_UNUSED static int count_threads(void) {
+  int n = -host_threads();
   DIR *dir = opendir("/proc/self/task");
   CHECK(dir != NULL);
   for (struct dirent *entry; (entry = readdir(dir)) != NULL;) n += entry->d_name[0] != '.';

@@ -170,12 +170,19 @@ static void *calls_hampered(void *test) {
   return NULL;
 }
 
+/* The host's threads beside that of the test. A child has none of them. */
+static char threads[] = "GMX_TEST_THREADS=1";
+
+static void has_no_thread(void) { threads[sizeof threads - 2] = '0'; }
+
 int main(int argc, char **argv) {
   if (argc != 3) DIE("host KIND TEST.so");
   const char *kind = argv[1];
   path = argv[2];
   bool is_constructor = strcmp(kind, "constructor") == 0;
-  setenv("GMX_TEST_THREADS", is_constructor ? "0" : "1", 1);
+  putenv(threads);
+  pthread_atfork(NULL, NULL, has_no_thread);
+  if (is_constructor) has_no_thread();
   if (is_constructor) {
     host_constructor = call;
     load();
