@@ -304,7 +304,7 @@ static gmx_status spawn_opts(struct fixture *f, uint32_t flags, size_t stack_siz
 }
 CALL(spawn) { return spawned(f, gmx_spawn(note_run, f)); }
 CALL(spawn_null) { return gmx_spawn(NULL, f); }
-CALL(spawn_with_all) { return spawn_opts(f, GMX_SPAWN_JOINABLE, 65536, sizeof(gmx_spawn_opts)); }
+CALL(spawn_with_all) { return spawn_opts(f, GMX_SPAWN_JOINABLE | GMX_SPAWN_WIPE, 65536, sizeof(gmx_spawn_opts)); }
 CALL(spawn_with_nothing) { return spawned(f, gmx_spawn_with(NULL, note_run, f, NULL)); }
 CALL(spawn_child_first) { return spawn_opts(f, GMX_SPAWN_CHILD_FIRST, 0, sizeof(gmx_spawn_opts)); }
 CALL(spawn_with_null) { return gmx_spawn_with(NULL, NULL, f, &f->w.g); }

@@ -21,10 +21,10 @@
 
 #define LIST                                                                                                          \
   X(brk) X(clone) X(clone3) X(close) X(exit) X(exit_group) X(fstat) X(futex) X(getdents64) X(getrandom) X(gettid)     \
-  X(madvise) X(membarrier) X(mmap) X(mprotect) X(mremap) X(munmap) X(newfstatat) X(openat) X(ppoll) X(prctl)          \
-  X(prlimit64) X(process_madvise) X(pwritev2) X(read) X(restart_syscall) X(rseq) X(rt_sigaction) X(rt_sigpending)     \
-  X(rt_sigprocmask) X(rt_sigreturn) X(rt_sigtimedwait) X(sched_getaffinity) X(sched_yield) X(set_robust_list)         \
-  X(sigaltstack) X(sysinfo) X(write)
+  X(madvise) X(membarrier) X(mincore) X(mmap) X(mprotect) X(mremap) X(munmap) X(newfstatat) X(openat) X(ppoll)        \
+  X(prctl) X(prlimit64) X(process_madvise) X(pwritev2) X(read) X(restart_syscall) X(rseq) X(rt_sigaction)             \
+  X(rt_sigpending) X(rt_sigprocmask) X(rt_sigreturn) X(rt_sigtimedwait) X(sched_getaffinity) X(sched_yield)           \
+  X(set_robust_list) X(sigaltstack) X(sysinfo) X(write)
 
 static void is_not_in_the_list(int sig, siginfo_t *info, void *context) {
   (void)sig, (void)context;
@@ -102,7 +102,7 @@ static void works(void *arg) {
   for (int i = 0; i < N; i++) go(sends, (void *)(intptr_t)(i * 1000));
   for (int i = 0, v; i < N; i++) CHECK_OK(gmx_chan_recv(values, &v));
   for (size_t size = 16 << 10; size <= 4 << 20; size *= 4) {
-    gmx_spawn_opts o = {.struct_size = sizeof o, .stack_size = size, .flags = GMX_SPAWN_JOINABLE};
+    gmx_spawn_opts o = {.struct_size = sizeof o, .stack_size = size, .flags = GMX_SPAWN_JOINABLE | GMX_SPAWN_WIPE};
     gmx_g g;
     CHECK_OK(gmx_spawn_with(&o, blocks, NULL, &g));
     join(g);

@@ -294,6 +294,17 @@ GMX_API uint32_t gmx_version(void);
 #define GMX_SPAWN_CHILD_FIRST 2
 
 /**
+ * gmx_spawn_opts.flags: when the goroutine has ended, however it ended, its stack is wiped before another goroutine gets it: what
+ * is in memory is overwritten with zeros, and pages on a swap device are dropped.
+ *
+ * It costs two calls of the system and the overwriting of the pages that the stack has in memory. Not wiped are registers (the
+ * thread keeps those that a goroutine leaves until others overwrite them, and the system saves them where it likes), what was
+ * written to a swap device, alternate signal stacks, and what the goroutine wrote elsewhere. The descriptor keeps fn and arg
+ * until the next goroutine.
+ */
+#define GMX_SPAWN_WIPE 4
+
+/**
  * How a goroutine is made. Zero is the default everywhere; struct_size is sizeof(gmx_spawn_opts).
  */
 typedef struct gmx_spawn_opts {

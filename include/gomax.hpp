@@ -220,6 +220,7 @@ struct spawn_options {
   std::size_t stack_size = 0;
   const char *name = nullptr;  // copied
   bool child_first = false;    // GMX_SPAWN_CHILD_FIRST
+  bool wipe = false;           // GMX_SPAWN_WIPE
 };
 
 namespace detail {
@@ -230,6 +231,7 @@ inline gmx_status start(const spawn_options *o, std::uint32_t flags, void (*fn)(
   c.flags = flags;
   if (o != nullptr) {
     if (o->child_first) c.flags |= GMX_SPAWN_CHILD_FIRST;
+    if (o->wipe) c.flags |= GMX_SPAWN_WIPE;
     c.stack_size = o->stack_size;
     c.name = o->name;
   }

@@ -21,6 +21,7 @@ _Static_assert(GMX_ESTALE == -1004, "GMX_ESTALE");
 _Static_assert(GMX_CONFIG_NO_SIGSEGV == 1, "GMX_CONFIG_NO_SIGSEGV");
 _Static_assert(GMX_SPAWN_JOINABLE == 1, "GMX_SPAWN_JOINABLE");
 _Static_assert(GMX_SPAWN_CHILD_FIRST == 2, "GMX_SPAWN_CHILD_FIRST");
+_Static_assert(GMX_SPAWN_WIPE == 4, "GMX_SPAWN_WIPE");
 _Static_assert(GMX_G_RUNNABLE == 1, "GMX_G_RUNNABLE");
 _Static_assert(GMX_G_RUNNING == 2, "GMX_G_RUNNING");
 _Static_assert(GMX_G_SYSCALL == 3, "GMX_G_SYSCALL");

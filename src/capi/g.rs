@@ -23,6 +23,14 @@ pub const GMX_SPAWN_JOINABLE: u32 = 1;
 /// goroutine that is locked to its thread, since that thread runs no other goroutine; it is pinned, in a syscall, in a callback of
 /// the scheduler or has stopped the world, since it may not leave its P then; or there is no memory for the new stack yet.
 pub const GMX_SPAWN_CHILD_FIRST: u32 = 2;
+/// gmx_spawn_opts.flags: when the goroutine has ended, however it ended, its stack is wiped before another goroutine gets it: what
+/// is in memory is overwritten with zeros, and pages on a swap device are dropped.
+///
+/// It costs two calls of the system and the overwriting of the pages that the stack has in memory. Not wiped are registers (the
+/// thread keeps those that a goroutine leaves until others overwrite them, and the system saves them where it likes), what was
+/// written to a swap device, alternate signal stacks, and what the goroutine wrote elsewhere. The descriptor keeps fn and arg
+/// until the next goroutine.
+pub const GMX_SPAWN_WIPE: u32 = 4;
 
 /// Usable bytes of the largest stack.
 pub(super) const MAX_STACK: usize = 1 << 30;
@@ -105,10 +113,12 @@ pub unsafe extern "C" fn gmx_spawn_with(
     };
     let (mut flags, mut stack_size, mut name, mut child_first) = (0, 0, std::ptr::null(), false);
     if let Some(o) = opts {
-        if o.flags & !(GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST) != 0 || o.reserved != 0 || o.stack_size > MAX_STACK {
+        let known = GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST | GMX_SPAWN_WIPE;
+        if o.flags & !known != 0 || o.reserved != 0 || o.stack_size > MAX_STACK {
             return GMX_EINVAL;
         }
         flags = if o.flags & GMX_SPAWN_JOINABLE != 0 { gflag::JOINABLE } else { 0 };
+        flags |= if o.flags & GMX_SPAWN_WIPE != 0 { gflag::WIPE } else { 0 };
         child_first = o.flags & GMX_SPAWN_CHILD_FIRST != 0;
         stack_size = o.stack_size as u32;
         name = o.name;
@@ -117,6 +127,9 @@ pub unsafe extern "C" fn gmx_spawn_with(
         Ok(m) => m,
         Err(status) => return status,
     };
+    if flags & gflag::WIPE != 0 && stack_size == 0 {
+        stack_size = m.sched().cfg.stack_size.get() as u32;
+    }
     // One that is accepted can run some day.
     if stack_size != 0 && m.sched().stacks.ensure(stack_size as usize).is_err() {
         return GMX_ENOMEM;

@@ -157,6 +157,12 @@ mod imp {
                 // SAFETY: made in `begin`, and nobody switches to it any more.
                 unsafe { f(self.tsan) };
             }
+            if let Some(f) = runtime().unpoison
+                && !self.lo.is_null()
+            {
+                // SAFETY: nobody runs on it.
+                unsafe { f(self.lo.cast(), self.size) };
+            }
             *self = Fiber::NONE;
         }
     }

@@ -492,6 +492,17 @@ impl StackPool {
         c.handed_out -= 1;
     }
 
+    /// Leaves nothing of what was written to a stack that is about to be given back.
+    pub fn wipe(&self, s: Stack) {
+        let (lo, len) = (s.lo(), s.size().next_multiple_of(sys::page_size()));
+        if self.valgrind {
+            // It takes what is below the last frame for unused.
+            valgrind(0, &[VG_MAKE_MEM_DEFINED, lo as usize, len, 0, 0, 0]);
+        }
+        // SAFETY: the caller's, from its lowest usable byte, where a page begins, to the end of its slot.
+        unsafe { mem::wipe(lo, len) };
+    }
+
     /// [`StackPool::free`] for many, the last one being the hottest.
     pub fn free_batch(&self, stacks: &[Stack]) {
         let mut rest = stacks;
@@ -686,6 +697,8 @@ fn arena_ref<'a>(arena: *mut Arena) -> &'a Arena {
 }
 
 const VG_RUNNING: usize = 0x1001;
+/// Of memcheck; other tools say nothing to it.
+const VG_MAKE_MEM_DEFINED: usize = 0x4d43_0002;
 const VG_STACK_REGISTER: usize = 0x1501;
 const VG_STACK_DEREGISTER: usize = 0x1502;
 

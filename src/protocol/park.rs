@@ -740,7 +740,12 @@ pub fn free(m: MRef, gp: GRef) {
         unsafe { (*gp.host.get()).fiber.end() };
         match m.p() {
             Some(pp) if gp.stack_size.get() == 0 => pp.push_stack(stack, |spill| sched.stacks.free_batch(spill)),
-            _ => sched.stacks.free(stack),
+            _ => {
+                if gp.has(gflag::WIPE) {
+                    sched.stacks.wipe(stack);
+                }
+                sched.stacks.free(stack);
+            }
         }
         if sched.stackwait_len.load(Ordering::Relaxed) != 0 {
             stack_came_free(m);

@@ -118,6 +118,61 @@ pub unsafe fn discard(starts: &[*mut u8], len: usize) {
     let _ = unsafe { advise_each(starts, len, libc::MADV_DONTNEED) };
 }
 
+/// Leaves nothing of what was written to a range: overwrites what is in memory, and drops what else there may be (pages
+/// on a swap device). What was never touched stays untouched. The range reads as zeroes afterwards.
+///
+/// # Safety
+/// Page-aligned, mapped, and nothing in it is needed.
+pub unsafe fn wipe(p: *mut u8, len: usize) {
+    let page = super::page_size();
+    let mut rest = 0..len / page;
+    while !rest.is_empty() {
+        let n = rest.len().min(PAGES_AT_ONCE);
+        let mut there = [0u8; PAGES_AT_ONCE];
+        // SAFETY: the caller's; where the system does not answer, nothing counts as there.
+        unsafe { resident(p.add(rest.start * page), n * page, &mut there) };
+        for run in there[..n].chunk_by(|a, b| a & 1 == b & 1) {
+            // SAFETY: the caller's, within the range.
+            unsafe {
+                let (from, len) = (p.add(rest.start * page), run.len() * page);
+                if run[0] & 1 != 0 {
+                    ptr::write_bytes(from, 0, len);
+                } else if advise(from, len, libc::MADV_DONTNEED).is_err() {
+                    overwrite(from, len);
+                }
+            }
+            rest.start += run.len();
+        }
+    }
+}
+
+/// How many pages [`wipe`] asks about in one call; the array lies on a stack that may be small.
+const PAGES_AT_ONCE: usize = 256;
+
+/// Bit 0 of each byte: whether the page is in memory.
+unsafe fn resident(p: *mut u8, len: usize, there: &mut [u8; PAGES_AT_ONCE]) {
+    held::nothing_for("mincore");
+    let _errno = KeepErrno::new();
+    // SAFETY: the caller's; there is a byte for each page.
+    unsafe { libc::mincore(p.cast(), len, there.as_mut_ptr()) };
+}
+
+/// Zeroes for what the system does not take back (locked memory). Only what is not zero is written: a page that was never
+/// touched needs no memory.
+#[cold]
+unsafe fn overwrite(p: *mut u8, len: usize) {
+    let page = super::page_size();
+    for at in (0..len).step_by(page) {
+        // SAFETY: the caller's.
+        unsafe {
+            let words = std::slice::from_raw_parts(p.add(at).cast::<u64>(), page / 8);
+            if words.iter().any(|&word| word != 0) {
+                ptr::write_bytes(p.add(at), 0, page);
+            }
+        }
+    }
+}
+
 /// Makes memory of a range that is about to be written. A kernel before 5.14 cannot: it becomes memory page by page
 /// then.
 ///

@@ -49,6 +49,6 @@ pub use os::thread_stack;
 pub mod mem {
     pub use super::os_mem::{
         discard, grow, guard, guard_each, guards_work, map_count_limit, populate, protect, release, reserve,
-        reserve_stacks,
+        reserve_stacks, wipe,
     };
 }

@@ -181,6 +181,7 @@ static void spawns() {
   small.stack_size = 65536;
   parent.name = "parent";
   first_child.child_first = true;
+  first_child.wipe = true;
   for (int i = 0; i < 10; i++) {
     wg.add(3);
     gomax::spawn([&wg] { wg.done(); });                           // in the pointer

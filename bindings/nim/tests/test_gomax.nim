@@ -19,7 +19,7 @@ suite "goroutines":
       check t.joined
       expect ValueError: discard t.join()
       check join(go half(8)) == 4
-      var odd = goWith(GoOptions(name: "odd", stackSize: 64 * 1024, childFirst: true), half(7))
+      var odd = goWith(GoOptions(name: "odd", stackSize: 64 * 1024, childFirst: true, wipe: true), half(7))
       try:
         discard odd.join()
         check false

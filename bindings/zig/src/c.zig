@@ -30,6 +30,7 @@ pub const GMX_ESTALE = -1004;
 
 pub const GMX_SPAWN_JOINABLE = 1;
 pub const GMX_SPAWN_CHILD_FIRST = 2;
+pub const GMX_SPAWN_WIPE = 4;
 pub const GMX_CASE_RECV = 0;
 pub const GMX_CASE_SEND = 1;
 

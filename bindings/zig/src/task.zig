@@ -36,6 +36,8 @@ pub const Options = struct {
     stack_size: usize = 0,
     /// The new G runs at once, and the caller can be stolen: for fork and join.
     child_first: bool = false,
+    /// The G's stack is wiped at its end. Arguments and result are in memory of `allocator`.
+    wipe: bool = false,
     /// Holds arguments and result until both the G and its handle are done with them.
     allocator: Allocator = std.heap.c_allocator,
 };
@@ -133,6 +135,11 @@ pub fn Task(comptime T: type) type {
     };
 }
 
+fn flagsOf(options: Options) u32 {
+    const child_first: u32 = if (options.child_first) c.GMX_SPAWN_CHILD_FIRST else 0;
+    return child_first | if (options.wipe) @as(u32, c.GMX_SPAWN_WIPE) else 0;
+}
+
 /// Starts a G that runs `func(args...)`.
 pub fn go(comptime func: anytype, args: Args(func)) Error!Task(Return(func)) {
     return goWith(.{}, func, args);
@@ -142,7 +149,7 @@ pub fn goWith(options: Options, comptime func: anytype, args: Args(func)) Error!
     const box = try Box(func).create(options.allocator, args, 2);
     errdefer options.allocator.destroy(box);
     const opts: c.gmx_spawn_opts = .{
-        .flags = c.GMX_SPAWN_JOINABLE | if (options.child_first) @as(u32, c.GMX_SPAWN_CHILD_FIRST) else 0,
+        .flags = c.GMX_SPAWN_JOINABLE | flagsOf(options),
         .stack_size = options.stack_size,
         .name = options.name,
     };
@@ -161,7 +168,7 @@ pub fn goDetachedWith(options: Options, comptime func: anytype, args: Args(func)
     const box = try Box(func).create(options.allocator, args, 1);
     errdefer options.allocator.destroy(box);
     const opts: c.gmx_spawn_opts = .{
-        .flags = if (options.child_first) c.GMX_SPAWN_CHILD_FIRST else 0,
+        .flags = flagsOf(options),
         .stack_size = options.stack_size,
         .name = options.name,
     };

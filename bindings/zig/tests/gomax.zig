@@ -34,7 +34,7 @@ fn resultsAndErrors() !void {
 
     var even = try gomax.goWith(.{ .name = "even", .stack_size = 64 * 1024, .allocator = std.testing.allocator }, half, .{8});
     try expectEqual(4, try even.join());
-    var odd = try gomax.goWith(.{ .child_first = true, .allocator = std.testing.allocator }, half, .{7});
+    var odd = try gomax.goWith(.{ .child_first = true, .wipe = true, .allocator = std.testing.allocator }, half, .{7});
     try expectError(error.Odd, odd.join());
 
     // the error set says what can come: the library's, and the function's own

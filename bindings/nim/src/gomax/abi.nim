@@ -79,6 +79,7 @@ const
   ESTALE* = -1004'i32
   SPAWN_JOINABLE* = 1'u32
   SPAWN_CHILD_FIRST* = 2'u32
+  SPAWN_WIPE* = 4'u32
   CASE_RECV* = 0'u32
   CASE_SEND* = 1'u32
 
@@ -87,7 +88,7 @@ const
 _Static_assert(GMX_EPERM == -1 && GMX_EINTR == -4 && GMX_EAGAIN == -11 && GMX_ENOMEM == -12 && GMX_EBUSY == -16 &&
   GMX_EINVAL == -22 && GMX_ECLOSED == -32 && GMX_EDEADLK == -35 && GMX_ENOTSUP == -95 && GMX_ETIMEDOUT == -110 &&
   GMX_ECANCELED == -125 && GMX_ENOTG == -1001 && GMX_EINSYSCALL == -1002 && GMX_ESHUTDOWN == -1003 && GMX_ESTALE == -1004 &&
-  GMX_SPAWN_JOINABLE == 1 && GMX_SPAWN_CHILD_FIRST == 2 && GMX_CASE_RECV == 0 && GMX_CASE_SEND == 1,
+  GMX_SPAWN_JOINABLE == 1 && GMX_SPAWN_CHILD_FIRST == 2 && GMX_SPAWN_WIPE == 4 && GMX_CASE_RECV == 0 && GMX_CASE_SEND == 1,
   "gomax.h is not the one of this module");
 """.}
 
