@@ -1,14 +1,17 @@
 /* A host that forbids all calls of the system but a list, once the runtime has started: whatever the library does from then on
- * gets along with the calls that SECURITY.md lists (tests/sources.rs compares). */
+ * gets along with the calls that SECURITY.md lists, and with far fewer where all was made at the start (tests/sources.rs
+ * compares). */
 /* timeout: 120 */
 #define _GNU_SOURCE 1
 #include "child.h"
 #include "gs.h"
 
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <signal.h>
+#include <malloc.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -34,9 +37,35 @@ static void is_not_in_the_list(int sig, siginfo_t *info, void *context) {
   _exit(2);
 }
 
-static void allow_the_list(void) {
+/* After a start with GMX_CONFIG_ALL_AT_START, GMX_CONFIG_NO_FILES and GMX_CONFIG_NO_MEMBARRIER. */
+#define SEALED                                                                                                        \
+  Y(brk) Y(exit) Y(exit_group) Y(futex) Y(gettid) Y(madvise) Y(munmap) Y(ppoll) Y(process_madvise) Y(pwritev2) Y(read)          \
+  Y(restart_syscall) Y(rt_sigaction) Y(rt_sigpending) Y(rt_sigprocmask) Y(rt_sigreturn) Y(rt_sigtimedwait)            \
+  Y(sched_yield) Y(write)
+
+enum { MOST = 64 };
+
+/* Every call that is not in the list ends in `otherwise`. */
+static void allow(const long *list, unsigned n, uint32_t otherwise) {
   struct sigaction act = {.sa_sigaction = is_not_in_the_list, .sa_flags = SA_SIGINFO};
   CHECK(sigaction(SIGSYS, &act, NULL) == 0);
+  struct sock_filter f[MOST + 6] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+  };
+  CHECK(n <= MOST);
+  for (unsigned i = 0; i < n; i++)
+    f[4 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)list[i], (uint8_t)(n - i), 0);
+  f[4 + n] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, otherwise);
+  f[5 + n] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  struct sock_fprog program = {.len = (unsigned short)(n + 6), .filter = f};
+  CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) != 0) _exit(77);
+}
+
+static void allow_the_list(void) {
   static const long list[] = {
 #define X(name) SYS_##name,
       LIST
@@ -45,18 +74,31 @@ static void allow_the_list(void) {
 #endif
 #undef X
   };
-  enum { N = sizeof list / sizeof *list };
-  struct sock_filter f[N + 6] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+  allow(list, sizeof list / sizeof *list, SECCOMP_RET_TRAP);
+}
+
+/* The kernel kills the process for anything else. */
+static void allow_no_more_than_sealed(void) {
+  static const long list[] = {
+#define Y(name) SYS_##name,
+      SEALED
+#ifdef SYS_poll
+      SYS_poll,
+#endif
+#undef Y
   };
-  for (int i = 0; i < N; i++)
-    f[4 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)list[i], (uint8_t)(N - i), 0);
-  f[4 + N] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP);
-  f[5 + N] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-  struct sock_fprog program = {.len = N + 6, .filter = f};
+  allow(list, sizeof list / sizeof *list, getenv("GMX_TRAP") ? SECCOMP_RET_TRAP : SECCOMP_RET_KILL_PROCESS);
+}
+
+/* membarrier alone is refused. */
+static void refuse_membarrier(void) {
+  struct sock_filter f[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog program = {.len = sizeof f / sizeof *f, .filter = f};
   CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
   if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) != 0) _exit(77);
 }
@@ -144,11 +186,252 @@ static void runs(void *arg) {
   if (c.status != 0) FAIL("status %#x; it said: %s", (unsigned)c.status, c.text);
 }
 
+/* ---- all at the start ---- */
+
+enum { PROCS = 2, THREADS = 6, GOROUTINES = 2100 };
+
+static int gate[2];
+static atomic_int inside, most_inside;
+static uint32_t over, open_now;
+
+static void waits_in_a_call(void *arg) {
+  (void)arg;
+  char c;
+  CHECK_OK(gmx_enter_syscall_blocking());
+  int n = atomic_fetch_add(&inside, 1) + 1, most = atomic_load(&most_inside);
+  while (n > most && !atomic_compare_exchange_weak(&most_inside, &most, n)) {
+  }
+  CHECK(read(gate[0], &c, 1) == 1);
+  atomic_fetch_sub(&inside, 1);
+  CHECK_OK(gmx_exit_syscall());
+  CHECK_OK(gmx_sema_release(&over));
+}
+
+static void waits_for_its_end(void *arg) {
+  (void)arg;
+  CHECK_OK(gmx_sema_acquire(&open_now));
+  CHECK_OK(gmx_sema_release(&over));
+}
+
+static atomic_int host_stage;
+
+/* Made before the start, as every thread of such a host. */
+static void *opens_the_gate(void *arg) {
+  while (atomic_load(&host_stage) == 0) sched_yield();
+  CHECK_OK(gmx_attach_thread());
+  CHECK_OK(gmx_yield());
+  CHECK_OK(gmx_detach_thread());
+  CHECK_OK(gmx_callback(comes_back, &turn));
+  while (atomic_load(&inside) < THREADS) sched_yield();
+  static const char words[2 * THREADS];
+  CHECK(write(gate[1], words, sizeof words) == sizeof words);
+  return arg;
+}
+
+static void works_within_the_numbers(void *arg) {
+  (void)arg;
+  enum { N = 2000 };
+  CHECK_OK(gmx_chan_new(sizeof(int), 4, &values));
+  for (int i = 0; i < N; i++) go(sends, (void *)(intptr_t)(i * 1000));
+  for (int i = 0, v; i < N; i++) CHECK_OK(gmx_chan_recv(values, &v));
+  /* a smaller stack is one of those that are there; a larger one is not */
+  for (size_t size = 16 << 10; size <= 4 << 20; size *= 4) {
+    gmx_spawn_opts o = {.struct_size = sizeof o, .stack_size = size, .flags = GMX_SPAWN_JOINABLE};
+    gmx_g g;
+    gmx_status status = gmx_spawn_with(&o, blocks, NULL, &g);
+    CHECK_EQ(status, size <= 256 << 10 ? GMX_OK : GMX_ENOMEM);
+    if (status == GMX_OK) join(g);
+  }
+  CHECK_OK(gmx_blocking(nothing, NULL));
+  atomic_store(&host_stage, 1);
+  acquire(&turn, 1);
+  /* more calls than threads: the others wait for a thread */
+  for (int i = 0; i < 2 * THREADS; i++) go(waits_in_a_call, NULL);
+  acquire(&over, 2 * THREADS);
+  CHECK_EQ(atomic_load(&most_inside), THREADS);
+  gmx_timer t;
+  gmx_chan *times;
+  int64_t when;
+  CHECK_OK(gmx_timer_new(MS, MS, &t, &times));
+  for (int i = 0; i < 3; i++) CHECK_OK(gmx_chan_recv(times, &when));
+  CHECK_CMP(gmx_timer_free(t), >=, 0);
+  CHECK_OK(gmx_chan_free(times));
+  atomic_int n = 0;
+  CHECK_OK(gmx_for_each_p(counts, &n));
+  CHECK_EQ(atomic_load(&n), PROCS);
+  CHECK_OK(gmx_stop_the_world("sandbox"));
+  CHECK_OK(gmx_start_the_world());
+  /* more goroutines than were asked for */
+  int live = 0;
+  gmx_status status;
+  while ((status = gmx_spawn(waits_for_its_end, NULL)) == GMX_OK) live++;
+  CHECK_STATUS(status, GMX_ENOMEM);
+  CHECK_CMP(live, >=, GOROUTINES - 1);
+  CHECK_OK(gmx_yield());
+  release(&open_now, live);
+  acquire(&over, live);
+  CHECK_OK(gmx_write_heap_dump(1));
+  CHECK_OK(gmx_release_memory());
+  CHECK_OK(gmx_chan_free(values));
+  CHECK_OK(gmx_sleep(2500 * MS)); /* the machine is looked at once a second, and memory every other second */
+}
+
+static atomic_int alt_stacks;
+
+/* In place of the C library's, and slow: gmx_init waits for it on each thread. */
+int sigaltstack(const stack_t *new, stack_t *old) {
+  for (int i = 0; i < 2000; i++) sched_yield();
+  int result = (int)syscall(SYS_sigaltstack, new, old);
+  atomic_fetch_add(&alt_stacks, 1);
+  return result;
+}
+
+static void sealed(void *arg) {
+  (void)arg;
+  CHECK(pipe(gate) == 0);
+  /* malloc is the host's: one arena, which grows by brk */
+  CHECK(mallopt(M_ARENA_MAX, 1) == 1 && mallopt(M_MMAP_MAX, 0) == 1);
+  pthread_t t = thread_start(opens_the_gate, NULL);
+  gmx_config c = {.struct_size = sizeof c, .maxprocs = PROCS, .max_threads = THREADS, .max_goroutines = GOROUTINES};
+  c.flags = GMX_CONFIG_ALL_AT_START | GMX_CONFIG_NO_FILES | GMX_CONFIG_NO_MEMBARRIER;
+  CHECK_OK(gmx_init(&c));
+  /* (none is seen where this program is a shared object) */
+  CHECK(atomic_load(&alt_stacks) == 0 || atomic_load(&alt_stacks) == 2 * THREADS);
+  allow_no_more_than_sealed();
+  CHECK_OK(gmx_main(works_within_the_numbers, NULL));
+  thread_join(t);
+  CHECK_OK(gmx_shutdown(60000 * MS));
+}
+
+/* Options that need one another, and what cannot be. */
+static void numbers_must_fit(void *arg) {
+  (void)arg;
+  gmx_config c = {.struct_size = sizeof c, .maxprocs = 2, .max_threads = 2, .max_goroutines = 1};
+  CHECK_STATUS(gmx_init(&c), GMX_EINVAL); /* without the flag */
+  c.flags = GMX_CONFIG_ALL_AT_START;
+  c.max_threads = 1;
+  CHECK_STATUS(gmx_init(&c), GMX_EINVAL);
+  c.max_threads = 2, c.maxprocs = 0;
+  CHECK_STATUS(gmx_init(&c), GMX_EINVAL);
+  c.maxprocs = 2, c.max_goroutines = 0;
+  CHECK_STATUS(gmx_init(&c), GMX_EINVAL);
+  c.max_goroutines = SIZE_MAX;
+  CHECK_STATUS(gmx_init(&c), GMX_EINVAL);
+  c.struct_size = offsetof(gmx_config, max_goroutines);
+  CHECK_STATUS(gmx_init(&c), GMX_EINVAL); /* an older header's cannot ask for it */
+  struct rlimit few = {(rlim_t)256 << 20, (rlim_t)256 << 20}, before;
+  CHECK(getrlimit(RLIMIT_AS, &before) == 0);
+  c.struct_size = sizeof c, c.max_goroutines = 100000, few.rlim_max = before.rlim_max;
+  CHECK(setrlimit(RLIMIT_AS, &few) == 0);
+  CHECK_STATUS(gmx_init(&c), GMX_ENOMEM); /* all or nothing */
+  CHECK(setrlimit(RLIMIT_AS, &before) == 0);
+  c.max_goroutines = 10;
+  for (int i = 0; i < 3; i++) {
+    CHECK_OK(gmx_init(&c));
+    CHECK_OK(gmx_main(nothing, NULL));
+    CHECK_OK(gmx_shutdown(60000 * MS));
+  }
+  /* the next start has options of its own */
+  CHECK_OK(gmx_main(works, NULL));
+  CHECK_OK(gmx_shutdown(60000 * MS));
+}
+
+/* ---- membarrier is refused ---- */
+
+static atomic_int entered, leave;
+
+static void is_in_a_call(void *arg) {
+  (void)arg;
+  CHECK_OK(gmx_enter_syscall());
+  atomic_store(&entered, 1);
+  while (!atomic_load(&leave)) sched_yield();
+  CHECK_OK(gmx_exit_syscall());
+}
+
+static void stops(void *arg) {
+  (void)arg;
+  /* A third P is idle, and nothing waits: the watchdog has no reason to take the P of this call while it still can. */
+  go(is_in_a_call, NULL);
+  while (!atomic_load(&entered)) sched_yield();
+  refuse_membarrier();
+  /* That call began before. Its end is not fenced, so its P cannot be taken. */
+  CHECK_STATUS(gmx_stop_the_world_timeout("too early", 50 * MS), GMX_ETIMEDOUT);
+  atomic_store(&leave, 1);
+  CHECK_OK(gmx_stop_the_world("that call is over"));
+  CHECK_OK(gmx_start_the_world());
+  for (int i = 0; i < 3; i++) {
+    atomic_store(&entered, 0);
+    atomic_store(&leave, 0);
+    go(is_in_a_call, NULL);
+    while (!atomic_load(&entered)) CHECK_OK(gmx_yield());
+    CHECK_OK(gmx_stop_the_world("its P is taken"));
+    CHECK_OK(gmx_start_the_world());
+    atomic_int n = 0;
+    CHECK_OK(gmx_for_each_p(counts, &n));
+    CHECK_EQ(atomic_load(&n), 3);
+    atomic_store(&leave, 1);
+  }
+  works(NULL);
+}
+
+static void membarrier_goes(void *arg) {
+  (void)arg;
+  gmx_config c = {.struct_size = sizeof c, .maxprocs = 3, .slice_ns = NO_SLICES};
+  CHECK_OK(gmx_init(&c));
+  CHECK_OK(gmx_main(stops, NULL));
+  CHECK_OK(gmx_shutdown(60000 * MS));
+}
+
+static void no_files_are_opened(void *arg) {
+  gmx_config c = {.struct_size = sizeof c, .flags = GMX_CONFIG_NO_FILES};
+  static const long list[] = {
+#define X(name) SYS_##name,
+      LIST
+#ifdef SYS_poll
+      SYS_poll,
+#endif
+#undef X
+      SYS_sched_setaffinity, SYS_sched_getscheduler, SYS_sched_getparam, SYS_sched_setscheduler, SYS_getpriority,
+      SYS_setpriority, SYS_seccomp, SYS_getpid, SYS_process_vm_readv,
+  };
+  long but[MOST];
+  unsigned n = 0;
+  for (unsigned i = 0; i < sizeof list / sizeof *list; i++)
+    if (list[i] != SYS_openat && list[i] != SYS_getdents64) but[n++] = list[i];
+  allow(but, n, SECCOMP_RET_KILL_PROCESS);
+  CHECK_OK(gmx_init(&c));
+  CHECK_OK(gmx_main(works, arg));
+  void *lo, *hi;
+  CHECK_STATUS(gmx_stack_bounds(&lo, &hi), GMX_ENOTSUP); /* the main thread's is in a file */
+  CHECK_OK(gmx_shutdown(60000 * MS));
+}
+
+static child ran;
+
+static void runs_well(void (*fn)(void *)) {
+  child_run(&ran, 100, fn, NULL);
+  if (WIFEXITED(ran.status) && WEXITSTATUS(ran.status) == 77) exit(77);
+  const char *last = ran.len > 300 ? ran.text + ran.len - 300 : ran.text;
+  if (ran.status != 0) FAIL("status %#x; at last it said: %s", (unsigned)ran.status, last);
+}
+
+static void all_is_made_at_the_start(void) { runs_well(sealed); }
+static void the_numbers_must_fit(void) { runs_well(numbers_must_fit); }
+static void no_file_is_opened(void) { runs_well(no_files_are_opened); }
+static void membarrier_may_go(void) {
+  runs_well(membarrier_goes);
+  CHECK(strstr(ran.text, "membarrier has been forbidden since the start") != NULL);
+}
+
 static void a_program_runs_and_shuts_down(void) { runs(NULL); }
 static void a_deadlock_is_told(void) { runs(&turn); }
 
 int main(void) {
   RUN(a_program_runs_and_shuts_down);
   RUN(a_deadlock_is_told);
+  RUN(all_is_made_at_the_start);
+  RUN(the_numbers_must_fit);
+  RUN(no_file_is_opened);
+  RUN(membarrier_may_go);
   return 0;
 }

@@ -147,6 +147,29 @@ GMX_API const char *gmx_err_name(gmx_status status);
 #define GMX_CONFIG_NO_SIGSEGV 1
 
 /**
+ * gmx_config.flags: membarrier is not called; each way into a syscall has a fence of its own instead. GMXDEBUG=membarrier=0
+ * does the same.
+ */
+#define GMX_CONFIG_NO_MEMBARRIER 4
+
+/**
+ * gmx_config.flags: no file of /proc or of a cgroup is opened. The CPU quota is not read, no deadlock is told, a quarter of
+ * 65530 mappings may be guards of stacks, gmx_stack_bounds returns GMX_ENOTSUP on the stack of the main thread, and a
+ * gmx_init that is called on another thread takes that thread's signal mask.
+ */
+#define GMX_CONFIG_NO_FILES 8
+
+/**
+ * gmx_config.flags: gmx_init makes all threads, and the stacks and descriptors of all goroutines. From then on to the end of
+ * gmx_shutdown the library makes no thread and no mapping: it calls none of clone, mmap, mremap, mprotect, prctl and
+ * sigaltstack. (malloc may: it is the host's, see mallopt.) maxprocs, max_threads and max_goroutines must be given.
+ * max_threads is at least maxprocs, and one more for each goroutine that is in a blocking call or locked to its thread at the
+ * same time. Beyond these numbers gmx_spawn returns GMX_ENOMEM, and goroutines wait for a thread or a stack. A stack_size of
+ * gmx_spawn_with above that of gmx_config gets GMX_ENOMEM.
+ */
+#define GMX_CONFIG_ALL_AT_START 16
+
+/**
  * What the runtime is started with. Zero is the default everywhere; struct_size is sizeof(gmx_config).
  */
 typedef struct gmx_config {
@@ -190,6 +213,10 @@ typedef struct gmx_config {
    * Passed to report.
    */
   void *report_arg;
+  /**
+   * With GMX_CONFIG_ALL_AT_START: goroutines, and threads of the host that call in, at the same time. Otherwise 0.
+   */
+  size_t max_goroutines;
 } gmx_config;
 
 /**
@@ -208,7 +235,7 @@ GMX_API gmx_status gmx_config_default(struct gmx_config *out);
 /**
  * Starts the runtime with these options. Optional: the first call that needs the runtime starts it with the defaults.
  *
- * Blocks: never.
+ * Blocks: never; with GMX_CONFIG_ALL_AT_START the thread, until all threads have begun.
  * Call from: foreign threads.
  * Safepoint: no.
  * Migrates: no.

@@ -493,6 +493,9 @@ struct config {
   int max_threads = 0;
   void (*report)(void *arg, const char *text, std::size_t len) = nullptr;
   void *report_arg = nullptr;
+  /// GMX_CONFIG_*
+  std::uint32_t flags = 0;
+  std::size_t max_goroutines = 0;
 };
 
 /// Starts the runtime, which otherwise starts with the first call and the defaults.
@@ -506,6 +509,8 @@ inline void init(const config &c = {}) {
   raw.max_threads = c.max_threads;
   raw.report = c.report;
   raw.report_arg = c.report_arg;
+  raw.flags = c.flags;
+  raw.max_goroutines = c.max_goroutines;
   check(gmx_init(&raw));
 }
 

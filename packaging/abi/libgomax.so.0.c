@@ -19,6 +19,9 @@ _Static_assert(GMX_EINSYSCALL == -1002, "GMX_EINSYSCALL");
 _Static_assert(GMX_ESHUTDOWN == -1003, "GMX_ESHUTDOWN");
 _Static_assert(GMX_ESTALE == -1004, "GMX_ESTALE");
 _Static_assert(GMX_CONFIG_NO_SIGSEGV == 1, "GMX_CONFIG_NO_SIGSEGV");
+_Static_assert(GMX_CONFIG_NO_MEMBARRIER == 4, "GMX_CONFIG_NO_MEMBARRIER");
+_Static_assert(GMX_CONFIG_NO_FILES == 8, "GMX_CONFIG_NO_FILES");
+_Static_assert(GMX_CONFIG_ALL_AT_START == 16, "GMX_CONFIG_ALL_AT_START");
 _Static_assert(GMX_SPAWN_JOINABLE == 1, "GMX_SPAWN_JOINABLE");
 _Static_assert(GMX_SPAWN_CHILD_FIRST == 2, "GMX_SPAWN_CHILD_FIRST");
 _Static_assert(GMX_SPAWN_WIPE == 4, "GMX_SPAWN_WIPE");
@@ -30,7 +33,7 @@ _Static_assert(GMX_G_PARKED == 5, "GMX_G_PARKED");
 _Static_assert(GMX_CASE_RECV == 0, "GMX_CASE_RECV");
 _Static_assert(GMX_CASE_SEND == 1, "GMX_CASE_SEND");
 
-_Static_assert(sizeof(gmx_config) >= 64 && _Alignof(gmx_config) == 8, "gmx_config");
+_Static_assert(sizeof(gmx_config) >= 72 && _Alignof(gmx_config) == 8, "gmx_config");
 _Static_assert(offsetof(gmx_config, struct_size) == 0 && sizeof(((gmx_config *)0)->struct_size) == 8, "gmx_config.struct_size");
 _Static_assert(offsetof(gmx_config, maxprocs) == 8 && sizeof(((gmx_config *)0)->maxprocs) == 4, "gmx_config.maxprocs");
 _Static_assert(offsetof(gmx_config, flags) == 12 && sizeof(((gmx_config *)0)->flags) == 4, "gmx_config.flags");
@@ -40,6 +43,7 @@ _Static_assert(offsetof(gmx_config, slice_ns) == 32 && sizeof(((gmx_config *)0)-
 _Static_assert(offsetof(gmx_config, max_threads) == 40 && sizeof(((gmx_config *)0)->max_threads) == 4, "gmx_config.max_threads");
 _Static_assert(offsetof(gmx_config, report) == 48 && sizeof(((gmx_config *)0)->report) == 8, "gmx_config.report");
 _Static_assert(offsetof(gmx_config, report_arg) == 56 && sizeof(((gmx_config *)0)->report_arg) == 8, "gmx_config.report_arg");
+_Static_assert(offsetof(gmx_config, max_goroutines) == 64 && sizeof(((gmx_config *)0)->max_goroutines) == 8, "gmx_config.max_goroutines");
 
 _Static_assert(sizeof(gmx_spawn_opts) >= 32 && _Alignof(gmx_spawn_opts) == 8, "gmx_spawn_opts");
 _Static_assert(offsetof(gmx_spawn_opts, struct_size) == 0 && sizeof(((gmx_spawn_opts *)0)->struct_size) == 8, "gmx_spawn_opts.struct_size");

@@ -127,6 +127,7 @@ pub unsafe extern "C" fn gmx_spawn_with(
         Ok(m) => m,
         Err(status) => return status,
     };
+    stack_size = m.sched().stack_size_for(stack_size);
     if flags & gflag::WIPE != 0 && stack_size == 0 {
         stack_size = m.sched().cfg.stack_size.get() as u32;
     }

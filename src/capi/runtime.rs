@@ -8,6 +8,26 @@ use std::ffi::{c_char, c_void};
 /// gmx_config.flags: SIGSEGV and SIGBUS are left alone. A stack overflow or another fault in a goroutine is not told then.
 /// GMXDEBUG=sigsegv=0 does the same.
 pub const GMX_CONFIG_NO_SIGSEGV: u32 = 1;
+/// gmx_config.flags: membarrier is not called; each way into a syscall has a fence of its own instead. GMXDEBUG=membarrier=0
+/// does the same.
+pub const GMX_CONFIG_NO_MEMBARRIER: u32 = 4;
+/// gmx_config.flags: no file of /proc or of a cgroup is opened. The CPU quota is not read, no deadlock is told, a quarter of
+/// 65530 mappings may be guards of stacks, gmx_stack_bounds returns GMX_ENOTSUP on the stack of the main thread, and a
+/// gmx_init that is called on another thread takes that thread's signal mask.
+pub const GMX_CONFIG_NO_FILES: u32 = 8;
+/// gmx_config.flags: gmx_init makes all threads, and the stacks and descriptors of all goroutines. From then on to the end of
+/// gmx_shutdown the library makes no thread and no mapping: it calls none of clone, mmap, mremap, mprotect, prctl and
+/// sigaltstack. (malloc may: it is the host's, see mallopt.) maxprocs, max_threads and max_goroutines must be given.
+/// max_threads is at least maxprocs, and one more for each goroutine that is in a blocking call or locked to its thread at the
+/// same time. Beyond these numbers gmx_spawn returns GMX_ENOMEM, and goroutines wait for a thread or a stack. A stack_size of
+/// gmx_spawn_with above that of gmx_config gets GMX_ENOMEM.
+pub const GMX_CONFIG_ALL_AT_START: u32 = 16;
+
+const CONFIG_FLAGS: u32 =
+    GMX_CONFIG_NO_SIGSEGV | GMX_CONFIG_NO_MEMBARRIER | GMX_CONFIG_NO_FILES | GMX_CONFIG_ALL_AT_START;
+
+/// As many as handles can name.
+const MOST_GOROUTINES: usize = crate::gmp::g::INDEX_MASK as usize;
 
 /// What the runtime is started with. Zero is the default everywhere; struct_size is sizeof(gmx_config).
 #[repr(C)]
@@ -35,6 +55,8 @@ pub struct gmx_config {
     pub report: Option<extern "C" fn(arg: *mut c_void, text: *const c_char, len: usize)>,
     /// Passed to report.
     pub report_arg: *mut c_void,
+    /// With GMX_CONFIG_ALL_AT_START: goroutines, and threads of the host that call in, at the same time. Otherwise 0.
+    pub max_goroutines: usize,
 }
 
 /// Fills a gmx_config with the defaults: zeros, and its struct_size.
@@ -64,7 +86,7 @@ pub unsafe extern "C" fn gmx_config_default(out: *mut gmx_config) -> gmx_status 
 
 /// Starts the runtime with these options. Optional: the first call that needs the runtime starts it with the defaults.
 ///
-/// Blocks: never.
+/// Blocks: never; with GMX_CONFIG_ALL_AT_START the thread, until all threads have begun.
 /// Call from: foreign threads.
 /// Safepoint: no.
 /// Migrates: no.
@@ -81,10 +103,15 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
     let options = match unsafe { read_sized(config) } {
         Ok(None) => Options::default(),
         Ok(Some(c)) => {
-            if c.flags & !GMX_CONFIG_NO_SIGSEGV != 0 || c.maxprocs < 0 || c.slice_ns < 0 || c.max_threads < 0 {
+            if c.flags & !CONFIG_FLAGS != 0 || c.maxprocs < 0 || c.slice_ns < 0 || c.max_threads < 0 {
                 return GMX_EINVAL;
             }
             if c.stack_size > g::MAX_STACK || c.g0_stack_size > g::MAX_STACK {
+                return GMX_EINVAL;
+            }
+            let all_at_start = c.flags & GMX_CONFIG_ALL_AT_START != 0;
+            let given = c.maxprocs > 0 && c.max_threads >= c.maxprocs && c.max_goroutines > 0;
+            if all_at_start != (c.max_goroutines != 0) || all_at_start && !given || c.max_goroutines > MOST_GOROUTINES {
                 return GMX_EINVAL;
             }
             Options {
@@ -96,6 +123,9 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
                 report: c.report,
                 report_arg: c.report_arg as usize,
                 no_sigsegv: c.flags & GMX_CONFIG_NO_SIGSEGV != 0,
+                no_membarrier: c.flags & GMX_CONFIG_NO_MEMBARRIER != 0,
+                no_files: c.flags & GMX_CONFIG_NO_FILES != 0,
+                all_at_start: c.max_goroutines,
             }
         }
         Err(status) => return status,

@@ -426,6 +426,10 @@ impl AltStack {
 
 impl Drop for AltStack {
     fn drop(&mut self) {
+        if sys::without::is_sealed() {
+            // The system may not be asked. A handler may still run there until the thread has ended, so the mapping stays.
+            return;
+        }
         // SAFETY: on the thread that installed it, outside the handler; the mapping is ours. If the host put another
         // one in place meanwhile, that one stays.
         unsafe {

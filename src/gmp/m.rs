@@ -14,7 +14,7 @@ use crate::gmp::p::{MUST_SEE, OwnedP, P, PRef, PWord};
 use crate::gmp::sched::Sched;
 use crate::sync::own::{OwnBool, OwnI32, OwnPtr, OwnU32, OwnU64};
 use crate::sync::widen::widen;
-use crate::sync::{AtomicPtr, AtomicU64, Note, Ordering};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Note, Ordering, fence_is_lost};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
 
@@ -144,6 +144,8 @@ pub struct M {
     left: OwnU64,
     /// In a syscall: which P was left, and at what tick. Otherwise 0. Written by the M.
     insys: AtomicU64,
+    /// Its light fences are full ones (Y5 in protocol/syscall.rs). Written by the M, and while the runtime is down.
+    fenced: AtomicBool,
     /// The P that an idle M is to run, set by whoever wakes it.
     nextp: AtomicPtr<P>,
     pub park: Note,
@@ -249,6 +251,7 @@ impl M {
             oldp: OwnPtr::null(),
             left: OwnU64::new(0),
             insys: AtomicU64::new(0),
+            fenced: AtomicBool::new(false),
             nextp: AtomicPtr::new(std::ptr::null_mut()),
             park: Note::new(),
             spinning: OwnBool::new(false),
@@ -489,6 +492,17 @@ impl M {
         self.oldp.set(p.as_ptr());
         // Release: pairs with the Acquire in `is_in_syscall`: who takes the P has all that was done with it.
         self.insys.store(insys(p.id, w), Ordering::Release);
+    }
+
+    /// Y5: whether a heavy fence of the caller's reaches this M. Asked before [`M::is_in_syscall`].
+    pub fn is_reached(&self) -> bool {
+        // Acquire: pairs with the Release in `set_fenced`.
+        !fence_is_lost() || self.fenced.load(Ordering::Acquire)
+    }
+
+    /// A light fence of this M, after its insys was written, was a full one.
+    pub fn set_fenced(&self, fenced: bool) {
+        self.fenced.store(fenced, Ordering::Release);
     }
 
     /// Says that the M is back. Then comes `light_fence` and a look at the P.

@@ -98,7 +98,7 @@ impl PWord {
 }
 
 /// Most stacks of the default size that a P keeps for itself.
-const STACK_CACHE: usize = 64;
+pub const STACK_CACHE: usize = 64;
 /// Most Gs in the ring of a P's own queue, and most suspended parents. Few under a model.
 const RING: usize = if cfg!(any(loom, shuttle)) { 16 } else { 256 };
 const PARENTS: usize = if cfg!(any(loom, shuttle)) { 16 } else { 64 };
@@ -391,7 +391,12 @@ impl P {
     fn take(&self, bit: u64) -> Option<OwnedP> {
         loop {
             let w = self.word();
-            if w.0 & bit == 0 || !self.in_syscall(w) {
+            if w.0 & bit == 0 || w.status() != PStatus::Running {
+                return None;
+            }
+            // SAFETY: m is null or an M, and Ms are never freed.
+            let m = unsafe { crate::gmp::MRef::from_ptr(self.m()) }?;
+            if !m.is_reached() || !m.is_in_syscall(self.id, w) {
                 return None;
             }
             // It may fail because somebody else sets or clears another bit: the P is in the syscall all the same.

@@ -28,6 +28,15 @@ pub struct Config {
     pub g0_stack_size: OwnUsize,
     pub slice_ns: OwnI64,
     pub max_threads: OwnI32,
+    /// All threads are made at the start, and none later.
+    pub sealed: OwnBool,
+}
+
+impl Config {
+    /// Whether no further worker may be made, beside `n` of them.
+    pub fn no_more_threads(&self, n: i32) -> bool {
+        n >= self.max_threads.get() || self.sealed.get()
+    }
 }
 
 impl Default for Config {
@@ -37,6 +46,7 @@ impl Default for Config {
             g0_stack_size: OwnUsize::new(256 << 10),
             slice_ns: OwnI64::new(10_000_000),
             max_threads: OwnI32::new(10_000),
+            sealed: OwnBool::new(false),
         }
     }
 }
@@ -488,6 +498,8 @@ pub struct Sched {
     pub scheddetail: OwnBool,
     /// Workers that sleep without a P for their locked G. See protocol/quiet.rs.
     pub nmlocked: Line<AtomicI32>,
+    /// Workers whose threads need nothing more of the system before they run Gs, since the runtime began.
+    pub seated: AtomicI32,
     /// Why no thread could be made when one was last wanted: an errno, or 0 for `max_threads`.
     pub thread_errno: OwnI32,
     /// How many threads wait for the last G or for a deadlock.
@@ -604,6 +616,7 @@ impl Sched {
             schedtrace_ms: OwnU64::new(0),
             scheddetail: OwnBool::new(false),
             nmlocked: Line::new(AtomicI32::new(0)),
+            seated: AtomicI32::new(0),
             thread_errno: OwnI32::new(0),
             watchers: AtomicU32::new(0),
             watch: Line::new(Event::new()),
@@ -909,6 +922,21 @@ impl Sched {
         self.goid.fetch_max(first, Ordering::Relaxed);
     }
 
+    /// Makes descriptors until there are `n` of them. False if there is no memory.
+    pub fn reserve_gs(&self, n: usize) -> bool {
+        let mut made = GList::new();
+        let enough = loop {
+            if self.allg_len.load(Ordering::Relaxed) as usize >= n {
+                break true;
+            }
+            if !self.galloc_batch(G_CHUNK, |gp| made.push_back(gp)) {
+                break false;
+            }
+        };
+        self.gfree_list(&mut made);
+        enough
+    }
+
     /// Gs that live, exactly so while nothing runs.
     pub fn num_g(&self) -> i64 {
         // All ends first: an end that is counted has its beginning before it, so the result is never too low.
@@ -985,6 +1013,12 @@ impl Sched {
         }
         // Pairs with the fence of V5 in rt/main.rs: whoever sees what the caller does next sees the count.
         fence(Ordering::SeqCst);
+    }
+
+    /// The stack size for a new G that was asked for. Where all stacks are made at the start they have one size, which does for a
+    /// smaller one.
+    pub fn stack_size_for(&self, asked: u32) -> u32 {
+        if self.cfg.sealed.get() && asked as usize <= self.cfg.stack_size.get() { 0 } else { asked }
     }
 
     pub fn free_stack(&self, s: Stack) {

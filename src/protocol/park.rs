@@ -73,7 +73,7 @@ pub const FAIR_TICK: u64 = 61;
 const TIMER_TICK: u64 = 8;
 /// Free descriptors that a P fetches at once, and keeps at most.
 const G_BATCH: usize = 64;
-const G_KEEP: u32 = 2048;
+pub const G_KEEP: u32 = 2048;
 /// Ids that a P takes at once.
 const GOID_BATCH: u64 = 16;
 

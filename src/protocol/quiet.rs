@@ -84,7 +84,7 @@ pub fn still(sched: &Sched) -> Option<i32> {
         return None;
     }
     // Q4
-    let all_taken = locked == lk.nm && lk.nm >= sched.cfg.max_threads.get();
+    let all_taken = locked == lk.nm && sched.cfg.no_more_threads(lk.nm);
     if sched.globq_len() != 0 && (!all_taken || sched.globrunq_has_locked()) {
         return None;
     }

@@ -38,11 +38,23 @@
 //! * Y3 no request is overlooked: either E3 sees the bit, or T3 sees insys.
 //! * Y4 a P that is on its way from hand to hand is not taken: its tick differs from that in the insys of the M that
 //!   lost it, and an M that gives a P away has insys = 0.
+//! * Y5 once HEAVY is lost, T3 takes a P only from an M that is marked `fenced`: its LIGHT before the mark was a full fence,
+//!   so each one after it is. Otherwise its X1 may still be a LIGHT that nothing answers, and Y1 does not hold.
 //!
 //! # Orderings
 //! LIGHT and HEAVY (sync) are the two halves of a fence that costs only one side: behind HEAVY every thread has either
 //! done its LIGHT, and its stores before that are seen, or will see in its loads after it what was stored before HEAVY.
 //! The system lends it (membarrier); without it LIGHT is a fence like any other.
+//!
+//! A filter of the host may forbid membarrier while the runtime is up. Then LOST is set, and LIGHT becomes a full fence on each
+//! thread that sees it. T3 reads `fenced` (Acquire) before insys; the M writes it (Release) behind E3, so what T3 reads of insys
+//! was written by this bracket of the M or a later one, and X1 of all these is a full fence. A P that was left before stays with
+//! its M until the call ends: a stop waits for it.
+//!
+//! # Rejected
+//! When membarrier is lost: mprotect of a page that all CPUs use, since processors exist that flush it without an interrupt; a
+//! signal to each thread, since the host may block it; two equal readings of a thread's CPU time, since that clock stands
+//! still while an interrupt or another virtual machine has the CPU.
 //!
 //! # Differences from Go
 //! Go marks the G with a compare-and-swap at each enter and exit (since 1.26), and needs flags and second looks beside
@@ -79,7 +91,10 @@ fn leave(m: MRef) -> bool {
     m.leave_p(p, p.word());
     widen!();
     // E3
-    light_fence();
+    if light_fence() {
+        // Y5
+        m.set_fenced(true);
+    }
     p.requests() & (STOP | FN) == 0
 }
 

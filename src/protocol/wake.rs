@@ -312,7 +312,7 @@ const NO_MEMORY: i32 = 12;
 
 /// N1: has a thread made for a P.
 fn newm<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp: OwnedP, spinning: bool) {
-    if lk.nm >= sched.cfg.max_threads.get() {
+    if sched.cfg.no_more_threads(lk.nm) {
         sched.thread_errno.set(0);
         return no_thread(sched, lk, me, pp, spinning);
     }
@@ -393,9 +393,15 @@ fn try_start(sched: &Sched, m: MRef) -> Result<(), Option<(OwnedP, bool)>> {
     Err(back)
 }
 
-/// Makes one idle worker: from then on there is always a thread to go on with. False if there is none to be had.
+/// Makes the idle workers of the start: from then on there is always a thread to go on with. That is one worker, or all that
+/// there will ever be. False if one of them could not be made.
 #[must_use]
-pub fn first_worker(sched: &Sched) -> bool {
+pub fn first_workers(sched: &Sched) -> bool {
+    let n = if sched.cfg.sealed.get() { sched.cfg.max_threads.get() } else { 1 };
+    (0..n).all(|_| first_worker(sched))
+}
+
+fn first_worker(sched: &Sched) -> bool {
     let m = {
         let mut lk = sched.lock.lock();
         lk.nm += 1;

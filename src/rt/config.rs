@@ -29,6 +29,11 @@ pub struct Options {
     pub report_arg: usize,
     /// The signals of faults are left alone.
     pub no_sigsegv: bool,
+    pub no_membarrier: bool,
+    /// No file is opened.
+    pub no_files: bool,
+    /// All threads and all memory for goroutines are made at the start: for this many goroutines. 0: as they are needed.
+    pub all_at_start: usize,
 }
 
 /// The number of Ps to begin with, and whether it follows the machine.
@@ -60,6 +65,7 @@ impl Options {
         sched.cfg.max_threads.set(or(self.max_threads, DEFAULT_THREADS));
         REPORT_ARG.store(self.report_arg as *mut c_void, Ordering::Relaxed);
         REPORT.store(self.report.map_or(0, |f| f as usize), Ordering::Release);
+        sched.cfg.sealed.set(self.all_at_start != 0);
         sched.schedtrace_ms.set(env.debug.schedtrace_ms);
         sched.scheddetail.set(env.debug.scheddetail);
         crate::sync::record_holds(env.debug.locks);

@@ -15,12 +15,13 @@ pub mod trouble;
 use crate::block::objects;
 use crate::fiber::host;
 use crate::fiber::overflow::{self, Fault, Line, Seen};
-use crate::fiber::stack::{PoolOptions, StackPool};
+use crate::fiber::stack::{PoolOptions, Stack, StackPool};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GRef, gflag};
 use crate::gmp::m::{Ctx, Kind, M, MRef};
+use crate::gmp::p::STACK_CACHE;
 use crate::gmp::sched::{Hooks, Sched};
-use crate::protocol::{foreign, wake};
+use crate::protocol::{foreign, park, wake};
 use crate::sched::run::{self, current};
 use crate::sched::sysmon;
 use crate::sched::template::{self, Duties};
@@ -213,7 +214,7 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
     }
     sys::stderr::remember();
     let env = Environment::read();
-    let sched = begin_excluded(options, &env)?;
+    let sched = begin_excluded(options, &env).inspect_err(|_| sys::without::nothing())?;
     let procs = sched.procs_default.get();
     drop(excluded);
     let mut name = [0; 256];
@@ -247,7 +248,9 @@ fn hidden_cxx(name: &mut [u8]) -> Option<usize> {
 }
 
 fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched> {
+    sys::without::open_files(!options.no_files);
     let sched = sched_excluded(&env.debug)?;
+    lend_fence(sched, env.debug.membarrier && !options.no_membarrier);
     options.apply(sched, env);
     // Here, and not in the first call that needs one: they are large, and a G's stack may be small.
     objects::objects(sched)?;
@@ -272,6 +275,10 @@ fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched
     sched.coarse.set(now());
     sched.signals.set(sys::Signals::blocked_by_main().0);
     start_threads(sched)?;
+    if options.all_at_start != 0 && !make_all(sched, options.all_at_start) {
+        stop_threads(sched);
+        return Err(Error::NoMemory);
+    }
     world::open(sched);
     if !options.no_sigsegv && env.debug.sigsegv {
         // SAFETY: `describe` and `emit` only read and write; beginnings and ends exclude each other. Without the
@@ -280,6 +287,50 @@ fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched
     }
     UP.store(true, Ordering::Release);
     Ok(sched)
+}
+
+/// Before the first thread of this runtime is in a syscall of ours.
+fn lend_fence(sched: &Sched, wanted: bool) {
+    sys::lend_heavy_fence(wanted);
+    // Threads of the host may be marked by an earlier runtime, which had no such fence.
+    sched.every_m().for_each(|m| m.set_fenced(false));
+}
+
+/// Makes what this many goroutines need, and seals: nothing is made later. A P keeps free descriptors and stacks, which others
+/// do not get, so there are as many more as all of them keep. False if there is no memory.
+fn make_all(sched: &Sched, goroutines: usize) -> bool {
+    let procs = sched.procs() as usize;
+    let stacks = goroutines.saturating_add(procs * 2 * STACK_CACHE);
+    if !sched.reserve_gs(goroutines.saturating_add(procs * 2 * park::G_KEEP as usize)) {
+        return false;
+    }
+    let mut made: Vec<Stack> = Vec::new();
+    if made.try_reserve_exact(stacks).is_err() {
+        return false;
+    }
+    let size = sched.cfg.stack_size.get();
+    made.extend((0..stacks).map_while(|_| sched.stacks.alloc(size).ok()));
+    let enough = made.len() == stacks;
+    // The rest of the last arena: what is not cut yet would want its guard later.
+    sys::without::end_mappings();
+    while enough
+        && made.try_reserve(1).is_ok()
+        && let Ok(stack) = sched.stacks.alloc(size)
+    {
+        made.push(stack);
+    }
+    sys::without::seal();
+    sched.stacks.free_batch(&made);
+    enough
+}
+
+/// Ends the threads of a start that failed. They have run nothing.
+fn stop_threads(sched: &'static Sched) {
+    sched.exiting.store(true, Ordering::Release);
+    wake::wake_all(sched);
+    sched.sysmon_note.wakeup();
+    sched.template_note.wakeup();
+    join_all(sched, None);
 }
 
 /// The Sched of this process; it need not be up.
@@ -313,8 +364,6 @@ fn new_sched(debug: &Debug) -> Result<&'static Sched> {
     std::hint::black_box(&AT_LOAD);
     let hooks = Hooks { start_thread, g_entry: run::g_entry, report: report::tell, fatal: report::fatal };
     let stacks = StackPool::new(PoolOptions { force_guard: debug.guard, ..PoolOptions::default() });
-    // Before the first thread of this process (or child of fork) is in a syscall of ours.
-    sys::lend_heavy_fence(debug.membarrier);
     let sched = Sched::new(hooks, stacks, &gmx_poll_word, now()).ok_or(Error::NoMemory)?;
     sched.begin_goids_at(FIRST_GOID.load(Ordering::Relaxed));
     Ok(sched)
@@ -405,7 +454,8 @@ fn start_threads(sched: &'static Sched) -> Result<()> {
     if launch.began.load(Ordering::Acquire) {
         return Ok(());
     }
-    TEMPLATE.join(None);
+    // Workers may have been made before one was refused.
+    stop_threads(sched);
     Err(Error::Again)
 }
 
@@ -418,11 +468,10 @@ extern "C" fn template_start(arg: *mut c_void) -> *mut c_void {
     run::minit(m);
     // SAFETY: `sysmon_start` takes the M over.
     let watched = unsafe { SYSMON.start("gomax-sysmon", sysmon_start, sysmon_m.as_ptr().cast()) }.is_ok();
-    let began = watched && wake::first_worker(sched);
-    if watched && !began {
-        sched.exiting.store(true, Ordering::Release);
-        sched.sysmon_note.wakeup();
-        SYSMON.join(None);
+    sched.seated.store(0, Ordering::Relaxed);
+    let began = watched && wake::first_workers(sched);
+    if began && sched.cfg.sealed.get() {
+        wait_until_seated(sched);
     }
     launch.began.store(began, Ordering::Release);
     launch.answered.wakeup();
@@ -439,6 +488,18 @@ extern "C" fn template_start(arg: *mut c_void) -> *mut c_void {
     }
     sys::arch::set_current_m(std::ptr::null_mut());
     std::ptr::null_mut()
+}
+
+/// Waits until each worker has what it needs of the system.
+fn wait_until_seated(sched: &Sched) {
+    loop {
+        let seen = sched.watch.now();
+        // Acquire: pairs with the Release of `mstart`.
+        if sched.seated.load(Ordering::Acquire) >= sched.cfg.max_threads.get() {
+            return;
+        }
+        sched.watch.wait(seen, None);
+    }
 }
 
 extern "C" fn sysmon_start(arg: *mut c_void) -> *mut c_void {
@@ -525,6 +586,7 @@ fn end_if_left_until(sched: &'static Sched, deadline: Option<i64>) -> bool {
         report::lock_holds();
         // SAFETY: beginnings and ends exclude each other.
         unsafe { overflow::uninstall() };
+        sys::without::nothing();
         ENDING.store(false, Ordering::Release);
     }
     JOINING.store(false, Ordering::Release);
@@ -629,6 +691,7 @@ unsafe extern "C" fn forked() {
     ENDING.store(false, Ordering::Relaxed);
     JOINING.store(false, Ordering::Relaxed);
     gmx_poll_word.store(0, Ordering::Relaxed);
+    sys::without::nothing();
     main::forget();
     apart::forget();
     sys::arch::set_current_m(std::ptr::null_mut());

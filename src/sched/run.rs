@@ -37,6 +37,15 @@ pub extern "C" fn mstart(arg: *mut c_void) -> *mut c_void {
     let alt = AltStack::install();
     // Not before: until here a signal would have met a thread that is half made.
     sys::Signals(sched.signals.get()).block_here();
+    if sched.cfg.sealed.get() {
+        // For good, since the sealed thread may not ask later.
+        sys::wake_on_time(true);
+    }
+    // Release: pairs with the Acquire of `rt`, which waits for it where all threads are made at the start.
+    sched.seated.fetch_add(1, Ordering::Release);
+    if sched.cfg.sealed.get() {
+        sched.watch.happen();
+    }
     let stays = match m.take_nextp() {
         Some(pp) => {
             m.acquirep(pp);

@@ -47,6 +47,7 @@ pub fn sysmon(sched: &Sched, m: MRef) {
     let mut look_when = now() + LOOK_EVERY;
     let mut trace_when = now();
     let mut told = false;
+    let mut fence_told = sys::fence_is_lost();
     let mut tidy_when = now() + tidy::PERIOD;
     let mut head = rescue::Head::default();
     loop {
@@ -81,6 +82,10 @@ pub fn sysmon(sched: &Sched, m: MRef) {
         if !told && sched.stacks.unguarded() != 0 {
             told = true;
             template::ask(sched, Errand::Unguarded);
+        }
+        if !fence_told && sys::fence_is_lost() {
+            fence_told = true;
+            template::ask(sched, Errand::Fence);
         }
         if now >= tidy_when {
             tidy_when = now + tidy::PERIOD;

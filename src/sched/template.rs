@@ -32,7 +32,12 @@ pub enum Errand {
     Unguarded = 32,
     /// Nothing seems to move: look whether a thread or a stack is lacking, or all wait for good.
     Trouble = 64,
+    /// The system has taken membarrier back.
+    Fence = 128,
 }
+
+const FENCE_LOST: &str = "libgomax: membarrier has been forbidden since the start: each way into a syscall has a fence of its own from now on; a \
+                          call that began before keeps its P until it ends (GMX_CONFIG_NO_MEMBARRIER avoids this)\n";
 
 const UNGUARDED: &str = "libgomax: some stacks have no guard: guards by mprotect take mappings, of which a quarter of vm.max_map_count is \
                          used up; an overflow of such a stack is not caught (gmx_mem_stats.stacks_unguarded counts them)\n";
@@ -82,6 +87,9 @@ pub fn template(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
         }
         if asked(Errand::Unguarded) {
             (sched.hooks.report)(sched, UNGUARDED);
+        }
+        if asked(Errand::Fence) {
+            (sched.hooks.report)(sched, FENCE_LOST);
         }
         if asked(Errand::Trouble) {
             // Relaxed: sysmon sleeps longer or less long by it.

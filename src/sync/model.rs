@@ -181,8 +181,13 @@ pub fn fence_after_rmw() {
 
 /// A full fence is more than a model may count on, but all that it can have.
 #[track_caller]
-pub fn light_fence() {
+pub fn light_fence() -> bool {
     fence(Ordering::SeqCst);
+    false
+}
+
+pub fn fence_is_lost() -> bool {
+    false
 }
 
 #[track_caller]

@@ -165,25 +165,27 @@ pub fn fence_after_rmw() {
     fence(Ordering::SeqCst);
 }
 
-/// The cheap half of a fence between two threads: see [`heavy_fence`].
+/// The cheap half of a fence between two threads: see [`heavy_fence`]. True if it was a full fence; then each later one of
+/// this thread is too, as long as the runtime is up.
 #[inline(always)]
-pub fn light_fence() {
-    if sys::has_heavy_fence() {
-        std::sync::atomic::compiler_fence(Ordering::SeqCst);
-    } else {
+pub fn light_fence() -> bool {
+    let full = !sys::has_heavy_fence();
+    if full {
         fence(Ordering::SeqCst);
+    } else {
+        std::sync::atomic::compiler_fence(Ordering::SeqCst);
     }
+    full
 }
 
 /// The dear half. Every other thread's [`light_fence`] comes before it, and then the stores before that are seen by the
-/// loads after this; or comes after it, and then the loads after that see the stores before this.
+/// loads after this; or comes after it, and then the loads after that see the stores before this. Once it
+/// [is lost](fence_is_lost) it reaches only threads whose [`light_fence`] is a full one.
 pub fn heavy_fence() {
-    if sys::has_heavy_fence() {
-        sys::heavy_fence();
-    } else {
-        fence(Ordering::SeqCst);
-    }
+    sys::heavy_fence();
 }
+
+pub use sys::fence_is_lost;
 
 /// Lets another thread have this CPU for a while, if one waits for it.
 pub fn give_way() {

@@ -1,6 +1,7 @@
 //! Linux: time, futexes, files. The contract is in [`crate::sys`].
 
 use super::held;
+use super::without::{is_sealed, may_open};
 use core::ffi::{CStr, c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use core::{mem, ptr};
@@ -120,9 +121,12 @@ fn wait(word: &AtomicU32, expected: u32, deadline: Option<i64>) -> bool {
 
 /// Until `on` is false again, timed waits of this thread end at their time. Otherwise the system lets them end up to 50
 /// us later, to wake for several at once. (Not for good: threads and processes that the host makes from here would
-/// inherit it.)
+/// inherit it.) After the start that makes all at once it stays as it was set before.
 pub fn wake_on_time(on: bool) {
     held::nothing_for("prctl");
+    if is_sealed() {
+        return;
+    }
     let _errno = KeepErrno::new();
     // SAFETY: takes no memory of ours. 0 is what the thread had at first.
     unsafe { prctl(libc::PR_SET_TIMERSLACK, usize::from(on)) };
@@ -151,26 +155,38 @@ fn wake(word: *const AtomicU32, n: i32) -> i32 {
 }
 
 static HEAVY: AtomicBool = AtomicBool::new(false);
+/// The system gave [`heavy_fence`] and refused it later. Never false again, also not in a child of fork.
+static LOST: AtomicBool = AtomicBool::new(false);
 
-/// Whether [`heavy_fence`] works. Changes only while no other thread is in the library.
+/// Whether threads count on [`heavy_fence`]. It becomes true only while no other thread is in the library; it becomes false at
+/// any time, when the system refuses the call.
 #[inline(always)]
 pub fn has_heavy_fence() -> bool {
     HEAVY.load(Ordering::Relaxed)
 }
 
-/// Asks the system for [`heavy_fence`] (a child of fork asks anew). `wanted`: or does without.
+/// Asks the system for [`heavy_fence`] (a child of fork asks anew), unless the caller wants none.
 pub fn lend_heavy_fence(wanted: bool) {
-    HEAVY.store(wanted && membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED), Ordering::Relaxed);
+    let lent = wanted && !fence_is_lost() && membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+    HEAVY.store(lent, Ordering::Relaxed);
 }
 
-/// A full fence on every thread of this process that runs at the moment.
+/// Whether the system has taken [`heavy_fence`] back. Exact behind `sync::heavy_fence`.
+pub fn fence_is_lost() -> bool {
+    LOST.load(Ordering::Relaxed)
+}
+
+/// A full fence on every thread of this process that runs at the moment. If the system refuses it from now on, threads make
+/// fences of their own; which of them do so already is in `M::fenced`.
 pub fn heavy_fence() {
     held::nothing_for("a fence on all CPUs");
-    if !membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
-        // Nothing else would do, and to go on would be two owners of a P.
-        super::stderr::say(b"libgomax: membarrier was forbidden after the start: start with GMXDEBUG=membarrier=0\n");
-        std::process::abort();
+    // Acquire: pairs with the Release below, so that a thread which sees no HEAVY sees LOST.
+    if HEAVY.load(Ordering::Acquire) && !membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
+        LOST.store(true, Ordering::Relaxed);
+        HEAVY.store(false, Ordering::Release);
     }
+    // The caller's own half, if there was no call.
+    core::sync::atomic::fence(Ordering::SeqCst);
 }
 
 fn membarrier(command: c_int) -> bool {
@@ -204,6 +220,10 @@ pub fn has_loader() -> bool {
 /// The bounds of the calling thread's own stack, without its guard: the lowest usable byte, and one past the highest.
 /// The C library may allocate for it, and reads /proc for the first thread of the process.
 pub fn thread_stack() -> Option<(*mut u8, *mut u8)> {
+    // The C library reads a file for the main thread.
+    if !may_open() && gettid() == super::main_tid() {
+        return None;
+    }
     let _errno = KeepErrno::new();
     let mut attr = mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     let (mut lo, mut size) = (ptr::null_mut(), 0);
@@ -255,6 +275,9 @@ pub fn sleep_until(deadline: i64) {
 /// Threads of this process, from /proc; None where there is no /proc. Allocates nothing.
 pub fn thread_count() -> Option<usize> {
     held::nothing_for("a count of threads");
+    if !may_open() {
+        return None;
+    }
     let _errno = KeepErrno::new();
     // SAFETY: a constant path.
     let fd =

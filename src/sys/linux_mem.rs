@@ -5,6 +5,7 @@
 
 use super::held;
 use super::linux::KeepErrno;
+use super::without::{is_sealed, may_map, may_open};
 use core::ptr;
 
 /// Linux 6.13; not in libc.
@@ -16,6 +17,9 @@ const IOV_MAX: usize = 32;
 
 fn map(len: usize, flags: i32) -> Result<*mut u8, i32> {
     held::nothing_for("a mapping");
+    if !may_map() {
+        return Err(libc::ENOMEM);
+    }
     let errno = KeepErrno::new();
     // SAFETY: a new mapping at an address of the kernel's choice.
     let p = unsafe {
@@ -64,6 +68,9 @@ pub unsafe fn grow(p: *mut u8, old: usize, new: usize) -> Result<*mut u8, i32> {
     held::nothing_for("a mapping");
     if p.is_null() {
         return reserve(new);
+    }
+    if !may_map() {
+        return Err(libc::ENOMEM);
     }
     let errno = KeepErrno::new();
     // SAFETY: the caller's.
@@ -191,6 +198,9 @@ pub unsafe fn populate(p: *mut u8, len: usize) {
 /// Page-aligned, mapped, and nothing in it is needed.
 pub unsafe fn protect(p: *mut u8, len: usize) -> Result<(), i32> {
     held::nothing_for("mprotect");
+    if is_sealed() {
+        return Err(libc::ENOMEM);
+    }
     let errno = KeepErrno::new();
     // SAFETY: the caller's.
     match unsafe { libc::mprotect(p.cast(), len, libc::PROT_NONE) } {
@@ -249,8 +259,12 @@ unsafe fn advise_each(starts: &[*mut u8], len: usize, advice: i32) -> Result<(),
 pub fn map_count_limit() -> usize {
     let _errno = KeepErrno::new();
     let mut buf = [0u8; 24];
-    // SAFETY: a constant path.
-    let fd = unsafe { libc::open(c"/proc/sys/vm/max_map_count".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC, 0) };
+    let fd = if may_open() {
+        // SAFETY: a constant path.
+        unsafe { libc::open(c"/proc/sys/vm/max_map_count".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC, 0) }
+    } else {
+        -1
+    };
     if fd >= 0 {
         // SAFETY: the buffer is as long as said, the descriptor ours.
         unsafe {

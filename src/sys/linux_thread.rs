@@ -6,6 +6,7 @@
 
 use super::held;
 use super::linux::{KeepErrno, page_size, prctl, yield_thread};
+use super::without::{is_sealed, may_open};
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use core::{mem, ptr};
@@ -77,6 +78,9 @@ pub unsafe fn spawn_thread(
     arg: *mut c_void,
 ) -> Result<ThreadId, i32> {
     held::nothing_for("a new thread");
+    if is_sealed() {
+        return Err(libc::EAGAIN);
+    }
     let _errno = KeepErrno::new();
     let p: *mut Start = match used() {
         Some(p) => p.as_ptr(),
@@ -255,6 +259,9 @@ fn is_main_thread() -> bool {
 
 /// `SigBlk` of /proc/self/status, which is the main thread's. Allocates nothing.
 fn read_blocked_by_main() -> Option<u64> {
+    if !may_open() {
+        return None;
+    }
     let _errno = KeepErrno::new();
     let mut buf = [0u8; 4096];
     // SAFETY: a constant path; the buffer is as long as said; the descriptor is ours.

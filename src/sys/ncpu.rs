@@ -96,8 +96,8 @@ impl Procs {
     pub fn current(&mut self) -> i32 {
         let errno = Errno::save();
         let cpus = self.source.cpus.unwrap_or_else(|| affinity(self.source.thread)).max(1);
-        let procs = if cpus as u64 <= FEWEST_BY_QUOTA {
-            cpus // no limit can make it less
+        let procs = if cpus as u64 <= FEWEST_BY_QUOTA || !super::without::may_open() {
+            cpus // no limit can make it less, or none may be read
         } else {
             if let Ok(limit) = self.tightest() {
                 self.limit = limit;

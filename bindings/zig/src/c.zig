@@ -44,6 +44,7 @@ pub const gmx_config = extern struct {
     max_threads: i32 = 0,
     report: ?*const fn (?*anyopaque, [*]const u8, usize) callconv(.c) void = null,
     report_arg: ?*anyopaque = null,
+    max_goroutines: usize = 0,
 };
 
 pub const gmx_spawn_opts = extern struct {

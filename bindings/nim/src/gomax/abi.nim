@@ -20,6 +20,7 @@ type
     max_threads*: int32
     report*: proc (arg: pointer, text: cstring, len: csize_t) {.cdecl.} ## knows nothing of Nim: it runs without a block
     report_arg*: pointer
+    max_goroutines*: csize_t
   SpawnOpts* {.importc: "gmx_spawn_opts", header: "<gomax.h>".} = object
     struct_size*: csize_t
     flags*: uint32
