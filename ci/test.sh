@@ -65,6 +65,7 @@ done
 suite fmt bash -c 'if_there "$0 fmt --version" "$0" fmt --check' "$cargo"
 suite clippy bash -c 'if_there "$0 clippy --version" "$0" clippy --quiet --all-targets -- -D warnings' "$cargo"
 suite rust "$cargo" test --quiet --no-fail-fast "${rust[@]}"
+suite deny ci/deny.sh
 suite doctest "$cargo" test --quiet --doc
 suite rustdoc env RUSTDOCFLAGS="-D warnings" "$cargo" doc --quiet --no-deps --document-private-items
 suite c-debug "$cargo" test --quiet --test ctests
