@@ -82,6 +82,18 @@ said '^goroutine .* a.*receives' 'receives \(arg=' 'g.x_arch_start|\?\? \(\)'
 said '^goroutine .* waiter waits' 'deeper \(n=.*0' 'deeper \(n=.*1' 'deeper \(n=.*3' 'waits \(arg='
 said '^#0 .*stop_here' 'start \(arg=' 'exited normally' # the registers are as they were
 
+# Lists that are damaged end nevertheless. `write ADDRESS VALUE` puts a word there.
+write() { printf 'python gdb.selected_inferior().write_memory(%s, struct.pack("<Q", %s))' "$1" "$2"; }
+damaged() { "${gdb[@]}" -ex "break stop_here" -ex run -ex "python r = Runtime(); ms = list(r.ms()); ps = list(r.ps())" "$@" -ex kill \
+  "$work/park" >"$work/said" 2>&1 </dev/null; }
+damaged -ex "$(write 'ms[-1] + r.at["m_all_link"]' 'ms[0]')" -ex gmx-ms
+said 'kind' '^M[0-9]+ .*worker' 'the list of Ms is damaged: it is circular'
+damaged -ex 'python d = u64(u64(r.sched + r.at["allg"]))' -ex "$(write 'd + 8' 'u64(d)')" -ex gmx-gs -ex "gmx-bt all"
+said 'running +main +start' 'the list of goroutines is damaged: it is circular' '^goroutine .* waiter waits'
+damaged -ex 'python gdb.selected_inferior().write_memory(r.sched + r.at["gomaxprocs"], b"\xff" * 4)' \
+  -ex 'python t = u64(u64(r.sched + r.at["allp"]) + r.at["allp_ps"])' -ex "$(write 't + 8' 'ps[0]')" -ex gmx-ps
+said '^P0 ' 'the list of Ps is damaged: it is circular'
+
 if [[ $(cat /proc/sys/kernel/core_pattern) == core* ]]; then
   (cd "$work" && ulimit -c unlimited && CRASH=1 ./park) >/dev/null 2>&1 || true
   core=$(find "$work" -name 'core*' | head -n 1)

@@ -28,8 +28,26 @@ IDLE, RUNNABLE, RUNNING, SYSCALL, DEAD = 0, 1, 2, 3, 6
 FOREIGN, THREAD_WAIT, ZOMBIE = 2, 4, 8
 
 
+# A damaged process ends no walk by itself: each has a bound.
+MOST_DIRECTORIES, MOST_PS, MOST_MS, MOST_FRAMES = 1 << 12, 1 << 14, 1 << 20, 1000
+
+
 class Broken(gdb.GdbError):
     pass
+
+
+class Walk:
+    """What a walk over a list has seen: at the second sight of an address, or at too many, it says so and ends."""
+
+    def __init__(self, what, most):
+        self.what, self.most, self.seen = what, most, set()
+
+    def new(self, address):
+        if address not in self.seen and len(self.seen) < self.most:
+            self.seen.add(address)
+            return True
+        print("the list of %s is damaged: %s" % (self.what, "it is circular" if address in self.seen else "it has no end"))
+        return False
 
 
 def read(address, size):
@@ -102,30 +120,34 @@ class Runtime:
     def gs(self):
         """Every G that lives, or waits to be joined."""
         directories = u64(self.sched + self.at["allg"])
-        i = 0
-        while True:
+        walk = Walk("goroutines", MOST_DIRECTORIES + MOST_DIRECTORIES * self.at["dir_len"])
+        for i in range(MOST_DIRECTORIES):
             directory = u64(directories + 8 * i)
-            if directory == 0:
+            if directory == 0 or not walk.new(directory):
                 return
             for j in range(self.at["dir_len"]):
                 chunk = u64(directory + 8 * j)
-                if chunk == 0:
+                if chunk == 0 or not walk.new(chunk):
                     return
                 for k in range(self.at["chunk_len"]):
                     g = G(self, chunk + k * self.at["g_size"])
                     if g.status not in (IDLE, DEAD) or (g.status == DEAD and g.flags & ZOMBIE):
                         yield g
-            i += 1
 
     def ps(self):
         table = u64(self.sched + self.at["allp"])
         ps = u64(table + self.at["allp_ps"]) if table else 0
+        walk = Walk("Ps", MOST_PS)
         for i in range(u32(self.sched + self.at["gomaxprocs"])):
-            yield u64(ps + 8 * i)
+            p = u64(ps + 8 * i)
+            if not walk.new(p):
+                return
+            yield p
 
     def ms(self):
         m = u64(self.sched + self.at["allm"])
-        while m != 0:
+        walk = Walk("Ms", MOST_MS)
+        while m != 0 and walk.new(m):
             if read(m + self.at["m_alive"], 1) != b"\0":
                 yield m
             m = u64(m + self.at["m_all_link"])
@@ -312,7 +334,7 @@ class Bt(gdb.Command):
         words = gdb.string_to_argv(argument)
         if not words:
             raise gdb.GdbError("gmx-bt G, or gmx-bt all")
-        limit = words[1] if len(words) > 1 else ""
+        limit = words[1] if len(words) > 1 else MOST_FRAMES
         shown = 0
         for g in Runtime().gs():
             if words[0] == str(g.goid) or (words[0] == "all" and not g.on_thread):
