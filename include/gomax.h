@@ -170,6 +170,23 @@ GMX_API const char *gmx_err_name(gmx_status status);
 #define GMX_CONFIG_ALL_AT_START 16
 
 /**
+ * gmx_config.flags: no goroutine runs on a stack without a guard. Before Linux 6.13, and in a process that locks its memory, guards
+ * cost mappings, of which the library takes a share (a quarter of vm.max_map_count). When it is used up, or the system makes no
+ * mappings, a spawn returns GMX_ENOMEM and changes nothing, and a timer that starts goroutines tries again later. A goroutine that was
+ * spawned before guards became scarce (the host locked its memory meanwhile) waits for a stack that has one. GMXDEBUG=guard=none has
+ * no effect.
+ *
+ * It is the default in a process that has more rights than its starter (set-user-ID, file capabilities; AT_SECURE).
+ */
+#define GMX_CONFIG_GUARD_REQUIRED 2
+
+/**
+ * gmx_config.flags: goroutines run on stacks without a guard if there are no more guards; gmx_mem_stats.stacks_unguarded counts
+ * those, and the first is reported. The default but in a process that has more rights than its starter.
+ */
+#define GMX_CONFIG_GUARD_OPTIONAL 32
+
+/**
  * What the runtime is started with. Zero is the default everywhere; struct_size is sizeof(gmx_config).
  */
 typedef struct gmx_config {
@@ -241,7 +258,8 @@ GMX_API gmx_status gmx_config_default(struct gmx_config *out);
  * Migrates: no.
  * Owns: config is read during the call; report and report_arg stay in use until gmx_shutdown.
  * Returns: GMX_OK; GMX_EBUSY if the runtime is up; GMX_EINVAL for options that cannot be; GMX_ENOMEM or GMX_EAGAIN if there
- * is no memory or no thread for it; GMX_ESHUTDOWN while its threads are ending (see gmx_shutdown).
+ * is no memory or no thread for it, GMX_ENOMEM too if guards are required and the runtime made stacks without one before
+ * gmx_shutdown; GMX_ESHUTDOWN while its threads are ending (see gmx_shutdown).
  * Since: 0.1
  */
 GMX_API gmx_status gmx_init(const struct gmx_config *config);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::gmp::m::Ctx;
-use crate::rt::config::Options;
+use crate::rt::config::{Guards, Options};
 use std::ffi::{c_char, c_void};
 
 /// gmx_config.flags: SIGSEGV and SIGBUS are left alone. A stack overflow or another fault in a goroutine is not told then.
@@ -24,10 +24,24 @@ pub const GMX_CONFIG_NO_FILES: u32 = 8;
 pub const GMX_CONFIG_ALL_AT_START: u32 = 16;
 
 const CONFIG_FLAGS: u32 =
-    GMX_CONFIG_NO_SIGSEGV | GMX_CONFIG_NO_MEMBARRIER | GMX_CONFIG_NO_FILES | GMX_CONFIG_ALL_AT_START;
+    GMX_CONFIG_NO_SIGSEGV | GMX_CONFIG_NO_MEMBARRIER | GMX_CONFIG_NO_FILES | GMX_CONFIG_ALL_AT_START | GUARD_FLAGS;
 
 /// As many as handles can name.
 const MOST_GOROUTINES: usize = crate::gmp::g::INDEX_MASK as usize;
+
+/// gmx_config.flags: no goroutine runs on a stack without a guard. Before Linux 6.13, and in a process that locks its memory, guards
+/// cost mappings, of which the library takes a share (a quarter of vm.max_map_count). When it is used up, or the system makes no
+/// mappings, a spawn returns GMX_ENOMEM and changes nothing, and a timer that starts goroutines tries again later. A goroutine that was
+/// spawned before guards became scarce (the host locked its memory meanwhile) waits for a stack that has one. GMXDEBUG=guard=none has
+/// no effect.
+///
+/// It is the default in a process that has more rights than its starter (set-user-ID, file capabilities; AT_SECURE).
+pub const GMX_CONFIG_GUARD_REQUIRED: u32 = 2;
+/// gmx_config.flags: goroutines run on stacks without a guard if there are no more guards; gmx_mem_stats.stacks_unguarded counts
+/// those, and the first is reported. The default but in a process that has more rights than its starter.
+pub const GMX_CONFIG_GUARD_OPTIONAL: u32 = 32;
+
+const GUARD_FLAGS: u32 = GMX_CONFIG_GUARD_REQUIRED | GMX_CONFIG_GUARD_OPTIONAL;
 
 /// What the runtime is started with. Zero is the default everywhere; struct_size is sizeof(gmx_config).
 #[repr(C)]
@@ -92,7 +106,8 @@ pub unsafe extern "C" fn gmx_config_default(out: *mut gmx_config) -> gmx_status 
 /// Migrates: no.
 /// Owns: config is read during the call; report and report_arg stay in use until gmx_shutdown.
 /// Returns: GMX_OK; GMX_EBUSY if the runtime is up; GMX_EINVAL for options that cannot be; GMX_ENOMEM or GMX_EAGAIN if there
-/// is no memory or no thread for it; GMX_ESHUTDOWN while its threads are ending (see gmx_shutdown).
+/// is no memory or no thread for it, GMX_ENOMEM too if guards are required and the runtime made stacks without one before
+/// gmx_shutdown; GMX_ESHUTDOWN while its threads are ending (see gmx_shutdown).
 /// Since: 0.1
 ///
 /// # Safety
@@ -103,6 +118,12 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
     let options = match unsafe { read_sized(config) } {
         Ok(None) => Options::default(),
         Ok(Some(c)) => {
+            let guards = match c.flags & GUARD_FLAGS {
+                0 => Guards::ByRights,
+                GMX_CONFIG_GUARD_REQUIRED => Guards::Required,
+                GMX_CONFIG_GUARD_OPTIONAL => Guards::Optional,
+                _ => return GMX_EINVAL,
+            };
             if c.flags & !CONFIG_FLAGS != 0 || c.maxprocs < 0 || c.slice_ns < 0 || c.max_threads < 0 {
                 return GMX_EINVAL;
             }
@@ -126,6 +147,7 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
                 no_membarrier: c.flags & GMX_CONFIG_NO_MEMBARRIER != 0,
                 no_files: c.flags & GMX_CONFIG_NO_FILES != 0,
                 all_at_start: c.max_goroutines,
+                guards,
             }
         }
         Err(status) => return status,

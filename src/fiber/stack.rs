@@ -17,9 +17,11 @@
 //! What must hold:
 //!
 //! - A slot is in one place: not cut yet (`bump..`), `warm` (given back, memory still there), `clean` (its memory was
-//!   given to the system, or it never had any), or in use. Otherwise two Gs would run on one stack.
+//!   given to the system, or it never had any), `bare`, or in use. Otherwise two Gs would run on one stack.
 //! - A slot has its guard before it is handed out for the first time and keeps it. Guards are made for the slots that
 //!   are cut, some at a time, not for whole arenas.
+//! - Where the system makes no guard, a G without one is better than none: such slots are counted. If guards are
+//!   required ([`Rules`]) such a slot is `bare`: it is not handed out, and it is the first to be tried again.
 //! - Giving back never fails and touches neither the stack nor the allocator: the lists have room for every slot that
 //!   was ever cut, made when the arena was.
 //! - Arenas are unmapped only with the pool, so a signal handler may walk them.
@@ -37,14 +39,16 @@
 //! - No system call that can take long is made under the lock, but the rare one that makes an arena.
 //!
 //! Rejected: links inside free stacks (a fault per stack whose memory was given back); a mapping per stack (5.6 us each
-//! and an end at 32,754 of them); MAP_GROWSDOWN (a mapping per stack again, with gaps of its own).
+//! and an end at 32,754 of them); one guard for two slots, to halve the mappings (all stacks grow down, so each needs a
+//! guard below it; N stacks with a guard between any two of them are N readable ranges and N guards, however they are
+//! laid out); MAP_GROWSDOWN (a mapping per stack again, with gaps of its own).
 
 use crate::sync::{Guard, Lock, Rank};
 use crate::sys::arch::valgrind;
 use crate::sys::{self, mem};
 use core::mem::MaybeUninit;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 
 /// The usable size of class 0; each next one is four times the last.
 const SMALLEST: usize = 16 << 10;
@@ -123,6 +127,13 @@ pub struct PoolOptions {
     pub force_guard: Option<GuardKind>,
     /// How many guards mprotect may make; 0: an eighth of the mappings that the process may have.
     pub mprotect_limit: usize,
+}
+
+/// What the host wants of all stacks.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// No stack without a guard is handed out.
+    pub guard_required: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -228,6 +239,8 @@ impl List {
 struct Class {
     warm: List,
     clean: List,
+    /// Were cut, but have no guard while one is required.
+    bare: List,
     /// The arena that is being cut, and how far.
     arena: *mut Arena,
     cut: usize,
@@ -247,6 +260,7 @@ impl Class {
     const EMPTY: Class = Class {
         warm: List::EMPTY,
         clean: List::EMPTY,
+        bare: List::EMPTY,
         arena: ptr::null_mut(),
         cut: 0,
         slots: 0,
@@ -270,7 +284,17 @@ pub struct StackPool {
     protected: AtomicUsize,
     protect_limit: usize,
     unguarded: AtomicUsize,
+    /// [`Rules::guard_required`].
+    guard_required: AtomicBool,
+    /// Guards are required and may run out.
+    scarce: AtomicBool,
     valgrind: bool,
+}
+
+/// The best that the system has. valgrind knows nothing of guards that are not mappings, and reads memory that it takes
+/// for readable.
+fn best_guard(valgrind: bool) -> GuardKind {
+    if !valgrind && mem::guards_work() { GuardKind::Madvise } else { GuardKind::Mprotect }
 }
 
 fn guard_size() -> usize {
@@ -294,12 +318,28 @@ fn stack_at(hi: *mut u8, class: usize) -> Stack {
     Stack { hi, class: class as u8 }
 }
 
+/// Puts the lowest usable byte of each stack in the place of its `hi`, and says their colours. There and back by
+/// [`to_his`], and not a second array of addresses: it lies on a stack that may be small.
+fn to_los(class: usize, his: &mut [*mut u8]) -> [u16; BATCH] {
+    let mut colours = [0; BATCH];
+    for (hi, colour) in his.iter_mut().zip(&mut colours) {
+        let lo = stack_at(*hi, class).lo();
+        *colour = (lo.addr() + slot_size(class) - guard_size() - hi.addr()) as u16;
+        *hi = lo;
+    }
+    colours
+}
+
+fn to_his(class: usize, los: &mut [*mut u8], colours: &[u16; BATCH]) {
+    for (lo, &colour) in los.iter_mut().zip(colours) {
+        *lo = lo.wrapping_add(slot_size(class) - guard_size() - colour as usize);
+    }
+}
+
 impl StackPool {
     pub fn new(opts: PoolOptions) -> StackPool {
         let valgrind = valgrind(0, &[VG_RUNNING, 0, 0, 0, 0, 0]) != 0;
-        // valgrind knows nothing of guards that are not mappings, and reads memory that it takes for readable.
-        let best = || if !valgrind && mem::guards_work() { GuardKind::Madvise } else { GuardKind::Mprotect };
-        let guard = opts.force_guard.unwrap_or_else(best);
+        let guard = opts.force_guard.unwrap_or_else(|| best_guard(valgrind));
         let protect_limit = match opts.mprotect_limit {
             // Two mappings each: a quarter of what the process may have.
             0 => mem::map_count_limit() / 8,
@@ -312,8 +352,43 @@ impl StackPool {
             protected: AtomicUsize::new(0),
             protect_limit,
             unguarded: AtomicUsize::new(0),
+            guard_required: AtomicBool::new(false),
+            scarce: AtomicBool::new(false),
             valgrind,
         }
+    }
+
+    /// Sets the rules. False, and nothing changes, if guards are required and there are stacks that never had one. No
+    /// stack is in use.
+    pub fn set_rules(&self, rules: Rules) -> bool {
+        if rules.guard_required {
+            let none = self.guard() == GuardKind::None;
+            if self.unguarded() != 0 || none && (0..CLASSES).any(|class| self.class(class).slots != 0) {
+                return false;
+            }
+            if none {
+                // What the host requires comes before what the environment asks for.
+                self.guard.store(best_guard(self.valgrind) as u8, Ordering::Relaxed);
+            }
+        }
+        self.guard_required.store(rules.guard_required, Ordering::Relaxed);
+        self.note_scarcity();
+        true
+    }
+
+    fn guard(&self) -> GuardKind {
+        GuardKind::from_u8(self.guard.load(Ordering::Relaxed))
+    }
+
+    fn note_scarcity(&self) {
+        let scarce = self.guard_required.load(Ordering::Relaxed) && self.guard() == GuardKind::Mprotect;
+        self.scarce.store(scarce, Ordering::Relaxed);
+    }
+
+    /// Whether a new G must get its stack at once, so that its spawn fails if there is none with a guard. Relaxed: a G
+    /// that is made while this changes gets its stack when it first runs, or waits for one.
+    pub fn bind_at_spawn(&self) -> bool {
+        self.scarce.load(Ordering::Relaxed)
     }
 
     fn class(&self, class: usize) -> Guard<'_, Class> {
@@ -322,7 +397,10 @@ impl StackPool {
 
     /// Makes sure that there is a stack of this size at all, in use or not: whoever waits for one gets it some day.
     pub fn ensure(&self, usable: usize) -> Result<(), i32> {
-        if self.class(class_for(usable)?).slots == 0 {
+        let c = self.class(class_for(usable)?);
+        let none = c.handed_out + c.warm.len() + c.clean.len() == 0;
+        drop(c);
+        if none {
             self.free(self.alloc(usable)?);
         }
         Ok(())
@@ -368,72 +446,110 @@ impl StackPool {
         }
 
         // Nothing is free: cut some more, for others too. Few at first, a small program needs few.
-        if c.arena.is_null() || c.cut == arena_ref(c.arena).n {
-            self.add_arena(&mut c, class)?;
-        }
-        let arena = c.arena;
-        let first = c.cut;
-        let k = out.len().max(c.handed_out / 4).min(BATCH).min(arena_ref(arena).n - first).max(1);
-        c.cut += k;
-        drop(c);
-
-        // One array for both: it lies on a stack that may be small.
         let mut his = [ptr::null_mut(); BATCH];
-        for (i, s) in his[..k].iter_mut().enumerate() {
-            *s = arena_ref(arena).slots.wrapping_add((first + i) * arena_ref(arena).slot_size);
+        let want = out.len().max(c.handed_out / 4).min(BATCH);
+        let mut k = 0;
+        while k < want
+            && let Some(hi) = c.bare.pop()
+        {
+            his[k] = hi;
+            k += 1;
         }
-        self.install_guards(&his[..k]);
-        for (i, hi) in his[..k].iter_mut().enumerate() {
-            *hi = hi.wrapping_add(arena_ref(arena).slot_size - (first + i) % COLOURS * COLOUR);
-            if self.valgrind {
-                let s = stack_at(*hi, class);
-                // SAFETY: the ids have room for every slot; this one is ours.
-                unsafe { arena_ref(arena).vg_ids.add(first + i).write(vg_register(s.lo(), s.hi)) };
+        if k != 0 {
+            drop(c);
+        } else {
+            if c.arena.is_null() || c.cut == arena_ref(c.arena).n {
+                self.add_arena(&mut c, class)?;
             }
+            let (arena, first) = (c.arena, c.cut);
+            k = want.min(arena_ref(arena).n - first);
+            c.cut += k;
+            drop(c);
+            self.cut(arena, class, first, &mut his[..k]);
         }
 
-        let n = k.min(out.len());
+        let guarded = self.install_guards(class, &mut his[..k]);
+        let n = guarded.min(out.len());
         for (o, &hi) in out[..n].iter_mut().zip(&his) {
             o.write(stack_at(hi, class));
         }
         let mut c = self.class(class);
         c.handed_out += n;
         // Backwards, so that they come out in the order of their addresses.
-        for &hi in his[n..k].iter().rev() {
+        for &hi in his[n..guarded].iter().rev() {
             c.clean.push(hi);
         }
-        Ok(n)
+        for &hi in his[guarded..k].iter().rev() {
+            c.bare.push(hi);
+        }
+        if n == 0 { Err(libc::ENOMEM) } else { Ok(n) }
     }
 
-    /// Whatever the reason for which a guard cannot be had, a G without one is better than none: it is counted.
-    fn install_guards(&self, slots: &[*mut u8]) {
-        let mut rest = slots;
-        match GuardKind::from_u8(self.guard.load(Ordering::Relaxed)) {
-            GuardKind::None => return,
-            // SAFETY: the low ends of slots that were just cut.
-            GuardKind::Madvise => match unsafe { mem::guard_each(slots, guard_size()) } {
-                Ok(()) => return,
-                Err((done, e)) => {
-                    rest = &slots[done..];
-                    if e == libc::EINVAL {
-                        // The host locks its memory, or the kernel never knew: ask no more.
-                        self.guard.store(GuardKind::Mprotect as u8, Ordering::Relaxed);
+    /// The stacks of the slots of an arena from `first` on, which are the caller's.
+    fn cut(&self, arena: *mut Arena, class: usize, first: usize, his: &mut [*mut u8]) {
+        let a = arena_ref(arena);
+        for (i, hi) in (first..).zip(his) {
+            *hi = a.slots.wrapping_add((i + 1) * a.slot_size - i % COLOURS * COLOUR);
+            if self.valgrind {
+                let s = stack_at(*hi, class);
+                // SAFETY: the ids have room for every slot; this one is ours.
+                unsafe { a.vg_ids.add(i).write(vg_register(s.lo(), s.hi)) };
+            }
+        }
+    }
+
+    /// Makes the guards of stacks that never were handed out. Those that may be handed out come first then: says how
+    /// many.
+    fn install_guards(&self, class: usize, his: &mut [*mut u8]) -> usize {
+        let mut colours = to_los(class, his);
+        let mut done = match self.guard() {
+            GuardKind::None => his.len(),
+            GuardKind::Madvise => {
+                his.iter_mut().for_each(|lo| *lo = lo.wrapping_sub(guard_size()));
+                // SAFETY: the low ends of slots that nobody uses.
+                let made = unsafe { mem::guard_each(his, guard_size()) };
+                his.iter_mut().for_each(|slot| *slot = slot.wrapping_add(guard_size()));
+                match made {
+                    Ok(()) => his.len(),
+                    Err((done, e)) => {
+                        if e == libc::EINVAL {
+                            // The host locks its memory, or the kernel never knew: ask no more.
+                            self.guard.store(GuardKind::Mprotect as u8, Ordering::Relaxed);
+                            self.note_scarcity();
+                        }
+                        done
                     }
                 }
-            },
-            GuardKind::Mprotect => {}
-        }
-        for &s in rest {
-            // Relaxed: a count.
-            if self.protected.fetch_add(1, Ordering::Relaxed) < self.protect_limit {
-                // SAFETY: as above.
-                if unsafe { mem::protect(s, guard_size()) }.is_ok() {
-                    continue;
-                }
             }
-            self.protected.fetch_sub(1, Ordering::Relaxed);
-            self.unguarded.fetch_add(1, Ordering::Relaxed);
+            GuardKind::Mprotect => 0,
+        };
+        let rest = done..his.len();
+        for i in rest {
+            if self.may_be_handed_out(his[i].wrapping_sub(guard_size())) {
+                his.swap(i, done);
+                colours.swap(i, done);
+                done += 1;
+            }
         }
+        to_his(class, his, &colours);
+        done
+    }
+
+    /// Makes the guard of a slot by mprotect. False if that fails and guards are required.
+    fn may_be_handed_out(&self, slot: *mut u8) -> bool {
+        // Relaxed: a count.
+        if self.protected.fetch_add(1, Ordering::Relaxed) < self.protect_limit {
+            // SAFETY: the low end of a slot that nobody uses.
+            if unsafe { mem::protect(slot, guard_size()) }.is_ok() {
+                return true;
+            }
+        }
+        self.protected.fetch_sub(1, Ordering::Relaxed);
+        if self.guard_required.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.unguarded.fetch_add(1, Ordering::Relaxed);
+        true
     }
 
     /// Arenas double up to a limit; where there is no room for one, half of it will do, down to one slot.
@@ -446,7 +562,8 @@ impl StackPool {
             let header = if self.valgrind { size_of::<Arena>() + n * 4 } else { size_of::<Arena>() };
             let header = header.next_multiple_of(page);
             let len = header + n * slot_size;
-            let made = c.warm.make_room(c.slots + n).and_then(|()| c.clean.make_room(c.slots + n));
+            let lists = [&mut c.warm, &mut c.clean, &mut c.bare];
+            let made = lists.into_iter().try_for_each(|list| list.make_room(c.slots + n));
             match made.and_then(|()| mem::reserve_stacks(len)) {
                 Ok(base) => {
                     let arena: *mut Arena = base.cast();
@@ -588,18 +705,13 @@ impl StackPool {
     /// Gives the memory of free stacks that are in no list to the system, and lists them as clean. While the system
     /// works on them they are the caller's, so the lock is free for others.
     fn discard(&self, class: usize, his: &mut [*mut u8], and: impl FnOnce(&mut Class)) {
-        // There and back, and not a second array: it lies on a stack that may be small.
-        let mut colours = [0u16; BATCH];
-        for (hi, colour) in his.iter_mut().zip(&mut colours) {
-            let lo = stack_at(*hi, class).lo();
-            *colour = (lo.addr() + slot_size(class) - guard_size() - hi.addr()) as u16;
-            *hi = lo;
-        }
+        let colours = to_los(class, his);
         // SAFETY: free stacks, from the lowest usable byte to the end of the slot.
         unsafe { mem::discard(his, slot_size(class) - guard_size()) };
+        to_his(class, his, &colours);
         let mut c = self.class(class);
-        for (lo, colour) in his.iter().zip(colours) {
-            c.clean.push(lo.wrapping_add(slot_size(class) - guard_size() - colour as usize));
+        for &hi in his.iter() {
+            c.clean.push(hi);
         }
         c.released += his.len() as u64;
         and(&mut c);
@@ -620,7 +732,7 @@ impl StackPool {
             released: 0,
             inuse_bytes: 0,
             cached_bytes: 0,
-            guard: GuardKind::from_u8(self.guard.load(Ordering::Relaxed)),
+            guard: self.guard(),
             unguarded: self.unguarded(),
         };
         for class in 0..CLASSES {
@@ -667,6 +779,7 @@ impl Drop for StackPool {
             unsafe {
                 c.warm.release();
                 c.clean.release();
+                c.bare.release();
             }
             if self.valgrind && !c.arena.is_null() {
                 // Arenas before the last one are cut to the end; what the last one has left has no ids.
@@ -786,6 +899,41 @@ mod tests {
         let all: Vec<Stack> = (0..200).map(|_| pool.alloc(1).unwrap()).collect();
         assert!(pool.stats().unguarded >= 190);
         pool.free_batch(&all);
+    }
+
+    #[test]
+    fn no_stack_without_a_required_guard() {
+        let pool = StackPool::new(PoolOptions { force_guard: Some(GuardKind::Mprotect), mprotect_limit: 10 });
+        assert!(pool.set_rules(Rules { guard_required: true }) && pool.bind_at_spawn());
+        let mut all: Vec<Stack> = (0..10).map(|_| pool.alloc(1).unwrap()).collect();
+        let before = pool.stats().reserved_bytes;
+        for _ in 0..1000 {
+            assert_eq!(pool.alloc(1), Err(libc::ENOMEM));
+            assert_eq!(pool.ensure(1), Ok(()), "one that comes back will do");
+            assert_eq!(pool.ensure(64 << 10), Err(libc::ENOMEM));
+        }
+        let s = pool.stats();
+        assert_eq!((s.unguarded, s.inuse, s.cached), (0, 10, 0));
+        assert!(s.reserved_bytes <= before + FIRST_ARENA, "what is refused is tried again");
+        assert!(all.iter().all(|s| faults(s.lo().wrapping_sub(1))));
+        pool.free(all[3]);
+        assert_eq!(pool.alloc(1), Ok(all[3]));
+        // Without the rule the slots that were refused are stacks as others.
+        assert!(pool.set_rules(Rules { guard_required: false }) && !pool.bind_at_spawn());
+        all.extend((0..40).map(|_| pool.alloc(1).unwrap()));
+        all.iter().for_each(|s| touch(s.lo()));
+        assert!(pool.stats().unguarded >= 40);
+        pool.free_batch(&all);
+        all.sort_by_key(|s| s.lo());
+        assert!(all.windows(2).all(|w| w[0].hi <= w[1].lo()));
+        assert!(!pool.set_rules(Rules { guard_required: true }) && !pool.bind_at_spawn());
+    }
+
+    #[test]
+    fn what_is_required_comes_before_a_forced_guard() {
+        let pool = pool(Some(GuardKind::None));
+        assert!(pool.set_rules(Rules { guard_required: true }));
+        assert!(faults(pool.alloc(1).unwrap().lo().wrapping_sub(1)));
     }
 
     #[test]

@@ -57,6 +57,7 @@
 use super::syscall::NoP;
 use super::{lockedm, syscall, wake};
 use crate::fiber::host::HostState;
+use crate::fiber::stack::Stack;
 use crate::fiber::{self, Sp};
 use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
 use crate::gmp::m::{Commit, Ctx, MRef, Mcall, Place};
@@ -336,7 +337,7 @@ fn bind_kept_slow(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
 }
 
 #[inline(always)]
-fn bind(sched: &Sched, gp: GRef, stack: crate::fiber::stack::Stack) -> bool {
+fn bind(sched: &Sched, gp: GRef, stack: Stack) -> bool {
     // SAFETY: the G is ours, and has no stack; the stack is ours.
     unsafe {
         gp.give_stack(stack);
@@ -350,7 +351,7 @@ fn bind(sched: &Sched, gp: GRef, stack: crate::fiber::stack::Stack) -> bool {
 }
 
 #[cold]
-fn new_stack(sched: &Sched, pp: &OwnedP) -> Option<crate::fiber::stack::Stack> {
+fn new_stack(sched: &Sched, pp: &OwnedP) -> Option<Stack> {
     let mut batch = [const { std::mem::MaybeUninit::uninit() }; 16];
     let n = sched.stacks.alloc_batch(sched.cfg.stack_size.get(), &mut batch);
     // SAFETY: the first n were written.
@@ -610,6 +611,7 @@ pub fn safepoint(m: MRef) -> MRef {
 // ---- begin and end ---------------------------------------------------------------------------------------------------
 
 /// What a G is made of.
+#[derive(Clone, Copy)]
 pub struct Spawn {
     pub entry: *mut c_void,
     pub arg: *mut c_void,
@@ -618,31 +620,29 @@ pub struct Spawn {
     pub name: crate::gmp::g::GName,
 }
 
-/// A new G, Runnable and in no queue yet; None if there is no memory.
+/// A new G, Runnable and in no queue yet; None if there is no memory, or if guards are required and there is no stack
+/// with one.
 #[inline]
 pub fn newproc(m: MRef, what: &Spawn) -> Option<GRef> {
     let sched = m.sched();
-    let gp = match m.p() {
-        Some(pp) => {
-            let gp = match pp.gfree_pop() {
-                Some(gp) => gp,
-                None => refill(sched, pp)?,
-            };
-            let id = pp.goid_next.get();
-            if id < pp.goid_end.get() {
-                pp.goid_next.set(id + 1);
-                gp.goid.set(id);
-            } else {
-                let id = sched.goids(GOID_BATCH);
-                pp.goid_next.set(id + 1);
-                pp.goid_end.set(id + GOID_BATCH);
-                gp.goid.set(id);
-            }
-            pp.stats.spawned.bump();
-            gp
-        }
-        None => newproc_no_p(sched)?,
+    let Some(pp) = m.p() else { return newproc_no_p(sched, what) };
+    let gp = match pp.gfree_pop() {
+        Some(gp) => gp,
+        None => refill(sched, pp)?,
     };
+    let id = pp.goid_next.get();
+    if id == pp.goid_end.get() {
+        return newproc_slow(sched, pp, gp, what);
+    }
+    pp.goid_next.set(id + 1);
+    pp.stats.spawned.bump();
+    make(gp, id, what);
+    Some(gp)
+}
+
+#[inline(always)]
+fn make(gp: GRef, goid: u64, what: &Spawn) {
+    gp.goid.set(goid);
     gp.entry.set(what.entry);
     gp.arg.set(what.arg);
     gp.flags.set(what.flags);
@@ -650,15 +650,57 @@ pub fn newproc(m: MRef, what: &Spawn) -> Option<GRef> {
     gp.set_name(&what.name);
     gp.sp.set(std::ptr::null_mut());
     gp.set_status(GStatus::Runnable);
+}
+
+/// The P has no more numbers. While stacks are bound at the spawn it never has any, so that each spawn comes here.
+#[cold]
+#[inline(never)]
+fn newproc_slow(sched: &Sched, pp: &OwnedP, gp: GRef, what: &Spawn) -> Option<GRef> {
+    if !sched.stacks.bind_at_spawn() {
+        let id = sched.goids(GOID_BATCH);
+        pp.goid_next.set(id + 1);
+        pp.goid_end.set(id + GOID_BATCH);
+        pp.stats.spawned.bump();
+        make(gp, id, what);
+        return Some(gp);
+    }
+    let kept = if what.stack_size == 0 { pp.pop_stack() } else { None };
+    let Some(stack) = kept.or_else(|| scarce_stack(sched, what)) else {
+        pp.gfree_push(gp);
+        return None;
+    };
+    pp.stats.spawned.bump();
+    make_with_stack(sched, gp, what, stack);
     Some(gp)
 }
 
 #[cold]
-fn newproc_no_p(sched: &Sched) -> Option<GRef> {
-    let gp = sched.galloc()?;
-    gp.goid.set(sched.goids(1));
-    sched.stats.spawned.fetch_add(1, Ordering::Relaxed);
-    Some(gp)
+fn newproc_no_p(sched: &Sched, what: &Spawn) -> Option<GRef> {
+    let stack = if sched.stacks.bind_at_spawn() { Some(scarce_stack(sched, what)?) } else { None };
+    let gp = sched.galloc();
+    match (gp, stack) {
+        (Some(gp), Some(stack)) => make_with_stack(sched, gp, what, stack),
+        (Some(gp), None) => make(gp, sched.goids(1), what),
+        (None, stack) => stack.into_iter().for_each(|stack| sched.free_stack(stack)),
+    }
+    if gp.is_some() {
+        sched.stats.spawned.fetch_add(1, Ordering::Relaxed);
+    }
+    gp
+}
+
+fn size_of_stack(sched: &Sched, what: &Spawn) -> u32 {
+    if what.stack_size != 0 { what.stack_size } else { sched.cfg.stack_size.get() as u32 }
+}
+
+fn scarce_stack(sched: &Sched, what: &Spawn) -> Option<Stack> {
+    sched.stacks.alloc(size_of_stack(sched, what) as usize).ok()
+}
+
+/// Such a G has a stack size of its own: stacks that are scarce go back to the pool, not to the cache of one P.
+fn make_with_stack(sched: &Sched, gp: GRef, what: &Spawn, stack: Stack) {
+    make(gp, sched.goids(1), &Spawn { stack_size: size_of_stack(sched, what), ..*what });
+    bind(sched, gp, stack);
 }
 
 #[cold]
@@ -841,6 +883,12 @@ pub fn start(m: MRef, gp: GRef) -> bool {
 
 /// A new G that is not to be after all.
 pub fn forget(m: MRef, gp: GRef) {
+    // SAFETY: the G is ours, and never ran.
+    if let Some(stack) = unsafe { gp.take_stack() } {
+        // SAFETY: as above.
+        unsafe { (*gp.host.get()).fiber.end() };
+        m.sched().stacks.free(stack);
+    }
     match m.p() {
         Some(pp) => pp.stats.ended.bump(),
         None => {

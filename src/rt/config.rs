@@ -8,7 +8,7 @@
 //! To add a setting of `GMXDEBUG`: a field of `Debug` and a row of `SETTINGS`.
 
 use super::report::{Text, Words};
-use crate::fiber::stack::GuardKind;
+use crate::fiber::stack::{GuardKind, Rules};
 use crate::gmp::sched::Sched;
 use std::ffi::{CStr, c_void};
 use std::fmt::{self, Write};
@@ -34,6 +34,17 @@ pub struct Options {
     pub no_files: bool,
     /// All threads and all memory for goroutines are made at the start: for this many goroutines. 0: as they are needed.
     pub all_at_start: usize,
+    /// Whether goroutines may run on stacks without a guard.
+    pub guards: Guards,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum Guards {
+    /// Required in a process that has more rights than its starter.
+    #[default]
+    ByRights,
+    Required,
+    Optional,
 }
 
 /// The number of Ps to begin with, and whether it follows the machine.
@@ -69,6 +80,15 @@ impl Options {
         sched.schedtrace_ms.set(env.debug.schedtrace_ms);
         sched.scheddetail.set(env.debug.scheddetail);
         crate::sync::record_holds(env.debug.locks);
+    }
+
+    /// What is wanted of stacks.
+    pub fn rules(&self) -> Rules {
+        let guard_required = match self.guards {
+            Guards::ByRights => crate::sys::has_more_rights(),
+            guards => guards == Guards::Required,
+        };
+        Rules { guard_required }
     }
 
     pub fn procs(&self, env: &Environment) -> Procs {

@@ -252,6 +252,9 @@ fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched
     let sched = sched_excluded(&env.debug)?;
     lend_fence(sched, env.debug.membarrier && !options.no_membarrier);
     options.apply(sched, env);
+    if !sched.stacks.set_rules(options.rules()) {
+        return Err(Error::NoMemory);
+    }
     // Here, and not in the first call that needs one: they are large, and a G's stack may be small.
     objects::objects(sched)?;
     if sched.stacks.ensure(sched.cfg.stack_size.get()).is_err() {
@@ -269,6 +272,10 @@ fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched
         }
     } else if sched.procs() != procs.n as u32 && !world::procs_while_down(sched, procs.n as u32) {
         return Err(Error::NoMemory);
+    }
+    if sched.stacks.bind_at_spawn() {
+        // Numbers that are left from an earlier run would let spawns past.
+        sched.every_p().for_each(|p| p.goid_end.set(p.goid_next.get()));
     }
     sched.exiting.store(false, Ordering::Release);
     sched.started.set(now());

@@ -82,6 +82,12 @@ pub fn random_seed() -> u64 {
     x ^ x >> 32
 }
 
+/// Whether this process has more rights than its starter: set-user-ID, file capabilities.
+pub fn has_more_rights() -> bool {
+    // SAFETY: reads the auxiliary vector.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
 /// Sleeps while `*word == expected`, until a wake or the deadline. False only if the deadline has passed; true may be
 /// spurious, so the caller looks at the word again.
 pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<i64>) -> bool {

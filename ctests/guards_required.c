@@ -1,0 +1,128 @@
+/* timeout: 120 */
+/* env: GMXDEBUG=guard=mprotect */
+/* GMX_CONFIG_GUARD_REQUIRED: where guards are mappings and run out, a spawn is refused and nothing has changed. */
+#include "child.h"
+#include "gs.h"
+
+static uint32_t gate;
+static int guards;
+
+static void waits(void *arg) { CHECK_OK(gmx_sema_acquire(arg)); }
+
+static gmx_mem_stats mem(void) {
+  gmx_mem_stats stats = {.struct_size = sizeof stats};
+  CHECK_OK(gmx_read_mem_stats(&stats));
+  return stats;
+}
+
+static uint64_t spawned(void) {
+  gmx_sched_stats stats = {.struct_size = sizeof stats};
+  CHECK_OK(gmx_read_sched_stats(&stats));
+  return stats.spawned;
+}
+
+static void every_spawn_is_refused(void) {
+  int64_t gs = gmx_num_g();
+  uint64_t before = spawned();
+  for (int i = 0; i < 100; i++) CHECK_STATUS(gmx_spawn(waits, &gate), GMX_ENOMEM);
+  for (size_t size = 0; size <= (1 << 20); size += 256 << 10) {
+    for (uint32_t flags = 0; flags < 8; flags++) {
+      gmx_spawn_opts opts = {.struct_size = sizeof opts, .stack_size = size, .flags = flags};
+      gmx_g g = 4711;
+      CHECK_STATUS(gmx_spawn_with(&opts, waits, &gate, &g), GMX_ENOMEM);
+      CHECK_EQ(g, 4711);
+    }
+  }
+  CHECK_EQ(gmx_num_g(), gs);
+  CHECK_EQ(spawned(), before);
+}
+
+static void *every_spawn_is_refused_to_a_thread(void *arg) {
+  every_spawn_is_refused();
+  return arg;
+}
+
+static void some_spawns(void) {
+  go(waits, &gate);
+  release(&gate, 1);
+}
+
+static void guards_run_out(void) {
+  int n = 0;
+  gmx_status s;
+  while ((s = gmx_spawn(waits, &gate)) == GMX_OK) CHECK_CMP(++n, <, guards); /* this G has one */
+  CHECK_STATUS(s, GMX_ENOMEM);
+  CHECK_CMP(n, >, guards - 100);
+  every_spawn_is_refused();
+  CHECK_OK(gmx_enter_syscall_blocking());
+  thread_join(thread_start(every_spawn_is_refused_to_a_thread, NULL));
+  CHECK_OK(gmx_exit_syscall());
+  CHECK_EQ(mem().guard_kind, 2);
+  CHECK_EQ(mem().stacks_unguarded, 0);
+  /* One ends, and one can begin. */
+  int64_t gs = gmx_num_g();
+  release(&gate, 1);
+  spin_until(gmx_num_g() == gs - 1);
+  spin_until(gmx_spawn(waits, &gate) == GMX_OK);
+  CHECK_STATUS(gmx_spawn(waits, &gate), GMX_ENOMEM);
+  release(&gate, n);
+  spin_until(gmx_num_g() == 1);
+  go(waits, &gate);
+  release(&gate, 1);
+}
+
+static void start(uint32_t flags, gmx_status want) {
+  gmx_config config;
+  CHECK_OK(gmx_config_default(&config));
+  config.flags = flags;
+  config.maxprocs = 1; /* a G that is spawned without a stack gets none by the way */
+  CHECK_STATUS(gmx_init(&config), want);
+}
+
+static void both_flags_are_none(void) { start(GMX_CONFIG_GUARD_REQUIRED | GMX_CONFIG_GUARD_OPTIONAL, GMX_EINVAL); }
+
+/* The environment takes no guard away. */
+static void without_guards(void *arg) {
+  (void)arg;
+  setenv("GMXDEBUG", "guard=none", 1);
+  start(GMX_CONFIG_GUARD_REQUIRED, GMX_OK);
+  CHECK_CMP(mem().guard_kind, !=, 0);
+  gs_finish();
+}
+
+static void the_environment_takes_none_away(void) {
+  static child c;
+  child_run(&c, 60, without_guards, NULL);
+  CHILD_OK(&c);
+}
+
+/* They cannot be required once there are stacks without one. */
+static void too_late(void) {
+  start(0, GMX_OK);
+  for (int i = 0; i <= guards; i++) CHECK_OK(gmx_spawn(waits, &gate));
+  spin_until(mem().stacks_unguarded > 0);
+  release(&gate, guards + 1);
+  gs_finish();
+  start(GMX_CONFIG_GUARD_REQUIRED, GMX_ENOMEM);
+  start(GMX_CONFIG_GUARD_OPTIONAL, GMX_OK);
+}
+
+int main(void) {
+  long most = 0;
+  FILE *f = fopen("/proc/sys/vm/max_map_count", "r");
+  CHECK(f && fscanf(f, "%ld", &most) == 1);
+  fclose(f);
+  guards = (int)(most / 8);
+  if (most > 500000) SKIP("%ld mappings are allowed: too many to use them up", most);
+  RUN(the_environment_takes_none_away);
+  RUN(both_flags_are_none);
+  start(0, GMX_OK);
+  RUN_G(some_spawns); /* what is left of an earlier run lets no spawn past */
+  gs_finish();
+  start(GMX_CONFIG_GUARD_REQUIRED, GMX_OK);
+  RUN_G(guards_run_out);
+  gs_finish();
+  RUN(too_late);
+  gs_finish();
+  return 0;
+}
