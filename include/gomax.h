@@ -187,6 +187,12 @@ GMX_API const char *gmx_err_name(gmx_status status);
 #define GMX_CONFIG_GUARD_OPTIONAL 32
 
 /**
+ * gmx_config.flags: cores of this process do not contain the stacks of goroutines (MADV_DONTDUMP). They contain the registers of
+ * each thread, and the stacks of threads, on which callbacks of the scheduler run.
+ */
+#define GMX_CONFIG_NO_STACK_DUMP 64
+
+/**
  * What the runtime is started with. Zero is the default everywhere; struct_size is sizeof(gmx_config).
  */
 typedef struct gmx_config {

@@ -23,8 +23,12 @@ pub const GMX_CONFIG_NO_FILES: u32 = 8;
 /// gmx_spawn_with above that of gmx_config gets GMX_ENOMEM.
 pub const GMX_CONFIG_ALL_AT_START: u32 = 16;
 
-const CONFIG_FLAGS: u32 =
-    GMX_CONFIG_NO_SIGSEGV | GMX_CONFIG_NO_MEMBARRIER | GMX_CONFIG_NO_FILES | GMX_CONFIG_ALL_AT_START | GUARD_FLAGS;
+const CONFIG_FLAGS: u32 = GMX_CONFIG_NO_SIGSEGV
+    | GMX_CONFIG_NO_MEMBARRIER
+    | GMX_CONFIG_NO_FILES
+    | GMX_CONFIG_ALL_AT_START
+    | GUARD_FLAGS
+    | GMX_CONFIG_NO_STACK_DUMP;
 
 /// As many as handles can name.
 const MOST_GOROUTINES: usize = crate::gmp::g::INDEX_MASK as usize;
@@ -40,6 +44,10 @@ pub const GMX_CONFIG_GUARD_REQUIRED: u32 = 2;
 /// gmx_config.flags: goroutines run on stacks without a guard if there are no more guards; gmx_mem_stats.stacks_unguarded counts
 /// those, and the first is reported. The default but in a process that has more rights than its starter.
 pub const GMX_CONFIG_GUARD_OPTIONAL: u32 = 32;
+
+/// gmx_config.flags: cores of this process do not contain the stacks of goroutines (MADV_DONTDUMP). They contain the registers of
+/// each thread, and the stacks of threads, on which callbacks of the scheduler run.
+pub const GMX_CONFIG_NO_STACK_DUMP: u32 = 64;
 
 const GUARD_FLAGS: u32 = GMX_CONFIG_GUARD_REQUIRED | GMX_CONFIG_GUARD_OPTIONAL;
 
@@ -148,6 +156,7 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
                 no_files: c.flags & GMX_CONFIG_NO_FILES != 0,
                 all_at_start: c.max_goroutines,
                 guards,
+                no_stack_dump: c.flags & GMX_CONFIG_NO_STACK_DUMP != 0,
             }
         }
         Err(status) => return status,

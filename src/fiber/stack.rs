@@ -130,10 +130,12 @@ pub struct PoolOptions {
 }
 
 /// What the host wants of all stacks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Rules {
     /// No stack without a guard is handed out.
     pub guard_required: bool,
+    /// Cores do not contain stacks.
+    pub no_dump: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -286,6 +288,8 @@ pub struct StackPool {
     unguarded: AtomicUsize,
     /// [`Rules::guard_required`].
     guard_required: AtomicBool,
+    /// [`Rules::no_dump`].
+    no_dump: AtomicBool,
     /// Guards are required and may run out.
     scarce: AtomicBool,
     valgrind: bool,
@@ -353,6 +357,7 @@ impl StackPool {
             protect_limit,
             unguarded: AtomicUsize::new(0),
             guard_required: AtomicBool::new(false),
+            no_dump: AtomicBool::new(false),
             scarce: AtomicBool::new(false),
             valgrind,
         }
@@ -369,6 +374,16 @@ impl StackPool {
             if none {
                 // What the host requires comes before what the environment asks for.
                 self.guard.store(best_guard(self.valgrind) as u8, Ordering::Relaxed);
+            }
+        }
+        if self.no_dump.swap(rules.no_dump, Ordering::Relaxed) != rules.no_dump {
+            let mut arena = self.arenas.load(Ordering::Acquire);
+            while !arena.is_null() {
+                let a = arena_ref(arena);
+                // SAFETY: a mapping of the pool. What was dumpable is so again; what is to be hidden was not refused
+                // when the arena was made, and is the same kind of memory.
+                let _ = unsafe { mem::dump(arena.cast(), a.len, !rules.no_dump) };
+                arena = a.next;
             }
         }
         self.guard_required.store(rules.guard_required, Ordering::Relaxed);
@@ -552,6 +567,21 @@ impl StackPool {
         true
     }
 
+    /// Memory for an arena, as the rules want it: a stack that would be dumped against them is not made.
+    fn reserve(&self, len: usize) -> Result<*mut u8, i32> {
+        let base = mem::reserve_stacks(len)?;
+        if self.no_dump.load(Ordering::Relaxed) {
+            // SAFETY: our fresh mapping.
+            unsafe {
+                if let Err(e) = mem::dump(base, len, false) {
+                    mem::release(base, len);
+                    return Err(e);
+                }
+            }
+        }
+        Ok(base)
+    }
+
     /// Arenas double up to a limit; where there is no room for one, half of it will do, down to one slot.
     #[cold]
     fn add_arena(&self, c: &mut Class, class: usize) -> Result<(), i32> {
@@ -564,7 +594,7 @@ impl StackPool {
             let len = header + n * slot_size;
             let lists = [&mut c.warm, &mut c.clean, &mut c.bare];
             let made = lists.into_iter().try_for_each(|list| list.make_room(c.slots + n));
-            match made.and_then(|()| mem::reserve_stacks(len)) {
+            match made.and_then(|()| self.reserve(len)) {
                 Ok(base) => {
                     let arena: *mut Arena = base.cast();
                     let mut head = self.arenas.load(Ordering::Relaxed);
@@ -904,7 +934,7 @@ mod tests {
     #[test]
     fn no_stack_without_a_required_guard() {
         let pool = StackPool::new(PoolOptions { force_guard: Some(GuardKind::Mprotect), mprotect_limit: 10 });
-        assert!(pool.set_rules(Rules { guard_required: true }) && pool.bind_at_spawn());
+        assert!(pool.set_rules(Rules { guard_required: true, ..Rules::default() }) && pool.bind_at_spawn());
         let mut all: Vec<Stack> = (0..10).map(|_| pool.alloc(1).unwrap()).collect();
         let before = pool.stats().reserved_bytes;
         for _ in 0..1000 {
@@ -919,20 +949,20 @@ mod tests {
         pool.free(all[3]);
         assert_eq!(pool.alloc(1), Ok(all[3]));
         // Without the rule the slots that were refused are stacks as others.
-        assert!(pool.set_rules(Rules { guard_required: false }) && !pool.bind_at_spawn());
+        assert!(pool.set_rules(Rules::default()) && !pool.bind_at_spawn());
         all.extend((0..40).map(|_| pool.alloc(1).unwrap()));
         all.iter().for_each(|s| touch(s.lo()));
         assert!(pool.stats().unguarded >= 40);
         pool.free_batch(&all);
         all.sort_by_key(|s| s.lo());
         assert!(all.windows(2).all(|w| w[0].hi <= w[1].lo()));
-        assert!(!pool.set_rules(Rules { guard_required: true }) && !pool.bind_at_spawn());
+        assert!(!pool.set_rules(Rules { guard_required: true, ..Rules::default() }) && !pool.bind_at_spawn());
     }
 
     #[test]
     fn what_is_required_comes_before_a_forced_guard() {
         let pool = pool(Some(GuardKind::None));
-        assert!(pool.set_rules(Rules { guard_required: true }));
+        assert!(pool.set_rules(Rules { guard_required: true, ..Rules::default() }));
         assert!(faults(pool.alloc(1).unwrap().lo().wrapping_sub(1)));
     }
 

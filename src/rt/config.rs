@@ -36,6 +36,8 @@ pub struct Options {
     pub all_at_start: usize,
     /// Whether goroutines may run on stacks without a guard.
     pub guards: Guards,
+    /// Cores do not contain the stacks of goroutines.
+    pub no_stack_dump: bool,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -88,7 +90,7 @@ impl Options {
             Guards::ByRights => crate::sys::has_more_rights(),
             guards => guards == Guards::Required,
         };
-        Rules { guard_required }
+        Rules { guard_required, no_dump: self.no_stack_dump }
     }
 
     pub fn procs(&self, env: &Environment) -> Procs {

@@ -125,6 +125,15 @@ pub unsafe fn discard(starts: &[*mut u8], len: usize) {
     let _ = unsafe { advise_each(starts, len, libc::MADV_DONTNEED) };
 }
 
+/// Whether a range is in cores.
+///
+/// # Safety
+/// Page-aligned, and mapped.
+pub unsafe fn dump(p: *mut u8, len: usize, yes: bool) -> Result<(), i32> {
+    // SAFETY: the caller's.
+    unsafe { advise(p, len, if yes { libc::MADV_DODUMP } else { libc::MADV_DONTDUMP }) }
+}
+
 /// Leaves nothing of what was written to a range: overwrites what is in memory, and drops what else there may be (pages
 /// on a swap device). What was never touched stays untouched. The range reads as zeroes afterwards.
 ///

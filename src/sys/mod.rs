@@ -49,7 +49,7 @@ pub use os::thread_stack;
 /// Address space: what stacks are cut from.
 pub mod mem {
     pub use super::os_mem::{
-        discard, grow, guard, guard_each, guards_work, map_count_limit, populate, protect, release, reserve,
+        discard, dump, grow, guard, guard_each, guards_work, map_count_limit, populate, protect, release, reserve,
         reserve_stacks, wipe,
     };
 }
