@@ -162,7 +162,7 @@ pub mod gflag {
     pub const RETIRED: u32 = 16;
     /// Somebody watches for its end.
     pub const WATCHED: u32 = 32;
-    /// Its stack is wiped at its end. Such a G has a stack size of its own ([`G::stack_size`]): the stacks of those go
+    /// Its stack is wiped at its end. Such a G has a stack size of its own ([`super::G::stack_size`]): the stacks of those go
     /// through the pool, so that the others' way past the P's cache has nothing to look at.
     pub const WIPE: u32 = 64;
 }
