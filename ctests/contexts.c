@@ -54,6 +54,10 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(spawn_with_all,         EVERYWHERE(ok))                                                         \
   X(spawn_with_nothing,     EVERYWHERE(ok))                                                         \
   X(spawn_child_first,      EVERYWHERE(ok))                                                         \
+  X(spawn_last,             EVERYWHERE(ok))                                                         \
+  X(spawn_last_and_first,   EVERYWHERE(inval))                                                      \
+  X(spawn_copy,             EVERYWHERE(ok))                                                         \
+  X(spawn_copy_too_much,    EVERYWHERE(inval))                                                      \
   X(spawn_with_null,        EVERYWHERE(inval))                                                      \
   X(spawn_size_0,           EVERYWHERE(inval))                                                      \
   X(spawn_huge_stack,       EVERYWHERE(inval))                                                      \
@@ -136,6 +140,8 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(waitgroup_add_done,     EVERYWHERE(ok))                                                         \
   X(waitgroup_below_0,      EVERYWHERE(inval))                                                      \
   X(waitgroup_null,         EVERYWHERE(inval))                                                      \
+  X(waitgroup_go,           EVERYWHERE(ok))                                                         \
+  X(waitgroup_go_null,      EVERYWHERE(inval))                                                      \
   X(waitgroup_wait_0,       BLOCKS(ok))                                                             \
   X(waitgroup_wait_1,       n_a,   insys, n_a,   n_a,   n_a,   notg,  notg,  notg,  notg,  notg)    \
   X(waitgroup_wait_timeout, BLOCKS(tmout))                                                          \
@@ -217,6 +223,7 @@ struct fixture {
   gmx_g parked;   /* joinable, parked by gmx_park, owns w.taken */
   gmx_g waiting;  /* joinable, waits for w.hold: not parked by gmx_park */
   gmx_g where;    /* where parked tells that it is */
+  gmx_waitgroup counted; /* goroutines of gmx_waitgroup_go */
   uint32_t spawned;
   bool joined, readied; /* what became of ended and parked */
 };
@@ -261,6 +268,7 @@ static void fixture_end(struct fixture *f) {
   g_join(f->waiting);
   CHECK_OK(gmx_waitgroup_done(&f->w.some));
   spin_until(load(&f->w.ran) >= f->spawned);
+  CHECK_OK(gmx_waitgroup_wait(&f->counted));
   spin_until(gmx_num_g() == 0);
   CHECK_EQ(gmx_gomaxprocs(0), procs);
 }
@@ -307,6 +315,15 @@ CALL(spawn_null) { return gmx_spawn(NULL, f); }
 CALL(spawn_with_all) { return spawn_opts(f, GMX_SPAWN_JOINABLE | GMX_SPAWN_WIPE, 65536, sizeof(gmx_spawn_opts)); }
 CALL(spawn_with_nothing) { return spawned(f, gmx_spawn_with(NULL, note_run, f, NULL)); }
 CALL(spawn_child_first) { return spawn_opts(f, GMX_SPAWN_CHILD_FIRST, 0, sizeof(gmx_spawn_opts)); }
+CALL(spawn_last) { return spawn_opts(f, GMX_SPAWN_LAST, 0, sizeof(gmx_spawn_opts)); }
+CALL(spawn_last_and_first) { return spawn_opts(f, GMX_SPAWN_LAST | GMX_SPAWN_CHILD_FIRST, 0, sizeof(gmx_spawn_opts)); }
+static void note_run_of(void *arg) { note_run(*(struct fixture **)arg); }
+CALL(spawn_copy) { return spawned(f, gmx_spawn_copy(note_run_of, &f, sizeof f)); }
+CALL(spawn_copy_too_much) {
+  CHECK_STATUS(gmx_spawn_copy(NULL, &f, sizeof f), GMX_EINVAL);
+  CHECK_STATUS(gmx_spawn_copy(note_run, NULL, 1), GMX_EINVAL);
+  return gmx_spawn_copy(note_run, f, GMX_SPAWN_COPY_MAX + 1);
+}
 CALL(spawn_with_null) { return gmx_spawn_with(NULL, NULL, f, &f->w.g); }
 CALL(spawn_size_0) { return spawn_opts(f, 0, 0, 0); }
 CALL(spawn_huge_stack) { return spawn_opts(f, 0, ((size_t)1 << 30) + 1, sizeof(gmx_spawn_opts)); }
@@ -641,6 +658,11 @@ CALL(waitgroup_null) {
   CHECK_STATUS(gmx_waitgroup_wait(NULL), GMX_EINVAL);
   CHECK_STATUS(gmx_waitgroup_wait_timeout(NULL, 0), GMX_EINVAL);
   return gmx_waitgroup_done(NULL);
+}
+CALL(waitgroup_go) { return spawned(f, gmx_waitgroup_go(&f->counted, note_run, f)); }
+CALL(waitgroup_go_null) {
+  CHECK_STATUS(gmx_waitgroup_go(NULL, note_run, f), GMX_EINVAL);
+  return gmx_waitgroup_go(&f->counted, NULL, f);
 }
 CALL(waitgroup_wait_0) { return gmx_waitgroup_wait(&f->w.none); }
 CALL(waitgroup_wait_1) { return gmx_waitgroup_wait(&f->w.some); }

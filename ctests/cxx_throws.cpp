@@ -88,6 +88,18 @@ void in_spawn_child_first(void *arg) {
   }, arg);
 }
 
+/* On the copy of its argument. */
+void in_spawn_copy(void *arg) {
+  CHECK_OK(gmx_spawn_copy([](void *copy) { throws(*static_cast<void **>(copy)); }, &arg, sizeof arg));
+  CHECK_OK(gmx_sleep(INT64_C(10000000000)));
+}
+
+void in_waitgroup_go(void *arg) {
+  static gmx_waitgroup wg;
+  CHECK_OK(gmx_waitgroup_go(&wg, throws, arg));
+  CHECK_OK(gmx_sleep(INT64_C(10000000000)));
+}
+
 void calls_blocking(void *arg) { caught([=] { gmx_blocking(throws, arg); }); }
 void in_blocking(void *arg) { on_main(calls_blocking, arg); }
 void calls_callback(void *arg) { caught([=] { gmx_callback(throws, arg); }); }
@@ -187,7 +199,7 @@ struct place {
   const char *name;
   void (*fn)(void *);
 } const places[] = {
-    CALL(in_main), CALL(in_spawn), CALL(in_spawn_child_first), CALL(in_blocking), CALL(calls_blocking), CALL(in_callback),
+    CALL(in_main), CALL(in_spawn), CALL(in_spawn_child_first), CALL(in_spawn_copy), CALL(in_waitgroup_go), CALL(in_blocking), CALL(calls_blocking), CALL(in_callback),
     CALL(calls_callback), CALL(in_callback_in_syscall), CALL(in_callback_attached), CALL(in_once), CALL(calls_once),
     CALL(in_once_timeout), CALL(calls_once_timeout), CALL(in_for_each_p), CALL(calls_for_each_p),
     CALL(in_for_each_p_at_a_safe_point), CALL(in_for_each_g), CALL(in_park), CALL(calls_park),

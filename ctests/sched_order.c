@@ -40,6 +40,19 @@ static void last_spawned_runs_next_always(void) {
   CHECK_EQ(exceptions, 0);
 }
 
+/* Behind those that are there already, and not the ones that run next. */
+static void spawned_last_runs_last(void) {
+  nlogged = 0;
+  for (int i = 0; i < 200; i++) go_with(NULL, GMX_SPAWN_LAST, log_arg, (void *)(intptr_t)i);
+  go(log_arg, (void *)1000);
+  go_with(NULL, GMX_SPAWN_LAST, log_arg, (void *)1001);
+  CHECK_EQ(nlogged, 0);
+  while (nlogged < 202) CHECK_OK(gmx_yield());
+  CHECK_EQ(logged[0], 1000);
+  for (int i = 1; i <= 200; i++) CHECK_EQ(logged[i], i - 1);
+  CHECK_EQ(logged[201], 1001);
+}
+
 static int turns_of_the_last;
 static void takes_the_turn(void *arg) {
   (void)arg;
@@ -559,6 +572,7 @@ int main(void) {
   RUN_G(last_spawned_runs_next);
   RUN_G(last_spawned_runs_next_always);
   RUN_G(last_spawned_runs_next_in_a_crowd);
+  RUN_G(spawned_last_runs_last);
   RUN_G(readied_runs_next_and_displaces_the_spawned);
   RUN_G(a_thousand_spawned_all_run_once);
   RUN_G(yield_goes_round);

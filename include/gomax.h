@@ -356,6 +356,17 @@ GMX_API uint32_t gmx_version(void);
 #define GMX_SPAWN_WIPE 4
 
 /**
+ * gmx_spawn_opts.flags: the new goroutine goes behind all others in the run queue of the caller's P, and not before them. For a
+ * caller that spawns many and wants them to run in this order, or not yet. Not together with GMX_SPAWN_CHILD_FIRST.
+ */
+#define GMX_SPAWN_LAST 8
+
+/**
+ * The most bytes that gmx_spawn_copy copies.
+ */
+#define GMX_SPAWN_COPY_MAX 128
+
+/**
  * How a goroutine is made. Zero is the default everywhere; struct_size is sizeof(gmx_spawn_opts).
  */
 typedef struct gmx_spawn_opts {
@@ -412,6 +423,27 @@ GMX_API gmx_status gmx_spawn(void (*fn)(void*),
                      void *arg);
 
 /**
+ * Starts a goroutine that runs fn with the address of a copy of the size bytes at args. The copy lies on the goroutine's stack, is
+ * aligned to 16 bytes and lasts until fn has returned; nothing needs to be freed. Otherwise as gmx_spawn.
+ *
+ *     struct job job = {.from = 0, .to = 100};
+ *     gmx_spawn_copy(work, &job, sizeof job);
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: args stays the caller's, and may go when the call is over.
+ * Returns: GMX_OK; GMX_EINVAL if fn is NULL, size exceeds GMX_SPAWN_COPY_MAX, or args is NULL and size is not 0; GMX_ENOMEM;
+ * GMX_ESHUTDOWN from a thread of the host while the runtime ends.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_spawn_copy(void (*fn)(void*),
+                          const void *args,
+                          size_t size);
+
+/**
  * As gmx_spawn, with options; NULL options are the defaults. Writes the handle to *g unless g is NULL.
  *
  * Blocks: never.
@@ -419,7 +451,8 @@ GMX_API gmx_status gmx_spawn(void (*fn)(void*),
  * Safepoint: no, but for GMX_SPAWN_CHILD_FIRST.
  * Migrates: with GMX_SPAWN_CHILD_FIRST on a goroutine.
  * Owns: a joinable goroutine's descriptor is the caller's until gmx_join or gmx_detach.
- * Returns: GMX_OK; GMX_EINVAL if fn is NULL, for unknown flags, or for a stack of more than 1 GiB; GMX_ENOMEM; GMX_ESHUTDOWN.
+ * Returns: GMX_OK; GMX_EINVAL if fn is NULL, for unknown flags, for GMX_SPAWN_LAST with GMX_SPAWN_CHILD_FIRST, or for a stack of
+ * more than 1 GiB; GMX_ENOMEM; GMX_ESHUTDOWN.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_spawn_with(const struct gmx_spawn_opts *opts,
@@ -1450,6 +1483,28 @@ GMX_API gmx_status gmx_waitgroup_add(struct gmx_waitgroup *wg,
  * Since: 0.1
  */
 GMX_API gmx_status gmx_waitgroup_done(struct gmx_waitgroup *wg);
+
+/**
+ * Starts a goroutine that runs fn(arg), and counts it until it has ended, by the return of fn or by gmx_goexit. The count goes
+ * down when the destructors of the goroutine's keys have run. Otherwise as gmx_spawn.
+ *
+ *     gmx_waitgroup all = {0};
+ *     for (int i = 0; i < n; i++) gmx_waitgroup_go(&all, work, &jobs[i]);
+ *     gmx_waitgroup_wait(&all);
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: arg stays the caller's; wg is there until it has been waited for.
+ * Returns: GMX_OK; and with the count as it was: GMX_EINVAL if fn is NULL, the count would exceed 2^31-1, or wg is NULL or not
+ * aligned; GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime ends.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_waitgroup_go(struct gmx_waitgroup *wg,
+                            void (*fn)(void*),
+                            void *arg);
 
 /**
  * Waits until the count is 0.

@@ -220,6 +220,7 @@ struct spawn_options {
   std::size_t stack_size = 0;
   const char *name = nullptr;  // copied
   bool child_first = false;    // GMX_SPAWN_CHILD_FIRST
+  bool last = false;           // GMX_SPAWN_LAST
   bool wipe = false;           // GMX_SPAWN_WIPE
 };
 
@@ -231,6 +232,7 @@ inline gmx_status start(const spawn_options *o, std::uint32_t flags, void (*fn)(
   c.flags = flags;
   if (o != nullptr) {
     if (o->child_first) c.flags |= GMX_SPAWN_CHILD_FIRST;
+    if (o->last) c.flags |= GMX_SPAWN_LAST;
     if (o->wipe) c.flags |= GMX_SPAWN_WIPE;
     c.stack_size = o->stack_size;
     c.name = o->name;
@@ -243,10 +245,15 @@ template <class F>
 inline constexpr bool fits_pointer =
     sizeof(F) <= sizeof(void *) && std::is_trivially_copyable_v<F> && std::is_trivially_destructible_v<F>;
 
+/// A callable that gmx_spawn_copy can copy.
 template <class F>
-void spawn(const spawn_options *o, F &&f) {
+inline constexpr bool fits_copy = sizeof(F) <= GMX_SPAWN_COPY_MAX && alignof(F) <= 16 && std::is_trivially_copyable_v<F> &&
+                                  std::is_trivially_destructible_v<F>;
+
+/// Calls start(fn, arg), which begins a goroutine of the library, so that it runs f.
+template <class F, class Start>
+void packed(F &&f, Start &&start) {
   using D = std::decay_t<F>;
-  static_assert(std::is_invocable_v<D &>, "a goroutine's function takes no arguments: capture them");
   void (*fn)(void *);
   void *arg = nullptr;
   std::unique_ptr<D> kept;
@@ -265,8 +272,24 @@ void spawn(const spawn_options *o, F &&f) {
     arg = kept.get();
     fn = [](void *p) noexcept { std::invoke(*std::unique_ptr<D>(static_cast<D *>(p))); };
   }
-  check(o == nullptr ? gmx_spawn(fn, arg) : start(o, 0, fn, arg, nullptr));
+  check(start(fn, arg));
   kept.release();
+}
+
+template <class F>
+void spawn(const spawn_options *o, F &&f) {
+  using D = std::decay_t<F>;
+  static_assert(std::is_invocable_v<D &>, "a goroutine's function takes no arguments: capture them");
+  if constexpr (fits_copy<D> && !fits_pointer<D>) {
+    if (o == nullptr) {
+      const D copy(std::forward<F>(f));
+      check(gmx_spawn_copy([](void *p) noexcept { std::invoke(*static_cast<D *>(p)); }, std::addressof(copy), sizeof copy));
+      return;
+    }
+  }
+  packed(std::forward<F>(f), [o](void (*fn)(void *), void *arg) {
+    return o == nullptr ? gmx_spawn(fn, arg) : start(o, 0, fn, arg, nullptr);
+  });
 }
 
 /// What a goroutine and whoever holds its handle share. The one who is second to let go frees it.
@@ -1229,22 +1252,11 @@ class wait_group {
     gmx_status status = gmx_waitgroup_wait_timeout(&wg_, detail::ns(d));
     return status != GMX_ETIMEDOUT && check(status) == GMX_OK;
   }
-  /// spawn(f), counted: it is done when f has returned.
+  /// spawn(f), counted until the goroutine has ended and f is gone.
   template <class F>
   void go(F &&f) {
-    add();
-    try {
-      gomax::spawn([this, f = std::decay_t<F>(std::forward<F>(f))]() mutable {
-        {
-          auto once = std::move(f);  // gone before it is done: whoever waits may end what it refers to
-          std::invoke(once);
-        }
-        done();
-      });
-    } catch (...) {
-      done();
-      throw;
-    }
+    static_assert(std::is_invocable_v<std::decay_t<F> &>, "a goroutine's function takes no arguments: capture them");
+    detail::packed(std::forward<F>(f), [this](void (*fn)(void *), void *arg) { return gmx_waitgroup_go(&wg_, fn, arg); });
   }
   gmx_waitgroup *native() noexcept { return &wg_; }
 

@@ -28,6 +28,8 @@ _Static_assert(GMX_CONFIG_NO_STACK_DUMP == 64, "GMX_CONFIG_NO_STACK_DUMP");
 _Static_assert(GMX_SPAWN_JOINABLE == 1, "GMX_SPAWN_JOINABLE");
 _Static_assert(GMX_SPAWN_CHILD_FIRST == 2, "GMX_SPAWN_CHILD_FIRST");
 _Static_assert(GMX_SPAWN_WIPE == 4, "GMX_SPAWN_WIPE");
+_Static_assert(GMX_SPAWN_LAST == 8, "GMX_SPAWN_LAST");
+_Static_assert(GMX_SPAWN_COPY_MAX == 128, "GMX_SPAWN_COPY_MAX");
 _Static_assert(GMX_G_RUNNABLE == 1, "GMX_G_RUNNABLE");
 _Static_assert(GMX_G_RUNNING == 2, "GMX_G_RUNNING");
 _Static_assert(GMX_G_SYSCALL == 3, "GMX_G_SYSCALL");
@@ -242,6 +244,7 @@ gmx_status gmx_set_default_gomaxprocs(void);
 gmx_status gmx_shutdown(int64_t timeout);
 gmx_status gmx_sleep(int64_t ns);
 gmx_status gmx_spawn(void (*fn)(void*), void *arg);
+gmx_status gmx_spawn_copy(void (*fn)(void*), const void *args, size_t size);
 gmx_status gmx_spawn_with(const struct gmx_spawn_opts *opts, void (*fn)(void*), void *arg, gmx_g *g);
 gmx_status gmx_stack_bounds(void **lo, void **hi);
 gmx_status gmx_start_the_world(void);
@@ -259,6 +262,7 @@ gmx_status gmx_unpin(void);
 uint32_t gmx_version(void);
 gmx_status gmx_waitgroup_add(struct gmx_waitgroup *wg, int32_t delta);
 gmx_status gmx_waitgroup_done(struct gmx_waitgroup *wg);
+gmx_status gmx_waitgroup_go(struct gmx_waitgroup *wg, void (*fn)(void*), void *arg);
 gmx_status gmx_waitgroup_wait(struct gmx_waitgroup *wg);
 gmx_status gmx_waitgroup_wait_timeout(struct gmx_waitgroup *wg, int64_t timeout);
 gmx_status gmx_write_heap_dump(int32_t fd);
@@ -361,6 +365,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_shutdown,
   (abi_function)gmx_sleep,
   (abi_function)gmx_spawn,
+  (abi_function)gmx_spawn_copy,
   (abi_function)gmx_spawn_with,
   (abi_function)gmx_stack_bounds,
   (abi_function)gmx_start_the_world,
@@ -378,6 +383,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_version,
   (abi_function)gmx_waitgroup_add,
   (abi_function)gmx_waitgroup_done,
+  (abi_function)gmx_waitgroup_go,
   (abi_function)gmx_waitgroup_wait,
   (abi_function)gmx_waitgroup_wait_timeout,
   (abi_function)gmx_write_heap_dump,

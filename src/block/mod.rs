@@ -14,6 +14,7 @@ pub mod scope;
 pub mod select;
 pub mod sema;
 pub mod sleep;
+pub mod spawn;
 pub mod timer;
 pub mod vain;
 pub mod waitgroup;

@@ -151,7 +151,7 @@ pub fn spawn(m: MRef, handle: u64, f: Child, arg: *mut c_void) -> Result<()> {
 }
 
 /// S2.
-extern "C" fn begin(arg: *mut c_void) {
+pub extern "C" fn begin(arg: *mut c_void) {
     // SAFETY: a G runs on an M.
     let Some(m) = (unsafe { MRef::from_ptr(crate::sys::arch::current_m().cast()) }) else { return };
     let gp = park::running(m);

@@ -1,7 +1,7 @@
 //! Goroutines
 
 use super::*;
-use crate::block::{join, vain, waitq};
+use crate::block::{join, spawn, vain, waitq};
 use crate::gmp::g::{GName, GRef, GStatus, WaitReason, gflag};
 use crate::gmp::m::{Commit, Ctx};
 use crate::protocol::{lockedm, park};
@@ -31,6 +31,13 @@ pub const GMX_SPAWN_CHILD_FIRST: u32 = 2;
 /// written to a swap device, alternate signal stacks, and what the goroutine wrote elsewhere. The descriptor keeps fn and arg
 /// until the next goroutine.
 pub const GMX_SPAWN_WIPE: u32 = 4;
+/// gmx_spawn_opts.flags: the new goroutine goes behind all others in the run queue of the caller's P, and not before them. For a
+/// caller that spawns many and wants them to run in this order, or not yet. Not together with GMX_SPAWN_CHILD_FIRST.
+pub const GMX_SPAWN_LAST: u32 = 8;
+
+/// The most bytes that gmx_spawn_copy copies.
+pub const GMX_SPAWN_COPY_MAX: u32 = 128;
+const _: () = assert!(GMX_SPAWN_COPY_MAX as usize == size_of::<crate::gmp::g::Copied>());
 
 /// Usable bytes of the largest stack.
 pub(super) const MAX_STACK: usize = 1 << 30;
@@ -80,6 +87,45 @@ pub extern "C" fn gmx_spawn(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut 
     }
 }
 
+/// Starts a goroutine that runs fn with the address of a copy of the size bytes at args. The copy lies on the goroutine's stack, is
+/// aligned to 16 bytes and lasts until fn has returned; nothing needs to be freed. Otherwise as gmx_spawn.
+///
+///     struct job job = {.from = 0, .to = 100};
+///     gmx_spawn_copy(work, &job, sizeof job);
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: args stays the caller's, and may go when the call is over.
+/// Returns: GMX_OK; GMX_EINVAL if fn is NULL, size exceeds GMX_SPAWN_COPY_MAX, or args is NULL and size is not 0; GMX_ENOMEM;
+/// GMX_ESHUTDOWN from a thread of the host while the runtime ends.
+/// Since: 0.2
+///
+/// # Safety
+/// `args` is readable for `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_spawn_copy(
+    r#fn: Option<extern "C" fn(*mut c_void)>,
+    args: *const c_void,
+    size: usize,
+) -> gmx_status {
+    let Some(f) = r#fn else { return GMX_EINVAL };
+    if size > GMX_SPAWN_COPY_MAX as usize || (args.is_null() && size != 0) {
+        return GMX_EINVAL;
+    }
+    let m = match started() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    // SAFETY: the caller's promise; size was checked.
+    match unsafe { spawn::copying(m, f, args.cast(), size) } {
+        Some(gp) => submit(m, gp),
+        None => GMX_ENOMEM,
+    }
+}
+
 /// Puts a new G where it will run.
 #[inline(always)]
 fn submit(m: MRef, gp: GRef) -> gmx_status {
@@ -93,7 +139,8 @@ fn submit(m: MRef, gp: GRef) -> gmx_status {
 /// Safepoint: no, but for GMX_SPAWN_CHILD_FIRST.
 /// Migrates: with GMX_SPAWN_CHILD_FIRST on a goroutine.
 /// Owns: a joinable goroutine's descriptor is the caller's until gmx_join or gmx_detach.
-/// Returns: GMX_OK; GMX_EINVAL if fn is NULL, for unknown flags, or for a stack of more than 1 GiB; GMX_ENOMEM; GMX_ESHUTDOWN.
+/// Returns: GMX_OK; GMX_EINVAL if fn is NULL, for unknown flags, for GMX_SPAWN_LAST with GMX_SPAWN_CHILD_FIRST, or for a stack of
+/// more than 1 GiB; GMX_ENOMEM; GMX_ESHUTDOWN.
 /// Since: 0.1
 ///
 /// # Safety
@@ -111,12 +158,14 @@ pub unsafe extern "C" fn gmx_spawn_with(
         Ok(opts) => opts,
         Err(status) => return status,
     };
-    let (mut flags, mut stack_size, mut name, mut child_first) = (0, 0, std::ptr::null(), false);
+    let (mut flags, mut stack_size, mut name, mut child_first, mut last) = (0, 0, std::ptr::null(), false, false);
     if let Some(o) = opts {
-        let known = GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST | GMX_SPAWN_WIPE;
-        if o.flags & !known != 0 || o.reserved != 0 || o.stack_size > MAX_STACK {
+        let known = GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST | GMX_SPAWN_WIPE | GMX_SPAWN_LAST;
+        let both = GMX_SPAWN_CHILD_FIRST | GMX_SPAWN_LAST;
+        if o.flags & !known != 0 || o.flags & both == both || o.reserved != 0 || o.stack_size > MAX_STACK {
             return GMX_EINVAL;
         }
+        last = o.flags & GMX_SPAWN_LAST != 0;
         flags = if o.flags & GMX_SPAWN_JOINABLE != 0 { gflag::JOINABLE } else { 0 };
         flags |= if o.flags & GMX_SPAWN_WIPE != 0 { gflag::WIPE } else { 0 };
         child_first = o.flags & GMX_SPAWN_CHILD_FIRST != 0;
@@ -149,6 +198,11 @@ pub unsafe extern "C" fn gmx_spawn_with(
         park::run_child_first(m, gp);
         return GMX_OK;
     }
+    let submit = |m, gp| match last {
+        true if !park::start_last(m, gp) => GMX_ESHUTDOWN,
+        true => GMX_OK,
+        false => submit(m, gp),
+    };
     if g.is_null() {
         return submit(m, gp);
     }

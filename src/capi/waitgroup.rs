@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::block::waitgroup::WaitGroup;
-use crate::block::waitq;
+use crate::block::{spawn, waitq};
+use std::ffi::c_void;
 
 /// Counts what is under way; others wait until nothing is. Zero is ready; nothing needs to be freed. May be used again
 /// after every wait.
@@ -91,6 +92,39 @@ pub unsafe extern "C" fn gmx_waitgroup_done(wg: *mut gmx_waitgroup) -> gmx_statu
             return map(group.add(m, -1));
         }
         add(wg, -1)
+    }
+}
+
+/// Starts a goroutine that runs fn(arg), and counts it until it has ended, by the return of fn or by gmx_goexit. The count goes
+/// down when the destructors of the goroutine's keys have run. Otherwise as gmx_spawn.
+///
+///     gmx_waitgroup all = {0};
+///     for (int i = 0; i < n; i++) gmx_waitgroup_go(&all, work, &jobs[i]);
+///     gmx_waitgroup_wait(&all);
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: arg stays the caller's; wg is there until it has been waited for.
+/// Returns: GMX_OK; and with the count as it was: GMX_EINVAL if fn is NULL, the count would exceed 2^31-1, or wg is NULL or not
+/// aligned; GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime ends.
+/// Since: 0.2
+///
+/// # Safety
+/// `wg` is null or points to a wait group.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_waitgroup_go(
+    wg: *mut gmx_waitgroup,
+    r#fn: Option<extern "C" fn(*mut c_void)>,
+    arg: *mut c_void,
+) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let (Some(wg), Some(f)) = (unsafe { group(wg) }, r#fn) else { return GMX_EINVAL };
+    match started() {
+        Ok(m) => map(spawn::counted(m, wg, f, arg)),
+        Err(status) => status,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The world
 
 use super::*;
+use crate::block::spawn;
 use crate::gmp::g::{GStatus, gflag};
 use crate::gmp::m::Ctx;
 use crate::gmp::p::PRef;
@@ -177,6 +178,7 @@ pub extern "C" fn gmx_for_each_g(
         // SAFETY: the world is stopped; m is null or an M.
         let (stack, on) = unsafe { (gp.stack(), MRef::from_ptr(gp.m.get())) };
         let name = gp.name();
+        let (f_run, f_arg) = spawn::call_of(gp);
         let info = gmx_g_info {
             struct_size: std::mem::size_of::<gmx_g_info>(),
             g: gp.handle(),
@@ -189,8 +191,8 @@ pub extern "C" fn gmx_for_each_g(
             stack_hi: stack.map_or(std::ptr::null_mut(), |s| s.hi.cast()),
             sp: if own || stack.is_none() { std::ptr::null_mut() } else { gp.sp.get().cast() },
             // SAFETY: the spawner stored a function of this type, or nothing.
-            r#fn: unsafe { std::mem::transmute::<*mut c_void, Option<extern "C" fn(*mut c_void)>>(gp.entry.get()) },
-            arg: gp.arg.get(),
+            r#fn: unsafe { std::mem::transmute::<*mut c_void, Option<extern "C" fn(*mut c_void)>>(f_run) },
+            arg: f_arg,
             thread: if tied { on.map_or(0, |m| m.tid.get()) } else { 0 },
             reserved: 0,
         };

@@ -267,6 +267,11 @@ pub struct G {
 #[cfg(not(any(loom, shuttle, gmx_sanitize)))]
 const _: () = assert!(size_of::<G>() == 128);
 
+/// Arguments that travel with a G.
+#[derive(Default)]
+#[repr(C, align(64))]
+pub struct Copied(pub UnsafeCell<[u128; 8]>);
+
 /// The rest of a G. It begins as zeros, in memory that nobody touches before the G first waits.
 #[derive(Default)]
 #[repr(C, align(64))]
@@ -295,6 +300,10 @@ pub struct Cold {
     pub entered: OwnPtr<c_void>,
     /// What it runs as the child of a scope. Owner: the spawner.
     pub child: OwnPtr<c_void>,
+    /// The wait group that counts it; null for none. Owner: the G, its spawner before.
+    pub group: OwnPtr<c_void>,
+    /// Its arguments until it begins (block/spawn.rs). Owner: the spawner, then the G.
+    pub copied: Copied,
     /// Values of G-local keys, made at the first set. Owner: the G.
     pub keys: OwnPtr<c_void>,
     /// Name, made at spawn. Owner: the spawner.
@@ -552,7 +561,7 @@ impl G {
         self.extras.get()
     }
 
-    /// Before one of those fields is set: a token, a once, a scope, values of keys.
+    /// Before one of those fields is set: a token, a once, a scope, a wait group, values of keys.
     pub fn note_extras(&self) {
         self.extras.set(true);
     }

@@ -881,6 +881,14 @@ pub fn start(m: MRef, gp: GRef) -> bool {
     true
 }
 
+/// As [`start`], behind all that wait in the queue of this P.
+pub fn start_last(m: MRef, gp: GRef) -> bool {
+    let Some(pp) = m.p() else { return start(m, gp) };
+    pp.put_last(gp);
+    wake::wakep(m.sched(), m);
+    true
+}
+
 /// A new G that is not to be after all.
 pub fn forget(m: MRef, gp: GRef) {
     // SAFETY: the G is ours, and never ran.

@@ -1,6 +1,7 @@
 //! What is inside: schedtrace lines, the dump, the numbers.
 
 use super::report::{self, Text, status_text};
+use crate::block::spawn;
 use crate::gmp::g::{GStatus, WaitReason, gflag};
 use crate::gmp::m::{Kind, MRef};
 use crate::gmp::p::{P, PStats};
@@ -131,14 +132,15 @@ fn heap_dump_text(sched: &Sched, out: &mut Text) -> fmt::Result {
         report::g_line(out, gp)?;
         // SAFETY: the world is stopped.
         if let Some(s) = unsafe { gp.stack() } {
+            let (f, arg) = spawn::call_of(gp);
             writeln!(
                 out,
                 "  stack=[{:#x},{:#x}) sp={:#x} entry={:#x} arg={:#x}",
                 s.lo() as usize,
                 s.hi as usize,
                 gp.sp.get() as usize,
-                gp.entry.get() as usize,
-                gp.arg.get() as usize,
+                f as usize,
+                arg as usize,
             )?;
         }
     }

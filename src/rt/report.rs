@@ -1,7 +1,7 @@
 //! What the library says on its own: deadlocks, lack of threads and stacks, stops that timed out, broken invariants.
 
 use super::config;
-use crate::block::{mutex, rwmutex};
+use crate::block::{mutex, rwmutex, spawn};
 use crate::fiber::overflow::Line;
 use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
 use crate::gmp::m::Kind;
@@ -174,7 +174,7 @@ fn tell_deadlock(sched: &Sched, what: &str) {
 /// 0x55..., held by goroutine 3`. It waits for good.
 fn waiter_line(out: &mut Text, sched: &Sched, gp: GRef) -> fmt::Result {
     g_words(out, gp)?;
-    let f = if gp.child.is_null() { gp.entry.get() } else { gp.child.get() };
+    let (f, _) = spawn::call_of(gp);
     if !gp.has(gflag::FOREIGN) {
         write!(out, " in {}", Code(f))?;
     }

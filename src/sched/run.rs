@@ -1,7 +1,7 @@
 //! Where threads and Gs begin and end.
 
 use super::schedule;
-use crate::block::{cancel, join, once, scope};
+use crate::block::{cancel, join, once, scope, spawn};
 use crate::fiber::host::HostThread;
 use crate::fiber::overflow::AltStack;
 use crate::gmp::g::{GRef, GStatus, gflag};
@@ -235,6 +235,7 @@ fn end_extras(mut m: MRef, gp: GRef) -> MRef {
     scope::on_exit_inside(m, gp);
     cancel::on_exit(m.sched(), gp);
     scope::on_exit(m, gp);
+    spawn::on_exit(m, gp);
     m
 }
 

@@ -31,6 +31,8 @@ pub const GMX_ESTALE = -1004;
 pub const GMX_SPAWN_JOINABLE = 1;
 pub const GMX_SPAWN_CHILD_FIRST = 2;
 pub const GMX_SPAWN_WIPE = 4;
+pub const GMX_SPAWN_LAST = 8;
+pub const GMX_SPAWN_COPY_MAX = 128;
 pub const GMX_CASE_RECV = 0;
 pub const GMX_CASE_SEND = 1;
 
@@ -150,6 +152,7 @@ pub extern fn gmx_shutdown(timeout: i64) Status;
 pub extern fn gmx_version() u32;
 
 pub extern fn gmx_spawn(f: ?Fn, arg: ?*anyopaque) Status;
+pub extern fn gmx_spawn_copy(f: ?Fn, args: ?*const anyopaque, size: usize) Status;
 pub extern fn gmx_spawn_with(opts: ?*const gmx_spawn_opts, f: ?Fn, arg: ?*anyopaque, g: ?*G) Status;
 pub extern fn gmx_join(g: G, timeout: i64) Status;
 pub extern fn gmx_detach(g: G) Status;
@@ -222,6 +225,7 @@ pub extern fn gmx_cond_signal(c: ?*gmx_cond) Status;
 pub extern fn gmx_cond_broadcast(c: ?*gmx_cond) Status;
 
 pub extern fn gmx_waitgroup_add(wg: ?*gmx_waitgroup, delta: i32) Status;
+pub extern fn gmx_waitgroup_go(wg: ?*gmx_waitgroup, f: ?Fn, arg: ?*anyopaque) Status;
 pub extern fn gmx_waitgroup_done(wg: ?*gmx_waitgroup) Status;
 pub extern fn gmx_waitgroup_wait(wg: ?*gmx_waitgroup) Status;
 pub extern fn gmx_waitgroup_wait_timeout(wg: ?*gmx_waitgroup, timeout: i64) Status;

@@ -96,16 +96,7 @@ pub const WaitGroup = struct {
 
     /// Starts a G that counts until it has ended.
     pub fn go(wg: *WaitGroup, comptime func: anytype, args: task.Args(func)) Error!void {
-        if (task.Return(func) != void) @compileError("the result would be lost: use gomax.go, or a Scope for errors");
-        const counted = struct {
-            fn counted(group: *WaitGroup, its: task.Args(func)) void {
-                defer group.done();
-                @call(.auto, func, its);
-            }
-        }.counted;
-        try wg.add(1);
-        errdefer wg.done();
-        try task.goDetached(counted, .{ wg, args });
+        try task.goBy(func, args, &wg.raw, c.gmx_waitgroup_go);
     }
 };
 

@@ -36,6 +36,8 @@ pub const Options = struct {
     stack_size: usize = 0,
     /// The new G runs at once, and the caller can be stolen: for fork and join.
     child_first: bool = false,
+    /// The new G goes behind all others of the caller's P. Not with `child_first`.
+    last: bool = false,
     /// The G's stack is wiped at its end. Arguments and result are in memory of `allocator`.
     wipe: bool = false,
     /// Holds arguments and result until both the G and its handle are done with them.
@@ -137,7 +139,8 @@ pub fn Task(comptime T: type) type {
 
 fn flagsOf(options: Options) u32 {
     const child_first: u32 = if (options.child_first) c.GMX_SPAWN_CHILD_FIRST else 0;
-    return child_first | if (options.wipe) @as(u32, c.GMX_SPAWN_WIPE) else 0;
+    const last: u32 = if (options.last) c.GMX_SPAWN_LAST else 0;
+    return child_first | last | if (options.wipe) @as(u32, c.GMX_SPAWN_WIPE) else 0;
 }
 
 /// Starts a G that runs `func(args...)`.
@@ -160,7 +163,29 @@ pub fn goWith(options: Options, comptime func: anytype, args: Args(func)) Error!
 
 /// Starts a G that nobody waits for. It returns nothing, so that no error is lost.
 pub fn goDetached(comptime func: anytype, args: Args(func)) Error!void {
+    const Copy = struct {
+        args: Args(func),
+
+        fn entry(arg: ?*anyopaque) callconv(.c) void {
+            const copy: *@This() = @ptrCast(@alignCast(arg));
+            @call(.auto, func, copy.args);
+        }
+    };
+    // Small arguments travel with the G.
+    if (comptime Return(func) == void and @sizeOf(Copy) <= c.GMX_SPAWN_COPY_MAX and @alignOf(Copy) <= 16) {
+        const copy: Copy = .{ .args = args };
+        return status.check(c.gmx_spawn_copy(Copy.entry, &copy, @sizeOf(Copy)));
+    }
     return goDetachedWith(.{}, func, args);
+}
+
+/// As `goDetached`, by another function of the library that takes a function and its argument.
+pub fn goBy(comptime func: anytype, args: Args(func), context: anytype, comptime start: anytype) Error!void {
+    if (Return(func) != void) @compileError("the result would be lost: use gomax.go, or a Scope for errors");
+    const allocator = std.heap.c_allocator;
+    const box = try Box(func).create(allocator, args, 1);
+    errdefer allocator.destroy(box);
+    try status.check(start(context, Box(func).entry, box));
 }
 
 pub fn goDetachedWith(options: Options, comptime func: anytype, args: Args(func)) Error!void {

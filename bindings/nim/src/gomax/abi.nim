@@ -81,6 +81,7 @@ const
   SPAWN_JOINABLE* = 1'u32
   SPAWN_CHILD_FIRST* = 2'u32
   SPAWN_WIPE* = 4'u32
+  SPAWN_LAST* = 8'u32
   CASE_RECV* = 0'u32
   CASE_SEND* = 1'u32
 
@@ -89,7 +90,7 @@ const
 _Static_assert(GMX_EPERM == -1 && GMX_EINTR == -4 && GMX_EAGAIN == -11 && GMX_ENOMEM == -12 && GMX_EBUSY == -16 &&
   GMX_EINVAL == -22 && GMX_ECLOSED == -32 && GMX_EDEADLK == -35 && GMX_ENOTSUP == -95 && GMX_ETIMEDOUT == -110 &&
   GMX_ECANCELED == -125 && GMX_ENOTG == -1001 && GMX_EINSYSCALL == -1002 && GMX_ESHUTDOWN == -1003 && GMX_ESTALE == -1004 &&
-  GMX_SPAWN_JOINABLE == 1 && GMX_SPAWN_CHILD_FIRST == 2 && GMX_SPAWN_WIPE == 4 && GMX_CASE_RECV == 0 && GMX_CASE_SEND == 1,
+  GMX_SPAWN_JOINABLE == 1 && GMX_SPAWN_CHILD_FIRST == 2 && GMX_SPAWN_WIPE == 4 && GMX_SPAWN_LAST == 8 && GMX_CASE_RECV == 0 && GMX_CASE_SEND == 1,
   "gomax.h is not the one of this module");
 """.}
 
@@ -102,6 +103,7 @@ proc gmx_main*(fn: Fn, arg: pointer): Status
 proc gmx_shutdown*(timeout: int64): Status
 proc gmx_version*(): uint32
 proc gmx_spawn*(fn: Fn, arg: pointer): Status
+proc gmx_spawn_copy*(fn: Fn, args: pointer, size: csize_t): Status
 proc gmx_spawn_with*(opts: ptr SpawnOpts, fn: Fn, arg: pointer, g: ptr Handle): Status
 proc gmx_join*(g: Handle, timeout: int64): Status
 proc gmx_detach*(g: Handle): Status
@@ -164,6 +166,7 @@ proc gmx_cond_wait_timeout*(c: ptr RawCond, m: ptr RawMutex, timeout: int64): St
 proc gmx_cond_signal*(c: ptr RawCond): Status
 proc gmx_cond_broadcast*(c: ptr RawCond): Status
 proc gmx_waitgroup_add*(wg: ptr RawWaitGroup, delta: int32): Status
+proc gmx_waitgroup_go*(wg: ptr RawWaitGroup, fn: Fn, arg: pointer): Status
 proc gmx_waitgroup_done*(wg: ptr RawWaitGroup): Status
 proc gmx_waitgroup_wait*(wg: ptr RawWaitGroup): Status
 proc gmx_waitgroup_wait_timeout*(wg: ptr RawWaitGroup, timeout: int64): Status

@@ -22,6 +22,7 @@ type
     name*: string      ## shown in reports and dumps
     stackSize*: int    ## usable bytes; 0: 256 KiB
     childFirst*: bool  ## the new G runs at once, and the caller can be stolen
+    last*: bool  ## it goes behind all others of the caller's P
     wipe*: bool  ## its stack is wiped at its end; arguments and result are elsewhere
 
 proc release[T](cell: ptr Cell[T]) {.raises: [], gcsafe.} =
@@ -74,6 +75,7 @@ proc startTask*[A, F](T: typedesc, options: GoOptions, fn: F, args: sink A): Tas
   var opts = SpawnOpts(struct_size: csize_t(sizeof(SpawnOpts)), flags: SPAWN_JOINABLE, stack_size: csize_t(options.stackSize))
   if options.name.len > 0: opts.name = cstring(options.name)
   if options.childFirst: opts.flags = opts.flags or SPAWN_CHILD_FIRST
+  if options.last: opts.flags = opts.flags or SPAWN_LAST
   if options.wipe: opts.flags = opts.flags or SPAWN_WIPE
   var g: Handle
   let status = waits gmx_spawn_with(addr opts, nimEntry, box, addr g)

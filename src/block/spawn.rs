@@ -1,0 +1,92 @@
+//! Goroutines that begin or end with more than the call of their function: arguments that are copied, and a wait group that
+//! counts them.
+//!
+//! The arguments travel in the descriptor, and are copied to the goroutine's stack when it begins: a goroutine that waits
+//! for its first turn owns no stack. A stack bound at the spawn would cost a page for each one that waits.
+//!
+//! A wait group is counted down at the very end of the goroutine, so it makes no difference how the function ends.
+
+use super::waitgroup::WaitGroup;
+use crate::gmp::error::{Error, Result};
+use crate::gmp::g::{GName, GRef};
+use crate::gmp::m::MRef;
+use crate::protocol::park;
+use crate::sys::{arch, call};
+use std::ffi::c_void;
+use std::ptr::from_ref;
+
+type Entry = extern "C" fn(*mut c_void);
+
+/// A new goroutine of the default kind, in no queue yet.
+#[inline(always)]
+fn plain(m: MRef, entry: Entry, arg: *mut c_void) -> Option<GRef> {
+    park::newproc(m, &park::Spawn { entry: entry as *mut c_void, arg, flags: 0, stack_size: 0, name: GName::NONE })
+}
+
+/// A new goroutine that runs `f` with the address of a copy of the `len` bytes at `args`; in no queue yet. Until it begins,
+/// its argument is `f`.
+///
+/// # Safety
+/// `args` is readable for `len` bytes, which are no more than [`crate::gmp::g::Copied`] has.
+#[inline]
+pub unsafe fn copying(m: MRef, f: Entry, args: *const u8, len: usize) -> Option<GRef> {
+    let gp = plain(m, begin_copied, f as *mut c_void)?;
+    // SAFETY: the caller's promise; the goroutine is ours until it is in a queue.
+    unsafe { gp.copied.0.get().cast::<u8>().copy_from_nonoverlapping(args, len) };
+    Some(gp)
+}
+
+extern "C" fn begin_copied(f: *mut c_void) {
+    // SAFETY: a G runs on an M.
+    let Some(m) = (unsafe { MRef::from_ptr(arch::current_m().cast()) }) else { return };
+    let gp = park::running(m);
+    // All of it, whatever the size: that is shorter than a loop.
+    // SAFETY: the arguments are the goroutine's.
+    let mut here = unsafe { gp.copied.0.get().read() };
+    let here = (&raw mut here).cast::<c_void>();
+    // It is as if it had been spawned so.
+    gp.entry.set(f);
+    gp.arg.set(here);
+    // SAFETY: `copying` has passed a function of this type.
+    call::plain(unsafe { std::mem::transmute::<*mut c_void, Entry>(f) }, here);
+}
+
+/// The function of the host that a goroutine runs and its argument, for reports.
+pub fn call_of(gp: GRef) -> (*mut c_void, *mut c_void) {
+    let (entry, arg) = (gp.entry.get(), gp.arg.get());
+    if entry == begin_copied as Entry as *mut c_void {
+        (arg, gp.copied.0.get().cast())
+    } else if entry == super::scope::begin as Entry as *mut c_void {
+        (gp.child.get(), arg)
+    } else {
+        (entry, arg)
+    }
+}
+
+/// Starts a goroutine that `wg` counts until it has ended.
+pub fn counted(m: MRef, wg: &WaitGroup, f: Entry, arg: *mut c_void) -> Result<()> {
+    if m.p().is_none() && m.sched().is_closing() {
+        return Err(Error::ShutDown);
+    }
+    wg.add(m, 1)?;
+    let Some(gp) = plain(m, f, arg) else {
+        wg.add(m, -1)?;
+        return Err(Error::NoMemory);
+    };
+    gp.note_extras();
+    gp.group.set(from_ref(wg).cast_mut().cast());
+    park::ready_queue(m, gp);
+    Ok(())
+}
+
+/// The end of a goroutine: its wait group counts it no more, and may be gone after this.
+#[inline]
+pub fn on_exit(m: MRef, gp: GRef) {
+    if gp.group.is_null() {
+        return;
+    }
+    // SAFETY: the host keeps a wait group until it has counted all that it waits for.
+    let wg = unsafe { &*gp.group.take().cast::<WaitGroup>() };
+    // The host may have counted wrong itself: then there is nothing left to take away.
+    let _ = wg.add(m, -1);
+}
