@@ -1,6 +1,7 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
-/* Tokens of cancellation: every call that waits ends by them, and nothing but the wait is changed. */
+/* Tokens of cancellation: each wait for an event ends by them, those for locks and ends only where that is asked for, and
+ * nothing but the wait is changed. */
 #include "places.h"
 
 #define MS INT64_C(1000000)
@@ -17,6 +18,7 @@ static gmx_cancel new_token(gmx_cancel parent, int64_t timeout) {
 struct world {
   uint32_t sema;
   gmx_mutex mutex;
+  gmx_rwmutex rw;
   gmx_waitgroup group;
   gmx_g parked, where;
 };
@@ -29,19 +31,25 @@ static gmx_status waits_group(struct world *w) { return gmx_waitgroup_wait(&w->g
 static gmx_status waits_group_timeout(struct world *w) { return gmx_waitgroup_wait_timeout(&w->group, 3600000 * MS); }
 static gmx_status waits_join(struct world *w) { return gmx_join(w->parked, -1); }
 static gmx_status waits_join_timeout(struct world *w) { return gmx_join(w->parked, 3600000 * MS); }
+static gmx_status waits_write(struct world *w) { return gmx_rwmutex_lock(&w->rw); }
+static gmx_status waits_write_timeout(struct world *w) { return gmx_rwmutex_lock_timeout(&w->rw, 3600000 * MS); }
+static gmx_status waits_read(struct world *w) { return gmx_rwmutex_rlock(&w->rw); }
+static gmx_status waits_read_timeout(struct world *w) { return gmx_rwmutex_rlock_timeout(&w->rw, 3600000 * MS); }
 static gmx_status sleeps(struct world *w) { return (void)w, gmx_sleep(3600000 * MS); }
 
 static gmx_status (*const waits[])(struct world *) = {
-    waits_sema,  waits_sema_timeout,  waits_mutex, waits_mutex_timeout, waits_group,
-    waits_group_timeout, waits_join, waits_join_timeout, sleeps,
+    waits_sema,          waits_sema_timeout, sleeps,      /* for events */
+    waits_mutex,         waits_mutex_timeout, waits_group, /* for locks and ends */
+    waits_group_timeout, waits_join,          waits_join_timeout, waits_write, waits_write_timeout, waits_read, waits_read_timeout,
 };
-enum { WAITS = sizeof waits / sizeof waits[0] };
+enum { WAITS = sizeof waits / sizeof waits[0], EVENTS = 3 };
 
 static void parks(void *arg) { park_at(arg); }
 
 static void world_make(struct world *w) {
   memset(w, 0, sizeof *w);
   CHECK_OK(gmx_mutex_lock(&w->mutex));
+  CHECK_OK(gmx_rwmutex_lock(&w->rw));
   CHECK_OK(gmx_waitgroup_add(&w->group, 1));
   w->parked = g_start(parks, &w->where);
   spin_until(load(&w->where) != 0);
@@ -56,6 +64,9 @@ static void world_end(struct world *w) {
   CHECK_OK(gmx_mutex_unlock(&w->mutex));
   CHECK_OK(gmx_mutex_lock_timeout(&w->mutex, 3600000 * MS));
   CHECK_OK(gmx_mutex_unlock(&w->mutex));
+  CHECK_OK(gmx_rwmutex_unlock(&w->rw));
+  CHECK_OK(gmx_rwmutex_lock_timeout(&w->rw, 3600000 * MS));
+  CHECK_OK(gmx_rwmutex_unlock(&w->rw));
   CHECK_OK(gmx_waitgroup_done(&w->group));
   CHECK_OK(gmx_waitgroup_wait(&w->group));
   CHECK_OK(gmx_ready(w->where));
@@ -66,6 +77,7 @@ struct waiter {
   struct world *world;
   gmx_status (*wait)(struct world *);
   gmx_cancel token;
+  bool locks;
   int ready, done;
 };
 
@@ -75,9 +87,11 @@ static void is_cancelled(void *arg) {
   CHECK_OK(gmx_cancel_use(w->token, &before));
   CHECK_EQ(before, 0);
   CHECK_EQ(gmx_cancel_current(), w->token);
+  if (w->locks) CHECK(!gmx_cancel_locks(true));
   store(&w->ready, 1);
   CHECK_STATUS(w->wait(w->world), GMX_ECANCELED);
   CHECK_STATUS(w->wait(w->world), GMX_ECANCELED); /* for ever */
+  if (w->locks) CHECK(gmx_cancel_locks(false));
   CHECK_EQ(gmx_cancel_is_cancelled(0), 1);
   CHECK_OK(gmx_cancel_use(0, &before));
   CHECK_EQ(before, w->token);
@@ -100,7 +114,7 @@ static void cancels(int place, int wait, enum way way) {
   gmx_cancel top = new_token(0, way == DEADLINE_ABOVE ? 2 * MS : -1);
   gmx_cancel mid = new_token(top, -1);
   gmx_cancel low = new_token(mid, way == DEADLINE ? 2 * MS : -1);
-  struct waiter w = {&world, waits[wait], low, 0, 0};
+  struct waiter w = {&world, waits[wait], low, wait >= EVENTS, 0, 0};
   if (way == BEFORE) CHECK_OK(gmx_cancel_now(low));
   gmx_g g = 0;
   pthread_t t = 0;
@@ -128,6 +142,261 @@ static void every_wait_ends_in_every_place(void) {
   for (int place = 0; place < 4; place++)
     for (int wait = 0; wait < WAITS; wait++)
       for (enum way way = 0; way < WAYS; way++) cancels(place, wait, way);
+}
+
+/* ---- what no token ends ---- */
+
+struct steady {
+  gmx_mutex mutex;
+  gmx_rwmutex rw;
+  gmx_waitgroup group;
+  gmx_once once;
+  gmx_cond cond;
+  gmx_g joined;
+  uint32_t hold;
+  gmx_cancel token;
+  int at, began, doing;
+};
+
+static void holds_once(void *arg) {
+  struct steady *s = arg;
+  store(&s->doing, 1);
+  CHECK_OK(gmx_sema_acquire(&s->hold));
+}
+static void does_once(void *arg) { CHECK_OK(gmx_once_do(&((struct steady *)arg)->once, holds_once, arg)); }
+static void ends_later(void *arg) { CHECK_OK(gmx_sema_acquire(&((struct steady *)arg)->hold)); }
+
+static gmx_status steady_mutex(struct steady *s, int64_t t) { return gmx_mutex_lock_timeout(&s->mutex, t); }
+static gmx_status steady_write(struct steady *s, int64_t t) { return gmx_rwmutex_lock_timeout(&s->rw, t); }
+static gmx_status steady_read(struct steady *s, int64_t t) { return gmx_rwmutex_rlock_timeout(&s->rw, t); }
+static gmx_status steady_group(struct steady *s, int64_t t) { return gmx_waitgroup_wait_timeout(&s->group, t); }
+static gmx_status steady_once(struct steady *s, int64_t t) { return gmx_once_do_timeout(&s->once, holds_once, s, t); }
+static gmx_status steady_join(struct steady *s, int64_t t) { return gmx_join(s->joined, t); }
+static gmx_status (*const steadies[])(struct steady *, int64_t) = {steady_mutex, steady_write, steady_read,
+                                                                   steady_group, steady_once,  steady_join};
+enum { STEADIES = sizeof steadies / sizeof steadies[0] };
+
+static void waits_steadily(void *arg) {
+  struct steady *s = arg;
+  CHECK_OK(gmx_cancel_use(s->token, NULL));
+  CHECK_STATUS(steadies[s->at](s, MS), GMX_ETIMEDOUT);
+  store(&s->began, 1);
+  CHECK_OK(steadies[s->at](s, 3600000 * MS));
+  CHECK_STATUS(gmx_sleep(1), GMX_ECANCELED);
+  if (s->at == 0) CHECK_OK(gmx_mutex_unlock(&s->mutex));
+  if (s->at == 1) CHECK_OK(gmx_rwmutex_unlock(&s->rw));
+  if (s->at == 2) CHECK_OK(gmx_rwmutex_runlock(&s->rw));
+}
+
+/* Under a token that is cancelled while it waits, or before, it has what it waited for when it comes back. */
+static void locks_and_ends_are_waited_for(void) {
+  for (int i = 0; i < STEADIES * 4; i++) {
+    struct steady s;
+    gmx_g doer = 0, g = 0;
+    pthread_t t = 0;
+    struct places_call call = {waits_steadily, &s};
+    memset(&s, 0, sizeof s);
+    s.at = i / 4;
+    s.token = new_token(0, i % 2 ? 0 : -1);
+    CHECK_OK(gmx_mutex_lock(&s.mutex));
+    CHECK_OK(gmx_rwmutex_lock(&s.rw));
+    CHECK_OK(gmx_waitgroup_add(&s.group, 1));
+    doer = g_start(does_once, &s);
+    spin_until(load(&s.doing));
+    s.joined = g_start(ends_later, &s);
+    if (i / 2 % 2) t = thread_start(places_thread, &call);
+    else g = g_start(waits_steadily, &s);
+    spin_until(load(&s.began));
+    CHECK_OK(gmx_cancel_now(s.token));
+    CHECK_OK(gmx_sleep(MS)); /* a wait that were cancelled would be over now, most likely */
+    CHECK_OK(gmx_mutex_unlock(&s.mutex));
+    CHECK_OK(gmx_rwmutex_unlock(&s.rw));
+    CHECK_OK(gmx_waitgroup_done(&s.group));
+    CHECK_OK(gmx_sema_release(&s.hold));
+    CHECK_OK(gmx_sema_release(&s.hold));
+    if (g) g_join(g);
+    else thread_join(t);
+    g_join(doer);
+    if (s.at != 5) g_join(s.joined);
+    CHECK_OK(gmx_cancel_free(s.token));
+  }
+}
+
+/* A scope whose members lock without a look at the status: one fails, and the others still exclude each other. */
+static gmx_mutex counted;
+static int inside, additions;
+static gmx_status adds(void *unused) {
+  (void)unused;
+  for (int i = 0; i < 200; i++) {
+    gmx_mutex_lock(&counted);
+    CHECK_EQ(bump(&inside), 0);
+    int before = additions;
+    CHECK_OK(gmx_yield());
+    additions = before + 1;
+    __atomic_fetch_sub(&inside, 1, __ATOMIC_ACQ_REL);
+    CHECK_OK(gmx_mutex_unlock(&counted));
+  }
+  return GMX_OK;
+}
+static gmx_status fails(void *unused) {
+  (void)unused;
+  spin_until(load(&additions) > 50);
+  return -777;
+}
+static void a_failing_scope_keeps_its_locks(void) {
+  gmx_scope s;
+  gmx_status first = GMX_OK;
+  CHECK_OK(gmx_scope_new(-1, &s));
+  for (int i = 0; i < 5; i++) CHECK_OK(gmx_scope_spawn(s, adds, NULL));
+  CHECK_OK(gmx_scope_spawn(s, fails, NULL));
+  CHECK_OK(gmx_scope_leave(s, -1, &first));
+  CHECK_STATUS(first, -777);
+  CHECK_EQ(additions, 1000);
+}
+
+/* The same for a join: the child writes into the frame of its parent. */
+static void writes_later(void *arg) {
+  CHECK_OK(gmx_sleep(2 * MS));
+  *(int *)arg = 1;
+}
+static gmx_status forks_and_joins(void *unused) {
+  int written = 0;
+  (void)unused;
+  spin_until(gmx_cancel_is_cancelled(0) == 1);
+  gmx_g g = g_start(writes_later, &written);
+  gmx_join(g, 3600000 * MS);
+  CHECK_EQ(written, 1);
+  return GMX_OK;
+}
+static void a_cancelled_scope_keeps_its_joins(void) {
+  gmx_scope s;
+  CHECK_OK(gmx_scope_new(-1, &s));
+  CHECK_OK(gmx_scope_spawn(s, forks_and_joins, NULL));
+  CHECK_OK(gmx_scope_cancel(s));
+  CHECK_OK(gmx_scope_leave(s, -1, NULL));
+}
+
+/* A condition variable: the wait for the signal ends, the wait for the mutex behind it does not. */
+static void waits_for_a_signal(void *arg) {
+  struct steady *s = arg;
+  CHECK_OK(gmx_cancel_use(s->token, NULL));
+  CHECK_OK(gmx_mutex_lock(&s->mutex));
+  store(&s->began, 1);
+  CHECK_STATUS(gmx_cond_wait(&s->cond, &s->mutex), GMX_ECANCELED);
+  CHECK_EQ(load(&s->doing), 1); /* the other has given the mutex up */
+  CHECK_OK(gmx_mutex_unlock(&s->mutex));
+}
+static void a_cancelled_wait_for_a_signal_locks_again(void) {
+  struct steady s;
+  memset(&s, 0, sizeof s);
+  s.token = new_token(0, -1);
+  gmx_g g = g_start(waits_for_a_signal, &s);
+  spin_until(load(&s.began));
+  CHECK_OK(gmx_mutex_lock(&s.mutex)); /* it waits by now */
+  CHECK_OK(gmx_cancel_now(s.token));
+  CHECK_OK(gmx_sleep(MS));
+  store(&s.doing, 1);
+  CHECK_OK(gmx_mutex_unlock(&s.mutex));
+  g_join(g);
+  CHECK_OK(gmx_cancel_free(s.token));
+}
+
+/* ---- shields ---- */
+
+static void waits_within_shields(void *arg) {
+  struct steady *s = arg;
+  CHECK_STATUS(gmx_cancel_unshield(), GMX_EPERM);
+  CHECK_OK(gmx_cancel_use(s->token, NULL));
+  CHECK_OK(gmx_cancel_shield());
+  CHECK_OK(gmx_cancel_shield());
+  store(&s->began, 1);
+  gmx_cancel_locks(true);
+  CHECK_OK(gmx_sema_acquire(&s->hold)); /* cancelled meanwhile, or before */
+  CHECK_OK(gmx_mutex_lock(&s->mutex));
+  CHECK_OK(gmx_sleep(1));
+  CHECK_OK(gmx_cancel_unshield());
+  CHECK_STATUS(gmx_sema_acquire_timeout(&s->hold, 1), GMX_ETIMEDOUT);
+  CHECK_STATUS(gmx_select(NULL, 0, 1, NULL), GMX_ETIMEDOUT);
+  CHECK_STATUS(gmx_cond_wait_timeout(&s->cond, &s->mutex, 1), GMX_ETIMEDOUT);
+  CHECK_STATUS(gmx_cancel_reason(0), GMX_ECANCELED); /* it is cancelled all the same */
+  CHECK_EQ(gmx_cancel_current(), s->token);
+  CHECK_OK(gmx_mutex_unlock(&s->mutex));
+  CHECK_OK(gmx_cancel_unshield());
+  CHECK_STATUS(gmx_sema_acquire(&s->hold), GMX_ECANCELED);
+  CHECK_STATUS(gmx_sleep(1), GMX_ECANCELED);
+  CHECK_STATUS(gmx_select(NULL, 0, -1, NULL), GMX_ECANCELED);
+  CHECK_STATUS(gmx_cancel_unshield(), GMX_EPERM);
+  gmx_cancel_locks(false);
+  CHECK_OK(gmx_cancel_use(0, NULL));
+}
+static void no_token_ends_a_wait_within_shields(void) {
+  for (int i = 0; i < 8; i++) {
+    struct steady s;
+    gmx_g g = 0;
+    pthread_t t = 0;
+    struct places_call call = {waits_within_shields, &s};
+    memset(&s, 0, sizeof s);
+    s.token = new_token(0, -1);
+    if (i / 4) CHECK_OK(gmx_cancel_now(s.token));
+    CHECK_OK(gmx_mutex_lock(&s.mutex));
+    if (i % 2) t = thread_start(places_thread, &call);
+    else g = g_start(waits_within_shields, &s);
+    spin_until(load(&s.began));
+    CHECK_OK(gmx_cancel_now(s.token));
+    CHECK_OK(gmx_sleep(MS)); /* a wait that were cancelled would be over now, most likely */
+    CHECK_OK(gmx_sema_release(&s.hold));
+    CHECK_OK(gmx_mutex_unlock(&s.mutex));
+    if (g) g_join(g);
+    else thread_join(t);
+    CHECK_OK(gmx_cancel_free(s.token));
+  }
+}
+
+static void has_no_shield(void *unused) {
+  (void)unused;
+  gmx_cancel c = new_token(0, 0);
+  CHECK_STATUS(gmx_cancel_unshield(), GMX_EPERM);
+  CHECK_OK(gmx_cancel_use(c, NULL));
+  CHECK_STATUS(gmx_sleep(1), GMX_ECANCELED);
+  CHECK_OK(gmx_cancel_free(c));
+}
+static void leaves_two_shields(void *arg) {
+  CHECK_OK(gmx_cancel_shield());
+  CHECK_OK(gmx_cancel_shield());
+  on_g(has_no_shield, NULL); /* it does not inherit them */
+  if (arg) CHECK_OK(gmx_goexit());
+}
+/* Who ends, or is detached, within a shield has ended it. */
+static void shields_end_with_their_owner(void) {
+  for (int i = 0; i < 20; i++) {
+    on_g(leaves_two_shields, i % 2 ? &i : NULL);
+    on_g(has_no_shield, NULL);
+    on_thread(leaves_two_shields, NULL);
+    on_thread(has_no_shield, NULL);
+  }
+  CHECK_OK(gmx_attach_thread());
+  leaves_two_shields(NULL);
+  CHECK_OK(gmx_detach_thread());
+  has_no_shield(NULL);
+  CHECK_OK(gmx_cancel_use(0, NULL));
+}
+
+/* gmx_cancel_locks is the caller's own, and ends with it. */
+static void has_not_asked(void *unused) {
+  (void)unused;
+  CHECK(!gmx_cancel_locks(true));
+  CHECK(gmx_cancel_locks(true));
+}
+static void locks_are_asked_for_by_each(void) {
+  for (int i = 0; i < 10; i++) {
+    on_g(has_not_asked, NULL);
+    on_thread(has_not_asked, NULL);
+  }
+  CHECK(!gmx_cancel_locks(true));
+  CHECK_OK(gmx_attach_thread());
+  CHECK(gmx_cancel_locks(true));
+  CHECK_OK(gmx_detach_thread());
+  CHECK(!gmx_cancel_locks(false));
 }
 
 /* ---- the rules of tokens ---- */
@@ -456,6 +725,13 @@ int main(void) {
   RUN(what_is_there_is_had_anyway);
   RUN(it_is_the_gs_own);
   RUN(every_wait_ends_in_every_place);
+  RUN(locks_and_ends_are_waited_for);
+  RUN(a_failing_scope_keeps_its_locks);
+  RUN(a_cancelled_scope_keeps_its_joins);
+  RUN(a_cancelled_wait_for_a_signal_locks_again);
+  RUN(locks_are_asked_for_by_each);
+  RUN(no_token_ends_a_wait_within_shields);
+  RUN(shields_end_with_their_owner);
   RUN(cancel_races_releases);
   RUN(trees_come_and_go);
   RUN(two_cancel_the_same);

@@ -176,6 +176,9 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(cancel_new,              EVERYWHERE(ok))                                                        \
   X(cancel_new_null,         EVERYWHERE(inval))                                                     \
   X(cancel_none,             EVERYWHERE(stale))                                                     \
+  X(cancel_locks,            EVERYWHERE(ok))                                                        \
+  X(cancel_shield,           ok,    ok,    ok,    ok,    ok,    notg,  notg,  ok,    notg,  ok)     \
+  X(cancel_unshield_none,    perm,  perm,  perm,  perm,  perm,  notg,  notg,  perm,  notg,  perm)   \
   X(cancel_use,              ok,    ok,    ok,    ok,    ok,    notg,  notg,  ok,    notg,  ok)     \
   X(scope_new_null,          EVERYWHERE(inval))                                                     \
   X(scope_spawn_none,        EVERYWHERE(stale))                                                     \
@@ -857,6 +860,20 @@ CALL(cancel_new) {
 }
 CALL(cancel_new_null) { return USED, gmx_cancel_new(0, -1, NULL); }
 CALL(cancel_none) { return USED, gmx_cancel_now(0); }
+CALL(cancel_locks) {
+  USED;
+  bool where = gmx_cancel_locks(true);
+  CHECK(!where);
+  gmx_cancel_locks(false);
+  return GMX_OK;
+}
+CALL(cancel_shield) {
+  USED;
+  gmx_status s = gmx_cancel_shield();
+  if (s == GMX_OK) CHECK_OK(gmx_cancel_unshield());
+  return s;
+}
+CALL(cancel_unshield_none) { return USED, gmx_cancel_unshield(); }
 CALL(cancel_use) {
   gmx_cancel before = 7;
   USED;

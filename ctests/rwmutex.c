@@ -64,6 +64,7 @@ static void counts(void *arg) {
         CHECK_OK(gmx_cancel_new(0, 20000, &c));
         CHECK_OK(gmx_cancel_use(c, NULL));
         CHECK_OK(gmx_cancel_free(c));
+        gmx_cancel_locks(true);
         if (i % 16 == 5) {
           if (gmx_rwmutex_lock(&s->rw) == GMX_OK) writes(s);
         } else if (gmx_rwmutex_rlock(&s->rw) == GMX_OK) {
@@ -172,6 +173,7 @@ static void a_writer_gives_up(void *arg) {
   gmx_cancel c;
   CHECK_OK(gmx_cancel_new(0, arg ? 20 * MS : -1, &c));
   CHECK_OK(gmx_cancel_use(c, NULL));
+  gmx_cancel_locks(true);
   CHECK_STATUS(gmx_rwmutex_lock_timeout(&rw, arg ? -1 : 20 * MS), arg ? GMX_ECANCELED : GMX_ETIMEDOUT);
   CHECK_OK(gmx_cancel_use(0, NULL));
   CHECK_OK(gmx_cancel_free(c));

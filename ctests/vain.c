@@ -124,6 +124,12 @@ static const struct call {
 };
 enum { CALLS = sizeof calls / sizeof *calls, MOST = 100000 };
 
+/* (Those that wait for locks and ends only where that is asked for.) */
+static void use_token(const struct call *c, gmx_cancel token) {
+  if (c->status != GMX_ECANCELED) return;
+  CHECK_OK(gmx_cancel_use(token, NULL));
+  gmx_cancel_locks(token != 0);
+}
 static int needs_own(const struct call *c) { return c->f == cond_wait || c->f == cond_for_no_time; }
 
 /* ---- what they come to nothing at ---- */
@@ -188,7 +194,7 @@ static void turn(const struct call *c) {
 
 static void loop(const struct call *c, int spawns) {
   atomic_store(&over, 0);
-  if (c->status == GMX_ECANCELED) CHECK_OK(gmx_cancel_use(canceled, NULL));
+  use_token(c, canceled);
   if (needs_own(c)) CHECK_OK(gmx_mutex_lock(&own));
   if (spawns) go(ends_it, NULL);
   for (int n = 0; !atomic_load(&over); n++) {
@@ -196,7 +202,7 @@ static void loop(const struct call *c, int spawns) {
     if (spawns && n > MOST) FAIL("%s: nobody else runs", c->name);
   }
   if (needs_own(c)) CHECK_OK(gmx_mutex_unlock(&own));
-  CHECK_OK(gmx_cancel_use(0, NULL));
+  use_token(c, 0);
 }
 
 static void others_run(void) {
@@ -292,7 +298,7 @@ static void the_first_call_serves(void) {
   set_up();
   for (int i = 0; i < CALLS; i++) {
     const struct call *c = &calls[i];
-    if (c->status == GMX_ECANCELED) CHECK_OK(gmx_cancel_use(canceled, NULL));
+    use_token(c, canceled);
     if (needs_own(c)) CHECK_OK(gmx_mutex_lock(&own));
     atomic_store(&asked_for, 0);
     atomic_store(&stands_by, 0);
@@ -303,7 +309,7 @@ static void the_first_call_serves(void) {
     /* The call may have moved this G to the other P while its old one answers. */
     if (!comes_to(2)) FAIL("%s: its P was asked, and does not answer", c->name);
     if (needs_own(c)) CHECK_OK(gmx_mutex_unlock(&own));
-    CHECK_OK(gmx_cancel_use(0, NULL));
+    use_token(c, 0);
     acquire(&begin, 1);
   }
   tear_down();

@@ -119,6 +119,7 @@ enum {
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: the text is static; nobody frees it.
  * Returns: never NULL; "unknown status" for a value that is none.
  * Since: 0.1
@@ -132,6 +133,7 @@ GMX_API const char *gmx_strerror(gmx_status status);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: the name is static; nobody frees it.
  * Returns: never NULL; "GMX_EUNKNOWN" for a value that is none, "GMX_OK" for counts.
  * Since: 0.1
@@ -249,6 +251,7 @@ typedef struct gmx_config {
  * Call from: every context; it does not start the runtime.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL.
  * Since: 0.1
@@ -262,6 +265,7 @@ GMX_API gmx_status gmx_config_default(struct gmx_config *out);
  * Call from: foreign threads.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: config is read during the call; report and report_arg stay in use until gmx_shutdown.
  * Returns: GMX_OK; GMX_EBUSY if the runtime is up; GMX_EINVAL for options that cannot be; GMX_ENOMEM or GMX_EAGAIN if there
  * is no memory or no thread for it, GMX_ENOMEM too if guards are required and the runtime made stacks without one before
@@ -282,6 +286,7 @@ GMX_API gmx_status gmx_init(const struct gmx_config *config);
  * Call from: foreign threads.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: arg stays the caller's.
  * Returns: GMX_OK; GMX_EDEADLK; GMX_EINVAL if fn is NULL; GMX_EPERM on a goroutine, GMX_EINSYSCALL in a syscall, GMX_ENOTG in
  * a scheduler's callback or a stopped world; GMX_ENOMEM; GMX_ESHUTDOWN.
@@ -305,6 +310,7 @@ GMX_API gmx_status gmx_main(void (*fn)(void*),
  * Call from: foreign threads.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK, also when the runtime is not up; GMX_ETIMEDOUT if goroutines are still alive: the runtime goes on then; or if
  * threads have not ended: another gmx_shutdown waits for them, and a call that needs the runtime succeeds once they have ended;
@@ -321,6 +327,7 @@ GMX_API gmx_status gmx_shutdown(int64_t timeout);
  * Call from: every context; it does not start the runtime.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: the version.
  * Since: 0.1
@@ -415,6 +422,7 @@ typedef uint32_t gmx_key;
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: arg stays the caller's.
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime ends.
  * Since: 0.1
@@ -450,6 +458,7 @@ GMX_API gmx_status gmx_spawn_copy(void (*fn)(void*),
  * Call from: every context.
  * Safepoint: no, but for GMX_SPAWN_CHILD_FIRST.
  * Migrates: with GMX_SPAWN_CHILD_FIRST on a goroutine.
+ * Cancellable: no.
  * Owns: a joinable goroutine's descriptor is the caller's until gmx_join or gmx_detach.
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL, for unknown flags, for GMX_SPAWN_LAST with GMX_SPAWN_CHILD_FIRST, or for a stack of
  * more than 1 GiB; GMX_ENOMEM; GMX_ESHUTDOWN.
@@ -470,8 +479,9 @@ GMX_API gmx_status gmx_spawn_with(const struct gmx_spawn_opts *opts,
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
+ * Cancellable: only by gmx_cancel_locks.
  * Owns: on GMX_OK the goroutine's descriptor is the library's again.
- * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_ESTALE for a handle that was joined or never was; GMX_EINVAL if the
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ESTALE for a handle that was joined or never was; GMX_EINVAL if the
  * goroutine cannot be joined; GMX_EDEADLK for itself; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
@@ -485,6 +495,7 @@ GMX_API gmx_status gmx_join(gmx_g g,
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: the goroutine's descriptor is the library's again.
  * Returns: GMX_OK; GMX_ESTALE; GMX_EINVAL if it cannot be joined; GMX_EBUSY while somebody waits for it.
  * Since: 0.1
@@ -498,6 +509,7 @@ GMX_API gmx_status gmx_detach(gmx_g g);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
@@ -512,6 +524,7 @@ GMX_API gmx_status gmx_yield(void);
  * Call from: G, also in a syscall, pinned or with the world stopped. Not an attached thread's, nor in a callback.
  * Safepoint: yes.
  * Migrates: does not return.
+ * Cancellable: no.
  * Owns: what the goroutine had allocated stays allocated.
  * Returns: only if it may not: GMX_EPERM on an attached or a foreign thread or within gmx_callback, GMX_ENOTG in a scheduler's
  * callback.
@@ -526,6 +539,7 @@ GMX_API gmx_status gmx_goexit(void);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: its handle; 0 on a foreign thread and in a scheduler's callback.
  * Since: 0.1
@@ -539,6 +553,7 @@ GMX_API gmx_g gmx_self(void);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: the number; 0 on a foreign thread and in a scheduler's callback.
  * Since: 0.1
@@ -556,6 +571,7 @@ GMX_API uint64_t gmx_goid(void);
  * Call from: every context; it does not start the runtime.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_EINVAL if lo or hi is NULL; GMX_ENOTSUP on a stack that belongs to neither the thread nor the calling
  * goroutine (coroutines of the host, sigaltstack, a child of fork on a goroutine's stack), and where the C library does not
@@ -573,6 +589,7 @@ GMX_API gmx_status gmx_stack_bounds(void **lo,
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: the count; 0 when the runtime is not up.
  * Since: 0.1
@@ -591,6 +608,7 @@ GMX_API int64_t gmx_num_g(void);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
+ * Cancellable: no.
  * Owns: arg stays the caller's.
  * Returns: GMX_OK when it was readied, or was not parked; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
@@ -606,6 +624,7 @@ GMX_API gmx_status gmx_park(bool (*commit)(void*, gmx_g),
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM if it is not parked by gmx_park (it runs, or waits for something else); GMX_ESTALE.
  * Since: 0.1
@@ -620,6 +639,7 @@ GMX_API gmx_status gmx_ready(gmx_g g);
  * Call from: G, attached thread (which is tied already; calls are counted); also pinned, and with the world stopped.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: the thread.
  * Returns: GMX_OK; GMX_EAGAIN after 2^32-1 locks; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
@@ -633,6 +653,7 @@ GMX_API gmx_status gmx_lock_os_thread(void);
  * Call from: G, attached thread; also pinned, and with the world stopped.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM without a lock; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
@@ -647,6 +668,7 @@ GMX_API gmx_status gmx_unlock_os_thread(void);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: the key is the caller's until gmx_key_delete.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_EAGAIN when 64 keys are in use.
  * Since: 0.1
@@ -661,6 +683,7 @@ GMX_API gmx_status gmx_key_create(void (*destructor)(void*),
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: what the values point to stays the caller's.
  * Returns: GMX_OK; GMX_EINVAL for a key that is none.
  * Since: 0.1
@@ -674,6 +697,7 @@ GMX_API gmx_status gmx_key_delete(gmx_key key);
  * Call from: G, attached thread, also in a syscall or a stopped world.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: the destructor gets the value at the goroutine's end; a value that is replaced stays the caller's.
  * Returns: GMX_OK; GMX_EINVAL for a key that is none; GMX_ENOMEM; GMX_ENOTG on a foreign thread or in a scheduler's callback.
  * Since: 0.1
@@ -688,6 +712,7 @@ GMX_API gmx_status gmx_key_set(gmx_key key,
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: the value; NULL if none was set, for a key that is none, and where there is no goroutine.
  * Since: 0.1
@@ -709,6 +734,7 @@ typedef uint32_t gmx_p_key;
  * Call from: G, attached thread, foreign thread; n <= 0 from every context.
  * Safepoint: yes.
  * Migrates: yes.
+ * Cancellable: no.
  * Owns: nothing. Values of P-local keys stay with a P that goes, and come back with it.
  * Returns: the previous number, or a negative status: GMX_ENOMEM (nothing is changed), GMX_ENOTG, GMX_EINSYSCALL,
  * GMX_ESHUTDOWN.
@@ -724,6 +750,7 @@ GMX_API int32_t gmx_gomaxprocs(int32_t n);
  * Call from: every context; it does not start the runtime.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: the number, at least 1.
  * Since: 0.1
@@ -737,6 +764,7 @@ GMX_API int32_t gmx_num_cpu(void);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_ENOMEM, GMX_ENOTG, GMX_EINSYSCALL, GMX_ESHUTDOWN.
  * Since: 0.1
@@ -751,6 +779,7 @@ GMX_API gmx_status gmx_set_default_gomaxprocs(void);
  * Call from: G, attached thread, a function of gmx_for_each_p, a caller that has stopped the world.
  * Safepoint: no.
  * Migrates: no, and not until gmx_unpin.
+ * Cancellable: no.
  * Owns: the P. While pinned, calls that may block, gmx_yield and gmx_enter_syscall give GMX_ENOTG.
  * Returns: the number of the P, 0 or more; GMX_ENOTG without a P; GMX_EINSYSCALL.
  * Since: 0.1
@@ -764,6 +793,7 @@ GMX_API int32_t gmx_pin(void);
  * Call from: where gmx_pin was called.
  * Safepoint: the last one is.
  * Migrates: the last one may.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM if it is not pinned; GMX_EINSYSCALL.
  * Since: 0.1
@@ -777,6 +807,7 @@ GMX_API gmx_status gmx_unpin(void);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: the key is the caller's until gmx_p_key_delete.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_EAGAIN when 64 keys are in use.
  * Since: 0.1
@@ -790,6 +821,7 @@ GMX_API gmx_status gmx_p_key_create(gmx_p_key *out);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: what the values point to stays the caller's.
  * Returns: GMX_OK; GMX_EINVAL for a key that is none.
  * Since: 0.1
@@ -804,6 +836,7 @@ GMX_API gmx_status gmx_p_key_delete(gmx_p_key key);
  * Call from: G, attached thread, a function of gmx_for_each_p, a caller that has stopped the world.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: the value stays the caller's.
  * Returns: GMX_OK; GMX_EINVAL for a key that is none; GMX_ENOTG without a P; GMX_EINSYSCALL.
  * Since: 0.1
@@ -817,6 +850,7 @@ GMX_API gmx_status gmx_p_set(gmx_p_key key, void *value);
  * Call from: as gmx_p_set.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: the value; NULL if none was set, for a key that is none, and without a P.
  * Since: 0.1
@@ -831,6 +865,7 @@ GMX_API void *gmx_p_get(gmx_p_key key);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: the value; NULL if there is none.
  * Since: 0.1
@@ -844,6 +879,7 @@ GMX_API void *gmx_p_get_of(gmx_p_key key, int32_t p);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: the count; 0 when the runtime is not up.
  * Since: 0.1
@@ -860,6 +896,7 @@ GMX_API int32_t gmx_p_count(void);
  * Call from: G, attached thread.
  * Safepoint: yes.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_EINSYSCALL if it is in one already; GMX_ENOTG.
  * Since: 0.1
@@ -873,6 +910,7 @@ GMX_API gmx_status gmx_enter_syscall(void);
  * Call from: G in a syscall.
  * Safepoint: yes.
  * Migrates: yes.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM without an enter.
  * Since: 0.1
@@ -886,6 +924,7 @@ GMX_API gmx_status gmx_exit_syscall(void);
  * Call from: G, attached thread.
  * Safepoint: yes.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_EINSYSCALL if it is in one already; GMX_ENOTG.
  * Since: 0.1
@@ -900,6 +939,7 @@ GMX_API gmx_status gmx_enter_syscall_blocking(void);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes, after fn.
+ * Cancellable: no.
  * Owns: arg stays the caller's.
  * Returns: GMX_OK when fn has returned; GMX_EINVAL if fn is NULL; GMX_EINSYSCALL, GMX_ENOTG.
  * Since: 0.1
@@ -991,6 +1031,7 @@ typedef struct gmx_g_info {
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
+ * Cancellable: no.
  * Owns: the world, until gmx_start_the_world by the same caller.
  * Returns: GMX_OK; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM; GMX_ESHUTDOWN.
  * Since: 0.1
@@ -1005,6 +1046,7 @@ GMX_API gmx_status gmx_stop_the_world(const char *reason);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
+ * Cancellable: no.
  * Owns: the world, if GMX_OK.
  * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM; GMX_ESHUTDOWN.
  * Since: 0.1
@@ -1018,6 +1060,7 @@ GMX_API gmx_status gmx_stop_the_world_timeout(const char *reason, int64_t timeou
  * Call from: the caller that stopped it.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM if the caller has not stopped it.
  * Since: 0.1
@@ -1033,6 +1076,7 @@ GMX_API gmx_status gmx_start_the_world(void);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
+ * Cancellable: no.
  * Owns: arg stays the caller's, and is used by several threads at the same time.
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOTG, GMX_EINSYSCALL; GMX_ESHUTDOWN.
  * Since: 0.1
@@ -1048,6 +1092,7 @@ GMX_API gmx_status gmx_for_each_p(void (*fn)(void*),
  * Call from: a caller that has stopped the world.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: info is the library's, good during the call.
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_EPERM if the caller has not stopped the world.
  * Since: 0.1
@@ -1062,6 +1107,7 @@ GMX_API gmx_status gmx_for_each_g(void (*fn)(void*, const struct gmx_g_info*), v
  * Call from: every context; it does nothing where the caller cannot be asked to stop.
  * Safepoint: yes.
  * Migrates: yes.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: nothing.
  * Since: 0.1
@@ -1076,6 +1122,7 @@ GMX_API void gmx_safepoint(void);
  * Call from: every context.
  * Safepoint: yes.
  * Migrates: yes.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK.
  * Since: 0.1
@@ -1092,6 +1139,7 @@ GMX_API gmx_status gmx_safepoint_slow(void);
  * Call from: foreign threads.
  * Safepoint: yes.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM if it is attached, or on a goroutine; GMX_EINSYSCALL; GMX_ENOTG; GMX_ENOMEM; GMX_ESHUTDOWN.
  * Since: 0.1
@@ -1106,6 +1154,7 @@ GMX_API gmx_status gmx_attach_thread(void);
  * Call from: attached thread, outside of callbacks.
  * Safepoint: yes.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM if the thread is not attached, or within gmx_callback; GMX_ENOTG in a scheduler's callback.
  * Since: 0.1
@@ -1121,6 +1170,7 @@ GMX_API gmx_status gmx_detach_thread(void);
  * Call from: every context but a scheduler's callback and a stopped world.
  * Safepoint: yes.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: arg stays the caller's.
  * Returns: GMX_OK when fn has returned; GMX_EINVAL if fn is NULL; GMX_ENOTG; GMX_ENOMEM; GMX_ESHUTDOWN.
  * Since: 0.1
@@ -1137,6 +1187,7 @@ GMX_API gmx_status gmx_callback(void (*fn)(void*),
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
+ * Cancellable: yes.
  * Owns: one of the count.
  * Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if s is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
@@ -1150,6 +1201,7 @@ GMX_API gmx_status gmx_sema_acquire(uint32_t *s);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
+ * Cancellable: yes.
  * Owns: one of the count, if GMX_OK.
  * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG,
  * GMX_EINSYSCALL.
@@ -1164,6 +1216,7 @@ GMX_API gmx_status gmx_sema_acquire_timeout(uint32_t *s, int64_t timeout);
  * Call from: every context.
  * Safepoint: unless GMX_OK.
  * Migrates: unless GMX_OK.
+ * Cancellable: no.
  * Owns: one of the count, if GMX_OK.
  * Returns: GMX_OK; GMX_EAGAIN if the count is 0; GMX_EINVAL if s is NULL or not aligned.
  * Since: 0.1
@@ -1177,6 +1230,7 @@ GMX_API gmx_status gmx_sema_try_acquire(uint32_t *s);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_EBUSY if the count is 2^32-1; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM from a thread that
  * the library did not know and has no memory to know.
@@ -1202,8 +1256,9 @@ typedef struct gmx_mutex {
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
+ * Cancellable: only by gmx_cancel_locks.
  * Owns: the mutex, until gmx_mutex_unlock by the same goroutine or thread.
- * Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG,
+ * Returns: GMX_OK; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG,
  * GMX_EINSYSCALL.
  * Since: 0.1
  */
@@ -1216,8 +1271,9 @@ GMX_API gmx_status gmx_mutex_lock(struct gmx_mutex *m);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
+ * Cancellable: only by gmx_cancel_locks.
  * Owns: the mutex, if GMX_OK.
- * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not
  * aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
@@ -1230,6 +1286,7 @@ GMX_API gmx_status gmx_mutex_lock_timeout(struct gmx_mutex *m, int64_t timeout);
  * Call from: every context.
  * Safepoint: unless GMX_OK.
  * Migrates: unless GMX_OK.
+ * Cancellable: no.
  * Owns: the mutex, if GMX_OK.
  * Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
  * Since: 0.1
@@ -1243,6 +1300,7 @@ GMX_API gmx_status gmx_mutex_try_lock(struct gmx_mutex *m);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM if it is not locked, or locked by another; GMX_EINVAL if m is NULL or not aligned.
  * Since: 0.1
@@ -1268,8 +1326,9 @@ typedef struct gmx_rwmutex {
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
+ * Cancellable: only by gmx_cancel_locks.
  * Owns: the lock, until gmx_rwmutex_unlock by the same goroutine or thread.
- * Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing (a reader that becomes a writer waits for
+ * Returns: GMX_OK; GMX_EDEADLK if the caller has it for writing (a reader that becomes a writer waits for
  * itself, which nobody sees); GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
@@ -1282,13 +1341,13 @@ GMX_API gmx_status gmx_rwmutex_lock(struct gmx_rwmutex *m);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
+ * Cancellable: only by gmx_cancel_locks.
  * Owns: the lock, if GMX_OK.
- * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
  * not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_rwmutex_lock_timeout(struct gmx_rwmutex *m,
-                                    int64_t timeout);
+GMX_API gmx_status gmx_rwmutex_lock_timeout(struct gmx_rwmutex *m, int64_t timeout);
 
 /**
  * Locks it for writing if nobody has it.
@@ -1297,6 +1356,7 @@ GMX_API gmx_status gmx_rwmutex_lock_timeout(struct gmx_rwmutex *m,
  * Call from: every context.
  * Safepoint: unless GMX_OK.
  * Migrates: unless GMX_OK.
+ * Cancellable: no.
  * Owns: the lock, if GMX_OK.
  * Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
  * Since: 0.1
@@ -1310,6 +1370,7 @@ GMX_API gmx_status gmx_rwmutex_try_lock(struct gmx_rwmutex *m);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM if it is not locked for writing, or by another; GMX_EINVAL if m is NULL or not aligned.
  * Since: 0.1
@@ -1323,8 +1384,9 @@ GMX_API gmx_status gmx_rwmutex_unlock(struct gmx_rwmutex *m);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
+ * Cancellable: only by gmx_cancel_locks.
  * Owns: a share of the lock, until gmx_rwmutex_runlock, which may be called by another.
- * Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or not aligned;
+ * Returns: GMX_OK; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or not aligned;
  * GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
@@ -1337,13 +1399,13 @@ GMX_API gmx_status gmx_rwmutex_rlock(struct gmx_rwmutex *m);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
+ * Cancellable: only by gmx_cancel_locks.
  * Owns: a share of the lock, if GMX_OK.
- * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
  * not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_rwmutex_rlock_timeout(struct gmx_rwmutex *m,
-                                     int64_t timeout);
+GMX_API gmx_status gmx_rwmutex_rlock_timeout(struct gmx_rwmutex *m, int64_t timeout);
 
 /**
  * Locks it for reading if no writer has it or waits for it.
@@ -1352,6 +1414,7 @@ GMX_API gmx_status gmx_rwmutex_rlock_timeout(struct gmx_rwmutex *m,
  * Call from: every context.
  * Safepoint: unless GMX_OK.
  * Migrates: unless GMX_OK.
+ * Cancellable: no.
  * Owns: a share of the lock, if GMX_OK.
  * Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
  * Since: 0.1
@@ -1365,6 +1428,7 @@ GMX_API gmx_status gmx_rwmutex_try_rlock(struct gmx_rwmutex *m);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM if no reader has it; GMX_EINVAL if m is NULL or not aligned.
  * Since: 0.1
@@ -1393,6 +1457,7 @@ typedef struct gmx_cond {
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes, but for a wrong call.
  * Migrates: yes, but for a wrong call.
+ * Cancellable: the wait for the signal, not the lock after it.
  * Owns: the mutex, as before.
  * Returns: GMX_OK after a signal; GMX_ECANCELED; GMX_EPERM if the caller does not have the mutex; GMX_EINVAL while others
  * wait with another mutex, for a copy of one that was used, or if c or m is NULL or not aligned; GMX_ENOTG,
@@ -1410,6 +1475,7 @@ GMX_API gmx_status gmx_cond_wait(struct gmx_cond *c,
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes, but for a wrong call.
  * Migrates: yes, but for a wrong call.
+ * Cancellable: the wait for the signal, not the lock after it.
  * Owns: the mutex, as before.
  * Returns: as gmx_cond_wait; GMX_ETIMEDOUT; GMX_ENOMEM.
  * Since: 0.1
@@ -1425,6 +1491,7 @@ GMX_API gmx_status gmx_cond_wait_timeout(struct gmx_cond *c,
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_EINVAL for a copy of one that was used, or if c is NULL or not aligned.
  * Since: 0.1
@@ -1438,6 +1505,7 @@ GMX_API gmx_status gmx_cond_signal(struct gmx_cond *c);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_EINVAL for a copy of one that was used, or if c is NULL or not aligned.
  * Since: 0.1
@@ -1464,6 +1532,7 @@ typedef struct gmx_waitgroup {
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_EINVAL if the count would fall below 0 or exceed 2^31-1 (it is unchanged), or wg is NULL or not aligned.
  * Since: 0.1
@@ -1478,6 +1547,7 @@ GMX_API gmx_status gmx_waitgroup_add(struct gmx_waitgroup *wg,
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: as gmx_waitgroup_add with -1.
  * Since: 0.1
@@ -1513,8 +1583,9 @@ GMX_API gmx_status gmx_waitgroup_go(struct gmx_waitgroup *wg,
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
+ * Cancellable: only by gmx_cancel_locks.
  * Owns: nothing.
- * Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_waitgroup_wait(struct gmx_waitgroup *wg);
@@ -1526,8 +1597,9 @@ GMX_API gmx_status gmx_waitgroup_wait(struct gmx_waitgroup *wg);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
+ * Cancellable: only by gmx_cancel_locks.
  * Owns: nothing.
- * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG,
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG,
  * GMX_EINSYSCALL.
  * Since: 0.1
  */
@@ -1552,8 +1624,9 @@ typedef struct gmx_once {
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
+ * Cancellable: only by gmx_cancel_locks.
  * Owns: arg stays the caller's.
- * Returns: GMX_OK: it is done; GMX_ECANCELED while another does it; GMX_EDEADLK from within fn; GMX_EINVAL if once is NULL
+ * Returns: GMX_OK: it is done; GMX_EDEADLK from within fn; GMX_EINVAL if once is NULL
  * or not aligned, or fn is NULL; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
@@ -1568,6 +1641,7 @@ GMX_API gmx_status gmx_once_do(struct gmx_once *once,
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
+ * Cancellable: only by gmx_cancel_locks.
  * Owns: arg stays the caller's.
  * Returns: as gmx_once_do; GMX_ETIMEDOUT; GMX_ENOMEM.
  * Since: 0.1
@@ -1577,8 +1651,13 @@ GMX_API gmx_status gmx_once_do_timeout(struct gmx_once *once, void (*fn)(void*),
 /* ---- Cancellation ----------------------------------------------------------------------------------------------- */
 
 /**
- * A token of cancellation. Calls that wait under a token end with GMX_ECANCELED when it, or the one that it was made
- * under, is cancelled: by hand or at its deadline. Handles are not used again. 0 is none.
+ * A token of cancellation. When a token, or the one that it was made under, is cancelled, by hand or at its deadline, the
+ * calls that wait for an event under it end with GMX_ECANCELED: channels, select, sleep, semaphores and condition variables.
+ * The wait for a lock or for an end does not: mutex, rwmutex, once, wait group, join, leaving a scope. So a lock that is not
+ * checked is held, and a join that is not checked has waited, also in a scope that fails. The line "Cancellable" of each
+ * function says which it is.
+ *
+ * Handles are not used again. 0 is none.
  */
 typedef uint64_t gmx_cancel;
 
@@ -1590,6 +1669,7 @@ typedef uint64_t gmx_cancel;
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: the token is the caller's until gmx_cancel_free.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ESTALE for a parent that is none; GMX_ENOMEM.
  * Since: 0.1
@@ -1606,6 +1686,7 @@ GMX_API gmx_status gmx_cancel_new(gmx_cancel parent,
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK, also if it was cancelled already; GMX_ESTALE.
  * Since: 0.1
@@ -1619,6 +1700,7 @@ GMX_API gmx_status gmx_cancel_now(gmx_cancel token);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK if it is not cancelled, or there is none; GMX_ECANCELED by hand; GMX_ETIMEDOUT by its deadline, or that of
  * a token above it; GMX_ESTALE.
@@ -1633,6 +1715,7 @@ GMX_API gmx_status gmx_cancel_reason(gmx_cancel token);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: 1 if it is; 0 if it is not, or there is none; GMX_ESTALE.
  * Since: 0.1
@@ -1640,8 +1723,8 @@ GMX_API gmx_status gmx_cancel_reason(gmx_cancel token);
 GMX_API gmx_status gmx_cancel_is_cancelled(gmx_cancel token);
 
 /**
- * Makes a token the caller's current one: every call that waits honours it from now on, but for gmx_park, gmx_yield and
- * those that stop the world or leave a scope. 0: none. A goroutine begins with none, but for one that a scope has
+ * Makes a token the caller's current one: from now on it ends what the caller waits for, as "Cancellable" of each function
+ * says. 0: none. A goroutine begins with none, but for one that a scope has
  * spawned, and ends with its own; an attached thread begins with the thread's, and has none after gmx_detach_thread.
  *
  * previous: where the former one is written, unless NULL: to be used again afterwards, also if it was freed meanwhile while
@@ -1651,6 +1734,7 @@ GMX_API gmx_status gmx_cancel_is_cancelled(gmx_cancel token);
  * Call from: every context but a scheduler's callback and a foreign thread that has stopped the world.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: the token lives on, if it is freed, as long as it is somebody's current one.
  * Returns: GMX_OK; GMX_ESTALE; GMX_ENOTG.
  * Since: 0.1
@@ -1659,12 +1743,73 @@ GMX_API gmx_status gmx_cancel_use(gmx_cancel token,
                           gmx_cancel *previous);
 
 /**
+ * Whether the caller's token ends its waits for locks and ends too: mutex, rwmutex, once, wait group and join return
+ * GMX_ECANCELED then. Not to be set around code that does not check each of these calls. An interpreter whose main thread has
+ * to react to a signal needs it:
+ *
+ *     bool before = gmx_cancel_locks(true);
+ *     gmx_status status = gmx_mutex_lock(&m); // GMX_ECANCELED: it is not locked
+ *     gmx_cancel_locks(before);
+ *
+ * A goroutine begins without it; an attached thread begins with what the thread has.
+ *
+ * Blocks: never.
+ * Call from: every context; it does nothing in a scheduler's callback and on a foreign thread that has stopped the world.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: nothing.
+ * Returns: what it was before.
+ * Since: 0.2
+ */
+GMX_API bool gmx_cancel_locks(bool too);
+
+/**
+ * Begins a shield around the caller: until gmx_cancel_unshield no token ends what the caller waits for. It is for code that
+ * cleans up in a goroutine that is cancelled, and has to wait for that. Shields nest. A token that is cancelled meanwhile
+ * stays so: gmx_cancel_reason tells it, and the first wait behind the shield ends with GMX_ECANCELED.
+ *
+ *     gmx_status status = gmx_chan_send(out, &block); // GMX_ECANCELED: the scope gives up
+ *     gmx_cancel_shield();
+ *     gmx_chan_send(spare, &block); // the block goes back all the same
+ *     gmx_cancel_unshield();
+ *
+ * A shield is the caller's alone: a goroutine that it spawns has none. A goroutine that ends within a shield has ended it,
+ * and so has gmx_detach_thread.
+ *
+ * Blocks: never.
+ * Call from: every context but a scheduler's callback and a foreign thread that has stopped the world.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EBUSY if there are 2^32 - 1 around the caller; GMX_ENOTG.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_cancel_shield(void);
+
+/**
+ * Ends the last shield that the caller has begun and not ended.
+ *
+ * Blocks: never.
+ * Call from: every context but a scheduler's callback and a foreign thread that has stopped the world.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EPERM if there is none; GMX_ENOTG.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_cancel_unshield(void);
+
+/**
  * The caller's current token.
  *
  * Blocks: never.
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: the token; 0 if there is none.
  * Since: 0.1
@@ -1679,6 +1824,7 @@ GMX_API gmx_cancel gmx_cancel_current(void);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: the token is the library's again.
  * Returns: GMX_OK; GMX_ESTALE.
  * Since: 0.1
@@ -1700,6 +1846,7 @@ typedef uint64_t gmx_scope;
  * Call from: G, attached thread, foreign thread; also in a syscall, pinned, or with the world stopped.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: the scope is the caller's until gmx_scope_leave.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ENOMEM; GMX_ENOTG in a scheduler's callback.
  * Since: 0.1
@@ -1715,6 +1862,7 @@ GMX_API gmx_status gmx_scope_new(int64_t timeout,
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: arg stays the caller's.
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL, or for more than 2^31-1; GMX_ESTALE if the scope was left; GMX_ENOMEM;
  * GMX_ESHUTDOWN.
@@ -1736,6 +1884,7 @@ GMX_API gmx_status gmx_scope_spawn(gmx_scope scope,
  * Call from: G, attached thread, foreign thread; also in a syscall, pinned, or with the world stopped by a goroutine.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: the scope is there until it is left.
  * Returns: GMX_OK; GMX_EBUSY if a goroutine or thread is in the scope, perhaps the caller, or leaves it; GMX_EDEADLK from a
  * goroutine of the scope, or of a scope that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG in a scheduler's callback
@@ -1756,6 +1905,7 @@ GMX_API gmx_status gmx_scope_enter(gmx_scope scope);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
+ * Cancellable: no.
  * Owns: on GMX_OK the scope is the library's again.
  * Returns: GMX_OK: it is left; GMX_ETIMEDOUT: it is not, and nobody was cancelled for it; GMX_EBUSY while another leaves it;
  * GMX_EPERM if another has entered it; GMX_EDEADLK from a goroutine of the scope, or of a scope that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG,
@@ -1773,6 +1923,7 @@ GMX_API gmx_status gmx_scope_leave(gmx_scope scope,
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_ESTALE.
  * Since: 0.1
@@ -1786,6 +1937,7 @@ GMX_API gmx_status gmx_scope_cancel(gmx_scope scope);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: the token is the scope's; leaving the scope frees it.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ESTALE.
  * Since: 0.1
@@ -1838,6 +1990,7 @@ typedef struct gmx_select_case {
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: the caller has one reference; gmx_chan_free gives it back.
  * Returns: GMX_OK; GMX_EINVAL if the size of everything does not fit, or chan is NULL; GMX_ENOMEM.
  * Since: 0.1
@@ -1851,6 +2004,7 @@ GMX_API gmx_status gmx_chan_new(size_t elem_size, size_t capacity, struct gmx_ch
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: one more reference.
  * Returns: GMX_OK; GMX_EINVAL if chan is NULL or no channel of this process.
  * Since: 0.1
@@ -1865,6 +2019,7 @@ GMX_API gmx_status gmx_chan_ref(struct gmx_chan *chan);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: takes one reference, if GMX_OK.
  * Returns: GMX_OK; GMX_EBUSY if it is the last one and somebody waits there: nothing has changed; GMX_EINVAL if chan is NULL or
  * no channel of this process.
@@ -1880,6 +2035,7 @@ GMX_API gmx_status gmx_chan_free(struct gmx_chan *chan);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
+ * Cancellable: yes.
  * Owns: the bytes at elem are copied, once.
  * Returns: GMX_OK: it was received, or will be if somebody receives; GMX_ECLOSED: the channel is closed, or was while it waited;
  * GMX_ECANCELED; GMX_EINVAL if chan is no channel of this process, or elem is NULL and values have a size; GMX_ENOTG,
@@ -1897,6 +2053,7 @@ GMX_API gmx_status gmx_chan_send(struct gmx_chan *chan,
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
+ * Cancellable: yes.
  * Owns: the value is copied to elem; NULL drops it.
  * Returns: GMX_OK; GMX_ECLOSED: the channel is closed and nothing is left in it; the bytes at elem are zero then; GMX_ECANCELED;
  * GMX_EINVAL if chan is no channel of this process; GMX_ENOTG, GMX_EINSYSCALL.
@@ -1912,6 +2069,7 @@ GMX_API gmx_status gmx_chan_recv(struct gmx_chan *chan,
  * Call from: every context.
  * Safepoint: unless GMX_OK.
  * Migrates: unless GMX_OK.
+ * Cancellable: no.
  * Owns: the bytes at elem are copied, if GMX_OK.
  * Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED; GMX_EINVAL as gmx_chan_send.
  * Since: 0.1
@@ -1925,6 +2083,7 @@ GMX_API gmx_status gmx_chan_try_send(struct gmx_chan *chan, const void *elem);
  * Call from: every context.
  * Safepoint: unless GMX_OK.
  * Migrates: unless GMX_OK.
+ * Cancellable: no.
  * Owns: the value is copied to elem, if GMX_OK; NULL drops it.
  * Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED as gmx_chan_recv; GMX_EINVAL if chan is no channel
  * of this process.
@@ -1940,6 +2099,7 @@ GMX_API gmx_status gmx_chan_try_recv(struct gmx_chan *chan,
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
+ * Cancellable: yes.
  * Owns: as gmx_chan_send.
  * Returns: as gmx_chan_send; GMX_ETIMEDOUT; GMX_ENOMEM if there is no memory for the timer.
  * Since: 0.1
@@ -1953,6 +2113,7 @@ GMX_API gmx_status gmx_chan_send_timeout(struct gmx_chan *chan, const void *elem
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
+ * Cancellable: yes.
  * Owns: as gmx_chan_recv.
  * Returns: as gmx_chan_recv; GMX_ETIMEDOUT; GMX_ENOMEM if there is no memory for the timer.
  * Since: 0.1
@@ -1966,6 +2127,7 @@ GMX_API gmx_status gmx_chan_recv_timeout(struct gmx_chan *chan, void *elem, int6
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing; the reference stays.
  * Returns: GMX_OK; GMX_ECLOSED if it was closed already; GMX_EINVAL if chan is NULL or no channel of this process.
  * Since: 0.1
@@ -1979,6 +2141,7 @@ GMX_API gmx_status gmx_chan_close(struct gmx_chan *chan);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: the number, which may have changed by then; 0 for NULL.
  * Since: 0.1
@@ -1992,6 +2155,7 @@ GMX_API size_t gmx_chan_len(struct gmx_chan *chan);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: the capacity; 0 for NULL.
  * Since: 0.1
@@ -2007,6 +2171,7 @@ GMX_API size_t gmx_chan_cap(struct gmx_chan *chan);
  * Call from: G, attached thread, foreign thread; with timeout 0 every context.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
+ * Cancellable: yes.
  * Owns: the cases, until it returns.
  * Returns: GMX_OK: the case chosen was done; GMX_ECLOSED: the channel of the case chosen is closed (and a receiver's value zero);
  * GMX_EAGAIN if timeout is 0 and none is ready; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is none, a
@@ -2028,6 +2193,7 @@ GMX_API gmx_status gmx_select(struct gmx_select_case *cases,
  * Call from: every context; it does not start the runtime.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: the time.
  * Since: 0.1
@@ -2041,6 +2207,7 @@ GMX_API int64_t gmx_now(void);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
+ * Cancellable: yes.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_ECANCELED; GMX_ENOMEM if there is no memory for the timer: it has not slept; GMX_ENOTG,
  * GMX_EINSYSCALL.
@@ -2063,6 +2230,7 @@ typedef uint64_t gmx_timer;
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: arg stays the caller's; the timer is the caller's until gmx_timer_free.
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL, or for a negative delay with a NULL out; GMX_ENOMEM.
  * Since: 0.1
@@ -2081,6 +2249,7 @@ GMX_API gmx_status gmx_after_func(int64_t delay,
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: the timer is the caller's until gmx_timer_free, and so is one reference to the channel until gmx_chan_free. Nobody
  * else may send to the channel.
  * Returns: GMX_OK; GMX_EINVAL if out or chan is NULL, or period is negative; GMX_ENOMEM.
@@ -2098,6 +2267,7 @@ GMX_API gmx_status gmx_timer_new(int64_t delay,
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: as gmx_timer_new.
  * Returns: as gmx_timer_new; GMX_EINVAL if period is not above 0.
  * Since: 0.1
@@ -2114,6 +2284,7 @@ GMX_API gmx_status gmx_ticker_new(int64_t period, gmx_timer *out, gmx_chan **cha
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: 1 if that prevented something of before, 0 if not; GMX_ESTALE; GMX_EINVAL if period is negative; GMX_ENOMEM: it
  * is stopped.
@@ -2130,6 +2301,7 @@ GMX_API gmx_status gmx_timer_reset(gmx_timer timer,
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: as gmx_timer_reset; GMX_EINVAL if period is not above 0.
  * Since: 0.1
@@ -2144,6 +2316,7 @@ GMX_API gmx_status gmx_ticker_reset(gmx_timer timer, int64_t period);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: 1 if it was set, or had fired and nobody has received the time, or its function had not begun; 0 if there was
  * nothing to stop; GMX_ESTALE.
@@ -2158,6 +2331,7 @@ GMX_API gmx_status gmx_timer_stop(gmx_timer timer);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: the timer is the library's again.
  * Returns: as gmx_timer_stop; GMX_EBUSY if nobody has a reference to its channel and somebody waits there all the same:
  * the timer is stopped only.
@@ -2333,6 +2507,7 @@ typedef struct gmx_sched_stats {
  * Call from: G, attached thread, foreign thread, a caller that has stopped the world.
  * Safepoint: yes.
  * Migrates: yes.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL or its struct_size cannot be; GMX_ENOTG, GMX_EINSYSCALL; GMX_ESHUTDOWN.
  * Since: 0.1
@@ -2349,6 +2524,7 @@ GMX_API gmx_status gmx_read_mem_stats(struct gmx_mem_stats *out);
  * Call from: every context; it does not start the runtime.
  * Safepoint: on a goroutine.
  * Migrates: on a goroutine.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK.
  * Since: 0.2
@@ -2362,6 +2538,7 @@ GMX_API gmx_status gmx_release_memory(void);
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
+ * Cancellable: no.
  * Owns: nothing.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL or its struct_size cannot be.
  * Since: 0.1
@@ -2376,6 +2553,7 @@ GMX_API gmx_status gmx_read_sched_stats(struct gmx_sched_stats *out);
  * Call from: G, attached thread, foreign thread, a caller that has stopped the world.
  * Safepoint: yes.
  * Migrates: yes.
+ * Cancellable: no.
  * Owns: fd stays the caller's.
  * Returns: GMX_OK; the negative errno of write; GMX_ENOMEM if there was no memory for all of it; GMX_ENOTG, GMX_EINSYSCALL;
  * GMX_ESHUTDOWN.

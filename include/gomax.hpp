@@ -382,7 +382,7 @@ class task {
   explicit operator bool() const noexcept { return joinable(); }
   gmx_g native() const noexcept { return g_; }
 
-  /// Waits for its end. If that throws gomax::cancelled, it was the wait that was cancelled if joinable() still says so.
+  /// Waits for its end, which no token ends early: a gomax::cancelled that it throws is the task's.
   R join() {
     check(gmx_join(g_, -1));
     return take();
@@ -1384,8 +1384,7 @@ class cancel_source {
   gmx_cancel token_ = 0;
 };
 
-/// While it lives, what the caller waits for ends with gomax::cancelled when the token is cancelled. The token none, as in
-/// `under no_cancel{cancel_token()}`, is for clean-ups that must wait whatever was cancelled.
+/// While it lives, what the caller waits for ends with gomax::cancelled when the token is cancelled.
 class [[nodiscard]] under {
  public:
   explicit under(cancel_token token) { check(gmx_cancel_use(token.native(), &previous_)); }
@@ -1397,6 +1396,18 @@ class [[nodiscard]] under {
 
  private:
   gmx_cancel previous_ = 0;
+};
+
+/// While it lives no token ends what the caller waits for: for clean-ups that have to wait in a scope that was cancelled.
+/// Shields nest. Ends where it began: it is no member of anything.
+class [[nodiscard]] shield {
+ public:
+  shield() { check(gmx_cancel_shield()); }
+  shield(const shield &) = delete;
+  shield &operator=(const shield &) = delete;
+  ~shield() {
+    static_cast<void>(gmx_cancel_unshield());  // ours to end
+  }
 };
 
 // ---- scopes ---------------------------------------------------------------------------------------------------------

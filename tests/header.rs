@@ -98,7 +98,8 @@ fn layouts() -> Vec<Layout> {
     }
 }
 
-const DOC_LINES: &[&str] = &["Blocks:", "Call from:", "Safepoint:", "Migrates:", "Owns:", "Returns:", "Since:"];
+const DOC_LINES: &[&str] =
+    &["Blocks:", "Call from:", "Safepoint:", "Migrates:", "Cancellable:", "Owns:", "Returns:", "Since:"];
 
 // ---- the generator ----
 

@@ -157,9 +157,12 @@ gmx_status gmx_callback(void (*fn)(void*), void *arg);
 gmx_cancel gmx_cancel_current(void);
 gmx_status gmx_cancel_free(gmx_cancel token);
 gmx_status gmx_cancel_is_cancelled(gmx_cancel token);
+bool gmx_cancel_locks(bool too);
 gmx_status gmx_cancel_new(gmx_cancel parent, int64_t timeout, gmx_cancel *out);
 gmx_status gmx_cancel_now(gmx_cancel token);
 gmx_status gmx_cancel_reason(gmx_cancel token);
+gmx_status gmx_cancel_shield(void);
+gmx_status gmx_cancel_unshield(void);
 gmx_status gmx_cancel_use(gmx_cancel token, gmx_cancel *previous);
 size_t gmx_chan_cap(struct gmx_chan *chan);
 gmx_status gmx_chan_close(struct gmx_chan *chan);
@@ -278,9 +281,12 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_cancel_current,
   (abi_function)gmx_cancel_free,
   (abi_function)gmx_cancel_is_cancelled,
+  (abi_function)gmx_cancel_locks,
   (abi_function)gmx_cancel_new,
   (abi_function)gmx_cancel_now,
   (abi_function)gmx_cancel_reason,
+  (abi_function)gmx_cancel_shield,
+  (abi_function)gmx_cancel_unshield,
   (abi_function)gmx_cancel_use,
   (abi_function)gmx_chan_cap,
   (abi_function)gmx_chan_close,

@@ -47,6 +47,7 @@
 //! context): every wait would wait for two things.
 
 use super::objects::objects;
+use super::waitq::Kind;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{G, GRef, Interrupt};
 use crate::gmp::m::MRef;
@@ -387,6 +388,35 @@ pub fn current(gp: GRef) -> Option<Current> {
     unsafe { gp.cancel.get().cast::<Token>().as_ref() }.map(Current)
 }
 
+/// The token that may end a wait of this kind of the G that runs here: none within a shield.
+#[inline(always)]
+pub fn ends(gp: GRef, kind: Kind) -> Option<Current> {
+    match kind {
+        Kind::Event => current(gp).filter(|_| gp.shields.get() == 0),
+        Kind::Lock if gp.cancel_locks.get() => ends(gp, Kind::Event),
+        Kind::Lock | Kind::Own => None,
+    }
+}
+
+/// Begins a shield around the G that runs here. They nest; a token that is cancelled meanwhile stays so.
+pub fn shield(gp: GRef) -> Result<()> {
+    gp.note_extras();
+    gp.shields.set(gp.shields.get().checked_add(1).ok_or(Error::Busy)?);
+    Ok(())
+}
+
+/// Ends the last shield that the G has begun.
+pub fn unshield(gp: GRef) -> Result<()> {
+    gp.shields.set(gp.shields.get().checked_sub(1).ok_or(Error::Perm)?);
+    Ok(())
+}
+
+/// Whether a token is to end the waits of this G for locks and ends too; and whether it was so before.
+pub fn set_locks(gp: GRef, too: bool) -> bool {
+    gp.note_extras();
+    gp.cancel_locks.replace(too)
+}
+
 impl Current {
     /// C2. Tokens are never freed: from the commit of a park a late look does no harm.
     pub fn is_cancelled(self) -> bool {
@@ -451,6 +481,8 @@ pub fn replace(gp: GRef, token: Option<Ref>) -> Option<&'static Token> {
 /// A G ends, or a thread of the host does: it counts for no token any more.
 #[inline]
 pub fn on_exit(sched: &'static Sched, gp: GRef) {
+    gp.cancel_locks.set(false);
+    gp.shields.set(0);
     if !gp.cancel.is_null()
         && let Some(old) = replace(gp, None)
     {

@@ -156,7 +156,7 @@ impl Wait {
     #[inline(always)]
     pub fn plain(m: MRef, timeout: i64) -> Option<Wait> {
         let gp = waitq::waiter(m);
-        let plain = timeout < 0 && cancel::current(gp).is_none();
+        let plain = timeout < 0 && cancel::ends(gp, waitq::Kind::Event).is_none();
         plain.then_some(Wait { gp, seq: 0, foreign: false, deadline: None, token: None })
     }
 
@@ -172,7 +172,7 @@ impl Wait {
         let seq = (gp.wait.load(Ordering::Relaxed) >> STATE_BITS) + 1;
         gp.wait.store(word(seq, PREPARING), Ordering::Relaxed);
         let mut wait = Wait { gp, seq, foreign, deadline, token: None };
-        if let Some(token) = cancel::current(gp) {
+        if let Some(token) = cancel::ends(gp, waitq::Kind::Event) {
             if let Err(e) = token.register(gp, seq, 0, interrupt) {
                 wait.abandon(m);
                 return Err(e);

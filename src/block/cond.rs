@@ -13,7 +13,7 @@
 //! * W1 under the lock: it is no copy, and nobody waits with another mutex; into the queue: the place there is its
 //!   ticket.
 //! * W2 off its stack and with the lock open it unlocks the mutex ([`waitq::After`]).
-//! * W3 woken, timed out or canceled: it takes the mutex again, whatever it takes. (It may be there before W2, and
+//! * W3 woken, timed out or canceled: it takes the mutex again; nothing ends that wait. (It may be there before W2, and
 //!   still be noted as the owner: then it waits for itself, which W2 ends.)
 //! * W4 a waiter that is refused in W1, since its token is canceled or there is no memory, unlocks the mutex all the
 //!   same, lets others run, and takes it again: otherwise the usual loop around a wait keeps out whoever would end it.
@@ -67,7 +67,7 @@ impl Cond {
         let mut fits = true;
         let waited;
         // W1
-        (m, waited) = waitq::wait_then(m, addr, How::new(WaitReason::COND, deadline), Some(after), |q| {
+        (m, waited) = waitq::wait_then(m, addr, How::event(WaitReason::COND, deadline), Some(after), |q| {
             fits = [0, addr].contains(&self.home.get()) && (q.peek(addr).is_none() || self.mutex.get() == with);
             if fits {
                 self.home.set(addr);

@@ -42,25 +42,22 @@ fn is_main(m: MRef, handle: u64) -> bool {
     m.sched().g_of(handle).is_some_and(|gp| gp.has(gflag::WATCHED))
 }
 
-/// `cancel`: the caller's token may end the wait.
-///
 /// # Migrates
-pub fn join(m: MRef, handle: u64, deadline: Option<i64>, cancel: bool) -> Result<()> {
-    if is_main(m, handle) { Err(Error::Invalid) } else { join_any(m, handle, deadline, cancel) }
+pub fn join(m: MRef, handle: u64, deadline: Option<i64>) -> Result<()> {
+    if is_main(m, handle) { Err(Error::Invalid) } else { join_any(m, handle, deadline) }
 }
 
 /// As [`join`], for `gmx_main` too.
 ///
 /// # Migrates
-pub fn join_any(mut m: MRef, handle: u64, deadline: Option<i64>, cancel: bool) -> Result<()> {
+pub fn join_any(mut m: MRef, handle: u64, deadline: Option<i64>) -> Result<()> {
     let Some(gp) = m.sched().g_of(handle) else { return Err(Error::Stale) };
     if m.g() == Some(gp) {
         return Err(if gp.has(gflag::JOINABLE) { Error::Deadlock } else { Error::Invalid });
     }
-    let how = How { cancel, ..How::new(WaitReason::JOIN, deadline) };
     let mut found = Found::Runs;
     let waited;
-    (m, waited) = waitq::wait(m, addr(gp), how, || {
+    (m, waited) = waitq::wait(m, addr(gp), How::lock(WaitReason::JOIN, deadline), || {
         found = look(gp, handle);
         if let Found::Zombie = found {
             gp.set_flag(gflag::JOINABLE, false);

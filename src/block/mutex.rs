@@ -19,7 +19,7 @@
 //! compare-and-swap is all that a lock or an unlock is that meets nobody. Whoever unlocks does not touch the mutex
 //! afterwards: the next owner may be its last, and give its memory back.
 
-use super::waitq::{self, How, Waited};
+use super::waitq::{self, How, Kind, Waited};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{WaitReason, Wake};
 use crate::gmp::m::MRef;
@@ -119,32 +119,30 @@ impl Mutex {
         Err(Error::Busy)
     }
 
-    /// `cancel`: the caller's token may end the wait.
-    ///
     /// # Migrates
     #[inline]
-    pub fn lock(&self, m: MRef, deadline: Option<i64>, cancel: bool) -> (MRef, Result<()>) {
+    pub fn lock(&self, m: MRef, deadline: Option<i64>) -> (MRef, Result<()>) {
         let me = waitq::self_id(m);
         // Only we write our own number there, so it cannot appear or vanish meanwhile.
         if self.is_owner(me) {
             return (m, Err(Error::Deadlock));
         }
-        self.lock_waiting(m, me, deadline, cancel)
+        self.lock_waiting(m, me, deadline, Kind::Lock)
     }
 
     /// Locks it for one who has waited for something else, and may not have given it back yet.
     ///
     /// # Migrates
     pub fn lock_again(&self, m: MRef) -> MRef {
-        let (m, locked) = self.lock_waiting(m, waitq::self_id(m), None, false);
+        let (m, locked) = self.lock_waiting(m, waitq::self_id(m), None, Kind::Own);
         debug_assert!(locked.is_ok());
         m
     }
 
-    fn lock_waiting(&self, mut m: MRef, me: u64, deadline: Option<i64>, cancel: bool) -> (MRef, Result<()>) {
+    fn lock_waiting(&self, mut m: MRef, me: u64, deadline: Option<i64>, kind: Kind) -> (MRef, Result<()>) {
         let addr = self.addr();
         // Nothing is handed over to it yet.
-        let mut how = How { cancel, since: i64::MAX, ..How::new(WaitReason::MUTEX, deadline) };
+        let mut how = How { since: i64::MAX, ..How::new(kind, WaitReason::MUTEX, deadline) };
         let mut spin = Spin::new(m);
         // WOKEN, if that is for us.
         let mut woken = 0;

@@ -71,7 +71,7 @@ impl Once {
                 Err(_) => {}
             }
             let waited;
-            (m, waited) = waitq::wait(m, addr, How::new(WaitReason::ONCE, deadline), || {
+            (m, waited) = waitq::wait(m, addr, How::lock(WaitReason::ONCE, deadline), || {
                 // Failing, it is waited for already, or done.
                 let _ = self.state.compare_exchange(RUNS, WAITED, Ordering::Relaxed, Ordering::Relaxed);
                 self.state.load(Ordering::Relaxed) == WAITED

@@ -180,7 +180,7 @@ impl RwMutex {
             return Err(Error::Deadlock);
         }
         // R3
-        let how = How::new(WaitReason::RWMUTEX_R, deadline);
+        let how = How::lock(WaitReason::RWMUTEX_R, deadline);
         let (_, waited) = waitq::wait(m, self.addr() | 1, how, || {
             let mut s = self.state.load(Ordering::Relaxed);
             loop {
@@ -258,7 +258,7 @@ impl RwMutex {
         }
         // X1
         let locked;
-        (m, locked) = self.writers.lock(m, deadline, true);
+        (m, locked) = self.writers.lock(m, deadline);
         locked?;
         // X2. Added, since that is one instruction: it is not set, writers being one at a time.
         let s = self.state.fetch_add(WRITER, Ordering::Acquire);
@@ -291,7 +291,7 @@ impl RwMutex {
                 return (m, Ok(()));
             }
         }
-        let how = How::new(WaitReason::RWMUTEX_W, deadline);
+        let how = How::lock(WaitReason::RWMUTEX_W, deadline);
         loop {
             let waited;
             (m, waited) = waitq::wait(m, self.addr(), how, || !is_turn());

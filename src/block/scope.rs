@@ -303,7 +303,7 @@ pub fn leave(mut m: MRef, handle: u64, timeout: i64) -> Result<i32> {
         state.leaving = true;
         drop(state);
         let waited;
-        (m, waited) = s.open.wait(m, deadline, false);
+        (m, waited) = s.open.wait(m, deadline, waitq::Kind::Own);
         s.state.lock().leaving = false;
         waited?;
     }

@@ -3,7 +3,7 @@
 //! A release adds first and wakes then; who is woken competes with whoever comes by (barging), and goes to the front of
 //! the queue when it loses. With a hand-off the count goes straight to the first waiter: FIFO, for the world lock.
 
-use super::waitq::{self, How, Waited};
+use super::waitq::{self, How, Kind, Waited};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{WaitReason, Wake};
 use crate::gmp::m::MRef;
@@ -36,7 +36,8 @@ pub fn acquire(m: MRef, s: &AtomicU32, deadline: Option<i64>, reason: WaitReason
 fn acquire_slow(mut m: MRef, s: &AtomicU32, deadline: Option<i64>, reason: WaitReason) -> (MRef, Result<()>) {
     let addr = std::ptr::from_ref(s) as u64;
     // The world lock is nobody's to give up.
-    let mut how = How { cancel: !reason.is(WaitReason::WORLD), ..How::new(reason, deadline) };
+    let kind = if reason.is(WaitReason::WORLD) { Kind::Own } else { Kind::Event };
+    let mut how = How::new(kind, reason, deadline);
     loop {
         let waited;
         (m, waited) = waitq::wait(m, addr, how, || !try_acquire(s));

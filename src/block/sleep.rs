@@ -3,7 +3,7 @@
 //! Under a token of cancellation it is a wait at an address of its own, for which nobody else looks.
 
 use super::cancel;
-use super::waitq::{self, How, Waited};
+use super::waitq::{self, How, Kind, Waited};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GRef, WaitReason};
 use crate::gmp::m::{Commit, Ctx, MRef};
@@ -17,9 +17,9 @@ use std::ffi::c_void;
 /// # Migrates
 pub fn sleep_until(m: MRef, deadline: i64) -> (MRef, Result<()>) {
     let gp = waitq::waiter(m);
-    if cancel::current(gp).is_some() {
+    if cancel::ends(gp, Kind::Event).is_some() {
         let addr = std::ptr::from_ref(&gp.timer) as u64;
-        let (m, waited) = waitq::wait(m, addr, How::new(WaitReason::SLEEP, Some(deadline)), || true);
+        let (m, waited) = waitq::wait(m, addr, How::event(WaitReason::SLEEP, Some(deadline)), || true);
         return match waited {
             Waited::Canceled | Waited::Refused => (m, Err(Error::Canceled)),
             Waited::NoMemory => (m, Err(Error::NoMemory)),

@@ -48,7 +48,7 @@
 //! To take WAIT off in the step that makes the count zero, and to wake afterwards: the wake may come to waiters of the
 //! next round, so they would have to look again, at memory that may be gone.
 
-use super::waitq::{self, How, Waited};
+use super::waitq::{self, How, Kind, Waited};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{WaitReason, Wake};
 use crate::gmp::m::MRef;
@@ -173,12 +173,12 @@ impl WaitGroup {
         self.state.load(Ordering::Acquire) == 0
     }
 
-    /// `cancel`: the caller's token may end the wait.
+    /// `kind`: `Lock`, or `Own`.
     ///
     /// # Migrates
-    pub fn wait(&self, mut m: MRef, deadline: Option<i64>, cancel: bool) -> (MRef, Result<()>) {
+    pub fn wait(&self, mut m: MRef, deadline: Option<i64>, kind: Kind) -> (MRef, Result<()>) {
         let addr = self.addr();
-        let how = How { cancel, ..How::new(WaitReason::WAITGROUP, deadline) };
+        let how = How::new(kind, WaitReason::WAITGROUP, deadline);
         loop {
             // V1
             let s = self.state.load(Ordering::Acquire);

@@ -85,14 +85,34 @@ pub struct How {
     pub deadline: Option<i64>,
     /// When it began to wait, for fairness; 0 where nobody asks.
     pub since: i64,
-    /// A token may end it: the call is one of the host's.
-    pub cancel: bool,
+    pub kind: Kind,
+}
+
+/// Whether a token may end a wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// For an event: a token ends it.
+    Event,
+    /// For a lock or an end: a token ends it only if the caller asks for that (`gmx_cancel_locks`). Otherwise a call
+    /// that is not checked would go on without the lock, or before the end.
+    Lock,
+    /// The library's own: nothing ends it but what it waits for.
+    Own,
 }
 
 impl How {
-    /// A wait of the host's.
-    pub fn new(reason: WaitReason, deadline: Option<i64>) -> How {
-        How { reason, first: false, deadline, since: 0, cancel: true }
+    /// A wait for an event.
+    pub fn event(reason: WaitReason, deadline: Option<i64>) -> How {
+        How::new(Kind::Event, reason, deadline)
+    }
+
+    /// A wait for a lock or an end.
+    pub fn lock(reason: WaitReason, deadline: Option<i64>) -> How {
+        How::new(Kind::Lock, reason, deadline)
+    }
+
+    pub fn new(kind: Kind, reason: WaitReason, deadline: Option<i64>) -> How {
+        How { reason, first: false, deadline, since: 0, kind }
     }
 }
 
@@ -143,7 +163,7 @@ pub fn wait_then(
     // A number of its own for each wait, also for one that does not come about: a canceller may be late with it.
     let seq = gp.sudog.seq.get().wrapping_add(1);
     gp.sudog.seq.set(seq);
-    let token = if how.cancel { cancel::current(gp) } else { None };
+    let token = cancel::ends(gp, how.kind);
     let mut canceled = token.is_some_and(|t| t.register(gp, seq, addr, interrupt).is_err());
     let registered = token.filter(|_| !canceled);
     let root = sched.sems.root(addr);

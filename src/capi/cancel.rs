@@ -7,8 +7,13 @@ use crate::gmp::g::GRef;
 use crate::gmp::m::Ctx;
 use crate::protocol::park;
 
-/// A token of cancellation. Calls that wait under a token end with GMX_ECANCELED when it, or the one that it was made
-/// under, is cancelled: by hand or at its deadline. Handles are not used again. 0 is none.
+/// A token of cancellation. When a token, or the one that it was made under, is cancelled, by hand or at its deadline, the
+/// calls that wait for an event under it end with GMX_ECANCELED: channels, select, sleep, semaphores and condition variables.
+/// The wait for a lock or for an end does not: mutex, rwmutex, once, wait group, join, leaving a scope. So a lock that is not
+/// checked is held, and a join that is not checked has waited, also in a scope that fails. The line "Cancellable" of each
+/// function says which it is.
+///
+/// Handles are not used again. 0 is none.
 pub type gmx_cancel = u64;
 
 /// The G whose current token the caller may change: its own, or the one that stands for the thread.
@@ -45,6 +50,7 @@ fn why(handle: gmx_cancel) -> Result<Option<Reason>, gmx_status> {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: the token is the caller's until gmx_cancel_free.
 /// Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ESTALE for a parent that is none; GMX_ENOMEM.
 /// Since: 0.1
@@ -81,6 +87,7 @@ pub unsafe extern "C" fn gmx_cancel_new(parent: gmx_cancel, timeout: i64, out: *
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK, also if it was cancelled already; GMX_ESTALE.
 /// Since: 0.1
@@ -100,6 +107,7 @@ pub extern "C" fn gmx_cancel_now(token: gmx_cancel) -> gmx_status {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK if it is not cancelled, or there is none; GMX_ECANCELED by hand; GMX_ETIMEDOUT by its deadline, or that of
 /// a token above it; GMX_ESTALE.
@@ -120,6 +128,7 @@ pub extern "C" fn gmx_cancel_reason(token: gmx_cancel) -> gmx_status {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: 1 if it is; 0 if it is not, or there is none; GMX_ESTALE.
 /// Since: 0.1
@@ -128,8 +137,8 @@ pub extern "C" fn gmx_cancel_is_cancelled(token: gmx_cancel) -> gmx_status {
     why(token).map_or_else(|status| status, |reason| gmx_status::from(reason.is_some()))
 }
 
-/// Makes a token the caller's current one: every call that waits honours it from now on, but for gmx_park, gmx_yield and
-/// those that stop the world or leave a scope. 0: none. A goroutine begins with none, but for one that a scope has
+/// Makes a token the caller's current one: from now on it ends what the caller waits for, as "Cancellable" of each function
+/// says. 0: none. A goroutine begins with none, but for one that a scope has
 /// spawned, and ends with its own; an attached thread begins with the thread's, and has none after gmx_detach_thread.
 ///
 /// previous: where the former one is written, unless NULL: to be used again afterwards, also if it was freed meanwhile while
@@ -139,6 +148,7 @@ pub extern "C" fn gmx_cancel_is_cancelled(token: gmx_cancel) -> gmx_status {
 /// Call from: every context but a scheduler's callback and a foreign thread that has stopped the world.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: the token lives on, if it is freed, as long as it is somebody's current one.
 /// Returns: GMX_OK; GMX_ESTALE; GMX_ENOTG.
 /// Since: 0.1
@@ -170,12 +180,83 @@ pub unsafe extern "C" fn gmx_cancel_use(token: gmx_cancel, previous: *mut gmx_ca
     GMX_OK
 }
 
+/// Whether the caller's token ends its waits for locks and ends too: mutex, rwmutex, once, wait group and join return
+/// GMX_ECANCELED then. Not to be set around code that does not check each of these calls. An interpreter whose main thread has
+/// to react to a signal needs it:
+///
+///     bool before = gmx_cancel_locks(true);
+///     gmx_status status = gmx_mutex_lock(&m); // GMX_ECANCELED: it is not locked
+///     gmx_cancel_locks(before);
+///
+/// A goroutine begins without it; an attached thread begins with what the thread has.
+///
+/// Blocks: never.
+/// Call from: every context; it does nothing in a scheduler's callback and on a foreign thread that has stopped the world.
+/// Safepoint: no.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: nothing.
+/// Returns: what it was before.
+/// Since: 0.2
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_cancel_locks(too: bool) -> bool {
+    any().ok().and_then(holder).is_some_and(|gp| cancel::set_locks(gp, too))
+}
+
+/// Begins a shield around the caller: until gmx_cancel_unshield no token ends what the caller waits for. It is for code that
+/// cleans up in a goroutine that is cancelled, and has to wait for that. Shields nest. A token that is cancelled meanwhile
+/// stays so: gmx_cancel_reason tells it, and the first wait behind the shield ends with GMX_ECANCELED.
+///
+///     gmx_status status = gmx_chan_send(out, &block); // GMX_ECANCELED: the scope gives up
+///     gmx_cancel_shield();
+///     gmx_chan_send(spare, &block); // the block goes back all the same
+///     gmx_cancel_unshield();
+///
+/// A shield is the caller's alone: a goroutine that it spawns has none. A goroutine that ends within a shield has ended it,
+/// and so has gmx_detach_thread.
+///
+/// Blocks: never.
+/// Call from: every context but a scheduler's callback and a foreign thread that has stopped the world.
+/// Safepoint: no.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EBUSY if there are 2^32 - 1 around the caller; GMX_ENOTG.
+/// Since: 0.2
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_cancel_shield() -> gmx_status {
+    shield(cancel::shield)
+}
+
+/// Ends the last shield that the caller has begun and not ended.
+///
+/// Blocks: never.
+/// Call from: every context but a scheduler's callback and a foreign thread that has stopped the world.
+/// Safepoint: no.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EPERM if there is none; GMX_ENOTG.
+/// Since: 0.2
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_cancel_unshield() -> gmx_status {
+    shield(cancel::unshield)
+}
+
+fn shield(f: fn(GRef) -> crate::gmp::Result<()>) -> gmx_status {
+    match any() {
+        Ok(m) => holder(m).map_or(GMX_ENOTG, |gp| map(f(gp))),
+        Err(status) => status,
+    }
+}
+
 /// The caller's current token.
 ///
 /// Blocks: never.
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: the token; 0 if there is none.
 /// Since: 0.1
@@ -194,6 +275,7 @@ pub extern "C" fn gmx_cancel_current() -> gmx_cancel {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: the token is the library's again.
 /// Returns: GMX_OK; GMX_ESTALE.
 /// Since: 0.1

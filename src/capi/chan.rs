@@ -56,6 +56,7 @@ unsafe fn chan<'a>(m: MRef, c: *mut gmx_chan) -> Option<&'a Chan> {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: the caller has one reference; gmx_chan_free gives it back.
 /// Returns: GMX_OK; GMX_EINVAL if the size of everything does not fit, or chan is NULL; GMX_ENOMEM.
 /// Since: 0.1
@@ -87,6 +88,7 @@ pub unsafe extern "C" fn gmx_chan_new(elem_size: usize, capacity: usize, chan: *
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: one more reference.
 /// Returns: GMX_OK; GMX_EINVAL if chan is NULL or no channel of this process.
 /// Since: 0.1
@@ -106,6 +108,7 @@ pub unsafe extern "C" fn gmx_chan_ref(chan: *mut gmx_chan) -> gmx_status {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: takes one reference, if GMX_OK.
 /// Returns: GMX_OK; GMX_EBUSY if it is the last one and somebody waits there: nothing has changed; GMX_EINVAL if chan is NULL or
 /// no channel of this process.
@@ -228,6 +231,7 @@ unsafe fn try_transfer_slow(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_stat
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.
+/// Cancellable: yes.
 /// Owns: the bytes at elem are copied, once.
 /// Returns: GMX_OK: it was received, or will be if somebody receives; GMX_ECLOSED: the channel is closed, or was while it waited;
 /// GMX_ECANCELED; GMX_EINVAL if chan is no channel of this process, or elem is NULL and values have a size; GMX_ENOTG,
@@ -249,6 +253,7 @@ pub unsafe extern "C" fn gmx_chan_send(chan: *mut gmx_chan, elem: *const c_void)
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.
+/// Cancellable: yes.
 /// Owns: the value is copied to elem; NULL drops it.
 /// Returns: GMX_OK; GMX_ECLOSED: the channel is closed and nothing is left in it; the bytes at elem are zero then; GMX_ECANCELED;
 /// GMX_EINVAL if chan is no channel of this process; GMX_ENOTG, GMX_EINSYSCALL.
@@ -268,6 +273,7 @@ pub unsafe extern "C" fn gmx_chan_recv(chan: *mut gmx_chan, elem: *mut c_void) -
 /// Call from: every context.
 /// Safepoint: unless GMX_OK.
 /// Migrates: unless GMX_OK.
+/// Cancellable: no.
 /// Owns: the bytes at elem are copied, if GMX_OK.
 /// Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED; GMX_EINVAL as gmx_chan_send.
 /// Since: 0.1
@@ -286,6 +292,7 @@ pub unsafe extern "C" fn gmx_chan_try_send(chan: *mut gmx_chan, elem: *const c_v
 /// Call from: every context.
 /// Safepoint: unless GMX_OK.
 /// Migrates: unless GMX_OK.
+/// Cancellable: no.
 /// Owns: the value is copied to elem, if GMX_OK; NULL drops it.
 /// Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED as gmx_chan_recv; GMX_EINVAL if chan is no channel
 /// of this process.
@@ -305,6 +312,7 @@ pub unsafe extern "C" fn gmx_chan_try_recv(chan: *mut gmx_chan, elem: *mut c_voi
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.
+/// Cancellable: yes.
 /// Owns: as gmx_chan_send.
 /// Returns: as gmx_chan_send; GMX_ETIMEDOUT; GMX_ENOMEM if there is no memory for the timer.
 /// Since: 0.1
@@ -323,6 +331,7 @@ pub unsafe extern "C" fn gmx_chan_send_timeout(chan: *mut gmx_chan, elem: *const
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.
+/// Cancellable: yes.
 /// Owns: as gmx_chan_recv.
 /// Returns: as gmx_chan_recv; GMX_ETIMEDOUT; GMX_ENOMEM if there is no memory for the timer.
 /// Since: 0.1
@@ -341,6 +350,7 @@ pub unsafe extern "C" fn gmx_chan_recv_timeout(chan: *mut gmx_chan, elem: *mut c
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing; the reference stays.
 /// Returns: GMX_OK; GMX_ECLOSED if it was closed already; GMX_EINVAL if chan is NULL or no channel of this process.
 /// Since: 0.1
@@ -359,6 +369,7 @@ pub unsafe extern "C" fn gmx_chan_close(chan: *mut gmx_chan) -> gmx_status {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: the number, which may have changed by then; 0 for NULL.
 /// Since: 0.1
@@ -377,6 +388,7 @@ pub unsafe extern "C" fn gmx_chan_len(chan: *mut gmx_chan) -> usize {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: the capacity; 0 for NULL.
 /// Since: 0.1
@@ -397,6 +409,7 @@ pub unsafe extern "C" fn gmx_chan_cap(chan: *mut gmx_chan) -> usize {
 /// Call from: G, attached thread, foreign thread; with timeout 0 every context.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.
+/// Cancellable: yes.
 /// Owns: the cases, until it returns.
 /// Returns: GMX_OK: the case chosen was done; GMX_ECLOSED: the channel of the case chosen is closed (and a receiver's value zero);
 /// GMX_EAGAIN if timeout is 0 and none is ready; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is none, a

@@ -36,6 +36,7 @@ unsafe fn cond<'a>(c: *mut gmx_cond) -> Option<&'a Cond> {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes, but for a wrong call.
 /// Migrates: yes, but for a wrong call.
+/// Cancellable: the wait for the signal, not the lock after it.
 /// Owns: the mutex, as before.
 /// Returns: GMX_OK after a signal; GMX_ECANCELED; GMX_EPERM if the caller does not have the mutex; GMX_EINVAL while others
 /// wait with another mutex, for a copy of one that was used, or if c or m is NULL or not aligned; GMX_ENOTG,
@@ -57,6 +58,7 @@ pub unsafe extern "C" fn gmx_cond_wait(c: *mut gmx_cond, m: *mut gmx_mutex) -> g
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes, but for a wrong call.
 /// Migrates: yes, but for a wrong call.
+/// Cancellable: the wait for the signal, not the lock after it.
 /// Owns: the mutex, as before.
 /// Returns: as gmx_cond_wait; GMX_ETIMEDOUT; GMX_ENOMEM.
 /// Since: 0.1
@@ -84,6 +86,7 @@ pub unsafe extern "C" fn gmx_cond_wait_timeout(c: *mut gmx_cond, m: *mut gmx_mut
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_EINVAL for a copy of one that was used, or if c is NULL or not aligned.
 /// Since: 0.1
@@ -106,6 +109,7 @@ pub unsafe extern "C" fn gmx_cond_signal(c: *mut gmx_cond) -> gmx_status {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_EINVAL for a copy of one that was used, or if c is NULL or not aligned.
 /// Since: 0.1

@@ -17,6 +17,7 @@ use std::ffi::c_void;
 /// Call from: foreign threads.
 /// Safepoint: yes.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_EPERM if it is attached, or on a goroutine; GMX_EINSYSCALL; GMX_ENOTG; GMX_ENOMEM; GMX_ESHUTDOWN.
 /// Since: 0.1
@@ -47,6 +48,7 @@ pub extern "C" fn gmx_attach_thread() -> gmx_status {
 /// Call from: attached thread, outside of callbacks.
 /// Safepoint: yes.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_EPERM if the thread is not attached, or within gmx_callback; GMX_ENOTG in a scheduler's callback.
 /// Since: 0.1
@@ -79,6 +81,7 @@ pub extern "C" fn gmx_detach_thread() -> gmx_status {
 /// Call from: every context but a scheduler's callback and a stopped world.
 /// Safepoint: yes.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: arg stays the caller's.
 /// Returns: GMX_OK when fn has returned; GMX_EINVAL if fn is NULL; GMX_ENOTG; GMX_ENOMEM; GMX_ESHUTDOWN.
 /// Since: 0.1

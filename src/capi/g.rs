@@ -70,6 +70,7 @@ pub struct gmx_spawn_opts {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: arg stays the caller's.
 /// Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime ends.
 /// Since: 0.1
@@ -138,6 +139,7 @@ fn submit(m: MRef, gp: GRef) -> gmx_status {
 /// Call from: every context.
 /// Safepoint: no, but for GMX_SPAWN_CHILD_FIRST.
 /// Migrates: with GMX_SPAWN_CHILD_FIRST on a goroutine.
+/// Cancellable: no.
 /// Owns: a joinable goroutine's descriptor is the caller's until gmx_join or gmx_detach.
 /// Returns: GMX_OK; GMX_EINVAL if fn is NULL, for unknown flags, for GMX_SPAWN_LAST with GMX_SPAWN_CHILD_FIRST, or for a stack of
 /// more than 1 GiB; GMX_ENOMEM; GMX_ESHUTDOWN.
@@ -236,14 +238,15 @@ unsafe fn copy_name(name: *const c_char) -> GName {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
+/// Cancellable: only by gmx_cancel_locks.
 /// Owns: on GMX_OK the goroutine's descriptor is the library's again.
-/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_ESTALE for a handle that was joined or never was; GMX_EINVAL if the
+/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ESTALE for a handle that was joined or never was; GMX_EINVAL if the
 /// goroutine cannot be joined; GMX_EDEADLK for itself; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_join(g: gmx_g, timeout: i64) -> gmx_status {
     match may_wait() {
-        Ok(m) => tried(join::join(m, g, waitq::deadline_of(timeout), true)),
+        Ok(m) => tried(join::join(m, g, waitq::deadline_of(timeout))),
         Err(status) => status,
     }
 }
@@ -254,6 +257,7 @@ pub extern "C" fn gmx_join(g: gmx_g, timeout: i64) -> gmx_status {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: the goroutine's descriptor is the library's again.
 /// Returns: GMX_OK; GMX_ESTALE; GMX_EINVAL if it cannot be joined; GMX_EBUSY while somebody waits for it.
 /// Since: 0.1
@@ -271,6 +275,7 @@ pub extern "C" fn gmx_detach(g: gmx_g) -> gmx_status {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
@@ -296,6 +301,7 @@ pub extern "C" fn gmx_yield() -> gmx_status {
 /// Call from: G, also in a syscall, pinned or with the world stopped. Not an attached thread's, nor in a callback.
 /// Safepoint: yes.
 /// Migrates: does not return.
+/// Cancellable: no.
 /// Owns: what the goroutine had allocated stays allocated.
 /// Returns: only if it may not: GMX_EPERM on an attached or a foreign thread or within gmx_callback, GMX_ENOTG in a scheduler's
 /// callback.
@@ -321,6 +327,7 @@ pub extern "C" fn gmx_goexit() -> gmx_status {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: its handle; 0 on a foreign thread and in a scheduler's callback.
 /// Since: 0.1
@@ -335,6 +342,7 @@ pub extern "C" fn gmx_self() -> gmx_g {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: the number; 0 on a foreign thread and in a scheduler's callback.
 /// Since: 0.1
@@ -353,6 +361,7 @@ pub extern "C" fn gmx_goid() -> u64 {
 /// Call from: every context; it does not start the runtime.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_EINVAL if lo or hi is NULL; GMX_ENOTSUP on a stack that belongs to neither the thread nor the calling
 /// goroutine (coroutines of the host, sigaltstack, a child of fork on a goroutine's stack), and where the C library does not
@@ -393,6 +402,7 @@ fn own() -> Option<GRef> {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: the count; 0 when the runtime is not up.
 /// Since: 0.1
@@ -435,6 +445,7 @@ unsafe fn run_commit(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
+/// Cancellable: no.
 /// Owns: arg stays the caller's.
 /// Returns: GMX_OK when it was readied, or was not parked; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
@@ -464,6 +475,7 @@ pub extern "C" fn gmx_park(
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_EPERM if it is not parked by gmx_park (it runs, or waits for something else); GMX_ESTALE.
 /// Since: 0.1
@@ -490,6 +502,7 @@ pub extern "C" fn gmx_ready(g: gmx_g) -> gmx_status {
 /// Call from: G, attached thread (which is tied already; calls are counted); also pinned, and with the world stopped.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: the thread.
 /// Returns: GMX_OK; GMX_EAGAIN after 2^32-1 locks; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
@@ -514,6 +527,7 @@ pub extern "C" fn gmx_lock_os_thread() -> gmx_status {
 /// Call from: G, attached thread; also pinned, and with the world stopped.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_EPERM without a lock; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
@@ -549,6 +563,7 @@ fn on_g_pinned() -> Result<MRef, gmx_status> {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: the key is the caller's until gmx_key_delete.
 /// Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_EAGAIN when 64 keys are in use.
 /// Since: 0.1
@@ -579,6 +594,7 @@ pub unsafe extern "C" fn gmx_key_create(
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: what the values point to stays the caller's.
 /// Returns: GMX_OK; GMX_EINVAL for a key that is none.
 /// Since: 0.1
@@ -597,6 +613,7 @@ pub extern "C" fn gmx_key_delete(key: gmx_key) -> gmx_status {
 /// Call from: G, attached thread, also in a syscall or a stopped world.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: the destructor gets the value at the goroutine's end; a value that is replaced stays the caller's.
 /// Returns: GMX_OK; GMX_EINVAL for a key that is none; GMX_ENOMEM; GMX_ENOTG on a foreign thread or in a scheduler's callback.
 /// Since: 0.1
@@ -618,6 +635,7 @@ pub extern "C" fn gmx_key_set(key: gmx_key, value: *mut c_void) -> gmx_status {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: the value; NULL if none was set, for a key that is none, and where there is no goroutine.
 /// Since: 0.1

@@ -1,7 +1,7 @@
 //! The C ABI: check, convert, call, map. No logic.
 //!
 //! A file for each section of the header. Every function's documentation ends with the same lines: Blocks, Call from,
-//! Safepoint, Migrates, Owns, Returns, Since.
+//! Safepoint, Migrates, Cancellable, Owns, Returns, Since.
 #![allow(non_camel_case_types, non_upper_case_globals)]
 
 pub mod cancel;

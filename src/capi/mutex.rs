@@ -32,8 +32,9 @@ unsafe fn mutex<'a>(m: *mut gmx_mutex) -> Option<&'a Mutex> {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
+/// Cancellable: only by gmx_cancel_locks.
 /// Owns: the mutex, until gmx_mutex_unlock by the same goroutine or thread.
-/// Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG,
+/// Returns: GMX_OK; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG,
 /// GMX_EINSYSCALL.
 /// Since: 0.1
 ///
@@ -60,7 +61,7 @@ unsafe fn lock(m: *mut gmx_mutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(mutex) = (unsafe { mutex(m) }) else { return GMX_EINVAL };
     match may_wait_calmly() {
-        Ok(m) => tried(mutex.lock(m, waitq::deadline_of(timeout), true).1),
+        Ok(m) => tried(mutex.lock(m, waitq::deadline_of(timeout)).1),
         Err(status) => status,
     }
 }
@@ -71,8 +72,9 @@ unsafe fn lock(m: *mut gmx_mutex, timeout: i64) -> gmx_status {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
+/// Cancellable: only by gmx_cancel_locks.
 /// Owns: the mutex, if GMX_OK.
-/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not
+/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not
 /// aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
 ///
@@ -98,6 +100,7 @@ pub unsafe extern "C" fn gmx_mutex_lock_timeout(m: *mut gmx_mutex, timeout: i64)
 /// Call from: every context.
 /// Safepoint: unless GMX_OK.
 /// Migrates: unless GMX_OK.
+/// Cancellable: no.
 /// Owns: the mutex, if GMX_OK.
 /// Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
 /// Since: 0.1
@@ -120,6 +123,7 @@ pub unsafe extern "C" fn gmx_mutex_try_lock(m: *mut gmx_mutex) -> gmx_status {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_EPERM if it is not locked, or locked by another; GMX_EINVAL if m is NULL or not aligned.
 /// Since: 0.1

@@ -31,8 +31,9 @@ const _: () = assert!(std::mem::align_of::<gmx_once>() == std::mem::align_of::<O
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.
+/// Cancellable: only by gmx_cancel_locks.
 /// Owns: arg stays the caller's.
-/// Returns: GMX_OK: it is done; GMX_ECANCELED while another does it; GMX_EDEADLK from within fn; GMX_EINVAL if once is NULL
+/// Returns: GMX_OK: it is done; GMX_EDEADLK from within fn; GMX_EINVAL if once is NULL
 /// or not aligned, or fn is NULL; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
 ///
@@ -70,6 +71,7 @@ unsafe fn at<'a>(once: *mut gmx_once) -> Option<&'a Once> {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.
+/// Cancellable: only by gmx_cancel_locks.
 /// Owns: arg stays the caller's.
 /// Returns: as gmx_once_do; GMX_ETIMEDOUT; GMX_ENOMEM.
 /// Since: 0.1

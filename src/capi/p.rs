@@ -19,6 +19,7 @@ pub type gmx_p_key = u32;
 /// Call from: G, attached thread, foreign thread; n <= 0 from every context.
 /// Safepoint: yes.
 /// Migrates: yes.
+/// Cancellable: no.
 /// Owns: nothing. Values of P-local keys stay with a P that goes, and come back with it.
 /// Returns: the previous number, or a negative status: GMX_ENOMEM (nothing is changed), GMX_ENOTG, GMX_EINSYSCALL,
 /// GMX_ESHUTDOWN.
@@ -47,6 +48,7 @@ pub extern "C" fn gmx_gomaxprocs(n: i32) -> i32 {
 /// Call from: every context; it does not start the runtime.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: the number, at least 1.
 /// Since: 0.1
@@ -61,6 +63,7 @@ pub extern "C" fn gmx_num_cpu() -> i32 {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_ENOMEM, GMX_ENOTG, GMX_EINSYSCALL, GMX_ESHUTDOWN.
 /// Since: 0.1
@@ -81,6 +84,7 @@ pub extern "C" fn gmx_set_default_gomaxprocs() -> gmx_status {
 /// Call from: G, attached thread, a function of gmx_for_each_p, a caller that has stopped the world.
 /// Safepoint: no.
 /// Migrates: no, and not until gmx_unpin.
+/// Cancellable: no.
 /// Owns: the P. While pinned, calls that may block, gmx_yield and gmx_enter_syscall give GMX_ENOTG.
 /// Returns: the number of the P, 0 or more; GMX_ENOTG without a P; GMX_EINSYSCALL.
 /// Since: 0.1
@@ -115,6 +119,7 @@ fn pin_slow() -> i32 {
 /// Call from: where gmx_pin was called.
 /// Safepoint: the last one is.
 /// Migrates: the last one may.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_EPERM if it is not pinned; GMX_EINSYSCALL.
 /// Since: 0.1
@@ -154,6 +159,7 @@ fn unpin_slow() -> gmx_status {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: the key is the caller's until gmx_p_key_delete.
 /// Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_EAGAIN when 64 keys are in use.
 /// Since: 0.1
@@ -181,6 +187,7 @@ pub unsafe extern "C" fn gmx_p_key_create(out: *mut gmx_p_key) -> gmx_status {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: what the values point to stays the caller's.
 /// Returns: GMX_OK; GMX_EINVAL for a key that is none.
 /// Since: 0.1
@@ -204,6 +211,7 @@ fn slot<'a>(sched: &Sched, p: &'a PRef, key: gmx_p_key) -> Option<&'a OwnPtr<c_v
 /// Call from: G, attached thread, a function of gmx_for_each_p, a caller that has stopped the world.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: the value stays the caller's.
 /// Returns: GMX_OK; GMX_EINVAL for a key that is none; GMX_ENOTG without a P; GMX_EINSYSCALL.
 /// Since: 0.1
@@ -230,6 +238,7 @@ pub extern "C" fn gmx_p_set(key: gmx_p_key, value: *mut c_void) -> gmx_status {
 /// Call from: as gmx_p_set.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: the value; NULL if none was set, for a key that is none, and without a P.
 /// Since: 0.1
@@ -252,6 +261,7 @@ fn value_of(sched: &Sched, p: Option<PRef>, key: gmx_p_key) -> *mut c_void {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: the value; NULL if there is none.
 /// Since: 0.1
@@ -269,6 +279,7 @@ pub extern "C" fn gmx_p_get_of(key: gmx_p_key, p: i32) -> *mut c_void {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: the count; 0 when the runtime is not up.
 /// Since: 0.1

@@ -87,6 +87,7 @@ pub struct gmx_config {
 /// Call from: every context; it does not start the runtime.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_EINVAL if out is NULL.
 /// Since: 0.1
@@ -112,6 +113,7 @@ pub unsafe extern "C" fn gmx_config_default(out: *mut gmx_config) -> gmx_status 
 /// Call from: foreign threads.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: config is read during the call; report and report_arg stay in use until gmx_shutdown.
 /// Returns: GMX_OK; GMX_EBUSY if the runtime is up; GMX_EINVAL for options that cannot be; GMX_ENOMEM or GMX_EAGAIN if there
 /// is no memory or no thread for it, GMX_ENOMEM too if guards are required and the runtime made stacks without one before
@@ -175,6 +177,7 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
 /// Call from: foreign threads.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: arg stays the caller's.
 /// Returns: GMX_OK; GMX_EDEADLK; GMX_EINVAL if fn is NULL; GMX_EPERM on a goroutine, GMX_EINSYSCALL in a syscall, GMX_ENOTG in
 /// a scheduler's callback or a stopped world; GMX_ENOMEM; GMX_ESHUTDOWN.
@@ -207,6 +210,7 @@ pub extern "C" fn gmx_main(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c
 /// Call from: foreign threads.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK, also when the runtime is not up; GMX_ETIMEDOUT if goroutines are still alive: the runtime goes on then; or if
 /// threads have not ended: another gmx_shutdown waits for them, and a call that needs the runtime succeeds once they have ended;
@@ -228,6 +232,7 @@ pub extern "C" fn gmx_shutdown(timeout: i64) -> gmx_status {
 /// Call from: every context; it does not start the runtime.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: the version.
 /// Since: 0.1

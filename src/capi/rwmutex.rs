@@ -34,8 +34,9 @@ unsafe fn rwmutex<'a>(m: *mut gmx_rwmutex) -> Option<&'a RwMutex> {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
+/// Cancellable: only by gmx_cancel_locks.
 /// Owns: the lock, until gmx_rwmutex_unlock by the same goroutine or thread.
-/// Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing (a reader that becomes a writer waits for
+/// Returns: GMX_OK; GMX_EDEADLK if the caller has it for writing (a reader that becomes a writer waits for
 /// itself, which nobody sees); GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
 ///
@@ -73,8 +74,9 @@ unsafe fn lock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
+/// Cancellable: only by gmx_cancel_locks.
 /// Owns: the lock, if GMX_OK.
-/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
+/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
 /// not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
 ///
@@ -92,6 +94,7 @@ pub unsafe extern "C" fn gmx_rwmutex_lock_timeout(m: *mut gmx_rwmutex, timeout: 
 /// Call from: every context.
 /// Safepoint: unless GMX_OK.
 /// Migrates: unless GMX_OK.
+/// Cancellable: no.
 /// Owns: the lock, if GMX_OK.
 /// Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
 /// Since: 0.1
@@ -115,6 +118,7 @@ pub unsafe extern "C" fn gmx_rwmutex_try_lock(m: *mut gmx_rwmutex) -> gmx_status
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_EPERM if it is not locked for writing, or by another; GMX_EINVAL if m is NULL or not aligned.
 /// Since: 0.1
@@ -153,8 +157,9 @@ unsafe fn unlock(m: *mut gmx_rwmutex) -> gmx_status {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.
+/// Cancellable: only by gmx_cancel_locks.
 /// Owns: a share of the lock, until gmx_rwmutex_runlock, which may be called by another.
-/// Returns: GMX_OK; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or not aligned;
+/// Returns: GMX_OK; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or not aligned;
 /// GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
 ///
@@ -201,8 +206,9 @@ unsafe fn rlock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.
+/// Cancellable: only by gmx_cancel_locks.
 /// Owns: a share of the lock, if GMX_OK.
-/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
+/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
 /// not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
 ///
@@ -228,6 +234,7 @@ pub unsafe extern "C" fn gmx_rwmutex_rlock_timeout(m: *mut gmx_rwmutex, timeout:
 /// Call from: every context.
 /// Safepoint: unless GMX_OK.
 /// Migrates: unless GMX_OK.
+/// Cancellable: no.
 /// Owns: a share of the lock, if GMX_OK.
 /// Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
 /// Since: 0.1
@@ -247,6 +254,7 @@ pub unsafe extern "C" fn gmx_rwmutex_try_rlock(m: *mut gmx_rwmutex) -> gmx_statu
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_EPERM if no reader has it; GMX_EINVAL if m is NULL or not aligned.
 /// Since: 0.1

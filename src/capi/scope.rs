@@ -15,6 +15,7 @@ pub type gmx_scope = u64;
 /// Call from: G, attached thread, foreign thread; also in a syscall, pinned, or with the world stopped.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: the scope is the caller's until gmx_scope_leave.
 /// Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ENOMEM; GMX_ENOTG in a scheduler's callback.
 /// Since: 0.1
@@ -48,6 +49,7 @@ pub unsafe extern "C" fn gmx_scope_new(timeout: i64, out: *mut gmx_scope) -> gmx
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: arg stays the caller's.
 /// Returns: GMX_OK; GMX_EINVAL if fn is NULL, or for more than 2^31-1; GMX_ESTALE if the scope was left; GMX_ENOMEM;
 /// GMX_ESHUTDOWN.
@@ -76,6 +78,7 @@ pub extern "C" fn gmx_scope_spawn(
 /// Call from: G, attached thread, foreign thread; also in a syscall, pinned, or with the world stopped by a goroutine.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: the scope is there until it is left.
 /// Returns: GMX_OK; GMX_EBUSY if a goroutine or thread is in the scope, perhaps the caller, or leaves it; GMX_EDEADLK from a
 /// goroutine of the scope, or of a scope that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG in a scheduler's callback
@@ -101,6 +104,7 @@ pub extern "C" fn gmx_scope_enter(scope: gmx_scope) -> gmx_status {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.
+/// Cancellable: no.
 /// Owns: on GMX_OK the scope is the library's again.
 /// Returns: GMX_OK: it is left; GMX_ETIMEDOUT: it is not, and nobody was cancelled for it; GMX_EBUSY while another leaves it;
 /// GMX_EPERM if another has entered it; GMX_EDEADLK from a goroutine of the scope, or of a scope that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG,
@@ -129,6 +133,7 @@ pub unsafe extern "C" fn gmx_scope_leave(scope: gmx_scope, timeout: i64, result:
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_ESTALE.
 /// Since: 0.1
@@ -146,6 +151,7 @@ pub extern "C" fn gmx_scope_cancel(scope: gmx_scope) -> gmx_status {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: the token is the scope's; leaving the scope frees it.
 /// Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ESTALE.
 /// Since: 0.1

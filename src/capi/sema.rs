@@ -22,6 +22,7 @@ unsafe fn word<'a>(s: *mut u32) -> Option<&'a AtomicU32> {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.
+/// Cancellable: yes.
 /// Owns: one of the count.
 /// Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if s is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
@@ -61,6 +62,7 @@ unsafe fn acquire(s: *mut u32, timeout: i64) -> gmx_status {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.
+/// Cancellable: yes.
 /// Owns: one of the count, if GMX_OK.
 /// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG,
 /// GMX_EINSYSCALL.
@@ -85,6 +87,7 @@ pub unsafe extern "C" fn gmx_sema_acquire_timeout(s: *mut u32, timeout: i64) -> 
 /// Call from: every context.
 /// Safepoint: unless GMX_OK.
 /// Migrates: unless GMX_OK.
+/// Cancellable: no.
 /// Owns: one of the count, if GMX_OK.
 /// Returns: GMX_OK; GMX_EAGAIN if the count is 0; GMX_EINVAL if s is NULL or not aligned.
 /// Since: 0.1
@@ -107,6 +110,7 @@ pub unsafe extern "C" fn gmx_sema_try_acquire(s: *mut u32) -> gmx_status {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_EBUSY if the count is 2^32-1; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM from a thread that
 /// the library did not know and has no memory to know.

@@ -104,6 +104,7 @@ pub struct gmx_sched_stats {
 /// Call from: G, attached thread, foreign thread, a caller that has stopped the world.
 /// Safepoint: yes.
 /// Migrates: yes.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_EINVAL if out is NULL or its struct_size cannot be; GMX_ENOTG, GMX_EINSYSCALL; GMX_ESHUTDOWN.
 /// Since: 0.1
@@ -164,6 +165,7 @@ pub unsafe extern "C" fn gmx_read_mem_stats(out: *mut gmx_mem_stats) -> gmx_stat
 /// Call from: every context; it does not start the runtime.
 /// Safepoint: on a goroutine.
 /// Migrates: on a goroutine.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK.
 /// Since: 0.2
@@ -203,6 +205,7 @@ unsafe fn check_size<T>(out: *mut T) -> Result<(), gmx_status> {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_EINVAL if out is NULL or its struct_size cannot be.
 /// Since: 0.1
@@ -267,6 +270,7 @@ pub unsafe extern "C" fn gmx_read_sched_stats(out: *mut gmx_sched_stats) -> gmx_
 /// Call from: G, attached thread, foreign thread, a caller that has stopped the world.
 /// Safepoint: yes.
 /// Migrates: yes.
+/// Cancellable: no.
 /// Owns: fd stays the caller's.
 /// Returns: GMX_OK; the negative errno of write; GMX_ENOMEM if there was no memory for all of it; GMX_ENOTG, GMX_EINSYSCALL;
 /// GMX_ESHUTDOWN.

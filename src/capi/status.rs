@@ -77,6 +77,7 @@ fn row(s: gmx_status) -> Option<&'static StatusRow> {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: the text is static; nobody frees it.
 /// Returns: never NULL; "unknown status" for a value that is none.
 /// Since: 0.1
@@ -91,6 +92,7 @@ pub extern "C" fn gmx_strerror(status: gmx_status) -> *const c_char {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: the name is static; nobody frees it.
 /// Returns: never NULL; "GMX_EUNKNOWN" for a value that is none, "GMX_OK" for counts.
 /// Since: 0.1

@@ -15,6 +15,7 @@ use std::ffi::c_void;
 /// Call from: G, attached thread.
 /// Safepoint: yes.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_EINSYSCALL if it is in one already; GMX_ENOTG.
 /// Since: 0.1
@@ -35,6 +36,7 @@ pub extern "C" fn gmx_enter_syscall() -> gmx_status {
 /// Call from: G in a syscall.
 /// Safepoint: yes.
 /// Migrates: yes.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_EPERM without an enter.
 /// Since: 0.1
@@ -57,6 +59,7 @@ pub extern "C" fn gmx_exit_syscall() -> gmx_status {
 /// Call from: G, attached thread.
 /// Safepoint: yes.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_EINSYSCALL if it is in one already; GMX_ENOTG.
 /// Since: 0.1
@@ -78,6 +81,7 @@ pub extern "C" fn gmx_enter_syscall_blocking() -> gmx_status {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes, after fn.
+/// Cancellable: no.
 /// Owns: arg stays the caller's.
 /// Returns: GMX_OK when fn has returned; GMX_EINVAL if fn is NULL; GMX_EINSYSCALL, GMX_ENOTG.
 /// Since: 0.1

@@ -11,6 +11,7 @@ use crate::sync::now;
 /// Call from: every context; it does not start the runtime.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: the time.
 /// Since: 0.1
@@ -25,6 +26,7 @@ pub extern "C" fn gmx_now() -> i64 {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
+/// Cancellable: yes.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_ECANCELED; GMX_ENOMEM if there is no memory for the timer: it has not slept; GMX_ENOTG,
 /// GMX_EINSYSCALL.

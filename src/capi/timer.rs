@@ -17,6 +17,7 @@ pub type gmx_timer = u64;
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: arg stays the caller's; the timer is the caller's until gmx_timer_free.
 /// Returns: GMX_OK; GMX_EINVAL if fn is NULL, or for a negative delay with a NULL out; GMX_ENOMEM.
 /// Since: 0.1
@@ -58,6 +59,7 @@ pub unsafe extern "C" fn gmx_after_func(
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: the timer is the caller's until gmx_timer_free, and so is one reference to the channel until gmx_chan_free. Nobody
 /// else may send to the channel.
 /// Returns: GMX_OK; GMX_EINVAL if out or chan is NULL, or period is negative; GMX_ENOMEM.
@@ -119,6 +121,7 @@ fn yes_or_no(r: crate::gmp::Result<bool>) -> gmx_status {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: as gmx_timer_new.
 /// Returns: as gmx_timer_new; GMX_EINVAL if period is not above 0.
 /// Since: 0.1
@@ -143,6 +146,7 @@ pub unsafe extern "C" fn gmx_ticker_new(period: i64, out: *mut gmx_timer, chan: 
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: 1 if that prevented something of before, 0 if not; GMX_ESTALE; GMX_EINVAL if period is negative; GMX_ENOMEM: it
 /// is stopped.
@@ -164,6 +168,7 @@ pub extern "C" fn gmx_timer_reset(timer: gmx_timer, delay: i64, period: i64) -> 
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: as gmx_timer_reset; GMX_EINVAL if period is not above 0.
 /// Since: 0.1
@@ -179,6 +184,7 @@ pub extern "C" fn gmx_ticker_reset(timer: gmx_timer, period: i64) -> gmx_status 
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: 1 if it was set, or had fired and nobody has received the time, or its function had not begun; 0 if there was
 /// nothing to stop; GMX_ESTALE.
@@ -197,6 +203,7 @@ pub extern "C" fn gmx_timer_stop(timer: gmx_timer) -> gmx_status {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: the timer is the library's again.
 /// Returns: as gmx_timer_stop; GMX_EBUSY if nobody has a reference to its channel and somebody waits there all the same:
 /// the timer is stopped only.

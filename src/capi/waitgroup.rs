@@ -35,6 +35,7 @@ unsafe fn group<'a>(wg: *mut gmx_waitgroup) -> Option<&'a WaitGroup> {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_EINVAL if the count would fall below 0 or exceed 2^31-1 (it is unchanged), or wg is NULL or not aligned.
 /// Since: 0.1
@@ -76,6 +77,7 @@ unsafe fn add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: as gmx_waitgroup_add with -1.
 /// Since: 0.1
@@ -134,8 +136,9 @@ pub unsafe extern "C" fn gmx_waitgroup_go(
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.
+/// Cancellable: only by gmx_cancel_locks.
 /// Owns: nothing.
-/// Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
 ///
 /// # Safety
@@ -157,8 +160,9 @@ pub unsafe extern "C" fn gmx_waitgroup_wait(wg: *mut gmx_waitgroup) -> gmx_statu
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.
+/// Cancellable: only by gmx_cancel_locks.
 /// Owns: nothing.
-/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG,
+/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG,
 /// GMX_EINSYSCALL.
 /// Since: 0.1
 ///
@@ -177,7 +181,7 @@ unsafe fn wait(wg: *mut gmx_waitgroup, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(wg) = (unsafe { group(wg) }) else { return GMX_EINVAL };
     match may_wait() {
-        Ok(m) => tried(wg.wait(m, waitq::deadline_of(timeout), true).1),
+        Ok(m) => tried(wg.wait(m, waitq::deadline_of(timeout), waitq::Kind::Lock).1),
         Err(status) => status,
     }
 }

@@ -61,6 +61,7 @@ pub struct gmx_g_info {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
+/// Cancellable: no.
 /// Owns: the world, until gmx_start_the_world by the same caller.
 /// Returns: GMX_OK; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM; GMX_ESHUTDOWN.
 /// Since: 0.1
@@ -80,6 +81,7 @@ pub unsafe extern "C" fn gmx_stop_the_world(reason: *const c_char) -> gmx_status
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
+/// Cancellable: no.
 /// Owns: the world, if GMX_OK.
 /// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM; GMX_ESHUTDOWN.
 /// Since: 0.1
@@ -115,6 +117,7 @@ pub unsafe extern "C" fn gmx_stop_the_world_timeout(reason: *const c_char, timeo
 /// Call from: the caller that stopped it.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_EPERM if the caller has not stopped it.
 /// Since: 0.1
@@ -137,6 +140,7 @@ pub extern "C" fn gmx_start_the_world() -> gmx_status {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
+/// Cancellable: no.
 /// Owns: arg stays the caller's, and is used by several threads at the same time.
 /// Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOTG, GMX_EINSYSCALL; GMX_ESHUTDOWN.
 /// Since: 0.1
@@ -156,6 +160,7 @@ pub extern "C" fn gmx_for_each_p(r#fn: Option<unsafe extern "C" fn(*mut c_void)>
 /// Call from: a caller that has stopped the world.
 /// Safepoint: no.
 /// Migrates: no.
+/// Cancellable: no.
 /// Owns: info is the library's, good during the call.
 /// Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_EPERM if the caller has not stopped the world.
 /// Since: 0.1
@@ -208,6 +213,7 @@ pub extern "C" fn gmx_for_each_g(
 /// Call from: every context; it does nothing where the caller cannot be asked to stop.
 /// Safepoint: yes.
 /// Migrates: yes.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: nothing.
 /// Since: 0.1
@@ -225,6 +231,7 @@ pub extern "C" fn gmx_safepoint() {
 /// Call from: every context.
 /// Safepoint: yes.
 /// Migrates: yes.
+/// Cancellable: no.
 /// Owns: nothing.
 /// Returns: GMX_OK.
 /// Since: 0.1

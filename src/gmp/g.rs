@@ -284,6 +284,10 @@ pub struct Cold {
     pub wait_since: OwnI64,
     /// The token under which it waits, which it counts for; null for none. Owner: the G, its spawner before.
     pub cancel: OwnPtr<c_void>,
+    /// A token ends its waits for locks and ends too. Owner: the G.
+    pub cancel_locks: OwnBool,
+    /// How many shields are around it, within which no token ends a wait. Owner: the G.
+    pub shields: OwnU32,
     /// A wait that several may end: its number and how it stands (block/claim.rs).
     pub wait: AtomicU64,
     pub timer: Timer,

@@ -84,6 +84,35 @@ fn acquire_against_all_three() {
     check(Size::default(), acquire_against_cancel(true, true, true));
 }
 
+/// Within a shield a wait is as if there were no token; behind it the next one is cancelled.
+#[test]
+fn shielded_acquire_against_cancel_and_release() {
+    check(Size { preemptions: 3, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let s: Sema = Arc::new(AtomicU32::new(0));
+        let c = token(&w, None);
+        let (t, l) = (s.clone(), c.clone());
+        let over = Arc::new(Event::new());
+        let o = over.clone();
+        w.host(move |_, m| {
+            under(m, &l, || {
+                let gp = waitq::waiter(m);
+                assert!(cancel::shield(gp).is_ok());
+                assert!(acquire(m, &t, None) == Ok(()));
+                assert!(cancel::unshield(gp).is_ok() && cancel::unshield(gp).is_err());
+                o.wait(0, None);
+                assert!(acquire(m, &t, None) == Err(Error::Canceled));
+            });
+        });
+        w.host(move |_, m| {
+            assert!(cancel::cancel(m, &c, Reason::ByHand));
+            over.happen();
+        });
+        w.host(move |_, m| assert!(sema::release(m, &s).is_ok()));
+        w.finish();
+    });
+}
+
 /// A canceller that is late with one wait must not end the next one, which no token concerns.
 #[test]
 fn late_cancel_spares_the_next_wait() {
@@ -123,10 +152,10 @@ fn g_parks_and_is_cancelled() {
     });
 }
 
-/// A mutex that is unlocked while one of those who wait for it is cancelled goes to the other.
-#[test]
-fn lock_against_cancel_and_unlock() {
-    check(Size { preemptions: 1, ..Size::default() }, || {
+/// A mutex that is unlocked while one of those who wait for it is cancelled goes to the other. Without `locks` nobody is
+/// cancelled: both have had it.
+fn lock_against_cancel_and_unlock(locks: bool) -> impl Fn() {
+    move || {
         let w = Maker::new(1, 1).make();
         let mutex = Arc::new(Mutex::default());
         let inside = Arc::new(Sole::default());
@@ -134,9 +163,12 @@ fn lock_against_cancel_and_unlock() {
         for cancelable in [true, false] {
             let (x, i, l) = (mutex.clone(), inside.clone(), c.clone());
             w.host(move |_, m| {
-                let lock = || x.lock(m, None, true).1;
+                let lock = || {
+                    cancel::set_locks(waitq::waiter(m), locks);
+                    x.lock(m, None).1
+                };
                 let locked = if cancelable { under(m, &l, lock) } else { lock() };
-                assert!(locked.is_ok() || (cancelable && locked == Err(Error::Canceled)));
+                assert!(locked.is_ok() || (cancelable && locks && locked == Err(Error::Canceled)));
                 if locked.is_ok() {
                     i.touch();
                     assert!(x.unlock(m).is_ok());
@@ -146,7 +178,17 @@ fn lock_against_cancel_and_unlock() {
         w.host(move |_, m| assert!(cancel::cancel(m, &c, Reason::ByHand)));
         w.finish();
         assert!(mutex.try_lock(1).is_ok());
-    });
+    }
+}
+
+#[test]
+fn lock_is_cancelled_against_unlock() {
+    check(Size { preemptions: 1, ..Size::default() }, lock_against_cancel_and_unlock(true));
+}
+
+#[test]
+fn lock_is_had_in_spite_of_cancel() {
+    check(Size { preemptions: 1, ..Size::default() }, lock_against_cancel_and_unlock(false));
 }
 
 /// A token is made under one that is cancelled meanwhile: it is cancelled in the end. Another is let go.

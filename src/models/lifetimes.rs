@@ -8,6 +8,7 @@ use crate::block::mutex::Mutex;
 use crate::block::once::{Begun, Once};
 use crate::block::rwmutex::RwMutex;
 use crate::block::waitgroup::WaitGroup;
+use crate::block::waitq::Kind;
 use crate::block::{sema, waitq};
 use crate::gmp::g::WaitReason;
 use crate::sync::{AtomicU32, give_away};
@@ -35,7 +36,7 @@ fn mutex(users: usize) -> impl Fn() {
                 let me = waitq::self_id(m);
                 // As the C interface does.
                 if !x.0.lock_fast(me) {
-                    assert!(x.0.lock(m, None, false).1.is_ok());
+                    assert!(x.0.lock(m, None).1.is_ok());
                 }
                 let last = x.1.fetch_sub(1, SeqCst) == 1;
                 if !x.0.unlock_fast(me) {
@@ -175,7 +176,7 @@ fn wait_group(waiters: usize, again: bool) -> impl Fn() {
                     assert!(group.add(m, -1).is_ok());
                     return;
                 }
-                assert!(group.wait(m, None, false).1.is_ok());
+                assert!(group.wait(m, None, Kind::Lock).1.is_ok());
                 let nth = back.fetch_add(1, SeqCst) + 1;
                 if nth == waiters {
                     others.happen();
@@ -269,7 +270,7 @@ fn condition(waiters: usize) -> impl Fn() {
             let x = x.clone();
             w.host(move |_, m| {
                 let (mutex, cond, left, there) = &*x;
-                assert!(mutex.lock(m, None, false).1.is_ok());
+                assert!(mutex.lock(m, None).1.is_ok());
                 if i == 0 {
                     there.store(1, SeqCst);
                     assert!(cond.broadcast(m).is_ok());

@@ -3,6 +3,7 @@
 use super::*;
 use crate::block::mutex::Mutex;
 use crate::block::waitgroup::WaitGroup;
+use crate::block::waitq::Kind;
 use crate::gmp::error::Error;
 use std::ops::RangeInclusive;
 
@@ -41,8 +42,8 @@ fn through_with(procs: u32, all: &'static [By]) -> impl Fn() {
                     let got = match by {
                         By::Try => mutex.try_lock(me),
                         _ if mutex.lock_fast(me) => Ok(()),
-                        By::Deadline => mutex.lock(m, Some(1), false).1,
-                        _ => mutex.lock(m, None, false).1,
+                        By::Deadline => mutex.lock(m, Some(1)).1,
+                        _ => mutex.lock(m, None).1,
                     };
                     match got {
                         Ok(()) => {
@@ -139,7 +140,7 @@ fn wait_group(waiters: usize, deadline: bool, again: bool) -> impl Fn() {
                     assert!(group.add(m, -1).is_ok());
                     return;
                 }
-                match group.wait(m, (deadline && i == 2).then_some(1), false).1 {
+                match group.wait(m, (deadline && i == 2).then_some(1), Kind::Lock).1 {
                     Ok(()) if through.fetch_add(1, SeqCst) == 0 => {
                         done.iter().for_each(Sole::touch);
                         if again {
@@ -199,7 +200,7 @@ fn counted(first: i32, changes: &'static [i32], refused: RangeInclusive<usize>, 
         }
         if waits {
             let what = what.clone();
-            w.host_as(ms[0], move |_, m| match what.0.wait(m, Some(1), false).1 {
+            w.host_as(ms[0], move |_, m| match what.0.wait(m, Some(1), Kind::Lock).1 {
                 Ok(()) => (),
                 Err(e) => assert!(e == Error::TimedOut),
             });
@@ -252,7 +253,7 @@ fn done_too_often_while_one_waits() -> impl Fn() {
                     assert!(group.add(m, 1).is_ok());
                     told.fetch_add(usize::from(group.add(m, -1).is_ok()), SeqCst);
                 }
-                _ => assert!(group.wait(m, None, false).1.is_ok()),
+                _ => assert!(group.wait(m, None, Kind::Lock).1.is_ok()),
             });
         }
         w.finish();
@@ -274,7 +275,7 @@ fn wait_group_for_nothing_beside_a_wrong_call() {
         let ms: Vec<MRef> = (0..2).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
         let wrong = group.clone();
         w.host_as(ms[0], move |_, m| assert!(wrong.add(m, -1).is_err()));
-        w.host_as(ms[1], move |_, m| assert!(group.wait(m, Some(1), false).1.is_ok()));
+        w.host_as(ms[1], move |_, m| assert!(group.wait(m, Some(1), Kind::Lock).1.is_ok()));
         ms[1].park.time_out();
         w.finish();
     });

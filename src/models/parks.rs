@@ -195,12 +195,12 @@ fn end_against_join(joiners: usize, deadline: bool) -> impl Fn() {
         for (i, &m) in ms.iter().enumerate() {
             let (n, r) = (joined.clone(), result.clone());
             let until = (deadline && i == 0).then_some(1);
-            w.host_as(m, move |_, m| match joins::join(m, handle, until, false) {
+            w.host_as(m, move |_, m| match joins::join(m, handle, until) {
                 Ok(()) => {
                     if n.fetch_add(1, SeqCst) == 0 {
                         r.touch();
                     }
-                    assert!(joins::join(m, handle, None, false) == Err(Error::Stale), "joined, and not stale");
+                    assert!(joins::join(m, handle, None) == Err(Error::Stale), "joined, and not stale");
                 }
                 Err(Error::TimedOut) => assert!(until.is_some()),
                 // Another joined it, and it was over already.

@@ -260,7 +260,7 @@ fn refused_wait_against_another() {
         let y = x.clone();
         w.host_as(m, move |_, m| {
             let (mutex, cond, what) = &*y;
-            assert!(mutex.lock(m, None, false).1.is_ok());
+            assert!(mutex.lock(m, None).1.is_ok());
             what.touch();
             assert!(under(m, &t, || cond.wait(m, mutex, None)) == Err(Error::Canceled));
             what.touch();
@@ -269,7 +269,7 @@ fn refused_wait_against_another() {
         let y = x.clone();
         w.host(move |_, m| {
             let (mutex, cond, what) = &*y;
-            assert!(mutex.lock(m, None, false).1.is_ok());
+            assert!(mutex.lock(m, None).1.is_ok());
             what.touch();
             assert!(cond.signal(m).is_ok() && mutex.unlock(m).is_ok());
         });
@@ -288,7 +288,7 @@ fn wait_against_signal(late: bool, broadcast: bool) -> impl Fn() {
             let x = x.clone();
             move |_: &Arc<World>, m: MRef| {
                 let (mutex, cond, there) = &*x;
-                assert!(mutex.lock(m, None, true).1.is_ok());
+                assert!(mutex.lock(m, None).1.is_ok());
                 let mut waited = Ok(());
                 while there.load(SeqCst) == 0 && waited.is_ok() {
                     waited = cond.wait(m, mutex, deadline);
@@ -304,7 +304,7 @@ fn wait_against_signal(late: bool, broadcast: bool) -> impl Fn() {
         let y = x.clone();
         w.host(move |_, m| {
             let (mutex, cond, there) = &*y;
-            assert!(mutex.lock(m, None, true).1.is_ok());
+            assert!(mutex.lock(m, None).1.is_ok());
             there.store(1, SeqCst);
             assert!(mutex.unlock(m).is_ok());
             assert!(if broadcast { cond.broadcast(m) } else { cond.signal(m) }.is_ok());

@@ -48,7 +48,7 @@ fn wait(sched: &Sched, m: MRef, handle: u64) -> Result<()> {
     loop {
         // V1
         let seen = sched.watch.now();
-        match join::join_any(m, handle, Some(now()), false) {
+        match join::join_any(m, handle, Some(now())) {
             Err(Error::TimedOut) => {}
             other => return other,
         }

@@ -9,6 +9,28 @@ import gomax
 
 
 class Scopes(unittest.TestCase):
+    def test_a_shield_lets_a_cleanup_wait(self):
+        done = []
+
+        def works(s):
+            s.cancel()
+            with self.assertRaises(gomax.CanceledError):
+                gomax.sleep(60)
+            with gomax.shield():
+                with gomax.shield():
+                    gomax.sleep(0.001)
+                gomax.sleep(0.001)
+                self.assertTrue(gomax.canceled())
+            with self.assertRaises(gomax.CanceledError):
+                gomax.sleep(60)
+            done.append(1)
+
+        with gomax.scope() as s:
+            works(s)
+        with gomax.scope() as s:
+            s.go(works, s)
+        self.assertEqual(done, [1, 1])
+
     def test_waits_for_all(self):
         done = []
         with gomax.scope() as s:

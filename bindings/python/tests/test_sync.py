@@ -54,14 +54,32 @@ class Mutexes(unittest.TestCase):
             t.join()
         self.assertEqual(len(done), 5)
 
-    def test_wait_is_cancelled(self):
-        m, rw = gomax.Mutex(), gomax.RWMutex()
-        with m, rw:
+    def test_a_scope_ends_no_wait_for_a_lock(self):
+        m, rw, group, ends = gomax.Mutex(), gomax.RWMutex(), gomax.WaitGroup(), gomax.Semaphore(0)
+        group.add(1)
+        g = gomax.go(ends.acquire)
+
+        def waits_itself(s):
+            s.cancel()
+            for wait in (m.acquire, rw.acquire, rw.acquire_read, group.wait, g.join):
+                with self.assertRaises(TimeoutError):
+                    wait(0.01)
             with self.assertRaises(gomax.CanceledError):
-                with gomax.scope() as s:
-                    waits = [s.go(m.acquire), s.go(rw.acquire), s.go(rw.acquire_read)]
-                    s.cancel()
-                waits[0].join()
+                ends.acquire()
+
+        def holds():
+            with m, rw:
+                held.release(), ends2.acquire()
+
+        held, ends2 = gomax.Semaphore(0), gomax.Semaphore(0)
+        holder = gomax.go(holds)
+        held.acquire()
+        with gomax.scope() as s:  # the main thread
+            waits_itself(s)
+        with gomax.scope() as s:  # a goroutine
+            s.go(waits_itself, s)
+        ends2.release(), ends.release()
+        holder.join(), g.join()
         m.acquire(60)
         rw.acquire(60)
 

@@ -237,6 +237,9 @@ pub extern fn gmx_cancel_new(parent: Cancel, timeout: i64, out: ?*Cancel) Status
 pub extern fn gmx_cancel_now(token: Cancel) Status;
 pub extern fn gmx_cancel_reason(token: Cancel) Status;
 pub extern fn gmx_cancel_is_cancelled(token: Cancel) Status;
+pub extern fn gmx_cancel_locks(too: bool) bool;
+pub extern fn gmx_cancel_shield() Status;
+pub extern fn gmx_cancel_unshield() Status;
 pub extern fn gmx_cancel_use(token: Cancel, previous: ?*Cancel) Status;
 pub extern fn gmx_cancel_current() Cancel;
 pub extern fn gmx_cancel_free(token: Cancel) Status;

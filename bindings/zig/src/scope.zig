@@ -50,10 +50,19 @@ pub const Token = struct {
     }
 };
 
-/// Nothing that the caller waits for is cancelled until `restore`: for what has to be tidied up after a cancellation.
-pub fn shield() Error!Token.Previous {
-    return (Token{ .raw = 0 }).use();
+/// No token ends what the caller waits for, until `end`: for what has to be tidied up after a cancellation. Shields nest.
+///
+///     const shielded = try gomax.shield();
+///     defer shielded.end();
+pub fn shield() Error!Shield {
+    try status.check(c.gmx_cancel_shield());
+    return .{};
 }
+pub const Shield = struct {
+    pub fn end(_: Shield) void {
+        _ = c.gmx_cancel_unshield();
+    }
+};
 
 /// Gs that are waited for together. The first error of one of them cancels the others, and is what `wait` returns. Between
 /// `init` and `wait` (or `deinit`) the maker's own waits end with them, with `error.Canceled`.

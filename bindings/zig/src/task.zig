@@ -98,8 +98,8 @@ pub fn Task(comptime T: type) type {
         g: c.G,
         cell: ?*Cell(T),
 
-        /// Waits for the G and takes what it returned: its value or its error. An error of the library (`Canceled` by
-        /// the caller's own token, `NotOnG`) leaves the handle as it was; `joined` tells.
+        /// Waits for the G and takes what it returned: its value or its error. An error of the library
+        /// (`NotOnG`) leaves the handle as it was; `joined` tells.
         pub fn join(task: *Self) Fallible(T) {
             try task.wait(-1);
             return task.take();

@@ -454,7 +454,7 @@ fn tokens() !void {
         try expectEqual(child.raw, gomax.Token.current().?.raw);
         try expectError(error.Canceled, gomax.sleep(s));
         const shielded = try gomax.shield();
-        defer shielded.restore();
+        defer shielded.end();
         try gomax.sleep(1);
     }
     try expectEqual(null, gomax.Token.current());

@@ -176,6 +176,9 @@ proc gmx_cancel_new*(parent: Handle, timeout: int64, token: ptr Handle): Status
 proc gmx_cancel_now*(token: Handle): Status
 proc gmx_cancel_reason*(token: Handle): Status
 proc gmx_cancel_is_cancelled*(token: Handle): Status
+proc gmx_cancel_locks*(too: bool): bool
+proc gmx_cancel_shield*(): Status
+proc gmx_cancel_unshield*(): Status
 proc gmx_cancel_use*(token: Handle, previous: ptr Handle): Status
 proc gmx_cancel_current*(): Handle
 proc gmx_cancel_free*(token: Handle): Status

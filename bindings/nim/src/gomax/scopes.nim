@@ -24,16 +24,19 @@ proc canceled*(): bool =
 proc useToken*(raw: Handle): Handle =
   check gmx_cancel_use(raw, addr result)
 
+proc beginShield*() = check gmx_cancel_shield()
+proc endShield*() = discard gmx_cancel_unshield()
+
 template withToken*(t: Token, body: untyped) =
   let before = useToken(t.raw)
   try: body
   finally: discard useToken(before)
 
 template shielded*(body: untyped) =
-  ## Nothing is cancelled meanwhile: for what has to be tidied up.
-  let before = useToken(0)
+  ## No token ends what body waits for: for what has to be tidied up.
+  beginShield()
   try: body
-  finally: discard useToken(before)
+  finally: endShield()
 
 type
   ScopeState* = object

@@ -97,7 +97,7 @@ proc startMain*[A, F](T: typedesc, fn: F, args: sink A): T =
 
 proc join*[T](t: var Task[T], timeout = forever): T =
   ## Waits for the G, and returns what it returned or raises what it raised. If the wait itself ends early
-  ## (`TimeoutError`, or `CanceledError` by the caller's own token) the task can be joined again: see `joined`.
+  ## (`TimeoutError`) the task can be joined again: see `joined`.
   if t.cell == nil: raise newException(ValueError, "the task was joined")
   check waits(gmx_join(t.g, timeout))
   let cell = t.cell

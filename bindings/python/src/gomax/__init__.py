@@ -10,7 +10,7 @@ from ._scopes import Scope, canceled, check_canceled, scope
 from ._select_async import select_async
 from ._sync import Cond, Mutex, Once, RWMutex, Semaphore, WaitGroup
 from ._timers import Ticker, Timer, after, sleep_async
-from ._waits import sleep
+from ._waits import shield, sleep
 from ._world import (
     GInfo,
     PLocal,
@@ -70,6 +70,7 @@ __all__ = [
     "select",
     "select_async",
     "set_default_gomaxprocs",
+    "shield",
     "sleep",
     "sleep_async",
     "stats",

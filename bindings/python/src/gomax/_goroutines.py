@@ -159,7 +159,7 @@ class G(Generic[T]):
             if self._epoch is not process.epoch:
                 raise ForkedError()
             group = _abi.byref(self._running)
-            check(wait(nanoseconds(timeout), lambda left: gmx.gmx_waitgroup_wait_timeout(group, left)))
+            check(wait(nanoseconds(timeout), lambda left: gmx.gmx_waitgroup_wait_timeout(group, left), lock=True))
         return self._outcome()
 
     def _outcome(self) -> T:
@@ -309,7 +309,7 @@ class CG:
             return
         if self._epoch is not process.epoch:
             raise ForkedError()
-        status = wait(nanoseconds(timeout), lambda left: gmx.gmx_join(self._handle, left))
+        status = wait(nanoseconds(timeout), lambda left: gmx.gmx_join(self._handle, left), lock=True)
         if status != _abi.GMX_ESTALE:  # another has joined it
             check(status)
         self._handle, self._keep = 0, None

@@ -161,7 +161,7 @@ class Scope:
             for g in list(self._running):
                 if g in self._running:
                     group = _abi.byref(g._running)
-                    check(wait(FOREVER, lambda left: gmx.gmx_waitgroup_wait_timeout(group, left)))
+                    check(wait(FOREVER, lambda left: gmx.gmx_waitgroup_wait_timeout(group, left), lock=True))
 
 
 def together(errors: List[BaseException]) -> BaseException:

@@ -39,10 +39,10 @@ class WaitGroup:
         self.add(-1)
 
     def wait(self, timeout: Optional[float] = None) -> None:
-        """Waits until the count is zero. TimeoutError, CanceledError."""
+        """Waits until the count is zero. TimeoutError."""
         if self._epoch is not process.epoch:
             raise ForkedError()
-        check(wait(nanoseconds(timeout), lambda left: gmx.gmx_waitgroup_wait_timeout(self.address, left)))
+        check(wait(nanoseconds(timeout), lambda left: gmx.gmx_waitgroup_wait_timeout(self.address, left), lock=True))
 
     def go(self, fn: "Callable[P, T]", *args: "P.args", **kwargs: "P.kwargs") -> "G[T]":
         """Runs fn as a goroutine that counts here until it has ended. Its errors are reported as those of a thread,
@@ -94,7 +94,7 @@ class Lock:
         if self._epoch is not process.epoch:
             raise ForkedError()
         if try_(self.address) != _abi.GMX_OK:
-            check(wait(nanoseconds(timeout), lambda left: take(self.address, left)))
+            check(wait(nanoseconds(timeout), lambda left: take(self.address, left), lock=True))
 
     def _give(self, give: Callable[[Any], int]) -> None:
         if self._epoch is not process.epoch:
@@ -102,7 +102,7 @@ class Lock:
         check(give(self.address))
 
     def acquire(self, timeout: Optional[float] = None) -> None:
-        """Takes the lock, waiting until it is free. TimeoutError, CanceledError: it was not taken."""
+        """Takes the lock, waiting until it is free. TimeoutError: it was not taken."""
         raise NotImplementedError
 
     def release(self) -> None:
@@ -124,13 +124,13 @@ Self = TypeVar("Self", bound=Lock)
 
 class Mutex(Lock):
     """A lock that belongs to the goroutine or thread which has taken it: whoever takes it twice, or gives back another's,
-    gets an Error. Unlike threading.Lock it is for C functions too, and a scope that is cancelled ends the wait for it."""
+    gets an Error. Unlike threading.Lock it is for C functions too."""
 
     def __init__(self) -> None:
         super().__init__(_abi.gmx_mutex())
 
     def acquire(self, timeout: Optional[float] = None) -> None:
-        """Takes the mutex, waiting until it is free. TimeoutError, CanceledError: it was not taken."""
+        """Takes the mutex, waiting until it is free. TimeoutError: it was not taken."""
         self._take(gmx.gmx_mutex_try_lock, gmx.gmx_mutex_lock_timeout, timeout)
 
     def release(self) -> None:

@@ -7,7 +7,8 @@ Who waits is one of three:
 - The main thread. Python's signal handlers run there and only between two calls, so Ctrl-C would come after the wait.
   Therefore it waits under a token of cancellation. The handler in C writes to a pipe (signal.set_wakeup_fd), a thread
   that reads it cancels the token, the wait returns, and Python runs its handler. If that raises nothing, the wait goes
-  on. Nothing polls. A handler may wait itself: then there is a wait within another.
+  on. Nothing polls. A handler may wait itself: then there is a wait within another. A wait for a lock or an end, which
+  no scope ends, is under a token too, but under one that has no parent.
 - Any other thread: it just waits.
 """
 
@@ -50,8 +51,10 @@ class Interrupts:
         self.waiting = False
         self.token = 0  # the wait of the main thread is under this one; the watcher cancels it
         self.parent = 0
+        self.own = False  # whether the token has no parent: for a lock, an end, or within a shield
         self.parents: Dict[int, int] = {}  # of each token of ours the one that it was made under
         self.entered = False
+        self.shields = 0
 
     def start(self) -> None:
         reader, writer = os.pipe()
@@ -72,15 +75,15 @@ class Interrupts:
                 except OSError:
                     pass  # full: its owner has enough to read
 
-    def fresh(self, parent: int) -> int:
-        """A token under the parent that is not cancelled, as far as one can know."""
-        if self.token and self.parent == parent and gmx.gmx_cancel_is_cancelled(self.token) == 0:
+    def fresh(self, parent: int, own: bool) -> int:
+        """A token under the parent, or under none of its own, that is not cancelled, as far as one can know."""
+        if self.token and self.parent == parent and self.own == own and gmx.gmx_cancel_is_cancelled(self.token) == 0:
             return self.token
         self.free()
         token = _abi.c_uint64()
-        check(gmx.gmx_cancel_new(parent, FOREVER, _abi.byref(token)))
+        check(gmx.gmx_cancel_new(0 if own else parent, FOREVER, _abi.byref(token)))
         self.parents[token.value] = parent
-        self.token, self.parent = token.value, parent
+        self.token, self.parent, self.own = token.value, parent, own
         return token.value
 
     def free(self) -> None:
@@ -94,29 +97,30 @@ class Interrupts:
         token = gmx.gmx_cancel_current()
         return self.parents.get(token, token)
 
-    def wait(self, timeout: int, call: Callable[[int], int]) -> int:
+    def wait(self, timeout: int, call: Callable[[int], int], lock: bool) -> int:
         if self.writer < 0:
             self.start()
         parent = self.current()
+        own = lock or self.shields > 0
         if not self.entered:
             self.entered = True
             try:
-                return self.wait_under(parent, timeout, call)
+                return self.wait_under(parent, timeout, call, lock, own)
             finally:
                 self.entered = False
-        interrupted = self.token, self.parent, self.forward, self.waiting
+        interrupted = self.token, self.parent, self.own, self.forward, self.waiting
         self.token = 0
         try:
-            return self.wait_under(parent, timeout, call)
+            return self.wait_under(parent, timeout, call, lock, own)
         finally:
             self.free()
-            self.token, self.parent, self.forward, self.waiting = interrupted
+            self.token, self.parent, self.own, self.forward, self.waiting = interrupted
 
-    def wait_under(self, parent: int, timeout: int, call: Callable[[int], int]) -> int:
+    def wait_under(self, parent: int, timeout: int, call: Callable[[int], int], lock: bool, own: bool) -> int:
         outer = self.forward
         end = time.monotonic_ns() + timeout
         while True:
-            token = self.fresh(parent)
+            token = self.fresh(parent, own)
             try:
                 before = signal.set_wakeup_fd(self.writer, warn_on_full_buffer=False)
             except ValueError:  # signals are handled by another thread than threading believes
@@ -124,12 +128,16 @@ class Interrupts:
             try:
                 self.forward, self.waiting = outer if before == self.writer else before, True
                 gmx.gmx_cancel_use(token, None)
+                if lock:
+                    gmx.gmx_cancel_locks(True)
                 status = call(timeout)
             finally:
+                if lock:
+                    gmx.gmx_cancel_locks(False)
                 gmx.gmx_cancel_use(parent, None)
                 signal.set_wakeup_fd(before, warn_on_full_buffer=False)
                 self.forward, self.waiting = -1, False
-            if status != _abi.GMX_ECANCELED or (parent and gmx.gmx_cancel_is_cancelled(parent) == 1):
+            if status != _abi.GMX_ECANCELED or (parent and not own and gmx.gmx_cancel_is_cancelled(parent) == 1):
                 return status
             if timeout >= 0:
                 timeout = max(0, end - time.monotonic_ns())
@@ -147,10 +155,11 @@ _interrupts = Interrupts()
 process.resets.append(_interrupts.forked)
 
 
-def wait(timeout: int, call: Callable[[int], int]) -> int:
-    """What call(timeout) returns, which may wait for so many nanoseconds."""
+def wait(timeout: int, call: Callable[[int], int], lock: bool = False) -> int:
+    """What call(timeout) returns, which may wait for so many nanoseconds. `lock`: for a lock or an end, which only a signal
+    ends early."""
     if get_ident() == _interrupts.main:
-        return _interrupts.wait(timeout, call)
+        return _interrupts.wait(timeout, call, lock)
     status = call(timeout)
     if status != _EINSYSCALL:
         return status
@@ -164,6 +173,29 @@ def wait(timeout: int, call: Callable[[int], int]) -> int:
 def current_token() -> int:
     """That of the scope around the caller; 0 if there is none."""
     return _interrupts.current() if get_ident() == _interrupts.main else gmx.gmx_cancel_current()
+
+
+class Shield:
+    """with gomax.shield(): no scope ends what the caller waits for. For code that cleans up and has to wait for that. Shields
+    nest. A signal still ends a wait of the main thread, to run its handler. A coroutine needs none: nothing of this package
+    cancels it."""
+
+    def __enter__(self) -> None:
+        if get_ident() == _interrupts.main:
+            _interrupts.shields += 1
+        else:
+            check(gmx.gmx_cancel_shield())
+
+    def __exit__(self, *_: object) -> None:
+        if get_ident() == _interrupts.main:
+            _interrupts.shields -= 1
+        else:
+            check(gmx.gmx_cancel_unshield())
+
+
+def shield() -> Shield:
+    """A shield for a with statement."""
+    return Shield()
 
 
 def at_once(call: Callable[[], int]) -> int:
