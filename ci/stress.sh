@@ -23,6 +23,7 @@ suite() {
   "$@" || { result=FAILED; failed=1; }
   rows+=("$(printf '%-16s %-8s %8d' "$name" "$result" $((SECONDS - begin)))")
 }
+suite reproducible ci/reproducible.sh
 suite faults.sh ci/faults.sh "$minutes" $((GMX_SEED % 32768))
 suite hosts.sh ci/hosts.sh all
 suite growth.py ci/growth.py --time
