@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The programs of ctests/stress, each for MINUTES; the C tests with calls of the system failed (ci/faults.sh), and in hosts that
+# The programs of ctests/stress, each for MINUTES; inputs that are programs of calls (ci/fuzz.sh); the C tests with calls of the system failed (ci/faults.sh), and in hosts that
 # make it hard for them (ci/hosts.sh); how costs grow, in CPU time (ci/growth.py), and how late things come beside Go's
 # (benches/latency.py); then a table. What is drawn at random is drawn from one seed: GMX_SEED=... ci/stress.sh does it again.
 set -uo pipefail
@@ -24,6 +24,7 @@ suite() {
   rows+=("$(printf '%-16s %-8s %8d' "$name" "$result" $((SECONDS - begin)))")
 }
 suite reproducible ci/reproducible.sh
+suite fuzz.sh ci/fuzz.sh "$minutes"
 suite faults.sh ci/faults.sh "$minutes" $((GMX_SEED % 32768))
 suite hosts.sh ci/hosts.sh all
 suite growth.py ci/growth.py --time
