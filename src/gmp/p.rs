@@ -31,7 +31,7 @@ use crate::gmp::m::M;
 use crate::gmp::queue::Queue;
 use crate::gmp::timers::{Shown, Timers};
 use crate::sync::Watched;
-use crate::sync::own::{OwnBool, OwnI64, OwnPtr, OwnU32, OwnU64};
+use crate::sync::own::{OwnBool, OwnI64, OwnPtr, OwnU32, OwnU64, OwnUsize};
 use crate::sync::widen::widen;
 use crate::sync::{AtomicPtr, AtomicU64, Ordering};
 use std::cell::UnsafeCell;
@@ -143,6 +143,8 @@ pub struct P {
     lifo: RunQ<G, PARENTS>,
     /// Values of P-local keys. Owner: the M, or whoever runs a barrier function for it.
     pub slots: [OwnPtr<c_void>; MAX_KEYS],
+    /// How many of `stacks` there are. Owner: as theirs; anybody reads.
+    stacks_len: OwnUsize,
     stacks: UnsafeCell<StackCache>,
     stacks_watched: Watched,
 }
@@ -182,8 +184,7 @@ pub struct Watch {
 }
 
 struct StackCache {
-    len: usize,
-    /// The smallest `len` since the owner last looked: the entries below were not needed.
+    /// The smallest `stacks_len` since the owner last looked: the entries below were not needed.
     fewest: usize,
     stacks: [std::mem::MaybeUninit<Stack>; STACK_CACHE],
 }
@@ -264,8 +265,8 @@ impl P {
             timers: Line::new(Timers::new(shown)),
             gfree: OwnPtr::null(),
             gfree_len: OwnU32::new(0),
+            stacks_len: OwnUsize::new(0),
             stacks: UnsafeCell::new(StackCache {
-                len: 0,
                 fewest: 0,
                 stacks: [const { std::mem::MaybeUninit::uninit() }; STACK_CACHE],
             }),
@@ -479,8 +480,7 @@ impl P {
 
     /// How many stacks it keeps. Exact in a stopped world.
     pub fn stacks_kept(&self) -> usize {
-        // SAFETY: a plain load of a word that one owner writes; what it says is used as a number only.
-        unsafe { (&raw const (*self.stacks.get()).len).read_volatile() }
+        self.stacks_len.get()
     }
 
     /// Takes kept stacks of a P without owner, as many as there is room for. How many it were.
@@ -490,11 +490,12 @@ impl P {
     pub unsafe fn take_idle_stacks(&self, out: &mut [std::mem::MaybeUninit<Stack>]) -> usize {
         // SAFETY: nobody owns the P, and nobody comes to own it under the lock.
         let c = unsafe { &mut *self.stack_cache() };
-        let n = out.len().min(c.len);
+        let len = self.stacks_len.get();
+        let n = out.len().min(len);
         // Their order is kept: the hottest are the last.
         out[..n].copy_from_slice(&c.stacks[..n]);
-        c.stacks.copy_within(n..c.len, 0);
-        c.len -= n;
+        c.stacks.copy_within(n..len, 0);
+        self.stacks_len.set(len - n);
         c.fewest = c.fewest.saturating_sub(n);
         n
     }
@@ -689,13 +690,11 @@ impl OwnedP {
     pub fn pop_stack(&self) -> Option<Stack> {
         // SAFETY: we own the P, and nothing else is called while the reference lives.
         let c = unsafe { &mut *self.stack_cache() };
-        if c.len == 0 {
-            return None;
-        }
-        c.len -= 1;
-        c.fewest = c.fewest.min(c.len);
+        let len = self.stacks_len.get().checked_sub(1)?;
+        self.stacks_len.set(len);
+        c.fewest = c.fewest.min(len);
         // SAFETY: entries below the old length were written by `push_stack`.
-        Some(unsafe { c.stacks[c.len].assume_init_read() })
+        Some(unsafe { c.stacks[len].assume_init_read() })
     }
 
     /// Keeps a stack; when there are too many, hands half of them to `spill`.
@@ -703,21 +702,22 @@ impl OwnedP {
     pub fn push_stack(&self, s: Stack, spill: impl FnOnce(&[Stack])) {
         // SAFETY: as in `pop_stack`; `spill` gets a copy of the entries it is to take.
         let c = unsafe { &mut *self.stack_cache() };
-        if c.len == STACK_CACHE {
-            Self::spill_stacks(c, spill);
+        if self.stacks_len.get() == STACK_CACHE {
+            self.spill_stacks(c, spill);
         }
-        c.stacks[c.len].write(s);
-        c.len += 1;
+        let len = self.stacks_len.get();
+        c.stacks[len].write(s);
+        self.stacks_len.set(len + 1);
     }
 
     #[cold]
-    fn spill_stacks(c: &mut StackCache, spill: impl FnOnce(&[Stack])) {
+    fn spill_stacks(&self, c: &mut StackCache, spill: impl FnOnce(&[Stack])) {
         // The coldest half, which lies at the bottom.
         const HALF: usize = STACK_CACHE / 2;
         // SAFETY: all entries are written.
         spill(unsafe { std::slice::from_raw_parts(c.stacks.as_ptr().cast(), HALF) });
         c.stacks.copy_within(HALF.., 0);
-        c.len = STACK_CACHE - HALF;
+        self.stacks_len.set(STACK_CACHE - HALF);
         c.fewest = c.fewest.saturating_sub(HALF);
     }
 
@@ -726,12 +726,13 @@ impl OwnedP {
     pub fn take_unneeded(&self, all: bool, give: impl FnOnce(&[Stack])) {
         // SAFETY: as in `pop_stack`; `give` gets a copy of the entries that go.
         let c = unsafe { &mut *self.stack_cache() };
-        let n = if all { c.len } else { c.fewest };
+        let len = self.stacks_len.get();
+        let n = if all { len } else { c.fewest };
         // SAFETY: entries below the length are written, and `fewest` is no larger.
         give(unsafe { std::slice::from_raw_parts(c.stacks.as_ptr().cast(), n) });
-        c.stacks.copy_within(n..c.len, 0);
-        c.len -= n;
-        c.fewest = c.len;
+        c.stacks.copy_within(n..len, 0);
+        self.stacks_len.set(len - n);
+        c.fewest = len - n;
     }
 
     /// Takes every kept stack.
