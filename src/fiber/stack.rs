@@ -50,9 +50,10 @@ use core::mem::MaybeUninit;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 
-/// The usable size of class 0; each next one is four times the last.
-const SMALLEST: usize = 16 << 10;
-const CLASSES: usize = 9;
+/// The usable size of class 0; each next one is four times the last. The frames of sanitizers are several times as large.
+const SMALLEST: usize = if cfg!(gmx_sanitize) { 64 << 10 } else { 16 << 10 };
+/// Up to 1 GiB.
+const CLASSES: usize = if cfg!(gmx_sanitize) { 8 } else { 9 };
 /// Frames may be larger than a page and touch only their far end; 64 KiB catches nearly all. (Code that is compiled
 /// with `-fstack-clash-protection` touches every page on its way down.)
 const GUARD: usize = 64 << 10;
