@@ -296,7 +296,8 @@ fn all_threads(pid: u32) -> String {
         return String::from("(no gdb, so no backtraces)");
     }
     let mut gdb = Command::new("timeout");
-    gdb.args(["60", "gdb", "--nx", "--batch", "-p", &pid.to_string()]);
+    // gdb passes over the first signal while it waits for a thread to stop, which one without a CPU never does
+    gdb.args(["--kill-after=5", "60", "gdb", "--nx", "--batch", "-p", &pid.to_string()]);
     gdb.args(["-ex", "set pagination off", "-ex", "thread apply all bt 40"]);
     match gdb.stdin(Stdio::null()).stderr(Stdio::null()).output() {
         Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
