@@ -57,6 +57,8 @@ host() {
     if [[ -n ${why[$kind $test]:-} ]]; then left+=("$kind $test: ${why[$kind $test]}"); else tests+=("$test"); fi
   done
   echo "-- $kind"
+  # two threads of a real-time class on the same CPU: one of them would wait for the whole test of the other
+  [[ $kind == thread ]] && local -x GMX_JOBS=1
   GMX_HOST=$kind "${CARGO:-cargo}" test --quiet --test ctests -- --exact "${tests[@]}" 2>&1 | tee "$log"
   read -r p f s < <(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped$/\1 \2 \3/p' "$log")
   passed=$((passed + ${p:-0})) failed=$((failed + ${f:-1})) skipped=$((skipped + ${s:-0}))

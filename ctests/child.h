@@ -30,6 +30,10 @@ CHECK_UNUSED static void child_start(child *c, void (*fn)(void *), void *arg) {
   if (c->pid == 0) {
     struct rlimit no_core = {0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
+    /* This is the main thread now, whose class all threads of the library get. Of a real-time class, on one CPU, a G that
+     * computes would leave none to the watchdog. */
+    struct sched_param normal = {.sched_priority = 0};
+    sched_setscheduler(0, SCHED_OTHER, &normal);
     dup2(in[0], 0);
     dup2(out[1], 1);
     dup2(out[1], 2);
@@ -52,7 +56,7 @@ CHECK_UNUSED static bool child_read(child *c, int64_t deadline) {
     int64_t left = deadline - check_now();
     if (left <= 0) {
       char gdb[128];
-      snprintf(gdb, sizeof gdb, "timeout 60 gdb --nx --batch -p %d -ex 'thread apply all bt 20' 1>&2 2>/dev/null",
+      snprintf(gdb, sizeof gdb, "timeout -k 5 60 gdb --nx --batch -p %d -ex 'thread apply all bt 20' 1>&2 2>/dev/null",
                (int)c->pid);
       if (write(2, c->text, c->len) < 0 || system(gdb) < 0) check_say("no backtrace");
       kill(c->pid, SIGKILL);

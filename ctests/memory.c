@@ -126,7 +126,11 @@ static void pulses_keep_their_stacks(void) {
   int64_t of_pulses = faults() - before;
   /* Each pulse, if it had to fault its stacks in, would cost a tenth of the spike. */
   check_say("  faults: %" PRId64 " by the spike, %" PRId64 " by %d pulses", of_spike, of_pulses, PULSES);
-  CHECK_CMP(of_pulses, <, of_spike / 10 / 2);
+  const char *host = getenv("GMX_HOST");
+  if (host && strcmp(host, "forks") == 0)
+    check_say("  left out: after each fork every page faults again");
+  else
+    CHECK_CMP(of_pulses, <, of_spike / 10 / 2);
   spin_until((spike(PULSE, 0), rss() - first < (peak - first) / 3));
 }
 
