@@ -158,7 +158,9 @@ fn write_without_waiting(fd: c_int, piece: &[u8]) -> isize {
     // SAFETY: the slice is readable, `iov` one vector, and the file's own offset (-1) is used.
     unsafe {
         if is_pipe(fd) {
-            let n = libc::syscall(libc::SYS_pwritev2, fd, &raw const iov, 1usize, -1isize, -1isize, libc::RWF_NOWAIT);
+            // The last one goes on the stack, where an int would leave half of its place as it was.
+            let flags = libc::RWF_NOWAIT as usize;
+            let n = libc::syscall(libc::SYS_pwritev2, fd, &raw const iov, 1usize, -1isize, -1isize, flags);
             if n >= 0 || !matches!(errno.now(), libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL | libc::EPERM) {
                 return fails(n as isize);
             }
