@@ -20,8 +20,6 @@ every=(constructor loader malloc forks thread)
 not "has a malloc of its own, which must be the program's" "${every[@]}" -- faults hostile stuck_host
 not "runs its own program anew" "${every[@]}" -- attributes cxx_late environment
 not "its thread leaves by pthread_exit, which loads libgcc" constructor loader -- cxx_throws
-not "its threads want a mutex without a rest: of a real-time class they leave no other its CPU" thread -- mutex
-not "compares with the CPUs of its own thread" thread -- lock_thread
 not "loads and unloads the library itself, which stays linked here" "${every[@]}" -- dlopen
 not "takes the process's memory or threads away, the host's too" malloc forks loader thread -- limits timers_memory
 not "asks for a deadlock, and the host's thread might call in" malloc forks loader thread -- deadlock
