@@ -26,14 +26,15 @@ not() {
 }
 not "reads other Gs' stacks word by word, as a collector does, while one in a syscall writes to its own" address thread -- world
 not "fails malloc itself, the sanitizer's too" address thread valgrind -- faults
-not "has a malloc of its own" address thread valgrind -- hostile
-not "measures memory, which a sanitizer has much of" address thread valgrind -- ratchets
+not "has a malloc of its own" address thread valgrind -- hostile stuck_host
+not "measures memory, which a sanitizer has much of" address thread valgrind -- memory ratchets
 not "has little address space" address thread valgrind -- limits timers_memory
 not "overflows stacks, and counts on the library's own handler of the fault" address thread valgrind -- overflow
 not "a million Gs: more memory than there is, with a shadow" address thread valgrind -- million
 not "has a thread of its own, which might call in: so no deadlock is seen" thread -- deadlock
 not "measures CPU time" address thread valgrind -- idle
 not "loads the library late: the sanitizer must come first" address thread -- dlopen
+not "wants a process without __cxa_throw until a plugin comes, and AddressSanitizer brings one" address -- cxx_late
 not "forks among threads, for which the sanitizer is not made: in the child its lock is held for ever, or it takes a thread for another" \
   address thread -- fork
 not "is about what happens at once: valgrind runs one thread at a time" valgrind -- barrier chan_cancel fuzz procs random \
