@@ -30,6 +30,7 @@ not "has a malloc of its own" address thread valgrind -- hostile stuck_host
 not "measures memory, which a sanitizer has much of" address thread valgrind -- memory ratchets
 not "has little address space" address thread valgrind -- limits timers_memory
 not "overflows stacks, and counts on the library's own handler of the fault" address thread valgrind -- overflow
+not "writes where it must not: valgrind tells each time, and goes on with registers that are not those of the fault" valgrind -- signals
 not "a million Gs: more memory than there is, with a shadow" address thread valgrind -- million
 not "has a thread of its own, which might call in: so no deadlock is seen" thread -- deadlock
 not "measures CPU time" address thread valgrind -- idle
