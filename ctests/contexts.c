@@ -84,6 +84,9 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(key_delete_0,           EVERYWHERE(inval))                                                      \
   X(key_set,                ok,    ok,    ok,    ok,    notg,  notg,  notg,  ok,    notg,  ok)      \
   X(key_get_0,              EVERYWHERE(ok))                                                         \
+  X(cleanup_push_pop,       ok,    ok,    ok,    ok,    notg,  notg,  notg,  ok,    notg,  ok)      \
+  X(cleanup_null,           EVERYWHERE(inval))                                                      \
+  X(cleanup_pop_other,      perm,  perm,  perm,  perm,  notg,  notg,  notg,  perm,  notg,  perm)    \
   /* Ps */                                                                                          \
   X(gomaxprocs_ask,         EVERYWHERE(ok))                                                         \
   X(gomaxprocs_set,         BLOCKS(ok))                                                             \
@@ -427,6 +430,31 @@ CALL(key_get_0) {
   return GMX_OK;
 }
 
+CALL(cleanup_push_pop) {
+  gmx_cleanup one, two;
+  uint32_t before = load(&f->w.ran);
+  gmx_status s = gmx_cleanup_push(&one, note_run, f);
+  if (s != GMX_OK) return s;
+  CHECK_STATUS(gmx_cleanup_push(&one, note_run, f), GMX_EINVAL);
+  CHECK_OK(gmx_cleanup_push(&two, note_run, f));
+  CHECK_STATUS(gmx_cleanup_pop(&one, true), GMX_EPERM);
+  CHECK_OK(gmx_cleanup_pop(&two, false));
+  CHECK_EQ(load(&f->w.ran), before);
+  s = gmx_cleanup_pop(&one, true);
+  CHECK_EQ(load(&f->w.ran), before + 1);
+  return s;
+}
+CALL(cleanup_null) {
+  gmx_cleanup one;
+  CHECK_STATUS(gmx_cleanup_push(NULL, note_run, f), GMX_EINVAL);
+  CHECK_STATUS(gmx_cleanup_push(&one, NULL, f), GMX_EINVAL);
+  return gmx_cleanup_pop(NULL, true);
+}
+CALL(cleanup_pop_other) {
+  USED;
+  gmx_cleanup one = {0};
+  return gmx_cleanup_pop(&one, true);
+}
 CALL(gomaxprocs_ask) {
   USED;
   CHECK_EQ(gmx_gomaxprocs(0), procs);

@@ -94,6 +94,20 @@ void in_spawn_copy(void *arg) {
   CHECK_OK(gmx_sleep(INT64_C(10000000000)));
 }
 
+void calls_cleanup(void *arg) {
+  gmx_cleanup c;
+  CHECK_OK(gmx_cleanup_push(&c, throws, arg));
+  caught([&] { gmx_cleanup_pop(&c, true); });
+}
+void in_cleanup(void *arg) { on_main(calls_cleanup, arg); }
+void in_cleanup_at_the_end(void *arg) {
+  on_main([](void *arg) {
+    gmx_cleanup c;
+    CHECK_OK(gmx_cleanup_push(&c, throws, arg));
+    caught([] { gmx_goexit(); });
+  }, arg);
+}
+
 void in_waitgroup_go(void *arg) {
   static gmx_waitgroup wg;
   CHECK_OK(gmx_waitgroup_go(&wg, throws, arg));
@@ -199,7 +213,8 @@ struct place {
   const char *name;
   void (*fn)(void *);
 } const places[] = {
-    CALL(in_main), CALL(in_spawn), CALL(in_spawn_child_first), CALL(in_spawn_copy), CALL(in_waitgroup_go), CALL(in_blocking), CALL(calls_blocking), CALL(in_callback),
+    CALL(in_main), CALL(in_spawn), CALL(in_spawn_child_first), CALL(in_spawn_copy), CALL(in_waitgroup_go), CALL(in_cleanup),
+    CALL(in_cleanup_at_the_end), CALL(in_blocking), CALL(calls_blocking), CALL(in_callback),
     CALL(calls_callback), CALL(in_callback_in_syscall), CALL(in_callback_attached), CALL(in_once), CALL(calls_once),
     CALL(in_once_timeout), CALL(calls_once_timeout), CALL(in_for_each_p), CALL(calls_for_each_p),
     CALL(in_for_each_p_at_a_safe_point), CALL(in_for_each_g), CALL(in_park), CALL(calls_park),

@@ -719,6 +719,63 @@ GMX_API gmx_status gmx_key_set(gmx_key key,
  */
 GMX_API void *gmx_key_get(gmx_key key);
 
+/* ---- Cleanup at the end of a goroutine -------------------------------------------------------------------------- */
+
+/**
+ * A function that is to run when the goroutine ends. What is in it is the library's, from gmx_cleanup_push on until it is popped
+ * or has run. It may lie in the frame of the function that pushes it, if that pops it before it returns.
+ */
+typedef struct gmx_cleanup {
+  void (*fn)(void*);
+  void *arg;
+  void *below;
+} gmx_cleanup;
+
+/**
+ * Has fn(arg) called if the calling goroutine ends before gmx_cleanup_pop, by gmx_goexit wherever that is, or by the return of its
+ * function. What was pushed last is called first, all of it before the destructors of keys, on the goroutine, which may wait
+ * there, but not call gmx_goexit. On an attached thread nothing is called for what was not popped.
+ *
+ * A node in the frame of a function must be popped before the function returns. A goroutine whose function returns with a node in
+ * its frames ends the process, with a report. A node elsewhere (in an object of the heap, or among the arguments of
+ * gmx_spawn_copy) may be left to the return.
+ *
+ *     gmx_cleanup c;
+ *     char *buffer = malloc(size);
+ *     gmx_cleanup_push(&c, free, buffer);
+ *     parse(buffer); // may end the goroutine
+ *     gmx_cleanup_pop(&c, true);
+ *
+ * Blocks: never.
+ * Call from: G, attached thread, also in a syscall or a stopped world.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: c is the library's until it is popped or its function is called.
+ * Returns: GMX_OK; GMX_EINVAL if c or fn is NULL, c is not aligned, or c was pushed last already; GMX_ENOTG on a foreign thread or in
+ * a scheduler's callback.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_cleanup_push(struct gmx_cleanup *c,
+                            void (*fn)(void*),
+                            void *arg);
+
+/**
+ * Takes back what was pushed last, and calls it first if run is true.
+ *
+ * Blocks: as the function does.
+ * Call from: G, attached thread, also in a syscall or a stopped world.
+ * Safepoint: no, but for what the function does.
+ * Migrates: as the function does.
+ * Cancellable: no, but for what the function does.
+ * Owns: c is the caller's again.
+ * Returns: GMX_OK; GMX_EINVAL if c is NULL or not aligned; GMX_EPERM if c is not what was pushed last; GMX_ENOTG on a foreign thread or
+ * in a scheduler's callback.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_cleanup_pop(struct gmx_cleanup *c,
+                           bool run);
+
 /* ---- Processors ------------------------------------------------------------------------------------------------- */
 
 /**

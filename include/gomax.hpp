@@ -1234,6 +1234,32 @@ class condition_variable {
   gmx_cond c_{};
 };
 
+// ---- cleanup --------------------------------------------------------------------------------------------------------
+
+/// Runs f at the end of its own scope, or before if the goroutine ends by gmx_goexit, which unwinds nothing: for code of C++ that
+/// calls code which may end the goroutine.
+///
+///     gomax::at_exit closes([&] { close(fd); });
+template <class F>
+class at_exit {
+ public:
+  explicit at_exit(F f) : f_(std::move(f)) {
+    gmx_status status = gmx_cleanup_push(&node_, [](void *p) noexcept { static_cast<at_exit *>(p)->f_(); }, this);
+    pushed_ = status == GMX_OK;
+    if (status != GMX_ENOTG) check(status);  // where no goroutine is, none ends
+  }
+  at_exit(const at_exit &) = delete;
+  at_exit &operator=(const at_exit &) = delete;
+  ~at_exit() {
+    if (!pushed_ || gmx_cleanup_pop(&node_, false) == GMX_OK) f_();
+  }
+
+ private:
+  F f_;
+  gmx_cleanup node_{};
+  bool pushed_ = false;
+};
+
 // ---- counting, once -------------------------------------------------------------------------------------------------
 
 /// Counts what is under way; wait() returns when nothing is.

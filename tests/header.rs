@@ -23,6 +23,7 @@ const SECTIONS: &[&str] = &[
     "status",
     "runtime",
     "g",
+    "cleanup",
     "p",
     "syscall",
     "world",
@@ -79,6 +80,7 @@ fn layouts() -> Vec<Layout> {
             struct_size, g, goid, name, status, wait_reason, since_ns, stack_lo, stack_hi, sp, r#fn, arg, thread,
             reserved,
         }
+        gmx_cleanup { r#fn, arg, below }
         gmx_mutex { state, reserved }
         gmx_rwmutex { writers, state, reserved }
         gmx_cond { mutex, home }

@@ -57,6 +57,11 @@ _Static_assert(offsetof(gmx_spawn_opts, reserved) == 12 && sizeof(((gmx_spawn_op
 _Static_assert(offsetof(gmx_spawn_opts, stack_size) == 16 && sizeof(((gmx_spawn_opts *)0)->stack_size) == 8, "gmx_spawn_opts.stack_size");
 _Static_assert(offsetof(gmx_spawn_opts, name) == 24 && sizeof(((gmx_spawn_opts *)0)->name) == 8, "gmx_spawn_opts.name");
 
+_Static_assert(sizeof(gmx_cleanup) == 24 && _Alignof(gmx_cleanup) == 8, "gmx_cleanup");
+_Static_assert(offsetof(gmx_cleanup, fn) == 0 && sizeof(((gmx_cleanup *)0)->fn) == 8, "gmx_cleanup.fn");
+_Static_assert(offsetof(gmx_cleanup, arg) == 8 && sizeof(((gmx_cleanup *)0)->arg) == 8, "gmx_cleanup.arg");
+_Static_assert(offsetof(gmx_cleanup, below) == 16 && sizeof(((gmx_cleanup *)0)->below) == 8, "gmx_cleanup.below");
+
 _Static_assert(sizeof(gmx_g_info) >= 104 && _Alignof(gmx_g_info) == 8, "gmx_g_info");
 _Static_assert(offsetof(gmx_g_info, struct_size) == 0 && sizeof(((gmx_g_info *)0)->struct_size) == 8, "gmx_g_info.struct_size");
 _Static_assert(offsetof(gmx_g_info, g) == 8 && sizeof(((gmx_g_info *)0)->g) == 8, "gmx_g_info.g");
@@ -176,6 +181,8 @@ gmx_status gmx_chan_send(struct gmx_chan *chan, const void *elem);
 gmx_status gmx_chan_send_timeout(struct gmx_chan *chan, const void *elem, int64_t timeout);
 gmx_status gmx_chan_try_recv(struct gmx_chan *chan, void *elem);
 gmx_status gmx_chan_try_send(struct gmx_chan *chan, const void *elem);
+gmx_status gmx_cleanup_pop(struct gmx_cleanup *c, bool run);
+gmx_status gmx_cleanup_push(struct gmx_cleanup *c, void (*fn)(void*), void *arg);
 gmx_status gmx_cond_broadcast(struct gmx_cond *c);
 gmx_status gmx_cond_signal(struct gmx_cond *c);
 gmx_status gmx_cond_wait(struct gmx_cond *c, gmx_mutex *m);
@@ -300,6 +307,8 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_chan_send_timeout,
   (abi_function)gmx_chan_try_recv,
   (abi_function)gmx_chan_try_send,
+  (abi_function)gmx_cleanup_pop,
+  (abi_function)gmx_cleanup_push,
   (abi_function)gmx_cond_broadcast,
   (abi_function)gmx_cond_signal,
   (abi_function)gmx_cond_wait,

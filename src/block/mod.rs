@@ -4,6 +4,7 @@
 pub mod cancel;
 pub mod chan;
 pub mod claim;
+pub mod cleanup;
 pub mod cond;
 pub mod join;
 pub mod mutex;

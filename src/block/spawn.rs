@@ -6,9 +6,10 @@
 //!
 //! A wait group is counted down at the very end of the goroutine, so it makes no difference how the function ends.
 
+use super::cleanup;
 use super::waitgroup::WaitGroup;
 use crate::gmp::error::{Error, Result};
-use crate::gmp::g::{GName, GRef};
+use crate::gmp::g::{Copied, GName, GRef};
 use crate::gmp::m::MRef;
 use crate::protocol::park;
 use crate::sys::{arch, call};
@@ -27,7 +28,7 @@ fn plain(m: MRef, entry: Entry, arg: *mut c_void) -> Option<GRef> {
 /// its argument is `f`.
 ///
 /// # Safety
-/// `args` is readable for `len` bytes, which are no more than [`crate::gmp::g::Copied`] has.
+/// `args` is readable for `len` bytes, which are no more than [`Copied`] has.
 #[inline]
 pub unsafe fn copying(m: MRef, f: Entry, args: *const u8, len: usize) -> Option<GRef> {
     let gp = plain(m, begin_copied, f as *mut c_void)?;
@@ -49,6 +50,10 @@ extern "C" fn begin_copied(f: *mut c_void) {
     gp.arg.set(here);
     // SAFETY: `copying` has passed a function of this type.
     call::plain(unsafe { std::mem::transmute::<*mut c_void, Entry>(f) }, here);
+    // What lies among the arguments is gone after this. (The function may have been anywhere, in a child of fork too.)
+    if let Some(gp) = cleanup::running_here().filter(|gp| !gp.cleanups.is_null()) {
+        cleanup::run(gp, true, here.addr()..here.addr() + size_of::<Copied>());
+    }
 }
 
 /// The function of the host that a goroutine runs and its argument, for reports.

@@ -386,7 +386,7 @@ pub unsafe extern "C" fn gmx_stack_bounds(lo: *mut *mut c_void, hi: *mut *mut c_
 
 /// The G of the caller, if it is on one.
 #[inline]
-fn own() -> Option<GRef> {
+pub(super) fn own() -> Option<GRef> {
     let m = run::current()?;
     match m.ctx() {
         Ctx::G | Ctx::Syscall => m.g(),

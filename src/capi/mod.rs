@@ -6,6 +6,7 @@
 
 pub mod cancel;
 pub mod chan;
+pub mod cleanup;
 pub mod cond;
 pub mod foreign;
 pub mod g;
@@ -26,6 +27,7 @@ pub mod world;
 
 pub use cancel::*;
 pub use chan::*;
+pub use cleanup::*;
 pub use cond::*;
 pub use foreign::*;
 pub use g::*;

@@ -308,6 +308,8 @@ pub struct Cold {
     pub group: OwnPtr<c_void>,
     /// Its arguments until it begins (block/spawn.rs). Owner: the spawner, then the G.
     pub copied: Copied,
+    /// What it is to do at its end (block/cleanup.rs): the last first. Owner: the G.
+    pub cleanups: OwnPtr<c_void>,
     /// Values of G-local keys, made at the first set. Owner: the G.
     pub keys: OwnPtr<c_void>,
     /// Name, made at spawn. Owner: the spawner.
@@ -565,7 +567,7 @@ impl G {
         self.extras.get()
     }
 
-    /// Before one of those fields is set: a token, a once, a scope, a wait group, values of keys.
+    /// Before one of those fields is set: a token, a once, a scope, a wait group, cleanups, values of keys.
     pub fn note_extras(&self) {
         self.extras.set(true);
     }

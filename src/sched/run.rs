@@ -1,7 +1,7 @@
 //! Where threads and Gs begin and end.
 
 use super::schedule;
-use crate::block::{cancel, join, once, scope, spawn};
+use crate::block::{cancel, cleanup, join, once, scope, spawn};
 use crate::fiber::host::HostThread;
 use crate::fiber::overflow::AltStack;
 use crate::gmp::g::{GRef, GStatus, gflag};
@@ -188,7 +188,7 @@ pub unsafe extern "C" fn g_entry(payload: usize) -> ! {
         // SAFETY: the spawner stored a function of this type.
         let f = unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(*mut c_void)>(gp.entry.get()) };
         f(gp.arg.get());
-        let m = end(gp);
+        let m = end(gp, true);
         // SAFETY: this is the bottom of the stack of gp, which has ended.
         if let Some(next) = unsafe { park::goexit(m, gp, true) } {
             gp = next;
@@ -198,16 +198,18 @@ pub unsafe extern "C" fn g_entry(payload: usize) -> ! {
 
 /// Ends the running G from wherever it is. A worker's only.
 pub fn goexit_now(gp: GRef) -> ! {
-    let m = end(gp);
+    let m = end(gp, false);
     // SAFETY: gp has ended; its frames are abandoned.
     unsafe { park::goexit(m, gp, false) };
     unreachable!("goexit came back")
 }
 
-/// What is left to do for a G that has ended: mend what it left open, run its destructors, tell who waits for it.
+/// What is left to do for a G that has ended: mend what it left open, run its cleanups and destructors, tell who waits for it.
+///
+/// `returned`: its function has, and the frames of what it called are gone.
 ///
 /// # Migrates
-fn end(gp: GRef) -> MRef {
+fn end(gp: GRef, returned: bool) -> MRef {
     // The function of the host may have been anywhere: the M is asked for anew.
     let Some(m) = current().filter(|m| !m.is_extra()) else {
         // A child of fork that returned from the G that called fork: there is no scheduler for it in this process.
@@ -215,7 +217,7 @@ fn end(gp: GRef) -> MRef {
     };
     let mut m = mend(m, gp);
     if gp.has_extras() {
-        m = end_extras(m, gp);
+        m = end_extras(m, gp, returned);
     }
     if gp.has(gflag::JOINABLE) {
         join::on_exit(m, gp);
@@ -225,7 +227,12 @@ fn end(gp: GRef) -> MRef {
 
 /// # Migrates
 #[cold]
-fn end_extras(mut m: MRef, gp: GRef) -> MRef {
+fn end_extras(mut m: MRef, gp: GRef, returned: bool) -> MRef {
+    if !gp.cleanups.is_null() {
+        cleanup::run(gp, returned, 0..0);
+        m = current().unwrap_or(m);
+        m = mend(m, gp);
+    }
     if !gp.keys.is_null() {
         super::world::run_key_destructors(gp);
         m = current().unwrap_or(m);
@@ -301,6 +308,8 @@ pub fn thread_exit(m: MRef) {
 
 /// What the end of an attached thread's G leaves to do: the destructors of its keys.
 pub fn end_thread_g(m: MRef, gp: GRef) {
+    // They lie in frames that are gone, if the thread ends, or that go on without a goroutine.
+    gp.cleanups.set(std::ptr::null_mut());
     if !gp.keys.is_null() {
         super::world::run_key_destructors(gp);
         mend(m, gp);

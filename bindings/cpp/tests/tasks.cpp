@@ -3,8 +3,11 @@
 
 #include "child.h"
 
+#include <array>
 #include <functional>
+#include <numeric>
 #include <stdexcept>
+#include <thread>
 
 // Never inlined: gcc would see malloc here and a delete there, and take it for a mistake.
 [[gnu::noinline]] void *operator new(std::size_t n) {
@@ -174,6 +177,37 @@ static void lost_exceptions_end_the_program() {
   }
 }
 
+/* A guard that runs at the end of its scope, by an exception, and where gmx_goexit unwinds nothing. */
+static void at_the_exit() {
+  std::string order;
+  auto a_goroutine = [&](int how) {
+    gomax::at_exit first([&] { order += '1'; });
+    gomax::at_exit second([&] { order += '2'; });
+    if (how == 1) throw 1;
+    if (how == 2) gmx_goexit();
+    order += '0';
+  };
+  gomax::go([&] { a_goroutine(0); }).join();
+  CHECK(order == "021");
+  order.clear();
+  gomax::go([&] {
+    try {
+      a_goroutine(1);
+    } catch (int) {
+      order += '3';
+    }
+  }).join();
+  CHECK(order == "213");
+  order.clear();
+  gomax::wait_group ends;
+  ends.go([&] { a_goroutine(2); });
+  ends.wait();
+  CHECK(order == "21");
+  order.clear();
+  std::thread([&] { a_goroutine(0); }).join();
+  CHECK(order == "021");
+}
+
 static std::atomic<int> spawned;
 static void spawns() {
   gomax::wait_group wg;
@@ -195,6 +229,12 @@ static void spawns() {
   spin_until(counted::alive.load() == 0);
   gomax::spawn([] { spawned = 1; });  // nothing at all
   spin_until(spawned.load() == 1);
+  gomax::spawn_options last;
+  last.last = true;
+  const std::array<int, 8> numbers{1, 2, 3, 4, 5, 6, 7, 8};
+  gomax::spawn([numbers] { spawned += std::accumulate(numbers.begin(), numbers.end(), 0); });  // copied to the stack
+  gomax::spawn(last, [numbers] { spawned += numbers[7]; });
+  spin_until(spawned.load() == 1 + 36 + 8);
 
   gomax::go(parent, [&] {
     int order = 0;
@@ -282,6 +322,7 @@ int main() {
   RUN(dropped);
   RUN(spawns);
   RUN(memory);
+  RUN(at_the_exit);
   RUN(main_goroutine);
   RUN(ends_clean);
 }

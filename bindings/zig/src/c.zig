@@ -91,6 +91,7 @@ pub const gmx_rwmutex = Words(4);
 pub const gmx_cond = Words(2);
 pub const gmx_waitgroup = Words(2);
 pub const gmx_once = Words(2);
+pub const gmx_cleanup = Words(3);
 
 pub const gmx_mem_stats = extern struct {
     struct_size: usize = @sizeOf(gmx_mem_stats),
@@ -166,6 +167,8 @@ pub extern fn gmx_park(commit: ?*const fn (?*anyopaque, G) callconv(.c) bool, ar
 pub extern fn gmx_ready(g: G) Status;
 pub extern fn gmx_lock_os_thread() Status;
 pub extern fn gmx_unlock_os_thread() Status;
+pub extern fn gmx_cleanup_push(node: ?*gmx_cleanup, f: ?Fn, arg: ?*anyopaque) Status;
+pub extern fn gmx_cleanup_pop(node: ?*gmx_cleanup, run: bool) Status;
 pub extern fn gmx_key_create(destructor: ?Fn, out: ?*Key) Status;
 pub extern fn gmx_key_delete(key: Key) Status;
 pub extern fn gmx_key_set(key: Key, value: ?*anyopaque) Status;

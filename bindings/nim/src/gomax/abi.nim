@@ -59,6 +59,7 @@ type
   RawRwMutex* {.importc: "gmx_rwmutex", header: "<gomax.h>".} = object
   RawCond* {.importc: "gmx_cond", header: "<gomax.h>".} = object
   RawWaitGroup* {.importc: "gmx_waitgroup", header: "<gomax.h>".} = object
+  RawCleanup* {.importc: "gmx_cleanup", header: "<gomax.h>".} = object
   RawOnce* {.importc: "gmx_once", header: "<gomax.h>".} = object
 
 const
@@ -117,6 +118,8 @@ proc gmx_park*(commit: proc (arg: pointer, g: Handle): bool {.cdecl.}, arg: poin
 proc gmx_ready*(g: Handle): Status
 proc gmx_lock_os_thread*(): Status
 proc gmx_unlock_os_thread*(): Status
+proc gmx_cleanup_push*(c: ptr RawCleanup, fn: Fn, arg: pointer): Status
+proc gmx_cleanup_pop*(c: ptr RawCleanup, run: bool): Status
 proc gmx_key_create*(destructor: Fn, key: ptr uint32): Status
 proc gmx_key_delete*(key: uint32): Status
 proc gmx_key_set*(key: uint32, value: pointer): Status
