@@ -87,6 +87,12 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(cleanup_push_pop,       ok,    ok,    ok,    ok,    notg,  notg,  notg,  ok,    notg,  ok)      \
   X(cleanup_null,           EVERYWHERE(inval))                                                      \
   X(cleanup_pop_other,      perm,  perm,  perm,  perm,  notg,  notg,  notg,  perm,  notg,  perm)    \
+  X(coro_new,               EVERYWHERE(ok))                                                         \
+  X(coro_new_null,          EVERYWHERE(inval))                                                      \
+  X(coro_switch,            BLOCKS(ok))                                                             \
+  X(coro_switch_none,       BLOCKS(stale))                                                          \
+  X(coro_switch_no_coro,    BLOCKS(inval))                                                          \
+  X(coro_free_none,         BLOCKS(stale))                                                          \
   /* Ps */                                                                                          \
   X(gomaxprocs_ask,         EVERYWHERE(ok))                                                         \
   X(gomaxprocs_set,         BLOCKS(ok))                                                             \
@@ -140,6 +146,19 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(mutex_unlock_free,      EVERYWHERE(perm))                                                       \
   X(mutex_unlock_anothers,  EVERYWHERE(perm))                                                       \
   X(mutex_unlock_null,      EVERYWHERE(inval))                                                      \
+  X(rmutex_lock_again,      BLOCKS(ok))                                                             \
+  X(rmutex_lock_taken,      BLOCKS(tmout))                                                          \
+  X(rmutex_try_lock,        EVERYWHERE(ok))                                                         \
+  X(rmutex_try_lock_taken,  EVERYWHERE(busy))                                                       \
+  X(rmutex_unlock_free,     EVERYWHERE(perm))                                                       \
+  X(rmutex_null,            EVERYWHERE(inval))                                                      \
+  X(wait_on_address,        BLOCKS(tmout))                                                          \
+  X(wait_on_address_other,  BLOCKS(again))                                                          \
+  X(wait_on_address_null,   EVERYWHERE(inval))                                                      \
+  X(wake_address,           EVERYWHERE(ok))                                                         \
+  X(wake_address_null,      EVERYWHERE(inval))                                                      \
+  X(parallel_for,           BLOCKS(ok))                                                             \
+  X(parallel_for_null,      EVERYWHERE(inval))                                                      \
   X(waitgroup_add_done,     EVERYWHERE(ok))                                                         \
   X(waitgroup_below_0,      EVERYWHERE(inval))                                                      \
   X(waitgroup_null,         EVERYWHERE(inval))                                                      \
@@ -214,6 +233,7 @@ struct words { /* compared as bytes: no call that fails may touch them */
   uint32_t committed; /* commits that were run */
   uint32_t reserved;
   gmx_mutex free, taken;
+  gmx_rmutex again, taken_again;
   gmx_waitgroup none, some;
   gmx_g g;
   gmx_key key;
@@ -228,6 +248,7 @@ struct fixture {
   gmx_g ended;    /* joinable, at its end */
   gmx_g parked;   /* joinable, parked by gmx_park, owns w.taken */
   gmx_g waiting;  /* joinable, waits for w.hold: not parked by gmx_park */
+  gmx_coro coro;  /* stands still */
   gmx_g where;    /* where parked tells that it is */
   gmx_waitgroup counted; /* goroutines of gmx_waitgroup_go */
   uint32_t spawned;
@@ -244,11 +265,19 @@ static void end_at_once(void *arg) { (void)arg; }
 static void own_and_park(void *arg) {
   struct fixture *f = arg;
   CHECK_OK(gmx_mutex_lock(&f->w.taken));
+  CHECK_OK(gmx_rmutex_try_lock(&f->w.taken_again));
   park_at(&f->where);
   CHECK_OK(gmx_mutex_unlock(&f->w.taken));
+  CHECK_OK(gmx_rmutex_unlock(&f->w.taken_again));
 }
 
 static void wait_for_hold(void *arg) { CHECK_OK(gmx_sema_acquire(&((struct fixture *)arg)->w.hold)); }
+
+static void yields(void *arg) {
+  (void)arg;
+  while (gmx_coro_switch(gmx_self()) == GMX_OK) {
+  }
+}
 
 static void fixture_make(struct fixture *f) {
   memset(f, 0, sizeof *f);
@@ -258,15 +287,17 @@ static void fixture_make(struct fixture *f) {
   f->w.sched.struct_size = sizeof f->w.sched;
   f->w.mem.struct_size = sizeof f->w.mem;
   CHECK_OK(gmx_waitgroup_add(&f->w.some, 1));
+  CHECK_OK(gmx_coro_new(yields, f, NULL, &f->coro));
   f->parked = g_start(own_and_park, f);
   f->waiting = g_start(wait_for_hold, f);
   f->ended = g_start(end_at_once, f);
   spin_until(load(&f->where) != 0);
-  spin_until(gmx_num_g() == 2); /* ended is at its end */
+  spin_until(gmx_num_g() == 3); /* ended is at its end */
 }
 
 /* Whatever was not allowed must have left the Gs of the fixture as they were. */
 static void fixture_end(struct fixture *f) {
+  CHECK_OK(gmx_coro_free(f->coro));
   if (!f->readied) CHECK_OK(gmx_ready(f->parked));
   g_join(f->parked);
   CHECK_STATUS(gmx_join(f->ended, -1), f->joined ? GMX_ESTALE : GMX_OK);
@@ -455,6 +486,25 @@ CALL(cleanup_pop_other) {
   gmx_cleanup one = {0};
   return gmx_cleanup_pop(&one, true);
 }
+/* It is given back on a goroutine: here that may not be allowed. */
+static void free_coro(void *arg) { CHECK_OK(gmx_coro_free((gmx_coro)(uintptr_t)arg)); }
+CALL(coro_new) {
+  gmx_coro co;
+  gmx_status s = gmx_coro_new(yields, f, NULL, &co);
+  if (s == GMX_OK) CHECK_OK(gmx_spawn(free_coro, (void *)(uintptr_t)co));
+  return s;
+}
+CALL(coro_new_null) {
+  gmx_coro co;
+  USED;
+  CHECK_STATUS(gmx_coro_new(NULL, NULL, NULL, &co), GMX_EINVAL);
+  return gmx_coro_new(yields, NULL, NULL, NULL);
+}
+CALL(coro_switch) { return gmx_coro_switch(f->coro); }
+CALL(coro_switch_none) { return USED, gmx_coro_switch(0); }
+CALL(coro_switch_no_coro) { return gmx_coro_switch(f->parked); }
+CALL(coro_free_none) { return USED, gmx_coro_free(0); }
+
 CALL(gomaxprocs_ask) {
   USED;
   CHECK_EQ(gmx_gomaxprocs(0), procs);
@@ -672,6 +722,49 @@ CALL(mutex_unlock_free) { return gmx_mutex_unlock(&f->w.free); }
 CALL(mutex_unlock_anothers) { return gmx_mutex_unlock(&f->w.taken); }
 CALL(mutex_unlock_null) { return USED, gmx_mutex_unlock(NULL); }
 
+static gmx_status unlock_again(struct fixture *f, gmx_status s) {
+  if (s == GMX_OK) CHECK_OK(gmx_rmutex_unlock(&f->w.again));
+  return s;
+}
+CALL(rmutex_lock_again) {
+  CHECK_OK(gmx_rmutex_try_lock(&f->w.again));
+  gmx_status s = unlock_again(f, gmx_rmutex_lock(&f->w.again, 3600000000000));
+  CHECK_OK(gmx_rmutex_unlock(&f->w.again));
+  return s;
+}
+CALL(rmutex_lock_taken) { return gmx_rmutex_lock(&f->w.taken_again, 1000000); }
+CALL(rmutex_try_lock) { return unlock_again(f, gmx_rmutex_try_lock(&f->w.again)); }
+CALL(rmutex_try_lock_taken) { return gmx_rmutex_try_lock(&f->w.taken_again); }
+CALL(rmutex_unlock_free) { return gmx_rmutex_unlock(&f->w.again); }
+CALL(rmutex_null) {
+  USED;
+  CHECK_STATUS(gmx_rmutex_lock(NULL, 0), GMX_EINVAL);
+  CHECK_STATUS(gmx_rmutex_try_lock(NULL), GMX_EINVAL);
+  return gmx_rmutex_unlock(NULL);
+}
+
+CALL(wait_on_address) {
+  uint32_t zero = 0;
+  return gmx_wait_on_address(&f->w.zero, &zero, sizeof zero, 1000000);
+}
+CALL(wait_on_address_other) {
+  uint32_t one = 1;
+  return gmx_wait_on_address(&f->w.zero, &one, sizeof one, 1000000);
+}
+CALL(wait_on_address_null) { return gmx_wait_on_address(NULL, &f->w.zero, 4, 0); }
+CALL(wake_address) { return gmx_wake_address(&f->w.zero, GMX_WAKE_ALL); }
+CALL(wake_address_null) { return USED, gmx_wake_address(NULL, 1); }
+
+static void note_range(void *arg, int64_t begin, int64_t end) {
+  for (; begin < end; begin++) note_run(arg);
+}
+CALL(parallel_for) {
+  gmx_status s = gmx_parallel_for(10, 1, note_range, f);
+  CHECK_EQ(load(&f->w.ran), s == GMX_OK ? 10 : 0);
+  return s;
+}
+CALL(parallel_for_null) { return gmx_parallel_for(10, 1, NULL, f); }
+
 CALL(waitgroup_add_done) {
   gmx_status s = gmx_waitgroup_add(&f->w.none, 2);
   if (s != GMX_OK) return s;
@@ -722,6 +815,10 @@ CALL(chan_tries) {
   CHECK_EQ(v, 7);
   CHECK_STATUS(gmx_chan_try_recv(c, &v), GMX_EAGAIN);
   CHECK_OK(gmx_chan_ref(c));
+  gmx_chan *twice = NULL;
+  CHECK_OK(gmx_chan_new_refs(sizeof v, 1, 2, &twice));
+  CHECK_OK(gmx_chan_free(twice));
+  CHECK_OK(gmx_chan_free(twice));
   CHECK_OK(gmx_chan_free(c));
   CHECK_OK(gmx_chan_close(c));
   CHECK_STATUS(gmx_chan_close(c), GMX_ECLOSED);
@@ -731,6 +828,9 @@ CALL(chan_tries) {
 CALL(chan_null) {
   USED;
   CHECK_STATUS(gmx_chan_new(1, 1, NULL), GMX_EINVAL);
+  gmx_chan *c = NULL;
+  CHECK_STATUS(gmx_chan_new_refs(1, 1, 0, &c), GMX_EINVAL);
+  CHECK_STATUS(gmx_chan_new_refs(1, 1, 1, NULL), GMX_EINVAL);
   CHECK_STATUS(gmx_chan_ref(NULL), GMX_EINVAL);
   CHECK_STATUS(gmx_chan_free(NULL), GMX_EINVAL);
   return gmx_chan_close(NULL);

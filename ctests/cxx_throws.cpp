@@ -161,6 +161,18 @@ void calls_for_each_g(void *arg) {
 }
 void in_for_each_g(void *arg) { on_main(calls_for_each_g, arg); }
 
+/* A coroutine's function is the last frame of its stack, as that of any goroutine. */
+void calls_coro(void *arg) {
+  gmx_coro co;
+  CHECK_OK(gmx_coro_new(throws, arg, nullptr, &co));
+  caught([=] { gmx_coro_switch(co); });
+}
+void in_coro(void *arg) { on_main(calls_coro, arg); }
+
+void throws_range(void *arg, int64_t, int64_t) { throws(arg); }
+void calls_parallel_for(void *arg) { caught([=] { gmx_parallel_for(100, 1, throws_range, arg); }); }
+void in_parallel_for(void *arg) { on_main(calls_parallel_for, arg); }
+
 void calls_park(void *arg) { caught([=] { gmx_park(throws_commit, arg, "test"); }); }
 void in_park(void *arg) { on_main(calls_park, arg); }
 
@@ -217,7 +229,7 @@ struct place {
     CALL(in_cleanup_at_the_end), CALL(in_blocking), CALL(calls_blocking), CALL(in_callback),
     CALL(calls_callback), CALL(in_callback_in_syscall), CALL(in_callback_attached), CALL(in_once), CALL(calls_once),
     CALL(in_once_timeout), CALL(calls_once_timeout), CALL(in_for_each_p), CALL(calls_for_each_p),
-    CALL(in_for_each_p_at_a_safe_point), CALL(in_for_each_g), CALL(in_park), CALL(calls_park),
+    CALL(in_for_each_p_at_a_safe_point), CALL(in_for_each_g), CALL(in_coro), CALL(calls_coro), CALL(in_parallel_for), CALL(calls_parallel_for), CALL(in_park), CALL(calls_park),
     CALL(in_after_func), CALL(in_key_destructor), CALL(in_key_destructor_of_a_thread), CALL(in_scope), CALL(in_report),
 };
 

@@ -776,6 +776,93 @@ GMX_API gmx_status gmx_cleanup_push(struct gmx_cleanup *c,
 GMX_API gmx_status gmx_cleanup_pop(struct gmx_cleanup *c,
                            bool run);
 
+/* ---- Coroutines ------------------------------------------------------------------------------------------------- */
+
+/**
+ * A coroutine: the handle of its goroutine, which gmx_self() gives inside. 0 is none.
+ */
+typedef uint64_t gmx_coro;
+
+/**
+ * Makes a coroutine: a goroutine that runs fn(arg), but only while another goroutine waits for it in gmx_coro_switch. It
+ * begins with the first switch. What generators and iterators are made of:
+ *
+ *     struct squares { int n; };                      // what both sides know
+ *     static void make(void *arg) {
+ *       struct squares *s = arg;
+ *       for (int i = 0; gmx_coro_switch(gmx_self()) == GMX_OK; i++) s->n = i * i;   // yields
+ *     }
+ *     ...
+ *     gmx_coro_new(make, &s, NULL, &co);
+ *     gmx_coro_switch(co);                            // up to the first yield
+ *     while (gmx_coro_switch(co) == GMX_OK && s.n < 100) printf("%d\n", s.n);
+ *     gmx_coro_free(co);
+ *
+ * A coroutine is a goroutine: it may wait for whatever a goroutine waits for (its resumer waits with it), it counts in
+ * gmx_num_g until it has ended, dumps show it, and one that is never resumed again keeps gmx_shutdown waiting. It runs
+ * under no token of cancellation until it uses one.
+ *
+ * opts: as for gmx_spawn_with; the only flag is GMX_SPAWN_WIPE. NULL: the defaults.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: the coroutine is the caller's until its function has ended, or gmx_coro_free. arg stays the caller's.
+ * Returns: GMX_OK; GMX_EINVAL if fn or co is NULL, for unknown flags, or for a stack of more than 1 GiB; GMX_ENOMEM;
+ * GMX_ESHUTDOWN from a thread of the host while the runtime ends.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_coro_new(void (*fn)(void*),
+                        void *arg,
+                        const gmx_spawn_opts *opts,
+                        gmx_coro *co);
+
+/**
+ * Resumes a coroutine: the caller waits until the coroutine yields or ends. Called by the coroutine itself (co is
+ * gmx_self()), it yields: the coroutine stands still, and its resumer continues. What each side wrote to memory before the
+ * switch, the other side sees.
+ *
+ * Any goroutine or thread may resume a coroutine that stands still, each time another one. The coroutine runs in the time
+ * slice of its resumer, on the resumer's thread if neither is locked to its own (gmx_lock_os_thread) and the resumer is no
+ * attached or foreign thread; such a switch costs little more than a call of a function through a pointer. Otherwise the
+ * switch goes through the run queue.
+ *
+ * If the coroutine waits for something else, its resumer waits too, and nothing ends that wait early. A C++ exception that
+ * leaves the coroutine's function ends the process.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: no.
+ * Owns: with GMX_ECLOSED the coroutine is the library's again.
+ * Returns: to the resumer GMX_OK when the coroutine has yielded, GMX_ECLOSED when its function has ended: the handle is stale
+ * then. To the coroutine GMX_OK when it is resumed; GMX_ECANCELED when somebody wants it to end (gmx_coro_free), then and from
+ * then on at once. GMX_EBUSY if the coroutine runs or waits, for another resumer; GMX_EINVAL for a goroutine that is no
+ * coroutine; GMX_ESTALE; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_coro_switch(gmx_coro co);
+
+/**
+ * Ends a coroutine that stands still. If it has begun, it is resumed once more, its yield returns GMX_ECANCELED, and the caller
+ * waits until its function has ended; so the function can give back what it owns. One that never began ends without being
+ * run. A coroutine whose function has ended needs no gmx_coro_free.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none, until the coroutine's function has ended.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: no.
+ * Owns: the coroutine is the library's again.
+ * Returns: GMX_OK; GMX_ESTALE if it has ended, or never was; GMX_EBUSY if it runs or waits; GMX_EDEADLK for the coroutine
+ * itself; GMX_EINVAL for a goroutine that is no coroutine; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_coro_free(gmx_coro co);
+
 /* ---- Processors ------------------------------------------------------------------------------------------------- */
 
 /**
@@ -1295,6 +1382,64 @@ GMX_API gmx_status gmx_sema_try_acquire(uint32_t *s);
  */
 GMX_API gmx_status gmx_sema_release(uint32_t *s);
 
+/* ---- Waiting at an address -------------------------------------------------------------------------------------- */
+
+/**
+ * For gmx_wake_address: all that wait.
+ */
+#define GMX_WAKE_ALL 4294967295
+
+/**
+ * Waits until gmx_wake_address is called for addr, if the size bytes there are those at expected: a futex for goroutines and
+ * threads. Comparing and beginning to wait are one step, so a waker that changes the word first, and wakes then, is never
+ * missed. The word is the host's: the library only reads it, atomically.
+ *
+ *     while (atomic_load(&word) == 0) {
+ *       uint32_t zero = 0;
+ *       gmx_wait_on_address(&word, &zero, sizeof word, GMX_FOREVER);
+ *     }
+ *     ...
+ *     atomic_store(&word, 1);
+ *     gmx_wake_address(&word, GMX_WAKE_ALL);
+ *
+ * A wait may end without a reason: look at the word again, in a loop. The memory may be given back when nobody waits there
+ * any more; a late wake for memory that serves something else by then wakes a waiter there without a reason, and does
+ * no other harm.
+ *
+ * size: 1, 2, 4 or 8. timeout: nanoseconds.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Owns: nothing.
+ * Returns: GMX_OK when it was woken; GMX_EAGAIN if the word differed; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if addr or
+ * expected is NULL, the size is another one, or addr is not a multiple of it; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_wait_on_address(const void *addr,
+                               const void *expected,
+                               size_t size,
+                               int64_t timeout);
+
+/**
+ * Wakes those that wait for addr in gmx_wait_on_address, at most n, in the order in which they began to wait. Change the
+ * word before. addr is only a name here: the memory may be gone already.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: nothing.
+ * Returns: how many were woken, at most INT32_MAX; GMX_EINVAL if addr is NULL; GMX_ENOMEM from a thread that the library did
+ * not know and has no memory to know.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_wake_address(const void *addr,
+                            uint32_t n);
+
 /* ---- Mutexes ---------------------------------------------------------------------------------------------------- */
 
 /**
@@ -1363,6 +1508,61 @@ GMX_API gmx_status gmx_mutex_try_lock(struct gmx_mutex *m);
  * Since: 0.1
  */
 GMX_API gmx_status gmx_mutex_unlock(struct gmx_mutex *m);
+
+/* ---- Recursive mutexes ------------------------------------------------------------------------------------------ */
+
+/**
+ * A mutex that its owner, a goroutine or a thread, may lock again, and then unlocks as often. Zero is unlocked; nothing needs
+ * to be freed. Without that need take gmx_mutex, which says GMX_EDEADLK to a second lock.
+ */
+typedef struct gmx_rmutex {
+  gmx_mutex mutex;
+  uint64_t again;
+} gmx_rmutex;
+
+/**
+ * Locks a recursive mutex, waiting no longer than timeout nanoseconds while another has it. The owner locks it once more.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: only by gmx_cancel_locks.
+ * Owns: the mutex, until as many gmx_rmutex_unlock by the same goroutine or thread.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBUSY after 2^64 locks; GMX_EINVAL if m is NULL or not aligned;
+ * GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_rmutex_lock(struct gmx_rmutex *m,
+                           int64_t timeout);
+
+/**
+ * Locks a recursive mutex if nobody else has it.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: unless GMX_OK.
+ * Migrates: unless GMX_OK.
+ * Cancellable: no.
+ * Owns: the mutex, if GMX_OK.
+ * Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_rmutex_try_lock(struct gmx_rmutex *m);
+
+/**
+ * Takes one lock of a recursive mutex back; with the last one others may have it.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EPERM if it is not locked, or locked by another; GMX_EINVAL if m is NULL or not aligned.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_rmutex_unlock(struct gmx_rmutex *m);
 
 /* ---- Read-write mutexes ----------------------------------------------------------------------------------------- */
 
@@ -2001,6 +2201,43 @@ GMX_API gmx_status gmx_scope_cancel(gmx_scope scope);
  */
 GMX_API gmx_status gmx_scope_token(gmx_scope scope, gmx_cancel *out);
 
+/* ---- Parallel loops --------------------------------------------------------------------------------------------- */
+
+/**
+ * Calls fn(arg, begin, end) for ranges that together are the numbers from 0 to n - 1, each once, on the caller and on as many
+ * other goroutines as Ps have nothing else to do; returns when all calls have returned. The range of a goroutine is cut in
+ * two only when it has run for a while and another P is idle, so a short loop costs little more than its calls.
+ *
+ *     static void square(void *arg, int64_t begin, int64_t end) {
+ *       float *v = arg;
+ *       for (int64_t i = begin; i < end; i++) v[i] *= v[i];
+ *     }
+ *     ...
+ *     gmx_parallel_for(count, 0, square, v);
+ *
+ * grain: the most numbers of one call, and the fewest that are worth a goroutine. 0: as many as take some microseconds,
+ * found out while the loop runs. A range of no more than four grains for each P is cut at once.
+ *
+ * fn always runs on a goroutine: the caller, or another one for which the same token of cancellation counts (a foreign thread
+ * only waits). It may wait, and call gmx_parallel_for; the numbers that a goroutine has not come to wait with it. It must
+ * return: gmx_goexit is refused. When the token is cancelled no further ranges are begun; the calls that run are waited
+ * for. So in a scope whose other children have failed the loop ends early.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none, until all calls have returned.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: between calls of fn; the wait for calls that run is not.
+ * Owns: arg stays the caller's.
+ * Returns: GMX_OK; GMX_ECANCELED if numbers were left out; GMX_EINVAL if fn is NULL, or n or grain is below 0; GMX_ENOMEM and
+ * GMX_ESHUTDOWN on a foreign thread; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_parallel_for(int64_t n,
+                            int64_t grain,
+                            void (*fn)(void*, int64_t, int64_t),
+                            void *arg);
+
 /* ---- Channels --------------------------------------------------------------------------------------------------- */
 
 /**
@@ -2053,6 +2290,37 @@ typedef struct gmx_select_case {
  * Since: 0.1
  */
 GMX_API gmx_status gmx_chan_new(size_t elem_size, size_t capacity, struct gmx_chan **chan);
+
+/**
+ * As gmx_chan_new, with so many references at once, one for each user of the channel. The rule by which a program neither
+ * leaks channels nor frees them too early: whoever uses a channel has a reference of its own, and gives that back by
+ * gmx_chan_free when it will not use the channel any more; a reference that lies in a message belongs to whoever takes the
+ * message. So nobody needs to know who is the last user.
+ *
+ * For a request and its reply: the client makes the reply's channel with a capacity of 1 and two references, and sends the
+ * pointer with the request. The server sends the reply, which never waits, and frees. The client receives, or gives up after
+ * a while, and frees. Whoever is second frees the channel. If the request could not be sent, the client frees both. Whoever
+ * closes the channel of requests receives what is left in it, and frees the reference in each: the values in a channel
+ * are bytes to the library.
+ *
+ *     gmx_chan_new_refs(sizeof(answer), 1, 2, &ask.reply);          // for me, and for the server
+ *     if (gmx_chan_send(requests, &ask) != GMX_OK) gmx_chan_free(ask.reply);
+ *     gmx_status s = gmx_chan_recv_timeout(ask.reply, &answer, timeout);
+ *     gmx_chan_free(ask.reply);
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: the caller has so many references; one gmx_chan_free gives back each.
+ * Returns: GMX_OK; GMX_EINVAL if refs is 0, the size of everything does not fit, or chan is NULL; GMX_ENOMEM.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_chan_new_refs(size_t elem_size,
+                             size_t capacity,
+                             uint32_t refs,
+                             struct gmx_chan **chan);
 
 /**
  * One more reference to a channel, for another who uses it and will call gmx_chan_free.

@@ -54,11 +54,14 @@ fn rust_files(dir: &Path, out: &mut Vec<PathBuf>) {
 
 /// Where the sources name the type of a C function's pointer, and how what has the type is called.
 const POINTERS: &[(&str, &str)] = &[
+    ("block/parallel.rs", "call::ranges"),
     ("block/scope.rs", "call::child"),
     ("block/timer.rs", "call::plain"),
+    ("capi/coro.rs", ""), // a G's function
     ("capi/foreign.rs", "call::plain"),
     ("capi/g.rs", "call::commit"),
     ("capi/once.rs", "call::plain"),
+    ("capi/parallel.rs", ""),
     ("capi/runtime.rs", ""), // kept only
     ("capi/scope.rs", ""),
     ("capi/syscall.rs", "call::plain"),
@@ -81,7 +84,7 @@ const POINTERS: &[(&str, &str)] = &[
 ];
 
 /// Types of the host's functions that have a name.
-const NAMED: &[&str] = &["Child", "Destructor", "PFn", "Report"];
+const NAMED: &[&str] = &["Child", "Destructor", "PFn", "RangeFn", "Report"];
 
 #[test]
 fn no_other_place_calls_one() {

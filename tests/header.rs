@@ -24,6 +24,7 @@ const SECTIONS: &[&str] = &[
     "runtime",
     "g",
     "cleanup",
+    "coro",
     "p",
     "syscall",
     "world",
@@ -31,13 +32,16 @@ const SECTIONS: &[&str] = &[
     "wait",
     "sync",
     "sema",
+    "address",
     "mutex",
+    "rmutex",
     "rwmutex",
     "cond",
     "waitgroup",
     "once",
     "cancel",
     "scope",
+    "parallel",
     "chan",
     "select",
     "time",
@@ -82,6 +86,7 @@ fn layouts() -> Vec<Layout> {
         }
         gmx_cleanup { r#fn, arg, below }
         gmx_mutex { state, reserved }
+        gmx_rmutex { mutex, again }
         gmx_rwmutex { writers, state, reserved }
         gmx_cond { mutex, home }
         gmx_once { state, reserved, owner }

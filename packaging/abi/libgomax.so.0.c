@@ -35,6 +35,7 @@ _Static_assert(GMX_G_RUNNING == 2, "GMX_G_RUNNING");
 _Static_assert(GMX_G_SYSCALL == 3, "GMX_G_SYSCALL");
 _Static_assert(GMX_G_WAITING == 4, "GMX_G_WAITING");
 _Static_assert(GMX_G_PARKED == 5, "GMX_G_PARKED");
+_Static_assert(GMX_WAKE_ALL == 4294967295, "GMX_WAKE_ALL");
 _Static_assert(GMX_CASE_RECV == 0, "GMX_CASE_RECV");
 _Static_assert(GMX_CASE_SEND == 1, "GMX_CASE_SEND");
 
@@ -81,6 +82,10 @@ _Static_assert(offsetof(gmx_g_info, reserved) == 100 && sizeof(((gmx_g_info *)0)
 _Static_assert(sizeof(gmx_mutex) == 16 && _Alignof(gmx_mutex) == 8, "gmx_mutex");
 _Static_assert(offsetof(gmx_mutex, state) == 0 && sizeof(((gmx_mutex *)0)->state) == 8, "gmx_mutex.state");
 _Static_assert(offsetof(gmx_mutex, reserved) == 8 && sizeof(((gmx_mutex *)0)->reserved) == 8, "gmx_mutex.reserved");
+
+_Static_assert(sizeof(gmx_rmutex) == 24 && _Alignof(gmx_rmutex) == 8, "gmx_rmutex");
+_Static_assert(offsetof(gmx_rmutex, mutex) == 0 && sizeof(((gmx_rmutex *)0)->mutex) == 16, "gmx_rmutex.mutex");
+_Static_assert(offsetof(gmx_rmutex, again) == 16 && sizeof(((gmx_rmutex *)0)->again) == 8, "gmx_rmutex.again");
 
 _Static_assert(sizeof(gmx_rwmutex) == 32 && _Alignof(gmx_rwmutex) == 8, "gmx_rwmutex");
 _Static_assert(offsetof(gmx_rwmutex, writers) == 0 && sizeof(((gmx_rwmutex *)0)->writers) == 16, "gmx_rwmutex.writers");
@@ -174,6 +179,7 @@ gmx_status gmx_chan_close(struct gmx_chan *chan);
 gmx_status gmx_chan_free(struct gmx_chan *chan);
 size_t gmx_chan_len(struct gmx_chan *chan);
 gmx_status gmx_chan_new(size_t elem_size, size_t capacity, struct gmx_chan **chan);
+gmx_status gmx_chan_new_refs(size_t elem_size, size_t capacity, uint32_t refs, struct gmx_chan **chan);
 gmx_status gmx_chan_recv(struct gmx_chan *chan, void *elem);
 gmx_status gmx_chan_recv_timeout(struct gmx_chan *chan, void *elem, int64_t timeout);
 gmx_status gmx_chan_ref(struct gmx_chan *chan);
@@ -188,6 +194,9 @@ gmx_status gmx_cond_signal(struct gmx_cond *c);
 gmx_status gmx_cond_wait(struct gmx_cond *c, gmx_mutex *m);
 gmx_status gmx_cond_wait_timeout(struct gmx_cond *c, gmx_mutex *m, int64_t timeout);
 gmx_status gmx_config_default(struct gmx_config *out);
+gmx_status gmx_coro_free(gmx_coro co);
+gmx_status gmx_coro_new(void (*fn)(void*), void *arg, const gmx_spawn_opts *opts, gmx_coro *co);
+gmx_status gmx_coro_switch(gmx_coro co);
 gmx_status gmx_detach(gmx_g g);
 gmx_status gmx_detach_thread(void);
 gmx_status gmx_enter_syscall(void);
@@ -222,12 +231,16 @@ void *gmx_p_get_of(gmx_p_key key, int32_t p);
 gmx_status gmx_p_key_create(gmx_p_key *out);
 gmx_status gmx_p_key_delete(gmx_p_key key);
 gmx_status gmx_p_set(gmx_p_key key, void *value);
+gmx_status gmx_parallel_for(int64_t n, int64_t grain, void (*fn)(void*, int64_t, int64_t), void *arg);
 gmx_status gmx_park(bool (*commit)(void*, gmx_g), void *arg, const char *reason);
 int32_t gmx_pin(void);
 gmx_status gmx_read_mem_stats(struct gmx_mem_stats *out);
 gmx_status gmx_read_sched_stats(struct gmx_sched_stats *out);
 gmx_status gmx_ready(gmx_g g);
 gmx_status gmx_release_memory(void);
+gmx_status gmx_rmutex_lock(struct gmx_rmutex *m, int64_t timeout);
+gmx_status gmx_rmutex_try_lock(struct gmx_rmutex *m);
+gmx_status gmx_rmutex_unlock(struct gmx_rmutex *m);
 gmx_status gmx_rwmutex_lock(struct gmx_rwmutex *m);
 gmx_status gmx_rwmutex_lock_timeout(struct gmx_rwmutex *m, int64_t timeout);
 gmx_status gmx_rwmutex_rlock(struct gmx_rwmutex *m);
@@ -270,11 +283,13 @@ gmx_status gmx_timer_stop(gmx_timer timer);
 gmx_status gmx_unlock_os_thread(void);
 gmx_status gmx_unpin(void);
 uint32_t gmx_version(void);
+gmx_status gmx_wait_on_address(const void *addr, const void *expected, size_t size, int64_t timeout);
 gmx_status gmx_waitgroup_add(struct gmx_waitgroup *wg, int32_t delta);
 gmx_status gmx_waitgroup_done(struct gmx_waitgroup *wg);
 gmx_status gmx_waitgroup_go(struct gmx_waitgroup *wg, void (*fn)(void*), void *arg);
 gmx_status gmx_waitgroup_wait(struct gmx_waitgroup *wg);
 gmx_status gmx_waitgroup_wait_timeout(struct gmx_waitgroup *wg, int64_t timeout);
+gmx_status gmx_wake_address(const void *addr, uint32_t n);
 gmx_status gmx_write_heap_dump(int32_t fd);
 gmx_status gmx_yield(void);
 extern volatile uint32_t gmx_poll_word;
@@ -300,6 +315,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_chan_free,
   (abi_function)gmx_chan_len,
   (abi_function)gmx_chan_new,
+  (abi_function)gmx_chan_new_refs,
   (abi_function)gmx_chan_recv,
   (abi_function)gmx_chan_recv_timeout,
   (abi_function)gmx_chan_ref,
@@ -314,6 +330,9 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_cond_wait,
   (abi_function)gmx_cond_wait_timeout,
   (abi_function)gmx_config_default,
+  (abi_function)gmx_coro_free,
+  (abi_function)gmx_coro_new,
+  (abi_function)gmx_coro_switch,
   (abi_function)gmx_detach,
   (abi_function)gmx_detach_thread,
   (abi_function)gmx_enter_syscall,
@@ -348,12 +367,16 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_p_key_create,
   (abi_function)gmx_p_key_delete,
   (abi_function)gmx_p_set,
+  (abi_function)gmx_parallel_for,
   (abi_function)gmx_park,
   (abi_function)gmx_pin,
   (abi_function)gmx_read_mem_stats,
   (abi_function)gmx_read_sched_stats,
   (abi_function)gmx_ready,
   (abi_function)gmx_release_memory,
+  (abi_function)gmx_rmutex_lock,
+  (abi_function)gmx_rmutex_try_lock,
+  (abi_function)gmx_rmutex_unlock,
   (abi_function)gmx_rwmutex_lock,
   (abi_function)gmx_rwmutex_lock_timeout,
   (abi_function)gmx_rwmutex_rlock,
@@ -396,11 +419,13 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_unlock_os_thread,
   (abi_function)gmx_unpin,
   (abi_function)gmx_version,
+  (abi_function)gmx_wait_on_address,
   (abi_function)gmx_waitgroup_add,
   (abi_function)gmx_waitgroup_done,
   (abi_function)gmx_waitgroup_go,
   (abi_function)gmx_waitgroup_wait,
   (abi_function)gmx_waitgroup_wait_timeout,
+  (abi_function)gmx_wake_address,
   (abi_function)gmx_write_heap_dump,
   (abi_function)gmx_yield,
 };

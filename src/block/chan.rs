@@ -380,9 +380,16 @@ impl Chan {
 
     /// One more user.
     pub fn add_ref(&self) -> Result<()> {
+        self.add_refs(1)
+    }
+
+    /// So many more users; Busy, and nothing changes, if that is more than can be counted.
+    pub fn add_refs(&self, more: usize) -> Result<()> {
         self.latch.lock();
-        let n = self.refs.get().checked_add(1);
-        self.refs.set(n.unwrap_or(usize::MAX));
+        let n = self.refs.get().checked_add(more);
+        if let Some(n) = n {
+            self.refs.set(n);
+        }
         self.latch.unlock();
         n.map(drop).ok_or(Error::Busy)
     }

@@ -1,6 +1,7 @@
 //! What a G can wait on. Everything here blocks by `gopark` and wakes by `goready`, and by nothing else, so each of
 //! these works for Gs, for attached threads and for threads of the host that hold no P.
 
+pub mod address;
 pub mod cancel;
 pub mod chan;
 pub mod claim;
@@ -10,6 +11,8 @@ pub mod join;
 pub mod mutex;
 pub mod objects;
 pub mod once;
+pub mod parallel;
+pub mod rmutex;
 pub mod rwmutex;
 pub mod scope;
 pub mod select;

@@ -82,6 +82,52 @@ pub unsafe extern "C" fn gmx_chan_new(elem_size: usize, capacity: usize, chan: *
     }
 }
 
+/// As gmx_chan_new, with so many references at once, one for each user of the channel. The rule by which a program neither
+/// leaks channels nor frees them too early: whoever uses a channel has a reference of its own, and gives that back by
+/// gmx_chan_free when it will not use the channel any more; a reference that lies in a message belongs to whoever takes the
+/// message. So nobody needs to know who is the last user.
+///
+/// For a request and its reply: the client makes the reply's channel with a capacity of 1 and two references, and sends the
+/// pointer with the request. The server sends the reply, which never waits, and frees. The client receives, or gives up after
+/// a while, and frees. Whoever is second frees the channel. If the request could not be sent, the client frees both. Whoever
+/// closes the channel of requests receives what is left in it, and frees the reference in each: the values in a channel
+/// are bytes to the library.
+///
+///     gmx_chan_new_refs(sizeof(answer), 1, 2, &ask.reply);          // for me, and for the server
+///     if (gmx_chan_send(requests, &ask) != GMX_OK) gmx_chan_free(ask.reply);
+///     gmx_status s = gmx_chan_recv_timeout(ask.reply, &answer, timeout);
+///     gmx_chan_free(ask.reply);
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: the caller has so many references; one gmx_chan_free gives back each.
+/// Returns: GMX_OK; GMX_EINVAL if refs is 0, the size of everything does not fit, or chan is NULL; GMX_ENOMEM.
+/// Since: 0.2
+///
+/// # Safety
+/// `chan` is null or may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_chan_new_refs(
+    elem_size: usize,
+    capacity: usize,
+    refs: u32,
+    chan: *mut *mut gmx_chan,
+) -> gmx_status {
+    if refs == 0 {
+        return GMX_EINVAL;
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        match gmx_chan_new(elem_size, capacity, chan) {
+            GMX_OK => with(*chan, |_, c| map(c.add_refs(refs as usize - 1))),
+            status => status,
+        }
+    }
+}
+
 /// One more reference to a channel, for another who uses it and will call gmx_chan_free.
 ///
 /// Blocks: never.

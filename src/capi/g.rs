@@ -221,7 +221,7 @@ pub unsafe extern "C" fn gmx_spawn_with(
 
 /// # Safety
 /// `name` is null or terminated.
-unsafe fn copy_name(name: *const c_char) -> GName {
+pub(super) unsafe fn copy_name(name: *const c_char) -> GName {
     if name.is_null() {
         return GName::NONE;
     }

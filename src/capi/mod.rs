@@ -4,15 +4,19 @@
 //! Safepoint, Migrates, Cancellable, Owns, Returns, Since.
 #![allow(non_camel_case_types, non_upper_case_globals)]
 
+pub mod address;
 pub mod cancel;
 pub mod chan;
 pub mod cleanup;
 pub mod cond;
+pub mod coro;
 pub mod foreign;
 pub mod g;
 pub mod mutex;
 pub mod once;
 pub mod p;
+pub mod parallel;
+pub mod rmutex;
 pub mod runtime;
 pub mod rwmutex;
 pub mod scope;
@@ -25,15 +29,19 @@ pub mod timer;
 pub mod waitgroup;
 pub mod world;
 
+pub use address::*;
 pub use cancel::*;
 pub use chan::*;
 pub use cleanup::*;
 pub use cond::*;
+pub use coro::*;
 pub use foreign::*;
 pub use g::*;
 pub use mutex::*;
 pub use once::*;
 pub use p::*;
+pub use parallel::*;
+pub use rmutex::*;
 pub use runtime::*;
 pub use rwmutex::*;
 pub use scope::*;

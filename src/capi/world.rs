@@ -176,8 +176,11 @@ pub extern "C" fn gmx_for_each_g(
     };
     // A thread of the host that only waits in here is no goroutine.
     for gp in report::live_gs(m.sched()).filter(|gp| !gp.has(gflag::THREAD_WAIT)) {
-        let status = gp.status();
-        let waits = matches!(status, GStatus::Waiting | GStatus::Parked);
+        let status = match gp.status() {
+            GStatus::Suspended => GStatus::Waiting,
+            status => status,
+        };
+        let waits = status.waits();
         let own = m.g() == Some(gp);
         let tied = status == GStatus::Syscall || own || !gp.lockedm.is_null();
         // SAFETY: the world is stopped; m is null or an M.

@@ -23,6 +23,8 @@
 //! | Running | Runnable, Waiting, Syscall, Dead | its M |
 //! | Syscall | Running, Runnable | its M |
 //! | Waiting | Runnable | whoever took its wait record from where it waited, or claimed the wait (`wait`); for `gmx_park` one CAS decides |
+//! | Running | Suspended | its M, if it is a coroutine |
+//! | Suspended | Waiting | whoever claims the coroutine (protocol/coro.rs) |
 //! | Dead | Idle | its M, or whoever joins it |
 
 use crate::fiber::host::HostState;
@@ -57,6 +59,8 @@ pub enum GStatus {
     Dead = 6,
     /// Its commit runs, and then it is Parked, unless it was readied before (K5 in park.rs). No stopped world shows it.
     Parking = 7,
+    /// As Waiting: a coroutine off its stack, which any G may resume (protocol/coro.rs). Dumps of the host call it Waiting.
+    Suspended = 8,
 }
 
 impl GStatus {
@@ -69,8 +73,14 @@ impl GStatus {
             4 => GStatus::Waiting,
             5 => GStatus::Parked,
             7 => GStatus::Parking,
+            8 => GStatus::Suspended,
             _ => GStatus::Dead,
         }
+    }
+
+    /// Whether it is off its stack with a reason to wait. For a G that stands still.
+    pub fn waits(self) -> bool {
+        matches!(self, GStatus::Waiting | GStatus::Parked | GStatus::Suspended)
     }
 
     /// The word for it in dumps, Go's where it has one.
@@ -80,7 +90,7 @@ impl GStatus {
             GStatus::Runnable => "runnable",
             GStatus::Running => "running",
             GStatus::Syscall => "syscall",
-            GStatus::Waiting | GStatus::Parked | GStatus::Parking => "waiting",
+            GStatus::Waiting | GStatus::Parked | GStatus::Parking | GStatus::Suspended => "waiting",
             GStatus::Dead => "dead",
         }
     }
@@ -128,6 +138,8 @@ reasons! {
     CHAN_SEND_NIL = "chan send (nil chan)",
     SELECT = "select",
     SELECT_NONE = "select (no cases)",
+    COROUTINE = "coroutine",
+    ADDRESS = "address",
 }
 
 impl WaitReason {
@@ -165,6 +177,10 @@ pub mod gflag {
     /// Its stack is wiped at its end. Such a G has a stack size of its own ([`super::G::stack_size`]): the stacks of those go
     /// through the pool, so that the others' way past the P's cache has nothing to look at.
     pub const WIPE: u32 = 64;
+    /// A coroutine (protocol/coro.rs).
+    pub const CORO: u32 = 128;
+    /// A coroutine that is to end. Set by whoever has claimed it.
+    pub const CLOSING: u32 = 256;
 }
 
 /// How a wait ended.
@@ -310,6 +326,10 @@ pub struct Cold {
     pub copied: Copied,
     /// What it is to do at its end (block/cleanup.rs): the last first. Owner: the G.
     pub cleanups: OwnPtr<c_void>,
+    /// As a coroutine: the G that waits for it (protocol/coro.rs); null while it is Suspended.
+    pub resumer: OwnPtr<G>,
+    /// As the resumer of a coroutine: how the wait ended. Owner: the coroutine.
+    pub told: OwnU8,
     /// Values of G-local keys, made at the first set. Owner: the G.
     pub keys: OwnPtr<c_void>,
     /// Name, made at spawn. Owner: the spawner.

@@ -52,6 +52,8 @@ pub enum Mcall {
     None,
     /// It waits. The commit publishes it; false keeps it running.
     Park(Commit),
+    /// It is a coroutine that has yielded (protocol/coro.rs).
+    Suspend,
     /// It runs again later.
     Yield(Place),
     /// It is the suspended parent of a child-first spawn.
@@ -101,6 +103,7 @@ enum What {
     None,
     Park,
     ParkHost,
+    Suspend,
     YieldNext,
     YieldTail,
     YieldGlobal,
@@ -430,6 +433,7 @@ impl M {
                 (p.f, p.arg) = (c.f, c.arg);
                 if c.host { What::ParkHost } else { What::Park }
             }
+            Mcall::Suspend => What::Suspend,
             Mcall::Yield(Place::Next) => What::YieldNext,
             Mcall::Yield(Place::Tail) => What::YieldTail,
             Mcall::Yield(Place::Global) => What::YieldGlobal,
@@ -455,6 +459,7 @@ impl M {
             What::None => Mcall::None,
             What::Park => Mcall::Park(Commit { host: false, f: p.f, arg: p.arg }),
             What::ParkHost => Mcall::Park(Commit { host: true, f: p.f, arg: p.arg }),
+            What::Suspend => Mcall::Suspend,
             What::YieldNext => Mcall::Yield(Place::Next),
             What::YieldTail => Mcall::Yield(Place::Tail),
             What::YieldGlobal => Mcall::Yield(Place::Global),

@@ -23,10 +23,12 @@
 //! ([`finds`]): fences are taken away by name, other things by a variant that is written here. [`fences`] checks that
 //! no fence of the protocols is without such a model.
 
+mod addresses;
 mod barriers;
 mod cancels;
 mod chans;
 mod closes;
+mod coros;
 mod fences;
 mod foreigns;
 mod keepers;
@@ -63,7 +65,7 @@ use crate::gmp::m::{Ctx, Kind, MRef, Mcall, Place};
 use crate::gmp::p::{PREEMPT, PRef, PStatus};
 use crate::gmp::sched::{Hooks, Sched, leaked};
 use crate::protocol::wake::{self, Idle};
-use crate::protocol::{foreign, park, syscall};
+use crate::protocol::{coro, foreign, park, syscall};
 use crate::sched::schedule;
 use crate::sync::{Event, Note, Ordering, nothing_is_gone, set_now, without_order};
 use checker::thread::{self, JoinHandle, ThreadId};
@@ -483,6 +485,10 @@ impl World {
         token.at.store(usize::MAX, SeqCst);
         if gp.has(gflag::JOINABLE) {
             join::on_exit(m, gp);
+            token.sole.touch();
+        }
+        if gp.has(gflag::CORO) {
+            coro::on_exit(m, gp);
             token.sole.touch();
         }
         if !gp.has(gflag::ZOMBIE) {

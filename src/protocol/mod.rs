@@ -12,9 +12,11 @@
 //! 8. [`resize`] procresize
 //! 9. [`lockedm`] a G locked to its M
 //! 10. [`park`] gopark, goready, gosched, goexit, spawn
-//! 11. [`foreign`] extra Ms
-//! 12. [`tidy`] what a spike leaves behind goes back to the system
+//! 11. [`coro`] coroutines: two Gs that hand a thread to each other
+//! 12. [`foreign`] extra Ms
+//! 13. [`tidy`] what a spike leaves behind goes back to the system
 
+pub mod coro;
 pub mod foreign;
 pub mod lockedm;
 pub mod park;

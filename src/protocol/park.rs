@@ -193,6 +193,10 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
             // SAFETY: the commit came with its argument; K1.
             commit.f.is_some_and(|f| !unsafe { f(m, gp, commit.arg) })
         }
+        Mcall::Suspend => {
+            gp.set_status(GStatus::Suspended);
+            false
+        }
         Mcall::Yield(place) => {
             match place {
                 Place::Next => _ = m.must_p().put_next(gp),
@@ -469,8 +473,30 @@ pub fn park_thread(m: MRef, reason: WaitReason, commit: Commit, deadline: Option
     gp.set_status(GStatus::Syscall);
 }
 
+/// Leaves the running G, or the thread of the host that has none, for `to`, which waits and is the caller's to run
+/// (coro.rs). Directly, with `call` as what it wants done, or through the scheduler, where the commit `ready` readies `to`.
+///
+/// # Migrates
 #[inline(always)]
-fn note_wait(gp: GRef, reason: WaitReason, since: i64) {
+pub fn hand_over(m: MRef, gp: GRef, to: GRef, reason: WaitReason, call: Mcall, ready: Commit) -> MRef {
+    if !m.is_free() {
+        return park_slow(m, reason, ready);
+    }
+    let pp = m.must_p();
+    let timers_turn = pp.timers.first() != NEVER && pp.stats.switches.get().is_multiple_of(TIMER_TICK);
+    if pp.requests() != 0 || timers_turn || !to.lockedm.is_null() || !bind_kept_stack(m, pp, to) {
+        return park_slow(m, reason, ready);
+    }
+    note_wait(gp, reason, m.sched().coarse_now());
+    gp.set_status(GStatus::Waiting);
+    make_running(m, pp, to);
+    m.set_pending(gp, call);
+    // SAFETY: `to` is ours to run, off its stack (K1), and has one; gp waits from now on.
+    unsafe { switch_from(m, gp, Sp(to.sp.get())) }
+}
+
+#[inline(always)]
+pub fn note_wait(gp: GRef, reason: WaitReason, since: i64) {
     gp.wait_reason.set(reason.as_ptr().cast_mut());
     gp.wait_since.set(since);
 }

@@ -2,7 +2,7 @@
 
 use super::report::{self, Text, status_text};
 use crate::block::spawn;
-use crate::gmp::g::{GStatus, WaitReason, gflag};
+use crate::gmp::g::{GStatus, gflag};
 use crate::gmp::m::{Kind, MRef};
 use crate::gmp::p::{P, PStats};
 use crate::gmp::sched::Sched;
@@ -47,7 +47,7 @@ fn schedtrace_text(sched: &Sched, now: i64, out: &mut Text) -> fmt::Result {
     places(sched, out)?;
     for gp in report::live_gs(sched) {
         // Everything runs: a reason of the host's may be gone by now, so only the library's own are shown.
-        let reason = WaitReason::own_text(gp.wait_reason.get()).filter(|_| gp.status() == GStatus::Waiting);
+        let reason = report::own_reason(gp);
         write!(out, "  G{}: status={}({})", gp.goid.get(), gp.status() as u8, reason.unwrap_or(""))?;
         writeln!(out, " m={} lockedm={}", m_id(gp.m.get()), m_id(gp.lockedm.get()))?;
     }
@@ -167,7 +167,7 @@ pub fn g_counts(sched: &Sched) -> GCounts {
         match gp.status() {
             GStatus::Running => c.running += 1,
             GStatus::Runnable => c.runnable += 1,
-            GStatus::Waiting | GStatus::Parked if !gp.has(gflag::THREAD_WAIT) => c.waiting += 1,
+            GStatus::Waiting | GStatus::Parked | GStatus::Suspended if !gp.has(gflag::THREAD_WAIT) => c.waiting += 1,
             GStatus::Syscall if !gp.has(gflag::FOREIGN) => c.syscall += 1,
             _ => {}
         }

@@ -109,7 +109,7 @@ pub fn g_line(out: &mut Text, gp: GRef) -> fmt::Result {
 fn g_words(out: &mut Text, gp: GRef) -> fmt::Result {
     g_name(out, gp)?;
     let status = gp.status();
-    if matches!(status, GStatus::Waiting | GStatus::Parked) {
+    if status.waits() {
         let ms = (now() - gp.wait_since.get()).max(0) / 1_000_000;
         // SAFETY: it waits and goes on waiting meanwhile; reasons are NUL-terminated and outlive the wait.
         let reason = match gp.wait_reason.get() {
@@ -275,11 +275,16 @@ pub fn lack_of_stacks(sched: &Sched) {
     emit(out.as_bytes());
 }
 
+/// The library's own word for what a G waits for, while it may move on.
+pub fn own_reason(gp: GRef) -> Option<&'static str> {
+    let waits = matches!(gp.status(), GStatus::Waiting | GStatus::Suspended);
+    WaitReason::own_text(gp.wait_reason.get()).filter(|_| waits)
+}
+
 /// One line about a G that may move on meanwhile: the host's words for its wait may be gone.
 fn moving_line(out: &mut Text, gp: GRef) -> fmt::Result {
     g_name(out, gp)?;
-    let reason = WaitReason::own_text(gp.wait_reason.get()).filter(|_| gp.status() == GStatus::Waiting);
-    write!(out, " [{}]", reason.unwrap_or(gp.status().text()))?;
+    write!(out, " [{}]", own_reason(gp).unwrap_or(gp.status().text()))?;
     if !gp.lockedm.is_null() {
         out.write_str(" (locked to its thread)")?;
     }

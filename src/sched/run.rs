@@ -9,7 +9,7 @@ use crate::gmp::m::{Ctx, M, MRef, Mcall};
 use crate::gmp::sched::Sched;
 use crate::protocol::syscall::NoP;
 use crate::protocol::wake::{self, Idle};
-use crate::protocol::{foreign, lockedm, park, quiet, syscall};
+use crate::protocol::{coro, foreign, lockedm, park, quiet, syscall};
 use crate::sync::Ordering;
 use crate::sys;
 use std::ffi::c_void;
@@ -243,6 +243,9 @@ fn end_extras(mut m: MRef, gp: GRef, returned: bool) -> MRef {
     cancel::on_exit(m.sched(), gp);
     scope::on_exit(m, gp);
     spawn::on_exit(m, gp);
+    if gp.has(gflag::CORO) {
+        coro::on_exit(m, gp);
+    }
     m
 }
 

@@ -24,6 +24,36 @@ pub fn child(f: extern "C" fn(*mut c_void) -> i32, arg: *mut c_void) -> i32 {
     unsafe { gmx_arch_call(arg as usize, 0, 0, f as *const ()) as i32 }
 }
 
+/// What a parallel loop runs: `fn(arg, begin, end)`.
+pub type RangeFn = extern "C" fn(*mut c_void, i64, i64);
+
+/// Calls of it that follow each other.
+struct Ranges {
+    f: RangeFn,
+    arg: *mut c_void,
+    begin: i64,
+    end: i64,
+    grain: i64,
+}
+
+/// Calls it for all of `begin..end`, with `grain` numbers at a time. One barrier stands before all of these calls: an unwind
+/// that comes out of one passes [`each_range`] on its search, and ends there.
+pub fn ranges(f: RangeFn, arg: *mut c_void, begin: i64, end: i64, grain: i64) {
+    let mut all = Ranges { f, arg, begin, end, grain };
+    // SAFETY: as in `plain`.
+    unsafe { gmx_arch_call((&raw mut all) as usize, 0, 0, each_range as *const ()) };
+}
+
+extern "C" fn each_range(all: *const Ranges) {
+    // SAFETY: `ranges` passes its own.
+    let &Ranges { f, arg, mut begin, end, grain } = unsafe { &*all };
+    while begin < end {
+        let to = begin.saturating_add(grain).min(end);
+        f(arg, begin, to);
+        begin = to;
+    }
+}
+
 /// The commit of a park: `commit(arg, g)`.
 #[inline(always)]
 pub fn commit(f: extern "C" fn(*mut c_void, u64) -> bool, arg: *mut c_void, g: u64) -> bool {
@@ -69,6 +99,11 @@ mod tests {
         unsafe { *arg.cast::<u64>() = *info };
     }
 
+    extern "C" fn spans(arg: *mut c_void, begin: i64, end: i64) {
+        // SAFETY: the tests pass a number of theirs.
+        unsafe { *arg.cast::<i64>() = end - begin };
+    }
+
     extern "C" fn length(arg: *mut c_void, text: *const c_char, len: usize) {
         // SAFETY: the tests pass a number of theirs, and a text.
         unsafe { *arg.cast::<usize>() = len + *text as usize };
@@ -83,6 +118,11 @@ mod tests {
         assert!(commit(odd, null_mut(), u64::MAX) && !commit(odd, null_mut(), 1 << 60));
         look(copies, (&raw mut m).cast(), &u64::MAX);
         assert_eq!(m, u64::MAX);
+        let mut span = 0i64;
+        ranges(spans, (&raw mut span).cast(), 1, i64::MAX, i64::MAX);
+        assert_eq!(span, i64::MAX - 1);
+        ranges(spans, (&raw mut span).cast(), 0, 10, 4);
+        assert_eq!(span, 2);
         report(length, (&raw mut len).cast(), b"abc");
         assert_eq!(len, 3 + usize::from(b'a'));
     }

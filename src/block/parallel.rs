@@ -1,0 +1,216 @@
+//! A loop over numbers, run by as many Ps as have nothing else to do.
+//!
+//! # Problem
+//! Nobody knows how long one number takes. Who cuts the range into pieces before it begins pays for each piece, though
+//! everybody may be busy; who does not cut leaves Ps idle.
+//!
+//! # Protocol
+//! A worker is the caller, or a G that a worker made for a part of its range. Each does this:
+//! * P1 call the function for some numbers, then look at the clock. How many adapts, so that a look comes every
+//!   [`LOOK`];
+//! * P2 at a look: serve requests; if the caller's token is canceled, stop;
+//! * P3 at a look, if more than one grain is left, this P has nothing else to run that others could take, and some
+//!   P searches, or is idle and the wake pays ([`PAYS`]): make a G for the upper half of what is left, into this P's
+//!   queue, and call for a searcher;
+//! * P4 a range of few grains ([`LONG`]) is cut in the same way before each call, whoever is idle: its calls are long, or
+//!   nobody would ask for a loop, and a P that becomes idle meanwhile finds the parts in the queue.
+//!
+//! The caller then waits until the Gs that were made have ended, whatever happens to its token: the record of the loop
+//! lies on its stack. A thread of the host runs nothing itself: it makes one G for everything, and waits.
+//!
+//! # Invariants
+//! * PF-I1 each number is in the range of exactly one worker, and handed to the function once, or never if the loop was
+//!   canceled.
+//! * PF-I2 `open` is above zero as long as a worker other than the caller may touch the record: a worker counts the G that
+//!   it makes before it ends itself.
+//! * PF-I3 the function returns: `gmx_goexit` is refused in it (`callbacks`).
+//!
+//! # Rejected
+//! A wake at the start of every loop: it costs as much as ten thousand empty calls. A list of ranges that idle Ps look at: one more
+//! place to search for every P, with a wake-up protocol of its own; a G in the run queue is found as it is.
+
+use super::cancel;
+use super::vain;
+use super::waitgroup::WaitGroup;
+use super::waitq::{self, Kind};
+use crate::gmp::error::{Error, Result};
+use crate::gmp::g::{GName, GRef};
+use crate::gmp::m::{Ctx, MRef};
+use crate::gmp::sched::Sched;
+use crate::protocol::{park, wake};
+use crate::sync::{AtomicBool, Ordering, now};
+use crate::sys::call::RangeFn;
+use std::ffi::c_void;
+
+/// How much time a worker lets pass between two looks, about.
+const LOOK: i64 = 4_000;
+/// What a worker must have run alone before it wakes a sleeping thread: as long as that takes.
+const PAYS: i64 = 20_000;
+/// P4: so many grains for each P are few.
+const LONG: i64 = 4;
+
+/// A loop that runs. It lives on its caller's stack.
+struct Loop {
+    f: RangeFn,
+    arg: *mut c_void,
+    /// 0: as many numbers a call as come between two looks.
+    grain: i64,
+    /// The token of the caller, which counts for it; null for none.
+    token: u64,
+    /// Gs that were made and have not ended.
+    open: WaitGroup,
+    /// Somebody left numbers out.
+    canceled: AtomicBool,
+}
+
+/// What a G is to do. Made by the worker that cut it off; freed by the G.
+struct Part {
+    of: *const Loop,
+    begin: i64,
+    end: i64,
+}
+
+/// Runs `f(arg, begin, end)` over all of 0..n. Canceled: numbers were left out.
+///
+/// # Migrates
+pub fn run(mut m: MRef, n: i64, grain: i64, f: RangeFn, arg: *mut c_void) -> Result<()> {
+    if n <= 0 {
+        return Ok(());
+    }
+    let gp = waitq::waiter(m);
+    let token = cancel::ends(gp, Kind::Event).map_or(0, |t| t.token().handle.get());
+    let all = Loop { f, arg, grain, token, open: WaitGroup::default(), canceled: AtomicBool::new(false) };
+    if m.ctx() == Ctx::Foreign {
+        if m.sched().is_closing() {
+            return Err(Error::ShutDown);
+        }
+        if !start(m, &all, 0, n) {
+            return Err(Error::NoMemory);
+        }
+    } else {
+        m = all.work(m, 0, n);
+    }
+    let (_, waited) = all.open.wait(m, None, Kind::Own);
+    debug_assert!(waited.is_ok());
+    if all.canceled.load(Ordering::Acquire) { Err(Error::Canceled) } else { Ok(()) }
+}
+
+/// The M of a G that was in a function of the host.
+fn back(m: MRef) -> MRef {
+    // SAFETY: null or an M.
+    unsafe { MRef::from_ptr(crate::sys::arch::current_m().cast()) }.unwrap_or(m)
+}
+
+/// Makes the G for a part. False: there is no memory.
+fn start(m: MRef, of: &Loop, begin: i64, end: i64) -> bool {
+    let sched = m.sched();
+    let Some(part) = try_box(Part { of, begin, end }) else { return false };
+    let entry = part_entry as extern "C" fn(*mut c_void) as *mut c_void;
+    let what = park::Spawn { entry, arg: part.cast(), flags: 0, stack_size: 0, name: GName::NONE };
+    let made = park::newproc(m, &what);
+    let Some(gp) = made.filter(|gp| of.open.add(m, 1).is_ok() || forgotten(m, *gp)) else {
+        // SAFETY: made above, and nobody has it.
+        drop(unsafe { Box::from_raw(part) });
+        return false;
+    };
+    // The caller counts for its token as long as the loop runs.
+    if of.token != 0
+        && let Ok(token) = cancel::find(sched, of.token, true)
+    {
+        let old = cancel::replace(gp, Some(token));
+        debug_assert!(old.is_none());
+    }
+    match m.p() {
+        Some(pp) => {
+            // Not next: that is the last place where a thief looks.
+            pp.put_tail(gp);
+            wake::wakep(sched, m);
+        }
+        None => park::ready_queue(m, gp),
+    }
+    true
+}
+
+fn forgotten(m: MRef, gp: GRef) -> bool {
+    park::forget(m, gp);
+    false
+}
+
+/// A box, if there is memory.
+fn try_box(part: Part) -> Option<*mut Part> {
+    crate::gmp::sched::try_leak(part).map(|part| std::ptr::from_ref(part).cast_mut())
+}
+
+extern "C" fn part_entry(arg: *mut c_void) {
+    // SAFETY: `start` made it for this G.
+    let part = *unsafe { Box::from_raw(arg.cast::<Part>()) };
+    // SAFETY: PF-I2.
+    let of = unsafe { &*part.of };
+    // SAFETY: a G runs on an M.
+    let Some(m) = (unsafe { MRef::from_ptr(crate::sys::arch::current_m().cast()) }) else { return };
+    let m = of.work(m, part.begin, part.end);
+    // The last touch.
+    let done = of.open.add(m, -1);
+    debug_assert!(done.is_ok());
+}
+
+impl Loop {
+    /// P1 to P3.
+    ///
+    /// # Migrates
+    fn work(&self, mut m: MRef, mut begin: i64, mut end: i64) -> MRef {
+        let gp = park::running(m);
+        let grain = self.grain.max(1);
+        let few = LONG * i64::from(m.sched().procs());
+        let mut looked = now();
+        // When this worker began, or last cut something off.
+        let mut since = looked;
+        let mut steps: i64 = 1;
+        let mut first = true;
+        loop {
+            let grains = (end - begin - 1) / grain + 1;
+            let cuts =
+                if grains <= few { m.sched().procs() > 1 } else { !first && wants_part(m, looked - since >= PAYS) };
+            if grains > 1 && cuts {
+                let middle = begin + grains / 2 * grain;
+                if start(m, self, middle, end) {
+                    end = middle;
+                    since = looked;
+                }
+            }
+            first = false;
+            // P1
+            let stop = begin.saturating_add(steps.saturating_mul(grain)).min(end);
+            gp.callbacks.set(gp.callbacks.get() + 1);
+            crate::sys::call::ranges(self.f, self.arg, begin, stop, if self.grain == 0 { i64::MAX } else { grain });
+            begin = stop;
+            gp.callbacks.set(gp.callbacks.get() - 1);
+            m = back(m);
+            if begin >= end {
+                return m;
+            }
+            // P2
+            m = vain::serve(m);
+            if cancel::ends(gp, Kind::Event).is_some_and(|t| t.is_cancelled()) {
+                self.canceled.store(true, Ordering::Release);
+                return m;
+            }
+            let at = now();
+            let took = at - std::mem::replace(&mut looked, at);
+            if took < LOOK / 2 {
+                steps = steps.saturating_mul(2);
+            } else if took > 2 * LOOK {
+                steps = (steps / 2).max(1);
+            }
+        }
+    }
+}
+
+/// P3: whether somebody would take a part of this worker's range. `pays`: a wake does.
+fn wants_part(m: MRef, pays: bool) -> bool {
+    let sched: &Sched = m.sched();
+    let Some(pp) = m.p() else { return false };
+    sched.procs() > 1
+        && pp.runq_empty()
+        && (sched.nmspinning.load(Ordering::Relaxed) != 0 || (pays && sched.npidle.load(Ordering::Relaxed) != 0))
+}

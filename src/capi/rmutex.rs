@@ -1,0 +1,96 @@
+//! Recursive mutexes
+
+use super::*;
+use crate::block::rmutex::RMutex;
+use crate::block::waitq;
+
+/// A mutex that its owner, a goroutine or a thread, may lock again, and then unlocks as often. Zero is unlocked; nothing needs
+/// to be freed. Without that need take gmx_mutex, which says GMX_EDEADLK to a second lock.
+#[repr(C)]
+pub struct gmx_rmutex {
+    pub mutex: gmx_mutex,
+    pub again: u64,
+}
+
+const _: () = assert!(std::mem::size_of::<gmx_rmutex>() == std::mem::size_of::<RMutex>());
+const _: () = assert!(std::mem::align_of::<gmx_rmutex>() == std::mem::align_of::<RMutex>());
+
+/// # Safety
+/// `m` is null, or points to a mutex that lives as long as anybody uses it.
+unsafe fn rmutex<'a>(m: *mut gmx_rmutex) -> Option<&'a RMutex> {
+    if m.is_null() || !m.is_aligned() {
+        return None;
+    }
+    // SAFETY: the caller's promise; the layouts agree, and the words are used by atomic operations only.
+    Some(unsafe { &*m.cast::<RMutex>() })
+}
+
+/// Locks a recursive mutex, waiting no longer than timeout nanoseconds while another has it. The owner locks it once more.
+///
+/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: yes.
+/// Migrates: yes.
+/// Cancellable: only by gmx_cancel_locks.
+/// Owns: the mutex, until as many gmx_rmutex_unlock by the same goroutine or thread.
+/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBUSY after 2^64 locks; GMX_EINVAL if m is NULL or not aligned;
+/// GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.2
+///
+/// # Safety
+/// `m` is null or points to a recursive mutex.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_rmutex_lock(m: *mut gmx_rmutex, timeout: i64) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(mutex) = (unsafe { rmutex(m) }) else { return GMX_EINVAL };
+    match may_wait_calmly() {
+        Ok(m) => tried(mutex.lock(m, waitq::deadline_of(timeout))),
+        Err(status) => status,
+    }
+}
+
+/// Locks a recursive mutex if nobody else has it.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: unless GMX_OK.
+/// Migrates: unless GMX_OK.
+/// Cancellable: no.
+/// Owns: the mutex, if GMX_OK.
+/// Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
+/// Since: 0.2
+///
+/// # Safety
+/// `m` is null or points to a recursive mutex.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_rmutex_try_lock(m: *mut gmx_rmutex) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(mutex) = (unsafe { rmutex(m) }) else { return GMX_EINVAL };
+    match any() {
+        Ok(m) => tried(mutex.try_lock(m)),
+        Err(status) => status,
+    }
+}
+
+/// Takes one lock of a recursive mutex back; with the last one others may have it.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EPERM if it is not locked, or locked by another; GMX_EINVAL if m is NULL or not aligned.
+/// Since: 0.2
+///
+/// # Safety
+/// `m` is null or points to a recursive mutex.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_rmutex_unlock(m: *mut gmx_rmutex) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(mutex) = (unsafe { rmutex(m) }) else { return GMX_EINVAL };
+    match any() {
+        Ok(m) => map(mutex.unlock(m)),
+        Err(status) => status,
+    }
+}

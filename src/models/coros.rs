@@ -1,0 +1,141 @@
+//! coro.rs: of a coroutine and its resumer one runs, on one thread, whoever resumes it and whatever stops meanwhile.
+
+use super::*;
+use crate::gmp::error::Error;
+use crate::gmp::m::Commit;
+use crate::protocol::coro;
+
+/// The way from one G to the other: no queue, or the scheduler.
+#[derive(Clone, Copy)]
+enum Way {
+    Direct,
+    Scheduler,
+    /// Direct, and Suspended while it is still on its stack.
+    Early,
+}
+
+/// What the next G of this M is: stands for the switch to its stack.
+fn enters(m: MRef, to: GRef) {
+    to.set_status(GStatus::Runnable);
+    m.chosen.set(to.as_ptr());
+}
+
+/// Resumes the coroutine, if nobody else has.
+fn resumes(co: usize, handle: u64, way: Way) -> Step {
+    Box::new(move |w, m, gp| {
+        let co = w.gp(co);
+        match coro::claim(co, handle) {
+            Ok(()) => {}
+            Err(Error::Busy | Error::Stale) => return Mcall::None,
+            Err(e) => panic!("{e:?}"),
+        }
+        coro::note_resumer(gp, co);
+        gp.set_status(GStatus::Waiting);
+        if let Way::Scheduler = way {
+            return Mcall::Park(coro::resumed(co));
+        }
+        enters(m, co);
+        Mcall::Park(Commit { host: false, f: None, arg: std::ptr::null_mut() })
+    })
+}
+
+/// A step of the coroutine.
+fn suspends(way: Way) -> Step {
+    Box::new(move |_, m, co| {
+        if co.has(gflag::CLOSING) {
+            return Mcall::None;
+        }
+        let (to, commit) = coro::yielding(m, co);
+        co.set_status(GStatus::Waiting);
+        match way {
+            Way::Scheduler => return Mcall::Park(commit),
+            Way::Direct => {}
+            Way::Early => co.set_status(GStatus::Suspended),
+        }
+        enters(m, to);
+        Mcall::Suspend
+    })
+}
+
+/// A coroutine that yields once; so many Gs on Ms of their own resume it, each twice; then a thread of the host brings it
+/// to its end. `freed`: so does another.
+fn pair(resumers: u32, way: Way, freed: bool, beside: impl Fn(&Arc<World>) + Send + Sync + 'static) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(resumers, resumers);
+        let co = mk.token(vec![suspends(way)]);
+        let gp = mk.0.tokens[co].gp;
+        gp.set_flag(gflag::CORO, true);
+        gp.set_status(GStatus::Suspended);
+        let handle = gp.handle();
+        let gs: Vec<usize> = (0..resumers)
+            .map(|_| mk.token(vec![resumes(co, handle, way), safepoint(), resumes(co, handle, way)]))
+            .collect();
+        let w = mk.make();
+        let ms: Vec<MRef> = gs.iter().map(|&g| w.worker_with(&[g])).collect();
+        ms.into_iter().for_each(|m| w.go(m));
+        let last = foreign::needm(w.sched, 1).unwrap();
+        w.host_as(last, move |w, m| {
+            gs.iter().for_each(|&g| w.ended(g));
+            while coro::switch(m, handle).is_ok() {}
+            if coro::switch(m, handle) == Err(Error::Busy) {
+                // Somebody is about to bring it to its end.
+                assert!(freed);
+                return;
+            }
+            assert!(coro::switch(m, handle) == Err(Error::Stale) && coro::close(m, handle) == Err(Error::Stale));
+        });
+        beside(&w);
+        w.finish();
+    }
+}
+
+#[test]
+fn one_resumer() {
+    check(Size::default(), pair(1, Way::Direct, false, |_| ()));
+    check(Size::default(), pair(1, Way::Scheduler, false, |_| ()));
+}
+
+/// What one leaves behind is what the next one finds: R1 and Y2.
+#[test]
+fn two_resumers() {
+    check(Size { preemptions: 1, ..Size::default() }, pair(2, Way::Direct, false, |_| ()));
+}
+
+/// In a queue for a moment, where the other M may find it.
+#[test]
+fn two_resumers_through_the_scheduler() {
+    check(Size { preemptions: 1, ..Size::default() }, pair(2, Way::Scheduler, false, |_| ()));
+}
+
+#[test]
+fn switch_against_stop() {
+    let beside = |w: &Arc<World>| {
+        w.host(|w, m| {
+            stop_and_start(w, m, -1);
+        })
+    };
+    check(Size { preemptions: 1, ..Size::default() }, pair(1, Way::Direct, false, beside));
+    check(Size { preemptions: 1, ..Size::default() }, pair(1, Way::Scheduler, false, beside));
+}
+
+/// A thread of the host frees it while a G resumes it: one of the two is refused, or comes too late.
+#[test]
+fn switch_against_free() {
+    let beside = |w: &Arc<World>| {
+        let handle = w.gp(0).handle();
+        w.host(move |_, m| match coro::close(m, handle) {
+            Ok(()) => assert!(coro::close(m, handle) == Err(Error::Stale)),
+            Err(e) => assert!(matches!(e, Error::Busy | Error::Stale), "{e:?}"),
+        })
+    };
+    check(Size { preemptions: 1, ..Size::default() }, pair(1, Way::Direct, true, beside));
+}
+
+/// CO-I2: claimed before it is off its stack.
+#[cfg(loom)]
+#[test]
+fn finds_yield_that_is_published_early() {
+    finds(&["Causality violation", "a step ran twice", "a G in a queue is", "two owners"], || {
+        check(Size { preemptions: 1, ..Size::default() }, pair(2, Way::Early, false, |_| ()));
+    });
+}

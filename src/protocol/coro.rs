@@ -1,0 +1,236 @@
+//! Coroutines: a G that runs only while another G waits for it, and hands the thread back.
+//!
+//! # Problem
+//! A generator runs a little, gives a value, and waits until the next one is wanted. Two Gs and two channels can do that,
+//! but each value costs two ways through a run queue, and an idle P may take one half of the pair away. Here the two
+//! Gs never run at the same time, so the one that stops can enter the other directly.
+//!
+//! # Words
+//! * the coroutine: a G with the flag CORO. It runs a function of its own, and is Suspended whenever it is off its stack
+//!   because it has yielded or has not begun.
+//! * the resumer: the G, or the thread of the host, that entered the coroutine and waits for it. Any one may be it, each
+//!   time another. `resumer` of the coroutine: that G, null while it is Suspended. Owner: the claimer, then the
+//!   coroutine.
+//! * `told` of a resumer: how its wait ended. Written by the coroutine before it hands over.
+//! * CLOSING of a coroutine: it is to end, and yields no more. Set by the claimer.
+//!
+//! # Protocol
+//! Resume:
+//! * R1 the resumer claims the coroutine: one compare-and-swap from Suspended to Waiting, which also checks that the
+//!   handle is not stale. If that fails, nothing has changed;
+//! * R2 it notes itself in `resumer`;
+//! * R3 it waits, and hands its thread to the coroutine ([`park::hand_over`]).
+//!
+//! Yield:
+//! * Y1 the coroutine takes its resumer out of `resumer` and writes `told`;
+//! * Y2 it hands its thread to the resumer; when it is off its stack it becomes Suspended, and may be claimed from
+//!   then on.
+//!
+//! End:
+//! * E1 the handle becomes stale while the coroutine still runs, so that its resumer never finds it half alive;
+//! * E2 the coroutine writes `told` and readies its resumer, as the last thing before its end.
+//!
+//! Close:
+//! * C1 as R1. A coroutine that never began is given back without being run;
+//! * C2 otherwise CLOSING is set, and R2, R3 follow: the coroutine finds that its yield has ended with an error, and
+//!   every further yield returns so at once. So the closer's wait ends with the coroutine's end (E2).
+//!
+//! To hand over, the G that leaves enters the other one directly (L2 in park.rs), in the same slice. It goes through the
+//! scheduler instead, and readies the other one there, if a request waits at the P, if it is the turn of the P's timers,
+//! if one of the two is locked to its thread, if the resumer is a thread of the host, or if the coroutine needs a stack
+//! that has to be made first.
+//!
+//! # Invariants
+//! * CO-I1 of the pair one runs, or is ready to: the coroutine has a resumer exactly as long as it is claimed, and
+//!   only the coroutine ends that wait. Otherwise two threads would run on one stack.
+//! * CO-I2 a coroutine is Suspended only when it is off its stack: K1 in park.rs.
+//! * CO-I3 a G that is handed to directly is in no queue, so no thief finds it, and no idle P need be woken for it.
+//! * CO-I4 a switch serves requests, so a stop, a barrier or the end of a slice waits for one switch at most.
+//!
+//! # Orderings
+//! The status hands the coroutine from its last thread to the claimer: Release in Y2's commit, Acquire in R1.
+//!
+//! # Why it ends
+//! A resumer waits as long as the coroutine runs or waits for something else, as a caller waits for a function. Two
+//! coroutines cannot wait for each other: one that has a resumer cannot be claimed.
+//!
+//! # Rejected
+//! Each half in a run queue (`gmx_park` and `gmx_ready`): half of a pair is stolen now and then, and comes back cold. An
+//! object beside the G: one more allocation, and a second name for the same thing; the G's handle is checked anyway.
+//!
+//! # Differences from Go
+//! `coroswitch` throws if one of the two is locked to a thread other than the current one; here such a switch goes
+//! through the scheduler. Go's coroutine is ended by its owner's own means (`iter.Pull` sets a flag); here by
+//! [`close`].
+
+use super::park::{self, Spawn};
+use crate::gmp::error::{Error, Result};
+use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
+use crate::gmp::m::{Commit, Ctx, MRef, Mcall};
+use std::ffi::c_void;
+use std::ptr::null_mut;
+
+/// `told`: the coroutine has yielded.
+const YIELDED: u8 = 0;
+/// `told`: the coroutine has ended.
+const ENDED: u8 = 1;
+
+/// A coroutine that has not begun: the handle of its G.
+pub fn make(m: MRef, what: &Spawn) -> Result<u64> {
+    let gp = park::newproc(m, what).ok_or(Error::NoMemory)?;
+    if m.p().is_none() && m.sched().is_closing() {
+        park::forget(m, gp);
+        return Err(Error::ShutDown);
+    }
+    gp.set_flag(gflag::CORO, true);
+    gp.note_extras();
+    gp.resumer.set(null_mut());
+    park::note_wait(gp, WaitReason::COROUTINE, m.sched().coarse_now());
+    let handle = gp.handle();
+    // CO-I2: it has no stack yet.
+    gp.set_status(GStatus::Suspended);
+    Ok(handle)
+}
+
+/// The G that stands for the caller.
+fn caller(m: MRef) -> GRef {
+    if m.ctx() == Ctx::Foreign { park::own_g(m) } else { park::running(m) }
+}
+
+/// Resumes a coroutine; or yields, if the caller is the coroutine itself. Closed: it has ended in this call. For a caller that
+/// may wait.
+///
+/// # Migrates
+#[inline]
+pub fn switch(m: MRef, handle: u64) -> Result<()> {
+    let Some(co) = m.sched().g_of(handle) else { return Err(Error::Stale) };
+    let me = caller(m);
+    if me == co {
+        return suspend(m, co);
+    }
+    claim(co, handle)?;
+    let (_, told) = enter(m, me, co);
+    if told == ENDED { Err(Error::Closed) } else { Ok(()) }
+}
+
+/// C1 and C2: the coroutine is gone when this returns.
+///
+/// # Migrates
+pub fn close(m: MRef, handle: u64) -> Result<()> {
+    let Some(co) = m.sched().g_of(handle) else { return Err(Error::Stale) };
+    let me = caller(m);
+    if me == co {
+        return Err(if co.has(gflag::CORO) { Error::Deadlock } else { Error::Invalid });
+    }
+    claim(co, handle)?;
+    if co.sp.is_null() {
+        park::forget(m, co);
+        return Ok(());
+    }
+    co.set_flag(gflag::CLOSING, true);
+    let (_, told) = enter(m, me, co);
+    debug_assert!(told == ENDED, "a coroutine that is to end has yielded");
+    Ok(())
+}
+
+/// R1.
+#[inline(always)]
+pub fn claim(co: GRef, handle: u64) -> Result<()> {
+    if co.cas_status_of(handle, GStatus::Suspended, GStatus::Waiting) { Ok(()) } else { Err(why_not(co, handle)) }
+}
+
+#[cold]
+fn why_not(co: GRef, handle: u64) -> Error {
+    let is_coro = co.has(gflag::CORO);
+    if !co.handle_is(handle) {
+        Error::Stale
+    } else if is_coro {
+        Error::Busy
+    } else {
+        Error::Invalid
+    }
+}
+
+/// R2 and R3, for a coroutine that the caller has claimed.
+///
+/// # Migrates
+#[inline(always)]
+fn enter(m: MRef, me: GRef, co: GRef) -> (MRef, u8) {
+    note_resumer(me, co);
+    let m = park::hand_over(m, me, co, WaitReason::COROUTINE, Mcall::None, resumed(co));
+    (m, me.told.get())
+}
+
+/// R2.
+#[inline(always)]
+pub fn note_resumer(me: GRef, co: GRef) {
+    co.resumer.set(me.as_ptr());
+}
+
+/// Y1 and Y2.
+///
+/// # Migrates
+#[inline]
+fn suspend(m: MRef, co: GRef) -> Result<()> {
+    if !co.has(gflag::CORO) {
+        return Err(Error::Invalid);
+    }
+    if co.has(gflag::CLOSING) {
+        return Err(Error::Canceled);
+    }
+    let to = take_resumer(m, co, YIELDED);
+    park::hand_over(m, co, to, WaitReason::COROUTINE, Mcall::Suspend, yielded(to));
+    if co.has(gflag::CLOSING) { Err(Error::Canceled) } else { Ok(()) }
+}
+
+/// Y1, and the first half of E2.
+#[inline(always)]
+fn take_resumer(m: MRef, co: GRef, told: u8) -> GRef {
+    // SAFETY: null or a G.
+    let Some(to) = (unsafe { GRef::from_ptr(co.resumer.take()) }) else {
+        crate::gmp::sched::throw(m.sched(), "a coroutine that nobody has resumed runs")
+    };
+    to.told.set(told);
+    to
+}
+
+/// Y1 and the commit of Y2 for a coroutine that goes through the scheduler.
+#[cfg(any(loom, shuttle))]
+pub fn yielding(m: MRef, co: GRef) -> (GRef, Commit) {
+    let to = take_resumer(m, co, YIELDED);
+    (to, yielded(to))
+}
+
+/// The commit of R3 through the scheduler.
+pub fn resumed(co: GRef) -> Commit {
+    unsafe fn ready(m: MRef, _: GRef, co: *mut c_void) -> bool {
+        // SAFETY: the coroutine, which is ours: it is claimed.
+        if let Some(co) = unsafe { GRef::from_ptr(co.cast()) } {
+            park::goready(m, co);
+        }
+        true
+    }
+    Commit { host: false, f: Some(ready), arg: co.as_ptr().cast() }
+}
+
+/// The commit of Y2 through the scheduler.
+fn yielded(to: GRef) -> Commit {
+    unsafe fn ready(m: MRef, co: GRef, to: *mut c_void) -> bool {
+        co.set_status(GStatus::Suspended);
+        // SAFETY: the resumer, which only the coroutine readies (CO-I1).
+        if let Some(to) = unsafe { GRef::from_ptr(to.cast()) } {
+            park::goready(m, to);
+        }
+        true
+    }
+    Commit { host: false, f: Some(ready), arg: to.as_ptr().cast() }
+}
+
+/// E1 and E2, on the coroutine's stack.
+#[cold]
+pub fn on_exit(m: MRef, co: GRef) {
+    co.set_flag(gflag::RETIRED, true);
+    co.retire();
+    let to = take_resumer(m, co, ENDED);
+    park::goready(m, to);
+}
