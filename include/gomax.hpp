@@ -136,6 +136,9 @@ void sleep_until(const std::chrono::time_point<Clock, Duration> &when) {
 
 namespace detail {
 
+/// For a time without an end.
+inline constexpr std::int64_t forever = std::numeric_limits<std::int64_t>::max();
+
 /// Room for a value that comes later, or not at all. Whoever uses it knows whether it is there.
 template <class T>
 union room {
@@ -503,6 +506,208 @@ void park(F &&commit, const char *reason = nullptr) {
 inline bool ready(gmx_g g) {
   gmx_status status = gmx_ready(g);
   return status != GMX_EPERM && check(status) == GMX_OK;
+}
+
+// ---- generators -----------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+/// Thrown by a yield whose generator is destroyed, so that the stack of the coroutine unwinds.
+struct generator_ends {};
+
+}  // namespace detail
+
+/// A function that gives value after value, each when it is asked for:
+///
+///     gomax::generator<int> squares([](auto &yield) {
+///       for (int i = 0;; i++) yield(i * i);
+///     });
+///     for (int n : squares) if (n > 100) break;
+///
+/// The function runs on a stack of its own, only while somebody waits for its next value, and may wait for whatever a
+/// goroutine waits for. Its exception comes out of next(), and out of a loop. Who destroys a generator ends its function: the
+/// yield where it stands throws, and what lies on its stack is destroyed. Costs over C: one allocation.
+template <class T>
+class generator {
+ public:
+  class yielder;
+
+ private:
+  struct state {
+    gmx_coro co = 0;
+    T *value = nullptr;
+    std::exception_ptr failure;
+    virtual void run(yielder &) = 0;
+    virtual ~state() = default;
+  };
+
+ public:
+  /// What the function calls with each value.
+  class yielder {
+   public:
+    explicit yielder(state &s) noexcept : s_(&s) {}
+    yielder(const yielder &) = delete;
+    yielder &operator=(const yielder &) = delete;
+    /// The value lies on the function's stack until the next one is asked for.
+    void operator()(T v) {
+      s_->value = std::addressof(v);
+      gmx_status status = gmx_coro_switch(s_->co);
+      s_->value = nullptr;
+      if (status == GMX_ECANCELED) throw detail::generator_ends{};
+      check(status);
+    }
+
+   private:
+    state *s_;
+  };
+
+  template <class F, class = std::enable_if_t<!std::is_same_v<std::decay_t<F>, generator>>>
+  explicit generator(F &&f, const spawn_options &o = {}) : s_(std::make_unique<state_of<std::decay_t<F>>>(std::forward<F>(f))) {
+    gmx_spawn_opts opts{};
+    opts.struct_size = sizeof opts;
+    opts.name = o.name;
+    opts.stack_size = o.stack_size;
+    check(gmx_coro_new(
+        [](void *arg) noexcept {
+          auto *s = static_cast<state *>(arg);
+          try {
+            yielder yield(*s);
+            s->run(yield);
+          } catch (const detail::generator_ends &) {
+          } catch (...) {
+            s->failure = std::current_exception();
+          }
+        },
+        static_cast<void *>(s_.get()), &opts, &s_->co));
+  }
+  generator(generator &&) noexcept = default;
+  generator &operator=(generator &&other) noexcept {
+    if (this != &other) {
+      stop();
+      s_ = std::move(other.s_);
+    }
+    return *this;
+  }
+  ~generator() { stop(); }
+
+  /// The next value, which is there until the next call; nullptr: there is none, and will be none.
+  T *next() {
+    if (!s_ || s_->co == 0) return nullptr;
+    gmx_status status = gmx_coro_switch(s_->co);
+    if (status == GMX_ECLOSED) {
+      s_->co = 0;
+      if (s_->failure) std::rethrow_exception(std::exchange(s_->failure, nullptr));
+      return nullptr;
+    }
+    check(status);
+    return s_->value;
+  }
+
+  struct sentinel {};
+  class iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = T;
+    using difference_type = std::ptrdiff_t;
+    using pointer = T *;
+    using reference = T &;
+    explicit iterator(generator &g) : of_(&g), at_(g.next()) {}
+    T &operator*() const noexcept { return *at_; }
+    T *operator->() const noexcept { return at_; }
+    iterator &operator++() {
+      at_ = of_->next();
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    friend bool operator==(const iterator &i, sentinel) noexcept { return i.at_ == nullptr; }
+    friend bool operator!=(const iterator &i, sentinel) noexcept { return i.at_ != nullptr; }
+
+   private:
+    generator *of_;
+    T *at_;
+  };
+  /// for (T &v : generator): until it has no more.
+  iterator begin() { return iterator(*this); }
+  sentinel end() const noexcept { return {}; }
+
+ private:
+  template <class F>
+  struct state_of final : state {
+    template <class U>
+    explicit state_of(U &&u) : f(std::forward<U>(u)) {}
+    void run(yielder &yield) override { std::invoke(f, yield); }
+    F f;
+  };
+  void stop() noexcept {
+    // A generator that cannot be ended here (it runs, or the caller may not wait) would use memory that is gone.
+    if (s_ && s_->co != 0 && gmx_coro_free(std::exchange(s_->co, 0)) != GMX_OK) std::terminate();
+  }
+  std::unique_ptr<state> s_;
+};
+
+// ---- parallel loops -------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+/// What the calls of a parallel loop share: the first exception, after which nothing more is called.
+template <class F>
+struct loop {
+  explicit loop(F &fn) noexcept : f(fn) {}
+  F &f;
+  std::atomic<bool> failed{false};
+  std::exception_ptr failure;
+
+  void range(std::int64_t begin, std::int64_t end) noexcept {
+    if (failed.load(std::memory_order_relaxed)) return;
+    try {
+      if constexpr (std::is_invocable_v<F &, std::int64_t, std::int64_t>) {
+        std::invoke(f, begin, end);
+      } else {
+        for (; begin < end; begin++) std::invoke(f, begin);
+      }
+    } catch (...) {
+      // Read when all calls have returned.
+      if (!failed.exchange(true)) failure = std::current_exception();
+    }
+  }
+};
+
+}  // namespace detail
+
+/// Calls f(i) for each i from 0 to n - 1, or f(begin, end) for ranges of them, on as many goroutines as Ps have nothing else to
+/// do; returns when all calls have. The first exception comes out of it, and then the rest is left out. grain: see
+/// gmx_parallel_for. Throws gomax::cancelled if the caller's token was cancelled before all were called.
+template <class F>
+void parallel_for(std::int64_t n, F &&f, std::int64_t grain = 0) {
+  using loop = detail::loop<std::remove_reference_t<F>>;
+  loop all(f);
+  gmx_status status = gmx_parallel_for(
+      n, grain,
+      [](void *arg, std::int64_t begin, std::int64_t end) noexcept { static_cast<loop *>(arg)->range(begin, end); },
+      static_cast<void *>(std::addressof(all)));
+  if (all.failure) std::rethrow_exception(all.failure);
+  check(status);
+}
+
+/// What is left of the numbers from 0 to n - 1: each range gives map(begin, end), and combine(a, b) makes one of two, in any
+/// order and grouping, beginning with identity. combine is called by one goroutine at a time.
+template <class T, class Map, class Combine>
+T parallel_reduce(std::int64_t n, T identity, Map &&map, Combine &&combine, std::int64_t grain = 0) {
+  gmx_mutex lock{};
+  T all = std::move(identity);
+  parallel_for(
+      n,
+      [&](std::int64_t begin, std::int64_t end) {
+        T part = std::invoke(map, begin, end);
+        check(gmx_mutex_lock(&lock));
+        struct unlock {
+          gmx_mutex *m;
+          ~unlock() { static_cast<void>(gmx_mutex_unlock(m)); }
+        } then{&lock};
+        all = std::invoke(combine, std::move(all), std::move(part));
+      },
+      grain);
+  return all;
 }
 
 // ---- the runtime ----------------------------------------------------------------------------------------------------
@@ -1233,6 +1438,62 @@ class condition_variable {
   }
   gmx_cond c_{};
 };
+
+/// As mutex, for an owner that may lock it again, and then unlocks it as often.
+class recursive_mutex {
+ public:
+  constexpr recursive_mutex() noexcept = default;
+  recursive_mutex(const recursive_mutex &) = delete;
+  recursive_mutex &operator=(const recursive_mutex &) = delete;
+
+  void lock() { check(gmx_rmutex_lock(&m_, detail::forever)); }
+  bool try_lock() noexcept { return gmx_rmutex_try_lock(&m_) == GMX_OK; }
+  template <class Rep, class Period>
+  bool try_lock_for(const std::chrono::duration<Rep, Period> &d) {
+    return locked(gmx_rmutex_lock(&m_, detail::ns(d)));
+  }
+  template <class Clock, class Duration>
+  bool try_lock_until(const std::chrono::time_point<Clock, Duration> &when) {
+    return locked(gmx_rmutex_lock(&m_, detail::ns_until(when)));
+  }
+  void unlock() { check(gmx_rmutex_unlock(&m_)); }
+  gmx_rmutex *native() noexcept { return &m_; }
+
+ private:
+  static bool locked(gmx_status status) { return status != GMX_ETIMEDOUT && check(status) == GMX_OK; }
+  gmx_rmutex m_{};
+};
+
+/// What std::atomic::wait is for threads: returns when the value is not `old` any more, bit by bit, and somebody said so by
+/// atomic_notify_one or atomic_notify_all.
+template <class T>
+void atomic_wait(const std::atomic<T> &a, T old) {
+  static_assert(std::atomic<T>::is_always_lock_free && sizeof(std::atomic<T>) == sizeof(T), "the library looks at it as well");
+  for (T now = a.load(); std::memcmp(&now, &old, sizeof(T)) == 0; now = a.load()) {
+    gmx_status status = gmx_wait_on_address(&a, &old, sizeof(T), detail::forever);
+    if (status != GMX_EAGAIN) check(status);
+  }
+}
+/// False if the time was up.
+template <class T, class Rep, class Period>
+bool atomic_wait_for(const std::atomic<T> &a, T old, const std::chrono::duration<Rep, Period> &d) {
+  static_assert(std::atomic<T>::is_always_lock_free && sizeof(std::atomic<T>) == sizeof(T), "the library looks at it as well");
+  auto until = clock::now() + d;
+  for (T now = a.load(); std::memcmp(&now, &old, sizeof(T)) == 0; now = a.load()) {
+    gmx_status status = gmx_wait_on_address(&a, &old, sizeof(T), detail::ns_until(until));
+    if (status == GMX_ETIMEDOUT) return false;
+    if (status != GMX_EAGAIN) check(status);
+  }
+  return true;
+}
+template <class T>
+void atomic_notify_one(const std::atomic<T> &a) {
+  check(gmx_wake_address(&a, 1));
+}
+template <class T>
+void atomic_notify_all(const std::atomic<T> &a) {
+  check(gmx_wake_address(&a, GMX_WAKE_ALL));
+}
 
 // ---- cleanup --------------------------------------------------------------------------------------------------------
 

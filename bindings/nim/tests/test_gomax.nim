@@ -643,6 +643,27 @@ suite "threads, Ps, the world":
       for t in tasks.mitems: check t.join()
     runMain main()
 
+suite "addresses":
+  test "a futex, and a recursive mutex":
+    proc main() =
+      var word = createShared(uint32)
+      proc waitFor(word: ptr uint32) =
+        while atomicLoadN(word, ATOMIC_ACQUIRE) == 0: waitOnAddress(word, 0'u32)
+      var t = go waitFor(word)
+      expect TimeoutError: waitOnAddress(word, 0'u32, 1.ms)
+      atomicStoreN(word, 1'u32, ATOMIC_RELEASE)
+      wakeAddress(word)
+      t.join()
+      waitOnAddress(word, 0'u32) # it differs
+      freeShared(word)
+      var m: RecursiveMutex
+      withLock m:
+        lock m
+        check m.tryLock()
+        m.unlock()
+        m.unlock()
+    runMain main()
+
 # ---- the interface of C: each line of abi.nim is one that the C compiler accepts
 
 macro callsAll(): untyped =

@@ -5,6 +5,7 @@ pub const Status = i32;
 pub const G = u64;
 pub const Key = u32;
 pub const PKey = u32;
+pub const Coro = u64;
 pub const Cancel = u64;
 pub const Scope = u64;
 pub const Timer = u64;
@@ -33,6 +34,7 @@ pub const GMX_SPAWN_CHILD_FIRST = 2;
 pub const GMX_SPAWN_WIPE = 4;
 pub const GMX_SPAWN_LAST = 8;
 pub const GMX_SPAWN_COPY_MAX = 128;
+pub const GMX_WAKE_ALL = 4294967295;
 pub const GMX_CASE_RECV = 0;
 pub const GMX_CASE_SEND = 1;
 
@@ -87,6 +89,7 @@ fn Words(comptime n: usize) type {
     return extern struct { words: [n]u64 = @splat(0) };
 }
 pub const gmx_mutex = Words(2);
+pub const gmx_rmutex = Words(3);
 pub const gmx_rwmutex = Words(4);
 pub const gmx_cond = Words(2);
 pub const gmx_waitgroup = Words(2);
@@ -174,6 +177,10 @@ pub extern fn gmx_key_delete(key: Key) Status;
 pub extern fn gmx_key_set(key: Key, value: ?*anyopaque) Status;
 pub extern fn gmx_key_get(key: Key) ?*anyopaque;
 
+pub extern fn gmx_coro_new(f: ?Fn, arg: ?*anyopaque, opts: ?*const gmx_spawn_opts, co: ?*Coro) Status;
+pub extern fn gmx_coro_switch(co: Coro) Status;
+pub extern fn gmx_coro_free(co: Coro) Status;
+
 pub extern fn gmx_gomaxprocs(n: i32) i32;
 pub extern fn gmx_num_cpu() i32;
 pub extern fn gmx_set_default_gomaxprocs() Status;
@@ -208,10 +215,17 @@ pub extern fn gmx_sema_acquire_timeout(s: ?*u32, timeout: i64) Status;
 pub extern fn gmx_sema_try_acquire(s: ?*u32) Status;
 pub extern fn gmx_sema_release(s: ?*u32) Status;
 
+pub extern fn gmx_wait_on_address(addr: ?*const anyopaque, expected: ?*const anyopaque, size: usize, timeout: i64) Status;
+pub extern fn gmx_wake_address(addr: ?*const anyopaque, n: u32) Status;
+
 pub extern fn gmx_mutex_lock(m: ?*gmx_mutex) Status;
 pub extern fn gmx_mutex_lock_timeout(m: ?*gmx_mutex, timeout: i64) Status;
 pub extern fn gmx_mutex_try_lock(m: ?*gmx_mutex) Status;
 pub extern fn gmx_mutex_unlock(m: ?*gmx_mutex) Status;
+
+pub extern fn gmx_rmutex_lock(m: ?*gmx_rmutex, timeout: i64) Status;
+pub extern fn gmx_rmutex_try_lock(m: ?*gmx_rmutex) Status;
+pub extern fn gmx_rmutex_unlock(m: ?*gmx_rmutex) Status;
 
 pub extern fn gmx_rwmutex_lock(m: ?*gmx_rwmutex) Status;
 pub extern fn gmx_rwmutex_lock_timeout(m: ?*gmx_rwmutex, timeout: i64) Status;
@@ -254,7 +268,10 @@ pub extern fn gmx_scope_leave(scope: Scope, timeout: i64, result: ?*Status) Stat
 pub extern fn gmx_scope_cancel(scope: Scope) Status;
 pub extern fn gmx_scope_token(scope: Scope, out: ?*Cancel) Status;
 
+pub extern fn gmx_parallel_for(n: i64, grain: i64, f: ?*const fn (?*anyopaque, i64, i64) callconv(.c) void, arg: ?*anyopaque) Status;
+
 pub extern fn gmx_chan_new(elem_size: usize, capacity: usize, chan: ?*?*Chan) Status;
+pub extern fn gmx_chan_new_refs(elem_size: usize, capacity: usize, refs: u32, chan: ?*?*Chan) Status;
 pub extern fn gmx_chan_ref(chan: ?*Chan) Status;
 pub extern fn gmx_chan_free(chan: ?*Chan) Status;
 pub extern fn gmx_chan_send(chan: ?*Chan, elem: ?*const anyopaque) Status;

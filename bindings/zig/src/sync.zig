@@ -31,6 +31,41 @@ pub const Mutex = struct {
     }
 };
 
+/// As `Mutex`, for an owner that may lock it again, and then unlocks it as often.
+pub const RecursiveMutex = struct {
+    raw: c.gmx_rmutex = .{},
+
+    pub fn lock(m: *RecursiveMutex) Error!void {
+        return m.lockTimeout(forever);
+    }
+    pub fn lockTimeout(m: *RecursiveMutex, ns: i64) Error!void {
+        return waited(c.gmx_rmutex_lock(&m.raw, ns));
+    }
+    pub fn tryLock(m: *RecursiveMutex) bool {
+        return tried(c.gmx_rmutex_try_lock(&m.raw));
+    }
+    pub fn unlock(m: *RecursiveMutex) void {
+        _ = c.gmx_rmutex_unlock(&m.raw);
+    }
+};
+
+const forever = 0x7fff_ffff_ffff_ffff;
+
+/// Waits until `wakeAddress`, if the word is `expected`: what `std.Io.futexWait` is. It may come back without a reason: look
+/// at the word again, in a loop. Words of 1, 2, 4 or 8 bytes.
+pub fn waitOnAddress(comptime T: type, word: *const T, expected: T) Error!void {
+    return waitOnAddressTimeout(T, word, expected, forever);
+}
+pub fn waitOnAddressTimeout(comptime T: type, word: *const T, expected: T, ns: i64) Error!void {
+    const s = c.gmx_wait_on_address(word, &expected, @sizeOf(T), ns);
+    return if (s == c.GMX_EAGAIN) {} else waited(s); // it differs
+}
+
+/// Wakes those that wait for the word, at most `n`. Change it before. How many were woken.
+pub fn wakeAddress(word: *const anyopaque, n: u32) Error!u31 {
+    return status.count(c.gmx_wake_address(word, n));
+}
+
 pub const RwMutex = struct {
     raw: c.gmx_rwmutex = .{},
 

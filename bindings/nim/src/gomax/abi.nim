@@ -56,6 +56,7 @@ type
     guard_kind*, reserved*: uint32
     stacks_warm*, stacks_released*, stacks_unguarded*: uint64
   RawMutex* {.importc: "gmx_mutex", header: "<gomax.h>".} = object
+  RawRMutex* {.importc: "gmx_rmutex", header: "<gomax.h>".} = object
   RawRwMutex* {.importc: "gmx_rwmutex", header: "<gomax.h>".} = object
   RawCond* {.importc: "gmx_cond", header: "<gomax.h>".} = object
   RawWaitGroup* {.importc: "gmx_waitgroup", header: "<gomax.h>".} = object
@@ -83,6 +84,7 @@ const
   SPAWN_CHILD_FIRST* = 2'u32
   SPAWN_WIPE* = 4'u32
   SPAWN_LAST* = 8'u32
+  WAKE_ALL* = high(uint32)
   CASE_RECV* = 0'u32
   CASE_SEND* = 1'u32
 
@@ -124,6 +126,9 @@ proc gmx_key_create*(destructor: Fn, key: ptr uint32): Status
 proc gmx_key_delete*(key: uint32): Status
 proc gmx_key_set*(key: uint32, value: pointer): Status
 proc gmx_key_get*(key: uint32): pointer
+proc gmx_coro_new*(fn: Fn, arg: pointer, opts: ptr SpawnOpts, co: ptr Handle): Status
+proc gmx_coro_switch*(co: Handle): Status
+proc gmx_coro_free*(co: Handle): Status
 proc gmx_gomaxprocs*(n: int32): int32
 proc gmx_num_cpu*(): int32
 proc gmx_set_default_gomaxprocs*(): Status
@@ -152,10 +157,15 @@ proc gmx_sema_acquire*(s: ptr uint32): Status
 proc gmx_sema_acquire_timeout*(s: ptr uint32, timeout: int64): Status
 proc gmx_sema_try_acquire*(s: ptr uint32): Status
 proc gmx_sema_release*(s: ptr uint32): Status
+proc gmx_wait_on_address*(address, expected: pointer, size: csize_t, timeout: int64): Status
+proc gmx_wake_address*(address: pointer, n: uint32): Status
 proc gmx_mutex_lock*(m: ptr RawMutex): Status
 proc gmx_mutex_lock_timeout*(m: ptr RawMutex, timeout: int64): Status
 proc gmx_mutex_try_lock*(m: ptr RawMutex): Status
 proc gmx_mutex_unlock*(m: ptr RawMutex): Status
+proc gmx_rmutex_lock*(m: ptr RawRMutex, timeout: int64): Status
+proc gmx_rmutex_try_lock*(m: ptr RawRMutex): Status
+proc gmx_rmutex_unlock*(m: ptr RawRMutex): Status
 proc gmx_rwmutex_lock*(m: ptr RawRwMutex): Status
 proc gmx_rwmutex_lock_timeout*(m: ptr RawRwMutex, timeout: int64): Status
 proc gmx_rwmutex_try_lock*(m: ptr RawRwMutex): Status
@@ -191,7 +201,9 @@ proc gmx_scope_enter*(scope: Handle): Status
 proc gmx_scope_leave*(scope: Handle, timeout: int64, status: ptr Status): Status
 proc gmx_scope_cancel*(scope: Handle): Status
 proc gmx_scope_token*(scope: Handle, token: ptr Handle): Status
+proc gmx_parallel_for*(n, grain: int64, fn: proc (arg: pointer, first, last: int64) {.cdecl.}, arg: pointer): Status
 proc gmx_chan_new*(elem_size, capacity: csize_t, chan: ptr RawChan): Status
+proc gmx_chan_new_refs*(elem_size, capacity: csize_t, refs: uint32, chan: ptr RawChan): Status
 proc gmx_chan_ref*(chan: RawChan): Status
 proc gmx_chan_free*(chan: RawChan): Status
 proc gmx_chan_send*(chan: RawChan, elem: pointer): Status

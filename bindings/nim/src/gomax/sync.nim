@@ -5,6 +5,8 @@ import required, abi, errors, gvars
 type
   Mutex* = object
     raw: RawMutex
+  RecursiveMutex* = object ## one that its owner may lock again, and then unlocks as often
+    raw: RawRMutex
   RwMutex* = object
     raw: RawRwMutex
   Condition* = object
@@ -19,6 +21,7 @@ type
 template notCopied(T: untyped) =
   proc `=copy`*(a: var T, b: T) {.error.}
 notCopied(Mutex)
+notCopied(RecursiveMutex)
 notCopied(RwMutex)
 notCopied(Condition)
 notCopied(WaitGroup)
@@ -33,6 +36,10 @@ proc unlock*(m: var Mutex) =
   ## By whoever locked it; nobody else's call has an effect.
   discard gmx_mutex_unlock(addr m.raw)
 
+proc lock*(m: var RecursiveMutex, timeout = high(int64)) = check waits(gmx_rmutex_lock(addr m.raw, timeout))
+proc tryLock*(m: var RecursiveMutex): bool = gmx_rmutex_try_lock(addr m.raw) == OK
+proc unlock*(m: var RecursiveMutex) = discard gmx_rmutex_unlock(addr m.raw)
+
 proc lock*(m: var RwMutex, timeout = forever) = check waits(gmx_rwmutex_lock_timeout(addr m.raw, timeout))
 proc tryLock*(m: var RwMutex): bool = gmx_rwmutex_try_lock(addr m.raw) == OK
 proc unlock*(m: var RwMutex) = discard gmx_rwmutex_unlock(addr m.raw)
@@ -40,7 +47,7 @@ proc lockShared*(m: var RwMutex, timeout = forever) = check waits(gmx_rwmutex_rl
 proc tryLockShared*(m: var RwMutex): bool = gmx_rwmutex_try_rlock(addr m.raw) == OK
 proc unlockShared*(m: var RwMutex) = discard gmx_rwmutex_runlock(addr m.raw)
 
-template withLock*(m: var (Mutex | RwMutex), body: untyped) =
+template withLock*(m: var (Mutex | RecursiveMutex | RwMutex), body: untyped) =
   lock(m)
   try: body
   finally: unlock(m)
@@ -63,6 +70,18 @@ proc wait*(wg: var WaitGroup, timeout = forever) = check waits(gmx_waitgroup_wai
 proc acquire*(s: var Semaphore, timeout = forever) = check waits(gmx_sema_acquire_timeout(addr s.count, timeout))
 proc tryAcquire*(s: var Semaphore): bool = gmx_sema_try_acquire(addr s.count) == OK
 proc release*(s: var Semaphore) = check gmx_sema_release(addr s.count)
+
+proc waitOnAddress*[T](word: ptr T, expected: T, timeout = high(int64)) =
+  ## Waits until `wakeAddress`, if the word is `expected`: a futex. It may come back without a reason: look at the word again,
+  ## in a loop. Words of 1, 2, 4 or 8 bytes.
+  var expected = expected
+  let status = waits gmx_wait_on_address(word, addr expected, csize_t(sizeof(T)), timeout)
+  if status != EAGAIN: check status
+proc wakeAddress*(word: pointer, n = high(uint32)): int {.discardable.} =
+  ## Wakes those that wait for the word, at most n. Change it before. How many were woken.
+  let status = gmx_wake_address(word, n)
+  check status
+  int(status)
 
 type OnceCall = object
   fn: proc () {.nimcall, gcsafe.}
