@@ -47,6 +47,7 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(main_fn,                perm,  insys, perm,  perm,  ok,    notg,  notg,  notg,  notg,  perm)    \
   X(main_null,              EVERYWHERE(inval))                                                      \
   X(shutdown_now,           dlock, insys, dlock, dlock, tmout, notg,  notg,  notg,  notg,  notg)    \
+  X(preempt_word,           EVERYWHERE(ok))                                                         \
   X(version_and_names,      EVERYWHERE(ok))                                                         \
   /* Gs */                                                                                          \
   X(spawn,                  EVERYWHERE(ok))                                                         \
@@ -329,6 +330,12 @@ CALL(main_fn) {
 }
 CALL(main_null) { return gmx_main(NULL, f); }
 CALL(shutdown_now) { return USED, gmx_shutdown(1000000); }
+CALL(preempt_word) {
+  USED;
+  const volatile uint32_t *word = gmx_preempt_word();
+  CHECK(word != NULL && word == gmx_preempt_word() && *word <= 1);
+  return GMX_OK;
+}
 CALL(version_and_names) {
   USED;
   CHECK_EQ(gmx_version(), GMX_VERSION);

@@ -108,6 +108,32 @@ void in_cleanup_at_the_end(void *arg) {
   }, arg);
 }
 
+void in_thread_start(void *arg) {
+  gmx_config config;
+  CHECK_OK(gmx_config_default(&config));
+  config.on_thread_start = throws;
+  config.on_arg = arg;
+  caught([&] { CHECK_OK(gmx_init(&config)); });
+  on_main([](void *) {}, nullptr);
+}
+void in_on_preempt(void *arg) {
+  gmx_config config;
+  CHECK_OK(gmx_config_default(&config));
+  config.on_preempt = [](void *on_arg, gmx_g) { throws(on_arg); };
+  config.on_arg = arg;
+  CHECK_OK(gmx_init(&config));
+  static int spins;
+  CHECK_OK(gmx_spawn([](void *) {
+    store(&spins, 1);
+    for (;;) CHECK_OK(gmx_safepoint_slow());
+  }, nullptr));
+  while (!load(&spins)) sched_yield();
+  for (;;) {
+    caught([] { gmx_stop_the_world("test"); });
+    CHECK_OK(gmx_start_the_world());
+  }
+}
+
 void in_waitgroup_go(void *arg) {
   static gmx_waitgroup wg;
   CHECK_OK(gmx_waitgroup_go(&wg, throws, arg));
@@ -226,7 +252,7 @@ struct place {
   void (*fn)(void *);
 } const places[] = {
     CALL(in_main), CALL(in_spawn), CALL(in_spawn_child_first), CALL(in_spawn_copy), CALL(in_waitgroup_go), CALL(in_cleanup),
-    CALL(in_cleanup_at_the_end), CALL(in_blocking), CALL(calls_blocking), CALL(in_callback),
+    CALL(in_cleanup_at_the_end), CALL(in_thread_start), CALL(in_on_preempt), CALL(in_blocking), CALL(calls_blocking), CALL(in_callback),
     CALL(calls_callback), CALL(in_callback_in_syscall), CALL(in_callback_attached), CALL(in_once), CALL(calls_once),
     CALL(in_once_timeout), CALL(calls_once_timeout), CALL(in_for_each_p), CALL(calls_for_each_p),
     CALL(in_for_each_p_at_a_safe_point), CALL(in_for_each_g), CALL(in_coro), CALL(calls_coro), CALL(in_parallel_for), CALL(calls_parallel_for), CALL(in_park), CALL(calls_park),

@@ -242,6 +242,31 @@ typedef struct gmx_config {
    * With GMX_CONFIG_ALL_AT_START: goroutines, and threads of the host that call in, at the same time. Otherwise 0.
    */
   size_t max_goroutines;
+  /**
+   * Called with a goroutine that is asked to give way, for a stop, a barrier or the end of its slice: for a host whose
+   * interpreter looks at a flag of its own (lua_sethook, sqlite3_interrupt), and not at gmx_preempt_word. Once for each goroutine
+   * until it has given way, which gmx_safepoint_slow, gmx_yield and all that waits do; again if it has not within some
+   * slices. It may be late: the goroutine may have given way already, or have ended.
+   *
+   * Called by the watchdog and by callers of gmx_stop_the_world, gmx_gomaxprocs and gmx_for_each_p, several at a time, as a
+   * callback of the scheduler: it may call what never blocks. It must not wait for anything, for a lock of the host's neither:
+   * slices, timers and stops would wait with it. NULL: none.
+   */
+  void (*on_preempt)(void *arg, uint64_t g);
+  /**
+   * Called on each thread that the library makes for goroutines, before the first one runs there: to name it, to register it
+   * with a collector, to set its affinity, to unblock a signal. It may call what never blocks; it may wait, no goroutine
+   * waits for it. Not called on the library's watchdog and its maker of threads, nor on threads of the host. NULL: none.
+   */
+  void (*on_thread_start)(void *arg);
+  /**
+   * Called on such a thread before it ends, behind the last goroutine; gmx_shutdown waits for it. NULL: none.
+   */
+  void (*on_thread_end)(void *arg);
+  /**
+   * Passed to these three.
+   */
+  void *on_arg;
 } gmx_config;
 
 /**
@@ -266,7 +291,7 @@ GMX_API gmx_status gmx_config_default(struct gmx_config *out);
  * Safepoint: no.
  * Migrates: no.
  * Cancellable: no.
- * Owns: config is read during the call; report and report_arg stay in use until gmx_shutdown.
+ * Owns: config is read during the call; its functions and their arguments stay in use until gmx_shutdown.
  * Returns: GMX_OK; GMX_EBUSY if the runtime is up; GMX_EINVAL for options that cannot be; GMX_ENOMEM or GMX_EAGAIN if there
  * is no memory or no thread for it, GMX_ENOMEM too if guards are required and the runtime made stacks without one before
  * gmx_shutdown; GMX_ESHUTDOWN while its threads are ending (see gmx_shutdown).
@@ -1272,6 +1297,31 @@ GMX_API void gmx_safepoint(void);
  * Since: 0.1
  */
 GMX_API gmx_status gmx_safepoint_slow(void);
+
+/**
+ * The word of the calling goroutine that is not zero while it is asked to give way, and else 0: for loops that a compiler emits
+ * and for hooks of interpreters. The address stays the same to the end of the goroutine, whatever thread it is on. The word is
+ * only read, as a volatile one; if it is not zero, call gmx_safepoint_slow.
+ *
+ *     const volatile uint32_t *asked = gmx_preempt_word();
+ *     for (size_t i = 0; i < n; i++) {
+ *       if (*asked) gmx_safepoint_slow();
+ *       work(i);
+ *     }
+ *
+ * gmx_poll_word is not zero while anything is asked of any goroutine: it needs no address of a goroutine's, and sends all that
+ * poll it through the library. This one concerns its own goroutine, and may come some milliseconds later, a slice at most.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: the word is the library's.
+ * Returns: its address; on a foreign thread and in a scheduler's callback that of a word that is always 0. Never NULL.
+ * Since: 0.2
+ */
+GMX_API const uint32_t *gmx_preempt_word(void);
 
 /* ---- Threads of the host ---------------------------------------------------------------------------------------- */
 

@@ -724,6 +724,10 @@ struct config {
   /// GMX_CONFIG_*
   std::uint32_t flags = 0;
   std::size_t max_goroutines = 0;
+  void (*on_preempt)(void *arg, gmx_g g) = nullptr;
+  void (*on_thread_start)(void *arg) = nullptr;
+  void (*on_thread_end)(void *arg) = nullptr;
+  void *on_arg = nullptr;
 };
 
 /// Starts the runtime, which otherwise starts with the first call and the defaults.
@@ -739,8 +743,15 @@ inline void init(const config &c = {}) {
   raw.report_arg = c.report_arg;
   raw.flags = c.flags;
   raw.max_goroutines = c.max_goroutines;
+  raw.on_preempt = c.on_preempt;
+  raw.on_thread_start = c.on_thread_start;
+  raw.on_thread_end = c.on_thread_end;
+  raw.on_arg = c.on_arg;
   check(gmx_init(&raw));
 }
+
+/// The word of the calling goroutine that is not zero while it is asked to give way: then call gmx_safepoint_slow().
+inline const volatile std::uint32_t *preempt_word() noexcept { return gmx_preempt_word(); }
 
 /// Calls f as the main goroutine and returns what it returns. If nothing can ever run again it throws an error with
 /// GMX_EDEADLK; f then waits on, and must not refer to what the caller has on its stack.

@@ -39,7 +39,7 @@ _Static_assert(GMX_WAKE_ALL == 4294967295, "GMX_WAKE_ALL");
 _Static_assert(GMX_CASE_RECV == 0, "GMX_CASE_RECV");
 _Static_assert(GMX_CASE_SEND == 1, "GMX_CASE_SEND");
 
-_Static_assert(sizeof(gmx_config) >= 72 && _Alignof(gmx_config) == 8, "gmx_config");
+_Static_assert(sizeof(gmx_config) >= 104 && _Alignof(gmx_config) == 8, "gmx_config");
 _Static_assert(offsetof(gmx_config, struct_size) == 0 && sizeof(((gmx_config *)0)->struct_size) == 8, "gmx_config.struct_size");
 _Static_assert(offsetof(gmx_config, maxprocs) == 8 && sizeof(((gmx_config *)0)->maxprocs) == 4, "gmx_config.maxprocs");
 _Static_assert(offsetof(gmx_config, flags) == 12 && sizeof(((gmx_config *)0)->flags) == 4, "gmx_config.flags");
@@ -50,6 +50,10 @@ _Static_assert(offsetof(gmx_config, max_threads) == 40 && sizeof(((gmx_config *)
 _Static_assert(offsetof(gmx_config, report) == 48 && sizeof(((gmx_config *)0)->report) == 8, "gmx_config.report");
 _Static_assert(offsetof(gmx_config, report_arg) == 56 && sizeof(((gmx_config *)0)->report_arg) == 8, "gmx_config.report_arg");
 _Static_assert(offsetof(gmx_config, max_goroutines) == 64 && sizeof(((gmx_config *)0)->max_goroutines) == 8, "gmx_config.max_goroutines");
+_Static_assert(offsetof(gmx_config, on_preempt) == 72 && sizeof(((gmx_config *)0)->on_preempt) == 8, "gmx_config.on_preempt");
+_Static_assert(offsetof(gmx_config, on_thread_start) == 80 && sizeof(((gmx_config *)0)->on_thread_start) == 8, "gmx_config.on_thread_start");
+_Static_assert(offsetof(gmx_config, on_thread_end) == 88 && sizeof(((gmx_config *)0)->on_thread_end) == 8, "gmx_config.on_thread_end");
+_Static_assert(offsetof(gmx_config, on_arg) == 96 && sizeof(((gmx_config *)0)->on_arg) == 8, "gmx_config.on_arg");
 
 _Static_assert(sizeof(gmx_spawn_opts) >= 32 && _Alignof(gmx_spawn_opts) == 8, "gmx_spawn_opts");
 _Static_assert(offsetof(gmx_spawn_opts, struct_size) == 0 && sizeof(((gmx_spawn_opts *)0)->struct_size) == 8, "gmx_spawn_opts.struct_size");
@@ -234,6 +238,7 @@ gmx_status gmx_p_set(gmx_p_key key, void *value);
 gmx_status gmx_parallel_for(int64_t n, int64_t grain, void (*fn)(void*, int64_t, int64_t), void *arg);
 gmx_status gmx_park(bool (*commit)(void*, gmx_g), void *arg, const char *reason);
 int32_t gmx_pin(void);
+const uint32_t *gmx_preempt_word(void);
 gmx_status gmx_read_mem_stats(struct gmx_mem_stats *out);
 gmx_status gmx_read_sched_stats(struct gmx_sched_stats *out);
 gmx_status gmx_ready(gmx_g g);
@@ -370,6 +375,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_parallel_for,
   (abi_function)gmx_park,
   (abi_function)gmx_pin,
+  (abi_function)gmx_preempt_word,
   (abi_function)gmx_read_mem_stats,
   (abi_function)gmx_read_sched_stats,
   (abi_function)gmx_ready,

@@ -79,6 +79,23 @@ pub struct gmx_config {
     pub report_arg: *mut c_void,
     /// With GMX_CONFIG_ALL_AT_START: goroutines, and threads of the host that call in, at the same time. Otherwise 0.
     pub max_goroutines: usize,
+    /// Called with a goroutine that is asked to give way, for a stop, a barrier or the end of its slice: for a host whose
+    /// interpreter looks at a flag of its own (lua_sethook, sqlite3_interrupt), and not at gmx_preempt_word. Once for each goroutine
+    /// until it has given way, which gmx_safepoint_slow, gmx_yield and all that waits do; again if it has not within some
+    /// slices. It may be late: the goroutine may have given way already, or have ended.
+    ///
+    /// Called by the watchdog and by callers of gmx_stop_the_world, gmx_gomaxprocs and gmx_for_each_p, several at a time, as a
+    /// callback of the scheduler: it may call what never blocks. It must not wait for anything, for a lock of the host's neither:
+    /// slices, timers and stops would wait with it. NULL: none.
+    pub on_preempt: Option<extern "C" fn(arg: *mut c_void, g: u64)>,
+    /// Called on each thread that the library makes for goroutines, before the first one runs there: to name it, to register it
+    /// with a collector, to set its affinity, to unblock a signal. It may call what never blocks; it may wait, no goroutine
+    /// waits for it. Not called on the library's watchdog and its maker of threads, nor on threads of the host. NULL: none.
+    pub on_thread_start: Option<extern "C" fn(arg: *mut c_void)>,
+    /// Called on such a thread before it ends, behind the last goroutine; gmx_shutdown waits for it. NULL: none.
+    pub on_thread_end: Option<extern "C" fn(arg: *mut c_void)>,
+    /// Passed to these three.
+    pub on_arg: *mut c_void,
 }
 
 /// Fills a gmx_config with the defaults: zeros, and its struct_size.
@@ -114,7 +131,7 @@ pub unsafe extern "C" fn gmx_config_default(out: *mut gmx_config) -> gmx_status 
 /// Safepoint: no.
 /// Migrates: no.
 /// Cancellable: no.
-/// Owns: config is read during the call; report and report_arg stay in use until gmx_shutdown.
+/// Owns: config is read during the call; its functions and their arguments stay in use until gmx_shutdown.
 /// Returns: GMX_OK; GMX_EBUSY if the runtime is up; GMX_EINVAL for options that cannot be; GMX_ENOMEM or GMX_EAGAIN if there
 /// is no memory or no thread for it, GMX_ENOMEM too if guards are required and the runtime made stacks without one before
 /// gmx_shutdown; GMX_ESHUTDOWN while its threads are ending (see gmx_shutdown).
@@ -159,6 +176,10 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
                 all_at_start: c.max_goroutines,
                 guards,
                 no_stack_dump: c.flags & GMX_CONFIG_NO_STACK_DUMP != 0,
+                on_preempt: c.on_preempt.map_or(0, |f| f as usize),
+                on_thread_start: c.on_thread_start.map_or(0, |f| f as usize),
+                on_thread_end: c.on_thread_end.map_or(0, |f| f as usize),
+                on_arg: c.on_arg as usize,
             }
         }
         Err(status) => return status,

@@ -8,6 +8,7 @@ use crate::gmp::p::PRef;
 use crate::protocol::park;
 use crate::rt::report;
 use crate::sched::world;
+use crate::sync::Ordering;
 use std::ffi::{c_char, c_void};
 
 /// gmx_g_info.status: in a run queue.
@@ -243,9 +244,46 @@ pub extern "C" fn gmx_safepoint_slow() -> gmx_status {
     if let Some(m) = crate::sched::run::current()
         && m.ctx() == Ctx::G
         && m.pins() == 0
-        && m.must_p().requests() != 0
     {
-        park::safepoint(m);
+        // ASK-4 in preempt.rs
+        park::running(m).asked.store(0, std::sync::atomic::Ordering::Relaxed);
+
+        if m.must_p().requests() != 0 {
+            park::safepoint(m);
+        }
     }
     GMX_OK
+}
+
+/// The word of the calling goroutine that is not zero while it is asked to give way, and else 0: for loops that a compiler emits
+/// and for hooks of interpreters. The address stays the same to the end of the goroutine, whatever thread it is on. The word is
+/// only read, as a volatile one; if it is not zero, call gmx_safepoint_slow.
+///
+///     const volatile uint32_t *asked = gmx_preempt_word();
+///     for (size_t i = 0; i < n; i++) {
+///       if (*asked) gmx_safepoint_slow();
+///       work(i);
+///     }
+///
+/// gmx_poll_word is not zero while anything is asked of any goroutine: it needs no address of a goroutine's, and sends all that
+/// poll it through the library. This one concerns its own goroutine, and may come some milliseconds later, a slice at most.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: the word is the library's.
+/// Returns: its address; on a foreign thread and in a scheduler's callback that of a word that is always 0. Never NULL.
+/// Since: 0.2
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_preempt_word() -> *const u32 {
+    static NEVER: u32 = 0;
+    match (crate::sched::run::current(), super::g::own()) {
+        (Some(m), Some(gp)) => {
+            m.sched().tells.store(true, Ordering::Relaxed);
+            gp.asked.as_ptr()
+        }
+        _ => &raw const NEVER,
+    }
 }

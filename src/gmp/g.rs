@@ -260,9 +260,11 @@ pub struct G {
     pub link: OwnPtr<G>,
     /// Small number for people. Owner: the spawner.
     pub goid: OwnU64,
-    pub flags: OwnU32,
     /// Usable bytes asked for; 0 is the default. Owner: the spawner.
     pub stack_size: OwnU32,
+    /// Not zero while it is asked to give way: what the host polls (ASK-3 in protocol/preempt.rs). Written by whoever asks,
+    /// and by its M.
+    pub asked: std::sync::atomic::AtomicU32,
     /// The end of its stack, by which a pool knows it; null if it has none. Owner: its M.
     stack: OwnPtr<u8>,
     /// errno and the C++ exceptions in flight. Owner: its M.
@@ -276,6 +278,7 @@ pub struct G {
     /// Nested callbacks of the host that it runs. Owner: the G.
     pub callbacks: OwnU32,
     stack_class: OwnU8,
+    pub(super) flags: OwnU8,
     /// It may have what is to be undone at its end, or a name: see [`Cold`]. Owner: the G, its spawner before.
     extras: OwnBool,
 }
@@ -434,8 +437,8 @@ impl G {
             arg: OwnPtr::null(),
             link: OwnPtr::null(),
             goid: OwnU64::new(0),
-            flags: OwnU32::new(0),
             stack_size: OwnU32::new(0),
+            asked: std::sync::atomic::AtomicU32::new(0),
             stack: OwnPtr::null(),
             host: UnsafeCell::new(HostState::NEW),
             lockedm: OwnPtr::null(),
@@ -444,6 +447,7 @@ impl G {
             locks: OwnU32::new(0),
             callbacks: OwnU32::new(0),
             stack_class: OwnU8::new(0),
+            flags: OwnU8::new(0),
             extras: OwnBool::new(false),
         }
     }
@@ -530,12 +534,19 @@ impl G {
 
     #[inline(always)]
     pub fn has(&self, flag: u32) -> bool {
-        self.flags.get() & flag != 0
+        u32::from(self.flags.get()) & flag != 0
     }
 
     pub fn set_flag(&self, flag: u32, on: bool) {
-        let f = self.flags.get();
-        self.flags.set(if on { f | flag } else { f & !flag });
+        let f = u32::from(self.flags.get());
+        self.set_flags(if on { f | flag } else { f & !flag });
+    }
+
+    /// For a descriptor that begins to serve another G.
+    #[inline(always)]
+    pub fn set_flags(&self, flags: u32) {
+        debug_assert!(flags <= u32::from(u8::MAX));
+        self.flags.set(flags as u8);
     }
 
     /// The stack that it owns.

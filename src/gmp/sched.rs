@@ -19,6 +19,7 @@ use crate::sync::{
     AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Event, Guard, Lock, Note, Ordering, Rank,
     Sleeper, step,
 };
+use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 use std::sync::atomic::AtomicU64 as StdAtomicU64;
 
@@ -30,6 +31,11 @@ pub struct Config {
     pub max_threads: OwnI32,
     /// All threads are made at the start, and none later.
     pub sealed: OwnBool,
+    /// What the host wants to be told, null for nothing: `on_preempt(arg, g)`, `on_thread_start(arg)`, `on_thread_end(arg)`.
+    pub on_preempt: OwnPtr<c_void>,
+    pub on_thread_start: OwnPtr<c_void>,
+    pub on_thread_end: OwnPtr<c_void>,
+    pub on_arg: OwnPtr<c_void>,
 }
 
 impl Config {
@@ -47,6 +53,10 @@ impl Default for Config {
             slice_ns: OwnI64::new(10_000_000),
             max_threads: OwnI32::new(10_000),
             sealed: OwnBool::new(false),
+            on_preempt: OwnPtr::null(),
+            on_thread_start: OwnPtr::null(),
+            on_thread_end: OwnPtr::null(),
+            on_arg: OwnPtr::null(),
         }
     }
 }
@@ -440,6 +450,8 @@ pub struct Sched {
     globq_len: Line<AtomicU32>,
     /// The head of the global queue has waited for two slices: see rescue.rs.
     pub globq_late: AtomicBool,
+    /// Whether Gs are told that they are asked: the host polls their words, or has a function for it. Never taken back.
+    pub tells: AtomicBool,
     pub(super) allp: AtomicPtr<AllP>,
     allp_lock: Lock<i32>,
     pub(super) allg: Box<[std::sync::atomic::AtomicPtr<GDir>]>,
@@ -563,6 +575,7 @@ impl Sched {
             globq: Line::new(Lock::new(Rank::GlobalQ, GlobalQ::default())),
             globq_len: Line::new(AtomicU32::new(0)),
             globq_late: AtomicBool::new(false),
+            tells: AtomicBool::new(false),
             allp: AtomicPtr::new(std::ptr::null_mut()),
             allp_lock: Lock::new(Rank::Allp, 0),
             allg: dirs.into_boxed_slice(),

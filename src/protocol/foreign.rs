@@ -59,7 +59,7 @@ pub fn needm(sched: &Sched, tid: i32) -> Option<MRef> {
     };
     let gp = park::own_g(m);
     gp.goid.set(sched.goids(1));
-    gp.flags.set(gflag::FOREIGN);
+    gp.set_flags(gflag::FOREIGN);
     gp.set_name(&GName::NONE);
     gp.callbacks.set(0);
     gp.locks.set(0);

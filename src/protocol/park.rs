@@ -67,6 +67,7 @@ use crate::gmp::timers::NEVER;
 use crate::sync::widen::widen;
 use crate::sync::{Ordering, fence, fence_after_rmw, now};
 use std::ffi::c_void;
+use std::sync::atomic::Ordering as StdOrdering;
 
 /// Every this many slices a P looks at the global queue before its own, so that no G starves there.
 pub const FAIR_TICK: u64 = 61;
@@ -307,6 +308,8 @@ fn enter(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
 #[inline(always)]
 fn make_running(m: MRef, pp: &OwnedP, gp: GRef) {
     pp.stats.switches.bump();
+    // ASK-4 in preempt.rs
+    gp.asked.store(0, StdOrdering::Relaxed);
     gp.m.set(m.as_ptr());
     gp.set_status(GStatus::Running);
     m.curg.set(gp.as_ptr());
@@ -671,7 +674,7 @@ fn make(gp: GRef, goid: u64, what: &Spawn) {
     gp.goid.set(goid);
     gp.entry.set(what.entry);
     gp.arg.set(what.arg);
-    gp.flags.set(what.flags);
+    gp.set_flags(what.flags);
     gp.stack_size.set(what.stack_size);
     gp.set_name(&what.name);
     gp.sp.set(std::ptr::null_mut());

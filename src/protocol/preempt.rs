@@ -13,9 +13,22 @@
 //! * Q2 the owner looks at its word at every way through the scheduler, at every way into a syscall, and when `poll` is
 //!   not zero in `gmx_safepoint`. It goes to the scheduler's stack, serves the bit and clears it.
 //!
+//! What the host is told, if it wants to be (`sched.tells`): code that does not call `gmx_safepoint` looks at a word of
+//! its G, or has a flag set by the function of the host, `on_preempt`.
+//! * ASK-1 a stopper and a barrier, once they have taken what is in syscalls and hold no lock, look at all Ps that have
+//!   requests; so does sysmon in each of its rounds ([`tell`]).
+//! * ASK-2 the G that runs on such a P gets 1 into its word, `asked`. The one that changes it from 0 calls the function: so
+//!   it is called once for a G, however many ask it, until it has given way.
+//! * ASK-3 the host's code sees the word, or its own flag, and calls `gmx_safepoint_slow`, or anything that gives way.
+//! * ASK-4 the word is 0 again when the G is entered, and before `gmx_safepoint_slow` looks at the P. sysmon clears that
+//!   of a G whose P has no requests (they were withdrawn).
+//!
 //! # Invariants
 //! * P1 a bit once set stays until it is served or the P leaves Running, so no request is sent twice (Go re-sends). But
 //!   sysmon withdraws the PREEMPT of a P that does not answer, and asks again by itself (RESCUE-6 in rescue.rs).
+//! * P2 a G that runs on a P with requests has been told, or will be in sysmon's next round. A stopper may look at the G
+//!   that has just left, and ASK-4 may come after an ASK-2: nothing orders them, since an order would cost each switch a
+//!   fence, and a round is no longer than a slice.
 //!
 //! # Why it ends
 //! It does not: a G that never polls runs on. Stops have a time-out for that, and name it.
@@ -26,6 +39,7 @@ use crate::gmp::sched::{Sched, SchedLocked};
 use crate::sync::Ordering;
 use crate::sync::widen::widen;
 use std::ffi::c_void;
+use std::sync::atomic::Ordering as StdOrdering;
 
 /// Asks a P to go through its scheduler. True if that is news. One in a syscall is not asked: everybody else would look
 /// at every safe point whether it is they who are meant, for as long as the call lasts.
@@ -45,6 +59,31 @@ pub fn stop_p(lk: &mut SchedLocked<'_>, sched: &Sched, pp: OwnedP) -> Result<(),
         lk.wake_after(sched.stopnote.set());
     }
     Ok(())
+}
+
+/// ASK-1 and ASK-2. The function of the host must not block: stops and sysmon call it.
+pub fn tell(sched: &Sched) {
+    if !sched.tells.load(Ordering::Relaxed) {
+        return;
+    }
+    for p in sched.busy_ps() {
+        // SAFETY: null or an M, and Ms are never freed.
+        let Some(gp) = unsafe { MRef::from_ptr(p.m()) }.and_then(|m| m.g()) else { continue };
+        let asked = gp.asked.load(StdOrdering::Relaxed) != 0;
+        if p.requests() == 0 {
+            // ASK-4. (Not written for nothing: the line is another thread's.)
+            if asked {
+                gp.asked.store(0, StdOrdering::Relaxed);
+            }
+        } else if !asked && gp.asked.swap(1, StdOrdering::Relaxed) == 0 {
+            let f = sched.cfg.on_preempt.get();
+            if !f.is_null() {
+                // SAFETY: the runtime was started with a function of this type.
+                let f = unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(*mut c_void, u64)>(f) };
+                crate::sys::call::tell(f, sched.cfg.on_arg.get(), gp.handle());
+            }
+        }
+    }
 }
 
 /// What runs for each P.

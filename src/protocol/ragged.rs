@@ -36,7 +36,7 @@
 //! release. What is missed meanwhile, since those Ps are not in the idle list, is found by the second look in R3.
 
 pub use super::preempt::{PFn, run_safe_point_fn};
-use super::preempt::{count_fns, run_fn};
+use super::preempt::{count_fns, run_fn, tell};
 use super::{syscall, wake};
 use crate::gmp::m::MRef;
 use crate::gmp::p::{FN, OwnedP, PRef};
@@ -76,6 +76,7 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
                 push(&mut called, pp);
             }
         }
+        tell(sched);
     }
     widen!();
     // R3

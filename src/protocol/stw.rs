@@ -40,6 +40,7 @@
 //! with the barrier, as in Go since #10618 (row S5).
 
 pub use super::preempt::stop_p;
+use super::preempt::tell;
 use super::wake;
 use crate::gmp::m::MRef;
 use crate::gmp::p::{OwnedP, PRef, PStatus, STOP};
@@ -89,6 +90,7 @@ pub fn stop(sched: &Sched, me: MRef, deadline: Option<i64>, mut late: impl FnMut
         }
     }
     widen!();
+    tell(sched);
     if sched.stopnote.sleep_until(deadline) {
         return stopped(sched, me, begun);
     }

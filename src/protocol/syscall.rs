@@ -149,6 +149,30 @@ fn come_back_slow(m: MRef, p: PRef) -> Option<OwnedP> {
     OwnedP::back_slow(p, m.left())
 }
 
+/// Calls a function of the host on a worker that runs no G, and returns whether the P that it had is still there: it may be
+/// taken meanwhile, as from a syscall, so nobody waits for what the function does.
+#[cold]
+pub fn call_apart(sched: &Sched, m: MRef, f: impl FnOnce()) -> bool {
+    // A thread that searches would be counted on (S2 to S5 in wake.rs). What it would have found it finds afterwards, or
+    // whoever gets the P.
+    if m.spinning.replace(false) {
+        sched.nmspinning.fetch_sub(1, Ordering::SeqCst);
+    }
+    m.must_p().stats.syscalls.bump();
+    if !leave(m) {
+        entersyscall_slow(m);
+    }
+    f();
+    // SAFETY: oldp is null or a P.
+    match unsafe { PRef::from_ptr(m.oldp.get()) }.and_then(|p| come_back(m, p)) {
+        Some(pp) => {
+            m.acquirep(pp);
+            true
+        }
+        None => false,
+    }
+}
+
 /// As [`entersyscall`], and hands the P on at once.
 pub fn entersyscallblock(m: MRef, gp: GRef, sp: *mut u8) {
     gp.sp.set(sp);

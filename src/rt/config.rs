@@ -38,6 +38,11 @@ pub struct Options {
     pub guards: Guards,
     /// Cores do not contain the stacks of goroutines.
     pub no_stack_dump: bool,
+    /// Functions of the host, and their argument: addresses, 0 for none.
+    pub on_preempt: usize,
+    pub on_thread_start: usize,
+    pub on_thread_end: usize,
+    pub on_arg: usize,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -79,6 +84,13 @@ impl Options {
         REPORT_ARG.store(self.report_arg as *mut c_void, Ordering::Relaxed);
         REPORT.store(self.report.map_or(0, |f| f as usize), Ordering::Release);
         sched.cfg.sealed.set(self.all_at_start != 0);
+        sched.cfg.on_arg.set(self.on_arg as *mut c_void);
+        sched.cfg.on_preempt.set(self.on_preempt as *mut c_void);
+        sched.cfg.on_thread_start.set(self.on_thread_start as *mut c_void);
+        sched.cfg.on_thread_end.set(self.on_thread_end as *mut c_void);
+        if self.on_preempt != 0 {
+            sched.tells.store(true, Ordering::Relaxed);
+        }
         sched.schedtrace_ms.set(env.debug.schedtrace_ms);
         sched.scheddetail.set(env.debug.scheddetail);
         crate::sync::record_holds(env.debug.locks);

@@ -46,19 +46,33 @@ pub extern "C" fn mstart(arg: *mut c_void) -> *mut c_void {
     if sched.cfg.sealed.get() {
         sched.watch.happen();
     }
-    let stays = match m.take_nextp() {
-        Some(pp) => {
-            m.acquirep(pp);
-            true
-        }
-        None => !matches!(wake::stopm(sched, m), Idle::Exit),
-    };
-    if stays {
+    let mut has_p = false;
+    if let Some(pp) = m.take_nextp() {
+        m.acquirep(pp);
+        has_p = true;
+    }
+    let on_start = sched.cfg.on_thread_start.get();
+    if !on_start.is_null() {
+        let tell = || tell_host(sched, on_start);
+        if has_p { has_p = syscall::call_apart(sched, m, tell) } else { tell() }
+    }
+    if has_p || !matches!(wake::stopm(sched, m), Idle::Exit) {
         g0_loop(sched, m);
+    }
+    let on_end = sched.cfg.on_thread_end.get();
+    if !on_end.is_null() {
+        tell_host(sched, on_end);
     }
     drop(alt);
     mexit(sched, m);
     std::ptr::null_mut()
+}
+
+/// Calls the host's function about a thread. The M is on g0, so it is a callback of the scheduler.
+fn tell_host(sched: &Sched, f: *mut c_void) {
+    // SAFETY: the runtime was started with functions of this type.
+    let f = unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(*mut c_void)>(f) };
+    sys::call::plain(f, sched.cfg.on_arg.get());
 }
 
 /// What each thread of the library needs.

@@ -11,7 +11,7 @@
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
-use crate::protocol::preempt::preempt_one;
+use crate::protocol::preempt::{self, preempt_one};
 use crate::protocol::{park, rescue, syscall, tidy, wake};
 use crate::sched::template::{self, Errand};
 use crate::sync::{Ordering, now};
@@ -71,6 +71,7 @@ pub fn sysmon(sched: &Sched, m: MRef) {
         let mut did = syscall::retake(sched, m, sched.busy_ps(), now);
         did |= overdue_timers(sched, m, now);
         did |= rescue::hurry_global(sched, &mut head, now);
+        preempt::tell(sched);
         if starved(sched, m) && now >= lack_when {
             lack_when = now + LACK_EVERY;
             template::ask(sched, Errand::Trouble);

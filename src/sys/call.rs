@@ -61,6 +61,12 @@ pub fn commit(f: extern "C" fn(*mut c_void, u64) -> bool, arg: *mut c_void, g: u
     unsafe { gmx_arch_call(arg as usize, g as usize, 0, f as *const ()) as u8 != 0 }
 }
 
+/// Something about a goroutine: `tell(arg, g)`.
+pub fn tell(f: extern "C" fn(*mut c_void, u64), arg: *mut c_void, g: u64) {
+    // SAFETY: as in `plain`.
+    unsafe { gmx_arch_call(arg as usize, g as usize, 0, f as *const ()) };
+}
+
 /// A look at something: `fn(arg, info)`.
 #[inline(always)]
 pub fn look<T>(f: extern "C" fn(*mut c_void, *const T), arg: *mut c_void, info: &T) {

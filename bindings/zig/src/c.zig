@@ -49,6 +49,10 @@ pub const gmx_config = extern struct {
     report: ?*const fn (?*anyopaque, [*]const u8, usize) callconv(.c) void = null,
     report_arg: ?*anyopaque = null,
     max_goroutines: usize = 0,
+    on_preempt: ?*const fn (?*anyopaque, G) callconv(.c) void = null,
+    on_thread_start: ?Fn = null,
+    on_thread_end: ?Fn = null,
+    on_arg: ?*anyopaque = null,
 };
 
 pub const gmx_spawn_opts = extern struct {
@@ -153,6 +157,7 @@ pub extern fn gmx_config_default(out: ?*gmx_config) Status;
 pub extern fn gmx_init(config: ?*const gmx_config) Status;
 pub extern fn gmx_main(f: ?Fn, arg: ?*anyopaque) Status;
 pub extern fn gmx_shutdown(timeout: i64) Status;
+pub extern fn gmx_preempt_word() *const volatile u32;
 pub extern fn gmx_version() u32;
 
 pub extern fn gmx_spawn(f: ?Fn, arg: ?*anyopaque) Status;

@@ -21,6 +21,9 @@ type
     report*: proc (arg: pointer, text: cstring, len: csize_t) {.cdecl.} ## knows nothing of Nim: it runs without a block
     report_arg*: pointer
     max_goroutines*: csize_t
+    on_preempt*: proc (arg: pointer, g: Handle) {.cdecl.} ## as report
+    on_thread_start*, on_thread_end*: proc (arg: pointer) {.cdecl.}
+    on_arg*: pointer
   SpawnOpts* {.importc: "gmx_spawn_opts", header: "<gomax.h>".} = object
     struct_size*: csize_t
     flags*: uint32
@@ -104,6 +107,7 @@ proc gmx_config_default*(config: ptr Config): Status
 proc gmx_init*(config: ptr Config): Status
 proc gmx_main*(fn: Fn, arg: pointer): Status
 proc gmx_shutdown*(timeout: int64): Status
+proc gmx_preempt_word*(): ptr uint32
 proc gmx_version*(): uint32
 proc gmx_spawn*(fn: Fn, arg: pointer): Status
 proc gmx_spawn_copy*(fn: Fn, args: pointer, size: csize_t): Status

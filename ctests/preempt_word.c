@@ -1,0 +1,180 @@
+/* timeout: 120 */
+/* Code that looks at a word of its goroutine, or at a flag of its own that the host is told to set, and at nothing else of the
+ * library: slices end, stops and barriers get through. And what the host is told of threads. */
+#include "places.h"
+
+enum { PS = 2, LOOPS = 5 };
+
+static gmx_waitgroup all;
+static int quit, running, turns[LOOPS], told, outside;
+
+/* ---- a flag of the host's ---- */
+
+struct interpreter {
+  gmx_g g;
+  int flag;
+};
+static struct interpreter interpreters[LOOPS];
+
+static void tells(void *arg, gmx_g g) {
+  CHECK(arg == interpreters);
+  if (gmx_self() != 0) bump(&outside); /* a callback of the scheduler, which is on no goroutine */
+  bump(&told);
+  CHECK_STATUS(gmx_yield(), GMX_ENOTG);
+  for (int i = 0; i < LOOPS; i++) {
+    if (load(&interpreters[i].g) == g) store(&interpreters[i].flag, 1);
+  }
+}
+
+static void looks_at_its_flag(void *arg) {
+  struct interpreter *mine = arg;
+  store(&mine->g, gmx_self());
+  bump(&running);
+  while (!load(&quit)) {
+    if (!load(&mine->flag)) continue;
+    store(&mine->flag, 0);
+    turns[mine - interpreters]++;
+    CHECK_OK(gmx_safepoint_slow());
+  }
+  store(&mine->g, 0);
+}
+
+/* ---- the word ---- */
+
+static void looks_at_its_word(void *arg) {
+  int i = (int)((struct interpreter *)arg - interpreters);
+  const volatile uint32_t *asked = gmx_preempt_word();
+  bump(&running);
+  while (!load(&quit)) {
+    if (!*asked) continue;
+    turns[i]++;
+    CHECK_OK(gmx_safepoint_slow());
+    CHECK(gmx_preempt_word() == asked);
+  }
+}
+
+/* ---- what they must not hold up ---- */
+
+static int served;
+static void counts(void *arg) {
+  (void)arg;
+  bump(&served);
+}
+
+static void loops(void (*fn)(void *)) {
+  quit = running = 0;
+  for (int i = 0; i < LOOPS; i++) {
+    turns[i] = 0;
+    CHECK_OK(gmx_waitgroup_go(&all, fn, &interpreters[i]));
+  }
+  spin_until(load(&running) == LOOPS); /* more than there are Ps: each begins when another's slice is over */
+  for (int i = 0; i < 30; i++) {
+    CHECK_OK(gmx_stop_the_world("test"));
+    CHECK_OK(gmx_start_the_world());
+    store(&served, 0);
+    CHECK_OK(gmx_for_each_p(counts, NULL));
+    CHECK_EQ(load(&served), PS);
+  }
+  CHECK_EQ(gmx_gomaxprocs(1), PS);
+  CHECK_EQ(gmx_gomaxprocs(PS), 1);
+  store(&quit, 1);
+  CHECK_OK(gmx_waitgroup_wait(&all));
+  int n = 0;
+  for (int i = 0; i < LOOPS; i++) n += turns[i];
+  CHECK_CMP(n, >, 0);
+}
+
+static void the_word(void) { loops(looks_at_its_word); }
+
+static void a_flag_of_the_host(void) {
+  loops(looks_at_its_flag);
+  CHECK_CMP(load(&told), >, 0);
+  CHECK_EQ(load(&outside), 0);
+}
+
+static void where_no_goroutine_is(void) {
+  const uint32_t *word = gmx_preempt_word();
+  CHECK(word != NULL && *word == 0);
+  CHECK_OK(gmx_attach_thread());
+  CHECK(gmx_preempt_word() != word);
+  CHECK_EQ(*gmx_preempt_word(), 0);
+  CHECK_OK(gmx_detach_thread());
+  CHECK(gmx_preempt_word() == word);
+}
+
+/* ---- threads ---- */
+
+static int started, ended, hold = 1;
+static __thread int here;
+
+static void thread_starts(void *arg) {
+  CHECK(arg == interpreters);
+  CHECK_EQ(gmx_self(), 0);
+  CHECK_EQ(here, 0);
+  here = 1;
+  pthread_setname_np(pthread_self(), "of the host");
+  /* The first ones wait; nobody else does, for their Ps neither. */
+  if (bump(&started) < 2) spin_until(!load(&hold));
+}
+static void thread_ends(void *arg) {
+  CHECK(arg == interpreters);
+  CHECK_EQ(here, 1);
+  bump(&ended);
+}
+
+static void sees_its_thread(void *arg) {
+  char name[16];
+  CHECK_EQ(here, 1);
+  CHECK_EQ(pthread_getname_np(pthread_self(), name, sizeof name), 0);
+  CHECK_STR(name, "of the host");
+  bump((int *)arg);
+}
+
+static void each_thread_is_told(void) {
+  static int seen;
+  CHECK_OK(gmx_waitgroup_go(&all, sees_its_thread, &seen));
+  CHECK_OK(gmx_waitgroup_wait(&all)); /* by another thread: the first ones wait */
+  CHECK_CMP(load(&started), >=, 3);
+  CHECK_OK(gmx_stop_the_world("test"));
+  CHECK_OK(gmx_start_the_world());
+  store(&hold, 0);
+  for (int i = 0; i < 50; i++) CHECK_OK(gmx_waitgroup_go(&all, sees_its_thread, &seen));
+  CHECK_OK(gmx_waitgroup_wait(&all));
+}
+
+static void ends_its_thread(void *arg) {
+  (void)arg;
+  CHECK_OK(gmx_lock_os_thread());
+}
+static void a_thread_that_ends_early_is_told(void) {
+  int before = load(&ended);
+  CHECK_OK(gmx_waitgroup_go(&all, ends_its_thread, NULL));
+  CHECK_OK(gmx_waitgroup_wait(&all));
+  spin_until(load(&ended) == before + 1);
+}
+
+static void as_many_as_began(void) {
+  spin_until(gmx_num_g() == 0);
+  CHECK_OK(gmx_shutdown(INT64_C(30000000000)));
+  CHECK_EQ(load(&started), load(&ended));
+}
+
+int main(void) {
+  gmx_config config;
+  CHECK_OK(gmx_config_default(&config));
+  config.maxprocs = PS;
+  config.slice_ns = 2000000;
+  config.on_preempt = tells;
+  config.on_thread_start = thread_starts;
+  config.on_thread_end = thread_ends;
+  config.on_arg = interpreters;
+  CHECK_OK(gmx_init(&config));
+  RUN(each_thread_is_told);
+  RUN(the_word);
+  RUN(a_flag_of_the_host);
+  RUN(where_no_goroutine_is);
+  RUN(a_thread_that_ends_early_is_told);
+  RUN(as_many_as_began);
+  RUN(ends_clean);
+  return 0;
+}
