@@ -259,7 +259,7 @@ static void polls_beside_it(void *arg) {
   atomic_store(&up, 0);
   for (int64_t end = gmx_now() + 400 * MS; gmx_now() < end;) {
     atomic_fetch_add(&looks, 1);
-    if (gmx_poll_word != 0) atomic_fetch_add(&up, 1);
+    if (__atomic_load_n(&gmx_poll_word, __ATOMIC_RELAXED) != 0) atomic_fetch_add(&up, 1);
     gmx_safepoint();
   }
   atomic_store(&quit, 1);
