@@ -315,6 +315,7 @@ static int fired_before_a_stop(void) {
   atomic_store(&armed, 1);
   while (gmx_now() < due) thread_nap(MS);
   while (stats_now().spawned < spawned_before + MANY) CHECK_OK(gmx_yield());
+  spin_until(gmx_num_g() == 1); /* they have also run */
   thread_join(t);
   return late ? MANY : atomic_load(&stopped_at);
 }
