@@ -31,8 +31,11 @@ not "measures memory, which a sanitizer has much of" address thread valgrind -- 
 not "has little address space" address thread valgrind -- limits timers_memory
 not "overflows stacks, and counts on the library's own handler of the fault" address thread valgrind -- overflow
 not "writes where it must not: valgrind tells each time, and goes on with registers that are not those of the fault" valgrind -- signals
+not "looks on which stack a handler runs: ThreadSanitizer stands between the kernel and the library's own" thread -- signals
+not "forbids calls of the system that AddressSanitizer makes" address -- sandbox
+not "has a sigaltstack of its own, which ThreadSanitizer calls before it is there itself" thread -- sandbox
 not "a million Gs: more memory than there is, with a shadow" address thread valgrind -- million
-not "has a thread of its own, which might call in: so no deadlock is seen" thread -- deadlock
+not "has a thread of its own, which might call in: so no deadlock is seen" thread -- deadlock stderr_taken
 not "measures CPU time" address thread valgrind -- idle
 not "loads the library late: the sanitizer must come first" address thread -- dlopen
 not "wants a process without __cxa_throw until a plugin comes, and AddressSanitizer brings one" address -- cxx_late
@@ -66,7 +69,7 @@ table=() bad=0
 # compilers KIND [FILE]: GMX_CC and GMX_CXX take no flags
 compilers() {
   for cc in cc:${CC:-cc} cxx:${CXX:-c++}; do
-    printf '#!/bin/sh\nexec %s -fsanitize=%s -fno-omit-frame-pointer -Wno-tsan "$@" %s\n' "${cc#*:}" "$1" "${2:-}" >"$work/${cc%%:*}"
+    printf '#!/bin/sh\nexec %s -fsanitize=%s -fno-omit-frame-pointer -Wno-tsan "$@" %s\n' "${cc#*:}" "$1" "${2:+-x none $2}" >"$work/${cc%%:*}"
     chmod +x "$work/${cc%%:*}"
   done
   export GMX_CC=$work/cc GMX_CXX=$work/cxx

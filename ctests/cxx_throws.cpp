@@ -19,7 +19,7 @@ namespace {
 bool started;
 
 __attribute__((__noinline__)) void throws(void *arg) {
-  started = true;
+  store(&started, true);
   if (arg == nullptr) throw std::runtime_error("the message");
   try {
     throw std::runtime_error("the message");
@@ -271,7 +271,7 @@ void in_child(void *arg) {
   const run *r = static_cast<run *>(arg);
   std::set_terminate(terminated);
   r->where->fn(r->again ? arg : nullptr);
-  check_say(started ? "the function threw, and all went on" : "the function was not called");
+  check_say(load(&started) ? "the function threw, and all went on" : "the function was not called");
 }
 
 child c;
@@ -337,6 +337,10 @@ void a_thread_may_end_in_a_callback() {
 }
 
 void a_g_may_not_end_its_thread() {
+#ifdef __SANITIZE_THREAD__
+  check_say("left out: ThreadSanitizer itself ends a process that calls pthread_exit on a stack that is not the thread's");
+  return;
+#endif
   int seen = 0;
   child_run(&c, 60, [](void *arg) { on_main(exits_thread, arg); }, &seen);
   if (!WIFSIGNALED(c.status) || WTERMSIG(c.status) != SIGABRT) CHILD_FAIL(&c, "it should have died by SIGABRT");

@@ -88,7 +88,13 @@ static void check_words(void (*fn)(void *), int times) {
   if (strstr(c.text, "\nend\r") || strstr(c.text, EVIL)) CHILD_FAIL(&c, "a name forged a line");
 }
 
-static void in_a_deadlock_report(void) { check_words(deadlocks, 2); }
+static void in_a_deadlock_report(void) {
+#ifdef __SANITIZE_THREAD__
+  check_say("left out: ThreadSanitizer has a thread of its own, which might call in");
+  return;
+#endif
+  check_words(deadlocks, 2);
+}
 static void in_a_dump_and_traces(void) { check_words(writes_a_dump, 2); }
 static void in_the_report_of_a_late_stop(void) { check_words(stops_in_vain, 2); }
 

@@ -343,6 +343,9 @@ static void each_call(void) {
   Dl_info library;
   CHECK(dladdr((void *)(intptr_t)gmx_yield, &library) != 0);
   int factor = strstr(library.dli_fname, "/debug/") ? UNOPTIMIZED : 1;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  factor = 2 * UNOPTIMIZED; /* with the frames of the sanitizer */
+#endif
   size_t stack_size = factor == 1 ? 1 : 65536; /* 1: the smallest there is */
   g_join(start_with(stack_size, makes_each));
   gmx_g yields = start_with(stack_size, only_yields);
