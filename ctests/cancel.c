@@ -129,7 +129,7 @@ static void cancels(int place, int wait, enum way way) {
   if (place == 0) g_join(g);
   else thread_join(t);
   CHECK(w.done);
-  CHECK_STATUS(gmx_cancel_reason(low), way == DEADLINE || way == DEADLINE_ABOVE ? GMX_ETIMEDOUT : GMX_ECANCELED);
+  CHECK_STATUS(reason_of(low), way == DEADLINE || way == DEADLINE_ABOVE ? GMX_ETIMEDOUT : GMX_ECANCELED);
   CHECK_EQ(gmx_cancel_is_cancelled(mid), way == ABOVE || way == FAR_ABOVE || way == DEADLINE_ABOVE);
   CHECK_EQ(gmx_cancel_is_cancelled(top), way == FAR_ABOVE || way == DEADLINE_ABOVE);
   CHECK_OK(gmx_cancel_free(mid));
@@ -319,7 +319,7 @@ static void waits_within_shields(void *arg) {
   CHECK_STATUS(gmx_sema_acquire_timeout(&s->hold, 1), GMX_ETIMEDOUT);
   CHECK_STATUS(gmx_select(NULL, 0, 1, NULL), GMX_ETIMEDOUT);
   CHECK_STATUS(gmx_cond_wait_timeout(&s->cond, &s->mutex, 1), GMX_ETIMEDOUT);
-  CHECK_STATUS(gmx_cancel_reason(0), GMX_ECANCELED); /* it is cancelled all the same */
+  CHECK_STATUS(reason_of(0), GMX_ECANCELED); /* it is cancelled all the same */
   CHECK_EQ(gmx_cancel_current(), s->token);
   CHECK_OK(gmx_mutex_unlock(&s->mutex));
   CHECK_OK(gmx_cancel_unshield());
@@ -409,22 +409,22 @@ static void handles(void) {
   CHECK_EQ(c, 7);
   CHECK_STATUS(gmx_cancel_now(0), GMX_ESTALE);
   CHECK_STATUS(gmx_cancel_free(0), GMX_ESTALE);
-  CHECK_OK(gmx_cancel_reason(0));
+  CHECK_OK(reason_of(0));
   CHECK_EQ(gmx_cancel_is_cancelled(0), 0);
   c = new_token(0, -1);
-  CHECK_OK(gmx_cancel_reason(c));
+  CHECK_OK(reason_of(c));
   CHECK_OK(gmx_cancel_now(c));
   CHECK_OK(gmx_cancel_now(c));
-  CHECK_STATUS(gmx_cancel_reason(c), GMX_ECANCELED);
+  CHECK_STATUS(reason_of(c), GMX_ECANCELED);
   CHECK_OK(gmx_cancel_free(c));
   CHECK_STATUS(gmx_cancel_free(c), GMX_ESTALE);
   CHECK_STATUS(gmx_cancel_now(c), GMX_ESTALE);
-  CHECK_STATUS(gmx_cancel_reason(c), GMX_ESTALE);
+  CHECK_STATUS(reason_of(c), GMX_ESTALE);
   CHECK_STATUS(gmx_cancel_is_cancelled(c), GMX_ESTALE);
   CHECK_STATUS(gmx_cancel_use(c, NULL), GMX_ESTALE);
   d = new_token(0, -1);
   CHECK(d != c);
-  CHECK_OK(gmx_cancel_reason(d)); /* what the first left behind is gone */
+  CHECK_OK(reason_of(d)); /* what the first left behind is gone */
   CHECK_OK(gmx_cancel_free(d));
 }
 
@@ -441,7 +441,7 @@ static void a_freed_token_lives_on(void) {
   CHECK_OK(gmx_cancel_use(c, &previous)); /* still its own: again is fine */
   CHECK_EQ(previous, c);
   CHECK_OK(gmx_cancel_now(top));
-  CHECK_STATUS(gmx_cancel_reason(0), GMX_ECANCELED);
+  CHECK_STATUS(reason_of(0), GMX_ECANCELED);
   CHECK_STATUS(gmx_sleep(3600000 * MS), GMX_ECANCELED);
   CHECK_OK(gmx_cancel_use(0, &previous));
   CHECK_EQ(previous, c);
@@ -456,7 +456,7 @@ static void a_child_outlives_its_parents_handle(void) {
   CHECK_OK(gmx_cancel_free(mid));
   CHECK_STATUS(gmx_cancel_use(low, NULL), GMX_OK);
   CHECK_STATUS(gmx_sleep(3600000 * MS), GMX_ECANCELED);
-  CHECK_STATUS(gmx_cancel_reason(low), GMX_ETIMEDOUT);
+  CHECK_STATUS(reason_of(low), GMX_ETIMEDOUT);
   CHECK_OK(gmx_cancel_use(0, NULL));
   CHECK_OK(gmx_cancel_free(low));
 }
@@ -489,11 +489,11 @@ static void a_detached_thread_has_none(void) {
 
 static void born_cancelled(void) {
   gmx_cancel top = new_token(0, 0);
-  CHECK_STATUS(gmx_cancel_reason(top), GMX_ETIMEDOUT);
+  CHECK_STATUS(reason_of(top), GMX_ETIMEDOUT);
   gmx_cancel low = new_token(top, -1);
-  CHECK_STATUS(gmx_cancel_reason(low), GMX_ETIMEDOUT);
+  CHECK_STATUS(reason_of(low), GMX_ETIMEDOUT);
   CHECK_OK(gmx_cancel_now(low));
-  CHECK_STATUS(gmx_cancel_reason(low), GMX_ETIMEDOUT); /* the first reason stays */
+  CHECK_STATUS(reason_of(low), GMX_ETIMEDOUT); /* the first reason stays */
   CHECK_OK(gmx_cancel_free(low));
   CHECK_OK(gmx_cancel_free(top));
 }
@@ -601,7 +601,7 @@ static void makes_and_frees(void *arg) {
     CHECK_OK(gmx_cancel_use(b, NULL));
     if (i % 3 == 0) CHECK_OK(gmx_cancel_now(a));
     CHECK_OK(gmx_cancel_free(a));
-    if (i % 3 == 0) CHECK_STATUS(gmx_cancel_reason(0), GMX_ECANCELED == gmx_cancel_reason(b) ? GMX_ECANCELED : GMX_ETIMEDOUT);
+    if (i % 3 == 0) CHECK_STATUS(reason_of(0), GMX_ECANCELED == reason_of(b) ? GMX_ECANCELED : GMX_ETIMEDOUT);
     CHECK_OK(gmx_cancel_free(b));
     CHECK_OK(gmx_cancel_use(0, NULL));
   }
@@ -628,7 +628,7 @@ static void *cancels_and_looks(void *unused) {
   bump(&wide_begun);
   while (load(&wide_begun) < 2) sched_yield(); /* both at once */
   CHECK_OK(gmx_cancel_now(wide_top));
-  CHECK_STATUS(gmx_cancel_reason(wide_last), GMX_ECANCELED);
+  CHECK_STATUS(reason_of(wide_last), GMX_ECANCELED);
   return NULL;
 }
 
@@ -657,14 +657,14 @@ static void deep_and_wide(void) {
   for (int i = 0; i < N; i++) c[i] = new_token(i ? c[i - 1] : top, -1);
   for (int i = 0; i < N - 1; i++) CHECK_OK(gmx_cancel_free(c[i]));
   CHECK_OK(gmx_cancel_now(top));
-  CHECK_STATUS(gmx_cancel_reason(c[N - 1]), GMX_ECANCELED);
+  CHECK_STATUS(reason_of(c[N - 1]), GMX_ECANCELED);
   CHECK_OK(gmx_cancel_free(c[N - 1])); /* ends them all */
   CHECK_OK(gmx_cancel_free(top));
   top = new_token(0, -1);
   for (int i = 0; i < N; i++) c[i] = new_token(top, i % 2 ? -1 : 3600000 * MS);
   CHECK_OK(gmx_cancel_now(top));
   for (int i = 0; i < N; i++) {
-    CHECK_STATUS(gmx_cancel_reason(c[i]), GMX_ECANCELED);
+    CHECK_STATUS(reason_of(c[i]), GMX_ECANCELED);
     CHECK_OK(gmx_cancel_free(c[i]));
   }
   CHECK_OK(gmx_cancel_free(top));
@@ -676,7 +676,7 @@ static void deep_and_wide(void) {
 static void sleeps_under(void *arg) {
   CHECK_OK(gmx_cancel_use(*(gmx_cancel *)arg, NULL));
   CHECK_STATUS(gmx_sleep(3600000 * MS), GMX_ECANCELED);
-  CHECK_STATUS(gmx_cancel_reason(0), GMX_ETIMEDOUT);
+  CHECK_STATUS(reason_of(0), GMX_ETIMEDOUT);
 }
 
 /* A deadline of a thread without a P, made and stopped while Ps come and go. */

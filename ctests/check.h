@@ -152,4 +152,12 @@ CHECK_UNUSED static void *thread_join(pthread_t thread) {
   return result;
 }
 
+/* ---- tokens ---- */
+
+/* Why a token is cancelled, or why that cannot be told. */
+CHECK_UNUSED static gmx_status reason_of(gmx_cancel token) {
+  gmx_status reason = GMX_OK, status = gmx_cancel_reason(token, &reason);
+  return status == GMX_OK ? reason : status;
+}
+
 #endif /* GOMAX_CHECK_H */

@@ -202,11 +202,24 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(cancel_locks,            EVERYWHERE(ok))                                                        \
   X(cancel_shield,           ok,    ok,    ok,    ok,    ok,    notg,  notg,  ok,    notg,  ok)     \
   X(cancel_unshield_none,    perm,  perm,  perm,  perm,  perm,  notg,  notg,  perm,  notg,  perm)   \
+  X(cancel_because,          EVERYWHERE(ok))                                                        \
+  X(cancel_because_of_0,     EVERYWHERE(inval))                                                     \
+  X(cancel_reason_null,      EVERYWHERE(inval))                                                     \
+  X(cancel_deadline,         EVERYWHERE(ok))                                                        \
+  X(cancel_chan,             EVERYWHERE(ok))                                                        \
+  X(cancel_chan_none,        EVERYWHERE(stale))                                                     \
+  X(cancel_after_and_stop,   EVERYWHERE(ok))                                                        \
+  X(cancel_after_cancelled,  EVERYWHERE(ok))                                                        \
+  X(cancel_after_null,       EVERYWHERE(inval))                                                     \
+  X(cancel_hook_stop_none,   EVERYWHERE(stale))                                                     \
+  X(spawn_inherits,          EVERYWHERE(ok))                                                        \
   X(cancel_use,              ok,    ok,    ok,    ok,    ok,    notg,  notg,  ok,    notg,  ok)     \
   X(scope_new_null,          EVERYWHERE(inval))                                                     \
   X(scope_spawn_none,        EVERYWHERE(stale))                                                     \
   X(scope_enter_none,        stale, stale, stale, stale, stale, notg,  notg,  stale, notg,  stale)  \
   X(scope_leave_none,        BLOCKS(stale))                                                         \
+  X(scope_leave_why_none,    BLOCKS(stale))                                                         \
+  X(scope_leave_why_null,    EVERYWHERE(inval))                                                     \
   X(scope_cancel_none,       EVERYWHERE(stale))                                                     \
   /* time */                                                                                        \
   X(after_func,              EVERYWHERE(ok))                                                        \
@@ -986,7 +999,7 @@ CALL(cancel_new) {
   CHECK_OK(s);
   CHECK_OK(gmx_cancel_new(c, 3600000000000, &d));
   CHECK_OK(gmx_cancel_now(c));
-  CHECK_STATUS(gmx_cancel_reason(d), GMX_ECANCELED);
+  CHECK_STATUS(reason_of(d), GMX_ECANCELED);
   CHECK_EQ(gmx_cancel_is_cancelled(0), 0);
   CHECK_EQ(gmx_cancel_current(), 0);
   CHECK_OK(gmx_cancel_free(c));
@@ -1009,6 +1022,78 @@ CALL(cancel_shield) {
   return s;
 }
 CALL(cancel_unshield_none) { return USED, gmx_cancel_unshield(); }
+static gmx_cancel a_token(void) {
+  gmx_cancel c = 0;
+  CHECK_OK(gmx_cancel_new(0, -1, &c));
+  return c;
+}
+static void runs_after(void *arg) { (void)arg; }
+CALL(cancel_because) {
+  gmx_cancel c = a_token();
+  USED;
+  gmx_status s = gmx_cancel_now_because(c, -4711);
+  CHECK_STATUS(reason_of(c), -4711);
+  CHECK_OK(gmx_cancel_free(c));
+  return s;
+}
+CALL(cancel_because_of_0) { return USED, gmx_cancel_now_because(0, 0); }
+CALL(cancel_reason_null) { return USED, gmx_cancel_reason(0, NULL); }
+CALL(cancel_deadline) {
+  int64_t when = 0;
+  USED;
+  CHECK_STATUS(gmx_cancel_deadline(0, NULL), GMX_EINVAL);
+  gmx_status s = gmx_cancel_deadline(0, &when);
+  CHECK_EQ(when, INT64_MAX);
+  return s;
+}
+CALL(cancel_chan) {
+  gmx_cancel c = a_token();
+  gmx_chan *chan = NULL;
+  USED;
+  gmx_status s = gmx_cancel_chan(c, &chan);
+  CHECK_STATUS(gmx_chan_try_recv(chan, NULL), GMX_EAGAIN);
+  CHECK_OK(gmx_cancel_now(c));
+  CHECK_STATUS(gmx_chan_try_recv(chan, NULL), GMX_ECLOSED);
+  CHECK_OK(gmx_cancel_free(c));
+  CHECK_OK(gmx_chan_free(chan));
+  return s;
+}
+CALL(cancel_chan_none) {
+  gmx_chan *chan = NULL;
+  USED;
+  CHECK_STATUS(gmx_cancel_chan(0, NULL), GMX_EINVAL);
+  return gmx_cancel_chan(0, &chan);
+}
+CALL(cancel_after_and_stop) {
+  gmx_cancel c = a_token();
+  gmx_cancel_hook hook = 0;
+  bool stopped = false;
+  USED;
+  CHECK_OK(gmx_cancel_after(c, runs_after, NULL, &hook));
+  gmx_status s = gmx_cancel_hook_stop(hook, &stopped);
+  CHECK(stopped);
+  CHECK_OK(gmx_cancel_free(c));
+  return s;
+}
+CALL(cancel_after_cancelled) {
+  gmx_cancel c = a_token();
+  USED;
+  CHECK_OK(gmx_cancel_after(c, runs_after, NULL, NULL));
+  CHECK_OK(gmx_cancel_now(c));
+  gmx_status s = gmx_cancel_after(c, runs_after, NULL, NULL);
+  CHECK_OK(gmx_cancel_free(c));
+  return s;
+}
+CALL(cancel_after_null) { return USED, gmx_cancel_after(0, NULL, NULL, NULL); }
+CALL(cancel_hook_stop_none) { return USED, gmx_cancel_hook_stop(0, NULL); }
+CALL(spawn_inherits) {
+  gmx_spawn_opts o;
+  USED;
+  memset(&o, 0, sizeof o);
+  o.struct_size = sizeof o;
+  o.flags = GMX_SPAWN_INHERIT;
+  return gmx_spawn_with(&o, runs_after, NULL, NULL);
+}
 CALL(cancel_use) {
   gmx_cancel before = 7;
   USED;
@@ -1021,6 +1106,14 @@ CALL(scope_new_null) { return USED, gmx_scope_new(-1, NULL); }
 CALL(scope_spawn_none) { return USED, gmx_scope_spawn(0, child, NULL); }
 CALL(scope_enter_none) { return USED, gmx_scope_enter(0); }
 CALL(scope_leave_none) { return USED, gmx_scope_leave(0, -1, NULL); }
+CALL(scope_leave_why_none) {
+  gmx_scope_end end;
+  USED;
+  memset(&end, 0, sizeof end);
+  end.struct_size = sizeof end;
+  return gmx_scope_leave_why(0, -1, &end);
+}
+CALL(scope_leave_why_null) { return USED, gmx_scope_leave_why(0, -1, NULL); }
 CALL(scope_cancel_none) { return USED, gmx_scope_cancel(0); }
 
 /* ---- timers ---- */

@@ -207,6 +207,13 @@ void in_after_func(void *arg) {
   CHECK_OK(gmx_sleep(INT64_C(10000000000)));
 }
 
+void in_cancel_after(void *arg) {
+  gmx_cancel token;
+  CHECK_OK(gmx_cancel_new(0, 1000, &token));
+  CHECK_OK(gmx_cancel_after(token, throws, arg, nullptr));
+  CHECK_OK(gmx_sleep(INT64_C(10000000000)));
+}
+
 void in_key_destructor(void *) {
   on_main([](void *) {
     gmx_key key;
@@ -256,7 +263,7 @@ struct place {
     CALL(calls_callback), CALL(in_callback_in_syscall), CALL(in_callback_attached), CALL(in_once), CALL(calls_once),
     CALL(in_once_timeout), CALL(calls_once_timeout), CALL(in_for_each_p), CALL(calls_for_each_p),
     CALL(in_for_each_p_at_a_safe_point), CALL(in_for_each_g), CALL(in_coro), CALL(calls_coro), CALL(in_parallel_for), CALL(calls_parallel_for), CALL(in_park), CALL(calls_park),
-    CALL(in_after_func), CALL(in_key_destructor), CALL(in_key_destructor_of_a_thread), CALL(in_scope),
+    CALL(in_after_func), CALL(in_cancel_after), CALL(in_key_destructor), CALL(in_key_destructor_of_a_thread), CALL(in_scope),
 #ifndef __SANITIZE_THREAD__ /* that one has a thread of its own, which might call in: no deadlock is reported */
     CALL(in_report),
 #endif

@@ -80,7 +80,7 @@ static void rules(void *unused) {
     CHECK_OK(gmx_scope_token(s, &t));
     CHECK_STATUS(leave(s), GMX_ECANCELED);
     CHECK_EQ(count, 5);
-    CHECK_STATUS(gmx_cancel_reason(t), GMX_ESTALE);
+    CHECK_STATUS(reason_of(t), GMX_ESTALE);
     CHECK_OK(gmx_cancel_use(0, NULL));
     CHECK_OK(gmx_cancel_free(c));
   }
@@ -210,6 +210,75 @@ static void several_at_once(void) {
   thread_join(t);
 }
 
+/* ---- by what it ended ---- */
+
+static gmx_scope_end why(gmx_scope s) {
+  gmx_scope_end end;
+  memset(&end, 0x55, sizeof end);
+  end.struct_size = 3;
+  CHECK_STATUS(gmx_scope_leave_why(s, -1, &end), GMX_EINVAL);
+  CHECK_STATUS(gmx_scope_leave_why(s, -1, NULL), GMX_EINVAL);
+  end.struct_size = sizeof end;
+  CHECK_OK(gmx_scope_leave_why(s, -1, &end));
+  CHECK_EQ(end.struct_size, sizeof end);
+  CHECK_STATUS(gmx_scope_leave_why(s, -1, &end), GMX_ESTALE);
+  return end;
+}
+static gmx_g failing;
+static gmx_status fails_itself(void *arg) {
+  store(&failing, gmx_self());
+  return (gmx_status)(intptr_t)arg;
+}
+static void is_by(gmx_scope_end end, uint32_t by, gmx_status status, gmx_g g) {
+  CHECK_EQ(end.by, by);
+  CHECK_STATUS(end.status, status);
+  CHECK_EQ(end.g, g);
+}
+static void says_by_what_it_ended(void *unused) {
+  (void)unused;
+  is_by(why(new_scope(-1)), GMX_SCOPE_ITSELF, GMX_OK, 0);
+  gmx_scope s = new_scope(HOUR);
+  spawn(s, counts, 0);
+  is_by(why(s), GMX_SCOPE_ITSELF, GMX_OK, 0);
+
+  s = new_scope(-1); /* a failure, also with a status that looks like a deadline; the others end by it */
+  for (int i = 0; i < 3; i++) spawn(s, sleeps, 0);
+  spawn(s, fails_itself, GMX_ETIMEDOUT);
+  gmx_scope_end end = why(s);
+  is_by(end, GMX_SCOPE_FAILURE, GMX_ETIMEDOUT, load(&failing));
+
+  s = new_scope(MS); /* the deadline: what its goroutines return for it is no failure */
+  spawn(s, sleeps, 0);
+  is_by(why(s), GMX_SCOPE_DEADLINE, GMX_ETIMEDOUT, 0);
+
+  s = new_scope(-1);
+  spawn(s, sleeps, 0);
+  CHECK_OK(gmx_scope_cancel(s));
+  is_by(why(s), GMX_SCOPE_CANCEL, GMX_ECANCELED, 0);
+
+  gmx_cancel above = 0, token = 0; /* from above, with a reason, and the body inside */
+  CHECK_OK(gmx_cancel_new(0, -1, &above));
+  CHECK_OK(gmx_cancel_use(above, NULL));
+  s = new_scope(-1);
+  CHECK_OK(gmx_scope_enter(s));
+  spawn(s, sleeps, 0);
+  CHECK_OK(gmx_cancel_now_because(above, -2002));
+  CHECK_STATUS(gmx_sleep(HOUR), GMX_ECANCELED);
+  is_by(why(s), GMX_SCOPE_CANCEL, -2002, 0);
+  CHECK_OK(gmx_cancel_use(0, NULL));
+  CHECK_OK(gmx_cancel_free(above));
+
+  s = new_scope(-1); /* a failure that comes second is none of its end */
+  CHECK_OK(gmx_scope_token(s, &token));
+  CHECK_OK(gmx_cancel_now_because(token, -2003));
+  spawn(s, fails_itself, GMX_EPERM);
+  is_by(why(s), GMX_SCOPE_CANCEL, -2003, 0);
+}
+static void by_what(void) {
+  on_g(says_by_what_it_ended, NULL);
+  on_thread(says_by_what_it_ended, NULL);
+}
+
 int main(void) {
   RUN(wrong_calls);
   RUN(the_rules);
@@ -217,6 +286,7 @@ int main(void) {
   RUN(one_leaves);
   RUN(trees);
   RUN(several_at_once);
+  RUN(by_what);
   RUN(ends_clean);
   return 0;
 }

@@ -88,7 +88,7 @@ static void body_waits(void *unused) {
       if (way == BY_HAND) CHECK_OK(gmx_scope_spawn(s, cancels, &s));
       if (way == FROM_ABOVE) CHECK_OK(gmx_scope_spawn(s, cancels_token, &above));
       CHECK_STATUS(waits[w](), GMX_ECANCELED);
-      CHECK_STATUS(gmx_cancel_reason(0), way == BY_DEADLINE ? GMX_ETIMEDOUT : GMX_ECANCELED);
+      CHECK_STATUS(reason_of(0), way == BY_DEADLINE ? GMX_ETIMEDOUT : GMX_ECANCELED);
       CHECK_STATUS(receives(), GMX_ECANCELED); /* and so do the next ones */
       /* leaving waits for all of them nevertheless */
       CHECK_STATUS(leave(s), way == BY_ERROR ? GMX_EPERM : GMX_ECANCELED);
@@ -182,10 +182,10 @@ static void leave_in_order(const int *order) {
     CHECK_EQ(gmx_cancel_current(), last < 0 ? own : tokens[last]);
   }
   /* the tokens of all are gone: none is kept by what was swapped */
-  for (int i = 0; i < DEPTH; i++) CHECK_STATUS(gmx_cancel_reason(tokens[i]), GMX_ESTALE);
+  for (int i = 0; i < DEPTH; i++) CHECK_STATUS(reason_of(tokens[i]), GMX_ESTALE);
   CHECK_OK(gmx_cancel_use(0, NULL));
   CHECK_OK(gmx_cancel_free(own));
-  CHECK_STATUS(gmx_cancel_reason(own), GMX_ESTALE);
+  CHECK_STATUS(reason_of(own), GMX_ESTALE);
 }
 static void orders(void *unused) {
   (void)unused;
@@ -236,7 +236,7 @@ static void leaving_forgets_what_the_body_uses(void) {
   CHECK_OK(leave(s));
   CHECK_EQ(gmx_cancel_current(), own);
   CHECK_OK(gmx_cancel_use(0, NULL));
-  CHECK_STATUS(gmx_cancel_reason(own), GMX_ESTALE);
+  CHECK_STATUS(reason_of(own), GMX_ESTALE);
   CHECK_OK(gmx_cancel_free(t));
 }
 
@@ -304,8 +304,8 @@ static void a_body_may_end_inside(void) {
     CHECK_OK(leave(e.s[1]));
     CHECK_OK(leave(mine));
     CHECK_EQ(gmx_cancel_current(), 0);
-    CHECK_STATUS(gmx_cancel_reason(e.own), GMX_ESTALE);
-    for (int k = 0; k < 2; k++) CHECK_STATUS(gmx_cancel_reason(e.tokens[k]), GMX_ESTALE);
+    CHECK_STATUS(reason_of(e.own), GMX_ESTALE);
+    for (int k = 0; k < 2; k++) CHECK_STATUS(reason_of(e.tokens[k]), GMX_ESTALE);
   }
 }
 

@@ -394,6 +394,12 @@ GMX_API uint32_t gmx_version(void);
 #define GMX_SPAWN_LAST 8
 
 /**
+ * gmx_spawn_opts.flags: the new goroutine is under the caller's current token from its start, until gmx_cancel_use says
+ * otherwise, and the token lives as long. Without it a goroutine begins under none, but for one of a scope.
+ */
+#define GMX_SPAWN_INHERIT 16
+
+/**
  * The most bytes that gmx_spawn_copy copies.
  */
 #define GMX_SPAWN_COPY_MAX 128
@@ -2001,7 +2007,10 @@ GMX_API gmx_status gmx_cancel_new(gmx_cancel parent,
 GMX_API gmx_status gmx_cancel_now(gmx_cancel token);
 
 /**
- * Why a token is cancelled. 0: the caller's current one.
+ * As gmx_cancel_now, with a reason of the caller's own for gmx_cancel_reason to tell, of this token and of those that were
+ * made under it. What waits ends with GMX_ECANCELED all the same. If the token was cancelled before, its reason stays.
+ *
+ * reason: any status below 0, of the library or of the program.
  *
  * Blocks: never.
  * Call from: every context.
@@ -2009,11 +2018,47 @@ GMX_API gmx_status gmx_cancel_now(gmx_cancel token);
  * Migrates: no.
  * Cancellable: no.
  * Owns: nothing.
- * Returns: GMX_OK if it is not cancelled, or there is none; GMX_ECANCELED by hand; GMX_ETIMEDOUT by its deadline, or that of
- * a token above it; GMX_ESTALE.
- * Since: 0.1
+ * Returns: GMX_OK, also if it was cancelled already; GMX_EINVAL if reason is not below 0; GMX_ESTALE.
+ * Since: 0.2
  */
-GMX_API gmx_status gmx_cancel_reason(gmx_cancel token);
+GMX_API gmx_status gmx_cancel_now_because(gmx_cancel token,
+                                  gmx_status reason);
+
+/**
+ * Why a token is cancelled. 0: the caller's current one.
+ *
+ * reason: GMX_OK if it is not cancelled, or there is none; GMX_ECANCELED by gmx_cancel_now; GMX_ETIMEDOUT by its deadline;
+ * or what gmx_cancel_now_because was given. A token that is cancelled with one above it has that one's reason.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EINVAL if reason is NULL; GMX_ESTALE.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_cancel_reason(gmx_cancel token,
+                             gmx_status *reason);
+
+/**
+ * When a token is cancelled at the latest, on the clock of gmx_now: the earliest of its own deadline and those above it. 0:
+ * the caller's current one.
+ *
+ * deadline: INT64_MAX if there is none.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_EINVAL if deadline is NULL; GMX_ESTALE.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_cancel_deadline(gmx_cancel token,
+                               int64_t *deadline);
 
 /**
  * Whether a token is cancelled. 0: the caller's current one.
@@ -2141,9 +2186,51 @@ GMX_API gmx_status gmx_cancel_free(gmx_cancel token);
 /* ---- Scopes ----------------------------------------------------------------------------------------------------- */
 
 /**
+ * gmx_scope_end.by: nothing ended the scope before its goroutines.
+ */
+#define GMX_SCOPE_ITSELF 0
+
+/**
+ * gmx_scope_end.by: an error of one of its goroutines cancelled the others.
+ */
+#define GMX_SCOPE_FAILURE 1
+
+/**
+ * gmx_scope_end.by: its deadline, or one above it.
+ */
+#define GMX_SCOPE_DEADLINE 2
+
+/**
+ * gmx_scope_end.by: it was cancelled from outside: by gmx_scope_cancel, its token, or one above that.
+ */
+#define GMX_SCOPE_CANCEL 3
+
+/**
  * Goroutines that belong together: whoever leaves the scope waits for all of them. Handles are not used again. 0 is none.
  */
 typedef uint64_t gmx_scope;
+
+/**
+ * By what a scope was ended: by what cancelled its token first.
+ */
+typedef struct gmx_scope_end {
+  /**
+   * sizeof(gmx_scope_end) of the caller.
+   */
+  size_t struct_size;
+  /**
+   * GMX_SCOPE_*.
+   */
+  uint32_t by;
+  /**
+   * GMX_OK; of a failure the error; GMX_ETIMEDOUT; of a cancel its reason: see gmx_cancel_reason.
+   */
+  gmx_status status;
+  /**
+   * Of a failure the goroutine that it was of, which has ended since; otherwise 0.
+   */
+  gmx_g g;
+} gmx_scope_end;
 
 /**
  * Makes a scope. It has a token of cancellation under the caller's current one, which is cancelled when a goroutine of the
@@ -2222,6 +2309,25 @@ GMX_API gmx_status gmx_scope_enter(gmx_scope scope);
 GMX_API gmx_status gmx_scope_leave(gmx_scope scope,
                            int64_t timeout,
                            gmx_status *result);
+
+/**
+ * As gmx_scope_leave, and says by what the scope was ended.
+ *
+ *     gmx_scope_end end = {.struct_size = sizeof end};
+ *     gmx_scope_leave_why(scope, timeout, &end);
+ *     if (end.by == GMX_SCOPE_DEADLINE) return late();
+ *     if (end.by == GMX_SCOPE_FAILURE) return failed(end.status);
+ *
+ * Blocks: as gmx_scope_leave.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits, and unless GMX_OK.
+ * Migrates: when it waits, and unless GMX_OK.
+ * Cancellable: no.
+ * Owns: on GMX_OK the scope is the library's again.
+ * Returns: as gmx_scope_leave; GMX_EINVAL if end is NULL or its struct_size cannot be: the scope is not left.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_scope_leave_why(gmx_scope scope, int64_t timeout, struct gmx_scope_end *end);
 
 /**
  * Cancels the token of a scope: what its goroutines wait for ends with GMX_ECANCELED.
@@ -2558,6 +2664,78 @@ GMX_API gmx_status gmx_select(struct gmx_select_case *cases,
                       size_t n,
                       int64_t timeout,
                       size_t *chosen);
+
+/* ---- Being told of a cancellation ------------------------------------------------------------------------------- */
+
+/**
+ * A function that runs when a token is cancelled. Handles are not used again. 0 is none.
+ */
+typedef uint64_t gmx_cancel_hook;
+
+/**
+ * A channel that is closed when a token is cancelled, for gmx_select: one of its cases may be a cancellation, or several
+ * may, of different tokens. Nothing is ever sent there, and only the library closes it. 0: the caller's current token.
+ *
+ *     gmx_select_case cases[2] = {{.chan = jobs, .elem = &job}, {.chan = cancelled}};
+ *     gmx_status status = gmx_select(cases, 2, timeout, &chosen); // chosen == 1 and GMX_ECLOSED: cancelled
+ *
+ * It is the same channel each time. It says nothing of the token's end: that of a token that ends without being cancelled
+ * stays open.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: the caller has one reference, also when the token is freed; gmx_chan_free gives it back.
+ * Returns: GMX_OK, also if the token is cancelled; GMX_EINVAL if out is NULL; GMX_ESTALE, also for 0 if there is none; GMX_ENOMEM.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_cancel_chan(gmx_cancel token,
+                           gmx_chan **out);
+
+/**
+ * Runs fn(arg) on a goroutine of its own when a token is cancelled; at once if it is. 0: the caller's current token. The
+ * goroutine is under no token.
+ *
+ * hook: where the hook is written, which gmx_cancel_hook_stop gives back. NULL: fn is not to be stopped.
+ *
+ *     gmx_cancel_hook hook;
+ *     gmx_cancel_after(0, wakes_the_reader, &reader, &hook); // somebody else than the library has to be told
+ *     read_all(&reader);
+ *     bool stopped;
+ *     gmx_cancel_hook_stop(hook, &stopped); // false: wakes_the_reader runs, or has run
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: arg stays the caller's. The hook is the caller's until gmx_cancel_hook_stop, and the token lives until then; without
+ * a hook, until fn is started.
+ * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ESTALE, also for 0 if there is none; GMX_ENOMEM.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_cancel_after(gmx_cancel token,
+                            void (*fn)(void*),
+                            void *arg,
+                            gmx_cancel_hook *hook);
+
+/**
+ * Stops what gmx_cancel_after has begun, and gives the hook back. It does not wait for fn.
+ *
+ * stopped: whether that kept fn from being started, unless NULL. If not, fn runs, or has run, or will do so at once.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: the hook is the library's again.
+ * Returns: GMX_OK; GMX_ESTALE.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_cancel_hook_stop(gmx_cancel_hook hook, bool *stopped);
 
 /* ---- Time ------------------------------------------------------------------------------------------------------- */
 

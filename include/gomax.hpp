@@ -225,6 +225,7 @@ struct spawn_options {
   bool child_first = false;    // GMX_SPAWN_CHILD_FIRST
   bool last = false;           // GMX_SPAWN_LAST
   bool wipe = false;           // GMX_SPAWN_WIPE
+  bool inherit = false;        // GMX_SPAWN_INHERIT: under the caller's token
 };
 
 namespace detail {
@@ -237,6 +238,7 @@ inline gmx_status start(const spawn_options *o, std::uint32_t flags, void (*fn)(
     if (o->child_first) c.flags |= GMX_SPAWN_CHILD_FIRST;
     if (o->last) c.flags |= GMX_SPAWN_LAST;
     if (o->wipe) c.flags |= GMX_SPAWN_WIPE;
+    if (o->inherit) c.flags |= GMX_SPAWN_INHERIT;
     c.stack_size = o->stack_size;
     c.name = o->name;
   }
@@ -1637,8 +1639,32 @@ class cancel_token {
 
   bool is_cancelled() const { return token_ != 0 && check(gmx_cancel_is_cancelled(token_)) != 0; }
   /// Whether it was its deadline, or that of one above it.
-  bool is_late() const { return token_ != 0 && gmx_cancel_reason(token_) == GMX_ETIMEDOUT; }
+  bool is_late() const { return token_ != 0 && reason() == GMX_ETIMEDOUT; }
+  /// GMX_OK: it is not cancelled; GMX_ECANCELED; GMX_ETIMEDOUT by its deadline; or what cancel() was given. Those of one above
+  /// it if that is cancelled.
+  gmx_status reason() const {
+    gmx_status why = GMX_OK;
+    check(gmx_cancel_reason(token_, &why));
+    return why;
+  }
+  /// The earliest of its deadline and those above it; empty if there is none.
+  std::optional<clock::time_point> deadline() const {
+    std::int64_t when;
+    check(gmx_cancel_deadline(token_, &when));
+    if (when == INT64_MAX) return {};
+    return clock::time_point(clock::duration(when));
+  }
+  /// Is closed when the token is cancelled, and nothing is ever sent there: a case of a select, or several, as in
+  /// `select(on_receive(jobs), on_receive(t.done()))`.
+  struct never {};
+  channel<never> done() const {
+    gmx_chan *c;
+    check(gmx_cancel_chan(token_, &c));
+    return channel<never>::adopt(c);
+  }
   void cancel() const { check(gmx_cancel_now(token_)); }
+  /// With a reason of one's own, a status below 0.
+  void cancel(gmx_status reason) const { check(gmx_cancel_now_because(token_, reason)); }
   gmx_cancel native() const noexcept { return token_; }
 
  private:
@@ -1706,6 +1732,42 @@ class [[nodiscard]] shield {
   ~shield() {
     static_cast<void>(gmx_cancel_unshield());  // ours to end
   }
+};
+
+/// Calls f on a goroutine of its own when a token is cancelled, at once if it is; not any more once this has ended, or was
+/// stopped. It is not waited for. An exception out of f is std::terminate. Costs over C: one allocation.
+class [[nodiscard]] on_cancel {
+ public:
+  template <class F>
+  on_cancel(cancel_token token, F &&f) {
+    using box = std::decay_t<F>;
+    auto kept = std::make_unique<box>(std::forward<F>(f));
+    check(gmx_cancel_after(
+        token.native(),
+        [](void *arg) noexcept {
+          std::unique_ptr<box> mine(static_cast<box *>(arg));
+          std::invoke(*mine);
+        },
+        kept.get(), &hook_));
+    drop_ = [](void *arg) noexcept { delete static_cast<box *>(arg); };
+    box_ = kept.release();
+  }
+  on_cancel(const on_cancel &) = delete;
+  on_cancel &operator=(const on_cancel &) = delete;
+  ~on_cancel() { stop(); }
+
+  /// Whether that kept f from being started.
+  bool stop() noexcept {
+    bool stopped = false;
+    if (hook_ != 0) static_cast<void>(gmx_cancel_hook_stop(std::exchange(hook_, 0), &stopped));  // ours to stop
+    if (stopped) drop_(box_);
+    return stopped;
+  }
+
+ private:
+  gmx_cancel_hook hook_ = 0;
+  void *box_ = nullptr;
+  void (*drop_)(void *) noexcept = nullptr;
 };
 
 // ---- scopes ---------------------------------------------------------------------------------------------------------
@@ -1825,7 +1887,7 @@ class scope {
       std::invoke(f);
       return GMX_OK;
     } catch (const cancelled &) {
-      gmx_status why = gmx_cancel_reason(0);  // the scope's token: what f stood under is gone
+      gmx_status why = current_token().reason();  // the scope's token: what f stood under is gone
       if (why == GMX_OK) return failed();
       cut_.store(true, std::memory_order_relaxed);
       if (why == GMX_ETIMEDOUT) late_.store(true, std::memory_order_relaxed);

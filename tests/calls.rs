@@ -54,8 +54,11 @@ fn rust_files(dir: &Path, out: &mut Vec<PathBuf>) {
 
 /// Where the sources name the type of a C function's pointer, and how what has the type is called.
 const POINTERS: &[(&str, &str)] = &[
+    ("block/cleanup.rs", "call::plain"),
+    ("block/hook.rs", ""), // what a G runs
     ("block/parallel.rs", "call::ranges"),
     ("block/scope.rs", "call::child"),
+    ("block/spawn.rs", "call::plain"),
     ("block/timer.rs", "call::plain"),
     ("capi/coro.rs", ""), // a G's function
     ("capi/foreign.rs", "call::plain"),
@@ -66,6 +69,9 @@ const POINTERS: &[(&str, &str)] = &[
     ("capi/scope.rs", ""),
     ("capi/syscall.rs", "call::plain"),
     ("capi/timer.rs", ""),
+    ("capi/token.rs", ""),
+    ("capi/cleanup.rs", "call::plain"),
+    ("capi/waitgroup.rs", ""),
     ("capi/world.rs", "call::look"),
     ("fiber/host.rs", ""),     // the C++ runtime's own accessor
     ("fiber/overflow.rs", ""), // the host's handlers of signals: see there

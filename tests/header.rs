@@ -44,6 +44,7 @@ const SECTIONS: &[&str] = &[
     "parallel",
     "chan",
     "select",
+    "token",
     "time",
     "timer",
     "net",
@@ -91,6 +92,7 @@ fn layouts() -> Vec<Layout> {
         gmx_cond { mutex, home }
         gmx_once { state, reserved, owner }
         gmx_waitgroup { state, sema, reserved }
+        gmx_scope_end { struct_size, by, status, g }
         gmx_select_case { chan, elem, op, reserved0, reserved }
         gmx_mem_stats {
             struct_size, stacks_reserved_bytes, stacks_inuse_bytes, stacks_cached_bytes, stacks_inuse, stacks_cached,

@@ -75,7 +75,7 @@ static void my_tree(actor *a) {
   if (n == 4) {
     for (size_t i = 0; i < n; i++) {
       IS(a, gmx_cancel_is_cancelled(t[i]), 0);
-      IS(a, gmx_cancel_reason(t[i]), GMX_OK);
+      IS(a, reason_of(t[i]), GMX_OK);
     }
     bool freed = one_in(a, 2);
     if (freed) IS(a, gmx_cancel_free(t[1]), GMX_OK);
@@ -88,9 +88,9 @@ static void my_tree(actor *a) {
     for (size_t i = 0; i < n && look; i++) {
       if (i == 1 && freed) continue; /* gone, if it was nobody's parent */
       IS(a, gmx_cancel_is_cancelled(t[i]), 1);
-      IS(a, gmx_cancel_reason(t[i]), GMX_ECANCELED);
+      IS(a, reason_of(t[i]), GMX_ECANCELED);
     }
-    if (look) IS(a, gmx_cancel_reason(0), GMX_ECANCELED);
+    if (look) IS(a, reason_of(0), GMX_ECANCELED);
     uint32_t none = 0;
     gmx_status want = may_wait(a);
     if (want == GMX_OK) want = GMX_ECANCELED;
@@ -116,7 +116,7 @@ static void cancellation(actor *a) {
     case 0:
     case 1: make(a); break;
     case 2: cancels(a, t); break;
-    case 3: MAY(a, gmx_cancel_reason(t), GMX_OK, GMX_ECANCELED, GMX_ETIMEDOUT, GMX_ESTALE, GMX_ENOMEM, DOWN(a)); break;
+    case 3: MAY(a, reason_of(t), GMX_OK, GMX_ECANCELED, GMX_ETIMEDOUT, GMX_ESTALE, GMX_ENOMEM, DOWN(a)); break;
     case 4: YES_OR_NO(a, gmx_cancel_is_cancelled(t), GMX_ESTALE, GMX_ENOMEM, DOWN(a)); break;
     case 5: MAY(a, gmx_cancel_free(t), GMX_OK, GMX_ESTALE, GMX_ENOMEM, DOWN(a)); break;
     case 6: {

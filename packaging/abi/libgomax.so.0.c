@@ -29,6 +29,7 @@ _Static_assert(GMX_SPAWN_JOINABLE == 1, "GMX_SPAWN_JOINABLE");
 _Static_assert(GMX_SPAWN_CHILD_FIRST == 2, "GMX_SPAWN_CHILD_FIRST");
 _Static_assert(GMX_SPAWN_WIPE == 4, "GMX_SPAWN_WIPE");
 _Static_assert(GMX_SPAWN_LAST == 8, "GMX_SPAWN_LAST");
+_Static_assert(GMX_SPAWN_INHERIT == 16, "GMX_SPAWN_INHERIT");
 _Static_assert(GMX_SPAWN_COPY_MAX == 128, "GMX_SPAWN_COPY_MAX");
 _Static_assert(GMX_G_RUNNABLE == 1, "GMX_G_RUNNABLE");
 _Static_assert(GMX_G_RUNNING == 2, "GMX_G_RUNNING");
@@ -36,6 +37,10 @@ _Static_assert(GMX_G_SYSCALL == 3, "GMX_G_SYSCALL");
 _Static_assert(GMX_G_WAITING == 4, "GMX_G_WAITING");
 _Static_assert(GMX_G_PARKED == 5, "GMX_G_PARKED");
 _Static_assert(GMX_WAKE_ALL == 4294967295, "GMX_WAKE_ALL");
+_Static_assert(GMX_SCOPE_ITSELF == 0, "GMX_SCOPE_ITSELF");
+_Static_assert(GMX_SCOPE_FAILURE == 1, "GMX_SCOPE_FAILURE");
+_Static_assert(GMX_SCOPE_DEADLINE == 2, "GMX_SCOPE_DEADLINE");
+_Static_assert(GMX_SCOPE_CANCEL == 3, "GMX_SCOPE_CANCEL");
 _Static_assert(GMX_CASE_RECV == 0, "GMX_CASE_RECV");
 _Static_assert(GMX_CASE_SEND == 1, "GMX_CASE_SEND");
 
@@ -110,6 +115,12 @@ _Static_assert(offsetof(gmx_once, state) == 0 && sizeof(((gmx_once *)0)->state) 
 _Static_assert(offsetof(gmx_once, reserved) == 4 && sizeof(((gmx_once *)0)->reserved) == 4, "gmx_once.reserved");
 _Static_assert(offsetof(gmx_once, owner) == 8 && sizeof(((gmx_once *)0)->owner) == 8, "gmx_once.owner");
 
+_Static_assert(sizeof(gmx_scope_end) >= 24 && _Alignof(gmx_scope_end) == 8, "gmx_scope_end");
+_Static_assert(offsetof(gmx_scope_end, struct_size) == 0 && sizeof(((gmx_scope_end *)0)->struct_size) == 8, "gmx_scope_end.struct_size");
+_Static_assert(offsetof(gmx_scope_end, by) == 8 && sizeof(((gmx_scope_end *)0)->by) == 4, "gmx_scope_end.by");
+_Static_assert(offsetof(gmx_scope_end, status) == 12 && sizeof(((gmx_scope_end *)0)->status) == 4, "gmx_scope_end.status");
+_Static_assert(offsetof(gmx_scope_end, g) == 16 && sizeof(((gmx_scope_end *)0)->g) == 8, "gmx_scope_end.g");
+
 _Static_assert(sizeof(gmx_select_case) == 64 && _Alignof(gmx_select_case) == 8, "gmx_select_case");
 _Static_assert(offsetof(gmx_select_case, chan) == 0 && sizeof(((gmx_select_case *)0)->chan) == 8, "gmx_select_case.chan");
 _Static_assert(offsetof(gmx_select_case, elem) == 8 && sizeof(((gmx_select_case *)0)->elem) == 8, "gmx_select_case.elem");
@@ -168,13 +179,18 @@ gmx_status gmx_after_func(int64_t delay, void (*fn)(void*), void *arg, gmx_timer
 gmx_status gmx_attach_thread(void);
 gmx_status gmx_blocking(void (*fn)(void*), void *arg);
 gmx_status gmx_callback(void (*fn)(void*), void *arg);
+gmx_status gmx_cancel_after(gmx_cancel token, void (*fn)(void*), void *arg, gmx_cancel_hook *hook);
+gmx_status gmx_cancel_chan(gmx_cancel token, gmx_chan **out);
 gmx_cancel gmx_cancel_current(void);
+gmx_status gmx_cancel_deadline(gmx_cancel token, int64_t *deadline);
 gmx_status gmx_cancel_free(gmx_cancel token);
+gmx_status gmx_cancel_hook_stop(gmx_cancel_hook hook, bool *stopped);
 gmx_status gmx_cancel_is_cancelled(gmx_cancel token);
 bool gmx_cancel_locks(bool too);
 gmx_status gmx_cancel_new(gmx_cancel parent, int64_t timeout, gmx_cancel *out);
 gmx_status gmx_cancel_now(gmx_cancel token);
-gmx_status gmx_cancel_reason(gmx_cancel token);
+gmx_status gmx_cancel_now_because(gmx_cancel token, gmx_status reason);
+gmx_status gmx_cancel_reason(gmx_cancel token, gmx_status *reason);
 gmx_status gmx_cancel_shield(void);
 gmx_status gmx_cancel_unshield(void);
 gmx_status gmx_cancel_use(gmx_cancel token, gmx_cancel *previous);
@@ -259,6 +275,7 @@ gmx_status gmx_safepoint_slow(void);
 gmx_status gmx_scope_cancel(gmx_scope scope);
 gmx_status gmx_scope_enter(gmx_scope scope);
 gmx_status gmx_scope_leave(gmx_scope scope, int64_t timeout, gmx_status *result);
+gmx_status gmx_scope_leave_why(gmx_scope scope, int64_t timeout, struct gmx_scope_end *end);
 gmx_status gmx_scope_new(int64_t timeout, gmx_scope *out);
 gmx_status gmx_scope_spawn(gmx_scope scope, gmx_status (*fn)(void*), void *arg);
 gmx_status gmx_scope_token(gmx_scope scope, gmx_cancel *out);
@@ -305,12 +322,17 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_attach_thread,
   (abi_function)gmx_blocking,
   (abi_function)gmx_callback,
+  (abi_function)gmx_cancel_after,
+  (abi_function)gmx_cancel_chan,
   (abi_function)gmx_cancel_current,
+  (abi_function)gmx_cancel_deadline,
   (abi_function)gmx_cancel_free,
+  (abi_function)gmx_cancel_hook_stop,
   (abi_function)gmx_cancel_is_cancelled,
   (abi_function)gmx_cancel_locks,
   (abi_function)gmx_cancel_new,
   (abi_function)gmx_cancel_now,
+  (abi_function)gmx_cancel_now_because,
   (abi_function)gmx_cancel_reason,
   (abi_function)gmx_cancel_shield,
   (abi_function)gmx_cancel_unshield,
@@ -396,6 +418,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_scope_cancel,
   (abi_function)gmx_scope_enter,
   (abi_function)gmx_scope_leave,
+  (abi_function)gmx_scope_leave_why,
   (abi_function)gmx_scope_new,
   (abi_function)gmx_scope_spawn,
   (abi_function)gmx_scope_token,

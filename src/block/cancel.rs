@@ -20,8 +20,12 @@
 //!
 //! Canceller:
 //! * K1 CAS of `reason`: one canceller goes on;
-//! * K2 under the lock: take out one child or one waiter; after the lock cancel the one or interrupt the other; until
-//!   there is none. One at a time, since a waiter that goes on may use its record for the next wait.
+//! * K2 under the lock: take out one child, one waiter or one hook (hook.rs); after the lock cancel, interrupt or start
+//!   it; until there is none. One at a time, since a waiter that goes on may use its record for the next wait.
+//! * K3 the channel of the token, if there is one, is closed.
+//!
+//! Channel, made when it is first asked for: under the lock, for the canceller to find in K2; then `reason` is looked
+//! at, and if it is set the channel is closed here too.
 //!
 //! What C2 is: in the wait table (waitq.rs) the interruption takes the lock of the root, under which the waiter has
 //! looked at `reason` and got into the queue. A claimed wait (claim.rs) needs none: there an interruption that comes
@@ -36,7 +40,8 @@
 //!   that was not 0 already.
 //!
 //! # Orderings
-//! K1 before K2's lock pairs with C1's lock: either C1 sees the reason, or K2 the record. K1 before the root's lock
+//! K1 before K2's lock pairs with C1's lock: either C1 sees the reason, or K2 the record. The same holds for a hook and
+//! for the channel. K1 before the root's lock
 //! pairs with C2 under it in the same way.
 //!
 //! # Why it ends
@@ -46,6 +51,8 @@
 //! A flag that each wait polls: not prompt. A queue of its own for each wait under a token (a channel as in Go's
 //! context): every wait would wait for two things.
 
+use super::chan::Chan;
+use super::hook::Hooks;
 use super::objects::objects;
 use super::waitq::Kind;
 use crate::gmp::error::{Error, Result};
@@ -53,19 +60,29 @@ use crate::gmp::g::{G, GRef, Interrupt};
 use crate::gmp::m::MRef;
 use crate::gmp::p::PRef;
 use crate::gmp::sched::Sched;
-use crate::gmp::timers::{Alarm, Timer, Timers};
+use crate::gmp::timers::{Alarm, NEVER, Timer, Timers};
 use crate::protocol::wake;
-use crate::sync::own::{OwnBool, OwnPtr, OwnU64};
+use crate::sync::own::{OwnBool, OwnI64, OwnPtr, OwnU64};
 use crate::sync::{AtomicU32, Lock, Ordering, Rank, now};
 use std::ffi::c_void;
-use std::ptr::{from_ref, null_mut};
+use std::ptr::{NonNull, from_ref, null_mut};
 
-/// Why a token is cancelled.
+/// Why a token is cancelled: a status, below 0. Children have their parent's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u32)]
-pub enum Reason {
-    ByHand = 1,
-    Deadline = 2,
+pub struct Reason(i32);
+
+impl Reason {
+    pub const BY_HAND: Reason = Reason(-libc::ECANCELED);
+    pub const DEADLINE: Reason = Reason(-libc::ETIMEDOUT);
+
+    /// One of the host's own.
+    pub fn own(status: i32) -> Option<Reason> {
+        (status < 0).then_some(Reason(status))
+    }
+
+    pub fn status(self) -> i32 {
+        self.0
+    }
 }
 
 /// Added to [`Token::refs`] once the handle is freed.
@@ -74,7 +91,10 @@ const FREED: u32 = 1 << 31;
 /// A token. Its memory serves one after another.
 pub struct Token {
     pub handle: OwnU64,
+    /// That of [`Reason`]; 0: not cancelled.
     reason: AtomicU32,
+    /// The earliest of its own and those above it; `NEVER` for none. Fixed until its end.
+    deadline: OwnI64,
     /// Who counts, and FREED.
     refs: AtomicU32,
     /// Fires at the deadline, if there is one.
@@ -95,6 +115,15 @@ struct Inner {
     /// First and last waiter.
     head: *mut G,
     tail: *mut G,
+    /// Functions that run when it is cancelled (hook.rs).
+    hooks: Hooks,
+    /// Closed when it is cancelled, made when it is first asked for; null for none. The token is one of its users.
+    chan: *mut Chan,
+}
+
+impl Inner {
+    const NEW: Inner =
+        Inner { children: null_mut(), head: null_mut(), tail: null_mut(), hooks: Hooks::NEW, chan: null_mut() };
 }
 
 // SAFETY: the pointers are to Gs and tokens, which are never freed.
@@ -105,10 +134,11 @@ impl Default for Token {
         Token {
             handle: OwnU64::new(0),
             reason: AtomicU32::new(0),
+            deadline: OwnI64::new(NEVER),
             refs: AtomicU32::new(0),
             timer: Timer::default(),
             parent: OwnPtr::null(),
-            inner: Lock::new(Rank::Cancel, Inner { children: null_mut(), head: null_mut(), tail: null_mut() }),
+            inner: Lock::new(Rank::Cancel, Inner::NEW),
             listed: OwnBool::new(false),
             next: OwnPtr::null(),
             prev: OwnPtr::null(),
@@ -131,11 +161,12 @@ impl Token {
     }
 
     pub fn reason(&self) -> Option<Reason> {
-        match self.reason.load(Ordering::SeqCst) {
-            0 => None,
-            1 => Some(Reason::ByHand),
-            _ => Some(Reason::Deadline),
-        }
+        Reason::own(self.reason.load(Ordering::SeqCst) as i32)
+    }
+
+    /// The earliest of its deadline and those above it; `NEVER` for none.
+    pub fn deadline(&self) -> i64 {
+        self.deadline.get()
     }
 }
 
@@ -189,13 +220,15 @@ pub fn make(m: MRef, parent: Option<&Ref>, deadline: Option<i64>) -> Result<Ref>
     token.parent.set(null_mut());
     token.listed.set(false);
     token.reason.store(0, Ordering::Relaxed);
+    let above = parent.map_or(NEVER, |parent| parent.deadline());
+    token.deadline.set(deadline.unwrap_or(NEVER).min(above));
     // Release: pairs with `try_ref`.
     token.refs.store(1, Ordering::Release);
     let new = Ref { sched, token };
     if let Some(parent) = parent {
         let mut inner = parent.inner.lock();
         match parent.reason() {
-            Some(reason) => token.reason.store(reason as u32, Ordering::SeqCst),
+            Some(reason) => token.reason.store(reason.0 as u32, Ordering::SeqCst),
             None => {
                 let counts = parent.try_ref();
                 debug_assert!(counts);
@@ -214,7 +247,7 @@ pub fn make(m: MRef, parent: Option<&Ref>, deadline: Option<i64>) -> Result<Ref>
     match deadline {
         Some(when) if token.reason().is_none() => {
             if when <= now() {
-                cancel(m, &new, Reason::Deadline);
+                cancel(m, &new, Reason::DEADLINE);
             } else {
                 let alarm = Alarm { when, fire: at_deadline, arg: from_ref(token).cast_mut().cast(), seq: handle };
                 // SAFETY: the timer is not armed, and tokens are never freed.
@@ -239,7 +272,7 @@ unsafe fn at_deadline(m: MRef, _: PRef, arg: *mut c_void, handle: u64) -> bool {
     if token.try_ref() {
         let found = Ref { sched: m.sched(), token };
         if found.handle.get() == handle {
-            cancel(m, &found, Reason::Deadline);
+            cancel(m, &found, Reason::DEADLINE);
         }
     }
     false
@@ -273,6 +306,11 @@ pub fn unref(sched: &'static Sched, mut token: &'static Token) {
             if token.listed.get() {
                 unlist(&mut inner, token);
             }
+        }
+        let chan = std::mem::replace(&mut token.inner.lock().chan, null_mut());
+        if let Some(chan) = NonNull::new(chan) {
+            // SAFETY: the token was one of its users. Busy: somebody waits there without being one.
+            let _ = unsafe { Chan::free(chan) };
         }
         let Ok(objects) = objects(sched) else { return };
         objects.tokens.free(token.handle.get());
@@ -315,21 +353,26 @@ pub fn cancel(m: MRef, token: &Ref, reason: Reason) -> bool {
 /// Why a token is cancelled. One above may be, by somebody who has not come down here yet: then it is cancelled now, so
 /// that nobody sees the one cancelled and the other not.
 pub fn reason(m: MRef, token: &Ref) -> Option<Reason> {
-    let mut at = token.token;
-    while at.reason().is_none() {
+    cancel(m, token, why(token)?);
+    token.reason()
+}
+
+/// Why a token, for which the caller counts, is cancelled, or will be at once: with one above it.
+pub fn why(token: &Token) -> Option<Reason> {
+    let mut at = token;
+    loop {
+        if let Some(reason) = at.reason() {
+            return Some(reason);
+        }
         // SAFETY: null or a token, for which this one counts.
         at = unsafe { at.parent.get().as_ref() }?;
     }
-    if let Some(reason) = at.reason() {
-        cancel(m, token, reason);
-    }
-    token.reason()
 }
 
 /// K1 and K2; children go to `work`.
 fn cancel_one(m: MRef, token: &'static Token, reason: Reason, work: &mut *mut Token) -> bool {
     // K1
-    if token.reason.compare_exchange(0, reason as u32, Ordering::SeqCst, Ordering::Relaxed).is_err() {
+    if token.reason.compare_exchange(0, reason.0 as u32, Ordering::SeqCst, Ordering::Relaxed).is_err() {
         return false;
     }
     Timers::remove(&token.timer);
@@ -353,7 +396,67 @@ fn cancel_one(m: MRef, token: &'static Token, reason: Reason, work: &mut *mut To
         unsafe { std::mem::transmute::<*mut c_void, Interrupt>(interrupt)(m, gp, seq, arg) };
         inner = token.inner.lock();
     }
+    while let Some(ready) = inner.hooks.take() {
+        drop(inner);
+        ready.start(m);
+        inner = token.inner.lock();
+    }
+    let chan = inner.chan;
+    drop(inner);
+    // SAFETY: null, or a channel of which the token is a user as long as it is there.
+    if let Some(chan) = unsafe { chan.as_ref() } {
+        // Failing, it is closed: by the caller of `chan`, or by the host.
+        let _ = chan.close(m);
+    }
     true
+}
+
+/// H1 in hook.rs: the hook gets into the list. False: it is cancelled already.
+pub(super) fn add_hook(token: &Token, add: impl FnOnce(&mut Hooks)) -> bool {
+    let mut inner = token.inner.lock();
+    let waits = token.reason().is_none();
+    if waits {
+        add(&mut inner.hooks);
+    }
+    waits
+}
+
+/// The hooks of a token, locked.
+pub(super) fn with_hooks<R>(token: &Token, f: impl FnOnce(&mut Hooks) -> R) -> R {
+    f(&mut token.inner.lock().hooks)
+}
+
+/// The channel that is closed when a token is cancelled, with one more user, which is the caller.
+pub fn chan(m: MRef, token: &Ref) -> Result<NonNull<Chan>> {
+    // One above may be cancelled already: see `reason`.
+    let _ = reason(m, token);
+    let mut made = None;
+    loop {
+        let mut inner = token.inner.lock();
+        if inner.chan.is_null() {
+            let Some(new) = made.take() else {
+                drop(inner);
+                made = Some(Chan::make(m.sched(), 0, 0)?);
+                continue;
+            };
+            inner.chan = NonNull::as_ptr(new);
+        }
+        let chan = inner.chan;
+        drop(inner);
+        if let Some(unused) = made {
+            // SAFETY: made above, and nobody else knows it.
+            unsafe { Chan::free(unused) }?;
+        }
+        let chan = NonNull::new(chan).ok_or(Error::NoMemory)?;
+        // SAFETY: the token is one of its users, and the caller counts for the token.
+        let c = unsafe { chan.as_ref() };
+        c.add_ref()?;
+        // The canceller has looked before the channel was there, or will look, or both close it.
+        if token.reason().is_some() {
+            let _ = c.close(m);
+        }
+        return Ok(chan);
+    }
 }
 
 /// Takes a waiter from the list, whose lock is held.
@@ -476,6 +579,17 @@ pub fn replace(gp: GRef, token: Option<Ref>) -> Option<&'static Token> {
     gp.note_extras();
     gp.cancel.set(token.map_or(null_mut(), |t| from_ref(t.forget()).cast_mut().cast()));
     old
+}
+
+/// A new G gets the current token of the G that runs here.
+pub fn inherit(m: MRef, from: GRef, to: GRef) {
+    if let Some(current) = current(from) {
+        // The spawner counts for it.
+        let counts = current.0.try_ref();
+        debug_assert!(counts, "T3");
+        let old = replace(to, Some(Ref { sched: m.sched(), token: current.0 }));
+        debug_assert!(old.is_none());
+    }
 }
 
 /// A G ends, or a thread of the host does: it counts for no token any more.

@@ -7,6 +7,7 @@ pub mod chan;
 pub mod claim;
 pub mod cleanup;
 pub mod cond;
+pub mod hook;
 pub mod join;
 pub mod mutex;
 pub mod objects;

@@ -1,6 +1,7 @@
 //! What the host holds by handles. Made at the first use, and kept as long as the process lives.
 
 use super::cancel::Token;
+use super::hook::Hook;
 use super::scope::Scope;
 use super::timer::HostTimer;
 use crate::ds::slab::Slab;
@@ -11,6 +12,7 @@ use crate::sync::Ordering;
 #[derive(Default)]
 pub struct Objects {
     pub tokens: Slab<Token>,
+    pub hooks: Slab<Hook>,
     pub timers: Slab<HostTimer>,
     pub scopes: Slab<Scope>,
 }

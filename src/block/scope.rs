@@ -5,7 +5,7 @@
 //! to wait for the rest longer than they need to see that it is of no use any more.
 //!
 //! # Words
-//! `open`: Gs that have not ended. `error`: the first, by CAS from 0. `token`: under that of the maker; the children's.
+//! `open`: Gs that have not ended. `error`: the first, by CAS from 0. `failed`: the G whose error cancelled the token. `token`: under that of the maker; the children's.
 //! Under the lock: `handle`, `leaving`, `inside`. G: `scope`, whose child it is.
 //!
 //! The body is the code between enter and leave, on the G (or thread of the host) that enters: `inside`. A G may be
@@ -39,7 +39,7 @@ use crate::gmp::g::{G, GName, GRef};
 use crate::gmp::m::MRef;
 use crate::protocol::park;
 use crate::sync::own::{OwnPtr, OwnU64};
-use crate::sync::{AtomicI32, Guard, Lock, Ordering, Rank};
+use crate::sync::{AtomicI32, AtomicU64, Guard, Lock, Ordering, Rank};
 use std::ffi::c_void;
 use std::ptr::{from_ref, null_mut};
 
@@ -47,6 +47,8 @@ use std::ptr::{from_ref, null_mut};
 pub struct Scope {
     open: WaitGroup,
     error: AtomicI32,
+    /// 0: the token was not cancelled by an error of the first that failed. Written by S2 before the S3 of the same G.
+    failed: AtomicU64,
     /// For which the scope counts. Fixed while it is there.
     token: OwnPtr<Token>,
     /// The scope as whose child its maker ran. Fixed.
@@ -73,6 +75,7 @@ impl Default for Scope {
         Scope {
             open: WaitGroup::default(),
             error: AtomicI32::new(0),
+            failed: AtomicU64::new(0),
             token: OwnPtr::null(),
             outer: OwnU64::new(0),
             before: OwnPtr::null(),
@@ -96,6 +99,7 @@ pub fn make(m: MRef, timeout: i64) -> Result<u64> {
     let token = cancel::make(m, above.as_ref(), waitq::deadline_of(timeout))?;
     let (handle, s) = objects.scopes.make(m.id).ok_or(Error::NoMemory)?;
     s.error.store(0, Ordering::Relaxed);
+    s.failed.store(0, Ordering::Relaxed);
     // Two counts: the scope's own, and that of the handle, which the host may free.
     s.token.set(from_ref(cancel::find(m.sched(), token.handle.get(), true)?.forget()).cast_mut());
     token.forget();
@@ -167,22 +171,25 @@ pub extern "C" fn begin(arg: *mut c_void) {
 pub fn returned(m: MRef, gp: GRef, result: i32) {
     // SAFETY: null or a scope, which is there as long as it has a child.
     let Some(s) = (unsafe { gp.scope.get().cast::<Scope>().as_ref() }) else { return };
-    if result < 0 && s.error.compare_exchange(0, result, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-        cancel_children(m, s);
+    if result < 0
+        && s.error.compare_exchange(0, result, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        && cancel_children(m, s)
+    {
+        s.failed.store(gp.handle(), Ordering::Relaxed);
     }
 }
 
 /// Cancels the token of a scope.
 pub fn cancel(m: MRef, handle: u64) -> Result<()> {
     let token = token(m, handle)?;
-    cancel::cancel(m, &token, Reason::ByHand);
+    cancel::cancel(m, &token, Reason::BY_HAND);
     Ok(())
 }
 
-fn cancel_children(m: MRef, s: &Scope) {
-    if let Ok(token) = cancel::find(m.sched(), s.token().handle.get(), true) {
-        cancel::cancel(m, &token, Reason::ByHand);
-    }
+/// Whether it was this that cancelled them.
+fn cancel_children(m: MRef, s: &Scope) -> bool {
+    let token = cancel::find(m.sched(), s.token().handle.get(), true);
+    token.is_ok_and(|token| cancel::cancel(m, &token, Reason::BY_HAND))
 }
 
 /// S3: a G ends.
@@ -273,10 +280,36 @@ fn leave_all(m: MRef, gp: GRef) {
     }
 }
 
-/// L1 to L3. The first error, or 0. TimedOut: it is not left, and may be again.
+/// What a scope has come to.
+pub struct Ended {
+    /// The first error, or 0.
+    pub error: i32,
+    pub by: By,
+}
+
+/// By what a scope was ended: by what cancelled its token first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum By {
+    /// By nothing: its Gs have ended.
+    Itself,
+    /// By an error of one of its Gs: this one's, whose handle was this.
+    Failure(i32, u64),
+    Deadline,
+    /// From outside, for this reason.
+    Cancel(i32),
+}
+
+/// As [`leave_why`]; the first error, or 0.
 ///
 /// # Migrates
-pub fn leave(mut m: MRef, handle: u64, timeout: i64) -> Result<i32> {
+pub fn leave(m: MRef, handle: u64, timeout: i64) -> Result<i32> {
+    leave_why(m, handle, timeout).map(|ended| ended.error)
+}
+
+/// L1 to L3. TimedOut: it is not left, and may be again.
+///
+/// # Migrates
+pub fn leave_why(mut m: MRef, handle: u64, timeout: i64) -> Result<Ended> {
     let deadline = waitq::deadline_of(timeout);
     loop {
         let (s, mut state) = find(m, handle)?;
@@ -325,13 +358,19 @@ fn is_within(m: MRef, s: &Scope) -> bool {
 }
 
 /// The handle is stale already, and there are no children.
-fn give_back(m: MRef, s: &'static Scope, handle: u64) -> i32 {
+fn give_back(m: MRef, s: &'static Scope, handle: u64) -> Ended {
     let (token, error) = (s.token(), s.error.load(Ordering::Acquire));
+    let by = match (s.failed.load(Ordering::Relaxed), cancel::why(token)) {
+        (0, None) => By::Itself,
+        (0, Some(Reason::DEADLINE)) => By::Deadline,
+        (0, Some(reason)) => By::Cancel(reason.status()),
+        (g, _) => By::Failure(error, g),
+    };
     if let Ok(objects) = objects(m.sched()) {
         objects.scopes.free(handle);
     }
     // Unless the host has done it.
     let _ = cancel::free(m.sched(), token.handle.get());
     cancel::unref(m.sched(), token);
-    error
+    Ended { error, by }
 }

@@ -27,7 +27,7 @@ pub(super) fn holder(m: MRef) -> Option<GRef> {
 }
 
 /// The token of a handle; 0 is the caller's current one.
-fn token_of(m: MRef, handle: gmx_cancel) -> Result<Option<Ref>, gmx_status> {
+pub(super) fn token_of(m: MRef, handle: gmx_cancel) -> Result<Option<Ref>, gmx_status> {
     let handle = match handle {
         0 => match holder(m).and_then(cancel::current) {
             Some(current) => current.token().handle.get(),
@@ -95,13 +95,16 @@ pub unsafe extern "C" fn gmx_cancel_new(parent: gmx_cancel, timeout: i64, out: *
 pub extern "C" fn gmx_cancel_now(token: gmx_cancel) -> gmx_status {
     match any() {
         Ok(m) => map(cancel::find(m.sched(), token, false).map(|token| {
-            cancel::cancel(m, &token, Reason::ByHand);
+            cancel::cancel(m, &token, Reason::BY_HAND);
         })),
         Err(status) => status,
     }
 }
 
-/// Why a token is cancelled. 0: the caller's current one.
+/// As gmx_cancel_now, with a reason of the caller's own for gmx_cancel_reason to tell, of this token and of those that were
+/// made under it. What waits ends with GMX_ECANCELED all the same. If the token was cancelled before, its reason stays.
+///
+/// reason: any status below 0, of the library or of the program.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -109,15 +112,77 @@ pub extern "C" fn gmx_cancel_now(token: gmx_cancel) -> gmx_status {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: GMX_OK if it is not cancelled, or there is none; GMX_ECANCELED by hand; GMX_ETIMEDOUT by its deadline, or that of
-/// a token above it; GMX_ESTALE.
-/// Since: 0.1
+/// Returns: GMX_OK, also if it was cancelled already; GMX_EINVAL if reason is not below 0; GMX_ESTALE.
+/// Since: 0.2
 #[unsafe(no_mangle)]
-pub extern "C" fn gmx_cancel_reason(token: gmx_cancel) -> gmx_status {
+pub extern "C" fn gmx_cancel_now_because(token: gmx_cancel, reason: gmx_status) -> gmx_status {
+    let Some(reason) = Reason::own(reason) else { return GMX_EINVAL };
+    match any() {
+        Ok(m) => map(cancel::find(m.sched(), token, false).map(|token| {
+            cancel::cancel(m, &token, reason);
+        })),
+        Err(status) => status,
+    }
+}
+
+/// Why a token is cancelled. 0: the caller's current one.
+///
+/// reason: GMX_OK if it is not cancelled, or there is none; GMX_ECANCELED by gmx_cancel_now; GMX_ETIMEDOUT by its deadline;
+/// or what gmx_cancel_now_because was given. A token that is cancelled with one above it has that one's reason.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EINVAL if reason is NULL; GMX_ESTALE.
+/// Since: 0.2
+///
+/// # Safety
+/// `reason` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_cancel_reason(token: gmx_cancel, reason: *mut gmx_status) -> gmx_status {
+    if reason.is_null() {
+        return GMX_EINVAL;
+    }
     match why(token) {
-        Ok(None) => GMX_OK,
-        Ok(Some(Reason::ByHand)) => GMX_ECANCELED,
-        Ok(Some(Reason::Deadline)) => GMX_ETIMEDOUT,
+        Ok(why) => {
+            // SAFETY: the caller's promise.
+            unsafe { *reason = why.map_or(GMX_OK, Reason::status) };
+            GMX_OK
+        }
+        Err(status) => status,
+    }
+}
+
+/// When a token is cancelled at the latest, on the clock of gmx_now: the earliest of its own deadline and those above it. 0:
+/// the caller's current one.
+///
+/// deadline: INT64_MAX if there is none.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EINVAL if deadline is NULL; GMX_ESTALE.
+/// Since: 0.2
+///
+/// # Safety
+/// `deadline` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_cancel_deadline(token: gmx_cancel, deadline: *mut i64) -> gmx_status {
+    if deadline.is_null() {
+        return GMX_EINVAL;
+    }
+    match any().and_then(|m| token_of(m, token)) {
+        Ok(token) => {
+            // SAFETY: the caller's promise.
+            unsafe { *deadline = token.map_or(i64::MAX, |token| token.deadline()) };
+            GMX_OK
+        }
         Err(status) => status,
     }
 }

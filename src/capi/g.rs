@@ -1,7 +1,7 @@
 //! Goroutines
 
 use super::*;
-use crate::block::{join, spawn, vain, waitq};
+use crate::block::{cancel, join, spawn, vain, waitq};
 use crate::gmp::g::{GName, GRef, GStatus, WaitReason, gflag};
 use crate::gmp::m::{Commit, Ctx};
 use crate::protocol::{lockedm, park};
@@ -34,6 +34,9 @@ pub const GMX_SPAWN_WIPE: u32 = 4;
 /// gmx_spawn_opts.flags: the new goroutine goes behind all others in the run queue of the caller's P, and not before them. For a
 /// caller that spawns many and wants them to run in this order, or not yet. Not together with GMX_SPAWN_CHILD_FIRST.
 pub const GMX_SPAWN_LAST: u32 = 8;
+/// gmx_spawn_opts.flags: the new goroutine is under the caller's current token from its start, until gmx_cancel_use says
+/// otherwise, and the token lives as long. Without it a goroutine begins under none, but for one of a scope.
+pub const GMX_SPAWN_INHERIT: u32 = 16;
 
 /// The most bytes that gmx_spawn_copy copies.
 pub const GMX_SPAWN_COPY_MAX: u32 = 128;
@@ -160,14 +163,16 @@ pub unsafe extern "C" fn gmx_spawn_with(
         Ok(opts) => opts,
         Err(status) => return status,
     };
-    let (mut flags, mut stack_size, mut name, mut child_first, mut last) = (0, 0, std::ptr::null(), false, false);
+    let (mut flags, mut stack_size, mut name) = (0, 0, std::ptr::null());
+    let (mut child_first, mut last, mut inherits) = (false, false, false);
     if let Some(o) = opts {
-        let known = GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST | GMX_SPAWN_WIPE | GMX_SPAWN_LAST;
+        let known = GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST | GMX_SPAWN_WIPE | GMX_SPAWN_LAST | GMX_SPAWN_INHERIT;
         let both = GMX_SPAWN_CHILD_FIRST | GMX_SPAWN_LAST;
         if o.flags & !known != 0 || o.flags & both == both || o.reserved != 0 || o.stack_size > MAX_STACK {
             return GMX_EINVAL;
         }
         last = o.flags & GMX_SPAWN_LAST != 0;
+        inherits = o.flags & GMX_SPAWN_INHERIT != 0;
         flags = if o.flags & GMX_SPAWN_JOINABLE != 0 { gflag::JOINABLE } else { 0 };
         flags |= if o.flags & GMX_SPAWN_WIPE != 0 { gflag::WIPE } else { 0 };
         child_first = o.flags & GMX_SPAWN_CHILD_FIRST != 0;
@@ -191,6 +196,14 @@ pub unsafe extern "C" fn gmx_spawn_with(
     let Some(gp) = park::newproc(m, &park::Spawn { entry: f as *mut c_void, arg, flags, stack_size, name }) else {
         return GMX_ENOMEM;
     };
+    if inherits && let Some(spawner) = super::cancel::holder(m) {
+        // Checked here alone: a G that is forgotten later would leave its token to the next one.
+        if m.p().is_none() && m.sched().is_closing() {
+            park::forget(m, gp);
+            return GMX_ESHUTDOWN;
+        }
+        cancel::inherit(m, spawner, gp);
+    }
     let handle = gp.handle();
     if child_first && m.ctx() == Ctx::G && m.pins() == 0 {
         if !g.is_null() {
@@ -200,7 +213,11 @@ pub unsafe extern "C" fn gmx_spawn_with(
         park::run_child_first(m, gp);
         return GMX_OK;
     }
-    let submit = |m, gp| match last {
+    let submit = |m: MRef, gp| match last {
+        _ if inherits && m.p().is_none() => {
+            park::ready_queue(m, gp);
+            GMX_OK
+        }
         true if !park::start_last(m, gp) => GMX_ESHUTDOWN,
         true => GMX_OK,
         false => submit(m, gp),

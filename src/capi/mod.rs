@@ -26,6 +26,7 @@ pub mod status;
 pub mod syscall;
 pub mod time;
 pub mod timer;
+pub mod token;
 pub mod waitgroup;
 pub mod world;
 
@@ -51,6 +52,7 @@ pub use status::*;
 pub use syscall::*;
 pub use time::*;
 pub use timer::*;
+pub use token::*;
 pub use waitgroup::*;
 pub use world::*;
 

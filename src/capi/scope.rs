@@ -2,7 +2,7 @@
 
 use super::cancel::gmx_cancel;
 use super::*;
-use crate::block::scope;
+use crate::block::scope::{self, By};
 use std::ffi::c_void;
 
 /// Goroutines that belong together: whoever leaves the scope waits for all of them. Handles are not used again. 0 is none.
@@ -122,6 +122,68 @@ pub unsafe extern "C" fn gmx_scope_leave(scope: gmx_scope, timeout: i64, result:
                 unsafe { *result = error };
             }
             GMX_OK
+        }
+        Err(status) => status,
+    }
+}
+
+/// gmx_scope_end.by: nothing ended the scope before its goroutines.
+pub const GMX_SCOPE_ITSELF: u32 = 0;
+/// gmx_scope_end.by: an error of one of its goroutines cancelled the others.
+pub const GMX_SCOPE_FAILURE: u32 = 1;
+/// gmx_scope_end.by: its deadline, or one above it.
+pub const GMX_SCOPE_DEADLINE: u32 = 2;
+/// gmx_scope_end.by: it was cancelled from outside: by gmx_scope_cancel, its token, or one above that.
+pub const GMX_SCOPE_CANCEL: u32 = 3;
+
+/// By what a scope was ended: by what cancelled its token first.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct gmx_scope_end {
+    /// sizeof(gmx_scope_end) of the caller.
+    pub struct_size: usize,
+    /// GMX_SCOPE_*.
+    pub by: u32,
+    /// GMX_OK; of a failure the error; GMX_ETIMEDOUT; of a cancel its reason: see gmx_cancel_reason.
+    pub status: gmx_status,
+    /// Of a failure the goroutine that it was of, which has ended since; otherwise 0.
+    pub g: gmx_g,
+}
+
+/// As gmx_scope_leave, and says by what the scope was ended.
+///
+///     gmx_scope_end end = {.struct_size = sizeof end};
+///     gmx_scope_leave_why(scope, timeout, &end);
+///     if (end.by == GMX_SCOPE_DEADLINE) return late();
+///     if (end.by == GMX_SCOPE_FAILURE) return failed(end.status);
+///
+/// Blocks: as gmx_scope_leave.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: when it waits, and unless GMX_OK.
+/// Migrates: when it waits, and unless GMX_OK.
+/// Cancellable: no.
+/// Owns: on GMX_OK the scope is the library's again.
+/// Returns: as gmx_scope_leave; GMX_EINVAL if end is NULL or its struct_size cannot be: the scope is not left.
+/// Since: 0.2
+///
+/// # Safety
+/// `end` is null or points to as many bytes as its `struct_size` says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_scope_leave_why(scope: gmx_scope, timeout: i64, end: *mut gmx_scope_end) -> gmx_status {
+    // SAFETY: the caller's promise.
+    if end.is_null() || unsafe { read_sized(end.cast_const()) }.is_err() {
+        return GMX_EINVAL;
+    }
+    match may_wait().and_then(|m| scope::leave_why(m, scope, timeout).map_err(failed)) {
+        Ok(ended) => {
+            let (by, status, g) = match ended.by {
+                By::Itself => (GMX_SCOPE_ITSELF, GMX_OK, 0),
+                By::Failure(error, g) => (GMX_SCOPE_FAILURE, error, g),
+                By::Deadline => (GMX_SCOPE_DEADLINE, GMX_ETIMEDOUT, 0),
+                By::Cancel(reason) => (GMX_SCOPE_CANCEL, reason, 0),
+            };
+            // SAFETY: the caller's promise; its size was looked at.
+            unsafe { write_sized(end, &gmx_scope_end { struct_size: 0, by, status, g }) }
         }
         Err(status) => status,
     }

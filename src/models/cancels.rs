@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::block::cancel::{self, Reason, Ref};
+use crate::block::chan::Chan;
+use crate::block::hook;
 use crate::block::mutex::Mutex;
 use crate::block::{sema, waitq};
 use crate::gmp::error::Error;
@@ -41,11 +43,11 @@ fn acquire_against_cancel(above: bool, released: bool, timed: bool) -> impl Fn()
         let (t, n, l) = (s.clone(), got.clone(), low.clone());
         w.host_as(late, move |_, m| match under(m, &l, || acquire(m, &t, timed.then_some(1))) {
             Ok(()) => n.store(1, SeqCst),
-            Err(Error::Canceled) => assert!(l.reason() == Some(Reason::ByHand)),
+            Err(Error::Canceled) => assert!(l.reason() == Some(Reason::BY_HAND)),
             Err(e) => assert!(timed && e == Error::TimedOut),
         });
         let c = if above { top.clone() } else { low.clone() };
-        w.host(move |_, m| assert!(cancel::cancel(m, &c, Reason::ByHand)));
+        w.host(move |_, m| assert!(cancel::cancel(m, &c, Reason::BY_HAND)));
         if released {
             let t = s.clone();
             w.host(move |_, m| assert!(sema::release(m, &t).is_ok()));
@@ -84,6 +86,100 @@ fn acquire_against_all_three() {
     check(Size::default(), acquire_against_cancel(true, true, true));
 }
 
+extern "C" fn function(_: *mut std::ffi::c_void) {
+    unreachable!("the steps of a token are what runs")
+}
+
+/// A function is to run after a token, or at once if that is cancelled already; another stops it, and perhaps a second
+/// one tries too: it runs, or one stop says that it does not.
+fn after_against_stop(stoppers: usize, late: bool) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(1, 1);
+        let ran = Arc::new(AtomicUsize::new(0));
+        let r = ran.clone();
+        let t = mk.token(vec![does(move |_, _, _| {
+            r.fetch_add(1, SeqCst);
+        })]);
+        let w = mk.make();
+        let m = foreign::needm(w.sched, 1).unwrap();
+        let again = |c: &Ref| cancel::find(w.sched, c.handle.get(), true).unwrap();
+        let c = token(&w, None);
+        let stopped = Arc::new(AtomicUsize::new(0));
+        let stale = Arc::new(AtomicUsize::new(0));
+        let stop = move |s: &AtomicUsize, n: &AtomicUsize, w: &World, m: MRef, handle: u64| match hook::stop(m, handle)
+        {
+            Ok(true) => {
+                s.fetch_add(1, SeqCst);
+                w.will_not_run(t);
+            }
+            Ok(false) => {}
+            Err(e) => {
+                assert!(e == Error::Stale);
+                n.fetch_add(1, SeqCst);
+            }
+        };
+        if late {
+            let (c, s, n) = (again(&c), stopped.clone(), stale.clone());
+            w.host(move |w, m| {
+                let handle = hook::after(m, c, function, t as *mut _, true).unwrap();
+                stop(&s, &n, w, m, handle);
+            });
+        } else {
+            let handle = hook::after(m, again(&c), function, t as *mut _, true).unwrap();
+            for _ in 0..stoppers {
+                let (s, n) = (stopped.clone(), stale.clone());
+                w.host(move |w, m| stop(&s, &n, w, m, handle));
+            }
+        }
+        let (sched, handle) = (w.sched, c.handle.get());
+        w.host(move |_, m| assert!(cancel::cancel(m, &c, Reason::BY_HAND)));
+        w.finish();
+        assert_eq!(ran.load(SeqCst) + stopped.load(SeqCst), 1);
+        assert_eq!(stale.load(SeqCst), stoppers - 1);
+        // `token` forgot nothing: its count was dropped with `c`, and the hook's with the hook.
+        assert!(cancel::find(sched, handle, true).is_err(), "the hook still counts for it");
+    }
+}
+
+#[test]
+fn after_against_stop_and_cancel() {
+    check(Size { preemptions: 3, ..Size::default() }, after_against_stop(1, false));
+}
+
+#[test]
+fn after_against_two_stops_and_cancel() {
+    check(Size { preemptions: 1, ..Size::default() }, after_against_stop(2, false));
+}
+
+#[test]
+fn after_begins_against_cancel() {
+    check(Size { preemptions: 3, ..Size::default() }, after_against_stop(1, true));
+}
+
+/// The channel of a token is asked for, and waited at, while the token is cancelled and its handle freed.
+#[test]
+fn chan_against_cancel_and_free() {
+    check(Size { preemptions: 2, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let m = foreign::needm(w.sched, 1).unwrap();
+        let handle = cancel::make(m, None, None).unwrap().forget().handle.get();
+        let [mine, c] = [0, 1].map(|_| cancel::find(w.sched, handle, true).unwrap());
+        w.host(move |_, m| {
+            let chan = cancel::chan(m, &mine).unwrap();
+            // SAFETY: this thread is one of its users.
+            assert!(unsafe { chan.as_ref() }.recv(m, std::ptr::null_mut(), -1) == Err(Error::Closed));
+            drop(mine);
+            // SAFETY: as above, and it does not use it afterwards.
+            assert!(unsafe { Chan::free(chan) }.is_ok());
+        });
+        w.host(move |_, m| {
+            assert!(cancel::cancel(m, &c, Reason::BY_HAND));
+            assert!(cancel::free(m.sched(), handle).is_ok());
+        });
+        w.finish();
+    });
+}
+
 /// Within a shield a wait is as if there were no token; behind it the next one is cancelled.
 #[test]
 fn shielded_acquire_against_cancel_and_release() {
@@ -105,7 +201,7 @@ fn shielded_acquire_against_cancel_and_release() {
             });
         });
         w.host(move |_, m| {
-            assert!(cancel::cancel(m, &c, Reason::ByHand));
+            assert!(cancel::cancel(m, &c, Reason::BY_HAND));
             over.happen();
         });
         w.host(move |_, m| assert!(sema::release(m, &s).is_ok()));
@@ -127,7 +223,7 @@ fn late_cancel_spares_the_next_wait() {
             o.happen();
             assert!(acquire(m, &t, None) == Ok(()));
         });
-        w.host(move |_, m| assert!(cancel::cancel(m, &c, Reason::ByHand)));
+        w.host(move |_, m| assert!(cancel::cancel(m, &c, Reason::BY_HAND)));
         w.host(move |_, m| {
             over.wait(0, None);
             assert!(sema::release(m, &s).is_ok());
@@ -147,7 +243,7 @@ fn g_parks_and_is_cancelled() {
         w.host(move |w, m| {
             visit(w, m, |_| assert!(under(m, &l, || acquire(m, &t, None)) == Err(Error::Canceled)));
         });
-        w.host(move |_, m| assert!(cancel::cancel(m, &c, Reason::ByHand)));
+        w.host(move |_, m| assert!(cancel::cancel(m, &c, Reason::BY_HAND)));
         w.finish();
     });
 }
@@ -175,7 +271,7 @@ fn lock_against_cancel_and_unlock(locks: bool) -> impl Fn() {
                 }
             });
         }
-        w.host(move |_, m| assert!(cancel::cancel(m, &c, Reason::ByHand)));
+        w.host(move |_, m| assert!(cancel::cancel(m, &c, Reason::BY_HAND)));
         w.finish();
         assert!(mutex.try_lock(1).is_ok());
     }
@@ -207,9 +303,9 @@ fn make_and_let_go_against_cancel() {
             drop(old);
         });
         let t = top.clone();
-        w.host(move |_, m| assert!(cancel::cancel(m, &t, Reason::ByHand)));
+        w.host(move |_, m| assert!(cancel::cancel(m, &t, Reason::BY_HAND)));
         w.finish();
-        assert!(made.lock().unwrap().take().unwrap().reason() == Some(Reason::ByHand));
+        assert!(made.lock().unwrap().take().unwrap().reason() == Some(Reason::BY_HAND));
         assert!(cancel::find(sched, handle, true).is_err());
     });
 }
@@ -231,7 +327,7 @@ fn two_wait_under_one(cancelled: bool) -> impl Fn() {
         w.host(move |_, m| {
             assert!(sema::release(m, &s[0]).is_ok());
             if cancelled {
-                assert!(cancel::cancel(m, &c, Reason::ByHand));
+                assert!(cancel::cancel(m, &c, Reason::BY_HAND));
             } else {
                 assert!(sema::release(m, &s[1]).is_ok());
             }
@@ -262,7 +358,7 @@ fn deadline_while_all_sleep() {
             let c = cancel::make(m, None, Some(10)).unwrap();
             let s: Sema = Arc::new(AtomicU32::new(0));
             assert!(under(m, &c, || acquire(m, &s, None)) == Err(Error::Canceled));
-            assert!(c.reason() == Some(Reason::Deadline));
+            assert!(c.reason() == Some(Reason::DEADLINE));
         });
         w.host(|w, _| w.set_clock(20));
         w.finish();
@@ -284,7 +380,7 @@ fn a_token_ends_with_its_timer_and_its_place() {
         drop(old);
         let new = cancel::make(m, Some(&other), Some(9)).unwrap();
         assert!(std::ptr::eq(place, &*new), "the model is for one place");
-        assert!(cancel::cancel(m, &top, Reason::ByHand));
+        assert!(cancel::cancel(m, &top, Reason::BY_HAND));
         assert!(new.reason().is_none(), "cancelled in its predecessor's place");
         drop(new);
         assert!(w.sched.p_at(0).unwrap().timers.first() == crate::gmp::timers::NEVER);

@@ -301,7 +301,7 @@ fn recv_under_a_token(how: Partner) -> impl Fn() {
                 assert_eq!(send(m, &c, 10, FOREVER), Ok(()));
             }
             Partner::Closes => assert_eq!(c.close(m), Ok(())),
-            Partner::Cancels => assert!(cancel::cancel(m, &t, Reason::ByHand)),
+            Partner::Cancels => assert!(cancel::cancel(m, &t, Reason::BY_HAND)),
         });
         w.finish();
     }

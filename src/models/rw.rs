@@ -256,7 +256,7 @@ fn refused_wait_against_another() {
         let x = Arc::new((Mutex::default(), Cond::default(), Sole::default()));
         let t = token(&w, None);
         let m = foreign::needm(w.sched, 1).unwrap();
-        assert!(cancel::cancel(m, &t, Reason::ByHand));
+        assert!(cancel::cancel(m, &t, Reason::BY_HAND));
         let y = x.clone();
         w.host_as(m, move |_, m| {
             let (mutex, cond, what) = &*y;

@@ -681,6 +681,14 @@ fn make(gp: GRef, goid: u64, what: &Spawn) {
     gp.set_status(GStatus::Runnable);
 }
 
+/// As [`newproc`], of a descriptor that [`Sched::galloc`] gave before: it cannot fail. Its stack is bound when it first
+/// runs.
+pub fn newproc_from(m: MRef, gp: GRef, what: &Spawn) -> GRef {
+    make(gp, m.sched().goids(1), what);
+    m.sched().stats.spawned.fetch_add(1, Ordering::Relaxed);
+    gp
+}
+
 /// The P has no more numbers. While stacks are bound at the spawn it never has any, so that each spawn comes here.
 #[cold]
 #[inline(never)]

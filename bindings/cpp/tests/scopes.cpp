@@ -331,6 +331,35 @@ static void tokens() {
   CHECK_THROWS(GMX_ESTALE, gomax::cancel_source(gomax::cancel_token(12345)));
 }
 
+static void told() {
+  gomax::cancel_source top(1h);
+  gomax::cancel_source low(top.token()), other;
+  CHECK(top.token().deadline().has_value() && low.token().deadline() == top.token().deadline());
+  CHECK(!other.token().deadline());
+  CHECK_STATUS(low.token().reason(), GMX_OK);
+  auto done = low.token().done();
+  CHECK(done == low.token().done());
+  gomax::semaphore ran;
+  gomax::on_cancel hook(low, [&, kept = counted(1)] { ran.release(); });
+  gomax::on_cancel unused(low, [kept = counted(2)] { FAIL("it was stopped"); });
+  CHECK(unused.stop() && !unused.stop());
+  gomax::spawn_options inherits;
+  inherits.inherit = true;
+  auto sleeps = [&] {
+    gomax::under now(low);
+    return gomax::go(inherits, [] { gomax::sleep_for(1h); });
+  }();
+  top.token().cancel(-2001);
+  CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, sleeps.join());
+  int which = 0;
+  gomax::select(gomax::on_receive(done, [&](auto) { which = 1; }), gomax::on_receive(other.token().done(), [&](auto) { which = 2; }));
+  CHECK_EQ(which, 1);
+  CHECK_STATUS(low.token().reason(), -2001);
+  ran.acquire();
+  CHECK(!hook.stop());
+  CHECK_THROWS(GMX_EINVAL, other.token().cancel(0));
+}
+
 // What the body of an exception's way out does: it waits, and moves, while it is in flight.
 static void scopes_in_catch_blocks() {
   gomax::go([] {
@@ -361,6 +390,7 @@ int main() {
   RUN(the_body_is_inside);
   RUN(with_scope_throws_the_first);
   RUN(cancelled_by);
+  RUN(told);
   RUN(nested);
   RUN(tokens);
   RUN(scopes_in_catch_blocks);

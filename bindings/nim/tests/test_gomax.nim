@@ -455,6 +455,11 @@ suite "scopes":
         shielded: sleep 1.us
       check not canceled()
       check newToken(0).timedOut
+      let because = newToken()
+      check because.reason == Status(0) and because.deadline == high(int64)
+      check newToken(3600.sec).deadline < high(int64)
+      because.cancel(Status(-2001))
+      check because.reason == Status(-2001)
     runMain main()
 
   test "time":

@@ -7,6 +7,7 @@ pub const Key = u32;
 pub const PKey = u32;
 pub const Coro = u64;
 pub const Cancel = u64;
+pub const Hook = u64;
 pub const Scope = u64;
 pub const Timer = u64;
 pub const Chan = opaque {};
@@ -33,6 +34,7 @@ pub const GMX_SPAWN_JOINABLE = 1;
 pub const GMX_SPAWN_CHILD_FIRST = 2;
 pub const GMX_SPAWN_WIPE = 4;
 pub const GMX_SPAWN_LAST = 8;
+pub const GMX_SPAWN_INHERIT = 16;
 pub const GMX_SPAWN_COPY_MAX = 128;
 pub const GMX_WAKE_ALL = 4294967295;
 pub const GMX_CASE_RECV = 0;
@@ -257,7 +259,12 @@ pub extern fn gmx_once_do_timeout(once: ?*gmx_once, f: ?Fn, arg: ?*anyopaque, ti
 
 pub extern fn gmx_cancel_new(parent: Cancel, timeout: i64, out: ?*Cancel) Status;
 pub extern fn gmx_cancel_now(token: Cancel) Status;
-pub extern fn gmx_cancel_reason(token: Cancel) Status;
+pub extern fn gmx_cancel_now_because(token: Cancel, reason: Status) Status;
+pub extern fn gmx_cancel_reason(token: Cancel, reason: ?*Status) Status;
+pub extern fn gmx_cancel_deadline(token: Cancel, deadline: ?*i64) Status;
+pub extern fn gmx_cancel_chan(token: Cancel, out: ?*?*Chan) Status;
+pub extern fn gmx_cancel_after(token: Cancel, f: ?Fn, arg: ?*anyopaque, hook: ?*Hook) Status;
+pub extern fn gmx_cancel_hook_stop(hook: Hook, stopped: ?*bool) Status;
 pub extern fn gmx_cancel_is_cancelled(token: Cancel) Status;
 pub extern fn gmx_cancel_locks(too: bool) bool;
 pub extern fn gmx_cancel_shield() Status;
@@ -269,6 +276,17 @@ pub extern fn gmx_cancel_free(token: Cancel) Status;
 pub extern fn gmx_scope_new(timeout: i64, out: ?*Scope) Status;
 pub extern fn gmx_scope_spawn(scope: Scope, f: ?*const fn (?*anyopaque) callconv(.c) Status, arg: ?*anyopaque) Status;
 pub extern fn gmx_scope_enter(scope: Scope) Status;
+pub const gmx_scope_end = extern struct {
+    struct_size: usize = @sizeOf(gmx_scope_end),
+    by: u32 = 0,
+    status: Status = 0,
+    g: G = 0,
+};
+pub const GMX_SCOPE_ITSELF = 0;
+pub const GMX_SCOPE_FAILURE = 1;
+pub const GMX_SCOPE_DEADLINE = 2;
+pub const GMX_SCOPE_CANCEL = 3;
+pub extern fn gmx_scope_leave_why(scope: Scope, timeout: i64, end: ?*gmx_scope_end) Status;
 pub extern fn gmx_scope_leave(scope: Scope, timeout: i64, result: ?*Status) Status;
 pub extern fn gmx_scope_cancel(scope: Scope) Status;
 pub extern fn gmx_scope_token(scope: Scope, out: ?*Cancel) Status;

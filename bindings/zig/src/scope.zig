@@ -3,6 +3,7 @@ const std = @import("std");
 const c = @import("c.zig");
 const status = @import("status.zig");
 const task = @import("task.zig");
+const chan = @import("chan.zig");
 const Error = status.Error;
 
 /// A token of cancellation: whoever waits under it goes on with `error.Canceled` when it is cancelled.
@@ -26,9 +27,36 @@ pub const Token = struct {
     pub fn isCanceled(token: Token) bool {
         return c.gmx_cancel_is_cancelled(token.raw) == 1;
     }
-    /// Nothing if it is not cancelled; `error.Canceled` by hand, `error.Timeout` by its deadline.
+    /// With a reason of one's own, a status below 0.
+    pub fn cancelBecause(token: Token, why: c.Status) Error!void {
+        return status.check(c.gmx_cancel_now_because(token.raw, why));
+    }
+    /// Nothing if it is not cancelled; `error.Canceled` by hand, `error.Timeout` by its deadline, `error.Unexpected` for a
+    /// reason of one's own: see `reasonStatus`.
     pub fn reason(token: Token) Error!void {
-        return status.check(c.gmx_cancel_reason(token.raw));
+        return status.check(try token.reasonStatus());
+    }
+    /// `c.GMX_OK` if it is not cancelled.
+    pub fn reasonStatus(token: Token) Error!c.Status {
+        var why: c.Status = c.GMX_OK;
+        try status.check(c.gmx_cancel_reason(token.raw, &why));
+        return why;
+    }
+    /// The earliest of its deadline and those above it, on the clock of `now`; null if there is none.
+    pub fn deadline(token: Token) Error!?i64 {
+        var when: i64 = 0;
+        try status.check(c.gmx_cancel_deadline(token.raw, &when));
+        return if (when == std.math.maxInt(i64)) null else when;
+    }
+    /// Is closed when the token is cancelled, for `select`; nothing is ever sent there. The caller has a reference.
+    pub fn done(token: Token) Error!chan.Channel(void) {
+        var raw: ?*c.Chan = null;
+        try status.check(c.gmx_cancel_chan(token.raw, &raw));
+        return .{ .raw = raw };
+    }
+    /// Runs `func(args...)` on a G of its own when the token is cancelled. End it with `stop`, also when it has run.
+    pub fn after(token: Token, comptime func: anytype, args: task.Args(func)) Error!task.Hook {
+        return task.afterCancel(token.raw, func, args);
     }
 
     /// Makes it what the caller waits under, until `restore`.
@@ -129,6 +157,13 @@ pub const Scope = struct {
         try status.check(c.gmx_scope_leave(scope.raw, ns, null));
         const first = scope.first.load(.monotonic);
         if (first != 0) return @errorFromInt(first);
+    }
+
+    /// As `waitTimeout`, but says by what the scope ended (`c.GMX_SCOPE_*`) where that returns the first error.
+    pub fn waitWhy(scope: *Scope, ns: i64) Error!c.gmx_scope_end {
+        var end: c.gmx_scope_end = .{};
+        try status.check(c.gmx_scope_leave_why(scope.raw, ns, &end));
+        return end;
     }
 
     /// Cancels the Gs and waits for them, unless `wait` has been there.

@@ -40,6 +40,8 @@ pub const Options = struct {
     last: bool = false,
     /// The G's stack is wiped at its end. Arguments and result are in memory of `allocator`.
     wipe: bool = false,
+    /// Under the caller's token.
+    inherit: bool = false,
     /// Holds arguments and result until both the G and its handle are done with them.
     allocator: Allocator = std.heap.c_allocator,
 };
@@ -140,7 +142,8 @@ pub fn Task(comptime T: type) type {
 fn flagsOf(options: Options) u32 {
     const child_first: u32 = if (options.child_first) c.GMX_SPAWN_CHILD_FIRST else 0;
     const last: u32 = if (options.last) c.GMX_SPAWN_LAST else 0;
-    return child_first | last | if (options.wipe) @as(u32, c.GMX_SPAWN_WIPE) else 0;
+    const inherit: u32 = if (options.inherit) c.GMX_SPAWN_INHERIT else 0;
+    return child_first | last | inherit | if (options.wipe) @as(u32, c.GMX_SPAWN_WIPE) else 0;
 }
 
 /// Starts a G that runs `func(args...)`.
@@ -420,6 +423,36 @@ pub fn after(ns: i64, comptime func: anytype, args: Args(func)) Error!After {
         }
     }.drop;
     return .{ .timer = timer, .box = box, .drop = drop };
+}
+
+/// A function that runs on a G of its own when a token is cancelled.
+pub const Hook = struct {
+    hook: c.Hook,
+    box: *anyopaque,
+    drop: *const fn (*anyopaque) void,
+
+    /// Keeps it from running if it was not started. Returns whether it did. Once.
+    pub fn stop(self: *Hook) bool {
+        var stopped = false;
+        if (c.gmx_cancel_hook_stop(self.hook, &stopped) != c.GMX_OK or !stopped) return false;
+        self.drop(self.box); // it will never run, so the box is ours
+        return true;
+    }
+};
+
+pub fn afterCancel(token: c.Cancel, comptime func: anytype, args: Args(func)) Error!Hook {
+    if (Return(func) != void) @compileError("nobody would get the result");
+    const box = try Box(func).create(std.heap.c_allocator, args, 1);
+    errdefer std.heap.c_allocator.destroy(box);
+    var hook: c.Hook = 0;
+    try status.check(c.gmx_cancel_after(token, Box(func).entry, box, &hook));
+    const drop = struct {
+        fn drop(p: *anyopaque) void {
+            const mine: *Box(func) = @ptrCast(@alignCast(p));
+            mine.cell.release();
+        }
+    }.drop;
+    return .{ .hook = hook, .box = box, .drop = drop };
 }
 
 /// As `after`, for what nobody will want to stop.

@@ -439,6 +439,55 @@ test "scopes" {
     try onG(scopes);
 }
 
+fn counts(n: *std.atomic.Value(u32)) void {
+    _ = n.fetchAdd(1, .monotonic);
+}
+fn sleepsOn() !void {
+    try expectError(error.Canceled, gomax.sleep(s));
+}
+
+fn ended() !void {
+    var scope: gomax.Scope = try .init(1);
+    defer scope.deinit();
+    try scope.go(sleepsOn, .{});
+    const end = try scope.waitWhy(-1);
+    try expectEqual(gomax.c.GMX_SCOPE_DEADLINE, end.by);
+    try expectEqual(gomax.c.GMX_ETIMEDOUT, end.status);
+}
+
+test "by what a scope ended" {
+    try onG(ended);
+}
+
+fn told() !void {
+    const top = try gomax.Token.init(null, s * 3600);
+    defer top.deinit();
+    const low = try gomax.Token.init(top, -1);
+    defer low.deinit();
+    try expectEqual((try top.deadline()).?, (try low.deadline()).?);
+    const done = try low.done();
+    defer done.deinit();
+    var ran: std.atomic.Value(u32) = .init(0);
+    var hook = try low.after(counts, .{&ran});
+    var unused = try low.after(counts, .{&ran});
+    try expect(unused.stop());
+    var sleeper = blk: {
+        const previous = try low.use();
+        defer previous.restore();
+        break :blk try gomax.goWith(.{ .inherit = true }, sleepsOn, .{});
+    };
+    try top.cancelBecause(-2001);
+    try expectError(error.Closed, done.recv());
+    try expectEqual(-2001, try low.reasonStatus());
+    try sleeper.join();
+    while (ran.load(.monotonic) == 0) try gomax.yield();
+    try expect(!hook.stop());
+}
+
+test "told of a cancellation" {
+    try onG(told);
+}
+
 fn tokens() !void {
     const parent = try gomax.Token.init(null, -1);
     defer parent.deinit();

@@ -58,6 +58,11 @@ type
     g_descriptors*, g_live*, m_total*, p_total*, descriptor_bytes*: uint64
     guard_kind*, reserved*: uint32
     stacks_warm*, stacks_released*, stacks_unguarded*: uint64
+  ScopeEnd* {.importc: "gmx_scope_end", header: "<gomax.h>".} = object
+    struct_size*: csize_t
+    by*: uint32
+    status*: Status
+    g*: Handle
   RawMutex* {.importc: "gmx_mutex", header: "<gomax.h>".} = object
   RawRMutex* {.importc: "gmx_rmutex", header: "<gomax.h>".} = object
   RawRwMutex* {.importc: "gmx_rwmutex", header: "<gomax.h>".} = object
@@ -96,7 +101,7 @@ const
 _Static_assert(GMX_EPERM == -1 && GMX_EINTR == -4 && GMX_EAGAIN == -11 && GMX_ENOMEM == -12 && GMX_EBUSY == -16 &&
   GMX_EINVAL == -22 && GMX_ECLOSED == -32 && GMX_EDEADLK == -35 && GMX_ENOTSUP == -95 && GMX_ETIMEDOUT == -110 &&
   GMX_ECANCELED == -125 && GMX_ENOTG == -1001 && GMX_EINSYSCALL == -1002 && GMX_ESHUTDOWN == -1003 && GMX_ESTALE == -1004 &&
-  GMX_SPAWN_JOINABLE == 1 && GMX_SPAWN_CHILD_FIRST == 2 && GMX_SPAWN_WIPE == 4 && GMX_SPAWN_LAST == 8 && GMX_CASE_RECV == 0 && GMX_CASE_SEND == 1,
+  GMX_SPAWN_JOINABLE == 1 && GMX_SPAWN_CHILD_FIRST == 2 && GMX_SPAWN_WIPE == 4 && GMX_SPAWN_LAST == 8 && GMX_SPAWN_INHERIT == 16 && GMX_CASE_RECV == 0 && GMX_CASE_SEND == 1,
   "gomax.h is not the one of this module");
 """.}
 
@@ -191,7 +196,12 @@ proc gmx_once_do*(once: ptr RawOnce, fn: Fn, arg: pointer): Status
 proc gmx_once_do_timeout*(once: ptr RawOnce, fn: Fn, arg: pointer, timeout: int64): Status
 proc gmx_cancel_new*(parent: Handle, timeout: int64, token: ptr Handle): Status
 proc gmx_cancel_now*(token: Handle): Status
-proc gmx_cancel_reason*(token: Handle): Status
+proc gmx_cancel_now_because*(token: Handle, reason: Status): Status
+proc gmx_cancel_reason*(token: Handle, reason: ptr Status): Status
+proc gmx_cancel_deadline*(token: Handle, deadline: ptr int64): Status
+proc gmx_cancel_chan*(token: Handle, chan: ptr RawChan): Status
+proc gmx_cancel_after*(token: Handle, fn: Fn, arg: pointer, hook: ptr Handle): Status
+proc gmx_cancel_hook_stop*(hook: Handle, stopped: ptr bool): Status
 proc gmx_cancel_is_cancelled*(token: Handle): Status
 proc gmx_cancel_locks*(too: bool): bool
 proc gmx_cancel_shield*(): Status
@@ -203,6 +213,7 @@ proc gmx_scope_new*(timeout: int64, scope: ptr Handle): Status
 proc gmx_scope_spawn*(scope: Handle, fn: proc (arg: pointer): Status {.cdecl.}, arg: pointer): Status
 proc gmx_scope_enter*(scope: Handle): Status
 proc gmx_scope_leave*(scope: Handle, timeout: int64, status: ptr Status): Status
+proc gmx_scope_leave_why*(scope: Handle, timeout: int64, `end`: ptr ScopeEnd): Status
 proc gmx_scope_cancel*(scope: Handle): Status
 proc gmx_scope_token*(scope: Handle, token: ptr Handle): Status
 proc gmx_parallel_for*(n, grain: int64, fn: proc (arg: pointer, first, last: int64) {.cdecl.}, arg: pointer): Status

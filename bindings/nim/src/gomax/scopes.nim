@@ -16,7 +16,16 @@ proc newToken*(timeout = forever): Token =
 
 proc cancel*(t: Token) = discard gmx_cancel_now(t.raw)
 proc isCanceled*(t: Token): bool = gmx_cancel_is_cancelled(t.raw) == 1
-proc timedOut*(t: Token): bool = gmx_cancel_reason(t.raw) == ETIMEDOUT
+proc cancel*(t: Token, reason: Status) =
+  ## With a reason of one's own, a status below 0.
+  check gmx_cancel_now_because(t.raw, reason)
+proc reason*(t: Token): Status =
+  ## `OK` if it is not cancelled; `ECANCELED`; `ETIMEDOUT` by its timeout; or what `cancel` was given.
+  check gmx_cancel_reason(t.raw, addr result)
+proc deadline*(t: Token): int64 =
+  ## On the clock of `now`, the earliest of its own and those above it; `high(int64)` if there is none.
+  check gmx_cancel_deadline(t.raw, addr result)
+proc timedOut*(t: Token): bool = t.reason == ETIMEDOUT
 proc canceled*(): bool =
   ## Whether the caller's current token is: for loops that do not wait.
   gmx_cancel_is_cancelled(0) == 1

@@ -113,7 +113,9 @@ class Scope:
             if not self._kept and not self._leaving:
                 self._leave()
             gmx.gmx_cancel_use(self._outer, None)
-            late = gmx.gmx_cancel_reason(self._token) == _abi.GMX_ETIMEDOUT
+            reason = ctypes.c_int32()
+            gmx.gmx_cancel_reason(self._token, ctypes.byref(reason))
+            late = reason.value == _abi.GMX_ETIMEDOUT
             if self._outer and gmx.gmx_cancel_is_cancelled(self._outer) == 1:
                 late = False  # the outer one says what has happened
             gmx.gmx_cancel_free(self._token)

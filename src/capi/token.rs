@@ -1,0 +1,124 @@
+//! Being told of a cancellation
+
+use super::cancel::{gmx_cancel, token_of};
+use super::chan::gmx_chan;
+use super::*;
+use crate::block::cancel::{self, Ref};
+use crate::block::hook;
+use std::ffi::c_void;
+
+/// A function that runs when a token is cancelled. Handles are not used again. 0 is none.
+pub type gmx_cancel_hook = u64;
+
+/// As [`token_of`], where there must be one.
+fn existing(handle: gmx_cancel) -> Result<(MRef, Ref), gmx_status> {
+    let m = any()?;
+    Ok((m, token_of(m, handle)?.ok_or(GMX_ESTALE)?))
+}
+
+/// A channel that is closed when a token is cancelled, for gmx_select: one of its cases may be a cancellation, or several
+/// may, of different tokens. Nothing is ever sent there, and only the library closes it. 0: the caller's current token.
+///
+///     gmx_select_case cases[2] = {{.chan = jobs, .elem = &job}, {.chan = cancelled}};
+///     gmx_status status = gmx_select(cases, 2, timeout, &chosen); // chosen == 1 and GMX_ECLOSED: cancelled
+///
+/// It is the same channel each time. It says nothing of the token's end: that of a token that ends without being cancelled
+/// stays open.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: the caller has one reference, also when the token is freed; gmx_chan_free gives it back.
+/// Returns: GMX_OK, also if the token is cancelled; GMX_EINVAL if out is NULL; GMX_ESTALE, also for 0 if there is none; GMX_ENOMEM.
+/// Since: 0.2
+///
+/// # Safety
+/// `out` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_cancel_chan(token: gmx_cancel, out: *mut *mut gmx_chan) -> gmx_status {
+    if out.is_null() {
+        return GMX_EINVAL;
+    }
+    match existing(token).and_then(|(m, token)| cancel::chan(m, &token).map_err(status::from)) {
+        Ok(chan) => {
+            // SAFETY: the caller's promise.
+            unsafe { *out = chan.as_ptr().cast() };
+            GMX_OK
+        }
+        Err(status) => status,
+    }
+}
+
+/// Runs fn(arg) on a goroutine of its own when a token is cancelled; at once if it is. 0: the caller's current token. The
+/// goroutine is under no token.
+///
+/// hook: where the hook is written, which gmx_cancel_hook_stop gives back. NULL: fn is not to be stopped.
+///
+///     gmx_cancel_hook hook;
+///     gmx_cancel_after(0, wakes_the_reader, &reader, &hook); // somebody else than the library has to be told
+///     read_all(&reader);
+///     bool stopped;
+///     gmx_cancel_hook_stop(hook, &stopped); // false: wakes_the_reader runs, or has run
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: arg stays the caller's. The hook is the caller's until gmx_cancel_hook_stop, and the token lives until then; without
+/// a hook, until fn is started.
+/// Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ESTALE, also for 0 if there is none; GMX_ENOMEM.
+/// Since: 0.2
+///
+/// # Safety
+/// `hook` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_cancel_after(
+    token: gmx_cancel,
+    r#fn: Option<extern "C" fn(*mut c_void)>,
+    arg: *mut c_void,
+    hook: *mut gmx_cancel_hook,
+) -> gmx_status {
+    let Some(f) = r#fn else { return GMX_EINVAL };
+    let after = |(m, token)| hook::after(m, token, f, arg, !hook.is_null()).map_err(status::from);
+    match existing(token).and_then(after) {
+        Ok(_) if hook.is_null() => GMX_OK,
+        Ok(handle) => {
+            // SAFETY: the caller's promise.
+            unsafe { *hook = handle };
+            GMX_OK
+        }
+        Err(status) => status,
+    }
+}
+
+/// Stops what gmx_cancel_after has begun, and gives the hook back. It does not wait for fn.
+///
+/// stopped: whether that kept fn from being started, unless NULL. If not, fn runs, or has run, or will do so at once.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: the hook is the library's again.
+/// Returns: GMX_OK; GMX_ESTALE.
+/// Since: 0.2
+///
+/// # Safety
+/// `stopped` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_cancel_hook_stop(hook: gmx_cancel_hook, stopped: *mut bool) -> gmx_status {
+    match any().and_then(|m| hook::stop(m, hook).map_err(status::from)) {
+        Ok(did) => {
+            if !stopped.is_null() {
+                // SAFETY: the caller's promise.
+                unsafe { *stopped = did };
+            }
+            GMX_OK
+        }
+        Err(status) => status,
+    }
+}
