@@ -164,7 +164,7 @@ class G:
         self.r, self.address = runtime, address
         at = runtime.at
         self.status = u64(address + at["g_state"]) & 0xFF
-        self.flags = u32(address + at["g_flags"]) & 0xff
+        self.flags = u32(address + at["g_flags"]) & 0xffff
 
     def word(self, field):
         return u64(self.address + self.r.at[field])

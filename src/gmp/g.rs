@@ -31,7 +31,7 @@ use crate::fiber::host::HostState;
 use crate::fiber::stack::Stack;
 use crate::gmp::m::{M, MRef};
 use crate::gmp::timers::Timer;
-use crate::sync::own::{OwnBool, OwnI64, OwnPtr, OwnU8, OwnU32, OwnU64};
+use crate::sync::own::{OwnBool, OwnI64, OwnPtr, OwnU8, OwnU16, OwnU32, OwnU64};
 use crate::sync::widen::widen;
 use crate::sync::{AtomicU64, Ordering, step};
 use crate::sys::arch::prefetch;
@@ -126,6 +126,7 @@ reasons! {
     COND = "condition variable",
     ONCE = "once",
     SCOPE = "scope",
+    CLASS = "turn in a class",
     WAITGROUP = "wait group",
     JOIN = "join",
     SLEEP = "sleep",
@@ -278,9 +279,9 @@ pub struct G {
     /// Nested callbacks of the host that it runs. Owner: the G.
     pub callbacks: OwnU32,
     stack_class: OwnU8,
-    pub(super) flags: OwnU8,
     /// It may have what is to be undone at its end, or a name: see [`Cold`]. Owner: the G, its spawner before.
     extras: OwnBool,
+    pub(super) flags: OwnU16,
 }
 
 #[cfg(not(any(loom, shuttle, gmx_sanitize)))]
@@ -447,7 +448,7 @@ impl G {
             locks: OwnU32::new(0),
             callbacks: OwnU32::new(0),
             stack_class: OwnU8::new(0),
-            flags: OwnU8::new(0),
+            flags: OwnU16::new(0),
             extras: OwnBool::new(false),
         }
     }
@@ -545,8 +546,8 @@ impl G {
     /// For a descriptor that begins to serve another G.
     #[inline(always)]
     pub fn set_flags(&self, flags: u32) {
-        debug_assert!(flags <= u32::from(u8::MAX));
-        self.flags.set(flags as u8);
+        debug_assert!(flags <= u32::from(u16::MAX));
+        self.flags.set(flags as u16);
     }
 
     /// The stack that it owns.

@@ -48,6 +48,8 @@ own! {
     OwnBool: AtomicBool, bool;
     /// An owned `u8`.
     OwnU8: AtomicU8, u8;
+    /// An owned `u16`.
+    OwnU16: AtomicU16, u16;
     /// An owned `u32`.
     OwnU32: AtomicU32, u32;
     /// An owned `i32`.
