@@ -112,6 +112,12 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(exit_syscall,           perm,  ok,    perm,  perm,  perm,  perm,  perm,  perm,  perm,  perm)    \
   X(blocking,               BLOCKS(ok))                                                             \
   X(blocking_null,          EVERYWHERE(inval))                                                      \
+  X(class_new_free,         EVERYWHERE(ok))                                                         \
+  X(class_new_null,         EVERYWHERE(inval))                                                      \
+  X(class_free_none,        EVERYWHERE(stale))                                                      \
+  X(blocking_in,            BLOCKS(ok))                                                             \
+  X(blocking_in_null,       EVERYWHERE(inval))                                                      \
+  X(blocking_in_none,       BLOCKS(stale))                                                          \
   /* world */                                                                                       \
   X(stop_the_world,         BLOCKS(ok))                                                             \
   X(stop_the_world_timeout, BLOCKS(ok))                                                             \
@@ -619,6 +625,32 @@ CALL(blocking) {
 }
 CALL(blocking_null) { return gmx_blocking(NULL, f); }
 
+CALL(class_new_free) {
+  gmx_class c;
+  USED;
+  CHECK_OK(gmx_class_new(1, "class", &c));
+  CHECK_OK(gmx_class_free(c));
+  CHECK_STATUS(gmx_class_free(c), GMX_ESTALE);
+  return GMX_OK;
+}
+CALL(class_new_null) {
+  gmx_class c;
+  USED;
+  CHECK_STATUS(gmx_class_new(0, NULL, &c), GMX_EINVAL);
+  return gmx_class_new(1, NULL, NULL);
+}
+CALL(class_free_none) { return USED, gmx_class_free(0); }
+CALL(blocking_in) {
+  gmx_class c;
+  uint32_t before = load(&f->w.ran);
+  CHECK_OK(gmx_class_new(1, NULL, &c));
+  gmx_status s = gmx_blocking_in(c, note_run, f, INT64_MAX);
+  CHECK_EQ(load(&f->w.ran), before + (s == GMX_OK));
+  CHECK_OK(gmx_class_free(c));
+  return s;
+}
+CALL(blocking_in_null) { return USED, gmx_blocking_in(0, NULL, NULL, 0); }
+CALL(blocking_in_none) { return gmx_blocking_in(0, note_run, f, INT64_MAX); }
 CALL(stop_the_world) {
   USED;
   gmx_status s = gmx_stop_the_world("test");

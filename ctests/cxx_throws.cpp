@@ -134,6 +134,13 @@ void in_on_preempt(void *arg) {
   }
 }
 
+void calls_blocking_in(void *arg) {
+  gmx_class one;
+  CHECK_OK(gmx_class_new(1, nullptr, &one));
+  caught([=] { gmx_blocking_in(one, throws, arg, INT64_MAX); });
+}
+void in_blocking_in(void *arg) { on_main(calls_blocking_in, arg); }
+
 void in_waitgroup_go(void *arg) {
   static gmx_waitgroup wg;
   CHECK_OK(gmx_waitgroup_go(&wg, throws, arg));
@@ -259,7 +266,7 @@ struct place {
   void (*fn)(void *);
 } const places[] = {
     CALL(in_main), CALL(in_spawn), CALL(in_spawn_child_first), CALL(in_spawn_copy), CALL(in_waitgroup_go), CALL(in_cleanup),
-    CALL(in_cleanup_at_the_end), CALL(in_thread_start), CALL(in_on_preempt), CALL(in_blocking), CALL(calls_blocking), CALL(in_callback),
+    CALL(in_cleanup_at_the_end), CALL(in_thread_start), CALL(in_blocking_in), CALL(in_on_preempt), CALL(in_blocking), CALL(calls_blocking), CALL(in_callback),
     CALL(calls_callback), CALL(in_callback_in_syscall), CALL(in_callback_attached), CALL(in_once), CALL(calls_once),
     CALL(in_once_timeout), CALL(calls_once_timeout), CALL(in_for_each_p), CALL(calls_for_each_p),
     CALL(in_for_each_p_at_a_safe_point), CALL(in_for_each_g), CALL(in_coro), CALL(calls_coro), CALL(in_parallel_for), CALL(calls_parallel_for), CALL(in_park), CALL(calls_park),

@@ -1122,6 +1122,72 @@ GMX_API gmx_status gmx_enter_syscall_blocking(void);
 GMX_API gmx_status gmx_blocking(void (*fn)(void*),
                         void *arg);
 
+/* ---- Classes of blocking calls ---------------------------------------------------------------------------------- */
+
+/**
+ * A class of blocking calls, of which so many run at a time. Handles are not used again. 0 is none.
+ */
+typedef uint64_t gmx_class;
+
+/**
+ * Makes a class of calls of which no more than limit run at a time: for foreign code that computes for long (a library for linear
+ * algebra, with threads of its own), which would hold up its P as an ordinary call, and would take a thread for each
+ * goroutine as gmx_blocking.
+ *
+ * name: shown in dumps as what the calls wait for that wait their turn; copied, 31 bytes are kept. NULL: none.
+ *
+ *     gmx_class blas;
+ *     gmx_class_new(2, "blas", &blas);
+ *     gmx_blocking_in(blas, multiply, &matrices, GMX_FOREVER);
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: the class is the caller's until gmx_class_free.
+ * Returns: GMX_OK; GMX_EINVAL if out is NULL or limit is 0; GMX_ENOMEM; GMX_ESHUTDOWN.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_class_new(uint32_t limit,
+                         const char *name,
+                         gmx_class *out);
+
+/**
+ * Ends a class.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: the class is the library's again.
+ * Returns: GMX_OK; GMX_EBUSY while calls of it run or wait; GMX_ESTALE.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_class_free(gmx_class class_);
+
+/**
+ * As gmx_blocking, when it is the caller's turn: calls of a class run in the order in which they came, limit at a time. A goroutine
+ * that ends in fn by gmx_goexit gives its turn back; a thread of the host that ends there keeps it.
+ *
+ * timeout: how long the caller waits for its turn, in nanoseconds; GMX_FOREVER for ever, 0 only looks.
+ *
+ * Blocks: the goroutine, or the thread, until it is its turn, and as long as fn does.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: the wait for the turn.
+ * Owns: arg stays the caller's.
+ * Returns: GMX_OK when fn has returned; and without a call of fn: GMX_EINVAL if fn is NULL; GMX_ESTALE; GMX_ETIMEDOUT; GMX_ECANCELED;
+ * GMX_ENOMEM; GMX_EINSYSCALL, GMX_ENOTG.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_blocking_in(gmx_class class_,
+                           void (*fn)(void*),
+                           void *arg,
+                           int64_t timeout);
+
 /* ---- The world -------------------------------------------------------------------------------------------------- */
 
 /**

@@ -2085,6 +2085,24 @@ auto blocking(F &&f) -> std::invoke_result_t<F &> {
   return detail::through(f, [](void (*fn)(void *), void *arg) { return gmx_blocking(fn, arg); });
 }
 
+/// Blocking calls of which no more than so many run at a time.
+class blocking_class {
+ public:
+  explicit blocking_class(std::uint32_t limit, const char *name = nullptr) { check(gmx_class_new(limit, name, &class_)); }
+  blocking_class(const blocking_class &) = delete;
+  blocking_class &operator=(const blocking_class &) = delete;
+  /// No call may be in it, nor wait.
+  ~blocking_class() { static_cast<void>(gmx_class_free(class_)); }
+  /// As blocking(f), when it is the caller's turn.
+  template <class F>
+  auto run(F &&f) -> std::invoke_result_t<F &> {
+    return detail::through(f, [this](void (*fn)(void *), void *arg) { return gmx_blocking_in(class_, fn, arg, INT64_MAX); });
+  }
+
+ private:
+  gmx_class class_ = 0;
+};
+
 /// Calls f as a goroutine on this very thread, whatever the thread is.
 template <class F>
 auto callback(F &&f) -> std::invoke_result_t<F &> {

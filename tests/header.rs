@@ -27,6 +27,7 @@ const SECTIONS: &[&str] = &[
     "coro",
     "p",
     "syscall",
+    "class",
     "world",
     "foreign",
     "wait",

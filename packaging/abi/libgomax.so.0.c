@@ -178,6 +178,7 @@ _Static_assert(offsetof(gmx_sched_stats, runqueue) == 184 && sizeof(((gmx_sched_
 gmx_status gmx_after_func(int64_t delay, void (*fn)(void*), void *arg, gmx_timer *out);
 gmx_status gmx_attach_thread(void);
 gmx_status gmx_blocking(void (*fn)(void*), void *arg);
+gmx_status gmx_blocking_in(gmx_class class_, void (*fn)(void*), void *arg, int64_t timeout);
 gmx_status gmx_callback(void (*fn)(void*), void *arg);
 gmx_status gmx_cancel_after(gmx_cancel token, void (*fn)(void*), void *arg, gmx_cancel_hook *hook);
 gmx_status gmx_cancel_chan(gmx_cancel token, gmx_chan **out);
@@ -207,6 +208,8 @@ gmx_status gmx_chan_send(struct gmx_chan *chan, const void *elem);
 gmx_status gmx_chan_send_timeout(struct gmx_chan *chan, const void *elem, int64_t timeout);
 gmx_status gmx_chan_try_recv(struct gmx_chan *chan, void *elem);
 gmx_status gmx_chan_try_send(struct gmx_chan *chan, const void *elem);
+gmx_status gmx_class_free(gmx_class class_);
+gmx_status gmx_class_new(uint32_t limit, const char *name, gmx_class *out);
 gmx_status gmx_cleanup_pop(struct gmx_cleanup *c, bool run);
 gmx_status gmx_cleanup_push(struct gmx_cleanup *c, void (*fn)(void*), void *arg);
 gmx_status gmx_cond_broadcast(struct gmx_cond *c);
@@ -321,6 +324,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_after_func,
   (abi_function)gmx_attach_thread,
   (abi_function)gmx_blocking,
+  (abi_function)gmx_blocking_in,
   (abi_function)gmx_callback,
   (abi_function)gmx_cancel_after,
   (abi_function)gmx_cancel_chan,
@@ -350,6 +354,8 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_chan_send_timeout,
   (abi_function)gmx_chan_try_recv,
   (abi_function)gmx_chan_try_send,
+  (abi_function)gmx_class_free,
+  (abi_function)gmx_class_new,
   (abi_function)gmx_cleanup_pop,
   (abi_function)gmx_cleanup_push,
   (abi_function)gmx_cond_broadcast,

@@ -70,8 +70,8 @@ fn is_on_stack(gp: GRef, addr: usize) -> bool {
     unsafe { gp.stack() }.is_some_and(|s| (s.lo() as usize..s.hi as usize).contains(&addr))
 }
 
-/// The goroutine that runs on this thread, for what calls its function.
-pub(super) fn running_here() -> Option<GRef> {
+/// The M of this thread, after a function of the host that may have been anywhere.
+pub(super) fn here() -> Option<MRef> {
     // SAFETY: the slot holds null or an M.
-    unsafe { MRef::from_ptr(arch::current_m().cast()) }.and_then(|m| m.g())
+    unsafe { MRef::from_ptr(arch::current_m().cast()) }
 }

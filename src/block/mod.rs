@@ -5,6 +5,7 @@ pub mod address;
 pub mod cancel;
 pub mod chan;
 pub mod claim;
+pub mod class;
 pub mod cleanup;
 pub mod cond;
 pub mod hook;

@@ -1,6 +1,7 @@
 //! What the host holds by handles. Made at the first use, and kept as long as the process lives.
 
 use super::cancel::Token;
+use super::class::Class;
 use super::hook::Hook;
 use super::scope::Scope;
 use super::timer::HostTimer;
@@ -15,6 +16,7 @@ pub struct Objects {
     pub hooks: Slab<Hook>,
     pub timers: Slab<HostTimer>,
     pub scopes: Slab<Scope>,
+    pub classes: Slab<Class>,
 }
 
 /// The objects of this runtime.

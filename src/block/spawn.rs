@@ -51,7 +51,7 @@ extern "C" fn begin_copied(f: *mut c_void) {
     // SAFETY: `copying` has passed a function of this type.
     call::plain(unsafe { std::mem::transmute::<*mut c_void, Entry>(f) }, here);
     // What lies among the arguments is gone after this. (The function may have been anywhere, in a child of fork too.)
-    if let Some(gp) = cleanup::running_here().filter(|gp| !gp.cleanups.is_null()) {
+    if let Some(gp) = cleanup::here().and_then(|m| m.g()).filter(|gp| !gp.cleanups.is_null()) {
         cleanup::run(gp, true, here.addr()..here.addr() + size_of::<Copied>());
     }
 }

@@ -7,6 +7,7 @@
 pub mod address;
 pub mod cancel;
 pub mod chan;
+pub mod class;
 pub mod cleanup;
 pub mod cond;
 pub mod coro;
@@ -33,6 +34,7 @@ pub mod world;
 pub use address::*;
 pub use cancel::*;
 pub use chan::*;
+pub use class::*;
 pub use cleanup::*;
 pub use cond::*;
 pub use coro::*;

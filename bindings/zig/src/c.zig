@@ -160,6 +160,9 @@ pub extern fn gmx_init(config: ?*const gmx_config) Status;
 pub extern fn gmx_main(f: ?Fn, arg: ?*anyopaque) Status;
 pub extern fn gmx_shutdown(timeout: i64) Status;
 pub extern fn gmx_preempt_word() *const volatile u32;
+pub extern fn gmx_class_new(limit: u32, name: ?[*:0]const u8, out: ?*u64) Status;
+pub extern fn gmx_class_free(class: u64) Status;
+pub extern fn gmx_blocking_in(class: u64, f: ?Fn, arg: ?*anyopaque, timeout: i64) Status;
 pub extern fn gmx_version() u32;
 
 pub extern fn gmx_spawn(f: ?Fn, arg: ?*anyopaque) Status;

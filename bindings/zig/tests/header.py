@@ -16,7 +16,7 @@ def c_class(text):
     name = [w for w in re.findall(r"\w+", text) if w not in ("const", "struct")][0]
     return {
         "gmx_status": "i4", "int32_t": "i4", "uint32_t": "u4", "int64_t": "i8", "uint64_t": "u8", "size_t": "u8",
-        "gmx_key": "u4", "gmx_p_key": "u4", "gmx_g": "u8", "gmx_cancel": "u8", "gmx_scope": "u8", "gmx_timer": "u8",
+        "gmx_key": "u4", "gmx_p_key": "u4", "gmx_g": "u8", "gmx_cancel": "u8", "gmx_scope": "u8", "gmx_class": "u8", "gmx_cancel_hook": "u8", "gmx_coro": "u8", "gmx_timer": "u8",
         "void": "void", "bool": "b1",
     }.get(name, name)
 
@@ -27,7 +27,7 @@ def zig_class(text):
         return "ptr"
     return {
         "Status": "i4", "i32": "i4", "u32": "u4", "i64": "i8", "u64": "u8", "usize": "u8", "Key": "u4", "PKey": "u4",
-        "G": "u8", "Cancel": "u8", "Hook": "u8", "Scope": "u8", "Timer": "u8", "void": "void", "bool": "b1",
+        "G": "u8", "Cancel": "u8", "Hook": "u8", "Scope": "u8", "Timer": "u8", "Coro": "u8", "void": "void", "bool": "b1",
     }.get(text, text)
 
 

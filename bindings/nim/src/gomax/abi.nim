@@ -113,6 +113,9 @@ proc gmx_init*(config: ptr Config): Status
 proc gmx_main*(fn: Fn, arg: pointer): Status
 proc gmx_shutdown*(timeout: int64): Status
 proc gmx_preempt_word*(): ptr uint32
+proc gmx_class_new*(limit: uint32, name: cstring, o: ptr Handle): Status
+proc gmx_class_free*(class: Handle): Status
+proc gmx_blocking_in*(class: Handle, fn: Fn, arg: pointer, timeout: int64): Status
 proc gmx_version*(): uint32
 proc gmx_spawn*(fn: Fn, arg: pointer): Status
 proc gmx_spawn_copy*(fn: Fn, args: pointer, size: csize_t): Status

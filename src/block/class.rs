@@ -1,0 +1,126 @@
+//! Classes of blocking calls: no more than so many of a class run at a time, the others wait their turn.
+//!
+//! # Problem
+//! A call that computes for long in code of others is neither short nor asleep. As an ordinary call it holds up what waits on its
+//! P; as a blocking one it has a thread of its own, and hundreds of them share the CPUs with everything else.
+//!
+//! # Words
+//! `free`: a semaphore, handed over in the order of arrival. `users`: calls that wait or run; `CLOSED` when there can be no
+//! more. `handle`: 0 while it is nobody's.
+//!
+//! # Protocol
+//! * T1 a call counts itself among the users, unless the class is closed, and looks whether the class is still the one of its
+//!   handle.
+//! * T2 it takes one of `free`, runs, and gives it back, by its cleanup if the goroutine ends in the middle. Then it is no
+//!   user any more.
+//! * T3 the one that frees the class closes it, if it has no users.
+//!
+//! # Invariants
+//! * I1 a class with users stays the one of its handle: T1 and T3 change the same word.
+
+use super::cleanup::{self, Cleanup};
+use super::objects::{existing, objects};
+use super::sema;
+use crate::gmp::error::{Error, Result};
+use crate::gmp::g::{GName, WaitReason};
+use crate::gmp::m::MRef;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use std::cell::UnsafeCell;
+use std::ffi::c_void;
+use std::ptr::from_ref;
+
+/// Its memory serves one after another.
+#[derive(Default)]
+pub struct Class {
+    handle: AtomicU64,
+    users: AtomicU32,
+    free: AtomicU32,
+    /// Shown as the reason of waits. Fixed while it is there.
+    name: UnsafeCell<GName>,
+}
+
+const CLOSED: u32 = 1 << 31;
+
+// SAFETY: the name is written by the maker, before the handle is known.
+unsafe impl Sync for Class {}
+
+/// A new class.
+pub fn make(m: MRef, limit: u32, name: GName) -> Result<u64> {
+    let (handle, c) = objects(m.sched())?.classes.make(m.id).ok_or(Error::NoMemory)?;
+    // SAFETY: nobody has the handle yet, and a former class has no users (I1).
+    unsafe { *c.name.get() = name };
+    c.free.store(limit, Ordering::Relaxed);
+    c.handle.store(handle, Ordering::Relaxed);
+    // Release: pairs with T1.
+    c.users.store(0, Ordering::Release);
+    Ok(handle)
+}
+
+/// T1.
+fn find(m: MRef, handle: u64) -> Result<&'static Class> {
+    let c = existing(m.sched()).and_then(|objects| objects.classes.get(handle)).ok_or(Error::Stale)?;
+    let count = |users: u32| (users < CLOSED - 1).then_some(users + 1);
+    let counted = c.users.fetch_update(Ordering::AcqRel, Ordering::Relaxed, count);
+    if counted.is_err() {
+        return Err(Error::Stale);
+    }
+    if c.handle.load(Ordering::Relaxed) != handle {
+        c.users.fetch_sub(1, Ordering::AcqRel);
+        return Err(Error::Stale);
+    }
+    Ok(c)
+}
+
+/// T3.
+pub fn free(m: MRef, handle: u64) -> Result<()> {
+    let objects = existing(m.sched()).ok_or(Error::Stale)?;
+    let c = objects.classes.get(handle).ok_or(Error::Stale)?;
+    if c.handle.load(Ordering::Relaxed) != handle {
+        return Err(Error::Stale);
+    }
+    match c.users.compare_exchange(0, CLOSED, Ordering::AcqRel, Ordering::Relaxed) {
+        Ok(_) => {}
+        Err(CLOSED) => return Err(Error::Stale),
+        Err(_) => return Err(Error::Busy),
+    }
+    c.handle.store(0, Ordering::Relaxed);
+    objects.classes.free(handle);
+    Ok(())
+}
+
+/// T2: calls `f` when it is the caller's turn.
+///
+/// # Migrates
+pub fn run_in(m: MRef, handle: u64, deadline: Option<i64>, f: impl FnOnce()) -> Result<()> {
+    let c = find(m, handle)?;
+    // SAFETY: I1.
+    let name = unsafe { &*c.name.get() };
+    let reason = if name.bytes().is_empty() { WaitReason::CLASS } else { WaitReason::host(name.as_ptr()) };
+    let (m, got) = sema::acquire(m, &c.free, deadline, reason);
+    if let Err(e) = got {
+        c.users.fetch_sub(1, Ordering::AcqRel);
+        return Err(e);
+    }
+    let mut node = Cleanup { f: Some(give_back), arg: from_ref(c).cast_mut().cast(), below: std::ptr::null_mut() };
+    // On a thread of the host no goroutine ends in the middle.
+    let gp = m.g().filter(|_| !m.is_extra());
+    if let Some(gp) = gp {
+        cleanup::push(gp, &mut node);
+    }
+    f();
+    if let Some(gp) = gp {
+        // What f has left on the list lies in frames that are gone.
+        gp.cleanups.set(node.below.cast());
+    }
+    give_back(node.arg);
+    Ok(())
+}
+
+extern "C" fn give_back(c: *mut c_void) {
+    // SAFETY: `run_in` passes a class that counts the call.
+    let c = unsafe { &*c.cast::<Class>() };
+    if let Some(m) = cleanup::here() {
+        sema::release_handoff(m, &c.free);
+    }
+    c.users.fetch_sub(1, Ordering::AcqRel);
+}
