@@ -702,23 +702,24 @@ impl OwnedP {
     pub fn push_stack(&self, s: Stack, spill: impl FnOnce(&[Stack])) {
         // SAFETY: as in `pop_stack`; `spill` gets a copy of the entries it is to take.
         let c = unsafe { &mut *self.stack_cache() };
-        if self.stacks_len.get() == STACK_CACHE {
-            self.spill_stacks(c, spill);
+        let mut len = self.stacks_len.get();
+        if len == STACK_CACHE {
+            len = Self::spill_stacks(c, spill);
         }
-        let len = self.stacks_len.get();
         c.stacks[len].write(s);
         self.stacks_len.set(len + 1);
     }
 
+    /// How many are left.
     #[cold]
-    fn spill_stacks(&self, c: &mut StackCache, spill: impl FnOnce(&[Stack])) {
+    fn spill_stacks(c: &mut StackCache, spill: impl FnOnce(&[Stack])) -> usize {
         // The coldest half, which lies at the bottom.
         const HALF: usize = STACK_CACHE / 2;
         // SAFETY: all entries are written.
         spill(unsafe { std::slice::from_raw_parts(c.stacks.as_ptr().cast(), HALF) });
         c.stacks.copy_within(HALF.., 0);
-        self.stacks_len.set(STACK_CACHE - HALF);
         c.fewest = c.fewest.saturating_sub(HALF);
+        STACK_CACHE - HALF
     }
 
     /// Hands those stacks to `give` that were not needed since the last time, or all. Begins to watch anew.
