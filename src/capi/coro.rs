@@ -90,8 +90,7 @@ pub unsafe extern "C" fn gmx_coro_new(
 ///
 /// Any goroutine or thread may resume a coroutine that stands still, each time another one. The coroutine runs in the time
 /// slice of its resumer, on the resumer's thread if neither is locked to its own (gmx_lock_os_thread) and the resumer is no
-/// attached or foreign thread; such a switch costs little more than a call of a function through a pointer. Otherwise the
-/// switch goes through the run queue.
+/// attached or foreign thread; such a switch costs what gmx_yield does. Otherwise it goes through the run queue.
 ///
 /// If the coroutine waits for something else, its resumer waits too, and nothing ends that wait early. A C++ exception that
 /// leaves the coroutine's function ends the process.
