@@ -212,6 +212,14 @@ pub fn find(sched: &'static Sched, handle: u64, freed: bool) -> Result<Ref> {
     Ok(found)
 }
 
+/// One more count of a token for which the caller, or what the caller holds, counts already.
+#[inline(always)]
+pub fn another(sched: &'static Sched, token: &'static Token) -> Ref {
+    let n = token.refs.fetch_add(1, Ordering::Relaxed);
+    debug_assert!(n & !FREED != 0);
+    Ref { sched, token }
+}
+
 /// A new token: cancelled with its parent, and at its deadline. The count of its handle is the caller's.
 pub fn make(m: MRef, parent: Option<&Ref>, deadline: Option<i64>) -> Result<Ref> {
     let sched = m.sched();

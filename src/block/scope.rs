@@ -13,7 +13,7 @@
 //! that was the current one of the G when it entered, with a count. These three belong to the G that is inside.
 //!
 //! # Protocol
-//! * S1 spawn: under the lock, if nobody has left: open + 1; the G counts for the token. Without memory: open - 1.
+//! * S1 spawn: make the G; under the lock, if nobody has left: open + 1. Then it counts for the token.
 //! * S2 the child runs; what it returns is noted: the first error cancels the token.
 //! * S3 the child's end, whichever way: open - 1; the last one wakes who leaves.
 //! * E1 enter: under the lock, if no G is inside and none leaves: the caller is inside; the scope's token takes the
@@ -134,18 +134,26 @@ pub fn token(m: MRef, handle: u64) -> Result<Ref> {
 
 /// S1.
 pub fn spawn(m: MRef, handle: u64, f: Child, arg: *mut c_void) -> Result<()> {
-    let (s, state) = find(m, handle)?;
     let entry = begin as extern "C" fn(*mut c_void) as *mut c_void;
     let what = park::Spawn { entry, arg, flags: 0, stack_size: 0, name: GName::NONE };
     let Some(gp) = park::newproc(m, &what) else { return Err(Error::NoMemory) };
+    // Only now: those that spawn into one scope at the same time meet at its lock.
+    let (s, state) = match find(m, handle) {
+        Ok(found) => found,
+        Err(e) => {
+            park::forget(m, gp);
+            return Err(e);
+        }
+    };
     let counted = if m.p().is_none() && m.sched().is_closing() { Err(Error::ShutDown) } else { s.open.add(m, 1) };
+    drop(state);
     if let Err(e) = counted {
         park::forget(m, gp);
         return Err(e);
     }
-    let token = cancel::find(m.sched(), s.token().handle.get(), true);
-    drop(state);
-    let old = cancel::replace(gp, token.ok());
+    // The scope is there (I1), and counts for its token.
+    let token = cancel::another(m.sched(), s.token());
+    let old = cancel::replace(gp, Some(token));
     debug_assert!(old.is_none());
     gp.note_extras();
     gp.scope.set(from_ref(s).cast_mut().cast());
