@@ -60,7 +60,8 @@ const POINTERS: &[(&str, &str)] = &[
     ("block/scope.rs", "call::child"),
     ("block/spawn.rs", "call::plain"),
     ("block/timer.rs", "call::plain"),
-    ("capi/coro.rs", ""), // a G's function
+    ("capi/class.rs", ""), // by gmx_blocking
+    ("capi/coro.rs", ""),  // a G's function
     ("capi/foreign.rs", "call::plain"),
     ("capi/g.rs", "call::commit"),
     ("capi/once.rs", "call::plain"),
