@@ -68,14 +68,14 @@ static void offers(void *unused) {
   gmx_select_case cases[] = {{.chan = c1, .elem = &v, .op = GMX_CASE_SEND}, {.chan = c2, .elem = &v, .op = GMX_CASE_SEND},
                              {.chan = c3, .elem = &v, .op = GMX_CASE_SEND}, {.chan = c4, .elem = &v}};
   size_t chosen;
-  do (void)gmx_select(cases, 4, -1, &chosen);
+  do (void)gmx_select(cases, 4, GMX_FOREVER, &chosen);
   while (chosen != 3);
 }
 static void takes(long times) {
   int64_t v;
   gmx_select_case cases[] = {{.chan = c1, .elem = &v}, {.chan = c2, .elem = &v}, {.chan = c3, .elem = &v}};
   go_(offers, NULL);
-  for (long i = 0; i < times; i++) must(gmx_select(cases, 3, -1, NULL));
+  for (long i = 0; i < times; i++) must(gmx_select(cases, 3, GMX_FOREVER, NULL));
 }
 static void select_sync_contended(void) {
   c1 = chan_of(8, 0), c2 = chan_of(8, 0), c3 = chan_of(8, 0), c4 = chan_of(8, 0);
@@ -88,7 +88,7 @@ static void moves(long times) {
   gmx_select_case cases[] = {{.chan = c1, .elem = &v}, {.chan = c2, .elem = &v}};
   full(c1, 1);
   for (long i = 0; i < times; i++) {
-    must(gmx_select(cases, 2, -1, &chosen));
+    must(gmx_select(cases, 2, GMX_FOREVER, &chosen));
     must(gmx_chan_send(chosen == 0 ? c2 : c1, &v));
   }
 }
@@ -166,7 +166,7 @@ static void select_consumes(void *timer) {
   size_t chosen;
   gmx_select_case cases[] = {{.chan = c1, .elem = &v}, {.chan = timer, .elem = &at}, {.chan = c2, .elem = &at}};
   for (;;) {
-    must(gmx_select(cases, 3, -1, &chosen));
+    must(gmx_select(cases, 3, GMX_FOREVER, &chosen));
     if (chosen == 0 && v == 0) break;
     work(100);
   }
@@ -184,7 +184,7 @@ static void select_produces(long times) {
   go_(select_consumes, hour2);
   for (long i = 0; i < times; i++) {
     work(100);
-    must(gmx_select(cases, 3, -1, NULL));
+    must(gmx_select(cases, 3, GMX_FOREVER, NULL));
   }
   must(gmx_chan_send(c1, &zero));
 }
@@ -229,7 +229,7 @@ static gmx_chan *own[POPULAR];
 static void waits_for_two(void *own_chan) {
   bool v;
   gmx_select_case cases[] = {{.chan = c1, .elem = &v}, {.chan = own_chan, .elem = &v}};
-  for (long i = 0; i < n; i++) must(gmx_select(cases, 2, -1, NULL));
+  for (long i = 0; i < n; i++) must(gmx_select(cases, 2, GMX_FOREVER, NULL));
   done(&group);
 }
 static void chan_popular(void) {
@@ -480,7 +480,7 @@ static void afters(long times) {
     int64_t when;
     must(gmx_timer_new(1, 0, &t, &c));
     must(gmx_chan_recv(c, &when));
-    must(gmx_timer_free(t));
+    must(gmx_timer_free(t, NULL));
     must(gmx_chan_free(c));
   }
 }
@@ -491,7 +491,7 @@ static void chan_timers(long times) {
     gmx_timer t;
     gmx_chan *c;
     must(gmx_timer_new(1000000000, 0, &t, &c));
-    must(gmx_timer_free(t));
+    must(gmx_timer_free(t, NULL));
     must(gmx_chan_free(c));
   }
 }
@@ -511,7 +511,7 @@ static void thousands(long times) {
   gmx_timer *t = array(1000, sizeof *t);
   for (long i = 0; i < times; i += 1000) {
     for (int k = 0; k < 1000; k++) must(gmx_after_func(HOUR, nothing, NULL, &t[k]));
-    for (int k = 0; k < 1000; k++) must(gmx_timer_free(t[k]));
+    for (int k = 0; k < 1000; k++) must(gmx_timer_free(t[k], NULL));
   }
 }
 static void timer_start_stop_1000(void) { others(), by(procs, thousands); }
@@ -520,7 +520,7 @@ static void resets(long times) {
   gmx_timer t;
   gmx_chan *c;
   must(gmx_timer_new(HOUR, 0, &t, &c));
-  for (long i = 0; i < times; i++) must(gmx_timer_reset(t, HOUR, 0));
+  for (long i = 0; i < times; i++) must(gmx_timer_reset(t, HOUR, 0, NULL));
 }
 static void timer_reset_chan(void) { others(), by(procs, resets); }
 
@@ -543,8 +543,8 @@ static void tickers(long times) {
     gmx_timer t;
     gmx_chan *c;
     must(gmx_ticker_new(HOUR, &t, &c));
-    must(gmx_ticker_reset(t, 2 * HOUR));
-    must(gmx_timer_free(t));
+    must(gmx_ticker_reset(t, 2 * HOUR, NULL));
+    must(gmx_timer_free(t, NULL));
     must(gmx_chan_free(c));
   }
 }

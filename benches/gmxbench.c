@@ -121,7 +121,7 @@ static void spawn_join(void) {
   for (long i = 0; i < n; i++) {
     gmx_g g;
     must(gmx_spawn_with(&joinable, nothing, NULL, &g));
-    must(gmx_join(g, -1));
+    must(gmx_join(g, GMX_FOREVER));
   }
   report_each((double)n);
 }
@@ -485,7 +485,7 @@ static void timer_start_stop(void) { /* beside M others */
   start();
   for (long i = 0; i < n; i++) {
     must(gmx_after_func(HOUR, nothing, NULL, &t));
-    must(gmx_timer_free(t));
+    must(gmx_timer_free(t, NULL));
   }
   report_each((double)n);
 }
@@ -494,7 +494,7 @@ static void timer_reset(void) {
   gmx_timer *t = array((size_t)m, sizeof *t);
   for (long i = 0; i < m; i++) must(gmx_after_func(HOUR, nothing, NULL, &t[i]));
   start();
-  for (long i = 0; i < n; i++) must(gmx_timer_reset(t[i % m], HOUR + i % 1000, 0));
+  for (long i = 0; i < n; i++) must(gmx_timer_reset(t[i % m], HOUR + i % 1000, 0, NULL));
   report_each((double)n);
 }
 
@@ -515,7 +515,7 @@ static void timers_fire(void) { /* N functions, at 1 to M milliseconds */
   for (long i = 0; i < n; i++)
     must(gmx_after_func((int64_t)(mix((uint64_t)i) % (uint64_t)m + 1) * 1000000, timer_fires, NULL, &t[i]));
   must(gmx_sema_acquire(&all_fired));
-  for (long i = 0; i < n; i++) must(gmx_timer_free(t[i]));
+  for (long i = 0; i < n; i++) must(gmx_timer_free(t[i], NULL));
   report_whole();
 }
 
@@ -523,7 +523,7 @@ static void timers_stopped(void) { /* N that never fire */
   gmx_timer *t = array((size_t)n, sizeof *t);
   start();
   for (long i = 0; i < n; i++) must(gmx_after_func(HOUR + (int64_t)(mix((uint64_t)i) % 1000000), nothing, NULL, &t[i]));
-  for (long i = 0; i < n; i++) must(gmx_timer_free(t[i]));
+  for (long i = 0; i < n; i++) must(gmx_timer_free(t[i], NULL));
   report_each((double)n);
 }
 
@@ -758,7 +758,7 @@ static void chan_select_uncontended(void) {
   must(gmx_chan_send(a, &v));
   start();
   for (long i = 0; i < n; i++) {
-    must(gmx_select(cases, 2, -1, &chosen));
+    must(gmx_select(cases, 2, GMX_FOREVER, &chosen));
     must(gmx_chan_send(chosen == 0 ? b : a, &v));
   }
   report_each((double)n);
@@ -778,7 +778,7 @@ static void chan_select_producer(void *unused) {
   (void)unused;
   int64_t v;
   gmx_select_case cases[] = {{.chan = chan_to, .elem = &v, .op = GMX_CASE_SEND}, {.chan = chan_back, .elem = &v}};
-  for (v = 0; v < n; v++) must(gmx_select(cases, 2, -1, NULL));
+  for (v = 0; v < n; v++) must(gmx_select(cases, 2, GMX_FOREVER, NULL));
 }
 
 static void chan_select_prod_cons(void) {
@@ -790,7 +790,7 @@ static void chan_select_prod_cons(void) {
   must(gmx_spawn(chan_select_producer, NULL));
   start();
   for (int64_t i = 0; i < n; i++) {
-    must(gmx_select(cases, 2, -1, &chosen));
+    must(gmx_select(cases, 2, GMX_FOREVER, &chosen));
     if (v != i || chosen != 0) fputs("gmxbench: wrong value\n", stderr), _exit(1);
   }
   report_each((double)n);

@@ -29,7 +29,7 @@ static gmx_status waits_mutex(struct world *w) { return gmx_mutex_lock(&w->mutex
 static gmx_status waits_mutex_timeout(struct world *w) { return gmx_mutex_lock_timeout(&w->mutex, 3600000 * MS); }
 static gmx_status waits_group(struct world *w) { return gmx_waitgroup_wait(&w->group); }
 static gmx_status waits_group_timeout(struct world *w) { return gmx_waitgroup_wait_timeout(&w->group, 3600000 * MS); }
-static gmx_status waits_join(struct world *w) { return gmx_join(w->parked, -1); }
+static gmx_status waits_join(struct world *w) { return gmx_join(w->parked, GMX_FOREVER); }
 static gmx_status waits_join_timeout(struct world *w) { return gmx_join(w->parked, 3600000 * MS); }
 static gmx_status waits_write(struct world *w) { return gmx_rwmutex_lock(&w->rw); }
 static gmx_status waits_write_timeout(struct world *w) { return gmx_rwmutex_lock_timeout(&w->rw, 3600000 * MS); }
@@ -70,7 +70,7 @@ static void world_end(struct world *w) {
   CHECK_OK(gmx_waitgroup_done(&w->group));
   CHECK_OK(gmx_waitgroup_wait(&w->group));
   CHECK_OK(gmx_ready(w->where));
-  CHECK_OK(gmx_join(w->parked, -1));
+  CHECK_OK(gmx_join(w->parked, GMX_FOREVER));
 }
 
 struct waiter {
@@ -111,9 +111,9 @@ static void cancels(int place, int wait, enum way way) {
   static void (*const on[])(void *) = {is_cancelled, is_cancelled, is_cancelled_in_callback, is_cancelled_attached};
   struct world world;
   world_make(&world);
-  gmx_cancel top = new_token(0, way == DEADLINE_ABOVE ? 2 * MS : -1);
-  gmx_cancel mid = new_token(top, -1);
-  gmx_cancel low = new_token(mid, way == DEADLINE ? 2 * MS : -1);
+  gmx_cancel top = new_token(0, way == DEADLINE_ABOVE ? 2 * MS : GMX_FOREVER);
+  gmx_cancel mid = new_token(top, GMX_FOREVER);
+  gmx_cancel low = new_token(mid, way == DEADLINE ? 2 * MS : GMX_FOREVER);
   struct waiter w = {&world, waits[wait], low, wait >= EVENTS, 0, 0};
   if (way == BEFORE) CHECK_OK(gmx_cancel_now(low));
   gmx_g g = 0;
@@ -197,7 +197,7 @@ static void locks_and_ends_are_waited_for(void) {
     struct places_call call = {waits_steadily, &s};
     memset(&s, 0, sizeof s);
     s.at = i / 4;
-    s.token = new_token(0, i % 2 ? 0 : -1);
+    s.token = new_token(0, i % 2 ? 0 : GMX_FOREVER);
     CHECK_OK(gmx_mutex_lock(&s.mutex));
     CHECK_OK(gmx_rwmutex_lock(&s.rw));
     CHECK_OK(gmx_waitgroup_add(&s.group, 1));
@@ -247,10 +247,10 @@ static gmx_status fails(void *unused) {
 static void a_failing_scope_keeps_its_locks(void) {
   gmx_scope s;
   gmx_status first = GMX_OK;
-  CHECK_OK(gmx_scope_new(-1, &s));
+  CHECK_OK(gmx_scope_new(GMX_FOREVER, &s));
   for (int i = 0; i < 5; i++) CHECK_OK(gmx_scope_spawn(s, adds, NULL));
   CHECK_OK(gmx_scope_spawn(s, fails, NULL));
-  CHECK_OK(gmx_scope_leave(s, -1, &first));
+  CHECK_OK(gmx_scope_leave(s, GMX_FOREVER, &first));
   CHECK_STATUS(first, -777);
   CHECK_EQ(additions, 1000);
 }
@@ -271,10 +271,10 @@ static gmx_status forks_and_joins(void *unused) {
 }
 static void a_cancelled_scope_keeps_its_joins(void) {
   gmx_scope s;
-  CHECK_OK(gmx_scope_new(-1, &s));
+  CHECK_OK(gmx_scope_new(GMX_FOREVER, &s));
   CHECK_OK(gmx_scope_spawn(s, forks_and_joins, NULL));
   CHECK_OK(gmx_scope_cancel(s));
-  CHECK_OK(gmx_scope_leave(s, -1, NULL));
+  CHECK_OK(gmx_scope_leave(s, GMX_FOREVER, NULL));
 }
 
 /* A condition variable: the wait for the signal ends, the wait for the mutex behind it does not. */
@@ -290,7 +290,7 @@ static void waits_for_a_signal(void *arg) {
 static void a_cancelled_wait_for_a_signal_locks_again(void) {
   struct steady s;
   memset(&s, 0, sizeof s);
-  s.token = new_token(0, -1);
+  s.token = new_token(0, GMX_FOREVER);
   gmx_g g = g_start(waits_for_a_signal, &s);
   spin_until(load(&s.began));
   CHECK_OK(gmx_mutex_lock(&s.mutex)); /* it waits by now */
@@ -325,7 +325,7 @@ static void waits_within_shields(void *arg) {
   CHECK_OK(gmx_cancel_unshield());
   CHECK_STATUS(gmx_sema_acquire(&s->hold), GMX_ECANCELED);
   CHECK_STATUS(gmx_sleep(1), GMX_ECANCELED);
-  CHECK_STATUS(gmx_select(NULL, 0, -1, NULL), GMX_ECANCELED);
+  CHECK_STATUS(gmx_select(NULL, 0, GMX_FOREVER, NULL), GMX_ECANCELED);
   CHECK_STATUS(gmx_cancel_unshield(), GMX_EPERM);
   gmx_cancel_locks(false);
   CHECK_OK(gmx_cancel_use(0, NULL));
@@ -337,7 +337,7 @@ static void no_token_ends_a_wait_within_shields(void) {
     pthread_t t = 0;
     struct places_call call = {waits_within_shields, &s};
     memset(&s, 0, sizeof s);
-    s.token = new_token(0, -1);
+    s.token = new_token(0, GMX_FOREVER);
     if (i / 4) CHECK_OK(gmx_cancel_now(s.token));
     CHECK_OK(gmx_mutex_lock(&s.mutex));
     if (i % 2) t = thread_start(places_thread, &call);
@@ -404,14 +404,14 @@ static void locks_are_asked_for_by_each(void) {
 
 static void handles(void) {
   gmx_cancel c = 7, d;
-  CHECK_STATUS(gmx_cancel_new(0, -1, NULL), GMX_EINVAL);
-  CHECK_STATUS(gmx_cancel_new(12345, -1, &c), GMX_ESTALE);
+  CHECK_STATUS(gmx_cancel_new(0, GMX_FOREVER, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_cancel_new(12345, GMX_FOREVER, &c), GMX_ESTALE);
   CHECK_EQ(c, 7);
   CHECK_STATUS(gmx_cancel_now(0), GMX_ESTALE);
   CHECK_STATUS(gmx_cancel_free(0), GMX_ESTALE);
   CHECK_OK(reason_of(0));
   CHECK_EQ(gmx_cancel_is_cancelled(0), 0);
-  c = new_token(0, -1);
+  c = new_token(0, GMX_FOREVER);
   CHECK_OK(reason_of(c));
   CHECK_OK(gmx_cancel_now(c));
   CHECK_OK(gmx_cancel_now(c));
@@ -422,7 +422,7 @@ static void handles(void) {
   CHECK_STATUS(reason_of(c), GMX_ESTALE);
   CHECK_STATUS(gmx_cancel_is_cancelled(c), GMX_ESTALE);
   CHECK_STATUS(gmx_cancel_use(c, NULL), GMX_ESTALE);
-  d = new_token(0, -1);
+  d = new_token(0, GMX_FOREVER);
   CHECK(d != c);
   CHECK_OK(reason_of(d)); /* what the first left behind is gone */
   CHECK_OK(gmx_cancel_free(d));
@@ -430,14 +430,14 @@ static void handles(void) {
 
 /* Freed, and still in use: it cancels as before, and goes when nobody uses it any more. */
 static void a_freed_token_lives_on(void) {
-  gmx_cancel top = new_token(0, -1), c = new_token(top, -1), previous = 7;
+  gmx_cancel top = new_token(0, GMX_FOREVER), c = new_token(top, GMX_FOREVER), previous = 7;
   CHECK_OK(gmx_cancel_use(c, &previous));
   CHECK_EQ(previous, 0);
   CHECK_OK(gmx_cancel_free(c));
   CHECK_STATUS(gmx_cancel_free(c), GMX_ESTALE);
   CHECK_STATUS(gmx_cancel_now(c), GMX_ESTALE);
   CHECK_EQ(gmx_cancel_current(), c);
-  gmx_cancel other = new_token(c == 0 ? 0 : top, -1);
+  gmx_cancel other = new_token(c == 0 ? 0 : top, GMX_FOREVER);
   CHECK_OK(gmx_cancel_use(c, &previous)); /* still its own: again is fine */
   CHECK_EQ(previous, c);
   CHECK_OK(gmx_cancel_now(top));
@@ -451,7 +451,7 @@ static void a_freed_token_lives_on(void) {
 }
 
 static void a_child_outlives_its_parents_handle(void) {
-  gmx_cancel top = new_token(0, 20 * MS), mid = new_token(top, -1), low = new_token(mid, -1);
+  gmx_cancel top = new_token(0, 20 * MS), mid = new_token(top, GMX_FOREVER), low = new_token(mid, GMX_FOREVER);
   CHECK_OK(gmx_cancel_free(top));
   CHECK_OK(gmx_cancel_free(mid));
   CHECK_STATUS(gmx_cancel_use(low, NULL), GMX_OK);
@@ -470,7 +470,7 @@ static void attaches_under(void *token) {
 /* What an attached thread had as its token is not that of the thread, nor of the next G on it. */
 static void a_detached_thread_has_none(void) {
   for (int way = 0; way < 3; way++) {
-    gmx_cancel c = new_token(0, -1), kept = new_token(c, -1);
+    gmx_cancel c = new_token(0, GMX_FOREVER), kept = new_token(c, GMX_FOREVER);
     attaches_under(&kept);
     if (way == 1) CHECK_OK(gmx_enter_syscall());
     if (way == 2) CHECK_OK(gmx_stop_the_world(NULL));
@@ -490,7 +490,7 @@ static void a_detached_thread_has_none(void) {
 static void born_cancelled(void) {
   gmx_cancel top = new_token(0, 0);
   CHECK_STATUS(reason_of(top), GMX_ETIMEDOUT);
-  gmx_cancel low = new_token(top, -1);
+  gmx_cancel low = new_token(top, GMX_FOREVER);
   CHECK_STATUS(reason_of(low), GMX_ETIMEDOUT);
   CHECK_OK(gmx_cancel_now(low));
   CHECK_STATUS(reason_of(low), GMX_ETIMEDOUT); /* the first reason stays */
@@ -527,7 +527,7 @@ static void has_none(void *unused) {
 }
 static void spawns_one(void *unused) {
   (void)unused;
-  gmx_cancel c = new_token(0, -1);
+  gmx_cancel c = new_token(0, GMX_FOREVER);
   CHECK_OK(gmx_cancel_use(c, NULL));
   CHECK_OK(gmx_cancel_free(c));
   on_g(has_none, NULL);
@@ -558,7 +558,7 @@ static void takes_or_is_cancelled(void *arg) {
   struct crowd *c = arg;
   CHECK_OK(gmx_cancel_use(c->token, NULL));
   bump(&c->ready);
-  gmx_status s = gmx_sema_acquire_timeout(&c->sema, gmx_goid() % 3 ? -1 : 3600000 * MS);
+  gmx_status s = gmx_sema_acquire_timeout(&c->sema, gmx_goid() % 3 ? GMX_FOREVER : 3600000 * MS);
   if (s != GMX_OK) CHECK_STATUS(s, GMX_ECANCELED);
   bump(s == GMX_OK ? &c->taken : &c->cancelled);
 }
@@ -576,7 +576,7 @@ static void cancel_races_releases(void) {
   enum { GS = 20, THREADS = 2 };
   int both = 0;
   for (int round = 0; round < 300; round++) {
-    struct crowd c = {0, new_token(0, round % 3 ? -1 : 1000 * (round % 40)), 0, 0, 0};
+    struct crowd c = {0, new_token(0, round % 3 ? GMX_FOREVER : 1000 * (round % 40)), 0, 0, 0};
     gmx_g gs[GS + 1];
     pthread_t threads[THREADS];
     for (int i = 0; i < GS; i++) gs[i] = g_start(takes_or_is_cancelled, &c);
@@ -597,7 +597,7 @@ static void cancel_races_releases(void) {
 static void makes_and_frees(void *arg) {
   gmx_cancel top = *(gmx_cancel *)arg;
   for (int i = 0; i < 2000; i++) {
-    gmx_cancel a = new_token(top, i % 5 == 0 ? 100000 : -1), b = new_token(a, -1);
+    gmx_cancel a = new_token(top, i % 5 == 0 ? 100000 : GMX_FOREVER), b = new_token(a, GMX_FOREVER);
     CHECK_OK(gmx_cancel_use(b, NULL));
     if (i % 3 == 0) CHECK_OK(gmx_cancel_now(a));
     CHECK_OK(gmx_cancel_free(a));
@@ -610,7 +610,7 @@ static void makes_and_frees(void *arg) {
 /* Trees grow and go on several Ps while their root is cancelled. */
 static void trees_come_and_go(void) {
   for (int round = 0; round < 10; round++) {
-    gmx_cancel top = new_token(0, round % 2 ? 3 * MS : -1);
+    gmx_cancel top = new_token(0, round % 2 ? 3 * MS : GMX_FOREVER);
     gmx_g gs[6];
     for (int i = 0; i < 6; i++) gs[i] = g_start(makes_and_frees, &top);
     CHECK_OK(gmx_sleep(2 * MS));
@@ -637,8 +637,8 @@ static void two_cancel_the_same(void) {
   enum { N = 3000 };
   static gmx_cancel c[N];
   for (int round = 0; round < 30; round++) {
-    wide_top = new_token(0, -1);
-    for (int i = 0; i < N; i++) c[i] = new_token(wide_top, -1);
+    wide_top = new_token(0, GMX_FOREVER);
+    for (int i = 0; i < N; i++) c[i] = new_token(wide_top, GMX_FOREVER);
     wide_last = c[0]; /* the canceller comes to it last */
     store(&wide_begun, 0);
     pthread_t t = thread_start(cancels_and_looks, NULL);
@@ -652,16 +652,16 @@ static void two_cancel_the_same(void) {
 /* A chain that is deeper than any stack, and a wide one. */
 static void deep_and_wide(void) {
   enum { N = 100000 };
-  gmx_cancel *c = calloc(N, sizeof *c), top = new_token(0, -1);
+  gmx_cancel *c = calloc(N, sizeof *c), top = new_token(0, GMX_FOREVER);
   CHECK(c != NULL);
-  for (int i = 0; i < N; i++) c[i] = new_token(i ? c[i - 1] : top, -1);
+  for (int i = 0; i < N; i++) c[i] = new_token(i ? c[i - 1] : top, GMX_FOREVER);
   for (int i = 0; i < N - 1; i++) CHECK_OK(gmx_cancel_free(c[i]));
   CHECK_OK(gmx_cancel_now(top));
   CHECK_STATUS(reason_of(c[N - 1]), GMX_ECANCELED);
   CHECK_OK(gmx_cancel_free(c[N - 1])); /* ends them all */
   CHECK_OK(gmx_cancel_free(top));
-  top = new_token(0, -1);
-  for (int i = 0; i < N; i++) c[i] = new_token(top, i % 2 ? -1 : 3600000 * MS);
+  top = new_token(0, GMX_FOREVER);
+  for (int i = 0; i < N; i++) c[i] = new_token(top, i % 2 ? GMX_FOREVER : 3600000 * MS);
   CHECK_OK(gmx_cancel_now(top));
   for (int i = 0; i < N; i++) {
     CHECK_STATUS(reason_of(c[i]), GMX_ECANCELED);

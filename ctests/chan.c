@@ -174,7 +174,7 @@ static void receivers_are_served_in_turn(void) {
   for (size_t cap = 0; cap < 3; cap++) {
     gmx_chan *c = chan_of(8, cap);
     for (int i = 0; i < GS; i++) {
-      w[i] = (struct waiter){c, 1000, i % 2 ? -1 : 30000 * MS, 1, NULL, 0};
+      w[i] = (struct waiter){c, 1000, i % 2 ? GMX_FOREVER : 30000 * MS, 1, NULL, 0};
       gs[i] = g_start(receives, &w[i]);
       spin_until(waiting("chan receive") == i + 1);
     }
@@ -197,7 +197,7 @@ static void senders_are_served_in_turn(void) {
     gmx_chan *c = chan_of(8, cap);
     for (uint64_t i = 0; i < cap; i++) CHECK_OK(gmx_chan_send(c, &i));
     for (int i = 0; i < GS; i++) {
-      w[i] = (struct waiter){c, cap + (uint64_t)i, i % 2 ? -1 : 30000 * MS, 1, NULL, 0};
+      w[i] = (struct waiter){c, cap + (uint64_t)i, i % 2 ? GMX_FOREVER : 30000 * MS, 1, NULL, 0};
       gs[i] = g_start(sends, &w[i]);
       spin_until(waiting("chan send") == i + 1);
     }
@@ -229,7 +229,7 @@ static void who_gives_up_is_passed_over(void) {
   for (int sending = 0; sending < 2; sending++) {
     gmx_chan *c = chan_of(8, 0);
     for (int i = 0; i < GS; i++) {
-      w[i] = (struct waiter){c, (uint64_t)i, i % 3 == 1 ? 30 * MS : -1, 1, NULL, 0};
+      w[i] = (struct waiter){c, (uint64_t)i, i % 3 == 1 ? 30 * MS : GMX_FOREVER, 1, NULL, 0};
       gs[i] = g_start(sending ? sends : receives, &w[i]);
       spin_until(all_wait(w, i + 1, sending ? "chan send" : "chan receive"));
     }
@@ -262,7 +262,7 @@ static void close_tells_all(void) {
     uint64_t first = 42, v = 0;
     if (sending) CHECK_OK(gmx_chan_send(c, &first));
     for (int i = 0; i < GS; i++) {
-      w[i] = (struct waiter){c, 5, i % 2 ? -1 : 30000 * MS, 1, NULL, 0};
+      w[i] = (struct waiter){c, 5, i % 2 ? GMX_FOREVER : 30000 * MS, 1, NULL, 0};
       gs[i] = g_start(sending ? sends : receives, &w[i]);
     }
     spin_until(waiting(sending ? "chan send" : "chan receive") == GS);
@@ -285,7 +285,7 @@ static void close_tells_all(void) {
 static void the_last_reference_frees(void) {
   gmx_chan *c = chan_of(8, 0);
   CHECK_OK(gmx_chan_ref(c));
-  struct waiter w = {c, 0, -1, 1, NULL, 0};
+  struct waiter w = {c, 0, GMX_FOREVER, 1, NULL, 0};
   gmx_g g = g_start(receives, &w);
   spin_until(waiting("chan receive") == 1);
   CHECK_OK(gmx_chan_free(c)); /* not the last one */
@@ -313,7 +313,7 @@ static void the_scheduler_may_try(void) {
   struct waiter w[GS];
   gmx_g gs[GS];
   for (int i = 0; i < GS; i++) {
-    w[i] = (struct waiter){c, 0, -1, 1, NULL, 0};
+    w[i] = (struct waiter){c, 0, GMX_FOREVER, 1, NULL, 0};
     gs[i] = g_start(receives, &w[i]);
   }
   spin_until(waiting("chan receive") == GS);
@@ -430,15 +430,15 @@ static void traffic(size_t cap, int64_t timeout, bool close_early) {
 }
 
 static void nothing_is_lost_or_doubled(void) {
-  for (size_t cap = 0; cap < 4; cap++) traffic(cap, -1, false);
-  traffic(100, -1, false);
+  for (size_t cap = 0; cap < 4; cap++) traffic(cap, GMX_FOREVER, false);
+  traffic(100, GMX_FOREVER, false);
 }
 static void not_when_some_give_up(void) {
   for (size_t cap = 0; cap < 3; cap++) traffic(cap, 3000, false);
 }
 static void not_when_it_is_closed(void) {
   for (size_t cap = 0; cap < 3; cap++) {
-    traffic(cap, -1, true);
+    traffic(cap, GMX_FOREVER, true);
     traffic(cap, 3000, true);
   }
 }

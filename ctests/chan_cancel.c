@@ -35,7 +35,7 @@ static void waits_under(void *arg) {
   struct under *u = arg;
   uint64_t v = 9;
   CHECK_OK(gmx_cancel_use(u->token, NULL));
-  gmx_status s = waits(u, -1, &v);
+  gmx_status s = waits(u, GMX_FOREVER, &v);
   CHECK_EQ(v, 9);
   CHECK_STATUS(waits(u, INT64_C(30000000000), &v), s); /* it stays cancelled */
   CHECK_OK(gmx_cancel_use(0, NULL));
@@ -46,7 +46,7 @@ static void a_token_ends_each_wait(void) {
   static const char *const reasons[] = {"chan receive", "chan send", "select", "chan receive (nil chan)", "select (no cases)"};
   for (int kind = 0; kind < 5; kind++) {
     struct under u = {0, chan_of(0), chan_of(0), kind, 1};
-    CHECK_OK(gmx_cancel_new(0, -1, &u.token));
+    CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &u.token));
     gmx_g g = g_start(waits_under, &u);
     spin_until(waiting(reasons[kind]) == 1);
     CHECK_OK(gmx_cancel_now(u.token));

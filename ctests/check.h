@@ -136,6 +136,30 @@ CHECK_UNUSED static void check_pause(void) {
     }                                                                                      \
   } while (0)
 
+/* ---- timers: 1 if something was prevented, 0 if not, or an error ---- */
+
+CHECK_UNUSED static gmx_status prevented(gmx_status s, bool stopped) { return s == GMX_OK ? stopped : s; }
+CHECK_UNUSED static gmx_status timer_stop(gmx_timer t) {
+  bool stopped = false;
+  gmx_status s = gmx_timer_stop(t, &stopped);
+  return prevented(s, stopped);
+}
+CHECK_UNUSED static gmx_status timer_free(gmx_timer t) {
+  bool stopped = false;
+  gmx_status s = gmx_timer_free(t, &stopped);
+  return prevented(s, stopped);
+}
+CHECK_UNUSED static gmx_status timer_reset(gmx_timer t, int64_t delay, int64_t period) {
+  bool stopped = false;
+  gmx_status s = gmx_timer_reset(t, delay, period, &stopped);
+  return prevented(s, stopped);
+}
+CHECK_UNUSED static gmx_status ticker_reset(gmx_timer t, int64_t period) {
+  bool stopped = false;
+  gmx_status s = gmx_ticker_reset(t, period, &stopped);
+  return prevented(s, stopped);
+}
+
 /* ---- threads that the library did not make ---- */
 
 CHECK_UNUSED static pthread_t thread_start(void *(*fn)(void *), void *arg) {

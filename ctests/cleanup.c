@@ -133,9 +133,9 @@ static gmx_status child_ends(void *arg) {
 }
 static void child_of_a_scope(void) {
   gmx_scope scope;
-  CHECK_OK(gmx_scope_new(-1, &scope));
+  CHECK_OK(gmx_scope_new(GMX_FOREVER, &scope));
   CHECK_OK(gmx_scope_spawn(scope, child_ends, number(4)));
-  CHECK_OK(gmx_scope_leave(scope, -1, NULL));
+  CHECK_OK(gmx_scope_leave(scope, GMX_FOREVER, NULL));
   was_called((int[]){4}, 1);
 }
 

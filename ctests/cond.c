@@ -97,7 +97,7 @@ static void served_in_turn(void *unused) {
   gmx_g g[N];
   ordered = 0;
   gmx_cancel c;
-  CHECK_OK(gmx_cancel_new(0, -1, &c));
+  CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &c));
   for (int i = 0; i < N; i++) {
     t[i] = (struct ticket){&mutex, &cond, i, i % 3 == 1 ? c : 0};
     g[i] = g_start(draws, &t[i]);
@@ -137,7 +137,7 @@ static void joins_in(void *arg) {
   if (gmx_goid() % 3 == 0) CHECK_OK(gmx_cancel_use(c->token, NULL));
   CHECK_OK(gmx_mutex_lock(&c->mutex));
   c->ready++;
-  gmx_status s = gmx_cond_wait_timeout(&c->cond, &c->mutex, gmx_goid() % 3 == 1 ? c->timeout : -1);
+  gmx_status s = gmx_cond_wait_timeout(&c->cond, &c->mutex, gmx_goid() % 3 == 1 ? c->timeout : GMX_FOREVER);
   CHECK_STATUS(gmx_mutex_lock(&c->mutex), GMX_EDEADLK); /* it is held */
   if (s == GMX_OK) c->woken++;
   if (s == GMX_ETIMEDOUT) c->late++;
@@ -151,7 +151,7 @@ static void no_signal_is_lost(void) {
   int mixed = 0;
   for (int round = 0; round < 300; round++) {
     struct crowd c = {unlocked, nobody, 0, 0, 0, 0, 0, 0, 1000 * (round % 60)};
-    CHECK_OK(gmx_cancel_new(0, -1, &c.token));
+    CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &c.token));
     gmx_g g[N + 1];
     for (int i = 0; i < N; i++) g[i] = g_start(joins_in, &c);
     for (bool all = false; !all;) {

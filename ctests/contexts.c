@@ -60,7 +60,8 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(spawn_copy,             EVERYWHERE(ok))                                                         \
   X(spawn_copy_too_much,    EVERYWHERE(inval))                                                      \
   X(spawn_with_null,        EVERYWHERE(inval))                                                      \
-  X(spawn_size_0,           EVERYWHERE(inval))                                                      \
+  X(spawn_size_0,           EVERYWHERE(ok))                                                         \
+  X(spawn_size_1,           EVERYWHERE(inval))                                                      \
   X(spawn_huge_stack,       EVERYWHERE(inval))                                                      \
   X(spawn_unknown_flag,     EVERYWHERE(inval))                                                      \
   X(join_ended,             BLOCKS(ok))                                                             \
@@ -182,7 +183,7 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(chan_recv_timeout_0,    BLOCKS(tmout))                                                          \
   X(chan_send_null,         BLOCKS(tmout))                                                          \
   X(chan_send_closed,       BLOCKS(closed))                                                         \
-  X(select_default,         EVERYWHERE(again))                                                      \
+  X(select_default,         EVERYWHERE(tmout))                                                      \
   X(select_timeout,         BLOCKS(tmout))                                                          \
   X(select_ready,           BLOCKS(ok))                                                             \
   X(select_nothing,         BLOCKS(tmout))                                                          \
@@ -239,7 +240,7 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   /* seeing inside */                                                                               \
   X(read_sched_stats,       EVERYWHERE(ok))                                                         \
   X(read_sched_stats_null,  EVERYWHERE(inval))                                                      \
-  X(read_sched_stats_0,     EVERYWHERE(inval))                                                      \
+  X(read_sched_stats_0,     EVERYWHERE(ok))                                                         \
   X(read_mem_stats,         ok,    insys, ok,    ok,    ok,    notg,  notg,  ok,    ok,    notg)    \
   X(read_mem_stats_null,    EVERYWHERE(inval))                                                      \
   X(release_memory,         EVERYWHERE(ok))                                                         \
@@ -320,7 +321,7 @@ static void fixture_end(struct fixture *f) {
   CHECK_OK(gmx_coro_free(f->coro));
   if (!f->readied) CHECK_OK(gmx_ready(f->parked));
   g_join(f->parked);
-  CHECK_STATUS(gmx_join(f->ended, -1), f->joined ? GMX_ESTALE : GMX_OK);
+  CHECK_STATUS(gmx_join(f->ended, GMX_FOREVER), f->joined ? GMX_ESTALE : GMX_OK);
   CHECK_OK(gmx_sema_release(&f->w.hold));
   g_join(f->waiting);
   CHECK_OK(gmx_waitgroup_done(&f->w.some));
@@ -389,11 +390,12 @@ CALL(spawn_copy_too_much) {
 }
 CALL(spawn_with_null) { return gmx_spawn_with(NULL, NULL, f, &f->w.g); }
 CALL(spawn_size_0) { return spawn_opts(f, 0, 0, 0); }
+CALL(spawn_size_1) { return spawn_opts(f, 0, 0, 1); }
 CALL(spawn_huge_stack) { return spawn_opts(f, 0, ((size_t)1 << 30) + 1, sizeof(gmx_spawn_opts)); }
 CALL(spawn_unknown_flag) { return spawn_opts(f, 1u << 31, 0, sizeof(gmx_spawn_opts)); }
 
 CALL(join_ended) {
-  gmx_status s = gmx_join(f->ended, -1);
+  gmx_status s = gmx_join(f->ended, GMX_FOREVER);
   f->joined = s == GMX_OK;
   return s;
 }
@@ -659,7 +661,7 @@ CALL(stop_the_world) {
 }
 CALL(stop_the_world_timeout) {
   USED;
-  gmx_status s = gmx_stop_the_world_timeout("test", -1);
+  gmx_status s = gmx_stop_the_world_timeout("test", GMX_FOREVER);
   if (s == GMX_OK) CHECK_OK(gmx_start_the_world());
   return s;
 }
@@ -947,7 +949,7 @@ CALL(select_timeout) {
 }
 CALL(select_ready) {
   USED;
-  return select_two(true, -1);
+  return select_two(true, GMX_FOREVER);
 }
 CALL(select_nothing) {
   USED;
@@ -1027,7 +1029,7 @@ CALL(once_null) { return gmx_once_do(NULL, note_run, f); }
 CALL(cancel_new) {
   gmx_cancel c = 0, d = 0;
   USED;
-  gmx_status s = gmx_cancel_new(0, -1, &c);
+  gmx_status s = gmx_cancel_new(0, GMX_FOREVER, &c);
   CHECK_OK(s);
   CHECK_OK(gmx_cancel_new(c, 3600000000000, &d));
   CHECK_OK(gmx_cancel_now(c));
@@ -1038,7 +1040,7 @@ CALL(cancel_new) {
   CHECK_OK(gmx_cancel_free(d));
   return s;
 }
-CALL(cancel_new_null) { return USED, gmx_cancel_new(0, -1, NULL); }
+CALL(cancel_new_null) { return USED, gmx_cancel_new(0, GMX_FOREVER, NULL); }
 CALL(cancel_none) { return USED, gmx_cancel_now(0); }
 CALL(cancel_locks) {
   USED;
@@ -1056,7 +1058,7 @@ CALL(cancel_shield) {
 CALL(cancel_unshield_none) { return USED, gmx_cancel_unshield(); }
 static gmx_cancel a_token(void) {
   gmx_cancel c = 0;
-  CHECK_OK(gmx_cancel_new(0, -1, &c));
+  CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &c));
   return c;
 }
 static void runs_after(void *arg) { (void)arg; }
@@ -1134,18 +1136,18 @@ CALL(cancel_use) {
   return s;
 }
 static gmx_status child(void *arg) { return (void)arg, GMX_OK; }
-CALL(scope_new_null) { return USED, gmx_scope_new(-1, NULL); }
+CALL(scope_new_null) { return USED, gmx_scope_new(GMX_FOREVER, NULL); }
 CALL(scope_spawn_none) { return USED, gmx_scope_spawn(0, child, NULL); }
 CALL(scope_enter_none) { return USED, gmx_scope_enter(0); }
-CALL(scope_leave_none) { return USED, gmx_scope_leave(0, -1, NULL); }
+CALL(scope_leave_none) { return USED, gmx_scope_leave(0, GMX_FOREVER, NULL); }
 CALL(scope_leave_why_none) {
   gmx_scope_end end;
   USED;
   memset(&end, 0, sizeof end);
   end.struct_size = sizeof end;
-  return gmx_scope_leave_why(0, -1, &end);
+  return gmx_scope_leave_why(0, GMX_FOREVER, &end);
 }
-CALL(scope_leave_why_null) { return USED, gmx_scope_leave_why(0, -1, NULL); }
+CALL(scope_leave_why_null) { return USED, gmx_scope_leave_why(0, GMX_FOREVER, NULL); }
 CALL(scope_cancel_none) { return USED, gmx_scope_cancel(0); }
 
 /* ---- timers ---- */
@@ -1154,9 +1156,9 @@ CALL(after_func) {
   gmx_timer t = 0;
   gmx_status s = gmx_after_func(3600000000000, note_run, f, &t);
   CHECK_OK(s);
-  CHECK_EQ(gmx_timer_reset(t, 3600000000000, 0), 1);
-  CHECK_EQ(gmx_timer_stop(t), 1);
-  CHECK_EQ(gmx_timer_free(t), 0);
+  CHECK_EQ(timer_reset(t, 3600000000000, 0), 1);
+  CHECK_EQ(timer_stop(t), 1);
+  CHECK_EQ(timer_free(t), 0);
   return s;
 }
 CALL(after_func_null) { return gmx_after_func(0, NULL, f, NULL); }
@@ -1166,12 +1168,12 @@ CALL(timer_channel) {
   USED;
   gmx_status s = gmx_ticker_new(3600000000000, &t, &c);
   CHECK_OK(s);
-  CHECK_EQ(gmx_ticker_reset(t, 1800000000000), 1);
-  CHECK_EQ(gmx_timer_free(t), 1);
+  CHECK_EQ(ticker_reset(t, 1800000000000), 1);
+  CHECK_EQ(timer_free(t), 1);
   CHECK_OK(gmx_chan_free(c));
   return s;
 }
-CALL(timer_none) { return USED, gmx_timer_stop(0); }
+CALL(timer_none) { return USED, timer_stop(0); }
 CALL(ticker_0) {
   gmx_timer t = 0;
   gmx_chan *c = NULL;
@@ -1182,6 +1184,8 @@ CALL(now) {
   USED;
   int64_t then = gmx_now();
   CHECK(then > 0 && gmx_now() >= then);
+  CHECK(gmx_deadline(1000) > then);
+  CHECK(gmx_time_left(GMX_FOREVER) == GMX_FOREVER);
   return GMX_OK;
 }
 CALL(sleep_1ns) { return USED, gmx_sleep(1); }
@@ -1196,6 +1200,7 @@ CALL(read_sched_stats_null) { return USED, gmx_read_sched_stats(NULL); }
 CALL(read_sched_stats_0) {
   f->w.sched.struct_size = 0;
   gmx_status s = gmx_read_sched_stats(&f->w.sched);
+  if (s == GMX_OK) CHECK_EQ(f->w.sched.gomaxprocs, procs);
   f->w.sched.struct_size = sizeof f->w.sched;
   return s;
 }

@@ -77,7 +77,7 @@ static void spins(void *arg) {
 static void loads_late(void *arg) {
   CHECK_OK(gmx_main(spins, NULL)); /* its threads have run Gs by then */
   CHECK_OK(gmx_main(loads, arg));
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
 }
 
 static child c;
@@ -117,7 +117,7 @@ static void starts_beside_it(void *arg) {
   if (!dlopen(file, RTLD_NOW | RTLD_LOCAL)) FAIL("%s", dlerror());
   for (int i = 0; i < 3; i++) {
     CHECK_OK(gmx_main(spins, NULL));
-    CHECK_OK(gmx_shutdown(-1));
+    CHECK_OK(gmx_shutdown(GMX_FOREVER));
   }
 }
 

@@ -242,7 +242,7 @@ void in_scope(void *arg) {
     gmx_scope scope;
     CHECK_OK(gmx_scope_new(0, &scope));
     CHECK_OK(gmx_scope_spawn(scope, throws_status, arg));
-    caught([=] { gmx_scope_leave(scope, -1, nullptr); });
+    caught([=] { gmx_scope_leave(scope, GMX_FOREVER, nullptr); });
   }, arg);
 }
 

@@ -11,7 +11,7 @@ static void nothing(void *arg) { (void)arg; }
 
 static void no_cxx_is_loaded(void) {
   CHECK_OK(gmx_main(nothing, NULL));
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
   CHECK(dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD) == NULL);
 }
 

@@ -448,9 +448,9 @@ static void in_a_wait_group(void) {
   CHECK_OK(gmx_waitgroup_add(&wg, 1));
   CHECK_OK(gmx_waitgroup_wait(&wg));
 }
-static void in_a_join(void) { CHECK_OK(gmx_join(stuck, -1)); }
+static void in_a_join(void) { CHECK_OK(gmx_join(stuck, GMX_FOREVER)); }
 static void in_a_receive(void) { receives(never); }
-static void in_a_shutdown(void) { CHECK_OK(gmx_shutdown(-1)); }
+static void in_a_shutdown(void) { CHECK_OK(gmx_shutdown(GMX_FOREVER)); }
 static void *waits_beside(void *arg) {
   waits_on(&left_sema);
   return arg;

@@ -159,7 +159,7 @@ static void a_thread_waits(void) {
   pthread_t thread = thread_start(receives_ticks, c);
   is_deaf_until_they_came();
   thread_join(thread);
-  CHECK_CMP(gmx_timer_free(t), >=, 0);
+  CHECK_CMP(timer_free(t), >=, 0);
   CHECK_OK(gmx_chan_free(c));
 }
 

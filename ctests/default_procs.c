@@ -132,7 +132,7 @@ static void is_put_off(void *arg) {
   gmx_g g = go_with("computes", GMX_SPAWN_JOINABLE, compute, NULL);
   spin_until(atomic_load(&beats) > 10);
   allow(1);
-  CHECK_OK(gmx_join(g, -1)); /* the others stood still for good, were they stopped until it polls */
+  CHECK_OK(gmx_join(g, GMX_FOREVER)); /* the others stood still for good, were they stopped until it polls */
   spin_until(gmx_gomaxprocs(0) == 1);
   CHECK_CMP(n, >, 1);
   atomic_store(&quit, 1);

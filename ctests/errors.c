@@ -13,7 +13,8 @@ static const struct {
     {GMX_ENOMEM, "GMX_ENOMEM", ENOMEM},
     {GMX_EBUSY, "GMX_EBUSY", EBUSY},
     {GMX_EINVAL, "GMX_EINVAL", EINVAL},
-    {GMX_ECLOSED, "GMX_ECLOSED", EPIPE},
+    {GMX_EBADF, "GMX_EBADF", EBADF},
+    {GMX_EPIPE, "GMX_EPIPE", EPIPE},
     {GMX_EDEADLK, "GMX_EDEADLK", EDEADLK},
     {GMX_ENOTSUP, "GMX_ENOTSUP", ENOTSUP},
     {GMX_ETIMEDOUT, "GMX_ETIMEDOUT", ETIMEDOUT},
@@ -22,6 +23,7 @@ static const struct {
     {GMX_EINSYSCALL, "GMX_EINSYSCALL", 1002},
     {GMX_ESHUTDOWN, "GMX_ESHUTDOWN", 1003},
     {GMX_ESTALE, "GMX_ESTALE", 1004},
+    {GMX_ECLOSED, "GMX_ECLOSED", 1005},
 };
 enum { EVERY = sizeof every / sizeof every[0] };
 
@@ -34,6 +36,26 @@ static void each_has_number_name_and_text(void) {
     CHECK(strchr(text, '\n') == NULL);
     for (int j = 0; j < i; j++) CHECK(strcmp(text, gmx_strerror(every[j].status)) != 0);
   }
+}
+
+/* Each errno has its own name, and a text that is nobody else's, so that a wrapper of the system's calls can pass it on. */
+static void errors_of_the_system_have_names(void) {
+  static const struct {
+    int number;
+    const char *name;
+  } some[] = {{ENOENT, "ENOENT"},         {EBADF, "GMX_EBADF"},           {EPIPE, "GMX_EPIPE"},       {ECONNRESET, "ECONNRESET"},
+              {ECONNREFUSED, "ECONNREFUSED"}, {EADDRINUSE, "EADDRINUSE"}, {EINPROGRESS, "EINPROGRESS"}, {ENOTRECOVERABLE, "ENOTRECOVERABLE"},
+              {ESTALE, "ESTALE"},         {ESHUTDOWN, "ESHUTDOWN"}};
+  for (size_t i = 0; i < sizeof some / sizeof *some; i++) CHECK_STR(gmx_err_name(-some[i].number), some[i].name);
+  int named = 0;
+  for (int e = 1; e < 134; e++) {
+    named += strcmp(gmx_err_name(-e), "GMX_EUNKNOWN") != 0;
+    CHECK_EQ(strcmp(gmx_err_name(-e), "GMX_EUNKNOWN") == 0, strcmp(gmx_strerror(-e), "unknown status") == 0);
+    for (int other = 1; other < e; other++)
+      if (strcmp(gmx_err_name(-e), "GMX_EUNKNOWN") != 0) CHECK(strcmp(gmx_strerror(-e), gmx_strerror(-other)) != 0);
+  }
+  CHECK_CMP(named, >=, 85);
+  CHECK(strcmp(gmx_strerror(GMX_ECLOSED), gmx_strerror(GMX_EPIPE)) != 0);
 }
 
 static bool known(gmx_status s) {
@@ -82,6 +104,7 @@ static void asking_starts_nothing(void) {
 
 int main(void) {
   RUN(each_has_number_name_and_text);
+  RUN(errors_of_the_system_have_names);
   RUN(an_unknown_code_is_said_to_be_so);
   RUN(a_count_is_fine);
   RUN(texts_are_static);

@@ -225,7 +225,7 @@ static void main_g(void *arg) {
   CHECK_STATUS(gmx_join(g, 1000), GMX_ETIMEDOUT);
   spin_until(atomic_load(&parked) != 0);
   CHECK_OK(gmx_ready((gmx_g)atomic_load(&parked)));
-  CHECK_OK(gmx_join(g, -1));
+  CHECK_OK(gmx_join(g, GMX_FOREVER));
   gmx_p_key p_key;
   MUST(gmx_p_key_create(&p_key));
   CHECK_CMP(gmx_pin(), >=, 0);

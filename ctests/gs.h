@@ -54,7 +54,7 @@ CHECK_UNUSED static gmx_g go_with(const char *name, uint32_t flags, void (*fn)(v
   return g;
 }
 
-CHECK_UNUSED static void join(gmx_g g) { CHECK_OK(gmx_join(g, -1)); }
+CHECK_UNUSED static void join(gmx_g g) { CHECK_OK(gmx_join(g, GMX_FOREVER)); }
 
 CHECK_UNUSED static void acquire(uint32_t *sema, int n) {
   for (int i = 0; i < n; i++) CHECK_OK(gmx_sema_acquire(sema));

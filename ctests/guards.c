@@ -63,7 +63,7 @@ int main(void) {
   config.report = report;
   CHECK_OK(gmx_init(&config));
   RUN(stacks_without_a_guard);
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
   CHECK_EQ(load(&reports), 1); /* once, and not again */
   return 0;
 }

@@ -304,7 +304,7 @@ static void keys_outlive_the_runtime(void) {
     is_destroyed_once(0, &value, before);
     for (int32_t p = 0; p < gmx_p_count(); p++) CHECK(gmx_p_get_of(p_key, p) == NULL);
     on_g(keeps_p_value, &value);
-    CHECK_OK(gmx_shutdown(-1));
+    CHECK_OK(gmx_shutdown(GMX_FOREVER));
   }
   CHECK_OK(gmx_key_delete(key));
   CHECK_OK(gmx_p_key_delete(p_key));

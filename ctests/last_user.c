@@ -80,13 +80,13 @@ static void mutexes(void) { play(mutex_user, ROUNDS); }
 static void rwmutex_user(struct round *r, int i) {
   gmx_rwmutex *rw = r->object;
   if (i % 2) {
-    if (gmx_rwmutex_rlock_timeout(rw, i == 1 ? 1000 : -1) != GMX_OK) CHECK_OK(gmx_rwmutex_rlock(rw));
+    if (gmx_rwmutex_rlock_timeout(rw, i == 1 ? 1000 : GMX_FOREVER) != GMX_OK) CHECK_OK(gmx_rwmutex_rlock(rw));
     atomic_fetch_add(&r->counted, 1);
     CHECK_OK(gmx_rwmutex_runlock(rw));
     return;
   }
   for (;;) {
-    if (gmx_rwmutex_lock_timeout(rw, i == 0 ? 1000 : -1) != GMX_OK) CHECK_OK(gmx_rwmutex_lock(rw));
+    if (gmx_rwmutex_lock_timeout(rw, i == 0 ? 1000 : GMX_FOREVER) != GMX_OK) CHECK_OK(gmx_rwmutex_lock(rw));
     int readers = atomic_load(&r->counted) >= USERS / 2;
     int last = readers && atomic_fetch_add(&r->back, 1) == USERS / 2 - 1;
     CHECK_OK(gmx_rwmutex_unlock(rw));

@@ -26,7 +26,7 @@ static void nothing(void *) {}
 static void makes(things &t) {
   CHECK_OK(gmx_chan_new(8, 1, &t.chan));
   CHECK_OK(gmx_after_func(3600 * SECONDS, nothing, nullptr, &t.timer));
-  CHECK_OK(gmx_cancel_new(0, -1, &t.token));
+  CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &t.token));
   CHECK_OK(gmx_waitgroup_add(&t.group, 1));
 }
 
@@ -40,8 +40,8 @@ static void ends_things(things &t) {
   CHECK_EQ(v, 7);
   CHECK_OK(gmx_chan_close(t.chan));
   CHECK_OK(gmx_chan_free(t.chan));
-  CHECK(gmx_timer_stop(t.timer) >= 0);
-  CHECK_OK(gmx_timer_free(t.timer));
+  CHECK(timer_stop(t.timer) >= 0);
+  CHECK_OK(timer_free(t.timer));
   CHECK_OK(gmx_cancel_now(t.token));
   CHECK_OK(gmx_cancel_free(t.token));
   CHECK_OK(gmx_mutex_try_lock(&t.mutex));
@@ -77,7 +77,7 @@ static std::atomic<int> destroyed{0}, keyed{0};
 static void calls_the_library(things &t) {
   ends_things(t);
   is_refused();
-  CHECK_STATUS(gmx_shutdown(-1), GMX_ESHUTDOWN); /* it would wait for itself */
+  CHECK_STATUS(gmx_shutdown(GMX_FOREVER), GMX_ESHUTDOWN); /* it would wait for itself */
   CHECK_STATUS(gmx_shutdown(0), GMX_ESHUTDOWN);
   thread_join(thread_start(another_thread, nullptr));
 }

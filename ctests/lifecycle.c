@@ -22,7 +22,7 @@ static void nothing_runs(void) { spin_until(only_threads(1)); }
 
 static void before_the_start(void) {
   CHECK_OK(gmx_shutdown(0));
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
   CHECK_EQ(gmx_self(), 0);
   CHECK_EQ(gmx_goid(), 0);
   CHECK_EQ(gmx_num_g(), 0);
@@ -35,7 +35,7 @@ static void before_the_start(void) {
   gmx_status (*const wrong[])(void) = {gmx_unpin, gmx_exit_syscall, gmx_detach_thread, gmx_start_the_world, gmx_goexit};
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
     CHECK_STATUS(wrong[i](), GMX_EPERM);
-    CHECK_OK(gmx_shutdown(-1));
+    CHECK_OK(gmx_shutdown(GMX_FOREVER));
     nothing_runs();
   }
 }
@@ -78,7 +78,7 @@ static void begins_and_works(const gmx_config *config, const char *field, int64_
   CHECK_OK(gmx_main(computes, NULL));
   CHECK_OK(gmx_read_sched_stats(&after));
   if (strcmp(field, "slice_ns") == 0 && value > INT64_C(1) << 40) CHECK_EQ(after.preempts, before.preempts);
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
   nothing_runs();
 }
 static void fields_at_their_ends(void) {
@@ -114,13 +114,13 @@ static void bad_configurations(void) {
     for (size_t j = 0; j < fields[i].size; j++) CHECK_EQ(((const char *)&good)[fields[i].offset + j], 0);
   CHECK(good.report == NULL && good.report_arg == NULL);
 
-  for (size_t size = 0; size < sizeof(size_t); size++) {
+  for (size_t size = 1; size < sizeof(size_t); size++) {
     config = good;
     config.struct_size = size;
     is_refused(&config);
   }
 #define REFUSED(field, value) (config = good, config.field = (value), is_refused(&config))
-  REFUSED(flags, 2);
+  REFUSED(flags, GMX_CONFIG_GUARD_REQUIRED | GMX_CONFIG_GUARD_OPTIONAL);
   REFUSED(flags, 1u << 31);
   REFUSED(stack_size, ((size_t)1 << 30) + 1);
   REFUSED(stack_size, ~(size_t)0);
@@ -146,7 +146,7 @@ static void bad_configurations(void) {
   later.config.maxprocs = 2;
   CHECK_OK(gmx_init(&later.config));
   CHECK_EQ(gmx_gomaxprocs(0), 2);
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
 
   /* a caller that knows only maxprocs: what lies behind is not read */
   memset(&config, 0xff, sizeof config);
@@ -154,7 +154,7 @@ static void bad_configurations(void) {
   config.maxprocs = 3;
   CHECK_OK(gmx_init(&config));
   CHECK_EQ(gmx_gomaxprocs(0), 3);
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
   nothing_runs();
 }
 
@@ -167,10 +167,10 @@ static void a_second_start(void) {
   config.maxprocs = procs + 1;
   CHECK_STATUS(gmx_init(&config), GMX_EBUSY);
   CHECK_EQ(gmx_gomaxprocs(0), procs);
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
   CHECK_OK(gmx_spawn(nothing, NULL)); /* starts by itself */
   CHECK_STATUS(gmx_init(NULL), GMX_EBUSY);
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
 }
 
 static int begin, others_run;
@@ -190,7 +190,7 @@ static void many_first_calls(void) {
     for (int i = 0; i < 6; i++) threads[i] = thread_start(calls_first, NULL);
     store(&begin, 1);
     for (int i = 0; i < 6; i++) thread_join(threads[i]);
-    CHECK_OK(gmx_shutdown(-1));
+    CHECK_OK(gmx_shutdown(GMX_FOREVER));
     CHECK_EQ(load(&others_run), 6 * round);
     nothing_runs();
   }
@@ -219,7 +219,7 @@ static void main_runs_and_returns(void) {
   }
   CHECK_OK(gmx_main(main_exits, &ran));
   CHECK_EQ(ran, 21);
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
 }
 
 static gmx_g left;
@@ -235,7 +235,7 @@ static void main_leaves_gs_behind(void) {
   CHECK_STATUS(gmx_join(left, 0), GMX_ETIMEDOUT);
   wake_at(&where);
   g_join(left);
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
 }
 
 static int reports;
@@ -268,7 +268,7 @@ static void main_reports_a_deadlock(void) {
   CHECK(load(&reports) >= 1);
   CHECK_STATUS(gmx_shutdown(MS), GMX_ETIMEDOUT);
   CHECK_OK(gmx_ready(load(&stuck_at))); /* the caller of main can, now that it is back */
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
 }
 
 static void naps(void *arg) {
@@ -289,7 +289,7 @@ static void main_waits_for_who_comes_back(void) {
   CHECK_OK(gmx_main(naps, &ran));
   CHECK_OK(gmx_main(is_in_a_syscall, &ran));
   CHECK_EQ(ran, 2);
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
 }
 
 /* ---- end ---- */
@@ -307,7 +307,7 @@ static void shutdown_with_gs_alive(void) {
   CHECK_EQ(ran, 1);
   wake_at(&where);
   g_join(g);
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
   nothing_runs();
 }
 
@@ -327,7 +327,7 @@ static void shutdown_waits(void) {
     store(&waker_where, 0);
     CHECK_OK(gmx_spawn(parks, &waker_where));
     pthread_t thread = thread_start(wakes_later, NULL);
-    CHECK_OK(gmx_shutdown(-1));
+    CHECK_OK(gmx_shutdown(GMX_FOREVER));
     CHECK_EQ(gmx_num_g(), 0);
     thread_join(thread);
     nothing_runs();
@@ -355,14 +355,14 @@ static void an_attached_thread_is_a_g_alive(void) {
   CHECK_EQ(gmx_num_g(), 1);
   CHECK_STATUS(gmx_shutdown(5 * MS), GMX_ETIMEDOUT);
   store(&detach_now, 1);
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
   thread_join(thread);
   nothing_runs();
 }
 
 static void *shuts_down(void *arg) {
   (void)arg;
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
   return NULL;
 }
 
@@ -400,12 +400,12 @@ static void life_after_the_end(void) {
     wake_at(&parked);
     g_join(g);
     store(&parked, 0);
-    CHECK_OK(gmx_shutdown(-1));
+    CHECK_OK(gmx_shutdown(GMX_FOREVER));
     CHECK_EQ(ran, 50);
     CHECK_EQ(gmx_num_g(), 0);
     nothing_runs();
     CHECK_STATUS(gmx_join(old[life], 0), GMX_ESTALE);
-    CHECK_OK(gmx_shutdown(-1));
+    CHECK_OK(gmx_shutdown(GMX_FOREVER));
   }
 }
 
@@ -436,13 +436,13 @@ static void threads_outlive_the_runtime(void) {
     for (int life = 1; life <= 5; life++) {
       store(&v.turn, life);
       spin_until(load(&v.visits) == 2 * life);
-      CHECK_OK(gmx_shutdown(-1));
+      CHECK_OK(gmx_shutdown(GMX_FOREVER));
       spin_until(only_threads(2));
     }
     if (round % 2) CHECK_OK(gmx_init(NULL));
     store(&v.stop, 1);
     thread_join(thread);
-    CHECK_OK(gmx_shutdown(-1));
+    CHECK_OK(gmx_shutdown(GMX_FOREVER));
     nothing_runs();
   }
 }
@@ -467,12 +467,12 @@ static void a_waiting_thread_outlives_the_runtime(void) {
     pthread_t thread = thread_start(waits_for_sema, &woken);
     spin_until(load(&about_to_wait));
     nanosleep(&nap, NULL);
-    CHECK_OK(gmx_shutdown(-1));
+    CHECK_OK(gmx_shutdown(GMX_FOREVER));
     CHECK_EQ(load(&woken), 0);
     CHECK_OK(gmx_sema_release(&sema));
     thread_join(thread);
     CHECK_EQ(woken, 1);
-    CHECK_OK(gmx_shutdown(-1));
+    CHECK_OK(gmx_shutdown(GMX_FOREVER));
     nothing_runs();
   }
 }
@@ -529,7 +529,7 @@ static void calls_race_the_end(void) {
   }
   store(&r.stop, 1);
   for (int i = 0; i < 3; i++) thread_join(threads[i]);
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
   CHECK_EQ(r.ran, r.spawned);
   check_say("%d ends, %d calls, %d refused", ended, r.spawned, r.refused);
   nothing_runs();
@@ -666,7 +666,7 @@ static void gs_that_end_out_of_order(void) {
       all_is_well();
     }
   }
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
   nothing_runs();
 }
 
@@ -703,7 +703,7 @@ static void threads_that_end_out_of_order(void) {
       all_is_well();
     }
   }
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
   nothing_runs();
 }
 
@@ -773,7 +773,7 @@ static void goexit_from_nested_calls(void) {
   CHECK_STATUS(gmx_goexit(), GMX_EPERM);
   on_thread(exits_on_a_foreign_thread, NULL);
   CHECK_OK(gmx_key_delete(key));
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
 }
 
 int main(void) {

@@ -195,7 +195,7 @@ int main(void) {
   RUN(a_spike_goes_back_by_itself);
   RUN(a_spike_goes_back_beside_work);
   RUN(pulses_keep_their_stacks);
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
   CHECK_OK(gmx_release_memory());
   return 0;
 }

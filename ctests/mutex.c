@@ -30,7 +30,7 @@ static void counts(void *arg) {
         while (gmx_mutex_try_lock(&s->mutex) == GMX_EBUSY) CHECK_OK(gmx_yield());
         break;
       case 2:
-        CHECK_OK(gmx_mutex_lock_timeout(&s->mutex, -1));
+        CHECK_OK(gmx_mutex_lock_timeout(&s->mutex, GMX_FOREVER));
         break;
       default:
         while (gmx_mutex_lock_timeout(&s->mutex, 20000) == GMX_ETIMEDOUT) {
@@ -92,7 +92,7 @@ static void is_not_the_owner_in_callback(void *arg) { CHECK_OK(gmx_callback(is_n
 static void is_the_owner(gmx_mutex *m) {
   gmx_mutex before = *m;
   CHECK_STATUS(gmx_mutex_lock(m), GMX_EDEADLK);
-  CHECK_STATUS(gmx_mutex_lock_timeout(m, -1), GMX_EDEADLK);
+  CHECK_STATUS(gmx_mutex_lock_timeout(m, GMX_FOREVER), GMX_EDEADLK);
   CHECK_STATUS(gmx_mutex_try_lock(m), GMX_EBUSY);
   CHECK(memcmp(&before, m, sizeof before) == 0);
 }

@@ -29,7 +29,7 @@ CHECK_UNUSED static gmx_g g_start(void (*fn)(void *), void *arg) {
   return g;
 }
 
-CHECK_UNUSED static void g_join(gmx_g g) { CHECK_OK(gmx_join(g, -1)); }
+CHECK_UNUSED static void g_join(gmx_g g) { CHECK_OK(gmx_join(g, GMX_FOREVER)); }
 
 /* Runs fn on a new G and waits for its end. */
 CHECK_UNUSED static void on_g(void (*fn)(void *), void *arg) { g_join(g_start(fn, arg)); }

@@ -46,6 +46,6 @@ static void samples_come_to_gs(void) {
 int main(void) {
   CHECK_EQ(gmx_num_g(), 0); /* the runtime is up */
   RUN(samples_come_to_gs);
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
   return 0;
 }

@@ -134,10 +134,10 @@ static void make_timers(void) {
     gmx_timer ticker;
     CHECK_OK(gmx_ticker_new(MS / 10, &ticker, &c));
     CHECK_OK(gmx_chan_recv(c, &at));
-    CHECK_CMP(gmx_timer_free(ticker), >=, 0);
+    CHECK_CMP(timer_free(ticker), >=, 0);
     CHECK_OK(gmx_chan_free(c));
   }
-  for (int i = 0; i < N; i++) CHECK_CMP(gmx_timer_free(t[i]), >=, 0);
+  for (int i = 0; i < N; i++) CHECK_CMP(timer_free(t[i]), >=, 0);
 }
 static void timers(void) { in_g(make_timers); }
 
@@ -155,13 +155,13 @@ static void make_objects(void) {
     CHECK_OK(gmx_chan_send(c, memset((char[100]){0}, 1, 100)));
     CHECK_OK(gmx_chan_free(c)); /* with a value in it */
     CHECK_OK(gmx_cancel_new(0, 3600 * SECOND, &up));
-    CHECK_OK(gmx_cancel_new(up, -1, &down));
+    CHECK_OK(gmx_cancel_new(up, GMX_FOREVER, &down));
     if (i % 2) CHECK_OK(gmx_cancel_now(up));
     CHECK_OK(gmx_cancel_free(up));
     CHECK_OK(gmx_cancel_free(down));
     CHECK_OK(gmx_scope_new(SECOND * 3600, &s));
     CHECK_OK(gmx_scope_spawn(s, times_out, &gate));
-    CHECK_OK(gmx_scope_leave(s, -1, NULL));
+    CHECK_OK(gmx_scope_leave(s, GMX_FOREVER, NULL));
     CHECK_OK(gmx_key_create(NULL, &k));
     CHECK_OK(gmx_key_set(k, &k));
     CHECK_OK(gmx_key_delete(k));

@@ -171,10 +171,10 @@ static void a_writer_gives_up(void *arg) {
   ordered = 0;
   start_and_wait(&g[0], a_reader, &r1, 1);
   gmx_cancel c;
-  CHECK_OK(gmx_cancel_new(0, arg ? 20 * MS : -1, &c));
+  CHECK_OK(gmx_cancel_new(0, arg ? 20 * MS : GMX_FOREVER, &c));
   CHECK_OK(gmx_cancel_use(c, NULL));
   gmx_cancel_locks(true);
-  CHECK_STATUS(gmx_rwmutex_lock_timeout(&rw, arg ? -1 : 20 * MS), arg ? GMX_ECANCELED : GMX_ETIMEDOUT);
+  CHECK_STATUS(gmx_rwmutex_lock_timeout(&rw, arg ? GMX_FOREVER : 20 * MS), arg ? GMX_ECANCELED : GMX_ETIMEDOUT);
   CHECK_OK(gmx_cancel_use(0, NULL));
   CHECK_OK(gmx_cancel_free(c));
   g[1] = g_start(a_reader, &r2);

@@ -12,6 +12,7 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <malloc.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -254,7 +255,7 @@ static void works_within_the_numbers(void *arg) {
   int64_t when;
   CHECK_OK(gmx_timer_new(MS, MS, &t, &times));
   for (int i = 0; i < 3; i++) CHECK_OK(gmx_chan_recv(times, &when));
-  CHECK_CMP(gmx_timer_free(t), >=, 0);
+  CHECK_CMP(timer_free(t), >=, 0);
   CHECK_OK(gmx_chan_free(times));
   atomic_int n = 0;
   CHECK_OK(gmx_for_each_p(counts, &n));
@@ -284,6 +285,18 @@ int sigaltstack(const stack_t *new, stack_t *old) {
   int result = (int)syscall(SYS_sigaltstack, new, old);
   atomic_fetch_add(&alt_stacks, 1);
   return result;
+}
+
+/* The same for the name of the watchdog, slower still: if gmx_init did not wait for it, it would come behind the filter. */
+int prctl(int option, ...) {
+  va_list more;
+  va_start(more, option);
+  unsigned long a = va_arg(more, unsigned long), b = va_arg(more, unsigned long), c = va_arg(more, unsigned long),
+                d = va_arg(more, unsigned long);
+  va_end(more);
+  if (option == PR_SET_NAME && strcmp((const char *)a, "gomax-sysmon") == 0)
+    for (int64_t end = check_now() + 200 * MS; check_now() < end;) sched_yield();
+  return (int)syscall(SYS_prctl, option, a, b, c, d);
 }
 
 static void sealed(void *arg) {
@@ -348,6 +361,14 @@ static void is_in_a_call(void *arg) {
   CHECK_OK(gmx_exit_syscall());
 }
 
+static atomic_int fence_told;
+
+static void hears(void *arg, const char *text, size_t len) {
+  (void)arg;
+  static const char told[] = "membarrier has been forbidden since the start";
+  if (memmem(text, len, told, sizeof told - 1)) atomic_fetch_add(&fence_told, 1);
+}
+
 static void stops(void *arg) {
   (void)arg;
   /* A third P is idle, and nothing waits: the watchdog has no reason to take the P of this call while it still can. */
@@ -372,14 +393,17 @@ static void stops(void *arg) {
     atomic_store(&leave, 1);
   }
   works(NULL);
+  /* The watchdog tells, which sleeps while nobody works. */
+  while (atomic_load(&fence_told) == 0) CHECK_OK(gmx_sleep(MS));
 }
 
 static void membarrier_goes(void *arg) {
   (void)arg;
-  gmx_config c = {.struct_size = sizeof c, .maxprocs = 3, .slice_ns = NO_SLICES};
+  gmx_config c = {.struct_size = sizeof c, .maxprocs = 3, .slice_ns = NO_SLICES, .report = hears};
   CHECK_OK(gmx_init(&c));
   CHECK_OK(gmx_main(stops, NULL));
   CHECK_OK(gmx_shutdown(60000 * MS));
+  CHECK_EQ(atomic_load(&fence_told), 1);
 }
 
 static void no_files_are_opened(void *arg) {
@@ -420,7 +444,6 @@ static void the_numbers_must_fit(void) { runs_well(numbers_must_fit); }
 static void no_file_is_opened(void) { runs_well(no_files_are_opened); }
 static void membarrier_may_go(void) {
   runs_well(membarrier_goes);
-  CHECK(strstr(ran.text, "membarrier has been forbidden since the start") != NULL);
 }
 
 static void a_program_runs_and_shuts_down(void) { runs(NULL); }

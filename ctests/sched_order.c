@@ -313,7 +313,7 @@ static void plays(void *arg) {
   for (;;) {
     size_t i = 0;
     gmx_select_case in[2] = {{.chan = c->over, .op = GMX_CASE_RECV}, {.chan = c->ball, .elem = &v, .op = GMX_CASE_RECV}};
-    gmx_status status = gmx_select(in, 2, -1, &i);
+    gmx_status status = gmx_select(in, 2, GMX_FOREVER, &i);
     if (status == GMX_ECLOSED) break;
     CHECK_OK(status);
     for (long k = 0; k < c->limit; k++) {
@@ -321,7 +321,7 @@ static void plays(void *arg) {
       gmx_safepoint();
     }
     in[1].op = GMX_CASE_SEND;
-    status = gmx_select(in, 2, -1, &i); /* the other may have gone */
+    status = gmx_select(in, 2, GMX_FOREVER, &i); /* the other may have gone */
     if (status == GMX_ECLOSED) break;
     CHECK_OK(status);
   }

@@ -14,9 +14,9 @@ static gmx_scope new_scope(int64_t timeout) {
 }
 static gmx_status leave(gmx_scope s) {
   gmx_status result = 7;
-  CHECK_OK(gmx_scope_leave(s, -1, &result));
+  CHECK_OK(gmx_scope_leave(s, GMX_FOREVER, &result));
   CHECK(result <= 0);
-  CHECK_STATUS(gmx_scope_leave(s, -1, &result), GMX_ESTALE);
+  CHECK_STATUS(gmx_scope_leave(s, GMX_FOREVER, &result), GMX_ESTALE);
   return result;
 }
 
@@ -50,9 +50,9 @@ static void spawn(gmx_scope s, gmx_status (*fn)(void *), intptr_t arg) { CHECK_O
 static void rules(void *unused) {
   (void)unused;
   /* nobody; everybody well; those that are in the middle when it is left */
-  CHECK_OK(leave(new_scope(-1)));
+  CHECK_OK(leave(new_scope(GMX_FOREVER)));
   store(&count, 0);
-  gmx_scope s = new_scope(-1);
+  gmx_scope s = new_scope(GMX_FOREVER);
   for (int i = 0; i < 100; i++) spawn(s, counts, 0);
   for (int i = 0; i < 10; i++) spawn(s, goexits, 0);
   spawn(s, returns, 5); /* a count is no error */
@@ -61,7 +61,7 @@ static void rules(void *unused) {
 
   /* the first error ends the others */
   store(&count, 0);
-  s = new_scope(-1);
+  s = new_scope(GMX_FOREVER);
   for (int i = 0; i < 20; i++) spawn(s, sleeps, 0);
   spawn(s, fails_late, GMX_EPERM);
   CHECK_STATUS(leave(s), GMX_EPERM);
@@ -71,9 +71,9 @@ static void rules(void *unused) {
   for (int way = 0; way < 3; way++) {
     gmx_cancel c;
     store(&count, 0);
-    CHECK_OK(gmx_cancel_new(0, way == 2 ? 2 * MS : -1, &c));
+    CHECK_OK(gmx_cancel_new(0, way == 2 ? 2 * MS : GMX_FOREVER, &c));
     CHECK_OK(gmx_cancel_use(c, NULL));
-    s = new_scope(way == 1 ? 2 * MS : -1);
+    s = new_scope(way == 1 ? 2 * MS : GMX_FOREVER);
     for (int i = 0; i < 5; i++) spawn(s, sleeps, 0);
     if (way == 0) CHECK_OK(gmx_scope_cancel(s));
     gmx_cancel t;
@@ -87,7 +87,7 @@ static void rules(void *unused) {
 
   /* no longer than so long */
   gmx_status result = 7;
-  s = new_scope(-1);
+  s = new_scope(GMX_FOREVER);
   spawn(s, sleeps, 0);
   CHECK_STATUS(gmx_scope_leave(s, 0, &result), GMX_ETIMEDOUT);
   CHECK_STATUS(gmx_scope_leave(s, MS, &result), GMX_ETIMEDOUT);
@@ -106,13 +106,13 @@ static void the_rules(void) {
 
 static gmx_status leaves_its_own(void *arg) {
   gmx_scope s = *(gmx_scope *)arg;
-  CHECK_STATUS(gmx_scope_leave(s, -1, NULL), GMX_EDEADLK);
-  gmx_scope inner = new_scope(-1);
-  CHECK_OK(gmx_scope_leave(inner, -1, NULL));
+  CHECK_STATUS(gmx_scope_leave(s, GMX_FOREVER, NULL), GMX_EDEADLK);
+  gmx_scope inner = new_scope(GMX_FOREVER);
+  CHECK_OK(gmx_scope_leave(inner, GMX_FOREVER, NULL));
   return GMX_OK;
 }
 static gmx_status nests(void *arg) {
-  gmx_scope inner = new_scope(-1);
+  gmx_scope inner = new_scope(GMX_FOREVER);
   CHECK_OK(gmx_scope_spawn(inner, leaves_its_own, arg)); /* the outer one, from a child of a child */
   spawn(inner, sleeps, 0);
   spawn(inner, sleeps, 0);
@@ -122,7 +122,7 @@ static gmx_status nests(void *arg) {
 static void nested(void) {
   for (int i = 0; i < 30; i++) {
     store(&count, 0);
-    gmx_scope s = new_scope(-1);
+    gmx_scope s = new_scope(GMX_FOREVER);
     spawn(s, leaves_its_own, (intptr_t)&s);
     for (int k = 0; k < 4; k++) spawn(s, nests, (intptr_t)&s);
     spawn(s, fails_late, GMX_EBUSY);
@@ -138,10 +138,10 @@ struct leaver {
 static void leaves_and_waits(void *arg) {
   struct leaver *l = arg;
   store(&l->ready, 1);
-  CHECK_OK(gmx_scope_leave(l->s, -1, NULL));
+  CHECK_OK(gmx_scope_leave(l->s, GMX_FOREVER, NULL));
 }
 static void one_leaves(void) {
-  struct leaver l = {new_scope(-1), 0};
+  struct leaver l = {new_scope(GMX_FOREVER), 0};
   spawn(l.s, sleeps, 0);
   gmx_g g = g_start(leaves_and_waits, &l);
   spin_until(load(&l.ready));
@@ -152,9 +152,9 @@ static void one_leaves(void) {
 }
 
 static void wrong_calls(void) {
-  gmx_scope s = new_scope(-1);
+  gmx_scope s = new_scope(GMX_FOREVER);
   gmx_cancel c = 7;
-  CHECK_STATUS(gmx_scope_new(-1, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_scope_new(GMX_FOREVER, NULL), GMX_EINVAL);
   CHECK_STATUS(gmx_scope_spawn(s, NULL, NULL), GMX_EINVAL);
   CHECK_STATUS(gmx_scope_token(s, NULL), GMX_EINVAL);
   CHECK_OK(gmx_scope_token(s, &c));
@@ -165,7 +165,7 @@ static void wrong_calls(void) {
   for (int i = 0; i < 2; i++, s = 0) {
     CHECK_STATUS(gmx_scope_spawn(s, counts, NULL), GMX_ESTALE);
     CHECK_STATUS(gmx_scope_cancel(s), GMX_ESTALE);
-    CHECK_STATUS(gmx_scope_leave(s, -1, NULL), GMX_ESTALE);
+    CHECK_STATUS(gmx_scope_leave(s, GMX_FOREVER, NULL), GMX_ESTALE);
     c = 7;
     CHECK_STATUS(gmx_scope_token(s, &c), GMX_ESTALE);
     CHECK_EQ(c, 7);
@@ -178,7 +178,7 @@ static gmx_status tree(void *arg) {
   intptr_t depth = (intptr_t)arg;
   bump(&count);
   if (depth == 0) return GMX_OK;
-  gmx_scope s = new_scope(-1);
+  gmx_scope s = new_scope(GMX_FOREVER);
   for (int i = 0; i < 4; i++) spawn(s, tree, depth - 1);
   return leave(s);
 }
@@ -216,12 +216,12 @@ static gmx_scope_end why(gmx_scope s) {
   gmx_scope_end end;
   memset(&end, 0x55, sizeof end);
   end.struct_size = 3;
-  CHECK_STATUS(gmx_scope_leave_why(s, -1, &end), GMX_EINVAL);
-  CHECK_STATUS(gmx_scope_leave_why(s, -1, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_scope_leave_why(s, GMX_FOREVER, &end), GMX_EINVAL);
+  CHECK_STATUS(gmx_scope_leave_why(s, GMX_FOREVER, NULL), GMX_EINVAL);
   end.struct_size = sizeof end;
-  CHECK_OK(gmx_scope_leave_why(s, -1, &end));
+  CHECK_OK(gmx_scope_leave_why(s, GMX_FOREVER, &end));
   CHECK_EQ(end.struct_size, sizeof end);
-  CHECK_STATUS(gmx_scope_leave_why(s, -1, &end), GMX_ESTALE);
+  CHECK_STATUS(gmx_scope_leave_why(s, GMX_FOREVER, &end), GMX_ESTALE);
   return end;
 }
 static gmx_g failing;
@@ -257,7 +257,7 @@ static void says_by_what_it_ended(void *unused) {
   is_by(why(s), GMX_SCOPE_CANCEL, GMX_ECANCELED, 0);
 
   gmx_cancel above = 0, token = 0; /* from above, with a reason, and the body inside */
-  CHECK_OK(gmx_cancel_new(0, -1, &above));
+  CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &above));
   CHECK_OK(gmx_cancel_use(above, NULL));
   s = new_scope(-1);
   CHECK_OK(gmx_scope_enter(s));

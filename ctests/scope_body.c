@@ -19,7 +19,7 @@ static gmx_cancel token_of(gmx_scope s) {
 }
 static gmx_status leave(gmx_scope s) {
   gmx_status result = 7;
-  CHECK_OK(gmx_scope_leave(s, -1, &result));
+  CHECK_OK(gmx_scope_leave(s, GMX_FOREVER, &result));
   CHECK_STATUS(gmx_scope_enter(s), GMX_ESTALE);
   return result;
 }
@@ -41,7 +41,7 @@ static gmx_status waits_for_nil(void) { return gmx_chan_recv(nil, &value); }
 static gmx_status receives_for_an_hour(void) { return gmx_chan_recv_timeout(empty, &value, HOUR); }
 static gmx_status selects(void) {
   gmx_select_case cases[2] = {{.chan = empty, .elem = &value, .op = GMX_CASE_RECV}, {.chan = full, .elem = &value, .op = GMX_CASE_SEND}};
-  return gmx_select(cases, 2, -1, NULL);
+  return gmx_select(cases, 2, GMX_FOREVER, NULL);
 }
 static gmx_status naps(void) { return gmx_sleep(HOUR); }
 static gmx_status acquires(void) {
@@ -79,9 +79,9 @@ static void body_waits(void *unused) {
     for (size_t w = 0; w < WAITS; w++) {
       gmx_cancel above = 0;
       int slept = 0;
-      CHECK_OK(gmx_cancel_new(0, -1, &above));
+      CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &above));
       CHECK_OK(gmx_cancel_use(above, NULL));
-      gmx_scope s = entered(way == BY_DEADLINE ? 2 * MS : -1);
+      gmx_scope s = entered(way == BY_DEADLINE ? 2 * MS : GMX_FOREVER);
       CHECK_EQ(gmx_cancel_current(), token_of(s));
       for (int i = 0; i < 3; i++) CHECK_OK(gmx_scope_spawn(s, sleeps, &slept));
       if (way == BY_ERROR) CHECK_OK(gmx_scope_spawn(s, fails, (void *)GMX_EPERM));
@@ -138,7 +138,7 @@ static void leaving_waits(void *unused) {
   (void)unused;
   for (int i = 0; i < 20; i++) {
     int ended = 0;
-    gmx_scope s = entered(i % 2 ? MS : -1);
+    gmx_scope s = entered(i % 2 ? MS : GMX_FOREVER);
     for (int k = 0; k < 5; k++) CHECK_OK(gmx_scope_spawn(s, tidies_up, &ended));
     if (i % 2 == 0) CHECK_OK(gmx_scope_cancel(s));
     CHECK_STATUS(receives(), GMX_ECANCELED);
@@ -166,10 +166,10 @@ static void leave_in_order(const int *order) {
   gmx_cancel own = 0, tokens[DEPTH];
   gmx_scope s[DEPTH];
   bool in[DEPTH];
-  CHECK_OK(gmx_cancel_new(0, -1, &own));
+  CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &own));
   CHECK_OK(gmx_cancel_use(own, NULL));
   for (int i = 0; i < DEPTH; i++) {
-    s[i] = entered(-1);
+    s[i] = entered(GMX_FOREVER);
     tokens[i] = token_of(s[i]);
     in[i] = true;
     CHECK_EQ(gmx_cancel_current(), tokens[i]);
@@ -203,14 +203,14 @@ static void scopes_are_left_in_any_order(void) {
 }
 
 static void the_inner_body_ends_with_the_outer(void) {
-  gmx_scope outer = entered(-1), inner = entered(-1);
+  gmx_scope outer = entered(GMX_FOREVER), inner = entered(GMX_FOREVER);
   CHECK_OK(gmx_scope_spawn(outer, fails, (void *)GMX_EBUSY));
   CHECK_STATUS(receives(), GMX_ECANCELED);
   CHECK_OK(leave(inner));
   CHECK_STATUS(receives(), GMX_ECANCELED);
   CHECK_STATUS(leave(outer), GMX_EBUSY);
   /* and not the other way round */
-  outer = entered(-1), inner = entered(-1);
+  outer = entered(GMX_FOREVER), inner = entered(GMX_FOREVER);
   CHECK_OK(gmx_scope_spawn(inner, fails, (void *)GMX_EBUSY));
   CHECK_STATUS(receives(), GMX_ECANCELED);
   CHECK_STATUS(leave(inner), GMX_EBUSY);
@@ -221,10 +221,10 @@ static void the_inner_body_ends_with_the_outer(void) {
 /* A token that the body uses and does not put back is gone when the scope is left. */
 static void leaving_forgets_what_the_body_uses(void) {
   gmx_cancel t = 0, own = 0, before = 7;
-  CHECK_OK(gmx_cancel_new(0, -1, &own));
+  CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &own));
   CHECK_OK(gmx_cancel_use(own, NULL));
-  gmx_scope s = entered(-1);
-  CHECK_OK(gmx_cancel_new(0, -1, &t));
+  gmx_scope s = entered(GMX_FOREVER);
+  CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &t));
   CHECK_OK(gmx_cancel_use(t, &before));
   CHECK_EQ(before, token_of(s));
   CHECK_OK(gmx_scope_cancel(s));
@@ -232,7 +232,7 @@ static void leaving_forgets_what_the_body_uses(void) {
   CHECK_OK(leave(s));
   CHECK_EQ(gmx_cancel_current(), own);
   CHECK_OK(gmx_cancel_free(own)); /* lives on as the current one */
-  s = entered(-1);
+  s = entered(GMX_FOREVER);
   CHECK_OK(leave(s));
   CHECK_EQ(gmx_cancel_current(), own);
   CHECK_OK(gmx_cancel_use(0, NULL));
@@ -245,20 +245,20 @@ static void leaving_forgets_what_the_body_uses(void) {
 static gmx_status enters_its_own(void *arg) {
   CHECK_STATUS(gmx_scope_enter(*(gmx_scope *)arg), GMX_EDEADLK);
   CHECK_EQ(gmx_cancel_current(), token_of(*(gmx_scope *)arg));
-  gmx_scope mine = entered(-1);
+  gmx_scope mine = entered(GMX_FOREVER);
   CHECK_OK(leave(mine));
   return GMX_OK;
 }
 static void other_meets(void *arg) {
   gmx_scope s = *(gmx_scope *)arg;
   CHECK_STATUS(gmx_scope_enter(s), GMX_EBUSY);
-  CHECK_STATUS(gmx_scope_leave(s, -1, NULL), GMX_EPERM);
+  CHECK_STATUS(gmx_scope_leave(s, GMX_FOREVER, NULL), GMX_EPERM);
   CHECK_STATUS(gmx_scope_leave(s, 0, NULL), GMX_EPERM);
   CHECK_EQ(gmx_cancel_current(), 0);
 }
 static void one_is_inside(void) {
   CHECK_STATUS(gmx_scope_enter(0), GMX_ESTALE);
-  gmx_scope s = entered(-1);
+  gmx_scope s = entered(GMX_FOREVER);
   CHECK_STATUS(gmx_scope_enter(s), GMX_EBUSY);
   CHECK_OK(gmx_scope_spawn(s, enters_its_own, &s));
   on_g(other_meets, &s);
@@ -275,9 +275,9 @@ struct ends {
 };
 static void ends_inside(void *arg) {
   struct ends *e = arg;
-  CHECK_OK(gmx_cancel_new(0, -1, &e->own));
+  CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &e->own));
   CHECK_OK(gmx_cancel_use(e->own, NULL));
-  for (int i = 0; i < 2; i++) e->tokens[i] = token_of(e->s[i] = entered(-1));
+  for (int i = 0; i < 2; i++) e->tokens[i] = token_of(e->s[i] = entered(GMX_FOREVER));
   CHECK_OK(gmx_cancel_free(e->own));
   if (e->by_goexit) CHECK_OK(gmx_goexit());
 }
@@ -296,7 +296,7 @@ static void a_body_may_end_inside(void) {
     struct ends e = {.by_goexit = i % 4 == 0};
     if (i % 4 < 2) on_g(ends_inside, &e);
     else thread_join(thread_start(i % 4 == 2 ? ends_inside_as_thread : detaches_inside, &e));
-    gmx_scope mine = entered(-1);
+    gmx_scope mine = entered(GMX_FOREVER);
     CHECK_OK(gmx_scope_enter(e.s[1]));
     CHECK_OK(gmx_scope_cancel(e.s[0]));
     CHECK_STATUS(receives(), GMX_ECANCELED); /* under the token of the outer one */
@@ -317,14 +317,14 @@ static gmx_status tree(void *arg) {
   for (int i = 0; depth && i < 3; i++) CHECK_OK(gmx_scope_spawn(s, tree, (void *)(depth - 1)));
   gmx_status waited = depth == 0 ? gmx_sleep(HOUR) : GMX_OK;
   gmx_status result = 7;
-  CHECK_OK(gmx_scope_leave(s, -1, &result));
+  CHECK_OK(gmx_scope_leave(s, GMX_FOREVER, &result));
   if (depth == 0) return waited;
   CHECK_STATUS(result, depth == 1 ? GMX_ECANCELED : GMX_OK);
   return GMX_OK;
 }
 static void trees_end_at_their_deadline(void) {
   for (int i = 0; i < 30; i++) {
-    gmx_scope s = entered(-1);
+    gmx_scope s = entered(GMX_FOREVER);
     for (int k = 0; k < 3; k++) CHECK_OK(gmx_scope_spawn(s, tree, (void *)4));
     gmx_status result = leave(s);
     CHECK(result == GMX_OK || result == GMX_ECANCELED);

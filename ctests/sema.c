@@ -44,7 +44,7 @@ static void counts_up_and_down(void) {
   CHECK_OK(gmx_sema_acquire(&s));
   CHECK_OK(gmx_sema_try_acquire(&s));
   CHECK_OK(gmx_sema_acquire_timeout(&s, 0));
-  CHECK_OK(gmx_sema_acquire_timeout(&s, -1));
+  CHECK_OK(gmx_sema_acquire_timeout(&s, GMX_FOREVER));
   CHECK_EQ(s, 96);
   s = 3; /* the host may begin with any count */
   for (int i = 0; i < 3; i++) CHECK_OK(gmx_sema_acquire(&s));
@@ -141,7 +141,7 @@ static void waits_once(void *arg) {
 
 static void each_release_wakes_one(void) {
   enum { GS = 50 };
-  struct permits p = {.timeout = -1};
+  struct permits p = {.timeout = GMX_FOREVER};
   gmx_g gs[GS];
   for (int i = 0; i < GS; i++) gs[i] = g_start(waits_once, &p);
   spin_until(load(&p.waiting) == GS);
@@ -166,7 +166,7 @@ static void notes_its_turn(void *arg) {
 
 static void who_waits_longest_is_first(void) {
   enum { GS = 30 };
-  struct permits p = {.timeout = -1};
+  struct permits p = {.timeout = GMX_FOREVER};
   struct place places[GS];
   gmx_g gs[GS];
   for (int i = 0; i < GS; i++) {
@@ -186,7 +186,7 @@ static void releases_in_callback(void *arg) { CHECK_OK(gmx_sema_release(&((struc
 /* Release is for every context: the function of a barrier runs on the scheduler's stack. */
 static void the_scheduler_may_release(void) {
   enum { GS = 9 };
-  struct permits p = {.timeout = -1};
+  struct permits p = {.timeout = GMX_FOREVER};
   gmx_g gs[GS];
   for (int i = 0; i < GS; i++) gs[i] = g_start(waits_once, &p);
   spin_until(load(&p.waiting) == GS);
@@ -214,7 +214,7 @@ static void many_semaphores(void) {
   struct permits *all = calloc(N, sizeof *all);
   gmx_g *gs = calloc(N, sizeof *gs);
   for (int i = 0; i < N; i++) {
-    all[i].timeout = -1;
+    all[i].timeout = GMX_FOREVER;
     gs[i] = g_start(waits_once, &all[i]);
   }
   for (int i = 0; i < N; i++) spin_until(load(&all[i].waiting) == 1);

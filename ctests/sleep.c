@@ -68,6 +68,32 @@ static void many_sleepers(void) {
   for (int i = 0; i < GS; i++) g_join(gs[i]);
 }
 
+/* Several waits, one end. What has passed has passed, also when it is long ago or the difference does not fit. */
+static void deadlines(void) {
+  static const int64_t past[] = {0, -1, -1000 * MS, INT64_MIN};
+  gmx_chan *c;
+  CHECK_OK(gmx_chan_new(0, 0, &c));
+  for (int i = 0; i < 4; i++) {
+    CHECK_EQ(gmx_time_left(gmx_deadline(past[i])), 0);
+    CHECK_EQ(gmx_time_left(past[i]), 0);
+    CHECK_STATUS(gmx_chan_recv_timeout(c, NULL, past[i]), GMX_ETIMEDOUT);
+  }
+  CHECK_EQ(gmx_deadline(GMX_FOREVER), GMX_FOREVER);
+  CHECK_EQ(gmx_deadline(GMX_FOREVER - 1), GMX_FOREVER);
+  CHECK_EQ(gmx_time_left(GMX_FOREVER), GMX_FOREVER);
+  int64_t end = gmx_deadline(3600000 * MS), left = gmx_time_left(end);
+  CHECK_CMP(left, <=, 3600000 * MS);
+  CHECK_CMP(left, >, 0);
+  CHECK_CMP(gmx_time_left(end), <=, left);
+  end = gmx_deadline(MS);
+  int rounds = 0;
+  while (gmx_chan_recv_timeout(c, NULL, gmx_time_left(end)) != GMX_ETIMEDOUT) rounds++;
+  CHECK_EQ(rounds, 0);
+  CHECK_CMP(gmx_now(), >=, end);
+  CHECK_EQ(gmx_time_left(end), 0);
+  CHECK_OK(gmx_chan_free(c));
+}
+
 static int turn;
 
 static void counts_turns(void *arg) {
@@ -130,6 +156,7 @@ static void for_ever_does_not_wrap(void) {
 int main(void) {
   RUN(the_clock_never_goes_back);
   RUN(never_too_short);
+  RUN(deadlines);
   RUN(many_sleepers);
   RUN(a_sleep_of_nothing_yields);
   RUN(threads_keep_the_slack_of_their_timers);

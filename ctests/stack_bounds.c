@@ -188,7 +188,7 @@ int main(void) {
   RUN(threads_of_the_host);
   on_g(on_the_schedulers_stack, NULL);
   RUN(stacks_that_are_not_the_librarys);
-  CHECK_OK(gmx_shutdown(-1));
+  CHECK_OK(gmx_shutdown(GMX_FOREVER));
   are_of_this_thread(NULL);
   return 0;
 }

@@ -139,10 +139,10 @@ static void works_without_a_p(void *arg) {
   gmx_spawn_opts opts = {.struct_size = sizeof opts, .flags = GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST};
   CHECK_OK(gmx_spawn_with(&opts, add_one, i, &child));
   while (load(&i->ran) != 301) sched_yield();
-  CHECK_STATUS(gmx_join(child, -1), GMX_EINSYSCALL);
+  CHECK_STATUS(gmx_join(child, GMX_FOREVER), GMX_EINSYSCALL);
   CHECK_OK(gmx_exit_syscall());
-  CHECK_OK(gmx_join(child, -1));
-  CHECK_OK(gmx_join(i->parked, -1));
+  CHECK_OK(gmx_join(child, GMX_FOREVER));
+  CHECK_OK(gmx_join(i->parked, GMX_FOREVER));
   CHECK_EQ(gmx_self(), self);
 }
 

@@ -30,7 +30,7 @@ static struct channel_timer chan_timer(int64_t delay, int64_t period) {
   return t;
 }
 static void chan_timer_free(struct channel_timer *t) {
-  CHECK_CMP(gmx_timer_free(t->t), >=, 0);
+  CHECK_CMP(timer_free(t->t), >=, 0);
   CHECK_OK(gmx_chan_free(t->c));
 }
 
@@ -46,13 +46,13 @@ static void on_time(void *unused) {
   CHECK_CMP(at, >=, begin + 3 * MS);
   CHECK_CMP(at, <=, gmx_now());
   spin_until(load(&fired) == 1);
-  CHECK_EQ(gmx_timer_stop(f), 0); /* it has begun */
-  CHECK_EQ(gmx_timer_stop(t.t), 0); /* it was received */
-  CHECK_EQ(gmx_timer_reset(f, 0, 0), 0);
-  CHECK_EQ(gmx_timer_reset(t.t, 0, 0), 0);
+  CHECK_EQ(timer_stop(f), 0); /* it has begun */
+  CHECK_EQ(timer_stop(t.t), 0); /* it was received */
+  CHECK_EQ(timer_reset(f, 0, 0), 0);
+  CHECK_EQ(timer_reset(t.t, 0, 0), 0);
   CHECK_OK(gmx_chan_recv(t.c, &at));
   spin_until(load(&fired) == 2);
-  CHECK_EQ(gmx_timer_free(f), 0);
+  CHECK_EQ(timer_free(f), 0);
   chan_timer_free(&t);
   CHECK_OK(gmx_after_func(0, fires, NULL, NULL));
   CHECK_OK(gmx_after_func(MS, fires, NULL, NULL));
@@ -102,11 +102,11 @@ static void stopped_in_time(void *unused) {
     while (gmx_now() < until) {
     }
     CHECK_OK(gmx_sleep(1));
-    gmx_status s = i % 3 == 0 ? gmx_timer_free(f) : i % 3 == 1 ? gmx_timer_stop(f) : gmx_timer_reset(f, HOUR, 0);
+    gmx_status s = i % 3 == 0 ? timer_free(f) : i % 3 == 1 ? timer_stop(f) : timer_reset(f, HOUR, 0);
     CHECK_OK(gmx_sleep(1000));
     CHECK_EQ(s + load(&fired), 1);
     in_time += s;
-    if (i % 3) CHECK_EQ(gmx_timer_free(f), i % 3 == 2);
+    if (i % 3) CHECK_EQ(timer_free(f), i % 3 == 2);
   }
   check_say("%d of 200 were stopped between firing and beginning", in_time);
   CHECK(in_time > 0);
@@ -114,20 +114,20 @@ static void stopped_in_time(void *unused) {
 
 static void no_stale_time(void *unused) {
   (void)unused;
-  struct channel_timer t = chan_timer(-1, 0);
+  struct channel_timer t = chan_timer(GMX_FOREVER, 0);
   int64_t at = 0;
   CHECK_STATUS(gmx_chan_try_recv(t.c, &at), GMX_EAGAIN);
   for (int i = 0; i < 300; i++) {
-    CHECK_EQ(gmx_timer_reset(t.t, i % 3 ? 20000 : 0, i % 2 ? 30000 : 0), 0);
+    CHECK_EQ(timer_reset(t.t, i % 3 ? 20000 : 0, i % 2 ? 30000 : 0), 0);
     if (i % 3 == 0) CHECK_OK(gmx_sleep(50000));
-    gmx_status s = gmx_timer_stop(t.t);
+    gmx_status s = timer_stop(t.t);
     if (i % 3 == 0 || i % 2) CHECK_EQ(s, 1); /* sent and not received, or periodic */
     CHECK_EQ(gmx_chan_len(t.c), 0);
     CHECK_STATUS(gmx_chan_try_recv(t.c, &at), GMX_EAGAIN);
-    CHECK_EQ(gmx_timer_stop(t.t), 0);
+    CHECK_EQ(timer_stop(t.t), 0);
     int64_t begin = gmx_now();
-    CHECK_EQ(gmx_timer_reset(t.t, 10000, 0), 0);
-    CHECK_EQ(gmx_timer_reset(t.t, 30000, 0), 1);
+    CHECK_EQ(timer_reset(t.t, 10000, 0), 0);
+    CHECK_EQ(timer_reset(t.t, 30000, 0), 1);
     CHECK_OK(gmx_chan_recv(t.c, &at));
     CHECK_CMP(at, >=, begin + 30000);
   }
@@ -158,22 +158,22 @@ static void one_duel(void *arg) {
   (void)arg;
   struct duel d = {0, 0, 0, 0, false};
   uint64_t r = (uint64_t)gmx_goid() * 7919 + 1;
-  d.t = func_timer(-1, begins, &d);
+  d.t = func_timer(GMX_FOREVER, begins, &d);
   for (int i = 0; i < 3000; i++) {
     r = r * 6364136223846793005u + 1442695040888963407u;
-    gmx_status s = (r >> 33) % 4 == 0 ? gmx_timer_stop(d.t) : gmx_timer_reset(d.t, (int64_t)(r >> 40) % 3000, 0);
+    gmx_status s = (r >> 33) % 4 == 0 ? timer_stop(d.t) : timer_reset(d.t, (int64_t)(r >> 40) % 3000, 0);
     CHECK_CMP(s, >=, 0);
     d.prevented += s;
     d.armed += (r >> 33) % 4 != 0;
     if ((r >> 50) % 4 == 0) CHECK_OK(gmx_yield());
     if ((r >> 50) % 64 == 1) CHECK_OK(gmx_sleep(5000));
   }
-  d.prevented += gmx_timer_stop(d.t);
+  d.prevented += timer_stop(d.t);
   spin_until(load(&d.began) + d.prevented >= d.armed); /* one that was not prevented may be on its way to its first line */
   store(&d.quiet, true);                               /* what begins now begins too late */
   CHECK_OK(gmx_sleep(3 * MS));
   CHECK_EQ(load(&d.began) + d.prevented, d.armed); /* each arm fired, or was prevented: once */
-  CHECK_EQ(gmx_timer_free(d.t), 0);
+  CHECK_EQ(timer_free(d.t), 0);
 }
 static void each_arm_fires_or_is_prevented(void) {
   gmx_g g[6];
@@ -211,22 +211,22 @@ static void ticks(void *unused) {
   CHECK_EQ(gmx_chan_len(t.c), 1);
   CHECK_OK(gmx_chan_recv(t.c, &at));
   CHECK_CMP(at, <=, there); /* it is the oldest */
-  CHECK_STATUS(gmx_ticker_reset(t.t, 0), GMX_EINVAL);
-  CHECK_CMP(gmx_ticker_reset(t.t, HOUR), ==, 1);
+  CHECK_STATUS(ticker_reset(t.t, 0), GMX_EINVAL);
+  CHECK_CMP(ticker_reset(t.t, HOUR), ==, 1);
   CHECK_STATUS(gmx_chan_recv_timeout(t.c, &at, 5 * MS), GMX_ETIMEDOUT);
-  CHECK_EQ(gmx_timer_free(t.t), 1);
+  CHECK_EQ(timer_free(t.t), 1);
   CHECK_STATUS(gmx_chan_recv_timeout(t.c, &at, MS), GMX_ETIMEDOUT);
   CHECK_OK(gmx_chan_free(t.c));
 
   store(&fired, 0);
-  gmx_timer f = func_timer(-1, fires, NULL);
-  CHECK_EQ(gmx_timer_reset(f, 0, MS / 2), 0);
+  gmx_timer f = func_timer(GMX_FOREVER, fires, NULL);
+  CHECK_EQ(timer_reset(f, 0, MS / 2), 0);
   spin_until(load(&fired) >= 10);
-  CHECK_EQ(gmx_timer_stop(f), 1);
+  CHECK_EQ(timer_stop(f), 1);
   int seen = load(&fired);
   CHECK_OK(gmx_sleep(3 * MS));
   CHECK_CMP(load(&fired), <=, seen + 1); /* one that had begun, perhaps */
-  CHECK_EQ(gmx_timer_free(f), 0);
+  CHECK_EQ(timer_free(f), 0);
 }
 static void tickers(void) {
   on_g(ticks, NULL);
@@ -255,18 +255,18 @@ static void on_one_p(void *unused) {
     store(&fired, 0);
     gmx_timer f = func_timer(MS / 4, fires, NULL);
     wakes_when_it_has_fired();
-    gmx_status was = gmx_timer_stop(f);
+    gmx_status was = timer_stop(f);
     prevented += was;
     CHECK_EQ(load(&fired), !was); /* has begun, or never does */
     CHECK_OK(gmx_sleep(MS / 4));
     CHECK_EQ(load(&fired), !was);
-    CHECK_EQ(gmx_timer_reset(f, MS / 4, MS / 4), 0);
+    CHECK_EQ(timer_reset(f, MS / 4, MS / 4), 0);
     wakes_when_it_has_fired();
-    CHECK_EQ(gmx_timer_reset(f, HOUR, 0), 1);
+    CHECK_EQ(timer_reset(f, HOUR, 0), 1);
     int seen = load(&fired);
     CHECK_OK(gmx_sleep(MS / 4));
     CHECK_EQ(load(&fired), seen);
-    CHECK_EQ(gmx_timer_free(f), 1);
+    CHECK_EQ(timer_free(f), 1);
   }
   check_say("  %d of 50 had fired and not begun", prevented);
 }
@@ -285,25 +285,25 @@ static void is_seldom_enough(void *arg) {
 static void missed(void *unused) {
   (void)unused;
   missed_until = 0;
-  gmx_timer f = func_timer(-1, is_seldom_enough, NULL);
-  CHECK_EQ(gmx_timer_reset(f, 0, PERIOD * MS), 0);
+  gmx_timer f = func_timer(GMX_FOREVER, is_seldom_enough, NULL);
+  CHECK_EQ(timer_reset(f, 0, PERIOD * MS), 0);
   CHECK_OK(gmx_sleep(PERIOD * MS));
   spins_until = gmx_now() + 30 * PERIOD * MS;
   spins(NULL);
   store(&fired, 0);
   missed_until = gmx_now();
   spin_until(load(&fired) >= 10);
-  CHECK_EQ(gmx_timer_free(f), 1);
+  CHECK_EQ(timer_free(f), 1);
 }
 
 /* A period that is over before the firing is: what was missed must not be gone through one by one. */
 static void shorter_than_a_firing(void *unused) {
   (void)unused;
   store(&fired, 0);
-  gmx_timer f = func_timer(-1, fires, NULL);
-  CHECK_EQ(gmx_timer_reset(f, 0, 1), 0);
+  gmx_timer f = func_timer(GMX_FOREVER, fires, NULL);
+  CHECK_EQ(timer_reset(f, 0, 1), 0);
   spin_until(load(&fired) >= 10);
-  CHECK_EQ(gmx_timer_free(f), 1);
+  CHECK_EQ(timer_free(f), 1);
 }
 
 /* ---- one that is due is seen at once, though nothing has come to fire it: on one P nobody does while its G polls ---- */
@@ -316,25 +316,26 @@ static gmx_status looks(gmx_chan *c, int64_t *at, int how) {
   cases[0].elem = cases[1].elem = at;
   switch (how) {
     case 0: return gmx_chan_try_recv(c, at);
-    case 1: s = gmx_chan_recv_timeout(c, at, 0); return s == GMX_ETIMEDOUT ? GMX_EAGAIN : s;
-    case 2: return gmx_select(cases, 1, 0, NULL);
-    default: return gmx_select(cases, 2, 0, NULL);
+    case 1: s = gmx_chan_recv_timeout(c, at, 0); break;
+    case 2: s = gmx_select(cases, 1, 0, NULL); break;
+    default: s = gmx_select(cases, 2, 0, NULL);
   }
+  return s == GMX_ETIMEDOUT ? GMX_EAGAIN : s;
 }
 
 static void due_is_seen(void *arg) {
   int64_t at;
   for (int i = 0; i < 400; i++) {
     int64_t before = gmx_now();
-    struct channel_timer t = chan_timer(i % 3 ? 0 : -1, 0);
-    if (i % 3 == 0) CHECK_EQ(gmx_timer_reset(t.t, 0, 0), 0);
+    struct channel_timer t = chan_timer(i % 3 ? 0 : GMX_FOREVER, 0);
+    if (i % 3 == 0) CHECK_EQ(timer_reset(t.t, 0, 0), 0);
     CHECK_OK(looks(t.c, &at, i % 4));
     CHECK_CMP(at, >=, before);
     CHECK_STATUS(looks(t.c, &at, i % 4), GMX_EAGAIN);
-    CHECK_EQ(gmx_timer_stop(t.t), 0); /* it has fired */
-    CHECK_EQ(gmx_timer_reset(t.t, HOUR, 0), 0);
+    CHECK_EQ(timer_stop(t.t), 0); /* it has fired */
+    CHECK_EQ(timer_reset(t.t, HOUR, 0), 0);
     CHECK_STATUS(looks(t.c, &at, i % 4), GMX_EAGAIN);
-    CHECK_EQ(gmx_timer_stop(t.t), 1);
+    CHECK_EQ(timer_stop(t.t), 1);
     chan_timer_free(&t);
   }
   /* no look that begins behind the time comes to nothing */
@@ -391,22 +392,22 @@ static void what_is_due_is_seen(void) {
 /* A time that is beyond all times is one all the same. */
 static void never_is_a_time(void) {
   int64_t at;
-  struct channel_timer t = chan_timer(INT64_MAX, 0);
-  CHECK_EQ(gmx_timer_stop(t.t), 1);
-  CHECK_EQ(gmx_timer_reset(t.t, 0, INT64_MAX), 0);
+  struct channel_timer t = chan_timer(GMX_FOREVER - 1, 0);
+  CHECK_EQ(timer_stop(t.t), 1);
+  CHECK_EQ(timer_reset(t.t, 0, INT64_MAX), 0);
   CHECK_OK(gmx_chan_recv(t.c, &at));
-  CHECK_EQ(gmx_timer_reset(t.t, 0, INT64_MAX), 1);
+  CHECK_EQ(timer_reset(t.t, 0, INT64_MAX), 1);
   CHECK_OK(gmx_chan_recv(t.c, &at));
-  CHECK_EQ(gmx_timer_stop(t.t), 1);
-  CHECK_EQ(gmx_timer_stop(t.t), 0);
+  CHECK_EQ(timer_stop(t.t), 1);
+  CHECK_EQ(timer_stop(t.t), 0);
   chan_timer_free(&t);
-  gmx_timer f = func_timer(INT64_MAX, fires, NULL);
-  CHECK_EQ(gmx_timer_reset(f, INT64_MAX - 1, INT64_MAX), 1);
-  CHECK_EQ(gmx_timer_free(f), 1);
+  gmx_timer f = func_timer(GMX_FOREVER, fires, NULL); /* not before it is set */
+  CHECK_EQ(timer_reset(f, GMX_FOREVER - 1, INT64_MAX), 0);
+  CHECK_EQ(timer_free(f), 1);
   /* and others are not held up by it */
-  f = func_timer(INT64_MAX, fires, NULL);
+  f = func_timer(GMX_FOREVER - 1, fires, NULL);
   CHECK_OK(gmx_sleep(MS));
-  CHECK_EQ(gmx_timer_free(f), 1);
+  CHECK_EQ(timer_free(f), 1);
 }
 static void beyond_all_times(void *unused) {
   (void)unused;
@@ -437,10 +438,10 @@ static void a_million(void *unused) {
   int n = getenv("GMX_TIMEOUT_SCALE") ? N / 20 : N; /* under a tool that makes all slower */
   for (int i = 0; i < n; i++) t[i] = func_timer(i % 2 ? HOUR + i : (int64_t)(i % 1000) * 1000, counts, &count);
   for (int i = 0; i < n; i++)
-    if (i % 2) stopped += gmx_timer_free(t[i]);
+    if (i % 2) stopped += timer_free(t[i]);
   CHECK_EQ(stopped, n / 2);
   spin_until(load(&count) == n / 2);
-  for (int i = 0; i < n; i += 2) CHECK_EQ(gmx_timer_free(t[i]), 0);
+  for (int i = 0; i < n; i += 2) CHECK_EQ(timer_free(t[i]), 0);
 }
 static void a_million_timers(void) { on_g(a_million, NULL); }
 
@@ -464,13 +465,13 @@ static void resets_do_not_pile_up(void *unused) {
   for (int i = 0; i < N; i++) t[i] = func_timer(HOUR, not_any_more, NULL);
   for (int round = 0; round < 1000; round++) {
     for (int i = 0; i < N; i++) {
-      if (round % 3 == 0) CHECK_EQ(gmx_timer_stop(t[i]), 1);
-      CHECK_EQ(gmx_timer_reset(t[i], HOUR + (round * 7919 + i) % 100000, 0), round % 3 != 0);
+      if (round % 3 == 0) CHECK_EQ(timer_stop(t[i]), 1);
+      CHECK_EQ(timer_reset(t[i], HOUR + (round * 7919 + i) % 100000, 0), round % 3 != 0);
     }
     if (round == 200) before = rss_kb();
   }
   CHECK_CMP(rss_kb(), <, before + 8000); /* a million resets would be 16 MB of entries */
-  for (int i = 0; i < N; i++) CHECK_EQ(gmx_timer_free(t[i]), 1);
+  for (int i = 0; i < N; i++) CHECK_EQ(timer_free(t[i]), 1);
 }
 static void nothing_piles_up(void) { on_g(resets_do_not_pile_up, NULL); }
 
@@ -480,7 +481,7 @@ static void wrong_calls(void) {
   gmx_timer t = 7;
   gmx_chan *c = NULL;
   CHECK_STATUS(gmx_after_func(0, NULL, NULL, &t), GMX_EINVAL);
-  CHECK_STATUS(gmx_after_func(-1, fires, NULL, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_after_func(GMX_FOREVER, fires, NULL, NULL), GMX_EINVAL);
   CHECK_STATUS(gmx_timer_new(0, 0, NULL, &c), GMX_EINVAL);
   CHECK_STATUS(gmx_timer_new(0, 0, &t, NULL), GMX_EINVAL);
   CHECK_STATUS(gmx_timer_new(0, -1, &t, &c), GMX_EINVAL);
@@ -489,16 +490,16 @@ static void wrong_calls(void) {
     gmx_timer bad = i == 0 ? 0 : i == 1 ? ~(gmx_timer)0 : t;
     if (i == 2) {
       bad = func_timer(HOUR, fires, NULL);
-      CHECK_EQ(gmx_timer_free(bad), 1);
+      CHECK_EQ(timer_free(bad), 1);
     }
-    CHECK_STATUS(gmx_timer_stop(bad), GMX_ESTALE);
-    CHECK_STATUS(gmx_timer_reset(bad, 0, 0), GMX_ESTALE);
-    CHECK_STATUS(gmx_timer_reset(bad, 0, -1), GMX_EINVAL);
-    CHECK_STATUS(gmx_timer_free(bad), GMX_ESTALE);
+    CHECK_STATUS(timer_stop(bad), GMX_ESTALE);
+    CHECK_STATUS(timer_reset(bad, 0, 0), GMX_ESTALE);
+    CHECK_STATUS(timer_reset(bad, 0, -1), GMX_EINVAL);
+    CHECK_STATUS(timer_free(bad), GMX_ESTALE);
   }
   struct channel_timer ct = chan_timer(HOUR, 0);
   CHECK_OK(gmx_chan_close(ct.c)); /* closed by the host: it fires into nothing */
-  CHECK_EQ(gmx_timer_reset(ct.t, 0, 0), 1);
+  CHECK_EQ(timer_reset(ct.t, 0, 0), 1);
   CHECK_OK(gmx_sleep(MS));
   chan_timer_free(&ct);
 }
@@ -510,7 +511,7 @@ struct self_free {
 static void frees_itself(void *arg) {
   struct self_free *s = arg;
   while (load(&s->t) == 0) CHECK_OK(gmx_yield());
-  CHECK_EQ(gmx_timer_free(s->t), 0);
+  CHECK_EQ(timer_free(s->t), 0);
   store(&s->done, 1);
 }
 static void from_within(void) {
@@ -530,8 +531,8 @@ static void an_end_and_a_beginning(void) {
   CHECK_OK(gmx_shutdown(30000 * MS));
   CHECK_OK(gmx_init(NULL));
   CHECK_OK(gmx_sleep(1200 * MS));
-  CHECK_EQ(gmx_timer_stop(t), 0);
-  CHECK_EQ(gmx_timer_free(t), 0);
+  CHECK_EQ(timer_stop(t), 0);
+  CHECK_EQ(timer_free(t), 0);
 }
 
 int main(void) {

@@ -35,7 +35,7 @@ static gmx_status group_for_no_time(void) { return gmx_waitgroup_wait_timeout(&o
 static void nothing(void *arg) { (void)arg; }
 static gmx_status once(void) { return gmx_once_do(&running, nothing, NULL); }
 static gmx_status once_for_no_time(void) { return gmx_once_do_timeout(&running, nothing, NULL, 0); }
-static gmx_status join_it(void) { return gmx_join(holder_g, -1); }
+static gmx_status join_it(void) { return gmx_join(holder_g, GMX_FOREVER); }
 static gmx_status join_for_no_time(void) { return gmx_join(holder_g, 0); }
 static gmx_status leave_for_no_time(void) { return gmx_scope_leave(scope, 0, NULL); }
 static gmx_status try_recv(void) { return gmx_chan_try_recv(none, &value); }
@@ -59,9 +59,9 @@ static gmx_status select_of(gmx_chan *from, gmx_chan *to, int64_t timeout) {
   cases[1].op = GMX_CASE_SEND;
   return gmx_select(cases, 2, timeout, NULL);
 }
-static gmx_status select_one(void) { return select_of(none, full, -1); }
+static gmx_status select_one(void) { return select_of(none, full, GMX_FOREVER); }
 static gmx_status select_for_no_time(void) { return select_of(none, full, 0); }
-static gmx_status select_closed(void) { return select_of(closed, full, -1); }
+static gmx_status select_closed(void) { return select_of(closed, full, GMX_FOREVER); }
 static gmx_status select_none(void) { return gmx_select(NULL, 0, 0, NULL); }
 static gmx_status sleeps(void) { return gmx_sleep(3600 * SECOND); }
 static gmx_status cond_wait(void) { return gmx_cond_wait(&cond, &own); }
@@ -116,9 +116,9 @@ static const struct call {
     CALL(send_closed, GMX_ECLOSED),
     CALL(try_null, GMX_EAGAIN),
     CALL(null_for_no_time, GMX_ETIMEDOUT),
-    CALL(select_for_no_time, GMX_EAGAIN),
+    CALL(select_for_no_time, GMX_ETIMEDOUT),
     CALL(select_closed, GMX_ECLOSED),
-    CALL(select_none, GMX_EAGAIN),
+    CALL(select_none, GMX_ETIMEDOUT),
     CALL(park_refused, GMX_OK),
     CALL(park_ready, GMX_OK),
 };
@@ -161,7 +161,7 @@ static void set_up(void) {
   CHECK_OK(gmx_chan_new(8, 1, &closed));
   CHECK_OK(gmx_chan_close(closed));
   CHECK_OK(gmx_cancel_new(0, 0, &canceled));
-  CHECK_OK(gmx_scope_new(-1, &scope));
+  CHECK_OK(gmx_scope_new(GMX_FOREVER, &scope));
   CHECK_OK(gmx_scope_spawn(scope, child, NULL));
   holder_g = go_with("holder", GMX_SPAWN_JOINABLE, holder, NULL);
   acquire(&begin, 1);
@@ -170,7 +170,7 @@ static void set_up(void) {
 static void tear_down(void) {
   release(&let_go, 2);
   join(holder_g);
-  CHECK_OK(gmx_scope_leave(scope, -1, NULL));
+  CHECK_OK(gmx_scope_leave(scope, GMX_FOREVER, NULL));
   CHECK_OK(gmx_cancel_free(canceled));
   CHECK_OK(gmx_chan_free(none));
   CHECK_OK(gmx_chan_free(full));
@@ -365,7 +365,7 @@ static int tries(void) {
     CHECK_STATUS(try_recv(), GMX_EAGAIN);
     CHECK_STATUS(try_send(), GMX_EAGAIN);
     CHECK_STATUS(try_recv_closed(), GMX_ECLOSED);
-    CHECK_STATUS(select_for_no_time(), GMX_EAGAIN);
+    CHECK_STATUS(select_for_no_time(), GMX_ETIMEDOUT);
   }
   return 1;
 }

@@ -446,6 +446,6 @@ int main(int argc, char **argv) {
   must(gmx_main(run, &result)); /* the first call starts the runtime */
   print_result(&result);
   table_free(&result.table);
-  must(gmx_shutdown(-1)); /* ends every thread; a program that exits anyway may leave it out */
+  must(gmx_shutdown(GMX_FOREVER)); /* ends every thread; a program that exits anyway may leave it out */
   return troubles ? 1 : 0;
 }

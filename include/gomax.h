@@ -4,8 +4,8 @@
  * Every function says: what it does; Blocks (G, thread or never); Call from (which contexts may); Safepoint (whether it
  * is one); Migrates (whether the G may be on another thread afterwards: no errno, no address of a thread-local variable
  * survives such a call); Owns; Returns; Since. A call from a context that may not make it returns an error and changes
- * nothing. Zero is the default everywhere, times are nanoseconds, a negative timeout is for ever, out-parameters are
- * written only on success.
+ * nothing. Zero is the default everywhere, times are nanoseconds, GMX_FOREVER is a timeout without an end and one of
+ * 0 or less has passed, out-parameters are written only on success.
  *
  * Clean C99 and C++11. Generated from the source: edit src/capi and run `make header`.
  */
@@ -67,8 +67,8 @@ extern "C" {
 /* ---- Status codes ----------------------------------------------------------------------------------------------- */
 
 /**
- * What a call came to: GMX_OK or a count, or a negative error. Negative errno values where one fits, from -1001 down
- * where none does.
+ * What a call came to: GMX_OK or a count, or a negative error. An error of the system is its errno, negative, under
+ * whatever name; those that the library itself gives have names here, from -1001 down where no errno fits.
  */
 typedef int32_t gmx_status;
 
@@ -77,11 +77,11 @@ enum {
   GMX_OK = 0,
   GMX_EPERM = -1,
   GMX_EINTR = -4,
+  GMX_EBADF = -9,
   GMX_EAGAIN = -11,
   GMX_ENOMEM = -12,
   GMX_EBUSY = -16,
   GMX_EINVAL = -22,
-  GMX_ECLOSED = -32,
   GMX_EPIPE = -32,
   GMX_EDEADLK = -35,
   GMX_ENOTSUP = -95,
@@ -91,29 +91,31 @@ enum {
   GMX_EINSYSCALL = -1002,
   GMX_ESHUTDOWN = -1003,
   GMX_ESTALE = -1004,
+  GMX_ECLOSED = -1005,
 };
 #else
 #define GMX_OK         0       /**< no error */
-#define GMX_EPERM      (-1)    /**< the operation does not match what the caller holds */
+#define GMX_EPERM      (-1)    /**< not permitted */
 #define GMX_EINTR      (-4)    /**< interrupted by a signal */
-#define GMX_EAGAIN     (-11)   /**< it would have to wait, or there is none to be had now */
-#define GMX_ENOMEM     (-12)   /**< no memory */
+#define GMX_EBADF      (-9)    /**< closed, or not open for this */
+#define GMX_EAGAIN     (-11)   /**< would block */
+#define GMX_ENOMEM     (-12)   /**< out of memory */
 #define GMX_EBUSY      (-16)   /**< in use */
-#define GMX_EINVAL     (-22)   /**< an argument is not valid */
-#define GMX_ECLOSED    (-32)   /**< closed */
-#define GMX_EPIPE      (-32)   /**< closed */
-#define GMX_EDEADLK    (-35)   /**< it would wait for ever */
-#define GMX_ENOTSUP    (-95)   /**< not supported here */
-#define GMX_ETIMEDOUT  (-110)  /**< the time is up */
+#define GMX_EINVAL     (-22)   /**< invalid argument */
+#define GMX_EPIPE      (-32)   /**< the other end is closed */
+#define GMX_EDEADLK    (-35)   /**< deadlock */
+#define GMX_ENOTSUP    (-95)   /**< not supported */
+#define GMX_ETIMEDOUT  (-110)  /**< timed out */
 #define GMX_ECANCELED  (-125)  /**< cancelled */
-#define GMX_ENOTG      (-1001) /**< this context cannot park, or is not on a goroutine */
-#define GMX_EINSYSCALL (-1002) /**< the goroutine is between enter and exit of a syscall */
+#define GMX_ENOTG      (-1001) /**< not on a goroutine, or where it cannot wait */
+#define GMX_EINSYSCALL (-1002) /**< between gmx_enter_syscall and gmx_exit_syscall */
 #define GMX_ESHUTDOWN  (-1003) /**< the runtime is going down */
-#define GMX_ESTALE     (-1004) /**< the handle's goroutine is no more, or never was */
+#define GMX_ESTALE     (-1004) /**< a stale handle */
+#define GMX_ECLOSED    (-1005) /**< the channel is closed */
 #endif
 
 /**
- * A short English text for a status. Counts (values above zero) are "no error".
+ * A short English text for a status, also for the negative of any errno. Counts (values above zero) are "no error".
  *
  * Blocks: never.
  * Call from: every context.
@@ -127,7 +129,7 @@ enum {
 GMX_API const char *gmx_strerror(gmx_status status);
 
 /**
- * The name of a status, such as "GMX_EINVAL".
+ * The name of a status, such as "GMX_EINVAL"; for another errno its own, such as "ENOENT".
  *
  * Blocks: never.
  * Call from: every context.
@@ -195,7 +197,7 @@ GMX_API const char *gmx_err_name(gmx_status status);
 #define GMX_CONFIG_NO_STACK_DUMP 64
 
 /**
- * What the runtime is started with. Zero is the default everywhere; struct_size is sizeof(gmx_config).
+ * What the runtime is started with. Zero is the default everywhere; struct_size is sizeof(gmx_config) or 0.
  */
 typedef struct gmx_config {
   /**
@@ -328,7 +330,7 @@ GMX_API gmx_status gmx_main(void (*fn)(void*),
  * The ending threads run what the host left there: destructors of thread_local objects and of POSIX keys. These may call the
  * library. Until all threads have ended a call that needs the runtime returns GMX_ESHUTDOWN.
  *
- * timeout: nanoseconds; negative for ever; 0 only looks, which may take 10 ms. Threads that were told to end have a second at
+ * timeout: nanoseconds; GMX_FOREVER; 0 only looks, which may take 10 ms. Threads that were told to end have a second at
  * least.
  *
  * Blocks: thread.
@@ -405,7 +407,7 @@ GMX_API uint32_t gmx_version(void);
 #define GMX_SPAWN_COPY_MAX 128
 
 /**
- * How a goroutine is made. Zero is the default everywhere; struct_size is sizeof(gmx_spawn_opts).
+ * How a goroutine is made. Zero is the default everywhere; struct_size is sizeof(gmx_spawn_opts) or 0.
  */
 typedef struct gmx_spawn_opts {
   /**
@@ -504,7 +506,7 @@ GMX_API gmx_status gmx_spawn_with(const struct gmx_spawn_opts *opts,
  * Waits until a joinable goroutine has ended. Its handle is stale then. Several may wait for the same one while it runs;
  * if it has ended before, one caller gets it.
  *
- * timeout: nanoseconds; negative for ever; 0 only looks.
+ * timeout: nanoseconds; GMX_FOREVER; 0 only looks.
  *
  * Blocks: the goroutine, or the thread of a caller that is none.
  * Call from: G, attached thread, foreign thread.
@@ -1460,7 +1462,7 @@ GMX_API gmx_status gmx_callback(void (*fn)(void*),
 GMX_API gmx_status gmx_sema_acquire(uint32_t *s);
 
 /**
- * As gmx_sema_acquire, but gives up after timeout nanoseconds; negative never; 0 without waiting.
+ * As gmx_sema_acquire, but gives up after timeout nanoseconds.
  *
  * Blocks: as gmx_sema_acquire, no longer than timeout.
  * Call from: G, attached thread, foreign thread.
@@ -1588,7 +1590,7 @@ typedef struct gmx_mutex {
 GMX_API gmx_status gmx_mutex_lock(struct gmx_mutex *m);
 
 /**
- * As gmx_mutex_lock, but gives up after timeout nanoseconds; negative never.
+ * As gmx_mutex_lock, but gives up after timeout nanoseconds.
  *
  * Blocks: as gmx_mutex_lock, no longer than timeout.
  * Call from: G, attached thread, foreign thread.
@@ -1713,7 +1715,7 @@ typedef struct gmx_rwmutex {
 GMX_API gmx_status gmx_rwmutex_lock(struct gmx_rwmutex *m);
 
 /**
- * As gmx_rwmutex_lock, but gives up after timeout nanoseconds; negative never. Readers whom it has kept out go on then.
+ * As gmx_rwmutex_lock, but gives up after timeout nanoseconds. Readers whom it has kept out go on then.
  *
  * Blocks: as gmx_rwmutex_lock, no longer than timeout.
  * Call from: G, attached thread, foreign thread.
@@ -1771,7 +1773,7 @@ GMX_API gmx_status gmx_rwmutex_unlock(struct gmx_rwmutex *m);
 GMX_API gmx_status gmx_rwmutex_rlock(struct gmx_rwmutex *m);
 
 /**
- * As gmx_rwmutex_rlock, but gives up after timeout nanoseconds; negative never.
+ * As gmx_rwmutex_rlock, but gives up after timeout nanoseconds.
  *
  * Blocks: as gmx_rwmutex_rlock, no longer than timeout.
  * Call from: G, attached thread, foreign thread.
@@ -1846,7 +1848,7 @@ GMX_API gmx_status gmx_cond_wait(struct gmx_cond *c,
                          gmx_mutex *m);
 
 /**
- * As gmx_cond_wait, but waits for a signal no longer than timeout nanoseconds; negative for ever. A signal that was given
+ * As gmx_cond_wait, but waits for a signal no longer than timeout nanoseconds. A signal that was given
  * is not lost: either it ends this wait with GMX_OK, or it is for the next.
  *
  * Blocks: as gmx_cond_wait: for a signal no longer than timeout, then for the mutex.
@@ -1858,9 +1860,7 @@ GMX_API gmx_status gmx_cond_wait(struct gmx_cond *c,
  * Returns: as gmx_cond_wait; GMX_ETIMEDOUT; GMX_ENOMEM.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_cond_wait_timeout(struct gmx_cond *c,
-                                 gmx_mutex *m,
-                                 int64_t timeout);
+GMX_API gmx_status gmx_cond_wait_timeout(struct gmx_cond *c, gmx_mutex *m, int64_t timeout);
 
 /**
  * Wakes the one who has waited longest, if anybody waits. The caller may have the mutex, and need not.
@@ -1969,7 +1969,7 @@ GMX_API gmx_status gmx_waitgroup_go(struct gmx_waitgroup *wg,
 GMX_API gmx_status gmx_waitgroup_wait(struct gmx_waitgroup *wg);
 
 /**
- * As gmx_waitgroup_wait, but gives up after timeout nanoseconds; negative never.
+ * As gmx_waitgroup_wait, but gives up after timeout nanoseconds.
  *
  * Blocks: as gmx_waitgroup_wait, no longer than timeout.
  * Call from: G, attached thread, foreign thread.
@@ -2013,7 +2013,7 @@ GMX_API gmx_status gmx_once_do(struct gmx_once *once,
                        void *arg);
 
 /**
- * As gmx_once_do, but waits for another's fn no longer than timeout nanoseconds; negative for ever.
+ * As gmx_once_do, but waits for another's fn no longer than timeout nanoseconds.
  *
  * Blocks: as gmx_once_do, for another no longer than timeout.
  * Call from: G, attached thread, foreign thread.
@@ -2040,7 +2040,7 @@ GMX_API gmx_status gmx_once_do_timeout(struct gmx_once *once, void (*fn)(void*),
 typedef uint64_t gmx_cancel;
 
 /**
- * Makes a token. It is cancelled by gmx_cancel_now, after timeout nanoseconds (negative: never), or when the token parent
+ * Makes a token. It is cancelled by gmx_cancel_now, after timeout nanoseconds, or when the token parent
  * is; parent 0 is none. Under a parent that is cancelled it is so from the beginning, and with a timeout of 0.
  *
  * Blocks: never.
@@ -2052,9 +2052,7 @@ typedef uint64_t gmx_cancel;
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ESTALE for a parent that is none; GMX_ENOMEM.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_cancel_new(gmx_cancel parent,
-                          int64_t timeout,
-                          gmx_cancel *out);
+GMX_API gmx_status gmx_cancel_new(gmx_cancel parent, int64_t timeout, gmx_cancel *out);
 
 /**
  * Cancels a token and all that were made under it. Whoever waits under one of them goes on with GMX_ECANCELED, and so does
@@ -2299,7 +2297,7 @@ typedef struct gmx_scope_end {
 
 /**
  * Makes a scope. It has a token of cancellation under the caller's current one, which is cancelled when a goroutine of the
- * scope fails, or after timeout nanoseconds; negative: never.
+ * scope fails, or after timeout nanoseconds.
  *
  * Blocks: never.
  * Call from: G, attached thread, foreign thread; also in a syscall, pinned, or with the world stopped.
@@ -2356,7 +2354,7 @@ GMX_API gmx_status gmx_scope_enter(gmx_scope scope);
  * Waits until all goroutines of a scope have ended, and gives the scope back. Neither the caller's own token nor that of the
  * scope ends the wait: the cancellation has reached the goroutines.
  *
- * timeout: nanoseconds; negative for ever; 0 only looks.
+ * timeout: nanoseconds; GMX_FOREVER; 0 only looks.
  *
  * result: where the first error is written, or GMX_OK, unless NULL.
  *
@@ -2639,7 +2637,7 @@ GMX_API gmx_status gmx_chan_try_recv(struct gmx_chan *chan,
                              void *elem);
 
 /**
- * As gmx_chan_send, but gives up after timeout nanoseconds; negative never; 0 without waiting.
+ * As gmx_chan_send, but gives up after timeout nanoseconds.
  *
  * Blocks: as gmx_chan_send, no longer than timeout.
  * Call from: G, attached thread, foreign thread.
@@ -2653,7 +2651,7 @@ GMX_API gmx_status gmx_chan_try_recv(struct gmx_chan *chan,
 GMX_API gmx_status gmx_chan_send_timeout(struct gmx_chan *chan, const void *elem, int64_t timeout);
 
 /**
- * As gmx_chan_recv, but gives up after timeout nanoseconds; negative never; 0 without waiting.
+ * As gmx_chan_recv, but gives up after timeout nanoseconds.
  *
  * Blocks: as gmx_chan_recv, no longer than timeout.
  * Call from: G, attached thread, foreign thread.
@@ -2710,7 +2708,7 @@ GMX_API size_t gmx_chan_cap(struct gmx_chan *chan);
 
 /**
  * Does one of n cases: one that is ready, chosen at random if several are, or the first that becomes ready. Gives up after
- * timeout nanoseconds; negative never; 0 at once: what default is in Go. Without a case (n is 0, or every channel is NULL)
+ * timeout nanoseconds; 0 at once: what default is in Go. Without a case (n is 0, or every channel is NULL)
  * it waits for its timeout. A channel may stand in several cases: each of them is chosen as often.
  *
  * Blocks: the goroutine, or the thread of a caller that is none; never if timeout is 0.
@@ -2720,7 +2718,7 @@ GMX_API size_t gmx_chan_cap(struct gmx_chan *chan);
  * Cancellable: yes.
  * Owns: the cases, until it returns.
  * Returns: GMX_OK: the case chosen was done; GMX_ECLOSED: the channel of the case chosen is closed (and a receiver's value zero);
- * GMX_EAGAIN if timeout is 0 and none is ready; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is none, a
+ * GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is none, a
  * channel that is none of this process, or nothing to send, or cases is NULL and n is not 0, or not aligned; GMX_ENOMEM if there
  * is no memory for the timer; GMX_ENOTG, GMX_EINSYSCALL. chosen, which may be NULL, is always written: n if no case was chosen.
  * Since: 0.1
@@ -2805,6 +2803,11 @@ GMX_API gmx_status gmx_cancel_hook_stop(gmx_cancel_hook hook, bool *stopped);
 /* ---- Time ------------------------------------------------------------------------------------------------------- */
 
 /**
+ * A timeout without an end. All others are nanoseconds; one of 0 or less has passed: the call looks once.
+ */
+#define GMX_FOREVER INT64_MAX
+
+/**
  * The monotonic clock, in nanoseconds from a point that does not matter.
  *
  * Blocks: never.
@@ -2819,7 +2822,7 @@ GMX_API gmx_status gmx_cancel_hook_stop(gmx_cancel_hook hook, bool *stopped);
 GMX_API int64_t gmx_now(void);
 
 /**
- * Sleeps for at least this many nanoseconds; 0 or less yields.
+ * Sleeps for at least this many nanoseconds; 0 or less yields, GMX_FOREVER does not come back but by a cancelled token.
  *
  * Blocks: the goroutine, or the thread of a caller that is none.
  * Call from: G, attached thread, foreign thread.
@@ -2833,6 +2836,37 @@ GMX_API int64_t gmx_now(void);
  */
 GMX_API gmx_status gmx_sleep(int64_t ns);
 
+/**
+ * The moment, on the clock of gmx_now, at which a timeout ends that begins now. For several waits that share one end:
+ *
+ *     int64_t end = gmx_deadline(timeout);
+ *     while (!done) s = gmx_cond_wait_timeout(&c, &m, gmx_time_left(end));
+ *
+ * Blocks: never.
+ * Call from: every context; it does not start the runtime.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: nothing.
+ * Returns: the moment; GMX_FOREVER for GMX_FOREVER and for whatever is too far away.
+ * Since: 0.2
+ */
+GMX_API int64_t gmx_deadline(int64_t timeout);
+
+/**
+ * The timeout that ends at a moment of gmx_deadline.
+ *
+ * Blocks: never.
+ * Call from: every context; it does not start the runtime.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: nothing.
+ * Returns: the nanoseconds until then; GMX_FOREVER for GMX_FOREVER; 0 if it has passed.
+ * Since: 0.2
+ */
+GMX_API int64_t gmx_time_left(int64_t deadline);
+
 /* ---- Timers ----------------------------------------------------------------------------------------------------- */
 
 /**
@@ -2841,8 +2875,8 @@ GMX_API gmx_status gmx_sleep(int64_t ns);
 typedef uint64_t gmx_timer;
 
 /**
- * Runs fn(arg) on a goroutine of its own after delay nanoseconds (negative: not before gmx_timer_reset). NULL out: nobody
- * can stop it, and nothing needs to be freed; delay is not negative then.
+ * Runs fn(arg) on a goroutine of its own after delay nanoseconds (GMX_FOREVER: not before gmx_timer_reset). NULL out:
+ * nobody can stop it, and nothing needs to be freed; delay is not GMX_FOREVER then.
  *
  * Blocks: never.
  * Call from: every context.
@@ -2850,17 +2884,14 @@ typedef uint64_t gmx_timer;
  * Migrates: no.
  * Cancellable: no.
  * Owns: arg stays the caller's; the timer is the caller's until gmx_timer_free.
- * Returns: GMX_OK; GMX_EINVAL if fn is NULL, or for a negative delay with a NULL out; GMX_ENOMEM.
+ * Returns: GMX_OK; GMX_EINVAL if fn is NULL, or for GMX_FOREVER with a NULL out; GMX_ENOMEM.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_after_func(int64_t delay,
-                          void (*fn)(void*),
-                          void *arg,
-                          gmx_timer *out);
+GMX_API gmx_status gmx_after_func(int64_t delay, void (*fn)(void*), void *arg, gmx_timer *out);
 
 /**
- * Makes a timer with a channel of int64_t: after delay nanoseconds (negative: not before gmx_timer_reset) the time of
- * gmx_now is sent to it, and then every period nanoseconds; 0: once. There is room for one time: whoever is slow loses
+ * Makes a timer with a channel of int64_t: after delay nanoseconds (GMX_FOREVER: not before gmx_timer_reset) the time
+ * of gmx_now is sent to it, and then every period nanoseconds; 0: once. There is room for one time: whoever is slow loses
  * some.
  *
  * Blocks: never.
@@ -2893,7 +2924,7 @@ GMX_API gmx_status gmx_timer_new(int64_t delay,
 GMX_API gmx_status gmx_ticker_new(int64_t period, gmx_timer *out, gmx_chan **chan);
 
 /**
- * Sets a timer anew, whatever it did: it fires after delay nanoseconds (negative: never), and then every period; 0: once.
+ * Sets a timer anew, whatever it did: it fires after delay nanoseconds (GMX_FOREVER: never), and then every period; 0: once.
  * As gmx_timer_stop first: nothing of before comes any more.
  *
  * A function that is called again and again is not called while the goroutine of the last firing has not begun.
@@ -2903,14 +2934,14 @@ GMX_API gmx_status gmx_ticker_new(int64_t period, gmx_timer *out, gmx_chan **cha
  * Safepoint: no.
  * Migrates: no.
  * Cancellable: no.
- * Owns: nothing.
- * Returns: 1 if that prevented something of before, 0 if not; GMX_ESTALE; GMX_EINVAL if period is negative; GMX_ENOMEM: it
- * is stopped.
+ * Owns: nothing. stopped (NULL: nobody asks) gets whether that prevented something of before.
+ * Returns: GMX_OK; GMX_ESTALE; GMX_EINVAL if period is negative; GMX_ENOMEM: it is stopped.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_timer_reset(gmx_timer timer,
                            int64_t delay,
-                           int64_t period);
+                           int64_t period,
+                           bool *stopped);
 
 /**
  * Sets a timer to fire every period nanoseconds from now on: gmx_timer_reset with period twice.
@@ -2920,11 +2951,11 @@ GMX_API gmx_status gmx_timer_reset(gmx_timer timer,
  * Safepoint: no.
  * Migrates: no.
  * Cancellable: no.
- * Owns: nothing.
+ * Owns: as gmx_timer_reset.
  * Returns: as gmx_timer_reset; GMX_EINVAL if period is not above 0.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_ticker_reset(gmx_timer timer, int64_t period);
+GMX_API gmx_status gmx_ticker_reset(gmx_timer timer, int64_t period, bool *stopped);
 
 /**
  * Stops a timer. When it has returned no function of this timer begins any more, and no time of before can be received
@@ -2935,12 +2966,13 @@ GMX_API gmx_status gmx_ticker_reset(gmx_timer timer, int64_t period);
  * Safepoint: no.
  * Migrates: no.
  * Cancellable: no.
- * Owns: nothing.
- * Returns: 1 if it was set, or had fired and nobody has received the time, or its function had not begun; 0 if there was
- * nothing to stop; GMX_ESTALE.
+ * Owns: nothing. stopped (NULL: nobody asks) gets true if it was set, or had fired and nobody has received the time, or its
+ * function had not begun; false if there was nothing to stop.
+ * Returns: GMX_OK; GMX_ESTALE.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_timer_stop(gmx_timer timer);
+GMX_API gmx_status gmx_timer_stop(gmx_timer timer,
+                          bool *stopped);
 
 /**
  * Stops a timer, as gmx_timer_stop, and gives it back. Its channel stays as long as somebody has a reference to it.
@@ -2950,17 +2982,18 @@ GMX_API gmx_status gmx_timer_stop(gmx_timer timer);
  * Safepoint: no.
  * Migrates: no.
  * Cancellable: no.
- * Owns: the timer is the library's again.
- * Returns: as gmx_timer_stop; GMX_EBUSY if nobody has a reference to its channel and somebody waits there all the same:
+ * Owns: the timer is the library's again. stopped: as gmx_timer_stop.
+ * Returns: GMX_OK; GMX_ESTALE; GMX_EBUSY if nobody has a reference to its channel and somebody waits there all the same:
  * the timer is stopped only.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_timer_free(gmx_timer timer);
+GMX_API gmx_status gmx_timer_free(gmx_timer timer,
+                          bool *stopped);
 
 /* ---- Seeing inside ---------------------------------------------------------------------------------------------- */
 
 /**
- * Memory of the library. struct_size is sizeof(gmx_mem_stats), set by the caller.
+ * Memory of the library. struct_size is sizeof(gmx_mem_stats) or 0.
  */
 typedef struct gmx_mem_stats {
   /**
@@ -3031,7 +3064,7 @@ typedef struct gmx_mem_stats {
 } gmx_mem_stats;
 
 /**
- * The scheduler in numbers. struct_size is sizeof(gmx_sched_stats), set by the caller. Read while everything runs: sums of
+ * The scheduler in numbers. struct_size is sizeof(gmx_sched_stats) or 0. Read while everything runs: sums of
  * counts that change meanwhile.
  */
 typedef struct gmx_sched_stats {
@@ -3179,6 +3212,32 @@ GMX_API gmx_status gmx_read_sched_stats(struct gmx_sched_stats *out);
  */
 GMX_API gmx_status gmx_write_heap_dump(int32_t fd);
 
+/* ---- Initialisers ------------------------------------------------------------------------------------------------- */
+
+/*
+ * A struct of options with every field at its default; set what should be otherwise. `gmx_config c = GMX_CONFIG_INIT;`
+ */
+#if defined(__cplusplus)
+#define GMX_ZERO_INIT {}
+#else
+#define GMX_ZERO_INIT {0}
+#endif
+#define GMX_CONFIG_INIT GMX_ZERO_INIT
+#define GMX_SPAWN_OPTS_INIT GMX_ZERO_INIT
+#define GMX_SCHED_STATS_INIT GMX_ZERO_INIT
+#define GMX_MEM_STATS_INIT GMX_ZERO_INIT
+#define GMX_MUTEX_INIT GMX_ZERO_INIT
+#define GMX_RWMUTEX_INIT GMX_ZERO_INIT
+#define GMX_COND_INIT GMX_ZERO_INIT
+#define GMX_WAITGROUP_INIT GMX_ZERO_INIT
+#define GMX_ONCE_INIT GMX_ZERO_INIT
+
+/*
+ * A case of gmx_select: `gmx_select_case cases[] = {GMX_RECV(jobs, &job), GMX_SEND(results, &result)};`
+ */
+#define GMX_RECV(c, to) {(c), (to), GMX_CASE_RECV, 0, {0, 0, 0, 0, 0}}
+#define GMX_SEND(c, from) {(c), (from), GMX_CASE_SEND, 0, {0, 0, 0, 0, 0}}
+
 /* ---- Inline ------------------------------------------------------------------------------------------------------ */
 
 /**
@@ -3207,7 +3266,7 @@ extern __inline __attribute__((__gnu_inline__)) gmx_status gmx_once_do(struct gm
   if (fn && once && at.n % sizeof at.n == 0 && __atomic_load_n(&once->state, __ATOMIC_ACQUIRE) == 3u) {
     return GMX_OK;
   }
-  return gmx_once_do_timeout(once, fn, arg, -1);
+  return gmx_once_do_timeout(once, fn, arg, GMX_FOREVER);
 }
 #endif
 

@@ -389,7 +389,7 @@ class task {
 
   /// Waits for its end, which no token ends early: a gomax::cancelled that it throws is the task's.
   R join() {
-    check(gmx_join(g_, -1));
+    check(gmx_join(g_, GMX_FOREVER));
     return take();
   }
 
@@ -785,7 +785,7 @@ auto run(const config &c, F &&f) -> std::invoke_result_t<std::decay_t<F> &> {
 }
 
 /// Waits until no goroutine is alive and ends the threads of the library. The next call starts it again.
-inline void shutdown() { check(gmx_shutdown(-1)); }
+inline void shutdown() { check(gmx_shutdown(GMX_FOREVER)); }
 /// As shutdown(), for so long: false if there are goroutines still; all goes on then.
 template <class Rep, class Period>
 bool shutdown_for(const std::chrono::duration<Rep, Period> &d) {
@@ -1292,7 +1292,7 @@ std::size_t select(Cases &&...cases) {
   constexpr std::size_t waiting = (std::size_t{std::decay_t<Cases>::waits} + ... + 0);
   static_assert(sizeof...(Cases) - waiting <= 1, "only one on_timeout or otherwise");
   std::array<gmx_select_case, waiting == 0 ? 1 : waiting> raw;
-  std::int64_t timeout = -1;
+  std::int64_t timeout = GMX_FOREVER;
   std::size_t at = 0;
   auto arm = [&](auto &c) {
     if constexpr (std::decay_t<decltype(c)>::waits) {
@@ -1317,7 +1317,7 @@ std::size_t select(Cases &&...cases) {
     throw;
   }
   status = gmx_select(raw.data(), waiting, timeout, &chosen);
-  const bool late = status == GMX_ETIMEDOUT || status == GMX_EAGAIN;
+  const bool late = status == GMX_ETIMEDOUT;
   at = 0;
   (settle(cases), ...);  // all before the first function: a value that was not sent is where it was
   if (!late && status != GMX_ECLOSED) check(status);
@@ -1595,7 +1595,7 @@ class once {
 
   template <class F>
   void call(F &&f) {
-    call_ns(f, -1);
+    call_ns(f, GMX_FOREVER);
   }
   /// False if another was still at it when the time was up.
   template <class Rep, class Period, class F>
@@ -1682,7 +1682,7 @@ inline void throw_if_cancelled() {
 /// Makes a token and owns it. Its end cancels nothing.
 class cancel_source {
  public:
-  explicit cancel_source(cancel_token parent = {}) { check(gmx_cancel_new(parent.native(), -1, &token_)); }
+  explicit cancel_source(cancel_token parent = {}) { check(gmx_cancel_new(parent.native(), GMX_FOREVER, &token_)); }
   /// Cancels itself after so long.
   template <class Rep, class Period>
   explicit cancel_source(const std::chrono::duration<Rep, Period> &d, cancel_token parent = {}) {
@@ -1784,7 +1784,7 @@ class [[nodiscard]] on_cancel {
 /// The goroutine or thread that makes a scope leaves it.
 class scope {
  public:
-  scope() { begin(-1); }
+  scope() { begin(GMX_FOREVER); }
   /// Is cancelled after so long.
   template <class Rep, class Period>
   explicit scope(const std::chrono::duration<Rep, Period> &d) {
@@ -1904,7 +1904,7 @@ class scope {
   /// Orders what the goroutines have left before what comes. They refer to this: whoever cannot wait here (in a syscall,
   /// pinned) cannot go on.
   void wait() noexcept {
-    if (gmx_scope_leave(scope_, -1, nullptr) != GMX_OK) std::terminate();
+    if (gmx_scope_leave(scope_, GMX_FOREVER, nullptr) != GMX_OK) std::terminate();
     left_ = true;
   }
 
@@ -1946,7 +1946,7 @@ class timer {
     return *this;
   }
   ~timer() {
-    if (timer_ != 0) static_cast<void>(gmx_timer_free(timer_));
+    if (timer_ != 0) static_cast<void>(gmx_timer_free(timer_, nullptr));
   }
 
   const channel<clock::time_point> &times() const noexcept { return times_; }
@@ -1954,14 +1954,18 @@ class timer {
   /// Waits for the next time.
   clock::time_point wait() const { return times_.receive().value(); }
   /// Whether that prevented something. No time of before comes any more.
-  bool stop() { return check(gmx_timer_stop(timer_)) != 0; }
+  bool stop() {
+    bool stopped = false;
+    check(gmx_timer_stop(timer_, &stopped));
+    return stopped;
+  }
   template <class Rep, class Period>
   bool reset(const std::chrono::duration<Rep, Period> &d) {
-    return check(gmx_timer_reset(timer_, detail::ns(d), 0)) != 0;
+    return reset_ns(detail::ns(d), 0);
   }
   template <class Rep, class Period, class Rep2, class Period2>
   bool reset(const std::chrono::duration<Rep, Period> &d, const std::chrono::duration<Rep2, Period2> &period) {
-    return check(gmx_timer_reset(timer_, detail::ns(d), detail::ns(period))) != 0;
+    return reset_ns(detail::ns(d), detail::ns(period));
   }
 
  private:
@@ -1969,6 +1973,11 @@ class timer {
     gmx_chan *c;
     check(gmx_timer_new(ns, period, &timer_, &c));
     times_ = channel<clock::time_point>::adopt(c);
+  }
+  bool reset_ns(std::int64_t ns, std::int64_t period) {
+    bool stopped = false;
+    check(gmx_timer_reset(timer_, ns, period, &stopped));
+    return stopped;
   }
 
   gmx_timer timer_ = 0;
@@ -1995,7 +2004,10 @@ class delayed {
 
   /// Whether the function does not run any more, and did not.
   bool stop() {
-    if (state_ == nullptr || check(gmx_timer_stop(state_->timer)) == 0) return false;
+    if (state_ == nullptr) return false;
+    bool stopped = false;
+    check(gmx_timer_stop(state_->timer, &stopped));
+    if (!stopped) return false;
     std::exchange(state_, nullptr)->unbegun();
     return true;
   }
@@ -2023,7 +2035,7 @@ class delayed {
       ::new (static_cast<void *>(std::addressof(room.value))) F(std::forward<G>(f));
       this->drop_f = [](state *s) { static_cast<whole *>(s)->room.value.~F(); };
       this->destroy = [](state *s) {
-        if (s->timer != 0) static_cast<void>(gmx_timer_free(s->timer));
+        if (s->timer != 0) static_cast<void>(gmx_timer_free(s->timer, nullptr));
         delete static_cast<whole *>(s);
       };
     }

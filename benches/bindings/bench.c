@@ -12,7 +12,7 @@ static void spawn_join(void) {
   for (int i = 0; i < N; i++) {
     gmx_spawn_opts opts = {.struct_size = sizeof opts, .flags = GMX_SPAWN_JOINABLE};
     gmx_g g;
-    if (gmx_spawn_with(&opts, nothing, NULL, &g) == GMX_OK) gmx_join(g, -1);
+    if (gmx_spawn_with(&opts, nothing, NULL, &g) == GMX_OK) gmx_join(g, GMX_FOREVER);
   }
   printf("spawn %.1f\n", (double)(gmx_now() - begin) / N);
 }

@@ -19,7 +19,7 @@ static void spawn_join(long n) {
     o.flags = GMX_SPAWN_JOINABLE;
     gmx_g g;
     gmx_spawn_with(&o, add, &sum, &g);
-    gmx_join(g, -1);
+    gmx_join(g, GMX_FOREVER);
   }
 }
 
@@ -58,7 +58,7 @@ static void ping_pong(long n) {
     gmx_chan_send(p.there, &i);
     gmx_chan_recv(p.back, &v);
   }
-  gmx_join(g, -1);
+  gmx_join(g, GMX_FOREVER);
   gmx_chan_free(p.there);
   gmx_chan_free(p.back);
 }
@@ -105,7 +105,7 @@ static void select(long n) {
     cases[1].chan = b;
     cases[1].elem = &v;
     std::size_t chosen;
-    gmx_select(cases, 2, -1, &chosen);
+    gmx_select(cases, 2, GMX_FOREVER, &chosen);
     gmx_chan_recv(a, &v);
   }
   gmx_chan_free(a);
@@ -120,9 +120,9 @@ static void scope(long n) {
   long sum = 0;
   for (long i = 0; i < n; i += 10) {
     gmx_scope s;
-    gmx_scope_new(-1, &s);
+    gmx_scope_new(GMX_FOREVER, &s);
     for (int j = 0; j < 10; j++) gmx_scope_spawn(s, child, &sum);
-    gmx_scope_leave(s, -1, nullptr);
+    gmx_scope_leave(s, GMX_FOREVER, nullptr);
   }
 }
 

@@ -214,16 +214,16 @@ static void timers(bytes *b) {
   }
   int64_t when;
   switch (op) {
-    case 0: known(gmx_timer_reset(t->timer, (int64_t)take(b, 8), (int64_t)take(b, 8))); break;
-    case 1: known(gmx_timer_reset(t->timer, moment(b), moment(b))); break;
-    case 2: known(gmx_timer_stop(t->timer)); break;
+    case 0: known(gmx_timer_reset(t->timer, (int64_t)take(b, 8), (int64_t)take(b, 8), NULL)); break;
+    case 1: known(gmx_timer_reset(t->timer, moment(b), moment(b), NULL)); break;
+    case 2: known(gmx_timer_stop(t->timer, NULL)); break;
     case 3: known(gmx_chan_recv_timeout(t->times, &when, moment(b))); break;
-    case 4: known(gmx_timer_free(t->timer)); break; /* stale from here on */
-    case 5: known(gmx_timer_stop(t->timer ^ take(b, 8))); break;
+    case 4: known(gmx_timer_free(t->timer, NULL)); break; /* stale from here on */
+    case 5: known(gmx_timer_stop(t->timer ^ take(b, 8), NULL)); break;
     default: break;
   }
   if (!atomic_compare_exchange_strong(&all.timers[i], &none, t)) {
-    known(gmx_timer_free(t->timer));
+    known(gmx_timer_free(t->timer, NULL));
     known(gmx_chan_free(t->times));
     free(t);
   }
@@ -432,7 +432,7 @@ static void ends(void) {
   for (int i = 0; i < TIMERS; i++) {
     timed *t = atomic_load(&all.timers[i]);
     if (t == NULL) continue;
-    known(gmx_timer_free(t->timer));
+    known(gmx_timer_free(t->timer, NULL));
     known(gmx_chan_free(t->times));
     free(t);
   }

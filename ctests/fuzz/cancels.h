@@ -49,7 +49,7 @@ static void use(actor *a, gmx_cancel t) {
 
 static void make(actor *a) {
   gmx_cancel t = 0, parent = token(a);
-  gmx_status s = gmx_cancel_new(parent, one_in(a, 3) ? wait_for(a) - 1000 : -1, &t);
+  gmx_status s = gmx_cancel_new(parent, one_in(a, 3) ? wait_for(a) - 1000 : GMX_FOREVER, &t);
   MAY(a, s, GMX_OK, parent ? GMX_ESTALE : GMX_OK, GMX_ENOMEM, DOWN(a));
   if ((s == GMX_OK) != (t != 0)) LOST(a, "a token is %#" PRIx64 ", and %s", t, gmx_err_name(s));
   if (s != GMX_OK) return;
@@ -71,7 +71,7 @@ static void my_tree(actor *a) {
   gmx_status s = GMX_OK;
   size_t n = 0;
   if (!a->g || a->sched) return; /* the runtime stays up */
-  for (; n < 4 && s == GMX_OK; n += s == GMX_OK) MAY(a, s = gmx_cancel_new(n ? t[rnd(a, n)] : 0, -1, &t[n]), GMX_OK, GMX_ENOMEM);
+  for (; n < 4 && s == GMX_OK; n += s == GMX_OK) MAY(a, s = gmx_cancel_new(n ? t[rnd(a, n)] : 0, GMX_FOREVER, &t[n]), GMX_OK, GMX_ENOMEM);
   if (n == 4) {
     for (size_t i = 0; i < n; i++) {
       IS(a, gmx_cancel_is_cancelled(t[i]), 0);
@@ -96,7 +96,7 @@ static void my_tree(actor *a) {
     if (want == GMX_OK) want = GMX_ECANCELED;
     IS(a, gmx_sleep(3600 * SECOND), want);
     IS(a, gmx_sema_acquire(&none), want);
-    IS(a, gmx_select(NULL, 0, -1, NULL), want);
+    IS(a, gmx_select(NULL, 0, GMX_FOREVER, NULL), want);
     MAY(a, gmx_cancel_use(before, NULL), GMX_OK, before ? GMX_ESTALE : GMX_OK);
     if (gmx_cancel_current() != before) {
       IS(a, gmx_cancel_use(0, NULL), GMX_OK);
@@ -205,7 +205,7 @@ static void my_scope(actor *a) {
   if (!a->g || a->sched || crowded() || may_wait(a) != GMX_OK) return;
   memset(&mine, 0, sizeof mine);
   atomic_store(&mine.seed, gs_random(&a->seed));
-  s = gmx_scope_new(one_in(a, 2) ? wait_for(a) : -1, &scope);
+  s = gmx_scope_new(one_in(a, 2) ? wait_for(a) : GMX_FOREVER, &scope);
   MAY(a, s, GMX_OK, GMX_ENOMEM);
   if (s != GMX_OK) return;
   bool inside = one_in(a, 2) && goes_inside(a, scope, &before);
@@ -220,9 +220,9 @@ static void my_scope(actor *a) {
     if (one_in(a, 2)) {
       gmx_scope inner = 0;
       gmx_cancel outer = 0;
-      MAY(a, s = gmx_scope_new(-1, &inner), GMX_OK, GMX_ENOMEM);
+      MAY(a, s = gmx_scope_new(GMX_FOREVER, &inner), GMX_OK, GMX_ENOMEM);
       if (s == GMX_OK && goes_inside(a, inner, &outer)) comes_out(a, inner, outer);
-      else if (s == GMX_OK) IS(a, gmx_scope_leave(inner, -1, NULL), GMX_OK);
+      else if (s == GMX_OK) IS(a, gmx_scope_leave(inner, GMX_FOREVER, NULL), GMX_OK);
     }
     comes_out(a, scope, before);
     result = 0;
@@ -244,7 +244,7 @@ static void scoped(actor *a) {
   switch (rnd(a, 9)) {
     case 0:
       if (h || crowded()) break;
-      s = gmx_scope_new(one_in(a, 3) ? wait_for(a) : -1, &made);
+      s = gmx_scope_new(one_in(a, 3) ? wait_for(a) : GMX_FOREVER, &made);
       if (a->sched) {
         MAY(a, s, GMX_ENOTG);
         break;
@@ -254,7 +254,7 @@ static void scoped(actor *a) {
       if (made == 0) LOST(a, "a scope is 0");
       unsigned long long none = 0;
       if (atomic_compare_exchange_strong(&r->scope, &none, made)) break;
-      if (may_wait(a) == GMX_OK && a->g) IS(a, gmx_scope_leave(made, -1, NULL), GMX_OK);
+      if (may_wait(a) == GMX_OK && a->g) IS(a, gmx_scope_leave(made, GMX_FOREVER, NULL), GMX_OK);
       break; /* or it is nobody's for ever */
     case 1:
     case 2:

@@ -269,7 +269,7 @@ static void selects(actor *a) {
     if (k->op == GMX_CASE_SEND) c->values[i] = value_new(p, c->elems[i]);
     else if (one_in(a, 8)) k->elem = NULL;
   }
-  int64_t timeout = one_in(a, 3) ? 0 : borrowed && one_in(a, 3) ? -1 : 1 + wait_for(a);
+  int64_t timeout = one_in(a, 3) ? -(int64_t)rnd(a, 3) : borrowed && one_in(a, 3) ? GMX_FOREVER : 1 + wait_for(a);
   size_t *out = one_in(a, 10) && !borrowed ? NULL : &chosen;
   bool wrong = n && one_in(a, 12);
   if (wrong) {
@@ -278,10 +278,10 @@ static void selects(actor *a) {
     else k->chan = (gmx_chan *)((char *)c->elems + 1 + 8 * rnd(a, 9));
   }
   gmx_status s = gmx_select(n || one_in(a, 2) ? c->cases : NULL, n, timeout, out);
-  if (timeout && may_wait(a) != GMX_OK) IS(a, s, may_wait(a));
+  if (timeout > 0 && may_wait(a) != GMX_OK) IS(a, s, may_wait(a));
   else if (wrong) MAY(a, s, GMX_EINVAL, DOWN(a));
-  else if (timeout) MAY(a, s, GMX_OK, GMX_ECLOSED, GMX_ETIMEDOUT, GMX_ENOMEM, CANCELLED(a), DOWN(a));
-  else MAY(a, s, GMX_OK, GMX_ECLOSED, GMX_EAGAIN, GMX_ENOMEM, DOWN(a));
+  else if (timeout > 0) MAY(a, s, GMX_OK, GMX_ECLOSED, GMX_ETIMEDOUT, GMX_ENOMEM, CANCELLED(a), DOWN(a));
+  else MAY(a, s, GMX_OK, GMX_ECLOSED, GMX_ETIMEDOUT, GMX_ENOMEM, DOWN(a));
   bool chose = s == GMX_OK || s == GMX_ECLOSED;
   if (chose ? chosen >= n || !c->pipes[chosen] : chosen != (out ? n : 1000000))
     LOST(a, "a select over %zu is %s, and chose %zu", n, gmx_err_name(s), chosen);

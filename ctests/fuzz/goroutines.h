@@ -58,18 +58,19 @@ static void spawn(actor *a) {
     memset(bytes, 0, sizeof bytes);
     static const size_t sizes[] = {sizeof *o, sizeof *o, sizeof *o, 8, 16, 4096, 7, 0, 5000, 40};
     o->struct_size = sizes[rnd(a, sizeof sizes / sizeof *sizes)];
-    o->flags = (uint32_t)rnd(a, one_in(a, 10) ? 8 : 4);
+    o->flags = (uint32_t)rnd(a, one_in(a, 10) ? 32 : 16);
     o->reserved = one_in(a, 20);
     o->stack_size = one_in(a, 10) ? (size_t)1 << rnd(a, 40) : rnd(a, 5) << 15;
     if (o->stack_size > 4 << 20 && o->stack_size <= (size_t)1 << 30) o->stack_size = 0;
     o->name = one_in(a, 2) ? "a name that is longer than what is kept of it" : NULL;
     if (o->stack_size && o->stack_size < 65536) o->stack_size = 65536; /* what it calls goes deep */
     if (one_in(a, 30)) bytes[sizeof *o + rnd(a, 4000)] = 1; /* what no library knows yet */
-    bool wrong = o->struct_size < 8 || o->struct_size > 4096;
-    for (size_t i = sizeof *o; i < o->struct_size && !wrong; i++) wrong = bytes[i] != 0;
-    wrong |= o->struct_size >= 12 && o->flags > 3;
-    wrong |= o->struct_size >= 16 && o->reserved != 0;
-    wrong |= o->struct_size >= 24 && o->stack_size > (size_t)1 << 30;
+    size_t size = o->struct_size ? o->struct_size : sizeof *o;
+    bool wrong = size < 8 || size > 4096;
+    for (size_t i = sizeof *o; i < size && !wrong; i++) wrong = bytes[i] != 0;
+    wrong |= size >= 12 && (o->flags > 15 || (o->flags & 10) == 10);
+    wrong |= size >= 16 && o->reserved != 0;
+    wrong |= size >= 24 && o->stack_size > (size_t)1 << 30;
     s = gmx_spawn_with(o, as_g, arg, out);
     if (wrong) IS(a, s, GMX_EINVAL);
     else MAY(a, s, GMX_OK, GMX_ENOMEM, DOWN(a));

@@ -36,7 +36,7 @@ static void semaphores(actor *a) {
       MAY(a, gmx_sema_release(NULL), GMX_EINVAL);
       MAY(a, gmx_sema_acquire((uint32_t *)((char *)semas + 1)), GMX_EINVAL);
       MAY(a, gmx_sema_try_acquire(NULL), GMX_EINVAL);
-      MAY(a, gmx_sema_acquire_timeout(NULL, -1), GMX_EINVAL);
+      MAY(a, gmx_sema_acquire_timeout(NULL, GMX_FOREVER), GMX_EINVAL);
       break;
     }
     default: MAY(a, gmx_sema_release(s), GMX_OK, GMX_ENOMEM, DOWN(a));

@@ -53,35 +53,35 @@ static void calls_once(actor *a) {
   bell *t = &bells[rnd(a, TIMERS)];
   gmx_timer h = (gmx_timer)atomic_load(&t->timer), made = 0;
   gmx_status s;
-  int64_t delay = one_in(a, 6) ? -1 : wait_for(a);
+  int64_t delay = one_in(a, 6) ? GMX_FOREVER : wait_for(a) - 1000;
   switch (rnd(a, 6)) {
     case 0:
     case 1:
       if (h || crowded()) break;
-      atomic_fetch_add(&t->set, delay >= 0);
+      atomic_fetch_add(&t->set, delay != GMX_FOREVER);
       s = gmx_after_func(delay, rings, t, &made);
       MAY(a, s, GMX_OK, GMX_ENOMEM, DOWN(a));
       if (s != GMX_OK) {
-        if (delay >= 0) atomic_fetch_sub(&t->set, 1);
+        if (delay != GMX_FOREVER) atomic_fetch_sub(&t->set, 1);
         break;
       }
       if (made == 0) LOST(a, "a timer is 0");
       unsigned long long none = 0;
       if (atomic_compare_exchange_strong(&t->timer, &none, made)) break;
-      s = gmx_timer_free(made);
+      s = timer_free(made);
       if (s == GMX_ESTALE) LOST(a, "somebody has freed a timer that nobody knew");
       prevents(a, t, "gmx_timer_free", s);
       break;
     case 2:
       if (!atomic_compare_exchange_strong(&t->timer, &h, 0)) break; /* one frees it, so no arm of ours comes too late */
-      prevents(a, t, "gmx_timer_free", gmx_timer_free(h));
+      prevents(a, t, "gmx_timer_free", timer_free(h));
       break;
-    case 3: prevents(a, t, "gmx_timer_stop", gmx_timer_stop(h)); break;
+    case 3: prevents(a, t, "gmx_timer_stop", timer_stop(h)); break;
     default:
       if (crowded()) break;
-      atomic_fetch_add(&t->set, delay >= 0);
-      s = gmx_timer_reset(h, delay, 0);
-      if (s < 0 && delay >= 0) atomic_fetch_sub(&t->set, 1);
+      atomic_fetch_add(&t->set, delay != GMX_FOREVER);
+      s = timer_reset(h, delay, 0);
+      if (s < 0 && delay != GMX_FOREVER) atomic_fetch_sub(&t->set, 1);
       prevents(a, t, "gmx_timer_reset", s);
   }
 }
@@ -110,28 +110,28 @@ static void calls_again(actor *a) {
         while (s != GMX_OK);
       }
       made = (gmx_timer)atomic_exchange(place, made);
-      if (made) YES_OR_NO(a, gmx_timer_free(made), GMX_ESTALE, GMX_ENOMEM, DOWN(a));
+      if (made) YES_OR_NO(a, timer_free(made), GMX_ESTALE, GMX_ENOMEM, DOWN(a));
       break;
     case 2: {
-      gmx_status got = gmx_timer_free(h);
+      gmx_status got = timer_free(h);
       YES_OR_NO(a, got, GMX_ESTALE, GMX_ENOMEM, DOWN(a));
       if (got >= 0) atomic_compare_exchange_strong(place, &h, 0);
       break;
     }
     case 3:
       IS(a, gmx_after_func(1, NULL, a, &made), GMX_EINVAL);
-      IS(a, gmx_after_func(-1, rings_for_nobody, NULL, NULL), GMX_EINVAL);
+      IS(a, gmx_after_func(GMX_FOREVER, rings_for_nobody, NULL, NULL), GMX_EINVAL);
       IS(a, gmx_timer_new(0, -1, &made, &c), GMX_EINVAL);
       IS(a, gmx_timer_new(0, 0, NULL, &c), GMX_EINVAL);
       IS(a, gmx_ticker_new(0, &made, &c), GMX_EINVAL);
-      IS(a, gmx_timer_reset(h, 1, -1), GMX_EINVAL);
-      IS(a, gmx_ticker_reset(h, 0), GMX_EINVAL);
-      MAY(a, gmx_timer_stop(0), GMX_ESTALE, DOWN(a), GMX_ENOMEM);
-      MAY(a, gmx_timer_free(gs_random(&a->seed)), GMX_ESTALE, DOWN(a), GMX_ENOMEM);
+      IS(a, timer_reset(h, 1, -1), GMX_EINVAL);
+      IS(a, ticker_reset(h, 0), GMX_EINVAL);
+      MAY(a, timer_stop(0), GMX_ESTALE, DOWN(a), GMX_ENOMEM);
+      MAY(a, timer_free(gs_random(&a->seed)), GMX_ESTALE, DOWN(a), GMX_ENOMEM);
       break;
-    case 4: s = gmx_timer_stop(h); goto known;
-    case 5: s = gmx_timer_reset(h, wait_for(a), period); goto known;
-    default: s = gmx_ticker_reset(h, period);
+    case 4: s = timer_stop(h); goto known;
+    case 5: s = timer_reset(h, wait_for(a), period); goto known;
+    default: s = ticker_reset(h, period);
     known:
       YES_OR_NO(a, s, GMX_ESTALE, GMX_ENOMEM, DOWN(a));
   }
@@ -156,18 +156,18 @@ static void my_own(actor *a) {
     if (one_in(a, 2)) continue;
     begin = gmx_now();
     delay = (int64_t)rnd(a, 100000);
-    s = gmx_timer_reset(t, delay, one_in(a, 2) ? 30000 : 0);
+    s = timer_reset(t, delay, one_in(a, 2) ? 30000 : 0);
     YES_OR_NO(a, s, GMX_ENOMEM);
     if (s < 0) break;
   }
-  s = gmx_timer_stop(t);
+  s = timer_stop(t);
   YES_OR_NO(a, s, GMX_OK);
   IS(a, gmx_chan_try_recv(c, &when), GMX_EAGAIN);
-  IS(a, gmx_timer_stop(t), 0);
+  IS(a, timer_stop(t), 0);
   bool channel_first = one_in(a, 2);
   if (channel_first) IS(a, gmx_chan_free(c), GMX_OK);
-  IS(a, gmx_timer_free(t), 0);
-  IS(a, gmx_timer_free(t), GMX_ESTALE);
+  IS(a, timer_free(t), 0);
+  IS(a, timer_free(t), GMX_ESTALE);
   if (channel_first) return;
   IS(a, gmx_chan_try_recv(c, &when), GMX_EAGAIN);
   IS(a, gmx_chan_free(c), GMX_OK);
@@ -197,9 +197,9 @@ static void timers(actor *a) {
 static void free_timers(actor *a) {
   for (int i = 0; i < TIMERS; i++) {
     gmx_timer h = (gmx_timer)atomic_exchange(&tickers[i], 0);
-    if (h) (void)!gmx_timer_free(h);
+    if (h) (void)!timer_free(h);
     h = (gmx_timer)atomic_exchange(&bells[i].timer, 0);
-    if (h) prevents(a, &bells[i], "gmx_timer_free", gmx_timer_free(h));
+    if (h) prevents(a, &bells[i], "gmx_timer_free", timer_free(h));
   }
 }
 

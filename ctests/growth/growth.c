@@ -70,7 +70,7 @@ static void channels(long n) {
 }
 static void tokens(long n) {
   gmx_cancel root, t;
-  CHECK_OK(gmx_cancel_new(0, -1, &root));
+  CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &root));
   for (long i = 0; i < n; i++) CHECK_OK(gmx_cancel_new(i % 2 ? root : 0, i % 4 ? -1 : HOUR, &t));
 }
 static void keys(long n) {
@@ -174,7 +174,7 @@ static void selects(long n) {
   gmx_select_case cases[3] = {{.chan = there, .op = GMX_CASE_RECV}, {.chan = back, .op = GMX_CASE_RECV}, {.chan = room, .elem = &byte, .op = GMX_CASE_RECV}};
   for (long i = 0; i < n; i++) {
     CHECK_OK(gmx_chan_send(room, &byte));
-    CHECK_OK(gmx_select(cases, 3, -1, NULL));
+    CHECK_OK(gmx_select(cases, 3, GMX_FOREVER, NULL));
   }
 }
 static void sends_later(void *arg) {
@@ -185,7 +185,7 @@ static void select_waits(long n) {
   char byte;
   gmx_select_case cases[2] = {{.chan = there, .elem = &byte, .op = GMX_CASE_RECV}, {.chan = back, .elem = &byte, .op = GMX_CASE_RECV}};
   go(sends_later, (void *)(intptr_t)n);
-  for (long i = 0; i < n; i++) CHECK_OK(gmx_select(cases, 2, -1, NULL));
+  for (long i = 0; i < n; i++) CHECK_OK(gmx_select(cases, 2, GMX_FOREVER, NULL));
 }
 static void semaphore(long n) {
   for (long i = 0; i < n; i++) {
@@ -250,12 +250,12 @@ static void naps(long n) {
 }
 static void arms(long n) {
   gmx_timer t;
-  CHECK_OK(gmx_after_func(-1, nothing, NULL, &t));
+  CHECK_OK(gmx_after_func(GMX_FOREVER, nothing, NULL, &t));
   for (long i = 0; i < n; i++) {
-    CHECK_CMP(gmx_timer_reset(t, 2 * HOUR, 0), >=, 0);
-    CHECK_EQ(gmx_timer_stop(t), 1);
+    CHECK_CMP(timer_reset(t, 2 * HOUR, 0), >=, 0);
+    CHECK_EQ(timer_stop(t), 1);
   }
-  CHECK_CMP(gmx_timer_free(t), >=, 0);
+  CHECK_CMP(timer_free(t), >=, 0);
 }
 static void fires(long n) {
   for (long i = 0; i < n; i++) {
@@ -264,14 +264,14 @@ static void fires(long n) {
     int64_t at;
     CHECK_OK(gmx_timer_new(0, 0, &t, &c));
     CHECK_OK(gmx_chan_recv(c, &at));
-    CHECK_CMP(gmx_timer_free(t), >=, 0);
+    CHECK_CMP(timer_free(t), >=, 0);
     CHECK_OK(gmx_chan_free(c));
   }
 }
 static void cancels(long n) {
   for (long i = 0; i < n; i++) {
     gmx_cancel t, above;
-    CHECK_OK(gmx_cancel_new(0, -1, &t));
+    CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &t));
     CHECK_OK(gmx_cancel_use(t, &above));
     CHECK_OK(gmx_cancel_now(t));
     CHECK_STATUS(gmx_sema_acquire(&sema), GMX_ECANCELED);
@@ -288,7 +288,7 @@ static void scopes(long n) {
     gmx_scope s;
     CHECK_OK(gmx_scope_new(HOUR, &s));
     CHECK_OK(gmx_scope_spawn(s, ok, NULL));
-    CHECK_OK(gmx_scope_leave(s, -1, NULL));
+    CHECK_OK(gmx_scope_leave(s, GMX_FOREVER, NULL));
   }
 }
 static void locals(long n) {

@@ -370,7 +370,7 @@ bool gc_init(size_t heap_bytes) {
 void gc_end(void) {
   atomic_store(&ending, true);
   gmx_sema_release(&wanted);
-  gmx_join(collector_g, -1);
+  gmx_join(collector_g, GMX_FOREVER);
   for (int32_t p = 0; p < gmx_p_count(); p++) free(gmx_p_get_of(key, p));
   gmx_p_key_delete(key);
   for (size_t b = 0; b < used_blocks; b++) free(blocks[b].marks);

@@ -133,7 +133,7 @@ int main(int argc, char **argv) {
   gmx_config config = {.struct_size = sizeof config, .maxprocs = argc > 2 ? atoi(argv[2]) : 4};
   if (gmx_init(&config) != GMX_OK) return 1;
   gmx_status status = gmx_main(program, NULL);
-  if (status == GMX_OK) status = gmx_shutdown(-1);
+  if (status == GMX_OK) status = gmx_shutdown(GMX_FOREVER);
   if (status != GMX_OK) fprintf(stderr, "marksweep: %s\n", gmx_strerror(status));
   return status == GMX_OK ? 0 : 1;
 }

@@ -4,11 +4,11 @@
 _Static_assert(GMX_OK == 0, "GMX_OK");
 _Static_assert(GMX_EPERM == -1, "GMX_EPERM");
 _Static_assert(GMX_EINTR == -4, "GMX_EINTR");
+_Static_assert(GMX_EBADF == -9, "GMX_EBADF");
 _Static_assert(GMX_EAGAIN == -11, "GMX_EAGAIN");
 _Static_assert(GMX_ENOMEM == -12, "GMX_ENOMEM");
 _Static_assert(GMX_EBUSY == -16, "GMX_EBUSY");
 _Static_assert(GMX_EINVAL == -22, "GMX_EINVAL");
-_Static_assert(GMX_ECLOSED == -32, "GMX_ECLOSED");
 _Static_assert(GMX_EPIPE == -32, "GMX_EPIPE");
 _Static_assert(GMX_EDEADLK == -35, "GMX_EDEADLK");
 _Static_assert(GMX_ENOTSUP == -95, "GMX_ENOTSUP");
@@ -18,6 +18,7 @@ _Static_assert(GMX_ENOTG == -1001, "GMX_ENOTG");
 _Static_assert(GMX_EINSYSCALL == -1002, "GMX_EINSYSCALL");
 _Static_assert(GMX_ESHUTDOWN == -1003, "GMX_ESHUTDOWN");
 _Static_assert(GMX_ESTALE == -1004, "GMX_ESTALE");
+_Static_assert(GMX_ECLOSED == -1005, "GMX_ECLOSED");
 _Static_assert(GMX_CONFIG_NO_SIGSEGV == 1, "GMX_CONFIG_NO_SIGSEGV");
 _Static_assert(GMX_CONFIG_NO_MEMBARRIER == 4, "GMX_CONFIG_NO_MEMBARRIER");
 _Static_assert(GMX_CONFIG_NO_FILES == 8, "GMX_CONFIG_NO_FILES");
@@ -220,6 +221,7 @@ gmx_status gmx_config_default(struct gmx_config *out);
 gmx_status gmx_coro_free(gmx_coro co);
 gmx_status gmx_coro_new(void (*fn)(void*), void *arg, const gmx_spawn_opts *opts, gmx_coro *co);
 gmx_status gmx_coro_switch(gmx_coro co);
+int64_t gmx_deadline(int64_t timeout);
 gmx_status gmx_detach(gmx_g g);
 gmx_status gmx_detach_thread(void);
 gmx_status gmx_enter_syscall(void);
@@ -300,11 +302,12 @@ gmx_status gmx_stop_the_world(const char *reason);
 gmx_status gmx_stop_the_world_timeout(const char *reason, int64_t timeout);
 const char *gmx_strerror(gmx_status status);
 gmx_status gmx_ticker_new(int64_t period, gmx_timer *out, gmx_chan **chan);
-gmx_status gmx_ticker_reset(gmx_timer timer, int64_t period);
-gmx_status gmx_timer_free(gmx_timer timer);
+gmx_status gmx_ticker_reset(gmx_timer timer, int64_t period, bool *stopped);
+int64_t gmx_time_left(int64_t deadline);
+gmx_status gmx_timer_free(gmx_timer timer, bool *stopped);
 gmx_status gmx_timer_new(int64_t delay, int64_t period, gmx_timer *out, gmx_chan **chan);
-gmx_status gmx_timer_reset(gmx_timer timer, int64_t delay, int64_t period);
-gmx_status gmx_timer_stop(gmx_timer timer);
+gmx_status gmx_timer_reset(gmx_timer timer, int64_t delay, int64_t period, bool *stopped);
+gmx_status gmx_timer_stop(gmx_timer timer, bool *stopped);
 gmx_status gmx_unlock_os_thread(void);
 gmx_status gmx_unpin(void);
 uint32_t gmx_version(void);
@@ -366,6 +369,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_coro_free,
   (abi_function)gmx_coro_new,
   (abi_function)gmx_coro_switch,
+  (abi_function)gmx_deadline,
   (abi_function)gmx_detach,
   (abi_function)gmx_detach_thread,
   (abi_function)gmx_enter_syscall,
@@ -447,6 +451,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_strerror,
   (abi_function)gmx_ticker_new,
   (abi_function)gmx_ticker_reset,
+  (abi_function)gmx_time_left,
   (abi_function)gmx_timer_free,
   (abi_function)gmx_timer_new,
   (abi_function)gmx_timer_reset,

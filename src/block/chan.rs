@@ -571,7 +571,7 @@ impl Chan {
         }
     }
 
-    /// Sends or receives; waits for that as long as `timeout`, negative for ever.
+    /// Sends or receives; waits for that as long as `timeout`.
     ///
     /// # Migrates
     #[inline(always)]

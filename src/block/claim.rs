@@ -156,7 +156,7 @@ impl Wait {
     #[inline(always)]
     pub fn plain(m: MRef, timeout: i64) -> Option<Wait> {
         let gp = waitq::waiter(m);
-        let plain = timeout < 0 && cancel::ends(gp, waitq::Kind::Event).is_none();
+        let plain = timeout == waitq::FOREVER && cancel::ends(gp, waitq::Kind::Event).is_none();
         plain.then_some(Wait { gp, seq: 0, foreign: false, deadline: None, token: None })
     }
 

@@ -220,14 +220,15 @@ impl<'a> Cases<'a> {
     }
 }
 
-/// Sends or receives at one of the cases; waits for that as long as `timeout`: 0 not at all (Again), negative for ever.
+/// Sends or receives at one of the cases; waits for that as long as `timeout`; not at all if that has passed.
 /// Ok: the case that was chosen, and how that went.
 ///
 /// # Migrates
 pub fn select(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result<()>)> {
     if let ([case], Some(c)) = (cases.0, cases.0.first().and_then(|_| cases.chan(0))) {
-        let r = if timeout == 0 {
+        let r = if timeout <= 0 {
             c.try_transfer(m, case.wants(), case.elem())
+                .map_err(|e| if e == Error::Again { Error::TimedOut } else { e })
         } else {
             c.transfer(m, case.wants(), case.elem(), timeout)
         };
@@ -253,13 +254,13 @@ pub fn select(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result<
 #[inline(never)]
 fn select_slow(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result<()>)> {
     if (0..cases.0.len()).all(|i| cases.chan(i).is_none()) {
-        if timeout == 0 {
-            return Err(Error::Again);
+        if timeout <= 0 {
+            return Err(Error::TimedOut);
         }
-        return Err(wait_for_nothing(m, WaitReason::SELECT_NONE, timeout).err().unwrap_or(Error::Again));
+        return Err(wait_for_nothing(m, WaitReason::SELECT_NONE, timeout).err().unwrap_or(Error::TimedOut));
     }
     // S2
-    let wait = if timeout == 0 { None } else { Some(Wait::begin(m, timeout)?) };
+    let wait = if timeout <= 0 { None } else { Some(Wait::begin(m, timeout)?) };
     cases.sort();
     cases.lock();
     while let Some(i) = cases.pick(m) {
@@ -277,7 +278,7 @@ fn select_slow(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result
     // S3
     let Some(wait) = wait else {
         cases.unlock();
-        return Err(Error::Again);
+        return Err(Error::TimedOut);
     };
     cases.enqueue(m, &wait);
     let mut all = cases;

@@ -40,6 +40,7 @@
 
 use super::chan::{Chan, Op};
 use super::objects::{Objects, objects};
+use super::waitq::FOREVER;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GName, GRef};
 use crate::gmp::m::MRef;
@@ -172,11 +173,11 @@ impl HostTimer {
     }
 }
 
-/// A1. Fires after `delay`, then every `period` (0: once); a negative delay is never. Whether that prevented a firing
+/// A1. Fires after `delay`, then every `period` (0: once); [`FOREVER`]: never. Whether that prevented a firing
 /// of before. Without memory it is stopped.
 pub fn reset(m: MRef, handle: u64, delay: i64, period: i64) -> Result<bool> {
     let (t, mut s) = find(objects(m.sched())?, handle)?;
-    if s.armed && delay >= 0 {
+    if s.armed && delay != FOREVER {
         t.forget(&mut s);
         s.when = later(now(), delay);
         s.period = period;
@@ -193,7 +194,7 @@ pub fn reset(m: MRef, handle: u64, delay: i64, period: i64) -> Result<bool> {
 
 /// The time, if the timer is the first of its heap now: for [`tell`], when the lock is open.
 fn arm(m: MRef, t: &'static HostTimer, s: &mut State, delay: i64, period: i64) -> Result<Option<i64>> {
-    if delay < 0 {
+    if delay == FOREVER {
         return Ok(None);
     }
     s.when = later(now(), delay);

@@ -382,7 +382,10 @@ pub fn self_id(m: MRef) -> u64 {
     }
 }
 
-/// The moment at which a wait of `timeout` ends: none for a negative one.
+/// A timeout without an end. What is zero or less has passed.
+pub const FOREVER: i64 = i64::MAX;
+
+/// The moment at which a wait of `timeout` ends: none for [`FOREVER`].
 pub fn deadline_of(timeout: i64) -> Option<i64> {
-    (timeout >= 0).then(|| later(crate::sync::now(), timeout))
+    (timeout != FOREVER).then(|| later(crate::sync::now(), timeout))
 }

@@ -43,7 +43,7 @@ fn why(handle: gmx_cancel) -> Result<Option<Reason>, gmx_status> {
     Ok(token_of(m, handle)?.and_then(|token| cancel::reason(m, &token)))
 }
 
-/// Makes a token. It is cancelled by gmx_cancel_now, after timeout nanoseconds (negative: never), or when the token parent
+/// Makes a token. It is cancelled by gmx_cancel_now, after timeout nanoseconds, or when the token parent
 /// is; parent 0 is none. Under a parent that is cancelled it is so from the beginning, and with a timeout of 0.
 ///
 /// Blocks: never.

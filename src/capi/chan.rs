@@ -206,7 +206,7 @@ unsafe fn transfer(c: *mut gmx_chan, op: Op, elem: *mut u8, timeout: i64) -> gmx
     if op == Op::Send && elem.is_null() && c.elem_size() != 0 {
         return GMX_EINVAL;
     }
-    if timeout == 0 {
+    if timeout <= 0 {
         return match c.try_transfer(m, op, elem) {
             Err(Error::Again) => failed(Error::TimedOut),
             r => tried(r),
@@ -221,7 +221,7 @@ unsafe fn transfer(c: *mut gmx_chan, op: Op, elem: *mut u8, timeout: i64) -> gmx
 #[cold]
 #[inline(never)]
 fn transfer_null(m: MRef, op: Op, timeout: i64) -> gmx_status {
-    if timeout == 0 {
+    if timeout <= 0 {
         return failed(Error::TimedOut);
     }
     tried(wait_for_nothing(
@@ -289,7 +289,7 @@ unsafe fn try_transfer_slow(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_stat
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_chan_send(chan: *mut gmx_chan, elem: *const c_void) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe { transfer(chan, Op::Send, elem.cast_mut().cast(), -1) }
+    unsafe { transfer(chan, Op::Send, elem.cast_mut().cast(), FOREVER) }
 }
 
 /// Receives a value: the oldest in the channel, or that of a sender that waits, or waits for one. NULL as a channel waits
@@ -310,7 +310,7 @@ pub unsafe extern "C" fn gmx_chan_send(chan: *mut gmx_chan, elem: *const c_void)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_chan_recv(chan: *mut gmx_chan, elem: *mut c_void) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe { transfer(chan, Op::Recv, elem.cast(), -1) }
+    unsafe { transfer(chan, Op::Recv, elem.cast(), FOREVER) }
 }
 
 /// Sends a value if it need not wait.
@@ -352,7 +352,7 @@ pub unsafe extern "C" fn gmx_chan_try_recv(chan: *mut gmx_chan, elem: *mut c_voi
     unsafe { try_transfer(chan, Op::Recv, elem.cast()) }
 }
 
-/// As gmx_chan_send, but gives up after timeout nanoseconds; negative never; 0 without waiting.
+/// As gmx_chan_send, but gives up after timeout nanoseconds.
 ///
 /// Blocks: as gmx_chan_send, no longer than timeout.
 /// Call from: G, attached thread, foreign thread.
@@ -371,7 +371,7 @@ pub unsafe extern "C" fn gmx_chan_send_timeout(chan: *mut gmx_chan, elem: *const
     unsafe { transfer(chan, Op::Send, elem.cast_mut().cast(), timeout) }
 }
 
-/// As gmx_chan_recv, but gives up after timeout nanoseconds; negative never; 0 without waiting.
+/// As gmx_chan_recv, but gives up after timeout nanoseconds.
 ///
 /// Blocks: as gmx_chan_recv, no longer than timeout.
 /// Call from: G, attached thread, foreign thread.
@@ -448,7 +448,7 @@ pub unsafe extern "C" fn gmx_chan_cap(chan: *mut gmx_chan) -> usize {
 }
 
 /// Does one of n cases: one that is ready, chosen at random if several are, or the first that becomes ready. Gives up after
-/// timeout nanoseconds; negative never; 0 at once: what default is in Go. Without a case (n is 0, or every channel is NULL)
+/// timeout nanoseconds; 0 at once: what default is in Go. Without a case (n is 0, or every channel is NULL)
 /// it waits for its timeout. A channel may stand in several cases: each of them is chosen as often.
 ///
 /// Blocks: the goroutine, or the thread of a caller that is none; never if timeout is 0.
@@ -458,7 +458,7 @@ pub unsafe extern "C" fn gmx_chan_cap(chan: *mut gmx_chan) -> usize {
 /// Cancellable: yes.
 /// Owns: the cases, until it returns.
 /// Returns: GMX_OK: the case chosen was done; GMX_ECLOSED: the channel of the case chosen is closed (and a receiver's value zero);
-/// GMX_EAGAIN if timeout is 0 and none is ready; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is none, a
+/// GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is none, a
 /// channel that is none of this process, or nothing to send, or cases is NULL and n is not 0, or not aligned; GMX_ENOMEM if there
 /// is no memory for the timer; GMX_ENOTG, GMX_EINSYSCALL. chosen, which may be NULL, is always written: n if no case was chosen.
 /// Since: 0.1
@@ -492,7 +492,7 @@ unsafe fn select_one(
     n: usize,
     timeout: i64,
 ) -> Result<(usize, crate::gmp::Result<()>), gmx_status> {
-    let m = if timeout == 0 { any() } else { may_wait() }?;
+    let m = if timeout <= 0 { any() } else { may_wait() }?;
     if (n != 0 && cases.is_null()) || !cases.is_aligned() || n > u32::MAX as usize {
         return Err(GMX_EINVAL);
     }

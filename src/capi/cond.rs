@@ -48,10 +48,10 @@ unsafe fn cond<'a>(c: *mut gmx_cond) -> Option<&'a Cond> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cond_wait(c: *mut gmx_cond, m: *mut gmx_mutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe { gmx_cond_wait_timeout(c, m, -1) }
+    unsafe { gmx_cond_wait_timeout(c, m, FOREVER) }
 }
 
-/// As gmx_cond_wait, but waits for a signal no longer than timeout nanoseconds; negative for ever. A signal that was given
+/// As gmx_cond_wait, but waits for a signal no longer than timeout nanoseconds. A signal that was given
 /// is not lost: either it ends this wait with GMX_OK, or it is for the next.
 ///
 /// Blocks: as gmx_cond_wait: for a signal no longer than timeout, then for the mutex.

@@ -45,7 +45,7 @@ const _: () = assert!(GMX_SPAWN_COPY_MAX as usize == size_of::<crate::gmp::g::Co
 /// Usable bytes of the largest stack.
 pub(super) const MAX_STACK: usize = 1 << 30;
 
-/// How a goroutine is made. Zero is the default everywhere; struct_size is sizeof(gmx_spawn_opts).
+/// How a goroutine is made. Zero is the default everywhere; struct_size is sizeof(gmx_spawn_opts) or 0.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct gmx_spawn_opts {
@@ -249,7 +249,7 @@ pub(super) unsafe fn copy_name(name: *const c_char) -> GName {
 /// Waits until a joinable goroutine has ended. Its handle is stale then. Several may wait for the same one while it runs;
 /// if it has ended before, one caller gets it.
 ///
-/// timeout: nanoseconds; negative for ever; 0 only looks.
+/// timeout: nanoseconds; GMX_FOREVER; 0 only looks.
 ///
 /// Blocks: the goroutine, or the thread of a caller that is none.
 /// Call from: G, attached thread, foreign thread.

@@ -58,6 +58,7 @@ pub use token::*;
 pub use waitgroup::*;
 pub use world::*;
 
+use crate::block::waitq::FOREVER;
 use crate::gmp::m::{Ctx, MRef};
 use crate::rt;
 
@@ -231,7 +232,8 @@ unsafe fn read_sized<T: Copy>(p: *const T) -> Result<Option<T>, gmx_status> {
     let ours = std::mem::size_of::<T>();
     // SAFETY: the caller's promise.
     let theirs = unsafe { p.cast::<usize>().read_unaligned() };
-    if theirs == ours {
+    // 0 is the size of 0.2, for good.
+    if theirs == ours || theirs == 0 {
         // SAFETY: as above.
         return Ok(Some(unsafe { p.read_unaligned() }));
     }
@@ -257,8 +259,9 @@ unsafe fn read_sized<T: Copy>(p: *const T) -> Result<Option<T>, gmx_status> {
 /// `p` points to as many bytes as its first word says.
 unsafe fn write_sized<T: Copy>(p: *mut T, v: &T) -> gmx_status {
     // SAFETY: the caller's promise.
-    let theirs = unsafe { p.cast::<usize>().read_unaligned() };
+    let said = unsafe { p.cast::<usize>().read_unaligned() };
     let word = std::mem::size_of::<usize>();
+    let theirs = if said == 0 { std::mem::size_of::<T>() } else { said };
     if theirs < word || theirs > SIZE_LIMIT {
         return GMX_EINVAL;
     }

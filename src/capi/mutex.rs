@@ -50,7 +50,7 @@ pub unsafe extern "C" fn gmx_mutex_lock(m: *mut gmx_mutex) -> gmx_status {
         {
             return GMX_OK;
         }
-        lock(m, -1)
+        lock(m, FOREVER)
     }
 }
 
@@ -66,7 +66,7 @@ unsafe fn lock(m: *mut gmx_mutex, timeout: i64) -> gmx_status {
     }
 }
 
-/// As gmx_mutex_lock, but gives up after timeout nanoseconds; negative never.
+/// As gmx_mutex_lock, but gives up after timeout nanoseconds.
 ///
 /// Blocks: as gmx_mutex_lock, no longer than timeout.
 /// Call from: G, attached thread, foreign thread.

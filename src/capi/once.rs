@@ -50,7 +50,7 @@ pub unsafe extern "C" fn gmx_once_do(
         if r#fn.is_some() && !once.is_null() && once.is_aligned() && (*once.cast::<Once>()).is_done() {
             return GMX_OK;
         }
-        do_timeout(once, r#fn, arg, -1)
+        do_timeout(once, r#fn, arg, FOREVER)
     }
 }
 
@@ -65,7 +65,7 @@ unsafe fn at<'a>(once: *mut gmx_once) -> Option<&'a Once> {
     Some(unsafe { &*once.cast::<Once>() })
 }
 
-/// As gmx_once_do, but waits for another's fn no longer than timeout nanoseconds; negative for ever.
+/// As gmx_once_do, but waits for another's fn no longer than timeout nanoseconds.
 ///
 /// Blocks: as gmx_once_do, for another no longer than timeout.
 /// Call from: G, attached thread, foreign thread.

@@ -51,7 +51,7 @@ pub const GMX_CONFIG_NO_STACK_DUMP: u32 = 64;
 
 const GUARD_FLAGS: u32 = GMX_CONFIG_GUARD_REQUIRED | GMX_CONFIG_GUARD_OPTIONAL;
 
-/// What the runtime is started with. Zero is the default everywhere; struct_size is sizeof(gmx_config).
+/// What the runtime is started with. Zero is the default everywhere; struct_size is sizeof(gmx_config) or 0.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct gmx_config {
@@ -224,7 +224,7 @@ pub extern "C" fn gmx_main(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c
 /// The ending threads run what the host left there: destructors of thread_local objects and of POSIX keys. These may call the
 /// library. Until all threads have ended a call that needs the runtime returns GMX_ESHUTDOWN.
 ///
-/// timeout: nanoseconds; negative for ever; 0 only looks, which may take 10 ms. Threads that were told to end have a second at
+/// timeout: nanoseconds; GMX_FOREVER; 0 only looks, which may take 10 ms. Threads that were told to end have a second at
 /// least.
 ///
 /// Blocks: thread.

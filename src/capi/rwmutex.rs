@@ -52,7 +52,7 @@ pub unsafe extern "C" fn gmx_rwmutex_lock(m: *mut gmx_rwmutex) -> gmx_status {
         {
             return GMX_OK;
         }
-        lock(m, -1)
+        lock(m, FOREVER)
     }
 }
 
@@ -68,7 +68,7 @@ unsafe fn lock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
     }
 }
 
-/// As gmx_rwmutex_lock, but gives up after timeout nanoseconds; negative never. Readers whom it has kept out go on then.
+/// As gmx_rwmutex_lock, but gives up after timeout nanoseconds. Readers whom it has kept out go on then.
 ///
 /// Blocks: as gmx_rwmutex_lock, no longer than timeout.
 /// Call from: G, attached thread, foreign thread.
@@ -172,9 +172,9 @@ pub unsafe extern "C" fn gmx_rwmutex_rlock(m: *mut gmx_rwmutex) -> gmx_status {
         match rwmutex(m) {
             Some(rw) if is_free() => match rw.enter() {
                 true => GMX_OK,
-                false => rlock_entered(rw, -1),
+                false => rlock_entered(rw, FOREVER),
             },
-            _ => rlock(m, -1),
+            _ => rlock(m, FOREVER),
         }
     }
 }
@@ -200,7 +200,7 @@ unsafe fn rlock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
     }
 }
 
-/// As gmx_rwmutex_rlock, but gives up after timeout nanoseconds; negative never.
+/// As gmx_rwmutex_rlock, but gives up after timeout nanoseconds.
 ///
 /// Blocks: as gmx_rwmutex_rlock, no longer than timeout.
 /// Call from: G, attached thread, foreign thread.

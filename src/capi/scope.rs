@@ -9,7 +9,7 @@ use std::ffi::c_void;
 pub type gmx_scope = u64;
 
 /// Makes a scope. It has a token of cancellation under the caller's current one, which is cancelled when a goroutine of the
-/// scope fails, or after timeout nanoseconds; negative: never.
+/// scope fails, or after timeout nanoseconds.
 ///
 /// Blocks: never.
 /// Call from: G, attached thread, foreign thread; also in a syscall, pinned, or with the world stopped.
@@ -96,7 +96,7 @@ pub extern "C" fn gmx_scope_enter(scope: gmx_scope) -> gmx_status {
 /// Waits until all goroutines of a scope have ended, and gives the scope back. Neither the caller's own token nor that of the
 /// scope ends the wait: the cancellation has reached the goroutines.
 ///
-/// timeout: nanoseconds; negative for ever; 0 only looks.
+/// timeout: nanoseconds; GMX_FOREVER; 0 only looks.
 ///
 /// result: where the first error is written, or GMX_OK, unless NULL.
 ///

@@ -35,7 +35,7 @@ pub unsafe extern "C" fn gmx_sema_acquire(s: *mut u32) -> gmx_status {
     unsafe {
         match word(s) {
             Some(word) if is_free() && sema::try_acquire(word) => GMX_OK,
-            _ => acquire(s, -1),
+            _ => acquire(s, FOREVER),
         }
     }
 }
@@ -50,13 +50,13 @@ unsafe fn acquire(s: *mut u32, timeout: i64) -> gmx_status {
         Ok(m) => m,
         Err(status) => return status,
     };
-    if timeout == 0 {
+    if timeout <= 0 {
         return if sema::try_acquire(s) { GMX_OK } else { failed(Error::TimedOut) };
     }
     tried(sema::acquire(m, s, waitq::deadline_of(timeout), WaitReason::SEMACQUIRE).1)
 }
 
-/// As gmx_sema_acquire, but gives up after timeout nanoseconds; negative never; 0 without waiting.
+/// As gmx_sema_acquire, but gives up after timeout nanoseconds.
 ///
 /// Blocks: as gmx_sema_acquire, no longer than timeout.
 /// Call from: G, attached thread, foreign thread.

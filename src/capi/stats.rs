@@ -7,7 +7,7 @@ use crate::rt::{self, dump};
 use crate::sched::world;
 use crate::sync::{Ordering, now};
 
-/// Memory of the library. struct_size is sizeof(gmx_mem_stats), set by the caller.
+/// Memory of the library. struct_size is sizeof(gmx_mem_stats) or 0.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct gmx_mem_stats {
@@ -46,7 +46,7 @@ pub struct gmx_mem_stats {
     pub stacks_unguarded: u64,
 }
 
-/// The scheduler in numbers. struct_size is sizeof(gmx_sched_stats), set by the caller. Read while everything runs: sums of
+/// The scheduler in numbers. struct_size is sizeof(gmx_sched_stats) or 0. Read while everything runs: sums of
 /// counts that change meanwhile.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -196,7 +196,7 @@ unsafe fn check_size<T>(out: *mut T) -> Result<(), gmx_status> {
     }
     // SAFETY: the caller's promise.
     let size = unsafe { out.cast::<usize>().read_unaligned() };
-    if (std::mem::size_of::<usize>()..=SIZE_LIMIT).contains(&size) { Ok(()) } else { Err(GMX_EINVAL) }
+    if size == 0 || (std::mem::size_of::<usize>()..=SIZE_LIMIT).contains(&size) { Ok(()) } else { Err(GMX_EINVAL) }
 }
 
 /// Reads the numbers of the scheduler; nothing stops for it. The counts by status walk over all goroutines.

@@ -3,8 +3,8 @@
 use crate::gmp::error::Error;
 use std::ffi::c_char;
 
-/// What a call came to: GMX_OK or a count, or a negative error. Negative errno values where one fits, from -1001 down
-/// where none does.
+/// What a call came to: GMX_OK or a count, or a negative error. An error of the system is its errno, negative, under
+/// whatever name; those that the library itself gives have names here, from -1001 down where no errno fits.
 pub type gmx_status = i32;
 
 /// A row of the one list of statuses.
@@ -33,22 +33,23 @@ macro_rules! statuses {
 
 statuses! {
     GMX_OK = 0, "no error";
-    GMX_EPERM = -1, "the operation does not match what the caller holds";
+    GMX_EPERM = -1, "not permitted";
     GMX_EINTR = -4, "interrupted by a signal";
-    GMX_EAGAIN = -11, "it would have to wait, or there is none to be had now";
-    GMX_ENOMEM = -12, "no memory";
+    GMX_EBADF = -9, "closed, or not open for this";
+    GMX_EAGAIN = -11, "would block";
+    GMX_ENOMEM = -12, "out of memory";
     GMX_EBUSY = -16, "in use";
-    GMX_EINVAL = -22, "an argument is not valid";
-    GMX_ECLOSED = -32, "closed";
-    GMX_EPIPE = -32, "closed";
-    GMX_EDEADLK = -35, "it would wait for ever";
-    GMX_ENOTSUP = -95, "not supported here";
-    GMX_ETIMEDOUT = -110, "the time is up";
+    GMX_EINVAL = -22, "invalid argument";
+    GMX_EPIPE = -32, "the other end is closed";
+    GMX_EDEADLK = -35, "deadlock";
+    GMX_ENOTSUP = -95, "not supported";
+    GMX_ETIMEDOUT = -110, "timed out";
     GMX_ECANCELED = -125, "cancelled";
-    GMX_ENOTG = -1001, "this context cannot park, or is not on a goroutine";
-    GMX_EINSYSCALL = -1002, "the goroutine is between enter and exit of a syscall";
+    GMX_ENOTG = -1001, "not on a goroutine, or where it cannot wait";
+    GMX_EINSYSCALL = -1002, "between gmx_enter_syscall and gmx_exit_syscall";
     GMX_ESHUTDOWN = -1003, "the runtime is going down";
-    GMX_ESTALE = -1004, "the handle's goroutine is no more, or never was";
+    GMX_ESTALE = -1004, "a stale handle";
+    GMX_ECLOSED = -1005, "the channel is closed";
 }
 
 pub(super) fn from(e: Error) -> gmx_status {
@@ -67,11 +68,110 @@ pub(super) fn from(e: Error) -> gmx_status {
     }
 }
 
-fn row(s: gmx_status) -> Option<&'static StatusRow> {
-    STATUS_LIST.iter().find(|row| row.value == s.min(0))
+/// An errno of the system that has no name among the statuses.
+struct ErrnoRow {
+    value: i32,
+    c_name: &'static str,
+    c_text: &'static str,
 }
 
-/// A short English text for a status. Counts (values above zero) are "no error".
+macro_rules! errnos {
+    ($($name:ident, $text:literal;)+) => {
+        &[$(ErrnoRow {
+            value: libc::$name,
+            c_name: concat!(stringify!($name), "\0"),
+            c_text: concat!($text, "\0"),
+        }),+]
+    };
+}
+
+const ERRNO_LIST: &[ErrnoRow] = errnos! {
+    ENOENT, "no such file or directory";
+    ESRCH, "no such process";
+    EIO, "input or output failed";
+    ENXIO, "no such device or address";
+    E2BIG, "the argument list is too long";
+    ENOEXEC, "not an executable format";
+    ECHILD, "no child processes";
+    EACCES, "permission denied";
+    EFAULT, "bad address";
+    ENOTBLK, "not a block device";
+    EEXIST, "exists already";
+    EXDEV, "a link to another device";
+    ENODEV, "no such device";
+    ENOTDIR, "not a directory";
+    EISDIR, "a directory";
+    ENFILE, "too many files are open in the system";
+    EMFILE, "too many files are open";
+    ENOTTY, "not a terminal";
+    ETXTBSY, "the program file is in use";
+    EFBIG, "the file is too large";
+    ENOSPC, "no space left";
+    ESPIPE, "cannot seek";
+    EROFS, "the file system is read-only";
+    EMLINK, "too many links";
+    EDOM, "the argument is outside the domain of the function";
+    ERANGE, "the result is too large";
+    ENAMETOOLONG, "the name is too long";
+    ENOLCK, "no locks left";
+    ENOSYS, "the system has no such call";
+    ENOTEMPTY, "the directory is not empty";
+    ELOOP, "too many symbolic links";
+    ENOMSG, "no such message";
+    EIDRM, "the identifier was removed";
+    ENOSTR, "not a stream";
+    ENODATA, "no data";
+    ENOSR, "no stream resources left";
+    EREMOTE, "the object is remote";
+    ENOLINK, "the link was cut";
+    EPROTO, "protocol error";
+    EMULTIHOP, "a multihop was attempted";
+    EBADMSG, "not a data message";
+    EOVERFLOW, "the value is too large for its type";
+    EILSEQ, "an invalid sequence of bytes";
+    EUSERS, "too many users";
+    ENOTSOCK, "not a socket";
+    EDESTADDRREQ, "a destination address is required";
+    EMSGSIZE, "the message is too long";
+    EPROTOTYPE, "the wrong type of protocol for a socket";
+    ENOPROTOOPT, "the protocol is not available";
+    EPROTONOSUPPORT, "the protocol is not supported";
+    ESOCKTNOSUPPORT, "the type of socket is not supported";
+    EPFNOSUPPORT, "the protocol family is not supported";
+    EAFNOSUPPORT, "the address family is not supported";
+    EADDRINUSE, "the address is in use";
+    EADDRNOTAVAIL, "the address is not available";
+    ENETDOWN, "the network is down";
+    ENETUNREACH, "the network cannot be reached";
+    ENETRESET, "the network dropped the connection";
+    ECONNABORTED, "the connection was aborted";
+    ECONNRESET, "the connection was reset by the peer";
+    ENOBUFS, "no buffer space left";
+    EISCONN, "connected already";
+    ENOTCONN, "not connected";
+    ESHUTDOWN, "sending after the socket was shut down";
+    ETOOMANYREFS, "too many references";
+    ECONNREFUSED, "the connection was refused";
+    EHOSTDOWN, "the host is down";
+    EHOSTUNREACH, "no route to the host";
+    EALREADY, "under way already";
+    EINPROGRESS, "under way now";
+    ESTALE, "a stale file handle";
+    EDQUOT, "the disk quota is exceeded";
+    EOWNERDEAD, "the owner has died";
+    ENOTRECOVERABLE, "the state cannot be recovered";
+};
+
+/// Name and text of a status, each with a NUL at its end.
+fn words(s: gmx_status) -> Option<(&'static str, &'static str)> {
+    let s = s.min(0);
+    if let Some(row) = STATUS_LIST.iter().find(|row| row.value == s) {
+        return Some((row.c_name, row.c_text));
+    }
+    ERRNO_LIST.iter().find(|row| row.value == s.wrapping_neg()).map(|row| (row.c_name, row.c_text))
+}
+
+/// A short English text for a status, also for the negative of any errno. Counts (values above zero) are "no error".
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -83,10 +183,10 @@ fn row(s: gmx_status) -> Option<&'static StatusRow> {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_strerror(status: gmx_status) -> *const c_char {
-    row(status).map_or(c"unknown status".as_ptr(), |row| row.c_text.as_ptr().cast())
+    words(status).map_or(c"unknown status".as_ptr(), |(_, text)| text.as_ptr().cast())
 }
 
-/// The name of a status, such as "GMX_EINVAL".
+/// The name of a status, such as "GMX_EINVAL"; for another errno its own, such as "ENOENT".
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -98,5 +198,5 @@ pub extern "C" fn gmx_strerror(status: gmx_status) -> *const c_char {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_err_name(status: gmx_status) -> *const c_char {
-    row(status).map_or(c"GMX_EUNKNOWN".as_ptr(), |row| row.c_name.as_ptr().cast())
+    words(status).map_or(c"GMX_EUNKNOWN".as_ptr(), |(name, _)| name.as_ptr().cast())
 }

@@ -10,8 +10,8 @@ use std::ptr::NonNull;
 /// A timer. Handles are not used again. 0 is none.
 pub type gmx_timer = u64;
 
-/// Runs fn(arg) on a goroutine of its own after delay nanoseconds (negative: not before gmx_timer_reset). NULL out: nobody
-/// can stop it, and nothing needs to be freed; delay is not negative then.
+/// Runs fn(arg) on a goroutine of its own after delay nanoseconds (GMX_FOREVER: not before gmx_timer_reset). NULL out:
+/// nobody can stop it, and nothing needs to be freed; delay is not GMX_FOREVER then.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -19,7 +19,7 @@ pub type gmx_timer = u64;
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: arg stays the caller's; the timer is the caller's until gmx_timer_free.
-/// Returns: GMX_OK; GMX_EINVAL if fn is NULL, or for a negative delay with a NULL out; GMX_ENOMEM.
+/// Returns: GMX_OK; GMX_EINVAL if fn is NULL, or for GMX_FOREVER with a NULL out; GMX_ENOMEM.
 /// Since: 0.1
 ///
 /// # Safety
@@ -32,7 +32,7 @@ pub unsafe extern "C" fn gmx_after_func(
     out: *mut gmx_timer,
 ) -> gmx_status {
     let Some(f) = r#fn else { return GMX_EINVAL };
-    if out.is_null() && delay < 0 {
+    if out.is_null() && delay == FOREVER {
         return GMX_EINVAL;
     }
     let m = match started() {
@@ -51,8 +51,8 @@ pub unsafe extern "C" fn gmx_after_func(
     }
 }
 
-/// Makes a timer with a channel of int64_t: after delay nanoseconds (negative: not before gmx_timer_reset) the time of
-/// gmx_now is sent to it, and then every period nanoseconds; 0: once. There is room for one time: whoever is slow loses
+/// Makes a timer with a channel of int64_t: after delay nanoseconds (GMX_FOREVER: not before gmx_timer_reset) the time
+/// of gmx_now is sent to it, and then every period nanoseconds; 0: once. There is room for one time: whoever is slow loses
 /// some.
 ///
 /// Blocks: never.
@@ -110,9 +110,19 @@ fn with_channel(m: MRef, delay: i64, period: i64) -> crate::gmp::Result<(gmx_tim
     }
 }
 
-/// 1 or 0 or an error, as a status.
-fn yes_or_no(r: crate::gmp::Result<bool>) -> gmx_status {
-    r.map_or_else(status::from, gmx_status::from)
+/// # Safety
+/// `stopped` is null or writable.
+unsafe fn tell(r: crate::gmp::Result<bool>, stopped: *mut bool) -> gmx_status {
+    match r {
+        Ok(yes) => {
+            if !stopped.is_null() {
+                // SAFETY: the caller's promise.
+                unsafe { *stopped = yes };
+            }
+            GMX_OK
+        }
+        Err(e) => status::from(e),
+    }
 }
 
 /// Makes a timer that sends the time every period nanoseconds: gmx_timer_new with period twice.
@@ -137,7 +147,7 @@ pub unsafe extern "C" fn gmx_ticker_new(period: i64, out: *mut gmx_timer, chan: 
     unsafe { gmx_timer_new(period, period, out, chan) }
 }
 
-/// Sets a timer anew, whatever it did: it fires after delay nanoseconds (negative: never), and then every period; 0: once.
+/// Sets a timer anew, whatever it did: it fires after delay nanoseconds (GMX_FOREVER: never), and then every period; 0: once.
 /// As gmx_timer_stop first: nothing of before comes any more.
 ///
 /// A function that is called again and again is not called while the goroutine of the last firing has not begun.
@@ -147,17 +157,20 @@ pub unsafe extern "C" fn gmx_ticker_new(period: i64, out: *mut gmx_timer, chan: 
 /// Safepoint: no.
 /// Migrates: no.
 /// Cancellable: no.
-/// Owns: nothing.
-/// Returns: 1 if that prevented something of before, 0 if not; GMX_ESTALE; GMX_EINVAL if period is negative; GMX_ENOMEM: it
-/// is stopped.
+/// Owns: nothing. stopped (NULL: nobody asks) gets whether that prevented something of before.
+/// Returns: GMX_OK; GMX_ESTALE; GMX_EINVAL if period is negative; GMX_ENOMEM: it is stopped.
 /// Since: 0.1
+///
+/// # Safety
+/// `stopped` is null or writable.
 #[unsafe(no_mangle)]
-pub extern "C" fn gmx_timer_reset(timer: gmx_timer, delay: i64, period: i64) -> gmx_status {
+pub unsafe extern "C" fn gmx_timer_reset(timer: gmx_timer, delay: i64, period: i64, stopped: *mut bool) -> gmx_status {
     if period < 0 {
         return GMX_EINVAL;
     }
     match started() {
-        Ok(m) => yes_or_no(timer::reset(m, timer, delay, period)),
+        // SAFETY: the caller's promise.
+        Ok(m) => unsafe { tell(timer::reset(m, timer, delay, period), stopped) },
         Err(status) => status,
     }
 }
@@ -169,12 +182,16 @@ pub extern "C" fn gmx_timer_reset(timer: gmx_timer, delay: i64, period: i64) -> 
 /// Safepoint: no.
 /// Migrates: no.
 /// Cancellable: no.
-/// Owns: nothing.
+/// Owns: as gmx_timer_reset.
 /// Returns: as gmx_timer_reset; GMX_EINVAL if period is not above 0.
 /// Since: 0.1
+///
+/// # Safety
+/// `stopped` is null or writable.
 #[unsafe(no_mangle)]
-pub extern "C" fn gmx_ticker_reset(timer: gmx_timer, period: i64) -> gmx_status {
-    if period <= 0 { GMX_EINVAL } else { gmx_timer_reset(timer, period, period) }
+pub unsafe extern "C" fn gmx_ticker_reset(timer: gmx_timer, period: i64, stopped: *mut bool) -> gmx_status {
+    // SAFETY: the caller's promise.
+    if period <= 0 { GMX_EINVAL } else { unsafe { gmx_timer_reset(timer, period, period, stopped) } }
 }
 
 /// Stops a timer. When it has returned no function of this timer begins any more, and no time of before can be received
@@ -185,14 +202,18 @@ pub extern "C" fn gmx_ticker_reset(timer: gmx_timer, period: i64) -> gmx_status 
 /// Safepoint: no.
 /// Migrates: no.
 /// Cancellable: no.
-/// Owns: nothing.
-/// Returns: 1 if it was set, or had fired and nobody has received the time, or its function had not begun; 0 if there was
-/// nothing to stop; GMX_ESTALE.
+/// Owns: nothing. stopped (NULL: nobody asks) gets true if it was set, or had fired and nobody has received the time, or its
+/// function had not begun; false if there was nothing to stop.
+/// Returns: GMX_OK; GMX_ESTALE.
 /// Since: 0.1
+///
+/// # Safety
+/// `stopped` is null or writable.
 #[unsafe(no_mangle)]
-pub extern "C" fn gmx_timer_stop(timer: gmx_timer) -> gmx_status {
+pub unsafe extern "C" fn gmx_timer_stop(timer: gmx_timer, stopped: *mut bool) -> gmx_status {
     match any() {
-        Ok(m) => yes_or_no(timer::stop(m, timer)),
+        // SAFETY: the caller's promise.
+        Ok(m) => unsafe { tell(timer::stop(m, timer), stopped) },
         Err(status) => status,
     }
 }
@@ -204,14 +225,18 @@ pub extern "C" fn gmx_timer_stop(timer: gmx_timer) -> gmx_status {
 /// Safepoint: no.
 /// Migrates: no.
 /// Cancellable: no.
-/// Owns: the timer is the library's again.
-/// Returns: as gmx_timer_stop; GMX_EBUSY if nobody has a reference to its channel and somebody waits there all the same:
+/// Owns: the timer is the library's again. stopped: as gmx_timer_stop.
+/// Returns: GMX_OK; GMX_ESTALE; GMX_EBUSY if nobody has a reference to its channel and somebody waits there all the same:
 /// the timer is stopped only.
 /// Since: 0.1
+///
+/// # Safety
+/// `stopped` is null or writable.
 #[unsafe(no_mangle)]
-pub extern "C" fn gmx_timer_free(timer: gmx_timer) -> gmx_status {
+pub unsafe extern "C" fn gmx_timer_free(timer: gmx_timer, stopped: *mut bool) -> gmx_status {
     match any() {
-        Ok(m) => yes_or_no(timer::free(m, timer)),
+        // SAFETY: the caller's promise.
+        Ok(m) => unsafe { tell(timer::free(m, timer), stopped) },
         Err(status) => status,
     }
 }

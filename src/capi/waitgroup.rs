@@ -149,12 +149,12 @@ pub unsafe extern "C" fn gmx_waitgroup_wait(wg: *mut gmx_waitgroup) -> gmx_statu
     unsafe {
         match group(wg) {
             Some(wg) if is_free() && wg.is_zero() => GMX_OK,
-            _ => wait(wg, -1),
+            _ => wait(wg, FOREVER),
         }
     }
 }
 
-/// As gmx_waitgroup_wait, but gives up after timeout nanoseconds; negative never.
+/// As gmx_waitgroup_wait, but gives up after timeout nanoseconds.
 ///
 /// Blocks: as gmx_waitgroup_wait, no longer than timeout.
 /// Call from: G, attached thread, foreign thread.

@@ -72,7 +72,7 @@ pub struct gmx_g_info {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_stop_the_world(reason: *const c_char) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe { gmx_stop_the_world_timeout(reason, -1) }
+    unsafe { gmx_stop_the_world_timeout(reason, FOREVER) }
 }
 
 /// As gmx_stop_the_world, but gives up after timeout nanoseconds: the world runs then, and a report names the goroutines

@@ -131,7 +131,7 @@ fn both(steps: fn() -> Vec<Step>, ps: u32, visitor: bool) -> impl Fn() {
             w.host(|w, m| visit(w, m, |_| ()));
         }
         w.host(|w, m| {
-            stop_and_start(w, m, -1);
+            stop_and_start(w, m, FOREVER);
             barrier(w, m);
             served(w, 1);
         });
@@ -158,7 +158,7 @@ fn in_turn(timeout: bool) -> impl Fn() {
         let m = w.worker_with(&[g]);
         w.go(m);
         w.host(move |w, m| {
-            stop_and_start(w, m, if timeout { 1 } else { -1 });
+            stop_and_start(w, m, if timeout { 1 } else { FOREVER });
         });
         w.host(|w, m| {
             barrier(w, m);
@@ -208,7 +208,7 @@ fn everything_at_once() {
             visit(w, m, |_| barrier(w, m));
         });
         w.host(|w, m| {
-            stop_and_start(w, m, -1);
+            stop_and_start(w, m, FOREVER);
             barrier(w, m);
         });
         w.host(|w, m| {

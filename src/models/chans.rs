@@ -46,8 +46,6 @@ fn two(w: &World) -> (C, C) {
     if a.0 < b.0 { (a, b) } else { (b, a) }
 }
 
-const FOREVER: i64 = -1;
-
 fn send(m: MRef, c: &C, v: u64, timeout: i64) -> Result<()> {
     c.send(m, (&raw const v).cast(), timeout)
 }

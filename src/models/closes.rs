@@ -25,11 +25,11 @@ extern "C" fn child(_: *mut std::ffi::c_void) -> i32 {
 
 /// S1 in scope.rs.
 fn spawns_in_a_scope(m: MRef, token: usize, started: &AtomicUsize) -> bool {
-    let handle = scope::make(m, -1).unwrap();
+    let handle = scope::make(m, FOREVER).unwrap();
     let spawned = scope::spawn(m, handle, child, token as *mut _);
     assert!(matches!(spawned, Ok(()) | Err(Error::ShutDown)));
     started.store(usize::from(spawned.is_ok()), SeqCst);
-    assert_eq!(scope::leave(m, handle, -1), Ok(0));
+    assert_eq!(scope::leave(m, handle, FOREVER), Ok(0));
     spawned.is_ok()
 }
 

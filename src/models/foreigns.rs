@@ -54,7 +54,7 @@ fn detaches_in_a_syscall() {
     });
     w.stranger(|w| {
         let m = needm(w);
-        stop_and_start(w, m, -1);
+        stop_and_start(w, m, FOREVER);
         visit(w, m, |_| ());
         foreign::dropm(m);
     });

@@ -316,7 +316,7 @@ fn channel(cap: usize, close: bool) -> impl Fn() {
         let y = x.clone();
         w.host(move |_, m| {
             let mut v = 0u64;
-            let got = c(&y).recv(m, (&raw mut v).cast(), -1);
+            let got = c(&y).recv(m, (&raw mut v).cast(), FOREVER);
             assert_eq!(got.is_ok(), !close);
             // SAFETY: the receiver is one of its users, and does not use it afterwards.
             assert!(unsafe { Chan::free(y.0) }.is_ok());
@@ -325,7 +325,7 @@ fn channel(cap: usize, close: bool) -> impl Fn() {
         let y = x.clone();
         w.host(move |_, m| {
             let v = 7u64;
-            let done = if close { c(&y).close(m) } else { c(&y).send(m, (&raw const v).cast(), -1) };
+            let done = if close { c(&y).close(m) } else { c(&y).send(m, (&raw const v).cast(), FOREVER) };
             assert!(done.is_ok());
         });
         w.finish();

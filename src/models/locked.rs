@@ -40,7 +40,7 @@ fn yield_against_stop() {
         yield_to(
             |w| {
                 w.host(|w, m| {
-                    stop_and_start(w, m, -1);
+                    stop_and_start(w, m, FOREVER);
                 });
             },
             1,

@@ -59,6 +59,7 @@ pub use loom as checker;
 pub use shuttle as checker;
 
 use crate::block::join;
+pub use crate::block::waitq::FOREVER;
 use crate::fiber::stack::{GuardKind, PoolOptions, StackPool};
 use crate::gmp::g::{GRef, GStatus, gflag};
 use crate::gmp::m::{Ctx, Kind, MRef, Mcall, Place};

@@ -96,7 +96,7 @@ fn take_out_against_a_stop() {
         let p = (0..2).map(|i| w.sched.p_at(i).unwrap()).find(|p| !p.runq_empty()).unwrap();
         w.go(m);
         w.watcher(move |w, me| _ = rescue::take_out(w.sched, me, p));
-        w.host(|w, m| assert!(stop_and_start(w, m, -1)));
+        w.host(|w, m| assert!(stop_and_start(w, m, FOREVER)));
         w.finish();
     });
 }

@@ -89,7 +89,7 @@ fn beside(barrier: bool) -> impl Fn() {
         w.host(|_, m| assert!(world::gomaxprocs(m, 2).is_ok()));
         w.host(move |w, m| {
             if !barrier {
-                stop_and_start(w, m, -1);
+                stop_and_start(w, m, FOREVER);
                 return;
             }
             super::barriers::barrier(w, m);

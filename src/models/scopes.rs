@@ -33,7 +33,7 @@ fn leave_against_children(children: usize, leavers: usize, late: bool) -> impl F
             .collect();
         let w = mk.make();
         let ms: Vec<MRef> = (0..leavers).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
-        let handle = scope::make(ms[0], -1).unwrap();
+        let handle = scope::make(ms[0], FOREVER).unwrap();
         for &t in &tokens {
             assert!(scope::spawn(ms[0], handle, child, t as *mut _).is_ok());
         }
@@ -41,7 +41,7 @@ fn leave_against_children(children: usize, leavers: usize, late: bool) -> impl F
         for (i, &m) in ms.iter().enumerate() {
             let (d, l) = (done.clone(), left.clone());
             let until = late && i + 1 == leavers;
-            w.host_as(m, move |_, m| match scope::leave(m, handle, if until { 1 } else { -1 }) {
+            w.host_as(m, move |_, m| match scope::leave(m, handle, if until { 1 } else { FOREVER }) {
                 Ok(error) => {
                     assert_eq!(error, -5, "the first error");
                     d.iter().for_each(Sole::touch);
@@ -60,7 +60,7 @@ fn leave_against_children(children: usize, leavers: usize, late: bool) -> impl F
         if left.load(SeqCst) == 0 {
             assert!(late, "nobody has left");
             assert!(tokens.iter().all(|&t| ended.tokens[t].at.load(SeqCst) == usize::MAX));
-            assert_eq!(scope::leave(ms[0], handle, -1), Ok(-5), "it may be left again");
+            assert_eq!(scope::leave(ms[0], handle, FOREVER), Ok(-5), "it may be left again");
         }
         assert_eq!(scope::leave(ms[0], handle, 0), Err(Error::Stale));
     }
@@ -74,7 +74,7 @@ fn body_against_a_failure(other: bool) -> impl Fn() {
         let t = mk.token(vec![does(comes_to(-5))]);
         let w = mk.make();
         let m = foreign::needm(w.sched, 1).unwrap();
-        let handle = scope::make(m, -1).unwrap();
+        let handle = scope::make(m, FOREVER).unwrap();
         assert!(scope::enter(m, handle).is_ok());
         assert!(scope::spawn(m, handle, child, t as *mut _).is_ok());
         let left = Arc::new(AtomicUsize::new(0));
@@ -82,14 +82,14 @@ fn body_against_a_failure(other: bool) -> impl Fn() {
         w.host_as(m, move |_, m| {
             let (m, got) = sema::acquire(m, &AtomicU32::new(0), None, WaitReason::SEMACQUIRE);
             assert_eq!(got, Err(Error::Canceled));
-            assert_eq!(scope::leave(m, handle, -1), Ok(-5));
+            assert_eq!(scope::leave(m, handle, FOREVER), Ok(-5));
             assert!(cancel::current(waitq::waiter(m)).is_none(), "L3");
             l.store(1, SeqCst);
         });
         if other {
             w.host(move |_, m| {
                 assert!(matches!(scope::enter(m, handle), Err(Error::Busy | Error::Stale)));
-                assert!(matches!(scope::leave(m, handle, -1), Err(Error::Perm | Error::Stale)), "it is inside");
+                assert!(matches!(scope::leave(m, handle, FOREVER), Err(Error::Perm | Error::Stale)), "it is inside");
             });
         }
         w.finish();
@@ -113,7 +113,7 @@ fn leave_against_the_end_inside() {
     check(Size { preemptions: 3, ..Size::default() }, || {
         let w = Maker::new(1, 1).make();
         let m = foreign::needm(w.sched, 1).unwrap();
-        let handle = scope::make(m, -1).unwrap();
+        let handle = scope::make(m, FOREVER).unwrap();
         assert!(scope::enter(m, handle).is_ok());
         let done = Arc::new(Sole::default());
         let d = done.clone();
@@ -125,7 +125,7 @@ fn leave_against_the_end_inside() {
         });
         let (d, left) = (done.clone(), Arc::new(AtomicUsize::new(0)));
         let l = left.clone();
-        w.host(move |_, m| match scope::leave(m, handle, -1) {
+        w.host(move |_, m| match scope::leave(m, handle, FOREVER) {
             Ok(error) => {
                 assert_eq!(error, 0);
                 d.touch();
@@ -135,7 +135,7 @@ fn leave_against_the_end_inside() {
         });
         w.finish();
         if left.load(SeqCst) == 0 {
-            assert_eq!(scope::leave(m, handle, -1), Ok(0));
+            assert_eq!(scope::leave(m, handle, FOREVER), Ok(0));
         }
         assert_eq!(scope::leave(m, handle, 0), Err(Error::Stale));
     });

@@ -15,7 +15,7 @@ fn stop(steps: fn() -> Vec<Step>, ps: u32, timeout: bool) -> impl Fn() {
         w.go(m);
         w.host(move |w, m| {
             if !timeout {
-                stop_and_start(w, m, -1);
+                stop_and_start(w, m, FOREVER);
                 return;
             }
             // A3: who gives up was held up by somebody.
@@ -73,7 +73,7 @@ fn asked_on_the_way_in(ask: fn(&Arc<World>, MRef)) -> impl Fn() {
 }
 
 fn a_stop(w: &Arc<World>, m: MRef) {
-    stop_and_start(w, m, -1);
+    stop_and_start(w, m, FOREVER);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn both_against_the_way_into_a_syscall() {
         Size::default(),
         asked_on_the_way_in(|w, m| {
             super::barriers::barrier(w, m);
-            stop_and_start(w, m, -1);
+            stop_and_start(w, m, FOREVER);
         }),
     );
 }
@@ -195,7 +195,7 @@ fn stop_against_return(freeze: bool) -> impl Fn() {
         w.host(|w, m| visit(w, m, |_| ()));
         w.host(move |w, m| {
             if freeze {
-                stop_and_start(w, m, -1);
+                stop_and_start(w, m, FOREVER);
             } else {
                 stop_without_idle(w, m);
             }
@@ -255,7 +255,7 @@ fn submit_against_start(by_barrier: bool) -> impl Fn() {
             if by_barrier {
                 super::barriers::barrier(w, m);
             } else {
-                stop_and_start(w, m, -1);
+                stop_and_start(w, m, FOREVER);
             }
         });
         w.finish();
@@ -297,7 +297,7 @@ fn two_gs_stop(on_g0: bool) -> impl Fn() {
                         assert!(crate::protocol::stw::stop(w.sched, m, None, |_| ()));
                         crate::sched::world::start_the_world(m);
                     } else {
-                        stop_and_start(w, m, -1);
+                        stop_and_start(w, m, FOREVER);
                     }
                 });
             });
@@ -339,7 +339,7 @@ fn two_stops_against_many() {
         w.go(a);
         w.go(b);
         w.host(|w, m| {
-            stop_and_start(w, m, -1);
+            stop_and_start(w, m, FOREVER);
         });
         w.host(|w, m| {
             stop_and_start(w, m, 1);

@@ -173,7 +173,7 @@ fn reset_against_fire() {
             assert_eq!(timer::reset(m, x.handle, 0, 0), Ok(!taken));
             let mut at = 0i64;
             // SAFETY: we are one of its users.
-            assert!(unsafe { x.c.as_ref() }.recv(m, (&raw mut at).cast(), -1).is_ok());
+            assert!(unsafe { x.c.as_ref() }.recv(m, (&raw mut at).cast(), FOREVER).is_ok());
             assert!(!timer::stop(m, x.handle).unwrap());
         });
         let again = w.clone();
@@ -271,7 +271,7 @@ fn free_against_the_next_in_its_place() {
     check(Size { preemptions: 3, ..Size::default() }, || {
         let w = Maker::new(1, 1).make();
         let ms: Vec<MRef> = (0..2).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
-        let never = |m| timer::after(m, -1, 0, What::Nothing, false).unwrap();
+        let never = |m| timer::after(m, FOREVER, 0, What::Nothing, false).unwrap();
         let old = never(ms[0]);
         w.host_as(ms[1], move |_, m| {
             let _ = timer::free(m, old);

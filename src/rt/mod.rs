@@ -473,9 +473,9 @@ extern "C" fn template_start(arg: *mut c_void) -> *mut c_void {
     let sched = m.sched();
     sys::become_like_main_thread();
     run::minit(m);
+    sched.seated.store(0, Ordering::Relaxed);
     // SAFETY: `sysmon_start` takes the M over.
     let watched = unsafe { SYSMON.start("gomax-sysmon", sysmon_start, sysmon_m.as_ptr().cast()) }.is_ok();
-    sched.seated.store(0, Ordering::Relaxed);
     let began = watched && wake::first_workers(sched);
     if began && sched.cfg.sealed.get() {
         wait_until_seated(sched);
@@ -497,12 +497,12 @@ extern "C" fn template_start(arg: *mut c_void) -> *mut c_void {
     std::ptr::null_mut()
 }
 
-/// Waits until each worker has what it needs of the system.
+/// Waits until the watchdog and each worker have what they need of the system.
 fn wait_until_seated(sched: &Sched) {
     loop {
         let seen = sched.watch.now();
-        // Acquire: pairs with the Release of `mstart`.
-        if sched.seated.load(Ordering::Acquire) >= sched.cfg.max_threads.get() {
+        // Acquire: pairs with the Release of `take_seat`.
+        if sched.seated.load(Ordering::Acquire) > sched.cfg.max_threads.get() {
             return;
         }
         sched.watch.wait(seen, None);
@@ -513,6 +513,7 @@ extern "C" fn sysmon_start(arg: *mut c_void) -> *mut c_void {
     // SAFETY: `template_start` passes the M.
     let Some(m) = (unsafe { MRef::from_ptr(arg.cast()) }) else { return std::ptr::null_mut() };
     run::minit(m);
+    run::take_seat(m.sched());
     sysmon::sysmon(m.sched(), m);
     sys::arch::set_current_m(std::ptr::null_mut());
     std::ptr::null_mut()

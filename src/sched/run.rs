@@ -21,6 +21,15 @@ pub fn current() -> Option<MRef> {
     unsafe { MRef::from_ptr(sys::arch::current_m().cast()) }
 }
 
+/// This thread asks the system for nothing more until it has work.
+pub fn take_seat(sched: &Sched) {
+    // Release: pairs with the Acquire of `rt`, which waits for it where all threads are made at the start.
+    sched.seated.fetch_add(1, Ordering::Release);
+    if sched.cfg.sealed.get() {
+        sched.watch.happen();
+    }
+}
+
 /// A worker's thread. Its stack is g0.
 pub extern "C" fn mstart(arg: *mut c_void) -> *mut c_void {
     // SAFETY: `start_thread` passes the M, which is this thread's from here on.
@@ -41,11 +50,7 @@ pub extern "C" fn mstart(arg: *mut c_void) -> *mut c_void {
         // For good, since the sealed thread may not ask later.
         sys::wake_on_time(true);
     }
-    // Release: pairs with the Acquire of `rt`, which waits for it where all threads are made at the start.
-    sched.seated.fetch_add(1, Ordering::Release);
-    if sched.cfg.sealed.get() {
-        sched.watch.happen();
-    }
+    take_seat(sched);
     let mut has_p = false;
     if let Some(pp) = m.take_nextp() {
         m.acquirep(pp);

@@ -1,6 +1,8 @@
 //! The interface of include/gomax.h, with the pointers that may be null marked as such. tests/header.py holds every
 //! line to the header. Where `gomax.zig` has a function for it use that.
 
+const std = @import("std");
+
 pub const Status = i32;
 pub const G = u64;
 pub const Key = u32;
@@ -16,11 +18,12 @@ pub const Fn = *const fn (?*anyopaque) callconv(.c) void;
 pub const GMX_OK = 0;
 pub const GMX_EPERM = -1;
 pub const GMX_EINTR = -4;
+pub const GMX_EBADF = -9;
 pub const GMX_EAGAIN = -11;
 pub const GMX_ENOMEM = -12;
 pub const GMX_EBUSY = -16;
 pub const GMX_EINVAL = -22;
-pub const GMX_ECLOSED = -32;
+pub const GMX_EPIPE = -32;
 pub const GMX_EDEADLK = -35;
 pub const GMX_ENOTSUP = -95;
 pub const GMX_ETIMEDOUT = -110;
@@ -29,6 +32,13 @@ pub const GMX_ENOTG = -1001;
 pub const GMX_EINSYSCALL = -1002;
 pub const GMX_ESHUTDOWN = -1003;
 pub const GMX_ESTALE = -1004;
+pub const GMX_ECLOSED = -1005;
+/// As a timeout: none.
+pub const GMX_FOREVER = std.math.maxInt(i64);
+/// A timeout as the library counts: null is none.
+pub fn limit(ns: ?i64) i64 {
+    return ns orelse GMX_FOREVER;
+}
 
 pub const GMX_SPAWN_JOINABLE = 1;
 pub const GMX_SPAWN_CHILD_FIRST = 2;
@@ -312,14 +322,16 @@ pub extern fn gmx_chan_cap(chan: ?*Chan) usize;
 pub extern fn gmx_select(cases: ?[*]gmx_select_case, n: usize, timeout: i64, chosen: ?*usize) Status;
 
 pub extern fn gmx_now() i64;
+pub extern fn gmx_deadline(timeout: i64) i64;
+pub extern fn gmx_time_left(deadline: i64) i64;
 pub extern fn gmx_sleep(ns: i64) Status;
 pub extern fn gmx_after_func(delay: i64, f: ?Fn, arg: ?*anyopaque, out: ?*Timer) Status;
 pub extern fn gmx_timer_new(delay: i64, period: i64, out: ?*Timer, chan: ?*?*Chan) Status;
 pub extern fn gmx_ticker_new(period: i64, out: ?*Timer, chan: ?*?*Chan) Status;
-pub extern fn gmx_timer_reset(timer: Timer, delay: i64, period: i64) Status;
-pub extern fn gmx_ticker_reset(timer: Timer, period: i64) Status;
-pub extern fn gmx_timer_stop(timer: Timer) Status;
-pub extern fn gmx_timer_free(timer: Timer) Status;
+pub extern fn gmx_timer_reset(timer: Timer, delay: i64, period: i64, stopped: ?*bool) Status;
+pub extern fn gmx_ticker_reset(timer: Timer, period: i64, stopped: ?*bool) Status;
+pub extern fn gmx_timer_stop(timer: Timer, stopped: ?*bool) Status;
+pub extern fn gmx_timer_free(timer: Timer, stopped: ?*bool) Status;
 
 pub extern fn gmx_read_mem_stats(out: ?*gmx_mem_stats) Status;
 pub extern fn gmx_release_memory() Status;

@@ -33,8 +33,8 @@ pub fn Channel(comptime T: type) type {
             return status.check(c.gmx_chan_send(ch.raw, @ptrCast(&value)));
         }
         /// Waits at most so many nanoseconds: `error.Timeout`.
-        pub fn sendTimeout(ch: Self, value: T, ns: i64) Error!void {
-            return status.check(c.gmx_chan_send_timeout(ch.raw, @ptrCast(&value), ns));
+        pub fn sendTimeout(ch: Self, value: T, ns: ?i64) Error!void {
+            return status.check(c.gmx_chan_send_timeout(ch.raw, @ptrCast(&value), c.limit(ns)));
         }
         /// `error.WouldBlock` if it would have to wait.
         pub fn trySend(ch: Self, value: T) Error!void {
@@ -47,9 +47,9 @@ pub fn Channel(comptime T: type) type {
             try status.check(c.gmx_chan_recv(ch.raw, @ptrCast(&value)));
             return value;
         }
-        pub fn recvTimeout(ch: Self, ns: i64) Error!T {
+        pub fn recvTimeout(ch: Self, ns: ?i64) Error!T {
             var value: T = undefined;
-            try status.check(c.gmx_chan_recv_timeout(ch.raw, @ptrCast(&value), ns));
+            try status.check(c.gmx_chan_recv_timeout(ch.raw, @ptrCast(&value), c.limit(ns)));
             return value;
         }
         pub fn tryRecv(ch: Self) Error!T {
@@ -121,16 +121,16 @@ pub fn Chosen(comptime Cases: type) type {
 ///         .out => |sent| try sent, // error.Closed: results is closed
 ///     }
 pub fn select(cases: anytype) Error!Chosen(@TypeOf(cases)) {
-    return selectTimeout(-1, cases);
+    return selectTimeout(null, cases);
 }
 
 /// As `select`, without waiting: `error.WouldBlock` if no case can be done.
 pub fn trySelect(cases: anytype) Error!Chosen(@TypeOf(cases)) {
-    return selectTimeout(0, cases);
+    return selectTimeout(0, cases) catch |err| if (err == error.Timeout) error.WouldBlock else err;
 }
 
 /// As `select`, for at most so many nanoseconds: `error.Timeout`.
-pub fn selectTimeout(ns: i64, cases: anytype) Error!Chosen(@TypeOf(cases)) {
+pub fn selectTimeout(ns: ?i64, cases: anytype) Error!Chosen(@TypeOf(cases)) {
     const Cases = @TypeOf(cases);
     const info = @typeInfo(Cases).@"struct";
     const names = info.field_names;
@@ -150,7 +150,7 @@ pub fn selectTimeout(ns: i64, cases: anytype) Error!Chosen(@TypeOf(cases)) {
     }
 
     var chosen: usize = undefined;
-    const result = c.gmx_select(&raw, raw.len, ns, &chosen);
+    const result = c.gmx_select(&raw, raw.len, c.limit(ns), &chosen);
     const closed = result == c.GMX_ECLOSED;
     if (!closed) try status.check(result);
     inline for (names, info.field_types, 0..) |name, Case, i| {
@@ -167,9 +167,9 @@ pub const Timer = struct {
     raw: c.Timer,
     ch: Channel(i64),
 
-    /// Fires once, after so many nanoseconds; negative: not before `reset`.
-    pub fn init(delay: i64) Error!Timer {
-        return create(delay, 0);
+    /// Fires once, after so many nanoseconds; null: not before `reset`.
+    pub fn init(delay: ?i64) Error!Timer {
+        return create(c.limit(delay), 0);
     }
 
     /// Fires every so many nanoseconds. Who is slow loses some.
@@ -186,15 +186,19 @@ pub const Timer = struct {
     }
 
     pub fn deinit(timer: Timer) void {
-        _ = c.gmx_timer_free(timer.raw);
+        _ = c.gmx_timer_free(timer.raw, null);
         timer.ch.deinit();
     }
 
     /// Both return whether they prevented something: no time of before can be received afterwards.
     pub fn stop(timer: Timer) Error!bool {
-        return try status.count(c.gmx_timer_stop(timer.raw)) != 0;
+        var stopped = false;
+        try status.check(c.gmx_timer_stop(timer.raw, &stopped));
+        return stopped;
     }
-    pub fn reset(timer: Timer, delay: i64, period: i64) Error!bool {
-        return try status.count(c.gmx_timer_reset(timer.raw, delay, period)) != 0;
+    pub fn reset(timer: Timer, delay: ?i64, period: i64) Error!bool {
+        var stopped = false;
+        try status.check(c.gmx_timer_reset(timer.raw, c.limit(delay), period, &stopped));
+        return stopped;
     }
 };

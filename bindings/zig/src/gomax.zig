@@ -79,8 +79,8 @@ pub fn init(config: c.gmx_config) Error!void {
 }
 
 /// Waits until no G is alive, and ends the threads of the library.
-pub fn shutdown(timeout: i64) Error!void {
-    return check(c.gmx_shutdown(timeout));
+pub fn shutdown(timeout: ?i64) Error!void {
+    return check(c.gmx_shutdown(c.limit(timeout)));
 }
 
 pub fn yield() Error!void {
@@ -97,6 +97,14 @@ pub fn sleep(ns: i64) Error!void {
 /// The monotonic clock, in nanoseconds.
 pub fn now() i64 {
     return c.gmx_now();
+}
+
+/// The moment at which a timeout ends that begins now; and what is left until then. For several waits that share one end.
+pub fn deadline(ns: ?i64) i64 {
+    return c.gmx_deadline(c.limit(ns));
+}
+pub fn timeLeft(moment: i64) i64 {
+    return c.gmx_time_left(moment);
 }
 
 /// For loops that call nothing of the library: a load and a branch while nobody asks.

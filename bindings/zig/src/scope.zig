@@ -10,10 +10,10 @@ const Error = status.Error;
 pub const Token = struct {
     raw: c.Cancel,
 
-    /// Is cancelled after so many nanoseconds (negative: never), or when `parent` is.
-    pub fn init(parent: ?Token, timeout: i64) Error!Token {
+    /// Is cancelled after so many nanoseconds (null: never), or when `parent` is.
+    pub fn init(parent: ?Token, timeout: ?i64) Error!Token {
         var raw: c.Cancel = 0;
-        try status.check(c.gmx_cancel_new(if (parent) |p| p.raw else 0, timeout, &raw));
+        try status.check(c.gmx_cancel_new(if (parent) |p| p.raw else 0, c.limit(timeout), &raw));
         return .{ .raw = raw };
     }
     /// Does not cancel it.
@@ -95,7 +95,7 @@ pub const Shield = struct {
 /// Gs that are waited for together. The first error of one of them cancels the others, and is what `wait` returns. Between
 /// `init` and `wait` (or `deinit`) the maker's own waits end with them, with `error.Canceled`.
 ///
-///     var scope: gomax.Scope = try .init(-1);
+///     var scope: gomax.Scope = try .init(null);
 ///     defer scope.deinit();
 ///     try scope.go(fetch, .{url});
 ///     try scope.wait();
@@ -109,10 +109,10 @@ pub const Scope = struct {
         std.debug.assert(@sizeOf(anyerror) == @sizeOf(u16));
     }
 
-    /// Cancels the Gs after so many nanoseconds; negative: never. Made under the caller's token.
-    pub fn init(timeout: i64) Error!Scope {
+    /// Cancels the Gs after so many nanoseconds; null: never. Made under the caller's token.
+    pub fn init(timeout: ?i64) Error!Scope {
         var raw: c.Scope = 0;
-        try status.check(c.gmx_scope_new(timeout, &raw));
+        try status.check(c.gmx_scope_new(c.limit(timeout), &raw));
         errdefer _ = c.gmx_scope_leave(raw, 0, null);
         try status.check(c.gmx_scope_enter(raw));
         return .{ .raw = raw };
@@ -149,12 +149,12 @@ pub const Scope = struct {
 
     /// Waits for all of them and ends the scope: `error.Stale` from then on.
     pub fn wait(scope: *Scope) anyerror!void {
-        return scope.waitTimeout(-1);
+        return scope.waitTimeout(null);
     }
 
     /// As `wait`, but gives up with `error.Timeout` after so many nanoseconds: the scope goes on then.
-    pub fn waitTimeout(scope: *Scope, ns: i64) anyerror!void {
-        try status.check(c.gmx_scope_leave(scope.raw, ns, null));
+    pub fn waitTimeout(scope: *Scope, ns: ?i64) anyerror!void {
+        try status.check(c.gmx_scope_leave(scope.raw, c.limit(ns), null));
         const first = scope.first.load(.monotonic);
         if (first != 0) return @errorFromInt(first);
     }
@@ -169,7 +169,7 @@ pub const Scope = struct {
     /// Cancels the Gs and waits for them, unless `wait` has been there.
     pub fn deinit(scope: *Scope) void {
         scope.cancel();
-        _ = c.gmx_scope_leave(scope.raw, -1, null);
+        _ = c.gmx_scope_leave(scope.raw, c.GMX_FOREVER, null);
     }
 
     pub fn cancel(scope: *Scope) void {

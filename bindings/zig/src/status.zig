@@ -6,10 +6,12 @@ const c = @import("c.zig");
 pub const Error = error{
     NotPermitted,
     Interrupted,
+    BadDescriptor,
     WouldBlock,
     OutOfMemory,
     Busy,
     Invalid,
+    PeerClosed,
     Closed,
     Deadlock,
     NotSupported,
@@ -25,11 +27,12 @@ pub const Error = error{
 const table = [_]struct { c.Status, Error }{
     .{ c.GMX_EPERM, error.NotPermitted },
     .{ c.GMX_EINTR, error.Interrupted },
+    .{ c.GMX_EBADF, error.BadDescriptor },
     .{ c.GMX_EAGAIN, error.WouldBlock },
     .{ c.GMX_ENOMEM, error.OutOfMemory },
     .{ c.GMX_EBUSY, error.Busy },
     .{ c.GMX_EINVAL, error.Invalid },
-    .{ c.GMX_ECLOSED, error.Closed },
+    .{ c.GMX_EPIPE, error.PeerClosed },
     .{ c.GMX_EDEADLK, error.Deadlock },
     .{ c.GMX_ENOTSUP, error.NotSupported },
     .{ c.GMX_ETIMEDOUT, error.Timeout },
@@ -38,6 +41,7 @@ const table = [_]struct { c.Status, Error }{
     .{ c.GMX_EINSYSCALL, error.InSyscall },
     .{ c.GMX_ESHUTDOWN, error.ShutDown },
     .{ c.GMX_ESTALE, error.Stale },
+    .{ c.GMX_ECLOSED, error.Closed },
 };
 
 pub fn fromStatus(status: c.Status) Error {

@@ -19,8 +19,8 @@ pub const Mutex = struct {
     pub fn lock(m: *Mutex) Error!void {
         return waited(c.gmx_mutex_lock(&m.raw));
     }
-    pub fn lockTimeout(m: *Mutex, ns: i64) Error!void {
-        return waited(c.gmx_mutex_lock_timeout(&m.raw, ns));
+    pub fn lockTimeout(m: *Mutex, ns: ?i64) Error!void {
+        return waited(c.gmx_mutex_lock_timeout(&m.raw, c.limit(ns)));
     }
     pub fn tryLock(m: *Mutex) bool {
         return tried(c.gmx_mutex_try_lock(&m.raw));
@@ -72,8 +72,8 @@ pub const RwMutex = struct {
     pub fn lock(m: *RwMutex) Error!void {
         return waited(c.gmx_rwmutex_lock(&m.raw));
     }
-    pub fn lockTimeout(m: *RwMutex, ns: i64) Error!void {
-        return waited(c.gmx_rwmutex_lock_timeout(&m.raw, ns));
+    pub fn lockTimeout(m: *RwMutex, ns: ?i64) Error!void {
+        return waited(c.gmx_rwmutex_lock_timeout(&m.raw, c.limit(ns)));
     }
     pub fn tryLock(m: *RwMutex) bool {
         return tried(c.gmx_rwmutex_try_lock(&m.raw));
@@ -84,8 +84,8 @@ pub const RwMutex = struct {
     pub fn lockShared(m: *RwMutex) Error!void {
         return waited(c.gmx_rwmutex_rlock(&m.raw));
     }
-    pub fn lockSharedTimeout(m: *RwMutex, ns: i64) Error!void {
-        return waited(c.gmx_rwmutex_rlock_timeout(&m.raw, ns));
+    pub fn lockSharedTimeout(m: *RwMutex, ns: ?i64) Error!void {
+        return waited(c.gmx_rwmutex_rlock_timeout(&m.raw, c.limit(ns)));
     }
     pub fn tryLockShared(m: *RwMutex) bool {
         return tried(c.gmx_rwmutex_try_rlock(&m.raw));
@@ -102,8 +102,8 @@ pub const Condition = struct {
     pub fn wait(cond: *Condition, mutex: *Mutex) Error!void {
         return waited(c.gmx_cond_wait(&cond.raw, &mutex.raw));
     }
-    pub fn waitTimeout(cond: *Condition, mutex: *Mutex, ns: i64) Error!void {
-        return waited(c.gmx_cond_wait_timeout(&cond.raw, &mutex.raw, ns));
+    pub fn waitTimeout(cond: *Condition, mutex: *Mutex, ns: ?i64) Error!void {
+        return waited(c.gmx_cond_wait_timeout(&cond.raw, &mutex.raw, c.limit(ns)));
     }
     pub fn signal(cond: *Condition) void {
         _ = c.gmx_cond_signal(&cond.raw);
@@ -125,8 +125,8 @@ pub const WaitGroup = struct {
     pub fn wait(wg: *WaitGroup) Error!void {
         return waited(c.gmx_waitgroup_wait(&wg.raw));
     }
-    pub fn waitTimeout(wg: *WaitGroup, ns: i64) Error!void {
-        return waited(c.gmx_waitgroup_wait_timeout(&wg.raw, ns));
+    pub fn waitTimeout(wg: *WaitGroup, ns: ?i64) Error!void {
+        return waited(c.gmx_waitgroup_wait_timeout(&wg.raw, c.limit(ns)));
     }
 
     /// Starts a G that counts until it has ended.
@@ -141,8 +141,8 @@ pub const Semaphore = struct {
     pub fn acquire(s: *Semaphore) Error!void {
         return waited(c.gmx_sema_acquire(&s.count));
     }
-    pub fn acquireTimeout(s: *Semaphore, ns: i64) Error!void {
-        return waited(c.gmx_sema_acquire_timeout(&s.count, ns));
+    pub fn acquireTimeout(s: *Semaphore, ns: ?i64) Error!void {
+        return waited(c.gmx_sema_acquire_timeout(&s.count, c.limit(ns)));
     }
     pub fn tryAcquire(s: *Semaphore) bool {
         return tried(c.gmx_sema_try_acquire(&s.count));

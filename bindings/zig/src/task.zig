@@ -103,12 +103,12 @@ pub fn Task(comptime T: type) type {
         /// Waits for the G and takes what it returned: its value or its error. An error of the library
         /// (`NotOnG`) leaves the handle as it was; `joined` tells.
         pub fn join(task: *Self) Fallible(T) {
-            try task.wait(-1);
+            try task.wait(null);
             return task.take();
         }
 
         /// As `join`, but gives up with `error.Timeout` after so many nanoseconds.
-        pub fn joinTimeout(task: *Self, ns: i64) Fallible(T) {
+        pub fn joinTimeout(task: *Self, ns: ?i64) Fallible(T) {
             try task.wait(ns);
             return task.take();
         }
@@ -117,9 +117,9 @@ pub fn Task(comptime T: type) type {
             return task.cell == null;
         }
 
-        fn wait(task: *Self, ns: i64) Error!void {
+        fn wait(task: *Self, ns: ?i64) Error!void {
             if (task.joined()) return error.Stale;
-            try status.check(c.gmx_join(task.g, ns));
+            try status.check(c.gmx_join(task.g, c.limit(ns)));
         }
 
         fn take(task: *Self) T {
@@ -364,14 +364,14 @@ pub const Once = struct {
     raw: c.gmx_once = .{},
 
     pub fn do(once: *Once, comptime func: anytype, args: Args(func)) Error!void {
-        return once.doTimeout(-1, func, args);
+        return once.doTimeout(null, func, args);
     }
 
     /// Waits for another at most so many nanoseconds: `error.Timeout`.
-    pub fn doTimeout(once: *Once, ns: i64, comptime func: anytype, args: Args(func)) Error!void {
+    pub fn doTimeout(once: *Once, ns: ?i64, comptime func: anytype, args: Args(func)) Error!void {
         if (Return(func) != void) @compileError("only the first caller would get the result: keep it in a variable");
         var call: OnStack(func) = .{ .args = args };
-        try status.check(c.gmx_once_do_timeout(&once.raw, OnStack(func).entry, @ptrCast(&call), ns));
+        try status.check(c.gmx_once_do_timeout(&once.raw, OnStack(func).entry, @ptrCast(&call), c.limit(ns)));
     }
 };
 
@@ -403,7 +403,8 @@ pub const After = struct {
 
     /// Keeps it from running if it has not begun, and gives the timer back. Returns whether it did.
     pub fn stop(self: *After) bool {
-        if (c.gmx_timer_free(self.timer) != 1) return false;
+        var stopped = false;
+        if (c.gmx_timer_free(self.timer, &stopped) != c.GMX_OK or !stopped) return false;
         self.drop(self.box); // it will never run, so the box is ours
         return true;
     }

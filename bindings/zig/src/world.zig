@@ -25,12 +25,12 @@ pub const World = struct {
 
 /// `const world = try gomax.stopTheWorld("why"); defer world.start();`
 pub fn stopTheWorld(reason: ?[*:0]const u8) Error!World {
-    return stopTheWorldTimeout(reason, -1);
+    return stopTheWorldTimeout(reason, null);
 }
 
 /// Gives up with `error.Timeout`, and a report names those that came to no safe point.
-pub fn stopTheWorldTimeout(reason: ?[*:0]const u8, ns: i64) Error!World {
-    try status.check(c.gmx_stop_the_world_timeout(reason, ns));
+pub fn stopTheWorldTimeout(reason: ?[*:0]const u8, ns: ?i64) Error!World {
+    try status.check(c.gmx_stop_the_world_timeout(reason, c.limit(ns)));
     return .{};
 }
 

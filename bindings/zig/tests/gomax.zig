@@ -312,7 +312,7 @@ fn locks() !void {
         try g.m.lock();
         defer g.m.unlock();
         if (waiting == 10) break;
-        try g.more.waitTimeout(&g.m, -1);
+        try g.more.waitTimeout(&g.m, null);
     }
     g.n = 0;
     g.more.broadcast();
@@ -346,7 +346,7 @@ fn once() !void {
     }.all;
     var o: gomax.Once = .{};
     var n: u32 = 0;
-    var scope: gomax.Scope = try .init(-1);
+    var scope: gomax.Scope = try .init(null);
     defer scope.deinit();
     for (0..10) |_| try scope.go(all, .{ &o, &n });
     try scope.wait();
@@ -389,7 +389,7 @@ fn fails(ns: i64, err: anyerror) !void {
 
 fn scopes() !void {
     {
-        var scope: gomax.Scope = try .init(-1);
+        var scope: gomax.Scope = try .init(null);
         defer scope.deinit();
         for (0..10) |_| try scope.go(forever, .{});
         try scope.go(fails, .{ ms, error.First });
@@ -404,7 +404,7 @@ fn scopes() !void {
         try expectError(error.Canceled, scope.wait());
     }
     { // left by an error of the one who made it: deinit cancels and waits
-        var scope: gomax.Scope = try .init(-1);
+        var scope: gomax.Scope = try .init(null);
         defer scope.deinit();
         try scope.go(forever, .{});
         try expectError(error.Timeout, scope.waitTimeout(ms));
@@ -414,7 +414,7 @@ fn scopes() !void {
         var nothing = try gomax.Channel(u8).init(0);
         defer nothing.deinit();
         for (0..3) |way| {
-            var scope: gomax.Scope = try .init(if (way == 0) 5 * ms else -1);
+            var scope: gomax.Scope = try .init(if (way == 0) 5 * ms else null);
             defer scope.deinit();
             try scope.go(forever, .{});
             if (way == 1) try scope.go(fails, .{ ms, error.First });
@@ -427,7 +427,7 @@ fn scopes() !void {
         }
         var outer: gomax.Scope = try .init(5 * ms);
         defer outer.deinit();
-        var inner: gomax.Scope = try .init(-1);
+        var inner: gomax.Scope = try .init(null);
         defer inner.deinit();
         try expectError(error.Canceled, nothing.recv());
     }
@@ -489,9 +489,9 @@ test "told of a cancellation" {
 }
 
 fn tokens() !void {
-    const parent = try gomax.Token.init(null, -1);
+    const parent = try gomax.Token.init(null, null);
     defer parent.deinit();
-    const child = try gomax.Token.init(parent, -1);
+    const child = try gomax.Token.init(parent, null);
     defer child.deinit();
     try child.reason();
     parent.cancel();
@@ -604,7 +604,7 @@ fn errnos(n: usize) !void {
 }
 
 fn errnoOfMany() !void {
-    var scope: gomax.Scope = try .init(-1);
+    var scope: gomax.Scope = try .init(null);
     defer scope.deinit();
     for (0..40) |n| try scope.go(errnos, .{n});
     try scope.wait();
@@ -693,7 +693,7 @@ fn ends(_: *u32) void {
 fn ofGs() !void {
     const key = try gomax.PerG(u32).init(ends);
     defer key.deinit();
-    var scope: gomax.Scope = try .init(-1);
+    var scope: gomax.Scope = try .init(null);
     defer scope.deinit();
     for (0..100) |n| try scope.go(perG, .{ key, @as(u32, @intCast(n)) });
     try scope.wait();
@@ -793,7 +793,7 @@ fn walks() !void {
 }
 
 fn walkers() !void {
-    var scope: gomax.Scope = try .init(-1);
+    var scope: gomax.Scope = try .init(null);
     defer scope.deinit();
     for (0..8) |_| try scope.go(walks, .{});
     try scope.wait();

@@ -75,11 +75,12 @@ const
   OK* = 0'i32
   EPERM* = -1'i32
   EINTR* = -4'i32
+  EBADF* = -9'i32
   EAGAIN* = -11'i32
   ENOMEM* = -12'i32
   EBUSY* = -16'i32
   EINVAL* = -22'i32
-  ECLOSED* = -32'i32
+  EPIPE* = -32'i32
   EDEADLK* = -35'i32
   ENOTSUP* = -95'i32
   ETIMEDOUT* = -110'i32
@@ -88,6 +89,7 @@ const
   EINSYSCALL* = -1002'i32
   ESHUTDOWN* = -1003'i32
   ESTALE* = -1004'i32
+  ECLOSED* = -1005'i32
   SPAWN_JOINABLE* = 1'u32
   SPAWN_CHILD_FIRST* = 2'u32
   SPAWN_WIPE* = 4'u32
@@ -98,9 +100,10 @@ const
 
 {.emit: """/*INCLUDESECTION*/
 #include <gomax.h>
-_Static_assert(GMX_EPERM == -1 && GMX_EINTR == -4 && GMX_EAGAIN == -11 && GMX_ENOMEM == -12 && GMX_EBUSY == -16 &&
-  GMX_EINVAL == -22 && GMX_ECLOSED == -32 && GMX_EDEADLK == -35 && GMX_ENOTSUP == -95 && GMX_ETIMEDOUT == -110 &&
+_Static_assert(GMX_EPERM == -1 && GMX_EINTR == -4 && GMX_EBADF == -9 && GMX_EAGAIN == -11 && GMX_ENOMEM == -12 &&
+  GMX_EBUSY == -16 && GMX_EINVAL == -22 && GMX_EPIPE == -32 && GMX_EDEADLK == -35 && GMX_ENOTSUP == -95 && GMX_ETIMEDOUT == -110 &&
   GMX_ECANCELED == -125 && GMX_ENOTG == -1001 && GMX_EINSYSCALL == -1002 && GMX_ESHUTDOWN == -1003 && GMX_ESTALE == -1004 &&
+  GMX_ECLOSED == -1005 && GMX_FOREVER == INT64_MAX &&
   GMX_SPAWN_JOINABLE == 1 && GMX_SPAWN_CHILD_FIRST == 2 && GMX_SPAWN_WIPE == 4 && GMX_SPAWN_LAST == 8 && GMX_SPAWN_INHERIT == 16 && GMX_CASE_RECV == 0 && GMX_CASE_SEND == 1,
   "gomax.h is not the one of this module");
 """.}
@@ -235,14 +238,16 @@ proc gmx_chan_len*(chan: RawChan): csize_t
 proc gmx_chan_cap*(chan: RawChan): csize_t
 proc gmx_select*(cases: ptr SelectCase, n: csize_t, timeout: int64, chosen: ptr csize_t): Status
 proc gmx_now*(): int64
+proc gmx_deadline*(timeout: int64): int64
+proc gmx_time_left*(deadline: int64): int64
 proc gmx_sleep*(ns: int64): Status
 proc gmx_after_func*(delay: int64, fn: Fn, arg: pointer, timer: ptr Handle): Status
 proc gmx_timer_new*(delay, period: int64, timer: ptr Handle, chan: ptr RawChan): Status
 proc gmx_ticker_new*(period: int64, timer: ptr Handle, chan: ptr RawChan): Status
-proc gmx_timer_reset*(timer: Handle, delay, period: int64): Status
-proc gmx_ticker_reset*(timer: Handle, period: int64): Status
-proc gmx_timer_stop*(timer: Handle): Status
-proc gmx_timer_free*(timer: Handle): Status
+proc gmx_timer_reset*(timer: Handle, delay, period: int64, stopped: ptr bool): Status
+proc gmx_ticker_reset*(timer: Handle, period: int64, stopped: ptr bool): Status
+proc gmx_timer_stop*(timer: Handle, stopped: ptr bool): Status
+proc gmx_timer_free*(timer: Handle, stopped: ptr bool): Status
 proc gmx_read_mem_stats*(stats: ptr MemStats): Status
 proc gmx_release_memory*(): Status
 proc gmx_read_sched_stats*(stats: ptr SchedStats): Status

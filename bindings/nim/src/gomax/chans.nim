@@ -106,7 +106,7 @@ proc fillCase[T](at: var SelectCase, c: Chan[T], value: var T, op: uint32) =
 proc doSelect(cases: ptr SelectCase, n: int, timeout: int64): tuple[chosen: int, closed: bool] =
   var chosen: csize_t
   let status = waits gmx_select(cases, csize_t(n), timeout, addr chosen)
-  if status == EAGAIN or status == ETIMEDOUT: return (-1, false)
+  if status == ETIMEDOUT: return (-1, false)
   if status != ECLOSED: check status
   (int(chosen), status == ECLOSED)
 
@@ -185,12 +185,12 @@ type Timer* = object ## Sends the time of `now` to `ch` when it fires. There is 
 proc `=copy`*(a: var Timer, b: Timer) {.error.}
 
 proc `=destroy`*(t: var Timer) =
-  if t.raw != 0: discard gmx_timer_free(t.raw)
+  if t.raw != 0: discard gmx_timer_free(t.raw, nil)
   t.raw = 0
   `=destroy`(t.ch)
 
 proc newTimer*(delay: int64, period = 0'i64): Timer =
-  ## Fires after so many nanoseconds (negative: not before `reset`), and then every period; 0: once.
+  ## Fires after so many nanoseconds (`forever`: not before `reset`), and then every period; 0: once.
   var raw: RawChan
   check gmx_timer_new(delay, period, addr result.raw, addr raw)
   result.ch = wrap[int64](raw)
@@ -199,7 +199,7 @@ proc newTicker*(period: int64): Timer = newTimer(period, period)
 
 proc stop*(t: Timer): bool {.discardable.} =
   ## Whether it prevented something: no time of before can be received afterwards.
-  counted(gmx_timer_stop(t.raw)) != 0
+  check gmx_timer_stop(t.raw, addr result)
 
 proc reset*(t: Timer, delay: int64, period = 0'i64): bool {.discardable.} =
-  counted(gmx_timer_reset(t.raw, delay, period)) != 0
+  check gmx_timer_reset(t.raw, delay, period, addr result)

@@ -9,7 +9,7 @@ type
   CanceledError* = object of GomaxError  ## The caller's token was cancelled: that of its scope, or one of `withToken`.
   DeadlockError* = object of GomaxError  ## It would wait for ever.
 
-const forever* = -1'i64 ## As a timeout: none.
+const forever* = high(int64) ## As a timeout: none.
 
 proc ns*(n: int64): int64 {.inline.} = n
 proc us*(n: int64): int64 {.inline.} = n * 1_000

@@ -180,7 +180,7 @@ type
 proc releaseLate[A, F](arg: pointer) {.nimcall, raises: [], gcsafe.} =
   let box = cast[ptr LateBox[A, F]](arg)
   if atomicDec(box.refs) > 0: return
-  discard gmx_timer_free(box.timer)
+  discard gmx_timer_free(box.timer, nil)
   {.cast(gcsafe), cast(raises: []).}: reset(box[])
   dealloc(box)
 
@@ -199,7 +199,8 @@ proc `=destroy`*(a: var After) =
 
 proc stop*(a: var After): bool {.discardable.} =
   ## Keeps it from running, if it has not begun. Whether it did.
-  if a.box == nil or gmx_timer_stop(a.timer) != 1: return false
+  var stopped = false
+  if a.box == nil or gmx_timer_stop(a.timer, addr stopped) != OK or not stopped: return false
   a.release(a.box) # in its place: it will never run
   `=destroy`(a)
   true

@@ -5,6 +5,8 @@ import required, abi, errors, gvars
 proc sleep*(ns: int64) = check waits(gmx_sleep(ns)) ## `sleep 5.ms`
 proc yieldNow*() = check waits(gmx_yield())         ## lets other Gs run first
 proc now*(): int64 = gmx_now()                      ## the monotonic clock, in nanoseconds
+proc deadline*(timeout: int64): int64 = gmx_deadline(timeout) ## when a timeout ends that begins now
+proc timeLeft*(deadline: int64): int64 = gmx_time_left(deadline) ## what is left of it
 proc goid*(): uint64 = gmx_goid()                   ## the number of the calling G; 0 outside of Gs
 proc numG*(): int = int(gmx_num_g())                ## how many Gs are alive
 proc maxprocs*(): int = int(gmx_gomaxprocs(0))      ## how many Gs run at the same time

@@ -502,8 +502,7 @@ def _wait(cases: List[Case], timeout: int) -> Tuple[int, int]:
         while True:
             status = wait(timeout, lambda left: gmx.gmx_select(array, 2 * n, left, _byref(which)))
             if status != OK and status != ECLOSED:
-                # EAGAIN: nothing was left of the time
-                return (_abi.GMX_ETIMEDOUT if status == EAGAIN else status), -1
+                return status, -1
             i = which.value
             if i < n:
                 if status == OK:

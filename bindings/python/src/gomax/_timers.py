@@ -32,7 +32,7 @@ class Timer(Source):
 
     def __del__(self, process: Process = process, gmx: _abi.Library = gmx) -> None:
         if self._timer and self._epoch is process.epoch:
-            gmx.gmx_timer_free(self._timer)
+            gmx.gmx_timer_free(self._timer, None)
             gmx.gmx_chan_free(self._chan)
 
     def recv(self, timeout: Optional[float] = None) -> float:
@@ -47,12 +47,16 @@ class Timer(Source):
 
     def stop(self) -> bool:
         """Nothing comes any more. False if there was nothing to stop."""
-        return check(gmx.gmx_timer_stop(self._timer)) == 1
+        stopped = _abi.c_bool()
+        check(gmx.gmx_timer_stop(self._timer, _abi.byref(stopped)))
+        return stopped.value
 
     def reset(self, delay: float, period: float = 0.0) -> bool:
         """Sets it anew; nothing of before comes any more."""
         self.period = period
-        return check(gmx.gmx_timer_reset(self._timer, nanoseconds(delay), nanoseconds(period))) == 1
+        stopped = _abi.c_bool()
+        check(gmx.gmx_timer_reset(self._timer, nanoseconds(delay), nanoseconds(period), _abi.byref(stopped)))
+        return stopped.value
 
     def __iter__(self) -> Iterator[float]:
         while True:

@@ -24,7 +24,7 @@ from . import _abi
 from ._errors import check
 from ._library import gmx, process
 
-FOREVER = -1
+FOREVER = 2**63 - 1
 _EINSYSCALL = _abi.GMX_EINSYSCALL
 
 
