@@ -102,7 +102,8 @@ fn two_resumers() {
     check(Size { preemptions: 1, ..Size::default() }, pair(2, Way::Direct, false, |_| ()));
 }
 
-/// In a queue for a moment, where the other M may find it.
+/// In a queue for a moment, where the other M may find it. (loom takes minutes for it.)
+#[cfg(shuttle)]
 #[test]
 fn two_resumers_through_the_scheduler() {
     check(Size { preemptions: 1, ..Size::default() }, pair(2, Way::Scheduler, false, |_| ()));
