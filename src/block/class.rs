@@ -59,10 +59,15 @@ pub fn make(m: MRef, limit: u32, name: GName) -> Result<u64> {
 /// T1.
 fn find(m: MRef, handle: u64) -> Result<&'static Class> {
     let c = existing(m.sched()).and_then(|objects| objects.classes.get(handle)).ok_or(Error::Stale)?;
-    let count = |users: u32| (users < CLOSED - 1).then_some(users + 1);
-    let counted = c.users.fetch_update(Ordering::AcqRel, Ordering::Relaxed, count);
-    if counted.is_err() {
-        return Err(Error::Stale);
+    let mut users = c.users.load(Ordering::Relaxed);
+    loop {
+        if users >= CLOSED - 1 {
+            return Err(Error::Stale);
+        }
+        match c.users.compare_exchange_weak(users, users + 1, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => break,
+            Err(now) => users = now,
+        }
     }
     if c.handle.load(Ordering::Relaxed) != handle {
         c.users.fetch_sub(1, Ordering::AcqRel);

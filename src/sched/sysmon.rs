@@ -47,7 +47,6 @@ pub fn sysmon(sched: &Sched, m: MRef) {
     let mut look_when = now() + LOOK_EVERY;
     let mut trace_when = now();
     let mut told = false;
-    let mut fence_told = sys::fence_is_lost();
     let mut tidy_when = now() + tidy::PERIOD;
     let mut head = rescue::Head::default();
     loop {
@@ -84,8 +83,7 @@ pub fn sysmon(sched: &Sched, m: MRef) {
             told = true;
             template::ask(sched, Errand::Unguarded);
         }
-        if !fence_told && sys::fence_is_lost() {
-            fence_told = true;
+        if sys::fence_is_lost() && sys::first_to_tell_of_it() {
             template::ask(sched, Errand::Fence);
         }
         if now >= tidy_when {

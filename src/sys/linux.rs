@@ -182,6 +182,13 @@ pub fn fence_is_lost() -> bool {
     LOST.load(Ordering::Relaxed)
 }
 
+/// Whether nobody has told of the lost fence. True once in the life of the process.
+#[cold]
+pub fn first_to_tell_of_it() -> bool {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    LOST.load(Ordering::Relaxed) && !TOLD.swap(true, Ordering::Relaxed)
+}
+
 /// A full fence on every thread of this process that runs at the moment. If the system refuses it from now on, threads make
 /// fences of their own; which of them do so already is in `M::fenced`.
 pub fn heavy_fence() {
