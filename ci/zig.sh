@@ -47,6 +47,12 @@ dupes() {
 }
 check "examples/dupes.zig" dupes
 
+# what goes into an RPATH is absolute
+finds() { build bindings/zig examples "-Dlib_dir=$work/lib" && readelf -d "$work/out/bin/dupes" | grep -F "[$work/lib]"; }
+relative() { ! build bindings/zig examples -Dlib_dir=lib && grep -q 'lib_dir is "lib", and must be an absolute path' "$work/said"; }
+check "lib_dir is the RPATH" finds
+check "lib_dir must be absolute" relative
+
 # the project of docs/zig.md, as it says, with each of its programs in turn
 project=$work/app
 mkdir -p "$project/src"

@@ -3,7 +3,6 @@
 #include "gs.h"
 #include "places.h"
 
-#define FOREVER INT64_MAX
 
 union word {
   uint8_t b[8];
@@ -25,7 +24,7 @@ struct waiter {
 static void wait_once(void *arg) {
   struct waiter *w = arg;
   uint64_t zero = 0;
-  CHECK_OK(gmx_wait_on_address(w->addr, &zero, w->size, FOREVER));
+  CHECK_OK(gmx_wait_on_address(w->addr, &zero, w->size, GMX_FOREVER));
   w->came = ++*w->order;
 }
 
@@ -44,7 +43,7 @@ static void sizes(void) {
       CHECK_EQ(gmx_wake_address(&word.b[at], 1), 1);
       g_join(g);
       uint64_t one = 1;
-      CHECK_STATUS(gmx_wait_on_address(&word.b[at], &one, size, FOREVER), GMX_EAGAIN); /* it differs */
+      CHECK_STATUS(gmx_wait_on_address(&word.b[at], &one, size, GMX_FOREVER), GMX_EAGAIN); /* it differs */
     }
   }
 }
@@ -91,8 +90,8 @@ static void canceled_wait(void *arg) {
   gmx_cancel before;
   uint64_t zero = 0;
   CHECK_OK(gmx_cancel_use(*c, &before));
-  CHECK_STATUS(gmx_wait_on_address(&word.d, &zero, 8, FOREVER), GMX_ECANCELED);
-  CHECK_STATUS(gmx_wait_on_address(&word.d, &zero, 8, FOREVER), GMX_ECANCELED); /* not even begun */
+  CHECK_STATUS(gmx_wait_on_address(&word.d, &zero, 8, GMX_FOREVER), GMX_ECANCELED);
+  CHECK_STATUS(gmx_wait_on_address(&word.d, &zero, 8, GMX_FOREVER), GMX_ECANCELED); /* not even begun */
   CHECK_OK(gmx_cancel_use(before, &before));
 }
 
@@ -102,7 +101,7 @@ static void ends(void) {
   memset(&word, 0, sizeof word);
   CHECK_STATUS(gmx_wait_on_address(&word.d, &zero, 8, 1000000), GMX_ETIMEDOUT);
   CHECK_STATUS(gmx_wait_on_address(&word.d, &zero, 8, 0), GMX_ETIMEDOUT);
-  CHECK_OK(gmx_cancel_new(0, FOREVER, &c));
+  CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &c));
   gmx_g g = g_start(canceled_wait, &c);
   spin_until(waiting("address") == 1);
   CHECK_OK(gmx_cancel_now(c));
@@ -134,7 +133,7 @@ static void lock(void) {
   if (__atomic_compare_exchange_n(&lock_word, &seen, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return;
   while (__atomic_exchange_n(&lock_word, 2, __ATOMIC_ACQUIRE) != 0) {
     uint32_t two = 2;
-    gmx_status s = gmx_wait_on_address(&lock_word, &two, sizeof two, FOREVER);
+    gmx_status s = gmx_wait_on_address(&lock_word, &two, sizeof two, GMX_FOREVER);
     CHECK(s == GMX_OK || s == GMX_EAGAIN);
   }
 }

@@ -17,7 +17,7 @@ static void computes(void *arg) {
 }
 static void calls_it(void *arg) {
   (void)arg;
-  for (int i = 0; i < 5; i++) CHECK_OK(gmx_blocking_in(two, computes, NULL, INT64_MAX));
+  for (int i = 0; i < 5; i++) CHECK_OK(gmx_blocking_in(two, computes, NULL, GMX_FOREVER));
 }
 static void never_more_than_its_limit(void) {
   pthread_t threads[3];
@@ -42,10 +42,10 @@ static void holds(void *arg) {
 }
 static void holds_it(void *arg) {
   (void)arg;
-  CHECK_OK(gmx_blocking_in(one, holds, NULL, INT64_MAX));
+  CHECK_OK(gmx_blocking_in(one, holds, NULL, GMX_FOREVER));
 }
 static void notes(void *arg) { order[n++] = (int)(intptr_t)arg; }
-static void waits_its_turn(void *arg) { CHECK_OK(gmx_blocking_in(one, notes, arg, INT64_MAX)); }
+static void waits_its_turn(void *arg) { CHECK_OK(gmx_blocking_in(one, notes, arg, GMX_FOREVER)); }
 
 static void hold(void) {
   store(&gate, 0);
@@ -74,13 +74,13 @@ static void in_order(void) {
 static void is_cancelled(void *arg) {
   gmx_cancel token = *(gmx_cancel *)arg;
   CHECK_OK(gmx_cancel_use(token, NULL));
-  CHECK_STATUS(gmx_blocking_in(one, notes, NULL, INT64_MAX), GMX_ECANCELED);
+  CHECK_STATUS(gmx_blocking_in(one, notes, NULL, GMX_FOREVER), GMX_ECANCELED);
   CHECK_OK(gmx_cancel_use(0, NULL));
 }
 static void gives_up(void) {
   gmx_cancel token;
   n = 0;
-  CHECK_OK(gmx_cancel_new(0, INT64_MAX, &token));
+  CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &token));
   hold();
   CHECK_STATUS(gmx_blocking_in(one, notes, NULL, 0), GMX_ETIMEDOUT);
   CHECK_STATUS(gmx_blocking_in(one, notes, NULL, 1000000), GMX_ETIMEDOUT);
@@ -104,8 +104,8 @@ static void leaves(void *arg) {
   CHECK_OK(gmx_cleanup_push(&c, notes, arg));
 }
 static void ends_in_it(void *arg) {
-  CHECK_OK(gmx_blocking_in(one, leaves, arg, INT64_MAX));
-  gmx_blocking_in(one, ends, arg, INT64_MAX);
+  CHECK_OK(gmx_blocking_in(one, leaves, arg, GMX_FOREVER));
+  gmx_blocking_in(one, ends, arg, GMX_FOREVER);
   FAIL("came back");
 }
 static void its_turn_comes_back(void) {
@@ -115,7 +115,7 @@ static void its_turn_comes_back(void) {
   CHECK_EQ(n, 0);
   CHECK_OK(gmx_class_free(one));
   CHECK_STATUS(gmx_class_free(one), GMX_ESTALE);
-  CHECK_STATUS(gmx_blocking_in(one, notes, NULL, INT64_MAX), GMX_ESTALE);
+  CHECK_STATUS(gmx_blocking_in(one, notes, NULL, GMX_FOREVER), GMX_ESTALE);
   CHECK_OK(gmx_class_free(two));
 }
 

@@ -646,13 +646,13 @@ CALL(blocking_in) {
   gmx_class c;
   uint32_t before = load(&f->w.ran);
   CHECK_OK(gmx_class_new(1, NULL, &c));
-  gmx_status s = gmx_blocking_in(c, note_run, f, INT64_MAX);
+  gmx_status s = gmx_blocking_in(c, note_run, f, GMX_FOREVER);
   CHECK_EQ(load(&f->w.ran), before + (s == GMX_OK));
   CHECK_OK(gmx_class_free(c));
   return s;
 }
 CALL(blocking_in_null) { return USED, gmx_blocking_in(0, NULL, NULL, 0); }
-CALL(blocking_in_none) { return gmx_blocking_in(0, note_run, f, INT64_MAX); }
+CALL(blocking_in_none) { return gmx_blocking_in(0, note_run, f, GMX_FOREVER); }
 CALL(stop_the_world) {
   USED;
   gmx_status s = gmx_stop_the_world("test");
@@ -1077,7 +1077,7 @@ CALL(cancel_deadline) {
   USED;
   CHECK_STATUS(gmx_cancel_deadline(0, NULL), GMX_EINVAL);
   gmx_status s = gmx_cancel_deadline(0, &when);
-  CHECK_EQ(when, INT64_MAX);
+  CHECK_EQ(when, GMX_FOREVER);
   return s;
 }
 CALL(cancel_chan) {

@@ -3,7 +3,6 @@
 #include "gs.h"
 #include "places.h"
 
-#define FOREVER INT64_MAX
 
 enum { N = 20000 };
 static uint8_t seen[N];
@@ -121,7 +120,7 @@ static void cancels(void *arg, int64_t begin, int64_t end) {
 
 static void canceled(void) {
   gmx_cancel c, before;
-  CHECK_OK(gmx_cancel_new(0, FOREVER, &c));
+  CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &c));
   CHECK_OK(gmx_cancel_use(c, &before));
   ran = 0;
   CHECK_STATUS(gmx_parallel_for(1000000, 1, cancels, &c), GMX_ECANCELED);
@@ -145,7 +144,7 @@ static void waits_for_ever(void *arg, int64_t begin, int64_t end) {
 
 static void token_of_the_caller(void) {
   gmx_cancel c, before;
-  CHECK_OK(gmx_cancel_new(0, FOREVER, &c));
+  CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &c));
   CHECK_OK(gmx_cancel_use(c, &before));
   store(&here, 0);
   CHECK_OK(gmx_parallel_for(2, 1, waits_for_ever, &c)); /* all were called */

@@ -1651,7 +1651,7 @@ class cancel_token {
   std::optional<clock::time_point> deadline() const {
     std::int64_t when;
     check(gmx_cancel_deadline(token_, &when));
-    if (when == INT64_MAX) return {};
+    if (when == GMX_FOREVER) return {};
     return clock::time_point(clock::duration(when));
   }
   /// Is closed when the token is cancelled, and nothing is ever sent there: a case of a select, or several, as in
@@ -2108,7 +2108,7 @@ class blocking_class {
   /// As blocking(f), when it is the caller's turn.
   template <class F>
   auto run(F &&f) -> std::invoke_result_t<F &> {
-    return detail::through(f, [this](void (*fn)(void *), void *arg) { return gmx_blocking_in(class_, fn, arg, INT64_MAX); });
+    return detail::through(f, [this](void (*fn)(void *), void *arg) { return gmx_blocking_in(class_, fn, arg, GMX_FOREVER); });
   }
 
  private:

@@ -1,11 +1,14 @@
 //! Gives the module `gomax`, which links libgomax.so. Options for whoever depends on it: `target`, `optimize`, and
-//! `lib_dir` if the library is not where the linker looks.
+//! `lib_dir` if the library is not where the linker looks. It is an absolute path, since programs keep it as their RPATH: with a
+//! relative one they would load whatever lies below the directory that they are started in.
 const std = @import("std");
 
 pub fn build(b: *std.Build) void {
     const target = b.standardTargetOptions(.{});
     const optimize = b.standardOptimizeOption(.{});
-    const lib_dir = b.option([]const u8, "lib_dir", "The directory of libgomax.so and libgomax.so.0");
+    const lib_dir = b.option([]const u8, "lib_dir", "The directory of libgomax.so and libgomax.so.0, an absolute path");
+    if (lib_dir) |dir| if (!std.fs.path.isAbsolute(dir))
+        std.process.fatal("lib_dir is \"{s}\", and must be an absolute path, such as b.pathFromRoot(\"{s}\")", .{ dir, dir });
 
     const gomax = b.addModule("gomax", .{
         .root_source_file = b.path("src/gomax.zig"),

@@ -46,7 +46,7 @@ pub const Token = struct {
     pub fn deadline(token: Token) Error!?i64 {
         var when: i64 = 0;
         try status.check(c.gmx_cancel_deadline(token.raw, &when));
-        return if (when == std.math.maxInt(i64)) null else when;
+        return if (when == c.GMX_FOREVER) null else when;
     }
     /// Is closed when the token is cancelled, for `select`; nothing is ever sent there. The caller has a reference.
     pub fn done(token: Token) Error!chan.Channel(void) {
@@ -160,9 +160,9 @@ pub const Scope = struct {
     }
 
     /// As `waitTimeout`, but says by what the scope ended (`c.GMX_SCOPE_*`) where that returns the first error.
-    pub fn waitWhy(scope: *Scope, ns: i64) Error!c.gmx_scope_end {
+    pub fn waitWhy(scope: *Scope, ns: ?i64) Error!c.gmx_scope_end {
         var end: c.gmx_scope_end = .{};
-        try status.check(c.gmx_scope_leave_why(scope.raw, ns, &end));
+        try status.check(c.gmx_scope_leave_why(scope.raw, c.limit(ns), &end));
         return end;
     }
 

@@ -36,10 +36,10 @@ pub const RecursiveMutex = struct {
     raw: c.gmx_rmutex = .{},
 
     pub fn lock(m: *RecursiveMutex) Error!void {
-        return m.lockTimeout(forever);
+        return m.lockTimeout(null);
     }
-    pub fn lockTimeout(m: *RecursiveMutex, ns: i64) Error!void {
-        return waited(c.gmx_rmutex_lock(&m.raw, ns));
+    pub fn lockTimeout(m: *RecursiveMutex, ns: ?i64) Error!void {
+        return waited(c.gmx_rmutex_lock(&m.raw, c.limit(ns)));
     }
     pub fn tryLock(m: *RecursiveMutex) bool {
         return tried(c.gmx_rmutex_try_lock(&m.raw));
@@ -49,15 +49,13 @@ pub const RecursiveMutex = struct {
     }
 };
 
-const forever = 0x7fff_ffff_ffff_ffff;
-
 /// Waits until `wakeAddress`, if the word is `expected`: what `std.Io.futexWait` is. It may come back without a reason: look
 /// at the word again, in a loop. Words of 1, 2, 4 or 8 bytes.
 pub fn waitOnAddress(comptime T: type, word: *const T, expected: T) Error!void {
-    return waitOnAddressTimeout(T, word, expected, forever);
+    return waitOnAddressTimeout(T, word, expected, null);
 }
-pub fn waitOnAddressTimeout(comptime T: type, word: *const T, expected: T, ns: i64) Error!void {
-    const s = c.gmx_wait_on_address(word, &expected, @sizeOf(T), ns);
+pub fn waitOnAddressTimeout(comptime T: type, word: *const T, expected: T, ns: ?i64) Error!void {
+    const s = c.gmx_wait_on_address(word, &expected, @sizeOf(T), c.limit(ns));
     return if (s == c.GMX_EAGAIN) {} else waited(s); // it differs
 }
 

@@ -338,11 +338,11 @@ pub fn Generator(comptime T: type) type {
 }
 
 fn ArgsAfterFirst(comptime func: anytype) type {
-    const params = @typeInfo(@TypeOf(func)).@"fn".params;
+    const params = @typeInfo(@TypeOf(func)).@"fn".param_types;
     var types: [params.len - 1]type = undefined;
-    for (params[1..], &types) |param, *t| t.* = param.type.?;
+    for (params[1..], &types) |param, *t| t.* = param.?;
     const all = types;
-    return std.meta.Tuple(&all);
+    return @Tuple(&all);
 }
 
 /// Calls `func(begin, end, args...)` for ranges that together are 0..n, on as many Gs as Ps have nothing else to do; returns

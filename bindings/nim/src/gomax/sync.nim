@@ -36,7 +36,7 @@ proc unlock*(m: var Mutex) =
   ## By whoever locked it; nobody else's call has an effect.
   discard gmx_mutex_unlock(addr m.raw)
 
-proc lock*(m: var RecursiveMutex, timeout = high(int64)) = check waits(gmx_rmutex_lock(addr m.raw, timeout))
+proc lock*(m: var RecursiveMutex, timeout = forever) = check waits(gmx_rmutex_lock(addr m.raw, timeout))
 proc tryLock*(m: var RecursiveMutex): bool = gmx_rmutex_try_lock(addr m.raw) == OK
 proc unlock*(m: var RecursiveMutex) = discard gmx_rmutex_unlock(addr m.raw)
 
@@ -71,7 +71,7 @@ proc acquire*(s: var Semaphore, timeout = forever) = check waits(gmx_sema_acquir
 proc tryAcquire*(s: var Semaphore): bool = gmx_sema_try_acquire(addr s.count) == OK
 proc release*(s: var Semaphore) = check gmx_sema_release(addr s.count)
 
-proc waitOnAddress*[T](word: ptr T, expected: T, timeout = high(int64)) =
+proc waitOnAddress*[T](word: ptr T, expected: T, timeout = forever) =
   ## Waits until `wakeAddress`, if the word is `expected`: a futex. It may come back without a reason: look at the word again,
   ## in a loop. Words of 1, 2, 4 or 8 bytes.
   var expected = expected
