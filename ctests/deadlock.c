@@ -324,7 +324,7 @@ static const deadlock_case cases[] = {
     STUCK(main_parks, "deadlock", "for nobody at all"),
     STUCK(main_joins, "deadlock", "stuck child", "semacquire", "join", ", for goroutine "),
     STUCK(mutexes_cross, "deadlock", "other order", "mutex", ", held by goroutine "),
-    STUCK(nobody_sends, "deadlock", "hears nothing", "chan receive", ", chan 0x"),
+    STUCK(nobody_sends, "deadlock", "hears nothing", "chan receive", ", chan #"),
     STUCK(a_writer_keeps_it, "deadlock", "other writer", ", held by goroutine "),
     STUCK(the_owner_has_ended, "deadlock", "mutex lock", ", which has ended"),
     STUCK(threads_wait_too, "deadlock", "thread of the host", "semacquire"),

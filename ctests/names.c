@@ -98,7 +98,73 @@ static void in_a_deadlock_report(void) {
 static void in_a_dump_and_traces(void) { check_words(writes_a_dump, 2); }
 static void in_the_report_of_a_late_stop(void) { check_words(stops_in_vain, 2); }
 
+/* ---- where things are: only if that is asked for ---- */
+
+static gmx_chan *twice, *once;
+static atomic_int receivers;
+
+static void receives(void *c) {
+  atomic_fetch_add(&receivers, 1);
+  CHECK_OK(gmx_chan_recv(c, NULL));
+}
+static void waits_with_three(void *unused) {
+  (void)unused;
+  CHECK_OK(gmx_chan_new(0, 0, &twice));
+  CHECK_OK(gmx_chan_new(0, 0, &once));
+  fprintf(stderr, "twice=%p once=%p\n", (void *)twice, (void *)once);
+  go_with("first", 0, receives, twice);
+  go_with("second", 0, receives, twice);
+  gmx_g third = go_with("third", GMX_SPAWN_JOINABLE, receives, once);
+  while (atomic_load(&receivers) < 3) CHECK_OK(gmx_yield());
+  CHECK_OK(gmx_write_heap_dump(2));
+  join(third);
+}
+static void waits_in_a_process(void *flags) {
+  gmx_config config = GMX_CONFIG_INIT;
+  config.maxprocs = 1;
+  config.flags = *(uint32_t *)flags;
+  CHECK_OK(gmx_init(&config));
+  CHECK_STATUS(gmx_main(waits_with_three, NULL), GMX_EDEADLK);
+}
+
+/* The word behind ", chan " in the line of a name, in the report of a deadlock. */
+static const char *chan_of(const char *text, const char *name, char word[32]) {
+  char quoted[32];
+  snprintf(quoted, sizeof quoted, "\"%s\" [chan receive", name);
+  for (const char *line = text; (line = strstr(line, quoted)) != NULL; line++) {
+    const char *end = strchr(line, '\n'), *chan = strstr(line, ", chan ");
+    if (chan && chan < end && sscanf(chan, ", chan %31[^ ,\n]", word) == 1) return word;
+  }
+  FAIL("no line of %s says at which channel it waits: %s", name, text);
+}
+
+static void reports_tell_no_addresses(void) {
+#ifdef __SANITIZE_THREAD__
+  check_say("left out: ThreadSanitizer has a thread of its own, which might call in");
+  return;
+#endif
+  static child c;
+  for (uint32_t flags = 0;; flags = GMX_CONFIG_ADDRESSES) {
+    char first[32], second[32], third[32], where[32];
+    void *at[2];
+    child_run(&c, 60, waits_in_a_process, &flags);
+    CHECK(sscanf(c.text, "twice=%p once=%p", &at[0], &at[1]) == 2);
+    CHECK_STR(chan_of(c.text, "first", first), chan_of(c.text, "second", second));
+    CHECK(strcmp(first, chan_of(c.text, "third", third)) != 0);
+    snprintf(where, sizeof where, "%p", at[0]);
+    if (flags) {
+      CHECK_STR(first, where);
+      CHECK(strstr(c.text, " sp=0x") != NULL);
+      return;
+    }
+    /* an offset in a file is short */
+    for (const char *p = strchr(c.text, '\n'); (p = strstr(p, "0x")) != NULL; p++)
+      if (strspn(p + 2, "0123456789abcdef") > 8) CHILD_FAIL(&c, "it tells an address: %.20s", p);
+  }
+}
+
 int main(void) {
+  RUN(reports_tell_no_addresses);
   RUN(in_a_deadlock_report);
   RUN(in_a_dump_and_traces);
   RUN(in_the_report_of_a_late_stop);

@@ -193,7 +193,7 @@ static void trees(void) {
 static void many_at_once(void *unused) {
   (void)unused;
   for (int i = 0; i < 300; i++) {
-    gmx_scope s = new_scope(i % 3 ? -1 : 100000);
+    gmx_scope s = new_scope(i % 3 ? GMX_FOREVER : 100000);
     for (int k = 0; k < 8; k++) spawn(s, i % 2 ? returns : sleeps, k == 5 ? GMX_EPERM : 0);
     if (i % 2 == 0) CHECK_OK(gmx_scope_cancel(s));
     gmx_status want = i % 2 ? GMX_EPERM : GMX_ECANCELED;
@@ -236,12 +236,12 @@ static void is_by(gmx_scope_end end, uint32_t by, gmx_status status, gmx_g g) {
 }
 static void says_by_what_it_ended(void *unused) {
   (void)unused;
-  is_by(why(new_scope(-1)), GMX_SCOPE_ITSELF, GMX_OK, 0);
+  is_by(why(new_scope(GMX_FOREVER)), GMX_SCOPE_ITSELF, GMX_OK, 0);
   gmx_scope s = new_scope(HOUR);
   spawn(s, counts, 0);
   is_by(why(s), GMX_SCOPE_ITSELF, GMX_OK, 0);
 
-  s = new_scope(-1); /* a failure, also with a status that looks like a deadline; the others end by it */
+  s = new_scope(GMX_FOREVER); /* a failure, also with a status that looks like a deadline; the others end by it */
   for (int i = 0; i < 3; i++) spawn(s, sleeps, 0);
   spawn(s, fails_itself, GMX_ETIMEDOUT);
   gmx_scope_end end = why(s);
@@ -251,7 +251,7 @@ static void says_by_what_it_ended(void *unused) {
   spawn(s, sleeps, 0);
   is_by(why(s), GMX_SCOPE_DEADLINE, GMX_ETIMEDOUT, 0);
 
-  s = new_scope(-1);
+  s = new_scope(GMX_FOREVER);
   spawn(s, sleeps, 0);
   CHECK_OK(gmx_scope_cancel(s));
   is_by(why(s), GMX_SCOPE_CANCEL, GMX_ECANCELED, 0);
@@ -259,7 +259,7 @@ static void says_by_what_it_ended(void *unused) {
   gmx_cancel above = 0, token = 0; /* from above, with a reason, and the body inside */
   CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &above));
   CHECK_OK(gmx_cancel_use(above, NULL));
-  s = new_scope(-1);
+  s = new_scope(GMX_FOREVER);
   CHECK_OK(gmx_scope_enter(s));
   spawn(s, sleeps, 0);
   CHECK_OK(gmx_cancel_now_because(above, -2002));
@@ -268,7 +268,7 @@ static void says_by_what_it_ended(void *unused) {
   CHECK_OK(gmx_cancel_use(0, NULL));
   CHECK_OK(gmx_cancel_free(above));
 
-  s = new_scope(-1); /* a failure that comes second is none of its end */
+  s = new_scope(GMX_FOREVER); /* a failure that comes second is none of its end */
   CHECK_OK(gmx_scope_token(s, &token));
   CHECK_OK(gmx_cancel_now_because(token, -2003));
   spawn(s, fails_itself, GMX_EPERM);

@@ -16,7 +16,7 @@ static void free_token(gmx_cancel c) { CHECK_OK(gmx_cancel_free(c)); }
 /* ---- reasons ---- */
 
 static void reasons(void) {
-  gmx_cancel top = new_token(0, -1), low = new_token(top, -1), own = new_token(top, -1);
+  gmx_cancel top = new_token(0, GMX_FOREVER), low = new_token(top, GMX_FOREVER), own = new_token(top, GMX_FOREVER);
   gmx_status reason = 7;
   CHECK_OK(gmx_cancel_reason(0, &reason));
   CHECK_OK(reason);
@@ -31,7 +31,7 @@ static void reasons(void) {
   CHECK_STATUS(reason_of(top), -1000); /* the first */
   CHECK_STATUS(reason_of(low), -1000); /* its parent's */
   CHECK_STATUS(reason_of(own), -2000); /* its own came first */
-  gmx_cancel late = new_token(top, -1);
+  gmx_cancel late = new_token(top, GMX_FOREVER);
   CHECK_STATUS(reason_of(late), -1000);
   CHECK_OK(gmx_cancel_use(low, NULL));
   CHECK_STATUS(gmx_sleep(1), GMX_ECANCELED); /* whatever the reason is */
@@ -52,8 +52,8 @@ static int64_t deadline_of(gmx_cancel c) {
 }
 static void deadlines(void) {
   int64_t begin = gmx_now(), when = 7;
-  gmx_cancel top = new_token(0, HOUR), mid = new_token(top, -1), sooner = new_token(mid, HOUR / 2);
-  gmx_cancel later = new_token(sooner, 2 * HOUR), none = new_token(0, -1);
+  gmx_cancel top = new_token(0, HOUR), mid = new_token(top, GMX_FOREVER), sooner = new_token(mid, HOUR / 2);
+  gmx_cancel later = new_token(sooner, 2 * HOUR), none = new_token(0, GMX_FOREVER);
   int64_t end = gmx_now();
   CHECK_EQ(deadline_of(0), INT64_MAX);
   CHECK_EQ(deadline_of(none), INT64_MAX);
@@ -93,7 +93,7 @@ static void inherits(void *unused) {
   static const uint32_t flags[] = {0, GMX_SPAWN_CHILD_FIRST, GMX_SPAWN_LAST, 0};
   gmx_cancel none = 0;
   for (int i = 0; i < 4; i++) {
-    gmx_cancel top = new_token(0, -1), low = new_token(top, -1);
+    gmx_cancel top = new_token(0, GMX_FOREVER), low = new_token(top, GMX_FOREVER);
     g_join(start_inheriting(flags[i], is_under, &none)); /* the caller has none */
     CHECK_OK(gmx_cancel_use(low, NULL));
     on_g(is_under, &none); /* without the flag */
@@ -142,7 +142,7 @@ static void selects(void *arg) {
 /* Several tokens in one select. */
 static void a_select_of_tokens(void) {
   for (int i = 0; i < 30; i++) {
-    gmx_cancel top = new_token(0, i % 3 == 2 ? MS : -1), low = new_token(top, -1), other = new_token(0, -1);
+    gmx_cancel top = new_token(0, i % 3 == 2 ? MS : -1), low = new_token(top, GMX_FOREVER), other = new_token(0, GMX_FOREVER);
     struct chosen s = {{NULL, chan_of(other), chan_of(low)}, 7, 0};
     gmx_chan *again = chan_of(low);
     CHECK(again == s.chans[2]);
@@ -165,7 +165,7 @@ static void a_select_of_tokens(void) {
 }
 
 static void a_channel_made_late_is_closed(void) {
-  gmx_cancel top = new_token(0, -1), low = new_token(top, -1);
+  gmx_cancel top = new_token(0, GMX_FOREVER), low = new_token(top, GMX_FOREVER);
   CHECK_OK(gmx_cancel_now(top));
   gmx_chan *chan = chan_of(low);
   CHECK_STATUS(gmx_chan_recv(chan, NULL), GMX_ECLOSED);
@@ -193,7 +193,7 @@ static void asks_and_receives(void *arg) {
 /* Asked for by several while it is cancelled: each is told. */
 static void channels_against_cancel(void) {
   for (int round = 0; round < 300; round++) {
-    struct race r = {new_token(0, -1), 0, 0, 0, 0};
+    struct race r = {new_token(0, GMX_FOREVER), 0, 0, 0, 0};
     gmx_g g[3];
     for (int i = 0; i < 3; i++) g[i] = g_start(asks_and_receives, &r);
     spin_until(load(&r.begun) >= round % 4);
@@ -227,7 +227,7 @@ static bool stops(gmx_cancel_hook hook) {
 static void functions_run_after(void) {
   for (int way = 0; way < 4; way++) { /* by hand, from above, at a deadline, before */
     struct race r = {0, 0, 0, 0, 0};
-    gmx_cancel top = new_token(0, way == 2 ? MS : -1), low = new_token(top, -1);
+    gmx_cancel top = new_token(0, way == 2 ? MS : -1), low = new_token(top, GMX_FOREVER);
     if (way == 3) CHECK_OK(gmx_cancel_now(top));
     int64_t before = gmx_num_g();
     gmx_cancel_hook hook = hooked(low, &r), other = hooked(low, &r);
@@ -250,7 +250,7 @@ static void functions_run_after(void) {
 
 static void the_token_lives_as_long_as_its_hooks(void) {
   struct race r = {0, 0, 0, 0, 0};
-  gmx_cancel top = new_token(0, -1), low = new_token(top, -1);
+  gmx_cancel top = new_token(0, GMX_FOREVER), low = new_token(top, GMX_FOREVER);
   gmx_cancel_hook hook = hooked(low, &r);
   free_token(low);
   CHECK_OK(gmx_cancel_use(low, NULL)); /* it is there */
@@ -274,7 +274,7 @@ static void *stops_meanwhile(void *arg) {
 static void stops_against_cancel(void) {
   int some = 0;
   for (int round = 0; round < 500; round++) {
-    struct race r = {new_token(0, -1), 0, 0, 0, 0};
+    struct race r = {new_token(0, GMX_FOREVER), 0, 0, 0, 0};
     pthread_t t = thread_start(stops_meanwhile, &r);
     if (round % 5) spin_until(load(&r.begun));
     CHECK_OK(gmx_cancel_now(r.token));

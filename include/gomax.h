@@ -197,6 +197,13 @@ GMX_API const char *gmx_err_name(gmx_status status);
 #define GMX_CONFIG_NO_STACK_DUMP 64
 
 /**
+ * gmx_config.flags: dumps and reports contain addresses: of stacks, arguments, channels and locks. Without, they say which of
+ * these are the same (#3f9a1c), and nothing about where they are. GMXDEBUG=addresses=1 does the same. A report of a fault
+ * contains its address in any case.
+ */
+#define GMX_CONFIG_ADDRESSES 128
+
+/**
  * What the runtime is started with. Zero is the default everywhere; struct_size is sizeof(gmx_config) or 0.
  */
 typedef struct gmx_config {

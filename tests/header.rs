@@ -155,7 +155,7 @@ fn generate() -> String {
     // rustdoc's links mean nothing to a C reader; [[nodiscard]] has to come first
     let out = out.replace("[`", "`").replace("`]", "`").replace("\nGMX_API\n", "\nGMX_API ");
     let out = out.replace("GMX_API GMX_MUST_USE", "GMX_MUST_USE GMX_API");
-    let out = without_safety_sections(&out);
+    let out = with_indented_examples(&without_safety_sections(&out));
     let out = out
         .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
         .replace("@VERSION_MAJOR@", env!("CARGO_PKG_VERSION_MAJOR"))
@@ -163,6 +163,20 @@ fn generate() -> String {
         .replace("@VERSION_PATCH@", env!("CARGO_PKG_VERSION_PATCH"))
         .replace("@ONCE_DONE@", &ONCE_DONE.to_string());
     out.lines().map(|line| line.trim_end().to_string() + "\n").collect()
+}
+
+/// An example is fenced for rustdoc, and indented for a C reader.
+fn with_indented_examples(header: &str) -> String {
+    let mut inside = false;
+    let mut out = String::new();
+    for line in header.lines() {
+        match line.trim() {
+            "* ```c" | "* ```" => inside = !inside,
+            _ if inside => writeln!(out, "{}", line.replacen("* ", "*     ", 1)).unwrap(),
+            _ => writeln!(out, "{line}").unwrap(),
+        }
+    }
+    out
 }
 
 /// Takes out what rustdoc wants of an unsafe function: to a C reader every function is one.

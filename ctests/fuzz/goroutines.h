@@ -58,7 +58,8 @@ static void spawn(actor *a) {
     memset(bytes, 0, sizeof bytes);
     static const size_t sizes[] = {sizeof *o, sizeof *o, sizeof *o, 8, 16, 4096, 7, 0, 5000, 40};
     o->struct_size = sizes[rnd(a, sizeof sizes / sizeof *sizes)];
-    o->flags = (uint32_t)rnd(a, one_in(a, 10) ? 32 : 16);
+    o->flags = (uint32_t)rnd(a, one_in(a, 10) ? 64 : 16);
+    if (o->flags < 32) o->flags &= ~(uint32_t)GMX_SPAWN_INHERIT; /* they begin without a token */
     o->reserved = one_in(a, 20);
     o->stack_size = one_in(a, 10) ? (size_t)1 << rnd(a, 40) : rnd(a, 5) << 15;
     if (o->stack_size > 4 << 20 && o->stack_size <= (size_t)1 << 30) o->stack_size = 0;
@@ -68,7 +69,7 @@ static void spawn(actor *a) {
     size_t size = o->struct_size ? o->struct_size : sizeof *o;
     bool wrong = size < 8 || size > 4096;
     for (size_t i = sizeof *o; i < size && !wrong; i++) wrong = bytes[i] != 0;
-    wrong |= size >= 12 && (o->flags > 15 || (o->flags & 10) == 10);
+    wrong |= size >= 12 && (o->flags > 31 || (o->flags & 10) == 10);
     wrong |= size >= 16 && o->reserved != 0;
     wrong |= size >= 24 && o->stack_size > (size_t)1 << 30;
     s = gmx_spawn_with(o, as_g, arg, out);

@@ -7,12 +7,12 @@
 //! # Protocol
 //! A worker is the caller, or a G that a worker made for a part of its range. Each does this:
 //! * P1 call the function for some numbers, then look at the clock. How many adapts, so that a look comes every
-//!   [`LOOK`];
+//!   `LOOK`;
 //! * P2 at a look: serve requests; if the caller's token is canceled, stop;
 //! * P3 at a look, if more than one grain is left, this P has nothing else to run that others could take, and some
-//!   P searches, or is idle and the wake pays ([`PAYS`]): make a G for the upper half of what is left, into this P's
+//!   P searches, or is idle and the wake pays (`PAYS`): make a G for the upper half of what is left, into this P's
 //!   queue, and call for a searcher;
-//! * P4 a range of few grains ([`LONG`]) is cut in the same way before each call, whoever is idle: its calls are long, or
+//! * P4 a range of few grains (`LONG`) is cut in the same way before each call, whoever is idle: its calls are long, or
 //!   nobody would ask for a loop, and a P that becomes idle meanwhile finds the parts in the queue.
 //!
 //! The caller then waits until the Gs that were made have ended, whatever happens to its token: the record of the loop

@@ -141,14 +141,14 @@ pub fn spawn(m: MRef, handle: u64, f: Child, arg: *mut c_void) -> Result<()> {
     let (s, state) = match find(m, handle) {
         Ok(found) => found,
         Err(e) => {
-            park::forget(m, gp);
+            park::unmake(m, gp);
             return Err(e);
         }
     };
     let counted = if m.p().is_none() && m.sched().is_closing() { Err(Error::ShutDown) } else { s.open.add(m, 1) };
     drop(state);
     if let Err(e) = counted {
-        park::forget(m, gp);
+        park::unmake(m, gp);
         return Err(e);
     }
     // The scope is there (I1), and counts for its token.

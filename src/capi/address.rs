@@ -57,13 +57,15 @@ impl<'a> Word<'a> {
 /// threads. Comparing and beginning to wait are one step, so a waker that changes the word first, and wakes then, is never
 /// missed. The word is the host's: the library only reads it, atomically.
 ///
-///     while (atomic_load(&word) == 0) {
-///       uint32_t zero = 0;
-///       gmx_wait_on_address(&word, &zero, sizeof word, GMX_FOREVER);
-///     }
-///     ...
-///     atomic_store(&word, 1);
-///     gmx_wake_address(&word, GMX_WAKE_ALL);
+/// ```c
+/// while (atomic_load(&word) == 0) {
+///   uint32_t zero = 0;
+///   gmx_wait_on_address(&word, &zero, sizeof word, GMX_FOREVER);
+/// }
+/// ...
+/// atomic_store(&word, 1);
+/// gmx_wake_address(&word, GMX_WAKE_ALL);
+/// ```
 ///
 /// A wait may end without a reason: look at the word again, in a loop. The memory may be given back when nobody waits there
 /// any more; a late wake for memory that serves something else by then wakes a waiter there without a reason, and does

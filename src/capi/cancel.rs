@@ -249,9 +249,11 @@ pub unsafe extern "C" fn gmx_cancel_use(token: gmx_cancel, previous: *mut gmx_ca
 /// GMX_ECANCELED then. Not to be set around code that does not check each of these calls. An interpreter whose main thread has
 /// to react to a signal needs it:
 ///
-///     bool before = gmx_cancel_locks(true);
-///     gmx_status status = gmx_mutex_lock(&m); // GMX_ECANCELED: it is not locked
-///     gmx_cancel_locks(before);
+/// ```c
+/// bool before = gmx_cancel_locks(true);
+/// gmx_status status = gmx_mutex_lock(&m); // GMX_ECANCELED: it is not locked
+/// gmx_cancel_locks(before);
+/// ```
 ///
 /// A goroutine begins without it; an attached thread begins with what the thread has.
 ///
@@ -272,10 +274,12 @@ pub extern "C" fn gmx_cancel_locks(too: bool) -> bool {
 /// cleans up in a goroutine that is cancelled, and has to wait for that. Shields nest. A token that is cancelled meanwhile
 /// stays so: gmx_cancel_reason tells it, and the first wait behind the shield ends with GMX_ECANCELED.
 ///
-///     gmx_status status = gmx_chan_send(out, &block); // GMX_ECANCELED: the scope gives up
-///     gmx_cancel_shield();
-///     gmx_chan_send(spare, &block); // the block goes back all the same
-///     gmx_cancel_unshield();
+/// ```c
+/// gmx_status status = gmx_chan_send(out, &block); // GMX_ECANCELED: the scope gives up
+/// gmx_cancel_shield();
+/// gmx_chan_send(spare, &block); // the block goes back all the same
+/// gmx_cancel_unshield();
+/// ```
 ///
 /// A shield is the caller's alone: a goroutine that it spawns has none. A goroutine that ends within a shield has ended it,
 /// and so has gmx_detach_thread.

@@ -93,10 +93,12 @@ pub unsafe extern "C" fn gmx_chan_new(elem_size: usize, capacity: usize, chan: *
 /// closes the channel of requests receives what is left in it, and frees the reference in each: the values in a channel
 /// are bytes to the library.
 ///
-///     gmx_chan_new_refs(sizeof(answer), 1, 2, &ask.reply);          // for me, and for the server
-///     if (gmx_chan_send(requests, &ask) != GMX_OK) gmx_chan_free(ask.reply);
-///     gmx_status s = gmx_chan_recv_timeout(ask.reply, &answer, timeout);
-///     gmx_chan_free(ask.reply);
+/// ```c
+/// gmx_chan_new_refs(sizeof(answer), 1, 2, &ask.reply);          // for me, and for the server
+/// if (gmx_chan_send(requests, &ask) != GMX_OK) gmx_chan_free(ask.reply);
+/// gmx_status s = gmx_chan_recv_timeout(ask.reply, &answer, timeout);
+/// gmx_chan_free(ask.reply);
+/// ```
 ///
 /// Blocks: never.
 /// Call from: every context.

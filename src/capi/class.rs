@@ -13,9 +13,11 @@ pub type gmx_class = u64;
 ///
 /// name: shown in dumps as what the calls wait for that wait their turn; copied, 31 bytes are kept. NULL: none.
 ///
-///     gmx_class blas;
-///     gmx_class_new(2, "blas", &blas);
-///     gmx_blocking_in(blas, multiply, &matrices, GMX_FOREVER);
+/// ```c
+/// gmx_class blas;
+/// gmx_class_new(2, "blas", &blas);
+/// gmx_blocking_in(blas, multiply, &matrices, GMX_FOREVER);
+/// ```
 ///
 /// Blocks: never.
 /// Call from: every context.

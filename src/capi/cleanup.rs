@@ -34,11 +34,13 @@ unsafe fn node<'a>(c: *mut gmx_cleanup) -> Option<&'a mut Cleanup> {
 /// its frames ends the process, with a report. A node elsewhere (in an object of the heap, or among the arguments of
 /// gmx_spawn_copy) may be left to the return.
 ///
-///     gmx_cleanup c;
-///     char *buffer = malloc(size);
-///     gmx_cleanup_push(&c, free, buffer);
-///     parse(buffer); // may end the goroutine
-///     gmx_cleanup_pop(&c, true);
+/// ```c
+/// gmx_cleanup c;
+/// char *buffer = malloc(size);
+/// gmx_cleanup_push(&c, free, buffer);
+/// parse(buffer); // may end the goroutine
+/// gmx_cleanup_pop(&c, true);
+/// ```
 ///
 /// Blocks: never.
 /// Call from: G, attached thread, also in a syscall or a stopped world.

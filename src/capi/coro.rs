@@ -11,16 +11,18 @@ pub type gmx_coro = u64;
 /// Makes a coroutine: a goroutine that runs fn(arg), but only while another goroutine waits for it in gmx_coro_switch. It
 /// begins with the first switch. What generators and iterators are made of:
 ///
-///     struct squares { int n; };                      // what both sides know
-///     static void make(void *arg) {
-///       struct squares *s = arg;
-///       for (int i = 0; gmx_coro_switch(gmx_self()) == GMX_OK; i++) s->n = i * i;   // yields
-///     }
-///     ...
-///     gmx_coro_new(make, &s, NULL, &co);
-///     gmx_coro_switch(co);                            // up to the first yield
-///     while (gmx_coro_switch(co) == GMX_OK && s.n < 100) printf("%d\n", s.n);
-///     gmx_coro_free(co);
+/// ```c
+/// struct squares { int n; };                      // what both sides know
+/// static void make(void *arg) {
+///   struct squares *s = arg;
+///   for (int i = 0; gmx_coro_switch(gmx_self()) == GMX_OK; i++) s->n = i * i;   // yields
+/// }
+/// ...
+/// gmx_coro_new(make, &s, NULL, &co);
+/// gmx_coro_switch(co);                            // up to the first yield
+/// while (gmx_coro_switch(co) == GMX_OK && s.n < 100) printf("%d\n", s.n);
+/// gmx_coro_free(co);
+/// ```
 ///
 /// A coroutine is a goroutine: it may wait for whatever a goroutine waits for (its resumer waits with it), it counts in
 /// gmx_num_g until it has ended, dumps show it, and one that is never resumed again keeps gmx_shutdown waiting. It runs

@@ -94,8 +94,10 @@ pub extern "C" fn gmx_spawn(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut 
 /// Starts a goroutine that runs fn with the address of a copy of the size bytes at args. The copy lies on the goroutine's stack, is
 /// aligned to 16 bytes and lasts until fn has returned; nothing needs to be freed. Otherwise as gmx_spawn.
 ///
-///     struct job job = {.from = 0, .to = 100};
-///     gmx_spawn_copy(work, &job, sizeof job);
+/// ```c
+/// struct job job = {.from = 0, .to = 100};
+/// gmx_spawn_copy(work, &job, sizeof job);
+/// ```
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -199,7 +201,7 @@ pub unsafe extern "C" fn gmx_spawn_with(
     if inherits && let Some(spawner) = super::cancel::holder(m) {
         // Checked here alone: a G that is forgotten later would leave its token to the next one.
         if m.p().is_none() && m.sched().is_closing() {
-            park::forget(m, gp);
+            park::unmake(m, gp);
             return GMX_ESHUTDOWN;
         }
         cancel::inherit(m, spawner, gp);

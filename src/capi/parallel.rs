@@ -8,12 +8,14 @@ use std::ffi::c_void;
 /// other goroutines as Ps have nothing else to do; returns when all calls have returned. The range of a goroutine is cut in
 /// two only when it has run for a while and another P is idle, so a short loop costs little more than its calls.
 ///
-///     static void square(void *arg, int64_t begin, int64_t end) {
-///       float *v = arg;
-///       for (int64_t i = begin; i < end; i++) v[i] *= v[i];
-///     }
-///     ...
-///     gmx_parallel_for(count, 0, square, v);
+/// ```c
+/// static void square(void *arg, int64_t begin, int64_t end) {
+///   float *v = arg;
+///   for (int64_t i = begin; i < end; i++) v[i] *= v[i];
+/// }
+/// ...
+/// gmx_parallel_for(count, 0, square, v);
+/// ```
 ///
 /// grain: the most numbers of one call, and the fewest that are worth a goroutine. 0: as many as take some microseconds,
 /// found out while the loop runs. A range of no more than four grains for each P is cut at once.

@@ -28,7 +28,8 @@ const CONFIG_FLAGS: u32 = GMX_CONFIG_NO_SIGSEGV
     | GMX_CONFIG_NO_FILES
     | GMX_CONFIG_ALL_AT_START
     | GUARD_FLAGS
-    | GMX_CONFIG_NO_STACK_DUMP;
+    | GMX_CONFIG_NO_STACK_DUMP
+    | GMX_CONFIG_ADDRESSES;
 
 /// As many as handles can name.
 const MOST_GOROUTINES: usize = crate::gmp::g::INDEX_MASK as usize;
@@ -48,6 +49,10 @@ pub const GMX_CONFIG_GUARD_OPTIONAL: u32 = 32;
 /// gmx_config.flags: cores of this process do not contain the stacks of goroutines (MADV_DONTDUMP). They contain the registers of
 /// each thread, and the stacks of threads, on which callbacks of the scheduler run.
 pub const GMX_CONFIG_NO_STACK_DUMP: u32 = 64;
+/// gmx_config.flags: dumps and reports contain addresses: of stacks, arguments, channels and locks. Without, they say which of
+/// these are the same (#3f9a1c), and nothing about where they are. GMXDEBUG=addresses=1 does the same. A report of a fault
+/// contains its address in any case.
+pub const GMX_CONFIG_ADDRESSES: u32 = 128;
 
 const GUARD_FLAGS: u32 = GMX_CONFIG_GUARD_REQUIRED | GMX_CONFIG_GUARD_OPTIONAL;
 
@@ -176,6 +181,7 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
                 all_at_start: c.max_goroutines,
                 guards,
                 no_stack_dump: c.flags & GMX_CONFIG_NO_STACK_DUMP != 0,
+                addresses: c.flags & GMX_CONFIG_ADDRESSES != 0,
                 on_preempt: c.on_preempt.map_or(0, |f| f as usize),
                 on_thread_start: c.on_thread_start.map_or(0, |f| f as usize),
                 on_thread_end: c.on_thread_end.map_or(0, |f| f as usize),

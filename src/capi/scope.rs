@@ -152,10 +152,12 @@ pub struct gmx_scope_end {
 
 /// As gmx_scope_leave, and says by what the scope was ended.
 ///
-///     gmx_scope_end end = {.struct_size = sizeof end};
-///     gmx_scope_leave_why(scope, timeout, &end);
-///     if (end.by == GMX_SCOPE_DEADLINE) return late();
-///     if (end.by == GMX_SCOPE_FAILURE) return failed(end.status);
+/// ```c
+/// gmx_scope_end end = {.struct_size = sizeof end};
+/// gmx_scope_leave_why(scope, timeout, &end);
+/// if (end.by == GMX_SCOPE_DEADLINE) return late();
+/// if (end.by == GMX_SCOPE_FAILURE) return failed(end.status);
+/// ```
 ///
 /// Blocks: as gmx_scope_leave.
 /// Call from: G, attached thread, foreign thread.

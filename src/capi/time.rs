@@ -47,8 +47,10 @@ pub extern "C" fn gmx_sleep(ns: i64) -> gmx_status {
 
 /// The moment, on the clock of gmx_now, at which a timeout ends that begins now. For several waits that share one end:
 ///
-///     int64_t end = gmx_deadline(timeout);
-///     while (!done) s = gmx_cond_wait_timeout(&c, &m, gmx_time_left(end));
+/// ```c
+/// int64_t end = gmx_deadline(timeout);
+/// while (!done) s = gmx_cond_wait_timeout(&c, &m, gmx_time_left(end));
+/// ```
 ///
 /// Blocks: never.
 /// Call from: every context; it does not start the runtime.

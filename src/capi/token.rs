@@ -19,8 +19,10 @@ fn existing(handle: gmx_cancel) -> Result<(MRef, Ref), gmx_status> {
 /// A channel that is closed when a token is cancelled, for gmx_select: one of its cases may be a cancellation, or several
 /// may, of different tokens. Nothing is ever sent there, and only the library closes it. 0: the caller's current token.
 ///
-///     gmx_select_case cases[2] = {{.chan = jobs, .elem = &job}, {.chan = cancelled}};
-///     gmx_status status = gmx_select(cases, 2, timeout, &chosen); // chosen == 1 and GMX_ECLOSED: cancelled
+/// ```c
+/// gmx_select_case cases[2] = {{.chan = jobs, .elem = &job}, {.chan = cancelled}};
+/// gmx_status status = gmx_select(cases, 2, timeout, &chosen); // chosen == 1 and GMX_ECLOSED: cancelled
+/// ```
 ///
 /// It is the same channel each time. It says nothing of the token's end: that of a token that ends without being cancelled
 /// stays open.
@@ -56,11 +58,13 @@ pub unsafe extern "C" fn gmx_cancel_chan(token: gmx_cancel, out: *mut *mut gmx_c
 ///
 /// hook: where the hook is written, which gmx_cancel_hook_stop gives back. NULL: fn is not to be stopped.
 ///
-///     gmx_cancel_hook hook;
-///     gmx_cancel_after(0, wakes_the_reader, &reader, &hook); // somebody else than the library has to be told
-///     read_all(&reader);
-///     bool stopped;
-///     gmx_cancel_hook_stop(hook, &stopped); // false: wakes_the_reader runs, or has run
+/// ```c
+/// gmx_cancel_hook hook;
+/// gmx_cancel_after(0, wakes_the_reader, &reader, &hook); // somebody else than the library has to be told
+/// read_all(&reader);
+/// bool stopped;
+/// gmx_cancel_hook_stop(hook, &stopped); // false: wakes_the_reader runs, or has run
+/// ```
 ///
 /// Blocks: never.
 /// Call from: every context.

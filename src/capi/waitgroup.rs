@@ -100,9 +100,11 @@ pub unsafe extern "C" fn gmx_waitgroup_done(wg: *mut gmx_waitgroup) -> gmx_statu
 /// Starts a goroutine that runs fn(arg), and counts it until it has ended, by the return of fn or by gmx_goexit. The count goes
 /// down when the destructors of the goroutine's keys have run. Otherwise as gmx_spawn.
 ///
-///     gmx_waitgroup all = {0};
-///     for (int i = 0; i < n; i++) gmx_waitgroup_go(&all, work, &jobs[i]);
-///     gmx_waitgroup_wait(&all);
+/// ```c
+/// gmx_waitgroup all = {0};
+/// for (int i = 0; i < n; i++) gmx_waitgroup_go(&all, work, &jobs[i]);
+/// gmx_waitgroup_wait(&all);
+/// ```
 ///
 /// Blocks: never.
 /// Call from: every context.

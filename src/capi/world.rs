@@ -259,11 +259,13 @@ pub extern "C" fn gmx_safepoint_slow() -> gmx_status {
 /// and for hooks of interpreters. The address stays the same to the end of the goroutine, whatever thread it is on. The word is
 /// only read, as a volatile one; if it is not zero, call gmx_safepoint_slow.
 ///
-///     const volatile uint32_t *asked = gmx_preempt_word();
-///     for (size_t i = 0; i < n; i++) {
-///       if (*asked) gmx_safepoint_slow();
-///       work(i);
-///     }
+/// ```c
+/// const volatile uint32_t *asked = gmx_preempt_word();
+/// for (size_t i = 0; i < n; i++) {
+///   if (*asked) gmx_safepoint_slow();
+///   work(i);
+/// }
+/// ```
 ///
 /// gmx_poll_word is not zero while anything is asked of any goroutine: it needs no address of a goroutine's, and sends all that
 /// poll it through the library. This one concerns its own goroutine, and may come some milliseconds later, a slice at most.

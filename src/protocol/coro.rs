@@ -79,7 +79,7 @@ const ENDED: u8 = 1;
 pub fn make(m: MRef, what: &Spawn) -> Result<u64> {
     let gp = park::newproc(m, what).ok_or(Error::NoMemory)?;
     if m.p().is_none() && m.sched().is_closing() {
-        park::forget(m, gp);
+        park::unmake(m, gp);
         return Err(Error::ShutDown);
     }
     gp.set_flag(gflag::CORO, true);

@@ -911,7 +911,7 @@ fn spill(sched: &Sched, pp: &OwnedP) {
 #[inline(always)]
 pub fn start(m: MRef, gp: GRef) -> bool {
     if m.p().is_none() && m.sched().is_closing() {
-        forget(m, gp);
+        unmake(m, gp);
         return false;
     }
     ready_queue(m, gp);
@@ -926,19 +926,34 @@ pub fn start_last(m: MRef, gp: GRef) -> bool {
     true
 }
 
-/// A new G that is not to be after all.
-pub fn forget(m: MRef, gp: GRef) {
-    // SAFETY: the G is ours, and never ran.
-    if let Some(stack) = unsafe { gp.take_stack() } {
-        // SAFETY: as above.
-        unsafe { (*gp.host.get()).fiber.end() };
-        m.sched().stacks.free(stack);
+/// A new G that is not to be after all, and counts nowhere. By whoever has just made it: still on the same P.
+pub fn unmake(m: MRef, gp: GRef) {
+    match m.p() {
+        Some(pp) => pp.stats.spawned.set(pp.stats.spawned.get() - 1),
+        None => {
+            m.sched().stats.spawned.fetch_sub(1, Ordering::Relaxed);
+        }
     }
+    drop_unbegun(m, gp);
+}
+
+/// A G that ends without having begun.
+pub fn forget(m: MRef, gp: GRef) {
     match m.p() {
         Some(pp) => pp.stats.ended.bump(),
         None => {
             m.sched().stats.ended.fetch_add(1, Ordering::Relaxed);
         }
+    }
+    drop_unbegun(m, gp);
+}
+
+fn drop_unbegun(m: MRef, gp: GRef) {
+    // SAFETY: the G is ours, and never ran.
+    if let Some(stack) = unsafe { gp.take_stack() } {
+        // SAFETY: as above.
+        unsafe { (*gp.host.get()).fiber.end() };
+        m.sched().stacks.free(stack);
     }
     recycle_now(m, gp);
 }

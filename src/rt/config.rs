@@ -38,6 +38,8 @@ pub struct Options {
     pub guards: Guards,
     /// Cores do not contain the stacks of goroutines.
     pub no_stack_dump: bool,
+    /// Dumps and reports contain addresses.
+    pub addresses: bool,
     /// Functions of the host, and their argument: addresses, 0 for none.
     pub on_preempt: usize,
     pub on_thread_start: usize,
@@ -94,6 +96,7 @@ impl Options {
         sched.schedtrace_ms.set(env.debug.schedtrace_ms);
         sched.scheddetail.set(env.debug.scheddetail);
         crate::sync::record_holds(env.debug.locks);
+        super::report::show_addresses(self.addresses || env.debug.addresses);
     }
 
     /// What is wanted of stacks.
@@ -146,6 +149,7 @@ pub struct Debug {
     pub guard: Option<GuardKind>,
     pub sigsegv: bool,
     pub locks: bool,
+    addresses: bool,
 }
 
 impl Debug {
@@ -158,6 +162,7 @@ impl Debug {
         guard: None,
         sigsegv: true,
         locks: false,
+        addresses: false,
     };
 }
 
@@ -226,6 +231,12 @@ const SETTINGS: &[Setting] = &[
         value: Value::Switch,
         what: "1: debug builds print at the end how long each lock was held at most",
         set: |d, v| d.locks = v == 1,
+    },
+    Setting {
+        name: "addresses",
+        value: Value::Switch,
+        what: "1: dumps and reports contain addresses, not only names for what is the same",
+        set: |d, v| d.addresses = v == 1,
     },
 ];
 

@@ -133,6 +133,10 @@ fn heap_dump_text(sched: &Sched, out: &mut Text) -> fmt::Result {
         // SAFETY: the world is stopped.
         if let Some(s) = unsafe { gp.stack() } {
             let (f, arg) = spawn::call_of(gp);
+            if !report::shows_addresses() {
+                writeln!(out, "  stack={} entry={}", s.hi as usize - s.lo() as usize, report::Code(f))?;
+                continue;
+            }
             writeln!(
                 out,
                 "  stack=[{:#x},{:#x}) sp={:#x} entry={:#x} arg={:#x}",

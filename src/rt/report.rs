@@ -10,6 +10,31 @@ use crate::gmp::sched::Sched;
 use crate::sync::{Ordering, now};
 use crate::sys;
 use std::fmt::{self, Write};
+use std::sync::atomic::AtomicBool;
+
+static ADDRESSES: AtomicBool = AtomicBool::new(false);
+
+pub fn show_addresses(yes: bool) {
+    ADDRESSES.store(yes, Ordering::Relaxed);
+}
+
+pub fn shows_addresses() -> bool {
+    ADDRESSES.load(Ordering::Relaxed)
+}
+
+/// An address, if it may be told; else a name that only says which are the same: whoever reads reports is not told where
+/// memory lies.
+struct Place(u64);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if shows_addresses() {
+            return write!(f, "{:#x}", self.0);
+        }
+        let x = (self.0 ^ sys::random_seed()).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        write!(f, "#{:06x}", (x ^ x >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 40)
+    }
+}
 
 /// A text that grows while there is memory, and says when it stopped.
 #[derive(Default)]
@@ -171,7 +196,7 @@ fn tell_deadlock(sched: &Sched, what: &str) {
 }
 
 /// As [`g_line`], with what it runs and what it waits for: `goroutine 7 "name" [mutex lock, 1500ms] in work, at
-/// 0x55..., held by goroutine 3`. It waits for good.
+/// #3f9a1c, held by goroutine 3`. It waits for good.
 fn waiter_line(out: &mut Text, sched: &Sched, gp: GRef) -> fmt::Result {
     g_words(out, gp)?;
     let (f, _) = spawn::call_of(gp);
@@ -189,7 +214,7 @@ fn waits_for(out: &mut Text, sched: &Sched, gp: GRef) -> fmt::Result {
     let is = |reason: WaitReason| std::ptr::eq(gp.wait_reason.get(), reason.as_ptr());
     let addr = gp.sudog.addr.get();
     if is(WaitReason::CHAN_RECV) || is(WaitReason::CHAN_SEND) {
-        return write!(out, ", chan {:#x}", gp.wait_on.get() as usize);
+        return write!(out, ", chan {}", Place(gp.wait_on.get() as u64));
     }
     if addr == 0 {
         return Ok(());
@@ -200,7 +225,7 @@ fn waits_for(out: &mut Text, sched: &Sched, gp: GRef) -> fmt::Result {
             None => Ok(()),
         };
     }
-    write!(out, ", at {addr:#x}")?;
+    write!(out, ", at {}", Place(addr))?;
     let held_by = if is(WaitReason::MUTEX) {
         sys::read_word(addr).map(mutex::owner_of)
     } else if is(WaitReason::RWMUTEX_R) || is(WaitReason::RWMUTEX_W) {
@@ -292,11 +317,11 @@ fn moving_line(out: &mut Text, gp: GRef) -> fmt::Result {
 }
 
 /// A function: by name, if the loader knows one that begins there, and by its place in the file.
-struct Code(*mut std::ffi::c_void);
+pub struct Code(pub *mut std::ffi::c_void);
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(place) = sys::place_of(self.0 as usize) else { return write!(f, "{:p}", self.0) };
+        let Some(place) = sys::place_of(self.0 as usize) else { return Place(self.0 as u64).fmt(f) };
         if let Some(name) = place.name {
             write!(f, "{} ", Words(name.to_bytes()))?;
         }

@@ -37,7 +37,7 @@ struct Ranges {
 }
 
 /// Calls it for all of `begin..end`, with `grain` numbers at a time. One barrier stands before all of these calls: an unwind
-/// that comes out of one passes [`each_range`] on its search, and ends there.
+/// that comes out of one passes `each_range` on its search, and ends there.
 pub fn ranges(f: RangeFn, arg: *mut c_void, begin: i64, end: i64, grain: i64) {
     let mut all = Ranges { f, arg, begin, end, grain };
     // SAFETY: as in `plain`.
