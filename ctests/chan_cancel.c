@@ -77,7 +77,7 @@ static void storms(void *arg) {
     int64_t timeout = random >> 33 & 1 ? 20000 : 500000;
     gmx_cancel token;
     gmx_status s;
-    CHECK_OK(gmx_cancel_new(0, random >> 34 & 1 ? -1 : (int64_t)(random >> 50), &token));
+    CHECK_OK(gmx_cancel_new(0, random >> 34 & 1 ? GMX_FOREVER : (int64_t)(random >> 50), &token));
     CHECK_OK(gmx_cancel_use(token, NULL));
     bool send = false;
     switch (random >> 36 & 3) {

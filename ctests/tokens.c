@@ -142,7 +142,7 @@ static void selects(void *arg) {
 /* Several tokens in one select. */
 static void a_select_of_tokens(void) {
   for (int i = 0; i < 30; i++) {
-    gmx_cancel top = new_token(0, i % 3 == 2 ? MS : -1), low = new_token(top, GMX_FOREVER), other = new_token(0, GMX_FOREVER);
+    gmx_cancel top = new_token(0, i % 3 == 2 ? MS : GMX_FOREVER), low = new_token(top, GMX_FOREVER), other = new_token(0, GMX_FOREVER);
     struct chosen s = {{NULL, chan_of(other), chan_of(low)}, 7, 0};
     gmx_chan *again = chan_of(low);
     CHECK(again == s.chans[2]);
@@ -227,7 +227,7 @@ static bool stops(gmx_cancel_hook hook) {
 static void functions_run_after(void) {
   for (int way = 0; way < 4; way++) { /* by hand, from above, at a deadline, before */
     struct race r = {0, 0, 0, 0, 0};
-    gmx_cancel top = new_token(0, way == 2 ? MS : -1), low = new_token(top, GMX_FOREVER);
+    gmx_cancel top = new_token(0, way == 2 ? MS : GMX_FOREVER), low = new_token(top, GMX_FOREVER);
     if (way == 3) CHECK_OK(gmx_cancel_now(top));
     int64_t before = gmx_num_g();
     gmx_cancel_hook hook = hooked(low, &r), other = hooked(low, &r);
