@@ -32,7 +32,8 @@ CHECK_UNUSED static void child_start(child *c, void (*fn)(void *), void *arg) {
     setrlimit(RLIMIT_CORE, &no_core);
     /* This is the main thread now, whose class all threads of the library get. Of a real-time class, on one CPU, a G that
      * computes would leave none to the watchdog. */
-    struct sched_param normal = {.sched_priority = 0};
+    struct sched_param normal;
+    memset(&normal, 0, sizeof normal);
     sched_setscheduler(0, SCHED_OTHER, &normal);
     dup2(in[0], 0);
     dup2(out[1], 1);

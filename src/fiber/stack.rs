@@ -12,7 +12,7 @@
 //! Guard and slack come on top of the class size, so that a request for 64 KiB gets 64 KiB from the 64 KiB class and
 //! not from the one above. That makes page tables a quarter larger (648 bytes a 256 KiB stack) and costs no memory.
 //! `hi` is lower than the end of the slot by the slot's colour: otherwise the hot ends of all stacks would fight for
-//! the same few cache sets. The colour stays far below a page, so a G that parks early costs one page.
+//! the same few cache sets. Which colour the first slot of an arena has is drawn at random. The colour stays far below a page, so a G that parks early costs one page.
 //!
 //! What must hold:
 //!
@@ -294,6 +294,8 @@ pub struct StackPool {
     /// Guards are required and may run out.
     scarce: AtomicBool,
     valgrind: bool,
+    /// Of the colours.
+    seed: u64,
 }
 
 /// The best that the system has. valgrind knows nothing of guards that are not mappings, and reads memory that it takes
@@ -361,6 +363,7 @@ impl StackPool {
             no_dump: AtomicBool::new(false),
             scarce: AtomicBool::new(false),
             valgrind,
+            seed: crate::sys::random_seed(),
         }
     }
 
@@ -504,8 +507,10 @@ impl StackPool {
     /// The stacks of the slots of an arena from `first` on, which are the caller's.
     fn cut(&self, arena: *mut Arena, class: usize, first: usize, his: &mut [*mut u8]) {
         let a = arena_ref(arena);
+        // Each arena begins with another one, so that one stack's place does not tell its neighbour's to the byte.
+        let begin = self.seed.wrapping_mul(a.slots.addr() as u64 | 1) >> 59;
         for (i, hi) in (first..).zip(his) {
-            *hi = a.slots.wrapping_add((i + 1) * a.slot_size - i % COLOURS * COLOUR);
+            *hi = a.slots.wrapping_add((i + 1) * a.slot_size - (i + begin as usize) % COLOURS * COLOUR);
             if self.valgrind {
                 let s = stack_at(*hi, class);
                 // SAFETY: the ids have room for every slot; this one is ours.
@@ -1016,6 +1021,21 @@ mod tests {
         let s = pool.stats();
         assert_eq!((s.inuse, s.warm), (0, 1000));
         assert!(s.cached >= 1000);
+    }
+
+    #[test]
+    fn the_first_colour_hangs_on_the_seed() {
+        let first: std::collections::HashSet<usize> = (1..65u64)
+            .map(|i| {
+                let mut pool = pool(None);
+                pool.seed = i.wrapping_mul(0xd6e8_feb8_6659_fd93);
+                let s = pool.alloc(1).unwrap();
+                let colour = s.hi as usize % 4096;
+                pool.free(s);
+                colour
+            })
+            .collect();
+        assert!(first.len() > COLOURS / 2, "{first:?}");
     }
 
     #[test]

@@ -67,6 +67,11 @@ static void search(const std::string &wanted, const gomax::channel<fs::path> &fi
   }
 }
 
+struct done {
+  gomax::wait_group &group;
+  ~done() { group.done(); }
+};
+
 int main(int argc, char **argv) {
   std::vector<std::string> words(argv + 1, argv + argc);
   std::size_t most = std::numeric_limits<std::size_t>::max();
@@ -87,8 +92,8 @@ int main(int argc, char **argv) {
       searching.add(2 * gomax::procs());  // some read while others compute
       for (int i = 0; i < 2 * gomax::procs(); i++) {
         all.go([&] {
+          const done at_end{searching};  // also when it is called off in the middle
           search(words[0], files, hits);
-          searching.done();
         });
       }
       all.go([&] {
