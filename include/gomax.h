@@ -3221,6 +3221,7 @@ GMX_API gmx_status gmx_write_heap_dump(int32_t fd);
 
 /* ---- Initialisers ------------------------------------------------------------------------------------------------- */
 
+#if !defined(GMX_NO_INLINE)
 /*
  * A struct of options with every field at its default; set what should be otherwise. `gmx_config c = GMX_CONFIG_INIT;`
  */
@@ -3244,6 +3245,7 @@ GMX_API gmx_status gmx_write_heap_dump(int32_t fd);
  */
 #define GMX_RECV(c, to) {(c), (to), GMX_CASE_RECV, 0, {0, 0, 0, 0, 0}}
 #define GMX_SEND(c, from) {(c), (from), GMX_CASE_SEND, 0, {0, 0, 0, 0, 0}}
+#endif
 
 /* ---- Inline ------------------------------------------------------------------------------------------------------ */
 

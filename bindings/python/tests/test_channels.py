@@ -44,7 +44,7 @@ class Channels(unittest.TestCase):
         for g in gs:
             with self.assertRaises(gomax.ClosedError) as e:
                 g.join()
-            self.assertEqual((e.exception.name, e.exception.status), ("GMX_ECLOSED", -32))
+            self.assertEqual((e.exception.name, e.exception.status), ("GMX_ECLOSED", -1005))
 
     def test_times_out(self):
         c = gomax.Channel()
