@@ -30,6 +30,9 @@ const FILES: &[(&str, &str)] = &[
     ("block/claim.rs", include_str!("../block/claim.rs")),
     ("block/chan.rs", include_str!("../block/chan.rs")),
     ("block/select.rs", include_str!("../block/select.rs")),
+    ("block/class.rs", include_str!("../block/class.rs")),
+    ("block/hook.rs", include_str!("../block/hook.rs")),
+    ("block/parallel.rs", include_str!("../block/parallel.rs")),
     ("ds/runq.rs", include_str!("../ds/runq.rs")),
     ("gmp/p.rs", include_str!("../gmp/p.rs")),
     ("gmp/queue.rs", include_str!("../gmp/queue.rs")),
@@ -129,7 +132,8 @@ fn every_fence_has_a_model() {
         include_str!("runqs.rs"),
         include_str!("quiets.rs"),
         include_str!("timers.rs"),
-        include_str!("keepers.rs")
+        include_str!("keepers.rs"),
+        include_str!("addresses.rs")
     );
     for n in NEEDED {
         let name = n.2.rsplit("::").next().unwrap();
