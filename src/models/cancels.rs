@@ -167,7 +167,7 @@ fn chan_against_cancel_and_free() {
         w.host(move |_, m| {
             let chan = cancel::chan(m, &mine).unwrap();
             // SAFETY: this thread is one of its users.
-            assert!(unsafe { chan.as_ref() }.recv(m, std::ptr::null_mut(), -1) == Err(Error::Closed));
+            assert!(unsafe { chan.as_ref() }.recv(m, std::ptr::null_mut(), FOREVER) == Err(Error::Closed));
             drop(mine);
             // SAFETY: as above, and it does not use it afterwards.
             assert!(unsafe { Chan::free(chan) }.is_ok());

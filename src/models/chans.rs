@@ -485,10 +485,10 @@ fn select_against_two(wait: i64) -> impl Fn() {
         let late = foreign::needm(w.sched, 1).unwrap();
         w.host_as(late, move |_, m| {
             if let Ok((i, v)) = select_recv(m, &[&x, &y], wait) {
-                assert!(v == [1, 10][i] || (v == 0 && i == 1 && wait < 0));
+                assert!(v == [1, 10][i] || (v == 0 && i == 1 && wait == FOREVER));
                 k.received.fetch_add(v as usize, SeqCst);
             } else {
-                assert!(wait >= 0);
+                assert!(wait != FOREVER);
             }
         });
         let ms: Vec<MRef> = (0..2).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
@@ -496,8 +496,8 @@ fn select_against_two(wait: i64) -> impl Fn() {
             let (c, k) = (c.clone(), book.clone());
             w.host_as(ms[i], move |_, m| {
                 // The first of them stays until it is served, if the select does.
-                let _ = k.send(m, &c, [1, 10][i], if i == 0 && wait < 0 { 1 } else { 0 });
-                if wait < 0 && i == 1 {
+                let _ = k.send(m, &c, [1, 10][i], if i == 0 && wait == FOREVER { 1 } else { 0 });
+                if wait == FOREVER && i == 1 {
                     let _ = c.close(m);
                 }
             });

@@ -113,7 +113,7 @@ fn two_resumers_through_the_scheduler() {
 fn switch_against_stop() {
     let beside = |w: &Arc<World>| {
         w.host(|w, m| {
-            stop_and_start(w, m, -1);
+            stop_and_start(w, m, FOREVER);
         })
     };
     check(Size { preemptions: 1, ..Size::default() }, pair(1, Way::Direct, false, beside));
