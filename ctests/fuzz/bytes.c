@@ -235,12 +235,12 @@ static void tokens(bytes *b) {
   switch (below(b, 7)) {
     case 0:
     case 1:
-      if (known(gmx_cancel_new(t, below(b, 2) ? -1 : moment(b), &out)) == GMX_OK)
+      if (known(gmx_cancel_new(t, below(b, 2) ? GMX_FOREVER : moment(b), &out)) == GMX_OK)
         if ((out = atomic_exchange(&all.tokens[below(b, TOKENS)], out)) != 0) known(gmx_cancel_free(out));
       return;
     case 2: known(gmx_cancel_now(t)); return;
     case 3: known(gmx_cancel_use(t, &out)); return;
-    case 4: known(gmx_cancel_reason(t)); return;
+    case 4: known(gmx_cancel_reason(t, &(gmx_status){0})); return;
     case 5: known(gmx_cancel_is_cancelled(t)); return;
     default: known(gmx_cancel_free(t));
   }
@@ -254,7 +254,7 @@ static void scopes(bytes *b, int depth) {
   switch (below(b, 8)) {
     case 0:
     case 1:
-      if (known(gmx_scope_new(below(b, 2) ? -1 : moment(b), &out)) == GMX_OK) {
+      if (known(gmx_scope_new(below(b, 2) ? GMX_FOREVER : moment(b), &out)) == GMX_OK) {
         if ((out = atomic_exchange(&all.scopes[below(b, SCOPES)], out)) != 0 && known(gmx_scope_leave(out, moment(b), &result)) != GMX_OK)
           known(gmx_scope_cancel(out)); /* it stays to the end of the process */
       }
