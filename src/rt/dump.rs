@@ -133,8 +133,10 @@ fn heap_dump_text(sched: &Sched, out: &mut Text) -> fmt::Result {
         // SAFETY: the world is stopped.
         if let Some(s) = unsafe { gp.stack() } {
             let (f, arg) = spawn::call_of(gp);
+            // No names: only the loader knows them, and the world stands still.
             if !report::shows_addresses() {
-                writeln!(out, "  stack={} entry={}", s.hi as usize - s.lo() as usize, report::Code(f))?;
+                let (f, arg) = (report::Place(f as u64), report::Place(arg as u64));
+                writeln!(out, "  stack={} entry={f} arg={arg}", s.hi as usize - s.lo() as usize)?;
                 continue;
             }
             writeln!(

@@ -24,7 +24,7 @@ pub fn shows_addresses() -> bool {
 
 /// An address, if it may be told; else a name that only says which are the same: whoever reads reports is not told where
 /// memory lies.
-struct Place(u64);
+pub struct Place(pub u64);
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -317,7 +317,7 @@ fn moving_line(out: &mut Text, gp: GRef) -> fmt::Result {
 }
 
 /// A function: by name, if the loader knows one that begins there, and by its place in the file.
-pub struct Code(pub *mut std::ffi::c_void);
+struct Code(*mut std::ffi::c_void);
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
