@@ -46,7 +46,7 @@ static void looks_at_its_word(void *arg) {
   const volatile uint32_t *asked = gmx_preempt_word();
   bump(&running);
   while (!load(&quit)) {
-    if (!*asked) continue;
+    if (!__atomic_load_n(asked, __ATOMIC_RELAXED)) continue;
     turns[i]++;
     CHECK_OK(gmx_safepoint_slow());
     CHECK(gmx_preempt_word() == asked);
