@@ -23,7 +23,7 @@ not "its thread leaves by pthread_exit, which loads libgcc" constructor loader -
 not "loads and unloads the library itself, which stays linked here" "${every[@]}" -- dlopen
 not "takes the process's memory or threads away, the host's too" malloc forks loader thread -- limits timers_memory
 not "asks for a deadlock, and the host's thread might call in" malloc forks loader thread -- deadlock
-not "asks the loader" loader -- cxx_without
+not "asks the loader" loader -- cxx_without stack_use
 not "counts the threads of its process" malloc forks loader thread -- leaving
 not "measures what an idle process costs" malloc forks loader thread -- idle
 not "a million Gs: every fork copies their page tables" forks -- million
