@@ -79,7 +79,9 @@ static void closed_channels(void) {
   gmx_chan *c = chan_of(sizeof(int), 3);
   int v;
   for (v = 1; v <= 2; v++) CHECK_OK(gmx_chan_send(c, &v));
+  CHECK(!gmx_chan_is_closed(c));
   CHECK_OK(gmx_chan_close(c));
+  CHECK(gmx_chan_is_closed(c));
   CHECK_STATUS(gmx_chan_close(c), GMX_ECLOSED);
   CHECK_STATUS(gmx_chan_send(c, &v), GMX_ECLOSED);
   CHECK_STATUS(gmx_chan_try_send(c, &v), GMX_ECLOSED);
@@ -113,6 +115,8 @@ static void null_channels(void) {
   CHECK_STATUS(gmx_chan_ref(NULL), GMX_EINVAL);
   CHECK_EQ(gmx_chan_len(NULL), 0);
   CHECK_EQ(gmx_chan_cap(NULL), 0);
+  CHECK(!gmx_chan_is_closed(NULL));
+  CHECK_STATUS(gmx_chan_waiters(NULL, NULL, NULL), GMX_EINVAL);
   CHECK_EQ(v, 5);
 }
 
@@ -139,12 +143,20 @@ static void wrong_calls_change_nothing(void) {
   int v = 3;
   CHECK_STATUS(gmx_chan_send(crooked, &v), GMX_EINVAL);
   CHECK_STATUS(gmx_chan_close(crooked), GMX_EINVAL);
+  size_t many = 99;
+  CHECK_STATUS(gmx_chan_waiters(crooked, &many, &many), GMX_EINVAL);
+  CHECK_OK(gmx_chan_close(c));
+  CHECK(!gmx_chan_is_closed(crooked));
   CHECK_OK(gmx_chan_free(c));
   /* what is no channel is not taken for one */
   static _Alignas(64) char zeros[256];
   CHECK_STATUS(gmx_chan_send((gmx_chan *)zeros, &v), GMX_EINVAL);
   CHECK_STATUS(gmx_chan_try_recv((gmx_chan *)zeros, &v), GMX_EINVAL);
   CHECK_STATUS(gmx_chan_free((gmx_chan *)zeros), GMX_EINVAL);
+  CHECK_STATUS(gmx_chan_waiters((gmx_chan *)zeros, &many, &many), GMX_EINVAL);
+  memset(zeros, 0xff, sizeof zeros);
+  CHECK(!gmx_chan_is_closed((gmx_chan *)zeros));
+  CHECK_EQ(many, 99);
 }
 
 /* ---- who waits is served in turn ---- */
@@ -296,6 +308,74 @@ static void the_last_reference_frees(void) {
   g_join(g);
   CHECK_EQ(w.value, 8);
   CHECK_OK(gmx_chan_free(c));
+}
+
+/* ---- how many wait ---- */
+
+static bool there_wait(gmx_chan *c, size_t senders, size_t receivers) {
+  size_t sending = 1000, receiving = 1000, again = 1000;
+  CHECK_OK(gmx_chan_waiters(c, &sending, &receiving));
+  CHECK_OK(gmx_chan_waiters(c, NULL, NULL));
+  CHECK_OK(gmx_chan_waiters(c, NULL, &again));
+  CHECK_CMP(again, <, 1000);
+  return sending == senders && receiving == receivers;
+}
+
+static void who_waits_is_counted(void) {
+  enum { GS = 5 };
+  struct waiter w[GS];
+  gmx_g gs[GS];
+  for (int sending = 0; sending < 2; sending++) {
+    gmx_chan *c = chan_of(8, 0);
+    CHECK(there_wait(c, 0, 0));
+    for (size_t i = 0; i < GS; i++) {
+      w[i] = (struct waiter){c, i, i % 2 ? GMX_FOREVER : 30000 * MS, 1, NULL, 0};
+      gs[i] = g_start(sending ? sends : receives, &w[i]);
+      spin_until(there_wait(c, sending ? i + 1 : 0, sending ? 0 : i + 1));
+    }
+    for (size_t i = 0; i < GS; i++) { /* who was served counts no more, whether or not it has gone on */
+      uint64_t v = i;
+      CHECK_OK(sending ? gmx_chan_try_recv(c, &v) : gmx_chan_try_send(c, &v));
+      CHECK(there_wait(c, sending ? GS - 1 - i : 0, sending ? 0 : GS - 1 - i));
+    }
+    for (int i = 0; i < GS; i++) g_join(gs[i]);
+    CHECK_OK(gmx_chan_free(c));
+  }
+}
+
+struct picker {
+  gmx_chan *a, *b;
+  gmx_cancel token;
+  gmx_status status;
+};
+static void picks(void *arg) {
+  struct picker *p = arg;
+  uint64_t out = 1, in = 0;
+  gmx_select_case cases[] = {GMX_RECV(p->a, &in), GMX_SEND(p->a, &out), GMX_RECV(p->a, NULL), GMX_SEND(p->b, &out)};
+  CHECK_OK(gmx_cancel_use(p->token, NULL));
+  gmx_status s = gmx_select(cases, 4, GMX_FOREVER, NULL);
+  CHECK_OK(gmx_cancel_use(0, NULL));
+  store(&p->status, s);
+}
+/* In a stopped world a G whose wait has ended does not come to take its record back: it does not count all the same. */
+static void a_select_counts_for_each_case(void) {
+  struct picker p = {chan_of(8, 0), chan_of(8, 0), 0, 1};
+  CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &p.token));
+  gmx_g g = g_start(picks, &p);
+  spin_until(there_wait(p.b, 1, 0));
+  CHECK(there_wait(p.a, 1, 2));
+  CHECK_OK(gmx_stop_the_world("count"));
+  CHECK(there_wait(p.a, 1, 2) && there_wait(p.b, 1, 0));
+  CHECK_OK(gmx_cancel_now(p.token));
+  CHECK_EQ(load(&p.status), 1);
+  CHECK(there_wait(p.a, 0, 0) && there_wait(p.b, 0, 0));
+  CHECK_STATUS(gmx_chan_free(p.a), GMX_EBUSY);
+  CHECK_OK(gmx_start_the_world());
+  g_join(g);
+  CHECK_STATUS(p.status, GMX_ECANCELED);
+  CHECK_OK(gmx_cancel_free(p.token));
+  CHECK_OK(gmx_chan_free(p.a));
+  CHECK_OK(gmx_chan_free(p.b));
 }
 
 /* ---- other contexts ---- */
@@ -490,6 +570,8 @@ int main(void) {
   RUN(who_gives_up_is_passed_over);
   RUN(close_tells_all);
   RUN(the_last_reference_frees);
+  RUN(who_waits_is_counted);
+  RUN(a_select_counts_for_each_case);
   RUN(the_scheduler_may_try);
   RUN(syscalls_may_only_try);
   RUN(nothing_is_lost_or_doubled);

@@ -183,6 +183,8 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(chan_recv_timeout_0,    BLOCKS(tmout))                                                          \
   X(chan_send_null,         BLOCKS(tmout))                                                          \
   X(chan_send_closed,       BLOCKS(closed))                                                         \
+  X(chan_waiters,           EVERYWHERE(ok))                                                         \
+  X(chan_waiters_null,      EVERYWHERE(inval))                                                      \
   X(select_default,         EVERYWHERE(tmout))                                                      \
   X(select_timeout,         BLOCKS(tmout))                                                          \
   X(select_ready,           BLOCKS(ok))                                                             \
@@ -874,7 +876,9 @@ CALL(chan_tries) {
   CHECK_OK(gmx_chan_free(twice));
   CHECK_OK(gmx_chan_free(twice));
   CHECK_OK(gmx_chan_free(c));
+  CHECK(!gmx_chan_is_closed(c));
   CHECK_OK(gmx_chan_close(c));
+  CHECK(gmx_chan_is_closed(c));
   CHECK_STATUS(gmx_chan_close(c), GMX_ECLOSED);
   CHECK_STATUS(gmx_chan_try_send(c, &v), GMX_ECLOSED);
   return and_free(c, GMX_OK);
@@ -922,6 +926,22 @@ CALL(chan_send_closed) {
   gmx_chan *c = a_chan(true);
   CHECK_OK(gmx_chan_close(c));
   return and_free(c, gmx_chan_send(c, &v));
+}
+CALL(chan_waiters) {
+  USED;
+  gmx_chan *c = a_chan(true);
+  size_t senders = 7, receivers = 7;
+  gmx_status s = gmx_chan_waiters(c, &senders, &receivers);
+  CHECK(senders == 0 && receivers == 0);
+  return and_free(c, s);
+}
+CALL(chan_waiters_null) {
+  USED;
+  size_t senders = 7;
+  CHECK(!gmx_chan_is_closed(NULL));
+  gmx_status s = gmx_chan_waiters(NULL, &senders, NULL);
+  CHECK_EQ(senders, 7);
+  return s;
 }
 /* Two cases: receive from one that is empty, and from this one. */
 static gmx_status select_two(bool full, int64_t timeout) {

@@ -2714,6 +2714,43 @@ GMX_API size_t gmx_chan_len(struct gmx_chan *chan);
 GMX_API size_t gmx_chan_cap(struct gmx_chan *chan);
 
 /**
+ * Whether a channel is closed: nothing can be sent any more. Values that are left in it can still be received: gmx_chan_len
+ * tells how many. False is true for the moment only; true stays.
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: nothing.
+ * Returns: true if it is closed; false otherwise, and for NULL and what is no channel of this process.
+ * Since: 0.2
+ */
+GMX_API bool gmx_chan_is_closed(struct gmx_chan *chan);
+
+/**
+ * How many goroutines and threads wait at a channel, to send and to receive: for tests, dumps and metrics. A gmx_select counts
+ * once for each of its cases. Both numbers are of one moment. The call looks at every waiter, and holds the channel meanwhile.
+ *
+ *     size_t senders;
+ *     do gmx_yield();
+ *     while (gmx_chan_waiters(c, &senders, NULL) == GMX_OK && senders == 0); // until a sender waits
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: nothing.
+ * Returns: GMX_OK: senders and receivers, each of which may be NULL, have the numbers, which may have changed by then;
+ * GMX_EINVAL if chan is NULL or no channel of this process.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_chan_waiters(struct gmx_chan *chan,
+                            size_t *senders,
+                            size_t *receivers);
+
+/**
  * Does one of n cases: one that is ready, chosen at random if several are, or the first that becomes ready. Gives up after
  * timeout nanoseconds; 0 at once: what default is in Go. Without a case (n is 0, or every channel is NULL)
  * it waits for its timeout. A channel may stand in several cases: each of them is chosen as often.

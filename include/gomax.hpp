@@ -1097,6 +1097,17 @@ class channel {
   }
   std::size_t size() const noexcept { return gmx_chan_len(chan_); }
   std::size_t capacity() const noexcept { return gmx_chan_cap(chan_); }
+  /// Values that are left in a closed channel can still be received.
+  bool is_closed() const noexcept { return gmx_chan_is_closed(chan_); }
+  struct counts {
+    std::size_t senders, receivers;
+  };
+  /// How many goroutines and threads wait there: for tests and metrics. A select counts once for each of its cases.
+  counts waiters() const {
+    counts n{};
+    check(gmx_chan_waiters(chan_, &n.senders, &n.receivers));
+    return n;
+  }
   gmx_chan *native() const noexcept { return chan_; }
   explicit operator bool() const noexcept { return chan_ != nullptr; }
   friend bool operator==(const channel &a, const channel &b) noexcept { return a.chan_ == b.chan_; }

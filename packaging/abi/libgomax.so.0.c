@@ -26,6 +26,7 @@ _Static_assert(GMX_CONFIG_ALL_AT_START == 16, "GMX_CONFIG_ALL_AT_START");
 _Static_assert(GMX_CONFIG_GUARD_REQUIRED == 2, "GMX_CONFIG_GUARD_REQUIRED");
 _Static_assert(GMX_CONFIG_GUARD_OPTIONAL == 32, "GMX_CONFIG_GUARD_OPTIONAL");
 _Static_assert(GMX_CONFIG_NO_STACK_DUMP == 64, "GMX_CONFIG_NO_STACK_DUMP");
+_Static_assert(GMX_CONFIG_ADDRESSES == 128, "GMX_CONFIG_ADDRESSES");
 _Static_assert(GMX_SPAWN_JOINABLE == 1, "GMX_SPAWN_JOINABLE");
 _Static_assert(GMX_SPAWN_CHILD_FIRST == 2, "GMX_SPAWN_CHILD_FIRST");
 _Static_assert(GMX_SPAWN_WIPE == 4, "GMX_SPAWN_WIPE");
@@ -199,6 +200,7 @@ gmx_status gmx_cancel_use(gmx_cancel token, gmx_cancel *previous);
 size_t gmx_chan_cap(struct gmx_chan *chan);
 gmx_status gmx_chan_close(struct gmx_chan *chan);
 gmx_status gmx_chan_free(struct gmx_chan *chan);
+bool gmx_chan_is_closed(struct gmx_chan *chan);
 size_t gmx_chan_len(struct gmx_chan *chan);
 gmx_status gmx_chan_new(size_t elem_size, size_t capacity, struct gmx_chan **chan);
 gmx_status gmx_chan_new_refs(size_t elem_size, size_t capacity, uint32_t refs, struct gmx_chan **chan);
@@ -209,6 +211,7 @@ gmx_status gmx_chan_send(struct gmx_chan *chan, const void *elem);
 gmx_status gmx_chan_send_timeout(struct gmx_chan *chan, const void *elem, int64_t timeout);
 gmx_status gmx_chan_try_recv(struct gmx_chan *chan, void *elem);
 gmx_status gmx_chan_try_send(struct gmx_chan *chan, const void *elem);
+gmx_status gmx_chan_waiters(struct gmx_chan *chan, size_t *senders, size_t *receivers);
 gmx_status gmx_class_free(gmx_class class_);
 gmx_status gmx_class_new(uint32_t limit, const char *name, gmx_class *out);
 gmx_status gmx_cleanup_pop(struct gmx_cleanup *c, bool run);
@@ -347,6 +350,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_chan_cap,
   (abi_function)gmx_chan_close,
   (abi_function)gmx_chan_free,
+  (abi_function)gmx_chan_is_closed,
   (abi_function)gmx_chan_len,
   (abi_function)gmx_chan_new,
   (abi_function)gmx_chan_new_refs,
@@ -357,6 +361,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_chan_send_timeout,
   (abi_function)gmx_chan_try_recv,
   (abi_function)gmx_chan_try_send,
+  (abi_function)gmx_chan_waiters,
   (abi_function)gmx_class_free,
   (abi_function)gmx_class_new,
   (abi_function)gmx_cleanup_pop,

@@ -60,7 +60,7 @@ use crate::gmp::m::MRef;
 use crate::gmp::sched::Sched;
 use crate::protocol::park;
 use crate::sync::own::{OwnPtr, OwnU32, OwnU64, OwnUsize};
-use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, Latch, Ordering};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, Latch, Ordering, step};
 use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::c_void;
 use std::mem::offset_of;
@@ -164,6 +164,13 @@ impl Case {
     unsafe fn of<'a>(l: *mut Link) -> &'a Case {
         // SAFETY: the caller's promise.
         unsafe { &*l.cast::<u8>().sub(offset_of!(Case, link)).cast::<Case>() }
+    }
+
+    /// Whether its wait has not ended yet. The latch of its queue is held.
+    fn waits(&self) -> bool {
+        let seq = self.seq.get();
+        // SAFETY: a queued record has its G.
+        seq == 0 || unsafe { GRef::from_ptr(self.gp.get()) }.is_some_and(|gp| claim::is_open(&gp, seq))
     }
 
     /// T2. Returns whom to ready.
@@ -376,6 +383,31 @@ impl Chan {
 
     pub fn cap(&self) -> usize {
         self.cap
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// How many records wait to send and to receive. A record whose wait has ended does not count.
+    pub fn waiters(&self) -> (usize, usize) {
+        self.latch.lock();
+        let n = (self.waiting(&self.sendq), self.waiting(&self.recvq));
+        self.latch.unlock();
+        n
+    }
+
+    /// The latch is held.
+    fn waiting(&self, q: &Link) -> usize {
+        let (mut n, mut l) = (0, q.next.load(Ordering::Relaxed));
+        while !std::ptr::eq(l, q) {
+            step();
+            // SAFETY: an entry of a queue is the link of a case (I3).
+            let case = unsafe { Case::of(l) };
+            n += usize::from(case.waits());
+            l = case.link.next.load(Ordering::Relaxed);
+        }
+        n
     }
 
     /// One more user.

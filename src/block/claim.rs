@@ -94,6 +94,12 @@ pub fn take(gp: &G, seq: u64) -> bool {
     change(gp, seq, OPEN, TAKEN)
 }
 
+/// Whether a wait whose record lies in a queue can still be claimed. The lock of the queue is held.
+#[must_use]
+pub fn is_open(gp: &G, seq: u64) -> bool {
+    gp.wait.load(Ordering::Relaxed) == word(seq, OPEN)
+}
+
 /// The deadline of a wait has passed.
 pub fn expire(m: MRef, gp: GRef, seq: u64) {
     end(m, gp, seq, TIMED_OUT, EARLY_TIMED_OUT);

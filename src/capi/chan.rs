@@ -170,6 +170,18 @@ pub unsafe extern "C" fn gmx_chan_free(chan: *mut gmx_chan) -> gmx_status {
     unsafe { with(chan, |_, c| map(Chan::free(NonNull::from(c)))) }
 }
 
+/// A channel that must not be NULL, from any context.
+///
+/// # Safety
+/// `c` is null or points to a channel that lives as long as it is used.
+unsafe fn ask<'a>(c: *mut gmx_chan) -> Result<&'a Chan, gmx_status> {
+    if c.is_null() {
+        return Err(GMX_EINVAL);
+    }
+    // SAFETY: the caller's promise.
+    unsafe { chan(any()?, c) }.ok_or(GMX_EINVAL)
+}
+
 /// Calls `f` with a channel that must not be NULL, from any context.
 ///
 /// # Safety
@@ -447,6 +459,67 @@ pub unsafe extern "C" fn gmx_chan_len(chan: *mut gmx_chan) -> usize {
 pub unsafe extern "C" fn gmx_chan_cap(chan: *mut gmx_chan) -> usize {
     // SAFETY: the caller's promise.
     unsafe { chan.cast::<Chan>().as_ref() }.map_or(0, Chan::cap)
+}
+
+/// Whether a channel is closed: nothing can be sent any more. Values that are left in it can still be received: gmx_chan_len
+/// tells how many. False is true for the moment only; true stays.
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: nothing.
+/// Returns: true if it is closed; false otherwise, and for NULL and what is no channel of this process.
+/// Since: 0.2
+///
+/// # Safety
+/// `chan` is null or a channel.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_chan_is_closed(chan: *mut gmx_chan) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { ask(chan) }.is_ok_and(Chan::is_closed)
+}
+
+/// How many goroutines and threads wait at a channel, to send and to receive: for tests, dumps and metrics. A gmx_select counts
+/// once for each of its cases. Both numbers are of one moment. The call looks at every waiter, and holds the channel meanwhile.
+///
+/// ```c
+/// size_t senders;
+/// do gmx_yield();
+/// while (gmx_chan_waiters(c, &senders, NULL) == GMX_OK && senders == 0); // until a sender waits
+/// ```
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: nothing.
+/// Returns: GMX_OK: senders and receivers, each of which may be NULL, have the numbers, which may have changed by then;
+/// GMX_EINVAL if chan is NULL or no channel of this process.
+/// Since: 0.2
+///
+/// # Safety
+/// `chan` is null or a channel; `senders` and `receivers` are null or may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_chan_waiters(
+    chan: *mut gmx_chan,
+    senders: *mut usize,
+    receivers: *mut usize,
+) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let (sending, receiving) = match unsafe { ask(chan) } {
+        Ok(c) => c.waiters(),
+        Err(status) => return status,
+    };
+    for (out, n) in [(senders, sending), (receivers, receiving)] {
+        if !out.is_null() {
+            // SAFETY: as above.
+            unsafe { out.write(n) };
+        }
+    }
+    GMX_OK
 }
 
 /// Does one of n cases: one that is ready, chosen at random if several are, or the first that becomes ready. Gives up after

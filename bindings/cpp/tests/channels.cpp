@@ -53,7 +53,9 @@ static void in_order(std::size_t capacity) {
   CHECK_EQ(c.capacity(), capacity);
   auto sender = gomax::go([c] {
     for (int i = 0; i < 500; i++) c.send(make<T>(i));
+    CHECK(!c.is_closed());
     CHECK(c.close());
+    CHECK(c.is_closed());
     CHECK(!c.close());
   });
   int next = 0;

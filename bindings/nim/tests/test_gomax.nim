@@ -216,6 +216,7 @@ suite "channels":
           check m.id == i and m.text == "hello " & $i and m.more == @[i, i + 1]
           inc i
         check i == 100
+        check ch.isClosed
         expect ClosedError: discard ch.recv()
         expect ClosedError: ch.send Message()
         check ch.next().isNone
@@ -231,10 +232,22 @@ suite "channels":
       check not ch.trySend("c")
       expect TimeoutError: ch.send("c", 1.ms)
       check ch.len == 2
+      check ch.waiters == (0, 0)
       check ch.tryRecv(s) and s == "a"
       check ch.recv(1.sec) == "b"
       expect TimeoutError: discard ch.recv(1.ms)
       ch.send repeat("left", 100) # freed with the channel
+    runMain main()
+
+  test "how many wait":
+    proc main() =
+      let ch = newChan[int]()
+      proc sends(ch: Chan[int]) = ch.send 1
+      check not ch.isClosed
+      go sends(ch)
+      while ch.waiters != (1, 0): yieldNow()
+      check ch.recv() == 1
+      check ch.waiters == (0, 0)
     runMain main()
 
   test "a ref goes from G to G":

@@ -29,6 +29,21 @@ class Awaitables(unittest.TestCase):
 
         self.assertEqual(run(main), 5)
 
+    def test_coroutines_that_wait_are_counted(self):
+        async def main():
+            c = gomax.Channel()
+            waits = [asyncio.ensure_future(c.send_async(i)) for i in range(3)]
+            while c.waiters != (3, 0):
+                await asyncio.sleep(0)
+            waits.pop().cancel()
+            while c.waiters != (2, 0):
+                await asyncio.sleep(0)
+            got = {c.recv(), await c.recv_async()}
+            await asyncio.gather(*waits)
+            return got, c.waiters
+
+        self.assertEqual(run(main), ({0, 1}, (0, 0)))
+
     def test_iterates(self):
         async def main():
             c = gomax.Channel(2)

@@ -16,7 +16,7 @@ class CChannels(unittest.TestCase):
         c = gomax.CChannel(ctypes.c_int32, 3)
         for i in (1, -5):
             c.send(i)
-        self.assertEqual((len(c), c.capacity, bool(c)), (2, 3, True))
+        self.assertEqual((len(c), c.capacity, bool(c), c.closed, c.waiters), (2, 3, True, False, (0, 0)))
         c.send(ctypes.c_int32(9))
         with self.assertRaises(TimeoutError):
             c.send(1, 0)

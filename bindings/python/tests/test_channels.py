@@ -1,6 +1,7 @@
 import gc
 import random
 import threading
+import time
 import unittest
 import weakref
 
@@ -63,6 +64,27 @@ class Channels(unittest.TestCase):
         self.assertEqual((len(c), c.capacity, bool(gomax.Channel())), (1, 3, True))
         with self.assertRaises(ValueError):
             gomax.Channel(2**62)
+
+    def test_closed(self):
+        c = gomax.Channel(1)
+        c.send(1)
+        self.assertIs(c.closed, False)
+        c.close()
+        self.assertIs(c.closed, True)
+        self.assertEqual(c.recv(), 1)
+
+    def test_how_many_wait(self):
+        a, b, v = gomax.Channel(), gomax.Channel(), gomax.Channel()
+        self.assertEqual(a.waiters, (0, 0))
+        gs = [gomax.go(a.recv) for _ in range(3)] + [gomax.go(lambda: gomax.select(a, (b, 1)))]
+        while a.waiters.receivers < 4 or b.waiters.senders < 1:
+            time.sleep(0.001)
+        self.assertEqual((a.waiters, b.waiters, v.waiters), ((0, 4), (1, 0), (0, 0)))
+        for _ in gs:
+            a.send(0)
+        for g in gs:
+            g.join()
+        self.assertEqual((a.waiters, b.waiters), ((0, 0), (0, 0)))
 
     def test_objects_are_the_same(self):
         c = gomax.Channel(5)

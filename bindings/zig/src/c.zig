@@ -319,6 +319,8 @@ pub extern fn gmx_chan_recv_timeout(chan: ?*Chan, elem: ?*anyopaque, timeout: i6
 pub extern fn gmx_chan_close(chan: ?*Chan) Status;
 pub extern fn gmx_chan_len(chan: ?*Chan) usize;
 pub extern fn gmx_chan_cap(chan: ?*Chan) usize;
+pub extern fn gmx_chan_is_closed(chan: ?*Chan) bool;
+pub extern fn gmx_chan_waiters(chan: ?*Chan, senders: ?*usize, receivers: ?*usize) Status;
 pub extern fn gmx_select(cases: ?[*]gmx_select_case, n: usize, timeout: i64, chosen: ?*usize) Status;
 
 pub extern fn gmx_now() i64;

@@ -4,6 +4,9 @@ const c = @import("c.zig");
 const status = @import("status.zig");
 const Error = status.Error;
 
+/// What `Channel.waiters` tells. A select counts once for each of its cases.
+pub const Waiters = struct { senders: usize, receivers: usize };
+
 /// A channel of `T`, which is copied by its bytes. Copies of this handle are the same channel; there is one reference
 /// for each `init` and `ref`, to be given back by `deinit`.
 pub fn Channel(comptime T: type) type {
@@ -73,6 +76,16 @@ pub fn Channel(comptime T: type) type {
         }
         pub fn cap(ch: Self) usize {
             return c.gmx_chan_cap(ch.raw);
+        }
+        /// Values that are left in a closed channel can still be received.
+        pub fn isClosed(ch: Self) bool {
+            return c.gmx_chan_is_closed(ch.raw);
+        }
+        /// How many goroutines and threads wait there: for tests and metrics.
+        pub fn waiters(ch: Self) Error!Waiters {
+            var n: Waiters = undefined;
+            try status.check(c.gmx_chan_waiters(ch.raw, &n.senders, &n.receivers));
+            return n;
         }
 
         /// Cases for `select`.

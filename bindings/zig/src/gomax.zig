@@ -35,6 +35,7 @@ pub const ready = task.ready;
 const chan = @import("chan.zig");
 pub const Channel = chan.Channel;
 pub const Chosen = chan.Chosen;
+pub const Waiters = chan.Waiters;
 pub const select = chan.select;
 pub const trySelect = chan.trySelect;
 pub const selectTimeout = chan.selectTimeout;

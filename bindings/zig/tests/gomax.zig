@@ -145,6 +145,10 @@ fn produce(out: gomax.Channel(Message), n: u32) !void {
     }
 }
 
+fn recvsOne(from: gomax.Channel(u64)) !u64 {
+    return from.recv();
+}
+
 fn channels() !void {
     for ([_]usize{ 0, 1, 16 }) |room| {
         const ch = try gomax.Channel(Message).init(room);
@@ -174,6 +178,17 @@ fn channels() !void {
     again.deinit();
     try expectEqual(7, try ch.recvTimeout(s));
     try expectError(error.Timeout, ch.recvTimeout(ms));
+
+    try expect(!ch.isClosed());
+    const meet = try gomax.Channel(u64).init(0);
+    defer meet.deinit();
+    var receiver = try gomax.go(recvsOne, .{meet});
+    while ((try meet.waiters()).receivers != 1) try gomax.yield();
+    try expectEqual(gomax.Waiters{ .senders = 0, .receivers = 1 }, try meet.waiters());
+    try meet.send(3);
+    try expectEqual(3, try receiver.join());
+    meet.close();
+    try expect(meet.isClosed());
 
     const ticks = try gomax.Channel(void).init(2); // tells only that something happened
     defer ticks.deinit();

@@ -236,6 +236,8 @@ proc gmx_chan_recv_timeout*(chan: RawChan, elem: pointer, timeout: int64): Statu
 proc gmx_chan_close*(chan: RawChan): Status
 proc gmx_chan_len*(chan: RawChan): csize_t
 proc gmx_chan_cap*(chan: RawChan): csize_t
+proc gmx_chan_is_closed*(chan: RawChan): bool
+proc gmx_chan_waiters*(chan: RawChan, senders, receivers: ptr csize_t): Status
 proc gmx_select*(cases: ptr SelectCase, n: csize_t, timeout: int64, chosen: ptr csize_t): Status
 proc gmx_now*(): int64
 proc gmx_deadline*(timeout: int64): int64

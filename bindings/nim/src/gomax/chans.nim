@@ -93,6 +93,13 @@ proc close*[T](c: Chan[T]) =
 
 proc len*[T](c: Chan[T]): int = int(gmx_chan_len(c.box.raw))
 proc cap*[T](c: Chan[T]): int = int(gmx_chan_cap(c.box.raw))
+proc isClosed*[T](c: Chan[T]): bool = gmx_chan_is_closed(c.box.raw) ## Values that are left in it can still be received.
+
+proc waiters*[T](c: Chan[T]): tuple[senders, receivers: int] =
+  ## How many Gs and threads wait there: for tests and metrics. A select counts once for each of its cases.
+  var senders, receivers: csize_t
+  check gmx_chan_waiters(c.box.raw, addr senders, addr receivers)
+  (int(senders), int(receivers))
 
 # ---- select
 

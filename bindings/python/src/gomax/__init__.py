@@ -2,7 +2,7 @@
 
 from ._abi import VERSION as __version__
 from ._cchannels import CChannel
-from ._channels import Channel, Selected, select
+from ._channels import Channel, Selected, Waiters, select
 from ._errors import CanceledError, ClosedError, Error, ForkedError
 from ._goroutines import CG, G, go, go_c, goid, num_g
 from ._library import LIBRARY, gmx
@@ -49,6 +49,7 @@ __all__ = [
     "Ticker",
     "Timer",
     "WaitGroup",
+    "Waiters",
     "World",
     "__version__",
     "after",

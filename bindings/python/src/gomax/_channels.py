@@ -137,6 +137,13 @@ class Source:
         return None
 
 
+class Waiters(NamedTuple):
+    """How many wait at a channel. A select counts once for each of its cases."""
+
+    senders: int
+    receivers: int
+
+
 class Channels(Source):
     """What channels of objects and of C values have in common."""
 
@@ -156,6 +163,20 @@ class Channels(Source):
 
     def __bool__(self) -> bool:
         return True  # an empty channel is one all the same
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed. Values that are left in it can still be received."""
+        self._mine()
+        return gmx.gmx_chan_is_closed(self._chan)
+
+    @property
+    def waiters(self) -> "Waiters":
+        """How many goroutines, threads and coroutines wait there: for tests and metrics."""
+        self._mine()
+        senders, receivers = _abi.c_size_t(), _abi.c_size_t()
+        check(gmx.gmx_chan_waiters(self._chan, _byref(senders), _byref(receivers)))
+        return Waiters(senders.value, receivers.value)
 
     @property
     def capacity(self) -> int:
@@ -216,6 +237,17 @@ class Channel(Channels, Generic[T]):
                     if not isinstance(sender, Returned):
                         del waiting.senders[sender]
                         sender.serve(ECLOSED)
+
+    @property
+    def waiters(self) -> Waiters:
+        """How many goroutines, threads and coroutines wait there: for tests and metrics."""
+        self._mine()
+        with self._lock:
+            threads, waiting = super().waiters, self._waiting
+            if waiting is None:
+                return threads
+            senders = sum(not isinstance(sender, Returned) for sender in waiting.senders)
+            return Waiters(threads.senders + senders, threads.receivers + len(waiting.receivers))
 
     # ---- for goroutines and threads ----
 
