@@ -143,6 +143,8 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(sema_acquire_timeout,   BLOCKS(tmout))                                                          \
   X(sema_release,           EVERYWHERE(ok))                                                         \
   X(sema_release_null,      EVERYWHERE(inval))                                                      \
+  X(waiters,                EVERYWHERE(ok))                                                         \
+  X(waiters_null,           EVERYWHERE(ok))                                                         \
   X(mutex_lock_free,        BLOCKS(ok))                                                             \
   X(mutex_lock_taken,       n_a,   insys, n_a,   n_a,   n_a,   notg,  notg,  notg,  notg,  notg)    \
   X(mutex_lock_null,        EVERYWHERE(inval))                                                      \
@@ -745,6 +747,24 @@ CALL(sema_release) {
   return s;
 }
 CALL(sema_release_null) { return USED, gmx_sema_release(NULL); }
+CALL(waiters) {
+  gmx_rwmutex rw = {0};
+  gmx_cond c = {0};
+  CHECK_CMP(gmx_sema_waiters(&f->w.hold), <=, 1); /* it may be on its way */
+  CHECK_EQ(gmx_sema_waiters(&f->w.one), 0);
+  CHECK_EQ(gmx_mutex_waiters(&f->w.taken), 0);
+  CHECK_EQ(gmx_rmutex_waiters(&f->w.again), 0);
+  CHECK_EQ(gmx_rwmutex_waiters(&rw), 0);
+  return (gmx_status)gmx_cond_waiters(&c);
+}
+CALL(waiters_null) {
+  USED;
+  CHECK_EQ(gmx_sema_waiters(NULL), 0);
+  CHECK_EQ(gmx_mutex_waiters(NULL), 0);
+  CHECK_EQ(gmx_rmutex_waiters(NULL), 0);
+  CHECK_EQ(gmx_rwmutex_waiters(NULL), 0);
+  return (gmx_status)gmx_cond_waiters(NULL);
+}
 
 static gmx_status unlock_after(struct fixture *f, gmx_status s) {
   if (s == GMX_OK) CHECK_OK(gmx_mutex_unlock(&f->w.free));

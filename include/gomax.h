@@ -1512,6 +1512,25 @@ GMX_API gmx_status gmx_sema_try_acquire(uint32_t *s);
  */
 GMX_API gmx_status gmx_sema_release(uint32_t *s);
 
+/**
+ * How many goroutines and threads wait for a semaphore, for tests, dumps and metrics. One that was woken and has not taken its
+ * permit yet does not count. The caller looks at each of them: it takes time in proportion to their number. The semaphore
+ * itself is not looked at: its memory may be gone.
+ *
+ *     while (gmx_sema_waiters(&ready) < 2) gmx_yield();
+ *     gmx_sema_release(&ready);
+ *
+ * Blocks: never.
+ * Call from: every context; it does not start the runtime.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: nothing.
+ * Returns: the number, which may have changed by then; 0 if s is NULL or not aligned, and without a runtime.
+ * Since: 0.2
+ */
+GMX_API uint32_t gmx_sema_waiters(const uint32_t *s);
+
 /* ---- Waiting at an address -------------------------------------------------------------------------------------- */
 
 /**
@@ -1639,6 +1658,20 @@ GMX_API gmx_status gmx_mutex_try_lock(struct gmx_mutex *m);
  */
 GMX_API gmx_status gmx_mutex_unlock(struct gmx_mutex *m);
 
+/**
+ * How many goroutines and threads wait for a mutex. Otherwise as gmx_sema_waiters.
+ *
+ * Blocks: never.
+ * Call from: every context; it does not start the runtime.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: nothing.
+ * Returns: the number, which may have changed by then; 0 if m is NULL or not aligned, and without a runtime.
+ * Since: 0.2
+ */
+GMX_API uint32_t gmx_mutex_waiters(const struct gmx_mutex *m);
+
 /* ---- Recursive mutexes ------------------------------------------------------------------------------------------ */
 
 /**
@@ -1693,6 +1726,20 @@ GMX_API gmx_status gmx_rmutex_try_lock(struct gmx_rmutex *m);
  * Since: 0.2
  */
 GMX_API gmx_status gmx_rmutex_unlock(struct gmx_rmutex *m);
+
+/**
+ * How many goroutines and threads wait for a recursive mutex. Otherwise as gmx_sema_waiters.
+ *
+ * Blocks: never.
+ * Call from: every context; it does not start the runtime.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: nothing.
+ * Returns: the number, which may have changed by then; 0 if m is NULL or not aligned, and without a runtime.
+ * Since: 0.2
+ */
+GMX_API uint32_t gmx_rmutex_waiters(const struct gmx_rmutex *m);
 
 /* ---- Read-write mutexes ----------------------------------------------------------------------------------------- */
 
@@ -1822,6 +1869,20 @@ GMX_API gmx_status gmx_rwmutex_try_rlock(struct gmx_rwmutex *m);
  */
 GMX_API gmx_status gmx_rwmutex_runlock(struct gmx_rwmutex *m);
 
+/**
+ * How many goroutines and threads wait for a read-write mutex, to read or to write. Otherwise as gmx_sema_waiters.
+ *
+ * Blocks: never.
+ * Call from: every context; it does not start the runtime.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: nothing.
+ * Returns: the number, which may have changed by then; 0 if m is NULL or not aligned, and without a runtime.
+ * Since: 0.2
+ */
+GMX_API uint32_t gmx_rwmutex_waiters(const struct gmx_rwmutex *m);
+
 /* ---- Condition variables ---------------------------------------------------------------------------------------- */
 
 /**
@@ -1896,6 +1957,22 @@ GMX_API gmx_status gmx_cond_signal(struct gmx_cond *c);
  * Since: 0.1
  */
 GMX_API gmx_status gmx_cond_broadcast(struct gmx_cond *c);
+
+/**
+ * How many goroutines and threads wait for a signal. Otherwise as gmx_sema_waiters.
+ *
+ * A caller that has the mutex which they wait with sees each of them: a waiter is counted before it unlocks the mutex.
+ *
+ * Blocks: never.
+ * Call from: every context; it does not start the runtime.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: nothing.
+ * Returns: the number, which may have changed by then; 0 if c is NULL or not aligned, and without a runtime.
+ * Since: 0.2
+ */
+GMX_API uint32_t gmx_cond_waiters(const struct gmx_cond *c);
 
 /* ---- Wait groups ------------------------------------------------------------------------------------------------ */
 

@@ -1368,6 +1368,8 @@ class mutex {
     return locked(gmx_mutex_lock_timeout(&m_, detail::ns_until(when)));
   }
   void unlock() { check(gmx_mutex_unlock(&m_)); }
+  /// How many wait for it.
+  std::uint32_t waiters() const noexcept { return gmx_mutex_waiters(&m_); }
   gmx_mutex *native() noexcept { return &m_; }
 
  private:
@@ -1405,6 +1407,8 @@ class rwmutex {
     return locked(gmx_rwmutex_rlock_timeout(&m_, detail::ns_until(when)));
   }
   void unlock_shared() { check(gmx_rwmutex_runlock(&m_)); }
+  /// How many wait for it, to read or to write.
+  std::uint32_t waiters() const noexcept { return gmx_rwmutex_waiters(&m_); }
   gmx_rwmutex *native() noexcept { return &m_; }
 
  private:
@@ -1448,6 +1452,8 @@ class condition_variable {
     }
     return true;
   }
+  /// How many wait for a notification; with the mutex locked none is missed.
+  std::uint32_t waiters() const noexcept { return gmx_cond_waiters(&c_); }
   gmx_cond *native() noexcept { return &c_; }
 
  private:
@@ -1481,6 +1487,8 @@ class recursive_mutex {
     return locked(gmx_rmutex_lock(&m_, detail::ns_until(when)));
   }
   void unlock() { check(gmx_rmutex_unlock(&m_)); }
+  /// How many wait for it.
+  std::uint32_t waiters() const noexcept { return gmx_rmutex_waiters(&m_); }
   gmx_rmutex *native() noexcept { return &m_; }
 
  private:
@@ -1590,6 +1598,8 @@ class semaphore {
     return status != GMX_ETIMEDOUT && check(status) == GMX_OK;
   }
   void release() { check(gmx_sema_release(&n_)); }
+  /// How many wait for it.
+  std::uint32_t waiters() const noexcept { return gmx_sema_waiters(&n_); }
   std::uint32_t *native() noexcept { return &n_; }
 
  private:

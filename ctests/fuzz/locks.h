@@ -33,6 +33,7 @@ static void semaphores(actor *a) {
     case 4: {
       uint32_t full = UINT32_MAX;
       MAY(a, gmx_sema_release(&full), GMX_EBUSY, DOWN(a));
+      if (gmx_sema_waiters(&full) != 0 || gmx_sema_waiters(s) > alive()) LOST(a, "waiters that nobody is");
       MAY(a, gmx_sema_release(NULL), GMX_EINVAL);
       MAY(a, gmx_sema_acquire((uint32_t *)((char *)semas + 1)), GMX_EINVAL);
       MAY(a, gmx_sema_try_acquire(NULL), GMX_EINVAL);

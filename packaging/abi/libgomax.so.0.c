@@ -220,6 +220,7 @@ gmx_status gmx_cond_broadcast(struct gmx_cond *c);
 gmx_status gmx_cond_signal(struct gmx_cond *c);
 gmx_status gmx_cond_wait(struct gmx_cond *c, gmx_mutex *m);
 gmx_status gmx_cond_wait_timeout(struct gmx_cond *c, gmx_mutex *m, int64_t timeout);
+uint32_t gmx_cond_waiters(const struct gmx_cond *c);
 gmx_status gmx_config_default(struct gmx_config *out);
 gmx_status gmx_coro_free(gmx_coro co);
 gmx_status gmx_coro_new(void (*fn)(void*), void *arg, const gmx_spawn_opts *opts, gmx_coro *co);
@@ -248,6 +249,7 @@ gmx_status gmx_mutex_lock(struct gmx_mutex *m);
 gmx_status gmx_mutex_lock_timeout(struct gmx_mutex *m, int64_t timeout);
 gmx_status gmx_mutex_try_lock(struct gmx_mutex *m);
 gmx_status gmx_mutex_unlock(struct gmx_mutex *m);
+uint32_t gmx_mutex_waiters(const struct gmx_mutex *m);
 int64_t gmx_now(void);
 int32_t gmx_num_cpu(void);
 int64_t gmx_num_g(void);
@@ -270,6 +272,7 @@ gmx_status gmx_release_memory(void);
 gmx_status gmx_rmutex_lock(struct gmx_rmutex *m, int64_t timeout);
 gmx_status gmx_rmutex_try_lock(struct gmx_rmutex *m);
 gmx_status gmx_rmutex_unlock(struct gmx_rmutex *m);
+uint32_t gmx_rmutex_waiters(const struct gmx_rmutex *m);
 gmx_status gmx_rwmutex_lock(struct gmx_rwmutex *m);
 gmx_status gmx_rwmutex_lock_timeout(struct gmx_rwmutex *m, int64_t timeout);
 gmx_status gmx_rwmutex_rlock(struct gmx_rwmutex *m);
@@ -278,6 +281,7 @@ gmx_status gmx_rwmutex_runlock(struct gmx_rwmutex *m);
 gmx_status gmx_rwmutex_try_lock(struct gmx_rwmutex *m);
 gmx_status gmx_rwmutex_try_rlock(struct gmx_rwmutex *m);
 gmx_status gmx_rwmutex_unlock(struct gmx_rwmutex *m);
+uint32_t gmx_rwmutex_waiters(const struct gmx_rwmutex *m);
 void gmx_safepoint(void);
 gmx_status gmx_safepoint_slow(void);
 gmx_status gmx_scope_cancel(gmx_scope scope);
@@ -293,6 +297,7 @@ gmx_status gmx_sema_acquire(uint32_t *s);
 gmx_status gmx_sema_acquire_timeout(uint32_t *s, int64_t timeout);
 gmx_status gmx_sema_release(uint32_t *s);
 gmx_status gmx_sema_try_acquire(uint32_t *s);
+uint32_t gmx_sema_waiters(const uint32_t *s);
 gmx_status gmx_set_default_gomaxprocs(void);
 gmx_status gmx_shutdown(int64_t timeout);
 gmx_status gmx_sleep(int64_t ns);
@@ -370,6 +375,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_cond_signal,
   (abi_function)gmx_cond_wait,
   (abi_function)gmx_cond_wait_timeout,
+  (abi_function)gmx_cond_waiters,
   (abi_function)gmx_config_default,
   (abi_function)gmx_coro_free,
   (abi_function)gmx_coro_new,
@@ -398,6 +404,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_mutex_lock_timeout,
   (abi_function)gmx_mutex_try_lock,
   (abi_function)gmx_mutex_unlock,
+  (abi_function)gmx_mutex_waiters,
   (abi_function)gmx_now,
   (abi_function)gmx_num_cpu,
   (abi_function)gmx_num_g,
@@ -420,6 +427,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_rmutex_lock,
   (abi_function)gmx_rmutex_try_lock,
   (abi_function)gmx_rmutex_unlock,
+  (abi_function)gmx_rmutex_waiters,
   (abi_function)gmx_rwmutex_lock,
   (abi_function)gmx_rwmutex_lock_timeout,
   (abi_function)gmx_rwmutex_rlock,
@@ -428,6 +436,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_rwmutex_try_lock,
   (abi_function)gmx_rwmutex_try_rlock,
   (abi_function)gmx_rwmutex_unlock,
+  (abi_function)gmx_rwmutex_waiters,
   (abi_function)gmx_safepoint,
   (abi_function)gmx_safepoint_slow,
   (abi_function)gmx_scope_cancel,
@@ -443,6 +452,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_sema_acquire_timeout,
   (abi_function)gmx_sema_release,
   (abi_function)gmx_sema_try_acquire,
+  (abi_function)gmx_sema_waiters,
   (abi_function)gmx_set_default_gomaxprocs,
   (abi_function)gmx_shutdown,
   (abi_function)gmx_sleep,

@@ -72,6 +72,7 @@ use super::waitq::{self, How, Waited};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{WaitReason, Wake};
 use crate::gmp::m::MRef;
+use crate::gmp::sched::Sched;
 use crate::sync::{AtomicU64, Ordering};
 
 const WRITER: u64 = 1;
@@ -112,6 +113,12 @@ pub fn owner_words(addr: u64) -> Option<(u64, u64)> {
     // A reader waits at the odd address.
     let base = (addr & !1).checked_sub(std::mem::offset_of!(RwMutex, state) as u64)?;
     Some((base + std::mem::offset_of!(RwMutex, owner) as u64, base))
+}
+
+/// How many wait for the one at `base`.
+pub fn waiters(sched: &Sched, base: u64) -> u32 {
+    let state = base + std::mem::offset_of!(RwMutex, state) as u64;
+    [base, state, state | 1].iter().map(|&addr| waitq::count(sched, addr)).sum()
 }
 
 impl RwMutex {

@@ -290,6 +290,12 @@ pub fn anybody(sched: &Sched, addr: u64) -> bool {
     sched.sems.root(addr).anybody()
 }
 
+/// How many wait at an address, each in its queue.
+pub fn count(sched: &Sched, addr: u64) -> u32 {
+    let root = sched.sems.root(addr);
+    if root.anybody() { root.queue.lock().count(addr) as u32 } else { 0 }
+}
+
 /// B2: wakes the first waiter. `decide` runs under the lock, also when there is nobody; it gets the waiter and whether
 /// there are more, and says how to wake.
 pub fn wake_one(m: MRef, addr: u64, decide: impl FnOnce(Option<GRef>, bool) -> Wake) -> bool {

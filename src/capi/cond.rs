@@ -125,3 +125,20 @@ pub unsafe extern "C" fn gmx_cond_broadcast(c: *mut gmx_cond) -> gmx_status {
         Err(status) => status,
     }
 }
+
+/// How many goroutines and threads wait for a signal. Otherwise as gmx_sema_waiters.
+///
+/// A caller that has the mutex which they wait with sees each of them: a waiter is counted before it unlocks the mutex.
+///
+/// Blocks: never.
+/// Call from: every context; it does not start the runtime.
+/// Safepoint: no.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: nothing.
+/// Returns: the number, which may have changed by then; 0 if c is NULL or not aligned, and without a runtime.
+/// Since: 0.2
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_cond_waiters(c: *const gmx_cond) -> u32 {
+    waiters(c, waitq::count)
+}

@@ -60,6 +60,7 @@ pub use world::*;
 
 use crate::block::waitq::FOREVER;
 use crate::gmp::m::{Ctx, MRef};
+use crate::gmp::sched::Sched;
 use crate::rt;
 
 /// The M of the caller, from any context, for what needs no runtime. It starts none.
@@ -188,6 +189,14 @@ fn why_not(m: MRef) -> gmx_status {
         Ctx::Syscall => GMX_EINSYSCALL,
         _ => GMX_ENOTG,
     }
+}
+
+/// How many wait for the object at an address, which is only a name here. It starts no runtime.
+fn waiters<T>(p: *const T, count: impl FnOnce(&Sched, u64) -> u32) -> u32 {
+    if p.is_null() || !p.is_aligned() {
+        return 0;
+    }
+    rt::up().map_or(0, |sched| count(sched, p as u64))
 }
 
 /// Ok or an error, as a status.

@@ -94,3 +94,18 @@ pub unsafe extern "C" fn gmx_rmutex_unlock(m: *mut gmx_rmutex) -> gmx_status {
         Err(status) => status,
     }
 }
+
+/// How many goroutines and threads wait for a recursive mutex. Otherwise as gmx_sema_waiters.
+///
+/// Blocks: never.
+/// Call from: every context; it does not start the runtime.
+/// Safepoint: no.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: nothing.
+/// Returns: the number, which may have changed by then; 0 if m is NULL or not aligned, and without a runtime.
+/// Since: 0.2
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_rmutex_waiters(m: *const gmx_rmutex) -> u32 {
+    waiters(m, waitq::count)
+}

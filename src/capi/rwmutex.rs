@@ -1,7 +1,7 @@
 //! Read-write mutexes
 
 use super::*;
-use crate::block::rwmutex::RwMutex;
+use crate::block::rwmutex::{self, RwMutex};
 use crate::block::waitq;
 use crate::gmp::error::Error;
 
@@ -294,4 +294,19 @@ unsafe fn runlock(m: *mut gmx_rwmutex) -> gmx_status {
         Ok(m) => map(rw.read_unlock(m)),
         Err(status) => status,
     }
+}
+
+/// How many goroutines and threads wait for a read-write mutex, to read or to write. Otherwise as gmx_sema_waiters.
+///
+/// Blocks: never.
+/// Call from: every context; it does not start the runtime.
+/// Safepoint: no.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: nothing.
+/// Returns: the number, which may have changed by then; 0 if m is NULL or not aligned, and without a runtime.
+/// Since: 0.2
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_rwmutex_waiters(m: *const gmx_rwmutex) -> u32 {
+    waiters(m, rwmutex::waiters)
 }

@@ -127,3 +127,25 @@ pub unsafe extern "C" fn gmx_sema_release(s: *mut u32) -> gmx_status {
         Err(status) => status,
     }
 }
+
+/// How many goroutines and threads wait for a semaphore, for tests, dumps and metrics. One that was woken and has not taken its
+/// permit yet does not count. The caller looks at each of them: it takes time in proportion to their number. The semaphore
+/// itself is not looked at: its memory may be gone.
+///
+/// ```c
+/// while (gmx_sema_waiters(&ready) < 2) gmx_yield();
+/// gmx_sema_release(&ready);
+/// ```
+///
+/// Blocks: never.
+/// Call from: every context; it does not start the runtime.
+/// Safepoint: no.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: nothing.
+/// Returns: the number, which may have changed by then; 0 if s is NULL or not aligned, and without a runtime.
+/// Since: 0.2
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_sema_waiters(s: *const u32) -> u32 {
+    waiters(s, waitq::count)
+}

@@ -157,6 +157,15 @@ impl Queue {
         unsafe { if (*at).is_null() { None } else { GRef::from_ptr(sudog(*at).gp.get()) } }
     }
 
+    /// How many wait for an address: a walk over them.
+    pub fn count(&mut self, addr: u64) -> usize {
+        let at = self.find(addr);
+        // SAFETY: as in `find`.
+        let head = unsafe { (*at).as_ref() };
+        // SAFETY: as above.
+        std::iter::successors(head, |s| unsafe { s.next.get().as_ref() }).inspect(|_| step()).count()
+    }
+
     /// Takes one waiter, wherever it stands.
     pub fn remove(&mut self, gp: GRef) {
         let s = &gp.sudog;
@@ -329,6 +338,7 @@ mod tests {
         let rng = crate::ds::rng::Rng::new(seed);
         for _ in 0..30_000 {
             let addr = u64::from(rng.next() % 40) * 8 + 8;
+            assert_eq!(q.count(addr), model.get(&addr).map_or(0, VecDeque::len));
             match rng.next() % 4 {
                 0 | 1 => {
                     let Some(i) = free.pop() else { continue };

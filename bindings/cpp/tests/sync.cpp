@@ -50,7 +50,11 @@ static void mutexes() {
     std::unique_lock<gomax::mutex> no(a, std::try_to_lock), late(a, 1ms);
     CHECK(!no && !late);
   }).join();
+  auto waits = gomax::go([&] { std::lock_guard<gomax::mutex> mine(a); });
+  while (a.waiters() == 0) gomax::yield();
+  CHECK_EQ(b.waiters(), 0);
   held.unlock();
+  waits.join();
   CHECK_THROWS(GMX_EPERM, a.unlock());
   CHECK(a.try_lock_for(-1s));
   a.unlock();
@@ -147,6 +151,12 @@ static void counts_and_once() {
   CHECK(s.try_acquire() && !s.try_acquire() && !s.try_acquire_for(1ms));
   s.release();
   s.acquire();
+  CHECK_EQ(s.waiters(), 0);
+  auto waits = gomax::go([&] { s.acquire(); });
+  while (s.waiters() == 0) gomax::yield();
+  CHECK_EQ(s.waiters(), 1);
+  s.release();
+  waits.join();
 
   gomax::once once;
   std::atomic<int> ran{0}, threw{0};

@@ -354,6 +354,14 @@ suite "locks":
       expect TimeoutError: s.acquire(1.ms)
       s.release()
       check s.count == 1
+      s.acquire()
+      check s.waiters == 0
+      proc takes(s: ptr Semaphore) = s[].acquire()
+      var third = go takes(addr s)
+      while s.waiters == 0: yieldNow()
+      s.release()
+      third.join()
+      check (g.m.waiters, g.rw.waiters, g.more.waiters) == (0, 0, 0)
     runMain main()
 
   test "once":

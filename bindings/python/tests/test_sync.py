@@ -38,6 +38,33 @@ class Mutexes(unittest.TestCase):
         with self.assertRaises(gomax.Error):
             m.release()
 
+    def test_how_many_wait(self):
+        def wait_until(object, n):
+            while object.waiters != n:
+                gomax.sleep(0.0001)
+
+        m, rw, cond, ends = gomax.Mutex(), gomax.RWMutex(), gomax.Cond(), gomax.Semaphore(0)
+
+        def waits_for_a_notification():
+            with cond:
+                cond.wait()
+
+        waits = (m.acquire, rw.acquire_read, waits_for_a_notification, ends.acquire)
+        with m, rw:
+            gs = [gomax.go(wait) for wait in waits]
+            for object in (m, rw, cond, ends):
+                wait_until(object, 1)
+            gs.append(gomax.go(ends.acquire))
+            wait_until(ends, 2)
+            ends.release()
+            wait_until(ends, 1)
+            ends.release()
+            cond.notify()
+        for g in gs:
+            g.join()
+        for object in (m, rw, cond, ends):
+            self.assertEqual(object.waiters, 0)
+
     def test_plain_threads(self):
         m, done = gomax.Mutex(), []
 

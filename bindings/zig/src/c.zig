@@ -234,6 +234,7 @@ pub extern fn gmx_sema_acquire(s: ?*u32) Status;
 pub extern fn gmx_sema_acquire_timeout(s: ?*u32, timeout: i64) Status;
 pub extern fn gmx_sema_try_acquire(s: ?*u32) Status;
 pub extern fn gmx_sema_release(s: ?*u32) Status;
+pub extern fn gmx_sema_waiters(s: ?*const u32) u32;
 
 pub extern fn gmx_wait_on_address(addr: ?*const anyopaque, expected: ?*const anyopaque, size: usize, timeout: i64) Status;
 pub extern fn gmx_wake_address(addr: ?*const anyopaque, n: u32) Status;
@@ -242,10 +243,12 @@ pub extern fn gmx_mutex_lock(m: ?*gmx_mutex) Status;
 pub extern fn gmx_mutex_lock_timeout(m: ?*gmx_mutex, timeout: i64) Status;
 pub extern fn gmx_mutex_try_lock(m: ?*gmx_mutex) Status;
 pub extern fn gmx_mutex_unlock(m: ?*gmx_mutex) Status;
+pub extern fn gmx_mutex_waiters(m: ?*const gmx_mutex) u32;
 
 pub extern fn gmx_rmutex_lock(m: ?*gmx_rmutex, timeout: i64) Status;
 pub extern fn gmx_rmutex_try_lock(m: ?*gmx_rmutex) Status;
 pub extern fn gmx_rmutex_unlock(m: ?*gmx_rmutex) Status;
+pub extern fn gmx_rmutex_waiters(m: ?*const gmx_rmutex) u32;
 
 pub extern fn gmx_rwmutex_lock(m: ?*gmx_rwmutex) Status;
 pub extern fn gmx_rwmutex_lock_timeout(m: ?*gmx_rwmutex, timeout: i64) Status;
@@ -255,11 +258,13 @@ pub extern fn gmx_rwmutex_rlock(m: ?*gmx_rwmutex) Status;
 pub extern fn gmx_rwmutex_rlock_timeout(m: ?*gmx_rwmutex, timeout: i64) Status;
 pub extern fn gmx_rwmutex_try_rlock(m: ?*gmx_rwmutex) Status;
 pub extern fn gmx_rwmutex_runlock(m: ?*gmx_rwmutex) Status;
+pub extern fn gmx_rwmutex_waiters(m: ?*const gmx_rwmutex) u32;
 
 pub extern fn gmx_cond_wait(c: ?*gmx_cond, m: ?*gmx_mutex) Status;
 pub extern fn gmx_cond_wait_timeout(c: ?*gmx_cond, m: ?*gmx_mutex, timeout: i64) Status;
 pub extern fn gmx_cond_signal(c: ?*gmx_cond) Status;
 pub extern fn gmx_cond_broadcast(c: ?*gmx_cond) Status;
+pub extern fn gmx_cond_waiters(c: ?*const gmx_cond) u32;
 
 pub extern fn gmx_waitgroup_add(wg: ?*gmx_waitgroup, delta: i32) Status;
 pub extern fn gmx_waitgroup_go(wg: ?*gmx_waitgroup, f: ?Fn, arg: ?*anyopaque) Status;

@@ -29,6 +29,10 @@ pub const Mutex = struct {
     pub fn unlock(m: *Mutex) void {
         _ = c.gmx_mutex_unlock(&m.raw);
     }
+    /// How many wait for it.
+    pub fn waiters(m: *const Mutex) u32 {
+        return c.gmx_mutex_waiters(&m.raw);
+    }
 };
 
 /// As `Mutex`, for an owner that may lock it again, and then unlocks it as often.
@@ -46,6 +50,10 @@ pub const RecursiveMutex = struct {
     }
     pub fn unlock(m: *RecursiveMutex) void {
         _ = c.gmx_rmutex_unlock(&m.raw);
+    }
+    /// How many wait for it.
+    pub fn waiters(m: *const RecursiveMutex) u32 {
+        return c.gmx_rmutex_waiters(&m.raw);
     }
 };
 
@@ -91,6 +99,10 @@ pub const RwMutex = struct {
     pub fn unlockShared(m: *RwMutex) void {
         _ = c.gmx_rwmutex_runlock(&m.raw);
     }
+    /// How many wait for it, to read or to write.
+    pub fn waiters(m: *const RwMutex) u32 {
+        return c.gmx_rwmutex_waiters(&m.raw);
+    }
 };
 
 pub const Condition = struct {
@@ -108,6 +120,10 @@ pub const Condition = struct {
     }
     pub fn broadcast(cond: *Condition) void {
         _ = c.gmx_cond_broadcast(&cond.raw);
+    }
+    /// How many wait for a signal; with the mutex locked none is missed.
+    pub fn waiters(cond: *const Condition) u32 {
+        return c.gmx_cond_waiters(&cond.raw);
     }
 };
 
@@ -147,6 +163,10 @@ pub const Semaphore = struct {
     }
     pub fn release(s: *Semaphore) Error!void {
         return status.check(c.gmx_sema_release(&s.count));
+    }
+    /// How many wait for it.
+    pub fn waiters(s: *const Semaphore) u32 {
+        return c.gmx_sema_waiters(&s.count);
     }
 };
 

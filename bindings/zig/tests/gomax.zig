@@ -319,6 +319,14 @@ fn locks() !void {
     try expectError(error.Timeout, s3.acquireTimeout(ms));
     try s3.release();
     try expectEqual(true, s3.tryAcquire());
+    try expectEqual(0, s3.waiters());
+    var third = try gomax.go(gomax.Semaphore.acquire, .{&s3});
+    while (s3.waiters() == 0) try gomax.yield();
+    try s3.release();
+    try third.join();
+    try expectEqual(0, g.m.waiters());
+    try expectEqual(0, g.rw.waiters());
+    try expectEqual(0, g.more.waiters());
 
     // all at once: whoever waits is under the mutex until it does
     var waiting: u32 = 0;

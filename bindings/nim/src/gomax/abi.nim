@@ -172,15 +172,18 @@ proc gmx_sema_acquire*(s: ptr uint32): Status
 proc gmx_sema_acquire_timeout*(s: ptr uint32, timeout: int64): Status
 proc gmx_sema_try_acquire*(s: ptr uint32): Status
 proc gmx_sema_release*(s: ptr uint32): Status
+proc gmx_sema_waiters*(s: ptr uint32): uint32
 proc gmx_wait_on_address*(address, expected: pointer, size: csize_t, timeout: int64): Status
 proc gmx_wake_address*(address: pointer, n: uint32): Status
 proc gmx_mutex_lock*(m: ptr RawMutex): Status
 proc gmx_mutex_lock_timeout*(m: ptr RawMutex, timeout: int64): Status
 proc gmx_mutex_try_lock*(m: ptr RawMutex): Status
 proc gmx_mutex_unlock*(m: ptr RawMutex): Status
+proc gmx_mutex_waiters*(m: ptr RawMutex): uint32
 proc gmx_rmutex_lock*(m: ptr RawRMutex, timeout: int64): Status
 proc gmx_rmutex_try_lock*(m: ptr RawRMutex): Status
 proc gmx_rmutex_unlock*(m: ptr RawRMutex): Status
+proc gmx_rmutex_waiters*(m: ptr RawRMutex): uint32
 proc gmx_rwmutex_lock*(m: ptr RawRwMutex): Status
 proc gmx_rwmutex_lock_timeout*(m: ptr RawRwMutex, timeout: int64): Status
 proc gmx_rwmutex_try_lock*(m: ptr RawRwMutex): Status
@@ -189,10 +192,12 @@ proc gmx_rwmutex_rlock*(m: ptr RawRwMutex): Status
 proc gmx_rwmutex_rlock_timeout*(m: ptr RawRwMutex, timeout: int64): Status
 proc gmx_rwmutex_try_rlock*(m: ptr RawRwMutex): Status
 proc gmx_rwmutex_runlock*(m: ptr RawRwMutex): Status
+proc gmx_rwmutex_waiters*(m: ptr RawRwMutex): uint32
 proc gmx_cond_wait*(c: ptr RawCond, m: ptr RawMutex): Status
 proc gmx_cond_wait_timeout*(c: ptr RawCond, m: ptr RawMutex, timeout: int64): Status
 proc gmx_cond_signal*(c: ptr RawCond): Status
 proc gmx_cond_broadcast*(c: ptr RawCond): Status
+proc gmx_cond_waiters*(c: ptr RawCond): uint32
 proc gmx_waitgroup_add*(wg: ptr RawWaitGroup, delta: int32): Status
 proc gmx_waitgroup_go*(wg: ptr RawWaitGroup, fn: Fn, arg: pointer): Status
 proc gmx_waitgroup_done*(wg: ptr RawWaitGroup): Status

@@ -71,6 +71,18 @@ proc acquire*(s: var Semaphore, timeout = forever) = check waits(gmx_sema_acquir
 proc tryAcquire*(s: var Semaphore): bool = gmx_sema_try_acquire(addr s.count) == OK
 proc release*(s: var Semaphore) = check gmx_sema_release(addr s.count)
 
+proc waiters*(m: var Mutex): int =
+  ## How many wait for it.
+  int(gmx_mutex_waiters(addr m.raw))
+proc waiters*(m: var RecursiveMutex): int = int(gmx_rmutex_waiters(addr m.raw))
+proc waiters*(m: var RwMutex): int =
+  ## How many wait for it, to read or to write.
+  int(gmx_rwmutex_waiters(addr m.raw))
+proc waiters*(c: var Condition): int =
+  ## How many wait for a signal; with the mutex locked none is missed.
+  int(gmx_cond_waiters(addr c.raw))
+proc waiters*(s: var Semaphore): int = int(gmx_sema_waiters(addr s.count))
+
 proc waitOnAddress*[T](word: ptr T, expected: T, timeout = forever) =
   ## Waits until `wakeAddress`, if the word is `expected`: a futex. It may come back without a reason: look at the word again,
   ## in a loop. Words of 1, 2, 4 or 8 bytes.

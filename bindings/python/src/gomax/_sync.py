@@ -72,6 +72,11 @@ class Semaphore:
         """Gives one, to the first that waits if there is one."""
         check(gmx.gmx_sema_release(self.address))
 
+    @property
+    def waiters(self) -> int:
+        """How many wait."""
+        return gmx.gmx_sema_waiters(self.address)
+
     def __enter__(self) -> "Semaphore":
         self.acquire()
         return self
@@ -137,6 +142,11 @@ class Mutex(Lock):
         """Unlocks. An Error if it is not the caller's."""
         self._give(gmx.gmx_mutex_unlock)
 
+    @property
+    def waiters(self) -> int:
+        """How many wait for it."""
+        return gmx.gmx_mutex_waiters(self.address)
+
 
 class RWMutex(Lock):
     """A lock for many readers or one writer: `with m:` writes, `with m.reading():` reads. A writer that waits keeps new
@@ -169,6 +179,11 @@ class RWMutex(Lock):
             yield
         finally:
             self.release_read()
+
+    @property
+    def waiters(self) -> int:
+        """How many wait for it, to read or to write."""
+        return gmx.gmx_rwmutex_waiters(self.address)
 
 
 class Cond(Lock):
@@ -220,6 +235,11 @@ class Cond(Lock):
     def notify_all(self) -> None:
         """Wakes all that wait."""
         self._give(gmx.gmx_cond_broadcast)
+
+    @property
+    def waiters(self) -> int:
+        """How many wait to be notified; with the mutex taken none is missed."""
+        return gmx.gmx_cond_waiters(self.address)
 
 
 class Once:
