@@ -48,13 +48,16 @@ static gmx_chan *full(gmx_chan *c, long count) {
 
 static void go_(void (*f)(void *), void *arg) { must(gmx_spawn(f, arg)); }
 
+static void would_block(gmx_status status) {
+  if (status != GMX_EAGAIN) wrong(status, "a try");
+}
 static void nonblock(long times) {
   int64_t v = 0;
   for (long i = 0; i < times; i++) {
-    (void)gmx_chan_try_recv(c1, &v);
-    (void)gmx_chan_try_send(c2, &v);
-    (void)gmx_chan_try_recv(c3, &v);
-    (void)gmx_chan_try_send(c4, &v);
+    would_block(gmx_chan_try_recv(c1, &v));
+    would_block(gmx_chan_try_send(c2, &v));
+    would_block(gmx_chan_try_recv(c3, &v));
+    would_block(gmx_chan_try_send(c4, &v));
   }
 }
 static void select_nonblock(void) {
@@ -68,7 +71,7 @@ static void offers(void *unused) {
   gmx_select_case cases[] = {{.chan = c1, .elem = &v, .op = GMX_CASE_SEND}, {.chan = c2, .elem = &v, .op = GMX_CASE_SEND},
                              {.chan = c3, .elem = &v, .op = GMX_CASE_SEND}, {.chan = c4, .elem = &v}};
   size_t chosen;
-  do (void)gmx_select(cases, 4, GMX_FOREVER, &chosen);
+  do must(gmx_select(cases, 4, GMX_FOREVER, &chosen));
   while (chosen != 3);
 }
 static void takes(long times) {

@@ -17,13 +17,17 @@ cat >"$work/park.c" <<'C'
 static uint32_t never;
 static gmx_chan *c;
 
+static void must(gmx_status s) {
+  if (s != GMX_OK) abort();
+}
+
 __attribute__((__noinline__)) static void deeper(int n) {
   if (n > 0) deeper(n - 1);
-  else gmx_sema_acquire(&never);
+  else must(gmx_sema_acquire(&never));
   __asm__ volatile("");
 }
 static void waits(void *arg) { deeper(arg == NULL ? 3 : 0); }
-static void receives(void *arg) { gmx_chan_recv(c, arg); }
+static void receives(void *arg) { must(gmx_chan_recv(c, arg)); }
 static void never_runs(void *arg) { *(int *)arg = 1; }
 __attribute__((__noinline__)) static void stop_here(void) {
   __asm__ volatile("");
@@ -31,25 +35,25 @@ __attribute__((__noinline__)) static void stop_here(void) {
 }
 static void start(void *arg) {
   gmx_spawn_opts o = {.struct_size = sizeof o, .name = "waiter"};
-  gmx_spawn_with(&o, waits, NULL, NULL);
+  must(gmx_spawn_with(&o, waits, NULL, NULL));
   o.name = "a\nb\033[2J\xff\"";
-  gmx_spawn_with(&o, receives, NULL, NULL);
+  must(gmx_spawn_with(&o, receives, NULL, NULL));
   while (gmx_yield(), never == 0) {
     gmx_sched_stats s = {.struct_size = sizeof s};
-    gmx_read_sched_stats(&s);
+    must(gmx_read_sched_stats(&s));
     if (s.g_waiting >= 2) break; /* both wait */
   }
-  gmx_spawn(never_runs, arg);
+  must(gmx_spawn(never_runs, arg));
   stop_here();
 }
 int main(void) {
   int n = 0;
-  gmx_chan_new(0, 0, &c);
-  gmx_main(start, &n);
+  must(gmx_chan_new(0, 0, &c));
+  must(gmx_main(start, &n));
   return 0;
 }
 C
-"${CC:-cc}" -std=c11 -O0 -g -Iinclude -o "$work/park" "$work/park.c" -pthread -L"$work" -lgomax
+"${CC:-cc}" -std=c11 -O0 -g -Wall -Wextra -Werror -Iinclude -o "$work/park" "$work/park.c" -pthread -L"$work" -lgomax
 export LD_LIBRARY_PATH=$work GMX_MAXPROCS=1
 gdb=(timeout 120 gdb --nx --batch -q -ex "set debuginfod enabled off" -ex "source packaging/gomax-gdb.py")
 passed=0

@@ -265,8 +265,9 @@ static gmx_status forks_and_joins(void *unused) {
   (void)unused;
   spin_until(gmx_cancel_is_cancelled(0) == 1);
   gmx_g g = g_start(writes_later, &written);
-  gmx_join(g, 3600000 * MS);
+  gmx_status joined = gmx_join(g, 3600000 * MS);
   CHECK_EQ(written, 1);
+  CHECK_OK(joined);
   return GMX_OK;
 }
 static void a_cancelled_scope_keeps_its_joins(void) {

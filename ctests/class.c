@@ -105,8 +105,8 @@ static void leaves(void *arg) {
 }
 static void ends_in_it(void *arg) {
   CHECK_OK(gmx_blocking_in(one, leaves, arg, GMX_FOREVER));
-  gmx_blocking_in(one, ends, arg, GMX_FOREVER);
-  FAIL("came back");
+  gmx_status status = gmx_blocking_in(one, ends, arg, GMX_FOREVER);
+  FAIL("came back with %s", gmx_err_name(status));
 }
 static void its_turn_comes_back(void) {
   n = 0;

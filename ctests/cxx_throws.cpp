@@ -129,7 +129,7 @@ void in_on_preempt(void *arg) {
   }, nullptr));
   while (!load(&spins)) sched_yield();
   for (;;) {
-    caught([] { gmx_stop_the_world("test"); });
+    caught([] { CHECK_OK(gmx_stop_the_world("test")); });
     CHECK_OK(gmx_start_the_world());
   }
 }
@@ -137,7 +137,7 @@ void in_on_preempt(void *arg) {
 void calls_blocking_in(void *arg) {
   gmx_class one;
   CHECK_OK(gmx_class_new(1, nullptr, &one));
-  caught([=] { gmx_blocking_in(one, throws, arg, INT64_MAX); });
+  caught([=] { CHECK_OK(gmx_blocking_in(one, throws, arg, INT64_MAX)); });
 }
 void in_blocking_in(void *arg) { on_main(calls_blocking_in, arg); }
 
@@ -149,7 +149,7 @@ void in_waitgroup_go(void *arg) {
 
 void calls_blocking(void *arg) { caught([=] { gmx_blocking(throws, arg); }); }
 void in_blocking(void *arg) { on_main(calls_blocking, arg); }
-void calls_callback(void *arg) { caught([=] { gmx_callback(throws, arg); }); }
+void calls_callback(void *arg) { caught([=] { CHECK_OK(gmx_callback(throws, arg)); }); }
 void in_callback(void *arg) { on_main(calls_callback, arg); }
 
 void in_callback_in_syscall(void *arg) {
@@ -167,10 +167,10 @@ void in_callback_attached(void *arg) {
 gmx_once once;
 void calls_once(void *arg) { caught([=] { gmx_once_do(&once, throws, arg); }); }
 void in_once(void *arg) { on_main(calls_once, arg); }
-void calls_once_timeout(void *arg) { caught([=] { gmx_once_do_timeout(&once, throws, arg, 1000000); }); }
+void calls_once_timeout(void *arg) { caught([=] { CHECK_OK(gmx_once_do_timeout(&once, throws, arg, 1000000)); }); }
 void in_once_timeout(void *arg) { on_main(calls_once_timeout, arg); }
 
-void calls_for_each_p(void *arg) { caught([=] { gmx_for_each_p(throws, arg); }); }
+void calls_for_each_p(void *arg) { caught([=] { CHECK_OK(gmx_for_each_p(throws, arg)); }); }
 void in_for_each_p(void *arg) { on_main(calls_for_each_p, arg); }
 
 /* A P that runs a G: there the function is called at the G's safe point. */
@@ -198,12 +198,12 @@ void in_for_each_g(void *arg) { on_main(calls_for_each_g, arg); }
 void calls_coro(void *arg) {
   gmx_coro co;
   CHECK_OK(gmx_coro_new(throws, arg, nullptr, &co));
-  caught([=] { gmx_coro_switch(co); });
+  caught([=] { CHECK_OK(gmx_coro_switch(co)); });
 }
 void in_coro(void *arg) { on_main(calls_coro, arg); }
 
 void throws_range(void *arg, int64_t, int64_t) { throws(arg); }
-void calls_parallel_for(void *arg) { caught([=] { gmx_parallel_for(100, 1, throws_range, arg); }); }
+void calls_parallel_for(void *arg) { caught([=] { CHECK_OK(gmx_parallel_for(100, 1, throws_range, arg)); }); }
 void in_parallel_for(void *arg) { on_main(calls_parallel_for, arg); }
 
 void calls_park(void *arg) { caught([=] { gmx_park(throws_commit, arg, "test"); }); }
@@ -242,7 +242,7 @@ void in_scope(void *arg) {
     gmx_scope scope;
     CHECK_OK(gmx_scope_new(0, &scope));
     CHECK_OK(gmx_scope_spawn(scope, throws_status, arg));
-    caught([=] { gmx_scope_leave(scope, GMX_FOREVER, nullptr); });
+    caught([=] { CHECK_OK(gmx_scope_leave(scope, GMX_FOREVER, nullptr)); });
   }, arg);
 }
 
@@ -252,10 +252,10 @@ void in_scope(void *arg) {
   config.report = throws_report;
   CHECK_OK(gmx_init(&config));
   caught([] {
-    gmx_main([](void *) {
+    CHECK_OK(gmx_main([](void *) {
       uint32_t never = 0;
-      gmx_sema_acquire(&never);
-    }, nullptr);
+      CHECK_OK(gmx_sema_acquire(&never));
+    }, nullptr));
   });
 }
 
@@ -341,8 +341,8 @@ void a_thread_may_end_in_a_callback() {
     pthread_t t;
     CHECK_EQ(pthread_create(&t, nullptr, [](void *arg) -> void * {
       on_unwind outside{static_cast<int *>(arg)};
-      gmx_callback(exits_thread, arg);
-      FAIL("came back");
+      gmx_status status = gmx_callback(exits_thread, arg);
+      FAIL("came back with %s", gmx_err_name(status));
     }, &seen), 0);
     CHECK_EQ(pthread_join(t, nullptr), 0);
   }

@@ -43,7 +43,7 @@ static void *crowd(void *arg) {
   (void)arg;
   for (uintptr_t at; (at = atomic_load(&crowded)) != 1;) {
     uintptr_t first = (uintptr_t)crowd_words >> 3, i = ((at >> 3) + PARTS - first % PARTS) % PARTS;
-    gmx_sema_acquire_timeout(crowd_words[i], 1000);
+    CHECK_STATUS(gmx_sema_acquire_timeout(crowd_words[i], 1000), GMX_ETIMEDOUT);
   }
   return NULL;
 }

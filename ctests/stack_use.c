@@ -201,7 +201,7 @@ static void c_scope(void) {
   CHECK_OK(gmx_scope_new(1000000000, &s));
   CHECK_OK(gmx_scope_spawn(s, succeeds, NULL));
   CHECK_OK(gmx_scope_cancel(s));
-  gmx_scope_leave(s, GMX_FOREVER, NULL);
+  CHECK_OK(gmx_scope_leave(s, GMX_FOREVER, NULL));
 }
 static void c_cancel(void) {
   gmx_cancel c, before;

@@ -182,7 +182,7 @@ static void beside_a_full_pipe(void *arg) {
   setenv("GMXDEBUG", "schedtrace=1,scheddetail=1", 1);
   full_pipe();
   gs_start(1, 0);
-  gmx_main(traces_to_nobody, NULL);
+  CHECK_OK(gmx_main(traces_to_nobody, NULL));
 }
 
 static void does_nothing(void *arg) { (void)arg; }

@@ -2,8 +2,15 @@
 #include <gomax.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { N = 100000 };
+
+static void must(gmx_status status) {
+  if (status == GMX_OK) return;
+  fprintf(stderr, "bench: %s\n", gmx_strerror(status));
+  exit(1);
+}
 
 static void nothing(void *arg) { (void)arg; }
 
@@ -12,7 +19,7 @@ static void spawn_join(void) {
   for (int i = 0; i < N; i++) {
     gmx_spawn_opts opts = {.struct_size = sizeof opts, .flags = GMX_SPAWN_JOINABLE};
     gmx_g g;
-    if (gmx_spawn_with(&opts, nothing, NULL, &g) == GMX_OK) gmx_join(g, GMX_FOREVER);
+    if (gmx_spawn_with(&opts, nothing, NULL, &g) == GMX_OK) must(gmx_join(g, GMX_FOREVER));
   }
   printf("spawn %.1f\n", (double)(gmx_now() - begin) / N);
 }
@@ -22,29 +29,29 @@ static gmx_chan *ping, *pong;
 static void echo(void *arg) {
   int64_t v;
   (void)arg;
-  while (gmx_chan_recv(ping, &v) == GMX_OK) gmx_chan_send(pong, &v);
+  while (gmx_chan_recv(ping, &v) == GMX_OK) must(gmx_chan_send(pong, &v));
   gmx_chan_close(pong);
 }
 
 static void ping_pong(void) {
-  gmx_chan_new(sizeof(int64_t), 0, &ping);
-  gmx_chan_new(sizeof(int64_t), 0, &pong);
-  gmx_spawn(echo, NULL);
+  must(gmx_chan_new(sizeof(int64_t), 0, &ping));
+  must(gmx_chan_new(sizeof(int64_t), 0, &pong));
+  must(gmx_spawn(echo, NULL));
   int64_t begin = gmx_now();
   for (int64_t i = 0, v; i < N; i++) {
-    gmx_chan_send(ping, &i);
-    gmx_chan_recv(pong, &v);
+    must(gmx_chan_send(ping, &i));
+    must(gmx_chan_recv(pong, &v));
   }
   printf("pingpong %.1f\n", (double)(gmx_now() - begin) / N);
   gmx_chan_close(ping);
   int64_t v;
-  gmx_chan_recv(pong, &v);
+  if (gmx_chan_recv(pong, &v) != GMX_ECLOSED) exit(1);
 }
 
 static void *foreign(void *arg) {
-  gmx_callback(nothing, NULL); /* makes the thread known */
+  must(gmx_callback(nothing, NULL)); /* makes the thread known */
   int64_t begin = gmx_now();
-  for (int i = 0; i < N; i++) gmx_callback(nothing, NULL);
+  for (int i = 0; i < N; i++) must(gmx_callback(nothing, NULL));
   printf("callback %.1f\n", (double)(gmx_now() - begin) / N);
   return arg;
 }
@@ -58,8 +65,8 @@ static void start(void *arg) {
 int main(void) {
   gmx_config config = {.struct_size = sizeof config, .maxprocs = 1};
   pthread_t t;
-  gmx_init(&config);
-  gmx_main(start, NULL);
+  must(gmx_init(&config));
+  must(gmx_main(start, NULL));
   pthread_create(&t, NULL, foreign, NULL);
   pthread_join(t, NULL);
   return 0;

@@ -10,6 +10,10 @@
 
 namespace c {
 
+static void must(gmx_status s) {
+  if (s != GMX_OK) std::abort();
+}
+
 static void add(void *arg) { ++*static_cast<long *>(arg); }
 static void spawn_join(long n) {
   long sum = 0;
@@ -18,8 +22,8 @@ static void spawn_join(long n) {
     o.struct_size = sizeof o;
     o.flags = GMX_SPAWN_JOINABLE;
     gmx_g g;
-    gmx_spawn_with(&o, add, &sum, &g);
-    gmx_join(g, GMX_FOREVER);
+    must(gmx_spawn_with(&o, add, &sum, &g));
+    must(gmx_join(g, GMX_FOREVER));
   }
 }
 
@@ -28,7 +32,7 @@ static void spawn(long n) {
   gmx_waitgroup wg{};
   for (long i = 0; i < n; i++) {
     gmx_waitgroup_add(&wg, 1);
-    gmx_spawn(done, &wg);
+    must(gmx_spawn(done, &wg));
     if (i % 32 == 31) gmx_waitgroup_wait(&wg);
   }
   gmx_waitgroup_wait(&wg);
@@ -41,45 +45,45 @@ struct pair {
 static void pong(void *arg) {
   pair &p = *static_cast<pair *>(arg);
   for (long i = 0, v; i < p.n; i++) {
-    gmx_chan_recv(p.there, &v);
-    gmx_chan_send(p.back, &v);
+    must(gmx_chan_recv(p.there, &v));
+    must(gmx_chan_send(p.back, &v));
   }
 }
 static void ping_pong(long n) {
   pair p{nullptr, nullptr, n};
-  gmx_chan_new(sizeof(long), 0, &p.there);
-  gmx_chan_new(sizeof(long), 0, &p.back);
+  must(gmx_chan_new(sizeof(long), 0, &p.there));
+  must(gmx_chan_new(sizeof(long), 0, &p.back));
   gmx_spawn_opts o{};
   o.struct_size = sizeof o;
   o.flags = GMX_SPAWN_JOINABLE;
   gmx_g g;
-  gmx_spawn_with(&o, pong, &p, &g);
+  must(gmx_spawn_with(&o, pong, &p, &g));
   for (long i = 0, v; i < n; i++) {
-    gmx_chan_send(p.there, &i);
-    gmx_chan_recv(p.back, &v);
+    must(gmx_chan_send(p.there, &i));
+    must(gmx_chan_recv(p.back, &v));
   }
-  gmx_join(g, GMX_FOREVER);
+  must(gmx_join(g, GMX_FOREVER));
   gmx_chan_free(p.there);
   gmx_chan_free(p.back);
 }
 
 static void buffered(long n) {
   gmx_chan *ch;
-  gmx_chan_new(sizeof(long), 1, &ch);
+  must(gmx_chan_new(sizeof(long), 1, &ch));
   for (long i = 0, v; i < n; i++) {
-    gmx_chan_send(ch, &i);
-    gmx_chan_recv(ch, &v);
+    must(gmx_chan_send(ch, &i));
+    must(gmx_chan_recv(ch, &v));
   }
   gmx_chan_free(ch);
 }
 
 static void pointers(long n) {
   gmx_chan *ch;
-  gmx_chan_new(sizeof(long *), 1, &ch);
+  must(gmx_chan_new(sizeof(long *), 1, &ch));
   for (long i = 0; i < n; i++) {
     long *p = new long(i);
-    gmx_chan_send(ch, &p);
-    gmx_chan_recv(ch, &p);
+    must(gmx_chan_send(ch, &p));
+    must(gmx_chan_recv(ch, &p));
     delete p;
   }
   gmx_chan_free(ch);
@@ -95,8 +99,8 @@ static void mutex(long n) {
 
 static void select(long n) {
   gmx_chan *a, *b;
-  gmx_chan_new(sizeof(long), 1, &a);
-  gmx_chan_new(sizeof(long), 1, &b);
+  must(gmx_chan_new(sizeof(long), 1, &a));
+  must(gmx_chan_new(sizeof(long), 1, &b));
   for (long i = 0, v; i < n; i++) {
     gmx_select_case cases[2] = {};
     cases[0].chan = a;
@@ -105,8 +109,8 @@ static void select(long n) {
     cases[1].chan = b;
     cases[1].elem = &v;
     std::size_t chosen;
-    gmx_select(cases, 2, GMX_FOREVER, &chosen);
-    gmx_chan_recv(a, &v);
+    must(gmx_select(cases, 2, GMX_FOREVER, &chosen));
+    must(gmx_chan_recv(a, &v));
   }
   gmx_chan_free(a);
   gmx_chan_free(b);
@@ -120,9 +124,9 @@ static void scope(long n) {
   long sum = 0;
   for (long i = 0; i < n; i += 10) {
     gmx_scope s;
-    gmx_scope_new(GMX_FOREVER, &s);
-    for (int j = 0; j < 10; j++) gmx_scope_spawn(s, child, &sum);
-    gmx_scope_leave(s, GMX_FOREVER, nullptr);
+    must(gmx_scope_new(GMX_FOREVER, &s));
+    for (int j = 0; j < 10; j++) must(gmx_scope_spawn(s, child, &sum));
+    must(gmx_scope_leave(s, GMX_FOREVER, nullptr));
   }
 }
 

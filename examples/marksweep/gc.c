@@ -213,10 +213,12 @@ void gc_collect(void) {
   gmx_mutex_lock(&done_lock);
   uint64_t mine_is = begun + 1; /* one that is under way may have missed what we dropped */
   if (!atomic_exchange(&asked, true)) gmx_sema_release(&wanted);
+  gmx_cancel_shield(); /* a collection is waited for by a goroutine that is cancelled, too */
   while (finished < mine_is) {
-    gmx_cond_wait(&done, &done_lock);
+    if (gmx_cond_wait(&done, &done_lock) != GMX_OK) abort();
     if (finished < mine_is && !atomic_exchange(&asked, true)) gmx_sema_release(&wanted);
   }
+  gmx_cancel_unshield();
   gmx_mutex_unlock(&done_lock);
 }
 
@@ -344,7 +346,7 @@ static void collect(void) {
 static void collector(void *arg) {
   (void)arg;
   for (;;) {
-    gmx_sema_acquire(&wanted);
+    if (gmx_sema_acquire(&wanted) != GMX_OK) abort();
     if (atomic_load(&ending)) return;
     atomic_store(&asked, false);
     gmx_mutex_lock(&done_lock);
@@ -370,7 +372,7 @@ bool gc_init(size_t heap_bytes) {
 void gc_end(void) {
   atomic_store(&ending, true);
   gmx_sema_release(&wanted);
-  gmx_join(collector_g, GMX_FOREVER);
+  if (gmx_join(collector_g, GMX_FOREVER) != GMX_OK) abort();
   for (int32_t p = 0; p < gmx_p_count(); p++) free(gmx_p_get_of(key, p));
   gmx_p_key_delete(key);
   for (size_t b = 0; b < used_blocks; b++) free(blocks[b].marks);
