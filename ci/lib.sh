@@ -54,7 +54,7 @@ wrapped() {
   # without comments: a name in one is not a use
   sed -E 's@//.*|#.*@@' "$@" | sed 's@/\*.*\*/@@; /\/\*/,/\*\//d' | grep -oE '\bgmx_[a-z0-9_]+' | sort -u >"$work/used"
   sed -nE 's/^(gmx_[a-z0-9_]+) +[^ ].*/\1/p' "$table" | sort >"$work/noted"
-  sed -nE 's/^GMX_API [^;(]*\b(gmx_[a-z0-9_]+)\(.*/\1/p' include/gomax.h | sort >"$work/functions"
+  sed -nE 's/^(GMX_MUST_USE )?GMX_API [^;(]*\b(gmx_[a-z0-9_]+)\(.*/\2/p' include/gomax.h | sort >"$work/functions"
   for name in $(<"$work/functions"); do
     used=$(grep -cx "$name" "$work/used") noted=$(grep -cx "$name" "$work/noted")
     ((used + noted == 1)) || { echo "$name: in the sources $used, in $table $noted"; bad=1; }

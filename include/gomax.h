@@ -7,6 +7,10 @@
  * nothing. Zero is the default everywhere, times are nanoseconds, GMX_FOREVER is a timeout without an end and one of
  * 0 or less has passed, out-parameters are written only on success.
  *
+ * GMX_MUST_USE stands on a function that writes its answer through a pointer that may not be NULL, or that may fail although it is
+ * called correctly and then leaves the caller without the event, the lock, the goroutine or the call that the caller goes on
+ * to rely on. It does not stand on what gives back, ends, wakes or lets time pass, nor on what only a wrong call makes fail.
+ *
  * Clean C99 and C++11. Generated from the source: edit src/capi and run `make header`.
  */
 
@@ -290,7 +294,7 @@ typedef struct gmx_config {
  * Returns: GMX_OK; GMX_EINVAL if out is NULL.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_config_default(struct gmx_config *out);
+GMX_MUST_USE GMX_API gmx_status gmx_config_default(struct gmx_config *out);
 
 /**
  * Starts the runtime with these options. Optional: the first call that needs the runtime starts it with the defaults.
@@ -306,7 +310,7 @@ GMX_API gmx_status gmx_config_default(struct gmx_config *out);
  * gmx_shutdown; GMX_ESHUTDOWN while its threads are ending (see gmx_shutdown).
  * Since: 0.1
  */
-GMX_API gmx_status gmx_init(const struct gmx_config *config);
+GMX_MUST_USE GMX_API gmx_status gmx_init(const struct gmx_config *config);
 
 /**
  * Runs fn(arg) as the main goroutine and returns when it has ended. The calling thread waits, and holds no P. Other
@@ -326,7 +330,7 @@ GMX_API gmx_status gmx_init(const struct gmx_config *config);
  * a scheduler's callback or a stopped world; GMX_ENOMEM; GMX_ESHUTDOWN.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_main(void (*fn)(void*),
+GMX_MUST_USE GMX_API gmx_status gmx_main(void (*fn)(void*),
                     void *arg);
 
 /**
@@ -352,7 +356,7 @@ GMX_API gmx_status gmx_main(void (*fn)(void*),
  * stopped world.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_shutdown(int64_t timeout);
+GMX_MUST_USE GMX_API gmx_status gmx_shutdown(int64_t timeout);
 
 /**
  * The version of the library: major << 16 | minor << 8 | patch. GMX_VERSION is that of the header.
@@ -467,7 +471,7 @@ typedef uint32_t gmx_key;
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime ends.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_spawn(void (*fn)(void*),
+GMX_MUST_USE GMX_API gmx_status gmx_spawn(void (*fn)(void*),
                      void *arg);
 
 /**
@@ -475,7 +479,7 @@ GMX_API gmx_status gmx_spawn(void (*fn)(void*),
  * aligned to 16 bytes and lasts until fn has returned; nothing needs to be freed. Otherwise as gmx_spawn.
  *
  *     struct job job = {.from = 0, .to = 100};
- *     gmx_spawn_copy(work, &job, sizeof job);
+ *     gmx_status status = gmx_spawn_copy(work, &job, sizeof job);
  *
  * Blocks: never.
  * Call from: every context.
@@ -487,7 +491,7 @@ GMX_API gmx_status gmx_spawn(void (*fn)(void*),
  * GMX_ESHUTDOWN from a thread of the host while the runtime ends.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_spawn_copy(void (*fn)(void*),
+GMX_MUST_USE GMX_API gmx_status gmx_spawn_copy(void (*fn)(void*),
                           const void *args,
                           size_t size);
 
@@ -504,7 +508,7 @@ GMX_API gmx_status gmx_spawn_copy(void (*fn)(void*),
  * more than 1 GiB; GMX_ENOMEM; GMX_ESHUTDOWN.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_spawn_with(const struct gmx_spawn_opts *opts,
+GMX_MUST_USE GMX_API gmx_status gmx_spawn_with(const struct gmx_spawn_opts *opts,
                           void (*fn)(void*),
                           void *arg,
                           gmx_g *g);
@@ -525,7 +529,7 @@ GMX_API gmx_status gmx_spawn_with(const struct gmx_spawn_opts *opts,
  * goroutine cannot be joined; GMX_EDEADLK for itself; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_join(gmx_g g,
+GMX_MUST_USE GMX_API gmx_status gmx_join(gmx_g g,
                     int64_t timeout);
 
 /**
@@ -618,7 +622,7 @@ GMX_API uint64_t gmx_goid(void);
  * know the thread's.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_stack_bounds(void **lo,
+GMX_MUST_USE GMX_API gmx_status gmx_stack_bounds(void **lo,
                             void **hi);
 
 /**
@@ -713,7 +717,7 @@ GMX_API gmx_status gmx_unlock_os_thread(void);
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_EAGAIN when 64 keys are in use.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_key_create(void (*destructor)(void*),
+GMX_MUST_USE GMX_API gmx_status gmx_key_create(void (*destructor)(void*),
                           gmx_key *out);
 
 /**
@@ -742,7 +746,7 @@ GMX_API gmx_status gmx_key_delete(gmx_key key);
  * Returns: GMX_OK; GMX_EINVAL for a key that is none; GMX_ENOMEM; GMX_ENOTG on a foreign thread or in a scheduler's callback.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_key_set(gmx_key key,
+GMX_MUST_USE GMX_API gmx_status gmx_key_set(gmx_key key,
                        void *value);
 
 /**
@@ -827,14 +831,14 @@ typedef uint64_t gmx_coro;
  * Makes a coroutine: a goroutine that runs fn(arg), but only while another goroutine waits for it in gmx_coro_switch. It
  * begins with the first switch. What generators and iterators are made of:
  *
- *     struct squares { int n; };                      // what both sides know
+ *     struct squares { int n; }; // what both sides know
  *     static void make(void *arg) {
  *       struct squares *s = arg;
- *       for (int i = 0; gmx_coro_switch(gmx_self()) == GMX_OK; i++) s->n = i * i;   // yields
+ *       s->n = 0;
+ *       for (int i = 1; gmx_coro_switch(gmx_self()) == GMX_OK; i++) s->n = i * i; // yields
  *     }
  *     ...
- *     gmx_coro_new(make, &s, NULL, &co);
- *     gmx_coro_switch(co);                            // up to the first yield
+ *     if (gmx_coro_new(make, &s, NULL, &co) != GMX_OK) return;
  *     while (gmx_coro_switch(co) == GMX_OK && s.n < 100) printf("%d\n", s.n);
  *     gmx_coro_free(co);
  *
@@ -854,7 +858,7 @@ typedef uint64_t gmx_coro;
  * GMX_ESHUTDOWN from a thread of the host while the runtime ends.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_coro_new(void (*fn)(void*),
+GMX_MUST_USE GMX_API gmx_status gmx_coro_new(void (*fn)(void*),
                         void *arg,
                         const gmx_spawn_opts *opts,
                         gmx_coro *co);
@@ -883,7 +887,7 @@ GMX_API gmx_status gmx_coro_new(void (*fn)(void*),
  * coroutine; GMX_ESTALE; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_coro_switch(gmx_coro co);
+GMX_MUST_USE GMX_API gmx_status gmx_coro_switch(gmx_coro co);
 
 /**
  * Ends a coroutine that stands still. If it has begun, it is resumed once more, its yield returns GMX_ECANCELED, and the caller
@@ -995,7 +999,7 @@ GMX_API gmx_status gmx_unpin(void);
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_EAGAIN when 64 keys are in use.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_p_key_create(gmx_p_key *out);
+GMX_MUST_USE GMX_API gmx_status gmx_p_key_create(gmx_p_key *out);
 
 /**
  * Ends a key; the values under it are forgotten.
@@ -1145,8 +1149,8 @@ typedef uint64_t gmx_class;
  * name: shown in dumps as what the calls wait for that wait their turn; copied, 31 bytes are kept. NULL: none.
  *
  *     gmx_class blas;
- *     gmx_class_new(2, "blas", &blas);
- *     gmx_blocking_in(blas, multiply, &matrices, GMX_FOREVER);
+ *     gmx_status status = gmx_class_new(2, "blas", &blas);
+ *     if (status == GMX_OK) status = gmx_blocking_in(blas, multiply, &matrices, GMX_FOREVER);
  *
  * Blocks: never.
  * Call from: every context.
@@ -1157,7 +1161,7 @@ typedef uint64_t gmx_class;
  * Returns: GMX_OK; GMX_EINVAL if out is NULL or limit is 0; GMX_ENOMEM; GMX_ESHUTDOWN.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_class_new(uint32_t limit,
+GMX_MUST_USE GMX_API gmx_status gmx_class_new(uint32_t limit,
                          const char *name,
                          gmx_class *out);
 
@@ -1191,7 +1195,7 @@ GMX_API gmx_status gmx_class_free(gmx_class class_);
  * GMX_ENOMEM; GMX_EINSYSCALL, GMX_ENOTG.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_blocking_in(gmx_class class_,
+GMX_MUST_USE GMX_API gmx_status gmx_blocking_in(gmx_class class_,
                            void (*fn)(void*),
                            void *arg,
                            int64_t timeout);
@@ -1285,7 +1289,7 @@ typedef struct gmx_g_info {
  * Returns: GMX_OK; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM; GMX_ESHUTDOWN.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_stop_the_world(const char *reason);
+GMX_MUST_USE GMX_API gmx_status gmx_stop_the_world(const char *reason);
 
 /**
  * As gmx_stop_the_world, but gives up after timeout nanoseconds: the world runs then, and a report names the goroutines
@@ -1300,7 +1304,7 @@ GMX_API gmx_status gmx_stop_the_world(const char *reason);
  * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM; GMX_ESHUTDOWN.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_stop_the_world_timeout(const char *reason, int64_t timeout);
+GMX_MUST_USE GMX_API gmx_status gmx_stop_the_world_timeout(const char *reason, int64_t timeout);
 
 /**
  * Starts the world that the caller has stopped.
@@ -1330,7 +1334,7 @@ GMX_API gmx_status gmx_start_the_world(void);
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOTG, GMX_EINSYSCALL; GMX_ESHUTDOWN.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_for_each_p(void (*fn)(void*),
+GMX_MUST_USE GMX_API gmx_status gmx_for_each_p(void (*fn)(void*),
                           void *arg);
 
 /**
@@ -1418,7 +1422,7 @@ GMX_API const uint32_t *gmx_preempt_word(void);
  * Returns: GMX_OK; GMX_EPERM if it is attached, or on a goroutine; GMX_EINSYSCALL; GMX_ENOTG; GMX_ENOMEM; GMX_ESHUTDOWN.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_attach_thread(void);
+GMX_MUST_USE GMX_API gmx_status gmx_attach_thread(void);
 
 /**
  * Makes an attached thread an ordinary thread of the host again. Its P goes to others. What it left open (a pin, a
@@ -1449,7 +1453,7 @@ GMX_API gmx_status gmx_detach_thread(void);
  * Returns: GMX_OK when fn has returned; GMX_EINVAL if fn is NULL; GMX_ENOTG; GMX_ENOMEM; GMX_ESHUTDOWN.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_callback(void (*fn)(void*),
+GMX_MUST_USE GMX_API gmx_status gmx_callback(void (*fn)(void*),
                         void *arg);
 
 /* ---- Semaphores ------------------------------------------------------------------------------------------------- */
@@ -1466,7 +1470,7 @@ GMX_API gmx_status gmx_callback(void (*fn)(void*),
  * Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if s is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_sema_acquire(uint32_t *s);
+GMX_MUST_USE GMX_API gmx_status gmx_sema_acquire(uint32_t *s);
 
 /**
  * As gmx_sema_acquire, but gives up after timeout nanoseconds.
@@ -1481,7 +1485,7 @@ GMX_API gmx_status gmx_sema_acquire(uint32_t *s);
  * GMX_EINSYSCALL.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_sema_acquire_timeout(uint32_t *s, int64_t timeout);
+GMX_MUST_USE GMX_API gmx_status gmx_sema_acquire_timeout(uint32_t *s, int64_t timeout);
 
 /**
  * Takes one from a semaphore if there is one.
@@ -1495,7 +1499,7 @@ GMX_API gmx_status gmx_sema_acquire_timeout(uint32_t *s, int64_t timeout);
  * Returns: GMX_OK; GMX_EAGAIN if the count is 0; GMX_EINVAL if s is NULL or not aligned.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_sema_try_acquire(uint32_t *s);
+GMX_MUST_USE GMX_API gmx_status gmx_sema_try_acquire(uint32_t *s);
 
 /**
  * Gives one to a semaphore, and wakes a waiter if there is one: the first, who runs next on the caller's P.
@@ -1545,7 +1549,8 @@ GMX_API uint32_t gmx_sema_waiters(const uint32_t *s);
  *
  *     while (atomic_load(&word) == 0) {
  *       uint32_t zero = 0;
- *       gmx_wait_on_address(&word, &zero, sizeof word, GMX_FOREVER);
+ *       gmx_status status = gmx_wait_on_address(&word, &zero, sizeof word, GMX_FOREVER);
+ *       if (status == GMX_ECANCELED) return status;
  *     }
  *     ...
  *     atomic_store(&word, 1);
@@ -1567,7 +1572,7 @@ GMX_API uint32_t gmx_sema_waiters(const uint32_t *s);
  * expected is NULL, the size is another one, or addr is not a multiple of it; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_wait_on_address(const void *addr,
+GMX_MUST_USE GMX_API gmx_status gmx_wait_on_address(const void *addr,
                                const void *expected,
                                size_t size,
                                int64_t timeout);
@@ -1628,7 +1633,7 @@ GMX_API gmx_status gmx_mutex_lock(struct gmx_mutex *m);
  * aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_mutex_lock_timeout(struct gmx_mutex *m, int64_t timeout);
+GMX_MUST_USE GMX_API gmx_status gmx_mutex_lock_timeout(struct gmx_mutex *m, int64_t timeout);
 
 /**
  * Locks a mutex if nobody has it.
@@ -1642,7 +1647,7 @@ GMX_API gmx_status gmx_mutex_lock_timeout(struct gmx_mutex *m, int64_t timeout);
  * Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_mutex_try_lock(struct gmx_mutex *m);
+GMX_MUST_USE GMX_API gmx_status gmx_mutex_try_lock(struct gmx_mutex *m);
 
 /**
  * Unlocks a mutex that the caller has locked.
@@ -1696,7 +1701,7 @@ typedef struct gmx_rmutex {
  * GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_rmutex_lock(struct gmx_rmutex *m,
+GMX_MUST_USE GMX_API gmx_status gmx_rmutex_lock(struct gmx_rmutex *m,
                            int64_t timeout);
 
 /**
@@ -1711,7 +1716,7 @@ GMX_API gmx_status gmx_rmutex_lock(struct gmx_rmutex *m,
  * Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_rmutex_try_lock(struct gmx_rmutex *m);
+GMX_MUST_USE GMX_API gmx_status gmx_rmutex_try_lock(struct gmx_rmutex *m);
 
 /**
  * Takes one lock of a recursive mutex back; with the last one others may have it.
@@ -1781,7 +1786,7 @@ GMX_API gmx_status gmx_rwmutex_lock(struct gmx_rwmutex *m);
  * not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_rwmutex_lock_timeout(struct gmx_rwmutex *m, int64_t timeout);
+GMX_MUST_USE GMX_API gmx_status gmx_rwmutex_lock_timeout(struct gmx_rwmutex *m, int64_t timeout);
 
 /**
  * Locks it for writing if nobody has it.
@@ -1795,7 +1800,7 @@ GMX_API gmx_status gmx_rwmutex_lock_timeout(struct gmx_rwmutex *m, int64_t timeo
  * Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_rwmutex_try_lock(struct gmx_rwmutex *m);
+GMX_MUST_USE GMX_API gmx_status gmx_rwmutex_try_lock(struct gmx_rwmutex *m);
 
 /**
  * Gives it back after writing. Readers who wait have it then; otherwise the next writer.
@@ -1839,7 +1844,7 @@ GMX_API gmx_status gmx_rwmutex_rlock(struct gmx_rwmutex *m);
  * not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_rwmutex_rlock_timeout(struct gmx_rwmutex *m, int64_t timeout);
+GMX_MUST_USE GMX_API gmx_status gmx_rwmutex_rlock_timeout(struct gmx_rwmutex *m, int64_t timeout);
 
 /**
  * Locks it for reading if no writer has it or waits for it.
@@ -1853,7 +1858,7 @@ GMX_API gmx_status gmx_rwmutex_rlock_timeout(struct gmx_rwmutex *m, int64_t time
  * Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_rwmutex_try_rlock(struct gmx_rwmutex *m);
+GMX_MUST_USE GMX_API gmx_status gmx_rwmutex_try_rlock(struct gmx_rwmutex *m);
 
 /**
  * Gives it back after reading.
@@ -1912,7 +1917,7 @@ typedef struct gmx_cond {
  * GMX_EINSYSCALL.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_cond_wait(struct gmx_cond *c,
+GMX_MUST_USE GMX_API gmx_status gmx_cond_wait(struct gmx_cond *c,
                          gmx_mutex *m);
 
 /**
@@ -1928,7 +1933,7 @@ GMX_API gmx_status gmx_cond_wait(struct gmx_cond *c,
  * Returns: as gmx_cond_wait; GMX_ETIMEDOUT; GMX_ENOMEM.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_cond_wait_timeout(struct gmx_cond *c, gmx_mutex *m, int64_t timeout);
+GMX_MUST_USE GMX_API gmx_status gmx_cond_wait_timeout(struct gmx_cond *c, gmx_mutex *m, int64_t timeout);
 
 /**
  * Wakes the one who has waited longest, if anybody waits. The caller may have the mutex, and need not.
@@ -2021,7 +2026,8 @@ GMX_API gmx_status gmx_waitgroup_done(struct gmx_waitgroup *wg);
  * down when the destructors of the goroutine's keys have run. Otherwise as gmx_spawn.
  *
  *     gmx_waitgroup all = {0};
- *     for (int i = 0; i < n; i++) gmx_waitgroup_go(&all, work, &jobs[i]);
+ *     gmx_status status = GMX_OK;
+ *     for (int i = 0; i < n && status == GMX_OK; i++) status = gmx_waitgroup_go(&all, work, &jobs[i]);
  *     gmx_waitgroup_wait(&all);
  *
  * Blocks: never.
@@ -2034,7 +2040,7 @@ GMX_API gmx_status gmx_waitgroup_done(struct gmx_waitgroup *wg);
  * aligned; GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime ends.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_waitgroup_go(struct gmx_waitgroup *wg,
+GMX_MUST_USE GMX_API gmx_status gmx_waitgroup_go(struct gmx_waitgroup *wg,
                             void (*fn)(void*),
                             void *arg);
 
@@ -2065,7 +2071,7 @@ GMX_API gmx_status gmx_waitgroup_wait(struct gmx_waitgroup *wg);
  * GMX_EINSYSCALL.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_waitgroup_wait_timeout(struct gmx_waitgroup *wg, int64_t timeout);
+GMX_MUST_USE GMX_API gmx_status gmx_waitgroup_wait_timeout(struct gmx_waitgroup *wg, int64_t timeout);
 
 /* ---- Doing something once --------------------------------------------------------------------------------------- */
 
@@ -2108,7 +2114,10 @@ GMX_API gmx_status gmx_once_do(struct gmx_once *once,
  * Returns: as gmx_once_do; GMX_ETIMEDOUT; GMX_ENOMEM.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_once_do_timeout(struct gmx_once *once, void (*fn)(void*), void *arg, int64_t timeout);
+GMX_MUST_USE GMX_API gmx_status gmx_once_do_timeout(struct gmx_once *once,
+                               void (*fn)(void*),
+                               void *arg,
+                               int64_t timeout);
 
 /* ---- Cancellation ----------------------------------------------------------------------------------------------- */
 
@@ -2136,7 +2145,7 @@ typedef uint64_t gmx_cancel;
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ESTALE for a parent that is none; GMX_ENOMEM.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_cancel_new(gmx_cancel parent, int64_t timeout, gmx_cancel *out);
+GMX_MUST_USE GMX_API gmx_status gmx_cancel_new(gmx_cancel parent, int64_t timeout, gmx_cancel *out);
 
 /**
  * Cancels a token and all that were made under it. Whoever waits under one of them goes on with GMX_ECANCELED, and so does
@@ -2186,7 +2195,7 @@ GMX_API gmx_status gmx_cancel_now_because(gmx_cancel token,
  * Returns: GMX_OK; GMX_EINVAL if reason is NULL; GMX_ESTALE.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_cancel_reason(gmx_cancel token,
+GMX_MUST_USE GMX_API gmx_status gmx_cancel_reason(gmx_cancel token,
                              gmx_status *reason);
 
 /**
@@ -2204,7 +2213,7 @@ GMX_API gmx_status gmx_cancel_reason(gmx_cancel token,
  * Returns: GMX_OK; GMX_EINVAL if deadline is NULL; GMX_ESTALE.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_cancel_deadline(gmx_cancel token,
+GMX_MUST_USE GMX_API gmx_status gmx_cancel_deadline(gmx_cancel token,
                                int64_t *deadline);
 
 /**
@@ -2269,9 +2278,11 @@ GMX_API bool gmx_cancel_locks(bool too);
  * stays so: gmx_cancel_reason tells it, and the first wait behind the shield ends with GMX_ECANCELED.
  *
  *     gmx_status status = gmx_chan_send(out, &block); // GMX_ECANCELED: the scope gives up
- *     gmx_cancel_shield();
- *     gmx_chan_send(spare, &block); // the block goes back all the same
- *     gmx_cancel_unshield();
+ *     if (status != GMX_OK) {
+ *       gmx_cancel_shield();
+ *       status = gmx_chan_send(spare, &block); // the block goes back all the same
+ *       gmx_cancel_unshield();
+ *     }
  *
  * A shield is the caller's alone: a goroutine that it spawns has none. A goroutine that ends within a shield has ended it,
  * and so has gmx_detach_thread.
@@ -2392,7 +2403,7 @@ typedef struct gmx_scope_end {
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ENOMEM; GMX_ENOTG in a scheduler's callback.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_scope_new(int64_t timeout,
+GMX_MUST_USE GMX_API gmx_status gmx_scope_new(int64_t timeout,
                          gmx_scope *out);
 
 /**
@@ -2409,7 +2420,7 @@ GMX_API gmx_status gmx_scope_new(int64_t timeout,
  * GMX_ESHUTDOWN.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_scope_spawn(gmx_scope scope,
+GMX_MUST_USE GMX_API gmx_status gmx_scope_spawn(gmx_scope scope,
                            gmx_status (*fn)(void*),
                            void *arg);
 
@@ -2432,7 +2443,7 @@ GMX_API gmx_status gmx_scope_spawn(gmx_scope scope,
  * and on a thread that has stopped the world.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_scope_enter(gmx_scope scope);
+GMX_MUST_USE GMX_API gmx_status gmx_scope_enter(gmx_scope scope);
 
 /**
  * Waits until all goroutines of a scope have ended, and gives the scope back. Neither the caller's own token nor that of the
@@ -2453,7 +2464,7 @@ GMX_API gmx_status gmx_scope_enter(gmx_scope scope);
  * GMX_EINSYSCALL.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_scope_leave(gmx_scope scope,
+GMX_MUST_USE GMX_API gmx_status gmx_scope_leave(gmx_scope scope,
                            int64_t timeout,
                            gmx_status *result);
 
@@ -2461,7 +2472,8 @@ GMX_API gmx_status gmx_scope_leave(gmx_scope scope,
  * As gmx_scope_leave, and says by what the scope was ended.
  *
  *     gmx_scope_end end = {.struct_size = sizeof end};
- *     gmx_scope_leave_why(scope, timeout, &end);
+ *     gmx_status status = gmx_scope_leave_why(scope, timeout, &end);
+ *     if (status != GMX_OK) return status; // GMX_ETIMEDOUT: it is not left
  *     if (end.by == GMX_SCOPE_DEADLINE) return late();
  *     if (end.by == GMX_SCOPE_FAILURE) return failed(end.status);
  *
@@ -2474,7 +2486,7 @@ GMX_API gmx_status gmx_scope_leave(gmx_scope scope,
  * Returns: as gmx_scope_leave; GMX_EINVAL if end is NULL or its struct_size cannot be: the scope is not left.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_scope_leave_why(gmx_scope scope, int64_t timeout, struct gmx_scope_end *end);
+GMX_MUST_USE GMX_API gmx_status gmx_scope_leave_why(gmx_scope scope, int64_t timeout, struct gmx_scope_end *end);
 
 /**
  * Cancels the token of a scope: what its goroutines wait for ends with GMX_ECANCELED.
@@ -2502,7 +2514,7 @@ GMX_API gmx_status gmx_scope_cancel(gmx_scope scope);
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ESTALE.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_scope_token(gmx_scope scope, gmx_cancel *out);
+GMX_MUST_USE GMX_API gmx_status gmx_scope_token(gmx_scope scope, gmx_cancel *out);
 
 /* ---- Parallel loops --------------------------------------------------------------------------------------------- */
 
@@ -2516,7 +2528,7 @@ GMX_API gmx_status gmx_scope_token(gmx_scope scope, gmx_cancel *out);
  *       for (int64_t i = begin; i < end; i++) v[i] *= v[i];
  *     }
  *     ...
- *     gmx_parallel_for(count, 0, square, v);
+ *     gmx_status status = gmx_parallel_for(count, 0, square, v);
  *
  * grain: the most numbers of one call, and the fewest that are worth a goroutine. 0: as many as take some microseconds,
  * found out while the loop runs. A range of no more than four grains for each P is cut at once.
@@ -2536,7 +2548,7 @@ GMX_API gmx_status gmx_scope_token(gmx_scope scope, gmx_cancel *out);
  * GMX_ESHUTDOWN on a foreign thread; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_parallel_for(int64_t n,
+GMX_MUST_USE GMX_API gmx_status gmx_parallel_for(int64_t n,
                             int64_t grain,
                             void (*fn)(void*, int64_t, int64_t),
                             void *arg);
@@ -2592,7 +2604,7 @@ typedef struct gmx_select_case {
  * Returns: GMX_OK; GMX_EINVAL if the size of everything does not fit, or chan is NULL; GMX_ENOMEM.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_chan_new(size_t elem_size, size_t capacity, struct gmx_chan **chan);
+GMX_MUST_USE GMX_API gmx_status gmx_chan_new(size_t elem_size, size_t capacity, struct gmx_chan **chan);
 
 /**
  * As gmx_chan_new, with so many references at once, one for each user of the channel. The rule by which a program neither
@@ -2606,9 +2618,11 @@ GMX_API gmx_status gmx_chan_new(size_t elem_size, size_t capacity, struct gmx_ch
  * closes the channel of requests receives what is left in it, and frees the reference in each: the values in a channel
  * are bytes to the library.
  *
- *     gmx_chan_new_refs(sizeof(answer), 1, 2, &ask.reply);          // for me, and for the server
- *     if (gmx_chan_send(requests, &ask) != GMX_OK) gmx_chan_free(ask.reply);
- *     gmx_status s = gmx_chan_recv_timeout(ask.reply, &answer, timeout);
+ *     gmx_status s = gmx_chan_new_refs(sizeof answer, 1, 2, &ask.reply); // for me, and for the server
+ *     if (s != GMX_OK) return s;
+ *     s = gmx_chan_send(requests, &ask);
+ *     if (s == GMX_OK) s = gmx_chan_recv_timeout(ask.reply, &answer, timeout);
+ *     else gmx_chan_free(ask.reply);
  *     gmx_chan_free(ask.reply);
  *
  * Blocks: never.
@@ -2620,7 +2634,7 @@ GMX_API gmx_status gmx_chan_new(size_t elem_size, size_t capacity, struct gmx_ch
  * Returns: GMX_OK; GMX_EINVAL if refs is 0, the size of everything does not fit, or chan is NULL; GMX_ENOMEM.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_chan_new_refs(size_t elem_size,
+GMX_MUST_USE GMX_API gmx_status gmx_chan_new_refs(size_t elem_size,
                              size_t capacity,
                              uint32_t refs,
                              struct gmx_chan **chan);
@@ -2670,7 +2684,7 @@ GMX_API gmx_status gmx_chan_free(struct gmx_chan *chan);
  * GMX_EINSYSCALL. If it is not GMX_OK nothing was sent.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_chan_send(struct gmx_chan *chan,
+GMX_MUST_USE GMX_API gmx_status gmx_chan_send(struct gmx_chan *chan,
                          const void *elem);
 
 /**
@@ -2687,7 +2701,7 @@ GMX_API gmx_status gmx_chan_send(struct gmx_chan *chan,
  * GMX_EINVAL if chan is no channel of this process; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_chan_recv(struct gmx_chan *chan,
+GMX_MUST_USE GMX_API gmx_status gmx_chan_recv(struct gmx_chan *chan,
                          void *elem);
 
 /**
@@ -2702,7 +2716,7 @@ GMX_API gmx_status gmx_chan_recv(struct gmx_chan *chan,
  * Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED; GMX_EINVAL as gmx_chan_send.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_chan_try_send(struct gmx_chan *chan, const void *elem);
+GMX_MUST_USE GMX_API gmx_status gmx_chan_try_send(struct gmx_chan *chan, const void *elem);
 
 /**
  * Receives a value if it need not wait.
@@ -2717,7 +2731,7 @@ GMX_API gmx_status gmx_chan_try_send(struct gmx_chan *chan, const void *elem);
  * of this process.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_chan_try_recv(struct gmx_chan *chan,
+GMX_MUST_USE GMX_API gmx_status gmx_chan_try_recv(struct gmx_chan *chan,
                              void *elem);
 
 /**
@@ -2732,7 +2746,7 @@ GMX_API gmx_status gmx_chan_try_recv(struct gmx_chan *chan,
  * Returns: as gmx_chan_send; GMX_ETIMEDOUT; GMX_ENOMEM if there is no memory for the timer.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_chan_send_timeout(struct gmx_chan *chan, const void *elem, int64_t timeout);
+GMX_MUST_USE GMX_API gmx_status gmx_chan_send_timeout(struct gmx_chan *chan, const void *elem, int64_t timeout);
 
 /**
  * As gmx_chan_recv, but gives up after timeout nanoseconds.
@@ -2746,7 +2760,7 @@ GMX_API gmx_status gmx_chan_send_timeout(struct gmx_chan *chan, const void *elem
  * Returns: as gmx_chan_recv; GMX_ETIMEDOUT; GMX_ENOMEM if there is no memory for the timer.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_chan_recv_timeout(struct gmx_chan *chan, void *elem, int64_t timeout);
+GMX_MUST_USE GMX_API gmx_status gmx_chan_recv_timeout(struct gmx_chan *chan, void *elem, int64_t timeout);
 
 /**
  * Closes a channel: nothing can be sent any more. What is in it can still be received; who waits is told.
@@ -2844,7 +2858,7 @@ GMX_API gmx_status gmx_chan_waiters(struct gmx_chan *chan,
  * is no memory for the timer; GMX_ENOTG, GMX_EINSYSCALL. chosen, which may be NULL, is always written: n if no case was chosen.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_select(struct gmx_select_case *cases,
+GMX_MUST_USE GMX_API gmx_status gmx_select(struct gmx_select_case *cases,
                       size_t n,
                       int64_t timeout,
                       size_t *chosen);
@@ -2860,8 +2874,10 @@ typedef uint64_t gmx_cancel_hook;
  * A channel that is closed when a token is cancelled, for gmx_select: one of its cases may be a cancellation, or several
  * may, of different tokens. Nothing is ever sent there, and only the library closes it. 0: the caller's current token.
  *
+ *     gmx_status status = gmx_cancel_chan(0, &cancelled);
+ *     if (status != GMX_OK) return status;
  *     gmx_select_case cases[2] = {{.chan = jobs, .elem = &job}, {.chan = cancelled}};
- *     gmx_status status = gmx_select(cases, 2, timeout, &chosen); // chosen == 1 and GMX_ECLOSED: cancelled
+ *     status = gmx_select(cases, 2, timeout, &chosen); // chosen == 1 and GMX_ECLOSED: cancelled
  *
  * It is the same channel each time. It says nothing of the token's end: that of a token that ends without being cancelled
  * stays open.
@@ -2875,7 +2891,7 @@ typedef uint64_t gmx_cancel_hook;
  * Returns: GMX_OK, also if the token is cancelled; GMX_EINVAL if out is NULL; GMX_ESTALE, also for 0 if there is none; GMX_ENOMEM.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_cancel_chan(gmx_cancel token,
+GMX_MUST_USE GMX_API gmx_status gmx_cancel_chan(gmx_cancel token,
                            gmx_chan **out);
 
 /**
@@ -2885,7 +2901,8 @@ GMX_API gmx_status gmx_cancel_chan(gmx_cancel token,
  * hook: where the hook is written, which gmx_cancel_hook_stop gives back. NULL: fn is not to be stopped.
  *
  *     gmx_cancel_hook hook;
- *     gmx_cancel_after(0, wakes_the_reader, &reader, &hook); // somebody else than the library has to be told
+ *     gmx_status status = gmx_cancel_after(0, wakes_the_reader, &reader, &hook); // no wait of the library's is to be ended
+ *     if (status != GMX_OK) return status;
  *     read_all(&reader);
  *     bool stopped;
  *     gmx_cancel_hook_stop(hook, &stopped); // false: wakes_the_reader runs, or has run
@@ -2900,7 +2917,7 @@ GMX_API gmx_status gmx_cancel_chan(gmx_cancel token,
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ESTALE, also for 0 if there is none; GMX_ENOMEM.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_cancel_after(gmx_cancel token,
+GMX_MUST_USE GMX_API gmx_status gmx_cancel_after(gmx_cancel token,
                             void (*fn)(void*),
                             void *arg,
                             gmx_cancel_hook *hook);
@@ -2961,7 +2978,7 @@ GMX_API gmx_status gmx_sleep(int64_t ns);
  * The moment, on the clock of gmx_now, at which a timeout ends that begins now. For several waits that share one end:
  *
  *     int64_t end = gmx_deadline(timeout);
- *     while (!done) s = gmx_cond_wait_timeout(&c, &m, gmx_time_left(end));
+ *     while (!done && s == GMX_OK) s = gmx_cond_wait_timeout(&c, &m, gmx_time_left(end));
  *
  * Blocks: never.
  * Call from: every context; it does not start the runtime.
@@ -3008,7 +3025,7 @@ typedef uint64_t gmx_timer;
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL, or for GMX_FOREVER with a NULL out; GMX_ENOMEM.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_after_func(int64_t delay, void (*fn)(void*), void *arg, gmx_timer *out);
+GMX_MUST_USE GMX_API gmx_status gmx_after_func(int64_t delay, void (*fn)(void*), void *arg, gmx_timer *out);
 
 /**
  * Makes a timer with a channel of int64_t: after delay nanoseconds (GMX_FOREVER: not before gmx_timer_reset) the time
@@ -3025,7 +3042,7 @@ GMX_API gmx_status gmx_after_func(int64_t delay, void (*fn)(void*), void *arg, g
  * Returns: GMX_OK; GMX_EINVAL if out or chan is NULL, or period is negative; GMX_ENOMEM.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_timer_new(int64_t delay,
+GMX_MUST_USE GMX_API gmx_status gmx_timer_new(int64_t delay,
                          int64_t period,
                          gmx_timer *out,
                          gmx_chan **chan);
@@ -3042,7 +3059,7 @@ GMX_API gmx_status gmx_timer_new(int64_t delay,
  * Returns: as gmx_timer_new; GMX_EINVAL if period is not above 0.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_ticker_new(int64_t period, gmx_timer *out, gmx_chan **chan);
+GMX_MUST_USE GMX_API gmx_status gmx_ticker_new(int64_t period, gmx_timer *out, gmx_chan **chan);
 
 /**
  * Sets a timer anew, whatever it did: it fires after delay nanoseconds (GMX_FOREVER: never), and then every period; 0: once.
@@ -3059,7 +3076,7 @@ GMX_API gmx_status gmx_ticker_new(int64_t period, gmx_timer *out, gmx_chan **cha
  * Returns: GMX_OK; GMX_ESTALE; GMX_EINVAL if period is negative; GMX_ENOMEM: it is stopped.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_timer_reset(gmx_timer timer,
+GMX_MUST_USE GMX_API gmx_status gmx_timer_reset(gmx_timer timer,
                            int64_t delay,
                            int64_t period,
                            bool *stopped);
@@ -3076,7 +3093,7 @@ GMX_API gmx_status gmx_timer_reset(gmx_timer timer,
  * Returns: as gmx_timer_reset; GMX_EINVAL if period is not above 0.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_ticker_reset(gmx_timer timer, int64_t period, bool *stopped);
+GMX_MUST_USE GMX_API gmx_status gmx_ticker_reset(gmx_timer timer, int64_t period, bool *stopped);
 
 /**
  * Stops a timer. When it has returned no function of this timer begins any more, and no time of before can be received
@@ -3284,7 +3301,7 @@ typedef struct gmx_sched_stats {
  * Returns: GMX_OK; GMX_EINVAL if out is NULL or its struct_size cannot be; GMX_ENOTG, GMX_EINSYSCALL; GMX_ESHUTDOWN.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_read_mem_stats(struct gmx_mem_stats *out);
+GMX_MUST_USE GMX_API gmx_status gmx_read_mem_stats(struct gmx_mem_stats *out);
 
 /**
  * Gives the memory of all stacks that are kept for the next goroutines to the system at once. Without it the memory of
@@ -3315,7 +3332,7 @@ GMX_API gmx_status gmx_release_memory(void);
  * Returns: GMX_OK; GMX_EINVAL if out is NULL or its struct_size cannot be.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_read_sched_stats(struct gmx_sched_stats *out);
+GMX_MUST_USE GMX_API gmx_status gmx_read_sched_stats(struct gmx_sched_stats *out);
 
 /**
  * Writes what every P, thread and goroutine does, and where each goroutine waits and for how long, as text. Taken in a

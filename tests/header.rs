@@ -111,6 +111,29 @@ fn layouts() -> Vec<Layout> {
 const DOC_LINES: &[&str] =
     &["Blocks:", "Call from:", "Safepoint:", "Migrates:", "Cancellable:", "Owns:", "Returns:", "Since:"];
 
+/// The functions whose status may be ignored, and why. Every other one that returns a status is `#[must_use]`, by the rule in
+/// HACKING.md.
+const MAY_BE_IGNORED: &[(&str, &str)] = &[
+    (
+        "gives back, ends, wakes or undoes",
+        "gmx_detach gmx_goexit gmx_ready gmx_unlock_os_thread gmx_key_delete gmx_cleanup_pop gmx_coro_free gmx_unpin
+         gmx_p_key_delete gmx_exit_syscall gmx_class_free gmx_start_the_world gmx_detach_thread gmx_sema_release
+         gmx_wake_address gmx_mutex_unlock gmx_rmutex_unlock gmx_rwmutex_unlock gmx_rwmutex_runlock gmx_cond_signal
+         gmx_cond_broadcast gmx_waitgroup_done gmx_cancel_now gmx_cancel_now_because gmx_cancel_unshield gmx_cancel_free
+         gmx_scope_cancel gmx_chan_free gmx_chan_close gmx_cancel_hook_stop gmx_timer_stop gmx_timer_free
+         gmx_release_memory",
+    ),
+    ("lets time pass", "gmx_yield gmx_sleep gmx_safepoint_slow"),
+    (
+        "fails by a wrong call only",
+        "gmx_park gmx_lock_os_thread gmx_cleanup_push gmx_p_set gmx_enter_syscall
+         gmx_enter_syscall_blocking gmx_blocking gmx_for_each_g gmx_mutex_lock gmx_rwmutex_lock gmx_rwmutex_rlock
+         gmx_waitgroup_add gmx_waitgroup_wait gmx_once_do gmx_cancel_use gmx_cancel_shield gmx_chan_ref",
+    ),
+    ("answers", "gmx_cancel_is_cancelled"),
+    ("the program works without", "gmx_set_default_gomaxprocs gmx_write_heap_dump"),
+];
+
 // ---- the generator ----
 
 fn generate() -> String {
@@ -153,8 +176,9 @@ fn generate() -> String {
     writeln!(out, "#ifdef __cplusplus\n}}  /* extern \"C\" */\n#endif\n\n#endif /* {guard} */").unwrap();
 
     // rustdoc's links mean nothing to a C reader; [[nodiscard]] has to come first
-    let out = out.replace("[`", "`").replace("`]", "`").replace("\nGMX_API\n", "\nGMX_API ");
-    let out = out.replace("GMX_API GMX_MUST_USE", "GMX_MUST_USE GMX_API");
+    let out = out.replace("[`", "`").replace("`]", "`");
+    let out = out.replace("\nGMX_API\n", "\nGMX_API ").replace("\nGMX_API GMX_MUST_USE\n", "\nGMX_API GMX_MUST_USE ");
+    let out = out.replace("\nGMX_API GMX_MUST_USE ", "\nGMX_MUST_USE GMX_API ");
     let out = with_indented_examples(&without_safety_sections(&out));
     let out = out
         .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
@@ -253,8 +277,14 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// Name and documentation of every function.
-fn functions(header: &str) -> BTreeMap<String, String> {
+struct Function {
+    doc: String,
+    returns: String,
+    must_use: bool,
+}
+
+/// Every function, by its name.
+fn functions(header: &str) -> BTreeMap<String, Function> {
     let mut found = BTreeMap::new();
     let mut doc = String::new();
     let mut in_doc = false;
@@ -273,7 +303,10 @@ fn functions(header: &str) -> BTreeMap<String, String> {
             if let Some((before, _)) = line.split_once('(') {
                 let name = before.rsplit(|c| !is_word(c)).next().unwrap();
                 if !name.is_empty() {
-                    found.insert(name.to_string(), std::mem::take(&mut doc));
+                    let must_use = before.starts_with("GMX_MUST_USE ");
+                    let returns = before[..before.len() - name.len()].trim_start_matches("GMX_MUST_USE ");
+                    let returns = returns.trim_start_matches("GMX_API ").trim().to_string();
+                    found.insert(name.to_string(), Function { doc: std::mem::take(&mut doc), returns, must_use });
                 }
             }
         }
@@ -343,7 +376,7 @@ fn names_are_ours() {
 #[test]
 fn every_function_is_documented() {
     let mut wrong = String::new();
-    for (name, doc) in functions(header()) {
+    for (name, Function { doc, .. }) in functions(header()) {
         let missing: Vec<_> = DOC_LINES.iter().filter(|want| !doc.lines().any(|l| l.starts_with(**want))).collect();
         if !missing.is_empty() {
             writeln!(wrong, "{name} has no line {missing:?}").unwrap();
@@ -353,6 +386,58 @@ fn every_function_is_documented() {
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+/// Which status may be ignored is decided for each function: it is `#[must_use]`, or it stands in [`MAY_BE_IGNORED`].
+#[test]
+fn every_status_is_must_use_or_may_be_ignored() {
+    let mut wrong = String::new();
+    let functions = functions(header());
+    let ignored: Vec<&str> = MAY_BE_IGNORED.iter().flat_map(|(_, names)| names.split_whitespace()).collect();
+    for (name, function) in &functions {
+        let listed = ignored.iter().filter(|i| *i == name).count();
+        match (function.returns == "gmx_status", function.must_use, listed) {
+            (false, false, 0) | (true, true, 0) | (true, false, 1) => {}
+            (false, ..) => writeln!(wrong, "{name} returns no status: nothing is decided about it").unwrap(),
+            (_, true, _) => writeln!(wrong, "{name} is #[must_use], and listed as what may be ignored").unwrap(),
+            (_, _, 0) => writeln!(wrong, "{name} is neither #[must_use] nor listed as what may be ignored").unwrap(),
+            _ => writeln!(wrong, "{name} is listed twice").unwrap(),
+        }
+    }
+    for name in ignored.iter().filter(|name| !functions.contains_key(**name)) {
+        writeln!(wrong, "{name} is listed as what may be ignored, and is no function").unwrap();
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+/// The mark warns where a compiler can, and a status that is used or need not be warns nowhere.
+#[test]
+fn an_ignored_status_warns() {
+    let dir = scratch("must_use");
+    fs::write(dir.join("gomax.h"), header()).unwrap();
+    let good = "#include <gomax.h>\nint good(gmx_mutex *m);\nint good(gmx_mutex *m) {\n  gmx_mutex_lock(m);\n  \
+                gmx_mutex_unlock(m);\n  gmx_yield();\n  return gmx_mutex_try_lock(m) == GMX_OK;\n}\n";
+    let bad = good.replace("return gmx_mutex_try_lock(m) == GMX_OK", "gmx_mutex_try_lock(m);\n  return 0");
+    for (ending, compilers, dialects) in [
+        ("c", ["gcc", "clang"], &["c99", "c11", "c17", "c2x"][..]),
+        ("cpp", ["g++", "clang++"], &["c++11", "c++14", "c++17", "c++20", "c++2b"][..]),
+    ] {
+        for cc in compilers.into_iter().filter(|cc| have(cc)) {
+            for (text, warns) in [(good, false), (&bad, true)] {
+                let file = dir.join(format!("{cc}-{warns}.{ending}"));
+                fs::write(&file, text).unwrap();
+                for dialect in dialects {
+                    let mut run = Command::new(cc);
+                    // (GCC's C compiler tells of results only when it makes code)
+                    run.arg(format!("-std={dialect}")).args(["-S", "-o", "/dev/null", "-I"]).arg(&dir).arg(&file);
+                    let said = String::from_utf8(run.stdin(Stdio::null()).output().unwrap().stderr).unwrap();
+                    let warned = said.contains("gmx_mutex_try_lock") && said.contains("-Wunused-result");
+                    assert_eq!(warned, warns, "{cc} -std={dialect} {}:\n{said}", file.display());
+                    assert!(warns || said.is_empty(), "{cc} -std={dialect} {}:\n{said}", file.display());
+                }
+            }
+        }
+    }
 }
 
 #[test]

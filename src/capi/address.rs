@@ -60,7 +60,8 @@ impl<'a> Word<'a> {
 /// ```c
 /// while (atomic_load(&word) == 0) {
 ///   uint32_t zero = 0;
-///   gmx_wait_on_address(&word, &zero, sizeof word, GMX_FOREVER);
+///   gmx_status status = gmx_wait_on_address(&word, &zero, sizeof word, GMX_FOREVER);
+///   if (status == GMX_ECANCELED) return status;
 /// }
 /// ...
 /// atomic_store(&word, 1);
@@ -85,6 +86,7 @@ impl<'a> Word<'a> {
 ///
 /// # Safety
 /// `addr` and `expected` are null or point to `size` bytes.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_wait_on_address(
     addr: *const c_void,

@@ -57,6 +57,7 @@ fn why(handle: gmx_cancel) -> Result<Option<Reason>, gmx_status> {
 ///
 /// # Safety
 /// `out` is null or writable.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cancel_new(parent: gmx_cancel, timeout: i64, out: *mut gmx_cancel) -> gmx_status {
     if out.is_null() {
@@ -141,6 +142,7 @@ pub extern "C" fn gmx_cancel_now_because(token: gmx_cancel, reason: gmx_status) 
 ///
 /// # Safety
 /// `reason` is null or writable.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cancel_reason(token: gmx_cancel, reason: *mut gmx_status) -> gmx_status {
     if reason.is_null() {
@@ -172,6 +174,7 @@ pub unsafe extern "C" fn gmx_cancel_reason(token: gmx_cancel, reason: *mut gmx_s
 ///
 /// # Safety
 /// `deadline` is null or writable.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cancel_deadline(token: gmx_cancel, deadline: *mut i64) -> gmx_status {
     if deadline.is_null() {
@@ -276,9 +279,11 @@ pub extern "C" fn gmx_cancel_locks(too: bool) -> bool {
 ///
 /// ```c
 /// gmx_status status = gmx_chan_send(out, &block); // GMX_ECANCELED: the scope gives up
-/// gmx_cancel_shield();
-/// gmx_chan_send(spare, &block); // the block goes back all the same
-/// gmx_cancel_unshield();
+/// if (status != GMX_OK) {
+///   gmx_cancel_shield();
+///   status = gmx_chan_send(spare, &block); // the block goes back all the same
+///   gmx_cancel_unshield();
+/// }
 /// ```
 ///
 /// A shield is the caller's alone: a goroutine that it spawns has none. A goroutine that ends within a shield has ended it,

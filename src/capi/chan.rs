@@ -63,6 +63,7 @@ unsafe fn chan<'a>(m: MRef, c: *mut gmx_chan) -> Option<&'a Chan> {
 ///
 /// # Safety
 /// `chan` is null or may be written.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_chan_new(elem_size: usize, capacity: usize, chan: *mut *mut gmx_chan) -> gmx_status {
     if chan.is_null() {
@@ -94,9 +95,11 @@ pub unsafe extern "C" fn gmx_chan_new(elem_size: usize, capacity: usize, chan: *
 /// are bytes to the library.
 ///
 /// ```c
-/// gmx_chan_new_refs(sizeof(answer), 1, 2, &ask.reply);          // for me, and for the server
-/// if (gmx_chan_send(requests, &ask) != GMX_OK) gmx_chan_free(ask.reply);
-/// gmx_status s = gmx_chan_recv_timeout(ask.reply, &answer, timeout);
+/// gmx_status s = gmx_chan_new_refs(sizeof answer, 1, 2, &ask.reply); // for me, and for the server
+/// if (s != GMX_OK) return s;
+/// s = gmx_chan_send(requests, &ask);
+/// if (s == GMX_OK) s = gmx_chan_recv_timeout(ask.reply, &answer, timeout);
+/// else gmx_chan_free(ask.reply);
 /// gmx_chan_free(ask.reply);
 /// ```
 ///
@@ -111,6 +114,7 @@ pub unsafe extern "C" fn gmx_chan_new(elem_size: usize, capacity: usize, chan: *
 ///
 /// # Safety
 /// `chan` is null or may be written.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_chan_new_refs(
     elem_size: usize,
@@ -300,6 +304,7 @@ unsafe fn try_transfer_slow(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_stat
 ///
 /// # Safety
 /// `chan` is null or a channel; `elem` points to a value of it, or is null.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_chan_send(chan: *mut gmx_chan, elem: *const c_void) -> gmx_status {
     // SAFETY: the caller's promise.
@@ -321,6 +326,7 @@ pub unsafe extern "C" fn gmx_chan_send(chan: *mut gmx_chan, elem: *const c_void)
 ///
 /// # Safety
 /// `chan` is null or a channel; `elem` has room for a value of it, or is null.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_chan_recv(chan: *mut gmx_chan, elem: *mut c_void) -> gmx_status {
     // SAFETY: the caller's promise.
@@ -340,6 +346,7 @@ pub unsafe extern "C" fn gmx_chan_recv(chan: *mut gmx_chan, elem: *mut c_void) -
 ///
 /// # Safety
 /// As for gmx_chan_send.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_chan_try_send(chan: *mut gmx_chan, elem: *const c_void) -> gmx_status {
     // SAFETY: the caller's promise.
@@ -360,6 +367,7 @@ pub unsafe extern "C" fn gmx_chan_try_send(chan: *mut gmx_chan, elem: *const c_v
 ///
 /// # Safety
 /// As for gmx_chan_recv.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_chan_try_recv(chan: *mut gmx_chan, elem: *mut c_void) -> gmx_status {
     // SAFETY: the caller's promise.
@@ -379,6 +387,7 @@ pub unsafe extern "C" fn gmx_chan_try_recv(chan: *mut gmx_chan, elem: *mut c_voi
 ///
 /// # Safety
 /// As for gmx_chan_send.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_chan_send_timeout(chan: *mut gmx_chan, elem: *const c_void, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
@@ -398,6 +407,7 @@ pub unsafe extern "C" fn gmx_chan_send_timeout(chan: *mut gmx_chan, elem: *const
 ///
 /// # Safety
 /// As for gmx_chan_recv.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_chan_recv_timeout(chan: *mut gmx_chan, elem: *mut c_void, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
@@ -540,6 +550,7 @@ pub unsafe extern "C" fn gmx_chan_waiters(
 ///
 /// # Safety
 /// `cases` points to `n` cases of which each is as for gmx_chan_send or gmx_chan_recv; `chosen` is null or may be written.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_select(
     cases: *mut gmx_select_case,

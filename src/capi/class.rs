@@ -15,8 +15,8 @@ pub type gmx_class = u64;
 ///
 /// ```c
 /// gmx_class blas;
-/// gmx_class_new(2, "blas", &blas);
-/// gmx_blocking_in(blas, multiply, &matrices, GMX_FOREVER);
+/// gmx_status status = gmx_class_new(2, "blas", &blas);
+/// if (status == GMX_OK) status = gmx_blocking_in(blas, multiply, &matrices, GMX_FOREVER);
 /// ```
 ///
 /// Blocks: never.
@@ -30,6 +30,7 @@ pub type gmx_class = u64;
 ///
 /// # Safety
 /// `out` is null or writable; `name` is null or terminated.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_class_new(limit: u32, name: *const c_char, out: *mut gmx_class) -> gmx_status {
     if out.is_null() || limit == 0 {
@@ -79,6 +80,7 @@ pub extern "C" fn gmx_class_free(class: gmx_class) -> gmx_status {
 /// Returns: GMX_OK when fn has returned; and without a call of fn: GMX_EINVAL if fn is NULL; GMX_ESTALE; GMX_ETIMEDOUT; GMX_ECANCELED;
 /// GMX_ENOMEM; GMX_EINSYSCALL, GMX_ENOTG.
 /// Since: 0.2
+#[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_blocking_in(
     class: gmx_class,

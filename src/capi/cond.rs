@@ -45,6 +45,7 @@ unsafe fn cond<'a>(c: *mut gmx_cond) -> Option<&'a Cond> {
 ///
 /// # Safety
 /// `c` is null or points to a condition variable, `m` is null or points to a mutex.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cond_wait(c: *mut gmx_cond, m: *mut gmx_mutex) -> gmx_status {
     // SAFETY: the caller's promise.
@@ -65,6 +66,7 @@ pub unsafe extern "C" fn gmx_cond_wait(c: *mut gmx_cond, m: *mut gmx_mutex) -> g
 ///
 /// # Safety
 /// `c` is null or points to a condition variable, `m` is null or points to a mutex.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cond_wait_timeout(c: *mut gmx_cond, m: *mut gmx_mutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.

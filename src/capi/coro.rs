@@ -12,14 +12,14 @@ pub type gmx_coro = u64;
 /// begins with the first switch. What generators and iterators are made of:
 ///
 /// ```c
-/// struct squares { int n; };                      // what both sides know
+/// struct squares { int n; }; // what both sides know
 /// static void make(void *arg) {
 ///   struct squares *s = arg;
-///   for (int i = 0; gmx_coro_switch(gmx_self()) == GMX_OK; i++) s->n = i * i;   // yields
+///   s->n = 0;
+///   for (int i = 1; gmx_coro_switch(gmx_self()) == GMX_OK; i++) s->n = i * i; // yields
 /// }
 /// ...
-/// gmx_coro_new(make, &s, NULL, &co);
-/// gmx_coro_switch(co);                            // up to the first yield
+/// if (gmx_coro_new(make, &s, NULL, &co) != GMX_OK) return;
 /// while (gmx_coro_switch(co) == GMX_OK && s.n < 100) printf("%d\n", s.n);
 /// gmx_coro_free(co);
 /// ```
@@ -42,6 +42,7 @@ pub type gmx_coro = u64;
 ///
 /// # Safety
 /// `opts` is null or points to as many bytes as its `struct_size` says; `co` is null or writable.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_coro_new(
     r#fn: Option<extern "C" fn(*mut c_void)>,
@@ -108,6 +109,7 @@ pub unsafe extern "C" fn gmx_coro_new(
 /// then on at once. GMX_EBUSY if the coroutine runs or waits, for another resumer; GMX_EINVAL for a goroutine that is no
 /// coroutine; GMX_ESTALE; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.2
+#[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_coro_switch(co: gmx_coro) -> gmx_status {
     match may_wait() {

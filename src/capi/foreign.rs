@@ -21,6 +21,7 @@ use std::ffi::c_void;
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_EPERM if it is attached, or on a goroutine; GMX_EINSYSCALL; GMX_ENOTG; GMX_ENOMEM; GMX_ESHUTDOWN.
 /// Since: 0.1
+#[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_attach_thread() -> gmx_status {
     let m = match started() {
@@ -85,6 +86,7 @@ pub extern "C" fn gmx_detach_thread() -> gmx_status {
 /// Owns: arg stays the caller's.
 /// Returns: GMX_OK when fn has returned; GMX_EINVAL if fn is NULL; GMX_ENOTG; GMX_ENOMEM; GMX_ESHUTDOWN.
 /// Since: 0.1
+#[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_callback(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {
     let Some(f) = r#fn else { return GMX_EINVAL };

@@ -77,6 +77,7 @@ pub struct gmx_spawn_opts {
 /// Owns: arg stays the caller's.
 /// Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime ends.
 /// Since: 0.1
+#[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_spawn(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {
     let Some(f) = r#fn else { return GMX_EINVAL };
@@ -96,7 +97,7 @@ pub extern "C" fn gmx_spawn(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut 
 ///
 /// ```c
 /// struct job job = {.from = 0, .to = 100};
-/// gmx_spawn_copy(work, &job, sizeof job);
+/// gmx_status status = gmx_spawn_copy(work, &job, sizeof job);
 /// ```
 ///
 /// Blocks: never.
@@ -111,6 +112,7 @@ pub extern "C" fn gmx_spawn(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut 
 ///
 /// # Safety
 /// `args` is readable for `size` bytes.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_spawn_copy(
     r#fn: Option<extern "C" fn(*mut c_void)>,
@@ -152,6 +154,7 @@ fn submit(m: MRef, gp: GRef) -> gmx_status {
 ///
 /// # Safety
 /// `opts` is null or points to as many bytes as its `struct_size` says; `g` is null or writable.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_spawn_with(
     opts: *const gmx_spawn_opts,
@@ -262,6 +265,7 @@ pub(super) unsafe fn copy_name(name: *const c_char) -> GName {
 /// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ESTALE for a handle that was joined or never was; GMX_EINVAL if the
 /// goroutine cannot be joined; GMX_EDEADLK for itself; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
+#[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_join(g: gmx_g, timeout: i64) -> gmx_status {
     match may_wait() {
@@ -389,6 +393,7 @@ pub extern "C" fn gmx_goid() -> u64 {
 ///
 /// # Safety
 /// `lo` and `hi` are null or writable.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_stack_bounds(lo: *mut *mut c_void, hi: *mut *mut c_void) -> gmx_status {
     if lo.is_null() || hi.is_null() {
@@ -589,6 +594,7 @@ fn on_g_pinned() -> Result<MRef, gmx_status> {
 ///
 /// # Safety
 /// `out` is null or writable.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_key_create(
     destructor: Option<extern "C" fn(*mut c_void)>,
@@ -636,6 +642,7 @@ pub extern "C" fn gmx_key_delete(key: gmx_key) -> gmx_status {
 /// Owns: the destructor gets the value at the goroutine's end; a value that is replaced stays the caller's.
 /// Returns: GMX_OK; GMX_EINVAL for a key that is none; GMX_ENOMEM; GMX_ENOTG on a foreign thread or in a scheduler's callback.
 /// Since: 0.1
+#[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_key_set(key: gmx_key, value: *mut c_void) -> gmx_status {
     let m = match started() {

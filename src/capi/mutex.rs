@@ -80,6 +80,7 @@ unsafe fn lock(m: *mut gmx_mutex, timeout: i64) -> gmx_status {
 ///
 /// # Safety
 /// `m` is null or points to a mutex.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_mutex_lock_timeout(m: *mut gmx_mutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
@@ -107,6 +108,7 @@ pub unsafe extern "C" fn gmx_mutex_lock_timeout(m: *mut gmx_mutex, timeout: i64)
 ///
 /// # Safety
 /// `m` is null or points to a mutex.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_mutex_try_lock(m: *mut gmx_mutex) -> gmx_status {
     // SAFETY: the caller's promise.

@@ -78,6 +78,7 @@ unsafe fn at<'a>(once: *mut gmx_once) -> Option<&'a Once> {
 ///
 /// # Safety
 /// `once` is null or points to a once.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_once_do_timeout(
     once: *mut gmx_once,

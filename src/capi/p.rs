@@ -166,6 +166,7 @@ fn unpin_slow() -> gmx_status {
 ///
 /// # Safety
 /// `out` is null or writable.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_p_key_create(out: *mut gmx_p_key) -> gmx_status {
     if out.is_null() {

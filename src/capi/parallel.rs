@@ -14,7 +14,7 @@ use std::ffi::c_void;
 ///   for (int64_t i = begin; i < end; i++) v[i] *= v[i];
 /// }
 /// ...
-/// gmx_parallel_for(count, 0, square, v);
+/// gmx_status status = gmx_parallel_for(count, 0, square, v);
 /// ```
 ///
 /// grain: the most numbers of one call, and the fewest that are worth a goroutine. 0: as many as take some microseconds,
@@ -34,6 +34,7 @@ use std::ffi::c_void;
 /// Returns: GMX_OK; GMX_ECANCELED if numbers were left out; GMX_EINVAL if fn is NULL, or n or grain is below 0; GMX_ENOMEM and
 /// GMX_ESHUTDOWN on a foreign thread; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.2
+#[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_parallel_for(
     n: i64,

@@ -39,6 +39,7 @@ unsafe fn rmutex<'a>(m: *mut gmx_rmutex) -> Option<&'a RMutex> {
 ///
 /// # Safety
 /// `m` is null or points to a recursive mutex.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rmutex_lock(m: *mut gmx_rmutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
@@ -62,6 +63,7 @@ pub unsafe extern "C" fn gmx_rmutex_lock(m: *mut gmx_rmutex, timeout: i64) -> gm
 ///
 /// # Safety
 /// `m` is null or points to a recursive mutex.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rmutex_try_lock(m: *mut gmx_rmutex) -> gmx_status {
     // SAFETY: the caller's promise.

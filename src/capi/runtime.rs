@@ -116,6 +116,7 @@ pub struct gmx_config {
 ///
 /// # Safety
 /// `out` is null or points to a `gmx_config`.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_config_default(out: *mut gmx_config) -> gmx_status {
     if out.is_null() {
@@ -144,6 +145,7 @@ pub unsafe extern "C" fn gmx_config_default(out: *mut gmx_config) -> gmx_status 
 ///
 /// # Safety
 /// `config` is null or points to as many bytes as its `struct_size` says.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
     // SAFETY: the caller's promise.
@@ -209,6 +211,7 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
 /// Returns: GMX_OK; GMX_EDEADLK; GMX_EINVAL if fn is NULL; GMX_EPERM on a goroutine, GMX_EINSYSCALL in a syscall, GMX_ENOTG in
 /// a scheduler's callback or a stopped world; GMX_ENOMEM; GMX_ESHUTDOWN.
 /// Since: 0.1
+#[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_main(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {
     let Some(f) = r#fn else { return GMX_EINVAL };
@@ -244,6 +247,7 @@ pub extern "C" fn gmx_main(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c
 /// GMX_ESHUTDOWN on a thread of the library that is ending; GMX_EDEADLK on a goroutine or an attached thread; GMX_EINSYSCALL in a syscall; GMX_ENOTG in a scheduler's callback or a
 /// stopped world.
 /// Since: 0.1
+#[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_shutdown(timeout: i64) -> gmx_status {
     match crate::sched::run::current().map(|m| (m, m.ctx())) {

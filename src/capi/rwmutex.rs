@@ -82,6 +82,7 @@ unsafe fn lock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
 ///
 /// # Safety
 /// `m` is null or points to a read-write mutex.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rwmutex_lock_timeout(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
@@ -101,6 +102,7 @@ pub unsafe extern "C" fn gmx_rwmutex_lock_timeout(m: *mut gmx_rwmutex, timeout: 
 ///
 /// # Safety
 /// `m` is null or points to a read-write mutex.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rwmutex_try_lock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
@@ -214,6 +216,7 @@ unsafe fn rlock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
 ///
 /// # Safety
 /// `m` is null or points to a read-write mutex.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rwmutex_rlock_timeout(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
@@ -241,6 +244,7 @@ pub unsafe extern "C" fn gmx_rwmutex_rlock_timeout(m: *mut gmx_rwmutex, timeout:
 ///
 /// # Safety
 /// `m` is null or points to a read-write mutex.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rwmutex_try_rlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.

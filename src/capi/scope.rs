@@ -22,6 +22,7 @@ pub type gmx_scope = u64;
 ///
 /// # Safety
 /// `out` is null or writable.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_scope_new(timeout: i64, out: *mut gmx_scope) -> gmx_status {
     if out.is_null() {
@@ -54,6 +55,7 @@ pub unsafe extern "C" fn gmx_scope_new(timeout: i64, out: *mut gmx_scope) -> gmx
 /// Returns: GMX_OK; GMX_EINVAL if fn is NULL, or for more than 2^31-1; GMX_ESTALE if the scope was left; GMX_ENOMEM;
 /// GMX_ESHUTDOWN.
 /// Since: 0.1
+#[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_scope_spawn(
     scope: gmx_scope,
@@ -84,6 +86,7 @@ pub extern "C" fn gmx_scope_spawn(
 /// goroutine of the scope, or of a scope that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG in a scheduler's callback
 /// and on a thread that has stopped the world.
 /// Since: 0.1
+#[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_scope_enter(scope: gmx_scope) -> gmx_status {
     match any() {
@@ -113,6 +116,7 @@ pub extern "C" fn gmx_scope_enter(scope: gmx_scope) -> gmx_status {
 ///
 /// # Safety
 /// `result` is null or writable.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_scope_leave(scope: gmx_scope, timeout: i64, result: *mut gmx_status) -> gmx_status {
     match may_wait().and_then(|m| scope::leave(m, scope, timeout).map_err(failed)) {
@@ -154,7 +158,8 @@ pub struct gmx_scope_end {
 ///
 /// ```c
 /// gmx_scope_end end = {.struct_size = sizeof end};
-/// gmx_scope_leave_why(scope, timeout, &end);
+/// gmx_status status = gmx_scope_leave_why(scope, timeout, &end);
+/// if (status != GMX_OK) return status; // GMX_ETIMEDOUT: it is not left
 /// if (end.by == GMX_SCOPE_DEADLINE) return late();
 /// if (end.by == GMX_SCOPE_FAILURE) return failed(end.status);
 /// ```
@@ -170,6 +175,7 @@ pub struct gmx_scope_end {
 ///
 /// # Safety
 /// `end` is null or points to as many bytes as its `struct_size` says.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_scope_leave_why(scope: gmx_scope, timeout: i64, end: *mut gmx_scope_end) -> gmx_status {
     // SAFETY: the caller's promise.
@@ -222,6 +228,7 @@ pub extern "C" fn gmx_scope_cancel(scope: gmx_scope) -> gmx_status {
 ///
 /// # Safety
 /// `out` is null or writable.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_scope_token(scope: gmx_scope, out: *mut gmx_cancel) -> gmx_status {
     if out.is_null() {

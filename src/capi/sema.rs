@@ -29,6 +29,7 @@ unsafe fn word<'a>(s: *mut u32) -> Option<&'a AtomicU32> {
 ///
 /// # Safety
 /// `s` is null or points to a semaphore.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_sema_acquire(s: *mut u32) -> gmx_status {
     // SAFETY: the caller's promise.
@@ -70,6 +71,7 @@ unsafe fn acquire(s: *mut u32, timeout: i64) -> gmx_status {
 ///
 /// # Safety
 /// `s` is null or points to a semaphore.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_sema_acquire_timeout(s: *mut u32, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
@@ -94,6 +96,7 @@ pub unsafe extern "C" fn gmx_sema_acquire_timeout(s: *mut u32, timeout: i64) -> 
 ///
 /// # Safety
 /// `s` is null or points to a semaphore.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_sema_try_acquire(s: *mut u32) -> gmx_status {
     // SAFETY: the caller's promise.

@@ -111,6 +111,7 @@ pub struct gmx_sched_stats {
 ///
 /// # Safety
 /// `out` is null or points to as many bytes as its `struct_size` says.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_read_mem_stats(out: *mut gmx_mem_stats) -> gmx_status {
     // SAFETY: the caller's promise.
@@ -212,6 +213,7 @@ unsafe fn check_size<T>(out: *mut T) -> Result<(), gmx_status> {
 ///
 /// # Safety
 /// `out` is null or points to as many bytes as its `struct_size` says.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_read_sched_stats(out: *mut gmx_sched_stats) -> gmx_status {
     // SAFETY: the caller's promise.

@@ -49,7 +49,7 @@ pub extern "C" fn gmx_sleep(ns: i64) -> gmx_status {
 ///
 /// ```c
 /// int64_t end = gmx_deadline(timeout);
-/// while (!done) s = gmx_cond_wait_timeout(&c, &m, gmx_time_left(end));
+/// while (!done && s == GMX_OK) s = gmx_cond_wait_timeout(&c, &m, gmx_time_left(end));
 /// ```
 ///
 /// Blocks: never.

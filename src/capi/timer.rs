@@ -24,6 +24,7 @@ pub type gmx_timer = u64;
 ///
 /// # Safety
 /// `out` is null or writable.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_after_func(
     delay: i64,
@@ -67,6 +68,7 @@ pub unsafe extern "C" fn gmx_after_func(
 ///
 /// # Safety
 /// `out` and `chan` are null or writable.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_timer_new(
     delay: i64,
@@ -138,6 +140,7 @@ unsafe fn tell(r: crate::gmp::Result<bool>, stopped: *mut bool) -> gmx_status {
 ///
 /// # Safety
 /// `out` and `chan` are null or writable.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_ticker_new(period: i64, out: *mut gmx_timer, chan: *mut *mut gmx_chan) -> gmx_status {
     if period <= 0 {
@@ -163,6 +166,7 @@ pub unsafe extern "C" fn gmx_ticker_new(period: i64, out: *mut gmx_timer, chan: 
 ///
 /// # Safety
 /// `stopped` is null or writable.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_timer_reset(timer: gmx_timer, delay: i64, period: i64, stopped: *mut bool) -> gmx_status {
     if period < 0 {
@@ -188,6 +192,7 @@ pub unsafe extern "C" fn gmx_timer_reset(timer: gmx_timer, delay: i64, period: i
 ///
 /// # Safety
 /// `stopped` is null or writable.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_ticker_reset(timer: gmx_timer, period: i64, stopped: *mut bool) -> gmx_status {
     // SAFETY: the caller's promise.

@@ -20,8 +20,10 @@ fn existing(handle: gmx_cancel) -> Result<(MRef, Ref), gmx_status> {
 /// may, of different tokens. Nothing is ever sent there, and only the library closes it. 0: the caller's current token.
 ///
 /// ```c
+/// gmx_status status = gmx_cancel_chan(0, &cancelled);
+/// if (status != GMX_OK) return status;
 /// gmx_select_case cases[2] = {{.chan = jobs, .elem = &job}, {.chan = cancelled}};
-/// gmx_status status = gmx_select(cases, 2, timeout, &chosen); // chosen == 1 and GMX_ECLOSED: cancelled
+/// status = gmx_select(cases, 2, timeout, &chosen); // chosen == 1 and GMX_ECLOSED: cancelled
 /// ```
 ///
 /// It is the same channel each time. It says nothing of the token's end: that of a token that ends without being cancelled
@@ -38,6 +40,7 @@ fn existing(handle: gmx_cancel) -> Result<(MRef, Ref), gmx_status> {
 ///
 /// # Safety
 /// `out` is null or writable.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cancel_chan(token: gmx_cancel, out: *mut *mut gmx_chan) -> gmx_status {
     if out.is_null() {
@@ -60,7 +63,8 @@ pub unsafe extern "C" fn gmx_cancel_chan(token: gmx_cancel, out: *mut *mut gmx_c
 ///
 /// ```c
 /// gmx_cancel_hook hook;
-/// gmx_cancel_after(0, wakes_the_reader, &reader, &hook); // somebody else than the library has to be told
+/// gmx_status status = gmx_cancel_after(0, wakes_the_reader, &reader, &hook); // no wait of the library's is to be ended
+/// if (status != GMX_OK) return status;
 /// read_all(&reader);
 /// bool stopped;
 /// gmx_cancel_hook_stop(hook, &stopped); // false: wakes_the_reader runs, or has run
@@ -78,6 +82,7 @@ pub unsafe extern "C" fn gmx_cancel_chan(token: gmx_cancel, out: *mut *mut gmx_c
 ///
 /// # Safety
 /// `hook` is null or writable.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cancel_after(
     token: gmx_cancel,

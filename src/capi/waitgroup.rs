@@ -102,7 +102,8 @@ pub unsafe extern "C" fn gmx_waitgroup_done(wg: *mut gmx_waitgroup) -> gmx_statu
 ///
 /// ```c
 /// gmx_waitgroup all = {0};
-/// for (int i = 0; i < n; i++) gmx_waitgroup_go(&all, work, &jobs[i]);
+/// gmx_status status = GMX_OK;
+/// for (int i = 0; i < n && status == GMX_OK; i++) status = gmx_waitgroup_go(&all, work, &jobs[i]);
 /// gmx_waitgroup_wait(&all);
 /// ```
 ///
@@ -118,6 +119,7 @@ pub unsafe extern "C" fn gmx_waitgroup_done(wg: *mut gmx_waitgroup) -> gmx_statu
 ///
 /// # Safety
 /// `wg` is null or points to a wait group.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_waitgroup_go(
     wg: *mut gmx_waitgroup,
@@ -170,6 +172,7 @@ pub unsafe extern "C" fn gmx_waitgroup_wait(wg: *mut gmx_waitgroup) -> gmx_statu
 ///
 /// # Safety
 /// `wg` is null or points to a wait group.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_waitgroup_wait_timeout(wg: *mut gmx_waitgroup, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.

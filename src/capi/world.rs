@@ -69,6 +69,7 @@ pub struct gmx_g_info {
 ///
 /// # Safety
 /// `reason` is null or terminated.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_stop_the_world(reason: *const c_char) -> gmx_status {
     // SAFETY: the caller's promise.
@@ -89,6 +90,7 @@ pub unsafe extern "C" fn gmx_stop_the_world(reason: *const c_char) -> gmx_status
 ///
 /// # Safety
 /// `reason` is null or terminated.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_stop_the_world_timeout(reason: *const c_char, timeout: i64) -> gmx_status {
     let m = match may_wait() {
@@ -145,6 +147,7 @@ pub extern "C" fn gmx_start_the_world() -> gmx_status {
 /// Owns: arg stays the caller's, and is used by several threads at the same time.
 /// Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOTG, GMX_EINSYSCALL; GMX_ESHUTDOWN.
 /// Since: 0.1
+#[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_for_each_p(r#fn: Option<unsafe extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {
     let Some(f) = r#fn else { return GMX_EINVAL };

@@ -22,7 +22,7 @@ SCALARS = {
 
 class Header:
     def __init__(self, text: str) -> None:
-        documented = re.findall(r"/\*\*((?:(?!\*/).)*?)\*/\s*GMX_API[^;()]*?(gmx_\w+)\(", text, re.S)
+        documented = re.findall(r"/\*\*((?:(?!\*/).)*?)\*/\s*(?:GMX_MUST_USE )?GMX_API[^;()]*?(gmx_\w+)\(", text, re.S)
         self.quick = {"gmx_enter_syscall"}  # a safe point, but it goes on without a P instead of waiting
         for comment, name in documented:
             if re.search(r"\* Blocks: never\.", comment) and re.search(r"\* Safepoint: no\b", comment):
@@ -37,9 +37,9 @@ class Header:
         (self.version,) = re.findall(r'^#define GMX_VERSION_STRING "([^"]+)"', text, re.M)
         for name, body in re.findall(r"^typedef struct (\w+) \{(.*?)\} \1;", text, re.M | re.S):
             self.structs[name] = [self.field(f.strip()) for f in body.split(";") if f.strip()]
-        for result, name, parameters in re.findall(r"^GMX_API\s+([^;()]*?)(gmx_\w+)\((.*?)\);", text, re.M | re.S):
+        for result, name, parameters in re.findall(r"^(?:GMX_MUST_USE )?GMX_API\s+([^;()]*?)(gmx_\w+)\((.*?)\);", text, re.M | re.S):
             self.functions.append((name, self.kind(result), [self.kind(p) for p in split(parameters)]))
-        declared = len(re.findall(r"^GMX_API\b", text, re.M))
+        declared = len(re.findall(r"^(?:GMX_MUST_USE )?GMX_API\b", text, re.M))
         if declared != len(self.functions):
             raise ValueError(f"{declared} functions are declared, {len(self.functions)} were understood")
 

@@ -59,7 +59,7 @@ def compare(what, there, here):
 
 
 functions = {}
-for m in re.finditer(r"^GMX_API ([^;(]*?)(gmx_\w+)\s*\(", header, re.M):
+for m in re.finditer(r"^(?:GMX_MUST_USE )?GMX_API ([^;(]*?)(gmx_\w+)\s*\(", header, re.M):
     if not m.group(1).startswith("volatile"):
         functions[m.group(2)] = ([c_class(p) for p in split(balanced(header, m.end())[0])], c_class(m.group(1)))
 mine = {}
