@@ -128,7 +128,8 @@ const MAY_BE_IGNORED: &[(&str, &str)] = &[
         "fails by a wrong call only",
         "gmx_park gmx_lock_os_thread gmx_cleanup_push gmx_p_set gmx_enter_syscall
          gmx_enter_syscall_blocking gmx_blocking gmx_for_each_g gmx_mutex_lock gmx_rwmutex_lock gmx_rwmutex_rlock
-         gmx_waitgroup_add gmx_waitgroup_wait gmx_once_do gmx_cancel_use gmx_cancel_shield gmx_chan_ref",
+         gmx_waitgroup_add gmx_waitgroup_wait gmx_once_do gmx_cancel_use gmx_cancel_shield gmx_chan_ref
+         gmx_chan_waiters",
     ),
     ("answers", "gmx_cancel_is_cancelled"),
     ("the program works without", "gmx_set_default_gomaxprocs gmx_write_heap_dump"),
