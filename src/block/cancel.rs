@@ -37,7 +37,8 @@
 //! * T2 whoever ends the wait otherwise (a wake, a deadline) and the interruption exclude each other as those two
 //!   always did: by the record in the queue. So a count that was handed over, a ticket that was drawn is never lost.
 //! * T3 whoever follows a pointer to a token counts for it: a child is taken from its parent's list only with a count
-//!   that was not 0 already.
+//!   that was not 0 already. A G of a scope need not count: the scope does, and is there until the G has ended (I1 in
+//!   scope.rs).
 //!
 //! # Orderings
 //! K1 before K2's lock pairs with C1's lock: either C1 sees the reason, or K2 the record. The same holds for a hook and
@@ -56,7 +57,7 @@ use super::hook::Hooks;
 use super::objects::objects;
 use super::waitq::Kind;
 use crate::gmp::error::{Error, Result};
-use crate::gmp::g::{G, GRef, Interrupt};
+use crate::gmp::g::{G, GRef, Interrupt, extra};
 use crate::gmp::m::MRef;
 use crate::gmp::p::PRef;
 use crate::gmp::sched::Sched;
@@ -212,13 +213,6 @@ pub fn find(sched: &'static Sched, handle: u64, freed: bool) -> Result<Ref> {
     Ok(found)
 }
 
-/// One more count of a token for which the caller, or what the caller holds, counts already.
-#[inline(always)]
-pub fn another(sched: &'static Sched, token: &'static Token) -> Ref {
-    let n = token.refs.fetch_add(1, Ordering::Relaxed);
-    debug_assert!(n & !FREED != 0);
-    Ref { sched, token }
-}
 
 /// A new token: cancelled with its parent, and at its deadline. The count of its handle is the caller's.
 pub fn make(m: MRef, parent: Option<&Ref>, deadline: Option<i64>) -> Result<Ref> {
@@ -511,7 +505,7 @@ pub fn ends(gp: GRef, kind: Kind) -> Option<Current> {
 
 /// Begins a shield around the G that runs here. They nest; a token that is cancelled meanwhile stays so.
 pub fn shield(gp: GRef) -> Result<()> {
-    gp.note_extras();
+    gp.note_extra(extra::SHIELD);
     gp.shields.set(gp.shields.get().checked_add(1).ok_or(Error::Busy)?);
     Ok(())
 }
@@ -524,7 +518,7 @@ pub fn unshield(gp: GRef) -> Result<()> {
 
 /// Whether a token is to end the waits of this G for locks and ends too; and whether it was so before.
 pub fn set_locks(gp: GRef, too: bool) -> bool {
-    gp.note_extras();
+    gp.note_extra(extra::SHIELD);
     gp.cancel_locks.replace(too)
 }
 
@@ -584,9 +578,21 @@ pub unsafe fn counted(sched: &'static Sched, token: *mut Token) -> Option<Ref> {
 #[must_use]
 pub fn replace(gp: GRef, token: Option<Ref>) -> Option<&'static Token> {
     let old = current(gp).map(Current::token);
-    gp.note_extras();
+    if let Some(lent) = old
+        && !gp.may_have(extra::TOKEN)
+    {
+        lent.refs.fetch_add(1, Ordering::Relaxed);
+    }
+    gp.note_extra(extra::TOKEN);
     gp.cancel.set(token.map_or(null_mut(), |t| from_ref(t.forget()).cast_mut().cast()));
     old
+}
+
+/// Makes `token` the current one of a new G, which does not count for it: something else does until the G has ended.
+#[inline]
+pub fn lend(gp: GRef, token: &'static Token) {
+    debug_assert!(!gp.may_have(extra::TOKEN) && gp.may_have(extra::SCOPE));
+    gp.cancel.set(from_ref(token).cast_mut().cast());
 }
 
 /// A new G gets the current token of the G that runs here.
@@ -603,11 +609,14 @@ pub fn inherit(m: MRef, from: GRef, to: GRef) {
 /// A G ends, or a thread of the host does: it counts for no token any more.
 #[inline]
 pub fn on_exit(sched: &'static Sched, gp: GRef) {
-    gp.cancel_locks.set(false);
-    gp.shields.set(0);
-    if !gp.cancel.is_null()
-        && let Some(old) = replace(gp, None)
-    {
+    if gp.may_have(extra::SHIELD) {
+        gp.cancel_locks.set(false);
+        gp.shields.set(0);
+    }
+    if !gp.may_have(extra::TOKEN) {
+        // None, or one that is lent.
+        gp.cancel.set(null_mut());
+    } else if let Some(old) = replace(gp, None) {
         unref(sched, old);
     }
 }

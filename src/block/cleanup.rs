@@ -4,7 +4,7 @@
 //! frames. When the goroutine's function returns, its frames are gone, and a node that is in one of them with it: to run it
 //! would call what happens to lie there. That ends the process, with a report.
 
-use crate::gmp::g::GRef;
+use crate::gmp::g::{GRef, extra};
 use crate::gmp::m::MRef;
 use crate::sys::{arch, call, stderr};
 use std::ffi::c_void;
@@ -21,7 +21,7 @@ pub struct Cleanup {
 
 /// Puts `c` on the list of a goroutine that runs.
 pub fn push(gp: GRef, c: &mut Cleanup) {
-    gp.note_extras();
+    gp.note_extra(extra::CLEANUP);
     c.below = gp.cleanups.get().cast();
     gp.cleanups.set((c as *mut Cleanup).cast());
 }

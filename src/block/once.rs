@@ -13,7 +13,7 @@
 
 use super::waitq::{self, How, Waited};
 use crate::gmp::error::{Error, Result};
-use crate::gmp::g::{GRef, WaitReason, Wake};
+use crate::gmp::g::{GRef, WaitReason, Wake, extra};
 use crate::gmp::m::MRef;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::ffi::c_void;
@@ -103,7 +103,7 @@ impl Once {
     /// The G is in the middle of it.
     pub fn enter(&self, gp: GRef, frame: &mut Frame) {
         *frame = Frame { once: self, outer: gp.once.get() };
-        gp.note_extras();
+        gp.note_extra(extra::INSIDE);
         gp.once.set(std::ptr::from_mut(frame).cast());
     }
 }

@@ -6,28 +6,32 @@
 //!
 //! # Words
 //! `open`: Gs that have not ended. `error`: the first, by CAS from 0. `failed`: the G whose error cancelled the token. `token`: under that of the maker; the children's.
-//! Under the lock: `handle`, `leaving`, `inside`. G: `scope`, whose child it is.
+//! `handle`: 0 when left; written under the lock. Under the lock: `leaving`, `inside`. G: `scope`, whose child it is.
 //!
 //! The body is the code between enter and leave, on the G (or thread of the host) that enters: `inside`. A G may be
 //! inside several scopes: `G.entered` is the last one that it entered, `around` the one before. `before`: the token
 //! that was the current one of the G when it entered, with a count. These three belong to the G that is inside.
 //!
 //! # Protocol
-//! * S1 spawn: make the G; under the lock, if nobody has left: open + 1. Then it counts for the token.
+//! * S1 spawn: open + 1. If the handle is still that of the scope the count stands, and nothing else is shared by those that
+//!   spawn at the same time. If not, the count is taken back, and the same is done under the lock: L2 takes the handle away
+//!   for a moment. Then make the G, with the scope's token, which is lent to it.
 //! * S2 the child runs; what it returns is noted: the first error cancels the token.
 //! * S3 the child's end, whichever way: open - 1; the last one wakes who leaves.
 //! * E1 enter: under the lock, if no G is inside and none leaves: the caller is inside; the scope's token takes the
 //!   place of its current one. From here on the first error, the deadline and a cancellation end waits of the body too.
 //! * L1 leave, by the G that is inside if there is one: waits for open to be 0, whatever happens to the caller's own
-//!   token (its cancellation has reached the children); L2 under the lock: still 0: the handle is stale. Otherwise
-//!   again.
+//!   token (its cancellation has reached the children); L2 under the lock: the handle is taken away; open is still 0: it
+//!   stays so. Otherwise the handle is put back, and L1 again.
 //! * L3 the token from before is the current one again. A scope that the caller entered later and has not left keeps
 //!   its own token, and comes back to the same one.
 //! * X1 the end of a G that is inside, or of a thread: it is inside no more. Any G may leave the scope then.
 //!
 //! # Invariants
 //! * I1 a scope is there as long as it has children: its memory is given back by L2 only, which finds none.
-//! * I2 open grows only under the lock, with a handle that is good; so after L2's look it stays 0.
+//! * I2 a count that stands was added before L2's look, or under the lock with a handle that is good; so after L2's look
+//!   there is none. (One that is to be taken back may be added at any time, perhaps to the next scope that uses this memory. Only
+//!   a stale handle does that, and at worst that one's L1 waits until it is gone.)
 //! * I3 a scope is in the list of the G that is inside, which alone leaves it; so what the list holds is there.
 
 use super::cancel::{self, Reason, Ref, Token};
@@ -35,11 +39,11 @@ use super::objects::objects;
 use super::waitgroup::WaitGroup;
 use super::waitq;
 use crate::gmp::error::{Error, Result};
-use crate::gmp::g::{G, GName, GRef};
+use crate::gmp::g::{G, GName, GRef, extra};
 use crate::gmp::m::MRef;
 use crate::protocol::park;
 use crate::sync::own::{OwnPtr, OwnU64};
-use crate::sync::{AtomicI32, AtomicU64, Guard, Lock, Ordering, Rank};
+use crate::sync::{AtomicI32, AtomicU64, Guard, Lock, Ordering, Rank, fence, fence_after_rmw};
 use std::ffi::c_void;
 use std::ptr::{from_ref, null_mut};
 
@@ -51,6 +55,7 @@ pub struct Scope {
     failed: AtomicU64,
     /// For which the scope counts. Fixed while it is there.
     token: OwnPtr<Token>,
+    handle: AtomicU64,
     /// The scope as whose child its maker ran. Fixed.
     outer: OwnU64,
     /// Null for none. Owner: the G that is inside.
@@ -61,7 +66,6 @@ pub struct Scope {
 }
 
 struct State {
-    handle: u64,
     leaving: bool,
     /// The G in the body, which may be the one that stands for a thread; null for none.
     inside: *mut G,
@@ -77,10 +81,11 @@ impl Default for Scope {
             error: AtomicI32::new(0),
             failed: AtomicU64::new(0),
             token: OwnPtr::null(),
+            handle: AtomicU64::new(0),
             outer: OwnU64::new(0),
             before: OwnPtr::null(),
             around: OwnPtr::null(),
-            state: Lock::new(Rank::Scope, State { handle: 0, leaving: false, inside: null_mut() }),
+            state: Lock::new(Rank::Scope, State { leaving: false, inside: null_mut() }),
         }
     }
 }
@@ -105,8 +110,11 @@ pub fn make(m: MRef, timeout: i64) -> Result<u64> {
     token.forget();
     // SAFETY: a scope is there as long as it has a child.
     let outer = unsafe { gp.scope.get().cast::<Scope>().as_ref() };
-    s.outer.set(outer.map_or(0, |outer| outer.state.lock().handle));
-    *s.state.lock() = State { handle, leaving: false, inside: null_mut() };
+    s.outer.set(outer.map_or(0, |outer| outer.handle.load(Ordering::Relaxed)));
+    let mut state = s.state.lock();
+    *state = State { leaving: false, inside: null_mut() };
+    s.handle.store(handle, Ordering::Release);
+    drop(state);
     Ok(handle)
 }
 
@@ -115,7 +123,7 @@ fn find(m: MRef, handle: u64) -> Result<(&'static Scope, Guard<'static, State>)>
     let s = objects(m.sched())?.scopes.get(handle).ok_or(Error::Stale)?;
     let state = s.state.lock();
     // It may have become another's before the lock was ours.
-    if state.handle == handle { Ok((s, state)) } else { Err(Error::Stale) }
+    if s.handle.load(Ordering::Relaxed) == handle { Ok((s, state)) } else { Err(Error::Stale) }
 }
 
 impl Scope {
@@ -134,32 +142,37 @@ pub fn token(m: MRef, handle: u64) -> Result<Ref> {
 
 /// S1.
 pub fn spawn(m: MRef, handle: u64, f: Child, arg: *mut c_void) -> Result<()> {
+    if m.p().is_none() && m.sched().is_closing() {
+        return Err(Error::ShutDown);
+    }
+    let s = objects(m.sched())?.scopes.get(handle).ok_or(Error::Stale)?;
+    s.open.add(m, 1)?;
+    // Pairs with L2.
+    fence_after_rmw();
+    if s.handle.load(Ordering::Relaxed) != handle {
+        s.open.add(m, -1)?;
+        count_locked(m, handle)?;
+    }
     let entry = begin as extern "C" fn(*mut c_void) as *mut c_void;
     let what = park::Spawn { entry, arg, flags: 0, stack_size: 0, name: GName::NONE };
-    let Some(gp) = park::newproc(m, &what) else { return Err(Error::NoMemory) };
-    // Only now: those that spawn into one scope at the same time meet at its lock.
-    let (s, state) = match find(m, handle) {
-        Ok(found) => found,
-        Err(e) => {
-            park::unmake(m, gp);
-            return Err(e);
-        }
+    let Some(gp) = park::newproc(m, &what) else {
+        s.open.add(m, -1)?;
+        return Err(Error::NoMemory);
     };
-    let counted = if m.p().is_none() && m.sched().is_closing() { Err(Error::ShutDown) } else { s.open.add(m, 1) };
-    drop(state);
-    if let Err(e) = counted {
-        park::unmake(m, gp);
-        return Err(e);
-    }
     // The scope is there (I1), and counts for its token.
-    let token = cancel::another(m.sched(), s.token());
-    let old = cancel::replace(gp, Some(token));
-    debug_assert!(old.is_none());
-    gp.note_extras();
+    gp.note_extra(extra::SCOPE);
     gp.scope.set(from_ref(s).cast_mut().cast());
     gp.child.set(f as *mut c_void);
+    cancel::lend(gp, s.token());
     park::ready_queue(m, gp);
     Ok(())
+}
+
+/// S1 under the lock.
+#[cold]
+fn count_locked(m: MRef, handle: u64) -> Result<()> {
+    let (s, _state) = find(m, handle)?;
+    s.open.add(m, 1)
 }
 
 /// S2.
@@ -172,7 +185,9 @@ pub extern "C" fn begin(arg: *mut c_void) {
     let result = crate::sys::call::child(f, arg);
     // SAFETY: as above; it may be another one now.
     let Some(m) = (unsafe { MRef::from_ptr(crate::sys::arch::current_m().cast()) }) else { return };
-    returned(m, gp, result);
+    if result < 0 {
+        returned(m, gp, result);
+    }
 }
 
 /// What a child came to.
@@ -224,7 +239,7 @@ pub fn enter(m: MRef, handle: u64) -> Result<()> {
     let token = cancel::find(m.sched(), s.token().handle.get(), true)?;
     state.inside = gp.as_ptr();
     drop(state);
-    gp.note_extras();
+    gp.note_extra(extra::INSIDE);
     s.before.set(cancel::replace(gp, Some(token)).map_or(null_mut(), |t| from_ref(t).cast_mut()));
     s.around.set(gp.entered.get().cast());
     gp.entered.set(from_ref(s).cast_mut().cast());
@@ -331,9 +346,11 @@ pub fn leave_why(mut m: MRef, handle: u64, timeout: i64) -> Result<Ended> {
         if state.leaving {
             return Err(Error::Busy);
         }
+        // L2
+        s.handle.store(0, Ordering::Relaxed);
+        // Pairs with S1: the spawner sees that the handle is gone, or its count is seen here.
+        fence(Ordering::SeqCst);
         if s.open.is_zero() {
-            // L2
-            state.handle = 0;
             let inside = !std::mem::replace(&mut state.inside, null_mut()).is_null();
             drop(state);
             if inside {
@@ -341,6 +358,7 @@ pub fn leave_why(mut m: MRef, handle: u64, timeout: i64) -> Result<Ended> {
             }
             return Ok(give_back(m, s, handle));
         }
+        s.handle.store(handle, Ordering::Relaxed);
         state.leaving = true;
         drop(state);
         let waited;

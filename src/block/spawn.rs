@@ -9,7 +9,7 @@
 use super::cleanup;
 use super::waitgroup::WaitGroup;
 use crate::gmp::error::{Error, Result};
-use crate::gmp::g::{Copied, GName, GRef};
+use crate::gmp::g::{Copied, GName, GRef, extra};
 use crate::gmp::m::MRef;
 use crate::protocol::park;
 use crate::sys::{arch, call};
@@ -78,7 +78,7 @@ pub fn counted(m: MRef, wg: &WaitGroup, f: Entry, arg: *mut c_void) -> Result<()
         wg.add(m, -1)?;
         return Err(Error::NoMemory);
     };
-    gp.note_extras();
+    gp.note_extra(extra::GROUP);
     gp.group.set(from_ref(wg).cast_mut().cast());
     park::ready_queue(m, gp);
     Ok(())

@@ -184,6 +184,28 @@ pub mod gflag {
     pub const CLOSING: u32 = 256;
 }
 
+/// What a G may have in [`Cold`] that its end has to look at. Most Gs have nothing, and their end touches no line of it.
+pub mod extra {
+    /// `name`. It stays until the descriptor serves another G.
+    pub const NAME: u8 = 1;
+    /// `cancel`, and the G counts for it.
+    pub const TOKEN: u8 = 2;
+    /// `shields` or `cancel_locks`.
+    pub const SHIELD: u8 = 4;
+    /// `once` or `entered`: it is in the middle of something.
+    pub const INSIDE: u8 = 8;
+    /// `scope`; and `cancel`, which is the scope's token, unless TOKEN says otherwise.
+    pub const SCOPE: u8 = 16;
+    /// `group`.
+    pub const GROUP: u8 = 32;
+    /// `cleanups`.
+    pub const CLEANUP: u8 = 64;
+    /// `keys`.
+    pub const KEYS: u8 = 128;
+    /// All that an end has to look at.
+    pub const ALL: u8 = !NAME;
+}
+
 /// How a wait ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -279,8 +301,8 @@ pub struct G {
     /// Nested callbacks of the host that it runs. Owner: the G.
     pub callbacks: OwnU32,
     stack_class: OwnU8,
-    /// It may have what is to be undone at its end, or a name: see [`Cold`]. Owner: the G, its spawner before.
-    extras: OwnBool,
+    /// What there may be in [`Cold`] ([`extra`]). Owner: the G, its spawner before.
+    extras: OwnU8,
     pub(super) flags: OwnU16,
 }
 
@@ -296,14 +318,29 @@ pub struct Copied(pub UnsafeCell<[u128; 8]>);
 #[derive(Default)]
 #[repr(C, align(64))]
 pub struct Cold {
+    /// The token under which it waits, which it counts for unless that is lent by its scope; null for none. Owner: the G,
+    /// its spawner before.
+    pub cancel: OwnPtr<c_void>,
+    /// The scope that waits for its end; null for none. Owner: the G, its spawner before.
+    pub scope: OwnPtr<c_void>,
+    /// What it runs as the child of a scope. Owner: the spawner.
+    pub child: OwnPtr<c_void>,
+    /// The wait group that counts it; null for none. Owner: the G, its spawner before.
+    pub group: OwnPtr<c_void>,
+    /// The scope that it entered last and has not left (block/scope.rs); null for none. Owner: the G.
+    pub entered: OwnPtr<c_void>,
+    /// The innermost once that it is in the middle of (block/once.rs). Owner: the G.
+    pub once: OwnPtr<c_void>,
+    /// What it is to do at its end (block/cleanup.rs): the last first. Owner: the G.
+    pub cleanups: OwnPtr<c_void>,
+    /// Values of G-local keys, made at the first set. Owner: the G.
+    pub keys: OwnPtr<c_void>,
     pub sudog: Sudog,
     pub wait_reason: OwnPtr<c_char>,
     /// The channel that it waits at, if it is one.
     pub wait_on: OwnPtr<c_void>,
     /// [`crate::gmp::Sched::coarse_now`] when it began to wait.
     pub wait_since: OwnI64,
-    /// The token under which it waits, which it counts for; null for none. Owner: the G, its spawner before.
-    pub cancel: OwnPtr<c_void>,
     /// A token ends its waits for locks and ends too. Owner: the G.
     pub cancel_locks: OwnBool,
     /// How many shields are around it, within which no token ends a wait. Owner: the G.
@@ -316,26 +353,12 @@ pub struct Cold {
     pub globq_turn: OwnU64,
     /// How often the library itself has tied it to its thread. Owner: its M.
     pub ties: OwnU32,
-    /// The innermost once that it is in the middle of (block/once.rs). Owner: the G.
-    pub once: OwnPtr<c_void>,
-    /// The scope that waits for its end; null for none. Owner: the G, its spawner before.
-    pub scope: OwnPtr<c_void>,
-    /// The scope that it entered last and has not left (block/scope.rs); null for none. Owner: the G.
-    pub entered: OwnPtr<c_void>,
-    /// What it runs as the child of a scope. Owner: the spawner.
-    pub child: OwnPtr<c_void>,
-    /// The wait group that counts it; null for none. Owner: the G, its spawner before.
-    pub group: OwnPtr<c_void>,
     /// Its arguments until it begins (block/spawn.rs). Owner: the spawner, then the G.
     pub copied: Copied,
-    /// What it is to do at its end (block/cleanup.rs): the last first. Owner: the G.
-    pub cleanups: OwnPtr<c_void>,
     /// As a coroutine: the G that waits for it (protocol/coro.rs); null while it is Suspended.
     pub resumer: OwnPtr<G>,
     /// As the resumer of a coroutine: how the wait ended. Owner: the coroutine.
     pub told: OwnU8,
-    /// Values of G-local keys, made at the first set. Owner: the G.
-    pub keys: OwnPtr<c_void>,
     /// Name, made at spawn. Owner: the spawner.
     pub(super) name: [OwnU64; 4],
 }
@@ -449,7 +472,7 @@ impl G {
             callbacks: OwnU32::new(0),
             stack_class: OwnU8::new(0),
             flags: OwnU16::new(0),
-            extras: OwnBool::new(false),
+            extras: OwnU8::new(0),
         }
     }
 
@@ -593,15 +616,21 @@ impl G {
         self.stack_class.set(other.stack_class.get());
     }
 
-    /// Whether its end has more to look at than itself.
+    /// Whether it may have one of these ([`extra`]).
     #[inline(always)]
-    pub fn has_extras(&self) -> bool {
-        self.extras.get()
+    pub fn may_have(&self, extras: u8) -> bool {
+        self.extras.get() & extras != 0
     }
 
-    /// Before one of those fields is set: a token, a once, a scope, a wait group, cleanups, values of keys.
-    pub fn note_extras(&self) {
-        self.extras.set(true);
+    /// Before the first of the fields of `extra` is set.
+    #[inline(always)]
+    pub fn note_extra(&self, extra: u8) {
+        self.extras.set(self.extras.get() | extra);
+    }
+
+    /// Its end has looked at all of them.
+    pub fn forget_extras(&self) {
+        self.extras.set(self.extras.get() & extra::NAME);
     }
 
     /// The name given at spawn.
@@ -614,9 +643,9 @@ impl G {
     pub fn set_name(&self, name: &GName) {
         // The first word tells whether there is one.
         let named = name.0[0] != 0;
-        if named || self.extras.get() {
+        if named || self.extras.get() != 0 {
             (0..4).for_each(|i| self.name[i].set(name.0[i]));
-            self.extras.set(named);
+            self.extras.set(if named { extra::NAME } else { 0 });
         }
     }
 }

@@ -66,6 +66,47 @@ fn leave_against_children(children: usize, leavers: usize, late: bool) -> impl F
     }
 }
 
+/// A thread spawns while another leaves: a child that was started has ended when the scope is left, and one that comes too
+/// late is told so. `first`: there is a child already, so that the leaver may have to wait, and to put the handle back.
+fn spawn_against_leave(first: bool) -> impl Fn() {
+    move || {
+        let mut mk = Maker::new(1, 1);
+        let done = Arc::new(Sole::default());
+        let d = done.clone();
+        let late = mk.token(vec![does(move |_, _, _| d.touch()), does(comes_to(0))]);
+        let early = first.then(|| mk.token(vec![does(comes_to(0))]));
+        let w = mk.make();
+        let ms: Vec<MRef> = (0..2).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
+        let handle = scope::make(ms[0], FOREVER).unwrap();
+        if let Some(t) = early {
+            assert!(scope::spawn(ms[0], handle, child, t as *mut _).is_ok());
+        }
+        w.host_as(ms[0], move |w, m| {
+            if let Err(e) = scope::spawn(m, handle, child, late as *mut _) {
+                assert_eq!(e, Error::Stale);
+                w.will_not_run(late);
+            }
+        });
+        let d = done.clone();
+        w.host_as(ms[1], move |_, m| {
+            assert_eq!(scope::leave(m, handle, FOREVER), Ok(0));
+            d.touch();
+        });
+        w.finish();
+        assert_eq!(scope::spawn(ms[0], handle, child, late as *mut _), Err(Error::Stale));
+    }
+}
+
+#[test]
+fn spawn_against_leave_alone() {
+    check(Size { preemptions: 3, ..Size::default() }, spawn_against_leave(false));
+}
+
+#[test]
+fn spawn_against_leave_with_a_child() {
+    check(Size { preemptions: 2, ..Size::default() }, spawn_against_leave(true));
+}
+
 /// The body waits inside the scope, for what comes from no other thread; a child fails and ends the wait. Another
 /// thread would leave the scope, and may not.
 fn body_against_a_failure(other: bool) -> impl Fn() {

@@ -83,7 +83,6 @@ pub fn make(m: MRef, what: &Spawn) -> Result<u64> {
         return Err(Error::ShutDown);
     }
     gp.set_flag(gflag::CORO, true);
-    gp.note_extras();
     gp.resumer.set(null_mut());
     park::note_wait(gp, WaitReason::COROUTINE, m.sched().coarse_now());
     let handle = gp.handle();

@@ -4,7 +4,7 @@ use super::schedule;
 use crate::block::{cancel, cleanup, join, once, scope, spawn};
 use crate::fiber::host::HostThread;
 use crate::fiber::overflow::AltStack;
-use crate::gmp::g::{GRef, GStatus, gflag};
+use crate::gmp::g::{GRef, GStatus, extra, gflag};
 use crate::gmp::m::{Ctx, M, MRef, Mcall};
 use crate::gmp::sched::Sched;
 use crate::protocol::syscall::NoP;
@@ -235,18 +235,48 @@ fn end(gp: GRef, returned: bool) -> MRef {
         sys::exit_now(0);
     };
     let mut m = mend(m, gp);
-    if gp.has_extras() {
+    if gp.may_have(extra::ALL) {
         m = end_extras(m, gp, returned);
     }
-    if gp.has(gflag::JOINABLE) {
-        join::on_exit(m, gp);
+    if gp.has(gflag::JOINABLE | gflag::CORO) {
+        if gp.has(gflag::CORO) {
+            coro::on_exit(m, gp);
+        }
+        if gp.has(gflag::JOINABLE) {
+            join::on_exit(m, gp);
+        }
     }
     m
 }
 
 /// # Migrates
-#[cold]
+#[inline(never)]
 fn end_extras(mut m: MRef, gp: GRef, returned: bool) -> MRef {
+    if gp.may_have(extra::CLEANUP | extra::KEYS) {
+        m = end_with_code(m, gp, returned);
+    }
+    if gp.may_have(extra::INSIDE) {
+        once::on_exit(m, gp);
+        scope::on_exit_inside(m, gp);
+    }
+    if gp.may_have(extra::TOKEN | extra::SHIELD | extra::SCOPE) {
+        cancel::on_exit(m.sched(), gp);
+    }
+    if gp.may_have(extra::SCOPE) {
+        scope::on_exit(m, gp);
+    }
+    if gp.may_have(extra::GROUP) {
+        spawn::on_exit(m, gp);
+    }
+    gp.forget_extras();
+    m
+}
+
+/// What of it is code of the host.
+///
+/// # Migrates
+#[cold]
+fn end_with_code(mut m: MRef, gp: GRef, returned: bool) -> MRef {
     if !gp.cleanups.is_null() {
         cleanup::run(gp, returned, 0..0);
         m = current().unwrap_or(m);
@@ -256,14 +286,6 @@ fn end_extras(mut m: MRef, gp: GRef, returned: bool) -> MRef {
         super::world::run_key_destructors(gp);
         m = current().unwrap_or(m);
         m = mend(m, gp);
-    }
-    once::on_exit(m, gp);
-    scope::on_exit_inside(m, gp);
-    cancel::on_exit(m.sched(), gp);
-    scope::on_exit(m, gp);
-    spawn::on_exit(m, gp);
-    if gp.has(gflag::CORO) {
-        coro::on_exit(m, gp);
     }
     m
 }

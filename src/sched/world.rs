@@ -6,7 +6,7 @@
 
 use crate::block::{sema, waitq};
 use crate::gmp::error::{Error, Result};
-use crate::gmp::g::{GRef, WaitReason};
+use crate::gmp::g::{GRef, WaitReason, extra};
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::{MAX_KEYS, PRef, PStatus};
 use crate::gmp::sched::Sched;
@@ -315,7 +315,7 @@ pub fn key_set(gp: GRef, sched: &Sched, key: u32, value: *mut c_void) -> Result<
         let new =
             crate::gmp::sched::try_leak(KeyValues([(0, std::ptr::null_mut()); MAX_KEYS])).ok_or(Error::NoMemory)?;
         table = std::ptr::from_ref(new).cast_mut();
-        gp.note_extras();
+        gp.note_extra(extra::KEYS);
         gp.keys.set(table.cast());
     }
     // SAFETY: the table is the running G's.
