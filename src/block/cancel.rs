@@ -213,7 +213,6 @@ pub fn find(sched: &'static Sched, handle: u64, freed: bool) -> Result<Ref> {
     Ok(found)
 }
 
-
 /// A new token: cancelled with its parent, and at its deadline. The count of its handle is the caller's.
 pub fn make(m: MRef, parent: Option<&Ref>, deadline: Option<i64>) -> Result<Ref> {
     let sched = m.sched();

@@ -1,7 +1,7 @@
 //! Goroutines that begin or end with more than the call of their function: arguments that are copied, and a wait group that
 //! counts them.
 //!
-//! The arguments travel in the descriptor, and are copied to the goroutine's stack when it begins: a goroutine that waits
+//! The arguments travel beside the descriptor, and are copied to the goroutine's stack when it begins: a goroutine that waits
 //! for its first turn owns no stack. A stack bound at the spawn would cost a page for each one that waits.
 //!
 //! A wait group is counted down at the very end of the goroutine, so it makes no difference how the function ends.
@@ -11,6 +11,7 @@ use super::waitgroup::WaitGroup;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{Copied, GName, GRef, extra};
 use crate::gmp::m::MRef;
+use crate::gmp::sched::copied;
 use crate::protocol::park;
 use crate::sys::{arch, call};
 use std::ffi::c_void;
@@ -33,7 +34,7 @@ fn plain(m: MRef, entry: Entry, arg: *mut c_void) -> Option<GRef> {
 pub unsafe fn copying(m: MRef, f: Entry, args: *const u8, len: usize) -> Option<GRef> {
     let gp = plain(m, begin_copied, f as *mut c_void)?;
     // SAFETY: the caller's promise; the goroutine is ours until it is in a queue.
-    unsafe { gp.copied.0.get().cast::<u8>().copy_from_nonoverlapping(args, len) };
+    unsafe { copied(gp).cast::<u8>().copy_from_nonoverlapping(args, len) };
     Some(gp)
 }
 
@@ -43,7 +44,7 @@ extern "C" fn begin_copied(f: *mut c_void) {
     let gp = park::running(m);
     // All of it, whatever the size: that is shorter than a loop.
     // SAFETY: the arguments are the goroutine's.
-    let mut here = unsafe { gp.copied.0.get().read() };
+    let mut here = unsafe { copied(gp).read() };
     let here = (&raw mut here).cast::<c_void>();
     // It is as if it had been spawned so.
     gp.entry.set(f);
@@ -60,7 +61,7 @@ extern "C" fn begin_copied(f: *mut c_void) {
 pub fn call_of(gp: GRef) -> (*mut c_void, *mut c_void) {
     let (entry, arg) = (gp.entry.get(), gp.arg.get());
     if entry == begin_copied as Entry as *mut c_void {
-        (arg, gp.copied.0.get().cast())
+        (arg, copied(gp).cast())
     } else if entry == super::scope::begin as Entry as *mut c_void {
         (gp.child.get(), arg)
     } else {

@@ -168,18 +168,13 @@ pub unsafe extern "C" fn gmx_spawn_with(
         Ok(opts) => opts,
         Err(status) => return status,
     };
-    let (mut flags, mut stack_size, mut name) = (0, 0, std::ptr::null());
-    let (mut child_first, mut last, mut inherits) = (false, false, false);
+    let (mut flags, mut stack_size, mut name, mut child_first) = (0, 0, std::ptr::null(), false);
     if let Some(o) = opts {
-        let known = GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST | GMX_SPAWN_WIPE | GMX_SPAWN_LAST | GMX_SPAWN_INHERIT;
-        let both = GMX_SPAWN_CHILD_FIRST | GMX_SPAWN_LAST;
-        if o.flags & !known != 0 || o.flags & both == both || o.reserved != 0 || o.stack_size > MAX_STACK {
-            return GMX_EINVAL;
+        if o.flags & !(GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST) != 0 || o.reserved != 0 || o.stack_size > MAX_STACK {
+            // SAFETY: the caller's promise.
+            return unsafe { spawn_rarely(&o, f, arg, g) };
         }
-        last = o.flags & GMX_SPAWN_LAST != 0;
-        inherits = o.flags & GMX_SPAWN_INHERIT != 0;
         flags = if o.flags & GMX_SPAWN_JOINABLE != 0 { gflag::JOINABLE } else { 0 };
-        flags |= if o.flags & GMX_SPAWN_WIPE != 0 { gflag::WIPE } else { 0 };
         child_first = o.flags & GMX_SPAWN_CHILD_FIRST != 0;
         stack_size = o.stack_size as u32;
         name = o.name;
@@ -188,51 +183,133 @@ pub unsafe extern "C" fn gmx_spawn_with(
         Ok(m) => m,
         Err(status) => return status,
     };
-    stack_size = m.sched().stack_size_for(stack_size);
-    if flags & gflag::WIPE != 0 && stack_size == 0 {
-        stack_size = m.sched().cfg.stack_size.get() as u32;
-    }
-    // One that is accepted can run some day.
-    if stack_size != 0 && m.sched().stacks.ensure(stack_size as usize).is_err() {
-        return GMX_ENOMEM;
-    }
     // SAFETY: `name` is null or terminated, by the caller's promise.
-    let name = unsafe { copy_name(name) };
-    let Some(gp) = park::newproc(m, &park::Spawn { entry: f as *mut c_void, arg, flags, stack_size, name }) else {
-        return GMX_ENOMEM;
+    let gp = match unsafe { new_g(m, f, arg, flags, stack_size, name) } {
+        Ok(gp) => gp,
+        Err(status) => return status,
     };
-    if inherits && let Some(spawner) = super::cancel::holder(m) {
+    // SAFETY: the caller's promise.
+    unsafe { send_off(m, gp, g, child_first, submit) }
+}
+
+/// With options that most spawns do without, or wrong ones.
+///
+/// # Safety
+/// As for gmx_spawn_with.
+#[cold]
+#[inline(never)]
+unsafe fn spawn_rarely(
+    o: &gmx_spawn_opts,
+    f: extern "C" fn(*mut c_void),
+    arg: *mut c_void,
+    g: *mut gmx_g,
+) -> gmx_status {
+    let known = GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST | GMX_SPAWN_WIPE | GMX_SPAWN_LAST | GMX_SPAWN_INHERIT;
+    let asked = |flag| o.flags & flag != 0;
+    let (child_first, last) = (asked(GMX_SPAWN_CHILD_FIRST), asked(GMX_SPAWN_LAST));
+    if o.flags & !known != 0 || child_first && last || o.reserved != 0 || o.stack_size > MAX_STACK {
+        return GMX_EINVAL;
+    }
+    let m = match started() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    let mut flags = if asked(GMX_SPAWN_JOINABLE) { gflag::JOINABLE } else { 0 };
+    let mut stack_size = o.stack_size as u32;
+    if asked(GMX_SPAWN_WIPE) {
+        flags |= gflag::WIPE;
+        // Its stack is not one of those that all have, though it may be as large.
+        stack_size = match m.sched().stack_size_for(stack_size) {
+            0 => m.sched().cfg.stack_size.get() as u32,
+            size => size,
+        };
+    }
+    // SAFETY: the caller's promise.
+    let gp = match unsafe { new_g(m, f, arg, flags, stack_size, o.name) } {
+        Ok(gp) => gp,
+        Err(status) => return status,
+    };
+    let mut submit: fn(MRef, GRef) -> gmx_status = if last { submit_last } else { submit };
+    if asked(GMX_SPAWN_INHERIT)
+        && let Some(spawner) = super::cancel::holder(m)
+    {
         // Checked here alone: a G that is forgotten later would leave its token to the next one.
-        if m.p().is_none() && m.sched().is_closing() {
-            park::unmake(m, gp);
-            return GMX_ESHUTDOWN;
+        if m.p().is_none() {
+            if m.sched().is_closing() {
+                park::unmake(m, gp);
+                return GMX_ESHUTDOWN;
+            }
+            submit = |m, gp| {
+                park::ready_queue(m, gp);
+                GMX_OK
+            };
         }
         cancel::inherit(m, spawner, gp);
     }
-    let handle = gp.handle();
+    // SAFETY: the caller's promise.
+    unsafe { send_off(m, gp, g, child_first, submit) }
+}
+
+fn submit_last(m: MRef, gp: GRef) -> gmx_status {
+    if park::start_last(m, gp) { GMX_OK } else { GMX_ESHUTDOWN }
+}
+
+/// A new G, in no queue yet.
+///
+/// # Safety
+/// `name` is null or terminated.
+#[inline(always)]
+unsafe fn new_g(
+    m: MRef,
+    f: extern "C" fn(*mut c_void),
+    arg: *mut c_void,
+    flags: u32,
+    mut stack_size: u32,
+    name: *const c_char,
+) -> Result<GRef, gmx_status> {
+    if stack_size != 0 {
+        stack_size = own_size(m, stack_size, flags).ok_or(GMX_ENOMEM)?;
+    }
+    // SAFETY: the caller's promise.
+    let name = unsafe { copy_name(name) };
+    let what = park::Spawn { entry: f as *mut c_void, arg, flags, stack_size, name };
+    park::newproc(m, &what).ok_or(GMX_ENOMEM)
+}
+
+/// The size of a stack that is not as the others are; 0 if it may be. None: there is no memory for one.
+#[inline(never)]
+fn own_size(m: MRef, asked: u32, flags: u32) -> Option<u32> {
+    let size = if flags & gflag::WIPE != 0 { asked } else { m.sched().stack_size_for(asked) };
+    // One that is accepted can run some day.
+    (size == 0 || m.sched().stacks.ensure(size as usize).is_ok()).then_some(size)
+}
+
+/// Starts a new G, and tells its handle before.
+///
+/// # Safety
+/// `g` is null or writable.
+#[inline(always)]
+unsafe fn send_off(
+    m: MRef,
+    gp: GRef,
+    g: *mut gmx_g,
+    child_first: bool,
+    submit: impl FnOnce(MRef, GRef) -> gmx_status,
+) -> gmx_status {
     if child_first && m.ctx() == Ctx::G && m.pins() == 0 {
         if !g.is_null() {
             // SAFETY: writable by the caller's promise.
-            unsafe { *g = handle };
+            unsafe { *g = gp.handle() };
         }
         park::run_child_first(m, gp);
         return GMX_OK;
     }
-    let submit = |m: MRef, gp| match last {
-        _ if inherits && m.p().is_none() => {
-            park::ready_queue(m, gp);
-            GMX_OK
-        }
-        true if !park::start_last(m, gp) => GMX_ESHUTDOWN,
-        true => GMX_OK,
-        false => submit(m, gp),
-    };
     if g.is_null() {
         return submit(m, gp);
     }
     // Written first: the goroutine may look at it as soon as it runs.
     // SAFETY: as above; what was there may be uninitialised, and is only put back.
-    let before = unsafe { g.cast::<std::mem::MaybeUninit<gmx_g>>().replace(std::mem::MaybeUninit::new(handle)) };
+    let before = unsafe { g.cast::<std::mem::MaybeUninit<gmx_g>>().replace(std::mem::MaybeUninit::new(gp.handle())) };
     let status = submit(m, gp);
     if status != GMX_OK {
         // SAFETY: as above.

@@ -267,7 +267,8 @@ pub struct Cancelable {
     pub interrupt: OwnPtr<c_void>,
 }
 
-/// See the module. Two lines of the cache, shared with no other G: all that a G needs which is spawned, runs and ends.
+/// See the module. Two lines of the cache, shared with no other G: all that a G needs which is spawned, runs and ends. A
+/// spawn touches the first one only.
 /// What it needs to wait is in [`Cold`], whose fields are reached as if they were here.
 #[repr(C, align(128))]
 pub struct G {
@@ -285,9 +286,10 @@ pub struct G {
     pub goid: OwnU64,
     /// Usable bytes asked for; 0 is the default. Owner: the spawner.
     pub stack_size: OwnU32,
-    /// Not zero while it is asked to give way: what the host polls (ASK-3 in protocol/preempt.rs). Written by whoever asks,
-    /// and by its M.
-    pub asked: std::sync::atomic::AtomicU32,
+    stack_class: OwnU8,
+    /// What there may be in [`Cold`] ([`extra`]). Owner: the G, its spawner before.
+    extras: OwnU8,
+    pub(super) flags: OwnU16,
     /// The end of its stack, by which a pool knows it; null if it has none. Owner: its M.
     stack: OwnPtr<u8>,
     /// errno and the C++ exceptions in flight. Owner: its M.
@@ -300,19 +302,17 @@ pub struct G {
     pub locks: OwnU32,
     /// Nested callbacks of the host that it runs. Owner: the G.
     pub callbacks: OwnU32,
-    stack_class: OwnU8,
-    /// What there may be in [`Cold`] ([`extra`]). Owner: the G, its spawner before.
-    extras: OwnU8,
-    pub(super) flags: OwnU16,
+    /// Not zero while it is asked to give way: what the host polls (ASK-3 in protocol/preempt.rs). Written by whoever asks,
+    /// and by its M.
+    pub asked: std::sync::atomic::AtomicU32,
 }
 
 #[cfg(not(any(loom, shuttle, gmx_sanitize)))]
-const _: () = assert!(size_of::<G>() == 128);
+const _: () = assert!(size_of::<G>() == 128 && offset_of!(G, stack) == 64);
 
-/// Arguments that travel with a G.
-#[derive(Default)]
+/// Arguments that travel with a G until it begins (block/spawn.rs). Owner: the spawner, then the G.
 #[repr(C, align(64))]
-pub struct Copied(pub UnsafeCell<[u128; 8]>);
+pub struct Copied(pub [u128; 8]);
 
 /// The rest of a G. It begins as zeros, in memory that nobody touches before the G first waits.
 #[derive(Default)]
@@ -353,8 +353,6 @@ pub struct Cold {
     pub globq_turn: OwnU64,
     /// How often the library itself has tied it to its thread. Owner: its M.
     pub ties: OwnU32,
-    /// Its arguments until it begins (block/spawn.rs). Owner: the spawner, then the G.
-    pub copied: Copied,
     /// As a coroutine: the G that waits for it (protocol/coro.rs); null while it is Suspended.
     pub resumer: OwnPtr<G>,
     /// As the resumer of a coroutine: how the wait ended. Owner: the coroutine.

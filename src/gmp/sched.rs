@@ -8,7 +8,7 @@
 use crate::ds::line::Line;
 use crate::ds::mask::Mask;
 use crate::fiber::stack::{Stack, StackPool};
-use crate::gmp::g::{Cold, G, GList, GRef, INDEX_BITS, INDEX_MASK};
+use crate::gmp::g::{Cold, Copied, G, GList, GRef, INDEX_BITS, INDEX_MASK};
 use crate::gmp::m::{Kind, M, MRef};
 use crate::gmp::p::{MAX_KEYS, P, PRef};
 use crate::gmp::timers::{NEVER, Shown};
@@ -274,6 +274,20 @@ pub struct AllgInner {
 // SAFETY: the pointers are into chunks, which are never freed.
 unsafe impl Send for AllgInner {}
 
+/// The room for arguments that travel with a G. It is of the G's own, and no memory before it is used.
+#[inline(always)]
+pub fn copied(gp: GRef) -> *mut Copied {
+    const AT: usize = match (size_of::<G>() * G_CHUNK, size_of::<Cold>() * G_CHUNK) {
+        (hot, cold) if hot.is_multiple_of(align_of::<Cold>()) && cold.is_multiple_of(align_of::<Copied>()) => {
+            hot + cold
+        }
+        _ => panic!("`Chunk::layout` has a gap"),
+    };
+    let n = gp.index as usize % G_CHUNK;
+    // SAFETY: descriptors are made in chunks, each at the place of its index (`galloc_one`).
+    unsafe { gp.as_ptr().sub(n).byte_add(AT).cast::<Copied>().add(n) }
+}
+
 /// Memory for a chunk of descriptors. Goes back to the system if it is not used.
 struct Chunk {
     memory: *mut u8,
@@ -282,10 +296,12 @@ struct Chunk {
 }
 
 impl Chunk {
-    /// Its layout, and where the cold halves lie.
+    /// Its layout, and where the cold halves lie. Behind them is the room for arguments ([`copied`]).
     fn layout() -> Option<(std::alloc::Layout, usize)> {
         let hot = std::alloc::Layout::array::<G>(G_CHUNK).ok()?;
-        hot.extend(std::alloc::Layout::array::<Cold>(G_CHUNK).ok()?).ok()
+        let (halves, cold_at) = hot.extend(std::alloc::Layout::array::<Cold>(G_CHUNK).ok()?).ok()?;
+        let (all, _) = halves.extend(std::alloc::Layout::array::<Copied>(G_CHUNK).ok()?).ok()?;
+        Some((all, cold_at))
     }
 
     /// For descriptors from `index` on.
@@ -301,7 +317,7 @@ impl Chunk {
             true => Some(unsafe { try_leak_zeroed()? }),
             false => None,
         };
-        // Zeros that the system gives: of the cold half only what is used becomes memory.
+        // Zeros that the system gives: of all but the hot half only what is used becomes memory.
         #[cfg(not(any(loom, shuttle)))]
         // (The maker may hold the lock of the one timer or scope whose G this will be: sys/held.rs.)
         let memory = crate::sys::held::except(|| {
