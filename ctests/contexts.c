@@ -1074,7 +1074,7 @@ CALL(cancel_new) {
   CHECK_OK(gmx_cancel_new(c, 3600000000000, &d));
   CHECK_OK(gmx_cancel_now(c));
   CHECK_STATUS(reason_of(d), GMX_ECANCELED);
-  CHECK_EQ(gmx_cancel_is_cancelled(0), 0);
+  CHECK(!gmx_cancel_is_cancelled(0));
   CHECK_EQ(gmx_cancel_current(), 0);
   CHECK_OK(gmx_cancel_free(c));
   CHECK_OK(gmx_cancel_free(d));

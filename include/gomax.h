@@ -2217,7 +2217,10 @@ GMX_MUST_USE GMX_API gmx_status gmx_cancel_deadline(gmx_cancel token,
                                int64_t *deadline);
 
 /**
- * Whether a token is cancelled. 0: the caller's current one.
+ * Whether a token is cancelled, for a loop that waits for nothing. 0: the caller's current one.
+ *
+ * A stale token counts as cancelled: an answer of true stays true when the token is freed, and a loop ends although its token
+ * is gone. gmx_cancel_reason tells the two apart.
  *
  * Blocks: never.
  * Call from: every context.
@@ -2225,10 +2228,11 @@ GMX_MUST_USE GMX_API gmx_status gmx_cancel_deadline(gmx_cancel token,
  * Migrates: no.
  * Cancellable: no.
  * Owns: nothing.
- * Returns: 1 if it is; 0 if it is not, or there is none; GMX_ESTALE.
+ * Returns: true if it is cancelled or stale; false if it is not cancelled, for 0 if there is none, and on a thread that the
+ * library did not know and has no memory to know.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_cancel_is_cancelled(gmx_cancel token);
+GMX_API bool gmx_cancel_is_cancelled(gmx_cancel token);
 
 /**
  * Makes a token the caller's current one: from now on it ends what the caller waits for, as "Cancellable" of each function

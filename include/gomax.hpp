@@ -1658,7 +1658,7 @@ class cancel_token {
   constexpr cancel_token() noexcept = default;
   constexpr explicit cancel_token(gmx_cancel raw) noexcept : token_(raw) {}
 
-  bool is_cancelled() const { return token_ != 0 && check(gmx_cancel_is_cancelled(token_)) != 0; }
+  bool is_cancelled() const { return token_ != 0 && gmx_cancel_is_cancelled(token_); }
   /// Whether it was its deadline, or that of one above it.
   bool is_late() const { return token_ != 0 && reason() == GMX_ETIMEDOUT; }
   /// GMX_OK: it is not cancelled; GMX_ECANCELED; GMX_ETIMEDOUT by its deadline; or what cancel() was given. Those of one above
@@ -1697,7 +1697,7 @@ inline cancel_token current_token() noexcept { return cancel_token(gmx_cancel_cu
 
 /// For long computations: throws if the current token is cancelled.
 inline void throw_if_cancelled() {
-  if (check(gmx_cancel_is_cancelled(0)) != 0) throw cancelled();
+  if (gmx_cancel_is_cancelled(0)) throw cancelled();
 }
 
 /// Makes a token and owns it. Its end cancels nothing.

@@ -131,7 +131,6 @@ const MAY_BE_IGNORED: &[(&str, &str)] = &[
          gmx_waitgroup_add gmx_waitgroup_wait gmx_once_do gmx_cancel_use gmx_cancel_shield gmx_chan_ref
          gmx_chan_waiters",
     ),
-    ("answers", "gmx_cancel_is_cancelled"),
     ("the program works without", "gmx_set_default_gomaxprocs gmx_write_heap_dump"),
 ];
 

@@ -188,7 +188,7 @@ gmx_cancel gmx_cancel_current(void);
 gmx_status gmx_cancel_deadline(gmx_cancel token, int64_t *deadline);
 gmx_status gmx_cancel_free(gmx_cancel token);
 gmx_status gmx_cancel_hook_stop(gmx_cancel_hook hook, bool *stopped);
-gmx_status gmx_cancel_is_cancelled(gmx_cancel token);
+bool gmx_cancel_is_cancelled(gmx_cancel token);
 bool gmx_cancel_locks(bool too);
 gmx_status gmx_cancel_new(gmx_cancel parent, int64_t timeout, gmx_cancel *out);
 gmx_status gmx_cancel_now(gmx_cancel token);

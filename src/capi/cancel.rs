@@ -190,7 +190,10 @@ pub unsafe extern "C" fn gmx_cancel_deadline(token: gmx_cancel, deadline: *mut i
     }
 }
 
-/// Whether a token is cancelled. 0: the caller's current one.
+/// Whether a token is cancelled, for a loop that waits for nothing. 0: the caller's current one.
+///
+/// A stale token counts as cancelled: an answer of true stays true when the token is freed, and a loop ends although its token
+/// is gone. gmx_cancel_reason tells the two apart.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -198,11 +201,12 @@ pub unsafe extern "C" fn gmx_cancel_deadline(token: gmx_cancel, deadline: *mut i
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: 1 if it is; 0 if it is not, or there is none; GMX_ESTALE.
+/// Returns: true if it is cancelled or stale; false if it is not cancelled, for 0 if there is none, and on a thread that the
+/// library did not know and has no memory to know.
 /// Since: 0.1
 #[unsafe(no_mangle)]
-pub extern "C" fn gmx_cancel_is_cancelled(token: gmx_cancel) -> gmx_status {
-    why(token).map_or_else(|status| status, |reason| gmx_status::from(reason.is_some()))
+pub extern "C" fn gmx_cancel_is_cancelled(token: gmx_cancel) -> bool {
+    why(token).map_or_else(|status| status == GMX_ESTALE, |reason| reason.is_some())
 }
 
 /// Makes a token the caller's current one: from now on it ends what the caller waits for, as "Cancellable" of each function

@@ -134,10 +134,13 @@ class Scopes(unittest.TestCase):
         gomax.sleep(0.001)  # the token is not ours any more
 
     def test_cancel_is_no_error(self):
+        with gomax.scope() as left:
+            self.assertFalse(left.canceled)
         with gomax.scope() as s:
             s.go(gomax.sleep, 1000)
             s.cancel()
             self.assertTrue(gomax.canceled())
+            self.assertFalse(left.canceled)  # it says nothing of the scope around
             gomax.sleep(1000)
             self.fail("the sleep of the block was not cancelled")
         self.assertFalse(gomax.canceled())

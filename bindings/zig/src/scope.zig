@@ -25,7 +25,7 @@ pub const Token = struct {
         _ = c.gmx_cancel_now(token.raw);
     }
     pub fn isCanceled(token: Token) bool {
-        return c.gmx_cancel_is_cancelled(token.raw) == 1;
+        return c.gmx_cancel_is_cancelled(token.raw);
     }
     /// With a reason of one's own, a status below 0.
     pub fn cancelBecause(token: Token, why: c.Status) Error!void {

@@ -15,7 +15,7 @@ proc newToken*(timeout = forever): Token =
   check gmx_cancel_new(gmx_cancel_current(), timeout, addr result.raw)
 
 proc cancel*(t: Token) = discard gmx_cancel_now(t.raw)
-proc isCanceled*(t: Token): bool = gmx_cancel_is_cancelled(t.raw) == 1
+proc isCanceled*(t: Token): bool = gmx_cancel_is_cancelled(t.raw)
 proc cancel*(t: Token, reason: Status) =
   ## With a reason of one's own, a status below 0.
   check gmx_cancel_now_because(t.raw, reason)
@@ -28,7 +28,7 @@ proc deadline*(t: Token): int64 =
 proc timedOut*(t: Token): bool = t.reason == ETIMEDOUT
 proc canceled*(): bool =
   ## Whether the caller's current token is: for loops that do not wait.
-  gmx_cancel_is_cancelled(0) == 1
+  gmx_cancel_is_cancelled(0)
 
 proc useToken*(raw: Handle): Handle =
   check gmx_cancel_use(raw, addr result)
@@ -70,7 +70,7 @@ proc cancel*(scope: Scope) = discard gmx_scope_cancel(scope.raw)
 proc isCanceled*(scope: Scope): bool =
   ## By `cancel`, by the first exception, or by its timeout.
   var token: Handle
-  gmx_scope_token(scope.raw, addr token) == OK and gmx_cancel_is_cancelled(token) == 1
+  gmx_scope_token(scope.raw, addr token) == OK and gmx_cancel_is_cancelled(token)
 
 proc leaveScope*(scope: Scope, early: bool) =
   if early: cancel(scope)

@@ -93,7 +93,7 @@ class Scope:
     @property
     def canceled(self) -> bool:
         """For loops that wait for nothing: whether to give up."""
-        return gmx.gmx_cancel_is_cancelled(self._token) == 1
+        return self._token != 0 and gmx.gmx_cancel_is_cancelled(self._token)
 
     def __exit__(
         self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
@@ -116,7 +116,7 @@ class Scope:
             reason = ctypes.c_int32()
             gmx.gmx_cancel_reason(self._token, ctypes.byref(reason))
             late = reason.value == _abi.GMX_ETIMEDOUT
-            if self._outer and gmx.gmx_cancel_is_cancelled(self._outer) == 1:
+            if self._outer and gmx.gmx_cancel_is_cancelled(self._outer):
                 late = False  # the outer one says what has happened
             gmx.gmx_cancel_free(self._token)
             self._token = 0
@@ -197,7 +197,7 @@ def scope(timeout: Optional[float] = None) -> Scope:
 def canceled() -> bool:
     """Whether the scope around the caller is cancelled: for loops that wait for nothing."""
     token = current_token()
-    return token != 0 and gmx.gmx_cancel_is_cancelled(token) == 1
+    return token != 0 and gmx.gmx_cancel_is_cancelled(token)
 
 
 def check_canceled() -> None:

@@ -77,7 +77,7 @@ class Interrupts:
 
     def fresh(self, parent: int, own: bool) -> int:
         """A token under the parent, or under none of its own, that is not cancelled, as far as one can know."""
-        if self.token and self.parent == parent and self.own == own and gmx.gmx_cancel_is_cancelled(self.token) == 0:
+        if self.token and self.parent == parent and self.own == own and not gmx.gmx_cancel_is_cancelled(self.token):
             return self.token
         self.free()
         token = _abi.c_uint64()
@@ -137,7 +137,7 @@ class Interrupts:
                 gmx.gmx_cancel_use(parent, None)
                 signal.set_wakeup_fd(before, warn_on_full_buffer=False)
                 self.forward, self.waiting = -1, False
-            if status != _abi.GMX_ECANCELED or (parent and not own and gmx.gmx_cancel_is_cancelled(parent) == 1):
+            if status != _abi.GMX_ECANCELED or (parent and not own and gmx.gmx_cancel_is_cancelled(parent)):
                 return status
             if timeout >= 0:
                 timeout = max(0, end - time.monotonic_ns())
