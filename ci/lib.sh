@@ -4,8 +4,8 @@
 #   use_library   sets lib, the library under test: $GMX_LIB, else the release build's. Makes work, a directory that goes at
 #                 the end, with work/lib to link with, and LD_LIBRARY_PATH that finds it
 #   check NAME COMMAND...      counts the command as one test. What it prints lies in $work/said, and is shown if it fails
-#   programs DOCUMENT DIR      writes the marked fences of a document into DIR: ```nim run as 1.nim, 2.nim in their order;
-#                              a fence whose mark has a dot in it, as ```zig build.zig, under that name
+#   programs DOCUMENT DIR      writes the fences of a document into DIR: ```nim run as 1.nim, 2.nim in their order; a fence whose mark
+#                              has a dot in it, as ```zig build.zig, under that name; one without a mark, ```nim, as part1.nim
 #   wrapped TABLE SOURCE...    holds a binding to gomax.h: each function is used in its sources, or stands in the table with
 #                              the reason why not, and nothing else stands there
 #   summary       `N passed, N failed`, which ci/test.sh reads; its status is the suite's
@@ -44,6 +44,7 @@ programs() {
     /^```/ { if (out) { close(out); out = "" }
              else if ($2 == "run") out = to (++n) "." substr($1, 4)
              else if ($2 ~ /\./) out = to $2
+             else if (NF == 1 && $1 != "```") out = to "part" (++parts) "." substr($1, 4)
              next }
     out { print > out }' "$1"
 }

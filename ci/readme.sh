@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Holds the documents to what is there: fences marked ```c run, ```cpp run and ```python run are built and run against the
-# release library, names of the interface must be in the source, links must lead somewhere. Ends with `N passed, N failed`.
+# release library; these, other fences in C and C++ and the examples in gomax.h compile without a warning in each standard;
+# names of the interface must be in the source, links must lead somewhere. Ends with `N passed, N failed`.
 # Environment: GMX_LIB another libgomax.so than target/release's, CC, CXX, PYTHON.
 source "$(dirname "$0")/lib.sh"
 use_library
 documents=(README.md HACKING.md docs/*.md)
+root=$PWD
 flags=(-Wall -Wextra -Werror -O2 -pthread -Iinclude -L"$work/lib" -lgomax)
 
 run() {
@@ -14,6 +16,40 @@ run() {
   *.python) timeout 60 "${PYTHON:-python3}" "$1" ;;
   *) false ;;
   esac
+}
+
+examples() { # DIR: writes the examples in gomax.h there, each as a file named after its function
+  mkdir "$1" && awk -v to="$1/" '
+    /^\/\*\*/ { example = "" }
+    /^ \*     / { example = example substr($0, 8) "\n" }
+    /^(GMX_MUST_USE )?GMX_API / && example != "" {
+      match($0, /gmx_[a-z0-9_]+\(/)
+      name = substr($0, RSTART, RLENGTH - 1)
+      out = to name ".c"
+      print "#define EXAMPLE_" name "\n#include \"examples.h\"" > out
+      n = split(example, part, /\.\.\.\n/) # each is a definition, or stands in a function
+      for (i = 1; i <= n; i++) {
+        if (part[i] ~ /^(static|struct) .*\n}\n$/) printf "%s", part[i] > out
+        else {
+          nothing = part[i] ~ /return;/
+          head = (nothing ? "void" : "gmx_status") " part" i "(void)"
+          print head ";\n" head " {\n" part[i] (nothing ? "" : "return GMX_OK;\n") "}" > out
+        }
+      }
+      close(out)
+      example = ""
+    }' include/gomax.h
+  [[ $(ls "$1" | wc -l) -ge 15 ]] || { echo "few examples in gomax.h: has its form changed?"; return 1; }
+}
+
+knows() { "$1" "-std=$2" -fsyntax-only -x "$3" /dev/null 2>/dev/null; } # COMPILER STANDARD LANGUAGE
+
+strict() { # COMPILER STANDARD FILE...: without a warning
+  local how=-fsyntax-only
+  # (of the result of a call that is no [[nodiscard]] GCC tells only when it makes code)
+  [[ $1 == clang* || $2 == c++17 || $2 == c++2? ]] || how=-S
+  (cd "$work/objects" && "$1" "-std=$2" $how -Wall -Wextra -Wconversion -Wunused-result -Werror -pthread -D_GNU_SOURCE "-I$root/include" \
+    "-I$root/ci" "${@:3}")
 }
 
 names() { # each one must stand in the source as a word
@@ -56,5 +92,25 @@ for document in "${documents[@]}"; do
   done
 done
 check "HACKING.md: lock ranks" ranks
+
+check "gomax.h: examples" examples "$work/examples"
+mkdir "$work/objects"
+c=("$work"/*/*.c) older=() cpp=()
+for program in "$work"/*/*.cpp; do
+  grep -q '<gomax.hpp>' "$program" || older+=("$program")
+  cpp+=("$program")
+done
+for compiler in gcc clang; do
+  for standard in c99 c11 c17 c2x; do
+    ! knows $compiler $standard c ||
+      check "documents: $compiler -std=$standard" strict $compiler $standard -Wno-unused-variable -Wno-unused-but-set-variable "${c[@]}"
+  done
+done
+for compiler in g++ clang++; do
+  for standard in c++11 c++14 c++17 c++20 c++2b; do
+    [[ $standard == c++1[14] ]] && these=("${older[@]}") || these=("${cpp[@]}")
+    ! knows $compiler $standard c++ || check "documents: $compiler -std=$standard" strict $compiler $standard "${these[@]}"
+  done
+done
 
 summary

@@ -1,0 +1,101 @@
+/*
+ * What the examples in gomax.h take for granted. ci/readme.sh compiles each example behind this file, with EXAMPLE_ and the
+ * name of its function defined. The names are of the program around the example; nothing of this is linked.
+ */
+#include <gomax.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#ifdef EXAMPLE_gmx_spawn_copy
+struct job { int from, to; };
+void work(void *job);
+#endif
+
+#ifdef EXAMPLE_gmx_cleanup_push
+extern size_t size;
+void parse(char *text);
+#endif
+
+#ifdef EXAMPLE_gmx_coro_new
+struct squares;
+extern struct squares s;
+extern gmx_coro co;
+#endif
+
+#ifdef EXAMPLE_gmx_class_new
+extern float matrices[2][16];
+void multiply(void *matrices);
+#endif
+
+#ifdef EXAMPLE_gmx_preempt_word
+extern size_t n;
+void work(size_t i);
+#endif
+
+#ifdef EXAMPLE_gmx_sema_waiters
+extern uint32_t ready;
+#endif
+
+#ifdef EXAMPLE_gmx_wait_on_address
+#include <stdatomic.h>
+extern _Atomic(uint32_t) word;
+#endif
+
+#ifdef EXAMPLE_gmx_waitgroup_go
+extern int n;
+extern struct { int number; } jobs[];
+void work(void *job);
+#endif
+
+#ifdef EXAMPLE_gmx_cancel_locks
+extern gmx_mutex m;
+#endif
+
+#ifdef EXAMPLE_gmx_cancel_shield
+extern gmx_chan *out, *spare;
+extern char block[512];
+#endif
+
+#ifdef EXAMPLE_gmx_scope_leave_why
+extern gmx_scope scope;
+extern int64_t timeout;
+gmx_status late(void);
+gmx_status failed(gmx_status status);
+#endif
+
+#ifdef EXAMPLE_gmx_parallel_for
+extern float *v;
+extern int64_t count;
+#endif
+
+#ifdef EXAMPLE_gmx_chan_new_refs
+extern struct { gmx_chan *reply; } ask;
+extern gmx_chan *requests;
+extern int64_t answer, timeout;
+#endif
+
+#ifdef EXAMPLE_gmx_chan_waiters
+extern gmx_chan *c;
+#endif
+
+#ifdef EXAMPLE_gmx_cancel_chan
+extern gmx_chan *jobs, *cancelled;
+extern int job;
+extern int64_t timeout;
+extern size_t chosen;
+#endif
+
+#ifdef EXAMPLE_gmx_cancel_after
+extern struct reader { int fd; } reader;
+void wakes_the_reader(void *reader);
+void read_all(struct reader *reader);
+#endif
+
+#ifdef EXAMPLE_gmx_deadline
+extern gmx_cond c;
+extern gmx_mutex m;
+extern bool done;
+extern gmx_status s;
+extern int64_t timeout;
+#endif
