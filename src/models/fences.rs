@@ -61,6 +61,8 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("block/waitq.rs", "wait_then", "waits::finds_waiter_without_fence"),
     ("block/address.rs", "wake", "addresses::finds_wake_without_fence"),
     ("block/sema.rs", "release", "waits::finds_release_without_fence"),
+    ("block/scope.rs", "spawn", "scopes::finds_spawn_without_fence"),
+    ("block/scope.rs", "leave_why", "scopes::finds_leave_without_fence"),
     ("gmp/sched.rs", "is_closing", "closes::finds_spawn_without_fence"),
     ("ds/runq.rs", "pop_newest", "runqs::finds_pop_without_fence"),
     ("ds/runq.rs", "steal", "runqs::finds_steal_without_fence"),
@@ -133,7 +135,8 @@ fn every_fence_has_a_model() {
         include_str!("quiets.rs"),
         include_str!("timers.rs"),
         include_str!("keepers.rs"),
-        include_str!("addresses.rs")
+        include_str!("addresses.rs"),
+        include_str!("scopes.rs")
     );
     for n in NEEDED {
         let name = n.2.rsplit("::").next().unwrap();

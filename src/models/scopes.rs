@@ -97,9 +97,51 @@ fn spawn_against_leave(first: bool) -> impl Fn() {
     }
 }
 
+/// A leaver that only looks takes the handle away for a moment: a spawn is not told then that the scope was left.
+#[test]
+fn spawn_against_a_look() {
+    check(Size { preemptions: 3, ..Size::default() }, || {
+        let mut mk = Maker::new(1, 1);
+        let (early, late) = (mk.token(vec![does(comes_to(0))]), mk.token(vec![does(comes_to(0))]));
+        let w = mk.make();
+        let ms: Vec<MRef> = (0..2).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
+        let handle = scope::make(ms[0], FOREVER).unwrap();
+        assert!(scope::spawn(ms[0], handle, child, early as *mut _).is_ok());
+        let (left, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (l, r) = (left.clone(), refused.clone());
+        w.host_as(ms[0], move |w, m| {
+            if scope::spawn(m, handle, child, late as *mut _).is_err() {
+                r.store(1, SeqCst);
+                w.will_not_run(late);
+            }
+        });
+        w.host_as(ms[1], move |_, m| l.store(usize::from(scope::leave(m, handle, 0) == Ok(0)), SeqCst));
+        w.finish();
+        assert!(left.load(SeqCst) == 1 || refused.load(SeqCst) == 0, "refused, and not left");
+    });
+}
+
 #[test]
 fn spawn_against_leave_alone() {
     check(Size { preemptions: 3, ..Size::default() }, spawn_against_leave(false));
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_spawn_without_fence() {
+    finds(TWO_OWNERS, || {
+        without("block/scope.rs", "spawn");
+        check(Size { preemptions: 3, ..Size::default() }, spawn_against_leave(false));
+    });
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_leave_without_fence() {
+    finds(TWO_OWNERS, || {
+        without("block/scope.rs", "leave_why");
+        check(Size { preemptions: 3, ..Size::default() }, spawn_against_leave(false));
+    });
 }
 
 #[test]
