@@ -143,6 +143,8 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(sema_acquire_timeout,   BLOCKS(tmout))                                                          \
   X(sema_release,           EVERYWHERE(ok))                                                         \
   X(sema_release_null,      EVERYWHERE(inval))                                                      \
+  X(sema_release_handoff,   EVERYWHERE(ok))                                                         \
+  X(sema_handoff_null,      EVERYWHERE(inval))                                                      \
   X(waiters,                EVERYWHERE(ok))                                                         \
   X(waiters_null,           EVERYWHERE(ok))                                                         \
   X(mutex_lock_free,        BLOCKS(ok))                                                             \
@@ -747,6 +749,12 @@ CALL(sema_release) {
   return s;
 }
 CALL(sema_release_null) { return USED, gmx_sema_release(NULL); }
+CALL(sema_release_handoff) {
+  gmx_status s = gmx_sema_release_handoff(&f->w.one);
+  if (s == GMX_OK) CHECK_OK(gmx_sema_try_acquire(&f->w.one));
+  return s;
+}
+CALL(sema_handoff_null) { return USED, gmx_sema_release_handoff(NULL); }
 CALL(waiters) {
   gmx_rwmutex rw = {0};
   gmx_cond c = {0};

@@ -1598,6 +1598,8 @@ class semaphore {
     return status != GMX_ETIMEDOUT && check(status) == GMX_OK;
   }
   void release() { check(gmx_sema_release(&n_)); }
+  /// As release; the first waiter has the permit then, and runs at once in the caller's place.
+  void release_handoff() { check(gmx_sema_release_handoff(&n_)); }
   /// How many wait for it.
   std::uint32_t waiters() const noexcept { return gmx_sema_waiters(&n_); }
   std::uint32_t *native() noexcept { return &n_; }

@@ -302,7 +302,7 @@ static void keys(bytes *b) {
 static void locks(bytes *b) {
   unsigned i = below(b, WORDS);
   switch (below(b, 20)) {
-    case 0: known(gmx_sema_release(&all.semas[i])); return;
+    case 0: known(below(b, 2) ? gmx_sema_release(&all.semas[i]) : gmx_sema_release_handoff(&all.semas[i])); return;
     case 1: known(gmx_sema_try_acquire(&all.semas[i])); return;
     case 2: known(gmx_sema_acquire_timeout(&all.semas[i], moment(b))); return;
     case 3: known(gmx_mutex_lock_timeout(&all.mutexes[i], moment(b))); return;

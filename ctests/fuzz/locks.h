@@ -40,6 +40,7 @@ static void semaphores(actor *a) {
       MAY(a, gmx_sema_acquire_timeout(NULL, GMX_FOREVER), GMX_EINVAL);
       break;
     }
+    case 5: MAY(a, gmx_sema_release_handoff(s), GMX_OK, GMX_ENOMEM, DOWN(a)); break;
     default: MAY(a, gmx_sema_release(s), GMX_OK, GMX_ENOMEM, DOWN(a));
   }
 }

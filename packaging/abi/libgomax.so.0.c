@@ -296,6 +296,7 @@ gmx_g gmx_self(void);
 gmx_status gmx_sema_acquire(uint32_t *s);
 gmx_status gmx_sema_acquire_timeout(uint32_t *s, int64_t timeout);
 gmx_status gmx_sema_release(uint32_t *s);
+gmx_status gmx_sema_release_handoff(uint32_t *s);
 gmx_status gmx_sema_try_acquire(uint32_t *s);
 uint32_t gmx_sema_waiters(const uint32_t *s);
 gmx_status gmx_set_default_gomaxprocs(void);
@@ -451,6 +452,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_sema_acquire,
   (abi_function)gmx_sema_acquire_timeout,
   (abi_function)gmx_sema_release,
+  (abi_function)gmx_sema_release_handoff,
   (abi_function)gmx_sema_try_acquire,
   (abi_function)gmx_sema_waiters,
   (abi_function)gmx_set_default_gomaxprocs,

@@ -131,6 +131,40 @@ pub unsafe extern "C" fn gmx_sema_release(s: *mut u32) -> gmx_status {
     }
 }
 
+/// Gives one to a semaphore, and hands it over if there is a waiter: the first one has the permit then, so that no caller that
+/// comes by takes it first, and runs at once, on the caller's P and in the caller's time slice. The caller goes to the end of
+/// the P's run queue. For a semaphore that many want, where a fair order is worth a switch for each release.
+///
+/// Only the permit changes hands if the caller has no P or may not leave it, or if the waiter is a thread of the host.
+///
+/// ```c
+/// gmx_sema_acquire(&turn);
+/// take_a_turn();
+/// gmx_sema_release_handoff(&turn);
+/// ```
+///
+/// Blocks: the goroutine, for a moment.
+/// Call from: every context.
+/// Safepoint: when it hands its P over.
+/// Migrates: when it hands its P over.
+/// Cancellable: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EBUSY if the count is 2^32-1; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM from a thread that
+/// the library did not know and has no memory to know.
+/// Since: 0.2
+///
+/// # Safety
+/// `s` is null or points to a semaphore.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_sema_release_handoff(s: *mut u32) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(s) = (unsafe { word(s) }) else { return GMX_EINVAL };
+    match any() {
+        Ok(m) => map(sema::hand_over(m, s)),
+        Err(status) => status,
+    }
+}
+
 /// How many goroutines and threads wait for a semaphore, for tests, dumps and metrics. One that was woken and has not taken its
 /// permit yet does not count. The caller looks at each of them: it takes time in proportion to their number. The semaphore
 /// itself is not looked at: its memory may be gone.

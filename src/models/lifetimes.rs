@@ -123,8 +123,8 @@ fn rwmutex_of_many() {
     check(Size::default(), rwmutex(2, 3, true));
 }
 
-/// So many take one each, and as many give it; the last to take gives the semaphore away.
-fn semaphore(n: usize) -> impl Fn() {
+/// So many take one each, and as many give it, or hand it over; the last to take gives the semaphore away.
+fn semaphore(n: usize, hand_over: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
         let x = Arc::new((AtomicU32::new(0), AtomicUsize::new(n)));
@@ -132,7 +132,8 @@ fn semaphore(n: usize) -> impl Fn() {
             let x = x.clone();
             w.host(move |_, m| {
                 if i >= n {
-                    assert!(sema::release(m, &x.0).is_ok());
+                    let released = if hand_over { sema::hand_over(m, &x.0) } else { sema::release(m, &x.0) };
+                    assert!(released.is_ok());
                     return;
                 }
                 assert!(sema::acquire(m, &x.0, None, WaitReason::SEMACQUIRE).1.is_ok());
@@ -147,12 +148,14 @@ fn semaphore(n: usize) -> impl Fn() {
 
 #[test]
 fn semaphore_of_one() {
-    check(Size { preemptions: 3, ..Size::default() }, semaphore(1));
+    check(Size { preemptions: 3, ..Size::default() }, semaphore(1, false));
+    check(Size { preemptions: 3, ..Size::default() }, semaphore(1, true));
 }
 
 #[test]
 fn semaphore_of_two() {
-    check(Size { preemptions: 1, ..Size::default() }, semaphore(2));
+    check(Size { preemptions: 1, ..Size::default() }, semaphore(2, false));
+    check(Size { preemptions: 1, ..Size::default() }, semaphore(2, true));
 }
 
 /// So many wait for two to be done. If all of them were in the queue before the last was, the first one back gives the

@@ -115,6 +115,38 @@ fn handed_from_one_to_the_next() {
     });
 }
 
+/// As before, by Gs, with the one P: whoever hands it over comes back to it. Nobody is missed, whoever comes by meanwhile.
+fn handed_over(gs: usize, threads: usize) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let s: Sema = Arc::new(AtomicU32::new(1));
+        let inside = Arc::new(Sole::default());
+        for i in 0..gs + threads {
+            let (t, x) = (s.clone(), inside.clone());
+            let turn = move |m: MRef| {
+                assert!(acquire(m, &t, None));
+                x.touch();
+                assert!(sema::hand_over(m, &t).is_ok());
+            };
+            w.host(move |w, m| if i < gs { visit(w, m, |_| turn(m)) } else { turn(m) });
+        }
+        w.finish();
+        assert_eq!(s.load(Ordering::SeqCst), 1);
+    }
+}
+
+#[test]
+fn handed_over_with_the_p() {
+    check(Size { preemptions: 1, ..Size::default() }, handed_over(2, 0));
+    check(Size { preemptions: 2, ..Size::default() }, handed_over(1, 1));
+}
+
+#[cfg(shuttle)]
+#[test]
+fn handed_over_among_many() {
+    check(Size::default(), handed_over(3, 2));
+}
+
 /// As a G that holds a P: it parks, its P goes on to others, its deadline is a timer of that P, which somebody must
 /// run.
 fn parked_g(deadline: Option<i64>, released: bool) -> impl Fn() {

@@ -155,7 +155,8 @@ static void counts_and_once() {
   auto waits = gomax::go([&] { s.acquire(); });
   while (s.waiters() == 0) gomax::yield();
   CHECK_EQ(s.waiters(), 1);
-  s.release();
+  s.release_handoff();
+  CHECK(!s.try_acquire());
   waits.join();
 
   gomax::once once;

@@ -234,6 +234,7 @@ pub extern fn gmx_sema_acquire(s: ?*u32) Status;
 pub extern fn gmx_sema_acquire_timeout(s: ?*u32, timeout: i64) Status;
 pub extern fn gmx_sema_try_acquire(s: ?*u32) Status;
 pub extern fn gmx_sema_release(s: ?*u32) Status;
+pub extern fn gmx_sema_release_handoff(s: ?*u32) Status;
 pub extern fn gmx_sema_waiters(s: ?*const u32) u32;
 
 pub extern fn gmx_wait_on_address(addr: ?*const anyopaque, expected: ?*const anyopaque, size: usize, timeout: i64) Status;

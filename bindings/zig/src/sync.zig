@@ -164,6 +164,10 @@ pub const Semaphore = struct {
     pub fn release(s: *Semaphore) Error!void {
         return status.check(c.gmx_sema_release(&s.count));
     }
+    /// As `release`; the first waiter has the permit then, and runs at once in the caller's place.
+    pub fn releaseHandoff(s: *Semaphore) Error!void {
+        return status.check(c.gmx_sema_release_handoff(&s.count));
+    }
     /// How many wait for it.
     pub fn waiters(s: *const Semaphore) u32 {
         return c.gmx_sema_waiters(&s.count);

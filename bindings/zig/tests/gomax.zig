@@ -322,7 +322,8 @@ fn locks() !void {
     try expectEqual(0, s3.waiters());
     var third = try gomax.go(gomax.Semaphore.acquire, .{&s3});
     while (s3.waiters() == 0) try gomax.yield();
-    try s3.release();
+    try s3.releaseHandoff();
+    try expectEqual(false, s3.tryAcquire());
     try third.join();
     try expectEqual(0, g.m.waiters());
     try expectEqual(0, g.rw.waiters());

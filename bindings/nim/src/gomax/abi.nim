@@ -172,6 +172,7 @@ proc gmx_sema_acquire*(s: ptr uint32): Status
 proc gmx_sema_acquire_timeout*(s: ptr uint32, timeout: int64): Status
 proc gmx_sema_try_acquire*(s: ptr uint32): Status
 proc gmx_sema_release*(s: ptr uint32): Status
+proc gmx_sema_release_handoff*(s: ptr uint32): Status
 proc gmx_sema_waiters*(s: ptr uint32): uint32
 proc gmx_wait_on_address*(address, expected: pointer, size: csize_t, timeout: int64): Status
 proc gmx_wake_address*(address: pointer, n: uint32): Status

@@ -70,6 +70,9 @@ proc wait*(wg: var WaitGroup, timeout = forever) = check waits(gmx_waitgroup_wai
 proc acquire*(s: var Semaphore, timeout = forever) = check waits(gmx_sema_acquire_timeout(addr s.count, timeout))
 proc tryAcquire*(s: var Semaphore): bool = gmx_sema_try_acquire(addr s.count) == OK
 proc release*(s: var Semaphore) = check gmx_sema_release(addr s.count)
+proc releaseHandoff*(s: var Semaphore) =
+  ## As `release`; the first waiter has the permit then, and runs at once in the caller's place.
+  check gmx_sema_release_handoff(addr s.count)
 
 proc waiters*(m: var Mutex): int =
   ## How many wait for it.
