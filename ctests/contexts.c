@@ -197,16 +197,20 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(rwmutex_lock,            BLOCKS(ok))                                                            \
   X(rwmutex_rlock,           BLOCKS(ok))                                                            \
   X(rwmutex_lock_timeout,    BLOCKS(tmout))                                                         \
+  X(rwmutex_rlock_timeout,    BLOCKS(ok))                                                           \
+  X(rwmutex_rlock_own,        BLOCKS(dlock))                                                        \
   X(rwmutex_try_lock,        EVERYWHERE(ok))                                                        \
   X(rwmutex_try_rlock,       EVERYWHERE(ok))                                                        \
   X(rwmutex_unlock_free,     EVERYWHERE(perm))                                                      \
   X(rwmutex_runlock_free,    EVERYWHERE(perm))                                                      \
   X(rwmutex_null,            EVERYWHERE(inval))                                                     \
   X(cond_wait_unlocked,      BLOCKS(perm))                                                          \
+  X(cond_wait_timeout,        BLOCKS(tmout))                                                        \
   X(cond_signal,             EVERYWHERE(ok))                                                        \
   X(cond_broadcast,          EVERYWHERE(ok))                                                        \
   X(cond_null,               EVERYWHERE(inval))                                                     \
   X(once_first,              BLOCKS(ok))                                                            \
+  X(once_first_timeout,       BLOCKS(ok))                                                           \
   X(once_done,               EVERYWHERE(ok))                                                        \
   X(once_null,               EVERYWHERE(inval))                                                     \
   X(cancel_new,              EVERYWHERE(ok))                                                        \
@@ -234,6 +238,8 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(scope_leave_why_none,    BLOCKS(stale))                                                         \
   X(scope_leave_why_null,    EVERYWHERE(inval))                                                     \
   X(scope_cancel_none,       EVERYWHERE(stale))                                                     \
+  X(scope_token_none,         EVERYWHERE(stale))                                                    \
+  X(scope_round,             ok,    ok,    ok,    ok,    ok,    notg,  notg,  ok,    ok,    ok)     \
   /* time */                                                                                        \
   X(after_func,              EVERYWHERE(ok))                                                        \
   X(after_func_null,         EVERYWHERE(inval))                                                     \
@@ -1030,6 +1036,18 @@ CALL(rwmutex_lock_timeout) {
   CHECK_OK(gmx_rwmutex_runlock(&rw));
   return s;
 }
+CALL(rwmutex_rlock_timeout) {
+  gmx_rwmutex rw = {0};
+  return USED, then_must(gmx_rwmutex_rlock_timeout(&rw, 1000000), gmx_rwmutex_runlock, &rw);
+}
+CALL(rwmutex_rlock_own) {
+  gmx_rwmutex rw = {0};
+  USED;
+  CHECK_OK(gmx_rwmutex_try_lock(&rw));
+  gmx_status s = gmx_rwmutex_rlock_timeout(&rw, 1000000);
+  CHECK_OK(gmx_rwmutex_unlock(&rw));
+  return s;
+}
 CALL(rwmutex_try_lock) {
   gmx_rwmutex rw = {0};
   return USED, then_must(gmx_rwmutex_try_lock(&rw), gmx_rwmutex_unlock, &rw);
@@ -1052,6 +1070,15 @@ CALL(cond_wait_unlocked) {
   gmx_mutex m = {0};
   return USED, gmx_cond_wait(&c, &m);
 }
+CALL(cond_wait_timeout) {
+  gmx_cond c = {0};
+  gmx_mutex m = {0};
+  USED;
+  CHECK_OK(gmx_mutex_try_lock(&m));
+  gmx_status s = gmx_cond_wait_timeout(&c, &m, 1000000);
+  CHECK_OK(gmx_mutex_unlock(&m)); /* it is the caller's again, whatever came */
+  return s;
+}
 CALL(cond_signal) {
   gmx_cond c = {0};
   return USED, gmx_cond_signal(&c);
@@ -1064,6 +1091,12 @@ CALL(cond_null) { return USED, gmx_cond_signal(NULL); }
 CALL(once_first) {
   gmx_once once = {0};
   gmx_status s = gmx_once_do(&once, note_run, f);
+  CHECK_EQ(load(&f->w.ran), s == GMX_OK);
+  return s;
+}
+CALL(once_first_timeout) {
+  gmx_once once = {0};
+  gmx_status s = gmx_once_do_timeout(&once, note_run, f, 1000000);
   CHECK_EQ(load(&f->w.ran), s == GMX_OK);
   return s;
 }
@@ -1196,6 +1229,30 @@ CALL(scope_leave_why_none) {
   return gmx_scope_leave_why(0, GMX_FOREVER, &end);
 }
 CALL(scope_leave_why_null) { return USED, gmx_scope_leave_why(0, GMX_FOREVER, NULL); }
+CALL(scope_token_none) {
+  gmx_cancel token = 7;
+  USED;
+  gmx_status s = gmx_scope_token(0, &token);
+  CHECK_EQ(token, 7);
+  return s;
+}
+static void *leaves(void *arg) {
+  CHECK_OK(gmx_scope_leave(*(gmx_scope *)arg, GMX_FOREVER, NULL));
+  return NULL;
+}
+CALL(scope_round) {
+  gmx_scope scope = 0;
+  gmx_cancel token = 0;
+  USED;
+  gmx_status s = gmx_scope_new(GMX_FOREVER, &scope);
+  if (s != GMX_OK) return s;
+  CHECK_OK(gmx_scope_token(scope, &token));
+  CHECK(!gmx_cancel_is_cancelled(token));
+  CHECK_OK(gmx_scope_cancel(scope));
+  CHECK(gmx_cancel_is_cancelled(token));
+  thread_join(thread_start(leaves, &scope)); /* it has no children, so nothing of the scheduler is needed */
+  return s;
+}
 CALL(scope_cancel_none) { return USED, gmx_scope_cancel(0); }
 
 /* ---- timers ---- */

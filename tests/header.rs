@@ -7,7 +7,7 @@
 mod common;
 
 use common::{compiler, have, scratch, shared_library, source};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 use std::mem::{offset_of, size_of};
 use std::path::PathBuf;
@@ -232,7 +232,7 @@ fn public_types(text: &str) -> impl Iterator<Item = String> + '_ {
     let kinds = ["pub type ", "pub struct ", "pub enum ", "pub union "];
     text.lines().filter_map(move |line| {
         let rest = kinds.iter().find_map(|kind| line.strip_prefix(kind))?;
-        let name = rest.split(|c| !is_word(c)).next()?;
+        let name = rest.split(|c: char| !is_word(c)).next()?;
         name.starts_with("gmx_").then(|| name.to_string())
     })
 }
@@ -301,7 +301,7 @@ fn functions(header: &str) -> BTreeMap<String, Function> {
         } else if line.starts_with("GMX_API") || line.starts_with("GMX_MUST_USE") {
             // `GMX_API const char *gmx_strerror(gmx_status s)`: the name is the last word before the first bracket
             if let Some((before, _)) = line.split_once('(') {
-                let name = before.rsplit(|c| !is_word(c)).next().unwrap();
+                let name = before.rsplit(|c: char| !is_word(c)).next().unwrap();
                 if !name.is_empty() {
                     let must_use = before.starts_with("GMX_MUST_USE ");
                     let returns = before[..before.len() - name.len()].trim_start_matches("GMX_MUST_USE ");
@@ -331,7 +331,7 @@ fn structs(header: &str) -> BTreeMap<String, Vec<String>> {
                 Some(at) => field[at + 2..].split(')').next().unwrap(),
                 None => field.split('[').next().unwrap(),
             };
-            declarator.trim_end().rsplit(|c| !is_word(c)).next().unwrap().to_string()
+            declarator.trim_end().rsplit(|c: char| !is_word(c)).next().unwrap().to_string()
         });
         found.insert(name.trim().to_string(), fields.collect());
     }
@@ -363,7 +363,7 @@ fn header_is_up_to_date() {
 fn names_are_ours() {
     for line in without_comments(header()).lines() {
         if let Some(macro_) = line.strip_prefix("#define ") {
-            let name = macro_.split(|c| !is_word(c)).next().unwrap();
+            let name = macro_.split(|c: char| !is_word(c)).next().unwrap();
             assert!(name.starts_with("GMX_") || name == "GOMAX_H", "{name} would land in every user's program");
         }
     }
@@ -389,6 +389,15 @@ fn every_function_is_documented() {
 }
 
 /// Which status may be ignored is decided for each function: it is `#[must_use]`, or it stands in [`MAY_BE_IGNORED`].
+/// ctests/contexts.c calls each of them in every context, some through what the C tests share.
+#[test]
+fn every_function_is_called_in_every_context() {
+    let programs = ["contexts.c", "check.h", "places.h"].map(|f| fs::read_to_string(source("ctests").join(f)).unwrap());
+    let called: HashSet<&str> = programs.iter().flat_map(|p| p.split(|c: char| !is_word(c))).collect();
+    let missing: Vec<String> = functions(header()).into_keys().filter(|name| !called.contains(name.as_str())).collect();
+    assert!(missing.is_empty(), "not in ctests/contexts.c: {missing:?}");
+}
+
 #[test]
 fn every_status_is_must_use_or_may_be_ignored() {
     let mut wrong = String::new();
