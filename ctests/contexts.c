@@ -243,6 +243,7 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   /* time */                                                                                        \
   X(after_func,              EVERYWHERE(ok))                                                        \
   X(after_func_null,         EVERYWHERE(inval))                                                     \
+  X(timer_once,              EVERYWHERE(ok))                                                        \
   X(timer_channel,           EVERYWHERE(ok))                                                        \
   X(timer_none,              EVERYWHERE(stale))                                                     \
   X(ticker_0,                EVERYWHERE(inval))                                                     \
@@ -1267,6 +1268,16 @@ CALL(after_func) {
   return s;
 }
 CALL(after_func_null) { return gmx_after_func(0, NULL, f, NULL); }
+CALL(timer_once) {
+  gmx_timer t = 0;
+  gmx_chan *c = NULL;
+  USED;
+  gmx_status s = gmx_timer_new(3600000000000, 0, &t, &c);
+  CHECK_OK(s);
+  CHECK_EQ(timer_free(t), 1);
+  CHECK_OK(gmx_chan_free(c));
+  return s;
+}
 CALL(timer_channel) {
   gmx_timer t = 0;
   gmx_chan *c = NULL;
