@@ -245,6 +245,8 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(after_func_null,         EVERYWHERE(inval))                                                     \
   X(timer_once,              EVERYWHERE(ok))                                                        \
   X(timer_channel,           EVERYWHERE(ok))                                                        \
+  X(after,                   EVERYWHERE(ok))                                                        \
+  X(after_null,              EVERYWHERE(inval))                                                     \
   X(timer_none,              EVERYWHERE(stale))                                                     \
   X(ticker_0,                EVERYWHERE(inval))                                                     \
   X(now,                    EVERYWHERE(ok))                                                         \
@@ -1289,6 +1291,17 @@ CALL(timer_channel) {
   CHECK_OK(gmx_chan_free(c));
   return s;
 }
+CALL(after) {
+  USED;
+  gmx_chan *now = NULL, *later = NULL;
+  CHECK_OK(gmx_after(0, &now));
+  CHECK_OK(gmx_chan_try_recv(now, NULL));
+  gmx_status s = gmx_after(3600000000000, &later);
+  CHECK_STATUS(gmx_chan_try_recv(later, NULL), GMX_EAGAIN);
+  CHECK_OK(gmx_chan_free(now));
+  return and_free(later, s);
+}
+CALL(after_null) { return USED, gmx_after(0, NULL); }
 CALL(timer_none) { return USED, timer_stop(0); }
 CALL(ticker_0) {
   gmx_timer t = 0;

@@ -130,6 +130,11 @@ static void make_timers(void) {
   int64_t at;
   for (int i = 0; i < N; i++) CHECK_OK(gmx_after_func(i % 2 ? MS : 3600 * SECOND, nothing, NULL, &t[i]));
   for (int i = 0; i < N; i++) CHECK_OK(gmx_after_func(i * 1000, nothing, NULL, NULL));
+  for (int i = 0; i < N; i++) {
+    CHECK_OK(gmx_after(i % 3 == 0 ? 3600 * SECOND : i % 3 == 1 ? 20000 : 0, &c));
+    if (i % 6 == 1) CHECK_OK(gmx_chan_recv(c, &at));
+    CHECK_OK(gmx_chan_free(c));
+  }
   for (int i = 0; i < 20; i++) {
     gmx_timer ticker;
     CHECK_OK(gmx_ticker_new(MS / 10, &ticker, &c));

@@ -3075,6 +3075,31 @@ GMX_MUST_USE GMX_API gmx_status gmx_timer_new(int64_t delay,
                          gmx_chan **chan);
 
 /**
+ * Makes a channel of int64_t that gets one value: the time of gmx_now, once delay nanoseconds have passed (GMX_FOREVER: never).
+ * With a delay of 0 or less the value is in the channel when the call returns. For a gmx_select that waits for several things
+ * and a moment, and for a moment that several wait for.
+ *
+ * The channel brings its timer along: there is nothing to stop, and gmx_chan_free, before or after the value came, ends both.
+ *
+ *     gmx_chan *late;
+ *     if (gmx_after(5000000000, &late) != GMX_OK) return;
+ *     gmx_select_case cases[] = {GMX_RECV(answers, &answer), GMX_RECV(late, NULL)};
+ *     gmx_status status = gmx_select(cases, 2, GMX_FOREVER, &chosen);
+ *     gmx_chan_free(late);
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: the caller has one reference to the channel until gmx_chan_free. Nobody else may send to the channel.
+ * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ENOMEM.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_after(int64_t delay,
+                     gmx_chan **out);
+
+/**
  * Makes a timer that sends the time every period nanoseconds: gmx_timer_new with period twice.
  *
  * Blocks: never.

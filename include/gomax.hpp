@@ -2013,6 +2013,14 @@ receive_case<clock::time_point, F> on_receive(const timer &t, F f = {}) {
   return {t.times(), std::move(f)};
 }
 
+/// A channel that gets the time once, after so long. Its timer goes with it.
+template <class Rep, class Period>
+channel<clock::time_point> after(const std::chrono::duration<Rep, Period> &d) {
+  gmx_chan *c = nullptr;
+  check(gmx_after(detail::ns(d), &c));
+  return channel<clock::time_point>::adopt(c);
+}
+
 /// What after(d, f) gives: whoever wants may stop it. To drop it stops nothing.
 class delayed {
  public:
@@ -2088,11 +2096,6 @@ delayed after(const std::chrono::duration<Rep, Period> &d, F &&f) {
   }
   s->timer = t;  // f may have run by now; it looks at this only after the handle was dropped
   return delayed(s);
-}
-/// A timer that sends the time after so long.
-template <class Rep, class Period>
-timer after(const std::chrono::duration<Rep, Period> &d) {
-  return timer(d);
 }
 /// One that sends it every period. for (auto t : every(10ms).times()) never ends.
 template <class Rep, class Period>

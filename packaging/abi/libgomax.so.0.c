@@ -177,6 +177,7 @@ _Static_assert(offsetof(gmx_sched_stats, stop_ns_max) == 168 && sizeof(((gmx_sch
 _Static_assert(offsetof(gmx_sched_stats, barriers) == 176 && sizeof(((gmx_sched_stats *)0)->barriers) == 8, "gmx_sched_stats.barriers");
 _Static_assert(offsetof(gmx_sched_stats, runqueue) == 184 && sizeof(((gmx_sched_stats *)0)->runqueue) == 8, "gmx_sched_stats.runqueue");
 
+gmx_status gmx_after(int64_t delay, gmx_chan **out);
 gmx_status gmx_after_func(int64_t delay, void (*fn)(void*), void *arg, gmx_timer *out);
 gmx_status gmx_attach_thread(void);
 gmx_status gmx_blocking(void (*fn)(void*), void *arg);
@@ -333,6 +334,7 @@ extern volatile uint32_t gmx_poll_word;
 
 typedef void (*abi_function)(void);
 abi_function const abi_functions[] = {
+  (abi_function)gmx_after,
   (abi_function)gmx_after_func,
   (abi_function)gmx_attach_thread,
   (abi_function)gmx_blocking,

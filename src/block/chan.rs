@@ -59,7 +59,7 @@ use crate::gmp::g::{G, GList, GRef, WaitReason};
 use crate::gmp::m::MRef;
 use crate::gmp::sched::Sched;
 use crate::protocol::park;
-use crate::sync::own::{OwnPtr, OwnU32, OwnU64, OwnUsize};
+use crate::sync::own::{OwnBool, OwnPtr, OwnU32, OwnU64, OwnUsize};
 use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, Latch, Ordering, step};
 use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::c_void;
@@ -231,6 +231,8 @@ pub struct Chan {
     sched: OwnPtr<Sched>,
     pub(super) latch: Latch,
     closed: AtomicBool,
+    /// Its timer goes with it (O1 in timer.rs).
+    owns_timer: OwnBool,
     count: AtomicUsize,
     cap: usize,
     elem_size: usize,
@@ -241,7 +243,7 @@ pub struct Chan {
     recvq: Link,
     sendq: Link,
     gone: Link,
-    /// The timer that sends here, or has sent; null for none.
+    /// The timer that sends here, or has sent; null for none. Its place may serve another timer by now, unless it is owned.
     timer: OwnPtr<HostTimer>,
     /// What was allocated: the channel begins at the next line of the cache.
     memory: *mut u8,
@@ -320,6 +322,7 @@ impl Chan {
                 sched: OwnPtr::null(),
                 latch: Latch::new(),
                 closed: AtomicBool::new(false),
+                owns_timer: OwnBool::new(false),
                 count: AtomicUsize::new(0),
                 cap,
                 elem_size,
@@ -339,9 +342,10 @@ impl Chan {
         }
     }
 
-    /// A timer is one of its users, and the only one that sends. (Its memory is never given back.)
-    pub fn set_timer(&self, t: *const HostTimer) {
+    /// A timer is one of its users, or its own, and the only one that sends. (Its memory is never given back.)
+    pub fn set_timer(&self, t: *const HostTimer, own: bool) {
         self.timer.set(t.cast_mut());
+        self.owns_timer.set(own);
     }
 
     /// Whether a receiver that would get nothing gets something after all, since the channel's timer is due and nobody
@@ -441,12 +445,20 @@ impl Chan {
             return Err(Error::Busy);
         }
         this.refs.set(left);
-        if left == 0 {
-            this.sched.set(null_mut());
+        if left > 0 {
+            this.latch.unlock();
+            return Ok(());
+        }
+        let sched = this.sched.take();
+        this.latch.unlock();
+        // SAFETY: null or a timer and the runtime, whose memory is never given back.
+        if let (true, Some(t), Some(sched)) =
+            unsafe { (this.owns_timer.get(), this.timer.get().as_ref(), sched.as_ref()) }
+        {
+            timer::end_of_owner(sched, c, t);
         }
         let (layout, memory) = (Chan::layout(this.elem_size, this.cap), this.memory);
-        this.latch.unlock();
-        if let (0, Ok(layout)) = (left, layout) {
+        if let Ok(layout) = layout {
             // SAFETY: nobody else uses it; it was allocated with this layout.
             unsafe {
                 c.drop_in_place();

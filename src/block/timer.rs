@@ -25,11 +25,18 @@
 //!   it ends.
 //! * Z1 stop: under the lock: seq + 1, out of the heap, nobody is pending, the channel is emptied.
 //!
+//! A channel of [`after_chan`] owns its timer: the timer has no handle that anybody knows, and is not one of the channel's
+//! users.
+//! * O1 the free of the last user decides under the latch that the channel goes. O2 Under the timer's lock: Z1, and the
+//!   timer's place is given back. O3 The channel's memory is given back. So a firing has sent into the channel before O2, or
+//!   finds another `seq`.
+//!
 //! # Invariants
 //! * I1 all of these exclude each other by the timer's lock, which comes before a channel's and a heap's. So what Z1
 //!   has ended does not begin after it, and what began before it is no business of Z1's: stop says which.
 //! * I2 a timer that fires has room to come back (`comes_back` in gmp/timers.rs).
 //! * I3 `seq` grows as long as the place in the slab lives, so what is late for one timer is late for its successor.
+//! * I4 only O2 gives back the place of a timer that a channel owns: it is that channel's timer as long as the channel lives.
 //!
 //! # Rejected
 //! One CAS word instead of the lock: stop must empty the channel as one step with the arm. A G that is made beforehand:
@@ -45,6 +52,7 @@ use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GName, GRef};
 use crate::gmp::m::MRef;
 use crate::gmp::p::PRef;
+use crate::gmp::sched::Sched;
 use crate::gmp::timers::{Alarm, NEVER, Timer, Timers, later};
 use crate::protocol::{park, wake};
 use crate::sync::{Guard, Lock, Rank, now};
@@ -83,6 +91,18 @@ pub enum What {
     Call(extern "C" fn(*mut c_void), *mut c_void),
     /// Sends the time, if there is room; the timer is one of the channel's users.
     Send(NonNull<Chan>),
+    /// As `Send`, for a channel that owns the timer.
+    SendToOwner(NonNull<Chan>),
+}
+
+impl What {
+    /// The channel that gets the time.
+    fn chan(self) -> Option<NonNull<Chan>> {
+        match self {
+            What::Send(c) | What::SendToOwner(c) => Some(c),
+            What::Nothing | What::Call(..) => None,
+        }
+    }
 }
 
 // SAFETY: the pointers are the host's, which gave them to be used by any thread.
@@ -118,19 +138,27 @@ fn make(m: MRef, what: What) -> Result<u64> {
     let mut s = t.state.lock();
     *s =
         State { handle, armed: false, when: NEVER, period: 0, what, pending: 0, taken: false, free: false, seq: s.seq };
-    if let What::Send(c) = what {
-        // SAFETY: the timer is one of its users from here on.
-        unsafe { c.as_ref() }.set_timer(t);
+    if let Some(c) = what.chan() {
+        // SAFETY: the timer is one of its users from here on, or the channel is its owner.
+        unsafe { c.as_ref() }.set_timer(t, matches!(what, What::SendToOwner(_)));
     }
     Ok(handle)
 }
 
 /// The timer of a handle, locked.
-fn find(objects: &'static Objects, handle: u64) -> Result<(&'static HostTimer, Guard<'static, State>)> {
+fn locked(objects: &'static Objects, handle: u64) -> Result<(&'static HostTimer, Guard<'static, State>)> {
     let t = objects.timers.get(handle).ok_or(Error::Stale)?;
     let s = t.state.lock();
     // It may have become another's before the lock was ours.
     if s.handle == handle { Ok((t, s)) } else { Err(Error::Stale) }
+}
+
+/// As [`locked`], for a handle of the host's: none of a timer that a channel owns (I4).
+fn find(objects: &'static Objects, handle: u64) -> Result<(&'static HostTimer, Guard<'static, State>)> {
+    locked(objects, handle).and_then(|(t, s)| match s.what {
+        What::SendToOwner(_) => Err(Error::Stale),
+        _ => Ok((t, s)),
+    })
 }
 
 impl State {
@@ -156,14 +184,14 @@ impl HostTimer {
         s.seq += 1;
         s.taken = false;
         let mut prevented = false;
-        match s.what {
-            What::Send(c) => {
-                // SAFETY: the timer is one of its users.
+        match s.what.chan() {
+            Some(c) => {
+                // SAFETY: the timer is one of its users, or the channel its owner, which lives until O3.
                 let c = unsafe { c.as_ref() };
                 prevented |= !c.is_empty();
                 c.clear();
             }
-            _ => prevented |= std::mem::replace(&mut s.pending, 0) != 0,
+            None => prevented |= std::mem::replace(&mut s.pending, 0) != 0,
         }
         prevented
     }
@@ -216,7 +244,7 @@ fn tell(m: MRef, first: Option<i64>) {
 pub fn after(m: MRef, delay: i64, period: i64, what: What, forget: bool) -> Result<u64> {
     let handle = make(m, what)?;
     let objects = objects(m.sched())?;
-    let (t, mut s) = find(objects, handle)?;
+    let (t, mut s) = locked(objects, handle)?;
     s.free = forget;
     let armed = arm(m, t, &mut s, delay, period);
     if armed.is_err() {
@@ -225,6 +253,36 @@ pub fn after(m: MRef, delay: i64, period: i64, what: What, forget: bool) -> Resu
     drop(s);
     tell(m, armed?);
     Ok(handle)
+}
+
+/// A channel that gets the time once, after `delay`, and owns the timer that brings it. One that is due at once has the time
+/// in it already, and no timer; nor has one for ever.
+pub fn after_chan(m: MRef, delay: i64) -> Result<NonNull<Chan>> {
+    let chan = Chan::make(m.sched(), size_of::<i64>(), 1)?;
+    let armed = match delay {
+        FOREVER => Ok(()),
+        ..=0 => {
+            send(m, chan);
+            Ok(())
+        }
+        _ => after(m, delay, 0, What::SendToOwner(chan), false).map(drop),
+    };
+    if armed.is_err() {
+        // SAFETY: made above, and nobody else knows it.
+        unsafe { Chan::free(chan) }?;
+    }
+    armed.map(|()| chan)
+}
+
+/// O2, for a channel that goes and owns `t`. No lock is held.
+pub(super) fn end_of_owner(sched: &Sched, c: NonNull<Chan>, t: &'static HostTimer) {
+    let Some(objects) = super::objects::existing(sched) else { return };
+    let mut s = t.state.lock();
+    // It has no timer if there was no memory to arm it.
+    if matches!(s.what, What::SendToOwner(owner) if owner == c) {
+        t.stop(&mut s);
+        give_back(objects, &mut s);
+    }
 }
 
 /// Z1. Whether it prevented a firing, or a function from beginning.
@@ -276,7 +334,7 @@ unsafe fn fire(m: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool {
         },
         // T2
         What::Send(_) if s.taken => next = s.when,
-        What::Send(c) => send(m, c),
+        What::Send(c) | What::SendToOwner(c) => send(m, c),
         _ => {}
     }
     s.taken = false;
@@ -310,14 +368,14 @@ unsafe fn fire(m: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool {
 /// The time comes into a channel.
 fn send(m: MRef, c: NonNull<Chan>) {
     let mut time = now();
-    // SAFETY: the timer is one of its users. A full one loses this time, a closed one all.
+    // SAFETY: the timer is one of its users, or the channel its owner. A full one loses this time, a closed one all.
     let _ = crate::sys::held::except(|| unsafe { c.as_ref() }.try_transfer(m, Op::Send, (&raw mut time).cast()));
 }
 
 /// T1, for a channel whose timer is `t`, or was. No lock of a channel is held.
 pub fn fire_if_due(m: MRef, c: &Chan, t: &'static HostTimer) {
     let mut s = t.state.lock();
-    let What::Send(mine) = s.what else { return };
+    let Some(mine) = s.what.chan() else { return };
     // Its place may serve another timer by now.
     if !s.armed || !std::ptr::eq(mine.as_ptr(), c) || s.when > now() {
         return;
@@ -369,7 +427,7 @@ fn begins(m: MRef, t: &'static HostTimer, goid: u64) -> What {
 }
 
 /// The end of the runtime: nothing fires any more. Timers keep their handles.
-pub fn stop_all(sched: &crate::gmp::Sched) {
+pub fn stop_all(sched: &Sched) {
     let Some(objects) = super::objects::existing(sched) else { return };
     objects.timers.each(|_, t| {
         let mut s = t.state.lock();

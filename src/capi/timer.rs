@@ -112,6 +112,50 @@ fn with_channel(m: MRef, delay: i64, period: i64) -> crate::gmp::Result<(gmx_tim
     }
 }
 
+/// Makes a channel of int64_t that gets one value: the time of gmx_now, once delay nanoseconds have passed (GMX_FOREVER: never).
+/// With a delay of 0 or less the value is in the channel when the call returns. For a gmx_select that waits for several things
+/// and a moment, and for a moment that several wait for.
+///
+/// The channel brings its timer along: there is nothing to stop, and gmx_chan_free, before or after the value came, ends both.
+///
+/// ```c
+/// gmx_chan *late;
+/// if (gmx_after(5000000000, &late) != GMX_OK) return;
+/// gmx_select_case cases[] = {GMX_RECV(answers, &answer), GMX_RECV(late, NULL)};
+/// gmx_status status = gmx_select(cases, 2, GMX_FOREVER, &chosen);
+/// gmx_chan_free(late);
+/// ```
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: the caller has one reference to the channel until gmx_chan_free. Nobody else may send to the channel.
+/// Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ENOMEM.
+/// Since: 0.2
+///
+/// # Safety
+/// `out` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_after(delay: i64, out: *mut *mut gmx_chan) -> gmx_status {
+    if out.is_null() {
+        return GMX_EINVAL;
+    }
+    let m = match started() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    match timer::after_chan(m, delay) {
+        Ok(c) => {
+            // SAFETY: the caller's promise.
+            unsafe { *out = c.as_ptr().cast() };
+            GMX_OK
+        }
+        Err(e) => status::from(e),
+    }
+}
+
 /// # Safety
 /// `stopped` is null or writable.
 unsafe fn tell(r: crate::gmp::Result<bool>, stopped: *mut bool) -> gmx_status {

@@ -4,6 +4,7 @@ use super::*;
 use crate::block::chan::{Chan, Op};
 use crate::block::timer::{self, What};
 use crate::gmp::timers::{Alarm, Timer, Timers};
+use crate::sync::give_away;
 use std::ptr::NonNull;
 
 unsafe fn happens(_: MRef, _: PRef, arg: *mut std::ffi::c_void, _: u64) -> bool {
@@ -199,6 +200,39 @@ fn reset_to_later_against_fire() {
         assert!(t.is_empty(), "it came early");
         t.end(&again);
     });
+}
+
+/// O1 to O3: the channel that owns its timer is freed while that fires, by a worker or by a receiver who looks. What is
+/// armed next in its place is another's.
+fn free_against_fire(look: bool) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let m = foreign::needm(w.sched, 1).unwrap();
+        set_now(-1);
+        let c = timer::after_chan(m, 1).unwrap();
+        set_now(0);
+        let shared = Arc::new(Timed { handle: 0, c });
+        w.host_as(m, move |w, m| {
+            if look {
+                let _ = shared.take(m);
+            }
+            // SAFETY: made above; we are its only user, and do not use it afterwards.
+            assert_eq!(unsafe { Chan::free(shared.c) }, Ok(()));
+            // SAFETY: as a range of addresses only.
+            give_away(unsafe { shared.c.as_ref() });
+            assert_eq!(w.sched.p_at(0).unwrap().timers.count(), 0, "a timer of a channel that is gone");
+            // Its place in the slab is free again, and nothing of before comes to whoever has it now.
+            let next = timer::after(m, 100, 0, What::Nothing, false).unwrap();
+            assert_eq!(timer::free(m, next), Ok(true), "O2");
+        });
+        w.finish();
+    }
+}
+
+#[test]
+fn free_of_an_owner_against_fire() {
+    check(Size { preemptions: 3, ..Size::default() }, free_against_fire(false));
+    check(Size { preemptions: 3, ..Size::default() }, free_against_fire(true));
 }
 
 unsafe fn never(_: MRef, _: PRef, _: *mut std::ffi::c_void, _: u64) -> bool {

@@ -216,7 +216,7 @@ static void times() {
 
 static void timers() {
   auto begin = gomax::clock::now();
-  auto t = gomax::after(2ms);
+  gomax::timer t(2ms);
   CHECK(t.wait() - begin >= 2ms);
   CHECK(!t.stop());
   CHECK(!t.reset(100s));
@@ -235,6 +235,12 @@ static void timers() {
   bool late = false;
   gomax::select(gomax::on_receive(gomax::after(1ms), [&] { late = true; }), gomax::on_receive(gomax::timer(100s)));
   CHECK(late);
+  gomax::channel<gomax::clock::time_point> moment = gomax::after(2ms), same = moment;
+  gomax::after(100s);  // dropped before it came
+  begin = gomax::clock::now();
+  CHECK(moment.receive().value() <= gomax::clock::now());
+  CHECK(same.try_receive().is_empty());
+  CHECK(gomax::after(0s).size() == 1 && gomax::after(-1s).try_receive());
   ticker = gomax::timer(1ms);
   ticker.wait();
 

@@ -495,6 +495,12 @@ suite "scopes":
       let ticker = newTicker(1.ms)
       for _ in 0 ..< 3: discard ticker.ch.recv()
       check ticker.stop()
+      let (never, late) = (afterChan(forever), afterChan(1.ms))
+      select:
+        never.recv: check false
+        late.recv as time: check time.get > before
+      var time: int64
+      check not late.tryRecv(time)
     runMain main()
 
   test "after a time":

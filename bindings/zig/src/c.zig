@@ -333,6 +333,7 @@ pub extern fn gmx_now() i64;
 pub extern fn gmx_deadline(timeout: i64) i64;
 pub extern fn gmx_time_left(deadline: i64) i64;
 pub extern fn gmx_sleep(ns: i64) Status;
+pub extern fn gmx_after(delay: i64, out: ?*?*Chan) Status;
 pub extern fn gmx_after_func(delay: i64, f: ?Fn, arg: ?*anyopaque, out: ?*Timer) Status;
 pub extern fn gmx_timer_new(delay: i64, period: i64, out: ?*Timer, chan: ?*?*Chan) Status;
 pub extern fn gmx_ticker_new(period: i64, out: ?*Timer, chan: ?*?*Chan) Status;

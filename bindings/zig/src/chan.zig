@@ -175,6 +175,13 @@ pub fn selectTimeout(ns: ?i64, cases: anytype) Error!Chosen(@TypeOf(cases)) {
     unreachable; // the library says which of the cases it did
 }
 
+/// A channel that gets the time of `now` once, after so many nanoseconds; null: never. `deinit` at any moment ends its timer too.
+pub fn afterChannel(delay: ?i64) Error!Channel(i64) {
+    var raw: ?*c.Chan = null;
+    try status.check(c.gmx_after(c.limit(delay), &raw));
+    return .{ .raw = raw };
+}
+
 /// A timer with a channel, which gets the time of `now` when it fires.
 pub const Timer = struct {
     raw: c.Timer,

@@ -40,6 +40,7 @@ pub const select = chan.select;
 pub const trySelect = chan.trySelect;
 pub const selectTimeout = chan.selectTimeout;
 pub const Timer = chan.Timer;
+pub const afterChannel = chan.afterChannel;
 
 const sync = @import("sync.zig");
 pub const Mutex = sync.Mutex;

@@ -564,6 +564,19 @@ fn time() !void {
     try expectEqual(true, try ticker.stop());
     try expectError(error.WouldBlock, ticker.ch.tryRecv());
 
+    const moment = try gomax.afterChannel(ms);
+    defer moment.deinit();
+    _ = try moment.recv();
+    try expectError(error.WouldBlock, moment.tryRecv());
+    const not_yet = try gomax.afterChannel(null);
+    defer not_yet.deinit();
+    const soon_comes = try gomax.afterChannel(ms);
+    defer soon_comes.deinit();
+    switch (try gomax.select(.{ .not_yet = not_yet.onRecv(), .soon = soon_comes.onRecv() })) {
+        .not_yet => return error.TestUnexpectedResult,
+        .soon => |when| try expect(when.? > before),
+    }
+
     const ch = try gomax.Channel(u32).init(1);
     defer ch.deinit();
     var soon = try gomax.after(ms, fired, .{ ch, 1 });

@@ -249,6 +249,7 @@ proc gmx_now*(): int64
 proc gmx_deadline*(timeout: int64): int64
 proc gmx_time_left*(deadline: int64): int64
 proc gmx_sleep*(ns: int64): Status
+proc gmx_after*(delay: int64, chan: ptr RawChan): Status
 proc gmx_after_func*(delay: int64, fn: Fn, arg: pointer, timer: ptr Handle): Status
 proc gmx_timer_new*(delay, period: int64, timer: ptr Handle, chan: ptr RawChan): Status
 proc gmx_ticker_new*(period: int64, timer: ptr Handle, chan: ptr RawChan): Status

@@ -204,6 +204,12 @@ proc newTimer*(delay: int64, period = 0'i64): Timer =
 
 proc newTicker*(period: int64): Timer = newTimer(period, period)
 
+proc afterChan*(delay: int64): Chan[int64] =
+  ## A channel that gets the time of `now` once, after so many nanoseconds (`forever`: never). Its timer goes with it.
+  var raw: RawChan
+  check gmx_after(delay, addr raw)
+  wrap[int64](raw)
+
 proc stop*(t: Timer): bool {.discardable.} =
   ## Whether it prevented something: no time of before can be received afterwards.
   check gmx_timer_stop(t.raw, addr result)
