@@ -37,6 +37,11 @@ void work(size_t i);
 extern uint32_t ready;
 #endif
 
+#ifdef EXAMPLE_gmx_sema_release_handoff
+extern uint32_t turn;
+void take_a_turn(void);
+#endif
+
 #ifdef EXAMPLE_gmx_wait_on_address
 #include <stdatomic.h>
 extern _Atomic(uint32_t) word;

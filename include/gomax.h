@@ -1523,7 +1523,7 @@ GMX_API gmx_status gmx_sema_release(uint32_t *s);
  *
  * Only the permit changes hands if the caller has no P or may not leave it, or if the waiter is a thread of the host.
  *
- *     gmx_sema_acquire(&turn);
+ *     if (gmx_sema_acquire(&turn) != GMX_OK) return;
  *     take_a_turn();
  *     gmx_sema_release_handoff(&turn);
  *

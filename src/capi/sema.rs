@@ -138,7 +138,7 @@ pub unsafe extern "C" fn gmx_sema_release(s: *mut u32) -> gmx_status {
 /// Only the permit changes hands if the caller has no P or may not leave it, or if the waiter is a thread of the host.
 ///
 /// ```c
-/// gmx_sema_acquire(&turn);
+/// if (gmx_sema_acquire(&turn) != GMX_OK) return;
 /// take_a_turn();
 /// gmx_sema_release_handoff(&turn);
 /// ```
