@@ -86,7 +86,7 @@ if command -v cmake >/dev/null; then
 cmake_minimum_required(VERSION 3.13)
 project(uses_gomax C CXX)
 set(CMAKE_CXX_STANDARD 17)
-find_package(gomax 0.1 CONFIG REQUIRED)
+find_package(gomax 0.2 CONFIG REQUIRED)
 find_package(Threads REQUIRED)
 add_executable(c 00_smoke.c)
 target_compile_definitions(c PRIVATE _GNU_SOURCE)

@@ -1,5 +1,5 @@
 /*
- * libgomax 0.1.0: the scheduler of the Go runtime (goroutines, threads, processors) for C.
+ * libgomax 0.2.0: the scheduler of the Go runtime (goroutines, threads, processors) for C.
  *
  * Every function says: what it does; Blocks (G, thread or never); Call from (which contexts may); Safepoint (whether it
  * is one); Migrates (whether the G may be on another thread afterwards: no errno, no address of a thread-local variable
@@ -23,9 +23,9 @@
 
 /* The version that this header belongs to; gmx_version() is the library's. */
 #define GMX_VERSION_MAJOR 0
-#define GMX_VERSION_MINOR 1
+#define GMX_VERSION_MINOR 2
 #define GMX_VERSION_PATCH 0
-#define GMX_VERSION_STRING "0.1.0"
+#define GMX_VERSION_STRING "0.2.0"
 #define GMX_VERSION ((GMX_VERSION_MAJOR << 16) | (GMX_VERSION_MINOR << 8) | GMX_VERSION_PATCH)
 
 /* Each of these may be defined before the header is included. */

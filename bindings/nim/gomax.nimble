@@ -1,4 +1,4 @@
-version = "0.1.0"
+version = "0.2.0"
 author = "libgomax"
 description = "Goroutines for Nim, on libgomax"
 license = "MIT or Apache-2.0"
