@@ -3096,7 +3096,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_timer_new(int64_t delay,
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ENOMEM.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_after(int64_t delay,
+GMX_MUST_USE GMX_API gmx_status gmx_after(int64_t delay,
                      gmx_chan **out);
 
 /**

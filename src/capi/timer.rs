@@ -137,6 +137,7 @@ fn with_channel(m: MRef, delay: i64, period: i64) -> crate::gmp::Result<(gmx_tim
 ///
 /// # Safety
 /// `out` is null or writable.
+#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_after(delay: i64, out: *mut *mut gmx_chan) -> gmx_status {
     if out.is_null() {
