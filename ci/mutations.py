@@ -57,6 +57,7 @@ MODELS = {
     "block/claim.rs": "chans cancels",
     "block/cancel.rs": "cancels chans",
     "block/hook.rs": "cancels",
+    "block/class.rs": "classes",
     "block/timer.rs": "timers",
     "block/rwmutex.rs": "rw lifetimes",
     "block/cond.rs": "rw lifetimes",

@@ -93,10 +93,10 @@ pub fn free(m: MRef, handle: u64) -> Result<()> {
     Ok(())
 }
 
-/// T2: calls `f` when it is the caller's turn.
+/// T1, and T2 up to the caller's turn.
 ///
 /// # Migrates
-pub fn run_in(m: MRef, handle: u64, deadline: Option<i64>, f: impl FnOnce()) -> Result<()> {
+pub fn enter(m: MRef, handle: u64, deadline: Option<i64>) -> Result<(MRef, &'static Class)> {
     let c = find(m, handle)?;
     // SAFETY: I1.
     let name = unsafe { &*c.name.get() };
@@ -106,6 +106,22 @@ pub fn run_in(m: MRef, handle: u64, deadline: Option<i64>, f: impl FnOnce()) -> 
         c.users.fetch_sub(1, Ordering::AcqRel);
         return Err(e);
     }
+    Ok((m, c))
+}
+
+/// The end of T2. `m`: None in a child of fork that has no runtime.
+pub fn leave(m: Option<MRef>, c: &Class) {
+    if let Some(m) = m {
+        sema::release_handoff(m, &c.free);
+    }
+    c.users.fetch_sub(1, Ordering::AcqRel);
+}
+
+/// Calls `f` when it is the caller's turn.
+///
+/// # Migrates
+pub fn run_in(m: MRef, handle: u64, deadline: Option<i64>, f: impl FnOnce()) -> Result<()> {
+    let (m, c) = enter(m, handle, deadline)?;
     let mut node = Cleanup { f: Some(give_back), arg: from_ref(c).cast_mut().cast(), below: std::ptr::null_mut() };
     // On a thread of the host no goroutine ends in the middle.
     let gp = m.g().filter(|_| !m.is_extra());
@@ -123,9 +139,5 @@ pub fn run_in(m: MRef, handle: u64, deadline: Option<i64>, f: impl FnOnce()) -> 
 
 extern "C" fn give_back(c: *mut c_void) {
     // SAFETY: `run_in` passes a class that counts the call.
-    let c = unsafe { &*c.cast::<Class>() };
-    if let Some(m) = cleanup::here() {
-        sema::release_handoff(m, &c.free);
-    }
-    c.users.fetch_sub(1, Ordering::AcqRel);
+    leave(cleanup::here(), unsafe { &*c.cast::<Class>() });
 }

@@ -27,6 +27,7 @@ mod addresses;
 mod barriers;
 mod cancels;
 mod chans;
+mod classes;
 mod closes;
 mod coros;
 mod fences;
