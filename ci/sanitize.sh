@@ -29,6 +29,7 @@ not "fails malloc itself, the sanitizer's too" address thread valgrind -- faults
 not "has a malloc of its own" address thread valgrind -- hostile stuck_host
 not "measures memory, which a sanitizer has much of" address thread valgrind -- memory ratchets
 not "has little address space" address thread valgrind -- limits timers_memory
+not "takes address space away, of which valgrind needs some itself" valgrind -- lack
 not "overflows stacks, and counts on the library's own handler of the fault" address thread valgrind -- overflow
 not "writes where it must not: valgrind tells each time, and goes on with registers that are not those of the fault" valgrind -- signals
 not "looks on which stack a handler runs: ThreadSanitizer stands between the kernel and the library's own" thread -- signals
