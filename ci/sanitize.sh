@@ -47,6 +47,7 @@ not "is about what happens at once: valgrind runs one thread at a time" valgrind
 not "takes turns by the million: minutes with an instrumented library, and what it asks has nothing to do with memory" thread -- sched_order
 not "has more Gs at a time than ThreadSanitizer has threads (8128)" thread -- guards guards_required steal
 not "reads what is left on a stack below its own frame" address thread valgrind -- wipe
+not "paints the stack below its own frame" valgrind -- stack_use
 not "Python is not instrumented" address thread valgrind -- py_smoke
 
 kinds=() only=()

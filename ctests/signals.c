@@ -303,6 +303,9 @@ static int count(const char *words) {
 static void a_fault_is_told_once(void) {
   void (*const cases[])(void *) = {after_a_restart, after_restarts_and_on_a_g, in_a_child_of_fork, one_that_comes_again, there_before};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+#ifdef __SANITIZE_ADDRESS__ /* a child of fork may find a lock of the sanitizer taken, for good */
+    if (cases[i] == in_a_child_of_fork) continue;
+#endif
     child_run(&c, 60, cases[i], NULL);
     int sig = cases[i] == in_a_child_of_fork ? SIGKILL : SIGSEGV;
     if (!WIFSIGNALED(c.status) || WTERMSIG(c.status) != sig) CHILD_FAIL(&c, "case %zu did not die of the fault", i);
