@@ -367,8 +367,8 @@ CALL(main_null) { return gmx_main(NULL, f); }
 CALL(shutdown_now) { return USED, gmx_shutdown(1000000); }
 CALL(preempt_word) {
   USED;
-  const volatile uint32_t *word = gmx_preempt_word();
-  CHECK(word != NULL && word == gmx_preempt_word() && *word <= 1);
+  const uint32_t *word = gmx_preempt_word();
+  CHECK(word != NULL && word == gmx_preempt_word() && __atomic_load_n(word, __ATOMIC_RELAXED) <= 1);
   return GMX_OK;
 }
 CALL(version_and_names) {
