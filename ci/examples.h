@@ -53,6 +53,13 @@ extern struct { int number; } jobs[];
 void work(void *job);
 #endif
 
+#ifdef EXAMPLE_gmx_barrier_wait
+extern gmx_barrier step;
+extern int steps;
+void compute(int i);
+void report(int i);
+#endif
+
 #ifdef EXAMPLE_gmx_cancel_locks
 extern gmx_mutex m;
 #endif

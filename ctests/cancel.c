@@ -20,6 +20,7 @@ struct world {
   gmx_mutex mutex;
   gmx_rwmutex rw;
   gmx_waitgroup group;
+  gmx_barrier barrier;
   gmx_g parked, where;
 };
 
@@ -35,14 +36,16 @@ static gmx_status waits_write(struct world *w) { return gmx_rwmutex_lock(&w->rw)
 static gmx_status waits_write_timeout(struct world *w) { return gmx_rwmutex_lock_timeout(&w->rw, 3600000 * MS); }
 static gmx_status waits_read(struct world *w) { return gmx_rwmutex_rlock(&w->rw); }
 static gmx_status waits_read_timeout(struct world *w) { return gmx_rwmutex_rlock_timeout(&w->rw, 3600000 * MS); }
+static gmx_status waits_barrier(struct world *w) { return gmx_barrier_wait(&w->barrier, NULL); }
+static gmx_status waits_barrier_timeout(struct world *w) { return gmx_barrier_wait_timeout(&w->barrier, 3600000 * MS, NULL); }
 static gmx_status sleeps(struct world *w) { return (void)w, gmx_sleep(3600000 * MS); }
 
 static gmx_status (*const waits[])(struct world *) = {
-    waits_sema,          waits_sema_timeout, sleeps,      /* for events */
+    waits_sema,          waits_sema_timeout, sleeps,      waits_barrier, waits_barrier_timeout, /* for events */
     waits_mutex,         waits_mutex_timeout, waits_group, /* for locks and ends */
     waits_group_timeout, waits_join,          waits_join_timeout, waits_write, waits_write_timeout, waits_read, waits_read_timeout,
 };
-enum { WAITS = sizeof waits / sizeof waits[0], EVENTS = 3 };
+enum { WAITS = sizeof waits / sizeof waits[0], EVENTS = 5 };
 
 static void parks(void *arg) { park_at(arg); }
 
@@ -51,6 +54,7 @@ static void world_make(struct world *w) {
   CHECK_OK(gmx_mutex_lock(&w->mutex));
   CHECK_OK(gmx_rwmutex_lock(&w->rw));
   CHECK_OK(gmx_waitgroup_add(&w->group, 1));
+  w->barrier.n = 2;
   w->parked = g_start(parks, &w->where);
   spin_until(load(&w->where) != 0);
 }
@@ -69,6 +73,7 @@ static void world_end(struct world *w) {
   CHECK_OK(gmx_rwmutex_unlock(&w->rw));
   CHECK_OK(gmx_waitgroup_done(&w->group));
   CHECK_OK(gmx_waitgroup_wait(&w->group));
+  CHECK_STATUS(gmx_barrier_wait_timeout(&w->barrier, 0, NULL), GMX_ETIMEDOUT);
   CHECK_OK(gmx_ready(w->where));
   CHECK_OK(gmx_join(w->parked, GMX_FOREVER));
 }

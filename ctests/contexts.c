@@ -179,6 +179,11 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(waitgroup_wait_0,       BLOCKS(ok))                                                             \
   X(waitgroup_wait_1,       n_a,   insys, n_a,   n_a,   n_a,   notg,  notg,  notg,  notg,  notg)    \
   X(waitgroup_wait_timeout, BLOCKS(tmout))                                                          \
+  X(barrier_wait_last,      BLOCKS(ok))                                                             \
+  X(barrier_wait,           n_a,   insys, n_a,   n_a,   n_a,   notg,  notg,  notg,  notg,  notg)    \
+  X(barrier_wait_timeout,   BLOCKS(tmout))                                                          \
+  X(barrier_null,           EVERYWHERE(inval))                                                      \
+  X(barrier_of_0,           BLOCKS(inval))                                                          \
   X(chan_tries,             EVERYWHERE(ok))                                                         \
   X(chan_null,              EVERYWHERE(inval))                                                      \
   X(chan_try_null,          EVERYWHERE(again))                                                      \
@@ -896,6 +901,37 @@ static gmx_chan *a_chan(bool full) {
 static gmx_status and_free(gmx_chan *c, gmx_status s) {
   CHECK_OK(gmx_chan_free(c));
   return s;
+}
+CALL(barrier_wait_last) {
+  gmx_barrier b = GMX_BARRIER_INIT(1);
+  bool serial = false;
+  gmx_status s = gmx_barrier_wait(&b, &serial);
+  USED;
+  CHECK_EQ(serial, s == GMX_OK);
+  return s;
+}
+CALL(barrier_wait) {
+  gmx_barrier b = GMX_BARRIER_INIT(2);
+  return USED, gmx_barrier_wait(&b, NULL);
+}
+CALL(barrier_wait_timeout) {
+  gmx_barrier b = GMX_BARRIER_INIT(2);
+  USED;
+  gmx_status s = gmx_barrier_wait_timeout(&b, 0, NULL);
+  CHECK_STATUS(gmx_barrier_wait_timeout(&b, 1000000, NULL), s);
+  CHECK_EQ(b.arrived, 0);
+  CHECK_EQ(gmx_barrier_waiters(&b), 0);
+  return s;
+}
+CALL(barrier_null) {
+  USED;
+  CHECK_STATUS(gmx_barrier_wait_timeout(NULL, 0, NULL), GMX_EINVAL);
+  CHECK_EQ(gmx_barrier_waiters(NULL), 0);
+  return gmx_barrier_wait(NULL, NULL);
+}
+CALL(barrier_of_0) {
+  gmx_barrier b = GMX_BARRIER_INIT(0);
+  return USED, gmx_barrier_wait(&b, NULL);
 }
 CALL(chan_tries) {
   USED;

@@ -43,7 +43,7 @@ static void step(actor *a) {
     case 17: one_in(a, 2) ? locals(a) : others(a); break;
     case 18: processors(a); break;
     case 19: semaphores(a); break;
-    case 20: one_in(a, 2) ? locks(a) : wait_groups(a); break;
+    case 20: one_in(a, 2) ? locks(a) : one_in(a, 3) ? barriers(a) : wait_groups(a); break;
     case 21: inside(a); break;
     case 22: one_in(a, 2) ? rw_locks(a) : once_only(a); break;
     case 23: bracketed(a); break;

@@ -51,12 +51,15 @@ static void *crowd(void *arg) {
 /* Where in the object its waiters wait. */
 static size_t wait_offset;
 
+static void barrier_user(struct round *r, int i);
+
 static void play(void (*use)(struct round *, int), int rounds) {
   for (int n = 0; n < rounds; n++) {
     struct round r;
     memset(&r, 0, sizeof r);
     r.use = use;
     r.object = page();
+    if (use == barrier_user) *(gmx_barrier *)r.object = (gmx_barrier)GMX_BARRIER_INIT(USERS);
     atomic_store(&crowded, (uintptr_t)r.object + wait_offset);
     CHECK_OK(gmx_waitgroup_add(&r.ended, USERS));
     for (int i = 0; i < USERS; i++) go(user, &r);
@@ -158,6 +161,19 @@ static void group_user(struct round *r, int i) {
 }
 static void groups(void) { play(group_user, ROUNDS); }
 
+/* ---- barriers: the first one back, since all have arrived and none looks at it again. One gives up, and comes again ---- */
+
+static void barrier_user(struct round *r, int i) {
+  gmx_barrier *b = r->object;
+  if (i > 0) {
+    CHECK_OK(gmx_barrier_wait(b, NULL));
+  } else if (gmx_barrier_wait_timeout(b, 1000, NULL) != GMX_OK) {
+    CHECK_OK(gmx_barrier_wait(b, NULL));
+  }
+  if (atomic_fetch_add(&r->back, 1) == 0) unmap(b);
+}
+static void barriers(void) { play(barrier_user, ROUNDS); }
+
 /* ---- a channel: a receiver that has got the value, or the end. Its memory is a mapping of its own ---- */
 
 static void chan_user(struct round *r, int i) {
@@ -245,6 +261,23 @@ static void first_of_group_begins_again(void) {
   }
 }
 
+static void meets(void *arg) {
+  gmx_barrier *b = arg;
+  atomic_fetch_add(&came, 1);
+  CHECK_OK(gmx_barrier_wait(b, NULL));
+  if (is_first()) unmap(b);
+  release(&all_back, 1);
+}
+static void first_of_barrier_unmaps(void) {
+  for (int n = 0; n < 500; n++) {
+    gmx_barrier *b = page();
+    *b = (gmx_barrier)GMX_BARRIER_INIT(USERS);
+    came = back = 0;
+    for (int i = 0; i < USERS; i++) go(meets, b);
+    acquire(&all_back, USERS);
+  }
+}
+
 static void once_fn(void *arg) {
   (void)arg;
   wait_for(USERS);
@@ -274,6 +307,7 @@ int main(void) {
   RUN_G(semas);
   RUN_G(conds);
   RUN_G(groups);
+  RUN_G(barriers);
   RUN_G(chans);
   atomic_store(&crowded, 1);
   for (int i = 0; i < CROWD; i++) thread_join(threads[i]);
@@ -281,6 +315,7 @@ int main(void) {
   gs_start(1, NO_SLICES);
   RUN_G(first_of_group_unmaps);
   RUN_G(first_of_group_begins_again);
+  RUN_G(first_of_barrier_unmaps);
   RUN_G(first_of_once_unmaps);
   gs_finish();
   return 0;

@@ -156,6 +156,11 @@ static void c_waitgroup(void) {
   CHECK_OK(gmx_waitgroup_done(&wg));
   CHECK_OK(gmx_waitgroup_wait(&wg));
 }
+static void c_barrier(void) {
+  static gmx_barrier two = GMX_BARRIER_INIT(2), one = GMX_BARRIER_INIT(1);
+  CHECK_STATUS(gmx_barrier_wait_timeout(&two, 1000, NULL), GMX_ETIMEDOUT);
+  CHECK_OK(gmx_barrier_wait(&one, NULL));
+}
 static void c_once(void) {
   gmx_once once = {0};
   CHECK_OK(gmx_once_do(&once, nothing, NULL));
@@ -275,6 +280,7 @@ static const struct {
     {"gmx_rwmutex", c_rwmutex, MOST},
     {"gmx_cond", c_cond, MOST},
     {"gmx_waitgroup", c_waitgroup, MOST},
+    {"gmx_barrier", c_barrier, MOST},
     {"gmx_once", c_once, MOST},
     {"gmx_chan", c_chan, MOST},
     {"gmx_select", c_select, MOST},

@@ -32,6 +32,9 @@ static gmx_status sema(void) { return gmx_sema_acquire(&zero); }
 static gmx_status sema_for_no_time(void) { return gmx_sema_acquire_timeout(&zero, 0); }
 static gmx_status group(void) { return gmx_waitgroup_wait(&open_group); }
 static gmx_status group_for_no_time(void) { return gmx_waitgroup_wait_timeout(&open_group, 0); }
+static gmx_barrier meeting = GMX_BARRIER_INIT(2);
+static gmx_status barrier(void) { return gmx_barrier_wait(&meeting, NULL); }
+static gmx_status barrier_for_no_time(void) { return gmx_barrier_wait_timeout(&meeting, 0, NULL); }
 static void nothing(void *arg) { (void)arg; }
 static gmx_status once(void) { return gmx_once_do(&running, nothing, NULL); }
 static gmx_status once_for_no_time(void) { return gmx_once_do_timeout(&running, nothing, NULL, 0); }
@@ -87,6 +90,7 @@ static const struct call {
     CALL(rlock, GMX_ECANCELED),
     CALL(sema, GMX_ECANCELED),
     CALL(group, GMX_ECANCELED),
+    CALL(barrier, GMX_ECANCELED),
     CALL(once, GMX_ECANCELED),
     CALL(join_it, GMX_ECANCELED),
     CALL(recv, GMX_ECANCELED),
@@ -104,6 +108,7 @@ static const struct call {
     CALL(try_sema, GMX_EAGAIN),
     CALL(sema_for_no_time, GMX_ETIMEDOUT),
     CALL(group_for_no_time, GMX_ETIMEDOUT),
+    CALL(barrier_for_no_time, GMX_ETIMEDOUT),
     CALL(once_for_no_time, GMX_ETIMEDOUT),
     CALL(join_for_no_time, GMX_ETIMEDOUT),
     CALL(leave_for_no_time, GMX_ETIMEDOUT),

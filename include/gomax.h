@@ -2096,6 +2096,80 @@ GMX_API gmx_status gmx_waitgroup_wait(struct gmx_waitgroup *wg);
  */
 GMX_MUST_USE GMX_API gmx_status gmx_waitgroup_wait_timeout(struct gmx_waitgroup *wg, int64_t timeout);
 
+/* ---- Barriers --------------------------------------------------------------------------------------------------- */
+
+/**
+ * Where n goroutines and threads meet, again and again. GMX_BARRIER_INIT(n) makes one; nothing needs to be freed. Set n where
+ * there is no initialiser, and the rest to zero; n may change while there is no waiter. Do not copy it while there is one.
+ */
+typedef struct gmx_barrier {
+  /**
+   * How many meet.
+   */
+  uint32_t n;
+  uint32_t arrived;
+  uint64_t reserved;
+} gmx_barrier;
+
+/**
+ * Waits until n callers have arrived, this one included. In each round one of them, the last, gets *serial = true; the others
+ * get false. serial may be NULL.
+ *
+ *     for (int i = 0; i < steps; i++) {
+ *       bool serial;
+ *       compute(i);
+ *       if (gmx_barrier_wait(&step, &serial) != GMX_OK) return;
+ *       if (serial) report(i);
+ *     }
+ *
+ * The barrier is ready for the next round when the first caller is back. When no further round is to come its memory may be
+ * given back then.
+ *
+ * A caller that returns anything but GMX_OK has not arrived: the others wait for one more, which may be the same caller again.
+ *
+ * Blocks: the goroutine, or the thread of a caller that is none.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits, and unless GMX_OK.
+ * Migrates: when it waits, and unless GMX_OK.
+ * Cancellable: yes: a caller that is cancelled elsewhere would leave the others waiting.
+ * Owns: nothing.
+ * Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if n is 0, for a copy of a barrier with waiters, or if b is NULL or not aligned;
+ * GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_barrier_wait(struct gmx_barrier *b,
+                            bool *serial);
+
+/**
+ * As gmx_barrier_wait, but gives up after timeout nanoseconds. With 0 or less only the last caller of a round gets through.
+ *
+ * Blocks: as gmx_barrier_wait, no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: when it waits, and unless GMX_OK.
+ * Migrates: when it waits, and unless GMX_OK.
+ * Cancellable: yes.
+ * Owns: nothing.
+ * Returns: as gmx_barrier_wait; GMX_ETIMEDOUT; GMX_ENOMEM.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_barrier_wait_timeout(struct gmx_barrier *b,
+                                    int64_t timeout,
+                                    bool *serial);
+
+/**
+ * How many goroutines and threads wait at a barrier: how many have arrived in this round. Otherwise as gmx_sema_waiters.
+ *
+ * Blocks: never.
+ * Call from: every context; it does not start the runtime.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: nothing.
+ * Returns: the number, which may have changed by then; 0 if b is NULL or not aligned, and without a runtime.
+ * Since: 0.2
+ */
+GMX_API uint32_t gmx_barrier_waiters(const struct gmx_barrier *b);
+
 /* ---- Doing something once --------------------------------------------------------------------------------------- */
 
 /**
@@ -3422,6 +3496,7 @@ GMX_API gmx_status gmx_write_heap_dump(int32_t fd);
 #define GMX_COND_INIT GMX_ZERO_INIT
 #define GMX_WAITGROUP_INIT GMX_ZERO_INIT
 #define GMX_ONCE_INIT GMX_ZERO_INIT
+#define GMX_BARRIER_INIT(n) {(n), 0, 0}
 
 /*
  * A case of gmx_select: `gmx_select_case cases[] = {GMX_RECV(jobs, &job), GMX_SEND(results, &result)};`

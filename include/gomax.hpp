@@ -1608,6 +1608,36 @@ class semaphore {
   std::uint32_t n_;
 };
 
+/// Where n goroutines and threads meet, again and again. A wait that throws, or whose time is up, is no arrival.
+class barrier {
+ public:
+  constexpr explicit barrier(std::uint32_t n) noexcept : b_ GMX_BARRIER_INIT(n) {}
+  barrier(const barrier &) = delete;
+  barrier &operator=(const barrier &) = delete;
+
+  /// Waits until n have arrived. True for one of them in each round.
+  bool wait() {
+    bool serial = false;
+    check(gmx_barrier_wait(&b_, &serial));
+    return serial;
+  }
+  /// As wait; empty if the time was up.
+  template <class Rep, class Period>
+  std::optional<bool> wait_for(const std::chrono::duration<Rep, Period> &d) {
+    bool serial = false;
+    gmx_status status = gmx_barrier_wait_timeout(&b_, detail::ns(d), &serial);
+    if (status == GMX_ETIMEDOUT) return std::nullopt;
+    check(status);
+    return serial;
+  }
+  /// How many have arrived in this round.
+  std::uint32_t waiters() const noexcept { return gmx_barrier_waiters(&b_); }
+  gmx_barrier *native() noexcept { return &b_; }
+
+ private:
+  gmx_barrier b_;
+};
+
 /// Something to be done once. As in Go, and unlike std::call_once, it is done also if it throws: the exception goes to
 /// the caller whose function it was, the others find it done.
 class once {

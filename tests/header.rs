@@ -39,6 +39,7 @@ const SECTIONS: &[&str] = &[
     "rwmutex",
     "cond",
     "waitgroup",
+    "barrier",
     "once",
     "cancel",
     "scope",
@@ -93,6 +94,7 @@ fn layouts() -> Vec<Layout> {
         gmx_cond { mutex, home }
         gmx_once { state, reserved, owner }
         gmx_waitgroup { state, sema, reserved }
+        gmx_barrier { n, arrived, reserved }
         gmx_scope_end { struct_size, by, status, g }
         gmx_select_case { chan, elem, op, reserved0, reserved }
         gmx_mem_stats {

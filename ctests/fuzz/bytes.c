@@ -74,6 +74,7 @@ static struct {
   gmx_rwmutex rws[WORDS];
   gmx_cond conds[WORDS];
   gmx_waitgroup groups[WORDS];
+  gmx_barrier barriers[WORDS];
   gmx_once onces[WORDS];
 } all;
 static atomic_int live;
@@ -301,7 +302,7 @@ static void keys(bytes *b) {
 
 static void locks(bytes *b) {
   unsigned i = below(b, WORDS);
-  switch (below(b, 20)) {
+  switch (below(b, 21)) {
     case 0: known(below(b, 2) ? gmx_sema_release(&all.semas[i]) : gmx_sema_release_handoff(&all.semas[i])); return;
     case 1: known(gmx_sema_try_acquire(&all.semas[i])); return;
     case 2: known(gmx_sema_acquire_timeout(&all.semas[i], moment(b))); return;
@@ -321,6 +322,10 @@ static void locks(bytes *b) {
     case 16: known(gmx_waitgroup_done(&all.groups[i])); return;
     case 17: known(gmx_waitgroup_wait_timeout(&all.groups[i], moment(b))); return;
     case 18: known(gmx_once_do_timeout(&all.onces[i], nothing, NULL, moment(b))); return;
+    case 19:
+      all.barriers[i].n = i % 3 + 1; /* as it was */
+      known(gmx_barrier_wait_timeout(&all.barriers[i], moment(b), NULL));
+      return;
     default: known(gmx_sema_acquire_timeout(&all.semas[i], 0));
   }
 }

@@ -95,6 +95,23 @@ static void rw_locks(actor *a) {
   }
 }
 
+/* Left in whatever state comes about: who comes last ends a round. */
+static gmx_barrier meetings[GROUPS] = {GMX_BARRIER_INIT(1), GMX_BARRIER_INIT(2), GMX_BARRIER_INIT(3)};
+
+static void barriers(actor *a) {
+  gmx_barrier *b = &meetings[rnd(a, GROUPS)], none = GMX_BARRIER_INIT(0);
+  bool serial;
+  switch (rnd(a, 6)) {
+    case 0: WAITS(a, gmx_barrier_wait_timeout(b, moment(a) - 100000, &serial), GMX_OK, GMX_ETIMEDOUT, GMX_ENOMEM, DOWN(a)); break;
+    case 1:
+      IS(a, gmx_barrier_wait(NULL, &serial), GMX_EINVAL);
+      IS(a, gmx_barrier_wait((gmx_barrier *)((char *)b + 1), &serial), GMX_EINVAL);
+      WAITS_ON(a, gmx_barrier_wait(&none, NULL), GMX_EINVAL, DOWN(a));
+      break;
+    default: WAITS(a, gmx_barrier_wait_timeout(b, wait_for(a), &serial), GMX_OK, GMX_ETIMEDOUT, GMX_ENOMEM, DOWN(a));
+  }
+}
+
 /* ---- as they should be used ---- */
 
 /* What it guards: how many are inside, by readers, writers of a read-write lock and of a mutex. */

@@ -112,6 +112,11 @@ _Static_assert(offsetof(gmx_waitgroup, state) == 0 && sizeof(((gmx_waitgroup *)0
 _Static_assert(offsetof(gmx_waitgroup, sema) == 8 && sizeof(((gmx_waitgroup *)0)->sema) == 4, "gmx_waitgroup.sema");
 _Static_assert(offsetof(gmx_waitgroup, reserved) == 12 && sizeof(((gmx_waitgroup *)0)->reserved) == 4, "gmx_waitgroup.reserved");
 
+_Static_assert(sizeof(gmx_barrier) == 16 && _Alignof(gmx_barrier) == 8, "gmx_barrier");
+_Static_assert(offsetof(gmx_barrier, n) == 0 && sizeof(((gmx_barrier *)0)->n) == 4, "gmx_barrier.n");
+_Static_assert(offsetof(gmx_barrier, arrived) == 4 && sizeof(((gmx_barrier *)0)->arrived) == 4, "gmx_barrier.arrived");
+_Static_assert(offsetof(gmx_barrier, reserved) == 8 && sizeof(((gmx_barrier *)0)->reserved) == 8, "gmx_barrier.reserved");
+
 _Static_assert(sizeof(gmx_once) == 16 && _Alignof(gmx_once) == 8, "gmx_once");
 _Static_assert(offsetof(gmx_once, state) == 0 && sizeof(((gmx_once *)0)->state) == 4, "gmx_once.state");
 _Static_assert(offsetof(gmx_once, reserved) == 4 && sizeof(((gmx_once *)0)->reserved) == 4, "gmx_once.reserved");
@@ -180,6 +185,9 @@ _Static_assert(offsetof(gmx_sched_stats, runqueue) == 184 && sizeof(((gmx_sched_
 gmx_status gmx_after(int64_t delay, gmx_chan **out);
 gmx_status gmx_after_func(int64_t delay, void (*fn)(void*), void *arg, gmx_timer *out);
 gmx_status gmx_attach_thread(void);
+gmx_status gmx_barrier_wait(struct gmx_barrier *b, bool *serial);
+gmx_status gmx_barrier_wait_timeout(struct gmx_barrier *b, int64_t timeout, bool *serial);
+uint32_t gmx_barrier_waiters(const struct gmx_barrier *b);
 gmx_status gmx_blocking(void (*fn)(void*), void *arg);
 gmx_status gmx_blocking_in(gmx_class class_, void (*fn)(void*), void *arg, int64_t timeout);
 gmx_status gmx_callback(void (*fn)(void*), void *arg);
@@ -337,6 +345,9 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_after,
   (abi_function)gmx_after_func,
   (abi_function)gmx_attach_thread,
+  (abi_function)gmx_barrier_wait,
+  (abi_function)gmx_barrier_wait_timeout,
+  (abi_function)gmx_barrier_waiters,
   (abi_function)gmx_blocking,
   (abi_function)gmx_blocking_in,
   (abi_function)gmx_callback,

@@ -41,6 +41,7 @@ use super::waitq::{self, After, How, Waited};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{WaitReason, Wake};
 use crate::gmp::m::MRef;
+use crate::gmp::semtable::Queue;
 use crate::sync::own::OwnU64;
 use std::ffi::c_void;
 
@@ -67,14 +68,16 @@ impl Cond {
         let mut fits = true;
         let waited;
         // W1
-        (m, waited) = waitq::wait_then(m, addr, How::event(WaitReason::COND, deadline), Some(after), |q| {
+        let fit = |q: &mut Queue| {
             fits = [0, addr].contains(&self.home.get()) && (q.peek(addr).is_none() || self.mutex.get() == with);
             if fits {
                 self.home.set(addr);
                 self.mutex.set(with);
             }
             fits
-        });
+        };
+        let how = How::event(WaitReason::COND, deadline);
+        (m, waited) = waitq::wait_then(m, addr, how, Some(after), fit, |_| ());
         if !fits {
             return Err(Error::Invalid);
         }

@@ -2,6 +2,7 @@
 //! these works for Gs, for attached threads and for threads of the host that hold no P.
 
 pub mod address;
+pub mod barrier;
 pub mod cancel;
 pub mod chan;
 pub mod claim;

@@ -32,6 +32,8 @@
 //!   look at its object again, which may be gone. A waker hands off only while nobody can have given the object away. A
 //!   wake by `Ready` needs the address alone. It may come late, when the memory holds another object already, whose
 //!   waiter looks again in vain. (The address of a G is never another's.)
+//! * M5 a waiter that is one of a count of its object ([`wait_counted`]) is one as long as it is in the queue: who
+//!   takes it out since it gives up takes it back from the count in the same step.
 //!
 //! # Orderings
 //! A1's fence pairs with B1's: either the waker sees nwait, or the waiter's test in A2 sees the changed word.
@@ -42,10 +44,10 @@ use crate::gmp::g::{GList, GRef, WaitReason, Wake};
 use crate::gmp::m::{Commit, Ctx, MRef};
 use crate::gmp::p::PRef;
 use crate::gmp::sched::Sched;
-use crate::gmp::semtable::Queue;
+use crate::gmp::semtable::{Queue, Root};
 use crate::gmp::timers::{Alarm, Timers, later};
 use crate::protocol::{park, wake};
-use crate::sync::{Guard, Ordering, fence};
+use crate::sync::{AtomicU32, Guard, Ordering, fence};
 use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 
@@ -140,10 +142,31 @@ struct Waiting<'a> {
 /// # Migrates
 #[inline]
 pub fn wait(m: MRef, addr: u64, how: How, still: impl FnOnce() -> bool) -> (MRef, Waited) {
-    wait_then(m, addr, how, None, |_| still())
+    wait_then(m, addr, how, None, |_| still(), |_| ())
 }
 
-/// As [`wait`]; the test sees the queue.
+/// As [`wait`], for a waiter that is one of `count` while it is in the queue (M5). Whoever ends its wait otherwise sees
+/// to the count. The test sees the queue.
+///
+/// # Migrates
+pub fn wait_counted(
+    m: MRef,
+    addr: u64,
+    how: How,
+    count: &AtomicU32,
+    still: impl FnOnce(&mut Queue) -> bool,
+) -> (MRef, Waited) {
+    let gp = waiter(m);
+    let woken = wait_then(m, addr, how, None, still, |gp| {
+        // Under the lock, as all that touches it.
+        count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        gp.sudog.counted.set(std::ptr::from_ref(count).cast_mut());
+    });
+    gp.sudog.counted.set(std::ptr::null_mut());
+    woken
+}
+
+/// As [`wait`]; the test sees the queue, and `queued` runs under the lock once the waiter is in it.
 ///
 /// # Migrates
 pub fn wait_then(
@@ -152,6 +175,7 @@ pub fn wait_then(
     how: How,
     after: Option<After>,
     still: impl FnOnce(&mut Queue) -> bool,
+    queued: impl FnOnce(GRef),
 ) -> (MRef, Waited) {
     let sched = m.sched();
     let gp = waiter(m);
@@ -190,6 +214,7 @@ pub fn wait_then(
     s.since.set(how.since);
     s.wake.set(Wake::None as u8);
     guard.push(gp, addr, how.first);
+    queued(gp);
     // A3
     let deadline = how.deadline.filter(|_| timed);
     let mut waiting = Waiting { guard: ManuallyDrop::new(guard), deadline, seq, after };
@@ -277,6 +302,11 @@ fn end_wait(m: MRef, gp: GRef, seq: u64, addr: u64, how: Wake) -> bool {
             return true;
         }
         q.remove(gp);
+        // SAFETY: null, or a word of the object at `addr`, which lives as long as there is a waiter.
+        if let Some(count) = unsafe { gp.sudog.counted.get().as_ref() } {
+            // M5
+            count.store(count.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+        }
         gp.sudog.wake.set(how as u8);
         root.less_waiting(1);
     }
@@ -337,7 +367,19 @@ pub struct Waker<'a> {
     list: GList,
 }
 
-impl Waker<'_> {
+impl<'a> Waker<'a> {
+    /// For a test of [`wait_then`] that ends the waits of others: the lock of their root is held.
+    pub fn of(queue: &'a mut Queue) -> Waker<'a> {
+        Waker { queue, list: GList::new() }
+    }
+
+    /// Those whose waits it has ended: for [`ready_all`], when the lock is open.
+    #[must_use]
+    pub fn end(self, root: &Root) -> GList {
+        root.less_waiting(self.list.len() as u32);
+        self.list
+    }
+
     pub fn any(&mut self, addr: u64) -> bool {
         self.queue.peek(addr).is_some()
     }
@@ -363,19 +405,24 @@ impl Waker<'_> {
 /// B2 for those whom `f` takes under the lock of an address's root.
 pub fn wake_some<R>(m: MRef, addr: u64, f: impl FnOnce(&mut Waker<'_>) -> R) -> R {
     let root = m.sched().sems.root(addr);
-    let mut list;
+    let list;
     let result = {
         let mut q = root.queue.lock();
-        let mut waker = Waker { queue: &mut q, list: GList::new() };
+        let mut waker = Waker::of(&mut q);
         let result = f(&mut waker);
-        list = waker.list;
-        root.less_waiting(list.len() as u32);
+        list = waker.end(root);
         result
     };
+    ready_all(m, list);
+    result
+}
+
+/// Readies those whose waits were ended, with no lock held.
+#[inline]
+pub fn ready_all(m: MRef, mut list: GList) {
     while let Some(gp) = list.pop_front() {
         park::goready(m, gp);
     }
-    result
 }
 
 /// What tells owners apart: the number of the G, which is never 0, or of the M in a scheduler's callback. The two

@@ -5,6 +5,7 @@
 #![allow(non_camel_case_types, non_upper_case_globals)]
 
 pub mod address;
+pub mod barrier;
 pub mod cancel;
 pub mod chan;
 pub mod class;
@@ -32,6 +33,7 @@ pub mod waitgroup;
 pub mod world;
 
 pub use address::*;
+pub use barrier::*;
 pub use cancel::*;
 pub use chan::*;
 pub use class::*;

@@ -33,7 +33,7 @@ use crate::gmp::m::{M, MRef};
 use crate::gmp::timers::Timer;
 use crate::sync::own::{OwnBool, OwnI64, OwnPtr, OwnU8, OwnU16, OwnU32, OwnU64};
 use crate::sync::widen::widen;
-use crate::sync::{AtomicU64, Ordering, step};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, step};
 use crate::sys::arch::prefetch;
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_void};
@@ -140,6 +140,7 @@ reasons! {
     SELECT = "select",
     SELECT_NONE = "select (no cases)",
     COROUTINE = "coroutine",
+    BARRIER = "barrier",
     ADDRESS = "address",
 }
 
@@ -248,6 +249,9 @@ pub struct Sudog {
     pub seq: OwnU64,
     /// When it began to wait; only set where fairness asks for it.
     pub since: OwnI64,
+    /// The count of its object that it is one of, if it takes itself back from there when it gives up; null for none.
+    /// Owner: the G.
+    pub counted: OwnPtr<AtomicU32>,
 }
 
 const _: () = assert!(offset_of!(Cold, sudog).is_multiple_of(64) && offset_of!(Sudog, seq) == 64);

@@ -24,6 +24,7 @@ const FILES: &[(&str, &str)] = &[
     ("block/cancel.rs", include_str!("../block/cancel.rs")),
     ("block/rwmutex.rs", include_str!("../block/rwmutex.rs")),
     ("block/cond.rs", include_str!("../block/cond.rs")),
+    ("block/barrier.rs", include_str!("../block/barrier.rs")),
     ("block/once.rs", include_str!("../block/once.rs")),
     ("block/timer.rs", include_str!("../block/timer.rs")),
     ("block/scope.rs", include_str!("../block/scope.rs")),

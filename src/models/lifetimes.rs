@@ -2,6 +2,7 @@
 //! touches it then. Joins, scopes, timers and tokens have no memory of the host.
 
 use super::*;
+use crate::block::barrier::Barrier;
 use crate::block::chan::Chan;
 use crate::block::cond::Cond;
 use crate::block::mutex::Mutex;
@@ -223,6 +224,54 @@ fn wait_group_that_is_used_again() {
 fn wait_group_of_many() {
     check(Size::default(), wait_group(4, false));
     check(Size::default(), wait_group(4, true));
+}
+
+/// So many meet; the first one back gives the barrier away, or begins the next round. One of them may give up, and
+/// come again.
+fn barrier(n: usize, again: bool, late: bool) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let x = Arc::new((Barrier::new(n as u32), AtomicUsize::new(0)));
+        let ms: Vec<MRef> = (0..n).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
+        for (i, &m) in ms.iter().enumerate() {
+            let x = x.clone();
+            let deadline = (late && i == 0).then_some(1);
+            w.host_as(m, move |_, m| {
+                if x.0.wait(m, deadline, true).is_err() {
+                    assert!(x.0.wait(m, None, true).is_ok());
+                }
+                if again {
+                    assert!(x.0.wait(m, None, true).is_ok());
+                }
+                if x.1.fetch_add(1, SeqCst) == 0 {
+                    give_away(&x.0);
+                }
+            });
+        }
+        if late {
+            ms[0].park.time_out();
+        }
+        w.finish();
+    }
+}
+
+#[test]
+fn barrier_of_two() {
+    check(Size { preemptions: 3, ..Size::default() }, barrier(2, false, false));
+    check(Size { preemptions: 2, ..Size::default() }, barrier(2, true, false));
+    check(Size { preemptions: 2, ..Size::default() }, barrier(2, false, true));
+}
+
+#[test]
+fn barrier_of_three() {
+    check(Size { preemptions: 1, ..Size::default() }, barrier(3, false, false));
+    check(Size { preemptions: 1, ..Size::default() }, barrier(3, false, true));
+}
+
+#[cfg(shuttle)]
+#[test]
+fn barrier_of_many() {
+    check(Size::default(), barrier(5, true, true));
 }
 
 /// One does it while so many come. If they all waited then, the first one back gives it away; otherwise the last one.

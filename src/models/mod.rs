@@ -44,6 +44,7 @@ mod queues;
 mod quiets;
 mod rescues;
 mod resizes;
+mod rounds;
 mod runqs;
 mod rw;
 mod scopes;

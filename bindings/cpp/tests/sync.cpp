@@ -159,6 +159,22 @@ static void counts_and_once() {
   CHECK(!s.try_acquire());
   waits.join();
 
+  gomax::barrier four(4);
+  static gomax::barrier constant(1);
+  CHECK(constant.wait() && constant.wait_for(0s).value());
+  std::atomic<int> arrived{0}, serial{0};
+  on_both(2, [&] {
+    for (int i = 1; i <= 100; i++) {
+      ++arrived;
+      serial += four.wait();
+      CHECK(arrived.load() >= 4 * i);
+    }
+  });
+  CHECK_EQ(serial.load(), 100);
+  CHECK(!four.wait_for(1ms) && !four.wait_for(0s));
+  CHECK_EQ(four.waiters(), 0);
+  CHECK_THROWS(GMX_EINVAL, gomax::barrier(0).wait());
+
   gomax::once once;
   std::atomic<int> ran{0}, threw{0};
   on_both(5, [&] {

@@ -362,6 +362,14 @@ suite "locks":
       s.releaseHandoff()
       check not s.tryAcquire()
       third.join()
+      var meeting = initBarrier(4)
+      proc meets(b: ptr Barrier): bool = b[].wait()
+      var others: array[3, Task[bool]]
+      for i in 0 .. 2: others[i] = go meets(addr meeting)
+      while meeting.waiters < 3: yieldNow()
+      check meeting.wait()
+      for other in others.mitems: check not other.join()
+      expect TimeoutError: meeting.wait(1.ms)
       check (g.m.waiters, g.rw.waiters, g.more.waiters) == (0, 0, 0)
     runMain main()
 

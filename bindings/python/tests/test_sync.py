@@ -135,6 +135,68 @@ for wait in (m.acquire, rw.acquire, rw.acquire_read, cond.wait):
         self.assertEqual(run(text), "interrupted\n" * 4)
 
 
+class Barriers(unittest.TestCase):
+    def test_all_meet(self):
+        n, rounds = 5, 40
+        b, arrived, serial, lock = gomax.Barrier(n), [0], [0], threading.Lock()
+
+        def meet():
+            for i in range(1, rounds + 1):
+                with lock:
+                    arrived[0] += 1
+                is_serial = b.wait()
+                self.assertGreaterEqual(arrived[0], n * i)
+                with lock:
+                    serial[0] += is_serial
+
+        t = threading.Thread(target=meet)
+        t.start()
+        with gomax.scope() as s:
+            for _ in range(n - 1):
+                s.go(meet)
+        t.join()
+        self.assertEqual((serial, arrived, b.waiters), ([rounds], [n * rounds], 0))
+
+    def test_one_that_gives_up_has_not_arrived(self):
+        b = gomax.Barrier(2)
+        for timeout in (0, 0.01):
+            for wait in (b.wait, lambda t: gomax.go(b.wait, t).join()):
+                with self.assertRaises(TimeoutError):
+                    wait(timeout)
+        with gomax.scope() as s:
+            g = s.go(b.wait)
+            while b.waiters == 0:
+                gomax.sleep(0.0001)
+            s.cancel()
+            with self.assertRaises(gomax.CanceledError):
+                g.join()
+        self.assertEqual(b.waiters, 0)
+        g = gomax.go(b.wait)
+        self.assertNotEqual(b.wait(), g.join())
+        self.assertTrue(gomax.Barrier(1).wait(0))
+        for n in (0, -1, 2**32):
+            with self.assertRaises((ValueError, OverflowError)):
+                gomax.Barrier(n)
+
+    def test_a_signal_handler_runs_and_the_wait_goes_on(self):
+        text = """
+import gomax, os, signal, threading
+b = gomax.Barrier(2)
+def handler(number, frame):
+    print("handled", b.waiters)
+    gomax.go(b.wait)
+signal.signal(signal.SIGUSR1, handler)
+def kill():
+    from gomax import _waits
+    while not _waits._interrupts.waiting or b.waiters == 0:
+        pass
+    os.kill(os.getpid(), signal.SIGUSR1)
+threading.Thread(target=kill).start()
+print(type(b.wait()).__name__)
+"""
+        self.assertEqual(run(text), "handled 0\nbool\n")
+
+
 class RWMutexes(unittest.TestCase):
     def test_many_readers_or_one_writer(self):
         m, c, lock = gomax.RWMutex(), gomax.Channel(), threading.Lock()

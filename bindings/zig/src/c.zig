@@ -110,6 +110,11 @@ pub const gmx_rwmutex = Words(4);
 pub const gmx_cond = Words(2);
 pub const gmx_waitgroup = Words(2);
 pub const gmx_once = Words(2);
+pub const gmx_barrier = extern struct {
+    n: u32,
+    arrived: u32 = 0,
+    reserved: u64 = 0,
+};
 pub const gmx_cleanup = Words(3);
 
 pub const gmx_mem_stats = extern struct {
@@ -272,6 +277,10 @@ pub extern fn gmx_waitgroup_go(wg: ?*gmx_waitgroup, f: ?Fn, arg: ?*anyopaque) St
 pub extern fn gmx_waitgroup_done(wg: ?*gmx_waitgroup) Status;
 pub extern fn gmx_waitgroup_wait(wg: ?*gmx_waitgroup) Status;
 pub extern fn gmx_waitgroup_wait_timeout(wg: ?*gmx_waitgroup, timeout: i64) Status;
+
+pub extern fn gmx_barrier_wait(b: ?*gmx_barrier, serial: ?*bool) Status;
+pub extern fn gmx_barrier_wait_timeout(b: ?*gmx_barrier, timeout: i64, serial: ?*bool) Status;
+pub extern fn gmx_barrier_waiters(b: ?*const gmx_barrier) u32;
 
 pub extern fn gmx_once_do(once: ?*gmx_once, f: ?Fn, arg: ?*anyopaque) Status;
 pub extern fn gmx_once_do_timeout(once: ?*gmx_once, f: ?Fn, arg: ?*anyopaque, timeout: i64) Status;

@@ -51,6 +51,7 @@ pub const waitOnAddressTimeout = sync.waitOnAddressTimeout;
 pub const wakeAddress = sync.wakeAddress;
 pub const Condition = sync.Condition;
 pub const WaitGroup = sync.WaitGroup;
+pub const Barrier = sync.Barrier;
 pub const Semaphore = sync.Semaphore;
 
 const scope = @import("scope.zig");

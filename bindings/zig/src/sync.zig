@@ -149,6 +149,30 @@ pub const WaitGroup = struct {
     }
 };
 
+/// Where n Gs and threads meet, again and again. A wait that fails is no arrival.
+pub const Barrier = struct {
+    raw: c.gmx_barrier,
+
+    pub fn init(n: u32) Barrier {
+        return .{ .raw = .{ .n = n } };
+    }
+    /// Waits until n have arrived. True for one of them in each round.
+    pub fn wait(b: *Barrier) Error!bool {
+        var serial = false;
+        try waited(c.gmx_barrier_wait(&b.raw, &serial));
+        return serial;
+    }
+    pub fn waitTimeout(b: *Barrier, ns: ?i64) Error!bool {
+        var serial = false;
+        try waited(c.gmx_barrier_wait_timeout(&b.raw, c.limit(ns), &serial));
+        return serial;
+    }
+    /// How many have arrived in this round.
+    pub fn waiters(b: *const Barrier) u32 {
+        return c.gmx_barrier_waiters(&b.raw);
+    }
+};
+
 pub const Semaphore = struct {
     count: u32 = 0,
 

@@ -329,6 +329,15 @@ fn locks() !void {
     try expectEqual(0, g.rw.waiters());
     try expectEqual(0, g.more.waiters());
 
+    var meeting: gomax.Barrier = .init(11);
+    var serials: std.atomic.Value(u32) = .init(0);
+    for (0..10) |_| try wg.go(meets, .{ &meeting, &serials });
+    while (meeting.waiters() < 10) try gomax.yield();
+    try expectEqual(true, try meeting.waitTimeout(0));
+    try expectError(error.Timeout, meeting.waitTimeout(ms));
+    try wg.wait();
+    try expectEqual(0, serials.load(.monotonic));
+
     // all at once: whoever waits is under the mutex until it does
     var waiting: u32 = 0;
     for (0..10) |_| try wg.go(waitsForAll, .{ &g, &waiting });
@@ -341,6 +350,11 @@ fn locks() !void {
     g.n = 0;
     g.more.broadcast();
     try wg.wait();
+}
+
+fn meets(b: *gomax.Barrier, serials: *std.atomic.Value(u32)) void {
+    const serial = b.wait() catch return;
+    _ = serials.fetchAdd(@intFromBool(serial), .monotonic);
 }
 
 fn waitsForAll(g: *Guarded, waiting: *u32) void {

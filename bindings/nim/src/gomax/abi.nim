@@ -70,6 +70,9 @@ type
   RawWaitGroup* {.importc: "gmx_waitgroup", header: "<gomax.h>".} = object
   RawCleanup* {.importc: "gmx_cleanup", header: "<gomax.h>".} = object
   RawOnce* {.importc: "gmx_once", header: "<gomax.h>".} = object
+  RawBarrier* {.importc: "gmx_barrier", header: "<gomax.h>".} = object
+    n*, arrived*: uint32
+    reserved*: uint64
 
 const
   OK* = 0'i32
@@ -204,6 +207,9 @@ proc gmx_waitgroup_go*(wg: ptr RawWaitGroup, fn: Fn, arg: pointer): Status
 proc gmx_waitgroup_done*(wg: ptr RawWaitGroup): Status
 proc gmx_waitgroup_wait*(wg: ptr RawWaitGroup): Status
 proc gmx_waitgroup_wait_timeout*(wg: ptr RawWaitGroup, timeout: int64): Status
+proc gmx_barrier_wait*(b: ptr RawBarrier, serial: ptr bool): Status
+proc gmx_barrier_wait_timeout*(b: ptr RawBarrier, timeout: int64, serial: ptr bool): Status
+proc gmx_barrier_waiters*(b: ptr RawBarrier): uint32
 proc gmx_once_do*(once: ptr RawOnce, fn: Fn, arg: pointer): Status
 proc gmx_once_do_timeout*(once: ptr RawOnce, fn: Fn, arg: pointer, timeout: int64): Status
 proc gmx_cancel_new*(parent: Handle, timeout: int64, token: ptr Handle): Status

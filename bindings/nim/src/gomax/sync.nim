@@ -15,6 +15,8 @@ type
     raw: RawWaitGroup
   Once* = object
     raw: RawOnce
+  Barrier* = object ## where so many Gs and threads meet, again and again
+    raw: RawBarrier
   Semaphore* = object
     count*: uint32
 
@@ -26,6 +28,7 @@ notCopied(RwMutex)
 notCopied(Condition)
 notCopied(WaitGroup)
 notCopied(Once)
+notCopied(Barrier)
 notCopied(Semaphore)
 
 proc lock*(m: var Mutex, timeout = forever) =
@@ -66,6 +69,17 @@ proc broadcast*(c: var Condition) = discard gmx_cond_broadcast(addr c.raw)
 proc add*(wg: var WaitGroup, n = 1) = check gmx_waitgroup_add(addr wg.raw, int32(n))
 proc done*(wg: var WaitGroup) = discard gmx_waitgroup_add(addr wg.raw, -1)
 proc wait*(wg: var WaitGroup, timeout = forever) = check waits(gmx_waitgroup_wait_timeout(addr wg.raw, timeout))
+
+proc initBarrier*(n: int): Barrier =
+  ## n meet.
+  if n < 1 or n > int(high(uint32)): check EINVAL
+  result.raw.n = uint32(n)
+proc wait*(b: var Barrier, timeout = forever): bool {.discardable.} =
+  ## Waits until all have arrived. True for one of them in each round. A wait that raises is no arrival.
+  check waits(gmx_barrier_wait_timeout(addr b.raw, timeout, addr result))
+proc waiters*(b: var Barrier): int =
+  ## How many have arrived in this round.
+  int(gmx_barrier_waiters(addr b.raw))
 
 proc acquire*(s: var Semaphore, timeout = forever) = check waits(gmx_sema_acquire_timeout(addr s.count, timeout))
 proc tryAcquire*(s: var Semaphore): bool = gmx_sema_try_acquire(addr s.count) == OK

@@ -8,7 +8,7 @@ from ._goroutines import CG, G, go, go_c, goid, num_g
 from ._library import LIBRARY, gmx
 from ._scopes import Scope, canceled, check_canceled, scope
 from ._select_async import select_async
-from ._sync import Cond, Mutex, Once, RWMutex, Semaphore, WaitGroup
+from ._sync import Barrier, Cond, Mutex, Once, RWMutex, Semaphore, WaitGroup
 from ._timers import Ticker, Timer, after, sleep_async
 from ._waits import shield, sleep
 from ._world import (
@@ -28,6 +28,7 @@ from ._world import (
 )
 
 __all__ = [
+    "Barrier",
     "CChannel",
     "CG",
     "CanceledError",

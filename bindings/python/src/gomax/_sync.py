@@ -51,6 +51,32 @@ class WaitGroup:
         return start(fn, args, kwargs, then=lambda _: self.done())
 
 
+class Barrier:
+    """Where n goroutines and threads meet, again and again. Unlike threading.Barrier it is for C functions too, and one
+    that gives up breaks it for none: it has not arrived."""
+
+    def __init__(self, n: int) -> None:
+        integer(n, "how many meet", 1, 2**32 - 1)
+        self._barrier = _abi.gmx_barrier(n)
+        self._epoch = process.epoch
+        self.address = ctypes.addressof(self._barrier)
+
+    def wait(self, timeout: Optional[float] = None) -> bool:
+        """Waits until n have arrived. True for one of them in each round. TimeoutError, CanceledError: it is no
+        arrival."""
+        if self._epoch is not process.epoch:
+            raise ForkedError()
+        serial = _abi.c_bool(False)
+        at = _abi.byref(serial)
+        check(wait(nanoseconds(timeout), lambda left: gmx.gmx_barrier_wait_timeout(self.address, left, at)))
+        return serial.value
+
+    @property
+    def waiters(self) -> int:
+        """How many have arrived in this round."""
+        return gmx.gmx_barrier_waiters(self.address)
+
+
 class Semaphore:
     """A count that `acquire` takes one from, waiting while it is 0."""
 
