@@ -266,7 +266,7 @@ static void nested() {
         return;
       }
       gomax::scope s;
-      for (int i = 0; i < 3; i++) s.go([=] { tree(*this).grow(depth - 1); });
+      for (int i = 0; i < 3; i++) s.go([copy = *this, depth]() mutable { copy.grow(depth - 1); });
     }
   };
   tree{leaves}.grow(6);
