@@ -96,7 +96,7 @@ struct clock {
 
 namespace detail {
 
-/// Nanoseconds, rounded up, from 0 (less would mean for ever) to the largest that there are.
+/// Nanoseconds, rounded up, from 0 (what is less has passed as well) to the largest that there are.
 template <class Rep, class Period>
 constexpr std::int64_t ns(const std::chrono::duration<Rep, Period> &d) {
   using in_ns = std::ratio_divide<Period, std::nano>;
@@ -120,6 +120,26 @@ std::int64_t ns_until(const std::chrono::time_point<Clock, Duration> &when) {
   return ns(when - Clock::now());
 }
 
+/// Of a call with a time: false if the time was up.
+inline bool in_time(gmx_status status) { return status != GMX_ETIMEDOUT && check(status) == GMX_OK; }
+
+/// An R, or nothing if the time was up; of a void, whether it was not.
+template <class R>
+using timely = std::conditional_t<
+    std::is_void_v<R>, bool,
+    std::optional<std::conditional_t<std::is_reference_v<R>, std::reference_wrapper<std::remove_reference_t<R>>, R>>>;
+
+template <class R, class Take>
+timely<R> in_time(gmx_status status, Take &&take) {
+  if (!in_time(status)) return timely<R>();
+  if constexpr (std::is_void_v<R>) {
+    take();
+    return true;
+  } else {
+    return timely<R>(take());
+  }
+}
+
 }  // namespace detail
 
 template <class Rep, class Period>
@@ -135,9 +155,6 @@ void sleep_until(const std::chrono::time_point<Clock, Duration> &when) {
 // ---- what is kept, and calls through C -------------------------------------------------------------------------------
 
 namespace detail {
-
-/// For a time without an end.
-inline constexpr std::int64_t forever = std::numeric_limits<std::int64_t>::max();
 
 /// Room for a value that comes later, or not at all. Whoever uses it knows whether it is there.
 template <class T>
@@ -201,16 +218,26 @@ class outcome {
   room<kept> room_;
 };
 
-/// Runs f by a C call that returns when f has: what f leaves lies on the caller's stack.
+/// What a C call runs that returns when f has: what f leaves lies on the caller's stack.
+template <class F>
+struct frame_of {
+  using R = std::invoke_result_t<F &>;
+  F &f;
+  outcome<R> left;
+
+  explicit frame_of(F &fn) noexcept : f(fn) {}
+  template <class Call>
+  gmx_status run(Call &&call) {
+    return call([](void *arg) noexcept { static_cast<frame_of *>(arg)->left.run(static_cast<frame_of *>(arg)->f); },
+                static_cast<void *>(this));
+  }
+};
+
+/// Runs f by such a call.
 template <class F, class Call>
 auto through(F &&f, Call &&call) -> std::invoke_result_t<F &> {
-  using R = std::invoke_result_t<F &>;
-  struct frame {
-    std::remove_reference_t<F> &f;
-    outcome<R> left;
-  } here{f, {}};
-  check(call([](void *arg) noexcept { static_cast<frame *>(arg)->left.run(static_cast<frame *>(arg)->f); },
-             static_cast<void *>(std::addressof(here))));
+  frame_of<std::remove_reference_t<F>> here(f);
+  check(here.run(call));
   return here.left.take();
 }
 
@@ -427,18 +454,7 @@ class task {
   }
 
   auto join_ns(std::int64_t ns) {
-    gmx_status status = gmx_join(g_, ns);
-    if constexpr (std::is_void_v<R>) {
-      if (status == GMX_ETIMEDOUT) return false;
-      check(status);
-      take();
-      return true;
-    } else {
-      using kept = std::conditional_t<std::is_reference_v<R>, std::reference_wrapper<std::remove_reference_t<R>>, R>;
-      if (status == GMX_ETIMEDOUT) return std::optional<kept>();
-      check(status);
-      return std::optional<kept>(take());
-    }
+    return detail::in_time<R>(gmx_join(g_, ns), [this]() -> R { return take(); });
   }
 
   R take() {
@@ -789,8 +805,7 @@ inline void shutdown() { check(gmx_shutdown(GMX_FOREVER)); }
 /// As shutdown(), for so long: false if there are goroutines still; all goes on then.
 template <class Rep, class Period>
 bool shutdown_for(const std::chrono::duration<Rep, Period> &d) {
-  gmx_status status = gmx_shutdown(detail::ns(d));
-  return status != GMX_ETIMEDOUT && check(status) == GMX_OK;
+  return detail::in_time(gmx_shutdown(detail::ns(d)));
 }
 
 /// How many goroutines run at the same time.
@@ -1071,6 +1086,14 @@ class channel {
   bool send_for(const T &v, const std::chrono::duration<Rep, Period> &d) const {
     return send_for(T(v), d);
   }
+  template <class Clock, class Duration>
+  bool send_until(T &&v, const std::chrono::time_point<Clock, Duration> &when) const {
+    return send_for(std::move(v), when - Clock::now());
+  }
+  template <class Clock, class Duration>
+  bool send_until(const T &v, const std::chrono::time_point<Clock, Duration> &when) const {
+    return send_for(v, when - Clock::now());
+  }
 
   /// Empty when it is closed and nothing is left in it.
   result<T> receive() const {
@@ -1290,6 +1313,10 @@ template <class Rep, class Period, class F = detail::nothing_to_do>
 timeout_case<F> on_timeout(const std::chrono::duration<Rep, Period> &d, F f = {}) {
   return {detail::ns(d), std::move(f)};
 }
+template <class Clock, class Duration, class F = detail::nothing_to_do>
+timeout_case<F> on_timeout(const std::chrono::time_point<Clock, Duration> &when, F f = {}) {
+  return {detail::ns_until(when), std::move(f)};
+}
 /// What `default` is in Go.
 template <class F = detail::nothing_to_do>
 timeout_case<F> otherwise(F f = {}) {
@@ -1361,11 +1388,11 @@ class mutex {
   bool try_lock() noexcept { return gmx_mutex_try_lock(&m_) == GMX_OK; }
   template <class Rep, class Period>
   bool try_lock_for(const std::chrono::duration<Rep, Period> &d) {
-    return locked(gmx_mutex_lock_timeout(&m_, detail::ns(d)));
+    return detail::in_time(gmx_mutex_lock_timeout(&m_, detail::ns(d)));
   }
   template <class Clock, class Duration>
   bool try_lock_until(const std::chrono::time_point<Clock, Duration> &when) {
-    return locked(gmx_mutex_lock_timeout(&m_, detail::ns_until(when)));
+    return detail::in_time(gmx_mutex_lock_timeout(&m_, detail::ns_until(when)));
   }
   void unlock() { check(gmx_mutex_unlock(&m_)); }
   /// How many wait for it.
@@ -1373,7 +1400,6 @@ class mutex {
   gmx_mutex *native() noexcept { return &m_; }
 
  private:
-  static bool locked(gmx_status status) { return status != GMX_ETIMEDOUT && check(status) == GMX_OK; }
   gmx_mutex m_{};
 };
 
@@ -1388,11 +1414,11 @@ class rwmutex {
   bool try_lock() noexcept { return gmx_rwmutex_try_lock(&m_) == GMX_OK; }
   template <class Rep, class Period>
   bool try_lock_for(const std::chrono::duration<Rep, Period> &d) {
-    return locked(gmx_rwmutex_lock_timeout(&m_, detail::ns(d)));
+    return detail::in_time(gmx_rwmutex_lock_timeout(&m_, detail::ns(d)));
   }
   template <class Clock, class Duration>
   bool try_lock_until(const std::chrono::time_point<Clock, Duration> &when) {
-    return locked(gmx_rwmutex_lock_timeout(&m_, detail::ns_until(when)));
+    return detail::in_time(gmx_rwmutex_lock_timeout(&m_, detail::ns_until(when)));
   }
   void unlock() { check(gmx_rwmutex_unlock(&m_)); }
 
@@ -1400,11 +1426,11 @@ class rwmutex {
   bool try_lock_shared() noexcept { return gmx_rwmutex_try_rlock(&m_) == GMX_OK; }
   template <class Rep, class Period>
   bool try_lock_shared_for(const std::chrono::duration<Rep, Period> &d) {
-    return locked(gmx_rwmutex_rlock_timeout(&m_, detail::ns(d)));
+    return detail::in_time(gmx_rwmutex_rlock_timeout(&m_, detail::ns(d)));
   }
   template <class Clock, class Duration>
   bool try_lock_shared_until(const std::chrono::time_point<Clock, Duration> &when) {
-    return locked(gmx_rwmutex_rlock_timeout(&m_, detail::ns_until(when)));
+    return detail::in_time(gmx_rwmutex_rlock_timeout(&m_, detail::ns_until(when)));
   }
   void unlock_shared() { check(gmx_rwmutex_runlock(&m_)); }
   /// How many wait for it, to read or to write.
@@ -1412,7 +1438,6 @@ class rwmutex {
   gmx_rwmutex *native() noexcept { return &m_; }
 
  private:
-  static bool locked(gmx_status status) { return status != GMX_ETIMEDOUT && check(status) == GMX_OK; }
   gmx_rwmutex m_{};
 };
 
@@ -1437,9 +1462,7 @@ class condition_variable {
   }
   template <class Rep, class Period, class Predicate>
   bool wait_for(std::unique_lock<mutex> &lock, const std::chrono::duration<Rep, Period> &d, Predicate there) {
-    const std::int64_t ns = detail::ns(d), now = gmx_now();
-    const std::int64_t end = ns > std::numeric_limits<std::int64_t>::max() - now ? std::numeric_limits<std::int64_t>::max() : now + ns;
-    return wait_until(lock, clock::time_point(clock::duration(end)), std::move(there));
+    return wait_until(lock, clock::time_point(clock::duration(gmx_deadline(detail::ns(d)))), std::move(there));
   }
   template <class Clock, class Duration>
   std::cv_status wait_until(std::unique_lock<mutex> &lock, const std::chrono::time_point<Clock, Duration> &when) {
@@ -1462,9 +1485,7 @@ class condition_variable {
     return lock.mutex()->native();
   }
   static std::cv_status ended(gmx_status status) {
-    if (status == GMX_ETIMEDOUT) return std::cv_status::timeout;
-    check(status);
-    return std::cv_status::no_timeout;
+    return detail::in_time(status) ? std::cv_status::no_timeout : std::cv_status::timeout;
   }
   gmx_cond c_{};
 };
@@ -1476,15 +1497,15 @@ class recursive_mutex {
   recursive_mutex(const recursive_mutex &) = delete;
   recursive_mutex &operator=(const recursive_mutex &) = delete;
 
-  void lock() { check(gmx_rmutex_lock(&m_, detail::forever)); }
+  void lock() { check(gmx_rmutex_lock(&m_, GMX_FOREVER)); }
   bool try_lock() noexcept { return gmx_rmutex_try_lock(&m_) == GMX_OK; }
   template <class Rep, class Period>
   bool try_lock_for(const std::chrono::duration<Rep, Period> &d) {
-    return locked(gmx_rmutex_lock(&m_, detail::ns(d)));
+    return detail::in_time(gmx_rmutex_lock(&m_, detail::ns(d)));
   }
   template <class Clock, class Duration>
   bool try_lock_until(const std::chrono::time_point<Clock, Duration> &when) {
-    return locked(gmx_rmutex_lock(&m_, detail::ns_until(when)));
+    return detail::in_time(gmx_rmutex_lock(&m_, detail::ns_until(when)));
   }
   void unlock() { check(gmx_rmutex_unlock(&m_)); }
   /// How many wait for it.
@@ -1492,31 +1513,38 @@ class recursive_mutex {
   gmx_rmutex *native() noexcept { return &m_; }
 
  private:
-  static bool locked(gmx_status status) { return status != GMX_ETIMEDOUT && check(status) == GMX_OK; }
   gmx_rmutex m_{};
 };
+
+namespace detail {
+
+/// Until the value is not `old` any more, bit by bit; false if the moment `end` came before.
+template <class T>
+bool wait_while(const std::atomic<T> &a, const T &old, std::int64_t end) {
+  static_assert(std::atomic<T>::is_always_lock_free && sizeof(std::atomic<T>) == sizeof(T), "the library looks at it as well");
+  for (T now = a.load(); std::memcmp(&now, &old, sizeof(T)) == 0; now = a.load()) {
+    gmx_status status = gmx_wait_on_address(&a, &old, sizeof(T), gmx_time_left(end));
+    if (status != GMX_EAGAIN && !in_time(status)) return false;
+  }
+  return true;
+}
+
+}  // namespace detail
 
 /// What std::atomic::wait is for threads: returns when the value is not `old` any more, bit by bit, and somebody said so by
 /// atomic_notify_one or atomic_notify_all.
 template <class T>
 void atomic_wait(const std::atomic<T> &a, T old) {
-  static_assert(std::atomic<T>::is_always_lock_free && sizeof(std::atomic<T>) == sizeof(T), "the library looks at it as well");
-  for (T now = a.load(); std::memcmp(&now, &old, sizeof(T)) == 0; now = a.load()) {
-    gmx_status status = gmx_wait_on_address(&a, &old, sizeof(T), detail::forever);
-    if (status != GMX_EAGAIN) check(status);
-  }
+  detail::wait_while(a, old, GMX_FOREVER);
 }
 /// False if the time was up.
 template <class T, class Rep, class Period>
 bool atomic_wait_for(const std::atomic<T> &a, T old, const std::chrono::duration<Rep, Period> &d) {
-  static_assert(std::atomic<T>::is_always_lock_free && sizeof(std::atomic<T>) == sizeof(T), "the library looks at it as well");
-  auto until = clock::now() + d;
-  for (T now = a.load(); std::memcmp(&now, &old, sizeof(T)) == 0; now = a.load()) {
-    gmx_status status = gmx_wait_on_address(&a, &old, sizeof(T), detail::ns_until(until));
-    if (status == GMX_ETIMEDOUT) return false;
-    if (status != GMX_EAGAIN) check(status);
-  }
-  return true;
+  return detail::wait_while(a, old, gmx_deadline(detail::ns(d)));
+}
+template <class T, class Clock, class Duration>
+bool atomic_wait_until(const std::atomic<T> &a, T old, const std::chrono::time_point<Clock, Duration> &when) {
+  return detail::wait_while(a, old, gmx_deadline(detail::ns_until(when)));
 }
 template <class T>
 void atomic_notify_one(const std::atomic<T> &a) {
@@ -1568,8 +1596,11 @@ class wait_group {
   /// False if the time was up.
   template <class Rep, class Period>
   bool wait_for(const std::chrono::duration<Rep, Period> &d) {
-    gmx_status status = gmx_waitgroup_wait_timeout(&wg_, detail::ns(d));
-    return status != GMX_ETIMEDOUT && check(status) == GMX_OK;
+    return detail::in_time(gmx_waitgroup_wait_timeout(&wg_, detail::ns(d)));
+  }
+  template <class Clock, class Duration>
+  bool wait_until(const std::chrono::time_point<Clock, Duration> &when) {
+    return detail::in_time(gmx_waitgroup_wait_timeout(&wg_, detail::ns_until(when)));
   }
   /// spawn(f), counted until the goroutine has ended and f is gone.
   template <class F>
@@ -1594,8 +1625,11 @@ class semaphore {
   bool try_acquire() noexcept { return gmx_sema_try_acquire(&n_) == GMX_OK; }
   template <class Rep, class Period>
   bool try_acquire_for(const std::chrono::duration<Rep, Period> &d) {
-    gmx_status status = gmx_sema_acquire_timeout(&n_, detail::ns(d));
-    return status != GMX_ETIMEDOUT && check(status) == GMX_OK;
+    return detail::in_time(gmx_sema_acquire_timeout(&n_, detail::ns(d)));
+  }
+  template <class Clock, class Duration>
+  bool try_acquire_until(const std::chrono::time_point<Clock, Duration> &when) {
+    return detail::in_time(gmx_sema_acquire_timeout(&n_, detail::ns_until(when)));
   }
   void release() { check(gmx_sema_release(&n_)); }
   /// As release; the first waiter has the permit then, and runs at once in the caller's place.
@@ -1655,6 +1689,10 @@ class once {
   bool call_for(const std::chrono::duration<Rep, Period> &d, F &&f) {
     return call_ns(f, detail::ns(d));
   }
+  template <class Clock, class Duration, class F>
+  bool call_until(const std::chrono::time_point<Clock, Duration> &when, F &&f) {
+    return call_ns(f, detail::ns_until(when));
+  }
   gmx_once *native() noexcept { return &once_; }
 
  private:
@@ -1674,9 +1712,9 @@ class once {
     };
     void *const arg = static_cast<void *>(std::addressof(here));
     // The first has its look inline.
-    gmx_status status = ns < 0 ? gmx_once_do(&once_, calls, arg) : gmx_once_do_timeout(&once_, calls, arg, ns);
+    gmx_status status = ns == GMX_FOREVER ? gmx_once_do(&once_, calls, arg) : gmx_once_do_timeout(&once_, calls, arg, ns);
     if (here.failure) std::rethrow_exception(here.failure);
-    return status != GMX_ETIMEDOUT && check(status) == GMX_OK;
+    return detail::in_time(status);
   }
 
   gmx_once once_{};
@@ -1741,6 +1779,9 @@ class cancel_source {
   explicit cancel_source(const std::chrono::duration<Rep, Period> &d, cancel_token parent = {}) {
     check(gmx_cancel_new(parent.native(), detail::ns(d), &token_));
   }
+  template <class Clock, class Duration>
+  explicit cancel_source(const std::chrono::time_point<Clock, Duration> &when, cancel_token parent = {})
+      : cancel_source(when - Clock::now(), parent) {}
   cancel_source(cancel_source &&other) noexcept : token_(std::exchange(other.token_, 0)) {}
   cancel_source &operator=(cancel_source &&other) noexcept {
     std::swap(token_, other.token_);
@@ -1843,6 +1884,10 @@ class scope {
   explicit scope(const std::chrono::duration<Rep, Period> &d) {
     begin(detail::ns(d));
   }
+  template <class Clock, class Duration>
+  explicit scope(const std::chrono::time_point<Clock, Duration> &when) {
+    begin(detail::ns_until(when));
+  }
   scope(const scope &) = delete;
   scope &operator=(const scope &) = delete;
   ~scope() noexcept(false) {
@@ -1897,15 +1942,20 @@ class scope {
   /// As leave(), for so long: false if there are some still, which go on.
   template <class Rep, class Period>
   bool leave_for(const std::chrono::duration<Rep, Period> &d) {
-    gmx_status status = gmx_scope_leave(scope_, detail::ns(d), nullptr);
-    if (status == GMX_ETIMEDOUT) return false;
-    check(status);
+    return leave_ns(detail::ns(d));
+  }
+  template <class Clock, class Duration>
+  bool leave_until(const std::chrono::time_point<Clock, Duration> &when) {
+    return leave_ns(detail::ns_until(when));
+  }
+
+ private:
+  bool leave_ns(std::int64_t ns) {
+    if (!detail::in_time(gmx_scope_leave(scope_, ns, nullptr))) return false;
     left_ = true;
     rethrow();
     return true;
   }
-
- private:
   void rethrow() {
     if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
     if (!cut_.load(std::memory_order_relaxed) || by_hand_.load(std::memory_order_relaxed)) return;
@@ -1915,7 +1965,7 @@ class scope {
     check(gmx_scope_new(ns, &scope_));
     gmx_status status = gmx_scope_enter(scope_);
     if (status == GMX_OK) return;
-    static_cast<void>(gmx_scope_leave(scope_, 0, nullptr));
+    wait();  // nothing is in it
     detail::fail(status);
   }
   template <class F>
@@ -1980,6 +2030,10 @@ template <class Rep, class Period, class F>
 void with_scope(const std::chrono::duration<Rep, Period> &d, F &&body) {
   scope s(d);
   s.run(body);
+}
+template <class Clock, class Duration, class F>
+void with_scope(const std::chrono::time_point<Clock, Duration> &when, F &&body) {
+  with_scope(when - Clock::now(), body);
 }
 
 // ---- timers ---------------------------------------------------------------------------------------------------------
@@ -2155,6 +2209,12 @@ auto blocking(F &&f) -> std::invoke_result_t<F &> {
 
 /// Blocking calls of which no more than so many run at a time.
 class blocking_class {
+  struct turn {
+    gmx_class in;
+    std::int64_t ns;
+    gmx_status operator()(void (*fn)(void *), void *arg) const { return gmx_blocking_in(in, fn, arg, ns); }
+  };
+
  public:
   explicit blocking_class(std::uint32_t limit, const char *name = nullptr) { check(gmx_class_new(limit, name, &class_)); }
   blocking_class(const blocking_class &) = delete;
@@ -2164,10 +2224,26 @@ class blocking_class {
   /// As blocking(f), when it is the caller's turn.
   template <class F>
   auto run(F &&f) -> std::invoke_result_t<F &> {
-    return detail::through(f, [this](void (*fn)(void *), void *arg) { return gmx_blocking_in(class_, fn, arg, GMX_FOREVER); });
+    return detail::through(f, turn{class_, GMX_FOREVER});
   }
+  /// Waits for its turn so long: empty, or false for a function of void, if f was not called.
+  template <class Rep, class Period, class F>
+  auto run_for(const std::chrono::duration<Rep, Period> &d, F &&f) {
+    return run_ns(detail::ns(d), f);
+  }
+  template <class Clock, class Duration, class F>
+  auto run_until(const std::chrono::time_point<Clock, Duration> &when, F &&f) {
+    return run_ns(detail::ns_until(when), f);
+  }
+  gmx_class native() const noexcept { return class_; }
 
  private:
+  template <class F>
+  auto run_ns(std::int64_t ns, F &f) {
+    using R = std::invoke_result_t<F &>;
+    detail::frame_of<F> here(f);
+    return detail::in_time<R>(here.run(turn{class_, ns}), [&here]() -> R { return here.left.take(); });
+  }
   gmx_class class_ = 0;
 };
 
@@ -2217,8 +2293,7 @@ class [[nodiscard]] stopped_world {
   /// Gives up after so long: look whether it is stopped.
   template <class Rep, class Period>
   explicit stopped_world(const std::chrono::duration<Rep, Period> &d, const char *reason = nullptr) {
-    gmx_status status = gmx_stop_the_world_timeout(reason, detail::ns(d));
-    stopped_ = status != GMX_ETIMEDOUT && check(status) == GMX_OK;
+    stopped_ = detail::in_time(gmx_stop_the_world_timeout(reason, detail::ns(d)));
   }
   stopped_world(const stopped_world &) = delete;
   stopped_world &operator=(const stopped_world &) = delete;

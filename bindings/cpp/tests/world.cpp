@@ -42,6 +42,49 @@ static void syscalls() {
   CHECK_THROWS(GMX_ENOTG, gomax::syscall_bracket no);
 }
 
+static void classes() {
+  gomax::blocking_class one(1, "one at a time"), two(2);
+  int place = 0;
+  CHECK_EQ(one.run([] { return 5; }), 5);
+  CHECK(&one.run([&]() -> int & { return place; }) == &place);
+  one.run([&] { place = 1; });
+  CHECK_EQ(two.run_for(1s, [] { return counted(6); })->v(), 6);
+  CHECK(&two.run_until(gomax::clock::now(), [&]() -> int & { return place; })->get() == &place);
+  CHECK(two.run_for(0s, [&] { place = 2; }));
+  CHECK_EQ(place, 2);
+  try {
+    one.run_for(1s, [] { throw 7; });
+    FAIL("nothing came");
+  } catch (int i) {
+    CHECK_EQ(i, 7);
+  }
+
+  // one that is full: the call does not come to its turn
+  gomax::semaphore in, out;
+  auto fills = gomax::go([&] {
+    one.run([&] {
+      gomax::callback([&] {
+        in.release();
+        out.acquire();
+      });
+    });
+  });
+  in.acquire();
+  CHECK(!one.run_for(0s, [&] { FAIL("it is not its turn"); }));
+  CHECK(!one.run_for(1ms, [] { return counted(8); }));
+  CHECK(!one.run_until(gomax::clock::now() + 1ms, [] { return counted(8); }));
+  gomax::cancel_source now;
+  now.cancel();
+  {
+    gomax::under u(now);
+    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, one.run([] { FAIL("it is cancelled"); }));
+  }
+  CHECK_STATUS(gmx_class_free(one.native()), GMX_EBUSY);
+  out.release();
+  fills.join();
+  CHECK_EQ(counted::alive.load(), 0);
+}
+
 static void worlds() {
   gomax::go([] {
     {
@@ -329,6 +372,7 @@ static void exceptions_move_with_their_goroutine() {
 
 int main() {
   RUN(syscalls);
+  RUN(classes);
   RUN(worlds);
   RUN(threads);
   RUN(g_locals);
