@@ -933,9 +933,13 @@ struct wire {
   static_assert(!by_bytes || plain || std::is_nothrow_move_constructible_v<T>, "relocatable, but its move may throw");
 };
 
-/// A value on its way out of v, until settle() says whether it was sent: otherwise it goes back to v.
+/// A value on its way out of v, until settle() says whether it was sent: otherwise it goes back to v. If that throws, or nobody
+/// settles it, the value is destroyed.
 template <class T>
 class outgoing {
+  static_assert(wire<T>::plain || std::is_move_assignable_v<T> || std::is_nothrow_move_constructible_v<T>,
+                "a value that cannot be assigned must not throw when it goes back");
+
  public:
   explicit outgoing(T &v) : v_(v) {
     if constexpr (wire<T>::plain) {
@@ -947,6 +951,15 @@ class outgoing {
   }
   outgoing(const outgoing &) = delete;
   outgoing &operator=(const outgoing &) = delete;
+  ~outgoing() {
+    if (!ours_) return;
+    if constexpr (wire<T>::plain) {
+    } else if constexpr (wire<T>::by_bytes) {
+      room_.value.~T();
+    } else {
+      delete room_.box;
+    }
+  }
 
   void *bytes() noexcept {
     if constexpr (wire<T>::plain) {
@@ -960,13 +973,13 @@ class outgoing {
 
   /// Exactly once.
   void settle(bool sent) {
-    if (sent) return;
-    if constexpr (wire<T>::plain) {
+    if (sent) {
+      ours_ = false;
+    } else if constexpr (wire<T>::plain) {
     } else if constexpr (wire<T>::by_bytes) {
       back(room_.value);
-      room_.value.~T();
     } else {
-      back(*std::unique_ptr<T>(room_.box));
+      back(*room_.box);
     }
   }
 
@@ -987,6 +1000,7 @@ class outgoing {
   };
 
   T &v_;
+  bool ours_ = true;
   place room_;
 };
 
@@ -1049,8 +1063,7 @@ class channel {
     if (chan_ == nullptr) return;
     if constexpr (needs_drain) {
       if (users_->fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-      while (try_receive()) {
-      }
+      drain();
       delete users_;
     }
     static_cast<void>(gmx_chan_free(chan_));  // GMX_EBUSY: somebody waits there without a handle; it stays for him
@@ -1141,6 +1154,17 @@ class channel {
   sentinel end() const noexcept { return {}; }
 
  private:
+  /// Nobody else has a handle: destroys what is left in it.
+  void drain() noexcept {
+    if constexpr (wire::by_bytes) {
+      detail::room<T> left;
+      while (gmx_chan_try_recv(chan_, std::addressof(left.value)) == GMX_OK) left.value.~T();
+    } else {
+      T *left = nullptr;
+      while (gmx_chan_try_recv(chan_, &left) == GMX_OK) delete left;
+    }
+  }
+
   static bool sent(detail::outgoing<T> &out, gmx_status status) {
     out.settle(status == GMX_OK);
     if (status == GMX_EAGAIN || status == GMX_ETIMEDOUT) return false;
@@ -1341,15 +1365,20 @@ std::size_t select(Cases &&...cases) {
   };
   std::size_t chosen = waiting;
   gmx_status status = GMX_OK;
+  std::exception_ptr failure;  // of a value's move: those of the other cases are settled all the same
   auto settle = [&](auto &c) {
     if constexpr (std::decay_t<decltype(c)>::waits) {
-      c.settle(at == chosen, status);
+      try {
+        c.settle(at == chosen, status);
+      } catch (...) {
+        if (!failure) failure = std::current_exception();
+      }
       ++at;
     }
   };
   try {
     (arm(cases), ...);
-  } catch (...) {  // no memory for a box
+  } catch (...) {  // no memory for a box, or a move
     at = 0;
     (settle(cases), ...);
     throw;
@@ -1358,6 +1387,7 @@ std::size_t select(Cases &&...cases) {
   const bool late = status == GMX_ETIMEDOUT;
   at = 0;
   (settle(cases), ...);  // all before the first function: a value that was not sent is where it was
+  if (failure) std::rethrow_exception(failure);
   if (!late && status != GMX_ECLOSED) check(status);
 
   std::size_t argument = 0, ran = sizeof...(Cases);
