@@ -194,7 +194,22 @@ class outcome {
     }
   }
 
+  /// For what is not made by a callable. If an R cannot be made, nothing is there.
+  template <class... Args>
+  void emplace(Args &&...args) {
+    if constexpr (std::is_reference_v<R>) {
+      static_assert(sizeof...(Args) == 1, "a reference is to one object");
+      R &&it = (std::forward<Args>(args), ...);
+      ::new (static_cast<void *>(std::addressof(room_.value))) kept(std::addressof(it));
+    } else {
+      ::new (static_cast<void *>(std::addressof(room_.value))) kept(std::forward<Args>(args)...);
+    }
+    there_ = true;
+  }
+  void fail_with(std::exception_ptr e) noexcept { failure_ = std::move(e); }
+
   bool failed() const noexcept { return failure_ != nullptr; }
+  bool empty() const noexcept { return !there_ && failure_ == nullptr; }
 
   [[noreturn]] void terminate() noexcept { std::rethrow_exception(failure_); }
 
@@ -1520,6 +1535,80 @@ class condition_variable {
   gmx_cond c_{};
 };
 
+/// As std::condition_variable_any: for every lock with lock() and unlock(), such as std::shared_lock<gomax::rwmutex>. The lock is
+/// held again whatever comes out of a wait; if it cannot be locked again, std::terminate. A notification locks a mutex
+/// inside, so it comes from where a lock may be waited for. When all that wait have been notified it may be destroyed. Costs
+/// over condition_variable: one allocation, and that mutex.
+class condition_variable_any {
+ public:
+  condition_variable_any() : in_(std::make_shared<inside>()) {}
+  condition_variable_any(const condition_variable_any &) = delete;
+  condition_variable_any &operator=(const condition_variable_any &) = delete;
+
+  void notify_one() {
+    std::lock_guard<mutex> held(in_->m);
+    in_->c.notify_one();
+  }
+  void notify_all() {
+    std::lock_guard<mutex> held(in_->m);
+    in_->c.notify_all();
+  }
+
+  template <class Lock>
+  void wait(Lock &lock) {
+    without(lock, [](condition_variable &c, std::unique_lock<mutex> &held) { c.wait(held); });
+  }
+  template <class Lock, class Predicate>
+  void wait(Lock &lock, Predicate there) {
+    while (!there()) wait(lock);
+  }
+  template <class Lock, class Rep, class Period>
+  std::cv_status wait_for(Lock &lock, const std::chrono::duration<Rep, Period> &d) {
+    return without(lock, [&d](condition_variable &c, std::unique_lock<mutex> &held) { return c.wait_for(held, d); });
+  }
+  template <class Lock, class Rep, class Period, class Predicate>
+  bool wait_for(Lock &lock, const std::chrono::duration<Rep, Period> &d, Predicate there) {
+    return wait_until(lock, clock::time_point(clock::duration(gmx_deadline(detail::ns(d)))), std::move(there));
+  }
+  template <class Lock, class Clock, class Duration>
+  std::cv_status wait_until(Lock &lock, const std::chrono::time_point<Clock, Duration> &when) {
+    return without(lock, [&when](condition_variable &c, std::unique_lock<mutex> &held) { return c.wait_until(held, when); });
+  }
+  template <class Lock, class Clock, class Duration, class Predicate>
+  bool wait_until(Lock &lock, const std::chrono::time_point<Clock, Duration> &when, Predicate there) {
+    while (!there()) {
+      if (wait_until(lock, when) == std::cv_status::timeout) return there();
+    }
+    return true;
+  }
+  /// How many wait for a notification; with the lock held none is missed.
+  std::uint32_t waiters() const noexcept { return in_->c.waiters(); }
+
+ private:
+  struct inside {
+    mutex m;
+    condition_variable c;
+  };
+
+  template <class Lock, class Wait>
+  auto without(Lock &lock, Wait wait) {
+    const std::shared_ptr<inside> in = in_;  // lasts until the wait is over, also if this does not
+    std::unique_lock<mutex> held(in->m);     // from here on no notification is missed
+    lock.unlock();
+    struct again {
+      Lock &lock;
+      std::unique_lock<mutex> &held;
+      ~again() {
+        held.unlock();
+        lock.lock();
+      }
+    } then{lock, held};
+    return wait(in->c, held);
+  }
+
+  std::shared_ptr<inside> in_;
+};
+
 /// As mutex, for an owner that may lock it again, and then unlocks it as often.
 class recursive_mutex {
  public:
@@ -1610,6 +1699,231 @@ class at_exit {
   gmx_cleanup node_{};
   bool pushed_ = false;
 };
+
+// ---- futures --------------------------------------------------------------------------------------------------------
+
+/// What get() throws if no result will ever come: the promise was dropped, or the goroutine of async left by gmx_goexit.
+class GMX_API broken_promise : public error {
+ public:
+  broken_promise() noexcept : error(GMX_EPIPE) {}
+  const char *what() const noexcept override { return "the promise was dropped without a result"; }
+};
+
+template <class R>
+class future;
+
+namespace detail {
+
+/// What a future and its promise share. The one that is second to let go frees it.
+template <class R>
+class future_state {
+ public:
+  outcome<R> left;  // the promise's until ready(), then the future's
+
+  future_state(void (*destroy)(future_state *) noexcept, int users) noexcept : users_(users), destroy_(destroy) {}
+
+  bool is_ready() const noexcept { return word_.load(std::memory_order_acquire) == READY; }
+  /// Until ready() was called; false if the moment `end` came before.
+  bool wait(std::int64_t end) {
+    std::uint32_t was = OPEN;
+    word_.compare_exchange_strong(was, AWAITED, std::memory_order_acquire);
+    return was == READY || wait_while<std::uint32_t>(word_, AWAITED, end);
+  }
+  void ready() noexcept {
+    if (word_.exchange(READY, std::memory_order_acq_rel) != AWAITED) return;
+    // Fails only on a thread that the library does not know while there is no memory to know it: whoever waits is woken later.
+    while (gmx_wake_address(&word_, GMX_WAKE_ALL) < 0) gmx_yield();
+  }
+  void let_go() noexcept {
+    if (users_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy_(this);
+  }
+  /// By the only user.
+  void share() noexcept { users_.store(2, std::memory_order_relaxed); }
+
+ private:
+  enum : std::uint32_t { OPEN, AWAITED, READY };
+  std::atomic<std::uint32_t> word_{OPEN};
+  std::atomic<int> users_;
+  void (*destroy_)(future_state *) noexcept;
+};
+
+template <class R, class F>
+class async_state : public future_state<R> {
+ public:
+  template <class G>
+  explicit async_state(G &&f) : future_state<R>(destroy, 2) {
+    ::new (static_cast<void *>(std::addressof(room_.value))) F(std::forward<G>(f));
+  }
+
+  static void run(void *arg) noexcept {
+    async_state *self = static_cast<async_state *>(static_cast<future_state<R> *>(arg));
+    auto ends = [self]() noexcept {
+      self->room_.value.~F();  // here, since it may hold what belongs to the goroutine
+      self->ready();
+      self->let_go();
+    };
+    at_exit<decltype(ends)> then(ends);  // also if f ends the goroutine: without a result
+    self->left.run(self->room_.value);
+  }
+
+  /// For one that never ran.
+  static void unstarted(async_state *self) noexcept {
+    self->room_.value.~F();
+    delete self;
+  }
+
+ private:
+  static void destroy(future_state<R> *self) noexcept { delete static_cast<async_state *>(self); }
+  room<F> room_;
+};
+
+template <class R, class F>
+future<R> start_async(const spawn_options *o, F &&f);
+
+}  // namespace detail
+
+/// A result that is there later: what a promise was given, or what the function of async returned or threw.
+///
+/// Waiting for it is waiting for an event: it ends with gomax::cancelled if the caller's token is cancelled, and the future is as
+/// it was. A future that is dropped waits for nothing; the result, or the exception, is dropped too.
+template <class R>
+class [[nodiscard]] future {
+ public:
+  future() noexcept = default;
+  future(future &&other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+  future &operator=(future &&other) noexcept {
+    future gone(std::move(other));
+    std::swap(state_, gone.state_);
+    return *this;
+  }
+  ~future() {
+    if (state_ != nullptr) state_->let_go();
+  }
+
+  /// Whether there is something to get().
+  bool valid() const noexcept { return state_ != nullptr; }
+  explicit operator bool() const noexcept { return valid(); }
+  /// Whether get() would not wait.
+  bool is_ready() const noexcept { return state_ != nullptr && state_->is_ready(); }
+
+  void wait() const { there()->wait(GMX_FOREVER); }
+  /// False if the time was up.
+  template <class Rep, class Period>
+  bool wait_for(const std::chrono::duration<Rep, Period> &d) const {
+    return there()->wait(gmx_deadline(detail::ns(d)));
+  }
+  template <class Clock, class Duration>
+  bool wait_until(const std::chrono::time_point<Clock, Duration> &when) const {
+    return there()->wait(gmx_deadline(detail::ns_until(when)));
+  }
+
+  /// Once. Throws what the function threw or the promise was given, or gomax::broken_promise.
+  R get() {
+    wait();
+    const future gone(std::move(*this));
+    if (gone.state_->left.empty()) throw broken_promise();
+    return gone.state_->left.take();
+  }
+
+ private:
+  template <class>
+  friend class promise;
+  template <class T, class F>
+  friend future<T> detail::start_async(const spawn_options *o, F &&f);
+
+  explicit future(detail::future_state<R> *state) noexcept : state_(state) {}
+  detail::future_state<R> *there() const {
+    if (state_ == nullptr) detail::fail(GMX_ESTALE);
+    return state_;
+  }
+  detail::future_state<R> *state_ = nullptr;
+};
+
+/// The side that gives the result: once, from wherever it likes. If it is dropped before, get() throws gomax::broken_promise.
+/// Costs one allocation.
+template <class R>
+class promise {
+ public:
+  promise() : state_(new state) {}
+  promise(promise &&other) noexcept
+      : state_(std::exchange(other.state_, nullptr)), given_(other.given_), promised_(other.promised_) {}
+  promise &operator=(promise &&other) noexcept {
+    promise gone(std::move(other));
+    std::swap(state_, gone.state_);
+    std::swap(given_, gone.given_);
+    std::swap(promised_, gone.promised_);
+    return *this;
+  }
+  ~promise() {
+    if (state_ == nullptr) return;
+    if (!given_) state_->ready();
+    state_->let_go();
+  }
+
+  /// Once.
+  future<R> get_future() {
+    may(promised_);
+    state_->share();
+    promised_ = true;
+    return future<R>(state_);
+  }
+  /// An R made of these. If that throws, nothing is given yet.
+  template <class... Args>
+  void set_value(Args &&...args) {
+    may(given_);
+    state_->left.emplace(std::forward<Args>(args)...);
+    give();
+  }
+  void set_exception(std::exception_ptr e) {
+    may(given_);
+    if (!e) detail::fail(GMX_EINVAL);
+    state_->left.fail_with(std::move(e));
+    give();
+  }
+
+ private:
+  struct state : detail::future_state<R> {
+    state() noexcept : detail::future_state<R>([](detail::future_state<R> *s) noexcept { delete static_cast<state *>(s); }, 1) {}
+  };
+  void may(bool done) const {
+    if (state_ == nullptr) detail::fail(GMX_ESTALE);
+    if (done) detail::fail(GMX_EPERM);
+  }
+  void give() noexcept {
+    given_ = true;
+    state_->ready();
+  }
+  detail::future_state<R> *state_;
+  bool given_ = false, promised_ = false;
+};
+
+namespace detail {
+
+template <class R, class F>
+future<R> start_async(const spawn_options *o, F &&f) {
+  using whole = async_state<R, std::decay_t<F>>;
+  whole *w = new whole(std::forward<F>(f));
+  future_state<R> *state = w;
+  gmx_status status = o == nullptr ? gmx_spawn(whole::run, state) : start(o, 0, whole::run, state, nullptr);
+  if (__builtin_expect(status != GMX_OK, 0)) {
+    whole::unstarted(w);
+    fail(status);
+  }
+  return future<R>(state);
+}
+
+}  // namespace detail
+
+/// Starts a goroutine that calls f, for a future of its result. Unlike a task it may be dropped whatever f throws, and a token
+/// ends the wait for it. Costs over C: one allocation, and a cleanup for an f that calls gmx_goexit.
+template <class F>
+future<std::invoke_result_t<std::decay_t<F> &>> async(F &&f) {
+  return detail::start_async<std::invoke_result_t<std::decay_t<F> &>>(nullptr, std::forward<F>(f));
+}
+template <class F>
+future<std::invoke_result_t<std::decay_t<F> &>> async(const spawn_options &o, F &&f) {
+  return detail::start_async<std::invoke_result_t<std::decay_t<F> &>>(&o, std::forward<F>(f));
+}
 
 // ---- counting, once -------------------------------------------------------------------------------------------------
 

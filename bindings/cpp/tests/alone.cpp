@@ -2,6 +2,7 @@
 // level, beside a second file that includes the header too.
 #include <gomax.hpp>
 
+#include <shared_mutex>
 #include <string>
 
 struct handle {
@@ -41,6 +42,14 @@ static int uses() {
   gomax::go([] { return one<T>(); });
   v = gomax::run([] { return one<T>(); });
   v = gomax::blocking([] { return one<T>(); });
+  v = gomax::async([] { return one<T>(); }).get();
+  gomax::promise<T> promised;
+  auto later = promised.get_future();
+  promised.set_value(one<T>());
+  v = later.get();
+  gomax::blocking_class few(1);
+  v = few.run_for(100s, [] { return one<T>(); }).value();
+  if (!gomax::channel<T>(1).send_until(one<T>(), gomax::clock::now())) n = 0;
   return n;
 }
 
@@ -56,6 +65,11 @@ int main() {
   gomax::channel<std::string> e(1);
   e.send("");
   gomax::for_each_p([](int) {});
+  gomax::condition_variable_any any;
+  gomax::rwmutex many;
+  std::shared_lock<gomax::rwmutex> held(many);
+  any.wait_for(held, std::chrono::milliseconds(1), [] { return true; });
+  any.notify_all();
   gomax::shutdown();
   return n == 12 && other() >= 1 ? 0 : 1;
 }

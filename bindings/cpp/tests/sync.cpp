@@ -1,8 +1,20 @@
 // Locks with the standard's guards, conditions, wait groups, once, clocks and timers.
 #include "tests.hpp"
 
+#include <malloc.h>
 #include <shared_mutex>
+#include <system_error>
 #include <thread>
+
+// Memory that is gone is no lock that is free, and stays gone.
+[[gnu::noinline]] void operator delete(void *p) noexcept {
+  if (p != nullptr) std::memset(p, 0xa5, malloc_usable_size(p));
+}
+[[gnu::noinline]] void operator delete(void *p, std::size_t) noexcept { operator delete(p); }
+[[gnu::noinline]] void *operator new(std::size_t n) {
+  if (void *p = std::malloc(n)) return p;
+  throw std::bad_alloc();
+}
 
 static_assert(std::is_nothrow_default_constructible_v<gomax::mutex> && sizeof(gomax::mutex) == sizeof(gmx_mutex));
 static gomax::mutex constant_initialised;
@@ -135,6 +147,159 @@ static void conditions() {
   CHECK(held.owns_lock());
   held.unlock();
   CHECK_THROWS(GMX_EPERM, not_empty.wait(held));
+}
+
+// For any lock: of this header, of the standard, of one's own.
+struct own_lock {
+  gomax::semaphore free{1};
+  bool held = false;
+  void lock() {
+    free.acquire();
+    held = true;
+  }
+  void unlock() {
+    held = false;
+    free.release();
+  }
+};
+
+template <class Lock, class Mutex>
+static void condition_with(Mutex &m) {
+  gomax::condition_variable_any there;
+  std::atomic<int> n{0}, woken{0};
+  {
+    gomax::scope s;
+    for (int i = 0; i < 3; i++) {
+      s.go([&] {
+        Lock lock(m);
+        there.wait(lock, [&] { return n.load() > 0; });
+        woken++;
+      });
+    }
+    spin_until(there.waiters() == 3);
+    there.notify_one();  // in vain: it waits again
+    spin_until(there.waiters() == 3);
+    n = 1;
+    there.notify_one();
+    spin_until(woken.load() == 1);
+    CHECK_EQ(there.waiters(), 2);
+    there.notify_all();
+  }
+  CHECK_EQ(woken.load(), 3);
+
+  // by turns: a notification that is missed is a deadlock
+  n = 0;
+  on_both(1, [&] {
+    for (int i = 0, me = n.fetch_or(1 << 16) >> 16; i < 300; i++) {
+      Lock lock(m);
+      there.wait(lock, [&] { return (n.load() & 1) == me; });
+      lock.unlock();
+      {
+        std::unique_lock<Mutex> mine(m);
+        n++;
+      }
+      there.notify_one();
+    }
+  });
+  CHECK_EQ(n.load(), (1 << 16) + 600);
+
+  Lock lock(m);
+  CHECK(there.wait_for(lock, 1ms) == std::cv_status::timeout);
+  CHECK(there.wait_until(lock, std::chrono::system_clock::now() + 1ms) == std::cv_status::timeout);
+  CHECK(!there.wait_for(lock, 1ms, [] { return false; }));
+  CHECK(there.wait_until(lock, gomax::clock::now(), [] { return true; }));
+}
+
+static void conditions_for_any_lock() {
+  gomax::mutex m;
+  gomax::recursive_mutex twice;
+  gomax::rwmutex many;
+  own_lock own;
+  condition_with<std::unique_lock<gomax::mutex>>(m);
+  condition_with<std::unique_lock<gomax::recursive_mutex>>(twice);
+  condition_with<std::unique_lock<gomax::rwmutex>>(many);
+  condition_with<std::shared_lock<gomax::rwmutex>>(many);
+  condition_with<std::unique_lock<own_lock>>(own);
+
+  // the lock itself; held again whatever comes out
+  gomax::condition_variable_any there;
+  gomax::cancel_source now;
+  now.cancel();
+  own.lock();
+  {
+    gomax::under cancelled(now);
+    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, there.wait(own));
+  }
+  CHECK(own.held && !own.free.try_acquire());
+  own.unlock();
+
+  // one that cannot be unlocked: nothing was waited for, and others can notify
+  std::unique_lock<gomax::mutex> no(m, std::defer_lock);
+  try {
+    there.wait(no);
+    FAIL("it has waited without its lock");
+  } catch (const std::system_error &) {
+  }
+  there.notify_all();
+
+  // gone as soon as all have been notified, while they come back; on threads too
+  for (int i = 0; i < 200; i++) {
+    std::optional<gomax::condition_variable_any> short_lived(std::in_place);
+    std::atomic<int> back{0};
+    bool told = false;
+    auto waits = [&] {
+      std::unique_lock<gomax::mutex> lock(m);
+      short_lived->wait(lock, [&] { return told; });
+      back++;
+    };
+    gomax::scope s;
+    s.go(waits);
+    std::thread t(waits);
+    spin_until(short_lived->waiters() == 2);
+    {
+      std::lock_guard<gomax::mutex> lock(m);
+      told = true;
+      short_lived->notify_all();
+      short_lived.reset();
+    }
+    t.join();
+  }
+}
+
+// A moment in place of a time, on any clock.
+static void until() {
+  const auto past = gomax::clock::now();
+  const auto later = std::chrono::system_clock::now() + std::chrono::hours(1);
+  gomax::channel<counted> c(1);
+  counted v(1);
+  CHECK(c.send_until(std::move(v), past));
+  counted w(2);
+  CHECK(!c.send_until(std::move(w), past) && w.v() == 2);
+  CHECK(c.receive_until(past)->v() == 1 && c.receive_until(past).is_late());
+  CHECK(c.send_until(counted(3), later) && c.receive_until(later)->v() == 3);
+  CHECK_EQ(gomax::select(gomax::on_receive(c), gomax::on_timeout(past)), 1);
+  CHECK_EQ(gomax::select(gomax::on_send(c, counted(4)), gomax::on_timeout(later)), 0);
+
+  gomax::wait_group wg;
+  CHECK(wg.wait_until(past) && wg.wait_until(later));
+  wg.add();
+  CHECK(!wg.wait_until(past));
+  gomax::semaphore s(1);
+  CHECK(s.try_acquire_until(later) && !s.try_acquire_until(past));
+  gomax::once once;
+  CHECK(once.call_until(past, [] {}) && once.call_until(later, [] { FAIL("it is done"); }));
+  std::atomic<int> word{0};
+  CHECK(!gomax::atomic_wait_until(word, 0, past) && gomax::atomic_wait_until(word, 1, past));
+  gomax::cancel_source late(past), not_yet(later);
+  CHECK(late.is_late() && !not_yet.is_cancelled());
+  {
+    gomax::scope all(later);
+    all.go([&] { s.acquire(); });
+    CHECK(!all.leave_until(past));
+    s.release();
+    CHECK(all.leave_until(later));
+  }
+  CHECK_THROWS(GMX_ETIMEDOUT, gomax::with_scope(past, [&](gomax::scope &) { s.acquire(); }));
 }
 
 static void counts_and_once() {
@@ -282,6 +447,8 @@ int main() {
   RUN(mutexes);
   RUN(rwmutexes);
   RUN(conditions);
+  RUN(conditions_for_any_lock);
+  RUN(until);
   RUN(counts_and_once);
   RUN(times);
   RUN(timers);
