@@ -15,9 +15,11 @@ struct interpreter {
   int flag;
 };
 static struct interpreter interpreters[LOOPS];
+static int misses; /* so many calls come before the interpreter is ready to be told */
 
 static void tells(void *arg, gmx_g g) {
   CHECK(arg == interpreters);
+  if (load(&misses) > 0 && __atomic_fetch_sub(&misses, 1, __ATOMIC_SEQ_CST) > 0) return;
   if (gmx_self() != 0) bump(&outside); /* a callback of the scheduler, which is on no goroutine */
   bump(&told);
   CHECK_STATUS(gmx_yield(), GMX_ENOTG);
@@ -90,6 +92,25 @@ static void a_flag_of_the_host(void) {
   loops(looks_at_its_flag);
   CHECK_CMP(load(&told), >, 0);
   CHECK_EQ(load(&outside), 0);
+}
+
+/* A stop without a time limit asks once, and the host misses it: it is told again. */
+static void a_call_that_is_missed_comes_again(void) {
+  quit = running = 0;
+  CHECK_OK(gmx_waitgroup_go(&all, looks_at_its_flag, &interpreters[0]));
+  spin_until(load(&running) == 1);
+  for (int i = 0; i < 3; i++) {
+    store(&misses, 2);
+    CHECK_OK(gmx_stop_the_world("test"));
+    CHECK_OK(gmx_start_the_world());
+    store(&misses, 2);
+    store(&served, 0);
+    CHECK_OK(gmx_for_each_p(counts, NULL));
+    CHECK_EQ(load(&served), PS);
+  }
+  store(&misses, 0);
+  store(&quit, 1);
+  CHECK_OK(gmx_waitgroup_wait(&all));
 }
 
 static void where_no_goroutine_is(void) {
@@ -172,6 +193,7 @@ int main(void) {
   RUN(each_thread_is_told);
   RUN(the_word);
   RUN(a_flag_of_the_host);
+  RUN(a_call_that_is_missed_comes_again);
   RUN(where_no_goroutine_is);
   RUN(a_thread_that_ends_early_is_told);
   RUN(as_many_as_began);

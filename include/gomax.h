@@ -258,8 +258,8 @@ typedef struct gmx_config {
   /**
    * Called with a goroutine that is asked to give way, for a stop, a barrier or the end of its slice: for a host whose
    * interpreter looks at a flag of its own (lua_sethook, sqlite3_interrupt), and not at gmx_preempt_word. Once for each goroutine
-   * until it has given way, which gmx_safepoint_slow, gmx_yield and all that waits do; again if it has not within some
-   * slices. It may be late: the goroutine may have given way already, or have ended.
+   * until it has given way, which gmx_safepoint_slow, gmx_yield and all that waits do; again every tenth of a second while
+   * it has not. It may be late: the goroutine may have given way already, or have ended.
    *
    * Called by the watchdog and by callers of gmx_stop_the_world, gmx_gomaxprocs and gmx_for_each_p, several at a time, as a
    * callback of the scheduler: it may call what never blocks. It must not wait for anything, for a lock of the host's neither:

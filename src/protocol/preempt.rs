@@ -18,7 +18,8 @@
 //! * ASK-1 a stopper and a barrier, once they have taken what is in syscalls and hold no lock, look at all Ps that have
 //!   requests; so does sysmon in each of its rounds ([`tell`]).
 //! * ASK-2 the G that runs on such a P gets 1 into its word, `asked`. The one that changes it from 0 calls the function: so
-//!   it is called once for a G, however many ask it, until it has given way.
+//!   it is called once for a G, however many ask it, until it has given way. The host may have missed the call, since its
+//!   interpreter was not ready to be told: while the request stands sysmon calls again, every [`AGAIN`].
 //! * ASK-3 the host's code sees the word, or its own flag, and calls `gmx_safepoint_slow`, or anything that gives way.
 //! * ASK-4 the word is 0 again when the G is entered, and before `gmx_safepoint_slow` looks at the P. sysmon clears that
 //!   of a G whose P has no requests (they were withdrawn).
@@ -61,8 +62,12 @@ pub fn stop_p(lk: &mut SchedLocked<'_>, sched: &Sched, pp: OwnedP) -> Result<(),
     Ok(())
 }
 
-/// ASK-1 and ASK-2. The function of the host must not block: stops and sysmon call it.
-pub fn tell(sched: &Sched) {
+/// After so long the host is told again (ASK-2).
+pub const AGAIN: i64 = 100_000_000;
+
+/// ASK-1 and ASK-2. The function of the host must not block: stops and sysmon call it. `again`: also for Gs that were asked
+/// before.
+pub fn tell(sched: &Sched, again: bool) {
     if !sched.tells.load(Ordering::Relaxed) {
         return;
     }
@@ -75,7 +80,7 @@ pub fn tell(sched: &Sched) {
             if asked {
                 gp.asked.store(0, StdOrdering::Relaxed);
             }
-        } else if !asked && gp.asked.swap(1, StdOrdering::Relaxed) == 0 {
+        } else if asked && again || !asked && gp.asked.swap(1, StdOrdering::Relaxed) == 0 {
             let f = sched.cfg.on_preempt.get();
             if !f.is_null() {
                 // SAFETY: the runtime was started with a function of this type.

@@ -76,7 +76,7 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
                 push(&mut called, pp);
             }
         }
-        tell(sched);
+        tell(sched, false);
     }
     widen!();
     // R3

@@ -90,7 +90,7 @@ pub fn stop(sched: &Sched, me: MRef, deadline: Option<i64>, mut late: impl FnMut
         }
     }
     widen!();
-    tell(sched);
+    tell(sched, false);
     if sched.stopnote.sleep_until(deadline) {
         return stopped(sched, me, begun);
     }

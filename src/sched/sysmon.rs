@@ -44,6 +44,7 @@ pub fn sysmon(sched: &Sched, m: MRef) {
     let mut slices = 0;
     let mut looked = Looked { slices: 0, next: 0 };
     let mut lack_when = now();
+    let mut tell_when = now();
     let mut look_when = now() + LOOK_EVERY;
     let mut trace_when = now();
     let mut told = false;
@@ -70,7 +71,11 @@ pub fn sysmon(sched: &Sched, m: MRef) {
         let mut did = syscall::retake(sched, m, sched.busy_ps(), now);
         did |= overdue_timers(sched, m, now);
         did |= rescue::hurry_global(sched, &mut head, now);
-        preempt::tell(sched);
+        let again = now >= tell_when;
+        if again {
+            tell_when = now + preempt::AGAIN;
+        }
+        preempt::tell(sched, again);
         if starved(sched, m) && now >= lack_when {
             lack_when = now + LACK_EVERY;
             template::ask(sched, Errand::Trouble);
