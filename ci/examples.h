@@ -111,3 +111,9 @@ extern bool done;
 extern gmx_status s;
 extern int64_t timeout;
 #endif
+
+#ifdef EXAMPLE_gmx_after
+extern gmx_chan *answers;
+extern int answer;
+extern size_t chosen;
+#endif
