@@ -87,6 +87,10 @@ extern gmx_chan *requests;
 extern int64_t answer, timeout;
 #endif
 
+#ifdef EXAMPLE_gmx_chan_close_drop
+extern gmx_chan *lines;
+#endif
+
 #ifdef EXAMPLE_gmx_chan_waiters
 extern gmx_chan *c;
 #endif
@@ -102,6 +106,12 @@ extern size_t chosen;
 extern struct reader { int fd; } reader;
 void wakes_the_reader(void *reader);
 void read_all(struct reader *reader);
+#endif
+
+#ifdef EXAMPLE_gmx_after
+extern gmx_chan *answers;
+extern int answer;
+extern size_t chosen;
 #endif
 
 #ifdef EXAMPLE_gmx_deadline

@@ -72,7 +72,7 @@ MODELS = {
 }
 # The C tests that look at a file, before the others.
 C_NEAR = {
-    "block/chan.rs": "chan chan_cancel select timers",
+    "block/chan.rs": "chan chan_drop chan_cancel select timers",
     "block/select.rs": "select chan_cancel",
     "block/claim.rs": "chan_cancel select chan",
     "block/cancel.rs": "cancel tokens chan_cancel scope",
@@ -217,9 +217,10 @@ BY_HAND = [
     ("block/chan.rs", "put", "if self.closed.load(Ordering::Relaxed) {", "if !@ && self.closed.load(Ordering::Relaxed) {", "S1: closed"),
     ("block/chan.rs", "get", "if let Some(case) = self.pop(&self.sendq) {\n                // SAFETY: the sender waits with a value (I4); of a full", "if !@ && let Some(case) = self.pop(&self.sendq) {\n                // SAFETY: the sender waits with a value (I4); of a full", "R1: a sender gets the place that came free"),
     ("block/chan.rs", "get", "self.sendx.set(self.recvx.get());", "if !@ { self.sendx.set(self.recvx.get()); }", "R1: the end of the ring"),
-    ("block/chan.rs", "close", "while let Some(case) = self.pop(&self.recvq) {", "while !@ && let Some(case) = self.pop(&self.recvq) {", "X2: receivers"),
-    ("block/chan.rs", "close", "while let Some(case) = self.pop(&self.sendq) {", "while !@ && let Some(case) = self.pop(&self.sendq) {", "X2: senders"),
-    ("block/chan.rs", "close", "self.zero(case.elem());", "if !@ { self.zero(case.elem()); }", "X2: receivers get zero"),
+    ("block/chan.rs", "close_locked", "while let Some(case) = self.pop(&self.recvq) {", "while !@ && let Some(case) = self.pop(&self.recvq) {", "X2: receivers"),
+    ("block/chan.rs", "close_locked", "while let Some(case) = self.pop(&self.sendq) {", "while !@ && let Some(case) = self.pop(&self.sendq) {", "X2: senders"),
+    ("block/chan.rs", "close_locked", "self.zero(case.elem());", "if !@ { self.zero(case.elem()); }", "X2: receivers get zero"),
+    ("block/chan.rs", "close_drop", "        self.count.store(0, Ordering::Release);\n", "        if !@ { self.count.store(0, Ordering::Release); }\n", "D1: the ring is empty"),
     ("block/chan.rs", "free", "if left == 0 && used {", "if left == 0 && used && !@ {", "somebody waits"),
     ("block/chan.rs", "done", "park::goready(m, gp);", "if !@ { park::goready(m, gp); }", "T3: ready it"),
     ("block/chan.rs", "may", "|| !self.sendq.is_empty() || self", "|| !@ && !self.sendq.is_empty() || self", "a glance: who sends"),

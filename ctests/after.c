@@ -119,7 +119,10 @@ static void the_last_reference_ends_it(void) {
   CHECK_OK(gmx_chan_free(c));
   gmx_g g = g_start(receives, c);
   size_t receivers = 0;
-  while (receivers == 0 && gmx_now() < begin + delay) CHECK_OK(gmx_chan_waiters(c, NULL, &receivers));
+  while (receivers == 0 && gmx_now() < begin + delay) {
+    check_pause();
+    CHECK_OK(gmx_chan_waiters(c, NULL, &receivers));
+  }
   gmx_status s = receivers == 0 ? GMX_EBUSY : gmx_chan_free(c);
   if (s == GMX_OK) CHECK_CMP(gmx_now(), >=, begin + delay); /* it has come meanwhile */
   else CHECK_STATUS(s, GMX_EBUSY);

@@ -192,6 +192,8 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(chan_recv_timeout_0,    BLOCKS(tmout))                                                          \
   X(chan_send_null,         BLOCKS(tmout))                                                          \
   X(chan_send_closed,       BLOCKS(closed))                                                         \
+  X(chan_close_drop,        EVERYWHERE(ok))                                                         \
+  X(chan_close_drop_null,   EVERYWHERE(inval))                                                      \
   X(chan_waiters,           EVERYWHERE(ok))                                                         \
   X(chan_waiters_null,      EVERYWHERE(inval))                                                      \
   X(select_default,         EVERYWHERE(tmout))                                                      \
@@ -1000,6 +1002,20 @@ CALL(chan_send_closed) {
   CHECK_OK(gmx_chan_close(c));
   return and_free(c, gmx_chan_send(c, &v));
 }
+static void count_drop(void *arg, void *elem) {
+  (void)elem;
+  bump((int *)arg);
+}
+CALL(chan_close_drop) {
+  USED;
+  int drops = 0;
+  gmx_chan *c = a_chan(true);
+  gmx_status s = gmx_chan_close_drop(c, count_drop, &drops);
+  CHECK_EQ(drops, 1);
+  CHECK_STATUS(gmx_chan_try_recv(c, NULL), GMX_ECLOSED);
+  return and_free(c, s);
+}
+CALL(chan_close_drop_null) { return USED, gmx_chan_close_drop(NULL, NULL, NULL); }
 CALL(chan_waiters) {
   USED;
   gmx_chan *c = a_chan(true);

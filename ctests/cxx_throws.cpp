@@ -206,6 +206,15 @@ void throws_range(void *arg, int64_t, int64_t) { throws(arg); }
 void calls_parallel_for(void *arg) { caught([=] { CHECK_OK(gmx_parallel_for(100, 1, throws_range, arg)); }); }
 void in_parallel_for(void *arg) { on_main(calls_parallel_for, arg); }
 
+void throws_drop(void *arg, void *) { throws(arg); }
+void calls_chan_close_drop(void *arg) {
+  gmx_chan *c;
+  CHECK_OK(gmx_chan_new(0, 1, &c));
+  CHECK_OK(gmx_chan_try_send(c, nullptr));
+  caught([=] { CHECK_OK(gmx_chan_close_drop(c, throws_drop, arg)); });
+}
+void in_chan_close_drop(void *arg) { on_main(calls_chan_close_drop, arg); }
+
 void calls_park(void *arg) { caught([=] { gmx_park(throws_commit, arg, "test"); }); }
 void in_park(void *arg) { on_main(calls_park, arg); }
 
@@ -269,7 +278,8 @@ struct place {
     CALL(in_cleanup_at_the_end), CALL(in_thread_start), CALL(in_blocking_in), CALL(in_on_preempt), CALL(in_blocking), CALL(calls_blocking), CALL(in_callback),
     CALL(calls_callback), CALL(in_callback_in_syscall), CALL(in_callback_attached), CALL(in_once), CALL(calls_once),
     CALL(in_once_timeout), CALL(calls_once_timeout), CALL(in_for_each_p), CALL(calls_for_each_p),
-    CALL(in_for_each_p_at_a_safe_point), CALL(in_for_each_g), CALL(in_coro), CALL(calls_coro), CALL(in_parallel_for), CALL(calls_parallel_for), CALL(in_park), CALL(calls_park),
+    CALL(in_for_each_p_at_a_safe_point), CALL(in_for_each_g), CALL(in_coro), CALL(calls_coro), CALL(in_parallel_for), CALL(calls_parallel_for),
+    CALL(in_chan_close_drop), CALL(calls_chan_close_drop), CALL(in_park), CALL(calls_park),
     CALL(in_after_func), CALL(in_cancel_after), CALL(in_key_destructor), CALL(in_key_destructor_of_a_thread), CALL(in_scope),
 #ifndef __SANITIZE_THREAD__ /* that one has a thread of its own, which might call in: no deadlock is reported */
     CALL(in_report),

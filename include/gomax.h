@@ -2878,6 +2878,36 @@ GMX_MUST_USE GMX_API gmx_status gmx_chan_recv_timeout(struct gmx_chan *chan, voi
 GMX_API gmx_status gmx_chan_close(struct gmx_chan *chan);
 
 /**
+ * Closes a channel whose values are wanted no more: as gmx_chan_close, and what is left in the channel is dropped.
+ * Receivers get GMX_ECLOSED at once. For the side that receives, when it ends before the senders do. In a channel that is
+ * closed already the values that are left are dropped all the same.
+ *
+ * The caller calls drop(arg, elem) for each value that was left, the oldest first, and drop frees what the value owns. NULL
+ * forgets the values. The channel is closed by then and no lock is held: drop may do whatever the caller may. elem is
+ * valid until drop returns. The values behind one for which drop does not return are lost. A sender that waits keeps its
+ * value, and gets GMX_ECLOSED.
+ *
+ *     static void drop_line(void *arg, void *elem) {
+ *       (void)arg;
+ *       free(*(char **)elem);
+ *     }
+ *     ...
+ *     gmx_chan_close_drop(lines, drop_line, NULL); // enough lines: the senders may stop
+ *
+ * Blocks: never, but for what drop does.
+ * Call from: every context.
+ * Safepoint: no, but for what drop does.
+ * Migrates: no, but for what drop does.
+ * Cancellable: no.
+ * Owns: nothing; the reference stays. Each value is drop's.
+ * Returns: GMX_OK, also if it was closed already; GMX_EINVAL if chan is NULL or no channel of this process.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_chan_close_drop(struct gmx_chan *chan,
+                               void (*drop)(void*, void*),
+                               void *arg);
+
+/**
  * How many values are in a channel.
  *
  * Blocks: never.
@@ -2906,8 +2936,8 @@ GMX_API size_t gmx_chan_len(struct gmx_chan *chan);
 GMX_API size_t gmx_chan_cap(struct gmx_chan *chan);
 
 /**
- * Whether a channel is closed: nothing can be sent any more. Values that are left in it can still be received: gmx_chan_len
- * tells how many. False is true for the moment only; true stays.
+ * Whether a channel is closed: nothing can be sent any more. Values that are left in it can still be received, and
+ * gmx_chan_len tells how many. A closed channel stays closed; false may be out of date when the call returns.
  *
  * Blocks: never.
  * Call from: every context.
@@ -2921,8 +2951,9 @@ GMX_API size_t gmx_chan_cap(struct gmx_chan *chan);
 GMX_API bool gmx_chan_is_closed(struct gmx_chan *chan);
 
 /**
- * How many goroutines and threads wait at a channel, to send and to receive: for tests, dumps and metrics. A gmx_select counts
- * once for each of its cases. Both numbers are of one moment. The call looks at every waiter, and holds the channel meanwhile.
+ * How many goroutines and threads wait at a channel, to send and to receive: for tests, dumps and metrics. A gmx_select
+ * counts once for each of its cases. Both numbers are of one moment. The call looks at every waiter, and holds the channel
+ * meanwhile.
  *
  *     size_t senders;
  *     do gmx_yield();
@@ -2934,7 +2965,7 @@ GMX_API bool gmx_chan_is_closed(struct gmx_chan *chan);
  * Migrates: no.
  * Cancellable: no.
  * Owns: nothing.
- * Returns: GMX_OK: senders and receivers, each of which may be NULL, have the numbers, which may have changed by then;
+ * Returns: GMX_OK: senders and receivers, each of which may be NULL, have the numbers, which may be out of date already;
  * GMX_EINVAL if chan is NULL or no channel of this process.
  * Since: 0.2
  */
@@ -3149,11 +3180,12 @@ GMX_MUST_USE GMX_API gmx_status gmx_timer_new(int64_t delay,
                          gmx_chan **chan);
 
 /**
- * Makes a channel of int64_t that gets one value: the time of gmx_now, once delay nanoseconds have passed (GMX_FOREVER: never).
- * With a delay of 0 or less the value is in the channel when the call returns. For a gmx_select that waits for several things
- * and a moment, and for a moment that several wait for.
+ * Makes a channel of int64_t that gets one value: the time of gmx_now, once delay nanoseconds have passed
+ * (GMX_FOREVER: never). With a delay of 0 or less the value is in the channel when the call returns. For a gmx_select that
+ * waits for several things and a moment, and for a moment that several wait for.
  *
- * The channel brings its timer along: there is nothing to stop, and gmx_chan_free, before or after the value came, ends both.
+ * The channel brings its timer along: there is nothing to stop, and gmx_chan_free ends both, before or after the value
+ * came.
  *
  *     gmx_chan *late;
  *     if (gmx_after(5000000000, &late) != GMX_OK) return;
@@ -3166,7 +3198,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_timer_new(int64_t delay,
  * Safepoint: no.
  * Migrates: no.
  * Cancellable: no.
- * Owns: the caller has one reference to the channel until gmx_chan_free. Nobody else may send to the channel.
+ * Owns: the caller has one reference to the channel until gmx_chan_free. Only the timer may send to the channel.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ENOMEM.
  * Since: 0.2
  */

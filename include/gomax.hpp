@@ -1146,6 +1146,15 @@ class channel {
     gmx_status status = gmx_chan_close(chan_);
     return status != GMX_ECLOSED && check(status) == GMX_OK;
   }
+  /// Closes it from the receivers' side: what is left in it is destroyed, and receivers are told at once. So it is with one
+  /// that is closed already.
+  void close_drop() const {
+    if constexpr (needs_drain) {
+      check(gmx_chan_close_drop(chan_, [](void *, void *elem) { drop(elem); }, nullptr));
+    } else {
+      check(gmx_chan_close_drop(chan_, nullptr, nullptr));
+    }
+  }
   std::size_t size() const noexcept { return gmx_chan_len(chan_); }
   std::size_t capacity() const noexcept { return gmx_chan_cap(chan_); }
   /// Values that are left in a closed channel can still be received.
@@ -1184,6 +1193,19 @@ class channel {
     out.settle(status == GMX_OK);
     if (status == GMX_EAGAIN || status == GMX_ETIMEDOUT) return false;
     return check(status) == GMX_OK;
+  }
+
+  /// Destroys the value whose bytes lie there, at any address.
+  static void drop(void *elem) noexcept {
+    if constexpr (wire::by_bytes) {
+      detail::room<T> room;
+      std::memcpy(static_cast<void *>(std::addressof(room.value)), elem, sizeof(T));
+      room.value.~T();
+    } else {
+      T *box = nullptr;
+      std::memcpy(&box, elem, sizeof box);
+      delete box;
+    }
   }
 
   /// Receives by a C call. The value goes straight to where the caller wants it, unless it travels in a box.

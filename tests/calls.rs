@@ -60,6 +60,7 @@ const POINTERS: &[(&str, &str)] = &[
     ("block/scope.rs", "call::child"),
     ("block/spawn.rs", "call::plain"),
     ("block/timer.rs", "call::plain"),
+    ("capi/chan.rs", "call::dropped"),
     ("capi/class.rs", ""), // by gmx_blocking
     ("capi/coro.rs", ""),  // a G's function
     ("capi/foreign.rs", "call::plain"),

@@ -18,7 +18,7 @@ typedef struct conduit {
   gmx_chan *chan;
   size_t size, cap;
   atomic_int users; /* with a reference each, and the slot */
-  atomic_bool closing, closed;
+  atomic_bool closing, closed, once; /* once: by gmx_chan_close */
   atomic_long sent, got;
   atomic_uint next;
   atomic_uchar values[VALUES];
@@ -125,7 +125,30 @@ static void close_it(actor *a, conduit *p) {
   gmx_status s = gmx_chan_close(p->chan);
   MAY(a, s, GMX_OK, GMX_ECLOSED, GMX_ENOMEM, DOWN(a));
   if (s != GMX_OK && s != GMX_ECLOSED) return;
-  if (s == GMX_OK && atomic_exchange(&p->closed, true)) LOST(a, "closed twice");
+  if (s == GMX_OK && atomic_exchange(&p->once, true)) LOST(a, "closed twice");
+  atomic_store(&p->closed, true);
+}
+
+typedef struct dropping {
+  actor *a;
+  conduit *p;
+} dropping;
+
+static void drops(void *arg, void *elem) {
+  dropping *d = arg;
+  unsigned char bytes[LARGEST];
+  memset(bytes, 0xa5, sizeof bytes);
+  memcpy(bytes, elem, d->p->size);
+  value_got(d->a, d->p, bytes, GMX_OK);
+}
+
+static void close_and_drop(actor *a, conduit *p) {
+  atomic_store(&p->closing, true);
+  gmx_status s = gmx_chan_close_drop(p->chan, drops, &(dropping){a, p});
+  MAY(a, s, GMX_OK, GMX_ENOMEM, DOWN(a));
+  if (s != GMX_OK) return;
+  atomic_store(&p->closed, true);
+  if (!gmx_chan_is_closed(p->chan) || gmx_chan_len(p->chan) != 0) LOST(a, "%zu values were not dropped", gmx_chan_len(p->chan));
 }
 
 /* A new channel, or none, in a slot. The old one is closed before, so that nobody waits there for ever. */
@@ -219,6 +242,9 @@ static void wrongly(actor *a, conduit *p) {
       MAY(a, gmx_chan_free(none), GMX_EINVAL, DOWN(a));
       MAY(a, gmx_chan_ref(odd), GMX_EINVAL, DOWN(a));
       MAY(a, gmx_chan_close(none), GMX_EINVAL, DOWN(a));
+      MAY(a, gmx_chan_close_drop(odd, drops, NULL), GMX_EINVAL, DOWN(a));
+      MAY(a, gmx_chan_waiters(none, NULL, NULL), GMX_EINVAL, DOWN(a));
+      if (gmx_chan_is_closed(none) || gmx_chan_is_closed(odd)) LOST(a, "no channel is closed");
       MAY(a, gmx_chan_try_send(odd, nothing), GMX_EINVAL, DOWN(a));
       break;
     case 1:
@@ -315,6 +341,7 @@ static void channels(actor *a) {
   if (!p) return;
   switch (rnd(a, 20)) {
     case 0: close_it(a, p); break;
+    case 2: close_and_drop(a, p); break;
     case 1:
       if (gmx_chan_cap(p->chan) != p->cap || gmx_chan_len(p->chan) > p->cap) LOST(a, "%zu values in a channel", gmx_chan_len(p->chan));
       wrongly(a, p);

@@ -208,6 +208,7 @@ gmx_status gmx_cancel_unshield(void);
 gmx_status gmx_cancel_use(gmx_cancel token, gmx_cancel *previous);
 size_t gmx_chan_cap(struct gmx_chan *chan);
 gmx_status gmx_chan_close(struct gmx_chan *chan);
+gmx_status gmx_chan_close_drop(struct gmx_chan *chan, void (*drop)(void*, void*), void *arg);
 gmx_status gmx_chan_free(struct gmx_chan *chan);
 bool gmx_chan_is_closed(struct gmx_chan *chan);
 size_t gmx_chan_len(struct gmx_chan *chan);
@@ -368,6 +369,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_cancel_use,
   (abi_function)gmx_chan_cap,
   (abi_function)gmx_chan_close,
+  (abi_function)gmx_chan_close_drop,
   (abi_function)gmx_chan_free,
   (abi_function)gmx_chan_is_closed,
   (abi_function)gmx_chan_len,

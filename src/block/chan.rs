@@ -22,7 +22,8 @@
 //!   received and the sender's goes to the end of the ring; R2 the ring's oldest; R3 closed? nothing comes any more:
 //!   zero; R4 wait, as S3.
 //! * X1 close: closed; X2 all who wait are taken, receivers get zero; all are told; X3 they are readied without the
-//!   latch.
+//!   latch. D1 A close that drops empties the ring under the same latch, D2 and passes what lay there to its caller when
+//!   the latch is open: nobody writes to the ring of a closed channel, and with a count of 0 nobody reads it.
 //! * T1 to take a record: unlink it. If its wait is one that several may end, claim it (claim.rs); who comes too late
 //!   moves the record to `gone` and takes the next. T2 say in the record how it ended; T3 ready its G when the latch is
 //!   open.
@@ -739,12 +740,38 @@ impl Chan {
 
     /// X1 to X3.
     pub fn close(&self, m: MRef) -> Result<()> {
-        let mut told = GList::new();
         self.latch.lock();
+        let closed = self.close_locked();
+        self.latch.unlock();
+        ready_all(m, closed?);
+        Ok(())
+    }
+
+    /// X1 to X3, if it is not closed, D1 and D2: `drop` gets each value that was left, the oldest first.
+    ///
+    /// # Migrates
+    /// If `drop` does.
+    pub fn close_drop(&self, m: MRef, mut drop: impl FnMut(*mut u8)) {
+        self.latch.lock();
+        let told = self.close_locked().unwrap_or_default();
+        // D1
+        let (n, mut at) = (self.count.load(Ordering::Relaxed), self.recvx.get());
+        self.count.store(0, Ordering::Release);
+        self.latch.unlock();
+        ready_all(m, told);
+        // D2
+        for _ in 0..n {
+            drop(self.slot(at));
+            at = self.after(at);
+        }
+    }
+
+    /// X1 and X2. Returns whom to ready. The latch is held.
+    fn close_locked(&self) -> Result<GList> {
         if self.closed.load(Ordering::Relaxed) {
-            self.latch.unlock();
             return Err(Error::Closed);
         }
+        let mut told = GList::new();
         self.closed.store(true, Ordering::Release);
         while let Some(case) = self.pop(&self.recvq) {
             self.zero(case.elem());
@@ -753,11 +780,14 @@ impl Chan {
         while let Some(case) = self.pop(&self.sendq) {
             told.push_back(case.end(CLOSED));
         }
-        self.latch.unlock();
-        while let Some(gp) = told.pop_front() {
-            park::goready(m, gp);
-        }
-        Ok(())
+        Ok(told)
+    }
+}
+
+/// X3. The latch is open.
+fn ready_all(m: MRef, mut told: GList) {
+    while let Some(gp) = told.pop_front() {
+        park::goready(m, gp);
     }
 }
 

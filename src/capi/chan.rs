@@ -5,6 +5,7 @@ use crate::block::chan::{Case, Chan, Op, wait_for_nothing};
 use crate::block::select::{self, Cases};
 use crate::gmp::error::Error;
 use crate::gmp::g::WaitReason;
+use crate::sys::call;
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
@@ -433,6 +434,54 @@ pub unsafe extern "C" fn gmx_chan_close(chan: *mut gmx_chan) -> gmx_status {
     unsafe { with(chan, |m, c| map(c.close(m))) }
 }
 
+/// Closes a channel whose values are wanted no more: as gmx_chan_close, and what is left in the channel is dropped.
+/// Receivers get GMX_ECLOSED at once. For the side that receives, when it ends before the senders do. In a channel that is
+/// closed already the values that are left are dropped all the same.
+///
+/// The caller calls drop(arg, elem) for each value that was left, the oldest first, and drop frees what the value owns. NULL
+/// forgets the values. The channel is closed by then and no lock is held: drop may do whatever the caller may. elem is
+/// valid until drop returns. The values behind one for which drop does not return are lost. A sender that waits keeps its
+/// value, and gets GMX_ECLOSED.
+///
+/// ```c
+/// static void drop_line(void *arg, void *elem) {
+///   (void)arg;
+///   free(*(char **)elem);
+/// }
+/// ...
+/// gmx_chan_close_drop(lines, drop_line, NULL); // enough lines: the senders may stop
+/// ```
+///
+/// Blocks: never, but for what drop does.
+/// Call from: every context.
+/// Safepoint: no, but for what drop does.
+/// Migrates: no, but for what drop does.
+/// Cancellable: no.
+/// Owns: nothing; the reference stays. Each value is drop's.
+/// Returns: GMX_OK, also if it was closed already; GMX_EINVAL if chan is NULL or no channel of this process.
+/// Since: 0.2
+///
+/// # Safety
+/// `chan` is null or a channel.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_chan_close_drop(
+    chan: *mut gmx_chan,
+    drop: Option<extern "C" fn(*mut c_void, *mut c_void)>,
+    arg: *mut c_void,
+) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        with(chan, |m, c| {
+            c.close_drop(m, |elem| {
+                if let Some(f) = drop {
+                    call::dropped(f, arg, elem.cast());
+                }
+            });
+            GMX_OK
+        })
+    }
+}
+
 /// How many values are in a channel.
 ///
 /// Blocks: never.
@@ -471,8 +520,8 @@ pub unsafe extern "C" fn gmx_chan_cap(chan: *mut gmx_chan) -> usize {
     unsafe { chan.cast::<Chan>().as_ref() }.map_or(0, Chan::cap)
 }
 
-/// Whether a channel is closed: nothing can be sent any more. Values that are left in it can still be received: gmx_chan_len
-/// tells how many. False is true for the moment only; true stays.
+/// Whether a channel is closed: nothing can be sent any more. Values that are left in it can still be received, and
+/// gmx_chan_len tells how many. A closed channel stays closed; false may be out of date when the call returns.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -491,8 +540,9 @@ pub unsafe extern "C" fn gmx_chan_is_closed(chan: *mut gmx_chan) -> bool {
     unsafe { ask(chan) }.is_ok_and(Chan::is_closed)
 }
 
-/// How many goroutines and threads wait at a channel, to send and to receive: for tests, dumps and metrics. A gmx_select counts
-/// once for each of its cases. Both numbers are of one moment. The call looks at every waiter, and holds the channel meanwhile.
+/// How many goroutines and threads wait at a channel, to send and to receive: for tests, dumps and metrics. A gmx_select
+/// counts once for each of its cases. Both numbers are of one moment. The call looks at every waiter, and holds the channel
+/// meanwhile.
 ///
 /// ```c
 /// size_t senders;
@@ -506,7 +556,7 @@ pub unsafe extern "C" fn gmx_chan_is_closed(chan: *mut gmx_chan) -> bool {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: GMX_OK: senders and receivers, each of which may be NULL, have the numbers, which may have changed by then;
+/// Returns: GMX_OK: senders and receivers, each of which may be NULL, have the numbers, which may be out of date already;
 /// GMX_EINVAL if chan is NULL or no channel of this process.
 /// Since: 0.2
 ///

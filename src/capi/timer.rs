@@ -112,11 +112,12 @@ fn with_channel(m: MRef, delay: i64, period: i64) -> crate::gmp::Result<(gmx_tim
     }
 }
 
-/// Makes a channel of int64_t that gets one value: the time of gmx_now, once delay nanoseconds have passed (GMX_FOREVER: never).
-/// With a delay of 0 or less the value is in the channel when the call returns. For a gmx_select that waits for several things
-/// and a moment, and for a moment that several wait for.
+/// Makes a channel of int64_t that gets one value: the time of gmx_now, once delay nanoseconds have passed
+/// (GMX_FOREVER: never). With a delay of 0 or less the value is in the channel when the call returns. For a gmx_select that
+/// waits for several things and a moment, and for a moment that several wait for.
 ///
-/// The channel brings its timer along: there is nothing to stop, and gmx_chan_free, before or after the value came, ends both.
+/// The channel brings its timer along: there is nothing to stop, and gmx_chan_free ends both, before or after the value
+/// came.
 ///
 /// ```c
 /// gmx_chan *late;
@@ -131,7 +132,7 @@ fn with_channel(m: MRef, delay: i64, period: i64) -> crate::gmp::Result<(gmx_tim
 /// Safepoint: no.
 /// Migrates: no.
 /// Cancellable: no.
-/// Owns: the caller has one reference to the channel until gmx_chan_free. Nobody else may send to the channel.
+/// Owns: the caller has one reference to the channel until gmx_chan_free. Only the timer may send to the channel.
 /// Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ENOMEM.
 /// Since: 0.2
 ///

@@ -164,6 +164,46 @@ fn close_against_both() {
     });
 }
 
+/// D1 and D2: a sender and a receiver while the receivers' side closes, with values in the ring or none, after the senders'
+/// side has closed or not: each value that was sent is received or dropped.
+fn drop_against_both(cap: usize, closes: bool) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let c = chan(&w, cap);
+        let book = Arc::new(Book::default());
+        let (d, b) = (c.clone(), book.clone());
+        w.host(move |_, m| {
+            if b.recv(m, &d, FOREVER) == Err(Error::Closed) {
+                assert_eq!(recv(m, &d, FOREVER), Err(Error::Closed));
+            }
+        });
+        let (d, b) = (c.clone(), book.clone());
+        w.host(move |_, m| {
+            if b.send(m, &d, 1, FOREVER).is_ok() && b.send(m, &d, 10, FOREVER).is_ok() && closes {
+                let _ = d.close(m);
+            }
+        });
+        let m = foreign::needm(w.sched, 1).unwrap();
+        let (d, b) = (c.clone(), book.clone());
+        w.host_as(m, move |_, m| {
+            d.close_drop(m, |elem| {
+                // SAFETY: values of these channels are words.
+                let v = unsafe { elem.cast::<u64>().read() };
+                b.received.fetch_add(v as usize, SeqCst);
+            });
+            assert!(d.is_empty() && try_recv(m, &d) == Err(Error::Closed), "D1");
+        });
+        w.finish();
+        book.balanced(m, &[&c]);
+    }
+}
+
+#[test]
+fn drop_against_send_and_receive() {
+    check(Size::default(), drop_against_both(0, false));
+    check(Size::default(), drop_against_both(2, true));
+}
+
 /// A receiver whose deadline passes at any moment, and a sender that does not wait for ever either.
 #[test]
 fn deadline_against_partner() {

@@ -74,6 +74,12 @@ pub fn look<T>(f: extern "C" fn(*mut c_void, *const T), arg: *mut c_void, info: 
     unsafe { gmx_arch_call(arg as usize, core::ptr::from_ref(info) as usize, 0, f as *const ()) };
 }
 
+/// What becomes of a value that nobody receives: `drop(arg, elem)`.
+pub fn dropped(f: extern "C" fn(*mut c_void, *mut c_void), arg: *mut c_void, elem: *mut c_void) {
+    // SAFETY: as in `plain`.
+    unsafe { gmx_arch_call(arg as usize, elem as usize, 0, f as *const ()) };
+}
+
 /// Where reports go: `report(arg, text, len)`.
 #[inline(always)]
 pub fn report(f: extern "C" fn(*mut c_void, *const c_char, usize), arg: *mut c_void, text: &[u8]) {
@@ -105,6 +111,11 @@ mod tests {
         unsafe { *arg.cast::<u64>() = *info };
     }
 
+    extern "C" fn moves(arg: *mut c_void, elem: *mut c_void) {
+        // SAFETY: the tests pass two numbers of theirs.
+        unsafe { *arg.cast::<u64>() = elem.cast::<u64>().replace(0) };
+    }
+
     extern "C" fn spans(arg: *mut c_void, begin: i64, end: i64) {
         // SAFETY: the tests pass a number of theirs.
         unsafe { *arg.cast::<i64>() = end - begin };
@@ -124,6 +135,9 @@ mod tests {
         assert!(commit(odd, null_mut(), u64::MAX) && !commit(odd, null_mut(), 1 << 60));
         look(copies, (&raw mut m).cast(), &u64::MAX);
         assert_eq!(m, u64::MAX);
+        let mut elem = 8u64;
+        dropped(moves, (&raw mut m).cast(), (&raw mut elem).cast());
+        assert_eq!((m, elem), (8, 0));
         let mut span = 0i64;
         ranges(spans, (&raw mut span).cast(), 1, i64::MAX, i64::MAX);
         assert_eq!(span, i64::MAX - 1);

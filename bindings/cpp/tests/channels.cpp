@@ -180,6 +180,39 @@ static void goes_with_what_is_in_it() {
   server.join();
 }
 
+// The side that receives ends first.
+template <class T>
+static void drops() {
+  gomax::channel<T> c(10), waits;
+  for (int i = 0; i < 5; i++) c.send(make<T>(i));
+  auto sender = gomax::go([waits] {
+    T v = make<T>(7);
+    CHECK_THROWS_A(gomax::closed, GMX_ECLOSED, waits.send(std::move(v)));
+    CHECK(is(v, 7));
+  });
+  spin_until(waits.waiters().senders == 1);
+  waits.close_drop();
+  sender.join();
+  c.close_drop();
+  CHECK(c.size() == 0 && c.receive().is_closed() && !c.close());
+  c.close_drop();
+}
+static void drops_what_is_left() {
+  auto value = std::make_shared<int>(1);
+  gomax::channel<std::shared_ptr<int>> c(3);
+  for (int i = 0; i < 3; i++) c.send(value);
+  c.close();
+  CHECK_EQ(value.use_count(), 4);
+  c.close_drop();
+  CHECK_EQ(value.use_count(), 1);
+  drops<int>();
+  drops<std::string>();
+  drops<std::unique_ptr<int>>();
+  drops<counted>();
+  drops<handle>();
+  CHECK_EQ(counted::alive.load(), 0);
+}
+
 static void none() {
   gomax::channel<int> never = nullptr, c(1);
   CHECK(!never && c && never != c && c == gomax::channel<int>(c));
@@ -272,6 +305,7 @@ static void many_at_once() {
 int main() {
   RUN(every_kind);
   RUN(goes_with_what_is_in_it);
+  RUN(drops_what_is_left);
   RUN(none);
   RUN(select_is_fair_and_loses_nothing);
   RUN(many_at_once);

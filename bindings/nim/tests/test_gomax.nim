@@ -239,6 +239,26 @@ suite "channels":
       ch.send repeat("left", 100) # freed with the channel
     runMain main()
 
+  test "the side that receives ends first":
+    type Thing = object
+      alive: ptr int
+    proc `=destroy`(t: var Thing) =
+      if t.alive != nil: dec t.alive[]
+    proc main() =
+      var alive = 3
+      let ch = newChan[Thing](3)
+      for _ in 0 ..< 3: ch.send Thing(alive: addr alive)
+      check alive == 3
+      ch.closeDrop()
+      check alive == 0 and ch.len == 0 and ch.isClosed
+      expect ClosedError: discard ch.recv()
+      let texts = newChan[string](2)
+      texts.send repeat("left", 100)
+      texts.close()
+      texts.closeDrop()
+      expect ClosedError: discard texts.recv()
+    runMain main()
+
   test "how many wait":
     proc main() =
       let ch = newChan[int]()

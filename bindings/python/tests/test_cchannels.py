@@ -17,6 +17,11 @@ class CChannels(unittest.TestCase):
         for i in (1, -5):
             c.send(i)
         self.assertEqual((len(c), c.capacity, bool(c), c.closed, c.waiters), (2, 3, True, False, (0, 0)))
+        left = gomax.CChannel(ctypes.c_int, 3)
+        left.send(1)
+        left.close(drop=True)
+        self.assertRaises(gomax.ClosedError, left.recv)
+        left.close(drop=True)
         c.send(ctypes.c_int32(9))
         with self.assertRaises(TimeoutError):
             c.send(1, 0)

@@ -73,6 +73,27 @@ class Channels(unittest.TestCase):
         self.assertIs(c.closed, True)
         self.assertEqual(c.recv(), 1)
 
+    def test_the_side_that_receives_ends_first(self):
+        for closed in (False, True):
+            c, d, thing = gomax.Channel(3), gomax.Channel(), Thing()
+            for _ in range(3):
+                c.send(thing)
+            g = gomax.go(lambda: d.send(1))
+            while not d.waiters.senders:
+                time.sleep(0.001)
+            if closed:
+                c.close()
+            gone = weakref.ref(thing)
+            del thing
+            c.close(drop=True)
+            d.close(drop=True)
+            self.assertRaises(gomax.ClosedError, g.join)
+            self.assertRaises(gomax.ClosedError, c.recv)
+            self.assertRaises(gomax.ClosedError, c.close)
+            gc.collect()
+            self.assertIsNone(gone())
+            self.assertEqual((len(c), c._boxes, d._boxes), (0, {}, {}))
+
     def test_how_many_wait(self):
         a, b, v = gomax.Channel(), gomax.Channel(), gomax.Channel()
         self.assertEqual(a.waiters, (0, 0))

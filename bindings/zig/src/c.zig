@@ -332,6 +332,7 @@ pub extern fn gmx_chan_try_recv(chan: ?*Chan, elem: ?*anyopaque) Status;
 pub extern fn gmx_chan_send_timeout(chan: ?*Chan, elem: ?*const anyopaque, timeout: i64) Status;
 pub extern fn gmx_chan_recv_timeout(chan: ?*Chan, elem: ?*anyopaque, timeout: i64) Status;
 pub extern fn gmx_chan_close(chan: ?*Chan) Status;
+pub extern fn gmx_chan_close_drop(chan: ?*Chan, drop: ?*const fn (?*anyopaque, ?*anyopaque) callconv(.c) void, arg: ?*anyopaque) Status;
 pub extern fn gmx_chan_len(chan: ?*Chan) usize;
 pub extern fn gmx_chan_cap(chan: ?*Chan) usize;
 pub extern fn gmx_chan_is_closed(chan: ?*Chan) bool;

@@ -71,6 +71,17 @@ pub fn Channel(comptime T: type) type {
             _ = c.gmx_chan_close(ch.raw);
         }
 
+        /// Closes it from the receivers' side: each value that is left in it goes to `drop` (null: is forgotten), and
+        /// receivers get `error.Closed` at once. So it is with one that is closed already.
+        pub fn closeDrop(ch: Self, comptime drop: ?fn (value: T) void) void {
+            const each = struct {
+                fn f(_: ?*anyopaque, elem: ?*anyopaque) callconv(.c) void {
+                    drop.?(@as(*align(1) const T, @ptrCast(elem.?)).*);
+                }
+            };
+            _ = c.gmx_chan_close_drop(ch.raw, if (drop == null) null else each.f, null);
+        }
+
         pub fn len(ch: Self) usize {
             return c.gmx_chan_len(ch.raw);
         }

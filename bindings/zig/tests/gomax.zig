@@ -145,6 +145,11 @@ fn produce(out: gomax.Channel(Message), n: u32) !void {
     }
 }
 
+var dropped: u64 = 0;
+fn countDropped(value: u64) void {
+    dropped += value;
+}
+
 fn recvsOne(from: gomax.Channel(u64)) !u64 {
     return from.recv();
 }
@@ -189,6 +194,14 @@ fn channels() !void {
     try expectEqual(3, try receiver.join());
     meet.close();
     try expect(meet.isClosed());
+
+    const left = try gomax.Channel(u64).init(3);
+    defer left.deinit();
+    for (1..4) |n| try left.send(n);
+    left.closeDrop(countDropped);
+    try expectEqual(6, dropped);
+    try expectError(error.Closed, left.recv());
+    left.closeDrop(null);
 
     const ticks = try gomax.Channel(void).init(2); // tells only that something happened
     defer ticks.deinit();

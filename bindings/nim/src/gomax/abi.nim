@@ -246,6 +246,7 @@ proc gmx_chan_try_recv*(chan: RawChan, elem: pointer): Status
 proc gmx_chan_send_timeout*(chan: RawChan, elem: pointer, timeout: int64): Status
 proc gmx_chan_recv_timeout*(chan: RawChan, elem: pointer, timeout: int64): Status
 proc gmx_chan_close*(chan: RawChan): Status
+proc gmx_chan_close_drop*(chan: RawChan, drop: proc (arg, elem: pointer) {.cdecl.}, arg: pointer): Status
 proc gmx_chan_len*(chan: RawChan): csize_t
 proc gmx_chan_cap*(chan: RawChan): csize_t
 proc gmx_chan_is_closed*(chan: RawChan): bool

@@ -91,6 +91,16 @@ proc close*[T](c: Chan[T]) =
   ## Nothing can be sent any more; what is in it can be received. A second close has no effect.
   discard gmx_chan_close(c.box.raw)
 
+proc dropOne[T](arg, elem: pointer) {.cdecl, raises: [], gcsafe.} =
+  {.cast(raises: []), cast(gcsafe).}:
+    var value: T # destroyed at the end
+    copyMem(addr value, elem, sizeof(T))
+
+proc closeDrop*[T](c: Chan[T]) =
+  ## Closes it from the receivers' side: what is left in it is destroyed, and receivers are told at once. So it is with one
+  ## that is closed already.
+  discard gmx_chan_close_drop(c.box.raw, dropOne[T], nil)
+
 proc len*[T](c: Chan[T]): int = int(gmx_chan_len(c.box.raw))
 proc cap*[T](c: Chan[T]): int = int(gmx_chan_cap(c.box.raw))
 proc isClosed*[T](c: Chan[T]): bool = gmx_chan_is_closed(c.box.raw) ## Values that are left in it can still be received.

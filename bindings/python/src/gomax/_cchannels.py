@@ -56,11 +56,16 @@ class CChannel(Channels):
         status = call(self._chan, ctypes.byref(word), left)
         return _abi.GMX_ETIMEDOUT if status == EAGAIN else status
 
-    def close(self) -> None:
+    def close(self, drop: bool = False) -> None:
         """Nothing can be sent any more. What is in it can still be received; who waits is told. ClosedError if it was
-        closed before."""
+        closed before. With drop=True, for the side that receives, the bytes that are left in it are forgotten: receivers
+        get ClosedError at once, and one that was closed before is no error."""
         self._mine()
-        check(gmx.gmx_chan_close(self._chan))
+        if not drop:
+            check(gmx.gmx_chan_close(self._chan))
+            return
+        check(gmx.gmx_chan_close_drop(self._chan, None, None))
+        self._back.clear()
 
     def __iter__(self) -> Iterator[Any]:
         while True:

@@ -154,8 +154,9 @@ class Channels(Source):
         if self._epoch is not process.epoch:
             raise ForkedError()
 
-    def close(self) -> None:
-        """Nothing can be sent any more. ClosedError if it was closed before."""
+    def close(self, drop: bool = False) -> None:
+        """Nothing can be sent any more. ClosedError if it was closed before. With drop=True what is left in it is dropped,
+        also if it was closed before."""
         raise NotImplementedError
 
     def __len__(self) -> int:
@@ -223,12 +224,16 @@ class Channel(Channels, Generic[T]):
 
     # ---- for everybody ----
 
-    def close(self) -> None:
+    def close(self, drop: bool = False) -> None:
         """Nothing can be sent any more. What is in it can still be received; who waits is told. ClosedError if it was
-        closed before."""
+        closed before. With drop=True, for the side that receives, what is left in it is dropped: receivers get
+        ClosedError at once, and one that was closed before is no error."""
         self._mine()
+        dropped = []  # what they hold ends without the lock
         with self._lock:
-            check(gmx.gmx_chan_close(self._chan))
+            status = gmx.gmx_chan_close(self._chan)
+            if not (drop and status == ECLOSED):
+                check(status)
             waiting = self._waiting
             if waiting:
                 while waiting.receivers:
@@ -237,6 +242,11 @@ class Channel(Channels, Generic[T]):
                     if not isinstance(sender, Returned):
                         del waiting.senders[sender]
                         sender.serve(ECLOSED)
+            while drop:
+                box: List[T] = []
+                if self._attempt_locked(RECV, box) != OK:
+                    break
+                dropped.append(box)
 
     @property
     def waiters(self) -> Waiters:
