@@ -12,6 +12,13 @@ struct job { int from, to; };
 void work(void *job);
 #endif
 
+#ifdef EXAMPLE_gmx_park_timeout
+extern struct waiter { gmx_g g; } w;
+extern int64_t timeout;
+bool enqueue(void *waiter, gmx_g g);
+void dequeue(struct waiter *waiter);
+#endif
+
 #ifdef EXAMPLE_gmx_cleanup_push
 extern size_t size;
 void parse(char *text);

@@ -76,6 +76,9 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(stack_bounds_null,      EVERYWHERE(inval))                                                      \
   X(park_vetoed,            BLOCKS(ok))                                                             \
   X(park_readied,           BLOCKS(ok))                                                             \
+  X(park_timeout_vetoed,    BLOCKS(ok))                                                             \
+  X(park_timeout_readied,   BLOCKS(ok))                                                             \
+  X(park_times_out,         BLOCKS(tmout))                                                          \
   X(ready_parked,           EVERYWHERE(ok))                                                         \
   X(ready_not_parked,       EVERYWHERE(perm))                                                       \
   X(ready_none,             EVERYWHERE(stale))                                                      \
@@ -472,6 +475,22 @@ CALL(park_vetoed) {
 CALL(park_readied) {
   gmx_status s = gmx_park(commit_ready, f, "ready");
   if (s == GMX_OK) CHECK_EQ(f->w.committed, 1);
+  return s;
+}
+CALL(park_timeout_vetoed) {
+  gmx_status s = gmx_park_timeout(commit_veto, f, "veto", INT64_C(3600000000000));
+  if (s == GMX_OK) CHECK_EQ(f->w.committed, 1);
+  return s;
+}
+CALL(park_timeout_readied) {
+  gmx_status s = gmx_park_timeout(commit_ready, f, "ready", INT64_C(3600000000000));
+  if (s == GMX_OK) CHECK_EQ(f->w.committed, 1);
+  return s;
+}
+CALL(park_times_out) {
+  USED;
+  gmx_status s = gmx_park_timeout(NULL, NULL, NULL, 0);
+  CHECK_STATUS(gmx_park_timeout(NULL, NULL, NULL, 1000000), s);
   return s;
 }
 CALL(ready_parked) {

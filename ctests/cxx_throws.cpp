@@ -215,7 +215,9 @@ void calls_chan_close_drop(void *arg) {
 }
 void in_chan_close_drop(void *arg) { on_main(calls_chan_close_drop, arg); }
 
-void calls_park(void *arg) { caught([=] { gmx_park(throws_commit, arg, "test"); }); }
+void calls_park(void *arg) { caught([=] { CHECK_OK(gmx_park(throws_commit, arg, "test")); }); }
+void calls_park_timeout(void *arg) { caught([=] { CHECK_OK(gmx_park_timeout(throws_commit, arg, "test", 1000000000)); }); }
+void in_park_timeout(void *arg) { on_main(calls_park_timeout, arg); }
 void in_park(void *arg) { on_main(calls_park, arg); }
 
 void in_after_func(void *arg) {
@@ -279,7 +281,7 @@ struct place {
     CALL(calls_callback), CALL(in_callback_in_syscall), CALL(in_callback_attached), CALL(in_once), CALL(calls_once),
     CALL(in_once_timeout), CALL(calls_once_timeout), CALL(in_for_each_p), CALL(calls_for_each_p),
     CALL(in_for_each_p_at_a_safe_point), CALL(in_for_each_g), CALL(in_coro), CALL(calls_coro), CALL(in_parallel_for), CALL(calls_parallel_for),
-    CALL(in_chan_close_drop), CALL(calls_chan_close_drop), CALL(in_park), CALL(calls_park),
+    CALL(in_chan_close_drop), CALL(calls_chan_close_drop), CALL(in_park), CALL(calls_park), CALL(in_park_timeout), CALL(calls_park_timeout),
     CALL(in_after_func), CALL(in_cancel_after), CALL(in_key_destructor), CALL(in_key_destructor_of_a_thread), CALL(in_scope),
 #ifndef __SANITIZE_THREAD__ /* that one has a thread of its own, which might call in: no deadlock is reported */
     CALL(in_report),

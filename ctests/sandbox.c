@@ -166,7 +166,7 @@ static void works(void *arg) {
   CHECK_OK(gmx_sleep(1200 * MS)); /* the machine is looked at once a second */
 }
 
-static void waits_forever(void *arg) { (void)gmx_park(NULL, NULL, arg); }
+static void waits_forever(void *arg) { CHECK_OK(gmx_park(NULL, NULL, arg)); }
 
 static void in_the_sandbox(void *arg) {
   unsetenv("GMX_MAXPROCS");

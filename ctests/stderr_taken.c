@@ -10,7 +10,7 @@ static off_t length(int fd) {
   return s.st_size;
 }
 
-static void waits_forever(void *arg) { (void)gmx_park(NULL, NULL, arg); }
+static void waits_forever(void *arg) { CHECK_OK(gmx_park(NULL, NULL, arg)); }
 
 static void a_deadlock_is_reported(void) {
   CHECK_STATUS(gmx_main(waits_forever, "nothing"), GMX_EDEADLK);

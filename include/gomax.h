@@ -646,23 +646,50 @@ GMX_API int64_t gmx_num_g(void);
  * commit uses may lie on its stack. If commit returns false the goroutine is not parked. commit must not block. A NULL
  * commit parks unconditionally.
  *
+ * One of gmx_ready and the token ends a park. commit runs in any case, also if the token is cancelled already. After
+ * GMX_ECANCELED a gmx_ready may still be on its way: take g back from where commit has put it before you park again,
+ * otherwise it ends the next park.
+ *
  * reason: shown in dumps; must outlive the wait. NULL: "park".
  *
  * Blocks: the goroutine, or the thread of a caller that is none.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
- * Cancellable: no.
+ * Cancellable: yes.
  * Owns: arg stays the caller's.
- * Returns: GMX_OK when it was readied, or was not parked; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK when it was readied, or was not parked; GMX_ECANCELED; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_park(bool (*commit)(void*, gmx_g),
+GMX_MUST_USE GMX_API gmx_status gmx_park(bool (*commit)(void*, gmx_g),
                     void *arg,
                     const char *reason);
 
 /**
- * Makes a goroutine runnable that gmx_park has parked.
+ * As gmx_park, but gives up after timeout nanoseconds: one of gmx_ready, the timeout and the token ends the park. With 0 or
+ * less it returns GMX_OK only if commit returns false or readies g, or another does before commit returns.
+ *
+ *     gmx_status s = gmx_park_timeout(enqueue, &w, "reply", timeout);
+ *     if (s != GMX_OK) dequeue(&w);
+ *     return s;
+ *
+ * Blocks: as gmx_park, no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Owns: arg stays the caller's.
+ * Returns: GMX_OK when it was readied, or was not parked; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_ENOMEM, and then commit has not
+ * run; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_park_timeout(bool (*commit)(void*, gmx_g),
+                            void *arg,
+                            const char *reason,
+                            int64_t timeout);
+
+/**
+ * Makes a goroutine runnable that gmx_park or gmx_park_timeout has parked.
  *
  * Blocks: never.
  * Call from: every context.
@@ -670,7 +697,8 @@ GMX_API gmx_status gmx_park(bool (*commit)(void*, gmx_g),
  * Migrates: no.
  * Cancellable: no.
  * Owns: nothing.
- * Returns: GMX_OK; GMX_EPERM if it is not parked by gmx_park (it runs, or waits for something else); GMX_ESTALE.
+ * Returns: GMX_OK; GMX_EPERM if it is not parked (it runs, it waits for something else, or its park has ended otherwise);
+ * GMX_ESTALE.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_ready(gmx_g g);

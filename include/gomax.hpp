@@ -535,6 +535,18 @@ void park(F &&commit, const char *reason = nullptr) {
   check(gmx_park([](void *arg, gmx_g g) noexcept -> bool { return std::invoke(static_cast<frame *>(arg)->commit, g); },
                  static_cast<void *>(std::addressof(here)), reason));
 }
+/// As park; false if the time was up before ready() came.
+template <class Rep, class Period, class F>
+bool park_for(const std::chrono::duration<Rep, Period> &d, F &&commit, const char *reason = nullptr) {
+  static_assert(std::is_nothrow_invocable_r_v<bool, F &, gmx_g>, "commit is [](gmx_g) noexcept -> bool");
+  struct frame {
+    std::remove_reference_t<F> &commit;
+  } here{commit};
+  gmx_status status = gmx_park_timeout(
+      [](void *arg, gmx_g g) noexcept -> bool { return std::invoke(static_cast<frame *>(arg)->commit, g); },
+      static_cast<void *>(std::addressof(here)), reason, detail::ns(d));
+  return status != GMX_ETIMEDOUT && check(status) == GMX_OK;
+}
 /// False if it is not parked by park(): not yet, not any more, or it waits for something else.
 inline bool ready(gmx_g g) {
   gmx_status status = gmx_ready(g);

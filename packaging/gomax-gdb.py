@@ -22,7 +22,7 @@ FIELDS = (
     "g_state g_sp g_m g_entry g_arg g_goid g_flags g_lockedm g_cold c_wait_reason c_wait_since c_name "
     "p_word p_id p_m p_schedtick m_curg m_id m_kind m_tid m_all_link m_alive m_spinning m_parked"
 ).split()
-G_STATUS = "idle runnable running syscall waiting parked dead parking suspended".split()
+G_STATUS = "idle runnable running syscall waiting parked dead parking suspended interruptible".split()
 P_STATUS = {0: "idle", 1: "running", 3: "stopped", 4: "dead"}
 IDLE, RUNNABLE, RUNNING, SYSCALL, DEAD = 0, 1, 2, 3, 6
 FOREIGN, THREAD_WAIT, ZOMBIE = 2, 4, 8
@@ -183,7 +183,7 @@ class G:
 
     def line(self):
         state = G_STATUS[self.status] if self.status < len(G_STATUS) else "?"
-        if state in ("waiting", "parked", "suspended"):
+        if state in ("waiting", "parked", "suspended", "interruptible"):
             since = i64(self.r.sched + self.r.at["coarse"]) - i64(self.cold("c_wait_since"))
             state = "%s %.0f ms" % (text(u64(self.cold("c_wait_reason"))) or state, max(since, 0) / 1e6)
         where = self.r.m_name(self.word("g_m")) if self.on_thread else "-"

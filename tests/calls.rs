@@ -57,6 +57,7 @@ const POINTERS: &[(&str, &str)] = &[
     ("block/cleanup.rs", "call::plain"),
     ("block/hook.rs", ""), // what a G runs
     ("block/parallel.rs", "call::ranges"),
+    ("block/parking.rs", "call::commit"),
     ("block/scope.rs", "call::child"),
     ("block/spawn.rs", "call::plain"),
     ("block/timer.rs", "call::plain"),
@@ -64,7 +65,7 @@ const POINTERS: &[(&str, &str)] = &[
     ("capi/class.rs", ""), // by gmx_blocking
     ("capi/coro.rs", ""),  // a G's function
     ("capi/foreign.rs", "call::plain"),
-    ("capi/g.rs", "call::commit"),
+    ("capi/g.rs", ""), // given to block/parking.rs
     ("capi/once.rs", "call::plain"),
     ("capi/parallel.rs", ""),
     ("capi/runtime.rs", ""), // kept only

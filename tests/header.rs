@@ -128,7 +128,7 @@ const MAY_BE_IGNORED: &[(&str, &str)] = &[
     ("lets time pass", "gmx_yield gmx_sleep gmx_safepoint_slow"),
     (
         "fails by a wrong call only",
-        "gmx_park gmx_lock_os_thread gmx_cleanup_push gmx_p_set gmx_enter_syscall
+        "gmx_lock_os_thread gmx_cleanup_push gmx_p_set gmx_enter_syscall
          gmx_enter_syscall_blocking gmx_blocking gmx_for_each_g gmx_mutex_lock gmx_rwmutex_lock gmx_rwmutex_rlock
          gmx_waitgroup_add gmx_waitgroup_wait gmx_once_do gmx_cancel_use gmx_cancel_shield gmx_chan_ref
          gmx_chan_waiters",

@@ -130,10 +130,11 @@ static void park(actor *a) {
   if (!atomic_compare_exchange_strong(c.room, &nobody, CLAIMED)) return;
   if (one_in(a, 6) && a->g && may_wait(a) == GMX_OK) {
     atomic_store(c.room, gmx_self());
-    IS(a, gmx_park(NULL, NULL, NULL), GMX_OK);
+    MAY(a, gmx_park(NULL, NULL, NULL), GMX_OK, CANCELLED(a));
   } else {
-    WAITS_ON(a, gmx_park(commits, &c, one_in(a, 2) ? "a reason" : NULL), GMX_OK, where(a) == FOREIGN ? GMX_ENOMEM : GMX_OK,
-          DOWN(a));
+    const char *reason = one_in(a, 2) ? "a reason" : NULL;
+    gmx_status s = one_in(a, 2) ? gmx_park(commits, &c, reason) : gmx_park_timeout(commits, &c, reason, wait_for(a));
+    WAITS(a, s, GMX_OK, GMX_ETIMEDOUT, GMX_ENOMEM, DOWN(a));
   }
   atomic_store(c.room, 0);
 }

@@ -273,6 +273,7 @@ gmx_status gmx_p_key_delete(gmx_p_key key);
 gmx_status gmx_p_set(gmx_p_key key, void *value);
 gmx_status gmx_parallel_for(int64_t n, int64_t grain, void (*fn)(void*, int64_t, int64_t), void *arg);
 gmx_status gmx_park(bool (*commit)(void*, gmx_g), void *arg, const char *reason);
+gmx_status gmx_park_timeout(bool (*commit)(void*, gmx_g), void *arg, const char *reason, int64_t timeout);
 int32_t gmx_pin(void);
 const uint32_t *gmx_preempt_word(void);
 gmx_status gmx_read_mem_stats(struct gmx_mem_stats *out);
@@ -434,6 +435,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_p_set,
   (abi_function)gmx_parallel_for,
   (abi_function)gmx_park,
+  (abi_function)gmx_park_timeout,
   (abi_function)gmx_pin,
   (abi_function)gmx_preempt_word,
   (abi_function)gmx_read_mem_stats,

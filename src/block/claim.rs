@@ -6,7 +6,7 @@
 //!
 //! # Words
 //! ```text
-//!  gp.wait   63                     3 2      0
+//!  gp.wait   63                     4 3      0
 //!           +------------------------+--------+
 //!           |  number of the wait    |  state |
 //!           +------------------------+--------+
@@ -20,6 +20,7 @@
 //! | TIMED_OUT | the timer, or the thread itself | the deadline passed first |
 //! | CANCELED | a canceller | it came first |
 //! | EARLY_* | as those two | it came before the commit |
+//! | EARLY_TAKEN | `gmx_ready` | as above, for a park of the host (parking.rs) |
 //!
 //! # Protocol
 //! The waiter:
@@ -67,22 +68,28 @@ use crate::protocol::{park, wake};
 use crate::sync::Ordering;
 use std::ffi::c_void;
 
-const STATE_BITS: u32 = 3;
+const STATE_BITS: u32 = 4;
 const STATE_MASK: u64 = (1 << STATE_BITS) - 1;
 
-const PREPARING: u64 = 1;
-const OPEN: u64 = 2;
-const TAKEN: u64 = 3;
-const TIMED_OUT: u64 = 4;
+pub(super) const PREPARING: u64 = 1;
+pub(super) const OPEN: u64 = 2;
+pub(super) const TAKEN: u64 = 3;
+pub(super) const TIMED_OUT: u64 = 4;
 const CANCELED: u64 = 5;
 const EARLY_TIMED_OUT: u64 = 6;
-const EARLY_CANCELED: u64 = 7;
+pub(super) const EARLY_CANCELED: u64 = 7;
+pub(super) const EARLY_TAKEN: u64 = 8;
 
-fn word(seq: u64, state: u64) -> u64 {
+pub(super) fn word(seq: u64, state: u64) -> u64 {
     seq << STATE_BITS | state
 }
 
-fn change(gp: &G, seq: u64, from: u64, to: u64) -> bool {
+/// The number and the state in a word.
+pub(super) fn parts(word: u64) -> (u64, u64) {
+    (word >> STATE_BITS, word & STATE_MASK)
+}
+
+pub(super) fn change(gp: &G, seq: u64, from: u64, to: u64) -> bool {
     // AcqRel: the G's context, stored before OPEN, comes before whatever the winner lets run.
     gp.wait.compare_exchange(word(seq, from), word(seq, to), Ordering::AcqRel, Ordering::Relaxed).is_ok()
 }
@@ -145,8 +152,8 @@ pub struct Wait {
     pub gp: GRef,
     /// 0: nobody but a partner under the one lock can end it, and need not claim it.
     pub seq: u64,
-    foreign: bool,
-    deadline: Option<i64>,
+    pub(super) foreign: bool,
+    pub(super) deadline: Option<i64>,
     token: Option<cancel::Current>,
 }
 
@@ -168,6 +175,17 @@ impl Wait {
 
     /// C1. No lock of a queue is held.
     pub fn begin(m: MRef, timeout: i64) -> Result<Wait> {
+        let mut wait = Wait::number(m, timeout)?;
+        if let Err(e) = wait.register() {
+            wait.abandon(m);
+            return Err(e);
+        }
+        Ok(wait)
+    }
+
+    /// C1 without the token.
+    #[inline(always)]
+    pub(super) fn number(m: MRef, timeout: i64) -> Result<Wait> {
         let gp = waitq::waiter(m);
         let foreign = m.ctx() == Ctx::Foreign;
         let deadline = waitq::deadline_of(timeout);
@@ -176,16 +194,19 @@ impl Wait {
         }
         // Only the G begins, and every late claim fails whatever it finds.
         let seq = (gp.wait.load(Ordering::Relaxed) >> STATE_BITS) + 1;
-        gp.wait.store(word(seq, PREPARING), Ordering::Relaxed);
-        let mut wait = Wait { gp, seq, foreign, deadline, token: None };
-        if let Some(token) = cancel::ends(gp, waitq::Kind::Event) {
-            if let Err(e) = token.register(gp, seq, 0, interrupt) {
-                wait.abandon(m);
-                return Err(e);
-            }
-            wait.token = Some(token);
+        // Release: pairs with R1 in parking.rs.
+        gp.wait.store(word(seq, PREPARING), Ordering::Release);
+        Ok(Wait { gp, seq, foreign, deadline, token: None })
+    }
+
+    /// C1 with the token, if one ends the G's waits.
+    #[inline(always)]
+    pub(super) fn register(&mut self) -> Result<()> {
+        if let Some(token) = cancel::ends(self.gp, waitq::Kind::Event) {
+            token.register(self.gp, self.seq, 0, interrupt)?;
+            self.token = Some(token);
         }
-        Ok(wait)
+        Ok(())
     }
 
     /// Not to wait after all: no record was queued.
@@ -213,7 +234,7 @@ impl Wait {
     }
 
     fn park_claimed(self, m: MRef, reason: WaitReason, locks: Locks) -> (MRef, Result<()>) {
-        let Wait { gp, seq, foreign, deadline, token } = self;
+        let Wait { seq, foreign, deadline, .. } = self;
         let mut leaving = Leaving { seq, deadline: deadline.filter(|_| !foreign), locks };
         let commit = Commit { host: false, f: Some(leave), arg: (&raw mut leaving).cast() };
         let m = if foreign {
@@ -222,19 +243,24 @@ impl Wait {
         } else {
             park::gopark(m, reason, commit)
         };
-        // C4
-        let end = match gp.wait.load(Ordering::Relaxed) & STATE_MASK {
-            TAKEN => Ok(()),
+        (m, self.over(deadline.is_some() && !foreign))
+    }
+
+    /// C4, but for the records; `armed`: its timer was.
+    #[inline(always)]
+    pub(super) fn over(self, armed: bool) -> Result<()> {
+        let end = match parts(self.gp.wait.load(Ordering::Relaxed)).1 {
+            TAKEN | EARLY_TAKEN => Ok(()),
             TIMED_OUT | EARLY_TIMED_OUT => Err(Error::TimedOut),
             _ => Err(Error::Canceled),
         };
-        if deadline.is_some() && !foreign && end != Err(Error::TimedOut) {
-            Timers::remove(&gp.timer);
+        if armed && end != Err(Error::TimedOut) {
+            Timers::remove(&self.gp.timer);
         }
-        if let Some(token) = token {
-            token.unregister(gp);
+        if let Some(token) = self.token {
+            token.unregister(self.gp);
         }
-        (m, end)
+        end
     }
 }
 
@@ -269,8 +295,9 @@ unsafe fn leave(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
     true
 }
 
-unsafe fn fire(m: MRef, _: PRef, arg: *mut c_void, seq: u64) -> bool {
-    // SAFETY: `leave` armed the timer with its G.
+/// What a timer that ends a wait does.
+pub(super) unsafe fn fire(m: MRef, _: PRef, arg: *mut c_void, seq: u64) -> bool {
+    // SAFETY: the timer was armed with its G.
     if let Some(gp) = unsafe { GRef::from_ptr(arg.cast()) } {
         expire(m, gp, seq);
     }

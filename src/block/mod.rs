@@ -15,6 +15,7 @@ pub mod mutex;
 pub mod objects;
 pub mod once;
 pub mod parallel;
+pub mod parking;
 pub mod rmutex;
 pub mod rwmutex;
 pub mod scope;

@@ -1,9 +1,9 @@
 //! Goroutines
 
 use super::*;
-use crate::block::{cancel, join, spawn, vain, waitq};
-use crate::gmp::g::{GName, GRef, GStatus, WaitReason, gflag};
-use crate::gmp::m::{Commit, Ctx};
+use crate::block::{cancel, join, parking, spawn, waitq};
+use crate::gmp::g::{GName, GRef, WaitReason, gflag};
+use crate::gmp::m::Ctx;
 use crate::protocol::{lockedm, park};
 use crate::sched::{run, world};
 use std::ffi::{c_char, c_void};
@@ -512,33 +512,14 @@ pub extern "C" fn gmx_num_g() -> i64 {
     rt::up().map_or(0, |sched| sched.num_g())
 }
 
-struct HostPark {
-    commit: Option<extern "C" fn(*mut c_void, gmx_g) -> bool>,
-    arg: *mut c_void,
-    /// It was not parked: commit said so, or had readied it.
-    at_once: bool,
-}
-
-unsafe fn run_commit(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
-    // SAFETY: `gmx_park` passes this; it lives until the goroutine continues, which is when this has returned (K5 in park.rs).
-    let host = unsafe { &mut *arg.cast::<HostPark>() };
-    let (commit, arg) = (host.commit, host.arg);
-    let handle = gp.handle();
-    let ctx = m.swap_ctx(Ctx::Sched);
-    let (curg, pins) = (m.curg.take(), m.pins());
-    m.set_pins(0);
-    let parks = commit.is_none_or(|f| crate::sys::call::commit(f, arg, handle));
-    m.set_pins(pins);
-    m.curg.set(curg);
-    m.set_ctx(ctx);
-    host.at_once = !parks || gp.status() != GStatus::Parking;
-    parks
-}
-
 /// Parks the calling goroutine until gmx_ready. When it is off its stack, commit(arg, g) runs on the scheduler's stack: it
 /// makes g known to whoever is to ready it, who may do so at once: the goroutine goes on when commit has returned, so what
 /// commit uses may lie on its stack. If commit returns false the goroutine is not parked. commit must not block. A NULL
 /// commit parks unconditionally.
+///
+/// One of gmx_ready and the token ends a park. commit runs in any case, also if the token is cancelled already. After
+/// GMX_ECANCELED a gmx_ready may still be on its way: take g back from where commit has put it before you park again,
+/// otherwise it ends the next park.
 ///
 /// reason: shown in dumps; must outlive the wait. NULL: "park".
 ///
@@ -546,31 +527,69 @@ unsafe fn run_commit(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
-/// Cancellable: no.
+/// Cancellable: yes.
 /// Owns: arg stays the caller's.
-/// Returns: GMX_OK when it was readied, or was not parked; GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK when it was readied, or was not parked; GMX_ECANCELED; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
+#[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_park(
     commit: Option<extern "C" fn(*mut c_void, gmx_g) -> bool>,
     arg: *mut c_void,
     reason: *const c_char,
 ) -> gmx_status {
-    match may_wait() {
-        Ok(m) => {
-            let mut host = HostPark { commit, arg, at_once: false };
-            let commit = Commit { host: true, f: Some(run_commit), arg: (&raw mut host).cast() };
-            let m = park::gopark_host(m, WaitReason::host(reason), commit);
-            if host.at_once {
-                vain::in_vain(m);
-            }
+    match run::current() {
+        Some(m) if m.is_free() && parking::is_alone(m) => {
+            parking::park_alone(m, commit, arg, WaitReason::host(reason));
             GMX_OK
         }
+        _ => park_for(commit, arg, reason, FOREVER),
+    }
+}
+
+#[inline(never)]
+fn park_for(
+    commit: Option<extern "C" fn(*mut c_void, gmx_g) -> bool>,
+    arg: *mut c_void,
+    reason: *const c_char,
+    timeout: i64,
+) -> gmx_status {
+    match may_wait() {
+        Ok(m) => tried(parking::park(m, commit, arg, WaitReason::host(reason), timeout)),
         Err(status) => status,
     }
 }
 
-/// Makes a goroutine runnable that gmx_park has parked.
+/// As gmx_park, but gives up after timeout nanoseconds: one of gmx_ready, the timeout and the token ends the park. With 0 or
+/// less it returns GMX_OK only if commit returns false or readies g, or another does before commit returns.
+///
+/// ```c
+/// gmx_status s = gmx_park_timeout(enqueue, &w, "reply", timeout);
+/// if (s != GMX_OK) dequeue(&w);
+/// return s;
+/// ```
+///
+/// Blocks: as gmx_park, no longer than timeout.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: yes.
+/// Migrates: yes.
+/// Cancellable: yes.
+/// Owns: arg stays the caller's.
+/// Returns: GMX_OK when it was readied, or was not parked; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_ENOMEM, and then commit has not
+/// run; GMX_ENOTG, GMX_EINSYSCALL.
+/// Since: 0.2
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_park_timeout(
+    commit: Option<extern "C" fn(*mut c_void, gmx_g) -> bool>,
+    arg: *mut c_void,
+    reason: *const c_char,
+    timeout: i64,
+) -> gmx_status {
+    park_for(commit, arg, reason, timeout)
+}
+
+/// Makes a goroutine runnable that gmx_park or gmx_park_timeout has parked.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -578,7 +597,8 @@ pub extern "C" fn gmx_park(
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: GMX_OK; GMX_EPERM if it is not parked by gmx_park (it runs, or waits for something else); GMX_ESTALE.
+/// Returns: GMX_OK; GMX_EPERM if it is not parked (it runs, it waits for something else, or its park has ended otherwise);
+/// GMX_ESTALE.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_ready(g: gmx_g) -> gmx_status {
@@ -587,7 +607,7 @@ pub extern "C" fn gmx_ready(g: gmx_g) -> gmx_status {
         Err(status) => return status,
     };
     let Some(gp) = m.sched().g_of(g) else { return GMX_ESTALE };
-    if park::ready_parked(m, gp, g) {
+    if parking::ready(m, gp, g) {
         GMX_OK
     } else if gp.handle_is(g) && !join::is_over(gp) {
         GMX_EPERM

@@ -182,6 +182,7 @@ pub extern "C" fn gmx_for_each_g(
     for gp in report::live_gs(m.sched()).filter(|gp| !gp.has(gflag::THREAD_WAIT)) {
         let status = match gp.status() {
             GStatus::Suspended => GStatus::Waiting,
+            GStatus::Interruptible => GStatus::Parked,
             status => status,
         };
         let waits = status.waits();

@@ -23,6 +23,8 @@
 //! | Running | Runnable, Waiting, Syscall, Dead | its M |
 //! | Syscall | Running, Runnable | its M |
 //! | Waiting | Runnable | whoever took its wait record from where it waited, or claimed the wait (`wait`); for `gmx_park` one CAS decides |
+//! | Waiting | Interruptible | its M, when it is off its stack |
+//! | Interruptible | Runnable | whoever claimed the wait; its M, if the G is not parked after all |
 //! | Running | Suspended | its M, if it is a coroutine |
 //! | Suspended | Waiting | whoever claims the coroutine (protocol/coro.rs) |
 //! | Dead | Idle | its M, or whoever joins it |
@@ -61,6 +63,9 @@ pub enum GStatus {
     Parking = 7,
     /// As Waiting: a coroutine off its stack, which any G may resume (protocol/coro.rs). Dumps of the host call it Waiting.
     Suspended = 8,
+    /// As Parking and then Parked, but a deadline or a token may end it too: the first one to claim it does
+    /// (block/parking.rs). Dumps of the host call it Parked.
+    Interruptible = 9,
 }
 
 impl GStatus {
@@ -74,13 +79,14 @@ impl GStatus {
             5 => GStatus::Parked,
             7 => GStatus::Parking,
             8 => GStatus::Suspended,
+            9 => GStatus::Interruptible,
             _ => GStatus::Dead,
         }
     }
 
     /// Whether it is off its stack with a reason to wait. For a G that stands still.
     pub fn waits(self) -> bool {
-        matches!(self, GStatus::Waiting | GStatus::Parked | GStatus::Suspended)
+        matches!(self, GStatus::Waiting | GStatus::Parked | GStatus::Suspended | GStatus::Interruptible)
     }
 
     /// The word for it in dumps, Go's where it has one.
@@ -90,7 +96,9 @@ impl GStatus {
             GStatus::Runnable => "runnable",
             GStatus::Running => "running",
             GStatus::Syscall => "syscall",
-            GStatus::Waiting | GStatus::Parked | GStatus::Parking | GStatus::Suspended => "waiting",
+            GStatus::Waiting | GStatus::Parked | GStatus::Parking | GStatus::Suspended | GStatus::Interruptible => {
+                "waiting"
+            }
             GStatus::Dead => "dead",
         }
     }
@@ -513,6 +521,13 @@ impl G {
     #[inline(always)]
     pub fn handle(&self) -> u64 {
         self.state.load(Ordering::Relaxed) & !INDEX_MASK | u64::from(self.index)
+    }
+
+    /// The status of the G that `handle` names; None if it has ended.
+    #[inline(always)]
+    pub fn status_of(&self, handle: u64) -> Option<GStatus> {
+        let w = self.state.load(Ordering::Acquire);
+        ((w ^ handle) >> INDEX_BITS == 0).then(|| GStatus::from_word(w))
     }
 
     /// Whether `handle` names the G that the descriptor serves now.

@@ -303,6 +303,14 @@ impl M {
         unsafe { self.p().unwrap_unchecked() }.requests() == 0
     }
 
+    /// The G that runs here. For code that [`M::is_free`].
+    #[inline(always)]
+    pub fn free_g(&self) -> GRef {
+        debug_assert!(self.is_free());
+        // SAFETY: code that is free is on a G.
+        unsafe { self.g().unwrap_unchecked() }
+    }
+
     /// The number of the G that runs here. For code that [`M::is_free`].
     #[inline(always)]
     pub fn free_goid(&self) -> u64 {

@@ -29,6 +29,7 @@ const FILES: &[(&str, &str)] = &[
     ("block/timer.rs", include_str!("../block/timer.rs")),
     ("block/scope.rs", include_str!("../block/scope.rs")),
     ("block/claim.rs", include_str!("../block/claim.rs")),
+    ("block/parking.rs", include_str!("../block/parking.rs")),
     ("block/chan.rs", include_str!("../block/chan.rs")),
     ("block/select.rs", include_str!("../block/select.rs")),
     ("block/class.rs", include_str!("../block/class.rs")),

@@ -39,6 +39,7 @@ mod locked;
 mod mutexes;
 mod notes;
 mod onces;
+mod parkings;
 mod parks;
 mod queues;
 mod quiets;

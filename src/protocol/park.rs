@@ -39,7 +39,7 @@
 //!   word on what runs next. N4 ends every chain of heirs, and N2 bounds every other wait.
 //! * K5 the commit of the host runs while the status is Parking: who readies the G then (its handle may have been known
 //!   for long) leaves it to this M, and the G goes on when the commit has returned. Otherwise the commit would use what
-//!   lies on the stack of a G that runs.
+//!   lies on the stack of a G that runs. (A park that a deadline or a token may end too: block/parking.rs.)
 //!
 //! # Orderings
 //! A status is stored with Release; queues and locks hand the G from thread to thread.
@@ -415,6 +415,14 @@ pub fn gopark_host(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
     park_slow(m, reason, commit)
 }
 
+/// As [`gopark`], by way of g0: the commit may take its time, call the host, and refuse. It sees to the status itself.
+///
+/// # Migrates
+pub fn gopark_by_g0(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
+    debug_assert!(!commit.host);
+    park_slow(m, reason, commit)
+}
+
 fn park_slow(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
     if m.ctx() == Ctx::Foreign {
         park_thread(m, reason, commit, None, |_| ());
@@ -430,37 +438,48 @@ fn park_slow(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
 /// Parks a thread of the host, without a P. At the deadline `expire` is called once: it may take the wait record back
 /// and ready the thread, or leave it to whoever has taken it.
 pub fn park_thread(m: MRef, reason: WaitReason, commit: Commit, deadline: Option<i64>, expire: impl FnOnce(GRef)) {
+    thread_waits(m, reason, deadline, expire, |gp| {
+        // SAFETY: the commit came with its argument; only this thread runs the G, so it may be readied from now on.
+        let parks = || commit.f.is_none_or(|f| unsafe { f(m, gp, commit.arg) });
+        if !commit.host {
+            gp.set_status(GStatus::Waiting);
+            if deadline.is_none() {
+                thread_sticks(m);
+            }
+            return parks();
+        }
+        gp.set_status(GStatus::Parking);
+        // K5: nobody wakes the thread before the status is changed.
+        let parked = parks() && gp.cas_status(GStatus::Parking, GStatus::Parked);
+        if parked && deadline.is_none() {
+            thread_sticks(m);
+        }
+        parked
+    });
+}
+
+/// N2 in quiet.rs, for a thread without a deadline: counted before the thread is seen to be parked, told when the commit
+/// has opened what it opens.
+pub fn thread_sticks(m: MRef) {
+    m.sched().count_for_watchers();
+    m.parked.set(true);
+}
+
+/// As [`park_thread`]. `commit` says whether it is parked, and has called [`thread_sticks`] then, if it has no deadline.
+pub fn thread_waits(
+    m: MRef,
+    reason: WaitReason,
+    deadline: Option<i64>,
+    expire: impl FnOnce(GRef),
+    commit: impl FnOnce(GRef) -> bool,
+) {
     let gp = own_g(m);
     gp.set_flag(gflag::THREAD_WAIT, true);
     // Where no P is used nobody moves the cheap clock.
     note_wait(gp, reason, now());
-    // N2 in quiet.rs: counted before the thread is seen to be parked, told when the commit has opened what it opens.
-    let sticks = || {
-        if deadline.is_none() {
-            m.sched().count_for_watchers();
-            m.parked.set(true);
-        }
-    };
-    if commit.host {
-        gp.set_status(GStatus::Parking);
-    } else {
-        gp.set_status(GStatus::Waiting);
-        sticks();
-    }
     let old = m.swap_ctx(Ctx::Sched);
-    // SAFETY: the commit came with its argument; only this thread runs the G, so it may be readied from now on.
-    let parks = commit.f.is_none_or(|f| unsafe { f(m, gp, commit.arg) });
+    let parked = commit(gp);
     m.set_ctx(old);
-    let parked = if commit.host {
-        // K5: nobody wakes the thread before this line.
-        let parked = parks && gp.cas_status(GStatus::Parking, GStatus::Parked);
-        if parked {
-            sticks();
-        }
-        parked
-    } else {
-        parks
-    };
     if parked {
         if deadline.is_none() {
             m.sched().tell_watchers();

@@ -173,7 +173,7 @@ pub fn g_counts(sched: &Sched) -> GCounts {
         match gp.status() {
             GStatus::Running => c.running += 1,
             GStatus::Runnable => c.runnable += 1,
-            GStatus::Waiting | GStatus::Parked | GStatus::Suspended if !gp.has(gflag::THREAD_WAIT) => c.waiting += 1,
+            status if status.waits() && !gp.has(gflag::THREAD_WAIT) => c.waiting += 1,
             GStatus::Syscall if !gp.has(gflag::FOREIGN) => c.syscall += 1,
             _ => {}
         }

@@ -263,6 +263,9 @@ static void parks() {
   gomax::go([] {
     const auto no = [](gmx_g g) noexcept { return g == 0; };
     gomax::park(no);  // nothing to wait for
+    CHECK(gomax::park_for(1ms, no));
+    auto yes = [](gmx_g) noexcept { return true; };
+    CHECK(!gomax::park_for(1ms, yes) && !gomax::park_for(0s, yes));
     CHECK(!gomax::ready(gomax::self()));
   }).join();
 }

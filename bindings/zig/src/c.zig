@@ -191,6 +191,7 @@ pub extern fn gmx_self() G;
 pub extern fn gmx_goid() u64;
 pub extern fn gmx_stack_bounds(lo: ?*?*anyopaque, hi: ?*?*anyopaque) Status;
 pub extern fn gmx_num_g() i64;
+pub extern fn gmx_park_timeout(commit: ?*const fn (?*anyopaque, G) callconv(.c) bool, arg: ?*anyopaque, reason: ?[*:0]const u8, timeout: i64) Status;
 pub extern fn gmx_park(commit: ?*const fn (?*anyopaque, G) callconv(.c) bool, arg: ?*anyopaque, reason: ?[*:0]const u8) Status;
 pub extern fn gmx_ready(g: G) Status;
 pub extern fn gmx_lock_os_thread() Status;

@@ -30,6 +30,7 @@ pub const After = task.After;
 pub const after = task.after;
 pub const afterDetached = task.afterDetached;
 pub const park = task.park;
+pub const parkTimeout = task.parkTimeout;
 pub const ready = task.ready;
 
 const chan = @import("chan.zig");

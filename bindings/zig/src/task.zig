@@ -379,6 +379,11 @@ pub const Once = struct {
 /// scheduler's: it makes `g` known to whoever is to ready it, who may do so at once, or says false if there is nothing to
 /// wait for. It must be short and must not wait. `reason` is shown in dumps.
 pub fn park(reason: ?[*:0]const u8, context: anytype, comptime commit: fn (@TypeOf(context), c.G) bool) Error!void {
+    return parkTimeout(null, reason, context, commit);
+}
+
+/// As `park`, for so many nanoseconds; null is for ever.
+pub fn parkTimeout(ns: ?i64, reason: ?[*:0]const u8, context: anytype, comptime commit: fn (@TypeOf(context), c.G) bool) Error!void {
     const Context = @TypeOf(context);
     const Call = struct {
         fn entry(arg: ?*anyopaque, g: c.G) callconv(.c) bool {
@@ -387,7 +392,7 @@ pub fn park(reason: ?[*:0]const u8, context: anytype, comptime commit: fn (@Type
         }
     };
     var copy = context;
-    try status.check(c.gmx_park(Call.entry, @ptrCast(&copy), reason));
+    try status.check(c.gmx_park_timeout(Call.entry, @ptrCast(&copy), reason, c.limit(ns)));
 }
 
 /// `error.NotPermitted` if it is not parked by `park`: not yet, not any more, or it waits for something else.

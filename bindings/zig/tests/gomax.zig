@@ -801,6 +801,11 @@ fn parks() !void {
         try waiter.join();
         try expectError(error.Stale, gomax.ready(who.load(.acquire)));
     }
+    try expectError(error.Timeout, gomax.parkTimeout(ms, null, {}, struct {
+        fn commit(_: void, _: gomax.c.G) bool {
+            return true;
+        }
+    }.commit));
     try gomax.park(null, {}, struct {
         fn commit(_: void, g: gomax.c.G) bool {
             return g == 0;

@@ -134,6 +134,7 @@ proc gmx_self*(): Handle
 proc gmx_goid*(): uint64
 proc gmx_stack_bounds*(lo, hi: ptr pointer): Status
 proc gmx_num_g*(): int64
+proc gmx_park_timeout*(commit: proc (arg: pointer, g: Handle): bool {.cdecl.}, arg: pointer, reason: cstring, timeout: int64): Status
 proc gmx_park*(commit: proc (arg: pointer, g: Handle): bool {.cdecl.}, arg: pointer, reason: cstring): Status
 proc gmx_ready*(g: Handle): Status
 proc gmx_lock_os_thread*(): Status
