@@ -197,7 +197,7 @@ static void timers(actor *a) {
 static void free_timers(actor *a) {
   for (int i = 0; i < TIMERS; i++) {
     gmx_timer h = (gmx_timer)atomic_exchange(&tickers[i], 0);
-    if (h) (void)!timer_free(h);
+    if (h) timer_free(h);
     h = (gmx_timer)atomic_exchange(&bells[i].timer, 0);
     if (h) prevents(a, &bells[i], "gmx_timer_free", timer_free(h));
   }
