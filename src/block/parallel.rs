@@ -34,7 +34,7 @@ use super::vain;
 use super::waitgroup::WaitGroup;
 use super::waitq::{self, Kind};
 use crate::gmp::error::{Error, Result};
-use crate::gmp::g::{GName, GRef};
+use crate::gmp::g::GName;
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
 use crate::protocol::{park, wake};
@@ -81,12 +81,7 @@ pub fn run(mut m: MRef, n: i64, grain: i64, f: RangeFn, arg: *mut c_void) -> Res
     let token = cancel::ends(gp, Kind::Event).map_or(0, |t| t.token().handle.get());
     let all = Loop { f, arg, grain, token, open: WaitGroup::default(), canceled: AtomicBool::new(false) };
     if m.ctx() == Ctx::Foreign {
-        if m.sched().is_closing() {
-            return Err(Error::ShutDown);
-        }
-        if !start(m, &all, 0, n) {
-            return Err(Error::NoMemory);
-        }
+        start(m, &all, 0, n)?;
     } else {
         m = all.work(m, 0, n);
     }
@@ -101,17 +96,21 @@ fn back(m: MRef) -> MRef {
     unsafe { MRef::from_ptr(crate::sys::arch::current_m().cast()) }.unwrap_or(m)
 }
 
-/// Makes the G for a part. False: there is no memory.
-fn start(m: MRef, of: &Loop, begin: i64, end: i64) -> bool {
+/// Makes the G for a part.
+fn start(m: MRef, of: &Loop, begin: i64, end: i64) -> Result<()> {
     let sched = m.sched();
-    let Some(part) = try_box(Part { of, begin, end }) else { return false };
+    let part = try_box(Part { of, begin, end }).ok_or(Error::NoMemory)?;
     let entry = part_entry as extern "C" fn(*mut c_void) as *mut c_void;
     let what = park::Spawn { entry, arg: part.cast(), flags: 0, stack_size: 0, name: GName::NONE };
-    let made = park::newproc(m, &what);
-    let Some(gp) = made.filter(|gp| of.open.add(m, 1).is_ok() || forgotten(m, *gp)) else {
-        // SAFETY: made above, and nobody has it.
-        drop(unsafe { Box::from_raw(part) });
-        return false;
+    let made = park::newproc_to_start(m, &what)
+        .and_then(|gp| of.open.add(m, 1).inspect_err(|_| park::unmake(m, gp)).map(|()| gp));
+    let gp = match made {
+        Ok(gp) => gp,
+        Err(e) => {
+            // SAFETY: made above, and nobody has it.
+            drop(unsafe { Box::from_raw(part) });
+            return Err(e);
+        }
     };
     // The caller counts for its token as long as the loop runs.
     if of.token != 0
@@ -128,12 +127,7 @@ fn start(m: MRef, of: &Loop, begin: i64, end: i64) -> bool {
         }
         None => park::ready_queue(m, gp),
     }
-    true
-}
-
-fn forgotten(m: MRef, gp: GRef) -> bool {
-    park::forget(m, gp);
-    false
+    Ok(())
 }
 
 /// A box, if there is memory.
@@ -173,7 +167,7 @@ impl Loop {
                 if grains <= few { m.sched().procs() > 1 } else { !first && wants_part(m, looked - since >= PAYS) };
             if grains > 1 && cuts {
                 let middle = begin + grains / 2 * grain;
-                if start(m, self, middle, end) {
+                if start(m, self, middle, end).is_ok() {
                     end = middle;
                     since = looked;
                 }

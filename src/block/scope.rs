@@ -142,9 +142,6 @@ pub fn token(m: MRef, handle: u64) -> Result<Ref> {
 
 /// S1.
 pub fn spawn(m: MRef, handle: u64, f: Child, arg: *mut c_void) -> Result<()> {
-    if m.p().is_none() && m.sched().is_closing() {
-        return Err(Error::ShutDown);
-    }
     let s = objects(m.sched())?.scopes.get(handle).ok_or(Error::Stale)?;
     s.open.add(m, 1)?;
     // Pairs with L2.
@@ -155,9 +152,12 @@ pub fn spawn(m: MRef, handle: u64, f: Child, arg: *mut c_void) -> Result<()> {
     }
     let entry = begin as extern "C" fn(*mut c_void) as *mut c_void;
     let what = park::Spawn { entry, arg, flags: 0, stack_size: 0, name: GName::NONE };
-    let Some(gp) = park::newproc(m, &what) else {
-        s.open.add(m, -1)?;
-        return Err(Error::NoMemory);
+    let gp = match park::newproc_to_start(m, &what) {
+        Ok(gp) => gp,
+        Err(e) => {
+            s.open.add(m, -1)?;
+            return Err(e);
+        }
     };
     // The scope is there (I1), and counts for its token.
     gp.note_extra(extra::SCOPE);

@@ -8,7 +8,7 @@
 
 use super::cleanup;
 use super::waitgroup::WaitGroup;
-use crate::gmp::error::{Error, Result};
+use crate::gmp::error::Result;
 use crate::gmp::g::{Copied, GName, GRef, extra};
 use crate::gmp::m::MRef;
 use crate::gmp::sched::copied;
@@ -19,10 +19,10 @@ use std::ptr::from_ref;
 
 type Entry = extern "C" fn(*mut c_void);
 
-/// A new goroutine of the default kind, in no queue yet.
+/// A goroutine of the default kind.
 #[inline(always)]
-fn plain(m: MRef, entry: Entry, arg: *mut c_void) -> Option<GRef> {
-    park::newproc(m, &park::Spawn { entry: entry as *mut c_void, arg, flags: 0, stack_size: 0, name: GName::NONE })
+fn plain(entry: Entry, arg: *mut c_void) -> park::Spawn {
+    park::Spawn { entry: entry as *mut c_void, arg, flags: 0, stack_size: 0, name: GName::NONE }
 }
 
 /// A new goroutine that runs `f` with the address of a copy of the `len` bytes at `args`; in no queue yet. Until it begins,
@@ -32,7 +32,7 @@ fn plain(m: MRef, entry: Entry, arg: *mut c_void) -> Option<GRef> {
 /// `args` is readable for `len` bytes, which are no more than [`Copied`] has.
 #[inline]
 pub unsafe fn copying(m: MRef, f: Entry, args: *const u8, len: usize) -> Option<GRef> {
-    let gp = plain(m, begin_copied, f as *mut c_void)?;
+    let gp = park::newproc(m, &plain(begin_copied, f as *mut c_void))?;
     // SAFETY: the caller's promise; the goroutine is ours until it is in a queue.
     unsafe { copied(gp).cast::<u8>().copy_from_nonoverlapping(args, len) };
     Some(gp)
@@ -71,13 +71,13 @@ pub fn call_of(gp: GRef) -> (*mut c_void, *mut c_void) {
 
 /// Starts a goroutine that `wg` counts until it has ended.
 pub fn counted(m: MRef, wg: &WaitGroup, f: Entry, arg: *mut c_void) -> Result<()> {
-    if m.p().is_none() && m.sched().is_closing() {
-        return Err(Error::ShutDown);
-    }
     wg.add(m, 1)?;
-    let Some(gp) = plain(m, f, arg) else {
-        wg.add(m, -1)?;
-        return Err(Error::NoMemory);
+    let gp = match park::newproc_to_start(m, &plain(f, arg)) {
+        Ok(gp) => gp,
+        Err(e) => {
+            wg.add(m, -1)?;
+            return Err(e);
+        }
     };
     gp.note_extra(extra::GROUP);
     gp.group.set(from_ref(wg).cast_mut().cast());

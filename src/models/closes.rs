@@ -1,7 +1,9 @@
 //! The end of a runtime against a thread of the host that spawns (`Sched::close`, `park::start`).
 
 use super::*;
-use crate::block::scope;
+use crate::block::waitgroup::WaitGroup;
+use crate::block::waitq::Kind;
+use crate::block::{scope, spawn};
 use crate::gmp::error::Error;
 use crate::protocol::park::Spawn;
 use crate::sched::world;
@@ -33,12 +35,27 @@ fn spawns_in_a_scope(m: MRef, token: usize, started: &AtomicUsize) -> bool {
     spawned.is_ok()
 }
 
+/// `counted` in spawn.rs.
+fn spawns_in_a_group(m: MRef, token: usize, started: &AtomicUsize) -> bool {
+    let group = Box::leak(Box::new(WaitGroup::default()));
+    let spawned = spawn::counted(m, group, nothing, token as *mut _);
+    assert!(matches!(spawned, Ok(()) | Err(Error::ShutDown)));
+    started.store(usize::from(spawned.is_ok()), SeqCst);
+    assert_eq!(group.wait(m, None, Kind::Own).1, Ok(()));
+    spawned.is_ok()
+}
+
+extern "C" fn nothing(_: *mut std::ffi::c_void) {
+    unreachable!("the steps of a token are what runs")
+}
+
 /// Either the G is seen and the runtime stays up, or the spawn is refused.
 fn spawn_against_close(spawns: Spawns) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
         let token = mk.token(vec![does(|_, m, gp| {
             scope::on_exit(m, gp);
+            spawn::on_exit(m, gp);
             m.must_p().stats.ended.bump();
         })]);
         let w = mk.make();
@@ -74,6 +91,11 @@ fn close_against_spawn() {
 #[test]
 fn close_against_spawn_in_a_scope() {
     check(Size { preemptions: 1, ..Size::default() }, spawn_against_close(spawns_in_a_scope));
+}
+
+#[test]
+fn close_against_spawn_in_a_group() {
+    check(Size { preemptions: 1, ..Size::default() }, spawn_against_close(spawns_in_a_group));
 }
 
 /// X4 in syscall.rs: a thread that wants to run as a G while the runtime ends stays outside, and waits for nothing.

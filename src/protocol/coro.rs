@@ -77,11 +77,7 @@ const ENDED: u8 = 1;
 
 /// A coroutine that has not begun: the handle of its G.
 pub fn make(m: MRef, what: &Spawn) -> Result<u64> {
-    let gp = park::newproc(m, what).ok_or(Error::NoMemory)?;
-    if m.p().is_none() && m.sched().is_closing() {
-        park::unmake(m, gp);
-        return Err(Error::ShutDown);
-    }
+    let gp = park::newproc_to_start(m, what)?;
     gp.set_flag(gflag::CORO, true);
     gp.resumer.set(null_mut());
     park::note_wait(gp, WaitReason::COROUTINE, m.sched().coarse_now());

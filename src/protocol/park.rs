@@ -59,6 +59,7 @@ use super::{lockedm, syscall, wake};
 use crate::fiber::host::HostState;
 use crate::fiber::stack::Stack;
 use crate::fiber::{self, Sp};
+use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
 use crate::gmp::m::{Commit, Ctx, MRef, Mcall, Place};
 use crate::gmp::p::{OwnedP, PREEMPT};
@@ -686,6 +687,18 @@ pub fn newproc(m: MRef, what: &Spawn) -> Option<GRef> {
     pp.stats.spawned.bump();
     make(gp, id, what);
     Some(gp)
+}
+
+/// As [`newproc`], for a G that will be started whatever happens: ShutDown if a caller without a P finds the runtime at its
+/// end. It looks when the G is counted: whoever ends the runtime sees the count, or is seen here.
+#[inline]
+pub fn newproc_to_start(m: MRef, what: &Spawn) -> Result<GRef> {
+    let gp = newproc(m, what).ok_or(Error::NoMemory)?;
+    if m.p().is_none() && m.sched().is_closing() {
+        unmake(m, gp);
+        return Err(Error::ShutDown);
+    }
+    Ok(gp)
 }
 
 #[inline(always)]
