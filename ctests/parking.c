@@ -170,6 +170,32 @@ static void time_ends_it(void) {
   spin_until(gmx_num_g() == 1);
 }
 
+/* A G that waits for something else is not parked, though its wait may be claimed too. */
+static gmx_chan *nothing_comes;
+static void receives(void *arg) {
+  long v;
+  gmx_select_case cases[] = {GMX_RECV(nothing_comes, &v)};
+  struct spot *s = arg;
+  s->g = gmx_self();
+  CHECK_STATUS(gmx_park_timeout(NULL, NULL, NULL, MS), GMX_ETIMEDOUT); /* a park before */
+  release(&done, 1);
+  CHECK_STATUS(gmx_chan_recv_timeout(nothing_comes, &v, HOUR), GMX_ECLOSED);
+  CHECK_STATUS(gmx_select(cases, 1, HOUR, NULL), GMX_ECLOSED);
+  release(&done, 1);
+}
+static void ready_ends_no_receive(void) {
+  struct spot s = {0};
+  CHECK_OK(gmx_chan_new(sizeof(long), 0, &nothing_comes));
+  go(receives, &s);
+  acquire(&done, 1);
+  spin_until(waiting("chan receive") == 1);
+  for (int i = 0; i < 3; i++) CHECK_STATUS(gmx_ready(s.g), GMX_EPERM);
+  CHECK_EQ(waiting("chan receive"), 1);
+  CHECK_OK(gmx_chan_close(nothing_comes));
+  acquire(&done, 1);
+  CHECK_OK(gmx_chan_free(nothing_comes));
+}
+
 /* ---- several Ps: ready, the time and the token against each other; then the next park ---- */
 
 enum { ROUNDS = 4000 };
@@ -248,6 +274,7 @@ int main(void) {
   RUN_G(ready_ends_it);
   RUN_G(the_token_ends_it);
   RUN_G(time_ends_it);
+  RUN_G(ready_ends_no_receive);
   gs_finish();
   gs_start(4, 0);
   RUN_G(one_ends_it);

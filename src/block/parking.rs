@@ -156,7 +156,6 @@ struct Leaving {
     /// It is a thread of the host without a deadline.
     sticks: bool,
     armed: bool,
-    refused: bool,
     /// It was not parked, and no error says so.
     at_once: bool,
 }
@@ -181,7 +180,6 @@ fn park_interruptibly(m: MRef, host: Host, reason: WaitReason, timeout: i64) -> 
         past,
         sticks: foreign && deadline.is_none(),
         armed: false,
-        refused: false,
         at_once: false,
     };
     let arg = (&raw mut leaving).cast();
@@ -198,7 +196,7 @@ fn park_interruptibly(m: MRef, host: Host, reason: WaitReason, timeout: i64) -> 
     if leaving.at_once {
         vain::in_vain(m);
     }
-    if leaving.refused { Ok(()) } else { end }
+    end
 }
 
 /// P2 to P5. True: it is parked.
@@ -225,7 +223,6 @@ unsafe fn commit_or_end(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
     }
     // Acquire: pairs with EARLY_TAKEN.
     let early = claim::parts(gp.wait.load(Ordering::Acquire)).1;
-    leaving.refused = !parks;
     leaving.at_once = !parks || early == EARLY_TAKEN;
     gp.set_status(GStatus::Runnable);
     false
