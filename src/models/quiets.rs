@@ -1,15 +1,18 @@
 //! quiet.rs: whoever waits until nothing runs is told of it, and not before.
 
 use super::*;
+use crate::gmp::g::G;
 use crate::gmp::m::Commit;
-use crate::gmp::timers::NEVER;
+use crate::gmp::sched::try_leak;
+use crate::gmp::timers::{Alarm, Timer, Timers};
 use crate::protocol::{lockedm, quiet};
+use crate::sync::own::OwnPtr;
 
 /// V1 to V5, but for V4, which asks the system.
 fn await_quiet(w: &World) {
     loop {
         let seen = w.sched.watch.now();
-        if quiet::still(w.sched).is_some() && w.sched.next_timer() == NEVER && w.sched.watch.now() == seen {
+        if quiet::still(w.sched).is_some() && w.sched.watch.now() == seen {
             return;
         }
         w.sched.watch.wait(seen, None);
@@ -56,6 +59,56 @@ fn quiet_after_work() {
 #[test]
 fn quiet_after_a_syscall() {
     check(Size { preemptions: 1, ..Size::default() }, worker(|| vec![in_and_out()]));
+}
+
+/// A G waits for a timer, which a worker keeps: it fires while the watcher looks, and is not armed any more then.
+#[test]
+fn quiet_against_a_timer() {
+    check(Size::default(), || {
+        let bell: &'static Bell = try_leak(Bell::default()).unwrap();
+        let mut mk = Maker::new(1, 1);
+        let first = mk.token(vec![Box::new(move |_, m, gp| {
+            let p = m.must_p().p();
+            assert!(p.timers.reserve().is_ok());
+            bell.gp.set(gp.as_ptr());
+            let alarm = Alarm { when: 1, fire: rings, arg: std::ptr::from_ref(bell).cast_mut().cast(), seq: 0 };
+            gp.set_status(GStatus::Waiting);
+            // SAFETY: it is armed once, and lasts until the end of the execution.
+            unsafe { Timers::add(p, &bell.timer, alarm) };
+            Mcall::Park(Commit { host: false, f: None, arg: std::ptr::null_mut() })
+        })]);
+        let second = mk.token(vec![waits()]);
+        let w = mk.make();
+        w.sched.watchers.store(1, SeqCst);
+        let m = w.worker_with(&[first, second]);
+        w.go(m);
+        w.host(|w, _| w.set_clock(1));
+        w.host(move |w, m| {
+            await_quiet(w);
+            assert!(w.tokens[first].at.load(SeqCst) == usize::MAX, "Q1: it was said that nothing runs");
+            ready(w, m, second);
+        });
+        w.finish();
+    });
+}
+
+#[derive(Default)]
+struct Bell {
+    timer: Timer,
+    gp: OwnPtr<G>,
+}
+
+// SAFETY: the timer is guarded by its heap's lock; the G is set before it is armed.
+unsafe impl Sync for Bell {}
+// SAFETY: as above.
+unsafe impl Send for Bell {}
+
+unsafe fn rings(m: MRef, _: PRef, arg: *mut std::ffi::c_void, _: u64) -> bool {
+    // SAFETY: the model passed it.
+    let gp = unsafe { GRef::from_ptr((*arg.cast::<Bell>()).gp.get()) }.unwrap();
+    gp.set_status(GStatus::Runnable);
+    park::ready_queue(m, gp);
+    false
 }
 
 /// One worker waits with its locked G while another goes idle: whichever is the last one tells.

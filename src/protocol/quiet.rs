@@ -18,7 +18,7 @@
 //! * V1 seen = watch;
 //! * V2 ([`still`]) under `sched.lock`: no stop, every P idle, no searcher, no thread to be made; no G in the global
 //!   queue, nor in wait for a stack; and nm is the number of workers in the idle list, in nmlocked, and the keeper;
-//! * V3 without the lock: no timer is armed;
+//! * V3 under the same lock: no timer is armed. (Behind it the keeper might have fired one, and its G be about to run.)
 //! * V4 every known thread of the host is parked, and the process has no other threads than these, the nm workers, the
 //!   watchdog and the template thread. (A thread that the library never saw tells no watcher of its end, so a watcher
 //!   that fails here alone looks again after a while.)
@@ -47,7 +47,7 @@
 //! * Q2 the counts of V2 are those of one moment: while the lock is held no worker joins or leaves the idle lists or
 //!   nm, and none leaves nmlocked, since with every P idle there is none to wake it with. So nmlocked is never too
 //!   high.
-//! * Q3 what V3 and V4 read later does not spoil it: whatever is awake meanwhile is a thread of the host. It is there
+//! * Q3 what V4 reads later does not spoil it: whatever is awake meanwhile is a thread of the host. It is there
 //!   still (V4), or it waits or has ended since V1 (N2, V5).
 //! * Q4 a G in the global queue will not run either, if no worker is free, no further one may be made (`max_threads`),
 //!   and each of them waits for its locked G, unless one in the queue is locked itself: that would need no other
@@ -67,7 +67,7 @@ use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
 use crate::sync::{Ordering, fence};
 
-/// V2: the number of workers, if nothing runs and nothing is to run.
+/// V2 and V3: the number of workers, if nothing runs and nothing is to run.
 pub fn still(sched: &Sched) -> Option<i32> {
     let lk = sched.lock.lock();
     let busy = lk.stopping
@@ -88,7 +88,8 @@ pub fn still(sched: &Sched) -> Option<i32> {
     if sched.globq_len() != 0 && (!all_taken || sched.globrunq_has_locked()) {
         return None;
     }
-    Some(lk.nm)
+    // V3. Who fires one needs a P, which no worker gets meanwhile.
+    (sched.next_timer() == NEVER).then_some(lk.nm)
 }
 
 /// N1.

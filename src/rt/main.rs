@@ -11,7 +11,6 @@ use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GName, gflag};
 use crate::gmp::m::{Kind, M, MRef};
 use crate::gmp::sched::Sched;
-use crate::gmp::timers::NEVER;
 use crate::protocol::park::{self, Spawn};
 use crate::protocol::quiet;
 use crate::sched::world;
@@ -83,9 +82,6 @@ pub enum Stuck {
 /// V2 to V5 in protocol/quiet.rs, for a caller that has `seen` this at first.
 pub fn stuck(sched: &Sched, seen: u32) -> Stuck {
     let Some(workers) = quiet::still(sched) else { return Stuck::No };
-    if sched.next_timer() != NEVER {
-        return Stuck::No;
-    }
     let mut waiting = 0;
     for m in sched.every_m().filter(|m| m.kind == Kind::Extra && m.alive.get()) {
         // Another watcher sleeps, if it has seen what the caller has; otherwise it is about to wake.
