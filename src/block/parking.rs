@@ -112,7 +112,7 @@ pub fn park(
     Ok(())
 }
 
-/// As [`park`], for a caller whose park only `gmx_ready` ends.
+/// As [`park()`], for a caller whose park only `gmx_ready` ends.
 ///
 /// # Migrates
 #[inline(always)]
@@ -254,7 +254,7 @@ impl Leaving {
     }
 }
 
-/// Readies the G that `handle` names, if it is parked by [`park`] and no other has ended that.
+/// Readies the G that `handle` names, if it is parked by [`park()`] and no other has ended that.
 #[inline(always)]
 #[must_use]
 pub fn ready(m: MRef, gp: GRef, handle: u64) -> bool {
