@@ -85,6 +85,8 @@ pub struct SchedInner {
     pub nm: i32,
     /// A stop of the world is under way or in force.
     pub stopping: bool,
+    /// The template thread fires timers, without a P: what they ready may be in no queue yet.
+    pub firing: bool,
     /// Ps that have not stopped yet.
     pub stopwait: i32,
     /// gomaxprocs after the next start of the world; 0 keeps it.
@@ -579,6 +581,7 @@ impl Sched {
                     pidle: std::ptr::null_mut(),
                     nm: 0,
                     stopping: false,
+                    firing: false,
                     stopwait: 0,
                     newprocs: 0,
                     newm: [std::ptr::null_mut(); 2],

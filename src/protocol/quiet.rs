@@ -16,7 +16,7 @@
 //! # Protocol
 //! Watcher:
 //! * V1 seen = watch;
-//! * V2 ([`still`]) under `sched.lock`: no stop, every P idle, no searcher, no thread to be made; no G in the global
+//! * V2 ([`still`]) under `sched.lock`: no stop, no timers that the template thread fires, every P idle, no searcher, no thread to be made; no G in the global
 //!   queue, nor in wait for a stack; and nm is the number of workers in the idle list, in nmlocked, and the keeper;
 //! * V3 under the same lock: no timer is armed. (Behind it the keeper might have fired one, and its G be about to run.)
 //! * V4 every known thread of the host is parked, and the process has no other threads than these, the nm workers, the
@@ -29,6 +29,8 @@
 //! * N1 an M that has made a P idle, has joined the idle list or nmlocked, or is not counted in nm any more, calls
 //!   [`tell`] then: if every P is idle and there is a watcher, watch + 1;
 //! * N2 a thread of the host that is about to wait without a deadline, or ends: watch + 1, if there is a watcher.
+//! * N3 the template thread, which fires timers without a P, sets `firing` under the lock before and takes it back behind; then
+//!   as N1.
 //!
 //! # Invariants
 //! * Q1 V2 to V4 say the same as a look at every G:
@@ -71,6 +73,7 @@ use crate::sync::{Ordering, fence};
 pub fn still(sched: &Sched) -> Option<i32> {
     let lk = sched.lock.lock();
     let busy = lk.stopping
+        || lk.firing
         || sched.npidle.load(Ordering::Relaxed) < sched.procs()
         || sched.nmspinning.load(Ordering::SeqCst) != 0
         || sched.stackwait_len.load(Ordering::SeqCst) != 0
@@ -88,7 +91,7 @@ pub fn still(sched: &Sched) -> Option<i32> {
     if sched.globq_len() != 0 && (!all_taken || sched.globrunq_has_locked()) {
         return None;
     }
-    // V3. Who fires one needs a P, which no worker gets meanwhile.
+    // V3. Who fires one needs a P, which no worker gets meanwhile, or has said so under the lock (N3).
     (sched.next_timer() == NEVER).then_some(lk.nm)
 }
 

@@ -11,7 +11,7 @@
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::Timers;
-use crate::protocol::{rescue, tidy, wake};
+use crate::protocol::{quiet, rescue, tidy, wake};
 use crate::sync::{Ordering, now};
 
 /// What the template thread is asked for beside threads.
@@ -104,25 +104,37 @@ pub fn template(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
 /// Gs wait because there was no thread for a P.
 fn try_again(sched: &Sched, m: MRef) {
     // Timers may be due that only a thread which is not there would see.
-    for p in sched.timed_ps() {
-        let now = now();
-        if p.timers.first() <= now {
-            // SAFETY: callbacks ready Gs, for which this M need not hold a P: they go to the global queue.
-            unsafe { Timers::run(p, m, now) };
+    while_firing(sched, || {
+        for p in sched.timed_ps() {
+            let now = now();
+            if p.timers.first() <= now {
+                // SAFETY: callbacks ready Gs, for which this M need not hold a P: they go to the global queue.
+                unsafe { Timers::run(p, m, now) };
+            }
         }
-    }
+    });
     wake::look_again(sched, m);
 }
 
 /// RESCUE-4 in rescue.rs.
 fn fire_timers(sched: &Sched, m: MRef) {
-    for p in sched.timed_ps() {
-        let now = now();
-        while rescue::timers_wait(sched, p, now) {
-            // SAFETY: as in `try_again`.
-            unsafe { Timers::run(p, m, now) };
+    while_firing(sched, || {
+        for p in sched.timed_ps() {
+            let now = now();
+            while rescue::timers_wait(sched, p, now) {
+                // SAFETY: as in `try_again`.
+                unsafe { Timers::run(p, m, now) };
+            }
         }
-    }
+    });
+}
+
+/// N3 in quiet.rs.
+fn while_firing(sched: &Sched, fire: impl FnOnce()) {
+    sched.lock.lock().firing = true;
+    fire();
+    sched.lock.lock().firing = false;
+    quiet::tell(sched);
 }
 
 fn look(sched: &Sched, duties: &mut Duties<'_>) {
