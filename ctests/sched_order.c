@@ -547,6 +547,40 @@ static void fib(void *arg) {
   f->result = a.result + b.result;
 }
 
+static atomic_int came_from[2]; /* the queue of the P, the global queue */
+
+static void comes_from(void *arg) { atomic_fetch_add(&came_from[(intptr_t)arg], 1); }
+
+static void *submits_a_hundred_to_the_global_queue(void *arg) {
+  for (int i = 0; i < 100; i++) go(comes_from, (void *)1);
+  return arg;
+}
+
+static void comes_and_goes(void *arg) { (void)arg; }
+
+/* The loop is one slice, as long as it lasts: each child inherits it, and so does the parent behind each. */
+static void a_loop_of_children_lets_others_run(void) {
+  enum { QUEUED = 1, GLOBAL = 2 };
+  for (int where = QUEUED; where <= (QUEUED | GLOBAL); where++) {
+    int want[2] = {where & QUEUED ? 100 : 0, where & GLOBAL ? 100 : 0};
+    atomic_store(&came_from[0], 0);
+    atomic_store(&came_from[1], 0);
+    for (int i = 0; i < want[0]; i++) go(comes_from, (void *)0);
+    if (want[1]) thread_join(thread_start(submits_a_hundred_to_the_global_queue, NULL));
+    long children = 0, at[2] = {0, 0};
+    for (;; children++) {
+      for (int i = 0; i < 2; i++)
+        if (!at[i] && atomic_load(&came_from[i]) == want[i]) at[i] = children;
+      if (atomic_load(&came_from[0]) + atomic_load(&came_from[1]) == want[0] + want[1]) break;
+      if (children > 100 * 1000) FAIL("%d, %d came", atomic_load(&came_from[0]), atomic_load(&came_from[1]));
+      join(go_with(NULL, GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST, comes_and_goes, NULL));
+    }
+    check_say("  all of the queue after %ld children, all of the global queue after %ld", at[0], at[1]);
+    /* one of those that wait at each 61st switch, of which each child is two */
+    CHECK_CMP(children, <=, (want[0] + want[1] + 2) * 61);
+  }
+}
+
 static long slices_ended(void) {
   gmx_sched_stats stats;
   memset(&stats, 0, sizeof stats);
@@ -581,6 +615,7 @@ int main(void) {
   RUN_G(one_in_61_is_from_the_global_queue);
   RUN_G(one_in_61_is_from_the_global_queue_whatever_waits_behind);
   RUN_G(child_runs_before_its_parent_goes_on);
+  RUN_G(a_loop_of_children_lets_others_run);
   RUN_G(fib_20_stays_narrow);
   gs_finish();
 

@@ -120,8 +120,8 @@ pub struct P {
     own_line: Line<()>,
     /// Counts the Gs that began a slice here. Owner: the M; sysmon compares.
     pub schedtick: OwnU64,
-    /// Counts the slices that a request ended. Owner: the M.
-    pub slices_ended: OwnU64,
+    /// Counts the turns that its queue and the global one took (N2 and N4 in protocol/park.rs). Owner: the M.
+    pub turns: OwnU64,
     /// The `schedtick` at which the backlog had its turn last. Owner: the M.
     pub behind_tick: OwnU64,
     /// Next and last of the ids that this P may hand out. Owner: the M.
@@ -256,7 +256,7 @@ impl P {
             m: AtomicPtr::new(std::ptr::null_mut()),
             schedtick: OwnU64::new(0),
             runnext: AtomicPtr::new(std::ptr::null_mut()),
-            slices_ended: OwnU64::new(0),
+            turns: OwnU64::new(0),
             behind_tick: OwnU64::new(0),
             runq: Queue::default(),
             lifo: RunQ::default(),

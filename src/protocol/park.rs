@@ -20,7 +20,7 @@
 //! * N1 runnext, which inherits the slice: `schedtick` does not count it. So a pair that hands the P to and fro shares
 //!   one slice, and what was spawned or readied last runs next, whatever else waits;
 //! * N2 every 61st slice the global queue, and every 122nd also the oldest of the backlog. While parents are suspended,
-//!   which inherit the slice too, every 61st switch as well, and then the queue of the P;
+//!   which inherit the slice too, every 61st switch as well, and then the queue of the P: each first every other time;
 //! * N3 the newest of the suspended parents, the oldest of the queue, a batch of the global queue;
 //! * N4 when a request ends the slice, its heir in runnext goes behind all others, to the end of the global queue, as a
 //!   preempted G does. The next G comes from the queue or from the global one, from each first every other time; only

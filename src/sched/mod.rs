@@ -153,10 +153,7 @@ fn fair_turn(sched: &Sched, pp: &OwnedP) -> Option<Found> {
     let tick = pp.schedtick.get();
     if !is_fair_slice(pp) {
         // Suspended parents, one after the other.
-        let queued = || pp.get_queued();
-        let global_first = (pp.stats.switches.get() / FAIR_TICK).is_multiple_of(2);
-        let gp = if global_first { from_global(sched, pp, 1).or_else(queued) } else { queued() };
-        return gp.map(|gp| Found::G(gp, false));
+        return from_either(sched, pp).map(|gp| Found::G(gp, false));
     }
     tidy::look(sched, pp);
     // The backlog's turn leaves the tick as it is, so that it takes no turn from the global queue.
@@ -178,9 +175,15 @@ fn fair_turn(sched: &Sched, pp: &OwnedP) -> Option<Found> {
 #[cold]
 fn after_slice(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
     tidy::look(sched, pp);
-    let ended = pp.slices_ended.get();
-    pp.slices_ended.bump();
-    if ended.is_multiple_of(2) {
+    from_either(sched, pp)
+}
+
+/// The queue of the P and the global one, each first every other time. A count of its own says which: one of switches or
+/// slices may be in step with the Gs that run here, so that one of the two is never first.
+fn from_either(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
+    let turn = pp.turns.get();
+    pp.turns.bump();
+    if turn.is_multiple_of(2) {
         pp.get_queued().or_else(|| from_global(sched, pp, 1))
     } else {
         from_global(sched, pp, 1).or_else(|| pp.get_queued())
