@@ -81,7 +81,10 @@ mod check {
     const NONE: Held = Held { rank: 0, place: None, stack: std::ptr::null_mut(), steps: 0, since: 0 };
 
     thread_local! {
-        static HELD: Cell<([Held; MOST], usize)> = const { Cell::new(([NONE; MOST], 0)) };
+        /// Looked at in place: a copy of it would take kilobytes of a G's stack.
+        static HELD: [Cell<Held>; MOST] = const { [const { Cell::new(NONE) }; MOST] };
+        /// How many of them there are.
+        static COUNT: Cell<usize> = const { Cell::new(0) };
         /// How many locks of rank Chan are held (one entry in HELD), and the address of the last one taken.
         static CHANS: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
         /// Elements of lists and tables that this thread has looked at.
@@ -114,9 +117,22 @@ mod check {
         RECORD.store(on, Ordering::Relaxed);
     }
 
-    /// How many of the locks must not be held over a system call: sys/held.rs says which may.
-    fn no_system_under(held: &[Held]) -> usize {
-        held.iter().filter(|h| h.rank != Rank::StackPool as u8).count()
+    #[inline(never)]
+    fn held(at: usize) -> Held {
+        HELD.with(|held| held[at].get())
+    }
+
+    #[inline(never)]
+    fn put(at: usize, h: Held) {
+        HELD.with(|held| held[at].set(h));
+    }
+
+    /// From now on `n` are held. Says how many of them must not be held over a system call: sys/held.rs says which may.
+    #[inline(never)]
+    fn now_held(n: usize) {
+        COUNT.set(n);
+        let may = |at| held(at).rank == Rank::StackPool as u8;
+        crate::sys::held::locks((0..n).filter(|&at| !may(at)).count());
     }
 
     #[inline(never)]
@@ -176,11 +192,10 @@ mod check {
     #[inline(never)]
     #[track_caller]
     fn violated(what: std::fmt::Arguments<'_>) -> ! {
-        let (held, n) = HELD.get();
         // What follows may take locks itself.
-        HELD.set(([NONE; MOST], 0));
+        let held: Vec<Held> = (0..COUNT.replace(0)).map(held).collect();
         eprintln!("lock order: {what}, at {}", Location::caller());
-        for h in &held[..n] {
+        for h in &held {
             let name = super::list().iter().find(|(_, rank)| *rank == h.rank).map_or("?", |(name, _)| name);
             eprintln!(
                 "lock order: {name} ({}) was taken at {}",
@@ -203,9 +218,9 @@ mod check {
         if n == 0 {
             acquire(Rank::Chan, true);
         } else {
-            let (held, held_n) = HELD.get();
-            if held[held_n - 1].rank != Rank::Chan as u8 {
-                violated(format_args!("Chan taken while rank {} is held", held[held_n - 1].rank));
+            let newest = held(COUNT.get() - 1).rank;
+            if newest != Rank::Chan as u8 {
+                violated(format_args!("Chan taken while rank {newest} is held"));
             }
             if last >= addr {
                 violated(format_args!("a channel taken while one of a higher address is held"));
@@ -231,9 +246,9 @@ mod check {
     #[inline(never)]
     #[track_caller]
     pub fn acquire(rank: Rank, ordered: bool) {
-        let (mut held, n) = HELD.get();
-        if ordered && let Some(h) = held[..n].iter().find(|h| h.rank >= rank as u8) {
-            violated(format_args!("{rank:?} ({}) taken while rank {} is held", rank as u8, h.rank));
+        let n = COUNT.get();
+        if ordered && let Some(at) = (0..n).find(|&at| held(at).rank >= rank as u8) {
+            violated(format_args!("{rank:?} ({}) taken while rank {} is held", rank as u8, held(at).rank));
         }
         if n == MOST {
             violated(format_args!("more than {MOST} locks held"));
@@ -246,33 +261,32 @@ mod check {
             true => (STEPS.get(), crate::sys::now()),
             false => (0, 0),
         };
-        held[n] = Held { rank: rank as u8, place: Some(Location::caller()), stack, steps, since };
-        HELD.set((held, n + 1));
-        crate::sys::held::locks(no_system_under(&held[..=n]));
+        put(n, Held { rank: rank as u8, place: Some(Location::caller()), stack, steps, since });
+        now_held(n + 1);
     }
 
     #[inline(never)]
     #[track_caller]
     pub fn release(rank: Rank) {
-        let (mut held, n) = HELD.get();
-        let Some(at) = held[..n].iter().rposition(|h| h.rank == rank as u8) else {
+        let n = COUNT.get();
+        let Some(at) = (0..n).rfind(|&at| held(at).rank == rank as u8) else {
             violated(format_args!("{rank:?} released but not held"));
         };
-        if !held[at].stack.is_null() {
+        let entry = held(at);
+        if !entry.stack.is_null() {
             // SAFETY: made in `acquire`; the entry goes.
-            drop(unsafe { Box::from_raw(held[at].stack) });
+            drop(unsafe { Box::from_raw(entry.stack) });
         }
-        if held[at].since != 0 {
-            note_hold(&held[at]);
+        if entry.since != 0 {
+            note_hold(&entry);
         }
-        held.copy_within(at + 1..n, at);
-        HELD.set((held, n - 1));
-        crate::sys::held::locks(no_system_under(&held[..n - 1]));
+        (at + 1..n).for_each(|i| put(i - 1, held(i)));
+        now_held(n - 1);
     }
 
     #[inline(never)]
     pub fn any() -> bool {
-        HELD.get().1 > 0
+        COUNT.get() > 0
     }
 }
 
