@@ -6,6 +6,7 @@ use crate::gmp::m::Commit;
 use crate::gmp::sched::try_leak;
 use crate::gmp::timers::{Alarm, Timer, Timers};
 use crate::protocol::{lockedm, quiet};
+use crate::sched::template;
 use crate::sync::own::OwnPtr;
 
 /// V1 to V5, but for V4, which asks the system.
@@ -17,6 +18,14 @@ fn await_quiet(w: &World) {
         }
         w.sched.watch.wait(seen, None);
     }
+}
+
+/// What Q1 says of a G whose waits all end. To touch it is what tells the checker that this look and its runs must be
+/// tried in both orders.
+fn has_ended(w: &World, token: usize) {
+    let token = &w.tokens[token];
+    token.sole.touch();
+    assert!(token.at.load(SeqCst) == usize::MAX, "Q1: it was said that nothing runs");
 }
 
 fn waits() -> Step {
@@ -44,7 +53,7 @@ fn worker(steps: fn() -> Vec<Step>) -> impl Fn() {
         w.go(m);
         w.host(move |w, m| {
             await_quiet(w);
-            assert!(w.tokens[first].at.load(SeqCst) == usize::MAX, "Q1: it was said that nothing runs");
+            has_ended(w, first);
             ready(w, m, second);
         });
         w.finish();
@@ -61,10 +70,9 @@ fn quiet_after_a_syscall() {
     check(Size { preemptions: 1, ..Size::default() }, worker(|| vec![in_and_out()]));
 }
 
-/// A G waits for a timer, which a worker keeps: it fires while the watcher looks, and is not armed any more then.
-#[test]
-fn quiet_against_a_timer() {
-    check(Size::default(), || {
+/// A G waits for a timer of the only P, whose worker keeps it. `rest` are the other threads.
+fn timer(rest: fn(&Arc<World>)) -> impl Fn() {
+    move || {
         let bell: &'static Bell = try_leak(Bell::default()).unwrap();
         let mut mk = Maker::new(1, 1);
         let first = mk.token(vec![Box::new(move |_, m, gp| {
@@ -82,14 +90,32 @@ fn quiet_against_a_timer() {
         w.sched.watchers.store(1, SeqCst);
         let m = w.worker_with(&[first, second]);
         w.go(m);
-        w.host(|w, _| w.set_clock(1));
+        rest(&w);
         w.host(move |w, m| {
             await_quiet(w);
-            assert!(w.tokens[first].at.load(SeqCst) == usize::MAX, "Q1: it was said that nothing runs");
+            has_ended(w, first);
             ready(w, m, second);
         });
         w.finish();
-    });
+    }
+}
+
+/// It fires while the watcher looks, and is not armed any more then.
+#[test]
+fn quiet_against_a_timer() {
+    check(Size::default(), timer(|w| w.host(|w, _| w.set_clock(1))));
+}
+
+/// The template thread fires it, if it is the first to come: no P is busy then.
+#[test]
+fn quiet_against_a_timer_that_is_fired_without_a_p() {
+    let fires = |w: &Arc<World>| {
+        w.host(|w, m| {
+            w.set_clock(1);
+            template::try_again(w.sched, m);
+        });
+    };
+    check(Size::default(), timer(fires));
 }
 
 #[derive(Default)]

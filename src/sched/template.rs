@@ -102,7 +102,7 @@ pub fn template(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
 }
 
 /// Gs wait because there was no thread for a P.
-fn try_again(sched: &Sched, m: MRef) {
+pub fn try_again(sched: &Sched, m: MRef) {
     // Timers may be due that only a thread which is not there would see.
     while_firing(sched, || {
         for p in sched.timed_ps() {
