@@ -135,6 +135,165 @@ for wait in (m.acquire, rw.acquire, rw.acquire_read, cond.wait):
         self.assertEqual(run(text), "interrupted\n" * 4)
 
 
+class RMutexes(unittest.TestCase):
+    def test_its_owner_takes_it_again(self):
+        m, taken = gomax.RMutex(), []
+
+        def other(timeout):
+            with self.assertRaises(TimeoutError):
+                m.acquire(timeout)
+
+        with m:
+            with m:
+                gomax.go(other, 0).join()
+                gomax.go(other, 0.001).join()
+                with self.assertRaises(gomax.Error):
+                    gomax.go(m.release).join()
+            gomax.go(other, 0).join()
+            g = gomax.go(lambda: (m.acquire(), taken.append(1), m.release()))
+            while m.waiters != 1:
+                gomax.sleep(0.0001)
+            self.assertEqual(taken, [])
+        g.join()
+        self.assertEqual((taken, m.waiters), ([1], 0))
+        with self.assertRaises(gomax.Error):
+            m.release()
+
+
+class Addresses(unittest.TestCase):
+    def test_wait_and_wake(self):
+        for kind in (ctypes.c_uint8, ctypes.c_int16, ctypes.c_uint32, ctypes.c_int64):
+            word, woken = kind(7), gomax.Channel(3)
+            gomax.wait_on_address(word, 8)  # it is not
+            with self.assertRaises(TimeoutError):
+                gomax.wait_on_address(word, 7, 0.001)
+
+            def waits():
+                while word.value == 7:
+                    gomax.wait_on_address(word, 7)
+                woken.send(1)
+
+            gs = [gomax.go(waits) for _ in range(3)]
+            word.value = 9
+            count = 0
+            while len(woken) < 3:
+                count += gomax.wake_address(word, 1)
+                gomax.sleep(0.0001)
+            for g in gs:
+                g.join()
+            self.assertLessEqual(count, 3)
+            self.assertEqual(gomax.wake_address(word), 0)
+
+    def test_all_that_wait(self):
+        word = ctypes.c_uint32(0)
+
+        def waits():
+            while not word.value:
+                gomax.wait_on_address(word, 0)
+
+        with gomax.scope() as s:
+            for _ in range(5):
+                s.go(waits)
+            word.value = 1
+            gomax.wake_address(word)
+
+    def test_cancelled(self):
+        word = ctypes.c_uint32(0)
+        with gomax.scope() as s:
+            g = s.go(gomax.wait_on_address, word, 0)
+            s.cancel()
+            with self.assertRaises(gomax.CanceledError):
+                g.join()
+
+    def test_what_is_no_word(self):
+        for wrong in (1, [], (ctypes.c_uint8 * 4)(), ctypes.c_longdouble()):
+            with self.assertRaises(TypeError):
+                gomax.wait_on_address(wrong, 1)
+            with self.assertRaises(TypeError):
+                gomax.wake_address(wrong)
+
+    @unittest.skipUnless(shutil.which("cc"), "no C compiler")
+    def test_with_c(self):
+        source = """
+void sets(void *arg) {
+  uint32_t *word = arg;
+  __atomic_store_n(word, 1, __ATOMIC_SEQ_CST);
+  gmx_wake_address(word, GMX_WAKE_ALL);
+  uint32_t one = 1;
+  while (__atomic_load_n(word, __ATOMIC_SEQ_CST) == 1) (void)!gmx_wait_on_address(word, &one, 4, GMX_FOREVER);
+}
+"""
+        with c_library(source) as lib:
+            word = ctypes.c_uint32(0)
+            g = gomax.go_c(lib.sets, word)
+            while word.value == 0:
+                gomax.wait_on_address(word, 0)
+            word.value = 2
+            gomax.wake_address(word)
+            g.join()
+
+
+class BlockingClasses(unittest.TestCase):
+    @unittest.skipUnless(shutil.which("cc"), "no C compiler")
+    def test_so_many_run_at_a_time(self):
+        source = """
+#include <stdatomic.h>
+static atomic_int inside, most, calls;
+struct job { gmx_class class_; uint32_t *gate; };
+void computes(void *gate) {
+  int now = atomic_fetch_add(&inside, 1) + 1, seen = atomic_load(&most);
+  while (now > seen && !atomic_compare_exchange_weak(&most, &seen, now)) {}
+  while (gate && !__atomic_load_n((uint32_t *)gate, __ATOMIC_ACQUIRE)) {}
+  atomic_fetch_add(&calls, 1);
+  atomic_fetch_sub(&inside, 1);
+}
+void from_c(void *arg) {
+  struct job *job = arg;
+  if (gmx_blocking_in(job->class_, computes, job->gate, GMX_FOREVER) != GMX_OK) atomic_fetch_add(&calls, 1000);
+}
+int run_now(void) { return atomic_load(&inside); }
+int ran(void) { return atomic_load(&calls); }
+int at_most(void) { return atomic_load(&most); }
+"""
+
+        class Job(ctypes.Structure):
+            _fields_ = [("class_", ctypes.c_uint64), ("gate", ctypes.c_void_p)]
+
+        with c_library(source) as lib:
+            calls, gate = gomax.BlockingClass(2, "tests"), ctypes.c_uint32(0)
+            job = Job(calls.handle, ctypes.addressof(gate))
+            gs = [gomax.go(calls.call, lib.computes, gate) for _ in range(4)]
+            gs += [gomax.go_c(lib.from_c, job) for _ in range(4)]
+            while lib.run_now() != 2:
+                gomax.sleep(0.0001)
+            for timeout in (0, 0.001):
+                with self.assertRaises(TimeoutError):
+                    calls.call(lib.computes, timeout=timeout)
+            with gomax.scope() as s:
+                s.cancel()
+                with self.assertRaises(gomax.CanceledError):
+                    calls.call(lib.computes)
+            self.assertEqual(gomax.gmx.gmx_class_free(calls.handle), gomax._abi.GMX_EBUSY)
+            gate.value = 1
+            for g in gs:
+                g.join()
+            calls.call(lib.computes)
+            self.assertEqual((lib.ran(), lib.at_most()), (9, 2))
+            handle = calls.handle
+            del calls, gs, g
+            self.assertEqual(gomax.gmx.gmx_class_free(handle), gomax._abi.GMX_ESTALE)
+
+    def test_wrong_arguments(self):
+        for limit in (0, -1, 2**32):
+            with self.assertRaises(ValueError):
+                gomax.BlockingClass(limit)
+        calls = gomax.BlockingClass(1)
+        with self.assertRaises(TypeError):
+            calls.call(print)
+        with self.assertRaises(TypeError):
+            calls.call(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(print))
+
+
 class Barriers(unittest.TestCase):
     def test_all_meet(self):
         n, rounds = 5, 40

@@ -8,8 +8,21 @@ from ._goroutines import CG, G, go, go_c, goid, num_g
 from ._library import LIBRARY, gmx
 from ._scopes import Scope, canceled, check_canceled, scope
 from ._select_async import select_async
-from ._sync import Barrier, Cond, Mutex, Once, RWMutex, Semaphore, WaitGroup
+from ._sync import (
+    Barrier,
+    BlockingClass,
+    Cond,
+    Mutex,
+    Once,
+    RMutex,
+    RWMutex,
+    Semaphore,
+    WaitGroup,
+    wait_on_address,
+    wake_address,
+)
 from ._timers import Ticker, Timer, after, sleep_async
+from ._tokens import Hook, Token, deadline, on_cancel
 from ._waits import shield, sleep
 from ._world import (
     GInfo,
@@ -29,6 +42,7 @@ from ._world import (
 
 __all__ = [
     "Barrier",
+    "BlockingClass",
     "CChannel",
     "CG",
     "CanceledError",
@@ -39,16 +53,19 @@ __all__ = [
     "ForkedError",
     "G",
     "GInfo",
+    "Hook",
     "LIBRARY",
     "Mutex",
     "Once",
     "PLocal",
+    "RMutex",
     "RWMutex",
     "Scope",
     "Selected",
     "Semaphore",
     "Ticker",
     "Timer",
+    "Token",
     "WaitGroup",
     "Waiters",
     "World",
@@ -56,6 +73,7 @@ __all__ = [
     "after",
     "canceled",
     "check_canceled",
+    "deadline",
     "dump",
     "for_each_p",
     "gmx",
@@ -67,6 +85,7 @@ __all__ = [
     "mem_stats",
     "num_cpu",
     "num_g",
+    "on_cancel",
     "release_memory",
     "scope",
     "select",
@@ -77,4 +96,6 @@ __all__ = [
     "sleep_async",
     "stats",
     "stopped_world",
+    "wait_on_address",
+    "wake_address",
 ]

@@ -586,8 +586,8 @@ Selectable = Union[None, Source, Tuple[Source, Any]]
 
 def select(*cases: Selectable, timeout: Optional[float] = None) -> Selected:
     """Does one of the cases, the first that can be done, or one at random if several can: a channel or a timer to receive
-    from, (channel, value) to send, or None, which is never ready. TimeoutError when the time is up, with a timeout of 0
-    if none can be done at once; ClosedError for a channel to send to that is closed."""
+    from, (channel, value) to send, a Token to be cancelled (`ok` is False), or None, which is never ready. TimeoutError when
+    the time is up, with a timeout of 0 if none can be done at once; ClosedError for a channel to send to that is closed."""
     ready, numbers = _cases(cases)
     status, i = _select(ready, nanoseconds(timeout))
     return _selected(ready, numbers, status, i)
@@ -605,7 +605,7 @@ def _cases(cases: Iterable[Selectable]) -> Tuple[List[Case], List[int]]:
         elif isinstance(case, tuple) and len(case) == 2 and isinstance(case[0], Source) and case[0]._sends:
             ready.append((case[0], SEND, [case[1]]))
         else:
-            raise TypeError("a case of select is a channel, a timer, (channel, value) or None")
+            raise TypeError("a case of select is a channel, a timer, a token, (channel, value) or None")
         if ready[-1][0]._epoch is not process.epoch:
             raise ForkedError()
         numbers.append(number)

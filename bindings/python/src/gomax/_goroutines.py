@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Callable, Deque, Generator, Generic, List
 from . import _abi
 from ._errors import ForkedError, check, error, integer
 from ._library import Process, gmx, process
-from ._waits import at_once, nanoseconds, wait
+from ._waits import at_once, nanoseconds, under_own_token, wait
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec
@@ -329,16 +329,27 @@ def _sweep() -> None:
             _leftovers.append((handle, keep))
 
 
-def go_c(fn: CFunction, arg: Any = None, *, stack_size: int = 0, name: Optional[str] = None) -> CG:
+def go_c(
+    fn: CFunction, arg: Any = None, *, stack_size: int = 0, name: Optional[str] = None, inherit: bool = False
+) -> CG:
     """Runs a C function, void (*)(void *), as a goroutine on whichever thread there is: small, fast, without the GIL.
     arg is None, an address, or a ctypes object or one of this package, such as a CChannel, whose address it gets and which
-    lives until it has ended."""
+    lives until it has ended. With `inherit` the scope around the caller, or the token that it uses, cancels its waits too."""
     if _leftovers:
         _sweep()
     integer(stack_size, "the size of a stack", 0, 2**63 - 1)
     options = _abi.gmx_spawn_opts(
         ctypes.sizeof(_abi.gmx_spawn_opts), _abi.GMX_SPAWN_JOINABLE, 0, stack_size, name.encode() if name else None
     )
-    handle = _abi.c_uint64()
-    check(gmx.gmx_spawn_with(_abi.byref(options), address(fn), pointer(arg), _abi.byref(handle)), "a goroutine of this size")
+    target, argument, handle = address(fn), pointer(arg), _abi.c_uint64()
+
+    def spawn() -> int:
+        return gmx.gmx_spawn_with(_abi.byref(options), target, argument, _abi.byref(handle))
+
+    if inherit:
+        options.flags |= _abi.GMX_SPAWN_INHERIT
+        status = under_own_token(spawn)
+    else:
+        status = spawn()
+    check(status, "a goroutine of this size")
     return CG(handle.value, (fn, arg))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional, Type, TypeV
 
 from . import _abi
 from ._errors import ForkedError, check, integer
-from ._goroutines import G, start
-from ._library import gmx, process
+from ._goroutines import G, CFunction, address, pointer, start
+from ._library import Process, gmx, process
 from ._waits import nanoseconds, wait
 
 if TYPE_CHECKING:
@@ -174,6 +174,27 @@ class Mutex(Lock):
         return gmx.gmx_mutex_waiters(self.address)
 
 
+class RMutex(Lock):
+    """A Mutex that its owner may take again, and then gives back as often. Unlike threading.RLock it is for C functions
+    too."""
+
+    def __init__(self) -> None:
+        super().__init__(_abi.gmx_rmutex())
+
+    def acquire(self, timeout: Optional[float] = None) -> None:
+        """Takes it, at once if it is the caller's already. TimeoutError: it was not taken."""
+        self._take(gmx.gmx_rmutex_try_lock, gmx.gmx_rmutex_lock, timeout)
+
+    def release(self) -> None:
+        """Unlocks it once. An Error if it is not the caller's."""
+        self._give(gmx.gmx_rmutex_unlock)
+
+    @property
+    def waiters(self) -> int:
+        """How many wait for it."""
+        return gmx.gmx_rmutex_waiters(self.address)
+
+
 class RWMutex(Lock):
     """A lock for many readers or one writer: `with m:` writes, `with m.reading():` reads. A writer that waits keeps new
     readers out, so nobody may read twice at a time."""
@@ -289,3 +310,58 @@ class Once:
                     self._done = True
         finally:
             self._mutex.release()
+
+
+class BlockingClass:
+    """C functions that block or compute for long, of which no more than limit run at a time, in the order in which they come:
+    those that Python calls by `call` and those that C functions call by gmx_blocking_in with its `handle`. The name is shown
+    in dumps as what the others wait for."""
+
+    def __init__(self, limit: int, name: Optional[str] = None) -> None:
+        self._class = _abi.c_uint64()
+        self._epoch = process.epoch
+        integer(limit, "how many run at a time", 1, 2**32 - 1)
+        text = name.encode() if name is not None else None
+        check(gmx.gmx_class_new(limit, text, _abi.byref(self._class)), "a class of calls")
+
+    def __del__(self, process: Process = process, free: Callable[[Any], int] = gmx.gmx_class_free) -> None:
+        if self._class.value and self._epoch is process.epoch:
+            free(self._class.value)
+
+    @property
+    def handle(self) -> int:
+        """The class for C functions: a gmx_class. It is theirs for as long as this object lives."""
+        if self._epoch is not process.epoch:
+            raise ForkedError()
+        return self._class.value
+
+    def call(self, fn: CFunction, arg: Any = None, timeout: Optional[float] = None) -> None:
+        """Waits for the turn, and calls a C function, void (*)(void *), without the GIL. It returns when the function has.
+        TimeoutError, CanceledError: it was not called. The timeout is for the turn."""
+        handle, target, argument = self.handle, address(fn, "call"), pointer(arg)
+        check(wait(nanoseconds(timeout), lambda left: gmx.gmx_blocking_in(handle, target, argument, left)))
+
+
+def _size(word: Any) -> int:
+    size = ctypes.sizeof(word) if isinstance(word, ctypes._SimpleCData) else 0
+    if size not in (1, 2, 4, 8):
+        raise TypeError("a word is a ctypes number of 1, 2, 4 or 8 bytes")
+    return size
+
+
+def wait_on_address(word: Any, expected: int, timeout: Optional[float] = None) -> None:
+    """Waits until wake_address for a ctypes number, if that is `expected` now: what futex does, for words that Python shares
+    with C functions. It may return without a reason: look at the word again, in a loop. TimeoutError, CanceledError."""
+    size = _size(word)
+    at, value = ctypes.addressof(word), type(word)(expected)
+    same = _abi.byref(value)
+    status = wait(nanoseconds(timeout), lambda left: gmx.gmx_wait_on_address(at, same, size, left))
+    if status != _abi.GMX_EAGAIN:
+        check(status)
+
+
+def wake_address(word: Any, n: Optional[int] = None) -> int:
+    """Wakes those that wait for the word, which was changed before: all, or at most n. How many were woken."""
+    _size(word)
+    most = 2**32 - 1 if n is None else integer(n, "how many are woken", 0, 2**32 - 1)
+    return check(gmx.gmx_wake_address(ctypes.addressof(word), most))

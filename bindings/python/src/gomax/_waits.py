@@ -175,6 +175,18 @@ def current_token() -> int:
     return _interrupts.current() if get_ident() == _interrupts.main else gmx.gmx_cancel_current()
 
 
+def under_own_token(call: Callable[[], int]) -> int:
+    """What call() returns, which uses the caller's current token: not that of a wait which its handler has interrupted."""
+    token, current = current_token(), gmx.gmx_cancel_current()
+    if token == current:
+        return call()
+    try:
+        gmx.gmx_cancel_use(token, None)
+        return call()
+    finally:
+        gmx.gmx_cancel_use(current, None)
+
+
 class Shield:
     """with gomax.shield(): no scope ends what the caller waits for. For code that cleans up and has to wait for that. Shields
     nest. A signal still ends a wait of the main thread, to run its handler. A coroutine needs none: nothing of this package
