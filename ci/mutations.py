@@ -147,6 +147,7 @@ BY_HAND = [
     ("protocol/quiet.rs", "still", "if lk.nm != lk.nmidle + keeper + locked {", "if !@ && lk.nm != lk.nmidle + keeper + locked {", "V2: every worker sleeps"),
     ("protocol/quiet.rs", "still", "if sched.globq_len() != 0 && (", "if !@ && sched.globq_len() != 0 && (", "V2: the global queue is empty"),
     ("protocol/quiet.rs", "still", "|| sched.globrunq_has_locked()", "|| (!@ && sched.globrunq_has_locked())", "Q4: a locked G needs no other thread"),
+    ("protocol/quiet.rs", "still", "|| lk.firing", "|| (!@ && lk.firing)", "V2: a timer fires without a P"),
     ("protocol/lockedm.rs", "wait", "sched.nmlocked.fetch_sub(1, Ordering::SeqCst);", "if !@ { sched.nmlocked.fetch_sub(1, Ordering::SeqCst); }", "a worker that wakes is not counted"),
     ("protocol/stw.rs", "stop", "if p.clear_request(STOP) {", "if !@ && p.clear_request(STOP) {", "A3: take STOP back"),
     ("protocol/stw.rs", "start", "if p.runq_empty() {", "if @ || p.runq_empty() {", "C2: a stopped P with Gs gets an M"),
@@ -171,6 +172,12 @@ BY_HAND = [
     ("block/sema.rs", "give", "None => add(s)", "None if @ => Ok(Given::ToCount),\n            None => add(s)", "a hand-off to nobody counts"),
     ("block/barrier.rs", "wait", "self.arrived.store(0, Ordering::Relaxed);", "if !@ { self.arrived.store(0, Ordering::Relaxed); }", "R1: the next round begins"),
     ("block/barrier.rs", "wait", "} else if waits {", "} else if waits || @ {", "the last one only"),
+    ("block/parking.rs", "commit_or_end", "gp.wait.store(claim::word(leaving.seq, TAKEN), Ordering::Relaxed);", "if !@ { gp.wait.store(claim::word(leaving.seq, TAKEN), Ordering::Relaxed); }", "P4: a refused park is over"),
+    ("block/parking.rs", "commit_or_end", "let _ = claim::change(&gp, leaving.seq, PREPARING, TIMED_OUT);", "if !@ { let _ = claim::change(&gp, leaving.seq, PREPARING, TIMED_OUT); }", "P5: no time left"),
+    ("block/parking.rs", "commit_or_end", "if leaving.deadline.is_some() && !leaving.armed {", "if !@ && leaving.deadline.is_some() && !leaving.armed {", "J4: the room of a timer that is not armed"),
+    ("block/parking.rs", "claim_park", "if gp.status_of(handle) != Some(GStatus::Interruptible) {", "if !@ && gp.status_of(handle) != Some(GStatus::Interruptible) {", "R2: the status is looked at"),
+    ("block/parking.rs", "claim_park", "OPEN if claim::change(&gp, seq, OPEN, TAKEN) => {", "OPEN if @ || claim::change(&gp, seq, OPEN, TAKEN) => {", "R3: one of those that end it"),
+    ("block/parking.rs", "claim_park", "PREPARING if claim::change(&gp, seq, PREPARING, EARLY_TAKEN) => return true,", "PREPARING if @ || claim::change(&gp, seq, PREPARING, EARLY_TAKEN) => return true,", "R3: it goes on at P5"),
     ("block/waitq.rs", "end_wait", "count.store(count.load(Ordering::Relaxed) - 1,", "count.store(count.load(Ordering::Relaxed) - u32::from(!@),", "M5: back from the count"),
     ("block/mutex.rs", "lock_waiting", "s & !FLAGS != 0 && s & WAITERS != 0", "@ || s & !FLAGS != 0 && s & WAITERS != 0", "held and awaited, under the lock"),
     ("block/mutex.rs", "lock_waiting", "let to = (s | held_by(me)) & !woken;", "let to = (s | held_by(me)) & !(if @ { 0 } else { woken });", "who was woken says so"),
@@ -235,11 +242,11 @@ BY_HAND = [
     ("block/claim.rs", "leave", "if early {", "if early && !@ {", "E2: the commit readies it"),
     ("block/claim.rs", "leave", "let early = !change(&gp, seq, PREPARING, OPEN);", "let early = if @ { gp.wait.store(word(seq, OPEN), Ordering::Release); false } else { !change(&gp, seq, PREPARING, OPEN) };", "C3: by CAS"),
     ("block/claim.rs", "change", "Ordering::AcqRel, Ordering::Relaxed", "if @ { Ordering::Relaxed } else { Ordering::AcqRel }, Ordering::Relaxed", "OPEN is a Release, a claim an Acquire"),
-    ("block/claim.rs", "park_claimed", "            Timers::remove(&gp.timer);\n", "            if !@ { Timers::remove(&gp.timer); }\n", "C4: stop the timer"),
-    ("block/claim.rs", "park_claimed", "            token.unregister(gp);\n", "            if !@ { token.unregister(gp); }\n", "C4: leave the token"),
+    ("block/claim.rs", "over", "            Timers::remove(&self.gp.timer);\n", "            if !@ { Timers::remove(&self.gp.timer); }\n", "C4: stop the timer"),
+    ("block/claim.rs", "over", "            token.unregister(self.gp);\n", "            if !@ { token.unregister(self.gp); }\n", "C4: leave the token"),
     ("block/claim.rs", "abandon", "            token.unregister(self.gp);\n", "            if !@ { token.unregister(self.gp); }\n", "leave the token"),
     ("block/claim.rs", "abandon", "            m.must_p().timers.unreserve();\n", "            if !@ { m.must_p().timers.unreserve(); }\n", "give the room back"),
-    ("block/claim.rs", "begin", ">> STATE_BITS) + 1;", ">> STATE_BITS) + if @ { 0 } else { 1 };", "C1: a new number"),
+    ("block/claim.rs", "number", ">> STATE_BITS) + 1;", ">> STATE_BITS) + if @ { 0 } else { 1 };", "C1: a new number"),
     ("block/cancel.rs", "register", "if self.is_cancelled() {", "if !@ && self.is_cancelled() {", "C1: cancelled already"),
     ("block/cancel.rs", "make", "Some(reason) => token.reason.store(reason.0 as u32, Ordering::SeqCst),", "Some(reason) => if !@ { token.reason.store(reason.0 as u32, Ordering::SeqCst) },", "under one that is cancelled already"),
     ("block/cancel.rs", "make", "if token.reason().is_some() {\n                    Timers", "if !@ && token.reason().is_some() {\n                    Timers", "cancelled while its timer was armed"),
@@ -332,7 +339,7 @@ BY_HAND = [
     ("block/scope.rs", "leave_all", "s.state.lock().inside = null_mut();", "if !@ { s.state.lock().inside = null_mut(); }", "X1: it may be left"),
     ("block/scope.rs", "step_out", "later.before.get() == s.token.get()", "!@ && later.before.get() == s.token.get()", "L3: back past what was left"),
     ("block/scope.rs", "returned", "&& cancel_children(m, s)", "&& !@ && cancel_children(m, s)", "S2: the first error cancels"),
-    ("block/scope.rs", "spawn", "if m.p().is_none() && m.sched().is_closing() {", "if !@ && m.p().is_none() && m.sched().is_closing() {", "S1: a spawn looks for the end"),
+    ("protocol/park.rs", "newproc_to_start", "if m.p().is_none() && m.sched().is_closing() {", "if !@ && m.p().is_none() && m.sched().is_closing() {", "a spawn looks for the end"),
     ("gmp/timers.rs", "arm", "Timers::show(pp);", "if !@ { Timers::show(pp); }", "its P shows that it has timers"),
     ("gmp/timers.rs", "move_all", "Timers::show(to);", "if !@ { Timers::show(to); }", "the other P shows that it has timers"),
     ("gmp/timers.rs", "hide", "if h.entries.is_empty() {", "if @ || h.entries.is_empty() {", "look again under the lock"),
@@ -607,7 +614,8 @@ def main():
     if "--loom" in sys.argv:
         chosen = [m for m in chosen if m.name not in FOUND.known]
     if "--list" in sys.argv:
-        sys.exit("\n".join(m.name for m in chosen))
+        print(*(m.name for m in chosen), sep="\n")
+        return
     make_tree(all_of_them)
     loom, shuttle, programs = Models("loom"), Models("shuttle", GMX_SCHEDULES="300"), Programs()
 

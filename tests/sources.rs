@@ -189,3 +189,14 @@ fn the_sandbox_allows_what_the_manual_lists() {
         assert_eq!(listed, allowed);
     }
 }
+
+/// A mutation whose text is gone would be left out only when the proofs are made.
+#[test]
+fn mutations_have_their_places() {
+    let out = std::process::Command::new(std::env::var_os("PYTHON").unwrap_or("python3".into()))
+        .args(["ci/mutations.py", "--list"])
+        .output()
+        .expect("python3");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(out.stdout.iter().filter(|&&c| c == b'\n').count() > 100);
+}
