@@ -14,17 +14,9 @@ pub struct gmx_barrier {
     pub reserved: u64,
 }
 
-const _: () = assert!(std::mem::size_of::<gmx_barrier>() == std::mem::size_of::<Barrier>());
-const _: () = assert!(std::mem::align_of::<gmx_barrier>() == std::mem::align_of::<Barrier>());
-
-/// # Safety
-/// `b` is null, or points to a barrier that lives as long as there is a user.
-unsafe fn barrier<'a>(b: *mut gmx_barrier) -> Option<&'a Barrier> {
-    if b.is_null() || !b.is_aligned() {
-        return None;
-    }
-    // SAFETY: the caller's promise; the layouts agree, and the words are used by atomic operations only.
-    Some(unsafe { &*b.cast::<Barrier>() })
+// SAFETY: the fields of one are those of the other.
+unsafe impl Object for gmx_barrier {
+    type Is = Barrier;
 }
 
 /// Waits until n callers have arrived, this one included. In each round one of them, the last, gets *serial = true; the others
@@ -80,7 +72,7 @@ pub unsafe extern "C" fn gmx_barrier_wait(b: *mut gmx_barrier, serial: *mut bool
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_barrier_wait_timeout(b: *mut gmx_barrier, timeout: i64, serial: *mut bool) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(barrier) = (unsafe { barrier(b) }) else { return GMX_EINVAL };
+    let Some(barrier) = (unsafe { object(b) }) else { return GMX_EINVAL };
     let m = match may_wait() {
         Ok(m) => m,
         Err(status) => return status,

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::block::cond::Cond;
-use crate::block::mutex::Mutex;
 use crate::block::waitq;
 
 /// Where goroutines and threads wait for something that a mutex guards. Zero is ready; nothing needs to be freed. Do not copy
@@ -13,17 +12,9 @@ pub struct gmx_cond {
     pub home: u64,
 }
 
-const _: () = assert!(std::mem::size_of::<gmx_cond>() == std::mem::size_of::<Cond>());
-const _: () = assert!(std::mem::align_of::<gmx_cond>() == std::mem::align_of::<Cond>());
-
-/// # Safety
-/// `c` is null, or points to a condition variable that lives as long as anybody uses it.
-unsafe fn cond<'a>(c: *mut gmx_cond) -> Option<&'a Cond> {
-    if c.is_null() || !c.is_aligned() {
-        return None;
-    }
-    // SAFETY: the caller's promise; the layouts agree, and the words are used by atomic operations only.
-    Some(unsafe { &*c.cast::<Cond>() })
+// SAFETY: the fields of one are those of the other.
+unsafe impl Object for gmx_cond {
+    type Is = Cond;
 }
 
 /// Unlocks the mutex and waits for a signal, as one step, and locks the mutex again. Look in a loop whether what it
@@ -70,12 +61,7 @@ pub unsafe extern "C" fn gmx_cond_wait(c: *mut gmx_cond, m: *mut gmx_mutex) -> g
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cond_wait_timeout(c: *mut gmx_cond, m: *mut gmx_mutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(cond) = (unsafe { cond(c) }) else { return GMX_EINVAL };
-    if m.is_null() || !m.is_aligned() {
-        return GMX_EINVAL;
-    }
-    // SAFETY: the caller's promise; the layouts agree (mutex.rs), and the words are used by atomic operations only.
-    let mutex = unsafe { &*m.cast::<Mutex>() };
+    let (Some(cond), Some(mutex)) = (unsafe { (object(c), object(m)) }) else { return GMX_EINVAL };
     match may_wait() {
         Ok(m) => tried(cond.wait(m, mutex, waitq::deadline_of(timeout))),
         Err(status) => status,
@@ -98,7 +84,7 @@ pub unsafe extern "C" fn gmx_cond_wait_timeout(c: *mut gmx_cond, m: *mut gmx_mut
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cond_signal(c: *mut gmx_cond) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(cond) = (unsafe { cond(c) }) else { return GMX_EINVAL };
+    let Some(cond) = (unsafe { object(c) }) else { return GMX_EINVAL };
     match any() {
         Ok(m) => map(cond.signal(m)),
         Err(status) => status,
@@ -121,7 +107,7 @@ pub unsafe extern "C" fn gmx_cond_signal(c: *mut gmx_cond) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cond_broadcast(c: *mut gmx_cond) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(cond) = (unsafe { cond(c) }) else { return GMX_EINVAL };
+    let Some(cond) = (unsafe { object(c) }) else { return GMX_EINVAL };
     match any() {
         Ok(m) => map(cond.broadcast(m)),
         Err(status) => status,

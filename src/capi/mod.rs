@@ -116,6 +116,32 @@ impl MOr {
     }
 }
 
+/// A struct of the header that stands for a type of the library's.
+///
+/// # Safety
+/// Their fields agree, of which each is a word that is used by atomic operations only; whatever bits are in them, it is
+/// one of both.
+unsafe trait Object: Sized {
+    type Is;
+
+    const AGREE: () =
+        assert!(size_of::<Self>() == size_of::<Self::Is>() && align_of::<Self>() == align_of::<Self::Is>());
+}
+
+/// None: there is no such object.
+///
+/// # Safety
+/// `o` is null, or points to an object that lives as long as it is used.
+#[inline(always)]
+unsafe fn object<'a, T: Object>(o: *mut T) -> Option<&'a T::Is> {
+    const { T::AGREE };
+    if o.is_null() || !o.is_aligned() {
+        return None;
+    }
+    // SAFETY: the caller's promise, and that of `Object`.
+    Some(unsafe { &*o.cast::<T::Is>() })
+}
+
 /// The M of a caller that may wait.
 #[inline(always)]
 fn may_wait() -> Result<MRef, gmx_status> {

@@ -12,18 +12,9 @@ pub struct gmx_mutex {
     pub reserved: u64,
 }
 
-const _: () = assert!(std::mem::size_of::<gmx_mutex>() == std::mem::size_of::<Mutex>());
-const _: () = assert!(std::mem::align_of::<gmx_mutex>() == std::mem::align_of::<Mutex>());
-
-/// # Safety
-/// `m` is null, or points to a mutex that lives as long as anybody uses it.
-#[inline(always)]
-unsafe fn mutex<'a>(m: *mut gmx_mutex) -> Option<&'a Mutex> {
-    if m.is_null() || !m.is_aligned() {
-        return None;
-    }
-    // SAFETY: the caller's promise; the layouts agree, and the words are used by atomic operations only.
-    Some(unsafe { &*m.cast::<Mutex>() })
+// SAFETY: the fields of one are those of the other.
+unsafe impl Object for gmx_mutex {
+    type Is = Mutex;
 }
 
 /// Locks a mutex, waiting while another has it.
@@ -44,7 +35,7 @@ unsafe fn mutex<'a>(m: *mut gmx_mutex) -> Option<&'a Mutex> {
 pub unsafe extern "C" fn gmx_mutex_lock(m: *mut gmx_mutex) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        if let Some(mutex) = mutex(m)
+        if let Some(mutex) = object(m)
             && let Some(me) = calm_id()
             && mutex.lock_fast(me)
         {
@@ -59,7 +50,7 @@ pub unsafe extern "C" fn gmx_mutex_lock(m: *mut gmx_mutex) -> gmx_status {
 #[inline(never)]
 unsafe fn lock(m: *mut gmx_mutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(mutex) = (unsafe { mutex(m) }) else { return GMX_EINVAL };
+    let Some(mutex) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match may_wait_calmly() {
         Ok(m) => tried(mutex.lock(m, waitq::deadline_of(timeout)).1),
         Err(status) => status,
@@ -85,7 +76,7 @@ unsafe fn lock(m: *mut gmx_mutex, timeout: i64) -> gmx_status {
 pub unsafe extern "C" fn gmx_mutex_lock_timeout(m: *mut gmx_mutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        if let Some(mutex) = mutex(m)
+        if let Some(mutex) = object(m)
             && let Some(me) = calm_id()
             && mutex.lock_fast(me)
         {
@@ -112,7 +103,7 @@ pub unsafe extern "C" fn gmx_mutex_lock_timeout(m: *mut gmx_mutex, timeout: i64)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_mutex_try_lock(m: *mut gmx_mutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(mutex) = (unsafe { mutex(m) }) else { return GMX_EINVAL };
+    let Some(mutex) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match any() {
         Ok(m) => tried(mutex.try_lock(waitq::self_id(m))),
         Err(status) => status,
@@ -136,7 +127,7 @@ pub unsafe extern "C" fn gmx_mutex_try_lock(m: *mut gmx_mutex) -> gmx_status {
 pub unsafe extern "C" fn gmx_mutex_unlock(m: *mut gmx_mutex) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        if let Some(mutex) = mutex(m)
+        if let Some(mutex) = object(m)
             && let Some(me) = free_id()
             && mutex.unlock_fast(me)
         {
@@ -151,7 +142,7 @@ pub unsafe extern "C" fn gmx_mutex_unlock(m: *mut gmx_mutex) -> gmx_status {
 #[inline(never)]
 unsafe fn unlock(m: *mut gmx_mutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(mutex) = (unsafe { mutex(m) }) else { return GMX_EINVAL };
+    let Some(mutex) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match any() {
         Ok(m) => map(mutex.unlock(m)),
         Err(status) => status,

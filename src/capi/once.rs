@@ -21,8 +21,10 @@ pub struct gmx_once {
 #[doc(hidden)]
 pub const ONCE_DONE: u32 = once::DONE;
 
-const _: () = assert!(std::mem::size_of::<gmx_once>() == std::mem::size_of::<Once>());
-const _: () = assert!(std::mem::align_of::<gmx_once>() == std::mem::align_of::<Once>());
+// SAFETY: the fields of one are those of the other.
+unsafe impl Object for gmx_once {
+    type Is = Once;
+}
 
 /// Calls fn(arg) if this is the first call for this once; whoever comes meanwhile waits until fn has returned. A goroutine
 /// that ends within fn has done it.
@@ -45,24 +47,16 @@ pub unsafe extern "C" fn gmx_once_do(
     r#fn: Option<extern "C" fn(*mut c_void)>,
     arg: *mut c_void,
 ) -> gmx_status {
-    // SAFETY: the caller's promise; the layouts agree.
+    // SAFETY: the caller's promise.
     unsafe {
-        if r#fn.is_some() && !once.is_null() && once.is_aligned() && (*once.cast::<Once>()).is_done() {
+        if r#fn.is_some()
+            && let Some(once) = object(once)
+            && once.is_done()
+        {
             return GMX_OK;
         }
         do_timeout(once, r#fn, arg, FOREVER)
     }
-}
-
-/// # Safety
-/// `once` is null, or points to a once that lives as long as anybody uses it.
-#[inline(always)]
-unsafe fn at<'a>(once: *mut gmx_once) -> Option<&'a Once> {
-    if once.is_null() || !once.is_aligned() {
-        return None;
-    }
-    // SAFETY: the caller's promise; the layouts agree, and the words are used by atomic operations only.
-    Some(unsafe { &*once.cast::<Once>() })
 }
 
 /// As gmx_once_do, but waits for another's fn no longer than timeout nanoseconds.
@@ -100,7 +94,7 @@ unsafe fn do_timeout(
     timeout: i64,
 ) -> gmx_status {
     // SAFETY: the caller's promise.
-    let (Some(once), Some(f)) = (unsafe { at(once) }, r#fn) else { return GMX_EINVAL };
+    let (Some(once), Some(f)) = (unsafe { object(once) }, r#fn) else { return GMX_EINVAL };
     if once.is_done() {
         return GMX_OK;
     }

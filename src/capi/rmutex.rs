@@ -12,17 +12,9 @@ pub struct gmx_rmutex {
     pub again: u64,
 }
 
-const _: () = assert!(std::mem::size_of::<gmx_rmutex>() == std::mem::size_of::<RMutex>());
-const _: () = assert!(std::mem::align_of::<gmx_rmutex>() == std::mem::align_of::<RMutex>());
-
-/// # Safety
-/// `m` is null, or points to a mutex that lives as long as anybody uses it.
-unsafe fn rmutex<'a>(m: *mut gmx_rmutex) -> Option<&'a RMutex> {
-    if m.is_null() || !m.is_aligned() {
-        return None;
-    }
-    // SAFETY: the caller's promise; the layouts agree, and the words are used by atomic operations only.
-    Some(unsafe { &*m.cast::<RMutex>() })
+// SAFETY: the fields of one are those of the other.
+unsafe impl Object for gmx_rmutex {
+    type Is = RMutex;
 }
 
 /// Locks a recursive mutex, waiting no longer than timeout nanoseconds while another has it. The owner locks it once more.
@@ -43,7 +35,7 @@ unsafe fn rmutex<'a>(m: *mut gmx_rmutex) -> Option<&'a RMutex> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rmutex_lock(m: *mut gmx_rmutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(mutex) = (unsafe { rmutex(m) }) else { return GMX_EINVAL };
+    let Some(mutex) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match may_wait_calmly() {
         Ok(m) => tried(mutex.lock(m, waitq::deadline_of(timeout))),
         Err(status) => status,
@@ -67,7 +59,7 @@ pub unsafe extern "C" fn gmx_rmutex_lock(m: *mut gmx_rmutex, timeout: i64) -> gm
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rmutex_try_lock(m: *mut gmx_rmutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(mutex) = (unsafe { rmutex(m) }) else { return GMX_EINVAL };
+    let Some(mutex) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match any() {
         Ok(m) => tried(mutex.try_lock(m)),
         Err(status) => status,
@@ -90,7 +82,7 @@ pub unsafe extern "C" fn gmx_rmutex_try_lock(m: *mut gmx_rmutex) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rmutex_unlock(m: *mut gmx_rmutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(mutex) = (unsafe { rmutex(m) }) else { return GMX_EINVAL };
+    let Some(mutex) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match any() {
         Ok(m) => map(mutex.unlock(m)),
         Err(status) => status,

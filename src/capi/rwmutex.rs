@@ -14,18 +14,9 @@ pub struct gmx_rwmutex {
     pub reserved: u64,
 }
 
-const _: () = assert!(std::mem::size_of::<gmx_rwmutex>() == std::mem::size_of::<RwMutex>());
-const _: () = assert!(std::mem::align_of::<gmx_rwmutex>() == std::mem::align_of::<RwMutex>());
-
-/// # Safety
-/// `m` is null, or points to a read-write mutex that lives as long as anybody uses it.
-#[inline(always)]
-unsafe fn rwmutex<'a>(m: *mut gmx_rwmutex) -> Option<&'a RwMutex> {
-    if m.is_null() || !m.is_aligned() {
-        return None;
-    }
-    // SAFETY: the caller's promise; the layouts agree, and the words are used by atomic operations only.
-    Some(unsafe { &*m.cast::<RwMutex>() })
+// SAFETY: the fields of one are those of the other.
+unsafe impl Object for gmx_rwmutex {
+    type Is = RwMutex;
 }
 
 /// Locks it for writing: waits until no reader and no other writer has it. New readers wait behind.
@@ -46,7 +37,7 @@ unsafe fn rwmutex<'a>(m: *mut gmx_rwmutex) -> Option<&'a RwMutex> {
 pub unsafe extern "C" fn gmx_rwmutex_lock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        if let Some(rw) = rwmutex(m)
+        if let Some(rw) = object(m)
             && let Some(me) = calm_id()
             && rw.write_alone(me)
         {
@@ -61,7 +52,7 @@ pub unsafe extern "C" fn gmx_rwmutex_lock(m: *mut gmx_rwmutex) -> gmx_status {
 #[inline(never)]
 unsafe fn lock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
+    let Some(rw) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match may_wait_calmly() {
         Ok(m) => tried(rw.write(m, waitq::deadline_of(timeout))),
         Err(status) => status,
@@ -106,7 +97,7 @@ pub unsafe extern "C" fn gmx_rwmutex_lock_timeout(m: *mut gmx_rwmutex, timeout: 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rwmutex_try_lock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
+    let Some(rw) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match any() {
         Ok(m) if rw.write_alone(waitq::self_id(m)) => GMX_OK,
         Ok(_) => failed(Error::Busy),
@@ -131,7 +122,7 @@ pub unsafe extern "C" fn gmx_rwmutex_try_lock(m: *mut gmx_rwmutex) -> gmx_status
 pub unsafe extern "C" fn gmx_rwmutex_unlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        if let Some(rw) = rwmutex(m)
+        if let Some(rw) = object(m)
             && let Some(me) = free_id()
             && rw.leave_alone(me)
         {
@@ -146,7 +137,7 @@ pub unsafe extern "C" fn gmx_rwmutex_unlock(m: *mut gmx_rwmutex) -> gmx_status {
 #[inline(never)]
 unsafe fn unlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
+    let Some(rw) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match any() {
         Ok(m) => map(rw.write_unlock(m)),
         Err(status) => status,
@@ -171,7 +162,7 @@ unsafe fn unlock(m: *mut gmx_rwmutex) -> gmx_status {
 pub unsafe extern "C" fn gmx_rwmutex_rlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        match rwmutex(m) {
+        match object(m) {
             Some(rw) if is_free() => match rw.enter() {
                 true => GMX_OK,
                 false => rlock_entered(rw, FOREVER),
@@ -195,7 +186,7 @@ fn rlock_entered(rw: &RwMutex, timeout: i64) -> gmx_status {
 #[inline(never)]
 unsafe fn rlock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
+    let Some(rw) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match may_wait() {
         Ok(m) => tried(rw.read(m, waitq::deadline_of(timeout))),
         Err(status) => status,
@@ -221,7 +212,7 @@ unsafe fn rlock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
 pub unsafe extern "C" fn gmx_rwmutex_rlock_timeout(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        match rwmutex(m) {
+        match object(m) {
             Some(rw) if is_free() => match rw.enter() {
                 true => GMX_OK,
                 false => rlock_entered(rw, timeout),
@@ -248,7 +239,7 @@ pub unsafe extern "C" fn gmx_rwmutex_rlock_timeout(m: *mut gmx_rwmutex, timeout:
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rwmutex_try_rlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
+    let Some(rw) = (unsafe { object(m) }) else { return GMX_EINVAL };
     tried(rw.try_read())
 }
 
@@ -269,7 +260,7 @@ pub unsafe extern "C" fn gmx_rwmutex_try_rlock(m: *mut gmx_rwmutex) -> gmx_statu
 pub unsafe extern "C" fn gmx_rwmutex_runlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        match rwmutex(m) {
+        match object(m) {
             // Who could not wake a writer must not be counted as gone.
             Some(rw) if is_free() => match rw.leave() {
                 Ok(()) => GMX_OK,
@@ -293,7 +284,7 @@ fn left(rw: &RwMutex, s: u64) -> gmx_status {
 #[inline(never)]
 unsafe fn runlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(rw) = (unsafe { rwmutex(m) }) else { return GMX_EINVAL };
+    let Some(rw) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match any() {
         Ok(m) => map(rw.read_unlock(m)),
         Err(status) => status,

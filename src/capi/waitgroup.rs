@@ -14,18 +14,9 @@ pub struct gmx_waitgroup {
     pub reserved: u32,
 }
 
-const _: () = assert!(std::mem::size_of::<gmx_waitgroup>() == std::mem::size_of::<WaitGroup>());
-const _: () = assert!(std::mem::align_of::<gmx_waitgroup>() == std::mem::align_of::<WaitGroup>());
-
-/// # Safety
-/// `wg` is null, or points to a wait group that lives as long as anybody uses it.
-#[inline(always)]
-unsafe fn group<'a>(wg: *mut gmx_waitgroup) -> Option<&'a WaitGroup> {
-    if wg.is_null() || !wg.is_aligned() {
-        return None;
-    }
-    // SAFETY: the caller's promise; the layouts agree, and the words are used by atomic operations only.
-    Some(unsafe { &*wg.cast::<WaitGroup>() })
+// SAFETY: the fields of one are those of the other.
+unsafe impl Object for gmx_waitgroup {
+    type Is = WaitGroup;
 }
 
 /// Adds delta to the count. At 0 every waiter returns, also if the first one that is back adds to the count again, or gives
@@ -46,7 +37,7 @@ unsafe fn group<'a>(wg: *mut gmx_waitgroup) -> Option<&'a WaitGroup> {
 pub unsafe extern "C" fn gmx_waitgroup_add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        if let Some(group) = group(wg)
+        if let Some(group) = object(wg)
             && let Some(m) = crate::sched::run::current()
         {
             return map(group.add(m, delta));
@@ -60,7 +51,7 @@ pub unsafe extern "C" fn gmx_waitgroup_add(wg: *mut gmx_waitgroup, delta: i32) -
 #[inline(never)]
 unsafe fn add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(wg) = (unsafe { group(wg) }) else { return GMX_EINVAL };
+    let Some(wg) = (unsafe { object(wg) }) else { return GMX_EINVAL };
     // A thread that is not known need not be for this.
     if wg.add_alone(delta) {
         return GMX_OK;
@@ -88,7 +79,7 @@ unsafe fn add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
 pub unsafe extern "C" fn gmx_waitgroup_done(wg: *mut gmx_waitgroup) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        if let Some(group) = group(wg)
+        if let Some(group) = object(wg)
             && let Some(m) = crate::sched::run::current()
         {
             return map(group.add(m, -1));
@@ -127,7 +118,7 @@ pub unsafe extern "C" fn gmx_waitgroup_go(
     arg: *mut c_void,
 ) -> gmx_status {
     // SAFETY: the caller's promise.
-    let (Some(wg), Some(f)) = (unsafe { group(wg) }, r#fn) else { return GMX_EINVAL };
+    let (Some(wg), Some(f)) = (unsafe { object(wg) }, r#fn) else { return GMX_EINVAL };
     match started() {
         Ok(m) => map(spawn::counted(m, wg, f, arg)),
         Err(status) => status,
@@ -151,7 +142,7 @@ pub unsafe extern "C" fn gmx_waitgroup_go(
 pub unsafe extern "C" fn gmx_waitgroup_wait(wg: *mut gmx_waitgroup) -> gmx_status {
     // SAFETY: the caller's promise.
     unsafe {
-        match group(wg) {
+        match object(wg) {
             Some(wg) if is_free() && wg.is_zero() => GMX_OK,
             _ => wait(wg, FOREVER),
         }
@@ -184,7 +175,7 @@ pub unsafe extern "C" fn gmx_waitgroup_wait_timeout(wg: *mut gmx_waitgroup, time
 #[inline(never)]
 unsafe fn wait(wg: *mut gmx_waitgroup, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(wg) = (unsafe { group(wg) }) else { return GMX_EINVAL };
+    let Some(wg) = (unsafe { object(wg) }) else { return GMX_EINVAL };
     match may_wait() {
         Ok(m) => tried(wg.wait(m, waitq::deadline_of(timeout), waitq::Kind::Lock).1),
         Err(status) => status,
