@@ -54,6 +54,7 @@ MODELS = {
     "block/join.rs": "parks",
     "block/sleep.rs": "keepers",
     "block/chan.rs": "chans",
+    "block/segments.rs": "chans",
     "block/select.rs": "chans",
     "block/claim.rs": "chans cancels parkings",
     "block/parking.rs": "parkings",
@@ -73,7 +74,8 @@ MODELS = {
 }
 # The C tests that look at a file, before the others.
 C_NEAR = {
-    "block/chan.rs": "chan chan_drop chan_cancel select timers",
+    "block/chan.rs": "chan chan_drop chan_cancel chan_unbounded chan_memory select timers",
+    "block/segments.rs": "chan_unbounded chan_memory",
     "block/select.rs": "select chan_cancel",
     "block/claim.rs": "chan_cancel select chan",
     "block/cancel.rs": "cancel tokens chan_cancel scope",
@@ -234,6 +236,15 @@ BY_HAND = [
     ("block/chan.rs", "may", "|| !self.sendq.is_empty() || self", "|| !@ && !self.sendq.is_empty() || self", "a glance: who sends"),
     ("block/select.rs", "select_slow", "while let Some(i) = cases.pick(m) {", "while !@ && let Some(i) = cases.pick(m) {", "S2: look under all latches"),
     ("block/select.rs", "select_slow", "if let Some(wait) = wait {\n                    wait.abandon(m);", "if let Some(wait) = wait && !@ {\n                    wait.abandon(m);", "the wait is not to be after all"),
+    ("block/chan.rs", "got_last", "self.sendx.set(first);", "if !@ { self.sendx.set(first); }", "G5: sender and receiver begin again"),
+    ("block/chan.rs", "got_last", "segments.behead()", "if @ { None } else { segments.behead() }", "G4: the next segment"),
+    ("block/chan.rs", "put_growing", "segments.keep(new)", "if @ { Some(new) } else { segments.keep(new) }", "G2: the segment is left"),
+    ("block/chan.rs", "done_slow", "unsafe { Segment::free(s) };", "if !@ { unsafe { Segment::free(s) } };", "G4: the empty one is freed"),
+    ("block/chan.rs", "drop_head", "unsafe { Segment::free(s) };", "if !@ { unsafe { Segment::free(s) } };", "D2: segments go"),
+    ("block/chan.rs", "free", "segments.free();", "if !@ { segments.free(); }", "the segments go with the channel"),
+    ("block/segments.rs", "keep", "if !self.spare.is_null() {", "if @ || !self.spare.is_null() {", "G4: one is kept"),
+    ("block/segments.rs", "keep", "next.set(std::ptr::null_mut());", "next.set(if @ { s.as_ptr() } else { std::ptr::null_mut() });", "G3: nothing lies behind the new tail"),
+    ("block/segments.rs", "extend", "last.next.set(s)", "if !@ { last.next.set(s) }", "G3: the chain leads to it"),
     ("block/select.rs", "lock", "&& self.0[i].chan() != last", "&& (@ || self.0[i].chan() != last)", "S2: each once"),
     ("block/select.rs", "key", "self.0[self.at(place)].chan() as usize", "if @ { 0 } else { self.0[self.at(place)].chan() as usize }", "S2: in the order of addresses"),
     ("block/select.rs", "leave", "c.take_back(&self.0[i]);", "if !@ { c.take_back(&self.0[i]); }", "S4: the other records leave their lists"),

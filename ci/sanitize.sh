@@ -25,7 +25,7 @@ not() {
   for kind in "${kinds[@]}"; do for test; do why[$kind $test]=$reason; done; done
 }
 not "reads other Gs' stacks word by word, as a collector does, while one in a syscall writes to its own" address thread -- world
-not "fails malloc itself, the sanitizer's too" address thread valgrind -- faults
+not "fails malloc itself, the sanitizer's too" address thread valgrind -- chan_memory faults
 not "has a malloc of its own" address thread valgrind -- hostile stuck_host
 not "measures memory, which a sanitizer has much of" address thread valgrind -- memory ratchets
 not "has little address space" address thread valgrind -- limits timers_memory

@@ -188,6 +188,7 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(barrier_null,           EVERYWHERE(inval))                                                      \
   X(barrier_of_0,           BLOCKS(inval))                                                          \
   X(chan_tries,             EVERYWHERE(ok))                                                         \
+  X(chan_unbounded,         EVERYWHERE(ok))                                                         \
   X(chan_null,              EVERYWHERE(inval))                                                      \
   X(chan_try_null,          EVERYWHERE(again))                                                      \
   X(chan_send_and_recv,     BLOCKS(ok))                                                             \
@@ -976,6 +977,20 @@ CALL(chan_tries) {
   CHECK_STATUS(gmx_chan_close(c), GMX_ECLOSED);
   CHECK_STATUS(gmx_chan_try_send(c, &v), GMX_ECLOSED);
   return and_free(c, GMX_OK);
+}
+CALL(chan_unbounded) {
+  USED;
+  uint64_t v;
+  gmx_chan *c = NULL;
+  gmx_status s = gmx_chan_new(sizeof v, GMX_UNBOUNDED, &c);
+  for (v = 0; v < 300; v++) CHECK_OK(gmx_chan_try_send(c, &v));
+  CHECK_EQ(gmx_chan_cap(c), GMX_UNBOUNDED);
+  for (uint64_t i = 0; i < 200; i++) {
+    CHECK_OK(gmx_chan_try_recv(c, &v));
+    CHECK_EQ(v, i);
+  }
+  CHECK_EQ(gmx_chan_len(c), 100);
+  return and_free(c, s);
 }
 CALL(chan_null) {
   USED;

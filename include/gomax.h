@@ -2685,6 +2685,11 @@ GMX_MUST_USE GMX_API gmx_status gmx_parallel_for(int64_t n,
 /* ---- Channels --------------------------------------------------------------------------------------------------- */
 
 /**
+ * A capacity without a bound: gmx_chan_new.
+ */
+#define GMX_UNBOUNDED SIZE_MAX
+
+/**
  * For `gmx_select_case`: receive.
  */
 #define GMX_CASE_RECV 0
@@ -2724,16 +2729,25 @@ typedef struct gmx_select_case {
  * Makes a channel for values of elem_size bytes (0: it only tells that something happened) with room for capacity of
  * them (0: sender and receiver meet).
  *
+ * With GMX_UNBOUNDED as the capacity there is room as long as there is memory: a send never waits, and returns GMX_ENOMEM if
+ * it gets no memory. For senders that must not wait for the receivers, such as callbacks of a library. Senders that are
+ * faster than the receivers for long fill the memory; a bound is what slows them down. The values lie in segments of about
+ * 1 KiB (or one value, if that is larger). A segment is allocated when the ones before it are full, and freed when its values
+ * have been received, but for two that the channel keeps.
+ *
  * Blocks: never.
  * Call from: every context.
  * Safepoint: no.
  * Migrates: no.
  * Cancellable: no.
  * Owns: the caller has one reference; gmx_chan_free gives it back.
- * Returns: GMX_OK; GMX_EINVAL if the size of everything does not fit, or chan is NULL; GMX_ENOMEM.
+ * Returns: GMX_OK; GMX_EINVAL if the size of everything does not fit (for GMX_UNBOUNDED: that of one value), or chan is NULL;
+ * GMX_ENOMEM.
  * Since: 0.1
  */
-GMX_MUST_USE GMX_API gmx_status gmx_chan_new(size_t elem_size, size_t capacity, struct gmx_chan **chan);
+GMX_MUST_USE GMX_API gmx_status gmx_chan_new(size_t elem_size,
+                        size_t capacity,
+                        struct gmx_chan **chan);
 
 /**
  * As gmx_chan_new, with so many references at once, one for each user of the channel. The rule by which a program neither
@@ -2809,8 +2823,8 @@ GMX_API gmx_status gmx_chan_free(struct gmx_chan *chan);
  * Cancellable: yes.
  * Owns: the bytes at elem are copied, once.
  * Returns: GMX_OK: it was received, or will be if somebody receives; GMX_ECLOSED: the channel is closed, or was while it waited;
- * GMX_ECANCELED; GMX_EINVAL if chan is no channel of this process, or elem is NULL and values have a size; GMX_ENOTG,
- * GMX_EINSYSCALL. If it is not GMX_OK nothing was sent.
+ * GMX_ECANCELED; GMX_ENOMEM if the channel has no bound, and there is no memory for the value; GMX_EINVAL if chan is no channel
+ * of this process, or elem is NULL and values have a size; GMX_ENOTG, GMX_EINSYSCALL. If it is not GMX_OK nothing was sent.
  * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_chan_send(struct gmx_chan *chan,
@@ -2842,10 +2856,11 @@ GMX_MUST_USE GMX_API gmx_status gmx_chan_recv(struct gmx_chan *chan,
  * Migrates: unless GMX_OK.
  * Cancellable: no.
  * Owns: the bytes at elem are copied, if GMX_OK.
- * Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED; GMX_EINVAL as gmx_chan_send.
+ * Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED; GMX_ENOMEM, GMX_EINVAL as gmx_chan_send.
  * Since: 0.1
  */
-GMX_MUST_USE GMX_API gmx_status gmx_chan_try_send(struct gmx_chan *chan, const void *elem);
+GMX_MUST_USE GMX_API gmx_status gmx_chan_try_send(struct gmx_chan *chan,
+                             const void *elem);
 
 /**
  * Receives a value if it need not wait.
@@ -2958,7 +2973,7 @@ GMX_API size_t gmx_chan_len(struct gmx_chan *chan);
  * Migrates: no.
  * Cancellable: no.
  * Owns: nothing.
- * Returns: the capacity; 0 for NULL.
+ * Returns: the capacity, GMX_UNBOUNDED if it has no bound; 0 for NULL.
  * Since: 0.1
  */
 GMX_API size_t gmx_chan_cap(struct gmx_chan *chan);
@@ -3015,7 +3030,8 @@ GMX_API gmx_status gmx_chan_waiters(struct gmx_chan *chan,
  * Returns: GMX_OK: the case chosen was done; GMX_ECLOSED: the channel of the case chosen is closed (and a receiver's value zero);
  * GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is none, a
  * channel that is none of this process, or nothing to send, or cases is NULL and n is not 0, or not aligned; GMX_ENOMEM if there
- * is no memory for the timer; GMX_ENOTG, GMX_EINSYSCALL. chosen, which may be NULL, is always written: n if no case was chosen.
+ * is no memory for the timer, or for what a case sends to a channel without a bound, and no case was done; GMX_ENOTG,
+ * GMX_EINSYSCALL. chosen, which may be NULL, is always written: n if no case was chosen.
  * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_select(struct gmx_select_case *cases,

@@ -1038,6 +1038,9 @@ class receive_case;
 template <class T, class Kept, class F>
 class send_case;
 
+/// For a channel whose senders never wait for room; std::bad_alloc if there is no memory for a value.
+inline constexpr std::size_t unbounded = GMX_UNBOUNDED;
+
 /// A channel: values of one type, first in first out. A handle: copies are the same channel, which goes when the last of
 /// them does, with the values in it. Whoever waits at a channel has a handle that outlives the wait.
 ///
@@ -1053,7 +1056,7 @@ class channel {
   class iterator;
   struct sentinel {};
 
-  /// With room for so many values; 0: sender and receiver meet.
+  /// With room for so many values; 0: sender and receiver meet; gomax::unbounded.
   explicit channel(std::size_t capacity = 0) {
     if constexpr (needs_drain) users_ = new std::atomic<std::size_t>(1);
     gmx_status status = gmx_chan_new(wire::size, capacity, &chan_);

@@ -187,7 +187,8 @@ fn generate() -> String {
         .replace("@VERSION_MAJOR@", env!("CARGO_PKG_VERSION_MAJOR"))
         .replace("@VERSION_MINOR@", env!("CARGO_PKG_VERSION_MINOR"))
         .replace("@VERSION_PATCH@", env!("CARGO_PKG_VERSION_PATCH"))
-        .replace("@ONCE_DONE@", &ONCE_DONE.to_string());
+        .replace("@ONCE_DONE@", &ONCE_DONE.to_string())
+        .replace("GMX_UNBOUNDED UINT64_MAX", "GMX_UNBOUNDED SIZE_MAX");
     out.lines().map(|line| line.trim_end().to_string() + "\n").collect()
 }
 

@@ -153,7 +153,7 @@ static void close_and_drop(actor *a, conduit *p) {
 
 /* A new channel, or none, in a slot. The old one is closed before, so that nobody waits there for ever. */
 static void renew(actor *a, size_t i, bool none) {
-  static const size_t sizes[] = {0, 1, 8, 8, 16, LARGEST}, caps[] = {0, 0, 1, 2, 7, 100};
+  static const size_t sizes[] = {0, 1, 8, 8, 16, LARGEST}, caps[] = {0, 0, 1, 2, 7, 100, GMX_UNBOUNDED};
   slot *s = &slots[i];
   conduit *p = NULL, *old = borrow(a, i);
   if (old) {
@@ -164,7 +164,7 @@ static void renew(actor *a, size_t i, bool none) {
     p = calloc(1, sizeof *p);
     CHECK(p != NULL);
     p->size = sizes[rnd(a, 6)];
-    p->cap = caps[rnd(a, 6)];
+    p->cap = caps[rnd(a, 7)];
     atomic_store(&p->users, 1);
     gmx_status made = gmx_chan_new(p->size, p->cap, &p->chan);
     MAY(a, made, GMX_OK, GMX_ENOMEM, DOWN(a));

@@ -1,4 +1,4 @@
-//! Channels: values from G to G, one after the other, with or without a buffer between.
+//! Channels: values from G to G, one after the other, with or without a buffer between, or with one that has no bound.
 //!
 //! # Problem
 //! Whoever sends and whoever receives wait for each other; a close, a deadline, a cancel and a partner may meet. No
@@ -6,7 +6,8 @@
 //!
 //! # Words
 //! All under the channel's latch, but that `closed`, `count` and the heads of the queues may be looked at without it:
-//! * the ring: `count` values from `recvx` on, `sendx` behind them;
+//! * the ring: `count` values from `recvx` on, `sendx` behind them, up to `end`; a channel without a bound has a chain of
+//!   segments instead (segments.rs), and `end` is that of the oldest one;
 //! * `recvq`, `sendq`: who waits, each with one record ([`Case`]), which lies on the waiter's stack or in what it gave
 //!   to a select;
 //! * `gone`: records whose wait somebody else has ended: they are out of everybody's way, and still here, so that a
@@ -23,16 +24,19 @@
 //!   zero; R4 wait, as S3.
 //! * X1 close: closed; X2 all who wait are taken, receivers get zero; all are told; X3 they are readied without the
 //!   latch. D1 A close that drops empties the ring under the same latch, D2 and passes what lay there to its caller when
-//!   the latch is open: nobody writes to the ring of a closed channel, and with a count of 0 nobody reads it.
+//!   the latch is open: nobody writes to the ring of a closed channel, and with a count of 0 nobody reads it. So it is
+//!   with segments, which go one by one.
 //! * T1 to take a record: unlink it. If its wait is one that several may end, claim it (claim.rs); who comes too late
 //!   moves the record to `gone` and takes the next. T2 say in the record how it ended; T3 ready its G when the latch is
 //!   open.
+//! * U1 a send to a channel without a bound, instead of S2 and S3: the value goes to the youngest segment. Without room
+//!   there the sender opens the latch for more memory (G1 and G2 in segments.rs); if there is none, nothing was sent.
 //! * W1 awake: if nobody has written the record's state the wait has timed out or was cancelled: take the record out of
 //!   its list, under the latch.
 //!
 //! # Invariants
 //! * I1 receivers wait only while the ring is empty and no sender waits; senders only while the ring is full and no
-//!   receiver waits (a record whose wait has ended does not count). A select that waits on both sides of one channel is
+//!   receiver waits, so none at a channel without a bound (a record whose wait has ended does not count). A select that waits on both sides of one channel is
 //!   not its own partner: it looked, under the latch, before it was queued.
 //! * I2 nobody waits at a closed channel, otherwise nobody would wake him.
 //! * I3 a record is in at most one list, and in one until it was taken or its owner took it out: a frame with a record
@@ -54,13 +58,14 @@
 //! there while somebody knows it. There are deadlines.
 
 use super::claim::{self, Locks, Wait};
+use super::segments::{self, Segment, Segments};
 use super::timer::{self, HostTimer};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{G, GList, GRef, WaitReason};
 use crate::gmp::m::MRef;
 use crate::gmp::sched::Sched;
 use crate::protocol::park;
-use crate::sync::own::{OwnBool, OwnPtr, OwnU32, OwnU64, OwnUsize};
+use crate::sync::own::{OwnBool, OwnPtr, OwnU8, OwnU32, OwnU64, OwnUsize};
 use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, Latch, Ordering, step};
 use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::c_void;
@@ -225,7 +230,10 @@ impl Link {
 
 // ---- channels --------------------------------------------------------------------------------------------------------
 
-/// A channel; its ring lies behind it.
+/// The capacity of a channel without a bound.
+pub const UNBOUNDED: usize = usize::MAX;
+
+/// A channel; its ring lies behind it, or its [`Segments`].
 #[repr(C, align(64))]
 pub struct Chan {
     /// The runtime that it belongs to: a child of fork has another. Null when it was freed.
@@ -234,11 +242,18 @@ pub struct Chan {
     closed: AtomicBool,
     /// Its timer goes with it (O1 in timer.rs).
     owns_timer: OwnBool,
+    /// What was allocated begins so many bytes before the channel, which begins at a line of the cache. Set once.
+    offset: OwnU8,
     count: AtomicUsize,
+    /// The places of the ring; UNBOUNDED, which is negative where numbers have a sign, if values lie in segments.
     cap: usize,
     elem_size: usize,
-    sendx: OwnUsize,
-    recvx: OwnUsize,
+    /// The place of the next value to come.
+    sendx: OwnPtr<u8>,
+    /// That of the oldest one.
+    recvx: OwnPtr<u8>,
+    /// Behind the last place of the ring, or of the oldest segment; null if values have no size.
+    end: OwnPtr<u8>,
     /// How many may use it.
     refs: OwnUsize,
     recvq: Link,
@@ -246,9 +261,9 @@ pub struct Chan {
     gone: Link,
     /// The timer that sends here, or has sent; null for none. Its place may serve another timer by now, unless it is owned.
     timer: OwnPtr<HostTimer>,
-    /// What was allocated: the channel begins at the next line of the cache.
-    memory: *mut u8,
 }
+
+const _: () = assert!(size_of::<Chan>() == 128 || cfg!(any(loom, shuttle)));
 
 /// What allocators give without asking for more. They are slow with a larger alignment.
 const PLAIN: usize = 16;
@@ -262,15 +277,19 @@ pub(super) enum Did {
     Not,
     /// Done, between caller and ring.
     Moved,
+    /// Done, and this segment is to be freed (G4 in segments.rs).
+    Emptied(NonNull<Segment>),
+    /// There is no room in the segments: G1.
+    Lacks,
     /// Done with a partner, who is to be readied.
     With(GRef),
     Closed,
 }
 
 impl Did {
-    /// T3, and the result. The latch is open.
+    /// T3, U1, and the result; of an attempt with `elem` at `c`. No latch is held.
     #[inline(always)]
-    pub(super) fn done(self, m: MRef) -> Result<()> {
+    pub(super) fn done(self, m: MRef, c: &Chan, elem: *mut u8) -> Result<()> {
         match self {
             Did::With(gp) => {
                 park::goready(m, gp);
@@ -278,7 +297,21 @@ impl Did {
             }
             Did::Moved => Ok(()),
             Did::Closed => Err(Error::Closed),
-            Did::Not => Err(Error::Again),
+            seldom => seldom.done_slow(m, c, elem),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn done_slow(self, m: MRef, c: &Chan, elem: *mut u8) -> Result<()> {
+        match self {
+            Did::Emptied(s) => {
+                // SAFETY: `Chan::got_last` has taken it out of the chain (I2 in segments.rs).
+                unsafe { Segment::free(s) };
+                Ok(())
+            }
+            Did::Lacks => c.put_growing(m, elem),
+            _ => Err(Error::Again),
         }
     }
 }
@@ -302,7 +335,13 @@ unsafe fn copy(from: *const u8, to: *mut u8, n: usize) {
 impl Chan {
     fn layout(elem_size: usize, cap: usize) -> Result<Layout> {
         let head = size_of::<Chan>() + align_of::<Chan>() - PLAIN;
-        let size = elem_size.checked_mul(cap).and_then(|n| n.checked_add(head)).ok_or(Error::Invalid)?;
+        let places = if has_segments(elem_size, cap) {
+            segments::layout(elem_size)?;
+            Some(size_of::<Segments>())
+        } else {
+            elem_size.checked_mul(cap)
+        };
+        let size = places.and_then(|n| n.checked_add(head)).ok_or(Error::Invalid)?;
         Layout::from_size_align(size, PLAIN).map_err(|_| Error::Invalid)
     }
 
@@ -314,8 +353,9 @@ impl Chan {
         if memory.is_null() {
             return Err(Error::NoMemory);
         }
+        let offset = memory.align_offset(align_of::<Chan>());
         // SAFETY: just allocated, with room for that.
-        let c = unsafe { memory.add(memory.align_offset(align_of::<Chan>())) }.cast::<Chan>();
+        let c = unsafe { memory.add(offset) }.cast::<Chan>();
         // SAFETY: as above.
         unsafe {
             let c = NonNull::new_unchecked(c);
@@ -324,20 +364,28 @@ impl Chan {
                 latch: Latch::new(),
                 closed: AtomicBool::new(false),
                 owns_timer: OwnBool::new(false),
+                offset: OwnU8::new(offset as u8),
                 count: AtomicUsize::new(0),
                 cap,
                 elem_size,
-                sendx: OwnUsize::new(0),
-                recvx: OwnUsize::new(0),
+                sendx: OwnPtr::null(),
+                recvx: OwnPtr::null(),
+                end: OwnPtr::null(),
                 refs: OwnUsize::new(1),
                 recvq: Link::new(),
                 sendq: Link::new(),
                 gone: Link::new(),
                 timer: OwnPtr::null(),
-                memory,
             });
             let this = c.as_ref();
             [&this.recvq, &this.sendq, &this.gone].into_iter().for_each(Link::init);
+            if has_segments(elem_size, cap) {
+                this.behind().cast::<Segments>().write(Segments::default());
+            } else {
+                this.sendx.set(this.behind());
+                this.recvx.set(this.behind());
+                this.end.set(if elem_size == 0 { null_mut() } else { this.behind().add(elem_size * cap) });
+            }
             this.sched.set(std::ptr::from_ref(sched).cast_mut());
             Ok(c)
         }
@@ -458,26 +506,38 @@ impl Chan {
         {
             timer::end_of_owner(sched, c, t);
         }
-        let (layout, memory) = (Chan::layout(this.elem_size, this.cap), this.memory);
-        if let Ok(layout) = layout {
-            // SAFETY: nobody else uses it; it was allocated with this layout.
+        if let Some(segments) = this.segments() {
+            segments.free();
+        }
+        let offset = usize::from(this.offset.get());
+        if let Ok(layout) = Chan::layout(this.elem_size, this.cap) {
+            // SAFETY: nobody else uses it; it was allocated with this layout, and begins that far behind its beginning.
             unsafe {
                 c.drop_in_place();
-                dealloc(memory, layout);
+                dealloc(c.as_ptr().cast::<u8>().sub(offset), layout);
             }
         }
         Ok(())
     }
 
+    /// Where the ring or the segments lie.
     #[inline(always)]
-    fn slot(&self, i: usize) -> *mut u8 {
-        // SAFETY: the ring lies behind the channel, in the same allocation; `i` is below `cap`.
-        unsafe { std::ptr::from_ref(self).cast_mut().add(1).cast::<u8>().add(i * self.elem_size) }
+    fn behind(&self) -> *mut u8 {
+        // SAFETY: in the same allocation.
+        unsafe { std::ptr::from_ref(self).cast_mut().add(1).cast::<u8>() }
     }
 
+    fn segments(&self) -> Option<&Segments> {
+        // SAFETY: they lie behind a channel that has some.
+        has_segments(self.elem_size, self.cap).then(|| unsafe { &*self.behind().cast::<Segments>() })
+    }
+
+    /// The place behind one of the ring.
     #[inline(always)]
-    fn after(&self, i: usize) -> usize {
-        if i + 1 == self.cap { 0 } else { i + 1 }
+    fn after(&self, at: *mut u8) -> *mut u8 {
+        // SAFETY: a place of the ring.
+        let next = unsafe { at.add(self.elem_size) };
+        if next == self.end.get() { self.behind() } else { next }
     }
 
     #[inline(always)]
@@ -525,15 +585,88 @@ impl Chan {
             return Did::With(case.end(MOVED));
         }
         let n = self.count.load(Ordering::Relaxed);
-        if n < self.cap {
+        if (n as isize) < self.cap as isize {
             let at = self.sendx.get();
             // SAFETY: the slot is free.
-            unsafe { copy(elem, self.slot(at), self.elem_size) };
+            unsafe { copy(elem, at, self.elem_size) };
             self.sendx.set(self.after(at));
             self.count.store(n + 1, Ordering::Release);
             return Did::Moved;
         }
-        Did::Not
+        if (self.cap as isize) < 0 { self.put_unbounded(elem, n) } else { Did::Not }
+    }
+
+    /// U1. The latch is held.
+    #[inline(never)]
+    fn put_unbounded(&self, elem: *const u8, n: usize) -> Did {
+        if let Some(segments) = self.segments() {
+            let mut at = self.sendx.get();
+            if at == segments.send_end.get() {
+                // G3
+                let Some((first, end)) = segments.extend() else { return Did::Lacks };
+                at = first;
+                if let Some(end) = end {
+                    self.recvx.set(first);
+                    self.end.set(end);
+                }
+            }
+            // SAFETY: the place is free, and the next one, or the end, is in the same allocation.
+            unsafe {
+                copy(elem, at, self.elem_size);
+                self.sendx.set(at.add(self.elem_size));
+            }
+        }
+        // (values without a size need no segments, and there are never as many as can be counted)
+        self.count.store(n + 1, Ordering::Release);
+        Did::Moved
+    }
+
+    /// U1: G1 and G2. No latch is held.
+    #[cold]
+    #[inline(never)]
+    fn put_growing(&self, m: MRef, elem: *mut u8) -> Result<()> {
+        let new = Segment::allocate(self.elem_size)?;
+        self.latch.lock();
+        let left = self.segments().map_or(Some(new), |segments| segments.keep(new));
+        let did = self.put(elem);
+        self.latch.unlock();
+        if let Some(s) = left {
+            // SAFETY: it is still ours (I2 in segments.rs).
+            unsafe { Segment::free(s) };
+        }
+        match did {
+            // (there is a spare)
+            Did::Lacks => Err(Error::NoMemory),
+            did => did.done(m, self, elem),
+        }
+    }
+
+    /// G4 and G5: the oldest of `n` values was received, and lay in the last place of the head. The latch is held.
+    #[cold]
+    #[inline(never)]
+    fn got_last(&self, n: usize) -> Did {
+        let Some(segments) = self.segments() else { return Did::Moved };
+        let empty = if n > 1 { segments.behead() } else { None };
+        let (first, end) = segments.again();
+        self.recvx.set(first);
+        self.end.set(end);
+        if n == 1 {
+            self.sendx.set(first);
+        }
+        self.count.store(n - 1, Ordering::Release);
+        empty.and_then(|s| segments.keep(s)).map_or(Did::Moved, Did::Emptied)
+    }
+
+    /// D2: what lay in the head was dropped, and more lies behind it. The latch is open.
+    fn drop_head(&self, segments: &Segments) {
+        let empty = segments.behead();
+        let (first, end) = segments.again();
+        self.recvx.set(first);
+        self.end.set(end);
+        if let Some(s) = empty {
+            // SAFETY: it was taken out of the chain (I2 in segments.rs).
+            unsafe { Segment::free(s) };
+        }
     }
 
     /// R1 to R3. The latch is held; `elem` is null or has room for a value of this channel.
@@ -541,13 +674,20 @@ impl Chan {
     pub(super) fn get(&self, elem: *mut u8) -> Did {
         let n = self.count.load(Ordering::Relaxed);
         if n > 0 {
-            let at = self.recvx.get();
-            let slot = self.slot(at);
+            let slot = self.recvx.get();
             if !elem.is_null() {
                 // SAFETY: the slot holds a value.
                 unsafe { copy(slot, elem, self.elem_size) };
             }
-            self.recvx.set(self.after(at));
+            // SAFETY: the next place, or the end, is in the same allocation.
+            let mut next = unsafe { slot.add(self.elem_size) };
+            if next == self.end.get() {
+                if (self.cap as isize) < 0 {
+                    return self.got_last(n);
+                }
+                next = self.behind();
+            }
+            self.recvx.set(next);
             // (only a full ring has senders that wait: I1)
             if let Some(case) = self.pop(&self.sendq) {
                 // SAFETY: the sender waits with a value (I4); of a full ring the oldest slot is the next to fill.
@@ -626,7 +766,7 @@ impl Chan {
             Did::Not => self.wait(m, op, elem, timeout),
             did => {
                 self.latch.unlock();
-                did.done(m)
+                did.done(m, self, elem)
             }
         }
     }
@@ -659,7 +799,7 @@ impl Chan {
                     did => {
                         self.latch.unlock();
                         wait.abandon(m);
-                        return did.done(m);
+                        return did.done(m, self, elem);
                     }
                 }
             }
@@ -726,15 +866,15 @@ impl Chan {
         self.latch.lock();
         let did = self.attempt(op, elem);
         self.latch.unlock();
-        did.done(m)
+        did.done(m, self, elem)
     }
 
-    /// Empties the ring. For one whose channel nobody else sends to.
+    /// Empties the ring. For a timer's channel, which has one, and which nobody else sends to.
     pub fn clear(&self) {
         self.latch.lock();
         self.count.store(0, Ordering::Release);
-        self.sendx.set(0);
-        self.recvx.set(0);
+        self.sendx.set(self.behind());
+        self.recvx.set(self.behind());
         self.latch.unlock();
     }
 
@@ -760,9 +900,20 @@ impl Chan {
         self.latch.unlock();
         ready_all(m, told);
         // D2
-        for _ in 0..n {
-            drop(self.slot(at));
-            at = self.after(at);
+        for left in (1..=n).rev() {
+            drop(at);
+            // SAFETY: the next place, or the end, is in the same allocation.
+            let next = unsafe { at.add(self.elem_size) };
+            at = if next != self.end.get() {
+                next
+            } else if let Some(segments) = self.segments() {
+                if left > 1 {
+                    self.drop_head(segments);
+                }
+                self.recvx.get()
+            } else {
+                self.behind()
+            };
         }
     }
 
@@ -782,6 +933,11 @@ impl Chan {
         }
         Ok(told)
     }
+}
+
+/// Whether the values of such a channel lie in segments.
+fn has_segments(elem_size: usize, cap: usize) -> bool {
+    cap == UNBOUNDED && elem_size != 0
 }
 
 /// X3. The latch is open.

@@ -19,6 +19,7 @@ pub mod parking;
 pub mod rmutex;
 pub mod rwmutex;
 pub mod scope;
+pub mod segments;
 pub mod select;
 pub mod sema;
 pub mod sleep;

@@ -245,10 +245,19 @@ pub fn select(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result<
         let did = cases.attempt(i);
         c.latch.unlock();
         if !matches!(did, Did::Not) {
-            return Ok((i, did.done(m)));
+            return chosen(i, did.done(m, c, cases.0[i].elem()));
         }
     }
     select_slow(m, cases, timeout)
+}
+
+/// A case was chosen. If it sends, to a channel without a bound, and there is no memory for its value, none was done.
+#[inline(always)]
+fn chosen(i: usize, r: Result<()>) -> Result<(usize, Result<()>)> {
+    match r {
+        Err(Error::NoMemory) => Err(Error::NoMemory),
+        r => Ok((i, r)),
+    }
 }
 
 #[inline(never)]
@@ -271,7 +280,10 @@ fn select_slow(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result
                 if let Some(wait) = wait {
                     wait.abandon(m);
                 }
-                return Ok((i, did.done(m)));
+                return match cases.chan(i) {
+                    Some(c) => chosen(i, did.done(m, c, cases.0[i].elem())),
+                    None => Err(Error::Invalid),
+                };
             }
         }
     }

@@ -14,6 +14,10 @@ pub struct gmx_chan {
     _opaque: [u8; 0],
 }
 
+/// A capacity without a bound: gmx_chan_new.
+pub const GMX_UNBOUNDED: u64 = u64::MAX; // (in the header SIZE_MAX, for which cbindgen has no word)
+const _: () = assert!(GMX_UNBOUNDED == crate::block::chan::UNBOUNDED as u64);
+
 /// For [`gmx_select_case`]: receive.
 pub const GMX_CASE_RECV: u32 = 0;
 /// For [`gmx_select_case`]: send.
@@ -53,13 +57,20 @@ unsafe fn chan<'a>(m: MRef, c: *mut gmx_chan) -> Option<&'a Chan> {
 /// Makes a channel for values of elem_size bytes (0: it only tells that something happened) with room for capacity of
 /// them (0: sender and receiver meet).
 ///
+/// With GMX_UNBOUNDED as the capacity there is room as long as there is memory: a send never waits, and returns GMX_ENOMEM if
+/// it gets no memory. For senders that must not wait for the receivers, such as callbacks of a library. Senders that are
+/// faster than the receivers for long fill the memory; a bound is what slows them down. The values lie in segments of about
+/// 1 KiB (or one value, if that is larger). A segment is allocated when the ones before it are full, and freed when its values
+/// have been received, but for two that the channel keeps.
+///
 /// Blocks: never.
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: the caller has one reference; gmx_chan_free gives it back.
-/// Returns: GMX_OK; GMX_EINVAL if the size of everything does not fit, or chan is NULL; GMX_ENOMEM.
+/// Returns: GMX_OK; GMX_EINVAL if the size of everything does not fit (for GMX_UNBOUNDED: that of one value), or chan is NULL;
+/// GMX_ENOMEM.
 /// Since: 0.1
 ///
 /// # Safety
@@ -299,8 +310,8 @@ unsafe fn try_transfer_slow(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_stat
 /// Cancellable: yes.
 /// Owns: the bytes at elem are copied, once.
 /// Returns: GMX_OK: it was received, or will be if somebody receives; GMX_ECLOSED: the channel is closed, or was while it waited;
-/// GMX_ECANCELED; GMX_EINVAL if chan is no channel of this process, or elem is NULL and values have a size; GMX_ENOTG,
-/// GMX_EINSYSCALL. If it is not GMX_OK nothing was sent.
+/// GMX_ECANCELED; GMX_ENOMEM if the channel has no bound, and there is no memory for the value; GMX_EINVAL if chan is no channel
+/// of this process, or elem is NULL and values have a size; GMX_ENOTG, GMX_EINSYSCALL. If it is not GMX_OK nothing was sent.
 /// Since: 0.1
 ///
 /// # Safety
@@ -342,7 +353,7 @@ pub unsafe extern "C" fn gmx_chan_recv(chan: *mut gmx_chan, elem: *mut c_void) -
 /// Migrates: unless GMX_OK.
 /// Cancellable: no.
 /// Owns: the bytes at elem are copied, if GMX_OK.
-/// Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED; GMX_EINVAL as gmx_chan_send.
+/// Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED; GMX_ENOMEM, GMX_EINVAL as gmx_chan_send.
 /// Since: 0.1
 ///
 /// # Safety
@@ -509,7 +520,7 @@ pub unsafe extern "C" fn gmx_chan_len(chan: *mut gmx_chan) -> usize {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: the capacity; 0 for NULL.
+/// Returns: the capacity, GMX_UNBOUNDED if it has no bound; 0 for NULL.
 /// Since: 0.1
 ///
 /// # Safety
@@ -595,7 +606,8 @@ pub unsafe extern "C" fn gmx_chan_waiters(
 /// Returns: GMX_OK: the case chosen was done; GMX_ECLOSED: the channel of the case chosen is closed (and a receiver's value zero);
 /// GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is none, a
 /// channel that is none of this process, or nothing to send, or cases is NULL and n is not 0, or not aligned; GMX_ENOMEM if there
-/// is no memory for the timer; GMX_ENOTG, GMX_EINSYSCALL. chosen, which may be NULL, is always written: n if no case was chosen.
+/// is no memory for the timer, or for what a case sends to a channel without a bound, and no case was done; GMX_ENOTG,
+/// GMX_EINSYSCALL. chosen, which may be NULL, is always written: n if no case was chosen.
 /// Since: 0.1
 ///
 /// # Safety

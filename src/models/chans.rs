@@ -3,7 +3,7 @@
 use super::cancels::{token, under};
 use super::*;
 use crate::block::cancel::{self, Reason};
-use crate::block::chan::{Case, Chan, Op};
+use crate::block::chan::{Case, Chan, Op, UNBOUNDED};
 use crate::block::claim;
 use crate::block::select::{self, Cases};
 use crate::gmp::error::{Error, Result};
@@ -202,6 +202,67 @@ fn drop_against_both(cap: usize, closes: bool) -> impl Fn() {
 fn drop_against_send_and_receive() {
     check(Size::default(), drop_against_both(0, false));
     check(Size::default(), drop_against_both(2, true));
+}
+
+/// U1: sends that need segments, of which each holds two values here, against a receiver that empties them and one that
+/// closes. Two senders may both allocate where one segment is enough.
+fn segments(senders: usize, each: usize, drops: bool) -> impl Fn() {
+    move || {
+        let w = Maker::new(1, 1).make();
+        let c = chan(&w, UNBOUNDED);
+        let book = Arc::new(Book::default());
+        for i in 0..senders {
+            let (d, b) = (c.clone(), book.clone());
+            w.host(move |_, m| {
+                for k in 0..each {
+                    let v = 10u64.pow((i * each + k) as u32);
+                    match b.send(m, &d, v, 1) {
+                        Ok(()) => {}
+                        r => return assert_eq!(r, Err(Error::Closed)),
+                    }
+                }
+                if !drops {
+                    let _ = d.close(m);
+                }
+            });
+        }
+        let (d, b) = (c.clone(), book.clone());
+        w.host(move |_, m| {
+            let mut last = 0;
+            while let Ok(v) = b.recv(m, &d, FOREVER) {
+                assert!(senders > 1 || v > last, "out of order");
+                last = v;
+            }
+        });
+        let m = foreign::needm(w.sched, 1).unwrap();
+        if drops {
+            let (d, b) = (c.clone(), book.clone());
+            w.host_as(m, move |_, m| {
+                d.close_drop(m, |elem| {
+                    // SAFETY: values of these channels are words.
+                    let v = unsafe { elem.cast::<u64>().read() };
+                    b.received.fetch_add(v as usize, SeqCst);
+                });
+            });
+        }
+        w.finish();
+        book.balanced(m, &[&c]);
+    }
+}
+
+#[test]
+fn segments_against_receive() {
+    check(Size::default(), segments(1, 5, false));
+}
+
+#[test]
+fn segments_against_receive_and_drop() {
+    check(Size::default(), segments(1, 3, true));
+}
+
+#[test]
+fn two_who_need_a_segment() {
+    check(Size::default(), segments(2, 1, false));
 }
 
 /// A receiver whose deadline passes at any moment, and a sender that does not wait for ever either.

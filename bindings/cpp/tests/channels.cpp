@@ -67,6 +67,21 @@ static void in_order(std::size_t capacity) {
   CHECK_THROWS_A(gomax::closed, GMX_ECLOSED, static_cast<void>(std::move(after).value()));
 }
 
+/* Without a bound: nobody receives before all have been sent. */
+template <class T>
+static void without_bound() {
+  gomax::channel<T> c(gomax::unbounded);
+  CHECK_EQ(c.capacity(), gomax::unbounded);
+  for (int i = 0; i < 500; i++) {
+    if (i % 3 == 0) c.send(make<T>(i));
+    else if (i % 3 == 1) CHECK(c.try_send(make<T>(i)));
+    else CHECK_EQ(gomax::select(gomax::on_send(c, make<T>(i)), gomax::otherwise()), 0);
+  }
+  CHECK_EQ(c.size(), 500);
+  for (int i = 0; i < 300; i++) CHECK(is(c.receive().value(), i));
+  gomax::channel<T> left = c;  // 200 values go with the channel
+}
+
 template <class T>
 static void stays_if_not_sent() {
   gomax::channel<T> c(1);
@@ -117,6 +132,7 @@ static void every_way() {
   in_order<T>(0);
   in_order<T>(1);
   in_order<T>(64);
+  without_bound<T>();
   stays_if_not_sent<T>();
 }
 

@@ -239,6 +239,15 @@ suite "channels":
       ch.send repeat("left", 100) # freed with the channel
     runMain main()
 
+  test "without a bound":
+    proc main() =
+      let ch = newChan[string](unbounded)
+      check ch.cap == unbounded
+      for i in 0 ..< 1000: ch.send $i
+      check ch.len == 1000
+      for i in 0 ..< 900: check ch.recv() == $i # the others are freed with the channel
+    runMain main()
+
   test "the side that receives ends first":
     type Thing = object
       alive: ptr int

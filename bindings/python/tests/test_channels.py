@@ -65,6 +65,17 @@ class Channels(unittest.TestCase):
         with self.assertRaises(ValueError):
             gomax.Channel(2**62)
 
+    def test_unbounded(self):
+        c = gomax.Channel(gomax.UNBOUNDED)
+        self.assertEqual(c.capacity, gomax.UNBOUNDED)
+        for i in range(1000):
+            c.send(i, timeout=0)
+        self.assertEqual(len(c), 1000)
+        self.assertEqual([c.recv() for _ in range(900)], list(range(900)))
+        self.assertEqual(gomax.select((c, 1000)), (0, None, True))
+        c.close(drop=True)
+        self.assertEqual(len(c), 0)
+
     def test_closed(self):
         c = gomax.Channel(1)
         c.send(1)

@@ -47,6 +47,7 @@ pub const GMX_SPAWN_LAST = 8;
 pub const GMX_SPAWN_INHERIT = 16;
 pub const GMX_SPAWN_COPY_MAX = 128;
 pub const GMX_WAKE_ALL = 4294967295;
+pub const GMX_UNBOUNDED = std.math.maxInt(usize);
 pub const GMX_CASE_RECV = 0;
 pub const GMX_CASE_SEND = 1;
 

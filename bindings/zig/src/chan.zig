@@ -7,6 +7,9 @@ const Error = status.Error;
 /// What `Channel.waiters` tells. A select counts once for each of its cases.
 pub const Waiters = struct { senders: usize, receivers: usize };
 
+/// A capacity: sends never wait for room; `error.OutOfMemory` if there is no memory for a value.
+pub const unbounded: usize = c.GMX_UNBOUNDED;
+
 /// A channel of `T`, which is copied by its bytes. Copies of this handle are the same channel; there is one reference
 /// for each `init` and `ref`, to be given back by `deinit`.
 pub fn Channel(comptime T: type) type {
@@ -14,7 +17,7 @@ pub fn Channel(comptime T: type) type {
         const Self = @This();
         raw: ?*c.Chan,
 
-        /// Room for so many values; 0: sender and receiver meet.
+        /// Room for so many values; 0: sender and receiver meet; `unbounded`.
         pub fn init(capacity: usize) Error!Self {
             var raw: ?*c.Chan = null;
             try status.check(c.gmx_chan_new(@sizeOf(T), capacity, &raw));

@@ -35,6 +35,7 @@ pub const ready = task.ready;
 
 const chan = @import("chan.zig");
 pub const Channel = chan.Channel;
+pub const unbounded = chan.unbounded;
 pub const Chosen = chan.Chosen;
 pub const Waiters = chan.Waiters;
 pub const select = chan.select;

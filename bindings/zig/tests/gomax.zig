@@ -203,6 +203,12 @@ fn channels() !void {
     try expectError(error.Closed, left.recv());
     left.closeDrop(null);
 
+    const many = try gomax.Channel(u64).init(gomax.unbounded);
+    defer many.deinit();
+    try expectEqual(gomax.unbounded, many.cap());
+    for (0..1000) |n| try many.trySend(n);
+    for (0..900) |n| try expectEqual(n, try many.recv());
+
     const ticks = try gomax.Channel(void).init(2); // tells only that something happened
     defer ticks.deinit();
     try ticks.send({});

@@ -35,10 +35,14 @@ proc wrap[T](raw: RawChan): Chan[T] =
   result.box.raw = raw
   result.box.drain = drain[T]
 
+const unbounded* = high(int)
+  ## A capacity: sends never wait for room, and raise if there is no memory for a value.
+
 proc newChan*[T](capacity = 0): Chan[T] =
-  ## Room for so many values; 0: sender and receiver meet.
+  ## Room for so many values; 0: sender and receiver meet; `unbounded`.
   var raw: RawChan
-  check gmx_chan_new(csize_t(sizeof(T)), csize_t(capacity), addr raw)
+  let room = if capacity == unbounded: high(csize_t) else: csize_t(capacity)
+  check gmx_chan_new(csize_t(sizeof(T)), room, addr raw)
   wrap[T](raw)
 
 proc send*[T](c: Chan[T], value: sink T, timeout = forever) =
@@ -102,7 +106,9 @@ proc closeDrop*[T](c: Chan[T]) =
   discard gmx_chan_close_drop(c.box.raw, dropOne[T], nil)
 
 proc len*[T](c: Chan[T]): int = int(gmx_chan_len(c.box.raw))
-proc cap*[T](c: Chan[T]): int = int(gmx_chan_cap(c.box.raw))
+proc cap*[T](c: Chan[T]): int =
+  let room = gmx_chan_cap(c.box.raw)
+  if room > csize_t(high(int)): unbounded else: int(room)
 proc isClosed*[T](c: Chan[T]): bool = gmx_chan_is_closed(c.box.raw) ## Values that are left in it can still be received.
 
 proc waiters*[T](c: Chan[T]): tuple[senders, receivers: int] =

@@ -2,7 +2,7 @@
 
 from ._abi import VERSION as __version__
 from ._cchannels import CChannel
-from ._channels import Channel, Selected, Waiters, select
+from ._channels import UNBOUNDED, Channel, Selected, Waiters, select
 from ._errors import CanceledError, ClosedError, Error, ForkedError
 from ._goroutines import CG, G, go, go_c, goid, num_g
 from ._library import LIBRARY, gmx
@@ -66,6 +66,7 @@ __all__ = [
     "Ticker",
     "Timer",
     "Token",
+    "UNBOUNDED",
     "WaitGroup",
     "Waiters",
     "World",

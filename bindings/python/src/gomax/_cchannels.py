@@ -13,7 +13,7 @@ from ._waits import nanoseconds, wait
 
 class CChannel(Channels):
     """Values of one ctypes type, from whoever sends to whoever receives, first in first out, with room for capacity of
-    them; 0: sender and receiver meet. C functions use it by its `address` (gmx_chan_send, gmx_chan_recv, gmx_select) for
+    them; 0: sender and receiver meet; gomax.UNBOUNDED. C functions use it by its `address` (gmx_chan_send, gmx_chan_recv, gmx_select) for
     as long as this object lives. Numbers and addresses arrive in Python as numbers, structures and arrays as they are.
     Iterate over it to receive until it is closed; as a context manager it is closed at the end of the block."""
 

@@ -93,9 +93,14 @@ class Waiting(Generic[T]):
         self.senders: "OrderedDict[Coroutine[T], None]" = OrderedDict()
 
 
+UNBOUNDED = 2**64 - 1
+"""A capacity: sends never wait for room. MemoryError if there is no memory for a value."""
+
+
 def new_channel(size: int, capacity: int) -> int:
     pointer = _abi.c_void_p()
-    integer(capacity, "the capacity of a channel", 0, 2**63 - 1)
+    if capacity != UNBOUNDED:
+        integer(capacity, "the capacity of a channel", 0, 2**63 - 1)
     check(gmx.gmx_chan_new(size, capacity, _byref(pointer)), f"a channel for {capacity} values")
     assert pointer.value
     return pointer.value
@@ -201,7 +206,7 @@ C = TypeVar("C", bound=Channels)
 
 class Channel(Channels, Generic[T]):
     """Values from whoever sends to whoever receives, first in first out, with room for capacity of them; 0: sender and
-    receiver meet. For goroutines, threads and coroutines alike. Iterate over it to receive until it is closed; as a
+    receiver meet; gomax.UNBOUNDED. For goroutines, threads and coroutines alike. Iterate over it to receive until it is closed; as a
     context manager it is closed at the end of the block."""
 
     def __init__(self, capacity: int = 0) -> None:

@@ -1,0 +1,202 @@
+//! Where a channel without a bound keeps its values: a chain of segments of one size.
+//!
+//! # Problem
+//! A send never waits for room, so there must be more room as values come, and the memory of a spike has to go back when
+//! the values are gone. The allocator may take long, so nobody calls it under the channel's latch; and a channel that
+//! is used as a queue, with a few values in it at a time, should not call it at all.
+//!
+//! # Words
+//! All are written under the channel's latch:
+//!
+//! ```text
+//!  head                               tail              spare
+//!  +------+---------+    +------+     +------+-----+    +------+-----+
+//!  | next | . . V V | -> | next | ... | next | V . |    | next | . . |
+//!  +------+---------+    +------+     +------+-----+    +------+-----+
+//!               ^recvx                          ^sendx
+//! ```
+//! * the chain: the oldest value lies at the channel's `recvx` in `head`, the next one is sent to its `sendx` in `tail`;
+//! * the channel's `end` is the end of `head`, [`Segments::send_end`] that of `tail`;
+//! * `spare`: one empty segment, or none.
+//!
+//! # Protocol
+//! * G1 A sender that finds `tail` full and no spare opens the latch and allocates a segment. G2 It takes the latch
+//!   again, leaves the segment as the spare, and sends under the same latch: so there is room whatever happened meanwhile.
+//!   If another sender has left a spare by then, it frees its own segment when the latch is open.
+//! * G3 A sender that finds `tail` full makes the spare the new tail.
+//! * G4 A receiver that empties `head` makes the next segment the head. The empty one becomes the spare. If there is one
+//!   already, the receiver frees the empty segment when the latch is open. G5 If the head is also the tail, sender and
+//!   receiver begin at its first place again.
+//!
+//! # Invariants
+//! * I1 every segment but a lone one holds a value: G3 is followed by a send, and G4 takes the empty ones away. So an
+//!   empty channel keeps one segment and the spare.
+//! * I2 a segment that left the chain and is not the spare belongs to whoever took it out.
+//!
+//! # Why it ends
+//! A sender allocates once, by G2.
+//!
+//! # Rejected
+//! A ring that doubles: it copies everything at once, under the latch, and needs the old and the new memory together.
+//! To allocate the next segment before the last one is full: the sender that does so may fail though its own value has
+//! room.
+
+use crate::gmp::error::{Error, Result};
+use crate::sync::own::{OwnPtr, OwnUsize};
+use std::alloc::{Layout, alloc, dealloc};
+use std::ptr::NonNull;
+
+/// Bytes of a segment, unless one value is larger: what the allocators keep in a block of 1 KiB.
+const SIZE: usize = if cfg!(any(loom, shuttle)) { 32 } else { 1024 - 8 };
+
+/// The head of a segment; its places lie behind it.
+#[repr(C, align(16))]
+pub struct Segment {
+    next: OwnPtr<Segment>,
+    elem_size: OwnUsize,
+}
+
+/// The chain of a channel, and the spare.
+#[derive(Default)]
+#[repr(C)]
+pub struct Segments {
+    head: OwnPtr<Segment>,
+    tail: OwnPtr<Segment>,
+    spare: OwnPtr<Segment>,
+    /// Behind the last place of the tail.
+    pub send_end: OwnPtr<u8>,
+}
+
+/// What a value may rely on, as far as its size tells: it has that alignment in a ring too.
+fn alignment(elem_size: usize) -> usize {
+    1 << elem_size.trailing_zeros().clamp(align_of::<Segment>().trailing_zeros(), 6)
+}
+
+/// The places behind a segment's head.
+fn places(elem_size: usize) -> usize {
+    ((SIZE - alignment(elem_size).min(SIZE)) / elem_size).max(1)
+}
+
+/// A segment for values of this size, which is not 0. Invalid: there is none so large.
+pub fn layout(elem_size: usize) -> Result<Layout> {
+    let align = alignment(elem_size);
+    let size = elem_size.checked_mul(places(elem_size)).and_then(|n| n.checked_add(align)).ok_or(Error::Invalid)?;
+    Layout::from_size_align(size, align).map_err(|_| Error::Invalid)
+}
+
+impl Segment {
+    /// G1. No latch is held.
+    pub fn allocate(elem_size: usize) -> Result<NonNull<Segment>> {
+        // SAFETY: the layout is not empty.
+        let memory = unsafe { alloc(layout(elem_size)?) };
+        let s = NonNull::new(memory.cast::<Segment>()).ok_or(Error::NoMemory)?;
+        // SAFETY: just allocated, with room for that.
+        unsafe { s.write(Segment { next: OwnPtr::null(), elem_size: OwnUsize::new(elem_size) }) };
+        Ok(s)
+    }
+
+    /// No latch is held.
+    ///
+    /// # Safety
+    /// It is the caller's (I2).
+    #[cold]
+    pub unsafe fn free(s: NonNull<Segment>) {
+        // SAFETY: the caller's promise; it was allocated with this layout.
+        unsafe {
+            if let Ok(layout) = layout(s.as_ref().elem_size.get()) {
+                dealloc(s.as_ptr().cast(), layout);
+            }
+        }
+    }
+
+    /// Its first place, and what lies behind the last one.
+    ///
+    /// # Safety
+    /// `s` is a segment.
+    unsafe fn bounds(s: *mut Segment) -> (*mut u8, *mut u8) {
+        // SAFETY: the caller's promise; the places lie behind the head, in the same allocation.
+        unsafe {
+            let n = (*s).elem_size.get();
+            let first = s.cast::<u8>().add(alignment(n));
+            (first, first.add(n * places(n)))
+        }
+    }
+}
+
+impl Segments {
+    /// G2. Returns the segment if there is a spare already. The latch is held.
+    pub fn keep(&self, s: NonNull<Segment>) -> Option<NonNull<Segment>> {
+        if !self.spare.is_null() {
+            return Some(s);
+        }
+        // SAFETY: the caller's segment, which it gives.
+        unsafe { s.as_ref() }.next.set(std::ptr::null_mut());
+        self.spare.set(s.as_ptr());
+        None
+    }
+
+    /// G3: the first place of the new tail, and its end if it is also the head. None: there is no spare. The latch is held.
+    pub fn extend(&self) -> Option<(*mut u8, Option<*mut u8>)> {
+        let s = NonNull::new(self.spare.take())?.as_ptr();
+        let last = self.tail.get();
+        self.tail.set(s);
+        // SAFETY: a segment of the channel, as is the tail.
+        let (first, end) = unsafe {
+            match last.as_ref() {
+                Some(last) => last.next.set(s),
+                None => self.head.set(s),
+            }
+            Segment::bounds(s)
+        };
+        self.send_end.set(end);
+        Some((first, last.is_null().then_some(end)))
+    }
+
+    /// G5: the first place of the head, and its end. The latch is held, and there is a head.
+    pub fn again(&self) -> (*mut u8, *mut u8) {
+        // SAFETY: the head is a segment.
+        unsafe { Segment::bounds(self.head.get()) }
+    }
+
+    /// G4, but for the spare: takes the head away, which is not the tail. The latch is held, or the caller alone knows the
+    /// chain.
+    pub fn behead(&self) -> Option<NonNull<Segment>> {
+        let old = NonNull::new(self.head.get())?;
+        // SAFETY: the head is a segment.
+        self.head.set(unsafe { old.as_ref() }.next.get());
+        Some(old)
+    }
+
+    /// Frees all. Nobody uses the channel any more.
+    pub fn free(&self) {
+        let (mut next, spare) = (self.head.take(), self.spare.take());
+        while let Some(s) = NonNull::new(next) {
+            // SAFETY: a segment of the channel, which nobody uses any more.
+            unsafe {
+                next = s.as_ref().next.get();
+                Segment::free(s);
+            }
+        }
+        if let Some(s) = NonNull::new(spare) {
+            // SAFETY: as above.
+            unsafe { Segment::free(s) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_hold_a_value_and_keep_to_their_size() {
+        for size in (1..300).chain([1000, 1008, 1016, 4096, 1 << 20]) {
+            let layout = layout(size).unwrap();
+            assert_eq!(layout.size(), alignment(size) + places(size) * size);
+            assert!(layout.size() <= SIZE || places(size) == 1, "{size}");
+        }
+        assert_eq!([1, 24, 48, 96, 192, 256].map(alignment), [16, 16, 16, 32, 64, 64]);
+        assert_eq!(layout(isize::MAX as usize).err(), Some(Error::Invalid));
+        assert_eq!(layout(usize::MAX).err(), Some(Error::Invalid));
+    }
+}
