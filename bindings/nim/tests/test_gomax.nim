@@ -437,6 +437,14 @@ proc failing(text: string) =
   sleep 1.ms
   raise newException(IOError, text)
 
+type Noted = object
+  alive: ptr int
+proc `=copy`(a: var Noted, b: Noted) {.error.}
+proc `=destroy`(n: var Noted) =
+  if n.alive != nil: dec n.alive[]
+  n.alive = nil
+proc keep(n: Noted) = doAssert n.alive[] == 1
+
 suite "scopes":
   test "the first exception cancels the others":
     proc main() =
@@ -519,6 +527,93 @@ suite "scopes":
       check newToken(3600.sec).deadline < high(int64)
       because.cancel(Status(-2001))
       check because.reason == Status(-2001)
+    runMain main()
+
+  test "a goroutine under its maker's token":
+    proc waits(never: Chan[int]) = discard never.recv()
+    proc main() =
+      let (token, never) = (newToken(), newChan[int]())
+      var under, beside: Task[void]
+      withToken token:
+        under = goWith(GoOptions(inherit: true), waits(never))
+        beside = go waits(never)
+      while never.waiters.receivers < 2: yieldNow()
+      token.cancel()
+      expect CanceledError: under.join()
+      never.send 1
+      beside.join()
+    runMain main()
+
+  test "the channel of a token":
+    proc main() =
+      let (token, other, ch) = (newToken(), newToken(), newChan[int](1))
+      var which = ""
+      template choose() =
+        select:
+          token.done.recv: which = "token"
+          other.done.recv as gone: which = if gone.isNone: "other" else: "?"
+          ch.recv: which = "ch"
+          timeout(1.ms): which = "timeout"
+      choose()
+      check which == "timeout"
+      ch.send 1
+      choose()
+      check which == "ch"
+      let done = other.done
+      check not done.isClosed
+      other.cancel()
+      choose()
+      check which == "other"
+      check done.isClosed and other.done.isClosed and not token.done.isClosed
+      expect ClosedError: discard done.recv()
+    runMain main()
+
+  test "a call when a token is cancelled":
+    proc cancelIt(token: ptr Token) = token[].cancel()
+    proc tell(ch: Chan[string], text: string) = ch.send text
+    proc main() =
+      let ch = newChan[string](3)
+      let token = newToken()
+      var call = onCancel(token, tell(ch, "call"))
+      let text = "block"
+      var blockOf = onCancel(token, ch, text):
+        ch.send text
+      var never = onCancel(token, tell(ch, "never"))
+      check never.stop() and not never.stop()
+      block:
+        var gone {.used.} = onCancel(token, tell(ch, "gone"))
+      check ch.len == 0
+      token.cancel()
+      var told = [ch.recv(), ch.recv()]
+      check "call" in told and "block" in told
+      check not call.stop() and not blockOf.stop()
+      stderr.writeLine "(an exception that nobody gets follows)"
+      var atOnce = onCancel(token, failing("at once"))
+      while numG() > 1: sleep 1.ms
+      check not atOnce.stop()
+      check ch.len == 0
+      withScope: # that of the caller's own token
+        var own {.used.} = onCancel(newToken(), tell(ch, "scope"))
+        scope.cancel()
+        shielded: check ch.recv() == "scope"
+      for stops in [true, false]: # what it takes along is destroyed once
+        var alive = 1
+        block:
+          let token = newToken()
+          var hook = onCancel(token, keep(Noted(alive: addr alive)))
+          check alive == 1
+          if stops: hook.stop() else: token.cancel()
+          while numG() > 1: sleep 1.ms
+          check alive == 0
+        check alive == 0
+      for i in 0 ..< 300: # one of the two
+        let (token, ran) = (newToken(), newChan[string](1))
+        var hook = onCancel(token, tell(ran, $i))
+        var canceler = go cancelIt(unsafeAddr token)
+        let stopped = hook.stop()
+        canceler.join()
+        while numG() > 1: yieldNow()
+        check ran.len == (if stopped: 0 else: 1)
     runMain main()
 
   test "time":
@@ -630,6 +725,71 @@ suite "threads, Ps, the world":
     runMain main()
     check errnoIs(4) == 4 # a plain thread just does it
     mayBlock: yieldNow()
+
+  test "so many at a time":
+    type Count = object
+      inside, most, calls: int
+    proc compute(count: ptr Count, gate: ptr uint32): int =
+      doAssert getCurrentExceptionMsg() == "mine"
+      let now = atomicAddFetch(addr count.inside, 1, ATOMIC_SEQ_CST)
+      var seen = atomicLoadN(addr count.most, ATOMIC_SEQ_CST)
+      while now > seen and not atomicCompareExchangeN(addr count.most, addr seen, now, false, ATOMIC_SEQ_CST, ATOMIC_SEQ_CST):
+        discard
+      while atomicLoadN(gate, ATOMIC_ACQUIRE) == 0: discard
+      discard atomicAddFetch(addr count.inside, -1, ATOMIC_SEQ_CST)
+      atomicAddFetch(addr count.calls, 1, ATOMIC_SEQ_CST)
+    proc odd(n: int): string =
+      if n mod 2 == 1: raise newException(ValueError, "odd " & $n)
+      $n
+    var count: Count
+    var gate: uint32
+    var class = newBlockingClass(2, "tests")
+    proc caller(class: ptr BlockingClass, count: ptr Count, gate: ptr uint32): int =
+      try: # an exception of the caller's own, over the wait for the turn
+        raise newException(KeyError, "mine")
+      except KeyError:
+        result = blockingIn(class[], compute(count, gate))
+        doAssert getCurrentExceptionMsg() == "mine"
+    proc main(class: ptr BlockingClass, count: ptr Count, gate: ptr uint32) =
+      var tasks: seq[Task[int]]
+      for _ in 0 ..< 6: tasks.add go caller(class, count, gate)
+      while atomicLoadN(addr count.inside, ATOMIC_SEQ_CST) < 2: sleep 10.us
+      expect TimeoutError: discard blockingIn(class[].within(0), odd(2))
+      expect TimeoutError: discard blockingIn(class[].within(1.ms), odd(2))
+      withScope:
+        scope.cancel()
+        expect CanceledError: discard blockingIn(class[], odd(2))
+      atomicStoreN(gate, 1'u32, ATOMIC_RELEASE)
+      var sum = 0
+      for t in tasks.mitems: sum += t.join()
+      check sum == 21
+      check count.most == 2
+      check blockingIn(class[], odd(2)) == "2"
+      expect ValueError: discard blockingIn(class[], odd(3))
+      let text = "taken along"
+      blockingIn(class[], text, count):
+        if text == "taken along": inc count.calls
+      check count.calls == 7
+    runMain main(addr class, addr count, addr gate)
+    check blockingIn(class, odd(4)) == "4" # a plain thread
+
+  test "numbers side by side":
+    proc mark(first, last: int64, seen: ptr array[1000, int32]) =
+      for i in first ..< last: discard atomicAddFetch(addr seen[i], 1'i32, ATOMIC_RELAXED)
+    proc fails(first, last: int64, seen: ptr array[1000, int32]) =
+      raise newException(ValueError, "at " & $first)
+    var seen: array[1000, int32]
+    proc main(seen: ptr array[1000, int32]) =
+      parallelFor(1000, mark, seen)
+      parallelFor(1000, mark, seen, grain = 7)
+      parallelFor(0, fails, seen)
+      expect ValueError: parallelFor(1, fails, seen)
+      withScope:
+        scope.cancel()
+        expect CanceledError: parallelFor(1000, mark, seen, grain = 1)
+    runMain main(addr seen)
+    for n in seen: check n >= 2
+    parallelFor(10, mark, addr seen) # a plain thread
 
   test "numbers and dumps":
     proc main() =

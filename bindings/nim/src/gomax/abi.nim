@@ -97,6 +97,7 @@ const
   SPAWN_CHILD_FIRST* = 2'u32
   SPAWN_WIPE* = 4'u32
   SPAWN_LAST* = 8'u32
+  SPAWN_INHERIT* = 16'u32
   WAKE_ALL* = high(uint32)
   CASE_RECV* = 0'u32
   CASE_SEND* = 1'u32

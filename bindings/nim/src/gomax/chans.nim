@@ -29,7 +29,8 @@ proc drain[T](raw: RawChan) {.nimcall, raises: [], gcsafe.} = # destroys what is
       var value: T
       if gmx_chan_try_recv(raw, addr value) != OK: break
 
-proc wrap[T](raw: RawChan): Chan[T] =
+proc wrapChan*[T](raw: RawChan): Chan[T] =
+  ## With the caller's reference.
   result.box = cast[ptr ChanBox](alloc0(sizeof(ChanBox)))
   result.box.refs = 1
   result.box.raw = raw
@@ -43,7 +44,7 @@ proc newChan*[T](capacity = 0): Chan[T] =
   var raw: RawChan
   let room = if capacity == unbounded: high(csize_t) else: csize_t(capacity)
   check gmx_chan_new(csize_t(sizeof(T)), room, addr raw)
-  wrap[T](raw)
+  wrapChan[T](raw)
 
 proc send*[T](c: Chan[T], value: sink T, timeout = forever) =
   ## Raises `ClosedError`, `TimeoutError`, `CanceledError`; the value is gone then.
@@ -216,7 +217,7 @@ proc newTimer*(delay: int64, period = 0'i64): Timer =
   ## Fires after so many nanoseconds (`forever`: not before `reset`), and then every period; 0: once.
   var raw: RawChan
   check gmx_timer_new(delay, period, addr result.raw, addr raw)
-  result.ch = wrap[int64](raw)
+  result.ch = wrapChan[int64](raw)
 
 proc newTicker*(period: int64): Timer = newTimer(period, period)
 
@@ -224,7 +225,7 @@ proc afterChan*(delay: int64): Chan[int64] =
   ## A channel that gets the time of `now` once, after so many nanoseconds (`forever`: never). Its timer goes with it.
   var raw: RawChan
   check gmx_after(delay, addr raw)
-  wrap[int64](raw)
+  wrapChan[int64](raw)
 
 proc stop*(t: Timer): bool {.discardable.} =
   ## Whether it prevented something: no time of before can be received afterwards.

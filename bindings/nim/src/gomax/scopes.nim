@@ -1,6 +1,6 @@
 ## Cancellation, and Gs that belong together.
 import std/macros
-import required, abi, errors, gvars, tasks
+import required, abi, errors, gvars, tasks, chans
 
 type Token* = object ## Who waits under it goes on with `CanceledError` when it is cancelled.
   raw: Handle
@@ -35,6 +35,75 @@ proc useToken*(raw: Handle): Handle =
 
 proc beginShield*() = check gmx_cancel_shield()
 proc endShield*() = discard gmx_cancel_unshield()
+
+type Cancellation* = object ## What is never sent by the channel of a token.
+
+proc done*(t: Token): Chan[Cancellation] =
+  ## Is closed when the token is cancelled, for `select`: `token.done.recv: ...`.
+  var raw: RawChan
+  check gmx_cancel_chan(t.raw, addr raw)
+  wrapChan[Cancellation](raw)
+
+type
+  HookBox[A, F] = object ## what the G and its `CancelHook` share: the one that comes last frees it
+    body: Body           ## for nimEntry
+    refs: int
+    fn: F
+    args: A
+  CancelHook* = object ## What `onCancel` gives. One that goes away stops it.
+    hook: Handle
+    box: pointer
+    release: proc (box: pointer) {.nimcall, raises: [], gcsafe.}
+
+proc releaseHook[A, F](arg: pointer) {.nimcall, raises: [], gcsafe.} =
+  let box = cast[ptr HookBox[A, F]](arg)
+  if atomicDec(box.refs) > 0: return
+  {.cast(gcsafe), cast(raises: []).}: reset(box[])
+  dealloc(box)
+
+proc runHook[A, F](arg: pointer) {.cdecl, raises: [], gcsafe.} =
+  let box = cast[ptr HookBox[A, F]](arg)
+  {.cast(raises: []).}:
+    try: box.fn(box.args)
+    except Exception as e: unseen(e)
+    {.cast(gcsafe).}: reset(box.args)
+  releaseHook[A, F](box)
+
+proc stop*(h: var CancelHook): bool {.discardable.} =
+  ## Keeps it from running, if it has not begun. Whether it did. It is not waited for.
+  if h.box == nil: return false
+  var stopped = false
+  discard gmx_cancel_hook_stop(h.hook, addr stopped)
+  if stopped: h.release(h.box) # in its place: it will never run
+  h.release(h.box)
+  h.box = nil
+  stopped
+
+proc `=copy`*(a: var CancelHook, b: CancelHook) {.error.}
+proc `=destroy`*(h: var CancelHook) = discard stop(h)
+
+proc startHook*[A, F](t: Token, fn: F, args: sink A): CancelHook =
+  ## What `onCancel` comes to.
+  let box = cast[ptr HookBox[A, F]](alloc0(sizeof(HookBox[A, F])))
+  if box == nil: raiseStatus(ENOMEM)
+  box.body = runHook[A, F]
+  box.refs = 2
+  box.fn = fn
+  box.args = args
+  let status = gmx_cancel_after(t.raw, nimEntry, box, addr result.hook)
+  if status != OK:
+    reset(box[])
+    dealloc(box)
+    raiseStatus(status)
+  result.box = box
+  result.release = releaseHook[A, F]
+
+macro onCancel*(token: Token, args: varargs[untyped]): untyped =
+  ## Runs a call or a block on a G of its own when the token is cancelled, at once if it is: for what has to end a wait that is
+  ## none of the library's. `var hook = onCancel(token, closeSocket(fd))`, `onCancel(token, fd): body`; it returns nothing. The
+  ## end of `hook` stops it. `newToken()` is cancelled with the caller's own, if that is to be followed.
+  let (_, fn, captured) = asProc(args)
+  newCall(bindSym"startHook", token, fn, captured)
 
 template withToken*(t: Token, body: untyped) =
   let before = useToken(t.raw)

@@ -23,6 +23,7 @@ type
     stackSize*: int    ## usable bytes; 0: 256 KiB
     childFirst*: bool  ## the new G runs at once, and the caller can be stolen
     last*: bool  ## it goes behind all others of the caller's P
+    inherit*: bool ## it is under the caller's token, as what `withScope` spawns is
     wipe*: bool  ## its stack is wiped at its end; arguments and result are elsewhere
 
 proc release[T](cell: ptr Cell[T]) {.raises: [], gcsafe.} =
@@ -76,6 +77,7 @@ proc startTask*[A, F](T: typedesc, options: GoOptions, fn: F, args: sink A): Tas
   if options.name.len > 0: opts.name = cstring(options.name)
   if options.childFirst: opts.flags = opts.flags or SPAWN_CHILD_FIRST
   if options.last: opts.flags = opts.flags or SPAWN_LAST
+  if options.inherit: opts.flags = opts.flags or SPAWN_INHERIT
   if options.wipe: opts.flags = opts.flags or SPAWN_WIPE
   var g: Handle
   let status = waits gmx_spawn_with(addr opts, nimEntry, box, addr g)
@@ -227,6 +229,84 @@ macro after*(delay: int64, args: varargs[untyped]): untyped =
   ## returns nothing. `var late = after(...)` may `late.stop()` it.
   let (_, fn, captured) = asProc(args)
   newCall(bindSym"startLate", delay, fn, captured)
+
+# ---- so many at a time
+
+type
+  BlockingClass* = object ## Calls that block or compute for long, of which no more than so many run at a time.
+    raw: Handle
+  Turn* = object ## One's turn in a class, and how long to wait for it.
+    raw: Handle
+    timeout: int64
+  ClassCall[A, F, T] = object
+    body: Body # for nimHere
+    vars: pointer
+    fn: F
+    args: A
+    error: ref Exception
+    when T isnot void:
+      value: T
+
+proc `=copy`*(a: var BlockingClass, b: BlockingClass) {.error.}
+proc `=destroy`*(class: var BlockingClass) =
+  if class.raw != 0: discard gmx_class_free(class.raw)
+  class.raw = 0
+
+proc newBlockingClass*(limit: Positive, name = ""): BlockingClass =
+  ## The name is shown in dumps as what those wait for whose turn it is not. The class outlives its calls.
+  check gmx_class_new(uint32(min(limit, int(high(uint32)))), cstring(name), addr result.raw)
+
+proc within*(class: BlockingClass, timeout: int64): Turn = Turn(raw: class.raw, timeout: timeout)
+proc turn*(class: BlockingClass): Turn = class.within(forever)
+proc turn*(turn: Turn): Turn = turn
+
+proc runClassCall[A, F, T](arg: pointer) {.cdecl, raises: [], gcsafe.} =
+  let call = cast[ptr ClassCall[A, F, T]](arg)
+  {.cast(raises: []).}:
+    try:
+      when T is void: call.fn(call.args)
+      else: call.value = call.fn(call.args)
+    except Exception as e: call.error = e
+
+proc callInTurn*[A, F](T: typedesc, turn: Turn, fn: F, args: sink A): T =
+  ## What `blockingIn` comes to.
+  var call = ClassCall[A, F, T](body: runClassCall[A, F, T], vars: gvars(), fn: fn, args: args)
+  check waits(gmx_blocking_in(turn.raw, nimHere, addr call, turn.timeout))
+  if call.error != nil: raise move call.error
+  when T isnot void: result = move call.value
+
+macro blockingIn*(class: untyped, args: varargs[untyped]): untyped =
+  ## As `blocking`, when it is the caller's turn: `blockingIn(blas, multiply(a, b))` gives what the call returns, and
+  ## `blockingIn(blas, x): body` takes x along, as `go` does. `blockingIn(blas.within(5.ms), f(x))` gives up with
+  ## `TimeoutError`; the caller's token ends the wait for the turn too. Nothing was called then.
+  let (returns, fn, captured) = asProc(args)
+  newCall(bindSym"callInTurn", returns, newCall(bindSym"turn", class), fn, captured)
+
+# ---- numbers side by side
+
+type RangeCall[T] = object
+  body: RangeBody # for nimRangeEntry
+  fn: proc (first, last: int64, arg: ptr T) {.nimcall, gcsafe.}
+  arg: ptr T
+  failed: bool
+  error: ref Exception
+
+proc runRange[T](arg: pointer, first, last: int64) {.cdecl, raises: [], gcsafe.} =
+  let call = cast[ptr RangeCall[T]](arg)
+  {.cast(raises: []).}:
+    try: call.fn(first, last, call.arg)
+    except Exception as e:
+      if atomicTestAndSet(addr call.failed, ATOMIC_RELAXED): unseen(e)
+      else: call.error = e # read when all calls have returned
+
+proc parallelFor*[T](n: int64, fn: proc (first, last: int64, arg: ptr T) {.nimcall, gcsafe.}, arg: ptr T, grain = 0'i64) =
+  ## Calls fn for ranges, `first ..< last`, that together are `0 ..< n`, on as many Gs as Ps have nothing else to do, and returns
+  ## when all have returned. `grain`: the most numbers of one call; 0: found out. It raises what the first one raised, and
+  ## `CanceledError` if numbers were left out because the caller's token was cancelled.
+  var call = RangeCall[T](body: runRange[T], fn: fn, arg: arg)
+  let status = waits gmx_parallel_for(n, grain, nimRangeEntry, addr call)
+  if call.error != nil: raise move call.error
+  check status
 
 macro runMain*(args: varargs[untyped]): untyped =
   ## Runs a call or a block as the main G, and returns or raises what it does; the thread waits. `DeadlockError` when
