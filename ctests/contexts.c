@@ -231,6 +231,8 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(cancel_shield,           ok,    ok,    ok,    ok,    ok,    notg,  notg,  ok,    notg,  ok)     \
   X(cancel_unshield_none,    perm,  perm,  perm,  perm,  perm,  notg,  notg,  perm,  notg,  perm)   \
   X(cancel_because,          EVERYWHERE(ok))                                                        \
+  X(cancel_g_of_none,        EVERYWHERE(stale))                                                     \
+  X(cancel_g_because_of_0,   EVERYWHERE(inval))                                                     \
   X(cancel_because_of_0,     EVERYWHERE(inval))                                                     \
   X(cancel_reason_null,      EVERYWHERE(inval))                                                     \
   X(cancel_deadline,         EVERYWHERE(ok))                                                        \
@@ -1240,6 +1242,8 @@ CALL(cancel_because) {
   CHECK_OK(gmx_cancel_free(c));
   return s;
 }
+CALL(cancel_g_of_none) { return USED, gmx_cancel_g(0, -1); }
+CALL(cancel_g_because_of_0) { return USED, gmx_cancel_g(0, 0); }
 CALL(cancel_because_of_0) { return USED, gmx_cancel_now_because(0, 0); }
 CALL(cancel_reason_null) { return USED, gmx_cancel_reason(0, NULL); }
 CALL(cancel_deadline) {

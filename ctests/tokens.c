@@ -3,6 +3,8 @@
 /* What tokens tell, and who is told: reasons, deadlines, channels, functions after them, and Gs that inherit them. */
 #include "places.h"
 
+#include <stdatomic.h>
+
 #define MS INT64_C(1000000)
 #define HOUR (INT64_C(3600000) * MS)
 
@@ -115,6 +117,146 @@ static void gs_inherit(void) {
   on_g(inherits, NULL);
   on_thread(inherits, NULL);
 }
+
+/* ---- a goroutine's own ---- */
+
+static gmx_g start_cancellable(uint32_t flags, void (*fn)(void *), void *arg) {
+  gmx_spawn_opts o = {.flags = GMX_SPAWN_JOINABLE | GMX_SPAWN_CANCELLABLE | flags};
+  gmx_g g = 0;
+  CHECK_OK(gmx_spawn_with(&o, fn, arg, &g));
+  return g;
+}
+
+/* What a goroutine says of itself. */
+struct own {
+  uint32_t there, go_on, done;
+  gmx_cancel token;
+};
+static void sleeps_until_cancelled(void *arg) {
+  struct own *o = arg;
+  o->token = gmx_cancel_current();
+  CHECK(o->token != 0);
+  store(&o->there, 1);
+  CHECK_STATUS(gmx_sleep(HOUR), GMX_ECANCELED);
+  CHECK_STATUS(gmx_sleep(HOUR), GMX_ECANCELED);
+  CHECK_STATUS(reason_of(0), -77);
+  spin_until(load(&o->go_on));
+  store(&o->done, 1);
+}
+static void is_cancelled_by_its_handle(void *unused) {
+  static const uint32_t flags[] = {0, GMX_SPAWN_CHILD_FIRST, GMX_SPAWN_LAST, GMX_SPAWN_WIPE};
+  (void)unused;
+  for (int i = 0; i < 4; i++) {
+    struct own o = {0};
+    gmx_g g = start_cancellable(flags[i], sleeps_until_cancelled, &o);
+    CHECK_STATUS(gmx_cancel_g(g, 0), GMX_EINVAL);
+    CHECK_STATUS(gmx_cancel_g(g, 1), GMX_EINVAL);
+    if (i % 2) spin_until(load(&o.there)); /* otherwise perhaps before it has begun */
+    CHECK_OK(gmx_cancel_g(g, -77));
+    CHECK_OK(gmx_cancel_g(g, -78)); /* the first one counts */
+    store(&o.go_on, 1);
+    spin_until(load(&o.done) && gmx_cancel_g(g, -79) == GMX_ESTALE); /* ended, and not joined yet */
+    CHECK_STATUS(gmx_cancel_use(o.token, NULL), GMX_ESTALE);
+    g_join(g);
+    CHECK_STATUS(gmx_cancel_g(g, -79), GMX_ESTALE);
+  }
+  CHECK_STATUS(gmx_cancel_g(0, -1), GMX_ESTALE);
+  CHECK_STATUS(gmx_cancel_g(~UINT64_C(0), -1), GMX_ESTALE);
+}
+
+static void waits_until_cancelled(void *arg) {
+  struct own *o = arg;
+  store(&o->there, 1);
+  spin_until(load(&o->go_on));
+  store(&o->done, gmx_sleep(MS) == GMX_ECANCELED ? 2 : 1);
+}
+static void its_token_and_others(void *unused) {
+  (void)unused;
+  gmx_cancel top = new_token(0, GMX_FOREVER);
+  CHECK_OK(gmx_cancel_use(top, NULL));
+  for (int i = 0; i < 4; i++) {
+    /* below the caller's token with the option only, and nothing that it does goes up */
+    struct own o = {0}, p = {0};
+    gmx_g g = start_cancellable(i % 2 ? GMX_SPAWN_INHERIT : 0, waits_until_cancelled, &o);
+    gmx_g h = start_cancellable(GMX_SPAWN_INHERIT, waits_until_cancelled, &p);
+    spin_until(load(&o.there) && load(&p.there));
+    if (i == 3) CHECK_OK(gmx_cancel_now(top));
+    if (i == 2) CHECK_OK(gmx_cancel_g(h, -5));
+    store(&o.go_on, 1), store(&p.go_on, 1);
+    g_join(g), g_join(h);
+    CHECK_EQ(o.done, i == 3 ? 2 : 1);
+    CHECK_EQ(p.done, i >= 2 ? 2 : 1);
+    CHECK_EQ(gmx_cancel_is_cancelled(top), i == 3);
+  }
+  CHECK_OK(gmx_cancel_use(0, NULL));
+  free_token(top);
+}
+
+static void leaves_its_token(void *arg) {
+  struct own *o = arg;
+  gmx_cancel own = 0;
+  CHECK_OK(gmx_cancel_use(0, &own));
+  store(&o->there, 1);
+  spin_until(load(&o->go_on));
+  CHECK_OK(gmx_sleep(MS));
+  CHECK_OK(gmx_cancel_use(own, NULL));
+  CHECK_STATUS(gmx_sleep(HOUR), GMX_ECANCELED);
+}
+static void gives_its_token_back(void *arg) {
+  struct own *o = arg;
+  free_token(gmx_cancel_current()); /* wrong, and harmless: the goroutine itself counts for it */
+  store(&o->there, 1);
+  CHECK_STATUS(gmx_sleep(HOUR), GMX_ECANCELED);
+}
+static void nothing(void *arg) { (void)arg; }
+static void it_uses_its_token_as_it_likes(void *unused) {
+  (void)unused;
+  void (*const users[])(void *) = {leaves_its_token, gives_its_token_back};
+  for (int i = 0; i < 2; i++) {
+    struct own o = {0};
+    gmx_g g = start_cancellable(0, users[i], &o);
+    spin_until(load(&o.there));
+    CHECK_OK(gmx_cancel_g(g, -1));
+    store(&o.go_on, 1);
+    g_join(g);
+  }
+  gmx_g plain = g_start(nothing, NULL);
+  CHECK_STATUS(gmx_cancel_g(plain, -1), GMX_EPERM);
+  g_join(plain);
+}
+static void gs_are_cancelled(void) {
+  void (*const tests[])(void *) = {is_cancelled_by_its_handle, its_token_and_others, it_uses_its_token_as_it_likes};
+  for (int i = 0; i < 3; i++) on_g(tests[i], NULL), on_thread(tests[i], NULL);
+}
+
+/* Descriptors and the memory of tokens serve one goroutine after the other: one that comes late meets none. */
+static _Atomic gmx_g former;
+static uint32_t enough;
+
+static void *cancels_former_ones(void *arg) {
+  int *met = arg;
+  while (!load(&enough)) *met += gmx_cancel_g(atomic_load(&former), -1) == GMX_OK;
+  return NULL;
+}
+static void is_not_cancelled(void *arg) {
+  for (int i = 0; i < 3; i++) CHECK_OK(gmx_yield());
+  CHECK(!gmx_cancel_is_cancelled(0));
+  (void)arg;
+}
+static void former_gs_are_cancelled(void *unused) {
+  (void)unused;
+  int met = 0;
+  pthread_t t = thread_start(cancels_former_ones, &met);
+  for (int i = 0; i < 20000; i++) {
+    gmx_g g = start_cancellable(i % 2 ? GMX_SPAWN_CHILD_FIRST : 0, is_not_cancelled, NULL);
+    g_join(g);
+    atomic_store(&former, g);
+  }
+  store(&enough, 1);
+  thread_join(t);
+  CHECK_EQ(met, 0);
+}
+static void a_late_cancel_meets_none(void) { on_g(former_gs_are_cancelled, NULL); }
 
 /* ---- channels ---- */
 
@@ -292,6 +434,8 @@ int main(void) {
   RUN(reasons);
   RUN(deadlines);
   RUN(gs_inherit);
+  RUN(gs_are_cancelled);
+  RUN(a_late_cancel_meets_none);
   RUN(a_select_of_tokens);
   RUN(a_channel_made_late_is_closed);
   RUN(channels_against_cancel);

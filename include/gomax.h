@@ -413,6 +413,13 @@ GMX_API uint32_t gmx_version(void);
 #define GMX_SPAWN_INHERIT 16
 
 /**
+ * gmx_spawn_opts.flags: the goroutine has a token of its own, which gmx_cancel_g cancels by the goroutine's handle. It is the
+ * current token at the start, and it is freed when the goroutine ends. With GMX_SPAWN_INHERIT it is below the caller's current
+ * token, otherwise below none.
+ */
+#define GMX_SPAWN_CANCELLABLE 32
+
+/**
  * The most bytes that gmx_spawn_copy copies.
  */
 #define GMX_SPAWN_COPY_MAX 128
@@ -2454,6 +2461,33 @@ GMX_API gmx_status gmx_cancel_unshield(void);
  * Since: 0.1
  */
 GMX_API gmx_cancel gmx_cancel_current(void);
+
+/**
+ * Cancels the goroutine g, which was spawned with GMX_SPAWN_CANCELLABLE: its own token is cancelled, so that its waits for events
+ * end with GMX_ECANCELED, the one that it is in and those to come, and so do those of whatever is below that token. It is not
+ * stopped: it ends when it returns. gmx_cancel_reason says the reason of the token: a status, or any other number below zero.
+ *
+ * Nothing happens to a goroutine that has made another token its current one (gmx_cancel_use) before it is back under its own.
+ *
+ *     gmx_spawn_opts opts = {.flags = GMX_SPAWN_JOINABLE | GMX_SPAWN_CANCELLABLE};
+ *     gmx_g worker;
+ *     if (gmx_spawn_with(&opts, work, &job, &worker) == GMX_OK) {
+ *       if (too_late()) (void)gmx_cancel_g(worker, GMX_ECANCELED);
+ *       if (gmx_join(worker, GMX_FOREVER) != GMX_OK) abort();
+ *     }
+ *
+ * Blocks: never.
+ * Call from: every context.
+ * Safepoint: no.
+ * Migrates: no.
+ * Cancellable: no.
+ * Owns: nothing.
+ * Returns: GMX_OK, also if it was cancelled already, which keeps the first reason; GMX_ESTALE: it has ended; GMX_EPERM: it was
+ * spawned without GMX_SPAWN_CANCELLABLE; GMX_EINVAL: reason is not below zero.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_cancel_g(gmx_g g,
+                        gmx_status reason);
 
 /**
  * Gives a token back. It is not cancelled by that: whoever waits under it waits on, and tokens that were made under it, and

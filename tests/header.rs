@@ -122,7 +122,7 @@ const MAY_BE_IGNORED: &[(&str, &str)] = &[
          gmx_p_key_delete gmx_exit_syscall gmx_class_free gmx_start_the_world gmx_detach_thread gmx_sema_release
          gmx_sema_release_handoff gmx_wake_address gmx_mutex_unlock gmx_rmutex_unlock gmx_rwmutex_unlock
          gmx_rwmutex_runlock gmx_cond_signal gmx_cond_broadcast gmx_waitgroup_done gmx_cancel_now gmx_cancel_now_because
-         gmx_cancel_unshield gmx_cancel_free gmx_scope_cancel gmx_chan_free gmx_chan_close gmx_chan_close_drop
+         gmx_cancel_g gmx_cancel_unshield gmx_cancel_free gmx_scope_cancel gmx_chan_free gmx_chan_close gmx_chan_close_drop
          gmx_cancel_hook_stop gmx_timer_stop gmx_timer_free gmx_release_memory",
     ),
     ("lets time pass", "gmx_yield gmx_sleep gmx_safepoint_slow"),

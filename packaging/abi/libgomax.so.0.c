@@ -32,6 +32,7 @@ _Static_assert(GMX_SPAWN_CHILD_FIRST == 2, "GMX_SPAWN_CHILD_FIRST");
 _Static_assert(GMX_SPAWN_WIPE == 4, "GMX_SPAWN_WIPE");
 _Static_assert(GMX_SPAWN_LAST == 8, "GMX_SPAWN_LAST");
 _Static_assert(GMX_SPAWN_INHERIT == 16, "GMX_SPAWN_INHERIT");
+_Static_assert(GMX_SPAWN_CANCELLABLE == 32, "GMX_SPAWN_CANCELLABLE");
 _Static_assert(GMX_SPAWN_COPY_MAX == 128, "GMX_SPAWN_COPY_MAX");
 _Static_assert(GMX_G_RUNNABLE == 1, "GMX_G_RUNNABLE");
 _Static_assert(GMX_G_RUNNING == 2, "GMX_G_RUNNING");
@@ -196,6 +197,7 @@ gmx_status gmx_cancel_chan(gmx_cancel token, gmx_chan **out);
 gmx_cancel gmx_cancel_current(void);
 gmx_status gmx_cancel_deadline(gmx_cancel token, int64_t *deadline);
 gmx_status gmx_cancel_free(gmx_cancel token);
+gmx_status gmx_cancel_g(gmx_g g, gmx_status reason);
 gmx_status gmx_cancel_hook_stop(gmx_cancel_hook hook, bool *stopped);
 bool gmx_cancel_is_cancelled(gmx_cancel token);
 bool gmx_cancel_locks(bool too);
@@ -358,6 +360,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_cancel_current,
   (abi_function)gmx_cancel_deadline,
   (abi_function)gmx_cancel_free,
+  (abi_function)gmx_cancel_g,
   (abi_function)gmx_cancel_hook_stop,
   (abi_function)gmx_cancel_is_cancelled,
   (abi_function)gmx_cancel_locks,

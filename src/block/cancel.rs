@@ -8,7 +8,7 @@
 //! A token: `reason`, 0 until it is cancelled, then for ever what for, by one CAS; under its lock its children and the
 //! Gs that wait under it; `refs`: its handle until that is freed, each G whose current token it is, each child, and
 //! whoever works on it. G: `cancel`, its current token (the G itself), and its record `cancelable`, which the token's
-//! lock guards.
+//! lock guards. `own_token`, for a G that was spawned with a token of its own: the handle of that.
 //!
 //! # Protocol
 //! Waiter, on the slow path of a call and with a token only:
@@ -26,6 +26,10 @@
 //!
 //! Channel, made when it is first asked for: under the lock, for the canceller to find in K2; then `reason` is looked
 //! at, and if it is set the channel is closed here too.
+//!
+//! A G is cancelled by its handle:
+//! * G1 read `own_token`; G2 look whether the handle still names the G: otherwise what was read may be another's;
+//! * G3 cancel the token of that handle, if there is one: it is freed when the G ends.
 //!
 //! What C2 is: in the wait table (waitq.rs) the interruption takes the lock of the root, under which the waiter has
 //! looked at `reason` and got into the queue. A claimed wait (claim.rs) needs none: there an interruption that comes
@@ -45,6 +49,9 @@
 //! for the channel. K1 before the root's lock
 //! pairs with C2 under it in the same way.
 //!
+//! G1 is an Acquire and pairs with the Release by which a spawner stores `own_token`: if it reads that of a later G, G2
+//! sees that the handle is stale.
+//!
 //! # Why it ends
 //! Nobody gets into a list after K1, so K2 empties it. Children are walked by a list, not by recursion.
 //!
@@ -57,7 +64,7 @@ use super::hook::Hooks;
 use super::objects::objects;
 use super::waitq::Kind;
 use crate::gmp::error::{Error, Result};
-use crate::gmp::g::{G, GRef, Interrupt, extra};
+use crate::gmp::g::{G, GRef, Interrupt, extra, gflag};
 use crate::gmp::m::MRef;
 use crate::gmp::p::PRef;
 use crate::gmp::sched::Sched;
@@ -605,6 +612,40 @@ pub fn inherit(m: MRef, from: GRef, to: GRef) {
     }
 }
 
+/// A new G gets a token of its own, which [`cancel_g`] cancels, below the current token of `above`.
+pub fn give_own(m: MRef, above: Option<GRef>, gp: GRef) -> Result<()> {
+    debug_assert!(gp.has(gflag::CANCELLABLE));
+    let sched = m.sched();
+    // T3: the spawner counts for it.
+    let parent = above.and_then(current).filter(|c| c.0.try_ref()).map(|c| Ref { sched, token: c.0 });
+    let token = make(m, parent.as_ref(), None)?;
+    let handle = token.handle.get();
+    let counts = token.try_ref();
+    debug_assert!(counts, "T3");
+    let old = replace(gp, Some(token));
+    debug_assert!(old.is_none());
+    // Release: pairs with G1.
+    gp.own_token.store(handle, Ordering::Release);
+    Ok(())
+}
+
+/// G1 to G3, in any context. False: it was cancelled already.
+pub fn cancel_g(m: MRef, handle: u64, reason: Reason) -> Result<bool> {
+    let sched = m.sched();
+    let gp = sched.g_of(handle).ok_or(Error::Stale)?;
+    // G1
+    let (has, token) = (gp.has(gflag::CANCELLABLE), gp.own_token.load(Ordering::Acquire));
+    // G2
+    if !gp.handle_is(handle) {
+        return Err(Error::Stale);
+    }
+    if !has {
+        return Err(Error::Perm);
+    }
+    // G3
+    Ok(cancel(m, &find(sched, token, true)?, reason))
+}
+
 /// A G ends, or a thread of the host does: it counts for no token any more.
 #[inline]
 pub fn on_exit(sched: &'static Sched, gp: GRef) {
@@ -615,7 +656,13 @@ pub fn on_exit(sched: &'static Sched, gp: GRef) {
     if !gp.may_have(extra::TOKEN) {
         // None, or one that is lent.
         gp.cancel.set(null_mut());
-    } else if let Some(old) = replace(gp, None) {
+        return;
+    }
+    if gp.has(gflag::CANCELLABLE) {
+        // Relaxed: whoever has read it finds a stale handle. Stale here: the host has freed it.
+        let _ = free(sched, gp.own_token.swap(0, Ordering::Relaxed));
+    }
+    if let Some(old) = replace(gp, None) {
         unref(sched, old);
     }
 }

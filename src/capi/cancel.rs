@@ -346,6 +346,39 @@ pub extern "C" fn gmx_cancel_current() -> gmx_cancel {
     }
 }
 
+/// Cancels the goroutine g, which was spawned with GMX_SPAWN_CANCELLABLE: its own token is cancelled, so that its waits for events
+/// end with GMX_ECANCELED, the one that it is in and those to come, and so do those of whatever is below that token. It is not
+/// stopped: it ends when it returns. gmx_cancel_reason says the reason of the token: a status, or any other number below zero.
+///
+/// Nothing happens to a goroutine that has made another token its current one (gmx_cancel_use) before it is back under its own.
+///
+/// ```c
+/// gmx_spawn_opts opts = {.flags = GMX_SPAWN_JOINABLE | GMX_SPAWN_CANCELLABLE};
+/// gmx_g worker;
+/// if (gmx_spawn_with(&opts, work, &job, &worker) == GMX_OK) {
+///   if (too_late()) (void)gmx_cancel_g(worker, GMX_ECANCELED);
+///   if (gmx_join(worker, GMX_FOREVER) != GMX_OK) abort();
+/// }
+/// ```
+///
+/// Blocks: never.
+/// Call from: every context.
+/// Safepoint: no.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: nothing.
+/// Returns: GMX_OK, also if it was cancelled already, which keeps the first reason; GMX_ESTALE: it has ended; GMX_EPERM: it was
+/// spawned without GMX_SPAWN_CANCELLABLE; GMX_EINVAL: reason is not below zero.
+/// Since: 0.2
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_cancel_g(g: gmx_g, reason: gmx_status) -> gmx_status {
+    let Some(reason) = Reason::own(reason) else { return GMX_EINVAL };
+    match any() {
+        Ok(m) => map(cancel::cancel_g(m, g, reason).map(|_| ())),
+        Err(status) => status,
+    }
+}
+
 /// Gives a token back. It is not cancelled by that: whoever waits under it waits on, and tokens that were made under it, and
 /// its deadline, do what they did.
 ///

@@ -38,6 +38,11 @@ pub const GMX_SPAWN_LAST: u32 = 8;
 /// otherwise, and the token lives as long. Without it a goroutine begins under none, but for one of a scope.
 pub const GMX_SPAWN_INHERIT: u32 = 16;
 
+/// gmx_spawn_opts.flags: the goroutine has a token of its own, which gmx_cancel_g cancels by the goroutine's handle. It is the
+/// current token at the start, and it is freed when the goroutine ends. With GMX_SPAWN_INHERIT it is below the caller's current
+/// token, otherwise below none.
+pub const GMX_SPAWN_CANCELLABLE: u32 = 32;
+
 /// The most bytes that gmx_spawn_copy copies.
 pub const GMX_SPAWN_COPY_MAX: u32 = 128;
 const _: () = assert!(GMX_SPAWN_COPY_MAX as usize == size_of::<crate::gmp::g::Copied>());
@@ -204,7 +209,12 @@ unsafe fn spawn_rarely(
     arg: *mut c_void,
     g: *mut gmx_g,
 ) -> gmx_status {
-    let known = GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST | GMX_SPAWN_WIPE | GMX_SPAWN_LAST | GMX_SPAWN_INHERIT;
+    let known = GMX_SPAWN_JOINABLE
+        | GMX_SPAWN_CHILD_FIRST
+        | GMX_SPAWN_WIPE
+        | GMX_SPAWN_LAST
+        | GMX_SPAWN_INHERIT
+        | GMX_SPAWN_CANCELLABLE;
     let asked = |flag| o.flags & flag != 0;
     let (child_first, last) = (asked(GMX_SPAWN_CHILD_FIRST), asked(GMX_SPAWN_LAST));
     if o.flags & !known != 0 || child_first && last || o.reserved != 0 || o.stack_size > MAX_STACK {
@@ -224,15 +234,18 @@ unsafe fn spawn_rarely(
             size => size,
         };
     }
+    let own = asked(GMX_SPAWN_CANCELLABLE);
+    if own {
+        flags |= gflag::CANCELLABLE;
+    }
     // SAFETY: the caller's promise.
     let gp = match unsafe { new_g(m, f, arg, flags, stack_size, o.name) } {
         Ok(gp) => gp,
         Err(status) => return status,
     };
     let mut submit: fn(MRef, GRef) -> gmx_status = if last { submit_last } else { submit };
-    if asked(GMX_SPAWN_INHERIT)
-        && let Some(spawner) = super::cancel::holder(m)
-    {
+    let above = if asked(GMX_SPAWN_INHERIT) { super::cancel::holder(m) } else { None };
+    if own || above.is_some() {
         // Checked here alone: a G that is forgotten later would leave its token to the next one.
         if m.p().is_none() {
             if m.sched().is_closing() {
@@ -244,7 +257,18 @@ unsafe fn spawn_rarely(
                 GMX_OK
             };
         }
-        cancel::inherit(m, spawner, gp);
+        let given = match above {
+            above if own => cancel::give_own(m, above, gp),
+            Some(spawner) => {
+                cancel::inherit(m, spawner, gp);
+                Ok(())
+            }
+            None => Ok(()),
+        };
+        if let Err(e) = given {
+            park::unmake(m, gp);
+            return status::from(e);
+        }
     }
     // SAFETY: the caller's promise.
     unsafe { send_off(m, gp, g, child_first, submit) }

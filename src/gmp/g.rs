@@ -191,6 +191,8 @@ pub mod gflag {
     pub const CORO: u32 = 128;
     /// A coroutine that is to end. Set by whoever has claimed it.
     pub const CLOSING: u32 = 256;
+    /// It has a token of its own (`own_token`).
+    pub const CANCELLABLE: u32 = 512;
 }
 
 /// What a G may have in [`Cold`] that its end has to look at. Most Gs have nothing, and their end touches no line of it.
@@ -369,6 +371,9 @@ pub struct Cold {
     pub resumer: OwnPtr<G>,
     /// As the resumer of a coroutine: how the wait ended. Owner: the coroutine.
     pub told: OwnU8,
+    /// With [`gflag::CANCELLABLE`]: the handle of a token of its own (block/cancel.rs); 0 once it has ended. Written by its
+    /// spawner and at its end.
+    pub own_token: AtomicU64,
     /// Name, made at spawn. Owner: the spawner.
     pub(super) name: [OwnU64; 4],
 }

@@ -8,6 +8,7 @@ use crate::block::mutex::Mutex;
 use crate::block::{sema, waitq};
 use crate::gmp::error::Error;
 use crate::gmp::g::WaitReason;
+use crate::protocol::park::Spawn;
 use crate::sync::AtomicU32;
 
 type Sema = Arc<AtomicU32>;
@@ -409,6 +410,44 @@ fn find_against_the_next_in_its_place() {
         });
         w.finish();
         assert!(cancel::find(sched, handle, true).is_err());
+    });
+}
+
+/// A G is cancelled by its handle while it ends and its descriptor, and the memory of its token, become those of another,
+/// which no one cancels.
+#[test]
+fn cancel_g_against_the_next_in_its_place() {
+    check(Size { preemptions: 3, ..Size::default() }, || {
+        let w = Maker::new(1, 1).make();
+        let ms: Vec<MRef> = (0..2).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
+        let with_own_token = |m| {
+            let null = std::ptr::null_mut();
+            let what =
+                Spawn { entry: null, arg: null, flags: gflag::CANCELLABLE, stack_size: 0, name: Default::default() };
+            let gp = park::newproc(m, &what).unwrap();
+            cancel::give_own(m, None, gp).unwrap();
+            gp
+        };
+        let first = with_own_token(ms[0]);
+        let handle = first.handle();
+        let second = Arc::new(std::sync::Mutex::new(None));
+        let s = second.clone();
+        w.host_as(ms[1], move |_, m| match cancel::cancel_g(m, handle, Reason::BY_HAND) {
+            Ok(did) => assert!(did),
+            Err(e) => assert_eq!(e, Error::Stale),
+        });
+        w.host_as(ms[0], move |_, m| {
+            first.set_status(GStatus::Dead);
+            cancel::on_exit(m.sched(), first);
+            first.forget_extras();
+            park::recycle_now(m, first);
+            let second = with_own_token(m);
+            assert!(second == first && second.handle() != handle);
+            *s.lock().unwrap() = Some(second);
+        });
+        w.finish();
+        let second = second.lock().unwrap().take().unwrap();
+        assert!(cancel::current(second).unwrap().token().reason().is_none(), "another's");
     });
 }
 

@@ -290,6 +290,7 @@ pub extern fn gmx_once_do_timeout(once: ?*gmx_once, f: ?Fn, arg: ?*anyopaque, ti
 pub extern fn gmx_cancel_new(parent: Cancel, timeout: i64, out: ?*Cancel) Status;
 pub extern fn gmx_cancel_now(token: Cancel) Status;
 pub extern fn gmx_cancel_now_because(token: Cancel, reason: Status) Status;
+pub extern fn gmx_cancel_g(g: G, reason: Status) Status;
 pub extern fn gmx_cancel_reason(token: Cancel, reason: ?*Status) Status;
 pub extern fn gmx_cancel_deadline(token: Cancel, deadline: ?*i64) Status;
 pub extern fn gmx_cancel_chan(token: Cancel, out: ?*?*Chan) Status;

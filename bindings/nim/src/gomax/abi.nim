@@ -217,6 +217,7 @@ proc gmx_once_do_timeout*(once: ptr RawOnce, fn: Fn, arg: pointer, timeout: int6
 proc gmx_cancel_new*(parent: Handle, timeout: int64, token: ptr Handle): Status
 proc gmx_cancel_now*(token: Handle): Status
 proc gmx_cancel_now_because*(token: Handle, reason: Status): Status
+proc gmx_cancel_g*(g: Handle, reason: Status): Status
 proc gmx_cancel_reason*(token: Handle, reason: ptr Status): Status
 proc gmx_cancel_deadline*(token: Handle, deadline: ptr int64): Status
 proc gmx_cancel_chan*(token: Handle, chan: ptr RawChan): Status
