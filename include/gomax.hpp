@@ -268,6 +268,7 @@ struct spawn_options {
   bool last = false;           // GMX_SPAWN_LAST
   bool wipe = false;           // GMX_SPAWN_WIPE
   bool inherit = false;        // GMX_SPAWN_INHERIT: under the caller's token
+  bool cancellable = false;    // GMX_SPAWN_CANCELLABLE: for task::cancel
 };
 
 namespace detail {
@@ -281,6 +282,7 @@ inline gmx_status start(const spawn_options *o, std::uint32_t flags, void (*fn)(
     if (o->last) c.flags |= GMX_SPAWN_LAST;
     if (o->wipe) c.flags |= GMX_SPAWN_WIPE;
     if (o->inherit) c.flags |= GMX_SPAWN_INHERIT;
+    if (o->cancellable) c.flags |= GMX_SPAWN_CANCELLABLE;
     c.stack_size = o->stack_size;
     c.name = o->name;
   }
@@ -443,6 +445,13 @@ class task {
   template <class Clock, class Duration>
   auto join_until(const std::chrono::time_point<Clock, Duration> &when) {
     return join_ns(detail::ns_until(when));
+  }
+
+  /// Ends its waits for events by gomax::cancelled; spawn_options::cancellable says that this may be. False: it has ended.
+  bool cancel(gmx_status reason = GMX_ECANCELED) {
+    gmx_status status = gmx_cancel_g(g_, reason);
+    if (status != GMX_ESTALE) check(status);
+    return status == GMX_OK;
   }
 
   void detach() noexcept { drop(); }

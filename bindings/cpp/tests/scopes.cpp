@@ -360,6 +360,21 @@ static void told() {
   CHECK_THROWS(GMX_EINVAL, other.token().cancel(0));
 }
 
+static void tasks_are_cancelled() {
+  gomax::spawn_options cancellable;
+  cancellable.cancellable = true;
+  gomax::semaphore never;
+  auto waits = [&] { never.acquire(); };
+  auto one = gomax::go(cancellable, waits), other = gomax::go(cancellable, waits), plain = gomax::go(waits);
+  CHECK(one.cancel() && one.cancel());
+  CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, one.join());
+  CHECK(!one.cancel());
+  CHECK_THROWS(GMX_EINVAL, other.cancel(0));
+  CHECK_THROWS(GMX_EPERM, plain.cancel());
+  never.release(), never.release();
+  other.join(), plain.join();
+}
+
 // What the body of an exception's way out does: it waits, and moves, while it is in flight.
 static void scopes_in_catch_blocks() {
   gomax::go([] {
@@ -391,6 +406,7 @@ int main() {
   RUN(with_scope_throws_the_first);
   RUN(cancelled_by);
   RUN(told);
+  RUN(tasks_are_cancelled);
   RUN(nested);
   RUN(tokens);
   RUN(scopes_in_catch_blocks);

@@ -544,6 +544,20 @@ suite "scopes":
       beside.join()
     runMain main()
 
+  test "one goroutine is cancelled":
+    proc waits(never: Chan[int]) = discard never.recv()
+    proc main() =
+      let never = newChan[int]()
+      var one = goWith(GoOptions(cancellable: true), waits(never))
+      var plain = go waits(never)
+      check one.cancel and one.cancel
+      expect CanceledError: one.join()
+      check not one.cancel
+      expect GomaxError: discard plain.cancel
+      never.send 1
+      plain.join()
+    runMain main()
+
   test "the channel of a token":
     proc main() =
       let (token, other, ch) = (newToken(), newToken(), newChan[int](1))

@@ -199,6 +199,25 @@ gmx_status ended_by(void) { return ended; }
 
             self.both(f)
 
+    def test_one_goroutine(self):
+        def f():
+            never = gomax.Semaphore()
+            g = gomax.go_c(gomax.gmx.gmx_sema_acquire, never, cancellable=True)
+            plain = gomax.go_c(gomax.gmx.gmx_sema_acquire, never)
+            until(lambda: never.waiters == 2)
+            for reason in (0, 1, 2**31):
+                with self.assertRaises(ValueError):
+                    g.cancel(reason)
+            with self.assertRaises(gomax.Error):
+                plain.cancel()
+            self.assertTrue(g.cancel())
+            g.join()
+            self.assertFalse(g.cancel())
+            never.release()
+            plain.join()
+
+        self.both(f)
+
     def test_interrupts(self):
         """A signal ends a wait under a token, and what its handler starts is under that, not under the wait's."""
         text = """

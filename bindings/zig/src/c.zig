@@ -45,6 +45,7 @@ pub const GMX_SPAWN_CHILD_FIRST = 2;
 pub const GMX_SPAWN_WIPE = 4;
 pub const GMX_SPAWN_LAST = 8;
 pub const GMX_SPAWN_INHERIT = 16;
+pub const GMX_SPAWN_CANCELLABLE = 32;
 pub const GMX_SPAWN_COPY_MAX = 128;
 pub const GMX_WAKE_ALL = 4294967295;
 pub const GMX_UNBOUNDED = std.math.maxInt(usize);

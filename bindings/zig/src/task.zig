@@ -42,6 +42,8 @@ pub const Options = struct {
     wipe: bool = false,
     /// Under the caller's token.
     inherit: bool = false,
+    /// For `Task.cancel`.
+    cancellable: bool = false,
     /// Holds arguments and result until both the G and its handle are done with them.
     allocator: Allocator = std.heap.c_allocator,
 };
@@ -113,6 +115,12 @@ pub fn Task(comptime T: type) type {
             return task.take();
         }
 
+        /// Ends its waits for events by `error.Canceled`; `Options.cancellable` says that this may be, otherwise it is
+        /// `error.NotPermitted`. `error.Stale`: it has ended.
+        pub fn cancel(task: *const Self) Error!void {
+            try status.check(c.gmx_cancel_g(task.g, c.GMX_ECANCELED));
+        }
+
         pub fn joined(task: *const Self) bool {
             return task.cell == null;
         }
@@ -143,7 +151,8 @@ fn flagsOf(options: Options) u32 {
     const child_first: u32 = if (options.child_first) c.GMX_SPAWN_CHILD_FIRST else 0;
     const last: u32 = if (options.last) c.GMX_SPAWN_LAST else 0;
     const inherit: u32 = if (options.inherit) c.GMX_SPAWN_INHERIT else 0;
-    return child_first | last | inherit | if (options.wipe) @as(u32, c.GMX_SPAWN_WIPE) else 0;
+    const cancellable: u32 = if (options.cancellable) c.GMX_SPAWN_CANCELLABLE else 0;
+    return child_first | last | inherit | cancellable | if (options.wipe) @as(u32, c.GMX_SPAWN_WIPE) else 0;
 }
 
 /// Starts a G that runs `func(args...)`.

@@ -545,6 +545,26 @@ test "told of a cancellation" {
     try onG(told);
 }
 
+fn waitsAt(sema: *gomax.Semaphore) gomax.Error!void {
+    try sema.acquire();
+}
+
+fn tasksAreCancelled() !void {
+    var sema: gomax.Semaphore = .{};
+    var one = try gomax.goWith(.{ .cancellable = true }, waitsAt, .{&sema});
+    var plain = try gomax.go(waitsAt, .{&sema});
+    try one.cancel();
+    try expectError(error.Canceled, one.join());
+    try expectError(error.Stale, one.cancel());
+    try expectError(error.NotPermitted, plain.cancel());
+    try sema.release();
+    try plain.join();
+}
+
+test "a task is cancelled" {
+    try onG(tasksAreCancelled);
+}
+
 fn tokens() !void {
     const parent = try gomax.Token.init(null, null);
     defer parent.deinit();

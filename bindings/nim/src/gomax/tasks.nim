@@ -24,6 +24,7 @@ type
     childFirst*: bool  ## the new G runs at once, and the caller can be stolen
     last*: bool  ## it goes behind all others of the caller's P
     inherit*: bool ## it is under the caller's token, as what `withScope` spawns is
+    cancellable*: bool ## for `cancel`
     wipe*: bool  ## its stack is wiped at its end; arguments and result are elsewhere
 
 proc release[T](cell: ptr Cell[T]) {.raises: [], gcsafe.} =
@@ -78,6 +79,7 @@ proc startTask*[A, F](T: typedesc, options: GoOptions, fn: F, args: sink A): Tas
   if options.childFirst: opts.flags = opts.flags or SPAWN_CHILD_FIRST
   if options.last: opts.flags = opts.flags or SPAWN_LAST
   if options.inherit: opts.flags = opts.flags or SPAWN_INHERIT
+  if options.cancellable: opts.flags = opts.flags or SPAWN_CANCELLABLE
   if options.wipe: opts.flags = opts.flags or SPAWN_WIPE
   var g: Handle
   let status = waits gmx_spawn_with(addr opts, nimEntry, box, addr g)
@@ -111,6 +113,12 @@ proc join*[T](t: sink Task[T]): T =
   join(mine, forever)
 
 proc joined*[T](t: Task[T]): bool = t.cell == nil
+
+proc cancel*[T](t: Task[T]): bool {.discardable.} =
+  ## Ends its waits for events by `CanceledError`; `GoOptions.cancellable` says that this may be. False: it has ended.
+  let status = gmx_cancel_g(t.g, ECANCELED)
+  if status != ESTALE: check status
+  status == OK
 
 proc asProc*(args: NimNode): tuple[returns, fn, captured: NimNode] {.compileTime.} =
   ## `f(x, y)` or `x, y` and a block, as a proc of its own and the tuple of what it takes along. The proc is nimcall: a

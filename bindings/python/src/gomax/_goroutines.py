@@ -314,6 +314,15 @@ class CG:
             check(status)
         self._handle, self._keep = 0, None
 
+    def cancel(self, reason: int = _abi.GMX_ECANCELED) -> bool:
+        """Ends its waits for events by GMX_ECANCELED, if it was started with `cancellable`. False: it has ended."""
+        if self._epoch is not process.epoch:
+            raise ForkedError()
+        status: int = gmx.gmx_cancel_g(self._handle, integer(reason, "a reason", -(2**31), -1))
+        if status != _abi.GMX_ESTALE:
+            check(status)
+        return status == _abi.GMX_OK
+
     def __del__(self, process: Process = process, leftovers: "Deque[Tuple[int, Any]]" = _leftovers) -> None:
         if self._handle and self._epoch is process.epoch:
             leftovers.append((self._handle, self._keep))
@@ -330,11 +339,18 @@ def _sweep() -> None:
 
 
 def go_c(
-    fn: CFunction, arg: Any = None, *, stack_size: int = 0, name: Optional[str] = None, inherit: bool = False
+    fn: CFunction,
+    arg: Any = None,
+    *,
+    stack_size: int = 0,
+    name: Optional[str] = None,
+    inherit: bool = False,
+    cancellable: bool = False,
 ) -> CG:
     """Runs a C function, void (*)(void *), as a goroutine on whichever thread there is: small, fast, without the GIL.
     arg is None, an address, or a ctypes object or one of this package, such as a CChannel, whose address it gets and which
-    lives until it has ended. With `inherit` the scope around the caller, or the token that it uses, cancels its waits too."""
+    lives until it has ended. With `inherit` the scope around the caller, or the token that it uses, cancels its waits too;
+    with `cancellable` the method `cancel` does."""
     if _leftovers:
         _sweep()
     integer(stack_size, "the size of a stack", 0, 2**63 - 1)
@@ -346,6 +362,8 @@ def go_c(
     def spawn() -> int:
         return gmx.gmx_spawn_with(_abi.byref(options), target, argument, _abi.byref(handle))
 
+    if cancellable:
+        options.flags |= _abi.GMX_SPAWN_CANCELLABLE
     if inherit:
         options.flags |= _abi.GMX_SPAWN_INHERIT
         status = under_own_token(spawn)
