@@ -21,6 +21,7 @@ pub const goDetached = task.goDetached;
 pub const goDetachedWith = task.goDetachedWith;
 pub const run = task.run;
 pub const blocking = task.blocking;
+pub const BlockingClass = task.BlockingClass;
 pub const callback = task.callback;
 pub const forEachP = task.forEachP;
 pub const Generator = task.Generator;

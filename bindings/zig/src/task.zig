@@ -246,6 +246,40 @@ pub fn blocking(comptime func: anytype, args: Args(func)) Fallible(Return(func))
     return call.result;
 }
 
+/// Calls that block or compute for long, of which no more than so many run at a time, in the order in which they come.
+///
+///     const blas: gomax.BlockingClass = try .init(2, "blas");
+///     defer blas.deinit();
+///     const product = try blas.run(multiply, .{ a, b });
+pub const BlockingClass = struct {
+    raw: c.Class,
+
+    /// `limit` run at a time. The name is shown in dumps as what the others wait for; 31 bytes are kept.
+    pub fn init(limit: u32, name: ?[*:0]const u8) Error!BlockingClass {
+        var raw: c.Class = 0;
+        try status.check(c.gmx_class_new(limit, name, &raw));
+        return .{ .raw = raw };
+    }
+
+    /// When none of its calls runs or waits any more.
+    pub fn deinit(class: BlockingClass) void {
+        if (c.gmx_class_free(class.raw) == c.GMX_EBUSY) @panic("a class with calls that run or wait");
+    }
+
+    /// As `blocking`, when it is the caller's turn. `error.Canceled`: the caller's token has ended the wait for it, and nothing
+    /// was called.
+    pub fn run(class: BlockingClass, comptime func: anytype, args: Args(func)) Fallible(Return(func)) {
+        return class.runTimeout(null, func, args);
+    }
+
+    /// As `run`, but waits for the turn at most so many nanoseconds: `error.Timeout`, and nothing was called.
+    pub fn runTimeout(class: BlockingClass, ns: ?i64, comptime func: anytype, args: Args(func)) Fallible(Return(func)) {
+        var call: OnStack(func) = .{ .args = args };
+        try status.check(c.gmx_blocking_in(class.raw, OnStack(func).entry, @ptrCast(&call), c.limit(ns)));
+        return call.result;
+    }
+};
+
 /// Runs `func(args...)` as a G on this very thread, whatever the thread is: for callbacks from threads of others.
 pub fn callback(comptime func: anytype, args: Args(func)) Fallible(Return(func)) {
     var call: OnStack(func) = .{ .args = args };

@@ -844,6 +844,83 @@ test "park and ready" {
     try onG(parks);
 }
 
+fn parksUnderAToken() !void {
+    const token: gomax.Token = try .init(null, null);
+    defer token.deinit();
+    var who: std.atomic.Value(gomax.c.G) = .init(0);
+    var waiter = try gomax.goWith(.{ .inherit = true }, struct {
+        fn body(mine: gomax.Token, to: *std.atomic.Value(gomax.c.G)) !void {
+            const before = try mine.use();
+            defer before.restore();
+            try parksAndTells(to);
+        }
+    }.body, .{ token, &who });
+    while (who.load(.acquire) == 0) try gomax.yield();
+    token.cancel();
+    try expectError(error.Canceled, waiter.join());
+    try expectError(error.Stale, gomax.ready(who.load(.acquire)));
+}
+
+test "a token ends a park" {
+    try onG(parksUnderAToken);
+}
+
+const Computing = struct {
+    inside: std.atomic.Value(u32) = .init(0),
+    most: std.atomic.Value(u32) = .init(0),
+    calls: std.atomic.Value(u32) = .init(0),
+    gate: std.atomic.Value(bool) = .init(false),
+
+    fn compute(it: *Computing) Odd!u32 {
+        _ = it.most.fetchMax(it.inside.fetchAdd(1, .seq_cst) + 1, .seq_cst);
+        while (!it.gate.load(.acquire)) {}
+        _ = it.inside.fetchSub(1, .seq_cst);
+        const n = it.calls.fetchAdd(1, .seq_cst);
+        return half(n);
+    }
+    fn inTurn(it: *Computing, class: gomax.BlockingClass) !u32 {
+        return class.run(compute, .{it});
+    }
+};
+
+fn soManyAtATime() !void {
+    const class: gomax.BlockingClass = try .init(2, "tests");
+    defer class.deinit();
+    try expectError(error.Invalid, gomax.BlockingClass.init(0, null));
+    var it: Computing = .{};
+    var tasks: [6]gomax.Task(@typeInfo(@TypeOf(Computing.inTurn)).@"fn".return_type.?) = undefined;
+    for (&tasks) |*t| t.* = try gomax.go(Computing.inTurn, .{ &it, class });
+    while (it.inside.load(.seq_cst) < 2) try gomax.sleep(10_000);
+    try expectError(error.Timeout, class.runTimeout(0, half, .{2}));
+    try expectError(error.Timeout, class.runTimeout(ms, half, .{2}));
+    const token: gomax.Token = try .init(null, 0);
+    defer token.deinit();
+    const before = try token.use();
+    try expectError(error.Canceled, class.run(half, .{2}));
+    before.restore();
+    it.gate.store(true, .release);
+    var sum: u32 = 0;
+    var odd: u32 = 0;
+    for (&tasks) |*t| {
+        if (t.join()) |n| sum += n else |err| {
+            try expectEqual(error.Odd, err);
+            odd += 1;
+        }
+    }
+    try expectEqual(3, sum); // halves of 0, 2, 4
+    try expectEqual(3, odd);
+    try expectEqual(2, it.most.load(.seq_cst));
+    try expectEqual(1, try class.run(half, .{2}));
+    try expectError(error.Odd, class.run(half, .{3}));
+}
+
+test "so many at a time" {
+    try onG(soManyAtATime);
+    const class: gomax.BlockingClass = try .init(1, null); // a plain thread
+    defer class.deinit();
+    try expectEqual(4, try class.run(half, .{8}));
+}
+
 fn numbers() !void {
     try expectEqual(0, gomax.version() >> 16);
     const before = try gomax.schedStats();

@@ -27,7 +27,7 @@ def zig_class(text):
         return "ptr"
     return {
         "Status": "i4", "i32": "i4", "u32": "u4", "i64": "i8", "u64": "u8", "usize": "u8", "Key": "u4", "PKey": "u4",
-        "G": "u8", "Cancel": "u8", "Hook": "u8", "Scope": "u8", "Timer": "u8", "Coro": "u8", "void": "void", "bool": "b1",
+        "G": "u8", "Cancel": "u8", "Hook": "u8", "Scope": "u8", "Class": "u8", "Timer": "u8", "Coro": "u8", "void": "void", "bool": "b1",
     }.get(text, text)
 
 
