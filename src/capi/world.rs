@@ -5,7 +5,7 @@ use crate::block::spawn;
 use crate::gmp::g::{GStatus, gflag};
 use crate::gmp::m::Ctx;
 use crate::gmp::p::PRef;
-use crate::protocol::park;
+use crate::protocol::{park, preempt};
 use crate::rt::report;
 use crate::sched::world;
 use crate::sync::Ordering;
@@ -248,13 +248,9 @@ pub extern "C" fn gmx_safepoint_slow() -> gmx_status {
     if let Some(m) = crate::sched::run::current()
         && m.ctx() == Ctx::G
         && m.pins() == 0
+        && preempt::answer(m, park::running(m))
     {
-        // ASK-4 in preempt.rs
-        park::running(m).asked.store(0, std::sync::atomic::Ordering::Relaxed);
-
-        if m.must_p().requests() != 0 {
-            park::safepoint(m);
-        }
+        park::safepoint(m);
     }
     GMX_OK
 }

@@ -316,9 +316,8 @@ pub struct G {
     pub locks: OwnU32,
     /// Nested callbacks of the host that it runs. Owner: the G.
     pub callbacks: OwnU32,
-    /// Not zero while it is asked to give way: what the host polls (ASK-3 in protocol/preempt.rs). Written by whoever asks,
-    /// and by its M.
-    pub asked: std::sync::atomic::AtomicU32,
+    /// Not zero while it is asked to give way: what the host polls (ASK-3 in protocol/preempt.rs).
+    pub asked: Asked,
 }
 
 #[cfg(not(any(loom, shuttle, gmx_sanitize)))]
@@ -465,6 +464,34 @@ impl GRef {
     }
 }
 
+/// Whether a G is asked to give way. Relaxed everywhere: it is a hint, and the request is in the P word (P2 in
+/// protocol/preempt.rs).
+pub struct Asked(AtomicU32);
+
+impl Asked {
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+
+    /// ASK-2, for every thread that asks. True for the one that changes it.
+    #[must_use]
+    pub fn ask(&self) -> bool {
+        self.0.swap(1, Ordering::Relaxed) == 0
+    }
+
+    /// ASK-4, for the M of the G, and for sysmon.
+    #[inline(always)]
+    pub fn clear(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    /// What the host reads.
+    #[cfg(not(any(loom, shuttle)))]
+    pub fn as_ptr(&self) -> *const u32 {
+        self.0.as_ptr()
+    }
+}
+
 impl G {
     /// A free descriptor.
     pub fn new(index: u32, cold: &'static Cold) -> G {
@@ -477,7 +504,7 @@ impl G {
             link: OwnPtr::null(),
             goid: OwnU64::new(0),
             stack_size: OwnU32::new(0),
-            asked: std::sync::atomic::AtomicU32::new(0),
+            asked: Asked(AtomicU32::new(0)),
             stack: OwnPtr::null(),
             host: UnsafeCell::new(HostState::NEW),
             lockedm: OwnPtr::null(),

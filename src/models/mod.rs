@@ -24,6 +24,7 @@
 //! no fence of the protocols is without such a model.
 
 mod addresses;
+mod asks;
 mod barriers;
 mod cancels;
 mod chans;
@@ -223,6 +224,8 @@ pub struct World {
     open: AtomicUsize,
     /// A token waits until the end is called for.
     pub all: Note,
+    /// The words of Gs by which hosts are told count (`asks`). Other models are spared the writes.
+    asks: bool,
 }
 
 thread_local! {
@@ -287,6 +290,7 @@ impl Maker {
             served: (0..most).map(|_| AtomicU32::new(0)).collect(),
             open: AtomicUsize::new(0),
             all: Note::new(),
+            asks: false,
         })
     }
 
@@ -437,10 +441,14 @@ impl World {
         if !inherit {
             pp.schedtick.bump();
         }
-        pp.stats.switches.bump();
-        gp.m.set(m.as_ptr());
-        gp.set_status(GStatus::Running);
-        m.curg.set(gp.as_ptr());
+        if self.asks {
+            park::make_running(m, pp, gp);
+        } else {
+            pp.stats.switches.bump();
+            gp.m.set(m.as_ptr());
+            gp.set_status(GStatus::Running);
+            m.curg.set(gp.as_ptr());
+        }
         m.set_ctx(Ctx::G);
         let token = &self.tokens[gp.arg.get() as usize];
         loop {

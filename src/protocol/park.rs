@@ -68,7 +68,6 @@ use crate::gmp::timers::NEVER;
 use crate::sync::widen::widen;
 use crate::sync::{Ordering, fence, fence_after_rmw, now};
 use std::ffi::c_void;
-use std::sync::atomic::Ordering as StdOrdering;
 
 /// Every this many slices a P looks at the global queue before its own, so that no G starves there.
 pub const FAIR_TICK: u64 = 61;
@@ -307,10 +306,10 @@ fn enter(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
 }
 
 #[inline(always)]
-fn make_running(m: MRef, pp: &OwnedP, gp: GRef) {
+pub fn make_running(m: MRef, pp: &OwnedP, gp: GRef) {
     pp.stats.switches.bump();
     // ASK-4 in preempt.rs
-    gp.asked.store(0, StdOrdering::Relaxed);
+    gp.asked.clear();
     gp.m.set(m.as_ptr());
     gp.set_status(GStatus::Running);
     m.curg.set(gp.as_ptr());

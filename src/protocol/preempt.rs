@@ -21,26 +21,30 @@
 //!   it is called once for a G, however many ask it, until it has given way. The host may have missed the call, since its
 //!   interpreter was not ready to be told: while the request stands sysmon calls again, every [`AGAIN`].
 //! * ASK-3 the host's code sees the word, or its own flag, and calls `gmx_safepoint_slow`, or anything that gives way.
-//! * ASK-4 the word is 0 again when the G is entered, and before `gmx_safepoint_slow` looks at the P. sysmon clears that
-//!   of a G whose P has no requests (they were withdrawn).
+//! * ASK-4 the word is 0 again when the G is entered, and before `gmx_safepoint_slow` looks at the P ([`answer`]). sysmon
+//!   clears that of a G whose P has no requests (they were withdrawn).
 //!
 //! # Invariants
 //! * P1 a bit once set stays until it is served or the P leaves Running, so no request is sent twice (Go re-sends). But
 //!   sysmon withdraws the PREEMPT of a P that does not answer, and asks again by itself (RESCUE-6 in rescue.rs).
-//! * P2 a G that runs on a P with requests has been told, or will be in sysmon's next round. A stopper may look at the G
-//!   that has just left, and ASK-4 may come after an ASK-2: nothing orders them, since an order would cost each switch a
+//! * P2 a G that runs on a P with requests has been told since it was entered and since it last answered, or will be in
+//!   sysmon's next round; and after that round the word of a G that runs on a P without requests is 0. A stopper may look at
+//!   the G that has just left, and ASK-4 may come after an ASK-2: nothing orders them, since an order would cost each switch a
 //!   fence, and a round is no longer than a slice.
+//!
+//! The models are `models::asks`: they miss each step but ASK-3, which is the host's, and the order within [`answer`]. Nothing
+//! rests on that order: a request that comes between is told by the next round (P2). It saves waiting for that round.
 //!
 //! # Why it ends
 //! It does not: a G that never polls runs on. Stops have a time-out for that, and name it.
 
+use crate::gmp::g::GRef;
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::{FN, OwnedP, PREEMPT, PRef, STOP};
 use crate::gmp::sched::{Sched, SchedLocked};
 use crate::sync::Ordering;
 use crate::sync::widen::widen;
 use std::ffi::c_void;
-use std::sync::atomic::Ordering as StdOrdering;
 
 /// Asks a P to go through its scheduler. True if that is news. One in a syscall is not asked: everybody else would look
 /// at every safe point whether it is they who are meant, for as long as the call lasts.
@@ -74,13 +78,13 @@ pub fn tell(sched: &Sched, again: bool) {
     for p in sched.busy_ps() {
         // SAFETY: null or an M, and Ms are never freed.
         let Some(gp) = unsafe { MRef::from_ptr(p.m()) }.and_then(|m| m.g()) else { continue };
-        let asked = gp.asked.load(StdOrdering::Relaxed) != 0;
+        let asked = gp.asked.is_set();
         if p.requests() == 0 {
             // ASK-4. (Not written for nothing: the line is another thread's.)
             if asked {
-                gp.asked.store(0, StdOrdering::Relaxed);
+                gp.asked.clear();
             }
-        } else if asked && again || !asked && gp.asked.swap(1, StdOrdering::Relaxed) == 0 {
+        } else if asked && again || !asked && gp.asked.ask() {
             let f = sched.cfg.on_preempt.get();
             if !f.is_null() {
                 // SAFETY: the runtime was started with a function of this type.
@@ -89,6 +93,12 @@ pub fn tell(sched: &Sched, again: bool) {
             }
         }
     }
+}
+
+/// ASK-4, for the G that answers on its M. Whether its P has requests to serve.
+pub fn answer(m: MRef, gp: GRef) -> bool {
+    gp.asked.clear();
+    m.must_p().requests() != 0
 }
 
 /// What runs for each P.
