@@ -49,6 +49,12 @@ extern uint32_t turn;
 void take_a_turn(void);
 #endif
 
+#ifdef EXAMPLE_gmx_select
+extern gmx_chan *frames, *stop;
+extern void *frame;
+void *newest_frame(void);
+#endif
+
 #ifdef EXAMPLE_gmx_wait_on_address
 #include <stdatomic.h>
 extern _Atomic(uint32_t) word;

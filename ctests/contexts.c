@@ -200,6 +200,8 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(chan_close_drop_null,   EVERYWHERE(inval))                                                      \
   X(chan_waiters,           EVERYWHERE(ok))                                                         \
   X(chan_waiters_null,      EVERYWHERE(inval))                                                      \
+  X(select_ready_default,   EVERYWHERE(tmout))                                                      \
+  X(select_ready_timeout,   BLOCKS(tmout))                                                          \
   X(select_default,         EVERYWHERE(tmout))                                                      \
   X(select_timeout,         BLOCKS(tmout))                                                          \
   X(select_ready,           BLOCKS(ok))                                                             \
@@ -1082,6 +1084,25 @@ static gmx_status select_two(bool full, int64_t timeout) {
   CHECK_EQ(v, s == GMX_OK ? 7 : 0);
   CHECK_OK(gmx_chan_free(cases[0].chan));
   return and_free(cases[1].chan, s);
+}
+/* A case that only looks whether there is a value. */
+static gmx_status select_watch(bool full, int64_t timeout) {
+  size_t chosen = 9;
+  gmx_select_case cases[] = {GMX_SEND_READY(a_chan(true)), GMX_RECV_READY(a_chan(full))};
+  gmx_status s = gmx_select(cases, 2, timeout, &chosen);
+  CHECK_EQ(chosen, s == GMX_OK ? 1 : 2);
+  CHECK_EQ(gmx_chan_len(cases[1].chan), full);
+  CHECK_OK(gmx_chan_free(cases[0].chan));
+  return and_free(cases[1].chan, s);
+}
+CALL(select_ready_default) {
+  USED;
+  CHECK_OK(select_watch(true, 0));
+  return select_watch(false, 0);
+}
+CALL(select_ready_timeout) {
+  USED;
+  return select_watch(false, 100000);
 }
 CALL(select_default) {
   USED;

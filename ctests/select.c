@@ -90,7 +90,7 @@ static void wrong_calls_change_nothing(void) {
   size_t chosen = 5;
   static _Alignas(64) char zeros[256];
   gmx_select_case cases[2] = {recv_from(a, &v), send_to(a, &v)}, bad[] = {send_to(a, NULL), recv_from((gmx_chan *)zeros, &v), recv_from(a, &v)};
-  bad[2].op = 2;
+  bad[2].op = 4;
   CHECK_STATUS(gmx_select(NULL, 1, 0, &chosen), GMX_EINVAL);
   CHECK_EQ(chosen, 1);
   CHECK_STATUS(gmx_select((gmx_select_case *)((char *)cases + 4), 1, 0, &chosen), GMX_EINVAL);

@@ -2734,6 +2734,16 @@ GMX_MUST_USE GMX_API gmx_status gmx_parallel_for(int64_t n,
 #define GMX_CASE_SEND 1
 
 /**
+ * For `gmx_select_case`: until a receive would not wait: there is a value or a sender, or the channel is closed.
+ */
+#define GMX_CASE_RECV_READY 2
+
+/**
+ * For `gmx_select_case`: until a send would not wait: there is room or a receiver, or the channel is closed.
+ */
+#define GMX_CASE_SEND_READY 3
+
+/**
  * A channel: values of one size, from whoever sends to whoever receives, first in first out.
  */
 typedef struct gmx_chan gmx_chan;
@@ -2748,11 +2758,11 @@ typedef struct gmx_select_case {
    */
   struct gmx_chan *chan;
   /**
-   * The value to send, or where to put what is received; NULL drops it.
+   * The value to send, or where to put what is received; NULL drops it. Not used by the cases that end in READY.
    */
   void *elem;
   /**
-   * GMX_CASE_RECV or GMX_CASE_SEND.
+   * GMX_CASE_RECV, GMX_CASE_SEND, GMX_CASE_RECV_READY, GMX_CASE_SEND_READY.
    */
   uint32_t op;
   uint32_t reserved0;
@@ -3054,6 +3064,19 @@ GMX_API gmx_status gmx_chan_waiters(struct gmx_chan *chan,
  * Does one of n cases: one that is ready, chosen at random if several are, or the first that becomes ready. Gives up after
  * timeout nanoseconds; 0 at once: what default is in Go. Without a case (n is 0, or every channel is NULL)
  * it waits for its timeout. A channel may stand in several cases: each of them is chosen as often.
+ *
+ * A case with GMX_CASE_RECV_READY or GMX_CASE_SEND_READY receives and sends nothing: it is chosen, with GMX_OK, when a receive
+ * (a send) would not wait at that moment. So a value can be made when there is a place for it. Another may be faster until the
+ * caller comes to it, so the caller tries without waiting, and selects again if that is GMX_EAGAIN. All who wait for the same
+ * moment are woken. Those that wait to send and receive come first. Two that wait for each other in this way, at a channel
+ * without room, wait for ever: one of them has to send or receive.
+ *
+ *     gmx_select_case cases[] = {GMX_SEND_READY(frames), GMX_RECV(stop, NULL)};
+ *     size_t chosen;
+ *     while (gmx_select(cases, 2, GMX_FOREVER, &chosen) == GMX_OK && chosen == 0) {
+ *       frame = newest_frame(); // not one that has become old while it waited for room
+ *       if (gmx_chan_try_send(frames, &frame) == GMX_ECLOSED) break;
+ *     }
  *
  * Blocks: the goroutine, or the thread of a caller that is none; never if timeout is 0.
  * Call from: G, attached thread, foreign thread; with timeout 0 every context.
@@ -3613,6 +3636,8 @@ GMX_API gmx_status gmx_write_heap_dump(int32_t fd);
  */
 #define GMX_RECV(c, to) {(c), (to), GMX_CASE_RECV, 0, {0, 0, 0, 0, 0}}
 #define GMX_SEND(c, from) {(c), (from), GMX_CASE_SEND, 0, {0, 0, 0, 0, 0}}
+#define GMX_RECV_READY(c) {(c), NULL, GMX_CASE_RECV_READY, 0, {0, 0, 0, 0, 0}}
+#define GMX_SEND_READY(c) {(c), NULL, GMX_CASE_SEND_READY, 0, {0, 0, 0, 0, 0}}
 #endif
 
 /* ---- Inline ------------------------------------------------------------------------------------------------------ */

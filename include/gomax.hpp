@@ -1362,6 +1362,27 @@ class send_case {
   std::optional<detail::outgoing<T>> out_;
 };
 
+/// A case of select; on_receive_ready and on_send_ready make it.
+template <class F>
+class ready_case {
+ public:
+  static constexpr bool waits = true;
+  ready_case(gmx_chan *c, std::uint32_t op, F f) : chan_(c), op_(op), f_(std::move(f)) {}
+
+  void arm(gmx_select_case &to) noexcept {
+    to = gmx_select_case{};
+    to.chan = chan_;
+    to.op = op_;
+  }
+  void settle(bool, gmx_status) noexcept {}
+  void run() { f_(); }
+
+ private:
+  gmx_chan *chan_;
+  std::uint32_t op_;
+  F f_;
+};
+
 /// What select does when no other case was ready in time; on_timeout and otherwise make it.
 template <class F>
 class timeout_case {
@@ -1393,6 +1414,17 @@ template <class T, class U, class F = detail::nothing_to_do>
 auto on_send(const channel<T> &c, U &&v, F f = {}) {
   using kept = std::conditional_t<std::is_same_v<U, T>, T &, T>;  // U is T: v is an rvalue, and lives as long as the select
   return send_case<T, kept, F>(c, static_cast<std::conditional_t<std::is_same_v<U, T>, T &, U &&>>(v), std::move(f));
+}
+/// Receives nothing: chosen when a receive would not wait, which is so of a closed channel too. Another may be faster until the
+/// caller comes to it: try_receive, and select again if it has to wait.
+template <class T, class F = detail::nothing_to_do>
+ready_case<F> on_receive_ready(const channel<T> &c, F f = {}) {
+  return {c.native(), GMX_CASE_RECV_READY, std::move(f)};
+}
+/// Sends nothing: chosen when a send would not wait. So a value can be made when there is a place for it; then try_send.
+template <class T, class F = detail::nothing_to_do>
+ready_case<F> on_send_ready(const channel<T> &c, F f = {}) {
+  return {c.native(), GMX_CASE_SEND_READY, std::move(f)};
 }
 template <class Rep, class Period, class F = detail::nothing_to_do>
 timeout_case<F> on_timeout(const std::chrono::duration<Rep, Period> &d, F f = {}) {

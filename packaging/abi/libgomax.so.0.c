@@ -46,6 +46,8 @@ _Static_assert(GMX_SCOPE_DEADLINE == 2, "GMX_SCOPE_DEADLINE");
 _Static_assert(GMX_SCOPE_CANCEL == 3, "GMX_SCOPE_CANCEL");
 _Static_assert(GMX_CASE_RECV == 0, "GMX_CASE_RECV");
 _Static_assert(GMX_CASE_SEND == 1, "GMX_CASE_SEND");
+_Static_assert(GMX_CASE_RECV_READY == 2, "GMX_CASE_RECV_READY");
+_Static_assert(GMX_CASE_SEND_READY == 3, "GMX_CASE_SEND_READY");
 
 _Static_assert(sizeof(gmx_config) >= 104 && _Alignof(gmx_config) == 8, "gmx_config");
 _Static_assert(offsetof(gmx_config, struct_size) == 0 && sizeof(((gmx_config *)0)->struct_size) == 8, "gmx_config.struct_size");

@@ -10,8 +10,9 @@
 //!   segments instead (segments.rs), and `end` is that of the oldest one;
 //! * `recvq`, `sendq`: who waits, each with one record ([`Case`]), which lies on the waiter's stack or in what it gave
 //!   to a select;
-//! * `gone`: records whose wait somebody else has ended: they are out of everybody's way, and still here, so that a
-//!   channel with a record in any of the three lists is in use.
+//! * `gone`: records whose wait somebody else has ended, and watchers (watch.rs): they are out of everybody's way, and
+//!   still here, so that a channel with a record in any of the three lists is in use;
+//! * `state`: closed, and which sides are watched.
 //!
 //! A record is written by its owner until it is queued, then under the latch; `state` by whoever ended the wait.
 //!
@@ -60,6 +61,7 @@
 use super::claim::{self, Locks, Wait};
 use super::segments::{self, Segment, Segments};
 use super::timer::{self, HostTimer};
+use super::watch::{self, Told};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{G, GList, GRef, WaitReason};
 use crate::gmp::m::MRef;
@@ -69,7 +71,7 @@ use crate::sync::own::{OwnBool, OwnPtr, OwnU8, OwnU32, OwnU64, OwnUsize};
 use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, Latch, Ordering, step};
 use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::c_void;
-use std::mem::offset_of;
+use std::mem::{MaybeUninit, offset_of};
 use std::ptr::{NonNull, copy_nonoverlapping, null_mut, write_bytes};
 
 // ---- records ---------------------------------------------------------------------------------------------------------
@@ -91,7 +93,7 @@ pub(super) struct Link {
 
 /// How a wait stands, for its owner.
 const WAITS: u32 = 0;
-const MOVED: u32 = 1;
+pub(super) const MOVED: u32 = 1;
 const CLOSED: u32 = 2;
 
 /// What somebody wants of a channel, and the record by which it waits for that. Laid out as `gmx_select_case`.
@@ -102,10 +104,10 @@ pub struct Case {
     elem: OwnPtr<u8>,
     pub(super) op: OwnU32,
     state: OwnU32,
-    link: Link,
-    gp: OwnPtr<G>,
+    pub(super) link: Link,
+    pub(super) gp: OwnPtr<G>,
     /// The wait that it stands for; 0: it need not be claimed.
-    seq: OwnU64,
+    pub(super) seq: OwnU64,
     /// Of a select: the place in the order of locks holds the number of this case.
     pub(super) order: OwnU32,
     reserved: OwnU32,
@@ -131,15 +133,14 @@ impl Case {
 
     #[inline(always)]
     pub(super) fn wants(&self) -> Op {
-        if self.op.get() == Op::Send as u32 { Op::Send } else { Op::Recv }
+        if self.op.get() & Op::Send as u32 != 0 { Op::Send } else { Op::Recv }
     }
 
     /// What it asks for, if that is something.
     #[inline(always)]
     pub fn op(&self) -> Option<Op> {
         match self.op.get() {
-            0 => Some(Op::Recv),
-            1 => Some(Op::Send),
+            op if op <= watch::WATCHES | Op::Send as u32 => Some(self.wants()),
             _ => None,
         }
     }
@@ -164,6 +165,14 @@ impl Case {
         }
     }
 
+    /// It becomes a record of this wait.
+    #[inline(always)]
+    pub(super) fn stands_for(&self, wait: &Wait) {
+        self.gp.set(wait.gp.as_ptr());
+        self.seq.set(wait.seq);
+        self.state.set(WAITS);
+    }
+
     /// # Safety
     /// `l` is the link of a case.
     #[inline(always)]
@@ -173,7 +182,7 @@ impl Case {
     }
 
     /// Whether its wait has not ended yet. The latch of its queue is held.
-    fn waits(&self) -> bool {
+    pub(super) fn waits(&self) -> bool {
         let seq = self.seq.get();
         // SAFETY: a queued record has its G.
         seq == 0 || unsafe { GRef::from_ptr(self.gp.get()) }.is_some_and(|gp| claim::is_open(&gp, seq))
@@ -181,7 +190,7 @@ impl Case {
 
     /// T2. Returns whom to ready.
     #[inline(always)]
-    fn end(&self, how: u32) -> GRef {
+    pub(super) fn end(&self, how: u32) -> GRef {
         self.state.set(how);
         // SAFETY: a queued record has its G.
         unsafe { GRef::from_ptr(self.gp.get()).unwrap_unchecked() }
@@ -207,7 +216,7 @@ impl Link {
     }
 
     #[inline(always)]
-    fn push_back(&self, l: &Link) {
+    pub(super) fn push_back(&self, l: &Link) {
         let (this, new) = (std::ptr::from_ref(self).cast_mut(), std::ptr::from_ref(l).cast_mut());
         let last = self.prev.get();
         l.next.store(this, Ordering::Relaxed);
@@ -218,7 +227,7 @@ impl Link {
     }
 
     #[inline(always)]
-    fn unlink(&self) {
+    pub(super) fn unlink(&self) {
         let (next, prev) = (self.next.load(Ordering::Relaxed), self.prev.get());
         // SAFETY: as in `push_back`.
         unsafe {
@@ -244,6 +253,8 @@ pub struct Chan {
     owns_timer: OwnBool,
     /// What was allocated begins so many bytes before the channel, which begins at a line of the cache. Set once.
     offset: OwnU8,
+    /// Bits of watch.rs, under the latch.
+    pub(super) state: OwnU8,
     count: AtomicUsize,
     /// The places of the ring; UNBOUNDED, which is negative where numbers have a sign, if values lie in segments.
     cap: usize,
@@ -256,9 +267,9 @@ pub struct Chan {
     end: OwnPtr<u8>,
     /// How many may use it.
     refs: OwnUsize,
-    recvq: Link,
-    sendq: Link,
-    gone: Link,
+    pub(super) recvq: Link,
+    pub(super) sendq: Link,
+    pub(super) gone: Link,
     /// The timer that sends here, or has sent; null for none. Its place may serve another timer by now, unless it is owned.
     timer: OwnPtr<HostTimer>,
 }
@@ -281,6 +292,8 @@ pub(super) enum Did {
     Emptied(NonNull<Segment>),
     /// There is no room in the segments: G1.
     Lacks,
+    /// Done, and these watchers are to be readied.
+    Told(Told),
     /// Done with a partner, who is to be readied.
     With(GRef),
     Closed,
@@ -311,6 +324,10 @@ impl Did {
                 Ok(())
             }
             Did::Lacks => c.put_growing(m, elem),
+            Did::Told(watchers) => {
+                watchers.ready(m);
+                Ok(())
+            }
             _ => Err(Error::Again),
         }
     }
@@ -365,6 +382,7 @@ impl Chan {
                 closed: AtomicBool::new(false),
                 owns_timer: OwnBool::new(false),
                 offset: OwnU8::new(offset as u8),
+                state: OwnU8::new(0),
                 count: AtomicUsize::new(0),
                 cap,
                 elem_size,
@@ -545,6 +563,20 @@ impl Chan {
         if op == Op::Send { &self.sendq } else { &self.recvq }
     }
 
+    /// The first record of a list. The latch is held.
+    pub(super) fn first(&self, list: &Link) -> Option<&Case> {
+        let l = list.next.load(Ordering::Relaxed);
+        // SAFETY: an entry of a list is the link of a case (I3).
+        (!std::ptr::eq(l, list)).then(|| unsafe { Case::of(l) })
+    }
+
+    /// That behind another one.
+    pub(super) fn behind_in(&self, list: &Link, case: &Case) -> Option<&Case> {
+        let l = case.link.next.load(Ordering::Relaxed);
+        // SAFETY: as above.
+        (!std::ptr::eq(l, list)).then(|| unsafe { Case::of(l) })
+    }
+
     /// T1. The latch is held.
     #[inline(always)]
     fn pop(&self, q: &Link) -> Option<&Case> {
@@ -574,9 +606,27 @@ impl Chan {
     /// S1 and S2. The latch is held; `elem` has a value of this channel.
     #[inline(always)]
     pub(super) fn put(&self, elem: *const u8) -> Did {
+        if self.state.get() != 0 {
+            return self.put_slow(elem);
+        }
+        self.put_open(elem)
+    }
+
+    /// Closed, or watched: V3 in watch.rs.
+    #[cold]
+    #[inline(never)]
+    fn put_slow(&self, elem: *const u8) -> Did {
         if self.closed.load(Ordering::Relaxed) {
             return Did::Closed;
         }
+        match self.put_open(elem) {
+            Did::Moved => self.moved(Op::Recv),
+            did => did,
+        }
+    }
+
+    #[inline(always)]
+    fn put_open(&self, elem: *const u8) -> Did {
         if let Some(case) = self.pop(&self.recvq) {
             if !case.elem().is_null() {
                 // SAFETY: the receiver waits with room for a value (I4).
@@ -688,12 +738,18 @@ impl Chan {
                 next = self.behind();
             }
             self.recvx.set(next);
-            // (only a full ring has senders that wait: I1)
-            if let Some(case) = self.pop(&self.sendq) {
-                // SAFETY: the sender waits with a value (I4); of a full ring the oldest slot is the next to fill.
-                unsafe { copy(case.elem(), slot, self.elem_size) };
-                self.sendx.set(self.recvx.get());
-                return Did::With(case.end(MOVED));
+            // (only a full ring has senders that wait, or watch: I1, there and in watch.rs)
+            if n == self.cap && (self.is_watched_beside(Op::Recv) || !self.sendq.is_empty()) {
+                if let Some(case) = self.pop(&self.sendq) {
+                    // SAFETY: the sender waits with a value (I4); of a full ring the oldest slot is the next to fill.
+                    unsafe { copy(case.elem(), slot, self.elem_size) };
+                    self.sendx.set(self.recvx.get());
+                    return Did::With(case.end(MOVED));
+                }
+                if self.is_watched_beside(Op::Recv) {
+                    self.count.store(n - 1, Ordering::Release);
+                    return self.moved(Op::Send);
+                }
             }
             self.count.store(n - 1, Ordering::Release);
             return Did::Moved;
@@ -756,6 +812,12 @@ impl Chan {
         }
     }
 
+    /// As [`Chan::may`], but for those who wait at the other side. The latch is held.
+    pub(super) fn may_at_once(&self, op: Op) -> bool {
+        let n = self.count.load(Ordering::Relaxed);
+        self.closed.load(Ordering::Relaxed) || if op == Op::Send { n < self.cap } else { n > 0 }
+    }
+
     /// Sends or receives; waits for that as long as `timeout`.
     ///
     /// # Migrates
@@ -807,8 +869,12 @@ impl Chan {
         let case = Case::new(self, op, elem);
         self.enqueue(&case, &wait, None);
         let reason = if op == Op::Send { WaitReason::CHAN_SEND } else { WaitReason::CHAN_RECV };
-        let locks = Locks { open: open_one, arg: std::ptr::from_ref(self).cast_mut().cast() };
+        let mut locks = Locks { open: open_one, arg: std::ptr::from_ref(self).cast_mut().cast() };
         wait.gp.wait_on.set(locks.arg);
+        let mut opening = MaybeUninit::uninit();
+        if self.is_watched_beside(op) {
+            locks = self.tell_and_open(m, op, &mut opening);
+        }
         let (_, end) = wait.park(m, reason, locks);
         case.ended().unwrap_or_else(|| {
             // W1
@@ -819,12 +885,20 @@ impl Chan {
         })
     }
 
+    /// V3 in watch.rs for one that waits, and what its commit does: V4. The latch is held.
+    #[cold]
+    #[inline(never)]
+    fn tell_and_open(&self, m: MRef, op: Op, opening: &mut MaybeUninit<Opening>) -> Locks {
+        let mut told = GList::new();
+        self.tell_of(op, &mut told);
+        let opening = opening.write(Opening { chan: self, m, told: Told::of(&told) });
+        Locks { open: open_and_tell, arg: std::ptr::from_mut(opening).cast() }
+    }
+
     /// Puts a record into its queue: at the end, or before another one of the caller's. The latch is held.
     #[inline(always)]
     pub(super) fn enqueue(&self, case: &Case, wait: &Wait, before: Option<&Case>) {
-        case.gp.set(wait.gp.as_ptr());
-        case.seq.set(wait.seq);
-        case.state.set(WAITS);
+        case.stands_for(wait);
         before.map_or(self.queue(case.wants()), |other| &other.link).push_back(&case.link);
     }
 
@@ -924,6 +998,7 @@ impl Chan {
         }
         let mut told = GList::new();
         self.closed.store(true, Ordering::Release);
+        self.state.set(self.state.get() | watch::CLOSED);
         while let Some(case) = self.pop(&self.recvq) {
             self.zero(case.elem());
             told.push_back(case.end(CLOSED));
@@ -931,6 +1006,7 @@ impl Chan {
         while let Some(case) = self.pop(&self.sendq) {
             told.push_back(case.end(CLOSED));
         }
+        self.tell_all(&mut told);
         Ok(told)
     }
 }
@@ -945,6 +1021,23 @@ fn ready_all(m: MRef, mut told: GList) {
     while let Some(gp) = told.pop_front() {
         park::goready(m, gp);
     }
+}
+
+/// As [`open_one`], for one that queues before watchers: V4 in watch.rs.
+unsafe fn open_and_tell(arg: *mut c_void) {
+    // SAFETY: `wait` passes this, and the latch of its channel is held. It is copied: with the latch open it may be gone.
+    let Opening { chan, m, told } = unsafe { arg.cast::<Opening>().read() };
+    // SAFETY: as above; the channel is not touched afterwards.
+    unsafe { (*chan).latch.unlock() };
+    if let Some(told) = told {
+        told.ready(m);
+    }
+}
+
+struct Opening {
+    chan: *const Chan,
+    m: MRef,
+    told: Option<Told>,
 }
 
 unsafe fn open_one(arg: *mut c_void) {

@@ -28,3 +28,4 @@ pub mod timer;
 pub mod vain;
 pub mod waitgroup;
 pub mod waitq;
+pub mod watch;

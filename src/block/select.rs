@@ -6,7 +6,7 @@
 //!
 //! # Protocol
 //! * S1 look at each case without a lock; of those that may be ready choose one, each with the same probability, and
-//!   try it under its latch. Mostly that is all. If none may be, look at the timers that send to the channels (T1 in
+//!   try it under its latch (one that only watches: look whether it is ready, watch.rs). Mostly that is all. If none may be, look at the timers that send to the channels (T1 in
 //!   timer.rs).
 //! * S2 take the latches of all channels, in the order of their addresses, each once: nothing changes any more. Choose
 //!   and try as above, until one succeeds or none may be ready.
@@ -36,8 +36,9 @@
 
 use super::chan::{Case, Chan, Did, Op, wait_for_nothing};
 use super::claim::{Locks, Wait};
+use super::watch::Told;
 use crate::gmp::error::{Error, Result};
-use crate::gmp::g::WaitReason;
+use crate::gmp::g::{GList, WaitReason};
 use crate::gmp::m::MRef;
 use std::ffi::c_void;
 
@@ -87,7 +88,12 @@ impl<'a> Cases<'a> {
     #[inline(always)]
     fn attempt(self, i: usize) -> Did {
         let case = &self.0[i];
-        self.chan(i).map_or(Did::Not, |c| c.attempt(case.wants(), case.elem()))
+        self.chan(i).map_or(Did::Not, |c| match case.watches() {
+            // V1
+            true if c.ready(case.wants()) => Did::Moved,
+            true => Did::Not,
+            false => c.attempt(case.wants(), case.elem()),
+        })
     }
 
     fn key(self, place: usize) -> usize {
@@ -152,7 +158,15 @@ impl<'a> Cases<'a> {
     }
 
     /// S3: a record in each queue. The nth of one queue goes before the others of it with a probability of 1/n.
-    fn enqueue(self, m: MRef, wait: &Wait) {
+    /// Returns the watchers that are told of it.
+    fn enqueue(self, m: MRef, wait: &Wait) -> GList {
+        let mut told = GList::new();
+        for case in self.0 {
+            // SAFETY: the promise of `chan`.
+            if let (false, Some(c)) = (case.watches(), unsafe { case.chan().as_ref() }) {
+                c.tell_of(case.wants(), &mut told);
+            }
+        }
         let mut chan = std::ptr::null_mut();
         let mut first: [Option<&Case>; 2] = [None; 2];
         let mut count = [0; 2];
@@ -164,6 +178,10 @@ impl<'a> Cases<'a> {
             if case.chan() != chan {
                 (chan, first, count) = (case.chan(), [None; 2], [0; 2]);
             }
+            if case.watches() {
+                c.watch(case, wait);
+                continue;
+            }
             let queue = case.wants() as usize;
             count[queue] += 1;
             let before = first[queue].filter(|_| m.rng.next().is_multiple_of(count[queue]));
@@ -172,6 +190,7 @@ impl<'a> Cases<'a> {
                 first[queue] = Some(case);
             }
         }
+        told
     }
 
     /// Opens every latch. The last thing that it reads of the cases comes before the last latch is open (I3).
@@ -225,7 +244,9 @@ impl<'a> Cases<'a> {
 ///
 /// # Migrates
 pub fn select(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result<()>)> {
-    if let ([case], Some(c)) = (cases.0, cases.0.first().and_then(|_| cases.chan(0))) {
+    if let ([case], Some(c)) = (cases.0, cases.0.first().and_then(|_| cases.chan(0)))
+        && !case.watches()
+    {
         let r = if timeout <= 0 {
             c.try_transfer(m, case.wants(), case.elem())
                 .map_err(|e| if e == Error::Again { Error::TimedOut } else { e })
@@ -292,8 +313,8 @@ fn select_slow(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result
         cases.unlock();
         return Err(Error::TimedOut);
     };
-    cases.enqueue(m, &wait);
-    let mut all = cases;
+    let told = cases.enqueue(m, &wait);
+    let mut all = Opening { cases, m, told: Told::of(&told) };
     let locks = Locks { open: open_all, arg: (&raw mut all).cast() };
     let (_, end) = wait.park(m, WaitReason::SELECT, locks);
     // S4
@@ -305,7 +326,17 @@ fn select_slow(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result
 }
 
 unsafe fn open_all(arg: *mut c_void) {
-    // SAFETY: `select_slow` passes its cases, whose latches are held; the slice is copied, and stays until S4 (I3).
-    let cases = unsafe { *arg.cast::<Cases<'_>>() };
+    // SAFETY: `select_slow` passes this, and the latches of its cases are held; it is copied, and the cases stay until S4 (I3).
+    let Opening { cases, m, told } = unsafe { arg.cast::<Opening<'_>>().read() };
     cases.unlock();
+    // V4 in watch.rs
+    if let Some(told) = told {
+        told.ready(m);
+    }
+}
+
+struct Opening<'a> {
+    cases: Cases<'a>,
+    m: MRef,
+    told: Option<Told>,
 }

@@ -23,15 +23,20 @@ pub const GMX_CASE_RECV: u32 = 0;
 /// For [`gmx_select_case`]: send.
 pub const GMX_CASE_SEND: u32 = 1;
 
+/// For [`gmx_select_case`]: until a receive would not wait: there is a value or a sender, or the channel is closed.
+pub const GMX_CASE_RECV_READY: u32 = 2;
+/// For [`gmx_select_case`]: until a send would not wait: there is room or a receiver, or the channel is closed.
+pub const GMX_CASE_SEND_READY: u32 = 3;
+
 /// What gmx_select may do. The words at its end are the library's while it waits; an array may be used again, but by one
 /// gmx_select at a time.
 #[repr(C)]
 pub struct gmx_select_case {
     /// NULL: this case is never ready.
     pub chan: *mut gmx_chan,
-    /// The value to send, or where to put what is received; NULL drops it.
+    /// The value to send, or where to put what is received; NULL drops it. Not used by the cases that end in READY.
     pub elem: *mut c_void,
-    /// GMX_CASE_RECV or GMX_CASE_SEND.
+    /// GMX_CASE_RECV, GMX_CASE_SEND, GMX_CASE_RECV_READY, GMX_CASE_SEND_READY.
     pub op: u32,
     pub reserved0: u32,
     pub reserved: [u64; 5],
@@ -597,6 +602,21 @@ pub unsafe extern "C" fn gmx_chan_waiters(
 /// timeout nanoseconds; 0 at once: what default is in Go. Without a case (n is 0, or every channel is NULL)
 /// it waits for its timeout. A channel may stand in several cases: each of them is chosen as often.
 ///
+/// A case with GMX_CASE_RECV_READY or GMX_CASE_SEND_READY receives and sends nothing: it is chosen, with GMX_OK, when a receive
+/// (a send) would not wait at that moment. So a value can be made when there is a place for it. Another may be faster until the
+/// caller comes to it, so the caller tries without waiting, and selects again if that is GMX_EAGAIN. All who wait for the same
+/// moment are woken. Those that wait to send and receive come first. Two that wait for each other in this way, at a channel
+/// without room, wait for ever: one of them has to send or receive.
+///
+/// ```c
+/// gmx_select_case cases[] = {GMX_SEND_READY(frames), GMX_RECV(stop, NULL)};
+/// size_t chosen;
+/// while (gmx_select(cases, 2, GMX_FOREVER, &chosen) == GMX_OK && chosen == 0) {
+///   frame = newest_frame(); // not one that has become old while it waited for room
+///   if (gmx_chan_try_send(frames, &frame) == GMX_ECLOSED) break;
+/// }
+/// ```
+///
 /// Blocks: the goroutine, or the thread of a caller that is none; never if timeout is 0.
 /// Call from: G, attached thread, foreign thread; with timeout 0 every context.
 /// Safepoint: when it waits, and unless GMX_OK.
@@ -666,7 +686,7 @@ unsafe fn fits(m: MRef, case: &Case) -> bool {
     }
     // SAFETY: the caller's promise.
     match unsafe { chan(m, c.cast()) } {
-        Some(c) => op == Op::Recv || !case.elem().is_null() || c.elem_size() == 0,
+        Some(c) => op == Op::Recv || case.watches() || !case.elem().is_null() || c.elem_size() == 0,
         None => false,
     }
 }

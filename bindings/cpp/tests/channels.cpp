@@ -82,6 +82,34 @@ static void without_bound() {
   gomax::channel<T> left = c;  // 200 values go with the channel
 }
 
+/* Cases that only wait until there is a value, or a place for one. */
+static void ready_or_not() {
+  gomax::channel<std::string> c(1);
+  auto receives = [&] { return gomax::select(gomax::on_receive_ready(c), gomax::otherwise()) == 0; };
+  auto sends = [&] { return gomax::select(gomax::otherwise(), gomax::on_send_ready(c)) == 1; };
+  CHECK(!receives() && sends());
+  c.send("a");
+  CHECK(receives() && !sends());
+  auto other = gomax::go([c] {
+    int made = 0;
+    while (made < 100) {
+      gomax::select(gomax::on_send_ready(c, [&] { made += c.try_send(std::to_string(made)); }));
+    }
+    c.close();
+  });
+  int next = -1;
+  for (bool more = true; more;) {
+    gomax::select(gomax::on_receive_ready(c, [&] {
+      auto v = c.try_receive();
+      more = !v.is_closed();
+      if (v) CHECK(next++ < 0 ? *v == "a" : *v == std::to_string(next - 1));
+    }));
+  }
+  CHECK_EQ(next, 100);
+  other.join();
+  CHECK(receives() && sends());  // closed
+}
+
 template <class T>
 static void stays_if_not_sent() {
   gomax::channel<T> c(1);
@@ -320,6 +348,7 @@ static void many_at_once() {
 
 int main() {
   RUN(every_kind);
+  RUN(ready_or_not);
   RUN(goes_with_what_is_in_it);
   RUN(drops_what_is_left);
   RUN(none);

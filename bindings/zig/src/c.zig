@@ -52,6 +52,8 @@ pub const GMX_WAKE_ALL = 4294967295;
 pub const GMX_UNBOUNDED = std.math.maxInt(usize);
 pub const GMX_CASE_RECV = 0;
 pub const GMX_CASE_SEND = 1;
+pub const GMX_CASE_RECV_READY = 2;
+pub const GMX_CASE_SEND_READY = 3;
 
 pub const gmx_config = extern struct {
     struct_size: usize = @sizeOf(gmx_config),

@@ -1,0 +1,190 @@
+//! To wait until a channel is ready, without sending or receiving.
+//!
+//! # Problem
+//! A sender may want to make its value only when there is a place for it, and a receiver may have to do something else
+//! before it takes a value. So a case of a select may watch a side of a channel: the select chooses it when a receive (a
+//! send) would not wait at that moment. Between this and the caller's own attempt another G may be faster, so the caller
+//! makes an attempt that does not wait, and selects again if that fails. Whoever sends and receives must not pay for
+//! watchers that do not exist, and no watcher may sleep beside a channel that is ready.
+//!
+//! # Words
+//! * A watcher is a record ([`Case`]) of a select whose `op` has the bit [`WATCHES`]. It stands in the channel's list
+//!   `gone`, in nobody's way: in the queues are only those that move values.
+//! * `Chan::state`, under the latch, has a bit for each side that is watched (and one for closed). A bit may stay for a
+//!   while after its last watcher has gone.
+//!
+//! # Protocol
+//! The watcher, a select:
+//! * V1 under the latches of all channels: ready? Then that is all. The answer is exact: records of waits that have ended
+//!   are taken out of the queue of the other side on the way.
+//! * V2 otherwise the record gets into `gone`, the side's bit is set, and the G parks.
+//!
+//! Whoever makes a side ready, under the latch:
+//! * V3 a value that is put into an empty ring or segment, a place that comes free in a full ring, a sender (a receiver)
+//!   that queues where no value lies, and a close, which makes both sides ready: if the side's bit is set, it is cleared,
+//!   and the wait of every watcher of the side is claimed and ends.
+//! * V4 they are readied when the latch is open. Whoever queues has left its stack by then: its commit does it.
+//!
+//! # Invariants
+//! * I1 while a side is ready it has no watchers, but for those of a select that is itself what makes it ready: V1 and V2
+//!   are under the latch, and V3 leaves none behind. So senders and receivers look for watchers where they make a side
+//!   ready, and nowhere else.
+//! * I2 all watchers of a side are released, not one: a watcher need not take what it was told of, and would swallow it
+//!   for the others.
+//! * I3 a value goes to a receiver that waits before any watcher is told of it, since those in the queue come first.
+//! * I4 a select does not tell itself: V3 for the records that it queues comes before V2 for those that watch.
+//!
+//! # Rejected
+//! Watchers in the queues: each send and receive would have to step over them. To hand the value on from watcher to
+//! watcher: a watcher that has lost interest, or its deadline, would have to be part of it.
+//!
+//! # Differences from Go
+//! Go has no such thing.
+
+use super::chan::{Case, Chan, Did, Link, MOVED, Op};
+use super::claim::{self, Wait};
+use crate::gmp::g::{GList, GRef};
+use crate::gmp::m::MRef;
+use crate::protocol::park;
+use crate::sync::step;
+
+/// The bit of `op` that makes a record a watcher.
+pub const WATCHES: u32 = 2;
+
+/// The bits of `Chan::state`.
+pub(super) const CLOSED: u8 = 1;
+const RECV_WATCHED: u8 = 2;
+const SEND_WATCHED: u8 = 4;
+
+#[inline(always)]
+fn bit(side: Op) -> u8 {
+    if side == Op::Recv { RECV_WATCHED } else { SEND_WATCHED }
+}
+
+#[inline(always)]
+fn other(side: Op) -> Op {
+    if side == Op::Send { Op::Recv } else { Op::Send }
+}
+
+/// Gs whose waits were ended, linked to each other.
+#[derive(Clone, Copy)]
+pub(super) struct Told(GRef);
+
+impl Told {
+    pub(super) fn of(list: &GList) -> Option<Told> {
+        list.first().map(Told)
+    }
+
+    /// V4. No latch is held.
+    pub(super) fn ready(self, m: MRef) {
+        let mut next = Some(self.0);
+        while let Some(gp) = next {
+            // SAFETY: links of Gs in a list are null or Gs. From the ready on the G is another's.
+            next = unsafe { GRef::from_ptr(gp.link.take()) };
+            park::goready(m, gp);
+        }
+    }
+}
+
+impl Chan {
+    /// V1. The latch is held.
+    pub(super) fn ready(&self, side: Op) -> bool {
+        let partners = if side == Op::Send { &self.recvq } else { &self.sendq };
+        self.may_at_once(side) || self.there_waits(partners)
+    }
+
+    /// Whether one of a queue waits still. Those whose waits have ended leave it (T1 in chan.rs).
+    fn there_waits(&self, q: &Link) -> bool {
+        while let Some(case) = self.first(q) {
+            if case.waits() {
+                return true;
+            }
+            case.link.unlink();
+            self.gone.push_back(&case.link);
+        }
+        false
+    }
+
+    /// V2. The latch is held.
+    pub(super) fn watch(&self, case: &Case, wait: &Wait) {
+        case.stands_for(wait);
+        self.gone.push_back(&case.link);
+        self.state.set(self.state.get() | bit(case.wants()));
+    }
+
+    /// V3, for a side that has become ready. The latch is held.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn tell(&self, side: Op, told: &mut GList) {
+        self.state.set(self.state.get() & !bit(side));
+        let mut next = self.first(&self.gone);
+        while let Some(case) = next {
+            step();
+            next = self.behind_in(&self.gone, case);
+            if case.watches() && case.wants() == side && case.is_claimed() {
+                case.link.unlink();
+                told.push_back(case.end(MOVED));
+            }
+        }
+    }
+
+    /// V3, for one that queues at this side: whom its commit is to ready. The latch is held, and the caller has no watcher at
+    /// this channel yet (I4).
+    #[inline(always)]
+    pub(super) fn tell_of(&self, side: Op, told: &mut GList) {
+        if self.is_watched_beside(side) {
+            self.tell(other(side), told);
+        }
+    }
+
+    /// Whether the other side is watched. The latch is held.
+    #[inline(always)]
+    pub(super) fn is_watched_beside(&self, side: Op) -> bool {
+        self.state.get() & bit(other(side)) != 0
+    }
+
+    /// V3 for a value in the ring, or a place. The latch is held.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn moved(&self, side: Op) -> Did {
+        if self.state.get() & bit(side) == 0 {
+            return Did::Moved;
+        }
+        let mut told = GList::new();
+        self.tell(side, &mut told);
+        Told::of(&told).map_or(Did::Moved, Did::Told)
+    }
+
+    /// V3 for a close. The latch is held.
+    pub(super) fn tell_all(&self, told: &mut GList) {
+        for side in [Op::Recv, Op::Send] {
+            if self.state.get() & bit(side) != 0 {
+                self.tell(side, told);
+            }
+        }
+    }
+}
+
+impl Case {
+    /// Whether it only wants to know.
+    #[inline(always)]
+    pub fn watches(&self) -> bool {
+        self.op.get() & WATCHES != 0
+    }
+
+    /// Claims its wait for the caller.
+    fn is_claimed(&self) -> bool {
+        // SAFETY: a record in a list has its G.
+        unsafe { GRef::from_ptr(self.gp.get()) }.is_some_and(|gp| claim::take(&gp, self.seq.get()))
+    }
+}
+
+#[cfg(test)]
+impl Case {
+    /// A watcher of a side.
+    pub fn watcher(c: &Chan, side: Op) -> Case {
+        let case = Case::new(c, side, std::ptr::null_mut());
+        case.op.set(side as u32 | WATCHES);
+        case
+    }
+}
