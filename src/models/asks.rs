@@ -114,16 +114,21 @@ fn two_ask_one() {
 }
 
 /// A G leaves its P while it is asked, and comes back: it, and the one that ran meanwhile, are told of what is asked then.
-fn leaves_while_asked(size: Size, polled: bool) {
+/// `behind`: behind the other thread, mostly, which loom would not try by itself.
+fn leaves_while_asked(size: Size, behind: bool, polled: bool) {
     check(size, move || {
         let mut mk = maker(1, std::ptr::null());
         let (begun, done) = (Arc::new(Event::new()), Arc::new(Event::new()));
         let before = Arc::new(AtomicU32::new(0));
         let (b, d, n) = (begun.clone(), done.clone(), before.clone());
         let first = mk.token(vec![
-            does(move |_, _, _| b.happen()),
-            // The look lets the other thread come between.
-            if polled { polls() } else { does(|_, _, gp| _ = gp.asked.is_set()) },
+            does(move |_, _, _| {
+                b.happen();
+                if behind {
+                    checker::thread::yield_now();
+                }
+            }),
+            if polled { polls() } else { does(|_, _, _| ()) },
             does(move |_, _, _| n.store(told(0), SeqCst)),
             yields(),
             does(move |w, m, gp| {
@@ -158,12 +163,17 @@ fn leaves_while_asked(size: Size, polled: bool) {
 
 #[test]
 fn leaves_while_it_is_asked() {
-    leaves_while_asked(Size::default(), false);
+    leaves_while_asked(Size::default(), false, false);
+}
+
+#[test]
+fn leaves_when_it_was_asked() {
+    leaves_while_asked(Size::default(), true, false);
 }
 
 #[test]
 fn answers_while_it_is_asked() {
-    leaves_while_asked(Size { preemptions: 1, ..Size::default() }, true);
+    leaves_while_asked(Size { preemptions: 1, ..Size::default() }, true, true);
 }
 
 /// A request is withdrawn while a stopper, which may have seen it, asks too: what was told of it is not taken for what is
