@@ -73,6 +73,13 @@ void compute(int i);
 void report(int i);
 #endif
 
+#ifdef EXAMPLE_gmx_cancel_g
+struct job;
+extern struct job *job;
+void work(void *job);
+bool too_late(void);
+#endif
+
 #ifdef EXAMPLE_gmx_cancel_locks
 extern gmx_mutex m;
 #endif

@@ -355,7 +355,7 @@ pub extern "C" fn gmx_cancel_current() -> gmx_cancel {
 /// ```c
 /// gmx_spawn_opts opts = {.flags = GMX_SPAWN_JOINABLE | GMX_SPAWN_CANCELLABLE};
 /// gmx_g worker;
-/// if (gmx_spawn_with(&opts, work, &job, &worker) == GMX_OK) {
+/// if (gmx_spawn_with(&opts, work, job, &worker) == GMX_OK) {
 ///   if (too_late()) (void)gmx_cancel_g(worker, GMX_ECANCELED);
 ///   if (gmx_join(worker, GMX_FOREVER) != GMX_OK) abort();
 /// }
