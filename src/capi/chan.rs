@@ -557,8 +557,8 @@ pub unsafe extern "C" fn gmx_chan_is_closed(chan: *mut gmx_chan) -> bool {
 }
 
 /// How many goroutines and threads wait at a channel, to send and to receive: for tests, dumps and metrics. A gmx_select
-/// counts once for each of its cases. Both numbers are of one moment. The call looks at every waiter, and holds the channel
-/// meanwhile.
+/// counts once for each of its cases, but for those that end in READY. Both numbers are of one moment. The call looks at every
+/// waiter, and holds the channel meanwhile.
 ///
 /// ```c
 /// size_t senders;
