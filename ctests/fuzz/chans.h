@@ -292,7 +292,8 @@ static void selects(actor *a) {
     if (!p) continue;
     borrowed++;
     c->was_closed[i] = atomic_load(&p->closed);
-    if (k->op == GMX_CASE_SEND) c->values[i] = value_new(p, c->elems[i]);
+    if (one_in(a, 5)) k->op = one_in(a, 2) ? GMX_CASE_RECV_READY : GMX_CASE_SEND_READY;
+    else if (k->op == GMX_CASE_SEND) c->values[i] = value_new(p, c->elems[i]);
     else if (one_in(a, 8)) k->elem = NULL;
   }
   int64_t timeout = one_in(a, 3) ? -(int64_t)rnd(a, 3) : borrowed && one_in(a, 3) ? GMX_FOREVER : 1 + wait_for(a);
@@ -300,7 +301,7 @@ static void selects(actor *a) {
   bool wrong = n && one_in(a, 12);
   if (wrong) {
     gmx_select_case *k = &c->cases[rnd(a, n)];
-    if (one_in(a, 2)) k->op = 2 + (uint32_t)rnd(a, 9);
+    if (one_in(a, 2)) k->op = 4 + (uint32_t)rnd(a, 9);
     else k->chan = (gmx_chan *)((char *)c->elems + 1 + 8 * rnd(a, 9));
   }
   gmx_status s = gmx_select(n || one_in(a, 2) ? c->cases : NULL, n, timeout, out);
@@ -315,6 +316,11 @@ static void selects(actor *a) {
     conduit *p = c->pipes[i];
     if (!p) continue;
     gmx_status mine = chose && i == chosen ? s : GMX_EAGAIN;
+    uint32_t op = c->cases[i].op;
+    if (op == GMX_CASE_RECV_READY || op == GMX_CASE_SEND_READY) {
+      if (mine == GMX_ECLOSED) LOST(a, "who only looks is told that it is closed");
+      mine = GMX_EAGAIN; /* nothing was moved */
+    }
     bool send = c->values[i] != 0xa5a5a5a5u;
     if (mine == GMX_ECLOSED && !atomic_load(&p->closing)) LOST(a, "nobody has closed it");
     if (mine == GMX_OK && c->was_closed[i] && send) LOST(a, "sent to a closed channel");

@@ -30,13 +30,23 @@ static void worker_ends(actor *a) {
   if (a->ended) atomic_fetch_add(a->ended, 1);
 }
 
+static void acts_as_g(actor *a) {
+  keep(a, gmx_self());
+  acts(a);
+  if (one_in(a, 2)) tidy(a);
+  worker_ends(a);
+}
+
 static void as_g(void *arg) {
   actor a = worker((uintptr_t)arg, &gone);
   if (a.token) LOST(&a, "it begins with a token");
-  keep(&a, gmx_self());
-  acts(&a);
-  if (one_in(&a, 2)) tidy(&a);
-  worker_ends(&a);
+  acts_as_g(&a);
+}
+
+static void as_g_with_a_token(void *arg) {
+  actor a = worker((uintptr_t)arg, &gone);
+  if (!a.token) LOST(&a, "it begins without a token of its own");
+  acts_as_g(&a);
 }
 
 /* No more Gs now. */
@@ -58,8 +68,9 @@ static void spawn(actor *a) {
     memset(bytes, 0, sizeof bytes);
     static const size_t sizes[] = {sizeof *o, sizeof *o, sizeof *o, 8, 16, 4096, 7, 0, 5000, 40};
     o->struct_size = sizes[rnd(a, sizeof sizes / sizeof *sizes)];
-    o->flags = (uint32_t)rnd(a, one_in(a, 10) ? 64 : 16);
-    if (o->flags < 32) o->flags &= ~(uint32_t)GMX_SPAWN_INHERIT; /* they begin without a token */
+    o->flags = (uint32_t)rnd(a, one_in(a, 10) ? 128 : 16);
+    if (one_in(a, 4)) o->flags |= GMX_SPAWN_CANCELLABLE;
+    if (o->flags < 64) o->flags &= ~(uint32_t)GMX_SPAWN_INHERIT; /* they begin without a token, or with one of their own */
     o->reserved = one_in(a, 20);
     o->stack_size = one_in(a, 10) ? (size_t)1 << rnd(a, 40) : rnd(a, 5) << 15;
     if (o->stack_size > 4 << 20 && o->stack_size <= (size_t)1 << 30) o->stack_size = 0;
@@ -69,10 +80,11 @@ static void spawn(actor *a) {
     size_t size = o->struct_size ? o->struct_size : sizeof *o;
     bool wrong = size < 8 || size > 4096;
     for (size_t i = sizeof *o; i < size && !wrong; i++) wrong = bytes[i] != 0;
-    wrong |= size >= 12 && (o->flags > 31 || (o->flags & 10) == 10);
+    wrong |= size >= 12 && (o->flags > 63 || (o->flags & 10) == 10);
     wrong |= size >= 16 && o->reserved != 0;
     wrong |= size >= 24 && o->stack_size > (size_t)1 << 30;
-    s = gmx_spawn_with(o, as_g, arg, out);
+    bool own = size >= 12 && o->flags & GMX_SPAWN_CANCELLABLE;
+    s = gmx_spawn_with(o, own ? as_g_with_a_token : as_g, arg, out);
     if (wrong) IS(a, s, GMX_EINVAL);
     else MAY(a, s, GMX_OK, GMX_ENOMEM, DOWN(a));
     if (out && (s == GMX_OK) != (g != 0)) LOST(a, "a spawn is %s, and its handle %llu", gmx_err_name(s), (unsigned long long)g);
@@ -91,11 +103,15 @@ static void as_main(void *arg) {
 
 static void others(actor *a) {
   gmx_g g = handle(a);
-  switch (rnd(a, 6)) {
+  switch (rnd(a, 8)) {
     case 0:
     case 1: WAITS(a, gmx_join(g, wait_for(a)), GMX_OK, GMX_ETIMEDOUT, GMX_ESTALE, GMX_EINVAL, GMX_EDEADLK, GMX_ENOMEM, DOWN(a)); break;
     case 2: MAY(a, gmx_detach(g), GMX_OK, GMX_ESTALE, GMX_EINVAL, GMX_EBUSY, DOWN(a)); break;
     case 3: WAITS_ON(a, gmx_yield(), GMX_OK, DOWN(a)); break;
+    case 4:
+      if (one_in(a, 4)) IS(a, gmx_cancel_g(g, (gmx_status)rnd(a, 3)), GMX_EINVAL);
+      else MAY(a, gmx_cancel_g(g, -1 - (gmx_status)rnd(a, 3000)), GMX_OK, GMX_ESTALE, GMX_EPERM, DOWN(a));
+      break;
     default: MAY(a, gmx_ready(g), GMX_OK, GMX_EPERM, GMX_ESTALE, DOWN(a));
   }
 }
