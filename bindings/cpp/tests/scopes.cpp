@@ -366,7 +366,8 @@ static void tasks_are_cancelled() {
   gomax::semaphore never;
   auto waits = [&] { never.acquire(); };
   auto one = gomax::go(cancellable, waits), other = gomax::go(cancellable, waits), plain = gomax::go(waits);
-  CHECK(one.cancel() && one.cancel());
+  CHECK(one.cancel());
+  one.cancel(); // whether it has ended by now is open
   CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, one.join());
   CHECK(!one.cancel());
   CHECK_THROWS(GMX_EINVAL, other.cancel(0));
