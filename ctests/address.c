@@ -25,7 +25,7 @@ static void wait_once(void *arg) {
   struct waiter *w = arg;
   uint64_t zero = 0;
   CHECK_OK(gmx_wait_on_address(w->addr, &zero, w->size, GMX_FOREVER));
-  w->came = ++*w->order;
+  w->came = __atomic_add_fetch(w->order, 1, __ATOMIC_RELAXED); /* two that are woken may run at once */
 }
 
 /* Each size, each place in the word; a wake at the neighbour wakes nobody. */
