@@ -418,6 +418,22 @@ static void times_beyond_all(void) {
   never_is_a_time();
 }
 
+/* A timer whose delay has passed long ago fires at once, and its period begins then: what it missed does not come. */
+static void delays_that_have_passed(void) {
+  static const int64_t delays[] = {0, -1, -HOUR, -INT64_MAX, INT64_MIN};
+  for (size_t i = 0; i < sizeof delays / sizeof *delays; i++) {
+    struct channel_timer t;
+    int64_t at;
+    CHECK_OK(gmx_timer_new(delays[i], HOUR, &t.t, &t.c));
+    CHECK_OK(gmx_chan_recv(t.c, &at));
+    CHECK_STATUS(gmx_chan_recv_timeout(t.c, &at, 5 * MS), GMX_ETIMEDOUT);
+    CHECK_EQ(timer_reset(t.t, delays[i], HOUR), 1);
+    CHECK_OK(gmx_chan_recv(t.c, &at));
+    CHECK_STATUS(gmx_chan_recv_timeout(t.c, &at, 5 * MS), GMX_ETIMEDOUT);
+    chan_timer_free(&t);
+  }
+}
+
 static void functions_on_one_p(void) {
   CHECK(gmx_gomaxprocs(1) > 0);
   on_g(on_one_p, NULL);
@@ -546,6 +562,7 @@ int main(void) {
   RUN(functions_on_one_p);
   RUN(what_is_due_is_seen);
   RUN(times_beyond_all);
+  RUN(delays_that_have_passed);
   RUN(nothing_piles_up);
   RUN(a_million_timers);
   RUN(an_end_and_a_beginning);

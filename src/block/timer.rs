@@ -201,13 +201,19 @@ impl HostTimer {
     }
 }
 
+/// When a delay is over that begins now. One that has passed ends now: a period that began long ago would fire once for
+/// each time that was missed.
+fn at(delay: i64) -> i64 {
+    later(now(), delay.max(0))
+}
+
 /// A1. Fires after `delay`, then every `period` (0: once); [`FOREVER`]: never. Whether that prevented a firing
 /// of before. Without memory it is stopped.
 pub fn reset(m: MRef, handle: u64, delay: i64, period: i64) -> Result<bool> {
     let (t, mut s) = find(objects(m.sched())?, handle)?;
     if s.armed && delay != FOREVER {
         t.forget(&mut s);
-        s.when = later(now(), delay);
+        s.when = at(delay);
         s.period = period;
         if Timers::postpone(&t.timer, s.when, s.seq) {
             return Ok(true);
@@ -225,7 +231,7 @@ fn arm(m: MRef, t: &'static HostTimer, s: &mut State, delay: i64, period: i64) -
     if delay == FOREVER {
         return Ok(None);
     }
-    s.when = later(now(), delay);
+    s.when = at(delay);
     s.period = period;
     // SAFETY: it is stopped, and a place in the slab is never given back.
     let (_, first) = unsafe { Timers::add_somewhere(m.sched(), m, &t.timer, t.alarm(s)) }?;
