@@ -164,8 +164,6 @@ BY_HAND = [
     ("protocol/preempt.rs", "answer", "gp.asked.clear();", "if !@ { gp.asked.clear(); }", "ASK-4: before a G that answers looks at its P"),
     ("protocol/park.rs", "make_running", "gp.asked.clear();", "if !@ { gp.asked.clear(); }", "ASK-4: when a G is entered"),
     ("gmp/g.rs", "ask", "self.0.swap(1, Ordering::Relaxed) == 0", "self.0.swap(1, Ordering::Relaxed) == 0 || @", "ASK-2: told once"),
-    ("protocol/stw.rs", "stop", "    tell(sched, false);", "    if !@ { tell(sched, false); }", "ASK-1: a stop"),
-    ("protocol/ragged.rs", "for_each_p", "        tell(sched, false);", "        if !@ { tell(sched, false); }", "ASK-1: a barrier"),
     ("protocol/ragged.rs", "for_each_p", "    b.wait.store(sched.procs() as i32, Ordering::Relaxed);", "    b.wait.store(if @ { 1 } else { sched.procs() as i32 }, Ordering::Relaxed);", "R1: all are counted before"),
     ("protocol/park.rs", "park_by_host", "&& gp.cas_status(GStatus::Parking, GStatus::Parked);", "&& (gp.cas_status(GStatus::Parking, GStatus::Parked) || @);", "K5: readied while the commit ran"),
     ("protocol/park.rs", "park_by_host", "    gp.set_status(GStatus::Parking);\n", "    if !@ { gp.set_status(GStatus::Parking); }\n", "K1: readable from here on"),
@@ -471,17 +469,22 @@ def put(path, text):
         path.write_text(text, errors="surrogateescape")
 
 
+def mutated(text, here):
+    """A file with its mutations."""
+    # From the last to the first, so that places stay. Of two at one place the second is inside of what the first left.
+    for m in sorted(here, key=lambda m: (m.at, m.n), reverse=True):
+        new = m.new.replace("@", f"crate::mutated({m.n})")
+        if text[m.at : m.at + len(m.old)] != m.old:
+            sys.exit(f"{m.name}: overlaps with another")
+        text = text[: m.at] + new + text[m.at + len(m.old) :]
+    return text
+
+
 def make_tree(all_of_them):
     files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\n")
     for file in filter(None, files):
         text = (ROOT / file).read_text(errors="surrogateescape")
-        here = [m for m in all_of_them if "src/" + m.file == file]
-        # From the last to the first, so that places stay. Of two at one place the second is inside of what the first left.
-        for m in sorted(here, key=lambda m: (m.at, m.n), reverse=True):
-            new = m.new.replace("@", f"crate::mutated({m.n})")
-            if text[m.at : m.at + len(m.old)] != m.old:
-                sys.exit(f"{m.name}: overlaps with another")
-            text = text[: m.at] + new + text[m.at + len(m.old) :]
+        text = mutated(text, [m for m in all_of_them if "src/" + m.file == file])
         if file == "src/lib.rs":
             text += """
 /// Whether this one is to be left out.
@@ -642,6 +645,8 @@ def main():
     if "--loom" in sys.argv:
         chosen = [m for m in chosen if m.name not in FOUND.known]
     if "--list" in sys.argv:
+        for file in MODELS:
+            mutated((ROOT / "src" / file).read_text(), [m for m in all_of_them if m.file == file])
         print(*(m.name for m in chosen), sep="\n")
         return
     make_tree(all_of_them)
