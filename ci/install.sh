@@ -111,8 +111,8 @@ cat >"$dest/documented" <<'SH'
 set -euo pipefail
 dest=$1 make=$2 cc=$3
 for dir in etc usr; do
-  mkdir -p "$dest/over/$dir" "$dest/work/$dir"
-  mount -t overlay overlay -o "lowerdir=/$dir,upperdir=$dest/over/$dir,workdir=$dest/work/$dir" "/$dir" 2>/dev/null || exit 77
+  mkdir -p "$dest/over/$dir" "$dest/scratch/$dir"
+  mount -t overlay overlay -o "lowerdir=/$dir,upperdir=$dest/over/$dir,workdir=$dest/scratch/$dir" "/$dir" 2>/dev/null || exit 77
 done
 unset LD_LIBRARY_PATH PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR
 rm -f /usr/local/lib/libgomax* /usr/lib/libgomax* && ldconfig

@@ -380,42 +380,45 @@ GMX_API uint32_t gmx_version(void);
 #define GMX_SPAWN_JOINABLE 1
 
 /**
- * gmx_spawn_opts.flags: the new goroutine begins at once, on the caller's P. The caller continues when the new goroutine waits or
- * ends; or at the same time as it, from the moment at which another P steals the caller. What makes fork-join fast and small.
+ * gmx_spawn_opts.flags: the new goroutine begins at once, on the caller's P. The caller continues when the new
+ * goroutine waits or ends; or at the same time as it, from the moment at which another P steals the caller. What makes
+ * fork-join fast and small.
  *
  * The caller continues first, and the new goroutine runs next, in these cases: the caller is a thread of the host or a
- * goroutine that is locked to its thread, since that thread runs no other goroutine; it is pinned, in a syscall, in a callback of
- * the scheduler or has stopped the world, since it may not leave its P then; or there is no memory for the new stack yet.
+ * goroutine that is locked to its thread, since that thread runs no other goroutine; it is pinned, in a syscall, in a
+ * callback of the scheduler or has stopped the world, since it may not leave its P then; or there is no memory for the
+ * new stack yet.
  */
 #define GMX_SPAWN_CHILD_FIRST 2
 
 /**
- * gmx_spawn_opts.flags: when the goroutine has ended, however it ended, its stack is wiped before another goroutine gets it: what
- * is in memory is overwritten with zeros, and pages on a swap device are dropped.
+ * gmx_spawn_opts.flags: when the goroutine has ended, however it ended, its stack is wiped before another goroutine
+ * gets it: what is in memory is overwritten with zeros, and pages on a swap device are dropped.
  *
- * It costs two calls of the system and the overwriting of the pages that the stack has in memory. Not wiped are registers (the
- * thread keeps those that a goroutine leaves until others overwrite them, and the system saves them where it likes), what was
- * written to a swap device, alternate signal stacks, and what the goroutine wrote elsewhere. The descriptor keeps fn and arg
- * until the next goroutine.
+ * It costs two calls of the system and the overwriting of the pages that the stack has in memory. Not wiped are
+ * registers (the thread keeps those that a goroutine leaves until others overwrite them, and the system saves them
+ * where it likes), what was written to a swap device, alternate signal stacks, and what the goroutine wrote elsewhere.
+ * The descriptor keeps fn and arg until the next goroutine.
  */
 #define GMX_SPAWN_WIPE 4
 
 /**
- * gmx_spawn_opts.flags: the new goroutine goes behind all others in the run queue of the caller's P, and not before them. For a
- * caller that spawns many and wants them to run in this order, or not yet. Not together with GMX_SPAWN_CHILD_FIRST.
+ * gmx_spawn_opts.flags: the new goroutine goes behind all others in the run queue of the caller's P, and not before
+ * them. For a caller that spawns many and wants them to run in this order, or not yet. Not together with
+ * GMX_SPAWN_CHILD_FIRST.
  */
 #define GMX_SPAWN_LAST 8
 
 /**
- * gmx_spawn_opts.flags: the new goroutine is under the caller's current token from its start, until gmx_cancel_use says
- * otherwise, and the token lives as long. Without it a goroutine begins under none, but for one of a scope.
+ * gmx_spawn_opts.flags: the new goroutine is under the caller's current token from its start, until gmx_cancel_use
+ * says otherwise, and the token lives as long. Without it a goroutine begins under none, but for one of a scope.
  */
 #define GMX_SPAWN_INHERIT 16
 
 /**
- * gmx_spawn_opts.flags: the goroutine has a token of its own, which gmx_cancel_g cancels by the goroutine's handle. It is the
- * current token at the start, and it is freed when the goroutine ends. With GMX_SPAWN_INHERIT it is below the caller's current
- * token, otherwise below none.
+ * gmx_spawn_opts.flags: the goroutine has a token of its own, which gmx_cancel_g cancels by the goroutine's handle. It
+ * is the current token at the start, and it is freed when the goroutine ends. With GMX_SPAWN_INHERIT it is below the
+ * caller's current token, otherwise below none.
  */
 #define GMX_SPAWN_CANCELLABLE 32
 
@@ -441,10 +444,11 @@ typedef struct gmx_spawn_opts {
    */
   uint32_t reserved;
   /**
-   * Usable bytes of its stack, at most 1 GiB. 0: that of gmx_config. The library itself uses up to 2 KiB of them at any
-   * time (also for another goroutine, when this one is entered after it), and 8 KiB in gmx_gomaxprocs and
-   * gmx_set_default_gomaxprocs; a library built without optimization eight times as much. Room for the C library comes on
-   * top, and for the host's signal handlers without SA_ONSTACK: each needs 1 to 11 KiB for the registers of the CPU.
+   * Usable bytes of its stack, at most 1 GiB. 0: that of gmx_config. The library itself uses up to 2 KiB of them at
+   * any time (also for another goroutine, when this one is entered after it), and 8 KiB in gmx_gomaxprocs and
+   * gmx_set_default_gomaxprocs; a library built without optimization eight times as much. Room for the C library
+   * comes on top, and for the host's signal handlers without SA_ONSTACK: each needs 1 to 11 KiB for the registers of
+   * the CPU.
    */
   size_t stack_size;
   /**
@@ -464,8 +468,8 @@ typedef uint64_t gmx_g;
 typedef uint32_t gmx_key;
 
 /**
- * Starts a goroutine that runs fn(arg). It runs next on the caller's P, in the caller's time slice, or elsewhere if there is an
- * idle P. Only when the slice is over do goroutines that waited longer come before it.
+ * Starts a goroutine that runs fn(arg). It runs next on the caller's P, in the caller's time slice, or elsewhere if
+ * there is an idle P. Only when the slice is over do goroutines that waited longer come before it.
  *
  * Its stack is bound when it first runs: while there is no memory for one it waits its turn.
  *
@@ -475,15 +479,16 @@ typedef uint32_t gmx_key;
  * Migrates: no.
  * Cancellable: no.
  * Owns: arg stays the caller's.
- * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime ends.
+ * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime
+ * ends.
  * Since: 0.1
  */
-GMX_MUST_USE GMX_API gmx_status gmx_spawn(void (*fn)(void*),
-                     void *arg);
+GMX_MUST_USE GMX_API gmx_status gmx_spawn(void (*fn)(void*), void *arg);
 
 /**
- * Starts a goroutine that runs fn with the address of a copy of the size bytes at args. The copy lies on the goroutine's stack, is
- * aligned to 16 bytes and lasts until fn has returned; nothing needs to be freed. Otherwise as gmx_spawn.
+ * Starts a goroutine that runs fn with the address of a copy of the size bytes at args. The copy lies on the
+ * goroutine's stack, is aligned to 16 bytes and lasts until fn has returned; nothing needs to be freed. Otherwise as
+ * gmx_spawn.
  *
  *     struct job job = {.from = 0, .to = 100};
  *     gmx_status status = gmx_spawn_copy(work, &job, sizeof job);
@@ -494,13 +499,11 @@ GMX_MUST_USE GMX_API gmx_status gmx_spawn(void (*fn)(void*),
  * Migrates: no.
  * Cancellable: no.
  * Owns: args stays the caller's, and may go when the call is over.
- * Returns: GMX_OK; GMX_EINVAL if fn is NULL, size exceeds GMX_SPAWN_COPY_MAX, or args is NULL and size is not 0; GMX_ENOMEM;
- * GMX_ESHUTDOWN from a thread of the host while the runtime ends.
+ * Returns: GMX_OK; GMX_EINVAL if fn is NULL, size exceeds GMX_SPAWN_COPY_MAX, or args is NULL and size is not 0;
+ * GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime ends.
  * Since: 0.2
  */
-GMX_MUST_USE GMX_API gmx_status gmx_spawn_copy(void (*fn)(void*),
-                          const void *args,
-                          size_t size);
+GMX_MUST_USE GMX_API gmx_status gmx_spawn_copy(void (*fn)(void*), const void *args, size_t size);
 
 /**
  * As gmx_spawn, with options; NULL options are the defaults. Writes the handle to *g unless g is NULL.
@@ -511,8 +514,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_spawn_copy(void (*fn)(void*),
  * Migrates: with GMX_SPAWN_CHILD_FIRST on a goroutine.
  * Cancellable: no.
  * Owns: a joinable goroutine's descriptor is the caller's until gmx_join or gmx_detach.
- * Returns: GMX_OK; GMX_EINVAL if fn is NULL, for unknown flags, for GMX_SPAWN_LAST with GMX_SPAWN_CHILD_FIRST, or for a stack of
- * more than 1 GiB; GMX_ENOMEM; GMX_ESHUTDOWN.
+ * Returns: GMX_OK; GMX_EINVAL if fn is NULL, for unknown flags, for GMX_SPAWN_LAST with GMX_SPAWN_CHILD_FIRST, or for
+ * a stack of more than 1 GiB; GMX_ENOMEM; GMX_ESHUTDOWN.
  * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_spawn_with(const struct gmx_spawn_opts *opts,
@@ -521,8 +524,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_spawn_with(const struct gmx_spawn_opts *opts
                           gmx_g *g);
 
 /**
- * Waits until a joinable goroutine has ended. Its handle is stale then. Several may wait for the same one while it runs;
- * if it has ended before, one caller gets it.
+ * Waits until a joinable goroutine has ended. Its handle is stale then. Several may wait for the same one while it
+ * runs; if it has ended before, one caller gets it.
  *
  * timeout: nanoseconds; GMX_FOREVER; 0 only looks.
  *
@@ -536,8 +539,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_spawn_with(const struct gmx_spawn_opts *opts
  * goroutine cannot be joined; GMX_EDEADLK for itself; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
-GMX_MUST_USE GMX_API gmx_status gmx_join(gmx_g g,
-                    int64_t timeout);
+GMX_MUST_USE GMX_API gmx_status gmx_join(gmx_g g, int64_t timeout);
 
 /**
  * Gives up the right to join a goroutine.
@@ -577,8 +579,8 @@ GMX_API gmx_status gmx_yield(void);
  * Migrates: does not return.
  * Cancellable: no.
  * Owns: what the goroutine had allocated stays allocated.
- * Returns: only if it may not: GMX_EPERM on an attached or a foreign thread or within gmx_callback, GMX_ENOTG in a scheduler's
- * callback.
+ * Returns: only if it may not: GMX_EPERM on an attached or a foreign thread or within gmx_callback, GMX_ENOTG in a
+ * scheduler's callback.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_goexit(void);
@@ -613,28 +615,27 @@ GMX_API uint64_t gmx_goid(void);
 
 /**
  * The bounds of the stack that the caller runs on, for a collector that scans it or an interpreter that guards its
- * recursion: [*lo, *hi), without the guard below. A goroutine has a stack of its own, and keeps it to its end. Attached
- * threads, callbacks on threads of the host, and foreign threads run on the stack of their thread; a scheduler's callback
- * may run on either.
+ * recursion: [*lo, *hi), without the guard below. A goroutine has a stack of its own, and keeps it to its end.
+ * Attached threads, callbacks on threads of the host, and foreign threads run on the stack of their thread; a
+ * scheduler's callback may run on either.
  *
- * Blocks: never. The first call on a thread of the host asks the C library, which reads a file of /proc on the main thread
- * and may allocate; later ones are some loads.
+ * Blocks: never. The first call on a thread of the host asks the C library, which reads a file of /proc on the main
+ * thread and may allocate; later ones are some loads.
  * Call from: every context; it does not start the runtime.
  * Safepoint: no.
  * Migrates: no.
  * Cancellable: no.
  * Owns: nothing.
- * Returns: GMX_OK; GMX_EINVAL if lo or hi is NULL; GMX_ENOTSUP on a stack that belongs to neither the thread nor the calling
- * goroutine (coroutines of the host, sigaltstack, a child of fork on a goroutine's stack), and where the C library does not
- * know the thread's.
+ * Returns: GMX_OK; GMX_EINVAL if lo or hi is NULL; GMX_ENOTSUP on a stack that belongs to neither the thread nor the
+ * calling goroutine (coroutines of the host, sigaltstack, a child of fork on a goroutine's stack), and where the C
+ * library does not know the thread's.
  * Since: 0.2
  */
-GMX_MUST_USE GMX_API gmx_status gmx_stack_bounds(void **lo,
-                            void **hi);
+GMX_MUST_USE GMX_API gmx_status gmx_stack_bounds(void **lo, void **hi);
 
 /**
- * How many goroutines are alive: attached threads and threads in gmx_callback count, other threads of the host do not. A
- * glance, unless the world is stopped.
+ * How many goroutines are alive: attached threads and threads in gmx_callback count, other threads of the host do not.
+ * A glance, unless the world is stopped.
  *
  * Blocks: never.
  * Call from: every context.
@@ -648,10 +649,10 @@ GMX_MUST_USE GMX_API gmx_status gmx_stack_bounds(void **lo,
 GMX_API int64_t gmx_num_g(void);
 
 /**
- * Parks the calling goroutine until gmx_ready. When it is off its stack, commit(arg, g) runs on the scheduler's stack: it
- * makes g known to whoever is to ready it, who may do so at once: the goroutine goes on when commit has returned, so what
- * commit uses may lie on its stack. If commit returns false the goroutine is not parked. commit must not block. A NULL
- * commit parks unconditionally.
+ * Parks the calling goroutine until gmx_ready. When it is off its stack, commit(arg, g) runs on the scheduler's stack:
+ * it makes g known to whoever is to ready it, who may do so at once: the goroutine goes on when commit has returned,
+ * so what commit uses may lie on its stack. If commit returns false the goroutine is not parked. commit must not
+ * block. A NULL commit parks unconditionally.
  *
  * One of gmx_ready and the token ends a park. commit runs in any case, also if the token is cancelled already. After
  * GMX_ECANCELED a gmx_ready may still be on its way: take g back from where commit has put it before you park again,
@@ -668,13 +669,11 @@ GMX_API int64_t gmx_num_g(void);
  * Returns: GMX_OK when it was readied, or was not parked; GMX_ECANCELED; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
-GMX_MUST_USE GMX_API gmx_status gmx_park(bool (*commit)(void*, gmx_g),
-                    void *arg,
-                    const char *reason);
+GMX_MUST_USE GMX_API gmx_status gmx_park(bool (*commit)(void*, gmx_g), void *arg, const char *reason);
 
 /**
- * As gmx_park, but gives up after timeout nanoseconds: one of gmx_ready, the timeout and the token ends the park. With 0 or
- * less it returns GMX_OK only if commit returns false or readies g, or another does before commit returns.
+ * As gmx_park, but gives up after timeout nanoseconds: one of gmx_ready, the timeout and the token ends the park. With
+ * 0 or less it returns GMX_OK only if commit returns false or readies g, or another does before commit returns.
  *
  *     gmx_status s = gmx_park_timeout(enqueue, &w, "reply", timeout);
  *     if (s != GMX_OK) dequeue(&w);
@@ -686,8 +685,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_park(bool (*commit)(void*, gmx_g),
  * Migrates: yes.
  * Cancellable: yes.
  * Owns: arg stays the caller's.
- * Returns: GMX_OK when it was readied, or was not parked; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_ENOMEM, and then commit has not
- * run; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK when it was readied, or was not parked; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_ENOMEM, and then commit
+ * has not run; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.2
  */
 GMX_MUST_USE GMX_API gmx_status gmx_park_timeout(bool (*commit)(void*, gmx_g),
@@ -704,8 +703,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_park_timeout(bool (*commit)(void*, gmx_g),
  * Migrates: no.
  * Cancellable: no.
  * Owns: nothing.
- * Returns: GMX_OK; GMX_EPERM if it is not parked (it runs, it waits for something else, or its park has ended otherwise);
- * GMX_ESTALE.
+ * Returns: GMX_OK; GMX_EPERM if it is not parked (it runs, it waits for something else, or its park has ended
+ * otherwise); GMX_ESTALE.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_ready(gmx_g g);
@@ -740,8 +739,8 @@ GMX_API gmx_status gmx_lock_os_thread(void);
 GMX_API gmx_status gmx_unlock_os_thread(void);
 
 /**
- * Makes a key under which each goroutine has a value of its own, NULL at first. destructor, unless NULL, is called on the
- * goroutine at its end with a value that is not NULL.
+ * Makes a key under which each goroutine has a value of its own, NULL at first. destructor, unless NULL, is called on
+ * the goroutine at its end with a value that is not NULL.
  *
  * Blocks: never.
  * Call from: every context.
@@ -752,8 +751,7 @@ GMX_API gmx_status gmx_unlock_os_thread(void);
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_EAGAIN when 64 keys are in use.
  * Since: 0.1
  */
-GMX_MUST_USE GMX_API gmx_status gmx_key_create(void (*destructor)(void*),
-                          gmx_key *out);
+GMX_MUST_USE GMX_API gmx_status gmx_key_create(void (*destructor)(void*), gmx_key *out);
 
 /**
  * Ends a key. Values that goroutines still have under it are forgotten, without the destructor.
@@ -778,11 +776,11 @@ GMX_API gmx_status gmx_key_delete(gmx_key key);
  * Migrates: no.
  * Cancellable: no.
  * Owns: the destructor gets the value at the goroutine's end; a value that is replaced stays the caller's.
- * Returns: GMX_OK; GMX_EINVAL for a key that is none; GMX_ENOMEM; GMX_ENOTG on a foreign thread or in a scheduler's callback.
+ * Returns: GMX_OK; GMX_EINVAL for a key that is none; GMX_ENOMEM; GMX_ENOTG on a foreign thread or in a scheduler's
+ * callback.
  * Since: 0.1
  */
-GMX_MUST_USE GMX_API gmx_status gmx_key_set(gmx_key key,
-                       void *value);
+GMX_MUST_USE GMX_API gmx_status gmx_key_set(gmx_key key, void *value);
 
 /**
  * The calling goroutine's value under a key.
@@ -2254,11 +2252,11 @@ GMX_MUST_USE GMX_API gmx_status gmx_once_do_timeout(struct gmx_once *once,
 /* ---- Cancellation ----------------------------------------------------------------------------------------------- */
 
 /**
- * A token of cancellation. When a token, or the one that it was made under, is cancelled, by hand or at its deadline, the
- * calls that wait for an event under it end with GMX_ECANCELED: channels, select, sleep, semaphores and condition variables.
- * The wait for a lock or for an end does not: mutex, rwmutex, once, wait group, join, leaving a scope. So a lock that is not
- * checked is held, and a join that is not checked has waited, also in a scope that fails. The line "Cancellable" of each
- * function says which it is.
+ * A token of cancellation. When a token, or the one that it was made under, is cancelled, by hand or at its deadline,
+ * the calls that wait for an event under it end with GMX_ECANCELED: channels, select, sleep, semaphores and condition
+ * variables. The wait for a lock or for an end does not: mutex, rwmutex, once, wait group, join, leaving a scope. So a
+ * lock that is not checked is held, and a join that is not checked has waited, also in a scope that fails. The line
+ * "Cancellable" of each function says which it is.
  *
  * Handles are not used again. 0 is none.
  */
@@ -2280,8 +2278,8 @@ typedef uint64_t gmx_cancel;
 GMX_MUST_USE GMX_API gmx_status gmx_cancel_new(gmx_cancel parent, int64_t timeout, gmx_cancel *out);
 
 /**
- * Cancels a token and all that were made under it. Whoever waits under one of them goes on with GMX_ECANCELED, and so does
- * whoever is about to wait; what they would have waited for is as it was.
+ * Cancels a token and all that were made under it. Whoever waits under one of them goes on with GMX_ECANCELED, and so
+ * does whoever is about to wait; what they would have waited for is as it was.
  *
  * Blocks: never.
  * Call from: every context.
@@ -2295,8 +2293,9 @@ GMX_MUST_USE GMX_API gmx_status gmx_cancel_new(gmx_cancel parent, int64_t timeou
 GMX_API gmx_status gmx_cancel_now(gmx_cancel token);
 
 /**
- * As gmx_cancel_now, with a reason of the caller's own for gmx_cancel_reason to tell, of this token and of those that were
- * made under it. What waits ends with GMX_ECANCELED all the same. If the token was cancelled before, its reason stays.
+ * As gmx_cancel_now, with a reason of the caller's own for gmx_cancel_reason to tell, of this token and of those that
+ * were made under it. What waits ends with GMX_ECANCELED all the same. If the token was cancelled before, its reason
+ * stays.
  *
  * reason: any status below 0, of the library or of the program.
  *
@@ -2309,14 +2308,14 @@ GMX_API gmx_status gmx_cancel_now(gmx_cancel token);
  * Returns: GMX_OK, also if it was cancelled already; GMX_EINVAL if reason is not below 0; GMX_ESTALE.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_cancel_now_because(gmx_cancel token,
-                                  gmx_status reason);
+GMX_API gmx_status gmx_cancel_now_because(gmx_cancel token, gmx_status reason);
 
 /**
  * Why a token is cancelled. 0: the caller's current one.
  *
- * reason: GMX_OK if it is not cancelled, or there is none; GMX_ECANCELED by gmx_cancel_now; GMX_ETIMEDOUT by its deadline;
- * or what gmx_cancel_now_because was given. A token that is cancelled with one above it has that one's reason.
+ * reason: GMX_OK if it is not cancelled, or there is none; GMX_ECANCELED by gmx_cancel_now; GMX_ETIMEDOUT by its
+ * deadline; or what gmx_cancel_now_because was given. A token that is cancelled with one above it has that one's
+ * reason.
  *
  * Blocks: never.
  * Call from: every context.
@@ -2327,12 +2326,11 @@ GMX_API gmx_status gmx_cancel_now_because(gmx_cancel token,
  * Returns: GMX_OK; GMX_EINVAL if reason is NULL; GMX_ESTALE.
  * Since: 0.2
  */
-GMX_MUST_USE GMX_API gmx_status gmx_cancel_reason(gmx_cancel token,
-                             gmx_status *reason);
+GMX_MUST_USE GMX_API gmx_status gmx_cancel_reason(gmx_cancel token, gmx_status *reason);
 
 /**
- * When a token is cancelled at the latest, on the clock of gmx_now: the earliest of its own deadline and those above it. 0:
- * the caller's current one.
+ * When a token is cancelled at the latest, on the clock of gmx_now: the earliest of its own deadline and those above
+ * it. 0: the caller's current one.
  *
  * deadline: INT64_MAX if there is none.
  *
@@ -2345,14 +2343,13 @@ GMX_MUST_USE GMX_API gmx_status gmx_cancel_reason(gmx_cancel token,
  * Returns: GMX_OK; GMX_EINVAL if deadline is NULL; GMX_ESTALE.
  * Since: 0.2
  */
-GMX_MUST_USE GMX_API gmx_status gmx_cancel_deadline(gmx_cancel token,
-                               int64_t *deadline);
+GMX_MUST_USE GMX_API gmx_status gmx_cancel_deadline(gmx_cancel token, int64_t *deadline);
 
 /**
  * Whether a token is cancelled, for a loop that waits for nothing. 0: the caller's current one.
  *
- * A stale token counts as cancelled: an answer of true stays true when the token is freed, and a loop ends although its token
- * is gone. gmx_cancel_reason tells the two apart.
+ * A stale token counts as cancelled: an answer of true stays true when the token is freed, and a loop ends although
+ * its token is gone. gmx_cancel_reason tells the two apart.
  *
  * Blocks: never.
  * Call from: every context.
@@ -2360,19 +2357,19 @@ GMX_MUST_USE GMX_API gmx_status gmx_cancel_deadline(gmx_cancel token,
  * Migrates: no.
  * Cancellable: no.
  * Owns: nothing.
- * Returns: true if it is cancelled or stale; false if it is not cancelled, for 0 if there is none, and on a thread that the
- * library did not know and has no memory to know.
+ * Returns: true if it is cancelled or stale; false if it is not cancelled, for 0 if there is none, and on a thread
+ * that the library did not know and has no memory to know.
  * Since: 0.1
  */
 GMX_API bool gmx_cancel_is_cancelled(gmx_cancel token);
 
 /**
- * Makes a token the caller's current one: from now on it ends what the caller waits for, as "Cancellable" of each function
- * says. 0: none. A goroutine begins with none, but for one that a scope has
- * spawned, and ends with its own; an attached thread begins with the thread's, and has none after gmx_detach_thread.
+ * Makes a token the caller's current one: from now on it ends what the caller waits for, as "Cancellable" of each
+ * function says. 0: none. A goroutine begins with none, but for one that a scope has spawned, and ends with its own;
+ * an attached thread begins with the thread's, and has none after gmx_detach_thread.
  *
- * previous: where the former one is written, unless NULL: to be used again afterwards, also if it was freed meanwhile while
- * it is under a token, or the current one of somebody.
+ * previous: where the former one is written, unless NULL: to be used again afterwards, also if it was freed meanwhile
+ * while it is under a token, or the current one of somebody.
  *
  * Blocks: never.
  * Call from: every context but a scheduler's callback and a foreign thread that has stopped the world.
@@ -2383,13 +2380,12 @@ GMX_API bool gmx_cancel_is_cancelled(gmx_cancel token);
  * Returns: GMX_OK; GMX_ESTALE; GMX_ENOTG.
  * Since: 0.1
  */
-GMX_API gmx_status gmx_cancel_use(gmx_cancel token,
-                          gmx_cancel *previous);
+GMX_API gmx_status gmx_cancel_use(gmx_cancel token, gmx_cancel *previous);
 
 /**
  * Whether the caller's token ends its waits for locks and ends too: mutex, rwmutex, once, wait group and join return
- * GMX_ECANCELED then. Not to be set around code that does not check each of these calls. An interpreter whose main thread has
- * to react to a signal needs it:
+ * GMX_ECANCELED then. Not to be set around code that does not check each of these calls. An interpreter whose main
+ * thread has to react to a signal needs it:
  *
  *     bool before = gmx_cancel_locks(true);
  *     gmx_status status = gmx_mutex_lock(&m); // GMX_ECANCELED: it is not locked
@@ -2398,7 +2394,8 @@ GMX_API gmx_status gmx_cancel_use(gmx_cancel token,
  * A goroutine begins without it; an attached thread begins with what the thread has.
  *
  * Blocks: never.
- * Call from: every context; it does nothing in a scheduler's callback and on a foreign thread that has stopped the world.
+ * Call from: every context; it does nothing in a scheduler's callback and on a foreign thread that has stopped the
+ * world.
  * Safepoint: no.
  * Migrates: no.
  * Cancellable: no.
@@ -2409,9 +2406,9 @@ GMX_API gmx_status gmx_cancel_use(gmx_cancel token,
 GMX_API bool gmx_cancel_locks(bool too);
 
 /**
- * Begins a shield around the caller: until gmx_cancel_unshield no token ends what the caller waits for. It is for code that
- * cleans up in a goroutine that is cancelled, and has to wait for that. Shields nest. A token that is cancelled meanwhile
- * stays so: gmx_cancel_reason tells it, and the first wait behind the shield ends with GMX_ECANCELED.
+ * Begins a shield around the caller: until gmx_cancel_unshield no token ends what the caller waits for. It is for code
+ * that cleans up in a goroutine that is cancelled, and has to wait for that. Shields nest. A token that is cancelled
+ * meanwhile stays so: gmx_cancel_reason tells it, and the first wait behind the shield ends with GMX_ECANCELED.
  *
  *     gmx_status status = gmx_chan_send(out, &block); // GMX_ECANCELED: the scope gives up
  *     if (status != GMX_OK) {
@@ -2420,8 +2417,8 @@ GMX_API bool gmx_cancel_locks(bool too);
  *       gmx_cancel_unshield();
  *     }
  *
- * A shield is the caller's alone: a goroutine that it spawns has none. A goroutine that ends within a shield has ended it,
- * and so has gmx_detach_thread.
+ * A shield is the caller's alone: a goroutine that it spawns has none. A goroutine that ends within a shield has ended
+ * it, and so has gmx_detach_thread.
  *
  * Blocks: never.
  * Call from: every context but a scheduler's callback and a foreign thread that has stopped the world.
@@ -2463,11 +2460,13 @@ GMX_API gmx_status gmx_cancel_unshield(void);
 GMX_API gmx_cancel gmx_cancel_current(void);
 
 /**
- * Cancels the goroutine g, which was spawned with GMX_SPAWN_CANCELLABLE: its own token is cancelled, so that its waits for events
- * end with GMX_ECANCELED, the one that it is in and those to come, and so do those of whatever is below that token. It is not
- * stopped: it ends when it returns. gmx_cancel_reason says the reason of the token: a status, or any other number below zero.
+ * Cancels the goroutine g, which was spawned with GMX_SPAWN_CANCELLABLE: its own token is cancelled, so that its waits
+ * for events end with GMX_ECANCELED, the one that it is in and those to come, and so do those of whatever is below
+ * that token. It is not stopped: it ends when it returns. gmx_cancel_reason says the reason of the token: a status, or
+ * any other number below zero.
  *
- * Nothing happens to a goroutine that has made another token its current one (gmx_cancel_use) before it is back under its own.
+ * Nothing happens to a goroutine that has made another token its current one (gmx_cancel_use) before it is back under
+ * its own.
  *
  *     gmx_spawn_opts opts = {.flags = GMX_SPAWN_JOINABLE | GMX_SPAWN_CANCELLABLE};
  *     gmx_g worker;
@@ -2482,16 +2481,15 @@ GMX_API gmx_cancel gmx_cancel_current(void);
  * Migrates: no.
  * Cancellable: no.
  * Owns: nothing.
- * Returns: GMX_OK, also if it was cancelled already, which keeps the first reason; GMX_ESTALE: it has ended; GMX_EPERM: it was
- * spawned without GMX_SPAWN_CANCELLABLE; GMX_EINVAL: reason is not below zero.
+ * Returns: GMX_OK, also if it was cancelled already, which keeps the first reason; GMX_ESTALE: it has ended;
+ * GMX_EPERM: it was spawned without GMX_SPAWN_CANCELLABLE; GMX_EINVAL: reason is not below zero.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_cancel_g(gmx_g g,
-                        gmx_status reason);
+GMX_API gmx_status gmx_cancel_g(gmx_g g, gmx_status reason);
 
 /**
- * Gives a token back. It is not cancelled by that: whoever waits under it waits on, and tokens that were made under it, and
- * its deadline, do what they did.
+ * Gives a token back. It is not cancelled by that: whoever waits under it waits on, and tokens that were made under
+ * it, and its deadline, do what they did.
  *
  * Blocks: never.
  * Call from: every context.
@@ -2749,8 +2747,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_parallel_for(int64_t n,
 typedef struct gmx_chan gmx_chan;
 
 /**
- * What gmx_select may do. The words at its end are the library's while it waits; an array may be used again, but by one
- * gmx_select at a time.
+ * What gmx_select may do. The words at its end are the library's while it waits; an array may be used again, but by
+ * one gmx_select at a time.
  */
 typedef struct gmx_select_case {
   /**
@@ -2773,11 +2771,11 @@ typedef struct gmx_select_case {
  * Makes a channel for values of elem_size bytes (0: it only tells that something happened) with room for capacity of
  * them (0: sender and receiver meet).
  *
- * With GMX_UNBOUNDED as the capacity there is room as long as there is memory: a send never waits, and returns GMX_ENOMEM if
- * it gets no memory. For senders that must not wait for the receivers, such as callbacks of a library. Senders that are
- * faster than the receivers for long fill the memory; a bound is what slows them down. The values lie in segments of about
- * 1 KiB (or one value, if that is larger). A segment is allocated when the ones before it are full, and freed when its values
- * have been received, but for two that the channel keeps.
+ * With GMX_UNBOUNDED as the capacity there is room as long as there is memory: a send never waits, and returns
+ * GMX_ENOMEM if it gets no memory. For senders that must not wait for the receivers, such as callbacks of a library.
+ * Senders that are faster than the receivers for long fill the memory; a bound is what slows them down. The values lie
+ * in segments of about 1 KiB (or one value, if that is larger). A segment is allocated when the ones before it are
+ * full, and freed when its values have been received, but for two that the channel keeps.
  *
  * Blocks: never.
  * Call from: every context.
@@ -2785,25 +2783,23 @@ typedef struct gmx_select_case {
  * Migrates: no.
  * Cancellable: no.
  * Owns: the caller has one reference; gmx_chan_free gives it back.
- * Returns: GMX_OK; GMX_EINVAL if the size of everything does not fit (for GMX_UNBOUNDED: that of one value), or chan is NULL;
- * GMX_ENOMEM.
+ * Returns: GMX_OK; GMX_EINVAL if the size of everything does not fit (for GMX_UNBOUNDED: that of one value), or chan
+ * is NULL; GMX_ENOMEM.
  * Since: 0.1
  */
-GMX_MUST_USE GMX_API gmx_status gmx_chan_new(size_t elem_size,
-                        size_t capacity,
-                        struct gmx_chan **chan);
+GMX_MUST_USE GMX_API gmx_status gmx_chan_new(size_t elem_size, size_t capacity, struct gmx_chan **chan);
 
 /**
- * As gmx_chan_new, with so many references at once, one for each user of the channel. The rule by which a program neither
- * leaks channels nor frees them too early: whoever uses a channel has a reference of its own, and gives that back by
- * gmx_chan_free when it will not use the channel any more; a reference that lies in a message belongs to whoever takes the
- * message. So nobody needs to know who is the last user.
+ * As gmx_chan_new, with so many references at once, one for each user of the channel. The rule by which a program
+ * neither leaks channels nor frees them too early: whoever uses a channel has a reference of its own, and gives that
+ * back by gmx_chan_free when it will not use the channel any more; a reference that lies in a message belongs to
+ * whoever takes the message. So nobody needs to know who is the last user.
  *
- * For a request and its reply: the client makes the reply's channel with a capacity of 1 and two references, and sends the
- * pointer with the request. The server sends the reply, which never waits, and frees. The client receives, or gives up after
- * a while, and frees. Whoever is second frees the channel. If the request could not be sent, the client frees both. Whoever
- * closes the channel of requests receives what is left in it, and frees the reference in each: the values in a channel
- * are bytes to the library.
+ * For a request and its reply: the client makes the reply's channel with a capacity of 1 and two references, and sends
+ * the pointer with the request. The server sends the reply, which never waits, and frees. The client receives, or
+ * gives up after a while, and frees. Whoever is second frees the channel. If the request could not be sent, the client
+ * frees both. Whoever closes the channel of requests receives what is left in it, and frees the reference in each: the
+ * values in a channel are bytes to the library.
  *
  *     gmx_status s = gmx_chan_new_refs(sizeof answer, 1, 2, &ask.reply); // for me, and for the server
  *     if (s != GMX_OK) return s;
@@ -2841,8 +2837,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_chan_new_refs(size_t elem_size,
 GMX_API gmx_status gmx_chan_ref(struct gmx_chan *chan);
 
 /**
- * Gives a reference to a channel back; the last one frees the channel with the values in it. Whoever waits at a channel
- * must have a reference that outlives the wait: its own, or that of somebody who waits for it.
+ * Gives a reference to a channel back; the last one frees the channel with the values in it. Whoever waits at a
+ * channel must have a reference that outlives the wait: its own, or that of somebody who waits for it.
  *
  * Blocks: never.
  * Call from: every context.
@@ -2850,15 +2846,15 @@ GMX_API gmx_status gmx_chan_ref(struct gmx_chan *chan);
  * Migrates: no.
  * Cancellable: no.
  * Owns: takes one reference, if GMX_OK.
- * Returns: GMX_OK; GMX_EBUSY if it is the last one and somebody waits there: nothing has changed; GMX_EINVAL if chan is NULL or
- * no channel of this process.
+ * Returns: GMX_OK; GMX_EBUSY if it is the last one and somebody waits there: nothing has changed; GMX_EINVAL if chan
+ * is NULL or no channel of this process.
  * Since: 0.1
  */
 GMX_API gmx_status gmx_chan_free(struct gmx_chan *chan);
 
 /**
- * Sends a value: gives it to a receiver that waits, or puts it behind the others, or waits for either. NULL as a channel
- * waits for ever.
+ * Sends a value: gives it to a receiver that waits, or puts it behind the others, or waits for either. NULL as a
+ * channel waits for ever.
  *
  * Blocks: the goroutine, or the thread of a caller that is none.
  * Call from: G, attached thread, foreign thread.
@@ -2866,17 +2862,17 @@ GMX_API gmx_status gmx_chan_free(struct gmx_chan *chan);
  * Migrates: when it waits, and unless GMX_OK.
  * Cancellable: yes.
  * Owns: the bytes at elem are copied, once.
- * Returns: GMX_OK: it was received, or will be if somebody receives; GMX_ECLOSED: the channel is closed, or was while it waited;
- * GMX_ECANCELED; GMX_ENOMEM if the channel has no bound, and there is no memory for the value; GMX_EINVAL if chan is no channel
- * of this process, or elem is NULL and values have a size; GMX_ENOTG, GMX_EINSYSCALL. If it is not GMX_OK nothing was sent.
+ * Returns: GMX_OK: it was received, or will be if somebody receives; GMX_ECLOSED: the channel is closed, or was while
+ * it waited; GMX_ECANCELED; GMX_ENOMEM if the channel has no bound, and there is no memory for the value; GMX_EINVAL
+ * if chan is no channel of this process, or elem is NULL and values have a size; GMX_ENOTG, GMX_EINSYSCALL. If it is
+ * not GMX_OK nothing was sent.
  * Since: 0.1
  */
-GMX_MUST_USE GMX_API gmx_status gmx_chan_send(struct gmx_chan *chan,
-                         const void *elem);
+GMX_MUST_USE GMX_API gmx_status gmx_chan_send(struct gmx_chan *chan, const void *elem);
 
 /**
- * Receives a value: the oldest in the channel, or that of a sender that waits, or waits for one. NULL as a channel waits
- * for ever.
+ * Receives a value: the oldest in the channel, or that of a sender that waits, or waits for one. NULL as a channel
+ * waits for ever.
  *
  * Blocks: the goroutine, or the thread of a caller that is none.
  * Call from: G, attached thread, foreign thread.
@@ -2884,12 +2880,11 @@ GMX_MUST_USE GMX_API gmx_status gmx_chan_send(struct gmx_chan *chan,
  * Migrates: when it waits, and unless GMX_OK.
  * Cancellable: yes.
  * Owns: the value is copied to elem; NULL drops it.
- * Returns: GMX_OK; GMX_ECLOSED: the channel is closed and nothing is left in it; the bytes at elem are zero then; GMX_ECANCELED;
- * GMX_EINVAL if chan is no channel of this process; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_ECLOSED: the channel is closed and nothing is left in it; the bytes at elem are zero then;
+ * GMX_ECANCELED; GMX_EINVAL if chan is no channel of this process; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.1
  */
-GMX_MUST_USE GMX_API gmx_status gmx_chan_recv(struct gmx_chan *chan,
-                         void *elem);
+GMX_MUST_USE GMX_API gmx_status gmx_chan_recv(struct gmx_chan *chan, void *elem);
 
 /**
  * Sends a value if it need not wait.
@@ -2900,11 +2895,11 @@ GMX_MUST_USE GMX_API gmx_status gmx_chan_recv(struct gmx_chan *chan,
  * Migrates: unless GMX_OK.
  * Cancellable: no.
  * Owns: the bytes at elem are copied, if GMX_OK.
- * Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED; GMX_ENOMEM, GMX_EINVAL as gmx_chan_send.
+ * Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED; GMX_ENOMEM, GMX_EINVAL as
+ * gmx_chan_send.
  * Since: 0.1
  */
-GMX_MUST_USE GMX_API gmx_status gmx_chan_try_send(struct gmx_chan *chan,
-                             const void *elem);
+GMX_MUST_USE GMX_API gmx_status gmx_chan_try_send(struct gmx_chan *chan, const void *elem);
 
 /**
  * Receives a value if it need not wait.
@@ -2915,12 +2910,11 @@ GMX_MUST_USE GMX_API gmx_status gmx_chan_try_send(struct gmx_chan *chan,
  * Migrates: unless GMX_OK.
  * Cancellable: no.
  * Owns: the value is copied to elem, if GMX_OK; NULL drops it.
- * Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED as gmx_chan_recv; GMX_EINVAL if chan is no channel
- * of this process.
+ * Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED as gmx_chan_recv; GMX_EINVAL if
+ * chan is no channel of this process.
  * Since: 0.1
  */
-GMX_MUST_USE GMX_API gmx_status gmx_chan_try_recv(struct gmx_chan *chan,
-                             void *elem);
+GMX_MUST_USE GMX_API gmx_status gmx_chan_try_recv(struct gmx_chan *chan, void *elem);
 
 /**
  * As gmx_chan_send, but gives up after timeout nanoseconds.
@@ -2966,13 +2960,13 @@ GMX_API gmx_status gmx_chan_close(struct gmx_chan *chan);
 
 /**
  * Closes a channel whose values are wanted no more: as gmx_chan_close, and what is left in the channel is dropped.
- * Receivers get GMX_ECLOSED at once. For the side that receives, when it ends before the senders do. In a channel that is
- * closed already the values that are left are dropped all the same.
+ * Receivers get GMX_ECLOSED at once. For the side that receives, when it ends before the senders do. In a channel that
+ * is closed already the values that are left are dropped all the same.
  *
- * The caller calls drop(arg, elem) for each value that was left, the oldest first, and drop frees what the value owns. NULL
- * forgets the values. The channel is closed by then and no lock is held: drop may do whatever the caller may. elem is
- * valid until drop returns. The values behind one for which drop does not return are lost. A sender that waits keeps its
- * value, and gets GMX_ECLOSED.
+ * The caller calls drop(arg, elem) for each value that was left, the oldest first, and drop frees what the value owns.
+ * NULL forgets the values. The channel is closed by then and no lock is held: drop may do whatever the caller may.
+ * elem is valid until drop returns. The values behind one for which drop does not return are lost. A sender that waits
+ * keeps its value, and gets GMX_ECLOSED.
  *
  *     static void drop_line(void *arg, void *elem) {
  *       (void)arg;
@@ -2990,9 +2984,7 @@ GMX_API gmx_status gmx_chan_close(struct gmx_chan *chan);
  * Returns: GMX_OK, also if it was closed already; GMX_EINVAL if chan is NULL or no channel of this process.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_chan_close_drop(struct gmx_chan *chan,
-                               void (*drop)(void*, void*),
-                               void *arg);
+GMX_API gmx_status gmx_chan_close_drop(struct gmx_chan *chan, void (*drop)(void*, void*), void *arg);
 
 /**
  * How many values are in a channel.
@@ -3038,9 +3030,9 @@ GMX_API size_t gmx_chan_cap(struct gmx_chan *chan);
 GMX_API bool gmx_chan_is_closed(struct gmx_chan *chan);
 
 /**
- * How many goroutines and threads wait at a channel, to send and to receive: for tests, dumps and metrics. A gmx_select
- * counts once for each of its cases, but for those that end in READY. Both numbers are of one moment. The call looks at every
- * waiter, and holds the channel meanwhile.
+ * How many goroutines and threads wait at a channel, to send and to receive: for tests, dumps and metrics. A
+ * gmx_select counts once for each of its cases, but for those that end in READY. Both numbers are of one moment. The
+ * call looks at every waiter, and holds the channel meanwhile.
  *
  *     size_t senders;
  *     do gmx_yield();
@@ -3052,24 +3044,22 @@ GMX_API bool gmx_chan_is_closed(struct gmx_chan *chan);
  * Migrates: no.
  * Cancellable: no.
  * Owns: nothing.
- * Returns: GMX_OK: senders and receivers, each of which may be NULL, have the numbers, which may be out of date already;
- * GMX_EINVAL if chan is NULL or no channel of this process.
+ * Returns: GMX_OK: senders and receivers, each of which may be NULL, have the numbers, which may be out of date
+ * already; GMX_EINVAL if chan is NULL or no channel of this process.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_chan_waiters(struct gmx_chan *chan,
-                            size_t *senders,
-                            size_t *receivers);
+GMX_API gmx_status gmx_chan_waiters(struct gmx_chan *chan, size_t *senders, size_t *receivers);
 
 /**
- * Does one of n cases: one that is ready, chosen at random if several are, or the first that becomes ready. Gives up after
- * timeout nanoseconds; 0 at once: what default is in Go. Without a case (n is 0, or every channel is NULL)
- * it waits for its timeout. A channel may stand in several cases: each of them is chosen as often.
+ * Does one of n cases: one that is ready, chosen at random if several are, or the first that becomes ready. Gives up
+ * after timeout nanoseconds; 0 at once: what default is in Go. Without a case (n is 0, or every channel is NULL) it
+ * waits for its timeout. A channel may stand in several cases: each of them is chosen as often.
  *
- * A case with GMX_CASE_RECV_READY or GMX_CASE_SEND_READY receives and sends nothing: it is chosen, with GMX_OK, when a receive
- * (a send) would not wait at that moment. So a value can be made when there is a place for it. Another may be faster until the
- * caller comes to it, so the caller tries without waiting, and selects again if that is GMX_EAGAIN. All who wait for the same
- * moment are woken. Those that wait to send and receive come first. Two that wait for each other in this way, at a channel
- * without room, wait for ever: one of them has to send or receive.
+ * A case with GMX_CASE_RECV_READY or GMX_CASE_SEND_READY receives and sends nothing: it is chosen, with GMX_OK, when a
+ * receive (a send) would not wait at that moment. So a value can be made when there is a place for it. Another may be
+ * faster until the caller comes to it, so the caller tries without waiting, and selects again if that is GMX_EAGAIN.
+ * All that wait for the same moment are woken. Those that wait to send and receive come first. Two that wait for each
+ * other in this way, at a channel without room, wait for ever: one of them has to send or receive.
  *
  *     gmx_select_case cases[] = {GMX_SEND_READY(frames), GMX_RECV(stop, NULL)};
  *     size_t chosen;
@@ -3084,17 +3074,14 @@ GMX_API gmx_status gmx_chan_waiters(struct gmx_chan *chan,
  * Migrates: when it waits, and unless GMX_OK.
  * Cancellable: yes.
  * Owns: the cases, until it returns.
- * Returns: GMX_OK: the case chosen was done; GMX_ECLOSED: the channel of the case chosen is closed (and a receiver's value zero);
- * GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is none, a
- * channel that is none of this process, or nothing to send, or cases is NULL and n is not 0, or not aligned; GMX_ENOMEM if there
- * is no memory for the timer, or for what a case sends to a channel without a bound, and no case was done; GMX_ENOTG,
+ * Returns: GMX_OK: the case chosen was done; GMX_ECLOSED: the channel of the case chosen is closed (and a receiver's
+ * value zero); GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is none, a channel that is none of
+ * this process, or nothing to send, or cases is NULL and n is not 0, or not aligned; GMX_ENOMEM if there is no memory
+ * for the timer, or for what a case sends to a channel without a bound, and no case was done; GMX_ENOTG,
  * GMX_EINSYSCALL. chosen, which may be NULL, is always written: n if no case was chosen.
  * Since: 0.1
  */
-GMX_MUST_USE GMX_API gmx_status gmx_select(struct gmx_select_case *cases,
-                      size_t n,
-                      int64_t timeout,
-                      size_t *chosen);
+GMX_MUST_USE GMX_API gmx_status gmx_select(struct gmx_select_case *cases, size_t n, int64_t timeout, size_t *chosen);
 
 /* ---- Being told of a cancellation ------------------------------------------------------------------------------- */
 

@@ -659,7 +659,7 @@ pub fn on_exit(sched: &'static Sched, gp: GRef) {
         return;
     }
     if gp.has(gflag::CANCELLABLE) {
-        // Relaxed: whoever has read it finds a stale handle. Stale here: the host has freed it.
+        // Relaxed: a canceller that has read it finds a stale handle. Stale here: the host has freed it.
         let _ = free(sched, gp.own_token.swap(0, Ordering::Relaxed));
     }
     if let Some(old) = replace(gp, None) {

@@ -6,12 +6,12 @@
 //!
 //! # Words
 //! All under the channel's latch, but that `closed`, `count` and the heads of the queues may be looked at without it:
-//! * the ring: `count` values from `recvx` on, `sendx` behind them, up to `end`; a channel without a bound has a chain of
-//!   segments instead (segments.rs), and `end` is that of the oldest one;
+//! * the ring: `count` values from `recvx` on, `sendx` behind them, up to `end`; a channel without a bound has a chain
+//!   of segments instead (segments.rs), and `end` is that of the oldest one;
 //! * `recvq`, `sendq`: who waits, each with one record ([`Case`]), which lies on the waiter's stack or in what it gave
 //!   to a select;
-//! * `gone`: records whose wait somebody else has ended, and watchers (watch.rs): they are out of everybody's way, and
-//!   still here, so that a channel with a record in any of the three lists is in use;
+//! * `gone`: records whose wait has been ended from elsewhere, and watchers (watch.rs): no send or receive steps over
+//!   them, and they are still here, so that a channel with a record in any of the three lists is in use;
 //! * `state`: closed, and which sides are watched.
 //!
 //! A record is written by its owner until it is queued, then under the latch; `state` by whoever ended the wait.
@@ -24,9 +24,9 @@
 //!   received and the sender's goes to the end of the ring; R2 the ring's oldest; R3 closed? nothing comes any more:
 //!   zero; R4 wait, as S3.
 //! * X1 close: closed; X2 all who wait are taken, receivers get zero; all are told; X3 they are readied without the
-//!   latch. D1 A close that drops empties the ring under the same latch, D2 and passes what lay there to its caller when
-//!   the latch is open: nobody writes to the ring of a closed channel, and with a count of 0 nobody reads it. So it is
-//!   with segments, which go one by one.
+//!   latch. D1 A close that drops empties the ring under the same latch, D2 and passes what lay there to its caller
+//!   when the latch is open: no send writes to the ring of a closed channel, and with a count of 0 no receive reads it.
+//!   So it is with segments, which go one by one.
 //! * T1 to take a record: unlink it. If its wait is one that several may end, claim it (claim.rs); who comes too late
 //!   moves the record to `gone` and takes the next. T2 say in the record how it ended; T3 ready its G when the latch is
 //!   open.
@@ -37,8 +37,8 @@
 //!
 //! # Invariants
 //! * I1 receivers wait only while the ring is empty and no sender waits; senders only while the ring is full and no
-//!   receiver waits, so none at a channel without a bound (a record whose wait has ended does not count). A select that waits on both sides of one channel is
-//!   not its own partner: it looked, under the latch, before it was queued.
+//!   receiver waits, so none at a channel without a bound (a record whose wait has ended does not count). A select that
+//!   waits on both sides of one channel is not its own partner: it looked, under the latch, before it was queued.
 //! * I2 nobody waits at a closed channel, otherwise nobody would wake him.
 //! * I3 a record is in at most one list, and in one until it was taken or its owner took it out: a frame with a record
 //!   in a list does not end, otherwise the list would lead through a stack that is used for something else.
@@ -74,7 +74,8 @@ use std::ffi::c_void;
 use std::mem::{MaybeUninit, offset_of};
 use std::ptr::{NonNull, copy_nonoverlapping, null_mut, write_bytes};
 
-// ---- records ---------------------------------------------------------------------------------------------------------
+// ---- records
+// ---------------------------------------------------------------------------------------------------------
 
 /// What somebody wants of a channel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -237,7 +238,8 @@ impl Link {
     }
 }
 
-// ---- channels --------------------------------------------------------------------------------------------------------
+// ---- channels
+// --------------------------------------------------------------------------------------------------------
 
 /// The capacity of a channel without a bound.
 pub const UNBOUNDED: usize = usize::MAX;
@@ -270,7 +272,8 @@ pub struct Chan {
     pub(super) recvq: Link,
     pub(super) sendq: Link,
     pub(super) gone: Link,
-    /// The timer that sends here, or has sent; null for none. Its place may serve another timer by now, unless it is owned.
+    /// The timer that sends here, or has sent; null for none. Its place may serve another timer by now, unless it is
+    /// owned.
     timer: OwnPtr<HostTimer>,
 }
 
@@ -529,7 +532,8 @@ impl Chan {
         }
         let offset = usize::from(this.offset.get());
         if let Ok(layout) = Chan::layout(this.elem_size, this.cap) {
-            // SAFETY: nobody else uses it; it was allocated with this layout, and begins that far behind its beginning.
+            // SAFETY: this was its last user; it was allocated with this layout, and begins that far behind its
+            // beginning.
             unsafe {
                 c.drop_in_place();
                 dealloc(c.as_ptr().cast::<u8>().sub(offset), layout);
@@ -943,7 +947,7 @@ impl Chan {
         did.done(m, self, elem)
     }
 
-    /// Empties the ring. For a timer's channel, which has one, and which nobody else sends to.
+    /// Empties the ring. For a timer's channel, which has one, and to which only the timer sends.
     pub fn clear(&self) {
         self.latch.lock();
         self.count.store(0, Ordering::Release);
@@ -1025,7 +1029,8 @@ fn ready_all(m: MRef, mut told: GList) {
 
 /// As [`open_one`], for one that queues before watchers: V4 in watch.rs.
 unsafe fn open_and_tell(arg: *mut c_void) {
-    // SAFETY: `wait` passes this, and the latch of its channel is held. It is copied: with the latch open it may be gone.
+    // SAFETY: `wait` passes this, and the latch of its channel is held. It is copied: with the latch open it may be
+    // gone.
     let Opening { chan, m, told } = unsafe { arg.cast::<Opening>().read() };
     // SAFETY: as above; the channel is not touched afterwards.
     unsafe { (*chan).latch.unlock() };

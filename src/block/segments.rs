@@ -1,9 +1,9 @@
 //! Where a channel without a bound keeps its values: a chain of segments of one size.
 //!
 //! # Problem
-//! A send never waits for room, so there must be more room as values come, and the memory of a spike has to go back when
-//! the values are gone. The allocator may take long, so nobody calls it under the channel's latch; and a channel that
-//! is used as a queue, with a few values in it at a time, should not call it at all.
+//! A send never waits for room, so there must be more room as values come, and the memory of a spike has to go back
+//! when the values are gone. The allocator may take long, so it is not called under the channel's latch; and a channel
+//! that is used as a queue, with a few values in it at a time, should not call it at all.
 //!
 //! # Words
 //! All are written under the channel's latch:
@@ -15,23 +15,24 @@
 //!  +------+---------+    +------+     +------+-----+    +------+-----+
 //!               ^recvx                          ^sendx
 //! ```
-//! * the chain: the oldest value lies at the channel's `recvx` in `head`, the next one is sent to its `sendx` in `tail`;
+//! * the chain: the oldest value lies at the channel's `recvx` in `head`, the next one is sent to its `sendx` in
+//!   `tail`;
 //! * the channel's `end` is the end of `head`, [`Segments::send_end`] that of `tail`;
 //! * `spare`: one empty segment, or none.
 //!
 //! # Protocol
 //! * G1 A sender that finds `tail` full and no spare opens the latch and allocates a segment. G2 It takes the latch
-//!   again, leaves the segment as the spare, and sends under the same latch: so there is room whatever happened meanwhile.
-//!   If another sender has left a spare by then, it frees its own segment when the latch is open.
+//!   again, leaves the segment as the spare, and sends under the same latch: so there is room whatever happened
+//!   meanwhile. If another sender has left a spare by then, it frees its own segment when the latch is open.
 //! * G3 A sender that finds `tail` full makes the spare the new tail.
-//! * G4 A receiver that empties `head` makes the next segment the head. The empty one becomes the spare. If there is one
-//!   already, the receiver frees the empty segment when the latch is open. G5 If the head is also the tail, sender and
-//!   receiver begin at its first place again.
+//! * G4 A receiver that empties `head` makes the next segment the head. The empty one becomes the spare. If there is
+//!   one already, the receiver frees the empty segment when the latch is open. G5 If the head is also the tail, sender
+//!   and receiver begin at its first place again.
 //!
 //! # Invariants
 //! * I1 every segment but a lone one holds a value: G3 is followed by a send, and G4 takes the empty ones away. So an
 //!   empty channel keeps one segment and the spare.
-//! * I2 a segment that left the chain and is not the spare belongs to whoever took it out.
+//! * I2 a segment that left the chain and is not the spare belongs to the sender or receiver that took it out.
 //!
 //! # Why it ends
 //! A sender allocates once, by G2.
@@ -135,7 +136,8 @@ impl Segments {
         None
     }
 
-    /// G3: the first place of the new tail, and its end if it is also the head. None: there is no spare. The latch is held.
+    /// G3: the first place of the new tail, and its end if it is also the head. None: there is no spare. The latch is
+    /// held.
     pub fn extend(&self) -> Option<(*mut u8, Option<*mut u8>)> {
         let s = NonNull::new(self.spare.take())?.as_ptr();
         let last = self.tail.get();
@@ -158,8 +160,8 @@ impl Segments {
         unsafe { Segment::bounds(self.head.get()) }
     }
 
-    /// G4, but for the spare: takes the head away, which is not the tail. The latch is held, or the caller alone knows the
-    /// chain.
+    /// G4, but for the spare: takes the head away, which is not the tail. The latch is held, or the caller alone knows
+    /// the chain.
     pub fn behead(&self) -> Option<NonNull<Segment>> {
         let old = NonNull::new(self.head.get())?;
         // SAFETY: the head is a segment.
@@ -167,11 +169,11 @@ impl Segments {
         Some(old)
     }
 
-    /// Frees all. Nobody uses the channel any more.
+    /// Frees all. The channel has no users any more.
     pub fn free(&self) {
         let (mut next, spare) = (self.head.take(), self.spare.take());
         while let Some(s) = NonNull::new(next) {
-            // SAFETY: a segment of the channel, which nobody uses any more.
+            // SAFETY: a segment of the channel, which has no users any more.
             unsafe {
                 next = s.as_ref().next.get();
                 Segment::free(s);

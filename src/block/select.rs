@@ -6,8 +6,8 @@
 //!
 //! # Protocol
 //! * S1 look at each case without a lock; of those that may be ready choose one, each with the same probability, and
-//!   try it under its latch (one that only watches: look whether it is ready, watch.rs). Mostly that is all. If none may be, look at the timers that send to the channels (T1 in
-//!   timer.rs).
+//!   try it under its latch (one that only watches: look whether it is ready, watch.rs). Mostly that is all. If none
+//!   may be, look at the timers that send to the channels (T1 in timer.rs).
 //! * S2 take the latches of all channels, in the order of their addresses, each once: nothing changes any more. Choose
 //!   and try as above, until one succeeds or none may be ready.
 //! * S3 not to wait? Everything is given back. Otherwise the claimed wait (claim.rs), which was begun before any latch
@@ -326,7 +326,8 @@ fn select_slow(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result
 }
 
 unsafe fn open_all(arg: *mut c_void) {
-    // SAFETY: `select_slow` passes this, and the latches of its cases are held; it is copied, and the cases stay until S4 (I3).
+    // SAFETY: `select_slow` passes this, and the latches of its cases are held; it is copied, and the cases stay until
+    // S4 (I3).
     let Opening { cases, m, told } = unsafe { arg.cast::<Opening<'_>>().read() };
     cases.unlock();
     // V4 in watch.rs

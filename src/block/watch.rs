@@ -2,33 +2,33 @@
 //!
 //! # Problem
 //! A sender may want to make its value only when there is a place for it, and a receiver may have to do something else
-//! before it takes a value. So a case of a select may watch a side of a channel: the select chooses it when a receive (a
-//! send) would not wait at that moment. Between this and the caller's own attempt another G may be faster, so the caller
-//! makes an attempt that does not wait, and selects again if that fails. Whoever sends and receives must not pay for
+//! before it takes a value. So a case of a select may watch a side of a channel: the select chooses it when a receive
+//! (a send) would not wait at that moment. Between this and the caller's own attempt another G may be faster, so the
+//! caller makes an attempt that does not wait, and selects again if that fails. Sends and receives must not pay for
 //! watchers that do not exist, and no watcher may sleep beside a channel that is ready.
 //!
 //! # Words
 //! * A watcher is a record ([`Case`]) of a select whose `op` has the bit [`WATCHES`]. It stands in the channel's list
-//!   `gone`, in nobody's way: in the queues are only those that move values.
+//!   `gone`: in the queues are only records that move values.
 //! * `Chan::state`, under the latch, has a bit for each side that is watched (and one for closed). A bit may stay for a
 //!   while after its last watcher has gone.
 //!
 //! # Protocol
 //! The watcher, a select:
-//! * V1 under the latches of all channels: ready? Then that is all. The answer is exact: records of waits that have ended
-//!   are taken out of the queue of the other side on the way.
+//! * V1 under the latches of all channels: ready? Then that is all. The answer is exact: records of waits that have
+//!   ended are taken out of the queue of the other side on the way.
 //! * V2 otherwise the record gets into `gone`, the side's bit is set, and the G parks.
 //!
-//! Whoever makes a side ready, under the latch:
-//! * V3 a value that is put into an empty ring or segment, a place that comes free in a full ring, a sender (a receiver)
-//!   that queues where no value lies, and a close, which makes both sides ready: if the side's bit is set, it is cleared,
-//!   and the wait of every watcher of the side is claimed and ends.
-//! * V4 they are readied when the latch is open. Whoever queues has left its stack by then: its commit does it.
+//! A send, a receive or a close that makes a side ready, under the latch:
+//! * V3 a value that is put into an empty ring or segment, a place that comes free in a full ring, a sender (a
+//!   receiver) that queues where no value lies, and a close, which makes both sides ready: if the side's bit is set, it
+//!   is cleared, and the wait of every watcher of the side is claimed and ends.
+//! * V4 they are readied when the latch is open. A G that queues has left its stack by then: its commit does it.
 //!
 //! # Invariants
-//! * I1 while a side is ready it has no watchers, but for those of a select that is itself what makes it ready: V1 and V2
-//!   are under the latch, and V3 leaves none behind. So senders and receivers look for watchers where they make a side
-//!   ready, and nowhere else.
+//! * I1 while a side is ready it has no watchers, but for those of a select that is itself what makes it ready: V1 and
+//!   V2 are under the latch, and V3 leaves none behind. So senders and receivers look for watchers where they make a
+//!   side ready, and nowhere else.
 //! * I2 all watchers of a side are released, not one: a watcher need not take what it was told of, and would swallow it
 //!   for the others.
 //! * I3 a value goes to a receiver that waits before any watcher is told of it, since those in the queue come first.
@@ -128,8 +128,8 @@ impl Chan {
         }
     }
 
-    /// V3, for one that queues at this side: whom its commit is to ready. The latch is held, and the caller has no watcher at
-    /// this channel yet (I4).
+    /// V3, for one that queues at this side: whom its commit is to ready. The latch is held, and the caller has no
+    /// watcher at this channel yet (I4).
     #[inline(always)]
     pub(super) fn tell_of(&self, side: Op, told: &mut GList) {
         if self.is_watched_beside(side) {

@@ -7,11 +7,11 @@ use crate::gmp::g::GRef;
 use crate::gmp::m::Ctx;
 use crate::protocol::park;
 
-/// A token of cancellation. When a token, or the one that it was made under, is cancelled, by hand or at its deadline, the
-/// calls that wait for an event under it end with GMX_ECANCELED: channels, select, sleep, semaphores and condition variables.
-/// The wait for a lock or for an end does not: mutex, rwmutex, once, wait group, join, leaving a scope. So a lock that is not
-/// checked is held, and a join that is not checked has waited, also in a scope that fails. The line "Cancellable" of each
-/// function says which it is.
+/// A token of cancellation. When a token, or the one that it was made under, is cancelled, by hand or at its deadline,
+/// the calls that wait for an event under it end with GMX_ECANCELED: channels, select, sleep, semaphores and condition
+/// variables. The wait for a lock or for an end does not: mutex, rwmutex, once, wait group, join, leaving a scope. So a
+/// lock that is not checked is held, and a join that is not checked has waited, also in a scope that fails. The line
+/// "Cancellable" of each function says which it is.
 ///
 /// Handles are not used again. 0 is none.
 pub type gmx_cancel = u64;
@@ -81,8 +81,8 @@ pub unsafe extern "C" fn gmx_cancel_new(parent: gmx_cancel, timeout: i64, out: *
     }
 }
 
-/// Cancels a token and all that were made under it. Whoever waits under one of them goes on with GMX_ECANCELED, and so does
-/// whoever is about to wait; what they would have waited for is as it was.
+/// Cancels a token and all that were made under it. Whoever waits under one of them goes on with GMX_ECANCELED, and so
+/// does whoever is about to wait; what they would have waited for is as it was.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -102,8 +102,9 @@ pub extern "C" fn gmx_cancel_now(token: gmx_cancel) -> gmx_status {
     }
 }
 
-/// As gmx_cancel_now, with a reason of the caller's own for gmx_cancel_reason to tell, of this token and of those that were
-/// made under it. What waits ends with GMX_ECANCELED all the same. If the token was cancelled before, its reason stays.
+/// As gmx_cancel_now, with a reason of the caller's own for gmx_cancel_reason to tell, of this token and of those that
+/// were made under it. What waits ends with GMX_ECANCELED all the same. If the token was cancelled before, its reason
+/// stays.
 ///
 /// reason: any status below 0, of the library or of the program.
 ///
@@ -128,8 +129,9 @@ pub extern "C" fn gmx_cancel_now_because(token: gmx_cancel, reason: gmx_status) 
 
 /// Why a token is cancelled. 0: the caller's current one.
 ///
-/// reason: GMX_OK if it is not cancelled, or there is none; GMX_ECANCELED by gmx_cancel_now; GMX_ETIMEDOUT by its deadline;
-/// or what gmx_cancel_now_because was given. A token that is cancelled with one above it has that one's reason.
+/// reason: GMX_OK if it is not cancelled, or there is none; GMX_ECANCELED by gmx_cancel_now; GMX_ETIMEDOUT by its
+/// deadline; or what gmx_cancel_now_because was given. A token that is cancelled with one above it has that one's
+/// reason.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -158,8 +160,8 @@ pub unsafe extern "C" fn gmx_cancel_reason(token: gmx_cancel, reason: *mut gmx_s
     }
 }
 
-/// When a token is cancelled at the latest, on the clock of gmx_now: the earliest of its own deadline and those above it. 0:
-/// the caller's current one.
+/// When a token is cancelled at the latest, on the clock of gmx_now: the earliest of its own deadline and those above
+/// it. 0: the caller's current one.
 ///
 /// deadline: INT64_MAX if there is none.
 ///
@@ -192,8 +194,8 @@ pub unsafe extern "C" fn gmx_cancel_deadline(token: gmx_cancel, deadline: *mut i
 
 /// Whether a token is cancelled, for a loop that waits for nothing. 0: the caller's current one.
 ///
-/// A stale token counts as cancelled: an answer of true stays true when the token is freed, and a loop ends although its token
-/// is gone. gmx_cancel_reason tells the two apart.
+/// A stale token counts as cancelled: an answer of true stays true when the token is freed, and a loop ends although
+/// its token is gone. gmx_cancel_reason tells the two apart.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -201,20 +203,20 @@ pub unsafe extern "C" fn gmx_cancel_deadline(token: gmx_cancel, deadline: *mut i
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: true if it is cancelled or stale; false if it is not cancelled, for 0 if there is none, and on a thread that the
-/// library did not know and has no memory to know.
+/// Returns: true if it is cancelled or stale; false if it is not cancelled, for 0 if there is none, and on a thread
+/// that the library did not know and has no memory to know.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_cancel_is_cancelled(token: gmx_cancel) -> bool {
     why(token).map_or_else(|status| status == GMX_ESTALE, |reason| reason.is_some())
 }
 
-/// Makes a token the caller's current one: from now on it ends what the caller waits for, as "Cancellable" of each function
-/// says. 0: none. A goroutine begins with none, but for one that a scope has
-/// spawned, and ends with its own; an attached thread begins with the thread's, and has none after gmx_detach_thread.
+/// Makes a token the caller's current one: from now on it ends what the caller waits for, as "Cancellable" of each
+/// function says. 0: none. A goroutine begins with none, but for one that a scope has spawned, and ends with its own;
+/// an attached thread begins with the thread's, and has none after gmx_detach_thread.
 ///
-/// previous: where the former one is written, unless NULL: to be used again afterwards, also if it was freed meanwhile while
-/// it is under a token, or the current one of somebody.
+/// previous: where the former one is written, unless NULL: to be used again afterwards, also if it was freed meanwhile
+/// while it is under a token, or the current one of somebody.
 ///
 /// Blocks: never.
 /// Call from: every context but a scheduler's callback and a foreign thread that has stopped the world.
@@ -253,8 +255,8 @@ pub unsafe extern "C" fn gmx_cancel_use(token: gmx_cancel, previous: *mut gmx_ca
 }
 
 /// Whether the caller's token ends its waits for locks and ends too: mutex, rwmutex, once, wait group and join return
-/// GMX_ECANCELED then. Not to be set around code that does not check each of these calls. An interpreter whose main thread has
-/// to react to a signal needs it:
+/// GMX_ECANCELED then. Not to be set around code that does not check each of these calls. An interpreter whose main
+/// thread has to react to a signal needs it:
 ///
 /// ```c
 /// bool before = gmx_cancel_locks(true);
@@ -265,7 +267,8 @@ pub unsafe extern "C" fn gmx_cancel_use(token: gmx_cancel, previous: *mut gmx_ca
 /// A goroutine begins without it; an attached thread begins with what the thread has.
 ///
 /// Blocks: never.
-/// Call from: every context; it does nothing in a scheduler's callback and on a foreign thread that has stopped the world.
+/// Call from: every context; it does nothing in a scheduler's callback and on a foreign thread that has stopped the
+/// world.
 /// Safepoint: no.
 /// Migrates: no.
 /// Cancellable: no.
@@ -277,9 +280,9 @@ pub extern "C" fn gmx_cancel_locks(too: bool) -> bool {
     any().ok().and_then(holder).is_some_and(|gp| cancel::set_locks(gp, too))
 }
 
-/// Begins a shield around the caller: until gmx_cancel_unshield no token ends what the caller waits for. It is for code that
-/// cleans up in a goroutine that is cancelled, and has to wait for that. Shields nest. A token that is cancelled meanwhile
-/// stays so: gmx_cancel_reason tells it, and the first wait behind the shield ends with GMX_ECANCELED.
+/// Begins a shield around the caller: until gmx_cancel_unshield no token ends what the caller waits for. It is for code
+/// that cleans up in a goroutine that is cancelled, and has to wait for that. Shields nest. A token that is cancelled
+/// meanwhile stays so: gmx_cancel_reason tells it, and the first wait behind the shield ends with GMX_ECANCELED.
 ///
 /// ```c
 /// gmx_status status = gmx_chan_send(out, &block); // GMX_ECANCELED: the scope gives up
@@ -290,8 +293,8 @@ pub extern "C" fn gmx_cancel_locks(too: bool) -> bool {
 /// }
 /// ```
 ///
-/// A shield is the caller's alone: a goroutine that it spawns has none. A goroutine that ends within a shield has ended it,
-/// and so has gmx_detach_thread.
+/// A shield is the caller's alone: a goroutine that it spawns has none. A goroutine that ends within a shield has ended
+/// it, and so has gmx_detach_thread.
 ///
 /// Blocks: never.
 /// Call from: every context but a scheduler's callback and a foreign thread that has stopped the world.
@@ -346,11 +349,13 @@ pub extern "C" fn gmx_cancel_current() -> gmx_cancel {
     }
 }
 
-/// Cancels the goroutine g, which was spawned with GMX_SPAWN_CANCELLABLE: its own token is cancelled, so that its waits for events
-/// end with GMX_ECANCELED, the one that it is in and those to come, and so do those of whatever is below that token. It is not
-/// stopped: it ends when it returns. gmx_cancel_reason says the reason of the token: a status, or any other number below zero.
+/// Cancels the goroutine g, which was spawned with GMX_SPAWN_CANCELLABLE: its own token is cancelled, so that its waits
+/// for events end with GMX_ECANCELED, the one that it is in and those to come, and so do those of whatever is below
+/// that token. It is not stopped: it ends when it returns. gmx_cancel_reason says the reason of the token: a status, or
+/// any other number below zero.
 ///
-/// Nothing happens to a goroutine that has made another token its current one (gmx_cancel_use) before it is back under its own.
+/// Nothing happens to a goroutine that has made another token its current one (gmx_cancel_use) before it is back under
+/// its own.
 ///
 /// ```c
 /// gmx_spawn_opts opts = {.flags = GMX_SPAWN_JOINABLE | GMX_SPAWN_CANCELLABLE};
@@ -367,8 +372,8 @@ pub extern "C" fn gmx_cancel_current() -> gmx_cancel {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: GMX_OK, also if it was cancelled already, which keeps the first reason; GMX_ESTALE: it has ended; GMX_EPERM: it was
-/// spawned without GMX_SPAWN_CANCELLABLE; GMX_EINVAL: reason is not below zero.
+/// Returns: GMX_OK, also if it was cancelled already, which keeps the first reason; GMX_ESTALE: it has ended;
+/// GMX_EPERM: it was spawned without GMX_SPAWN_CANCELLABLE; GMX_EINVAL: reason is not below zero.
 /// Since: 0.2
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_cancel_g(g: gmx_g, reason: gmx_status) -> gmx_status {
@@ -379,8 +384,8 @@ pub extern "C" fn gmx_cancel_g(g: gmx_g, reason: gmx_status) -> gmx_status {
     }
 }
 
-/// Gives a token back. It is not cancelled by that: whoever waits under it waits on, and tokens that were made under it, and
-/// its deadline, do what they did.
+/// Gives a token back. It is not cancelled by that: whoever waits under it waits on, and tokens that were made under
+/// it, and its deadline, do what they did.
 ///
 /// Blocks: never.
 /// Call from: every context.

@@ -28,8 +28,8 @@ pub const GMX_CASE_RECV_READY: u32 = 2;
 /// For [`gmx_select_case`]: until a send would not wait: there is room or a receiver, or the channel is closed.
 pub const GMX_CASE_SEND_READY: u32 = 3;
 
-/// What gmx_select may do. The words at its end are the library's while it waits; an array may be used again, but by one
-/// gmx_select at a time.
+/// What gmx_select may do. The words at its end are the library's while it waits; an array may be used again, but by
+/// one gmx_select at a time.
 #[repr(C)]
 pub struct gmx_select_case {
     /// NULL: this case is never ready.
@@ -62,11 +62,11 @@ unsafe fn chan<'a>(m: MRef, c: *mut gmx_chan) -> Option<&'a Chan> {
 /// Makes a channel for values of elem_size bytes (0: it only tells that something happened) with room for capacity of
 /// them (0: sender and receiver meet).
 ///
-/// With GMX_UNBOUNDED as the capacity there is room as long as there is memory: a send never waits, and returns GMX_ENOMEM if
-/// it gets no memory. For senders that must not wait for the receivers, such as callbacks of a library. Senders that are
-/// faster than the receivers for long fill the memory; a bound is what slows them down. The values lie in segments of about
-/// 1 KiB (or one value, if that is larger). A segment is allocated when the ones before it are full, and freed when its values
-/// have been received, but for two that the channel keeps.
+/// With GMX_UNBOUNDED as the capacity there is room as long as there is memory: a send never waits, and returns
+/// GMX_ENOMEM if it gets no memory. For senders that must not wait for the receivers, such as callbacks of a library.
+/// Senders that are faster than the receivers for long fill the memory; a bound is what slows them down. The values lie
+/// in segments of about 1 KiB (or one value, if that is larger). A segment is allocated when the ones before it are
+/// full, and freed when its values have been received, but for two that the channel keeps.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -74,8 +74,8 @@ unsafe fn chan<'a>(m: MRef, c: *mut gmx_chan) -> Option<&'a Chan> {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: the caller has one reference; gmx_chan_free gives it back.
-/// Returns: GMX_OK; GMX_EINVAL if the size of everything does not fit (for GMX_UNBOUNDED: that of one value), or chan is NULL;
-/// GMX_ENOMEM.
+/// Returns: GMX_OK; GMX_EINVAL if the size of everything does not fit (for GMX_UNBOUNDED: that of one value), or chan
+/// is NULL; GMX_ENOMEM.
 /// Since: 0.1
 ///
 /// # Safety
@@ -100,16 +100,16 @@ pub unsafe extern "C" fn gmx_chan_new(elem_size: usize, capacity: usize, chan: *
     }
 }
 
-/// As gmx_chan_new, with so many references at once, one for each user of the channel. The rule by which a program neither
-/// leaks channels nor frees them too early: whoever uses a channel has a reference of its own, and gives that back by
-/// gmx_chan_free when it will not use the channel any more; a reference that lies in a message belongs to whoever takes the
-/// message. So nobody needs to know who is the last user.
+/// As gmx_chan_new, with so many references at once, one for each user of the channel. The rule by which a program
+/// neither leaks channels nor frees them too early: whoever uses a channel has a reference of its own, and gives that
+/// back by gmx_chan_free when it will not use the channel any more; a reference that lies in a message belongs to
+/// whoever takes the message. So nobody needs to know who is the last user.
 ///
-/// For a request and its reply: the client makes the reply's channel with a capacity of 1 and two references, and sends the
-/// pointer with the request. The server sends the reply, which never waits, and frees. The client receives, or gives up after
-/// a while, and frees. Whoever is second frees the channel. If the request could not be sent, the client frees both. Whoever
-/// closes the channel of requests receives what is left in it, and frees the reference in each: the values in a channel
-/// are bytes to the library.
+/// For a request and its reply: the client makes the reply's channel with a capacity of 1 and two references, and sends
+/// the pointer with the request. The server sends the reply, which never waits, and frees. The client receives, or
+/// gives up after a while, and frees. Whoever is second frees the channel. If the request could not be sent, the client
+/// frees both. Whoever closes the channel of requests receives what is left in it, and frees the reference in each: the
+/// values in a channel are bytes to the library.
 ///
 /// ```c
 /// gmx_status s = gmx_chan_new_refs(sizeof answer, 1, 2, &ask.reply); // for me, and for the server
@@ -170,8 +170,8 @@ pub unsafe extern "C" fn gmx_chan_ref(chan: *mut gmx_chan) -> gmx_status {
     unsafe { with(chan, |_, c| map(c.add_ref())) }
 }
 
-/// Gives a reference to a channel back; the last one frees the channel with the values in it. Whoever waits at a channel
-/// must have a reference that outlives the wait: its own, or that of somebody who waits for it.
+/// Gives a reference to a channel back; the last one frees the channel with the values in it. Whoever waits at a
+/// channel must have a reference that outlives the wait: its own, or that of somebody who waits for it.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -179,8 +179,8 @@ pub unsafe extern "C" fn gmx_chan_ref(chan: *mut gmx_chan) -> gmx_status {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: takes one reference, if GMX_OK.
-/// Returns: GMX_OK; GMX_EBUSY if it is the last one and somebody waits there: nothing has changed; GMX_EINVAL if chan is NULL or
-/// no channel of this process.
+/// Returns: GMX_OK; GMX_EBUSY if it is the last one and somebody waits there: nothing has changed; GMX_EINVAL if chan
+/// is NULL or no channel of this process.
 /// Since: 0.1
 ///
 /// # Safety
@@ -305,8 +305,8 @@ unsafe fn try_transfer_slow(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_stat
     tried(c.try_transfer(m, op, elem))
 }
 
-/// Sends a value: gives it to a receiver that waits, or puts it behind the others, or waits for either. NULL as a channel
-/// waits for ever.
+/// Sends a value: gives it to a receiver that waits, or puts it behind the others, or waits for either. NULL as a
+/// channel waits for ever.
 ///
 /// Blocks: the goroutine, or the thread of a caller that is none.
 /// Call from: G, attached thread, foreign thread.
@@ -314,9 +314,10 @@ unsafe fn try_transfer_slow(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_stat
 /// Migrates: when it waits, and unless GMX_OK.
 /// Cancellable: yes.
 /// Owns: the bytes at elem are copied, once.
-/// Returns: GMX_OK: it was received, or will be if somebody receives; GMX_ECLOSED: the channel is closed, or was while it waited;
-/// GMX_ECANCELED; GMX_ENOMEM if the channel has no bound, and there is no memory for the value; GMX_EINVAL if chan is no channel
-/// of this process, or elem is NULL and values have a size; GMX_ENOTG, GMX_EINSYSCALL. If it is not GMX_OK nothing was sent.
+/// Returns: GMX_OK: it was received, or will be if somebody receives; GMX_ECLOSED: the channel is closed, or was while
+/// it waited; GMX_ECANCELED; GMX_ENOMEM if the channel has no bound, and there is no memory for the value; GMX_EINVAL
+/// if chan is no channel of this process, or elem is NULL and values have a size; GMX_ENOTG, GMX_EINSYSCALL. If it is
+/// not GMX_OK nothing was sent.
 /// Since: 0.1
 ///
 /// # Safety
@@ -328,8 +329,8 @@ pub unsafe extern "C" fn gmx_chan_send(chan: *mut gmx_chan, elem: *const c_void)
     unsafe { transfer(chan, Op::Send, elem.cast_mut().cast(), FOREVER) }
 }
 
-/// Receives a value: the oldest in the channel, or that of a sender that waits, or waits for one. NULL as a channel waits
-/// for ever.
+/// Receives a value: the oldest in the channel, or that of a sender that waits, or waits for one. NULL as a channel
+/// waits for ever.
 ///
 /// Blocks: the goroutine, or the thread of a caller that is none.
 /// Call from: G, attached thread, foreign thread.
@@ -337,8 +338,8 @@ pub unsafe extern "C" fn gmx_chan_send(chan: *mut gmx_chan, elem: *const c_void)
 /// Migrates: when it waits, and unless GMX_OK.
 /// Cancellable: yes.
 /// Owns: the value is copied to elem; NULL drops it.
-/// Returns: GMX_OK; GMX_ECLOSED: the channel is closed and nothing is left in it; the bytes at elem are zero then; GMX_ECANCELED;
-/// GMX_EINVAL if chan is no channel of this process; GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK; GMX_ECLOSED: the channel is closed and nothing is left in it; the bytes at elem are zero then;
+/// GMX_ECANCELED; GMX_EINVAL if chan is no channel of this process; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
 ///
 /// # Safety
@@ -358,7 +359,8 @@ pub unsafe extern "C" fn gmx_chan_recv(chan: *mut gmx_chan, elem: *mut c_void) -
 /// Migrates: unless GMX_OK.
 /// Cancellable: no.
 /// Owns: the bytes at elem are copied, if GMX_OK.
-/// Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED; GMX_ENOMEM, GMX_EINVAL as gmx_chan_send.
+/// Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED; GMX_ENOMEM, GMX_EINVAL as
+/// gmx_chan_send.
 /// Since: 0.1
 ///
 /// # Safety
@@ -378,8 +380,8 @@ pub unsafe extern "C" fn gmx_chan_try_send(chan: *mut gmx_chan, elem: *const c_v
 /// Migrates: unless GMX_OK.
 /// Cancellable: no.
 /// Owns: the value is copied to elem, if GMX_OK; NULL drops it.
-/// Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED as gmx_chan_recv; GMX_EINVAL if chan is no channel
-/// of this process.
+/// Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED as gmx_chan_recv; GMX_EINVAL if
+/// chan is no channel of this process.
 /// Since: 0.1
 ///
 /// # Safety
@@ -451,13 +453,13 @@ pub unsafe extern "C" fn gmx_chan_close(chan: *mut gmx_chan) -> gmx_status {
 }
 
 /// Closes a channel whose values are wanted no more: as gmx_chan_close, and what is left in the channel is dropped.
-/// Receivers get GMX_ECLOSED at once. For the side that receives, when it ends before the senders do. In a channel that is
-/// closed already the values that are left are dropped all the same.
+/// Receivers get GMX_ECLOSED at once. For the side that receives, when it ends before the senders do. In a channel that
+/// is closed already the values that are left are dropped all the same.
 ///
-/// The caller calls drop(arg, elem) for each value that was left, the oldest first, and drop frees what the value owns. NULL
-/// forgets the values. The channel is closed by then and no lock is held: drop may do whatever the caller may. elem is
-/// valid until drop returns. The values behind one for which drop does not return are lost. A sender that waits keeps its
-/// value, and gets GMX_ECLOSED.
+/// The caller calls drop(arg, elem) for each value that was left, the oldest first, and drop frees what the value owns.
+/// NULL forgets the values. The channel is closed by then and no lock is held: drop may do whatever the caller may.
+/// elem is valid until drop returns. The values behind one for which drop does not return are lost. A sender that waits
+/// keeps its value, and gets GMX_ECLOSED.
 ///
 /// ```c
 /// static void drop_line(void *arg, void *elem) {
@@ -556,9 +558,9 @@ pub unsafe extern "C" fn gmx_chan_is_closed(chan: *mut gmx_chan) -> bool {
     unsafe { ask(chan) }.is_ok_and(Chan::is_closed)
 }
 
-/// How many goroutines and threads wait at a channel, to send and to receive: for tests, dumps and metrics. A gmx_select
-/// counts once for each of its cases, but for those that end in READY. Both numbers are of one moment. The call looks at every
-/// waiter, and holds the channel meanwhile.
+/// How many goroutines and threads wait at a channel, to send and to receive: for tests, dumps and metrics. A
+/// gmx_select counts once for each of its cases, but for those that end in READY. Both numbers are of one moment. The
+/// call looks at every waiter, and holds the channel meanwhile.
 ///
 /// ```c
 /// size_t senders;
@@ -572,8 +574,8 @@ pub unsafe extern "C" fn gmx_chan_is_closed(chan: *mut gmx_chan) -> bool {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: GMX_OK: senders and receivers, each of which may be NULL, have the numbers, which may be out of date already;
-/// GMX_EINVAL if chan is NULL or no channel of this process.
+/// Returns: GMX_OK: senders and receivers, each of which may be NULL, have the numbers, which may be out of date
+/// already; GMX_EINVAL if chan is NULL or no channel of this process.
 /// Since: 0.2
 ///
 /// # Safety
@@ -598,15 +600,15 @@ pub unsafe extern "C" fn gmx_chan_waiters(
     GMX_OK
 }
 
-/// Does one of n cases: one that is ready, chosen at random if several are, or the first that becomes ready. Gives up after
-/// timeout nanoseconds; 0 at once: what default is in Go. Without a case (n is 0, or every channel is NULL)
-/// it waits for its timeout. A channel may stand in several cases: each of them is chosen as often.
+/// Does one of n cases: one that is ready, chosen at random if several are, or the first that becomes ready. Gives up
+/// after timeout nanoseconds; 0 at once: what default is in Go. Without a case (n is 0, or every channel is NULL) it
+/// waits for its timeout. A channel may stand in several cases: each of them is chosen as often.
 ///
-/// A case with GMX_CASE_RECV_READY or GMX_CASE_SEND_READY receives and sends nothing: it is chosen, with GMX_OK, when a receive
-/// (a send) would not wait at that moment. So a value can be made when there is a place for it. Another may be faster until the
-/// caller comes to it, so the caller tries without waiting, and selects again if that is GMX_EAGAIN. All who wait for the same
-/// moment are woken. Those that wait to send and receive come first. Two that wait for each other in this way, at a channel
-/// without room, wait for ever: one of them has to send or receive.
+/// A case with GMX_CASE_RECV_READY or GMX_CASE_SEND_READY receives and sends nothing: it is chosen, with GMX_OK, when a
+/// receive (a send) would not wait at that moment. So a value can be made when there is a place for it. Another may be
+/// faster until the caller comes to it, so the caller tries without waiting, and selects again if that is GMX_EAGAIN.
+/// All that wait for the same moment are woken. Those that wait to send and receive come first. Two that wait for each
+/// other in this way, at a channel without room, wait for ever: one of them has to send or receive.
 ///
 /// ```c
 /// gmx_select_case cases[] = {GMX_SEND_READY(frames), GMX_RECV(stop, NULL)};
@@ -623,15 +625,16 @@ pub unsafe extern "C" fn gmx_chan_waiters(
 /// Migrates: when it waits, and unless GMX_OK.
 /// Cancellable: yes.
 /// Owns: the cases, until it returns.
-/// Returns: GMX_OK: the case chosen was done; GMX_ECLOSED: the channel of the case chosen is closed (and a receiver's value zero);
-/// GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is none, a
-/// channel that is none of this process, or nothing to send, or cases is NULL and n is not 0, or not aligned; GMX_ENOMEM if there
-/// is no memory for the timer, or for what a case sends to a channel without a bound, and no case was done; GMX_ENOTG,
+/// Returns: GMX_OK: the case chosen was done; GMX_ECLOSED: the channel of the case chosen is closed (and a receiver's
+/// value zero); GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is none, a channel that is none of
+/// this process, or nothing to send, or cases is NULL and n is not 0, or not aligned; GMX_ENOMEM if there is no memory
+/// for the timer, or for what a case sends to a channel without a bound, and no case was done; GMX_ENOTG,
 /// GMX_EINSYSCALL. chosen, which may be NULL, is always written: n if no case was chosen.
 /// Since: 0.1
 ///
 /// # Safety
-/// `cases` points to `n` cases of which each is as for gmx_chan_send or gmx_chan_recv; `chosen` is null or may be written.
+/// `cases` points to `n` cases of which each is as for gmx_chan_send or gmx_chan_recv; `chosen` is null or may be
+/// written.
 #[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_select(

@@ -16,31 +16,34 @@ pub type gmx_key = u32;
 
 /// gmx_spawn_opts.flags: the goroutine can be joined, and must be joined or detached.
 pub const GMX_SPAWN_JOINABLE: u32 = 1;
-/// gmx_spawn_opts.flags: the new goroutine begins at once, on the caller's P. The caller continues when the new goroutine waits or
-/// ends; or at the same time as it, from the moment at which another P steals the caller. What makes fork-join fast and small.
+/// gmx_spawn_opts.flags: the new goroutine begins at once, on the caller's P. The caller continues when the new
+/// goroutine waits or ends; or at the same time as it, from the moment at which another P steals the caller. What makes
+/// fork-join fast and small.
 ///
 /// The caller continues first, and the new goroutine runs next, in these cases: the caller is a thread of the host or a
-/// goroutine that is locked to its thread, since that thread runs no other goroutine; it is pinned, in a syscall, in a callback of
-/// the scheduler or has stopped the world, since it may not leave its P then; or there is no memory for the new stack yet.
+/// goroutine that is locked to its thread, since that thread runs no other goroutine; it is pinned, in a syscall, in a
+/// callback of the scheduler or has stopped the world, since it may not leave its P then; or there is no memory for the
+/// new stack yet.
 pub const GMX_SPAWN_CHILD_FIRST: u32 = 2;
-/// gmx_spawn_opts.flags: when the goroutine has ended, however it ended, its stack is wiped before another goroutine gets it: what
-/// is in memory is overwritten with zeros, and pages on a swap device are dropped.
+/// gmx_spawn_opts.flags: when the goroutine has ended, however it ended, its stack is wiped before another goroutine
+/// gets it: what is in memory is overwritten with zeros, and pages on a swap device are dropped.
 ///
-/// It costs two calls of the system and the overwriting of the pages that the stack has in memory. Not wiped are registers (the
-/// thread keeps those that a goroutine leaves until others overwrite them, and the system saves them where it likes), what was
-/// written to a swap device, alternate signal stacks, and what the goroutine wrote elsewhere. The descriptor keeps fn and arg
-/// until the next goroutine.
+/// It costs two calls of the system and the overwriting of the pages that the stack has in memory. Not wiped are
+/// registers (the thread keeps those that a goroutine leaves until others overwrite them, and the system saves them
+/// where it likes), what was written to a swap device, alternate signal stacks, and what the goroutine wrote elsewhere.
+/// The descriptor keeps fn and arg until the next goroutine.
 pub const GMX_SPAWN_WIPE: u32 = 4;
-/// gmx_spawn_opts.flags: the new goroutine goes behind all others in the run queue of the caller's P, and not before them. For a
-/// caller that spawns many and wants them to run in this order, or not yet. Not together with GMX_SPAWN_CHILD_FIRST.
+/// gmx_spawn_opts.flags: the new goroutine goes behind all others in the run queue of the caller's P, and not before
+/// them. For a caller that spawns many and wants them to run in this order, or not yet. Not together with
+/// GMX_SPAWN_CHILD_FIRST.
 pub const GMX_SPAWN_LAST: u32 = 8;
-/// gmx_spawn_opts.flags: the new goroutine is under the caller's current token from its start, until gmx_cancel_use says
-/// otherwise, and the token lives as long. Without it a goroutine begins under none, but for one of a scope.
+/// gmx_spawn_opts.flags: the new goroutine is under the caller's current token from its start, until gmx_cancel_use
+/// says otherwise, and the token lives as long. Without it a goroutine begins under none, but for one of a scope.
 pub const GMX_SPAWN_INHERIT: u32 = 16;
 
-/// gmx_spawn_opts.flags: the goroutine has a token of its own, which gmx_cancel_g cancels by the goroutine's handle. It is the
-/// current token at the start, and it is freed when the goroutine ends. With GMX_SPAWN_INHERIT it is below the caller's current
-/// token, otherwise below none.
+/// gmx_spawn_opts.flags: the goroutine has a token of its own, which gmx_cancel_g cancels by the goroutine's handle. It
+/// is the current token at the start, and it is freed when the goroutine ends. With GMX_SPAWN_INHERIT it is below the
+/// caller's current token, otherwise below none.
 pub const GMX_SPAWN_CANCELLABLE: u32 = 32;
 
 /// The most bytes that gmx_spawn_copy copies.
@@ -60,17 +63,18 @@ pub struct gmx_spawn_opts {
     pub flags: u32,
     /// Must be 0.
     pub reserved: u32,
-    /// Usable bytes of its stack, at most 1 GiB. 0: that of gmx_config. The library itself uses up to 2 KiB of them at any
-    /// time (also for another goroutine, when this one is entered after it), and 8 KiB in gmx_gomaxprocs and
-    /// gmx_set_default_gomaxprocs; a library built without optimization eight times as much. Room for the C library comes on
-    /// top, and for the host's signal handlers without SA_ONSTACK: each needs 1 to 11 KiB for the registers of the CPU.
+    /// Usable bytes of its stack, at most 1 GiB. 0: that of gmx_config. The library itself uses up to 2 KiB of them at
+    /// any time (also for another goroutine, when this one is entered after it), and 8 KiB in gmx_gomaxprocs and
+    /// gmx_set_default_gomaxprocs; a library built without optimization eight times as much. Room for the C library
+    /// comes on top, and for the host's signal handlers without SA_ONSTACK: each needs 1 to 11 KiB for the registers of
+    /// the CPU.
     pub stack_size: usize,
     /// Its name in dumps and reports, copied; 31 bytes are kept. NULL: none.
     pub name: *const c_char,
 }
 
-/// Starts a goroutine that runs fn(arg). It runs next on the caller's P, in the caller's time slice, or elsewhere if there is an
-/// idle P. Only when the slice is over do goroutines that waited longer come before it.
+/// Starts a goroutine that runs fn(arg). It runs next on the caller's P, in the caller's time slice, or elsewhere if
+/// there is an idle P. Only when the slice is over do goroutines that waited longer come before it.
 ///
 /// Its stack is bound when it first runs: while there is no memory for one it waits its turn.
 ///
@@ -80,7 +84,8 @@ pub struct gmx_spawn_opts {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: arg stays the caller's.
-/// Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime ends.
+/// Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime
+/// ends.
 /// Since: 0.1
 #[must_use]
 #[unsafe(no_mangle)]
@@ -97,8 +102,9 @@ pub extern "C" fn gmx_spawn(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut 
     }
 }
 
-/// Starts a goroutine that runs fn with the address of a copy of the size bytes at args. The copy lies on the goroutine's stack, is
-/// aligned to 16 bytes and lasts until fn has returned; nothing needs to be freed. Otherwise as gmx_spawn.
+/// Starts a goroutine that runs fn with the address of a copy of the size bytes at args. The copy lies on the
+/// goroutine's stack, is aligned to 16 bytes and lasts until fn has returned; nothing needs to be freed. Otherwise as
+/// gmx_spawn.
 ///
 /// ```c
 /// struct job job = {.from = 0, .to = 100};
@@ -111,8 +117,8 @@ pub extern "C" fn gmx_spawn(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut 
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: args stays the caller's, and may go when the call is over.
-/// Returns: GMX_OK; GMX_EINVAL if fn is NULL, size exceeds GMX_SPAWN_COPY_MAX, or args is NULL and size is not 0; GMX_ENOMEM;
-/// GMX_ESHUTDOWN from a thread of the host while the runtime ends.
+/// Returns: GMX_OK; GMX_EINVAL if fn is NULL, size exceeds GMX_SPAWN_COPY_MAX, or args is NULL and size is not 0;
+/// GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime ends.
 /// Since: 0.2
 ///
 /// # Safety
@@ -153,8 +159,8 @@ fn submit(m: MRef, gp: GRef) -> gmx_status {
 /// Migrates: with GMX_SPAWN_CHILD_FIRST on a goroutine.
 /// Cancellable: no.
 /// Owns: a joinable goroutine's descriptor is the caller's until gmx_join or gmx_detach.
-/// Returns: GMX_OK; GMX_EINVAL if fn is NULL, for unknown flags, for GMX_SPAWN_LAST with GMX_SPAWN_CHILD_FIRST, or for a stack of
-/// more than 1 GiB; GMX_ENOMEM; GMX_ESHUTDOWN.
+/// Returns: GMX_OK; GMX_EINVAL if fn is NULL, for unknown flags, for GMX_SPAWN_LAST with GMX_SPAWN_CHILD_FIRST, or for
+/// a stack of more than 1 GiB; GMX_ENOMEM; GMX_ESHUTDOWN.
 /// Since: 0.1
 ///
 /// # Safety
@@ -352,8 +358,8 @@ pub(super) unsafe fn copy_name(name: *const c_char) -> GName {
     GName::new(unsafe { std::slice::from_raw_parts(name.cast(), libc::strnlen(name, 31)) })
 }
 
-/// Waits until a joinable goroutine has ended. Its handle is stale then. Several may wait for the same one while it runs;
-/// if it has ended before, one caller gets it.
+/// Waits until a joinable goroutine has ended. Its handle is stale then. Several may wait for the same one while it
+/// runs; if it has ended before, one caller gets it.
 ///
 /// timeout: nanoseconds; GMX_FOREVER; 0 only looks.
 ///
@@ -427,8 +433,8 @@ pub extern "C" fn gmx_yield() -> gmx_status {
 /// Migrates: does not return.
 /// Cancellable: no.
 /// Owns: what the goroutine had allocated stays allocated.
-/// Returns: only if it may not: GMX_EPERM on an attached or a foreign thread or within gmx_callback, GMX_ENOTG in a scheduler's
-/// callback.
+/// Returns: only if it may not: GMX_EPERM on an attached or a foreign thread or within gmx_callback, GMX_ENOTG in a
+/// scheduler's callback.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_goexit() -> gmx_status {
@@ -476,20 +482,20 @@ pub extern "C" fn gmx_goid() -> u64 {
 }
 
 /// The bounds of the stack that the caller runs on, for a collector that scans it or an interpreter that guards its
-/// recursion: [*lo, *hi), without the guard below. A goroutine has a stack of its own, and keeps it to its end. Attached
-/// threads, callbacks on threads of the host, and foreign threads run on the stack of their thread; a scheduler's callback
-/// may run on either.
+/// recursion: [*lo, *hi), without the guard below. A goroutine has a stack of its own, and keeps it to its end.
+/// Attached threads, callbacks on threads of the host, and foreign threads run on the stack of their thread; a
+/// scheduler's callback may run on either.
 ///
-/// Blocks: never. The first call on a thread of the host asks the C library, which reads a file of /proc on the main thread
-/// and may allocate; later ones are some loads.
+/// Blocks: never. The first call on a thread of the host asks the C library, which reads a file of /proc on the main
+/// thread and may allocate; later ones are some loads.
 /// Call from: every context; it does not start the runtime.
 /// Safepoint: no.
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: GMX_OK; GMX_EINVAL if lo or hi is NULL; GMX_ENOTSUP on a stack that belongs to neither the thread nor the calling
-/// goroutine (coroutines of the host, sigaltstack, a child of fork on a goroutine's stack), and where the C library does not
-/// know the thread's.
+/// Returns: GMX_OK; GMX_EINVAL if lo or hi is NULL; GMX_ENOTSUP on a stack that belongs to neither the thread nor the
+/// calling goroutine (coroutines of the host, sigaltstack, a child of fork on a goroutine's stack), and where the C
+/// library does not know the thread's.
 /// Since: 0.2
 ///
 /// # Safety
@@ -520,8 +526,8 @@ pub(super) fn own() -> Option<GRef> {
     }
 }
 
-/// How many goroutines are alive: attached threads and threads in gmx_callback count, other threads of the host do not. A
-/// glance, unless the world is stopped.
+/// How many goroutines are alive: attached threads and threads in gmx_callback count, other threads of the host do not.
+/// A glance, unless the world is stopped.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -536,10 +542,10 @@ pub extern "C" fn gmx_num_g() -> i64 {
     rt::up().map_or(0, |sched| sched.num_g())
 }
 
-/// Parks the calling goroutine until gmx_ready. When it is off its stack, commit(arg, g) runs on the scheduler's stack: it
-/// makes g known to whoever is to ready it, who may do so at once: the goroutine goes on when commit has returned, so what
-/// commit uses may lie on its stack. If commit returns false the goroutine is not parked. commit must not block. A NULL
-/// commit parks unconditionally.
+/// Parks the calling goroutine until gmx_ready. When it is off its stack, commit(arg, g) runs on the scheduler's stack:
+/// it makes g known to whoever is to ready it, who may do so at once: the goroutine goes on when commit has returned,
+/// so what commit uses may lie on its stack. If commit returns false the goroutine is not parked. commit must not
+/// block. A NULL commit parks unconditionally.
 ///
 /// One of gmx_ready and the token ends a park. commit runs in any case, also if the token is cancelled already. After
 /// GMX_ECANCELED a gmx_ready may still be on its way: take g back from where commit has put it before you park again,
@@ -584,8 +590,8 @@ fn park_for(
     }
 }
 
-/// As gmx_park, but gives up after timeout nanoseconds: one of gmx_ready, the timeout and the token ends the park. With 0 or
-/// less it returns GMX_OK only if commit returns false or readies g, or another does before commit returns.
+/// As gmx_park, but gives up after timeout nanoseconds: one of gmx_ready, the timeout and the token ends the park. With
+/// 0 or less it returns GMX_OK only if commit returns false or readies g, or another does before commit returns.
 ///
 /// ```c
 /// gmx_status s = gmx_park_timeout(enqueue, &w, "reply", timeout);
@@ -599,8 +605,8 @@ fn park_for(
 /// Migrates: yes.
 /// Cancellable: yes.
 /// Owns: arg stays the caller's.
-/// Returns: GMX_OK when it was readied, or was not parked; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_ENOMEM, and then commit has not
-/// run; GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK when it was readied, or was not parked; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_ENOMEM, and then commit
+/// has not run; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.2
 #[must_use]
 #[unsafe(no_mangle)]
@@ -621,8 +627,8 @@ pub extern "C" fn gmx_park_timeout(
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: GMX_OK; GMX_EPERM if it is not parked (it runs, it waits for something else, or its park has ended otherwise);
-/// GMX_ESTALE.
+/// Returns: GMX_OK; GMX_EPERM if it is not parked (it runs, it waits for something else, or its park has ended
+/// otherwise); GMX_ESTALE.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_ready(g: gmx_g) -> gmx_status {
@@ -701,8 +707,8 @@ fn on_g_pinned() -> Result<MRef, gmx_status> {
     }
 }
 
-/// Makes a key under which each goroutine has a value of its own, NULL at first. destructor, unless NULL, is called on the
-/// goroutine at its end with a value that is not NULL.
+/// Makes a key under which each goroutine has a value of its own, NULL at first. destructor, unless NULL, is called on
+/// the goroutine at its end with a value that is not NULL.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -761,7 +767,8 @@ pub extern "C" fn gmx_key_delete(key: gmx_key) -> gmx_status {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: the destructor gets the value at the goroutine's end; a value that is replaced stays the caller's.
-/// Returns: GMX_OK; GMX_EINVAL for a key that is none; GMX_ENOMEM; GMX_ENOTG on a foreign thread or in a scheduler's callback.
+/// Returns: GMX_OK; GMX_EINVAL for a key that is none; GMX_ENOMEM; GMX_ENOTG on a foreign thread or in a scheduler's
+/// callback.
 /// Since: 0.1
 #[must_use]
 #[unsafe(no_mangle)]

@@ -61,7 +61,8 @@ pub enum GStatus {
     Dead = 6,
     /// Its commit runs, and then it is Parked, unless it was readied before (K5 in park.rs). No stopped world shows it.
     Parking = 7,
-    /// As Waiting: a coroutine off its stack, which any G may resume (protocol/coro.rs). Dumps of the host call it Waiting.
+    /// As Waiting: a coroutine off its stack, which any G may resume (protocol/coro.rs). Dumps of the host call it
+    /// Waiting.
     Suspended = 8,
     /// As Parking and then Parked, but a deadline or a token may end it too: the first one to claim it does
     /// (block/parking.rs). Dumps of the host call it Parked.
@@ -184,8 +185,8 @@ pub mod gflag {
     pub const RETIRED: u32 = 16;
     /// Somebody watches for its end.
     pub const WATCHED: u32 = 32;
-    /// Its stack is wiped at its end. Such a G has a stack size of its own ([`super::G::stack_size`]): the stacks of those go
-    /// through the pool, so that the others' way past the P's cache has nothing to look at.
+    /// Its stack is wiped at its end. Such a G has a stack size of its own ([`super::G::stack_size`]): the stacks of
+    /// those go through the pool, so that the others' way past the P's cache has nothing to look at.
     pub const WIPE: u32 = 64;
     /// A coroutine (protocol/coro.rs).
     pub const CORO: u32 = 128;
@@ -195,7 +196,8 @@ pub mod gflag {
     pub const CANCELLABLE: u32 = 512;
 }
 
-/// What a G may have in [`Cold`] that its end has to look at. Most Gs have nothing, and their end touches no line of it.
+/// What a G may have in [`Cold`] that its end has to look at. Most Gs have nothing, and their end touches no line of
+/// it.
 pub mod extra {
     /// `name`. It stays until the descriptor serves another G.
     pub const NAME: u8 = 1;
@@ -281,9 +283,9 @@ pub struct Cancelable {
     pub interrupt: OwnPtr<c_void>,
 }
 
-/// See the module. Two lines of the cache, shared with no other G: all that a G needs which is spawned, runs and ends. A
-/// spawn touches the first one only.
-/// What it needs to wait is in [`Cold`], whose fields are reached as if they were here.
+/// See the module. Two lines of the cache, shared with no other G: all that a G needs which is spawned, runs and ends.
+/// A spawn touches the first one only. What it needs to wait is in [`Cold`], whose fields are reached as if they were
+/// here.
 #[repr(C, align(128))]
 pub struct G {
     pub(super) state: AtomicU64,
@@ -331,8 +333,8 @@ pub struct Copied(pub [u128; 8]);
 #[derive(Default)]
 #[repr(C, align(64))]
 pub struct Cold {
-    /// The token under which it waits, which it counts for unless that is lent by its scope; null for none. Owner: the G,
-    /// its spawner before.
+    /// The token under which it waits, which it counts for unless that is lent by its scope; null for none. Owner: the
+    /// G, its spawner before.
     pub cancel: OwnPtr<c_void>,
     /// The scope that waits for its end; null for none. Owner: the G, its spawner before.
     pub scope: OwnPtr<c_void>,
@@ -370,8 +372,8 @@ pub struct Cold {
     pub resumer: OwnPtr<G>,
     /// As the resumer of a coroutine: how the wait ended. Owner: the coroutine.
     pub told: OwnU8,
-    /// With [`gflag::CANCELLABLE`]: the handle of a token of its own (block/cancel.rs); 0 once it has ended. Written by its
-    /// spawner and at its end.
+    /// With [`gflag::CANCELLABLE`]: the handle of a token of its own (block/cancel.rs); 0 once it has ended. Written by
+    /// its spawner and at its end.
     pub own_token: AtomicU64,
     /// Name, made at spawn. Owner: the spawner.
     pub(super) name: [OwnU64; 4],

@@ -1,5 +1,5 @@
-//! preempt.rs, ASK-1 to ASK-4: the host is told that a G is asked to give way, and no G is taken for told by what was asked
-//! before it began to run.
+//! preempt.rs, ASK-1 to ASK-4: the host is told that a G is asked to give way, and no G is taken for told by what was
+//! asked before it began to run.
 
 use super::*;
 use crate::protocol::preempt::{self, tell};
@@ -54,8 +54,8 @@ fn polls() -> Step {
     Box::new(move |w, m, gp| if gp.asked.is_set() { answers(w, m, gp) } else { Mcall::None })
 }
 
-/// The next round of sysmon's, when all others that tell have done so. P2: who runs with requests is told then, if not
-/// before; ASK-4: who runs without them is not asked.
+/// The next round of sysmon's, when all others that tell have done so. P2: a G that runs with requests is told then,
+/// if not before; ASK-4: one that runs without them is not asked.
 fn round(w: &World, m: MRef, gp: GRef) {
     tell(w.sched, false);
     assert_eq!(gp.asked.is_set(), m.must_p().requests() != 0, "P2, ASK-4: what the word says after a round");
@@ -113,8 +113,8 @@ fn two_ask_one() {
     });
 }
 
-/// A G leaves its P while it is asked, and comes back: it, and the one that ran meanwhile, are told of what is asked then.
-/// `behind`: behind the other thread, mostly, which loom would not try by itself.
+/// A G leaves its P while it is asked, and comes back: it, and the one that ran meanwhile, are told of what is asked
+/// then. `behind`: behind the other thread, mostly, which loom would not try by itself.
 fn leaves_while_asked(size: Size, behind: bool, polled: bool) {
     check(size, move || {
         let mut mk = maker(1, std::ptr::null());
@@ -176,8 +176,8 @@ fn answers_while_it_is_asked() {
     leaves_while_asked(Size { preemptions: 1, ..Size::default() }, true, true);
 }
 
-/// A request is withdrawn while a stopper, which may have seen it, asks too: what was told of it is not taken for what is
-/// told of the next.
+/// A request is withdrawn while a stopper, which may have seen it, asks too: what was told of it is not taken for what
+/// is told of the next.
 #[test]
 fn withdrawn_while_another_asks() {
     check(Size::default(), || {

@@ -249,8 +249,8 @@ fn g_parks_and_is_cancelled() {
     });
 }
 
-/// A mutex that is unlocked while one of those who wait for it is cancelled goes to the other. Without `locks` nobody is
-/// cancelled: both have had it.
+/// A mutex that is unlocked while one of those who wait for it is cancelled goes to the other. Without `locks` nobody
+/// is cancelled: both have had it.
 fn lock_against_cancel_and_unlock(locks: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -413,8 +413,8 @@ fn find_against_the_next_in_its_place() {
     });
 }
 
-/// A G is cancelled by its handle while it ends and its descriptor, and the memory of its token, become those of another,
-/// which no one cancels.
+/// A G is cancelled by its handle while it ends and its descriptor, and the memory of its token, become those of
+/// another, which no one cancels.
 #[test]
 fn cancel_g_against_the_next_in_its_place() {
     check(Size { preemptions: 3, ..Size::default() }, || {

@@ -164,8 +164,8 @@ fn close_against_both() {
     });
 }
 
-/// D1 and D2: a sender and a receiver while the receivers' side closes, with values in the ring or none, after the senders'
-/// side has closed or not: each value that was sent is received or dropped.
+/// D1 and D2: a sender and a receiver while the receivers' side closes, with values in the ring or none, after the
+/// senders' side has closed or not: each value that was sent is received or dropped.
 fn drop_against_both(cap: usize, closes: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -552,7 +552,8 @@ fn timer_against_partner() {
     });
 }
 
-// ---- select ----------------------------------------------------------------------------------------------------------
+// ---- select
+// ----------------------------------------------------------------------------------------------------------
 
 /// A select of receives.
 fn select_recv(m: MRef, cs: &[&C], timeout: i64) -> Result<(usize, u64)> {
@@ -882,7 +883,8 @@ fn two_watch_one_value() {
     });
 }
 
-/// I2: of two watchers the one that is told first does not take the value. (The second does, or it would sleep for ever.)
+/// I2: of two watchers the one that is told first does not take the value. (The second does, or it would sleep for
+/// ever.)
 #[test]
 fn a_watcher_that_takes_nothing() {
     check(Size::default(), || {

@@ -17,23 +17,25 @@
 //! its G, or has a flag set by the function of the host, `on_preempt`.
 //! * ASK-1 a stopper and a barrier, once they have taken what is in syscalls and hold no lock, look at all Ps that have
 //!   requests; so does sysmon in each of its rounds ([`tell`]).
-//! * ASK-2 the G that runs on such a P gets 1 into its word, `asked`. The one that changes it from 0 calls the function: so
-//!   it is called once for a G, however many ask it, until it has given way. The host may have missed the call, since its
-//!   interpreter was not ready to be told: while the request stands sysmon calls again, every [`AGAIN`].
+//! * ASK-2 the G that runs on such a P gets 1 into its word, `asked`. The one that changes it from 0 calls the
+//!   function: so it is called once for a G, however many ask it, until it has given way. The host may have missed the
+//!   call, since its interpreter was not ready to be told: while the request stands sysmon calls again, every
+//!   [`AGAIN`].
 //! * ASK-3 the host's code sees the word, or its own flag, and calls `gmx_safepoint_slow`, or anything that gives way.
-//! * ASK-4 the word is 0 again when the G is entered, and before `gmx_safepoint_slow` looks at the P ([`answer`]). sysmon
-//!   clears that of a G whose P has no requests (they were withdrawn).
+//! * ASK-4 the word is 0 again when the G is entered, and before `gmx_safepoint_slow` looks at the P ([`answer`]).
+//!   sysmon clears that of a G whose P has no requests (they were withdrawn).
 //!
 //! # Invariants
 //! * P1 a bit once set stays until it is served or the P leaves Running, so no request is sent twice (Go re-sends). But
 //!   sysmon withdraws the PREEMPT of a P that does not answer, and asks again by itself (RESCUE-6 in rescue.rs).
 //! * P2 a G that runs on a P with requests has been told since it was entered and since it last answered, or will be in
-//!   sysmon's next round; and after that round the word of a G that runs on a P without requests is 0. A stopper may look at
-//!   the G that has just left, and ASK-4 may come after an ASK-2: nothing orders them, since an order would cost each switch a
-//!   fence, and a round is no longer than a slice.
+//!   sysmon's next round; and after that round the word of a G that runs on a P without requests is 0. A stopper may
+//!   look at the G that has just left, and ASK-4 may come after an ASK-2: nothing orders them, since an order would
+//!   cost each switch a fence, and a round is no longer than a slice.
 //!
-//! The models are `models::asks`: they miss each step but ASK-3, which is the host's, and the order within [`answer`]. Nothing
-//! rests on that order: a request that comes between is told by the next round (P2). It saves waiting for that round.
+//! The models are `models::asks`: they miss each step but ASK-3, which is the host's, and the order within [`answer`].
+//! Nothing rests on that order: a request that comes between is told by the next round (P2). It saves waiting for that
+//! round.
 //!
 //! # Why it ends
 //! It does not: a G that never polls runs on. Stops have a time-out for that, and name it.
@@ -69,8 +71,8 @@ pub fn stop_p(lk: &mut SchedLocked<'_>, sched: &Sched, pp: OwnedP) -> Result<(),
 /// After so long the host is told again (ASK-2).
 pub const AGAIN: i64 = 100_000_000;
 
-/// ASK-1 and ASK-2. The function of the host must not block: stops and sysmon call it. `again`: also for Gs that were asked
-/// before.
+/// ASK-1 and ASK-2. The function of the host must not block: stops and sysmon call it. `again`: also for Gs that were
+/// asked before.
 pub fn tell(sched: &Sched, again: bool) {
     if !sched.tells.load(Ordering::Relaxed) {
         return;

@@ -178,8 +178,8 @@ fn after_slice(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
     from_either(sched, pp)
 }
 
-/// The queue of the P and the global one, each first every other time. A count of its own says which: one of switches or
-/// slices may be in step with the Gs that run here, so that one of the two is never first.
+/// The queue of the P and the global one, each first every other time. A count of its own says which: one of switches
+/// or slices may be in step with the Gs that run here, so that one of the two is never first.
 fn from_either(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
     let turn = pp.turns.get();
     pp.turns.bump();
