@@ -378,8 +378,42 @@ static void traffic(void) {
   check_say("  another was faster %" PRIu64 " times", in_vain);
 }
 
+/* ---- a receiver that has got its value elsewhere ---- */
+
+static void receives_either(void *arg) {
+  gmx_chan **c = arg;
+  gmx_select_case cases[] = {GMX_RECV(c[0], NULL), GMX_RECV(c[1], NULL)};
+  size_t chosen;
+  CHECK_OK(gmx_select(cases, 2, GMX_FOREVER, &chosen));
+  CHECK_EQ(chosen, 0);
+}
+/* Until it runs its record stands in the queue of the other channel, where it is no partner any more. */
+static void gets_it_elsewhere(void *unused) {
+  (void)unused;
+  gmx_chan *c[2] = {chan_of(0), chan_of(0)};
+  gmx_g g = g_start(receives_either, c);
+  size_t n = 0;
+  while (n == 0) {
+    CHECK_OK(gmx_yield());
+    CHECK_OK(gmx_chan_waiters(c[1], NULL, &n));
+  }
+  CHECK_OK(is_ready(c[1], GMX_CASE_SEND_READY, 0, false));
+  put(c[0], 1);
+  CHECK_STATUS(is_ready(c[1], GMX_CASE_SEND_READY, 0, false), GMX_ETIMEDOUT);
+  g_join(g);
+  CHECK_OK(gmx_chan_free(c[0]));
+  CHECK_OK(gmx_chan_free(c[1]));
+}
+/* On one P, so that it does not run between. */
+static void one_that_has_its_value_is_no_partner(void) {
+  CHECK(gmx_gomaxprocs(1) > 0);
+  on_g(gets_it_elsewhere, NULL);
+  CHECK(gmx_gomaxprocs(3) > 0);
+}
+
 int main(void) {
   RUN(tells_how_it_stands);
+  RUN(one_that_has_its_value_is_no_partner);
   RUN(wrong_calls);
   RUN(a_value_comes);
   RUN(a_place_comes_free);
