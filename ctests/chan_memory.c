@@ -5,18 +5,10 @@
  * no memory changes nothing. */
 #include "faults.h"
 
-#include "places.h"
+#include "unbounded.h"
 
 #include <limits.h>
 #include <malloc.h>
-
-static gmx_chan *unbounded(size_t size) {
-  gmx_chan *c = NULL;
-  CHECK_OK(gmx_chan_new(size, GMX_UNBOUNDED, &c));
-  CHECK_EQ(gmx_chan_cap(c), GMX_UNBOUNDED);
-  CHECK_EQ(gmx_chan_len(c), 0);
-  return c;
-}
 
 /* What the process has from malloc; what a thread keeps of what it freed counts, so comparisons allow for some. */
 enum { KEPT = 24 * 1024 };
@@ -78,16 +70,6 @@ static void a_queue_does_not_allocate(void) {
 
 /* ---- no memory ---- */
 
-static gmx_status select_send(gmx_chan *c, gmx_chan *other, uint64_t *v, int64_t timeout, size_t *chosen) {
-  gmx_select_case cases[2];
-  memset(cases, 0, sizeof cases);
-  cases[0].chan = other;
-  cases[0].op = GMX_CASE_RECV;
-  cases[1].chan = c;
-  cases[1].elem = v;
-  cases[1].op = GMX_CASE_SEND;
-  return gmx_select(cases, 2, timeout, chosen);
-}
 static void without_memory(void *unused) {
   (void)unused;
   gmx_chan *c = unbounded(8), *never = NULL;
@@ -154,17 +136,6 @@ static void nothing_is_left(void) {
   CHECK_CMP(in_use(), <, memory + KEPT);
 }
 
-struct dropped {
-  uint64_t next, n;
-};
-static void comes_in_order(void *arg, void *elem) {
-  struct dropped *d = arg;
-  uint64_t v;
-  memcpy(&v, elem, sizeof v);
-  CHECK_EQ(v, d->next);
-  d->next++;
-  d->n++;
-}
 static void ends_at_the_200th(void *arg, void *elem) {
   comes_in_order(arg, elem);
   if (((struct dropped *)arg)->n == 200) gmx_goexit();

@@ -1,15 +1,7 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
 /* Channels without a bound: sends never wait, and all else is as with other channels. (Their memory: chan_memory.c.) */
-#include "places.h"
-
-static gmx_chan *unbounded(size_t size) {
-  gmx_chan *c = NULL;
-  CHECK_OK(gmx_chan_new(size, GMX_UNBOUNDED, &c));
-  CHECK_EQ(gmx_chan_cap(c), GMX_UNBOUNDED);
-  CHECK_EQ(gmx_chan_len(c), 0);
-  return c;
-}
+#include "unbounded.h"
 
 struct wide {
   _Alignas(64) unsigned char bytes[4096];
@@ -53,17 +45,6 @@ static void values_of_any_size(void) {
 
 /* ---- the end ---- */
 
-struct dropped {
-  uint64_t next, n;
-};
-static void comes_in_order(void *arg, void *elem) {
-  struct dropped *d = arg;
-  uint64_t v;
-  memcpy(&v, elem, sizeof v);
-  CHECK_EQ(v, d->next);
-  d->next++;
-  d->n++;
-}
 /* Each number of values, in segments of which the first has lost some. */
 static void closes_with_values_left(void) {
   for (uint64_t n = 0; n < 400; n = n * 3 / 2 + 1) {
@@ -98,16 +79,6 @@ static void closes_with_values_left(void) {
 
 /* ---- those that wait, and select ---- */
 
-static gmx_status select_send(gmx_chan *c, gmx_chan *other, uint64_t *v, int64_t timeout, size_t *chosen) {
-  gmx_select_case cases[2];
-  memset(cases, 0, sizeof cases);
-  cases[0].chan = other;
-  cases[0].op = GMX_CASE_RECV;
-  cases[1].chan = c;
-  cases[1].elem = v;
-  cases[1].op = GMX_CASE_SEND;
-  return gmx_select(cases, 2, timeout, chosen);
-}
 struct waiter {
   gmx_chan *c;
   uint64_t value;

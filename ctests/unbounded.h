@@ -1,0 +1,39 @@
+/* What the tests of channels without a bound share. */
+#ifndef GOMAX_TEST_UNBOUNDED_H
+#define GOMAX_TEST_UNBOUNDED_H
+
+#include "places.h"
+
+static gmx_chan *unbounded(size_t size) {
+  gmx_chan *c = NULL;
+  CHECK_OK(gmx_chan_new(size, GMX_UNBOUNDED, &c));
+  CHECK_EQ(gmx_chan_cap(c), GMX_UNBOUNDED);
+  CHECK_EQ(gmx_chan_len(c), 0);
+  return c;
+}
+
+static gmx_status select_send(gmx_chan *c, gmx_chan *other, uint64_t *v, int64_t timeout, size_t *chosen) {
+  gmx_select_case cases[2];
+  memset(cases, 0, sizeof cases);
+  cases[0].chan = other;
+  cases[0].op = GMX_CASE_RECV;
+  cases[1].chan = c;
+  cases[1].elem = v;
+  cases[1].op = GMX_CASE_SEND;
+  return gmx_select(cases, 2, timeout, chosen);
+}
+
+/* What gmx_chan_close_drop passes on: it comes in order. */
+struct dropped {
+  uint64_t next, n;
+};
+static void comes_in_order(void *arg, void *elem) {
+  struct dropped *d = arg;
+  uint64_t v;
+  memcpy(&v, elem, sizeof v);
+  CHECK_EQ(v, d->next);
+  d->next++;
+  d->n++;
+}
+
+#endif
