@@ -121,7 +121,7 @@ static void cancellation(actor *a) {
     case 0:
     case 1: make(a); break;
     case 2: cancels(a, t); break;
-    case 3: MAY(a, reason_of(t), GMX_OK, GMX_ECANCELED, GMX_ETIMEDOUT, GMX_ESTALE, GMX_ENOMEM, DOWN(a)); break;
+    case 3: MAY(a, reason_of(t), GMX_OK, GMX_ECANCELED, GMX_ETIMEDOUT, GMX_EPIPE, GMX_ESTALE, GMX_ENOMEM, DOWN(a)); break;
     case 4: once_cancelled(a, t); break;
     case 5: MAY(a, gmx_cancel_free(t), GMX_OK, GMX_ESTALE, GMX_ENOMEM, DOWN(a)); break;
     case 6: {

@@ -110,7 +110,7 @@ static void others(actor *a) {
     case 3: WAITS_ON(a, gmx_yield(), GMX_OK, DOWN(a)); break;
     case 4:
       if (one_in(a, 4)) IS(a, gmx_cancel_g(g, (gmx_status)rnd(a, 3)), GMX_EINVAL);
-      else MAY(a, gmx_cancel_g(g, -1 - (gmx_status)rnd(a, 3000)), GMX_OK, GMX_ESTALE, GMX_EPERM, DOWN(a));
+      else MAY(a, gmx_cancel_g(g, GMX_EPIPE), GMX_OK, GMX_ESTALE, GMX_EPERM, DOWN(a));
       break;
     default: MAY(a, gmx_ready(g), GMX_OK, GMX_EPERM, GMX_ESTALE, DOWN(a));
   }
