@@ -7,17 +7,25 @@ from . import _abi
 from ._library import gmx
 
 
-class Error(Exception):
-    """A call of the library that did not do what it should. `status` is its number, `name` such as "GMX_ENOTG"."""
+class _Status(BaseException):
+    """What the exceptions of this package have in common."""
+
+    status: int
+    name: str
 
     def __init__(self, status: int, what: str = "") -> None:
         self.status = status
         self.name = gmx.gmx_err_name(status).decode()
+        self._what = what
         text = f"{gmx.gmx_strerror(status).decode()} ({self.name})"
         super().__init__(f"{what}: {text}" if what else text)
 
-    def __reduce__(self) -> "tuple[type[Error], tuple[int]]":
-        return type(self), (self.status,)
+    def __reduce__(self) -> "tuple[type[_Status], tuple[int, str]]":
+        return type(self), (self.status, self._what)
+
+
+class Error(_Status, Exception):
+    """A call of the library that did not do what it should. `status` is its number, `name` such as "GMX_ENOTG"."""
 
 
 class ClosedError(Error):
@@ -27,8 +35,9 @@ class ClosedError(Error):
         super().__init__(status, what)
 
 
-class CanceledError(Error):
-    """The scope around this wait was cancelled, or its time is up."""
+class CanceledError(_Status):
+    """The scope or the token around this wait was canceled. It derives from BaseException, as those of asyncio and trio do: an
+    `except Exception` that tries again must not swallow it. Code that cleans up uses `finally`, or raises it again."""
 
     def __init__(self, status: int = _abi.GMX_ECANCELED, what: str = "") -> None:
         super().__init__(status, what)
@@ -52,7 +61,7 @@ def integer(value: Any, what: str, least: int, most: int) -> int:
     return number
 
 
-def error(status: int, what: str = "") -> Exception:
+def error(status: int, what: str = "") -> BaseException:
     """The exception for a negative status."""
     if status == _abi.GMX_ETIMEDOUT:
         return TimeoutError(what or "timed out")

@@ -82,7 +82,7 @@ class Token(Cancellation):
         return gmx.gmx_cancel_is_cancelled(self.handle)
 
     @property
-    def reason(self) -> Optional[Exception]:
+    def reason(self) -> Optional[BaseException]:
         """Why it is cancelled, None while it is not: a TimeoutError for its timeout, a CanceledError for `cancel()`, and what
         the number given to `cancel` raises elsewhere: an Error with that `status` for a number of your own."""
         reason = _abi.c_int32()
