@@ -199,5 +199,51 @@ gmx_status adds(void *arg) { __atomic_fetch_add((int32_t *)arg, 1, __ATOMIC_RELA
             gomax.sleep(1000)
 
 
+class Inner(ctypes.Structure):
+    _fields_ = [("n", ctypes.c_int), ("text", ctypes.c_char_p)]
+
+
+class Derived(Inner):
+    _fields_ = [("more", ctypes.c_int)]
+
+
+class Outer(ctypes.Union):
+    _fields_ = [("n", ctypes.c_int), ("inner", Inner * 2)]
+
+
+class Plain(ctypes.Structure):
+    _fields_ = [("at", ctypes.c_void_p), ("text", ctypes.c_char * 5)]
+
+
+class Text(ctypes.c_char_p):
+    pass
+
+
+class Types(unittest.TestCase):
+    def test_that_point_to_memory_of_python(self):
+        for type, name in (
+            (ctypes.py_object, "py_object"),
+            (ctypes.c_char_p, "c_char_p"),
+            (ctypes.c_wchar_p, "c_wchar_p"),
+            (Text, "Text"),
+            (ctypes.POINTER(ctypes.c_int), "LP_c_int"),
+            (ctypes.CFUNCTYPE(None), "CFunctionType"),
+            (ctypes.c_char_p * 3, "c_char_p"),
+            (Inner, "c_char_p"),
+            (Derived, "c_char_p"),
+            (Outer, "c_char_p"),
+            (Outer * 2, "c_char_p"),
+        ):
+            with self.assertRaisesRegex(TypeError, name):
+                gomax.CChannel(type, 1)
+
+    def test_that_are_bytes(self):
+        for type in (ctypes.c_int, ctypes.c_double, ctypes.c_void_p, ctypes.c_char, ctypes.c_char * 5, Plain, Plain * 2):
+            self.assertEqual(gomax.CChannel(type, 1).capacity, 1)
+        for type in (5, "c_int", int):
+            with self.assertRaises(TypeError):
+                gomax.CChannel(type)
+
+
 if __name__ == "__main__":
     unittest.main()

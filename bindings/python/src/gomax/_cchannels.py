@@ -1,6 +1,8 @@
 """Channels of C values, for C functions and Python together."""
 
+import builtins
 import ctypes
+from _ctypes import CFuncPtr
 from collections import deque
 from typing import Any, Callable, Deque, Iterator, List, Optional
 
@@ -11,13 +13,37 @@ from ._library import Process, gmx, process
 from ._waits import nanoseconds, wait
 
 
+def _owned(type: Any) -> Optional[str]:
+    """The name of the part of a ctypes type that points to memory which a Python object owns. None if there is none."""
+    if not isinstance(type, builtins.type):
+        return None  # ctypes.sizeof refuses it
+    if issubclass(type, ctypes._SimpleCData):
+        return type.__name__ if type._type_ in "OzZ" else None
+    if issubclass(type, (ctypes._Pointer, CFuncPtr)):
+        return type.__name__
+    if issubclass(type, ctypes.Array):
+        return _owned(type._type_)
+    fields = [field[1] for base in type.__mro__ for field in base.__dict__.get("_fields_", ())]
+    return next(filter(None, map(_owned, fields)), None)
+
+
 class CChannel(Channels):
     """Values of one ctypes type, from whoever sends to whoever receives, first in first out, with room for capacity of
     them; 0: sender and receiver meet; gomax.UNBOUNDED. C functions use it by its `address` (gmx_chan_send, gmx_chan_recv, gmx_select) for
     as long as this object lives. Numbers and addresses arrive in Python as numbers, structures and arrays as they are.
-    Iterate over it to receive until it is closed; as a context manager it is closed at the end of the block."""
+    Iterate over it to receive until it is closed; as a context manager it is closed at the end of the block.
+
+    What travels is bytes, which keep no object alive: types that point to memory of a Python object (py_object, c_char_p,
+    c_wchar_p, POINTER, CFUNCTYPE, and structures, unions and arrays with such) are a TypeError. Send an address that you keep
+    valid as c_void_p."""
 
     def __init__(self, type: Any, capacity: int = 0) -> None:
+        owned = _owned(type)
+        if owned:
+            raise TypeError(
+                f"a CChannel carries bytes and keeps no object alive: {owned} points to memory of one; send an array, or an"
+                " address that stays valid as c_void_p"
+            )
         self._type = type
         self._back: Deque[Any] = deque()  # what Ctrl-C has kept a receiver from taking
         self._epoch = process.epoch
