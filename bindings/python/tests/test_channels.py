@@ -1,3 +1,4 @@
+import asyncio
 import gc
 import random
 import threading
@@ -268,6 +269,54 @@ class Timers(unittest.TestCase):
         thread.start()
         self.assertEqual(c.recv(), 0)
         thread.join()
+
+
+class Choice(unittest.TestCase):
+    """A select among cases that can be done takes each of them equally often."""
+
+    SHAPES = ([0, 1], [0, 9], [4, 5, 6], list(range(10)), [0, 1, 5])
+    TURNS = 3000
+
+    def check(self, counts, ready):
+        self.assertEqual(sorted(counts), ready)
+        mean = self.TURNS / len(ready)
+        for n in counts.values():  # eight standard deviations: once in 10^15 runs
+            self.assertLess(abs(n - mean), 8 * mean**0.5)
+
+    def test_is_even(self):
+        for ready in self.SHAPES:
+            channels = [gomax.Channel(1) for _ in range(10)]
+            for i in ready:
+                channels[i].send(i)
+            counts = {}
+            for _ in range(self.TURNS):
+                i = gomax.select(*channels)[0]
+                channels[i].send(i)
+                counts[i] = counts.get(i, 0) + 1
+            self.check(counts, ready)
+
+    def test_is_even_for_coroutines(self):
+        async def main():
+            for ready in self.SHAPES:
+                channels = [gomax.Channel(1) for _ in range(10)]
+                for i in ready:
+                    channels[i].send(i)
+                counts = {}
+                for _ in range(self.TURNS):
+                    i = (await gomax.select_async(*channels))[0]
+                    channels[i].send(i)
+                    counts[i] = counts.get(i, 0) + 1
+                self.check(counts, ready)
+
+        asyncio.run(main())
+
+    def test_leaves_the_chance_of_the_program_alone(self):
+        random.seed(1)
+        expected = random.random()
+        random.seed(1)
+        c = gomax.Channel(1)
+        gomax.select((c, 1), None, (gomax.Channel(1), 1))
+        self.assertEqual(random.random(), expected)
 
 
 if __name__ == "__main__":

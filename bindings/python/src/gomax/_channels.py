@@ -52,6 +52,7 @@ OK, EAGAIN, ECLOSED = _abi.GMX_OK, _abi.GMX_EAGAIN, _abi.GMX_ECLOSED
 RECV, SEND = _abi.GMX_CASE_RECV, _abi.GMX_CASE_SEND
 _try_send, _try_recv = gmx.gmx_chan_try_send, gmx.gmx_chan_try_recv
 _byref, _word = _abi.byref, _abi.c_uint64
+_chance = random.Random().random  # of our own: the program may seed that of the module, and rely on what follows
 
 
 class Coroutine(Generic[T]):
@@ -614,9 +615,10 @@ def _cases(cases: Iterable[Selectable]) -> Tuple[List[Case], List[int]]:
         if ready[-1][0]._epoch is not process.epoch:
             raise ForkedError()
         numbers.append(number)
-    if len(ready) > 1:  # who is first in the attempts must not always win
-        first = random.randrange(len(ready))
-        ready, numbers = ready[first:] + ready[:first], numbers[first:] + numbers[:first]
+    for last in range(len(ready) - 1, 0, -1):  # shuffled, so that each that can be done is as likely as the others
+        i = int(_chance() * (last + 1))
+        ready[i], ready[last] = ready[last], ready[i]
+        numbers[i], numbers[last] = numbers[last], numbers[i]
     return ready, numbers
 
 
