@@ -321,5 +321,30 @@ atexit.register(lambda: print(c.recv() is c, g.join(), t.recv() > 0))
         self.assertEqual(run(text), "True 1 True\n")
 
 
+class SubInterpreters(unittest.TestCase):
+    def test_are_refused(self):
+        """At the import, before a thread of the library is in an interpreter that can end."""
+        text = """
+import sys
+import gomax
+code = "import sys; sys.path[:] = %r\\ntry:\\n import gomax\\nexcept ImportError as e:\\n print(e)" % (sys.path,)
+for name in "_interpreters", "_xxsubinterpreters":  # 3.13 and before; those that share the GIL, and those that do not
+    try:
+        interpreters = __import__(name)
+    except ImportError:
+        continue
+    kinds = [("legacy",), ("isolated",)] if sys.version_info >= (3, 13) else [()] if sys.version_info < (3, 12) else [(), (True,)]
+    for kind in kinds:
+        id = interpreters.create(*kind)
+        interpreters.run_string(id, code)
+        interpreters.destroy(id)
+    break
+print(gomax.go(int).join())
+"""
+        *refused, last = run(text).splitlines()
+        self.assertEqual(last, "0")
+        self.assertTrue(refused and all("interpreter" in line for line in refused), refused)
+
+
 if __name__ == "__main__":
     unittest.main()

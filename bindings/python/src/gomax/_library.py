@@ -5,6 +5,7 @@ program is started. Python's -E and -I, for programs that do not trust their env
 library starts nothing: the first call that needs the runtime does.
 """
 
+import ctypes
 import os
 import sys
 from typing import Callable, List
@@ -19,6 +20,14 @@ def _library() -> str:
     return chosen or os.path.join(os.path.dirname(os.path.abspath(__file__)), "libgomax.so.0")
 
 
+def _main_interpreter() -> bool:
+    api = ctypes.pythonapi
+    api.PyInterpreterState_Get.restype = api.PyInterpreterState_Main.restype = ctypes.c_void_p
+    return bool(api.PyInterpreterState_Get() == api.PyInterpreterState_Main())
+
+
+if not _main_interpreter():  # which has the signals; threads that idle or wait in C would be left behind when another one ends
+    raise ImportError("gomax works in the main interpreter only, not in a sub-interpreter")
 LIBRARY = _library()
 gmx = _abi.Library(LIBRARY)
 
