@@ -167,6 +167,24 @@ class Awaitables(unittest.TestCase):
         self.assertEqual(c.recv(), 5)
         g.join()
 
+    def test_cancelled_waits_for_a_goroutine_leave_nothing(self):
+        async def main():
+            end = gomax.Channel()
+            g = gomax.go(end.recv)
+            for _ in range(100):
+                with self.assertRaises(asyncio.TimeoutError):
+                    await asyncio.wait_for(asyncio.ensure_future(self.joined(g)), 0.0001)
+            self.assertEqual(g._then, {})
+            end.close()
+            with self.assertRaises(gomax.ClosedError):
+                await g
+
+        run(main)
+
+    @staticmethod
+    async def joined(g):
+        return await g
+
     def test_values_of_waiting_senders_go_with_the_channel(self):
         class Thing:
             pass

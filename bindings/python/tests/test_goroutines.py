@@ -140,6 +140,45 @@ class Go(unittest.TestCase):
             _goroutines.pool.run = before
         group.wait()
 
+    def test_callbacks_that_raise(self):
+        """An error of what is called at the end of a goroutine is reported, and costs neither a join nor the others."""
+        seen, called = [], []
+
+        def bad(g):
+            called.append("bad")
+            raise KeyError
+
+        def hook(args):
+            seen.append(args.exc_type)
+            raise OSError
+
+        before, threading.excepthook = threading.excepthook, hook
+        try:
+            group = gomax.WaitGroup()
+            group.go(lambda: group.done()).join(60)  # counts below zero when it has ended
+            go_on = gomax.Channel()
+            g = gomax.go(go_on.recv)
+            for f in (bad, called.append, bad, lambda g: called.append(1)):
+                g._when_finished(f)
+            go_on.send(1)
+            self.assertEqual(g.join(60), 1)
+            g._when_finished(lambda g: 1 / 0)  # late
+        finally:
+            threading.excepthook = before
+        self.assertEqual(called, ["bad", g, 1])
+        self.assertEqual(seen, [ValueError, KeyError, ZeroDivisionError])
+        self.assertEqual(g._then, {})
+
+    def test_a_callback_is_called_once(self):
+        """However its addition meets the end of the goroutine."""
+        calls = [[] for _ in range(300)]
+        for mine in calls:
+            g = gomax.go(int)
+            for i in range(5):
+                g._when_finished(lambda g, i=i: mine.append(i))
+            g.join()
+        self.assertEqual([sorted(mine) for mine in calls], [list(range(5))] * 300)
+
     def test_wants_a_function(self):
         with self.assertRaises(TypeError):
             gomax.go(5)

@@ -6,6 +6,7 @@ became idle takes the next function, and one that was idle for ten seconds ends.
 thread ends the program, as in Go.
 """
 
+import _thread
 import asyncio
 import collections
 import contextvars
@@ -14,7 +15,8 @@ import functools
 import itertools
 import threading
 from _ctypes import CFuncPtr
-from typing import TYPE_CHECKING, Any, Callable, Deque, Generator, Generic, List, Optional, Tuple, TypeVar, Union
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Generator, Generic, List, Optional, Tuple, TypeVar, Union
 
 from . import _abi
 from ._errors import ForkedError, check, error, integer
@@ -30,45 +32,72 @@ IDLE_SECONDS = 10.0
 
 
 class Pool:
+    """Threads that run goroutines. `run` takes no lock and starts no thread itself (WAITS-R4): a thread of its own does that,
+    since threading.Thread.start holds a lock of its module."""
+
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.idle: "List[Worker]" = []
+        self.idle: "Deque[Worker]" = collections.deque()
         self.numbers = itertools.count(1)
+        self.started = False
+        self.wanted: "SimpleQueue[G[Any]]" = SimpleQueue()
 
     def run(self, g: "G[Any]") -> None:
-        with self.lock:
-            worker = self.idle.pop() if self.idle else None
-        if worker:
-            worker.g = g
-            worker.bell.release()
-        else:
-            Worker(g, f"gomax-{next(self.numbers)}").start()
+        if not self.give(g):
+            if not self.started:
+                self.started = True
+                try:
+                    _thread.start_new_thread(self.start, ())
+                except BaseException:  # no thread, or Ctrl-C: then it may have started, and two are as good
+                    self.started = False
+                    raise
+            self.wanted.put(g)
+
+    def give(self, g: "G[Any]") -> bool:
+        """Has an idle worker run it. False if there is none."""
+        try:
+            worker = self.idle.pop()
+        except IndexError:
+            return False
+        worker.inbox.put(g)
+        return True
+
+    def start(self) -> None:
+        """Runs on the thread that starts the others."""
+        while True:
+            g = self.wanted.get()
+            try:
+                if not self.give(g):
+                    Worker(g, f"gomax-{next(self.numbers)}").start()
+            except BaseException as e:
+                if g._begin():
+                    g._error = e
+                    g._finish()
+            del g
 
 
 class Worker(threading.Thread):
     def __init__(self, g: "G[Any]", name: str) -> None:
         super().__init__(name=name, daemon=True)
-        self.g: "Optional[G[Any]]" = g
-        self.bell = threading.Lock()
-        self.bell.acquire()
+        self.inbox: "SimpleQueue[G[Any]]" = SimpleQueue()
+        self.inbox.put(g)
 
     def run(self) -> None:
         home = pool
         while True:
-            assert self.g
-            self.g._run()
-            self.g = None
-            if home is not pool:
-                return  # a child of fork has gone on here; in the parent this never happens
-            with home.lock:
-                home.idle.append(self)
-            if self.bell.acquire(timeout=IDLE_SECONDS):
-                continue
-            with home.lock:
-                if self in home.idle:
+            try:
+                g = self.inbox.get(timeout=IDLE_SECONDS)
+            except Empty:
+                try:
                     home.idle.remove(self)
                     return
-            self.bell.acquire()  # somebody has just taken us
+                except ValueError:  # a caller of go has just taken this worker, or an exception kept it from using it
+                    home.idle.append(self)
+                    continue
+            g._run()
+            del g
+            if home is not pool:
+                return  # a child of fork has gone on here; in the parent this never happens
+            home.idle.append(self)
 
 
 pool = Pool()
@@ -83,6 +112,14 @@ def _forked() -> None:
 process.resets.append(_forked)
 
 
+def report(e: BaseException, thread: Optional[threading.Thread]) -> None:
+    """Tells of an error that nothing else tells of, as that of a thread."""
+    try:
+        threading.excepthook(threading.ExceptHookArgs((type(e), e, e.__traceback__, thread)))
+    except BaseException:
+        pass  # the hook is the user's, and its caller has more to do
+
+
 class G(Generic[T]):
     """A function that runs, or has run, as a goroutine. `join` or `await` gives what it returned or raises what it
     raised. An error that nobody asks for is reported as that of the thread on which it ran."""
@@ -93,14 +130,13 @@ class G(Generic[T]):
     def __init__(
         self, call: Callable[[], T], token: int, then: "Optional[Callable[[G[Any]], None]]", told: bool
     ) -> None:
-        self._call: Optional[Callable[[], T]] = call
+        self._call: List[Callable[[], T]] = [call]  # the first to pop it runs it
         self._token = token
         self._thread: Optional[threading.Thread] = None
-        self._then: "List[Callable[[G[Any]], None]]" = [then] if then else []
+        self._then: "Dict[Callable[[G[Any]], None], None]" = {then: None} if then else {}
         self._result: Optional[T] = None
         self._told = told
         self._finished = False
-        self._lock = threading.Lock()
         self._epoch = process.epoch
         self._running = _abi.gmx_waitgroup()
         gmx.gmx_waitgroup_add(_abi.byref(self._running), 1)
@@ -109,44 +145,53 @@ class G(Generic[T]):
         call = self._begin()
         if not call:
             return
-        self._thread = threading.current_thread()
-        status = gmx.gmx_attach_thread()
-        if status >= 0:
-            gmx.gmx_enter_syscall()
-            if self._token:
-                gmx.gmx_cancel_use(self._token, None)
+        try:
+            self._thread = threading.current_thread()
+            status = gmx.gmx_attach_thread()
+            if status < 0:
+                raise error(status, "a goroutine for this function")
             try:
+                gmx.gmx_enter_syscall()
+                if self._token:
+                    gmx.gmx_cancel_use(self._token, None)
                 self._result = call()
-            except BaseException as e:
-                # without this frame, which would make a cycle
-                self._error = e.with_traceback(e.__traceback__ and e.__traceback__.tb_next)
+            finally:
+                gmx.gmx_detach_thread()  # out of the syscall too, and from under the token
+        except BaseException as e:
+            # without this frame, which would make a cycle
+            self._error = e.with_traceback(e.__traceback__ and e.__traceback__.tb_next)
+        finally:
             del call
-            gmx.gmx_detach_thread()  # out of the syscall too, and from under the token
-        else:
-            self._error = error(status, "a goroutine for this function")
-        if self._epoch is process.epoch:
-            self._finish()
+            if self._epoch is process.epoch:
+                self._finish()
 
     def _begin(self) -> Optional[Callable[[], T]]:
-        """What it runs, for the first who asks."""
-        with self._lock:
-            call, self._call = self._call, None
-        return call
+        """What it runs, for the first that asks."""
+        try:
+            return self._call.pop()
+        except IndexError:
+            return None
 
     def _finish(self) -> None:
-        with self._lock:
-            self._finished = True
-            then, self._then = self._then, []
-        for function in then:
-            function(self)
-        gmx.gmx_waitgroup_done(_abi.byref(self._running))
+        self._finished = True
+        try:
+            self._call_back()
+        finally:
+            gmx.gmx_waitgroup_done(_abi.byref(self._running))
+
+    def _call_back(self) -> None:
+        """Calls what waits for the end. The one that pops a function calls it: this thread, or one that comes late."""
+        for function in list(self._then):
+            try:
+                if self._then.pop(function, self) is None:
+                    function(self)
+            except BaseException as e:
+                report(e, self._thread)
 
     def _when_finished(self, function: "Callable[[G[Any]], None]") -> None:
-        with self._lock:
-            if not self._finished:
-                self._then.append(function)
-                return
-        function(self)
+        self._then[function] = None
+        if self._finished:  # asked after it is in the table, so that one of the two sides finds the other
+            self._call_back()
 
     @property
     def done(self) -> bool:
@@ -181,15 +226,18 @@ class G(Generic[T]):
             def finished(_: "G[Any]") -> None:
                 wake(loop, future)
 
-            self._when_finished(finished)
-            yield from future
+            try:
+                self._when_finished(finished)
+                yield from future
+            finally:
+                self._then.pop(finished, None)
         return self._outcome()
 
     def __del__(self) -> None:
         e = self._error
         if e is not None and not self._told and not isinstance(e, SystemExit) and threading:  # None at the very end
             # whatever thread forgets it last: that of the error is the one on which it ran
-            threading.excepthook(threading.ExceptHookArgs((type(e), e, e.__traceback__, self._thread)))
+            report(e, self._thread)
 
     def __repr__(self) -> str:
         state = "runs" if not self._finished else "failed" if self._error is not None else "returned"
