@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# The Zig binding: its interface against the header, `zig build test`, the examples, and the programs of docs/zig.md in a project
-# that fetches the package as its readers do. Ends with `N passed, N failed`.
+# The Zig binding: its interface against the header; its tests and wrong calls in each of $GMX_ZIG_MODES, and the scenarios of
+# docs/meaning.md in those that check calls; the examples, and the programs of docs/zig.md in a project that fetches the package as its
+# readers do. Ends with `N passed, N failed`.
 # Zig is $GMX_ZIG, or one of the right version in the PATH, or comes from PyPI into target/zig; without, the suite is skipped
 # (77). The first run compiles Zig's own build tool, which takes minutes; it is kept in target/zig.
-# Environment: GMX_LIB another libgomax.so than target/release's, GMX_ZIG, GMX_ZIG_OPTIMIZE (fast, safe, small), PYTHON.
+# Environment: GMX_LIB another libgomax.so than target/release's, GMX_ZIG, GMX_ZIG_MODES (of debug, safe, fast and small; the first two
+# are checked builds), PYTHON.
 # `ci/zig.sh setup` only gets what is needed.
 source "$(dirname "$0")/lib.sh"
 version=0.17.1
@@ -27,7 +29,6 @@ fi
 use_library
 export ZIG_GLOBAL_CACHE_DIR=$target/zig/global ZIG_LOCAL_CACHE_DIR=$target/zig/local
 flags=(--search-prefix "$work" --prefix "$work/out" --summary all)
-[[ -z ${GMX_ZIG_OPTIMIZE:-} ]] || flags+=("-Doptimize=$GMX_ZIG_OPTIMIZE")
 build() { (cd "$1" && timeout "${GMX_ZIG_LIMIT:-800}" "${zig[@]}" build "${flags[@]}" "${@:2}"); }
 
 sources=()
@@ -35,9 +36,25 @@ for source in bindings/zig/src/*.zig; do [[ $source == */c.zig ]] || sources+=("
 check "gomax.zig has all of gomax.h" wrapped bindings/zig/tests/left_out.txt "${sources[@]}"
 check "build.zig.zon: version" grep -qF ".version = \"$gomax_version\"" bindings/zig/build.zig.zon
 check "src/c.zig against gomax.h" "$python" bindings/zig/tests/header.py include/gomax.h bindings/zig/src/c.zig
-check "zig build test" build bindings/zig test
-n=$(grep -oE '[0-9]+/[0-9]+ tests passed' "$work/said" | tail -n 1 | cut -d/ -f1) # each counts, not the lot as one
-((failed || ${n:-0} == 0)) || passed=$((passed + n - 1))
+
+# counted NAME COMMAND...: as check, for a command that says how many of its own tests passed: each counts, not the lot as one
+counted() {
+  local before=$failed n
+  check "$@"
+  n=$(sed -nE 's/^.* ([0-9]+)\/[0-9]+ tests passed.*|^([0-9]+) passed, 0 failed$/\1\2/p' "$work/said" | tail -n 1)
+  ((failed > before || ${n:-0} == 0)) || passed=$((passed + n - 1))
+}
+for mode in ${GMX_ZIG_MODES:-debug fast}; do
+  optimize=() checked=checked
+  [[ $mode == debug ]] || optimize=("-Doptimize=$mode")
+  [[ $mode == debug || $mode == safe ]] || checked=unchecked
+  counted "tests, $mode" build bindings/zig test "${optimize[@]}"
+  check "wrong calls, $mode: build" build bindings/zig wrong "${optimize[@]}"
+  counted "wrong calls, $mode" "$python" bindings/zig/tests/wrong.py $checked "$work/out/bin/wrong"
+  [[ $checked == checked ]] || continue # some rows are wrong calls
+  check "docs/meaning.md, $mode: build" build bindings/zig meaning "${optimize[@]}"
+  counted "docs/meaning.md, $mode" "$python" ci/meaning.py Zig "$work/out/bin/meaning"
+done
 
 dupes() {
   mkdir -p "$work/tree/a/b"

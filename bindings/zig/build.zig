@@ -22,23 +22,29 @@ pub fn build(b: *std.Build) void {
     }
     gomax.linkSystemLibrary("gomax", .{});
 
+    const imports: []const std.Build.Module.Import = &.{.{ .name = "gomax", .module = gomax }};
     const test_step = b.step("test", "Runs the tests");
     const tests = b.addTest(.{ .root_module = b.createModule(.{
         .root_source_file = b.path("tests/gomax.zig"),
         .target = target,
         .optimize = optimize,
-        .imports = &.{.{ .name = "gomax", .module = gomax }},
+        .imports = imports,
     }) });
     test_step.dependOn(&b.addRunArtifact(tests).step);
 
-    const examples = b.step("examples", "Builds the examples");
-    for ([_][]const u8{"dupes"}) |name| {
+    // Installed, since scripts run them: `meaning` and `wrong` in one process for each of their cases.
+    for ([_]struct { []const u8, []const u8, *std.Build.Step }{
+        .{ "tests", "meaning", b.step("meaning", "Builds the scenarios of docs/meaning.md") },
+        .{ "tests", "wrong", b.step("wrong", "Builds the wrong calls") },
+        .{ "examples", "dupes", b.step("examples", "Builds the examples") },
+    }) |row| {
+        const directory, const name, const step = row;
         const exe = b.addExecutable(.{ .name = name, .root_module = b.createModule(.{
-            .root_source_file = b.path(b.fmt("examples/{s}.zig", .{name})),
+            .root_source_file = b.path(b.fmt("{s}/{s}.zig", .{ directory, name })),
             .target = target,
             .optimize = optimize,
-            .imports = &.{.{ .name = "gomax", .module = gomax }},
+            .imports = imports,
         }) });
-        examples.dependOn(&b.addInstallArtifact(exe, .{}).step);
+        step.dependOn(&b.addInstallArtifact(exe, .{}).step);
     }
 }

@@ -76,7 +76,7 @@ fn dupes(dir: [:0]const u8) !void {
 
     const ch = try gomax.Channel(*File).init(64);
     defer ch.deinit();
-    var scope: gomax.Scope = try .init(null);
+    var scope: gomax.Scope(anyerror) = try .init(null);
     defer scope.deinit();
     try scope.go(feed, .{ ch, &files });
     for (0..2 * @as(usize, gomax.maxprocs())) |_| try scope.go(hasher, .{ch});

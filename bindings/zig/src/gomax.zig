@@ -20,30 +20,50 @@ pub const goWith = task.goWith;
 pub const goDetached = task.goDetached;
 pub const goDetachedWith = task.goDetachedWith;
 pub const run = task.run;
-pub const blocking = task.blocking;
-pub const BlockingClass = task.BlockingClass;
-pub const callback = task.callback;
-pub const forEachP = task.forEachP;
-pub const Generator = task.Generator;
-pub const parallelFor = task.parallelFor;
-pub const Once = task.Once;
-pub const After = task.After;
-pub const after = task.after;
-pub const afterDetached = task.afterDetached;
-pub const park = task.park;
-pub const parkTimeout = task.parkTimeout;
-pub const ready = task.ready;
+pub const runAlloc = task.runAlloc;
+
+const call = @import("call.zig");
+pub const blocking = call.blocking;
+pub const BlockingClass = call.BlockingClass;
+pub const callback = call.callback;
+pub const forEachP = call.forEachP;
+pub const parallelFor = call.parallelFor;
+pub const Once = call.Once;
+pub const park = call.park;
+pub const parkTimeout = call.parkTimeout;
+pub const ready = call.ready;
+
+pub const Generator = @import("generator.zig").Generator;
 
 const chan = @import("chan.zig");
 pub const Channel = chan.Channel;
 pub const unbounded = chan.unbounded;
-pub const Chosen = chan.Chosen;
 pub const Waiters = chan.Waiters;
-pub const select = chan.select;
-pub const trySelect = chan.trySelect;
-pub const selectTimeout = chan.selectTimeout;
-pub const Timer = chan.Timer;
-pub const afterChannel = chan.afterChannel;
+
+const selects = @import("select.zig");
+pub const Chosen = selects.Chosen;
+pub const select = selects.select;
+pub const trySelect = selects.trySelect;
+pub const selectTimeout = selects.selectTimeout;
+pub const Case = selects.Case;
+pub const Index = selects.Index;
+pub const selectSlice = selects.selectSlice;
+pub const trySelectSlice = selects.trySelectSlice;
+pub const selectSliceTimeout = selects.selectSliceTimeout;
+
+const time = @import("time.zig");
+pub const ns = time.ns;
+pub const sleep = time.sleep;
+pub const now = time.now;
+pub const deadline = time.deadline;
+pub const timeLeft = time.timeLeft;
+pub const After = time.After;
+pub const after = time.after;
+pub const afterAlloc = time.afterAlloc;
+pub const afterDetached = time.afterDetached;
+pub const afterDetachedAlloc = time.afterDetachedAlloc;
+pub const Timer = time.Timer;
+pub const afterChannel = time.afterChannel;
 
 const sync = @import("sync.zig");
 pub const Mutex = sync.Mutex;
@@ -57,10 +77,13 @@ pub const WaitGroup = sync.WaitGroup;
 pub const Barrier = sync.Barrier;
 pub const Semaphore = sync.Semaphore;
 
-const scope = @import("scope.zig");
-pub const Scope = scope.Scope;
-pub const Token = scope.Token;
-pub const shield = scope.shield;
+pub const Scope = @import("scope.zig").Scope;
+
+const tokens = @import("token.zig");
+pub const Token = tokens.Token;
+pub const Hook = tokens.Hook;
+pub const Shield = tokens.Shield;
+pub const shield = tokens.shield;
 
 const world = @import("world.zig");
 pub const World = world.World;
@@ -95,23 +118,6 @@ pub fn yield() Error!void {
 
 pub const ns_per_ms = 1_000_000;
 pub const ns_per_s = 1_000_000_000;
-
-pub fn sleep(ns: i64) Error!void {
-    return check(c.gmx_sleep(ns));
-}
-
-/// The monotonic clock, in nanoseconds.
-pub fn now() i64 {
-    return c.gmx_now();
-}
-
-/// The moment at which a timeout ends that begins now; and what is left until then. For several waits that share one end.
-pub fn deadline(ns: ?i64) i64 {
-    return c.gmx_deadline(c.limit(ns));
-}
-pub fn timeLeft(moment: i64) i64 {
-    return c.gmx_time_left(moment);
-}
 
 /// For loops that call nothing of the library: a load and a branch while nobody asks.
 pub inline fn safepoint() void {

@@ -1,185 +1,209 @@
-//! Cancellation, and Gs that belong together.
+//! Gs that belong together.
 const std = @import("std");
 const c = @import("c.zig");
 const status = @import("status.zig");
-const task = @import("task.zig");
-const chan = @import("chan.zig");
+const boxes = @import("box.zig");
+const Token = @import("token.zig").Token;
 const Error = status.Error;
+const Allocator = std.mem.Allocator;
 
-/// A token of cancellation: whoever waits under it goes on with `error.Canceled` when it is cancelled.
-pub const Token = struct {
-    raw: c.Cancel,
-
-    /// Is cancelled after so many nanoseconds (null: never), or when `parent` is.
-    pub fn init(parent: ?Token, timeout: ?i64) Error!Token {
-        var raw: c.Cancel = 0;
-        try status.check(c.gmx_cancel_new(if (parent) |p| p.raw else 0, c.limit(timeout), &raw));
-        return .{ .raw = raw };
-    }
-    /// Does not cancel it.
-    pub fn deinit(token: Token) void {
-        _ = c.gmx_cancel_free(token.raw);
-    }
-
-    pub fn cancel(token: Token) void {
-        _ = c.gmx_cancel_now(token.raw);
-    }
-    pub fn isCanceled(token: Token) bool {
-        return c.gmx_cancel_is_cancelled(token.raw);
-    }
-    /// With a reason of one's own, a status below 0.
-    pub fn cancelBecause(token: Token, why: c.Status) Error!void {
-        return status.check(c.gmx_cancel_now_because(token.raw, why));
-    }
-    /// Nothing if it is not cancelled; `error.Canceled` by hand, `error.Timeout` by its deadline, `error.Unexpected` for a
-    /// reason of one's own: see `reasonStatus`.
-    pub fn reason(token: Token) Error!void {
-        return status.check(try token.reasonStatus());
-    }
-    /// `c.GMX_OK` if it is not cancelled.
-    pub fn reasonStatus(token: Token) Error!c.Status {
-        var why: c.Status = c.GMX_OK;
-        try status.check(c.gmx_cancel_reason(token.raw, &why));
-        return why;
-    }
-    /// The earliest of its deadline and those above it, on the clock of `now`; null if there is none.
-    pub fn deadline(token: Token) Error!?i64 {
-        var when: i64 = 0;
-        try status.check(c.gmx_cancel_deadline(token.raw, &when));
-        return if (when == c.GMX_FOREVER) null else when;
-    }
-    /// Is closed when the token is cancelled, for `select`; nothing is ever sent there. The caller has a reference.
-    pub fn done(token: Token) Error!chan.Channel(void) {
-        var raw: ?*c.Chan = null;
-        try status.check(c.gmx_cancel_chan(token.raw, &raw));
-        return .{ .raw = raw };
-    }
-    /// Runs `func(args...)` on a G of its own when the token is cancelled. End it with `stop`, also when it has run.
-    pub fn after(token: Token, comptime func: anytype, args: task.Args(func)) Error!task.Hook {
-        return task.afterCancel(token.raw, func, args);
-    }
-
-    /// Makes it what the caller waits under, until `restore`.
-    pub fn use(token: Token) Error!Previous {
-        var previous: c.Cancel = 0;
-        try status.check(c.gmx_cancel_use(token.raw, &previous));
-        return .{ .raw = previous };
-    }
-    pub const Previous = struct {
-        raw: c.Cancel,
-        pub fn restore(previous: Previous) void {
-            _ = c.gmx_cancel_use(previous.raw, null);
-        }
-    };
-
-    pub fn current() ?Token {
-        const raw = c.gmx_cancel_current();
-        return if (raw == 0) null else .{ .raw = raw };
-    }
-};
-
-/// No token ends what the caller waits for, until `end`: for what has to be tidied up after a cancellation. Shields nest.
+/// Gs that are waited for together, and may fail with an error of `E` or of the library: `Scope(error{})` for the library's
+/// alone, `Scope(anyerror)` for all.
 ///
-///     const shielded = try gomax.shield();
-///     defer shielded.end();
-pub fn shield() Error!Shield {
-    try status.check(c.gmx_cancel_shield());
-    return .{};
-}
-pub const Shield = struct {
-    pub fn end(_: Shield) void {
-        _ = c.gmx_cancel_unshield();
-    }
-};
-
-/// Gs that are waited for together. The first error of one of them cancels the others, and is what `wait` returns. Between
-/// `init` and `wait` (or `deinit`) the maker's own waits end with them, with `error.Canceled`.
-///
-///     var scope: gomax.Scope = try .init(null);
+///     var scope: gomax.Scope(error{Refused}) = try .init(null);
 ///     defer scope.deinit();
 ///     try scope.go(fetch, .{url});
 ///     try scope.wait();
 ///
-/// It must not be moved while Gs are in it. The G or thread that makes it ends it.
-pub const Scope = struct {
-    raw: c.Scope,
-    first: std.atomic.Value(u16) = .init(0),
+/// The first error of a G cancels the others, and what the maker of the scope waits for before it leaves the scope: these waits
+/// end with `error.Canceled`. `wait` leaves it, and says what came of it:
+///
+/// 1. The first error of a G. `error.Canceled` is none if the scope's own token was cancelled, else it is an error as any.
+/// 2. Else, if a G let `error.Canceled` out and the token around the scope is cancelled: `error.Canceled`.
+/// 3. Else, if one did and it was the deadline of this scope: `error.Timeout`.
+/// 4. Else nothing: also when `cancel` has ended the scope.
+///
+/// The body between `init` and `wait` may let an error out too; only `run`, which calls the body, can hold it to these rules.
+///
+/// A scope must not be moved while Gs are in it. The G or thread that makes it ends it.
+pub fn Scope(comptime E: type) type {
+    return struct {
+        const Self = @This();
+        pub const Failure = Error || E;
 
-    comptime {
-        std.debug.assert(@sizeOf(anyerror) == @sizeOf(u16));
-    }
+        raw: c.Scope,
+        /// Holds the arguments of a G until it has returned: to be set before the first `go`, see `Options.allocator`.
+        allocator: Allocator = boxes.default_allocator,
+        around: c.Cancel,
+        left: bool = false,
+        /// By what it ended (`c.GMX_SCOPE_*`), once it was left.
+        end: c.gmx_scope_end = .{},
+        first: std.atomic.Value(u16) = .init(0),
+        /// A wait that the scope's token has ended came out of a G or of the body.
+        ended: std.atomic.Value(bool) = .init(false),
 
-    /// Cancels the Gs after so many nanoseconds; null: never. Made under the caller's token.
-    pub fn init(timeout: ?i64) Error!Scope {
-        var raw: c.Scope = 0;
-        try status.check(c.gmx_scope_new(c.limit(timeout), &raw));
-        errdefer _ = c.gmx_scope_leave(raw, 0, null);
-        try status.check(c.gmx_scope_enter(raw));
-        return .{ .raw = raw };
-    }
+        comptime {
+            std.debug.assert(@sizeOf(anyerror) == @sizeOf(u16));
+        }
 
-    /// Starts a G. The function returns nothing, or an error or nothing.
-    pub fn go(scope: *Scope, comptime func: anytype, args: task.Args(func)) Error!void {
-        const Box = struct {
-            scope: *Scope,
-            args: task.Args(func),
+        /// Cancels the Gs after so many nanoseconds; null: never. Made under the caller's token.
+        pub fn init(timeout: ?i64) Error!Self {
+            var raw: c.Scope = 0;
+            const around = c.gmx_cancel_current();
+            try status.check(c.gmx_scope_new(c.limit(timeout), &raw));
+            errdefer _ = c.gmx_scope_leave(raw, 0, null);
+            try status.check(c.gmx_scope_enter(raw));
+            return .{ .raw = raw, .around = around };
+        }
 
-            fn entry(arg: ?*anyopaque) callconv(.c) c.Status {
-                const box: *@This() = @ptrCast(@alignCast(arg));
-                const mine = box.*;
-                std.heap.c_allocator.destroy(box);
-                const result: anyerror!void = @call(.auto, func, mine.args);
-                result catch |err| {
-                    mine.scope.keep(err);
-                    return status.toStatus(err);
-                };
-                return c.GMX_OK;
+        /// Calls `body(&scope, args...)` in a new scope and leaves that: the body is as one of its Gs, so its errors come out by
+        /// the rules of `wait`, and it is waited for whatever it returns. It returns nothing, or an error or nothing.
+        ///
+        ///     fn both(scope: *gomax.Scope(error{Refused}), url: []const u8) !void {
+        ///         try scope.go(fetch, .{url});
+        ///         try listen();
+        ///     }
+        ///     try gomax.Scope(error{Refused}).run(gomax.ns(.fromSeconds(5)), both, .{url});
+        pub fn run(
+            timeout: ?i64,
+            comptime body: anytype,
+            args: boxes.ArgsAfterFirst(body),
+        ) (Failure || boxes.Errors(boxes.Return(body)))!void {
+            const Result = (Failure || boxes.Errors(boxes.Return(body)))!void;
+            var scope: Self = try .init(timeout);
+            const result: Result = @call(.auto, body, .{&scope} ++ args);
+            if (scope.left) return result;
+            if (scope.settle(result) != c.GMX_OK) scope.cancel();
+            scope.mustLeave("Scope.run");
+            return @errorCast(scope.outcome());
+        }
+
+        /// Starts a G. The function returns nothing, or an error or nothing.
+        pub fn go(scope: *Self, comptime func: anytype, args: boxes.Args(func)) Error!void {
+            return scope.start({}, func, args);
+        }
+
+        /// Starts a G whose function returns a value, or an error or a value. The value is in `result.*` when the scope was left
+        /// without an error.
+        pub fn goInto(scope: *Self, result: anytype, comptime func: anytype, args: boxes.Args(func)) Error!void {
+            return scope.start(result, func, args);
+        }
+
+        fn start(scope: *Self, result: anytype, comptime func: anytype, args: boxes.Args(func)) Error!void {
+            const Box = struct {
+                scope: *Self,
+                result: @TypeOf(result),
+                args: boxes.Args(func),
+
+                fn entry(arg: ?*anyopaque) callconv(.c) c.Status {
+                    const box: *@This() = @ptrCast(@alignCast(arg));
+                    const in = box.scope;
+                    defer in.allocator.destroy(box); // before the scope hears of the end
+                    return in.settle(box.call());
+                }
+                fn call(box: *@This()) Failure!void {
+                    const Value = boxes.Payload(boxes.Return(func));
+                    const value = @as(Failure!Value, @call(.auto, func, box.args));
+                    if (@TypeOf(result) == void) {
+                        if (Value != void) @compileError("the result would be lost: use goInto");
+                        return value;
+                    }
+                    box.result.* = try value;
+                }
+            };
+            status.defined("Scope.go", &scope.raw);
+            if (scope.left) return error.Stale;
+            const box = try boxes.create(Box, scope.allocator);
+            errdefer scope.allocator.destroy(box);
+            box.* = .{ .scope = scope, .result = result, .args = args };
+            try status.check(c.gmx_scope_spawn(scope.raw, Box.entry, box));
+        }
+
+        /// What a G or the body came to: GMX_OK, or a failure that cancels the others.
+        fn settle(scope: *Self, result: anyerror!void) c.Status {
+            result catch |err| {
+                // monotonic: whoever reads these has left the scope, which comes after all of its Gs
+                if (err == error.Canceled and scope.isCanceled()) {
+                    scope.ended.store(true, .monotonic);
+                    return c.GMX_OK;
+                }
+                _ = scope.first.cmpxchgStrong(0, @intFromError(err), .monotonic, .monotonic);
+                return status.toStatus(err);
+            };
+            return c.GMX_OK;
+        }
+
+        fn isCanceled(scope: *Self) bool {
+            var raw: c.Cancel = 0;
+            return c.gmx_scope_token(scope.raw, &raw) == c.GMX_OK and c.gmx_cancel_is_cancelled(raw);
+        }
+
+        fn leave(scope: *Self, timeout: i64) c.Status {
+            const s = c.gmx_scope_leave_why(scope.raw, timeout, &scope.end);
+            if (s == c.GMX_OK) scope.left = true;
+            return s;
+        }
+
+        /// Gs write to the scope, which is in the caller's frame: a caller that cannot wait for them cannot go on.
+        fn mustLeave(scope: *Self, comptime call: []const u8) void {
+            const s = scope.leave(c.GMX_FOREVER);
+            if (s != c.GMX_OK) status.wrong(call ++ ": the caller cannot wait for the goroutines, which refer to the scope", s);
+        }
+
+        /// The rules, once it was left.
+        fn outcome(scope: *Self) anyerror!void {
+            const first = scope.first.load(.monotonic);
+            if (first != 0) return @errorFromInt(first);
+            if (!scope.ended.load(.monotonic)) return;
+            // there is no reason to ask for where no token was around: 0 would be the current one
+            if (scope.around != 0 and c.gmx_cancel_is_cancelled(scope.around)) return error.Canceled;
+            if (scope.end.by == c.GMX_SCOPE_DEADLINE) return error.Timeout;
+        }
+
+        /// Waits for all of them and leaves the scope: `error.Stale` from then on. An error of the call itself (`NotOnG`,
+        /// `InSyscall`) leaves it as it was.
+        pub fn wait(scope: *Self) Failure!void {
+            _ = try scope.waitTimeout(null);
+        }
+
+        /// As `wait` for so many nanoseconds. False: some have not ended, and go on; the scope was not left.
+        pub fn waitTimeout(scope: *Self, ns: ?i64) Failure!bool {
+            status.defined("Scope.wait", &scope.raw);
+            if (scope.left) return error.Stale;
+            const s = scope.leave(c.limit(ns));
+            if (s == c.GMX_ETIMEDOUT) return false;
+            try status.check(s);
+            try @as(Failure!void, @errorCast(scope.outcome()));
+            return true;
+        }
+
+        /// Cancels the Gs and waits for them, unless the scope was left. Their frames refer to this one: where the caller cannot
+        /// wait (pinned, in a syscall, in a stopped world, as a G of this scope) the process ends.
+        pub fn deinit(scope: *Self) void {
+            status.defined("Scope.deinit", &scope.raw);
+            if (!scope.left) {
+                scope.cancel();
+                scope.mustLeave("Scope.deinit");
             }
-        };
-        const box = try std.heap.c_allocator.create(Box);
-        errdefer std.heap.c_allocator.destroy(box);
-        box.* = .{ .scope = scope, .args = args };
-        try status.check(c.gmx_scope_spawn(scope.raw, Box.entry, box));
-    }
+            scope.* = undefined;
+        }
 
-    fn keep(scope: *Scope, err: anyerror) void {
-        // monotonic: whoever reads it has left the scope, which comes after all of its Gs
-        _ = scope.first.cmpxchgStrong(0, @intFromError(err), .monotonic, .monotonic);
-    }
+        /// Cancels what its Gs and its body wait for. Nothing happens to a scope that was left.
+        pub fn cancel(scope: *Self) void {
+            _ = c.gmx_scope_cancel(scope.raw);
+        }
 
-    /// Waits for all of them and ends the scope: `error.Stale` from then on.
-    pub fn wait(scope: *Scope) anyerror!void {
-        return scope.waitTimeout(null);
-    }
+        /// By what its token was cancelled, while it was not left: nothing; `error.Canceled`, by hand or by a failure;
+        /// `error.Timeout`, by its deadline or one above it.
+        pub fn reason(scope: *Self) Error!void {
+            return (try scope.token()).reason();
+        }
 
-    /// As `wait`, but gives up with `error.Timeout` after so many nanoseconds: the scope goes on then.
-    pub fn waitTimeout(scope: *Scope, ns: ?i64) anyerror!void {
-        try status.check(c.gmx_scope_leave(scope.raw, c.limit(ns), null));
-        const first = scope.first.load(.monotonic);
-        if (first != 0) return @errorFromInt(first);
-    }
-
-    /// As `waitTimeout`, but says by what the scope ended (`c.GMX_SCOPE_*`) where that returns the first error.
-    pub fn waitWhy(scope: *Scope, ns: ?i64) Error!c.gmx_scope_end {
-        var end: c.gmx_scope_end = .{};
-        try status.check(c.gmx_scope_leave_why(scope.raw, c.limit(ns), &end));
-        return end;
-    }
-
-    /// Cancels the Gs and waits for them, unless `wait` has been there.
-    pub fn deinit(scope: *Scope) void {
-        scope.cancel();
-        _ = c.gmx_scope_leave(scope.raw, c.GMX_FOREVER, null);
-    }
-
-    pub fn cancel(scope: *Scope) void {
-        _ = c.gmx_scope_cancel(scope.raw);
-    }
-
-    /// The token that its Gs run under; it ends with the scope.
-    pub fn token(scope: *Scope) Error!Token {
-        var raw: c.Cancel = 0;
-        try status.check(c.gmx_scope_token(scope.raw, &raw));
-        return .{ .raw = raw };
-    }
-};
+        /// The token that its Gs run under; it ends with the scope.
+        pub fn token(scope: *Self) Error!Token {
+            var raw: c.Cancel = 0;
+            try status.check(c.gmx_scope_token(scope.raw, &raw));
+            return .{ .raw = raw };
+        }
+    };
+}

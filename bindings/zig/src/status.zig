@@ -1,5 +1,6 @@
 //! Statuses of the C interface as errors of Zig.
 const std = @import("std");
+const builtin = @import("builtin");
 const c = @import("c.zig");
 
 /// What a call of the library can come to. `Unexpected` is a status that is not in the table: a newer library.
@@ -63,4 +64,24 @@ pub fn check(status: c.Status) Error!void {
 pub fn toStatus(err: anyerror) c.Status {
     inline for (table) |row| if (row[1] == err) return row[0];
     return c.GMX_ECANCELED;
+}
+
+/// Whether wrong calls end the process: in builds with safety checks, Debug and ReleaseSafe.
+pub const checked = builtin.mode.runtimeSafety();
+
+/// For a call that returns nothing, and fails only if the call is wrong: in a checked build the process ends with its name.
+pub inline fn must(comptime call: []const u8, status: c.Status) void {
+    if (checked and status < 0) wrong(call, status);
+}
+
+/// Ends the process in every build: what comes next would use memory that is gone.
+pub fn wrong(comptime call: []const u8, status: c.Status) noreturn {
+    @branchHint(.cold);
+    std.debug.panic("gomax: {s}: {s} ({s})", .{ call, c.gmx_strerror(status), c.gmx_err_name(status) });
+}
+
+/// In a checked build the process ends if the object was never initialised, or was by `undefined`, or its `deinit` has been.
+pub inline fn defined(comptime call: []const u8, object: anytype) void {
+    if (checked and std.mem.allEqual(u8, std.mem.asBytes(object), 0xaa))
+        std.debug.panic("gomax: {s}: the object is undefined", .{call});
 }

@@ -1,7 +1,10 @@
 //! Locks and counts. All of them are ready as `.{}`, need no end, and may be used by Gs and by plain threads. Do not copy
 //! or move one that is in use.
+const std = @import("std");
 const c = @import("c.zig");
 const status = @import("status.zig");
+const boxes = @import("box.zig");
+const Allocator = std.mem.Allocator;
 const Error = status.Error;
 
 fn waited(s: c.Status) Error!void {
@@ -17,17 +20,21 @@ pub const Mutex = struct {
     raw: c.gmx_mutex = .{},
 
     pub fn lock(m: *Mutex) Error!void {
+        status.defined("Mutex.lock", m);
         return waited(c.gmx_mutex_lock(&m.raw));
     }
     pub fn lockTimeout(m: *Mutex, ns: ?i64) Error!void {
+        status.defined("Mutex.lockTimeout", m);
         return waited(c.gmx_mutex_lock_timeout(&m.raw, c.limit(ns)));
     }
     pub fn tryLock(m: *Mutex) bool {
+        status.defined("Mutex.tryLock", m);
         return tried(c.gmx_mutex_try_lock(&m.raw));
     }
-    /// By whoever locked it; nobody else's call has an effect.
+    /// For the owner. The call of another, or for a free mutex, is wrong, and has no effect where calls are not checked.
     pub fn unlock(m: *Mutex) void {
-        _ = c.gmx_mutex_unlock(&m.raw);
+        status.defined("Mutex.unlock", m);
+        status.must("Mutex.unlock", c.gmx_mutex_unlock(&m.raw));
     }
     /// How many wait for it.
     pub fn waiters(m: *const Mutex) u32 {
@@ -43,13 +50,16 @@ pub const RecursiveMutex = struct {
         return m.lockTimeout(null);
     }
     pub fn lockTimeout(m: *RecursiveMutex, ns: ?i64) Error!void {
+        status.defined("RecursiveMutex.lockTimeout", m);
         return waited(c.gmx_rmutex_lock(&m.raw, c.limit(ns)));
     }
     pub fn tryLock(m: *RecursiveMutex) bool {
+        status.defined("RecursiveMutex.tryLock", m);
         return tried(c.gmx_rmutex_try_lock(&m.raw));
     }
     pub fn unlock(m: *RecursiveMutex) void {
-        _ = c.gmx_rmutex_unlock(&m.raw);
+        status.defined("RecursiveMutex.unlock", m);
+        status.must("RecursiveMutex.unlock", c.gmx_rmutex_unlock(&m.raw));
     }
     /// How many wait for it.
     pub fn waiters(m: *const RecursiveMutex) u32 {
@@ -76,28 +86,36 @@ pub const RwMutex = struct {
     raw: c.gmx_rwmutex = .{},
 
     pub fn lock(m: *RwMutex) Error!void {
+        status.defined("RwMutex.lock", m);
         return waited(c.gmx_rwmutex_lock(&m.raw));
     }
     pub fn lockTimeout(m: *RwMutex, ns: ?i64) Error!void {
+        status.defined("RwMutex.lockTimeout", m);
         return waited(c.gmx_rwmutex_lock_timeout(&m.raw, c.limit(ns)));
     }
     pub fn tryLock(m: *RwMutex) bool {
+        status.defined("RwMutex.tryLock", m);
         return tried(c.gmx_rwmutex_try_lock(&m.raw));
     }
     pub fn unlock(m: *RwMutex) void {
-        _ = c.gmx_rwmutex_unlock(&m.raw);
+        status.defined("RwMutex.unlock", m);
+        status.must("RwMutex.unlock", c.gmx_rwmutex_unlock(&m.raw));
     }
     pub fn lockShared(m: *RwMutex) Error!void {
+        status.defined("RwMutex.lockShared", m);
         return waited(c.gmx_rwmutex_rlock(&m.raw));
     }
     pub fn lockSharedTimeout(m: *RwMutex, ns: ?i64) Error!void {
+        status.defined("RwMutex.lockSharedTimeout", m);
         return waited(c.gmx_rwmutex_rlock_timeout(&m.raw, c.limit(ns)));
     }
     pub fn tryLockShared(m: *RwMutex) bool {
+        status.defined("RwMutex.tryLockShared", m);
         return tried(c.gmx_rwmutex_try_rlock(&m.raw));
     }
     pub fn unlockShared(m: *RwMutex) void {
-        _ = c.gmx_rwmutex_runlock(&m.raw);
+        status.defined("RwMutex.unlockShared", m);
+        status.must("RwMutex.unlockShared", c.gmx_rwmutex_runlock(&m.raw));
     }
     /// How many wait for it, to read or to write.
     pub fn waiters(m: *const RwMutex) u32 {
@@ -110,16 +128,20 @@ pub const Condition = struct {
 
     /// The caller has the mutex before and after, whatever comes of it. Look again in a loop.
     pub fn wait(cond: *Condition, mutex: *Mutex) Error!void {
+        status.defined("Condition.wait", cond);
         return waited(c.gmx_cond_wait(&cond.raw, &mutex.raw));
     }
     pub fn waitTimeout(cond: *Condition, mutex: *Mutex, ns: ?i64) Error!void {
+        status.defined("Condition.waitTimeout", cond);
         return waited(c.gmx_cond_wait_timeout(&cond.raw, &mutex.raw, c.limit(ns)));
     }
     pub fn signal(cond: *Condition) void {
-        _ = c.gmx_cond_signal(&cond.raw);
+        status.defined("Condition.signal", cond);
+        status.must("Condition.signal", c.gmx_cond_signal(&cond.raw));
     }
     pub fn broadcast(cond: *Condition) void {
-        _ = c.gmx_cond_broadcast(&cond.raw);
+        status.defined("Condition.broadcast", cond);
+        status.must("Condition.broadcast", c.gmx_cond_broadcast(&cond.raw));
     }
     /// How many wait for a signal; with the mutex locked none is missed.
     pub fn waiters(cond: *const Condition) u32 {
@@ -130,22 +152,34 @@ pub const Condition = struct {
 pub const WaitGroup = struct {
     raw: c.gmx_waitgroup = .{},
 
+    /// `error.Invalid`: the count would be below zero; it is as it was.
     pub fn add(wg: *WaitGroup, n: i32) Error!void {
+        status.defined("WaitGroup.add", wg);
         return status.check(c.gmx_waitgroup_add(&wg.raw, n));
     }
+    /// Takes one from the count. It is a wrong call where the count is 0.
     pub fn done(wg: *WaitGroup) void {
-        _ = c.gmx_waitgroup_done(&wg.raw);
+        status.defined("WaitGroup.done", wg);
+        status.must("WaitGroup.done", c.gmx_waitgroup_done(&wg.raw));
     }
     pub fn wait(wg: *WaitGroup) Error!void {
+        status.defined("WaitGroup.wait", wg);
         return waited(c.gmx_waitgroup_wait(&wg.raw));
     }
     pub fn waitTimeout(wg: *WaitGroup, ns: ?i64) Error!void {
+        status.defined("WaitGroup.waitTimeout", wg);
         return waited(c.gmx_waitgroup_wait_timeout(&wg.raw, c.limit(ns)));
     }
 
-    /// Starts a G that counts until it has ended.
-    pub fn go(wg: *WaitGroup, comptime func: anytype, args: task.Args(func)) Error!void {
-        try task.goBy(func, args, &wg.raw, c.gmx_waitgroup_go);
+    /// Starts a G that counts until it has ended. The function returns nothing: a `Scope` is for errors.
+    pub fn go(wg: *WaitGroup, comptime func: anytype, args: boxes.Args(func)) Error!void {
+        return wg.goAlloc(boxes.default_allocator, func, args);
+    }
+    /// As `go`; the arguments are in memory of `allocator`: see `Options.allocator`.
+    pub fn goAlloc(wg: *WaitGroup, allocator: Allocator, comptime func: anytype, args: boxes.Args(func)) Error!void {
+        if (boxes.Return(func) != void) @compileError("the result would be lost: use gomax.go, or a Scope for errors");
+        status.defined("WaitGroup.go", wg);
+        _ = try boxes.Loose(func).start(allocator, args, &wg.raw, c.gmx_waitgroup_go);
     }
 };
 
@@ -158,11 +192,13 @@ pub const Barrier = struct {
     }
     /// Waits until n have arrived. True for one of them in each round.
     pub fn wait(b: *Barrier) Error!bool {
+        status.defined("Barrier.wait", b);
         var serial = false;
         try waited(c.gmx_barrier_wait(&b.raw, &serial));
         return serial;
     }
     pub fn waitTimeout(b: *Barrier, ns: ?i64) Error!bool {
+        status.defined("Barrier.waitTimeout", b);
         var serial = false;
         try waited(c.gmx_barrier_wait_timeout(&b.raw, c.limit(ns), &serial));
         return serial;
@@ -177,19 +213,24 @@ pub const Semaphore = struct {
     count: u32 = 0,
 
     pub fn acquire(s: *Semaphore) Error!void {
+        status.defined("Semaphore.acquire", s);
         return waited(c.gmx_sema_acquire(&s.count));
     }
     pub fn acquireTimeout(s: *Semaphore, ns: ?i64) Error!void {
+        status.defined("Semaphore.acquireTimeout", s);
         return waited(c.gmx_sema_acquire_timeout(&s.count, c.limit(ns)));
     }
     pub fn tryAcquire(s: *Semaphore) bool {
+        status.defined("Semaphore.tryAcquire", s);
         return tried(c.gmx_sema_try_acquire(&s.count));
     }
     pub fn release(s: *Semaphore) Error!void {
+        status.defined("Semaphore.release", s);
         return status.check(c.gmx_sema_release(&s.count));
     }
     /// As `release`; the first waiter has the permit then, and runs at once in the caller's place.
     pub fn releaseHandoff(s: *Semaphore) Error!void {
+        status.defined("Semaphore.releaseHandoff", s);
         return status.check(c.gmx_sema_release_handoff(&s.count));
     }
     /// How many wait for it.
@@ -197,5 +238,3 @@ pub const Semaphore = struct {
         return c.gmx_sema_waiters(&s.count);
     }
 };
-
-const task = @import("task.zig");

@@ -6,7 +6,7 @@ const Error = status.Error;
 /// A stopped world. The caller must not wait until `start`.
 pub const World = struct {
     pub fn start(_: World) void {
-        _ = c.gmx_start_the_world();
+        status.must("World.start", c.gmx_start_the_world());
     }
 
     /// Calls `func(context, info)` for every G. Pointers in `info` are good during the call.
@@ -38,7 +38,7 @@ pub fn stopTheWorldTimeout(reason: ?[*:0]const u8, ns: ?i64) Error!World {
 pub const Pin = struct {
     p: u31,
     pub fn unpin(_: Pin) void {
-        _ = c.gmx_unpin();
+        status.must("Pin.unpin", c.gmx_unpin());
     }
 };
 
@@ -65,7 +65,7 @@ pub fn PerP(comptime T: type) type {
             return .{ .key = key };
         }
         pub fn deinit(self: Self) void {
-            _ = c.gmx_p_key_delete(self.key);
+            status.must("PerP.deinit", c.gmx_p_key_delete(self.key));
         }
         pub fn get(self: Self) ?*T {
             return @ptrCast(@alignCast(c.gmx_p_get(self.key)));
@@ -101,7 +101,7 @@ pub fn PerG(comptime T: type) type {
             return .{ .key = key };
         }
         pub fn deinit(self: Self) void {
-            _ = c.gmx_key_delete(self.key);
+            status.must("PerG.deinit", c.gmx_key_delete(self.key));
         }
         pub fn get(self: Self) ?*T {
             return @ptrCast(@alignCast(c.gmx_key_get(self.key)));
@@ -115,7 +115,7 @@ pub fn PerG(comptime T: type) type {
 /// `const here = try gomax.attach(); defer here.detach();` makes a thread of the host a G until then.
 pub const Attached = struct {
     pub fn detach(_: Attached) void {
-        _ = c.gmx_detach_thread();
+        status.must("Attached.detach", c.gmx_detach_thread());
     }
 };
 
@@ -127,7 +127,7 @@ pub fn attach() Error!Attached {
 /// `const call = try gomax.enterSyscall(); defer call.exit();` around what may block the thread.
 pub const Syscall = struct {
     pub fn exit(_: Syscall) void {
-        _ = c.gmx_exit_syscall();
+        status.must("Syscall.exit", c.gmx_exit_syscall());
     }
 };
 
@@ -145,7 +145,7 @@ pub fn enterSyscallBlocking() Error!Syscall {
 /// `const tied = try gomax.lockOsThread(); defer tied.unlock();` keeps the G on its thread.
 pub const OsThread = struct {
     pub fn unlock(_: OsThread) void {
-        _ = c.gmx_unlock_os_thread();
+        status.must("OsThread.unlock", c.gmx_unlock_os_thread());
     }
 };
 
