@@ -27,5 +27,6 @@ for python in ${PYTHONS:-${PYTHON:-python3}}; do
   "$venv/bin/pip" wheel --quiet --no-index --no-deps --wheel-dir "$venv/wheels" bindings/python
   "$venv/bin/pip" install --quiet --no-index --no-deps "$venv"/wheels/gomax-*-py3-none-*linux*.whl
   (cd "$work" && "$venv/bin/python" -X faulthandler "$OLDPWD/bindings/python/tests") || failed=1
+  (cd "$work" && "$OLDPWD/ci/meaning.py" Python "$venv/bin/python" "$OLDPWD/bindings/python/tests/meaning.py") || failed=1
 done
 exit $failed

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import threading
 import unittest
+import unittest.mock
 import weakref
 
 import gomax
@@ -53,7 +54,7 @@ class Go(unittest.TestCase):
             g.join(0.01)
         c.send(5)
         self.assertEqual(g.join(), 5)
-        self.assertTrue(g.done)
+        self.assertTrue(g.done())
 
     def test_many_wait_at_once(self):
         c, n = gomax.Channel(), 300
@@ -75,7 +76,7 @@ class Go(unittest.TestCase):
             for forget in ("here", "elsewhere", "at once"):
                 ran, seen[:] = [], []
                 g = gomax.go(fails)
-                while forget != "at once" and not g.done:
+                while forget != "at once" and not g.done():
                     gomax.sleep(0.001)
                 if forget == "elsewhere":
                     held = [g]
@@ -91,6 +92,109 @@ class Go(unittest.TestCase):
                 self.assertEqual(seen, ran, forget)
                 self.assertTrue(seen[0].name.startswith("gomax-"))
         finally:
+            threading.excepthook = before
+
+    def test_as_a_future(self):
+        go_on = gomax.Channel()
+        g = gomax.go(go_on.recv)
+        self.assertEqual((g.done(), g.cancelled()), (False, False))
+        for wait in (g.result, g.exception):
+            with self.assertRaises(TimeoutError):
+                wait(0)
+        called = []
+        g.add_done_callback(lambda g: called.append((g.done(), threading.current_thread())))
+        g.add_done_callback(lambda g: called.append(g.result()))
+        go_on.send(7)
+        self.assertEqual((g.result(), g.exception(), g.done(), g.cancelled()), (7, None, True, False))
+        self.assertEqual((called[0][0], called[1]), (True, 7))
+        self.assertIsNot(called[0][1], threading.current_thread())
+        g.add_done_callback(called.append)
+        self.assertIs(called[2], g)
+        with self.assertRaises(TypeError):
+            g.add_done_callback(None)
+        failed = gomax.go(lambda: 1 / 0)
+        self.assertIsInstance(failed.exception(), ZeroDivisionError)
+        with self.assertRaises(ZeroDivisionError):
+            failed.result()
+
+    def test_errors_of_callbacks_are_reported(self):
+        seen = []
+        before, threading.excepthook = threading.excepthook, lambda args: seen.append(args.exc_type)
+        try:
+            go_on = gomax.Channel()
+            g = gomax.go(go_on.recv)
+            g.add_done_callback(lambda g: 1 / 0)
+            g.add_done_callback(lambda g: seen.append("next"))
+            go_on.send(None)
+            g.join()
+        finally:
+            threading.excepthook = before
+        self.assertEqual(seen, [ZeroDivisionError, "next"])
+
+    def test_cancel(self):
+        started = gomax.Channel()
+
+        def waits():
+            started.send(1)
+            gomax.sleep(60)
+
+        g = gomax.go(waits)
+        other = gomax.go(lambda: (started.recv(), gomax.sleep(0.001)))
+        other.join()
+        self.assertTrue(g.cancel())
+        for wait in (g.join, g.exception):
+            with self.assertRaises(gomax.CanceledError):
+                wait()
+        self.assertEqual((g.done(), g.cancelled(), g.cancel()), (True, True, False))
+
+        def handles():
+            try:
+                waits()
+            except gomax.CanceledError:
+                return 5
+
+        g = gomax.go(handles)
+        started.recv()
+        g.cancel()
+        self.assertEqual((g.join(), g.cancelled()), (5, False))
+        # before its first step
+        with unittest.mock.patch.object(gomax._goroutines.pool, "run"):
+            g = gomax.go(gomax.sleep, 60)
+        self.assertTrue(g.cancel())
+        threading.Thread(target=g._run).start()
+        with self.assertRaises(gomax.CanceledError):
+            g.join()
+
+    def test_to_be_canceled_is_not_reported(self):
+        seen = []
+        before, threading.excepthook = threading.excepthook, lambda args: seen.append(args.exc_type)
+
+        def another():
+            raise gomax.CanceledError()  # of something else than its own cancellation
+
+        try:
+            token = gomax.Token()
+            token.cancel()
+            ended = threading.Event()
+            token.go(gomax.sleep, 60).add_done_callback(lambda _: ended.set())
+            ended.wait()
+            gomax.go(another)
+            while not seen:
+                gomax.sleep(0.0001)
+        finally:
+            threading.excepthook = before
+        self.assertEqual(seen, [gomax.CanceledError])
+
+    def test_an_error_is_reported_without_the_collector(self):
+        seen = threading.Event()
+        before, threading.excepthook = threading.excepthook, lambda args: seen.set()
+        gc.collect()
+        gc.disable()
+        try:
+            gomax.go(lambda: 1 / 0)
+            self.assertTrue(seen.wait(60))
+        finally:
+            gc.enable()
             threading.excepthook = before
 
     def test_error_that_nobody_asks_for_is_reported(self):

@@ -1,4 +1,5 @@
 import builtins
+import contextlib
 import sys
 import threading
 import time
@@ -120,7 +121,7 @@ class Scopes(unittest.TestCase):
         with self.assertRaises(KeyboardInterrupt):
             with gomax.scope() as s:
                 g = s.go(lambda: 1 / 0)
-                while not g.done:
+                while not g.done():
                     time.sleep(0.001)
                 raise KeyboardInterrupt
 
@@ -132,6 +133,182 @@ class Scopes(unittest.TestCase):
             with gomax.scope(0.01):
                 gomax.sleep(1000)
         gomax.sleep(0.001)  # the token is not ours any more
+
+    def test_a_deadline_that_ended_nothing(self):
+        with gomax.scope(0) as s:
+            time.sleep(0)
+            s.go(int)
+        self.assertFalse(s.timed_out)
+        with self.assertRaises(TimeoutError) as caught:
+            with gomax.scope(0) as s:
+                gomax.sleep(60)
+        self.assertTrue(s.timed_out)
+        self.assertIsInstance(caught.exception.__cause__, gomax.CanceledError)
+
+    def test_move_on_after(self):
+        for wait in (lambda s: gomax.sleep(60), lambda s: s.go(gomax.sleep, 60)):
+            with gomax.move_on_after(0.001) as s:
+                wait(s)
+            self.assertTrue(s.timed_out)
+            with self.assertRaises(TimeoutError):
+                with gomax.fail_after(0.001) as s:
+                    wait(s)
+        with gomax.move_on_after(60) as s:
+            gomax.sleep(0)
+        self.assertFalse(s.timed_out)
+        with self.assertRaises(TimeoutError):  # the time of another is not its own
+            with gomax.scope(0.001):
+                with gomax.move_on_after(60) as s:
+                    gomax.sleep(60)
+        self.assertFalse(s.timed_out)
+
+    def test_canceled_together_with_another_failure(self):
+        """What the scope's own cancellation brings is in no group."""
+        begun = gomax.Channel()
+
+        def waits():
+            begun.send(1)
+            gomax.sleep(60)
+
+        def fails():
+            try:
+                waits()
+            except gomax.CanceledError:
+                raise KeyError("late")
+
+        with self.assertRaises(Exception) as caught:
+            with gomax.scope() as s:
+                s.go(waits)
+                s.go(fails)
+                begun.recv()
+                begun.recv()
+                raise ValueError("first")
+        if sys.version_info >= (3, 11):
+            self.assertIs(type(caught.exception), ExceptionGroup)  # noqa: F821
+            self.assertEqual([type(e) for e in caught.exception.exceptions], [ValueError, KeyError])
+        else:
+            self.assertIs(type(caught.exception), ValueError)
+
+    def test_one_is_canceled_by_its_handle(self):
+        begun = gomax.Channel()
+
+        def waits():
+            begun.send(1)
+            gomax.sleep(60)
+
+        with gomax.scope() as s:
+            first, second = s.go(waits), s.go(lambda: begun.recv())
+            second.join()
+            self.assertTrue(first.cancel())
+            with self.assertRaises(gomax.CanceledError):
+                first.join()
+            self.assertFalse(s.canceled)
+            gomax.sleep(0.001)
+        self.assertTrue(first.cancelled())
+        self.assertFalse(first.cancel())
+
+    def test_goroutines_from_outside_meet_the_end(self):
+        """A thread that does not belong to the scope starts goroutines while it is left: none runs on behind it."""
+        for _ in range(200):
+            s, alive, go_on = gomax.scope(), [0], threading.Event()
+            lock = threading.Lock()
+
+            def counts():
+                with lock:
+                    alive[0] += 1
+                gomax.sleep(0)
+                with lock:
+                    alive[0] -= 1
+
+            def starts():
+                go_on.wait()
+                try:
+                    while True:
+                        s.go(counts)
+                except RuntimeError:
+                    return
+
+            with s:
+                thread = threading.Thread(target=starts)
+                thread.start()
+                go_on.set()
+            self.assertEqual((alive[0], s._running), (0, {}))
+            thread.join()
+            self.assertEqual((alive[0], s._running), (0, {}))
+
+    def test_a_goroutine_registers_when_the_scope_closes(self):
+        """Every order of the two: the step of the starter is held up while the scope is left."""
+        s = gomax.scope()
+        begins, left = s._begins, threading.Event()
+
+        def late(g):
+            thread_leaves.set()
+            left.wait(60)
+            begins(g)
+
+        thread_leaves = threading.Event()
+        s._begins = late
+        errors = []
+
+        def starts():
+            try:
+                s.go(errors.append, "it ran")
+            except RuntimeError as e:
+                errors.append(e)
+
+        with s:
+            thread = threading.Thread(target=starts)
+            thread.start()
+            thread_leaves.wait(60)
+        left.set()
+        thread.join()
+        self.assertEqual([type(e) for e in errors], [RuntimeError])
+
+    def test_a_generator_that_is_suspended(self):
+        @contextlib.contextmanager
+        def manager():
+            with gomax.scope() as s:
+                yield s
+
+        with manager() as s:
+            s.go(gomax.sleep, 0)
+        with self.assertRaises(KeyError):
+            with manager():
+                raise KeyError
+
+        def generator():
+            with gomax.scope():
+                yield 1
+
+        g = generator()
+        with self.assertRaisesRegex(RuntimeError, "left on its thread"):
+            with gomax.scope():
+                next(g)  # its scope ends behind this one
+        self.assertIsNone(next(g, None))
+        self.assertFalse(gomax.canceled())
+        g = generator()
+        next(g)
+        with self.assertRaises(RuntimeError):
+            gomax.go(next, g).join()  # on another thread
+        gomax.sleep(0.001)
+        gomax.gmx.gmx_cancel_use(0, None)  # nothing else can put back what was on this thread
+
+    def test_of_a_group_of_cancellations(self):
+        if sys.version_info < (3, 11):
+            return
+
+        def both():
+            try:
+                gomax.sleep(60)
+            except gomax.CanceledError as e:
+                raise BaseExceptionGroup("both", [e, gomax.CanceledError()])  # noqa: F821
+
+        with gomax.scope() as s:
+            s.go(both)
+            s.cancel()
+        with self.assertRaises(TimeoutError):
+            with gomax.scope(0.001):
+                both()
 
     def test_cancel_is_no_error(self):
         with gomax.scope() as left:

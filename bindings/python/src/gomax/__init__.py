@@ -2,11 +2,11 @@
 
 from ._abi import VERSION as __version__
 from ._cchannels import CChannel
-from ._channels import UNBOUNDED, Channel, Selected, Waiters, select
-from ._errors import CanceledError, ClosedError, Error, ForkedError
+from ._channels import UNBOUNDED, Channel, Selected, Waiters, select, select_nowait
+from ._errors import CanceledError, ClosedError, Error, ForkedError, WouldBlockError
 from ._goroutines import CG, G, go, go_c, goid, num_g
 from ._library import LIBRARY, gmx
-from ._scopes import Scope, canceled, check_canceled, scope
+from ._scopes import Scope, canceled, check_canceled, fail_after, move_on_after, scope
 from ._select_async import select_async
 from ._sync import (
     Barrier,
@@ -70,12 +70,14 @@ __all__ = [
     "WaitGroup",
     "Waiters",
     "World",
+    "WouldBlockError",
     "__version__",
     "after",
     "canceled",
     "check_canceled",
     "deadline",
     "dump",
+    "fail_after",
     "for_each_p",
     "gmx",
     "go",
@@ -84,6 +86,7 @@ __all__ = [
     "gomaxprocs",
     "init",
     "mem_stats",
+    "move_on_after",
     "num_cpu",
     "num_g",
     "on_cancel",
@@ -91,6 +94,7 @@ __all__ = [
     "scope",
     "select",
     "select_async",
+    "select_nowait",
     "set_default_gomaxprocs",
     "shield",
     "sleep",

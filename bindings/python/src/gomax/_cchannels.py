@@ -18,7 +18,7 @@ def _owned(type: Any) -> Optional[str]:
     if not isinstance(type, builtins.type):
         return None  # ctypes.sizeof refuses it
     if issubclass(type, ctypes._SimpleCData):
-        return type.__name__ if type._type_ in "OzZ" else None
+        return type.__name__ if getattr(type, "_type_") in "OzZ" else None
     if issubclass(type, (ctypes._Pointer, CFuncPtr)):
         return type.__name__
     if issubclass(type, ctypes.Array):

@@ -42,7 +42,7 @@ from typing import (
 )
 
 from . import _abi
-from ._errors import ClosedError, ForkedError, check, error, integer
+from ._errors import ClosedError, ForkedError, WouldBlockError, check, error, integer
 from ._goroutines import wake
 from ._library import Process, gmx, process
 from ._waits import nanoseconds, wait
@@ -165,6 +165,18 @@ class Channels(Source):
         also if it was closed before."""
         raise NotImplementedError
 
+    def send_nowait(self, value: Any) -> None:
+        """Sends a value if that needs no wait. WouldBlockError: nothing was sent. ClosedError."""
+        self._mine()
+        check(self._attempt(SEND, [value]), "the channel is full, or nothing receives")
+
+    def recv_nowait(self) -> Any:
+        """Receives a value if there is one. WouldBlockError if there is none; ClosedError."""
+        self._mine()
+        box: List[Any] = []
+        check(self._attempt(RECV, box), "nothing is in the channel")
+        return box[0]
+
     def __len__(self) -> int:
         return gmx.gmx_chan_len(self._chan)
 
@@ -282,6 +294,15 @@ class Channel(Channels, Generic[T]):
         if status < 0:
             raise error(status)
         return box[0]
+
+    def send_nowait(self, value: T) -> None:
+        """Sends a value if that needs no wait. WouldBlockError: nothing was sent. ClosedError."""
+        super().send_nowait(value)
+
+    def recv_nowait(self) -> T:
+        """Receives a value if there is one. WouldBlockError if there is none; ClosedError."""
+        value: T = super().recv_nowait()
+        return value
 
     def _do(self, op: int, box: List[T], timeout: Optional[float]) -> int:
         if self._epoch is not process.epoch:
@@ -596,6 +617,15 @@ def select(*cases: Selectable, timeout: Optional[float] = None) -> Selected:
     the time is up, with a timeout of 0 if none can be done at once; ClosedError for a channel to send to that is closed."""
     ready, numbers = _cases(cases)
     status, i = _select(ready, nanoseconds(timeout))
+    return _selected(ready, numbers, status, i)
+
+
+def select_nowait(*cases: Selectable) -> Selected:
+    """`select` if one of the cases can be done at once. WouldBlockError if none can."""
+    ready, numbers = _cases(cases)
+    status, i = _select(ready, 0)
+    if status == _abi.GMX_ETIMEDOUT:
+        raise WouldBlockError(what="no case is ready")
     return _selected(ready, numbers, status, i)
 
 

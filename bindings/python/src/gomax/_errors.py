@@ -1,7 +1,8 @@
 """Statuses of the library as exceptions."""
 
+import builtins
 import operator
-from typing import Any
+from typing import Any, Optional
 
 from . import _abi
 from ._library import gmx
@@ -43,6 +44,13 @@ class CanceledError(_Status):
         super().__init__(status, what)
 
 
+class WouldBlockError(Error):
+    """What ends in `_nowait` cannot be done now: it would have to wait."""
+
+    def __init__(self, status: int = _abi.GMX_EAGAIN, what: str = "") -> None:
+        super().__init__(status, what)
+
+
 class ForkedError(Error):
     """The object belongs to the parent: a child of fork starts afresh, with objects of its own."""
 
@@ -73,6 +81,8 @@ def error(status: int, what: str = "") -> BaseException:
         return ClosedError(status, what)
     if status == _abi.GMX_ECANCELED:
         return CanceledError(status, what)
+    if status == _abi.GMX_EAGAIN:
+        return WouldBlockError(status, what)
     return Error(status, what)
 
 
@@ -81,3 +91,11 @@ def check(status: int, what: str = "") -> int:
     if status < 0:
         raise error(status, what)
     return status
+
+
+def is_cancellation(e: Optional[BaseException]) -> bool:
+    """Whether it is a CanceledError, or a group of nothing else."""
+    if isinstance(e, CanceledError):
+        return True
+    group = getattr(builtins, "BaseExceptionGroup", None)
+    return group is not None and isinstance(e, group) and all(is_cancellation(one) for one in e.exceptions)

@@ -19,9 +19,9 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Generator, Generic, List, Optional, Tuple, TypeVar, Union
 
 from . import _abi
-from ._errors import ForkedError, check, error, integer
+from ._errors import ForkedError, check, error, integer, is_cancellation
 from ._library import Process, gmx, process
-from ._waits import at_once, nanoseconds, under_own_token, wait
+from ._waits import FOREVER, at_once, nanoseconds, under_own_token, wait
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec
@@ -122,16 +122,20 @@ def report(e: BaseException, thread: Optional[threading.Thread]) -> None:
 
 class G(Generic[T]):
     """A function that runs, or has run, as a goroutine. `join` or `await` gives what it returned or raises what it
-    raised. An error that nobody asks for is reported as that of the thread on which it ran."""
+    raised. An error that nobody asks for is reported as that of the thread on which it ran, but for a CanceledError of its
+    own cancellation."""
 
     _error: Optional[BaseException] = None  # also if Ctrl-C comes in the midst of the next lines
     _told = False
+    _meant = False  # whether the error is that of a cancellation which has reached it
 
     def __init__(
         self, call: Callable[[], T], token: int, then: "Optional[Callable[[G[Any]], None]]", told: bool
     ) -> None:
         self._call: List[Callable[[], T]] = [call]  # the first to pop it runs it
-        self._token = token
+        self._parent = token
+        self._token = _abi.c_uint64()  # its own, below the parent: `cancel` is for this one goroutine
+        self._given_up = False
         self._thread: Optional[threading.Thread] = None
         self._then: "Dict[Callable[[G[Any]], None], None]" = {then: None} if then else {}
         self._result: Optional[T] = None
@@ -152,18 +156,23 @@ class G(Generic[T]):
                 raise error(status, "a goroutine for this function")
             try:
                 gmx.gmx_enter_syscall()
-                if self._token:
-                    gmx.gmx_cancel_use(self._token, None)
+                check(gmx.gmx_cancel_new(self._parent, FOREVER, _abi.byref(self._token)), "a goroutine for this function")
+                gmx.gmx_cancel_use(self._token, None)
+                if self._given_up:
+                    gmx.gmx_cancel_now(self._token)  # by a `cancel` that has found no token yet
                 self._result = call()
             finally:
                 gmx.gmx_detach_thread()  # out of the syscall too, and from under the token
         except BaseException as e:
             # without this frame, which would make a cycle
             self._error = e.with_traceback(e.__traceback__ and e.__traceback__.tb_next)
+            self._meant = is_cancellation(e) and gmx.gmx_cancel_is_cancelled(self._token)
         finally:
             del call
+            gmx.gmx_cancel_free(self._token)
             if self._epoch is process.epoch:
                 self._finish()
+            del self  # the frames of an error lead to this one: it is reported when the last reference goes, without the collector
 
     def _begin(self) -> Optional[Callable[[], T]]:
         """What it runs, for the first that asks."""
@@ -193,19 +202,59 @@ class G(Generic[T]):
         if self._finished:  # asked after it is in the table, so that one of the two sides finds the other
             self._call_back()
 
-    @property
     def done(self) -> bool:
         """Whether it has ended: join would not wait."""
         return self._finished
 
+    def cancelled(self) -> bool:
+        """Whether it has ended by a CanceledError."""
+        return self._finished and is_cancellation(self._error)
+
+    def cancel(self) -> bool:
+        """Ends its waits for events, the one that it is in and those to come, with CanceledError. It is not stopped: it ends
+        when its function does. False if it has ended. Unlike `cancel` of concurrent.futures this reaches one that runs."""
+        if self._epoch is not process.epoch:
+            raise ForkedError()
+        self._given_up = True
+        if self._token:
+            gmx.gmx_cancel_now(self._token)  # (a handle that is stale by now cancels nothing)
+        return not self._finished
+
     def join(self, timeout: Optional[float] = None) -> T:
-        """Waits until it has ended, and returns what it returned or raises what it raised."""
+        """Waits until it has ended, and returns what it returned or raises what it raised. TimeoutError: it has not ended."""
+        self._wait(timeout)
+        return self._outcome()
+
+    def _wait(self, timeout: Optional[float] = None) -> None:
         if not self._finished:
             if self._epoch is not process.epoch:
                 raise ForkedError()
             group = _abi.byref(self._running)
             check(wait(nanoseconds(timeout), lambda left: gmx.gmx_waitgroup_wait_timeout(group, left), lock=True))
-        return self._outcome()
+
+    def result(self, timeout: Optional[float] = None) -> T:
+        """As join."""
+        return self.join(timeout)
+
+    def exception(self, timeout: Optional[float] = None) -> Optional[BaseException]:
+        """Waits until it has ended, and returns what it raised, None if it returned. A CanceledError is raised."""
+        self._wait(timeout)
+        self._told = True
+        if self.cancelled():
+            self._outcome()
+        return self._error
+
+    def add_done_callback(self, fn: "Callable[[G[T]], object]") -> None:
+        """Calls fn(g) when it has ended, on its thread and before a join returns; at once if it has ended already. What fn raises
+        is reported as an error of the thread."""
+        if not callable(fn):
+            raise TypeError("a callback is a function")
+
+
+        def call(g: "G[Any]") -> None:  # one of its own, so that a function may be added twice
+            fn(g)
+
+        self._when_finished(call)
 
     def _outcome(self) -> T:
         self._told = True
@@ -235,7 +284,7 @@ class G(Generic[T]):
 
     def __del__(self) -> None:
         e = self._error
-        if e is not None and not self._told and not isinstance(e, SystemExit) and threading:  # None at the very end
+        if e is not None and not self._told and not self._meant and not isinstance(e, SystemExit) and threading:  # None at the very end
             # whatever thread forgets it last: that of the error is the one on which it ran
             report(e, self._thread)
 

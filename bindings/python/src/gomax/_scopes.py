@@ -7,93 +7,131 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Type, TypeVar
 
 from . import _abi
-from ._errors import CanceledError, ForkedError, check, error
+from ._errors import CanceledError, ForkedError, check, error, is_cancellation
 from ._goroutines import G, CFunction, address, pointer, start
 from ._library import gmx, process
-from ._waits import FOREVER, at_once, current_token, nanoseconds, wait
+from ._waits import FOREVER, at_once, current_token, nanoseconds
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec
 
     P = ParamSpec("P")
 T = TypeVar("T")
+NEW, ENTERED, LEFT = range(3)
+
+# The tokens of scopes that were left before one within them was, and what to go back to instead of each.
+_left_early: Dict[int, int] = {}
 
 
 class Scope:
     """with gomax.scope(timeout=...) as s: s.go(fn, ...)
 
-    The block is left when all its goroutines have ended. The first error, of one of them or of the block itself, cancels
-    the rest: what they wait for ends with CanceledError, the block's own waits too. It is raised when all have ended. If
-    others have failed too, all are raised as an ExceptionGroup, the first one first; Python before 3.11 has none: there
-    each is the `__context__` of the one before. A scope whose time is up raises TimeoutError.
+    The block is left when all its goroutines have ended. The first error, of a goroutine or of the block itself, cancels the
+    rest: their waits end with CanceledError, and so do those of the block. What the block raises when all have ended:
+
+    1. The errors: the first one, or an ExceptionGroup if others have failed too (before Python 3.11 each error is the
+       `__context__` of the one before). A CanceledError that comes from the scope's own cancellation is no error.
+    2. Else CanceledError, if a wait was ended and the scope or token around this scope is canceled.
+    3. Else TimeoutError, if a wait was ended because the time of this scope is up.
+    4. Else nothing: also if it was canceled by `cancel`, or its time is up and no wait was ended.
 
     C functions belong to the library's own scope, and Python's wait under a token below that one's.
-    """
 
-    _scope = 0
+    A generator that is suspended within the block leaves its caller under the scope. Such a block has to end on the thread
+    and in the order in which it began, as that of a `contextlib.contextmanager` does; otherwise it raises RuntimeError.
+    """
 
     def __init__(self, timeout: Optional[float] = None) -> None:
         self._timeout = nanoseconds(timeout)
-        self._token = 0
+        self._scope = _abi.c_uint64()
+        self._token = _abi.c_uint64()
         self._outer = 0
+        self._state = NEW
         self._errors: List[BaseException] = []  # in their order
-        self._given_up = False
-        self._lock = threading.Lock()
+        self._ended_waits: List[BaseException] = []
+        self._by_hand = False
+        self._moves_on = False
+        self._timed_out = False
+        self._gate = threading.RLock()  # reentrant: a signal handler may start goroutines
         self._running: "Dict[G[Any], None]" = {}  # in Python, since Ctrl-C may come between any two steps
         self._kept: List[Any] = []  # what C functions use
         self._leaving = False
         self._epoch = process.epoch
 
     def __enter__(self) -> "Scope":
-        if self._token:
+        if self._state != NEW:
             raise RuntimeError("a scope is entered once")
         self._outer = current_token()
-        check(gmx.gmx_cancel_use(self._outer, None))
-        scope, token = _abi.c_uint64(), _abi.c_uint64()
-        check(gmx.gmx_scope_new(self._timeout, _abi.byref(scope)))
-        self._scope = scope.value
-        check(gmx.gmx_scope_token(scope, _abi.byref(token)))
-        check(gmx.gmx_cancel_new(token, FOREVER, _abi.byref(token)))
-        check(gmx.gmx_cancel_use(token, None))
-        self._token = token.value
-        return self
+        try:
+            check(gmx.gmx_cancel_use(self._outer, None))
+            self._make()
+            check(gmx.gmx_cancel_use(self._token, None))
+            self._state = ENTERED
+            return self
+        except BaseException:  # Ctrl-C: the block will not run, and nothing else puts back what was
+            self._restore(True)
+            raise
+
+    def _make(self) -> None:
+        """The scope of the library, below the caller's current token."""
+        check(gmx.gmx_scope_new(self._timeout, _abi.byref(self._scope)), "a scope")
+        token = _abi.c_uint64()
+        check(gmx.gmx_scope_token(self._scope, _abi.byref(token)))
+        check(gmx.gmx_cancel_new(token, FOREVER, _abi.byref(self._token)), "a scope")
 
     def go(self, fn: "Callable[P, T]", *args: "P.args", **kwargs: "P.kwargs") -> "G[T]":
-        """Runs fn(*args, **kwargs) as a goroutine of this scope."""
-        if not self._token:
-            raise RuntimeError("the scope is not entered, or left")
-        return start(fn, args, kwargs, self._token, self._ended, told=True, register=self._begins)
+        """Runs fn(*args, **kwargs) as a goroutine of this scope. `join` of what it returns gives the result, also when the scope
+        was left. RuntimeError if it was left before, or not entered."""
+        if not callable(fn):
+            raise TypeError("go wants a function")
+        return start(fn, args, kwargs, self._token.value, self._ended, told=True, register=self._begins)
 
     def _begins(self, g: "G[Any]") -> None:
-        self._running[g] = None
+        with self._gate:
+            if self._state != ENTERED:
+                raise RuntimeError("the scope is not entered, or left")
+            self._running[g] = None
 
     def go_c(self, fn: CFunction, arg: Any = None) -> None:
         """Runs a C function, gmx_status (*)(void *), as a goroutine of this scope, as gomax.go_c does; what waits in it is
-        cancelled with the rest. If it returns a negative number, the scope raises the error of that status."""
-        if not self._token:
-            raise RuntimeError("the scope is not entered, or left")
-        self._kept.append((fn, arg))
-        check(gmx.gmx_scope_spawn(self._scope, address(fn), pointer(arg)))
+        canceled with the rest. If it returns a negative number, the scope raises the error of that status."""
+        target, argument, kept = address(fn), pointer(arg), (fn, arg)
+        with self._gate:
+            if self._state != ENTERED:
+                raise RuntimeError("the scope is not entered, or left")
+            self._kept.append(kept)
+            try:
+                check(gmx.gmx_scope_spawn(self._scope, target, argument), "a goroutine of the scope")
+            except Exception:
+                self._kept.remove(kept)
+                raise
 
     def _ended(self, g: "G[Any]") -> None:
-        if g._error is not None:
-            self._failed(g._error)
+        e = g._error
+        if e is not None and not (g._meant):
+            self._failed(e)
+        elif e is not None and self.canceled:
+            self._ended_waits.append(e)  # (otherwise this one alone was canceled, by its handle)
         self._running.pop(g, None)
 
     def _failed(self, e: BaseException) -> None:
-        with self._lock:
-            self._errors.append(e)
+        self._errors.append(e)
         gmx.gmx_scope_cancel(self._scope)
 
     def cancel(self) -> None:
         """Ends the waits of all its goroutines, and of the block, with CanceledError. The scope does not raise that."""
-        self._given_up = True
+        self._by_hand = True
         gmx.gmx_scope_cancel(self._scope)
 
     @property
     def canceled(self) -> bool:
         """For loops that wait for nothing: whether to give up."""
-        return self._token != 0 and gmx.gmx_cancel_is_cancelled(self._token)
+        return self._state == ENTERED and gmx.gmx_cancel_is_cancelled(self._token)
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the scope was left because its time was up. For `move_on_after`, which raises nothing then."""
+        return self._timed_out
 
     def __exit__(
         self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
@@ -102,37 +140,73 @@ class Scope:
             if e is None:
                 raise ForkedError()
             return False
-        if not self._token:
+        if self._state != ENTERED:
             return False  # left before
-        if e is not None:
-            self._failed(e)
-        gmx.gmx_cancel_use(0, None)  # the goroutines are cancelled, not the wait for them
+        in_order = current_token() == self._token.value
         try:
+            self._body_ended(e)
             self._wait()
+            outcome = self._why(e, self._outer)
         finally:
-            if not self._kept and not self._leaving:
-                self._leave()
-            gmx.gmx_cancel_use(self._outer, None)
-            reason = ctypes.c_int32()
-            gmx.gmx_cancel_reason(self._token, ctypes.byref(reason))
-            late = reason.value == _abi.GMX_ETIMEDOUT
-            if self._outer and gmx.gmx_cancel_is_cancelled(self._outer):
-                late = False  # the outer one says what has happened
-            gmx.gmx_cancel_free(self._token)
-            self._token = 0
+            self._restore(in_order)
+        if outcome is None and not in_order:
+            outcome = RuntimeError("a scope has to be left on its thread, and before those around it: see Scope")
+        if outcome is None:
+            return e is not None
+        if outcome is e:
+            return False
+        try:
+            raise outcome
+        finally:
+            del outcome, e, self
+
+    def _body_ended(self, e: Optional[BaseException]) -> None:
+        if e is None:
+            return
+        if is_cancellation(e) and self.canceled:
+            self._ended_waits.append(e)
+        else:
+            self._failed(e)
+
+    def _why(self, e: Optional[BaseException], outer: int) -> Optional[BaseException]:
+        """What the scope raises: see the list at the class."""
         errors, self._errors = self._errors, []
-        failed = [error for error in errors if not isinstance(error, CanceledError)]
-        if late and not failed:
-            raise TimeoutError("the time of the scope is up") from None
-        if not failed and errors and self._given_up:
-            return isinstance(e, CanceledError)
-        error = together(failed) if failed else errors[0] if errors else None
-        if error is not None and error is not e:
-            try:
-                raise error
-            finally:
-                del error, errors, failed, self
-        return False
+        waits, self._ended_waits = self._ended_waits, []
+        if errors:
+            return together(errors)
+        if not waits:
+            return None
+        late = self._late()
+        if outer and gmx.gmx_cancel_is_cancelled(outer):
+            return e if is_cancellation(e) else waits[0]
+        if late:
+            self._timed_out = True
+            if not self._moves_on:
+                timeout = TimeoutError("the time of the scope is up")
+                timeout.__cause__ = waits[0]
+                return timeout
+        return None
+
+    def _late(self) -> bool:
+        reason = ctypes.c_int32()
+        check(gmx.gmx_cancel_reason(self._token, ctypes.byref(reason)))
+        return reason.value == _abi.GMX_ETIMEDOUT
+
+    def _restore(self, in_order: bool) -> None:
+        """The caller is under the token of before. May be called again if Ctrl-C has interrupted it."""
+        self._state = LEFT
+        if in_order:
+            outer = self._outer
+            while outer in _left_early:
+                outer = _left_early.pop(outer)
+            gmx.gmx_cancel_use(outer, None)
+        else:
+            _left_early[self._token.value] = self._outer
+        if not self._kept and not self._leaving and self._scope:
+            self._leave()
+        token, self._token = self._token, _abi.c_uint64()
+        if in_order:  # otherwise some thread may be under it
+            gmx.gmx_cancel_free(token)
 
     def _leave(self) -> None:
         """Until all C functions have ended. If there are any, on a goroutine: Ctrl-C does not end this wait."""
@@ -140,8 +214,15 @@ class Scope:
         check(at_once(lambda: gmx.gmx_scope_leave(self._scope, FOREVER, ctypes.byref(result))))
         self._kept.clear()
         if result.value < 0:
-            with self._lock:
-                self._errors.append(error(result.value, "a C function of the scope"))
+            self._c_failed(error(result.value, "a C function of the scope"))
+
+    def _c_failed(self, e: BaseException) -> None:
+        # The library has canceled the scope for it already, unless something else had.
+        outer = self._outer and gmx.gmx_cancel_is_cancelled(self._outer)
+        if is_cancellation(e) and (self._by_hand or self._errors or outer or self._late()):
+            self._ended_waits.append(e)
+        else:
+            self._failed(e)
 
     def _wait(self) -> None:
         """Until all have ended. Ctrl-C cancels them and waits on; a second one gives up the wait."""
@@ -152,18 +233,21 @@ class Scope:
             self._wait_for_all()
 
     def _wait_for_all(self) -> None:
-        self._wait_for_python()
-        if self._kept and not self._leaving:
-            self._leaving = True
-            start(self._leave, (), {}, then=self._ended, told=True, register=self._begins)
-            self._wait_for_python()
-
-    def _wait_for_python(self) -> None:
-        while self._running:
+        while not self._close():
             for g in list(self._running):
                 if g in self._running:
-                    group = _abi.byref(g._running)
-                    check(wait(FOREVER, lambda left: gmx.gmx_waitgroup_wait_timeout(group, left), lock=True))
+                    g._wait()
+            if self._kept and not self._running and not self._leaving:
+                self._leaving = True
+                start(self._leave, (), {}, then=self._ended, told=True, register=self._begins)
+
+    def _close(self) -> bool:
+        """Whether all have ended. Then no other begins."""
+        with self._gate:
+            if self._running or (self._kept and not self._leaving):
+                return False
+            self._state = LEFT
+            return True
 
 
 def together(errors: List[BaseException]) -> BaseException:
@@ -190,8 +274,25 @@ def together(errors: List[BaseException]) -> BaseException:
 
 
 def scope(timeout: Optional[float] = None) -> Scope:
-    """A scope for a with statement; after timeout seconds it is cancelled."""
+    """A scope for a with statement; after timeout seconds it is canceled, and raises TimeoutError if that ended a wait."""
     return Scope(timeout)
+
+
+def fail_after(seconds: float) -> Scope:
+    """As `scope(seconds)`, by the name that trio and anyio have for it."""
+    return Scope(seconds)
+
+
+def move_on_after(seconds: float) -> Scope:
+    """As `scope(seconds)`, but it raises nothing when its time is up: `timed_out` tells it.
+
+    with gomax.move_on_after(0.5) as s:
+        answer = answers.recv()
+    if s.timed_out:
+        answer = None"""
+    scope = Scope(seconds)
+    scope._moves_on = True
+    return scope
 
 
 def canceled() -> bool:
