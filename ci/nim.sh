@@ -34,6 +34,12 @@ check "gomax/abi has all of gomax.h" wrapped /dev/null bindings/nim/src/gomax/ab
 suite debug
 suite release -d:release
 
+meaning() { # each scenario counts
+  "$nim" c "${flags[@]}" --nimcache:"$cache/meaning" -o:"$work/meaning" bindings/nim/tests/meaning.nim && ci/meaning.py Nim "$work/meaning"
+}
+check "one meaning" meaning
+passed=$((passed + $(sed -nE 's/^([0-9]+) passed, .*/\1/p' "$work/said" | tail -1) - 1))
+
 # Without one of the options it says which; with all of them it compiles.
 mkdir "$work/docs" "$work/bare" # a nim.cfg counts for all that is below it
 printf 'import gomax\nrunMain: sleep 1.ms\n' | tee "$work/docs/app.nim" >"$work/bare/app.nim"

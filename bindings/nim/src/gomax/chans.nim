@@ -1,6 +1,6 @@
-## Channels of one type, select, and timers, which tell by a channel.
-import std/[macros, options]
-import required, abi, errors, gvars
+## Channels of one type, and timers, which tell by a channel.
+import std/options
+import required, abi, errors, gvars, handover
 
 type
   ChanBox = object
@@ -46,32 +46,74 @@ proc newChan*[T](capacity = 0): Chan[T] =
   check gmx_chan_new(csize_t(sizeof(T)), room, addr raw)
   wrapChan[T](raw)
 
-proc send*[T](c: Chan[T], value: sink T, timeout = forever) =
-  ## Raises `ClosedError`, `TimeoutError`, `CanceledError`; the value is gone then.
+template elemOf*[T](c: Chan[T]): typedesc = T
+
+proc rawChan*[T](c: Chan[T]): RawChan {.inline.} =
+  if c.box == nil: misuse("the channel was never made: newChan")
+  c.box.raw
+
+proc sendMoved*[T](c: Chan[T], value: sink T, timeout: Timeout) =
+  ## What `send` comes to.
   var mine = value
-  let status = waits gmx_chan_send_timeout(c.box.raw, addr mine, timeout)
+  let raw = c.rawChan
+  handOver(T)
+  let status = waits gmx_chan_send_timeout(raw, addr mine, int64(timeout))
   if status != OK: raiseStatus(status)
   wasMoved(mine)
 
-proc trySend*[T](c: Chan[T], value: sink T): bool =
-  ## false if it would have to wait.
+proc trySendMoved*[T](c: Chan[T], value: sink T): bool =
+  ## What `trySend` comes to.
   var mine = value
-  let status = gmx_chan_try_send(c.box.raw, addr mine)
+  let raw = c.rawChan
+  handOver(T)
+  let status = gmx_chan_try_send(raw, addr mine)
   if status == EAGAIN: return false
   check status
   wasMoved(mine)
   true
 
-proc recv*[T](c: Chan[T], timeout = forever): T =
+template send*[T](c: Chan[T], value: untyped, timeout: Timeout = forever) =
+  ## Raises `ClosedError`, `TimeoutError`, `CanceledError`; the value is destroyed then: `give` keeps it. A value that holds a
+  ## `ref` is an expression that nothing else refers to, `isolate(...)`, or `unsafeIsolate(move x)`.
+  sendMoved(c, isolated(elemOf(c), value), timeout)
+
+template trySend*[T](c: Chan[T], value: untyped): bool =
+  ## As `send`, and false if it would have to wait: the value is destroyed then; `tryGive` keeps it.
+  trySendMoved(c, isolated(elemOf(c), value))
+
+template givable*(T, Given: typedesc) =
+  when Given isnot Isolated and holdsRefs(T):
+    {.error: "gomax: what holds a ref is given as a variable of Isolated[" & $T & "]".}
+
+proc give*[T](c: Chan[T], value: var (T | Isolated[T]), timeout: Timeout = forever) =
+  ## As `send`, and moves out of the variable only what was sent: after an exception it has its value.
+  givable(T, typeof(value))
+  let raw = c.rawChan
+  handOver(T)
+  check waits(gmx_chan_send_timeout(raw, addr value, int64(timeout)))
+  wasMoved(value)
+
+proc tryGive*[T](c: Chan[T], value: var (T | Isolated[T])): bool =
+  ## As `trySend`, and moves out of the variable only what was sent: if it gives false, the variable has its value.
+  givable(T, typeof(value))
+  let raw = c.rawChan
+  handOver(T)
+  let status = gmx_chan_try_send(raw, addr value)
+  if status == EAGAIN: return false
+  check status
+  wasMoved(value)
+  true
+
+proc recv*[T](c: Chan[T], timeout: Timeout = forever): T =
   ## Raises `ClosedError` when it is closed and empty; `TimeoutError`, `CanceledError`.
   var value: T
-  check waits(gmx_chan_recv_timeout(c.box.raw, addr value, timeout))
+  check waits(gmx_chan_recv_timeout(c.rawChan, addr value, int64(timeout)))
   result = move value
 
 proc next*[T](c: Chan[T]): Option[T] =
   ## The next value, or none when the channel is closed and empty.
   var value: T
-  let status = waits gmx_chan_recv_timeout(c.box.raw, addr value, forever)
+  let status = waits gmx_chan_recv_timeout(c.rawChan, addr value, forever)
   if status == ECLOSED: return none(T)
   check status
   some(move value)
@@ -79,7 +121,7 @@ proc next*[T](c: Chan[T]): Option[T] =
 proc tryRecv*[T](c: Chan[T], value: var T): bool =
   ## false if it would have to wait.
   var mine: T
-  let status = gmx_chan_try_recv(c.box.raw, addr mine)
+  let status = gmx_chan_try_recv(c.rawChan, addr mine)
   if status == EAGAIN: return false
   check status
   value = move mine
@@ -93,8 +135,8 @@ iterator items*[T](c: Chan[T]): T =
     yield move value.get
 
 proc close*[T](c: Chan[T]) =
-  ## Nothing can be sent any more; what is in it can be received. A second close has no effect.
-  discard gmx_chan_close(c.box.raw)
+  ## Nothing can be sent any more; what is in it can be received. `ClosedError` if it is closed already.
+  check gmx_chan_close(c.rawChan)
 
 proc dropOne[T](arg, elem: pointer) {.cdecl, raises: [], gcsafe.} =
   {.cast(raises: []), cast(gcsafe).}:
@@ -104,105 +146,23 @@ proc dropOne[T](arg, elem: pointer) {.cdecl, raises: [], gcsafe.} =
 proc closeDrop*[T](c: Chan[T]) =
   ## Closes it from the receivers' side: what is left in it is destroyed, and receivers are told at once. So it is with one
   ## that is closed already.
-  discard gmx_chan_close_drop(c.box.raw, dropOne[T], nil)
+  discard gmx_chan_close_drop(c.rawChan, dropOne[T], nil)
 
-proc len*[T](c: Chan[T]): int = int(gmx_chan_len(c.box.raw))
+proc len*[T](c: Chan[T]): int = int(gmx_chan_len(c.rawChan))
 proc cap*[T](c: Chan[T]): int =
-  let room = gmx_chan_cap(c.box.raw)
+  let room = gmx_chan_cap(c.rawChan)
   if room > csize_t(high(int)): unbounded else: int(room)
-proc isClosed*[T](c: Chan[T]): bool = gmx_chan_is_closed(c.box.raw) ## Values that are left in it can still be received.
+proc isClosed*[T](c: Chan[T]): bool = gmx_chan_is_closed(c.rawChan) ## Values that are left in it can still be received.
 
 proc waiters*[T](c: Chan[T]): tuple[senders, receivers: int] =
   ## How many Gs and threads wait there: for tests and metrics. A select counts once for each of its cases.
   var senders, receivers: csize_t
-  check gmx_chan_waiters(c.box.raw, addr senders, addr receivers)
+  check gmx_chan_waiters(c.rawChan, addr senders, addr receivers)
   (int(senders), int(receivers))
-
-# ---- select
-
-template elemOf[T](c: Chan[T]): typedesc = T
-
-proc fillCase[T](at: var SelectCase, c: Chan[T], value: var T, op: uint32) =
-  at.chan = c.box.raw
-  at.elem = addr value
-  at.op = op
-
-proc doSelect(cases: ptr SelectCase, n: int, timeout: int64): tuple[chosen: int, closed: bool] =
-  var chosen: csize_t
-  let status = waits gmx_select(cases, csize_t(n), timeout, addr chosen)
-  if status == ETIMEDOUT: return (-1, false)
-  if status != ECLOSED: check status
-  (int(chosen), status == ECLOSED)
-
-macro select*(branches: untyped): untyped =
-  ## Does one of the branches, waiting until one can be done.
-  ##
-  ## .. code-block:: nim
-  ##   select:
-  ##     jobs.recv as job: ...      # an Option: none when jobs is closed
-  ##     results.send(value): ...   # ClosedError when results is closed
-  ##     timeout(5.ms): ...
-  ##     otherwise: ...             # does not wait
-  let cases = genSym(nskVar, "cases")
-  let (chosen, closed) = (genSym(nskLet, "chosen"), genSym(nskLet, "closed"))
-  let setup = newStmtList()
-  let dispatch = nnkCaseStmt.newTree(chosen)
-  var timeout: NimNode = bindSym"forever"
-  var otherwise = nnkDiscardStmt.newTree(newEmptyNode())
-  var n = 0
-  for branch in branches:
-    var head, name, body, value: NimNode
-    if branch.kind == nnkInfix and branch[0].eqIdent("as"):
-      (head, name, body) = (branch[1], branch[2], branch[3])
-    elif branch.kind in {nnkCall, nnkCommand} and branch[^1].kind == nnkStmtList:
-      body = branch[^1]
-      if branch[0].eqIdent("otherwise") and branch.len == 2:
-        (timeout, otherwise) = (newLit(0'i64), body)
-        continue
-      if branch[0].eqIdent("timeout") and branch.len == 3:
-        (timeout, otherwise) = (branch[1], body)
-        continue
-      head = branch[0]
-      if branch.len == 3: value = branch[1]
-    if head == nil or head.kind != nnkDotExpr or not (head[1].eqIdent("recv") or head[1].eqIdent("send")) or
-        head[1].eqIdent("send") != (value != nil):
-      error("`ch.recv as x:`, `ch.recv:`, `ch.send(x):`, `timeout(ns):` or `otherwise:`", branch)
-    let (ch, at) = (genSym(nskLet, "ch"), genSym(nskVar, "value"))
-    let source = head[0]
-    let index = newLit(n)
-    let final = newStmtList()
-    if value == nil:
-      setup.add quote do:
-        let `ch` = `source`
-        var `at`: elemOf(`ch`)
-        fillCase(`cases`[`index`], `ch`, `at`, CASE_RECV)
-      if name != nil:
-        final.add quote do:
-          let `name` = if `closed`: none(elemOf(`ch`)) else: some(move `at`)
-    else:
-      setup.add quote do:
-        let `ch` = `source`
-        var `at`: elemOf(`ch`) = `value`
-        fillCase(`cases`[`index`], `ch`, `at`, CASE_SEND)
-      final.add quote do:
-        if `closed`: raiseStatus(ECLOSED)
-        wasMoved(`at`)
-    final.add body
-    dispatch.add nnkOfBranch.newTree(index, final)
-    inc n
-  dispatch.add nnkElse.newTree(otherwise)
-  let count = newLit(max(n, 1))
-  let used = newLit(n)
-  result = quote do:
-    block:
-      var `cases`: array[`count`, SelectCase]
-      `setup`
-      let (`chosen`, `closed`) = doSelect(addr `cases`[0], `used`, `timeout`)
-      `dispatch`
 
 # ---- timers
 
-type Timer* = object ## Sends the time of `now` to `ch` when it fires. There is room for one: who is slow loses some.
+type Timer* = object ## Sends the time of `now` to `ch` when it fires. There is room for one: a slow receiver loses some.
   raw: Handle
   ch*: Chan[int64]
 
@@ -213,23 +173,27 @@ proc `=destroy`*(t: var Timer) =
   t.raw = 0
   `=destroy`(t.ch)
 
-proc newTimer*(delay: int64, period = 0'i64): Timer =
+proc newTimer*(delay: Timeout, period: Timeout = 0): Timer =
   ## Fires after so many nanoseconds (`forever`: not before `reset`), and then every period; 0: once.
   var raw: RawChan
-  check gmx_timer_new(delay, period, addr result.raw, addr raw)
+  check gmx_timer_new(int64(delay), int64(period), addr result.raw, addr raw)
   result.ch = wrapChan[int64](raw)
 
-proc newTicker*(period: int64): Timer = newTimer(period, period)
+proc newTicker*(period: Timeout): Timer = newTimer(period, period)
 
-proc afterChan*(delay: int64): Chan[int64] =
+proc afterChan*(delay: Timeout): Chan[int64] =
   ## A channel that gets the time of `now` once, after so many nanoseconds (`forever`: never). Its timer goes with it.
   var raw: RawChan
-  check gmx_after(delay, addr raw)
+  check gmx_after(int64(delay), addr raw)
   wrapChan[int64](raw)
+
+proc rawTimer(t: Timer): Handle =
+  if t.raw == 0: misuse("the timer was never made: newTimer")
+  t.raw
 
 proc stop*(t: Timer): bool {.discardable.} =
   ## Whether it prevented something: no time of before can be received afterwards.
-  check gmx_timer_stop(t.raw, addr result)
+  check gmx_timer_stop(t.rawTimer, addr result)
 
-proc reset*(t: Timer, delay: int64, period = 0'i64): bool {.discardable.} =
-  check gmx_timer_reset(t.raw, delay, period, addr result)
+proc reset*(t: Timer, delay: Timeout, period: Timeout = 0): bool {.discardable.} =
+  check gmx_timer_reset(t.rawTimer, int64(delay), int64(period), addr result)

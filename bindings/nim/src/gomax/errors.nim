@@ -1,13 +1,21 @@
-## Statuses of the library as exceptions.
+## Statuses of the library as exceptions, and timeouts.
+from std/times import Duration, initDuration, inNanoseconds, inSeconds
 import required, abi
+
+export Duration, initDuration
 
 type
   GomaxError* = object of CatchableError ## What a call of the library came to; `status` is gomax.h's.
     status*: int32
   ClosedError* = object of GomaxError    ## The channel is closed.
-  TimeoutError* = object of GomaxError   ## The time is up.
-  CanceledError* = object of GomaxError  ## The caller's token was cancelled: that of its scope, or one of `withToken`.
-  DeadlockError* = object of GomaxError  ## It would wait for ever.
+  TimeoutError* = object of GomaxError   ## The time is up: that of the call, or the deadline of the scope that raises it.
+  CanceledError* = object of GomaxError  ## The caller's token was canceled: that of its scope, or one of `withToken`.
+  DeadlockError* = object of GomaxError  ## It would wait forever.
+  MisuseDefect* = object of Defect
+    ## A wrong call, in every build, which has changed nothing: of an object that was declared and never made, the unlock of a
+    ## lock that the caller does not have, a wait group counted below zero, a scope behind its block, a second join.
+  Timeout* = distinct int64
+    ## How long a call waits: nanoseconds, as `5.ms`, or a `Duration`. `forever`; 0, or less, only looks.
 
 const forever* = high(int64) ## As a timeout: none.
 
@@ -15,6 +23,15 @@ proc ns*(n: int64): int64 {.inline.} = n
 proc us*(n: int64): int64 {.inline.} = n * 1_000
 proc ms*(n: int64): int64 {.inline.} = n * 1_000_000
 proc sec*(n: int64): int64 {.inline.} = n * 1_000_000_000
+
+converter toTimeout*(ns: int64): Timeout {.inline.} = Timeout(max(ns, 0))
+converter toTimeout*(ns: int): Timeout {.inline.} = Timeout(max(ns, 0))
+converter toTimeout*(d: Duration): Timeout =
+  if d.inSeconds >= forever div 1_000_000_000: Timeout(forever) # 292 years
+  else: Timeout(max(d.inNanoseconds, 0))
+
+proc misuse*(text: string) {.noreturn, noinline.} =
+  raise newException(MisuseDefect, "gomax: " & text)
 
 proc raiseStatus*(status: Status) {.noreturn, noinline.} =
   template with(T: typedesc) =
@@ -32,13 +49,17 @@ proc check*(status: Status) {.inline.} =
   ## Nothing, or its exception.
   if status < 0: raiseStatus(status)
 
+proc checkUse*(status: Status, text: static string) {.inline.} =
+  ## Nothing, or `MisuseDefect`: for a call that only a wrong caller makes fail.
+  if status < 0: misuse(text)
+
 proc counted*(status: Status): int {.inline.} =
   ## The count that the status is, or its exception.
   if status < 0: raiseStatus(status)
   int(status)
 
 proc unseen*(e: ref Exception) {.raises: [], gcsafe.} =
-  ## For exceptions that nobody can get any more.
+  ## For exceptions that nothing can get any more.
   try:
     let trace = e.getStackTrace()
     stderr.write("gomax: unhandled in goroutine " & $gmx_goid() & ": " & e.msg & " [" & $e.name & "]\n" & trace)

@@ -7,7 +7,7 @@
 ## What may run without a block is in C, since Nim looks for its error flag at the beginning of nearly every proc. All that
 ## the library calls is `nimEntry`, `nimStatusEntry` or `nimRangeEntry`: they make a block and go on to the proc of Nim that
 ## the first word of their argument points to. `nimHere` does so with a block that is there.
-import required
+import required, handover
 from system {.all.} import globalsSlot, GetThreadLocalVars # the key, and where Nim finds the block by it
 
 type
@@ -20,6 +20,12 @@ type
 #include <string.h>
 #include <gomax.h>
 """].}
+proc endVars() {.exportc: "gomax_nim_end_vars", cdecl, raises: [], gcsafe.} = handOverAll()
+
+when defined(gcOrc):
+  {.emit: "#define END_VARS() gomax_nim_end_vars()".} # the list of suspects goes with the block
+else:
+  {.emit: "#define END_VARS()".}
 {.emit: ["""
 extern pthread_key_t """, globalsSlot, """;
 NI NimThreadVarsSize(void);
@@ -33,6 +39,7 @@ void gomax_nim_use(void *vars) { pthread_setspecific(""", globalsSlot, """, vars
   memset(vars, 0, sizeof vars); \
   gomax_nim_use(vars); \
   call; \
+  END_VARS(); \
   gomax_nim_use(before)
 
 void gomax_nim_entry(void *arg) { WITH_OWN_VARS((*(void (**)(void *))arg)(arg)); }

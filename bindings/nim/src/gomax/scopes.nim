@@ -1,203 +1,200 @@
-## Cancellation, and Gs that belong together.
+## Goroutines that belong together: a scope waits for all of them.
 import std/macros
-import required, abi, errors, gvars, tasks, chans
-
-type Token* = object ## Who waits under it goes on with `CanceledError` when it is cancelled.
-  raw: Handle
-
-proc `=copy`*(a: var Token, b: Token) {.error.}
-proc `=destroy`*(t: var Token) =
-  if t.raw != 0: discard gmx_cancel_free(t.raw) # which does not cancel it
-  t.raw = 0
-
-proc newToken*(timeout = forever): Token =
-  ## Is cancelled after so many nanoseconds, by `cancel`, or with the caller's current token.
-  check gmx_cancel_new(gmx_cancel_current(), timeout, addr result.raw)
-
-proc cancel*(t: Token) = discard gmx_cancel_now(t.raw)
-proc isCanceled*(t: Token): bool = gmx_cancel_is_cancelled(t.raw)
-proc cancel*(t: Token, reason: Status) =
-  ## With a reason of one's own, a status below 0.
-  check gmx_cancel_now_because(t.raw, reason)
-proc reason*(t: Token): Status =
-  ## `OK` if it is not cancelled; `ECANCELED`; `ETIMEDOUT` by its timeout; or what `cancel` was given.
-  check gmx_cancel_reason(t.raw, addr result)
-proc deadline*(t: Token): int64 =
-  ## On the clock of `now`, the earliest of its own and those above it; `high(int64)` if there is none.
-  check gmx_cancel_deadline(t.raw, addr result)
-proc timedOut*(t: Token): bool = t.reason == ETIMEDOUT
-proc canceled*(): bool =
-  ## Whether the caller's current token is: for loops that do not wait.
-  gmx_cancel_is_cancelled(0)
-
-proc useToken*(raw: Handle): Handle =
-  check gmx_cancel_use(raw, addr result)
-
-proc beginShield*() = check gmx_cancel_shield()
-proc endShield*() = discard gmx_cancel_unshield()
-
-type Cancellation* = object ## What is never sent by the channel of a token.
-
-proc done*(t: Token): Chan[Cancellation] =
-  ## Is closed when the token is cancelled, for `select`: `token.done.recv: ...`.
-  var raw: RawChan
-  check gmx_cancel_chan(t.raw, addr raw)
-  wrapChan[Cancellation](raw)
+import required, abi, errors, gvars, handover, tasks
 
 type
-  HookBox[A, F] = object ## what the G and its `CancelHook` share: the one that comes last frees it
-    body: Body           ## for nimEntry
+  ScopeState = object   ## shared by the owner, the goroutines and the copies of the handle: the last one frees it
     refs: int
+    raw: Handle
+    failed: bool        ## the first failure is `error`; the owner reads it behind all goroutines
+    ended: bool         ## the scope's own token has ended a wait
+    error: ref Exception
+  Scope* = object       ## The goroutines that a `withScope` waits for. Copies are the same scope.
+    state: ptr ScopeState
+  ChildCell[T] = object ## what a goroutine and its `Child` share: the last one frees it, and the box around it
+    refs: int
+    free: proc (arg: pointer) {.nimcall, raises: [], gcsafe.}
+    box: pointer
+    ended: uint32       ## a semaphore
+    returned: bool
+    when T isnot void:
+      value: T
+  ChildBox[A, F, T] = object
+    body: StatusBody    ## for nimStatusEntry
+    cell: ChildCell[T]
+    scope: Scope
     fn: F
     args: A
-  CancelHook* = object ## What `onCancel` gives. One that goes away stops it.
-    hook: Handle
-    box: pointer
-    release: proc (box: pointer) {.nimcall, raises: [], gcsafe.}
+  Child*[T] = object    ## A goroutine of a scope that returns T. One that goes away changes nothing.
+    cell: ptr ChildCell[T]
 
-proc releaseHook[A, F](arg: pointer) {.nimcall, raises: [], gcsafe.} =
-  let box = cast[ptr HookBox[A, F]](arg)
-  if atomicDec(box.refs) > 0: return
-  {.cast(gcsafe), cast(raises: []).}: reset(box[])
-  dealloc(box)
+proc `=destroy`*(s: var Scope) =
+  if s.state != nil and atomicDec(s.state.refs) == 0: dealloc(s.state) # its error has been taken by the owner
+  s.state = nil
 
-proc runHook[A, F](arg: pointer) {.cdecl, raises: [], gcsafe.} =
-  let box = cast[ptr HookBox[A, F]](arg)
-  {.cast(raises: []).}:
-    try: box.fn(box.args)
-    except Exception as e: unseen(e)
-    {.cast(gcsafe).}: reset(box.args)
-  releaseHook[A, F](box)
+proc `=copy`*(a: var Scope, b: Scope) =
+  if a.state == b.state: return
+  if b.state != nil: discard atomicInc(b.state.refs)
+  `=destroy`(a)
+  a.state = b.state
 
-proc stop*(h: var CancelHook): bool {.discardable.} =
-  ## Keeps it from running, if it has not begun. Whether it did. It is not waited for.
-  if h.box == nil: return false
-  var stopped = false
-  discard gmx_cancel_hook_stop(h.hook, addr stopped)
-  if stopped: h.release(h.box) # in its place: it will never run
-  h.release(h.box)
-  h.box = nil
-  stopped
+proc `=copy`*[T](a: var Child[T], b: Child[T]) {.error.}
 
-proc `=copy`*(a: var CancelHook, b: CancelHook) {.error.}
-proc `=destroy`*(h: var CancelHook) = discard stop(h)
+proc release[T](cell: ptr ChildCell[T]) {.raises: [], gcsafe.} =
+  if atomicDec(cell.refs) == 0: cell.free(cell.box)
 
-proc startHook*[A, F](t: Token, fn: F, args: sink A): CancelHook =
-  ## What `onCancel` comes to.
-  let box = cast[ptr HookBox[A, F]](alloc0(sizeof(HookBox[A, F])))
-  if box == nil: raiseStatus(ENOMEM)
-  box.body = runHook[A, F]
-  box.refs = 2
-  box.fn = fn
-  box.args = args
-  let status = gmx_cancel_after(t.raw, nimEntry, box, addr result.hook)
+proc `=destroy`*[T](c: var Child[T]) =
+  if c.cell != nil: release(c.cell)
+  c.cell = nil
+
+proc freeChild[A, F, T](arg: pointer) {.nimcall, raises: [], gcsafe.} =
+  {.cast(gcsafe), cast(raises: []).}: reset(cast[ptr ChildBox[A, F, T]](arg)[])
+  dealloc(arg)
+
+const left = "the scope was left, or never made"
+
+proc raw(scope: Scope): Handle {.inline.} =
+  if scope.state == nil: misuse(left)
+  scope.state.raw
+
+proc token(scope: Scope): Handle =
+  checkUse gmx_scope_token(scope.raw, addr result), left
+
+proc openScope*(timeout: Timeout): Scope =
+  var raw: Handle
+  check gmx_scope_new(int64(timeout), addr raw)
+  let status = gmx_scope_enter(raw)
   if status != OK:
-    reset(box[])
-    dealloc(box)
+    discard gmx_scope_leave(raw, 0, nil)
     raiseStatus(status)
-  result.box = box
-  result.release = releaseHook[A, F]
+  result.state = cast[ptr ScopeState](alloc0(sizeof(ScopeState)))
+  result.state.refs = 1
+  result.state.raw = raw
 
-macro onCancel*(token: Token, args: varargs[untyped]): untyped =
-  ## Runs a call or a block on a G of its own when the token is cancelled, at once if it is: for what has to end a wait that is
-  ## none of the library's. `var hook = onCancel(token, closeSocket(fd))`, `onCancel(token, fd): body`; it returns nothing. The
-  ## end of `hook` stops it. `newToken()` is cancelled with the caller's own, if that is to be followed.
-  let (_, fn, captured) = asProc(args)
-  newCall(bindSym"startHook", token, fn, captured)
+proc cancel*(scope: Scope) =
+  ## Ends what its goroutines and its body wait for: that is no failure.
+  checkUse gmx_scope_cancel(scope.raw), left
 
-template withToken*(t: Token, body: untyped) =
-  let before = useToken(t.raw)
-  try: body
-  finally: discard useToken(before)
-
-template shielded*(body: untyped) =
-  ## No token ends what body waits for: for what has to be tidied up.
-  beginShield()
-  try: body
-  finally: endShield()
-
-type
-  ScopeState* = object
-    raw: Handle
-    failed: bool
-    error: ref Exception
-  Scope* = ptr ScopeState ## Gs that `withScope` waits for.
-  ScopeBox[A] = object
-    body: StatusBody # for nimStatusEntry
-    scope: Scope
-    fn: proc (args: var A) {.nimcall, gcsafe.}
-    args: A
-
-proc openScope*(timeout: int64): ScopeState =
-  check gmx_scope_new(timeout, addr result.raw)
-  let status = gmx_scope_enter(result.raw)
-  if status != OK:
-    discard gmx_scope_leave(result.raw, 0, nil)
-    raiseStatus(status)
-
-proc cancel*(scope: Scope) = discard gmx_scope_cancel(scope.raw)
 proc isCanceled*(scope: Scope): bool =
-  ## By `cancel`, by the first exception, or by its timeout.
-  var token: Handle
-  gmx_scope_token(scope.raw, addr token) == OK and gmx_cancel_is_cancelled(token)
+  ## By `cancel`, by the first failure, by its deadline, or with the token around it.
+  gmx_cancel_is_cancelled(scope.token)
 
-proc leaveScope*(scope: Scope, early: bool) =
-  if early: cancel(scope)
-  check waits(gmx_scope_leave(scope.raw, forever, nil))
+proc abort() {.importc, header: "<stdlib.h>", noreturn.}
 
-proc rethrow*(scope: Scope) =
-  if scope.error != nil: raise move scope.error
+proc cannotWait(status: Status) {.noreturn, raises: [].} =
+  ## The goroutines refer to what lies around the scope, so its owner must not continue before they end.
+  try:
+    stderr.write("gomax: a scope cannot be left where its owner cannot wait for its goroutines (" & $gmx_strerror(status) &
+      "): put `withScope` around `withPin`, `blocking` and `withStoppedWorld`, not into them\n")
+    stderr.flushFile()
+  except CatchableError: discard
+  abort()
 
-proc runInScope[A](arg: pointer): Status {.cdecl, raises: [], gcsafe.} =
-  let box = cast[ptr ScopeBox[A]](arg)
+proc letsOut*(scope: Scope, e: ref Exception): Status {.raises: [], gcsafe.} =
+  ## What it means that a goroutine or the body lets e out. An error of a wait that the scope's own token ended is no failure.
+  let state = scope.state
+  if e of CanceledError:
+    var token: Handle
+    var reason = OK
+    if gmx_scope_token(state.raw, addr token) == OK and gmx_cancel_reason(token, addr reason) == OK and reason != OK:
+      atomicStoreN(addr state.ended, true, ATOMIC_RELAXED)
+      return OK
+  {.cast(raises: []), cast(gcsafe).}:
+    if not atomicTestAndSet(addr state.failed, ATOMIC_RELAXED): state.error = e
+  ECANCELED
+
+proc leaveScope*(scope: Scope) =
+  ## Waits for all, and raises what there is to raise. The token around the scope is the caller's again.
+  let state = scope.state
+  var why = ScopeEnd(struct_size: csize_t(sizeof(ScopeEnd)))
+  let status = waits gmx_scope_leave_why(state.raw, forever, addr why)
+  if status != OK: cannotWait(status)
+  if state.error != nil: raise move state.error
+  if not state.ended: return
+  if gmx_cancel_is_cancelled(0): raiseStatus(ECANCELED)
+  if why.by == SCOPE_DEADLINE: raiseStatus(ETIMEDOUT)
+
+template inScope*(timeout: Timeout, body: untyped) =
+  ## What `withScope` comes to. No block and no loop is around body: its `break` and `continue` are the caller's.
+  if true:
+    let scope {.inject, used.} = openScope(timeout)
+    var through = false
+    try:
+      body
+      through = true
+    except Exception as e:
+      through = letsOut(scope, e) == OK
+    finally:
+      if not through: cancel(scope)
+      leaveScope(scope)
+
+macro withScope*(args: varargs[untyped]): untyped =
+  ## `withScope: body` or `withScope(timeout): body` runs body with a `scope`, and waits for the goroutines that were spawned
+  ## in it. The first failure, of one of them or of body, cancels the others and what body waits for, and is raised here.
+  ## Leaving body early (`return`, `break`, `continue`) and `scope.cancel()` cancel all; that raises nothing. If the timeout
+  ## ends a wait, `TimeoutError` is raised here; if the token around the scope does, `CanceledError`.
+  ##
+  ## .. code-block:: nim
+  ##   withScope(10.sec):
+  ##     var size = scope.spawn fetch(a)
+  ##     scope.spawn fetch(b)
+  ##     echo size.join()
+  if args.len notin 1 .. 2: error("withScope: body, or withScope(timeout): body", args)
+  newCall(bindSym"inScope", if args.len == 2: args[0] else: bindSym"forever", args[^1])
+
+# ---- its goroutines
+
+proc runChild[A, F, T](arg: pointer): Status {.cdecl, raises: [], gcsafe.} =
+  let box = cast[ptr ChildBox[A, F, T]](arg)
   {.cast(raises: []), cast(gcsafe).}:
     try:
-      box.fn(box.args)
+      when T is void: box.fn(box.args)
+      else: box.cell.value = box.fn(box.args)
+      box.cell.returned = true
     except Exception as e:
-      result = ECANCELED
-      # the first one's; whoever reads it has left the scope, which comes after all of its Gs
-      if not atomicTestAndSet(addr box.scope.failed, ATOMIC_RELAXED): box.scope.error = e
-    reset(box[])
-  dealloc(box)
+      result = box.scope.letsOut(e)
+    reset(box.args)
+  if box.cell.returned: handOver(T)
+  else: handOverAll()
+  discard gmx_sema_release(addr box.cell.ended)
+  release(addr box.cell)
 
-proc startInScope*[A](scope: Scope, fn: proc (args: var A) {.nimcall, gcsafe.}, args: sink A) =
-  let box = cast[ptr ScopeBox[A]](alloc0(sizeof(ScopeBox[A])))
+proc startInScope*[A, F](T: typedesc, scope: Scope, fn: F, args: sink A): Child[T] {.discardable.} =
+  ## What `spawn` comes to.
+  let raw = scope.raw
+  let box = cast[ptr ChildBox[A, F, T]](alloc0(sizeof(ChildBox[A, F, T])))
   if box == nil: raiseStatus(ENOMEM)
-  box.body = runInScope[A]
+  box.body = runChild[A, F, T]
+  box.cell.refs = 2
+  box.cell.free = freeChild[A, F, T]
+  box.cell.box = box
   box.scope = scope
   box.fn = fn
   box.args = args
-  let status = gmx_scope_spawn(scope.raw, nimStatusEntry, box)
+  handOver(A)
+  let status = gmx_scope_spawn(raw, nimStatusEntry, box)
   if status != OK:
-    reset(box[])
-    dealloc(box)
+    freeChild[A, F, T](box) # it never ran
+    if status == ESTALE: misuse(left)
     raiseStatus(status)
+  result.cell = addr box.cell
 
 macro spawn*(scope: Scope, args: varargs[untyped]): untyped =
-  ## Starts a G in the scope: `scope.spawn f(x)`, or `scope.spawn(x): body`, as `go` does. It returns nothing.
-  let (_, fn, captured) = asProc(args)
-  newCall(bindSym"startInScope", scope, fn, captured)
+  ## Starts a goroutine in the scope, as `go` does: `scope.spawn f(x)`, or `scope.spawn(x): body`. `var c = scope.spawn f(x)`
+  ## gives a `Child`, to join within the scope or behind it. `MisuseDefect` if the scope was left.
+  let (returns, fn, captured) = asProc(args)
+  newCall(bindSym"startInScope", returns, scope, fn, captured)
 
-template inScope*(timeout: int64, body: untyped) =
-  ## What `withScope` comes to.
-  block:
-    var state = openScope(timeout)
-    let scope {.inject, used.}: Scope = addr state
-    var through = false
-    try:
-      try:
-        body
-        through = true
-      finally:
-        leaveScope(scope, not through)
-    except CanceledError:
-      rethrow(scope) # what the wait of the body was canceled for
-      raise
-    rethrow(scope)
+proc join*[T](c: var Child[T], timeout: Timeout = forever): T =
+  ## Waits for the goroutine, and returns what it returned. Its failure comes out of the scope: here that is a `CanceledError`,
+  ## as is the end of a goroutine that was canceled. After a `TimeoutError`, and a `CanceledError` of the wait itself, it can be
+  ## joined again: see `joined`.
+  if c.cell == nil: misuse("the goroutine was joined, or never spawned")
+  check waits(gmx_sema_acquire_timeout(addr c.cell.ended, int64(timeout)))
+  let cell = move c.cell
+  let returned = cell.returned
+  when T isnot void: result = move cell.value
+  release(cell)
+  if not returned: raiseStatus(ECANCELED)
 
-macro withScope*(args: varargs[untyped]): untyped =
-  ## `withScope: body` or `withScope(timeout): body` runs body with a `scope`, and waits for the Gs that were spawned in it.
-  ## The first exception of one of them cancels the others and is raised here; one of the body, or leaving it early,
-  ## cancels all. So does the timeout. What the body waits for is canceled with the rest.
-  if args.len notin 1 .. 2: error("withScope: body, or withScope(timeout): body", args)
-  newCall(bindSym"inScope", if args.len == 2: args[0] else: bindSym"forever", args[^1])
+proc joined*[T](c: Child[T]): bool = c.cell == nil

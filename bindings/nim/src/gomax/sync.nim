@@ -31,24 +31,26 @@ notCopied(Once)
 notCopied(Barrier)
 notCopied(Semaphore)
 
-proc lock*(m: var Mutex, timeout = forever) =
+const notTheCallers = "unlock of a lock that the caller does not have"
+
+proc lock*(m: var Mutex, timeout: Timeout = forever) =
   ## `DeadlockError` for a second lock by the same G.
-  check waits(gmx_mutex_lock_timeout(addr m.raw, timeout))
+  check waits(gmx_mutex_lock_timeout(addr m.raw, int64(timeout)))
 proc tryLock*(m: var Mutex): bool = gmx_mutex_try_lock(addr m.raw) == OK
 proc unlock*(m: var Mutex) =
-  ## By whoever locked it; nobody else's call has an effect.
-  discard gmx_mutex_unlock(addr m.raw)
+  ## By the goroutine that has it. `MisuseDefect` if the caller does not have it: it stays as it is.
+  checkUse gmx_mutex_unlock(addr m.raw), notTheCallers
 
-proc lock*(m: var RecursiveMutex, timeout = forever) = check waits(gmx_rmutex_lock(addr m.raw, timeout))
+proc lock*(m: var RecursiveMutex, timeout: Timeout = forever) = check waits(gmx_rmutex_lock(addr m.raw, int64(timeout)))
 proc tryLock*(m: var RecursiveMutex): bool = gmx_rmutex_try_lock(addr m.raw) == OK
-proc unlock*(m: var RecursiveMutex) = discard gmx_rmutex_unlock(addr m.raw)
+proc unlock*(m: var RecursiveMutex) = checkUse gmx_rmutex_unlock(addr m.raw), notTheCallers
 
-proc lock*(m: var RwMutex, timeout = forever) = check waits(gmx_rwmutex_lock_timeout(addr m.raw, timeout))
+proc lock*(m: var RwMutex, timeout: Timeout = forever) = check waits(gmx_rwmutex_lock_timeout(addr m.raw, int64(timeout)))
 proc tryLock*(m: var RwMutex): bool = gmx_rwmutex_try_lock(addr m.raw) == OK
-proc unlock*(m: var RwMutex) = discard gmx_rwmutex_unlock(addr m.raw)
-proc lockShared*(m: var RwMutex, timeout = forever) = check waits(gmx_rwmutex_rlock_timeout(addr m.raw, timeout))
+proc unlock*(m: var RwMutex) = checkUse gmx_rwmutex_unlock(addr m.raw), notTheCallers
+proc lockShared*(m: var RwMutex, timeout: Timeout = forever) = check waits(gmx_rwmutex_rlock_timeout(addr m.raw, int64(timeout)))
 proc tryLockShared*(m: var RwMutex): bool = gmx_rwmutex_try_rlock(addr m.raw) == OK
-proc unlockShared*(m: var RwMutex) = discard gmx_rwmutex_runlock(addr m.raw)
+proc unlockShared*(m: var RwMutex) = checkUse gmx_rwmutex_runlock(addr m.raw), notTheCallers
 
 template withLock*(m: var (Mutex | RecursiveMutex | RwMutex), body: untyped) =
   lock(m)
@@ -60,28 +62,33 @@ template withSharedLock*(m: var RwMutex, body: untyped) =
   try: body
   finally: unlockShared(m)
 
-proc wait*(c: var Condition, m: var Mutex, timeout = forever) =
+proc wait*(c: var Condition, m: var Mutex, timeout: Timeout = forever) =
   ## The caller has the mutex before and after, whatever comes of it. Look again in a loop.
-  check waits(gmx_cond_wait_timeout(addr c.raw, addr m.raw, timeout))
+  check waits(gmx_cond_wait_timeout(addr c.raw, addr m.raw, int64(timeout)))
 proc signal*(c: var Condition) = discard gmx_cond_signal(addr c.raw)
 proc broadcast*(c: var Condition) = discard gmx_cond_broadcast(addr c.raw)
 
-proc add*(wg: var WaitGroup, n = 1) = check gmx_waitgroup_add(addr wg.raw, int32(n))
-proc done*(wg: var WaitGroup) = discard gmx_waitgroup_add(addr wg.raw, -1)
-proc wait*(wg: var WaitGroup, timeout = forever) = check waits(gmx_waitgroup_wait_timeout(addr wg.raw, timeout))
+proc add*(wg: var WaitGroup, n = 1) =
+  ## `MisuseDefect` if the count would be below 0, or above 2^31 - 1.
+  checkUse gmx_waitgroup_add(addr wg.raw, int32(n)), "a wait group was counted below 0, or too far"
+proc done*(wg: var WaitGroup) =
+  ## `MisuseDefect` if nothing was added for it: the count stays 0.
+  checkUse gmx_waitgroup_add(addr wg.raw, -1), "a wait group was counted below 0"
+proc wait*(wg: var WaitGroup, timeout: Timeout = forever) = check waits(gmx_waitgroup_wait_timeout(addr wg.raw, int64(timeout)))
 
 proc initBarrier*(n: int): Barrier =
   ## n meet.
   if n < 1 or n > int(high(uint32)): check EINVAL
   result.raw.n = uint32(n)
-proc wait*(b: var Barrier, timeout = forever): bool {.discardable.} =
+proc wait*(b: var Barrier, timeout: Timeout = forever): bool {.discardable.} =
   ## Waits until all have arrived. True for one of them in each round. A wait that raises is no arrival.
-  check waits(gmx_barrier_wait_timeout(addr b.raw, timeout, addr result))
+  if b.raw.n == 0: misuse("the barrier was never made: initBarrier")
+  check waits(gmx_barrier_wait_timeout(addr b.raw, int64(timeout), addr result))
 proc waiters*(b: var Barrier): int =
   ## How many have arrived in this round.
   int(gmx_barrier_waiters(addr b.raw))
 
-proc acquire*(s: var Semaphore, timeout = forever) = check waits(gmx_sema_acquire_timeout(addr s.count, timeout))
+proc acquire*(s: var Semaphore, timeout: Timeout = forever) = check waits(gmx_sema_acquire_timeout(addr s.count, int64(timeout)))
 proc tryAcquire*(s: var Semaphore): bool = gmx_sema_try_acquire(addr s.count) == OK
 proc release*(s: var Semaphore) = check gmx_sema_release(addr s.count)
 proc releaseHandoff*(s: var Semaphore) =
@@ -100,11 +107,11 @@ proc waiters*(c: var Condition): int =
   int(gmx_cond_waiters(addr c.raw))
 proc waiters*(s: var Semaphore): int = int(gmx_sema_waiters(addr s.count))
 
-proc waitOnAddress*[T](word: ptr T, expected: T, timeout = forever) =
+proc waitOnAddress*[T](word: ptr T, expected: T, timeout: Timeout = forever) =
   ## Waits until `wakeAddress`, if the word is `expected`: a futex. It may come back without a reason: look at the word again,
   ## in a loop. Words of 1, 2, 4 or 8 bytes.
   var expected = expected
-  let status = waits gmx_wait_on_address(word, addr expected, csize_t(sizeof(T)), timeout)
+  let status = waits gmx_wait_on_address(word, addr expected, csize_t(sizeof(T)), int64(timeout))
   if status != EAGAIN: check status
 proc wakeAddress*(word: pointer, n = high(uint32)): int {.discardable.} =
   ## Wakes those that wait for the word, at most n. Change it before. How many were woken.
@@ -122,9 +129,9 @@ proc callOnce(arg: pointer) {.cdecl, raises: [], gcsafe.} =
     try: call.fn()
     except Exception as e: call.error = e
 
-proc perform*(once: var Once, fn: proc () {.nimcall, gcsafe.}, timeout = forever) =
+proc perform*(once: var Once, fn: proc () {.nimcall, gcsafe.}, timeout: Timeout = forever) =
   ## Calls fn if this is the first call for this once; whoever comes meanwhile waits until it has returned. What it raises
   ## comes to the first caller.
   var call = OnceCall(fn: fn)
-  check waits(gmx_once_do_timeout(addr once.raw, callOnce, addr call, timeout))
+  check waits(gmx_once_do_timeout(addr once.raw, callOnce, addr call, int64(timeout)))
   if call.error != nil: raise call.error

@@ -1,6 +1,6 @@
 ## Gs with typed arguments and results.
 import std/macros
-import required, abi, errors, gvars
+import required, abi, errors, gvars, handover
 
 type
   Cell[T] = object ## what a G and its task share: the one that comes last frees it, and the box around it
@@ -53,6 +53,8 @@ proc runBox[A, F, T](arg: pointer) {.cdecl, raises: [], gcsafe.} =
     except Exception as e:
       box.cell.error = e
     {.cast(gcsafe).}: reset(box.args)
+  if box.cell.error == nil: handOver(T)
+  else: handOverAll()
   release(addr box.cell)
 
 proc newBox[A, F](T: typedesc, fn: F, args: sink A): ptr Box[A, F, T] =
@@ -64,6 +66,7 @@ proc newBox[A, F](T: typedesc, fn: F, args: sink A): ptr Box[A, F, T] =
   result.cell.box = result
   result.fn = fn
   result.args = args
+  handOver(A)
 
 proc take[T](cell: ptr Cell[T]): T =
   let e = move cell.error
@@ -99,11 +102,11 @@ proc startMain*[A, F](T: typedesc, fn: F, args: sink A): T =
     raiseStatus(status)
   take(addr box.cell)
 
-proc join*[T](t: var Task[T], timeout = forever): T =
+proc join*[T](t: var Task[T], timeout: Timeout = forever): T =
   ## Waits for the G, and returns what it returned or raises what it raised. If the wait itself ends early
-  ## (`TimeoutError`) the task can be joined again: see `joined`.
-  if t.cell == nil: raise newException(ValueError, "the task was joined")
-  check waits(gmx_join(t.g, timeout))
+  ## (`TimeoutError`) the task can be joined again: see `joined`. `MisuseDefect` if it was joined.
+  if t.cell == nil: misuse("the task was joined, or never started")
+  check waits(gmx_join(t.g, int64(timeout)))
   let cell = t.cell
   t.cell = nil
   take(cell)
@@ -116,9 +119,12 @@ proc joined*[T](t: Task[T]): bool = t.cell == nil
 
 proc cancel*[T](t: Task[T]): bool {.discardable.} =
   ## Ends its waits for events by `CanceledError`; `GoOptions.cancellable` says that this may be. False: it has ended.
+  if t.g == 0: misuse("the task was never started")
   let status = gmx_cancel_g(t.g, ECANCELED)
   if status != ESTALE: check status
   status == OK
+
+template taken(value: untyped): untyped = isolated(typeof(value), value) # as an argument of a goroutine
 
 proc asProc*(args: NimNode): tuple[returns, fn, captured: NimNode] {.compileTime.} =
   ## `f(x, y)` or `x, y` and a block, as a proc of its own and the tuple of what it takes along. The proc is nimcall: a
@@ -127,7 +133,7 @@ proc asProc*(args: NimNode): tuple[returns, fn, captured: NimNode] {.compileTime
   let captured = newNimNode(nnkTupleConstr)
   let types = newNimNode(nnkTupleConstr)
   proc moved(value: NimNode): NimNode =
-    captured.add value
+    captured.add newCall(bindSym"taken", value)
     types.add newCall(bindSym"typeof", value)
     newCall(bindSym"move", nnkBracketExpr.newTree(params, newLit(captured.len - 1)))
   var body, result_type: NimNode
@@ -215,7 +221,7 @@ proc stop*(a: var After): bool {.discardable.} =
   `=destroy`(a)
   true
 
-proc startLate*[A, F](delay: int64, fn: F, args: sink A): After {.discardable.} =
+proc startLate*[A, F](delay: Timeout, fn: F, args: sink A): After {.discardable.} =
   ## What `after` comes to.
   let box = cast[ptr LateBox[A, F]](alloc0(sizeof(LateBox[A, F])))
   if box == nil: raiseStatus(ENOMEM)
@@ -223,7 +229,8 @@ proc startLate*[A, F](delay: int64, fn: F, args: sink A): After {.discardable.} 
   box.refs = 2
   box.fn = fn
   box.args = args
-  let status = gmx_after_func(max(delay, 0), nimEntry, box, addr box.timer)
+  handOver(A)
+  let status = gmx_after_func(int64(delay), nimEntry, box, addr box.timer)
   if status != OK:
     reset(box[])
     dealloc(box)
@@ -232,7 +239,7 @@ proc startLate*[A, F](delay: int64, fn: F, args: sink A): After {.discardable.} 
   result.box = box
   result.release = releaseLate[A, F]
 
-macro after*(delay: int64, args: varargs[untyped]): untyped =
+macro after*(delay: Timeout, args: varargs[untyped]): untyped =
   ## Runs a call or a block on a G of its own after so many nanoseconds: `after(5.ms, f(x))`, `after(5.ms, x): body`. It
   ## returns nothing. `var late = after(...)` may `late.stop()` it.
   let (_, fn, captured) = asProc(args)
@@ -245,7 +252,7 @@ type
     raw: Handle
   Turn* = object ## One's turn in a class, and how long to wait for it.
     raw: Handle
-    timeout: int64
+    timeout: Timeout
   ClassCall[A, F, T] = object
     body: Body # for nimHere
     vars: pointer
@@ -264,8 +271,10 @@ proc newBlockingClass*(limit: Positive, name = ""): BlockingClass =
   ## The name is shown in dumps as what those wait for whose turn it is not. The class outlives its calls.
   check gmx_class_new(uint32(min(limit, int(high(uint32)))), cstring(name), addr result.raw)
 
-proc within*(class: BlockingClass, timeout: int64): Turn = Turn(raw: class.raw, timeout: timeout)
-proc turn*(class: BlockingClass): Turn = class.within(forever)
+proc within*(class: BlockingClass, timeout: Timeout): Turn = Turn(raw: class.raw, timeout: timeout)
+proc turn*(class: BlockingClass): Turn =
+  if class.raw == 0: misuse("the class was never made: newBlockingClass")
+  class.within(forever)
 proc turn*(turn: Turn): Turn = turn
 
 proc runClassCall[A, F, T](arg: pointer) {.cdecl, raises: [], gcsafe.} =
@@ -279,7 +288,7 @@ proc runClassCall[A, F, T](arg: pointer) {.cdecl, raises: [], gcsafe.} =
 proc callInTurn*[A, F](T: typedesc, turn: Turn, fn: F, args: sink A): T =
   ## What `blockingIn` comes to.
   var call = ClassCall[A, F, T](body: runClassCall[A, F, T], vars: gvars(), fn: fn, args: args)
-  check waits(gmx_blocking_in(turn.raw, nimHere, addr call, turn.timeout))
+  check waits(gmx_blocking_in(turn.raw, nimHere, addr call, int64(turn.timeout)))
   if call.error != nil: raise move call.error
   when T isnot void: result = move call.value
 
@@ -306,6 +315,7 @@ proc runRange[T](arg: pointer, first, last: int64) {.cdecl, raises: [], gcsafe.}
     except Exception as e:
       if atomicTestAndSet(addr call.failed, ATOMIC_RELAXED): unseen(e)
       else: call.error = e # read when all calls have returned
+  handOverAll()
 
 proc parallelFor*[T](n: int64, fn: proc (first, last: int64, arg: ptr T) {.nimcall, gcsafe.}, arg: ptr T, grain = 0'i64) =
   ## Calls fn for ranges, `first ..< last`, that together are `0 ..< n`, on as many Gs as Ps have nothing else to do, and returns

@@ -2,10 +2,10 @@
 import std/macros
 import required, abi, errors, gvars
 
-proc sleep*(ns: int64) = check waits(gmx_sleep(ns)) ## `sleep 5.ms`
+proc sleep*(time: Timeout) = check waits(gmx_sleep(int64(time))) ## `sleep 5.ms`
 proc yieldNow*() = check waits(gmx_yield())         ## lets other Gs run first
 proc now*(): int64 = gmx_now()                      ## the monotonic clock, in nanoseconds
-proc deadline*(timeout: int64): int64 = gmx_deadline(timeout) ## when a timeout ends that begins now
+proc deadline*(timeout: Timeout): int64 = gmx_deadline(int64(timeout)) ## when a timeout ends that begins now
 proc timeLeft*(deadline: int64): int64 = gmx_time_left(deadline) ## what is left of it
 proc goid*(): uint64 = gmx_goid()                   ## the number of the calling G; 0 outside of Gs
 proc numG*(): int = int(gmx_num_g())                ## how many Gs are alive
@@ -13,12 +13,12 @@ proc maxprocs*(): int = int(gmx_gomaxprocs(0))      ## how many Gs run at the sa
 proc setMaxprocs*(n: Positive): int {.discardable.} = counted(waits gmx_gomaxprocs(int32(n)))
 proc setDefaultMaxprocs*() = check waits(gmx_set_default_gomaxprocs()) ## it follows the machine, as at the beginning
 proc numCpu*(): int = int(gmx_num_cpu())            ## what the default for it is
-proc shutdown*(timeout = forever) = check waits(gmx_shutdown(timeout)) ## waits until no G is alive, ends all threads
+proc shutdown*(timeout: Timeout = forever) = check waits(gmx_shutdown(int64(timeout))) ## waits until no G is alive, ends all threads
 
-proc initGomax*(maxprocs = 0, stackSize = 0, g0StackSize = 0, slice = 0'i64, maxThreads = 0) =
+proc initGomax*(maxprocs = 0, stackSize = 0, g0StackSize = 0, slice: Timeout = 0, maxThreads = 0) =
   ## Starts the runtime with other than the defaults, before anything else does.
   var config = Config(struct_size: csize_t(sizeof(Config)), maxprocs: int32(maxprocs), stack_size: csize_t(stackSize),
-    g0_stack_size: csize_t(g0StackSize), slice_ns: slice, max_threads: int32(maxThreads))
+    g0_stack_size: csize_t(g0StackSize), slice_ns: int64(slice), max_threads: int32(maxThreads))
   check gmx_init(addr config)
 
 proc gomaxVersion*(): tuple[major, minor, patch: int] =
@@ -69,7 +69,7 @@ template mayBlock*(body: untyped) =
 
 template withPin*(p: untyped, body: untyped) =
   ## The G stays on P number `p`, which nobody else uses; body does not wait.
-  block:
+  if true: # no block: a `break` of the user's would leave it
     let p {.used.} = counted(gmx_pin())
     try: body
     finally: discard waits gmx_unpin()
@@ -80,9 +80,9 @@ template lockedToThread*(body: untyped) =
   try: body
   finally: discard gmx_unlock_os_thread()
 
-template withStoppedWorld*(reason: string, timeout: int64, body: untyped) =
+template withStoppedWorld*(reason: string, timeout: Timeout, body: untyped) =
   ## No other G runs meanwhile; body does not wait.
-  check waits(gmx_stop_the_world_timeout(cstring(reason), timeout))
+  check waits(gmx_stop_the_world_timeout(cstring(reason), int64(timeout)))
   try: body
   finally: discard gmx_start_the_world()
 
@@ -123,9 +123,12 @@ proc `=destroy`*[T](x: var PerP[T]) =
   x.key = 0
 
 proc newPerP*[T](): PerP[T] = check gmx_p_key_create(addr result.key)
-proc get*[T](x: PerP[T]): ptr T = cast[ptr T](gmx_p_get(x.key))
-proc set*[T](x: PerP[T], value: ptr T) = check gmx_p_set(x.key, value)
-proc `[]`*[T](x: PerP[T], p: int): ptr T = cast[ptr T](gmx_p_get_of(x.key, int32(p)))
+proc made[T](x: PerP[T]): uint32 =
+  if x.key == 0: misuse("the PerP was never made: newPerP")
+  x.key
+proc get*[T](x: PerP[T]): ptr T = cast[ptr T](gmx_p_get(x.made))
+proc set*[T](x: PerP[T], value: ptr T) = check gmx_p_set(x.made, value)
+proc `[]`*[T](x: PerP[T], p: int): ptr T = cast[ptr T](gmx_p_get_of(x.made, int32(p)))
   ## That of P number p, from 0 to `countP() - 1`: for a stopped world.
 proc countP*(): int = int(gmx_p_count()) ## how many Ps were ever made
 
