@@ -1,5 +1,7 @@
 """The scheduler of the Go runtime for Python: goroutines, channels, select, scopes. See docs/python.md of libgomax."""
 
+from typing import TYPE_CHECKING, Any
+
 from ._abi import VERSION as __version__
 from ._cchannels import CChannel
 from ._channels import UNBOUNDED, Channel, Selected, Waiters, select, select_nowait
@@ -40,6 +42,9 @@ from ._world import (
     stopped_world,
 )
 
+if TYPE_CHECKING:
+    from ._futures import Executor
+
 __all__ = [
     "Barrier",
     "BlockingClass",
@@ -50,6 +55,7 @@ __all__ = [
     "ClosedError",
     "Cond",
     "Error",
+    "Executor",
     "ForkedError",
     "G",
     "GInfo",
@@ -104,3 +110,13 @@ __all__ = [
     "wait_on_address",
     "wake_address",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What imports much is imported when it is used."""
+    if name == "Executor":
+        from ._futures import Executor
+
+        globals()[name] = Executor
+        return Executor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

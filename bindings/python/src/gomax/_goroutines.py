@@ -24,6 +24,8 @@ from ._library import Process, gmx, process
 from ._waits import FOREVER, at_once, nanoseconds, under_own_token, wait
 
 if TYPE_CHECKING:
+    import concurrent.futures
+
     from typing_extensions import ParamSpec
 
     P = ParamSpec("P")
@@ -255,6 +257,13 @@ class G(Generic[T]):
             fn(g)
 
         self._when_finished(call)
+
+    def future(self) -> "concurrent.futures.Future[T]":
+        """A concurrent.futures.Future with its outcome: for `wait` and `as_completed` of that module, and asyncio.wrap_future. It
+        runs already, so the future's `cancel` says False; that of the goroutine ends its waits."""
+        from ._futures import future_of
+
+        return future_of(self)
 
     def _outcome(self) -> T:
         self._told = True
