@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Python: the library by bare ctypes, then the package as its users get it: a wheel, built and installed in a fresh venv
-# without a network, and the tests of bindings/python run there.
+# without a network, and the tests of bindings/python run there. trio and anyio, which the package does not need, are installed
+# beside it for the tests of coroutines, if that can be done; otherwise those are skipped.
 # Environment: GMX_LIB another libgomax.so than target/release's; PYTHONS the interpreters (python3), as in
 # PYTHONS="python3.9 python3.13t"; GMX_MYPY another mypy, for the check of the types, than that of the path. Where there is
 # none, one is installed below target, if that can be done; otherwise that check is skipped.
@@ -26,6 +27,7 @@ for python in ${PYTHONS:-${PYTHON:-python3}}; do
   "$python" -m venv "$venv"
   "$venv/bin/pip" wheel --quiet --no-index --no-deps --wheel-dir "$venv/wheels" bindings/python
   "$venv/bin/pip" install --quiet --no-index --no-deps "$venv"/wheels/gomax-*-py3-none-*linux*.whl
+  "$venv/bin/pip" install --quiet --disable-pip-version-check trio anyio || echo "trio and anyio cannot be installed" >&2
   (cd "$work" && "$venv/bin/python" -X faulthandler "$OLDPWD/bindings/python/tests") || failed=1
   (cd "$work" && "$OLDPWD/ci/meaning.py" Python "$venv/bin/python" "$OLDPWD/bindings/python/tests/meaning.py") || failed=1
 done

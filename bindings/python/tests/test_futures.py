@@ -198,6 +198,19 @@ print(os.waitpid(pid, 0)[1])
 """
         self.assertEqual(run(text), "0\n")
 
+    def test_imported_when_used(self):
+        text = """
+import sys, gomax
+def loaded():
+    return [name for name in ("asyncio", "concurrent.futures", "logging") if name in sys.modules]
+with gomax.scope() as s:
+    s.go(gomax.Channel(1).send, 1)
+print(loaded())
+gomax.Executor
+print(loaded())
+"""
+        self.assertEqual(run(text), "[]\n['concurrent.futures', 'logging']\n")
+
 
 if __name__ == "__main__":
     unittest.main()

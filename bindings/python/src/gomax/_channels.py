@@ -19,9 +19,9 @@ So whoever comes second sees the first: a coroutine by the attempt or by `blocke
 when its own wait went well, by settling.
 """
 
-import asyncio
 import random
 from collections import OrderedDict
+from sys import modules
 from threading import Lock
 from types import TracebackType
 from typing import (
@@ -41,9 +41,8 @@ from typing import (
     Union,
 )
 
-from . import _abi
+from . import _abi, _loops
 from ._errors import ClosedError, ForkedError, WouldBlockError, check, error, integer
-from ._goroutines import wake
 from ._library import Process, gmx, process
 from ._waits import nanoseconds, wait
 
@@ -58,19 +57,18 @@ _chance = random.Random().random  # of our own: the program may seed that of the
 class Coroutine(Generic[T]):
     """A coroutine that waits at a channel. `status` is EAGAIN until a thread has served it, under the channel's lock."""
 
-    __slots__ = ("loop", "future", "status", "box")
+    __slots__ = ("future", "status", "box")
     sure = True  # that nobody else has served it
 
     def __init__(self, box: List[T]) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.future: "asyncio.Future[None]" = self.loop.create_future()
+        self.future = _loops.future()
         self.status = EAGAIN
         self.box = box
 
     def serve(self, status: int) -> bool:
         """False if nobody waits there: its loop is closed, or (_select_async.py) another case was faster."""
         self.status = status
-        return wake(self.loop, self.future)
+        return _loops.wake(self.future)
 
 
 class Returned(Coroutine[T]):
@@ -333,6 +331,8 @@ class Channel(Channels, Generic[T]):
     async def send_async(self, value: T) -> None:
         """`send` for coroutines. A wait costs a future, no thread and no goroutine."""
         self._mine()
+        if "trio" in modules:
+            await _loops.checkpoint()
         box = [value]
         with self._lock:
             status = self._attempt_locked(SEND, box)
@@ -353,6 +353,8 @@ class Channel(Channels, Generic[T]):
     async def recv_async(self) -> T:
         """`recv` for coroutines. A wait costs a future, no thread and no goroutine."""
         self._mine()
+        if "trio" in modules:
+            await _loops.checkpoint()
         box: List[T] = []
         with self._lock:
             status = self._attempt_locked(RECV, box)

@@ -7,7 +7,6 @@ thread ends the program, as in Go.
 """
 
 import _thread
-import asyncio
 import collections
 import contextvars
 import ctypes
@@ -16,9 +15,10 @@ import itertools
 import threading
 from _ctypes import CFuncPtr
 from queue import Empty, SimpleQueue
+from sys import modules
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Generator, Generic, List, Optional, Tuple, TypeVar, Union
 
-from . import _abi
+from . import _abi, _loops
 from ._errors import ForkedError, check, error, integer, is_cancellation
 from ._library import Process, gmx, process
 from ._waits import FOREVER, at_once, nanoseconds, under_own_token, wait
@@ -278,17 +278,18 @@ class G(Generic[T]):
         if not self._finished:
             if self._epoch is not process.epoch:
                 raise ForkedError()
-            loop = asyncio.get_running_loop()
-            future: "asyncio.Future[None]" = loop.create_future()
+            future = _loops.future()
 
             def finished(_: "G[Any]") -> None:
-                wake(loop, future)
+                _loops.wake(future)
 
             try:
                 self._when_finished(finished)
-                yield from future
+                yield from future.__await__()
             finally:
                 self._then.pop(finished, None)
+        elif "trio" in modules:
+            yield from _loops.checkpoint().__await__()
         return self._outcome()
 
     def __del__(self) -> None:
@@ -300,23 +301,6 @@ class G(Generic[T]):
     def __repr__(self) -> str:
         state = "runs" if not self._finished else "failed" if self._error is not None else "returned"
         return f"<gomax.G {state}>"
-
-
-def wake(loop: asyncio.AbstractEventLoop, future: "asyncio.Future[None]") -> bool:
-    """Ends a coroutine's wait for this future, from any thread. False if its loop is closed."""
-
-    def end() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    try:
-        if asyncio._get_running_loop() is loop:
-            loop.call_soon(end)
-        else:
-            loop.call_soon_threadsafe(end)
-    except RuntimeError:
-        return False
-    return True
 
 
 def start(

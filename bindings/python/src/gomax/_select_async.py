@@ -5,23 +5,21 @@ entries has to claim it (`Selecting.serve`). Attempts and entries are made with 
 one order: so nobody serves one of its cases while it tries another.
 """
 
-import asyncio
 import contextlib
 import threading
+from sys import modules
 from typing import Any, List, Optional, Tuple
 
-from . import _abi
+from . import _abi, _loops
 from ._channels import EAGAIN, OK, RECV, SEND, Channel, Coroutine, Selectable, Selected, _cases, _selected
-from ._goroutines import wake
-from ._waits import nanoseconds
+from ._waits import FOREVER, nanoseconds
 
 
 class Selecting:
     """What the cases of one select have in common."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.future: "asyncio.Future[None]" = self.loop.create_future()
+        self.future = _loops.future()
         self.lock = threading.Lock()
         self.over = False
         self.chosen: Optional[Choice] = None
@@ -33,10 +31,6 @@ class Selecting:
                 return False
             self.over, self.chosen = True, case
         return True
-
-    def time_is_up(self) -> None:
-        if not self.future.done():
-            self.future.set_result(None)
 
 
 class Choice(Coroutine[Any]):
@@ -54,12 +48,14 @@ class Choice(Coroutine[Any]):
         if not self.selecting.claim(self):
             return False
         self.status = status
-        return wake(self.selecting.loop, self.selecting.future)
+        return _loops.wake(self.selecting.future)
 
 
 async def select_async(*cases: Selectable, timeout: Optional[float] = None) -> Selected:
     """`select` for coroutines, among channels: (channel, value) to send, or a Channel to receive from. For other waits there
     is `timeout`. One that is cancelled loses no value."""
+    if "trio" in modules:
+        await _loops.checkpoint()
     ready, numbers = _cases(cases)
     for channel, _, _ in ready:
         if not isinstance(channel, Channel):
@@ -80,14 +76,11 @@ async def select_async(*cases: Selectable, timeout: Optional[float] = None) -> S
             choice = Choice(selecting, box)
             channel._enlist_as(op, choice)  # type: ignore[attr-defined]
             entries.append((channel, op, choice))  # type: ignore[arg-type]
-    timer = selecting.loop.call_later(limit / 1e9, selecting.time_is_up) if limit > 0 else None
     gone = True
     try:
-        await selecting.future
+        await _loops.wait_at_most(selecting.future, None if limit == FOREVER else limit / 1e9)
         gone = False
     finally:
-        if timer:
-            timer.cancel()
         selecting.claim(None)
         for channel, op, choice in entries:
             with channel._lock:

@@ -1,10 +1,9 @@
 """Timers of the library, which threads and select wait for; and the loop's own, which coroutines wait for."""
 
-import asyncio
 import math
 from typing import Any, AsyncIterator, Iterator, List, Optional
 
-from . import _abi
+from . import _abi, _loops
 from ._channels import EAGAIN, OK, RECV, Source, _select
 from ._errors import ForkedError, check, error
 from ._library import Process, gmx, process
@@ -90,14 +89,14 @@ class Ticker(Timer):
         super().__init__(period, period)
 
     async def __aiter__(self) -> AsyncIterator[float]:
-        loop = asyncio.get_running_loop()
-        next_ = loop.time()
+        next_ = _loops.clock()
         while True:
-            next_ = max(next_ + self.period, loop.time())
-            await asyncio.sleep(next_ - loop.time())
-            yield loop.time()
+            next_ = max(next_ + self.period, _loops.clock())
+            await _loops.sleep(next_ - _loops.clock())
+            yield _loops.clock()
 
 
 async def sleep_async(seconds: float) -> None:
     """`sleep` for coroutines: a timer of the loop."""
-    await asyncio.sleep(seconds)
+    nanoseconds(seconds)  # refuses what is no time
+    await _loops.sleep(seconds)
