@@ -32,7 +32,7 @@ class Interrupt(unittest.TestCase):
             "gomax.select, gomax.Channel(), gomax.after(1000)",
             "gomax.sleep, 1000",
             "gomax.go(gomax.Channel().recv).join",
-            "gomax.go_c(gomax.gmx.gmx_sema_acquire, gomax.Semaphore().address).join",
+            "gomax.go_c(gomax.gmx.gmx_sema_acquire, gomax.Semaphore()).join",
             "gomax.WaitGroup(1).wait",
             "gomax.Semaphore().acquire",
             "gomax.after(1000).recv",

@@ -232,7 +232,7 @@ class G(Generic[T]):
             if self._epoch is not process.epoch:
                 raise ForkedError()
             group = _abi.byref(self._running)
-            check(wait(nanoseconds(timeout), lambda left: gmx.gmx_waitgroup_wait_timeout(group, left), lock=True))
+            check(wait(nanoseconds(timeout), functools.partial(gmx.gmx_waitgroup_wait_timeout, group), lock=True))
 
     def result(self, timeout: Optional[float] = None) -> T:
         """As join."""
@@ -399,7 +399,7 @@ class CG:
             return
         if self._epoch is not process.epoch:
             raise ForkedError()
-        status = wait(nanoseconds(timeout), lambda left: gmx.gmx_join(self._handle, left), lock=True)
+        status = wait(nanoseconds(timeout), functools.partial(gmx.gmx_join, self._handle), lock=True)
         if status != _abi.GMX_ESTALE:  # another has joined it
             check(status)
         self._handle, self._keep = 0, None

@@ -6,9 +6,11 @@ library starts nothing: the first call that needs the runtime does.
 """
 
 import ctypes
+import operator
 import os
 import sys
-from typing import Callable, List
+from collections import deque
+from typing import Any, Callable, List, Optional
 
 from . import _abi
 
@@ -33,6 +35,44 @@ gmx = _abi.Library(LIBRARY)
 
 if gmx.gmx_version() >> 8 != _abi.GMX_VERSION_MAJOR << 8 | _abi.GMX_VERSION_MINOR:
     raise ImportError(f"a libgomax of version {gmx.gmx_version():#x}, but the package is for {_abi.VERSION}")
+
+
+_bind = ctypes.pythonapi.PyInstanceMethod_New
+_bind.restype, _bind.argtypes = ctypes.py_object, [ctypes.py_object]
+
+
+class _Attribute:
+    """The type of an argument: of the object that is given this attribute. (A class of Python, a getter in C.)"""
+
+    def __init__(self, name: str) -> None:
+        self.from_param = operator.attrgetter(name)
+
+
+class _Null:
+    """The type of an argument that is NULL, whatever is given. (This returns None and keeps nothing, in C.)"""
+
+    from_param = deque(maxlen=0).append  # type: ignore[var-annotated]
+
+
+def exit_method(name: str, at: str = "", after: Optional[Callable[..., Any]] = None) -> Any:
+    """An `__exit__` that is a C function of the library (WAITS-R3): it gets the attribute `at`, a ctypes object, of the object
+    whose block ends, and NULLs. `after` gets its status and the arguments of `__exit__`."""
+    return _bind(_with_null(name, [_Attribute(at) if at else _Null, _Null, _Null, _Null], after))
+
+
+def after_method(name: str) -> Any:
+    """An `after` of `exit_method` that is a C function too, without arguments."""
+    function = _with_null(name, [_Null, _Null, _Null], None)
+    function.restype = None
+    return function
+
+
+def _with_null(name: str, arguments: List[Any], after: Optional[Callable[..., Any]]) -> Any:
+    function = ctypes.PyDLL(LIBRARY)[name]
+    function.restype, function.argtypes = ctypes.c_int32, arguments
+    if after:
+        function.errcheck = after
+    return function
 
 
 class Process:

@@ -2,15 +2,16 @@
 
 import ctypes
 import time
-from contextlib import contextmanager
+from functools import partial
+from itertools import starmap
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Type, TypeVar
 
 from . import _abi
-from ._errors import ForkedError, check, integer
+from ._errors import ForkedError, check, error, integer
 from ._goroutines import G, CFunction, address, pointer, start
-from ._library import Process, gmx, process
-from ._waits import nanoseconds, wait
+from ._library import Process, exit_method, gmx, process
+from ._waits import OK, nanoseconds, wait
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec, TypeVarTuple, Unpack
@@ -42,13 +43,22 @@ class WaitGroup:
         """Waits until the count is zero. TimeoutError."""
         if self._epoch is not process.epoch:
             raise ForkedError()
-        check(wait(nanoseconds(timeout), lambda left: gmx.gmx_waitgroup_wait_timeout(self.address, left), lock=True))
+        check(wait(nanoseconds(timeout), partial(gmx.gmx_waitgroup_wait_timeout, self.address), lock=True))
 
     def go(self, fn: "Callable[P, T]", *args: "P.args", **kwargs: "P.kwargs") -> "G[T]":
         """Runs fn as a goroutine that counts here until it has ended. Its errors are reported as those of a thread,
         unless it is joined."""
-        self.add(1)
-        return start(fn, args, kwargs, then=lambda _: self.done())
+        counted: List[int] = []
+
+        def begins(_: "G[Any]") -> None:
+            counted[:] = starmap(gmx.gmx_waitgroup_add, ((self.address, 1),))
+            check(counted[0], "a wait group above its limit")
+
+        def ended(_: "G[Any]") -> None:
+            if counted == [OK]:
+                self.done()
+
+        return start(fn, args, kwargs, then=ended, register=begins)
 
 
 class Barrier:
@@ -68,7 +78,7 @@ class Barrier:
             raise ForkedError()
         serial = _abi.c_bool(False)
         at = _abi.byref(serial)
-        check(wait(nanoseconds(timeout), lambda left: gmx.gmx_barrier_wait_timeout(self.address, left, at)))
+        check(wait(nanoseconds(timeout), partial(gmx.gmx_barrier_wait_timeout, self.address), rest=(at,)))
         return serial.value
 
     @property
@@ -77,176 +87,228 @@ class Barrier:
         return gmx.gmx_barrier_waiters(self.address)
 
 
-class Semaphore:
+def _released(status: int, function: Any, arguments: Any) -> None:
+    if status < 0:
+        if arguments[0]._epoch is not process.epoch:
+            raise ForkedError()
+        raise error(status)
+
+
+class Taken:
+    """What a with statement takes, and gives back at its end. The functions are those of the library."""
+
+    _try: Any
+    _wait: Any
+    _give: Any
+    _is_lock = True
+    _timeout: Optional[float] = None
+
+    def __init__(self, memory: Any) -> None:
+        self._memory = memory
+        self._epoch = process.epoch
+        self._taken = _abi.c_void_p(ctypes.addressof(memory))
+
+    def _take(self: "Self", timeout: Optional[float] = None) -> "Self":
+        if self._epoch is not process.epoch:
+            raise ForkedError()
+        record: List[int] = []
+        try:
+            record[:] = map(self._try, (self._taken,))
+            if record[0] != OK:
+                limit = nanoseconds(self._timeout if timeout is None else timeout)
+                check(wait(limit, partial(self._wait, self._taken), lock=self._is_lock, record=record))
+            return self
+        except BaseException:
+            if record == [OK]:  # an exception from outside: it is taken, and the block will not run
+                self._give(self._taken)
+            raise
+
+    __enter__ = _take
+
+    def _give_back(self) -> None:
+        if self._epoch is not process.epoch:
+            raise ForkedError()
+        check(self._give(self._taken))
+
+    if TYPE_CHECKING:
+
+        def __exit__(
+            self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
+        ) -> None: ...
+
+
+Self = TypeVar("Self", bound=Taken)
+
+
+class Semaphore(Taken):
     """A count that `acquire` takes one from, waiting while it is 0."""
+
+    _try, _wait, _give = gmx.gmx_sema_try_acquire, gmx.gmx_sema_acquire_timeout, gmx.gmx_sema_release
+    _is_lock = False
 
     def __init__(self, count: int = 0) -> None:
         integer(count, "the count of a semaphore", 0, 2**32 - 1)
-        self._count = _abi.c_uint32(count)
-        self._epoch = process.epoch
-        self.address = ctypes.addressof(self._count)
+        super().__init__(_abi.c_uint32(count))
+        self.address = ctypes.addressof(self._memory)
 
     def acquire(self, timeout: Optional[float] = None) -> None:
         """Takes one, waiting while the count is 0. TimeoutError, CanceledError: nothing was taken."""
-        if gmx.gmx_sema_try_acquire(self.address) == _abi.GMX_OK:
-            return
-        if self._epoch is not process.epoch:
-            raise ForkedError()
-        check(wait(nanoseconds(timeout), lambda left: gmx.gmx_sema_acquire_timeout(self.address, left)))
+        self._take(timeout)
 
     def release(self) -> None:
         """Gives one, to the first that waits if there is one."""
-        check(gmx.gmx_sema_release(self.address))
+        self._give_back()
 
     @property
     def waiters(self) -> int:
         """How many wait."""
         return gmx.gmx_sema_waiters(self.address)
 
-    def __enter__(self) -> "Semaphore":
-        self.acquire()
-        return self
-
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
-    ) -> None:
-        self.release()
+    if not TYPE_CHECKING:
+        __exit__ = exit_method("gmx_sema_release", "_taken", _released)
 
 
-class Lock:
+class Lock(Taken):
     """What Mutex, RWMutex and Cond have in common: `with` takes it and gives it back."""
 
     def __init__(self, memory: Any) -> None:
-        self._memory = memory
-        self._epoch = process.epoch
+        super().__init__(memory)
         self.address = ctypes.addressof(memory)
-
-    def _take(self, try_: Callable[[Any], int], take: Callable[[Any, Any], int], timeout: Optional[float]) -> None:
-        if self._epoch is not process.epoch:
-            raise ForkedError()
-        if try_(self.address) != _abi.GMX_OK:
-            check(wait(nanoseconds(timeout), lambda left: take(self.address, left), lock=True))
-
-    def _give(self, give: Callable[[Any], int]) -> None:
-        if self._epoch is not process.epoch:
-            raise ForkedError()
-        check(give(self.address))
 
     def acquire(self, timeout: Optional[float] = None) -> None:
         """Takes the lock, waiting until it is free. TimeoutError: it was not taken."""
-        raise NotImplementedError
+        self._take(timeout)
 
     def release(self) -> None:
         """Unlocks. An Error if it is not the caller's."""
-        raise NotImplementedError
-
-    def __enter__(self: "Self") -> "Self":
-        self.acquire()
-        return self
-
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
-    ) -> None:
-        self.release()
-
-
-Self = TypeVar("Self", bound=Lock)
+        self._give_back()
 
 
 class Mutex(Lock):
     """A lock that belongs to the goroutine or thread which has taken it: whoever takes it twice, or gives back another's,
     gets an Error. Unlike threading.Lock it is for C functions too."""
 
+    _try, _wait, _give = gmx.gmx_mutex_try_lock, gmx.gmx_mutex_lock_timeout, gmx.gmx_mutex_unlock
+
     def __init__(self) -> None:
         super().__init__(_abi.gmx_mutex())
-
-    def acquire(self, timeout: Optional[float] = None) -> None:
-        """Takes the mutex, waiting until it is free. TimeoutError: it was not taken."""
-        self._take(gmx.gmx_mutex_try_lock, gmx.gmx_mutex_lock_timeout, timeout)
-
-    def release(self) -> None:
-        """Unlocks. An Error if it is not the caller's."""
-        self._give(gmx.gmx_mutex_unlock)
 
     @property
     def waiters(self) -> int:
         """How many wait for it."""
         return gmx.gmx_mutex_waiters(self.address)
 
+    if not TYPE_CHECKING:
+        __exit__ = exit_method("gmx_mutex_unlock", "_taken", _released)
+
 
 class RMutex(Lock):
     """A Mutex that its owner may take again, and then gives back as often. Unlike threading.RLock it is for C functions
     too."""
+
+    _try, _wait, _give = gmx.gmx_rmutex_try_lock, gmx.gmx_rmutex_lock, gmx.gmx_rmutex_unlock
 
     def __init__(self) -> None:
         super().__init__(_abi.gmx_rmutex())
 
     def acquire(self, timeout: Optional[float] = None) -> None:
         """Takes it, at once if it is the caller's already. TimeoutError: it was not taken."""
-        self._take(gmx.gmx_rmutex_try_lock, gmx.gmx_rmutex_lock, timeout)
+        self._take(timeout)
 
     def release(self) -> None:
         """Unlocks it once. An Error if it is not the caller's."""
-        self._give(gmx.gmx_rmutex_unlock)
+        self._give_back()
 
     @property
     def waiters(self) -> int:
         """How many wait for it."""
         return gmx.gmx_rmutex_waiters(self.address)
 
+    if not TYPE_CHECKING:
+        __exit__ = exit_method("gmx_rmutex_unlock", "_taken", _released)
+
 
 class RWMutex(Lock):
     """A lock for many readers or one writer: `with m:` writes, `with m.reading():` reads. A writer that waits keeps new
     readers out, so nobody may read twice at a time."""
+
+    _try, _wait, _give = gmx.gmx_rwmutex_try_lock, gmx.gmx_rwmutex_lock_timeout, gmx.gmx_rwmutex_unlock
 
     def __init__(self) -> None:
         super().__init__(_abi.gmx_rwmutex())
 
     def acquire(self, timeout: Optional[float] = None) -> None:
         """For writing."""
-        self._take(gmx.gmx_rwmutex_try_lock, gmx.gmx_rwmutex_lock_timeout, timeout)
+        self._take(timeout)
 
     def release(self) -> None:
         """Unlocks what was taken for writing."""
-        self._give(gmx.gmx_rwmutex_unlock)
+        self._give_back()
 
     def acquire_read(self, timeout: Optional[float] = None) -> None:
         """For reading, beside other readers."""
-        self._take(gmx.gmx_rwmutex_try_rlock, gmx.gmx_rwmutex_rlock_timeout, timeout)
+        Reading(self, timeout)._take()
 
     def release_read(self) -> None:
         """Unlocks what was taken for reading."""
-        self._give(gmx.gmx_rwmutex_runlock)
+        Reading(self, None)._give_back()
 
-    @contextmanager
-    def reading(self, timeout: Optional[float] = None) -> Iterator[None]:
+    def reading(self, timeout: Optional[float] = None) -> "Reading":
         """`with m.reading():` takes it for reading during the block."""
-        self.acquire_read(timeout)
-        try:
-            yield
-        finally:
-            self.release_read()
+        return Reading(self, timeout)
 
     @property
     def waiters(self) -> int:
         """How many wait for it, to read or to write."""
         return gmx.gmx_rwmutex_waiters(self.address)
 
+    if not TYPE_CHECKING:
+        __exit__ = exit_method("gmx_rwmutex_unlock", "_taken", _released)
+
+
+class Reading(Taken):
+    """What `RWMutex.reading` gives."""
+
+    _try, _wait, _give = gmx.gmx_rwmutex_try_rlock, gmx.gmx_rwmutex_rlock_timeout, gmx.gmx_rwmutex_runlock
+
+    def __init__(self, lock: RWMutex, timeout: Optional[float]) -> None:
+        self._memory, self._epoch, self._taken, self._timeout = lock._memory, lock._epoch, lock._taken, timeout
+
+    if not TYPE_CHECKING:
+        __exit__ = exit_method("gmx_rwmutex_runlock", "_taken", _released)
+
+
+class Turn(Taken):
+    """A Mutex with a timeout, for a with statement."""
+
+    _try, _wait, _give = Mutex._try, Mutex._wait, Mutex._give
+
+    def __init__(self, mutex: Mutex, timeout: Optional[float]) -> None:
+        self._memory, self._epoch, self._taken, self._timeout = mutex._memory, mutex._epoch, mutex._taken, timeout
+
+    if not TYPE_CHECKING:
+        __exit__ = exit_method("gmx_mutex_unlock", "_taken", _released)
+
 
 class Cond(Lock):
     """Where to wait for something that a Mutex guards; `with` takes the mutex. Several may share one."""
 
+    _try, _wait, _give = Mutex._try, Mutex._wait, Mutex._give
+
     def __init__(self, mutex: Optional[Mutex] = None) -> None:
         super().__init__(_abi.gmx_cond())
         self.mutex = mutex or Mutex()
+        if self.mutex._epoch is not process.epoch:
+            raise ForkedError()
+        self._taken = self.mutex._taken
 
     def acquire(self, timeout: Optional[float] = None) -> None:
         """Takes its mutex."""
-        self.mutex.acquire(timeout)
+        self._take(timeout)
 
     def release(self) -> None:
         """Unlocks its mutex."""
-        self.mutex.release()
+        self._give_back()
 
     def wait(self, timeout: Optional[float] = None) -> None:
         """Gives the mutex back until somebody notifies. It is the caller's again also after a TimeoutError or
@@ -277,16 +339,24 @@ class Cond(Lock):
     def notify(self, n: int = 1) -> None:
         """Wakes the one who has waited longest, or n of them."""
         for _ in range(integer(n, "how many are woken", 0, 2**63 - 1)):
-            self._give(gmx.gmx_cond_signal)
+            self._wake(gmx.gmx_cond_signal)
 
     def notify_all(self) -> None:
         """Wakes all that wait."""
-        self._give(gmx.gmx_cond_broadcast)
+        self._wake(gmx.gmx_cond_broadcast)
+
+    def _wake(self, wake: Callable[[Any], int]) -> None:
+        if self._epoch is not process.epoch:
+            raise ForkedError()
+        check(wake(self.address))
 
     @property
     def waiters(self) -> int:
         """How many wait to be notified; with the mutex taken none is missed."""
         return gmx.gmx_cond_waiters(self.address)
+
+    if not TYPE_CHECKING:
+        __exit__ = exit_method("gmx_mutex_unlock", "_taken", _released)
 
 
 class Once:
@@ -301,15 +371,12 @@ class Once:
         another's call."""
         if self._done:
             return
-        self._mutex.acquire(timeout)
-        try:
+        with Turn(self._mutex, timeout):
             if not self._done:
                 try:
                     fn(*args)
                 finally:
                     self._done = True
-        finally:
-            self._mutex.release()
 
 
 class BlockingClass:
@@ -339,7 +406,7 @@ class BlockingClass:
         """Waits for the turn, and calls a C function, void (*)(void *), without the GIL. It returns when the function has.
         TimeoutError, CanceledError: it was not called. The timeout is for the turn."""
         handle, target, argument = self.handle, address(fn, "call"), pointer(arg)
-        check(wait(nanoseconds(timeout), lambda left: gmx.gmx_blocking_in(handle, target, argument, left)))
+        check(wait(nanoseconds(timeout), partial(gmx.gmx_blocking_in, handle, target, argument)))
 
 
 def _size(word: Any) -> int:
@@ -355,7 +422,7 @@ def wait_on_address(word: Any, expected: int, timeout: Optional[float] = None) -
     size = _size(word)
     at, value = ctypes.addressof(word), type(word)(expected)
     same = _abi.byref(value)
-    status = wait(nanoseconds(timeout), lambda left: gmx.gmx_wait_on_address(at, same, size, left))
+    status = wait(nanoseconds(timeout), partial(gmx.gmx_wait_on_address, at, same, size))
     if status != _abi.GMX_EAGAIN:
         check(status)
 

@@ -10,7 +10,7 @@ from ._cchannels import CChannel
 from ._channels import Source, select
 from ._errors import ClosedError, ForkedError, check, error, integer
 from ._goroutines import G, start
-from ._library import Process, gmx, process
+from ._library import Process, exit_method, gmx, process
 from ._waits import FOREVER, current_token, nanoseconds
 
 if TYPE_CHECKING:
@@ -117,10 +117,10 @@ class Use:
 
     def __init__(self, token: Token) -> None:
         self._token = token
-        self._outer = 0
+        self._outer = _abi.c_uint64()
 
     def __enter__(self) -> Token:
-        self._outer = current_token()
+        self._outer.value = current_token()
         try:
             check(gmx.gmx_cancel_use(self._token.handle, None))
             return self._token
@@ -128,10 +128,14 @@ class Use:
             gmx.gmx_cancel_use(self._outer, None)
             raise
 
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
-    ) -> None:
-        gmx.gmx_cancel_use(self._outer, None)
+    if TYPE_CHECKING:
+
+        def __exit__(
+            self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
+        ) -> None: ...
+
+    else:
+        __exit__ = exit_method("gmx_cancel_use", "_outer")
 
 
 class Hook:

@@ -10,6 +10,23 @@ Who waits is one of three:
   on. Nothing polls. A handler may wait itself: then there is a wait within another. A wait for a lock or an end, which
   no scope ends, is under a token too, but under one that has no parent.
 - Any other thread: it just waits.
+
+What comes between two steps. A signal handler runs on the main thread and may raise, KeyboardInterrupt for instance, or
+use this package. CPython runs it when a call of a C function has returned, before its result is stored; where a function
+of Python begins; and where a loop turns. A finaliser (`__del__`, the callback of a weak reference, a coroutine that is
+collected) may use this package too, and runs on any thread, wherever memory is allocated. So that nothing is left taken,
+stopped or waiting, and no thread waits for a lock of its own:
+
+WAITS-R1. A C call that takes something tells so before anything else runs. Either it writes to memory that is there
+          before the call, or one statement both calls it and stores its status: `record[:] = starmap(f, (arguments,))`.
+WAITS-R2. The `try` that undoes begins before that call. Its `except` or `finally` begins with the one C call that undoes;
+          or else the steps that it does can be done twice, and it does them again if an exception comes out of them.
+WAITS-R3. `__exit__` of a lock, a stopped world or a shield is a C function (`exit_method`). One in Python could be left
+          where it begins.
+WAITS-R4. No plain lock is held. What threads share changes by single operations of a list, dict, deque or SimpleQueue,
+          which are atomic, without the GIL too, and the thread that pops an entry owns it. Only what coroutines wait for
+          has a lock (_channels.py): a reentrant one, under which all is whole at each point where something may come.
+WAITS-R5. A finaliser of this package waits for no lock: it leaves its work where the holder finds it.
 """
 
 import math
@@ -17,15 +34,19 @@ import os
 import signal
 import threading
 import time
+from functools import partial
+from itertools import starmap
 from threading import get_ident
-from typing import Callable, Dict, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from . import _abi
 from ._errors import check
-from ._library import gmx, process
+from ._library import exit_method, gmx, process
 
 FOREVER = 2**63 - 1
+OK = _abi.GMX_OK
 _EINSYSCALL = _abi.GMX_EINSYSCALL
+_set_wakeup_fd = partial(signal.set_wakeup_fd, warn_on_full_buffer=False)
 
 
 def nanoseconds(timeout: Optional[float]) -> int:
@@ -53,8 +74,9 @@ class Interrupts:
         self.parent = 0
         self.own = False  # whether the token has no parent: for a lock, an end, or within a shield
         self.parents: Dict[int, int] = {}  # of each token of ours the one that it was made under
+        self.trash: List[int] = []  # tokens to be freed
         self.entered = False
-        self.shields = 0
+        self.shields: "List[_abi.c_uint32]" = []  # of each shield a word that is 0 until its block ends
 
     def start(self) -> None:
         reader, writer = os.pipe()
@@ -68,12 +90,12 @@ class Interrupts:
 
     def watch(self, reader: int) -> None:
         while data := os.read(reader, 4096):
-            gmx.gmx_cancel_now(self.token)  # a wait that is over already costs the next one a second try
             if self.forward >= 0:
                 try:
                     os.write(self.forward, data)
                 except OSError:
                     pass  # full: its owner has enough to read
+            gmx.gmx_cancel_now(self.token)  # a wait that is over already costs the next one a second try
 
     def fresh(self, parent: int, own: bool) -> int:
         """A token under the parent, or under none of its own, that is not cancelled, as far as one can know."""
@@ -81,66 +103,104 @@ class Interrupts:
             return self.token
         self.free()
         token = _abi.c_uint64()
-        check(gmx.gmx_cancel_new(0 if own else parent, FOREVER, _abi.byref(token)))
-        self.parents[token.value] = parent
-        self.token, self.parent, self.own = token.value, parent, own
-        return token.value
+        try:
+            check(gmx.gmx_cancel_new(0 if own else parent, FOREVER, _abi.byref(token)))
+            self.parents[token.value] = parent
+            self.token, self.parent, self.own = token.value, parent, own
+            return token.value
+        except BaseException:
+            gmx.gmx_cancel_free(token)
+            raise
 
     def free(self) -> None:
-        token, self.token = self.token, 0
-        if token:
+        self.trash += [self.token]
+        self.token = 0
+        self.sweep()
+
+    def sweep(self) -> None:
+        while self.trash:
+            token = self.trash[-1]
             gmx.gmx_cancel_free(token)
-            del self.parents[token]
+            self.parents.pop(token, None)
+            if token in self.trash:  # a handler may have swept
+                self.trash.remove(token)
+
+    def shielded(self) -> bool:
+        while self.shields and self.shields[-1].value:
+            self.shields.pop()
+        return bool(self.shields)
 
     def current(self) -> int:
         """The token of the scope around the main thread. A handler that has interrupted a wait finds that one's in use."""
         token = gmx.gmx_cancel_current()
         return self.parents.get(token, token)
 
-    def wait(self, timeout: int, call: Callable[[int], int], lock: bool) -> int:
+    def wait(self, timeout: int, call: Callable[..., int], rest: Tuple[Any, ...], lock: bool, record: List[int]) -> int:
         if self.writer < 0:
             self.start()
         parent = self.current()
-        own = lock or self.shields > 0
+        own = lock or self.shielded()
         if not self.entered:
             self.entered = True
             try:
-                return self.wait_under(parent, timeout, call, lock, own)
+                return self.wait_under(parent, timeout, call, rest, lock, own, record)
             finally:
                 self.entered = False
         interrupted = self.token, self.parent, self.own, self.forward, self.waiting
         self.token = 0
         try:
-            return self.wait_under(parent, timeout, call, lock, own)
+            return self.wait_under(parent, timeout, call, rest, lock, own, record)
         finally:
-            self.free()
+            self.trash += [self.token]
             self.token, self.parent, self.own, self.forward, self.waiting = interrupted
+            self.sweep()
 
-    def wait_under(self, parent: int, timeout: int, call: Callable[[int], int], lock: bool, own: bool) -> int:
-        outer = self.forward
+    def wait_under(
+        self,
+        parent: int,
+        timeout: int,
+        call: Callable[..., int],
+        rest: Tuple[Any, ...],
+        lock: bool,
+        own: bool,
+        record: List[int],
+    ) -> int:
+        outer, current = self.forward, gmx.gmx_cancel_current()
         end = time.monotonic_ns() + timeout
+        before: List[int] = []
         while True:
             token = self.fresh(parent, own)
             try:
-                before = signal.set_wakeup_fd(self.writer, warn_on_full_buffer=False)
-            except ValueError:  # signals are handled by another thread than threading believes
-                return call(timeout)
-            try:
-                self.forward, self.waiting = outer if before == self.writer else before, True
+                try:
+                    before[:] = map(_set_wakeup_fd, (self.writer,))
+                except ValueError:  # signals are handled by another thread than threading believes
+                    record[:] = starmap(call, ((timeout, *rest),))
+                    return record[0]
+                self.forward, self.waiting = outer if before[0] == self.writer else before[0], True
                 gmx.gmx_cancel_use(token, None)
                 if lock:
                     gmx.gmx_cancel_locks(True)
-                status = call(timeout)
+                record[:] = starmap(call, ((timeout, *rest),))
             finally:
-                if lock:
-                    gmx.gmx_cancel_locks(False)
-                gmx.gmx_cancel_use(parent, None)
-                signal.set_wakeup_fd(before, warn_on_full_buffer=False)
-                self.forward, self.waiting = -1, False
+                try:
+                    self.leave(lock, current, before)
+                except BaseException:
+                    self.leave(lock, current, before)
+                    raise
+            status = record[0]
             if status != _abi.GMX_ECANCELED or (parent and not own and gmx.gmx_cancel_is_cancelled(parent)):
                 return status
             if timeout >= 0:
                 timeout = max(0, end - time.monotonic_ns())
+
+    def leave(self, lock: bool, current: int, before: List[int]) -> None:
+        """What must be when a wait is over; it can be done twice."""
+        if lock:
+            gmx.gmx_cancel_locks(False)
+        gmx.gmx_cancel_use(current, None)
+        if before:
+            _set_wakeup_fd(before[0])
+        self.forward, self.waiting = -1, False
 
     def forked(self) -> None:
         if self.waiting:  # another thread has forked: the child must not write to a descriptor that is closed
@@ -155,19 +215,29 @@ _interrupts = Interrupts()
 process.resets.append(_interrupts.forked)
 
 
-def wait(timeout: int, call: Callable[[int], int], lock: bool = False) -> int:
-    """What call(timeout) returns, which may wait for so many nanoseconds. `lock`: for a lock or an end, which only a signal
-    ends early."""
+def wait(
+    timeout: int,
+    call: Callable[..., int],
+    lock: bool = False,
+    *,
+    record: Optional[List[int]] = None,
+    rest: Tuple[Any, ...] = (),
+) -> int:
+    """What call(timeout, *rest) returns, which may wait for so many nanoseconds. `lock`: for a lock or an end, which only a
+    signal ends early. If `call` is a C function, `record` holds what it has returned, also if an exception has come between
+    that and the end of this function (WAITS-R1)."""
+    if record is None:
+        record = []
     if get_ident() == _interrupts.main:
-        return _interrupts.wait(timeout, call, lock)
-    status = call(timeout)
-    if status != _EINSYSCALL:
-        return status
-    gmx.gmx_exit_syscall()
-    try:
-        return call(timeout)
-    finally:
-        gmx.gmx_enter_syscall()
+        return _interrupts.wait(timeout, call, rest, lock, record)
+    record[:] = starmap(call, ((timeout, *rest),))
+    if record[0] == _EINSYSCALL:
+        try:
+            gmx.gmx_exit_syscall()
+            record[:] = starmap(call, ((timeout, *rest),))
+        finally:
+            gmx.gmx_enter_syscall()
+    return record[0]
 
 
 def current_token() -> int:
@@ -187,27 +257,50 @@ def under_own_token(call: Callable[[], int]) -> int:
         gmx.gmx_cancel_use(current, None)
 
 
+def _unshielded(status: int, function: Any, arguments: Any) -> None:
+    check(status, "a shield")
+
+
 class Shield:
     """with gomax.shield(): no scope ends what the caller waits for. For code that cleans up and has to wait for that. Shields
     nest. A signal still ends a wait of the main thread, to run its handler. A coroutine needs none: nothing of this package
     cancels it."""
 
     def __enter__(self) -> None:
-        if get_ident() == _interrupts.main:
-            _interrupts.shields += 1
-        else:
-            check(gmx.gmx_cancel_shield())
+        record: List[int] = []
+        try:
+            record[:] = starmap(gmx.gmx_cancel_shield, ((),))
+            check(record[0])
+        except BaseException:
+            if record == [OK]:
+                gmx.gmx_cancel_unshield()
+            raise
 
-    def __exit__(self, *_: object) -> None:
-        if get_ident() == _interrupts.main:
-            _interrupts.shields -= 1
-        else:
-            check(gmx.gmx_cancel_unshield())
+    if TYPE_CHECKING:
+
+        def __exit__(self, *_: object) -> None: ...
+
+    else:
+        __exit__ = exit_method("gmx_cancel_unshield", after=_unshielded)
+
+
+class MainShield(Shield):
+    """That of the main thread, whose waits for signals are under tokens of their own (Interrupts.fresh)."""
+
+    def __init__(self) -> None:
+        self._word = _abi.c_uint32(0)
+        self._at = _abi.c_void_p(_abi.addressof(self._word))
+
+    def __enter__(self) -> None:
+        _interrupts.shields += [self._word]
+
+    if not TYPE_CHECKING:
+        __exit__ = exit_method("gmx_sema_release", "_at", _unshielded)  # from 0 to 1
 
 
 def shield() -> Shield:
-    """A shield for a with statement."""
-    return Shield()
+    """A shield for a with statement of the caller's thread."""
+    return MainShield() if get_ident() == _interrupts.main else Shield()
 
 
 def at_once(call: Callable[[], int]) -> int:
@@ -215,8 +308,8 @@ def at_once(call: Callable[[], int]) -> int:
     status = call()
     if status != _EINSYSCALL:
         return status
-    gmx.gmx_exit_syscall()
     try:
+        gmx.gmx_exit_syscall()
         return call()
     finally:
         gmx.gmx_enter_syscall()

@@ -3,15 +3,15 @@
 import atexit
 import ctypes
 from _ctypes import CFuncPtr
-from contextlib import contextmanager
-from threading import Lock
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Union
+from itertools import starmap
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Union
 
 from . import _abi
 from ._errors import ForkedError, check, integer
 from ._goroutines import CFunction, address, pointer
-from ._library import Process, gmx, process
-from ._waits import FOREVER, at_once, nanoseconds
+from ._library import Process, after_method, exit_method, gmx, process
+from ._waits import FOREVER, OK, at_once, nanoseconds
 
 _FN = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _EACH_G = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(_abi.gmx_g_info))
@@ -101,10 +101,11 @@ class PLocal:
 
 class _Barriers:
     """Python functions of a barrier run on the library's threads. At exit no such call may be under way: a thread that
-    wants the interpreter when it is gone ends, and takes the barrier with it."""
+    wants the interpreter when it is gone ends, and takes the barrier with it. A handler may begin one where it has
+    interrupted another: the library runs one after the other."""
 
     def __init__(self) -> None:
-        self.lock = Lock()
+        self.lock = RLock()
 
     def end(self) -> None:
         self.lock.acquire(timeout=1)
@@ -127,11 +128,13 @@ def for_each_p(fn: Union[CFunction, Callable[[int], Any]], arg: Any = None) -> N
 
     def each(_: Any) -> None:
         try:
-            p = gmx.gmx_pin()
+            pinned: List[int] = []
             try:
-                fn(p)
+                pinned[:] = starmap(gmx.gmx_pin, ((),))
+                fn(pinned[0])
             finally:
-                gmx.gmx_unpin()
+                if pinned:
+                    gmx.gmx_unpin()
         except BaseException as e:
             errors.append(e)
 
@@ -160,37 +163,78 @@ class World:
     def goroutines(self) -> List[GInfo]:
         """Every goroutine; those of Python functions are in a syscall unless they wait."""
         found: List[GInfo] = []
+        errors: List[BaseException] = []  # ctypes would forget what a callback raises
 
         def each(_: Any, info: Any) -> None:
-            g = info.contents
-            reason = g.wait_reason.decode() if g.wait_reason else None
-            since = g.since_ns / 1e9 if g.since_ns else None
-            found.append(GInfo(g.goid, (g.name or b"").decode(), STATUS.get(g.status, "?"), reason, g.thread, since))
+            try:
+                g = info.contents
+                reason = g.wait_reason.decode() if g.wait_reason else None
+                since = g.since_ns / 1e9 if g.since_ns else None
+                status = STATUS.get(g.status, "?")
+                found.append(GInfo(g.goid, (g.name or b"").decode(), status, reason, g.thread, since))
+            except BaseException as e:
+                errors.append(e)
 
         callback = _EACH_G(each)
         check(gmx.gmx_for_each_g(callback, None))
+        if errors:
+            raise errors[0]
         return found
 
 
-@contextmanager
-def stopped_world(reason: str = "stopped by Python", timeout: Optional[float] = None) -> Iterator[World]:
+def _started(status: int, function: Any, arguments: Any) -> None:
+    pass
+
+
+class StoppedWorld:
+    """What `stopped_world` gives, for one with statement."""
+
+    def __init__(self, reason: str, timeout: Optional[float]) -> None:
+        self._reason, self._limit = reason.encode(), nanoseconds(timeout)
+        self._out: List[int] = []
+
+    def __enter__(self) -> World:
+        stopped: List[int] = []
+        try:
+            self._out[:] = starmap(gmx.gmx_exit_syscall, ((),))
+            if self._limit == FOREVER:
+                stopped[:] = starmap(gmx.gmx_stop_the_world, ((self._reason,),))
+            else:
+                stopped[:] = starmap(gmx.gmx_stop_the_world_timeout, ((self._reason, self._limit),))
+            check(stopped[0])
+            return World()
+        except BaseException:
+            try:
+                if stopped == [OK]:
+                    gmx.gmx_start_the_world()
+            finally:
+                if self._out == [OK]:
+                    gmx.gmx_enter_syscall()
+            raise
+
+    if TYPE_CHECKING:
+
+        def __exit__(self, *_: object) -> None: ...
+
+    else:
+        __exit__ = exit_method("gmx_start_the_world", after=_started)
+
+
+class StoppedByGoroutine(StoppedWorld):
+    """For a goroutine, which goes back into its syscall."""
+
+    if not TYPE_CHECKING:
+        __exit__ = exit_method("gmx_start_the_world", after=after_method("gmx_enter_syscall"))
+
+
+def stopped_world(reason: str = "stopped by Python", timeout: Optional[float] = None) -> StoppedWorld:
     """Within the block no goroutine runs but the caller: C functions stand at safe points, those of Python stay in their
     Python code at most until they next wait. The caller must not wait either. TimeoutError if some goroutine does not
     come to a safe point in time."""
-    out = gmx.gmx_exit_syscall() == _abi.GMX_OK
-    try:
-        text, limit = reason.encode(), nanoseconds(timeout)
-        if limit == FOREVER:
-            check(gmx.gmx_stop_the_world(text))
-        else:
-            check(gmx.gmx_stop_the_world_timeout(text, limit))
-        try:
-            yield World()
-        finally:
-            gmx.gmx_start_the_world()
-    finally:
-        if out:
-            gmx.gmx_enter_syscall()
+    if gmx.gmx_enter_syscall() == _abi.GMX_EINSYSCALL:
+        return StoppedByGoroutine(reason, timeout)
+    gmx.gmx_exit_syscall()  # of the line above, if the caller is a goroutine that was in none
+    return StoppedWorld(reason, timeout)
 
 
 def _numbers(found: Any) -> Dict[str, int]:

@@ -1,0 +1,135 @@
+"""Something comes at the n-th point of an operation where CPython lets it come: an exception, or a call.
+
+CPython runs signal handlers (and stops for asynchronous exceptions, and lets other threads run) when a call of a C function
+has returned, before its result is stored; where a function of Python begins; and where a loop turns. `at(n, what, operation)`
+traces the frames of the package, counts these points, and calls `what` at the n-th. Python before 3.11 has more of them,
+behind calls of functions in Python and (3.9) between other instructions: those are left out, since there not even
+`with threading.Lock()` is safe.
+"""
+
+import dis
+import functools
+import os
+import sys
+
+import gomax
+
+# Finalisers, whose exceptions Python forgets; and callbacks of C, where ctypes does, if one comes before their `try`.
+LEFT_OUT = {"__del__", "each"}
+PACKAGE = os.path.dirname(gomax._waits.__file__) + os.sep
+
+
+class Injected(BaseException):
+    pass
+
+
+def inject():
+    raise Injected
+
+
+@functools.lru_cache(maxsize=None)
+def instructions(code):
+    return {i.offset: i for i in dis.get_instructions(code)}
+
+
+@functools.lru_cache(maxsize=None)
+def handlers(code):
+    """From 3.11 on an exception of a call is that of the call's own place, not of the next instruction."""
+    parse = getattr(dis, "_parse_exception_table", None)
+    return parse(code) if parse else ()
+
+
+def handler(code, offset):
+    for entry in handlers(code):
+        if entry.start <= offset < entry.end:
+            return entry.target
+    return None
+
+
+class Frame:
+    """The tracer of one frame."""
+
+    def __init__(self, tracer):
+        self.tracer = tracer
+        self.last = None
+        self.python = False
+
+    def __call__(self, frame, event, arg):
+        if event == "opcode":
+            last, self.last = self.last, frame.f_lasti
+            python, self.python = self.python, False
+            if last is not None and not python:
+                name = instructions(frame.f_code)[last].opname
+                called = name.startswith("CALL") and not name.startswith("CALL_INTRINSIC")
+                turned = frame.f_lasti < last
+                same = handler(frame.f_code, last) == handler(frame.f_code, frame.f_lasti)
+                if turned or (called and same):
+                    self.tracer.point(frame)
+        return self
+
+
+class Tracer:
+    def __init__(self, n, what):
+        self.left = n
+        self.what = what
+        self.where = None
+
+    def __call__(self, frame, event, arg):
+        if event != "call" or not frame.f_code.co_filename.startswith(PACKAGE) or frame.f_code.co_name in LEFT_OUT:
+            return None
+        caller = frame.f_back and frame.f_back.f_trace
+        if isinstance(caller, Frame) and not frame.f_code.co_name.startswith("__"):
+            caller.python = True
+        frame.f_trace_lines, frame.f_trace_opcodes = False, True
+        self.point(frame)
+        return Frame(self)
+
+    def point(self, frame):
+        self.left -= 1
+        if self.left == 0:
+            self.where = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno} {frame.f_code.co_name}"
+            sys.settrace(None)
+            self.what()
+
+
+def untraced(f):
+    """Calls it, for an operation that looks at itself."""
+    before = sys.gettrace()
+    sys.settrace(None)
+    try:
+        return f()
+    finally:
+        sys.settrace(before)
+
+
+def at(n, what, operation):
+    """Runs it. What it has returned or raised, and where `what` was called; None if it has fewer points."""
+    tracer = Tracer(n, what)
+    before = sys.gettrace()
+    result = error = None
+    sys.settrace(tracer)
+    try:
+        result = operation()
+    except BaseException as e:
+        error = e
+    finally:
+        sys.settrace(before)
+    return result, error, tracer.where
+
+
+def everywhere(test, what, begin, least=1):
+    """begin() gives an operation and a check of what it leaves, for each point anew. How many points there are."""
+    n = 0
+    while True:
+        n += 1
+        operation, check = begin()
+        result, error, where = at(n, what, operation)
+        with test.subTest(point=n, where=where):
+            if error is not None and not isinstance(error, Injected):
+                raise error
+            check(result, error is not None)
+        if error is not None:
+            error.__traceback__ = None
+        if where is None:
+            test.assertGreaterEqual(n, least)
+            return n
