@@ -7,7 +7,8 @@
 //! |---|---|---|
 //! | 0 | [`sys`] | the operating system and the instruction set |
 //! | 1 | [`sync`] | atomics, ranked locks, notes, the clock: one facade over std, loom and shuttle |
-//! | 2 | [`fiber`], [`ds`] | entering and leaving a stack; queues, heap, tables |
+//! | 2 | [`ds`] | queues, masks, tables |
+//! | 3 | [`fiber`] | entering and leaving a stack |
 //! | 4 | [`gmp`] | the nouns: G, M, P, Sched |
 //! | 5 | [`protocol`] | the verbs, one paper a file |
 //! | 6 | [`block`] | what a G can wait on |

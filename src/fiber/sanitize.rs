@@ -13,6 +13,8 @@ mod imp {
 
     impl Fiber {
         pub const NONE: Fiber = Fiber;
+        /// Whether a sanitizer is told of switches.
+        pub const TOLD: bool = false;
         #[inline(always)]
         pub fn of_this_thread() -> Fiber {
             Fiber
@@ -91,6 +93,7 @@ mod imp {
     }
 
     impl Fiber {
+        pub const TOLD: bool = true;
         pub const NONE: Fiber = Fiber { lo: ptr::null_mut(), size: 0, fake: ptr::null_mut(), tsan: ptr::null_mut() };
 
         /// The calling thread's own stack.

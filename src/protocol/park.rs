@@ -144,7 +144,7 @@ unsafe fn switch_from(m: MRef, gp: GRef, to: Sp) -> MRef {
     unsafe {
         (*gp.host.get()).save(&*m.host.get());
         widen!();
-        if cfg!(gmx_sanitize) {
+        if fiber::sanitize::Fiber::TOLD {
             let to = if to == m.g0() { &(*m.host.get()).fiber } else { &(*running(m).host.get()).fiber };
             (*gp.host.get()).fiber.leave_for(to);
         }
@@ -349,7 +349,7 @@ fn bind(sched: &Sched, gp: GRef, stack: Stack) -> bool {
     unsafe {
         gp.give_stack(stack);
         *gp.host.get() = HostState::NEW;
-        if cfg!(gmx_sanitize) {
+        if fiber::sanitize::Fiber::TOLD {
             (*gp.host.get()).fiber.begin(stack.lo(), stack.hi);
         }
         gp.sp.set(fiber::prepare(stack.hi, sched.hooks.g_entry).0);

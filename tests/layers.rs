@@ -1,0 +1,240 @@
+//! The architecture, as HACKING.md tells it: which part of the library may use which, read from the sources as text.
+
+#![cfg(not(any(loom, shuttle)))]
+
+mod source;
+
+use source::{Source, places, sources};
+
+/// The modules of `src`, lowest first: each uses those before it.
+const LAYERS: [&str; 10] = ["sys", "sync", "ds", "fiber", "gmp", "protocol", "block", "sched", "rt", "capi"];
+
+/// Imports within `protocol` go to files above in the list of its `mod.rs`.
+fn protocols() -> Vec<String> {
+    let text = std::fs::read_to_string(source::src().join("protocol/mod.rs")).unwrap();
+    let names = text.lines().filter_map(|line| line.strip_prefix("//! ")?.split_once(". [`")?.1.split_once("`]"));
+    names.map(|(name, _)| name.to_string()).collect()
+}
+
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|&name| name == module)
+}
+
+/// The first two names of each path that begins with `crate::`, also of those in braces, and its line. `super` in a file of a
+/// module is that module.
+fn uses(s: &Source) -> Vec<(usize, String, String)> {
+    let mut found = Vec::new();
+    let module = s.name.split('/').next().unwrap();
+    for (word, before) in [("crate::", None), ("super::", Some(module))] {
+        for (at, _) in s.code.match_indices(word) {
+            let line = s.code[..at].lines().count();
+            let mut paths = Vec::new();
+            expand(&s.code[at + word.len()..], &mut before.into_iter().map(str::to_string).collect(), &mut paths);
+            for path in paths {
+                let name = |i: usize| path.get(i).cloned().unwrap_or_default();
+                found.push((line, name(0), name(1)));
+            }
+        }
+    }
+    found
+}
+
+/// Reads a path, or the paths of a group in braces; gives what follows them.
+fn expand<'a>(text: &'a str, before: &mut Vec<String>, paths: &mut Vec<Vec<String>>) -> &'a str {
+    let text = text.trim_start();
+    if let Some(mut rest) = text.strip_prefix('{') {
+        loop {
+            rest = expand(rest, before, paths).trim_start();
+            rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
+            match rest.strip_prefix('}') {
+                Some(behind) => return behind,
+                None if rest.is_empty() => return rest,
+                None => {}
+            }
+        }
+    }
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    before.push(name.to_string());
+    let rest = match rest.strip_prefix("::") {
+        Some(rest) => expand(rest, before, paths),
+        None => {
+            paths.push(before.clone());
+            // `as other`, `*`, or a sign that is no part of a path
+            let end = rest.find([',', '}', ';', '(', ')', '{', '\n']).unwrap_or(rest.len());
+            if name.is_empty() || rest.trim_start().starts_with("as ") { &rest[end..] } else { rest }
+        }
+    };
+    before.pop();
+    rest
+}
+
+/// What is wrong with where `module::file` (its layer, its place in `protocol`) uses `(to, to_file)`.
+fn wrong(from: &str, to: &str, to_file: &str, protocols: &[String]) -> Option<String> {
+    let (module, file) = from.split_once('/').unwrap_or((from, ""));
+    let file = file.trim_end_matches(".rs").split('/').next().unwrap();
+    let (Some(here), Some(there)) = (layer(module), layer(to)) else { return None };
+    if there > here {
+        return Some(format!("{module} uses {to}, which is not below it"));
+    }
+    let place = |name: &str| protocols.iter().position(|p| p == name);
+    if module == "protocol" && to == "protocol" && file != "mod" {
+        let (Some(here), Some(there)) = (place(file), place(to_file)) else {
+            return Some(format!("{file} or {to_file} is not in the list of protocol/mod.rs"));
+        };
+        if there > here {
+            return Some(format!("protocol/{file} uses {to_file}, which is below it in the list"));
+        }
+    }
+    None
+}
+
+#[test]
+fn imports_go_down_only() {
+    let protocols = protocols();
+    assert!(protocols.len() > 10);
+    let mut seen = 0;
+    let mut found = Vec::new();
+    for s in &sources() {
+        for (line, to, to_file) in uses(s) {
+            seen += 1;
+            found.extend(wrong(&s.name, &to, &to_file, &protocols).map(|why| format!("{}:{line}: {why}", s.name)));
+        }
+    }
+    assert!(seen > 500, "{seen}");
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn every_module_has_its_layer() {
+    for s in &sources() {
+        let module = s.name.split('/').next().unwrap();
+        assert!(module == "lib.rs" || layer(module).is_some(), "{}", s.name);
+    }
+}
+
+/// The tables of HACKING.md (highest first) and of lib.rs (lowest first).
+#[test]
+fn the_documents_have_these_layers() {
+    let hacking = std::fs::read_to_string(source::top().join("HACKING.md")).unwrap();
+    let rows = hacking.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | `src/")?.1.split_once("/` |"));
+    let mut rows: Vec<&str> = rows.map(|(name, _)| name).collect();
+    rows.reverse();
+    assert_eq!(rows, LAYERS);
+    let lib = std::fs::read_to_string(source::src().join("lib.rs")).unwrap();
+    let rows = lib.lines().filter_map(|line| line.strip_prefix("//! | ")?.split_once(" | [`")?.1.split_once("`] |"));
+    assert_eq!(rows.map(|(name, _)| name).collect::<Vec<_>>(), LAYERS);
+}
+
+/// loom and shuttle check what goes through `sync`: an atomic of std is one that no model sees.
+#[test]
+fn atomics_and_system_calls_come_through_their_layers() {
+    const PLAIN: [(&str, &str); 9] = [
+        ("ds/slab.rs", "a table that only grows"),
+        ("gmp/sched.rs", "tables that only grow, numbers that report"),
+        ("gmp/p.rs", "the word that C code polls"),
+        ("rt/", "the one runtime of the process: no model has it"),
+        ("capi/address.rs", "words of the host's"),
+        ("capi/stats.rs", "numbers that report"),
+        ("capi/world.rs", "the word that C code polls"),
+        ("fiber/", "signals and caches"),
+        ("block/cancel.rs", "numbers of errors"),
+    ];
+    let sources = sources();
+    let below = |s: &Source| ["sys/", "sync/"].iter().any(|low| s.name.starts_with(low));
+    let listed = |s: &Source| PLAIN.iter().any(|(name, _)| s.name.starts_with(name));
+    let mut used = Vec::new();
+    let mut found = Vec::new();
+    for word in ["std::sync", "core::sync", "libc::"] {
+        for (s, place) in places(&sources, word).filter(|(s, _)| !below(s)) {
+            let number = ["libc::E", "libc::$name", "libc::SIG", "libc::strnlen"].iter().any(|harmless| {
+                let line = place.rsplit(':').next().unwrap().parse::<usize>().unwrap();
+                s.code.lines().nth(line.saturating_sub(1)).is_some_and(|text| text.contains(harmless))
+            });
+            if listed(s) {
+                used.push(s.name.clone());
+            } else if !number {
+                found.push(format!("{place}: {word}"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+    for (name, why) in PLAIN {
+        assert!(used.iter().any(|s| s.starts_with(name)), "{name} ({why}) uses none: take it off the list");
+    }
+}
+
+/// A `Sched` is an argument, so that a model may have several. What is a static below `rt` belongs to signals, to caches of what
+/// the system says, and to the tests of debug builds.
+#[test]
+fn statics_are_where_the_list_says() {
+    const LIST: [(&str, &[&str]); 13] = [
+        ("capi/world.rs", &["NEVER"]),
+        ("fiber/host.rs", &["NOWHERE", "WEAK", "FOUND", "LOOKED", "VECTOR_AT"]),
+        ("fiber/overflow.rs", &["HOSTS", "DESCRIBE", "EMIT", "TOLD", "PASSED_ON"]),
+        ("fiber/sanitize.rs", &["FOUND"]),
+        ("gmp/sched.rs", &["LEAKED"]), // models only
+        ("sync/rank.rs", &["HELD", "COUNT", "CHANS", "STEPS", "RECORD", "LONGEST", "WANTED"]), // debug builds only
+        ("sync/widen.rs", &["TURN"]),
+        ("sys/arch/mod.rs", &["M"]),
+        ("sys/held.rs", &["HELD", "EXCEPTED"]),
+        ("sys/linux.rs", &["HEAVY", "LOST", "TOLD", "SIZE"]),
+        ("sys/linux_thread.rs", &["USED", "STATIC_TLS"]),
+        ("sys/stderr.rs", &["DROPPED", "DEVICE", "INODE"]),
+        ("sys/without.rs", &["NO_FILES", "NO_MAPPINGS", "SEALED"]),
+    ];
+    let sources = sources();
+    let mut found: Vec<(String, Vec<String>)> = Vec::new();
+    for s in &sources {
+        if s.name.starts_with("rt/") {
+            continue;
+        }
+        let names = s.code.lines().map(str::trim).filter_map(|line| {
+            let line = line.strip_prefix("pub ").unwrap_or(line);
+            let rest = line.strip_prefix("static ")?;
+            Some(rest.trim_start_matches("mut ").split(':').next()?.to_string())
+        });
+        let names: Vec<String> = names.collect();
+        if !names.is_empty() {
+            found.push((s.name.clone(), names));
+        }
+    }
+    let list: Vec<(String, Vec<String>)> =
+        LIST.iter().map(|(file, names)| (file.to_string(), names.iter().map(|n| n.to_string()).collect())).collect();
+    assert_eq!(found, list);
+}
+
+/// What depends on the system is below: a port writes `sys`, and touches nothing else.
+#[test]
+fn systems_are_told_apart_in_the_lowest_layers_only() {
+    let sources = sources();
+    let mut found = Vec::new();
+    for word in
+        ["target_os", "target_arch", "target_env", "target_pointer_width", "gmx_sanitize", "cfg(unix", "cfg(windows"]
+    {
+        let low = |s: &Source| ["sys/", "sync/", "fiber/"].iter().any(|low| s.name.starts_with(low));
+        found.extend(places(&sources, word).filter(|(s, _)| !low(s)).map(|(_, place)| format!("{place}: {word}")));
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// Each rule on a planted fault.
+#[test]
+fn the_rules_find_what_breaks_them() {
+    let planted = |name: &str, code: &str| Source { name: name.into(), code: code.into() };
+    let list = ["wake".to_string(), "park".to_string()];
+    let found = |name: &str, code: &str| {
+        let s = planted(name, code);
+        uses(&s).iter().filter_map(|(_, to, file)| wrong(name, to, file, &list)).count()
+    };
+    assert_eq!(found("gmp/p.rs", "use crate::sync::{Lock, rank};"), 0);
+    assert_eq!(found("gmp/p.rs", "use crate::protocol::wake;"), 1);
+    assert_eq!(found("gmp/p.rs", "fn f() { crate::rt::sched() }"), 1);
+    assert_eq!(found("ds/mask.rs", "use crate::fiber::Fiber;"), 1);
+    assert_eq!(found("protocol/wake.rs", "use super::park::{free, recycle};"), 2);
+    assert_eq!(found("block/chan.rs", "use crate::{gmp::{G, P}, sched::{run, world}, rt};"), 3);
+    assert_eq!(found("protocol/wake.rs", "use crate::protocol::park;"), 1);
+    assert_eq!(found("protocol/wake.rs", "use crate::protocol::{park::{self as other, free}, wake};"), 2);
+    assert_eq!(found("protocol/park.rs", "use crate::protocol::wake::{self, *};"), 0);
+    assert_eq!(found("protocol/park.rs", "use crate::protocol::netpoll;"), 1, "not in the list");
+}

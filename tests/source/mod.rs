@@ -1,0 +1,60 @@
+//! The sources of the library as text, for tests that hold rules which no compiler knows.
+#![allow(dead_code, reason = "each test uses a part")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+pub fn src() -> PathBuf {
+    top().join("src")
+}
+
+/// A file of `src` without its comments and without its unit tests.
+pub struct Source {
+    /// Below `src`.
+    pub name: String,
+    pub code: String,
+}
+
+pub fn sources() -> Vec<Source> {
+    fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                collect(&entry, files);
+            } else if entry.extension().is_some_and(|e| e == "rs") {
+                files.push(entry);
+            }
+        }
+    }
+    let src = src();
+    let mut files = Vec::new();
+    collect(&src, &mut files);
+    files.sort();
+    let named = files.iter().map(|file| (file.strip_prefix(&src).unwrap().to_str().unwrap().to_string(), file));
+    named
+        .filter(|(name, _)| !is_test_only(name))
+        .map(|(name, file)| Source { code: code_of(&fs::read_to_string(file).unwrap()), name })
+        .collect()
+}
+
+/// What no build of the library contains.
+fn is_test_only(name: &str) -> bool {
+    name.starts_with("models/") || name == "sync/model.rs" || name == "sys/arch/tests.rs"
+}
+
+/// The text up to the unit tests, without comments. (Strings that hold two slashes lose their ends.)
+fn code_of(text: &str) -> String {
+    let end = ["\n#[cfg(test)]\nmod ", "\n#[cfg(all(test, "].iter().filter_map(|mark| text.find(mark)).min();
+    let code = |line: &str| line.split("//").next().unwrap_or("").to_string();
+    text[..end.unwrap_or(text.len())].lines().map(code).collect::<Vec<_>>().join("\n")
+}
+
+/// Where `word` stands in the code, as `file:line`.
+pub fn places<'a>(sources: &'a [Source], word: &'a str) -> impl Iterator<Item = (&'a Source, String)> + 'a {
+    sources.iter().flat_map(move |s| {
+        s.code.match_indices(word).map(move |(at, _)| (s, format!("{}:{}", s.name, s.code[..at].lines().count())))
+    })
+}
