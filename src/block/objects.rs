@@ -5,9 +5,10 @@ use super::class::Class;
 use super::hook::Hook;
 use super::scope::Scope;
 use super::timer::HostTimer;
+use crate::ds::leak::try_leak;
 use crate::ds::slab::Slab;
 use crate::gmp::error::{Error, Result};
-use crate::gmp::sched::{Sched, try_leak};
+use crate::gmp::sched::Sched;
 use crate::sync::Ordering;
 
 #[derive(Default)]

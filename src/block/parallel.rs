@@ -132,7 +132,7 @@ fn start(m: MRef, of: &Loop, begin: i64, end: i64) -> Result<()> {
 
 /// A box, if there is memory.
 fn try_box(part: Part) -> Option<*mut Part> {
-    crate::gmp::sched::try_leak(part).map(|part| std::ptr::from_ref(part).cast_mut())
+    crate::ds::leak::try_leak(part).map(|part| std::ptr::from_ref(part).cast_mut())
 }
 
 extern "C" fn part_entry(arg: *mut c_void) {

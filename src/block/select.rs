@@ -321,7 +321,7 @@ fn select_slow(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result
     match (cases.leave(), end) {
         (Some(i), _) => Ok((i, cases.0[i].ended().unwrap_or(Ok(())))),
         (None, Err(e)) => Err(e),
-        (None, Ok(())) => crate::gmp::sched::throw(m.sched(), "a select was ended by none of its cases"),
+        (None, Ok(())) => crate::gmp::fatal::throw(m.sched(), "a select was ended by none of its cases"),
     }
 }
 

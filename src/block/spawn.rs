@@ -8,10 +8,10 @@
 
 use super::cleanup;
 use super::waitgroup::WaitGroup;
+use crate::gmp::allg::copied;
 use crate::gmp::error::Result;
 use crate::gmp::g::{Copied, GName, GRef, extra};
 use crate::gmp::m::MRef;
-use crate::gmp::sched::copied;
 use crate::protocol::park;
 use crate::sys::{arch, call};
 use std::ffi::c_void;

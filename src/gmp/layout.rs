@@ -4,7 +4,9 @@
 use super::g::{Cold, G};
 use super::m::M;
 use super::p::P;
-use super::sched::{AllP, G_CHUNK_BITS, G_DIR_BITS, Sched};
+use crate::gmp::allg::{G_CHUNK_BITS, G_DIR_BITS};
+use crate::gmp::allp::AllP;
+use crate::gmp::sched::Sched;
 use std::mem::{offset_of, size_of};
 
 pub const LAYOUT: [usize; 33] = [

@@ -552,5 +552,5 @@ impl M {
 #[cold]
 #[inline(never)]
 fn no_p(m: &M) -> ! {
-    crate::gmp::sched::throw(m.sched(), "an M that must hold a P holds none")
+    crate::gmp::fatal::throw(m.sched(), "an M that must hold a P holds none")
 }

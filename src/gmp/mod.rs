@@ -8,10 +8,17 @@
 //!
 //! Who holds a P shows in the status of its word ([`p::PWord`]): see there for the picture.
 
+pub mod allg;
+pub mod allp;
+pub mod config;
 pub mod error;
+pub mod fatal;
 pub mod g;
+pub mod globq;
+pub mod keys;
 #[cfg(not(any(loom, shuttle)))]
 pub mod layout;
+pub mod lock;
 pub mod m;
 pub mod p;
 pub mod queue;

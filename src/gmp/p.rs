@@ -763,8 +763,8 @@ impl OwnedP {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+    use crate::ds::leak::try_leak;
     use crate::ds::rng::{Rng, seeds};
-    use crate::gmp::sched::try_leak;
     use std::collections::VecDeque;
 
     /// What a P has to run, the obvious way.

@@ -250,7 +250,7 @@ impl Timers {
         }
         drop(h);
         // sysmon ran it, and the P is gone meanwhile: so is the room, to P 0.
-        let Some(first) = sched.p_at(0) else { crate::gmp::sched::throw(sched, "there is no P 0") };
+        let Some(first) = sched.p_at(0) else { crate::gmp::fatal::throw(sched, "there is no P 0") };
         let mut h = first.timers.heap.lock();
         h.less_reserved();
         let is_first = h.arm(first, t, alarm);
@@ -509,9 +509,9 @@ impl Heap {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+    use crate::ds::leak::try_leak;
     use crate::ds::rng::{Rng, seeds};
     use crate::gmp::m::{Kind, M};
-    use crate::gmp::sched::try_leak;
     use std::cell::RefCell;
 
     static POLL: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);

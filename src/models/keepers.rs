@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::block::sleep;
-use crate::gmp::sched::try_leak;
+use crate::ds::leak::try_leak;
 use crate::gmp::timers::{Alarm, Timer, Timers};
 use std::ffi::c_void;
 

@@ -64,11 +64,13 @@ pub use shuttle as checker;
 
 use crate::block::join;
 pub use crate::block::waitq::FOREVER;
+use crate::ds::leak::leaked;
 use crate::fiber::stack::{GuardKind, PoolOptions, StackPool};
+use crate::gmp::config::Hooks;
 use crate::gmp::g::{GRef, GStatus, gflag};
 use crate::gmp::m::{Ctx, Kind, MRef, Mcall, Place};
 use crate::gmp::p::{PREEMPT, PRef, PStatus};
-use crate::gmp::sched::{Hooks, Sched, leaked};
+use crate::gmp::sched::Sched;
 use crate::protocol::wake::{self, Idle};
 use crate::protocol::{coro, foreign, park, syscall};
 use crate::sched::schedule;

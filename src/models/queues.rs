@@ -166,7 +166,7 @@ fn one_is_always_seen() {
 fn who_was_next_is_always_seen() {
     check(MORE, || {
         let [a, b] = [0, 1].map(GRef::for_test);
-        let pp = crate::gmp::sched::try_leak(P::new(0, &POLL, crate::gmp::sched::try_leak(Shown::default()).unwrap()))
+        let pp = crate::ds::leak::try_leak(P::new(0, &POLL, crate::ds::leak::try_leak(Shown::default()).unwrap()))
             .unwrap()
             .own(PStatus::Dead);
         assert!(!pp.put_next(a));

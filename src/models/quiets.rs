@@ -1,9 +1,9 @@
 //! quiet.rs: whoever waits until nothing runs is told of it, and not before.
 
 use super::*;
+use crate::ds::leak::try_leak;
 use crate::gmp::g::G;
 use crate::gmp::m::Commit;
-use crate::gmp::sched::try_leak;
 use crate::gmp::timers::{Alarm, Timer, Timers};
 use crate::protocol::{lockedm, quiet};
 use crate::sched::template;

@@ -20,8 +20,8 @@ fn arm_against_idle() -> impl Fn() {
         let m = w.worker_with(&[]);
         w.go(m);
         w.host(move |w, m| {
-            let timer: &'static Timer = crate::gmp::sched::try_leak(Timer::default()).unwrap();
-            let fired: &'static Event = crate::gmp::sched::try_leak(Event::new()).unwrap();
+            let timer: &'static Timer = crate::ds::leak::try_leak(Timer::default()).unwrap();
+            let fired: &'static Event = crate::ds::leak::try_leak(Event::new()).unwrap();
             let arg = std::ptr::from_ref(fired).cast_mut().cast();
             let alarm = Alarm { when: 0, fire: happens, arg, seq: 0 };
             // SAFETY: it is armed once, and leaked.
@@ -245,7 +245,7 @@ fn stop_and_arm_against_resize() {
     check(Size::default(), || {
         let w = Maker::new(2, 2).make();
         let m = (0..2).map(|_| foreign::needm(w.sched, 1).unwrap()).find(|m| m.id % 2 == 1).unwrap();
-        let timers: [&'static Timer; 2] = [0, 1].map(|_| crate::gmp::sched::try_leak(Timer::default()).unwrap());
+        let timers: [&'static Timer; 2] = [0, 1].map(|_| crate::ds::leak::try_leak(Timer::default()).unwrap());
         let arm = |m: MRef, t: &'static Timer, when: i64| {
             let alarm = Alarm { when, fire: never, arg: std::ptr::null_mut(), seq: 0 };
             // SAFETY: it is stopped, and leaked.
@@ -282,7 +282,7 @@ fn fire_and_come_back_against_resize() {
         let w = Maker::new(2, 2).make();
         let [stays, goes] = [0, 1].map(|i| w.sched.p_at(i).unwrap());
         let m = (0..2).map(|_| foreign::needm(w.sched, 1).unwrap()).find(|m| m.id % 2 == 1).unwrap();
-        let t: &'static Timer = crate::gmp::sched::try_leak(Timer::default()).unwrap();
+        let t: &'static Timer = crate::ds::leak::try_leak(Timer::default()).unwrap();
         t.comes_back.set(true);
         let alarm = Alarm { when: 5, fire: comes_back, arg: std::ptr::from_ref(t).cast_mut().cast(), seq: 0 };
         // SAFETY: it is armed once, and leaked.

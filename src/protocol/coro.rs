@@ -183,7 +183,7 @@ fn suspend(m: MRef, co: GRef) -> Result<()> {
 fn take_resumer(m: MRef, co: GRef, told: u8) -> GRef {
     // SAFETY: null or a G.
     let Some(to) = (unsafe { GRef::from_ptr(co.resumer.take()) }) else {
-        crate::gmp::sched::throw(m.sched(), "a coroutine that nobody has resumed runs")
+        crate::gmp::fatal::throw(m.sched(), "a coroutine that nobody has resumed runs")
     };
     to.told.set(told);
     to

@@ -249,7 +249,7 @@ fn park_by_host(m: MRef, gp: GRef, commit: Commit) -> bool {
 
 #[cold]
 fn wake_bug(sched: &Sched) -> ! {
-    crate::gmp::sched::throw(sched, "a G without a P was left on a G's stack")
+    crate::gmp::fatal::throw(sched, "a G without a P was left on a G's stack")
 }
 
 /// L2: the next G of this P, unless the scheduler is to choose.
@@ -528,7 +528,7 @@ pub fn note_wait(gp: GRef, reason: WaitReason, since: i64) {
 pub fn running(m: MRef) -> GRef {
     match m.g() {
         Some(gp) => gp,
-        None => crate::gmp::sched::throw(m.sched(), "no G runs here"),
+        None => crate::gmp::fatal::throw(m.sched(), "no G runs here"),
     }
 }
 
@@ -537,7 +537,7 @@ pub fn own_g(m: MRef) -> GRef {
     // SAFETY: an extra M has its G from birth.
     match unsafe { GRef::from_ptr(m.own_g.get()) } {
         Some(gp) => gp,
-        None => crate::gmp::sched::throw(m.sched(), "an extra M without a G"),
+        None => crate::gmp::fatal::throw(m.sched(), "an extra M without a G"),
     }
 }
 
@@ -838,7 +838,7 @@ pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
     }
     // SAFETY: the G is gone after this.
     unsafe { mcall(m, gp, Mcall::Exit) };
-    crate::gmp::sched::throw(m.sched(), "a G ran on after its end")
+    crate::gmp::fatal::throw(m.sched(), "a G ran on after its end")
 }
 
 /// Off its stack: frees what an ended G had.

@@ -41,9 +41,10 @@
 //! It does not: a G that never polls runs on. Stops have a time-out for that, and name it.
 
 use crate::gmp::g::GRef;
+use crate::gmp::lock::SchedLocked;
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::{FN, OwnedP, PREEMPT, PRef, STOP};
-use crate::gmp::sched::{Sched, SchedLocked};
+use crate::gmp::sched::Sched;
 use crate::sync::Ordering;
 use crate::sync::widen::widen;
 use std::ffi::c_void;

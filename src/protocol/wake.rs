@@ -71,9 +71,10 @@
 
 use super::quiet;
 use crate::gmp::g::GRef;
+use crate::gmp::lock::SchedLocked;
 use crate::gmp::m::{Ctx, Kind, MRef};
 use crate::gmp::p::{FN, OwnedP, PRef, PStatus, STOP};
-use crate::gmp::sched::{Sched, SchedLocked};
+use crate::gmp::sched::Sched;
 use crate::gmp::timers::{NEVER, Timers};
 use crate::sync::widen::widen;
 use crate::sync::{Ordering, fence, now, step};
@@ -454,7 +455,7 @@ pub fn no_thread<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, mut pp
 pub fn hand_to_locked(sched: &Sched, gp: GRef, pp: OwnedP) {
     // SAFETY: lockedm of a locked G is its M.
     let Some(lm) = (unsafe { MRef::from_ptr(gp.lockedm.get()) }) else {
-        crate::gmp::sched::throw(sched, "a G lost its M");
+        crate::gmp::fatal::throw(sched, "a G lost its M");
     };
     lm.set_nextp(pp);
     widen!();

@@ -312,8 +312,7 @@ pub fn key_set(gp: GRef, sched: &Sched, key: u32, value: *mut c_void) -> Result<
         if value.is_null() {
             return Ok(());
         }
-        let new =
-            crate::gmp::sched::try_leak(KeyValues([(0, std::ptr::null_mut()); MAX_KEYS])).ok_or(Error::NoMemory)?;
+        let new = crate::ds::leak::try_leak(KeyValues([(0, std::ptr::null_mut()); MAX_KEYS])).ok_or(Error::NoMemory)?;
         table = std::ptr::from_ref(new).cast_mut();
         gp.note_extra(extra::KEYS);
         gp.keys.set(table.cast());

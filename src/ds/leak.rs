@@ -1,0 +1,59 @@
+//! Memory that is never freed, and what a model frees of it.
+
+/// Boxes and leaks; None if there is no memory (a box would abort).
+pub fn try_leak<T>(v: T) -> Option<&'static T> {
+    let layout = std::alloc::Layout::new::<T>();
+    if layout.size() == 0 {
+        return None;
+    }
+    // SAFETY: the layout is not empty; the memory is written before it is referred to.
+    unsafe {
+        let p = std::alloc::alloc(layout).cast::<T>();
+        if p.is_null() {
+            return None;
+        }
+        p.write(v);
+        #[cfg(any(loom, shuttle))]
+        leaked::note(move || {
+            p.drop_in_place();
+            std::alloc::dealloc(p.cast(), layout);
+        });
+        Some(&*p)
+    }
+}
+
+/// As [`try_leak`] for a value that is all zeros, which is made where it stays.
+///
+/// # Safety
+/// Zeros are a `T`.
+pub unsafe fn try_leak_zeroed<T>() -> Option<&'static T> {
+    let layout = std::alloc::Layout::new::<T>();
+    // SAFETY: no T here is empty; zeros are one, by the caller's promise.
+    unsafe {
+        let p = std::alloc::alloc_zeroed(layout).cast::<T>();
+        #[cfg(any(loom, shuttle))]
+        leaked::note(move || std::alloc::dealloc(p.cast(), layout));
+        p.as_ref()
+    }
+}
+
+/// What was leaked, for a model to take back at the end of an execution, of which there are very many.
+#[cfg(any(loom, shuttle))]
+pub mod leaked {
+    use std::cell::RefCell;
+
+    thread_local! {
+        static LEAKED: RefCell<Vec<Box<dyn FnOnce()>>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub fn note(free: impl FnOnce() + 'static) {
+        LEAKED.with_borrow_mut(|l| l.push(Box::new(free)));
+    }
+
+    /// Frees everything, the newest first, when nothing refers to it any more.
+    pub fn free() {
+        while let Some(f) = LEAKED.with_borrow_mut(Vec::pop) {
+            f();
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The table of all Ps.
+
+use crate::ds::leak::try_leak;
+use crate::ds::mask::Mask;
+use crate::gmp::p::{P, PRef};
+use crate::gmp::sched::Sched;
+use crate::gmp::timers::{NEVER, Shown};
+use crate::sync::{AtomicPtr, Ordering, step};
+
+/// All Ps ever made; those from gomaxprocs on are Dead and kept, because an M in a syscall may still look at one.
+///
+/// Tables only grow, and older ones are kept, so that a reader without a P needs no lock (Go takes allpLock): what it
+/// sees at worst is a Dead P, or a table that ends early. Growth itself is under `allp_lock`.
+pub struct AllP {
+    pub(super) ps: Box<[AtomicPtr<P>]>,
+    /// Which Ps are idle, so that a search need not touch thousands of empty queues. Changed under `sched.lock`; for
+    /// who holds it a bit that is set is right, also while the P is frozen (wake.rs). One that is not says nothing: a
+    /// larger table begins empty.
+    pub idle: Mask,
+}
+
+/// Entries of the first table of Ps. (A model pays for each, and wants to see the table grow.)
+const FIRST_ALLP: usize = if cfg!(any(loom, shuttle)) { 1 } else { 8 };
+
+impl AllP {
+    pub fn capacity(&self) -> usize {
+        self.ps.len()
+    }
+}
+
+impl Sched {
+    /// The table as it is now. Before the first resize there is none.
+    #[inline]
+    pub fn allp(&self) -> Option<&'static AllP> {
+        // SAFETY: tables are never freed. Acquire: pairs with the Release in `grow_allp`.
+        unsafe { self.allp.load(Ordering::Acquire).as_ref() }
+    }
+
+    #[inline]
+    pub fn procs(&self) -> u32 {
+        self.gomaxprocs.load(Ordering::Acquire) as u32
+    }
+
+    /// P number `i`, if it was ever made.
+    #[inline]
+    pub fn p_at(&self, i: u32) -> Option<PRef> {
+        step();
+        let t = self.allp()?;
+        // SAFETY: entries are null or Ps.
+        unsafe { PRef::from_ptr(t.ps.get(i as usize)?.load(Ordering::Acquire)) }
+    }
+
+    /// The Ps below gomaxprocs. For readers without a P: the number is read once, and may be older than the table.
+    pub fn live_ps(&self) -> impl Iterator<Item = PRef> + Clone + '_ {
+        (0..self.procs()).filter_map(|i| self.p_at(i))
+    }
+
+    /// Of the Ps below gomaxprocs those that may have timers: of all that have, if who arms one and who asks do as
+    /// wake.rs says.
+    pub fn timed_ps(&self) -> impl Iterator<Item = PRef> + Clone + '_ {
+        let n = self.procs();
+        (0..n)
+            .step_by(Shown::PS as usize)
+            .filter_map(|i| Some((i, self.p_at(i)?)))
+            .flat_map(|(i, p)| p.timers.shown().iter().map(move |bit| i + bit))
+            .take_while(move |&i| i < n)
+            .filter_map(|i| self.p_at(i))
+    }
+
+    /// When the next timer fires, without a lock.
+    pub fn next_timer(&self) -> i64 {
+        self.timed_ps().map(|p| p.timers.first()).min().unwrap_or(NEVER)
+    }
+
+    /// The Ps below gomaxprocs but for idle ones, of which some may be there too. For who holds `sched.lock`;
+    /// without it one that was idle a moment ago may be left out.
+    pub fn busy_ps(&self) -> impl Iterator<Item = PRef> + Clone + '_ {
+        let n = self.procs();
+        self.allp().into_iter().flat_map(move |t| t.idle.iter_clear(n)).filter_map(|i| self.p_at(i))
+    }
+
+    /// Every P ever made.
+    pub fn every_p(&self) -> impl Iterator<Item = PRef> + '_ {
+        (0..self.allp().map_or(0, |t| t.capacity() as u32)).map_while(|i| self.p_at(i))
+    }
+
+    /// Makes sure that Ps `0..n` exist. New ones are Dead. False if there is no memory; nothing is changed then, but
+    /// for Ps beyond gomaxprocs.
+    #[must_use]
+    pub fn grow_allp(&self, n: u32) -> bool {
+        let mut made = self.allp_lock.lock();
+        let old = self.allp();
+        if old.is_none_or(|t| t.capacity() < n as usize) {
+            let capacity = (n as usize).max(old.map_or(0, |t| t.capacity() * 2)).max(FIRST_ALLP);
+            let mut ps: Vec<AtomicPtr<P>> = Vec::new();
+            if ps.try_reserve_exact(capacity).is_err() {
+                return false;
+            }
+            for i in 0..capacity {
+                let p = old.and_then(|t| t.ps.get(i)).map_or(std::ptr::null_mut(), |p| p.load(Ordering::Relaxed));
+                ps.push(AtomicPtr::new(p));
+            }
+            // Empty: Ps come and go meanwhile, and to look at an idle one costs less than to pass over a busy one.
+            let Some(idle) = Mask::new(capacity) else { return false };
+            let Some(table) = try_leak(AllP { ps: ps.into_boxed_slice(), idle }) else { return false };
+            // Release: pairs with the Acquire in `allp`. The old table stays for those who read it.
+            self.allp.store(std::ptr::from_ref(table).cast_mut(), Ordering::Release);
+        }
+        let table = self.allp().expect("just stored");
+        for i in *made as u32..n {
+            let neighbour = self.p_at(i - i % Shown::PS).map(|p| p.timers.shown());
+            let Some(shown) = neighbour.or_else(|| try_leak(Shown::default())) else { return false };
+            let Some(p) = try_leak(P::new(i, self.poll, shown)) else { return false };
+            table.ps[i as usize].store(std::ptr::from_ref(p).cast_mut(), Ordering::Release);
+            *made = i as i32 + 1;
+        }
+        true
+    }
+}
