@@ -31,7 +31,8 @@ use super::objects::objects;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{G, GName, GRef};
 use crate::gmp::m::MRef;
-use crate::protocol::park::{self, Spawn};
+use crate::protocol::store::Spawn;
+use crate::protocol::{park, store};
 use crate::sync::own::{OwnBool, OwnPtr};
 use crate::sync::{AtomicU64, Ordering};
 use std::ffi::c_void;
@@ -116,7 +117,7 @@ impl Ready {
     pub fn start(self, m: MRef) {
         let what = Spawn { entry: self.entry, arg: self.arg, flags: 0, stack_size: 0, name: GName::NONE };
         // False: the runtime ends, and the G is not.
-        let _ = park::start(m, park::newproc_from(m, self.gp, &what));
+        let _ = park::start(m, store::newproc_from(m, self.gp, &what));
         if let Some(hook) = self.hook {
             let handle = hook.handle.swap(0, Ordering::AcqRel);
             hook.give_back(m, handle);

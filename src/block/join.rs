@@ -5,13 +5,13 @@
 //! address: JOINABLE and ZOMBIE change only under it.
 //!
 //! A zombie may be joined before its M has left its stack. Both ends of that race move the status by one CAS, and who
-//! comes second frees the descriptor (see `recycle` in park.rs).
+//! comes second frees the descriptor (see `recycle` in protocol/store.rs).
 
 use super::waitq::{self, How, Waited};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
 use crate::gmp::m::MRef;
-use crate::protocol::park;
+use crate::protocol::store;
 
 fn addr(gp: GRef) -> u64 {
     gp.as_ptr() as u64
@@ -115,7 +115,7 @@ pub fn is_over(gp: GRef) -> bool {
 /// Frees a zombie, or leaves it to its M, which has not left its stack yet.
 fn bury(m: MRef, gp: GRef) {
     if !gp.cas_status(GStatus::Running, GStatus::Waiting) {
-        park::recycle_now(m, gp);
+        store::recycle_now(m, gp);
     }
 }
 

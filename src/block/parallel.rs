@@ -37,7 +37,7 @@ use crate::gmp::error::{Error, Result};
 use crate::gmp::g::GName;
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
-use crate::protocol::{park, wake};
+use crate::protocol::{park, store, wake};
 use crate::sync::{AtomicBool, Ordering, now};
 use crate::sys::call::RangeFn;
 use std::ffi::c_void;
@@ -101,9 +101,9 @@ fn start(m: MRef, of: &Loop, begin: i64, end: i64) -> Result<()> {
     let sched = m.sched();
     let part = try_box(Part { of, begin, end }).ok_or(Error::NoMemory)?;
     let entry = part_entry as extern "C" fn(*mut c_void) as *mut c_void;
-    let what = park::Spawn { entry, arg: part.cast(), flags: 0, stack_size: 0, name: GName::NONE };
-    let made = park::newproc_to_start(m, &what)
-        .and_then(|gp| of.open.add(m, 1).inspect_err(|_| park::unmake(m, gp)).map(|()| gp));
+    let what = store::Spawn { entry, arg: part.cast(), flags: 0, stack_size: 0, name: GName::NONE };
+    let made = store::newproc_to_start(m, &what)
+        .and_then(|gp| of.open.add(m, 1).inspect_err(|_| store::unmake(m, gp)).map(|()| gp));
     let gp = match made {
         Ok(gp) => gp,
         Err(e) => {

@@ -41,7 +41,7 @@ use super::waitq;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{G, GName, GRef, extra};
 use crate::gmp::m::MRef;
-use crate::protocol::park;
+use crate::protocol::{park, store};
 use crate::sync::own::{OwnPtr, OwnU64};
 use crate::sync::{AtomicI32, AtomicU64, Guard, Lock, Ordering, Rank, fence, fence_after_rmw};
 use std::ffi::c_void;
@@ -151,8 +151,8 @@ pub fn spawn(m: MRef, handle: u64, f: Child, arg: *mut c_void) -> Result<()> {
         count_locked(m, handle)?;
     }
     let entry = begin as extern "C" fn(*mut c_void) as *mut c_void;
-    let what = park::Spawn { entry, arg, flags: 0, stack_size: 0, name: GName::NONE };
-    let gp = match park::newproc_to_start(m, &what) {
+    let what = store::Spawn { entry, arg, flags: 0, stack_size: 0, name: GName::NONE };
+    let gp = match store::newproc_to_start(m, &what) {
         Ok(gp) => gp,
         Err(e) => {
             s.open.add(m, -1)?;

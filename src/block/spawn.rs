@@ -12,7 +12,7 @@ use crate::gmp::allg::copied;
 use crate::gmp::error::Result;
 use crate::gmp::g::{Copied, GName, GRef, extra};
 use crate::gmp::m::MRef;
-use crate::protocol::park;
+use crate::protocol::{park, store};
 use crate::sys::{arch, call};
 use std::ffi::c_void;
 use std::ptr::from_ref;
@@ -21,8 +21,8 @@ type Entry = extern "C" fn(*mut c_void);
 
 /// A goroutine of the default kind.
 #[inline(always)]
-fn plain(entry: Entry, arg: *mut c_void) -> park::Spawn {
-    park::Spawn { entry: entry as *mut c_void, arg, flags: 0, stack_size: 0, name: GName::NONE }
+fn plain(entry: Entry, arg: *mut c_void) -> store::Spawn {
+    store::Spawn { entry: entry as *mut c_void, arg, flags: 0, stack_size: 0, name: GName::NONE }
 }
 
 /// A new goroutine that runs `f` with the address of a copy of the `len` bytes at `args`; in no queue yet. Until it begins,
@@ -32,7 +32,7 @@ fn plain(entry: Entry, arg: *mut c_void) -> park::Spawn {
 /// `args` is readable for `len` bytes, which are no more than [`Copied`] has.
 #[inline]
 pub unsafe fn copying(m: MRef, f: Entry, args: *const u8, len: usize) -> Option<GRef> {
-    let gp = park::newproc(m, &plain(begin_copied, f as *mut c_void))?;
+    let gp = store::newproc(m, &plain(begin_copied, f as *mut c_void))?;
     // SAFETY: the caller's promise; the goroutine is ours until it is in a queue.
     unsafe { copied(gp).cast::<u8>().copy_from_nonoverlapping(args, len) };
     Some(gp)
@@ -72,7 +72,7 @@ pub fn call_of(gp: GRef) -> (*mut c_void, *mut c_void) {
 /// Starts a goroutine that `wg` counts until it has ended.
 pub fn counted(m: MRef, wg: &WaitGroup, f: Entry, arg: *mut c_void) -> Result<()> {
     wg.add(m, 1)?;
-    let gp = match park::newproc_to_start(m, &plain(f, arg)) {
+    let gp = match store::newproc_to_start(m, &plain(f, arg)) {
         Ok(gp) => gp,
         Err(e) => {
             wg.add(m, -1)?;

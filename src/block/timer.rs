@@ -54,7 +54,7 @@ use crate::gmp::m::MRef;
 use crate::gmp::p::PRef;
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::{Alarm, NEVER, Timer, Timers, later};
-use crate::protocol::{park, wake};
+use crate::protocol::{park, store, wake};
 use crate::sync::{Guard, Lock, Rank, now};
 use std::ffi::c_void;
 use std::ptr::{NonNull, from_ref};
@@ -402,7 +402,7 @@ pub fn fire_if_due(m: MRef, c: &Chan, t: &'static HostTimer) {
 fn call(m: MRef, t: &'static HostTimer) -> Option<GRef> {
     let entry = begin as extern "C" fn(*mut c_void) as *mut c_void;
     let arg = from_ref(t).cast_mut().cast();
-    park::newproc(m, &park::Spawn { entry, arg, flags: 0, stack_size: 0, name: GName::NONE })
+    store::newproc(m, &store::Spawn { entry, arg, flags: 0, stack_size: 0, name: GName::NONE })
 }
 
 /// G1.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::gmp::g::{GName, gflag};
-use crate::protocol::{coro, park};
+use crate::protocol::{coro, store};
 use std::ffi::c_void;
 
 /// A coroutine: the handle of its goroutine, which gmx_self() gives inside. 0 is none.
@@ -51,7 +51,7 @@ pub unsafe extern "C" fn gmx_coro_new(
     co: *mut gmx_coro,
 ) -> gmx_status {
     let Some(f) = r#fn.filter(|_| !co.is_null()) else { return GMX_EINVAL };
-    let mut what = park::Spawn { entry: f as *mut c_void, arg, flags: 0, stack_size: 0, name: GName::NONE };
+    let mut what = store::Spawn { entry: f as *mut c_void, arg, flags: 0, stack_size: 0, name: GName::NONE };
     // SAFETY: the caller's promise.
     match unsafe { read_sized(opts) } {
         Ok(None) => {}

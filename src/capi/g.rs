@@ -4,8 +4,8 @@ use super::*;
 use crate::block::{cancel, join, parking, spawn, waitq};
 use crate::gmp::g::{GName, GRef, WaitReason, gflag};
 use crate::gmp::m::Ctx;
-use crate::protocol::{lockedm, park};
-use crate::sched::{run, world};
+use crate::protocol::{lockedm, park, store};
+use crate::sched::{keys, run};
 use std::ffi::{c_char, c_void};
 
 /// A goroutine, for ever: handles are not used again. 0 is none.
@@ -95,8 +95,8 @@ pub extern "C" fn gmx_spawn(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut 
         Ok(m) => m,
         Err(status) => return status,
     };
-    let what = park::Spawn { entry: f as *mut c_void, arg, flags: 0, stack_size: 0, name: GName::NONE };
-    match park::newproc(m, &what) {
+    let what = store::Spawn { entry: f as *mut c_void, arg, flags: 0, stack_size: 0, name: GName::NONE };
+    match store::newproc(m, &what) {
         Some(gp) => submit(m, gp),
         None => GMX_ENOMEM,
     }
@@ -255,7 +255,7 @@ unsafe fn spawn_rarely(
         // Checked here alone: a G that is forgotten later would leave its token to the next one.
         if m.p().is_none() {
             if m.sched().is_closing() {
-                park::unmake(m, gp);
+                store::unmake(m, gp);
                 return GMX_ESHUTDOWN;
             }
             submit = |m, gp| {
@@ -272,7 +272,7 @@ unsafe fn spawn_rarely(
             None => Ok(()),
         };
         if let Err(e) = given {
-            park::unmake(m, gp);
+            store::unmake(m, gp);
             return status::from(e);
         }
     }
@@ -302,8 +302,8 @@ unsafe fn new_g(
     }
     // SAFETY: the caller's promise.
     let name = unsafe { copy_name(name) };
-    let what = park::Spawn { entry: f as *mut c_void, arg, flags, stack_size, name };
-    park::newproc(m, &what).ok_or(GMX_ENOMEM)
+    let what = store::Spawn { entry: f as *mut c_void, arg, flags, stack_size, name };
+    store::newproc(m, &what).ok_or(GMX_ENOMEM)
 }
 
 /// The size of a stack that is not as the others are; 0 if it may be. None: there is no memory for one.
@@ -778,7 +778,7 @@ pub extern "C" fn gmx_key_set(key: gmx_key, value: *mut c_void) -> gmx_status {
         Err(status) => return status,
     };
     match own() {
-        Some(gp) => map(world::key_set(gp, m.sched(), key, value)),
+        Some(gp) => map(keys::key_set(gp, m.sched(), key, value)),
         None => GMX_ENOTG,
     }
 }
@@ -796,7 +796,7 @@ pub extern "C" fn gmx_key_set(key: gmx_key, value: *mut c_void) -> gmx_status {
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_key_get(key: gmx_key) -> *mut c_void {
     match (run::current(), own()) {
-        (Some(m), Some(gp)) => world::key_get(gp, m.sched(), key),
+        (Some(m), Some(gp)) => keys::key_get(gp, m.sched(), key),
         _ => std::ptr::null_mut(),
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::gmp::m::Ctx;
 use crate::gmp::p::PRef;
 use crate::gmp::sched::Sched;
-use crate::sched::world;
+use crate::sched::{keys, world};
 use crate::sync::Ordering;
 use crate::sync::own::OwnPtr;
 use std::ffi::c_void;
@@ -172,7 +172,7 @@ pub unsafe extern "C" fn gmx_p_key_create(out: *mut gmx_p_key) -> gmx_status {
     if out.is_null() {
         return GMX_EINVAL;
     }
-    match started().and_then(|m| world::p_key_create(m.sched()).map_err(status::from)) {
+    match started().and_then(|m| keys::p_key_create(m.sched()).map_err(status::from)) {
         Ok(key) => {
             // SAFETY: the caller's promise.
             unsafe { *out = key };

@@ -364,7 +364,7 @@ pub struct Cold {
     pub wait: AtomicU64,
     pub timer: Timer,
     pub cancelable: Cancelable,
-    /// In the global queue, if it is locked to its M: its turn (gmp/sched.rs). Owner: the queue.
+    /// In the global queue, if it is locked to its M: its turn (gmp/globq.rs). Owner: the queue.
     pub globq_turn: OwnU64,
     /// How often the library itself has tied it to its thread. Owner: its M.
     pub ties: OwnU32,

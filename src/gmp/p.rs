@@ -23,7 +23,7 @@
 //! A P whose M is in a syscall is Running, and `m.insys` says so: there it may be taken, by a compare-and-swap that
 //! counts `tick` up, and the M that comes back sees by the tick that it is gone (protocol/syscall.rs).
 
-use crate::ds::line::{LINE, Line};
+use crate::ds::line::Line;
 use crate::ds::runq::RunQ;
 use crate::fiber::stack::Stack;
 use crate::gmp::g::{G, GRef};
@@ -105,7 +105,7 @@ const PARENTS: usize = if cfg!(any(loom, shuttle)) { 16 } else { 64 };
 /// Most P-local and G-local keys.
 pub const MAX_KEYS: usize = 64;
 
-/// See the module. Its lines, of [`LINE`] bytes: what other threads read and seldom write; what the owner writes all
+/// See the module. Its lines, of [`LINE`](crate::ds::line::LINE) bytes: what other threads read and seldom write; what the owner writes all
 /// the time; the timers; what sysmon writes; and then the queues, of which thieves look at the counts in front.
 #[repr(C, align(128))]
 pub struct P {
@@ -153,8 +153,11 @@ pub struct P {
 #[cfg(not(any(loom, shuttle)))]
 const _: () = {
     use std::mem::offset_of;
-    assert!(offset_of!(P, idle_link) < LINE && offset_of!(P, schedtick) >= LINE);
-    assert!(offset_of!(P, runnext).is_multiple_of(LINE), "searches look here, and at the counts behind it");
+    assert!(offset_of!(P, idle_link) < crate::ds::line::LINE && offset_of!(P, schedtick) >= crate::ds::line::LINE);
+    assert!(
+        offset_of!(P, runnext).is_multiple_of(crate::ds::line::LINE),
+        "searches look here, and at the counts behind it"
+    );
 };
 
 /// What a P counts. Owner: the M; anybody reads.

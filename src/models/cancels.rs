@@ -8,7 +8,8 @@ use crate::block::mutex::Mutex;
 use crate::block::{sema, waitq};
 use crate::gmp::error::Error;
 use crate::gmp::g::WaitReason;
-use crate::protocol::park::Spawn;
+use crate::protocol::store::Spawn;
+use crate::protocol::{idle, store};
 use crate::sync::AtomicU32;
 
 type Sema = Arc<AtomicU32>;
@@ -374,7 +375,7 @@ fn a_token_ends_with_its_timer_and_its_place() {
         let w = Maker::new(1, 1).make();
         let m = foreign::needm(w.sched, 1).unwrap();
         // So that no worker is called for a timer.
-        let pp = wake::pidleget(w.sched, &mut w.sched.lock.lock()).unwrap();
+        let pp = idle::pidleget(w.sched, &mut w.sched.lock.lock()).unwrap();
         let (top, other) = (token(&w, None), token(&w, None));
         let old = cancel::make(m, Some(&top), Some(5)).unwrap();
         let place = std::ptr::from_ref(&*old);
@@ -385,7 +386,7 @@ fn a_token_ends_with_its_timer_and_its_place() {
         assert!(new.reason().is_none(), "cancelled in its predecessor's place");
         drop(new);
         assert!(w.sched.p_at(0).unwrap().timers.first() == crate::gmp::timers::NEVER);
-        assert!(wake::pidleput(w.sched, &mut w.sched.lock.lock(), pp).is_ok());
+        assert!(idle::pidleput(w.sched, &mut w.sched.lock.lock(), pp).is_ok());
         w.host(|_, _| ());
         w.finish();
     });
@@ -424,7 +425,7 @@ fn cancel_g_against_the_next_in_its_place() {
             let null = std::ptr::null_mut();
             let what =
                 Spawn { entry: null, arg: null, flags: gflag::CANCELLABLE, stack_size: 0, name: Default::default() };
-            let gp = park::newproc(m, &what).unwrap();
+            let gp = store::newproc(m, &what).unwrap();
             cancel::give_own(m, None, gp).unwrap();
             gp
         };
@@ -440,7 +441,7 @@ fn cancel_g_against_the_next_in_its_place() {
             first.set_status(GStatus::Dead);
             cancel::on_exit(m.sched(), first);
             first.forget_extras();
-            park::recycle_now(m, first);
+            store::recycle_now(m, first);
             let second = with_own_token(m);
             assert!(second == first && second.handle() != handle);
             *s.lock().unwrap() = Some(second);
@@ -459,9 +460,9 @@ fn deadline_against_the_next_in_its_place() {
         let w = Maker::new(1, 1).make();
         let ms: Vec<MRef> = (0..2).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
         // While no P is idle, so that no worker is called for the timer.
-        let pp = wake::pidleget(w.sched, &mut w.sched.lock.lock()).unwrap();
+        let pp = idle::pidleget(w.sched, &mut w.sched.lock.lock()).unwrap();
         let old = cancel::make(ms[0], None, Some(5)).unwrap();
-        assert!(wake::pidleput(w.sched, &mut w.sched.lock.lock(), pp).is_ok());
+        assert!(idle::pidleput(w.sched, &mut w.sched.lock.lock(), pp).is_ok());
         set_now(5);
         w.watcher(|w, m| {
             for p in w.sched.live_ps() {

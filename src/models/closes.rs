@@ -5,8 +5,9 @@ use crate::block::waitgroup::WaitGroup;
 use crate::block::waitq::Kind;
 use crate::block::{scope, spawn};
 use crate::gmp::error::Error;
-use crate::protocol::park::Spawn;
-use crate::sched::world;
+use crate::protocol::store::Spawn;
+use crate::protocol::{park, store};
+use crate::sched::life;
 
 /// Spawns, and says so; false: it is refused.
 type Spawns = fn(MRef, usize, &AtomicUsize) -> bool;
@@ -14,7 +15,7 @@ type Spawns = fn(MRef, usize, &AtomicUsize) -> bool;
 fn spawns(m: MRef, token: usize, started: &AtomicUsize) -> bool {
     let null = std::ptr::null_mut();
     let what = Spawn { entry: null, arg: token as *mut _, flags: 0, stack_size: 0, name: Default::default() };
-    let gp = park::newproc(m, &what).unwrap();
+    let gp = store::newproc(m, &what).unwrap();
     gp.sp.set(std::ptr::dangling_mut());
     let starts = park::start(m, gp);
     started.store(usize::from(starts), SeqCst);
@@ -69,14 +70,14 @@ fn spawn_against_close(spawns: Spawns) -> impl Fn() {
         });
         let c = closed.clone();
         w.host(move |w, m| {
-            let over = world::close(m, None, |_| c.store(1, SeqCst));
+            let over = life::close(m, None, |_| c.store(1, SeqCst));
             if over.ok() == Some(true) && c.load(SeqCst) == 1 {
                 // It may have run and ended before.
                 let ran = w.tokens[token].at.load(SeqCst) != 0;
                 assert!(ran || started.load(SeqCst) == 0, "a G was started in a runtime that has ended");
                 assert_eq!(w.sched.globq_len(), 0, "a G in a runtime that has ended");
                 w.sched.lock.lock().stopping = false;
-                world::open(w.sched);
+                life::open(w.sched);
             }
         });
         w.finish();
@@ -110,9 +111,9 @@ fn close_against_visit() {
             }
         });
         w.host(|w, m| {
-            if world::close(m, None, |_| ()).ok() == Some(true) {
+            if life::close(m, None, |_| ()).ok() == Some(true) {
                 w.sched.lock.lock().stopping = false;
-                world::open(w.sched);
+                life::open(w.sched);
             }
         });
         w.finish();

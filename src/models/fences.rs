@@ -2,9 +2,11 @@
 
 /// The files with protocols, as they are now.
 const FILES: &[(&str, &str)] = &[
+    ("protocol/idle.rs", include_str!("../protocol/idle.rs")),
     ("protocol/wake.rs", include_str!("../protocol/wake.rs")),
     ("protocol/rescue.rs", include_str!("../protocol/rescue.rs")),
     ("protocol/quiet.rs", include_str!("../protocol/quiet.rs")),
+    ("protocol/store.rs", include_str!("../protocol/store.rs")),
     ("protocol/park.rs", include_str!("../protocol/park.rs")),
     ("protocol/syscall.rs", include_str!("../protocol/syscall.rs")),
     ("protocol/stw.rs", include_str!("../protocol/stw.rs")),
@@ -38,9 +40,12 @@ const FILES: &[(&str, &str)] = &[
     ("ds/runq.rs", include_str!("../ds/runq.rs")),
     ("gmp/p.rs", include_str!("../gmp/p.rs")),
     ("gmp/queue.rs", include_str!("../gmp/queue.rs")),
+    ("gmp/allg.rs", include_str!("../gmp/allg.rs")),
+    ("gmp/allp.rs", include_str!("../gmp/allp.rs")),
     ("gmp/sched.rs", include_str!("../gmp/sched.rs")),
     ("gmp/timers.rs", include_str!("../gmp/timers.rs")),
-    ("sched/mod.rs", include_str!("../sched/mod.rs")),
+    ("sched/find.rs", include_str!("../sched/find.rs")),
+    ("sched/life.rs", include_str!("../sched/life.rs")),
     ("sched/world.rs", include_str!("../sched/world.rs")),
     ("sched/sysmon.rs", include_str!("../sched/sysmon.rs")),
 ];

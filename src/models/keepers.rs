@@ -4,6 +4,7 @@ use super::*;
 use crate::block::sleep;
 use crate::ds::leak::try_leak;
 use crate::gmp::timers::{Alarm, Timer, Timers};
+use crate::protocol::idle;
 use std::ffi::c_void;
 
 /// A timer that counts, and may ready a G.
@@ -213,7 +214,7 @@ fn armed_beside_a_keeper_that_looks() -> impl Fn() {
         {
             // What `stopm` does when the time is over.
             let mut lk = sched.lock.lock();
-            if wake::take_keeper(sched).is_some() {
+            if idle::take_keeper(sched).is_some() {
                 wake::settle(sched, &mut lk, keeper, None);
             }
         }
@@ -251,7 +252,7 @@ fn started_against_the_end() -> impl Fn() {
         let t = thread::spawn(move || matches!(wake::stopm(sched, keeper), Idle::Search));
         let mut lk = sched.lock.lock();
         let there = sched.keeper.load(Ordering::Relaxed) == keeper.as_ptr();
-        match if there { wake::pidleget(sched, &mut lk) } else { None } {
+        match if there { idle::pidleget(sched, &mut lk) } else { None } {
             Some(pp) => wake::startm_locked(sched, lk, other, pp, false),
             None => drop(lk),
         }

@@ -72,8 +72,8 @@ use crate::gmp::m::{Ctx, Kind, MRef, Mcall, Place};
 use crate::gmp::p::{PREEMPT, PRef, PStatus};
 use crate::gmp::sched::Sched;
 use crate::protocol::wake::{self, Idle};
-use crate::protocol::{coro, foreign, park, syscall};
-use crate::sched::schedule;
+use crate::protocol::{coro, foreign, idle, park, syscall};
+use crate::sched::find::schedule;
 use crate::sync::{Event, Note, Ordering, nothing_is_gone, set_now, without_order};
 use checker::thread::{self, JoinHandle, ThreadId};
 use std::cell::RefCell;
@@ -282,8 +282,8 @@ impl Maker {
         let hooks = Hooks { start_thread, g_entry: no_entry, report: |_, _| (), fatal };
         let stacks = StackPool::new(PoolOptions { force_guard: Some(GuardKind::Madvise), mprotect_limit: 1 });
         let sched = Sched::new(hooks, stacks, &POLL, 0).unwrap();
-        assert!(crate::sched::world::first_procs(sched, procs));
-        crate::sched::world::open(sched);
+        assert!(crate::sched::life::first_procs(sched, procs));
+        crate::sched::life::open(sched);
         MS.set(Some(HashMap::new()));
         Maker(World {
             sched,
@@ -353,7 +353,7 @@ impl World {
     pub fn worker_with(&self, queue: &[usize]) -> MRef {
         let m = self.new_worker();
         let mut lk = self.sched.lock.lock();
-        let pp = wake::pidleget(self.sched, &mut lk).unwrap();
+        let pp = idle::pidleget(self.sched, &mut lk).unwrap();
         for &t in queue {
             pp.put_tail(self.gp(t));
         }
@@ -581,7 +581,7 @@ impl World {
         let idle = sched.live_ps().filter(|p| p.status() == PStatus::Idle).count();
         assert_eq!(sched.npidle.load(Ordering::SeqCst) as usize, idle, "two owners made a P idle");
         let mut n = 0;
-        while wake::pidle_unlink(sched, &mut lk).is_some() {
+        while idle::pidle_unlink(sched, &mut lk).is_some() {
             n += 1;
         }
         assert_eq!(n, idle, "the idle list");

@@ -5,6 +5,7 @@ use super::*;
 use crate::block::join as joins;
 use crate::gmp::error::Error;
 use crate::gmp::m::Commit;
+use crate::protocol::store;
 use std::ffi::c_void;
 
 /// What the commit of a park tells the one who readies.
@@ -145,8 +146,8 @@ fn stack_comes_free_while_all_sleep() {
         let m = w.worker_with(&[]);
         w.go(m);
         w.watcher(move |w, m| {
-            park::wait_for_stack(m, w.gp(g));
-            park::stack_came_free(m);
+            store::wait_for_stack(m, w.gp(g));
+            store::stack_came_free(m);
         });
         w.finish();
     });

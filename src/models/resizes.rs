@@ -1,6 +1,7 @@
 //! resize.rs: Ps come and go under readers that have none (S1).
 
 use super::*;
+use crate::protocol::idle;
 use crate::sched::world;
 
 /// What sysmon and a search read without a P.
@@ -31,7 +32,7 @@ fn resize(from: u32, to: u32, steps: fn() -> Vec<Step>, idle: bool) -> impl Fn()
             let mut kept = Vec::new();
             loop {
                 let mut lk = w.sched.lock.lock();
-                let pp = wake::pidleget(w.sched, &mut lk).unwrap();
+                let pp = idle::pidleget(w.sched, &mut lk).unwrap();
                 if pp.p() == p {
                     for &g in &gs {
                         pp.put_tail(w.gp(g));
@@ -43,7 +44,7 @@ fn resize(from: u32, to: u32, steps: fn() -> Vec<Step>, idle: bool) -> impl Fn()
             }
             for pp in kept {
                 let mut lk = w.sched.lock.lock();
-                assert!(wake::pidleput(w.sched, &mut lk, pp).is_ok());
+                assert!(idle::pidleput(w.sched, &mut lk, pp).is_ok());
             }
             w.go(m);
         }

@@ -63,7 +63,8 @@
 //! through the scheduler. Go's coroutine is ended by its owner's own means (`iter.Pull` sets a flag); here by
 //! [`close`].
 
-use super::park::{self, Spawn};
+use super::park;
+use super::store::{self, Spawn};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
 use crate::gmp::m::{Commit, Ctx, MRef, Mcall};
@@ -77,7 +78,7 @@ const ENDED: u8 = 1;
 
 /// A coroutine that has not begun: the handle of its G.
 pub fn make(m: MRef, what: &Spawn) -> Result<u64> {
-    let gp = park::newproc_to_start(m, what)?;
+    let gp = store::newproc_to_start(m, what)?;
     gp.set_flag(gflag::CORO, true);
     gp.resumer.set(null_mut());
     park::note_wait(gp, WaitReason::COROUTINE, m.sched().coarse_now());
@@ -119,7 +120,7 @@ pub fn close(m: MRef, handle: u64) -> Result<()> {
     }
     claim(co, handle)?;
     if co.sp.is_null() {
-        park::forget(m, co);
+        store::forget(m, co);
         return Ok(());
     }
     co.set_flag(gflag::CLOSING, true);

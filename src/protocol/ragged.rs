@@ -37,7 +37,7 @@
 
 pub use super::preempt::{PFn, run_safe_point_fn};
 use super::preempt::{count_fns, run_fn, tell};
-use super::{syscall, wake};
+use super::{idle, syscall, wake};
 use crate::gmp::m::MRef;
 use crate::gmp::p::{FN, OwnedP, PRef};
 use crate::gmp::sched::Sched;
@@ -64,7 +64,7 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
         for p in sched.busy_ps() {
             asked |= Some(p) != own && p.request(FN).1;
         }
-        idle = wake::pidle_freeze(sched, &mut lk);
+        idle = idle::pidle_freeze(sched, &mut lk);
     }
     if asked {
         widen!();
@@ -94,7 +94,7 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
         (last, n) = (Some(p), n + 1);
     }
     if let Some(last) = last {
-        wake::pidle_thaw(sched, &mut sched.lock.lock(), idle, last, n);
+        idle::pidle_thaw(sched, &mut sched.lock.lock(), idle, last, n);
         wake::look_again(sched, me);
     }
     while let Some(pp) = pop(&mut called) {

@@ -5,7 +5,7 @@
 //! that others hold (an M in a syscall) must stay good.
 //!
 //! # Words
-//! `gomaxprocs` and the table of Ps (gmp/sched.rs): written here, with the world stopped.
+//! `gomaxprocs` and the table of Ps (gmp/allp.rs): written here, with the world stopped.
 //!
 //! # Protocol (the caller holds worldsema and has stopped the world; the Ps needed exist, [`Sched::grow_allp`])
 //! * N1 shrinking: the timers of the Ps that go move to a P that stays. This is all that may fail, so it comes first;

@@ -29,7 +29,7 @@
 //! # Invariants
 //! * Z1 after A2 every P but the stopper's is Stopped, and stays so until C2: only C2, A3 and a resize lead out of
 //!   Stopped, and a thread without a P finds none idle. (A runtime that ends does so from a stopped world, and leaves
-//!   its Ps Stopped until it begins again: sched/world.rs.)
+//!   its Ps Stopped until it begins again: sched/life.rs.)
 //! * Z2 stopwait counts exactly the STOP bits that are set: both change together under `sched.lock`.
 //!
 //! # Why it ends
@@ -41,7 +41,7 @@
 
 pub use super::preempt::stop_p;
 use super::preempt::tell;
-use super::wake;
+use super::{idle, wake};
 use crate::gmp::m::MRef;
 use crate::gmp::p::{OwnedP, PRef, PStatus, STOP};
 use crate::gmp::sched::Sched;
@@ -66,7 +66,7 @@ pub fn stop(sched: &Sched, me: MRef, deadline: Option<i64>, mut late: impl FnMut
                 lk.stopwait += 1;
             }
         }
-        while let Some(p) = wake::pidle_unlink(sched, &mut lk) {
+        while let Some(p) = idle::pidle_unlink(sched, &mut lk) {
             p.move_status(PStatus::Idle, PStatus::Stopped);
         }
         if lk.stopwait == 0 {
@@ -139,14 +139,14 @@ pub fn start(sched: &Sched, me: MRef) {
             }
             if p.runq_empty() {
                 p.move_status(PStatus::Stopped, PStatus::Idle);
-                wake::pidle_link(sched, &mut lk, p);
+                idle::pidle_link(sched, &mut lk, p);
             } else {
                 p.own(PStatus::Stopped).forget();
                 p.idle_link.set(busy);
                 busy = p.as_ptr();
             }
         }
-        wake::end_deep_sleep(sched, &mut lk);
+        idle::end_deep_sleep(sched, &mut lk);
     }
     // SAFETY: the list holds Ps, whose tokens were forgotten above.
     while let Some(p) = unsafe { PRef::from_ptr(busy) } {

@@ -34,7 +34,7 @@
 //!   the word came before T1, then HEAVY makes X1's insys = 0 seen in T3. Otherwise X1 sees the bit, and X2 and T4
 //!   replace the same word: one of them succeeds.)
 //! * Y2 [`handoffp`] starts an M exactly when a search on that P would find something: the list there is the list in
-//!   `sched::find_runnable`. Otherwise a P idles beside work.
+//!   `sched::find::find_runnable`. Otherwise a P idles beside work.
 //! * Y3 no request is overlooked: either E3 sees the bit, or T3 sees insys.
 //! * Y4 a P that is on its way from hand to hand is not taken: its tick differs from that in the insys of the M that
 //!   lost it, and an M that gives a P away has insys = 0.
@@ -60,7 +60,7 @@
 //! Go marks the G with a compare-and-swap at each enter and exit (since 1.26), and needs flags and second looks beside
 //! it. Here the bracket writes a word of its own twice and no more; who takes a P, which is rare, pays.
 
-use super::{rescue, wake};
+use super::{idle, rescue, wake};
 use crate::gmp::g::{GRef, GStatus};
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::{FN, OwnedP, PREEMPT, PRef, PStatus, STOP};
@@ -209,7 +209,7 @@ fn exitsyscall_slow(m: MRef, gp: GRef) -> bool {
     }
     widen!();
     let mut lk = sched.lock.lock();
-    let Some(pp) = wake::pidleget(sched, &mut lk) else { return false };
+    let Some(pp) = idle::pidleget(sched, &mut lk) else { return false };
     drop(lk);
     m.acquirep(pp);
     gp.set_status(GStatus::Running);
@@ -247,7 +247,7 @@ pub fn exitsyscall_no_p(sched: &Sched, m: MRef, gp: GRef) -> NoP {
             return NoP::Closed;
         }
         gp.set_status(GStatus::Runnable);
-        if let Some(pp) = wake::pidleget(sched, &mut lk) {
+        if let Some(pp) = idle::pidleget(sched, &mut lk) {
             drop(lk);
             m.acquirep(pp);
             return NoP::Runs;

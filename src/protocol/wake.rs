@@ -69,121 +69,17 @@
 //! again (I3), not only a searching one; so S2 may trust npidle, and `needspinning` (#45867) is not needed. The keeper
 //! does what a thread in netpoll does there; it is replaced without being woken.
 
-use super::quiet;
+use super::{idle, quiet};
 use crate::gmp::g::GRef;
 use crate::gmp::lock::SchedLocked;
 use crate::gmp::m::{Ctx, Kind, MRef};
-use crate::gmp::p::{FN, OwnedP, PRef, PStatus, STOP};
+use crate::gmp::p::{FN, OwnedP, PRef, STOP};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::{NEVER, Timers};
 use crate::sync::widen::widen;
-use crate::sync::{Ordering, fence, now, step};
-use std::ptr::null_mut;
+use crate::sync::{Ordering, fence, now};
 
-// ---- idle Ps ---------------------------------------------------------------------------------------------------------
-
-/// Puts a P into the idle list, or hands it back with the requests that came first: they are served before.
-pub fn pidleput(sched: &Sched, lk: &mut SchedLocked<'_>, pp: OwnedP) -> Result<(), (OwnedP, u64)> {
-    debug_assert!(pp.runq_empty(), "W1");
-    let p = pp.try_idle()?;
-    pidle_link(sched, lk, p);
-    Ok(())
-}
-
-/// Links a P that is Idle already.
-pub fn pidle_link(sched: &Sched, lk: &mut SchedLocked<'_>, p: PRef) {
-    p.set_m(null_mut());
-    p.idle_link.set(lk.pidle);
-    lk.pidle = p.as_ptr();
-    if let Some(t) = sched.allp() {
-        t.idle.set(p.id);
-    }
-    widen!();
-    add_npidle(sched, 1);
-}
-
-/// `npidle` and the mask are written under `sched.lock` only, and order nothing: who makes a P idle does the fence of
-/// I3 before the second look, who takes one does that of S2 before others are told of work.
-fn add_npidle(sched: &Sched, n: i32) {
-    sched.npidle.store(sched.npidle.load(Ordering::Relaxed).wrapping_add_signed(n), Ordering::Relaxed);
-}
-
-/// Takes the whole idle list. Its Ps stay Idle, and nobody finds them, so nothing happens to them until they are
-/// thawed.
-pub fn pidle_freeze(sched: &Sched, lk: &mut SchedLocked<'_>) -> *mut crate::gmp::P {
-    sched.npidle.store(0, Ordering::Relaxed);
-    std::mem::replace(&mut lk.pidle, null_mut())
-}
-
-/// Puts a frozen list back: `n` Ps, of which `last` is the last.
-pub fn pidle_thaw(sched: &Sched, lk: &mut SchedLocked<'_>, first: *mut crate::gmp::P, last: PRef, n: u32) {
-    last.idle_link.set(lk.pidle);
-    lk.pidle = first;
-    widen!();
-    add_npidle(sched, n as i32);
-}
-
-/// Takes a P from the idle list.
-pub fn pidleget(sched: &Sched, lk: &mut SchedLocked<'_>) -> Option<OwnedP> {
-    let p = pidle_unlink(sched, lk)?;
-    let pp = p.own(PStatus::Idle);
-    end_deep_sleep(sched, lk);
-    Some(pp)
-}
-
-/// A P is about to be used: sysmon is called, if it sleeps until then. Its clock has stood still for as long.
-#[inline]
-pub fn end_deep_sleep(sched: &Sched, lk: &mut SchedLocked<'_>) {
-    if sched.sysmon_deep.load(Ordering::Relaxed) {
-        sched.coarse.set(now());
-        sched.sysmon_deep.store(false, Ordering::Relaxed);
-        lk.wake_after(sched.sysmon_note.set());
-    }
-}
-
-/// Unlinks an idle P whose status the caller changes.
-pub fn pidle_unlink(sched: &Sched, lk: &mut SchedLocked<'_>) -> Option<PRef> {
-    // SAFETY: the list holds Ps.
-    let p = unsafe { PRef::from_ptr(lk.pidle) }?;
-    lk.pidle = p.idle_link.take();
-    if let Some(t) = sched.allp() {
-        t.idle.clear(p.id);
-    }
-    add_npidle(sched, -1);
-    Some(p)
-}
-
-// ---- idle Ms ---------------------------------------------------------------------------------------------------------
-
-fn mput(lk: &mut SchedLocked<'_>, m: MRef) {
-    m.link.set(lk.midle);
-    lk.midle = m.as_ptr();
-    lk.nmidle += 1;
-}
-
-/// Takes a sleeping M: the one that slept last, or else the keeper, who then keeps nothing.
-fn mget(sched: &Sched, lk: &mut SchedLocked<'_>) -> Option<MRef> {
-    // SAFETY: the list holds Ms.
-    if let Some(m) = unsafe { MRef::from_ptr(lk.midle) } {
-        lk.midle = m.link.take();
-        lk.nmidle -= 1;
-        return Some(m);
-    }
-    take_keeper(sched)
-}
-
-fn any_idle_m(sched: &Sched, lk: &SchedLocked<'_>) -> bool {
-    !lk.midle.is_null() || !sched.keeper.load(Ordering::Relaxed).is_null()
-}
-
-/// `sched.lock` is held.
-pub fn take_keeper(sched: &Sched) -> Option<MRef> {
-    // SAFETY: the word holds null or an M.
-    let m = unsafe { MRef::from_ptr(sched.keeper.load(Ordering::Relaxed)) }?;
-    sched.keeper.store(null_mut(), Ordering::Relaxed);
-    sched.keeper_until.store(NEVER, Ordering::Relaxed);
-    Some(m)
-}
+// ---- the keeper ------------------------------------------------------------------------------------------------------
 
 fn count_wake(sched: &Sched, slept: bool) {
     if slept {
@@ -260,12 +156,12 @@ fn wakep_slow(sched: &Sched, me: MRef) {
     widen!();
     // S5
     let mut lk = sched.lock.lock();
-    if sched.thread_wanted.load(Ordering::Relaxed) && !any_idle_m(sched, &lk) {
+    if sched.thread_wanted.load(Ordering::Relaxed) && !idle::any_idle_m(sched, &lk) {
         // There is no thread to be had; sysmon asks again soon.
         sched.nmspinning.fetch_sub(1, Ordering::SeqCst);
         return;
     }
-    match pidleget(sched, &mut lk) {
+    match idle::pidleget(sched, &mut lk) {
         Some(pp) => startm_locked(sched, lk, me, pp, true),
         None => {
             sched.nmspinning.fetch_sub(1, Ordering::SeqCst);
@@ -281,7 +177,7 @@ pub fn startm(sched: &Sched, me: MRef, pp: OwnedP, spinning: bool) {
 /// As [`startm`]; gives the lock up.
 pub fn startm_locked<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp: OwnedP, spinning: bool) {
     let kept = !sched.keeper.load(Ordering::Relaxed).is_null();
-    if let Some(m) = mget(sched, &mut lk) {
+    if let Some(m) = idle::mget(sched, &mut lk) {
         debug_assert!(!m.spinning.get());
         // I4: was it the keeper?
         let kept = kept && sched.keeper.load(Ordering::Relaxed).is_null();
@@ -433,7 +329,7 @@ pub fn no_thread<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, mut pp
             pp.schedtick.bump();
             return hand_to_locked(sched, gp, pp);
         }
-        match pidleput(sched, &mut lk, pp) {
+        match idle::pidleput(sched, &mut lk, pp) {
             Ok(()) => break,
             Err((p, requests)) => match serve_for(sched, lk, me, p, requests) {
                 Some((l, p)) => (lk, pp) = (l, p),
@@ -490,7 +386,7 @@ pub fn serve_for<'a>(
 /// Puts a P that `me` carries into the idle list, after its requests were served (or leaves it to a stop).
 pub fn pidleput_carried<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, mut pp: OwnedP) {
     loop {
-        match pidleput(sched, &mut lk, pp) {
+        match idle::pidleput(sched, &mut lk, pp) {
             Ok(()) => return,
             Err((p, requests)) => match serve_for(sched, lk, me, p, requests) {
                 Some((l, p)) => (lk, pp) = (l, p),
@@ -571,7 +467,7 @@ pub fn go_idle(sched: &Sched, m: MRef) -> Idle {
         if sched.globq_len() > 0 {
             return Idle::Search;
         }
-        if let Err((pp, _)) = pidleput(sched, &mut lk, m.releasep()) {
+        if let Err((pp, _)) = idle::pidleput(sched, &mut lk, m.releasep()) {
             m.acquirep(pp);
             return Idle::Requests;
         }
@@ -589,7 +485,7 @@ pub fn go_idle(sched: &Sched, m: MRef) -> Idle {
     let due = first != NEVER && first <= now();
     if due || any_work(sched) {
         let mut lk = sched.lock.lock();
-        if let Some(pp) = pidleget(sched, &mut lk) {
+        if let Some(pp) = idle::pidleget(sched, &mut lk) {
             drop(lk);
             m.acquirep(pp);
             become_spinning(sched, m);
@@ -630,13 +526,13 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
         let mut lk = sched.lock.lock();
         // Who is not there any more was taken out for a P, and its note is on its way (W3): neither the P is lost, nor
         // the count of whoever was to search with it.
-        if sched.exiting.load(Ordering::Relaxed) && leave_idle(sched, &mut lk, m) {
+        if sched.exiting.load(Ordering::Relaxed) && idle::leave_idle(sched, &mut lk, m) {
             break None;
         }
         if sched.keeper.load(Ordering::Relaxed) == m.as_ptr() {
-            take_keeper(sched);
+            idle::take_keeper(sched);
             if next_timer(sched) <= now() {
-                if let Some(pp) = pidleget(sched, &mut lk) {
+                if let Some(pp) = idle::pidleget(sched, &mut lk) {
                     drop(lk);
                     m.acquirep(pp);
                     m.parked.set(false);
@@ -645,7 +541,7 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
                     return Idle::Search;
                 }
                 // Every P is busy: their Ms see to the timers.
-                mput(&mut lk, m);
+                idle::mput(&mut lk, m);
                 until = None;
                 continue;
             }
@@ -676,40 +572,18 @@ pub fn settle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef, first: Option<i6
         next_timer(sched)
     });
     if first == NEVER || first >= sched.keeper_until.load(Ordering::Relaxed) {
-        mput(lk, m);
+        idle::mput(lk, m);
         return None;
     }
-    if let Some(old) = take_keeper(sched) {
+    if let Some(old) = idle::take_keeper(sched) {
         // It sleeps on, as one of the idle ones.
-        mput(lk, old);
+        idle::mput(lk, old);
     }
     sched.keeper_until.store(first, Ordering::Relaxed);
     // Release: pairs with the Acquire in `kick_keeper`, which must not take the time of an earlier keeper for this
     // one's.
     sched.keeper.store(m.as_ptr(), Ordering::Release);
     Some(first)
-}
-
-/// False: it is not there any more.
-fn leave_idle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef) -> bool {
-    if sched.keeper.load(Ordering::Relaxed) == m.as_ptr() {
-        take_keeper(sched);
-        return true;
-    }
-    let mut at: *mut *mut crate::gmp::M = &mut lk.midle;
-    // SAFETY: the list holds Ms, and is ours while the lock is held.
-    unsafe {
-        while !(*at).is_null() {
-            step();
-            if *at == m.as_ptr() {
-                *at = m.link.take();
-                lk.nmidle -= 1;
-                return true;
-            }
-            at = (**at).link.as_ptr();
-        }
-    }
-    false
 }
 
 /// Wakes every sleeping M, so that it sees that the end has come.

@@ -11,8 +11,9 @@ use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GName, gflag};
 use crate::gmp::m::{Kind, M, MRef};
 use crate::gmp::sched::Sched;
-use crate::protocol::park::{self, Spawn};
 use crate::protocol::quiet;
+use crate::protocol::store::Spawn;
+use crate::protocol::{park, store};
 use crate::sched::world;
 use crate::sync::{AtomicBool, AtomicI32, AtomicU32, Ordering, fence, now};
 use crate::sys;
@@ -25,7 +26,7 @@ const COUNT_EVERY: i64 = 250_000_000;
 pub fn run(m: MRef, entry: *mut c_void, arg: *mut c_void) -> Result<()> {
     let sched = m.sched();
     let what = Spawn { entry, arg, flags: gflag::JOINABLE | gflag::WATCHED, stack_size: 0, name: GName::new(b"main") };
-    let Some(gp) = park::newproc(m, &what) else { return Err(Error::NoMemory) };
+    let Some(gp) = store::newproc(m, &what) else { return Err(Error::NoMemory) };
     let handle = gp.handle();
     WAITING.fetch_add(1, Ordering::SeqCst);
     sched.watchers.fetch_add(1, Ordering::SeqCst);
@@ -111,7 +112,7 @@ pub fn spawn_resizer(m: MRef) {
     }
     let what =
         Spawn { entry: resize as *mut c_void, arg: std::ptr::null_mut(), flags: 0, stack_size: 0, name: GName::NONE };
-    if !park::newproc(m, &what).is_some_and(|gp| park::start(m, gp)) {
+    if !store::newproc(m, &what).is_some_and(|gp| park::start(m, gp)) {
         RESIZING.store(false, Ordering::Relaxed);
     }
 }

@@ -22,11 +22,11 @@ use crate::gmp::g::{GRef, gflag};
 use crate::gmp::m::{Ctx, Kind, M, MRef};
 use crate::gmp::p::STACK_CACHE;
 use crate::gmp::sched::Sched;
-use crate::protocol::{foreign, park, wake};
+use crate::protocol::{foreign, store, wake};
 use crate::sched::run::{self, current};
 use crate::sched::sysmon;
 use crate::sched::template::{self, Duties};
-use crate::sched::world;
+use crate::sched::{life, world};
 use crate::sync::{Note, Ordering, RawMutex, now};
 use crate::sys;
 use config::{Debug, Environment, Options};
@@ -268,10 +268,10 @@ fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched
         return Err(Error::NoMemory);
     }
     if sched.procs() == 0 {
-        if !world::first_procs(sched, procs.n as u32) {
+        if !life::first_procs(sched, procs.n as u32) {
             return Err(Error::NoMemory);
         }
-    } else if sched.procs() != procs.n as u32 && !world::procs_while_down(sched, procs.n as u32) {
+    } else if sched.procs() != procs.n as u32 && !life::procs_while_down(sched, procs.n as u32) {
         return Err(Error::NoMemory);
     }
     if sched.stacks.bind_at_spawn() {
@@ -287,7 +287,7 @@ fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched
         stop_threads(sched);
         return Err(Error::NoMemory);
     }
-    world::open(sched);
+    life::open(sched);
     if !options.no_sigsegv && env.debug.sigsegv {
         // SAFETY: `describe` and `emit` only read and write; beginnings and ends exclude each other. Without the
         // handler an overflow is a bare fault.
@@ -309,7 +309,7 @@ fn lend_fence(sched: &Sched, wanted: bool) {
 fn make_all(sched: &Sched, goroutines: usize) -> bool {
     let procs = sched.procs() as usize;
     let stacks = goroutines.saturating_add(procs * 2 * STACK_CACHE);
-    if !sched.reserve_gs(goroutines.saturating_add(procs * 2 * park::G_KEEP as usize)) {
+    if !sched.reserve_gs(goroutines.saturating_add(procs * 2 * store::G_KEEP as usize)) {
         return false;
     }
     let mut made: Vec<Stack> = Vec::new();
@@ -591,7 +591,7 @@ fn end_if_left_until(sched: &'static Sched, deadline: Option<i64>) -> bool {
     let left = ENDING.load(Ordering::Acquire) && join_all(sched, deadline);
     if left {
         let _excluded = Excluded::new();
-        world::tidy_while_down(sched);
+        life::tidy_while_down(sched);
         report::lock_holds();
         // SAFETY: beginnings and ends exclude each other.
         unsafe { overflow::uninstall() };
@@ -637,7 +637,7 @@ fn wait_for_end(sched: &'static Sched, m: MRef, deadline: Option<i64>) -> Result
         let seen = sched.watch.now();
         let mut until = deadline;
         if sched.num_g() == 0 {
-            if world::close(m, deadline, |_| tell_to_leave(sched))? {
+            if life::close(m, deadline, |_| tell_to_leave(sched))? {
                 return Ok(());
             }
             let next = now() + LOOK_EVERY;

@@ -1,6 +1,6 @@
 //! Where threads and Gs begin and end.
 
-use super::schedule;
+use super::find::schedule;
 use crate::block::{cancel, cleanup, join, once, scope, spawn};
 use crate::fiber::host::HostThread;
 use crate::fiber::overflow::AltStack;
@@ -9,7 +9,7 @@ use crate::gmp::m::{Ctx, M, MRef, Mcall};
 use crate::gmp::sched::Sched;
 use crate::protocol::syscall::NoP;
 use crate::protocol::wake::{self, Idle};
-use crate::protocol::{coro, foreign, lockedm, park, quiet, syscall};
+use crate::protocol::{coro, foreign, lockedm, park, quiet, store, syscall};
 use crate::sync::Ordering;
 use crate::sys;
 use std::ffi::c_void;
@@ -168,7 +168,7 @@ fn came_back(sched: &Sched, m: MRef, gp: GRef, call: Mcall) -> bool {
                 lockedm::unlock(m, gp);
                 m.exiting.set(true);
             }
-            park::free(m, gp);
+            store::free(m, gp);
             false
         }
         call => park::finish(m, gp, call),
@@ -283,7 +283,7 @@ fn end_with_code(mut m: MRef, gp: GRef, returned: bool) -> MRef {
         m = mend(m, gp);
     }
     if !gp.keys.is_null() {
-        super::world::run_key_destructors(gp);
+        super::keys::run_key_destructors(gp);
         m = current().unwrap_or(m);
         m = mend(m, gp);
     }
@@ -333,7 +333,7 @@ pub fn thread_exit(m: MRef) {
     if m.ctx() == Ctx::Foreign && !gp.keys.is_null() {
         // Destructors run on a G, if there is still a runtime for one.
         if foreign::enter_counted(m).is_none() {
-            super::world::forget_key_values(gp);
+            super::keys::forget_key_values(gp);
         }
     }
     if m.ctx() != Ctx::Foreign {
@@ -355,7 +355,7 @@ pub fn end_thread_g(m: MRef, gp: GRef) {
     // They lie in frames that are gone, if the thread ends, or that go on without a goroutine.
     gp.cleanups.set(std::ptr::null_mut());
     if !gp.keys.is_null() {
-        super::world::run_key_destructors(gp);
+        super::keys::run_key_destructors(gp);
         mend(m, gp);
     }
 }

@@ -12,7 +12,7 @@ use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
 use crate::protocol::preempt::{self, preempt_one};
-use crate::protocol::{park, rescue, syscall, tidy, wake};
+use crate::protocol::{rescue, store, syscall, tidy, wake};
 use crate::sched::template::{self, Errand};
 use crate::sync::{Ordering, now};
 use crate::sys;
@@ -189,7 +189,7 @@ fn look_for_deadlock(sched: &Sched, slices: u64, looked: &mut Looked) -> i64 {
 fn starved(sched: &Sched, m: MRef) -> bool {
     let stacks = sched.stackwait_len.load(Ordering::Relaxed) > 0;
     if stacks {
-        park::stack_came_free(m);
+        store::stack_came_free(m);
     }
     let threads = sched.thread_wanted.swap(false, Ordering::Relaxed);
     if threads {

@@ -6,13 +6,12 @@
 
 use crate::block::{sema, waitq};
 use crate::gmp::error::{Error, Result};
-use crate::gmp::g::{GRef, WaitReason, extra};
+use crate::gmp::g::WaitReason;
 use crate::gmp::m::{Ctx, MRef};
-use crate::gmp::p::{MAX_KEYS, PRef, PStatus};
+use crate::gmp::p::PRef;
 use crate::gmp::sched::Sched;
-use crate::gmp::timers::Timers;
 use crate::protocol::ragged::PFn;
-use crate::protocol::{ragged, resize, stw, wake};
+use crate::protocol::{ragged, resize, stw};
 use crate::sync::Ordering;
 use std::ffi::c_void;
 
@@ -83,7 +82,7 @@ fn with_stopped_world_within<T>(
 /// Takes worldsema. Only a thread of the host can find the runtime down then.
 ///
 /// # Migrates
-fn acquire(m: MRef, deadline: Option<i64>) -> Result<MRef> {
+pub(super) fn acquire(m: MRef, deadline: Option<i64>) -> Result<MRef> {
     let sched = m.sched();
     let (m, got) = sema::acquire(m, &sched.worldsema, deadline, WaitReason::WORLD);
     got?;
@@ -93,32 +92,6 @@ fn acquire(m: MRef, deadline: Option<i64>) -> Result<MRef> {
     }
     Ok(m)
 }
-
-/// Ends the runtime if nothing lives: `end` runs in a world that is stopped and stays so. False if something does.
-pub fn close(m: MRef, deadline: Option<i64>, end: impl FnOnce(&Sched)) -> Result<bool> {
-    let sched = m.sched();
-    let m = match acquire(m, deadline) {
-        Err(Error::ShutDown) => return Ok(true),
-        other => other?,
-    };
-    m.set_ctx(Ctx::Sched);
-    // What is on its way to sleep gets a moment.
-    let mut over = false;
-    if stw::stop(sched, m, Some(crate::sync::now() + CLOSE_PATIENCE), |_| ()) {
-        over = sched.close();
-        if over {
-            end(sched);
-        } else {
-            stw::start(sched, m);
-        }
-    }
-    m.set_ctx(Ctx::Foreign);
-    sema::release_handoff(m, &sched.worldsema);
-    Ok(over)
-}
-
-/// How long an end waits for Ps that are not idle yet.
-const CLOSE_PATIENCE: i64 = 10_000_000;
 
 /// Sets gomaxprocs; the previous value.
 ///
@@ -165,7 +138,7 @@ fn resize_within(
 
 /// Whether the machine has the memory for so many Ps: they are made with malloc, which would say yes to far more.
 pub fn fits(n: i32) -> bool {
-    // Two queues of 64 places each are made beside the P itself.
+    // The P itself, and the room that its first timers take.
     let each = std::mem::size_of::<crate::gmp::P>() as u64 + 4096;
     (n as u64).saturating_mul(each) < crate::sys::physical_memory() / 2
 }
@@ -182,164 +155,4 @@ pub fn for_each_p(m: MRef, f: PFn, arg: *mut c_void) -> Result<()> {
     m.set_ctx(ctx);
     sema::release_handoff(m, &sched.worldsema);
     Ok(())
-}
-
-/// Before the first G: the first Ps, Stopped as in a runtime that is down.
-pub fn first_procs(sched: &Sched, n: u32) -> bool {
-    if !sched.grow_allp(n) {
-        return false;
-    }
-    for p in (0..n).filter_map(|i| sched.p_at(i)) {
-        p.move_status(PStatus::Dead, PStatus::Stopped);
-    }
-    sched.gomaxprocs.store(n as i32, Ordering::Release);
-    true
-}
-
-/// Another number of Ps while the runtime is down: they are all Stopped.
-pub fn procs_while_down(sched: &Sched, n: u32) -> bool {
-    if !sched.grow_allp(n) {
-        return false;
-    }
-    let old = sched.procs();
-    let Some(first) = sched.p_at(0) else { return false };
-    // Threads of the host may have deadlines.
-    for p in (n..old).filter_map(|i| sched.p_at(i)) {
-        if !Timers::move_all(p, first) {
-            (n..old).filter_map(|i| sched.p_at(i)).for_each(|p| p.timers.open());
-            return false;
-        }
-    }
-    for p in (n..old).filter_map(|i| sched.p_at(i)) {
-        p.move_status(PStatus::Stopped, PStatus::Dead);
-    }
-    for p in (old..n).filter_map(|i| sched.p_at(i)) {
-        p.timers.open();
-        p.move_status(PStatus::Dead, PStatus::Stopped);
-    }
-    sched.gomaxprocs.store(n as i32, Ordering::Release);
-    true
-}
-
-/// All threads of the library have left a stopped world: nobody sleeps, cached stacks go back to the system.
-/// (nmspinning is left alone: who searched has taken its count back, and a thread of the host may be about to.) The Ps
-/// stay Stopped until the runtime begins again.
-pub fn tidy_while_down(sched: &Sched) {
-    crate::block::timer::stop_all(sched);
-    {
-        let mut lk = sched.lock.lock();
-        lk.midle = std::ptr::null_mut();
-        lk.nmidle = 0;
-        lk.nm = 0;
-        lk.stopping = false;
-    }
-    sched.keeper.store(std::ptr::null_mut(), Ordering::Relaxed);
-    sched.keeper_until.store(crate::gmp::timers::NEVER, Ordering::Relaxed);
-    for p in sched.live_ps() {
-        // Its caches are reached through the token; it goes back to where it was.
-        let pp = p.own(PStatus::Stopped);
-        pp.drain_stacks(|s| sched.free_stack(s));
-        pp.forget().move_status(PStatus::Running, PStatus::Stopped);
-    }
-    for p in sched.every_p() {
-        p.slots.iter().for_each(|slot| slot.set(std::ptr::null_mut()));
-    }
-    sched.stacks.trim(0);
-}
-
-/// The beginning of a runtime that was down.
-pub fn open(sched: &Sched) {
-    let mut lk = sched.lock.lock();
-    for p in (0..sched.procs()).rev().filter_map(|i| sched.p_at(i)) {
-        if p.status() == PStatus::Stopped {
-            p.move_status(PStatus::Stopped, PStatus::Idle);
-            wake::pidle_link(sched, &mut lk, p);
-        }
-    }
-    sched.closing.store(false, Ordering::SeqCst);
-}
-
-// ---- keys ------------------------------------------------------------------------------------------------------------
-
-/// Values of a G's keys, each with the number of the key that it was set under.
-pub struct KeyValues(pub [(u32, *mut c_void); MAX_KEYS]);
-
-/// How often destructors may set new values before the rest is left alone, as POSIX has it.
-const DESTRUCTOR_ROUNDS: u32 = 4;
-
-/// Calls the destructors of what a G has set, on the G.
-///
-/// # Migrates
-pub fn run_key_destructors(gp: GRef) {
-    let table: *mut KeyValues = gp.keys.get().cast();
-    // As in a callback: they may not end the G or detach its thread, which would come back here.
-    gp.callbacks.set(gp.callbacks.get() + 1);
-    for _ in 0..DESTRUCTOR_ROUNDS {
-        let mut again = false;
-        for i in 0..MAX_KEYS {
-            // SAFETY: the table is the G's, and lives until below.
-            let (key, value) = unsafe { std::mem::replace(&mut (*table).0[i], (0, std::ptr::null_mut())) };
-            if value.is_null() {
-                continue;
-            }
-            let Some(m) = super::run::current() else { break };
-            if let Some(f) = m.sched().gkeys.destructor(key) {
-                again = true;
-                crate::sys::call::plain(f, value);
-            }
-        }
-        if !again {
-            break;
-        }
-    }
-    gp.callbacks.set(gp.callbacks.get() - 1);
-    forget_key_values(gp);
-}
-
-/// Gives back the memory of what a G has set.
-pub fn forget_key_values(gp: GRef) {
-    let table: *mut KeyValues = gp.keys.take().cast();
-    if !table.is_null() {
-        // SAFETY: made by `key_set`, with the layout of a box, and taken once.
-        drop(unsafe { Box::from_raw(table) });
-    }
-}
-
-pub fn key_set(gp: GRef, sched: &Sched, key: u32, value: *mut c_void) -> Result<()> {
-    let at = sched.gkeys.place(key).ok_or(Error::Invalid)?;
-    let mut table: *mut KeyValues = gp.keys.get().cast();
-    if table.is_null() {
-        if value.is_null() {
-            return Ok(());
-        }
-        let new = crate::ds::leak::try_leak(KeyValues([(0, std::ptr::null_mut()); MAX_KEYS])).ok_or(Error::NoMemory)?;
-        table = std::ptr::from_ref(new).cast_mut();
-        gp.note_extra(extra::KEYS);
-        gp.keys.set(table.cast());
-    }
-    // SAFETY: the table is the running G's.
-    unsafe { (*table).0[at] = (key, value) };
-    Ok(())
-}
-
-pub fn key_get(gp: GRef, sched: &Sched, key: u32) -> *mut c_void {
-    let table: *mut KeyValues = gp.keys.get().cast();
-    match sched.gkeys.place(key) {
-        Some(at) if !table.is_null() => {
-            // SAFETY: the table is the running G's.
-            let (set, value) = unsafe { (*table).0[at] };
-            if set == key { value } else { std::ptr::null_mut() }
-        }
-        _ => std::ptr::null_mut(),
-    }
-}
-
-/// A new P-local key: NULL on every P.
-pub fn p_key_create(sched: &Sched) -> Result<u32> {
-    let (key, at) = sched.pkeys.create(None).ok_or(Error::Again)?;
-    for p in sched.every_p() {
-        // Nobody else knows the key yet.
-        p.slots[at].set(std::ptr::null_mut());
-    }
-    Ok(key)
 }

@@ -1,0 +1,326 @@
+//! The loop: what an M does when no goroutine runs on it.
+
+use crate::gmp::g::GRef;
+use crate::gmp::m::MRef;
+use crate::gmp::p::{FN, OwnedP, PREEMPT, PStatus, STOP};
+use crate::gmp::sched::Sched;
+use crate::gmp::timers::{NEVER, Timers};
+use crate::protocol::park::{FAIR_TICK, is_fair_slice, is_fair_switch};
+use crate::protocol::wake::{self, Idle};
+use crate::protocol::{lockedm, preempt, store, syscall, tidy};
+use crate::sync::{Ordering, give_way, now, spin_loop};
+
+/// Most Gs that a P takes from the global queue at once.
+const GLOBAL_BATCH: usize = 32;
+/// As many as that, and no share of them, where Gs have waited there for two slices.
+const LATE_BATCH: usize = 128;
+/// Rounds over all Ps before a search is given up; timers and runnext are stolen in the last.
+/// (In a model only that one: the others multiply schedules.)
+const STEAL_ROUNDS: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 4 };
+/// Pauses before runnext of a running P is stolen: its owner is most likely about to run it.
+const RUNNEXT_PAUSES: u32 = 100;
+
+/// The next G for this M, on its g0, and whether it inherits the slice. None: the thread is to end.
+pub fn schedule(sched: &Sched, m: MRef) -> Option<(GRef, bool)> {
+    loop {
+        if m.exiting.get() {
+            if m.p().is_some() {
+                syscall::handoffp(sched, m, m.releasep());
+            }
+            return None;
+        }
+        if let Some(gp) = m.lockedg() {
+            lockedm::wait(sched, m, gp);
+            // Its slice was counted by the M that found it.
+            return Some((gp, true));
+        }
+        let (gp, inherit) = match find_runnable(sched, m) {
+            Found::G(gp, inherit) => (gp, inherit),
+            Found::Again => continue,
+            Found::Exit => return None,
+        };
+        wake::reset_spinning(sched, m);
+        if !gp.lockedm.is_null() {
+            if !inherit {
+                m.must_p().schedtick.bump();
+            }
+            if let Idle::Exit = lockedm::startlockedm(sched, m, gp) {
+                return None;
+            }
+            continue;
+        }
+        let pp = m.must_p();
+        if !store::bind_stack(m, pp, gp) {
+            store::wait_for_stack(m, gp);
+            continue;
+        }
+        return Some((gp, inherit));
+    }
+}
+
+enum Found {
+    G(GRef, bool),
+    Again,
+    Exit,
+}
+
+/// Searches; sleeps when there is nothing. What is looked at here is what `handoffp` must look at (Y2 there).
+fn find_runnable(sched: &Sched, m: MRef) -> Found {
+    let pp = m.must_p();
+    let requests = pp.requests();
+    let (mut slice_over, mut global_late) = (false, false);
+    if requests != 0 {
+        match serve(sched, m, requests) {
+            Served::Found(found) => return found,
+            Served::SliceOver => slice_over = true,
+            Served::GlobalLate => global_late = true,
+            Served::Nothing => {}
+        }
+    }
+    // SAFETY: chosen is null or a G that was taken from our queue.
+    if let Some(gp) = unsafe { GRef::from_ptr(m.chosen.take()) } {
+        // Its slice was counted when it was chosen.
+        return Found::G(gp, true);
+    }
+    let pp = m.must_p();
+    if pp.timers.first() != NEVER {
+        let now = now();
+        while pp.timers.first() <= now {
+            // SAFETY: we are on g0 and hold a P.
+            unsafe { Timers::run(pp.p(), m, now) };
+            // The next batch comes after the Gs that this one has readied, some of them at least, or after a request.
+            if !pp.has_nothing() {
+                break;
+            }
+            if pp.requests() != 0 {
+                return Found::Again;
+            }
+        }
+    }
+    // N4 in park.rs
+    if slice_over && let Some(gp) = after_slice(sched, pp) {
+        return Found::G(gp, false);
+    }
+    // N1
+    if let Some(gp) = pp.take_runnext() {
+        return Found::G(gp, true);
+    }
+    // RESCUE-5 in rescue.rs
+    if global_late
+        && sched.globq_late.swap(false, Ordering::Relaxed)
+        && let Some(gp) = take_global(sched, pp, LATE_BATCH)
+    {
+        return Found::G(gp, false);
+    }
+    // N2
+    if (is_fair_slice(pp) || (pp.has_parents() && is_fair_switch(pp)))
+        && let Some(found) = fair_turn(sched, pp)
+    {
+        return found;
+    }
+    // N3
+    if let Some((gp, inherit)) = pp.get() {
+        return Found::G(gp, inherit);
+    }
+    if let Some(gp) = from_global(sched, pp, GLOBAL_BATCH) {
+        return Found::G(gp, false);
+    }
+    if m.spinning.get() || wake::may_spin(sched) {
+        if !m.spinning.get() {
+            wake::become_spinning(sched, m);
+        }
+        if let Some(gp) = steal(sched, m, pp) {
+            pp.stats.steals.bump();
+            return Found::G(gp, false);
+        }
+        if pp.requests() != 0 {
+            return Found::Again;
+        }
+    }
+    match wake::go_idle(sched, m) {
+        Idle::Search | Idle::Requests => Found::Again,
+        Idle::Exit => Found::Exit,
+    }
+}
+
+/// N2 in park.rs: for those that the order of the P's own queues could keep waiting.
+fn fair_turn(sched: &Sched, pp: &OwnedP) -> Option<Found> {
+    let tick = pp.schedtick.get();
+    if !is_fair_slice(pp) {
+        // Suspended parents, one after the other.
+        return from_either(sched, pp).map(|gp| Found::G(gp, false));
+    }
+    tidy::look(sched, pp);
+    // The backlog's turn leaves the tick as it is, so that it takes no turn from the global queue.
+    if !(tick / FAIR_TICK).is_multiple_of(2) && pp.behind_tick.get() != tick {
+        pp.behind_tick.set(tick);
+        if let Some(gp) = pp.get_behind() {
+            return Some(Found::G(gp, true));
+        }
+    }
+    if let Some(gp) = from_global(sched, pp, 1) {
+        return Some(Found::G(gp, false));
+    }
+    // Nothing waited there: the turn is over, also if an heir of the slice comes next.
+    pp.schedtick.bump();
+    None
+}
+
+/// N4 in park.rs: the next G when a request has ended the slice.
+#[cold]
+fn after_slice(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
+    tidy::look(sched, pp);
+    from_either(sched, pp)
+}
+
+/// The queue of the P and the global one, each first every other time. A count of its own says which: one of switches
+/// or slices may be in step with the Gs that run here, so that one of the two is never first.
+fn from_either(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
+    let turn = pp.turns.get();
+    pp.turns.bump();
+    if turn.is_multiple_of(2) {
+        pp.get_queued().or_else(|| from_global(sched, pp, 1))
+    } else {
+        from_global(sched, pp, 1).or_else(|| pp.get_queued())
+    }
+}
+
+/// What [`serve`] did.
+enum Served {
+    Found(Found),
+    SliceOver,
+    GlobalLate,
+    Nothing,
+}
+
+/// Serves the requests to our P.
+#[cold]
+fn serve(sched: &Sched, m: MRef, requests: u64) -> Served {
+    let pp = m.must_p();
+    if requests & FN != 0 {
+        preempt::run_safe_point_fn(sched, m, pp.p());
+        return Served::Found(Found::Again);
+    }
+    if requests & STOP != 0 {
+        // What was chosen goes back: whoever gets this P next is to find it.
+        // SAFETY: chosen is null or a G that was taken from our queue.
+        if let Some(gp) = unsafe { GRef::from_ptr(m.chosen.take()) } {
+            pp.put_next(gp);
+        }
+        if m.spinning.replace(false) {
+            sched.nmspinning.fetch_sub(1, Ordering::SeqCst);
+        }
+        {
+            let mut lk = sched.lock.lock();
+            if let Err(pp) = preempt::stop_p(&mut lk, sched, m.releasep()) {
+                m.acquirep(pp);
+                return Served::Found(Found::Again);
+            }
+        }
+        return Served::Found(match wake::stopm(sched, m) {
+            Idle::Exit => Found::Exit,
+            _ => Found::Again,
+        });
+    }
+    if !pp.clear_request(PREEMPT) {
+        return Served::Nothing;
+    }
+    if pp.slice_is_over(now(), sched.cfg.slice_ns.get()) {
+        // N4. It was in no queue for a moment: S2 to S5 in wake.rs.
+        if let Some(next) = pp.take_runnext() {
+            sched.globrunqput(next);
+            wake::wakep(sched, m);
+        }
+        return Served::SliceOver;
+    }
+    if sched.globq_late.load(Ordering::Relaxed) { Served::GlobalLate } else { Served::Nothing }
+}
+
+/// Takes a fair share of the global queue, at most `most`: one to run, the others into our queue.
+fn from_global(sched: &Sched, pp: &OwnedP, most: usize) -> Option<GRef> {
+    let len = sched.globq_len() as usize;
+    if len == 0 {
+        return None;
+    }
+    let share = len / sched.procs().max(1) as usize + 1;
+    take_global(sched, pp, share.min(most))
+}
+
+/// Takes `n` from the global queue, if it has so many: one to run, the others into our queue.
+fn take_global(sched: &Sched, pp: &OwnedP, n: usize) -> Option<GRef> {
+    let mut first = None;
+    sched.globrunqget(n.min(pp.room() + 1), |gp| {
+        if first.is_none() {
+            first = Some(gp);
+        } else {
+            pp.put_tail(gp);
+        }
+    });
+    first
+}
+
+/// Looks at every P that is not idle, from a random one on, four times; and at timers, of idle ones too, in the last
+/// round.
+fn steal(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
+    for round in 0..STEAL_ROUNDS {
+        let last = round == STEAL_ROUNDS - 1;
+        if last && let Some(gp) = run_timers_of_others(sched, m, pp) {
+            return Some(gp);
+        }
+        let busy = sched.busy_ps();
+        let before = m.rng.next() as usize % busy.clone().count().max(1);
+        for other in busy.clone().skip(before).chain(busy.take(before)) {
+            if pp.requests() != 0 {
+                return None;
+            }
+            if other == pp.p() {
+                continue;
+            }
+            if last && other.has_one_parent() && other.seen_status() == PStatus::Running {
+                // As below: its child is most likely about to begin, and comes first.
+                give_way();
+                (0..RUNNEXT_PAUSES).take_while(|_| other.has_one_parent()).for_each(|_| spin_loop());
+            }
+            if let Some(gp) = other.steal(pp, last) {
+                return Some(gp);
+            }
+            let next = other.runnext();
+            if last && !next.is_null() {
+                if other.seen_status() == PStatus::Running {
+                    // Its owner is most likely about to run it, and may need this very CPU for that.
+                    give_way();
+                    (0..RUNNEXT_PAUSES).take_while(|_| other.runnext() == next).for_each(|_| spin_loop());
+                }
+                // Another one that is next by now has its own turn to wait for.
+                if other.runnext() == next
+                    && let Some(gp) = other.take_runnext()
+                {
+                    return Some(gp);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Runs what is due in other Ps' heaps, until there is a G for this one.
+fn run_timers_of_others(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
+    for other in sched.timed_ps() {
+        if pp.requests() != 0 {
+            return None;
+        }
+        let first = other.timers.first();
+        if other == pp.p() || first == NEVER {
+            continue;
+        }
+        let now = now();
+        // SAFETY: we are on g0 and hold a P.
+        if first <= now
+            && unsafe { Timers::run(other, m, now) } > 0
+            && let Some((gp, _)) = pp.get()
+        {
+            return Some(gp);
+        }
+    }
+    None
+}

@@ -1,0 +1,91 @@
+//! The values of a goroutine's keys, and the destructors that run at its end.
+
+use crate::ds::leak::try_leak;
+use crate::gmp::error::{Error, Result};
+use crate::gmp::g::{GRef, extra};
+use crate::gmp::p::MAX_KEYS;
+use crate::gmp::sched::Sched;
+use std::ffi::c_void;
+
+/// Values of a G's keys, each with the number of the key that it was set under.
+pub struct KeyValues(pub [(u32, *mut c_void); MAX_KEYS]);
+
+/// How often destructors may set new values before the rest is left alone, as POSIX has it.
+const DESTRUCTOR_ROUNDS: u32 = 4;
+
+/// Calls the destructors of what a G has set, on the G.
+///
+/// # Migrates
+pub fn run_key_destructors(gp: GRef) {
+    let table: *mut KeyValues = gp.keys.get().cast();
+    // As in a callback: they may not end the G or detach its thread, which would come back here.
+    gp.callbacks.set(gp.callbacks.get() + 1);
+    for _ in 0..DESTRUCTOR_ROUNDS {
+        let mut again = false;
+        for i in 0..MAX_KEYS {
+            // SAFETY: the table is the G's, and lives until below.
+            let (key, value) = unsafe { std::mem::replace(&mut (*table).0[i], (0, std::ptr::null_mut())) };
+            if value.is_null() {
+                continue;
+            }
+            let Some(m) = super::run::current() else { break };
+            if let Some(f) = m.sched().gkeys.destructor(key) {
+                again = true;
+                crate::sys::call::plain(f, value);
+            }
+        }
+        if !again {
+            break;
+        }
+    }
+    gp.callbacks.set(gp.callbacks.get() - 1);
+    forget_key_values(gp);
+}
+
+/// Gives back the memory of what a G has set.
+pub fn forget_key_values(gp: GRef) {
+    let table: *mut KeyValues = gp.keys.take().cast();
+    if !table.is_null() {
+        // SAFETY: made by `key_set`, with the layout of a box, and taken once.
+        drop(unsafe { Box::from_raw(table) });
+    }
+}
+
+pub fn key_set(gp: GRef, sched: &Sched, key: u32, value: *mut c_void) -> Result<()> {
+    let at = sched.gkeys.place(key).ok_or(Error::Invalid)?;
+    let mut table: *mut KeyValues = gp.keys.get().cast();
+    if table.is_null() {
+        if value.is_null() {
+            return Ok(());
+        }
+        let new = try_leak(KeyValues([(0, std::ptr::null_mut()); MAX_KEYS])).ok_or(Error::NoMemory)?;
+        table = std::ptr::from_ref(new).cast_mut();
+        gp.note_extra(extra::KEYS);
+        gp.keys.set(table.cast());
+    }
+    // SAFETY: the table is the running G's.
+    unsafe { (*table).0[at] = (key, value) };
+    Ok(())
+}
+
+pub fn key_get(gp: GRef, sched: &Sched, key: u32) -> *mut c_void {
+    let table: *mut KeyValues = gp.keys.get().cast();
+    match sched.gkeys.place(key) {
+        Some(at) if !table.is_null() => {
+            // SAFETY: the table is the running G's.
+            let (set, value) = unsafe { (*table).0[at] };
+            if set == key { value } else { std::ptr::null_mut() }
+        }
+        _ => std::ptr::null_mut(),
+    }
+}
+
+/// A new P-local key: NULL on every P.
+pub fn p_key_create(sched: &Sched) -> Result<u32> {
+    let (key, at) = sched.pkeys.create(None).ok_or(Error::Again)?;
+    for p in sched.every_p() {
+        // Nobody else knows the key yet.
+        p.slots[at].set(std::ptr::null_mut());
+    }
+    Ok(key)
+}

@@ -1,0 +1,112 @@
+//! A runtime begins, ends, and has another number of Ps while it is down.
+
+use super::world::acquire;
+use crate::block::sema;
+use crate::gmp::error::{Error, Result};
+use crate::gmp::m::{Ctx, MRef};
+use crate::gmp::p::PStatus;
+use crate::gmp::sched::Sched;
+use crate::gmp::timers::Timers;
+use crate::protocol::{idle, stw};
+use crate::sync::Ordering;
+
+/// How long an end waits for Ps that are not idle yet.
+const CLOSE_PATIENCE: i64 = 10_000_000;
+
+/// Before the first G: the first Ps, Stopped as in a runtime that is down.
+pub fn first_procs(sched: &Sched, n: u32) -> bool {
+    if !sched.grow_allp(n) {
+        return false;
+    }
+    for p in (0..n).filter_map(|i| sched.p_at(i)) {
+        p.move_status(PStatus::Dead, PStatus::Stopped);
+    }
+    sched.gomaxprocs.store(n as i32, Ordering::Release);
+    true
+}
+
+/// Another number of Ps while the runtime is down: they are all Stopped.
+pub fn procs_while_down(sched: &Sched, n: u32) -> bool {
+    if !sched.grow_allp(n) {
+        return false;
+    }
+    let old = sched.procs();
+    let Some(first) = sched.p_at(0) else { return false };
+    // Threads of the host may have deadlines.
+    for p in (n..old).filter_map(|i| sched.p_at(i)) {
+        if !Timers::move_all(p, first) {
+            (n..old).filter_map(|i| sched.p_at(i)).for_each(|p| p.timers.open());
+            return false;
+        }
+    }
+    for p in (n..old).filter_map(|i| sched.p_at(i)) {
+        p.move_status(PStatus::Stopped, PStatus::Dead);
+    }
+    for p in (old..n).filter_map(|i| sched.p_at(i)) {
+        p.timers.open();
+        p.move_status(PStatus::Dead, PStatus::Stopped);
+    }
+    sched.gomaxprocs.store(n as i32, Ordering::Release);
+    true
+}
+
+/// All threads of the library have left a stopped world: nobody sleeps, cached stacks go back to the system.
+/// (nmspinning is left alone: who searched has taken its count back, and a thread of the host may be about to.) The Ps
+/// stay Stopped until the runtime begins again.
+pub fn tidy_while_down(sched: &Sched) {
+    crate::block::timer::stop_all(sched);
+    {
+        let mut lk = sched.lock.lock();
+        lk.midle = std::ptr::null_mut();
+        lk.nmidle = 0;
+        lk.nm = 0;
+        lk.stopping = false;
+    }
+    sched.keeper.store(std::ptr::null_mut(), Ordering::Relaxed);
+    sched.keeper_until.store(crate::gmp::timers::NEVER, Ordering::Relaxed);
+    for p in sched.live_ps() {
+        // Its caches are reached through the token; it goes back to where it was.
+        let pp = p.own(PStatus::Stopped);
+        pp.drain_stacks(|s| sched.free_stack(s));
+        pp.forget().move_status(PStatus::Running, PStatus::Stopped);
+    }
+    for p in sched.every_p() {
+        p.slots.iter().for_each(|slot| slot.set(std::ptr::null_mut()));
+    }
+    sched.stacks.trim(0);
+}
+
+/// The beginning of a runtime that was down.
+pub fn open(sched: &Sched) {
+    let mut lk = sched.lock.lock();
+    for p in (0..sched.procs()).rev().filter_map(|i| sched.p_at(i)) {
+        if p.status() == PStatus::Stopped {
+            p.move_status(PStatus::Stopped, PStatus::Idle);
+            idle::pidle_link(sched, &mut lk, p);
+        }
+    }
+    sched.closing.store(false, Ordering::SeqCst);
+}
+
+/// Ends the runtime if nothing lives: `end` runs in a world that is stopped and stays so. False if something does.
+pub fn close(m: MRef, deadline: Option<i64>, end: impl FnOnce(&Sched)) -> Result<bool> {
+    let sched = m.sched();
+    let m = match acquire(m, deadline) {
+        Err(Error::ShutDown) => return Ok(true),
+        other => other?,
+    };
+    m.set_ctx(Ctx::Sched);
+    // What is on its way to sleep gets a moment.
+    let mut over = false;
+    if stw::stop(sched, m, Some(crate::sync::now() + CLOSE_PATIENCE), |_| ()) {
+        over = sched.close();
+        if over {
+            end(sched);
+        } else {
+            stw::start(sched, m);
+        }
+    }
+    m.set_ctx(Ctx::Foreign);
+    sema::release_handoff(m, &sched.worldsema);
+    Ok(over)
+}
