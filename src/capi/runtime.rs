@@ -220,7 +220,7 @@ pub extern "C" fn gmx_main(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c
         Err(status) => return status,
     };
     match m.ctx() {
-        Ctx::Foreign => map(rt::main::run(m, f as *mut c_void, arg)),
+        Ctx::Foreign => map(rt::main_g::run(m, f as *mut c_void, arg)),
         Ctx::G => GMX_EPERM,
         _ => why_not(m),
     }

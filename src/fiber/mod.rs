@@ -7,6 +7,8 @@
 pub mod host;
 pub mod overflow;
 pub mod sanitize;
+mod signals;
 pub mod stack;
+pub mod text;
 
 pub use crate::sys::arch::{Sp, prepare, switch};

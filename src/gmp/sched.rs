@@ -307,7 +307,7 @@ impl Sched {
         if self.watchers.load(Ordering::SeqCst) != 0 {
             self.watch.count();
         }
-        // Pairs with the fence of V5 in rt/main.rs: whoever sees what the caller does next sees the count.
+        // Pairs with the fence of V5 in rt/main_g.rs: whoever sees what the caller does next sees the count.
         fence(Ordering::SeqCst);
     }
 

@@ -8,14 +8,15 @@ pub mod config;
 pub mod dump;
 #[cfg(not(any(loom, shuttle)))]
 pub mod gdb;
-pub mod main;
+pub mod main_g;
 pub mod report;
 pub mod trouble;
 
 use crate::block::objects;
 use crate::fiber::host;
-use crate::fiber::overflow::{self, Fault, Line, Seen};
+use crate::fiber::overflow::{self, Fault, Seen};
 use crate::fiber::stack::{PoolOptions, Stack, StackPool};
+use crate::fiber::text::Line;
 use crate::gmp::config::Hooks;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GRef, gflag};
@@ -488,7 +489,7 @@ extern "C" fn template_start(arg: *mut c_void) -> *mut c_void {
         let mut trouble = trouble::Trouble::default();
         let mut duties = Duties {
             procs: &mut || counter.current(),
-            resize: &mut |_| main::spawn_resizer(m),
+            resize: &mut |_| main_g::spawn_resizer(m),
             trace: &mut dump::schedtrace,
             trouble: &mut |sched| trouble.look(sched),
         };
@@ -701,7 +702,7 @@ unsafe extern "C" fn forked() {
     JOINING.store(false, Ordering::Relaxed);
     gmx_poll_word.store(0, Ordering::Relaxed);
     sys::without::nothing();
-    main::forget();
+    main_g::forget();
     apart::forget();
     sys::arch::set_current_m(std::ptr::null_mut());
     BEGIN_END.reopen();

@@ -2,7 +2,7 @@
 
 use super::config;
 use crate::block::{mutex, rwmutex, spawn};
-use crate::fiber::overflow::Line;
+use crate::fiber::text::Line;
 use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
 use crate::gmp::m::Kind;
 use crate::gmp::p::{PRef, PStatus};

@@ -3,8 +3,8 @@
 //!
 //! Each is told once: until something has moved again.
 
-use super::main::Stuck;
-use super::{apart, main, report};
+use super::main_g::Stuck;
+use super::{apart, main_g, report};
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::{PRef, PStatus};
 use crate::gmp::sched::Sched;
@@ -73,12 +73,12 @@ impl Trouble {
     }
 
     fn deadlock(&mut self, sched: &Sched) -> i64 {
-        if main::waits() {
+        if main_g::waits() {
             // It looks for itself.
             return NEVER;
         }
         sched.watchers.fetch_add(1, Ordering::SeqCst);
-        let state = main::stuck(sched, sched.watch.now());
+        let state = main_g::stuck(sched, sched.watch.now());
         sched.watchers.fetch_sub(1, Ordering::SeqCst);
         let moves = moves(sched);
         match state {

@@ -1,0 +1,280 @@
+//! The signals of faults, which the library sees before the host, and hands on.
+//!
+//! Our handler stands before the host's, since only it runs where a goroutine has overflown its stack. What must hold:
+//!
+//! - SIG-1: everything from the fault on is async-signal-safe: no allocation, no lock, no thread-local but the slot of
+//!   the M.
+//! - SIG-2: on a thread that is not the library's the host's handler runs where, as often and with what it asked for.
+//!   Its mask and flags are those of our disposition too, so the kernel has done most of it. Two things are left.
+//!   `SA_RESETHAND` is done by hand. `SA_ONSTACK` is ours alone: where the host did not ask for it, `to_own_stack`
+//!   moves what the kernel has put on the alternate stack to where it would have been without, and enters the host's
+//!   handler there.
+//! - SIG-3: a fault is told once, and handed on once. Handlers that keep each other as the next one make a circle; a
+//!   crash reporter that was installed over ours, and found again as the host's handler after a restart of the runtime,
+//!   would be one. So ours is not put in front of what may have it as its next ([`install`]); and a signal ends at ours
+//!   that comes back to it while it is being handed on (`PassedOn`), or would go to the handler that had it first
+//!   (`first_handler`).
+//!
+//! The statics here are an exception to "no statics below `rt/`": a signal's disposition belongs to the process, not to
+//! a scheduler.
+//!
+//! Rejected: to let the fault happen again with the host's disposition in place. Meanwhile no other thread has ours,
+//! and nothing says when the host's handler is done.
+
+use crate::sys::arch::{Entry, gmx_arch_signal, signal};
+use core::cell::UnsafeCell;
+use core::ffi::{c_int, c_void};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use core::{mem as cmem, ptr};
+
+const SIGNALS: [c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
+
+/// What the host had for a signal.
+struct Hosts {
+    handler: AtomicUsize,
+    flags: AtomicI32,
+    /// All of it. Written and read while installing and uninstalling, which is once at a time.
+    action: UnsafeCell<libc::sigaction>,
+    /// Our handler was once in place: any handler that came later may have it as its next.
+    ever: AtomicBool,
+    /// And went away again, as the first of its chain.
+    put_back: AtomicBool,
+}
+// SAFETY: see the fields.
+unsafe impl Sync for Hosts {}
+
+impl Hosts {
+    const fn none() -> Hosts {
+        Hosts {
+            handler: AtomicUsize::new(libc::SIG_DFL),
+            flags: AtomicI32::new(0),
+            // SAFETY: all zeroes is SIG_DFL with nothing blocked.
+            action: UnsafeCell::new(unsafe { cmem::zeroed() }),
+            ever: AtomicBool::new(false),
+            put_back: AtomicBool::new(false),
+        }
+    }
+}
+
+static HOSTS: [Hosts; 2] = [const { Hosts::none() }; 2];
+fn ours() -> usize {
+    gmx_arch_signal as *const () as usize
+}
+
+/// Puts the handler in front of the host's. Installing twice changes nothing.
+///
+/// SIG-3: where ours was before, and another handler stands there now, ours stays where it is in the chain of that one,
+/// if it is: the signal comes to it all the same.
+///
+/// # Safety
+/// Not while another thread installs or uninstalls. The library stays mapped: a host that installs its own handler later
+/// may keep ours as its next.
+pub(super) unsafe fn install() -> Result<(), i32> {
+    for (hosts, sig) in HOSTS.iter().zip(SIGNALS) {
+        // SAFETY: reads the host's disposition; ours is stored only when the host's has been kept, since a fault may
+        // come in between.
+        unsafe {
+            let mut old: libc::sigaction = cmem::zeroed();
+            libc::sigaction(sig, ptr::null(), &mut old);
+            let first = !hosts.ever.load(Ordering::Relaxed) || hosts.put_back.load(Ordering::Relaxed);
+            if old.sa_sigaction == ours() || !(first || is_default(&old)) {
+                continue;
+            }
+            *hosts.action.get() = old;
+            hosts.flags.store(old.sa_flags, Ordering::Relaxed);
+            hosts.handler.store(old.sa_sigaction, Ordering::Relaxed);
+            hosts.ever.store(true, Ordering::Relaxed);
+            hosts.put_back.store(false, Ordering::Relaxed);
+            let mut new = old;
+            new.sa_sigaction = ours();
+            new.sa_flags = (old.sa_flags & !libc::SA_RESETHAND) | libc::SA_SIGINFO | libc::SA_ONSTACK;
+            if is_default(&old) {
+                libc::sigemptyset(&mut new.sa_mask);
+            }
+            if old.sa_sigaction == libc::SIG_IGN {
+                // A signal that is ignored interrupts nothing.
+                new.sa_flags |= libc::SA_RESTART;
+            }
+            if libc::sigaction(sig, &new, ptr::null_mut()) != 0 {
+                return Err(*libc::__errno_location());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Puts the host's disposition back, unless the host has changed it since; then ours stays in its chain and only
+/// passes on.
+///
+/// # Safety
+/// As for [`install`].
+pub(super) unsafe fn uninstall() {
+    for (hosts, sig) in HOSTS.iter().zip(SIGNALS) {
+        // SAFETY: `HOSTS` is what the host had if our handler is there.
+        unsafe {
+            let mut now: libc::sigaction = cmem::zeroed();
+            libc::sigaction(sig, ptr::null(), &mut now);
+            if now.sa_sigaction == ours() {
+                let mut back = *hosts.action.get();
+                // SA_RESETHAND may have been done.
+                back.sa_sigaction = hosts.handler.load(Ordering::Relaxed);
+                libc::sigaction(sig, &back, ptr::null_mut());
+                hosts.put_back.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+fn is_default(a: &libc::sigaction) -> bool {
+    a.sa_sigaction == libc::SIG_DFL || a.sa_sigaction == libc::SIG_IGN
+}
+
+/// The signals that are being handed on, by the address of their context, which lies on the stack of their thread. A
+/// handler that jumps out leaves its place as it is; the next signal of the thread may have the same address, so a
+/// place counts only for a call that comes from further down the stack, where no call by the kernel does. Two that fall
+/// on one place cost a turn of a circle.
+struct PassedOn {
+    context: AtomicUsize,
+    sp: AtomicUsize,
+}
+
+static PASSED_ON: [PassedOn; 64] = [const { PassedOn { context: AtomicUsize::new(0), sp: AtomicUsize::new(0) } }; 64];
+
+impl PassedOn {
+    fn place(context: *mut c_void) -> &'static PassedOn {
+        // Contexts are 16-aligned or so, and stacks a power of two apart.
+        let at = context as usize;
+        &PASSED_ON[(at >> 4 ^ at >> 12 ^ at >> 20) % PASSED_ON.len()]
+    }
+
+    fn is_again(context: *mut c_void, sp: usize) -> bool {
+        let place = PassedOn::place(context);
+        place.context.load(Ordering::Relaxed) == context as usize && sp < place.sp.load(Ordering::Relaxed)
+    }
+
+    fn begin(context: *mut c_void, sp: usize) {
+        let place = PassedOn::place(context);
+        place.sp.store(sp, Ordering::Relaxed);
+        place.context.store(context as usize, Ordering::Relaxed);
+    }
+
+    fn end(context: *mut c_void) {
+        let place = PassedOn::place(context);
+        let _ = place.context.compare_exchange(context as usize, 0, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+/// The handler that the kernel calls: ours, or one that has had the signal when it calls ours.
+fn first_handler(sig: c_int) -> usize {
+    // SAFETY: asks only.
+    unsafe {
+        let mut now: libc::sigaction = cmem::zeroed();
+        libc::sigaction(sig, ptr::null(), &mut now);
+        now.sa_sigaction
+    }
+}
+
+/// A signal, as our handler was called for it.
+#[derive(Clone, Copy)]
+pub(super) struct Call {
+    pub sig: c_int,
+    pub info: *mut libc::siginfo_t,
+    pub context: *mut c_void,
+    pub entry: Entry,
+}
+
+impl Call {
+    /// Whether a process has sent it: no access has raised it, and it has no address.
+    pub fn sent(&self) -> bool {
+        // SAFETY: the kernel's.
+        unsafe { (*self.info).si_code <= 0 }
+    }
+}
+
+/// What becomes of a signal.
+#[derive(Clone, Copy)]
+pub(super) struct Next {
+    f: usize,
+    flags: c_int,
+    /// The process ends.
+    pub dies: bool,
+}
+
+/// What the host has for a signal now.
+pub(super) fn next(call: &Call) -> Next {
+    let hosts = &HOSTS[if call.sig == libc::SIGSEGV { 0 } else { 1 }];
+    let flags = hosts.flags.load(Ordering::Relaxed);
+    let mut f = hosts.handler.load(Ordering::Relaxed);
+    if f == first_handler(call.sig) || PassedOn::is_again(call.context, call.entry.sp) {
+        f = libc::SIG_DFL; // SIG-3
+    } else if flags & libc::SA_RESETHAND != 0 {
+        f = hosts.handler.swap(libc::SIG_DFL, Ordering::Relaxed);
+    }
+    Next { f, flags, dies: f == libc::SIG_DFL || (f == libc::SIG_IGN && !call.sent()) }
+}
+
+/// Hands a signal on. `alt`: the host's handler runs on the alternate stack in any case.
+pub(super) fn pass_on(call: Call, next: Next, alt: bool) {
+    let Call { sig, info, context, entry } = call;
+    if next.dies {
+        // SAFETY: sigaction and raise are async-signal-safe. A fault happens again when we return and meets the
+        // default, with the registers of the fault; what was sent is sent again and comes when we return.
+        unsafe {
+            let default: libc::sigaction = cmem::zeroed();
+            libc::sigaction(sig, &default, ptr::null_mut());
+            if call.sent() {
+                libc::raise(sig);
+            }
+        }
+        return;
+    }
+    if next.f == libc::SIG_IGN {
+        return;
+    }
+    if signal::by_kernel(entry, info, context.cast()) && !alt && next.flags & libc::SA_ONSTACK == 0 {
+        // SAFETY: called by the kernel.
+        unsafe { to_own_stack(next.f, call) };
+    }
+    PassedOn::begin(context, entry.sp);
+    // SAFETY: the host's handler, called as its flags say. It may jump out: nothing here needs to be undone.
+    unsafe {
+        if next.flags & libc::SA_SIGINFO != 0 {
+            cmem::transmute::<usize, extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void)>(next.f)(
+                sig, info, context,
+            );
+        } else {
+            cmem::transmute::<usize, extern "C" fn(c_int)>(next.f)(sig);
+        }
+    }
+    PassedOn::end(context);
+}
+
+/// SIG-2: if the kernel has switched to the alternate stack only because of our flags, continues in the host's handler
+/// on the stack that was interrupted. Nothing of ours is left then: the handler returns to the kernel.
+///
+/// # Safety
+/// The kernel called our handler with these.
+unsafe fn to_own_stack(f: usize, call: Call) {
+    let Call { sig, info, context, entry } = call;
+    let kernels: *mut libc::ucontext_t = context.cast();
+    // SAFETY: the caller's promise. What is copied is what the kernel has put at the end of the alternate stack; the
+    // place is where it would have put it without one, and if there is no room it faults, as that would have.
+    unsafe {
+        let alt = (*kernels).uc_stack;
+        let alt = alt.ss_sp as usize..alt.ss_sp as usize + alt.ss_size;
+        let (from, room) = (signal::lowest(info, kernels), signal::room_below(kernels));
+        if !alt.contains(&from) || alt.contains(&room) {
+            return;
+        }
+        let len = alt.end - from;
+        let mut to = room - len;
+        // The same place within a line, as the state of vector registers needs.
+        to -= to.wrapping_sub(from) % 64;
+        let by = to.wrapping_sub(from);
+        ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, len);
+        let (info, context) = (info.wrapping_byte_add(by), context.wrapping_byte_add(by));
+        signal::moved(context.cast(), by);
+        PassedOn::begin(context, to);
+        signal::deliver(f, sig, info, context, to, entry, by);
+    }
+}
