@@ -1,5 +1,5 @@
-//! What a G can wait on. Everything here blocks by `gopark` and wakes by `goready`, and by nothing else, so each of
-//! these works for Gs, for attached threads and for threads of the host that hold no P.
+//! The objects that a G can wait for. Everything here blocks by `gopark` and wakes by `goready`, and by no other means.
+//! So each object works for Gs, for attached threads, and for threads of the host that hold no P.
 
 pub mod address;
 pub mod barrier;

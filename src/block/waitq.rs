@@ -1,39 +1,51 @@
-//! Waiting for an address, and waking who waits for it.
+//! Waiting at an address, and waking the waiters there.
 //!
 //! # Problem
-//! Semaphores, mutexes, wait groups and joins all wait the same way: test a word; if it says wait, get into a queue; no
-//! wake between the two may be lost, and a deadline may come at any moment.
+//! Semaphores, mutexes, wait groups and joins all wait in the same way. The waiter tests a word; if the word says to
+//! wait, it gets into a queue and parks. A waker changes the word and wakes a waiter. If the waker comes between the
+//! waiter's test and its entry into the queue, the wake-up is lost. Besides, a deadline or a cancellation may end the
+//! wait at any moment.
 //!
 //! # Words
-//! The root of the address (gmp/semtable.rs): its lock guards the queue and the wait records in it; `nwait` counts who
-//! waits or is about to.
+//!
+//! | word | meaning | guarded by |
+//! |---|---|---|
+//! | root | the bucket of the address (gmp/semtable.rs): a queue and its lock | |
+//! | wait record | `gp.sudog`, a waiter's entry in the queue | the root's lock while it is in the queue |
+//! | `nwait` | how many Gs wait at the root or are about to | written under the root's lock, read without it |
+//! | `seq` | the number of the wait, new for each; the record's `seq` | written by the waiter before A1 |
 //!
 //! # Protocol
-//! Waiter:
-//! * A1 under the root's lock: nwait + 1, fence;
-//! * A2 test the word once more; still to wait: into the queue;
-//! * A3 park; the commit arms the timer, if there is a deadline, and opens the lock: only now may anybody ready the G;
-//! * A4 awake: stop the timer. `sudog.wake` says how the wait ended.
+//! The waiter:
+//! * A1 takes the root's lock, adds 1 to nwait, and executes a fence.
+//! * A2 tests the word once more. If it still has to wait, it gets into the queue.
+//! * A3 parks. The commit arms the timer, if there is a deadline, and opens the lock; not before then may a waker ready
+//!   the G.
+//! * A4 awake again: stops the timer. `sudog.wake` says how the wait ended.
 //!
-//! Waker:
-//! * B1 change the word, fence, read nwait: 0 and nobody needs to be woken;
-//! * B2 under the lock: take a waiter out, nwait - 1, write how its wait ended; after the lock ready it.
+//! The waker:
+//! * B1 changes the word, executes a fence, and reads nwait. If it is 0, no G needs to be woken.
+//! * B2 under the lock takes a waiter out of the queue, subtracts 1 from nwait, and writes how the wait ended. After it
+//!   has opened the lock it readies the G.
 //!
-//! Deadline: the timer (or the waiting thread itself) does B2 for this one waiter, if the wait is still the one that
-//! the timer was armed for: `seq`. Whoever cancels the token under which it waits does the same (`interrupt`): the
-//! waiter registers with the token before A1 and looks at it in A2 (C1 and C2 in cancel.rs).
+//! The deadline: the timer (or the waiting foreign thread itself) does B2 for this one waiter, if the G is still in the
+//! wait that the timer was armed for, which `seq` tells.
+//!
+//! The cancellation: the canceller of the token that covers the wait does B2 in the same way (`interrupt`). For this
+//! the waiter registers with the token before A1, and looks at the token in A2 (C1 and C2 in cancel.rs).
 //!
 //! # Invariants
-//! * M1 whoever takes the record out of the queue readies the G, and nobody else does.
-//! * M2 a wait ends once: out of the queue is out.
-//! * M3 what a waiter has to do behind its entry into the queue ([`After`]) is done when the lock is open: it may take
-//!   the lock of another root, and the G may run meanwhile.
-//! * M4 a wake says either "look again" (`Ready`), or "it is yours" (`Handoff`): a waiter that got a hand-off does not
-//!   look at its object again, which may be gone. A waker hands off only while nobody can have given the object away. A
-//!   wake by `Ready` needs the address alone. It may come late, when the memory holds another object already, whose
-//!   waiter looks again in vain. (The address of a G is never another's.)
-//! * M5 a waiter that is one of a count of its object ([`wait_counted`]) is one as long as it is in the queue: who
-//!   takes it out since it gives up takes it back from the count in the same step.
+//! * M1 The party that takes the record out of the queue readies the G, and no other party does.
+//! * M2 A wait ends once: a record that is out of the queue does not get back into it.
+//! * M3 The action that a waiter asked for ([`After`]) runs after its entry into the queue, with the lock open: it may
+//!   take the lock of another root, and the G may run meanwhile.
+//! * M4 A wake says either "look again" (`Ready`) or "it is yours" (`Handoff`). A waiter that got a hand-off does not
+//!   look at its object again, because the object may be gone. A waker hands off only while no other thread can have
+//!   given the object away. A wake by `Ready` needs the address alone. It may come late, when the memory already holds
+//!   another object; the waiter of that object then looks again in vain (a spurious wake-up). The address of a G never
+//!   becomes the address of another object.
+//! * M5 A waiter that its object counts ([`wait_counted`]) is counted for as long as it is in the queue. The party that
+//!   takes it out because it gives up subtracts it from the count in the same step.
 //!
 //! # Orderings
 //! A1's fence pairs with B1's: either the waker sees nwait, or the waiter's test in A2 sees the changed word.
@@ -62,12 +74,12 @@ pub enum Waited {
     Handoff,
     TimedOut,
     Canceled,
-    /// Its token was cancelled before: it has not been in the queue.
+    /// The token was canceled before: the waiter has not been in the queue.
     Refused,
 }
 
 impl Waited {
-    /// What a wait that ended without what it was for is for the caller; None if it is to look again.
+    /// The caller's error, if the wait ended without its event; None if the caller is to look again.
     pub fn error(self) -> Option<Error> {
         match self {
             Waited::NoMemory => Some(Error::NoMemory),
@@ -82,10 +94,10 @@ impl Waited {
 #[derive(Clone, Copy)]
 pub struct How {
     pub reason: WaitReason,
-    /// Before the others: it was woken in vain.
+    /// Ahead of the others, because the waiter was woken in vain.
     pub first: bool,
     pub deadline: Option<i64>,
-    /// When it began to wait, for fairness; 0 where nobody asks.
+    /// When the waiter began to wait, for fairness; 0 where no waker asks.
     pub since: i64,
     pub kind: Kind,
 }
@@ -95,10 +107,10 @@ pub struct How {
 pub enum Kind {
     /// For an event: a token ends it.
     Event,
-    /// For a lock or an end: a token ends it only if the caller asks for that (`gmx_cancel_locks`). Otherwise a call
-    /// that is not checked would go on without the lock, or before the end.
+    /// For a lock or an end: a token ends it only if the caller asks for that (`gmx_cancel_locks`). Otherwise a caller
+    /// that does not check the result would continue without the lock, or before the end.
     Lock,
-    /// The library's own: nothing ends it but what it waits for.
+    /// The library's own wait: only its event ends it.
     Own,
 }
 
@@ -118,14 +130,14 @@ impl How {
     }
 }
 
-/// What is to be done when the waiter is in the queue (M3).
+/// The action to run when the waiter is in the queue (M3).
 #[derive(Clone, Copy)]
 pub struct After {
     pub f: unsafe fn(m: MRef, arg: *mut c_void),
     pub arg: *mut c_void,
 }
 
-/// The G that stands in queues for the code on `m`.
+/// The G that stands in queues for the code that runs on `m`.
 pub fn waiter(m: MRef) -> GRef {
     if m.ctx() == Ctx::Foreign { park::own_g(m) } else { park::running(m) }
 }
@@ -145,8 +157,8 @@ pub fn wait(m: MRef, addr: u64, how: How, still: impl FnOnce() -> bool) -> (MRef
     wait_then(m, addr, how, None, |_| still(), |_| ())
 }
 
-/// As [`wait`], for a waiter that is one of `count` while it is in the queue (M5). Whoever ends its wait otherwise sees
-/// to the count. The test sees the queue.
+/// As [`wait`], for a waiter that `count` includes while it is in the queue (M5). A waker that ends the wait corrects
+/// the count itself. The test sees the queue.
 ///
 /// # Migrates
 pub fn wait_counted(
@@ -158,7 +170,7 @@ pub fn wait_counted(
 ) -> (MRef, Waited) {
     let gp = waiter(m);
     let woken = wait_then(m, addr, how, None, still, |gp| {
-        // Under the lock, as all that touches it.
+        // Under the lock, as every access to the count.
         count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         gp.sudog.counted.set(std::ptr::from_ref(count).cast_mut());
     });
@@ -184,7 +196,8 @@ pub fn wait_then(
     if timed && m.must_p().timers.reserve().is_err() {
         return (m, Waited::NoMemory);
     }
-    // A number of its own for each wait, also for one that does not come about: a canceller may be late with it.
+    // Each wait takes a number of its own, even if it does not come about: a canceller may come late with an older
+    // number.
     let seq = gp.sudog.seq.get().wrapping_add(1);
     gp.sudog.seq.set(seq);
     let token = cancel::ends(gp, how.kind);
@@ -197,7 +210,7 @@ pub fn wait_then(
     fence(Ordering::SeqCst);
     // A2
     let waits = still(&mut guard);
-    // Whoever cancels it from here on waits for the lock.
+    // A canceller that comes after this look waits for the lock, and then finds the waiter in the queue.
     canceled = canceled || registered.is_some_and(|t| t.is_cancelled());
     if !waits || canceled {
         root.less_waiting(1);
@@ -254,7 +267,7 @@ unsafe fn open(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
         // at once waits for the root's lock.
         first = unsafe { Timers::add(m.must_p().p(), &gp.timer, alarm) };
     }
-    // SAFETY: taken out once; after the drop the record is not touched (K2 in park.rs).
+    // SAFETY: taken out once; after the drop the commit does not touch the record (K2 in park.rs).
     drop(unsafe { ManuallyDrop::take(&mut waiting.guard) });
     if let Some(when) = deadline
         && first
@@ -262,7 +275,7 @@ unsafe fn open(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
         wake::timer_added_on_the_way(m.sched(), m, when);
     }
     if let Some(after) = after {
-        // SAFETY: it came with its argument.
+        // SAFETY: `f` gets the argument that came with it.
         unsafe { (after.f)(m, after.arg) };
     }
     true
@@ -281,12 +294,12 @@ fn expire(m: MRef, gp: GRef, seq: u64) {
     while !end_wait(m, gp, seq, gp.sudog.addr.get(), Wake::TimedOut) {}
 }
 
-/// B2 for one waiter whose token is cancelled: it waits at `addr`, or is about to, or has done so.
+/// B2 for one waiter whose token was canceled: it waits at `addr`, or is about to, or has done so.
 unsafe fn interrupt(m: MRef, gp: GRef, seq: u64, addr: u64) {
     end_wait(m, gp, seq, addr, Wake::Canceled);
 }
 
-/// Ends the wait `seq` of a G if it is one at `addr`. False: it waits elsewhere.
+/// Ends the wait `seq` of a G if that wait is at `addr`. False: the G waits at another address.
 fn end_wait(m: MRef, gp: GRef, seq: u64, addr: u64, how: Wake) -> bool {
     if addr == 0 {
         return true;
@@ -294,7 +307,7 @@ fn end_wait(m: MRef, gp: GRef, seq: u64, addr: u64, how: Wake) -> bool {
     let root = m.sched().sems.root(addr);
     {
         let mut q = root.queue.lock();
-        // Only under the lock of the address's root is the record to be believed.
+        // The record is reliable only under the lock of its address's root.
         if gp.sudog.addr.get() != addr {
             return false;
         }
@@ -314,20 +327,20 @@ fn end_wait(m: MRef, gp: GRef, seq: u64, addr: u64, how: Wake) -> bool {
     true
 }
 
-/// Whether somebody may wait at this root: B1, behind the caller's change of the word and a fence.
+/// Whether a G may wait at this root: B1, after the caller has changed the word and executed a fence.
 #[inline(always)]
 pub fn anybody(sched: &Sched, addr: u64) -> bool {
     sched.sems.root(addr).anybody()
 }
 
-/// How many wait at an address, each in its queue.
+/// How many Gs wait at an address, each with a record in the queue.
 pub fn count(sched: &Sched, addr: u64) -> u32 {
     let root = sched.sems.root(addr);
     if root.anybody() { root.queue.lock().count(addr) as u32 } else { 0 }
 }
 
-/// B2: wakes the first waiter. `decide` runs under the lock, also when there is nobody; it gets the waiter and whether
-/// there are more, and says how to wake.
+/// B2: wakes the first waiter. `decide` runs under the lock, even if no G waits. Its arguments are the waiter and
+/// whether there are more; it returns how to wake.
 pub fn wake_one(m: MRef, addr: u64, decide: impl FnOnce(Option<GRef>, bool) -> Wake) -> bool {
     let root = m.sched().sems.root(addr);
     let woken = {
@@ -353,7 +366,7 @@ pub fn wake_one(m: MRef, addr: u64, decide: impl FnOnce(Option<GRef>, bool) -> W
     }
 }
 
-/// B2 for all who wait. `begin` runs under the lock first, and is told whether anybody waits.
+/// B2 for all waiters. `begin` runs under the lock first; its argument is whether any G waits.
 pub fn wake_all(m: MRef, addr: u64, begin: impl FnOnce(bool)) -> usize {
     wake_some(m, addr, |w| {
         begin(w.any(addr));
@@ -361,19 +374,19 @@ pub fn wake_all(m: MRef, addr: u64, begin: impl FnOnce(bool)) -> usize {
     })
 }
 
-/// What a waker may do under a root's lock; the addresses are of this root.
+/// The operations of a waker under a root's lock; all addresses belong to this root.
 pub struct Waker<'a> {
     queue: &'a mut Queue,
     list: GList,
 }
 
 impl<'a> Waker<'a> {
-    /// For a test of [`wait_then`] that ends the waits of others: the lock of their root is held.
+    /// For a test of [`wait_then`] that ends other Gs' waits: the caller holds the lock of their root.
     pub fn of(queue: &'a mut Queue) -> Waker<'a> {
         Waker { queue, list: GList::new() }
     }
 
-    /// Those whose waits it has ended: for [`ready_all`], when the lock is open.
+    /// The Gs whose waits this waker has ended; the caller passes them to [`ready_all`] when the lock is open.
     #[must_use]
     pub fn end(self, root: &Root) -> GList {
         root.less_waiting(self.list.len() as u32);
@@ -384,7 +397,7 @@ impl<'a> Waker<'a> {
         self.queue.peek(addr).is_some()
     }
 
-    /// Ends the wait of the first at an address; and whether there are more.
+    /// Ends the wait of the first waiter at an address; also returns whether there are more.
     pub fn take(&mut self, addr: u64, how: Wake) -> Option<(GRef, bool)> {
         let (gp, more) = self.queue.pop(addr)?;
         gp.sudog.wake.set(how as u8);
@@ -392,7 +405,7 @@ impl<'a> Waker<'a> {
         Some((gp, more))
     }
 
-    /// Ends the wait of all at an address; how many they are.
+    /// Ends the wait of every waiter at an address; returns how many there were.
     pub fn take_all(&mut self, addr: u64, how: Wake) -> usize {
         let mut n = 0;
         while self.take(addr, how).is_some() {
@@ -402,7 +415,7 @@ impl<'a> Waker<'a> {
     }
 }
 
-/// B2 for those whom `f` takes under the lock of an address's root.
+/// B2 for the waiters that `f` takes under the lock of an address's root.
 pub fn wake_some<R>(m: MRef, addr: u64, f: impl FnOnce(&mut Waker<'_>) -> R) -> R {
     let root = m.sched().sems.root(addr);
     let list;
@@ -417,7 +430,7 @@ pub fn wake_some<R>(m: MRef, addr: u64, f: impl FnOnce(&mut Waker<'_>) -> R) -> 
     result
 }
 
-/// Readies those whose waits were ended, with no lock held.
+/// Readies the Gs whose waits were ended. The caller holds no lock.
 #[inline]
 pub fn ready_all(m: MRef, mut list: GList) {
     while let Some(gp) = list.pop_front() {
@@ -425,8 +438,8 @@ pub fn ready_all(m: MRef, mut list: GList) {
     }
 }
 
-/// What tells owners apart: the number of the G, which is never 0, or of the M in a scheduler's callback. The two
-/// highest bits are free.
+/// The identity of an owner: the number of the G, which is never 0, or a number made of the M's in a scheduler's
+/// callback. The two highest bits are free.
 #[inline]
 pub fn self_id(m: MRef) -> u64 {
     match m.g() {
@@ -435,10 +448,10 @@ pub fn self_id(m: MRef) -> u64 {
     }
 }
 
-/// A timeout without an end. What is zero or less has passed.
+/// The timeout that never ends. A timeout of zero or less has passed already.
 pub const FOREVER: i64 = i64::MAX;
 
-/// The moment at which a wait of `timeout` ends: none for [`FOREVER`].
+/// The moment at which a wait of `timeout` ends; None for [`FOREVER`].
 pub fn deadline_of(timeout: i64) -> Option<i64> {
     (timeout != FOREVER).then(|| later(crate::sync::now(), timeout))
 }
