@@ -1,12 +1,13 @@
 """`scope`: goroutines that end before the block does."""
 
 import builtins
+import contextvars
 import ctypes
 import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Type, TypeVar
 
-from . import _abi
+from . import _abi, _loops
 from ._errors import CanceledError, ForkedError, check, error, is_cancellation
 from ._goroutines import G, CFunction, address, pointer, start
 from ._library import gmx, process
@@ -57,6 +58,12 @@ class Scope:
         self._kept: List[Any] = []  # what C functions use
         self._leaving = False
         self._epoch = process.epoch
+        # Of an `async with` (_scopes_async.py): what cancels the block, the scope around it, and where it is.
+        self._host: Any = None
+        self._around: "Optional[Scope]" = None
+        self._hook: Any = None
+        self._waker: "Optional[_loops.Future]" = None
+        self._thread = self._thread_token = 0
 
     def __enter__(self) -> "Scope":
         if self._state != NEW:
@@ -113,15 +120,22 @@ class Scope:
         elif e is not None and self.canceled:
             self._ended_waits.append(e)  # (otherwise this one alone was canceled, by its handle)
         self._running.pop(g, None)
+        if self._waker:
+            _loops.wake(self._waker)
 
     def _failed(self, e: BaseException) -> None:
         self._errors.append(e)
+        self._cancel()
+
+    def _cancel(self) -> None:
         gmx.gmx_scope_cancel(self._scope)
+        if self._host:
+            self._host.request()
 
     def cancel(self) -> None:
         """Ends the waits of all its goroutines, and of the block, with CanceledError. The scope does not raise that."""
         self._by_hand = True
-        gmx.gmx_scope_cancel(self._scope)
+        self._cancel()
 
     @property
     def canceled(self) -> bool:
@@ -140,7 +154,7 @@ class Scope:
             if e is None:
                 raise ForkedError()
             return False
-        if self._state != ENTERED:
+        if self._state != ENTERED or self._host:
             return False  # left before
         in_order = current_token() == self._token.value
         try:
@@ -159,6 +173,20 @@ class Scope:
             raise outcome
         finally:
             del outcome, e, self
+
+    async def __aenter__(self) -> "Scope":
+        """For coroutines of asyncio, trio and anyio: the scope cancels the block as those cancel a task."""
+        from ._scopes_async import enter
+
+        await enter(self)
+        return self
+
+    async def __aexit__(
+        self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
+    ) -> bool:
+        from ._scopes_async import leave
+
+        return await leave(self, e)
 
     def _body_ended(self, e: Optional[BaseException]) -> None:
         if e is None:
@@ -202,10 +230,13 @@ class Scope:
             gmx.gmx_cancel_use(outer, None)
         else:
             _left_early[self._token.value] = self._outer
+        self._free(in_order)  # otherwise some thread may be under its token
+
+    def _free(self, token_too: bool = True) -> None:
         if not self._kept and not self._leaving and self._scope:
             self._leave()
         token, self._token = self._token, _abi.c_uint64()
-        if in_order:  # otherwise some thread may be under it
+        if token_too:
             gmx.gmx_cancel_free(token)
 
     def _leave(self) -> None:
@@ -237,9 +268,13 @@ class Scope:
             for g in list(self._running):
                 if g in self._running:
                     g._wait()
-            if self._kept and not self._running and not self._leaving:
-                self._leaving = True
-                start(self._leave, (), {}, then=self._ended, told=True, register=self._begins)
+            self._leave_c()
+
+    def _leave_c(self) -> None:
+        """A goroutine waits for the C functions, behind those of Python."""
+        if self._kept and not self._running and not self._leaving:
+            self._leaving = True
+            start(self._leave, (), {}, then=self._ended, told=True, register=self._begins)
 
     def _close(self) -> bool:
         """Whether all have ended. Then no other begins."""
@@ -274,7 +309,7 @@ def together(errors: List[BaseException]) -> BaseException:
 
 
 def scope(timeout: Optional[float] = None) -> Scope:
-    """A scope for a with statement; after timeout seconds it is canceled, and raises TimeoutError if that ended a wait."""
+    """A scope for a with statement, or for `async with`; after timeout seconds it is canceled, and raises TimeoutError if that ended a wait."""
     return Scope(timeout)
 
 
@@ -295,9 +330,27 @@ def move_on_after(seconds: float) -> Scope:
     return scope
 
 
+AROUND: "contextvars.ContextVar[Optional[Scope]]" = contextvars.ContextVar("gomax scope", default=None)
+
+
+def around() -> Optional[Scope]:
+    """The scope of the coroutine that the caller is, or is called by."""
+    scope = AROUND.get()
+    while scope is not None and scope._state != ENTERED:
+        scope = scope._around
+    # A goroutine has the context of the coroutine that started it, but is no part of it.
+    return scope if scope is not None and scope._thread == threading.get_ident() else None
+
+
+def token_around() -> int:
+    """That of the innermost scope around the caller, be it of threads or of coroutines."""
+    scope, token = around(), current_token()
+    return scope._token.value if scope is not None and token == scope._thread_token else token
+
+
 def canceled() -> bool:
-    """Whether the scope around the caller is cancelled: for loops that wait for nothing."""
-    token = current_token()
+    """Whether the scope around the caller is canceled: for loops that wait for nothing."""
+    token = token_around()
     return token != 0 and gmx.gmx_cancel_is_cancelled(token)
 
 

@@ -11,6 +11,7 @@ from ._channels import Source, select
 from ._errors import ClosedError, ForkedError, check, error, integer
 from ._goroutines import G, start
 from ._library import Process, exit_method, gmx, process
+from ._scopes import token_around
 from ._waits import FOREVER, current_token, nanoseconds
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Token(Cancellation):
         self._channel, self._token = _abi.c_void_p(), _abi.c_uint64()  # for __del__
         self._epoch = process.epoch
         limit = nanoseconds(timeout)
-        check(gmx.gmx_cancel_new(current_token(), limit, _abi.byref(self._token)), "a token")
+        check(gmx.gmx_cancel_new(token_around(), limit, _abi.byref(self._token)), "a token")
         super().__init__(self._token.value)
 
     def __del__(self, process: Process = process, gmx: _abi.Library = gmx) -> None:
@@ -194,7 +195,7 @@ def on_cancel(fn: "Callable[P, object]", *args: "P.args", **kwargs: "P.kwargs") 
             data = connection.recv(4096)
 
     Each one has a goroutine, and so a thread, that waits. What fn raises is reported as an error of a goroutine."""
-    handle = current_token()
+    handle = token_around()
     return Hook(Cancellation(handle) if handle else None, fn, args, kwargs)
 
 
@@ -207,5 +208,5 @@ def _deadline(handle: int) -> Optional[float]:
 def deadline() -> Optional[float]:
     """When the scope around the caller, or the token that it uses, is cancelled at the latest, as time.monotonic() counts.
     None if there is no such moment."""
-    handle = current_token()
+    handle = token_around()
     return _deadline(handle) if handle else None

@@ -37,7 +37,8 @@ import time
 from functools import partial
 from itertools import starmap
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Type
 
 from . import _abi
 from ._errors import check
@@ -263,8 +264,10 @@ def _unshielded(status: int, function: Any, arguments: Any) -> None:
 
 class Shield:
     """with gomax.shield(): no scope ends what the caller waits for. For code that cleans up and has to wait for that. Shields
-    nest. A signal still ends a wait of the main thread, to run its handler. A coroutine needs none: nothing of this package
-    cancels it."""
+    nest. A signal still ends a wait of the main thread, to run its handler. In a coroutine it is `async with`: no scope cancels
+    the task within the block; on asyncio `task.cancel()` does."""
+
+    _block: Any = None
 
     def __enter__(self) -> None:
         record: List[int] = []
@@ -282,6 +285,17 @@ class Shield:
 
     else:
         __exit__ = exit_method("gmx_cancel_unshield", after=_unshielded)
+
+    async def __aenter__(self) -> None:
+        from ._scopes_async import shielded
+
+        self._block = shielded()
+        await self._block.__aenter__()
+
+    async def __aexit__(
+        self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
+    ) -> Optional[bool]:
+        return await self._block.__aexit__(kind, e, where)  # type: ignore[no-any-return]
 
 
 class MainShield(Shield):
