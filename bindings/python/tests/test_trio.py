@@ -75,6 +75,7 @@ class Loops(unittest.TestCase):
             self.assertEqual(await gomax.select_async(one, (other, 1)), (1, None, True))
             before = time.monotonic()
             await gomax.sleep_async(0.001)
+            await gomax.sleep_async(-1)
             ticks = 0
             async for _ in gomax.Ticker(0.001):
                 ticks += 1

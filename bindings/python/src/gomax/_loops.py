@@ -111,7 +111,7 @@ async def sleep(seconds: float) -> None:
     """By a timer of the loop."""
     if in_trio():
         trio: Any = sys.modules["trio"]
-        await trio.sleep(seconds)
+        await trio.sleep(max(0, seconds))
     else:
         import asyncio
 
