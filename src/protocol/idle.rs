@@ -1,5 +1,5 @@
-//! The lists of idle Ps and idle Ms, and the M that keeps the timers while it sleeps. Who enters them and who is taken out
-//! is told in [`super::wake`].
+//! The lists of idle Ps and idle Ms, and the keeper: the idle M that sleeps only until the next timer is due.
+//! [`super::wake`] says when a P or an M enters a list, and which thread takes it out.
 
 use crate::gmp::lock::SchedLocked;
 use crate::gmp::m::MRef;
@@ -10,7 +10,8 @@ use crate::sync::widen::widen;
 use crate::sync::{Ordering, now, step};
 use std::ptr::null_mut;
 
-/// Puts a P into the idle list, or hands it back with the requests that came first: they are served before.
+/// Puts a P into the idle list. If requests came first, the P comes back with them: the caller serves them and tries
+/// again.
 pub fn pidleput(sched: &Sched, lk: &mut SchedLocked<'_>, pp: OwnedP) -> Result<(), (OwnedP, u64)> {
     debug_assert!(pp.runq_empty(), "W1");
     let p = pp.try_idle()?;
@@ -18,7 +19,7 @@ pub fn pidleput(sched: &Sched, lk: &mut SchedLocked<'_>, pp: OwnedP) -> Result<(
     Ok(())
 }
 
-/// Links a P that is Idle already.
+/// Links a P whose status is Idle already.
 pub fn pidle_link(sched: &Sched, lk: &mut SchedLocked<'_>, p: PRef) {
     p.set_m(null_mut());
     p.idle_link.set(lk.pidle);
@@ -30,20 +31,20 @@ pub fn pidle_link(sched: &Sched, lk: &mut SchedLocked<'_>, p: PRef) {
     add_npidle(sched, 1);
 }
 
-/// `npidle` and the mask are written under `sched.lock` only, and order nothing: who makes a P idle does the fence of
-/// I3 before the second look, who takes one does that of S2 before others are told of work.
+/// `npidle` and the mask of idle Ps are written under `sched.lock` only, and these stores order nothing. The order
+/// comes from fences: a thread that makes a P idle does the fence of I3 before its second look, and a thread that takes
+/// a P does the fence of S2 before it skips a wake.
 pub fn add_npidle(sched: &Sched, n: i32) {
     sched.npidle.store(sched.npidle.load(Ordering::Relaxed).wrapping_add_signed(n), Ordering::Relaxed);
 }
 
-/// Takes the whole idle list. Its Ps stay Idle, and nobody finds them, so nothing happens to them until they are
-/// thawed.
+/// Takes the whole idle list. Its Ps stay Idle, but no thread finds them, so they do not change until they are thawed.
 pub fn pidle_freeze(sched: &Sched, lk: &mut SchedLocked<'_>) -> *mut crate::gmp::P {
     sched.npidle.store(0, Ordering::Relaxed);
     std::mem::replace(&mut lk.pidle, null_mut())
 }
 
-/// Puts a frozen list back: `n` Ps, of which `last` is the last.
+/// Puts a frozen list of `n` Ps back. `last` is its last P.
 pub fn pidle_thaw(sched: &Sched, lk: &mut SchedLocked<'_>, first: *mut crate::gmp::P, last: PRef, n: u32) {
     last.idle_link.set(lk.pidle);
     lk.pidle = first;
@@ -51,7 +52,7 @@ pub fn pidle_thaw(sched: &Sched, lk: &mut SchedLocked<'_>, first: *mut crate::gm
     add_npidle(sched, n as i32);
 }
 
-/// Takes a P from the idle list.
+/// Takes a P from the idle list and owns it.
 pub fn pidleget(sched: &Sched, lk: &mut SchedLocked<'_>) -> Option<OwnedP> {
     let p = pidle_unlink(sched, lk)?;
     let pp = p.own(PStatus::Idle);
@@ -59,7 +60,8 @@ pub fn pidleget(sched: &Sched, lk: &mut SchedLocked<'_>) -> Option<OwnedP> {
     Some(pp)
 }
 
-/// A P is about to be used: sysmon is called, if it sleeps until then. Its clock has stood still for as long.
+/// A P is about to be used. If all Ps were idle, sysmon sleeps until this moment (`sysmon_deep`): wake it, and set the
+/// cheap clock, which has stood still meanwhile.
 #[inline]
 pub fn end_deep_sleep(sched: &Sched, lk: &mut SchedLocked<'_>) {
     if sched.sysmon_deep.load(Ordering::Relaxed) {
@@ -87,7 +89,8 @@ pub fn mput(lk: &mut SchedLocked<'_>, m: MRef) {
     lk.nmidle += 1;
 }
 
-/// Takes a sleeping M: the one that slept last, or else the keeper, who then keeps nothing.
+/// Takes a sleeping M: the last one that fell asleep, or the keeper if there is no other. After that there is no
+/// keeper.
 pub fn mget(sched: &Sched, lk: &mut SchedLocked<'_>) -> Option<MRef> {
     // SAFETY: the list holds Ms.
     if let Some(m) = unsafe { MRef::from_ptr(lk.midle) } {
@@ -102,7 +105,7 @@ pub fn any_idle_m(sched: &Sched, lk: &SchedLocked<'_>) -> bool {
     !lk.midle.is_null() || !sched.keeper.load(Ordering::Relaxed).is_null()
 }
 
-/// `sched.lock` is held.
+/// Takes the M that is the keeper, if there is one. The caller holds `sched.lock`.
 pub fn take_keeper(sched: &Sched) -> Option<MRef> {
     // SAFETY: the word holds null or an M.
     let m = unsafe { MRef::from_ptr(sched.keeper.load(Ordering::Relaxed)) }?;
@@ -111,14 +114,14 @@ pub fn take_keeper(sched: &Sched) -> Option<MRef> {
     Some(m)
 }
 
-/// False: it is not there any more.
+/// Takes `m` out of its list, or ends its time as the keeper. False if a waker has already taken it out.
 pub fn leave_idle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef) -> bool {
     if sched.keeper.load(Ordering::Relaxed) == m.as_ptr() {
         take_keeper(sched);
         return true;
     }
     let mut at: *mut *mut crate::gmp::M = &mut lk.midle;
-    // SAFETY: the list holds Ms, and is ours while the lock is held.
+    // SAFETY: the list holds Ms, and belongs to this thread while the lock is held.
     unsafe {
         while !(*at).is_null() {
             step();

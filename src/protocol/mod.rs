@@ -1,12 +1,12 @@
-//! The verbs: one protocol a file, both sides of it, its paper at the head.
+//! The verbs of the scheduler: one protocol a file, with both sides of it and its paper at the head.
 //!
-//! A file uses the files above it in this list, and nothing of the layers above:
+//! A file uses only files above it in this list, and no layer above this one:
 //!
-//! 1. [`preempt`] requests to a running P, and how an owner answers them
-//! 2. [`quiet`] nothing runs, and nothing will
+//! 1. [`preempt`] requests to a running P, and how its owner answers them
+//! 2. [`quiet`] how a waiter learns that nothing runs and nothing will run
 //! 3. [`idle`] the lists of idle Ps and Ms
-//! 4. [`wake`] who sleeps, who searches, who is woken
-//! 5. [`rescue`] what waits with a P that does not answer
+//! 4. [`wake`] when an M searches, when it sleeps, and what wakes it
+//! 5. [`rescue`] Gs and timers that wait behind a P that does not answer
 //! 6. [`syscall`] enter, exit, handoffp, retake
 //! 7. [`stw`] stop-the-world and start-the-world
 //! 8. [`ragged`] forEachP
@@ -15,8 +15,8 @@
 //! 11. [`store`] descriptors and stacks
 //! 12. [`park`] gopark, goready, gosched, goexit
 //! 13. [`coro`] coroutines: two Gs that hand a thread to each other
-//! 14. [`foreign`] extra Ms
-//! 15. [`tidy`] what a spike leaves behind goes back to the system
+//! 14. [`foreign`] extra Ms, for threads that the host made
+//! 15. [`tidy`] returns the memory that a spike of load leaves behind
 
 pub mod coro;
 pub mod foreign;

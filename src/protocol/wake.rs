@@ -1,73 +1,93 @@
-//! Who sleeps, who searches, who is woken.
+//! How work and idle threads find each other: when an M searches, when it sleeps, and when another thread wakes it.
 //!
 //! # Problem
-//! Threads must not sleep while a G could run on an idle P, and must not be woken (20 to 50 us each) or kept searching
-//! when there is nothing to find. Work appears on one thread while another goes to sleep; neither may miss the other.
+//! Thread A puts a G into a queue and asks whether to wake another thread. Thread B has found nothing and goes to
+//! sleep. If A looks before B counts as idle, and B has looked before the G is in the queue, neither acts: a lost
+//! wake-up, and the G waits beside an idle P. But A cannot simply wake a thread each time: a wake costs 20 to 50 us
+//! (docs/measurements.md), and a thread that searches where there is nothing burns a CPU. So A must skip the wake
+//! whenever another thread is certain to find the G.
 //!
 //! # Words
-//! * run queues of the Ps, the global queue: written by their protocols; here they are "work".
-//! * `npidle`: length of the idle list of Ps; written under `sched.lock`.
-//! * `nmspinning`: Ms that search, plus Ms that were started to search; anybody, by read-modify-write.
-//! * `midle`, `keeper`: sleeping Ms; under `sched.lock`.
-//! * an M's `nextp` and note: the waker writes nextp, then sets the note.
-//! * `newm`: Ps that wait for a thread to be made; under `sched.lock`. They are Running, and a stop waits for them.
+//! | word | meaning | written by |
+//! |---|---|---|
+//! | work | a G in the run queue of a P or in the global queue | the protocols of those queues |
+//! | `npidle` | the number of Ps in the idle list | the holder of `sched.lock` |
+//! | search | one pass of an M with a P over the queues of all Ps (sched/find.rs) | the M, which is "spinning" |
+//! | `nmspinning` | the Ms that search, plus Ms that are woken or made in order to search | any thread (RMW) |
+//! | `midle` | the list of Ms that sleep until they are given a P | the holder of `sched.lock` |
+//! | `keeper`, `keeper_until` | the idle M that sleeps only until the earliest timer is due; that time | as `midle` |
+//! | `nextp`, note of an M | the P that the M is given; the event that wakes it | the waker: nextp, then the note |
+//! | `newm` | Ps for which a thread will be made: they are Running, and a stop waits for them | as `midle` |
+//! | template thread | the thread that makes all worker threads (sched/template.rs) | |
 //!
 //! # Protocol
-//! Submit (whoever put a G into a queue, also a G that yields to another):
+//! Submit. The submitter is the thread that makes a G runnable, also a thread whose G yields to another G:
 //! * S1 put the G into a queue;
-//! * S2 fence; if no P is idle, done: whoever has a P will look before it sleeps;
-//! * S3 if somebody searches, done: it will find this G, or look again after it has stopped searching;
-//! * S4 become the one who starts a searcher: CAS nmspinning 0 -> 1;
-//! * S5 take an idle P and start an M on it, spinning. Without one, undo S4.
+//! * S2 fence; if no P is idle, return: each owner of a P looks into the queues before it sleeps;
+//! * S3 if an M searches, return: it finds this G, or looks again after it has stopped searching (I3);
+//! * S4 win the right to start a searcher: CAS nmspinning 0 -> 1; if the CAS fails, return;
+//! * S5 take an idle P and start a spinning M on it. If there is no idle P, undo S4.
 //!
-//! Idle (an M that found nothing):
-//! * I1 under `sched.lock`: look at the requests of the P and at the global queue once more, put the P into the idle
+//! Idle. An M with a P has found nothing:
+//! * I1 under `sched.lock`, check the requests of the P and the global queue once more, then put the P into the idle
 //!   list;
-//! * I2 if it was searching: nmspinning - 1;
-//! * I3 fence; look at every queue and every timer again. If there is something and an idle P: take it, search on;
-//! * I4 otherwise sleep. The one that knows the earliest timer sleeps until then: the keeper. An M that arms an earlier
-//!   timer while a P is idle tells the keeper, or starts a searcher that becomes it ([`timer_added`]); unless it goes
-//!   idle next itself ([`timer_added_on_the_way`]). A keeper that is given a P counts as a searcher, so that it calls
-//!   for the next keeper when it has found a G (F1).
+//! * I2 if the M was searching, nmspinning - 1;
+//! * I3 fence; look into every queue and at every timer again. If there is work or a timer is due, and a P is idle,
+//!   take that P and search again;
+//! * I4 otherwise sleep. If the earliest timer is due before `keeper_until`, the M becomes the keeper and sleeps until
+//!   that time; the former keeper becomes one of `midle` without being woken. An M that arms an earlier timer while a P
+//!   is idle tells the keeper, or starts a searcher that becomes the keeper ([`timer_added`]); it does neither if it
+//!   goes idle next itself ([`timer_added_on_the_way`]). A keeper that is given a P counts as a searcher, so that it
+//!   starts the next keeper when it has found a G (F1).
 //!
-//! Found (a searching M has found a G):
-//! * F1 nmspinning - 1, then S2 to S5 for the next one: work seldom comes alone.
+//! Found. A searching M has found a G:
+//! * F1 nmspinning - 1, then S2 to S5: where there was one G there are often more, and the next searcher looks for
+//!   them.
 //!
-//! Thread (a waker has a P, and no M sleeps):
-//! * N1 under `sched.lock`: the waker counts the thread and leaves the P in `newm`; then it wakes the template thread;
+//! Thread. A waker has a P to give, and no M sleeps:
+//! * N1 under `sched.lock`, the waker counts the new thread and puts the P into `newm`; then it wakes the template
+//!   thread;
 //! * N2 the template thread takes the P, makes an M and its thread, and gives the M the P as its nextp. If there is no
-//!   memory or no thread, the P goes back to the idle list and its Gs to the global queue.
+//!   memory or no thread, the P goes back to the idle list and its Gs go to the global queue.
 //!
-//! A P that goes idle by other ways than this (a hand-off, a barrier, a resize) does I3 as well: [`look_again`].
+//! A P that goes idle in another way (a hand-off, a barrier, a resize) needs I3 as well: [`look_again`].
 //!
 //! # Invariants
-//! * W1 a P in the idle list has empty queues (it may have timers), otherwise I3, which skips idle Ps, misses a G.
-//! * W2 nmspinning is never below the number of Ms that search, otherwise S3 trusts a searcher that is none.
-//! * W3 an M is in `midle`, is the keeper, or is awake; each wake takes it out first, otherwise it gets two Ps.
+//! * W1 a P in the idle list has empty queues (it may have timers). Otherwise I3, which skips idle Ps, misses a G.
+//! * W2 nmspinning is never below the number of Ms that search. Otherwise I2 or F1 wraps the count below zero, and S3
+//!   relies on a searcher that does not exist.
+//! * W3 an M is in `midle`, or is the keeper, or is awake; each waker takes it out of its place before it sets the
+//!   note. Otherwise two wakers give it a P each.
 //!
 //! # Orderings
-//! SUBMIT (the fence of S2) pairs with SPIN (the fence of I3): either the submitter sees npidle (or nmspinning) as the
-//! idler left it and goes on to S4, or the idler's second look sees the G. A note's set pairs with its sleep: nextp.
-//! TIMER (behind the arming of a timer) pairs with SPIN and with KEEPER (before a keeper asks for the earliest one):
-//! either the armer sees who went idle, or keeps the timers, or they see the timer, and before it that its P has any
-//! (`Shown` in gmp/timers.rs). (sysmon would, too, a while later.)
+//! * SUBMIT (the fence of S2) pairs with SPIN (the fence of I3): either the submitter sees npidle (or nmspinning) as
+//!   the idle M left it and continues with S4, or the second look of the idle M sees the G.
+//! * The set of a note pairs with its sleep: the woken M sees nextp.
+//! * TIMER (after a timer is armed) pairs with SPIN, and with KEEPER (before an M that may become the keeper asks for
+//!   the earliest timer). Either the arming thread sees the idle P or the keeper; or the idle M sees the timer, and
+//!   before it the mark that this P has timers at all (`Shown` in gmp/timers.rs). sysmon would find a missed timer too,
+//!   but later.
 //!
 //! # Why it ends
-//! Each search is one pass over the Ps; who finds nothing sleeps. A wake is caused by a submit, a timer or a hand-off.
+//! Each search is one pass over the Ps, and an M that finds nothing sleeps. Only a submit, a timer or a hand-off causes
+//! a wake.
 //!
 //! # Rejected
-//! A wake for each submit: a futex storm. A search over all Ps in a random order: with a thousand, of which ten are
-//! busy, it was nine tenths of what the library did. A count of searchers alone (S3 before S2): when nobody searches
-//! and no P is idle every submit would take `sched.lock`.
-//!
-//! A waker that makes the thread itself: it may be a thread of the host, or one that a G has changed, and a thread
-//! inherits its maker's signal mask, affinity and scheduling class; and it would wait for the locks of malloc and of
-//! the loader, which the host may hold for as long as it likes, with a P that others wait for.
+//! * A wake for each submit: a futex storm.
+//! * A search over all Ps in random order: with a thousand Ps, ten of them busy, it was nine tenths of all time spent
+//!   in the library (docs/measurements.md).
+//! * S3 without S2, that is a count of searchers alone: when no M searches and no P is idle, each submit would take
+//!   `sched.lock`.
+//! * A waker that makes the thread itself. A thread inherits its maker's signal mask, affinity and scheduling class,
+//!   and the waker may be a thread of the host, or one that a G has changed. It would also wait for the locks of malloc
+//!   and of the loader, which the host may hold for any time, while it carries a P that others wait for.
 //!
 //! # Differences from Go
-//! The template thread makes all threads; in Go it does so where the waker is locked to a G. Every M that idles looks
-//! again (I3), not only a searching one; so S2 may trust npidle, and `needspinning` (#45867) is not needed. The keeper
-//! does what a thread in netpoll does there; it is replaced without being woken.
+//! * The template thread makes all threads; Go uses its template thread only where the waker is locked to a G.
+//! * Each M that goes idle looks again (I3); in Go only an M that was searching does. So S2 may rely on npidle, and
+//!   `needspinning` (golang/go#45867) is not needed.
+//! * The keeper does the work of Go's thread in netpoll that waits for the next timer. It is replaced without being
+//!   woken.
 
 use super::{idle, quiet};
 use crate::gmp::g::GRef;
@@ -93,7 +113,7 @@ pub fn kick_keeper(sched: &Sched, when: i64) {
         return;
     }
     let mut lk = sched.lock.lock();
-    // SAFETY: the word holds null or an M; under the lock it is asleep, or about to be (its note keeps the wake).
+    // SAFETY: the word holds null or an M. Under the lock that M is asleep, or about to be (its note keeps the wake).
     if let Some(m) = unsafe { MRef::from_ptr(sched.keeper.load(Ordering::Relaxed)) } {
         sched.keeper_until.store(when, Ordering::Relaxed);
         let sleeper = m.park.set();
@@ -102,8 +122,9 @@ pub fn kick_keeper(sched: &Sched, when: i64) {
     }
 }
 
-/// A P has a new first timer, and its G runs on, for how long it alone knows: an idle M becomes the keeper of the
-/// timer. (Without this call sysmon finds the timer late. While all sleep it does not look at all.)
+/// The P of `me` has a new earliest timer, while its G computes for a time that only this G knows. So an idle M becomes
+/// the keeper of the timer. (Without this call sysmon would find the timer late, and while all threads sleep sysmon
+/// does not look at all.)
 pub fn timer_added(sched: &Sched, me: MRef, when: i64) {
     // TIMER: pairs with SPIN in `go_idle` and with KEEPER in `settle`.
     fence(Ordering::SeqCst);
@@ -117,9 +138,9 @@ pub fn timer_added(sched: &Sched, me: MRef, when: i64) {
     }
 }
 
-/// As [`timer_added`], for a commit of the library's and a callback of a timer. On g0, and with nothing to run, this M
-/// goes idle next and keeps the timer itself: no thread is woken for a sleep. On the stack of the next G it does not:
-/// that G may compute.
+/// As [`timer_added`], for a commit of the library and for the callback of a timer. If it runs on g0 and this P has
+/// nothing to run, this M goes idle next and keeps the timer itself: waking a thread just to sleep would be a waste. If
+/// it runs on the stack of the next G, that G may compute, and the timer needs another thread.
 pub fn timer_added_on_the_way(sched: &Sched, me: MRef, when: i64) {
     if me.ctx() != Ctx::Sched || me.p().is_none_or(|pp| !pp.has_nothing()) {
         timer_added(sched, me, when);
@@ -128,7 +149,7 @@ pub fn timer_added_on_the_way(sched: &Sched, me: MRef, when: i64) {
 
 // ---- submit ----------------------------------------------------------------------------------------------------------
 
-/// S2 to S5: after a G was made runnable. `me` is the M of this thread, if it has one.
+/// S2 to S5, after a G was made runnable. `me` is the M of the calling thread.
 #[inline]
 pub fn wakep(sched: &Sched, me: MRef) {
     // SUBMIT: pairs with SPIN in `go_idle`.
@@ -136,7 +157,7 @@ pub fn wakep(sched: &Sched, me: MRef) {
     wakep_fenced(sched, me);
 }
 
-/// As [`wakep`], behind a fence of the caller's (SUBMIT).
+/// As [`wakep`], for a caller that has just done the fence (SUBMIT) itself.
 #[inline(always)]
 pub fn wakep_fenced(sched: &Sched, me: MRef) {
     if sched.npidle.load(Ordering::Relaxed) != 0 {
@@ -157,7 +178,7 @@ fn wakep_slow(sched: &Sched, me: MRef) {
     // S5
     let mut lk = sched.lock.lock();
     if sched.thread_wanted.load(Ordering::Relaxed) && !idle::any_idle_m(sched, &lk) {
-        // There is no thread to be had; sysmon asks again soon.
+        // No thread could be made the last time. sysmon tries again soon.
         sched.nmspinning.fetch_sub(1, Ordering::SeqCst);
         return;
     }
@@ -169,23 +190,23 @@ fn wakep_slow(sched: &Sched, me: MRef) {
     }
 }
 
-/// Starts an M on a P.
+/// Starts an M on a P: a sleeping M, or a new one.
 pub fn startm(sched: &Sched, me: MRef, pp: OwnedP, spinning: bool) {
     startm_locked(sched, sched.lock.lock(), me, pp, spinning);
 }
 
-/// As [`startm`]; gives the lock up.
+/// As [`startm`]; releases the lock.
 pub fn startm_locked<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp: OwnedP, spinning: bool) {
     let kept = !sched.keeper.load(Ordering::Relaxed).is_null();
     if let Some(m) = idle::mget(sched, &mut lk) {
         debug_assert!(!m.spinning.get());
-        // I4: was it the keeper?
+        // I4: a keeper that is given a P counts as a searcher.
         let kept = kept && sched.keeper.load(Ordering::Relaxed).is_null();
         if kept && !spinning {
             sched.nmspinning.fetch_add(1, Ordering::SeqCst);
         }
         m.spinning.set(spinning || kept);
-        // Under the lock (W3): whoever wakes by itself meanwhile finds the P, or is still in the list.
+        // Under the lock (W3): if `m` wakes by itself now, it finds the P, since it is in no list any more.
         m.set_nextp(pp);
         drop(lk);
         widen!();
@@ -195,7 +216,7 @@ pub fn startm_locked<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp
     newm(sched, lk, me, pp, spinning);
 }
 
-/// Starts one more M to search, if there is an idle P and nobody searches.
+/// Starts a searcher if a P is idle and no M searches. (S2 to S5 without the fence.)
 pub fn start_searcher(sched: &Sched, me: MRef) {
     if sched.npidle.load(Ordering::Relaxed) != 0 {
         wakep_slow(sched, me);
@@ -207,13 +228,13 @@ pub fn start_searcher(sched: &Sched, me: MRef) {
 /// ENOMEM.
 const NO_MEMORY: i32 = 12;
 
-/// N1: has a thread made for a P.
+/// N1: requests a new thread for a P.
 fn newm<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp: OwnedP, spinning: bool) {
     if sched.cfg.no_more_threads(lk.nm) {
         sched.thread_errno.set(0);
         return no_thread(sched, lk, me, pp, spinning);
     }
-    // Counted before the lock is dropped: a count of the threads contains this one (Go's #59600).
+    // Counted before the lock is released, so that every count of the threads contains this one (golang/go#59600).
     lk.nm += 1;
     let p = pp.forget();
     let list = &mut lk.newm[usize::from(spinning)];
@@ -224,7 +245,7 @@ fn newm<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp: OwnedP, spi
     sched.template_note.wakeup();
 }
 
-/// N2: makes the threads that were asked for. For the template thread, whose M `me` is.
+/// N2: makes the requested threads. Called by the template thread, whose M is `me`.
 pub fn make_threads(sched: &Sched, me: MRef) {
     loop {
         let mut lk = sched.lock.lock();
@@ -249,14 +270,14 @@ pub fn make_threads(sched: &Sched, me: MRef) {
     }
 }
 
-/// A P that waits for a thread, and whether that is to search.
+/// Takes a P that waits for a thread, and says whether that thread is to search.
 fn take_newm(lk: &mut SchedLocked<'_>) -> Option<(OwnedP, bool)> {
     let spinning = !lk.newm[1].is_null();
     let list = &mut lk.newm[usize::from(spinning)];
     // SAFETY: the list holds Ps.
     let p = unsafe { PRef::from_ptr(*list) }?;
     *list = p.idle_link.take();
-    // SAFETY: `newm` has forgotten the token, and what is taken from the list is taken once.
+    // SAFETY: `newm` has forgotten the token, and each P is taken from the list once.
     Some((unsafe { OwnedP::remember(p) }, spinning))
 }
 
@@ -267,20 +288,20 @@ fn take_mfree(lk: &mut SchedLocked<'_>) -> Option<MRef> {
     Some(m)
 }
 
-/// Starts the thread of an M that is counted already; without one the M is free again, and not counted, and what it was
-/// to run comes back.
+/// Starts the thread of an M that is counted already. On failure the M is free again and no longer counted, and the P
+/// that it was to run comes back.
 fn try_start(sched: &Sched, m: MRef) -> Result<(), Option<(OwnedP, bool)>> {
     m.alive.set(true);
     m.exiting.set(false);
-    // The thread itself writes it, first of all.
+    // The new thread writes its own id first of all.
     m.thread.set(0);
-    // SAFETY: the M is set up and nobody else has it.
+    // SAFETY: the M is set up, and no other thread has it.
     match unsafe { (sched.hooks.start_thread)(m) } {
         Ok(()) => return Ok(()),
         Err(errno) => sched.thread_errno.set(errno),
     }
     m.alive.set(false);
-    // Before it is free: whoever takes it next gives it a P of his own.
+    // Taken back before the M is free: its next user gives it another P.
     let spinning = m.spinning.replace(false);
     let back = m.take_nextp().map(|pp| (pp, spinning));
     let mut lk = sched.lock.lock();
@@ -290,8 +311,8 @@ fn try_start(sched: &Sched, m: MRef) -> Result<(), Option<(OwnedP, bool)>> {
     Err(back)
 }
 
-/// Makes the idle workers of the start: from then on there is always a thread to go on with. That is one worker, or all that
-/// there will ever be. False if one of them could not be made.
+/// Makes the first idle workers, so that from then on there is always a thread to continue with: one worker, or all
+/// that there will ever be if the process is sealed. False if a worker could not be made.
 #[must_use]
 pub fn first_workers(sched: &Sched) -> bool {
     let n = if sched.cfg.sealed.get() { sched.cfg.max_threads.get() } else { 1 };
@@ -313,7 +334,7 @@ fn first_worker(sched: &Sched) -> bool {
     }
 }
 
-/// No thread for this P: Gs wait their turn.
+/// There is no thread for this P: its Gs wait in the global queue.
 #[cold]
 pub fn no_thread<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, mut pp: OwnedP, spinning: bool) {
     if spinning {
@@ -321,7 +342,7 @@ pub fn no_thread<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, mut pp
     }
     loop {
         drain_to_global(sched, &pp);
-        // A G that waits with its own thread needs no other.
+        // A G that is locked to a thread brings its own.
         if pp.requests() & (STOP | FN) == 0
             && let Some(gp) = sched.globrunqget_locked()
         {
@@ -337,7 +358,7 @@ pub fn no_thread<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, mut pp
             },
         }
     }
-    // sysmon tries again; another M may come by before.
+    // sysmon tries again. Another M may take the Gs before that.
     let news = !sched.thread_wanted.swap(true, Ordering::Relaxed);
     drop(lk);
     if news && sched.sysmon.get() != me.as_ptr() {
@@ -347,9 +368,9 @@ pub fn no_thread<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, mut pp
     quiet::tell(sched);
 }
 
-/// Gives a P to the M of a locked G, which sleeps or is about to.
+/// Gives a P to the M of a locked G. That M sleeps or is about to.
 pub fn hand_to_locked(sched: &Sched, gp: GRef, pp: OwnedP) {
-    // SAFETY: lockedm of a locked G is its M.
+    // SAFETY: `lockedm` of a locked G is its M.
     let Some(lm) = (unsafe { MRef::from_ptr(gp.lockedm.get()) }) else {
         crate::gmp::fatal::throw(sched, "a G lost its M");
     };
@@ -365,7 +386,7 @@ pub fn drain_to_global(sched: &Sched, pp: &OwnedP) {
     }
 }
 
-/// Serves the requests to a P that `me` only carries: a stop takes it (None), after a barrier's function it is handed
+/// Serves the requests to a P that `me` only carries. A stop takes the P (None); after a barrier's function the P comes
 /// back.
 pub fn serve_for<'a>(
     sched: &'a Sched,
@@ -383,7 +404,7 @@ pub fn serve_for<'a>(
     super::preempt::stop_p(&mut lk, sched, pp).err().map(|pp| (lk, pp))
 }
 
-/// Puts a P that `me` carries into the idle list, after its requests were served (or leaves it to a stop).
+/// Puts a P that `me` carries into the idle list, once its requests are served. A stop may take the P instead.
 pub fn pidleput_carried<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, mut pp: OwnedP) {
     loop {
         match idle::pidleput(sched, &mut lk, pp) {
@@ -398,17 +419,18 @@ pub fn pidleput_carried<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef,
 
 // ---- search and sleep ------------------------------------------------------------------------------------------------
 
-/// Whether a G waits in a queue. (Idle Ps have none: W1.)
+/// Whether a G waits in any queue. (Idle Ps have none: W1.)
 fn any_work(sched: &Sched) -> bool {
     sched.globq_len() > 0 || sched.busy_ps().any(|p| !p.runq_empty())
 }
 
-/// When the next timer fires: of any P, without a lock (Go's #35375: never under `sched.lock` and a heap's).
+/// When the next timer of any P is due. Takes no lock, so that no thread ever holds `sched.lock` and a heap's lock
+/// together (golang/go#35375).
 pub fn next_timer(sched: &Sched) -> i64 {
     sched.next_timer()
 }
 
-/// I3 for a P that went idle elsewhere.
+/// I3, for a P that went idle in another way than by [`go_idle`].
 pub fn look_again(sched: &Sched, me: MRef) {
     // SPIN: pairs with SUBMIT in `wakep`.
     fence(Ordering::SeqCst);
@@ -419,7 +441,7 @@ pub fn look_again(sched: &Sched, me: MRef) {
     if any_work(sched) {
         wakep_slow(sched, me);
     } else if first < sched.keeper_until.load(Ordering::Relaxed) {
-        // Its timers need a keeper: the one there is, or an M that finds nothing and becomes it.
+        // Its timers need a keeper: the present one, or an M that finds nothing and becomes the keeper.
         if sched.keeper.load(Ordering::Relaxed).is_null() {
             wakep_slow(sched, me);
         } else {
@@ -429,7 +451,7 @@ pub fn look_again(sched: &Sched, me: MRef) {
     quiet::tell(sched);
 }
 
-/// Whether one more M may search: at most half as many as Ps are busy.
+/// Whether one more M may search: at most half as many Ms search as Ps are busy.
 pub fn may_spin(sched: &Sched) -> bool {
     let busy = sched.procs().saturating_sub(sched.npidle.load(Ordering::Relaxed));
     2 * sched.nmspinning.load(Ordering::Relaxed) < busy
@@ -440,7 +462,7 @@ pub fn become_spinning(sched: &Sched, m: MRef) {
     sched.nmspinning.fetch_add(1, Ordering::SeqCst);
 }
 
-/// F1: this M searched and found.
+/// F1: this M was searching and has found a G.
 pub fn reset_spinning(sched: &Sched, m: MRef) {
     if m.spinning.replace(false) {
         sched.nmspinning.fetch_sub(1, Ordering::SeqCst);
@@ -448,17 +470,17 @@ pub fn reset_spinning(sched: &Sched, m: MRef) {
     }
 }
 
-/// What an M that found nothing is to do.
+/// What an M that found nothing does next.
 pub enum Idle {
     /// It has a P again: search.
     Search,
     /// Requests came for its P: serve them.
     Requests,
-    /// The end of the thread.
+    /// The runtime ends: leave the loop, and end the thread.
     Exit,
 }
 
-/// I1 to I4, and back with a P.
+/// I1 to I4; returns when the M has a P again, has requests to serve, or must exit.
 pub fn go_idle(sched: &Sched, m: MRef) -> Idle {
     Timers::hide(m.must_p().p());
     // I1
@@ -496,12 +518,12 @@ pub fn go_idle(sched: &Sched, m: MRef) -> Idle {
     sleep_idle(sched, m, Some(first))
 }
 
-/// Sleeps until somebody brings a P (I4).
+/// Sleeps until a waker gives this M a P (I4).
 pub fn stopm(sched: &Sched, m: MRef) -> Idle {
     sleep_idle(sched, m, None)
 }
 
-/// `first`: the next timer, if it was asked for behind SPIN. (It walks over all Ps.)
+/// `first`: the earliest timer, if the caller asked for it after SPIN. (To ask is a walk over all Ps.)
 fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
     debug_assert!(m.p().is_none() && !m.spinning.get());
     let old = m.swap_ctx(Ctx::Sched);
@@ -524,8 +546,8 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
             }
         }
         let mut lk = sched.lock.lock();
-        // Who is not there any more was taken out for a P, and its note is on its way (W3): neither the P is lost, nor
-        // the count of whoever was to search with it.
+        // If `m` is no longer listed, a waker has taken it out for a P and is about to set its note (W3). To leave now
+        // would lose that P, and the count of the searcher that `m` was to be.
         if sched.exiting.load(Ordering::Relaxed) && idle::leave_idle(sched, &mut lk, m) {
             break None;
         }
@@ -540,14 +562,14 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
                     become_spinning(sched, m);
                     return Idle::Search;
                 }
-                // Every P is busy: their Ms see to the timers.
+                // Every P is busy: their Ms run the due timers.
                 idle::mput(&mut lk, m);
                 until = None;
                 continue;
             }
             until = settle(sched, &mut lk, m, None);
         } else {
-            // In the idle list, or taken out of it; it may have been the keeper once.
+            // `m` is in the idle list, or a waker took it out. It may have been the keeper before.
             until = None;
         }
     };
@@ -562,12 +584,13 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
     }
 }
 
-/// Enters the idle list, or becomes the keeper: then until when.
+/// Puts `m` into the idle list (None), or makes it the keeper: returns the time until which it sleeps.
 pub fn settle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef, first: Option<i64>) -> Option<i64> {
     let first = first.unwrap_or_else(|| {
-        // KEEPER: pairs with TIMER in `timer_added`. It may have been the keeper until now, and an armer that still
-        // sees it so counts on it. (Who comes from `go_idle` has asked behind SPIN. Whoever arms one since sees an idle
-        // P and starts a searcher; or sees none, and then whoever took the P of this M asks again before he sleeps.)
+        // KEEPER: pairs with TIMER in `timer_added`. This M may have been the keeper until now, and a thread that arms
+        // a timer and still sees it as the keeper relies on it. (A caller from `go_idle` has asked after SPIN. A thread
+        // that has armed a timer since then either sees an idle P and starts a searcher; or it sees none, and then the
+        // M that took the idle P asks again before it sleeps.)
         fence(Ordering::SeqCst);
         next_timer(sched)
     });
@@ -576,17 +599,17 @@ pub fn settle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef, first: Option<i6
         return None;
     }
     if let Some(old) = idle::take_keeper(sched) {
-        // It sleeps on, as one of the idle ones.
+        // The former keeper sleeps on in the idle list.
         idle::mput(lk, old);
     }
     sched.keeper_until.store(first, Ordering::Relaxed);
-    // Release: pairs with the Acquire in `kick_keeper`, which must not take the time of an earlier keeper for this
-    // one's.
+    // Release: pairs with the Acquire in `kick_keeper`. Otherwise `kick_keeper` could compare with the time of an
+    // earlier keeper.
     sched.keeper.store(m.as_ptr(), Ordering::Release);
     Some(first)
 }
 
-/// Wakes every sleeping M, so that it sees that the end has come.
+/// Wakes every sleeping M, so that each one sees that the runtime ends.
 pub fn wake_all(sched: &Sched) {
     {
         let lk = sched.lock.lock();
@@ -601,6 +624,6 @@ pub fn wake_all(sched: &Sched) {
             let _ = m.park.set();
         }
     }
-    // Their notes are set: now the system wakes those that sleep. Another M takes it as a spurious wake-up.
+    // Their notes are set; now the system wakes the sleepers. For any other M the nudge is a spurious wake-up.
     sched.every_m().filter(|m| m.kind == Kind::Worker).for_each(|m| m.park.nudge());
 }
