@@ -1,62 +1,85 @@
-//! Channels: values from G to G, one after the other, with or without a buffer between, or with one that has no bound.
+//! Channels: values from G to G in order, without a buffer, with a bounded one, or with an unbounded one.
 //!
 //! # Problem
-//! Whoever sends and whoever receives wait for each other; a close, a deadline, a cancel and a partner may meet. No
-//! value may be lost or come twice, who waits longest is served first, and a value should be copied once.
+//! Senders and receivers wait for each other, and a partner, a close, a deadline and a cancellation may come to one
+//! wait at the same moment. No value may be lost or arrive twice, the longest waiter is served first, and a value
+//! should be copied once.
 //!
 //! # Words
-//! All under the channel's latch, but that `closed`, `count` and the heads of the queues may be looked at without it:
-//! * the ring: `count` values from `recvx` on, `sendx` behind them, up to `end`; a channel without a bound has a chain
-//!   of segments instead (segments.rs), and `end` is that of the oldest one;
-//! * `recvq`, `sendq`: who waits, each with one record ([`Case`]), which lies on the waiter's stack or in what it gave
-//!   to a select;
-//! * `gone`: records whose wait has been ended from elsewhere, and watchers (watch.rs): no send or receive steps over
-//!   them, and they are still here, so that a channel with a record in any of the three lists is in use;
-//! * `state`: closed, and which sides are watched.
+//! All of it is guarded by the channel's latch. `closed`, `count` and the heads of the queues may also be read without
+//! it.
 //!
-//! A record is written by its owner until it is queued, then under the latch; `state` by whoever ended the wait.
+//! | word | meaning |
+//! |---|---|
+//! | the ring | `count` values, from `recvx` on; the next value goes to `sendx`; `end` is behind the last place. An unbounded channel has a chain of segments instead (segments.rs), and `end` is the end of the oldest segment |
+//! | record | a [`Case`]: it stands for one waiter. It lies on the waiter's stack, or in the array that the caller passed to a select |
+//! | `recvq`, `sendq` | the records of the receivers and of the senders that wait |
+//! | `gone` | the records whose wait was ended from elsewhere, and watchers (watch.rs). No send or receive steps over them. They stay listed, because a channel with a record in any of the three lists is in use |
+//! | `state` (of the channel) | closed, and which sides are watched |
+//!
+//! The owner writes a record until it is queued; after that it is written under the latch. The party that ends a wait
+//! writes the record's `state`.
 //!
 //! # Protocol
-//! * S1 send: closed? a receiver waits? its record is taken, the value copied to where it wants it: from stack to
-//!   stack; S2 room in the ring? copied there; S3 wait: a record with the value's place at the end of `sendq`, park;
-//!   the commit opens the latch.
-//! * R1 receive: a sender waits? without a ring the value is copied from it, otherwise the oldest of the ring is
-//!   received and the sender's goes to the end of the ring; R2 the ring's oldest; R3 closed? nothing comes any more:
-//!   zero; R4 wait, as S3.
-//! * X1 close: closed; X2 all who wait are taken, receivers get zero; all are told; X3 they are readied without the
-//!   latch. D1 A close that drops empties the ring under the same latch, D2 and passes what lay there to its caller
-//!   when the latch is open: no send writes to the ring of a closed channel, and with a count of 0 no receive reads it.
-//!   So it is with segments, which go one by one.
-//! * T1 to take a record: unlink it. If its wait is one that several may end, claim it (claim.rs); who comes too late
-//!   moves the record to `gone` and takes the next. T2 say in the record how it ended; T3 ready its G when the latch is
-//!   open.
-//! * U1 a send to a channel without a bound, instead of S2 and S3: the value goes to the youngest segment. Without room
-//!   there the sender opens the latch for more memory (G1 and G2 in segments.rs); if there is none, nothing was sent.
-//! * W1 awake: if nobody has written the record's state the wait has timed out or was cancelled: take the record out of
-//!   its list, under the latch.
+//! Send:
+//! * S1 The channel is closed: an error. A receiver waits: the sender takes its record and copies the value to the
+//!   receiver's place, from stack to stack.
+//! * S2 The ring has room: the sender copies the value there.
+//! * S3 Otherwise it waits: a record with the value's place goes to the end of `sendq`, and the sender parks; the
+//!   commit opens the latch.
+//!
+//! Receive:
+//! * R1 A sender waits: without a ring the receiver copies the value from it. With a ring the receiver takes the oldest
+//!   value of the ring, and the sender's value goes to the end of the ring.
+//! * R2 The ring has a value: the receiver takes the oldest one.
+//! * R3 The channel is closed: nothing comes any more, and the receiver gets zero.
+//! * R4 Otherwise it waits, as in S3.
+//!
+//! Close:
+//! * X1 The channel becomes closed.
+//! * X2 The closer takes every waiter's record; receivers get zero, and each record says that the channel was closed.
+//! * X3 The closer opens the latch and readies the waiters.
+//! * D1 A close that drops empties the ring under the same latch.
+//! * D2 With the latch open it passes the dropped values to its caller. No send writes to the ring of a closed channel,
+//!   and with a count of 0 no receive reads it. The same holds for segments, which are freed one by one.
+//!
+//! Taking a record:
+//! * T1 Unlink it. If several parties may end its wait, claim the wait (claim.rs). A party whose claim comes too late
+//!   moves the record to `gone` and takes the next one.
+//! * T2 Write in the record how its wait ended.
+//! * T3 Open the latch, and ready the record's G.
+//!
+//! Unbounded channels:
+//! * U1 A send does this instead of S2 and S3: the value goes to the youngest segment. If that has no room, the sender
+//!   opens the latch to allocate more memory (G1 and G2 in segments.rs). If there is none, nothing was sent.
+//!
+//! Awake again:
+//! * W1 If no party has written the record's state, the wait has timed out or was canceled. The waiter then takes the
+//!   record out of its list, under the latch.
 //!
 //! # Invariants
-//! * I1 receivers wait only while the ring is empty and no sender waits; senders only while the ring is full and no
-//!   receiver waits, so none at a channel without a bound (a record whose wait has ended does not count). A select that
-//!   waits on both sides of one channel is not its own partner: it looked, under the latch, before it was queued.
-//! * I2 nobody waits at a closed channel, otherwise nobody would wake him.
-//! * I3 a record is in at most one list, and in one until it was taken or its owner took it out: a frame with a record
-//!   in a list does not end, otherwise the list would lead through a stack that is used for something else.
-//! * I4 who takes a record moves its value, says so and readies the G, and nobody else does: a value moves when a wait
-//!   ends by a partner, and only then, hence never for one that timed out.
+//! * I1 Receivers wait only while the ring is empty and no sender waits. Senders wait only while the ring is full and
+//!   no receiver waits, and never at an unbounded channel. (A record whose wait has ended does not count.) A select
+//!   that waits on both sides of one channel is not its own partner: it looked at both, under the latch, before it was
+//!   queued.
+//! * I2 No G waits at a closed channel; otherwise it would never be woken.
+//! * I3 A record is in at most one list, and stays in it until a party takes it or its owner takes it out. A frame with
+//!   a listed record does not end; otherwise the list would lead through a stack that is used for something else.
+//! * I4 The party that takes a record moves its value, writes its state and readies its G, and no other party does. A
+//!   value moves exactly when a partner ends the wait, hence never for a wait that timed out.
 //!
 //! # Orderings
-//! The latch orders everything but the glances of `Chan::may`: there the second load must come after the first
-//! (Acquire). A closed channel stays closed, so a channel that was seen empty and then open was both at the first
-//! look; and one that was seen open and then full was both, because a closed one does not fill.
+//! The latch orders everything except the unlocked looks of [`Chan::may`]. There the second load must come after the
+//! first (Acquire). A closed channel stays closed, so a channel that was seen empty and then open was both at the first
+//! look. A closed channel does not fill, so a channel that was seen open and then full was both.
 //!
 //! # Why it ends
-//! T1 goes round once for each record whose wait has ended, and takes it out of the queue.
+//! T1 repeats once for each record whose wait has ended, and takes that record out of the queue.
 //!
 //! # Differences from Go
-//! A wrong call is a status, not a panic. Records are the caller's memory: nothing is taken from a cache, nor
-//! allocated. Records of ended waits stay until their owner comes (`gone`); Go lets go of them, since no channel ends
-//! there while somebody knows it. There are deadlines.
+//! A wrong call gets a status, not a panic. Records are the caller's memory: nothing comes from a cache, and nothing is
+//! allocated. The records of ended waits stay in `gone` until their owner comes; Go drops them, since its collector
+//! keeps a channel alive while any goroutine refers to it. There are deadlines.
 
 use super::claim::{self, Locks, Wait};
 use super::segments::{self, Segment, Segments};
@@ -77,7 +100,7 @@ use std::ptr::{NonNull, copy_nonoverlapping, null_mut, write_bytes};
 // ---- records
 // ---------------------------------------------------------------------------------------------------------
 
-/// What somebody wants of a channel.
+/// The operation of a case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum Op {
@@ -85,31 +108,31 @@ pub enum Op {
     Send = 1,
 }
 
-/// Links of a circular list; alone: to itself.
+/// Links of a circular list. A link that is alone points to itself.
 #[repr(C)]
 pub(super) struct Link {
     next: AtomicPtr<Link>,
     prev: OwnPtr<Link>,
 }
 
-/// How a wait stands, for its owner.
+/// The state of a record's wait, for its owner.
 const WAITS: u32 = 0;
 pub(super) const MOVED: u32 = 1;
 const CLOSED: u32 = 2;
 
-/// What somebody wants of a channel, and the record by which it waits for that. Laid out as `gmx_select_case`.
+/// One operation on a channel, and the record by which a G waits for it. Laid out as `gmx_select_case`.
 #[repr(C)]
 pub struct Case {
     pub(super) chan: OwnPtr<Chan>,
-    /// What is sent, or where to put what is received; null for a receiver that wants to know only.
+    /// The value to send, or the place for the received one; null for a receiver that drops the value.
     elem: OwnPtr<u8>,
     pub(super) op: OwnU32,
     state: OwnU32,
     pub(super) link: Link,
     pub(super) gp: OwnPtr<G>,
-    /// The wait that it stands for; 0: it need not be claimed.
+    /// The number of its wait; 0: no claim is needed.
     pub(super) seq: OwnU64,
-    /// Of a select: the place in the order of locks holds the number of this case.
+    /// For a select: place i of the lock order holds here the number of the case with that place.
     pub(super) order: OwnU32,
     reserved: OwnU32,
 }
@@ -137,7 +160,7 @@ impl Case {
         if self.op.get() & Op::Send as u32 != 0 { Op::Send } else { Op::Recv }
     }
 
-    /// What it asks for, if that is something.
+    /// The operation it asks for, if `op` holds a known value.
     #[inline(always)]
     pub fn op(&self) -> Option<Op> {
         match self.op.get() {
@@ -156,7 +179,7 @@ impl Case {
         self.elem.get()
     }
 
-    /// How its wait ended: none if it was not by this record.
+    /// How its wait ended; None if another record or no record ended it.
     #[inline(always)]
     pub(super) fn ended(&self) -> Option<Result<()>> {
         match self.state.get() {
@@ -166,7 +189,7 @@ impl Case {
         }
     }
 
-    /// It becomes a record of this wait.
+    /// Makes it a record of this wait.
     #[inline(always)]
     pub(super) fn stands_for(&self, wait: &Wait) {
         self.gp.set(wait.gp.as_ptr());
@@ -182,14 +205,14 @@ impl Case {
         unsafe { &*l.cast::<u8>().sub(offset_of!(Case, link)).cast::<Case>() }
     }
 
-    /// Whether its wait has not ended yet. The latch of its queue is held.
+    /// Whether its wait has not ended yet. The caller holds the latch of its queue.
     pub(super) fn waits(&self) -> bool {
         let seq = self.seq.get();
         // SAFETY: a queued record has its G.
         seq == 0 || unsafe { GRef::from_ptr(self.gp.get()) }.is_some_and(|gp| claim::is_open(&gp, seq))
     }
 
-    /// T2. Returns whom to ready.
+    /// T2. Returns the G to ready.
     #[inline(always)]
     pub(super) fn end(&self, how: u32) -> GRef {
         self.state.set(how);
@@ -203,14 +226,14 @@ impl Link {
         Link { next: AtomicPtr::new(null_mut()), prev: OwnPtr::null() }
     }
 
-    /// Makes it a list without entries, where it is.
+    /// Makes it an empty list. The link must not move afterwards.
     fn init(&self) {
         let this = std::ptr::from_ref(self).cast_mut();
         self.next.store(this, Ordering::Relaxed);
         self.prev.set(this);
     }
 
-    /// Acquire: what a glance looks at next comes after this.
+    /// Acquire: an unlocked look reads the other words after this one.
     #[inline(always)]
     fn is_empty(&self) -> bool {
         std::ptr::eq(self.next.load(Ordering::Acquire), self)
@@ -222,7 +245,7 @@ impl Link {
         let last = self.prev.get();
         l.next.store(this, Ordering::Relaxed);
         l.prev.set(last);
-        // SAFETY: the links of a list are entries or its head, which live while they are in it (I3).
+        // SAFETY: the links of a list are its entries and its head, which live while they are in it (I3).
         unsafe { (*last).next.store(new, Ordering::Relaxed) };
         self.prev.set(new);
     }
@@ -241,69 +264,69 @@ impl Link {
 // ---- channels
 // --------------------------------------------------------------------------------------------------------
 
-/// The capacity of a channel without a bound.
+/// The capacity of an unbounded channel.
 pub const UNBOUNDED: usize = usize::MAX;
 
-/// A channel; its ring lies behind it, or its [`Segments`].
+/// A channel; its ring, or its [`Segments`], lies behind it.
 #[repr(C, align(64))]
 pub struct Chan {
-    /// The runtime that it belongs to: a child of fork has another. Null when it was freed.
+    /// The runtime that it belongs to: the child of a fork has another one. Null after the free.
     sched: OwnPtr<Sched>,
     pub(super) latch: Latch,
     closed: AtomicBool,
-    /// Its timer goes with it (O1 in timer.rs).
+    /// The channel frees its timer when it is freed (O1 in timer.rs).
     owns_timer: OwnBool,
-    /// What was allocated begins so many bytes before the channel, which begins at a line of the cache. Set once.
+    /// The allocation begins this many bytes before the channel, which begins at a cache line. Set once.
     offset: OwnU8,
-    /// Bits of watch.rs, under the latch.
+    /// The bits that watch.rs describes, under the latch.
     pub(super) state: OwnU8,
     count: AtomicUsize,
-    /// The places of the ring; UNBOUNDED, which is negative where numbers have a sign, if values lie in segments.
+    /// The number of places in the ring. UNBOUNDED, which is negative as an isize, if values lie in segments.
     cap: usize,
     elem_size: usize,
-    /// The place of the next value to come.
+    /// The place for the next value to be sent.
     sendx: OwnPtr<u8>,
-    /// That of the oldest one.
+    /// The place of the oldest value.
     recvx: OwnPtr<u8>,
     /// Behind the last place of the ring, or of the oldest segment; null if values have no size.
     end: OwnPtr<u8>,
-    /// How many may use it.
+    /// The number of users.
     refs: OwnUsize,
     pub(super) recvq: Link,
     pub(super) sendq: Link,
     pub(super) gone: Link,
-    /// The timer that sends here, or has sent; null for none. Its place may serve another timer by now, unless it is
-    /// owned.
+    /// The timer that sends here, or has sent; null if there is none. Unless the channel owns it, its place may serve
+    /// another timer by now.
     timer: OwnPtr<HostTimer>,
 }
 
 const _: () = assert!(size_of::<Chan>() == 128 || cfg!(any(loom, shuttle)));
 
-/// What allocators give without asking for more. They are slow with a larger alignment.
+/// The alignment that allocators give without being asked. They are slow with a larger one.
 const PLAIN: usize = 16;
 
 // SAFETY: everything is atomic, or guarded by the latch.
 unsafe impl Sync for Chan {}
 
-/// What an attempt came to.
+/// The outcome of an attempt.
 pub(super) enum Did {
-    /// It has to wait.
+    /// The caller has to wait.
     Not,
-    /// Done, between caller and ring.
+    /// Done, between the caller and the ring.
     Moved,
-    /// Done, and this segment is to be freed (G4 in segments.rs).
+    /// Done, and the caller is to free this segment (G4 in segments.rs).
     Emptied(NonNull<Segment>),
-    /// There is no room in the segments: G1.
+    /// The segments have no room: G1.
     Lacks,
-    /// Done, and these watchers are to be readied.
+    /// Done, and the caller is to ready these watchers.
     Told(Told),
-    /// Done with a partner, who is to be readied.
+    /// Done with a partner, which the caller is to ready.
     With(GRef),
     Closed,
 }
 
 impl Did {
-    /// T3, U1, and the result; of an attempt with `elem` at `c`. No latch is held.
+    /// T3, U1, and the result of an attempt with `elem` at `c`. The caller holds no latch.
     #[inline(always)]
     pub(super) fn done(self, m: MRef, c: &Chan, elem: *mut u8) -> Result<()> {
         match self {
@@ -336,7 +359,7 @@ impl Did {
     }
 }
 
-/// Copies a value. Most are a word.
+/// Copies a value. Most values are a word.
 ///
 /// # Safety
 /// Both sides have `n` bytes and do not overlap.
@@ -412,14 +435,15 @@ impl Chan {
         }
     }
 
-    /// A timer is one of its users, or its own, and the only one that sends. (Its memory is never given back.)
+    /// Sets the timer, which is one of the channel's users, or its own, and the only sender. (A timer's memory is never
+    /// freed.)
     pub fn set_timer(&self, t: *const HostTimer, own: bool) {
         self.timer.set(t.cast_mut());
         self.owns_timer.set(own);
     }
 
-    /// Whether a receiver that would get nothing gets something after all, since the channel's timer is due and nobody
-    /// has come to fire it. No lock is held.
+    /// Whether a receiver that would get nothing gets something after all, because the channel's timer is due and no
+    /// thread has fired it yet. The caller holds no lock.
     #[inline(always)]
     pub(super) fn timer_came(&self, m: MRef, op: Op) -> bool {
         op == Op::Recv && !self.timer.is_null() && self.look_at_timer(m)
@@ -428,15 +452,15 @@ impl Chan {
     #[cold]
     #[inline(never)]
     fn look_at_timer(&self, m: MRef) -> bool {
-        // SAFETY: null or a timer, whose place is never given back.
+        // SAFETY: null, or a timer, whose memory is never freed.
         if let Some(t) = unsafe { self.timer.get().as_ref() } {
             timer::fire_if_due(m, self, t);
         }
-        // Also if another has just fired it.
+        // Also if another thread has just fired it.
         self.may(Op::Recv)
     }
 
-    /// Whether it is a channel of this runtime. (A glance at memory that may be no channel any more: for wrong calls.)
+    /// Whether it is a channel of this runtime. (For wrong calls: this may read memory that is no channel any more.)
     #[inline(always)]
     pub fn belongs(&self, m: MRef) -> bool {
         std::ptr::eq(self.sched.get(), m.sched)
@@ -484,12 +508,12 @@ impl Chan {
         n
     }
 
-    /// One more user.
+    /// Adds a user.
     pub fn add_ref(&self) -> Result<()> {
         self.add_refs(1)
     }
 
-    /// So many more users; Busy, and nothing changes, if that is more than can be counted.
+    /// Adds `more` users. Busy, and nothing changes, if the count would overflow.
     pub fn add_refs(&self, more: usize) -> Result<()> {
         self.latch.lock();
         let n = self.refs.get().checked_add(more);
@@ -500,7 +524,7 @@ impl Chan {
         n.map(drop).ok_or(Error::Busy)
     }
 
-    /// One user less; the last one frees it. Busy if that is the last one and somebody waits.
+    /// Removes a user; the last one frees the channel. Busy if the caller is the last user and a record is listed.
     ///
     /// # Safety
     /// The caller is one of its users, and does not use it afterwards.
@@ -521,7 +545,7 @@ impl Chan {
         }
         let sched = this.sched.take();
         this.latch.unlock();
-        // SAFETY: null or a timer and the runtime, whose memory is never given back.
+        // SAFETY: null, or a timer and the runtime, whose memory is never freed.
         if let (true, Some(t), Some(sched)) =
             unsafe { (this.owns_timer.get(), this.timer.get().as_ref(), sched.as_ref()) }
         {
@@ -532,8 +556,8 @@ impl Chan {
         }
         let offset = usize::from(this.offset.get());
         if let Ok(layout) = Chan::layout(this.elem_size, this.cap) {
-            // SAFETY: this was its last user; it was allocated with this layout, and begins that far behind its
-            // beginning.
+            // SAFETY: this was its last user; it was allocated with this layout, and begins `offset` bytes behind the
+            // allocation's beginning.
             unsafe {
                 c.drop_in_place();
                 dealloc(c.as_ptr().cast::<u8>().sub(offset), layout);
@@ -542,7 +566,7 @@ impl Chan {
         Ok(())
     }
 
-    /// Where the ring or the segments lie.
+    /// The address of the ring or of the segments.
     #[inline(always)]
     fn behind(&self) -> *mut u8 {
         // SAFETY: in the same allocation.
@@ -550,11 +574,11 @@ impl Chan {
     }
 
     fn segments(&self) -> Option<&Segments> {
-        // SAFETY: they lie behind a channel that has some.
+        // SAFETY: they lie behind a channel that has segments.
         has_segments(self.elem_size, self.cap).then(|| unsafe { &*self.behind().cast::<Segments>() })
     }
 
-    /// The place behind one of the ring.
+    /// The place in the ring that follows `at`.
     #[inline(always)]
     fn after(&self, at: *mut u8) -> *mut u8 {
         // SAFETY: a place of the ring.
@@ -567,21 +591,21 @@ impl Chan {
         if op == Op::Send { &self.sendq } else { &self.recvq }
     }
 
-    /// The first record of a list. The latch is held.
+    /// The first record of a list. The caller holds the latch.
     pub(super) fn first(&self, list: &Link) -> Option<&Case> {
         let l = list.next.load(Ordering::Relaxed);
         // SAFETY: an entry of a list is the link of a case (I3).
         (!std::ptr::eq(l, list)).then(|| unsafe { Case::of(l) })
     }
 
-    /// That behind another one.
+    /// The record that follows `case` in a list. The caller holds the latch.
     pub(super) fn behind_in(&self, list: &Link, case: &Case) -> Option<&Case> {
         let l = case.link.next.load(Ordering::Relaxed);
         // SAFETY: as above.
         (!std::ptr::eq(l, list)).then(|| unsafe { Case::of(l) })
     }
 
-    /// T1. The latch is held.
+    /// T1. The caller holds the latch.
     #[inline(always)]
     fn pop(&self, q: &Link) -> Option<&Case> {
         while !q.is_empty() {
@@ -607,7 +631,7 @@ impl Chan {
         taken
     }
 
-    /// S1 and S2. The latch is held; `elem` has a value of this channel.
+    /// S1 and S2. The caller holds the latch; `elem` has a value of this channel.
     #[inline(always)]
     pub(super) fn put(&self, elem: *const u8) -> Did {
         if self.state.get() != 0 {
@@ -616,7 +640,7 @@ impl Chan {
         self.put_open(elem)
     }
 
-    /// Closed, or watched: V3 in watch.rs.
+    /// The channel is closed, or watched: V3 in watch.rs.
     #[cold]
     #[inline(never)]
     fn put_slow(&self, elem: *const u8) -> Did {
@@ -650,7 +674,7 @@ impl Chan {
         if (self.cap as isize) < 0 { self.put_unbounded(elem, n) } else { Did::Not }
     }
 
-    /// U1. The latch is held.
+    /// U1. The caller holds the latch.
     #[inline(never)]
     fn put_unbounded(&self, elem: *const u8, n: usize) -> Did {
         if let Some(segments) = self.segments() {
@@ -670,12 +694,12 @@ impl Chan {
                 self.sendx.set(at.add(self.elem_size));
             }
         }
-        // (values without a size need no segments, and there are never as many as can be counted)
+        // (Values without a size need no segments, and their count cannot overflow in practice.)
         self.count.store(n + 1, Ordering::Release);
         Did::Moved
     }
 
-    /// U1: G1 and G2. No latch is held.
+    /// U1: G1 and G2. The caller holds no latch.
     #[cold]
     #[inline(never)]
     fn put_growing(&self, m: MRef, elem: *mut u8) -> Result<()> {
@@ -685,17 +709,18 @@ impl Chan {
         let did = self.put(elem);
         self.latch.unlock();
         if let Some(s) = left {
-            // SAFETY: it is still ours (I2 in segments.rs).
+            // SAFETY: the segment still belongs to this sender (I2 in segments.rs).
             unsafe { Segment::free(s) };
         }
         match did {
-            // (there is a spare)
+            // (Cannot happen: there is a spare.)
             Did::Lacks => Err(Error::NoMemory),
             did => did.done(m, self, elem),
         }
     }
 
-    /// G4 and G5: the oldest of `n` values was received, and lay in the last place of the head. The latch is held.
+    /// G4 and G5: the oldest of `n` values was received, and lay in the last place of the head. The caller holds the
+    /// latch.
     #[cold]
     #[inline(never)]
     fn got_last(&self, n: usize) -> Did {
@@ -711,7 +736,7 @@ impl Chan {
         empty.and_then(|s| segments.keep(s)).map_or(Did::Moved, Did::Emptied)
     }
 
-    /// D2: what lay in the head was dropped, and more lies behind it. The latch is open.
+    /// D2: every value of the head was dropped, and more values lie in the next segment. The latch is open.
     fn drop_head(&self, segments: &Segments) {
         let empty = segments.behead();
         let (first, end) = segments.again();
@@ -723,7 +748,7 @@ impl Chan {
         }
     }
 
-    /// R1 to R3. The latch is held; `elem` is null or has room for a value of this channel.
+    /// R1 to R3. The caller holds the latch; `elem` is null or has room for a value of this channel.
     #[inline(always)]
     pub(super) fn get(&self, elem: *mut u8) -> Did {
         let n = self.count.load(Ordering::Relaxed);
@@ -742,7 +767,7 @@ impl Chan {
                 next = self.behind();
             }
             self.recvx.set(next);
-            // (only a full ring has senders that wait, or watch: I1, there and in watch.rs)
+            // (Only at a full ring do senders wait or watch: I1 here and in watch.rs.)
             if n == self.cap && (self.is_watched_beside(Op::Recv) || !self.sendq.is_empty()) {
                 if let Some(case) = self.pop(&self.sendq) {
                     // SAFETY: the sender waits with a value (I4); of a full ring the oldest slot is the next to fill.
@@ -787,7 +812,7 @@ impl Chan {
         }
     }
 
-    /// As [`Chan::zero`], for values of a word. False: they are no words.
+    /// As [`Chan::zero`], for values of one word. False, and nothing is written, for values of another size.
     #[inline(always)]
     fn zero_word(&self, elem: *mut u8) -> bool {
         if self.elem_size != size_of::<u64>() {
@@ -800,8 +825,8 @@ impl Chan {
         true
     }
 
-    /// Whether an attempt may come to something, looking without the latch. Under it: whether it will, unless all who
-    /// wait on the other side are gone.
+    /// Whether an attempt might succeed; callable without the latch. Under the latch the answer is exact, except that
+    /// all waiters on the other side may be records whose wait has ended.
     #[inline(always)]
     pub(super) fn may(&self, op: Op) -> bool {
         match op {
@@ -816,13 +841,13 @@ impl Chan {
         }
     }
 
-    /// As [`Chan::may`], but for those who wait at the other side. The latch is held.
+    /// As [`Chan::may`], but leaves out the waiters on the other side. The caller holds the latch.
     pub(super) fn may_at_once(&self, op: Op) -> bool {
         let n = self.count.load(Ordering::Relaxed);
         self.closed.load(Ordering::Relaxed) || if op == Op::Send { n < self.cap } else { n > 0 }
     }
 
-    /// Sends or receives; waits for that as long as `timeout`.
+    /// Sends or receives, and waits for at most `timeout` to do so.
     ///
     /// # Migrates
     #[inline(always)]
@@ -849,7 +874,7 @@ impl Chan {
         self.transfer(m, Op::Recv, elem, timeout)
     }
 
-    /// S3 and R4. The latch is held.
+    /// S3 and R4. The caller holds the latch.
     ///
     /// # Migrates
     #[inline(never)]
@@ -889,7 +914,7 @@ impl Chan {
         })
     }
 
-    /// V3 in watch.rs for one that waits, and what its commit does: V4. The latch is held.
+    /// V3 in watch.rs for a G that queues, and the argument of its commit, which does V4. The caller holds the latch.
     #[cold]
     #[inline(never)]
     fn tell_and_open(&self, m: MRef, op: Op, opening: &mut MaybeUninit<Opening>) -> Locks {
@@ -899,20 +924,21 @@ impl Chan {
         Locks { open: open_and_tell, arg: std::ptr::from_mut(opening).cast() }
     }
 
-    /// Puts a record into its queue: at the end, or before another one of the caller's. The latch is held.
+    /// Puts a record into its queue: at the end, or before another record of the same caller. The caller holds the
+    /// latch.
     #[inline(always)]
     pub(super) fn enqueue(&self, case: &Case, wait: &Wait, before: Option<&Case>) {
         case.stands_for(wait);
         before.map_or(self.queue(case.wants()), |other| &other.link).push_back(&case.link);
     }
 
-    /// W1: takes a record that nobody took out of its list. The latch is held.
+    /// W1: takes out of its list a record that no other party has taken. The caller holds the latch.
     #[inline(always)]
     pub(super) fn take_back(&self, case: &Case) {
         case.link.unlink();
     }
 
-    /// Why nothing can be sent or received, if a look without the latch tells.
+    /// The reason why the caller can neither send nor receive now, if an unlocked look tells it.
     #[inline(always)]
     pub fn glance(&self, op: Op, elem: *mut u8) -> Option<Error> {
         if !self.may(op) && (op == Op::Send || self.timer.is_null()) {
@@ -925,13 +951,13 @@ impl Chan {
         None
     }
 
-    /// Sends or receives if it need not wait.
+    /// Sends or receives if that is possible without waiting.
     #[inline(always)]
     pub fn try_transfer(&self, m: MRef, op: Op, elem: *mut u8) -> Result<()> {
         if !self.may(op) && !self.timer_came(m, op) {
             return Err(Error::Again);
         }
-        // R3: nothing is put into a closed channel, so one that is empty then stays so.
+        // R3: no value is put into a closed channel, so a closed channel that is empty stays empty.
         if op == Op::Recv && self.closed.load(Ordering::Acquire) && self.count.load(Ordering::Acquire) == 0 {
             self.zero(elem);
             return Err(Error::Closed);
@@ -947,7 +973,7 @@ impl Chan {
         did.done(m, self, elem)
     }
 
-    /// Empties the ring. For a timer's channel, which has one, and to which only the timer sends.
+    /// Empties the ring. For a timer's channel, which has a ring, and to which only the timer sends.
     pub fn clear(&self) {
         self.latch.lock();
         self.count.store(0, Ordering::Release);
@@ -965,7 +991,7 @@ impl Chan {
         Ok(())
     }
 
-    /// X1 to X3, if it is not closed, D1 and D2: `drop` gets each value that was left, the oldest first.
+    /// X1 to X3, if the channel is open; D1 and D2: `drop` gets each remaining value, the oldest first.
     ///
     /// # Migrates
     /// If `drop` does.
@@ -995,7 +1021,7 @@ impl Chan {
         }
     }
 
-    /// X1 and X2. Returns whom to ready. The latch is held.
+    /// X1 and X2. Returns the Gs to ready. The caller holds the latch.
     fn close_locked(&self) -> Result<GList> {
         if self.closed.load(Ordering::Relaxed) {
             return Err(Error::Closed);
@@ -1015,7 +1041,7 @@ impl Chan {
     }
 }
 
-/// Whether the values of such a channel lie in segments.
+/// Whether the values of a channel with these sizes lie in segments.
 fn has_segments(elem_size: usize, cap: usize) -> bool {
     cap == UNBOUNDED && elem_size != 0
 }
@@ -1027,10 +1053,10 @@ fn ready_all(m: MRef, mut told: GList) {
     }
 }
 
-/// As [`open_one`], for one that queues before watchers: V4 in watch.rs.
+/// As [`open_one`], for a G that queues while the other side is watched: V4 in watch.rs.
 unsafe fn open_and_tell(arg: *mut c_void) {
-    // SAFETY: `wait` passes this, and the latch of its channel is held. It is copied: with the latch open it may be
-    // gone.
+    // SAFETY: `wait` passes this, and the latch of its channel is held. It is copied here: with the latch open the
+    // record may be gone.
     let Opening { chan, m, told } = unsafe { arg.cast::<Opening>().read() };
     // SAFETY: as above; the channel is not touched afterwards.
     unsafe { (*chan).latch.unlock() };
@@ -1046,7 +1072,7 @@ struct Opening {
 }
 
 unsafe fn open_one(arg: *mut c_void) {
-    // SAFETY: `wait` passes its channel, whose latch is held; it is not touched afterwards.
+    // SAFETY: `wait` passes its channel and holds its latch; the channel is not touched afterwards.
     unsafe { (*arg.cast::<Chan>()).latch.unlock() };
 }
 

@@ -1,8 +1,11 @@
-//! Waits that several may end, of whom one does: the first to claim it.
+//! A wait that several parties may end: the first party to claim it does.
 //!
 //! # Problem
-//! A G that waits for several things stands in several queues, and a deadline or a cancel may come beside. Being taken
-//! out of a queue under its lock is not enough any more: somebody else may have come first, under another lock.
+//! A select waits in several queues at once, and a deadline or a cancellation may end any wait. A partner takes the
+//! waiter's record out of a queue under that queue's lock. That lock no longer decides: a partner at another queue
+//! holds another lock, and a timer or a canceller holds none. Two of them could end the wait at the same moment, and
+//! ready the G twice. So each party first claims the wait, by a compare-and-swap on one word of the G, and only the
+//! winner ends it.
 //!
 //! # Words
 //! ```text
@@ -12,51 +15,54 @@
 //!           +------------------------+--------+
 //! ```
 //!
-//! | state | written by | meaning |
-//! |---|---|---|
-//! | PREPARING | the G | begun; it is still on its stack |
-//! | OPEN | the commit of its park | to be claimed |
-//! | TAKEN | a partner | it brought what the G waited for, or says that nothing will come |
-//! | TIMED_OUT | the timer, or the thread itself | the deadline passed first |
-//! | CANCELED | a canceller | it came first |
-//! | EARLY_* | as those two | it came before the commit |
-//! | EARLY_TAKEN | `gmx_ready` | as above, for a park of the host (parking.rs) |
+//! | state | written by | meaning | next |
+//! |---|---|---|---|
+//! | PREPARING | the waiter (C1) | the wait has begun; the G still runs on its stack | OPEN, EARLY_* |
+//! | OPEN | the commit of its park (C3) | any party may claim the wait | TAKEN, TIMED_OUT, CANCELED |
+//! | TAKEN | a partner (E1) | the partner brought what the G waited for, or says that nothing will come | the next wait |
+//! | TIMED_OUT | the timer, or the waiting thread itself (E1) | the deadline passed first | the next wait |
+//! | CANCELED | a canceller (E1) | the cancellation came first | the next wait |
+//! | EARLY_TIMED_OUT, EARLY_CANCELED | the timer, a canceller (E2) | as TIMED_OUT and CANCELED, but before the commit | the next wait |
+//! | EARLY_TAKEN | `gmx_ready` | as TAKEN, but before the commit; for a park of the host (parking.rs) | the next wait |
 //!
 //! # Protocol
 //! The waiter:
-//! * C1 a new number, PREPARING; with a token it is registered there (cancel.rs): from here on a canceller may know of
-//!   it;
-//! * C2 the records get into their queues, under the locks of those;
-//! * C3 park. The commit: the timer is armed; PREPARING becomes OPEN by CAS; the locks are opened. From OPEN on the G
-//!   may run, so nothing of it is touched any more;
-//! * C4 awake: stop the timer, leave the token, take what records are left out of their queues, each under its lock.
+//! * C1 takes a new number and writes PREPARING. If a token covers the wait, it registers with the token (cancel.rs);
+//!   from here on a canceller may know of the wait.
+//! * C2 puts its records into their queues, under the locks of the queues.
+//! * C3 parks. The commit arms the timer, changes PREPARING to OPEN by CAS, and then opens the locks. From OPEN on the
+//!   G may run, so the commit does not touch the G any more.
+//! * C4 awake again: stops the timer, unregisters from the token, and takes the remaining records out of their queues,
+//!   each under its lock.
 //!
-//! Who ends it:
-//! * E1 CAS from (number, OPEN) to one of the ends. Who succeeds writes what the G is to find, and readies it;
-//! * E2 a canceller or a timer that finds PREPARING writes EARLY instead: the G is not off its stack, so its commit
-//!   readies it.
+//! The party that ends the wait:
+//! * E1 changes (number, OPEN) to one of the ends by CAS. The winner writes the result that the G is to find, and
+//!   readies the G.
+//! * E2 a canceller or a timer that finds PREPARING writes the EARLY state instead. The G has not left its stack yet,
+//!   so its commit readies it.
 //!
 //! # Invariants
-//! * I1 one end: the state leaves OPEN once, and a number is used once. Whoever is late finds another word.
-//! * I2 partners see a record only under the lock of its queue, which was open after OPEN was written: they never find
-//!   PREPARING.
-//! * I3 the waiter's frame lives until the commit has opened every lock: what it waits on is left by C4 under each
-//!   lock.
+//! * I1 A wait ends once: the state leaves OPEN once, and a number is used once. A party that comes too late finds
+//!   another word.
+//! * I2 A partner sees a record only under the lock of its queue. C3 opens that lock after it has written OPEN, so a
+//!   partner never finds PREPARING.
+//! * I3 The waiter's frame lives until the commit has opened every lock: C4 takes the lock of each queue that still
+//!   holds a record, and the partner that took a record did so under the lock of its queue.
 //!
 //! # Orderings
-//! OPEN is a Release, a claim an Acquire: the G's saved context comes before the run that follows. What the one that
-//! ended the wait wrote comes to the G through the run queue, or the note of its thread.
+//! The store of OPEN is a Release, a claim an Acquire: the G's saved context happens before the run that follows. The
+//! run queue, or the note of the waiting thread, brings to the G what the winner of E1 wrote.
 //!
 //! # Rejected
-//! To arm the timer behind OPEN: a canceller may end the wait between the two, the G finds no timer to stop, and begins
-//! its next wait with one that is armed.
+//! Arming the timer after OPEN: a canceller may end the wait between the two steps. The G then finds no timer to stop,
+//! and begins its next wait with a timer that is armed for this one.
 //!
 //! # Why it ends
-//! A loop goes round when another has moved the word, which happens twice in a wait at most.
+//! The loop of [`end`] repeats only when another party has changed the word, which happens at most twice in a wait.
 //!
 //! # Differences from Go
-//! `selectDone` is a flag in the G; here the number is beside it, so that a late timer, which Go's selects do not have,
-//! needs no other lock to know that it is late.
+//! Go's `selectDone` is a flag in the G. Here the number of the wait stands beside the flag: a timer that comes too
+//! late, which Go's selects do not have, sees from the word alone that it is late, and needs no other lock.
 
 use super::{cancel, waitq};
 use crate::gmp::error::{Error, Result};
@@ -90,29 +96,29 @@ pub(super) fn parts(word: u64) -> (u64, u64) {
 }
 
 pub(super) fn change(gp: &G, seq: u64, from: u64, to: u64) -> bool {
-    // AcqRel: the G's context, stored before OPEN, comes before whatever the winner lets run.
+    // AcqRel: the G's context, stored before OPEN, happens before the code that the winner lets run.
     gp.wait.compare_exchange(word(seq, from), word(seq, to), Ordering::AcqRel, Ordering::Relaxed).is_ok()
 }
 
-/// E1 for a partner, which readies the G if this is true.
+/// E1 for a partner. If it returns true, the caller readies the G.
 #[inline]
 #[must_use]
 pub fn take(gp: &G, seq: u64) -> bool {
     change(gp, seq, OPEN, TAKEN)
 }
 
-/// Whether a wait whose record lies in a queue can still be claimed. The lock of the queue is held.
+/// Whether the wait of a record that lies in a queue can still be claimed. The caller holds the lock of the queue.
 #[must_use]
 pub fn is_open(gp: &G, seq: u64) -> bool {
     gp.wait.load(Ordering::Relaxed) == word(seq, OPEN)
 }
 
-/// The deadline of a wait has passed.
+/// Ends a wait whose deadline has passed.
 pub fn expire(m: MRef, gp: GRef, seq: u64) {
     end(m, gp, seq, TIMED_OUT, EARLY_TIMED_OUT);
 }
 
-/// Cancels a wait, at any moment after C1.
+/// Cancels a wait; allowed at any moment after C1.
 pub fn cancel(m: MRef, gp: GRef, seq: u64) {
     end(m, gp, seq, CANCELED, EARLY_CANCELED);
 }
@@ -140,24 +146,24 @@ unsafe fn interrupt(m: MRef, gp: GRef, seq: u64, _: u64) {
     cancel(m, gp, seq);
 }
 
-/// What opens the locks that a waiter holds.
+/// How to open the locks that a waiter holds.
 #[derive(Clone, Copy)]
 pub struct Locks {
     pub open: unsafe fn(*mut c_void),
     pub arg: *mut c_void,
 }
 
-/// A wait that is about to begin: everything that may fail has been done.
+/// A wait that is about to begin: every step that may fail is done.
 pub struct Wait {
     pub gp: GRef,
-    /// 0: nobody but a partner under the one lock can end it, and need not claim it.
+    /// 0: only a partner, under the one lock, can end the wait, so that the partner need not claim it.
     pub seq: u64,
     pub(super) foreign: bool,
     pub(super) deadline: Option<i64>,
     token: Option<cancel::Current>,
 }
 
-/// What the commit needs, in the waiter's frame.
+/// The arguments of the commit, in the waiter's frame.
 struct Leaving {
     seq: u64,
     deadline: Option<i64>,
@@ -165,7 +171,8 @@ struct Leaving {
 }
 
 impl Wait {
-    /// A wait with one record that nobody but a partner will end; None if a deadline or a token may. Locks may be held.
+    /// A wait with one record that only a partner ends; None if a deadline or a token may end it. The caller may hold
+    /// locks.
     #[inline(always)]
     pub fn plain(m: MRef, timeout: i64) -> Option<Wait> {
         let gp = waitq::waiter(m);
@@ -173,7 +180,7 @@ impl Wait {
         plain.then_some(Wait { gp, seq: 0, foreign: false, deadline: None, token: None })
     }
 
-    /// C1. No lock of a queue is held.
+    /// C1. The caller holds no lock of a queue.
     pub fn begin(m: MRef, timeout: i64) -> Result<Wait> {
         let mut wait = Wait::number(m, timeout)?;
         if let Err(e) = wait.register() {
@@ -192,7 +199,7 @@ impl Wait {
         if deadline.is_some() && !foreign && m.must_p().timers.reserve().is_err() {
             return Err(Error::NoMemory);
         }
-        // Only the G begins, and every late claim fails whatever it finds.
+        // Only the G itself begins its waits, and a late claim fails whatever it finds here.
         let seq = (gp.wait.load(Ordering::Relaxed) >> STATE_BITS) + 1;
         // Release: pairs with R1 in parking.rs.
         gp.wait.store(word(seq, PREPARING), Ordering::Release);
@@ -209,7 +216,7 @@ impl Wait {
         Ok(())
     }
 
-    /// Not to wait after all: no record was queued.
+    /// Ends a wait that did not come about: no record was queued.
     pub fn abandon(self, m: MRef) {
         if let Some(token) = self.token {
             token.unregister(self.gp);
@@ -219,7 +226,7 @@ impl Wait {
         }
     }
 
-    /// C3 and C4, but for the records. Ok: a partner ended it.
+    /// C3 and C4, except for the records. Ok: a partner ended the wait.
     ///
     /// # Migrates
     #[inline]
@@ -227,7 +234,7 @@ impl Wait {
         if self.seq == 0 {
             let mut locks = locks;
             let commit = Commit { host: false, f: Some(open_locks), arg: (&raw mut locks).cast() };
-            // (also for a thread of the host)
+            // (gopark also serves a thread of the host.)
             return (park::gopark(m, reason, commit), Ok(()));
         }
         self.park_claimed(m, reason, locks)
@@ -246,7 +253,7 @@ impl Wait {
         (m, self.over(deadline.is_some() && !foreign))
     }
 
-    /// C4, but for the records; `armed`: its timer was.
+    /// C4, except for the records. `armed`: the commit armed the G's timer.
     #[inline(always)]
     pub(super) fn over(self, armed: bool) -> Result<()> {
         let end = match parts(self.gp.wait.load(Ordering::Relaxed)).1 {
@@ -276,10 +283,11 @@ unsafe fn open_locks(_: MRef, _: GRef, arg: *mut c_void) -> bool {
 
 /// The commit of C3.
 unsafe fn leave(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
-    // SAFETY: `park_claimed` passes its record. It is copied: from OPEN on it may be gone.
+    // SAFETY: `park_claimed` passes its record. It is copied here: from OPEN on the record may be gone.
     let Leaving { seq, deadline, locks } = unsafe { std::ptr::read(arg.cast::<Leaving>()) };
     let first = deadline.is_some_and(|when| {
-        // SAFETY: the G's timer is in no heap: its last wait took it out, or it fired. Nobody lets the G run yet.
+        // SAFETY: the G's timer is in no heap: its last wait took it out, or it fired. Before OPEN no party lets the G
+        // run.
         unsafe { Timers::add(m.must_p().p(), &gp.timer, Alarm { when, fire, arg: gp.as_ptr().cast(), seq }) }
     });
     let early = !change(&gp, seq, PREPARING, OPEN);
@@ -289,13 +297,13 @@ unsafe fn leave(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
         wake::timer_added_on_the_way(m.sched(), m, when);
     }
     if early {
-        // E2: nobody else does.
+        // E2: the party that came early leaves this to the commit.
         park::goready(m, gp);
     }
     true
 }
 
-/// What a timer that ends a wait does.
+/// The callback of a timer that ends a wait.
 pub(super) unsafe fn fire(m: MRef, _: PRef, arg: *mut c_void, seq: u64) -> bool {
     // SAFETY: the timer was armed with its G.
     if let Some(gp) = unsafe { GRef::from_ptr(arg.cast()) } {

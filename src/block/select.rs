@@ -1,38 +1,41 @@
-//! One of several: whatever channel is ready first.
+//! Select: one operation out of several, at the first channel that is ready.
 //!
 //! # Problem
-//! A select sends or receives at one of several channels, never at two and never at none of those that are ready, and
-//! prefers none. While it waits it stands at each of them.
+//! A select sends or receives at one of several channels. It never does so at two, it never finds none if some are
+//! ready, and it prefers no case to another. While it waits it stands in the queue of each channel, so partners at
+//! several channels may want it at the same moment.
 //!
 //! # Protocol
-//! * S1 look at each case without a lock; of those that may be ready choose one, each with the same probability, and
-//!   try it under its latch (one that only watches: look whether it is ready, watch.rs). Mostly that is all. If none
-//!   may be, look at the timers that send to the channels (T1 in timer.rs).
-//! * S2 take the latches of all channels, in the order of their addresses, each once: nothing changes any more. Choose
-//!   and try as above, until one succeeds or none may be ready.
-//! * S3 not to wait? Everything is given back. Otherwise the claimed wait (claim.rs), which was begun before any latch
-//!   was taken, gets a record in the queue of each case: the case itself. Of several in one queue each is the first of
-//!   them with the same probability, since a partner takes the first. Park; the commit opens the latches.
-//! * S4 awake: the case whose record says how it ended was chosen, by whoever claimed the wait. The records of the
-//!   others are taken out of their lists, under the latch of each channel.
+//! * S1 Look at each case without a lock. Choose one of the cases that may be ready, each with the same probability,
+//!   and try it under its channel's latch. (A case that only watches asks whether the channel is ready, watch.rs.)
+//!   Mostly the select ends here. If no case may be ready, look at the timers that send to the channels (T1 in
+//!   timer.rs).
+//! * S2 Take the latches of all channels, in the order of their addresses, each once: nothing changes any more. Choose
+//!   and try as in S1, until a try succeeds or no case may be ready.
+//! * S3 If the caller does not want to wait, open all latches. Otherwise put a record into the queue of each case: the
+//!   case itself is the record. The wait is a claimed one (claim.rs), which was begun before the first latch was taken.
+//!   Where several cases stand in one queue, each of them is their first with the same probability, since a partner
+//!   takes the first. Park; the commit opens the latches.
+//! * S4 Awake again: the party that claimed the wait has chosen the case whose record says how it ended. Take the other
+//!   records out of their lists, each under the latch of its channel.
 //!
 //! # Invariants
-//! * I1 one case: a partner moves a value after it has claimed the wait, and one claim succeeds.
-//! * I2 the cases belong to the select until it returns: every record is out of every list then.
-//! * I3 the commit reads no case once the latch is open whose owner is last in the order: S4 waits for that latch, or
-//!   comes from a claim under it.
+//! * I1 One case: a partner moves a value only after it has claimed the wait, and one claim succeeds.
+//! * I2 The cases belong to the select until it returns. Before it returns, every record is out of every list.
+//! * I3 The commit reads no case after it has opened the last latch of the order: S4 waits for that latch, or follows a
+//!   claim under it.
 //!
 //! # Why it ends
-//! A try in S2 that fails has found only records of ended waits in that queue, and has emptied it.
+//! A try in S2 that fails has found only records of ended waits in that queue, and has emptied the queue.
 //!
 //! # Rejected
-//! A random order in which the cases are tried, as Go has it: n random numbers and room for n places, where one pass
-//! that chooses among the ready needs a number for the second that is ready, and for each further one.
+//! A random order in which the cases are tried, as in Go: it needs n random numbers and room for n places. Choosing
+//! among the ready cases in one pass needs a random number for the second ready case and for each further one.
 //!
 //! # Differences from Go
-//! S1: a select that need not wait takes one lock. A default (timeout 0) is taken only when nothing is ready under all
-//! latches, as in Go: two glances one after the other would miss a value that goes from the one channel to the other.
-//! There is a deadline.
+//! S1: a select that need not wait takes one lock. As in Go, a default (timeout 0) is taken only when no case is ready
+//! under all latches: two unlocked looks in sequence would miss a value that moves from one channel to the other. There
+//! is a deadline.
 
 use super::chan::{Case, Chan, Did, Op, wait_for_nothing};
 use super::claim::{Locks, Wait};
@@ -42,7 +45,7 @@ use crate::gmp::g::{GList, WaitReason};
 use crate::gmp::m::MRef;
 use std::ffi::c_void;
 
-/// The cases of one select. Those without a channel are never ready.
+/// The cases of one select. A case without a channel is never ready.
 #[derive(Clone, Copy)]
 pub struct Cases<'a>(pub &'a [Case]);
 
@@ -57,13 +60,14 @@ impl<'a> Cases<'a> {
         unsafe { self.0[i].chan().as_ref() }
     }
 
-    /// One of the cases that may be ready.
+    /// Chooses one of the cases that may be ready.
     #[inline(always)]
     fn pick(self, m: MRef) -> Option<usize> {
         self.pick_if(m, |c, op| c.may(op))
     }
 
-    /// One of the cases that are ready since a timer is due that has not fired yet. No latch is held.
+    /// Chooses one of the cases that are ready because a timer is due that has not fired yet. The caller holds no
+    /// latch.
     #[cold]
     fn pick_timer(self, m: MRef) -> Option<usize> {
         self.pick_if(m, |c, op| c.timer_came(m, op))
@@ -84,7 +88,7 @@ impl<'a> Cases<'a> {
         chosen
     }
 
-    /// Tries a case. The latch of its channel is held.
+    /// Tries a case. The caller holds the latch of its channel.
     #[inline(always)]
     fn attempt(self, i: usize) -> Did {
         let case = &self.0[i];
@@ -100,7 +104,7 @@ impl<'a> Cases<'a> {
         self.0[self.at(place)].chan() as usize
     }
 
-    /// The case at a place of the order.
+    /// The number of the case at a place of the order.
     fn at(self, place: usize) -> usize {
         self.0[place].order.get() as usize
     }
@@ -110,7 +114,7 @@ impl<'a> Cases<'a> {
         x.set(y.replace(x.get()));
     }
 
-    /// Orders the cases by the addresses of their channels, in place and in n log n steps.
+    /// Sorts the cases by the addresses of their channels, in place and in n log n steps.
     fn sort(self) {
         let n = self.0.len();
         for i in 0..n {
@@ -125,7 +129,7 @@ impl<'a> Cases<'a> {
         }
     }
 
-    /// Lets a place of the heap sink to where it belongs.
+    /// Heapsort's sift-down.
     fn down(self, mut at: usize, end: usize) {
         loop {
             let mut child = 2 * at + 1;
@@ -157,7 +161,7 @@ impl<'a> Cases<'a> {
         }
     }
 
-    /// S3: a record in each queue. The nth of one queue goes before the others of it with a probability of 1/n.
+    /// S3: puts a record into each queue. The nth record of one queue goes before the others with a probability of 1/n.
     /// Returns the watchers that are told of it.
     fn enqueue(self, m: MRef, wait: &Wait) -> GList {
         let mut told = GList::new();
@@ -170,7 +174,7 @@ impl<'a> Cases<'a> {
         let mut chan = std::ptr::null_mut();
         let mut first: [Option<&Case>; 2] = [None; 2];
         let mut count = [0; 2];
-        // Cases of one channel follow each other.
+        // Cases of one channel follow each other in the order.
         for place in 0..self.0.len() {
             let i = self.at(place);
             let Some(c) = self.chan(i) else { continue };
@@ -193,7 +197,7 @@ impl<'a> Cases<'a> {
         told
     }
 
-    /// Opens every latch. The last thing that it reads of the cases comes before the last latch is open (I3).
+    /// Opens every latch. All reads of the cases come before the last latch is open (I3).
     fn unlock(self) {
         let mut last: Option<&Chan> = None;
         for place in 0..self.0.len() {
@@ -212,7 +216,7 @@ impl<'a> Cases<'a> {
         }
     }
 
-    /// S4: the case that was chosen, if one was; all records are out of their lists afterwards.
+    /// S4: returns the case that was chosen, if any. Afterwards all records are out of their lists.
     fn leave(self) -> Option<usize> {
         let mut chosen = None;
         let mut held: Option<&Chan> = None;
@@ -239,8 +243,8 @@ impl<'a> Cases<'a> {
     }
 }
 
-/// Sends or receives at one of the cases; waits for that as long as `timeout`; not at all if that has passed.
-/// Ok: the case that was chosen, and how that went.
+/// Sends or receives at one of the cases, and waits for at most `timeout` to do so; does not wait if that has passed.
+/// Ok: the chosen case and its result.
 ///
 /// # Migrates
 pub fn select(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result<()>)> {
@@ -272,7 +276,7 @@ pub fn select(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result<
     select_slow(m, cases, timeout)
 }
 
-/// A case was chosen. If it sends, to a channel without a bound, and there is no memory for its value, none was done.
+/// A case was chosen. If it is a send to an unbounded channel, and there is no memory for the value, no case was done.
 #[inline(always)]
 fn chosen(i: usize, r: Result<()>) -> Result<(usize, Result<()>)> {
     match r {
@@ -326,8 +330,8 @@ fn select_slow(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result
 }
 
 unsafe fn open_all(arg: *mut c_void) {
-    // SAFETY: `select_slow` passes this, and the latches of its cases are held; it is copied, and the cases stay until
-    // S4 (I3).
+    // SAFETY: `select_slow` passes this, and holds the latches of its cases. It is copied here, and the cases stay
+    // until S4 (I3).
     let Opening { cases, m, told } = unsafe { arg.cast::<Opening<'_>>().read() };
     cases.unlock();
     // V4 in watch.rs

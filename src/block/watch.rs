@@ -1,45 +1,48 @@
-//! To wait until a channel is ready, without sending or receiving.
+//! Waiting until a channel is ready, without sending or receiving.
 //!
 //! # Problem
 //! A sender may want to make its value only when there is a place for it, and a receiver may have to do something else
-//! before it takes a value. So a case of a select may watch a side of a channel: the select chooses it when a receive
-//! (a send) would not wait at that moment. Between this and the caller's own attempt another G may be faster, so the
-//! caller makes an attempt that does not wait, and selects again if that fails. Sends and receives must not pay for
-//! watchers that do not exist, and no watcher may sleep beside a channel that is ready.
+//! before it takes a value. So a case of a select may watch a side of a channel: the select chooses the case when a
+//! receive (a send) would not wait at that moment. Another G may be faster than the caller's own attempt after that. So
+//! the caller makes an attempt that does not wait, and selects again if the attempt fails. Sends and receives must not
+//! pay for watchers that do not exist, and no watcher may sleep while its channel is ready.
 //!
 //! # Words
-//! * A watcher is a record ([`Case`]) of a select whose `op` has the bit [`WATCHES`]. It stands in the channel's list
-//!   `gone`: in the queues are only records that move values.
-//! * `Chan::state`, under the latch, has a bit for each side that is watched (and one for closed). A bit may stay for a
-//!   while after its last watcher has gone.
+//! * watcher: a record ([`Case`]) of a select whose `op` has the bit [`WATCHES`]. It stands in the channel's list
+//!   `gone`, because the queues contain only records that move values.
+//! * `Chan::state`, under the latch: a bit for each side that is watched, and a bit for closed. A side's bit may stay
+//!   set for a while after its last watcher has left.
 //!
 //! # Protocol
 //! The watcher, a select:
-//! * V1 under the latches of all channels: ready? Then that is all. The answer is exact: records of waits that have
-//!   ended are taken out of the queue of the other side on the way.
-//! * V2 otherwise the record gets into `gone`, the side's bit is set, and the G parks.
+//! * V1 Under the latches of all channels it asks whether the side is ready. If it is, the select ends here. The answer
+//!   is exact: on the way the watcher takes records of ended waits out of the queue of the other side.
+//! * V2 Otherwise the record gets into `gone`, the side's bit is set, and the G parks.
 //!
 //! A send, a receive or a close that makes a side ready, under the latch:
-//! * V3 a value that is put into an empty ring or segment, a place that comes free in a full ring, a sender (a
-//!   receiver) that queues where no value lies, and a close, which makes both sides ready: if the side's bit is set, it
-//!   is cleared, and the wait of every watcher of the side is claimed and ends.
-//! * V4 they are readied when the latch is open. A G that queues has left its stack by then: its commit does it.
+//! * V3 If the side's bit is set, the G clears it, and claims and ends the wait of every watcher of the side. These
+//!   events make a side ready: a value that is put into an empty ring or segment; a place that becomes free in a full
+//!   ring; a sender (a receiver) that queues where no value lies; a close, which makes both sides ready.
+//! * V4 The G opens the latch and readies the watchers. A G that queues has left its stack by then, so its commit
+//!   readies them.
 //!
 //! # Invariants
-//! * I1 while a side is ready it has no watchers, but for those of a select that is itself what makes it ready: V1 and
-//!   V2 are under the latch, and V3 leaves none behind. So senders and receivers look for watchers where they make a
-//!   side ready, and nowhere else.
-//! * I2 all watchers of a side are released, not one: a watcher need not take what it was told of, and would swallow it
-//!   for the others.
-//! * I3 a value goes to a receiver that waits before any watcher is told of it, since those in the queue come first.
-//! * I4 a select does not tell itself: V3 for the records that it queues comes before V2 for those that watch.
+//! * I1 While a side is ready it has no watchers, except those of a select that is itself the reason why the side is
+//!   ready: V1 and V2 are under the latch, and V3 leaves no watcher behind. So senders and receivers look for watchers
+//!   only where they make a side ready.
+//! * I2 V3 releases all watchers of a side, not one: a watcher need not take the value it was told of, and would then
+//!   keep the news from the others.
+//! * I3 A value goes to a receiver that waits before any watcher is told of it, since receivers in the queue come
+//!   first.
+//! * I4 A select does not tell itself: V3 for the records that it queues comes before V2 for those that watch.
 //!
 //! # Rejected
-//! Watchers in the queues: each send and receive would have to step over them. To hand the value on from watcher to
-//! watcher: a watcher that has lost interest, or its deadline, would have to be part of it.
+//! * Watchers in the queues: each send and receive would have to step over them.
+//! * Passing the news from watcher to watcher: a watcher that has lost interest, or whose deadline has passed, would
+//!   have to take part.
 //!
 //! # Differences from Go
-//! Go has no such thing.
+//! Go has no such operation.
 
 use super::chan::{Case, Chan, Did, Link, MOVED, Op};
 use super::claim::{self, Wait};
@@ -75,11 +78,11 @@ impl Told {
         list.first().map(Told)
     }
 
-    /// V4. No latch is held.
+    /// V4. The caller holds no latch.
     pub(super) fn ready(self, m: MRef) {
         let mut next = Some(self.0);
         while let Some(gp) = next {
-            // SAFETY: links of Gs in a list are null or Gs. From the ready on the G is another's.
+            // SAFETY: links of Gs in a list are null or Gs. After goready the G belongs to the thread that runs it.
             next = unsafe { GRef::from_ptr(gp.link.take()) };
             park::goready(m, gp);
         }
@@ -87,13 +90,13 @@ impl Told {
 }
 
 impl Chan {
-    /// V1. The latch is held.
+    /// V1. The caller holds the latch.
     pub(super) fn ready(&self, side: Op) -> bool {
         let partners = if side == Op::Send { &self.recvq } else { &self.sendq };
         self.may_at_once(side) || self.there_waits(partners)
     }
 
-    /// Whether one of a queue waits still. Those whose waits have ended leave it (T1 in chan.rs).
+    /// Whether a record of a queue still waits. Records of ended waits leave the queue (T1 in chan.rs).
     fn there_waits(&self, q: &Link) -> bool {
         while let Some(case) = self.first(q) {
             if case.waits() {
@@ -105,14 +108,14 @@ impl Chan {
         false
     }
 
-    /// V2. The latch is held.
+    /// V2. The caller holds the latch.
     pub(super) fn watch(&self, case: &Case, wait: &Wait) {
         case.stands_for(wait);
         self.gone.push_back(&case.link);
         self.state.set(self.state.get() | bit(case.wants()));
     }
 
-    /// V3, for a side that has become ready. The latch is held.
+    /// V3, for a side that has become ready. The caller holds the latch.
     #[cold]
     #[inline(never)]
     pub(super) fn tell(&self, side: Op, told: &mut GList) {
@@ -128,8 +131,8 @@ impl Chan {
         }
     }
 
-    /// V3, for one that queues at this side: whom its commit is to ready. The latch is held, and the caller has no
-    /// watcher at this channel yet (I4).
+    /// V3, for a G that queues at this side: collects the watchers that its commit is to ready. The caller holds the
+    /// latch, and has no watcher at this channel yet (I4).
     #[inline(always)]
     pub(super) fn tell_of(&self, side: Op, told: &mut GList) {
         if self.is_watched_beside(side) {
@@ -137,13 +140,13 @@ impl Chan {
         }
     }
 
-    /// Whether the other side is watched. The latch is held.
+    /// Whether the other side is watched. The caller holds the latch.
     #[inline(always)]
     pub(super) fn is_watched_beside(&self, side: Op) -> bool {
         self.state.get() & bit(other(side)) != 0
     }
 
-    /// V3 for a value in the ring, or a place. The latch is held.
+    /// V3 for a value in the ring, or for a place that became free. The caller holds the latch.
     #[cold]
     #[inline(never)]
     pub(super) fn moved(&self, side: Op) -> Did {
@@ -155,7 +158,7 @@ impl Chan {
         Told::of(&told).map_or(Did::Moved, Did::Told)
     }
 
-    /// V3 for a close. The latch is held.
+    /// V3 for a close. The caller holds the latch.
     pub(super) fn tell_all(&self, told: &mut GList) {
         for side in [Op::Recv, Op::Send] {
             if self.state.get() & bit(side) != 0 {
@@ -166,7 +169,7 @@ impl Chan {
 }
 
 impl Case {
-    /// Whether it only wants to know.
+    /// Whether the case only asks if the channel is ready.
     #[inline(always)]
     pub fn watches(&self) -> bool {
         self.op.get() & WATCHES != 0
