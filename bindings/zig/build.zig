@@ -30,7 +30,9 @@ pub fn build(b: *std.Build) void {
         .optimize = optimize,
         .imports = imports,
     }) });
-    test_step.dependOn(&b.addRunArtifact(tests).step);
+    const run_tests = b.addRunArtifact(tests);
+    run_tests.has_side_effects = true; // they are not the same each time: threads, and a seed
+    test_step.dependOn(&run_tests.step);
 
     // Installed, since scripts run them: `meaning` and `wrong` in one process for each of their cases.
     for ([_]struct { []const u8, []const u8, *std.Build.Step }{

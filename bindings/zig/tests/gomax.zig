@@ -7,4 +7,6 @@ test {
     _ = @import("time.zig");
     _ = @import("world.zig");
     _ = @import("generators.zig");
+    _ = @import("memory.zig");
+    _ = @import("model.zig");
 }
