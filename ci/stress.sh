@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The programs of ctests/stress, each for MINUTES; inputs that are programs of calls (ci/fuzz.sh); the C tests with calls of the system failed (ci/faults.sh), and in hosts that
-# make it hard for them (ci/hosts.sh); how costs grow, in CPU time (ci/growth.py), and how late things come beside Go's
-# (benches/latency.py); then a table. What is drawn at random is drawn from one seed: GMX_SEED=... ci/stress.sh does it again.
+# make it hard for them (ci/hosts.sh); how costs grow, in CPU time (ci/growth.py); the Zig binding in all modes of its compiler
+# (ci/zig.sh); how late things come beside Go's (benches/latency.py); then a table. What is drawn at random is drawn from one seed: GMX_SEED=... ci/stress.sh does it again.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,7 +20,8 @@ rows=()
 suite() {
   local name=$1 begin=$SECONDS result=ok
   shift
-  "$@" || { result=FAILED; failed=1; }
+  "$@"
+  case $? in 0) ;; 77) result=skipped ;; *) result=FAILED failed=1 ;; esac
   rows+=("$(printf '%-16s %-8s %8d' "$name" "$result" $((SECONDS - begin)))")
 }
 suite reproducible ci/reproducible.sh
@@ -28,6 +29,7 @@ suite fuzz.sh ci/fuzz.sh "$minutes"
 suite faults.sh ci/faults.sh "$minutes" $((GMX_SEED % 32768))
 suite hosts.sh ci/hosts.sh all
 suite growth.py ci/growth.py --time
+suite zig.sh env GMX_ZIG_MODES="debug safe fast small" ci/zig.sh
 suite latency.py env PEERS=go benches/run.sh --latency
 
 printf '\n%-16s %-8s %8s\n' program result seconds

@@ -5,7 +5,7 @@
 # Zig is $GMX_ZIG, or one of the right version in the PATH, or comes from PyPI into target/zig; without, the suite is skipped
 # (77). The first run compiles Zig's own build tool, which takes minutes; it is kept in target/zig.
 # Environment: GMX_LIB another libgomax.so than target/release's, GMX_ZIG, GMX_ZIG_MODES (of debug, safe, fast and small; the first two
-# are checked builds), PYTHON.
+# are checked builds), GMX_SEED of what the tests draw at random, PYTHON.
 # `ci/zig.sh setup` only gets what is needed.
 source "$(dirname "$0")/lib.sh"
 version=0.17.1
@@ -34,6 +34,7 @@ mkdir -p "$prefix/lib"
 ln -sfn "$lib" "$prefix/lib/libgomax.so"
 ln -sfn "$lib" "$prefix/lib/libgomax.so.0"
 flags=(--search-prefix "$prefix" --prefix "$work/out" --summary all)
+[[ -z ${GMX_SEED:-} ]] || flags+=(--seed $((GMX_SEED & 0xffffffff)))
 build() { (cd "$1" && timeout "${GMX_ZIG_LIMIT:-800}" "${zig[@]}" build "${flags[@]}" "${@:2}"); }
 
 sources=()

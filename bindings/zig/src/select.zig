@@ -79,7 +79,12 @@ pub fn selectTimeout(ns: ?i64, cases: anytype) Error!Chosen(@TypeOf(cases)) {
 }
 
 /// A case of `selectSlice`: `Channel.onRecvInto` and `Channel.onSendFrom` make it. It may be used again, by one call at a time.
-pub const Case = extern struct { raw: c.gmx_select_case };
+pub const Case = extern struct {
+    raw: c.gmx_select_case,
+
+    /// Takes the place of a case whose channel is closed, so that the indices of the others stay.
+    pub const never: Case = .{ .raw = .{ .chan = null, .elem = null, .op = c.GMX_CASE_RECV } };
+};
 
 /// Which case was done. `closed`: by its channel's end; nothing was received or sent.
 pub const Index = struct { index: usize, closed: bool };
@@ -90,7 +95,7 @@ pub const Index = struct { index: usize, closed: bool };
 ///     const chosen = try gomax.selectSlice(cases);
 ///     if (!chosen.closed) use(values[chosen.index]);
 ///
-/// Without a case it waits forever, as `select(.{})`.
+/// Without a case none is ready, ever.
 pub fn selectSlice(cases: []Case) Error!Index {
     return selectSliceTimeout(null, cases);
 }
@@ -107,7 +112,7 @@ pub fn selectSliceTimeout(ns: ?i64, cases: []Case) Error!Index {
 
 fn selectRaw(ns: ?i64, cases: []c.gmx_select_case) Error!Index {
     var index: usize = undefined;
-    const s = c.gmx_select(cases.ptr, cases.len, c.limit(ns), &index);
+    const s = c.gmx_select(if (cases.len == 0) null else cases.ptr, cases.len, c.limit(ns), &index);
     if (s == c.GMX_ECLOSED) return .{ .index = index, .closed = true };
     try status.check(s);
     return .{ .index = index, .closed = false };

@@ -144,3 +144,36 @@ fn selects() !void {
 test "select" {
     try onG(selects);
 }
+
+fn slices() !void {
+    var some: [3]gomax.Channel(u32) = undefined;
+    for (&some) |*ch| ch.* = try .init(1);
+    defer for (some) |ch| ch.deinit();
+    var values: [3]u32 = @splat(0);
+    var cases: [3]gomax.Case = undefined;
+    for (some, &values, &cases) |ch, *value, *case| case.* = ch.onRecvInto(value);
+    try expectError(error.WouldBlock, gomax.trySelectSlice(&cases));
+    try expectError(error.Timeout, gomax.selectSliceTimeout(ms, &cases));
+    try some[1].send(5);
+    try expectEqual(gomax.Index{ .index = 1, .closed = false }, try gomax.selectSlice(&cases));
+    try expectEqual(5, values[1]);
+
+    const seven: u32 = 7;
+    cases[2] = some[2].onSendFrom(&seven);
+    try expectEqual(2, (try gomax.selectSlice(&cases)).index);
+    try expectEqual(7, try some[2].recv());
+
+    some[0].close();
+    cases[2] = .never;
+    try expectEqual(gomax.Index{ .index = 0, .closed = true }, try gomax.selectSlice(&cases));
+    cases[0] = .never;
+    try expectError(error.WouldBlock, gomax.trySelectSlice(&cases));
+    some[1].close();
+    cases[1] = some[1].onSendFrom(&seven);
+    try expectEqual(gomax.Index{ .index = 1, .closed = true }, try gomax.selectSlice(&cases));
+    try expectError(error.WouldBlock, gomax.trySelectSlice(&.{})); // none is ready
+}
+
+test "select over a slice" {
+    try onG(slices);
+}

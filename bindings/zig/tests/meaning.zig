@@ -199,22 +199,21 @@ pub fn @"scope-deadline-and-failure"(said: *Said) !void {
     said.say(Scope.run(ms, childFailsForIt, .{}));
 }
 
-/// Runs an inner scope in an outer one, and lets its outcome out.
-fn runsInner(outer: *Scope, said: *Said, comptime inner: anytype) !void {
+/// Runs a scope in the one of the caller, and lets its outcome out.
+fn runsInner(said: *Said, comptime inner: anytype) !void {
     const result = Scope.run(null, inner, .{});
     said.say(result);
-    _ = outer;
     try result;
 }
-fn innerBodyWaits(outer: *Scope, said: *Said) !void {
-    try runsInner(outer, said, bodyWaits);
+fn innerBodyWaits(_: *Scope, said: *Said) !void {
+    try runsInner(said, bodyWaits);
 }
-fn innerChildWaits(outer: *Scope, said: *Said) !void {
-    try runsInner(outer, said, childWaits);
+fn innerChildWaits(_: *Scope, said: *Said) !void {
+    try runsInner(said, childWaits);
 }
 fn innerBodyWaitsCanceled(outer: *Scope, said: *Said) !void {
     try outer.go(cancelsWhenOneWaits, .{ try outer.token(), never });
-    try runsInner(outer, said, bodyWaits);
+    try runsInner(said, bodyWaits);
 }
 pub fn @"scope-outer-canceled"(said: *Said) !void {
     said.say(Scope.run(null, innerBodyWaitsCanceled, .{said}));
@@ -252,11 +251,10 @@ pub fn @"scope-go-after-leave"(said: *Said) !void {
 
 pub fn @"scope-leave-pinned"(said: *Said) !void {
     var scope: Scope = try .init(null);
-    defer scope.deinit();
     try scope.go(waits, .{});
     const pinned = try gomax.pin();
+    defer pinned.unpin();
     scope.deinit();
-    pinned.unpin();
     said.say({});
 }
 

@@ -57,3 +57,17 @@ fn time() !void {
 test "time" {
     try onG(time);
 }
+
+test "durations and moments" {
+    try expectEqual(5 * ms, gomax.ns(.fromMilliseconds(5)));
+    try expectEqual(-1, gomax.ns(.fromNanoseconds(-1)));
+    try expectEqual(std.math.maxInt(i64), gomax.ns(.max));
+    try expectEqual(std.math.minInt(i64), gomax.ns(.{ .nanoseconds = std.math.minInt(i96) }));
+    try expect(gomax.deadline(s) > gomax.now());
+    try expectEqual(0, gomax.timeLeft(gomax.deadline(0)));
+    try expectEqual(0, gomax.timeLeft(std.math.minInt(i64)));
+    const ch = try gomax.Channel(u32).init(0);
+    defer ch.deinit();
+    try expectError(error.Timeout, ch.recvTimeout(gomax.ns(.{ .nanoseconds = std.math.minInt(i96) })));
+    try gomax.shutdown(10 * s);
+}
