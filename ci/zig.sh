@@ -21,7 +21,7 @@ if ((!${#zig[@]})); then
   zig=("$target/zig/venv/bin/python" -m ziglang)
   if ! right "${zig[@]}"; then
     "$python" -m venv "$target/zig/venv" && "$target/zig/venv/bin/pip" -q --disable-pip-version-check install "ziglang==$version"
-    right "${zig[@]}" || { echo "there is no Zig ${version%.*}, and none to be had by pip"; exit 77; }
+    right "${zig[@]}" || { echo "there is no Zig ${version%.*}, and pip does not find it"; exit 77; }
   fi
 fi
 [[ ${1:-} != setup ]] || exit 0

@@ -37,8 +37,8 @@ pub const BlockingClass = struct {
         status.must("BlockingClass.deinit", s);
     }
 
-    /// As `blocking`, when it is the caller's turn. `error.Canceled`: the caller's token has ended the wait for it, and nothing
-    /// was called.
+    /// As `blocking`, when it is the caller's turn. `error.Canceled`: the caller's token has ended the wait for it,
+    /// and nothing was called.
     pub fn run(class: BlockingClass, comptime func: anytype, args: Args(func)) Fallible(Return(func)) {
         return class.runTimeout(null, func, args);
     }
@@ -72,8 +72,9 @@ pub fn forEachP(comptime func: anytype, args: Args(func)) Error!void {
     try status.check(c.gmx_for_each_p(Call.entry, @ptrCast(&call)));
 }
 
-/// Calls `func(begin, end, args...)` for ranges that together are 0..n, on as many Gs as Ps have nothing else to do; returns
-/// when all calls have. `grain`: the most numbers of one call; 0: found out. `error.Canceled`: numbers were left out.
+/// Calls `func(begin, end, args...)` for ranges that together are 0..n, on as many Gs as Ps have nothing else to do;
+/// returns when all calls have. `grain`: the most numbers of one call; 0: found out. `error.Canceled`: numbers were
+/// left out.
 pub fn parallelFor(n: i64, grain: i64, comptime func: anytype, args: anytype) Error!void {
     const Call = struct {
         args: @TypeOf(args),
@@ -86,12 +87,12 @@ pub fn parallelFor(n: i64, grain: i64, comptime func: anytype, args: anytype) Er
     try status.check(c.gmx_parallel_for(n, grain, Call.entry, @ptrCast(&call)));
 }
 
-/// Something that is done once. Whoever comes while it is being done waits.
+/// Something that is done once. A call that comes while it is being done waits.
 pub const Once = struct {
     raw: c.gmx_once = .{},
 
-    /// Runs `func(args...)`, which returns nothing, or an error or nothing, unless it was run before. An error comes out of the
-    /// call that ran it; for later callers it is done.
+    /// Runs `func(args...)`, which returns nothing, or an error or nothing, unless it was run before. An error comes
+    /// out of the call that ran it; for later callers it is done.
     pub fn do(once: *Once, comptime func: anytype, args: Args(func)) Fallible(Return(func)) {
         return once.doTimeout(null, func, args);
     }
@@ -106,14 +107,14 @@ pub const Once = struct {
     }
 };
 
-/// To build what waits: parks the caller until `ready`. As soon as it is off its stack `commit(context, g)` is called on the
-/// scheduler's: it makes `g` known to whoever is to ready it, who may do so at once, or says false if there is nothing to
-/// wait for. It must be short and must not wait. `reason` is shown in dumps.
+/// To build what waits: parks the caller until `ready`. As soon as it is off its stack `commit(context, g)` is called
+/// on the scheduler's: it makes `g` known to the code that will ready it, which may do so at once, or returns false
+/// if there is nothing to wait for. It must be short and must not wait. `reason` is shown in dumps.
 pub fn park(reason: ?[*:0]const u8, context: anytype, comptime commit: fn (@TypeOf(context), c.G) bool) Error!void {
     return parkTimeout(null, reason, context, commit);
 }
 
-/// As `park`, for so many nanoseconds; null is for ever.
+/// As `park`, for so many nanoseconds; null waits forever.
 pub fn parkTimeout(ns: ?i64, reason: ?[*:0]const u8, context: anytype, comptime commit: fn (@TypeOf(context), c.G) bool) Error!void {
     const Context = @TypeOf(context);
     const Call = struct {

@@ -11,10 +11,11 @@ pub const Waiters = struct { senders: usize, receivers: usize };
 pub const unbounded: usize = c.GMX_UNBOUNDED;
 
 /// A channel of `T`, which is copied by its bytes. Copies of this handle are the same channel; there is one reference
-/// for each `init` and `ref`, to be given back by `deinit`. The handle `.{ .raw = null }` is a channel that is never ready.
+/// for each `init` and `ref`, to be given back by `deinit`. The handle `.{ .raw = null }` is a channel that is never
+/// ready.
 ///
-/// A value that owns something belongs to its receiver once it was received, and stays the sender's where a send fails. A
-/// channel that is freed forgets what is in it, so what owns memory has to be taken out before:
+/// A value that owns something belongs to its receiver once it was received, and stays the sender's where a send
+/// fails. A channel that is freed forgets what is in it, so what owns memory has to be taken out before:
 ///
 ///     ch.close();
 ///     while (try ch.next()) |value| gpa.free(value); // does not wait: the channel is closed
@@ -31,15 +32,15 @@ pub fn Channel(comptime T: type) type {
             return .{ .raw = raw };
         }
 
-        /// One more reference, for another who will call `deinit`.
+        /// One more reference, for another user of the channel, which calls `deinit` too.
         pub fn ref(ch: Self) Error!Self {
             status.defined("Channel.ref", &ch);
             try status.check(c.gmx_chan_ref(ch.raw));
             return ch;
         }
 
-        /// Gives a reference back; the last one frees the channel, and forgets the values in it. It is a wrong call while a
-        /// goroutine or thread waits there that relies on this reference: nothing is freed then.
+        /// Gives a reference back; the last one frees the channel, and forgets the values in it. It is a wrong call
+        /// while a goroutine or thread waits there that relies on this reference: nothing is freed then.
         pub fn deinit(ch: Self) void {
             status.defined("Channel.deinit", &ch);
             status.must("Channel.deinit", c.gmx_chan_free(ch.raw));
@@ -98,8 +99,9 @@ pub fn Channel(comptime T: type) type {
             status.must("Channel.close", s);
         }
 
-        /// Closes it from the receivers' side: `drop(context, value)` gets each value that is left in it, and receivers get
-        /// `error.Closed` at once. So it is with one that is closed already. `drop` must not use the channel.
+        /// Closes it from the receivers' side: `drop(context, value)` gets each value that is left in it, and
+        /// receivers get `error.Closed` at once. So it is with one that is closed already. `drop` must not use the
+        /// channel.
         ///
         ///     defer ch.closeDrop(gpa, std.mem.Allocator.free);
         pub fn closeDrop(ch: Self, context: anytype, comptime drop: anytype) void {

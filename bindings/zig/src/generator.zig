@@ -79,9 +79,11 @@ pub fn Generator(comptime T: type) type {
             return gen.value;
         }
 
-        /// Ends the function, if it has not ended, and frees the generator.
+        /// Ends the function, if it has not ended, and frees the generator. Where the caller cannot wait for that (pinned, in a
+        /// syscall, in a stopped world) the process ends, as the function would go on with memory that is gone.
         pub fn deinit(gen: *Self) void {
-            if (gen.co != 0 and c.gmx_coro_free(gen.co) != c.GMX_OK) @panic("a generator that runs, or cannot be waited for");
+            const s = if (gen.co == 0) c.GMX_OK else c.gmx_coro_free(gen.co);
+            if (s != c.GMX_OK) status.wrong("Generator.deinit: it runs, or the caller cannot wait for its end", s);
             gen.destroy(gen);
         }
     };

@@ -2,7 +2,7 @@
 //! is in gomax.h.
 //!
 //! A call that waits may return on another thread. Nothing of Zig minds but `threadlocal` variables and what asks for
-//! the current thread: do not keep one's address, or `std.Thread.getCurrentId()`, over such a call.
+//! the current thread: do not keep the address of one, or `std.Thread.getCurrentId()`, over such a call.
 const std = @import("std");
 
 /// The C interface, for what has no function here.
@@ -119,7 +119,7 @@ pub fn yield() Error!void {
 pub const ns_per_ms = 1_000_000;
 pub const ns_per_s = 1_000_000_000;
 
-/// For loops that call nothing of the library: a load and a branch while nobody asks.
+/// For loops that call nothing of the library: a load and a branch while nothing is asked of the P.
 pub inline fn safepoint() void {
     // By way of a variable: the compiler's own x86 backend cannot encode an atomic load of an extern one (0.17.1).
     var word: *u32 = &c.gmx_poll_word;

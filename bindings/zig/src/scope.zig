@@ -7,23 +7,24 @@ const Token = @import("token.zig").Token;
 const Error = status.Error;
 const Allocator = std.mem.Allocator;
 
-/// Gs that are waited for together, and may fail with an error of `E` or of the library: `Scope(error{})` for the library's
-/// alone, `Scope(anyerror)` for all.
+/// Gs that are waited for together, and may fail with an error of `E` or of the library: `Scope(error{})` for the
+/// library's alone, `Scope(anyerror)` for all.
 ///
 ///     var scope: gomax.Scope(error{Refused}) = try .init(null);
 ///     defer scope.deinit();
 ///     try scope.go(fetch, .{url});
 ///     try scope.wait();
 ///
-/// The first error of a G cancels the others, and what the maker of the scope waits for before it leaves the scope: these waits
-/// end with `error.Canceled`. `wait` leaves it, and says what came of it:
+/// The first error of a G cancels the others, and what the maker of the scope waits for before it leaves the scope:
+/// these waits end with `error.Canceled`. `wait` leaves it, and says what came of it:
 ///
-/// 1. The first error of a G. `error.Canceled` is none if the scope's own token was cancelled, else it is an error as any.
-/// 2. Else, if a G let `error.Canceled` out and the token around the scope is cancelled: `error.Canceled`.
+/// 1. The first error of a G. `error.Canceled` is none where the scope's own token was canceled, else it is as any other.
+/// 2. Else, if a G let `error.Canceled` out and the token around the scope is canceled: `error.Canceled`.
 /// 3. Else, if one did and it was the deadline of this scope: `error.Timeout`.
 /// 4. Else nothing: also when `cancel` has ended the scope.
 ///
-/// The body between `init` and `wait` may let an error out too; only `run`, which calls the body, can hold it to these rules.
+/// The body between `init` and `wait` may let an error out too; only `run`, which calls the body, can hold it to
+/// these rules.
 ///
 /// A scope must not be moved while Gs are in it. The G or thread that makes it ends it.
 pub fn Scope(comptime E: type) type {
@@ -56,8 +57,9 @@ pub fn Scope(comptime E: type) type {
             return .{ .raw = raw, .around = around };
         }
 
-        /// Calls `body(&scope, args...)` in a new scope and leaves that: the body is as one of its Gs, so its errors come out by
-        /// the rules of `wait`, and it is waited for whatever it returns. It returns nothing, or an error or nothing.
+        /// Calls `body(&scope, args...)` in a new scope and leaves that: the body is as one of its Gs, so its errors
+        /// come out by the rules of `wait`, and it is waited for whatever it returns. It returns nothing, or an error
+        /// or nothing.
         ///
         ///     fn both(scope: *gomax.Scope(error{Refused}), url: []const u8) !void {
         ///         try scope.go(fetch, .{url});
@@ -83,8 +85,8 @@ pub fn Scope(comptime E: type) type {
             return scope.start({}, func, args);
         }
 
-        /// Starts a G whose function returns a value, or an error or a value. The value is in `result.*` when the scope was left
-        /// without an error.
+        /// Starts a G whose function returns a value, or an error or a value. The value is in `result.*` when the
+        /// scope was left without an error.
         pub fn goInto(scope: *Self, result: anytype, comptime func: anytype, args: boxes.Args(func)) Error!void {
             return scope.start(result, func, args);
         }
@@ -122,7 +124,7 @@ pub fn Scope(comptime E: type) type {
         /// What a G or the body came to: GMX_OK, or a failure that cancels the others.
         fn settle(scope: *Self, result: anyerror!void) c.Status {
             result catch |err| {
-                // monotonic: whoever reads these has left the scope, which comes after all of its Gs
+                // monotonic: the reader of these has left the scope, which comes after all of its Gs
                 if (err == error.Canceled and scope.isCanceled()) {
                     scope.ended.store(true, .monotonic);
                     return c.GMX_OK;
@@ -160,8 +162,8 @@ pub fn Scope(comptime E: type) type {
             if (scope.end.by == c.GMX_SCOPE_DEADLINE) return error.Timeout;
         }
 
-        /// Waits for all of them and leaves the scope: `error.Stale` from then on. An error of the call itself (`NotOnG`,
-        /// `InSyscall`) leaves it as it was.
+        /// Waits for all of them and leaves the scope: `error.Stale` from then on. An error of the call itself
+        /// (`NotOnG`, `InSyscall`) leaves it as it was.
         pub fn wait(scope: *Self) Failure!void {
             _ = try scope.waitTimeout(null);
         }
@@ -177,8 +179,8 @@ pub fn Scope(comptime E: type) type {
             return true;
         }
 
-        /// Cancels the Gs and waits for them, unless the scope was left. Their frames refer to this one: where the caller cannot
-        /// wait (pinned, in a syscall, in a stopped world, as a G of this scope) the process ends.
+        /// Cancels the Gs and waits for them, unless the scope was left. Their frames refer to this one: where the
+        /// caller cannot wait (pinned, in a syscall, in a stopped world, as a G of this scope) the process ends.
         pub fn deinit(scope: *Self) void {
             status.defined("Scope.deinit", &scope.raw);
             if (!scope.left) {
@@ -193,7 +195,7 @@ pub fn Scope(comptime E: type) type {
             _ = c.gmx_scope_cancel(scope.raw);
         }
 
-        /// By what its token was cancelled, while it was not left: nothing; `error.Canceled`, by hand or by a failure;
+        /// By what its token was canceled, while it was not left: nothing; `error.Canceled`, by hand or by a failure;
         /// `error.Timeout`, by its deadline or one above it.
         pub fn reason(scope: *Self) Error!void {
             return (try scope.token()).reason();

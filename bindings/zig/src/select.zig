@@ -78,7 +78,8 @@ pub fn selectTimeout(ns: ?i64, cases: anytype) Error!Chosen(@TypeOf(cases)) {
     unreachable; // the library says which of the cases it did
 }
 
-/// A case of `selectSlice`: `Channel.onRecvInto` and `Channel.onSendFrom` make it. It may be used again, by one call at a time.
+/// A case of `selectSlice`: `Channel.onRecvInto` and `Channel.onSendFrom` make it. It may be used again, by one call
+/// at a time.
 pub const Case = extern struct {
     raw: c.gmx_select_case,
 

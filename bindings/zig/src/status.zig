@@ -69,7 +69,8 @@ pub fn toStatus(err: anyerror) c.Status {
 /// Whether wrong calls end the process: in builds with safety checks, Debug and ReleaseSafe.
 pub const checked = builtin.mode.runtimeSafety();
 
-/// For a call that returns nothing, and fails only if the call is wrong: in a checked build the process ends with its name.
+/// For a call that returns nothing, and fails only if the call is wrong: in a checked build the process ends with its
+/// name.
 pub inline fn must(comptime call: []const u8, status: c.Status) void {
     if (checked and status < 0) wrong(call, status);
 }
@@ -80,7 +81,8 @@ pub fn wrong(comptime call: []const u8, status: c.Status) noreturn {
     std.debug.panic("gomax: {s}: {s} ({s})", .{ call, c.gmx_strerror(status), c.gmx_err_name(status) });
 }
 
-/// In a checked build the process ends if the object was never initialised, or was by `undefined`, or its `deinit` has been.
+/// In a checked build the process ends if the object was never initialised, or was by `undefined`, or its `deinit`
+/// has been.
 pub inline fn defined(comptime call: []const u8, object: anytype) void {
     if (checked and std.mem.allEqual(u8, std.mem.asBytes(object), 0xaa))
         std.debug.panic("gomax: {s}: the object is undefined", .{call});

@@ -1,5 +1,5 @@
-//! Locks and counts. All of them are ready as `.{}`, need no end, and may be used by Gs and by plain threads. Do not copy
-//! or move one that is in use.
+//! Locks and counts. All of them are ready as `.{}`, need no end, and may be used by Gs and by plain threads. Do not
+//! copy or move one that is in use.
 const std = @import("std");
 const c = @import("c.zig");
 const status = @import("status.zig");
@@ -15,7 +15,7 @@ fn tried(s: c.Status) bool {
     return s == c.GMX_OK;
 }
 
-/// A mutex knows who locked it: `error.Deadlock` for a second lock by the same G.
+/// A mutex knows its owner: `error.Deadlock` for a second lock by the same G.
 pub const Mutex = struct {
     raw: c.gmx_mutex = .{},
 
@@ -31,7 +31,8 @@ pub const Mutex = struct {
         status.defined("Mutex.tryLock", m);
         return tried(c.gmx_mutex_try_lock(&m.raw));
     }
-    /// For the owner. The call of another, or for a free mutex, is wrong, and has no effect where calls are not checked.
+    /// For the owner. The call of another, or for a free mutex, is wrong, and has no effect where calls are not
+    /// checked.
     pub fn unlock(m: *Mutex) void {
         status.defined("Mutex.unlock", m);
         status.must("Mutex.unlock", c.gmx_mutex_unlock(&m.raw));
@@ -67,8 +68,8 @@ pub const RecursiveMutex = struct {
     }
 };
 
-/// Waits until `wakeAddress`, if the word is `expected`: what `std.Io.futexWait` is. It may come back without a reason: look
-/// at the word again, in a loop. Words of 1, 2, 4 or 8 bytes.
+/// Waits until `wakeAddress`, if the word is `expected`: what `std.Io.futexWait` is. It may come back without a
+/// reason: look at the word again, in a loop. Words of 1, 2, 4 or 8 bytes.
 pub fn waitOnAddress(comptime T: type, word: *const T, expected: T) Error!void {
     return waitOnAddressTimeout(T, word, expected, null);
 }

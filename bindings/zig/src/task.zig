@@ -24,8 +24,9 @@ pub const Options = struct {
     inherit: bool = false,
     /// For `Task.cancel`.
     cancellable: bool = false,
-    /// Holds arguments and result until both the G and its handle are done with them, and the G may be the one that frees them:
-    /// it must be thread-safe, and outlive the G. `error.Invalid` for the plain interface of a `FixedBufferAllocator`.
+    /// Holds arguments and result until both the G and its handle are done with them, and the G may be the one that
+    /// frees them: it must be thread-safe, and outlive the G. `error.Invalid` for the plain interface of a
+    /// `FixedBufferAllocator`.
     allocator: Allocator = boxes.default_allocator,
 
     fn flags(options: Options) u32 {
@@ -43,8 +44,8 @@ pub const Options = struct {
 
 /// A G that returns `T`. It must end in `join`, or in `deinit`, which lets it run on by itself.
 ///
-/// A task has one owner. A copy of it is the same handle: once one of them was joined or given up, `join` of the other is
-/// `error.Stale` and its `deinit` is a wrong call. Two copies must not be joined at the same time.
+/// A task has one owner. A copy of it is the same handle: once one of them was joined or given up, `join` of the
+/// other is `error.Stale` and its `deinit` is a wrong call. Two copies must not be joined at the same time.
 pub fn Task(comptime T: type) type {
     return struct {
         const Self = @This();
@@ -115,7 +116,7 @@ pub fn goWith(options: Options, comptime func: anytype, args: Args(func)) Error!
     return .{ .g = g, .cell = &box.cell };
 }
 
-/// Starts a G that nobody waits for. It returns nothing, so that no error is lost.
+/// Starts a G that no caller waits for. Its function returns nothing, so that no error is lost.
 pub fn goDetached(comptime func: anytype, args: Args(func)) Error!void {
     const Copy = struct {
         args: Args(func),

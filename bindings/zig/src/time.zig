@@ -8,8 +8,8 @@ const Error = status.Error;
 const Args = boxes.Args;
 const Allocator = std.mem.Allocator;
 
-/// A duration of the standard library as the nanoseconds of a timeout: `ch.recvTimeout(gomax.ns(.fromMilliseconds(5)))`. What
-/// does not fit becomes the longest, or the shortest.
+/// A duration of the standard library as the nanoseconds of a timeout:
+/// `ch.recvTimeout(gomax.ns(.fromMilliseconds(5)))`. What does not fit becomes the longest, or the shortest.
 pub fn ns(duration: std.Io.Duration) i64 {
     return std.math.lossyCast(i64, duration.nanoseconds);
 }
@@ -23,8 +23,8 @@ pub fn now() i64 {
     return c.gmx_now();
 }
 
-/// The moment at which a timeout ends that begins now; and what is left until then, 0 if it has passed. For several waits that
-/// share one end.
+/// The moment at which a timeout ends that begins now; and what is left until then, 0 if it has passed. For several
+/// waits that share one end.
 pub fn deadline(timeout: ?i64) i64 {
     return c.gmx_deadline(c.limit(timeout));
 }
@@ -46,8 +46,8 @@ pub const After = struct {
     }
 };
 
-/// Runs `func(args...)` after so many nanoseconds. It returns nothing, or an error or nothing: an error is reported by `std.log`.
-/// End it with `stop`, also when it has run.
+/// Runs `func(args...)` after so many nanoseconds. It returns nothing, or an error or nothing: an error is reported
+/// by `std.log`. End it with `stop`, also when it has run.
 pub fn after(delay: i64, comptime func: anytype, args: Args(func)) Error!After {
     return afterAlloc(boxes.default_allocator, delay, func, args);
 }
@@ -81,7 +81,8 @@ const Later = struct {
     }
 };
 
-/// A channel that gets the time of `now` once, after so many nanoseconds; null: never. `deinit` at any moment ends its timer too.
+/// A channel that gets the time of `now` once, after so many nanoseconds; null: never. `deinit` at any moment ends
+/// its timer too.
 pub fn afterChannel(delay: ?i64) Error!chan.Channel(i64) {
     var raw: ?*c.Chan = null;
     try status.check(c.gmx_after(c.limit(delay), &raw));
@@ -98,7 +99,7 @@ pub const Timer = struct {
         return create(c.limit(delay), 0);
     }
 
-    /// Fires every so many nanoseconds. Who is slow loses some.
+    /// Fires every so many nanoseconds. A receiver that is slow misses some.
     pub fn ticker(period: i64) Error!Timer {
         if (period <= 0) return error.Invalid;
         return create(period, period);

@@ -7,11 +7,11 @@ const chan = @import("chan.zig");
 const Error = status.Error;
 const Allocator = std.mem.Allocator;
 
-/// A token of cancellation: a wait for an event under it ends with `error.Canceled` when it is cancelled.
+/// A token of cancellation: a wait for an event under it ends with `error.Canceled` when it is canceled.
 pub const Token = struct {
     raw: c.Cancel,
 
-    /// Is cancelled after so many nanoseconds (null: never), or when `parent` is.
+    /// Is canceled after so many nanoseconds (null: never), or when `parent` is.
     pub fn init(parent: ?Token, timeout: ?i64) Error!Token {
         var raw: c.Cancel = 0;
         try status.check(c.gmx_cancel_new(if (parent) |p| p.raw else 0, c.limit(timeout), &raw));
@@ -28,16 +28,16 @@ pub const Token = struct {
     pub fn isCanceled(token: Token) bool {
         return c.gmx_cancel_is_cancelled(token.raw);
     }
-    /// With a reason of one's own, a status below 0.
+    /// With a reason of the program, a status below 0.
     pub fn cancelBecause(token: Token, why: c.Status) Error!void {
         return status.check(c.gmx_cancel_now_because(token.raw, why));
     }
-    /// Nothing if it is not cancelled; `error.Canceled` by hand, `error.Timeout` by its deadline, `error.Unexpected` for a
-    /// reason of one's own: see `reasonStatus`.
+    /// Nothing if it is not canceled; `error.Canceled` by hand, `error.Timeout` by its deadline, `error.Unexpected`
+    /// for a reason of the program: see `reasonStatus`.
     pub fn reason(token: Token) Error!void {
         return status.check(try token.reasonStatus());
     }
-    /// `c.GMX_OK` if it is not cancelled.
+    /// `c.GMX_OK` if it is not canceled.
     pub fn reasonStatus(token: Token) Error!c.Status {
         var why: c.Status = c.GMX_OK;
         try status.check(c.gmx_cancel_reason(token.raw, &why));
@@ -49,14 +49,14 @@ pub const Token = struct {
         try status.check(c.gmx_cancel_deadline(token.raw, &when));
         return if (when == c.GMX_FOREVER) null else when;
     }
-    /// Is closed when the token is cancelled, for `select`; nothing is ever sent there. The caller has a reference.
+    /// Is closed when the token is canceled, for `select`; nothing is ever sent there. The caller has a reference.
     pub fn done(token: Token) Error!chan.Channel(void) {
         var raw: ?*c.Chan = null;
         try status.check(c.gmx_cancel_chan(token.raw, &raw));
         return .{ .raw = raw };
     }
-    /// Runs `func(args...)` on a G of its own when the token is cancelled. It returns nothing, or an error or nothing: an error
-    /// is reported by `std.log`. End it with `stop`, also when it has run.
+    /// Runs `func(args...)` on a G of its own when the token is canceled. It returns nothing, or an error or nothing:
+    /// an error is reported by `std.log`. End it with `stop`, also when it has run.
     pub fn after(token: Token, comptime func: anytype, args: boxes.Args(func)) Error!Hook {
         return token.afterAlloc(boxes.default_allocator, func, args);
     }
@@ -96,7 +96,7 @@ const Hooking = struct {
     }
 };
 
-/// A function that runs on a G of its own when a token is cancelled.
+/// A function that runs on a G of its own when a token is canceled.
 pub const Hook = struct {
     hook: c.Hook,
     func: boxes.Kept,
@@ -110,7 +110,8 @@ pub const Hook = struct {
     }
 };
 
-/// No token ends what the caller waits for, until `end`: for what has to be tidied up after a cancellation. Shields nest.
+/// No token ends what the caller waits for, until `end`: for what has to be tidied up after a cancellation. Shields
+/// nest.
 ///
 ///     const shielded = try gomax.shield();
 ///     defer shielded.end();

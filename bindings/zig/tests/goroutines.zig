@@ -49,7 +49,7 @@ fn timesOut() !void {
     var up = try gomax.goWith(.{ .allocator = std.testing.allocator }, waits, .{&sema});
     up.deinit();
     try sema.release();
-    try gomax.goDetachedWith(.{ .name = "nobody's" }, waits, .{&sema});
+    try gomax.goDetachedWith(.{ .name = "alone" }, waits, .{&sema});
     try sema.release();
     while (gomax.numG() > 1) try gomax.yield();
 }

@@ -91,7 +91,7 @@ fn locks() !void {
     try wg.wait();
     try expectEqual(0, serials.load(.monotonic));
 
-    // all at once: whoever waits is under the mutex until it does
+    // all at once: a waiter has the mutex until it waits
     var waiting: u32 = 0;
     for (0..10) |_| try wg.go(waitsForAll, .{ &g, &waiting });
     while (true) {

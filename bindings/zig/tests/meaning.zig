@@ -1,5 +1,5 @@
-//! The scenarios of docs/meaning.md, as a user of this module would write them. Without an argument prints their names; with one
-//! runs that, and prints its outcome. ci/meaning.py compares.
+//! The scenarios of docs/meaning.md, as a user of this module would write them. Without an argument prints their
+//! names; with one runs that, and prints its outcome. ci/meaning.py compares.
 const std = @import("std");
 const gomax = @import("gomax");
 const ms = gomax.ns_per_ms;
@@ -309,7 +309,7 @@ pub fn @"recv-past-moment"(said: *Said) !void {
     said.say(never.recvTimeout(gomax.timeLeft(std.math.minInt(i64))));
 }
 
-/// Says what `func(args...)` comes to under a token that is cancelled when it waits at `ch`.
+/// Says what `func(args...)` comes to under a token that is canceled when it waits at `ch`.
 fn sayCanceled(said: *Said, ch: Ints, comptime func: anytype, args: anytype) !void {
     const token: gomax.Token = try .init(null, null);
     defer token.deinit();

@@ -113,7 +113,6 @@ test "a scope with a body, without memory" {
 }
 
 fn inGroup(gpa: Allocator) !void {
-    defer alone() catch {};
     var wg: gomax.WaitGroup = .{};
     var total: std.atomic.Value(u64) = .init(0);
     wg.goAlloc(gpa, addTo, .{ &total, big }) catch |err| {

@@ -1,5 +1,6 @@
-//! Channels and select against models of them: step by step in one G, and by counting the values of many Gs and threads. What is
-//! drawn at random is drawn from the seed of the run, which is printed where a test fails: `zig build test --seed N`.
+//! Channels and select against models of them: step by step in one G, and by counting the values of many Gs and
+//! threads. What is drawn at random is drawn from the seed of the run, which is printed where a test fails: `zig
+//! build test --seed N`.
 const std = @import("std");
 const gomax = @import("gomax");
 const onG = @import("check.zig").onG;

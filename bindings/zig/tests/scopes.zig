@@ -34,7 +34,7 @@ fn scopes() !void {
         try expectError(error.Timeout, scope.wait());
         try expectEqual(gomax.c.GMX_SCOPE_DEADLINE, scope.end.by);
     }
-    { // left by an error of the one who made it: deinit cancels and waits
+    { // left by an error of its maker: deinit cancels and waits
         var scope: gomax.Scope(anyerror) = try .init(null);
         defer scope.deinit();
         try scope.go(forever, .{});
@@ -210,7 +210,7 @@ fn tasksAreCancelled() !void {
     try plain.join();
 }
 
-test "a task is cancelled" {
+test "a task is canceled" {
     try onG(tasksAreCancelled);
 }
 

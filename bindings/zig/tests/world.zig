@@ -127,7 +127,7 @@ fn safepoints() !void {
     try t.join();
 }
 
-test "a loop that polls makes way" {
+test "a loop that polls can be stopped" {
     try onG(safepoints);
 }
 
@@ -183,7 +183,7 @@ fn parksAndTells(who: *std.atomic.Value(gomax.c.G)) !void {
 }
 
 fn parks() !void {
-    for (0..200) |_| { // the one who readies may be faster than the park
+    for (0..200) |_| { // the caller of ready may be faster than the park
         var who: std.atomic.Value(gomax.c.G) = .init(0);
         var waiter = try gomax.go(parksAndTells, .{&who});
         while (who.load(.acquire) == 0) try gomax.yield();

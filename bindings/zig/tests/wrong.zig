@@ -1,5 +1,6 @@
-//! Wrong calls. Without an argument prints their names; with one makes that call. A checked build ends with a panic that names it;
-//! an unchecked one ends well, but where the name begins with "always ". tests/wrong.py holds every one to that.
+//! Wrong calls. Without an argument prints their names; with one makes that call. A checked build ends with a panic
+//! that names it; an unchecked one ends well, but where the name begins with "always ". tests/wrong.py holds every
+//! one to that.
 const std = @import("std");
 const gomax = @import("gomax");
 
@@ -176,6 +177,16 @@ pub fn @"always Scope.deinit, in a goroutine of it"() !void {
 }
 pub fn @"always Scope.run, pinned"() !void {
     try Scope.run(null, pinnedBody, .{});
+}
+
+fn yieldsOnce(out: *gomax.Generator(u32)) !void {
+    try out.yield(1);
+}
+pub fn @"always Generator.deinit, pinned"() !void {
+    const generator = try gomax.Generator(u32).init(.{}, yieldsOnce, .{});
+    _ = try generator.next();
+    _ = try gomax.pin();
+    generator.deinit();
 }
 
 // ---- objects that are undefined, as `deinit` leaves them; checked builds only
