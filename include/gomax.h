@@ -1,15 +1,49 @@
 /*
  * libgomax 0.2.0: the scheduler of the Go runtime (goroutines, threads, processors) for C.
  *
- * Every function says: what it does; Blocks (G, thread or never); Call from (which contexts may); Safepoint (whether it
- * is one); Migrates (whether the G may be on another thread afterwards: no errno, no address of a thread-local variable
- * survives such a call); Owns; Returns; Since. A call from a context that may not make it returns an error and changes
- * nothing. Zero is the default everywhere, times are nanoseconds, GMX_FOREVER is a timeout without an end and one of
- * 0 or less has passed, out-parameters are written only on success.
+ * Words
  *
- * GMX_MUST_USE stands on a function that writes its answer through a pointer that may not be NULL, or that may fail although it is
- * called correctly and then leaves the caller without the event, the lock, the goroutine or the call that the caller goes on
- * to rely on. It does not stand on what gives back, ends, wakes or lets time pass, nor on what only a wrong call makes fail.
+ *   G, goroutine     a function that runs on a stack of its own. A thread runs it, and another thread may run it after
+ *                    a wait.
+ *   M, thread        a thread of the system that runs goroutines: a worker thread, which the library makes, or an
+ *                    attached thread.
+ *   P, processor     the right to run goroutines. A thread holds one P while it runs a goroutine; gmx_gomaxprocs says
+ *                    how many there are, and so how many goroutines run at the same time.
+ *   safe point       a call in which a goroutine lets a stop of the world, a barrier or the end of its slice happen:
+ *                    every wait, every yield, every gmx_safepoint.
+ *   to migrate       to continue on another thread behind the call. No errno and no address of a thread-local variable
+ *                    survives it.
+ *   token            what cancels waits: gmx_cancel.
+ *
+ * Contexts: what the line "Call from" of a function speaks of
+ *
+ *   goroutine             a function that was spawned. It may call everything.
+ *   goroutine in a        between gmx_enter_syscall and gmx_exit_syscall. It may call what never blocks and needs no
+ *   syscall               P; the rest returns GMX_EINSYSCALL.
+ *   pinned goroutine      between gmx_pin and gmx_unpin. It may call what never blocks; the rest returns GMX_ENOTG.
+ *   attached thread       a thread of the host after gmx_attach_thread, or in gmx_callback: a goroutine that is tied
+ *                         to its thread. It may call everything but gmx_goexit.
+ *   foreign thread        any other thread of the host. It may call what need not be on a goroutine, and waits as a
+ *                         thread.
+ *   scheduler's callback  the function of gmx_for_each_p, the commit of gmx_park. It may call what never blocks.
+ *   stopped world         the caller that has stopped it. It may call what never blocks, and what reads the whole
+ *                         scheduler.
+ *
+ * A call from a context that may not make it returns an error and changes nothing. No function may be called from a
+ * signal handler.
+ *
+ * What holds unless a function says otherwise
+ *
+ *   Blocks: never.                Call from: every context.       Safepoint: no.       Migrates: no.
+ *   Cancellable: no.              Owns: nothing.                  Since: 0.1
+ *
+ *   Zero is the default of every field and ready to use. Times are nanoseconds; a timeout of 0 or less has passed, and
+ *   GMX_FOREVER never passes. What a pointer points to is written on success only.
+ *
+ *   GMX_MUST_USE marks a function that writes its answer through a pointer that may not be NULL, and one that may fail
+ *   although it is called correctly and then leaves the caller without the event, the lock, the goroutine or the call
+ *   that the caller relies on. It does not mark what unlocks, ends, wakes or lets time pass, nor what only a wrong
+ *   call makes fail.
  *
  * Clean C99 and C++11. Generated from the source: edit src/capi and run `make header`.
  */
@@ -121,28 +155,16 @@ enum {
 /**
  * A short English text for a status, also for the negative of any errno. Counts (values above zero) are "no error".
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the text is static; nobody frees it.
  * Returns: never NULL; "unknown status" for a value that is none.
- * Since: 0.1
  */
 GMX_API const char *gmx_strerror(gmx_status status);
 
 /**
  * The name of a status, such as "GMX_EINVAL"; for another errno its own, such as "ENOENT".
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the name is static; nobody frees it.
  * Returns: never NULL; "GMX_EUNKNOWN" for a value that is none, "GMX_OK" for counts.
- * Since: 0.1
  */
 GMX_API const char *gmx_err_name(gmx_status status);
 
@@ -285,14 +307,8 @@ typedef struct gmx_config {
 /**
  * Fills a gmx_config with the defaults: zeros, and its struct_size.
  *
- * Blocks: never.
  * Call from: every context; it does not start the runtime.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_config_default(struct gmx_config *out);
 
@@ -301,14 +317,10 @@ GMX_MUST_USE GMX_API gmx_status gmx_config_default(struct gmx_config *out);
  *
  * Blocks: never; with GMX_CONFIG_ALL_AT_START the thread, until all threads have begun.
  * Call from: foreign threads.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: config is read during the call; its functions and their arguments stay in use until gmx_shutdown.
  * Returns: GMX_OK; GMX_EBUSY if the runtime is up; GMX_EINVAL for options that cannot be; GMX_ENOMEM or GMX_EAGAIN if there
  * is no memory or no thread for it, GMX_ENOMEM too if guards are required and the runtime made stacks without one before
  * gmx_shutdown; GMX_ESHUTDOWN while its threads are ending (see gmx_shutdown).
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_init(const struct gmx_config *config);
 
@@ -322,13 +334,9 @@ GMX_MUST_USE GMX_API gmx_status gmx_init(const struct gmx_config *config);
  *
  * Blocks: thread.
  * Call from: foreign threads.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: arg stays the caller's.
  * Returns: GMX_OK; GMX_EDEADLK; GMX_EINVAL if fn is NULL; GMX_EPERM on a goroutine, GMX_EINSYSCALL in a syscall, GMX_ENOTG in
  * a scheduler's callback or a stopped world; GMX_ENOMEM; GMX_ESHUTDOWN.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_main(void (*fn)(void*),
                     void *arg);
@@ -346,29 +354,18 @@ GMX_MUST_USE GMX_API gmx_status gmx_main(void (*fn)(void*),
  *
  * Blocks: thread.
  * Call from: foreign threads.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK, also when the runtime is not up; GMX_ETIMEDOUT if goroutines are still alive: the runtime goes on then; or if
  * threads have not ended: another gmx_shutdown waits for them, and a call that needs the runtime succeeds once they have ended;
  * GMX_ESHUTDOWN on a thread of the library that is ending; GMX_EDEADLK on a goroutine or an attached thread; GMX_EINSYSCALL in a syscall; GMX_ENOTG in a scheduler's callback or a
  * stopped world.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_shutdown(int64_t timeout);
 
 /**
  * The version of the library: major << 16 | minor << 8 | patch. GMX_VERSION is that of the header.
  *
- * Blocks: never.
  * Call from: every context; it does not start the runtime.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: the version.
- * Since: 0.1
  */
 GMX_API uint32_t gmx_version(void);
 
@@ -473,15 +470,9 @@ typedef uint32_t gmx_key;
  *
  * Its stack is bound when it first runs: while there is no memory for one it waits its turn.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: arg stays the caller's.
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime
  * ends.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_spawn(void (*fn)(void*), void *arg);
 
@@ -493,11 +484,6 @@ GMX_MUST_USE GMX_API gmx_status gmx_spawn(void (*fn)(void*), void *arg);
  *     struct job job = {.from = 0, .to = 100};
  *     gmx_status status = gmx_spawn_copy(work, &job, sizeof job);
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: args stays the caller's, and may go when the call is over.
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL, size exceeds GMX_SPAWN_COPY_MAX, or args is NULL and size is not 0;
  * GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime ends.
@@ -508,15 +494,11 @@ GMX_MUST_USE GMX_API gmx_status gmx_spawn_copy(void (*fn)(void*), const void *ar
 /**
  * As gmx_spawn, with options; NULL options are the defaults. Writes the handle to *g unless g is NULL.
  *
- * Blocks: never.
- * Call from: every context.
  * Safepoint: no, but for GMX_SPAWN_CHILD_FIRST.
  * Migrates: with GMX_SPAWN_CHILD_FIRST on a goroutine.
- * Cancellable: no.
  * Owns: a joinable goroutine's descriptor is the caller's until gmx_join or gmx_detach.
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL, for unknown flags, for GMX_SPAWN_LAST with GMX_SPAWN_CHILD_FIRST, or for
  * a stack of more than 1 GiB; GMX_ENOMEM; GMX_ESHUTDOWN.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_spawn_with(const struct gmx_spawn_opts *opts,
                           void (*fn)(void*),
@@ -537,21 +519,14 @@ GMX_MUST_USE GMX_API gmx_status gmx_spawn_with(const struct gmx_spawn_opts *opts
  * Owns: on GMX_OK the goroutine's descriptor is the library's again.
  * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ESTALE for a handle that was joined or never was; GMX_EINVAL if the
  * goroutine cannot be joined; GMX_EDEADLK for itself; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_join(gmx_g g, int64_t timeout);
 
 /**
  * Gives up the right to join a goroutine.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the goroutine's descriptor is the library's again.
  * Returns: GMX_OK; GMX_ESTALE; GMX_EINVAL if it cannot be joined; GMX_EBUSY while somebody waits for it.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_detach(gmx_g g);
 
@@ -562,10 +537,7 @@ GMX_API gmx_status gmx_detach(gmx_g g);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_ENOTG, GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_yield(void);
 
@@ -573,43 +545,26 @@ GMX_API gmx_status gmx_yield(void);
  * Ends the calling goroutine from wherever it is; its stack is not unwound. What it held (a pin, a stopped world, a
  * syscall) is ended; its key destructors run.
  *
- * Blocks: never.
  * Call from: G, also in a syscall, pinned or with the world stopped. Not an attached thread's, nor in a callback.
  * Safepoint: yes.
  * Migrates: does not return.
- * Cancellable: no.
  * Owns: what the goroutine had allocated stays allocated.
  * Returns: only if it may not: GMX_EPERM on an attached or a foreign thread or within gmx_callback, GMX_ENOTG in a
  * scheduler's callback.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_goexit(void);
 
 /**
  * The goroutine that the caller runs on.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: its handle; 0 on a foreign thread and in a scheduler's callback.
- * Since: 0.1
  */
 GMX_API gmx_g gmx_self(void);
 
 /**
  * The number of the calling goroutine: small, counts up, for people and logs.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: the number; 0 on a foreign thread and in a scheduler's callback.
- * Since: 0.1
  */
 GMX_API uint64_t gmx_goid(void);
 
@@ -622,10 +577,6 @@ GMX_API uint64_t gmx_goid(void);
  * Blocks: never. The first call on a thread of the host asks the C library, which reads a file of /proc on the main
  * thread and may allocate; later ones are some loads.
  * Call from: every context; it does not start the runtime.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EINVAL if lo or hi is NULL; GMX_ENOTSUP on a stack that belongs to neither the thread nor the
  * calling goroutine (coroutines of the host, sigaltstack, a child of fork on a goroutine's stack), and where the C
  * library does not know the thread's.
@@ -637,14 +588,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_stack_bounds(void **lo, void **hi);
  * How many goroutines are alive: attached threads and threads in gmx_callback count, other threads of the host do not.
  * A glance, unless the world is stopped.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: the count; 0 when the runtime is not up.
- * Since: 0.1
  */
 GMX_API int64_t gmx_num_g(void);
 
@@ -667,7 +611,6 @@ GMX_API int64_t gmx_num_g(void);
  * Cancellable: yes.
  * Owns: arg stays the caller's.
  * Returns: GMX_OK when it was readied, or was not parked; GMX_ECANCELED; GMX_ENOTG, GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_park(bool (*commit)(void*, gmx_g), void *arg, const char *reason);
 
@@ -697,15 +640,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_park_timeout(bool (*commit)(void*, gmx_g),
 /**
  * Makes a goroutine runnable that gmx_park or gmx_park_timeout has parked.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM if it is not parked (it runs, it waits for something else, or its park has ended
  * otherwise); GMX_ESTALE.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_ready(gmx_g g);
 
@@ -713,28 +649,17 @@ GMX_API gmx_status gmx_ready(gmx_g g);
  * Ties the calling goroutine to its thread: it runs nowhere else, and nothing else runs there, until as many unlocks.
  * A goroutine that ends locked takes its thread with it.
  *
- * Blocks: never.
  * Call from: G, attached thread (which is tied already; calls are counted); also pinned, and with the world stopped.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the thread.
  * Returns: GMX_OK; GMX_EAGAIN after 2^32-1 locks; GMX_ENOTG, GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_lock_os_thread(void);
 
 /**
  * Takes one gmx_lock_os_thread back.
  *
- * Blocks: never.
  * Call from: G, attached thread; also pinned, and with the world stopped.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM without a lock; GMX_ENOTG, GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_unlock_os_thread(void);
 
@@ -742,57 +667,33 @@ GMX_API gmx_status gmx_unlock_os_thread(void);
  * Makes a key under which each goroutine has a value of its own, NULL at first. destructor, unless NULL, is called on
  * the goroutine at its end with a value that is not NULL.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the key is the caller's until gmx_key_delete.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_EAGAIN when 64 keys are in use.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_key_create(void (*destructor)(void*), gmx_key *out);
 
 /**
  * Ends a key. Values that goroutines still have under it are forgotten, without the destructor.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: what the values point to stays the caller's.
  * Returns: GMX_OK; GMX_EINVAL for a key that is none.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_key_delete(gmx_key key);
 
 /**
  * Sets the calling goroutine's value under a key.
  *
- * Blocks: never.
  * Call from: G, attached thread, also in a syscall or a stopped world.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the destructor gets the value at the goroutine's end; a value that is replaced stays the caller's.
  * Returns: GMX_OK; GMX_EINVAL for a key that is none; GMX_ENOMEM; GMX_ENOTG on a foreign thread or in a scheduler's
  * callback.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_key_set(gmx_key key, void *value);
 
 /**
  * The calling goroutine's value under a key.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: the value; NULL if none was set, for a key that is none, and where there is no goroutine.
- * Since: 0.1
  */
 GMX_API void *gmx_key_get(gmx_key key);
 
@@ -823,11 +724,7 @@ typedef struct gmx_cleanup {
  *     parse(buffer); // may end the goroutine
  *     gmx_cleanup_pop(&c, true);
  *
- * Blocks: never.
  * Call from: G, attached thread, also in a syscall or a stopped world.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: c is the library's until it is popped or its function is called.
  * Returns: GMX_OK; GMX_EINVAL if c or fn is NULL, c is not aligned, or c was pushed last already; GMX_ENOTG on a foreign thread or in
  * a scheduler's callback.
@@ -881,11 +778,6 @@ typedef uint64_t gmx_coro;
  *
  * opts: as for gmx_spawn_with; the only flag is GMX_SPAWN_WIPE. NULL: the defaults.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the coroutine is the caller's until its function has ended, or gmx_coro_free. arg stays the caller's.
  * Returns: GMX_OK; GMX_EINVAL if fn or co is NULL, for unknown flags, or for a stack of more than 1 GiB; GMX_ENOMEM;
  * GMX_ESHUTDOWN from a thread of the host while the runtime ends.
@@ -912,7 +804,6 @@ GMX_MUST_USE GMX_API gmx_status gmx_coro_new(void (*fn)(void*),
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
- * Cancellable: no.
  * Owns: with GMX_ECLOSED the coroutine is the library's again.
  * Returns: to the resumer GMX_OK when the coroutine has yielded, GMX_ECLOSED when its function has ended: the handle is stale
  * then. To the coroutine GMX_OK when it is resumed; GMX_ECANCELED when somebody wants it to end (gmx_coro_free), then and from
@@ -931,7 +822,6 @@ GMX_MUST_USE GMX_API gmx_status gmx_coro_switch(gmx_coro co);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
- * Cancellable: no.
  * Owns: the coroutine is the library's again.
  * Returns: GMX_OK; GMX_ESTALE if it has ended, or never was; GMX_EBUSY if it runs or waits; GMX_EDEADLK for the coroutine
  * itself; GMX_EINVAL for a goroutine that is no coroutine; GMX_ENOTG, GMX_EINSYSCALL.
@@ -954,11 +844,9 @@ typedef uint32_t gmx_p_key;
  * Call from: G, attached thread, foreign thread; n <= 0 from every context.
  * Safepoint: yes.
  * Migrates: yes.
- * Cancellable: no.
  * Owns: nothing. Values of P-local keys stay with a P that goes, and come back with it.
  * Returns: the previous number, or a negative status: GMX_ENOMEM (nothing is changed), GMX_ENOTG, GMX_EINSYSCALL,
  * GMX_ESHUTDOWN.
- * Since: 0.1
  */
 GMX_API int32_t gmx_gomaxprocs(int32_t n);
 
@@ -966,14 +854,8 @@ GMX_API int32_t gmx_gomaxprocs(int32_t n);
  * What the default for the number of Ps is: the CPUs that this process may use (its affinity), and no more than the tightest
  * CPU quota of its control group and all visible ancestors, rounded up and at least 2.
  *
- * Blocks: never.
  * Call from: every context; it does not start the runtime.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: the number, at least 1.
- * Since: 0.1
  */
 GMX_API int32_t gmx_num_cpu(void);
 
@@ -984,10 +866,7 @@ GMX_API int32_t gmx_num_cpu(void);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_ENOMEM, GMX_ENOTG, GMX_EINSYSCALL, GMX_ESHUTDOWN.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_set_default_gomaxprocs(void);
 
@@ -995,56 +874,36 @@ GMX_API gmx_status gmx_set_default_gomaxprocs(void);
  * Keeps the calling goroutine on its P until gmx_unpin: no other goroutine uses this P meanwhile. For short stretches:
  * whatever needs every P waits. Nests. In the function of gmx_for_each_p it tells for which P that runs.
  *
- * Blocks: never.
  * Call from: G, attached thread, a function of gmx_for_each_p, a caller that has stopped the world.
- * Safepoint: no.
  * Migrates: no, and not until gmx_unpin.
- * Cancellable: no.
  * Owns: the P. While pinned, calls that may block, gmx_yield and gmx_enter_syscall give GMX_ENOTG.
  * Returns: the number of the P, 0 or more; GMX_ENOTG without a P; GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_API int32_t gmx_pin(void);
 
 /**
  * Takes one gmx_pin back.
  *
- * Blocks: never.
  * Call from: where gmx_pin was called.
  * Safepoint: the last one is.
  * Migrates: the last one may.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM if it is not pinned; GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_unpin(void);
 
 /**
  * Makes a key under which each P has a value of its own, NULL at first.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the key is the caller's until gmx_p_key_delete.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_EAGAIN when 64 keys are in use.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_p_key_create(gmx_p_key *out);
 
 /**
  * Ends a key; the values under it are forgotten.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: what the values point to stays the caller's.
  * Returns: GMX_OK; GMX_EINVAL for a key that is none.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_p_key_delete(gmx_p_key key);
 
@@ -1052,28 +911,17 @@ GMX_API gmx_status gmx_p_key_delete(gmx_p_key key);
  * Sets the value of the current P under a key. Pin first, or be in a function of gmx_for_each_p: otherwise the P may be
  * another one by the next line.
  *
- * Blocks: never.
  * Call from: G, attached thread, a function of gmx_for_each_p, a caller that has stopped the world.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the value stays the caller's.
  * Returns: GMX_OK; GMX_EINVAL for a key that is none; GMX_ENOTG without a P; GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_p_set(gmx_p_key key, void *value);
 
 /**
  * The value of the current P under a key.
  *
- * Blocks: never.
  * Call from: as gmx_p_set.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: the value; NULL if none was set, for a key that is none, and without a P.
- * Since: 0.1
  */
 GMX_API void *gmx_p_get(gmx_p_key key);
 
@@ -1081,28 +929,14 @@ GMX_API void *gmx_p_get(gmx_p_key key);
  * The value of P number p under a key, also of a P beyond the present number. For a stopped world or a function of
  * gmx_for_each_p for that P; elsewhere it is a glance.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: the value; NULL if there is none.
- * Since: 0.1
  */
 GMX_API void *gmx_p_get_of(gmx_p_key key, int32_t p);
 
 /**
  * How many Ps were ever made: those from gmx_gomaxprocs(0) on rest, with their values.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: the count; 0 when the runtime is not up.
- * Since: 0.1
  */
 GMX_API int32_t gmx_p_count(void);
 
@@ -1112,14 +946,9 @@ GMX_API int32_t gmx_p_count(void);
  * The goroutine is about to call something that may block its thread. Its P stays within reach for a quick return, and
  * is taken by others when the call lasts. Until gmx_exit_syscall only calls that never block are allowed.
  *
- * Blocks: never.
  * Call from: G, attached thread.
  * Safepoint: yes.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EINSYSCALL if it is in one already; GMX_ENOTG.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_enter_syscall(void);
 
@@ -1130,24 +959,16 @@ GMX_API gmx_status gmx_enter_syscall(void);
  * Call from: G in a syscall.
  * Safepoint: yes.
  * Migrates: yes.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM without an enter.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_exit_syscall(void);
 
 /**
  * As gmx_enter_syscall for a call that is sure to block: the P is handed on at once.
  *
- * Blocks: never.
  * Call from: G, attached thread.
  * Safepoint: yes.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EINSYSCALL if it is in one already; GMX_ENOTG.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_enter_syscall_blocking(void);
 
@@ -1159,10 +980,8 @@ GMX_API gmx_status gmx_enter_syscall_blocking(void);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes, after fn.
- * Cancellable: no.
  * Owns: arg stays the caller's.
  * Returns: GMX_OK when fn has returned; GMX_EINVAL if fn is NULL; GMX_EINSYSCALL, GMX_ENOTG.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_blocking(void (*fn)(void*),
                         void *arg);
@@ -1185,11 +1004,6 @@ typedef uint64_t gmx_class;
  *     gmx_status status = gmx_class_new(2, "blas", &blas);
  *     if (status == GMX_OK) status = gmx_blocking_in(blas, multiply, &matrices, GMX_FOREVER);
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the class is the caller's until gmx_class_free.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL or limit is 0; GMX_ENOMEM; GMX_ESHUTDOWN.
  * Since: 0.2
@@ -1201,11 +1015,6 @@ GMX_MUST_USE GMX_API gmx_status gmx_class_new(uint32_t limit,
 /**
  * Ends a class.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the class is the library's again.
  * Returns: GMX_OK; GMX_EBUSY while calls of it run or wait; GMX_ESTALE.
  * Since: 0.2
@@ -1317,10 +1126,8 @@ typedef struct gmx_g_info {
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
- * Cancellable: no.
  * Owns: the world, until gmx_start_the_world by the same caller.
  * Returns: GMX_OK; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM; GMX_ESHUTDOWN.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_stop_the_world(const char *reason);
 
@@ -1332,24 +1139,16 @@ GMX_MUST_USE GMX_API gmx_status gmx_stop_the_world(const char *reason);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
- * Cancellable: no.
  * Owns: the world, if GMX_OK.
  * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM; GMX_ESHUTDOWN.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_stop_the_world_timeout(const char *reason, int64_t timeout);
 
 /**
  * Starts the world that the caller has stopped.
  *
- * Blocks: never.
  * Call from: the caller that stopped it.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM if the caller has not stopped it.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_start_the_world(void);
 
@@ -1362,10 +1161,8 @@ GMX_API gmx_status gmx_start_the_world(void);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
- * Cancellable: no.
  * Owns: arg stays the caller's, and is used by several threads at the same time.
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOTG, GMX_EINSYSCALL; GMX_ESHUTDOWN.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_for_each_p(void (*fn)(void*),
                           void *arg);
@@ -1374,14 +1171,9 @@ GMX_MUST_USE GMX_API gmx_status gmx_for_each_p(void (*fn)(void*),
  * Calls fn(arg, info) for every goroutine, in a world that the caller has stopped: for a collector that scans roots, or
  * for a look at everything. Attached threads and threads in a callback are among them; their stacks are the host's.
  *
- * Blocks: never.
  * Call from: a caller that has stopped the world.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: info is the library's, good during the call.
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_EPERM if the caller has not stopped the world.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_for_each_g(void (*fn)(void*, const struct gmx_g_info*), void *arg);
 
@@ -1393,10 +1185,7 @@ GMX_API gmx_status gmx_for_each_g(void (*fn)(void*, const struct gmx_g_info*), v
  * Call from: every context; it does nothing where the caller cannot be asked to stop.
  * Safepoint: yes.
  * Migrates: yes.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: nothing.
- * Since: 0.1
  */
 GMX_API void gmx_safepoint(void);
 
@@ -1405,13 +1194,9 @@ GMX_API void gmx_safepoint(void);
  * nothing where the caller cannot make way.
  *
  * Blocks: the goroutine, while it makes way.
- * Call from: every context.
  * Safepoint: yes.
  * Migrates: yes.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_safepoint_slow(void);
 
@@ -1429,11 +1214,6 @@ GMX_API gmx_status gmx_safepoint_slow(void);
  * gmx_poll_word is not zero while anything is asked of any goroutine: it needs no address of a goroutine's, and sends all that
  * poll it through the library. This one concerns its own goroutine, and may come some milliseconds later, a slice at most.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the word is the library's.
  * Returns: its address; on a foreign thread and in a scheduler's callback that of a word that is always 0. Never NULL.
  * Since: 0.2
@@ -1449,11 +1229,7 @@ GMX_API const uint32_t *gmx_preempt_word(void);
  * Blocks: the thread, until it has a P.
  * Call from: foreign threads.
  * Safepoint: yes.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM if it is attached, or on a goroutine; GMX_EINSYSCALL; GMX_ENOTG; GMX_ENOMEM; GMX_ESHUTDOWN.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_attach_thread(void);
 
@@ -1464,11 +1240,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_attach_thread(void);
  * Blocks: never; in a syscall with values under keys, whose destructors run then, the thread until it has a P.
  * Call from: attached thread, outside of callbacks.
  * Safepoint: yes.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM if the thread is not attached, or within gmx_callback; GMX_ENOTG in a scheduler's callback.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_detach_thread(void);
 
@@ -1480,11 +1252,8 @@ GMX_API gmx_status gmx_detach_thread(void);
  * Blocks: the thread, until it has a P; and as long as fn does.
  * Call from: every context but a scheduler's callback and a stopped world.
  * Safepoint: yes.
- * Migrates: no.
- * Cancellable: no.
  * Owns: arg stays the caller's.
  * Returns: GMX_OK when fn has returned; GMX_EINVAL if fn is NULL; GMX_ENOTG; GMX_ENOMEM; GMX_ESHUTDOWN.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_callback(void (*fn)(void*),
                         void *arg);
@@ -1501,7 +1270,6 @@ GMX_MUST_USE GMX_API gmx_status gmx_callback(void (*fn)(void*),
  * Cancellable: yes.
  * Owns: one of the count.
  * Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if s is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_sema_acquire(uint32_t *s);
 
@@ -1516,36 +1284,24 @@ GMX_MUST_USE GMX_API gmx_status gmx_sema_acquire(uint32_t *s);
  * Owns: one of the count, if GMX_OK.
  * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG,
  * GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_sema_acquire_timeout(uint32_t *s, int64_t timeout);
 
 /**
  * Takes one from a semaphore if there is one.
  *
- * Blocks: never.
- * Call from: every context.
  * Safepoint: unless GMX_OK.
  * Migrates: unless GMX_OK.
- * Cancellable: no.
  * Owns: one of the count, if GMX_OK.
  * Returns: GMX_OK; GMX_EAGAIN if the count is 0; GMX_EINVAL if s is NULL or not aligned.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_sema_try_acquire(uint32_t *s);
 
 /**
  * Gives one to a semaphore, and wakes a waiter if there is one: the first, who runs next on the caller's P.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EBUSY if the count is 2^32-1; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM from a thread that
  * the library did not know and has no memory to know.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_sema_release(uint32_t *s);
 
@@ -1561,11 +1317,8 @@ GMX_API gmx_status gmx_sema_release(uint32_t *s);
  *     gmx_sema_release_handoff(&turn);
  *
  * Blocks: the goroutine, for a moment.
- * Call from: every context.
  * Safepoint: when it hands its P over.
  * Migrates: when it hands its P over.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EBUSY if the count is 2^32-1; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM from a thread that
  * the library did not know and has no memory to know.
  * Since: 0.2
@@ -1580,12 +1333,7 @@ GMX_API gmx_status gmx_sema_release_handoff(uint32_t *s);
  *     while (gmx_sema_waiters(&ready) < 2) gmx_yield();
  *     gmx_sema_release(&ready);
  *
- * Blocks: never.
  * Call from: every context; it does not start the runtime.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: the number, which may have changed by then; 0 if s is NULL or not aligned, and without a runtime.
  * Since: 0.2
  */
@@ -1623,7 +1371,6 @@ GMX_API uint32_t gmx_sema_waiters(const uint32_t *s);
  * Safepoint: yes.
  * Migrates: yes.
  * Cancellable: yes.
- * Owns: nothing.
  * Returns: GMX_OK when it was woken; GMX_EAGAIN if the word differed; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if addr or
  * expected is NULL, the size is another one, or addr is not a multiple of it; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.2
@@ -1637,12 +1384,6 @@ GMX_MUST_USE GMX_API gmx_status gmx_wait_on_address(const void *addr,
  * Wakes those that wait for addr in gmx_wait_on_address, at most n, in the order in which they began to wait. Change the
  * word before. addr is only a name here: the memory may be gone already.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: how many were woken, at most INT32_MAX; GMX_EINVAL if addr is NULL; GMX_ENOMEM from a thread that the library did
  * not know and has no memory to know.
  * Since: 0.2
@@ -1672,7 +1413,6 @@ typedef struct gmx_mutex {
  * Owns: the mutex, until gmx_mutex_unlock by the same goroutine or thread.
  * Returns: GMX_OK; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG,
  * GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_mutex_lock(struct gmx_mutex *m);
 
@@ -1687,47 +1427,30 @@ GMX_API gmx_status gmx_mutex_lock(struct gmx_mutex *m);
  * Owns: the mutex, if GMX_OK.
  * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EDEADLK if the caller has it; GMX_EINVAL if m is NULL or not
  * aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_mutex_lock_timeout(struct gmx_mutex *m, int64_t timeout);
 
 /**
  * Locks a mutex if nobody has it.
  *
- * Blocks: never.
- * Call from: every context.
  * Safepoint: unless GMX_OK.
  * Migrates: unless GMX_OK.
- * Cancellable: no.
  * Owns: the mutex, if GMX_OK.
  * Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_mutex_try_lock(struct gmx_mutex *m);
 
 /**
  * Unlocks a mutex that the caller has locked.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM if it is not locked, or locked by another; GMX_EINVAL if m is NULL or not aligned.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_mutex_unlock(struct gmx_mutex *m);
 
 /**
  * How many goroutines and threads wait for a mutex. Otherwise as gmx_sema_waiters.
  *
- * Blocks: never.
  * Call from: every context; it does not start the runtime.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: the number, which may have changed by then; 0 if m is NULL or not aligned, and without a runtime.
  * Since: 0.2
  */
@@ -1763,11 +1486,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_rmutex_lock(struct gmx_rmutex *m,
 /**
  * Locks a recursive mutex if nobody else has it.
  *
- * Blocks: never.
- * Call from: every context.
  * Safepoint: unless GMX_OK.
  * Migrates: unless GMX_OK.
- * Cancellable: no.
  * Owns: the mutex, if GMX_OK.
  * Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
  * Since: 0.2
@@ -1777,12 +1497,6 @@ GMX_MUST_USE GMX_API gmx_status gmx_rmutex_try_lock(struct gmx_rmutex *m);
 /**
  * Takes one lock of a recursive mutex back; with the last one others may have it.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM if it is not locked, or locked by another; GMX_EINVAL if m is NULL or not aligned.
  * Since: 0.2
  */
@@ -1791,12 +1505,7 @@ GMX_API gmx_status gmx_rmutex_unlock(struct gmx_rmutex *m);
 /**
  * How many goroutines and threads wait for a recursive mutex. Otherwise as gmx_sema_waiters.
  *
- * Blocks: never.
  * Call from: every context; it does not start the runtime.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: the number, which may have changed by then; 0 if m is NULL or not aligned, and without a runtime.
  * Since: 0.2
  */
@@ -1825,7 +1534,6 @@ typedef struct gmx_rwmutex {
  * Owns: the lock, until gmx_rwmutex_unlock by the same goroutine or thread.
  * Returns: GMX_OK; GMX_EDEADLK if the caller has it for writing (a reader that becomes a writer waits for
  * itself, which nobody sees); GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_rwmutex_lock(struct gmx_rwmutex *m);
 
@@ -1840,35 +1548,23 @@ GMX_API gmx_status gmx_rwmutex_lock(struct gmx_rwmutex *m);
  * Owns: the lock, if GMX_OK.
  * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
  * not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_rwmutex_lock_timeout(struct gmx_rwmutex *m, int64_t timeout);
 
 /**
  * Locks it for writing if nobody has it.
  *
- * Blocks: never.
- * Call from: every context.
  * Safepoint: unless GMX_OK.
  * Migrates: unless GMX_OK.
- * Cancellable: no.
  * Owns: the lock, if GMX_OK.
  * Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_rwmutex_try_lock(struct gmx_rwmutex *m);
 
 /**
  * Gives it back after writing. Readers who wait have it then; otherwise the next writer.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM if it is not locked for writing, or by another; GMX_EINVAL if m is NULL or not aligned.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_rwmutex_unlock(struct gmx_rwmutex *m);
 
@@ -1883,7 +1579,6 @@ GMX_API gmx_status gmx_rwmutex_unlock(struct gmx_rwmutex *m);
  * Owns: a share of the lock, until gmx_rwmutex_runlock, which may be called by another.
  * Returns: GMX_OK; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or not aligned;
  * GMX_ENOTG, GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_rwmutex_rlock(struct gmx_rwmutex *m);
 
@@ -1898,47 +1593,30 @@ GMX_API gmx_status gmx_rwmutex_rlock(struct gmx_rwmutex *m);
  * Owns: a share of the lock, if GMX_OK.
  * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EDEADLK if the caller has it for writing; GMX_EINVAL if m is NULL or
  * not aligned; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_rwmutex_rlock_timeout(struct gmx_rwmutex *m, int64_t timeout);
 
 /**
  * Locks it for reading if no writer has it or waits for it.
  *
- * Blocks: never.
- * Call from: every context.
  * Safepoint: unless GMX_OK.
  * Migrates: unless GMX_OK.
- * Cancellable: no.
  * Owns: a share of the lock, if GMX_OK.
  * Returns: GMX_OK; GMX_EBUSY; GMX_EINVAL if m is NULL or not aligned.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_rwmutex_try_rlock(struct gmx_rwmutex *m);
 
 /**
  * Gives it back after reading.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM if no reader has it; GMX_EINVAL if m is NULL or not aligned.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_rwmutex_runlock(struct gmx_rwmutex *m);
 
 /**
  * How many goroutines and threads wait for a read-write mutex, to read or to write. Otherwise as gmx_sema_waiters.
  *
- * Blocks: never.
  * Call from: every context; it does not start the runtime.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: the number, which may have changed by then; 0 if m is NULL or not aligned, and without a runtime.
  * Since: 0.2
  */
@@ -1971,7 +1649,6 @@ typedef struct gmx_cond {
  * Returns: GMX_OK after a signal; GMX_ECANCELED; GMX_EPERM if the caller does not have the mutex; GMX_EINVAL while others
  * wait with another mutex, for a copy of one that was used, or if c or m is NULL or not aligned; GMX_ENOTG,
  * GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_cond_wait(struct gmx_cond *c,
                          gmx_mutex *m);
@@ -1987,35 +1664,20 @@ GMX_MUST_USE GMX_API gmx_status gmx_cond_wait(struct gmx_cond *c,
  * Cancellable: the wait for the signal, not the lock after it.
  * Owns: the mutex, as before.
  * Returns: as gmx_cond_wait; GMX_ETIMEDOUT; GMX_ENOMEM.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_cond_wait_timeout(struct gmx_cond *c, gmx_mutex *m, int64_t timeout);
 
 /**
  * Wakes the one who has waited longest, if anybody waits. The caller may have the mutex, and need not.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EINVAL for a copy of one that was used, or if c is NULL or not aligned.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_cond_signal(struct gmx_cond *c);
 
 /**
  * Wakes all who wait.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EINVAL for a copy of one that was used, or if c is NULL or not aligned.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_cond_broadcast(struct gmx_cond *c);
 
@@ -2024,12 +1686,7 @@ GMX_API gmx_status gmx_cond_broadcast(struct gmx_cond *c);
  *
  * A caller that has the mutex which they wait with sees each of them: a waiter is counted before it unlocks the mutex.
  *
- * Blocks: never.
  * Call from: every context; it does not start the runtime.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: the number, which may have changed by then; 0 if c is NULL or not aligned, and without a runtime.
  * Since: 0.2
  */
@@ -2051,14 +1708,7 @@ typedef struct gmx_waitgroup {
  * Adds delta to the count. At 0 every waiter returns, also if the first one that is back adds to the count again, or gives
  * the memory of the group away.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EINVAL if the count would fall below 0 or exceed 2^31-1 (it is unchanged), or wg is NULL or not aligned.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_waitgroup_add(struct gmx_waitgroup *wg,
                              int32_t delta);
@@ -2066,14 +1716,7 @@ GMX_API gmx_status gmx_waitgroup_add(struct gmx_waitgroup *wg,
 /**
  * Takes one from the count.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: as gmx_waitgroup_add with -1.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_waitgroup_done(struct gmx_waitgroup *wg);
 
@@ -2086,11 +1729,6 @@ GMX_API gmx_status gmx_waitgroup_done(struct gmx_waitgroup *wg);
  *     for (int i = 0; i < n && status == GMX_OK; i++) status = gmx_waitgroup_go(&all, work, &jobs[i]);
  *     gmx_waitgroup_wait(&all);
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: arg stays the caller's; wg is there until it has been waited for.
  * Returns: GMX_OK; and with the count as it was: GMX_EINVAL if fn is NULL, the count would exceed 2^31-1, or wg is NULL or not
  * aligned; GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime ends.
@@ -2108,9 +1746,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_waitgroup_go(struct gmx_waitgroup *wg,
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
  * Cancellable: only by gmx_cancel_locks.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_waitgroup_wait(struct gmx_waitgroup *wg);
 
@@ -2122,10 +1758,8 @@ GMX_API gmx_status gmx_waitgroup_wait(struct gmx_waitgroup *wg);
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
  * Cancellable: only by gmx_cancel_locks.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_EINVAL if wg is NULL or not aligned; GMX_ENOMEM; GMX_ENOTG,
  * GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_waitgroup_wait_timeout(struct gmx_waitgroup *wg, int64_t timeout);
 
@@ -2165,7 +1799,6 @@ typedef struct gmx_barrier {
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
  * Cancellable: yes: a caller that is cancelled elsewhere would leave the others waiting.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if n is 0, for a copy of a barrier with waiters, or if b is NULL or not aligned;
  * GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.2
@@ -2181,7 +1814,6 @@ GMX_MUST_USE GMX_API gmx_status gmx_barrier_wait(struct gmx_barrier *b,
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
  * Cancellable: yes.
- * Owns: nothing.
  * Returns: as gmx_barrier_wait; GMX_ETIMEDOUT; GMX_ENOMEM.
  * Since: 0.2
  */
@@ -2192,12 +1824,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_barrier_wait_timeout(struct gmx_barrier *b,
 /**
  * How many goroutines and threads wait at a barrier: how many have arrived in this round. Otherwise as gmx_sema_waiters.
  *
- * Blocks: never.
  * Call from: every context; it does not start the runtime.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: the number, which may have changed by then; 0 if b is NULL or not aligned, and without a runtime.
  * Since: 0.2
  */
@@ -2226,7 +1853,6 @@ typedef struct gmx_once {
  * Owns: arg stays the caller's.
  * Returns: GMX_OK: it is done; GMX_EDEADLK from within fn; GMX_EINVAL if once is NULL
  * or not aligned, or fn is NULL; GMX_ENOTG, GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_once_do(struct gmx_once *once,
                        void (*fn)(void*),
@@ -2242,7 +1868,6 @@ GMX_API gmx_status gmx_once_do(struct gmx_once *once,
  * Cancellable: only by gmx_cancel_locks.
  * Owns: arg stays the caller's.
  * Returns: as gmx_once_do; GMX_ETIMEDOUT; GMX_ENOMEM.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_once_do_timeout(struct gmx_once *once,
                                void (*fn)(void*),
@@ -2266,14 +1891,8 @@ typedef uint64_t gmx_cancel;
  * Makes a token. It is cancelled by gmx_cancel_now, after timeout nanoseconds, or when the token parent
  * is; parent 0 is none. Under a parent that is cancelled it is so from the beginning, and with a timeout of 0.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the token is the caller's until gmx_cancel_free.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ESTALE for a parent that is none; GMX_ENOMEM.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_cancel_new(gmx_cancel parent, int64_t timeout, gmx_cancel *out);
 
@@ -2281,14 +1900,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_cancel_new(gmx_cancel parent, int64_t timeou
  * Cancels a token and all that were made under it. Whoever waits under one of them goes on with GMX_ECANCELED, and so
  * does whoever is about to wait; what they would have waited for is as it was.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK, also if it was cancelled already; GMX_ESTALE.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_cancel_now(gmx_cancel token);
 
@@ -2299,12 +1911,6 @@ GMX_API gmx_status gmx_cancel_now(gmx_cancel token);
  *
  * reason: any status below 0, of the library or of the program.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK, also if it was cancelled already; GMX_EINVAL if reason is not below 0; GMX_ESTALE.
  * Since: 0.2
  */
@@ -2317,12 +1923,6 @@ GMX_API gmx_status gmx_cancel_now_because(gmx_cancel token, gmx_status reason);
  * deadline; or what gmx_cancel_now_because was given. A token that is cancelled with one above it has that one's
  * reason.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EINVAL if reason is NULL; GMX_ESTALE.
  * Since: 0.2
  */
@@ -2334,12 +1934,6 @@ GMX_MUST_USE GMX_API gmx_status gmx_cancel_reason(gmx_cancel token, gmx_status *
  *
  * deadline: INT64_MAX if there is none.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EINVAL if deadline is NULL; GMX_ESTALE.
  * Since: 0.2
  */
@@ -2351,15 +1945,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_cancel_deadline(gmx_cancel token, int64_t *d
  * A stale token counts as cancelled: an answer of true stays true when the token is freed, and a loop ends although
  * its token is gone. gmx_cancel_reason tells the two apart.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: true if it is cancelled or stale; false if it is not cancelled, for 0 if there is none, and on a thread
  * that the library did not know and has no memory to know.
- * Since: 0.1
  */
 GMX_API bool gmx_cancel_is_cancelled(gmx_cancel token);
 
@@ -2371,14 +1958,9 @@ GMX_API bool gmx_cancel_is_cancelled(gmx_cancel token);
  * previous: where the former one is written, unless NULL: to be used again afterwards, also if it was freed meanwhile
  * while it is under a token, or the current one of somebody.
  *
- * Blocks: never.
  * Call from: every context but a scheduler's callback and a foreign thread that has stopped the world.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the token lives on, if it is freed, as long as it is somebody's current one.
  * Returns: GMX_OK; GMX_ESTALE; GMX_ENOTG.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_cancel_use(gmx_cancel token, gmx_cancel *previous);
 
@@ -2393,13 +1975,8 @@ GMX_API gmx_status gmx_cancel_use(gmx_cancel token, gmx_cancel *previous);
  *
  * A goroutine begins without it; an attached thread begins with what the thread has.
  *
- * Blocks: never.
  * Call from: every context; it does nothing in a scheduler's callback and on a foreign thread that has stopped the
  * world.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: what it was before.
  * Since: 0.2
  */
@@ -2420,12 +1997,7 @@ GMX_API bool gmx_cancel_locks(bool too);
  * A shield is the caller's alone: a goroutine that it spawns has none. A goroutine that ends within a shield has ended
  * it, and so has gmx_detach_thread.
  *
- * Blocks: never.
  * Call from: every context but a scheduler's callback and a foreign thread that has stopped the world.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EBUSY if there are 2^32 - 1 around the caller; GMX_ENOTG.
  * Since: 0.2
  */
@@ -2434,12 +2006,7 @@ GMX_API gmx_status gmx_cancel_shield(void);
 /**
  * Ends the last shield that the caller has begun and not ended.
  *
- * Blocks: never.
  * Call from: every context but a scheduler's callback and a foreign thread that has stopped the world.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EPERM if there is none; GMX_ENOTG.
  * Since: 0.2
  */
@@ -2448,14 +2015,7 @@ GMX_API gmx_status gmx_cancel_unshield(void);
 /**
  * The caller's current token.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: the token; 0 if there is none.
- * Since: 0.1
  */
 GMX_API gmx_cancel gmx_cancel_current(void);
 
@@ -2475,12 +2035,6 @@ GMX_API gmx_cancel gmx_cancel_current(void);
  *       if (gmx_join(worker, GMX_FOREVER) != GMX_OK) abort();
  *     }
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK, also if it was cancelled already, which keeps the first reason; GMX_ESTALE: it has ended;
  * GMX_EPERM: it was spawned without GMX_SPAWN_CANCELLABLE; GMX_EINVAL: reason is not below zero.
  * Since: 0.2
@@ -2491,14 +2045,8 @@ GMX_API gmx_status gmx_cancel_g(gmx_g g, gmx_status reason);
  * Gives a token back. It is not cancelled by that: whoever waits under it waits on, and tokens that were made under
  * it, and its deadline, do what they did.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the token is the library's again.
  * Returns: GMX_OK; GMX_ESTALE.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_cancel_free(gmx_cancel token);
 
@@ -2555,14 +2103,9 @@ typedef struct gmx_scope_end {
  * Makes a scope. It has a token of cancellation under the caller's current one, which is cancelled when a goroutine of the
  * scope fails, or after timeout nanoseconds.
  *
- * Blocks: never.
  * Call from: G, attached thread, foreign thread; also in a syscall, pinned, or with the world stopped.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the scope is the caller's until gmx_scope_leave.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ENOMEM; GMX_ENOTG in a scheduler's callback.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_scope_new(int64_t timeout,
                          gmx_scope *out);
@@ -2571,15 +2114,9 @@ GMX_MUST_USE GMX_API gmx_status gmx_scope_new(int64_t timeout,
  * Starts a goroutine in a scope that runs fn(arg), under the scope's token. What fn returns is an error if it is below 0: the
  * first one is kept, and cancels the token.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: arg stays the caller's.
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL, or for more than 2^31-1; GMX_ESTALE if the scope was left; GMX_ENOMEM;
  * GMX_ESHUTDOWN.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_scope_spawn(gmx_scope scope,
                            gmx_status (*fn)(void*),
@@ -2593,16 +2130,11 @@ GMX_MUST_USE GMX_API gmx_status gmx_scope_spawn(gmx_scope scope,
  * One goroutine or thread at a time is in a scope, and it alone leaves it. If it ends before, or the thread is detached, the
  * scope is nobody's until another leaves it.
  *
- * Blocks: never.
  * Call from: G, attached thread, foreign thread; also in a syscall, pinned, or with the world stopped by a goroutine.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the scope is there until it is left.
  * Returns: GMX_OK; GMX_EBUSY if a goroutine or thread is in the scope, perhaps the caller, or leaves it; GMX_EDEADLK from a
  * goroutine of the scope, or of a scope that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG in a scheduler's callback
  * and on a thread that has stopped the world.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_scope_enter(gmx_scope scope);
 
@@ -2618,12 +2150,10 @@ GMX_MUST_USE GMX_API gmx_status gmx_scope_enter(gmx_scope scope);
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
- * Cancellable: no.
  * Owns: on GMX_OK the scope is the library's again.
  * Returns: GMX_OK: it is left; GMX_ETIMEDOUT: it is not, and nobody was cancelled for it; GMX_EBUSY while another leaves it;
  * GMX_EPERM if another has entered it; GMX_EDEADLK from a goroutine of the scope, or of a scope that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG,
  * GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_scope_leave(gmx_scope scope,
                            int64_t timeout,
@@ -2642,7 +2172,6 @@ GMX_MUST_USE GMX_API gmx_status gmx_scope_leave(gmx_scope scope,
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
- * Cancellable: no.
  * Owns: on GMX_OK the scope is the library's again.
  * Returns: as gmx_scope_leave; GMX_EINVAL if end is NULL or its struct_size cannot be: the scope is not left.
  * Since: 0.2
@@ -2652,28 +2181,15 @@ GMX_MUST_USE GMX_API gmx_status gmx_scope_leave_why(gmx_scope scope, int64_t tim
 /**
  * Cancels the token of a scope: what its goroutines wait for ends with GMX_ECANCELED.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_ESTALE.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_scope_cancel(gmx_scope scope);
 
 /**
  * The token of a scope, for whoever makes others under it or asks for its reason.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the token is the scope's; leaving the scope frees it.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ESTALE.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_scope_token(gmx_scope scope, gmx_cancel *out);
 
@@ -2777,15 +2293,9 @@ typedef struct gmx_select_case {
  * in segments of about 1 KiB (or one value, if that is larger). A segment is allocated when the ones before it are
  * full, and freed when its values have been received, but for two that the channel keeps.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the caller has one reference; gmx_chan_free gives it back.
  * Returns: GMX_OK; GMX_EINVAL if the size of everything does not fit (for GMX_UNBOUNDED: that of one value), or chan
  * is NULL; GMX_ENOMEM.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_chan_new(size_t elem_size, size_t capacity, struct gmx_chan **chan);
 
@@ -2808,11 +2318,6 @@ GMX_MUST_USE GMX_API gmx_status gmx_chan_new(size_t elem_size, size_t capacity, 
  *     else gmx_chan_free(ask.reply);
  *     gmx_chan_free(ask.reply);
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the caller has so many references; one gmx_chan_free gives back each.
  * Returns: GMX_OK; GMX_EINVAL if refs is 0, the size of everything does not fit, or chan is NULL; GMX_ENOMEM.
  * Since: 0.2
@@ -2825,14 +2330,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_chan_new_refs(size_t elem_size,
 /**
  * One more reference to a channel, for another who uses it and will call gmx_chan_free.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: one more reference.
  * Returns: GMX_OK; GMX_EINVAL if chan is NULL or no channel of this process.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_chan_ref(struct gmx_chan *chan);
 
@@ -2840,15 +2339,9 @@ GMX_API gmx_status gmx_chan_ref(struct gmx_chan *chan);
  * Gives a reference to a channel back; the last one frees the channel with the values in it. Whoever waits at a
  * channel must have a reference that outlives the wait: its own, or that of somebody who waits for it.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: takes one reference, if GMX_OK.
  * Returns: GMX_OK; GMX_EBUSY if it is the last one and somebody waits there: nothing has changed; GMX_EINVAL if chan
  * is NULL or no channel of this process.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_chan_free(struct gmx_chan *chan);
 
@@ -2866,7 +2359,6 @@ GMX_API gmx_status gmx_chan_free(struct gmx_chan *chan);
  * it waited; GMX_ECANCELED; GMX_ENOMEM if the channel has no bound, and there is no memory for the value; GMX_EINVAL
  * if chan is no channel of this process, or elem is NULL and values have a size; GMX_ENOTG, GMX_EINSYSCALL. If it is
  * not GMX_OK nothing was sent.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_chan_send(struct gmx_chan *chan, const void *elem);
 
@@ -2882,37 +2374,28 @@ GMX_MUST_USE GMX_API gmx_status gmx_chan_send(struct gmx_chan *chan, const void 
  * Owns: the value is copied to elem; NULL drops it.
  * Returns: GMX_OK; GMX_ECLOSED: the channel is closed and nothing is left in it; the bytes at elem are zero then;
  * GMX_ECANCELED; GMX_EINVAL if chan is no channel of this process; GMX_ENOTG, GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_chan_recv(struct gmx_chan *chan, void *elem);
 
 /**
  * Sends a value if it need not wait.
  *
- * Blocks: never.
- * Call from: every context.
  * Safepoint: unless GMX_OK.
  * Migrates: unless GMX_OK.
- * Cancellable: no.
  * Owns: the bytes at elem are copied, if GMX_OK.
  * Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED; GMX_ENOMEM, GMX_EINVAL as
  * gmx_chan_send.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_chan_try_send(struct gmx_chan *chan, const void *elem);
 
 /**
  * Receives a value if it need not wait.
  *
- * Blocks: never.
- * Call from: every context.
  * Safepoint: unless GMX_OK.
  * Migrates: unless GMX_OK.
- * Cancellable: no.
  * Owns: the value is copied to elem, if GMX_OK; NULL drops it.
  * Returns: GMX_OK; GMX_EAGAIN: it would have to wait, or chan is NULL; GMX_ECLOSED as gmx_chan_recv; GMX_EINVAL if
  * chan is no channel of this process.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_chan_try_recv(struct gmx_chan *chan, void *elem);
 
@@ -2926,7 +2409,6 @@ GMX_MUST_USE GMX_API gmx_status gmx_chan_try_recv(struct gmx_chan *chan, void *e
  * Cancellable: yes.
  * Owns: as gmx_chan_send.
  * Returns: as gmx_chan_send; GMX_ETIMEDOUT; GMX_ENOMEM if there is no memory for the timer.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_chan_send_timeout(struct gmx_chan *chan, const void *elem, int64_t timeout);
 
@@ -2940,21 +2422,14 @@ GMX_MUST_USE GMX_API gmx_status gmx_chan_send_timeout(struct gmx_chan *chan, con
  * Cancellable: yes.
  * Owns: as gmx_chan_recv.
  * Returns: as gmx_chan_recv; GMX_ETIMEDOUT; GMX_ENOMEM if there is no memory for the timer.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_chan_recv_timeout(struct gmx_chan *chan, void *elem, int64_t timeout);
 
 /**
  * Closes a channel: nothing can be sent any more. What is in it can still be received; who waits is told.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: nothing; the reference stays.
  * Returns: GMX_OK; GMX_ECLOSED if it was closed already; GMX_EINVAL if chan is NULL or no channel of this process.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_chan_close(struct gmx_chan *chan);
 
@@ -2976,10 +2451,8 @@ GMX_API gmx_status gmx_chan_close(struct gmx_chan *chan);
  *     gmx_chan_close_drop(lines, drop_line, NULL); // enough lines: the senders may stop
  *
  * Blocks: never, but for what drop does.
- * Call from: every context.
  * Safepoint: no, but for what drop does.
  * Migrates: no, but for what drop does.
- * Cancellable: no.
  * Owns: nothing; the reference stays. Each value is drop's.
  * Returns: GMX_OK, also if it was closed already; GMX_EINVAL if chan is NULL or no channel of this process.
  * Since: 0.2
@@ -2989,28 +2462,14 @@ GMX_API gmx_status gmx_chan_close_drop(struct gmx_chan *chan, void (*drop)(void*
 /**
  * How many values are in a channel.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: the number, which may have changed by then; 0 for NULL.
- * Since: 0.1
  */
 GMX_API size_t gmx_chan_len(struct gmx_chan *chan);
 
 /**
  * For how many values a channel has room.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: the capacity, GMX_UNBOUNDED if it has no bound; 0 for NULL.
- * Since: 0.1
  */
 GMX_API size_t gmx_chan_cap(struct gmx_chan *chan);
 
@@ -3018,12 +2477,6 @@ GMX_API size_t gmx_chan_cap(struct gmx_chan *chan);
  * Whether a channel is closed: nothing can be sent any more. Values that are left in it can still be received, and
  * gmx_chan_len tells how many. A closed channel stays closed; false may be out of date when the call returns.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: true if it is closed; false otherwise, and for NULL and what is no channel of this process.
  * Since: 0.2
  */
@@ -3038,12 +2491,6 @@ GMX_API bool gmx_chan_is_closed(struct gmx_chan *chan);
  *     do gmx_yield();
  *     while (gmx_chan_waiters(c, &senders, NULL) == GMX_OK && senders == 0); // until a sender waits
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK: senders and receivers, each of which may be NULL, have the numbers, which may be out of date
  * already; GMX_EINVAL if chan is NULL or no channel of this process.
  * Since: 0.2
@@ -3079,7 +2526,6 @@ GMX_API gmx_status gmx_chan_waiters(struct gmx_chan *chan, size_t *senders, size
  * this process, or nothing to send, or cases is NULL and n is not 0, or not aligned; GMX_ENOMEM if there is no memory
  * for the timer, or for what a case sends to a channel without a bound, and no case was done; GMX_ENOTG,
  * GMX_EINSYSCALL. chosen, which may be NULL, is always written: n if no case was chosen.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_select(struct gmx_select_case *cases, size_t n, int64_t timeout, size_t *chosen);
 
@@ -3102,11 +2548,6 @@ typedef uint64_t gmx_cancel_hook;
  * It is the same channel each time. It says nothing of the token's end: that of a token that ends without being cancelled
  * stays open.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the caller has one reference, also when the token is freed; gmx_chan_free gives it back.
  * Returns: GMX_OK, also if the token is cancelled; GMX_EINVAL if out is NULL; GMX_ESTALE, also for 0 if there is none; GMX_ENOMEM.
  * Since: 0.2
@@ -3127,11 +2568,6 @@ GMX_MUST_USE GMX_API gmx_status gmx_cancel_chan(gmx_cancel token,
  *     bool stopped;
  *     gmx_cancel_hook_stop(hook, &stopped); // false: wakes_the_reader runs, or has run
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: arg stays the caller's. The hook is the caller's until gmx_cancel_hook_stop, and the token lives until then; without
  * a hook, until fn is started.
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ESTALE, also for 0 if there is none; GMX_ENOMEM.
@@ -3147,11 +2583,6 @@ GMX_MUST_USE GMX_API gmx_status gmx_cancel_after(gmx_cancel token,
  *
  * stopped: whether that kept fn from being started, unless NULL. If not, fn runs, or has run, or will do so at once.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the hook is the library's again.
  * Returns: GMX_OK; GMX_ESTALE.
  * Since: 0.2
@@ -3168,14 +2599,8 @@ GMX_API gmx_status gmx_cancel_hook_stop(gmx_cancel_hook hook, bool *stopped);
 /**
  * The monotonic clock, in nanoseconds from a point that does not matter.
  *
- * Blocks: never.
  * Call from: every context; it does not start the runtime.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: the time.
- * Since: 0.1
  */
 GMX_API int64_t gmx_now(void);
 
@@ -3187,10 +2612,8 @@ GMX_API int64_t gmx_now(void);
  * Safepoint: yes.
  * Migrates: yes.
  * Cancellable: yes.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_ECANCELED; GMX_ENOMEM if there is no memory for the timer: it has not slept; GMX_ENOTG,
  * GMX_EINSYSCALL.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_sleep(int64_t ns);
 
@@ -3200,12 +2623,7 @@ GMX_API gmx_status gmx_sleep(int64_t ns);
  *     int64_t end = gmx_deadline(timeout);
  *     while (!done && s == GMX_OK) s = gmx_cond_wait_timeout(&c, &m, gmx_time_left(end));
  *
- * Blocks: never.
  * Call from: every context; it does not start the runtime.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: the moment; GMX_FOREVER for GMX_FOREVER and for whatever is too far away.
  * Since: 0.2
  */
@@ -3214,12 +2632,7 @@ GMX_API int64_t gmx_deadline(int64_t timeout);
 /**
  * The timeout that ends at a moment of gmx_deadline.
  *
- * Blocks: never.
  * Call from: every context; it does not start the runtime.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: the nanoseconds until then; GMX_FOREVER for GMX_FOREVER; 0 if it has passed.
  * Since: 0.2
  */
@@ -3236,14 +2649,8 @@ typedef uint64_t gmx_timer;
  * Runs fn(arg) on a goroutine of its own after delay nanoseconds (GMX_FOREVER: not before gmx_timer_reset). NULL out:
  * nobody can stop it, and nothing needs to be freed; delay is not GMX_FOREVER then.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: arg stays the caller's; the timer is the caller's until gmx_timer_free.
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL, or for GMX_FOREVER with a NULL out; GMX_ENOMEM.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_after_func(int64_t delay, void (*fn)(void*), void *arg, gmx_timer *out);
 
@@ -3252,15 +2659,9 @@ GMX_MUST_USE GMX_API gmx_status gmx_after_func(int64_t delay, void (*fn)(void*),
  * of gmx_now is sent to it, and then every period nanoseconds; 0: once. There is room for one time: whoever is slow loses
  * some.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the timer is the caller's until gmx_timer_free, and so is one reference to the channel until gmx_chan_free. Nobody
  * else may send to the channel.
  * Returns: GMX_OK; GMX_EINVAL if out or chan is NULL, or period is negative; GMX_ENOMEM.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_timer_new(int64_t delay,
                          int64_t period,
@@ -3281,11 +2682,6 @@ GMX_MUST_USE GMX_API gmx_status gmx_timer_new(int64_t delay,
  *     gmx_status status = gmx_select(cases, 2, GMX_FOREVER, &chosen);
  *     gmx_chan_free(late);
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the caller has one reference to the channel until gmx_chan_free. Only the timer may send to the channel.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ENOMEM.
  * Since: 0.2
@@ -3296,14 +2692,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_after(int64_t delay,
 /**
  * Makes a timer that sends the time every period nanoseconds: gmx_timer_new with period twice.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: as gmx_timer_new.
  * Returns: as gmx_timer_new; GMX_EINVAL if period is not above 0.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_ticker_new(int64_t period, gmx_timer *out, gmx_chan **chan);
 
@@ -3313,14 +2703,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_ticker_new(int64_t period, gmx_timer *out, g
  *
  * A function that is called again and again is not called while the goroutine of the last firing has not begun.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: nothing. stopped (NULL: nobody asks) gets whether that prevented something of before.
  * Returns: GMX_OK; GMX_ESTALE; GMX_EINVAL if period is negative; GMX_ENOMEM: it is stopped.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_timer_reset(gmx_timer timer,
                            int64_t delay,
@@ -3330,14 +2714,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_timer_reset(gmx_timer timer,
 /**
  * Sets a timer to fire every period nanoseconds from now on: gmx_timer_reset with period twice.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: as gmx_timer_reset.
  * Returns: as gmx_timer_reset; GMX_EINVAL if period is not above 0.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_ticker_reset(gmx_timer timer, int64_t period, bool *stopped);
 
@@ -3345,15 +2723,9 @@ GMX_MUST_USE GMX_API gmx_status gmx_ticker_reset(gmx_timer timer, int64_t period
  * Stops a timer. When it has returned no function of this timer begins any more, and no time of before can be received
  * from its channel. A function that has begun goes on.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: nothing. stopped (NULL: nobody asks) gets true if it was set, or had fired and nobody has received the time, or its
  * function had not begun; false if there was nothing to stop.
  * Returns: GMX_OK; GMX_ESTALE.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_timer_stop(gmx_timer timer,
                           bool *stopped);
@@ -3361,15 +2733,9 @@ GMX_API gmx_status gmx_timer_stop(gmx_timer timer,
 /**
  * Stops a timer, as gmx_timer_stop, and gives it back. Its channel stays as long as somebody has a reference to it.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
  * Owns: the timer is the library's again. stopped: as gmx_timer_stop.
  * Returns: GMX_OK; GMX_ESTALE; GMX_EBUSY if nobody has a reference to its channel and somebody waits there all the same:
  * the timer is stopped only.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_timer_free(gmx_timer timer,
                           bool *stopped);
@@ -3542,10 +2908,7 @@ typedef struct gmx_sched_stats {
  * Call from: G, attached thread, foreign thread, a caller that has stopped the world.
  * Safepoint: yes.
  * Migrates: yes.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL or its struct_size cannot be; GMX_ENOTG, GMX_EINSYSCALL; GMX_ESHUTDOWN.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_read_mem_stats(struct gmx_mem_stats *out);
 
@@ -3559,8 +2922,6 @@ GMX_MUST_USE GMX_API gmx_status gmx_read_mem_stats(struct gmx_mem_stats *out);
  * Call from: every context; it does not start the runtime.
  * Safepoint: on a goroutine.
  * Migrates: on a goroutine.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK.
  * Since: 0.2
  */
@@ -3569,14 +2930,7 @@ GMX_API gmx_status gmx_release_memory(void);
 /**
  * Reads the numbers of the scheduler; nothing stops for it. The counts by status walk over all goroutines.
  *
- * Blocks: never.
- * Call from: every context.
- * Safepoint: no.
- * Migrates: no.
- * Cancellable: no.
- * Owns: nothing.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL or its struct_size cannot be.
- * Since: 0.1
  */
 GMX_MUST_USE GMX_API gmx_status gmx_read_sched_stats(struct gmx_sched_stats *out);
 
@@ -3588,11 +2942,9 @@ GMX_MUST_USE GMX_API gmx_status gmx_read_sched_stats(struct gmx_sched_stats *out
  * Call from: G, attached thread, foreign thread, a caller that has stopped the world.
  * Safepoint: yes.
  * Migrates: yes.
- * Cancellable: no.
  * Owns: fd stays the caller's.
  * Returns: GMX_OK; the negative errno of write; GMX_ENOMEM if there was no memory for all of it; GMX_ENOTG, GMX_EINSYSCALL;
  * GMX_ESHUTDOWN.
- * Since: 0.1
  */
 GMX_API gmx_status gmx_write_heap_dump(int32_t fd);
 

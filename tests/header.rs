@@ -113,6 +113,17 @@ fn layouts() -> Vec<Layout> {
 const DOC_LINES: &[&str] =
     &["Blocks:", "Call from:", "Safepoint:", "Migrates:", "Cancellable:", "Owns:", "Returns:", "Since:"];
 
+/// What the head of the header says once, and the functions do not say again: a line that is one of these is not printed.
+const DEFAULTS: [&str; 7] = [
+    "Blocks: never.",
+    "Call from: every context.",
+    "Safepoint: no.",
+    "Migrates: no.",
+    "Cancellable: no.",
+    "Owns: nothing.",
+    "Since: 0.1",
+];
+
 /// The functions whose status may be ignored, and why. Every other one that returns a status is `#[must_use]`, by the rule in
 /// HACKING.md.
 const MAY_BE_IGNORED: &[(&str, &str)] = &[
@@ -256,9 +267,21 @@ fn statuses() -> String {
     out + "#endif\n"
 }
 
-fn header() -> &'static str {
+/// The header with every line of every function.
+fn full_header() -> &'static str {
     static HEADER: OnceLock<String> = OnceLock::new();
     HEADER.get_or_init(generate)
+}
+
+/// The header as it is published.
+fn header() -> &'static str {
+    static HEADER: OnceLock<String> = OnceLock::new();
+    HEADER.get_or_init(|| {
+        let is_default = |line: &str| line.strip_prefix(" * ").is_some_and(|line| DEFAULTS.contains(&line));
+        let kept: String = full_header().lines().filter(|line| !is_default(line)).map(|l| format!("{l}\n")).collect();
+        // Where nothing is left of a block there is no blank line before it.
+        kept.replace(" *\n */", " */")
+    })
 }
 
 // ---- reading the header back, as text: what a user sees is what is checked ----
@@ -379,7 +402,13 @@ fn names_are_ours() {
 #[test]
 fn every_function_is_documented() {
     let mut wrong = String::new();
-    for (name, Function { doc, .. }) in functions(header()) {
+    let head = header().split_once("*/").unwrap().0;
+    for line in DEFAULTS {
+        if !head.contains(line.trim_end_matches('.')) {
+            writeln!(wrong, "the head of the header does not say {line:?}").unwrap();
+        }
+    }
+    for (name, Function { doc, .. }) in functions(full_header()) {
         let missing: Vec<_> = DOC_LINES.iter().filter(|want| !doc.lines().any(|l| l.starts_with(**want))).collect();
         if !missing.is_empty() {
             writeln!(wrong, "{name} has no line {missing:?}").unwrap();

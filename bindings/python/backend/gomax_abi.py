@@ -25,7 +25,10 @@ class Header:
         documented = re.findall(r"/\*\*((?:(?!\*/).)*?)\*/\s*(?:GMX_MUST_USE )?GMX_API[^;()]*?(gmx_\w+)\(", text, re.S)
         self.quick = {"gmx_enter_syscall"}  # a safe point, but it goes on without a P instead of waiting
         for comment, name in documented:
-            if re.search(r"\* Blocks: never\.", comment) and re.search(r"\* Safepoint: no\b", comment):
+            # a line that would say what the head of the header says for all is left out
+            blocks = re.search(r"\* Blocks: (?!never\.)", comment)
+            safepoint = re.search(r"\* Safepoint: (?!no\b)", comment)
+            if not blocks and not safepoint:
                 self.quick.add(name)
         text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
         self.scalars = dict(SCALARS)
