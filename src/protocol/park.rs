@@ -1,58 +1,73 @@
-//! Gs come and go: spawn, run, park, ready, yield, end.
+//! The life of a G: spawn, run, park, ready, yield, end.
 //!
 //! # Problem
-//! A G that waits must be off its stack before anybody may run it again, and the thread it leaves must find the next G
-//! in a few nanoseconds.
+//! A G publishes itself as a waiter and leaves its stack. A waker on another thread sees it in between and readies it,
+//! and a third thread enters its stack: now two threads run on one stack. So a G must be off its stack before any other
+//! thread may run it. And the thread that it leaves must find the next G within a few nanoseconds.
 //!
 //! # Words
-//! The G's status (table in gmp/g.rs); the M's pending call: who left last, and what it wants done.
+//! * status of a G: the table in gmp/g.rs says which thread may change it.
+//! * pending call (`Mcall`) of an M: the G that left its stack last, and what that G wants done now that it is off the
+//!   stack: run a commit, queue it, free it. Written by the M.
+//! * commit: the function of a park that publishes the G to its future waker. A commit of the library is short, calls
+//!   nothing of the host and does not refuse ([`gopark`]). A commit that may do any of these runs on g0
+//!   ([`gopark_host`], [`gopark_by_g0`]). If it refuses, the G keeps running.
+//! * heir: the G in runnext. It inherits the rest of the slice.
+//! * suspended parent: a G whose spawned child runs first ([`run_child_first`]).
 //!
 //! # Protocol
-//! Leave (a G on its stack):
-//! * L1 status and pending call are written (Parking and Parked, which let anybody ready it by its handle, only in L3);
-//! * L2 the next G is taken from this P's own queues, and its stack entered directly. When there is none, a request
-//!   waits, or it is this P's turn to look elsewhere, or the next G needs a stack that has to be made first, the
-//!   scheduler's stack (g0) is entered instead;
-//! * L3 whoever runs next on this thread, a G or g0, first does what the one that left wanted (the commit, the queue,
-//!   the end): now it is off its stack. Only g0 runs what may call the host or may refuse.
+//! Leave. A G on its stack stops running:
+//! * L1 write its status and the pending call. (Parking and Parked, which let any thread ready the G by its handle, are
+//!   written only in L3.)
+//! * L2 take the next G from this P's own queues and enter its stack directly. Enter the scheduler's stack (g0) instead
+//!   if these queues are empty, if a request waits, if it is this P's turn to look elsewhere, or if the next G needs a
+//!   stack that must be made first.
+//! * L3 the next code on this thread, a G or g0, first executes the pending call (the commit, the queue, the end): now
+//!   the G that left is off its stack. Only g0 executes a call that may refuse or that calls the host.
 //!
-//! Next (the owner of a P, in `pick` and in `sched::find::find_runnable`):
-//! * N1 runnext, which inherits the slice: `schedtick` does not count it. So a pair that hands the P to and fro shares
-//!   one slice, and what was spawned or readied last runs next, whatever else waits;
-//! * N2 every 61st slice the global queue, and every 122nd also the oldest of the backlog. While parents are suspended,
-//!   which inherit the slice too, every 61st switch as well, and then the queue of the P: each first every other time;
-//! * N3 the newest of the suspended parents, the oldest of the queue, a batch of the global queue;
+//! Next. The owner of a P takes the next G, in `pick` and in `sched::find::find_runnable`:
+//! * N1 runnext. It inherits the slice: `schedtick` does not count it. So a pair of Gs that hand the P to each other
+//!   shares one slice, and the G that was spawned or readied last runs next, whatever else waits;
+//! * N2 at every 61st slice the global queue first; at every 122nd also the oldest G of the backlog. Suspended parents
+//!   inherit the slice too, so while there are any, every 61st switch counts as such a turn as well: then the queue of
+//!   the P and the global queue go before the parents, each of the two first every other time;
+//! * N3 the newest suspended parent, then the oldest G of the queue, then a batch from the global queue;
 //! * N4 when a request ends the slice, its heir in runnext goes behind all others, to the end of the global queue, as a
-//!   preempted G does. The next G comes from the queue or from the global one, from each first every other time; only
-//!   then come suspended parents.
+//!   preempted G does. The next G comes from the queue of the P or from the global queue, from each first every other
+//!   time; suspended parents come only after both.
 //!
-//! Ready (whoever took the G from where it waited):
-//! * D1 status Runnable; D2 into runnext of this P, or the global queue when there is no P; D3 wakep.
-//! * A thread of the host that waits as one is woken by its M's note instead.
+//! Ready. The waker has taken the G from the object where it waited:
+//! * D1 set the status to Runnable;
+//! * D2 put the G into runnext of this P, or into the global queue if the waker has no P;
+//! * D3 wakep.
+//! * If the waiter is a thread of the host, the waker sets the note of its M instead.
 //!
 //! # Invariants
-//! * K1 a G is in a queue or readable from a wait object only after L3, otherwise two threads run on one stack.
-//! * K2 after a commit of the library's has published a G nobody here touches it: it may run, or be gone.
-//! * K3 a G locked to its M, or on an extra M, is never entered from another G's stack.
-//! * K4 code after a switch uses the M that the switch returned, nothing that it knew of its thread before.
-//! * K6 only the end of a slice (N4) breaks N1, otherwise a pair loses its slice to those that wait, and the header's
-//!   word on what runs next. N4 ends every chain of heirs, and N2 bounds every other wait.
-//! * K5 the commit of the host runs while the status is Parking: who readies the G then (its handle may have been known
-//!   for long) leaves it to this M, and the G goes on when the commit has returned. Otherwise the commit would use what
-//!   lies on the stack of a G that runs. (A park that a deadline or a token may end too: block/parking.rs.)
+//! * K1 a G is in a queue, or can be reached from a wait object, only after L3. Otherwise two threads run on one stack.
+//! * K2 after a commit of the library has published a G, the thread that ran the commit does not touch it: the G may
+//!   run already, or be gone.
+//! * K3 a G that is locked to its M, or on an extra M, is never entered from another G's stack.
+//! * K4 code after a switch uses the M that the switch returned, and nothing that it knew of its thread before.
+//! * K6 only the end of a slice (N4) breaks N1. Otherwise a pair would lose its slice to Gs that wait, and the header's
+//!   promise about which G runs next would not hold. N4 ends every chain of heirs, and N2 bounds every other wait.
+//! * K5 a commit of the host runs while the status is Parking. A waker that readies the G then (it may have known the
+//!   handle for long) only changes the status: this M continues the G when the commit has returned. Otherwise the
+//!   commit would use variables on the stack of a G that runs. (A park that a deadline or a token may end too:
+//!   block/parking.rs.)
 //!
 //! # Orderings
-//! A status is stored with Release; queues and locks hand the G from thread to thread.
+//! A status is stored with Release. Queues and locks pass the G from thread to thread.
 //!
 //! # Rejected
-//! Always over g0, as Go does: two switches for each yield. A lock in each G that says "still on its stack": an atomic
-//! per switch.
+//! * Always through g0, as Go does: two switches for each yield.
+//! * A lock in each G that says "still on its stack": an atomic operation per switch.
 //!
 //! # Differences from Go
-//! Go looks at the global queue (N2) before runnext, here it comes after it: N1 has no exception, and the look waits
-//! for the end of the slice at most. `gosched` goes to the end of the P's own queue, or of the global one while that is
-//! not empty (Go: always the global one). A G that ends hands its stack to the next one that has none yet, without
-//! leaving it.
+//! * Go looks at the global queue (N2) before runnext, libgomax after it: so N1 has no exception, and the look waits at
+//!   most until the slice ends.
+//! * `gosched` puts the G behind all others in the P's own queue; Go puts it into the global queue. (A G on an extra M
+//!   goes to the global queue here, too.)
+//! * A G that ends passes its stack to the next G if that has none yet, without leaving the stack.
 
 use super::syscall::NoP;
 use super::{lockedm, store, syscall, wake};
@@ -66,18 +81,18 @@ use crate::gmp::timers::NEVER;
 use crate::sync::widen::widen;
 use crate::sync::{Ordering, fence, fence_after_rmw, now};
 
-/// Every this many slices a P looks at the global queue before its own, so that no G starves there.
+/// A P looks at the global queue before its own once in this many slices, so that no G starves there.
 pub const FAIR_TICK: u64 = 61;
-/// Every this many switches a P with timers looks at the clock.
+/// A P with timers looks at the clock once in this many switches.
 const TIMER_TICK: u64 = 8;
 // ---- leaving ---------------------------------------------------------------------------------------------------------
 
-/// Leaves the running G by the scheduler's stack. Returns the M on which it goes on.
+/// Leaves the running G through the scheduler's stack. Returns the M on which the G continues.
 ///
 /// # Migrates
 ///
 /// # Safety
-/// `gp` runs on `m`, this is its stack, and its status says already what becomes of it.
+/// `gp` runs on `m`, this is its stack, and its status already says what becomes of it.
 #[inline(never)]
 pub unsafe fn mcall(m: MRef, gp: GRef, call: Mcall) -> MRef {
     if m.is_extra() {
@@ -90,7 +105,7 @@ pub unsafe fn mcall(m: MRef, gp: GRef, call: Mcall) -> MRef {
     unsafe { switch_from(m, gp, m.g0()) }
 }
 
-/// What [`mcall`] is for the G of an extra M, on its own stack: it is resumed by this M only (H1 in lockedm.rs).
+/// [`mcall`] for the G of an extra M. It stays on its own stack, since only this M resumes it (H1 in lockedm.rs).
 fn mcall_in_place(m: MRef, gp: GRef, call: Mcall) {
     let sched = m.sched();
     m.set_ctx(Ctx::Sched);
@@ -125,7 +140,7 @@ unsafe fn leave(m: MRef, gp: GRef, call: Mcall) -> MRef {
     }
 }
 
-/// Stores the G's context and enters another; on return the G runs again.
+/// Stores the G's context and enters another one. When it returns, the G runs again.
 ///
 /// # Safety
 /// `to` may be entered, and expects an M.
@@ -162,18 +177,18 @@ pub unsafe fn arrive(m: MRef, gp: GRef) {
     }
 }
 
-/// For a G whose wish cannot be refused.
+/// L3, for a G whose call cannot be refused.
 #[inline(never)]
 fn finish_left(m: MRef, prev: GRef) {
     let resumed = finish(m, prev, m.pending());
     debug_assert!(!resumed);
 }
 
-/// Does what a G wanted that has left its stack. True: it was refused, the G goes on.
+/// Executes the call of a G that has left its stack. True: the call was refused, and the G continues.
 #[inline(always)]
 pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
     let sched = m.sched();
-    // Between the way off the stack and L3.
+    // The G is off its stack, and L3 is not done yet.
     widen!();
     match call {
         Mcall::None => false,
@@ -195,17 +210,17 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
                 Place::Tail => m.must_p().put_last(gp),
                 Place::Global => sched.globrunqput(gp),
             }
-            // It was in no queue for a moment while another G was entered, and a searcher may have found nothing: S2 to
-            // S5. (With one P there is no searcher.) On g0 it is in a queue before another is taken out, which a
-            // searcher finds.
+            // While the next G was entered this G was in no queue, and a searcher may have found nothing: S2 to S5.
+            // (With one P there is no searcher.) On g0 the G is in a queue before another is taken out, so a searcher
+            // finds it.
             if m.ctx() == Ctx::G && sched.procs() > 1 {
                 wake::wakep(sched, m);
             }
             false
         }
         Mcall::Parent => {
-            // Another M may begin to search before, since to wake one takes longer than the child needs to begin: the
-            // parent is seen last of all. S2 to S5 come behind it all the same.
+            // To wake a thread takes longer than the child needs to begin, so a searcher is started already here: the
+            // parent is published last of all. S2 to S5 follow all the same.
             let others = sched.procs() > 1;
             if others {
                 wake::start_searcher(sched, m);
@@ -224,10 +239,10 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
     }
 }
 
-/// L3 for a commit of the host; false: the G goes on.
+/// L3 for a commit of the host. False: the G continues.
 #[inline(never)]
 fn park_by_host(m: MRef, gp: GRef, commit: Commit) -> bool {
-    // Only now: whoever knows the handle may ready it from here on (K1, K5).
+    // Only now: from here on any thread that knows the handle may ready it (K1, K5).
     gp.set_status(GStatus::Parking);
     // SAFETY: the commit came with its argument, and K5.
     let parks = commit.f.is_none_or(|f| unsafe { f(m, gp, commit.arg) });
@@ -243,7 +258,7 @@ fn wake_bug(sched: &Sched) -> ! {
     crate::gmp::fatal::throw(sched, "a G without a P was left on a G's stack")
 }
 
-/// L2: the next G of this P, unless the scheduler is to choose.
+/// L2: the next G of this P. None if the scheduler must choose.
 #[inline(always)]
 fn pick(m: MRef, pp: &OwnedP) -> Option<GRef> {
     if pp.requests() != 0 || m.lockedg().is_some() {
@@ -277,15 +292,15 @@ pub fn is_fair_slice(pp: &OwnedP) -> bool {
     pp.schedtick.get().is_multiple_of(FAIR_TICK)
 }
 
-/// N2: whether suspended parents wait for once.
+/// N2: whether the suspended parents wait this time.
 #[inline(always)]
 pub fn is_fair_switch(pp: &OwnedP) -> bool {
     pp.stats.switches.get().is_multiple_of(FAIR_TICK)
 }
 
-/// Makes a picked G the running one, if it can be entered from a G's stack; otherwise g0 will: K3, or it has no stack
-/// and the P keeps none. To make one is for g0, where the commit of the G that leaves has run: until then that G may
-/// hold the lock of what it waits for.
+/// Makes a picked G the running one, if it can be entered from a G's stack. If not (K3, or it has no stack and the P
+/// keeps none), g0 enters it. g0 makes the stack, because there the commit of the leaving G has run: until then that G
+/// may hold the lock of the object that it waits for.
 #[inline(always)]
 fn enter(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
     if !gp.lockedm.is_null() || !store::bind_kept_stack(m, pp, gp) {
@@ -306,7 +321,7 @@ pub fn make_running(m: MRef, pp: &OwnedP, gp: GRef) {
     m.curg.set(gp.as_ptr());
 }
 
-/// Enters a G from g0; returns when this M is back on g0. The G has a stack.
+/// Enters a G from g0. Returns when this M is on g0 again. The G has a stack.
 ///
 /// # Safety
 /// On `m`'s g0; the M holds a P, and the G is its to run.
@@ -317,7 +332,7 @@ pub unsafe fn execute(m: MRef, gp: GRef, inherit: bool) {
     }
     make_running(m, pp, gp);
     m.set_ctx(Ctx::G);
-    // SAFETY: g0's context is stored where `mcall` finds it; the G is off its stack (K1).
+    // SAFETY: g0's context is stored where `mcall` finds it. The G is off its stack (K1).
     unsafe {
         (*m.host.get()).fiber.leave_for(&(*gp.host.get()).fiber);
         fiber::switch(m.g0_sp.as_ptr().cast(), Sp(gp.sp.get()), m.as_ptr() as usize);
@@ -329,8 +344,8 @@ pub unsafe fn execute(m: MRef, gp: GRef, inherit: bool) {
 
 // ---- park and ready --------------------------------------------------------------------------------------------------
 
-/// Parks the running G, or the thread of the host that has none. The commit runs when it is off its stack, on whatever
-/// stack runs then: it must be short, call nothing of the host and never refuse.
+/// Parks the running G; on a thread of the host that runs no G, the thread. The commit runs when the G is off its
+/// stack, on the stack of the next G or of g0: so it must be short, call nothing of the host and never refuse.
 ///
 /// # Migrates
 #[inline]
@@ -353,7 +368,7 @@ pub fn gopark_host(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
     park_slow(m, reason, commit)
 }
 
-/// As [`gopark`], by way of g0: the commit may take its time, call the host, and refuse. It sees to the status itself.
+/// As [`gopark`], through g0: the commit may take its time, call the host, and refuse. It sets the status itself.
 ///
 /// # Migrates
 pub fn gopark_by_g0(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
@@ -373,11 +388,11 @@ fn park_slow(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
     unsafe { mcall(m, gp, Mcall::Park(commit)) }
 }
 
-/// Parks a thread of the host, without a P. At the deadline `expire` is called once: it may take the wait record back
-/// and ready the thread, or leave it to whoever has taken it.
+/// Parks a thread of the host, without a P. At the deadline `expire` is called once: it either takes the wait record
+/// back and readies the thread, or leaves the wake-up to the waker that has taken the record.
 pub fn park_thread(m: MRef, reason: WaitReason, commit: Commit, deadline: Option<i64>, expire: impl FnOnce(GRef)) {
     thread_waits(m, reason, deadline, expire, |gp| {
-        // SAFETY: the commit came with its argument; only this thread runs the G, so it may be readied from now on.
+        // SAFETY: the commit came with its argument. Only this thread runs the G, so the G may be readied from now on.
         let parks = || commit.f.is_none_or(|f| unsafe { f(m, gp, commit.arg) });
         if !commit.host {
             gp.set_status(GStatus::Waiting);
@@ -387,7 +402,7 @@ pub fn park_thread(m: MRef, reason: WaitReason, commit: Commit, deadline: Option
             return parks();
         }
         gp.set_status(GStatus::Parking);
-        // K5: nobody wakes the thread before the status is changed.
+        // K5: no waker wakes the thread before the status is Parked.
         let parked = parks() && gp.cas_status(GStatus::Parking, GStatus::Parked);
         if parked && deadline.is_none() {
             thread_sticks(m);
@@ -396,14 +411,15 @@ pub fn park_thread(m: MRef, reason: WaitReason, commit: Commit, deadline: Option
     });
 }
 
-/// N2 in quiet.rs, for a thread without a deadline: counted before the thread is seen to be parked, told when the commit
-/// has opened what it opens.
+/// N2 in quiet.rs, for a thread that waits without a deadline. It is counted before it is seen as parked; the watchers
+/// are told when the commit has released its locks.
 pub fn thread_sticks(m: MRef) {
     m.sched().count_for_watchers();
     m.parked.set(true);
 }
 
-/// As [`park_thread`]. `commit` says whether it is parked, and has called [`thread_sticks`] then, if it has no deadline.
+/// As [`park_thread`]. `commit` says whether the thread is parked; if it is and has no deadline, `commit` has called
+/// [`thread_sticks`].
 pub fn thread_waits(
     m: MRef,
     reason: WaitReason,
@@ -413,7 +429,7 @@ pub fn thread_waits(
 ) {
     let gp = own_g(m);
     gp.set_flag(gflag::THREAD_WAIT, true);
-    // Where no P is used nobody moves the cheap clock.
+    // While no P is used sysmon does not move the cheap clock.
     note_wait(gp, reason, now());
     let old = m.swap_ctx(Ctx::Sched);
     let parked = commit(gp);
@@ -433,8 +449,9 @@ pub fn thread_waits(
     gp.set_status(GStatus::Syscall);
 }
 
-/// Leaves the running G, or the thread of the host that has none, for `to`, which waits and is the caller's to run
-/// (coro.rs). Directly, with `call` as what it wants done, or through the scheduler, where the commit `ready` readies `to`.
+/// Leaves the running G (or the thread of the host that runs none) for `to`, a waiting G that the caller owns
+/// (coro.rs). Enters `to` directly, with `call` as the pending call; or goes through the scheduler, where the commit
+/// `ready` readies `to`.
 ///
 /// # Migrates
 #[inline(always)]
@@ -479,7 +496,7 @@ pub fn own_g(m: MRef) -> GRef {
     }
 }
 
-/// D1 to D3, for a G whose wait record the caller has taken. From any context.
+/// D1 to D3, for a G whose wait record the caller has taken. Any context.
 #[inline]
 pub fn goready(m: MRef, gp: GRef) {
     if gp.has(gflag::THREAD_WAIT) {
@@ -494,7 +511,7 @@ pub fn goready(m: MRef, gp: GRef) {
 fn thread_ready(gp: GRef) {
     // SAFETY: a G that waits as a thread has its M. The note comes last: after it the M may serve another thread.
     if let Some(m) = unsafe { MRef::from_ptr(gp.m.get()) } {
-        // It does not wait for ever any more, though it may take a while until it gets a CPU.
+        // The thread's wait has ended, though it may take a while until the thread gets a CPU.
         m.parked.set(false);
         widen!();
         m.park.wakeup();
@@ -507,9 +524,9 @@ pub fn ready_queue(m: MRef, gp: GRef) {
     let sched = m.sched();
     match m.p() {
         Some(pp) => {
-            // A G that was next was called for when it was submitted. But a thief may take `gp` before that one is seen
-            // in the queue, and call for nobody since all Ps are busy; and then one goes idle. (With one P, which is
-            // this one, nobody is idle.)
+            // `put_next` has moved the former runnext into the queue. A wake was done for that G when it was submitted.
+            // But a thief may take `gp` before it can see the other in the queue, and call no further M since all Ps
+            // are busy; and then a P goes idle. (With one P, which is this one, no other can be idle.)
             if !pp.put_next(gp) {
                 fence_after_rmw();
             } else if sched.procs() > 1 {
@@ -528,12 +545,12 @@ pub fn ready_queue(m: MRef, gp: GRef) {
 #[must_use]
 pub fn ready_parked(m: MRef, gp: GRef, handle: u64) -> bool {
     loop {
-        // Read first: its commit may return at any moment.
+        // Read first: the G's commit may return at any moment.
         let parking = gp.status() == GStatus::Parking;
         if gp.cas_status_of(handle, GStatus::Parked, GStatus::Runnable) {
             break;
         }
-        // K5: it goes on when the commit has returned.
+        // K5: the G continues when its commit has returned.
         if gp.cas_status_of(handle, GStatus::Parking, GStatus::Runnable) {
             return true;
         }
@@ -558,13 +575,13 @@ pub fn ready_parked(m: MRef, gp: GRef, handle: u64) -> bool {
 pub fn gosched(m: MRef) -> MRef {
     let gp = running(m);
     let pp = m.must_p();
-    // Nobody else is here, and nobody is woken for it (Go's #13527).
+    // No other G waits here, and no M is woken for a yield to nothing (golang/go#13527).
     if pp.has_nothing() && pp.requests() == 0 && m.sched().globq_len() == 0 && pp.timers.first() == NEVER {
         pp.schedtick.bump();
         return m;
     }
     gp.set_status(GStatus::Runnable);
-    // SAFETY: gp runs here and is runnable from now on; nobody sees it before L3.
+    // SAFETY: gp runs here and is runnable from now on; no other thread sees it before L3.
     unsafe {
         if m.is_extra() {
             return mcall(m, gp, Mcall::Yield(Place::Global));
@@ -586,8 +603,8 @@ pub fn safepoint(m: MRef) -> MRef {
     }
     pp.stats.preempts.bump();
     gp.set_status(GStatus::Runnable);
-    // A slice that is over goes behind everybody; for a stop, a barrier, timers or the global queue the G keeps its
-    // place.
+    // If its slice is over, the G goes behind all others. For a stop, a barrier, timers or the global queue it keeps
+    // its place.
     let over = requests & PREEMPT != 0 && pp.slice_is_over(now(), m.sched().cfg.slice_ns.get());
     let place = if over { Place::Global } else { Place::Next };
     // SAFETY: gp runs here and is runnable from now on.
@@ -596,14 +613,14 @@ pub fn safepoint(m: MRef) -> MRef {
 
 // ---- begin and end ---------------------------------------------------------------------------------------------------
 
-/// Starts a new G before its parent goes on: the parent's continuation is what others may steal.
+/// Runs a new G at once, before its parent continues: the parent's continuation is what other Ps may steal.
 ///
 /// # Migrates
 #[inline]
 pub fn run_child_first(m: MRef, child: GRef) -> MRef {
     let gp = running(m);
     let pp = m.must_p();
-    // Requests wait for the next way through the scheduler, which the child's end is at the latest.
+    // Requests wait until the next pass through the scheduler: at the latest when the child ends.
     if m.lockedg().is_some() || !store::bind_stack(m, pp, child) {
         ready_queue(m, child);
         return m;
@@ -611,16 +628,16 @@ pub fn run_child_first(m: MRef, child: GRef) -> MRef {
     gp.set_status(GStatus::Runnable);
     make_running(m, pp, child);
     m.set_pending(gp, Mcall::Parent);
-    // SAFETY: the child is ours and has its stack; the parent is published when it is off its own (L3).
+    // SAFETY: the child is ours and has its stack. The parent is published when it is off its own stack (L3).
     unsafe { switch_from(m, gp, Sp(child.sp.get())) }
 }
 
-/// The end of the running G, after which its descriptor may serve again (a zombie's waits to be joined). Returns the
-/// next G if that begins on this very stack; otherwise does not return.
+/// Ends the running G. After that its descriptor may serve again (a zombie's descriptor waits to be joined). Returns
+/// the next G if that begins on this very stack; otherwise does not return.
 ///
 /// # Safety
-/// `gp` runs on `m`, a worker, and nothing on its stack is needed any more. `bottom`: this is called from the bottom of
-/// the stack, where the next G may begin.
+/// `gp` runs on `m`, a worker, and nothing on its stack is needed any more. `bottom`: the caller is the function at the
+/// bottom of the stack, where the next G may begin.
 #[inline(always)]
 pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
     let pp = m.must_p();
@@ -640,7 +657,7 @@ pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
                     next.take_stack_of(&gp);
                     (*next.host.get()).fiber = (*gp.host.get()).fiber;
                 }
-                // Only says that it has a stack; the next switch away overwrites it.
+                // Only a sign that it has a stack. The next switch away overwrites it.
                 next.sp.set(gp.sp.get());
                 store::recycle(m, gp);
                 make_running(m, pp, next);
@@ -648,7 +665,7 @@ pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
             }
             Some(next) if enter(m, pp, next) => {
                 m.set_pending(gp, Mcall::Exit);
-                // SAFETY: the G is ours to run and has a stack; the one that ends is never entered again.
+                // SAFETY: the G is ours to run and has a stack. The ended G is never entered again.
                 unsafe { switch_from(m, gp, Sp(next.sp.get())) };
             }
             _ => {}
@@ -659,7 +676,7 @@ pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
     crate::gmp::fatal::throw(m.sched(), "a G ran on after its end")
 }
 
-/// Puts a new G where it will run; false if the runtime has ended meanwhile, and the G is not.
+/// Queues a new G. False if the runtime has ended meanwhile: then the G is unmade.
 #[inline(always)]
 pub fn start(m: MRef, gp: GRef) -> bool {
     if m.p().is_none() && m.sched().is_closing() {
@@ -670,7 +687,7 @@ pub fn start(m: MRef, gp: GRef) -> bool {
     true
 }
 
-/// As [`start`], behind all that wait in the queue of this P.
+/// As [`start`], behind all Gs that wait in the queue of this P.
 pub fn start_last(m: MRef, gp: GRef) -> bool {
     let Some(pp) = m.p() else { return start(m, gp) };
     pp.put_last(gp);

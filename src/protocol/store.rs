@@ -1,7 +1,8 @@
-//! Where goroutines come from and go to: descriptors and their stacks, from the caches of a P and the common stores.
+//! Descriptors of goroutines and their stacks: how a G gets both, and where they go when it ends. They come from the
+//! caches of a P or, if these are empty, from the common stores.
 //!
-//! What must hold: a descriptor that is free has no stack and is in one list at most; a goroutine that is made counts as
-//! spawned, and one that is freed as ended, once each.
+//! Invariants: a free descriptor has no stack and is in at most one list. A goroutine that is made counts as spawned
+//! exactly once, and a goroutine that is freed counts as ended exactly once.
 
 use super::wake;
 use crate::fiber::host::HostState;
@@ -15,15 +16,16 @@ use crate::gmp::sched::Sched;
 use crate::sync::Ordering;
 use std::ffi::c_void;
 
-/// Free descriptors that a P fetches at once, and keeps at most.
+/// How many free descriptors a P fetches at once.
 const G_BATCH: usize = 64;
 
+/// How many free descriptors a P keeps at most.
 pub const G_KEEP: u32 = 2048;
 
-/// Ids that a P takes at once.
+/// How many ids a P takes at once.
 const GOID_BATCH: u64 = 16;
 
-/// What a G is made of.
+/// The properties of a new G.
 #[derive(Clone, Copy)]
 pub struct Spawn {
     pub entry: *mut c_void,
@@ -33,8 +35,8 @@ pub struct Spawn {
     pub name: GName,
 }
 
-/// A new G, Runnable and in no queue yet; None if there is no memory, or if guards are required and there is no stack
-/// with one.
+/// Makes a new G, Runnable and in no queue yet. None if there is no memory, or if guards are required and there is no
+/// guarded stack.
 #[inline]
 pub fn newproc(m: MRef, what: &Spawn) -> Option<GRef> {
     let sched = m.sched();
@@ -53,8 +55,9 @@ pub fn newproc(m: MRef, what: &Spawn) -> Option<GRef> {
     Some(gp)
 }
 
-/// As [`newproc`], for a G that will be started whatever happens: ShutDown if a caller without a P finds the runtime at its
-/// end. It looks when the G is counted: whoever ends the runtime sees the count, or is seen here.
+/// As [`newproc`], for a G that the caller will start in any case. ShutDown if a caller without a P finds that the
+/// runtime ends. It checks after the G is counted: so either the thread that ends the runtime sees the count, or this
+/// caller sees the end.
 #[inline]
 pub fn newproc_to_start(m: MRef, what: &Spawn) -> Result<GRef> {
     let gp = newproc(m, what).ok_or(Error::NoMemory)?;
@@ -77,15 +80,15 @@ fn make(gp: GRef, goid: u64, what: &Spawn) {
     gp.set_status(GStatus::Runnable);
 }
 
-/// As [`newproc`], of a descriptor that [`Sched::galloc`] gave before: it cannot fail. Its stack is bound when it first
-/// runs.
+/// As [`newproc`], with a descriptor that [`Sched::galloc`] returned earlier: it cannot fail. The stack is bound when
+/// the G first runs.
 pub fn newproc_from(m: MRef, gp: GRef, what: &Spawn) -> GRef {
     make(gp, m.sched().goids(1), what);
     m.sched().stats.spawned.fetch_add(1, Ordering::Relaxed);
     gp
 }
 
-/// The P has no more numbers. While stacks are bound at the spawn it never has any, so that each spawn comes here.
+/// The P has no more ids. While stacks are bound at the spawn a P never has ids, so that each spawn comes here.
 #[cold]
 #[inline(never)]
 fn newproc_slow(sched: &Sched, pp: &OwnedP, gp: GRef, what: &Spawn) -> Option<GRef> {
@@ -130,7 +133,8 @@ fn scarce_stack(sched: &Sched, what: &Spawn) -> Option<Stack> {
     sched.stacks.alloc(size_of_stack(sched, what) as usize).ok()
 }
 
-/// Such a G has a stack size of its own: stacks that are scarce go back to the pool, not to the cache of one P.
+/// Such a G counts as one with its own stack size: so its scarce stack goes back to the pool, not to the cache of one
+/// P.
 fn make_with_stack(sched: &Sched, gp: GRef, what: &Spawn, stack: Stack) {
     make(gp, sched.goids(1), &Spawn { stack_size: size_of_stack(sched, what), ..*what });
     bind(sched, gp, stack);
@@ -143,7 +147,7 @@ fn refill(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
     pp.gfree_pop()
 }
 
-/// Gives a G that never ran its stack. False if there is no memory.
+/// Gives its stack to a G that has never run. False if there is no memory.
 #[inline(always)]
 pub fn bind_stack(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
     if gp.sp.get().is_null() { bind_stack_slow(m, pp, gp) } else { true }
@@ -160,7 +164,7 @@ fn bind_stack_slow(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
     stack.is_some_and(|stack| bind(sched, gp, stack))
 }
 
-/// As [`bind_stack`], by a stack that the P keeps. False if there is none.
+/// As [`bind_stack`], only with a stack from the cache of the P. False if the cache is empty.
 #[inline(always)]
 pub(super) fn bind_kept_stack(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
     if gp.sp.get().is_null() { bind_kept_slow(m, pp, gp) } else { true }
@@ -196,7 +200,7 @@ fn new_stack(sched: &Sched, pp: &OwnedP) -> Option<Stack> {
     first
 }
 
-/// Off its stack: frees what an ended G had.
+/// Frees the stack and the descriptor of an ended G that is off its stack.
 pub fn free(m: MRef, gp: GRef) {
     let sched = m.sched();
     // SAFETY: the G has ended and this M holds it.
@@ -219,7 +223,7 @@ pub fn free(m: MRef, gp: GRef) {
     recycle(m, gp);
 }
 
-/// One G that waited for memory tries again.
+/// Lets one G that waits for a stack try again.
 #[cold]
 pub fn stack_came_free(m: MRef) {
     let sched = m.sched();
@@ -235,7 +239,7 @@ pub fn stack_came_free(m: MRef) {
     }
 }
 
-/// A G for which there is no memory waits its turn.
+/// Queues a G for which there is no memory for a stack.
 pub fn wait_for_stack(m: MRef, gp: GRef) {
     let sched = m.sched();
     gp.wait_reason.set(WaitReason::STACK.as_ptr().cast_mut());
@@ -245,8 +249,8 @@ pub fn wait_for_stack(m: MRef, gp: GRef) {
     sched.stackwait_len.store(q.len() as u32, Ordering::Relaxed);
 }
 
-/// Makes the descriptor free, unless somebody will still ask for it. A zombie that was joined in the meantime is
-/// Waiting, and ours to free (block/join.rs).
+/// Makes the descriptor free, unless the G is a zombie that waits to be joined. If it was joined in the meantime its
+/// status is Waiting, and this thread frees it (block/join.rs).
 #[inline(always)]
 pub(super) fn recycle(m: MRef, gp: GRef) {
     if gp.has(gflag::ZOMBIE) && gp.cas_status(GStatus::Running, GStatus::Dead) {
@@ -293,7 +297,7 @@ fn spill(sched: &Sched, pp: &OwnedP) {
     sched.gfree_list(&mut list);
 }
 
-/// A new G that is not to be after all, and counts nowhere. By whoever has just made it: still on the same P.
+/// Takes back a new G that the caller has just made, still on the same P: it counts neither as spawned nor as ended.
 pub fn unmake(m: MRef, gp: GRef) {
     match m.p() {
         Some(pp) => pp.stats.spawned.set(pp.stats.spawned.get() - 1),
@@ -304,7 +308,7 @@ pub fn unmake(m: MRef, gp: GRef) {
     drop_unbegun(m, gp);
 }
 
-/// A G that ends without having begun.
+/// Ends a G that has never begun to run.
 pub fn forget(m: MRef, gp: GRef) {
     match m.p() {
         Some(pp) => pp.stats.ended.bump(),
@@ -316,7 +320,7 @@ pub fn forget(m: MRef, gp: GRef) {
 }
 
 fn drop_unbegun(m: MRef, gp: GRef) {
-    // SAFETY: the G is ours, and never ran.
+    // SAFETY: the G is ours, and has never run.
     if let Some(stack) = unsafe { gp.take_stack() } {
         // SAFETY: as above.
         unsafe { (*gp.host.get()).fiber.end() };
