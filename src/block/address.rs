@@ -1,10 +1,10 @@
-//! Waiting until a word of the host changes: what futexes, `std::atomic::wait` and `std.Io.futexWait` are.
+//! Waiting until a word of the host changes, as with futexes, `std::atomic::wait` and `std.Io.futexWait`.
 //!
-//! The protocol is that of waitq.rs. The word is the host's, so the library only compares it (A2), under the lock of its
-//! root. The waker has changed the word before it calls (B1), which fences and looks whether anybody waits.
+//! The protocol is waitq.rs's. The word is the host's, so the library only compares it (A2), under the lock of its
+//! root. The waker has changed the word before it calls (B1); the call executes the fence and looks for waiters.
 //!
-//! The addresses are names of their own in the wait table: a semaphore or a mutex of the library may lie at the same
-//! place, and neither sees the waiters of the other.
+//! The addresses are separate names in the wait table: a semaphore or a mutex of the library may lie at the same place,
+//! and neither sees the waiters of the other.
 
 use super::waitq::{self, How, Waited};
 use crate::gmp::error::{Error, Result};
@@ -15,7 +15,8 @@ use crate::sync::{Ordering, fence};
 /// No address of the host has this bit.
 const OF_THE_HOST: u64 = 1 << 63;
 
-/// Waits while `still` says that the word is as the caller saw it. Ok: it is not any more, or somebody woke the caller.
+/// Waits while `still` says that the word is as the caller saw it. Ok: a waker woke the caller. Again: the word had
+/// changed.
 ///
 /// # Migrates
 pub fn wait(m: MRef, addr: usize, deadline: Option<i64>, still: impl FnOnce() -> bool) -> Result<()> {
@@ -27,7 +28,7 @@ pub fn wait(m: MRef, addr: usize, deadline: Option<i64>, still: impl FnOnce() ->
     }
 }
 
-/// Wakes at most `n` of those who wait at an address, first come first served. How many.
+/// Wakes at most `n` waiters of an address, in the order of their waits. Returns how many it woke.
 pub fn wake(m: MRef, addr: usize, n: u32) -> u32 {
     let addr = addr as u64 | OF_THE_HOST;
     // B1: pairs with A1 in waitq.rs.

@@ -9,13 +9,14 @@
 //! All of it is guarded by the channel's latch. `closed`, `count` and the heads of the queues may also be read without
 //! it.
 //!
-//! | word | meaning |
-//! |---|---|
-//! | the ring | `count` values, from `recvx` on; the next value goes to `sendx`; `end` is behind the last place. An unbounded channel has a chain of segments instead (segments.rs), and `end` is the end of the oldest segment |
-//! | record | a [`Case`]: it stands for one waiter. It lies on the waiter's stack, or in the array that the caller passed to a select |
-//! | `recvq`, `sendq` | the records of the receivers and of the senders that wait |
-//! | `gone` | the records whose wait was ended from elsewhere, and watchers (watch.rs). No send or receive steps over them. They stay listed, because a channel with a record in any of the three lists is in use |
-//! | `state` (of the channel) | closed, and which sides are watched |
+//! * the ring: `count` values, from `recvx` on; the next value goes to `sendx`; `end` is behind the last place. An
+//!   unbounded channel has a chain of segments instead (segments.rs), and `end` is the end of the oldest segment;
+//! * record: a [`Case`], which stands for one waiter. It lies on the waiter's stack, or in the array that the caller
+//!   passed to a select;
+//! * `recvq`, `sendq`: the records of the receivers and of the senders that wait;
+//! * `gone`: the records whose wait was ended from elsewhere, and watchers (watch.rs). No send or receive steps over
+//!   them. They stay listed, because a channel with a record in any of the three lists is in use;
+//! * `state` of the channel: closed, and which sides are watched.
 //!
 //! The owner writes a record until it is queued; after that it is written under the latch. The party that ends a wait
 //! writes the record's `state`.

@@ -15,15 +15,19 @@
 //!           +------------------------+--------+
 //! ```
 //!
-//! | state | written by | meaning | next |
-//! |---|---|---|---|
-//! | PREPARING | the waiter (C1) | the wait has begun; the G still runs on its stack | OPEN, EARLY_* |
-//! | OPEN | the commit of its park (C3) | any party may claim the wait | TAKEN, TIMED_OUT, CANCELED |
-//! | TAKEN | a partner (E1) | the partner brought what the G waited for, or says that nothing will come | the next wait |
-//! | TIMED_OUT | the timer, or the waiting thread itself (E1) | the deadline passed first | the next wait |
-//! | CANCELED | a canceller (E1) | the cancellation came first | the next wait |
-//! | EARLY_TIMED_OUT, EARLY_CANCELED | the timer, a canceller (E2) | as TIMED_OUT and CANCELED, but before the commit | the next wait |
-//! | EARLY_TAKEN | `gmx_ready` | as TAKEN, but before the commit; for a park of the host (parking.rs) | the next wait |
+//! | state | written by | meaning |
+//! |---|---|---|
+//! | PREPARING | the waiter (C1) | the wait has begun; the G still runs on its stack |
+//! | OPEN | the commit of its park (C3) | any party may claim the wait |
+//! | TAKEN | a partner (E1) | the partner brought the event, or says that nothing will come |
+//! | TIMED_OUT | the timer, or the waiting thread itself (E1) | the deadline passed first |
+//! | CANCELED | a canceller (E1) | the cancellation came first |
+//! | EARLY_TIMED_OUT | the timer (E2) | as TIMED_OUT, but before the commit |
+//! | EARLY_CANCELED | a canceller (E2) | as CANCELED, but before the commit |
+//! | EARLY_TAKEN | `gmx_ready` | as TAKEN, but before the commit; for a park of the host (parking.rs) |
+//!
+//! PREPARING becomes OPEN or an EARLY state, OPEN becomes TAKEN, TIMED_OUT or CANCELED, and the next wait begins again
+//! with PREPARING.
 //!
 //! # Protocol
 //! The waiter:

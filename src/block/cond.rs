@@ -1,39 +1,47 @@
 //! Condition variables.
 //!
 //! # Problem
-//! Give a mutex back and wait, so that no signal between the two is lost; who waited first is woken first, and nobody
-//! who came later takes that wake away.
+//! A waiter unlocks a mutex and waits. If a signal comes between these two steps, it must not be lost. Waiters are
+//! woken in the order of their waits, and a later waiter must not take a wake-up that came before its wait.
 //!
 //! # Words
-//! The queue at the condition's address. `mutex`: the one that is used with it while somebody waits; `home`: its own
-//! address from the first wait on. Both under the lock of the root.
+//!
+//! | word | meaning | guarded by |
+//! |---|---|---|
+//! | the queue | the waiters, at the condition's address | the root's lock |
+//! | `mutex` | the mutex that is used with the condition while there are waiters | the root's lock |
+//! | `home` | the condition's own address, from the first wait on: a copy shows by it | the root's lock |
 //!
 //! # Protocol
-//! Waiter, which holds the mutex:
-//! * W1 under the lock: it is no copy, and nobody waits with another mutex; into the queue: the place there is its
-//!   ticket.
-//! * W2 off its stack and with the lock open it unlocks the mutex ([`waitq::After`]).
-//! * W3 woken, timed out or canceled: it takes the mutex again; nothing ends that wait. (It may be there before W2, and
-//!   still be noted as the owner: then it waits for itself, which W2 ends.)
-//! * W4 a waiter that is refused in W1, since its token is canceled or there is no memory, unlocks the mutex all the
-//!   same, lets others run, and takes it again: otherwise the usual loop around a wait keeps out whoever would end it.
+//! The waiter, which holds the mutex:
+//! * W1 Under the root's lock it checks that the condition is no copy, and that no G waits with another mutex. Then it
+//!   gets into the queue; its place there is its ticket.
+//! * W2 Off its stack, with the root's lock open, its commit unlocks the mutex ([`waitq::After`]).
+//! * W3 Woken, timed out or canceled, it locks the mutex again, however long that takes; no deadline and no token ends
+//!   this wait. The waiter may get here before W2 has run. Then the mutex still names it as the owner, and it waits for
+//!   itself until W2 unlocks the mutex.
+//! * W4 A waiter that is refused in W1, because its token is canceled or there is no memory, unlocks the mutex all the
+//!   same, lets others run, and locks it again. Otherwise the usual loop around a wait would keep out the G that is to
+//!   end the loop.
 //!
-//! Signal: V1 is anybody there? V2 under the lock: the first out of the queue, or all.
+//! A signal or a broadcast:
+//! * V1 reads whether there is a waiter.
+//! * V2 under the root's lock takes the first waiter out of the queue, or all of them, and wakes it.
 //!
 //! # Invariants
-//! * N1 a wake is for a waiter that was in the queue; a deadline that comes later finds it gone and changes nothing,
-//!   one that comes before has taken it out, and the signal goes to the next. So no signal is lost on one that gives
-//!   up.
-//! * N2 a waiter holds the mutex when it comes back, and was without it meanwhile, unless the call was wrong.
+//! * N1 A wake-up is for a waiter that is in the queue. A deadline that comes later finds the waiter taken out and
+//!   changes nothing. A deadline that comes before has taken the waiter out, and the signal goes to the next one. So no
+//!   signal is lost on a waiter that gives up.
+//! * N2 A waiter holds the mutex when its wait returns, and did not hold it in between, unless the call was wrong.
 //!
 //! # Orderings
-//! Whoever changes what is waited for holds the mutex meanwhile: before the waiter had it, and then the waiter has seen
-//! the change; or after W2, and then V1 sees what W1 wrote. (A signal for a change without the mutex may come too early
-//! in any case.) So V1 needs no fence.
+//! V1 needs no fence. The signaller changes the condition under the mutex. If it held the mutex before the waiter did,
+//! the waiter has seen the change. If it held the mutex after W2, V1 sees the entry of W1. (A signal for a change that
+//! was made without the mutex may come too early anyway.)
 //!
 //! # Rejected
-//! Tickets of their own (Go's notifyList): the mutex is given back before the waiter is in the list, so a ticket whose
-//! owner gives up must be passed on by whoever draws it.
+//! Separate tickets (Go's notifyList): there the waiter unlocks the mutex before it is in the list, so a ticket whose
+//! owner gives up must be passed on by the G that draws it.
 
 use super::mutex::Mutex;
 use super::vain;
@@ -45,7 +53,7 @@ use crate::gmp::semtable::Queue;
 use crate::sync::own::OwnU64;
 use std::ffi::c_void;
 
-/// As the C struct lays it out; zero is ready.
+/// Laid out as the C struct; zero is ready.
 #[repr(C)]
 #[derive(Default)]
 pub struct Cond {
@@ -91,14 +99,14 @@ impl Cond {
         waited.error().map_or(Ok(()), Err)
     }
 
-    /// Wakes the first of those who wait. Invalid: a copy.
+    /// Wakes the first waiter. Invalid: a copy.
     pub fn signal(&self, m: MRef) -> Result<()> {
         self.wake(m, |w, addr| {
             w.take(addr, Wake::Ready);
         })
     }
 
-    /// Wakes all who wait. Invalid: a copy.
+    /// Wakes all waiters. Invalid: a copy.
     pub fn broadcast(&self, m: MRef) -> Result<()> {
         self.wake(m, |w, addr| {
             w.take_all(addr, Wake::Ready);
@@ -122,6 +130,6 @@ impl Cond {
 
 /// W2.
 unsafe fn unlock(m: MRef, arg: *mut c_void) {
-    // SAFETY: `wait` passes its mutex; the waiter comes back by it only when it has been unlocked.
+    // SAFETY: `wait` passes its mutex; the waiter returns only with the mutex locked again, hence after this unlock.
     unsafe { &*arg.cast::<Mutex>() }.unlock_for(m);
 }

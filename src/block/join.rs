@@ -1,11 +1,19 @@
 //! Waiting for the end of a G.
 //!
-//! A joinable G that ends with somebody waiting tells them, and its handle is stale. With nobody there it stays as a
-//! zombie, without a stack, until it is joined or let go. The lock is that of the wait table's root for the G's
-//! address: JOINABLE and ZOMBIE change only under it.
+//! A joinable G ends, while a joiner comes or a detach lets it go. The lock is the lock of the wait table's root for
+//! the G's address; JOINABLE and ZOMBIE change only under it.
 //!
-//! A zombie may be joined before its M has left its stack. Both ends of that race move the status by one CAS, and who
-//! comes second frees the descriptor (see `recycle` in protocol/store.rs).
+//! | JOINABLE | ZOMBIE | the G | a joiner | a detach |
+//! |---|---|---|---|---|
+//! | set | - | runs | waits | clears JOINABLE; Busy if a joiner waits |
+//! | - | - | runs, detached | Invalid | Invalid |
+//! | set | set | has ended without a joiner: only its descriptor is left | clears JOINABLE, buries | the same |
+//! | - | set | is over | Stale | Stale |
+//!
+//! If a joiner waits when the G ends, the G wakes it, and the handle becomes stale.
+//!
+//! A zombie may be joined before its M has left its stack. Both ends of that race move the status by one CAS, and the
+//! side that comes second frees the descriptor (see `recycle` in protocol/store.rs).
 
 use super::waitq::{self, How, Waited};
 use crate::gmp::error::{Error, Result};
@@ -17,7 +25,7 @@ fn addr(gp: GRef) -> u64 {
     gp.as_ptr() as u64
 }
 
-/// What stands behind a handle, under the root's lock.
+/// The G behind a handle, as seen under the root's lock.
 enum Found {
     Runs,
     Zombie,
@@ -37,7 +45,7 @@ fn look(gp: GRef, handle: u64) -> Found {
     }
 }
 
-/// Whether it is a G that `gmx_main` waits for: only that joins it or lets it go.
+/// Whether `gmx_main` waits for this G: only `gmx_main` may join or detach it.
 fn is_main(m: MRef, handle: u64) -> bool {
     m.sched().g_of(handle).is_some_and(|gp| gp.has(gflag::WATCHED))
 }
@@ -47,7 +55,7 @@ pub fn join(m: MRef, handle: u64, deadline: Option<i64>) -> Result<()> {
     if is_main(m, handle) { Err(Error::Invalid) } else { join_any(m, handle, deadline) }
 }
 
-/// As [`join`], for `gmx_main` too.
+/// As [`join`], also for `gmx_main`.
 ///
 /// # Migrates
 pub fn join_any(mut m: MRef, handle: u64, deadline: Option<i64>) -> Result<()> {
@@ -83,7 +91,7 @@ pub fn detach(m: MRef, handle: u64) -> Result<()> {
     if is_main(m, handle) { Err(Error::Invalid) } else { detach_any(m, handle) }
 }
 
-/// As [`detach`], for `gmx_main` too.
+/// As [`detach`], also for `gmx_main`.
 pub fn detach_any(m: MRef, handle: u64) -> Result<()> {
     let Some(gp) = m.sched().g_of(handle) else { return Err(Error::Stale) };
     let found = {
@@ -107,12 +115,12 @@ pub fn detach_any(m: MRef, handle: u64) -> Result<()> {
     }
 }
 
-/// Whether it has ended and was joined or let go: it may not have left its stack yet.
+/// Whether it has ended and was joined or detached. It may not have left its stack yet.
 pub fn is_over(gp: GRef) -> bool {
     gp.has(gflag::ZOMBIE) && !gp.has(gflag::JOINABLE)
 }
 
-/// Frees a zombie, or leaves it to its M, which has not left its stack yet.
+/// Frees a zombie, or leaves it to its M if that has not left the zombie's stack yet.
 fn bury(m: MRef, gp: GRef) {
     if !gp.cas_status(GStatus::Running, GStatus::Waiting) {
         store::recycle_now(m, gp);
@@ -123,9 +131,9 @@ fn bury(m: MRef, gp: GRef) {
 pub fn on_exit(m: MRef, gp: GRef) {
     waitq::wake_all(m, addr(gp), |anybody| {
         if !gp.has(gflag::JOINABLE) {
-            // Let go meanwhile.
+            // Detached meanwhile.
         } else if anybody {
-            // Under the lock: whoever comes after those who wait finds a stale handle.
+            // Under the lock: a joiner that comes after the waiting ones finds a stale handle.
             gp.set_flag(gflag::JOINABLE, false);
             gp.set_flag(gflag::RETIRED, true);
             gp.retire();

@@ -1,23 +1,44 @@
 //! Mutual exclusion of Gs and threads.
 //!
+//! # Problem
+//! A lock or an unlock that meets no other caller should be one compare-and-swap. Under contention two simple rules
+//! fail. If every unlock hands the lock to the first waiter, each round costs a switch, and the lock is idle while the
+//! waiter wakes up. If a newcomer may always take a free lock (barging), a waiter may starve.
+//!
+//! # Words
 //! ```text
 //!  state   63                            2      1         0
 //!         +-------------------------------+-------+---------+
-//!         |  number of who has it, or 0   | WOKEN | WAITERS |
+//!         |  number of the owner, or 0    | WOKEN | WAITERS |
 //!         +-------------------------------+-------+---------+
 //! ```
 //!
-//! Normally whoever comes takes a free lock, also past the queue: that keeps it hot. A waiter that was woken, found it
-//! taken again and has waited for more than a millisecond gets it handed over at the next unlock, so nobody starves.
-//! (Not one that has only waited: where the system stops the owner's thread for a while, all have waited for long then,
-//! and were it handed from each to the next, none of them would do more than one round in its turn, for ever if they
-//! are many.) One waiter at a time is awake to compete (WOKEN); without that, a lock that is taken and given in a loop
-//! wakes a G each time for nothing. One who spins before it waits does not say so: as long as somebody did, nothing
-//! would be handed over.
+//! | owner | flags | meaning | an unlock |
+//! |---|---|---|---|
+//! | 0 | - | unlocked | is refused |
+//! | id | - | locked, no waiter | clears the owner |
+//! | id | WAITERS | locked, waiters in the queue (or they gave up) | wakes one, or hands the lock over |
+//! | id | WOKEN, perhaps WAITERS | locked, and a woken waiter competes | clears the owner, wakes none |
+//! | 0 | WOKEN, perhaps WAITERS | unlocked, and a woken waiter competes with newcomers | is refused |
 //!
-//! The owner stands in the word itself, so that a wrong unlock and a second lock by the owner are statuses, and one
-//! compare-and-swap is all that a lock or an unlock is that meets nobody. Whoever unlocks does not touch the mutex
-//! afterwards: the next owner may be its last, and give its memory back.
+//! # Protocol
+//! * A caller that finds the lock free takes it, also past the queue: that keeps it hot.
+//! * A caller that finds it taken spins for a short while, sets WAITERS, and waits at the mutex's address (waitq.rs).
+//! * An unlock with WAITERS set and WOKEN clear wakes the first waiter and sets WOKEN. So at most one woken waiter
+//!   competes at a time. Without WOKEN, a lock that is taken and released in a loop would wake a G in each round for
+//!   nothing. A caller that spins before its first wait does not set WOKEN: otherwise no unlock would hand over for as
+//!   long as any caller spins.
+//! * A woken waiter that finds the lock taken again goes back to the front of the queue. If it has then waited for more
+//!   than a millisecond, the next unlock hands the lock over to it: no waiter starves.
+//! * Having waited long is not enough for a hand-off; the waiter must also have lost a race after a wake. If the system
+//!   stops the owner's thread for a while, all waiters have waited for long. Were the lock then handed from each to the
+//!   next, none of them would do more than one round in its turn; with many waiters that state would last forever.
+//!
+//! # Invariants
+//! * The owner stands in the word itself. So a wrong unlock and a second lock by the owner are statuses, and the
+//!   uncontended lock and unlock are one compare-and-swap.
+//! * After the step that unlocks, the caller does not touch the mutex: the next owner may be its last one, and free its
+//!   memory.
 
 use super::waitq::{self, How, Kind, Waited};
 use crate::gmp::error::{Error, Result};
@@ -35,19 +56,19 @@ fn held_by(id: u64) -> u64 {
     id << 2
 }
 
-/// The number of the owner in a word that a report has read; 0 for none.
+/// The number of the owner in a word that a report has read; 0 if there is none.
 pub fn owner_of(word: u64) -> u64 {
     word >> 2
 }
 
-/// From here on a waiter gets the lock handed over.
+/// The time after which a waiter that has lost a race gets the lock by hand-off, in ns.
 const STARVED: i64 = 1_000_000;
 /// Rounds of a short spin before a wait.
 const SPINS: u32 = 4;
 const SPIN_PAUSES: u32 = 30;
 
-/// A short wait without giving up the P, for as long as another P may be about to unlock and this one has nothing to
-/// run.
+/// A short busy wait that keeps the P. It lasts only while another P may be about to unlock and this P has no other G
+/// to run.
 pub struct Spin(u32);
 
 impl Spin {
@@ -55,7 +76,7 @@ impl Spin {
         Spin(if m.sched().procs() > 1 { SPINS } else { 0 })
     }
 
-    /// False: it has been enough.
+    /// Spins once. False: it has spun enough.
     pub fn once(&mut self, m: MRef) -> bool {
         let spins = self.0 > 0 && m.p().is_some_and(|pp| pp.runq_empty());
         if spins {
@@ -66,7 +87,7 @@ impl Spin {
     }
 }
 
-/// As the C struct lays it out; zero is unlocked.
+/// Laid out as the C struct; zero is unlocked.
 #[repr(C)]
 #[derive(Default)]
 pub struct Mutex {
@@ -75,9 +96,10 @@ pub struct Mutex {
 }
 
 impl Mutex {
-    /// Locks it if nobody has it and nobody waits, which is guessed: a look before costs as much as half of a
-    /// compare-and-swap, which looks anyway. Where the guess is wrong it tries once more with what it has seen: whoever
-    /// was woken need not run yet, and until then all calls come by here.
+    /// Locks it if it is free and has no waiters. The first try guesses that it is so: a look before the
+    /// compare-and-swap costs half as much as the compare-and-swap, which looks anyway. Where the guess is wrong it
+    /// tries once more with the word it has seen: a woken waiter may not run for a while, and until it does all calls
+    /// come through here.
     #[inline(always)]
     pub fn lock_fast(&self, me: u64) -> bool {
         match self.take(0, me) {
@@ -88,12 +110,12 @@ impl Mutex {
 
     #[inline(always)]
     fn take(&self, s: u64, me: u64) -> core::result::Result<(), u64> {
-        // Acquire: pairs with the Release of whoever gave it back.
+        // Acquire: pairs with the Release of the unlock.
         self.state.compare_exchange(s, s | held_by(me), Ordering::Acquire, Ordering::Relaxed).map(drop)
     }
 
-    /// Gives it back if the caller has it and nobody is to be woken: nobody waits, or one who does is awake. Guessed as
-    /// in [`Mutex::lock_fast`].
+    /// Unlocks it if the caller is the owner and no waiter has to be woken: there is none, or one is awake. The first
+    /// try guesses, as in [`Mutex::lock_fast`].
     #[inline(always)]
     pub fn unlock_fast(&self, me: u64) -> bool {
         match self.give(held_by(me)) {
@@ -107,7 +129,7 @@ impl Mutex {
         self.state.compare_exchange(s, s & FLAGS, Ordering::Release, Ordering::Relaxed).map(drop)
     }
 
-    /// Locks it if it is free, though others may wait.
+    /// Locks it if it is free, even if others wait.
     pub fn try_lock(&self, me: u64) -> Result<()> {
         let mut s = self.state.load(Ordering::Relaxed);
         while s & !FLAGS == 0 {
@@ -123,14 +145,14 @@ impl Mutex {
     #[inline]
     pub fn lock(&self, m: MRef, deadline: Option<i64>) -> (MRef, Result<()>) {
         let me = waitq::self_id(m);
-        // Only we write our own number there, so it cannot appear or vanish meanwhile.
+        // Only the caller writes its own number there, so the number cannot appear or vanish in between.
         if self.is_owner(me) {
             return (m, Err(Error::Deadlock));
         }
         self.lock_waiting(m, me, deadline, Kind::Lock)
     }
 
-    /// Locks it for one who has waited for something else, and may not have given it back yet.
+    /// Locks it for a caller that has waited for something else, and that may not have unlocked it yet.
     ///
     /// # Migrates
     pub fn lock_again(&self, m: MRef) -> MRef {
@@ -141,10 +163,10 @@ impl Mutex {
 
     fn lock_waiting(&self, mut m: MRef, me: u64, deadline: Option<i64>, kind: Kind) -> (MRef, Result<()>) {
         let addr = self.addr();
-        // Nothing is handed over to it yet.
+        // MAX: no hand-off before this waiter has lost a race.
         let mut how = How { since: i64::MAX, ..How::new(kind, WaitReason::MUTEX, deadline) };
         let mut spin = Spin::new(m);
-        // WOKEN, if that is for us.
+        // WOKEN if it is set for this caller.
         let mut woken = 0;
         let mut since = 0;
         loop {
@@ -194,7 +216,7 @@ impl Mutex {
         std::ptr::from_ref(self) as u64
     }
 
-    /// Whether `me` holds it. For `me` alone.
+    /// Whether `me` holds it. Only `me` may ask.
     #[inline(always)]
     pub fn is_owner(&self, me: u64) -> bool {
         self.state.load(Ordering::Relaxed) & !FLAGS == held_by(me)
@@ -209,11 +231,11 @@ impl Mutex {
         Ok(())
     }
 
-    /// Gives it back for its owner, who waits for something else by now.
+    /// Unlocks it for its owner, which waits for something else by now.
     #[inline]
     pub fn unlock_for(&self, m: MRef) {
         let mut s = self.state.load(Ordering::Relaxed);
-        // Nobody is to be woken: nobody waits, or one who does is awake.
+        // No waiter has to be woken: there is none, or one is awake.
         while s & FLAGS != WAITERS {
             match self.give(s) {
                 Ok(()) => return,
@@ -223,20 +245,20 @@ impl Mutex {
         self.unlock_to(m);
     }
 
-    /// Gives it back for its owner, and wakes one who waits. Nobody else changes the word meanwhile: whoever is about
-    /// to wait finds WAITERS set, and WOKEN is not, so nobody is awake to compete.
+    /// Unlocks it for its owner, and wakes a waiter. No other thread changes the word meanwhile: a caller that is about
+    /// to wait finds WAITERS set, and WOKEN is clear, so no waiter is awake to compete.
     #[cold]
     fn unlock_to(&self, m: MRef) {
         let addr = self.addr();
         waitq::wake_one(m, addr, |gp, more| {
             let rest = if more { WAITERS } else { 0 };
             let (to, wake) = match gp {
-                // They have given up.
+                // The waiters have given up.
                 None => (0, Wake::Ready),
                 Some(gp) if now() - gp.sudog.since.get() > STARVED => (rest | held_by(gp.goid.get()), Wake::Handoff),
                 Some(_) => (rest | WOKEN, Wake::Ready),
             };
-            // Under the root's lock, where those who are about to wait test it.
+            // Under the root's lock, where callers that are about to wait test the word.
             self.state.store(to, Ordering::Release);
             wake
         });

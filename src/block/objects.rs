@@ -1,4 +1,4 @@
-//! What the host holds by handles. Made at the first use, and kept as long as the process lives.
+//! The objects that the host holds by handles. Made at the first use, and kept as long as the process lives.
 
 use super::cancel::Token;
 use super::class::Class;
@@ -26,10 +26,10 @@ pub fn objects(sched: &Sched) -> Result<&'static Objects> {
     existing(sched).map_or_else(|| make(sched), Ok)
 }
 
-/// As [`objects`], for one who does not make any.
+/// As [`objects`], for a caller that does not make any.
 #[inline]
 pub fn existing(sched: &Sched) -> Option<&'static Objects> {
-    // SAFETY: null or what `make` leaked. Acquire: pairs with its Release.
+    // SAFETY: null, or the objects that `make` leaked. Acquire: pairs with its Release.
     unsafe { sched.objects.load(Ordering::Acquire).cast::<Objects>().as_ref() }
 }
 
@@ -40,9 +40,9 @@ fn make(sched: &Sched) -> Result<&'static Objects> {
     match sched.objects.compare_exchange(std::ptr::null_mut(), p.cast(), Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => Ok(new),
         Err(_) => {
-            // Another was first. A model takes back what it leaks.
+            // Another thread was first. A model frees what it leaks.
             #[cfg(not(any(loom, shuttle)))]
-            // SAFETY: just leaked with the layout of a box, and nobody else knows it.
+            // SAFETY: just leaked with the layout of a box, and no other thread knows it.
             drop(unsafe { Box::from_raw(p) });
             existing(sched).ok_or(Error::NoMemory)
         }

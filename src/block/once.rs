@@ -1,15 +1,21 @@
-//! Something that is done once; whoever comes meanwhile waits until it is done.
+//! Once: one caller does something, and callers that come meanwhile wait until it is done.
 //!
-//! `state`: NEW, RUNS, WAITED (it runs and others wait), DONE. From NEW to RUNS by CAS, by the one who does it and
-//! writes `owner`; RUNS to WAITED by those who wait; to DONE by the one who does it. A G that ends inside counts as
-//! having done it, as in Go: otherwise the others would wait for ever. So each G has a chain of what it is in the
-//! middle of ([`Frame`]).
+//! # Words
 //!
-//! The end hands over: a waiter that it takes out of the queue returns without a look at the once, and the end does not
-//! touch the once behind DONE. So the first caller that sees it done may give its memory away.
+//! | `state` | meaning | written by |
+//! |---|---|---|
+//! | NEW | not begun | |
+//! | RUNS | the owner is doing it | the owner, by CAS from NEW; then it writes `owner` |
+//! | WAITED | as RUNS, and other callers wait | a waiter, under the root's lock |
+//! | DONE | done | the owner |
 //!
-//! [`Once::is_done`] stands in the header too (cbindgen.toml), inline: that `state` comes first, and that DONE is 3, is
-//! part of the ABI. Nothing changes a once that is done, so nothing but that look is needed there.
+//! # Invariants
+//! * A G that ends while it is the owner counts as having done it, as in Go: otherwise the waiters would wait forever.
+//!   So each G has a chain of the onces that it is in the middle of ([`Frame`]).
+//! * The end hands over: a waiter that the owner takes out of the queue returns without another look at the once, and
+//!   the owner does not touch the once after DONE. So the first caller that sees DONE may free its memory.
+//! * [`Once::is_done`] also stands in the header (cbindgen.toml), inline: the ABI fixes that `state` comes first and
+//!   that DONE is 3. No call changes a once that is done, so that look is all that is needed there.
 
 use super::waitq::{self, How, Waited};
 use crate::gmp::error::{Error, Result};
@@ -23,7 +29,7 @@ const RUNS: u32 = 1;
 const WAITED: u32 = 2;
 pub const DONE: u32 = 3;
 
-/// As the C struct lays it out; zero is ready.
+/// Laid out as the C struct; zero is ready.
 #[repr(C)]
 #[derive(Default)]
 pub struct Once {
@@ -32,13 +38,13 @@ pub struct Once {
     owner: AtomicU64,
 }
 
-/// A once that a G is in the middle of. It lies on the G's stack.
+/// A once that a G is in the middle of. The frame lies on the G's stack.
 pub struct Frame {
     once: *const Once,
     outer: *mut c_void,
 }
 
-/// What [`Once::begin`] came to.
+/// The result of [`Once::begin`].
 #[derive(PartialEq, Eq, Debug)]
 pub enum Begun {
     /// The caller is to do it.
@@ -54,7 +60,7 @@ impl Once {
         self.state.load(Ordering::Acquire) == DONE
     }
 
-    /// Becomes the one who does it, or waits until it is done.
+    /// Makes the caller the owner, or waits until it is done.
     ///
     /// # Migrates
     pub fn begin(&self, mut m: MRef, deadline: Option<i64>) -> (MRef, Result<Begun>) {
@@ -66,13 +72,13 @@ impl Once {
                     return (m, Ok(Begun::Yes));
                 }
                 Err(DONE) => return (m, Ok(Begun::Done)),
-                // Only we write our own id there.
+                // Only the caller writes its own number there.
                 Err(_) if self.owner.load(Ordering::Relaxed) == me => return (m, Err(Error::Deadlock)),
                 Err(_) => {}
             }
             let waited;
             (m, waited) = waitq::wait(m, addr, How::lock(WaitReason::ONCE, deadline), || {
-                // Failing, it is waited for already, or done.
+                // If it fails, another caller waits already, or it is done.
                 let _ = self.state.compare_exchange(RUNS, WAITED, Ordering::Relaxed, Ordering::Relaxed);
                 self.state.load(Ordering::Relaxed) == WAITED
             });
@@ -87,20 +93,20 @@ impl Once {
         }
     }
 
-    /// It is done.
+    /// Marks it done, and wakes the waiters.
     pub fn end(&self, m: MRef) {
         self.owner.store(0, Ordering::Relaxed);
         if self.state.compare_exchange(RUNS, DONE, Ordering::Release, Ordering::Relaxed).is_err() {
             let addr = std::ptr::from_ref(self) as u64;
             waitq::wake_some(m, addr, |w| {
-                // Under the lock, where those who wait test it.
+                // Under the lock, where callers that are about to wait test the word.
                 self.state.store(DONE, Ordering::Release);
                 w.take_all(addr, Wake::Handoff);
             });
         }
     }
 
-    /// The G is in the middle of it.
+    /// Notes that the G is in the middle of it.
     pub fn enter(&self, gp: GRef, frame: &mut Frame) {
         *frame = Frame { once: self, outer: gp.once.get() };
         gp.note_extra(extra::INSIDE);
@@ -115,17 +121,17 @@ impl Default for Frame {
 }
 
 impl Frame {
-    /// The G is out of it again.
+    /// The G has left it.
     pub fn leave(&self, gp: GRef) {
         gp.once.set(self.outer);
     }
 }
 
-/// A G ends: whatever it is in the middle of counts as done.
+/// At the end of a G: every once that it is in the middle of counts as done.
 #[inline]
 pub fn on_exit(m: MRef, gp: GRef) {
     while !gp.once.is_null() {
-        // SAFETY: frames lie on the G's stack, on which nothing has been written over since it ended in the middle.
+        // SAFETY: frames lie on the G's stack, which nothing has overwritten since the G ended in the middle of them.
         unsafe {
             let frame = &*gp.once.get().cast::<Frame>();
             gp.once.set(frame.outer);

@@ -1,7 +1,7 @@
 //! A mutex that its owner may lock again.
 //!
-//! A type of its own around [`Mutex`], which knows its owner anyway: the plain one pays nothing for it, and refuses a second
-//! lock as before.
+//! It is a type of its own around [`Mutex`], which knows its owner anyway. So the plain mutex pays nothing for it, and
+//! still refuses a second lock by its owner.
 
 use super::mutex::Mutex;
 use super::waitq;
@@ -9,17 +9,17 @@ use crate::gmp::error::{Error, Result};
 use crate::gmp::m::MRef;
 use crate::sync::own::OwnU64;
 
-/// As the C struct lays it out; zero is unlocked.
+/// Laid out as the C struct; zero is unlocked.
 #[repr(C)]
 #[derive(Default)]
 pub struct RMutex {
     mutex: Mutex,
-    /// How often the owner has locked it beyond the first time. Owner: the mutex's.
+    /// How often the owner has locked it beyond the first time. Only the mutex's owner accesses it.
     again: OwnU64,
 }
 
 impl RMutex {
-    /// For its owner. Busy: so often that the count is at its end.
+    /// A further lock by the owner. Busy: the count would overflow.
     fn lock_again(&self) -> Result<()> {
         let again = self.again.get().checked_add(1).ok_or(Error::Busy)?;
         self.again.set(again);

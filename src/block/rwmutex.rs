@@ -1,5 +1,10 @@
 //! Many readers or one writer.
 //!
+//! # Problem
+//! Readers do not hinder each other. Neither a reader nor a writer waits forever, whatever other callers come, give up
+//! or are canceled. A call that meets no other caller is one instruction on one word.
+//!
+//! # Words
 //! ```text
 //!  state   63            32 31     3    2       1       0
 //!         +----------------+--------+-------+-------+--------+
@@ -7,65 +12,85 @@
 //!         +----------------+--------+-------+-------+--------+
 //! ```
 //!
-//! # Problem
-//! Readers do not hinder each other; neither readers nor writers wait for ever, whoever comes, gives up or is
-//! cancelled. Where nobody else is there, each call is one instruction at one word.
+//! | word | meaning | written by |
+//! |---|---|---|
+//! | `readers` | the readers inside, and those that are about to see that they are not (R2) | any caller |
+//! | ALONE | a writer is inside | that writer; cleared under the root's lock unless it is the only content |
+//! | WRITER | a writer is the next one, and waits for those inside to leave | the writer that holds `writers` |
+//! | QUEUE | readers wait behind ALONE or WRITER | set and cleared under the root's lock |
+//! | `owner` | the writer inside, or 0 | that writer alone |
+//! | `writers` | a mutex: a writer locks it before it sets WRITER, and unlocks it when it is inside | writers |
 //!
-//! # Words
-//! `state`: `readers` count those inside, and those who are about to see that they are not (R2). ALONE: a writer is
-//! inside. WRITER: a writer is the next one, and waits for those inside to leave. QUEUE: readers wait behind either.
-//! Any caller changes it, by one instruction that reads and writes; QUEUE is set and cleared, and ALONE cleared while
-//! there is more than it, under the root's lock. `owner`: the writer inside, or 0. Written by that writer alone.
-//! `writers`: a mutex that a writer takes before it sets WRITER, and unlocks when it is inside. So one writer at a time
-//! has to do with readers, and who is next among writers is what it is among those who lock a mutex.
+//! Each change of `state` is one instruction that reads and writes. Because of `writers`, one writer at a time deals
+//! with the readers, and the order among writers is the order of a mutex.
+//!
+//! | ALONE | WRITER | `readers` | state of the lock | a reader | a writer |
+//! |---|---|---|---|---|---|
+//! | - | - | 0 | free | enters | enters by A1 |
+//! | - | - | n | n readers inside | enters | sets WRITER (X2) |
+//! | - | set | n | n readers inside, a writer is next | waits | waits for `writers` |
+//! | - | set | 0 | the next writer's turn | waits | waits for `writers` |
+//! | set | - | 0 | a writer inside | waits | sets WRITER (X2) |
+//! | set | set | 0 | a writer inside, another one is next | waits | waits for `writers` |
+//!
+//! `readers` may be more than the table says for a moment, between R1 and R2.
 //!
 //! # Protocol
-//! Reader:
-//! * R1 readers + 1; inside if there was no WRITER and no ALONE.
-//! * R2 otherwise, if there still is one, readers - 1, as in R4; inside if there is none any more.
-//! * R3 under the lock, if it is still so: QUEUE, into the queue at the odd address; when it is woken it is counted.
-//! * R4 leaves: readers - 1. The reader that makes them 0 with WRITER set, and no ALONE, wakes the writer at the even
-//!   address, which looks again. The reader does not look: from its subtraction on the writer may be inside, out again,
-//!   and gone with the memory.
-//! * R5 a call too many, which makes them negative: readers + 1, if they still are. If they are not, a reader that came
-//!   meanwhile was taken for the one that left, and what is seen is what would be had it come before. So R2 takes
-//!   nothing away where nothing is left.
+//! The reader:
+//! * R1 adds 1 to readers. It is inside if neither WRITER nor ALONE was set.
+//! * R2 otherwise, while one of them is set, it subtracts 1 from readers, as in R4. If it finds neither set any more,
+//!   it is inside.
+//! * R3 waits: under the root's lock, if WRITER or ALONE is still set, it sets QUEUE and gets into the queue at the odd
+//!   address. The G that wakes it has counted it.
+//! * R4 leaves: it subtracts 1 from readers. If that makes them 0 while WRITER is set and ALONE is not, it wakes the
+//!   writer at the even address, which looks again. The reader itself does not look: after its subtraction the writer
+//!   may be inside, outside again, and have freed the memory.
+//! * R5 one read unlock too many, which makes readers negative, adds 1 again if they still are negative. If they are
+//!   not, a reader that arrived meanwhile has absorbed the extra unlock, and the result is as if it had arrived first.
+//!   For this reason R2 subtracts nothing where no reader is counted any more.
 //!
-//! Writer:
-//! * A1 nothing is set and no reader counted: ALONE, then `owner`.
-//! * Where A1 fails: X1 the mutex; X2 WRITER: from here on no new readers, and no other writer; X3 while there are
-//!   readers or ALONE: under the lock, if it is still so, into the queue at the even address; X4 inside: ALONE in place
-//!   of WRITER, in one step; then `owner`, and the mutex is unlocked.
-//! * A2 leaves: `owner` 0, ALONE off if there is nothing else. Otherwise, under the lock and in one step, ALONE off and
-//!   all who wait at the odd address counted and woken; if no reader is counted then, the writer that waits has its
-//!   turn handed over. Behind that step the lock is not touched: the next one inside may be the last.
-//! * X5 a writer that gives up in X3 takes WRITER off, under the lock. Readers in the queue are counted and woken in
-//!   the same step, but go on waiting for ALONE. Then it unlocks the mutex.
+//! The writer:
+//! * A1 if no bit is set and no reader is counted: sets ALONE, then `owner`.
+//! * X1 where A1 fails: locks `writers`.
+//! * X2 sets WRITER. From here on no new reader enters, and no other writer.
+//! * X3 while there are readers, or ALONE is set: under the root's lock, if that is still so, gets into the queue at
+//!   the even address.
+//! * X4 enters: replaces WRITER by ALONE in one step, writes `owner`, and unlocks `writers`.
+//! * A2 leaves: sets `owner` to 0, and clears ALONE if the word contains nothing else. Otherwise it takes the root's
+//!   lock, and in one step clears ALONE, and counts and wakes all readers at the odd address. If no reader is counted
+//!   then, it hands the turn over to the writer that waits. After that step it does not touch the lock: the next caller
+//!   inside may be the last one.
+//! * X5 gives up in X3: clears WRITER under the root's lock, and counts and wakes the readers in the queue in the same
+//!   step; if ALONE is set, they keep waiting. Then it unlocks `writers`.
 //!
 //! # Invariants
-//! * B1 a writer is inside only with ALONE set by itself. No reader is inside then: readers come to be inside while
-//!   neither WRITER nor ALONE is set, or by A2 or X5.
-//! * B2 readers that waited go before the next writer, which finds them counted (A2).
-//! * B3 a reader that is counted while neither WRITER nor ALONE is set is inside, or finds that it is: nobody is
-//!   refused in vain.
-//! * B4 a call too many that finds nobody inside leaves no trace: while `readers` are negative no writer comes to be
-//!   inside. One that meets a reader may be taken for that reader's own, as it would be in any order; of all calls as
-//!   many are right as readers came.
-//! * B5 leaving ends with one instruction at the lock (R4, A2). So the one that leaves last may give the memory away as
-//!   soon as it is back, whoever else is still on the way out.
+//! * B1 A writer is inside only with ALONE set by itself. No reader is inside then: readers enter while neither WRITER
+//!   nor ALONE is set, or by A2 or X5.
+//! * B2 Readers that waited go before the next writer, which finds them counted (A2).
+//! * B3 A reader that is counted while neither WRITER nor ALONE is set is inside, or will find that it is. So no reader
+//!   is refused in vain.
+//! * B4 A read unlock too many that finds no reader inside leaves no trace: while `readers` is negative no writer
+//!   enters. One that meets a reader may be taken for that reader's own, as could happen in any order; as many unlocks
+//!   succeed as readers entered.
+//! * B5 Leaving ends with one instruction on the lock (R4, A2). So the last caller to leave may free the memory as soon
+//!   as its call returns, even while others are still on their way out.
 //!
 //! # Orderings
-//! R4's Release and the Acquire of A1, X2 and X3: what readers read is before what the writer writes. The Release of A2
-//! and X5 and the Acquire of R1, R2, R3, A1 and X2: the other way round. Test and queue are under one lock in R3 and
-//! X3, and the other side takes it before it looks for waiters, so no fence is needed: R4 that sees WRITER takes the
-//! lock always, and A2 that sees anything else.
+//! * The Release of R4 pairs with the Acquire of A1, X2 and X3: the readers' reads happen before the writer's writes.
+//! * The Release of A2 and X5 pairs with the Acquire of R1, R2, R3, A1 and X2: the writer's writes happen before the
+//!   next caller's accesses.
+//! * No fence is needed between a change and a look for waiters: R3 and X3 test and queue under one lock, and the other
+//!   side takes that lock before it looks for waiters. R4 takes it whenever it sees WRITER, and A2 whenever it sees
+//!   anything besides ALONE.
 //!
 //! # Rejected
-//! R4 by a compare-and-swap, so that a call too many changes nothing at all: where readers are many each of them needs
-//! several, and a reader between R1 and R2 is taken for one inside all the same. R5 by an addition: a reader that came
-//! meanwhile finds itself one too many as well, and both add one. A hand-off to the writer in R4, which would save it a
-//! look: whether it is still its turn stands in the lock. The mutex held until the writer leaves: it would be unlocked
-//! behind the step that lets others in, or WRITER taken off behind the unlock.
+//! * R4 by a compare-and-swap, so that an unlock too many changes nothing at all: with many readers each of them needs
+//!   several tries, and a reader between R1 and R2 is still taken for one inside.
+//! * R5 by an addition: a reader that arrived meanwhile finds itself one too many as well, and both add 1.
+//! * A hand-off to the writer in R4, which would save the writer a look: only the lock itself tells whether it is still
+//!   the writer's turn.
+//! * `writers` held until the writer leaves: it would be unlocked after the step that lets others in, or WRITER would
+//!   be cleared after the unlock.
 
 use super::mutex::{Mutex, Spin};
 use super::waitq::{self, How, Waited};
@@ -80,7 +105,7 @@ const QUEUE: u64 = 2;
 const ALONE: u64 = 4;
 const READER: u64 = 1 << 32;
 
-/// No readers are to come.
+/// No reader may enter.
 #[inline(always)]
 fn shut(s: u64) -> bool {
     s & (WRITER | ALONE) != 0
@@ -92,13 +117,13 @@ fn counted(s: u64) -> bool {
     s as i64 >= READER as i64
 }
 
-/// The writer that set WRITER may go inside.
+/// The writer that set WRITER may enter.
 #[inline(always)]
 fn empty(s: u64) -> bool {
     s < READER && s & ALONE == 0
 }
 
-/// As the C struct lays it out; zero is unlocked.
+/// Laid out as the C struct; zero is unlocked.
 #[repr(C)]
 #[derive(Default)]
 pub struct RwMutex {
@@ -107,15 +132,15 @@ pub struct RwMutex {
     owner: AtomicU64,
 }
 
-/// Where a report finds who holds one whose waiter waits at `addr`: the word of ALONE's owner, and that of the writers'
-/// mutex.
+/// The two words that name the holder, for a report about a waiter at `addr`: ALONE's owner, and the state of the
+/// writers' mutex.
 pub fn owner_words(addr: u64) -> Option<(u64, u64)> {
     // A reader waits at the odd address.
     let base = (addr & !1).checked_sub(std::mem::offset_of!(RwMutex, state) as u64)?;
     Some((base + std::mem::offset_of!(RwMutex, owner) as u64, base))
 }
 
-/// How many wait for the one at `base`.
+/// The number of waiters of the lock at `base`.
 pub fn waiters(sched: &Sched, base: u64) -> u32 {
     let state = base + std::mem::offset_of!(RwMutex, state) as u64;
     [base, state, state | 1].iter().map(|&addr| waitq::count(sched, addr)).sum()
@@ -127,22 +152,22 @@ impl RwMutex {
         std::ptr::from_ref(&self.state) as u64
     }
 
-    /// Whether `me` has it for writing. For `me` alone.
+    /// Whether `me` is the writer inside. Only `me` may ask.
     fn is_owner(&self, me: u64) -> bool {
         self.owner.load(Ordering::Relaxed) == me
     }
 
     // ---- readers -----------------------------------------------------------------------------------------------------
 
-    /// R1, for one who goes on with [`RwMutex::read_entered`] if it is false.
+    /// R1. If it is false, the caller continues with [`RwMutex::read_entered`].
     #[inline(always)]
     #[must_use]
     pub fn enter(&self) -> bool {
         !shut(self.state.fetch_add(READER, Ordering::Acquire))
     }
 
-    /// As R1, but leaves no trace. That nobody has it is guessed: a look before costs as much as half of a
-    /// compare-and-swap, which looks anyway.
+    /// As R1, but leaves no trace. The first try guesses that the lock is free: a look before the compare-and-swap
+    /// costs half as much as the compare-and-swap, which looks anyway.
     #[inline(always)]
     pub fn try_read(&self) -> Result<()> {
         let mut s = 0;
@@ -173,7 +198,7 @@ impl RwMutex {
             if !counted(s) {
                 break;
             }
-            // Nothing has been read. Acquire: it may be inside now.
+            // Relaxed: the reader has read nothing yet. Acquire on failure: the reader may be inside now.
             match self.state.compare_exchange_weak(s, s - READER, Ordering::Relaxed, Ordering::Acquire) {
                 Ok(_) => {
                     s -= READER;
@@ -201,14 +226,14 @@ impl RwMutex {
         waited.error().map_or(Ok(()), Err)
     }
 
-    /// R4. `Err`: go on with [`RwMutex::left`].
+    /// R4. `Err`: the caller continues with [`RwMutex::left`].
     #[inline(always)]
     pub fn leave(&self) -> std::result::Result<(), u64> {
         let s = self.state.fetch_sub(READER, Ordering::Release);
         if counted(s) && s & WRITER == 0 { Ok(()) } else { Err(s) }
     }
 
-    /// Behind R4; `s` was there before.
+    /// The rest of R4; `s` is the word before the subtraction.
     pub fn left(&self, m: MRef, s: u64) -> Result<()> {
         if counted(s) {
             self.after_reader(m, s - READER);
@@ -233,7 +258,7 @@ impl RwMutex {
         self.leave().or_else(|s| self.left(m, s))
     }
 
-    /// `readers` has changed, and `s` was there then. Only the address is used: the lock may be gone.
+    /// `readers` has changed, and `s` is the word after the change. Only the address is used: the lock may be gone.
     #[inline(always)]
     fn after_reader(&self, m: MRef, s: u64) {
         if s & WRITER != 0 && empty(s) {
@@ -243,7 +268,7 @@ impl RwMutex {
 
     // ---- the writer --------------------------------------------------------------------------------------------------
 
-    /// A1. False: somebody has it, or waits for it.
+    /// A1. False: another caller holds the lock or waits for it.
     #[inline(always)]
     #[must_use]
     pub fn write_alone(&self, me: u64) -> bool {
@@ -267,14 +292,14 @@ impl RwMutex {
         let locked;
         (m, locked) = self.writers.lock(m, deadline);
         locked?;
-        // X2. Added, since that is one instruction: it is not set, writers being one at a time.
+        // X2. An addition, since that is one instruction: WRITER is clear, because writers come here one at a time.
         let s = self.state.fetch_add(WRITER, Ordering::Acquire);
         let mut turn = Ok(());
         if !empty(s) {
             (m, turn) = self.wait_for_turn(m, deadline);
         }
         if turn.is_ok() {
-            // X4: nobody is inside, and nobody comes. Acquire: as X2.
+            // X4: no caller is inside, and none can enter. Acquire: as X2.
             self.state.fetch_add(ALONE - WRITER, Ordering::Acquire);
             self.owner.store(me, Ordering::Relaxed);
         } else {
@@ -291,7 +316,7 @@ impl RwMutex {
     /// # Migrates
     fn wait_for_turn(&self, mut m: MRef, deadline: Option<i64>) -> (MRef, Result<()>) {
         let is_turn = || empty(self.state.load(Ordering::Acquire));
-        // Who is inside may be about to leave, and nobody else comes.
+        // The callers inside may be about to leave, and no other enters.
         let mut spin = Spin::new(m);
         while spin.once(m) {
             if is_turn() {
@@ -313,14 +338,14 @@ impl RwMutex {
         }
     }
 
-    /// A2, if there is nothing else. False: nothing is changed.
+    /// A2, if ALONE is the only content of the word. False: nothing has changed.
     #[inline(always)]
     #[must_use]
     pub fn leave_alone(&self, me: u64) -> bool {
         if self.owner.load(Ordering::Relaxed) != me {
             return false;
         }
-        // Before: behind it the next one writes there.
+        // Cleared before the step that opens: after it the next writer writes there.
         self.owner.store(0, Ordering::Relaxed);
         let left = self.state.compare_exchange(ALONE, 0, Ordering::Release, Ordering::Relaxed).is_ok();
         if !left {
@@ -342,13 +367,13 @@ impl RwMutex {
         Ok(())
     }
 
-    /// A2 or X5 beside others: `mine` off.
+    /// A2 or X5 while others wait or are counted: clears the bit `mine`.
     #[cold]
     fn open(&self, m: MRef, mine: u64) {
         let (addr, readers) = (self.addr(), self.addr() | 1);
         waitq::wake_some(m, addr, |w| {
             let mut s = self.state.load(Ordering::Relaxed);
-            // With WRITER set ALONE does not come, and goes under this lock.
+            // While WRITER is set no writer sets ALONE, and ALONE is cleared under this lock.
             let (off, n) = match mine == WRITER && s & ALONE != 0 {
                 true => (WRITER, 0),
                 false => (mine | QUEUE, w.take_all(readers, Wake::Handoff) as u64),

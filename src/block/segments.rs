@@ -1,12 +1,12 @@
-//! Where a channel without a bound keeps its values: a chain of segments of one size.
+//! The storage of an unbounded channel: a chain of segments of one size.
 //!
 //! # Problem
-//! A send never waits for room, so there must be more room as values come, and the memory of a spike has to go back
-//! when the values are gone. The allocator may take long, so it is not called under the channel's latch; and a channel
-//! that is used as a queue, with a few values in it at a time, should not call it at all.
+//! A send to an unbounded channel never waits for room. So the room must grow as values come, and the memory of a spike
+//! must be freed when the values are gone. The allocator may take long, so no thread calls it under the channel's
+//! latch. A channel that serves as a queue, with a few values in it at a time, should not call the allocator at all.
 //!
 //! # Words
-//! All are written under the channel's latch:
+//! All of them are written under the channel's latch:
 //!
 //! ```text
 //!  head                               tail              spare
@@ -15,49 +15,49 @@
 //!  +------+---------+    +------+     +------+-----+    +------+-----+
 //!               ^recvx                          ^sendx
 //! ```
-//! * the chain: the oldest value lies at the channel's `recvx` in `head`, the next one is sent to its `sendx` in
-//!   `tail`;
-//! * the channel's `end` is the end of `head`, [`Segments::send_end`] that of `tail`;
-//! * `spare`: one empty segment, or none.
+//! * the chain: the oldest value lies at the channel's `recvx` in `head`; the next value goes to the channel's `sendx`
+//!   in `tail`;
+//! * `end` (of the channel) is the end of `head`, and [`Segments::send_end`] is the end of `tail`;
+//! * `spare`: one empty segment, or null.
 //!
 //! # Protocol
-//! * G1 A sender that finds `tail` full and no spare opens the latch and allocates a segment. G2 It takes the latch
-//!   again, leaves the segment as the spare, and sends under the same latch: so there is room whatever happened
-//!   meanwhile. If another sender has left a spare by then, it frees its own segment when the latch is open.
+//! * G1 A sender that finds `tail` full and no spare opens the latch and allocates a segment.
+//! * G2 It takes the latch again, leaves the segment as the spare, and sends under the same latch. So it finds room,
+//!   whatever happened in between. If another sender has left a spare by then, it opens the latch and frees its own
+//!   segment.
 //! * G3 A sender that finds `tail` full makes the spare the new tail.
-//! * G4 A receiver that empties `head` makes the next segment the head. The empty one becomes the spare. If there is
-//!   one already, the receiver frees the empty segment when the latch is open. G5 If the head is also the tail, sender
-//!   and receiver begin at its first place again.
+//! * G4 A receiver that empties `head` makes the next segment the head. The empty segment becomes the spare. If there
+//!   is a spare already, the receiver opens the latch and frees the empty segment.
+//! * G5 If the head is also the tail, sender and receiver begin again at its first place.
 //!
 //! # Invariants
-//! * I1 every segment but a lone one holds a value: G3 is followed by a send, and G4 takes the empty ones away. So an
-//!   empty channel keeps one segment and the spare.
-//! * I2 a segment that left the chain and is not the spare belongs to the sender or receiver that took it out.
+//! * I1 Every segment of a chain of two or more holds a value: a send follows G3, and G4 takes the empty ones away. So
+//!   an empty channel keeps one segment and the spare.
+//! * I2 A segment that has left the chain and is not the spare belongs to the sender or receiver that took it out.
 //!
 //! # Why it ends
 //! A sender allocates once, by G2.
 //!
 //! # Rejected
-//! A ring that doubles: it copies everything at once, under the latch, and needs the old and the new memory together.
-//! To allocate the next segment before the last one is full: the sender that does so may fail though its own value has
-//! room.
+//! * A ring that doubles: it copies everything at once, under the latch, and needs the old and the new memory together.
+//! * Allocating the next segment before the last one is full: that sender may fail although its own value has room.
 
 use crate::gmp::error::{Error, Result};
 use crate::sync::own::{OwnPtr, OwnUsize};
 use std::alloc::{Layout, alloc, dealloc};
 use std::ptr::NonNull;
 
-/// Bytes of a segment, unless one value is larger: what the allocators keep in a block of 1 KiB.
+/// The size of a segment in bytes, unless one value is larger: what fits into an allocator's block of 1 KiB.
 const SIZE: usize = if cfg!(any(loom, shuttle)) { 32 } else { 1024 - 8 };
 
-/// The head of a segment; its places lie behind it.
+/// The head of a segment. Its places lie behind it.
 #[repr(C, align(16))]
 pub struct Segment {
     next: OwnPtr<Segment>,
     elem_size: OwnUsize,
 }
 
-/// The chain of a channel, and the spare.
+/// The chain of a channel, and its spare.
 #[derive(Default)]
 #[repr(C)]
 pub struct Segments {
@@ -68,17 +68,17 @@ pub struct Segments {
     pub send_end: OwnPtr<u8>,
 }
 
-/// What a value may rely on, as far as its size tells: it has that alignment in a ring too.
+/// The alignment of a value, as far as its size tells it. A ring gives the same.
 fn alignment(elem_size: usize) -> usize {
     1 << elem_size.trailing_zeros().clamp(align_of::<Segment>().trailing_zeros(), 6)
 }
 
-/// The places behind a segment's head.
+/// The number of places behind a segment's head.
 fn places(elem_size: usize) -> usize {
     ((SIZE - alignment(elem_size).min(SIZE)) / elem_size).max(1)
 }
 
-/// A segment for values of this size, which is not 0. Invalid: there is none so large.
+/// The layout of a segment for values of this size, which is not 0. Invalid: no allocation can be so large.
 pub fn layout(elem_size: usize) -> Result<Layout> {
     let align = alignment(elem_size);
     let size = elem_size.checked_mul(places(elem_size)).and_then(|n| n.checked_add(align)).ok_or(Error::Invalid)?;
@@ -86,7 +86,7 @@ pub fn layout(elem_size: usize) -> Result<Layout> {
 }
 
 impl Segment {
-    /// G1. No latch is held.
+    /// G1. The caller holds no latch.
     pub fn allocate(elem_size: usize) -> Result<NonNull<Segment>> {
         // SAFETY: the layout is not empty.
         let memory = unsafe { alloc(layout(elem_size)?) };
@@ -96,10 +96,10 @@ impl Segment {
         Ok(s)
     }
 
-    /// No latch is held.
+    /// The caller holds no latch.
     ///
     /// # Safety
-    /// It is the caller's (I2).
+    /// The segment belongs to the caller (I2).
     #[cold]
     pub unsafe fn free(s: NonNull<Segment>) {
         // SAFETY: the caller's promise; it was allocated with this layout.
@@ -110,7 +110,7 @@ impl Segment {
         }
     }
 
-    /// Its first place, and what lies behind the last one.
+    /// Its first place, and the end of its last one.
     ///
     /// # Safety
     /// `s` is a segment.
@@ -125,19 +125,19 @@ impl Segment {
 }
 
 impl Segments {
-    /// G2. Returns the segment if there is a spare already. The latch is held.
+    /// G2. Returns the segment if there is a spare already. The caller holds the latch.
     pub fn keep(&self, s: NonNull<Segment>) -> Option<NonNull<Segment>> {
         if !self.spare.is_null() {
             return Some(s);
         }
-        // SAFETY: the caller's segment, which it gives.
+        // SAFETY: the caller's segment, whose ownership it passes.
         unsafe { s.as_ref() }.next.set(std::ptr::null_mut());
         self.spare.set(s.as_ptr());
         None
     }
 
-    /// G3: the first place of the new tail, and its end if it is also the head. None: there is no spare. The latch is
-    /// held.
+    /// G3: the first place of the new tail, and its end if it is also the head. None: there is no spare. The caller
+    /// holds the latch.
     pub fn extend(&self) -> Option<(*mut u8, Option<*mut u8>)> {
         let s = NonNull::new(self.spare.take())?.as_ptr();
         let last = self.tail.get();
@@ -154,14 +154,14 @@ impl Segments {
         Some((first, last.is_null().then_some(end)))
     }
 
-    /// G5: the first place of the head, and its end. The latch is held, and there is a head.
+    /// G5: the first place of the head, and its end. The caller holds the latch, and there is a head.
     pub fn again(&self) -> (*mut u8, *mut u8) {
         // SAFETY: the head is a segment.
         unsafe { Segment::bounds(self.head.get()) }
     }
 
-    /// G4, but for the spare: takes the head away, which is not the tail. The latch is held, or the caller alone knows
-    /// the chain.
+    /// G4, except for the spare: unlinks the head, which is not the tail. The caller holds the latch, or is the only
+    /// thread that knows the chain.
     pub fn behead(&self) -> Option<NonNull<Segment>> {
         let old = NonNull::new(self.head.get())?;
         // SAFETY: the head is a segment.
@@ -169,7 +169,7 @@ impl Segments {
         Some(old)
     }
 
-    /// Frees all. The channel has no users any more.
+    /// Frees all segments. The channel has no users any more.
     pub fn free(&self) {
         let (mut next, spare) = (self.head.take(), self.spare.take());
         while let Some(s) = NonNull::new(next) {

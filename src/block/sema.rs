@@ -1,13 +1,14 @@
 //! Counting semaphores on a plain `uint32_t`.
 //!
-//! A release adds first and wakes then; who is woken competes with whoever comes by (barging), and goes to the front of
-//! the queue when it loses. With a hand-off the count goes straight to the first waiter: FIFO, for the world lock, and for
-//! callers that ask for it.
+//! A release adds 1 first and then wakes a waiter. The woken waiter competes with newcomers (barging), and goes to the
+//! front of the queue when it loses. With a hand-off the permit goes straight to the first waiter: FIFO order, for the
+//! world lock and for callers that ask for it.
 //!
 //! # Differences from Go
-//! Go's `semrelease` with a hand-off adds, and takes the permit back for the waiter that it wakes if no other was faster.
-//! Here the permit does not show in the count when there is a waiter: no caller can be faster, and the waker need not touch
-//! the word behind the addition, when it may be part of another object already (M4 in waitq.rs).
+//! Go's `semrelease` with a hand-off adds 1, and then takes the permit back for the waiter that it wakes, unless
+//! another G was faster. Here the permit does not show in the count if there is a waiter. So no other caller can be
+//! faster, and the waker need not touch the word after the addition, when the word may belong to another object already
+//! (M4 in waitq.rs).
 
 use super::waitq::{self, How, Kind, Waited};
 use crate::gmp::error::{Error, Result};
@@ -16,7 +17,7 @@ use crate::gmp::m::{Ctx, MRef};
 use crate::protocol::park;
 use crate::sync::{AtomicU32, Ordering, fence_after_rmw};
 
-/// Takes one without waiting.
+/// Takes a permit if there is one; does not wait.
 #[inline(always)]
 pub fn try_acquire(s: &AtomicU32) -> bool {
     let mut n = s.load(Ordering::Relaxed);
@@ -29,7 +30,7 @@ pub fn try_acquire(s: &AtomicU32) -> bool {
     false
 }
 
-/// Takes one, waiting for it if need be.
+/// Takes a permit, and waits for it if necessary.
 ///
 /// # Migrates
 #[inline]
@@ -42,7 +43,7 @@ pub fn acquire(m: MRef, s: &AtomicU32, deadline: Option<i64>, reason: WaitReason
 
 fn acquire_slow(mut m: MRef, s: &AtomicU32, deadline: Option<i64>, reason: WaitReason) -> (MRef, Result<()>) {
     let addr = std::ptr::from_ref(s) as u64;
-    // The world lock is nobody's to give up.
+    // No token ends a wait for the world lock.
     let kind = if reason.is(WaitReason::WORLD) { Kind::Own } else { Kind::Event };
     let mut how = How::new(kind, reason, deadline);
     loop {
@@ -63,11 +64,11 @@ fn acquire_slow(mut m: MRef, s: &AtomicU32, deadline: Option<i64>, reason: WaitR
     }
 }
 
-/// Gives one back. Busy when the count is at its end.
+/// Releases a permit. Busy if the count would overflow.
 #[inline(always)]
 pub fn release(m: MRef, s: &AtomicU32) -> Result<()> {
     let addr = std::ptr::from_ref(s) as u64;
-    // Found before, since nothing is read until the compare-and-swap is through.
+    // Looked up before: nothing is read between the compare-and-swap and the fence.
     let root = m.sched().sems.root(addr);
     // SeqCst, and a fence: B1 in waitq.rs.
     add(s)?;
@@ -78,7 +79,7 @@ pub fn release(m: MRef, s: &AtomicU32) -> Result<()> {
     Ok(())
 }
 
-/// One more. Busy when the count is at its end.
+/// Adds a permit. Busy if the count would overflow.
 #[inline(always)]
 fn add(s: &AtomicU32) -> Result<()> {
     let mut n = s.load(Ordering::Relaxed);
@@ -91,35 +92,36 @@ fn add(s: &AtomicU32) -> Result<()> {
     }
 }
 
-/// Apart, so that a release that nobody waits for needs no stack.
+/// A function of its own, so that a release without a waiter needs no stack frame.
 #[inline(never)]
 fn wake(m: MRef, addr: u64) {
     waitq::wake_one(m, addr, |_, _| Wake::Ready);
 }
 
-/// Gives one back, to the first waiter if there is one, where the count is never at its end.
+/// Releases a permit, to the first waiter if there is one. For semaphores whose count never overflows.
 pub fn release_handoff(m: MRef, s: &AtomicU32) {
     let given = give(m, s);
     debug_assert!(given.is_ok());
 }
 
-/// Gives one back, and to the first waiter, if there is one, the P as well: it runs next, in the caller's slice, and the
-/// caller goes behind all others. Only the permit where the caller may not leave its P, or either of them has none.
+/// Releases a permit. If there is a waiter, it gets the permit and the P as well: it runs next, in the caller's time
+/// slice, and the caller goes to the end of the queue. The waiter gets only the permit if the caller may not leave its
+/// P, or if either of them is not a G on a P.
 ///
 /// # Migrates
 pub fn hand_over(m: MRef, s: &AtomicU32) -> Result<()> {
-    // Who comes to wait meanwhile need not be seen.
+    // A waiter that arrives meanwhile need not be seen.
     if !waitq::anybody(m.sched(), std::ptr::from_ref(s) as u64) {
         return release(m, s);
     }
     if give(m, s)? == Given::ToG && m.ctx() == Ctx::G && m.pins() == 0 {
-        // What was readied last runs next (N1 in park.rs).
+        // The G that was readied last runs next (N1 in park.rs).
         park::gosched(m);
     }
     Ok(())
 }
 
-/// Where a permit went.
+/// The receiver of a permit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Given {
     ToG,
@@ -133,7 +135,7 @@ fn give(m: MRef, s: &AtomicU32) -> Result<Given> {
         given = match first {
             Some(gp) if gp.has(gflag::THREAD_WAIT) => Ok(Given::ToThread),
             Some(_) => Ok(Given::ToG),
-            // Under the lock: who is about to wait tests the word after us.
+            // Under the lock: a caller that is about to wait tests the word after this.
             None => add(s).map(|()| Given::ToCount),
         };
         Wake::Handoff

@@ -1,6 +1,7 @@
-//! Sleeping: a timer that readies its G. It is armed when the G is off its stack, or it might fire before.
+//! Sleeping: a timer that readies its G. The commit arms the timer when the G is off its stack; otherwise it might fire
+//! before.
 //!
-//! Under a token of cancellation it is a wait at an address of its own, for which nobody else looks.
+//! Under a token of cancellation a sleep is a timed wait at an address that no waker uses.
 
 use super::cancel;
 use super::waitq::{self, How, Kind, Waited};
@@ -50,7 +51,7 @@ unsafe fn arm(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
 }
 
 unsafe fn wake(m: MRef, _: PRef, arg: *mut c_void, _: u64) -> bool {
-    // SAFETY: `arm` passed its G, which waits for nothing else.
+    // SAFETY: `arm` passed its G, which waits for this timer alone.
     if let Some(gp) = unsafe { GRef::from_ptr(arg.cast()) } {
         park::goready(m, gp);
     }

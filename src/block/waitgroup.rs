@@ -1,5 +1,11 @@
-//! Wait groups: a count, and those who wait for it to be zero.
+//! Wait groups: a count, and waiters that wait until it is zero.
 //!
+//! # Problem
+//! Many Gs change the count of one group at the same time, each by one. A wrong change must leave the count as it was.
+//! The first waiter that returns may begin the next round, or free the group's memory, while other waiters are still in
+//! the queue.
+//!
+//! # Words
 //! ```text
 //!  state   63                  32 31            1    0
 //!         +----------------------+---------------+-------+
@@ -7,46 +13,51 @@
 //!         +----------------------+---------------+-------+
 //! ```
 //!
-//! # Problem
-//! Many Gs come by at one group at once, each to change the count by one. A wrong change leaves the count as it was.
-//! The first waiter that is back may begin the next round, or give the memory of the group away, while others still
-//! wait.
+//! | word | meaning | written by |
+//! |---|---|---|
+//! | `count` | the changes so far | any caller, by one instruction that reads and writes |
+//! | WAIT | there are waiters in the queue, or there were | under the root's lock only |
 //!
-//! # Words
-//! `state`. `count` is below zero, or higher than it may be, while a change is under way that is to be refused (D3);
-//! any caller changes it, by one instruction that reads and writes. WAIT: there are waiters in the queue, or there
-//! were. It changes under the root's lock only.
+//! | count | WAIT | state of the group | a waiter |
+//! |---|---|---|---|
+//! | 0 | - | nothing to wait for | returns (V1) |
+//! | above 0 | - | work to wait for, no waiter yet | sets WAIT and queues (V2) |
+//! | above 0 | set | waiters in the queue, or they gave up | queues (V2) |
+//! | 0 | set | the caller that made the count zero is about to do D2 | queues; D2 takes the lock after it |
+//! | below 0, or too high | any | a change is under way that will be refused (D3) | as with 0, or above 0 |
 //!
 //! # Protocol
-//! Change:
-//! * D1 count + change. One is added, or taken away, blindly: those who meet at a group need its line once that way,
-//!   not twice or more.
+//! A change:
+//! * D1 adds the change to the count. A change by +1 or -1 is added blindly: in this way Gs that meet at a group need
+//!   its cache line once, not twice or more.
 //! * D2 the caller that makes the count zero while WAIT is set takes the root's lock. If the count is still not above
-//!   zero, it takes WAIT off and ends the wait of all in the queue, by hand-off: they return without a look at the
-//!   group.
-//! * D3 the caller that makes the count less than zero, or too high, takes the change back, if it is still so. If it is
-//!   not, another change came meanwhile, and all is as it would be had that come before. More than one at a time is
-//!   added only where it is seen to be right: taken back, it could have made another's call look wrong that is right.
+//!   zero, it clears WAIT and ends the waits of all waiters in the queue by hand-off: they return without another look
+//!   at the group.
+//! * D3 the caller that makes the count less than zero, or too high, takes its change back, if the count is still so.
+//!   If it is not, another change came meanwhile, and the result is as if that change had come first. A change by more
+//!   than 1 is added only after a look has shown that it is right: taking it back could have made another caller's
+//!   right call look wrong.
 //!
-//! Wait:
-//! * V1 back, if the count is not above zero and WAIT is off.
-//! * V2 under the lock: the same look again; otherwise WAIT on, and into the queue.
-//! * V3 a waiter whose wait was ended by D2 returns.
+//! A wait:
+//! * V1 returns if the count is not above zero and WAIT is clear.
+//! * V2 under the root's lock looks once more; if it still has to wait, it sets WAIT and gets into the queue.
+//! * V3 returns when D2 has ended the wait.
 //!
 //! # Invariants
-//! * G1 WAIT comes on while the count is above zero. So a caller makes it zero later, and does D2.
-//! * G2 no waiter returns with success while WAIT is on. So the caller that makes the count zero may touch the group
-//!   until it has taken WAIT off, and does not touch it afterwards.
-//! * G3 a waiter that D2 has taken out of the queue does not touch the group again. So the first one back may do with
-//!   the memory what it likes.
+//! * G1 WAIT is set only while the count is above zero. So some caller makes the count zero later, and does D2.
+//! * G2 No waiter returns with success while WAIT is set. So the caller that makes the count zero may touch the group
+//!   until it has cleared WAIT, and does not touch it afterwards.
+//! * G3 A waiter that D2 has taken out of the queue does not touch the group again. So the first one that returns may
+//!   free or reuse the memory.
 //!
 //! # Orderings
-//! D1's Release and the Acquire of V1, V2 and D1: what was done before `done` comes before the return. Count and WAIT
-//! are one word, and WAIT comes on under the lock that D2 takes: either D1 sees WAIT, or V2 sees the count of D1.
+//! The Release of D1 pairs with the Acquire of V1, V2 and D1: the work before a `done` happens before the return of the
+//! wait. Count and WAIT are one word, and WAIT is set under the lock that D2 takes: either D1 sees WAIT, or V2 sees the
+//! count of D1.
 //!
 //! # Rejected
-//! To take WAIT off in the step that makes the count zero, and to wake afterwards: the wake may come to waiters of the
-//! next round, so they would have to look again, at memory that may be gone.
+//! Clearing WAIT in the step that makes the count zero, and waking afterwards: the wake may reach waiters of the next
+//! round. So they would have to look again, at memory that may be gone.
 
 use super::waitq::{self, How, Kind, Waited};
 use crate::gmp::error::{Error, Result};
@@ -59,19 +70,19 @@ const WAIT: u64 = 1;
 const ONE: u64 = 1 << 32;
 const MOST: i64 = i32::MAX as i64;
 
-/// The count of D3, from -2^30 on: so many calls are not under way at once.
+/// The count as a number, from -2^30 on (D3): fewer wrong calls than that are under way at once.
 #[inline(always)]
 fn count(s: u64) -> i64 {
     (s.wrapping_add(1 << 62) >> 32) as i64 - (1 << 30)
 }
 
-/// That of a change.
+/// A change of the count, as a change of the word.
 #[inline(always)]
 fn steps(n: i64) -> u64 {
     (n as u64).wrapping_mul(ONE)
 }
 
-/// As the C struct lays it out; zero is ready.
+/// Laid out as the C struct; zero is ready.
 #[repr(C)]
 #[derive(Default)]
 pub struct WaitGroup {
@@ -80,7 +91,7 @@ pub struct WaitGroup {
 }
 
 impl WaitGroup {
-    /// Changes the count; below zero (or too high) is Invalid and changes nothing.
+    /// Changes the count. Invalid, and nothing changes, if it would go below zero or too high.
     #[inline(always)]
     pub fn add(&self, m: MRef, delta: i32) -> Result<()> {
         if delta != 1 && delta != -1 {
@@ -92,7 +103,7 @@ impl WaitGroup {
         if s == WAIT || (s as i64) < 0 { self.added(m, delta, s) } else { Ok(()) }
     }
 
-    /// As [`WaitGroup::add`], if no wait ends by it and it is right. False: nothing is changed.
+    /// As [`WaitGroup::add`], if the change is right and ends no wait. False: nothing has changed.
     #[must_use]
     pub fn add_alone(&self, delta: i32) -> bool {
         self.change(delta, false).is_some()
@@ -106,8 +117,8 @@ impl WaitGroup {
         Ok(())
     }
 
-    /// D1 for a caller that looks before. The word as it is then; None, and nothing is changed, if the count would not
-    /// be one, or if the caller cannot do D2 and would have to.
+    /// D1 for a caller that looks first. Returns the new word; None, and nothing changes, if the count would not be
+    /// valid, or if D2 would be due and the caller cannot do it.
     fn change(&self, delta: i32, releases: bool) -> Option<u64> {
         let mut s = self.state.load(Ordering::Relaxed);
         loop {
@@ -123,7 +134,7 @@ impl WaitGroup {
         }
     }
 
-    /// D2 and D3: `s` is there now.
+    /// D2 and D3; `s` is the word after the change.
     #[cold]
     fn added(&self, m: MRef, delta: i32, s: u64) -> Result<()> {
         widen!();
@@ -152,7 +163,7 @@ impl WaitGroup {
             let mut s = self.state.load(Ordering::Relaxed);
             while s & WAIT != 0 && count(s) <= 0 {
                 match self.state.compare_exchange_weak(s, s & !WAIT, Ordering::AcqRel, Ordering::Relaxed) {
-                    // From here on the group is not touched (G2).
+                    // From here on this caller does not touch the group (G2).
                     Ok(_) => {
                         w.take_all(addr, Wake::Handoff);
                         return;
@@ -167,13 +178,13 @@ impl WaitGroup {
         std::ptr::from_ref(self) as u64
     }
 
-    /// V1, as it nearly always is.
+    /// V1 in its most frequent case.
     #[inline(always)]
     pub fn is_zero(&self) -> bool {
         self.state.load(Ordering::Acquire) == 0
     }
 
-    /// `kind`: `Lock`, or `Own`.
+    /// `kind` is `Lock` or `Own`.
     ///
     /// # Migrates
     pub fn wait(&self, mut m: MRef, deadline: Option<i64>, kind: Kind) -> (MRef, Result<()>) {
@@ -199,10 +210,10 @@ impl WaitGroup {
         }
     }
 
-    /// V2, under the root's lock: whether to wait.
+    /// V2, under the root's lock: returns whether to wait.
     fn announce(&self) -> bool {
         let mut s = self.state.load(Ordering::Acquire);
-        // (With WAIT on and a count of zero the caller of D2 is about to take the lock.)
+        // (With WAIT set and a count of zero, the caller of D2 is about to take the lock.)
         while s & WAIT == 0 {
             if count(s) <= 0 {
                 return false;
