@@ -1,39 +1,44 @@
 //! forEachP: a ragged barrier over all Ps.
 //!
 //! # Problem
-//! Something must be done once for every P, with nobody else using that P meanwhile, and without stopping the world:
-//! flush a cache, merge a count, agree that all have passed a point.
+//! A function must run once for every P, while no other thread uses that P, and without stopping the world: to flush a
+//! cache, to merge a count, to make sure that every P has passed a point. Meanwhile Ps go idle, enter syscalls and
+//! change hands, and each of them must be served exactly once.
 //!
 //! # Words
-//! * FN in each P word; `barrier.wait` (Ps for which the function has not returned), `barrier.note`, `barrier.f`,
-//!   `.arg`. None of them is used by a stop of the world (Go's #10618: a shared count let a thread that was late in its
-//!   syscall entry answer the wrong question).
-//! * `worldsema` is held by the caller: the number of Ps stands still, no stop and no other barrier is under way.
+//! * FN, a bit in each P word: this P is to run the function.
+//! * `barrier.wait`: the number of Ps for which the function has not returned. `barrier.note`: set when that is 0.
+//!   `barrier.f`, `barrier.arg`: the function. A stop of the world uses none of them. (golang/go#10618: with a shared
+//!   count, a thread that was late in its syscall entry answered the wrong request.)
+//! * `worldsema`: held by the caller, so that the number of Ps stays the same and no stop and no other barrier runs.
 //!
 //! # Protocol
 //! Caller:
-//! * R1 wait = number of Ps, before anything else: nobody may bring it to 0 early;
-//! * R2 under `sched.lock`: every P that is not idle gets FN, and the idle list as a whole is frozen: taken away, so
-//!   that no thread finds its Ps. Then without the lock, since it interrupts every CPU: HEAVY (T2 in syscall.rs); the
-//!   Ps in syscalls are taken, and their FN with them;
-//! * R3 without the lock: run the function for the caller's own P, for the frozen ones, which are put back then, and
-//!   for those taken, which are handed off; count all of them;
-//! * R4 wait for the note, if R2 gave anybody FN.
+//! * R1 set wait to the number of Ps before anything else, so that no owner brings it to 0 early;
+//! * R2 under `sched.lock`: each P that is not idle gets FN, and the whole idle list is frozen, that is taken away, so
+//!   that no thread finds its Ps. Then without the lock, since it interrupts every CPU: HEAVY (T2 in syscall.rs); take
+//!   the Ps in syscalls, and their FN with them;
+//! * R3 without the lock: run the function for the caller's own P; for the frozen Ps, which are then put back; and for
+//!   the taken Ps, which are then handed off. Count all of them;
+//! * R4 wait for the note, if R2 set FN in any P.
 //!
-//! Owner of a P with FN, at its next way through the scheduler, into a syscall or into the idle list (which FN bars):
+//! Owner of a P with FN, at its next pass through the scheduler, into a syscall or into the idle list (which is closed
+//! to a P with FN):
 //! * O1 ([`run_safe_point_fn`], in preempt.rs) clear FN, run the function, then wait - 1; at 0 set the note.
 //!
 //! # Invariants
-//! * F1 each P is counted once and served once: it is in exactly one of own, taken, frozen, or FN set; FN is cleared by
-//!   the owner, or with the P by who takes it, and by Y1 (syscall.rs) only one of the two is.
-//! * F2 while the function runs for a P, that P is Running and owned by who runs it, or frozen by the caller.
+//! * F1 each P is counted once and served once. It is in exactly one of four sets: own, taken, frozen, or with FN set.
+//!   FN is cleared by the owner, or together with the P by its taker; by Y1 (syscall.rs) only one of the two does it.
+//! * F2 while the function runs for a P, that P is Running and owned by the thread that runs the function, or frozen by
+//!   the caller.
 //!
 //! # Why it ends
-//! As for a stop: FN is seen at the next transition. The function must be short and must not wait.
+//! As for a stop: the owner sees FN at its next transition. The function must be short and must not wait.
 //!
 //! # Differences from Go
-//! The function runs without `sched.lock`, also for idle Ps (there they are frozen under it): it may spawn, ready and
-//! release. What is missed meanwhile, since those Ps are not in the idle list, is found by the second look in R3.
+//! The function runs without `sched.lock`, also for idle Ps (Go holds the lock for these; here they are frozen under
+//! it): it may spawn, ready and release. Since the frozen Ps are not in the idle list, a submitter may skip a wake
+//! meanwhile; the second look in R3 finds that work.
 
 pub use super::preempt::{PFn, run_safe_point_fn};
 use super::preempt::{count_fns, run_fn, tell};
@@ -55,7 +60,7 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
     b.arg.set(arg);
     b.wait.store(sched.procs() as i32, Ordering::Relaxed);
     let idle;
-    // Whether anybody else may count down.
+    // Whether another thread may count down.
     let mut asked = false;
     let mut called: *mut crate::gmp::P = std::ptr::null_mut();
     // R2
@@ -69,7 +74,7 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
     if asked {
         widen!();
         heavy_fence();
-        // A P that still has FN is not idle, so the mask cannot leave it out.
+        // A P that still has FN is not idle, so the mask does not leave it out.
         for p in sched.busy_ps() {
             widen!();
             if let Some(pp) = p.try_take_requested(FN) {

@@ -1,43 +1,49 @@
 //! Stop-the-world and start-the-world.
 //!
 //! # Problem
-//! Somebody needs that no G runs but its own: to change the number of Ps, to look at everything at once, to collect.
+//! A caller needs that no G runs except its own: to change the number of Ps, to look at everything at once, to collect
+//! garbage. It cannot interrupt the other threads, so it asks each P to stop and waits. A P that goes idle, enters a
+//! syscall or is handed off in that moment must be counted exactly once: if it is missed, its G runs in a stopped
+//! world; if it is counted and never answers, the stop hangs.
 //!
 //! # Words
-//! * `worldsema`: who may stop the world (or run a barrier). Held from before the stop until after the start.
-//! * STOP in each P word; `stopping`, `stopwait` (Ps that have yet to stop): under `sched.lock`. `stopnote`: set by who
-//!   brings stopwait to 0.
+//! * `worldsema`: the right to stop the world or to run a barrier. The stopper holds it from before the stop until
+//!   after the start.
+//! * STOP, a bit in each P word: this P is to stop.
+//! * `stopping`, and `stopwait` (the number of Ps that have yet to stop): written under `sched.lock`.
+//! * `stopnote`: set by the thread that brings stopwait to 0.
 //!
 //! # Protocol
-//! Stopper (holds worldsema; keeps its own P, if it has one):
-//! * A1 under `sched.lock`: every idle P becomes Stopped; every other one gets STOP and is counted in stopwait;
-//! * A2 without the lock, since it interrupts every CPU: HEAVY (T2 in syscall.rs). Then, under the lock again: those in
-//!   syscalls are taken, become Stopped and are not waited for. Wait for the note, or for the deadline;
-//! * A3 past the deadline, under `sched.lock`: if stopwait is 0 after all, fine. Otherwise take STOP back from those
-//!   that still run, and start the world again.
+//! Stopper. It holds worldsema, and keeps its own P if it has one:
+//! * A1 under `sched.lock`: each idle P becomes Stopped; each other P gets STOP and is counted in stopwait;
+//! * A2 without the lock, since it interrupts every CPU: HEAVY (T2 in syscall.rs). Then, under the lock again: take the
+//!   Ps in syscalls; they become Stopped and are not waited for. Wait for the note, or until the deadline;
+//! * A3 past the deadline, under `sched.lock`: if stopwait is 0 after all, the world is stopped. Otherwise withdraw
+//!   STOP from the Ps that still run, and start the world again.
 //!
-//! Owner of a P with STOP, at its next way through the scheduler, into a syscall or into the idle list:
-//! * B1 ([`stop_p`], in preempt.rs) under `sched.lock`: P Stopped, STOP cleared, stopwait - 1; at 0 set the note, still
-//!   under the lock: so A3 need not wait for it, and no note of this stop comes in the next. (The system wakes the
-//!   stopper when the lock is open.) Its M sleeps, its G is runnable.
+//! Owner of a P with STOP, at its next pass through the scheduler, into a syscall or into the idle list:
+//! * B1 ([`stop_p`], in preempt.rs) under `sched.lock`: the P becomes Stopped, STOP is cleared, stopwait - 1. At 0 set
+//!   the note, still under the lock: so A3 need not wait for the note, and no note of this stop is set during the next
+//!   one. (The system call that wakes the stopper comes after the unlock.) The owner's M sleeps, and its G is runnable.
 //!
 //! Starter:
 //! * C1 a resize, if one was asked for (resize.rs);
-//! * C2 under `sched.lock`: a stopped P with Gs becomes Running and gets an M, one without becomes Idle;
+//! * C2 under `sched.lock`: a stopped P with Gs becomes Running and gets an M; a stopped P without Gs becomes Idle;
 //! * C3 look again (wake.rs): work may have come while no P was idle.
 //!
 //! # Invariants
-//! * Z1 after A2 every P but the stopper's is Stopped, and stays so until C2: only C2, A3 and a resize lead out of
+//! * Z1 after A2 each P except the stopper's is Stopped, and stays so until C2: only C2, A3 and a resize lead out of
 //!   Stopped, and a thread without a P finds none idle. (A runtime that ends does so from a stopped world, and leaves
 //!   its Ps Stopped until it begins again: sched/life.rs.)
-//! * Z2 stopwait counts exactly the STOP bits that are set: both change together under `sched.lock`.
+//! * Z2 stopwait is exactly the number of STOP bits that are set: both change together under `sched.lock`.
 //!
 //! # Why it ends
-//! A P that was counted sees STOP at its next transition (P1 in preempt.rs). One that never comes: the deadline.
+//! A counted P sees STOP at its next transition (P1 in preempt.rs). If a P never comes to one, the deadline ends the
+//! stop.
 //!
 //! # Differences from Go
-//! No request is sent twice, because none is lost; the wait may have a deadline. The count and the note are not shared
-//! with the barrier, as in Go since #10618 (row S5).
+//! * No request is sent twice, because none is lost. The wait may have a deadline.
+//! * The count and the note are not shared with the barrier: a shared count was a bug in Go (golang/go#10618).
 
 pub use super::preempt::stop_p;
 use super::preempt::tell;
@@ -48,8 +54,8 @@ use crate::gmp::sched::Sched;
 use crate::sync::widen::widen;
 use crate::sync::{heavy_fence, now};
 
-/// A1 to A3. `own` is the caller's P. False: time is up, and the world runs as before; `late` was told of each P that
-/// did not stop.
+/// A1 to A3. False if the time is up: then the world runs as before, and `late` was called for each P that did not
+/// stop.
 #[must_use]
 pub fn stop(sched: &Sched, me: MRef, deadline: Option<i64>, mut late: impl FnMut(PRef)) -> bool {
     let begun = now();
@@ -124,9 +130,9 @@ fn stopped(sched: &Sched, me: MRef, begun: i64) -> bool {
     true
 }
 
-/// C2 and C3. Whoever calls has stopped the world, and has done what a resize asks for.
+/// C2 and C3. The caller has stopped the world, and has done the resize if one was asked for.
 pub fn start(sched: &Sched, me: MRef) {
-    // Ps with work, through their idle link: they are nobody's until they get an M.
+    // Ps with work, linked by `idle_link`. They have no owner until they get an M.
     let mut busy: *mut crate::gmp::P = std::ptr::null_mut();
     {
         let mut lk = sched.lock.lock();

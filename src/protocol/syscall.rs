@@ -1,64 +1,76 @@
-//! Into a blocking call and back, and what becomes of the P meanwhile.
+//! Into a blocking call and back, and what happens to the P meanwhile.
 //!
 //! # Problem
-//! A thread that blocks in the system must not keep a P from others, yet most calls do not block, and for those the
-//! bracket must cost next to nothing. So the P stays behind, loosely tied, and anybody may take it.
+//! A thread that blocks in the system must not keep a P from others. Yet most calls do not block, and for those enter
+//! and exit must cost next to nothing. So the M leaves its P behind, loosely tied, and a taker (sysmon, a stop, a
+//! barrier) may take it. The danger: the M comes back in the same moment, finds its P where it was, and both believe to
+//! own it.
 //!
 //! # Words
-//! * the P word (gmp/p.rs): requests, and `tick`, which counts how often the P was taken from a syscall;
-//! * `m.insys`: 0, or which P this M has left and at what tick; written by the M. `m.oldp`, `m.left`: the same for
-//!   itself.
+//! | word | meaning | written by |
+//! |---|---|---|
+//! | P word | status, requests, and `tick`, which counts how often the P was taken from a syscall (gmp/p.rs) | RMW |
+//! | `m.insys` | 0, or the P that this M has left and the tick at which it did | the M |
+//! | `m.oldp`, `m.left` | the same, for the M itself | the M |
+//! | `fenced` of an M | its LIGHT fence is a full fence (Y5) | the M |
 //!
 //! # Protocol
-//! Enter (the M, on its G's stack):
-//! * E1 note where the G's stack ends, status Syscall: from E2 on another thread may look at the G;
-//! * E2 insys = (P, tick); from here on the P is not touched;
-//! * E3 LIGHT fence; look at the requests of the P. STOP or FN: come back (X1 to X2), serve them, and enter again.
+//! Enter. The M, on the stack of its G:
+//! * E1 note where the G's stack ends, and set its status to Syscall: from E2 on another thread may look at the G;
+//! * E2 insys = (P, tick); from here on the M does not touch the P;
+//! * E3 LIGHT fence; read the requests of the P. If STOP or FN is set, come back (X1, X2), serve it, and enter again.
 //!
-//! Exit:
-//! * X1 insys = 0; LIGHT fence; the P word is as it was left: the P is still here, done;
-//! * X2 otherwise CAS it, tick + 1, if its tick is what it was: there were requests, but nobody has taken the P;
+//! Exit. The M comes back:
+//! * X1 insys = 0; LIGHT fence; if the P word is as the M left it, the P is still here: done;
+//! * X2 otherwise, if the tick is unchanged, CAS the word to tick + 1: there were requests, but no taker has taken the
+//!   P;
 //! * X3 otherwise take an idle P;
-//! * X4 otherwise, on the scheduler's stack and under `sched.lock`: an idle P after all, or the G goes to the global
-//!   queue and the M sleeps.
+//! * X4 otherwise, on the scheduler's stack and under `sched.lock`: take an idle P if there is one now; if not, the G
+//!   goes to the global queue and the M sleeps.
 //!
-//! Take (a stop, a barrier; sysmon's retake, of a P that is where it was at the last look, or whose slice is over):
-//! * T1 set a bit in the P word: STOP, FN, or TAKE;
+//! Take. A stop, a barrier, or sysmon's retake (of a P whose M is in the same syscall as at the last look, or whose
+//! slice is over):
+//! * T1 set a bit in the P word: STOP, FN or TAKE;
 //! * T2 HEAVY fence, one for all Ps;
-//! * T3 read the word; the bit is there, and insys of the P's M is (P, the word's tick): it is in a syscall;
-//! * T4 CAS this very word, tick + 1 and without the bit: the P is the taker's;
-//! * T5 a P taken to be used goes through [`handoffp`].
+//! * T3 read the word. If the bit is still there, and insys of the P's M is (P, the word's tick), the M is in the
+//!   syscall;
+//! * T4 CAS exactly this word to tick + 1, without the bit: the P belongs to the taker;
+//! * T5 a P that is taken in order to be used goes through [`handoffp`].
 //!
 //! # Invariants
-//! * Y1 a P has one owner: T4 succeeds only while its M is in the syscall, or behind X1 and before X2. (If X1's look at
-//!   the word came before T1, then HEAVY makes X1's insys = 0 seen in T3. Otherwise X1 sees the bit, and X2 and T4
-//!   replace the same word: one of them succeeds.)
-//! * Y2 [`handoffp`] starts an M exactly when a search on that P would find something: the list there is the list in
-//!   `sched::find::find_runnable`. Otherwise a P idles beside work.
+//! * Y1 a P has one owner. T4 succeeds only while its M is in the syscall, or between X1 and X2. (If X1 reads the word
+//!   before T1, HEAVY makes X1's insys = 0 visible in T3. Otherwise X1 sees the bit, and X2 and T4 replace the same
+//!   word: one of them fails.)
+//! * Y2 [`handoffp`] starts an M exactly when a search on that P would find something: its list of checks is the list
+//!   in `sched::find::find_runnable`. Otherwise a P idles beside work.
 //! * Y3 no request is overlooked: either E3 sees the bit, or T3 sees insys.
-//! * Y4 a P that is on its way from hand to hand is not taken: its tick differs from that in the insys of the M that
-//!   lost it, and an M that gives a P away has insys = 0.
-//! * Y5 once HEAVY is lost, T3 takes a P only from an M that is marked `fenced`: its LIGHT before the mark was a full fence,
-//!   so each one after it is. Otherwise its X1 may still be a LIGHT that nothing answers, and Y1 does not hold.
+//! * Y4 a P that passes from one owner to another is not taken on the way: its tick differs from the tick in insys of
+//!   the M that lost it, and an M that gives a P away has insys = 0.
+//! * Y5 once HEAVY is lost, T3 takes a P only from an M that is marked `fenced`: its LIGHT before the mark was a full
+//!   fence, and so is each LIGHT after it. Otherwise its X1 may still use a LIGHT that no HEAVY answers, and Y1 does
+//!   not hold.
 //!
 //! # Orderings
-//! LIGHT and HEAVY (sync) are the two halves of a fence that costs only one side: behind HEAVY every thread has either
-//! done its LIGHT, and its stores before that are seen, or will see in its loads after it what was stored before HEAVY.
-//! The system lends it (membarrier); without it LIGHT is a fence like any other.
+//! LIGHT and HEAVY (sync) are the two halves of an asymmetric fence, which costs only the rare side. After a HEAVY
+//! fence, each other thread either has done its LIGHT, and its stores before that are visible; or has yet to do it, and
+//! its loads after it see all that was stored before HEAVY. The kernel provides HEAVY (membarrier). Without membarrier
+//! LIGHT is a full fence.
 //!
-//! A filter of the host may forbid membarrier while the runtime is up. Then LOST is set, and LIGHT becomes a full fence on each
-//! thread that sees it. T3 reads `fenced` (Acquire) before insys; the M writes it (Release) behind E3, so what T3 reads of insys
-//! was written by this bracket of the M or a later one, and X1 of all these is a full fence. A P that was left before stays with
-//! its M until the call ends: a stop waits for it.
+//! A filter of the host may forbid membarrier while the runtime is up. Then LOST is set, and LIGHT becomes a full fence
+//! on each thread that sees LOST. T3 reads `fenced` (Acquire) before insys; the M writes it (Release) after E3. So the
+//! insys that T3 reads was written in this bracket of the M or in a later one, and X1 of all these is a full fence. A P
+//! that was left before that stays with its M until the call ends: a stop waits for it.
 //!
 //! # Rejected
-//! When membarrier is lost: mprotect of a page that all CPUs use, since processors exist that flush it without an interrupt; a
-//! signal to each thread, since the host may block it; two equal readings of a thread's CPU time, since that clock stands
-//! still while an interrupt or another virtual machine has the CPU.
+//! When membarrier is lost:
+//! * mprotect of a page that all CPUs use: processors exist that flush it without an interrupt;
+//! * a signal to each thread: the host may block it;
+//! * two equal readings of a thread's CPU time: that clock stands still while an interrupt or another virtual machine
+//!   has the CPU.
 //!
 //! # Differences from Go
-//! Go marks the G with a compare-and-swap at each enter and exit (since 1.26), and needs flags and second looks beside
-//! it. Here the bracket writes a word of its own twice and no more; who takes a P, which is rare, pays.
+//! Go marks the G by a compare-and-swap at each enter and each exit (since 1.26), and needs flags and second looks
+//! beside it. Here enter and exit write one word of the M each, and no more. The taker, which is rare, pays.
 
 use super::{idle, rescue, wake};
 use crate::gmp::g::{GRef, GStatus};
@@ -69,7 +81,7 @@ use crate::gmp::timers::{NEVER, Timers};
 use crate::sync::widen::widen;
 use crate::sync::{Ordering, heavy_fence, light_fence};
 
-/// E1 to E3. `sp` is where the G's stack ends for a collector.
+/// E1 to E3. `sp` is the end of the G's stack, for a collector.
 #[inline(always)]
 pub fn entersyscall(m: MRef, gp: GRef, sp: *mut u8) {
     // E1
@@ -83,7 +95,7 @@ pub fn entersyscall(m: MRef, gp: GRef, sp: *mut u8) {
     }
 }
 
-/// E2 and E3. False: there are requests.
+/// E2 and E3. False if there are requests to serve.
 #[inline(always)]
 fn leave(m: MRef) -> bool {
     // E2
@@ -104,10 +116,9 @@ fn leave(m: MRef) -> bool {
 fn entersyscall_slow(m: MRef) {
     let sched = m.sched();
     loop {
-        // Whoever asked before we said that we are here counts on the owner.
-        // SAFETY: oldp is null or a P.
+        // A taker that asked before this M set insys (E2) relies on the owner to answer.
         let Some(pp) = unsafe { PRef::from_ptr(m.oldp.get()) }.and_then(|p| come_back(m, p)) else {
-            // Whoever asked has taken the P.
+            // The taker has taken the P.
             return;
         };
         if pp.requests() & FN != 0 {
@@ -149,12 +160,12 @@ fn come_back_slow(m: MRef, p: PRef) -> Option<OwnedP> {
     OwnedP::back_slow(p, m.left())
 }
 
-/// Calls a function of the host on a worker that runs no G, and returns whether the P that it had is still there: it may be
-/// taken meanwhile, as from a syscall, so nobody waits for what the function does.
+/// Calls a function of the host on a worker that runs no G. As in a syscall, the P may be taken meanwhile, so that no
+/// thread waits for the function. Returns whether the P is still there.
 #[cold]
 pub fn call_apart(sched: &Sched, m: MRef, f: impl FnOnce()) -> bool {
-    // A thread that searches would be counted on (S2 to S5 in wake.rs). What it would have found it finds afterwards, or
-    // whoever gets the P.
+    // Other threads rely on a thread that searches (S2 to S5 in wake.rs), so it stops searching first. The work that it
+    // would have found is found by itself afterwards, or by the next owner of the P.
     if m.spinning.replace(false) {
         sched.nmspinning.fetch_sub(1, Ordering::SeqCst);
     }
@@ -173,7 +184,7 @@ pub fn call_apart(sched: &Sched, m: MRef, f: impl FnOnce()) -> bool {
     }
 }
 
-/// As [`entersyscall`], and hands the P on at once.
+/// As [`entersyscall`], and hands the P off at once.
 pub fn entersyscallblock(m: MRef, gp: GRef, sp: *mut u8) {
     gp.sp.set(sp);
     gp.set_status(GStatus::Syscall);
@@ -184,7 +195,7 @@ pub fn entersyscallblock(m: MRef, gp: GRef, sp: *mut u8) {
     handoffp(m.sched(), m, pp);
 }
 
-/// X1 to X3. False: there is no P to be had, X4 is next.
+/// X1 to X3. False if there is no P; X4 is next.
 #[inline(always)]
 pub fn exitsyscall(m: MRef, gp: GRef) -> bool {
     // SAFETY: oldp is null or a P.
@@ -217,8 +228,7 @@ fn exitsyscall_slow(m: MRef, gp: GRef) -> bool {
     true
 }
 
-/// For a thread that does not come back: the P of its last syscall, if it is still there, goes to whoever has use for
-/// it.
+/// For a thread that does not come back: hands off the P of its last syscall, if that is still there.
 pub fn give_up_p(m: MRef) {
     // SAFETY: oldp is null or a P.
     if let Some(p) = unsafe { PRef::from_ptr(m.oldp.take()) }
@@ -231,7 +241,7 @@ pub fn give_up_p(m: MRef) {
 /// How [`exitsyscall_no_p`] ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum NoP {
-    /// The M has a P after all and runs the G on.
+    /// The M has a P after all and continues the G.
     Runs,
     /// The G is in the global queue.
     Queued,
@@ -258,7 +268,7 @@ pub fn exitsyscall_no_p(sched: &Sched, m: MRef, gp: GRef) -> NoP {
     NoP::Queued
 }
 
-/// Gives a P that `me` owns to whoever has use for it.
+/// Hands off a P that `me` owns: to an M if there is a use for the P, otherwise to the idle list.
 pub fn handoffp(sched: &Sched, me: MRef, pp: OwnedP) {
     sched.stats.handoffs.fetch_add(1, Ordering::Relaxed);
     widen!();
@@ -266,7 +276,7 @@ pub fn handoffp(sched: &Sched, me: MRef, pp: OwnedP) {
     if !pp.runq_empty() || sched.globq_len() > 0 {
         return wake::startm(sched, me, pp, false);
     }
-    // Nobody searches and nobody could be started to: this P should search.
+    // No M searches, and no idle P is left for a searcher: so this P searches.
     if sched.nmspinning.load(Ordering::Relaxed) + sched.npidle.load(Ordering::Relaxed) == 0
         && sched.nmspinning.compare_exchange(0, 1, Ordering::SeqCst, Ordering::Relaxed).is_ok()
     {
@@ -274,7 +284,7 @@ pub fn handoffp(sched: &Sched, me: MRef, pp: OwnedP) {
     }
     let first = pp.timers.first();
     if first != NEVER && first < sched.keeper_until.load(Ordering::Relaxed) {
-        // Somebody must sleep until then: the M that finds nothing else to do here.
+        // An M must sleep until that timer is due: the M that finds nothing else to do with this P.
         return wake::startm(sched, me, pp, false);
     }
     Timers::hide(pp.p());
@@ -282,8 +292,8 @@ pub fn handoffp(sched: &Sched, me: MRef, pp: OwnedP) {
     wake::look_again(sched, me);
 }
 
-/// Sysmon's look at the Ps: takes those from syscalls that last, ends slices, and takes out what waits with a P that
-/// does not answer. True if it did something.
+/// One look of sysmon at the Ps: takes Ps from long syscalls, ends slices that are over, and takes Gs from behind a P
+/// that does not answer. True if it did something.
 pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, now: i64) -> bool {
     let (mut did, mut any) = (false, false);
     for p in ps.clone() {
@@ -360,10 +370,11 @@ fn look(sched: &Sched, p: PRef, now: i64) -> Look {
     }
     let work_waits = !p.runq_empty() || sched.globq_len() > 0;
     let wanted = if work_waits {
-        // One short syscall after the other is seen Running hardly ever: the slice ends here, too.
+        // Between one short syscall and the next the P is hardly ever seen Running. So the slice ends here, too.
         same || slice_over
     } else {
-        // Nobody needs it, unless nobody would look for work, or it blocks for long: somebody might wait to go quiet.
+        // No G needs this P now. Take it only if no other M would look for new work; or if the call blocks for long,
+        // since a watcher of quiet (quiet.rs) may wait until all Ps are idle.
         let others = sched.nmspinning.load(Ordering::Relaxed) + sched.npidle.load(Ordering::Relaxed);
         same && (others == 0 || watch.syscall_when.get().saturating_add(slice) <= now)
     };
