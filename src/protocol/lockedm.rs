@@ -1,25 +1,26 @@
 //! A G locked to its M, and an M that runs no other G.
 //!
 //! # Problem
-//! Code of the host may need its thread: thread-local state, a GUI, a callback that must return where it was called.
-//! Its G runs on this M only, and the M runs nothing else, yet the P must go on to work for others while the G waits.
+//! Code of the host may need its own thread: for thread-local state, a GUI, or a callback that must return where it was
+//! called. Such a G runs on this M only, and the M runs no other G. Yet the P must work for other Gs while this G
+//! waits, and another M may find this G in a queue without being allowed to run it.
 //!
 //! # Words
-//! `g.lockedm`, `m.lockedg`: written by the M that both belong to, while the G runs there.
+//! `g.lockedm`, `m.lockedg`: the G and the M that belong together. Written by that M while the G runs there.
 //!
 //! # Protocol
-//! * K1 a locked G that leaves the processor (parks, yields, finds no P) leaves its M: the M hands its P off and sleeps
-//!   on its note;
-//! * K2 an M that takes a locked G from a queue gives its own P to the G's M by that note, and sleeps like an idle one;
-//! * K3 the G's M wakes with a P, and the G is Runnable and its.
+//! * K1 when a locked G stops running (it parks, yields, or finds no P), its M hands the P off and sleeps on its note;
+//! * K2 another M that takes the locked G from a queue gives its own P to the G's M, sets that M's note, and sleeps
+//!   like an idle M;
+//! * K3 the G's M wakes with a P; the G is Runnable, and belongs to that M.
 //!
 //! # Invariants
-//! * H1 a locked G is resumed by its own M only, so it need not be off its stack before it is published: the G of an
-//!   extra M parks, waits and goes on without any switch of stacks.
+//! * H1 only its own M resumes a locked G, so the G need not be off its stack before it is published: the G of an extra
+//!   M parks, waits and continues without a switch of stacks.
 //! * H2 an M that waits here is in no idle list; only K2 wakes it.
 //!
 //! # Differences from Go
-//! An extra M has no scheduler's stack: what g0 would do for its one G is done on the thread's own (H1).
+//! An extra M has no scheduler's stack: the scheduler's work for its only G is done on the thread's own stack (H1).
 
 use super::syscall::NoP;
 use super::{preempt, quiet, syscall, wake};
@@ -30,7 +31,7 @@ use crate::gmp::sched::Sched;
 use crate::sync::Ordering;
 use crate::sync::widen::widen;
 
-/// A thread of the host wants to run as a G and has found no P. False if the runtime is down.
+/// A thread of the host runs as a G, after it has found no P. False if the runtime is down.
 pub fn enter_in_place(m: MRef, gp: GRef) -> bool {
     let sched = m.sched();
     m.set_ctx(Ctx::Sched);
@@ -44,8 +45,8 @@ pub fn enter_in_place(m: MRef, gp: GRef) -> bool {
     true
 }
 
-/// K1 for the G of an extra M, once it has left the processor: returns when it runs again. `runs`: it has a P and goes
-/// on.
+/// K1 for the G of an extra M that has stopped running: returns when the G runs again. `runs`: it has a P and continues
+/// at once.
 pub fn run_on(sched: &Sched, m: MRef, gp: GRef, runs: bool) {
     if !runs || !serve(sched, m, gp) {
         wait(sched, m, gp);
@@ -53,11 +54,11 @@ pub fn run_on(sched: &Sched, m: MRef, gp: GRef, runs: bool) {
     gp.set_status(GStatus::Running);
     m.curg.set(gp.as_ptr());
     let pp = m.must_p();
-    // A G that was found in a queue was counted by the finder, unless it inherits the slice.
+    // For a G from a queue the M that found it has counted the slice, unless the G inherits one.
     if runs {
         pp.schedtick.bump();
     }
-    // What is due every so many switches would be due for ever without this one.
+    // Counted as a switch: otherwise the checks that are due once in so many switches would never be done on this P.
     pp.stats.switches.bump();
     m.set_ctx(Ctx::G);
 }
@@ -72,7 +73,7 @@ pub fn wait(sched: &Sched, m: MRef, gp: GRef) {
         if !m.is_extra() {
             sched.nmlocked.fetch_add(1, Ordering::SeqCst);
         }
-        // N1 in quiet.rs: the P may have been idle before this thread was seen to sleep.
+        // N1 in quiet.rs: the P may have gone idle before this thread was counted as asleep.
         quiet::tell(sched);
         widen!();
         let pp = loop {
@@ -93,7 +94,7 @@ pub fn wait(sched: &Sched, m: MRef, gp: GRef) {
     }
 }
 
-/// Serves the requests to the P with which the G is about to run. False: a stop took it, and the G is queued again.
+/// Serves the requests to the P with which the G is about to run. False: a stop took the P, and the G is queued again.
 fn serve(sched: &Sched, m: MRef, gp: GRef) -> bool {
     loop {
         let requests = m.must_p().requests();
@@ -103,7 +104,7 @@ fn serve(sched: &Sched, m: MRef, gp: GRef) -> bool {
             let mut lk = sched.lock.lock();
             match preempt::stop_p(&mut lk, sched, m.releasep()) {
                 Ok(()) => {
-                    // Still under the lock, without which the world cannot start again.
+                    // Still under the lock: the world cannot start again without it.
                     gp.set_status(GStatus::Runnable);
                     sched.globrunqput(gp);
                     return false;
@@ -116,19 +117,20 @@ fn serve(sched: &Sched, m: MRef, gp: GRef) -> bool {
     }
 }
 
-/// K2. The M, which has found the G and so searches no more (F1 in wake.rs), sleeps; it comes back as one that idles.
+/// K2. The M has found the G, so it no longer searches (F1 in wake.rs). It sleeps, and comes back as an M that was
+/// idle.
 pub fn startlockedm(sched: &Sched, m: MRef, gp: GRef) -> wake::Idle {
     wake::hand_to_locked(sched, gp, m.releasep());
     wake::stopm(sched, m)
 }
 
-/// Ties the running G to its M. The caller counts how often.
+/// Locks the running G to its M. The caller counts how often.
 pub fn lock(m: MRef, gp: GRef) {
     gp.lockedm.set(m.as_ptr());
     m.set_lockedg(Some(gp));
 }
 
-/// Unties them, when neither the host nor the library wants them tied any more.
+/// Unlocks the G from its M, if neither the host nor the library needs them locked any more.
 pub fn unlock(m: MRef, gp: GRef) {
     if m.is_extra() || gp.locks.get() != 0 || gp.ties.get() != 0 {
         return;

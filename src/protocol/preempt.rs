@@ -1,44 +1,50 @@
-//! Requests to a running P, and how an owner answers them.
+//! Requests to a running P, and how its owner answers them.
 //!
 //! # Problem
-//! A P is wanted for a stop or a barrier, or its slice is over, and nothing may interrupt C code at an arbitrary
-//! instruction: a lock of the host's C library might be held there.
+//! A stop or a barrier needs a P, or the slice of its G is over, while C code runs on it. Nothing may interrupt that
+//! code at an arbitrary instruction: it might hold a lock of the host's C library. So the request waits until the code
+//! passes a safe point, and long-running code needs a cheap way to learn that a request waits.
 //!
 //! # Words
-//! The request bits in the P word (gmp/p.rs); `poll`, the number of bits set in all words, which `gmx_safepoint` reads
-//! in the host's code.
+//! | word | meaning | written by |
+//! |---|---|---|
+//! | request bits | STOP, FN, PREEMPT in the P word (gmp/p.rs) | the requester sets, the owner clears |
+//! | `poll` | how many request bits are set in all P words; `gmx_safepoint` reads it | with the bits |
+//! | `sched.tells` | the host wants to be told of requests (ASK-1 to ASK-4) | the start of the runtime |
+//! | `asked` of a G | 1: this G was asked to answer a request | a teller sets, the G and sysmon clear |
 //!
 //! # Protocol
-//! * Q1 whoever wants something sets a bit in the word of a Running P, and counts it in `poll`.
-//! * Q2 the owner looks at its word at every way through the scheduler, at every way into a syscall, and when `poll` is
-//!   not zero in `gmx_safepoint`. It goes to the scheduler's stack, serves the bit and clears it.
+//! * Q1 the requester sets a bit in the word of a Running P, and counts it in `poll`.
+//! * Q2 the owner reads its P word in each pass through the scheduler, on each way into a syscall, and in
+//!   `gmx_safepoint` if `poll` is not zero. It goes to the scheduler's stack, serves the request and clears the bit.
 //!
-//! What the host is told, if it wants to be (`sched.tells`): code that does not call `gmx_safepoint` looks at a word of
-//! its G, or has a flag set by the function of the host, `on_preempt`.
-//! * ASK-1 a stopper and a barrier, once they have taken what is in syscalls and hold no lock, look at all Ps that have
-//!   requests; so does sysmon in each of its rounds ([`tell`]).
-//! * ASK-2 the G that runs on such a P gets 1 into its word, `asked`. The one that changes it from 0 calls the
-//!   function: so it is called once for a G, however many ask it, until it has given way. The host may have missed the
-//!   call, since its interpreter was not ready to be told: while the request stands sysmon calls again, every
-//!   [`AGAIN`].
-//! * ASK-3 the host's code sees the word, or its own flag, and calls `gmx_safepoint_slow`, or anything that gives way.
-//! * ASK-4 the word is 0 again when the G is entered, and before `gmx_safepoint_slow` looks at the P ([`answer`]).
-//!   sysmon clears that of a G whose P has no requests (they were withdrawn).
+//! Telling the host. If the host asked for it (`sched.tells`), code that does not call `gmx_safepoint` can read a word
+//! of its G, or the library calls a function of the host, `on_preempt`, which sets a flag:
+//! * ASK-1 a stopper and a barrier look at all Ps with requests, once they have taken the Ps in syscalls and hold no
+//!   lock; sysmon does so in each of its rounds ([`tell`]).
+//! * ASK-2 the teller sets `asked` of the G that runs on such a P to 1. The teller that changes it from 0 calls the
+//!   function: so the function is called once for a G, however many tellers there are, until the G has yielded. The
+//!   host may miss a call if its interpreter was not ready for it. So while the request stands sysmon calls again,
+//!   every [`AGAIN`].
+//! * ASK-3 the host's code sees the word, or its own flag, and calls `gmx_safepoint_slow` or any function that yields.
+//! * ASK-4 `asked` is 0 again when the G is entered, and before `gmx_safepoint_slow` reads the requests of the P
+//!   ([`answer`]). sysmon clears `asked` of a G whose P has no requests (they were withdrawn).
 //!
 //! # Invariants
-//! * P1 a bit once set stays until it is served or the P leaves Running, so no request is sent twice (Go re-sends). But
-//!   sysmon withdraws the PREEMPT of a P that does not answer, and asks again by itself (RESCUE-6 in rescue.rs).
-//! * P2 a G that runs on a P with requests has been told since it was entered and since it last answered, or will be in
-//!   sysmon's next round; and after that round the word of a G that runs on a P without requests is 0. A stopper may
-//!   look at the G that has just left, and ASK-4 may come after an ASK-2: nothing orders them, since an order would
-//!   cost each switch a fence, and a round is no longer than a slice.
+//! * P1 a bit stays set until it is served or the P leaves Running, so no request is sent twice (Go sends some again).
+//!   The exception: sysmon withdraws PREEMPT from a P that does not answer, and asks again itself (RESCUE-6 in
+//!   rescue.rs).
+//! * P2 a G that runs on a P with requests has been told since it was entered and since it last answered, or sysmon
+//!   tells it in its next round; and after that round `asked` of a G that runs on a P without requests is 0. A stopper
+//!   may look at a G that has just left, and an ASK-4 may come after an ASK-2: they are not ordered. An order would
+//!   cost a fence at each switch, and a round takes no longer than a slice.
 //!
-//! The models are `models::asks`: they miss each step but ASK-3, which is the host's, and the order within [`answer`].
-//! Nothing rests on that order: a request that comes between is told by the next round (P2). It saves waiting for that
-//! round.
+//! The models are `models::asks`. They fail without each step except ASK-3, which is the host's, and the order within
+//! [`answer`]. Nothing depends on that order: a request that comes in between is told in the next round (P2). The order
+//! saves the wait for that round.
 //!
 //! # Why it ends
-//! It does not: a G that never polls runs on. Stops have a time-out for that, and name it.
+//! It need not end: a G that never reaches a safe point runs on. So a stop may have a deadline, and then names the P.
 
 use crate::gmp::g::GRef;
 use crate::gmp::lock::SchedLocked;
@@ -49,13 +55,14 @@ use crate::sync::Ordering;
 use crate::sync::widen::widen;
 use std::ffi::c_void;
 
-/// Asks a P to go through its scheduler. True if that is news. One in a syscall is not asked: everybody else would look
-/// at every safe point whether it is they who are meant, for as long as the call lasts.
+/// Asks the owner of a P to go through the scheduler. True if no such request was there yet. A P in a syscall is not
+/// asked: the bit would count in `poll` for as long as the call lasts, and all other Gs would look for requests at each
+/// of their safe points.
 pub fn preempt_one(p: PRef) -> bool {
     !p.watch.deaf.get() && !p.in_syscall(p.word()) && p.request(PREEMPT).1
 }
 
-/// B1 in stw.rs, for a P that the caller owns. It comes back if the stop was given up just before (A3).
+/// B1 in stw.rs, for a P that the caller owns. The P comes back if the stop was given up just before (A3).
 pub fn stop_p(lk: &mut SchedLocked<'_>, sched: &Sched, pp: OwnedP) -> Result<(), OwnedP> {
     if pp.word().requests() & STOP == 0 {
         return Err(pp);
@@ -69,10 +76,10 @@ pub fn stop_p(lk: &mut SchedLocked<'_>, sched: &Sched, pp: OwnedP) -> Result<(),
     Ok(())
 }
 
-/// After so long the host is told again (ASK-2).
+/// How long until the host is told again (ASK-2), in nanoseconds.
 pub const AGAIN: i64 = 100_000_000;
 
-/// ASK-1 and ASK-2. The function of the host must not block: stops and sysmon call it. `again`: also for Gs that were
+/// ASK-1 and ASK-2. The function of the host must not block: stops and sysmon call it. `again`: also tell Gs that were
 /// asked before.
 pub fn tell(sched: &Sched, again: bool) {
     if !sched.tells.load(Ordering::Relaxed) {
@@ -83,7 +90,7 @@ pub fn tell(sched: &Sched, again: bool) {
         let Some(gp) = unsafe { MRef::from_ptr(p.m()) }.and_then(|m| m.g()) else { continue };
         let asked = gp.asked.is_set();
         if p.requests() == 0 {
-            // ASK-4. (Not written for nothing: the line is another thread's.)
+            // ASK-4. (Written only if set: the cache line belongs to another thread.)
             if asked {
                 gp.asked.clear();
             }
@@ -98,13 +105,13 @@ pub fn tell(sched: &Sched, again: bool) {
     }
 }
 
-/// ASK-4, for the G that answers on its M. Whether its P has requests to serve.
+/// ASK-4, for a G that answers on its M. Returns whether its P has requests to serve.
 pub fn answer(m: MRef, gp: GRef) -> bool {
     gp.asked.clear();
     m.must_p().requests() != 0
 }
 
-/// What runs for each P.
+/// The function of a barrier.
 pub type PFn = unsafe extern "C" fn(*mut c_void);
 
 /// O1 in ragged.rs, for a P with FN that the caller owns.
@@ -135,7 +142,7 @@ pub fn run_fn(sched: &Sched, me: MRef, p: PRef) {
 /// Counts Ps for which the function has run.
 pub fn count_fns(sched: &Sched, n: i32) {
     widen!();
-    // AcqRel: all functions come before the caller's return from R4.
+    // AcqRel: all functions happen before R4 of the caller returns.
     if sched.barrier.wait.fetch_sub(n, Ordering::AcqRel) == n {
         sched.barrier.note.wakeup();
     }

@@ -1,49 +1,51 @@
-//! What waits with a P that does not answer, and what waits in the global queue for too long.
+//! Frees Gs and timers that wait behind a P that does not answer, and Gs that wait too long in the global queue.
 //!
 //! # Problem
 //! A G that computes for long without a safe point keeps its P from all that waits there: runnext, suspended parents,
-//! the queue, timers that are due. An idle P steals such work. A busy P does not: it always finds work of its own. So
-//! while all other Ps are busy that work waits until the G is done, or forever.
+//! the queue, due timers. An idle P would steal that work. A busy P steals nothing, since it always finds work of its
+//! own. So while all other Ps are busy the work waits until that G is done, or forever.
 //!
 //! # Words
-//! * `watch` of a P: which slice sysmon saw there, since when, and whether it is `deaf` in that slice. Written by sysmon.
-//! * PREEMPT in the P word: sysmon has asked the owner to end the slice or to look at its timers, and has no answer
-//!   yet.
-//! * `globq_late`: sysmon has seen the same G at the head of the global queue for two slices. Set by sysmon, cleared by
-//!   the P that looks there.
+//! | word | meaning | written by |
+//! |---|---|---|
+//! | `watch` of a P | which slice sysmon saw there, since when, and whether the P is `deaf` in it | sysmon |
+//! | PREEMPT in the P word | the owner has yet to end the slice, or to look at its timers | sysmon, the owner |
+//! | `globq_late` | the same G has headed the global queue for two slices | sysmon sets, the P that looks there clears |
 //!
 //! # Protocol
 //! sysmon, at each look:
-//! * RESCUE-1 a P is deaf from when its slice has lasted for two and PREEMPT is still set, until another slice begins.
+//! * RESCUE-1 call a P deaf when its slice has lasted for two slices and PREEMPT is still set. It is deaf until another
+//!   slice begins there.
 //! * RESCUE-2 take up to [`BATCH`] Gs from a deaf P, as any thief does: runnext, then parents, then the queue.
-//! * RESCUE-3 put them into the global queue, and then S2 to S5 of wake.rs. Every P takes Gs from there, however busy
-//!   it is: at every 61st slice and when a slice ends (N2 and N4 in park.rs).
+//! * RESCUE-3 put them into the global queue, then do S2 to S5 of wake.rs. Every P takes Gs from there, however busy it
+//!   is: at every 61st slice and when a slice ends (N2 and N4 in park.rs).
 //! * RESCUE-4 ask the template thread to fire the timers of a P that has not answered PREEMPT, if they were due a slice
-//!   ago. (A callback takes memory, and sysmon never waits for the host.) What they ready goes to the global queue.
-//! * RESCUE-5 if the G at the head of the global queue is the same as two slices ago, set `globq_late` and ask a P that
-//!   answers. Its owner takes a batch from there, if no heir is to run in its slice; if one is, sysmon asks again half
-//!   a slice later.
-//! * RESCUE-6 withdraw PREEMPT from a P whose slice has lasted for `PATIENCE`, and ask it again during one slice in
-//!   `SELDOM`. Each request that is pending anywhere sends every `gmx_safepoint` of the process through its slow path,
-//!   and the owner of a deaf P has shown that it does not look.
+//!   ago. (sysmon does not fire them itself: a callback takes memory, and sysmon never waits for the host.) The Gs that
+//!   they ready go to the global queue.
+//! * RESCUE-5 if the G at the head of the global queue is the same as two slices ago, set `globq_late` and preempt a P
+//!   that answers. Its owner takes a batch from there, unless its slice has an heir in runnext; in that case sysmon
+//!   asks again half a slice later.
+//! * RESCUE-6 withdraw PREEMPT from a P whose slice has lasted for `PATIENCE` slices, and set it again during one slice
+//!   in `SELDOM`. Each pending request, on any P, sends each `gmx_safepoint` of the process through its slow path, and
+//!   the owner of a deaf P has shown that it does not look.
 //!
 //! # Invariants
-//! * I1 sysmon takes as a thief and does nothing that only an owner may do. So a P that answers meanwhile, that stops
-//!   or goes idle, has fewer Gs than it thought, as after any theft.
-//! * I2 between RESCUE-2 and RESCUE-3 the Gs are in no queue. An M that finds nothing then and goes idle is seen by S2,
-//!   otherwise a P would idle beside work.
-//! * I3 one look takes a bounded number of Gs, and holds no lock for longer than a thief does.
+//! * I1 sysmon takes as a thief, and does nothing that only an owner may do. So a P that answers, stops or goes idle
+//!   meanwhile just has fewer Gs than it expected, as after any theft.
+//! * I2 between RESCUE-2 and RESCUE-3 the Gs are in no queue. An M that finds nothing then and goes idle is seen by S2.
+//!   Otherwise a P would idle beside work.
+//! * I3 one look takes a bounded number of Gs, and holds no lock longer than a thief does.
 //!
 //! # Why it ends
-//! A P that answers is not deaf. RESCUE-2 empties the queues of a deaf P by a batch at each look, of which sysmon makes
-//! many as long as it finds something to do.
+//! A P that answers is not deaf. RESCUE-2 takes a batch from a deaf P at each look, and sysmon looks again and again
+//! while it finds something to do.
 //!
 //! # Rejected
-//! Busy Ps that steal every so often: they would pay for a case in which no P is deaf. A hand-off of the deaf P to
-//! another M: the G on it still believes to own it.
+//! * Busy Ps that steal every now and then: all would pay for it, also when no P is deaf.
+//! * A hand-off of the deaf P to another M: the G that runs on it still believes that it owns the P.
 //!
 //! # Differences from Go
-//! Go interrupts a goroutine that does not answer by a signal, which code of the host cannot bear.
+//! Go sends a signal to interrupt a goroutine that does not answer. Code of the host cannot bear that.
 
 use super::{preempt, wake};
 use crate::gmp::g::{GList, GRef};
@@ -53,13 +55,13 @@ use crate::gmp::sched::Sched;
 use crate::sync::Ordering;
 use crate::sync::widen::widen;
 
-/// Most Gs that one look takes from one P.
+/// The most Gs that one look takes from one P.
 pub const BATCH: usize = if cfg!(any(loom, shuttle)) { 2 } else { 128 };
 
-/// How late the timers of a P that does not answer may be, however long a slice is.
+/// How late the timers of a P that does not answer may be at most, however long a slice is.
 const SLICE: i64 = 10_000_000;
 
-/// Slices for which a deaf P is asked all the time, and then one in how many.
+/// A deaf P is asked all the time for so many slices, and after that during one slice in `SELDOM`.
 const PATIENCE: i64 = 5;
 const SELDOM: i64 = 10;
 
@@ -71,7 +73,7 @@ pub fn is_deaf(p: PRef, slice: i64, now: i64) -> bool {
     p.watch.deaf.get()
 }
 
-/// How many slices the one that sysmon sees has lasted.
+/// For how many slices the present slice of `p` has lasted.
 fn slices(p: PRef, slice: i64, now: i64) -> i64 {
     now.saturating_sub(p.watch.sched_when.get()) / slice.max(1)
 }
@@ -100,7 +102,7 @@ pub fn timers_wait(sched: &Sched, p: PRef, now: i64) -> bool {
 
 /// RESCUE-2 and RESCUE-3. True if there was something to take.
 pub fn take_out(sched: &Sched, me: MRef, p: PRef) -> bool {
-    // Where there is but one P, no other could run them.
+    // With a single P there is no other to run them.
     if sched.procs() < 2 || p.runq_empty() {
         return false;
     }
@@ -134,6 +136,6 @@ pub fn hurry_global(sched: &Sched, head: &mut Head, now: i64) -> bool {
     }
     head.since = head.since.saturating_add(slice / 2);
     sched.globq_late.store(true, Ordering::Relaxed);
-    // A P that ignores PREEMPT is passed over; the next look asks another one, if this one does not answer.
+    // A P that ignores PREEMPT is skipped. If the asked P does not answer, the next look asks another.
     sched.busy_ps().any(preempt::preempt_one)
 }

@@ -1,26 +1,31 @@
-//! procresize: another number of Ps.
+//! procresize: change the number of Ps.
 //!
 //! # Problem
-//! gomaxprocs changes while everything runs, with no cap. Ps that go must leave nothing behind, and pointers to them
-//! that others hold (an M in a syscall) must stay good.
+//! `gomaxprocs` changes while everything runs, to any number. A P that is removed must leave nothing behind, neither a
+//! G nor a timer. Pointers to it that other threads hold (an M in a syscall) must stay usable.
 //!
 //! # Words
-//! `gomaxprocs` and the table of Ps (gmp/allp.rs): written here, with the world stopped.
+//! `gomaxprocs` and the table of Ps (gmp/allp.rs): written here, while the world is stopped.
 //!
-//! # Protocol (the caller holds worldsema and has stopped the world; the Ps needed exist, [`Sched::grow_allp`])
-//! * N1 shrinking: the timers of the Ps that go move to a P that stays. This is all that may fail, so it comes first;
-//! * N2 the caller's own P may be one that goes: it moves to P 0;
-//! * N3 each P that goes: Gs to the global queue, free descriptors and stacks to the common stores, status Dead;
-//! * N4 growing: Dead to Stopped; the start of the world makes them idle;
-//! * N5 the number is published.
+//! # Protocol
+//! The caller holds worldsema and has stopped the world, and the needed Ps exist ([`Sched::grow_allp`]):
+//! * N1 when shrinking, move the timers of the removed Ps to a P that stays. Only this step may fail, so it comes
+//!   first;
+//! * N2 if the caller's own P is removed, the caller moves to P 0;
+//! * N3 for each removed P: move its Gs to the global queue, its free descriptors and stacks to the common stores, and
+//!   set its status to Dead;
+//! * N4 when growing, Dead becomes Stopped; the start of the world makes these Ps idle;
+//! * N5 publish the number.
 //!
 //! # Invariants
-//! * V1 a Dead P has no Gs and no timers. Its counters and its P-local slots stay and come back with it.
-//! * V2 a reader without a P sees at worst the old number: a Dead P, which it skips by its status, or too few.
+//! * V1 a Dead P has no Gs and no timers. Its counters and its P-local slots stay, and come back with it.
+//! * V2 a reader without a P sees at worst the old number: so it meets a Dead P, which it skips by its status, or it
+//!   sees too few Ps.
 //!
 //! # Differences from Go
-//! Readers take no lock (Go: allpLock): tables and Ps are never freed. Timers are moved under both heaps' locks (Go:
-//! under none), since threads without a P stop timers at any moment.
+//! * Readers take no lock (Go: allpLock), since tables and Ps are never freed.
+//! * Timers are moved under the locks of both heaps (Go: under none), since a thread without a P may stop a timer at
+//!   any moment.
 
 use super::wake;
 use crate::gmp::g::GList;
@@ -30,7 +35,7 @@ use crate::gmp::sched::Sched;
 use crate::gmp::timers::Timers;
 use crate::sync::Ordering;
 
-/// N1 to N5. False: no memory; the number stays as it is.
+/// N1 to N5. False if there is no memory: then the number stays as it is.
 #[must_use]
 pub fn procresize(sched: &Sched, me: MRef, n: u32) -> bool {
     let old = sched.procs();
@@ -38,7 +43,7 @@ pub fn procresize(sched: &Sched, me: MRef, n: u32) -> bool {
     // N1
     for p in (n..old).filter_map(|i| sched.p_at(i)) {
         if !Timers::move_all(p, first) {
-            // Those before it have none left, and stay.
+            // The Ps before this one have no timers left, and stay in use.
             (n..old).filter_map(|i| sched.p_at(i)).for_each(|p| p.timers.open());
             return false;
         }
