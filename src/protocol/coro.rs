@@ -1,67 +1,70 @@
-//! Coroutines: a G that runs only while another G waits for it, and hands the thread back.
+//! Coroutines: a G that runs only while another G waits for it, and then hands the thread back.
 //!
 //! # Problem
-//! A generator runs a little, gives a value, and waits until the next one is wanted. Two Gs and two channels can do that,
-//! but each value costs two ways through a run queue, and an idle P may take one half of the pair away. Here the two
-//! Gs never run at the same time, so the one that stops can enter the other directly.
+//! A generator runs a little, yields a value, and waits until the next value is wanted. Two Gs and two channels can do
+//! that. But then each value costs two passes through a run queue, and an idle P may steal one half of the pair. Since
+//! the two Gs never run at the same time, the G that stops can enter the other directly. The danger: two resumers enter
+//! the same coroutine, or one enters it before it is off its stack.
 //!
 //! # Words
-//! * the coroutine: a G with the flag CORO. It runs a function of its own, and is Suspended whenever it is off its stack
-//!   because it has yielded or has not begun.
-//! * the resumer: the G, or the thread of the host, that entered the coroutine and waits for it. Any one may be it, each
-//!   time another. `resumer` of the coroutine: that G, null while it is Suspended. Owner: the claimer, then the
-//!   coroutine.
-//! * `told` of a resumer: how its wait ended. Written by the coroutine before it hands over.
-//! * CLOSING of a coroutine: it is to end, and yields no more. Set by the claimer.
+//! | word | meaning | written by |
+//! |---|---|---|
+//! | coroutine | a G with the flag CORO. It is Suspended while it is off its stack after a yield or before its begin | |
+//! | resumer | the G, or thread of the host, that entered the coroutine and waits for it; not always the same | |
+//! | claimer | the resumer or closer whose compare-and-swap took the coroutine out of Suspended | |
+//! | `resumer` of the coroutine | its resumer; null while it is Suspended | the claimer, then the coroutine |
+//! | `told` of a resumer | how its wait ended: yielded or ended | the coroutine, before it hands over |
+//! | CLOSING of a coroutine | it must end, and yields no more | the claimer |
 //!
 //! # Protocol
 //! Resume:
 //! * R1 the resumer claims the coroutine: one compare-and-swap from Suspended to Waiting, which also checks that the
-//!   handle is not stale. If that fails, nothing has changed;
-//! * R2 it notes itself in `resumer`;
+//!   handle is not stale. If it fails, nothing has changed;
+//! * R2 the resumer stores itself in `resumer`;
 //! * R3 it waits, and hands its thread to the coroutine ([`park::hand_over`]).
 //!
 //! Yield:
 //! * Y1 the coroutine takes its resumer out of `resumer` and writes `told`;
-//! * Y2 it hands its thread to the resumer; when it is off its stack it becomes Suspended, and may be claimed from
-//!   then on.
+//! * Y2 it hands its thread to the resumer. Once it is off its stack it becomes Suspended, and may be claimed again.
 //!
 //! End:
 //! * E1 the handle becomes stale while the coroutine still runs, so that its resumer never finds it half alive;
-//! * E2 the coroutine writes `told` and readies its resumer, as the last thing before its end.
+//! * E2 the coroutine writes `told` and readies its resumer, as the last action before its end.
 //!
 //! Close:
-//! * C1 as R1. A coroutine that never began is given back without being run;
-//! * C2 otherwise CLOSING is set, and R2, R3 follow: the coroutine finds that its yield has ended with an error, and
-//!   every further yield returns so at once. So the closer's wait ends with the coroutine's end (E2).
+//! * C1 claim as in R1. A coroutine that has never begun is freed without being run;
+//! * C2 otherwise set CLOSING, then do R2 and R3: the coroutine's yield returns with an error, and so does each later
+//!   yield, at once. So the closer's wait ends when the coroutine ends (E2).
 //!
-//! To hand over, the G that leaves enters the other one directly (L2 in park.rs), in the same slice. It goes through the
-//! scheduler instead, and readies the other one there, if a request waits at the P, if it is the turn of the P's timers,
+//! To hand over, the leaving G enters the other one directly (L2 in park.rs), in the same slice. It goes through the
+//! scheduler instead, and readies the other G there, if a request waits at the P, if it is the turn of the P's timers,
 //! if one of the two is locked to its thread, if the resumer is a thread of the host, or if the coroutine needs a stack
-//! that has to be made first.
+//! that must be made first.
 //!
 //! # Invariants
-//! * CO-I1 of the pair one runs, or is ready to: the coroutine has a resumer exactly as long as it is claimed, and
+//! * CO-I1 one of the pair runs or is ready to run. The coroutine has a resumer exactly as long as it is claimed, and
 //!   only the coroutine ends that wait. Otherwise two threads would run on one stack.
 //! * CO-I2 a coroutine is Suspended only when it is off its stack: K1 in park.rs.
-//! * CO-I3 a G that is handed to directly is in no queue, so no thief finds it, and no idle P need be woken for it.
-//! * CO-I4 a switch serves requests, so a stop, a barrier or the end of a slice waits for one switch at most.
+//! * CO-I3 a G that is entered directly is in no queue, so no thief finds it, and no idle P need be woken for it.
+//! * CO-I4 each switch serves requests, so a stop, a barrier or the end of a slice waits for at most one switch.
 //!
 //! # Orderings
-//! The status hands the coroutine from its last thread to the claimer: Release in Y2's commit, Acquire in R1.
+//! The status passes the coroutine from its last thread to the claimer: Release in the commit of Y2, Acquire in R1.
 //!
 //! # Why it ends
-//! A resumer waits as long as the coroutine runs or waits for something else, as a caller waits for a function. Two
-//! coroutines cannot wait for each other: one that has a resumer cannot be claimed.
+//! A resumer waits as long as the coroutine runs or itself waits, as a caller waits for a function. Two coroutines
+//! cannot wait for each other: a coroutine that has a resumer cannot be claimed.
 //!
 //! # Rejected
-//! Each half in a run queue (`gmx_park` and `gmx_ready`): half of a pair is stolen now and then, and comes back cold. An
-//! object beside the G: one more allocation, and a second name for the same thing; the G's handle is checked anyway.
+//! * Both halves in run queues (`gmx_park` and `gmx_ready`): now and then half of a pair is stolen, and comes back with
+//!   cold caches.
+//! * An object beside the G: one more allocation, and a second name for the same thing. The G's handle is checked
+//!   anyway.
 //!
 //! # Differences from Go
-//! `coroswitch` throws if one of the two is locked to a thread other than the current one; here such a switch goes
-//! through the scheduler. Go's coroutine is ended by its owner's own means (`iter.Pull` sets a flag); here by
-//! [`close`].
+//! * `coroswitch` throws if one of the two is locked to a thread other than the current one. Here such a switch goes
+//!   through the scheduler.
+//! * Go leaves the end of a coroutine to its user (`iter.Pull` sets a flag). Here [`close`] ends it.
 
 use super::park;
 use super::store::{self, Spawn};
@@ -76,7 +79,7 @@ const YIELDED: u8 = 0;
 /// `told`: the coroutine has ended.
 const ENDED: u8 = 1;
 
-/// A coroutine that has not begun: the handle of its G.
+/// Makes a coroutine that has not begun. Returns the handle of its G.
 pub fn make(m: MRef, what: &Spawn) -> Result<u64> {
     let gp = store::newproc_to_start(m, what)?;
     gp.set_flag(gflag::CORO, true);
@@ -93,8 +96,8 @@ fn caller(m: MRef) -> GRef {
     if m.ctx() == Ctx::Foreign { park::own_g(m) } else { park::running(m) }
 }
 
-/// Resumes a coroutine; or yields, if the caller is the coroutine itself. Closed: it has ended in this call. For a caller that
-/// may wait.
+/// Resumes a coroutine; or yields, if the caller is the coroutine itself. Closed if the coroutine has ended in this
+/// call. The caller must be allowed to wait.
 ///
 /// # Migrates
 #[inline]
@@ -109,7 +112,7 @@ pub fn switch(m: MRef, handle: u64) -> Result<()> {
     if told == ENDED { Err(Error::Closed) } else { Ok(()) }
 }
 
-/// C1 and C2: the coroutine is gone when this returns.
+/// C1 and C2: when this returns the coroutine has ended.
 ///
 /// # Migrates
 pub fn close(m: MRef, handle: u64) -> Result<()> {

@@ -1,31 +1,32 @@
-//! Threads that the library never made.
+//! Foreign threads: threads that the host made, and the extra Ms that stand for them.
 //!
 //! # Problem
-//! A thread of the host calls in: for a moment (a callback), for longer (attached), or only to wait. It needs an M to
-//! be known by, a G while it runs as one, and must leave nothing behind when it ends.
+//! A thread of the host calls the library: for a moment (a callback), for longer (attached), or only to wait. It needs
+//! an M so that the scheduler knows it, and a G while it runs as one. It may end at any time, without telling the
+//! library, and must then leave nothing behind: no P, no count, no M.
 //!
 //! # Words
-//! `extram`: spare extra Ms, each with its G; under its lock. The thread's slot for its M (sys/arch).
+//! * `extram`: the list of spare extra Ms, each with its G. Guarded by its lock.
+//! * slot: the thread's own word that points to its M (sys/arch).
 //!
 //! # Protocol
-//! * U1 the first call from a thread takes an extra M (or makes one) and notes it in the thread's slot, and in a key
-//!   whose destructor runs when the thread ends. From then on the thread is Foreign: its G is as in a syscall, it has
-//!   no P, and holds nothing up;
-//! * U2 in: the way out of a syscall (syscall.rs), with whose help it gets a P. The last P is often still there. While
-//!   the runtime ends there is none, and the thread stays outside. While it has the P it counts its G as one that lives
-//!   ([`enter_counted`]), which keeps the runtime up: a stopped world shows every G that came in;
-//! * U3 out: the way into a syscall;
-//! * U4 the thread ends: the P of its last call goes to others, its G's generation ends, the M goes back to the spare
-//!   ones.
+//! * U1 first call: the thread takes a spare extra M (or makes one), and stores it in its slot and in a key whose
+//!   destructor runs when the thread ends. From then on the thread is Foreign: its G is as in a syscall, it has no P,
+//!   and it holds nothing up;
+//! * U2 in: as the exit from a syscall (syscall.rs), which gets the thread a P; its last P is often still there. While
+//!   the runtime ends there is no P, and the thread stays outside. While the thread has the P it counts its G as a live
+//!   one ([`enter_counted`]), which keeps the runtime up: so a stopped world shows every G that came in;
+//! * U3 out: as the entry into a syscall;
+//! * U4 thread end: hand off the P of its last call, end the generation of its G, and put the M back into the list of
+//!   spare ones.
 //!
 //! # Invariants
 //! * J1 an extra M runs its own G only, on the thread's own stack (lockedm.rs).
-//! * J2 an extra M without P and outside of a call is not counted as running by anybody, nor as a thread that might
-//!   block.
+//! * J2 an extra M without a P and outside of a call counts neither as running nor as a thread that might block.
 //!
 //! # Differences from Go
-//! A thread keeps its M between calls on every platform, and may wait without ever being a G. There is no limit and no
-//! spare that must exist, since nothing here runs in a signal handler.
+//! * A thread keeps its M between calls on every platform, and may wait without ever being a G.
+//! * There is no limit, and no spare M that must exist, since nothing here runs in a signal handler.
 
 use super::{lockedm, park, syscall};
 use crate::fiber::host::HostThread;
@@ -34,7 +35,7 @@ use crate::gmp::m::{Ctx, Kind, MRef};
 use crate::gmp::sched::Sched;
 use crate::sync::Ordering;
 
-/// U1, but for the slot and the key. None: no memory.
+/// U1, without the slot and the key. None if there is no memory.
 pub fn needm(sched: &Sched, tid: i32) -> Option<MRef> {
     let spare = {
         let mut list = sched.extram.lock();
@@ -87,7 +88,7 @@ pub fn dropm(m: MRef) {
     m.alive.set(false);
     gp.set_status(GStatus::Dead);
     if !gp.next_generation() {
-        // Its descriptor is used up; so is the M.
+        // Its descriptor has no generations left, so the M is not used again either.
         return;
     }
     let mut list = sched.extram.lock();
@@ -111,7 +112,7 @@ pub fn enter_counted(m: MRef) -> Option<GRef> {
     Some(gp)
 }
 
-/// The G of a callback does not count any more.
+/// The G of a callback no longer counts as live.
 #[inline]
 pub fn count_end(m: MRef) {
     if m.counted.replace(false) {
@@ -131,7 +132,8 @@ pub fn leave_go(m: MRef, gp: GRef, sp: *mut u8) {
     m.set_ctx(Ctx::Foreign);
 }
 
-/// As [`leave_go`] for a thread that will not be back soon: its P goes to others at once, that of its syscall too.
+/// As [`leave_go`], for a thread that will not come back soon: it hands off its P at once, also the P that it left at
+/// its last syscall.
 pub fn leave_for_good(m: MRef, gp: GRef, sp: *mut u8) {
     if m.p().is_some() {
         syscall::entersyscallblock(m, gp, sp);

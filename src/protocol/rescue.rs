@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | `watch` of a P | which slice sysmon saw there, since when, and whether the P is `deaf` in it | sysmon |
 //! | PREEMPT in the P word | the owner has yet to end the slice, or to look at its timers | sysmon, the owner |
-//! | `globq_late` | the same G has headed the global queue for two slices | sysmon sets, the P that looks there clears |
+//! | `globq_late` | the same G has headed the global queue for two slices | sysmon sets, the P that looks clears |
 //!
 //! # Protocol
 //! sysmon, at each look:

@@ -1,41 +1,46 @@
-//! What a spike of load leaves behind goes back to the system.
+//! Returns the memory that a spike of load leaves behind to the system.
 //!
 //! # Problem
-//! Ten thousand Gs at once leave ten thousand stacks with memory behind them, in the pool and in the caches of Ps. Most
-//! programs never need them again, but a program whose load comes in pulses needs them in a second. And the system may
-//! work for a long time on memory that goes back, so no thread that others wait for may do it.
+//! Ten thousand Gs at once leave ten thousand stacks, with memory behind them, in the pool and in the caches of Ps.
+//! Most programs never need these stacks again; a program whose load comes in pulses needs them again within a second.
+//! And the system may work for a long time on memory that it gets back, so no thread that others wait for may return
+//! memory.
 //!
 //! # Words
-//! * `sched.tidy`: the number of periods that have ended (low half) and of releases (high half). Any thread adds to it.
-//! * `P::tidied`: what the owner of the P has seen of it. Owner: the M.
-//! * `P::watch.tidy_tick`: `schedtick` of the P when the tidier looked last. Owner: the tidier.
+//! | word | meaning | written by |
+//! |---|---|---|
+//! | period | [`PERIOD`], the time between two looks of the tidier | |
+//! | `sched.tidy` | the number of periods that have ended (low half), and of releases (high half) | any thread adds |
+//! | `P::tidied` | the value of `sched.tidy` that the owner of the P saw last | the owner |
+//! | `P::watch.tidy_tick` | `schedtick` of the P at the tidier's last look | the tidier |
 //!
 //! # Protocol
-//! The tidier, the template thread (sched/template.rs), once in each [`PERIOD`]:
-//! * T1 the pool gives the memory of those stacks to the system that no G has needed for some periods
+//! The tidier, which is the template thread (sched/template.rs), once in each period:
+//! * T1 the pool returns the memory of those stacks that no G has needed for some periods
 //!   ([`StackPool::age`](crate::fiber::stack::StackPool::age));
-//! * T2 `tidy` counts one more period;
-//! * T3 each idle P on which nothing ran since the last look hands its whole cache to the pool, where the stacks age.
+//! * T2 count one more period in `tidy`;
+//! * T3 move the whole cache of each idle P on which nothing ran since the last look to the pool, where the stacks age.
 //!
 //! The owner of a P, on g0, whenever it is this P's turn to look at the global queue, and when a slice was ended:
-//! * T4 `tidy` is not what the owner saw last: the stacks at the bottom of the cache that were not needed since then go
-//!   to the pool.
+//! * T4 if `tidy` is not the value that the owner saw last, move the stacks at the bottom of the cache that were not
+//!   needed since then to the pool.
 //!
 //! A caller of [`release`]:
-//! * R1 `tidy` counts one more release: at T4 each owner gives the memory of its whole cache to the system;
-//! * R2 the memory of what idle Ps keep, and of all that is in the pool, goes to the system.
+//! * R1 count one more release in `tidy`: so in T4 each owner returns the memory of its whole cache to the system;
+//! * R2 return the memory in the caches of idle Ps, and of all stacks in the pool.
 //!
 //! # Invariants
-//! * T-I1 the cache of an idle P belongs to the holder of `sched.lock`: a P leaves Idle under that lock only, and a
+//! * T-I1 the cache of an idle P belongs to the holder of `sched.lock`: a P leaves Idle only under that lock, and a
 //!   barrier that has frozen the idle list does not touch caches.
 //! * T-I2 `sched.lock` is held for one P at a time, and no system call is made under it.
 //!
 //! # Rejected
-//! Halving what is left in each period: a load with a pulse every few seconds would lose half its stacks between two of
-//! them. Giving memory back where a G ends: a system call of microseconds on a path of nanoseconds.
+//! * Halve the rest in each period: a load with a pulse every few seconds would lose half its stacks between two
+//!   pulses.
+//! * Return memory where a G ends: a system call of microseconds on a path of nanoseconds.
 //!
 //! # Differences from Go
-//! Go frees stacks when its collector runs, and its scavenger gives memory to the system.
+//! Go frees stacks when its collector runs, and its scavenger returns memory to the system.
 
 use crate::fiber::stack::Stack;
 use crate::gmp::m::MRef;
@@ -44,14 +49,14 @@ use crate::gmp::sched::Sched;
 use crate::sync::Ordering;
 use std::mem::MaybeUninit;
 
-/// How often the tidier comes, in nanoseconds.
+/// The time between two looks of the tidier, in nanoseconds.
 pub const PERIOD: i64 = 2_000_000_000;
 
 const ONE_RELEASE: u64 = 1 << 32;
 /// How many stacks are taken from an idle P under one hold of the lock.
 const AT_ONCE: usize = 16;
 
-/// T1 to T3. False: nothing ran in this period, and nothing is left that would go back later.
+/// T1 to T3. False if nothing ran in this period and nothing is left that would be returned later.
 pub fn tidy(sched: &Sched) -> bool {
     let mut more = sched.stacks.age();
     // Relaxed: a count. A P that sees it late tidies late.
@@ -68,7 +73,8 @@ pub fn tidy(sched: &Sched) -> bool {
     more
 }
 
-/// Before [`release`], for a caller that may have a P: its cache goes to the pool, where R2 finds it.
+/// To be called before [`release`] by a caller that may have a P: moves the cache of that P to the pool, where R2 finds
+/// it.
 pub fn drain_own(sched: &Sched, m: Option<MRef>) {
     if let Some(pp) = m.as_ref().and_then(|m| m.p()) {
         pp.take_unneeded(true, |stacks| sched.stacks.free_batch(stacks));
@@ -85,7 +91,7 @@ pub fn release(sched: &Sched) {
     sched.stacks.trim(0);
 }
 
-/// Takes what an idle P keeps, and gives it to `each` when the lock is open again (T-I2).
+/// Takes the stacks in the cache of an idle P, and passes them to `give` after the unlock (T-I2).
 pub fn idle_stacks(sched: &Sched, p: PRef, mut give: impl FnMut(&[Stack])) {
     loop {
         let mut out = [const { MaybeUninit::<Stack>::uninit() }; AT_ONCE];
