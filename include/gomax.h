@@ -155,77 +155,78 @@ enum {
 /**
  * A short English text for a status, also for the negative of any errno. Counts (values above zero) are "no error".
  *
- * Owns: the text is static; nobody frees it.
- * Returns: never NULL; "unknown status" for a value that is none.
+ * Owns: the text is static, and not to be freed.
+ * Returns: never NULL; "unknown status" for any other value.
  */
 GMX_API const char *gmx_strerror(gmx_status status);
 
 /**
  * The name of a status, such as "GMX_EINVAL"; for another errno its own, such as "ENOENT".
  *
- * Owns: the name is static; nobody frees it.
- * Returns: never NULL; "GMX_EUNKNOWN" for a value that is none, "GMX_OK" for counts.
+ * Owns: the name is static, and not to be freed.
+ * Returns: never NULL; "GMX_EUNKNOWN" for any other value, "GMX_OK" for counts.
  */
 GMX_API const char *gmx_err_name(gmx_status status);
 
 /* ---- Runtime ---------------------------------------------------------------------------------------------------- */
 
 /**
- * gmx_config.flags: SIGSEGV and SIGBUS are left alone. A stack overflow or another fault in a goroutine is not told then.
- * GMXDEBUG=sigsegv=0 does the same.
+ * gmx_config.flags: SIGSEGV and SIGBUS are left alone. A stack overflow or another fault in a goroutine is not told
+ * then. GMXDEBUG=sigsegv=0 does the same.
  */
 #define GMX_CONFIG_NO_SIGSEGV 1
 
 /**
- * gmx_config.flags: membarrier is not called; each way into a syscall has a fence of its own instead. GMXDEBUG=membarrier=0
- * does the same.
+ * gmx_config.flags: membarrier is not called; each way into a syscall has a fence of its own instead.
+ * GMXDEBUG=membarrier=0 does the same.
  */
 #define GMX_CONFIG_NO_MEMBARRIER 4
 
 /**
- * gmx_config.flags: no file of /proc or of a cgroup is opened. The CPU quota is not read, no deadlock is told, a quarter of
- * 65530 mappings may be guards of stacks, gmx_stack_bounds returns GMX_ENOTSUP on the stack of the main thread, and a
- * gmx_init that is called on another thread takes that thread's signal mask.
+ * gmx_config.flags: no file of /proc or of a cgroup is opened. The CPU quota is not read, no deadlock is told, a
+ * quarter of 65530 mappings may be guards of stacks, gmx_stack_bounds returns GMX_ENOTSUP on the stack of the main
+ * thread, and a gmx_init that is called on another thread takes that thread's signal mask.
  */
 #define GMX_CONFIG_NO_FILES 8
 
 /**
- * gmx_config.flags: gmx_init makes all threads, and the stacks and descriptors of all goroutines. From then on to the end of
- * gmx_shutdown the library makes no thread and no mapping: it calls none of clone, mmap, mremap, mprotect, prctl and
- * sigaltstack. (malloc may: it is the host's, see mallopt.) maxprocs, max_threads and max_goroutines must be given.
- * max_threads is at least maxprocs, and one more for each goroutine that is in a blocking call or locked to its thread at the
- * same time. Beyond these numbers gmx_spawn returns GMX_ENOMEM, and goroutines wait for a thread or a stack. A stack_size of
- * gmx_spawn_with above that of gmx_config gets GMX_ENOMEM.
+ * gmx_config.flags: gmx_init makes all threads, and the stacks and descriptors of all goroutines. From then on to the
+ * end of gmx_shutdown the library makes no thread and no mapping: it calls none of clone, mmap, mremap, mprotect,
+ * prctl and sigaltstack. (malloc may: it is the host's, see mallopt.) maxprocs, max_threads and max_goroutines must be
+ * given. max_threads is at least maxprocs, and one more for each goroutine that is in a blocking call or locked to its
+ * thread at the same time. Beyond these numbers gmx_spawn returns GMX_ENOMEM, and goroutines wait for a thread or a
+ * stack. A stack_size of gmx_spawn_with above that of gmx_config gets GMX_ENOMEM.
  */
 #define GMX_CONFIG_ALL_AT_START 16
 
 /**
- * gmx_config.flags: no goroutine runs on a stack without a guard. Before Linux 6.13, and in a process that locks its memory, guards
- * cost mappings, of which the library takes a share (a quarter of vm.max_map_count). When it is used up, or the system makes no
- * mappings, a spawn returns GMX_ENOMEM and changes nothing, and a timer that starts goroutines tries again later. A goroutine that was
- * spawned before guards became scarce (the host locked its memory meanwhile) waits for a stack that has one. GMXDEBUG=guard=none has
- * no effect.
+ * gmx_config.flags: no goroutine runs on a stack without a guard. Before Linux 6.13, and in a process that locks its
+ * memory, guards cost mappings, of which the library takes a share (a quarter of vm.max_map_count). When it is used
+ * up, or the system makes no mappings, a spawn returns GMX_ENOMEM and changes nothing, and a timer that starts
+ * goroutines tries again later. A goroutine that was spawned before guards became scarce (the host locked its memory
+ * meanwhile) waits for a stack that has one. GMXDEBUG=guard=none has no effect.
  *
  * It is the default in a process that has more rights than its starter (set-user-ID, file capabilities; AT_SECURE).
  */
 #define GMX_CONFIG_GUARD_REQUIRED 2
 
 /**
- * gmx_config.flags: goroutines run on stacks without a guard if there are no more guards; gmx_mem_stats.stacks_unguarded counts
- * those, and the first is reported. The default but in a process that has more rights than its starter.
+ * gmx_config.flags: goroutines run on stacks without a guard if there are no more guards;
+ * gmx_mem_stats.stacks_unguarded counts those, and the first is reported. The default, except in a process that has
+ * more rights than its starter.
  */
 #define GMX_CONFIG_GUARD_OPTIONAL 32
 
 /**
- * gmx_config.flags: cores of this process do not contain the stacks of goroutines (MADV_DONTDUMP). They contain the registers of
- * each thread, and the stacks of threads, on which callbacks of the scheduler run.
+ * gmx_config.flags: cores of this process do not contain the stacks of goroutines (MADV_DONTDUMP). They contain the
+ * registers of each thread, and the stacks of threads, on which callbacks of the scheduler run.
  */
 #define GMX_CONFIG_NO_STACK_DUMP 64
 
 /**
- * gmx_config.flags: dumps and reports contain addresses: of stacks, arguments, channels and locks. Without, they say which of
- * these are the same (#3f9a1c), and nothing about where they are. GMXDEBUG=addresses=1 does the same. A report of a fault
- * contains its address in any case.
+ * gmx_config.flags: dumps and reports contain addresses: of stacks, arguments, channels and locks. Without, they say
+ * which of these are the same (#3f9a1c), and nothing about where they are. GMXDEBUG=addresses=1 does the same. A
+ * report of a fault contains its address in any case.
  */
 #define GMX_CONFIG_ADDRESSES 128
 
@@ -238,8 +239,8 @@ typedef struct gmx_config {
    */
   size_t struct_size;
   /**
-   * Number of Ps. 0: GMX_MAXPROCS of the environment, at most 16 times gmx_num_cpu; else what the machine offers (see
-   * gmx_num_cpu), followed while it changes.
+   * Number of Ps. 0: GMX_MAXPROCS of the environment, at most 16 times gmx_num_cpu; else what the machine offers
+   * (see gmx_num_cpu), followed while it changes.
    */
   int32_t maxprocs;
   /**
@@ -255,7 +256,7 @@ typedef struct gmx_config {
    */
   size_t g0_stack_size;
   /**
-   * Time slice in nanoseconds after which a goroutine makes way at its next safe point. 0: 10000000.
+   * Time slice in nanoseconds after which a goroutine yields at its next safe point. 0: 10000000.
    */
   int64_t slice_ns;
   /**
@@ -263,10 +264,10 @@ typedef struct gmx_config {
    */
   int32_t max_threads;
   /**
-   * Called with what the library has to tell on its own, from any thread: a deadlock, a lack of
-   * threads or of memory for stacks while nothing moves, gomaxprocs that cannot follow the machine, a stop-the-world that timed out, a stack overflow
-   * or a fault in a goroutine (then in a signal handler), a broken invariant, a variable of the environment that was not understood. text is not
-   * terminated. NULL: written to stderr.
+   * Called with what the library has to tell on its own, from any thread: a deadlock, a lack of threads or of memory
+   * for stacks while nothing moves, gomaxprocs that cannot follow the machine, a stop-the-world that timed out, a
+   * stack overflow or a fault in a goroutine (then in a signal handler), a broken invariant, a variable of the
+   * environment that was not understood. text is not terminated. NULL: written to stderr.
    */
   void (*report)(void *arg, const char *text, size_t len);
   /**
@@ -278,20 +279,21 @@ typedef struct gmx_config {
    */
   size_t max_goroutines;
   /**
-   * Called with a goroutine that is asked to give way, for a stop, a barrier or the end of its slice: for a host whose
-   * interpreter looks at a flag of its own (lua_sethook, sqlite3_interrupt), and not at gmx_preempt_word. Once for each goroutine
-   * until it has given way, which gmx_safepoint_slow, gmx_yield and all that waits do; again every tenth of a second while
-   * it has not. It may be late: the goroutine may have given way already, or have ended.
+   * Called with a goroutine that is asked to yield, for a stop, a barrier or the end of its slice: for a host whose
+   * interpreter looks at a flag of its own (lua_sethook, sqlite3_interrupt), and not at gmx_preempt_word. Once for
+   * each goroutine until it has yielded, which gmx_safepoint_slow, gmx_yield and all that waits do; again every
+   * tenth of a second while it has not. It may be late: the goroutine may have yielded already, or have ended.
    *
-   * Called by the watchdog and by callers of gmx_stop_the_world, gmx_gomaxprocs and gmx_for_each_p, several at a time, as a
-   * callback of the scheduler: it may call what never blocks. It must not wait for anything, for a lock of the host's neither:
-   * slices, timers and stops would wait with it. NULL: none.
+   * Called by the watchdog and by callers of gmx_stop_the_world, gmx_gomaxprocs and gmx_for_each_p, several at a
+   * time, as a callback of the scheduler: it may call what never blocks. It must not wait for anything, not for a
+   * lock of the host's either: slices, timers and stops would wait with it. NULL: none.
    */
   void (*on_preempt)(void *arg, uint64_t g);
   /**
-   * Called on each thread that the library makes for goroutines, before the first one runs there: to name it, to register it
-   * with a collector, to set its affinity, to unblock a signal. It may call what never blocks; it may wait, no goroutine
-   * waits for it. Not called on the library's watchdog and its maker of threads, nor on threads of the host. NULL: none.
+   * Called on each thread that the library makes for goroutines, before the first one runs there: to name it, to
+   * register it with a collector, to set its affinity, to unblock a signal. It may call what never blocks; it may
+   * wait, no goroutine waits for it. Not called on the library's watchdog and its maker of threads, nor on threads
+   * of the host. NULL: none.
    */
   void (*on_thread_start)(void *arg);
   /**
@@ -318,9 +320,9 @@ GMX_MUST_USE GMX_API gmx_status gmx_config_default(struct gmx_config *out);
  * Blocks: never; with GMX_CONFIG_ALL_AT_START the thread, until all threads have begun.
  * Call from: foreign threads.
  * Owns: config is read during the call; its functions and their arguments stay in use until gmx_shutdown.
- * Returns: GMX_OK; GMX_EBUSY if the runtime is up; GMX_EINVAL for options that cannot be; GMX_ENOMEM or GMX_EAGAIN if there
- * is no memory or no thread for it, GMX_ENOMEM too if guards are required and the runtime made stacks without one before
- * gmx_shutdown; GMX_ESHUTDOWN while its threads are ending (see gmx_shutdown).
+ * Returns: GMX_OK; GMX_EBUSY if the runtime is up; GMX_EINVAL for options that cannot be; GMX_ENOMEM or GMX_EAGAIN if
+ * there is no memory or no thread for it, GMX_ENOMEM too if guards are required and the runtime made stacks without
+ * one before gmx_shutdown; GMX_ESHUTDOWN while its threads are ending (see gmx_shutdown).
  */
 GMX_MUST_USE GMX_API gmx_status gmx_init(const struct gmx_config *config);
 
@@ -328,36 +330,35 @@ GMX_MUST_USE GMX_API gmx_status gmx_init(const struct gmx_config *config);
  * Runs fn(arg) as the main goroutine and returns when it has ended. The calling thread waits, and holds no P. Other
  * goroutines live on afterwards; a further gmx_main may follow.
  *
- * When nothing can ever run again (every goroutine waits, or would need a thread while max_threads of them are taken by
- * goroutines that wait on theirs, no timer is armed, no goroutine is in a syscall, and no thread
- * is left that might call in) it reports who waits where and returns. What waits then waits on.
+ * When nothing can ever run again (every goroutine waits, or would need a thread while max_threads of them are taken
+ * by goroutines that wait on theirs, no timer is armed, no goroutine is in a syscall, and no thread is left that might
+ * call in) it reports which goroutine waits where and returns. What waits then waits on.
  *
  * Blocks: thread.
  * Call from: foreign threads.
  * Owns: arg stays the caller's.
- * Returns: GMX_OK; GMX_EDEADLK; GMX_EINVAL if fn is NULL; GMX_EPERM on a goroutine, GMX_EINSYSCALL in a syscall, GMX_ENOTG in
- * a scheduler's callback or a stopped world; GMX_ENOMEM; GMX_ESHUTDOWN.
+ * Returns: GMX_OK; GMX_EDEADLK; GMX_EINVAL if fn is NULL; GMX_EPERM on a goroutine, GMX_EINSYSCALL in a syscall,
+ * GMX_ENOTG in a scheduler's callback or a stopped world; GMX_ENOMEM; GMX_ESHUTDOWN.
  */
-GMX_MUST_USE GMX_API gmx_status gmx_main(void (*fn)(void*),
-                    void *arg);
+GMX_MUST_USE GMX_API gmx_status gmx_main(void (*fn)(void*), void *arg);
 
 /**
- * Waits until no goroutine is alive, then ends every thread of the library and gives back what stacks it kept. The next
- * call that needs the runtime starts it again; calls that only end something (free, close, stop, unlock, release, a try)
- * work without it.
+ * Waits until no goroutine is alive, then ends every thread of the library and frees the stacks that it kept. The next
+ * call that needs the runtime starts it again; calls that only end something (free, close, stop, unlock, release, a
+ * try) work without it.
  *
- * The ending threads run what the host left there: destructors of thread_local objects and of POSIX keys. These may call the
- * library. Until all threads have ended a call that needs the runtime returns GMX_ESHUTDOWN.
+ * The ending threads run what the host left there: destructors of thread_local objects and of POSIX keys. These may
+ * call the library. Until all threads have ended a call that needs the runtime returns GMX_ESHUTDOWN.
  *
- * timeout: nanoseconds; GMX_FOREVER; 0 only looks, which may take 10 ms. Threads that were told to end have a second at
- * least.
+ * timeout: nanoseconds; GMX_FOREVER; 0 only looks, which may take 10 ms. Threads that were told to end have a second
+ * at least.
  *
  * Blocks: thread.
  * Call from: foreign threads.
- * Returns: GMX_OK, also when the runtime is not up; GMX_ETIMEDOUT if goroutines are still alive: the runtime goes on then; or if
- * threads have not ended: another gmx_shutdown waits for them, and a call that needs the runtime succeeds once they have ended;
- * GMX_ESHUTDOWN on a thread of the library that is ending; GMX_EDEADLK on a goroutine or an attached thread; GMX_EINSYSCALL in a syscall; GMX_ENOTG in a scheduler's callback or a
- * stopped world.
+ * Returns: GMX_OK, also when the runtime is not up; GMX_ETIMEDOUT if goroutines are still alive: the runtime continues
+ * then; or if threads have not ended: another gmx_shutdown waits for them, and a call that needs the runtime succeeds
+ * once they have ended; GMX_ESHUTDOWN on a thread of the library that is ending; GMX_EDEADLK on a goroutine or an
+ * attached thread; GMX_EINSYSCALL in a syscall; GMX_ENOTG in a scheduler's callback or a stopped world.
  */
 GMX_MUST_USE GMX_API gmx_status gmx_shutdown(int64_t timeout);
 
@@ -408,7 +409,7 @@ GMX_API uint32_t gmx_version(void);
 
 /**
  * gmx_spawn_opts.flags: the new goroutine is under the caller's current token from its start, until gmx_cancel_use
- * says otherwise, and the token lives as long. Without it a goroutine begins under none, but for one of a scope.
+ * says otherwise, and the token lives as long. Without it a goroutine begins under none, except one of a scope.
  */
 #define GMX_SPAWN_INHERIT 16
 
@@ -455,12 +456,12 @@ typedef struct gmx_spawn_opts {
 } gmx_spawn_opts;
 
 /**
- * A goroutine, for ever: handles are not used again. 0 is none.
+ * A goroutine: a handle is never used again, and 0 is no goroutine.
  */
 typedef uint64_t gmx_g;
 
 /**
- * A key for goroutine-local values. 0 is none.
+ * A key for goroutine-local values. 0 is no key.
  */
 typedef uint32_t gmx_key;
 
@@ -494,7 +495,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_spawn_copy(void (*fn)(void*), const void *ar
 /**
  * As gmx_spawn, with options; NULL options are the defaults. Writes the handle to *g unless g is NULL.
  *
- * Safepoint: no, but for GMX_SPAWN_CHILD_FIRST.
+ * Safepoint: no; yes with GMX_SPAWN_CHILD_FIRST.
  * Migrates: with GMX_SPAWN_CHILD_FIRST on a goroutine.
  * Owns: a joinable goroutine's descriptor is the caller's until gmx_join or gmx_detach.
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL, for unknown flags, for GMX_SPAWN_LAST with GMX_SPAWN_CHILD_FIRST, or for
@@ -511,7 +512,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_spawn_with(const struct gmx_spawn_opts *opts
  *
  * timeout: nanoseconds; GMX_FOREVER; 0 only looks.
  *
- * Blocks: the goroutine, or the thread of a caller that is none.
+ * Blocks: the calling goroutine; on a foreign thread, the thread.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
@@ -526,7 +527,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_join(gmx_g g, int64_t timeout);
  * Gives up the right to join a goroutine.
  *
  * Owns: the goroutine's descriptor is the library's again.
- * Returns: GMX_OK; GMX_ESTALE; GMX_EINVAL if it cannot be joined; GMX_EBUSY while somebody waits for it.
+ * Returns: GMX_OK; GMX_ESTALE; GMX_EINVAL if it cannot be joined; GMX_EBUSY while another caller waits for it.
  */
 GMX_API gmx_status gmx_detach(gmx_g g);
 
@@ -598,13 +599,13 @@ GMX_API int64_t gmx_num_g(void);
  * so what commit uses may lie on its stack. If commit returns false the goroutine is not parked. commit must not
  * block. A NULL commit parks unconditionally.
  *
- * One of gmx_ready and the token ends a park. commit runs in any case, also if the token is cancelled already. After
+ * One of gmx_ready and the token ends a park. commit runs in any case, also if the token is canceled already. After
  * GMX_ECANCELED a gmx_ready may still be on its way: take g back from where commit has put it before you park again,
  * otherwise it ends the next park.
  *
  * reason: shown in dumps; must outlive the wait. NULL: "park".
  *
- * Blocks: the goroutine, or the thread of a caller that is none.
+ * Blocks: the calling goroutine; on a foreign thread, the thread.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
@@ -676,7 +677,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_key_create(void (*destructor)(void*), gmx_ke
  * Ends a key. Values that goroutines still have under it are forgotten, without the destructor.
  *
  * Owns: what the values point to stays the caller's.
- * Returns: GMX_OK; GMX_EINVAL for a key that is none.
+ * Returns: GMX_OK; GMX_EINVAL for a key that is not valid.
  */
 GMX_API gmx_status gmx_key_delete(gmx_key key);
 
@@ -685,23 +686,23 @@ GMX_API gmx_status gmx_key_delete(gmx_key key);
  *
  * Call from: G, attached thread, also in a syscall or a stopped world.
  * Owns: the destructor gets the value at the goroutine's end; a value that is replaced stays the caller's.
- * Returns: GMX_OK; GMX_EINVAL for a key that is none; GMX_ENOMEM; GMX_ENOTG on a foreign thread or in a scheduler's
- * callback.
+ * Returns: GMX_OK; GMX_EINVAL for a key that is not valid; GMX_ENOMEM; GMX_ENOTG on a foreign thread or in a
+ * scheduler's callback.
  */
 GMX_MUST_USE GMX_API gmx_status gmx_key_set(gmx_key key, void *value);
 
 /**
  * The calling goroutine's value under a key.
  *
- * Returns: the value; NULL if none was set, for a key that is none, and where there is no goroutine.
+ * Returns: the value; NULL if none was set, for a key that is not valid, and where there is no goroutine.
  */
 GMX_API void *gmx_key_get(gmx_key key);
 
 /* ---- Cleanup at the end of a goroutine -------------------------------------------------------------------------- */
 
 /**
- * A function that is to run when the goroutine ends. What is in it is the library's, from gmx_cleanup_push on until it is popped
- * or has run. It may lie in the frame of the function that pushes it, if that pops it before it returns.
+ * A function that is to run when the goroutine ends. What is in it is the library's, from gmx_cleanup_push on until it
+ * is popped or has run. It may lie in the frame of the function that pushes it, if that pops it before it returns.
  */
 typedef struct gmx_cleanup {
   void (*fn)(void*);
@@ -710,13 +711,14 @@ typedef struct gmx_cleanup {
 } gmx_cleanup;
 
 /**
- * Has fn(arg) called if the calling goroutine ends before gmx_cleanup_pop, by gmx_goexit wherever that is, or by the return of its
- * function. What was pushed last is called first, all of it before the destructors of keys, on the goroutine, which may wait
- * there, but not call gmx_goexit. On an attached thread nothing is called for what was not popped.
+ * Has fn(arg) called if the calling goroutine ends before gmx_cleanup_pop, by gmx_goexit wherever that is, or by the
+ * return of its function. What was pushed last is called first, all of it before the destructors of keys, on the
+ * goroutine, which may wait there, but not call gmx_goexit. On an attached thread nothing is called for what was not
+ * popped.
  *
- * A node in the frame of a function must be popped before the function returns. A goroutine whose function returns with a node in
- * its frames ends the process, with a report. A node elsewhere (in an object of the heap, or among the arguments of
- * gmx_spawn_copy) may be left to the return.
+ * A node in the frame of a function must be popped before the function returns. A goroutine whose function returns
+ * with a node in its frames ends the process, with a report. A node elsewhere (in an object of the heap, or among the
+ * arguments of gmx_spawn_copy) may be left to the return.
  *
  *     gmx_cleanup c;
  *     char *buffer = malloc(size);
@@ -726,40 +728,37 @@ typedef struct gmx_cleanup {
  *
  * Call from: G, attached thread, also in a syscall or a stopped world.
  * Owns: c is the library's until it is popped or its function is called.
- * Returns: GMX_OK; GMX_EINVAL if c or fn is NULL, c is not aligned, or c was pushed last already; GMX_ENOTG on a foreign thread or in
- * a scheduler's callback.
+ * Returns: GMX_OK; GMX_EINVAL if c or fn is NULL, c is not aligned, or c was pushed last already; GMX_ENOTG on a
+ * foreign thread or in a scheduler's callback.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_cleanup_push(struct gmx_cleanup *c,
-                            void (*fn)(void*),
-                            void *arg);
+GMX_API gmx_status gmx_cleanup_push(struct gmx_cleanup *c, void (*fn)(void*), void *arg);
 
 /**
  * Takes back what was pushed last, and calls it first if run is true.
  *
  * Blocks: as the function does.
  * Call from: G, attached thread, also in a syscall or a stopped world.
- * Safepoint: no, but for what the function does.
+ * Safepoint: no, except for what the function does.
  * Migrates: as the function does.
- * Cancellable: no, but for what the function does.
+ * Cancellable: no, except for what the function does.
  * Owns: c is the caller's again.
- * Returns: GMX_OK; GMX_EINVAL if c is NULL or not aligned; GMX_EPERM if c is not what was pushed last; GMX_ENOTG on a foreign thread or
- * in a scheduler's callback.
+ * Returns: GMX_OK; GMX_EINVAL if c is NULL or not aligned; GMX_EPERM if c is not what was pushed last; GMX_ENOTG on a
+ * foreign thread or in a scheduler's callback.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_cleanup_pop(struct gmx_cleanup *c,
-                           bool run);
+GMX_API gmx_status gmx_cleanup_pop(struct gmx_cleanup *c, bool run);
 
 /* ---- Coroutines ------------------------------------------------------------------------------------------------- */
 
 /**
- * A coroutine: the handle of its goroutine, which gmx_self() gives inside. 0 is none.
+ * A coroutine: the handle of its goroutine, which gmx_self() returns inside. 0 is no coroutine.
  */
 typedef uint64_t gmx_coro;
 
 /**
- * Makes a coroutine: a goroutine that runs fn(arg), but only while another goroutine waits for it in gmx_coro_switch. It
- * begins with the first switch. What generators and iterators are made of:
+ * Makes a coroutine: a goroutine that runs fn(arg), but only while another goroutine waits for it in gmx_coro_switch.
+ * It begins with the first switch. What generators and iterators are made of:
  *
  *     struct squares { int n; }; // what both sides know
  *     static void make(void *arg) {
@@ -783,48 +782,46 @@ typedef uint64_t gmx_coro;
  * GMX_ESHUTDOWN from a thread of the host while the runtime ends.
  * Since: 0.2
  */
-GMX_MUST_USE GMX_API gmx_status gmx_coro_new(void (*fn)(void*),
-                        void *arg,
-                        const gmx_spawn_opts *opts,
-                        gmx_coro *co);
+GMX_MUST_USE GMX_API gmx_status gmx_coro_new(void (*fn)(void*), void *arg, const gmx_spawn_opts *opts, gmx_coro *co);
 
 /**
  * Resumes a coroutine: the caller waits until the coroutine yields or ends. Called by the coroutine itself (co is
- * gmx_self()), it yields: the coroutine stands still, and its resumer continues. What each side wrote to memory before the
- * switch, the other side sees.
+ * gmx_self()), it yields: the coroutine stands still, and its resumer continues. What each side wrote to memory before
+ * the switch, the other side sees.
  *
- * Any goroutine or thread may resume a coroutine that stands still, each time another one. The coroutine runs in the time
- * slice of its resumer, on the resumer's thread if neither is locked to its own (gmx_lock_os_thread) and the resumer is no
- * attached or foreign thread; such a switch costs what gmx_yield does. Otherwise it goes through the run queue.
+ * Any goroutine or thread may resume a coroutine that stands still, each time another one. The coroutine runs in the
+ * time slice of its resumer, on the resumer's thread if neither is locked to its own (gmx_lock_os_thread) and the
+ * resumer is no attached or foreign thread; such a switch costs what gmx_yield does. Otherwise it goes through the run
+ * queue.
  *
- * If the coroutine waits for something else, its resumer waits too, and nothing ends that wait early. A C++ exception that
- * leaves the coroutine's function ends the process.
+ * If the coroutine waits for something else, its resumer waits too, and nothing ends that wait early. A C++ exception
+ * that leaves the coroutine's function ends the process.
  *
- * Blocks: the goroutine, or the thread of a caller that is none.
+ * Blocks: the calling goroutine; on a foreign thread, the thread.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
  * Owns: with GMX_ECLOSED the coroutine is the library's again.
- * Returns: to the resumer GMX_OK when the coroutine has yielded, GMX_ECLOSED when its function has ended: the handle is stale
- * then. To the coroutine GMX_OK when it is resumed; GMX_ECANCELED when somebody wants it to end (gmx_coro_free), then and from
- * then on at once. GMX_EBUSY if the coroutine runs or waits, for another resumer; GMX_EINVAL for a goroutine that is no
- * coroutine; GMX_ESTALE; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: to the resumer GMX_OK when the coroutine has yielded, GMX_ECLOSED when its function has ended: the handle
+ * is stale then. To the coroutine GMX_OK when it is resumed; GMX_ECANCELED when it is to end (gmx_coro_free), then and
+ * from then on at once. GMX_EBUSY if the coroutine runs or waits, for another resumer; GMX_EINVAL for a goroutine that
+ * is no coroutine; GMX_ESTALE; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.2
  */
 GMX_MUST_USE GMX_API gmx_status gmx_coro_switch(gmx_coro co);
 
 /**
- * Ends a coroutine that stands still. If it has begun, it is resumed once more, its yield returns GMX_ECANCELED, and the caller
- * waits until its function has ended; so the function can give back what it owns. One that never began ends without being
- * run. A coroutine whose function has ended needs no gmx_coro_free.
+ * Ends a coroutine that stands still. If it has begun, it is resumed once more, its yield returns GMX_ECANCELED, and
+ * the caller waits until its function has ended; so the function can free what it owns. One that never began ends
+ * without being run. A coroutine whose function has ended needs no gmx_coro_free.
  *
- * Blocks: the goroutine, or the thread of a caller that is none, until the coroutine's function has ended.
+ * Blocks: the calling goroutine; on a foreign thread, the thread, until the coroutine's function has ended.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
  * Owns: the coroutine is the library's again.
- * Returns: GMX_OK; GMX_ESTALE if it has ended, or never was; GMX_EBUSY if it runs or waits; GMX_EDEADLK for the coroutine
- * itself; GMX_EINVAL for a goroutine that is no coroutine; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_ESTALE if it has ended, or never was; GMX_EBUSY if it runs or waits; GMX_EDEADLK for the
+ * coroutine itself; GMX_EINVAL for a goroutine that is no coroutine; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.2
  */
 GMX_API gmx_status gmx_coro_free(gmx_coro co);
@@ -832,15 +829,16 @@ GMX_API gmx_status gmx_coro_free(gmx_coro co);
 /* ---- Processors ------------------------------------------------------------------------------------------------- */
 
 /**
- * A key for P-local values. 0 is none.
+ * A key for P-local values. 0 is no key.
  */
 typedef uint32_t gmx_p_key;
 
 /**
- * Sets the number of Ps: how many goroutines run at the same time. There is no cap but memory. From then on it does not
- * follow the machine any more, until gmx_set_default_gomaxprocs. n <= 0 only asks.
+ * Sets the number of Ps: how many goroutines run at the same time. There is no cap but memory. From then on it does
+ * not follow the machine any more, until gmx_set_default_gomaxprocs. n <= 0 only asks.
  *
- * Blocks: the goroutine, or the thread of a caller that is none, until every running goroutine has passed a safe point; n <= 0 never.
+ * Blocks: the calling goroutine; on a foreign thread, the thread, until every running goroutine has passed a safe
+ * point; n <= 0 never.
  * Call from: G, attached thread, foreign thread; n <= 0 from every context.
  * Safepoint: yes.
  * Migrates: yes.
@@ -851,8 +849,8 @@ typedef uint32_t gmx_p_key;
 GMX_API int32_t gmx_gomaxprocs(int32_t n);
 
 /**
- * What the default for the number of Ps is: the CPUs that this process may use (its affinity), and no more than the tightest
- * CPU quota of its control group and all visible ancestors, rounded up and at least 2.
+ * What the default for the number of Ps is: the CPUs that this process may use (its affinity), and no more than the
+ * tightest CPU quota of its control group and all visible ancestors, rounded up and at least 2.
  *
  * Call from: every context; it does not start the runtime.
  * Returns: the number, at least 1.
@@ -903,17 +901,17 @@ GMX_MUST_USE GMX_API gmx_status gmx_p_key_create(gmx_p_key *out);
  * Ends a key; the values under it are forgotten.
  *
  * Owns: what the values point to stays the caller's.
- * Returns: GMX_OK; GMX_EINVAL for a key that is none.
+ * Returns: GMX_OK; GMX_EINVAL for a key that is not valid.
  */
 GMX_API gmx_status gmx_p_key_delete(gmx_p_key key);
 
 /**
- * Sets the value of the current P under a key. Pin first, or be in a function of gmx_for_each_p: otherwise the P may be
- * another one by the next line.
+ * Sets the value of the current P under a key. Pin first, or be in a function of gmx_for_each_p: otherwise the P may
+ * be another one by the next line.
  *
  * Call from: G, attached thread, a function of gmx_for_each_p, a caller that has stopped the world.
  * Owns: the value stays the caller's.
- * Returns: GMX_OK; GMX_EINVAL for a key that is none; GMX_ENOTG without a P; GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_EINVAL for a key that is not valid; GMX_ENOTG without a P; GMX_EINSYSCALL.
  */
 GMX_API gmx_status gmx_p_set(gmx_p_key key, void *value);
 
@@ -921,7 +919,7 @@ GMX_API gmx_status gmx_p_set(gmx_p_key key, void *value);
  * The value of the current P under a key.
  *
  * Call from: as gmx_p_set.
- * Returns: the value; NULL if none was set, for a key that is none, and without a P.
+ * Returns: the value; NULL if none was set, for a key that is not valid, and without a P.
  */
 GMX_API void *gmx_p_get(gmx_p_key key);
 
@@ -953,7 +951,7 @@ GMX_API int32_t gmx_p_count(void);
 GMX_API gmx_status gmx_enter_syscall(void);
 
 /**
- * Ends what gmx_enter_syscall began. Waits for a P if there is none to be had.
+ * Ends what gmx_enter_syscall began. Waits for a P if none is free.
  *
  * Blocks: the goroutine, until it has a P.
  * Call from: G in a syscall.
@@ -973,8 +971,8 @@ GMX_API gmx_status gmx_exit_syscall(void);
 GMX_API gmx_status gmx_enter_syscall_blocking(void);
 
 /**
- * Runs fn(arg), which may block the thread, as between gmx_enter_syscall_blocking and gmx_exit_syscall. On a thread of the
- * host it just calls fn.
+ * Runs fn(arg), which may block the thread, as between gmx_enter_syscall_blocking and gmx_exit_syscall. On a thread of
+ * the host it just calls fn.
  *
  * Blocks: the goroutine, or the thread, as long as fn does.
  * Call from: G, attached thread, foreign thread.
@@ -983,20 +981,19 @@ GMX_API gmx_status gmx_enter_syscall_blocking(void);
  * Owns: arg stays the caller's.
  * Returns: GMX_OK when fn has returned; GMX_EINVAL if fn is NULL; GMX_EINSYSCALL, GMX_ENOTG.
  */
-GMX_API gmx_status gmx_blocking(void (*fn)(void*),
-                        void *arg);
+GMX_API gmx_status gmx_blocking(void (*fn)(void*), void *arg);
 
 /* ---- Classes of blocking calls ---------------------------------------------------------------------------------- */
 
 /**
- * A class of blocking calls, of which so many run at a time. Handles are not used again. 0 is none.
+ * A class of blocking calls, of which so many run at a time. A handle is never used again, and 0 is no handle.
  */
 typedef uint64_t gmx_class;
 
 /**
- * Makes a class of calls of which no more than limit run at a time: for foreign code that computes for long (a library for linear
- * algebra, with threads of its own), which would hold up its P as an ordinary call, and would take a thread for each
- * goroutine as gmx_blocking.
+ * Makes a class of calls of which no more than limit run at a time: for foreign code that computes for long (a library
+ * for linear algebra, with threads of its own), which would hold up its P as an ordinary call, and would take a thread
+ * for each goroutine as gmx_blocking.
  *
  * name: shown in dumps as what the calls wait for that wait their turn; copied, 31 bytes are kept. NULL: none.
  *
@@ -1008,9 +1005,7 @@ typedef uint64_t gmx_class;
  * Returns: GMX_OK; GMX_EINVAL if out is NULL or limit is 0; GMX_ENOMEM; GMX_ESHUTDOWN.
  * Since: 0.2
  */
-GMX_MUST_USE GMX_API gmx_status gmx_class_new(uint32_t limit,
-                         const char *name,
-                         gmx_class *out);
+GMX_MUST_USE GMX_API gmx_status gmx_class_new(uint32_t limit, const char *name, gmx_class *out);
 
 /**
  * Ends a class.
@@ -1022,10 +1017,10 @@ GMX_MUST_USE GMX_API gmx_status gmx_class_new(uint32_t limit,
 GMX_API gmx_status gmx_class_free(gmx_class class_);
 
 /**
- * As gmx_blocking, when it is the caller's turn: calls of a class run in the order in which they came, limit at a time. A goroutine
- * that ends in fn by gmx_goexit gives its turn back; a thread of the host that ends there keeps it.
+ * As gmx_blocking, when it is the caller's turn: calls of a class run in the order in which they came, limit at a
+ * time. A goroutine that ends in fn by gmx_goexit gives its turn back; a thread of the host that ends there keeps it.
  *
- * timeout: how long the caller waits for its turn, in nanoseconds; GMX_FOREVER for ever, 0 only looks.
+ * timeout: how long the caller waits for its turn, in nanoseconds; GMX_FOREVER: without an end, 0: only looks.
  *
  * Blocks: the goroutine, or the thread, until it is its turn, and as long as fn does.
  * Call from: G, attached thread, foreign thread.
@@ -1033,14 +1028,11 @@ GMX_API gmx_status gmx_class_free(gmx_class class_);
  * Migrates: yes.
  * Cancellable: the wait for the turn.
  * Owns: arg stays the caller's.
- * Returns: GMX_OK when fn has returned; and without a call of fn: GMX_EINVAL if fn is NULL; GMX_ESTALE; GMX_ETIMEDOUT; GMX_ECANCELED;
- * GMX_ENOMEM; GMX_EINSYSCALL, GMX_ENOTG.
+ * Returns: GMX_OK when fn has returned; and without a call of fn: GMX_EINVAL if fn is NULL; GMX_ESTALE; GMX_ETIMEDOUT;
+ * GMX_ECANCELED; GMX_ENOMEM; GMX_EINSYSCALL, GMX_ENOTG.
  * Since: 0.2
  */
-GMX_MUST_USE GMX_API gmx_status gmx_blocking_in(gmx_class class_,
-                           void (*fn)(void*),
-                           void *arg,
-                           int64_t timeout);
+GMX_MUST_USE GMX_API gmx_status gmx_blocking_in(gmx_class class_, void (*fn)(void*), void *arg, int64_t timeout);
 
 /* ---- The world -------------------------------------------------------------------------------------------------- */
 
@@ -1101,10 +1093,10 @@ typedef struct gmx_g_info {
   void *stack_lo;
   void *stack_hi;
   /**
-   * Where what lives on the stack begins: scan [sp, stack_hi). The registers of a goroutine that is off its thread lie
-   * there too. One in a syscall shows what lies on its stack from the caller of gmx_enter_syscall on: a collector's
-   * bracket spills the callee-saved registers first (setjmp, __builtin_unwind_init). NULL without a stack, and for the
-   * caller's own.
+   * Where what lives on the stack begins: scan [sp, stack_hi). The registers of a goroutine that is off its thread
+   * lie there too. One in a syscall shows what lies on its stack from the caller of gmx_enter_syscall on: a
+   * collector's bracket spills the callee-saved registers first (setjmp, __builtin_unwind_init). NULL without a
+   * stack, and for the caller's own.
    */
   void *sp;
   void (*fn)(void*);
@@ -1117,12 +1109,13 @@ typedef struct gmx_g_info {
 } gmx_g_info;
 
 /**
- * Stops the world: on return no goroutine runs but the caller, and none starts until gmx_start_the_world. Goroutines in
- * syscalls may be anywhere in the host's code, but wait at gmx_exit_syscall. The caller must not block meanwhile.
+ * Stops the world: on return no goroutine runs but the caller, and none starts until gmx_start_the_world. Goroutines
+ * in syscalls may be anywhere in the host's code, but wait at gmx_exit_syscall. The caller must not block meanwhile.
  *
  * reason: for reports. NULL: none.
  *
- * Blocks: the goroutine, or the thread of a caller that is none, until every running goroutine has passed a safe point.
+ * Blocks: the calling goroutine; on a foreign thread, the thread, until every running goroutine has passed a safe
+ * point.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
@@ -1132,8 +1125,8 @@ typedef struct gmx_g_info {
 GMX_MUST_USE GMX_API gmx_status gmx_stop_the_world(const char *reason);
 
 /**
- * As gmx_stop_the_world, but gives up after timeout nanoseconds: the world runs then, and a report names the goroutines
- * that did not come to a safe point.
+ * As gmx_stop_the_world, but gives up after timeout nanoseconds: the world runs then, and a report names the
+ * goroutines that did not come to a safe point.
  *
  * Blocks: as gmx_stop_the_world, no longer than timeout.
  * Call from: G, attached thread, foreign thread.
@@ -1153,23 +1146,23 @@ GMX_MUST_USE GMX_API gmx_status gmx_stop_the_world_timeout(const char *reason, i
 GMX_API gmx_status gmx_start_the_world(void);
 
 /**
- * A ragged barrier: runs fn(arg) once for every P, on it at a safe point, or for it while it has nothing to do. On return
- * every P has passed. gmx_pin in fn tells which P; P-local values are the P's. fn must be short and must not block; it may
- * spawn, ready and release. Calls exclude each other, gmx_gomaxprocs and stops of the world.
+ * A ragged barrier: runs fn(arg) once for every P, on it at a safe point, or for it while it has nothing to do. On
+ * return every P has passed. gmx_pin in fn tells which P; P-local values are the P's. fn must be short and must not
+ * block; it may spawn, ready and release. Calls exclude each other, gmx_gomaxprocs and stops of the world.
  *
- * Blocks: the goroutine, or the thread of a caller that is none, until every running goroutine has passed a safe point.
+ * Blocks: the calling goroutine; on a foreign thread, the thread, until every running goroutine has passed a safe
+ * point.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
  * Owns: arg stays the caller's, and is used by several threads at the same time.
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOTG, GMX_EINSYSCALL; GMX_ESHUTDOWN.
  */
-GMX_MUST_USE GMX_API gmx_status gmx_for_each_p(void (*fn)(void*),
-                          void *arg);
+GMX_MUST_USE GMX_API gmx_status gmx_for_each_p(void (*fn)(void*), void *arg);
 
 /**
- * Calls fn(arg, info) for every goroutine, in a world that the caller has stopped: for a collector that scans roots, or
- * for a look at everything. Attached threads and threads in a callback are among them; their stacks are the host's.
+ * Calls fn(arg, info) for every goroutine, in a world that the caller has stopped: for a collector that scans roots,
+ * or for a look at everything. Attached threads and threads in a callback are among them; their stacks are the host's.
  *
  * Call from: a caller that has stopped the world.
  * Owns: info is the library's, good during the call.
@@ -1178,8 +1171,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_for_each_p(void (*fn)(void*),
 GMX_API gmx_status gmx_for_each_g(void (*fn)(void*, const struct gmx_g_info*), void *arg);
 
 /**
- * A safe point for loops that call nothing of this library: one load and a branch while nothing is asked. Inline, unless
- * GMX_NO_INLINE is defined or the compiler is neither GCC nor Clang.
+ * A safe point for loops that call nothing of this library: one load and a branch while nothing is asked. Inline,
+ * unless GMX_NO_INLINE is defined or the compiler is neither GCC nor Clang.
  *
  * Blocks: the goroutine, while the world is stopped or its time slice is over; else never.
  * Call from: every context; it does nothing where the caller cannot be asked to stop.
@@ -1190,10 +1183,10 @@ GMX_API gmx_status gmx_for_each_g(void (*fn)(void*, const struct gmx_g_info*), v
 GMX_API void gmx_safepoint(void);
 
 /**
- * What gmx_safepoint calls when something is wanted: makes way for a stop, a barrier, or a slice that is over. Does
- * nothing where the caller cannot make way.
+ * What gmx_safepoint calls when a request is pending: yields to a stop, a barrier, or because the slice is over. Does
+ * nothing where the caller cannot yield.
  *
- * Blocks: the goroutine, while it makes way.
+ * Blocks: the goroutine, until it runs again.
  * Safepoint: yes.
  * Migrates: yes.
  * Returns: GMX_OK.
@@ -1201,9 +1194,9 @@ GMX_API void gmx_safepoint(void);
 GMX_API gmx_status gmx_safepoint_slow(void);
 
 /**
- * The word of the calling goroutine that is not zero while it is asked to give way, and else 0: for loops that a compiler emits
- * and for hooks of interpreters. The address stays the same to the end of the goroutine, whatever thread it is on. The word is
- * only read, as a volatile one; if it is not zero, call gmx_safepoint_slow.
+ * The word of the calling goroutine that is not zero while it is asked to give way, and else 0: for loops that a
+ * compiler emits and for hooks of interpreters. The address stays the same to the end of the goroutine, whatever
+ * thread it is on. The word is only read, as a volatile one; if it is not zero, call gmx_safepoint_slow.
  *
  *     const volatile uint32_t *asked = gmx_preempt_word();
  *     for (size_t i = 0; i < n; i++) {
@@ -1211,8 +1204,9 @@ GMX_API gmx_status gmx_safepoint_slow(void);
  *       work(i);
  *     }
  *
- * gmx_poll_word is not zero while anything is asked of any goroutine: it needs no address of a goroutine's, and sends all that
- * poll it through the library. This one concerns its own goroutine, and may come some milliseconds later, a slice at most.
+ * gmx_poll_word is not zero while anything is asked of any goroutine: it needs no address of a goroutine's, and sends
+ * all that poll it through the library. This one concerns its own goroutine, and may come some milliseconds later, a
+ * slice at most.
  *
  * Owns: the word is the library's.
  * Returns: its address; on a foreign thread and in a scheduler's callback that of a word that is always 0. Never NULL.
@@ -1223,13 +1217,14 @@ GMX_API const uint32_t *gmx_preempt_word(void);
 /* ---- Threads of the host ---------------------------------------------------------------------------------------- */
 
 /**
- * Makes the calling thread a goroutine of its own, which holds a P, until gmx_detach_thread or the end of the thread. It
- * runs on the thread's own stack and is tied to it.
+ * Makes the calling thread a goroutine of its own, which holds a P, until gmx_detach_thread or the end of the thread.
+ * It runs on the thread's own stack and is tied to it.
  *
  * Blocks: the thread, until it has a P.
  * Call from: foreign threads.
  * Safepoint: yes.
- * Returns: GMX_OK; GMX_EPERM if it is attached, or on a goroutine; GMX_EINSYSCALL; GMX_ENOTG; GMX_ENOMEM; GMX_ESHUTDOWN.
+ * Returns: GMX_OK; GMX_EPERM if it is attached, or on a goroutine; GMX_EINSYSCALL; GMX_ENOTG; GMX_ENOMEM;
+ * GMX_ESHUTDOWN.
  */
 GMX_MUST_USE GMX_API gmx_status gmx_attach_thread(void);
 
@@ -1240,14 +1235,16 @@ GMX_MUST_USE GMX_API gmx_status gmx_attach_thread(void);
  * Blocks: never; in a syscall with values under keys, whose destructors run then, the thread until it has a P.
  * Call from: attached thread, outside of callbacks.
  * Safepoint: yes.
- * Returns: GMX_OK; GMX_EPERM if the thread is not attached, or within gmx_callback; GMX_ENOTG in a scheduler's callback.
+ * Returns: GMX_OK; GMX_EPERM if the thread is not attached, or within gmx_callback; GMX_ENOTG in a scheduler's
+ * callback.
  */
 GMX_API gmx_status gmx_detach_thread(void);
 
 /**
- * Runs fn(arg) as a goroutine on this very thread, whatever the thread is: a thread of the host becomes one for the call
- * (the first call of a thread makes it known, later ones cost tens of nanoseconds; it is forgotten when the thread ends).
- * A goroutine just calls fn; one in a syscall leaves it for the call, and stays on its thread meanwhile. Calls nest.
+ * Runs fn(arg) as a goroutine on this very thread, whatever the thread is: a thread of the host becomes one for the
+ * call (the first call of a thread makes it known, later ones cost tens of nanoseconds; it is forgotten when the
+ * thread ends). A goroutine just calls fn; one in a syscall leaves it for the call, and stays on its thread meanwhile.
+ * Calls nest.
  *
  * Blocks: the thread, until it has a P; and as long as fn does.
  * Call from: every context but a scheduler's callback and a stopped world.
@@ -1255,15 +1252,14 @@ GMX_API gmx_status gmx_detach_thread(void);
  * Owns: arg stays the caller's.
  * Returns: GMX_OK when fn has returned; GMX_EINVAL if fn is NULL; GMX_ENOTG; GMX_ENOMEM; GMX_ESHUTDOWN.
  */
-GMX_MUST_USE GMX_API gmx_status gmx_callback(void (*fn)(void*),
-                        void *arg);
+GMX_MUST_USE GMX_API gmx_status gmx_callback(void (*fn)(void*), void *arg);
 
 /* ---- Semaphores ------------------------------------------------------------------------------------------------- */
 
 /**
  * Takes one from a semaphore, waiting while it is 0. Any uint32_t is one, its value the count.
  *
- * Blocks: the goroutine, or the thread of a caller that is none.
+ * Blocks: the calling goroutine; on a foreign thread, the thread.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
@@ -1298,17 +1294,18 @@ GMX_MUST_USE GMX_API gmx_status gmx_sema_acquire_timeout(uint32_t *s, int64_t ti
 GMX_MUST_USE GMX_API gmx_status gmx_sema_try_acquire(uint32_t *s);
 
 /**
- * Gives one to a semaphore, and wakes a waiter if there is one: the first, who runs next on the caller's P.
+ * Releases one to a semaphore, and wakes a waiter if there is one: the first, which runs next on the caller's P.
  *
- * Returns: GMX_OK; GMX_EBUSY if the count is 2^32-1; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM from a thread that
- * the library did not know and has no memory to know.
+ * Returns: GMX_OK; GMX_EBUSY if the count is 2^32-1; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM from a thread
+ * that the library did not know and has no memory to know.
  */
 GMX_API gmx_status gmx_sema_release(uint32_t *s);
 
 /**
- * Gives one to a semaphore, and hands it over if there is a waiter: the first one has the permit then, so that no caller that
- * comes by takes it first, and runs at once, on the caller's P and in the caller's time slice. The caller goes to the end of
- * the P's run queue. For a semaphore that many want, where a fair order is worth a switch for each release.
+ * Gives one to a semaphore, and hands it over if there is a waiter: the first one has the permit then, so that no
+ * caller that comes by takes it first, and runs at once, on the caller's P and in the caller's time slice. The caller
+ * goes to the end of the P's run queue. For a semaphore that many want, where a fair order is worth a switch for each
+ * release.
  *
  * Only the permit changes hands if the caller has no P or may not leave it, or if the waiter is a thread of the host.
  *
@@ -1319,16 +1316,16 @@ GMX_API gmx_status gmx_sema_release(uint32_t *s);
  * Blocks: the goroutine, for a moment.
  * Safepoint: when it hands its P over.
  * Migrates: when it hands its P over.
- * Returns: GMX_OK; GMX_EBUSY if the count is 2^32-1; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM from a thread that
- * the library did not know and has no memory to know.
+ * Returns: GMX_OK; GMX_EBUSY if the count is 2^32-1; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM from a thread
+ * that the library did not know and has no memory to know.
  * Since: 0.2
  */
 GMX_API gmx_status gmx_sema_release_handoff(uint32_t *s);
 
 /**
- * How many goroutines and threads wait for a semaphore, for tests, dumps and metrics. One that was woken and has not taken its
- * permit yet does not count. The caller looks at each of them: it takes time in proportion to their number. The semaphore
- * itself is not looked at: its memory may be gone.
+ * How many goroutines and threads wait for a semaphore, for tests, dumps and metrics. One that was woken and has not
+ * taken its permit yet does not count. The caller looks at each of them: it takes time in proportion to their number.
+ * The semaphore itself is not looked at: its memory may be gone.
  *
  *     while (gmx_sema_waiters(&ready) < 2) gmx_yield();
  *     gmx_sema_release(&ready);
@@ -1347,9 +1344,9 @@ GMX_API uint32_t gmx_sema_waiters(const uint32_t *s);
 #define GMX_WAKE_ALL 4294967295
 
 /**
- * Waits until gmx_wake_address is called for addr, if the size bytes there are those at expected: a futex for goroutines and
- * threads. Comparing and beginning to wait are one step, so a waker that changes the word first, and wakes then, is never
- * missed. The word is the host's: the library only reads it, atomically.
+ * Waits until gmx_wake_address is called for addr, if the size bytes there are those at expected: a futex for
+ * goroutines and threads. Comparing and beginning to wait are one step, so a waker that changes the word first, and
+ * wakes then, is never missed. The word is the host's: the library only reads it, atomically.
  *
  *     while (atomic_load(&word) == 0) {
  *       uint32_t zero = 0;
@@ -1360,19 +1357,20 @@ GMX_API uint32_t gmx_sema_waiters(const uint32_t *s);
  *     atomic_store(&word, 1);
  *     gmx_wake_address(&word, GMX_WAKE_ALL);
  *
- * A wait may end without a reason: look at the word again, in a loop. The memory may be given back when nobody waits there
- * any more; a late wake for memory that serves something else by then wakes a waiter there without a reason, and does
- * no other harm.
+ * A wait may end without a reason: look at the word again, in a loop. The memory may be freed when no caller waits
+ * there any more; a late wake for memory that serves something else by then wakes a waiter there without a reason, and
+ * does no other harm.
  *
  * size: 1, 2, 4 or 8. timeout: nanoseconds.
  *
- * Blocks: the goroutine, or the thread of a caller that is none.
+ * Blocks: the calling goroutine; on a foreign thread, the thread.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
  * Cancellable: yes.
- * Returns: GMX_OK when it was woken; GMX_EAGAIN if the word differed; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if addr or
- * expected is NULL, the size is another one, or addr is not a multiple of it; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK when it was woken; GMX_EAGAIN if the word differed; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if addr
+ * or expected is NULL, the size is another one, or addr is not a multiple of it; GMX_ENOMEM; GMX_ENOTG,
+ * GMX_EINSYSCALL.
  * Since: 0.2
  */
 GMX_MUST_USE GMX_API gmx_status gmx_wait_on_address(const void *addr,
@@ -1381,15 +1379,14 @@ GMX_MUST_USE GMX_API gmx_status gmx_wait_on_address(const void *addr,
                                int64_t timeout);
 
 /**
- * Wakes those that wait for addr in gmx_wait_on_address, at most n, in the order in which they began to wait. Change the
- * word before. addr is only a name here: the memory may be gone already.
+ * Wakes those that wait for addr in gmx_wait_on_address, at most n, in the order in which they began to wait. Change
+ * the word before. addr is only a name here: the memory may be gone already.
  *
- * Returns: how many were woken, at most INT32_MAX; GMX_EINVAL if addr is NULL; GMX_ENOMEM from a thread that the library did
- * not know and has no memory to know.
+ * Returns: how many were woken, at most INT32_MAX; GMX_EINVAL if addr is NULL; GMX_ENOMEM from a thread that the
+ * library did not know and has no memory to know.
  * Since: 0.2
  */
-GMX_API gmx_status gmx_wake_address(const void *addr,
-                            uint32_t n);
+GMX_API gmx_status gmx_wake_address(const void *addr, uint32_t n);
 
 /* ---- Mutexes ---------------------------------------------------------------------------------------------------- */
 
@@ -1405,7 +1402,7 @@ typedef struct gmx_mutex {
 /**
  * Locks a mutex, waiting while another has it.
  *
- * Blocks: the goroutine, or the thread of a caller that is none.
+ * Blocks: the calling goroutine; on a foreign thread, the thread.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
@@ -1431,7 +1428,7 @@ GMX_API gmx_status gmx_mutex_lock(struct gmx_mutex *m);
 GMX_MUST_USE GMX_API gmx_status gmx_mutex_lock_timeout(struct gmx_mutex *m, int64_t timeout);
 
 /**
- * Locks a mutex if nobody has it.
+ * Locks a mutex if it is free.
  *
  * Safepoint: unless GMX_OK.
  * Migrates: unless GMX_OK.
@@ -1459,8 +1456,8 @@ GMX_API uint32_t gmx_mutex_waiters(const struct gmx_mutex *m);
 /* ---- Recursive mutexes ------------------------------------------------------------------------------------------ */
 
 /**
- * A mutex that its owner, a goroutine or a thread, may lock again, and then unlocks as often. Zero is unlocked; nothing needs
- * to be freed. Without that need take gmx_mutex, which says GMX_EDEADLK to a second lock.
+ * A mutex that its owner, a goroutine or a thread, may lock again, and then unlocks as often. Zero is unlocked;
+ * nothing needs to be freed. Without that need take gmx_mutex, which says GMX_EDEADLK to a second lock.
  */
 typedef struct gmx_rmutex {
   gmx_mutex mutex;
@@ -1468,9 +1465,10 @@ typedef struct gmx_rmutex {
 } gmx_rmutex;
 
 /**
- * Locks a recursive mutex, waiting no longer than timeout nanoseconds while another has it. The owner locks it once more.
+ * Locks a recursive mutex, waiting no longer than timeout nanoseconds while another has it. The owner locks it once
+ * more.
  *
- * Blocks: the goroutine, or the thread of a caller that is none.
+ * Blocks: the calling goroutine; on a foreign thread, the thread.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
@@ -1480,11 +1478,10 @@ typedef struct gmx_rmutex {
  * GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.2
  */
-GMX_MUST_USE GMX_API gmx_status gmx_rmutex_lock(struct gmx_rmutex *m,
-                           int64_t timeout);
+GMX_MUST_USE GMX_API gmx_status gmx_rmutex_lock(struct gmx_rmutex *m, int64_t timeout);
 
 /**
- * Locks a recursive mutex if nobody else has it.
+ * Locks a recursive mutex if no other owner has it.
  *
  * Safepoint: unless GMX_OK.
  * Migrates: unless GMX_OK.
@@ -1514,8 +1511,8 @@ GMX_API uint32_t gmx_rmutex_waiters(const struct gmx_rmutex *m);
 /* ---- Read-write mutexes ----------------------------------------------------------------------------------------- */
 
 /**
- * A lock for many readers or one writer. Zero is unlocked; nothing needs to be freed. A writer that waits keeps new readers
- * out, and readers who wait for a writer go before the next writer.
+ * A lock for many readers or one writer. Zero is unlocked; nothing needs to be freed. A writer that waits keeps new
+ * readers out, and readers that wait for a writer go before the next writer.
  */
 typedef struct gmx_rwmutex {
   gmx_mutex writers;
@@ -1526,19 +1523,19 @@ typedef struct gmx_rwmutex {
 /**
  * Locks it for writing: waits until no reader and no other writer has it. New readers wait behind.
  *
- * Blocks: the goroutine, or the thread of a caller that is none.
+ * Blocks: the calling goroutine; on a foreign thread, the thread.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
  * Cancellable: only by gmx_cancel_locks.
  * Owns: the lock, until gmx_rwmutex_unlock by the same goroutine or thread.
  * Returns: GMX_OK; GMX_EDEADLK if the caller has it for writing (a reader that becomes a writer waits for
- * itself, which nobody sees); GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+ * itself, which is not detected); GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
  */
 GMX_API gmx_status gmx_rwmutex_lock(struct gmx_rwmutex *m);
 
 /**
- * As gmx_rwmutex_lock, but gives up after timeout nanoseconds. Readers whom it has kept out go on then.
+ * As gmx_rwmutex_lock, but gives up after timeout nanoseconds. Readers that it has kept out continue then.
  *
  * Blocks: as gmx_rwmutex_lock, no longer than timeout.
  * Call from: G, attached thread, foreign thread.
@@ -1552,7 +1549,7 @@ GMX_API gmx_status gmx_rwmutex_lock(struct gmx_rwmutex *m);
 GMX_MUST_USE GMX_API gmx_status gmx_rwmutex_lock_timeout(struct gmx_rwmutex *m, int64_t timeout);
 
 /**
- * Locks it for writing if nobody has it.
+ * Locks it for writing if it is free.
  *
  * Safepoint: unless GMX_OK.
  * Migrates: unless GMX_OK.
@@ -1562,7 +1559,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_rwmutex_lock_timeout(struct gmx_rwmutex *m, 
 GMX_MUST_USE GMX_API gmx_status gmx_rwmutex_try_lock(struct gmx_rwmutex *m);
 
 /**
- * Gives it back after writing. Readers who wait have it then; otherwise the next writer.
+ * Unlocks it after writing. Readers that wait have it then; otherwise the next writer.
  *
  * Returns: GMX_OK; GMX_EPERM if it is not locked for writing, or by another; GMX_EINVAL if m is NULL or not aligned.
  */
@@ -1571,7 +1568,7 @@ GMX_API gmx_status gmx_rwmutex_unlock(struct gmx_rwmutex *m);
 /**
  * Locks it for reading: waits while a writer has it or waits for it. Do not lock it twice: a writer may come between.
  *
- * Blocks: the goroutine, or the thread of a caller that is none.
+ * Blocks: the calling goroutine; on a foreign thread, the thread.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
@@ -1625,8 +1622,8 @@ GMX_API uint32_t gmx_rwmutex_waiters(const struct gmx_rwmutex *m);
 /* ---- Condition variables ---------------------------------------------------------------------------------------- */
 
 /**
- * Where goroutines and threads wait for something that a mutex guards. Zero is ready; nothing needs to be freed. Do not copy
- * it once somebody has waited.
+ * Where goroutines and threads wait for something that a mutex guards. Zero is ready; nothing needs to be freed. Do
+ * not copy it once a caller has waited.
  */
 typedef struct gmx_cond {
   uint64_t mutex;
@@ -1637,21 +1634,20 @@ typedef struct gmx_cond {
  * Unlocks the mutex and waits for a signal, as one step, and locks the mutex again. Look in a loop whether what it
  * waits for is there: others may have been faster.
  *
- * When it returns the caller has the mutex, whatever it returns. Whatever it returns, but for a wrong call, the mutex was
- * unlocked meanwhile and others could run: also if the wait was refused, or timeout is past.
+ * When it returns the caller has the mutex, whatever it returns. Whatever it returns, except for a wrong call, the
+ * mutex was unlocked meanwhile and others could run: also if the wait was refused, or timeout is past.
  *
- * Blocks: the goroutine, or the thread of a caller that is none.
+ * Blocks: the calling goroutine; on a foreign thread, the thread.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: yes, but for a wrong call.
- * Migrates: yes, but for a wrong call.
+ * Safepoint: yes, except for a wrong call.
+ * Migrates: yes, except for a wrong call.
  * Cancellable: the wait for the signal, not the lock after it.
  * Owns: the mutex, as before.
- * Returns: GMX_OK after a signal; GMX_ECANCELED; GMX_EPERM if the caller does not have the mutex; GMX_EINVAL while others
- * wait with another mutex, for a copy of one that was used, or if c or m is NULL or not aligned; GMX_ENOTG,
+ * Returns: GMX_OK after a signal; GMX_ECANCELED; GMX_EPERM if the caller does not have the mutex; GMX_EINVAL while
+ * others wait with another mutex, for a copy of one that was used, or if c or m is NULL or not aligned; GMX_ENOTG,
  * GMX_EINSYSCALL.
  */
-GMX_MUST_USE GMX_API gmx_status gmx_cond_wait(struct gmx_cond *c,
-                         gmx_mutex *m);
+GMX_MUST_USE GMX_API gmx_status gmx_cond_wait(struct gmx_cond *c, gmx_mutex *m);
 
 /**
  * As gmx_cond_wait, but waits for a signal no longer than timeout nanoseconds. A signal that was given
@@ -1659,8 +1655,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_cond_wait(struct gmx_cond *c,
  *
  * Blocks: as gmx_cond_wait: for a signal no longer than timeout, then for the mutex.
  * Call from: G, attached thread, foreign thread.
- * Safepoint: yes, but for a wrong call.
- * Migrates: yes, but for a wrong call.
+ * Safepoint: yes, except for a wrong call.
+ * Migrates: yes, except for a wrong call.
  * Cancellable: the wait for the signal, not the lock after it.
  * Owns: the mutex, as before.
  * Returns: as gmx_cond_wait; GMX_ETIMEDOUT; GMX_ENOMEM.
@@ -1668,14 +1664,14 @@ GMX_MUST_USE GMX_API gmx_status gmx_cond_wait(struct gmx_cond *c,
 GMX_MUST_USE GMX_API gmx_status gmx_cond_wait_timeout(struct gmx_cond *c, gmx_mutex *m, int64_t timeout);
 
 /**
- * Wakes the one who has waited longest, if anybody waits. The caller may have the mutex, and need not.
+ * Wakes the caller that has waited longest, if any waits. The calling goroutine may have the mutex, and need not.
  *
  * Returns: GMX_OK; GMX_EINVAL for a copy of one that was used, or if c is NULL or not aligned.
  */
 GMX_API gmx_status gmx_cond_signal(struct gmx_cond *c);
 
 /**
- * Wakes all who wait.
+ * Wakes all waiters.
  *
  * Returns: GMX_OK; GMX_EINVAL for a copy of one that was used, or if c is NULL or not aligned.
  */
@@ -1705,13 +1701,13 @@ typedef struct gmx_waitgroup {
 } gmx_waitgroup;
 
 /**
- * Adds delta to the count. At 0 every waiter returns, also if the first one that is back adds to the count again, or gives
- * the memory of the group away.
+ * Adds delta to the count. At 0 every waiter returns, also if the first one that is back adds to the count again, or
+ * gives the memory of the group away.
  *
- * Returns: GMX_OK; GMX_EINVAL if the count would fall below 0 or exceed 2^31-1 (it is unchanged), or wg is NULL or not aligned.
+ * Returns: GMX_OK; GMX_EINVAL if the count would fall below 0 or exceed 2^31-1 (it is unchanged), or wg is NULL or not
+ * aligned.
  */
-GMX_API gmx_status gmx_waitgroup_add(struct gmx_waitgroup *wg,
-                             int32_t delta);
+GMX_API gmx_status gmx_waitgroup_add(struct gmx_waitgroup *wg, int32_t delta);
 
 /**
  * Takes one from the count.
@@ -1721,8 +1717,8 @@ GMX_API gmx_status gmx_waitgroup_add(struct gmx_waitgroup *wg,
 GMX_API gmx_status gmx_waitgroup_done(struct gmx_waitgroup *wg);
 
 /**
- * Starts a goroutine that runs fn(arg), and counts it until it has ended, by the return of fn or by gmx_goexit. The count goes
- * down when the destructors of the goroutine's keys have run. Otherwise as gmx_spawn.
+ * Starts a goroutine that runs fn(arg), and counts it until it has ended, by the return of fn or by gmx_goexit. The
+ * count goes down when the destructors of the goroutine's keys have run. Otherwise as gmx_spawn.
  *
  *     gmx_waitgroup all = {0};
  *     gmx_status status = GMX_OK;
@@ -1730,18 +1726,16 @@ GMX_API gmx_status gmx_waitgroup_done(struct gmx_waitgroup *wg);
  *     gmx_waitgroup_wait(&all);
  *
  * Owns: arg stays the caller's; wg is there until it has been waited for.
- * Returns: GMX_OK; and with the count as it was: GMX_EINVAL if fn is NULL, the count would exceed 2^31-1, or wg is NULL or not
- * aligned; GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime ends.
+ * Returns: GMX_OK; and with the count as it was: GMX_EINVAL if fn is NULL, the count would exceed 2^31-1, or wg is
+ * NULL or not aligned; GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime ends.
  * Since: 0.2
  */
-GMX_MUST_USE GMX_API gmx_status gmx_waitgroup_go(struct gmx_waitgroup *wg,
-                            void (*fn)(void*),
-                            void *arg);
+GMX_MUST_USE GMX_API gmx_status gmx_waitgroup_go(struct gmx_waitgroup *wg, void (*fn)(void*), void *arg);
 
 /**
  * Waits until the count is 0.
  *
- * Blocks: the goroutine, or the thread of a caller that is none.
+ * Blocks: the calling goroutine; on a foreign thread, the thread.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
@@ -1766,8 +1760,9 @@ GMX_MUST_USE GMX_API gmx_status gmx_waitgroup_wait_timeout(struct gmx_waitgroup 
 /* ---- Barriers --------------------------------------------------------------------------------------------------- */
 
 /**
- * Where n goroutines and threads meet, again and again. GMX_BARRIER_INIT(n) makes one; nothing needs to be freed. Set n where
- * there is no initialiser, and the rest to zero; n may change while there is no waiter. Do not copy it while there is one.
+ * Where n goroutines and threads meet, again and again. GMX_BARRIER_INIT(n) makes one; nothing needs to be freed. Set
+ * n where there is no initialiser, and the rest to zero; n may change while there is no waiter. Do not copy it while
+ * there is one.
  */
 typedef struct gmx_barrier {
   /**
@@ -1779,8 +1774,8 @@ typedef struct gmx_barrier {
 } gmx_barrier;
 
 /**
- * Waits until n callers have arrived, this one included. In each round one of them, the last, gets *serial = true; the others
- * get false. serial may be NULL.
+ * Waits until n callers have arrived, this one included. In each round one of them, the last, gets *serial = true; the
+ * others get false. serial may be NULL.
  *
  *     for (int i = 0; i < steps; i++) {
  *       bool serial;
@@ -1789,25 +1784,26 @@ typedef struct gmx_barrier {
  *       if (serial) report(i);
  *     }
  *
- * The barrier is ready for the next round when the first caller is back. When no further round is to come its memory may be
- * given back then.
+ * The barrier is ready for the next round when the first caller is back. When no further round is to come its memory
+ * may be given back then.
  *
- * A caller that returns anything but GMX_OK has not arrived: the others wait for one more, which may be the same caller again.
+ * A caller that returns anything but GMX_OK has not arrived: the others wait for one more, which may be the same
+ * caller again.
  *
- * Blocks: the goroutine, or the thread of a caller that is none.
+ * Blocks: the calling goroutine; on a foreign thread, the thread.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
- * Cancellable: yes: a caller that is cancelled elsewhere would leave the others waiting.
- * Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if n is 0, for a copy of a barrier with waiters, or if b is NULL or not aligned;
- * GMX_ENOTG, GMX_EINSYSCALL.
+ * Cancellable: yes: a caller that is canceled elsewhere would leave the others waiting.
+ * Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if n is 0, for a copy of a barrier with waiters, or if b is NULL or not
+ * aligned; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.2
  */
-GMX_MUST_USE GMX_API gmx_status gmx_barrier_wait(struct gmx_barrier *b,
-                            bool *serial);
+GMX_MUST_USE GMX_API gmx_status gmx_barrier_wait(struct gmx_barrier *b, bool *serial);
 
 /**
- * As gmx_barrier_wait, but gives up after timeout nanoseconds. With 0 or less only the last caller of a round gets through.
+ * As gmx_barrier_wait, but gives up after timeout nanoseconds. With 0 or less only the last caller of a round gets
+ * through.
  *
  * Blocks: as gmx_barrier_wait, no longer than timeout.
  * Call from: G, attached thread, foreign thread.
@@ -1817,12 +1813,11 @@ GMX_MUST_USE GMX_API gmx_status gmx_barrier_wait(struct gmx_barrier *b,
  * Returns: as gmx_barrier_wait; GMX_ETIMEDOUT; GMX_ENOMEM.
  * Since: 0.2
  */
-GMX_MUST_USE GMX_API gmx_status gmx_barrier_wait_timeout(struct gmx_barrier *b,
-                                    int64_t timeout,
-                                    bool *serial);
+GMX_MUST_USE GMX_API gmx_status gmx_barrier_wait_timeout(struct gmx_barrier *b, int64_t timeout, bool *serial);
 
 /**
- * How many goroutines and threads wait at a barrier: how many have arrived in this round. Otherwise as gmx_sema_waiters.
+ * How many goroutines and threads wait at a barrier: how many have arrived in this round. Otherwise as
+ * gmx_sema_waiters.
  *
  * Call from: every context; it does not start the runtime.
  * Returns: the number, which may have changed by then; 0 if b is NULL or not aligned, and without a runtime.
@@ -1842,10 +1837,11 @@ typedef struct gmx_once {
 } gmx_once;
 
 /**
- * Calls fn(arg) if this is the first call for this once; whoever comes meanwhile waits until fn has returned. A goroutine
- * that ends within fn has done it.
+ * Calls fn(arg) if this is the first call for this once; a caller that comes meanwhile waits until fn has returned. A
+ * goroutine that ends within fn has done it.
  *
- * Blocks: as long as fn does; and the goroutine, or the thread of a caller that is none, while another is at it.
+ * Blocks: while fn runs, as fn does; while another caller is running fn, the calling goroutine; on a foreign thread,
+ * the thread.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
@@ -1854,9 +1850,7 @@ typedef struct gmx_once {
  * Returns: GMX_OK: it is done; GMX_EDEADLK from within fn; GMX_EINVAL if once is NULL
  * or not aligned, or fn is NULL; GMX_ENOTG, GMX_EINSYSCALL.
  */
-GMX_API gmx_status gmx_once_do(struct gmx_once *once,
-                       void (*fn)(void*),
-                       void *arg);
+GMX_API gmx_status gmx_once_do(struct gmx_once *once, void (*fn)(void*), void *arg);
 
 /**
  * As gmx_once_do, but waits for another's fn no longer than timeout nanoseconds.
@@ -1877,50 +1871,50 @@ GMX_MUST_USE GMX_API gmx_status gmx_once_do_timeout(struct gmx_once *once,
 /* ---- Cancellation ----------------------------------------------------------------------------------------------- */
 
 /**
- * A token of cancellation. When a token, or the one that it was made under, is cancelled, by hand or at its deadline,
+ * A token of cancellation. When a token, or the one that it was made under, is canceled, by hand or at its deadline,
  * the calls that wait for an event under it end with GMX_ECANCELED: channels, select, sleep, semaphores and condition
  * variables. The wait for a lock or for an end does not: mutex, rwmutex, once, wait group, join, leaving a scope. So a
  * lock that is not checked is held, and a join that is not checked has waited, also in a scope that fails. The line
  * "Cancellable" of each function says which it is.
  *
- * Handles are not used again. 0 is none.
+ * A handle is never used again, and 0 is no handle.
  */
 typedef uint64_t gmx_cancel;
 
 /**
- * Makes a token. It is cancelled by gmx_cancel_now, after timeout nanoseconds, or when the token parent
- * is; parent 0 is none. Under a parent that is cancelled it is so from the beginning, and with a timeout of 0.
+ * Makes a token. It is canceled by gmx_cancel_now, after timeout nanoseconds, or when the token parent
+ * is; parent 0: there is none. Under a parent that is canceled it is so from the beginning, and with a timeout of 0.
  *
  * Owns: the token is the caller's until gmx_cancel_free.
- * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ESTALE for a parent that is none; GMX_ENOMEM.
+ * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ESTALE for a parent that is not valid; GMX_ENOMEM.
  */
 GMX_MUST_USE GMX_API gmx_status gmx_cancel_new(gmx_cancel parent, int64_t timeout, gmx_cancel *out);
 
 /**
- * Cancels a token and all that were made under it. Whoever waits under one of them goes on with GMX_ECANCELED, and so
- * does whoever is about to wait; what they would have waited for is as it was.
+ * Cancels a token and all that were made under it. A wait under one of them ends with GMX_ECANCELED, and
+ * so does the next one; what it would have waited for is unchanged.
  *
- * Returns: GMX_OK, also if it was cancelled already; GMX_ESTALE.
+ * Returns: GMX_OK, also if it was canceled already; GMX_ESTALE.
  */
 GMX_API gmx_status gmx_cancel_now(gmx_cancel token);
 
 /**
  * As gmx_cancel_now, with a reason of the caller's own for gmx_cancel_reason to tell, of this token and of those that
- * were made under it. What waits ends with GMX_ECANCELED all the same. If the token was cancelled before, its reason
+ * were made under it. What waits ends with GMX_ECANCELED all the same. If the token was canceled before, its reason
  * stays.
  *
  * reason: any status below 0, of the library or of the program.
  *
- * Returns: GMX_OK, also if it was cancelled already; GMX_EINVAL if reason is not below 0; GMX_ESTALE.
+ * Returns: GMX_OK, also if it was canceled already; GMX_EINVAL if reason is not below 0; GMX_ESTALE.
  * Since: 0.2
  */
 GMX_API gmx_status gmx_cancel_now_because(gmx_cancel token, gmx_status reason);
 
 /**
- * Why a token is cancelled. 0: the caller's current one.
+ * Why a token is canceled. 0: the caller's current one.
  *
- * reason: GMX_OK if it is not cancelled, or there is none; GMX_ECANCELED by gmx_cancel_now; GMX_ETIMEDOUT by its
- * deadline; or what gmx_cancel_now_because was given. A token that is cancelled with one above it has that one's
+ * reason: GMX_OK if it is not canceled, or there is none; GMX_ECANCELED by gmx_cancel_now; GMX_ETIMEDOUT by its
+ * deadline; or what gmx_cancel_now_because was given. A token that is canceled with one above it has that one's
  * reason.
  *
  * Returns: GMX_OK; GMX_EINVAL if reason is NULL; GMX_ESTALE.
@@ -1929,7 +1923,7 @@ GMX_API gmx_status gmx_cancel_now_because(gmx_cancel token, gmx_status reason);
 GMX_MUST_USE GMX_API gmx_status gmx_cancel_reason(gmx_cancel token, gmx_status *reason);
 
 /**
- * When a token is cancelled at the latest, on the clock of gmx_now: the earliest of its own deadline and those above
+ * When a token is canceled at the latest, on the clock of gmx_now: the earliest of its own deadline and those above
  * it. 0: the caller's current one.
  *
  * deadline: INT64_MAX if there is none.
@@ -1940,26 +1934,26 @@ GMX_MUST_USE GMX_API gmx_status gmx_cancel_reason(gmx_cancel token, gmx_status *
 GMX_MUST_USE GMX_API gmx_status gmx_cancel_deadline(gmx_cancel token, int64_t *deadline);
 
 /**
- * Whether a token is cancelled, for a loop that waits for nothing. 0: the caller's current one.
+ * Whether a token is canceled, for a loop that waits for nothing. 0: the caller's current one.
  *
- * A stale token counts as cancelled: an answer of true stays true when the token is freed, and a loop ends although
+ * A stale token counts as canceled: an answer of true stays true when the token is freed, and a loop ends although
  * its token is gone. gmx_cancel_reason tells the two apart.
  *
- * Returns: true if it is cancelled or stale; false if it is not cancelled, for 0 if there is none, and on a thread
+ * Returns: true if it is canceled or stale; false if it is not canceled, for 0 if there is none, and on a thread
  * that the library did not know and has no memory to know.
  */
 GMX_API bool gmx_cancel_is_cancelled(gmx_cancel token);
 
 /**
  * Makes a token the caller's current one: from now on it ends what the caller waits for, as "Cancellable" of each
- * function says. 0: none. A goroutine begins with none, but for one that a scope has spawned, and ends with its own;
+ * function says. 0: none. A goroutine begins with none, except one that a scope has spawned, and ends with its own;
  * an attached thread begins with the thread's, and has none after gmx_detach_thread.
  *
  * previous: where the former one is written, unless NULL: to be used again afterwards, also if it was freed meanwhile
- * while it is under a token, or the current one of somebody.
+ * while it is under a token, or is the current token of a goroutine or thread.
  *
  * Call from: every context but a scheduler's callback and a foreign thread that has stopped the world.
- * Owns: the token lives on, if it is freed, as long as it is somebody's current one.
+ * Owns: a token that is freed lives on as long as it is the current token of a goroutine or thread.
  * Returns: GMX_OK; GMX_ESTALE; GMX_ENOTG.
  */
 GMX_API gmx_status gmx_cancel_use(gmx_cancel token, gmx_cancel *previous);
@@ -1984,7 +1978,7 @@ GMX_API bool gmx_cancel_locks(bool too);
 
 /**
  * Begins a shield around the caller: until gmx_cancel_unshield no token ends what the caller waits for. It is for code
- * that cleans up in a goroutine that is cancelled, and has to wait for that. Shields nest. A token that is cancelled
+ * that cleans up in a goroutine that is canceled, and has to wait for that. Shields nest. A token that is canceled
  * meanwhile stays so: gmx_cancel_reason tells it, and the first wait behind the shield ends with GMX_ECANCELED.
  *
  *     gmx_status status = gmx_chan_send(out, &block); // GMX_ECANCELED: the scope gives up
@@ -2020,7 +2014,7 @@ GMX_API gmx_status gmx_cancel_unshield(void);
 GMX_API gmx_cancel gmx_cancel_current(void);
 
 /**
- * Cancels the goroutine g, which was spawned with GMX_SPAWN_CANCELLABLE: its own token is cancelled, so that its waits
+ * Cancels the goroutine g, which was spawned with GMX_SPAWN_CANCELLABLE: its own token is canceled, so that its waits
  * for events end with GMX_ECANCELED, the one that it is in and those to come, and so do those of whatever is below
  * that token. It is not stopped: it ends when it returns. gmx_cancel_reason says the reason of the token: a status, or
  * any other number below zero.
@@ -2035,14 +2029,14 @@ GMX_API gmx_cancel gmx_cancel_current(void);
  *       if (gmx_join(worker, GMX_FOREVER) != GMX_OK) abort();
  *     }
  *
- * Returns: GMX_OK, also if it was cancelled already, which keeps the first reason; GMX_ESTALE: it has ended;
+ * Returns: GMX_OK, also if it was canceled already, which keeps the first reason; GMX_ESTALE: it has ended;
  * GMX_EPERM: it was spawned without GMX_SPAWN_CANCELLABLE; GMX_EINVAL: reason is not below zero.
  * Since: 0.2
  */
 GMX_API gmx_status gmx_cancel_g(gmx_g g, gmx_status reason);
 
 /**
- * Gives a token back. It is not cancelled by that: whoever waits under it waits on, and tokens that were made under
+ * Frees a token. It is not canceled by that: waits under it continue, and tokens that were made under
  * it, and its deadline, do what they did.
  *
  * Owns: the token is the library's again.
@@ -2058,7 +2052,7 @@ GMX_API gmx_status gmx_cancel_free(gmx_cancel token);
 #define GMX_SCOPE_ITSELF 0
 
 /**
- * gmx_scope_end.by: an error of one of its goroutines cancelled the others.
+ * gmx_scope_end.by: an error of one of its goroutines canceled the others.
  */
 #define GMX_SCOPE_FAILURE 1
 
@@ -2068,17 +2062,18 @@ GMX_API gmx_status gmx_cancel_free(gmx_cancel token);
 #define GMX_SCOPE_DEADLINE 2
 
 /**
- * gmx_scope_end.by: it was cancelled from outside: by gmx_scope_cancel, its token, or one above that.
+ * gmx_scope_end.by: it was canceled from outside: by gmx_scope_cancel, its token, or one above that.
  */
 #define GMX_SCOPE_CANCEL 3
 
 /**
- * Goroutines that belong together: whoever leaves the scope waits for all of them. Handles are not used again. 0 is none.
+ * Goroutines that belong together: the caller that leaves the scope waits for all of them. A handle is never used
+ * again, and 0 is no handle.
  */
 typedef uint64_t gmx_scope;
 
 /**
- * By what a scope was ended: by what cancelled its token first.
+ * By what a scope was ended: by what canceled its token first.
  */
 typedef struct gmx_scope_end {
   /**
@@ -2100,64 +2095,59 @@ typedef struct gmx_scope_end {
 } gmx_scope_end;
 
 /**
- * Makes a scope. It has a token of cancellation under the caller's current one, which is cancelled when a goroutine of the
- * scope fails, or after timeout nanoseconds.
+ * Makes a scope. It has a token of cancellation under the caller's current one, which is canceled when a goroutine of
+ * the scope fails, or after timeout nanoseconds.
  *
  * Call from: G, attached thread, foreign thread; also in a syscall, pinned, or with the world stopped.
  * Owns: the scope is the caller's until gmx_scope_leave.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ENOMEM; GMX_ENOTG in a scheduler's callback.
  */
-GMX_MUST_USE GMX_API gmx_status gmx_scope_new(int64_t timeout,
-                         gmx_scope *out);
+GMX_MUST_USE GMX_API gmx_status gmx_scope_new(int64_t timeout, gmx_scope *out);
 
 /**
- * Starts a goroutine in a scope that runs fn(arg), under the scope's token. What fn returns is an error if it is below 0: the
- * first one is kept, and cancels the token.
+ * Starts a goroutine in a scope that runs fn(arg), under the scope's token. What fn returns is an error if it is below
+ * 0: the first one is kept, and cancels the token.
  *
  * Owns: arg stays the caller's.
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL, or for more than 2^31-1; GMX_ESTALE if the scope was left; GMX_ENOMEM;
  * GMX_ESHUTDOWN.
  */
-GMX_MUST_USE GMX_API gmx_status gmx_scope_spawn(gmx_scope scope,
-                           gmx_status (*fn)(void*),
-                           void *arg);
+GMX_MUST_USE GMX_API gmx_status gmx_scope_spawn(gmx_scope scope, gmx_status (*fn)(void*), void *arg);
 
 /**
- * Puts the caller into a scope, under its token, until gmx_scope_leave: the deadline of the scope, the first error of its
- * goroutines and gmx_scope_cancel end what the caller waits for, as if it were one of them. Leaving the scope makes the
- * caller's former token the current one again. Scopes nest, and may be left in any order.
+ * Puts the caller into a scope, under its token, until gmx_scope_leave: the deadline of the scope, the first error of
+ * its goroutines and gmx_scope_cancel end what the caller waits for, as if it were one of them. Leaving the scope
+ * makes the caller's former token the current one again. Scopes nest, and may be left in any order.
  *
- * One goroutine or thread at a time is in a scope, and it alone leaves it. If it ends before, or the thread is detached, the
- * scope is nobody's until another leaves it.
+ * One goroutine or thread at a time is in a scope, and it alone leaves it. If it ends before, or the thread is
+ * detached, the scope is nobody's until another leaves it.
  *
  * Call from: G, attached thread, foreign thread; also in a syscall, pinned, or with the world stopped by a goroutine.
  * Owns: the scope is there until it is left.
- * Returns: GMX_OK; GMX_EBUSY if a goroutine or thread is in the scope, perhaps the caller, or leaves it; GMX_EDEADLK from a
- * goroutine of the scope, or of a scope that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG in a scheduler's callback
- * and on a thread that has stopped the world.
+ * Returns: GMX_OK; GMX_EBUSY if a goroutine or thread is in the scope, perhaps the caller, or leaves it; GMX_EDEADLK
+ * from a goroutine of the scope, or of a scope that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG in a
+ * scheduler's callback and on a thread that has stopped the world.
  */
 GMX_MUST_USE GMX_API gmx_status gmx_scope_enter(gmx_scope scope);
 
 /**
- * Waits until all goroutines of a scope have ended, and gives the scope back. Neither the caller's own token nor that of the
- * scope ends the wait: the cancellation has reached the goroutines.
+ * Waits until all goroutines of a scope have ended, and gives the scope back. Neither the caller's own token nor that
+ * of the scope ends the wait: the cancellation has reached the goroutines.
  *
  * timeout: nanoseconds; GMX_FOREVER; 0 only looks.
  *
  * result: where the first error is written, or GMX_OK, unless NULL.
  *
- * Blocks: the goroutine, or the thread of a caller that is none.
+ * Blocks: the calling goroutine; on a foreign thread, the thread.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
  * Owns: on GMX_OK the scope is the library's again.
- * Returns: GMX_OK: it is left; GMX_ETIMEDOUT: it is not, and nobody was cancelled for it; GMX_EBUSY while another leaves it;
- * GMX_EPERM if another has entered it; GMX_EDEADLK from a goroutine of the scope, or of a scope that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG,
- * GMX_EINSYSCALL.
+ * Returns: GMX_OK: it is left; GMX_ETIMEDOUT: it is not, and nothing was canceled for it; GMX_EBUSY while another
+ * leaves it; GMX_EPERM if another has entered it; GMX_EDEADLK from a goroutine of the scope, or of a scope that such a
+ * one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
  */
-GMX_MUST_USE GMX_API gmx_status gmx_scope_leave(gmx_scope scope,
-                           int64_t timeout,
-                           gmx_status *result);
+GMX_MUST_USE GMX_API gmx_status gmx_scope_leave(gmx_scope scope, int64_t timeout, gmx_status *result);
 
 /**
  * As gmx_scope_leave, and says by what the scope was ended.
@@ -2186,7 +2176,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_scope_leave_why(gmx_scope scope, int64_t tim
 GMX_API gmx_status gmx_scope_cancel(gmx_scope scope);
 
 /**
- * The token of a scope, for whoever makes others under it or asks for its reason.
+ * The token of a scope: for tokens to be made under it, and to ask for its reason.
  *
  * Owns: the token is the scope's; leaving the scope frees it.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ESTALE.
@@ -2196,9 +2186,10 @@ GMX_MUST_USE GMX_API gmx_status gmx_scope_token(gmx_scope scope, gmx_cancel *out
 /* ---- Parallel loops --------------------------------------------------------------------------------------------- */
 
 /**
- * Calls fn(arg, begin, end) for ranges that together are the numbers from 0 to n - 1, each once, on the caller and on as many
- * other goroutines as Ps have nothing else to do; returns when all calls have returned. The range of a goroutine is cut in
- * two only when it has run for a while and another P is idle, so a short loop costs little more than its calls.
+ * Calls fn(arg, begin, end) for ranges that together are the numbers from 0 to n - 1, each once, on the caller and on
+ * as many other goroutines as Ps have nothing else to do; returns when all calls have returned. The range of a
+ * goroutine is cut in two only when it has run for a while and another P is idle, so a short loop costs little more
+ * than its calls.
  *
  *     static void square(void *arg, int64_t begin, int64_t end) {
  *       float *v = arg;
@@ -2207,22 +2198,22 @@ GMX_MUST_USE GMX_API gmx_status gmx_scope_token(gmx_scope scope, gmx_cancel *out
  *     ...
  *     gmx_status status = gmx_parallel_for(count, 0, square, v);
  *
- * grain: the most numbers of one call, and the fewest that are worth a goroutine. 0: as many as take some microseconds,
- * found out while the loop runs. A range of no more than four grains for each P is cut at once.
+ * grain: the most numbers of one call, and the fewest that are worth a goroutine. 0: as many as take some
+ * microseconds, found out while the loop runs. A range of no more than four grains for each P is cut at once.
  *
- * fn always runs on a goroutine: the caller, or another one for which the same token of cancellation counts (a foreign thread
- * only waits). It may wait, and call gmx_parallel_for; the numbers that a goroutine has not come to wait with it. It must
- * return: gmx_goexit is refused. When the token is cancelled no further ranges are begun; the calls that run are waited
- * for. So in a scope whose other children have failed the loop ends early.
+ * fn always runs on a goroutine: the caller, or another one for which the same token of cancellation counts (a foreign
+ * thread only waits). It may wait, and call gmx_parallel_for; the numbers that a goroutine has not come to wait with
+ * it. It must return: gmx_goexit is refused. When the token is canceled no further ranges are begun; the calls that
+ * run are waited for. So in a scope whose other children have failed the loop ends early.
  *
- * Blocks: the goroutine, or the thread of a caller that is none, until all calls have returned.
+ * Blocks: the calling goroutine; on a foreign thread, the thread, until all calls have returned.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
  * Cancellable: between calls of fn; the wait for calls that run is not.
  * Owns: arg stays the caller's.
- * Returns: GMX_OK; GMX_ECANCELED if numbers were left out; GMX_EINVAL if fn is NULL, or n or grain is below 0; GMX_ENOMEM and
- * GMX_ESHUTDOWN on a foreign thread; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_ECANCELED if numbers were left out; GMX_EINVAL if fn is NULL, or n or grain is below 0;
+ * GMX_ENOMEM and GMX_ESHUTDOWN on a foreign thread; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.2
  */
 GMX_MUST_USE GMX_API gmx_status gmx_parallel_for(int64_t n,
@@ -2258,7 +2249,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_parallel_for(int64_t n,
 #define GMX_CASE_SEND_READY 3
 
 /**
- * A channel: values of one size, from whoever sends to whoever receives, first in first out.
+ * A channel: values of one size, from senders to receivers, first in first out.
  */
 typedef struct gmx_chan gmx_chan;
 
@@ -2291,7 +2282,7 @@ typedef struct gmx_select_case {
  * GMX_ENOMEM if it gets no memory. For senders that must not wait for the receivers, such as callbacks of a library.
  * Senders that are faster than the receivers for long fill the memory; a bound is what slows them down. The values lie
  * in segments of about 1 KiB (or one value, if that is larger). A segment is allocated when the ones before it are
- * full, and freed when its values have been received, but for two that the channel keeps.
+ * full, and freed when its values have been received, except two that the channel keeps.
  *
  * Owns: the caller has one reference; gmx_chan_free gives it back.
  * Returns: GMX_OK; GMX_EINVAL if the size of everything does not fit (for GMX_UNBOUNDED: that of one value), or chan
@@ -2301,15 +2292,15 @@ GMX_MUST_USE GMX_API gmx_status gmx_chan_new(size_t elem_size, size_t capacity, 
 
 /**
  * As gmx_chan_new, with so many references at once, one for each user of the channel. The rule by which a program
- * neither leaks channels nor frees them too early: whoever uses a channel has a reference of its own, and gives that
+ * neither leaks channels nor frees them too early: each user of a channel has a reference of its own, and frees that
  * back by gmx_chan_free when it will not use the channel any more; a reference that lies in a message belongs to
- * whoever takes the message. So nobody needs to know who is the last user.
+ * the receiver of the message. So no user needs to know which user is the last.
  *
  * For a request and its reply: the client makes the reply's channel with a capacity of 1 and two references, and sends
  * the pointer with the request. The server sends the reply, which never waits, and frees. The client receives, or
- * gives up after a while, and frees. Whoever is second frees the channel. If the request could not be sent, the client
- * frees both. Whoever closes the channel of requests receives what is left in it, and frees the reference in each: the
- * values in a channel are bytes to the library.
+ * gives up after a while, and frees. The second of the two frees the channel. If the request could not be sent, the
+ * client frees both. The side that closes the channel of requests receives what is left in it, and frees the reference
+ * in each: the values in a channel are bytes to the library.
  *
  *     gmx_status s = gmx_chan_new_refs(sizeof answer, 1, 2, &ask.reply); // for me, and for the server
  *     if (s != GMX_OK) return s;
@@ -2318,7 +2309,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_chan_new(size_t elem_size, size_t capacity, 
  *     else gmx_chan_free(ask.reply);
  *     gmx_chan_free(ask.reply);
  *
- * Owns: the caller has so many references; one gmx_chan_free gives back each.
+ * Owns: the caller has so many references; each is freed by one gmx_chan_free.
  * Returns: GMX_OK; GMX_EINVAL if refs is 0, the size of everything does not fit, or chan is NULL; GMX_ENOMEM.
  * Since: 0.2
  */
@@ -2328,7 +2319,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_chan_new_refs(size_t elem_size,
                              struct gmx_chan **chan);
 
 /**
- * One more reference to a channel, for another who uses it and will call gmx_chan_free.
+ * One more reference to a channel, for another user, which will call gmx_chan_free.
  *
  * Owns: one more reference.
  * Returns: GMX_OK; GMX_EINVAL if chan is NULL or no channel of this process.
@@ -2336,26 +2327,26 @@ GMX_MUST_USE GMX_API gmx_status gmx_chan_new_refs(size_t elem_size,
 GMX_API gmx_status gmx_chan_ref(struct gmx_chan *chan);
 
 /**
- * Gives a reference to a channel back; the last one frees the channel with the values in it. Whoever waits at a
- * channel must have a reference that outlives the wait: its own, or that of somebody who waits for it.
+ * Frees a reference to a channel; the last one frees the channel with the values in it. A caller that waits at a
+ * channel needs a reference that outlives the wait: its own, or that of a caller that waits for its end.
  *
  * Owns: takes one reference, if GMX_OK.
- * Returns: GMX_OK; GMX_EBUSY if it is the last one and somebody waits there: nothing has changed; GMX_EINVAL if chan
+ * Returns: GMX_OK; GMX_EBUSY if it is the last one and a caller waits there: nothing has changed; GMX_EINVAL if chan
  * is NULL or no channel of this process.
  */
 GMX_API gmx_status gmx_chan_free(struct gmx_chan *chan);
 
 /**
  * Sends a value: gives it to a receiver that waits, or puts it behind the others, or waits for either. NULL as a
- * channel waits for ever.
+ * channel waits forever.
  *
- * Blocks: the goroutine, or the thread of a caller that is none.
+ * Blocks: the calling goroutine; on a foreign thread, the thread.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
  * Cancellable: yes.
  * Owns: the bytes at elem are copied, once.
- * Returns: GMX_OK: it was received, or will be if somebody receives; GMX_ECLOSED: the channel is closed, or was while
+ * Returns: GMX_OK: it was received, or will be by the next receiver; GMX_ECLOSED: the channel is closed, or was while
  * it waited; GMX_ECANCELED; GMX_ENOMEM if the channel has no bound, and there is no memory for the value; GMX_EINVAL
  * if chan is no channel of this process, or elem is NULL and values have a size; GMX_ENOTG, GMX_EINSYSCALL. If it is
  * not GMX_OK nothing was sent.
@@ -2364,9 +2355,9 @@ GMX_MUST_USE GMX_API gmx_status gmx_chan_send(struct gmx_chan *chan, const void 
 
 /**
  * Receives a value: the oldest in the channel, or that of a sender that waits, or waits for one. NULL as a channel
- * waits for ever.
+ * waits forever.
  *
- * Blocks: the goroutine, or the thread of a caller that is none.
+ * Blocks: the calling goroutine; on a foreign thread, the thread.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
@@ -2426,7 +2417,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_chan_send_timeout(struct gmx_chan *chan, con
 GMX_MUST_USE GMX_API gmx_status gmx_chan_recv_timeout(struct gmx_chan *chan, void *elem, int64_t timeout);
 
 /**
- * Closes a channel: nothing can be sent any more. What is in it can still be received; who waits is told.
+ * Closes a channel: nothing can be sent any more. What is in it can still be received; waits at it end.
  *
  * Owns: nothing; the reference stays.
  * Returns: GMX_OK; GMX_ECLOSED if it was closed already; GMX_EINVAL if chan is NULL or no channel of this process.
@@ -2450,9 +2441,9 @@ GMX_API gmx_status gmx_chan_close(struct gmx_chan *chan);
  *     ...
  *     gmx_chan_close_drop(lines, drop_line, NULL); // enough lines: the senders may stop
  *
- * Blocks: never, but for what drop does.
- * Safepoint: no, but for what drop does.
- * Migrates: no, but for what drop does.
+ * Blocks: never, except for what drop does.
+ * Safepoint: no, except for what drop does.
+ * Migrates: no, except for what drop does.
  * Owns: nothing; the reference stays. Each value is drop's.
  * Returns: GMX_OK, also if it was closed already; GMX_EINVAL if chan is NULL or no channel of this process.
  * Since: 0.2
@@ -2484,7 +2475,7 @@ GMX_API bool gmx_chan_is_closed(struct gmx_chan *chan);
 
 /**
  * How many goroutines and threads wait at a channel, to send and to receive: for tests, dumps and metrics. A
- * gmx_select counts once for each of its cases, but for those that end in READY. Both numbers are of one moment. The
+ * gmx_select counts once for each of its cases, except those that end in READY. Both numbers are of one moment. The
  * call looks at every waiter, and holds the channel meanwhile.
  *
  *     size_t senders;
@@ -2506,7 +2497,7 @@ GMX_API gmx_status gmx_chan_waiters(struct gmx_chan *chan, size_t *senders, size
  * receive (a send) would not wait at that moment. So a value can be made when there is a place for it. Another may be
  * faster until the caller comes to it, so the caller tries without waiting, and selects again if that is GMX_EAGAIN.
  * All that wait for the same moment are woken. Those that wait to send and receive come first. Two that wait for each
- * other in this way, at a channel without room, wait for ever: one of them has to send or receive.
+ * other in this way, at a channel without room, wait forever: one of them has to send or receive.
  *
  *     gmx_select_case cases[] = {GMX_SEND_READY(frames), GMX_RECV(stop, NULL)};
  *     size_t chosen;
@@ -2515,16 +2506,16 @@ GMX_API gmx_status gmx_chan_waiters(struct gmx_chan *chan, size_t *senders, size
  *       if (gmx_chan_try_send(frames, &frame) == GMX_ECLOSED) break;
  *     }
  *
- * Blocks: the goroutine, or the thread of a caller that is none; never if timeout is 0.
+ * Blocks: the calling goroutine; on a foreign thread, the thread; never if timeout is 0.
  * Call from: G, attached thread, foreign thread; with timeout 0 every context.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
  * Cancellable: yes.
  * Owns: the cases, until it returns.
  * Returns: GMX_OK: the case chosen was done; GMX_ECLOSED: the channel of the case chosen is closed (and a receiver's
- * value zero); GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is none, a channel that is none of
- * this process, or nothing to send, or cases is NULL and n is not 0, or not aligned; GMX_ENOMEM if there is no memory
- * for the timer, or for what a case sends to a channel without a bound, and no case was done; GMX_ENOTG,
+ * value zero); GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is not one of these, a channel that
+ * is none of this process, or nothing to send, or cases is NULL and n is not 0, or not aligned; GMX_ENOMEM if there is
+ * no memory for the timer, or for what a case sends to a channel without a bound, and no case was done; GMX_ENOTG,
  * GMX_EINSYSCALL. chosen, which may be NULL, is always written: n if no case was chosen.
  */
 GMX_MUST_USE GMX_API gmx_status gmx_select(struct gmx_select_case *cases, size_t n, int64_t timeout, size_t *chosen);
@@ -2532,34 +2523,35 @@ GMX_MUST_USE GMX_API gmx_status gmx_select(struct gmx_select_case *cases, size_t
 /* ---- Being told of a cancellation ------------------------------------------------------------------------------- */
 
 /**
- * A function that runs when a token is cancelled. Handles are not used again. 0 is none.
+ * A function that runs when a token is canceled. A handle is never used again, and 0 is no handle.
  */
 typedef uint64_t gmx_cancel_hook;
 
 /**
- * A channel that is closed when a token is cancelled, for gmx_select: one of its cases may be a cancellation, or several
- * may, of different tokens. Nothing is ever sent there, and only the library closes it. 0: the caller's current token.
+ * A channel that is closed when a token is canceled, for gmx_select: one of its cases may be a cancellation, or
+ * several may, of different tokens. Nothing is ever sent there, and only the library closes it. 0: the caller's
+ * current token.
  *
- *     gmx_status status = gmx_cancel_chan(0, &cancelled);
+ *     gmx_status status = gmx_cancel_chan(0, &canceled);
  *     if (status != GMX_OK) return status;
- *     gmx_select_case cases[2] = {{.chan = jobs, .elem = &job}, {.chan = cancelled}};
- *     status = gmx_select(cases, 2, timeout, &chosen); // chosen == 1 and GMX_ECLOSED: cancelled
+ *     gmx_select_case cases[2] = {{.chan = jobs, .elem = &job}, {.chan = canceled}};
+ *     status = gmx_select(cases, 2, timeout, &chosen); // chosen == 1 and GMX_ECLOSED: canceled
  *
- * It is the same channel each time. It says nothing of the token's end: that of a token that ends without being cancelled
- * stays open.
+ * It is the same channel each time. It says nothing of the token's end: that of a token that ends without being
+ * canceled stays open.
  *
  * Owns: the caller has one reference, also when the token is freed; gmx_chan_free gives it back.
- * Returns: GMX_OK, also if the token is cancelled; GMX_EINVAL if out is NULL; GMX_ESTALE, also for 0 if there is none; GMX_ENOMEM.
+ * Returns: GMX_OK, also if the token is canceled; GMX_EINVAL if out is NULL; GMX_ESTALE, also for 0 if there is none;
+ * GMX_ENOMEM.
  * Since: 0.2
  */
-GMX_MUST_USE GMX_API gmx_status gmx_cancel_chan(gmx_cancel token,
-                           gmx_chan **out);
+GMX_MUST_USE GMX_API gmx_status gmx_cancel_chan(gmx_cancel token, gmx_chan **out);
 
 /**
- * Runs fn(arg) on a goroutine of its own when a token is cancelled; at once if it is. 0: the caller's current token. The
- * goroutine is under no token.
+ * Runs fn(arg) on a goroutine of its own when a token is canceled; at once if it is. 0: the caller's current token.
+ * The goroutine is under no token.
  *
- * hook: where the hook is written, which gmx_cancel_hook_stop gives back. NULL: fn is not to be stopped.
+ * hook: where the hook is written, which gmx_cancel_hook_stop frees. NULL: fn is not to be stopped.
  *
  *     gmx_cancel_hook hook;
  *     gmx_status status = gmx_cancel_after(0, wakes_the_reader, &reader, &hook); // no wait of the library's is to be ended
@@ -2568,15 +2560,12 @@ GMX_MUST_USE GMX_API gmx_status gmx_cancel_chan(gmx_cancel token,
  *     bool stopped;
  *     gmx_cancel_hook_stop(hook, &stopped); // false: wakes_the_reader runs, or has run
  *
- * Owns: arg stays the caller's. The hook is the caller's until gmx_cancel_hook_stop, and the token lives until then; without
- * a hook, until fn is started.
+ * Owns: arg stays the caller's. The hook is the caller's until gmx_cancel_hook_stop, and the token lives until then;
+ * without a hook, until fn is started.
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ESTALE, also for 0 if there is none; GMX_ENOMEM.
  * Since: 0.2
  */
-GMX_MUST_USE GMX_API gmx_status gmx_cancel_after(gmx_cancel token,
-                            void (*fn)(void*),
-                            void *arg,
-                            gmx_cancel_hook *hook);
+GMX_MUST_USE GMX_API gmx_status gmx_cancel_after(gmx_cancel token, void (*fn)(void*), void *arg, gmx_cancel_hook *hook);
 
 /**
  * Stops what gmx_cancel_after has begun, and gives the hook back. It does not wait for fn.
@@ -2605,9 +2594,9 @@ GMX_API gmx_status gmx_cancel_hook_stop(gmx_cancel_hook hook, bool *stopped);
 GMX_API int64_t gmx_now(void);
 
 /**
- * Sleeps for at least this many nanoseconds; 0 or less yields, GMX_FOREVER does not come back but by a cancelled token.
+ * Sleeps for at least this many nanoseconds; 0 or less yields, GMX_FOREVER does not come back but by a canceled token.
  *
- * Blocks: the goroutine, or the thread of a caller that is none.
+ * Blocks: the calling goroutine; on a foreign thread, the thread.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
@@ -2641,13 +2630,13 @@ GMX_API int64_t gmx_time_left(int64_t deadline);
 /* ---- Timers ----------------------------------------------------------------------------------------------------- */
 
 /**
- * A timer. Handles are not used again. 0 is none.
+ * A timer. A handle is never used again, and 0 is no handle.
  */
 typedef uint64_t gmx_timer;
 
 /**
  * Runs fn(arg) on a goroutine of its own after delay nanoseconds (GMX_FOREVER: not before gmx_timer_reset). NULL out:
- * nobody can stop it, and nothing needs to be freed; delay is not GMX_FOREVER then.
+ * it cannot be stopped, and nothing needs to be freed; delay is not GMX_FOREVER then.
  *
  * Owns: arg stays the caller's; the timer is the caller's until gmx_timer_free.
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL, or for GMX_FOREVER with a NULL out; GMX_ENOMEM.
@@ -2656,22 +2645,19 @@ GMX_MUST_USE GMX_API gmx_status gmx_after_func(int64_t delay, void (*fn)(void*),
 
 /**
  * Makes a timer with a channel of int64_t: after delay nanoseconds (GMX_FOREVER: not before gmx_timer_reset) the time
- * of gmx_now is sent to it, and then every period nanoseconds; 0: once. There is room for one time: whoever is slow loses
- * some.
+ * of gmx_now is sent to it, and then every period nanoseconds; 0: once. There is room for one time: a slow receiver
+ * loses some.
  *
- * Owns: the timer is the caller's until gmx_timer_free, and so is one reference to the channel until gmx_chan_free. Nobody
- * else may send to the channel.
+ * Owns: the timer is the caller's until gmx_timer_free, and so is one reference to the channel until gmx_chan_free.
+ * Nobody else may send to the channel.
  * Returns: GMX_OK; GMX_EINVAL if out or chan is NULL, or period is negative; GMX_ENOMEM.
  */
-GMX_MUST_USE GMX_API gmx_status gmx_timer_new(int64_t delay,
-                         int64_t period,
-                         gmx_timer *out,
-                         gmx_chan **chan);
+GMX_MUST_USE GMX_API gmx_status gmx_timer_new(int64_t delay, int64_t period, gmx_timer *out, gmx_chan **chan);
 
 /**
  * Makes a channel of int64_t that gets one value: the time of gmx_now, once delay nanoseconds have passed
- * (GMX_FOREVER: never). With a delay of 0 or less the value is in the channel when the call returns. For a gmx_select that
- * waits for several things and a moment, and for a moment that several wait for.
+ * (GMX_FOREVER: never). With a delay of 0 or less the value is in the channel when the call returns. For a gmx_select
+ * that waits for several things and a moment, and for a moment that several wait for.
  *
  * The channel brings its timer along: there is nothing to stop, and gmx_chan_free ends both, before or after the value
  * came.
@@ -2686,8 +2672,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_timer_new(int64_t delay,
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ENOMEM.
  * Since: 0.2
  */
-GMX_MUST_USE GMX_API gmx_status gmx_after(int64_t delay,
-                     gmx_chan **out);
+GMX_MUST_USE GMX_API gmx_status gmx_after(int64_t delay, gmx_chan **out);
 
 /**
  * Makes a timer that sends the time every period nanoseconds: gmx_timer_new with period twice.
@@ -2698,18 +2683,15 @@ GMX_MUST_USE GMX_API gmx_status gmx_after(int64_t delay,
 GMX_MUST_USE GMX_API gmx_status gmx_ticker_new(int64_t period, gmx_timer *out, gmx_chan **chan);
 
 /**
- * Sets a timer anew, whatever it did: it fires after delay nanoseconds (GMX_FOREVER: never), and then every period; 0: once.
- * As gmx_timer_stop first: nothing of before comes any more.
+ * Sets a timer anew, whatever it did: it fires after delay nanoseconds (GMX_FOREVER: never), and then every period; 0:
+ * once. As gmx_timer_stop first: nothing of before comes any more.
  *
  * A function that is called again and again is not called while the goroutine of the last firing has not begun.
  *
- * Owns: nothing. stopped (NULL: nobody asks) gets whether that prevented something of before.
+ * Owns: nothing. stopped (NULL: not asked for) gets whether that prevented something of before.
  * Returns: GMX_OK; GMX_ESTALE; GMX_EINVAL if period is negative; GMX_ENOMEM: it is stopped.
  */
-GMX_MUST_USE GMX_API gmx_status gmx_timer_reset(gmx_timer timer,
-                           int64_t delay,
-                           int64_t period,
-                           bool *stopped);
+GMX_MUST_USE GMX_API gmx_status gmx_timer_reset(gmx_timer timer, int64_t delay, int64_t period, bool *stopped);
 
 /**
  * Sets a timer to fire every period nanoseconds from now on: gmx_timer_reset with period twice.
@@ -2721,24 +2703,22 @@ GMX_MUST_USE GMX_API gmx_status gmx_ticker_reset(gmx_timer timer, int64_t period
 
 /**
  * Stops a timer. When it has returned no function of this timer begins any more, and no time of before can be received
- * from its channel. A function that has begun goes on.
+ * from its channel. A function that has begun continues.
  *
- * Owns: nothing. stopped (NULL: nobody asks) gets true if it was set, or had fired and nobody has received the time, or its
- * function had not begun; false if there was nothing to stop.
+ * Owns: nothing. stopped (NULL: not asked for) gets true if it was set, or had fired and the time was not received, or
+ * its function had not begun; false if there was nothing to stop.
  * Returns: GMX_OK; GMX_ESTALE.
  */
-GMX_API gmx_status gmx_timer_stop(gmx_timer timer,
-                          bool *stopped);
+GMX_API gmx_status gmx_timer_stop(gmx_timer timer, bool *stopped);
 
 /**
- * Stops a timer, as gmx_timer_stop, and gives it back. Its channel stays as long as somebody has a reference to it.
+ * Stops a timer, as gmx_timer_stop, and frees it. Its channel stays as long as there is a reference to it.
  *
  * Owns: the timer is the library's again. stopped: as gmx_timer_stop.
- * Returns: GMX_OK; GMX_ESTALE; GMX_EBUSY if nobody has a reference to its channel and somebody waits there all the same:
- * the timer is stopped only.
+ * Returns: GMX_OK; GMX_ESTALE; GMX_EBUSY if there is no reference to its channel and a caller waits there all the
+ * same: the timer is stopped only.
  */
-GMX_API gmx_status gmx_timer_free(gmx_timer timer,
-                          bool *stopped);
+GMX_API gmx_status gmx_timer_free(gmx_timer timer, bool *stopped);
 
 /* ---- Seeing inside ---------------------------------------------------------------------------------------------- */
 
@@ -2808,7 +2788,8 @@ typedef struct gmx_mem_stats {
    */
   uint64_t stacks_released;
   /**
-   * Stacks that have no guard, because there was none left: an overflow of one runs into the stack of another goroutine.
+   * Stacks that have no guard, because there was none left: an overflow of one runs into the stack of another
+   * goroutine.
    */
   uint64_t stacks_unguarded;
 } gmx_mem_stats;
@@ -2833,7 +2814,7 @@ typedef struct gmx_sched_stats {
    */
   int32_t threads;
   /**
-   * Of those, asleep for want of work.
+   * Of those, asleep because there is no work.
    */
   int32_t idlethreads;
   /**
@@ -2914,11 +2895,12 @@ GMX_MUST_USE GMX_API gmx_status gmx_read_mem_stats(struct gmx_mem_stats *out);
 
 /**
  * Gives the memory of all stacks that are kept for the next goroutines to the system at once. Without it the memory of
- * those stacks goes back that were not needed for 6 to 8 seconds, but for 1 MiB of each size. A P that is running others
- * gives back what it keeps (at most 64 stacks) when it next looks at the global queue. The address space stays reserved.
+ * those stacks goes back that were not needed for 6 to 8 seconds, except 1 MiB of each size. A P that is running
+ * others frees what it keeps (at most 64 stacks) when it next looks at the global queue. The address space stays
+ * reserved.
  *
- * Blocks: the thread, while the system takes the memory: about a microsecond for each page that was used. A goroutine's P
- * runs others meanwhile, unless it is pinned.
+ * Blocks: the thread, while the system takes the memory: about a microsecond for each page that was used. A
+ * goroutine's P runs others meanwhile, unless it is pinned.
  * Call from: every context; it does not start the runtime.
  * Safepoint: on a goroutine.
  * Migrates: on a goroutine.
@@ -2943,8 +2925,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_read_sched_stats(struct gmx_sched_stats *out
  * Safepoint: yes.
  * Migrates: yes.
  * Owns: fd stays the caller's.
- * Returns: GMX_OK; the negative errno of write; GMX_ENOMEM if there was no memory for all of it; GMX_ENOTG, GMX_EINSYSCALL;
- * GMX_ESHUTDOWN.
+ * Returns: GMX_OK; the negative errno of write; GMX_ENOMEM if there was no memory for all of it; GMX_ENOTG,
+ * GMX_EINSYSCALL; GMX_ESHUTDOWN.
  */
 GMX_API gmx_status gmx_write_heap_dump(int32_t fd);
 

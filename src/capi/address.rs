@@ -20,9 +20,8 @@ enum Word<'a> {
 }
 
 impl<'a> Word<'a> {
-    /// # Safety
-    /// `addr` and `expected` are null or point to `size` bytes; those at `addr` live until the wait is over, and are changed
-    /// by atomic operations only.
+    /// # Safety `addr` and `expected` are null or point to `size` bytes; those at `addr` live until the wait is over,
+    /// and are changed by atomic operations only.
     unsafe fn at(addr: *const c_void, expected: *const c_void, size: usize) -> Option<Word<'a>> {
         if addr.is_null()
             || expected.is_null()
@@ -53,9 +52,9 @@ impl<'a> Word<'a> {
     }
 }
 
-/// Waits until gmx_wake_address is called for addr, if the size bytes there are those at expected: a futex for goroutines and
-/// threads. Comparing and beginning to wait are one step, so a waker that changes the word first, and wakes then, is never
-/// missed. The word is the host's: the library only reads it, atomically.
+/// Waits until gmx_wake_address is called for addr, if the size bytes there are those at expected: a futex for
+/// goroutines and threads. Comparing and beginning to wait are one step, so a waker that changes the word first, and
+/// wakes then, is never missed. The word is the host's: the library only reads it, atomically.
 ///
 /// ```c
 /// while (atomic_load(&word) == 0) {
@@ -68,20 +67,21 @@ impl<'a> Word<'a> {
 /// gmx_wake_address(&word, GMX_WAKE_ALL);
 /// ```
 ///
-/// A wait may end without a reason: look at the word again, in a loop. The memory may be given back when nobody waits there
-/// any more; a late wake for memory that serves something else by then wakes a waiter there without a reason, and does
-/// no other harm.
+/// A wait may end without a reason: look at the word again, in a loop. The memory may be freed when no caller waits
+/// there any more; a late wake for memory that serves something else by then wakes a waiter there without a reason, and
+/// does no other harm.
 ///
 /// size: 1, 2, 4 or 8. timeout: nanoseconds.
 ///
-/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Blocks: the calling goroutine; on a foreign thread, the thread.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
 /// Cancellable: yes.
 /// Owns: nothing.
-/// Returns: GMX_OK when it was woken; GMX_EAGAIN if the word differed; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if addr or
-/// expected is NULL, the size is another one, or addr is not a multiple of it; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK when it was woken; GMX_EAGAIN if the word differed; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if addr
+/// or expected is NULL, the size is another one, or addr is not a multiple of it; GMX_ENOMEM; GMX_ENOTG,
+/// GMX_EINSYSCALL.
 /// Since: 0.2
 ///
 /// # Safety
@@ -106,8 +106,8 @@ pub unsafe extern "C" fn gmx_wait_on_address(
     tried(address::wait(m, addr as usize, waitq::deadline_of(timeout), || word.is_as_expected()))
 }
 
-/// Wakes those that wait for addr in gmx_wait_on_address, at most n, in the order in which they began to wait. Change the
-/// word before. addr is only a name here: the memory may be gone already.
+/// Wakes those that wait for addr in gmx_wait_on_address, at most n, in the order in which they began to wait. Change
+/// the word before. addr is only a name here: the memory may be gone already.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -115,8 +115,8 @@ pub unsafe extern "C" fn gmx_wait_on_address(
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: how many were woken, at most INT32_MAX; GMX_EINVAL if addr is NULL; GMX_ENOMEM from a thread that the library did
-/// not know and has no memory to know.
+/// Returns: how many were woken, at most INT32_MAX; GMX_EINVAL if addr is NULL; GMX_ENOMEM from a thread that the
+/// library did not know and has no memory to know.
 /// Since: 0.2
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_wake_address(addr: *const c_void, n: u32) -> gmx_status {

@@ -4,8 +4,9 @@ use super::*;
 use crate::block::barrier::Barrier;
 use crate::block::waitq;
 
-/// Where n goroutines and threads meet, again and again. GMX_BARRIER_INIT(n) makes one; nothing needs to be freed. Set n where
-/// there is no initialiser, and the rest to zero; n may change while there is no waiter. Do not copy it while there is one.
+/// Where n goroutines and threads meet, again and again. GMX_BARRIER_INIT(n) makes one; nothing needs to be freed. Set
+/// n where there is no initialiser, and the rest to zero; n may change while there is no waiter. Do not copy it while
+/// there is one.
 #[repr(C)]
 pub struct gmx_barrier {
     /// How many meet.
@@ -19,8 +20,8 @@ unsafe impl Object for gmx_barrier {
     type Is = Barrier;
 }
 
-/// Waits until n callers have arrived, this one included. In each round one of them, the last, gets *serial = true; the others
-/// get false. serial may be NULL.
+/// Waits until n callers have arrived, this one included. In each round one of them, the last, gets *serial = true; the
+/// others get false. serial may be NULL.
 ///
 /// ```c
 /// for (int i = 0; i < steps; i++) {
@@ -31,19 +32,20 @@ unsafe impl Object for gmx_barrier {
 /// }
 /// ```
 ///
-/// The barrier is ready for the next round when the first caller is back. When no further round is to come its memory may be
-/// given back then.
+/// The barrier is ready for the next round when the first caller is back. When no further round is to come its memory
+/// may be given back then.
 ///
-/// A caller that returns anything but GMX_OK has not arrived: the others wait for one more, which may be the same caller again.
+/// A caller that returns anything but GMX_OK has not arrived: the others wait for one more, which may be the same
+/// caller again.
 ///
-/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Blocks: the calling goroutine; on a foreign thread, the thread.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.
-/// Cancellable: yes: a caller that is cancelled elsewhere would leave the others waiting.
+/// Cancellable: yes: a caller that is canceled elsewhere would leave the others waiting.
 /// Owns: nothing.
-/// Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if n is 0, for a copy of a barrier with waiters, or if b is NULL or not aligned;
-/// GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if n is 0, for a copy of a barrier with waiters, or if b is NULL or not
+/// aligned; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.2
 ///
 /// # Safety
@@ -55,7 +57,8 @@ pub unsafe extern "C" fn gmx_barrier_wait(b: *mut gmx_barrier, serial: *mut bool
     unsafe { gmx_barrier_wait_timeout(b, FOREVER, serial) }
 }
 
-/// As gmx_barrier_wait, but gives up after timeout nanoseconds. With 0 or less only the last caller of a round gets through.
+/// As gmx_barrier_wait, but gives up after timeout nanoseconds. With 0 or less only the last caller of a round gets
+/// through.
 ///
 /// Blocks: as gmx_barrier_wait, no longer than timeout.
 /// Call from: G, attached thread, foreign thread.
@@ -90,7 +93,8 @@ pub unsafe extern "C" fn gmx_barrier_wait_timeout(b: *mut gmx_barrier, timeout: 
     }
 }
 
-/// How many goroutines and threads wait at a barrier: how many have arrived in this round. Otherwise as gmx_sema_waiters.
+/// How many goroutines and threads wait at a barrier: how many have arrived in this round. Otherwise as
+/// gmx_sema_waiters.
 ///
 /// Blocks: never.
 /// Call from: every context; it does not start the runtime.

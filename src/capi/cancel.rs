@@ -7,13 +7,13 @@ use crate::gmp::g::GRef;
 use crate::gmp::m::Ctx;
 use crate::protocol::park;
 
-/// A token of cancellation. When a token, or the one that it was made under, is cancelled, by hand or at its deadline,
+/// A token of cancellation. When a token, or the one that it was made under, is canceled, by hand or at its deadline,
 /// the calls that wait for an event under it end with GMX_ECANCELED: channels, select, sleep, semaphores and condition
 /// variables. The wait for a lock or for an end does not: mutex, rwmutex, once, wait group, join, leaving a scope. So a
 /// lock that is not checked is held, and a join that is not checked has waited, also in a scope that fails. The line
 /// "Cancellable" of each function says which it is.
 ///
-/// Handles are not used again. 0 is none.
+/// A handle is never used again, and 0 is no handle.
 pub type gmx_cancel = u64;
 
 /// The G whose current token the caller may change: its own, or the one that stands for the thread.
@@ -43,8 +43,8 @@ fn why(handle: gmx_cancel) -> Result<Option<Reason>, gmx_status> {
     Ok(token_of(m, handle)?.and_then(|token| cancel::reason(m, &token)))
 }
 
-/// Makes a token. It is cancelled by gmx_cancel_now, after timeout nanoseconds, or when the token parent
-/// is; parent 0 is none. Under a parent that is cancelled it is so from the beginning, and with a timeout of 0.
+/// Makes a token. It is canceled by gmx_cancel_now, after timeout nanoseconds, or when the token parent
+/// is; parent 0: there is none. Under a parent that is canceled it is so from the beginning, and with a timeout of 0.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -52,7 +52,7 @@ fn why(handle: gmx_cancel) -> Result<Option<Reason>, gmx_status> {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: the token is the caller's until gmx_cancel_free.
-/// Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ESTALE for a parent that is none; GMX_ENOMEM.
+/// Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ESTALE for a parent that is not valid; GMX_ENOMEM.
 /// Since: 0.1
 ///
 /// # Safety
@@ -81,8 +81,8 @@ pub unsafe extern "C" fn gmx_cancel_new(parent: gmx_cancel, timeout: i64, out: *
     }
 }
 
-/// Cancels a token and all that were made under it. Whoever waits under one of them goes on with GMX_ECANCELED, and so
-/// does whoever is about to wait; what they would have waited for is as it was.
+/// Cancels a token and all that were made under it. A wait under one of them ends with GMX_ECANCELED, and
+/// so does the next one; what it would have waited for is unchanged.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -90,7 +90,7 @@ pub unsafe extern "C" fn gmx_cancel_new(parent: gmx_cancel, timeout: i64, out: *
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: GMX_OK, also if it was cancelled already; GMX_ESTALE.
+/// Returns: GMX_OK, also if it was canceled already; GMX_ESTALE.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_cancel_now(token: gmx_cancel) -> gmx_status {
@@ -103,7 +103,7 @@ pub extern "C" fn gmx_cancel_now(token: gmx_cancel) -> gmx_status {
 }
 
 /// As gmx_cancel_now, with a reason of the caller's own for gmx_cancel_reason to tell, of this token and of those that
-/// were made under it. What waits ends with GMX_ECANCELED all the same. If the token was cancelled before, its reason
+/// were made under it. What waits ends with GMX_ECANCELED all the same. If the token was canceled before, its reason
 /// stays.
 ///
 /// reason: any status below 0, of the library or of the program.
@@ -114,7 +114,7 @@ pub extern "C" fn gmx_cancel_now(token: gmx_cancel) -> gmx_status {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: GMX_OK, also if it was cancelled already; GMX_EINVAL if reason is not below 0; GMX_ESTALE.
+/// Returns: GMX_OK, also if it was canceled already; GMX_EINVAL if reason is not below 0; GMX_ESTALE.
 /// Since: 0.2
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_cancel_now_because(token: gmx_cancel, reason: gmx_status) -> gmx_status {
@@ -127,10 +127,10 @@ pub extern "C" fn gmx_cancel_now_because(token: gmx_cancel, reason: gmx_status) 
     }
 }
 
-/// Why a token is cancelled. 0: the caller's current one.
+/// Why a token is canceled. 0: the caller's current one.
 ///
-/// reason: GMX_OK if it is not cancelled, or there is none; GMX_ECANCELED by gmx_cancel_now; GMX_ETIMEDOUT by its
-/// deadline; or what gmx_cancel_now_because was given. A token that is cancelled with one above it has that one's
+/// reason: GMX_OK if it is not canceled, or there is none; GMX_ECANCELED by gmx_cancel_now; GMX_ETIMEDOUT by its
+/// deadline; or what gmx_cancel_now_because was given. A token that is canceled with one above it has that one's
 /// reason.
 ///
 /// Blocks: never.
@@ -160,7 +160,7 @@ pub unsafe extern "C" fn gmx_cancel_reason(token: gmx_cancel, reason: *mut gmx_s
     }
 }
 
-/// When a token is cancelled at the latest, on the clock of gmx_now: the earliest of its own deadline and those above
+/// When a token is canceled at the latest, on the clock of gmx_now: the earliest of its own deadline and those above
 /// it. 0: the caller's current one.
 ///
 /// deadline: INT64_MAX if there is none.
@@ -192,9 +192,9 @@ pub unsafe extern "C" fn gmx_cancel_deadline(token: gmx_cancel, deadline: *mut i
     }
 }
 
-/// Whether a token is cancelled, for a loop that waits for nothing. 0: the caller's current one.
+/// Whether a token is canceled, for a loop that waits for nothing. 0: the caller's current one.
 ///
-/// A stale token counts as cancelled: an answer of true stays true when the token is freed, and a loop ends although
+/// A stale token counts as canceled: an answer of true stays true when the token is freed, and a loop ends although
 /// its token is gone. gmx_cancel_reason tells the two apart.
 ///
 /// Blocks: never.
@@ -203,7 +203,7 @@ pub unsafe extern "C" fn gmx_cancel_deadline(token: gmx_cancel, deadline: *mut i
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: true if it is cancelled or stale; false if it is not cancelled, for 0 if there is none, and on a thread
+/// Returns: true if it is canceled or stale; false if it is not canceled, for 0 if there is none, and on a thread
 /// that the library did not know and has no memory to know.
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -212,18 +212,18 @@ pub extern "C" fn gmx_cancel_is_cancelled(token: gmx_cancel) -> bool {
 }
 
 /// Makes a token the caller's current one: from now on it ends what the caller waits for, as "Cancellable" of each
-/// function says. 0: none. A goroutine begins with none, but for one that a scope has spawned, and ends with its own;
+/// function says. 0: none. A goroutine begins with none, except one that a scope has spawned, and ends with its own;
 /// an attached thread begins with the thread's, and has none after gmx_detach_thread.
 ///
 /// previous: where the former one is written, unless NULL: to be used again afterwards, also if it was freed meanwhile
-/// while it is under a token, or the current one of somebody.
+/// while it is under a token, or is the current token of a goroutine or thread.
 ///
 /// Blocks: never.
 /// Call from: every context but a scheduler's callback and a foreign thread that has stopped the world.
 /// Safepoint: no.
 /// Migrates: no.
 /// Cancellable: no.
-/// Owns: the token lives on, if it is freed, as long as it is somebody's current one.
+/// Owns: a token that is freed lives on as long as it is the current token of a goroutine or thread.
 /// Returns: GMX_OK; GMX_ESTALE; GMX_ENOTG.
 /// Since: 0.1
 ///
@@ -281,7 +281,7 @@ pub extern "C" fn gmx_cancel_locks(too: bool) -> bool {
 }
 
 /// Begins a shield around the caller: until gmx_cancel_unshield no token ends what the caller waits for. It is for code
-/// that cleans up in a goroutine that is cancelled, and has to wait for that. Shields nest. A token that is cancelled
+/// that cleans up in a goroutine that is canceled, and has to wait for that. Shields nest. A token that is canceled
 /// meanwhile stays so: gmx_cancel_reason tells it, and the first wait behind the shield ends with GMX_ECANCELED.
 ///
 /// ```c
@@ -349,7 +349,7 @@ pub extern "C" fn gmx_cancel_current() -> gmx_cancel {
     }
 }
 
-/// Cancels the goroutine g, which was spawned with GMX_SPAWN_CANCELLABLE: its own token is cancelled, so that its waits
+/// Cancels the goroutine g, which was spawned with GMX_SPAWN_CANCELLABLE: its own token is canceled, so that its waits
 /// for events end with GMX_ECANCELED, the one that it is in and those to come, and so do those of whatever is below
 /// that token. It is not stopped: it ends when it returns. gmx_cancel_reason says the reason of the token: a status, or
 /// any other number below zero.
@@ -372,7 +372,7 @@ pub extern "C" fn gmx_cancel_current() -> gmx_cancel {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: GMX_OK, also if it was cancelled already, which keeps the first reason; GMX_ESTALE: it has ended;
+/// Returns: GMX_OK, also if it was canceled already, which keeps the first reason; GMX_ESTALE: it has ended;
 /// GMX_EPERM: it was spawned without GMX_SPAWN_CANCELLABLE; GMX_EINVAL: reason is not below zero.
 /// Since: 0.2
 #[unsafe(no_mangle)]
@@ -384,7 +384,7 @@ pub extern "C" fn gmx_cancel_g(g: gmx_g, reason: gmx_status) -> gmx_status {
     }
 }
 
-/// Gives a token back. It is not cancelled by that: whoever waits under it waits on, and tokens that were made under
+/// Frees a token. It is not canceled by that: waits under it continue, and tokens that were made under
 /// it, and its deadline, do what they did.
 ///
 /// Blocks: never.

@@ -9,7 +9,7 @@ use crate::sys::call;
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
-/// A channel: values of one size, from whoever sends to whoever receives, first in first out.
+/// A channel: values of one size, from senders to receivers, first in first out.
 pub struct gmx_chan {
     _opaque: [u8; 0],
 }
@@ -66,7 +66,7 @@ unsafe fn chan<'a>(m: MRef, c: *mut gmx_chan) -> Option<&'a Chan> {
 /// GMX_ENOMEM if it gets no memory. For senders that must not wait for the receivers, such as callbacks of a library.
 /// Senders that are faster than the receivers for long fill the memory; a bound is what slows them down. The values lie
 /// in segments of about 1 KiB (or one value, if that is larger). A segment is allocated when the ones before it are
-/// full, and freed when its values have been received, but for two that the channel keeps.
+/// full, and freed when its values have been received, except two that the channel keeps.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -101,15 +101,15 @@ pub unsafe extern "C" fn gmx_chan_new(elem_size: usize, capacity: usize, chan: *
 }
 
 /// As gmx_chan_new, with so many references at once, one for each user of the channel. The rule by which a program
-/// neither leaks channels nor frees them too early: whoever uses a channel has a reference of its own, and gives that
+/// neither leaks channels nor frees them too early: each user of a channel has a reference of its own, and frees that
 /// back by gmx_chan_free when it will not use the channel any more; a reference that lies in a message belongs to
-/// whoever takes the message. So nobody needs to know who is the last user.
+/// the receiver of the message. So no user needs to know which user is the last.
 ///
 /// For a request and its reply: the client makes the reply's channel with a capacity of 1 and two references, and sends
 /// the pointer with the request. The server sends the reply, which never waits, and frees. The client receives, or
-/// gives up after a while, and frees. Whoever is second frees the channel. If the request could not be sent, the client
-/// frees both. Whoever closes the channel of requests receives what is left in it, and frees the reference in each: the
-/// values in a channel are bytes to the library.
+/// gives up after a while, and frees. The second of the two frees the channel. If the request could not be sent, the
+/// client frees both. The side that closes the channel of requests receives what is left in it, and frees the reference
+/// in each: the values in a channel are bytes to the library.
 ///
 /// ```c
 /// gmx_status s = gmx_chan_new_refs(sizeof answer, 1, 2, &ask.reply); // for me, and for the server
@@ -125,7 +125,7 @@ pub unsafe extern "C" fn gmx_chan_new(elem_size: usize, capacity: usize, chan: *
 /// Safepoint: no.
 /// Migrates: no.
 /// Cancellable: no.
-/// Owns: the caller has so many references; one gmx_chan_free gives back each.
+/// Owns: the caller has so many references; each is freed by one gmx_chan_free.
 /// Returns: GMX_OK; GMX_EINVAL if refs is 0, the size of everything does not fit, or chan is NULL; GMX_ENOMEM.
 /// Since: 0.2
 ///
@@ -151,7 +151,7 @@ pub unsafe extern "C" fn gmx_chan_new_refs(
     }
 }
 
-/// One more reference to a channel, for another who uses it and will call gmx_chan_free.
+/// One more reference to a channel, for another user, which will call gmx_chan_free.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -170,8 +170,8 @@ pub unsafe extern "C" fn gmx_chan_ref(chan: *mut gmx_chan) -> gmx_status {
     unsafe { with(chan, |_, c| map(c.add_ref())) }
 }
 
-/// Gives a reference to a channel back; the last one frees the channel with the values in it. Whoever waits at a
-/// channel must have a reference that outlives the wait: its own, or that of somebody who waits for it.
+/// Frees a reference to a channel; the last one frees the channel with the values in it. A caller that waits at a
+/// channel needs a reference that outlives the wait: its own, or that of a caller that waits for its end.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -179,7 +179,7 @@ pub unsafe extern "C" fn gmx_chan_ref(chan: *mut gmx_chan) -> gmx_status {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: takes one reference, if GMX_OK.
-/// Returns: GMX_OK; GMX_EBUSY if it is the last one and somebody waits there: nothing has changed; GMX_EINVAL if chan
+/// Returns: GMX_OK; GMX_EBUSY if it is the last one and a caller waits there: nothing has changed; GMX_EINVAL if chan
 /// is NULL or no channel of this process.
 /// Since: 0.1
 ///
@@ -306,15 +306,15 @@ unsafe fn try_transfer_slow(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_stat
 }
 
 /// Sends a value: gives it to a receiver that waits, or puts it behind the others, or waits for either. NULL as a
-/// channel waits for ever.
+/// channel waits forever.
 ///
-/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Blocks: the calling goroutine; on a foreign thread, the thread.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.
 /// Cancellable: yes.
 /// Owns: the bytes at elem are copied, once.
-/// Returns: GMX_OK: it was received, or will be if somebody receives; GMX_ECLOSED: the channel is closed, or was while
+/// Returns: GMX_OK: it was received, or will be by the next receiver; GMX_ECLOSED: the channel is closed, or was while
 /// it waited; GMX_ECANCELED; GMX_ENOMEM if the channel has no bound, and there is no memory for the value; GMX_EINVAL
 /// if chan is no channel of this process, or elem is NULL and values have a size; GMX_ENOTG, GMX_EINSYSCALL. If it is
 /// not GMX_OK nothing was sent.
@@ -330,9 +330,9 @@ pub unsafe extern "C" fn gmx_chan_send(chan: *mut gmx_chan, elem: *const c_void)
 }
 
 /// Receives a value: the oldest in the channel, or that of a sender that waits, or waits for one. NULL as a channel
-/// waits for ever.
+/// waits forever.
 ///
-/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Blocks: the calling goroutine; on a foreign thread, the thread.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.
@@ -433,7 +433,7 @@ pub unsafe extern "C" fn gmx_chan_recv_timeout(chan: *mut gmx_chan, elem: *mut c
     unsafe { transfer(chan, Op::Recv, elem.cast(), timeout) }
 }
 
-/// Closes a channel: nothing can be sent any more. What is in it can still be received; who waits is told.
+/// Closes a channel: nothing can be sent any more. What is in it can still be received; waits at it end.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -470,10 +470,10 @@ pub unsafe extern "C" fn gmx_chan_close(chan: *mut gmx_chan) -> gmx_status {
 /// gmx_chan_close_drop(lines, drop_line, NULL); // enough lines: the senders may stop
 /// ```
 ///
-/// Blocks: never, but for what drop does.
+/// Blocks: never, except for what drop does.
 /// Call from: every context.
-/// Safepoint: no, but for what drop does.
-/// Migrates: no, but for what drop does.
+/// Safepoint: no, except for what drop does.
+/// Migrates: no, except for what drop does.
 /// Cancellable: no.
 /// Owns: nothing; the reference stays. Each value is drop's.
 /// Returns: GMX_OK, also if it was closed already; GMX_EINVAL if chan is NULL or no channel of this process.
@@ -559,7 +559,7 @@ pub unsafe extern "C" fn gmx_chan_is_closed(chan: *mut gmx_chan) -> bool {
 }
 
 /// How many goroutines and threads wait at a channel, to send and to receive: for tests, dumps and metrics. A
-/// gmx_select counts once for each of its cases, but for those that end in READY. Both numbers are of one moment. The
+/// gmx_select counts once for each of its cases, except those that end in READY. Both numbers are of one moment. The
 /// call looks at every waiter, and holds the channel meanwhile.
 ///
 /// ```c
@@ -608,7 +608,7 @@ pub unsafe extern "C" fn gmx_chan_waiters(
 /// receive (a send) would not wait at that moment. So a value can be made when there is a place for it. Another may be
 /// faster until the caller comes to it, so the caller tries without waiting, and selects again if that is GMX_EAGAIN.
 /// All that wait for the same moment are woken. Those that wait to send and receive come first. Two that wait for each
-/// other in this way, at a channel without room, wait for ever: one of them has to send or receive.
+/// other in this way, at a channel without room, wait forever: one of them has to send or receive.
 ///
 /// ```c
 /// gmx_select_case cases[] = {GMX_SEND_READY(frames), GMX_RECV(stop, NULL)};
@@ -619,16 +619,16 @@ pub unsafe extern "C" fn gmx_chan_waiters(
 /// }
 /// ```
 ///
-/// Blocks: the goroutine, or the thread of a caller that is none; never if timeout is 0.
+/// Blocks: the calling goroutine; on a foreign thread, the thread; never if timeout is 0.
 /// Call from: G, attached thread, foreign thread; with timeout 0 every context.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.
 /// Cancellable: yes.
 /// Owns: the cases, until it returns.
 /// Returns: GMX_OK: the case chosen was done; GMX_ECLOSED: the channel of the case chosen is closed (and a receiver's
-/// value zero); GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is none, a channel that is none of
-/// this process, or nothing to send, or cases is NULL and n is not 0, or not aligned; GMX_ENOMEM if there is no memory
-/// for the timer, or for what a case sends to a channel without a bound, and no case was done; GMX_ENOTG,
+/// value zero); GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is not one of these, a channel that
+/// is none of this process, or nothing to send, or cases is NULL and n is not 0, or not aligned; GMX_ENOMEM if there is
+/// no memory for the timer, or for what a case sends to a channel without a bound, and no case was done; GMX_ENOTG,
 /// GMX_EINSYSCALL. chosen, which may be NULL, is always written: n if no case was chosen.
 /// Since: 0.1
 ///

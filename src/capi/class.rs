@@ -4,12 +4,12 @@ use super::*;
 use crate::block::{class, waitq};
 use std::ffi::{c_char, c_void};
 
-/// A class of blocking calls, of which so many run at a time. Handles are not used again. 0 is none.
+/// A class of blocking calls, of which so many run at a time. A handle is never used again, and 0 is no handle.
 pub type gmx_class = u64;
 
-/// Makes a class of calls of which no more than limit run at a time: for foreign code that computes for long (a library for linear
-/// algebra, with threads of its own), which would hold up its P as an ordinary call, and would take a thread for each
-/// goroutine as gmx_blocking.
+/// Makes a class of calls of which no more than limit run at a time: for foreign code that computes for long (a library
+/// for linear algebra, with threads of its own), which would hold up its P as an ordinary call, and would take a thread
+/// for each goroutine as gmx_blocking.
 ///
 /// name: shown in dumps as what the calls wait for that wait their turn; copied, 31 bytes are kept. NULL: none.
 ///
@@ -66,10 +66,10 @@ pub extern "C" fn gmx_class_free(class: gmx_class) -> gmx_status {
     }
 }
 
-/// As gmx_blocking, when it is the caller's turn: calls of a class run in the order in which they came, limit at a time. A goroutine
-/// that ends in fn by gmx_goexit gives its turn back; a thread of the host that ends there keeps it.
+/// As gmx_blocking, when it is the caller's turn: calls of a class run in the order in which they came, limit at a
+/// time. A goroutine that ends in fn by gmx_goexit gives its turn back; a thread of the host that ends there keeps it.
 ///
-/// timeout: how long the caller waits for its turn, in nanoseconds; GMX_FOREVER for ever, 0 only looks.
+/// timeout: how long the caller waits for its turn, in nanoseconds; GMX_FOREVER: without an end, 0: only looks.
 ///
 /// Blocks: the goroutine, or the thread, until it is its turn, and as long as fn does.
 /// Call from: G, attached thread, foreign thread.
@@ -77,8 +77,8 @@ pub extern "C" fn gmx_class_free(class: gmx_class) -> gmx_status {
 /// Migrates: yes.
 /// Cancellable: the wait for the turn.
 /// Owns: arg stays the caller's.
-/// Returns: GMX_OK when fn has returned; and without a call of fn: GMX_EINVAL if fn is NULL; GMX_ESTALE; GMX_ETIMEDOUT; GMX_ECANCELED;
-/// GMX_ENOMEM; GMX_EINSYSCALL, GMX_ENOTG.
+/// Returns: GMX_OK when fn has returned; and without a call of fn: GMX_EINVAL if fn is NULL; GMX_ESTALE; GMX_ETIMEDOUT;
+/// GMX_ECANCELED; GMX_ENOMEM; GMX_EINSYSCALL, GMX_ENOTG.
 /// Since: 0.2
 #[must_use]
 #[unsafe(no_mangle)]

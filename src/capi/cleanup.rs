@@ -4,8 +4,8 @@ use super::*;
 use crate::block::cleanup::{self, Cleanup};
 use std::ffi::c_void;
 
-/// A function that is to run when the goroutine ends. What is in it is the library's, from gmx_cleanup_push on until it is popped
-/// or has run. It may lie in the frame of the function that pushes it, if that pops it before it returns.
+/// A function that is to run when the goroutine ends. What is in it is the library's, from gmx_cleanup_push on until it
+/// is popped or has run. It may lie in the frame of the function that pushes it, if that pops it before it returns.
 #[repr(C)]
 pub struct gmx_cleanup {
     pub r#fn: Option<extern "C" fn(*mut c_void)>,
@@ -26,13 +26,14 @@ unsafe fn node<'a>(c: *mut gmx_cleanup) -> Option<&'a mut Cleanup> {
     Some(unsafe { &mut *c.cast::<Cleanup>() })
 }
 
-/// Has fn(arg) called if the calling goroutine ends before gmx_cleanup_pop, by gmx_goexit wherever that is, or by the return of its
-/// function. What was pushed last is called first, all of it before the destructors of keys, on the goroutine, which may wait
-/// there, but not call gmx_goexit. On an attached thread nothing is called for what was not popped.
+/// Has fn(arg) called if the calling goroutine ends before gmx_cleanup_pop, by gmx_goexit wherever that is, or by the
+/// return of its function. What was pushed last is called first, all of it before the destructors of keys, on the
+/// goroutine, which may wait there, but not call gmx_goexit. On an attached thread nothing is called for what was not
+/// popped.
 ///
-/// A node in the frame of a function must be popped before the function returns. A goroutine whose function returns with a node in
-/// its frames ends the process, with a report. A node elsewhere (in an object of the heap, or among the arguments of
-/// gmx_spawn_copy) may be left to the return.
+/// A node in the frame of a function must be popped before the function returns. A goroutine whose function returns
+/// with a node in its frames ends the process, with a report. A node elsewhere (in an object of the heap, or among the
+/// arguments of gmx_spawn_copy) may be left to the return.
 ///
 /// ```c
 /// gmx_cleanup c;
@@ -48,8 +49,8 @@ unsafe fn node<'a>(c: *mut gmx_cleanup) -> Option<&'a mut Cleanup> {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: c is the library's until it is popped or its function is called.
-/// Returns: GMX_OK; GMX_EINVAL if c or fn is NULL, c is not aligned, or c was pushed last already; GMX_ENOTG on a foreign thread or in
-/// a scheduler's callback.
+/// Returns: GMX_OK; GMX_EINVAL if c or fn is NULL, c is not aligned, or c was pushed last already; GMX_ENOTG on a
+/// foreign thread or in a scheduler's callback.
 /// Since: 0.2
 ///
 /// # Safety
@@ -76,12 +77,12 @@ pub unsafe extern "C" fn gmx_cleanup_push(
 ///
 /// Blocks: as the function does.
 /// Call from: G, attached thread, also in a syscall or a stopped world.
-/// Safepoint: no, but for what the function does.
+/// Safepoint: no, except for what the function does.
 /// Migrates: as the function does.
-/// Cancellable: no, but for what the function does.
+/// Cancellable: no, except for what the function does.
 /// Owns: c is the caller's again.
-/// Returns: GMX_OK; GMX_EINVAL if c is NULL or not aligned; GMX_EPERM if c is not what was pushed last; GMX_ENOTG on a foreign thread or
-/// in a scheduler's callback.
+/// Returns: GMX_OK; GMX_EINVAL if c is NULL or not aligned; GMX_EPERM if c is not what was pushed last; GMX_ENOTG on a
+/// foreign thread or in a scheduler's callback.
 /// Since: 0.2
 ///
 /// # Safety

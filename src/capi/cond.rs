@@ -4,8 +4,8 @@ use super::*;
 use crate::block::cond::Cond;
 use crate::block::waitq;
 
-/// Where goroutines and threads wait for something that a mutex guards. Zero is ready; nothing needs to be freed. Do not copy
-/// it once somebody has waited.
+/// Where goroutines and threads wait for something that a mutex guards. Zero is ready; nothing needs to be freed. Do
+/// not copy it once a caller has waited.
 #[repr(C)]
 pub struct gmx_cond {
     pub mutex: u64,
@@ -20,17 +20,17 @@ unsafe impl Object for gmx_cond {
 /// Unlocks the mutex and waits for a signal, as one step, and locks the mutex again. Look in a loop whether what it
 /// waits for is there: others may have been faster.
 ///
-/// When it returns the caller has the mutex, whatever it returns. Whatever it returns, but for a wrong call, the mutex was
-/// unlocked meanwhile and others could run: also if the wait was refused, or timeout is past.
+/// When it returns the caller has the mutex, whatever it returns. Whatever it returns, except for a wrong call, the
+/// mutex was unlocked meanwhile and others could run: also if the wait was refused, or timeout is past.
 ///
-/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Blocks: the calling goroutine; on a foreign thread, the thread.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: yes, but for a wrong call.
-/// Migrates: yes, but for a wrong call.
+/// Safepoint: yes, except for a wrong call.
+/// Migrates: yes, except for a wrong call.
 /// Cancellable: the wait for the signal, not the lock after it.
 /// Owns: the mutex, as before.
-/// Returns: GMX_OK after a signal; GMX_ECANCELED; GMX_EPERM if the caller does not have the mutex; GMX_EINVAL while others
-/// wait with another mutex, for a copy of one that was used, or if c or m is NULL or not aligned; GMX_ENOTG,
+/// Returns: GMX_OK after a signal; GMX_ECANCELED; GMX_EPERM if the caller does not have the mutex; GMX_EINVAL while
+/// others wait with another mutex, for a copy of one that was used, or if c or m is NULL or not aligned; GMX_ENOTG,
 /// GMX_EINSYSCALL.
 /// Since: 0.1
 ///
@@ -48,8 +48,8 @@ pub unsafe extern "C" fn gmx_cond_wait(c: *mut gmx_cond, m: *mut gmx_mutex) -> g
 ///
 /// Blocks: as gmx_cond_wait: for a signal no longer than timeout, then for the mutex.
 /// Call from: G, attached thread, foreign thread.
-/// Safepoint: yes, but for a wrong call.
-/// Migrates: yes, but for a wrong call.
+/// Safepoint: yes, except for a wrong call.
+/// Migrates: yes, except for a wrong call.
 /// Cancellable: the wait for the signal, not the lock after it.
 /// Owns: the mutex, as before.
 /// Returns: as gmx_cond_wait; GMX_ETIMEDOUT; GMX_ENOMEM.
@@ -68,7 +68,7 @@ pub unsafe extern "C" fn gmx_cond_wait_timeout(c: *mut gmx_cond, m: *mut gmx_mut
     }
 }
 
-/// Wakes the one who has waited longest, if anybody waits. The caller may have the mutex, and need not.
+/// Wakes the caller that has waited longest, if any waits. The calling goroutine may have the mutex, and need not.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -91,7 +91,7 @@ pub unsafe extern "C" fn gmx_cond_signal(c: *mut gmx_cond) -> gmx_status {
     }
 }
 
-/// Wakes all who wait.
+/// Wakes all waiters.
 ///
 /// Blocks: never.
 /// Call from: every context.

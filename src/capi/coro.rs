@@ -5,11 +5,11 @@ use crate::gmp::g::{GName, gflag};
 use crate::protocol::{coro, store};
 use std::ffi::c_void;
 
-/// A coroutine: the handle of its goroutine, which gmx_self() gives inside. 0 is none.
+/// A coroutine: the handle of its goroutine, which gmx_self() returns inside. 0 is no coroutine.
 pub type gmx_coro = u64;
 
-/// Makes a coroutine: a goroutine that runs fn(arg), but only while another goroutine waits for it in gmx_coro_switch. It
-/// begins with the first switch. What generators and iterators are made of:
+/// Makes a coroutine: a goroutine that runs fn(arg), but only while another goroutine waits for it in gmx_coro_switch.
+/// It begins with the first switch. What generators and iterators are made of:
 ///
 /// ```c
 /// struct squares { int n; }; // what both sides know
@@ -88,26 +88,27 @@ pub unsafe extern "C" fn gmx_coro_new(
 }
 
 /// Resumes a coroutine: the caller waits until the coroutine yields or ends. Called by the coroutine itself (co is
-/// gmx_self()), it yields: the coroutine stands still, and its resumer continues. What each side wrote to memory before the
-/// switch, the other side sees.
+/// gmx_self()), it yields: the coroutine stands still, and its resumer continues. What each side wrote to memory before
+/// the switch, the other side sees.
 ///
-/// Any goroutine or thread may resume a coroutine that stands still, each time another one. The coroutine runs in the time
-/// slice of its resumer, on the resumer's thread if neither is locked to its own (gmx_lock_os_thread) and the resumer is no
-/// attached or foreign thread; such a switch costs what gmx_yield does. Otherwise it goes through the run queue.
+/// Any goroutine or thread may resume a coroutine that stands still, each time another one. The coroutine runs in the
+/// time slice of its resumer, on the resumer's thread if neither is locked to its own (gmx_lock_os_thread) and the
+/// resumer is no attached or foreign thread; such a switch costs what gmx_yield does. Otherwise it goes through the run
+/// queue.
 ///
-/// If the coroutine waits for something else, its resumer waits too, and nothing ends that wait early. A C++ exception that
-/// leaves the coroutine's function ends the process.
+/// If the coroutine waits for something else, its resumer waits too, and nothing ends that wait early. A C++ exception
+/// that leaves the coroutine's function ends the process.
 ///
-/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Blocks: the calling goroutine; on a foreign thread, the thread.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
 /// Cancellable: no.
 /// Owns: with GMX_ECLOSED the coroutine is the library's again.
-/// Returns: to the resumer GMX_OK when the coroutine has yielded, GMX_ECLOSED when its function has ended: the handle is stale
-/// then. To the coroutine GMX_OK when it is resumed; GMX_ECANCELED when somebody wants it to end (gmx_coro_free), then and from
-/// then on at once. GMX_EBUSY if the coroutine runs or waits, for another resumer; GMX_EINVAL for a goroutine that is no
-/// coroutine; GMX_ESTALE; GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: to the resumer GMX_OK when the coroutine has yielded, GMX_ECLOSED when its function has ended: the handle
+/// is stale then. To the coroutine GMX_OK when it is resumed; GMX_ECANCELED when it is to end (gmx_coro_free), then and
+/// from then on at once. GMX_EBUSY if the coroutine runs or waits, for another resumer; GMX_EINVAL for a goroutine that
+/// is no coroutine; GMX_ESTALE; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.2
 #[must_use]
 #[unsafe(no_mangle)]
@@ -118,18 +119,18 @@ pub extern "C" fn gmx_coro_switch(co: gmx_coro) -> gmx_status {
     }
 }
 
-/// Ends a coroutine that stands still. If it has begun, it is resumed once more, its yield returns GMX_ECANCELED, and the caller
-/// waits until its function has ended; so the function can give back what it owns. One that never began ends without being
-/// run. A coroutine whose function has ended needs no gmx_coro_free.
+/// Ends a coroutine that stands still. If it has begun, it is resumed once more, its yield returns GMX_ECANCELED, and
+/// the caller waits until its function has ended; so the function can free what it owns. One that never began ends
+/// without being run. A coroutine whose function has ended needs no gmx_coro_free.
 ///
-/// Blocks: the goroutine, or the thread of a caller that is none, until the coroutine's function has ended.
+/// Blocks: the calling goroutine; on a foreign thread, the thread, until the coroutine's function has ended.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
 /// Cancellable: no.
 /// Owns: the coroutine is the library's again.
-/// Returns: GMX_OK; GMX_ESTALE if it has ended, or never was; GMX_EBUSY if it runs or waits; GMX_EDEADLK for the coroutine
-/// itself; GMX_EINVAL for a goroutine that is no coroutine; GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK; GMX_ESTALE if it has ended, or never was; GMX_EBUSY if it runs or waits; GMX_EDEADLK for the
+/// coroutine itself; GMX_EINVAL for a goroutine that is no coroutine; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.2
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_coro_free(co: gmx_coro) -> gmx_status {

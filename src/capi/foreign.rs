@@ -10,8 +10,8 @@ use crate::sync::Ordering;
 use crate::sys::arch::stack_pointer;
 use std::ffi::c_void;
 
-/// Makes the calling thread a goroutine of its own, which holds a P, until gmx_detach_thread or the end of the thread. It
-/// runs on the thread's own stack and is tied to it.
+/// Makes the calling thread a goroutine of its own, which holds a P, until gmx_detach_thread or the end of the thread.
+/// It runs on the thread's own stack and is tied to it.
 ///
 /// Blocks: the thread, until it has a P.
 /// Call from: foreign threads.
@@ -19,7 +19,8 @@ use std::ffi::c_void;
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: GMX_OK; GMX_EPERM if it is attached, or on a goroutine; GMX_EINSYSCALL; GMX_ENOTG; GMX_ENOMEM; GMX_ESHUTDOWN.
+/// Returns: GMX_OK; GMX_EPERM if it is attached, or on a goroutine; GMX_EINSYSCALL; GMX_ENOTG; GMX_ENOMEM;
+/// GMX_ESHUTDOWN.
 /// Since: 0.1
 #[must_use]
 #[unsafe(no_mangle)]
@@ -51,7 +52,8 @@ pub extern "C" fn gmx_attach_thread() -> gmx_status {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: GMX_OK; GMX_EPERM if the thread is not attached, or within gmx_callback; GMX_ENOTG in a scheduler's callback.
+/// Returns: GMX_OK; GMX_EPERM if the thread is not attached, or within gmx_callback; GMX_ENOTG in a scheduler's
+/// callback.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_detach_thread() -> gmx_status {
@@ -74,9 +76,10 @@ pub extern "C" fn gmx_detach_thread() -> gmx_status {
     GMX_OK
 }
 
-/// Runs fn(arg) as a goroutine on this very thread, whatever the thread is: a thread of the host becomes one for the call
-/// (the first call of a thread makes it known, later ones cost tens of nanoseconds; it is forgotten when the thread ends).
-/// A goroutine just calls fn; one in a syscall leaves it for the call, and stays on its thread meanwhile. Calls nest.
+/// Runs fn(arg) as a goroutine on this very thread, whatever the thread is: a thread of the host becomes one for the
+/// call (the first call of a thread makes it known, later ones cost tens of nanoseconds; it is forgotten when the
+/// thread ends). A goroutine just calls fn; one in a syscall leaves it for the call, and stays on its thread meanwhile.
+/// Calls nest.
 ///
 /// Blocks: the thread, until it has a P; and as long as fn does.
 /// Call from: every context but a scheduler's callback and a stopped world.

@@ -8,10 +8,10 @@ use crate::protocol::{lockedm, park, store};
 use crate::sched::{keys, run};
 use std::ffi::{c_char, c_void};
 
-/// A goroutine, for ever: handles are not used again. 0 is none.
+/// A goroutine: a handle is never used again, and 0 is no goroutine.
 pub type gmx_g = u64;
 
-/// A key for goroutine-local values. 0 is none.
+/// A key for goroutine-local values. 0 is no key.
 pub type gmx_key = u32;
 
 /// gmx_spawn_opts.flags: the goroutine can be joined, and must be joined or detached.
@@ -38,7 +38,7 @@ pub const GMX_SPAWN_WIPE: u32 = 4;
 /// GMX_SPAWN_CHILD_FIRST.
 pub const GMX_SPAWN_LAST: u32 = 8;
 /// gmx_spawn_opts.flags: the new goroutine is under the caller's current token from its start, until gmx_cancel_use
-/// says otherwise, and the token lives as long. Without it a goroutine begins under none, but for one of a scope.
+/// says otherwise, and the token lives as long. Without it a goroutine begins under none, except one of a scope.
 pub const GMX_SPAWN_INHERIT: u32 = 16;
 
 /// gmx_spawn_opts.flags: the goroutine has a token of its own, which gmx_cancel_g cancels by the goroutine's handle. It
@@ -155,7 +155,7 @@ fn submit(m: MRef, gp: GRef) -> gmx_status {
 ///
 /// Blocks: never.
 /// Call from: every context.
-/// Safepoint: no, but for GMX_SPAWN_CHILD_FIRST.
+/// Safepoint: no; yes with GMX_SPAWN_CHILD_FIRST.
 /// Migrates: with GMX_SPAWN_CHILD_FIRST on a goroutine.
 /// Cancellable: no.
 /// Owns: a joinable goroutine's descriptor is the caller's until gmx_join or gmx_detach.
@@ -363,7 +363,7 @@ pub(super) unsafe fn copy_name(name: *const c_char) -> GName {
 ///
 /// timeout: nanoseconds; GMX_FOREVER; 0 only looks.
 ///
-/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Blocks: the calling goroutine; on a foreign thread, the thread.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
@@ -389,7 +389,7 @@ pub extern "C" fn gmx_join(g: gmx_g, timeout: i64) -> gmx_status {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: the goroutine's descriptor is the library's again.
-/// Returns: GMX_OK; GMX_ESTALE; GMX_EINVAL if it cannot be joined; GMX_EBUSY while somebody waits for it.
+/// Returns: GMX_OK; GMX_ESTALE; GMX_EINVAL if it cannot be joined; GMX_EBUSY while another caller waits for it.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_detach(g: gmx_g) -> gmx_status {
@@ -547,13 +547,13 @@ pub extern "C" fn gmx_num_g() -> i64 {
 /// so what commit uses may lie on its stack. If commit returns false the goroutine is not parked. commit must not
 /// block. A NULL commit parks unconditionally.
 ///
-/// One of gmx_ready and the token ends a park. commit runs in any case, also if the token is cancelled already. After
+/// One of gmx_ready and the token ends a park. commit runs in any case, also if the token is canceled already. After
 /// GMX_ECANCELED a gmx_ready may still be on its way: take g back from where commit has put it before you park again,
 /// otherwise it ends the next park.
 ///
 /// reason: shown in dumps; must outlive the wait. NULL: "park".
 ///
-/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Blocks: the calling goroutine; on a foreign thread, the thread.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
@@ -748,7 +748,7 @@ pub unsafe extern "C" fn gmx_key_create(
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: what the values point to stays the caller's.
-/// Returns: GMX_OK; GMX_EINVAL for a key that is none.
+/// Returns: GMX_OK; GMX_EINVAL for a key that is not valid.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_key_delete(key: gmx_key) -> gmx_status {
@@ -767,8 +767,8 @@ pub extern "C" fn gmx_key_delete(key: gmx_key) -> gmx_status {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: the destructor gets the value at the goroutine's end; a value that is replaced stays the caller's.
-/// Returns: GMX_OK; GMX_EINVAL for a key that is none; GMX_ENOMEM; GMX_ENOTG on a foreign thread or in a scheduler's
-/// callback.
+/// Returns: GMX_OK; GMX_EINVAL for a key that is not valid; GMX_ENOMEM; GMX_ENOTG on a foreign thread or in a
+/// scheduler's callback.
 /// Since: 0.1
 #[must_use]
 #[unsafe(no_mangle)]
@@ -791,7 +791,7 @@ pub extern "C" fn gmx_key_set(key: gmx_key, value: *mut c_void) -> gmx_status {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: the value; NULL if none was set, for a key that is none, and where there is no goroutine.
+/// Returns: the value; NULL if none was set, for a key that is not valid, and where there is no goroutine.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_key_get(key: gmx_key) -> *mut c_void {

@@ -151,16 +151,16 @@ fn may_wait() -> Result<MRef, gmx_status> {
     }
 }
 
-/// What tells the caller from other owners, if it is a G on a worker that is free to go: whoever is anything else takes the
-/// way of `may_wait`, or of `any`.
+/// What tells the caller from other owners, if it is a G on a worker that is free to go: whoever is anything else takes
+/// the way of `may_wait`, or of `any`.
 #[inline(always)]
 fn free_id() -> Option<u64> {
     let m = crate::sched::run::current()?;
     if m.is_free() { Some(m.free_goid()) } else { None }
 }
 
-/// As [`free_id`], unless something is asked of the caller's P: for the short ways of calls that are safe points, so that a
-/// loop of them is none without.
+/// As [`free_id`], unless something is asked of the caller's P: for the short ways of calls that are safe points, so
+/// that a loop of them is none without.
 #[inline(always)]
 fn calm_id() -> Option<u64> {
     let m = crate::sched::run::current()?;
@@ -257,8 +257,8 @@ fn failed(e: crate::gmp::error::Error) -> gmx_status {
     status::from(e)
 }
 
-/// Reads a struct that begins with its size: a caller with an older header leaves the rest zero, one with a newer header
-/// must have zeros in what we do not know.
+/// Reads a struct that begins with its size: a caller with an older header leaves the rest zero, one with a newer
+/// header must have zeros in what we do not know.
 ///
 /// # Safety
 /// `p` is null or points to as many bytes as its first word says.

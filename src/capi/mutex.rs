@@ -19,7 +19,7 @@ unsafe impl Object for gmx_mutex {
 
 /// Locks a mutex, waiting while another has it.
 ///
-/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Blocks: the calling goroutine; on a foreign thread, the thread.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
@@ -86,7 +86,7 @@ pub unsafe extern "C" fn gmx_mutex_lock_timeout(m: *mut gmx_mutex, timeout: i64)
     }
 }
 
-/// Locks a mutex if nobody has it.
+/// Locks a mutex if it is free.
 ///
 /// Blocks: never.
 /// Call from: every context.

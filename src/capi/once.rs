@@ -26,10 +26,11 @@ unsafe impl Object for gmx_once {
     type Is = Once;
 }
 
-/// Calls fn(arg) if this is the first call for this once; whoever comes meanwhile waits until fn has returned. A goroutine
-/// that ends within fn has done it.
+/// Calls fn(arg) if this is the first call for this once; a caller that comes meanwhile waits until fn has returned. A
+/// goroutine that ends within fn has done it.
 ///
-/// Blocks: as long as fn does; and the goroutine, or the thread of a caller that is none, while another is at it.
+/// Blocks: while fn runs, as fn does; while another caller is running fn, the calling goroutine; on a foreign thread,
+/// the thread.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.

@@ -9,13 +9,14 @@ use crate::sync::Ordering;
 use crate::sync::own::OwnPtr;
 use std::ffi::c_void;
 
-/// A key for P-local values. 0 is none.
+/// A key for P-local values. 0 is no key.
 pub type gmx_p_key = u32;
 
-/// Sets the number of Ps: how many goroutines run at the same time. There is no cap but memory. From then on it does not
-/// follow the machine any more, until gmx_set_default_gomaxprocs. n <= 0 only asks.
+/// Sets the number of Ps: how many goroutines run at the same time. There is no cap but memory. From then on it does
+/// not follow the machine any more, until gmx_set_default_gomaxprocs. n <= 0 only asks.
 ///
-/// Blocks: the goroutine, or the thread of a caller that is none, until every running goroutine has passed a safe point; n <= 0 never.
+/// Blocks: the calling goroutine; on a foreign thread, the thread, until every running goroutine has passed a safe
+/// point; n <= 0 never.
 /// Call from: G, attached thread, foreign thread; n <= 0 from every context.
 /// Safepoint: yes.
 /// Migrates: yes.
@@ -41,8 +42,8 @@ pub extern "C" fn gmx_gomaxprocs(n: i32) -> i32 {
     })
 }
 
-/// What the default for the number of Ps is: the CPUs that this process may use (its affinity), and no more than the tightest
-/// CPU quota of its control group and all visible ancestors, rounded up and at least 2.
+/// What the default for the number of Ps is: the CPUs that this process may use (its affinity), and no more than the
+/// tightest CPU quota of its control group and all visible ancestors, rounded up and at least 2.
 ///
 /// Blocks: never.
 /// Call from: every context; it does not start the runtime.
@@ -190,7 +191,7 @@ pub unsafe extern "C" fn gmx_p_key_create(out: *mut gmx_p_key) -> gmx_status {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: what the values point to stays the caller's.
-/// Returns: GMX_OK; GMX_EINVAL for a key that is none.
+/// Returns: GMX_OK; GMX_EINVAL for a key that is not valid.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_p_key_delete(key: gmx_p_key) -> gmx_status {
@@ -205,8 +206,8 @@ fn slot<'a>(sched: &Sched, p: &'a PRef, key: gmx_p_key) -> Option<&'a OwnPtr<c_v
     Some(&p.slots[sched.pkeys.place(key)?])
 }
 
-/// Sets the value of the current P under a key. Pin first, or be in a function of gmx_for_each_p: otherwise the P may be
-/// another one by the next line.
+/// Sets the value of the current P under a key. Pin first, or be in a function of gmx_for_each_p: otherwise the P may
+/// be another one by the next line.
 ///
 /// Blocks: never.
 /// Call from: G, attached thread, a function of gmx_for_each_p, a caller that has stopped the world.
@@ -214,7 +215,7 @@ fn slot<'a>(sched: &Sched, p: &'a PRef, key: gmx_p_key) -> Option<&'a OwnPtr<c_v
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: the value stays the caller's.
-/// Returns: GMX_OK; GMX_EINVAL for a key that is none; GMX_ENOTG without a P; GMX_EINSYSCALL.
+/// Returns: GMX_OK; GMX_EINVAL for a key that is not valid; GMX_ENOTG without a P; GMX_EINSYSCALL.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_p_set(key: gmx_p_key, value: *mut c_void) -> gmx_status {
@@ -241,7 +242,7 @@ pub extern "C" fn gmx_p_set(key: gmx_p_key, value: *mut c_void) -> gmx_status {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: the value; NULL if none was set, for a key that is none, and without a P.
+/// Returns: the value; NULL if none was set, for a key that is not valid, and without a P.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_p_get(key: gmx_p_key) -> *mut c_void {

@@ -4,8 +4,8 @@ use super::*;
 use crate::block::rmutex::RMutex;
 use crate::block::waitq;
 
-/// A mutex that its owner, a goroutine or a thread, may lock again, and then unlocks as often. Zero is unlocked; nothing needs
-/// to be freed. Without that need take gmx_mutex, which says GMX_EDEADLK to a second lock.
+/// A mutex that its owner, a goroutine or a thread, may lock again, and then unlocks as often. Zero is unlocked;
+/// nothing needs to be freed. Without that need take gmx_mutex, which says GMX_EDEADLK to a second lock.
 #[repr(C)]
 pub struct gmx_rmutex {
     pub mutex: gmx_mutex,
@@ -17,9 +17,10 @@ unsafe impl Object for gmx_rmutex {
     type Is = RMutex;
 }
 
-/// Locks a recursive mutex, waiting no longer than timeout nanoseconds while another has it. The owner locks it once more.
+/// Locks a recursive mutex, waiting no longer than timeout nanoseconds while another has it. The owner locks it once
+/// more.
 ///
-/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Blocks: the calling goroutine; on a foreign thread, the thread.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
@@ -42,7 +43,7 @@ pub unsafe extern "C" fn gmx_rmutex_lock(m: *mut gmx_rmutex, timeout: i64) -> gm
     }
 }
 
-/// Locks a recursive mutex if nobody else has it.
+/// Locks a recursive mutex if no other owner has it.
 ///
 /// Blocks: never.
 /// Call from: every context.

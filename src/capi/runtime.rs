@@ -5,22 +5,22 @@ use crate::gmp::m::Ctx;
 use crate::rt::config::{Guards, Options};
 use std::ffi::{c_char, c_void};
 
-/// gmx_config.flags: SIGSEGV and SIGBUS are left alone. A stack overflow or another fault in a goroutine is not told then.
-/// GMXDEBUG=sigsegv=0 does the same.
+/// gmx_config.flags: SIGSEGV and SIGBUS are left alone. A stack overflow or another fault in a goroutine is not told
+/// then. GMXDEBUG=sigsegv=0 does the same.
 pub const GMX_CONFIG_NO_SIGSEGV: u32 = 1;
-/// gmx_config.flags: membarrier is not called; each way into a syscall has a fence of its own instead. GMXDEBUG=membarrier=0
-/// does the same.
+/// gmx_config.flags: membarrier is not called; each way into a syscall has a fence of its own instead.
+/// GMXDEBUG=membarrier=0 does the same.
 pub const GMX_CONFIG_NO_MEMBARRIER: u32 = 4;
-/// gmx_config.flags: no file of /proc or of a cgroup is opened. The CPU quota is not read, no deadlock is told, a quarter of
-/// 65530 mappings may be guards of stacks, gmx_stack_bounds returns GMX_ENOTSUP on the stack of the main thread, and a
-/// gmx_init that is called on another thread takes that thread's signal mask.
+/// gmx_config.flags: no file of /proc or of a cgroup is opened. The CPU quota is not read, no deadlock is told, a
+/// quarter of 65530 mappings may be guards of stacks, gmx_stack_bounds returns GMX_ENOTSUP on the stack of the main
+/// thread, and a gmx_init that is called on another thread takes that thread's signal mask.
 pub const GMX_CONFIG_NO_FILES: u32 = 8;
-/// gmx_config.flags: gmx_init makes all threads, and the stacks and descriptors of all goroutines. From then on to the end of
-/// gmx_shutdown the library makes no thread and no mapping: it calls none of clone, mmap, mremap, mprotect, prctl and
-/// sigaltstack. (malloc may: it is the host's, see mallopt.) maxprocs, max_threads and max_goroutines must be given.
-/// max_threads is at least maxprocs, and one more for each goroutine that is in a blocking call or locked to its thread at the
-/// same time. Beyond these numbers gmx_spawn returns GMX_ENOMEM, and goroutines wait for a thread or a stack. A stack_size of
-/// gmx_spawn_with above that of gmx_config gets GMX_ENOMEM.
+/// gmx_config.flags: gmx_init makes all threads, and the stacks and descriptors of all goroutines. From then on to the
+/// end of gmx_shutdown the library makes no thread and no mapping: it calls none of clone, mmap, mremap, mprotect,
+/// prctl and sigaltstack. (malloc may: it is the host's, see mallopt.) maxprocs, max_threads and max_goroutines must be
+/// given. max_threads is at least maxprocs, and one more for each goroutine that is in a blocking call or locked to its
+/// thread at the same time. Beyond these numbers gmx_spawn returns GMX_ENOMEM, and goroutines wait for a thread or a
+/// stack. A stack_size of gmx_spawn_with above that of gmx_config gets GMX_ENOMEM.
 pub const GMX_CONFIG_ALL_AT_START: u32 = 16;
 
 const CONFIG_FLAGS: u32 = GMX_CONFIG_NO_SIGSEGV
@@ -34,24 +34,25 @@ const CONFIG_FLAGS: u32 = GMX_CONFIG_NO_SIGSEGV
 /// As many as handles can name.
 const MOST_GOROUTINES: usize = crate::gmp::g::INDEX_MASK as usize;
 
-/// gmx_config.flags: no goroutine runs on a stack without a guard. Before Linux 6.13, and in a process that locks its memory, guards
-/// cost mappings, of which the library takes a share (a quarter of vm.max_map_count). When it is used up, or the system makes no
-/// mappings, a spawn returns GMX_ENOMEM and changes nothing, and a timer that starts goroutines tries again later. A goroutine that was
-/// spawned before guards became scarce (the host locked its memory meanwhile) waits for a stack that has one. GMXDEBUG=guard=none has
-/// no effect.
+/// gmx_config.flags: no goroutine runs on a stack without a guard. Before Linux 6.13, and in a process that locks its
+/// memory, guards cost mappings, of which the library takes a share (a quarter of vm.max_map_count). When it is used
+/// up, or the system makes no mappings, a spawn returns GMX_ENOMEM and changes nothing, and a timer that starts
+/// goroutines tries again later. A goroutine that was spawned before guards became scarce (the host locked its memory
+/// meanwhile) waits for a stack that has one. GMXDEBUG=guard=none has no effect.
 ///
 /// It is the default in a process that has more rights than its starter (set-user-ID, file capabilities; AT_SECURE).
 pub const GMX_CONFIG_GUARD_REQUIRED: u32 = 2;
-/// gmx_config.flags: goroutines run on stacks without a guard if there are no more guards; gmx_mem_stats.stacks_unguarded counts
-/// those, and the first is reported. The default but in a process that has more rights than its starter.
+/// gmx_config.flags: goroutines run on stacks without a guard if there are no more guards;
+/// gmx_mem_stats.stacks_unguarded counts those, and the first is reported. The default, except in a process that has
+/// more rights than its starter.
 pub const GMX_CONFIG_GUARD_OPTIONAL: u32 = 32;
 
-/// gmx_config.flags: cores of this process do not contain the stacks of goroutines (MADV_DONTDUMP). They contain the registers of
-/// each thread, and the stacks of threads, on which callbacks of the scheduler run.
+/// gmx_config.flags: cores of this process do not contain the stacks of goroutines (MADV_DONTDUMP). They contain the
+/// registers of each thread, and the stacks of threads, on which callbacks of the scheduler run.
 pub const GMX_CONFIG_NO_STACK_DUMP: u32 = 64;
-/// gmx_config.flags: dumps and reports contain addresses: of stacks, arguments, channels and locks. Without, they say which of
-/// these are the same (#3f9a1c), and nothing about where they are. GMXDEBUG=addresses=1 does the same. A report of a fault
-/// contains its address in any case.
+/// gmx_config.flags: dumps and reports contain addresses: of stacks, arguments, channels and locks. Without, they say
+/// which of these are the same (#3f9a1c), and nothing about where they are. GMXDEBUG=addresses=1 does the same. A
+/// report of a fault contains its address in any case.
 pub const GMX_CONFIG_ADDRESSES: u32 = 128;
 
 const GUARD_FLAGS: u32 = GMX_CONFIG_GUARD_REQUIRED | GMX_CONFIG_GUARD_OPTIONAL;
@@ -62,8 +63,8 @@ const GUARD_FLAGS: u32 = GMX_CONFIG_GUARD_REQUIRED | GMX_CONFIG_GUARD_OPTIONAL;
 pub struct gmx_config {
     /// sizeof(gmx_config) of the caller. A smaller struct of an older header is fine.
     pub struct_size: usize,
-    /// Number of Ps. 0: GMX_MAXPROCS of the environment, at most 16 times gmx_num_cpu; else what the machine offers (see
-    /// gmx_num_cpu), followed while it changes.
+    /// Number of Ps. 0: GMX_MAXPROCS of the environment, at most 16 times gmx_num_cpu; else what the machine offers
+    /// (see gmx_num_cpu), followed while it changes.
     pub maxprocs: i32,
     /// GMX_CONFIG_*.
     pub flags: u32,
@@ -71,31 +72,32 @@ pub struct gmx_config {
     pub stack_size: usize,
     /// Bytes of the stack of each thread that the library makes; barrier functions and commits run there. 0: 262144.
     pub g0_stack_size: usize,
-    /// Time slice in nanoseconds after which a goroutine makes way at its next safe point. 0: 10000000.
+    /// Time slice in nanoseconds after which a goroutine yields at its next safe point. 0: 10000000.
     pub slice_ns: i64,
     /// Most worker threads. Goroutines that need one more wait their turn. 0: 10000.
     pub max_threads: i32,
-    /// Called with what the library has to tell on its own, from any thread: a deadlock, a lack of
-    /// threads or of memory for stacks while nothing moves, gomaxprocs that cannot follow the machine, a stop-the-world that timed out, a stack overflow
-    /// or a fault in a goroutine (then in a signal handler), a broken invariant, a variable of the environment that was not understood. text is not
-    /// terminated. NULL: written to stderr.
+    /// Called with what the library has to tell on its own, from any thread: a deadlock, a lack of threads or of memory
+    /// for stacks while nothing moves, gomaxprocs that cannot follow the machine, a stop-the-world that timed out, a
+    /// stack overflow or a fault in a goroutine (then in a signal handler), a broken invariant, a variable of the
+    /// environment that was not understood. text is not terminated. NULL: written to stderr.
     pub report: Option<extern "C" fn(arg: *mut c_void, text: *const c_char, len: usize)>,
     /// Passed to report.
     pub report_arg: *mut c_void,
     /// With GMX_CONFIG_ALL_AT_START: goroutines, and threads of the host that call in, at the same time. Otherwise 0.
     pub max_goroutines: usize,
-    /// Called with a goroutine that is asked to give way, for a stop, a barrier or the end of its slice: for a host whose
-    /// interpreter looks at a flag of its own (lua_sethook, sqlite3_interrupt), and not at gmx_preempt_word. Once for each goroutine
-    /// until it has given way, which gmx_safepoint_slow, gmx_yield and all that waits do; again every tenth of a second while
-    /// it has not. It may be late: the goroutine may have given way already, or have ended.
+    /// Called with a goroutine that is asked to yield, for a stop, a barrier or the end of its slice: for a host whose
+    /// interpreter looks at a flag of its own (lua_sethook, sqlite3_interrupt), and not at gmx_preempt_word. Once for
+    /// each goroutine until it has yielded, which gmx_safepoint_slow, gmx_yield and all that waits do; again every
+    /// tenth of a second while it has not. It may be late: the goroutine may have yielded already, or have ended.
     ///
-    /// Called by the watchdog and by callers of gmx_stop_the_world, gmx_gomaxprocs and gmx_for_each_p, several at a time, as a
-    /// callback of the scheduler: it may call what never blocks. It must not wait for anything, for a lock of the host's neither:
-    /// slices, timers and stops would wait with it. NULL: none.
+    /// Called by the watchdog and by callers of gmx_stop_the_world, gmx_gomaxprocs and gmx_for_each_p, several at a
+    /// time, as a callback of the scheduler: it may call what never blocks. It must not wait for anything, not for a
+    /// lock of the host's either: slices, timers and stops would wait with it. NULL: none.
     pub on_preempt: Option<extern "C" fn(arg: *mut c_void, g: u64)>,
-    /// Called on each thread that the library makes for goroutines, before the first one runs there: to name it, to register it
-    /// with a collector, to set its affinity, to unblock a signal. It may call what never blocks; it may wait, no goroutine
-    /// waits for it. Not called on the library's watchdog and its maker of threads, nor on threads of the host. NULL: none.
+    /// Called on each thread that the library makes for goroutines, before the first one runs there: to name it, to
+    /// register it with a collector, to set its affinity, to unblock a signal. It may call what never blocks; it may
+    /// wait, no goroutine waits for it. Not called on the library's watchdog and its maker of threads, nor on threads
+    /// of the host. NULL: none.
     pub on_thread_start: Option<extern "C" fn(arg: *mut c_void)>,
     /// Called on such a thread before it ends, behind the last goroutine; gmx_shutdown waits for it. NULL: none.
     pub on_thread_end: Option<extern "C" fn(arg: *mut c_void)>,
@@ -138,9 +140,9 @@ pub unsafe extern "C" fn gmx_config_default(out: *mut gmx_config) -> gmx_status 
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: config is read during the call; its functions and their arguments stay in use until gmx_shutdown.
-/// Returns: GMX_OK; GMX_EBUSY if the runtime is up; GMX_EINVAL for options that cannot be; GMX_ENOMEM or GMX_EAGAIN if there
-/// is no memory or no thread for it, GMX_ENOMEM too if guards are required and the runtime made stacks without one before
-/// gmx_shutdown; GMX_ESHUTDOWN while its threads are ending (see gmx_shutdown).
+/// Returns: GMX_OK; GMX_EBUSY if the runtime is up; GMX_EINVAL for options that cannot be; GMX_ENOMEM or GMX_EAGAIN if
+/// there is no memory or no thread for it, GMX_ENOMEM too if guards are required and the runtime made stacks without
+/// one before gmx_shutdown; GMX_ESHUTDOWN while its threads are ending (see gmx_shutdown).
 /// Since: 0.1
 ///
 /// # Safety
@@ -198,9 +200,9 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
 /// Runs fn(arg) as the main goroutine and returns when it has ended. The calling thread waits, and holds no P. Other
 /// goroutines live on afterwards; a further gmx_main may follow.
 ///
-/// When nothing can ever run again (every goroutine waits, or would need a thread while max_threads of them are taken by
-/// goroutines that wait on theirs, no timer is armed, no goroutine is in a syscall, and no thread
-/// is left that might call in) it reports who waits where and returns. What waits then waits on.
+/// When nothing can ever run again (every goroutine waits, or would need a thread while max_threads of them are taken
+/// by goroutines that wait on theirs, no timer is armed, no goroutine is in a syscall, and no thread is left that might
+/// call in) it reports which goroutine waits where and returns. What waits then waits on.
 ///
 /// Blocks: thread.
 /// Call from: foreign threads.
@@ -208,8 +210,8 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: arg stays the caller's.
-/// Returns: GMX_OK; GMX_EDEADLK; GMX_EINVAL if fn is NULL; GMX_EPERM on a goroutine, GMX_EINSYSCALL in a syscall, GMX_ENOTG in
-/// a scheduler's callback or a stopped world; GMX_ENOMEM; GMX_ESHUTDOWN.
+/// Returns: GMX_OK; GMX_EDEADLK; GMX_EINVAL if fn is NULL; GMX_EPERM on a goroutine, GMX_EINSYSCALL in a syscall,
+/// GMX_ENOTG in a scheduler's callback or a stopped world; GMX_ENOMEM; GMX_ESHUTDOWN.
 /// Since: 0.1
 #[must_use]
 #[unsafe(no_mangle)]
@@ -226,15 +228,15 @@ pub extern "C" fn gmx_main(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c
     }
 }
 
-/// Waits until no goroutine is alive, then ends every thread of the library and gives back what stacks it kept. The next
-/// call that needs the runtime starts it again; calls that only end something (free, close, stop, unlock, release, a try)
-/// work without it.
+/// Waits until no goroutine is alive, then ends every thread of the library and frees the stacks that it kept. The next
+/// call that needs the runtime starts it again; calls that only end something (free, close, stop, unlock, release, a
+/// try) work without it.
 ///
-/// The ending threads run what the host left there: destructors of thread_local objects and of POSIX keys. These may call the
-/// library. Until all threads have ended a call that needs the runtime returns GMX_ESHUTDOWN.
+/// The ending threads run what the host left there: destructors of thread_local objects and of POSIX keys. These may
+/// call the library. Until all threads have ended a call that needs the runtime returns GMX_ESHUTDOWN.
 ///
-/// timeout: nanoseconds; GMX_FOREVER; 0 only looks, which may take 10 ms. Threads that were told to end have a second at
-/// least.
+/// timeout: nanoseconds; GMX_FOREVER; 0 only looks, which may take 10 ms. Threads that were told to end have a second
+/// at least.
 ///
 /// Blocks: thread.
 /// Call from: foreign threads.
@@ -242,10 +244,10 @@ pub extern "C" fn gmx_main(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: GMX_OK, also when the runtime is not up; GMX_ETIMEDOUT if goroutines are still alive: the runtime goes on then; or if
-/// threads have not ended: another gmx_shutdown waits for them, and a call that needs the runtime succeeds once they have ended;
-/// GMX_ESHUTDOWN on a thread of the library that is ending; GMX_EDEADLK on a goroutine or an attached thread; GMX_EINSYSCALL in a syscall; GMX_ENOTG in a scheduler's callback or a
-/// stopped world.
+/// Returns: GMX_OK, also when the runtime is not up; GMX_ETIMEDOUT if goroutines are still alive: the runtime continues
+/// then; or if threads have not ended: another gmx_shutdown waits for them, and a call that needs the runtime succeeds
+/// once they have ended; GMX_ESHUTDOWN on a thread of the library that is ending; GMX_EDEADLK on a goroutine or an
+/// attached thread; GMX_EINSYSCALL in a syscall; GMX_ENOTG in a scheduler's callback or a stopped world.
 /// Since: 0.1
 #[must_use]
 #[unsafe(no_mangle)]

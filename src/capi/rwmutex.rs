@@ -5,8 +5,8 @@ use crate::block::rwmutex::{self, RwMutex};
 use crate::block::waitq;
 use crate::gmp::error::Error;
 
-/// A lock for many readers or one writer. Zero is unlocked; nothing needs to be freed. A writer that waits keeps new readers
-/// out, and readers who wait for a writer go before the next writer.
+/// A lock for many readers or one writer. Zero is unlocked; nothing needs to be freed. A writer that waits keeps new
+/// readers out, and readers that wait for a writer go before the next writer.
 #[repr(C)]
 pub struct gmx_rwmutex {
     pub writers: gmx_mutex,
@@ -21,14 +21,14 @@ unsafe impl Object for gmx_rwmutex {
 
 /// Locks it for writing: waits until no reader and no other writer has it. New readers wait behind.
 ///
-/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Blocks: the calling goroutine; on a foreign thread, the thread.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
 /// Cancellable: only by gmx_cancel_locks.
 /// Owns: the lock, until gmx_rwmutex_unlock by the same goroutine or thread.
 /// Returns: GMX_OK; GMX_EDEADLK if the caller has it for writing (a reader that becomes a writer waits for
-/// itself, which nobody sees); GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
+/// itself, which is not detected); GMX_EINVAL if m is NULL or not aligned; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
 ///
 /// # Safety
@@ -59,7 +59,7 @@ unsafe fn lock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
     }
 }
 
-/// As gmx_rwmutex_lock, but gives up after timeout nanoseconds. Readers whom it has kept out go on then.
+/// As gmx_rwmutex_lock, but gives up after timeout nanoseconds. Readers that it has kept out continue then.
 ///
 /// Blocks: as gmx_rwmutex_lock, no longer than timeout.
 /// Call from: G, attached thread, foreign thread.
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn gmx_rwmutex_lock_timeout(m: *mut gmx_rwmutex, timeout: 
     unsafe { lock(m, timeout) }
 }
 
-/// Locks it for writing if nobody has it.
+/// Locks it for writing if it is free.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -105,7 +105,7 @@ pub unsafe extern "C" fn gmx_rwmutex_try_lock(m: *mut gmx_rwmutex) -> gmx_status
     }
 }
 
-/// Gives it back after writing. Readers who wait have it then; otherwise the next writer.
+/// Unlocks it after writing. Readers that wait have it then; otherwise the next writer.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -146,7 +146,7 @@ unsafe fn unlock(m: *mut gmx_rwmutex) -> gmx_status {
 
 /// Locks it for reading: waits while a writer has it or waits for it. Do not lock it twice: a writer may come between.
 ///
-/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Blocks: the calling goroutine; on a foreign thread, the thread.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.

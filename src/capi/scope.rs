@@ -5,11 +5,12 @@ use super::*;
 use crate::block::scope::{self, By};
 use std::ffi::c_void;
 
-/// Goroutines that belong together: whoever leaves the scope waits for all of them. Handles are not used again. 0 is none.
+/// Goroutines that belong together: the caller that leaves the scope waits for all of them. A handle is never used
+/// again, and 0 is no handle.
 pub type gmx_scope = u64;
 
-/// Makes a scope. It has a token of cancellation under the caller's current one, which is cancelled when a goroutine of the
-/// scope fails, or after timeout nanoseconds.
+/// Makes a scope. It has a token of cancellation under the caller's current one, which is canceled when a goroutine of
+/// the scope fails, or after timeout nanoseconds.
 ///
 /// Blocks: never.
 /// Call from: G, attached thread, foreign thread; also in a syscall, pinned, or with the world stopped.
@@ -43,8 +44,8 @@ pub unsafe extern "C" fn gmx_scope_new(timeout: i64, out: *mut gmx_scope) -> gmx
     }
 }
 
-/// Starts a goroutine in a scope that runs fn(arg), under the scope's token. What fn returns is an error if it is below 0: the
-/// first one is kept, and cancels the token.
+/// Starts a goroutine in a scope that runs fn(arg), under the scope's token. What fn returns is an error if it is below
+/// 0: the first one is kept, and cancels the token.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -69,12 +70,12 @@ pub extern "C" fn gmx_scope_spawn(
     }
 }
 
-/// Puts the caller into a scope, under its token, until gmx_scope_leave: the deadline of the scope, the first error of its
-/// goroutines and gmx_scope_cancel end what the caller waits for, as if it were one of them. Leaving the scope makes the
-/// caller's former token the current one again. Scopes nest, and may be left in any order.
+/// Puts the caller into a scope, under its token, until gmx_scope_leave: the deadline of the scope, the first error of
+/// its goroutines and gmx_scope_cancel end what the caller waits for, as if it were one of them. Leaving the scope
+/// makes the caller's former token the current one again. Scopes nest, and may be left in any order.
 ///
-/// One goroutine or thread at a time is in a scope, and it alone leaves it. If it ends before, or the thread is detached, the
-/// scope is nobody's until another leaves it.
+/// One goroutine or thread at a time is in a scope, and it alone leaves it. If it ends before, or the thread is
+/// detached, the scope is nobody's until another leaves it.
 ///
 /// Blocks: never.
 /// Call from: G, attached thread, foreign thread; also in a syscall, pinned, or with the world stopped by a goroutine.
@@ -82,9 +83,9 @@ pub extern "C" fn gmx_scope_spawn(
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: the scope is there until it is left.
-/// Returns: GMX_OK; GMX_EBUSY if a goroutine or thread is in the scope, perhaps the caller, or leaves it; GMX_EDEADLK from a
-/// goroutine of the scope, or of a scope that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG in a scheduler's callback
-/// and on a thread that has stopped the world.
+/// Returns: GMX_OK; GMX_EBUSY if a goroutine or thread is in the scope, perhaps the caller, or leaves it; GMX_EDEADLK
+/// from a goroutine of the scope, or of a scope that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG in a
+/// scheduler's callback and on a thread that has stopped the world.
 /// Since: 0.1
 #[must_use]
 #[unsafe(no_mangle)]
@@ -96,22 +97,22 @@ pub extern "C" fn gmx_scope_enter(scope: gmx_scope) -> gmx_status {
     }
 }
 
-/// Waits until all goroutines of a scope have ended, and gives the scope back. Neither the caller's own token nor that of the
-/// scope ends the wait: the cancellation has reached the goroutines.
+/// Waits until all goroutines of a scope have ended, and gives the scope back. Neither the caller's own token nor that
+/// of the scope ends the wait: the cancellation has reached the goroutines.
 ///
 /// timeout: nanoseconds; GMX_FOREVER; 0 only looks.
 ///
 /// result: where the first error is written, or GMX_OK, unless NULL.
 ///
-/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Blocks: the calling goroutine; on a foreign thread, the thread.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.
 /// Cancellable: no.
 /// Owns: on GMX_OK the scope is the library's again.
-/// Returns: GMX_OK: it is left; GMX_ETIMEDOUT: it is not, and nobody was cancelled for it; GMX_EBUSY while another leaves it;
-/// GMX_EPERM if another has entered it; GMX_EDEADLK from a goroutine of the scope, or of a scope that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG,
-/// GMX_EINSYSCALL.
+/// Returns: GMX_OK: it is left; GMX_ETIMEDOUT: it is not, and nothing was canceled for it; GMX_EBUSY while another
+/// leaves it; GMX_EPERM if another has entered it; GMX_EDEADLK from a goroutine of the scope, or of a scope that such a
+/// one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
 ///
 /// # Safety
@@ -133,14 +134,14 @@ pub unsafe extern "C" fn gmx_scope_leave(scope: gmx_scope, timeout: i64, result:
 
 /// gmx_scope_end.by: nothing ended the scope before its goroutines.
 pub const GMX_SCOPE_ITSELF: u32 = 0;
-/// gmx_scope_end.by: an error of one of its goroutines cancelled the others.
+/// gmx_scope_end.by: an error of one of its goroutines canceled the others.
 pub const GMX_SCOPE_FAILURE: u32 = 1;
 /// gmx_scope_end.by: its deadline, or one above it.
 pub const GMX_SCOPE_DEADLINE: u32 = 2;
-/// gmx_scope_end.by: it was cancelled from outside: by gmx_scope_cancel, its token, or one above that.
+/// gmx_scope_end.by: it was canceled from outside: by gmx_scope_cancel, its token, or one above that.
 pub const GMX_SCOPE_CANCEL: u32 = 3;
 
-/// By what a scope was ended: by what cancelled its token first.
+/// By what a scope was ended: by what canceled its token first.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct gmx_scope_end {
@@ -215,7 +216,7 @@ pub extern "C" fn gmx_scope_cancel(scope: gmx_scope) -> gmx_status {
     }
 }
 
-/// The token of a scope, for whoever makes others under it or asks for its reason.
+/// The token of a scope: for tokens to be made under it, and to ask for its reason.
 ///
 /// Blocks: never.
 /// Call from: every context.

@@ -7,7 +7,7 @@ use crate::gmp::g::WaitReason;
 use crate::sync::AtomicU32;
 
 /// # Safety
-/// `s` is null, or points to a word that lives as long as anybody uses it as a semaphore.
+/// `s` is null, or points to a word that lives as long as it is used as a semaphore.
 unsafe fn word<'a>(s: *mut u32) -> Option<&'a AtomicU32> {
     if s.is_null() || !s.is_aligned() {
         return None;
@@ -18,7 +18,7 @@ unsafe fn word<'a>(s: *mut u32) -> Option<&'a AtomicU32> {
 
 /// Takes one from a semaphore, waiting while it is 0. Any uint32_t is one, its value the count.
 ///
-/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Blocks: the calling goroutine; on a foreign thread, the thread.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.
@@ -107,7 +107,7 @@ pub unsafe extern "C" fn gmx_sema_try_acquire(s: *mut u32) -> gmx_status {
     }
 }
 
-/// Gives one to a semaphore, and wakes a waiter if there is one: the first, who runs next on the caller's P.
+/// Releases one to a semaphore, and wakes a waiter if there is one: the first, which runs next on the caller's P.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -115,8 +115,8 @@ pub unsafe extern "C" fn gmx_sema_try_acquire(s: *mut u32) -> gmx_status {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: GMX_OK; GMX_EBUSY if the count is 2^32-1; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM from a thread that
-/// the library did not know and has no memory to know.
+/// Returns: GMX_OK; GMX_EBUSY if the count is 2^32-1; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM from a thread
+/// that the library did not know and has no memory to know.
 /// Since: 0.1
 ///
 /// # Safety
@@ -131,9 +131,10 @@ pub unsafe extern "C" fn gmx_sema_release(s: *mut u32) -> gmx_status {
     }
 }
 
-/// Gives one to a semaphore, and hands it over if there is a waiter: the first one has the permit then, so that no caller that
-/// comes by takes it first, and runs at once, on the caller's P and in the caller's time slice. The caller goes to the end of
-/// the P's run queue. For a semaphore that many want, where a fair order is worth a switch for each release.
+/// Gives one to a semaphore, and hands it over if there is a waiter: the first one has the permit then, so that no
+/// caller that comes by takes it first, and runs at once, on the caller's P and in the caller's time slice. The caller
+/// goes to the end of the P's run queue. For a semaphore that many want, where a fair order is worth a switch for each
+/// release.
 ///
 /// Only the permit changes hands if the caller has no P or may not leave it, or if the waiter is a thread of the host.
 ///
@@ -149,8 +150,8 @@ pub unsafe extern "C" fn gmx_sema_release(s: *mut u32) -> gmx_status {
 /// Migrates: when it hands its P over.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: GMX_OK; GMX_EBUSY if the count is 2^32-1; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM from a thread that
-/// the library did not know and has no memory to know.
+/// Returns: GMX_OK; GMX_EBUSY if the count is 2^32-1; GMX_EINVAL if s is NULL or not aligned; GMX_ENOMEM from a thread
+/// that the library did not know and has no memory to know.
 /// Since: 0.2
 ///
 /// # Safety
@@ -165,9 +166,9 @@ pub unsafe extern "C" fn gmx_sema_release_handoff(s: *mut u32) -> gmx_status {
     }
 }
 
-/// How many goroutines and threads wait for a semaphore, for tests, dumps and metrics. One that was woken and has not taken its
-/// permit yet does not count. The caller looks at each of them: it takes time in proportion to their number. The semaphore
-/// itself is not looked at: its memory may be gone.
+/// How many goroutines and threads wait for a semaphore, for tests, dumps and metrics. One that was woken and has not
+/// taken its permit yet does not count. The caller looks at each of them: it takes time in proportion to their number.
+/// The semaphore itself is not looked at: its memory may be gone.
 ///
 /// ```c
 /// while (gmx_sema_waiters(&ready) < 2) gmx_yield();

@@ -42,7 +42,8 @@ pub struct gmx_mem_stats {
     pub stacks_warm: u64,
     /// How often the memory of a stack that was kept has gone back to the system.
     pub stacks_released: u64,
-    /// Stacks that have no guard, because there was none left: an overflow of one runs into the stack of another goroutine.
+    /// Stacks that have no guard, because there was none left: an overflow of one runs into the stack of another
+    /// goroutine.
     pub stacks_unguarded: u64,
 }
 
@@ -59,7 +60,7 @@ pub struct gmx_sched_stats {
     pub idleprocs: i32,
     /// Worker threads.
     pub threads: i32,
-    /// Of those, asleep for want of work.
+    /// Of those, asleep because there is no work.
     pub idlethreads: i32,
     /// Of those, looking for work.
     pub spinning: i32,
@@ -158,11 +159,12 @@ pub unsafe extern "C" fn gmx_read_mem_stats(out: *mut gmx_mem_stats) -> gmx_stat
 }
 
 /// Gives the memory of all stacks that are kept for the next goroutines to the system at once. Without it the memory of
-/// those stacks goes back that were not needed for 6 to 8 seconds, but for 1 MiB of each size. A P that is running others
-/// gives back what it keeps (at most 64 stacks) when it next looks at the global queue. The address space stays reserved.
+/// those stacks goes back that were not needed for 6 to 8 seconds, except 1 MiB of each size. A P that is running
+/// others frees what it keeps (at most 64 stacks) when it next looks at the global queue. The address space stays
+/// reserved.
 ///
-/// Blocks: the thread, while the system takes the memory: about a microsecond for each page that was used. A goroutine's P
-/// runs others meanwhile, unless it is pinned.
+/// Blocks: the thread, while the system takes the memory: about a microsecond for each page that was used. A
+/// goroutine's P runs others meanwhile, unless it is pinned.
 /// Call from: every context; it does not start the runtime.
 /// Safepoint: on a goroutine.
 /// Migrates: on a goroutine.
@@ -274,8 +276,8 @@ pub unsafe extern "C" fn gmx_read_sched_stats(out: *mut gmx_sched_stats) -> gmx_
 /// Migrates: yes.
 /// Cancellable: no.
 /// Owns: fd stays the caller's.
-/// Returns: GMX_OK; the negative errno of write; GMX_ENOMEM if there was no memory for all of it; GMX_ENOTG, GMX_EINSYSCALL;
-/// GMX_ESHUTDOWN.
+/// Returns: GMX_OK; the negative errno of write; GMX_ENOMEM if there was no memory for all of it; GMX_ENOTG,
+/// GMX_EINSYSCALL; GMX_ESHUTDOWN.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_write_heap_dump(fd: i32) -> gmx_status {

@@ -178,8 +178,8 @@ fn words(s: gmx_status) -> Option<(&'static str, &'static str)> {
 /// Safepoint: no.
 /// Migrates: no.
 /// Cancellable: no.
-/// Owns: the text is static; nobody frees it.
-/// Returns: never NULL; "unknown status" for a value that is none.
+/// Owns: the text is static, and not to be freed.
+/// Returns: never NULL; "unknown status" for any other value.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_strerror(status: gmx_status) -> *const c_char {
@@ -193,8 +193,8 @@ pub extern "C" fn gmx_strerror(status: gmx_status) -> *const c_char {
 /// Safepoint: no.
 /// Migrates: no.
 /// Cancellable: no.
-/// Owns: the name is static; nobody frees it.
-/// Returns: never NULL; "GMX_EUNKNOWN" for a value that is none, "GMX_OK" for counts.
+/// Owns: the name is static, and not to be freed.
+/// Returns: never NULL; "GMX_EUNKNOWN" for any other value, "GMX_OK" for counts.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_err_name(status: gmx_status) -> *const c_char {

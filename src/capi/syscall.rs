@@ -30,7 +30,7 @@ pub extern "C" fn gmx_enter_syscall() -> gmx_status {
     }
 }
 
-/// Ends what gmx_enter_syscall began. Waits for a P if there is none to be had.
+/// Ends what gmx_enter_syscall began. Waits for a P if none is free.
 ///
 /// Blocks: the goroutine, until it has a P.
 /// Call from: G in a syscall.
@@ -74,8 +74,8 @@ pub extern "C" fn gmx_enter_syscall_blocking() -> gmx_status {
     }
 }
 
-/// Runs fn(arg), which may block the thread, as between gmx_enter_syscall_blocking and gmx_exit_syscall. On a thread of the
-/// host it just calls fn.
+/// Runs fn(arg), which may block the thread, as between gmx_enter_syscall_blocking and gmx_exit_syscall. On a thread of
+/// the host it just calls fn.
 ///
 /// Blocks: the goroutine, or the thread, as long as fn does.
 /// Call from: G, attached thread, foreign thread.

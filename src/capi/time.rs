@@ -23,9 +23,9 @@ pub extern "C" fn gmx_now() -> i64 {
     now()
 }
 
-/// Sleeps for at least this many nanoseconds; 0 or less yields, GMX_FOREVER does not come back but by a cancelled token.
+/// Sleeps for at least this many nanoseconds; 0 or less yields, GMX_FOREVER does not come back but by a canceled token.
 ///
-/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Blocks: the calling goroutine; on a foreign thread, the thread.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.

@@ -7,11 +7,11 @@ use crate::block::timer::{self, What};
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
-/// A timer. Handles are not used again. 0 is none.
+/// A timer. A handle is never used again, and 0 is no handle.
 pub type gmx_timer = u64;
 
 /// Runs fn(arg) on a goroutine of its own after delay nanoseconds (GMX_FOREVER: not before gmx_timer_reset). NULL out:
-/// nobody can stop it, and nothing needs to be freed; delay is not GMX_FOREVER then.
+/// it cannot be stopped, and nothing needs to be freed; delay is not GMX_FOREVER then.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -53,16 +53,16 @@ pub unsafe extern "C" fn gmx_after_func(
 }
 
 /// Makes a timer with a channel of int64_t: after delay nanoseconds (GMX_FOREVER: not before gmx_timer_reset) the time
-/// of gmx_now is sent to it, and then every period nanoseconds; 0: once. There is room for one time: whoever is slow loses
-/// some.
+/// of gmx_now is sent to it, and then every period nanoseconds; 0: once. There is room for one time: a slow receiver
+/// loses some.
 ///
 /// Blocks: never.
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
 /// Cancellable: no.
-/// Owns: the timer is the caller's until gmx_timer_free, and so is one reference to the channel until gmx_chan_free. Nobody
-/// else may send to the channel.
+/// Owns: the timer is the caller's until gmx_timer_free, and so is one reference to the channel until gmx_chan_free.
+/// Nobody else may send to the channel.
 /// Returns: GMX_OK; GMX_EINVAL if out or chan is NULL, or period is negative; GMX_ENOMEM.
 /// Since: 0.1
 ///
@@ -113,8 +113,8 @@ fn with_channel(m: MRef, delay: i64, period: i64) -> crate::gmp::Result<(gmx_tim
 }
 
 /// Makes a channel of int64_t that gets one value: the time of gmx_now, once delay nanoseconds have passed
-/// (GMX_FOREVER: never). With a delay of 0 or less the value is in the channel when the call returns. For a gmx_select that
-/// waits for several things and a moment, and for a moment that several wait for.
+/// (GMX_FOREVER: never). With a delay of 0 or less the value is in the channel when the call returns. For a gmx_select
+/// that waits for several things and a moment, and for a moment that several wait for.
 ///
 /// The channel brings its timer along: there is nothing to stop, and gmx_chan_free ends both, before or after the value
 /// came.
@@ -196,8 +196,8 @@ pub unsafe extern "C" fn gmx_ticker_new(period: i64, out: *mut gmx_timer, chan: 
     unsafe { gmx_timer_new(period, period, out, chan) }
 }
 
-/// Sets a timer anew, whatever it did: it fires after delay nanoseconds (GMX_FOREVER: never), and then every period; 0: once.
-/// As gmx_timer_stop first: nothing of before comes any more.
+/// Sets a timer anew, whatever it did: it fires after delay nanoseconds (GMX_FOREVER: never), and then every period; 0:
+/// once. As gmx_timer_stop first: nothing of before comes any more.
 ///
 /// A function that is called again and again is not called while the goroutine of the last firing has not begun.
 ///
@@ -206,7 +206,7 @@ pub unsafe extern "C" fn gmx_ticker_new(period: i64, out: *mut gmx_timer, chan: 
 /// Safepoint: no.
 /// Migrates: no.
 /// Cancellable: no.
-/// Owns: nothing. stopped (NULL: nobody asks) gets whether that prevented something of before.
+/// Owns: nothing. stopped (NULL: not asked for) gets whether that prevented something of before.
 /// Returns: GMX_OK; GMX_ESTALE; GMX_EINVAL if period is negative; GMX_ENOMEM: it is stopped.
 /// Since: 0.1
 ///
@@ -246,15 +246,15 @@ pub unsafe extern "C" fn gmx_ticker_reset(timer: gmx_timer, period: i64, stopped
 }
 
 /// Stops a timer. When it has returned no function of this timer begins any more, and no time of before can be received
-/// from its channel. A function that has begun goes on.
+/// from its channel. A function that has begun continues.
 ///
 /// Blocks: never.
 /// Call from: every context.
 /// Safepoint: no.
 /// Migrates: no.
 /// Cancellable: no.
-/// Owns: nothing. stopped (NULL: nobody asks) gets true if it was set, or had fired and nobody has received the time, or its
-/// function had not begun; false if there was nothing to stop.
+/// Owns: nothing. stopped (NULL: not asked for) gets true if it was set, or had fired and the time was not received, or
+/// its function had not begun; false if there was nothing to stop.
 /// Returns: GMX_OK; GMX_ESTALE.
 /// Since: 0.1
 ///
@@ -269,7 +269,7 @@ pub unsafe extern "C" fn gmx_timer_stop(timer: gmx_timer, stopped: *mut bool) ->
     }
 }
 
-/// Stops a timer, as gmx_timer_stop, and gives it back. Its channel stays as long as somebody has a reference to it.
+/// Stops a timer, as gmx_timer_stop, and frees it. Its channel stays as long as there is a reference to it.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -277,8 +277,8 @@ pub unsafe extern "C" fn gmx_timer_stop(timer: gmx_timer, stopped: *mut bool) ->
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: the timer is the library's again. stopped: as gmx_timer_stop.
-/// Returns: GMX_OK; GMX_ESTALE; GMX_EBUSY if nobody has a reference to its channel and somebody waits there all the same:
-/// the timer is stopped only.
+/// Returns: GMX_OK; GMX_ESTALE; GMX_EBUSY if there is no reference to its channel and a caller waits there all the
+/// same: the timer is stopped only.
 /// Since: 0.1
 ///
 /// # Safety

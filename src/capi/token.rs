@@ -7,7 +7,7 @@ use crate::block::cancel::{self, Ref};
 use crate::block::hook;
 use std::ffi::c_void;
 
-/// A function that runs when a token is cancelled. Handles are not used again. 0 is none.
+/// A function that runs when a token is canceled. A handle is never used again, and 0 is no handle.
 pub type gmx_cancel_hook = u64;
 
 /// As [`token_of`], where there must be one.
@@ -16,18 +16,19 @@ fn existing(handle: gmx_cancel) -> Result<(MRef, Ref), gmx_status> {
     Ok((m, token_of(m, handle)?.ok_or(GMX_ESTALE)?))
 }
 
-/// A channel that is closed when a token is cancelled, for gmx_select: one of its cases may be a cancellation, or several
-/// may, of different tokens. Nothing is ever sent there, and only the library closes it. 0: the caller's current token.
+/// A channel that is closed when a token is canceled, for gmx_select: one of its cases may be a cancellation, or
+/// several may, of different tokens. Nothing is ever sent there, and only the library closes it. 0: the caller's
+/// current token.
 ///
 /// ```c
-/// gmx_status status = gmx_cancel_chan(0, &cancelled);
+/// gmx_status status = gmx_cancel_chan(0, &canceled);
 /// if (status != GMX_OK) return status;
-/// gmx_select_case cases[2] = {{.chan = jobs, .elem = &job}, {.chan = cancelled}};
-/// status = gmx_select(cases, 2, timeout, &chosen); // chosen == 1 and GMX_ECLOSED: cancelled
+/// gmx_select_case cases[2] = {{.chan = jobs, .elem = &job}, {.chan = canceled}};
+/// status = gmx_select(cases, 2, timeout, &chosen); // chosen == 1 and GMX_ECLOSED: canceled
 /// ```
 ///
-/// It is the same channel each time. It says nothing of the token's end: that of a token that ends without being cancelled
-/// stays open.
+/// It is the same channel each time. It says nothing of the token's end: that of a token that ends without being
+/// canceled stays open.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -35,7 +36,8 @@ fn existing(handle: gmx_cancel) -> Result<(MRef, Ref), gmx_status> {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: the caller has one reference, also when the token is freed; gmx_chan_free gives it back.
-/// Returns: GMX_OK, also if the token is cancelled; GMX_EINVAL if out is NULL; GMX_ESTALE, also for 0 if there is none; GMX_ENOMEM.
+/// Returns: GMX_OK, also if the token is canceled; GMX_EINVAL if out is NULL; GMX_ESTALE, also for 0 if there is none;
+/// GMX_ENOMEM.
 /// Since: 0.2
 ///
 /// # Safety
@@ -56,10 +58,10 @@ pub unsafe extern "C" fn gmx_cancel_chan(token: gmx_cancel, out: *mut *mut gmx_c
     }
 }
 
-/// Runs fn(arg) on a goroutine of its own when a token is cancelled; at once if it is. 0: the caller's current token. The
-/// goroutine is under no token.
+/// Runs fn(arg) on a goroutine of its own when a token is canceled; at once if it is. 0: the caller's current token.
+/// The goroutine is under no token.
 ///
-/// hook: where the hook is written, which gmx_cancel_hook_stop gives back. NULL: fn is not to be stopped.
+/// hook: where the hook is written, which gmx_cancel_hook_stop frees. NULL: fn is not to be stopped.
 ///
 /// ```c
 /// gmx_cancel_hook hook;
@@ -75,8 +77,8 @@ pub unsafe extern "C" fn gmx_cancel_chan(token: gmx_cancel, out: *mut *mut gmx_c
 /// Safepoint: no.
 /// Migrates: no.
 /// Cancellable: no.
-/// Owns: arg stays the caller's. The hook is the caller's until gmx_cancel_hook_stop, and the token lives until then; without
-/// a hook, until fn is started.
+/// Owns: arg stays the caller's. The hook is the caller's until gmx_cancel_hook_stop, and the token lives until then;
+/// without a hook, until fn is started.
 /// Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ESTALE, also for 0 if there is none; GMX_ENOMEM.
 /// Since: 0.2
 ///

@@ -19,8 +19,8 @@ unsafe impl Object for gmx_waitgroup {
     type Is = WaitGroup;
 }
 
-/// Adds delta to the count. At 0 every waiter returns, also if the first one that is back adds to the count again, or gives
-/// the memory of the group away.
+/// Adds delta to the count. At 0 every waiter returns, also if the first one that is back adds to the count again, or
+/// gives the memory of the group away.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -28,7 +28,8 @@ unsafe impl Object for gmx_waitgroup {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: GMX_OK; GMX_EINVAL if the count would fall below 0 or exceed 2^31-1 (it is unchanged), or wg is NULL or not aligned.
+/// Returns: GMX_OK; GMX_EINVAL if the count would fall below 0 or exceed 2^31-1 (it is unchanged), or wg is NULL or not
+/// aligned.
 /// Since: 0.1
 ///
 /// # Safety
@@ -88,8 +89,8 @@ pub unsafe extern "C" fn gmx_waitgroup_done(wg: *mut gmx_waitgroup) -> gmx_statu
     }
 }
 
-/// Starts a goroutine that runs fn(arg), and counts it until it has ended, by the return of fn or by gmx_goexit. The count goes
-/// down when the destructors of the goroutine's keys have run. Otherwise as gmx_spawn.
+/// Starts a goroutine that runs fn(arg), and counts it until it has ended, by the return of fn or by gmx_goexit. The
+/// count goes down when the destructors of the goroutine's keys have run. Otherwise as gmx_spawn.
 ///
 /// ```c
 /// gmx_waitgroup all = {0};
@@ -104,8 +105,8 @@ pub unsafe extern "C" fn gmx_waitgroup_done(wg: *mut gmx_waitgroup) -> gmx_statu
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: arg stays the caller's; wg is there until it has been waited for.
-/// Returns: GMX_OK; and with the count as it was: GMX_EINVAL if fn is NULL, the count would exceed 2^31-1, or wg is NULL or not
-/// aligned; GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime ends.
+/// Returns: GMX_OK; and with the count as it was: GMX_EINVAL if fn is NULL, the count would exceed 2^31-1, or wg is
+/// NULL or not aligned; GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime ends.
 /// Since: 0.2
 ///
 /// # Safety
@@ -127,7 +128,7 @@ pub unsafe extern "C" fn gmx_waitgroup_go(
 
 /// Waits until the count is 0.
 ///
-/// Blocks: the goroutine, or the thread of a caller that is none.
+/// Blocks: the calling goroutine; on a foreign thread, the thread.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.

@@ -41,10 +41,10 @@ pub struct gmx_g_info {
     /// Its stack: [stack_lo, stack_hi). NULL if it has none: it never ran, or it runs on a thread of the host.
     pub stack_lo: *mut c_void,
     pub stack_hi: *mut c_void,
-    /// Where what lives on the stack begins: scan [sp, stack_hi). The registers of a goroutine that is off its thread lie
-    /// there too. One in a syscall shows what lies on its stack from the caller of gmx_enter_syscall on: a collector's
-    /// bracket spills the callee-saved registers first (setjmp, __builtin_unwind_init). NULL without a stack, and for the
-    /// caller's own.
+    /// Where what lives on the stack begins: scan [sp, stack_hi). The registers of a goroutine that is off its thread
+    /// lie there too. One in a syscall shows what lies on its stack from the caller of gmx_enter_syscall on: a
+    /// collector's bracket spills the callee-saved registers first (setjmp, __builtin_unwind_init). NULL without a
+    /// stack, and for the caller's own.
     pub sp: *mut c_void,
     pub r#fn: Option<extern "C" fn(*mut c_void)>,
     pub arg: *mut c_void,
@@ -53,12 +53,13 @@ pub struct gmx_g_info {
     pub reserved: u32,
 }
 
-/// Stops the world: on return no goroutine runs but the caller, and none starts until gmx_start_the_world. Goroutines in
-/// syscalls may be anywhere in the host's code, but wait at gmx_exit_syscall. The caller must not block meanwhile.
+/// Stops the world: on return no goroutine runs but the caller, and none starts until gmx_start_the_world. Goroutines
+/// in syscalls may be anywhere in the host's code, but wait at gmx_exit_syscall. The caller must not block meanwhile.
 ///
 /// reason: for reports. NULL: none.
 ///
-/// Blocks: the goroutine, or the thread of a caller that is none, until every running goroutine has passed a safe point.
+/// Blocks: the calling goroutine; on a foreign thread, the thread, until every running goroutine has passed a safe
+/// point.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
@@ -76,8 +77,8 @@ pub unsafe extern "C" fn gmx_stop_the_world(reason: *const c_char) -> gmx_status
     unsafe { gmx_stop_the_world_timeout(reason, FOREVER) }
 }
 
-/// As gmx_stop_the_world, but gives up after timeout nanoseconds: the world runs then, and a report names the goroutines
-/// that did not come to a safe point.
+/// As gmx_stop_the_world, but gives up after timeout nanoseconds: the world runs then, and a report names the
+/// goroutines that did not come to a safe point.
 ///
 /// Blocks: as gmx_stop_the_world, no longer than timeout.
 /// Call from: G, attached thread, foreign thread.
@@ -135,11 +136,12 @@ pub extern "C" fn gmx_start_the_world() -> gmx_status {
     }
 }
 
-/// A ragged barrier: runs fn(arg) once for every P, on it at a safe point, or for it while it has nothing to do. On return
-/// every P has passed. gmx_pin in fn tells which P; P-local values are the P's. fn must be short and must not block; it may
-/// spawn, ready and release. Calls exclude each other, gmx_gomaxprocs and stops of the world.
+/// A ragged barrier: runs fn(arg) once for every P, on it at a safe point, or for it while it has nothing to do. On
+/// return every P has passed. gmx_pin in fn tells which P; P-local values are the P's. fn must be short and must not
+/// block; it may spawn, ready and release. Calls exclude each other, gmx_gomaxprocs and stops of the world.
 ///
-/// Blocks: the goroutine, or the thread of a caller that is none, until every running goroutine has passed a safe point.
+/// Blocks: the calling goroutine; on a foreign thread, the thread, until every running goroutine has passed a safe
+/// point.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
@@ -157,8 +159,8 @@ pub extern "C" fn gmx_for_each_p(r#fn: Option<unsafe extern "C" fn(*mut c_void)>
     }
 }
 
-/// Calls fn(arg, info) for every goroutine, in a world that the caller has stopped: for a collector that scans roots, or
-/// for a look at everything. Attached threads and threads in a callback are among them; their stacks are the host's.
+/// Calls fn(arg, info) for every goroutine, in a world that the caller has stopped: for a collector that scans roots,
+/// or for a look at everything. Attached threads and threads in a callback are among them; their stacks are the host's.
 ///
 /// Blocks: never.
 /// Call from: a caller that has stopped the world.
@@ -214,8 +216,8 @@ pub extern "C" fn gmx_for_each_g(
     GMX_OK
 }
 
-/// A safe point for loops that call nothing of this library: one load and a branch while nothing is asked. Inline, unless
-/// GMX_NO_INLINE is defined or the compiler is neither GCC nor Clang.
+/// A safe point for loops that call nothing of this library: one load and a branch while nothing is asked. Inline,
+/// unless GMX_NO_INLINE is defined or the compiler is neither GCC nor Clang.
 ///
 /// Blocks: the goroutine, while the world is stopped or its time slice is over; else never.
 /// Call from: every context; it does nothing where the caller cannot be asked to stop.
@@ -232,10 +234,10 @@ pub extern "C" fn gmx_safepoint() {
     }
 }
 
-/// What gmx_safepoint calls when something is wanted: makes way for a stop, a barrier, or a slice that is over. Does
-/// nothing where the caller cannot make way.
+/// What gmx_safepoint calls when a request is pending: yields to a stop, a barrier, or because the slice is over. Does
+/// nothing where the caller cannot yield.
 ///
-/// Blocks: the goroutine, while it makes way.
+/// Blocks: the goroutine, until it runs again.
 /// Call from: every context.
 /// Safepoint: yes.
 /// Migrates: yes.
@@ -255,9 +257,9 @@ pub extern "C" fn gmx_safepoint_slow() -> gmx_status {
     GMX_OK
 }
 
-/// The word of the calling goroutine that is not zero while it is asked to give way, and else 0: for loops that a compiler emits
-/// and for hooks of interpreters. The address stays the same to the end of the goroutine, whatever thread it is on. The word is
-/// only read, as a volatile one; if it is not zero, call gmx_safepoint_slow.
+/// The word of the calling goroutine that is not zero while it is asked to give way, and else 0: for loops that a
+/// compiler emits and for hooks of interpreters. The address stays the same to the end of the goroutine, whatever
+/// thread it is on. The word is only read, as a volatile one; if it is not zero, call gmx_safepoint_slow.
 ///
 /// ```c
 /// const volatile uint32_t *asked = gmx_preempt_word();
@@ -267,8 +269,9 @@ pub extern "C" fn gmx_safepoint_slow() -> gmx_status {
 /// }
 /// ```
 ///
-/// gmx_poll_word is not zero while anything is asked of any goroutine: it needs no address of a goroutine's, and sends all that
-/// poll it through the library. This one concerns its own goroutine, and may come some milliseconds later, a slice at most.
+/// gmx_poll_word is not zero while anything is asked of any goroutine: it needs no address of a goroutine's, and sends
+/// all that poll it through the library. This one concerns its own goroutine, and may come some milliseconds later, a
+/// slice at most.
 ///
 /// Blocks: never.
 /// Call from: every context.
