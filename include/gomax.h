@@ -104,6 +104,11 @@ extern "C" {
 
 /* ---- Status codes ----------------------------------------------------------------------------------------------- */
 
+/*
+ * Every call that can fail returns a gmx_status. A negative status is an error, and the call has changed nothing;
+ * GMX_OK is 0, and a few calls return a count above it. Compare with the names below, and never with numbers.
+ */
+
 /**
  * What a call came to: GMX_OK or a count, or a negative error. An error of the system is its errno, negative, under
  * whatever name; those that the library itself gives have names here, from -1001 down where no errno fits.
@@ -169,6 +174,13 @@ GMX_API const char *gmx_strerror(gmx_status status);
 GMX_API const char *gmx_err_name(gmx_status status);
 
 /* ---- Runtime ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * Most programs call nothing of this section but gmx_main: it starts the runtime, runs a function as the first
+ * goroutine and returns when that has ended. A library, or a program whose main thread belongs to another framework,
+ * calls gmx_spawn and leaves the rest to the defaults. gmx_init is for other options, gmx_shutdown for hosts that
+ * unload the library or want its threads ended.
+ */
 
 /**
  * gmx_config.flags: SIGSEGV and SIGBUS are left alone. A stack overflow or another fault in a goroutine is not told
@@ -371,6 +383,13 @@ GMX_MUST_USE GMX_API gmx_status gmx_shutdown(int64_t timeout);
 GMX_API uint32_t gmx_version(void);
 
 /* ---- Goroutines ------------------------------------------------------------------------------------------------- */
+
+/*
+ * A goroutine is a function that runs beside others, on a stack of its own, and costs a fraction of a microsecond and
+ * a few KiB. Start one for each task rather than a pool of workers. gmx_spawn starts one that is counted by nothing;
+ * use a wait group, a scope or gmx_join where its end matters. gmx_park and gmx_ready are for objects to wait for
+ * that this library does not have.
+ */
 
 /**
  * gmx_spawn_opts.flags: the goroutine can be joined, and must be joined or detached.
@@ -700,6 +719,11 @@ GMX_API void *gmx_key_get(gmx_key key);
 
 /* ---- Cleanup at the end of a goroutine -------------------------------------------------------------------------- */
 
+/*
+ * What a goroutine has taken is released although it ends in the middle of its functions, by gmx_goexit or by an
+ * exception. In C++ destructors do this; these functions are for C and for languages that emit C.
+ */
+
 /**
  * A function that is to run when the goroutine ends. What is in it is the library's, from gmx_cleanup_push on until it
  * is popped or has run. It may lie in the frame of the function that pushes it, if that pops it before it returns.
@@ -750,6 +774,12 @@ GMX_API gmx_status gmx_cleanup_push(struct gmx_cleanup *c, void (*fn)(void*), vo
 GMX_API gmx_status gmx_cleanup_pop(struct gmx_cleanup *c, bool run);
 
 /* ---- Coroutines ------------------------------------------------------------------------------------------------- */
+
+/*
+ * A coroutine runs only when it is resumed, on the thread of its resumer, and hands control back by a yield: for
+ * generators, parsers and iterators. A switch is cheaper than one through a channel, since no scheduler is asked. Use
+ * a goroutine where both sides are to run at the same time.
+ */
 
 /**
  * A coroutine: the handle of its goroutine, which gmx_self() returns inside. 0 is no coroutine.
@@ -827,6 +857,12 @@ GMX_MUST_USE GMX_API gmx_status gmx_coro_switch(gmx_coro co);
 GMX_API gmx_status gmx_coro_free(gmx_coro co);
 
 /* ---- Processors ------------------------------------------------------------------------------------------------- */
+
+/*
+ * A processor is the right to run goroutines; there are as many as CPUs by default, and the number changes while the
+ * program runs. Values that belong to a processor need no lock while a goroutine is pinned to it. gmx_for_each_p runs
+ * a function once for each processor without stopping them all: for caches, counters and epochs of the host.
+ */
 
 /**
  * A key for P-local values. 0 is no key.
@@ -940,6 +976,12 @@ GMX_API int32_t gmx_p_count(void);
 
 /* ---- Syscalls --------------------------------------------------------------------------------------------------- */
 
+/*
+ * A goroutine that blocks its thread (a read, a lock of the host's, a long computation) holds up the goroutines that
+ * wait for its processor. Around such a call the thread gives its processor away: gmx_blocking for one function,
+ * gmx_enter_syscall and gmx_exit_syscall around a piece of code.
+ */
+
 /**
  * The goroutine is about to call something that may block its thread. Its P stays within reach for a quick return, and
  * is taken by others when the call lasts. Until gmx_exit_syscall only calls that never block are allowed.
@@ -984,6 +1026,11 @@ GMX_API gmx_status gmx_enter_syscall_blocking(void);
 GMX_API gmx_status gmx_blocking(void (*fn)(void*), void *arg);
 
 /* ---- Classes of blocking calls ---------------------------------------------------------------------------------- */
+
+/*
+ * A class limits how many blocking calls of one kind run at a time, and so how many threads they take: eight for a
+ * disk, two for a database. A call beyond the limit parks its goroutine and takes no thread.
+ */
 
 /**
  * A class of blocking calls, of which so many run at a time. A handle is never used again, and 0 is no handle.
@@ -1035,6 +1082,12 @@ GMX_API gmx_status gmx_class_free(gmx_class class_);
 GMX_MUST_USE GMX_API gmx_status gmx_blocking_in(gmx_class class_, void (*fn)(void*), void *arg, int64_t timeout);
 
 /* ---- The world -------------------------------------------------------------------------------------------------- */
+
+/*
+ * Stopping the world is for what must see every goroutine at rest: a collector, a checkpoint, a change of tables that
+ * all read. It costs what the slowest goroutine needs to its next safe point. Where each processor may be served at
+ * its own time, gmx_for_each_p costs less.
+ */
 
 /**
  * gmx_g_info.status: in a run queue.
@@ -1216,6 +1269,12 @@ GMX_API const uint32_t *gmx_preempt_word(void);
 
 /* ---- Threads of the host ---------------------------------------------------------------------------------------- */
 
+/*
+ * A thread that the library has not made may call most functions as it is, and waits as a thread. It attaches itself
+ * where code that runs on it expects to be on a goroutine, as a callback does that a C library makes on a thread of
+ * its own: gmx_callback for one call, gmx_attach_thread for longer.
+ */
+
 /**
  * Makes the calling thread a goroutine of its own, which holds a P, until gmx_detach_thread or the end of the thread.
  * It runs on the thread's own stack and is tied to it.
@@ -1255,6 +1314,11 @@ GMX_API gmx_status gmx_detach_thread(void);
 GMX_MUST_USE GMX_API gmx_status gmx_callback(void (*fn)(void*), void *arg);
 
 /* ---- Semaphores ------------------------------------------------------------------------------------------------- */
+
+/*
+ * A semaphore counts what is left of something: permits, places, buffers. It is one word of the caller's. Use a mutex
+ * for exclusion, a channel where values travel, and a semaphore where only their number matters.
+ */
 
 /**
  * Takes one from a semaphore, waiting while it is 0. Any uint32_t is one, its value the count.
@@ -1338,6 +1402,11 @@ GMX_API uint32_t gmx_sema_waiters(const uint32_t *s);
 
 /* ---- Waiting at an address -------------------------------------------------------------------------------------- */
 
+/*
+ * These two calls are to goroutines what a futex is to threads: a wait for a word of memory to change. They are what
+ * a lock or a queue of the host's is built from. Prefer the ready-made objects of the next sections.
+ */
+
 /**
  * For gmx_wake_address: all that wait.
  */
@@ -1389,6 +1458,12 @@ GMX_MUST_USE GMX_API gmx_status gmx_wait_on_address(const void *addr,
 GMX_API gmx_status gmx_wake_address(const void *addr, uint32_t n);
 
 /* ---- Mutexes ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * A mutex protects memory for as long as a few lines run. It has an owner, which alone may unlock it, and a goroutine
+ * may sleep or call into the system while it holds one. No order is promised, but no waiter starves: after a
+ * millisecond the longest waiter has the next turn.
+ */
 
 /**
  * A mutual exclusion lock for goroutines and threads. Zero is unlocked; nothing needs to be freed. A wait may be
@@ -1455,6 +1530,11 @@ GMX_API uint32_t gmx_mutex_waiters(const struct gmx_mutex *m);
 
 /* ---- Recursive mutexes ------------------------------------------------------------------------------------------ */
 
+/*
+ * A mutex that its owner may lock again. It is for code that calls itself through callbacks; where that can be
+ * avoided, a plain mutex is smaller and faster.
+ */
+
 /**
  * A mutex that its owner, a goroutine or a thread, may lock again, and then unlocks as often. Zero is unlocked;
  * nothing needs to be freed. Without that need take gmx_mutex, which says GMX_EDEADLK to a second lock.
@@ -1509,6 +1589,12 @@ GMX_API gmx_status gmx_rmutex_unlock(struct gmx_rmutex *m);
 GMX_API uint32_t gmx_rmutex_waiters(const struct gmx_rmutex *m);
 
 /* ---- Read-write mutexes ----------------------------------------------------------------------------------------- */
+
+/*
+ * Many readers at a time, or one writer. It pays where reading takes long and is frequent; for a few instructions a
+ * plain mutex is faster. A goroutine must not read twice at a time: a writer that comes between would wait for the
+ * first read, and the second for the writer.
+ */
 
 /**
  * A lock for many readers or one writer. Zero is unlocked; nothing needs to be freed. A writer that waits keeps new
@@ -1621,6 +1707,11 @@ GMX_API uint32_t gmx_rwmutex_waiters(const struct gmx_rwmutex *m);
 
 /* ---- Condition variables ---------------------------------------------------------------------------------------- */
 
+/*
+ * A condition variable waits until something that a mutex protects is true. A channel, a semaphore or a wait group
+ * says the same with less to get wrong; a condition is for states that none of them describes.
+ */
+
 /**
  * Where goroutines and threads wait for something that a mutex guards. Zero is ready; nothing needs to be freed. Do
  * not copy it once a caller has waited.
@@ -1689,6 +1780,11 @@ GMX_API gmx_status gmx_cond_broadcast(struct gmx_cond *c);
 GMX_API uint32_t gmx_cond_waiters(const struct gmx_cond *c);
 
 /* ---- Wait groups ------------------------------------------------------------------------------------------------ */
+
+/*
+ * A wait group counts what is under way, and wakes its waiters when nothing is. Use it where goroutines are
+ * independent; use a scope where one that fails should end the others.
+ */
 
 /**
  * Counts what is under way; others wait until nothing is. Zero is ready; nothing needs to be freed. May be used again
@@ -1759,6 +1855,11 @@ GMX_MUST_USE GMX_API gmx_status gmx_waitgroup_wait_timeout(struct gmx_waitgroup 
 
 /* ---- Barriers --------------------------------------------------------------------------------------------------- */
 
+/*
+ * A barrier lets n parties meet, again and again: for computations in rounds, where each round needs the results of
+ * all parts of the one before.
+ */
+
 /**
  * Where n goroutines and threads meet, again and again. GMX_BARRIER_INIT(n) makes one; nothing needs to be freed. Set
  * n where there is no initialiser, and the rest to zero; n may change while there is no waiter. Do not copy it while
@@ -1827,6 +1928,11 @@ GMX_API uint32_t gmx_barrier_waiters(const struct gmx_barrier *b);
 
 /* ---- Doing something once --------------------------------------------------------------------------------------- */
 
+/*
+ * A once runs a function the first time that it is asked, and makes all callers wait until that has returned: for
+ * tables that are built at their first use.
+ */
+
 /**
  * Something to be done once. Zero is ready; nothing needs to be freed.
  */
@@ -1869,6 +1975,12 @@ GMX_MUST_USE GMX_API gmx_status gmx_once_do_timeout(struct gmx_once *once,
                                int64_t timeout);
 
 /* ---- Cancellation ----------------------------------------------------------------------------------------------- */
+
+/*
+ * A token cancels waits. A goroutine runs under one; when it is canceled, or its deadline passes, what the goroutine
+ * waits for ends with GMX_ECANCELED, and it tidies up and returns. Tokens form a tree: a token made under another is
+ * canceled with it. Waits for locks and for the end of goroutines are not ended, so that what was begun is finished.
+ */
 
 /**
  * A token of cancellation. When a token, or the one that it was made under, is canceled, by hand or at its deadline,
@@ -2046,6 +2158,11 @@ GMX_API gmx_status gmx_cancel_free(gmx_cancel token);
 
 /* ---- Scopes ----------------------------------------------------------------------------------------------------- */
 
+/*
+ * A scope starts goroutines and is left only when all have ended. The first that fails cancels the others. It is what
+ * to use wherever one function starts several goroutines to do its work.
+ */
+
 /**
  * gmx_scope_end.by: nothing ended the scope before its goroutines.
  */
@@ -2185,6 +2302,11 @@ GMX_MUST_USE GMX_API gmx_status gmx_scope_token(gmx_scope scope, gmx_cancel *out
 
 /* ---- Parallel loops --------------------------------------------------------------------------------------------- */
 
+/*
+ * A loop over numbers, cut into pieces that run on several processors: for computation on arrays. The caller takes
+ * part, and returns when all of it is done.
+ */
+
 /**
  * Calls fn(arg, begin, end) for ranges that together are the numbers from 0 to n - 1, each once, on the caller and on
  * as many other goroutines as Ps have nothing else to do; returns when all calls have returned. The range of a
@@ -2222,6 +2344,12 @@ GMX_MUST_USE GMX_API gmx_status gmx_parallel_for(int64_t n,
                             void *arg);
 
 /* ---- Channels --------------------------------------------------------------------------------------------------- */
+
+/*
+ * A channel carries values from goroutine to goroutine, and waits where there is none or no room. It is the first
+ * thing to reach for where two goroutines share work; a mutex is for state that stays where it is. A channel that is
+ * closed tells all its receivers that no more will come.
+ */
 
 /**
  * A capacity without a bound: gmx_chan_new.
@@ -2522,6 +2650,11 @@ GMX_MUST_USE GMX_API gmx_status gmx_select(struct gmx_select_case *cases, size_t
 
 /* ---- Being told of a cancellation ------------------------------------------------------------------------------- */
 
+/*
+ * A function runs when a token is canceled: for what has to end a wait that is not the library's, such as a read from
+ * a socket.
+ */
+
 /**
  * A function that runs when a token is canceled. A handle is never used again, and 0 is no handle.
  */
@@ -2580,6 +2713,10 @@ GMX_API gmx_status gmx_cancel_hook_stop(gmx_cancel_hook hook, bool *stopped);
 
 /* ---- Time ------------------------------------------------------------------------------------------------------- */
 
+/*
+ * The clock is monotonic, in nanoseconds, and the same for every call of this library that takes a moment.
+ */
+
 /**
  * A timeout without an end. All others are nanoseconds; one of 0 or less has passed: the call looks once.
  */
@@ -2628,6 +2765,11 @@ GMX_API int64_t gmx_deadline(int64_t timeout);
 GMX_API int64_t gmx_time_left(int64_t deadline);
 
 /* ---- Timers ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * A timer sends the time to a channel, or runs a function, once or again and again. For a limit on one wait use the
+ * call with a timeout; for a limit on everything that a goroutine does, a token with a deadline.
+ */
 
 /**
  * A timer. A handle is never used again, and 0 is no handle.
@@ -2721,6 +2863,11 @@ GMX_API gmx_status gmx_timer_stop(gmx_timer timer, bool *stopped);
 GMX_API gmx_status gmx_timer_free(gmx_timer timer, bool *stopped);
 
 /* ---- Seeing inside ---------------------------------------------------------------------------------------------- */
+
+/*
+ * Numbers and lists for metrics, debuggers and tests. They cost the goroutines nothing until they are asked for, and
+ * may be asked at any time.
+ */
 
 /**
  * Memory of the library. struct_size is sizeof(gmx_mem_stats) or 0.

@@ -169,6 +169,9 @@ fn generate() -> String {
         let title = text.lines().next().and_then(|l| l.strip_prefix("//! ")).unwrap_or("").trim_end_matches('.');
         assert!(!title.is_empty(), "{}: the first line must be `//! Title.`", file.display());
         writeln!(out, "/* ---- {title} {} */\n", "-".repeat(107usize.saturating_sub(title.chars().count()))).unwrap();
+        let intro: Vec<&str> = text.lines().map_while(|l| l.strip_prefix("//!")).skip(2).collect();
+        assert!(!intro.is_empty(), "{}: say below the title what the section is for", file.display());
+        writeln!(out, "/*\n *{}\n */\n", intro.join("\n *")).unwrap();
         // cbindgen leaves out a type that no function of its file uses; the next file may
         let mut config = config.clone();
         config.export.include.extend(public_types(&text));

@@ -1,4 +1,7 @@
 //! Waiting at an address
+//!
+//! These two calls are to goroutines what a futex is to threads: a wait for a word of memory to change. They are what
+//! a lock or a queue of the host's is built from. Prefer the ready-made objects of the next sections.
 
 use super::*;
 use crate::block::{address, waitq};

@@ -1,4 +1,7 @@
 //! Barriers
+//!
+//! A barrier lets n parties meet, again and again: for computations in rounds, where each round needs the results of
+//! all parts of the one before.
 
 use super::*;
 use crate::block::barrier::Barrier;

@@ -1,4 +1,8 @@
 //! Cancellation
+//!
+//! A token cancels waits. A goroutine runs under one; when it is canceled, or its deadline passes, what the goroutine
+//! waits for ends with GMX_ECANCELED, and it tidies up and returns. Tokens form a tree: a token made under another is
+//! canceled with it. Waits for locks and for the end of goroutines are not ended, so that what was begun is finished.
 
 use super::*;
 use crate::block::cancel::{self, Reason, Ref};

@@ -1,4 +1,8 @@
 //! Channels
+//!
+//! A channel carries values from goroutine to goroutine, and waits where there is none or no room. It is the first
+//! thing to reach for where two goroutines share work; a mutex is for state that stays where it is. A channel that is
+//! closed tells all its receivers that no more will come.
 
 use super::*;
 use crate::block::chan::{Case, Chan, Op, wait_for_nothing};

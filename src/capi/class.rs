@@ -1,4 +1,7 @@
 //! Classes of blocking calls
+//!
+//! A class limits how many blocking calls of one kind run at a time, and so how many threads they take: eight for a
+//! disk, two for a database. A call beyond the limit parks its goroutine and takes no thread.
 
 use super::*;
 use crate::block::{class, waitq};

@@ -1,4 +1,7 @@
 //! Cleanup at the end of a goroutine
+//!
+//! What a goroutine has taken is released although it ends in the middle of its functions, by gmx_goexit or by an
+//! exception. In C++ destructors do this; these functions are for C and for languages that emit C.
 
 use super::*;
 use crate::block::cleanup::{self, Cleanup};

@@ -1,4 +1,7 @@
 //! Condition variables
+//!
+//! A condition variable waits until something that a mutex protects is true. A channel, a semaphore or a wait group
+//! says the same with less to get wrong; a condition is for states that none of them describes.
 
 use super::*;
 use crate::block::cond::Cond;

@@ -1,4 +1,8 @@
 //! Coroutines
+//!
+//! A coroutine runs only when it is resumed, on the thread of its resumer, and hands control back by a yield: for
+//! generators, parsers and iterators. A switch is cheaper than one through a channel, since no scheduler is asked. Use
+//! a goroutine where both sides are to run at the same time.
 
 use super::*;
 use crate::gmp::g::{GName, gflag};

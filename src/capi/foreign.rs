@@ -1,4 +1,8 @@
 //! Threads of the host
+//!
+//! A thread that the library has not made may call most functions as it is, and waits as a thread. It attaches itself
+//! where code that runs on it expects to be on a goroutine, as a callback does that a C library makes on a thread of
+//! its own: gmx_callback for one call, gmx_attach_thread for longer.
 
 use super::*;
 use crate::block::{cancel, scope};

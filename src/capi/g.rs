@@ -1,4 +1,9 @@
 //! Goroutines
+//!
+//! A goroutine is a function that runs beside others, on a stack of its own, and costs a fraction of a microsecond and
+//! a few KiB. Start one for each task rather than a pool of workers. gmx_spawn starts one that is counted by nothing;
+//! use a wait group, a scope or gmx_join where its end matters. gmx_park and gmx_ready are for objects to wait for
+//! that this library does not have.
 
 use super::*;
 use crate::block::{cancel, join, parking, spawn, waitq};

@@ -1,4 +1,8 @@
 //! Mutexes
+//!
+//! A mutex protects memory for as long as a few lines run. It has an owner, which alone may unlock it, and a goroutine
+//! may sleep or call into the system while it holds one. No order is promised, but no waiter starves: after a
+//! millisecond the longest waiter has the next turn.
 
 use super::*;
 use crate::block::mutex::Mutex;

@@ -1,4 +1,7 @@
 //! Doing something once
+//!
+//! A once runs a function the first time that it is asked, and makes all callers wait until that has returned: for
+//! tables that are built at their first use.
 
 use super::*;
 use crate::block::once::{self, Begun, Frame, Once};

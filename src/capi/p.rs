@@ -1,4 +1,8 @@
 //! Processors
+//!
+//! A processor is the right to run goroutines; there are as many as CPUs by default, and the number changes while the
+//! program runs. Values that belong to a processor need no lock while a goroutine is pinned to it. gmx_for_each_p runs
+//! a function once for each processor without stopping them all: for caches, counters and epochs of the host.
 
 use super::*;
 use crate::gmp::m::Ctx;

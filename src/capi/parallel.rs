@@ -1,4 +1,7 @@
 //! Parallel loops
+//!
+//! A loop over numbers, cut into pieces that run on several processors: for computation on arrays. The caller takes
+//! part, and returns when all of it is done.
 
 use super::*;
 use crate::block::parallel;

@@ -1,4 +1,9 @@
 //! Runtime
+//!
+//! Most programs call nothing of this section but gmx_main: it starts the runtime, runs a function as the first
+//! goroutine and returns when that has ended. A library, or a program whose main thread belongs to another framework,
+//! calls gmx_spawn and leaves the rest to the defaults. gmx_init is for other options, gmx_shutdown for hosts that
+//! unload the library or want its threads ended.
 
 use super::*;
 use crate::gmp::m::Ctx;

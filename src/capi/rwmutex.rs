@@ -1,4 +1,8 @@
 //! Read-write mutexes
+//!
+//! Many readers at a time, or one writer. It pays where reading takes long and is frequent; for a few instructions a
+//! plain mutex is faster. A goroutine must not read twice at a time: a writer that comes between would wait for the
+//! first read, and the second for the writer.
 
 use super::*;
 use crate::block::rwmutex::{self, RwMutex};

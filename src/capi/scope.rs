@@ -1,4 +1,7 @@
 //! Scopes
+//!
+//! A scope starts goroutines and is left only when all have ended. The first that fails cancels the others. It is what
+//! to use wherever one function starts several goroutines to do its work.
 
 use super::cancel::gmx_cancel;
 use super::*;

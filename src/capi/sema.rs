@@ -1,4 +1,7 @@
 //! Semaphores
+//!
+//! A semaphore counts what is left of something: permits, places, buffers. It is one word of the caller's. Use a mutex
+//! for exclusion, a channel where values travel, and a semaphore where only their number matters.
 
 use super::*;
 use crate::block::{sema, waitq};

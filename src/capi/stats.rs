@@ -1,4 +1,7 @@
 //! Seeing inside
+//!
+//! Numbers and lists for metrics, debuggers and tests. They cost the goroutines nothing until they are asked for, and
+//! may be asked at any time.
 
 use super::*;
 use crate::gmp::m::{Ctx, Kind};

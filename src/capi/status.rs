@@ -1,4 +1,7 @@
 //! Status codes
+//!
+//! Every call that can fail returns a gmx_status. A negative status is an error, and the call has changed nothing;
+//! GMX_OK is 0, and a few calls return a count above it. Compare with the names below, and never with numbers.
 
 use crate::gmp::error::Error;
 use std::ffi::c_char;

@@ -1,4 +1,6 @@
 //! Time
+//!
+//! The clock is monotonic, in nanoseconds, and the same for every call of this library that takes a moment.
 
 use super::*;
 use crate::block::{sleep, waitq};

@@ -1,4 +1,7 @@
 //! Timers
+//!
+//! A timer sends the time to a channel, or runs a function, once or again and again. For a limit on one wait use the
+//! call with a timeout; for a limit on everything that a goroutine does, a token with a deadline.
 
 use super::chan::gmx_chan;
 use super::*;

@@ -1,4 +1,7 @@
 //! Being told of a cancellation
+//!
+//! A function runs when a token is canceled: for what has to end a wait that is not the library's, such as a read from
+//! a socket.
 
 use super::cancel::{gmx_cancel, token_of};
 use super::chan::gmx_chan;

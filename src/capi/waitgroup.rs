@@ -1,4 +1,7 @@
 //! Wait groups
+//!
+//! A wait group counts what is under way, and wakes its waiters when nothing is. Use it where goroutines are
+//! independent; use a scope where one that fails should end the others.
 
 use super::*;
 use crate::block::waitgroup::WaitGroup;

@@ -1,4 +1,8 @@
 //! The world
+//!
+//! Stopping the world is for what must see every goroutine at rest: a collector, a checkpoint, a change of tables that
+//! all read. It costs what the slowest goroutine needs to its next safe point. Where each processor may be served at
+//! its own time, gmx_for_each_p costs less.
 
 use super::*;
 use crate::block::spawn;
