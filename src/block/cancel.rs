@@ -1,63 +1,76 @@
 //! Cancellation: tokens, under which Gs and threads wait.
 //!
 //! # Problem
-//! Somebody else is to end a wait, whatever it waits for: by hand, at a deadline, or because what it belongs to is
-//! ended. Whoever waits is told promptly and nothing else has changed; a wait that has succeeded anyway has succeeded.
+//! A thread wants to end the wait of a G, whatever the G waits for: by hand, at a deadline, or because the scope around
+//! it ends. The waiter must be told promptly, and nothing else may have changed. A wait that has succeeded at the same
+//! moment has succeeded.
 //!
 //! # Words
-//! A token: `reason`, 0 until it is cancelled, then for ever what for, by one CAS; under its lock its children and the
-//! Gs that wait under it; `refs`: its handle until that is freed, each G whose current token it is, each child, and
-//! whoever works on it. G: `cancel`, its current token (the G itself), and its record `cancelable`, which the token's
-//! lock guards. `own_token`, for a G that was spawned with a token of its own: the handle of that.
+//!
+//! | word | meaning | guarded by |
+//! |---|---|---|
+//! | `reason` (token) | 0 until the token is canceled, then forever the reason | one CAS |
+//! | children, waiters (token) | the tokens below it; the Gs that wait under it | the token's lock |
+//! | `refs` (token) | counted references, listed below | atomic |
+//! | `cancel` (G) | the G's current token | the G itself |
+//! | `cancelable` (G) | the G's record in the token's list of waiters | the token's lock |
+//! | `own_token` (G) | the handle of the token that was made for this G at its spawn, or 0 | atomic |
+//!
+//! These count in `refs`: the handle until it is freed, each G whose current token it is, each child, and each thread
+//! that works on the token.
 //!
 //! # Protocol
-//! Waiter, on the slow path of a call and with a token only:
-//! * C1 under the token's lock: cancelled already: do not wait. Otherwise into its list, with the number of the wait
-//!   and a function to interrupt it;
-//! * C2 begin to wait; once the wait can be interrupted look at `reason` once more: if it is set interrupt oneself;
-//! * C3 park;
-//! * C4 awake: out of the token's list, if still there.
+//! The waiter, only on the slow path of a call, and only with a token:
+//! * C1 Under the token's lock: if the token is canceled already, it does not wait. Otherwise its record gets into the
+//!   list, with the number of the wait and a function that interrupts the wait.
+//! * C2 It begins to wait. As soon as the wait can be interrupted, it looks at `reason` once more; if that is set, it
+//!   interrupts itself.
+//! * C3 It parks.
+//! * C4 Awake again: it takes its record out of the token's list, if it still is there.
 //!
-//! Canceller:
-//! * K1 CAS of `reason`: one canceller goes on;
-//! * K2 under the lock: take out one child, one waiter or one hook (hook.rs); after the lock cancel, interrupt or start
-//!   it; until there is none. One at a time, since a waiter that goes on may use its record for the next wait.
-//! * K3 the channel of the token, if there is one, is closed.
+//! The canceller:
+//! * K1 It sets `reason` by CAS; only the one canceller that succeeds continues.
+//! * K2 Under the lock it takes out one child, one waiter or one hook (hook.rs). With the lock open it cancels,
+//!   interrupts or starts that. It repeats this until the lists are empty. It takes one at a time, since a waiter that
+//!   continues may use its record for its next wait.
+//! * K3 It closes the channel of the token, if there is one.
 //!
-//! Channel, made when it is first asked for: under the lock, for the canceller to find in K2; then `reason` is looked
-//! at, and if it is set the channel is closed here too.
+//! The channel of a token is made when a caller first asks for it: the caller puts it into the token under the lock,
+//! where K2 finds it, and then looks at `reason`. If that is set, the caller closes the channel too.
 //!
-//! A G is cancelled by its handle:
-//! * G1 read `own_token`; G2 look whether the handle still names the G: otherwise what was read may be another's;
-//! * G3 cancel the token of that handle, if there is one: it is freed when the G ends.
+//! Canceling a G by its handle:
+//! * G1 Read `own_token`.
+//! * G2 Check that the handle still names the G. Otherwise the value read in G1 may be a later G's.
+//! * G3 Cancel the token of that handle, if there is one: the handle is freed when the G ends.
 //!
-//! What C2 is: in the wait table (waitq.rs) the interruption takes the lock of the root, under which the waiter has
-//! looked at `reason` and got into the queue. A claimed wait (claim.rs) needs none: there an interruption that comes
-//! early is kept.
+//! How C2 is done: in the wait table (waitq.rs) the interruption takes the lock of the root, and the waiter has looked
+//! at `reason` and queued under the same lock. A claimed wait (claim.rs) needs no look: it keeps an interruption that
+//! comes early.
 //!
 //! # Invariants
-//! * T1 an interruption is for one wait: where its number is another one it does nothing. Gs are never freed, so it may
-//!   be as late as it likes.
-//! * T2 whoever ends the wait otherwise (a wake, a deadline) and the interruption exclude each other as those two
-//!   always did: by the record in the queue. So a count that was handed over, a ticket that was drawn is never lost.
-//! * T3 whoever follows a pointer to a token counts for it: a child is taken from its parent's list only with a count
-//!   that was not 0 already. A G of a scope need not count: the scope does, and is there until the G has ended (I1 in
-//!   scope.rs).
+//! * T1 An interruption is for one wait; if it finds another number it does nothing. Gs are never freed, so an
+//!   interruption may be arbitrarily late.
+//! * T2 A partner that ends the wait otherwise (a wake, a deadline) and the interruption exclude each other as a wake
+//!   and a deadline do: by the record in the queue. So no permit that was handed over and no ticket that was drawn is
+//!   lost.
+//! * T3 A thread that follows a pointer to a token holds a count for it: a child is taken from its parent's list only
+//!   with a count that was not 0 already. A G of a scope need not hold one: the scope does, and the scope exists until
+//!   the G has ended (I1 in scope.rs).
 //!
 //! # Orderings
-//! K1 before K2's lock pairs with C1's lock: either C1 sees the reason, or K2 the record. The same holds for a hook and
-//! for the channel. K1 before the root's lock
-//! pairs with C2 under it in the same way.
-//!
-//! G1 is an Acquire and pairs with the Release by which a spawner stores `own_token`: if it reads that of a later G, G2
-//! sees that the handle is stale.
+//! * K1 before K2's lock pairs with C1's lock: either C1 sees the reason, or K2 sees the record. The same holds for a
+//!   hook and for the channel.
+//! * K1 before the root's lock pairs with C2 under that lock, in the same way.
+//! * G1 is an Acquire and pairs with the Release by which a spawner stores `own_token`: if G1 reads the value of a
+//!   later G, G2 sees that the handle is stale.
 //!
 //! # Why it ends
-//! Nobody gets into a list after K1, so K2 empties it. Children are walked by a list, not by recursion.
+//! No record gets into a list after K1, so K2 empties the lists. Children are walked by a list, not by recursion.
 //!
 //! # Rejected
-//! A flag that each wait polls: not prompt. A queue of its own for each wait under a token (a channel as in Go's
-//! context): every wait would wait for two things.
+//! * A flag that each wait polls: not prompt.
+//! * A separate queue for each wait under a token (a channel, as in Go's context): every wait would wait for two
+//!   events.
 
 use super::chan::Chan;
 use super::hook::Hooks;
@@ -75,7 +88,7 @@ use crate::sync::{AtomicU32, Lock, Ordering, Rank, now};
 use std::ffi::c_void;
 use std::ptr::{NonNull, from_ref, null_mut};
 
-/// Why a token is cancelled: a status, below 0. Children have their parent's.
+/// Why a token is canceled: a status below 0. A child takes over its parent's reason.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reason(i32);
 
@@ -83,7 +96,7 @@ impl Reason {
     pub const BY_HAND: Reason = Reason(-libc::ECANCELED);
     pub const DEADLINE: Reason = Reason(-libc::ETIMEDOUT);
 
-    /// One of the host's own.
+    /// A reason of the host's own.
     pub fn own(status: i32) -> Option<Reason> {
         (status < 0).then_some(Reason(status))
     }
@@ -96,25 +109,25 @@ impl Reason {
 /// Added to [`Token::refs`] once the handle is freed.
 const FREED: u32 = 1 << 31;
 
-/// A token. Its memory serves one after another.
+/// A token. Its memory is reused for later tokens.
 pub struct Token {
     pub handle: OwnU64,
-    /// That of [`Reason`]; 0: not cancelled.
+    /// The value of [`Reason`]; 0: not canceled.
     reason: AtomicU32,
-    /// The earliest of its own and those above it; `NEVER` for none. Fixed until its end.
+    /// The earliest deadline of this token and those above it; `NEVER` if there is none. Fixed until its end.
     deadline: OwnI64,
-    /// Who counts, and FREED.
+    /// The counts, and FREED.
     refs: AtomicU32,
     /// Fires at the deadline, if there is one.
     timer: Timer,
-    /// Which it counts for. Fixed until its end.
+    /// The parent, for which the token holds a count. Fixed until its end.
     parent: OwnPtr<Token>,
     inner: Lock<Inner>,
-    // Under the parent's lock: whether it is in its list, and where.
+    // Under the parent's lock: whether the token is in the parent's list, and where.
     listed: OwnBool,
     next: OwnPtr<Token>,
     prev: OwnPtr<Token>,
-    /// The next that one canceller has to see to.
+    /// The next token on one canceller's list of work.
     work: OwnPtr<Token>,
 }
 
@@ -125,7 +138,8 @@ struct Inner {
     tail: *mut G,
     /// Functions that run when it is cancelled (hook.rs).
     hooks: Hooks,
-    /// Closed when it is cancelled, made when it is first asked for; null for none. The token is one of its users.
+    /// The channel that a cancellation closes, made at the first request; null if there is none. The token is one of
+    /// its users.
     chan: *mut Chan,
 }
 
@@ -156,7 +170,7 @@ impl Default for Token {
 }
 
 impl Token {
-    /// One more who counts, unless it has ended.
+    /// Adds a count, unless the token has ended.
     fn try_ref(&self) -> bool {
         let mut n = self.refs.load(Ordering::Relaxed);
         while n & !FREED != 0 {
@@ -172,13 +186,13 @@ impl Token {
         Reason::own(self.reason.load(Ordering::SeqCst) as i32)
     }
 
-    /// The earliest of its deadline and those above it; `NEVER` for none.
+    /// The earliest deadline of this token and those above it; `NEVER` if there is none.
     pub fn deadline(&self) -> i64 {
         self.deadline.get()
     }
 }
 
-/// One count for a token.
+/// A counted reference to a token.
 pub struct Ref {
     sched: &'static Sched,
     token: &'static Token,
@@ -198,7 +212,7 @@ impl Drop for Ref {
 }
 
 impl Ref {
-    /// The count is somebody's, who gives it back by [`unref`].
+    /// The count passes to the caller, which ends it by [`unref`].
     pub fn forget(self) -> &'static Token {
         let token = self.token;
         std::mem::forget(self);
@@ -206,21 +220,21 @@ impl Ref {
     }
 }
 
-/// The token of a handle. `freed`: also when the handle was freed and others still count.
+/// The token of a handle. `freed`: also when the handle was freed and other counts remain.
 pub fn find(sched: &'static Sched, handle: u64, freed: bool) -> Result<Ref> {
     let token = objects(sched)?.tokens.get(handle).ok_or(Error::Stale)?;
     if !token.try_ref() {
         return Err(Error::Stale);
     }
     let found = Ref { sched, token };
-    // It may have been another's memory by the time that we counted.
+    // The memory may have become another token's before the count was added.
     if token.handle.get() != handle || (!freed && token.refs.load(Ordering::Relaxed) & FREED != 0) {
         return Err(Error::Stale);
     }
     Ok(found)
 }
 
-/// A new token: cancelled with its parent, and at its deadline. The count of its handle is the caller's.
+/// A new token: canceled with its parent, and at its deadline. The caller owns the handle's count.
 pub fn make(m: MRef, parent: Option<&Ref>, deadline: Option<i64>) -> Result<Ref> {
     let sched = m.sched();
     let (handle, token) = objects(sched)?.tokens.make(m.id).ok_or(Error::NoMemory)?;
@@ -263,7 +277,7 @@ pub fn make(m: MRef, parent: Option<&Ref>, deadline: Option<i64>) -> Result<Ref>
                 if first {
                     wake::timer_added(sched, m, when);
                 }
-                // Cancelled meanwhile: whoever did it looked for the timer before it was there.
+                // Canceled meanwhile: that canceller looked for the timer before it was armed.
                 if token.reason().is_some() {
                     Timers::remove(&token.timer);
                 }
@@ -286,10 +300,10 @@ unsafe fn at_deadline(m: MRef, _: PRef, arg: *mut c_void, handle: u64) -> bool {
     false
 }
 
-/// Gives the count of the handle back: stale from here on for whoever would count for it anew.
+/// Ends the count of the handle; from here on the handle is stale for new calls.
 pub fn free(sched: &'static Sched, handle: u64) -> Result<()> {
     let found = find(sched, handle, false)?;
-    // One who frees counts twice here: itself, and the handle.
+    // The caller holds two counts here: its own, and the handle's.
     if found.refs.fetch_or(FREED, Ordering::AcqRel) & FREED != 0 {
         return Err(Error::Stale);
     }
@@ -297,17 +311,17 @@ pub fn free(sched: &'static Sched, handle: u64) -> Result<()> {
     Ok(())
 }
 
-/// One less who counts. The last one ends the token; and with it perhaps its parent, and so on.
+/// Ends a count. The last one ends the token, which ends its count for its parent, and so on upwards.
 pub fn unref(sched: &'static Sched, mut token: &'static Token) {
     loop {
-        // AcqRel: whoever ends it does so after all others are done with it.
+        // AcqRel: the end of the token comes after the last use by every other thread.
         let counted = token.refs.fetch_sub(1, Ordering::AcqRel) & !FREED;
         debug_assert!(counted > 0, "T3");
         if counted != 1 {
             return;
         }
         Timers::remove(&token.timer);
-        // SAFETY: null or a token, for which this one counts.
+        // SAFETY: null, or a token for which this token holds a count.
         let parent: Option<&'static Token> = unsafe { token.parent.get().as_ref() };
         if let Some(parent) = parent {
             let mut inner = parent.inner.lock();
@@ -317,7 +331,7 @@ pub fn unref(sched: &'static Sched, mut token: &'static Token) {
         }
         let chan = std::mem::replace(&mut token.inner.lock().chan, null_mut());
         if let Some(chan) = NonNull::new(chan) {
-            // SAFETY: the token was one of its users. Busy: somebody waits there without being one.
+            // SAFETY: the token was one of its users. Busy: a G waits there without being a user.
             let _ = unsafe { Chan::free(chan) };
         }
         let Ok(objects) = objects(sched) else { return };
@@ -327,7 +341,7 @@ pub fn unref(sched: &'static Sched, mut token: &'static Token) {
     }
 }
 
-/// Takes a child from its parent's list, whose lock is held.
+/// Takes a child from its parent's list. The caller holds the parent's lock.
 fn unlist(inner: &mut Inner, token: &Token) {
     let (prev, next) = (token.prev.get(), token.next.get());
     // SAFETY: links in the list are null or tokens in it.
@@ -343,13 +357,13 @@ fn unlist(inner: &mut Inner, token: &Token) {
     token.listed.set(false);
 }
 
-// ---- cancelling ------------------------------------------------------------------------------------------------------
+// ---- canceling
 
-/// Cancels a token and all below it. False if it was cancelled already. From any context.
+/// Cancels a token and all tokens below it. False if it was canceled already. From any context.
 pub fn cancel(m: MRef, token: &Ref, reason: Reason) -> bool {
     let mut work = null_mut();
     let did = cancel_one(m, token.token, reason, &mut work);
-    // SAFETY: the list holds tokens, each with a count of ours (T3).
+    // SAFETY: the list holds tokens, each with a count of this caller (T3).
     while let Some(token) = unsafe { work.as_ref() } {
         work = token.work.take();
         cancel_one(m, token, reason, &mut work);
@@ -358,26 +372,26 @@ pub fn cancel(m: MRef, token: &Ref, reason: Reason) -> bool {
     did
 }
 
-/// Why a token is cancelled. One above may be, by somebody who has not come down here yet: then it is cancelled now, so
-/// that nobody sees the one cancelled and the other not.
+/// Why a token is canceled. A token above it may be canceled already, by a canceller that has not come down to this
+/// token yet. Then this call cancels it, so that no caller sees one of the two canceled and the other not.
 pub fn reason(m: MRef, token: &Ref) -> Option<Reason> {
     cancel(m, token, why(token)?);
     token.reason()
 }
 
-/// Why a token, for which the caller counts, is cancelled, or will be at once: with one above it.
+/// Why a token is canceled, or will be at once because a token above it is. The caller holds a count.
 pub fn why(token: &Token) -> Option<Reason> {
     let mut at = token;
     loop {
         if let Some(reason) = at.reason() {
             return Some(reason);
         }
-        // SAFETY: null or a token, for which this one counts.
+        // SAFETY: null, or a token for which this token holds a count.
         at = unsafe { at.parent.get().as_ref() }?;
     }
 }
 
-/// K1 and K2; children go to `work`.
+/// K1 and K2, and K3; children go to `work`.
 fn cancel_one(m: MRef, token: &'static Token, reason: Reason, work: &mut *mut Token) -> bool {
     // K1
     if token.reason.compare_exchange(0, reason.0 as u32, Ordering::SeqCst, Ordering::Relaxed).is_err() {
@@ -411,15 +425,15 @@ fn cancel_one(m: MRef, token: &'static Token, reason: Reason, work: &mut *mut To
     }
     let chan = inner.chan;
     drop(inner);
-    // SAFETY: null, or a channel of which the token is a user as long as it is there.
+    // SAFETY: null, or a channel of which the token is a user for as long as the token exists.
     if let Some(chan) = unsafe { chan.as_ref() } {
-        // Failing, it is closed: by the caller of `chan`, or by the host.
+        // If it fails, the channel is closed already: by the caller of `chan`, or by the host.
         let _ = chan.close(m);
     }
     true
 }
 
-/// H1 in hook.rs: the hook gets into the list. False: it is cancelled already.
+/// H1 in hook.rs: puts the hook into the list. False: the token is canceled already.
 pub(super) fn add_hook(token: &Token, add: impl FnOnce(&mut Hooks)) -> bool {
     let mut inner = token.inner.lock();
     let waits = token.reason().is_none();
@@ -429,14 +443,14 @@ pub(super) fn add_hook(token: &Token, add: impl FnOnce(&mut Hooks)) -> bool {
     waits
 }
 
-/// The hooks of a token, locked.
+/// Runs `f` on the hooks of a token, under its lock.
 pub(super) fn with_hooks<R>(token: &Token, f: impl FnOnce(&mut Hooks) -> R) -> R {
     f(&mut token.inner.lock().hooks)
 }
 
-/// The channel that is closed when a token is cancelled, with one more user, which is the caller.
+/// The channel that a cancellation closes. The caller becomes one more user of it.
 pub fn chan(m: MRef, token: &Ref) -> Result<NonNull<Chan>> {
-    // One above may be cancelled already: see `reason`.
+    // A token above may be canceled already: see `reason`.
     let _ = reason(m, token);
     let mut made = None;
     loop {
@@ -452,14 +466,14 @@ pub fn chan(m: MRef, token: &Ref) -> Result<NonNull<Chan>> {
         let chan = inner.chan;
         drop(inner);
         if let Some(unused) = made {
-            // SAFETY: made above, and nobody else knows it.
+            // SAFETY: made above, and no other thread knows it.
             unsafe { Chan::free(unused) }?;
         }
         let chan = NonNull::new(chan).ok_or(Error::NoMemory)?;
-        // SAFETY: the token is one of its users, and the caller counts for the token.
+        // SAFETY: the token is one of its users, and the caller holds a count for the token.
         let c = unsafe { chan.as_ref() };
         c.add_ref()?;
-        // The canceller has looked before the channel was there, or will look, or both close it.
+        // The canceller has looked before the channel was there, or will see it; if both close it, no harm is done.
         if token.reason().is_some() {
             let _ = c.close(m);
         }
@@ -467,7 +481,7 @@ pub fn chan(m: MRef, token: &Ref) -> Result<NonNull<Chan>> {
     }
 }
 
-/// Takes a waiter from the list, whose lock is held.
+/// Takes a waiter from the list. The caller holds the token's lock.
 fn take_out(inner: &mut Inner, gp: GRef) {
     let c = &gp.cancelable;
     debug_assert!(c.listed.get());
@@ -486,20 +500,20 @@ fn take_out(inner: &mut Inner, gp: GRef) {
     c.listed.set(false);
 }
 
-// ---- waiting under a token -------------------------------------------------------------------------------------------
+// ---- waiting under a token
 
-/// The token under which a G waits. The G counts for it as long as it is the current one: for the G itself.
+/// The token under which a G waits. While it is the current one, the G holds a count for it. For use by the G itself.
 #[derive(Clone, Copy)]
 pub struct Current(&'static Token);
 
 /// The current token of the G that runs here.
 #[inline(always)]
 pub fn current(gp: GRef) -> Option<Current> {
-    // SAFETY: null or a token for which the G counts.
+    // SAFETY: null, or a token for which the G holds a count.
     unsafe { gp.cancel.get().cast::<Token>().as_ref() }.map(Current)
 }
 
-/// The token that may end a wait of this kind of the G that runs here: none within a shield.
+/// The token that may end a wait of this kind of the G that runs here; None within a shield.
 #[inline(always)]
 pub fn ends(gp: GRef, kind: Kind) -> Option<Current> {
     match kind {
@@ -509,7 +523,7 @@ pub fn ends(gp: GRef, kind: Kind) -> Option<Current> {
     }
 }
 
-/// Begins a shield around the G that runs here. They nest; a token that is cancelled meanwhile stays so.
+/// Begins a shield around the G that runs here. Shields nest. A token that is canceled meanwhile stays canceled.
 pub fn shield(gp: GRef) -> Result<()> {
     gp.note_extra(extra::SHIELD);
     gp.shields.set(gp.shields.get().checked_add(1).ok_or(Error::Busy)?);
@@ -522,14 +536,14 @@ pub fn unshield(gp: GRef) -> Result<()> {
     Ok(())
 }
 
-/// Whether a token is to end the waits of this G for locks and ends too; and whether it was so before.
+/// Whether a token is to end this G's waits for locks and ends too. Returns the former setting.
 pub fn set_locks(gp: GRef, too: bool) -> bool {
     gp.note_extra(extra::SHIELD);
     gp.cancel_locks.replace(too)
 }
 
 impl Current {
-    /// C2. Tokens are never freed: from the commit of a park a late look does no harm.
+    /// C2. Tokens are never freed, so a late look from the commit of a park does no harm.
     pub fn is_cancelled(self) -> bool {
         self.0.reason.load(Ordering::SeqCst) != 0
     }
@@ -538,8 +552,8 @@ impl Current {
         self.0
     }
 
-    /// C1. From here on, until [`Current::unregister`] is back, `interrupt` may be called; and later, with a number
-    /// that is stale then.
+    /// C1. From here on until [`Current::unregister`] returns, `interrupt` may be called. It may be called later too,
+    /// but then with a stale number.
     pub fn register(self, gp: GRef, seq: u64, arg: u64, interrupt: Interrupt) -> Result<()> {
         let mut inner = self.0.inner.lock();
         if self.is_cancelled() {
@@ -571,16 +585,16 @@ impl Current {
     }
 }
 
-/// The count of a pointer to a token, which [`Ref::forget`] or [`replace`] gave.
+/// The count that belongs to a pointer from [`Ref::forget`] or [`replace`].
 ///
 /// # Safety
-/// Null, or a token for which the caller counts; the count is the result's.
+/// Null, or a token for which the caller holds a count, which passes to the result.
 pub unsafe fn counted(sched: &'static Sched, token: *mut Token) -> Option<Ref> {
     // SAFETY: the caller's promise (T3).
     unsafe { token.as_ref() }.map(|token| Ref { sched, token })
 }
 
-/// Makes `token` the current one of a G; the count of the former is the caller's.
+/// Makes `token` the current one of a G; the count of the former token passes to the caller.
 #[must_use]
 pub fn replace(gp: GRef, token: Option<Ref>) -> Option<&'static Token> {
     let old = current(gp).map(Current::token);
@@ -594,17 +608,17 @@ pub fn replace(gp: GRef, token: Option<Ref>) -> Option<&'static Token> {
     old
 }
 
-/// Makes `token` the current one of a new G, which does not count for it: something else does until the G has ended.
+/// Makes `token` the current one of a new G without a count: the lender's count lasts until the G has ended.
 #[inline]
 pub fn lend(gp: GRef, token: &'static Token) {
     debug_assert!(!gp.may_have(extra::TOKEN) && gp.may_have(extra::SCOPE));
     gp.cancel.set(from_ref(token).cast_mut().cast());
 }
 
-/// A new G gets the current token of the G that runs here.
+/// Gives a new G the current token of the G that runs here.
 pub fn inherit(m: MRef, from: GRef, to: GRef) {
     if let Some(current) = current(from) {
-        // The spawner counts for it.
+        // The spawner holds a count for it.
         let counts = current.0.try_ref();
         debug_assert!(counts, "T3");
         let old = replace(to, Some(Ref { sched: m.sched(), token: current.0 }));
@@ -612,11 +626,11 @@ pub fn inherit(m: MRef, from: GRef, to: GRef) {
     }
 }
 
-/// A new G gets a token of its own, which [`cancel_g`] cancels, below the current token of `above`.
+/// Gives a new G its own token, which [`cancel_g`] cancels, below the current token of `above`.
 pub fn give_own(m: MRef, above: Option<GRef>, gp: GRef) -> Result<()> {
     debug_assert!(gp.has(gflag::CANCELLABLE));
     let sched = m.sched();
-    // T3: the spawner counts for it.
+    // T3: the spawner holds a count for it.
     let parent = above.and_then(current).filter(|c| c.0.try_ref()).map(|c| Ref { sched, token: c.0 });
     let token = make(m, parent.as_ref(), None)?;
     let handle = token.handle.get();
@@ -629,7 +643,7 @@ pub fn give_own(m: MRef, above: Option<GRef>, gp: GRef) -> Result<()> {
     Ok(())
 }
 
-/// G1 to G3, in any context. False: it was cancelled already.
+/// G1 to G3, in any context. False: it was canceled already.
 pub fn cancel_g(m: MRef, handle: u64, reason: Reason) -> Result<bool> {
     let sched = m.sched();
     let gp = sched.g_of(handle).ok_or(Error::Stale)?;
@@ -646,7 +660,7 @@ pub fn cancel_g(m: MRef, handle: u64, reason: Reason) -> Result<bool> {
     Ok(cancel(m, &find(sched, token, true)?, reason))
 }
 
-/// A G ends, or a thread of the host does: it counts for no token any more.
+/// The end of a G, or of a thread of the host: it gives up its counts.
 #[inline]
 pub fn on_exit(sched: &'static Sched, gp: GRef) {
     if gp.may_have(extra::SHIELD) {
@@ -654,12 +668,13 @@ pub fn on_exit(sched: &'static Sched, gp: GRef) {
         gp.shields.set(0);
     }
     if !gp.may_have(extra::TOKEN) {
-        // None, or one that is lent.
+        // None, or a token that is lent.
         gp.cancel.set(null_mut());
         return;
     }
     if gp.has(gflag::CANCELLABLE) {
-        // Relaxed: a canceller that has read it finds a stale handle. Stale here: the host has freed it.
+        // Relaxed: a canceller that has read it finds a stale handle. An error here is Stale: the host has freed the
+        // handle.
         let _ = free(sched, gp.own_token.swap(0, Ordering::Relaxed));
     }
     if let Some(old) = replace(gp, None) {

@@ -1,22 +1,24 @@
-//! Classes of blocking calls: no more than so many of a class run at a time, the others wait their turn.
+//! Classes of blocking calls: at most `limit` calls of a class run at a time, and the others wait their turn.
 //!
 //! # Problem
-//! A call that computes for long in code of others is neither short nor asleep. As an ordinary call it holds up what waits on its
-//! P; as a blocking one it has a thread of its own, and hundreds of them share the CPUs with everything else.
+//! A long computation in foreign code is neither short nor asleep. As an ordinary call it holds up the Gs that wait on
+//! its P. As a blocking call it has a thread of its own, and hundreds of such threads compete for the CPUs with
+//! everything else.
 //!
 //! # Words
-//! `free`: a semaphore, handed over in the order of arrival. `users`: calls that wait or run; `CLOSED` when there can be no
-//! more. `handle`: 0 while it is nobody's.
+//! * `free`: a semaphore with the permits of the class, handed over in the order of arrival.
+//! * `users`: the calls that wait or run; `CLOSED` when no more calls may come.
+//! * `handle`: 0 while the memory serves no class.
 //!
 //! # Protocol
-//! * T1 a call counts itself among the users, unless the class is closed, and looks whether the class is still the one of its
-//!   handle.
-//! * T2 it takes one of `free`, runs, and gives it back, by its cleanup if the goroutine ends in the middle. Then it is no
-//!   user any more.
-//! * T3 the one that frees the class closes it, if it has no users.
+//! * T1 A call adds itself to `users`, unless the class is closed, and checks that the class is still the one that its
+//!   handle names.
+//! * T2 It takes a permit of `free`, runs, and releases the permit. If the goroutine ends in the middle, its cleanup
+//!   releases it. Then the call leaves `users`.
+//! * T3 The free of the class closes it, if it has no users.
 //!
 //! # Invariants
-//! * I1 a class with users stays the one of its handle: T1 and T3 change the same word.
+//! * I1 A class with users remains the class of its handle: T1 and T3 change the same word.
 
 use super::cleanup::{self, Cleanup};
 use super::objects::{existing, objects};
@@ -29,13 +31,13 @@ use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use std::ptr::from_ref;
 
-/// Its memory serves one after another.
+/// A class. Its memory is reused for later classes.
 #[derive(Default)]
 pub struct Class {
     handle: AtomicU64,
     users: AtomicU32,
     free: AtomicU32,
-    /// Shown as the reason of waits. Fixed while it is there.
+    /// Shown as the reason of waits. Fixed while the class exists.
     name: UnsafeCell<GName>,
 }
 
@@ -47,7 +49,7 @@ unsafe impl Sync for Class {}
 /// A new class.
 pub fn make(m: MRef, limit: u32, name: GName) -> Result<u64> {
     let (handle, c) = objects(m.sched())?.classes.make(m.id).ok_or(Error::NoMemory)?;
-    // SAFETY: nobody has the handle yet, and a former class has no users (I1).
+    // SAFETY: no other thread has the handle yet, and a former class has no users (I1).
     unsafe { *c.name.get() = name };
     c.free.store(limit, Ordering::Relaxed);
     c.handle.store(handle, Ordering::Relaxed);
@@ -123,14 +125,14 @@ pub fn leave(m: Option<MRef>, c: &Class) {
 pub fn run_in(m: MRef, handle: u64, deadline: Option<i64>, f: impl FnOnce()) -> Result<()> {
     let (m, c) = enter(m, handle, deadline)?;
     let mut node = Cleanup { f: Some(give_back), arg: from_ref(c).cast_mut().cast(), below: std::ptr::null_mut() };
-    // On a thread of the host no goroutine ends in the middle.
+    // A thread of the host does not end in the middle as a goroutine may.
     let gp = m.g().filter(|_| !m.is_extra());
     if let Some(gp) = gp {
         cleanup::push(gp, &mut node);
     }
     f();
     if let Some(gp) = gp {
-        // What f has left on the list lies in frames that are gone.
+        // Nodes that f has left on the list lie in frames that are gone.
         gp.cleanups.set(node.below.cast());
     }
     give_back(node.arg);

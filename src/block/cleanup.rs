@@ -1,8 +1,9 @@
-//! What a goroutine is to do at its end, or where it goes on if it does not end before: functions on a list, the last first.
+//! Cleanups: functions that a goroutine runs at its end, or at the point where it pops them if it gets that far; the
+//! last one first.
 //!
-//! The nodes are the host's and lie mostly in frames of the goroutine's functions. `gmx_goexit` runs the list on top of these
-//! frames. When the goroutine's function returns, its frames are gone, and a node that is in one of them with it: to run it
-//! would call what happens to lie there. That ends the process, with a report.
+//! The nodes are the host's, and lie mostly in frames of the goroutine's functions. `gmx_goexit` runs the list on top
+//! of these frames. When the goroutine's function returns, its frames are gone, and with them the nodes in them.
+//! Running such a node would call whatever bytes lie there by then, so that ends the process, with a report.
 
 use crate::gmp::g::{GRef, extra};
 use crate::gmp::m::MRef;
@@ -11,7 +12,7 @@ use std::ffi::c_void;
 use std::ops::Range;
 use std::ptr::from_ref;
 
-/// As the C struct lays it out. While it is on a list, nobody but the goroutine touches it.
+/// Laid out as the C struct. While it is on a list, only the goroutine touches it.
 #[repr(C)]
 pub struct Cleanup {
     pub f: Option<extern "C" fn(*mut c_void)>,
@@ -19,17 +20,17 @@ pub struct Cleanup {
     pub below: *mut Cleanup,
 }
 
-/// Puts `c` on the list of a goroutine that runs.
+/// Puts `c` on the list of the goroutine that runs here.
 pub fn push(gp: GRef, c: &mut Cleanup) {
     gp.note_extra(extra::CLEANUP);
     c.below = gp.cleanups.get().cast();
     gp.cleanups.set((c as *mut Cleanup).cast());
 }
 
-/// Takes the last one from the list. False: `c` is another.
+/// Takes the last node from the list. False: the last node is not `c`.
 ///
 /// # Safety
-/// The nodes of the list are there.
+/// The nodes of the list exist.
 #[must_use]
 pub unsafe fn pop(gp: GRef, c: &Cleanup) -> bool {
     let last = std::ptr::eq(gp.cleanups.get().cast(), from_ref(c));
@@ -39,13 +40,13 @@ pub unsafe fn pop(gp: GRef, c: &Cleanup) -> bool {
     last
 }
 
-/// Runs the list of a goroutine that ends: in the middle of its function, or where that has returned and `alive` is what is
-/// left of its arguments.
+/// Runs the list of a goroutine that ends: in the middle of its function, or after its return; then `alive` is the part
+/// of the stack that its arguments still occupy.
 ///
 /// # Migrates
 #[cold]
 pub fn run(gp: GRef, returned: bool, alive: Range<usize>) {
-    // As in a callback: they may not end the goroutine, which would come back here.
+    // As in a callback: a cleanup may not end the goroutine, which would come back here.
     gp.callbacks.set(gp.callbacks.get() + 1);
     while !gp.cleanups.is_null() {
         let c = gp.cleanups.get().cast::<Cleanup>();
@@ -55,7 +56,7 @@ pub fn run(gp: GRef, returned: bool, alive: Range<usize>) {
             );
             std::process::abort();
         }
-        // SAFETY: the host keeps a node until it is popped, or this has taken it.
+        // SAFETY: the host keeps a node until it is popped, or until this loop has taken it.
         let (f, arg, below) = unsafe { ((*c).f, (*c).arg, (*c).below) };
         gp.cleanups.set(below.cast());
         if let Some(f) = f {
@@ -70,7 +71,7 @@ fn is_on_stack(gp: GRef, addr: usize) -> bool {
     unsafe { gp.stack() }.is_some_and(|s| (s.lo() as usize..s.hi as usize).contains(&addr))
 }
 
-/// The M of this thread, after a function of the host that may have been anywhere.
+/// The M of this thread, after a function of the host during which the goroutine may have moved.
 pub(super) fn here() -> Option<MRef> {
     // SAFETY: the slot holds null or an M.
     unsafe { MRef::from_ptr(arch::current_m().cast()) }

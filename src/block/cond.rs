@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | the queue | the waiters, at the condition's address | the root's lock |
 //! | `mutex` | the mutex that is used with the condition while there are waiters | the root's lock |
-//! | `home` | the condition's own address, from the first wait on: a copy shows by it | the root's lock |
+//! | `home` | the condition's own address, from the first wait on; a copy is recognized by it | the root's lock |
 //!
 //! # Protocol
 //! The waiter, which holds the mutex:

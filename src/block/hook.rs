@@ -1,30 +1,36 @@
-//! Functions that run when a token is cancelled, each on a G of its own.
+//! Functions that run when a token is canceled, each on its own G.
 //!
 //! # Problem
-//! Somebody wants to be told of a cancellation without waiting for it, and may give that up at the same moment. A stop
-//! that says so has kept the function from being started; a cancellation must not fail for want of memory.
+//! A caller wants a function to run on a cancellation, without waiting for it, and may withdraw it at the same moment.
+//! A stop that returns true has kept the function from being started. A cancellation must not fail because memory is
+//! exhausted.
 //!
 //! # Words
-//! A hook: `handle`, the owner's, 0 once it is stopped; `gp`, a free descriptor, kept for the G from the beginning; its
-//! place in the list of the token, whose lock guards `gp`, `listed` and the links. It counts for its token until it is
-//! given back.
+//!
+//! | word of a hook | meaning | guarded by |
+//! |---|---|---|
+//! | `handle` | the owner's; 0 once the hook is stopped | atomic |
+//! | `gp` | a free descriptor, reserved for the G from the beginning | the token's lock |
+//! | `listed`, links | the hook's place in the token's list | the token's lock |
+//!
+//! A hook holds a count for its token until it is freed.
 //!
 //! # Protocol
-//! * H1 begin: all that may fail is done first. Then under the token's lock: into the list; or, if the token is
-//!   cancelled, the function is started here.
-//! * H2 the canceller (K2 in cancel.rs), under the lock: out of the list, and the descriptor is the canceller's; after
-//!   the lock the G starts.
-//! * H3 stop: the handle becomes 0 by CAS, so one stop goes on. Under the lock: if it is still listed it is taken out,
-//!   the descriptor goes back, and the function was kept from being started. Then the hook is given back.
+//! * H1 begin: do everything first that may fail. Then put the hook into the list, under the token's lock. If the token
+//!   is canceled already, start the function here.
+//! * H2 The canceller (K2 in cancel.rs), under the lock, takes the hook out of the list, and owns the descriptor. With
+//!   the lock open it starts the G.
+//! * H3 stop: set the handle to 0 by CAS, so that only one stop continues. Under the lock, if the hook is still listed,
+//!   take it out; the descriptor is freed, and the function was kept from being started. Then free the hook.
 //!
 //! # Invariants
-//! * J1 whoever takes the hook from the list has the descriptor, and nobody else does.
-//! * J2 a hook is given back once: by H3, or by H1 or H2 where it has no owner. Behind the lock H2 does not touch a
-//!   hook that has one.
+//! * J1 The party that takes the hook from the list owns the descriptor, and no other party does.
+//! * J2 A hook is freed once: by H3, or, if it has no owner, by H1 or H2. After the lock H2 does not touch a hook that
+//!   has an owner.
 //!
 //! # Rejected
-//! A timer that is armed by the cancellation: its heap may have no room by then. A G that waits for the token: it has a
-//! stack, and counts as alive.
+//! * A timer that the cancellation arms: its heap may have no room by then.
+//! * A G that waits for the token: it has a stack, and counts as alive.
 
 use super::cancel::{self, Ref, Token};
 use super::objects::objects;
@@ -38,16 +44,16 @@ use crate::sync::{AtomicU64, Ordering};
 use std::ffi::c_void;
 use std::ptr::{from_ref, null_mut};
 
-/// A hook. Its memory serves one after another.
+/// A hook. Its memory is reused for later hooks.
 #[derive(Default)]
 pub struct Hook {
     handle: AtomicU64,
-    /// For which it counts. Fixed while it is there.
+    /// The hook holds a count for it. Fixed while the hook exists.
     token: OwnPtr<Token>,
-    /// What runs. Fixed while it is there.
+    /// The function to run. Fixed while the hook exists.
     entry: OwnPtr<c_void>,
     arg: OwnPtr<c_void>,
-    /// Somebody has the handle. Fixed while it is there.
+    /// A caller has the handle. Fixed while the hook exists.
     owned: OwnBool,
     // Under the token's lock.
     gp: OwnPtr<G>,
@@ -69,7 +75,7 @@ impl Hooks {
         let this = from_ref(hook).cast_mut();
         hook.next.set(null_mut());
         hook.prev.set(self.last);
-        // SAFETY: the list holds hooks, and is ours while the lock is held.
+        // SAFETY: the list holds hooks, and is the caller's while it holds the lock.
         match unsafe { self.last.as_ref() } {
             Some(last) => last.next.set(this),
             None => self.first = this,
@@ -103,12 +109,12 @@ impl Hooks {
     }
 }
 
-/// A function that is to be started (J1).
+/// A function that the caller is to start (J1).
 pub struct Ready {
     gp: GRef,
     entry: *mut c_void,
     arg: *mut c_void,
-    /// To be given back (J2).
+    /// The hook to free (J2).
     hook: Option<&'static Hook>,
 }
 
@@ -116,7 +122,7 @@ impl Ready {
     /// H2, when the lock is open.
     pub fn start(self, m: MRef) {
         let what = Spawn { entry: self.entry, arg: self.arg, flags: 0, stack_size: 0, name: GName::NONE };
-        // False: the runtime ends, and the G is not.
+        // False: the runtime ends, and the G is gone.
         let _ = park::start(m, store::newproc_from(m, self.gp, &what));
         if let Some(hook) = self.hook {
             let handle = hook.handle.swap(0, Ordering::AcqRel);
@@ -134,7 +140,7 @@ impl Hook {
     }
 
     fn give_back(&self, m: MRef, handle: u64) {
-        // SAFETY: the hook counts for its token.
+        // SAFETY: the hook holds a count for its token.
         let token = unsafe { cancel::counted(m.sched(), self.token.take()) };
         if let Ok(objects) = objects(m.sched()) {
             objects.hooks.free(handle);
@@ -146,7 +152,7 @@ impl Hook {
 /// H1. `owned`: the caller will call [`stop`] with the handle.
 pub fn after(m: MRef, token: Ref, f: extern "C" fn(*mut c_void), arg: *mut c_void, owned: bool) -> Result<u64> {
     let sched = m.sched();
-    // One above may be cancelled already.
+    // A token above may be canceled already.
     let _ = cancel::reason(m, &token);
     let gp = sched.galloc().ok_or(Error::NoMemory)?;
     let Some((handle, hook)) = objects(sched)?.hooks.make(m.id) else {
@@ -170,13 +176,13 @@ pub fn after(m: MRef, token: Ref, f: extern "C" fn(*mut c_void), arg: *mut c_voi
     Ok(handle)
 }
 
-/// H3. Whether it kept the function from being started.
+/// H3. Returns whether it kept the function from being started.
 pub fn stop(m: MRef, handle: u64) -> Result<bool> {
     let hook = objects(m.sched())?.hooks.get(handle).ok_or(Error::Stale)?;
     if handle == 0 || hook.handle.compare_exchange(handle, 0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
         return Err(Error::Stale);
     }
-    // SAFETY: the hook counts for its token until it is given back, which is ours to do (J2).
+    // SAFETY: the hook holds a count for its token until it is freed, which only this caller does (J2).
     let token: &'static Token = unsafe { &*hook.token.get() };
     let gp = cancel::with_hooks(token, |hooks| {
         if !hook.listed.get() {

@@ -6,7 +6,7 @@
 //! | JOINABLE | ZOMBIE | the G | a joiner | a detach |
 //! |---|---|---|---|---|
 //! | set | - | runs | waits | clears JOINABLE; Busy if a joiner waits |
-//! | - | - | runs, detached | Invalid | Invalid |
+//! | - | - | runs, not joinable | Invalid | Invalid |
 //! | set | set | has ended without a joiner: only its descriptor is left | clears JOINABLE, buries | the same |
 //! | - | set | is over | Stale | Stale |
 //!

@@ -1,33 +1,35 @@
-//! A loop over numbers, run by as many Ps as have nothing else to do.
+//! A parallel loop over numbers, run by as many Ps as have nothing else to do.
 //!
 //! # Problem
-//! Nobody knows how long one number takes. Who cuts the range into pieces before it begins pays for each piece, though
-//! everybody may be busy; who does not cut leaves Ps idle.
+//! The time that one number takes is unknown. Cutting the range into pieces beforehand pays for each piece, even when
+//! every P is busy. Not cutting it leaves Ps idle.
 //!
 //! # Protocol
-//! A worker is the caller, or a G that a worker made for a part of its range. Each does this:
-//! * P1 call the function for some numbers, then look at the clock. How many adapts, so that a look comes every
-//!   `LOOK`;
-//! * P2 at a look: serve requests; if the caller's token is canceled, stop;
-//! * P3 at a look, if more than one grain is left, this P has nothing else to run that others could take, and some
-//!   P searches, or is idle and the wake pays (`PAYS`): make a G for the upper half of what is left, into this P's
-//!   queue, and call for a searcher;
-//! * P4 a range of few grains (`LONG`) is cut in the same way before each call, whoever is idle: its calls are long, or
-//!   nobody would ask for a loop, and a P that becomes idle meanwhile finds the parts in the queue.
+//! A worker is the caller, or a G that a worker made for a part of its range. Each worker repeats:
+//! * P1 It calls the function for some numbers, then looks at the clock. How many numbers adapts, so that a look comes
+//!   about every `LOOK`.
+//! * P2 At a look it serves requests; if the caller's token is canceled, it stops.
+//! * P3 At a look it may make a G for the upper half of the rest of its range, put it into this P's queue, and wake a
+//!   searching worker. It does so if more than one grain is left, this P has no other G that a thief could take, and
+//!   either some P searches, or some P is idle and the wake pays (`PAYS`).
+//! * P4 It cuts a range of few grains (`LONG`) in the same way before each call, whether or not a P is idle. The calls
+//!   of such a range are long, or the caller would not need a loop. A P that becomes idle meanwhile finds the parts in
+//!   the queue.
 //!
 //! The caller then waits until the Gs that were made have ended, whatever happens to its token: the record of the loop
-//! lies on its stack. A thread of the host runs nothing itself: it makes one G for everything, and waits.
+//! lies on its stack. A thread of the host runs nothing itself: it makes one G for the whole range, and waits.
 //!
 //! # Invariants
-//! * PF-I1 each number is in the range of exactly one worker, and handed to the function once, or never if the loop was
-//!   canceled.
-//! * PF-I2 `open` is above zero as long as a worker other than the caller may touch the record: a worker counts the G that
-//!   it makes before it ends itself.
-//! * PF-I3 the function returns: `gmx_goexit` is refused in it (`callbacks`).
+//! * PF-I1 Each number is in the range of exactly one worker, and is passed to the function once, or never if the loop
+//!   was canceled.
+//! * PF-I2 `open` is above zero as long as a worker other than the caller may touch the record: a worker counts the G
+//!   that it makes before it ends itself.
+//! * PF-I3 The function returns: `gmx_goexit` is refused in it (`callbacks`).
 //!
 //! # Rejected
-//! A wake at the start of every loop: it costs as much as ten thousand empty calls. A list of ranges that idle Ps look at: one more
-//! place to search for every P, with a wake-up protocol of its own; a G in the run queue is found as it is.
+//! * A wake at the start of every loop: it costs as much as ten thousand empty calls (docs/measurements.md).
+//! * A list of ranges that idle Ps look at: one more place to search for every P, with a wake-up protocol of its own. A
+//!   G in the run queue is found without either.
 
 use super::cancel;
 use super::vain;
@@ -42,28 +44,28 @@ use crate::sync::{AtomicBool, Ordering, now};
 use crate::sys::call::RangeFn;
 use std::ffi::c_void;
 
-/// How much time a worker lets pass between two looks, about.
+/// About how much time, in ns, a worker lets pass between two looks.
 const LOOK: i64 = 4_000;
-/// What a worker must have run alone before it wakes a sleeping thread: as long as that takes.
+/// How long, in ns, a worker must have run alone before it wakes a sleeping thread: as long as the wake takes.
 const PAYS: i64 = 20_000;
-/// P4: so many grains for each P are few.
+/// P4: up to this many grains for each P are few.
 const LONG: i64 = 4;
 
 /// A loop that runs. It lives on its caller's stack.
 struct Loop {
     f: RangeFn,
     arg: *mut c_void,
-    /// 0: as many numbers a call as come between two looks.
+    /// 0: as many numbers in a call as come between two looks.
     grain: i64,
-    /// The token of the caller, which counts for it; null for none.
+    /// The handle of the caller's token, for which the caller holds a count; 0 if there is none.
     token: u64,
     /// Gs that were made and have not ended.
     open: WaitGroup,
-    /// Somebody left numbers out.
+    /// A worker left numbers out.
     canceled: AtomicBool,
 }
 
-/// What a G is to do. Made by the worker that cut it off; freed by the G.
+/// The range of a G. Made by the worker that cut it off; freed by the G.
 struct Part {
     of: *const Loop,
     begin: i64,
@@ -90,7 +92,7 @@ pub fn run(mut m: MRef, n: i64, grain: i64, f: RangeFn, arg: *mut c_void) -> Res
     if all.canceled.load(Ordering::Acquire) { Err(Error::Canceled) } else { Ok(()) }
 }
 
-/// The M of a G that was in a function of the host.
+/// The M of a G after a function of the host.
 fn back(m: MRef) -> MRef {
     // SAFETY: null or an M.
     unsafe { MRef::from_ptr(crate::sys::arch::current_m().cast()) }.unwrap_or(m)
@@ -107,12 +109,12 @@ fn start(m: MRef, of: &Loop, begin: i64, end: i64) -> Result<()> {
     let gp = match made {
         Ok(gp) => gp,
         Err(e) => {
-            // SAFETY: made above, and nobody has it.
+            // SAFETY: made above, and no other thread has it.
             drop(unsafe { Box::from_raw(part) });
             return Err(e);
         }
     };
-    // The caller counts for its token as long as the loop runs.
+    // The caller holds a count for its token as long as the loop runs.
     if of.token != 0
         && let Ok(token) = cancel::find(sched, of.token, true)
     {
@@ -121,7 +123,7 @@ fn start(m: MRef, of: &Loop, begin: i64, end: i64) -> Result<()> {
     }
     match m.p() {
         Some(pp) => {
-            // Not next: that is the last place where a thief looks.
+            // Not in runnext: a thief looks there last.
             pp.put_tail(gp);
             wake::wakep(sched, m);
         }
@@ -143,7 +145,7 @@ extern "C" fn part_entry(arg: *mut c_void) {
     // SAFETY: a G runs on an M.
     let Some(m) = (unsafe { MRef::from_ptr(crate::sys::arch::current_m().cast()) }) else { return };
     let m = of.work(m, part.begin, part.end);
-    // The last touch.
+    // The last access to the loop's record.
     let done = of.open.add(m, -1);
     debug_assert!(done.is_ok());
 }
@@ -157,7 +159,7 @@ impl Loop {
         let grain = self.grain.max(1);
         let few = LONG * i64::from(m.sched().procs());
         let mut looked = now();
-        // When this worker began, or last cut something off.
+        // When this worker began, or last cut a part off.
         let mut since = looked;
         let mut steps: i64 = 1;
         let mut first = true;
@@ -200,7 +202,7 @@ impl Loop {
     }
 }
 
-/// P3: whether somebody would take a part of this worker's range. `pays`: a wake does.
+/// P3: whether another P would take a part of this worker's range. `pays`: waking a sleeping thread pays.
 fn wants_part(m: MRef, pays: bool) -> bool {
     let sched: &Sched = m.sched();
     let Some(pp) = m.p() else { return false };

@@ -1,60 +1,68 @@
 //! Parks of the host: `gmx_park`, also with a timeout or under a token, and `gmx_ready`.
 //!
 //! # Problem
-//! A G parks; its commit, which runs off its stack and is the host's, makes its handle known. Whoever knows the handle may
-//! ready the G, from then on or long before. Its deadline may pass and its token may be cancelled at any moment, also while
-//! the commit runs. Exactly one of them ends the park, the others learn that they did not, and one that is late must not
-//! end the next park of the same G.
+//! A G parks. Its commit, a function of the host that runs off the G's stack, makes the G's handle known. A thread that
+//! knows the handle may ready the G, from then on or long before. The deadline may pass and the token may be canceled
+//! at any moment, also while the commit runs. Exactly one of these parties ends the park, and the others learn that
+//! they did not. A party that is late must not end the next park of the same G.
 //!
 //! # Words
-//! `gp.wait`, the number and the state of a claimed wait (claim.rs). The status of the G: Interruptible from before the
-//! commit runs until the park has ended. A park without a timeout and a token has neither: the status alone decides, as
-//! Parking and Parked (K5 in park.rs).
+//! * `gp.wait`: the number and the state of a claimed wait (claim.rs).
+//! * the status of the G: Interruptible from before the commit runs until the park has ended.
+//!
+//! A park without a timeout and without a token uses neither: the status alone decides, as Parking and Parked (K5 in
+//! park.rs).
 //!
 //! # Protocol
 //! The parking G:
-//! * P1 a new number, PREPARING (C1 in claim.rs), then into the list of its token. If that is cancelled already:
-//!   EARLY_CANCELED. The commit runs all the same, since the caller may rely on what it does.
-//! * P2 off its stack, by way of g0: status Interruptible. From here on a readier may claim the wait.
-//! * P3 the commit of the host runs.
-//! * P4 it says not to park: TAKEN, whatever the state was. No claim succeeds any more, and the G goes on.
-//! * P5 it says to park: if the state still is PREPARING the timer is armed, then PREPARING becomes OPEN by CAS. If that
-//!   fails the park has ended early, and the G goes on. With no time left PREPARING becomes TIMED_OUT instead.
-//! * P6 awake: stop the timer, leave the token (C4 in claim.rs).
+//! * P1 It takes a new number and writes PREPARING (C1 in claim.rs), and registers with its token. If the token is
+//!   canceled already, it writes EARLY_CANCELED. The commit runs all the same, since the caller may rely on its effect.
+//! * P2 Off its stack, by way of g0: it sets the status Interruptible. From here on a readier may claim the wait.
+//! * P3 The host's commit runs.
+//! * P4 If the commit says not to park, it writes TAKEN, whatever the state was. No claim succeeds any more, and the G
+//!   continues.
+//! * P5 If the commit says to park and the state still is PREPARING, it arms the timer and changes PREPARING to OPEN by
+//!   CAS. If that fails, the park has ended early, and the G continues. With no time left it changes PREPARING to
+//!   TIMED_OUT instead.
+//! * P6 Awake again: it stops the timer and unregisters from the token (C4 in claim.rs).
 //!
 //! A readier, with a handle:
-//! * R1 read the word of the wait;
-//! * R2 read the status: Interruptible, and of the G that the handle names. Otherwise it is not parked;
-//! * R3 CAS of the word from what was read: OPEN becomes TAKEN, and the readier readies the G; PREPARING becomes
-//!   EARLY_TAKEN, and P5 lets it go on. Any other state: another was faster. If the CAS fails look again, from R1.
+//! * R1 reads the word of the wait.
+//! * R2 reads the status. Unless it is Interruptible, and the status of the G that the handle names, the G is not
+//!   parked.
+//! * R3 changes the word by CAS from the value of R1: OPEN becomes TAKEN, and the readier readies the G; PREPARING
+//!   becomes EARLY_TAKEN, and P5 lets the G continue. In any other state another party was faster. If the CAS fails,
+//!   the readier repeats from R1.
 //!
-//! The timer and the canceller: E1 and E2 in claim.rs.
+//! The timer and the canceller do E1 and E2 of claim.rs.
 //!
 //! # Invariants
-//! * J1 one end: the word leaves PREPARING and OPEN once, and each park has a number of its own. An interruption that is
-//!   late finds another number, or a state that is not to be claimed.
-//! * J2 a readier that succeeds in R3 has ended a park by `gmx_park`, of the G that its handle names. For if the status of
-//!   R2 was of a later wait than the word of R1, the word has changed, and R3 fails; of an earlier wait it cannot be (see
-//!   Orderings); and of the same wait it is Interruptible only if that is a park.
-//! * J3 the G runs again only when its commit has returned (K5 in park.rs): before OPEN those who end the park leave the G
-//!   to its M.
-//! * J4 a park that comes to nothing leaves no timer: it is armed behind the commit only, and P6 stops one that has not
-//!   fired. It is in the list of no token either, by P6.
+//! * J1 One end: the word leaves PREPARING and OPEN once, and each park has its own number. A late interruption finds
+//!   another number, or a state that cannot be claimed.
+//! * J2 A readier that succeeds in R3 has ended a park by `gmx_park`, of the G that its handle names. The status of R2
+//!   cannot belong to a later wait than the word of R1: then the word has changed, and R3 fails. It cannot belong to an
+//!   earlier wait either (see Orderings). And if both belong to the same wait, the status is Interruptible only if that
+//!   wait is a park.
+//! * J3 The G runs again only after its commit has returned (K5 in park.rs): before OPEN the party that ends the park
+//!   leaves the G to its M.
+//! * J4 A park that comes to nothing leaves no timer: P5 arms it after the commit, and P6 stops a timer that has not
+//!   fired. After P6 the G is in no token's list either.
 //!
 //! # Orderings
-//! * PREPARING is a Release, R1 an Acquire: R2 sees no status of before P1.
-//! * The status of P2 is a Release, R2 an Acquire: R3 sees no word of before P1 (J2).
-//! * EARLY_TAKEN is a Release, the look behind the failed CAS of P5 an Acquire: what the readier did before is seen by the
-//!   G. Behind OPEN the run queue, or the note of a thread, does that.
+//! * PREPARING is a Release, R1 an Acquire: R2 sees no status from before P1.
+//! * The status of P2 is a Release, R2 an Acquire: R3 sees no word from before P1 (J2).
+//! * EARLY_TAKEN is a Release, the look after the failed CAS of P5 an Acquire: the G sees what the readier did before.
+//!   After OPEN the run queue, or the note of a thread, does the same.
 //!
 //! # Rejected
-//! * The status alone, with interruptions that change it from Parked to Runnable by CAS. It has no number, so one that is
-//!   late ends the next park; unless the G, when it is back, waits until all that may know of its park are through. They
-//!   may have lost their CPU for a long time.
-//! * To arm the timer before the commit: one that refuses, as most do where the event is there already, would pay for it.
+//! * The status alone, with interruptions that change it from Parked to Runnable by CAS. It has no number, so a late
+//!   interruption would end the next park. To prevent that, a woken G would have to wait until every thread that may
+//!   know of its park is done, and such a thread may have lost its CPU for a long time.
+//! * Arming the timer before the commit: a park whose commit refuses, which is frequent where the event has come
+//!   already, would pay for it.
 //!
 //! # Differences from Go
-//! `gopark` has neither a timeout nor a cancellation: there timers and contexts come by channels.
+//! `gopark` has neither a timeout nor a cancellation: Go's timers and contexts use channels.
 
 use super::claim::{self, EARLY_CANCELED, EARLY_TAKEN, OPEN, PREPARING, TAKEN, TIMED_OUT, Wait};
 use super::{cancel, vain, waitq};
@@ -74,7 +82,8 @@ struct Host {
 }
 
 impl Host {
-    /// Whether to park. The G goes on only when this has returned (J3, K5), so what it uses may lie on its stack.
+    /// Returns whether to park. The G continues only after this has returned (J3, K5), so its data may lie on the G's
+    /// stack.
     #[inline(always)]
     fn commit(&self, m: MRef, gp: GRef) -> bool {
         let handle = gp.handle();
@@ -89,7 +98,7 @@ impl Host {
     }
 }
 
-/// Whether only `gmx_ready` can end a park of the G that runs here without a timeout. For code that is free to go.
+/// Whether only `gmx_ready` can end a park without a timeout of the G that runs here. For code that may leave its M.
 #[inline(always)]
 pub fn is_alone(m: MRef) -> bool {
     m.free_g().cancel.is_null()
@@ -130,33 +139,33 @@ pub fn park_alone(
     }
 }
 
-/// What the commit of a park needs that only `gmx_ready` ends.
+/// The data of the commit of a park that only `gmx_ready` ends.
 struct Alone {
     host: Host,
-    /// It was not parked: the commit said so, or had readied it.
+    /// The G was not parked: the commit said so, or had readied it.
     at_once: bool,
 }
 
 unsafe fn commit_alone(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
-    // SAFETY: `park` passes this; it lives until the G goes on (K5 in park.rs).
+    // SAFETY: `park` passes this; it lives until the G continues (K5 in park.rs).
     let alone = unsafe { &mut *arg.cast::<Alone>() };
     let parks = alone.host.commit(m, gp);
     alone.at_once = !parks || gp.status() != GStatus::Parking;
     parks
 }
 
-/// What the commit of an interruptible park needs, in the frame of the caller, which lasts until OPEN.
+/// The data of the commit of an interruptible park, in the caller's frame, which lasts until OPEN.
 struct Leaving {
     host: Host,
     seq: u64,
     /// For the timer of a G.
     deadline: Option<i64>,
-    /// There is no time to wait.
+    /// The timeout had passed at the call.
     past: bool,
-    /// It is a thread of the host without a deadline.
+    /// The caller is a thread of the host without a deadline.
     sticks: bool,
     armed: bool,
-    /// It was not parked, and no error says so.
+    /// The G was not parked, and the result is no error.
     at_once: bool,
 }
 
@@ -185,7 +194,7 @@ fn park_interruptibly(m: MRef, host: Host, reason: WaitReason, timeout: i64) -> 
     let arg = (&raw mut leaving).cast();
     let m = if foreign {
         let expire = |gp| claim::expire(m, gp, seq);
-        // SAFETY: the commit expects this.
+        // SAFETY: the commit expects this argument.
         park::thread_waits(m, reason, deadline, expire, |gp| unsafe { commit_or_end(m, gp, arg) });
         m
     } else {
@@ -199,9 +208,9 @@ fn park_interruptibly(m: MRef, host: Host, reason: WaitReason, timeout: i64) -> 
     end
 }
 
-/// P2 to P5. True: it is parked.
+/// P2 to P5. True: the G is parked.
 unsafe fn commit_or_end(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
-    // SAFETY: `park_interruptibly` passes this; it lives until the G goes on.
+    // SAFETY: `park_interruptibly` passes this; it lives until the G continues.
     let leaving = unsafe { &mut *arg.cast::<Leaving>() };
     // P2
     gp.set_status(GStatus::Interruptible);
@@ -218,7 +227,7 @@ unsafe fn commit_or_end(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
         // P4
         gp.wait.store(claim::word(leaving.seq, TAKEN), Ordering::Relaxed);
     } else if leaving.past {
-        // P5. If it fails it has been readied.
+        // P5. If it fails, a readier was faster.
         let _ = claim::change(&gp, leaving.seq, PREPARING, TIMED_OUT);
     }
     // Acquire: pairs with EARLY_TAKEN.
@@ -229,7 +238,7 @@ unsafe fn commit_or_end(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
 }
 
 impl Leaving {
-    /// P5. False: the park has ended early. Otherwise the G may run, and this be gone (K2 in park.rs).
+    /// P5. False: the park has ended early. True: the G may run, and `self` may be gone (K2 in park.rs).
     fn open(&mut self, m: MRef, gp: GRef) -> bool {
         let seq = self.seq;
         if gp.wait.load(Ordering::Relaxed) != claim::word(seq, PREPARING) {
@@ -254,7 +263,7 @@ impl Leaving {
     }
 }
 
-/// Readies the G that `handle` names, if it is parked by [`park()`] and no other has ended that.
+/// Readies the G that `handle` names, if it is parked by [`park()`] and no other party has ended that park.
 #[inline(always)]
 #[must_use]
 pub fn ready(m: MRef, gp: GRef, handle: u64) -> bool {

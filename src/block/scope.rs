@@ -1,37 +1,50 @@
 //! Scopes: Gs that belong together, and end together.
 //!
 //! # Problem
-//! Whoever starts several Gs for one thing wants to go on when all have ended, to know what went wrong first, and not
-//! to wait for the rest longer than they need to see that it is of no use any more.
+//! A G starts several Gs for one task. It wants to continue when all of them have ended, and to know which error came
+//! first. When one fails, the others should end as soon as they can see that their work is of no use any more.
 //!
 //! # Words
-//! `open`: Gs that have not ended. `error`: the first, by CAS from 0. `failed`: the G whose error cancelled the token. `token`: under that of the maker; the children's.
-//! `handle`: 0 when left; written under the lock. Under the lock: `leaving`, `inside`. G: `scope`, whose child it is.
 //!
-//! The body is the code between enter and leave, on the G (or thread of the host) that enters: `inside`. A G may be
-//! inside several scopes: `G.entered` is the last one that it entered, `around` the one before. `before`: the token
-//! that was the current one of the G when it entered, with a count. These three belong to the G that is inside.
+//! | word | meaning | written by |
+//! |---|---|---|
+//! | `open` | children that have not ended | S1, S3 |
+//! | `error` | the first error of a child, or 0 | S2, by CAS from 0 |
+//! | `failed` | the G whose error canceled the token, or 0 | S2, before S3 of the same G |
+//! | `token` | the children's token, below the maker's | fixed |
+//! | `handle` | 0 when the scope is left | under the lock |
+//! | `leaving` | a G is in L1 | under the lock |
+//! | `inside` | the G in the body, or null | under the lock |
+//! | `scope` (of a G) | the scope whose child it is | S1, S3 |
+//! | `entered` (of a G) | the last scope that the G has entered | the G that is inside |
+//! | `around` | the scope that this G had entered before, or null | the G that is inside |
+//! | `before` | the G's current token before E1, with a count | the G that is inside |
+//!
+//! The body is the code between enter and leave, on the G (or thread of the host) that enters. A G may be inside
+//! several scopes.
 //!
 //! # Protocol
-//! * S1 spawn: open + 1. If the handle is still that of the scope the count stands, and nothing else is shared by those that
-//!   spawn at the same time. If not, the count is taken back, and the same is done under the lock: L2 takes the handle away
-//!   for a moment. Then make the G, with the scope's token, which is lent to it.
-//! * S2 the child runs; what it returns is noted: the first error cancels the token.
-//! * S3 the child's end, whichever way: open - 1; the last one wakes who leaves.
-//! * E1 enter: under the lock, if no G is inside and none leaves: the caller is inside; the scope's token takes the
-//!   place of its current one. From here on the first error, the deadline and a cancellation end waits of the body too.
-//! * L1 leave, by the G that is inside if there is one: waits for open to be 0, whatever happens to the caller's own
-//!   token (its cancellation has reached the children); L2 under the lock: the handle is taken away; open is still 0: it
-//!   stays so. Otherwise the handle is put back, and L1 again.
-//! * L3 the token from before is the current one again. A scope that the caller entered later and has not left keeps
-//!   its own token, and comes back to the same one.
-//! * X1 the end of a G that is inside, or of a thread: it is inside no more. Any G may leave the scope then.
+//! * S1 spawn: add 1 to open. If the handle is still the scope's, the count stands, and concurrent spawners share
+//!   nothing else. If it is not, take the count back and do the same under the lock, because L2 takes the handle away
+//!   for a moment. Then make the G; the scope lends it the scope's token.
+//! * S2 The child runs, and its result is noted: the first error cancels the token.
+//! * S3 The child ends, in whichever way: subtract 1 from open. The last child wakes the G that leaves.
+//! * E1 enter: under the lock, if no G is inside and none leaves, the caller is inside; the scope's token replaces its
+//!   current one. From here on the first error, the deadline and a cancellation end the waits of the body too.
+//! * L1 leave, by the G that is inside if there is one: wait until open is 0. The caller's own token does not end this
+//!   wait (its cancellation has reached the children).
+//! * L2 Under the lock take the handle away, and look at open. If it is still 0, it stays 0, and the scope is left.
+//!   Otherwise put the handle back and repeat L1.
+//! * L3 The token from before E1 becomes the current one again. If the caller entered another scope later and has not
+//!   left it, that scope keeps its own token, and returns to the token from before E1 in its turn.
+//! * X1 A G that is inside ends, or a thread does: it is inside no more. Any G may leave the scope then.
 //!
 //! # Invariants
-//! * I1 a scope is there as long as it has children: its memory is given back by L2 only, which finds none.
-//! * I2 a count that stands was added before L2's look, or under the lock with a handle that is good; so after L2's look
-//!   there is none. (One that is to be taken back may be added at any time, perhaps to the next scope that uses this memory. Only
-//!   a stale handle does that, and at worst that one's L1 waits until it is gone.)
+//! * I1 A scope exists as long as it has children: only L2 frees its memory, and it finds no child.
+//! * I2 A count that stands was added before L2's look, or under the lock with a valid handle. So no count is added
+//!   after L2's look. (A count that will be taken back may be added at any time, perhaps to the next scope in this
+//!   memory. Only a caller with a stale handle does that, and at worst that scope's L1 waits until the count is gone.)
+//! * I3 A scope is in the list of the G that is inside, and only that G leaves it. So every scope in the list exists.
 //! * I3 a scope is in the list of the G that is inside, which alone leaves it; so what the list holds is there.
 
 use super::cancel::{self, Reason, Ref, Token};
@@ -47,27 +60,27 @@ use crate::sync::{AtomicI32, AtomicU64, Guard, Lock, Ordering, Rank, fence, fenc
 use std::ffi::c_void;
 use std::ptr::{from_ref, null_mut};
 
-/// A scope. Its memory serves one after another.
+/// A scope. Its memory is reused for later scopes.
 pub struct Scope {
     open: WaitGroup,
     error: AtomicI32,
-    /// 0: the token was not cancelled by an error of the first that failed. Written by S2 before the S3 of the same G.
+    /// 0: no error of a child has canceled the token. Written by S2 before the S3 of the same G.
     failed: AtomicU64,
-    /// For which the scope counts. Fixed while it is there.
+    /// The scope holds a count for it. Fixed while the scope exists.
     token: OwnPtr<Token>,
     handle: AtomicU64,
-    /// The scope as whose child its maker ran. Fixed.
+    /// The handle of the scope whose child the maker was. Fixed.
     outer: OwnU64,
-    /// Null for none. Owner: the G that is inside.
+    /// Null if there is none. Owner: the G that is inside.
     before: OwnPtr<Token>,
-    /// Null for none. Owner: the G that is inside.
+    /// Null if there is none. Owner: the G that is inside.
     around: OwnPtr<Scope>,
     state: Lock<State>,
 }
 
 struct State {
     leaving: bool,
-    /// The G in the body, which may be the one that stands for a thread; null for none.
+    /// The G in the body, which may stand for a thread; null if there is none.
     inside: *mut G,
 }
 
@@ -90,7 +103,7 @@ impl Default for Scope {
     }
 }
 
-/// What a child runs; an error is below 0.
+/// The function of a child; an error is a result below 0.
 pub type Child = extern "C" fn(*mut c_void) -> i32;
 
 /// A new scope, whose token is made under the caller's.
@@ -105,10 +118,10 @@ pub fn make(m: MRef, timeout: i64) -> Result<u64> {
     let (handle, s) = objects.scopes.make(m.id).ok_or(Error::NoMemory)?;
     s.error.store(0, Ordering::Relaxed);
     s.failed.store(0, Ordering::Relaxed);
-    // Two counts: the scope's own, and that of the handle, which the host may free.
+    // Two counts: the scope's own, and the count of the handle, which the host may free.
     s.token.set(from_ref(cancel::find(m.sched(), token.handle.get(), true)?.forget()).cast_mut());
     token.forget();
-    // SAFETY: a scope is there as long as it has a child.
+    // SAFETY: a scope exists as long as it has a child.
     let outer = unsafe { gp.scope.get().cast::<Scope>().as_ref() };
     s.outer.set(outer.map_or(0, |outer| outer.handle.load(Ordering::Relaxed)));
     let mut state = s.state.lock();
@@ -122,14 +135,14 @@ pub fn make(m: MRef, timeout: i64) -> Result<u64> {
 fn find(m: MRef, handle: u64) -> Result<(&'static Scope, Guard<'static, State>)> {
     let s = objects(m.sched())?.scopes.get(handle).ok_or(Error::Stale)?;
     let state = s.state.lock();
-    // It may have become another's before the lock was ours.
+    // The memory may have become another scope's before the lock was taken.
     if s.handle.load(Ordering::Relaxed) == handle { Ok((s, state)) } else { Err(Error::Stale) }
 }
 
 impl Scope {
-    /// While there is a child, or the lock is held.
+    /// For a caller that is a child or holds the lock.
     fn token(&self) -> &'static Token {
-        // SAFETY: the scope counts for it.
+        // SAFETY: the scope holds a count for it.
         unsafe { &*self.token.get() }
     }
 }
@@ -159,7 +172,7 @@ pub fn spawn(m: MRef, handle: u64, f: Child, arg: *mut c_void) -> Result<()> {
             return Err(e);
         }
     };
-    // The scope is there (I1), and counts for its token.
+    // The scope exists (I1), and holds a count for its token.
     gp.note_extra(extra::SCOPE);
     gp.scope.set(from_ref(s).cast_mut().cast());
     gp.child.set(f as *mut c_void);
@@ -183,16 +196,16 @@ pub extern "C" fn begin(arg: *mut c_void) {
     // SAFETY: `spawn` stored a Child.
     let f = unsafe { std::mem::transmute::<*mut c_void, Child>(gp.child.get()) };
     let result = crate::sys::call::child(f, arg);
-    // SAFETY: as above; it may be another one now.
+    // SAFETY: as above; the M may be another one now.
     let Some(m) = (unsafe { MRef::from_ptr(crate::sys::arch::current_m().cast()) }) else { return };
     if result < 0 {
         returned(m, gp, result);
     }
 }
 
-/// What a child came to.
+/// Notes the result of a child.
 pub fn returned(m: MRef, gp: GRef, result: i32) {
-    // SAFETY: null or a scope, which is there as long as it has a child.
+    // SAFETY: null or a scope, which exists as long as it has a child.
     let Some(s) = (unsafe { gp.scope.get().cast::<Scope>().as_ref() }) else { return };
     if result < 0
         && s.error.compare_exchange(0, result, Ordering::AcqRel, Ordering::Relaxed).is_ok()
@@ -209,7 +222,7 @@ pub fn cancel(m: MRef, handle: u64) -> Result<()> {
     Ok(())
 }
 
-/// Whether it was this that cancelled them.
+/// Whether this call canceled them.
 fn cancel_children(m: MRef, s: &Scope) -> bool {
     let token = cancel::find(m.sched(), s.token().handle.get(), true);
     token.is_ok_and(|token| cancel::cancel(m, &token, Reason::BY_HAND))
@@ -221,7 +234,8 @@ pub fn on_exit(m: MRef, gp: GRef) {
     if gp.scope.is_null() {
         return;
     }
-    // SAFETY: a scope is there as long as it has a child; a wait group is not touched once it may have been given back.
+    // SAFETY: a scope exists as long as it has a child; `add` does not touch the wait group after the step that may
+    // free it.
     let done = unsafe { &*gp.scope.take().cast::<Scope>() }.open.add(m, -1);
     debug_assert!(done.is_ok());
 }
@@ -251,23 +265,23 @@ fn step_out(m: MRef, gp: GRef, s: &'static Scope) {
     let (before, around) = (s.before.take(), s.around.take());
     if gp.entered.get() == from_ref(s).cast_mut().cast() {
         gp.entered.set(around.cast());
-        // SAFETY: the scope counted for it.
+        // SAFETY: the scope held a count for it.
         let before = unsafe { cancel::counted(m.sched(), before) };
         drop_token(m, cancel::replace(gp, before));
         return;
     }
-    // SAFETY: the list holds scopes that are there (I3).
+    // SAFETY: the list holds scopes that exist (I3).
     let mut at: Option<&Scope> = unsafe { gp.entered.get().cast::<Scope>().as_ref() };
     while let Some(later) = at {
         if std::ptr::eq(later.around.get(), s) {
             later.around.set(around);
-            // It comes back to where this one would, or to what the host chose meanwhile.
+            // It returns to the token that `s` would return to, or to the token that the host has chosen meanwhile.
             let mut dropped = before;
             if later.before.get() == s.token.get() {
                 dropped = later.before.take();
                 later.before.set(before);
             }
-            // SAFETY: null or a token that one of the two counted for.
+            // SAFETY: null, or a token that one of the two held a count for.
             drop_token(m, unsafe { dropped.as_ref() });
             return;
         }
@@ -293,43 +307,43 @@ pub fn on_exit_inside(m: MRef, gp: GRef) {
 
 #[cold]
 fn leave_all(m: MRef, gp: GRef) {
-    // SAFETY: the list holds scopes that are there (I3).
+    // SAFETY: the list holds scopes that exist (I3).
     while let Some(s) = unsafe { gp.entered.get().cast::<Scope>().as_ref() } {
         gp.entered.set(s.around.take().cast());
-        // SAFETY: null or a token that the scope counts for.
+        // SAFETY: null, or a token that the scope holds a count for.
         drop_token(m, unsafe { s.before.take().as_ref() });
-        // From here on it may be left.
+        // From here on another G may leave it.
         s.state.lock().inside = null_mut();
     }
 }
 
-/// What a scope has come to.
+/// The result of a scope.
 pub struct Ended {
     /// The first error, or 0.
     pub error: i32,
     pub by: By,
 }
 
-/// By what a scope was ended: by what cancelled its token first.
+/// The cause that ended a scope: the first that canceled its token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum By {
-    /// By nothing: its Gs have ended.
+    /// No cause: its Gs have ended.
     Itself,
-    /// By an error of one of its Gs: this one's, whose handle was this.
+    /// The error of one of its Gs: the error, and the G's handle.
     Failure(i32, u64),
     Deadline,
-    /// From outside, for this reason.
+    /// A cancellation from outside, with this reason.
     Cancel(i32),
 }
 
-/// As [`leave_why`]; the first error, or 0.
+/// As [`leave_why`]; returns the first error, or 0.
 ///
 /// # Migrates
 pub fn leave(m: MRef, handle: u64, timeout: i64) -> Result<i32> {
     leave_why(m, handle, timeout).map(|ended| ended.error)
 }
 
-/// L1 to L3. TimedOut: it is not left, and may be again.
+/// L1 to L3. TimedOut: the scope is not left; the caller may try again.
 ///
 /// # Migrates
 pub fn leave_why(mut m: MRef, handle: u64, timeout: i64) -> Result<Ended> {
@@ -348,7 +362,7 @@ pub fn leave_why(mut m: MRef, handle: u64, timeout: i64) -> Result<Ended> {
         }
         // L2
         s.handle.store(0, Ordering::Relaxed);
-        // Pairs with S1: the spawner sees that the handle is gone, or its count is seen here.
+        // Pairs with S1: either the spawner sees that the handle is gone, or this caller sees the spawner's count.
         fence(Ordering::SeqCst);
         if s.open.is_zero() {
             let inside = !std::mem::replace(&mut state.inside, null_mut()).is_null();
@@ -371,19 +385,19 @@ pub fn leave_why(mut m: MRef, handle: u64, timeout: i64) -> Result<Ended> {
 /// Whether the caller is a child of this scope, or a child of a child: it would wait for itself.
 fn is_within(m: MRef, s: &Scope) -> bool {
     let Ok(objects) = objects(m.sched()) else { return false };
-    // SAFETY: a scope is there as long as it has a child.
+    // SAFETY: a scope exists as long as it has a child.
     let mut at: Option<&Scope> = unsafe { waitq::waiter(m).scope.get().cast::<Scope>().as_ref() };
     while let Some(mine) = at {
         if std::ptr::eq(mine, s) {
             return true;
         }
-        // One that was made by a G which has ended since may be gone.
+        // A scope whose maker has ended since may be gone.
         at = objects.scopes.get(mine.outer.get());
     }
     false
 }
 
-/// The handle is stale already, and there are no children.
+/// Frees a scope whose handle is stale already and that has no children.
 fn give_back(m: MRef, s: &'static Scope, handle: u64) -> Ended {
     let (token, error) = (s.token(), s.error.load(Ordering::Acquire));
     let by = match (s.failed.load(Ordering::Relaxed), cancel::why(token)) {
@@ -395,7 +409,7 @@ fn give_back(m: MRef, s: &'static Scope, handle: u64) -> Ended {
     if let Ok(objects) = objects(m.sched()) {
         objects.scopes.free(handle);
     }
-    // Unless the host has done it.
+    // Fails if the host has freed it.
     let _ = cancel::free(m.sched(), token.handle.get());
     cancel::unref(m.sched(), token);
     Ended { error, by }

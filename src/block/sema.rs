@@ -68,7 +68,7 @@ fn acquire_slow(mut m: MRef, s: &AtomicU32, deadline: Option<i64>, reason: WaitR
 #[inline(always)]
 pub fn release(m: MRef, s: &AtomicU32) -> Result<()> {
     let addr = std::ptr::from_ref(s) as u64;
-    // Looked up before: nothing is read between the compare-and-swap and the fence.
+    // Looked up before: the processor executes no load until the compare-and-swap is through.
     let root = m.sched().sems.root(addr);
     // SeqCst, and a fence: B1 in waitq.rs.
     add(s)?;

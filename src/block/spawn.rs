@@ -1,10 +1,9 @@
-//! Goroutines that begin or end with more than the call of their function: arguments that are copied, and a wait group that
-//! counts them.
+//! Goroutines with something more at their begin or end: a copy of arguments, or a wait group that counts them.
 //!
-//! The arguments travel beside the descriptor, and are copied to the goroutine's stack when it begins: a goroutine that waits
-//! for its first turn owns no stack. A stack bound at the spawn would cost a page for each one that waits.
+//! The arguments travel beside the descriptor, and are copied to the goroutine's stack when it begins: a goroutine that
+//! waits for its first turn owns no stack. A stack bound at the spawn would cost a page for each goroutine that waits.
 //!
-//! A wait group is counted down at the very end of the goroutine, so it makes no difference how the function ends.
+//! The wait group is counted down as the goroutine's last step, in whichever way its function ends.
 
 use super::cleanup;
 use super::waitgroup::WaitGroup;
@@ -25,15 +24,15 @@ fn plain(entry: Entry, arg: *mut c_void) -> store::Spawn {
     store::Spawn { entry: entry as *mut c_void, arg, flags: 0, stack_size: 0, name: GName::NONE }
 }
 
-/// A new goroutine that runs `f` with the address of a copy of the `len` bytes at `args`; in no queue yet. Until it begins,
-/// its argument is `f`.
+/// A new goroutine that runs `f` with the address of a copy of the `len` bytes at `args`; in no queue yet. Until it
+/// begins, its argument is `f`.
 ///
 /// # Safety
 /// `args` is readable for `len` bytes, which are no more than [`Copied`] has.
 #[inline]
 pub unsafe fn copying(m: MRef, f: Entry, args: *const u8, len: usize) -> Option<GRef> {
     let gp = store::newproc(m, &plain(begin_copied, f as *mut c_void))?;
-    // SAFETY: the caller's promise; the goroutine is ours until it is in a queue.
+    // SAFETY: the caller's promise; the goroutine belongs to this caller until it is in a queue.
     unsafe { copied(gp).cast::<u8>().copy_from_nonoverlapping(args, len) };
     Some(gp)
 }
@@ -42,16 +41,17 @@ extern "C" fn begin_copied(f: *mut c_void) {
     // SAFETY: a G runs on an M.
     let Some(m) = (unsafe { MRef::from_ptr(arch::current_m().cast()) }) else { return };
     let gp = park::running(m);
-    // All of it, whatever the size: that is shorter than a loop.
+    // Copies the whole area, whatever the size: that is shorter than a loop.
     // SAFETY: the arguments are the goroutine's.
     let mut here = unsafe { copied(gp).read() };
     let here = (&raw mut here).cast::<c_void>();
-    // It is as if it had been spawned so.
+    // As if the goroutine had been spawned with these.
     gp.entry.set(f);
     gp.arg.set(here);
     // SAFETY: `copying` has passed a function of this type.
     call::plain(unsafe { std::mem::transmute::<*mut c_void, Entry>(f) }, here);
-    // What lies among the arguments is gone after this. (The function may have been anywhere, in a child of fork too.)
+    // The arguments' memory ends with this frame. (The function may have moved to another M, or be in the child of a
+    // fork.)
     if let Some(gp) = cleanup::here().and_then(|m| m.g()).filter(|gp| !gp.cleanups.is_null()) {
         cleanup::run(gp, true, here.addr()..here.addr() + size_of::<Copied>());
     }
@@ -91,8 +91,8 @@ pub fn on_exit(m: MRef, gp: GRef) {
     if gp.group.is_null() {
         return;
     }
-    // SAFETY: the host keeps a wait group until it has counted all that it waits for.
+    // SAFETY: the host keeps a wait group until every goroutine that it counts has ended.
     let wg = unsafe { &*gp.group.take().cast::<WaitGroup>() };
-    // The host may have counted wrong itself: then there is nothing left to take away.
+    // The host may have counted wrong itself: then the count is zero already, and the call fails.
     let _ = wg.add(m, -1);
 }

@@ -1,49 +1,70 @@
-//! Timers of the host: a function on a fresh G, or a time in a channel, once or again and again.
+//! Timers of the host: a function on a fresh G, or a time in a channel, once or periodically.
 //!
 //! # Problem
-//! A timer fires on some M while somebody else stops it, resets it or gives it up. When stop or reset has returned
-//! nothing of before may come: no function begins, no time can be received. A firing for which there is no memory is
-//! not lost.
+//! A timer fires on some M while another thread stops, resets or frees it. When stop or reset has returned, no effect
+//! of an earlier arm may come: no function begins, and no time can be received. A firing for which there is no memory
+//! is not lost.
 //!
 //! # Words
-//! `state`, under the timer's lock: `armed`, `seq`, `pending`, what to do and how often. `seq` counts arms and stops:
-//! what the heap was given with another number is late. `taken`: the firing that is on its way was done by a receiver.
-//! `pending`: the G that was spawned to call the function and has not begun, by its number for people.
+//! All are under the timer's lock:
+//! * `armed`: the timer is in a heap, or a firing is on its way;
+//! * `seq`: counts arms and stops. A firing whose heap entry carries another number is late, and does nothing;
+//! * `taken`: a receiver has already done the firing that is on its way (T2);
+//! * `pending`: the number of the G that was spawned to call the function and has not begun, or 0.
+//!
+//! | armed | pending | channel | the timer | stop says |
+//! |---|---|---|---|---|
+//! | - | 0 | empty | stopped, or has fired | false |
+//! | set | 0 | empty | will fire | true |
+//! | either | G | - | the function's G is spawned and has not begun | true |
+//! | either | - | full | the time has not been received | true |
 //!
 //! # Protocol
-//! * A1 arm (new, reset): under the lock: stop, as below; seq + 1; into a heap.
-//! * F1 fire, on a scheduler's stack: under the lock, with the right seq: F2 a G is made, which is `pending` then
-//!   (while one is pending this firing is left out: a slow one loses ticks); or the time goes into the channel, if
-//!   there is room. F3 again and again: back into the heap, later by as many periods as have passed. No memory: back
-//!   into the heap, for a little later.
-//! * F4 after the lock the G is put where it will run.
-//! * T1 a receiver that would get nothing looks whether the timer of its channel is due, and fires it itself, on its
-//!   own stack: under the lock, F2 and F3. A timer that fires once is taken out of its heap; seq + 1, for a callback
-//!   that is on its way already. T2 One that fires again is put off in its heap, where it is; if a callback is on its
-//!   way, that finds `taken` and only goes back into the heap, in the room that it has kept (I2).
-//! * G1 the G begins: under the lock, if it is the one that is pending: nobody is, and it calls the function. Otherwise
-//!   it ends.
-//! * Z1 stop: under the lock: seq + 1, out of the heap, nobody is pending, the channel is emptied.
+//! * A1 arm (new, reset): under the lock, stop as in Z1; add 1 to seq; put the timer into a heap.
 //!
-//! A channel of [`after_chan`] owns its timer: the timer has no handle that anybody knows, and is not one of the channel's
-//! users.
-//! * O1 the free of the last user decides under the latch that the channel goes. O2 Under the timer's lock: Z1, and the
-//!   timer's place is given back. O3 The channel's memory is given back. So a firing has sent into the channel before O2, or
-//!   finds another `seq`.
+//! Firing, on a scheduler's stack, under the lock:
+//! * F1 Check that `seq` is the one of the heap entry.
+//! * F2 A function: make a G, which becomes `pending`. While a G is pending the firing is left out, so a slow function
+//!   loses ticks. A channel: send the time, if there is room.
+//! * F3 A periodic timer goes back into the heap, later by as many periods as have passed. Without memory for F2 the
+//!   timer goes back into the heap for a little later.
+//! * F4 With the lock open, put the G where it will run.
+//!
+//! A receiver that would get nothing:
+//! * T1 It looks whether the timer of its channel is due, and then fires it itself, on its own stack: under the lock,
+//!   F2 and F3. A one-shot timer is taken out of its heap, and seq + 1 stops a callback that is on its way already.
+//! * T2 A periodic timer is postponed in its heap, without leaving it. If a callback is on its way, that finds `taken`,
+//!   sends nothing, and goes back into the heap, in the room that it has kept (I2).
+//!
+//! The G of a function:
+//! * G1 begins: under the lock, if `pending` names it, it clears `pending` and calls the function. Otherwise it ends.
+//!
+//! Stopping:
+//! * Z1 stop: under the lock, add 1 to seq, take the timer out of its heap, clear `pending`, and empty the channel.
+//!
+//! A channel of [`after_chan`] owns its timer: no caller knows a handle of that timer, and the timer is not one of the
+//! channel's users.
+//! * O1 The free by the last user decides, under the latch, that the channel ends.
+//! * O2 Under the timer's lock: Z1, and the timer's place in the slab is freed.
+//! * O3 The channel's memory is freed. So a firing has sent into the channel before O2, or finds another `seq`.
 //!
 //! # Invariants
-//! * I1 all of these exclude each other by the timer's lock, which comes before a channel's and a heap's. So what Z1
-//!   has ended does not begin after it, and what began before it is no business of Z1's: stop says which.
-//! * I2 a timer that fires has room to come back (`comes_back` in gmp/timers.rs).
-//! * I3 `seq` grows as long as the place in the slab lives, so what is late for one timer is late for its successor.
-//! * I4 only O2 gives back the place of a timer that a channel owns: it is that channel's timer as long as the channel lives.
+//! * I1 All of these exclude each other by the timer's lock, which is taken before a channel's and a heap's. So a
+//!   firing that Z1 has prevented does not begin after it. A firing that had begun before Z1 runs on; the result of
+//!   stop tells which it was.
+//! * I2 A timer that fires has room to go back into the heap (`comes_back` in gmp/timers.rs).
+//! * I3 `seq` grows for as long as the place in the slab lives, so a firing that is late for one timer is late for its
+//!   successor.
+//! * I4 Only O2 frees the place of a timer that a channel owns: it is that channel's timer for as long as the channel
+//!   lives.
 //!
 //! # Rejected
-//! One CAS word instead of the lock: stop must empty the channel as one step with the arm. A G that is made beforehand:
-//! a descriptor for each timer that may never fire.
+//! * One CAS word instead of the lock: stop must empty the channel in one step with the arm.
+//! * A G that is made beforehand: a descriptor for each timer that may never fire.
 //!
 //! # Differences from Go
-//! Stop of a function's timer says true as long as the function has not begun, not only until its goroutine is spawned.
+//! Stop of a function's timer returns true as long as the function has not begun, not only until its goroutine is
+//! spawned.
 
 use super::chan::{Chan, Op};
 use super::objects::{Objects, objects};
@@ -59,10 +80,10 @@ use crate::sync::{Guard, Lock, Rank, now};
 use std::ffi::c_void;
 use std::ptr::{NonNull, from_ref};
 
-/// How much later a firing without memory is tried again.
+/// The delay in ns after which a firing without memory is tried again.
 const AGAIN: i64 = 1_000_000;
 
-/// A timer of the host. Its memory serves one after another.
+/// A timer of the host. Its memory is reused for later timers.
 pub struct HostTimer {
     timer: Timer,
     state: Lock<State>,
@@ -76,14 +97,14 @@ struct State {
     /// 0: once.
     period: i64,
     what: What,
-    /// 0: nobody.
+    /// The pending G's number; 0: there is none.
     pending: u64,
     taken: bool,
-    /// Nobody holds its handle: it is given back when it fires.
+    /// No caller holds its handle: it is freed when it fires.
     free: bool,
 }
 
-/// What a timer does when it fires.
+/// The action of a timer when it fires.
 #[derive(Clone, Copy)]
 pub enum What {
     Nothing,
@@ -96,7 +117,7 @@ pub enum What {
 }
 
 impl What {
-    /// The channel that gets the time.
+    /// The channel that receives the time.
     fn chan(self) -> Option<NonNull<Chan>> {
         match self {
             What::Send(c) | What::SendToOwner(c) => Some(c),
@@ -105,7 +126,7 @@ impl What {
     }
 }
 
-// SAFETY: the pointers are the host's, which gave them to be used by any thread.
+// SAFETY: the pointers are the host's, which passed them for use by any thread.
 unsafe impl Send for State {}
 
 impl Default for HostTimer {
@@ -132,14 +153,14 @@ impl Default for HostTimer {
     }
 }
 
-/// A new timer, not armed. A channel's user is the timer's from here on, if it comes to be.
+/// A new timer, not armed. If it is made, one use of the channel passes to it.
 fn make(m: MRef, what: What) -> Result<u64> {
     let (handle, t) = objects(m.sched())?.timers.make(m.id).ok_or(Error::NoMemory)?;
     let mut s = t.state.lock();
     *s =
         State { handle, armed: false, when: NEVER, period: 0, what, pending: 0, taken: false, free: false, seq: s.seq };
     if let Some(c) = what.chan() {
-        // SAFETY: the timer is one of its users from here on, or the channel is its owner.
+        // SAFETY: the timer is one of its users from here on, or the channel owns the timer.
         unsafe { c.as_ref() }.set_timer(t, matches!(what, What::SendToOwner(_)));
     }
     Ok(handle)
@@ -149,11 +170,11 @@ fn make(m: MRef, what: What) -> Result<u64> {
 fn locked(objects: &'static Objects, handle: u64) -> Result<(&'static HostTimer, Guard<'static, State>)> {
     let t = objects.timers.get(handle).ok_or(Error::Stale)?;
     let s = t.state.lock();
-    // It may have become another's before the lock was ours.
+    // The place may have become another timer's before the lock was taken.
     if s.handle == handle { Ok((t, s)) } else { Err(Error::Stale) }
 }
 
-/// As [`locked`], for a handle of the host's: none of a timer that a channel owns (I4).
+/// As [`locked`], for a handle from the host: Stale for a timer that a channel owns (I4).
 fn find(objects: &'static Objects, handle: u64) -> Result<(&'static HostTimer, Guard<'static, State>)> {
     locked(objects, handle).and_then(|(t, s)| match s.what {
         What::SendToOwner(_) => Err(Error::Stale),
@@ -162,7 +183,7 @@ fn find(objects: &'static Objects, handle: u64) -> Result<(&'static HostTimer, G
 }
 
 impl State {
-    /// When it fires again: by as many periods later as have passed.
+    /// The time of the next firing: later by as many periods as have passed.
     fn next(&self, now: i64) -> i64 {
         let late = (now - self.when).max(0) / self.period;
         later(self.when, self.period.saturating_mul(late + 1))
@@ -170,7 +191,7 @@ impl State {
 }
 
 impl HostTimer {
-    /// Z1. Whether something was prevented by it.
+    /// Z1. Returns whether it prevented a firing.
     fn stop(&self, s: &mut State) -> bool {
         let armed = std::mem::replace(&mut s.armed, false);
         if armed {
@@ -179,14 +200,14 @@ impl HostTimer {
         self.forget(s) || armed
     }
 
-    /// What has fired already is void.
+    /// Voids the firings so far. Returns whether it prevented one.
     fn forget(&self, s: &mut State) -> bool {
         s.seq += 1;
         s.taken = false;
         let mut prevented = false;
         match s.what.chan() {
             Some(c) => {
-                // SAFETY: the timer is one of its users, or the channel its owner, which lives until O3.
+                // SAFETY: the timer is one of its users, or the channel owns the timer and lives until O3.
                 let c = unsafe { c.as_ref() };
                 prevented |= !c.is_empty();
                 c.clear();
@@ -201,14 +222,14 @@ impl HostTimer {
     }
 }
 
-/// When a delay is over that begins now. One that has passed ends now: a period that began long ago would fire once for
-/// each time that was missed.
+/// The end of a delay that begins now. A negative delay ends now: otherwise a period that began long ago would fire
+/// once for each time that was missed.
 fn at(delay: i64) -> i64 {
     later(now(), delay.max(0))
 }
 
-/// A1. Fires after `delay`, then every `period` (0: once); [`FOREVER`]: never. Whether that prevented a firing
-/// of before. Without memory it is stopped.
+/// A1. Fires after `delay`, then every `period` (0: once); [`FOREVER`]: never. Returns whether it prevented an earlier
+/// firing. Without memory the timer is stopped.
 pub fn reset(m: MRef, handle: u64, delay: i64, period: i64) -> Result<bool> {
     let (t, mut s) = find(objects(m.sched())?, handle)?;
     if s.armed && delay != FOREVER {
@@ -226,27 +247,27 @@ pub fn reset(m: MRef, handle: u64, delay: i64, period: i64) -> Result<bool> {
     Ok(was)
 }
 
-/// The time, if the timer is the first of its heap now: for [`tell`], when the lock is open.
+/// The time, if the timer is now the first of its heap: the caller passes it to [`tell`] when the lock is open.
 fn arm(m: MRef, t: &'static HostTimer, s: &mut State, delay: i64, period: i64) -> Result<Option<i64>> {
     if delay == FOREVER {
         return Ok(None);
     }
     s.when = at(delay);
     s.period = period;
-    // SAFETY: it is stopped, and a place in the slab is never given back.
+    // SAFETY: it is stopped, and a place in the slab is never freed.
     let (_, first) = unsafe { Timers::add_somewhere(m.sched(), m, &t.timer, t.alarm(s)) }?;
     s.armed = true;
     Ok(first.then_some(s.when))
 }
 
-/// A P has a new first timer. It may take the system to tell the thread that keeps the time.
+/// A P has a new first timer: tells the thread that keeps the time, for which it may call the system.
 fn tell(m: MRef, first: Option<i64>) {
     if let Some(when) = first {
         wake::timer_added(m.sched(), m, when);
     }
 }
 
-/// A timer of this delay and period. `forget`: it has no handle for anybody, and is given back when it has fired.
+/// A timer of this delay and period. `forget`: no caller gets its handle, and it is freed when it has fired.
 pub fn after(m: MRef, delay: i64, period: i64, what: What, forget: bool) -> Result<u64> {
     let handle = make(m, what)?;
     let objects = objects(m.sched())?;
@@ -261,8 +282,8 @@ pub fn after(m: MRef, delay: i64, period: i64, what: What, forget: bool) -> Resu
     Ok(handle)
 }
 
-/// A channel that gets the time once, after `delay`, and owns the timer that brings it. One that is due at once has the time
-/// in it already, and no timer; nor has one for ever.
+/// A channel that receives the time once, after `delay`, and owns the timer that sends it. With a delay that has passed
+/// it contains the time already, and has no timer; with [`FOREVER`] it has no timer either.
 pub fn after_chan(m: MRef, delay: i64) -> Result<NonNull<Chan>> {
     let chan = Chan::make(m.sched(), size_of::<i64>(), 1)?;
     let armed = match delay {
@@ -274,13 +295,13 @@ pub fn after_chan(m: MRef, delay: i64) -> Result<NonNull<Chan>> {
         _ => after(m, delay, 0, What::SendToOwner(chan), false).map(drop),
     };
     if armed.is_err() {
-        // SAFETY: made above, and nobody else knows it.
+        // SAFETY: made above, and no other thread knows it.
         unsafe { Chan::free(chan) }?;
     }
     armed.map(|()| chan)
 }
 
-/// O2, for a channel that goes and owns `t`. No lock is held.
+/// O2, for a channel that ends and owns `t`. The caller holds no lock.
 pub(super) fn end_of_owner(sched: &Sched, c: NonNull<Chan>, t: &'static HostTimer) {
     let Some(objects) = super::objects::existing(sched) else { return };
     let mut s = t.state.lock();
@@ -291,27 +312,26 @@ pub(super) fn end_of_owner(sched: &Sched, c: NonNull<Chan>, t: &'static HostTime
     }
 }
 
-/// Z1. Whether it prevented a firing, or a function from beginning.
+/// Z1. Returns whether it prevented a firing, or a function from beginning.
 pub fn stop(m: MRef, handle: u64) -> Result<bool> {
     let (t, mut s) = find(objects(m.sched())?, handle)?;
     Ok(t.stop(&mut s))
 }
 
-/// Z1, and the handle is stale.
+/// Z1; the handle is stale afterwards.
 pub fn free(m: MRef, handle: u64) -> Result<bool> {
     let objects = objects(m.sched())?;
     let (t, mut s) = find(objects, handle)?;
     let was = t.stop(&mut s);
     if let What::Send(c) = s.what {
-        // SAFETY: the timer is one of its users, and none afterwards. Busy, if it is the last one and somebody waits
-        // there.
+        // SAFETY: the timer is one of its users until this call. Busy: it is the last user, and a G waits there.
         unsafe { Chan::free(c) }?;
     }
     give_back(objects, &mut s);
     Ok(was)
 }
 
-/// Its lock is held by `s`.
+/// Frees the place. The caller holds the timer's lock by `s`.
 fn give_back(objects: &'static Objects, s: &mut State) {
     let handle = std::mem::replace(&mut s.handle, 0);
     s.what = What::Nothing;
@@ -321,7 +341,7 @@ fn give_back(objects: &'static Objects, s: &mut State) {
 /// F1 to F4.
 unsafe fn fire(m: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool {
     let sched = m.sched();
-    // SAFETY: `alarm` passed its timer, whose place is never given back.
+    // SAFETY: `alarm` passed its timer, whose place is never freed.
     let t: &'static HostTimer = unsafe { &*arg.cast::<HostTimer>() };
     let mut s = t.state.lock();
     if s.seq != seq || !s.armed {
@@ -352,7 +372,7 @@ unsafe fn fire(m: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool {
     let mut told = None;
     if s.armed {
         s.when = next;
-        // SAFETY: it has just fired from the heap of `pp`, and under its lock nobody else arms it.
+        // SAFETY: it has just fired from the heap of `pp`, and under its lock no other thread arms it.
         let (_, first) = unsafe { Timers::put_back(sched, pp, &t.timer, t.alarm(&s)) };
         told = first.then_some(next);
     }
@@ -365,29 +385,30 @@ unsafe fn fire(m: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool {
     if let Some(gp) = spawned
         && !park::start(m, gp)
     {
-        // The runtime ends: nobody is pending any more.
+        // The runtime ends: the G will not begin.
         t.state.lock().pending = 0;
     }
     armed
 }
 
-/// The time comes into a channel.
+/// Sends the time to a channel.
 fn send(m: MRef, c: NonNull<Chan>) {
     let mut time = now();
-    // SAFETY: the timer is one of its users, or the channel its owner. A full one loses this time, a closed one all.
+    // SAFETY: the timer is one of its users, or the channel owns the timer. A full channel loses this time, a closed
+    // one all.
     let _ = crate::sys::held::except(|| unsafe { c.as_ref() }.try_transfer(m, Op::Send, (&raw mut time).cast()));
 }
 
-/// T1, for a channel whose timer is `t`, or was. No lock of a channel is held.
+/// T1, for a channel whose timer is or was `t`. The caller holds no channel's lock.
 pub fn fire_if_due(m: MRef, c: &Chan, t: &'static HostTimer) {
     let mut s = t.state.lock();
     let Some(mine) = s.what.chan() else { return };
-    // Its place may serve another timer by now.
+    // The timer's place may serve another timer by now.
     if !s.armed || !std::ptr::eq(mine.as_ptr(), c) || s.when > now() {
         return;
     }
     if s.period > 0 {
-        // T2. (It may be that twice.)
+        // T2. (It may happen twice before the callback comes.)
         s.when = s.next(now());
         s.taken = !Timers::postpone(&t.timer, s.when, s.seq);
     } else {
@@ -398,7 +419,7 @@ pub fn fire_if_due(m: MRef, c: &Chan, t: &'static HostTimer) {
     send(m, mine);
 }
 
-/// A G for a firing, not yet anywhere; None without memory.
+/// A G for a firing, in no queue yet; None without memory.
 fn call(m: MRef, t: &'static HostTimer) -> Option<GRef> {
     let entry = begin as extern "C" fn(*mut c_void) as *mut c_void;
     let arg = from_ref(t).cast_mut().cast();
@@ -416,7 +437,7 @@ extern "C" fn begin(arg: *mut c_void) {
     }
 }
 
-/// What the G with this number is to do: nothing, if it was stopped meanwhile.
+/// The task of the G with this number: nothing, if the timer was stopped meanwhile.
 fn begins(m: MRef, t: &'static HostTimer, goid: u64) -> What {
     let mut s = t.state.lock();
     if s.pending != goid {
@@ -432,7 +453,7 @@ fn begins(m: MRef, t: &'static HostTimer, goid: u64) -> What {
     what
 }
 
-/// The end of the runtime: nothing fires any more. Timers keep their handles.
+/// At the end of the runtime: no timer fires any more. Timers keep their handles.
 pub fn stop_all(sched: &Sched) {
     let Some(objects) = super::objects::existing(sched) else { return };
     objects.timers.each(|_, t| {

@@ -1,35 +1,34 @@
-//! Calls that come back with nothing, and at once.
+//! Calls that return at once and without success.
 //!
 //! # Problem
-//! A loop of `try_` calls, or of waits that are refused since a token is canceled, a channel closed or a timeout past,
-//! waits nowhere. With one P the G that would end the loop never runs, and a stop of the world waits for the loop.
+//! A loop of `try_` calls waits nowhere; nor does a loop of waits that are refused because a token is canceled, a
+//! channel is closed or a timeout has passed. With one P, the G that would end the loop never runs, and a stop of the
+//! world waits for the loop.
 //!
 //! # Protocol
-//! * N1 Each such call is counted at its M, by [`in_vain`], when all that it has to do is done. A request to the P is
-//!   served then, as in `gmx_safepoint`; and every [`PATIENCE`]th call lets others run, as `gmx_yield` does.
-//! * N2 A call in a context that may not be left (pinned, in a syscall, in a stopped world, in a callback of the
-//!   scheduler) is counted only, and so is one of a thread that has no G.
-//! * N3 A wait that gives a lock away and takes it again (cond.rs) lets others run in between, each time
-//!   ([`give_way`]).
-//!
-//! * N4 A call that locks a mutex, or an rwmutex for writing, serves requests before ([`serve`]), also where it need
-//!   not wait. So a G that does nothing but lock and unlock gives its P away at the end of its slice. (Not the unlock:
-//!   then the loop would be preempted between two locks only by chance, and an unlock is called where a switch is not
-//!   expected.)
+//! * N1 Each such call counts itself at its M, by [`in_vain`], as its last step. The call then serves a request to the
+//!   P, as in `gmx_safepoint`; and every [`PATIENCE`]th call lets others run, as `gmx_yield` does.
+//! * N2 A call in a context that must not leave its M (pinned, in a syscall, in a stopped world, in a callback of the
+//!   scheduler) only counts itself; so does a call of a thread without a G.
+//! * N3 A wait that unlocks a lock and locks it again (cond.rs) lets others run in between, each time ([`give_way`]).
+//! * N4 A call that locks a mutex, or an rwmutex for writing, first serves requests ([`serve`]), even where it need not
+//!   wait. So a G that does nothing except lock and unlock gives up its P at the end of its time slice. (The unlock
+//!   does not: then the loop would be preempted between two locks only by chance, and a caller does not expect a switch
+//!   in an unlock.)
 //!
 //! A call that succeeds is not counted: it costs nothing.
 //!
 //! # Rejected
-//! To yield each time: a loop that polls between work of its own would pay a switch for each look.
+//! Yielding each time: a loop that polls between pieces of its own work would pay a switch for each look.
 
 use crate::gmp::m::{Ctx, MRef};
 use crate::protocol::park;
 
-/// Every so many calls in vain others run.
+/// After so many calls in vain the caller lets others run.
 pub const PATIENCE: u32 = 64;
 
-/// Counts a call that comes to nothing, if that is all there is to do for it. False: [`in_vain`] is to be called, and
-/// nothing has changed.
+/// Counts a call in vain, if counting is all that there is to do. False: nothing has changed, and the caller calls
+/// [`in_vain`].
 #[inline(always)]
 pub fn counts(m: MRef) -> bool {
     let n = m.vain.get().wrapping_add(1);
@@ -40,7 +39,7 @@ pub fn counts(m: MRef) -> bool {
     true
 }
 
-/// A call is about to return, and has come to nothing.
+/// For a call in vain that is about to return.
 ///
 /// # Migrates
 #[inline]
@@ -51,7 +50,7 @@ pub fn in_vain(m: MRef) -> MRef {
     if asked || n.is_multiple_of(PATIENCE) { rest(m, asked) } else { m }
 }
 
-/// Serves what is asked of the caller's P, if it may leave that.
+/// Serves the requests to the caller's P, if the caller may leave the P.
 ///
 /// # Migrates
 #[inline]
@@ -59,7 +58,7 @@ pub fn serve(m: MRef) -> MRef {
     if m.p().is_some_and(|pp| pp.requests() != 0) { rest(m, true) } else { m }
 }
 
-/// Lets others run, on whatever kind of thread, if the caller may leave.
+/// Lets others run, on any kind of thread, if the caller may leave.
 ///
 /// # Migrates
 #[cold]
