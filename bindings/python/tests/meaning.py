@@ -37,7 +37,7 @@ def outcome(call, *args, **options):
     except (gomax.Error, RuntimeError, ValueError) as e:
         print(f"{type(e).__name__}: {e}", file=sys.stderr)
         return "misuse"
-    return "ok" if value is None else value
+    return "ok" if value is None or value is True else value
 
 
 def fail(number):

@@ -205,6 +205,7 @@ def loaded():
     return [name for name in ("asyncio", "concurrent.futures", "logging") if name in sys.modules]
 with gomax.scope() as s:
     s.go(gomax.Channel(1).send, 1)
+gomax.Queue(1).put(1)
 print(loaded())
 gomax.Executor
 print(loaded())

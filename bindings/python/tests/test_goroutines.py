@@ -331,7 +331,7 @@ class GoC(unittest.TestCase):
         for _ in range(1000):  # nobody joins them: they go by and by
             gomax.go_c(release, s.address)
         for _ in range(1000):
-            s.acquire(60)
+            self.assertTrue(s.acquire(timeout=60))
 
     def test_python_is_refused(self):
         callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda arg: None)

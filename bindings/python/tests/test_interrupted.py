@@ -31,9 +31,7 @@ def free(lock):
     """Whether another goroutine gets it."""
 
     def take():
-        try:
-            lock.acquire(timeout=0)
-        except TimeoutError:
+        if not lock.acquire(timeout=0):
             return False
         lock.release()
         return True

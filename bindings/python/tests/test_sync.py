@@ -33,10 +33,86 @@ class Mutexes(unittest.TestCase):
                     wrong()
                 self.assertIn(e.exception.name, ("GMX_EDEADLK", "GMX_EPERM"))
             for timeout in (0, 0.01):
-                with self.assertRaises(TimeoutError):
-                    gomax.go(m.acquire, timeout).join()
+                self.assertIs(gomax.go(m.acquire, timeout=timeout).join(), False)
         with self.assertRaises(gomax.Error):
             m.release()
+
+    def test_as_those_of_threading(self):
+        """The same calls of both give the same."""
+
+        def of(lock, other):
+            yield lock.acquire()
+            yield other(lock.acquire, False)
+            yield other(lock.acquire, blocking=False)
+            yield other(lock.acquire, 0)
+            yield other(lock.acquire, True, 0.001)
+            yield other(lock.acquire, timeout=0)
+            for wrong in ((False, 1), (True, -2)):
+                with self.assertRaises(ValueError):
+                    lock.acquire(*wrong)
+            with self.assertRaises(TypeError):
+                lock.acquire(timeout="long")
+            yield lock.release()
+            yield other(lambda: (lock.acquire(timeout=-1), lock.release()))
+            with lock:
+                yield other(lock.acquire, False)
+            yield other(lambda: (lock.acquire(1), lock.release()))
+            with self.assertRaises((RuntimeError, gomax.Error)):
+                lock.release()
+
+        def other(fn, *args, **kwargs):
+            return gomax.go(fn, *args, **kwargs).join()
+
+        self.assertEqual(list(of(gomax.Mutex(), other)), list(of(threading.Lock(), other)))
+        self.assertEqual(list(of(gomax.RMutex(), other)), list(of(threading.RLock(), other)))
+
+        for semaphore in (gomax.Semaphore(2), threading.Semaphore(2)):
+            self.assertEqual([semaphore.acquire(blocking=False) for _ in range(3)], [True, True, False])
+            self.assertIs(semaphore.acquire(timeout=0.001), False)
+            semaphore.release(2)
+            self.assertEqual([semaphore.acquire(timeout=0) for _ in range(3)], [True, True, False])
+            for wrong in (0, -1):
+                with self.assertRaises(ValueError):
+                    semaphore.release(wrong)
+        cond = gomax.Cond()
+        self.assertIs(cond.acquire(timeout=1), True)
+        cond.notify()
+        cond.release()
+        for lock in (gomax.Mutex(), gomax.RMutex(), gomax.RWMutex(), gomax.Cond(), gomax.Semaphore(1)):
+            for not_blocking in (1.5, "no", 60, None):  # a timeout that was meant, say
+                with self.assertRaises(TypeError):
+                    lock.acquire(not_blocking)
+            self.assertIs(lock.acquire(False), True)
+            lock.release()
+
+    def test_locked(self):
+        for lock in (gomax.Mutex(), gomax.RMutex(), gomax.Semaphore(1)):
+            self.assertIs(lock.locked(), False)
+            with lock:
+                self.assertIs(lock.locked(), True)
+                self.assertIs(gomax.go(lock.locked).join(), True)
+                g = gomax.go(lambda: (lock.acquire(), lock.release()))
+                while lock.waiters != 1:
+                    gomax.sleep(0.0001)
+            g.join()
+            self.assertIs(lock.locked(), False)
+
+    def test_a_timeout_error_of_a_handler_is_none_of_the_lock(self):
+        text = """
+import gomax, signal
+def handler(number, frame):
+    raise TimeoutError("the handler's")
+signal.signal(signal.SIGALRM, handler)
+m, taken = gomax.Mutex(), gomax.Channel()
+gomax.go(lambda: (m.acquire(), taken.send(1), gomax.sleep(1000)))
+taken.recv()
+signal.setitimer(signal.ITIMER_REAL, 0.01)
+try:
+    print(m.acquire())
+except TimeoutError as e:
+    print(e)
+"""
+        self.assertEqual(run(text), "the handler's\n")
 
     def test_how_many_wait(self):
         def wait_until(object, n):
@@ -88,7 +164,9 @@ class Mutexes(unittest.TestCase):
 
         def waits_itself(s):
             s.cancel()
-            for wait in (m.acquire, rw.acquire, rw.acquire_read, group.wait, g.join):
+            for take in (m.acquire, rw.acquire, rw.acquire_read):
+                self.assertIs(take(timeout=0.01), False)
+            for wait in (group.wait, g.join):
                 with self.assertRaises(TimeoutError):
                     wait(0.01)
             with self.assertRaises(gomax.CanceledError):
@@ -107,8 +185,8 @@ class Mutexes(unittest.TestCase):
             s.go(waits_itself, s)
         ends2.release(), ends.release()
         holder.join(), g.join()
-        m.acquire(60)
-        rw.acquire(60)
+        m.acquire(timeout=60)
+        rw.acquire(timeout=60)
 
     def test_ctrl_c_ends_a_wait(self):
         text = """
@@ -140,8 +218,7 @@ class RMutexes(unittest.TestCase):
         m, taken = gomax.RMutex(), []
 
         def other(timeout):
-            with self.assertRaises(TimeoutError):
-                m.acquire(timeout)
+            self.assertIs(m.acquire(timeout=timeout), False)
 
         with m:
             with m:
@@ -402,12 +479,12 @@ class RWMutexes(unittest.TestCase):
         with m:
             for timeout in (0, 0.01):
                 for take in (m.acquire, m.acquire_read):
-                    with self.assertRaises(TimeoutError):
-                        gomax.go(take, timeout).join()
+                    self.assertIs(gomax.go(take, timeout=timeout).join(), False)
+                with self.assertRaises(TimeoutError):
+                    gomax.go(m.reading(timeout).__enter__).join()
         with m.reading(0):
-            with self.assertRaises(TimeoutError):
-                gomax.go(m.acquire, 0.01).join()
-            gomax.go(lambda: (m.acquire_read(60), m.release_read())).join()
+            self.assertIs(gomax.go(m.acquire, timeout=0.01).join(), False)
+            gomax.go(lambda: (m.acquire_read(timeout=60), m.release_read())).join()
         for give in (m.release, m.release_read):
             with self.assertRaises(gomax.Error):
                 give()
@@ -440,8 +517,7 @@ class Conds(unittest.TestCase):
                     cond.wait(timeout)
                 with self.assertRaises(TimeoutError):
                     cond.wait_for(lambda: False, timeout)
-                with self.assertRaises(TimeoutError):
-                    gomax.go(cond.acquire, 0).join()
+                self.assertIs(gomax.go(cond.acquire, timeout=0).join(), False)
         with self.assertRaises(gomax.Error):
             cond.wait(0.01)
 

@@ -8,6 +8,7 @@ from ._channels import UNBOUNDED, Channel, Selected, Waiters, select, select_now
 from ._errors import CanceledError, ClosedError, Error, ForkedError, WouldBlockError
 from ._goroutines import CG, G, go, go_c, goid, num_g
 from ._library import LIBRARY, gmx
+from ._queues import Queue, ShutDown
 from ._scopes import Scope, canceled, check_canceled, fail_after, move_on_after, scope
 from ._select_async import select_async
 from ._sync import (
@@ -64,11 +65,13 @@ __all__ = [
     "Mutex",
     "Once",
     "PLocal",
+    "Queue",
     "RMutex",
     "RWMutex",
     "Scope",
     "Selected",
     "Semaphore",
+    "ShutDown",
     "Ticker",
     "Timer",
     "Token",

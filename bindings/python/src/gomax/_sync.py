@@ -108,7 +108,8 @@ class Taken:
         self._epoch = process.epoch
         self._taken = _abi.c_void_p(ctypes.addressof(memory))
 
-    def _take(self: "Self", timeout: Optional[float] = None) -> "Self":
+    def _take(self, timeout: Optional[float] = None, asks: bool = False) -> Any:
+        """This object, or None if `asks` and the time is up."""
         if self._epoch is not process.epoch:
             raise ForkedError()
         record: List[int] = []
@@ -116,14 +117,29 @@ class Taken:
             record[:] = map(self._try, (self._taken,))
             if record[0] != OK:
                 limit = nanoseconds(self._timeout if timeout is None else timeout)
-                check(wait(limit, partial(self._wait, self._taken), lock=self._is_lock, record=record))
+                if asks and limit == 0 and record[0] in (_abi.GMX_EBUSY, _abi.GMX_EAGAIN):
+                    return None
+                status = wait(limit, partial(self._wait, self._taken), lock=self._is_lock, record=record)
+                if asks and status == _abi.GMX_ETIMEDOUT:
+                    return None
+                check(status)
             return self
         except BaseException:
             if record == [OK]:  # an exception from outside: it is taken, and the block will not run
                 self._give(self._taken)
             raise
 
-    __enter__ = _take
+    if TYPE_CHECKING:
+
+        def __enter__(self: "Self") -> "Self": ...
+
+    else:
+        __enter__ = _take
+
+    def acquire(self, blocking: bool = True, timeout: Optional[float] = -1) -> bool:
+        """As that of threading: whether it was taken. It waits until that can be done, or no longer than timeout seconds; -1 and None
+        are forever. With blocking=False it does not wait."""
+        return self._take(_limit(blocking, timeout), asks=True) is not None
 
     def _give_back(self) -> None:
         if self._epoch is not process.epoch:
@@ -140,8 +156,20 @@ class Taken:
 Self = TypeVar("Self", bound=Taken)
 
 
+def _limit(blocking: bool, timeout: Optional[float]) -> Optional[float]:
+    if type(blocking) is not bool and blocking not in (0, 1):
+        raise TypeError(f"blocking is True or False, not {blocking!r}; a timeout is given by its name")
+    if timeout is None or timeout == -1:
+        return None if blocking else 0
+    if not blocking:
+        raise ValueError("a call that does not wait has no timeout")
+    if timeout < 0:
+        raise ValueError("a timeout is not below 0")
+    return timeout
+
+
 class Semaphore(Taken):
-    """A count that `acquire` takes one from, waiting while it is 0."""
+    """A count that `acquire` takes one from, waiting while it is 0. A scope that is canceled ends the wait: CanceledError."""
 
     _try, _wait, _give = gmx.gmx_sema_try_acquire, gmx.gmx_sema_acquire_timeout, gmx.gmx_sema_release
     _is_lock = False
@@ -151,13 +179,14 @@ class Semaphore(Taken):
         super().__init__(_abi.c_uint32(count))
         self.address = ctypes.addressof(self._memory)
 
-    def acquire(self, timeout: Optional[float] = None) -> None:
-        """Takes one, waiting while the count is 0. TimeoutError, CanceledError: nothing was taken."""
-        self._take(timeout)
+    def release(self, n: int = 1) -> None:
+        """Gives one, or n, to the first that wait if there are any."""
+        for _ in range(integer(n, "how many are given", 1, 2**32 - 1)):
+            self._give_back()
 
-    def release(self) -> None:
-        """Gives one, to the first that waits if there is one."""
-        self._give_back()
+    def locked(self) -> bool:
+        """Whether the count is 0."""
+        return bool(self._memory.value == 0)
 
     @property
     def waiters(self) -> int:
@@ -175,10 +204,6 @@ class Lock(Taken):
         super().__init__(memory)
         self.address = ctypes.addressof(memory)
 
-    def acquire(self, timeout: Optional[float] = None) -> None:
-        """Takes the lock, waiting until it is free. TimeoutError: it was not taken."""
-        self._take(timeout)
-
     def release(self) -> None:
         """Unlocks. An Error if it is not the caller's."""
         self._give_back()
@@ -192,6 +217,10 @@ class Mutex(Lock):
 
     def __init__(self) -> None:
         super().__init__(_abi.gmx_mutex())
+
+    def locked(self) -> bool:
+        """Whether it is taken, by any goroutine or thread. At the next moment that may have changed."""
+        return bool(self._memory.state != 0)
 
     @property
     def waiters(self) -> int:
@@ -211,9 +240,9 @@ class RMutex(Lock):
     def __init__(self) -> None:
         super().__init__(_abi.gmx_rmutex())
 
-    def acquire(self, timeout: Optional[float] = None) -> None:
-        """Takes it, at once if it is the caller's already. TimeoutError: it was not taken."""
-        self._take(timeout)
+    def locked(self) -> bool:
+        """Whether it is taken, by any goroutine or thread. At the next moment that may have changed."""
+        return bool(self._memory.mutex.state != 0)
 
     def release(self) -> None:
         """Unlocks it once. An Error if it is not the caller's."""
@@ -237,17 +266,13 @@ class RWMutex(Lock):
     def __init__(self) -> None:
         super().__init__(_abi.gmx_rwmutex())
 
-    def acquire(self, timeout: Optional[float] = None) -> None:
-        """For writing."""
-        self._take(timeout)
-
     def release(self) -> None:
-        """Unlocks what was taken for writing."""
+        """Unlocks what was taken for writing, as `with` and `acquire` do."""
         self._give_back()
 
-    def acquire_read(self, timeout: Optional[float] = None) -> None:
-        """For reading, beside other readers."""
-        Reading(self, timeout)._take()
+    def acquire_read(self, blocking: bool = True, timeout: Optional[float] = -1) -> bool:
+        """As acquire, for reading, beside other readers."""
+        return Reading(self, None).acquire(blocking, timeout)
 
     def release_read(self) -> None:
         """Unlocks what was taken for reading."""
@@ -301,10 +326,6 @@ class Cond(Lock):
         if self.mutex._epoch is not process.epoch:
             raise ForkedError()
         self._taken = self.mutex._taken
-
-    def acquire(self, timeout: Optional[float] = None) -> None:
-        """Takes its mutex."""
-        self._take(timeout)
 
     def release(self) -> None:
         """Unlocks its mutex."""
