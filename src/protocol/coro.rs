@@ -9,7 +9,7 @@
 //! # Words
 //! | word | meaning | written by |
 //! |---|---|---|
-//! | coroutine | a G with the flag CORO. It is Suspended while it is off its stack after a yield or before its begin | |
+//! | coroutine | a G with the flag CORO. It is Suspended off its stack after a yield, and before its begin | |
 //! | resumer | the G, or thread of the host, that entered the coroutine and waits for it; not always the same | |
 //! | claimer | the resumer or closer whose compare-and-swap took the coroutine out of Suspended | |
 //! | `resumer` of the coroutine | its resumer; null while it is Suspended | the claimer, then the coroutine |

@@ -1,4 +1,8 @@
-//! The loop: what an M does when no goroutine runs on it.
+//! The loop on g0: how an M without a running goroutine finds the next one.
+//!
+//! The search looks in this order, and the paper of park.rs (N1 to N4) says why: requests to the P, its due timers,
+//! runnext, the global queue when its turn has come, the P's own queues, the global queue, the queues of other Ps. If
+//! all are empty the M goes idle (wake.rs).
 
 use crate::gmp::g::GRef;
 use crate::gmp::m::MRef;
@@ -10,17 +14,17 @@ use crate::protocol::wake::{self, Idle};
 use crate::protocol::{lockedm, preempt, store, syscall, tidy};
 use crate::sync::{Ordering, give_way, now, spin_loop};
 
-/// Most Gs that a P takes from the global queue at once.
+/// The most Gs that a P takes from the global queue at once.
 const GLOBAL_BATCH: usize = 32;
-/// As many as that, and no share of them, where Gs have waited there for two slices.
+/// How many Gs a P takes, instead of its fair share, if Gs have waited in the global queue for two slices.
 const LATE_BATCH: usize = 128;
-/// Rounds over all Ps before a search is given up; timers and runnext are stolen in the last.
-/// (In a model only that one: the others multiply schedules.)
+/// Rounds over all Ps before a search ends; timers and runnext are stolen in the last. (One round in a model: each
+/// further round multiplies the schedules.)
 const STEAL_ROUNDS: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 4 };
-/// Pauses before runnext of a running P is stolen: its owner is most likely about to run it.
+/// Pauses before runnext of a running P is stolen: the owner is most likely about to run it.
 const RUNNEXT_PAUSES: u32 = 100;
 
-/// The next G for this M, on its g0, and whether it inherits the slice. None: the thread is to end.
+/// Returns the next G for this M, on its g0, and whether the G inherits the slice. None: the thread ends.
 pub fn schedule(sched: &Sched, m: MRef) -> Option<(GRef, bool)> {
     loop {
         if m.exiting.get() {
@@ -31,7 +35,7 @@ pub fn schedule(sched: &Sched, m: MRef) -> Option<(GRef, bool)> {
         }
         if let Some(gp) = m.lockedg() {
             lockedm::wait(sched, m, gp);
-            // Its slice was counted by the M that found it.
+            // The M that found it has counted its slice.
             return Some((gp, true));
         }
         let (gp, inherit) = match find_runnable(sched, m) {
@@ -64,7 +68,8 @@ enum Found {
     Exit,
 }
 
-/// Searches; sleeps when there is nothing. What is looked at here is what `handoffp` must look at (Y2 there).
+/// Searches for a G, and sleeps if there is none. `handoffp` must check everything that is checked here (Y2 in
+/// syscall.rs).
 fn find_runnable(sched: &Sched, m: MRef) -> Found {
     let pp = m.must_p();
     let requests = pp.requests();
@@ -88,7 +93,7 @@ fn find_runnable(sched: &Sched, m: MRef) -> Found {
         while pp.timers.first() <= now {
             // SAFETY: we are on g0 and hold a P.
             unsafe { Timers::run(pp.p(), m, now) };
-            // The next batch comes after the Gs that this one has readied, some of them at least, or after a request.
+            // The next batch waits until some Gs that this one has readied have run, or until a request is served.
             if !pp.has_nothing() {
                 break;
             }
@@ -143,15 +148,15 @@ fn find_runnable(sched: &Sched, m: MRef) -> Found {
     }
 }
 
-/// N2 in park.rs: for those that the order of the P's own queues could keep waiting.
+/// N2 in park.rs: a turn for the Gs that the order of the P's own queues could keep waiting forever.
 fn fair_turn(sched: &Sched, pp: &OwnedP) -> Option<Found> {
     let tick = pp.schedtick.get();
     if !is_fair_slice(pp) {
-        // Suspended parents, one after the other.
+        // Suspended parents follow one another.
         return from_either(sched, pp).map(|gp| Found::G(gp, false));
     }
     tidy::look(sched, pp);
-    // The backlog's turn leaves the tick as it is, so that it takes no turn from the global queue.
+    // The turn of the backlog leaves the tick unchanged, so that it takes no turn from the global queue.
     if !(tick / FAIR_TICK).is_multiple_of(2) && pp.behind_tick.get() != tick {
         pp.behind_tick.set(tick);
         if let Some(gp) = pp.get_behind() {
@@ -161,7 +166,7 @@ fn fair_turn(sched: &Sched, pp: &OwnedP) -> Option<Found> {
     if let Some(gp) = from_global(sched, pp, 1) {
         return Some(Found::G(gp, false));
     }
-    // Nothing waited there: the turn is over, also if an heir of the slice comes next.
+    // Nothing waited there. The turn is over, also if an heir of the slice runs next.
     pp.schedtick.bump();
     None
 }
@@ -173,8 +178,9 @@ fn after_slice(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
     from_either(sched, pp)
 }
 
-/// The queue of the P and the global one, each first every other time. A count of its own says which: one of switches
-/// or slices may be in step with the Gs that run here, so that one of the two is never first.
+/// Takes from the queue of the P or from the global queue, from each first every other time. A counter of its own
+/// decides: a count of switches or slices may be in step with the Gs that run here, so that one of the two queues is
+/// never first.
 fn from_either(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
     let turn = pp.turns.get();
     pp.turns.bump();
@@ -185,7 +191,7 @@ fn from_either(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
     }
 }
 
-/// What [`serve`] did.
+/// The result of [`serve`].
 enum Served {
     Found(Found),
     SliceOver,
@@ -202,8 +208,7 @@ fn serve(sched: &Sched, m: MRef, requests: u64) -> Served {
         return Served::Found(Found::Again);
     }
     if requests & STOP != 0 {
-        // What was chosen goes back: whoever gets this P next is to find it.
-        // SAFETY: chosen is null or a G that was taken from our queue.
+        // The chosen G goes back into runnext, where the next owner of this P finds it.
         if let Some(gp) = unsafe { GRef::from_ptr(m.chosen.take()) } {
             pp.put_next(gp);
         }
@@ -226,7 +231,7 @@ fn serve(sched: &Sched, m: MRef, requests: u64) -> Served {
         return Served::Nothing;
     }
     if pp.slice_is_over(now(), sched.cfg.slice_ns.get()) {
-        // N4. It was in no queue for a moment: S2 to S5 in wake.rs.
+        // N4. The G was in no queue for a moment: S2 to S5 in wake.rs.
         if let Some(next) = pp.take_runnext() {
             sched.globrunqput(next);
             wake::wakep(sched, m);
@@ -236,7 +241,7 @@ fn serve(sched: &Sched, m: MRef, requests: u64) -> Served {
     if sched.globq_late.load(Ordering::Relaxed) { Served::GlobalLate } else { Served::Nothing }
 }
 
-/// Takes a fair share of the global queue, at most `most`: one to run, the others into our queue.
+/// Takes a fair share of the global queue, at most `most`: returns one G to run, and puts the others into our queue.
 fn from_global(sched: &Sched, pp: &OwnedP, most: usize) -> Option<GRef> {
     let len = sched.globq_len() as usize;
     if len == 0 {
@@ -246,7 +251,7 @@ fn from_global(sched: &Sched, pp: &OwnedP, most: usize) -> Option<GRef> {
     take_global(sched, pp, share.min(most))
 }
 
-/// Takes `n` from the global queue, if it has so many: one to run, the others into our queue.
+/// Takes `n` Gs from the global queue, or as many as there are: returns one to run, and puts the others into our queue.
 fn take_global(sched: &Sched, pp: &OwnedP, n: usize) -> Option<GRef> {
     let mut first = None;
     sched.globrunqget(n.min(pp.room() + 1), |gp| {
@@ -259,8 +264,8 @@ fn take_global(sched: &Sched, pp: &OwnedP, n: usize) -> Option<GRef> {
     first
 }
 
-/// Looks at every P that is not idle, from a random one on, four times; and at timers, of idle ones too, in the last
-/// round.
+/// Looks at every P that is not idle, beginning with a random one, in several rounds. The last round also looks at
+/// timers, those of idle Ps too.
 fn steal(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
     for round in 0..STEAL_ROUNDS {
         let last = round == STEAL_ROUNDS - 1;
@@ -277,7 +282,7 @@ fn steal(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
                 continue;
             }
             if last && other.has_one_parent() && other.seen_status() == PStatus::Running {
-                // As below: its child is most likely about to begin, and comes first.
+                // As below: the child is most likely about to begin, and runs before its parent.
                 give_way();
                 (0..RUNNEXT_PAUSES).take_while(|_| other.has_one_parent()).for_each(|_| spin_loop());
             }
@@ -291,7 +296,7 @@ fn steal(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
                     give_way();
                     (0..RUNNEXT_PAUSES).take_while(|_| other.runnext() == next).for_each(|_| spin_loop());
                 }
-                // Another one that is next by now has its own turn to wait for.
+                // If another G is in runnext by now, leave it: it deserves the same pause.
                 if other.runnext() == next
                     && let Some(gp) = other.take_runnext()
                 {
@@ -303,7 +308,7 @@ fn steal(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
     None
 }
 
-/// Runs what is due in other Ps' heaps, until there is a G for this one.
+/// Runs the due timers of other Ps until they have readied a G for this one.
 fn run_timers_of_others(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
     for other in sched.timed_ps() {
         if pp.requests() != 0 {

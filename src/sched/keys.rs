@@ -1,4 +1,4 @@
-//! The values of a goroutine's keys, and the destructors that run at its end.
+//! The values of a goroutine's keys, and the destructors that run when it ends.
 
 use crate::ds::leak::try_leak;
 use crate::gmp::error::{Error, Result};
@@ -7,18 +7,18 @@ use crate::gmp::p::MAX_KEYS;
 use crate::gmp::sched::Sched;
 use std::ffi::c_void;
 
-/// Values of a G's keys, each with the number of the key that it was set under.
+/// The values of a G's keys, each with the number of the key under which it was set.
 pub struct KeyValues(pub [(u32, *mut c_void); MAX_KEYS]);
 
-/// How often destructors may set new values before the rest is left alone, as POSIX has it.
+/// In so many rounds destructors may set new values; values set in the last one are dropped, as in POSIX.
 const DESTRUCTOR_ROUNDS: u32 = 4;
 
-/// Calls the destructors of what a G has set, on the G.
+/// Calls the destructors of the values that a G has set, on that G.
 ///
 /// # Migrates
 pub fn run_key_destructors(gp: GRef) {
     let table: *mut KeyValues = gp.keys.get().cast();
-    // As in a callback: they may not end the G or detach its thread, which would come back here.
+    // As in a callback: a destructor may not end the G or detach its thread, which would call this function again.
     gp.callbacks.set(gp.callbacks.get() + 1);
     for _ in 0..DESTRUCTOR_ROUNDS {
         let mut again = false;
@@ -42,7 +42,7 @@ pub fn run_key_destructors(gp: GRef) {
     forget_key_values(gp);
 }
 
-/// Gives back the memory of what a G has set.
+/// Frees the table of values of a G.
 pub fn forget_key_values(gp: GRef) {
     let table: *mut KeyValues = gp.keys.take().cast();
     if !table.is_null() {
@@ -80,11 +80,11 @@ pub fn key_get(gp: GRef, sched: &Sched, key: u32) -> *mut c_void {
     }
 }
 
-/// A new P-local key: NULL on every P.
+/// Makes a new P-local key. Its value is NULL on every P.
 pub fn p_key_create(sched: &Sched) -> Result<u32> {
     let (key, at) = sched.pkeys.create(None).ok_or(Error::Again)?;
     for p in sched.every_p() {
-        // Nobody else knows the key yet.
+        // No other thread knows the key yet.
         p.slots[at].set(std::ptr::null_mut());
     }
     Ok(key)

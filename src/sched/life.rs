@@ -1,4 +1,4 @@
-//! A runtime begins, ends, and has another number of Ps while it is down.
+//! How a runtime begins and ends, and how its number of Ps changes while it is down.
 
 use super::world::acquire;
 use crate::block::sema;
@@ -10,10 +10,10 @@ use crate::gmp::timers::Timers;
 use crate::protocol::{idle, stw};
 use crate::sync::Ordering;
 
-/// How long an end waits for Ps that are not idle yet.
+/// How long an attempt to end the runtime waits for Ps that are not idle yet, in nanoseconds.
 const CLOSE_PATIENCE: i64 = 10_000_000;
 
-/// Before the first G: the first Ps, Stopped as in a runtime that is down.
+/// Before the first G: makes the first Ps, Stopped as in a runtime that is down.
 pub fn first_procs(sched: &Sched, n: u32) -> bool {
     if !sched.grow_allp(n) {
         return false;
@@ -25,14 +25,14 @@ pub fn first_procs(sched: &Sched, n: u32) -> bool {
     true
 }
 
-/// Another number of Ps while the runtime is down: they are all Stopped.
+/// Changes the number of Ps while the runtime is down: all of them are Stopped.
 pub fn procs_while_down(sched: &Sched, n: u32) -> bool {
     if !sched.grow_allp(n) {
         return false;
     }
     let old = sched.procs();
     let Some(first) = sched.p_at(0) else { return false };
-    // Threads of the host may have deadlines.
+    // Threads of the host may wait with deadlines.
     for p in (n..old).filter_map(|i| sched.p_at(i)) {
         if !Timers::move_all(p, first) {
             (n..old).filter_map(|i| sched.p_at(i)).for_each(|p| p.timers.open());
@@ -50,9 +50,9 @@ pub fn procs_while_down(sched: &Sched, n: u32) -> bool {
     true
 }
 
-/// All threads of the library have left a stopped world: nobody sleeps, cached stacks go back to the system.
-/// (nmspinning is left alone: who searched has taken its count back, and a thread of the host may be about to.) The Ps
-/// stay Stopped until the runtime begins again.
+/// After all threads of the library have left a stopped world: empties the lists of sleepers, and returns cached stacks
+/// to the system. (nmspinning stays as it is: each searcher has taken its count back, or is a thread of the host that
+/// is about to.) The Ps stay Stopped until the runtime begins again.
 pub fn tidy_while_down(sched: &Sched) {
     crate::block::timer::stop_all(sched);
     {
@@ -65,7 +65,7 @@ pub fn tidy_while_down(sched: &Sched) {
     sched.keeper.store(std::ptr::null_mut(), Ordering::Relaxed);
     sched.keeper_until.store(crate::gmp::timers::NEVER, Ordering::Relaxed);
     for p in sched.live_ps() {
-        // Its caches are reached through the token; it goes back to where it was.
+        // The caches are reached only through the token. Afterwards the P is Stopped again.
         let pp = p.own(PStatus::Stopped);
         pp.drain_stacks(|s| sched.free_stack(s));
         pp.forget().move_status(PStatus::Running, PStatus::Stopped);
@@ -76,7 +76,7 @@ pub fn tidy_while_down(sched: &Sched) {
     sched.stacks.trim(0);
 }
 
-/// The beginning of a runtime that was down.
+/// Opens a runtime that was down.
 pub fn open(sched: &Sched) {
     let mut lk = sched.lock.lock();
     for p in (0..sched.procs()).rev().filter_map(|i| sched.p_at(i)) {
@@ -88,7 +88,7 @@ pub fn open(sched: &Sched) {
     sched.closing.store(false, Ordering::SeqCst);
 }
 
-/// Ends the runtime if nothing lives: `end` runs in a world that is stopped and stays so. False if something does.
+/// Ends the runtime if no G is alive: `end` runs in a stopped world, which stays stopped. False if a G is alive.
 pub fn close(m: MRef, deadline: Option<i64>, end: impl FnOnce(&Sched)) -> Result<bool> {
     let sched = m.sched();
     let m = match acquire(m, deadline) {
@@ -96,7 +96,7 @@ pub fn close(m: MRef, deadline: Option<i64>, end: impl FnOnce(&Sched)) -> Result
         other => other?,
     };
     m.set_ctx(Ctx::Sched);
-    // What is on its way to sleep gets a moment.
+    // Threads that are about to go idle get a moment for it.
     let mut over = false;
     if stw::stop(sched, m, Some(crate::sync::now() + CLOSE_PATIENCE), |_| ()) {
         over = sched.close();

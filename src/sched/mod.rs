@@ -1,4 +1,4 @@
-//! The loop, where threads and goroutines begin and end, the watchdog, and what needs every P.
+//! The scheduler's loop, the begin and end of threads and goroutines, the watchdog, and operations that need every P.
 
 pub mod find;
 pub mod keys;

@@ -1,4 +1,4 @@
-//! Where threads and Gs begin and end.
+//! Where threads and goroutines begin and end.
 
 use super::find::schedule;
 use crate::block::{cancel, cleanup, join, once, scope, spawn};
@@ -21,16 +21,16 @@ pub fn current() -> Option<MRef> {
     unsafe { MRef::from_ptr(sys::arch::current_m().cast()) }
 }
 
-/// This thread asks the system for nothing more until it has work.
+/// Counts this thread as ready: it needs nothing more from the system until it has work.
 pub fn take_seat(sched: &Sched) {
-    // Release: pairs with the Acquire of `rt`, which waits for it where all threads are made at the start.
+    // Release: pairs with the Acquire in `rt`, which waits for this count if all threads are made at the start.
     sched.seated.fetch_add(1, Ordering::Release);
     if sched.cfg.sealed.get() {
         sched.watch.happen();
     }
 }
 
-/// A worker's thread. Its stack is g0.
+/// The function of a worker thread. Its stack is g0.
 pub extern "C" fn mstart(arg: *mut c_void) -> *mut c_void {
     // SAFETY: `start_thread` passes the M, which is this thread's from here on.
     let Some(m) = (unsafe { MRef::from_ptr(arg.cast::<M>()) }) else { return std::ptr::null_mut() };
@@ -42,12 +42,12 @@ pub extern "C" fn mstart(arg: *mut c_void) -> *mut c_void {
         mexit(sched, m);
         return std::ptr::null_mut();
     }
-    // Overflows of Gs are told on this stack; without memory for it they are not.
+    // The report of a G's overflow runs on this stack. Without memory for it there is no report.
     let alt = AltStack::install();
-    // Not before: until here a signal would have met a thread that is half made.
+    // Only now: before this point a signal would have met a half-made thread.
     sys::Signals(sched.signals.get()).block_here();
     if sched.cfg.sealed.get() {
-        // For good, since the sealed thread may not ask later.
+        // Set forever: a sealed thread cannot ask for it later.
         sys::wake_on_time(true);
     }
     take_seat(sched);
@@ -73,23 +73,24 @@ pub extern "C" fn mstart(arg: *mut c_void) -> *mut c_void {
     std::ptr::null_mut()
 }
 
-/// Calls the host's function about a thread. The M is on g0, so it is a callback of the scheduler.
+/// Calls the host's function for the start or the end of a thread. The M is on g0, so this is a callback of the
+/// scheduler.
 fn tell_host(sched: &Sched, f: *mut c_void) {
     // SAFETY: the runtime was started with functions of this type.
     let f = unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(*mut c_void)>(f) };
     sys::call::plain(f, sched.cfg.on_arg.get());
 }
 
-/// What each thread of the library needs.
+/// Sets up the fields that each thread of the library needs.
 pub fn minit(m: MRef) {
     sys::arch::set_current_m(m.as_ptr().cast());
     m.tid.set(sys::gettid());
     m.stack_hi.set(std::ptr::null_mut());
 }
 
-/// What a thread needs besides that runs Gs. False: there is no memory for it, and the thread ends as if it had never
-/// been made. One that no P waits for, the first of a runtime, waits for memory itself: without it no thread would run
-/// Gs at all.
+/// Gets a thread the memory that it needs to run Gs. False if there is none: then the thread ends as if it had never
+/// been made. A thread that has no P (the first worker of a runtime) waits for memory instead, because without it no
+/// thread would run Gs at all.
 fn knows_its_host(sched: &Sched, m: MRef) -> bool {
     while !HostThread::has_room() {
         let spinning = m.spinning.replace(false);
@@ -107,15 +108,15 @@ fn knows_its_host(sched: &Sched, m: MRef) -> bool {
     true
 }
 
-/// How often a thread that waits for memory asks for it.
+/// How often a thread that waits for memory asks for it, in nanoseconds.
 const MEMORY_EVERY: i64 = 1_000_000;
 
-/// The bounds of the stack that the caller runs on: its G's, or the thread's own; none on any other.
+/// The bounds of the stack that the caller runs on: the stack of its G, or the thread's own. None on any other stack.
 pub fn stack_bounds() -> Option<(*mut u8, *mut u8)> {
     let sp = sys::arch::stack_pointer();
     let here = |&(lo, hi): &(*mut u8, *mut u8)| (lo..hi).contains(&sp);
     let m = current();
-    // SAFETY: the G runs on this very thread, or it is not here that we are.
+    // SAFETY: the G runs on this very thread; if it does not, its stack is not the current one.
     let of_g = m.as_ref().and_then(|m| m.g()).and_then(|gp| unsafe { gp.stack() }).map(|s| (s.lo(), s.hi));
     of_g.filter(here).or_else(|| thread_bounds(m).filter(here))
 }
@@ -131,7 +132,7 @@ fn thread_bounds(m: Option<MRef>) -> Option<(*mut u8, *mut u8)> {
     Some((m.stack_lo.get(), m.stack_hi.get()))
 }
 
-/// Gs in, Gs out.
+/// The loop of a worker: find a G, enter it, do what it wants when it comes back.
 fn g0_loop(sched: &Sched, m: MRef) {
     while let Some((mut gp, mut inherit)) = schedule(sched, m) {
         loop {
@@ -141,13 +142,14 @@ fn g0_loop(sched: &Sched, m: MRef) {
             if !came_back(sched, m, left, m.pending()) {
                 break;
             }
-            // Refused: it goes on, whoever it is; others may have run since we entered the last one.
+            // Refused: the G that came back continues. It need not be the G that was entered last: others may have run
+            // since.
             (gp, inherit) = (left, true);
         }
     }
 }
 
-/// Does what the G wanted that came to g0. True: it goes on.
+/// Executes the pending call of a G that came to g0. True: the G continues.
 fn came_back(sched: &Sched, m: MRef, gp: GRef, call: Mcall) -> bool {
     match call {
         Mcall::ExitSyscallNoP => {
@@ -164,7 +166,7 @@ fn came_back(sched: &Sched, m: MRef, gp: GRef, call: Mcall) -> bool {
         }
         Mcall::Exit => {
             if gp.locks.replace(0) > 0 {
-                // What the G did to its thread nobody knows: nothing else runs on it (Go's #20395).
+                // The G may have changed its thread in unknown ways, so no other G runs on it (golang/go#20395).
                 lockedm::unlock(m, gp);
                 m.exiting.set(true);
             }
@@ -181,7 +183,7 @@ fn mexit(sched: &Sched, m: MRef) {
     {
         let mut lk = sched.lock.lock();
         lk.nm -= 1;
-        // Under the lock: at the end of the runtime the M is joined, or is seen here to be gone.
+        // Under the lock: the thread that ends the runtime either joins this M, or sees here that it has gone.
         if !sched.exiting.load(Ordering::Relaxed) {
             sys::detach_self();
             m.alive.set(false);
@@ -193,7 +195,7 @@ fn mexit(sched: &Sched, m: MRef) {
     quiet::tell(sched);
 }
 
-/// Where every G begins: bottom of its stack.
+/// Where every G begins: the bottom of its stack.
 ///
 /// # Safety
 /// Entered by a switch only, with the M as payload.
@@ -215,7 +217,7 @@ pub unsafe extern "C" fn g_entry(payload: usize) -> ! {
     }
 }
 
-/// Ends the running G from wherever it is. A worker's only.
+/// Ends the running G from any depth of its stack. For Gs of workers only.
 pub fn goexit_now(gp: GRef) -> ! {
     let m = end(gp, false);
     // SAFETY: gp has ended; its frames are abandoned.
@@ -223,13 +225,14 @@ pub fn goexit_now(gp: GRef) -> ! {
     unreachable!("goexit came back")
 }
 
-/// What is left to do for a G that has ended: mend what it left open, run its cleanups and destructors, tell who waits for it.
+/// The end of a G, on the G: closes the brackets that it left open, runs its cleanups and destructors, and tells the
+/// waiters.
 ///
-/// `returned`: its function has, and the frames of what it called are gone.
+/// `returned`: the function of the G has returned, and the frames of its callees are gone.
 ///
 /// # Migrates
 fn end(gp: GRef, returned: bool) -> MRef {
-    // The function of the host may have been anywhere: the M is asked for anew.
+    // The function of the host may have moved to another thread, so the M is read anew.
     let Some(m) = current().filter(|m| !m.is_extra()) else {
         // A child of fork that returned from the G that called fork: there is no scheduler for it in this process.
         sys::exit_now(0);
@@ -272,7 +275,7 @@ fn end_extras(mut m: MRef, gp: GRef, returned: bool) -> MRef {
     m
 }
 
-/// What of it is code of the host.
+/// The part of the end that calls the host.
 ///
 /// # Migrates
 #[cold]
@@ -290,7 +293,7 @@ fn end_with_code(mut m: MRef, gp: GRef, returned: bool) -> MRef {
     m
 }
 
-/// Ends what the code on this thread began and did not end: a pin, a stopped world, a syscall.
+/// Closes the brackets that the code on this thread has opened and not closed: a pin, a stopped world, a syscall.
 ///
 /// # Migrates
 #[inline]
@@ -313,7 +316,7 @@ fn mend_slow(mut m: MRef, gp: GRef) -> MRef {
     m
 }
 
-/// Out of a syscall, whatever it takes.
+/// Exits a syscall, through the scheduler if there is no P.
 ///
 /// # Migrates
 #[inline]
@@ -325,10 +328,10 @@ pub fn exit_syscall(m: MRef, gp: GRef) -> MRef {
     unsafe { park::mcall(m, gp, Mcall::ExitSyscallNoP) }
 }
 
-/// The end of a thread of the host that is known.
+/// The end of a thread of the host that has an M.
 pub fn thread_exit(m: MRef) {
     let gp = park::own_g(m);
-    // First of all: one that stopped the world without being a G is Foreign only then.
+    // First of all: a thread that stopped the world without being a G becomes Foreign here.
     let m = mend(m, gp);
     if m.ctx() == Ctx::Foreign && !gp.keys.is_null() {
         // Destructors run on a G, if there is still a runtime for one.
@@ -350,9 +353,9 @@ pub fn thread_exit(m: MRef) {
     foreign::dropm(m);
 }
 
-/// What the end of an attached thread's G leaves to do: the destructors of its keys.
+/// The end of an attached thread's G: runs the destructors of its keys.
 pub fn end_thread_g(m: MRef, gp: GRef) {
-    // They lie in frames that are gone, if the thread ends, or that go on without a goroutine.
+    // The cleanups lie in stack frames that are gone, if the thread ends; or that continue without a goroutine.
     gp.cleanups.set(std::ptr::null_mut());
     if !gp.keys.is_null() {
         super::keys::run_key_destructors(gp);

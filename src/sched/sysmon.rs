@@ -1,12 +1,13 @@
-//! The watchdog: a thread without a P that sees to what nobody else would.
+//! The watchdog, Go's sysmon: a thread without a P that does what no other thread would do.
 //!
-//! It takes Ps from syscalls that last, ends slices, starts somebody for a timer that is overdue, and moves the cheap
-//! clock. It never waits for the host: it makes no thread, takes no memory, opens and writes no file. What needs one of
-//! these it asks the template thread for (template.rs): another try where there was no thread, the number of CPUs once
-//! a second, `schedtrace`, memory that goes back to the system.
+//! In each round it takes Ps from long syscalls, ends slices that are over, gets a thread for an overdue timer, and
+//! moves the cheap clock. It never waits for the host: it makes no thread, takes no memory, opens and writes no file.
+//! For such work it asks the template thread (template.rs): to try again where there was no thread, to count the CPUs
+//! once a second, to write `schedtrace`, to return memory to the system.
 //!
-//! It looks every 20 us at first, after a millisecond of nothing to do less and less often, at last every 10 ms; and
-//! when every P has been idle for a while it sleeps until a P is used again or a timer is due.
+//! At first there is a round every 20 us. After a millisecond with nothing to do the rounds become rarer, down to one
+//! in 10 ms. When every P has been idle for a while, it sleeps until a P is used again or a timer is due: the deep
+//! sleep.
 
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
@@ -19,24 +20,24 @@ use crate::sys;
 
 const SHORTEST: i64 = 20_000;
 const LONGEST: i64 = 10_000_000;
-/// How late a timer may be before somebody else is found for it: those who are about to see to it anyway are not
-/// disturbed.
+/// How late a timer may be before sysmon calls another thread for it: until then the thread that is about to run it
+/// anyway is not disturbed.
 const GRACE: i64 = 200_000;
-/// Rounds without anything to do before it slows down.
+/// After so many rounds with nothing to do the rounds become rarer.
 const PATIENCE: u32 = 50;
-/// How often the machine is looked at.
+/// How often the number of CPUs is counted.
 const LOOK_EVERY: i64 = 1_000_000_000;
 
-/// How often it is looked whether what is lacking keeps all from moving.
+/// How often to check whether a lack of threads or stacks keeps everything from moving.
 const LACK_EVERY: i64 = 100_000_000;
 
-/// The last look for a deadlock: after how many slices, and when there may be another.
+/// The last check for a deadlock: the number of slices at that time, and when the next check may come.
 struct Looked {
     slices: u64,
     next: i64,
 }
 
-/// Until the end of the runtime.
+/// The watchdog's loop, until the end of the runtime.
 pub fn sysmon(sched: &Sched, m: MRef) {
     m.set_ctx(Ctx::Sched);
     sched.sysmon.set(m.as_ptr());
@@ -63,7 +64,7 @@ pub fn sysmon(sched: &Sched, m: MRef) {
         let deep = rest(sched, delay, &mut slices, if untidy { tidy_when } else { NEVER }, &mut looked);
         let now = now();
         if deep && !untidy {
-            // A P is used again.
+            // It was a deep sleep, and a P is used again.
             sched.untidy.store(true, Ordering::Relaxed);
             tidy_when = now + tidy::PERIOD;
         }
@@ -99,7 +100,7 @@ pub fn sysmon(sched: &Sched, m: MRef) {
         if every > 0 && now >= trace_when {
             trace_when = now + every;
             if !template::ask(sched, Errand::Trace) {
-                // The one before has not been written yet.
+                // The previous line has not been written yet.
                 sys::stderr::drop_line();
             }
         }
@@ -107,12 +108,12 @@ pub fn sysmon(sched: &Sched, m: MRef) {
     }
 }
 
-/// Sleeps for a moment; or, when it has long been quiet, until it is called, at the latest until `latest`. Whether it
-/// was so.
+/// Sleeps for `delay`; or, if nothing has run for long, deeply: until the first use of a P, or until `latest`. Returns
+/// whether it was a deep sleep.
 fn rest(sched: &Sched, delay: i64, slices: &mut u64, latest: i64, looked: &mut Looked) -> bool {
     let mut quiet = delay >= LONGEST && sched.schedtrace_ms.get() == 0;
     if quiet {
-        // Whoever uses a P after a deep sleep wakes us for it: that must not become one wake for each timer.
+        // The first user of a P after a deep sleep must wake sysmon. That must not become one wake for each timer.
         let now = sched.live_ps().fold(0u64, |n, p| n.wrapping_add(p.schedtick.get()));
         quiet = std::mem::replace(slices, now) == now;
     }
@@ -127,7 +128,7 @@ fn rest(sched: &Sched, delay: i64, slices: &mut u64, latest: i64, looked: &mut L
             && !sched.exiting.load(Ordering::Relaxed)
         {
             sched.sysmon_deep.store(true, Ordering::Relaxed);
-            // A keeper sees to the timers.
+            // A keeper watches the timers.
             until = latest;
             deep = true;
         }
@@ -135,7 +136,7 @@ fn rest(sched: &Sched, delay: i64, slices: &mut u64, latest: i64, looked: &mut L
     if deep {
         until = until.min(look_for_deadlock(sched, *slices, looked));
     }
-    // With a keeper there is somebody for the timers; without one they are sysmon's.
+    // If there is no keeper, sysmon watches the timers.
     let first = wake::next_timer(sched);
     if first != NEVER && sched.keeper.load(Ordering::Relaxed).is_null() {
         until = until.min(first.saturating_add(GRACE).max(now() + SHORTEST));
@@ -150,14 +151,14 @@ fn rest(sched: &Sched, delay: i64, slices: &mut u64, latest: i64, looked: &mut L
     deep
 }
 
-/// Timers are late: their P runs a long G, or the keeper was put to work.
+/// Finds a thread for timers that are late, because their P runs a long G or the keeper was given a P.
 fn overdue_timers(sched: &Sched, m: MRef, now: i64) -> bool {
     let mut did = false;
     for p in sched.timed_ps().filter(|p| p.timers.first() < now - GRACE) {
         if rescue::timers_wait(sched, p, now) {
             did |= template::ask(sched, Errand::Timers);
         } else if sched.npidle.load(Ordering::Relaxed) > 0 {
-            // A searcher looks at the timers of all.
+            // A searcher looks at the timers of all Ps.
             wake::start_searcher(sched, m);
             return did || !sched.thread_wanted.load(Ordering::Relaxed);
         } else {
@@ -167,8 +168,8 @@ fn overdue_timers(sched: &Sched, m: MRef, now: i64) -> bool {
     did
 }
 
-/// Before a deep sleep: all may wait for good, which the template thread finds out, once for each time that all went
-/// idle. Until when to sleep: it may want to look again.
+/// Before a deep sleep all Gs may wait forever. The template thread finds that out, once each time that everything went
+/// idle. Returns until when to sleep: the template thread may want to look again.
 fn look_for_deadlock(sched: &Sched, slices: u64, looked: &mut Looked) -> i64 {
     let now = now();
     let again = sched.look_when.load(Ordering::Relaxed);
@@ -185,7 +186,7 @@ fn look_for_deadlock(sched: &Sched, slices: u64, looked: &mut Looked) -> i64 {
     sched.look_when.load(Ordering::Relaxed)
 }
 
-/// Gs that wait because there was no thread or no memory when they needed it. Whether there are some.
+/// Helps Gs that wait because there was no thread or no memory. Returns whether there are any.
 fn starved(sched: &Sched, m: MRef) -> bool {
     let stacks = sched.stackwait_len.load(Ordering::Relaxed) > 0;
     if stacks {

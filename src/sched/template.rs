@@ -1,12 +1,13 @@
-//! The template thread: makes every other thread of the library, and does whatever may have to wait for the host.
+//! The template thread: makes every other thread of the library, and does all work that may have to wait for the host.
 //!
 //! A thread inherits its maker's signal mask, CPU affinity and scheduling class, and the first call of the library may
-//! come from a thread with unusual ones. So that thread makes this one alone, which takes on those of the main thread
-//! and then makes the watchdog and the workers. It never runs a G and never changes.
+//! come from a thread with unusual ones. So the calling thread makes only the template thread. The template thread
+//! takes the settings of the main thread, and then makes the watchdog and the workers. It never runs a G, and its
+//! settings never change.
 //!
-//! To make a thread takes memory, and the locks of the C library. To look up the number of CPUs means to read files,
-//! and a trace is written to whatever stderr is. The host decides how long each of these takes. So the watchdog does
-//! none of them and asks this thread. A request that is still open when the next one like it comes is served once.
+//! To make a thread takes memory, and the locks of the C library. To count the CPUs means to read files, and a trace
+//! goes to whatever stderr is. The host decides how long each of these takes. So the watchdog does none of them, and
+//! asks this thread instead. If the same request is made twice before it is served, it is served once.
 
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
@@ -14,7 +15,7 @@ use crate::gmp::timers::Timers;
 use crate::protocol::{quiet, rescue, tidy, wake};
 use crate::sync::{Ordering, now};
 
-/// What the template thread is asked for beside threads.
+/// What the template thread may be asked for, in addition to threads.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub enum Errand {
@@ -30,9 +31,9 @@ pub enum Errand {
     Timers = 16,
     /// There are stacks without a guard.
     Unguarded = 32,
-    /// Nothing seems to move: look whether a thread or a stack is lacking, or all wait for good.
+    /// Nothing seems to move: check whether a thread or a stack is lacking, or whether all Gs wait forever.
     Trouble = 64,
-    /// The system has taken membarrier back.
+    /// The system no longer allows membarrier.
     Fence = 128,
 }
 
@@ -42,27 +43,27 @@ const FENCE_LOST: &str = "libgomax: membarrier has been forbidden since the star
 const UNGUARDED: &str = "libgomax: some stacks have no guard: guards by mprotect take mappings, of which a quarter of vm.max_map_count is \
                          used up; an overflow of such a stack is not caught (gmx_mem_stats.stacks_unguarded counts them)\n";
 
-/// What the layers above do for it.
+/// The functions that the layers above provide for the template thread.
 pub struct Duties<'a> {
     /// The default for gomaxprocs as it is now.
     pub procs: &'a mut dyn FnMut() -> i32,
-    /// A G is to change gomaxprocs to this.
+    /// Has a G change gomaxprocs to this number.
     pub resize: &'a mut dyn FnMut(i32),
     /// A line of schedtrace.
     pub trace: &'a mut dyn FnMut(&Sched, i64),
-    /// A look at what does not move, and when to look again.
+    /// Checks what does not move. Returns when to check again.
     pub trouble: &'a mut dyn FnMut(&Sched) -> i64,
 }
 
-/// Asks for something. Never waits. False: it is asked for already.
+/// Makes a request. Never waits. False if the same request is open already.
 pub fn ask(sched: &Sched, errand: Errand) -> bool {
-    // Release: pairs with the Acquire in `template`. The note comes after, so no request is slept over.
+    // Release: pairs with the Acquire in `template`. The note is set after that, so no request is slept over.
     let before = sched.errands.fetch_or(errand as u32, Ordering::Release);
     sched.template_note.wakeup();
     before & errand as u32 == 0
 }
 
-/// Until the end of the runtime.
+/// The template thread's loop, until the end of the runtime.
 pub fn template(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
     m.set_ctx(Ctx::Sched);
     while !sched.exiting.load(Ordering::Acquire) {
@@ -82,7 +83,7 @@ pub fn template(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
             (duties.trace)(sched, now());
         }
         if asked(Errand::Tidy) {
-            // Relaxed: sysmon sleeps a period longer or less long by it.
+            // Relaxed: a stale value makes sysmon sleep for a period more or less.
             sched.untidy.store(tidy::tidy(sched), Ordering::Relaxed);
         }
         if asked(Errand::Unguarded) {
@@ -92,23 +93,24 @@ pub fn template(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
             (sched.hooks.report)(sched, FENCE_LOST);
         }
         if asked(Errand::Trouble) {
-            // Relaxed: sysmon sleeps longer or less long by it.
+            // Relaxed: a stale value makes sysmon sleep longer or shorter.
             sched.look_when.store((duties.trouble)(sched), Ordering::Relaxed);
         }
-        // Cleared before the next round looks: what is asked for from here on is found there, or sets the note anew.
+        // Cleared before the next round reads the requests: a request that comes from here on is found there, or sets
+        // the note again.
         sched.template_note.sleep();
         sched.template_note.clear();
     }
 }
 
-/// Gs wait because there was no thread for a P.
+/// Tries again for Gs that wait because there was no thread for a P.
 pub fn try_again(sched: &Sched, m: MRef) {
-    // Timers may be due that only a thread which is not there would see.
+    // Without that thread no other may have seen the timers that are due.
     while_firing(sched, || {
         for p in sched.timed_ps() {
             let now = now();
             if p.timers.first() <= now {
-                // SAFETY: callbacks ready Gs, for which this M need not hold a P: they go to the global queue.
+                // SAFETY: callbacks ready Gs, for which this M needs no P: they go to the global queue.
                 unsafe { Timers::run(p, m, now) };
             }
         }

@@ -1,8 +1,9 @@
-//! Those who need every P, or the number of Ps to stand still: stop-the-world, the barrier, gomaxprocs.
+//! Operations that need every P, or that need the number of Ps to stay the same: stop-the-world, the barrier,
+//! gomaxprocs.
 //!
-//! All of them take worldsema first, and park for it on their own stack, as any G does (Go's #8749: taken on the
-//! scheduler's stack, there is nobody to park). They hold it until the world runs again, and hand it to the next in
-//! line, so nobody starves (Go's #10618).
+//! Each of them takes worldsema first, and parks for it on its own stack, as any G does. (On the scheduler's stack
+//! there would be no G to park: golang/go#8749.) It holds worldsema until the world runs again, and then hands it to
+//! the next waiter in line, so that no waiter starves (golang/go#10618).
 
 use crate::block::{sema, waitq};
 use crate::gmp::error::{Error, Result};
@@ -15,7 +16,7 @@ use crate::protocol::{ragged, resize, stw};
 use crate::sync::Ordering;
 use std::ffi::c_void;
 
-/// Stops the world; the caller's context is Stopped then, until [`start_the_world`].
+/// Stops the world. The caller's context is Stopped until [`start_the_world`].
 ///
 /// # Migrates
 pub fn stop_the_world(m: MRef, timeout: i64, mut late: impl FnMut(PRef)) -> Result<()> {
@@ -53,8 +54,8 @@ pub fn with_stopped_world<T>(m: MRef, f: impl FnOnce(&Sched, MRef) -> T) -> Resu
     with_stopped_world_within(m, None, |_| (), f)
 }
 
-/// As [`with_stopped_world`]; with `patience` the Ps have no more time than that to stop. (The wait for worldsema does
-/// not count: it holds up nothing else.)
+/// As [`with_stopped_world`]; with `patience` the Ps have at most that time to stop. (The wait for worldsema does not
+/// count, since it holds up nothing else.)
 ///
 /// # Migrates
 fn with_stopped_world_within<T>(
@@ -79,7 +80,7 @@ fn with_stopped_world_within<T>(
     Ok(r)
 }
 
-/// Takes worldsema. Only a thread of the host can find the runtime down then.
+/// Takes worldsema. ShutDown if the runtime is down; only a thread of the host can find it so.
 ///
 /// # Migrates
 pub(super) fn acquire(m: MRef, deadline: Option<i64>) -> Result<MRef> {
@@ -93,23 +94,23 @@ pub(super) fn acquire(m: MRef, deadline: Option<i64>) -> Result<MRef> {
     Ok(m)
 }
 
-/// Sets gomaxprocs; the previous value.
+/// Sets gomaxprocs. Returns the previous value.
 ///
 /// # Migrates
 pub fn gomaxprocs(m: MRef, n: i32) -> Result<i32> {
     resize_within(m, n, None, |_| (), |_| true)
 }
 
-/// Sets gomaxprocs to the machine's number, if the host still leaves it to the library when the world has stopped. The
-/// library itself asks for it, so it takes `FOLLOW_PATIENCE` at most from the goroutines that run: `TimedOut` names
-/// the Ps that did not stop by `late`, and the caller tries again later.
+/// Sets gomaxprocs to the machine's number of CPUs, if the host still leaves it to the library once the world has
+/// stopped. No caller waits for this, so it takes at most `FOLLOW_PATIENCE` from the running goroutines. On TimedOut,
+/// `late` was called for each P that did not stop, and the caller tries again later.
 ///
 /// # Migrates
 pub fn follow_machine(m: MRef, n: i32, late: impl FnMut(PRef)) -> Result<i32> {
     resize_within(m, n, Some(FOLLOW_PATIENCE), late, |sched| sched.procs_follow.get())
 }
 
-/// How long a resize that no caller waits for may hold up the goroutines that run.
+/// How long a resize that no caller waits for may hold up the running goroutines, in nanoseconds.
 const FOLLOW_PATIENCE: i64 = 5_000_000;
 
 /// # Migrates
@@ -136,7 +137,7 @@ fn resize_within(
     })?
 }
 
-/// Whether the machine has the memory for so many Ps: they are made with malloc, which would say yes to far more.
+/// Whether the machine has the memory for so many Ps. They are made with malloc, which would promise far more.
 pub fn fits(n: i32) -> bool {
     // The P itself, and the room that its first timers take.
     let each = std::mem::size_of::<crate::gmp::P>() as u64 + 4096;
