@@ -1,11 +1,11 @@
-//! What threads agree through: atomics, ranked locks, one-shot notes.
+//! The words through which threads agree: atomics, ranked locks, one-shot notes.
 //!
-//! Everything above this module takes these from here and nowhere else, so that the protocols that ship are the
-//! protocols that loom and shuttle check. Two kinds of words exist:
+//! The layers above take these from here only (a few words that no model needs stand apart, and say why). So the
+//! protocols that ship are the protocols that loom and shuttle check. There are two kinds of words:
 //!
-//! * the atomics, which are part of a protocol and which a model schedules around;
-//! * the [`own`] words, which one owner at a time writes and anybody may glance at. They are relaxed atomics, so a
-//!   glance is never a data race, and a model does not pay for them.
+//! * atomics are part of a protocol, and a model tries every order of their accesses;
+//! * [`own`] words have one writer at a time, and any thread may read them. They are relaxed atomics, so a read is
+//!   never a data race, and a model does not schedule around them.
 
 pub mod own;
 mod rank;
@@ -30,8 +30,8 @@ pub use rank::{Rank, holding_any, list as rank_list, record_holds, step, tell_ho
 
 /// A mutual exclusion lock with a place in the lock order.
 ///
-/// A thread may take a lock only while every lock that it holds has a smaller [`Rank`]; debug builds check it. No
-/// lock is held when a G leaves its stack, but for the one lock that a park hands to its commit.
+/// A thread may take a lock only while every lock that it holds has a smaller [`Rank`]; debug builds check it. No lock
+/// is held when a G leaves its stack, except the one lock that a park hands to its commit.
 pub struct Lock<T> {
     rank: Rank,
     inner: imp::RawLock<T>,
@@ -55,14 +55,15 @@ impl<T> Lock<T> {
         Guard { lock: self, inner: std::mem::ManuallyDrop::new(self.inner.lock()) }
     }
 
-    /// Takes the lock beside another of its rank. The caller says why nobody can wait for it in a circle.
+    /// Takes the lock while another lock of its rank is held. The caller must say why no threads can wait for each
+    /// other in a circle.
     #[cfg_attr(debug_assertions, track_caller)]
     pub fn lock_beside(&self) -> Guard<'_, T> {
         rank::acquire_unordered(self.rank);
         Guard { lock: self, inner: std::mem::ManuallyDrop::new(self.inner.lock()) }
     }
 
-    /// Takes the lock only if nobody holds it. May be called whatever else is held: it cannot wait.
+    /// Takes the lock only if it is free. It cannot wait, so the caller may hold any other locks.
     #[inline]
     #[cfg_attr(debug_assertions, track_caller)]
     pub fn try_lock(&self) -> Option<Guard<'_, T>> {
@@ -96,7 +97,7 @@ impl<T> Drop for Guard<'_, T> {
     }
 }
 
-/// The lock of a channel: it is given back elsewhere than where it was taken, perhaps on another stack, and one thread
+/// The lock of a channel. It is released in another function than it was taken, perhaps on another stack, and a thread
 /// may hold several, taken in the order of their addresses.
 pub struct Latch(imp::RawMutex);
 
@@ -113,7 +114,8 @@ impl Latch {
         self.0.lock();
     }
 
-    /// For whoever holds it. Nothing of the lock is touched once others may have it: it may be gone then.
+    /// The caller holds the lock. Once another thread may take the lock this function does not touch it, since it may
+    /// be freed then.
     #[inline(always)]
     pub fn unlock(&self) {
         self.0.unlock();

@@ -1,8 +1,8 @@
-//! The facade over loom or shuttle: what the models run.
+//! The facade over loom or shuttle: the code that the models run.
 //!
 //! Time stands still unless a model moves it: a sleep with a deadline ends by its event, or when the model calls
-//! [`Note::time_out`] or [`Event::time_out`]. So every moment at which a real one could time out is one schedule, and a
-//! sleep that nobody ends is a deadlock that the checker reports.
+//! [`Note::time_out`] or [`Event::time_out`]. So each moment at which a real sleep could time out is a schedule of its
+//! own, and a sleep that no thread ends is a deadlock that the checker reports.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::panic::Location;
@@ -30,8 +30,8 @@ impl<T> RawLock<T> {
     }
 }
 
-/// Stands beside what has one owner at a time: loom reports two accesses that no happens-before orders, and shuttle two
-/// that overlap.
+/// Stands beside data that has one owner at a time. loom reports two accesses that no happens-before orders, shuttle
+/// two accesses that overlap.
 pub struct Watched {
     #[cfg(loom)]
     cell: loom::cell::UnsafeCell<u64>,
@@ -58,7 +58,7 @@ impl Default for Watched {
 impl Watched {
     pub fn touch(&self) {
         #[cfg(loom)]
-        // SAFETY: loom reports whoever comes to it at the same time.
+        // SAFETY: loom reports a second access at the same time.
         self.cell.with_mut(|c| unsafe { *c += 1 });
         #[cfg(not(loom))]
         {
@@ -68,7 +68,7 @@ impl Watched {
         }
     }
 
-    /// As one of several who look while nobody touches.
+    /// A read: several threads may look while none touches.
     #[cfg(test)]
     pub fn look(&self) {
         #[cfg(loom)]
@@ -78,13 +78,13 @@ impl Watched {
     }
 }
 
-/// A lock without a guard: the guard waits in it.
+/// A lock without a guard for the caller: the guard is kept inside it.
 pub struct RawMutex {
     guard: UnsafeCell<Option<MutexGuard<'static, ()>>>,
     mutex: Mutex<()>,
 }
 
-// SAFETY: the guard is touched by whoever holds the mutex.
+// SAFETY: only the holder of the mutex touches the guard.
 unsafe impl Send for RawMutex {}
 // SAFETY: as above.
 unsafe impl Sync for RawMutex {}
@@ -110,12 +110,12 @@ impl RawMutex {
 
 thread_local! {
     static NOW: Cell<i64> = const { Cell::new(0) };
-    /// Fences that are left out, and lines whose accesses are all Relaxed, by file and line: what shows that a model
-    /// needs them.
+    /// Fences that are left out, and lines whose accesses are all Relaxed, by file and line: so a test can show that a
+    /// model needs them.
     static WITHOUT: RefCell<Vec<(String, u32)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Takes from a line of `file` what orders: its fence is left out, its accesses are Relaxed.
+/// Removes the ordering from a line of `file`: its fence is left out, its accesses are Relaxed.
 #[cfg(test)]
 pub fn without_order(file: &str, line: u32) {
     WITHOUT.with_borrow_mut(|w| w.push((file.to_string(), line)));
@@ -126,20 +126,20 @@ thread_local! {
     static GONE: RefCell<Vec<std::ops::Range<usize>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The owner of `v` gives its memory away: a touch of any word of it is a defect from now on.
+/// The owner of `v` gives its memory away: from now on each access to a word of it is a defect.
 #[cfg(test)]
 pub fn give_away<T>(v: &T) {
     let at = std::ptr::from_ref(v) as usize;
     GONE.with_borrow_mut(|gone| gone.push(at..at + size_of::<T>()));
 }
 
-/// Another execution: nothing is given away yet.
+/// Begins another execution: nothing is given away yet.
 #[cfg(test)]
 pub fn nothing_is_gone() {
     GONE.with_borrow_mut(Vec::clear);
 }
 
-/// A word is about to be touched.
+/// Called before each access to a word.
 pub fn touch<T>(word: &T) {
     let at = std::ptr::from_ref(word) as usize;
     let gone = GONE.try_with(|gone| gone.borrow().iter().any(|r| r.contains(&at)));
@@ -171,15 +171,16 @@ fn stored(plain: bool) {
     STORED.with(|s| s.set(plain));
 }
 
-/// On every machine a full fence; where the read-modify-write before it is one already it costs nothing. A store in
-/// between is behind that one, and nothing would order it before the loads that follow.
+/// In a model a full fence, as on every machine; where the read-modify-write before it is a full fence already it costs
+/// nothing. A store between the two would come after that fence, and nothing would order it before the loads that
+/// follow.
 #[track_caller]
 pub fn fence_after_rmw() {
     STORED.with(|s| assert!(!s.get(), "a store between the read-modify-write and its fence"));
     fence(Ordering::SeqCst);
 }
 
-/// A full fence is more than a model may count on, but all that it can have.
+/// A full fence. That is stronger than a light fence, but loom and shuttle have nothing weaker.
 #[track_caller]
 pub fn light_fence() -> bool {
     fence(Ordering::SeqCst);
@@ -260,17 +261,17 @@ atomic!(AtomicU32, u32, fetch_add fetch_sub fetch_or fetch_and);
 atomic!(AtomicU64, u64, fetch_add fetch_sub fetch_or fetch_and fetch_max);
 atomic!(AtomicUsize, usize, fetch_add);
 
-/// Nothing: every loop that calls it counts its rounds.
+/// Empty: each loop that calls it counts its rounds.
 pub fn spin_loop() {}
 
-/// Nothing: a model has every order anyway.
+/// Empty: a model tries every order anyway.
 pub fn give_way() {}
 
 pub fn now() -> i64 {
     NOW.get()
 }
 
-/// For models: what the clock shows from now on.
+/// For models: sets the clock.
 #[cfg(test)]
 pub fn set_now(now: i64) {
     NOW.set(now);
@@ -297,7 +298,7 @@ struct NoteState {
     late: bool,
 }
 
-/// See the real one. (That one's own steps have a model of their own.)
+/// See the real one. (The steps of the real one have a model of their own.)
 pub struct Note {
     state: Mutex<NoteState>,
     changed: Condvar,
@@ -322,8 +323,7 @@ impl Note {
     pub fn wakeup(&self) -> bool {
         self.set().wake()
     }
-    /// Wakes the sleeper as well: it may run as soon as the note is set, and a wake-up that comes later is a spurious
-    /// one.
+    /// Wakes the sleeper as well: it may run as soon as the note is set, and a later wake is a spurious wake-up.
     pub fn set(&self) -> Sleeper {
         self.state.lock().unwrap().set = true;
         self.changed.notify_one();
@@ -353,7 +353,7 @@ impl Note {
         let _state = self.state.lock().unwrap();
         self.changed.notify_one();
     }
-    /// For models: every deadline of whoever sleeps here passes.
+    /// For models: each deadline of a sleeper here passes.
     pub fn time_out(&self) {
         self.state.lock().unwrap().late = true;
         self.changed.notify_one();
@@ -396,7 +396,7 @@ impl Event {
         }
         true
     }
-    /// For models: every deadline passes.
+    /// For models: each deadline passes.
     pub fn time_out(&self) {
         self.state.lock().unwrap().1 = true;
         self.changed.notify_all();

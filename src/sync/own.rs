@@ -1,12 +1,12 @@
 //! Words with one writer at a time.
 //!
-//! Who that is belongs to the field's comment ("owner: the M that runs this G"). Others may read and get some value
-//! that was there; whatever must be read *after* something else is ordered by the protocol's own atomic. They compile
-//! to plain loads and stores.
+//! The field's comment names the writer ("owner: the M that runs this G"). Other threads may read the word, and get a
+//! value that it had at some time. If a read must come *after* something else, an atomic of the protocol orders it.
+//! These words compile to plain loads and stores.
 
 use std::sync::atomic::Ordering::Relaxed;
 
-/// A model is told of the words that belong to the host's objects, which may be gone.
+/// Tells a model of an access to a word, since the word may belong to an object of the host that is gone.
 #[inline(always)]
 fn touch<T>(_word: &T) {
     #[cfg(all(test, any(loom, shuttle)))]
@@ -63,13 +63,13 @@ own! {
 }
 
 impl OwnU64 {
-    /// Counts up. For the owner alone.
+    /// Counts up. For the owner only.
     #[inline(always)]
     pub fn bump(&self) {
         self.set(self.get().wrapping_add(1));
     }
 
-    /// Adds. For the owner alone.
+    /// Adds. For the owner only.
     #[inline(always)]
     pub fn add(&self, n: u64) {
         self.set(self.get().wrapping_add(n));
@@ -98,7 +98,7 @@ impl<T> OwnPtr<T> {
     pub fn is_null(&self) -> bool {
         self.get().is_null()
     }
-    /// Leaves null and returns what was there.
+    /// Leaves null and returns the former pointer.
     #[inline(always)]
     pub fn take(&self) -> *mut T {
         let p = self.get();

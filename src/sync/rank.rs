@@ -1,7 +1,7 @@
 //! The order in which locks may be taken, outermost first, and its check in debug builds.
 //!
-//! `Sched` and `Timers` deserve a word: a timer callback readies Gs, which may take `Sched`, and whoever asks when the
-//! next timer fires must therefore not hold `Sched` (Go's #35375). `Timers` comes first, so the wrong order panics.
+//! `Timers` comes before `Sched`: the callback of a timer readies Gs, which may take `Sched`. So a thread that asks
+//! when the next timer is due must not hold `Sched` (golang/go#35375). In the wrong order the check panics.
 
 macro_rules! ranks {
     ($($(#[$doc:meta])* $name:ident = $n:literal,)*) => {
@@ -23,7 +23,7 @@ macro_rules! ranks {
 ranks! {
     /// One scope.
     Scope = 1,
-    /// One token of cancellation: its children, and who waits under it.
+    /// One token of cancellation: its children, and the waits under it.
     Cancel = 2,
     /// One timer of the host.
     Timer = 3,
@@ -33,17 +33,17 @@ ranks! {
     WaitRoot = 5,
     /// The timer heap of one P; only a resize holds two.
     Timers = 6,
-    /// `sched.lock`: idle lists, counts, everything that decides who runs.
+    /// `sched.lock`: idle lists, counts, and all else that decides which threads run.
     Sched = 7,
     /// The global run queue.
     GlobalQ = 8,
-    /// What has no place in the ring of one P's queue.
+    /// The backlog of one P's queue: the Gs that have no place in its ring.
     Backlog = 9,
-    /// Waiting Gs: for memory for a stack.
+    /// The Gs that wait for memory for a stack.
     StackWait = 10,
     /// Growth of the table of Ps.
     Allp = 11,
-    /// Growth of the table of Gs, and the free ones that no P keeps.
+    /// Growth of the table of Gs, and the free Gs that no P keeps.
     Allg = 12,
     /// The list of Ms, the spare extra Ms.
     Allm = 13,
@@ -55,8 +55,9 @@ ranks! {
     StackPool = 16,
 }
 
-/// The check. A violation tells where each lock that is held was taken, and the stack of the one that comes too late;
-/// with `GMX_LOCK_STACKS=1` every lock keeps the stack on which it was taken, which makes debug builds slow.
+/// The check. The report of a violation says where each held lock was taken, and shows the stack that takes the wrong
+/// lock. With `GMX_LOCK_STACKS=1` it also shows the stack on which each held lock was taken, which makes debug builds
+/// slow.
 #[cfg(all(debug_assertions, not(any(loom, shuttle))))]
 mod check {
     use super::Rank;
@@ -71,9 +72,9 @@ mod check {
     struct Held {
         rank: u8,
         place: Option<&'static Location<'static>>,
-        /// Where stacks are kept: made and freed with the entry.
+        /// The stack on which it was taken, if stacks are kept. Made and freed with the entry.
         stack: *mut Backtrace,
-        /// What [`STEPS`] and the clock showed when it was taken, while holds are recorded.
+        /// [`STEPS`] and the clock when it was taken, while holds are recorded.
         steps: u64,
         since: i64,
     }
@@ -81,9 +82,9 @@ mod check {
     const NONE: Held = Held { rank: 0, place: None, stack: std::ptr::null_mut(), steps: 0, since: 0 };
 
     thread_local! {
-        /// Looked at in place: a copy of it would take kilobytes of a G's stack.
+        /// Read in place: a copy would take kilobytes of a G's stack.
         static HELD: [Cell<Held>; MOST] = const { [const { Cell::new(NONE) }; MOST] };
-        /// How many of them there are.
+        /// The number of entries in HELD.
         static COUNT: Cell<usize> = const { Cell::new(0) };
         /// How many locks of rank Chan are held (one entry in HELD), and the address of the last one taken.
         static CHANS: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
@@ -127,7 +128,7 @@ mod check {
         HELD.with(|held| held[at].set(h));
     }
 
-    /// From now on `n` are held. Says how many of them must not be held over a system call: sys/held.rs says which may.
+    /// From now on `n` locks are held. Tells sys/held.rs how many of them must not be held during a system call.
     #[inline(never)]
     fn now_held(n: usize) {
         COUNT.set(n);
@@ -140,7 +141,7 @@ mod check {
         STEPS.set(STEPS.get() + 1);
     }
 
-    /// A hold has ended. (Two that end at once may leave the place of the one beside the length of the other.)
+    /// A hold has ended. (If two end at once, the place of one may stand beside the length of the other.)
     fn note_hold(h: &Held) {
         let at = h.place.map_or(std::ptr::null_mut(), |p| std::ptr::from_ref(p).cast_mut());
         let longest = &LONGEST[h.rank as usize];
@@ -192,7 +193,7 @@ mod check {
     #[inline(never)]
     #[track_caller]
     fn violated(what: std::fmt::Arguments<'_>) -> ! {
-        // What follows may take locks itself.
+        // The code below may take locks itself.
         let held: Vec<Held> = (0..COUNT.replace(0)).map(held).collect();
         eprintln!("lock order: {what}, at {}", Location::caller());
         for h in &held {
@@ -242,7 +243,7 @@ mod check {
         }
     }
 
-    // Never inlined: a caller may leave its stack later on, and must not keep the address of HELD.
+    // Never inlined: a caller may leave its stack later, and must not keep the address of HELD.
     #[inline(never)]
     #[track_caller]
     pub fn acquire(rank: Rank, ordered: bool) {
@@ -306,7 +307,7 @@ pub fn acquire_unordered(rank: Rank) {
     let _ = rank;
 }
 
-/// As [`acquire`] with [`Rank::Chan`], of which one thread may hold several: in the order of their addresses.
+/// As [`acquire`] with [`Rank::Chan`]: a thread may hold several of this rank, in the order of their addresses.
 #[inline]
 #[cfg_attr(debug_assertions, track_caller)]
 pub fn acquire_chan(addr: usize) {
@@ -328,22 +329,22 @@ pub fn release(rank: Rank) {
     let _ = rank;
 }
 
-/// One element of a list or table was looked at: what is counted of a hold, since time on a busy machine says nothing.
-/// Debug builds only.
+/// Counts an element of a list or table that the holder has read. Holds are measured in such steps, since time on a
+/// busy machine says nothing. Debug builds only.
 #[inline(always)]
 pub fn step() {
     #[cfg(all(debug_assertions, not(any(loom, shuttle))))]
     check::step();
 }
 
-/// From here on the longest hold of each rank is kept. Debug builds only.
+/// Records the longest hold of each rank from now on. Debug builds only.
 pub fn record_holds(on: bool) {
     #[cfg(all(debug_assertions, not(any(loom, shuttle))))]
     check::record(on);
     let _ = on;
 }
 
-/// Tells the longest hold of each rank, a line for each, if they were recorded.
+/// Prints the longest hold of each rank, one a line, if they were recorded.
 pub fn tell_holds(tell: impl FnMut(std::fmt::Arguments<'_>)) {
     #[cfg(all(debug_assertions, not(any(loom, shuttle))))]
     check::holds(tell);
@@ -364,7 +365,7 @@ pub fn holding_any() -> bool {
 mod tests {
     use crate::sync::{Lock, Rank};
 
-    /// In a child, which the panic ends.
+    /// In a child process, which the panic ends.
     #[test]
     fn a_violation_tells_both_places() {
         if std::env::var_os("GMX_TEST_VIOLATES").is_some() {
@@ -388,7 +389,7 @@ mod tests {
         assert!(said.matches("a_violation_tells_both_places").count() >= 2, "two stacks: {said}");
     }
 
-    /// In a child, which it ends.
+    /// In a child process, which the call ends.
     #[test]
     fn a_system_call_under_a_lock_is_told() {
         if let Ok(how) = std::env::var("GMX_TEST_CALLS") {

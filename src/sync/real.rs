@@ -1,4 +1,4 @@
-//! The facade over std and the futex: what ships.
+//! The facade over std and the futex: the code that ships.
 
 use super::widen::widen;
 use crate::sys;
@@ -15,17 +15,22 @@ pub fn fence(order: Ordering) {
     widen!();
 }
 
-/// A lock of one word: no memory is taken for those who wait, nothing is kept for a thread, and a child of fork can
-/// open it.
+/// A lock of one word. A waiter takes no memory, no state is kept per thread, and a child of fork can reset it.
+///
+/// | word | meaning | left by |
+/// |---|---|---|
+/// | OPEN | free | a thread that takes it: to HELD, or to AWAITED if it has slept or is about to |
+/// | HELD | held, and the unlock wakes no thread | the holder: to OPEN; a thread that is about to sleep: to AWAITED |
+/// | AWAITED | held, and threads may sleep | the holder: to OPEN, and it wakes one sleeper |
 pub struct RawMutex(AtomicU32);
 
 const OPEN: u32 = 0;
 const HELD: u32 = 1;
-/// Held, and somebody may sleep for it.
+/// Held, and other threads may sleep until it is free.
 const AWAITED: u32 = 2;
-/// Looks at a held lock before one sleeps, with pauses between, each twice as long as the one before, so that who holds
-/// it and who comes do not take its line from each other all the time. (Not with the CPU given up between: whoever has
-/// it next keeps it for longer than most hold a lock.)
+/// A thread reads a held lock so many times before it sleeps. Between two reads it pauses, each time twice as long as
+/// before, so that the holder and the newcomer do not take the cache line from each other all the time. (It does not
+/// give up the CPU between reads: the next thread would keep the CPU for longer than most locks are held.)
 const LOOKS: u32 = 16;
 const LONGEST_PAUSE: u32 = 32;
 
@@ -48,9 +53,9 @@ impl RawMutex {
         }
     }
 
-    /// Who has slept takes it as awaited: others may sleep beside it, and nobody else knows. It looks again before it
-    /// sleeps once more, and so does who comes while others sleep: the lock is held for less time than a sleep and a
-    /// wake take.
+    /// A thread that has slept takes the lock as AWAITED: other sleepers may remain, and only it knows of them. It
+    /// reads the lock again before it sleeps once more, and so does a newcomer while others sleep: a lock is held for
+    /// less time than a sleep and a wake take.
     #[cold]
     #[inline(never)]
     fn lock_slow(&self) {
@@ -72,7 +77,7 @@ impl RawMutex {
         }
     }
 
-    /// For whoever holds it.
+    /// The caller holds the lock.
     #[inline(always)]
     pub fn unlock(&self) {
         let word: *const AtomicU32 = &self.0;
@@ -83,7 +88,7 @@ impl RawMutex {
         widen!();
     }
 
-    /// In a child of fork: whoever held it is not here.
+    /// For a child of fork: the thread that held the lock does not exist in the child.
     pub fn reopen(&self) {
         self.0.store(OPEN, Ordering::Relaxed);
     }
@@ -95,7 +100,7 @@ impl Default for RawMutex {
     }
 }
 
-/// Stands beside what has one owner at a time: a model sees two that come to it at the same time.
+/// Stands beside data that has one owner at a time: a model reports two threads that touch it at the same time.
 #[derive(Default)]
 pub struct Watched(());
 
@@ -154,7 +159,7 @@ impl<T> Drop for RawGuard<'_, T> {
     }
 }
 
-/// A sequentially consistent fence right behind a locked read-modify-write of the same thread, which on x86 already
+/// A sequentially consistent fence right after a locked read-modify-write of the same thread, which on x86 already
 /// orders earlier stores before later loads.
 #[inline(always)]
 pub fn fence_after_rmw() {
@@ -165,8 +170,8 @@ pub fn fence_after_rmw() {
     fence(Ordering::SeqCst);
 }
 
-/// The cheap half of a fence between two threads: see [`heavy_fence`]. True if it was a full fence; then each later one of
-/// this thread is too, as long as the runtime is up.
+/// The cheap half of an asymmetric fence: see [`heavy_fence`]. True if it was a full fence: then each later one of this
+/// thread is a full fence too, as long as the runtime is up.
 #[inline(always)]
 pub fn light_fence() -> bool {
     let full = !sys::has_heavy_fence();
@@ -178,16 +183,17 @@ pub fn light_fence() -> bool {
     full
 }
 
-/// The dear half. Every other thread's [`light_fence`] comes before it, and then the stores before that are seen by the
-/// loads after this; or comes after it, and then the loads after that see the stores before this. Once it
-/// [is lost](fence_is_lost) it reaches only threads whose [`light_fence`] is a full one.
+/// The expensive half of an asymmetric fence. Each [`light_fence`] of another thread falls on one side of it. If the
+/// light fence comes first, the loads after this heavy fence see the stores before the light fence. If it comes second,
+/// the loads after the light fence see the stores before this heavy fence. Once the heavy fence [is
+/// lost](fence_is_lost), this holds only for threads whose [`light_fence`] is a full fence.
 pub fn heavy_fence() {
     sys::heavy_fence();
 }
 
 pub use sys::fence_is_lost;
 
-/// Lets another thread have this CPU for a while, if one waits for it.
+/// Gives this CPU to another thread, if one waits for it.
 pub fn give_way() {
     sys::yield_thread();
 }
@@ -202,7 +208,7 @@ const CLEAR: u32 = 0;
 const SLEEPING: u32 = 1;
 const SET: u32 = 2;
 
-/// The sleeper of a note that was set, if it has to be woken through the system.
+/// The sleeper of a note that was set, if it must still be woken through the system.
 #[must_use]
 pub struct Sleeper(*const AtomicU32);
 
@@ -213,17 +219,17 @@ impl Sleeper {
         !self.0.is_null()
     }
 
-    /// Wakes it. True if there is one.
+    /// Wakes the sleeper. True if there is one.
     pub fn wake(self) -> bool {
         if self.is_some() {
-            // It may be gone by now and its note with it: only the address is passed on.
+            // The sleeper and its note may be gone by now: only the address is passed on.
             sys::futex_wake(self.0, 1);
         }
         self.is_some()
     }
 }
 
-/// A one-shot event for one sleeper: a wake before the sleep is kept.
+/// A one-shot event with one sleeper. A wake that comes before the sleep is kept.
 ///
 /// Set is a Release, the sleeper's return an Acquire.
 pub struct Note(AtomicU32);
@@ -239,8 +245,8 @@ impl Note {
         Note(AtomicU32::new(CLEAR))
     }
 
-    /// Makes the note usable again, for its sleeper. A swap: whoever set it a second time meanwhile left something to
-    /// be found, and is seen now.
+    /// Makes the note usable again; for its sleeper. It is a swap, so that the sleeper sees the data of a thread that
+    /// set the note a second time meanwhile.
     pub fn clear(&self) {
         self.0.swap(CLEAR, Ordering::AcqRel);
     }
@@ -249,13 +255,13 @@ impl Note {
         self.0.load(Ordering::Acquire) == SET
     }
 
-    /// Sets the note; true if a sleeping thread had to be woken through the system.
+    /// Sets the note. True if a sleeping thread had to be woken through the system.
     pub fn wakeup(&self) -> bool {
         self.set().wake()
     }
 
-    /// Sets the note; its sleeper, if there is one, still has to be woken. For a caller that holds a lock: the system
-    /// is for when the lock is open.
+    /// Sets the note. The sleeper, if there is one, must still be woken: a caller that holds a lock does so after the
+    /// unlock.
     pub fn set(&self) -> Sleeper {
         widen!();
         let slept = self.0.swap(SET, Ordering::AcqRel) == SLEEPING;
@@ -263,7 +269,7 @@ impl Note {
         Sleeper(if slept { &self.0 } else { std::ptr::null() })
     }
 
-    /// Has the system wake whoever sleeps, after [`Note::set`] by a caller that kept no [`Sleeper`].
+    /// Has the system wake the sleeper, after a [`Note::set`] whose caller kept no [`Sleeper`].
     pub fn nudge(&self) {
         sys::futex_wake(&self.0, 1);
     }
@@ -273,7 +279,8 @@ impl Note {
         self.sleep_until(None);
     }
 
-    /// As [`Note::sleep_until`], but not later than need be: for who sees to timers.
+    /// As [`Note::sleep_until`], with a wake-up as close to the deadline as the system can: for a thread that waits for
+    /// timers.
     pub fn sleep_exactly(&self, deadline: Option<i64>) -> bool {
         if deadline.is_none() {
             return self.sleep_until(None);
@@ -284,7 +291,7 @@ impl Note {
         set
     }
 
-    /// Sleeps until the note is set or the deadline (of [`now`]) has passed; true if it was set.
+    /// Sleeps until the note is set or the deadline (of [`now`]) has passed. True if it was set.
     pub fn sleep_until(&self, deadline: Option<i64>) -> bool {
         let mut timed_out = false;
         loop {
@@ -292,7 +299,7 @@ impl Note {
             match self.0.compare_exchange(CLEAR, SLEEPING, Ordering::Acquire, Ordering::Acquire) {
                 Err(SET) => return true,
                 _ if timed_out => {
-                    // Nobody may believe later on that a thread still sleeps here.
+                    // The word must not say SLEEPING from now on.
                     return self.0.compare_exchange(SLEEPING, CLEAR, Ordering::Acquire, Ordering::Acquire).is_err();
                 }
                 _ => timed_out = !sys::futex_wait(&self.0, SLEEPING, deadline),
@@ -301,7 +308,7 @@ impl Note {
     }
 }
 
-/// Something happened: many may wait for the next time.
+/// An event that happens again and again. Many threads may wait for the next time.
 #[derive(Default)]
 pub struct Event(AtomicU32);
 
@@ -310,12 +317,12 @@ impl Event {
         Event(AtomicU32::new(0))
     }
 
-    /// Where the count stands. Taken before one looks whether to wait.
+    /// The present count. A waiter reads it before it checks whether it must wait.
     pub fn now(&self) -> u32 {
         self.0.load(Ordering::SeqCst)
     }
 
-    /// It happens, but wakes nobody.
+    /// Counts the event without waking any waiter.
     pub fn count(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
@@ -326,7 +333,7 @@ impl Event {
         sys::futex_wake(&self.0, i32::MAX);
     }
 
-    /// Waits for the event after `seen`, or the deadline: false.
+    /// Waits until the event has happened after `seen`. False if the deadline came first.
     pub fn wait(&self, seen: u32, deadline: Option<i64>) -> bool {
         while self.now() == seen {
             if !sys::futex_wait(&self.0, seen, deadline) {

@@ -1,8 +1,8 @@
-//! Race wideners: a short pause at random where another thread might come in between.
+//! Race wideners: a short random pause at places where another thread might come in between.
 //!
-//! `widen!()` stands in the protocols at the steps between which a race was thought about, and in here at every fence,
-//! lock and note. It is nothing at all but under `--cfg gmx_widen`; then one in a few dozen yields the thread, waits a
-//! little or sleeps, so that what happens once in a million runs happens once in a test.
+//! `widen!()` stands in the protocols between any two steps where a race was considered, and in this module at every
+//! fence, lock and note. It is empty unless the library is built with `--cfg gmx_widen`. Then one in a few dozen yields
+//! the thread, spins a little or sleeps, so that a race that happens once in a million runs happens once in a test.
 
 /// See the module.
 macro_rules! widen {
@@ -13,13 +13,13 @@ macro_rules! widen {
 }
 pub(crate) use widen;
 
-/// Never inlined, and no thread-local: a caller may leave its stack.
+/// Never inlined, and uses no thread-local: a caller may leave its stack.
 #[cfg(all(gmx_widen, not(any(loom, shuttle))))]
 #[inline(never)]
 pub fn pause() {
     use std::sync::atomic::{AtomicU64, Ordering};
     static TURN: AtomicU64 = AtomicU64::new(0);
-    // splitmix64: a counter is as good as a state of its own for each thread.
+    // splitmix64: one counter for all is as good as a state for each thread.
     let mut x = TURN.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
