@@ -1,6 +1,6 @@
 //! Memory that is never freed, and what a model frees of it.
 
-/// Boxes and leaks; None if there is no memory (a box would abort).
+/// Moves a value to memory that is never freed. None if there is no memory (a box would abort).
 pub fn try_leak<T>(v: T) -> Option<&'static T> {
     let layout = std::alloc::Layout::new::<T>();
     if layout.size() == 0 {
@@ -22,7 +22,7 @@ pub fn try_leak<T>(v: T) -> Option<&'static T> {
     }
 }
 
-/// As [`try_leak`] for a value that is all zeros, which is made where it stays.
+/// As [`try_leak`], for a value that is all zeros: it is made in its final place.
 ///
 /// # Safety
 /// Zeros are a `T`.
@@ -37,7 +37,7 @@ pub unsafe fn try_leak_zeroed<T>() -> Option<&'static T> {
     }
 }
 
-/// What was leaked, for a model to take back at the end of an execution, of which there are very many.
+/// A list of leaked memory. A model frees it at the end of each execution, since there are very many executions.
 #[cfg(any(loom, shuttle))]
 pub mod leaked {
     use std::cell::RefCell;
@@ -50,7 +50,7 @@ pub mod leaked {
         LEAKED.with_borrow_mut(|l| l.push(Box::new(free)));
     }
 
-    /// Frees everything, the newest first, when nothing refers to it any more.
+    /// Frees everything, the newest first. No reference to it may be left.
     pub fn free() {
         while let Some(f) = LEAKED.with_borrow_mut(Vec::pop) {
             f();

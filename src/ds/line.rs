@@ -1,7 +1,8 @@
-//! A value that shares its cache lines with nothing else.
+//! A value that shares its cache lines with no other.
 //!
-//! A word that all threads read must not lie beside one that some thread writes often: each write takes the line from
-//! all readers. 128 bytes and not 64, because the prefetcher of many processors fetches lines in pairs.
+//! A word that all threads read must not lie beside a word that some thread writes often: each write takes the cache
+//! line from all readers. The size is 128 bytes and not 64, because the prefetcher of many processors fetches lines in
+//! pairs.
 
 use std::ops::Deref;
 
@@ -10,7 +11,7 @@ use std::ops::Deref;
 #[repr(align(128))]
 pub struct Line<T>(T);
 
-/// What a [`Line`] is aligned to, and a multiple of which it occupies.
+/// The alignment of a [`Line`]; its size is a multiple of it.
 pub const LINE: usize = std::mem::align_of::<Line<u8>>();
 
 impl<T> Line<T> {

@@ -1,21 +1,21 @@
-//! A set of small numbers that one thread at a time changes, and many read.
+//! A set of small numbers that one thread at a time changes, and many threads read.
 //!
-//! Bits are hints: whoever reads them follows up with the thing itself. Changes order nothing; the fences of those who
-//! change and of those who read do (wake.rs).
+//! Bits are hints: a reader must check the object behind the number. Changes order nothing; the fences of the writers
+//! and of the readers do (wake.rs).
 
 use crate::ds::line::{LINE, Line};
 use crate::sync::{AtomicU64, Ordering};
 
-/// Words of one line of the cache.
+/// Words in one cache line.
 const WORDS: usize = LINE / std::mem::size_of::<u64>();
-/// Numbers of one line of the cache.
+/// Numbers in one cache line.
 const NUMBERS: usize = WORDS * 64;
 
 /// See the module. Its words are written often, so they share their lines with nothing else.
 pub struct Mask(Box<[Line<[AtomicU64; WORDS]>]>);
 
 impl Mask {
-    /// An empty set of numbers below `n`; none if there is no memory.
+    /// An empty set of numbers below `n`. None if there is no memory.
     pub fn new(n: usize) -> Option<Mask> {
         let lines = n.div_ceil(NUMBERS);
         let mut v = Vec::new();
@@ -34,7 +34,7 @@ impl Mask {
         self.word(i).load(Ordering::Relaxed) >> (i % 64) & 1 == 1
     }
 
-    /// Callers of this and of `clear` exclude each other.
+    /// The caller excludes other callers of this and of `clear`.
     #[inline]
     pub fn set(&self, i: u32) {
         let word = self.word(i);
@@ -47,7 +47,7 @@ impl Mask {
         word.store(word.load(Ordering::Relaxed) & !(1 << (i % 64)), Ordering::Relaxed);
     }
 
-    /// The numbers in the set, word by word as they are when it comes to them.
+    /// The numbers in the set. Each word is read once, when the iterator comes to it.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.bits(0)
     }

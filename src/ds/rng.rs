@@ -1,4 +1,4 @@
-//! A small generator of numbers that need only look random: where to begin to steal.
+//! A small generator of numbers that need only look random, for example the P at which a thief begins.
 
 use crate::sync::own::OwnU64;
 
@@ -20,8 +20,8 @@ impl Rng {
     }
 }
 
-/// The seeds of one run of a test that compares with a model: always the same ones and a fresh one, or that which
-/// `GMX_SEED` names. Each is told, which is shown when the test fails.
+/// The seeds of one run of a test that compares with a model: always the same ones and a fresh one, or only the seed in
+/// `GMX_SEED`. Each seed is printed, so that a failed test shows it.
 #[cfg(all(test, not(any(loom, shuttle))))]
 pub fn seeds(same: u64) -> impl Iterator<Item = u64> {
     let wanted = std::env::var("GMX_SEED").ok().and_then(|s| s.parse().ok());

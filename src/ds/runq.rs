@@ -1,24 +1,28 @@
-//! The run queue of one P: one owner pushes and takes, anybody steals.
+//! The run queue of one P: the owner pushes and takes, any thread steals.
 //!
-//! A ring of fixed size between two counts that only grow (but for one step back, below): `head`, where thieves take,
-//! and `tail`, where the owner pushes. It never allocates and touches no thread-local: a spawn or a ready cannot fail
-//! for want of memory, a new thread needs nothing, and code that runs on a migrating G may call it. One that is full
-//! gives half away ([`RunQ::pop_half`]), so that the next ones fit.
+//! A ring of fixed size between two counts: `head`, where thieves take, and `tail`, where the owner pushes. Both only
+//! grow, except for one step back of the owner (below). The queue never allocates and uses no thread-local: so a spawn
+//! or a ready cannot fail because memory is short, a new thread needs no setup, and code on a migrating G may call it.
+//! A full queue gives half of its entries away ([`RunQ::pop_half`]), so that the next ones fit.
 //!
-//! Two kinds, which differ in the end that the owner takes from:
+//! There are two kinds, which differ in the end where the owner takes:
 //!
-//! * the queue proper ([`RunQ::pop_oldest`]): owner and thieves move `head` by compare-and-swap; thieves may take many
-//!   at once;
-//! * suspended parents ([`RunQ::pop_newest`]): Chase and Lev's deque. The owner takes one step back with `tail` and
-//!   then looks at `head`; a thief looks at `head` and then at `tail`. POP and STEAL are the fences between, one of the
-//!   two sees the other, and for the last entry both go through `head`. Thieves take one at a time: many at once could
-//!   take what the owner has.
+//! | kind | the owner takes | thieves take | how they agree |
+//! |---|---|---|---|
+//! | run queue | the oldest ([`RunQ::pop_oldest`]) | up to half | both move `head` by compare-and-swap |
+//! | suspended parents | the newest ([`RunQ::pop_newest`]) | the oldest, one at a time | Chase and Lev's deque |
+//!
+//! In Chase and Lev's deque the owner takes one step back with `tail` and then reads `head`; a thief reads `head` and
+//! then `tail`. The fences POP and STEAL stand between the two accesses: at least one of the two threads sees the
+//! other, and for the last entry both must move `head`. A thief may not take many at once: it could take the entry that
+//! the owner has.
 //!
 //! # Orderings
-//! `tail`: Release wherever a thief may find entries by it, Acquire in a steal: the entry and what it points to.
-//! `head`: Release in every taking, Acquire in a push: the slot was read before it is written again. A slot may be
-//! overwritten while a thief reads it: then `head` has moved, and what he read is thrown away. Counts have 64 bits, so
-//! they never come round.
+//! * `tail`: Release wherever a thief may find entries by it, Acquire in a steal: so the thief sees the entry and the
+//!   data behind it.
+//! * `head`: Release in each taking, Acquire in a push: so a slot is read before it is written again.
+//! * A slot may be overwritten while a thief reads it. Then `head` has moved, and the thief discards what it read.
+//! * Counts have 64 bits, so they never wrap.
 
 use crate::sync::own::OwnPtr;
 use crate::sync::widen::widen;
@@ -46,20 +50,20 @@ impl<T, const N: usize> RunQ<T, N> {
         &self.slots[at as usize % N]
     }
 
-    /// Where the owner pushes next. He alone writes it.
+    /// Where the owner pushes next. Only the owner writes it.
     #[inline(always)]
     fn own_tail(&self) -> u64 {
         self.tail.load(Ordering::Relaxed)
     }
 
-    /// Appends; false if it is full.
+    /// Appends. False if the queue is full.
     ///
     /// # Safety
     /// The caller is the owner.
     #[inline(always)]
     pub unsafe fn push(&self, v: NonNull<T>) -> bool {
         let t = self.own_tail();
-        // Acquire: pairs with the Release of whoever took the last entry out of this slot.
+        // Acquire: pairs with the Release of the thread that took the last entry out of this slot.
         let h = self.head.load(Ordering::Acquire);
         if t.wrapping_sub(h) >= N as u64 {
             return false;
@@ -80,7 +84,7 @@ impl<T, const N: usize> RunQ<T, N> {
         let mut h = self.head.load(Ordering::Relaxed);
         while h != t {
             let v = self.slot(h).get();
-            // Thieves may have been faster. Relaxed: slot and push are the owner's own.
+            // A thief may have been faster. Relaxed: slot and push are the owner's own.
             match self.head.compare_exchange(h, h + 1, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return NonNull::new(v),
                 Err(now) => h = now,
@@ -98,7 +102,7 @@ impl<T, const N: usize> RunQ<T, N> {
         let n = self.own_tail().wrapping_sub(h) / 2;
         // Relaxed: as in `pop_oldest`.
         if self.head.compare_exchange(h, h + n, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            // They are out; their slots are written by the owner only.
+            // They are taken, and only the owner writes their slots.
             (h..h + n).filter_map(|at| NonNull::new(self.slot(at).get())).for_each(&mut each);
         }
     }
@@ -114,7 +118,8 @@ impl<T, const N: usize> RunQ<T, N> {
             return None;
         }
         let last = t - 1;
-        // Release: a thief who sees this value sees what was pushed below it, though not the push that said so.
+        // Release: a thief that sees this value also sees the entries pushed below it, though it does not see the store
+        // of the push itself.
         self.tail.store(last, Ordering::Release);
         widen!();
         // POP: pairs with STEAL in `steal`.
@@ -124,14 +129,14 @@ impl<T, const N: usize> RunQ<T, N> {
         if h < last {
             return NonNull::new(v);
         }
-        // The last one: whoever moves head has it.
+        // The last entry: the thread that moves head has it.
         let won = h == last && self.head.compare_exchange(h, t, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        // Relaxed: by this value nothing is to be found.
+        // Relaxed: no thief finds an entry by this value.
         self.tail.store(t, Ordering::Relaxed);
         if won { NonNull::new(v) } else { None }
     }
 
-    /// Takes the oldest, whoever asks: one thread at a time or many, from either kind.
+    /// Takes the oldest. Any thread may call it, also at the same time as others, on either kind.
     pub fn steal(&self) -> Option<NonNull<T>> {
         while !self.is_empty() {
             let h = self.head.load(Ordering::Acquire);
@@ -157,7 +162,7 @@ impl<T, const N: usize> RunQ<T, N> {
     pub unsafe fn steal_half(&self, into: &RunQ<T, N>) -> Option<NonNull<T>> {
         let to = into.own_tail();
         debug_assert!(into.is_empty());
-        // `into` may have been emptied by thieves, whose reads of its slots come before our writes.
+        // Thieves may have emptied `into`: their reads of its slots come before our writes.
         into.head.load(Ordering::Acquire);
         let mut h = self.head.load(Ordering::Acquire);
         loop {
@@ -167,8 +172,8 @@ impl<T, const N: usize> RunQ<T, N> {
             }
             let n = n - n / 2;
             if n > (N - N / 2) as u64 {
-                // Head is an old one, and tail has gone on: the exchange would fail. Without this the copying before it
-                // would be as long as what was pushed meanwhile.
+                // Head is stale, and tail has moved on: the exchange would fail. Without this check the copy before it
+                // would be as long as the number of entries pushed meanwhile.
                 h = self.head.load(Ordering::Acquire);
                 continue;
             }
@@ -190,10 +195,10 @@ impl<T, const N: usize> RunQ<T, N> {
         }
     }
 
-    /// How many there were at some moment.
+    /// The number of entries at some moment.
     #[inline]
     pub fn len(&self) -> usize {
-        // Head first: what is between the two was there, or is taken by now.
+        // Head first: each entry between the two was there, or has been taken by now.
         let h = self.head.load(Ordering::Acquire);
         (self.tail.load(Ordering::Acquire).saturating_sub(h) as usize).min(N)
     }
@@ -204,7 +209,7 @@ impl<T, const N: usize> RunQ<T, N> {
         self.tail.load(Ordering::Acquire) <= h
     }
 
-    /// How many more fit, at least.
+    /// How many more entries fit, at least.
     ///
     /// # Safety
     /// The caller is the owner.

@@ -1,7 +1,18 @@
-//! Objects of one kind with handles, for what the host holds and may hold too long.
+//! Objects of one kind with handles: for objects that the host refers to, perhaps after their end.
 //!
 //! ```text
 //!  handle  63            28 27              0
+//!         +----------------+-----------------+
+//!         |   generation   |      place      |
+//!         +----------------+-----------------+
+//! ```
+//!
+//! A place holds one object after another and is never freed, so a reference to it stays usable forever. Its user must
+//! find out, by the handle and under a lock of its own, whether the object there is still the same. Generations begin
+//! with 1 (handle 0 names nothing), and a place whose generations are used up stays unused.
+//!
+//! The places are divided into a few parts, with a lock each. An object comes from the part that the caller names, and
+//! goes back there.
 //!         +----------------+-----------------+
 //!         |   generation   |      place      |
 //!         +----------------+-----------------+
@@ -16,7 +27,7 @@
 use crate::sync::own::OwnU32;
 use crate::sync::{AtomicU64, Lock, Ordering, Rank};
 use std::alloc::{Layout, alloc, dealloc};
-// What is written once, with all that it points to, need not be a step of a model.
+// A pointer that is written once, together with all that it points to, need not be a step of a model.
 use std::sync::atomic::AtomicPtr;
 
 const PLACE_BITS: u32 = 28;
@@ -29,7 +40,7 @@ const FIRST_BITS: u32 = if cfg!(any(loom, shuttle)) { 2 } else { 5 };
 const CHUNKS: usize = (PLACE_BITS - PART_BITS - FIRST_BITS) as usize;
 
 struct Place<T> {
-    /// Generation * 2, + 1 while it is in use. Written under the part's lock.
+    /// Generation * 2, + 1 while the place is in use. Written under the part's lock.
     word: AtomicU64,
     /// The next free place. Guarded by the part's lock.
     next: OwnU32,
@@ -55,7 +66,7 @@ unsafe impl<T: Sync + Send> Sync for Slab<T> {}
 // SAFETY: as above.
 unsafe impl<T: Sync + Send> Send for Slab<T> {}
 
-/// Chunk and index of place `n` of a part, and how large that chunk is.
+/// The chunk of place `n` of a part, its index there, and the size of that chunk.
 fn at(n: u32) -> (usize, usize, usize) {
     let chunk = ((n >> FIRST_BITS) + 1).ilog2();
     let first = ((1 << chunk) - 1) << FIRST_BITS;
@@ -72,7 +83,7 @@ impl<T> Default for Slab<T> {
 }
 
 impl<T: Default> Slab<T> {
-    /// An object and its handle; None if there is no memory. It is as its last user left it.
+    /// Makes an object with its handle. None if there is no memory. The object is as its last user left it.
     pub fn make(&'static self, part: u32) -> Option<(u64, &'static T)> {
         let number = part & ((1 << PART_BITS) - 1);
         let part = &self.0[number as usize];
@@ -95,14 +106,14 @@ impl<T: Default> Slab<T> {
         Some((word >> 1 << PLACE_BITS | u64::from(n << PART_BITS | number), &place.value))
     }
 
-    /// The object that a handle names; None if it is stale or never was.
+    /// The object that a handle names. None if the handle is stale or never existed.
     pub fn get(&'static self, handle: u64) -> Option<&'static T> {
         let (part, n) = self.split(handle);
         let place = part.place(n)?;
         (place.word.load(Ordering::Acquire) == handle >> PLACE_BITS << 1 | 1).then_some(&place.value)
     }
 
-    /// Ends the handle: the object is anybody's from here on. For its one owner.
+    /// Ends the handle: from here on `make` may return the object again. For the object's only owner.
     pub fn free(&'static self, handle: u64) {
         let (part, n) = self.split(handle);
         let mut inner = part.inner.lock();
@@ -118,7 +129,7 @@ impl<T: Default> Slab<T> {
         inner.free = n;
     }
 
-    /// Every object in use, with its handle. For whoever knows that none comes or goes.
+    /// Calls `f` for every object in use. The caller makes sure that none is made or freed meanwhile.
     pub fn each(&'static self, mut f: impl FnMut(u64, &'static T)) {
         for (number, part) in (0u32..).zip(&self.0) {
             let made = part.inner.lock().made;
@@ -147,7 +158,7 @@ impl<T> Part<T> {
         (!first.is_null()).then(|| unsafe { &*first.add(i) })
     }
 
-    /// Makes sure that there is memory for place `n`, all before which are there. The lock is held.
+    /// Makes sure that there is memory for place `n`; all places before it have theirs. The caller holds the lock.
     fn grow(&self, n: u32) -> Option<()>
     where
         T: Default,
@@ -174,7 +185,7 @@ impl<T> Part<T> {
     }
 }
 
-/// Only a model's comes to an end.
+/// Only the slabs of models are ever dropped.
 impl<T> Drop for Slab<T> {
     fn drop(&mut self) {
         for part in &mut self.0 {
@@ -184,7 +195,7 @@ impl<T> Drop for Slab<T> {
                     continue;
                 }
                 for i in 0..size {
-                    // SAFETY: all places of a chunk were written, and nobody refers to them any more.
+                    // SAFETY: all places of a chunk were written, and no reference to them is left.
                     unsafe { first.add(i).drop_in_place() };
                 }
                 if let Ok(layout) = Layout::array::<Place<T>>(size) {
