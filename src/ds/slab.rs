@@ -13,16 +13,6 @@
 //!
 //! The places are divided into a few parts, with a lock each. An object comes from the part that the caller names, and
 //! goes back there.
-//!         +----------------+-----------------+
-//!         |   generation   |      place      |
-//!         +----------------+-----------------+
-//! ```
-//!
-//! A place serves one object after another and is never given back, so a reference to one may be kept for ever; what
-//! may have become of it meanwhile its user must find out, under a lock of its own and by the handle. Generations begin
-//! with 1 (handle 0 is none), and a place whose generations are used up is left alone.
-//!
-//! Places are in a few parts with a lock each. An object comes from the part that the caller names and goes back there.
 
 use crate::sync::own::OwnU32;
 use crate::sync::{AtomicU64, Lock, Ordering, Rank};
