@@ -62,8 +62,9 @@ class Types(unittest.TestCase):
             self.skipTest("no mypy")
         package = os.path.dirname(_abi.__file__)
         with tempfile.TemporaryDirectory() as directory:
+            copy = shutil.copytree(package, os.path.join(directory, "gomax"))  # away from what is installed beside it
             subprocess.run(
-                [mypy, "--strict", "--python-version", "3.10", "--cache-dir", directory, package],
+                [mypy, "--strict", "--python-version", "3.10", "--cache-dir", directory, copy],
                 check=True,
                 cwd=directory,
                 stdout=subprocess.PIPE,
@@ -75,6 +76,8 @@ class Types(unittest.TestCase):
         if not mypy:
             self.skipTest("no mypy")
         program = """
+import concurrent.futures
+from typing import List, Optional
 import gomax
 def f(a: int, b: str = "") -> float: return 1.0
 g = gomax.go(f, 1, b="x")
@@ -99,13 +102,57 @@ gomax.Once().do(f, "a")  # error
 gomax.Once().do(f)  # error
 gomax.Channel("a")  # error
 gomax.gomaxprocs("a")  # error
+n: int = gomax.go(len, "a").result(timeout=1)
+e: Optional[BaseException] = gomax.go(f, 1).exception()
+gomax.go(f, 1).add_done_callback(lambda g: print(g.result() + 1.0))
+gomax.go(f, 1).add_done_callback(lambda g: g.result() + "")  # error
+while not gomax.go(f, 1).done:  # error
+    pass
+m: concurrent.futures.Future[float] = gomax.go(f, 1).future()
+with gomax.Executor(4) as executor:
+    o: concurrent.futures.Future[float] = executor.submit(f, 1, b="x")
+    executor.submit(f, "a")  # error
+    executor.submit(f)  # error
+    p: List[float] = list(executor.map(f, [1, 2]))
+executor_: concurrent.futures.Executor = gomax.Executor()
+gomax.Executor("4")  # error
+with gomax.move_on_after(1) as moved:
+    q: bool = moved.timed_out
+gomax.scope("soon")  # error
+async def main() -> None:
+    async with gomax.scope(timeout=5) as s, gomax.shield():
+        r: float = await s.go(f, 1)
+        await s.go(f, "a")  # error
+    async with gomax.fail_after("soon"):  # error
+        pass
+    t: int = await gomax.Queue[int]().get_async()
+jobs: gomax.Queue[int] = gomax.Queue(maxsize=2)
+jobs.put(1, timeout=0.5)
+jobs.put("a")  # error
+u: str = jobs.get()  # error
+taken: bool = gomax.Mutex().acquire(timeout=1)
+taken = gomax.Semaphore(2).acquire(blocking=False)
+gomax.Mutex().acquire(0.5)  # error
+gomax.RWMutex().acquire_read(0.5)  # error
+with gomax.Mutex() as mutex:
+    v: bool = mutex.locked()
+channel: gomax.Channel[int] = gomax.Channel(1)
+channel.send_nowait(1)
+channel.send_nowait("a")  # error
+w2: int = channel.recv_nowait()
+x2: gomax.Selected = gomax.select_nowait(channel, (channel, 1), None, gomax.after(1), gomax.Token())
+gomax.select_nowait(5)  # error
+try:
+    pass
+except gomax.CanceledError as canceled:
+    y2: Exception = canceled  # error
 """
         wanted = [n for n, line in enumerate(program.splitlines(), 1) if line.endswith("# error")]
         with tempfile.TemporaryDirectory() as directory:
             path = os.path.join(directory, "program.py")
             with open(path, "w") as f:
                 f.write(program)
-            command = [mypy, "--python-version", "3.10", "--python-executable", sys.executable, "--cache-dir", directory, path]
+            command = [mypy, "--strict-equality", "--check-untyped-defs", "--enable-error-code", "truthy-bool", "--python-version", "3.10", "--python-executable", sys.executable, "--cache-dir", directory, path]
             said = subprocess.run(command, cwd=directory, stdout=subprocess.PIPE).stdout.decode()
         got = [int(n) for n in re.findall(r"^program\.py:(\d+): error", said, re.M)]
         self.assertEqual(sorted(set(got)), wanted, said)
