@@ -546,10 +546,11 @@ impl Chan {
         }
         let sched = this.sched.take();
         this.latch.unlock();
-        // SAFETY: null, or a timer and the runtime, whose memory is never freed.
-        if let (true, Some(t), Some(sched)) =
-            unsafe { (this.owns_timer.get(), this.timer.get().as_ref(), sched.as_ref()) }
-        {
+        // SAFETY: null, or the runtime, whose memory is never freed.
+        let sched = unsafe { sched.as_ref() };
+        // SAFETY: null, or a timer, whose memory is never freed.
+        let timer = unsafe { this.timer.get().as_ref() };
+        if let (true, Some(t), Some(sched)) = (this.owns_timer.get(), timer, sched) {
             timer::end_of_owner(sched, c, t);
         }
         if let Some(segments) = this.segments() {

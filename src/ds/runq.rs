@@ -290,6 +290,7 @@ mod tests {
                 while !over.load(SeqCst) || !q.is_empty() {
                     // SAFETY: `into` is this thread's.
                     let first = if newest { q.steal() } else { unsafe { q.steal_half(&into) } };
+                    // SAFETY: as above.
                     let rest = std::iter::from_fn(|| unsafe { into.pop_oldest() });
                     for v in first.into_iter().chain(rest) {
                         got.push(number(Some(v)).unwrap());
@@ -303,6 +304,7 @@ mod tests {
             // SAFETY: this thread is the owner.
             let pop = || unsafe { if newest { q.pop_newest() } else { q.pop_oldest() } };
             for i in 0..MANY {
+                // SAFETY: this thread is the owner.
                 while !unsafe { q.push(entry(i)) } {
                     if !newest && i % 2 == 0 {
                         // SAFETY: as above.

@@ -107,10 +107,11 @@ impl<const N: usize> Queue<N> {
     /// The caller is the owner.
     #[inline(always)]
     pub unsafe fn pop(&self) -> Option<GRef> {
-        // SAFETY: the caller's promise, here and below.
+        // SAFETY: the caller's promise.
         match unsafe { self.ring.pop_oldest() } {
             Some(gp) => Some(GRef(gp)),
             None if self.behind() == 0 => None,
+            // SAFETY: the caller's promise.
             None => unsafe { self.take(Self::HALF, &self.ring) },
         }
     }

@@ -116,8 +116,10 @@ fn leave(m: MRef) -> bool {
 fn entersyscall_slow(m: MRef) {
     let sched = m.sched();
     loop {
+        // SAFETY: null, or a P, which is never freed.
+        let old = unsafe { PRef::from_ptr(m.oldp.get()) };
         // A taker that asked before this M set insys (E2) relies on the owner to answer.
-        let Some(pp) = unsafe { PRef::from_ptr(m.oldp.get()) }.and_then(|p| come_back(m, p)) else {
+        let Some(pp) = old.and_then(|p| come_back(m, p)) else {
             // The taker has taken the P.
             return;
         };

@@ -319,8 +319,8 @@ fn run_timers_of_others(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
             continue;
         }
         let now = now();
-        // SAFETY: we are on g0 and hold a P.
         if first <= now
+            // SAFETY: this code is on g0 and holds a P.
             && unsafe { Timers::run(other, m, now) } > 0
             && let Some((gp, _)) = pp.get()
         {
