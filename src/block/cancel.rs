@@ -136,7 +136,7 @@ struct Inner {
     /// First and last waiter.
     head: *mut G,
     tail: *mut G,
-    /// Functions that run when it is cancelled (hook.rs).
+    /// The functions that a cancellation starts (hook.rs).
     hooks: Hooks,
     /// The channel that a cancellation closes, made at the first request; null if there is none. The token is one of
     /// its users.

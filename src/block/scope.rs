@@ -45,7 +45,6 @@
 //!   after L2's look. (A count that will be taken back may be added at any time, perhaps to the next scope in this
 //!   memory. Only a caller with a stale handle does that, and at worst that scope's L1 waits until the count is gone.)
 //! * I3 A scope is in the list of the G that is inside, and only that G leaves it. So every scope in the list exists.
-//! * I3 a scope is in the list of the G that is inside, which alone leaves it; so what the list holds is there.
 
 use super::cancel::{self, Reason, Ref, Token};
 use super::objects::objects;

@@ -11,10 +11,11 @@
 //!              +----------------+-----------------+
 //! ```
 //!
-//! A descriptor serves one G after another; each has its own generation, so a handle names one G for ever. Generations
-//! begin with 1 (handle 0 is none), and a descriptor whose generations are used up is left alone (after 2^36 Gs).
+//! A descriptor serves one G after another. Each G has its own generation, so a handle names one G forever. Generations
+//! begin with 1 (handle 0 names no G), and a descriptor whose generations are used up is not used again (after 2^36
+//! Gs).
 //!
-//! Status: who may change it.
+//! The status, and which thread may change it:
 //!
 //! | from | to | by |
 //! |---|---|---|
@@ -22,12 +23,15 @@
 //! | Runnable | Running | the M that took it from a queue |
 //! | Running | Runnable, Waiting, Syscall, Dead | its M |
 //! | Syscall | Running, Runnable | its M |
-//! | Waiting | Runnable | whoever took its wait record from where it waited, or claimed the wait (`wait`); for `gmx_park` one CAS decides |
+//! | Waiting | Runnable | the thread that ended its wait |
 //! | Waiting | Interruptible | its M, when it is off its stack |
-//! | Interruptible | Runnable | whoever claimed the wait; its M, if the G is not parked after all |
+//! | Interruptible | Runnable | the thread that claimed the wait; its M, if the G is not parked after all |
 //! | Running | Suspended | its M, if it is a coroutine |
-//! | Suspended | Waiting | whoever claims the coroutine (protocol/coro.rs) |
-//! | Dead | Idle | its M, or whoever joins it |
+//! | Suspended | Waiting | the G that claims the coroutine (protocol/coro.rs) |
+//! | Dead | Idle | its M, or the G that joins it |
+//!
+//! A thread ends a wait by taking the wait record from where it lies, or by claiming the wait (`wait`); for `gmx_park`
+//! one CAS of the status decides.
 
 use crate::fiber::host::HostState;
 use crate::fiber::stack::Stack;
@@ -41,7 +45,7 @@ use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_void};
 use std::mem::offset_of;
 
-/// What a G is doing. The numbers are those of dumps (`GMX_G_*`).
+/// The status of a G. The numbers are those of dumps (`GMX_G_*`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum GStatus {
@@ -53,7 +57,7 @@ pub enum GStatus {
     Running = 2,
     /// Between enter and exit of a syscall, or a foreign thread outside of any call.
     Syscall = 3,
-    /// Off its stack until somebody readies it.
+    /// Off its stack until a waker readies it.
     Waiting = 4,
     /// As Waiting, by `gmx_park`: any caller may ready it.
     Parked = 5,
@@ -64,7 +68,7 @@ pub enum GStatus {
     /// As Waiting: a coroutine off its stack, which any G may resume (protocol/coro.rs). Dumps of the host call it
     /// Waiting.
     Suspended = 8,
-    /// As Parking and then Parked, but a deadline or a token may end it too: the first one to claim it does
+    /// As Parking and then Parked, but a deadline or a token may end it too: the first party to claim it does
     /// (block/parking.rs). Dumps of the host call it Parked.
     Interruptible = 9,
 }
@@ -90,7 +94,7 @@ impl GStatus {
         matches!(self, GStatus::Waiting | GStatus::Parked | GStatus::Suspended | GStatus::Interruptible)
     }
 
-    /// The word for it in dumps, Go's where it has one.
+    /// Its name in dumps, Go's where Go has one.
     pub fn text(self) -> &'static str {
         match self {
             GStatus::Idle => "idle",
@@ -114,7 +118,7 @@ macro_rules! reasons {
         impl WaitReason {
             $(pub const $name: WaitReason = WaitReason(concat!($text, "\0").as_ptr().cast());)*
 
-            /// The text at `p` if it is one of the library's, which last for ever.
+            /// The text at `p` if it is one of the library's, which last forever.
             pub fn own_text(p: *const c_char) -> Option<&'static str> {
                 $(if p == Self::$name.0 {
                     return Some($text);
@@ -173,7 +177,7 @@ const LAST_GENERATION: u64 = (1 << (64 - INDEX_BITS)) - 1;
 
 /// Flags of a G, fixed from spawn to end unless said otherwise.
 pub mod gflag {
-    /// Somebody may join it.
+    /// A joiner may join it.
     pub const JOINABLE: u32 = 1;
     /// The G of an extra M: it runs on a thread of the host and owns no stack.
     pub const FOREIGN: u32 = 2;
@@ -183,29 +187,29 @@ pub mod gflag {
     pub const ZOMBIE: u32 = 8;
     /// Its generation has ended before itself: its joiners were told.
     pub const RETIRED: u32 = 16;
-    /// Somebody watches for its end.
+    /// A watcher waits for its end.
     pub const WATCHED: u32 = 32;
-    /// Its stack is wiped at its end. Such a G has a stack size of its own ([`super::G::stack_size`]): the stacks of
-    /// those go through the pool, so that the others' way past the P's cache has nothing to look at.
+    /// Its stack is wiped at its end. Such a G has a stack size of its own ([`super::G::stack_size`]): stacks of such
+    /// Gs go through the pool, so that the path of other stacks through the P's cache needs no check.
     pub const WIPE: u32 = 64;
     /// A coroutine (protocol/coro.rs).
     pub const CORO: u32 = 128;
-    /// A coroutine that is to end. Set by whoever has claimed it.
+    /// A coroutine that is to end. Set by the G that has claimed it.
     pub const CLOSING: u32 = 256;
     /// It has a token of its own (`own_token`).
     pub const CANCELLABLE: u32 = 512;
 }
 
-/// What a G may have in [`Cold`] that its end has to look at. Most Gs have nothing, and their end touches no line of
-/// it.
+/// The parts of [`Cold`] that the end of a G has to look at. Most Gs have none of them, and their end touches no line
+/// of [`Cold`].
 pub mod extra {
     /// `name`. It stays until the descriptor serves another G.
     pub const NAME: u8 = 1;
-    /// `cancel`, and the G counts for it.
+    /// `cancel`, and the G holds a count for it.
     pub const TOKEN: u8 = 2;
     /// `shields` or `cancel_locks`.
     pub const SHIELD: u8 = 4;
-    /// `once` or `entered`: it is in the middle of something.
+    /// `once` or `entered`: it is in the middle of one.
     pub const INSIDE: u8 = 8;
     /// `scope`; and `cancel`, which is the scope's token, unless TOKEN says otherwise.
     pub const SCOPE: u8 = 16;
@@ -223,21 +227,20 @@ pub mod extra {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Wake {
-    /// Nobody has ended it yet.
+    /// The wait has not ended yet.
     None = 0,
-    /// Woken; what it waited for may be there.
+    /// Woken; the event may have come.
     Ready = 1,
-    /// Woken, and what it waited for was handed to it.
+    /// Woken, and the permit, the lock or the end was handed to it.
     Handoff = 2,
     /// The deadline passed.
     TimedOut = 3,
-    /// The token under which it waited was cancelled.
+    /// The token under which it waited was canceled.
     Canceled = 4,
 }
 
-/// The record by which a G stands in the wait table. Everything in it is guarded by the lock of the root that the
-/// address belongs to, and `wake` is read by the G after it was readied. What a search through a tree looks at lies on
-/// one line of the cache.
+/// The record by which a G stands in the wait table. The lock of the address's root guards all of it; the G reads
+/// `wake` after it was readied. The fields that a search through a tree reads lie on one cache line.
 #[derive(Default)]
 #[repr(C)]
 pub struct Sudog {
@@ -255,20 +258,21 @@ pub struct Sudog {
     pub prev: OwnPtr<Sudog>,
     /// In the head of an address: the last waiter.
     pub tail: OwnPtr<Sudog>,
-    /// Who waits.
+    /// The G that waits.
     pub gp: OwnPtr<G>,
-    /// Which wait of this G it is: a timer that is late finds another number.
+    /// The number of the wait: a timer that is late finds another number.
     pub seq: OwnU64,
-    /// When it began to wait; only set where fairness asks for it.
+    /// When it began to wait; set only where fairness asks for it.
     pub since: OwnI64,
-    /// The count of its object that it is one of, if it takes itself back from there when it gives up; null for none.
-    /// Owner: the G.
+    /// The count of its object that includes this waiter, if the party that takes the waiter out must correct it (M5 in
+    /// block/waitq.rs); null if there is none. Owner: the G.
     pub counted: OwnPtr<AtomicU32>,
 }
 
 const _: () = assert!(offset_of!(Cold, sudog).is_multiple_of(64) && offset_of!(Sudog, seq) == 64);
 
-/// What a canceller calls for a G that waits under its token: the wait, and what the wait has told.
+/// What a canceller calls for a G that waits under its token: the number of the wait, and the argument that the waiter
+/// has registered.
 pub type Interrupt = unsafe fn(m: MRef, gp: GRef, seq: u64, arg: u64);
 
 /// The record by which a G stands in a token of cancellation (block/cancel.rs), whose lock guards it.
@@ -283,9 +287,9 @@ pub struct Cancelable {
     pub interrupt: OwnPtr<c_void>,
 }
 
-/// See the module. Two lines of the cache, shared with no other G: all that a G needs which is spawned, runs and ends.
-/// A spawn touches the first one only. What it needs to wait is in [`Cold`], whose fields are reached as if they were
-/// here.
+/// A G: see the module. It occupies two cache lines, shared with no other G, with everything that a G needs to be
+/// spawned, run and end. A spawn touches only the first line. [`Cold`] has the fields that a G needs to wait; they are
+/// reached as if they were fields of this struct.
 #[repr(C, align(128))]
 pub struct G {
     pub(super) state: AtomicU64,
@@ -293,24 +297,24 @@ pub struct G {
     pub sp: OwnPtr<u8>,
     /// The M that it runs on, or ran on last. Owner: that M.
     pub m: OwnPtr<M>,
-    /// What it runs. Owner: the spawner.
+    /// Its function. Owner: the spawner.
     pub entry: OwnPtr<c_void>,
     pub arg: OwnPtr<c_void>,
     /// Link in a run queue or free list. Owner: the queue.
     pub link: OwnPtr<G>,
-    /// Small number for people. Owner: the spawner.
+    /// A small number for reports. Owner: the spawner.
     pub goid: OwnU64,
-    /// Usable bytes asked for; 0 is the default. Owner: the spawner.
+    /// The usable bytes of stack that the spawner asked for; 0 is the default. Owner: the spawner.
     pub stack_size: OwnU32,
     stack_class: OwnU8,
-    /// What there may be in [`Cold`] ([`extra`]). Owner: the G, its spawner before.
+    /// The parts of [`Cold`] that it may have ([`extra`]). Owner: the G, its spawner before.
     extras: OwnU8,
     pub(super) flags: OwnU16,
-    /// The end of its stack, by which a pool knows it; null if it has none. Owner: its M.
+    /// The end of its stack, by which the pool identifies it; null if it has no stack. Owner: its M.
     stack: OwnPtr<u8>,
     /// errno and the C++ exceptions in flight. Owner: its M.
     pub host: UnsafeCell<HostState>,
-    /// The M that it is locked to. Owner: its M; read by whoever takes it from a queue.
+    /// The M that it is locked to. Owner: its M; read by the thread that takes it from a queue.
     pub lockedm: OwnPtr<M>,
     pub(super) cold: &'static Cold,
     pub index: u32,
@@ -318,7 +322,7 @@ pub struct G {
     pub locks: OwnU32,
     /// Nested callbacks of the host that it runs. Owner: the G.
     pub callbacks: OwnU32,
-    /// Not zero while it is asked to give way: what the host polls (ASK-3 in protocol/preempt.rs).
+    /// Not zero while it is asked to give up its P: the host polls it (ASK-3 in protocol/preempt.rs).
     pub asked: Asked,
 }
 
@@ -329,42 +333,42 @@ const _: () = assert!(crate::fiber::sanitize::Fiber::TOLD || size_of::<G>() == 1
 #[repr(C, align(64))]
 pub struct Copied(pub [u128; 8]);
 
-/// The rest of a G. It begins as zeros, in memory that nobody touches before the G first waits.
+/// The rest of a G. It begins as zeros, in memory that no thread touches before the G first waits.
 #[derive(Default)]
 #[repr(C, align(64))]
 pub struct Cold {
-    /// The token under which it waits, which it counts for unless that is lent by its scope; null for none. Owner: the
-    /// G, its spawner before.
+    /// The token under which it waits; null if there is none. The G holds a count for it, unless its scope lends it.
+    /// Owner: the G, its spawner before.
     pub cancel: OwnPtr<c_void>,
-    /// The scope that waits for its end; null for none. Owner: the G, its spawner before.
+    /// The scope that waits for its end; null if there is none. Owner: the G, its spawner before.
     pub scope: OwnPtr<c_void>,
-    /// What it runs as the child of a scope. Owner: the spawner.
+    /// Its function as the child of a scope. Owner: the spawner.
     pub child: OwnPtr<c_void>,
-    /// The wait group that counts it; null for none. Owner: the G, its spawner before.
+    /// The wait group that counts it; null if there is none. Owner: the G, its spawner before.
     pub group: OwnPtr<c_void>,
-    /// The scope that it entered last and has not left (block/scope.rs); null for none. Owner: the G.
+    /// The scope that it entered last and has not left (block/scope.rs); null if there is none. Owner: the G.
     pub entered: OwnPtr<c_void>,
     /// The innermost once that it is in the middle of (block/once.rs). Owner: the G.
     pub once: OwnPtr<c_void>,
-    /// What it is to do at its end (block/cleanup.rs): the last first. Owner: the G.
+    /// The cleanups that it runs at its end (block/cleanup.rs), the last one first. Owner: the G.
     pub cleanups: OwnPtr<c_void>,
     /// Values of G-local keys, made at the first set. Owner: the G.
     pub keys: OwnPtr<c_void>,
     pub sudog: Sudog,
     pub wait_reason: OwnPtr<c_char>,
-    /// The channel that it waits at, if it is one.
+    /// The channel that it waits at, if it waits at a channel.
     pub wait_on: OwnPtr<c_void>,
     /// [`crate::gmp::Sched::coarse_now`] when it began to wait.
     pub wait_since: OwnI64,
-    /// A token ends its waits for locks and ends too. Owner: the G.
+    /// A token also ends its waits for locks and ends. Owner: the G.
     pub cancel_locks: OwnBool,
-    /// How many shields are around it, within which no token ends a wait. Owner: the G.
+    /// The number of shields around it; within a shield no token ends a wait. Owner: the G.
     pub shields: OwnU32,
-    /// A wait that several may end: its number and how it stands (block/claim.rs).
+    /// A wait that several parties may end: its number and its state (block/claim.rs).
     pub wait: AtomicU64,
     pub timer: Timer,
     pub cancelable: Cancelable,
-    /// In the global queue, if it is locked to its M: its turn (gmp/globq.rs). Owner: the queue.
+    /// While it is in the global queue and locked to its M: its turn (gmp/globq.rs). Owner: the queue.
     pub globq_turn: OwnU64,
     /// How often the library itself has tied it to its thread. Owner: its M.
     pub ties: OwnU32,
@@ -372,15 +376,15 @@ pub struct Cold {
     pub resumer: OwnPtr<G>,
     /// As the resumer of a coroutine: how the wait ended. Owner: the coroutine.
     pub told: OwnU8,
-    /// With [`gflag::CANCELLABLE`]: the handle of a token of its own (block/cancel.rs); 0 once it has ended. Written by
+    /// With [`gflag::CANCELLABLE`]: the handle of its own token (block/cancel.rs); 0 once the G has ended. Written by
     /// its spawner and at its end.
     pub own_token: AtomicU64,
     /// Name, made at spawn. Owner: the spawner.
     pub(super) name: [OwnU64; 4],
 }
 
-/// A name as dumps print it: at most 31 bytes and a NUL. In words, so that a report may read it while the G ends: it
-/// gets a mixture at worst.
+/// A name as dumps print it: at most 31 bytes and a NUL. In words, so that a report may read it while the G ends; at
+/// worst the report gets a mixture of two names.
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
 pub struct GName([u64; 4]);
@@ -430,7 +434,7 @@ impl std::ops::Deref for GRef {
     type Target = G;
     #[inline(always)]
     fn deref(&self) -> &G {
-        // SAFETY: Gs are made in `gmp::sched` (allg) and never freed (I1 there).
+        // SAFETY: Gs are made in `gmp::allg` and never freed (I1 in gmp/sched.rs).
         unsafe { self.0.as_ref() }
     }
 }
@@ -453,7 +457,7 @@ impl GRef {
         std::ptr::NonNull::new(p).map(GRef)
     }
 
-    /// One that is in no table.
+    /// A G that is in no table.
     #[cfg(test)]
     pub fn for_test(index: u32) -> GRef {
         let g = Box::leak(Box::new(G::new(index, Box::leak(Box::default()))));
@@ -466,7 +470,7 @@ impl GRef {
     }
 }
 
-/// Whether a G is asked to give way. Relaxed everywhere: it is a hint, and the request is in the P word (P2 in
+/// Whether a G is asked to give up its P. Relaxed everywhere: it is a hint, and the request is in the P word (P2 in
 /// protocol/preempt.rs).
 pub struct Asked(AtomicU32);
 
@@ -475,7 +479,7 @@ impl Asked {
         self.0.load(Ordering::Relaxed) != 0
     }
 
-    /// ASK-2, for every thread that asks. True for the one that changes it.
+    /// ASK-2, for every thread that asks. True for the thread that changes it.
     #[must_use]
     pub fn ask(&self) -> bool {
         self.0.swap(1, Ordering::Relaxed) == 0
@@ -487,7 +491,7 @@ impl Asked {
         self.0.store(0, Ordering::Relaxed);
     }
 
-    /// What the host reads.
+    /// The word that the host reads.
     #[cfg(not(any(loom, shuttle)))]
     pub fn as_ptr(&self) -> *const u32 {
         self.0.as_ptr()
@@ -525,7 +529,7 @@ impl G {
         GStatus::from_word(self.state.load(Ordering::Acquire))
     }
 
-    /// Moves to another status. For the one who may (see the table).
+    /// Changes the status. For the thread that may (see the table).
     #[inline(always)]
     pub fn set_status(&self, to: GStatus) {
         widen!();
@@ -534,16 +538,17 @@ impl G {
         self.state.store(w & !STATUS_MASK | to as u64, Ordering::Release);
     }
 
-    /// Moves from one status to another if it is still there.
+    /// Changes the status if it still is `from`.
     #[must_use]
     pub fn cas_status(&self, from: GStatus, to: GStatus) -> bool {
         widen!();
         let w = self.state.load(Ordering::Relaxed) & !STATUS_MASK;
-        // Acquire: who comes second frees the descriptor (block/join.rs), after all that the first did with it.
+        // Acquire: the thread that comes second frees the descriptor (block/join.rs), after everything that the first
+        // did with it.
         self.state.compare_exchange(w | from as u64, w | to as u64, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// As [`G::cas_status`], if it is still the G that the handle names.
+    /// As [`G::cas_status`], if it still is the G that the handle names.
     #[must_use]
     pub fn cas_status_of(&self, handle: u64, from: GStatus, to: GStatus) -> bool {
         widen!();
@@ -588,7 +593,7 @@ impl G {
         self.state.load(Ordering::Relaxed) >> INDEX_BITS == LAST_GENERATION
     }
 
-    /// As [`G::next_generation`] for a G that still runs: its handle is stale, it goes on to its end.
+    /// As [`G::next_generation`] for a G that still runs: its handle is stale, and it continues to its end.
     pub fn retire(&self) {
         let generation = self.state.load(Ordering::Relaxed) >> INDEX_BITS;
         if generation < LAST_GENERATION {
@@ -596,7 +601,8 @@ impl G {
         }
     }
 
-    /// Brings closer what a switch to it needs, beside the line with `sp` and `link`: it will be soon.
+    /// Prefetches the lines that a switch to it needs, beside the line with `sp` and `link`. For a G that will run
+    /// soon.
     #[inline(always)]
     pub fn prefetch(&self) {
         let sp = self.sp.get();
@@ -651,13 +657,13 @@ impl G {
     /// As for [`G::stack`].
     #[inline(always)]
     pub unsafe fn take_stack(&self) -> Option<Stack> {
-        // SAFETY: the caller's.
+        // SAFETY: the caller's promise.
         let stack = unsafe { self.stack() };
         self.stack.set(std::ptr::null_mut());
         stack
     }
 
-    /// Takes the stack of another.
+    /// Takes over the stack of another G.
     ///
     /// # Safety
     /// As for [`G::stack`], for both; this one has none.
@@ -673,13 +679,13 @@ impl G {
         self.extras.get() & extras != 0
     }
 
-    /// Before the first of the fields of `extra` is set.
+    /// Notes the bit before the first of the fields of `extra` is set.
     #[inline(always)]
     pub fn note_extra(&self, extra: u8) {
         self.extras.set(self.extras.get() | extra);
     }
 
-    /// Its end has looked at all of them.
+    /// At the end of a G, which has looked at all of them.
     pub fn forget_extras(&self) {
         self.extras.set(self.extras.get() & extra::NAME);
     }
@@ -701,7 +707,7 @@ impl G {
     }
 }
 
-/// An intrusive first-in-first-out list of Gs, through `link`. Whoever holds the list owns the links.
+/// An intrusive first-in-first-out list of Gs, through `link`. The thread that holds the list owns the links.
 #[derive(Default)]
 pub struct GList {
     head: Option<GRef>,

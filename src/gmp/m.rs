@@ -1,11 +1,11 @@
 //! M: a thread that runs Gs.
 //!
-//! A worker is a thread that the library made; its scheduler's stack (g0) is the thread's own. An extra M stands for a
-//! thread of the host: its G runs on the thread's own stack, and so does what the scheduler does for it: that G is the
-//! only one it ever runs, so there is no other stack to go to (lockedm.rs). Ms are never freed; those of ended threads
-//! serve again.
+//! A worker is a thread that the library made; its scheduler stack (g0) is the thread's own stack. An extra M stands
+//! for a thread of the host. Its G runs on the thread's own stack, and the scheduler's work for it does too: that G is
+//! the only one that the M ever runs, so it has no other stack to switch to (lockedm.rs). Ms are never freed; the Ms of
+//! ended threads are reused.
 //!
-//! Everything in an M belongs to its thread, but for what its comment says.
+//! Every field of an M belongs to its thread, unless its comment says otherwise.
 
 use crate::fiber::Sp;
 use crate::fiber::host::HostThread;
@@ -18,7 +18,7 @@ use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Note, Ordering, fence_is_los
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
 
-/// In what context the code on this thread is: what it may call follows from it (DESIGN, contexts).
+/// The context of the code on this thread, which decides what the code may call (Contexts, at the head of `gomax.h`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Ctx {
@@ -34,21 +34,21 @@ pub enum Ctx {
     Stopped = 4,
 }
 
-/// What an M's mode holds beside the context.
+/// The bits of an M's mode beside the context.
 pub mod mode {
     /// An extra M.
     pub const EXTRA: u64 = 1 << 9;
     /// Locked to one G.
     pub const LOCKED: u64 = 1 << 10;
-    /// One pin to the P, of as many as there are.
+    /// One pin to the P; the mode counts in these.
     pub const PIN: u64 = 1 << 32;
 }
 
-/// What a G wants done once it is off its stack.
+/// The action that a G asks for, to be done once the G is off its stack.
 #[derive(Clone, Copy)]
 #[repr(C, u64)]
 pub enum Mcall {
-    /// It stays: nothing to do.
+    /// It stays: there is no action.
     None,
     /// It waits. The commit publishes it; false keeps it running.
     Park(Commit),
@@ -64,32 +64,32 @@ pub enum Mcall {
     Exit,
 }
 
-/// Where a G that could go on is put.
+/// The place for a G that could continue.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Place {
-    /// Next on its P: it was stopped for others' sake.
+    /// Next on its P: it was stopped for the sake of others.
     Next,
     /// The end of its P's queue.
     Tail,
-    /// The end of the global queue: behind everybody.
+    /// The end of the global queue: behind every other G.
     Global,
 }
 
-/// What a commit runs: false refuses.
+/// The function of a commit; false refuses the park.
 pub type CommitFn = unsafe fn(m: MRef, gp: GRef, arg: *mut c_void) -> bool;
 
 /// Runs after a parking G has left its stack. From the moment that it publishes the G, the G may run elsewhere: the
 /// commit must not touch the G or what it waits on afterwards.
 #[derive(Clone, Copy)]
 pub struct Commit {
-    /// It is the host's: it may refuse, and anybody may ready the G.
+    /// It is the host's: it may refuse, and any thread may ready the G.
     pub host: bool,
     pub f: Option<CommitFn>,
     pub arg: *mut c_void,
 }
 
-/// An [`Mcall`] word by word: it is written and read in every switch, and a copy of the whole costs more than the rest.
+/// An [`Mcall`], word by word: every switch writes and reads it, and a copy of the whole costs more than the rest.
 struct Pending {
     gp: *mut G,
     what: What,
@@ -112,44 +112,44 @@ enum What {
     Exit,
 }
 
-/// A P in a syscall, as it was left.
+/// The mark of a P that was left for a syscall.
 #[inline(always)]
 fn insys(id: u32, w: PWord) -> u64 {
     u64::from(w.tick()) << 32 | u64::from(id) << 1 | 1
 }
 
-/// What kind of thread.
+/// The kind of a thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     Worker,
     Extra,
 }
 
-/// See the module.
+/// An M: see the module.
 #[repr(C, align(128))]
 pub struct M {
     pub sched: *const Sched,
     p: UnsafeCell<Option<OwnedP>>,
     /// The G that runs on this M.
     pub curg: OwnPtr<G>,
-    /// The context, in the low byte, and what else keeps its code from the fast paths ([`mode`]): 0 is a G on a worker
-    /// that is free to go.
+    /// The context, in the low byte, and the bits that keep its code from the fast paths ([`mode`]). 0 is a G on a
+    /// worker that may leave its M.
     mode: OwnU64,
     /// The one G that this M may run, once it is locked.
     lockedg: OwnPtr<G>,
-    /// Where the scheduler's stack of a worker goes on.
+    /// Where the scheduler's stack of a worker continues.
     pub g0_sp: OwnPtr<u8>,
-    /// The G that left last, and what it wants done.
+    /// The G that left its stack last, and the action that it asks for.
     pending: UnsafeCell<Pending>,
     pub host: UnsafeCell<HostThread>,
-    /// The P that the last syscall began with, and its word then.
+    /// The P with which the last syscall began, and the P's word then.
     pub oldp: OwnPtr<P>,
     left: OwnU64,
-    /// In a syscall: which P was left, and at what tick. Otherwise 0. Written by the M.
+    /// In a syscall: the P that was left, and its tick. Otherwise 0. Written by the M.
     insys: AtomicU64,
     /// Its light fences are full ones (Y5 in protocol/syscall.rs). Written by the M, and while the runtime is down.
     fenced: AtomicBool,
-    /// The P that an idle M is to run, set by whoever wakes it.
+    /// The P that an idle M is to run, set by its waker.
     nextp: AtomicPtr<P>,
     pub park: Note,
     /// Looks for work, counted in `sched.nmspinning`. Set by the waker or by itself.
@@ -161,7 +161,7 @@ pub struct M {
     pub id: u32,
     pub kind: Kind,
     pub tid: OwnI32,
-    /// The bounds of the thread's own stack; null until the thread asks. Owner: the thread.
+    /// The bounds of the thread's own stack; null until the thread asks for them. Owner: the thread.
     pub stack_lo: OwnPtr<u8>,
     pub stack_hi: OwnPtr<u8>,
     /// The thread handle, for the join at shutdown.
@@ -170,22 +170,22 @@ pub struct M {
     pub link: OwnPtr<M>,
     /// Link in the list of all Ms.
     pub all_link: OwnPtr<M>,
-    /// Whether a thread stands behind it now.
+    /// Whether it has a thread now.
     pub alive: OwnBool,
     /// The G of an extra M; null for workers.
     pub own_g: OwnPtr<G>,
     /// An extra M: attached by `gmx_attach_thread`.
     pub attached: OwnBool,
-    /// An extra M: its G is in a callback and counts as one that lives (foreign.rs).
+    /// An extra M: its G is in a callback, and counts among the live ones (foreign.rs).
     pub counted: OwnBool,
     /// The P for which a barrier function runs here.
     pub fnp: OwnPtr<P>,
-    /// The G that g0 is to run next: chosen on a G's stack, but not to be entered from there.
+    /// The next G for g0: chosen on a G's stack, but not to be entered from there.
     pub chosen: OwnPtr<G>,
     /// Ends its thread at the next turn of the loop.
     pub exiting: OwnBool,
     pub rng: crate::ds::rng::Rng,
-    /// Calls that came back with nothing (block/vain.rs).
+    /// Calls without success (block/vain.rs).
     pub vain: OwnU32,
 }
 
@@ -194,7 +194,8 @@ pub struct M {
 #[repr(transparent)]
 pub struct MRef(std::ptr::NonNull<M>);
 
-// SAFETY: what other threads touch of an M is atomic or ordered by its note; the cells are reached by its thread only.
+// SAFETY: other threads touch only fields of an M that are atomic or ordered by its note; only its thread reaches the
+// cells.
 unsafe impl Send for MRef {}
 // SAFETY: as above.
 unsafe impl Sync for MRef {}
@@ -289,13 +290,13 @@ impl M {
         unsafe { &*self.sched }
     }
 
-    /// Whether the code here is on a G of a worker, not pinned and not locked: whatever may leave its stack may.
+    /// Whether the code here is on a G of a worker, not pinned and not locked: such a G may leave its stack.
     #[inline(always)]
     pub fn is_free(&self) -> bool {
         self.mode.get() == 0
     }
 
-    /// Nothing is asked of the P. For code that [`M::is_free`].
+    /// Whether there is no request to the P. For code that [`M::is_free`].
     #[inline(always)]
     pub fn is_calm(&self) -> bool {
         debug_assert!(self.is_free());
@@ -341,7 +342,7 @@ impl M {
         (self.mode.get() / mode::PIN) as u32
     }
 
-    /// One more pin of a G; false for code of another context.
+    /// Adds a pin of a G; false, and nothing changes, in another context.
     #[inline(always)]
     pub fn pin(&self) -> bool {
         let mode = self.mode.get();
@@ -352,7 +353,7 @@ impl M {
         is_g
     }
 
-    /// One pin of a G less: how many there are now. None if there was none, and for code of another context.
+    /// Removes a pin of a G, and returns how many are left. None if there was none, and in another context.
     #[inline(always)]
     pub fn unpin(&self) -> Option<u32> {
         let less = self.mode.get().checked_sub(mode::PIN)?;
@@ -380,7 +381,7 @@ impl M {
         self.mode.set(if gp.is_some() { mode | mode::LOCKED } else { mode });
     }
 
-    /// The context, while something runs in another.
+    /// Sets the context, and returns the former one, which the caller restores.
     pub fn swap_ctx(&self, c: Ctx) -> Ctx {
         let old = self.ctx();
         self.set_ctx(c);
@@ -394,7 +395,7 @@ impl M {
         unsafe { (*self.p.get()).as_ref() }
     }
 
-    /// The P that this M must own here.
+    /// The P of an M that must own one here.
     #[inline(always)]
     pub fn must_p(&self) -> &OwnedP {
         match self.p() {
@@ -451,14 +452,14 @@ impl M {
         };
     }
 
-    /// The G that left last; once.
+    /// The G that left its stack last; only the first call returns it.
     #[inline(always)]
     pub fn take_left(&self) -> Option<GRef> {
         // SAFETY: as in `set_pending`; the pointer is null or a G.
         unsafe { GRef::from_ptr(std::mem::replace(&mut (*self.pending.get()).gp, std::ptr::null_mut())) }
     }
 
-    /// What the G that left last wants done.
+    /// The action that the G asks for that left its stack last.
     #[inline(always)]
     pub fn pending(&self) -> Mcall {
         // SAFETY: as in `set_pending`.
@@ -477,10 +478,10 @@ impl M {
         }
     }
 
-    /// Hands a P to this M, which sleeps or does not run yet: it finds it when its note is set. For the waker.
+    /// Hands a P to this M, which sleeps or does not run yet; the M finds it when its note is set. For the waker.
     pub fn set_nextp(&self, pp: OwnedP) {
         widen!();
-        // Release: pairs with `take_nextp`; the note may have been set by somebody else.
+        // Release: pairs with `take_nextp`; another thread may have set the note.
         let before = self.nextp.swap(pp.forget().as_ptr(), Ordering::Release);
         assert!(before.is_null(), "an M was given two Ps");
     }
@@ -491,19 +492,20 @@ impl M {
         unsafe { PRef::from_ptr(self.nextp.swap(std::ptr::null_mut(), Ordering::Acquire)).map(|p| OwnedP::remember(p)) }
     }
 
-    /// The word of the P that was left.
+    /// The word of the P that this M left.
     #[inline(always)]
     pub fn left(&self) -> PWord {
         PWord(self.left.get())
     }
 
-    /// Says that the P is left alone from here on. Then comes `light_fence` and a look at its requests.
+    /// Marks the P as left. `light_fence` and a look at the P's requests follow.
     #[inline(always)]
     pub fn leave_p(&self, p: PRef, w: PWord) {
-        // Without what the way back must not overlook.
+        // Without the bits that the way back must not overlook.
         self.left.set(w.0 & !MUST_SEE);
         self.oldp.set(p.as_ptr());
-        // Release: pairs with the Acquire in `is_in_syscall`: who takes the P has all that was done with it.
+        // Release: pairs with the Acquire in `is_in_syscall`: the thread that takes the P sees everything that was done
+        // with it.
         self.insys.store(insys(p.id, w), Ordering::Release);
     }
 
@@ -513,12 +515,12 @@ impl M {
         !fence_is_lost() || self.fenced.load(Ordering::Acquire)
     }
 
-    /// A light fence of this M, after its insys was written, was a full one.
+    /// Notes that a light fence of this M, after its insys was written, was a full one.
     pub fn set_fenced(&self, fenced: bool) {
         self.fenced.store(fenced, Ordering::Release);
     }
 
-    /// Says that the M is back. Then comes `light_fence` and a look at the P.
+    /// Notes that the M is back. `light_fence` and a look at the P follow.
     #[inline(always)]
     pub fn come_back(&self) {
         self.insys.store(0, Ordering::Relaxed);
@@ -539,7 +541,7 @@ impl M {
         self.kind == Kind::Extra
     }
 
-    /// The id of the P for which code runs here: its own, or that of a barrier function.
+    /// The P for which code runs here: its own, or that of a barrier function.
     pub fn current_p(&self) -> Option<PRef> {
         // SAFETY: fnp is null or a P.
         if let Some(p) = unsafe { PRef::from_ptr(self.fnp.get()) } {

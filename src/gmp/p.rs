@@ -7,21 +7,22 @@
 //!          +----------------+----------+------+-------+----+------+--------+
 //! ```
 //!
-//! One word holds the status and the requests to the owner, and every change of it is a read-modify-write. So there is
-//! no moment between "looked for a request" and "became idle": an owner leaves `Running` by a compare-and-swap from a
-//! word without requests, and a request is set by a compare-and-swap from `Running`. Whoever comes second sees the
-//! first. (Go keeps status, safe-point flag and stop flag apart, and needs a second look at each transition.) STOP and
-//! FN are two bits with a count and a note each: what one does never counts for the other (Go's #10618).
+//! An owner that looks for a request and then becomes idle could miss a request that comes between the two steps. So
+//! one word holds the status and the requests to the owner, and every change of it is a read-modify-write. The owner
+//! leaves `Running` by a compare-and-swap from a word without requests, and a thread sets a request by a
+//! compare-and-swap from `Running`: the second of the two sees the first. (Go keeps status, safe-point flag and stop
+//! flag apart, and needs a second look at each transition.) STOP and FN are two bits, each with its own count and note:
+//! a step for one of them never counts for the other (Go's issue 10618).
 //!
 //! | status | owned by | left by |
 //! |---|---|---|
-//! | Idle | nobody; in the idle list | whoever holds `sched.lock`: to Running or Stopped |
-//! | Running | an M, or whoever carries its [`OwnedP`] | the owner: to Idle, to Stopped (`sched.lock` held) |
-//! | Stopped | whoever stopped the world | the start of the world |
-//! | Dead | nobody: beyond gomaxprocs | a resize, in a stopped world |
+//! | Idle | no thread; in the idle list | the holder of `sched.lock`: to Running or Stopped |
+//! | Running | an M, or the thread that has its [`OwnedP`] | the owner: to Idle, to Stopped (`sched.lock` held) |
+//! | Stopped | the stopper of the world | the start of the world |
+//! | Dead | no thread: beyond gomaxprocs | a resize, in a stopped world |
 //!
-//! A P whose M is in a syscall is Running, and `m.insys` says so: there it may be taken, by a compare-and-swap that
-//! counts `tick` up, and the M that comes back sees by the tick that it is gone (protocol/syscall.rs).
+//! A P whose M is in a syscall is Running, and `m.insys` says so. Such a P may be taken, by a compare-and-swap that
+//! adds 1 to `tick`; the M that returns sees by the tick that its P is gone (protocol/syscall.rs).
 
 use crate::ds::line::Line;
 use crate::ds::runq::RunQ;
@@ -37,29 +38,29 @@ use crate::sync::{AtomicPtr, AtomicU64, Ordering};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
 
-/// See the module.
+/// The status of a P: see the module.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum PStatus {
     Idle = 0,
     Running = 1,
-    /// Running, with its M in a syscall. Never in the word: what [`P::seen_status`] says.
+    /// Running, with its M in a syscall. Never in the word: only [`P::seen_status`] returns it.
     Syscall = 2,
     Stopped = 3,
     Dead = 4,
 }
 
-/// The world is to be stopped: give the P up.
+/// The world is being stopped: the owner gives the P up.
 pub const STOP: u64 = 1 << 8;
-/// A ragged barrier is under way: run its function.
+/// A ragged barrier is under way: the owner runs its function.
 pub const FN: u64 = 1 << 9;
-/// The time slice is over, or a timer is due: go through the scheduler.
+/// The time slice is over, or a timer is due: the owner goes through the scheduler.
 pub const PREEMPT: u64 = 1 << 10;
 
-/// Somebody decides whether the P's M is in a syscall.
+/// A thread is deciding whether the P's M is in a syscall.
 const TAKE: u64 = 1 << 11;
 
-/// What bars the short way back from a syscall.
+/// The bits that bar the short way back from a syscall.
 pub const MUST_SEE: u64 = STOP | FN | TAKE;
 
 const STATUS: u64 = 0xff;
@@ -97,20 +98,21 @@ impl PWord {
     }
 }
 
-/// Most stacks of the default size that a P keeps for itself.
+/// The most stacks of the default size that a P keeps.
 pub const STACK_CACHE: usize = 64;
-/// Most Gs in the ring of a P's own queue, and most suspended parents. Few under a model.
+/// The most Gs in the ring of a P's own queue, and the most suspended parents. Few under a model.
 const RING: usize = if cfg!(any(loom, shuttle)) { 16 } else { 256 };
 const PARENTS: usize = if cfg!(any(loom, shuttle)) { 16 } else { 64 };
-/// Most P-local and G-local keys.
+/// The most P-local and G-local keys.
 pub const MAX_KEYS: usize = 64;
 
-/// See the module. Its lines, of [`LINE`](crate::ds::line::LINE) bytes: what other threads read and seldom write; what the owner writes all
-/// the time; the timers; what sysmon writes; and then the queues, of which thieves look at the counts in front.
+/// A P: see the module. Its fields lie on lines of [`LINE`](crate::ds::line::LINE) bytes, grouped by use: fields that
+/// other threads read and seldom write; fields that the owner writes all the time; the timers; fields that sysmon
+/// writes; the queues, with the counts that thieves look at in front.
 #[repr(C, align(128))]
 pub struct P {
     pub(super) word: AtomicU64,
-    /// How many requests are set in all words: what `gmx_safepoint` polls.
+    /// How many requests are set in all P words: `gmx_safepoint` polls it.
     poll: &'static std::sync::atomic::AtomicU32,
     pub id: u32,
     /// The M that owns it or sits in a syscall with it. Written by that M while it owns the P.
@@ -131,7 +133,7 @@ pub struct P {
     gfree: OwnPtr<G>,
     pub gfree_len: OwnU32,
     pub stats: PStats,
-    /// Which period and release it has seen: protocol/tidy.rs. Owner: the M.
+    /// The period and the release that it has seen: protocol/tidy.rs. Owner: the M.
     pub tidied: OwnU64,
     pub timers: Line<Timers>,
     pub watch: Line<Watch>,
@@ -141,9 +143,9 @@ pub struct P {
     runq: Queue<RING>,
     /// Parents whose child-first children run.
     lifo: RunQ<G, PARENTS>,
-    /// Values of P-local keys. Owner: the M, or whoever runs a barrier function for it.
+    /// Values of P-local keys. Owner: the M, or the thread that runs a barrier function for it.
     pub slots: [OwnPtr<c_void>; MAX_KEYS],
-    /// How many of `stacks` there are. Owner: as theirs; anybody reads.
+    /// The length of `stacks`. Owner: the owner of `stacks`; any thread reads.
     stacks_len: OwnUsize,
     stacks: UnsafeCell<StackCache>,
     stacks_watched: Watched,
@@ -160,12 +162,12 @@ const _: () = {
     );
 };
 
-/// What a P counts. Owner: the M; anybody reads.
+/// The counts of a P. Owner: the M; any thread reads.
 #[derive(Default)]
 pub struct PStats {
     pub spawned: OwnU64,
     pub ended: OwnU64,
-    /// Also what is due every so often goes by it.
+    /// Also drives the periodic checks (FAIR_TICK, TIMER_TICK).
     pub switches: OwnU64,
     pub steals: OwnU64,
     pub parks: OwnU64,
@@ -197,8 +199,8 @@ struct StackCache {
 #[repr(transparent)]
 pub struct PRef(std::ptr::NonNull<P>);
 
-/// The right to be the one owner of a P, which is `Running`. Dropping it would lose the P: it is given to an M, to the
-/// idle list, or to the world.
+/// The right to be the one owner of a P, which is `Running`. Dropping it would lose the P; the holder passes it to an
+/// M, to the idle list, or to the world.
 #[repr(transparent)]
 #[must_use]
 pub struct OwnedP(PRef);
@@ -244,7 +246,7 @@ impl std::ops::Deref for OwnedP {
 
 impl Drop for OwnedP {
     fn drop(&mut self) {
-        // A P without owner would never run again, and every stop of the world would wait for it.
+        // A P without an owner would never run again, and every stop of the world would wait for it.
         debug_assert!(false, "P {} was dropped", self.id);
     }
 }
@@ -284,7 +286,7 @@ impl P {
         }
     }
 
-    /// The word as it is. Acquire: pairs with the Release of every transition.
+    /// The word as it is now. Acquire: pairs with the Release of every transition.
     #[inline(always)]
     pub fn word(&self) -> PWord {
         PWord(self.word.load(Ordering::Acquire))
@@ -295,7 +297,7 @@ impl P {
         self.word().status()
     }
 
-    /// Requests to the owner, for the owner's fast path: whoever is late to see one sees it at the next transition.
+    /// Requests to the owner, for the owner's fast path: an owner that misses one here sees it at the next transition.
     #[inline(always)]
     pub fn requests(&self) -> u64 {
         PWord(self.word.load(Ordering::Relaxed)).requests()
@@ -308,7 +310,7 @@ impl P {
         self.word.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Acquire).map(drop).map_err(PWord)
     }
 
-    /// Asks the owner for `bit` if the P is Running. Returns what the status was, and whether the bit is new.
+    /// Sets the request `bit` if the P is Running. Returns the status, and whether the bit is new.
     pub fn request(&self, bit: u64) -> (PStatus, bool) {
         let mut w = self.word();
         loop {
@@ -318,8 +320,8 @@ impl P {
             match self.cas(w, PWord(w.0 | bit)) {
                 Ok(()) => {
                     widen!();
-                    // The owner may have served it before this line: the count is short of one for a moment then,
-                    // which sends pollers through the slow path in vain.
+                    // The owner may have served the request before this line. Then the count is one too low for a
+                    // moment, which sends pollers through the slow path for nothing.
                     self.poll.fetch_add(1, Ordering::SeqCst);
                     return (PStatus::Running, true);
                 }
@@ -328,7 +330,7 @@ impl P {
         }
     }
 
-    /// Takes a request back or takes note of it; true if it was there.
+    /// Withdraws a request, or marks it as seen; true if it was set.
     pub fn clear_request(&self, bit: u64) -> bool {
         let had = self.word.fetch_and(!bit, Ordering::AcqRel) & bit != 0;
         widen!();
@@ -338,14 +340,14 @@ impl P {
         had
     }
 
-    /// Announces that the caller is about to take the P if it is in a syscall. Then come `heavy_fence` and
-    /// [`P::try_retake`].
+    /// Announces that the caller is about to take the P if its M is in a syscall. `heavy_fence` and [`P::try_retake`]
+    /// follow.
     pub fn announce(&self) {
         self.word.fetch_or(TAKE, Ordering::AcqRel);
     }
 
-    /// Whether the M of a P with this word is in a syscall. Exact behind a request (or [`P::announce`]) and
-    /// `heavy_fence`, until that M has passed the slow way out; a guess otherwise.
+    /// Whether the M of a P with this word is in a syscall. After a request (or [`P::announce`]) and `heavy_fence` the
+    /// answer is exact until that M has passed the slow way out; otherwise it is a guess.
     #[inline]
     pub fn in_syscall(&self, w: PWord) -> bool {
         // SAFETY: m is null or an M, and Ms are never freed.
@@ -353,9 +355,9 @@ impl P {
             && unsafe { crate::gmp::MRef::from_ptr(self.m()) }.is_some_and(|m| m.is_in_syscall(self.id, w))
     }
 
-    /// The M that had it last.
+    /// The M that owned it last.
     pub fn m(&self) -> *mut M {
-        // Acquire: pairs with `set_m`: the M is there.
+        // Acquire: pairs with the Release in `set_m`: the M is initialized.
         self.m.load(Ordering::Acquire)
     }
 
@@ -366,13 +368,13 @@ impl P {
         }
     }
 
-    /// The status as people see it.
+    /// The status for dumps.
     pub fn seen_status(&self) -> PStatus {
         let w = self.word();
         if self.in_syscall(w) { PStatus::Syscall } else { w.status() }
     }
 
-    /// Takes a P that was announced, if it is in a syscall; the caller owns it then.
+    /// Takes an announced P if its M is in a syscall; then the caller owns it.
     #[must_use]
     pub fn try_retake(&self) -> Option<OwnedP> {
         let pp = self.take(TAKE);
@@ -382,8 +384,8 @@ impl P {
         pp
     }
 
-    /// Takes a P that has the request `bit`, if it is in a syscall: in the owner's place the caller answers the
-    /// request, which is taken back here.
+    /// Takes a P that has the request `bit`, if its M is in a syscall. The caller answers the request in the owner's
+    /// place, and the request is cleared here.
     #[must_use]
     pub fn try_take_requested(&self, bit: u64) -> Option<OwnedP> {
         let pp = self.take(bit)?;
@@ -391,7 +393,7 @@ impl P {
         Some(pp)
     }
 
-    /// Takes a P with this bit, and the bit, if it is in a syscall.
+    /// Takes a P that has this bit, and clears the bit, if its M is in a syscall.
     fn take(&self, bit: u64) -> Option<OwnedP> {
         loop {
             let w = self.word();
@@ -403,23 +405,23 @@ impl P {
             if !m.is_reached() || !m.is_in_syscall(self.id, w) {
                 return None;
             }
-            // It may fail because somebody else sets or clears another bit: the P is in the syscall all the same.
+            // It may fail because another thread sets or clears another bit: the M is in the syscall all the same.
             if self.cas(w, PWord(w.ticked().0 & !bit)).is_ok() {
                 return Some(OwnedP(self.as_ref()));
             }
         }
     }
 
-    /// Between statuses that only the caller may change: Idle and Stopped under `sched.lock` or in a stopped world,
-    /// Dead in a resize.
+    /// Changes between statuses that only the caller may change: Idle and Stopped under `sched.lock` or in a stopped
+    /// world, Dead in a resize.
     pub fn move_status(&self, from: PStatus, to: PStatus) {
         let mut w = self.word();
         loop {
-            // Also where it ships: a P with two owners destroys everything, and this is never hot.
+            // Also in release builds: a P with two owners destroys everything, and this path is never hot.
             assert!(w.status() == from, "P {}: {:?}, expected {from:?}", self.id, w.status());
             match self.cas(w, w.to(to)) {
                 Ok(()) if to == PStatus::Running => return,
-                // Who is to end his slice is gone.
+                // The G that this preemption was meant for has left: drops the request.
                 Ok(()) => {
                     self.clear_request(PREEMPT);
                     return;
@@ -429,7 +431,7 @@ impl P {
         }
     }
 
-    /// From a status that only the caller may end, to Running with the caller as owner.
+    /// From a status that only the caller may end, to Running with the caller as the owner.
     pub fn own(&self, from: PStatus) -> OwnedP {
         self.move_status(from, PStatus::Running);
         OwnedP(self.as_ref())
@@ -440,9 +442,10 @@ impl P {
         PRef(std::ptr::NonNull::from(self))
     }
 
-    /// Nothing to run here. Runnext first: a G goes from there to the queue, never back. It is in the queue before the
-    /// owner takes the one that displaced it (Acquire: pairs with the swap there). A thief may take that one before:
-    /// then it looks empty, and the owner calls for others behind the push (`park::ready_queue`).
+    /// Whether there is no G to run here. Runnext is read first, because a G goes from runnext to the queue and never
+    /// back. The G that a newer one displaces is in the queue before the owner takes the newer one (Acquire: pairs with
+    /// the swap there). A thief may take the newer one before that: then the P looks empty, and the owner calls for
+    /// searchers after its push (`park::ready_queue`).
     pub fn runq_empty(&self) -> bool {
         self.runnext.load(Ordering::Acquire).is_null() && self.lifo.is_empty() && self.runq.is_empty()
     }
@@ -451,8 +454,8 @@ impl P {
         self.runq.len() + self.lifo.len() + usize::from(!self.runnext.load(Ordering::Relaxed).is_null())
     }
 
-    /// Takes the oldest of the parents, or the oldest half of the queue into the thief's, and returns one of it.
-    /// `last_parent`: also a parent that is the only one.
+    /// Takes the oldest of the parents; or moves the oldest half of the queue to the thief's and returns one G of it.
+    /// `last_parent`: also takes a parent that is the only one.
     pub fn steal(&self, thief: &OwnedP, last_parent: bool) -> Option<GRef> {
         if (last_parent || self.lifo.len() > 1)
             && let Some(gp) = self.lifo.steal()
@@ -481,21 +484,21 @@ impl P {
         self.stacks.get()
     }
 
-    /// How many stacks it keeps. Exact in a stopped world.
+    /// The number of stacks that it keeps. Exact in a stopped world.
     pub fn stacks_kept(&self) -> usize {
         self.stacks_len.get()
     }
 
-    /// Takes kept stacks of a P without owner, as many as there is room for. How many it were.
+    /// Takes as many kept stacks of a P without an owner as `out` has room for. Returns how many.
     ///
     /// # Safety
     /// The P is Idle, and the caller holds `sched.lock`.
     pub unsafe fn take_idle_stacks(&self, out: &mut [std::mem::MaybeUninit<Stack>]) -> usize {
-        // SAFETY: nobody owns the P, and nobody comes to own it under the lock.
+        // SAFETY: no thread owns the P, and none can become its owner under the lock.
         let c = unsafe { &mut *self.stack_cache() };
         let len = self.stacks_len.get();
         let n = out.len().min(len);
-        // Their order is kept: the hottest are the last.
+        // The order is kept: the hottest stacks are the last.
         out[..n].copy_from_slice(&c.stacks[..n]);
         c.stacks.copy_within(n..len, 0);
         self.stacks_len.set(len - n);
@@ -503,12 +506,12 @@ impl P {
         n
     }
 
-    /// Whether a single parent is suspended here: its child may be about to begin.
+    /// Whether exactly one parent is suspended here: its child may be about to begin.
     pub fn has_one_parent(&self) -> bool {
         self.lifo.len() == 1
     }
 
-    /// Who is next, for a glance.
+    /// The next G, for an unlocked look.
     pub fn runnext(&self) -> *mut G {
         self.runnext.load(Ordering::Relaxed)
     }
@@ -517,7 +520,7 @@ impl P {
         !self.runnext.load(Ordering::Relaxed).is_null()
     }
 
-    /// Takes runnext, whoever asks.
+    /// Takes runnext, for the owner or a thief.
     pub fn take_runnext(&self) -> Option<GRef> {
         if self.runnext.load(Ordering::Relaxed).is_null() {
             return None;
@@ -534,7 +537,7 @@ impl OwnedP {
         self.0
     }
 
-    /// Gives up the token without giving up the P: its word says now who owns it.
+    /// Gives up the token without giving up the P: from here on the P's word says which thread owns it.
     #[inline(always)]
     pub fn forget(self) -> PRef {
         let p = self.0;
@@ -551,13 +554,14 @@ impl OwnedP {
         OwnedP(p)
     }
 
-    /// The P that the caller left at `left` (without any of [`MUST_SEE`]), if it is as it was. Behind `light_fence`.
+    /// The P that the caller left at `left` (without any bit of [`MUST_SEE`]), if its word is unchanged. After
+    /// `light_fence`.
     #[inline(always)]
     pub fn back(p: PRef, left: PWord) -> Option<OwnedP> {
         if p.word() == left { Some(OwnedP(p)) } else { None }
     }
 
-    /// As [`OwnedP::back`], in spite of requests. Whoever was about to take it fails then.
+    /// As [`OwnedP::back`], in spite of requests. A thread that was about to take the P fails then.
     pub fn back_slow(p: PRef, left: PWord) -> Option<OwnedP> {
         loop {
             let w = p.word();
@@ -571,7 +575,7 @@ impl OwnedP {
         }
     }
 
-    /// Running to Idle; refused with the requests that came first. `sched.lock` is held.
+    /// Running to Idle; refused if requests came first, which it returns. The caller holds `sched.lock`.
     pub fn try_idle(self) -> Result<PRef, (OwnedP, u64)> {
         let mut w = self.word();
         loop {
@@ -588,18 +592,18 @@ impl OwnedP {
         }
     }
 
-    /// Running to Stopped, which answers the request. `sched.lock` is held.
+    /// Running to Stopped, which answers the request. The caller holds `sched.lock`.
     pub fn stop(self) -> PRef {
         self.move_status(PStatus::Running, PStatus::Stopped);
         self.clear_request(STOP);
         self.forget()
     }
 
-    /// Makes `gp` the next to run in this slice; what was next goes to the queue. Whether something was: otherwise the
-    /// last thing that it did is a locked read-modify-write.
+    /// Makes `gp` the next G to run in this slice; the former next one goes to the queue. Returns whether there was
+    /// one. If not, the last step of this function is a locked read-modify-write.
     #[inline(always)]
     pub fn put_next(&self, gp: GRef) -> bool {
-        // A swap, not a store: a thief may take the old one at the same moment. AcqRel: pairs with `take_runnext`.
+        // A swap, not a store: a thief may take the old G at the same moment. AcqRel: pairs with `take_runnext`.
         // SAFETY: runnext holds null or a G.
         let old = unsafe { GRef::from_ptr(self.runnext.swap(gp.as_ptr(), Ordering::AcqRel)) };
         if let Some(old) = old {
@@ -612,20 +616,20 @@ impl OwnedP {
     /// Appends to the queue.
     #[inline(always)]
     pub fn put_tail(&self, gp: GRef) {
-        // SAFETY: we own the P.
+        // SAFETY: `self` owns the P.
         unsafe { self.runq.push(gp) }
     }
 
-    /// Puts it behind all others.
+    /// Puts it after all others.
     #[inline(always)]
     pub fn put_last(&self, gp: GRef) {
-        // SAFETY: we own the P.
+        // SAFETY: `self` owns the P.
         unsafe { self.runq.push_last(gp) }
     }
 
-    /// Suspended parent of a child-first spawn. The oldest makes room in a full deque: it goes to the queue.
+    /// Adds the suspended parent of a child-first spawn. If the deque is full, its oldest parent goes to the queue.
     pub fn put_parent(&self, gp: GRef) {
-        // SAFETY: we own the P.
+        // SAFETY: `self` owns the P.
         while !unsafe { self.lifo.push(gp.0) } {
             if let Some(oldest) = self.lifo.steal() {
                 self.put_tail(GRef(oldest));
@@ -633,7 +637,7 @@ impl OwnedP {
         }
     }
 
-    /// The next G, and whether it inherits the slice.
+    /// The next G to run, and whether it inherits the slice.
     #[inline(always)]
     pub fn get(&self) -> Option<(GRef, bool)> {
         if let Some(gp) = self.take_runnext() {
@@ -648,14 +652,14 @@ impl OwnedP {
     /// The newest of the suspended parents.
     #[inline(always)]
     pub fn get_parent(&self) -> Option<GRef> {
-        // SAFETY: we own the P.
+        // SAFETY: `self` owns the P.
         unsafe { self.lifo.pop_newest() }.map(GRef)
     }
 
-    /// The oldest of the queue, past runnext and the parents.
+    /// The oldest G of the queue, past runnext and the parents.
     #[inline(always)]
     pub fn get_queued(&self) -> Option<GRef> {
-        // SAFETY: we own the P.
+        // SAFETY: `self` owns the P.
         unsafe { self.runq.pop() }
     }
 
@@ -665,33 +669,33 @@ impl OwnedP {
         !self.lifo.is_empty()
     }
 
-    /// Whether the running slice, as sysmon saw it begin, is over at `now`. False: a slice has begun since, or the
-    /// request was made for a timer.
+    /// Whether the running slice, as sysmon saw it begin, is over at `now`. False: another slice has begun since, or
+    /// the request was made for a timer.
     pub fn slice_is_over(&self, now: i64, slice: i64) -> bool {
         self.watch.schedtick.get() == self.schedtick.get() && self.watch.sched_when.get().saturating_add(slice) <= now
     }
 
-    /// The oldest of those for whom the ring of the queue had no place.
+    /// The oldest G of the queue's backlog.
     pub fn get_behind(&self) -> Option<GRef> {
-        // SAFETY: we own the P.
+        // SAFETY: `self` owns the P.
         unsafe { self.runq.pop_behind() }
     }
 
-    /// The owner's look at its queues.
+    /// Whether its queues are empty, for the owner.
     #[inline(always)]
     pub fn has_nothing(&self) -> bool {
         !self.has_runnext() && self.lifo.is_empty() && self.runq.is_empty()
     }
 
     pub fn room(&self) -> usize {
-        // SAFETY: we own the P.
+        // SAFETY: `self` owns the P.
         unsafe { self.runq.room() }
     }
 
-    /// A stack of the default size, the hottest.
+    /// A stack of the default size, the hottest one.
     #[inline(always)]
     pub fn pop_stack(&self) -> Option<Stack> {
-        // SAFETY: we own the P, and nothing else is called while the reference lives.
+        // SAFETY: `self` owns the P, and calls nothing else while the reference lives.
         let c = unsafe { &mut *self.stack_cache() };
         let len = self.stacks_len.get().checked_sub(1)?;
         self.stacks_len.set(len);
@@ -700,7 +704,7 @@ impl OwnedP {
         Some(unsafe { c.stacks[len].assume_init_read() })
     }
 
-    /// Keeps a stack; when there are too many, hands half of them to `spill`.
+    /// Keeps a stack. If there are too many, passes half of them to `spill`.
     #[inline(always)]
     pub fn push_stack(&self, s: Stack, spill: impl FnOnce(&[Stack])) {
         // SAFETY: as in `pop_stack`; `spill` gets a copy of the entries it is to take.
@@ -713,7 +717,7 @@ impl OwnedP {
         self.stacks_len.set(len + 1);
     }
 
-    /// How many are left.
+    /// Returns how many are left.
     #[cold]
     fn spill_stacks(c: &mut StackCache, spill: impl FnOnce(&[Stack])) -> usize {
         // The coldest half, which lies at the bottom.
@@ -725,7 +729,7 @@ impl OwnedP {
         STACK_CACHE - HALF
     }
 
-    /// Hands those stacks to `give` that were not needed since the last time, or all. Begins to watch anew.
+    /// Passes the stacks that were not needed since the last time, or all, to `give`. Begins to watch anew.
     #[cold]
     pub fn take_unneeded(&self, all: bool, give: impl FnOnce(&[Stack])) {
         // SAFETY: as in `pop_stack`; `give` gets a copy of the entries that go.
@@ -770,7 +774,7 @@ mod tests {
     use crate::ds::rng::{Rng, seeds};
     use std::collections::VecDeque;
 
-    /// What a P has to run, the obvious way.
+    /// The Gs that a P has to run, in the obvious representation.
     #[derive(Default)]
     struct Model {
         next: Option<u32>,
@@ -840,7 +844,7 @@ mod tests {
         let mut model = Model::default();
         let mut free: Vec<u32> = (0..gs.len() as u32).collect();
         let number = |gp: GRef| gp.index;
-        // Now more come, now more go.
+        // Alternates between phases with more puts and phases with more takes.
         let mut more = 2;
         for i in 0..30_000 {
             if i % 3000 == 0 {

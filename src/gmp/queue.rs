@@ -1,42 +1,52 @@
-//! The queue of one P: a ring, and a backlog behind it that is never full.
+//! The queue of one P: a ring, and behind it a backlog that is never full.
 //!
-//! The ring ([`RunQ`]) is what the owner and thieves share without a lock. What has no place in it waits in the
-//! backlog: a list through the Gs themselves, so that nothing is allocated, under a lock that hardly anybody but the
-//! owner takes. (Go sends it to the one global queue. There, Ps with many Gs that yield wait for each other's lock.)
+//! The owner and the thieves share the ring ([`RunQ`]) without a lock. Gs for which it has no place wait in the
+//! backlog: a list through the Gs themselves, so that nothing is allocated, under a lock that the owner takes almost
+//! alone. (Go sends them to the one global queue; there, Ps with many yielding Gs wait for each other's lock.)
+//!
+//! | the ring | the backlog | a new or readied G | a G that yields | the owner takes | a thief takes |
+//! |---|---|---|---|---|---|
+//! | has room | empty | ring's end | ring's end | ring's oldest | half of the ring |
+//! | has room | Gs | ring's end | backlog's end | ring's oldest | half of the ring |
+//! | full | any | O1 | backlog's end | ring's oldest | half of the ring |
+//! | empty | Gs | ring's end | backlog's end | half a ring of it | half of it, at most half a ring |
 //!
 //! # Order
-//! * O1 A G that is new or readied goes to the end of the ring. From a full one the older half goes to the end of the
-//!   backlog.
-//! * O2 A G that yields goes behind all others: to the end of the backlog, if there is one.
-//! * O3 The owner takes the oldest of the ring; when that is empty, half a ring from the backlog. Thieves likewise.
-//! * O4 What always comes in by O1 could keep the backlog waiting for ever: every so often its oldest goes first
-//!   ([`Queue::pop_behind`]).
+//! * O1 A G that is new or readied goes to the end of the ring. If the ring is full, its older half goes to the end of
+//!   the backlog first.
+//! * O2 A G that yields goes behind all others: to the end of the backlog, if the backlog has Gs or the ring is full.
+//! * O3 The owner takes the oldest of the ring; if the ring is empty, it moves half a ring from the backlog. Thieves do
+//!   the same.
+//! * O4 A steady stream of Gs by O1 could keep the backlog waiting forever. So every so often the backlog's oldest G
+//!   goes first ([`Queue::pop_behind`]).
 //!
 //! # Many Gs
-//! Who comes from a backlog has not run for a while, and a switch to him would wait for his stack, and for the way to
-//! it through the page tables. So half a ring at a time is asked for when it is taken, and comes while others run: with
-//! 10,000 that is a third of a switch. (One by one from the ring, just before, it costs where all are near, and is too
-//! late where they are not.)
+//! A G from the backlog is cold: it has not run for a while, so neither its stack nor the page-table entries for it are
+//! in a cache. So the owner prefetches half a ring when it moves that, and the lines arrive while other Gs run. With
+//! 10,000 Gs this saves a third of a switch (docs/measurements.md). (Prefetching one G at a time, just before it leaves
+//! the ring, costs time where all stacks are near, and comes too late where they are not.)
 //!
-//! # Who looks for work sees it
-//! V1: between backlog and ring a G is to be seen in one of them. Whoever takes from the backlog lowers `count`
-//! (Release) when the ring has the others, and who looks whether all is empty looks at `count` first (Acquire). The
-//! other way, O1, a half stays in the ring, and a searcher who finds it empty knows of a thief, who has a G then and
-//! calls for others.
+//! # A searcher sees every G
+//! V1: a G that moves between backlog and ring is always visible in one of them. From the backlog to the ring: the
+//! thread that takes lowers `count` (Release) after the other Gs are in the ring, and a searcher that asks whether the
+//! queue is empty reads `count` first (Acquire). From the ring to the backlog (O1): half of the ring stays there. If a
+//! searcher finds the ring empty all the same, a thief has taken that half; the thief has a G then, and calls for other
+//! searchers.
 //!
 //! # Rejected
 //! First in, first out over all of them (a second ring behind the backlog): where every G makes more, a whole level of
-//! the tree lives at once. Skynet with a million leaves held five times as many Gs and took twice as long.
+//! the tree lives at once. Skynet with a million leaves held five times as many Gs and took twice as long
+//! (docs/measurements.md).
 
 use crate::ds::runq::RunQ;
 use crate::gmp::g::{G, GList, GRef};
 use crate::sync::widen::widen;
 use crate::sync::{AtomicU32, Lock, Ordering, Rank};
 
-/// See the module. N: places in the ring.
+/// The queue of a P: see the module. N: places in the ring.
 #[repr(C)]
 pub struct Queue<const N: usize> {
-    /// Length of the backlog. Under its lock; anybody reads.
+    /// The length of the backlog. Written under its lock; any thread reads.
     count: AtomicU32,
     backlog: Lock<GList>,
     ring: RunQ<G, N>,
@@ -49,7 +59,7 @@ impl<const N: usize> Default for Queue<N> {
 }
 
 impl<const N: usize> Queue<N> {
-    /// What comes from the backlog at once.
+    /// The most Gs that come from the backlog at once.
     const HALF: usize = N / 2;
 
     /// O1.
@@ -62,7 +72,7 @@ impl<const N: usize> Queue<N> {
         unsafe {
             if !self.ring.push(gp.0) {
                 self.spill();
-                // There is room now: by us, or by a thief who was faster.
+                // There is room now: made by this push, or by a thief that was faster.
                 let fits = self.ring.push(gp.0);
                 debug_assert!(fits);
             }
@@ -84,7 +94,7 @@ impl<const N: usize> Queue<N> {
     fn append(&self, gs: &mut GList) {
         let mut backlog = self.backlog.lock();
         backlog.append(gs);
-        // Relaxed: whoever sees it takes the lock.
+        // Relaxed: a thread that sees it takes the lock.
         self.count.store(backlog.len() as u32, Ordering::Relaxed);
     }
 
@@ -94,7 +104,7 @@ impl<const N: usize> Queue<N> {
     /// The caller is the owner.
     #[inline(always)]
     pub unsafe fn push_last(&self, gp: GRef) {
-        // SAFETY: the caller's promise. Count: only the owner raises it.
+        // SAFETY: the caller's promise. `behind`: only the owner raises the count.
         if self.behind() == 0 && unsafe { self.ring.push(gp.0) } {
             return;
         }
@@ -125,8 +135,8 @@ impl<const N: usize> Queue<N> {
         unsafe { self.take(1, &self.ring) }
     }
 
-    /// For another P that has nothing: the older half of the ring, or some of the backlog. One is returned, the others
-    /// go to his ring.
+    /// For another P that has no G: the older half of the ring, or some of the backlog. Returns one G; the others go to
+    /// the thief's ring.
     ///
     /// # Safety
     /// The caller is the owner of `thief`.
@@ -138,7 +148,7 @@ impl<const N: usize> Queue<N> {
         }
     }
 
-    /// For a thief without a queue of its own: up to `most`, the oldest first.
+    /// For a thief without a queue: takes up to `most` Gs, the oldest first.
     pub fn take_out(&self, most: usize, mut each: impl FnMut(GRef)) {
         let mut left = most;
         while left > 0
@@ -152,11 +162,12 @@ impl<const N: usize> Queue<N> {
         }
         let mut backlog = self.backlog.lock();
         (0..left).map_while(|_| backlog.pop_front()).for_each(each);
-        // Release: as in `take`. The thief has the others, and calls for searchers.
+        // Release: as in `take`. The thief has the other Gs, and calls for searchers.
         self.count.store(backlog.len() as u32, Ordering::Release);
     }
 
-    /// Up to `most` of the backlog, the oldest: one is returned, the others go to `ring`, which has room for them.
+    /// Takes up to `most` Gs of the backlog, the oldest first. Returns one; the others go to `ring`, which has room for
+    /// them.
     ///
     /// # Safety
     /// The caller is the owner of `ring`.
@@ -179,13 +190,13 @@ impl<const N: usize> Queue<N> {
         first
     }
 
-    /// How many wait behind the ring.
+    /// The number of Gs in the backlog.
     #[inline(always)]
     fn behind(&self) -> usize {
         self.count.load(Ordering::Acquire) as usize
     }
 
-    /// How many there were at some moment.
+    /// The number of Gs at some moment.
     pub fn len(&self) -> usize {
         self.behind() + self.ring.len()
     }
@@ -196,7 +207,7 @@ impl<const N: usize> Queue<N> {
         self.behind() == 0 && self.ring.is_empty()
     }
 
-    /// How many more fit into the ring, at least.
+    /// The number of Gs that fit into the ring, or fewer.
     ///
     /// # Safety
     /// The caller is the owner.

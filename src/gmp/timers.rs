@@ -1,30 +1,53 @@
-//! The timers of one P: a heap of four children of deadlines, each with its timer.
+//! The timers of one P: a four-ary heap of deadlines, each with its timer.
 //!
-//! A timer is armed in one heap at most, until it fires or is stopped. `first` is the earliest deadline, for anyone to
-//! read without the lock: that is how sysmon and an idle thread ask when the next timer fires, and why nobody needs
-//! `sched.lock` and a heap's lock together. A callback runs with the heap unlocked, on the scheduler's stack of an M;
-//! it finds out by the sequence number that it was given whether what it was armed for still waits.
+//! # Problem
+//! A thread that goes idle must know when the next timer of any P fires, without taking every heap's lock. Most timers
+//! are stopped before they fire, and some are postponed again and again; neither should move entries about. A timer may
+//! be stopped while it fires on another M.
 //!
-//! A timer does not know its place in the heap, so moving an entry touches the heap only. One that is stopped leaves
-//! its entry behind: dead, which is what an entry is whose timer is armed elsewhere, with an entry of another time, or
-//! not at all. (Of two entries with the same timer and time the one serves as well as the other.) An entry that comes
-//! to the top is taken out if it is dead, so the top is always alive; and when more than half of a heap is dead it is
-//! swept. So a stopped timer costs nothing that grows.
+//! # Words
 //!
-//! Whoever asks for the next timer of all looks at the Ps only that have shown that they may have one: a bit in a word
-//! that up to 64 Ps share. It is set, under the heap's lock, before the first timer is seen, and taken away again where
-//! a P goes idle without any: not whenever a heap is empty, or all Ps would write to one word all the time.
+//! | word | meaning |
+//! |---|---|
+//! | `first` | the earliest deadline of a heap, readable without the lock |
+//! | `heap` (of a timer) | the P in whose heap it is armed, or null |
+//! | `when`, `entry` (of a timer) | its deadline, and the time in its heap entry, which is not after `when` |
+//! | alive | an entry whose timer is armed in this heap, with an `entry` of the same time |
+//! | dead | any other entry: its timer is disarmed, armed in another heap, or has an entry with another time |
+//! | room | space in the heap for entries that must not fail later (`reserved`) |
 //!
-//! A resize, in a stopped world, moves the timers of a P that goes. Threads without a P arm and stop timers meanwhile:
-//! therefore it holds both heaps' locks, the only one who ever holds two and so waits in no circle, and closes the heap
-//! of the P that goes.
+//! | `heap` | `entry`, `when` | the timer | its entries |
+//! |---|---|---|---|
+//! | null | - | disarmed: new, stopped, or firing | none, or dead ones |
+//! | a P | equal | armed | one alive, in the heap of that P; perhaps dead ones |
+//! | a P | `entry` before `when` | armed, and postponed | as above; the alive one is moved on when it is due |
 //!
-//! One that is set to a later time stays where it is: its entry, which then says too early a time, is moved on when it
-//! comes to the top and is due ([`Timers::postpone`]). Deadlines that are put off again and again cost no more than
-//! that.
+//! # How it works
+//! * A timer is armed in at most one heap, until it fires or is stopped.
+//! * `first` tells sysmon and idle threads when the next timer fires. So no thread needs `sched.lock` and a heap's lock
+//!   together.
+//! * A callback runs with the heap unlocked, on the scheduler stack of an M. The sequence number that it gets tells it
+//!   whether the wait that it was armed for still lasts.
+//! * A timer does not know its place in the heap, so moving an entry touches only the heap. A stopped timer leaves a
+//!   dead entry behind. (Of two entries with the same timer and time, either serves.) A dead entry that comes to the
+//!   top is removed, so the top is always alive. When more than half of a heap is dead, the heap is swept. So stopped
+//!   timers cost nothing that grows.
+//! * A timer that is set to a later time stays where it is. Its entry then has a time that is too early, and is moved
+//!   on when it comes to the top and is due ([`Timers::postpone`]). Deadlines that are postponed again and again cost
+//!   no more than that.
+//! * Room: a caller that must not fail later reserves before ([`Timers::reserve`]). A timer that may have to go back
+//!   after it fired (`comes_back`) keeps its room until its callback has returned.
 //!
-//! Room: whoever may not fail later asks before ([`Timers::reserve`]). A timer that may have to come back after it
-//! fired (`comes_back`) keeps its room until its callback has returned.
+//! # Which Ps have timers
+//! A thread that asks for the next timer of all looks only at the Ps that have shown that they may have timers: a bit
+//! in a word that up to 64 Ps share. A P's bit is set, under the heap's lock, before its first timer can be seen. It is
+//! cleared when the P goes idle without timers, not whenever the heap is empty: otherwise all Ps would write to one
+//! word all the time.
+//!
+//! # Resize
+//! A resize, in a stopped world, moves the timers of a P that goes. Threads without a P arm and stop timers meanwhile.
+//! Therefore the resize holds both heaps' locks and closes the heap of the P that goes. It is the only thread that ever
+//! holds two heaps' locks, so it cannot be part of a deadlock.
 
 use crate::ds::line::Line;
 use crate::gmp::error::{Error, Result};
@@ -38,18 +61,18 @@ use std::ffi::c_void;
 /// No timer.
 pub const NEVER: i64 = i64::MAX;
 
-/// The time `delay` after `from`. A sum that is beyond all times is the last of them, which never comes and is not
-/// [`NEVER`]: a timer that is set to it is set.
+/// The time `delay` after `from`. A sum that is too large becomes the last possible time, which never comes and is not
+/// [`NEVER`]: a timer that is set to it counts as set.
 #[inline]
 pub fn later(from: i64, delay: i64) -> i64 {
     from.saturating_add(delay).min(NEVER - 1)
 }
 
-/// What a timer does when it fires; it came from the heap of `pp`. True: it has put itself back ([`Timers::put_back`]).
+/// The callback of a timer from the heap of `pp`. True: it has put the timer back ([`Timers::put_back`]).
 pub type Fire = unsafe fn(m: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool;
 
-/// A timer. Fields are guarded by the heap's lock while it is armed, and belong to whoever arms it otherwise. Its
-/// memory is never given back: dead entries may point to it.
+/// A timer. While it is armed, the heap's lock guards its fields; otherwise they belong to the thread that arms it. Its
+/// memory is never freed: dead entries may point to it.
 #[derive(Default)]
 pub struct Timer {
     /// The P in whose heap it is armed.
@@ -72,7 +95,7 @@ impl Default for AtomicPtrP {
     }
 }
 
-/// What an armed timer is to do, and when.
+/// The action of an armed timer, and its time.
 #[derive(Clone, Copy)]
 pub struct Alarm {
     pub when: i64,
@@ -87,16 +110,16 @@ struct Entry {
     timer: *const Timer,
 }
 
-/// Which of up to 64 Ps, whose numbers follow each other, may have timers.
+/// Which of up to 64 Ps with consecutive numbers may have timers.
 #[derive(Default)]
 pub struct Shown(Line<AtomicU64>);
 
 impl Shown {
-    /// How many Ps share one.
+    /// The number of Ps that share one.
     pub const PS: u32 = 64;
 
-    /// Their numbers, counted from the first. Relaxed, as `first` is, and set before it: the fences of those who arm
-    /// and of those who ask order both (wake.rs).
+    /// Their numbers, counted from the first. Relaxed, as `first` is, and set before it: the fences of the thread that
+    /// arms and of the thread that asks order both (wake.rs).
     pub fn iter(&self) -> impl Iterator<Item = u32> + Clone + use<> {
         let mut bits = self.0.load(Ordering::Relaxed);
         std::iter::from_fn(move || {
@@ -112,7 +135,7 @@ impl Shown {
     }
 }
 
-/// See the module.
+/// The timers of a P: see the module.
 pub struct Timers {
     heap: Lock<Heap>,
     first: AtomicI64,
@@ -124,16 +147,16 @@ struct Heap {
     entries: Vec<Entry>,
     /// Entries for which there must be room.
     reserved: usize,
-    /// Dead entries, or a few more.
+    /// The number of dead entries, or a little more.
     dead: usize,
-    /// The P goes, or is gone.
+    /// The P is going, or is gone.
     closed: bool,
 }
 
 // SAFETY: the pointers are to timers, which are never freed.
 unsafe impl Send for Heap {}
 
-/// Most timers that are looked at in one go.
+/// The most timers that are looked at in one batch.
 pub const BATCH: usize = if cfg!(any(loom, shuttle)) { 2 } else { 64 };
 
 /// A heap with fewer entries is not swept.
@@ -142,7 +165,7 @@ const SWEEP_FROM: usize = if cfg!(any(loom, shuttle)) { 2 } else { 64 };
 impl Timers {
     pub fn new(shown: &'static Shown) -> Timers {
         let mut entries = Vec::new();
-        // Best effort: a timer that finds no room later gets its status.
+        // Best effort: a timer that finds no room later gets a status.
         let _ = entries.try_reserve(FIRST);
         Timers {
             shown,
@@ -162,7 +185,7 @@ impl Timers {
         self.shown
     }
 
-    /// The lock of the P's heap is held, and a timer about to be seen.
+    /// Sets the P's bit. The caller holds the lock of the P's heap, and is about to publish a timer.
     fn show(pp: PRef) {
         let shown = pp.timers.shown;
         if !shown.has(pp.id) {
@@ -170,7 +193,7 @@ impl Timers {
         }
     }
 
-    /// For who makes the P idle: nobody looks at it any more, if there is nothing to see.
+    /// For the thread that makes the P idle: clears the P's bit if the heap is empty.
     pub fn hide(pp: PRef) {
         let timers = &pp.timers;
         if timers.first() == NEVER && timers.shown.has(pp.id) {
@@ -181,20 +204,20 @@ impl Timers {
         }
     }
 
-    /// Armed timers, or a few less.
+    /// The number of armed timers, or a little less.
     pub fn count(&self) -> usize {
         let h = self.heap.lock();
         h.entries.len().saturating_sub(h.dead)
     }
 
-    /// Entries for which room is kept: for models, at whose end nobody needs any.
+    /// The number of entries for which room is kept: for models, which check that it is 0 at their end.
     #[cfg(test)]
     pub fn reserved(&self) -> usize {
         self.heap.lock().reserved
     }
 
-    /// Makes sure that one more [`Timers::add`] finds room: a sleeper asks before it parks, since afterwards there is
-    /// nobody left to tell.
+    /// Makes sure that one more [`Timers::add`] finds room. A sleeper reserves before it parks, since afterwards it
+    /// cannot return an error.
     pub fn reserve(&self) -> Result<()> {
         let mut h = self.heap.lock();
         h.room()?;
@@ -202,15 +225,15 @@ impl Timers {
         Ok(())
     }
 
-    /// Takes a reservation back.
+    /// Gives up a reservation.
     pub fn unreserve(&self) {
         self.heap.lock().less_reserved();
     }
 
-    /// Arms a timer, for which room was reserved. True if it is now the first to fire.
+    /// Arms a timer for which room was reserved. True if it is now the first to fire.
     ///
     /// # Safety
-    /// `t` is not armed; its memory is never given back. The caller holds the P of this heap.
+    /// `t` is not armed; its memory is never freed. The caller holds the P of this heap.
     pub unsafe fn add(pp: PRef, t: &Timer, alarm: Alarm) -> bool {
         let mut h = pp.timers.heap.lock();
         debug_assert!(!h.closed);
@@ -218,11 +241,11 @@ impl Timers {
         h.arm(pp, t, alarm)
     }
 
-    /// Arms a timer, on the P of `m` or on another where it has none. Tells where, and whether it is now the first to
-    /// fire there.
+    /// Arms a timer, on the P of `m`, or on another P if `m` has none. Returns that P, and whether the timer is now the
+    /// first to fire there.
     ///
     /// # Safety
-    /// `t` is not armed; its memory is never given back.
+    /// `t` is not armed; its memory is never freed.
     pub unsafe fn add_somewhere(sched: &Sched, m: MRef, t: &Timer, alarm: Alarm) -> Result<(PRef, bool)> {
         let own = m.p().map(|pp| pp.p());
         let any = || sched.p_at(m.id % sched.procs().max(1));
@@ -240,7 +263,7 @@ impl Timers {
     /// Arms a timer again from its callback, in the room that it has kept.
     ///
     /// # Safety
-    /// `pp` is what the callback was given, `t` the timer that fired, and not armed.
+    /// `pp` is the P that the callback was given, `t` the timer that fired, and not armed.
     pub unsafe fn put_back(sched: &Sched, pp: PRef, t: &Timer, alarm: Alarm) -> (PRef, bool) {
         debug_assert!(t.comes_back.get());
         let mut h = pp.timers.heap.lock();
@@ -249,7 +272,7 @@ impl Timers {
             return (pp, h.arm(pp, t, alarm));
         }
         drop(h);
-        // sysmon ran it, and the P is gone meanwhile: so is the room, to P 0.
+        // sysmon ran it, and the P has gone meanwhile: its room has moved to P 0.
         let Some(first) = sched.p_at(0) else { crate::gmp::fatal::throw(sched, "there is no P 0") };
         let mut h = first.timers.heap.lock();
         h.less_reserved();
@@ -273,7 +296,8 @@ impl Timers {
         }
     }
 
-    /// Sets an armed timer to a later time, and number; false if it is not armed, or the time is earlier.
+    /// Sets an armed timer to a later time, with another number; false if it is not armed, or if the time is before its
+    /// entry's.
     pub fn postpone(t: &Timer, when: i64, seq: u64) -> bool {
         // SAFETY: Ps are never freed.
         let Some(pp) = (unsafe { PRef::from_ptr(t.heap.0.load(Ordering::Acquire)) }) else { return false };
@@ -286,15 +310,15 @@ impl Timers {
         true
     }
 
-    /// Runs what is due at `now`, a batch of it at most: the caller has requests to look at, and Gs that wait. Returns
-    /// how many fired.
+    /// Runs the timers that are due at `now`, at most a batch: the caller has requests to look at, and Gs that wait.
+    /// Returns how many fired.
     ///
     /// # Safety
     /// The caller is on the scheduler's stack of `m`.
     pub unsafe fn run(pp: PRef, m: MRef, now: i64) -> usize {
         let timers = &pp.timers;
         let mut fired = 0;
-        // Room that the last one has kept and does not need.
+        // The last timer has kept room that it does not need.
         let mut kept = false;
         for _ in 0..BATCH {
             if timers.first() > now {
@@ -311,7 +335,7 @@ impl Timers {
                         let t = unsafe { &*e.timer };
                         let when = t.when.get();
                         if when > e.when {
-                            // It was put off.
+                            // It was postponed.
                             t.entry.set(when);
                             h.entries[0].when = when;
                             h.down(0);
@@ -320,7 +344,7 @@ impl Timers {
                             continue;
                         }
                         let what = (t.fire.get(), t.arg.get(), t.seq.get(), t.comes_back.get());
-                        // Release: whoever finds null in `remove` knows that the callback is on its way.
+                        // Release: a thread that finds null in `remove` knows that the callback is on its way.
                         t.heap.0.store(std::ptr::null_mut(), Ordering::Release);
                         h.pop();
                         h.skim(pp);
@@ -342,8 +366,8 @@ impl Timers {
         fired
     }
 
-    /// Moves all timers of `from` to the heap of `to` and closes the one; false if there is no memory for them (nothing
-    /// is changed then). The world is stopped.
+    /// Moves all timers of `from` to the heap of `to`, and closes the heap of `from`. False if there is no memory;
+    /// nothing has changed then. The world is stopped.
     pub fn move_all(from: PRef, to: PRef) -> bool {
         let mut old = from.timers.heap.lock();
         let mut h = to.timers.heap.lock_beside();
@@ -366,11 +390,11 @@ impl Timers {
         true
     }
 
-    /// Opens the heap of a P that comes, or comes back.
+    /// Opens the heap of a P that is new or comes back.
     pub fn open(&self) {
         let mut h = self.heap.lock();
         h.closed = false;
-        // As in `new`: what it had went with its timers.
+        // As in `new`: the former memory went with the timers.
         let _ = h.entries.try_reserve(FIRST);
     }
 
@@ -380,8 +404,8 @@ impl Timers {
 }
 
 impl Entry {
-    /// Whether the timer is still armed as this says. The lock of the heap is held: one that is armed elsewhere may
-    /// change at any moment, and is dead here all the same.
+    /// Whether the timer is still armed as this entry says. The caller holds the lock of the heap. A timer that is
+    /// armed elsewhere may change at any moment, but the entry is dead all the same.
     #[inline(always)]
     fn is_alive(&self, pp: PRef) -> bool {
         // SAFETY: timers are never freed.
@@ -391,7 +415,7 @@ impl Entry {
 }
 
 const ARITY: usize = 4;
-/// Entries for which a new P has room: a program with few timers never waits for the host's malloc when it sleeps.
+/// The entries for which a new P has room: a program with few timers never waits for the host's malloc when it sleeps.
 const FIRST: usize = if cfg!(any(loom, shuttle)) { 1 } else { 64 };
 
 impl Heap {
@@ -405,7 +429,7 @@ impl Heap {
         self.reserved = self.reserved.saturating_sub(1);
     }
 
-    /// True if it is the first now.
+    /// Arms a timer, for which there is room. True if it is the first now.
     fn arm(&mut self, pp: PRef, t: &Timer, alarm: Alarm) -> bool {
         debug_assert!(t.heap.0.load(Ordering::Relaxed).is_null());
         t.when.set(alarm.when);
@@ -422,7 +446,7 @@ impl Heap {
         self.entries.first().is_some_and(|e| std::ptr::eq(e.timer, t))
     }
 
-    /// The entry of a timer that was just stopped.
+    /// Counts the entry of a timer that was just stopped as dead.
     fn bury(&mut self, pp: PRef, t: &Timer) {
         self.dead += 1;
         if self.entries.last().is_some_and(|e| std::ptr::eq(e.timer, t) && e.when == t.entry.get()) {
@@ -435,7 +459,7 @@ impl Heap {
         }
     }
 
-    /// Takes dead entries from the top.
+    /// Removes dead entries from the top.
     fn skim(&mut self, pp: PRef) {
         while self.entries.first().is_some_and(|e| !e.is_alive(pp)) {
             self.pop();
@@ -443,7 +467,7 @@ impl Heap {
         }
     }
 
-    /// Takes all dead entries out.
+    /// Removes all dead entries.
     #[cold]
     fn sweep(&mut self, pp: PRef) {
         self.entries.retain(|e| e.is_alive(pp));
@@ -454,7 +478,7 @@ impl Heap {
         }
     }
 
-    /// For one for whom there is room.
+    /// Adds an entry, for which there is room.
     fn push(&mut self, e: Entry) {
         let at = self.entries.len();
         self.entries.push(e);
@@ -497,7 +521,7 @@ impl Heap {
         self.entries[at] = e;
     }
 
-    /// Takes the top out.
+    /// Removes the top.
     fn pop(&mut self) {
         self.entries.swap_remove(0);
         if !self.entries.is_empty() {
@@ -522,7 +546,7 @@ mod tests {
         unsafe { PRef::from_ptr(std::ptr::from_ref(p).cast_mut()) }.unwrap()
     }
 
-    /// What fired, by the number of the timer and of its arm.
+    /// The firings, by the number of the timer and the number of its arm.
     type Fired = RefCell<Vec<(usize, u64)>>;
 
     struct One {
@@ -541,7 +565,7 @@ mod tests {
         false
     }
 
-    /// Where the model has a timer: in the heap of which P, when, and by which arm.
+    /// The model's view of a timer: the P in whose heap it is, its time, and the number of its arm.
     type Armed = Option<(usize, i64, u64)>;
 
     fn is_heap(pp: PRef) {
@@ -552,7 +576,7 @@ mod tests {
         assert_eq!(h.reserved, 0);
     }
 
-    /// Timers are armed, stopped, put off, fire and move to another P, as in a list of what is armed.
+    /// Timers are armed, stopped, postponed, fire, and move to another P, and behave as a list of armed timers.
     #[test]
     fn behaves_as_a_list() {
         seeds(6).for_each(against_a_list);
@@ -599,7 +623,7 @@ mod tests {
                 }
                 90..99 => {
                     now += random(50) as i64;
-                    // SAFETY: the callback wants no stack of a scheduler.
+                    // SAFETY: the callback needs no scheduler stack.
                     let n = unsafe { Timers::run(ps[p], m, now) };
                     let got = fired.take();
                     assert_eq!(n, got.len());
@@ -623,7 +647,7 @@ mod tests {
                 let all = model.iter().flatten().filter(|a| a.0 == p);
                 assert_eq!(pp.timers.count(), all.clone().count());
                 let first = pp.timers.first();
-                // An entry of one that was put off says the old time still.
+                // The entry of a postponed timer still has the old time.
                 assert!(first <= all.map(|a| a.1).min().unwrap_or(NEVER));
                 assert_eq!(first == NEVER, pp.timers.count() == 0);
                 if random(4) == 0 {
