@@ -319,5 +319,61 @@ class Choice(unittest.TestCase):
         self.assertEqual(random.random(), expected)
 
 
+class Ends(unittest.TestCase):
+    """A goroutine as a case of select."""
+
+    def test_of_python(self):
+        go_on, other = gomax.Channel(), gomax.Channel()
+        g = gomax.go(go_on.recv)
+        for _ in range(2):
+            with self.assertRaises(gomax.WouldBlockError):
+                gomax.select_nowait(other, g)
+        waits = gomax.go(gomax.select, other, g)
+        while other.waiters.receivers != 1:
+            gomax.sleep(0.0001)
+        go_on.send(7)
+        self.assertEqual(waits.join(), (1, None, False))
+        self.assertEqual(gomax.select(None, g, other), (1, None, False))
+        self.assertEqual(g.join(), 7)
+        ended = gomax.go(lambda: 1 / 0)
+        self.assertEqual(gomax.select(ended), (0, None, False))
+        self.assertIsInstance(ended.exception(), ZeroDivisionError)
+        for wrong in ((g, 1), g.join):
+            with self.assertRaises(TypeError):
+                gomax.select(wrong)
+
+    def test_of_c(self):
+        ends = gomax.Semaphore()
+        g = gomax.go_c(gomax.gmx.gmx_sema_acquire, ends)
+        for _ in range(2):
+            with self.assertRaises(TimeoutError):
+                gomax.select(g, timeout=0.001)
+        ends.release()
+        self.assertEqual(gomax.select(gomax.Channel(), g, timeout=60), (1, None, False))
+        g.join()
+        self.assertEqual(gomax.select(g), (0, None, False))
+
+    def test_of_coroutines(self):
+        async def main():
+            go_on, other = gomax.Channel(), gomax.Channel()
+            g, c = gomax.go(go_on.recv), gomax.go_c(gomax.gmx.gmx_sema_acquire, ends)
+            with self.assertRaises(TimeoutError):
+                await gomax.select_async(g, c, other, timeout=0.001)
+            waits = asyncio.ensure_future(gomax.select_async(other, g))
+            await asyncio.sleep(0)
+            go_on.send(7)
+            self.assertEqual(await waits, (1, None, False))
+            self.assertEqual(await gomax.select_async(g, other), (0, None, False))
+            ends.release()
+            self.assertEqual(await gomax.select_async(other, c), (1, None, False))
+            tick = gomax.after(0.001)
+            self.assertEqual((await gomax.select_async(other, gomax.go(tick.recv))).case, 1)
+            with self.assertRaises(TypeError):
+                await gomax.select_async(tick)
+
+        ends = gomax.Semaphore()
+        asyncio.run(main())
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -43,6 +43,7 @@ from typing import (
 
 from . import _abi, _loops
 from ._errors import ClosedError, ForkedError, WouldBlockError, check, error, integer
+from ._goroutines import CG, G
 from ._library import Process, gmx, process
 from ._waits import nanoseconds, wait
 
@@ -610,12 +611,13 @@ class Selected(NamedTuple):
     ok: bool
 
 
-Selectable = Union[None, Source, Tuple[Source, Any]]
+Selectable = Union[None, Source, Tuple[Source, Any], G[Any], CG]
 
 
 def select(*cases: Selectable, timeout: Optional[float] = None) -> Selected:
     """Does one of the cases, the first that can be done, or one at random if several can: a channel or a timer to receive
-    from, (channel, value) to send, a Token to be cancelled (`ok` is False), or None, which is never ready. TimeoutError when
+    from, (channel, value) to send, a Token to be canceled or a goroutine to have ended (`ok` is False), or None, which is never
+    ready. For a C function that costs a goroutine of Python. TimeoutError when
     the time is up, with a timeout of 0 if none can be done at once; ClosedError for a channel to send to that is closed."""
     ready, numbers = _cases(cases)
     status, i = _select(ready, nanoseconds(timeout))
@@ -638,12 +640,14 @@ def _cases(cases: Iterable[Selectable]) -> Tuple[List[Case], List[int]]:
     for number, case in enumerate(cases):
         if case is None:
             continue
+        if isinstance(case, (G, CG)):
+            case = case._over()
         if isinstance(case, Source):
             ready.append((case, RECV, []))
         elif isinstance(case, tuple) and len(case) == 2 and isinstance(case[0], Source) and case[0]._sends:
             ready.append((case[0], SEND, [case[1]]))
         else:
-            raise TypeError("a case of select is a channel, a timer, a token, (channel, value) or None")
+            raise TypeError("a case of select is a channel, a timer, a token, a goroutine, (channel, value) or None")
         if ready[-1][0]._epoch is not process.epoch:
             raise ForkedError()
         numbers.append(number)

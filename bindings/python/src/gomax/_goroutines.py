@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import ParamSpec
 
+    from ._channels import Channel
+
     P = ParamSpec("P")
 T = TypeVar("T")
 IDLE_SECONDS = 10.0
@@ -129,6 +131,7 @@ class G(Generic[T]):
 
     _error: Optional[BaseException] = None  # also if Ctrl-C comes in the midst of the next lines
     _told = False
+    _ends: "Optional[Channel[Any]]" = None
     _meant = False  # whether the error is that of a cancellation which has reached it
 
     def __init__(
@@ -265,6 +268,18 @@ class G(Generic[T]):
 
         return future_of(self)
 
+    def _over(self) -> "Channel[Any]":
+        """A channel that is closed when it has ended."""
+        if self._ends is None:
+            if not self._finished and self._epoch is not process.epoch:
+                raise ForkedError()
+            from ._channels import Channel
+
+            ends: "Channel[Any]" = Channel()
+            self._when_finished(lambda _: ends.close())
+            self._ends = ends  # another thread may have made one too: each is closed
+        return self._ends
+
     def _outcome(self) -> T:
         self._told = True
         if self._error is not None:
@@ -391,6 +406,7 @@ class CG:
     def __init__(self, handle: int, keep: Any) -> None:
         self._handle = handle
         self._keep = keep
+        self._waits: "Optional[G[None]]" = None
         self._epoch = process.epoch
 
     def join(self, timeout: Optional[float] = None) -> None:
@@ -412,6 +428,12 @@ class CG:
         if status != _abi.GMX_ESTALE:
             check(status)
         return status == _abi.GMX_OK
+
+    def _over(self) -> "Channel[Any]":
+        """A channel that is closed when it has ended, for which a goroutine waits."""
+        if self._waits is None:
+            self._waits = go(self.join)
+        return self._waits._over()
 
     def __del__(self, process: Process = process, leftovers: "Deque[Tuple[int, Any]]" = _leftovers) -> None:
         if self._handle and self._epoch is process.epoch:

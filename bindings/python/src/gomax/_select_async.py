@@ -52,14 +52,14 @@ class Choice(Coroutine[Any]):
 
 
 async def select_async(*cases: Selectable, timeout: Optional[float] = None) -> Selected:
-    """`select` for coroutines, among channels: (channel, value) to send, or a Channel to receive from. For other waits there
-    is `timeout`. One that is cancelled loses no value."""
+    """`select` for coroutines: (channel, value) to send, a Channel to receive from, or a goroutine to have ended. Another wait
+    can be such a goroutine, `gomax.go(timer.recv)`, and there is `timeout`. One that is cancelled loses no value."""
     if "trio" in modules:
         await _loops.checkpoint()
     ready, numbers = _cases(cases)
     for channel, _, _ in ready:
         if not isinstance(channel, Channel):
-            raise TypeError("a case of select_async is a Channel, (channel, value) or None")
+            raise TypeError("a case of select_async is a Channel, (channel, value), a goroutine or None")
     selecting = Selecting()
     entries: List[Tuple[Channel[Any], int, Choice]] = []
     limit = nanoseconds(timeout)
