@@ -1,6 +1,6 @@
 //! The descriptors of all goroutines: where they are made, found by a handle, and kept while they are free.
 //!
-//! What must hold: a descriptor is never freed, and what lies below `allg_len` is complete.
+//! Invariants: a descriptor is never freed, and every descriptor below `allg_len` is complete.
 
 #[cfg(any(loom, shuttle))]
 use crate::ds::leak::leaked;
@@ -10,7 +10,7 @@ use crate::gmp::sched::Sched;
 use crate::sync::{Ordering, step};
 use std::mem::ManuallyDrop;
 
-// A model makes few Gs, and pays for each of a chunk.
+// (A model makes few Gs, and each of a chunk costs it time.)
 pub(super) const G_CHUNK_BITS: u32 = if cfg!(any(loom, shuttle)) { 3 } else { 10 };
 
 pub(super) const G_CHUNK: usize = 1 << G_CHUNK_BITS;
@@ -28,7 +28,7 @@ pub struct AllgInner {
     /// Where the next descriptor is made, in a chunk that has room for it.
     next: *mut G,
     next_cold: *mut Cold,
-    /// `next` begins a chunk of which nothing is used.
+    /// `next` begins a chunk of which no descriptor is used.
     grown: bool,
     directories: usize,
 }
@@ -48,7 +48,7 @@ impl AllgInner {
 // SAFETY: the pointers are into chunks, which are never freed.
 unsafe impl Send for AllgInner {}
 
-/// The room for arguments that travel with a G. It is of the G's own, and no memory before it is used.
+/// The room for the arguments that travel with a G. It belongs to the G, and occupies no memory before it is used.
 #[inline(always)]
 pub fn copied(gp: GRef) -> *mut Copied {
     const AT: usize = match (size_of::<G>() * G_CHUNK, size_of::<Cold>() * G_CHUNK) {
@@ -62,15 +62,15 @@ pub fn copied(gp: GRef) -> *mut Copied {
     unsafe { gp.as_ptr().sub(n).byte_add(AT).cast::<Copied>().add(n) }
 }
 
-/// Memory for a chunk of descriptors. Goes back to the system if it is not used.
+/// Memory for a chunk of descriptors. Its drop returns it to the system, unless it is used.
 struct Chunk {
     memory: *mut u8,
-    /// For the first chunk of a directory, if it is that.
+    /// The directory, if this is the first chunk of one.
     directory: Option<&'static GDir>,
 }
 
 impl Chunk {
-    /// Its layout, and where the cold halves lie. Behind them is the room for arguments ([`copied`]).
+    /// Its layout, and the offset of the cold halves. Behind them is the room for arguments ([`copied`]).
     fn layout() -> Option<(std::alloc::Layout, usize)> {
         let hot = std::alloc::Layout::array::<G>(G_CHUNK).ok()?;
         let (halves, cold_at) = hot.extend(std::alloc::Layout::array::<Cold>(G_CHUNK).ok()?).ok()?;
@@ -78,7 +78,7 @@ impl Chunk {
         Some((all, cold_at))
     }
 
-    /// For descriptors from `index` on.
+    /// A chunk for the descriptors from `index` on.
     #[cold]
     fn new(index: u32) -> Option<Chunk> {
         if u64::from(index) + G_CHUNK as u64 > INDEX_MASK {
@@ -86,19 +86,19 @@ impl Chunk {
         }
         let (layout, cold_at) = Chunk::layout()?;
         let directory = match (index >> G_CHUNK_BITS).is_multiple_of(1 << G_DIR_BITS) {
-            // In place: a table of 8 KiB would pass over the spawner's stack, which may be small.
+            // In place: a table of 8 KiB as a value would pass over the spawner's stack, which may be small.
             // SAFETY: zeros are null pointers.
             true => Some(unsafe { try_leak_zeroed()? }),
             false => None,
         };
-        // Zeros that the system gives: of all but the hot half only what is used becomes memory.
+        // Zeros from the system: except for the hot half, only pages that are used become memory.
         #[cfg(not(any(loom, shuttle)))]
-        // (The maker may hold the lock of the one timer or scope whose G this will be: sys/held.rs.)
+        // (The maker may hold the lock of the timer or scope for which it makes this G: sys/held.rs.)
         let memory = crate::sys::held::except(|| {
             let memory = crate::sys::mem::reserve(layout.size()).ok()?;
-            // Who has many wants more: one call instead of a fault for each page.
+            // Past the first chunks, populate ahead: one call instead of a page fault for each page.
             if index as usize >= 4 * G_CHUNK {
-                // SAFETY: our fresh mapping.
+                // SAFETY: the fresh mapping made above.
                 unsafe { crate::sys::mem::populate(memory, cold_at) };
             }
             Some(memory)
@@ -106,13 +106,13 @@ impl Chunk {
         #[cfg(any(loom, shuttle))]
         let memory = {
             let _ = cold_at;
-            // SAFETY: the layout is not empty; nobody uses a G after the end of an execution.
+            // SAFETY: the layout is not empty; no thread uses a G after the end of an execution.
             unsafe { std::alloc::alloc(layout) }
         };
         Some(Chunk { memory, directory })
     }
 
-    /// It is used for good: where its two halves begin.
+    /// Puts the chunk to use for good; returns the beginnings of its two halves.
     fn take(self) -> (*mut G, *mut Cold) {
         let memory = ManuallyDrop::new(self).memory;
         let (layout, cold_at) = Chunk::layout().expect("it was made");
@@ -128,8 +128,8 @@ impl Chunk {
 impl Drop for Chunk {
     fn drop(&mut self) {
         let Some((layout, _)) = Chunk::layout() else { return };
-        // SAFETY: ours, made with this layout, and never used. (A directory made in vain stays: 8 KiB at the worst,
-        // once in a million descriptors.)
+        // SAFETY: this chunk's memory, made with this layout and never used. (A directory made in vain stays: 8 KiB at
+        // worst, once in a million descriptors.)
         unsafe {
             #[cfg(not(any(loom, shuttle)))]
             crate::sys::held::except(|| crate::sys::mem::release(self.memory, layout.size()));
@@ -147,7 +147,7 @@ impl Sched {
         got
     }
 
-    /// Up to `n` free descriptors, at least one unless there is no memory.
+    /// Gets up to `n` free descriptors, and at least one unless there is no memory.
     pub fn galloc_batch(&self, n: usize, mut each: impl FnMut(GRef)) -> bool {
         let mut chunk = None;
         loop {
@@ -172,7 +172,7 @@ impl Sched {
             }
             let index = self.allg_len.load(Ordering::Relaxed);
             drop(inner);
-            // The system is asked without the lock, which all need that spawn; another thread may do so at the same
+            // Calls the system without the lock, which every spawner needs; another thread may do the same at the same
             // time.
             match Chunk::new(index) {
                 Some(new) => chunk = Some(new),
@@ -213,8 +213,8 @@ impl Sched {
         self.allg_lock.lock().free.append(list);
     }
 
-    /// Makes a chunk the place of the next descriptors. It comes back if another thread was first, or there are
-    /// descriptors enough.
+    /// Makes a chunk the place of the next descriptors. Returns it if another thread was first, or if there are enough
+    /// descriptors.
     #[cold]
     fn allg_grow(&self, inner: &mut AllgInner, mut chunk: Chunk) -> Option<Chunk> {
         let index = self.allg_len.load(Ordering::Relaxed);
@@ -252,13 +252,13 @@ impl Sched {
         }
     }
 
-    /// The G that a handle names; None if it is stale or was never given out.
+    /// The G that a handle names; None if the handle is stale or was never returned.
     pub fn g_of(&self, handle: u64) -> Option<GRef> {
         let gp = self.g_at((handle & INDEX_MASK) as u32)?;
         gp.handle_is(handle).then_some(gp)
     }
 
-    /// Every descriptor ever made. Statuses are only stable in a stopped world.
+    /// Every descriptor ever made. Statuses are stable only in a stopped world.
     pub fn every_g(&self) -> impl Iterator<Item = GRef> + '_ {
         (0..self.allg_len.load(Ordering::Acquire)).filter_map(|i| self.g_at(i))
     }
@@ -267,12 +267,12 @@ impl Sched {
         u64::from(self.allg_len.load(Ordering::Relaxed))
     }
 
-    /// A block of ids for people.
+    /// Reserves a block of ids for reports.
     pub fn goids(&self, n: u64) -> u64 {
         self.goid.fetch_add(n, Ordering::Relaxed)
     }
 
-    /// Gives out no number below `first`. Before any is given out.
+    /// Reserves all numbers below `first`. Called before any is used.
     pub fn begin_goids_at(&self, first: u64) {
         self.goid.fetch_max(first, Ordering::Relaxed);
     }

@@ -7,19 +7,19 @@ use crate::gmp::sched::Sched;
 use crate::gmp::timers::{NEVER, Shown};
 use crate::sync::{AtomicPtr, Ordering, step};
 
-/// All Ps ever made; those from gomaxprocs on are Dead and kept, because an M in a syscall may still look at one.
+/// All Ps ever made. Those from gomaxprocs on are Dead, and are kept because an M in a syscall may still look at one.
 ///
-/// Tables only grow, and older ones are kept, so that a reader without a P needs no lock (Go takes allpLock): what it
-/// sees at worst is a Dead P, or a table that ends early. Growth itself is under `allp_lock`.
+/// Tables only grow, and older tables are kept, so a reader without a P needs no lock (Go takes allpLock). At worst it
+/// sees a Dead P, or a table that ends early. A table grows under `allp_lock`.
 pub struct AllP {
     pub(super) ps: Box<[AtomicPtr<P>]>,
-    /// Which Ps are idle, so that a search need not touch thousands of empty queues. Changed under `sched.lock`; for
-    /// who holds it a bit that is set is right, also while the P is frozen (wake.rs). One that is not says nothing: a
-    /// larger table begins empty.
+    /// Which Ps are idle, so that a search need not touch thousands of empty queues. Changed under `sched.lock`. For
+    /// the holder of that lock a set bit is exact, also while the P is frozen (wake.rs). A clear bit proves nothing: a
+    /// grown table starts empty.
     pub idle: Mask,
 }
 
-/// Entries of the first table of Ps. (A model pays for each, and wants to see the table grow.)
+/// Entries of the first table of Ps. (Each costs a model time, and models want to see the table grow.)
 const FIRST_ALLP: usize = if cfg!(any(loom, shuttle)) { 1 } else { 8 };
 
 impl AllP {
@@ -29,7 +29,7 @@ impl AllP {
 }
 
 impl Sched {
-    /// The table as it is now. Before the first resize there is none.
+    /// The current table. None before the first resize.
     #[inline]
     pub fn allp(&self) -> Option<&'static AllP> {
         // SAFETY: tables are never freed. Acquire: pairs with the Release in `grow_allp`.
@@ -41,7 +41,7 @@ impl Sched {
         self.gomaxprocs.load(Ordering::Acquire) as u32
     }
 
-    /// P number `i`, if it was ever made.
+    /// The P with the number `i`, if it was ever made.
     #[inline]
     pub fn p_at(&self, i: u32) -> Option<PRef> {
         step();
@@ -55,8 +55,8 @@ impl Sched {
         (0..self.procs()).filter_map(|i| self.p_at(i))
     }
 
-    /// Of the Ps below gomaxprocs those that may have timers: of all that have, if who arms one and who asks do as
-    /// wake.rs says.
+    /// The Ps below gomaxprocs that may have timers. It contains every P that has one, if the thread that arms and the
+    /// thread that asks do as wake.rs says.
     pub fn timed_ps(&self) -> impl Iterator<Item = PRef> + Clone + '_ {
         let n = self.procs();
         (0..n)
@@ -67,13 +67,13 @@ impl Sched {
             .filter_map(|i| self.p_at(i))
     }
 
-    /// When the next timer fires, without a lock.
+    /// The time at which the next timer fires, without a lock.
     pub fn next_timer(&self) -> i64 {
         self.timed_ps().map(|p| p.timers.first()).min().unwrap_or(NEVER)
     }
 
-    /// The Ps below gomaxprocs but for idle ones, of which some may be there too. For who holds `sched.lock`;
-    /// without it one that was idle a moment ago may be left out.
+    /// The Ps below gomaxprocs except idle ones; a few idle ones may be among them. For the holder of `sched.lock`;
+    /// without the lock a P that was idle a moment ago may be missing.
     pub fn busy_ps(&self) -> impl Iterator<Item = PRef> + Clone + '_ {
         let n = self.procs();
         self.allp().into_iter().flat_map(move |t| t.idle.iter_clear(n)).filter_map(|i| self.p_at(i))
@@ -84,7 +84,7 @@ impl Sched {
         (0..self.allp().map_or(0, |t| t.capacity() as u32)).map_while(|i| self.p_at(i))
     }
 
-    /// Makes sure that Ps `0..n` exist. New ones are Dead. False if there is no memory; nothing is changed then, but
+    /// Makes sure that the Ps `0..n` exist. New Ps are Dead. False if there is no memory; then nothing changes, except
     /// for Ps beyond gomaxprocs.
     #[must_use]
     pub fn grow_allp(&self, n: u32) -> bool {
@@ -100,10 +100,11 @@ impl Sched {
                 let p = old.and_then(|t| t.ps.get(i)).map_or(std::ptr::null_mut(), |p| p.load(Ordering::Relaxed));
                 ps.push(AtomicPtr::new(p));
             }
-            // Empty: Ps come and go meanwhile, and to look at an idle one costs less than to pass over a busy one.
+            // It starts empty: Ps go idle and busy meanwhile, and looking at an idle P costs less than passing over a
+            // busy one.
             let Some(idle) = Mask::new(capacity) else { return false };
             let Some(table) = try_leak(AllP { ps: ps.into_boxed_slice(), idle }) else { return false };
-            // Release: pairs with the Acquire in `allp`. The old table stays for those who read it.
+            // Release: pairs with the Acquire in `allp`. The old table stays for its readers.
             self.allp.store(std::ptr::from_ref(table).cast_mut(), Ordering::Release);
         }
         let table = self.allp().expect("just stored");

@@ -1,11 +1,11 @@
-//! What a runtime is started with, and what the layers above lend to it.
+//! The settings that a runtime starts with, and the functions that the layers above pass down to it.
 
 use crate::gmp::m::MRef;
 use crate::gmp::sched::Sched;
 use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnPtr, OwnUsize};
 use std::ffi::c_void;
 
-/// What a runtime is started with. Written while it is down.
+/// The settings that a runtime starts with. Written while it is down.
 pub struct Config {
     pub stack_size: OwnUsize,
     pub g0_stack_size: OwnUsize,
@@ -13,7 +13,7 @@ pub struct Config {
     pub max_threads: OwnI32,
     /// All threads are made at the start, and none later.
     pub sealed: OwnBool,
-    /// What the host wants to be told, null for nothing: `on_preempt(arg, g)`, `on_thread_start(arg)`, `on_thread_end(arg)`.
+    /// The host's callbacks, null if there is none: `on_preempt(arg, g)`, `on_thread_start(arg)`, `on_thread_end(arg)`.
     pub on_preempt: OwnPtr<c_void>,
     pub on_thread_start: OwnPtr<c_void>,
     pub on_thread_end: OwnPtr<c_void>,
@@ -21,7 +21,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Whether no further worker may be made, beside `n` of them.
+    /// Whether no further worker may be made if there are `n` already.
     pub fn no_more_threads(&self, n: i32) -> bool {
         n >= self.max_threads.get() || self.sealed.get()
     }
@@ -43,15 +43,15 @@ impl Default for Config {
     }
 }
 
-/// What the layers above lend to the protocols: how a thread is made, and how something is told.
+/// The functions that the layers above pass down: how a thread is made, and how reports are made.
 #[derive(Clone, Copy)]
 pub struct Hooks {
-    /// Makes the thread of a worker M; an errno if there is none to be had.
+    /// Makes the thread of a worker M; an errno if that is not possible.
     pub start_thread: unsafe fn(m: MRef) -> Result<(), i32>,
-    /// Where a G begins.
+    /// The first function of a G.
     pub g_entry: unsafe extern "C" fn(usize) -> !,
-    /// Tells the host about something (deadlock, a stop that timed out).
+    /// Reports an event to the host (a deadlock, a stop that timed out).
     pub report: fn(&Sched, &str),
-    /// A broken invariant: tells what there is to tell, and aborts.
+    /// For a broken invariant: reports the state, and aborts.
     pub fatal: fn(&Sched, &str) -> !,
 }

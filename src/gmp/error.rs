@@ -1,10 +1,10 @@
-//! What can go wrong for a caller, below the C names for it.
+//! The errors that a caller may get; capi gives them their C names.
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Error {
     /// The operation does not match the caller's state.
     Perm,
-    /// It would have to wait.
+    /// The call would have to wait.
     Again,
     NoMemory,
     Busy,
@@ -12,7 +12,7 @@ pub enum Error {
     Deadlock,
     TimedOut,
     Canceled,
-    /// The handle's G is no more, or never was.
+    /// The handle's G has ended, or never existed.
     Stale,
     ShutDown,
     /// A channel is closed.

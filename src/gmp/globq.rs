@@ -5,13 +5,13 @@ use crate::gmp::sched::Sched;
 use crate::sync::Ordering;
 use crate::sync::widen::widen;
 
-/// The global run queue: first in, first out. Those that are locked to their Ms stand in a list of their own, since a P
-/// without a thread looks for them alone.
+/// The global run queue: first in, first out. Gs that are locked to their Ms stand in a list of their own, because a P
+/// without a thread looks only for them.
 #[derive(Default)]
 pub(super) struct GlobalQ {
     free: GList,
     locked: GList,
-    /// How many were ever put into `free`, and taken out of it. A locked one keeps how many came before it.
+    /// How many Gs were ever put into `free`, and taken out of it. A locked G notes how many came before it.
     put: u64,
     taken: u64,
 }
@@ -31,7 +31,7 @@ impl GlobalQ {
         }
     }
 
-    /// Locked ones count from the first of these so far.
+    /// In `locked`, each G's turn counts from the first of `free`; here it becomes a turn of the whole queue.
     fn put_all(&mut self, free: &mut GList, locked: &mut GList) {
         while let Some(gp) = locked.pop_front() {
             gp.globq_turn.set(self.put + gp.globq_turn.get());
@@ -41,7 +41,7 @@ impl GlobalQ {
         self.free.append(free);
     }
 
-    /// Whether it is a locked one's turn.
+    /// Whether the next G in order is a locked one.
     fn locked_is_next(&self) -> bool {
         self.locked.first().is_some_and(|gp| gp.globq_turn.get() <= self.taken)
     }
@@ -74,7 +74,7 @@ impl Sched {
 
     /// Puts all of these behind the others.
     pub fn globrunqput_all(&self, gs: &mut GList) {
-        // They are told apart before the lock is taken: there may be many.
+        // Separated before the lock is taken: there may be many.
         let (mut free, mut locked) = (GList::new(), GList::new());
         while let Some(gp) = gs.pop_front() {
             if gp.lockedm.is_null() {
@@ -90,7 +90,7 @@ impl Sched {
         self.globq_len.store(q.len() as u32, Ordering::Release);
     }
 
-    /// The oldest, for a comparison.
+    /// The oldest G, for a comparison.
     pub fn globrunq_head(&self) -> Option<GRef> {
         if self.globq_len() == 0 {
             return None;
@@ -98,7 +98,7 @@ impl Sched {
         self.globq.lock().head()
     }
 
-    /// Takes up to `n`, the oldest first.
+    /// Takes up to `n` Gs, the oldest first.
     pub fn globrunqget(&self, n: usize, mut each: impl FnMut(GRef)) {
         if self.globq_len() == 0 {
             return;
@@ -111,7 +111,7 @@ impl Sched {
         self.globq_len.store(q.len() as u32, Ordering::Release);
     }
 
-    /// Takes the oldest one that is locked to its M.
+    /// Takes the oldest G that is locked to its M.
     pub fn globrunqget_locked(&self) -> Option<GRef> {
         let mut q = self.globq.lock();
         let gp = q.get_locked();
@@ -119,7 +119,7 @@ impl Sched {
         gp
     }
 
-    /// Whether one is there that is locked to its M.
+    /// Whether a G is there that is locked to its M.
     pub fn globrunq_has_locked(&self) -> bool {
         !self.globq.lock().locked.is_empty()
     }
@@ -141,7 +141,7 @@ mod tests {
         crate::ds::rng::seeds(8).for_each(|seed| {
             let rng = crate::ds::rng::Rng::new(seed);
             let all: Vec<GRef> = (0..200).map(GRef::for_test).collect();
-            // Any address will do: what is locked is all that the queue asks.
+            // Any address serves: the queue only asks whether a G is locked.
             all.iter().step_by(3).for_each(|gp| gp.lockedm.set(std::ptr::dangling_mut()));
             let (mut q, mut model) = (GlobalQ::default(), VecDeque::new());
             let mut out = all.clone();

@@ -5,19 +5,19 @@ use crate::gmp::p::MAX_KEYS;
 use crate::sync::own::OwnU32;
 use crate::sync::{Lock, Rank};
 
-/// The keys of G-local or P-local values. A key is a place and a generation: how many keys had the place before. So a
-/// deleted key is never mistaken for its successor, and a value that was set under it is never found under another. A
-/// place whose generations are used up is retired.
+/// The keys of G-local or P-local values. A key is a place and a generation: the number of keys that had the place
+/// before. So a deleted key is never mistaken for its successor, and a value that was set under one key is never found
+/// under another. A place whose generations are used up is retired.
 pub struct Keys {
     /// Generation * 2, + 1 while in use. Written under the lock, read by all threads.
     words: [OwnU32; MAX_KEYS],
     destructors: Line<Lock<[Option<Destructor>; MAX_KEYS]>>,
 }
 
-/// What is called with a value when its G ends.
+/// The function that is called with a value when its G ends.
 pub type Destructor = extern "C" fn(*mut std::ffi::c_void);
 
-/// A place has so many keys in its life: a key has 24 bits for the generation.
+/// The number of keys that a place has in its life: a key has 24 bits for the generation.
 const KEY_GENERATIONS: u32 = 1 << 24;
 
 impl Keys {
@@ -45,7 +45,7 @@ impl Keys {
         Some((word >> 1 << 8 | (at as u32 + 1), at))
     }
 
-    /// False for a number that is not a key in use.
+    /// Deletes a key. False for a number that is not a key in use.
     pub fn delete(&self, key: u32) -> bool {
         let _destructors = self.destructors.lock();
         let Some(at) = self.place(key) else { return false };

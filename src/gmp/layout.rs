@@ -1,5 +1,5 @@
-//! Where things lie, for who reads the memory of a process from outside: `packaging/gomax-gdb.py`, by way of
-//! [`crate::rt::gdb`]. The script names the words in this order.
+//! The layout of the library's objects, for a reader of a process's memory from outside: `packaging/gomax-gdb.py`, by
+//! way of [`crate::rt::gdb`]. The script names the words in this order.
 
 use super::g::{Cold, G};
 use super::m::M;

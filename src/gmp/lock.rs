@@ -1,4 +1,4 @@
-//! `sched.lock`, and what it guards.
+//! `sched.lock`, and the lists and counts that it guards.
 
 use crate::gmp::m::M;
 use crate::gmp::p::P;
@@ -6,26 +6,26 @@ use crate::sync::{Guard, Lock, Rank, Sleeper};
 use std::mem::ManuallyDrop;
 use std::ptr::null_mut;
 
-/// The idle lists and what else `sched.lock` guards.
+/// The idle lists, and the other fields that `sched.lock` guards.
 pub struct SchedInner {
     /// Idle Ms, last in first out.
     pub midle: *mut M,
     pub nmidle: i32,
     /// Idle Ps, last in first out.
     pub pidle: *mut P,
-    /// Threads of workers, made or about to be made.
+    /// Threads of workers that exist or are about to be made.
     pub nm: i32,
     /// A stop of the world is under way or in force.
     pub stopping: bool,
-    /// The template thread fires timers, without a P: what they ready may be in no queue yet.
+    /// The template thread fires timers, without a P: Gs that they ready may be in no queue yet.
     pub firing: bool,
     /// Ps that have not stopped yet.
     pub stopwait: i32,
     /// gomaxprocs after the next start of the world; 0 keeps it.
     pub newprocs: i32,
-    /// Ps for which the template thread is to make a thread: to run Gs, and to search (wake.rs, N1).
+    /// Ps for which the template thread is to make a thread: one to run Gs, and one to search (wake.rs, N1).
     pub newm: [*mut P; 2],
-    /// Worker Ms without a thread, to be used again.
+    /// Worker Ms without a thread, for reuse.
     pub mfree: *mut M,
 }
 
@@ -33,7 +33,7 @@ pub struct SchedInner {
 unsafe impl Send for SchedInner {}
 
 impl SchedInner {
-    /// Whether no thread is to be made.
+    /// Whether there is no request for a thread.
     pub fn no_newm(&self) -> bool {
         self.newm.iter().all(|p| p.is_null())
     }
@@ -66,16 +66,16 @@ impl SchedLock {
     }
 }
 
-/// Proof that `sched.lock` is held. What is to be woken because of what happened under it is woken when it is open: all
-/// need this lock, and a wake-up takes as long as a hundred of its holds.
+/// Proof that `sched.lock` is held. Sleepers that are to be woken because of a change under it are woken after it is
+/// open: every thread needs this lock, and a wake-up takes as long as a hundred of its holds (docs/measurements.md).
 pub struct SchedLocked<'a> {
     guard: ManuallyDrop<Guard<'a, SchedInner>>,
     sleepers: [Sleeper; 2],
 }
 
 impl SchedLocked<'_> {
-    /// The sleeper of a note that was set is woken when the lock is open. (One hold wakes the watchdog and one other at
-    /// most.)
+    /// Has the sleeper of a note that was set woken when the lock is open. (One hold wakes at most the watchdog and one
+    /// other thread.)
     #[inline]
     pub fn wake_after(&mut self, sleeper: Sleeper) {
         if sleeper.is_some() {
@@ -106,7 +106,7 @@ impl std::ops::DerefMut for SchedLocked<'_> {
 impl Drop for SchedLocked<'_> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: the guard is dropped here and nowhere else.
+        // SAFETY: only this drops the guard.
         unsafe { ManuallyDrop::drop(&mut self.guard) };
         if self.sleepers.iter().any(Sleeper::is_some) {
             wake_all(std::mem::replace(&mut self.sleepers, [const { Sleeper::NONE }; 2]));

@@ -1,12 +1,13 @@
 //! The nouns: G, M, P and the scheduler that holds them together.
 //!
-//! * A [`g::G`] is a stackful task. Its memory is never given back while the process lives, so a [`g::GRef`] may always
-//!   be read; who may write which field is said at the field.
-//! * An [`m::M`] is a thread: one that the library made, or one of the host's that came in (an extra M).
-//! * A [`p::P`] is the right to run Gs. Whoever holds its [`p::OwnedP`] owns it; there is one at most.
+//! * A [`g::G`] is a stackful task. Its memory is never freed while the process lives, so a [`g::GRef`] may always be
+//!   read; the comment at each field says which thread may write it.
+//! * An [`m::M`] is a thread: one that the library made, or one of the host's that has entered the library (an extra
+//!   M).
+//! * A [`p::P`] is the right to run Gs. The holder of its [`p::OwnedP`] owns it; there is at most one.
 //! * [`sched::Sched`] is the rest: idle lists, the global queue, counts.
 //!
-//! Who holds a P shows in the status of its word ([`p::PWord`]): see there for the picture.
+//! The status in a P's word ([`p::PWord`]) says which thread owns the P: see there for the picture.
 
 pub mod allg;
 pub mod allp;

@@ -1,9 +1,9 @@
 //! Sched: everything that is neither a G, an M nor a P.
 //!
-//! One instance stands for one runtime. It is an argument of every protocol, never a static, so a model can have as
-//! many as it likes.
+//! One instance stands for one runtime. It is an argument of every protocol, never a static, so a model can have
+//! several.
 //!
-//! I1: Gs, Ms and Ps are made here and never freed; a reference to one may be kept for ever. (They are reused.)
+//! I1: Gs, Ms and Ps are made by a Sched and never freed; a reference to one stays valid forever. (They are reused.)
 
 use crate::ds::leak::try_leak;
 use crate::ds::line::Line;
@@ -25,24 +25,24 @@ use crate::sync::{
 use std::ffi::c_void;
 use std::sync::atomic::AtomicU64 as StdAtomicU64;
 
-/// Counts that are not per P.
+/// The counts that are not per P.
 #[derive(Default)]
 pub struct SchedStats {
     pub wakes: StdAtomicU64,
     pub handoffs: StdAtomicU64,
     pub retakes: StdAtomicU64,
     pub preempts: StdAtomicU64,
-    /// These four: owner: who holds worldsema.
+    /// These four: owner: the holder of worldsema.
     pub stops: OwnU64,
     pub stop_ns_total: OwnU64,
     pub stop_ns_max: OwnU64,
     pub barriers: OwnU64,
-    /// Spawned and ended where there was no P to count at.
+    /// Gs that were spawned, and that ended, where there was no P to count at.
     pub spawned: AtomicU64,
     pub ended: AtomicU64,
 }
 
-/// The ragged barrier: its own count and note (Go's #10618).
+/// The ragged barrier, with its own count and note (Go's issue 10618).
 pub struct Barrier {
     /// Ps that have not run the function yet.
     pub wait: AtomicI32,
@@ -52,38 +52,38 @@ pub struct Barrier {
     pub arg: OwnPtr<c_void>,
 }
 
-/// See the module.
+/// The scheduler: see the module.
 ///
-/// What is in a [`Line`] is written while Gs run, some of it in every idle and wake. The other fields are written at
-/// most when the runtime begins or ends, a thread is made, or Ps or tables change: every ready, yield and end reads
+/// The fields in a [`Line`] are written while Gs run, some of them in every idle and wake. The other fields are written
+/// at most when the runtime begins or ends, a thread is made, or Ps or tables change: every ready, yield and end reads
 /// some of them.
 pub struct Sched {
     pub cfg: Config,
     pub hooks: Hooks,
-    /// What `gmx_safepoint` polls: see [`P`].
+    /// The word that `gmx_safepoint` polls: see [`P`].
     pub poll: &'static std::sync::atomic::AtomicU32,
     pub lock: Line<SchedLock>,
     /// Length of the idle list of Ps. Written under `sched.lock`; read in the idle dance (wake.rs).
     pub npidle: Line<AtomicU32>,
-    /// Ms that look for work. See wake.rs.
+    /// The number of Ms that look for work. See wake.rs.
     pub nmspinning: Line<AtomicU32>,
     pub gomaxprocs: AtomicI32,
     pub(super) globq: Line<Lock<GlobalQ>>,
     pub(super) globq_len: Line<AtomicU32>,
     /// The head of the global queue has waited for two slices: see rescue.rs.
     pub globq_late: AtomicBool,
-    /// Whether Gs are told that they are asked: the host polls their words, or has a function for it. Never taken back.
+    /// Whether Gs are told that they are asked: the host polls their words, or has a function for it. Never reset.
     pub tells: AtomicBool,
     pub(super) allp: AtomicPtr<AllP>,
     pub(super) allp_lock: Lock<i32>,
     pub(super) allg: Box<[std::sync::atomic::AtomicPtr<GDir>]>,
     pub(super) allg_lock: Line<Lock<AllgInner>>,
-    /// Descriptors ever made. Changed under `allg_lock`.
+    /// The number of descriptors ever made. Changed under `allg_lock`.
     pub(super) allg_len: std::sync::atomic::AtomicU32,
     pub(super) goid: Line<StdAtomicU64>,
     pub(super) allm: AtomicPtr<M>,
     allm_lock: Lock<u32>,
-    /// Who waits for which address.
+    /// The wait table: the waiters of each address.
     pub sems: crate::gmp::semtable::SemTable,
     /// Spare extra Ms.
     pub extram: Line<Lock<*mut M>>,
@@ -91,11 +91,12 @@ pub struct Sched {
     /// Gs for which there was no memory for a stack.
     pub stackwait: Line<Lock<GList>>,
     pub stackwait_len: AtomicU32,
-    /// How often what lies unused was looked at: protocol/tidy.rs.
+    /// How often unused memory was looked at: protocol/tidy.rs.
     pub tidy: StdAtomicU64,
     /// Something may go back to the system later. Written by the tidier, and by sysmon when it wakes from a deep sleep.
     pub untidy: std::sync::atomic::AtomicBool,
-    /// Taken by everybody who stops the world or wants every P: 1 is free. A semaphore, so Gs park on it.
+    /// Every stopper of the world, and every caller that wants all Ps, takes it: 1 is free. A semaphore, so Gs park on
+    /// it.
     pub worldsema: Line<AtomicU32>,
     pub stopnote: Line<Note>,
     pub barrier: Line<Barrier>,
@@ -104,18 +105,19 @@ pub struct Sched {
     pub sysmon_deep: Line<AtomicBool>,
     /// The M of sysmon.
     pub sysmon: OwnPtr<M>,
-    /// A thread could not be made: sysmon has it tried again.
+    /// A thread could not be made: sysmon has the template thread try again.
     pub thread_wanted: AtomicBool,
-    /// The template thread's sleep, and what it is asked for beside threads: `sched::template::Errand`.
+    /// The template thread's sleep, and its tasks besides making threads: `sched::template::Errand`.
     pub template_note: Line<Note>,
     pub errands: Line<AtomicU32>,
-    /// When the template thread wants to look again whether all wait for good. Written by it, and by sysmon that asks.
+    /// When the template thread wants to look again whether all threads wait for good. Written by it, and by sysmon,
+    /// which asks.
     pub look_when: std::sync::atomic::AtomicI64,
     /// The signals that workers block while they run Gs: those that the main thread blocked when the runtime began.
     pub signals: OwnU64,
-    /// The runtime is ending, or down: nothing new may begin. Set under `sched.lock` in a stopped world.
+    /// The runtime is ending, or down: no G may begin any more. Set under `sched.lock` in a stopped world.
     pub closing: AtomicBool,
-    /// It has been decided: threads leave.
+    /// The end is decided: threads leave.
     pub exiting: AtomicBool,
     /// The idle M that sleeps until the next timer, and until when. See wake.rs.
     pub keeper: Line<AtomicPtr<M>>,
@@ -123,7 +125,7 @@ pub struct Sched {
     /// gomaxprocs follows the machine.
     pub procs_follow: OwnBool,
     pub procs_default: OwnI32,
-    /// A clock that costs nothing to read: sysmon moves it, and whoever reads the real one.
+    /// A clock that costs nothing to read: sysmon advances it, and so does each thread that reads the real clock.
     pub coarse: Line<OwnI64>,
     pub started: OwnI64,
     pub stats: Line<SchedStats>,
@@ -132,20 +134,20 @@ pub struct Sched {
     pub scheddetail: OwnBool,
     /// Workers that sleep without a P for their locked G. See protocol/quiet.rs.
     pub nmlocked: Line<AtomicI32>,
-    /// Workers whose threads need nothing more of the system before they run Gs, since the runtime began.
+    /// Workers that have obtained everything from the system that they need to run Gs, since the runtime began.
     pub seated: AtomicI32,
-    /// Why no thread could be made when one was last wanted: an errno, or 0 for `max_threads`.
+    /// The reason why the last thread that was wanted could not be made: an errno, or 0 for `max_threads`.
     pub thread_errno: OwnI32,
-    /// How many threads wait for the last G or for a deadlock.
+    /// The number of threads that wait for the last G or for a deadlock.
     pub watchers: AtomicU32,
     pub watch: Line<Event>,
     pub gkeys: Keys,
     pub pkeys: Keys,
-    /// What the host holds by handles: block/objects.rs. Made at the first use.
+    /// The objects that the host holds by handles: block/objects.rs. Made at the first use.
     pub objects: AtomicPtr<c_void>,
 }
 
-// SAFETY: what is not Sync by itself are raw pointers inside of locks, to things that are never freed.
+// SAFETY: the fields that are not Sync by themselves are raw pointers inside locks, to objects that are never freed.
 unsafe impl Sync for Sched {}
 // SAFETY: as above.
 unsafe impl Send for Sched {}
@@ -156,7 +158,7 @@ fn wait_table_seed() -> u64 {
 }
 
 impl Sched {
-    /// A runtime without Ps; none if there is no memory.
+    /// A runtime without Ps; None if there is no memory.
     pub fn new(
         hooks: Hooks,
         stacks: StackPool,
@@ -233,9 +235,9 @@ impl Sched {
         Some(s)
     }
 
-    /// Gs that live, exactly so while nothing runs.
+    /// The number of live Gs; exact while no thread runs.
     pub fn num_g(&self) -> i64 {
-        // All ends first: an end that is counted has its beginning before it, so the result is never too low.
+        // Sums the ends first: the beginning of an end that is counted came before it, so the result is never too low.
         let mut ended = self.stats.ended.load(Ordering::Acquire);
         for p in self.every_p() {
             ended = ended.wrapping_add(p.stats.ended.get());
@@ -273,14 +275,14 @@ impl Sched {
         })
     }
 
-    /// Whether something that the caller has just counted may not begin any more.
+    /// Whether the caller must not begin what it has just counted.
     pub fn is_closing(&self) -> bool {
-        // EXIT: pairs with the fence in `close`: one of us sees what the other wrote.
+        // EXIT: pairs with the fence in `close`: at least one of the two sees what the other wrote.
         fence(Ordering::SeqCst);
         self.closing.load(Ordering::SeqCst)
     }
 
-    /// Ends all beginnings, if nothing is there: no G, nothing queued. The world is stopped.
+    /// Forbids further beginnings, if there is no G and the queue is empty. The world is stopped.
     pub fn close(&self) -> bool {
         if self.num_g() != 0 {
             return false;
@@ -294,7 +296,7 @@ impl Sched {
         over
     }
 
-    /// Tells those who wait for an end (the last G, a deadlock) to look again.
+    /// Tells the threads that wait for an end (of the last G, or by a deadlock) to look again.
     #[inline]
     pub fn tell_watchers(&self) {
         if self.watchers.load(Ordering::SeqCst) != 0 {
@@ -302,17 +304,17 @@ impl Sched {
         }
     }
 
-    /// As [`Sched::tell_watchers`], but those that sleep sleep on: the caller holds a lock, and tells later.
+    /// As [`Sched::tell_watchers`], but does not wake sleeping threads: the caller holds a lock, and tells them later.
     pub fn count_for_watchers(&self) {
         if self.watchers.load(Ordering::SeqCst) != 0 {
             self.watch.count();
         }
-        // Pairs with the fence of V5 in rt/main_g.rs: whoever sees what the caller does next sees the count.
+        // Pairs with the fence of V5 in rt/main_g.rs: a thread that sees the caller's next step sees the count.
         fence(Ordering::SeqCst);
     }
 
-    /// The stack size for a new G that was asked for. Where all stacks are made at the start they have one size, which does for a
-    /// smaller one.
+    /// The stack size for a new G that asks for `asked` bytes. If all stacks were made at the start, they have one
+    /// size, which serves a G that asks for a smaller one.
     pub fn stack_size_for(&self, asked: u32) -> u32 {
         if self.cfg.sealed.get() && asked as usize <= self.cfg.stack_size.get() { 0 } else { asked }
     }
@@ -321,7 +323,7 @@ impl Sched {
         self.stacks.free(s);
     }
 
-    /// The cheap clock; at most one round of sysmon behind.
+    /// The cheap clock; at most one round of sysmon late.
     #[inline(always)]
     pub fn coarse_now(&self) -> i64 {
         self.coarse.get()

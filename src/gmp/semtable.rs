@@ -1,46 +1,47 @@
-//! The wait table: who waits for which address.
+//! The wait table: the waiters of each address.
 //!
-//! 251 roots, chosen by address, each a treap of addresses, each address a list of waiters. So a lookup costs the
-//! logarithm of the number of addresses that collide, and nothing grows with the number of waiters for one address
-//! (Go's
-//! #17953). The nodes are the wait records in the Gs: nothing is allocated.
+//! The table has 251 roots, chosen by address. Each root is a treap of addresses, and each address has a list of
+//! waiters. So a lookup costs the logarithm of the number of addresses that collide, and does not grow with the number
+//! of waiters of one address (Go's issue 17953). The nodes are the wait records in the Gs, so nothing is allocated.
 //!
-//! A peer of the host may choose which addresses are waited for, and in which order. So the priorities in the treaps
-//! come from a seed that the peer does not know: otherwise it could choose an order that makes a tree a list.
+//! A remote peer of the host's program may be able to choose which addresses Gs wait at, and in which order. If it knew
+//! the priorities in the treaps, it could choose an order that turns a tree into a list. So the priorities come from a
+//! seed that the peer does not know.
 
 use crate::ds::rng::Rng;
 use crate::gmp::g::{GRef, Sudog};
 use crate::sync::{AtomicU32, Lock, Ordering, Rank, step};
 use std::ptr::null_mut;
 
-/// A prime, so that strides in addresses spread. (A model pays for each.)
+/// A prime, so that strides in addresses spread. (Each root costs a model time.)
 const ROOTS: usize = if cfg!(any(loom, shuttle)) { 2 } else { 251 };
 
-/// See the module.
+/// The wait table: see the module.
 pub struct SemTable(Box<[Root; ROOTS]>);
 
-/// One root. On a cache line of its own.
+/// One root, on its own cache line.
 #[repr(align(128))]
 pub struct Root {
     pub queue: Lock<Queue>,
-    /// How many wait here, for the waker that need not look. Written under the lock only. See block/waitq.rs.
+    /// How many Gs wait here or are about to, for a waker that need not take the lock. Written under the lock only. See
+    /// block/waitq.rs.
     pub nwait: AtomicU32,
 }
 
 impl Root {
-    /// Whether somebody may wait here.
+    /// Whether a G may wait here.
     #[inline(always)]
     pub fn anybody(&self) -> bool {
         self.nwait.load(Ordering::SeqCst) != 0
     }
 
-    /// For who holds the lock.
+    /// The caller holds the lock.
     pub fn less_waiting(&self, n: u32) {
         self.nwait.store(self.nwait.load(Ordering::Relaxed) - n, Ordering::Relaxed);
     }
 }
 
-/// What a root's lock guards.
+/// The part of a root that its lock guards.
 pub struct Queue {
     tree: *mut Sudog,
     priorities: Rng,
@@ -71,15 +72,15 @@ impl SemTable {
     }
 }
 
-/// Where a record hangs in a tree.
+/// A place in a tree that points to a record.
 type Link = *mut *mut Sudog;
 
 /// The record that `at` names.
 ///
 /// # Safety
-/// It is in the queue, whose lock is held.
+/// The record is in the queue, whose lock the caller holds.
 unsafe fn sudog(at: *mut Sudog) -> &'static Sudog {
-    // SAFETY: records are in Gs, which are never freed, and the rest by the caller.
+    // SAFETY: records are in Gs, which are never freed; the rest is the caller's promise.
     unsafe { &*at }
 }
 
@@ -88,7 +89,7 @@ fn ptr(s: &Sudog) -> *mut Sudog {
 }
 
 impl Queue {
-    /// Where the head of an address hangs, or would.
+    /// The link that points to the head of an address, or would.
     fn find(&mut self, addr: u64) -> Link {
         let mut at: Link = &mut self.tree;
         // SAFETY: links point to the tree's root or into records of the queue, which this lock guards.
@@ -106,7 +107,7 @@ impl Queue {
         at
     }
 
-    /// Adds a waiter, last or (one that was woken in vain) first.
+    /// Adds a waiter: last, or first if it was woken in vain.
     pub fn push(&mut self, gp: GRef, addr: u64, first: bool) {
         let s = &gp.sudog;
         debug_assert!(s.addr.get() == 0);
@@ -135,7 +136,7 @@ impl Queue {
         }
     }
 
-    /// Takes the first waiter for an address; and whether there are more.
+    /// Takes the first waiter of an address; also returns whether there are more.
     pub fn pop(&mut self, addr: u64) -> Option<(GRef, bool)> {
         let at = self.find(addr);
         // SAFETY: as in `find`.
@@ -150,14 +151,14 @@ impl Queue {
         }
     }
 
-    /// The first waiter for an address.
+    /// The first waiter of an address.
     pub fn peek(&mut self, addr: u64) -> Option<GRef> {
         let at = self.find(addr);
         // SAFETY: as in `find`.
         unsafe { if (*at).is_null() { None } else { GRef::from_ptr(sudog(*at).gp.get()) } }
     }
 
-    /// How many wait for an address: a walk over them.
+    /// The number of waiters of an address: walks over them.
     pub fn count(&mut self, addr: u64) -> usize {
         let at = self.find(addr);
         // SAFETY: as in `find`.
@@ -166,7 +167,7 @@ impl Queue {
         std::iter::successors(head, |s| unsafe { s.next.get().as_ref() }).inspect(|_| step()).count()
     }
 
-    /// Takes one waiter, wherever it stands.
+    /// Takes one waiter out, at any position of the list.
     pub fn remove(&mut self, gp: GRef) {
         let s = &gp.sudog;
         let at = self.find(s.addr.get());
@@ -175,7 +176,7 @@ impl Queue {
     }
 
     /// # Safety
-    /// `at` is where the head of the address of `s` hangs, and `s` is in the queue.
+    /// `at` is the link to the head of the address of `s`, and `s` is in the queue.
     unsafe fn remove_at(&mut self, at: Link, s: &Sudog) {
         let (prev, next) = (s.prev.get(), s.next.get());
         // SAFETY: as in `find`, and the caller's promise.
@@ -203,7 +204,7 @@ impl Queue {
     }
 
     /// # Safety
-    /// `at` is where `old` hangs; `new` is not in the tree.
+    /// `at` is the link to `old`; `new` is not in the tree.
     unsafe fn replace_head(&mut self, at: Link, old: *mut Sudog, new: *mut Sudog) {
         // SAFETY: the caller's promise.
         unsafe {
@@ -230,10 +231,10 @@ impl Queue {
     }
 }
 
-/// Parts a tree into the addresses below `addr` and those above.
+/// Splits a tree into the addresses below `addr` and those above.
 ///
 /// # Safety
-/// The links are to be overwritten.
+/// The caller overwrites the links.
 unsafe fn split(mut tree: *mut Sudog, addr: u64, mut below: Link, mut above: Link) {
     // SAFETY: the caller's promise; nodes are records of the queue.
     unsafe {
@@ -254,7 +255,7 @@ unsafe fn split(mut tree: *mut Sudog, addr: u64, mut below: Link, mut above: Lin
     }
 }
 
-/// Joins two trees of which all addresses of the first are below those of the second.
+/// Joins two trees; all addresses of the first are below those of the second.
 fn merge(mut below: *mut Sudog, mut above: *mut Sudog) -> *mut Sudog {
     let mut tree = null_mut();
     let mut at: Link = &mut tree;
@@ -294,7 +295,8 @@ mod tests {
         1 + depth(s.left.get()).max(depth(s.right.get()))
     }
 
-    /// The depth of the tree when so many addresses come in the order of the priorities that `assumed` gives.
+    /// The depth of the tree after so many addresses have come, in the order of the priorities that the seed `assumed`
+    /// gives.
     fn depth_of_chosen_order(assumed: u64, seed: u64) -> usize {
         const N: u32 = 2000;
         let gs = gs(N);

@@ -1,7 +1,7 @@
-//! A report from a thread of its own: for the template thread, which others wait for, and which must therefore not wait
-//! for the host's function.
+//! Reports from a separate thread. Other threads wait for the template thread, so it must not wait for the host's
+//! report function.
 //!
-//! The thread lives for one report, and there is one at a time. If no thread can be made the template thread tells it
+//! The thread lives for one report, and there is one at a time. If no thread can be made, the template thread reports
 //! itself: then nothing moves anyway, and a report that may hold it up is better than none.
 
 use crate::gmp::sched::Sched;
@@ -9,7 +9,7 @@ use crate::sys;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Makes the text and tells it.
+/// Makes the text and reports it.
 pub type Report = fn(&Sched);
 
 /// A report is on its way.
@@ -30,7 +30,8 @@ pub fn tell(sched: &Sched, report: Report) -> bool {
 }
 
 extern "C" fn start(report: *mut c_void) -> *mut c_void {
-    // No one joins it: an end of the runtime must not wait for the host's function. What it reads is never freed.
+    // No thread joins it: an end of the runtime must not wait for the host's function. The memory that it reads is
+    // never freed.
     sys::detach_self();
     // SAFETY: `tell` passes a Report.
     let report = unsafe { std::mem::transmute::<*mut c_void, Report>(report) };
@@ -41,7 +42,7 @@ extern "C" fn start(report: *mut c_void) -> *mut c_void {
     std::ptr::null_mut()
 }
 
-/// A child of fork has no such thread.
+/// In a child of fork, which has no such thread.
 pub fn forget() {
     BUSY.store(false, Ordering::Relaxed);
 }

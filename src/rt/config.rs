@@ -1,4 +1,4 @@
-//! What the runtime is started with: the caller's options, then the environment, then defaults.
+//! The settings that the runtime starts with: the caller's options, then the environment, then defaults.
 //!
 //! This is the only file of the library that reads the environment (`tests/sources.rs`). It does so once for each start
 //! of the runtime, before the first thread. In a process that has more rights than its starter (set-user-ID and the
@@ -14,10 +14,10 @@ use std::ffi::{CStr, c_void};
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-/// Where reports go: the host's function, or stderr.
+/// The function that receives reports: the host's. Without it reports go to stderr.
 pub type Report = extern "C" fn(arg: *mut c_void, text: *const std::ffi::c_char, len: usize);
 
-/// Zero everywhere is the default.
+/// The caller's options. Zero everywhere is the default.
 #[derive(Clone, Copy, Default)]
 pub struct Options {
     pub maxprocs: i32,
@@ -27,12 +27,12 @@ pub struct Options {
     pub max_threads: i32,
     pub report: Option<Report>,
     pub report_arg: usize,
-    /// The signals of faults are left alone.
+    /// The library installs no handler for the signals of faults.
     pub no_sigsegv: bool,
     pub no_membarrier: bool,
-    /// No file is opened.
+    /// The library opens no file.
     pub no_files: bool,
-    /// All threads and all memory for goroutines are made at the start: for this many goroutines. 0: as they are needed.
+    /// All threads and all memory are made at the start, for this many goroutines. 0: when they are needed.
     pub all_at_start: usize,
     /// Whether goroutines may run on stacks without a guard.
     pub guards: Guards,
@@ -40,7 +40,7 @@ pub struct Options {
     pub no_stack_dump: bool,
     /// Dumps and reports contain addresses.
     pub addresses: bool,
-    /// Functions of the host, and their argument: addresses, 0 for none.
+    /// Functions of the host, and their argument: addresses, 0 if there is none.
     pub on_preempt: usize,
     pub on_thread_start: usize,
     pub on_thread_end: usize,
@@ -69,8 +69,8 @@ const DEFAULT_STACK: usize = 256 << 10;
 const DEFAULT_SLICE: i64 = 10_000_000;
 const DEFAULT_THREADS: i32 = 10_000;
 
-/// `GMX_MAXPROCS` may ask for this many Ps for each CPU. The starter of a process may decide how fast it is, but not
-/// how much memory it takes; the program itself may ask for more.
+/// `GMX_MAXPROCS` may ask for at most this many Ps for each CPU. The user that starts a process may decide how fast it
+/// is, but not how much memory it takes; the program itself may ask for more.
 const ENV_PROCS_PER_CPU: i32 = 16;
 
 fn or<T: Default + PartialEq>(v: T, default: T) -> T {
@@ -99,7 +99,7 @@ impl Options {
         super::report::show_addresses(self.addresses || env.debug.addresses);
     }
 
-    /// What is wanted of stacks.
+    /// The rules for stacks.
     pub fn rules(&self) -> Rules {
         let guard_required = match self.guards {
             Guards::ByRights => crate::sys::has_more_rights(),
@@ -135,9 +135,9 @@ pub fn report_to() -> Option<(Report, *mut c_void)> {
     Some((f, REPORT_ARG.load(Ordering::Relaxed)))
 }
 
-// ---- GMXDEBUG --------------------------------------------------------------------------------------------------------
+// ---- GMXDEBUG ------------------------------------------------------------------------------------------------------
 
-/// What `GMXDEBUG` asks for: `name=value` with commas between.
+/// The settings of `GMXDEBUG`: `name=value`, separated by commas.
 #[derive(Clone, Copy)]
 pub struct Debug {
     help: bool,
@@ -172,11 +172,11 @@ struct Setting {
     value: Value,
     /// For `GMXDEBUG=help`, below 90 letters.
     what: &'static str,
-    /// Puts the value into its field: the number, or 0 and 1, or the index of the word.
+    /// Puts the value into its field. The value is the number, or 0 or 1, or the index of the word.
     set: fn(&mut Debug, u64),
 }
 
-/// Which values a setting takes.
+/// The values that a setting takes.
 enum Value {
     /// No value at all.
     Bare,
@@ -281,7 +281,7 @@ fn number(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// The settings in a text, and to `wrong` each part that is none.
+/// The settings in a text. Passes each part that is not a valid setting to `wrong`.
 fn settings(text: &[u8], mut wrong: impl FnMut(&[u8])) -> Debug {
     let mut debug = Debug::DEFAULT;
     for part in text.split(|&b| b == b',').map(<[u8]>::trim_ascii).filter(|part| !part.is_empty()) {
@@ -298,9 +298,9 @@ fn settings(text: &[u8], mut wrong: impl FnMut(&[u8])) -> Debug {
     debug
 }
 
-// ---- the environment -------------------------------------------------------------------------------------------------
+// ---- the environment -----------------------------------------------------------------------------------------------
 
-/// What the environment says.
+/// The settings in the environment.
 pub struct Environment {
     gmxdebug: Variable,
     gmx_maxprocs: Variable,
@@ -320,7 +320,7 @@ impl MaxProcs {
         match number(text.trim_ascii()) {
             _ if text.trim_ascii().is_empty() => MaxProcs::Unset,
             None | Some(0) => MaxProcs::Wrong,
-            // What no `i32` holds is above every cap too.
+            // A number that no `i32` holds is above every cap too.
             Some(n) => MaxProcs::Asked(i32::try_from(n).unwrap_or(i32::MAX)),
         }
     }
@@ -333,8 +333,9 @@ impl Environment {
         Environment { debug: settings(gmxdebug.bytes(), |_| {}), maxprocs, gmxdebug, gmx_maxprocs }
     }
 
-    /// What the user should know about the variables: a line for each in which something was not understood, and the
-    /// list that `GMXDEBUG=help` asks for. Empty if all is well. `procs`: the number of Ps that the start came to.
+    /// The remarks for the user about the variables: a line for each variable with a part that was not understood, and
+    /// the list that `GMXDEBUG=help` asks for. Empty if there is nothing to say. `procs`: the number of Ps after the
+    /// start.
     pub fn remark(&self, out: &mut Text, options: &Options, procs: i32) -> fmt::Result {
         self.remark_on_debug(out)?;
         if options.maxprocs <= 0 {
@@ -347,7 +348,7 @@ impl Environment {
         if self.debug.help {
             out.write_str("libgomax: GMXDEBUG=NAME=VALUE,... knows\n")?;
             for setting in SETTINGS {
-                // Padding of a `Display` is its own affair, so the name is padded by hand.
+                // (Padding is up to each `Display`, so the name is padded by hand.)
                 let mut name = Text::new();
                 write!(name, "{setting}")?;
                 let room = 24usize.saturating_sub(name.as_bytes().len());
@@ -397,7 +398,7 @@ impl Environment {
     }
 }
 
-/// A variable of the environment, copied, without memory of its own.
+/// A variable of the environment, copied without an allocation.
 struct Variable {
     room: [u8; 512],
     len: usize,
@@ -418,8 +419,8 @@ impl Variable {
         if found.is_null() {
             return variable;
         }
-        // SAFETY: it is terminated, and stays while the environment is not changed; a host that changes it beside other
-        // threads breaks the rules of the C library.
+        // SAFETY: it is terminated, and stays while the environment is not changed; a host that changes it while other
+        // threads run breaks the rules of the C library.
         let found = unsafe { CStr::from_ptr(found) }.to_bytes();
         match variable.room.get_mut(..found.len()) {
             Some(room) => {
@@ -455,7 +456,7 @@ mod tests {
         }
     }
 
-    /// Every kind of value: what it takes is set, what it does not take is told.
+    /// Every kind of value: the values that it takes are set, and the others are reported.
     #[test]
     fn what_is_not_understood_is_told_and_changes_nothing() {
         for setting in SETTINGS {

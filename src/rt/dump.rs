@@ -1,4 +1,4 @@
-//! What is inside: schedtrace lines, the dump, the numbers.
+//! The state of the runtime as text: schedtrace lines, the dump, the counts.
 
 use super::report::{self, Text, status_text};
 use crate::block::spawn;
@@ -46,7 +46,7 @@ fn schedtrace_text(sched: &Sched, now: i64, out: &mut Text) -> fmt::Result {
     writeln!(out, " stopwait={}", i32::from(stopping))?;
     places(sched, out)?;
     for gp in report::live_gs(sched) {
-        // Everything runs: a reason of the host's may be gone by now, so only the library's own are shown.
+        // The world runs: a reason of the host's may be gone by now, so only the library's own are shown.
         let reason = report::own_reason(gp);
         write!(out, "  G{}: status={}({})", gp.goid.get(), gp.status() as u8, reason.unwrap_or(""))?;
         writeln!(out, " m={} lockedm={}", m_id(gp.m.get()), m_id(gp.lockedm.get()))?;
@@ -54,7 +54,7 @@ fn schedtrace_text(sched: &Sched, now: i64, out: &mut Text) -> fmt::Result {
     Ok(())
 }
 
-/// A number, or Go's word for none.
+/// A number, or Go's `nil` if there is none.
 struct Id(Option<u64>);
 
 impl fmt::Display for Id {
@@ -133,7 +133,7 @@ fn heap_dump_text(sched: &Sched, out: &mut Text) -> fmt::Result {
         // SAFETY: the world is stopped.
         if let Some(s) = unsafe { gp.stack() } {
             let (f, arg) = spawn::call_of(gp);
-            // No names: only the loader knows them, and the world stands still.
+            // No names: only the loader knows them, and it must not be asked while the world is stopped.
             if !report::shows_addresses() {
                 let (f, arg) = (report::Place(f as u64), report::Place(arg as u64));
                 writeln!(out, "  stack={} entry={f} arg={arg}", s.hi as usize - s.lo() as usize)?;
@@ -153,12 +153,12 @@ fn heap_dump_text(sched: &Sched, out: &mut Text) -> fmt::Result {
     writeln!(out, "end")
 }
 
-/// How many threads of the host are known.
+/// The number of threads of the host that have an M.
 pub fn live_extra(sched: &Sched) -> i32 {
     sched.every_m().filter(|m| m.kind == Kind::Extra && m.alive.get()).count() as i32
 }
 
-/// Gs by what they do, by a walk over all: exact in a stopped world, a glance otherwise.
+/// The number of Gs by status, by a walk over all: exact in a stopped world, otherwise an approximation.
 #[derive(Default)]
 pub struct GCounts {
     pub running: i64,
@@ -186,7 +186,7 @@ pub fn sum(sched: &Sched, of: impl Fn(&PStats) -> &OwnU64) -> u64 {
     sched.every_p().map(|p| of(&p.stats).get()).fold(0, u64::wrapping_add)
 }
 
-/// Stacks in the caches of the Ps; in a stopped world.
+/// The number of stacks in the caches of the Ps; in a stopped world.
 pub fn stacks_in_ps(sched: &Sched) -> usize {
     sched.every_p().map(|p| P::stacks_kept(&p)).sum()
 }

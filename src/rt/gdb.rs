@@ -1,5 +1,5 @@
-//! What a debugger needs to find Gs, Ms and Ps in a process or a core. It lies in a section of its own, `.gmx.gdb`, so
-//! that `packaging/gomax-gdb.py` finds it in a library without symbols.
+//! A table by which a debugger finds Gs, Ms and Ps in a process or a core. It lies in a section of its own, `.gmx.gdb`,
+//! so that `packaging/gomax-gdb.py` finds it in a library without symbols.
 
 use super::SCHED;
 use crate::gmp::layout::LAYOUT;
@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicPtr;
 
 #[repr(C)]
 struct Table {
-    /// The digit counts changes of what follows.
+    /// The digit counts changes of the fields that follow.
     magic: [u8; 8],
     sched: &'static AtomicPtr<Sched>,
     layout: [usize; LAYOUT.len()],
@@ -18,7 +18,7 @@ struct Table {
 #[unsafe(link_section = ".gmx.gdb")]
 static TABLE: Table = Table { magic: *b"gmxgdb1\0", sched: &SCHED, layout: LAYOUT };
 
-/// Keeps the table in the program: a linker that drops what nobody refers to would drop it.
+/// Keeps the table in the program: a linker that drops unreferenced symbols would drop it.
 pub fn keep() {
     std::hint::black_box(&TABLE.magic);
 }

@@ -1,9 +1,9 @@
-//! `gmx_main`: the main G, and the end that never comes.
+//! `gmx_main`: the main G, and the detection of a deadlock.
 //!
-//! A deadlock is this: every P is idle, every G waits, no timer is armed, and no thread is left that could ready one.
-//! How that is known without a look at every G is the paper of protocol/quiet.rs. Whether there is another thread is
-//! asked of the system: if the process has more threads than the library made and than wait in it without a deadline,
-//! one of them may still call in, and there is no alarm.
+//! In a deadlock every P is idle, every G waits, no timer is armed, and no thread is left that could ready a G. The
+//! paper of protocol/quiet.rs says how the library finds that out without a look at every G. The system tells whether
+//! there is another thread: if the process has more threads than the library made and than wait in the library without
+//! a deadline, such a thread may still call in, and nothing is reported.
 
 use super::report;
 use crate::block::{join, waitq};
@@ -19,7 +19,7 @@ use crate::sync::{AtomicBool, AtomicI32, AtomicU32, Ordering, fence, now};
 use crate::sys;
 use std::ffi::c_void;
 
-/// While unknown threads are there nobody tells when they end: how often to count them.
+/// How often to count the threads while unknown threads exist, whose ends are not reported.
 const COUNT_EVERY: i64 = 250_000_000;
 
 /// Runs `entry` as the main G and waits for its end. The caller is a thread of the host.
@@ -36,10 +36,10 @@ pub fn run(m: MRef, entry: *mut c_void, arg: *mut c_void) -> Result<()> {
     ended
 }
 
-/// Threads in [`run`].
+/// The number of threads in [`run`].
 static WAITING: AtomicU32 = AtomicU32::new(0);
 
-/// Whether a thread waits that will see a deadlock itself.
+/// Whether a thread waits in [`run`], which will see a deadlock itself.
 pub fn waits() -> bool {
     WAITING.load(Ordering::SeqCst) != 0
 }
@@ -73,25 +73,25 @@ fn wait(sched: &Sched, m: MRef, handle: u64) -> Result<()> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Stuck {
     No,
-    /// But for a thread that the library does not know, or that is outside.
+    /// Yes, unless a thread that the library does not know, or one that is outside the library, calls in.
     Perhaps,
-    /// Something has happened meanwhile.
+    /// An event has come meanwhile.
     Changed,
     Yes,
 }
 
-/// V2 to V5 in protocol/quiet.rs, for a caller that has `seen` this at first.
+/// V2 to V5 in protocol/quiet.rs, for a caller that has read `seen` first (V1).
 pub fn stuck(sched: &Sched, seen: u32) -> Stuck {
     let Some(workers) = quiet::still(sched) else { return Stuck::No };
     let mut waiting = 0;
     for m in sched.every_m().filter(|m| m.kind == Kind::Extra && m.alive.get()) {
-        // Another watcher sleeps, if it has seen what the caller has; otherwise it is about to wake.
+        // Another watcher sleeps if it has seen the same value as the caller; otherwise it is about to wake.
         if !m.parked.get() && m.watching.get() != (M::WATCHING | u64::from(seen)) {
             return Stuck::Perhaps;
         }
         waiting += 1;
     }
-    // And the watchdog and the template thread.
+    // The watchdog and the template thread are known too.
     let known = waiting + workers as usize + 2;
     if sys::thread_count().is_none_or(|n| n > known) {
         return Stuck::Perhaps;
@@ -101,11 +101,11 @@ pub fn stuck(sched: &Sched, seen: u32) -> Stuck {
     if sched.watch.now() == seen { Stuck::Yes } else { Stuck::Changed }
 }
 
-// ---- gomaxprocs follows the machine ----------------------------------------------------------------------------------
+// ---- gomaxprocs follows the machine --------------------------------------------------------------------------------
 
-/// The machine has another number of CPUs: a G changes gomaxprocs, since the template thread must not wait for the
-/// world. The G tries once, with little patience: nobody waits for the new number, so a G that does not poll must not
-/// hold up the others for it. It is asked again in a second.
+/// The machine has another number of CPUs: makes a G that changes gomaxprocs, because the template thread must not wait
+/// for the world. The G tries once, with little patience. No caller waits for the new number, so a G that does not poll
+/// must not hold up the others for it. The template thread asks again in a second.
 pub fn spawn_resizer(m: MRef) {
     if RESIZING.swap(true, Ordering::Relaxed) {
         return;
@@ -117,20 +117,20 @@ pub fn spawn_resizer(m: MRef) {
     }
 }
 
-/// A child of fork has no resizer, and no thread that waits.
+/// In a child of fork, which has no resizer, and no thread that waits.
 pub fn forget() {
     WAITING.store(0, Ordering::Relaxed);
     RESIZING.store(false, Ordering::Relaxed);
     TARGET.store(0, Ordering::Relaxed);
 }
 
-/// A resizer G lives. It alone writes the two words below.
+/// A resizer G lives. Only that G writes the two words below.
 static RESIZING: AtomicBool = AtomicBool::new(false);
 /// The number that the last resizer tried to set, and how often in a row it could not.
 static TARGET: AtomicI32 = AtomicI32::new(0);
 static FAILED: AtomicU32 = AtomicU32::new(0);
 
-/// After so many tries in vain, a second apart, the report function is told, once.
+/// After this many failed tries, a second apart, the report function is told, once.
 const TRIES: u32 = 5;
 
 extern "C" fn resize(_: *mut c_void) {
@@ -148,7 +148,7 @@ extern "C" fn resize(_: *mut c_void) {
                     report::resize_put_off(old, n, TRIES, late);
                 }
             }
-            // No memory: the next look is in a second.
+            // No memory: the next try is in a second.
             _ => FAILED.store(0, Ordering::Relaxed),
         }
     }

@@ -72,7 +72,7 @@ impl Drop for Excluded {
     }
 }
 
-// ---- coming in -------------------------------------------------------------------------------------------------------
+// ---- coming in ------------------------------------------------------------------------------------------------------
 
 /// The M of the calling thread, in whatever context it is. Starts the runtime if it is not up, and makes the thread
 /// known if it is not.
@@ -158,7 +158,7 @@ pub fn up() -> Option<&'static Sched> {
     unsafe { SCHED.load(Ordering::Acquire).as_ref() }
 }
 
-// ---- when the library is loaded --------------------------------------------------------------------------------------
+// ---- when the library is loaded -------------------------------------------------------------------------------------
 
 /// A C++ runtime that nothing finds was told of; once for the process.
 static CXX_TOLD: AtomicBool = AtomicBool::new(false);
@@ -190,7 +190,7 @@ fn load() -> bool {
     done
 }
 
-// ---- beginning -------------------------------------------------------------------------------------------------------
+// ---- beginning ------------------------------------------------------------------------------------------------------
 
 /// Starts the runtime. `strict`: it must not be up yet.
 pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
@@ -529,7 +529,7 @@ pub fn machine_procs() -> i32 {
     sys::ncpu::default_procs(template.map_or_else(sys::main_tid, |m| m.tid.get())).max(1)
 }
 
-// ---- end -------------------------------------------------------------------------------------------------------------
+// ---- end ------------------------------------------------------------------------------------------------------------
 
 /// Waits until no G lives, then ends every thread of the library.
 ///
@@ -669,7 +669,7 @@ fn tell_to_leave(sched: &'static Sched) {
     sched.template_note.wakeup();
 }
 
-// ---- fork ------------------------------------------------------------------------------------------------------------
+// ---- fork -----------------------------------------------------------------------------------------------------------
 
 /// The number of the first G that a child of fork makes: after all that its parent gave out. Numbers tell owners of
 /// locks apart, and what was locked when the process forked stands in the child's memory.
@@ -709,7 +709,7 @@ unsafe extern "C" fn forked() {
     IN_LOADER.reopen();
 }
 
-// ---- faults ----------------------------------------------------------------------------------------------------------
+// ---- faults ---------------------------------------------------------------------------------------------------------
 
 /// Names the G in which a fault happened: always if its stack has overflown, else if the process dies of it. In a
 /// signal handler: reads only.

@@ -1,4 +1,4 @@
-//! What the library says on its own: deadlocks, lack of threads and stacks, stops that timed out, broken invariants.
+//! The library's own reports: deadlocks, lack of threads and stacks, stops that timed out, broken invariants.
 
 use super::config;
 use crate::block::{mutex, rwmutex, spawn};
@@ -22,8 +22,8 @@ pub fn shows_addresses() -> bool {
     ADDRESSES.load(Ordering::Relaxed)
 }
 
-/// An address, if it may be told; else a name that only says which are the same: whoever reads reports is not told where
-/// memory lies.
+/// An address, if reports may contain addresses; otherwise a name that only shows which addresses are equal. A reader
+/// of reports must not learn where memory lies.
 pub struct Place(pub u64);
 
 impl fmt::Display for Place {
@@ -36,7 +36,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// A text that grows while there is memory, and says when it stopped.
+/// A text that grows while there is memory, and notes when it stopped growing.
 #[derive(Default)]
 pub struct Text {
     bytes: Vec<u8>,
@@ -50,7 +50,7 @@ impl Text {
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
-    /// Whether everything found room.
+    /// Whether all of the text found room.
     pub fn whole(&self) -> bool {
         !self.full
     }
@@ -69,7 +69,7 @@ impl Write for Text {
 
 pub use crate::ds::escape::Escaped as Words;
 
-/// To the host's function, or to stderr. Waits for neither a reader nor a lock of the library.
+/// Passes a report to the host's function, or to stderr. Waits for neither a reader nor a lock of the library.
 pub fn emit(bytes: &[u8]) {
     match config::report_to() {
         Some((f, arg)) => sys::call::report(f, arg, bytes),
@@ -81,7 +81,7 @@ pub fn tell(_: &Sched, text: &str) {
     emit(text.as_bytes());
 }
 
-/// How long each lock was held at most: debug builds with `GMXDEBUG=locks=1`.
+/// Reports how long each lock was held at most: debug builds with `GMXDEBUG=locks=1`.
 pub fn lock_holds() {
     let mut out = Text::new();
     crate::sync::tell_holds(|words| _ = out.write_fmt(words));
@@ -90,7 +90,7 @@ pub fn lock_holds() {
     }
 }
 
-/// A broken invariant: what is known, then the end. Nothing here waits for a lock or allocates.
+/// For a broken invariant: reports the state and aborts. It waits for no lock and allocates nothing.
 pub fn fatal(sched: &Sched, what: &str) -> ! {
     let mut line = Line::new();
     line.text("libgomax: fatal error: ").text(what).text("\n");
@@ -130,7 +130,7 @@ pub fn g_line(out: &mut Text, gp: GRef) -> fmt::Result {
     writeln!(out)
 }
 
-/// [`g_line`] without its end.
+/// [`g_line`] without its line end.
 fn g_words(out: &mut Text, gp: GRef) -> fmt::Result {
     g_name(out, gp)?;
     let status = gp.status();
@@ -151,7 +151,7 @@ fn g_words(out: &mut Text, gp: GRef) -> fmt::Result {
     Ok(())
 }
 
-/// Gs that live.
+/// The live Gs.
 pub fn live_gs(sched: &Sched) -> impl Iterator<Item = GRef> + '_ {
     sched.every_g().filter(|gp| match gp.status() {
         GStatus::Idle | GStatus::Dead => false,
@@ -161,15 +161,15 @@ pub fn live_gs(sched: &Sched) -> impl Iterator<Item = GRef> + '_ {
     })
 }
 
-/// Most Gs that a report names.
+/// The most Gs that a report names.
 const MOST: usize = 100;
 
-/// `gmx_main` will not end.
+/// Reports that `gmx_main` will not end.
 pub fn deadlock(sched: &Sched) {
     tell_deadlock(sched, "all goroutines are asleep: deadlock");
 }
 
-/// As [`deadlock`], where no thread waits in `gmx_main`: the threads of the host that wait are named with the Gs.
+/// As [`deadlock`], where no thread waits in `gmx_main`: names the waiting threads of the host with the Gs.
 pub fn deadlock_of_threads(sched: &Sched) {
     tell_deadlock(sched, "all goroutines and all threads are asleep: deadlock");
 }
@@ -195,8 +195,8 @@ fn tell_deadlock(sched: &Sched, what: &str) {
     emit(out.as_bytes());
 }
 
-/// As [`g_line`], with what it runs and what it waits for: `goroutine 7 "name" [mutex lock, 1500ms] in work, at
-/// #3f9a1c, held by goroutine 3`. It waits for good.
+/// As [`g_line`], with its function and the object that it waits for: `goroutine 7 "name" [mutex lock, 1500ms] in work,
+/// at #3f9a1c, held by goroutine 3`. For a G that waits for good.
 fn waiter_line(out: &mut Text, sched: &Sched, gp: GRef) -> fmt::Result {
     g_words(out, gp)?;
     let (f, _) = spawn::call_of(gp);
@@ -237,9 +237,9 @@ fn waits_for(out: &mut Text, sched: &Sched, gp: GRef) -> fmt::Result {
         None
     };
     match held_by {
-        // Not read, or it is not held by one.
+        // Not readable, or without an owner.
         None | Some(0) => Ok(()),
-        // A writer whose turn it is.
+        // The waiter is the writer that holds the writers' mutex.
         Some(id) if id == gp.goid.get() => out.write_str(", held by readers"),
         Some(id) if id >> 61 != 0 => out.write_str(", held by a callback of the scheduler"),
         Some(id) => {
@@ -252,12 +252,12 @@ fn waits_for(out: &mut Text, sched: &Sched, gp: GRef) -> fmt::Result {
     }
 }
 
-/// The Gs of known threads that are outside of any call.
+/// The Gs of threads with an M that are outside of any call.
 fn foreign_gs(sched: &Sched) -> impl Iterator<Item = GRef> + '_ {
     sched.every_g().filter(|gp| gp.status() == GStatus::Syscall && gp.has(gflag::FOREIGN))
 }
 
-/// Gs lack threads, and nothing has moved for a while.
+/// Reports that Gs lack threads, and nothing has moved for a while.
 pub fn lack_of_threads(sched: &Sched) {
     let mut out = Text::new();
     let _ = lack_of_threads_text(sched, &mut out);
@@ -286,7 +286,7 @@ fn lack_of_threads_text(sched: &Sched, out: &mut Text) -> fmt::Result {
     Ok(())
 }
 
-/// Gs lack memory for their stacks, and nothing has moved for a while.
+/// Reports that Gs lack memory for their stacks, and nothing has moved for a while.
 pub fn lack_of_stacks(sched: &Sched) {
     let mut out = Text::new();
     let waiting = sched.stackwait_len.load(Ordering::Relaxed).max(1);
@@ -300,13 +300,13 @@ pub fn lack_of_stacks(sched: &Sched) {
     emit(out.as_bytes());
 }
 
-/// The library's own word for what a G waits for, while it may move on.
+/// The library's own reason of a G's wait, for a G that may run meanwhile.
 pub fn own_reason(gp: GRef) -> Option<&'static str> {
     let waits = matches!(gp.status(), GStatus::Waiting | GStatus::Suspended);
     WaitReason::own_text(gp.wait_reason.get()).filter(|_| waits)
 }
 
-/// One line about a G that may move on meanwhile: the host's words for its wait may be gone.
+/// One line about a G that may run meanwhile: the host's text for its wait may be gone.
 fn moving_line(out: &mut Text, gp: GRef) -> fmt::Result {
     g_name(out, gp)?;
     write!(out, " [{}]", own_reason(gp).unwrap_or(gp.status().text()))?;
@@ -316,7 +316,7 @@ fn moving_line(out: &mut Text, gp: GRef) -> fmt::Result {
     writeln!(out)
 }
 
-/// A function: by name, if the loader knows one that begins there, and by its place in the file.
+/// A function: its name, if the loader knows a symbol that begins there, and its place in the file.
 struct Code(*mut std::ffi::c_void);
 
 impl fmt::Display for Code {
@@ -331,7 +331,7 @@ impl fmt::Display for Code {
     }
 }
 
-/// A stop of the world that ran out of time: whose Ps did not come.
+/// Reports a stop of the world that timed out: the Ps that did not stop.
 pub fn stop_timed_out(reason: &[u8], late: impl Iterator<Item = PRef>, n: usize) {
     let mut out = Text::new();
     let _ = writeln!(out, "libgomax: stop-the-world ({}) timed out: {n} Ps did not reach a safe point", Words(reason));
@@ -346,13 +346,13 @@ fn late_line(out: &mut Text, p: PRef) -> fmt::Result {
     write!(out, "  P{}: ", p.id)?;
     // SAFETY: m is null or an M.
     match unsafe { crate::gmp::MRef::from_ptr(p.m()) }.and_then(|m| m.g()) {
-        // The world runs again: only what may be read of a G that runs.
+        // The world runs again: only fields that may be read of a running G.
         Some(gp) => g_name(out, gp).and_then(|()| writeln!(out, " [running]")),
         None => writeln!(out, "between two goroutines"),
     }
 }
 
-/// gomaxprocs does not follow the machine, because a G does not come to a safe point.
+/// Reports that gomaxprocs does not follow the machine, because a G does not come to a safe point.
 pub fn resize_put_off(from: u32, to: i32, tries: u32, late: Option<PRef>) {
     let mut out = Text::new();
     let _ = writeln!(

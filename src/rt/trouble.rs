@@ -1,7 +1,7 @@
-//! What the watchdog has the template thread look at when nothing moves: Gs that lack a thread or a stack, and a
-//! deadlock that no `gmx_main` waits to be told of.
+//! The looks that the watchdog has the template thread take when nothing moves: for Gs that lack a thread or a stack,
+//! and for a deadlock that no `gmx_main` waits to report.
 //!
-//! Each is told once: until something has moved again.
+//! Each is reported once, until something has moved again.
 
 use super::main_g::Stuck;
 use super::{apart, main_g, report};
@@ -11,15 +11,15 @@ use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
 use crate::sync::{Ordering, now};
 
-/// For so long nothing has moved before it is told that a thread or a stack is lacking.
+/// How long nothing must have moved before the lack of a thread or a stack is reported, in ns.
 const PATIENCE: i64 = 1_000_000_000;
-/// A lack that was not seen for so long is over.
+/// A lack that was not seen for this long is over, in ns.
 const FORGOTTEN: i64 = 1_000_000_000;
-/// Between two looks for a deadlock: at first, and at most.
+/// The time between two looks for a deadlock, at first and at most, in ns.
 const LOOK_EVERY: i64 = 1_000_000_000;
 const LOOK_AT_MOST: i64 = 16_000_000_000;
 
-/// What has moved: each turn of a G and each syscall is counted at its P.
+/// The amount of progress: each P counts the turns of Gs and the syscalls.
 fn moves(sched: &Sched) -> u64 {
     sched.every_p().fold(0, |n, p| n.wrapping_add(p.stats.switches.get()).wrapping_add(p.stats.syscalls.get()))
 }
@@ -31,17 +31,18 @@ fn computes(p: PRef) -> bool {
     p.seen_status() == PStatus::Running && m.is_some_and(|m| m.ctx() == Ctx::G)
 }
 
-/// What was seen at the last looks.
+/// The results of the last looks.
 pub struct Trouble {
-    /// Since when nothing has moved while a thread or a stack was lacking, and what `moves` was then. 0: it was not.
+    /// Since when nothing has moved while a thread or a stack was lacking, and `moves` at that time. 0: there was no
+    /// lack.
     since: i64,
     moves: u64,
     /// When the lack was seen last.
     seen: i64,
     told: bool,
-    /// How long until the next look for a deadlock.
+    /// The time until the next look for a deadlock.
     look_again: i64,
-    /// What `moves` was when a deadlock was told last.
+    /// `moves` when a deadlock was last reported.
     deadlock_at: Option<u64>,
 }
 
@@ -52,7 +53,7 @@ impl Default for Trouble {
 }
 
 impl Trouble {
-    /// A look, and when to look again.
+    /// Takes a look; returns when to look again.
     pub fn look(&mut self, sched: &Sched) -> i64 {
         let threads = sched.thread_wanted.load(Ordering::Relaxed);
         if threads || sched.stackwait_len.load(Ordering::Relaxed) != 0 {
@@ -74,7 +75,7 @@ impl Trouble {
 
     fn deadlock(&mut self, sched: &Sched) -> i64 {
         if main_g::waits() {
-            // It looks for itself.
+            // That thread looks itself.
             return NEVER;
         }
         sched.watchers.fetch_add(1, Ordering::SeqCst);
@@ -89,7 +90,7 @@ impl Trouble {
                 }
                 NEVER
             }
-            // A thread that the library does not know tells nothing of its end.
+            // A thread that the library does not know does not report its end.
             Stuck::Perhaps | Stuck::Changed => {
                 let moved = std::mem::replace(&mut self.moves, moves) != moves;
                 self.look_again = if moved { LOOK_EVERY } else { (self.look_again * 2).min(LOOK_AT_MOST) };
