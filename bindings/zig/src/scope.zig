@@ -58,8 +58,8 @@ pub fn Scope(comptime E: type) type {
         }
 
         /// Calls `body(&scope, args...)` in a new scope and leaves that: the body is as one of its Gs, so its errors
-        /// come out by the rules of `wait`, and it is waited for whatever it returns. It returns nothing, or an error
-        /// or nothing.
+        /// come out by the rules of `wait`. It returns nothing, or an error or nothing. Its Gs may end after the body:
+        /// what they refer to must lie outside of the body's frame.
         ///
         ///     fn both(scope: *gomax.Scope(error{Refused}), url: []const u8) !void {
         ///         try scope.go(fetch, .{url});
@@ -80,7 +80,7 @@ pub fn Scope(comptime E: type) type {
             return @errorCast(scope.outcome());
         }
 
-        /// Starts a G. The function returns nothing, or an error or nothing.
+        /// Starts a G. The function returns nothing, or an error or nothing. `error.Stale`: the scope was left.
         pub fn go(scope: *Self, comptime func: anytype, args: boxes.Args(func)) Error!void {
             return scope.start({}, func, args);
         }
