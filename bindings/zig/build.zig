@@ -24,15 +24,18 @@ pub fn build(b: *std.Build) void {
 
     const imports: []const std.Build.Module.Import = &.{.{ .name = "gomax", .module = gomax }};
     const test_step = b.step("test", "Runs the tests");
-    const tests = b.addTest(.{ .root_module = b.createModule(.{
-        .root_source_file = b.path("tests/gomax.zig"),
-        .target = target,
-        .optimize = optimize,
-        .imports = imports,
-    }) });
-    const run_tests = b.addRunArtifact(tests);
-    run_tests.has_side_effects = true; // they are not the same each time: threads, and a seed
-    test_step.dependOn(&run_tests.step);
+    for ([_][]const u8{ "gomax", "malloc" }) |name| {
+        const tests = b.addTest(.{ .name = name, .root_module = b.createModule(.{
+            .root_source_file = b.path(b.fmt("tests/{s}.zig", .{name})),
+            .target = target,
+            .optimize = optimize,
+            .imports = imports,
+        }) });
+        tests.rdynamic = std.mem.eql(u8, name, "malloc"); // its malloc is the library's too
+        const run_tests = b.addRunArtifact(tests);
+        run_tests.has_side_effects = true; // they are not the same each time: threads, and a seed
+        test_step.dependOn(&run_tests.step);
+    }
 
     // Installed, since scripts run them: `meaning` and `wrong` in one process for each of their cases.
     for ([_]struct { []const u8, []const u8, *std.Build.Step }{
