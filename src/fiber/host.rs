@@ -1,32 +1,35 @@
-//! What C and C++ keep per thread and a G has to carry along: `errno`, and the exceptions that C++ is in the middle of
-//! handling. Otherwise a G that parks between a failing call and its look at `errno` reads another G's, and `throw;`
-//! in a catch block that parked rethrows another G's exception.
+//! The values that C and C++ keep per thread, and that must travel with a G: `errno`, and the exceptions that C++ code
+//! is handling. Otherwise a G that parks between a failing call and its read of `errno` reads another G's value; and a
+//! `throw;` in a catch block that has parked rethrows another G's exception.
 //!
-//! What must hold:
+//! Invariants:
 //!
-//! - A [`HostThread`] is used on the thread that made it only. Both addresses are looked up once per thread and not
-//!   once per switch.
-//! - H1: while no G runs on a worker, the exceptions of its thread are none: a G that leaves takes its own with it.
-//! - H2: the exceptions that are stored in a G are none while it runs. So a switch of a G that handles none costs two
+//! - A [`HostThread`] is used only on the thread that made it. Both addresses are looked up once per thread, not once
+//!   per switch.
+//! - H1: while no G runs on a worker, its thread has no exceptions: a leaving G takes its own along.
+//! - H2: while a G runs, its `HostState` holds no exceptions. So a switch of a G that handles none costs two
 //!   comparisons and stores nothing.
-//! - H3: a C++ runtime is known before any code of it runs on a G. Otherwise an exception would stay with a thread, and
-//!   the next G there would rethrow it.
+//! - H3: a C++ runtime is known before any of its code runs on a G. Otherwise an exception would stay with a thread,
+//!   and the next G on that thread would rethrow it.
 //!
-//! H3 is why [`look_for_cxx`] runs when the library is loaded, and loads the system's C++ runtime itself where there is
-//! none yet: a plugin that comes later uses the same one. Later would be too late. A thread may sit in the loader for
-//! as long as it likes (in a constructor, or waiting for a file), so nothing that others wait for may ask the loader
-//! anything; only the thread that loads this library can, since it is in there already.
+//! H3 is the reason that [`look_for_cxx`] runs when the library is loaded, and that it loads the system's C++ runtime
+//! itself if there is none yet: a plugin that comes later uses the same one. Any later moment would be too late. A
+//! thread may stay in the loader for any time (in a constructor, or waiting for a file), so no code that other threads
+//! wait for may call the loader. Only the thread that loads this library may, since it is in the loader already.
 //!
-//! A runtime that was loaded late has its thread-local variables made at the first touch on each thread, by malloc. A worker
-//! does not touch them before code on it has: the C library ends the process if there is no memory, and frees them twice in
-//! a child that is forked just while it takes a stack for a new thread from its cache. Whether code has touched them shows
-//! in the thread's vector of such variables (`vector_slot`).
+//! If the C++ runtime was loaded late, its thread-local variables are made by malloc, when a thread touches them first.
+//! A worker does not touch them before the code on it has done so: the C library ends the process if there is no memory
+//! for them, and frees them twice in a child that is forked just while it takes a stack for a new thread from its
+//! cache. The thread's vector of thread-local blocks shows whether code has touched them (`vector_slot`).
 //!
-//! Rejected: the floating-point control words. They cost 7.7 ns a switch and hardly any program changes them. To look
-//! for a C++ runtime every now and then, by the watchdog: it waits for the loader, and what was thrown in between is
-//! lost. To look at each switch whether an object was loaded: the loader has no count that can be read without its
-//! lock. To be told of each load by a symbol that every object calls when it is loaded (`__gmon_start__`): it works
-//! only where this library is in the global scope, and takes the symbol from programs that are profiled.
+//! Rejected:
+//!
+//! - The floating-point control words: 7.7 ns a switch (docs/measurements.md), and hardly any program changes them.
+//! - The watchdog looks for a C++ runtime now and then: it would wait for the loader, and exceptions thrown before it
+//!   looks are lost.
+//! - Each switch checks whether an object was loaded: the loader has no count that can be read without its lock.
+//! - A symbol that each object calls when it is loaded (`__gmon_start__`): it works only where this library is in the
+//!   global scope, and takes the symbol from programs that are profiled.
 
 use super::sanitize::Fiber;
 use crate::sys;
@@ -60,12 +63,12 @@ const EH_BLOCK: usize = 32;
 
 type GetGlobals = unsafe extern "C" fn() -> *mut EhGlobals;
 
-/// Where this thread keeps them.
+/// The addresses at which a thread keeps these values.
 pub struct HostThread {
     errno: *mut c_int,
-    /// Those of [`NOWHERE`] where there is no C++ runtime, or none that code on this thread has touched.
+    /// [`NOWHERE`] if there is no C++ runtime, or if no code on this thread has touched it.
     eh: Cell<*mut EhGlobals>,
-    /// [`VECTOR_AT`], while they are still to be looked up once code has touched them; then 0.
+    /// [`VECTOR_AT`], until code has touched the runtime and `eh` is looked up; then 0.
     untouched_at: Cell<usize>,
     /// Its own stack.
     pub fiber: Fiber,
@@ -78,7 +81,7 @@ unsafe impl Sync for Nowhere {}
 static NOWHERE: Nowhere = Nowhere(EhGlobals::NONE);
 
 impl HostThread {
-    /// Of no thread yet; to be replaced before a switch.
+    /// A thread's place before its thread exists. It is replaced before the first switch.
     #[expect(clippy::declare_interior_mutable_const, reason = "each use is a thread's own")]
     pub const NONE: HostThread = HostThread {
         errno: ptr::null_mut(),
@@ -87,10 +90,9 @@ impl HostThread {
         fiber: Fiber::NONE,
     };
 
-    /// Whether there is memory for [`HostThread::of_this_thread`]. The first look at what a C++ runtime keeps for a
-    /// thread may make it, where the runtime was loaded late, and the C library ends the process if there is no memory
-    /// for that. So memory of that size is taken and freed before: the C library keeps it for the next request of this
-    /// thread.
+    /// Whether there is memory for [`HostThread::of_this_thread`]. If the C++ runtime was loaded late, the first read
+    /// of its variables on a thread makes them, and the C library ends the process if there is no memory for that. So
+    /// memory of that size is taken and freed first: the C library keeps it for the next request of this thread.
     pub fn has_room() -> bool {
         if FOUND.load(Ordering::Relaxed).is_null() || VECTOR_AT.load(Ordering::Relaxed) != 0 {
             return true;
@@ -106,7 +108,7 @@ impl HostThread {
         }
     }
 
-    /// The places of the calling worker. Behind [`HostThread::has_room`].
+    /// The addresses of the calling worker. To be called after [`HostThread::has_room`].
     pub fn of_this_thread() -> Self {
         let t = HostThread::of_a_host_thread();
         t.untouched_at.set(VECTOR_AT.load(Ordering::Relaxed));
@@ -116,7 +118,7 @@ impl HostThread {
         t
     }
 
-    /// Those of a thread of the host: it runs no G but its own, so its exceptions stay where they are.
+    /// The addresses of a thread of the host. It runs only its own G, so its exceptions stay where they are.
     pub fn of_a_host_thread() -> Self {
         // SAFETY: gives an address.
         let errno = unsafe { libc::__errno_location() };
@@ -133,7 +135,7 @@ impl HostThread {
         }
     }
 
-    /// Whether this thread's exceptions are none.
+    /// Whether this thread has no exceptions.
     #[inline(always)]
     fn has_none(&self) -> bool {
         let at = self.untouched_at.get();
@@ -148,8 +150,8 @@ impl HostThread {
     }
 }
 
-// What the program may have under these names, as the linker or the loader finds it: null where it has not. A program
-// that is linked statically has no other way to say it.
+// The program's symbols of these names, as the linker or the loader finds them; null if there are none. A statically
+// linked program has no other way to tell.
 global_asm!(
     ".pushsection .data.rel.ro.gmx_host_weak,\"aw\",@progbits",
     ".balign 8",
@@ -174,29 +176,30 @@ unsafe extern "C" {
 static FOUND: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 static LOOKED: AtomicBool = AtomicBool::new(false);
 
-/// Where the C++ runtime's variables stand in a thread's vector of thread-local blocks, in bytes; 0: they are looked up when
-/// a thread begins. Set if the C library keeps that vector as glibc does, which [`find_vector`] has seen.
+/// The offset of the C++ runtime's variables in a thread's vector of thread-local blocks, in bytes. If it is 0, `eh` is
+/// looked up when a thread begins. It is set only if the C library keeps that vector as glibc does, which
+/// [`find_vector`] checks.
 static VECTOR_AT: AtomicUsize = AtomicUsize::new(0);
-/// What stands there for a block that this thread has not touched.
+/// The entry of a block that this thread has not touched.
 const UNALLOCATED: usize = usize::MAX;
 
 /// A word of the calling thread's vector.
 #[inline(always)]
 fn vector_slot(at: usize) -> usize {
-    // SAFETY: `find_vector` has found the vector where `thread_vector` looks; it has entries for all objects that were
+    // SAFETY: `find_vector` has found the vector where `thread_vector` looks. It has entries for all objects that were
     // loaded before the thread began, as the C++ runtime was.
     unsafe { *sys::arch::thread_vector().byte_add(at) }
 }
 
-/// Sets [`VECTOR_AT`] for the C++ runtime `h`, if this thread has not touched it and the vector changes as it should when it
-/// does.
+/// Sets [`VECTOR_AT`] for the C++ runtime `h`, if this thread has not touched it yet and the vector changes as expected
+/// when it does.
 ///
 /// # Safety
 /// `h` is a handle of the loader, `get` the accessor in it.
 unsafe fn find_vector(h: *mut c_void, get: GetGlobals) {
     const TLS_MODID: c_int = 9;
     const TLS_DATA: c_int = 10;
-    // An entry of glibc: the block, and what is to be freed for it.
+    // An entry of glibc: the block, and the pointer to free for it.
     const ENTRY: usize = 2 * size_of::<usize>();
     if !cfg!(target_env = "gnu") {
         return;
@@ -226,8 +229,8 @@ fn get_globals() -> Option<GetGlobals> {
     unsafe { core::mem::transmute::<*mut c_void, Option<GetGlobals>>(FOUND.load(Ordering::Relaxed)) }
 }
 
-/// Looks for the C++ runtime of this process, and loads one where there is none and `may_load` (H3); once. By the
-/// thread that loads this library.
+/// Looks for the C++ runtime of this process, and loads one if there is none and `may_load` (H3). Works once. To be
+/// called by the thread that loads this library.
 pub fn look_for_cxx(may_load: bool) {
     if LOOKED.swap(true, Ordering::Relaxed) {
         return;
@@ -246,7 +249,7 @@ fn find_or_load(may_load: bool) -> *mut c_void {
     const GNU: &CStr = c"libstdc++.so.6";
     let _errno = sys::KeepErrno::new();
     let load = if may_load { [(GNU, 0)].as_slice() } else { &[] };
-    // A host without C++ that loads plugins (Python) keeps their runtime out of the global scope.
+    // A host without C++ that loads plugins (Python) keeps their C++ runtime out of the global scope.
     let there = [(GNU, libc::RTLD_NOLOAD), (c"libc++abi.so.1", libc::RTLD_NOLOAD)];
     // SAFETY: lookups by constant names. A handle is kept, so that the function stays mapped.
     unsafe {
@@ -267,9 +270,9 @@ fn find_or_load(may_load: bool) -> *mut c_void {
     }
 }
 
-/// Looks for an object that holds a C++ runtime which cannot be found, so that its exceptions stay with threads, and
-/// writes its name, as [`sys::elf::importer`] does. Such a runtime was linked into its object with its names hidden; it
-/// shows by what it asks of the unwinder, as no other language does.
+/// Looks for an object with a C++ runtime that cannot be found, so that its exceptions stay with threads. Writes its
+/// name, as [`sys::elf::importer`] does. Such a runtime was linked into its object with hidden names. The object gives
+/// itself away by a function of the unwinder that no other language uses.
 pub fn hidden_cxx(name: &mut [u8]) -> Option<usize> {
     let shared = |name: &[u8]| {
         let base = name.rsplit(|&b| b == b'/').next().unwrap_or(name);
@@ -278,7 +281,7 @@ pub fn hidden_cxx(name: &mut [u8]) -> Option<usize> {
     sys::elf::importer(c"_Unwind_Resume_or_Rethrow", &shared, FOUND.load(Ordering::Relaxed) as usize, name)
 }
 
-/// A G's own values while it does not run.
+/// A G's own values while the G does not run.
 #[derive(Clone, Copy)]
 pub struct HostState {
     errno: c_int,
@@ -288,10 +291,10 @@ pub struct HostState {
 }
 
 impl HostState {
-    /// What a G starts with.
+    /// The values that a G starts with.
     pub const NEW: HostState = HostState { errno: 0, eh: EhGlobals::NONE, fiber: Fiber::NONE };
 
-    /// Takes the values off the thread.
+    /// Moves the values from the thread into the G.
     ///
     /// # Safety
     /// `t` is of the calling thread.
@@ -306,10 +309,10 @@ impl HostState {
         }
     }
 
-    /// Puts them onto the thread.
+    /// Moves the values from the G to the thread.
     ///
     /// # Safety
-    /// `t` is of the calling thread, and whatever ran there before has saved.
+    /// `t` is of the calling thread, and the G or g0 that ran there before has saved its values.
     #[inline]
     pub unsafe fn restore(&mut self, t: &HostThread) {
         // SAFETY: the addresses are those of this thread. It has a place for exceptions if a G has some.
@@ -324,8 +327,8 @@ impl HostState {
         }
     }
 
-    /// A G ends, maybe in a catch block. What it leaves is nobody's: neither that of the G which begins next on this
-    /// stack, nor of the one that its descriptor serves next (H2).
+    /// A G ends, perhaps in a catch block. Drops the values that it leaves, so that neither the G that begins next on
+    /// this stack nor the next G of its descriptor gets them (H2).
     ///
     /// # Safety
     /// `t` is of the calling thread.
@@ -412,7 +415,7 @@ mod tests {
 
     #[test]
     fn a_runtime_is_there_before_anything_needs_it() {
-        // SAFETY: a library by name; the test has nothing to say where there is none.
+        // SAFETY: a library by name; without it the test checks nothing.
         let there = !unsafe { libc::dlopen(c"libstdc++.so.6".as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL) }.is_null();
         look_for_cxx(true);
         assert_eq!(get_globals().is_some(), there);

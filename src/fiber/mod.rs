@@ -1,7 +1,7 @@
-//! Entering and leaving a stack, the stacks themselves, and what else belongs to a thread in C and has to travel.
+//! The switch between stacks, the stacks themselves, and the rest of a C thread's state that travels with a goroutine.
 //!
-//! What must hold: a stack is owned by one G from [`stack::StackPool::alloc`] to [`stack::StackPool::free`], and freed
-//! only by somebody who runs on another one; between [`HostState::restore`](host::HostState::restore) and
+//! Invariants: one G owns a stack from [`stack::StackPool::alloc`] to [`stack::StackPool::free`], and the thread that
+//! frees it runs on another stack. Between [`HostState::restore`](host::HostState::restore) and
 //! [`HostState::save`](host::HostState::save) a G stays on one thread.
 
 pub mod host;

@@ -1,8 +1,8 @@
-//! A fault in a goroutine says which goroutine it was; then it is the host's, as if the library were not there
-//! (signals.rs).
+//! Reports a fault in a goroutine: the report names the goroutine. After that the fault is the host's, as if the
+//! library were not there (signals.rs).
 //!
-//! A worker has an [`AltStack`], on which the host's handlers run for faults of goroutines: the stack that faulted may
-//! have no room. Threads of the host overflow their own stacks as they did before.
+//! Each worker has an [`AltStack`], on which the host's handlers run for faults of goroutines, because the stack that
+//! faulted may have no room. A thread of the host that overflows its own stack is handled as without the library.
 
 use super::signals::{self, Call};
 use super::text::Line;
@@ -17,14 +17,14 @@ use core::{mem as cmem, ptr};
 pub struct Fault {
     pub signal: c_int,
     pub addr: usize,
-    /// The host has nothing that could handle it.
+    /// The host has no handler for it: the process ends.
     pub dies: bool,
 }
 
-/// What [`Describe`] knows of it.
+/// The answer of [`Describe`].
 #[derive(Clone, Copy, Default)]
 pub struct Seen {
-    /// There is something to tell.
+    /// There is something to report.
     pub told: bool,
     /// It happened on a thread of the library.
     pub ours: bool,
@@ -38,12 +38,12 @@ pub type Emit = fn(&[u8]);
 /// [`Describe`] and [`Emit`] as addresses; null while not installed.
 static DESCRIBE: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 static EMIT: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
-/// A host whose handler returns would fault, and be told, forever.
+/// Set by the first report. A host whose handler returns faults again, and would cause reports forever.
 static TOLD: AtomicBool = AtomicBool::new(false);
 
 crate::sys::arch::signal_entry!(handler);
 
-/// Tells of faults from now on. Installing twice changes `describe` and `emit`.
+/// Reports faults from now on. To install twice changes `describe` and `emit`.
 ///
 /// # Safety
 /// Not while another thread installs or uninstalls. `describe` and `emit` are async-signal-safe, and the library stays
@@ -57,7 +57,7 @@ pub unsafe fn install(describe: Describe, emit: Emit) -> Result<(), i32> {
     unsafe { signals::install() }
 }
 
-/// Tells nothing any more. The host's dispositions come back, where it has not changed them since.
+/// Reports nothing from now on. Restores the host's dispositions, unless the host has changed them since.
 ///
 /// # Safety
 /// As for [`install`].
@@ -67,7 +67,7 @@ pub unsafe fn uninstall() {
     unsafe { signals::uninstall() }
 }
 
-/// What `gmx_arch_signal` calls.
+/// Called by `gmx_arch_signal`.
 extern "C" fn handler(sig: c_int, info: *mut libc::siginfo_t, context: *mut c_void, sp: usize, fp: usize, lr: usize) {
     let call = Call { sig, info, context, entry: Entry { sp, fp, lr } };
     let next = signals::next(&call);
@@ -86,12 +86,12 @@ fn tell(fault: &Fault) -> Seen {
     if describe.is_null() {
         return Seen::default();
     }
-    // SAFETY: stored from these types by `install`.
+    // SAFETY: `install` stored addresses of these types.
     let (describe, emit) = unsafe {
         (cmem::transmute::<*mut (), Describe>(describe), cmem::transmute::<*mut (), Emit>(EMIT.load(Ordering::Relaxed)))
     };
     let mut line = Line::new();
-    // SAFETY: `install`'s caller vouches for it.
+    // SAFETY: the promise of `install`'s caller.
     let seen = unsafe { describe(fault, &mut line) };
     if seen.told && !TOLD.swap(true, Ordering::Relaxed) {
         emit(line.as_bytes());
@@ -107,14 +107,15 @@ pub struct AltStack {
 }
 
 impl AltStack {
-    /// Room for a host's crash handler that symbolises, on top of what the processor's state takes. None if the thread
-    /// has one already, or if there is no address space; overflows then kill without a word.
+    /// Installs a stack with room for a host's crash handler that looks up symbols, plus the processor's state. None if
+    /// the thread has one already, or if there is no address space: then an overflow kills the process without a
+    /// report.
     pub fn install() -> Option<AltStack> {
         let page = sys::page_size();
         // SAFETY: reads the auxiliary vector.
         let frame = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) } as usize;
         let len = (page + (64 << 10) + frame).next_multiple_of(page);
-        // SAFETY: asks for what is there, then registers a mapping of our own whose lowest page is a guard.
+        // SAFETY: asks for the present stack, then registers a mapping of our own whose lowest page is a guard.
         unsafe {
             let mut old: libc::stack_t = cmem::zeroed();
             libc::sigaltstack(ptr::null(), &mut old);
@@ -122,7 +123,7 @@ impl AltStack {
                 return None;
             }
             let base = mem::reserve(len).ok()?;
-            // Without a guard it is still better than none.
+            // A stack without a guard is still better than none.
             let _ = mem::protect(base, page);
             let new = libc::stack_t { ss_sp: base.add(page).cast(), ss_flags: 0, ss_size: len - page };
             if libc::sigaltstack(&new, ptr::null_mut()) != 0 {
@@ -137,11 +138,12 @@ impl AltStack {
 impl Drop for AltStack {
     fn drop(&mut self) {
         if sys::without::is_sealed() {
-            // The system may not be asked. A handler may still run there until the thread has ended, so the mapping stays.
+            // No system call is allowed any more. A handler may still run there until the thread has ended, so the
+            // mapping stays.
             return;
         }
-        // SAFETY: on the thread that installed it, outside the handler; the mapping is ours. If the host put another
-        // one in place meanwhile, that one stays.
+        // SAFETY: on the thread that installed it, outside the handler; the mapping is ours. If the host has set
+        // another stack meanwhile, that one stays.
         unsafe {
             let mut now: libc::stack_t = cmem::zeroed();
             libc::sigaltstack(ptr::null(), &mut now);
@@ -196,7 +198,7 @@ mod tests {
         Sent,
     }
 
-    /// What a child writes, and its wait status.
+    /// The output of a child, and its wait status.
     fn child(fault: By, host: impl FnOnce()) -> (String, i32) {
         let mut fds = [0; 2];
         // SAFETY: room for two; the child leaves by the fault or `_exit`.
@@ -205,7 +207,7 @@ mod tests {
             let pid = libc::fork();
             if pid == 0 {
                 OUT.store(fds[1], Ordering::Relaxed);
-                // Rust's own handler and alternate stack go: the host of this test starts bare.
+                // Remove Rust's own handler and alternate stack: the host of this test has none.
                 let off = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
                 libc::sigaltstack(&off, ptr::null_mut());
                 libc::signal(libc::SIGSEGV, libc::SIG_DFL);
@@ -384,7 +386,7 @@ mod tests {
                 uninstall();
                 libc::sigaction(libc::SIGSEGV, ptr::null(), &mut after);
                 let mut good = ok && before.sa_sigaction == after.sa_sigaction;
-                // Somebody else came after us: theirs stays.
+                // Another handler came after ours: it stays.
                 good &= install(describe, emit).is_ok();
                 set_host(hosts_plain as *const () as usize, 0);
                 uninstall();

@@ -1,13 +1,13 @@
-//! Stacks announced to AddressSanitizer and ThreadSanitizer, under `--cfg gmx_sanitize` (ci/sanitize.sh). Otherwise all
-//! of this is nothing.
+//! Announces stacks to AddressSanitizer and ThreadSanitizer, under `--cfg gmx_sanitize` (ci/sanitize.sh). Otherwise
+//! every function here is empty.
 //!
-//! The sanitizers' runtime comes with the host's program: it is looked for by name, once. A switch is told right before
-//! and right after it; a stack that is used again may still be marked with the frames of a G that ended without
-//! unwinding.
+//! The sanitizers' runtime comes with the host's program, and is looked up once, by name. Each switch is announced
+//! right before and right after it. A stack that is used again may still be marked with the frames of a G that ended
+//! without unwinding, so the marks are removed.
 
 #[cfg(not(gmx_sanitize))]
 mod imp {
-    /// What a sanitizer knows of a stack.
+    /// The stack, as a sanitizer knows it.
     #[derive(Clone, Copy)]
     pub struct Fiber;
 
@@ -60,13 +60,13 @@ mod imp {
     }
 
     fn runtime() -> &'static Runtime {
-        // Not `OnceLock`: std is not instrumented, so ThreadSanitizer would not see what orders it.
+        // Not `OnceLock`: std is not instrumented, so ThreadSanitizer would not see its ordering.
         static FOUND: AtomicPtr<Runtime> = AtomicPtr::new(ptr::null_mut());
         // SAFETY: null, or leaked below.
         if let Some(found) = unsafe { FOUND.load(Ordering::Acquire).as_ref() } {
             return found;
         }
-        // SAFETY: null is None, and what is found under these names has these types (sanitizer/*_interface.h).
+        // SAFETY: null is None, and the functions of these names have these types (sanitizer/*_interface.h).
         let found = Box::leak(Box::new(unsafe {
             Runtime {
                 start: mem::transmute::<*mut c_void, Option<Start>>(find(c"__sanitizer_start_switch_fiber")),
@@ -82,12 +82,12 @@ mod imp {
         found
     }
 
-    /// What a sanitizer knows of a stack.
+    /// The stack, as a sanitizer knows it.
     #[derive(Clone, Copy)]
     pub struct Fiber {
         lo: *mut u8,
         size: usize,
-        /// AddressSanitizer's, while the stack is left.
+        /// AddressSanitizer's own, while the stack is left.
         fake: *mut c_void,
         tsan: *mut c_void,
     }
@@ -113,10 +113,10 @@ mod imp {
             fiber
         }
 
-        /// A stack that a new G begins on.
+        /// Announces a stack on which a new G begins.
         pub fn begin(&mut self, lo: *mut u8, hi: *mut u8) {
             *self = Fiber { lo, size: hi as usize - lo as usize, ..Fiber::NONE };
-            // SAFETY: the stack is the G's; nobody runs on it.
+            // SAFETY: the stack is the G's, and no code runs on it.
             unsafe {
                 if let Some(f) = runtime().unpoison {
                     f(lo.cast(), self.size);
@@ -128,7 +128,7 @@ mod imp {
         /// Right before the switch from this stack to another.
         #[inline(always)]
         pub fn leave_for(&mut self, to: &Fiber) {
-            // SAFETY: as the interface has it; `to` is a stack that begins or was left.
+            // SAFETY: as the interface requires; `to` is a stack that begins or was left.
             unsafe {
                 if let Some(f) = runtime().start {
                     f(&mut self.fake, to.lo.cast(), to.size);
@@ -157,13 +157,13 @@ mod imp {
             if let Some(f) = runtime().destroy
                 && !self.tsan.is_null()
             {
-                // SAFETY: made in `begin`, and nobody switches to it any more.
+                // SAFETY: made in `begin`, and no thread switches to it any more.
                 unsafe { f(self.tsan) };
             }
             if let Some(f) = runtime().unpoison
                 && !self.lo.is_null()
             {
-                // SAFETY: nobody runs on it.
+                // SAFETY: no code runs on it.
                 unsafe { f(self.lo.cast(), self.size) };
             }
             *self = Fiber::NONE;

@@ -1,25 +1,26 @@
-//! The signals of faults, which the library sees before the host, and hands on.
+//! The signals of faults: the library's handler sees them before the host's, and hands them on.
 //!
-//! Our handler stands before the host's, since only it runs where a goroutine has overflown its stack. What must hold:
+//! The library's handler stands in front of the host's, since only it can run where a goroutine has overflowed its
+//! stack. Invariants:
 //!
-//! - SIG-1: everything from the fault on is async-signal-safe: no allocation, no lock, no thread-local but the slot of
+//! - SIG-1: all code from the fault on is async-signal-safe: no allocation, no lock, no thread-local except the slot of
 //!   the M.
-//! - SIG-2: on a thread that is not the library's the host's handler runs where, as often and with what it asked for.
-//!   Its mask and flags are those of our disposition too, so the kernel has done most of it. Two things are left.
-//!   `SA_RESETHAND` is done by hand. `SA_ONSTACK` is ours alone: where the host did not ask for it, `to_own_stack`
-//!   moves what the kernel has put on the alternate stack to where it would have been without, and enters the host's
-//!   handler there.
-//! - SIG-3: a fault is told once, and handed on once. Handlers that keep each other as the next one make a circle; a
-//!   crash reporter that was installed over ours, and found again as the host's handler after a restart of the runtime,
-//!   would be one. So ours is not put in front of what may have it as its next ([`install`]); and a signal ends at ours
-//!   that comes back to it while it is being handed on (`PassedOn`), or would go to the handler that had it first
-//!   (`first_handler`).
+//! - SIG-2: on a thread that is not the library's, the host's handler runs where, as often and with the flags that the
+//!   host asked for. Its mask and flags are in the library's disposition too, so the kernel does most of this. Two
+//!   things are left. `SA_RESETHAND` is done by hand. `SA_ONSTACK` is the library's alone: if the host did not ask for
+//!   it, `to_own_stack` copies what the kernel has put on the alternate stack to the place where it would be without
+//!   one, and enters the host's handler there.
+//! - SIG-3: a fault is reported once and handed on once. Handlers that each keep the other as the next one form a
+//!   circle: for example a crash reporter that was installed over the library's handler, and is found again as the
+//!   host's handler after a restart of the runtime. So the library's handler is not put in front of a handler that may
+//!   have it as its next ([`install`]). And the signal ends at the library's handler if it comes back while it is being
+//!   handed on (`PassedOn`), or if it would go to the handler that had it first (`first_handler`).
 //!
 //! The statics here are an exception to "no statics below `rt/`": a signal's disposition belongs to the process, not to
 //! a scheduler.
 //!
-//! Rejected: to let the fault happen again with the host's disposition in place. Meanwhile no other thread has ours,
-//! and nothing says when the host's handler is done.
+//! Rejected: to let the fault happen again with the host's disposition in place. Meanwhile no other thread has the
+//! library's handler, and nothing tells when the host's handler has finished.
 
 use crate::sys::arch::{Entry, gmx_arch_signal, signal};
 use core::cell::UnsafeCell;
@@ -29,15 +30,15 @@ use core::{mem as cmem, ptr};
 
 const SIGNALS: [c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 
-/// What the host had for a signal.
+/// The host's disposition for a signal.
 struct Hosts {
     handler: AtomicUsize,
     flags: AtomicI32,
-    /// All of it. Written and read while installing and uninstalling, which is once at a time.
+    /// The whole disposition. Written and read while installing and uninstalling, which only one thread does at a time.
     action: UnsafeCell<libc::sigaction>,
-    /// Our handler was once in place: any handler that came later may have it as its next.
+    /// Our handler was in place once: any handler that came later may have it as its next.
     ever: AtomicBool,
-    /// And went away again, as the first of its chain.
+    /// And it was removed again while it was the first of its chain.
     put_back: AtomicBool,
 }
 // SAFETY: see the fields.
@@ -61,18 +62,18 @@ fn ours() -> usize {
     gmx_arch_signal as *const () as usize
 }
 
-/// Puts the handler in front of the host's. Installing twice changes nothing.
+/// Puts the library's handler in front of the host's. To install it twice changes nothing.
 ///
-/// SIG-3: where ours was before, and another handler stands there now, ours stays where it is in the chain of that one,
-/// if it is: the signal comes to it all the same.
+/// SIG-3: if ours was there before and another handler stands there now, that one may have ours in its chain. So ours
+/// is not put in front again: the signal reaches it all the same.
 ///
 /// # Safety
-/// Not while another thread installs or uninstalls. The library stays mapped: a host that installs its own handler later
-/// may keep ours as its next.
+/// Not while another thread installs or uninstalls. The library stays mapped: a host that installs its own handler
+/// later may keep ours as its next.
 pub(super) unsafe fn install() -> Result<(), i32> {
     for (hosts, sig) in HOSTS.iter().zip(SIGNALS) {
-        // SAFETY: reads the host's disposition; ours is stored only when the host's has been kept, since a fault may
-        // come in between.
+        // SAFETY: reads the host's disposition. Ours is set only after the host's is kept, since a fault may come in
+        // between.
         unsafe {
             let mut old: libc::sigaction = cmem::zeroed();
             libc::sigaction(sig, ptr::null(), &mut old);
@@ -92,7 +93,7 @@ pub(super) unsafe fn install() -> Result<(), i32> {
                 libc::sigemptyset(&mut new.sa_mask);
             }
             if old.sa_sigaction == libc::SIG_IGN {
-                // A signal that is ignored interrupts nothing.
+                // An ignored signal interrupts nothing.
                 new.sa_flags |= libc::SA_RESTART;
             }
             if libc::sigaction(sig, &new, ptr::null_mut()) != 0 {
@@ -103,14 +104,14 @@ pub(super) unsafe fn install() -> Result<(), i32> {
     Ok(())
 }
 
-/// Puts the host's disposition back, unless the host has changed it since; then ours stays in its chain and only
-/// passes on.
+/// Restores the host's disposition, unless the host has changed it since. In that case ours stays in the host's chain
+/// and only hands signals on.
 ///
 /// # Safety
 /// As for [`install`].
 pub(super) unsafe fn uninstall() {
     for (hosts, sig) in HOSTS.iter().zip(SIGNALS) {
-        // SAFETY: `HOSTS` is what the host had if our handler is there.
+        // SAFETY: if our handler is in place, `HOSTS` holds the host's disposition.
         unsafe {
             let mut now: libc::sigaction = cmem::zeroed();
             libc::sigaction(sig, ptr::null(), &mut now);
@@ -130,9 +131,9 @@ fn is_default(a: &libc::sigaction) -> bool {
 }
 
 /// The signals that are being handed on, by the address of their context, which lies on the stack of their thread. A
-/// handler that jumps out leaves its place as it is; the next signal of the thread may have the same address, so a
-/// place counts only for a call that comes from further down the stack, where no call by the kernel does. Two that fall
-/// on one place cost a turn of a circle.
+/// host's handler that jumps out leaves its entry behind, and the next signal of the thread may have the same address.
+/// So an entry counts only for a call from further down the stack, where the kernel never calls. If two signals share
+/// one entry, a circle takes one more turn.
 struct PassedOn {
     context: AtomicUsize,
     sp: AtomicUsize,
@@ -142,7 +143,7 @@ static PASSED_ON: [PassedOn; 64] = [const { PassedOn { context: AtomicUsize::new
 
 impl PassedOn {
     fn place(context: *mut c_void) -> &'static PassedOn {
-        // Contexts are 16-aligned or so, and stacks a power of two apart.
+        // Contexts are 16-aligned or so, and stacks lie a power of two apart.
         let at = context as usize;
         &PASSED_ON[(at >> 4 ^ at >> 12 ^ at >> 20) % PASSED_ON.len()]
     }
@@ -164,7 +165,7 @@ impl PassedOn {
     }
 }
 
-/// The handler that the kernel calls: ours, or one that has had the signal when it calls ours.
+/// The handler that the kernel calls: ours, or one that already has the signal when it calls ours.
 fn first_handler(sig: c_int) -> usize {
     // SAFETY: asks only.
     unsafe {
@@ -174,7 +175,7 @@ fn first_handler(sig: c_int) -> usize {
     }
 }
 
-/// A signal, as our handler was called for it.
+/// A signal, with the arguments of our handler's call.
 #[derive(Clone, Copy)]
 pub(super) struct Call {
     pub sig: c_int,
@@ -184,14 +185,14 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Whether a process has sent it: no access has raised it, and it has no address.
+    /// Whether a process has sent the signal: then no access has raised it, and it has no address.
     pub fn sent(&self) -> bool {
         // SAFETY: the kernel's.
         unsafe { (*self.info).si_code <= 0 }
     }
 }
 
-/// What becomes of a signal.
+/// What happens to a signal next.
 #[derive(Clone, Copy)]
 pub(super) struct Next {
     f: usize,
@@ -200,7 +201,7 @@ pub(super) struct Next {
     pub dies: bool,
 }
 
-/// What the host has for a signal now.
+/// The host's present disposition for a signal.
 pub(super) fn next(call: &Call) -> Next {
     let hosts = &HOSTS[if call.sig == libc::SIGSEGV { 0 } else { 1 }];
     let flags = hosts.flags.load(Ordering::Relaxed);
@@ -218,7 +219,7 @@ pub(super) fn pass_on(call: Call, next: Next, alt: bool) {
     let Call { sig, info, context, entry } = call;
     if next.dies {
         // SAFETY: sigaction and raise are async-signal-safe. A fault happens again when we return and meets the
-        // default, with the registers of the fault; what was sent is sent again and comes when we return.
+        // default, with the registers of the fault. A sent signal is sent again, and arrives when we return.
         unsafe {
             let default: libc::sigaction = cmem::zeroed();
             libc::sigaction(sig, &default, ptr::null_mut());
@@ -236,7 +237,7 @@ pub(super) fn pass_on(call: Call, next: Next, alt: bool) {
         unsafe { to_own_stack(next.f, call) };
     }
     PassedOn::begin(context, entry.sp);
-    // SAFETY: the host's handler, called as its flags say. It may jump out: nothing here needs to be undone.
+    // SAFETY: the host's handler, called as its flags say. It may jump out: nothing here needs undoing.
     unsafe {
         if next.flags & libc::SA_SIGINFO != 0 {
             cmem::transmute::<usize, extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void)>(next.f)(
@@ -250,15 +251,16 @@ pub(super) fn pass_on(call: Call, next: Next, alt: bool) {
 }
 
 /// SIG-2: if the kernel has switched to the alternate stack only because of our flags, continues in the host's handler
-/// on the stack that was interrupted. Nothing of ours is left then: the handler returns to the kernel.
+/// on the interrupted stack. No frame of ours is left then: the handler returns to the kernel.
 ///
 /// # Safety
 /// The kernel called our handler with these.
 unsafe fn to_own_stack(f: usize, call: Call) {
     let Call { sig, info, context, entry } = call;
     let kernels: *mut libc::ucontext_t = context.cast();
-    // SAFETY: the caller's promise. What is copied is what the kernel has put at the end of the alternate stack; the
-    // place is where it would have put it without one, and if there is no room it faults, as that would have.
+    // SAFETY: the caller's promise. The copy is the frame that the kernel has put at the end of the alternate stack,
+    // and its target is where the kernel would have put it without one. If there is no room it faults, as the kernel's
+    // own write would have.
     unsafe {
         let alt = (*kernels).uc_stack;
         let alt = alt.ss_sp as usize..alt.ss_sp as usize + alt.ss_size;
@@ -268,7 +270,7 @@ unsafe fn to_own_stack(f: usize, call: Call) {
         }
         let len = alt.end - from;
         let mut to = room - len;
-        // The same place within a line, as the state of vector registers needs.
+        // The same offset within a cache line, as the state of vector registers needs.
         to -= to.wrapping_sub(from) % 64;
         let by = to.wrapping_sub(from);
         ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, len);

@@ -1,6 +1,7 @@
-//! Stacks: much address space, little memory, a guard below every one, the hottest one first.
+//! Stacks of goroutines: much address space, little memory, a guard below each stack, the hottest stack first.
 //!
-//! Sizes come in classes, 16 KiB << 2n up to 1 GiB. A class cuts its slots from arenas, large NORESERVE mappings:
+//! Sizes come in classes, 16 KiB << 2n up to 1 GiB. A class cuts its slots from arenas, which are large NORESERVE
+//! mappings:
 //!
 //! ```text
 //!   arena    | header page | slot 0 | slot 1 | ...                    | slot n-1 |
@@ -9,40 +10,44 @@
 //!                           ^ lo                                  ^ hi    <-----> colour, 0..=960 bytes
 //! ```
 //!
-//! Guard and slack come on top of the class size, so that a request for 64 KiB gets 64 KiB from the 64 KiB class and
-//! not from the one above. That makes page tables a quarter larger (648 bytes a 256 KiB stack) and costs no memory.
-//! `hi` is lower than the end of the slot by the slot's colour: otherwise the hot ends of all stacks would fight for
-//! the same few cache sets. Which colour the first slot of an arena has is drawn at random. The colour stays far below
-//! a page, so a G that parks early costs one page.
+//! Guard and slack come on top of the class size, so that a request for 64 KiB is served from the 64 KiB class and not
+//! from the next one. That makes page tables a quarter larger (648 bytes for a 256 KiB stack) and costs no memory. `hi`
+//! lies below the end of the slot by the slot's colour: otherwise the hot ends of all stacks would compete for the same
+//! few cache sets. The first slot of an arena gets a random colour. A colour is far less than a page, so a G that parks
+//! early costs one page.
 //!
-//! What must hold:
+//! Invariants:
 //!
-//! - A slot is in one place: not cut yet (`bump..`), `warm` (given back, memory still there), `clean` (its memory was
-//!   given to the system, or it never had any), `bare`, or in use. Otherwise two Gs would run on one stack.
-//! - A slot has its guard before it is handed out for the first time and keeps it. Guards are made for the slots that
-//!   are cut, some at a time, not for whole arenas.
-//! - Where the system makes no guard, a G without one is better than none: such slots are counted. If guards are
+//! - A slot is in exactly one state: not cut yet (from `cut` on), `warm` (free, its memory is still there), `clean` (free,
+//!   its memory went back to the system, or it never had any), `bare`, or in use. Otherwise two Gs would run on one
+//!   stack.
+//! - A slot has its guard before it is handed out for the first time, and keeps it. Guards are made for the slots that
+//!   are cut, a few at a time, not for whole arenas.
+//! - If the system makes no guard, a G without a guard is better than no G: such slots are counted. If guards are
 //!   required ([`Rules`]) such a slot is `bare`: it is not handed out, and it is the first to be tried again.
-//! - Giving back never fails and touches neither the stack nor the allocator: the lists have room for every slot that
-//!   was ever cut, made when the arena was.
+//! - To free a stack never fails, and touches neither the stack nor the allocator: the lists have room for every slot
+//!   ever cut, made together with the arena.
 //! - Arenas are unmapped only with the pool, so a signal handler may walk them.
 //!
 //! # How memory goes back
 //!
-//! A spike of load leaves thousands of warm stacks. The list of warm stacks is used from its young end only, so the old
-//! end holds those that no G has needed for the longest time. Each class keeps the smallest length that the list had in
-//! each of the last periods (`Class::fewest`). The smallest of these marks is the number of stacks at the old end that
-//! stayed untouched through all these periods, and [`StackPool::age`], which the caller calls once a period, gives
-//! exactly their memory to the system. A load that comes in pulses keeps its warm stacks as long as two pulses are not
-//! further apart than the periods reach; a program whose load is over gets down to `KEPT_BYTES` a class.
-//! [`StackPool::trim`] does not wait for anything.
+//! A spike of load leaves thousands of warm stacks. The list of warm stacks is used from its young end only, so its old
+//! end holds the stacks that no G has needed for the longest time. Each class keeps the smallest length that the list
+//! had in each of the last periods (`Class::fewest`). The smallest of these marks is the number of stacks at the old
+//! end that stayed untouched in all these periods. The caller calls [`StackPool::age`] once a period, and it returns
+//! the memory of exactly these stacks to the system. A load that comes in pulses keeps its warm stacks as long as two
+//! pulses are no further apart than the periods reach. A program whose load is over gets down to `KEPT_BYTES` a class.
+//! [`StackPool::trim`] returns memory without waiting for periods.
 //!
-//! - No system call that can take long is made under the lock, but the rare one that makes an arena.
+//! - No long system call is made under the lock, except the rare call that makes an arena.
 //!
-//! Rejected: links inside free stacks (a fault per stack whose memory was given back); a mapping per stack (5.6 us each
-//! and an end at 32,754 of them); one guard for two slots, to halve the mappings (all stacks grow down, so each needs a
-//! guard below it; N stacks with a guard between any two of them are N readable ranges and N guards, however they are
-//! laid out); MAP_GROWSDOWN (a mapping per stack again, with gaps of its own).
+//! Rejected:
+//!
+//! - Links inside free stacks: a fault for each stack whose memory went back.
+//! - A mapping per stack: 5.6 us each (docs/measurements.md), and the kernel's limit ends it at 32,754 stacks.
+//! - One guard for two slots, to halve the mappings: all stacks grow down, so each needs a guard below it. N stacks
+//!   with a guard between any two of them are N readable ranges and N guards, in any layout.
+//! - MAP_GROWSDOWN: a mapping per stack again, with gaps of its own.
 
 use crate::sync::{Guard, Lock, Rank};
 use crate::sys::arch::valgrind;
@@ -51,27 +56,28 @@ use core::mem::MaybeUninit;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 
-/// The usable size of class 0; each next one is four times the last. The frames of sanitizers are several times as large.
+/// The usable size of class 0; each class is four times as large as the one before. Frames are several times as large
+/// under sanitizers.
 const SMALLEST: usize = if cfg!(gmx_sanitize) { 64 << 10 } else { 16 << 10 };
 /// Up to 1 GiB.
 const CLASSES: usize = if cfg!(gmx_sanitize) { 8 } else { 9 };
-/// Frames may be larger than a page and touch only their far end; 64 KiB catches nearly all. (Code that is compiled
-/// with `-fstack-clash-protection` touches every page on its way down.)
+/// A frame may be larger than a page and touch only its far end; a guard of 64 KiB catches nearly all. (Code that is
+/// compiled with `-fstack-clash-protection` touches every page on its way down.)
 const GUARD: usize = 64 << 10;
 const COLOURS: usize = 16;
 const COLOUR: usize = 64;
 const FIRST_ARENA: usize = 4 << 20;
 const LARGEST_ARENA: usize = 1 << 30;
-/// How many fresh slots are cut, and how many ranges are given to the system, at a time. Arrays
-/// of so many lie on stacks that may be small.
+/// How many fresh slots are cut, and how many ranges go back to the system, at a time. Arrays of this length lie on
+/// stacks that may be small.
 const BATCH: usize = 32;
 /// How many periods a stack lies unused before its memory goes back.
 pub const PERIODS: usize = 3;
-/// Usable bytes of warm stacks that each class keeps however long they lie unused: what a few Gs that come now and then
-/// need is not worth a page fault each time.
+/// Each class keeps so many usable bytes of warm stacks, however long they lie unused: a few Gs that come now and then
+/// should not pay a page fault each time.
 const KEPT_BYTES: usize = 1 << 20;
 
-/// A stack that the holder owns. Copies are for handing it on: it goes back to its pool exactly once.
+/// A stack that the holder owns. A copy only passes it on: it goes back to its pool exactly once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stack {
     /// One past the highest usable byte; 16-aligned.
@@ -79,7 +85,7 @@ pub struct Stack {
     pub class: u8,
 }
 
-// SAFETY: memory that belongs to whoever holds the value.
+// SAFETY: the memory belongs to the holder of the value.
 unsafe impl Send for Stack {}
 
 impl Stack {
@@ -89,7 +95,7 @@ impl Stack {
         self.hi.with_addr(end - (slot_size(self.class as usize) - guard_size()))
     }
 
-    /// Usable bytes; at least what was asked for.
+    /// Usable bytes; at least as many as were requested.
     pub fn size(&self) -> usize {
         self.hi as usize - self.lo() as usize
     }
@@ -109,7 +115,8 @@ pub enum GuardKind {
     None = 0,
     /// MADV_GUARD_INSTALL, Linux 6.13: costs no mapping.
     Madvise = 1,
-    /// mprotect: two mappings a stack, so it ends at a share of what the process may have; stacks beyond have none.
+    /// mprotect: two mappings a stack. So it stops at a share of the mappings that the process may have; stacks beyond
+    /// have no guard.
     Mprotect = 2,
 }
 
@@ -125,18 +132,18 @@ impl GuardKind {
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PoolOptions {
-    /// Instead of the best one that the system has.
+    /// Use this kind instead of the best one that the system has.
     pub force_guard: Option<GuardKind>,
-    /// How many guards mprotect may make; 0: an eighth of the mappings that the process may have.
+    /// How many guards mprotect may make. 0: an eighth of the mappings that the process may have.
     pub mprotect_limit: usize,
 }
 
-/// What the host wants of all stacks.
+/// The host's rules for all stacks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rules {
     /// No stack without a guard is handed out.
     pub guard_required: bool,
-    /// Cores do not contain stacks.
+    /// Core dumps do not contain stacks.
     pub no_dump: bool,
 }
 
@@ -144,15 +151,15 @@ pub struct Rules {
 pub struct PoolStats {
     /// Address space of all arenas.
     pub reserved_bytes: usize,
-    /// Stacks handed out; those in callers' caches count as such.
+    /// Stacks handed out, with the stacks in the callers' caches.
     pub inuse: usize,
-    /// Stacks given back and not handed out again.
+    /// Free stacks: freed and not handed out again.
     pub cached: usize,
-    /// Of `cached`, those whose memory is still there.
+    /// The stacks of `cached` whose memory is still there.
     pub warm: usize,
-    /// How often the memory of a free stack was given to the system.
+    /// How often the memory of a free stack went back to the system.
     pub released: u64,
-    /// Usable address space of the stacks, not memory: nobody but the kernel knows how much of it was touched.
+    /// Usable address space of the stacks. It is not memory: only the kernel knows how much of it was touched.
     pub inuse_bytes: usize,
     pub cached_bytes: usize,
     pub guard: GuardKind,
@@ -160,14 +167,14 @@ pub struct PoolStats {
     pub unguarded: usize,
 }
 
-/// Lies in the first page of its mapping. All fields but `vg_ids` are fixed before it is published.
+/// Lies in the first page of its mapping. All fields except `vg_ids` are fixed before it is published.
 struct Arena {
     next: *mut Arena,
     len: usize,
     slots: *mut u8,
     slot_size: usize,
     n: usize,
-    /// valgrind's names of the stacks, one a slot; none where valgrind does not run.
+    /// valgrind's ids of the stacks, one a slot; none if valgrind does not run.
     vg_ids: *mut u32,
 }
 
@@ -243,9 +250,9 @@ impl List {
 struct Class {
     warm: List,
     clean: List,
-    /// Were cut, but have no guard while one is required.
+    /// Cut, but without a guard while guards are required.
     bare: List,
-    /// The arena that is being cut, and how far.
+    /// The arena that is being cut, and the number of slots cut so far.
     arena: *mut Arena,
     cut: usize,
     /// Slots of all arenas.
@@ -253,9 +260,9 @@ struct Class {
     handed_out: usize,
     next_arena: usize,
     reserved: usize,
-    /// The smallest length that `warm` had in each period, the present one first. A mark counts stacks at the old end
-    /// of the list that nothing has taken since; what [`StackPool::discard_oldest`] takes there is subtracted from all
-    /// marks.
+    /// The smallest length that `warm` had in each period, the present period first. A mark counts stacks at the old
+    /// end of the list that no G has taken since; [`StackPool::discard_oldest`] takes stacks there, and subtracts them
+    /// from all marks.
     fewest: [usize; PERIODS],
     released: u64,
 }
@@ -276,7 +283,7 @@ impl Class {
     };
 }
 
-// SAFETY: the pointers are the class's own and reached under its lock only.
+// SAFETY: the pointers are the class's own, reached under its lock only.
 unsafe impl Send for Class {}
 
 pub struct StackPool {
@@ -295,12 +302,12 @@ pub struct StackPool {
     /// Guards are required and may run out.
     scarce: AtomicBool,
     valgrind: bool,
-    /// Of the colours.
+    /// The seed of the colours.
     seed: u64,
 }
 
-/// The best that the system has. valgrind knows nothing of guards that are not mappings, and reads memory that it takes
-/// for readable.
+/// The best kind of guard that the system has. valgrind does not know guards that are not mappings, and reads memory
+/// that it takes for readable.
 fn best_guard(valgrind: bool) -> GuardKind {
     if !valgrind && mem::guards_work() { GuardKind::Madvise } else { GuardKind::Mprotect }
 }
@@ -326,8 +333,8 @@ fn stack_at(hi: *mut u8, class: usize) -> Stack {
     Stack { hi, class: class as u8 }
 }
 
-/// Puts the lowest usable byte of each stack in the place of its `hi`, and says their colours. There and back by
-/// [`to_his`], and not a second array of addresses: it lies on a stack that may be small.
+/// Replaces the `hi` of each stack by its lowest usable byte, and returns the colours. [`to_his`] converts back. A
+/// second array of addresses would do, but it would lie on a stack that may be small.
 fn to_los(class: usize, his: &mut [*mut u8]) -> [u16; BATCH] {
     let mut colours = [0; BATCH];
     for (hi, colour) in his.iter_mut().zip(&mut colours) {
@@ -349,7 +356,7 @@ impl StackPool {
         let valgrind = valgrind(0, &[VG_RUNNING, 0, 0, 0, 0, 0]) != 0;
         let guard = opts.force_guard.unwrap_or_else(|| best_guard(valgrind));
         let protect_limit = match opts.mprotect_limit {
-            // Two mappings each: a quarter of what the process may have.
+            // Two mappings each: a quarter of the mappings that the process may have.
             0 => mem::map_count_limit() / 8,
             n => n,
         };
@@ -368,8 +375,8 @@ impl StackPool {
         }
     }
 
-    /// Sets the rules. False, and nothing changes, if guards are required and there are stacks that never had one. No
-    /// stack is in use.
+    /// Sets the rules. If guards are required and there are stacks that never had one, changes nothing and returns
+    /// false. No stack may be in use.
     pub fn set_rules(&self, rules: Rules) -> bool {
         if rules.guard_required {
             let none = self.guard() == GuardKind::None;
@@ -377,7 +384,7 @@ impl StackPool {
                 return false;
             }
             if none {
-                // What the host requires comes before what the environment asks for.
+                // A requirement of the host overrides the environment.
                 self.guard.store(best_guard(self.valgrind) as u8, Ordering::Relaxed);
             }
         }
@@ -385,8 +392,8 @@ impl StackPool {
             let mut arena = self.arenas.load(Ordering::Acquire);
             while !arena.is_null() {
                 let a = arena_ref(arena);
-                // SAFETY: a mapping of the pool. What was dumpable is so again; what is to be hidden was not refused
-                // when the arena was made, and is the same kind of memory.
+                // SAFETY: a mapping of the pool. To make it dumpable again cannot fail; to hide it was not refused when
+                // the arena was made, and it is the same kind of memory.
                 let _ = unsafe { mem::dump(arena.cast(), a.len, !rules.no_dump) };
                 arena = a.next;
             }
@@ -405,7 +412,7 @@ impl StackPool {
         self.scarce.store(scarce, Ordering::Relaxed);
     }
 
-    /// Whether a new G must get its stack at once, so that its spawn fails if there is none with a guard. Relaxed: a G
+    /// Whether a new G must get its stack at once, so that its spawn fails if there is no guarded stack. Relaxed: a G
     /// that is made while this changes gets its stack when it first runs, or waits for one.
     pub fn bind_at_spawn(&self) -> bool {
         self.scarce.load(Ordering::Relaxed)
@@ -415,7 +422,7 @@ impl StackPool {
         self.classes[class].lock()
     }
 
-    /// Makes sure that there is a stack of this size at all, in use or not: whoever waits for one gets it some day.
+    /// Makes sure that a stack of this size exists, in use or not: so a G that waits for one gets it some day.
     pub fn ensure(&self, usable: usize) -> Result<(), i32> {
         let c = self.class(class_for(usable)?);
         let none = c.handed_out + c.warm.len() + c.clean.len() == 0;
@@ -426,7 +433,7 @@ impl StackPool {
         Ok(())
     }
 
-    /// A stack with at least `usable` bytes. EINVAL: more than 1 GiB. ENOMEM: no address space.
+    /// Takes a stack with at least `usable` bytes. EINVAL: more than 1 GiB. ENOMEM: no address space.
     pub fn alloc(&self, usable: usize) -> Result<Stack, i32> {
         let mut out = [MaybeUninit::uninit()];
         match self.take(class_for(usable)?, &mut out) {
@@ -436,7 +443,8 @@ impl StackPool {
         }
     }
 
-    /// As many as there is room for, hottest first; fewer for want of address space, none if `usable` is too large.
+    /// Takes as many stacks as `out` has room for, the hottest first. Fewer if there is no address space, none if
+    /// `usable` is too large.
     pub fn alloc_batch(&self, usable: usize, out: &mut [MaybeUninit<Stack>]) -> usize {
         let Ok(class) = class_for(usable) else { return 0 };
         let mut n = 0;
@@ -449,7 +457,7 @@ impl StackPool {
         n
     }
 
-    /// At least one, unless out is empty.
+    /// Takes at least one stack, unless `out` is empty.
     fn take(&self, class: usize, out: &mut [MaybeUninit<Stack>]) -> Result<usize, i32> {
         let mut c = self.class(class);
         let mut n = 0;
@@ -465,7 +473,7 @@ impl StackPool {
             return Ok(n);
         }
 
-        // Nothing is free: cut some more, for others too. Few at first, a small program needs few.
+        // No stack is free: cut some more, for later requests too. Few at first, since a small program needs few.
         let mut his = [ptr::null_mut(); BATCH];
         let want = out.len().max(c.handed_out / 4).min(BATCH);
         let mut k = 0;
@@ -495,7 +503,7 @@ impl StackPool {
         }
         let mut c = self.class(class);
         c.handed_out += n;
-        // Backwards, so that they come out in the order of their addresses.
+        // Backwards, so that they are taken in the order of their addresses.
         for &hi in his[n..guarded].iter().rev() {
             c.clean.push(hi);
         }
@@ -505,10 +513,11 @@ impl StackPool {
         if n == 0 { Err(libc::ENOMEM) } else { Ok(n) }
     }
 
-    /// The stacks of the slots of an arena from `first` on, which are the caller's.
+    /// Computes the stacks of the slots of an arena from `first` on. These slots belong to the caller.
     fn cut(&self, arena: *mut Arena, class: usize, first: usize, his: &mut [*mut u8]) {
         let a = arena_ref(arena);
-        // Each arena begins with another one, so that one stack's place does not tell its neighbour's to the byte.
+        // Each arena begins with another colour, so that the address of one stack does not tell the neighbour's to the
+        // byte.
         let begin = self.seed.wrapping_mul(a.slots.addr() as u64 | 1) >> 59;
         for (i, hi) in (first..).zip(his) {
             *hi = a.slots.wrapping_add((i + 1) * a.slot_size - (i + begin as usize) % COLOURS * COLOUR);
@@ -520,22 +529,22 @@ impl StackPool {
         }
     }
 
-    /// Makes the guards of stacks that never were handed out. Those that may be handed out come first then: says how
-    /// many.
+    /// Makes the guards of stacks that were never handed out. Sorts the stacks that may be handed out to the front, and
+    /// returns their number.
     fn install_guards(&self, class: usize, his: &mut [*mut u8]) -> usize {
         let mut colours = to_los(class, his);
         let mut done = match self.guard() {
             GuardKind::None => his.len(),
             GuardKind::Madvise => {
                 his.iter_mut().for_each(|lo| *lo = lo.wrapping_sub(guard_size()));
-                // SAFETY: the low ends of slots that nobody uses.
+                // SAFETY: the low ends of slots that no G uses.
                 let made = unsafe { mem::guard_each(his, guard_size()) };
                 his.iter_mut().for_each(|slot| *slot = slot.wrapping_add(guard_size()));
                 match made {
                     Ok(()) => his.len(),
                     Err((done, e)) => {
                         if e == libc::EINVAL {
-                            // The host locks its memory, or the kernel never knew: ask no more.
+                            // The host locks its memory, or the kernel does not know the call: do not try again.
                             self.guard.store(GuardKind::Mprotect as u8, Ordering::Relaxed);
                             self.note_scarcity();
                         }
@@ -561,7 +570,7 @@ impl StackPool {
     fn may_be_handed_out(&self, slot: *mut u8) -> bool {
         // Relaxed: a count.
         if self.protected.fetch_add(1, Ordering::Relaxed) < self.protect_limit {
-            // SAFETY: the low end of a slot that nobody uses.
+            // SAFETY: the low end of a slot that no G uses.
             if unsafe { mem::protect(slot, guard_size()) }.is_ok() {
                 return true;
             }
@@ -574,7 +583,7 @@ impl StackPool {
         true
     }
 
-    /// Memory for an arena, as the rules want it: a stack that would be dumped against them is not made.
+    /// Maps memory for an arena, as the rules require: a stack that would be dumped against the rules is not made.
     fn reserve(&self, len: usize) -> Result<*mut u8, i32> {
         let base = mem::reserve_stacks(len)?;
         if self.no_dump.load(Ordering::Relaxed) {
@@ -589,7 +598,8 @@ impl StackPool {
         Ok(base)
     }
 
-    /// Arenas double up to a limit; where there is no room for one, half of it will do, down to one slot.
+    /// Adds an arena. Arenas double in size up to a limit; if there is no room for one, half of it will do, down to one
+    /// slot.
     #[cold]
     fn add_arena(&self, c: &mut Class, class: usize) -> Result<(), i32> {
         let slot_size = slot_size(class);
@@ -639,25 +649,25 @@ impl StackPool {
         }
     }
 
-    /// Takes a stack back. Nobody runs on it.
+    /// Frees a stack. No code may run on it.
     pub fn free(&self, s: Stack) {
         let mut c = self.class(s.class as usize);
         c.warm.push(s.hi);
         c.handed_out -= 1;
     }
 
-    /// Leaves nothing of what was written to a stack that is about to be given back.
+    /// Erases all that was written to a stack that is about to be freed.
     pub fn wipe(&self, s: Stack) {
         let (lo, len) = (s.lo(), s.size().next_multiple_of(sys::page_size()));
         if self.valgrind {
-            // It takes what is below the last frame for unused.
+            // valgrind takes the memory below the last frame for unused.
             valgrind(0, &[VG_MAKE_MEM_DEFINED, lo as usize, len, 0, 0, 0]);
         }
-        // SAFETY: the caller's, from its lowest usable byte, where a page begins, to the end of its slot.
+        // SAFETY: the caller's stack, from its lowest usable byte, where a page begins, to the end of its slot.
         unsafe { mem::wipe(lo, len) };
     }
 
-    /// [`StackPool::free`] for many, the last one being the hottest.
+    /// [`StackPool::free`] for many stacks, the hottest last.
     pub fn free_batch(&self, stacks: &[Stack]) {
         let mut rest = stacks;
         while let Some(first) = rest.first() {
@@ -671,7 +681,7 @@ impl StackPool {
         }
     }
 
-    /// Takes stacks back and gives their memory to the system at once. Nothing runs on them.
+    /// Frees stacks and returns their memory to the system at once. No code may run on them.
     pub fn free_cold(&self, stacks: &[Stack]) {
         let mut rest = stacks;
         while let Some(first) = rest.first() {
@@ -685,17 +695,17 @@ impl StackPool {
         }
     }
 
-    /// Gives the memory of warm stacks to the system, but for the `keep` hottest of every class. The address space
+    /// Returns the memory of warm stacks to the system, except of the `keep` hottest of each class. The address space
     /// stays, and with it the page tables.
     pub fn trim(&self, keep: usize) {
         for class in 0..CLASSES {
-            // Not until there are none: others may give back as fast as this goes.
+            // The number is fixed now: other threads may free stacks as fast as this loop goes.
             let surplus = self.class(class).warm.len().saturating_sub(keep);
             self.discard_oldest(class, surplus);
         }
     }
 
-    /// Ends a period: gives the memory of those warm stacks to the system that nothing has needed for [`PERIODS`]
+    /// Ends a period: returns the memory of those warm stacks to the system that no G has needed for [`PERIODS`]
     /// periods. True while the memory of more stacks will go back if they stay unused. One caller at a time.
     pub fn age(&self) -> bool {
         let mut more = false;
@@ -714,7 +724,7 @@ impl StackPool {
         more
     }
 
-    /// Gives the memory of the `most` oldest warm stacks of a class to the system, or of as many as there are.
+    /// Returns the memory of the `most` oldest warm stacks of a class to the system, or of as many as there are.
     fn discard_oldest(&self, class: usize, most: usize) {
         let mut left = most;
         while left > 0 {
@@ -739,8 +749,8 @@ impl StackPool {
         }
     }
 
-    /// Gives the memory of free stacks that are in no list to the system, and lists them as clean. While the system
-    /// works on them they are the caller's, so the lock is free for others.
+    /// Returns the memory of free stacks that are in no list to the system, and lists them as clean. While the system
+    /// works on them they belong to this caller, so the lock is free for others.
     fn discard(&self, class: usize, his: &mut [*mut u8], and: impl FnOnce(&mut Class)) {
         let colours = to_los(class, his);
         // SAFETY: free stacks, from the lowest usable byte to the end of the slot.
@@ -807,20 +817,20 @@ impl StackPool {
     }
 }
 
-/// Every stack is back, or whoever still has one never runs on it again.
+/// Each stack has been freed, or its G never runs on it again.
 impl Drop for StackPool {
     fn drop(&mut self) {
         for class in 0..CLASSES {
             let mut c = self.class(class);
-            // SAFETY: the pool is going.
+            // SAFETY: the pool is being dropped.
             unsafe {
                 c.warm.release();
                 c.clean.release();
                 c.bare.release();
             }
             if self.valgrind && !c.arena.is_null() {
-                // Arenas before the last one are cut to the end; what the last one has left has no ids.
-                // SAFETY: nobody else is here.
+                // Arenas before the last one are cut to the end; the uncut slots of the last one have no ids.
+                // SAFETY: no other thread uses the pool.
                 unsafe { (*c.arena).n = c.cut };
             }
         }
@@ -834,7 +844,7 @@ impl Drop for StackPool {
                     vg_deregister(unsafe { a.vg_ids.add(i).read() });
                 }
             }
-            // SAFETY: nothing is on these stacks, and this was the last look at the header.
+            // SAFETY: no code runs on these stacks, and this was the last read of the header.
             unsafe { mem::release(arena.cast(), len) };
             arena = next;
         }
@@ -847,7 +857,7 @@ fn arena_ref<'a>(arena: *mut Arena) -> &'a Arena {
 }
 
 const VG_RUNNING: usize = 0x1001;
-/// Of memcheck; other tools say nothing to it.
+/// A request of memcheck; other tools ignore it.
 const VG_MAKE_MEM_DEFINED: usize = 0x4d43_0002;
 const VG_STACK_REGISTER: usize = 0x1501;
 const VG_STACK_DEREGISTER: usize = 0x1502;
@@ -860,7 +870,7 @@ fn vg_deregister(id: u32) {
     valgrind(0, &[VG_STACK_DEREGISTER, id as usize, 0, 0, 0, 0]);
 }
 
-// (A lock of a model is made within one only.)
+// (The locks of a model can be made only inside a model.)
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
@@ -871,7 +881,7 @@ mod tests {
     }
 
     fn touch(p: *mut u8) {
-        // SAFETY: of a stack that the test owns; or it is meant to fault, in a child.
+        // SAFETY: of a stack that the test owns; or the access is meant to fault, in a child.
         unsafe { p.write_volatile(0xa5) }
     }
 
@@ -882,7 +892,7 @@ mod tests {
         unsafe {
             let pid = libc::fork();
             if pid == 0 {
-                // The test harness prints where a Rust thread overflows; here the system's disposition is wanted.
+                // The test harness prints where a Rust thread overflows. Here the system's disposition is needed.
                 libc::signal(libc::SIGSEGV, libc::SIG_DFL);
                 libc::_exit(f());
             }
@@ -955,7 +965,7 @@ mod tests {
         assert!(all.iter().all(|s| faults(s.lo().wrapping_sub(1))));
         pool.free(all[3]);
         assert_eq!(pool.alloc(1), Ok(all[3]));
-        // Without the rule the slots that were refused are stacks as others.
+        // Without the rule the refused slots are stacks like others.
         assert!(pool.set_rules(Rules::default()) && !pool.bind_at_spawn());
         all.extend((0..40).map(|_| pool.alloc(1).unwrap()));
         all.iter().for_each(|s| touch(s.lo()));

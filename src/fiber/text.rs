@@ -1,9 +1,9 @@
-//! Text that a signal handler can put together.
+//! Lines of text that a signal handler may build.
 
 use crate::ds::escape::Escaped;
 use core::fmt::{self, Write};
 
-/// A line of text that can be put together in a signal handler. What does not fit is cut off.
+/// A line of text that may be built in a signal handler. Text that does not fit is cut off.
 pub struct Line {
     len: usize,
     buf: [u8; 512],
@@ -26,7 +26,7 @@ impl Line {
         self
     }
 
-    /// Bytes of the host's, such as a name.
+    /// Text of the host, such as a name.
     pub fn name(&mut self, s: &[u8]) -> &mut Self {
         let _ = write!(self, "{}", Escaped(s));
         self

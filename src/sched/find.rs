@@ -209,6 +209,7 @@ fn serve(sched: &Sched, m: MRef, requests: u64) -> Served {
     }
     if requests & STOP != 0 {
         // The chosen G goes back into runnext, where the next owner of this P finds it.
+        // SAFETY: chosen is null or a G that was taken from our queue.
         if let Some(gp) = unsafe { GRef::from_ptr(m.chosen.take()) } {
             pp.put_next(gp);
         }
