@@ -357,7 +357,7 @@ fn unlist(inner: &mut Inner, token: &Token) {
     token.listed.set(false);
 }
 
-// ---- canceling
+// ---- canceling ------------------------------------------------------------------------------------------------------
 
 /// Cancels a token and all tokens below it. False if it was canceled already. From any context.
 pub fn cancel(m: MRef, token: &Ref, reason: Reason) -> bool {
@@ -500,7 +500,7 @@ fn take_out(inner: &mut Inner, gp: GRef) {
     c.listed.set(false);
 }
 
-// ---- waiting under a token
+// ---- waiting under a token ------------------------------------------------------------------------------------------
 
 /// The token under which a G waits. While it is the current one, the G holds a count for it. For use by the G itself.
 #[derive(Clone, Copy)]

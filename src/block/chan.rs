@@ -70,7 +70,7 @@
 //!   value moves exactly when a partner ends the wait, hence never for a wait that timed out.
 //!
 //! # Orderings
-//! The latch orders everything except the unlocked looks of [`Chan::may`]. There the second load must come after the
+//! The latch orders everything except the unlocked looks of `Chan::may`. There the second load must come after the
 //! first (Acquire). A closed channel stays closed, so a channel that was seen empty and then open was both at the first
 //! look. A closed channel does not fill, so a channel that was seen open and then full was both.
 //!
@@ -98,8 +98,7 @@ use std::ffi::c_void;
 use std::mem::{MaybeUninit, offset_of};
 use std::ptr::{NonNull, copy_nonoverlapping, null_mut, write_bytes};
 
-// ---- records
-// ------------------------------------------------------------------------------------------------------
+// ---- records --------------------------------------------------------------------------------------------------------
 
 /// The operation of a case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -262,8 +261,7 @@ impl Link {
     }
 }
 
-// ---- channels
-// -----------------------------------------------------------------------------------------------------
+// ---- channels -------------------------------------------------------------------------------------------------------
 
 /// The capacity of an unbounded channel.
 pub const UNBOUNDED: usize = usize::MAX;

@@ -62,7 +62,7 @@
 //! and begins its next wait with a timer that is armed for this one.
 //!
 //! # Why it ends
-//! The loop of [`end`] repeats only when another party has changed the word, which happens at most twice in a wait.
+//! The loop of `end` repeats only when another party has changed the word, which happens at most twice in a wait.
 //!
 //! # Differences from Go
 //! Go's `selectDone` is a flag in the G. Here the number of the wait stands beside the flag: a timer that comes too

@@ -250,7 +250,7 @@ impl Sched {
         spawned.wrapping_sub(ended) as i64
     }
 
-    // ---- allm -------------------------------------------------------------------------------------------------
+    // ---- allm -------------------------------------------------------------------------------------------------------
 
     /// A new M in the list of all; None if there is no memory.
     pub fn malloc(&self, kind: Kind) -> Option<MRef> {

@@ -135,7 +135,7 @@ pub fn report_to() -> Option<(Report, *mut c_void)> {
     Some((f, REPORT_ARG.load(Ordering::Relaxed)))
 }
 
-// ---- GMXDEBUG ------------------------------------------------------------------------------------------------------
+// ---- GMXDEBUG -------------------------------------------------------------------------------------------------------
 
 /// The settings of `GMXDEBUG`: `name=value`, separated by commas.
 #[derive(Clone, Copy)]
@@ -298,7 +298,7 @@ fn settings(text: &[u8], mut wrong: impl FnMut(&[u8])) -> Debug {
     debug
 }
 
-// ---- the environment -----------------------------------------------------------------------------------------------
+// ---- the environment ------------------------------------------------------------------------------------------------
 
 /// The settings in the environment.
 pub struct Environment {

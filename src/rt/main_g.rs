@@ -101,7 +101,7 @@ pub fn stuck(sched: &Sched, seen: u32) -> Stuck {
     if sched.watch.now() == seen { Stuck::Yes } else { Stuck::Changed }
 }
 
-// ---- gomaxprocs follows the machine --------------------------------------------------------------------------------
+// ---- gomaxprocs follows the machine ---------------------------------------------------------------------------------
 
 /// The machine has another number of CPUs: makes a G that changes gomaxprocs, because the template thread must not wait
 /// for the world. The G tries once, with little patience. No caller waits for the new number, so a G that does not poll

@@ -1,7 +1,8 @@
-//! The one runtime of this process: its beginning and end, what a thread must know to come in, fork.
+//! The one runtime of this process: its beginning and its end, how a thread enters it, and fork.
 //!
-//! The statics of the library are here and nowhere below. A runtime that was shut down keeps its memory and serves
-//! again: a thread of the host may still hold one of its Ms. Only a child of fork begins with a new one.
+//! The statics of the library are in this layer, and in no layer below it. A runtime that was shut down keeps its
+//! memory and is reused: a thread of the host may still hold one of its Ms. Only the child of a fork begins with a new
+//! runtime.
 
 pub mod apart;
 pub mod config;
@@ -36,8 +37,8 @@ use std::ffi::c_void;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
 
-/// How many requests to Ps are pending: what `gmx_safepoint` polls. The symbol has the size of its line: a program into
-/// which the linker copies it (a copy relocation) then gives it a line of its own too.
+/// The number of pending requests to Ps, which `gmx_safepoint` polls. The symbol has the size of its cache line: a
+/// program into which the linker copies it (a copy relocation) then gives it a line of its own too.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
 pub static gmx_poll_word: crate::ds::line::Line<AtomicU32> = crate::ds::line::Line::new(AtomicU32::new(0));
@@ -47,16 +48,16 @@ static SCHED: AtomicPtr<Sched> = AtomicPtr::new(std::ptr::null_mut());
 static UP: AtomicBool = AtomicBool::new(false);
 /// The runtime has ended and its threads are leaving. Written under [`BEGIN_END`].
 static ENDING: AtomicBool = AtomicBool::new(false);
-/// A thread joins those that are leaving.
+/// A thread joins the threads that are leaving.
 static JOINING: AtomicBool = AtomicBool::new(false);
-/// Held while the runtime begins, and where an end begins and is complete; never while a thread is joined or the host's
-/// code runs. A raw one, because a child of fork may have to open it.
+/// Held while the runtime begins, and where an end begins and is completed; never while a thread is joined or the
+/// host's code runs. A raw mutex, because a child of fork may have to open it.
 static BEGIN_END: RawMutex = RawMutex::new();
 /// The threads that run no Gs.
 static TEMPLATE: Service = Service::new();
 static SYSMON: Service = Service::new();
 
-/// Beginning and end exclude each other.
+/// While this value lives, no beginning and no end of the runtime can run elsewhere.
 struct Excluded;
 
 impl Excluded {
@@ -72,10 +73,10 @@ impl Drop for Excluded {
     }
 }
 
-// ---- coming in ------------------------------------------------------------------------------------------------------
+// ---- entering -------------------------------------------------------------------------------------------------------
 
-/// The M of the calling thread, in whatever context it is. Starts the runtime if it is not up, and makes the thread
-/// known if it is not.
+/// The M of the calling thread, in whatever context it is. Starts the runtime if it is not up, and gives the thread an
+/// M if it has none.
 #[inline(always)]
 pub fn enter() -> Result<MRef> {
     match current() {
@@ -91,7 +92,7 @@ fn enter_slow(known: Option<MRef>) -> Result<MRef> {
     known.map_or_else(|| make_known(sched), Ok)
 }
 
-/// The M of the calling thread, for a call that needs no runtime: none is started, and one that ends is not waited for.
+/// The M of the calling thread, for a call that needs no runtime: it starts none, and does not wait for one that ends.
 pub fn enter_without() -> Result<MRef> {
     match current() {
         Some(m) => Ok(m),
@@ -104,7 +105,7 @@ fn make_known(sched: &'static Sched) -> Result<MRef> {
     let m = foreign::needm(sched, tid).ok_or(Error::NoMemory)?;
     let survivor = SURVIVOR.load(Ordering::Relaxed);
     if survivor != 0 && tid == sys::main_tid() {
-        // What it locked before the fork is its own.
+        // The thread keeps the ownership of what it locked before the fork.
         crate::protocol::park::own_g(m).goid.set(survivor);
     }
     sys::arch::set_current_m(m.as_ptr().cast());
@@ -116,15 +117,15 @@ fn make_known(sched: &'static Sched) -> Result<MRef> {
     Ok(m)
 }
 
-/// The key whose destructor tells of the end of a foreign thread. Made when the first one comes in; when all keys of
-/// the process are in use, the next thread tries again. No lock: a child of fork could find it held for good.
+/// The key whose destructor reports the end of a foreign thread. Made when the first one enters; if all keys of the
+/// process are in use, the next thread tries again. It needs no lock: a child of fork could find a lock held for good.
 fn exit_key() -> Option<sys::ThreadExitKey> {
     const NONE: u32 = u32::MAX;
     static KEY: AtomicU32 = AtomicU32::new(NONE);
     match KEY.load(Ordering::Relaxed) {
         NONE => {
             let new = sys::ThreadExitKey::create(thread_exit).ok()?;
-            // Relaxed: the number is all there is.
+            // Relaxed: the number alone is shared.
             match KEY.compare_exchange(NONE, new.number(), Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => Some(new),
                 Err(first) => {
@@ -140,7 +141,7 @@ fn exit_key() -> Option<sys::ThreadExitKey> {
 unsafe extern "C" fn thread_exit(p: *mut c_void) {
     // SAFETY: the key holds the M of this thread.
     let Some(m) = (unsafe { MRef::from_ptr(p.cast()) }) else { return };
-    // In a child of fork the slot was emptied, and the M belongs to a runtime that is not here.
+    // In a child of fork the slot was emptied, and the M belongs to the parent's runtime.
     if current() != Some(m) {
         return;
     }
@@ -160,13 +161,13 @@ pub fn up() -> Option<&'static Sched> {
 
 // ---- when the library is loaded -------------------------------------------------------------------------------------
 
-/// A C++ runtime that nothing finds was told of; once for the process.
+/// A C++ runtime that cannot be found was reported; once in the process.
 static CXX_TOLD: AtomicBool = AtomicBool::new(false);
 /// [`load`] has run.
 static LOADED: AtomicBool = AtomicBool::new(false);
 
-/// Runs when the library is loaded, or when a program starts that contains it: before a thread can be inside of it.
-/// Otherwise a child of fork could find the lock of another thread's first call held.
+/// Runs when the library is loaded, or when a program starts that contains it, before a thread can be inside the
+/// library. Otherwise a child of fork could find the lock of another thread's first call held.
 #[cfg(not(any(loom, shuttle)))]
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -176,8 +177,8 @@ extern "C" fn at_load() {
     load();
 }
 
-/// False if there is no memory. (A host that calls the library in a constructor of its own may do so before ours has
-/// run.)
+/// False if there is no memory. (A host that calls the library in a constructor of its own may do so before this
+/// constructor has run.)
 fn load() -> bool {
     if LOADED.load(Ordering::Relaxed) {
         return true;
@@ -194,7 +195,7 @@ fn load() -> bool {
 
 /// Starts the runtime. `strict`: it must not be up yet.
 pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
-    // Before the lock: the loader may keep its own for as long as the host likes.
+    // Before the lock is taken: the loader may hold its own lock for as long as the host likes.
     if !load() {
         return Err(Error::NoMemory);
     }
@@ -207,8 +208,8 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
             break;
         }
         drop(excluded);
-        // Its threads may have left since a shutdown that ran out of time. A caller that waited for them here could be
-        // one that they wait for.
+        // Its threads may have left since a shutdown that ran out of time. This call does not wait for them: its caller
+        // could be a thread that they wait for.
         if !end_if_left(now()) {
             return Err(Error::ShutDown);
         }
@@ -221,7 +222,7 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
     drop(excluded);
     let mut name = [0; 256];
     let hidden = if CXX_TOLD.load(Ordering::Relaxed) { None } else { hidden_cxx(&mut name) };
-    // Not before: the host's function for reports may call the library.
+    // Not before: the host's report function may call the library.
     let mut remark = Text::new();
     let _ = env.remark(&mut remark, options, procs);
     if let Some(len) = hidden {
@@ -257,7 +258,7 @@ fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched
     if !sched.stacks.set_rules(options.rules()) {
         return Err(Error::NoMemory);
     }
-    // Here, and not in the first call that needs one: they are large, and a G's stack may be small.
+    // Here, and not in the first call that needs one: these objects are large, and a G's stack may be small.
     objects::objects(sched)?;
     if sched.stacks.ensure(sched.cfg.stack_size.get()).is_err() {
         return Err(Error::NoMemory);
@@ -276,7 +277,7 @@ fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched
         return Err(Error::NoMemory);
     }
     if sched.stacks.bind_at_spawn() {
-        // Numbers that are left from an earlier run would let spawns past.
+        // Numbers left from an earlier run would let spawns skip the check.
         sched.every_p().for_each(|p| p.goid_end.set(p.goid_next.get()));
     }
     sched.exiting.store(false, Ordering::Release);
@@ -290,23 +291,24 @@ fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched
     }
     life::open(sched);
     if !options.no_sigsegv && env.debug.sigsegv {
-        // SAFETY: `describe` and `emit` only read and write; beginnings and ends exclude each other. Without the
-        // handler an overflow is a bare fault.
+        // SAFETY: `describe_fault` and `emit` only read and write; beginnings and ends exclude each other. An error is
+        // ignored: without the handler an overflow is a bare fault.
         let _ = unsafe { overflow::install(describe_fault, report::emit) };
     }
     UP.store(true, Ordering::Release);
     Ok(sched)
 }
 
-/// Before the first thread of this runtime is in a syscall of ours.
+/// Called before the first thread of this runtime is in a syscall of the library.
 fn lend_fence(sched: &Sched, wanted: bool) {
     sys::lend_heavy_fence(wanted);
-    // Threads of the host may be marked by an earlier runtime, which had no such fence.
+    // An earlier runtime, which had no such fence, may have marked threads of the host.
     sched.every_m().for_each(|m| m.set_fenced(false));
 }
 
-/// Makes what this many goroutines need, and seals: nothing is made later. A P keeps free descriptors and stacks, which others
-/// do not get, so there are as many more as all of them keep. False if there is no memory.
+/// Makes everything that this many goroutines need, and seals the runtime: nothing is made later. Each P keeps free
+/// descriptors and stacks that other Ps do not get, so it makes as many more as all Ps keep. False if there is no
+/// memory.
 fn make_all(sched: &Sched, goroutines: usize) -> bool {
     let procs = sched.procs() as usize;
     let stacks = goroutines.saturating_add(procs * 2 * STACK_CACHE);
@@ -320,7 +322,7 @@ fn make_all(sched: &Sched, goroutines: usize) -> bool {
     let size = sched.cfg.stack_size.get();
     made.extend((0..stacks).map_while(|_| sched.stacks.alloc(size).ok()));
     let enough = made.len() == stacks;
-    // The rest of the last arena: what is not cut yet would want its guard later.
+    // Uses up the rest of the last arena: stacks that are not cut yet would need a guard later.
     sys::without::end_mappings();
     while enough
         && made.try_reserve(1).is_ok()
@@ -333,7 +335,7 @@ fn make_all(sched: &Sched, goroutines: usize) -> bool {
     enough
 }
 
-/// Ends the threads of a start that failed. They have run nothing.
+/// Ends the threads of a start that failed. They have run no G.
 fn stop_threads(sched: &'static Sched) {
     sched.exiting.store(true, Ordering::Release);
     wake::wake_all(sched);
@@ -342,7 +344,7 @@ fn stop_threads(sched: &'static Sched) {
     join_all(sched, None);
 }
 
-/// The Sched of this process; it need not be up.
+/// The Sched of this process, which need not be up.
 fn sched_of_process() -> Result<&'static Sched> {
     // SAFETY: a Sched is never freed.
     if let Some(sched) = unsafe { SCHED.load(Ordering::Acquire).as_ref() } {
@@ -388,7 +390,7 @@ unsafe fn start_thread(m: MRef) -> std::result::Result<(), i32> {
 /// A thread that runs no Gs, and its M.
 struct Service {
     m: AtomicPtr<M>,
-    /// 0: none.
+    /// The thread's handle; 0 if there is none.
     thread: AtomicU64,
 }
 
@@ -397,7 +399,7 @@ impl Service {
         Service { m: AtomicPtr::new(std::ptr::null_mut()), thread: AtomicU64::new(0) }
     }
 
-    /// The M: that of the last time, or a new one.
+    /// Its M: the one of its last run, or a new one.
     fn m(&self, sched: &'static Sched) -> Result<MRef> {
         // SAFETY: the word holds null or an M.
         if let Some(m) = unsafe { MRef::from_ptr(self.m.load(Ordering::Relaxed)) } {
@@ -416,13 +418,13 @@ impl Service {
         entry: extern "C" fn(*mut c_void) -> *mut c_void,
         arg: *mut c_void,
     ) -> Result<()> {
-        // SAFETY: the caller's.
+        // SAFETY: the caller's promise.
         let t = unsafe { sys::spawn_thread(SERVICE_STACK, name, entry, arg) }.map_err(|_| Error::Again)?;
         self.thread.store(t, Ordering::Relaxed);
         Ok(())
     }
 
-    /// False: it has not ended by the deadline.
+    /// Joins the thread. False: it has not ended by the deadline.
     fn join(&self, deadline: Option<i64>) -> bool {
         let t = self.thread.load(Ordering::Relaxed);
         let joined = t == 0 || sys::join_thread_until(t, deadline);
@@ -432,7 +434,7 @@ impl Service {
         joined
     }
 
-    /// In a child of fork its M is of another runtime.
+    /// In a child of fork, whose parent's runtime owns the M.
     fn forget(&self) {
         self.m.store(std::ptr::null_mut(), Ordering::Relaxed);
     }
@@ -440,7 +442,7 @@ impl Service {
 
 const SERVICE_STACK: usize = 256 << 10;
 
-/// What the template thread needs at its start, and its answer. It lives until the answer.
+/// The arguments of the template thread at its start, and its answer. They live until the answer.
 struct Launch {
     template: MRef,
     sysmon: MRef,
@@ -448,8 +450,8 @@ struct Launch {
     answered: Note,
 }
 
-/// Starts the template thread, which makes the watchdog and the first worker: from then on there is always a thread to
-/// go on with.
+/// Starts the template thread, which makes the watchdog and the first worker: from then on there is always a thread
+/// that can make progress.
 fn start_threads(sched: &'static Sched) -> Result<()> {
     let launch = Launch {
         template: TEMPLATE.m(sched)?,
@@ -457,7 +459,7 @@ fn start_threads(sched: &'static Sched) -> Result<()> {
         began: AtomicBool::new(false),
         answered: Note::new(),
     };
-    // SAFETY: `launch` lives until the thread has answered, and is not looked at by it afterwards.
+    // SAFETY: `launch` lives until the thread has answered, and the thread does not look at it afterwards.
     unsafe { TEMPLATE.start("gomax-template", template_start, (&raw const launch).cast_mut().cast()) }?;
     launch.answered.sleep();
     if launch.began.load(Ordering::Acquire) {
@@ -499,7 +501,7 @@ extern "C" fn template_start(arg: *mut c_void) -> *mut c_void {
     std::ptr::null_mut()
 }
 
-/// Waits until the watchdog and each worker have what they need of the system.
+/// Waits until the watchdog and each worker have obtained what they need from the system.
 fn wait_until_seated(sched: &Sched) {
     loop {
         let seen = sched.watch.now();
@@ -521,8 +523,8 @@ extern "C" fn sysmon_start(arg: *mut c_void) -> *mut c_void {
     std::ptr::null_mut()
 }
 
-/// The number of Ps that the machine offers: by the affinity of the threads that run Gs, which is that of the main
-/// thread when the runtime begins.
+/// The number of Ps that the machine offers, by the affinity of the threads that run Gs. That is the affinity of the
+/// main thread when the runtime begins.
 pub fn machine_procs() -> i32 {
     // SAFETY: the word holds null or an M.
     let template = unsafe { MRef::from_ptr(TEMPLATE.m.load(Ordering::Relaxed)) }.filter(|_| up().is_some());
@@ -533,9 +535,9 @@ pub fn machine_procs() -> i32 {
 
 /// Waits until no G lives, then ends every thread of the library.
 ///
-/// A thread that ends runs destructors of the host, which may call the library or wait for a thread that does. So no
-/// lock is held while threads leave, and no call waits for them but this one: those that need a runtime are refused
-/// meanwhile, those that need none work.
+/// A thread that ends runs destructors of the host, which may call the library, or wait for a thread that does. So no
+/// lock is held while threads leave, and only this call waits for them. Meanwhile calls that need a runtime are
+/// refused, and calls that need none work.
 pub fn shutdown(timeout: i64) -> Result<()> {
     // SAFETY: a Sched is never freed.
     let Some(sched) = (unsafe { SCHED.load(Ordering::Acquire).as_ref() }) else { return Ok(()) };
@@ -555,7 +557,7 @@ pub fn shutdown(timeout: i64) -> Result<()> {
     ended
 }
 
-/// How long threads that were told to leave have at least. Most need far less.
+/// The time that threads have at least to leave after they were told. Most need far less.
 const LEAVE_PATIENCE: i64 = 1_000_000_000;
 
 fn wait_until_left(sched: &'static Sched, deadline: Option<i64>) -> Result<()> {
@@ -573,19 +575,19 @@ fn wait_until_left(sched: &'static Sched, deadline: Option<i64>) -> Result<()> {
         if until.is_some_and(|u| now() >= u) {
             return Err(Error::TimedOut);
         }
-        // Another thread joins them.
+        // Another thread is joining them.
         sched.watch.wait(seen, until);
     }
 }
 
-/// Completes an end whose threads have left. False: they have not, or another thread is about to.
+/// Completes an end whose threads have left. False: they have not, or another thread is about to complete it.
 fn end_if_left(deadline: i64) -> bool {
     // SAFETY: a Sched is never freed.
     unsafe { SCHED.load(Ordering::Acquire).as_ref() }.is_some_and(|sched| end_if_left_until(sched, Some(deadline)))
 }
 
 fn end_if_left_until(sched: &'static Sched, deadline: Option<i64>) -> bool {
-    // Acquire: pairs with the Release below; what the last joiner has joined is seen.
+    // Acquire: pairs with the Release below, so that the joins of the last joiner are seen.
     if JOINING.swap(true, Ordering::Acquire) {
         return false;
     }
@@ -604,14 +606,14 @@ fn end_if_left_until(sched: &'static Sched, deadline: Option<i64>) -> bool {
     left
 }
 
-/// Joins every thread of the library. False: some have not ended by the deadline; another call goes on with them.
+/// Joins every thread of the library. False: some have not ended by the deadline; another call continues with them.
 fn join_all(sched: &'static Sched, deadline: Option<i64>) -> bool {
     if !SYSMON.join(deadline) || !TEMPLATE.join(deadline) {
         return false;
     }
     for m in sched.every_m().filter(|m| m.kind == Kind::Worker && m.alive.get()) {
         while m.thread.get() == 0 {
-            // It has not begun yet, and will.
+            // The thread has not begun yet, and will.
             if deadline.is_some_and(|d| now() >= d) {
                 return false;
             }
@@ -630,7 +632,7 @@ fn join_all(sched: &'static Sched, deadline: Option<i64>) -> bool {
     true
 }
 
-/// How often to look whether a thread of the host is still in a callback: nobody tells of its end.
+/// How often to look whether a thread of the host is still in a callback: its end is not reported.
 const LOOK_EVERY: i64 = 10_000_000;
 
 fn wait_for_end(sched: &'static Sched, m: MRef, deadline: Option<i64>) -> Result<()> {
@@ -645,7 +647,7 @@ fn wait_for_end(sched: &'static Sched, m: MRef, deadline: Option<i64>) -> Result
             until = Some(deadline.map_or(next, |d| d.min(next)));
         }
         if until.is_none() {
-            // It is one of the threads that a deadlock may leave waiting.
+            // This thread is one that a deadlock may leave waiting.
             m.watching.set(M::WATCHING | u64::from(seen));
         }
         let told = sched.watch.wait(seen, until);
@@ -656,13 +658,13 @@ fn wait_for_end(sched: &'static Sched, m: MRef, deadline: Option<i64>) -> Result
     }
 }
 
-/// Tells all threads to leave; the world is stopped and nothing lives.
+/// Tells all threads to leave. The world is stopped and no G lives.
 fn tell_to_leave(sched: &'static Sched) {
     let _excluded = Excluded::new();
-    // Before the runtime is not up any more: otherwise a beginning could come in between.
+    // Set before the runtime stops being up: otherwise a beginning could come in between.
     ENDING.store(true, Ordering::Relaxed);
     UP.store(false, Ordering::Release);
-    // Threads on their way to sleep see it under the lock; those asleep are woken.
+    // A thread on its way to sleep sees it under the lock; sleeping threads are woken.
     sched.exiting.store(true, Ordering::Release);
     wake::wake_all(sched);
     sched.sysmon_note.wakeup();
@@ -671,13 +673,14 @@ fn tell_to_leave(sched: &'static Sched) {
 
 // ---- fork -----------------------------------------------------------------------------------------------------------
 
-/// The number of the first G that a child of fork makes: after all that its parent gave out. Numbers tell owners of
-/// locks apart, and what was locked when the process forked stands in the child's memory.
+/// The number of the first G that a child of fork makes: after all numbers that its parent used. Numbers identify the
+/// owners of locks, and locks that were held when the process forked still name their owners in the child's memory.
 static FIRST_GOID: AtomicU64 = AtomicU64::new(1);
-/// In a child of fork the number that its one thread had as an owner, and keeps. That thread is the main one there.
+/// In a child of fork, the number that its one thread had as an owner, and keeps. That thread is the child's main
+/// thread.
 static SURVIVOR: AtomicU64 = AtomicU64::new(0);
 
-/// A fork waits until no thread holds a lock of the loader for us: the child would find it held forever.
+/// A fork waits until no thread of the library holds a lock of the loader: the child would find it held forever.
 unsafe extern "C" fn before_fork() {
     IN_LOADER.lock();
 }
@@ -686,7 +689,7 @@ unsafe extern "C" fn after_fork() {
     IN_LOADER.unlock();
 }
 
-/// In a child of fork only the calling thread is there: no runtime. The next call makes a new one.
+/// The child of a fork has only the calling thread, and no runtime. The next call makes a new one.
 unsafe extern "C" fn forked() {
     // SAFETY: a Sched is never freed, and its memory is in the child as well.
     if let Some(sched) = unsafe { SCHED.load(Ordering::Relaxed).as_ref() } {
@@ -711,8 +714,8 @@ unsafe extern "C" fn forked() {
 
 // ---- faults ---------------------------------------------------------------------------------------------------------
 
-/// Names the G in which a fault happened: always if its stack has overflown, else if the process dies of it. In a
-/// signal handler: reads only.
+/// Names the G in which a fault happened: always if its stack has overflowed, otherwise if the process dies of the
+/// fault. Runs in a signal handler, and only reads.
 unsafe fn describe_fault(fault: &Fault, line: &mut Line) -> Seen {
     let Some(m) = current() else { return Seen::default() };
     let nothing = Seen { told: false, ours: !m.is_extra() };
