@@ -30,9 +30,10 @@
 //!
 //! The canceller:
 //! * K1 It sets `reason` by CAS; only the one canceller that succeeds continues.
-//! * K2 Under the lock it takes out one child, one waiter or one hook (hook.rs). With the lock open it cancels,
-//!   interrupts or starts that. It repeats this until the lists are empty. It takes one at a time, since a waiter that
-//!   continues may use its record for its next wait.
+//! * K2 Under the lock it takes out all children, each with a count, to cancel them after this token. Then, under the
+//!   lock, it takes out one waiter or one hook (hook.rs), opens the lock, and interrupts the waiter or starts the hook.
+//!   It repeats this until the lists are empty. It takes one at a time, since a waiter that continues may use its
+//!   record for its next wait.
 //! * K3 It closes the channel of the token, if there is one.
 //!
 //! The channel of a token is made when a caller first asks for it: the caller puts it into the token under the lock,

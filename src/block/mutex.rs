@@ -61,9 +61,9 @@ pub fn owner_of(word: u64) -> u64 {
     word >> 2
 }
 
-/// The time after which a waiter that has lost a race gets the lock by hand-off, in ns.
+/// The time after which a waiter that has lost a race gets the lock by hand-off, in ns: the value of Go's `sync.Mutex`.
 const STARVED: i64 = 1_000_000;
-/// Rounds of a short spin before a wait.
+/// Rounds of a short spin before a wait, and pauses in a round: the values of Go's `active_spin` and `active_spin_cnt`.
 const SPINS: u32 = 4;
 const SPIN_PAUSES: u32 = 30;
 
@@ -97,9 +97,9 @@ pub struct Mutex {
 
 impl Mutex {
     /// Locks it if it is free and has no waiters. The first try guesses that it is so: a look before the
-    /// compare-and-swap costs half as much as the compare-and-swap, which looks anyway. Where the guess is wrong it
-    /// tries once more with the word it has seen: a woken waiter may not run for a while, and until it does all calls
-    /// come through here.
+    /// compare-and-swap costs half as much as the compare-and-swap, which looks anyway (docs/measurements.md). Where
+    /// the guess is wrong it tries once more with the word it has seen: a woken waiter may not run for a while, and
+    /// until it does all calls come through here.
     #[inline(always)]
     pub fn lock_fast(&self, me: u64) -> bool {
         match self.take(0, me) {

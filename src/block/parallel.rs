@@ -46,7 +46,8 @@ use std::ffi::c_void;
 
 /// About how much time, in ns, a worker lets pass between two looks.
 const LOOK: i64 = 4_000;
-/// How long, in ns, a worker must have run alone before it wakes a sleeping thread: as long as the wake takes.
+/// How long, in ns, a worker must have run alone before it wakes a sleeping thread: as long as the wake takes
+/// (docs/measurements.md).
 const PAYS: i64 = 20_000;
 /// P4: up to this many grains for each P are few.
 const LONG: i64 = 4;

@@ -33,7 +33,7 @@
 //! | set | - | 0 | a writer inside | waits | sets WRITER (X2) |
 //! | set | set | 0 | a writer inside, another one is next | waits | waits for `writers` |
 //!
-//! `readers` may be more than the table says for a moment, between R1 and R2.
+//! For a moment `readers` may be more than the table says, between R1 and R2, or negative, before R5.
 //!
 //! # Protocol
 //! The reader:
@@ -167,7 +167,7 @@ impl RwMutex {
     }
 
     /// As R1, but leaves no trace. The first try guesses that the lock is free: a look before the compare-and-swap
-    /// costs half as much as the compare-and-swap, which looks anyway.
+    /// costs half as much as the compare-and-swap, which looks anyway (docs/measurements.md).
     #[inline(always)]
     pub fn try_read(&self) -> Result<()> {
         let mut s = 0;

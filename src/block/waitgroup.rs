@@ -15,7 +15,7 @@
 //!
 //! | word | meaning | written by |
 //! |---|---|---|
-//! | `count` | the changes so far | any caller, by one instruction that reads and writes |
+//! | `count` | the sum of the changes | any caller, by one instruction that reads and writes |
 //! | WAIT | there are waiters in the queue, or there were | under the root's lock only |
 //!
 //! | count | WAIT | state of the group | a waiter |

@@ -36,7 +36,7 @@
 //!
 //! # Invariants
 //! * M1 The party that takes the record out of the queue readies the G, and no other party does.
-//! * M2 A wait ends once: a record that is out of the queue does not get back into it.
+//! * M2 A wait ends once: a record that was taken out of the queue does not get back into it for the same wait.
 //! * M3 The action that a waiter asked for ([`After`]) runs after its entry into the queue, with the lock open: it may
 //!   take the lock of another root, and the G may run meanwhile.
 //! * M4 A wake says either "look again" (`Ready`) or "it is yours" (`Handoff`). A waiter that got a hand-off does not

@@ -175,7 +175,7 @@ impl Case {
         self.op.get() & WATCHES != 0
     }
 
-    /// Claims its wait for the caller.
+    /// Claims its wait for the caller; false if another party was first.
     fn is_claimed(&self) -> bool {
         // SAFETY: a record in a list has its G.
         unsafe { GRef::from_ptr(self.gp.get()) }.is_some_and(|gp| claim::take(&gp, self.seq.get()))

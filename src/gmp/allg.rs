@@ -181,7 +181,7 @@ impl Sched {
         }
     }
 
-    /// None if the last chunk is used up.
+    /// A free descriptor, or the next one of the last chunk; None if that chunk is used up.
     fn galloc_one(&self, inner: &mut AllgInner) -> Option<GRef> {
         if let Some(gp) = inner.free.pop_front() {
             return Some(gp);
@@ -191,8 +191,8 @@ impl Sched {
             return None;
         }
         inner.grown = false;
-        // SAFETY: the chunk has room for it, and is never freed (I1). A Cold is made of numbers and pointers, whose
-        // defaults are zeros; under a model it is made properly.
+        // SAFETY: the chunk has room for it, and is never freed (I1 in sched.rs). A Cold is made of numbers and
+        // pointers, whose defaults are zeros; under a model it is made properly.
         unsafe {
             let (gp, cold) = (inner.next, inner.next_cold);
             #[cfg(any(loom, shuttle))]

@@ -109,7 +109,7 @@ impl GStatus {
     }
 }
 
-/// Why a G waits: a NUL-terminated text that outlives the wait.
+/// The reason why a G waits: a NUL-terminated text that outlives the wait.
 #[derive(Clone, Copy)]
 pub struct WaitReason(*const c_char);
 
@@ -185,7 +185,7 @@ pub mod gflag {
     pub const THREAD_WAIT: u32 = 4;
     /// Ended, waiting to be joined.
     pub const ZOMBIE: u32 = 8;
-    /// Its generation has ended before itself: its joiners were told.
+    /// Its generation ended before the G did: its joiners were told.
     pub const RETIRED: u32 = 16;
     /// A watcher waits for its end.
     pub const WATCHED: u32 = 32;
@@ -219,7 +219,7 @@ pub mod extra {
     pub const CLEANUP: u8 = 64;
     /// `keys`.
     pub const KEYS: u8 = 128;
-    /// All that an end has to look at.
+    /// Everything that an end has to look at.
     pub const ALL: u8 = !NAME;
 }
 

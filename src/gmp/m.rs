@@ -79,8 +79,8 @@ pub enum Place {
 /// The function of a commit; false refuses the park.
 pub type CommitFn = unsafe fn(m: MRef, gp: GRef, arg: *mut c_void) -> bool;
 
-/// Runs after a parking G has left its stack. From the moment that it publishes the G, the G may run elsewhere: the
-/// commit must not touch the G or what it waits on afterwards.
+/// A function that runs after a parking G has left its stack. Once it has published the G, the G may run elsewhere;
+/// from then on the commit must not touch the G, nor the object that the G waits for.
 #[derive(Clone, Copy)]
 pub struct Commit {
     /// It is the host's: it may refuse, and any thread may ready the G.
@@ -152,11 +152,12 @@ pub struct M {
     /// The P that an idle M is to run, set by its waker.
     nextp: AtomicPtr<P>,
     pub park: Note,
-    /// Looks for work, counted in `sched.nmspinning`. Set by the waker or by itself.
+    /// It looks for work, and is counted in `sched.nmspinning`. Set by the waker or by itself.
     pub spinning: OwnBool,
-    /// Waits without a P for its locked G, or in the idle list. Read by the deadlock check.
+    /// It waits without a P for its locked G, or in the idle list. Read by the deadlock check.
     pub parked: OwnBool,
-    /// An extra M whose thread sleeps for `sched.watch`: what it saw there, and [`M::WATCHING`]. Otherwise 0.
+    /// For an extra M whose thread sleeps for `sched.watch`: the value that the thread saw there, and [`M::WATCHING`].
+    /// Otherwise 0.
     pub watching: OwnU64,
     pub id: u32,
     pub kind: Kind,
@@ -182,7 +183,7 @@ pub struct M {
     pub fnp: OwnPtr<P>,
     /// The next G for g0: chosen on a G's stack, but not to be entered from there.
     pub chosen: OwnPtr<G>,
-    /// Ends its thread at the next turn of the loop.
+    /// The thread ends at the next turn of its loop.
     pub exiting: OwnBool,
     pub rng: crate::ds::rng::Rng,
     /// Calls without success (block/vain.rs).

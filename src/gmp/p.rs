@@ -126,7 +126,7 @@ pub struct P {
     pub turns: OwnU64,
     /// The `schedtick` at which the backlog had its turn last. Owner: the M.
     pub behind_tick: OwnU64,
-    /// Next and last of the ids that this P may hand out. Owner: the M.
+    /// The next and the last of the ids that this P may use. Owner: the M.
     pub goid_next: OwnU64,
     pub goid_end: OwnU64,
     /// Free descriptors. Owner: the M.
@@ -141,7 +141,7 @@ pub struct P {
     /// The G that runs next, in the running slice.
     runnext: AtomicPtr<G>,
     runq: Queue<RING>,
-    /// Parents whose child-first children run.
+    /// Suspended parents, whose child-first children run.
     lifo: RunQ<G, PARENTS>,
     /// Values of P-local keys. Owner: the M, or the thread that runs a barrier function for it.
     pub slots: [OwnPtr<c_void>; MAX_KEYS],
@@ -175,7 +175,7 @@ pub struct PStats {
     pub syscalls: OwnU64,
 }
 
-/// What sysmon saw of this P at its last look. Owner: sysmon.
+/// The results of sysmon's last look at this P. Owner: sysmon.
 #[derive(Default)]
 pub struct Watch {
     pub schedtick: OwnU64,
@@ -829,7 +829,7 @@ mod tests {
         }
     }
 
-    /// The run queue with runnext and the suspended parents, and what a thief takes, against deques.
+    /// The run queue with runnext and the suspended parents, and a thief that steals, against deques.
     #[test]
     fn what_is_to_run_is_as_in_deques() {
         let gs: Vec<GRef> = (0..4 * RING as u32 + PARENTS as u32).map(GRef::for_test).collect();

@@ -93,7 +93,8 @@ pub struct Sched {
     pub stackwait_len: AtomicU32,
     /// How often unused memory was looked at: protocol/tidy.rs.
     pub tidy: StdAtomicU64,
-    /// Something may go back to the system later. Written by the tidier, and by sysmon when it wakes from a deep sleep.
+    /// Memory may be returned to the system later. Written by the tidier, and by sysmon when it wakes from a deep
+    /// sleep.
     pub untidy: std::sync::atomic::AtomicBool,
     /// Every stopper of the world, and every caller that wants all Ps, takes it: 1 is free. A semaphore, so Gs park on
     /// it.
@@ -113,13 +114,14 @@ pub struct Sched {
     /// When the template thread wants to look again whether all threads wait for good. Written by it, and by sysmon,
     /// which asks.
     pub look_when: std::sync::atomic::AtomicI64,
-    /// The signals that workers block while they run Gs: those that the main thread blocked when the runtime began.
+    /// The signals that workers block while they run Gs: the signals that the main thread blocked when the runtime
+    /// began.
     pub signals: OwnU64,
     /// The runtime is ending, or down: no G may begin any more. Set under `sched.lock` in a stopped world.
     pub closing: AtomicBool,
     /// The end is decided: threads leave.
     pub exiting: AtomicBool,
-    /// The idle M that sleeps until the next timer, and until when. See wake.rs.
+    /// The idle M that sleeps until the next timer (the keeper), and the time until which it sleeps. See wake.rs.
     pub keeper: Line<AtomicPtr<M>>,
     pub keeper_until: Line<AtomicI64>,
     /// gomaxprocs follows the machine.
