@@ -15,6 +15,9 @@
 #if !defined(__cplusplus) || __cplusplus < 201703L
 #error "gomax.hpp is C++17; gomax.h is for all others"
 #endif
+#if !defined(__cpp_exceptions)
+#error "gomax.hpp reports errors by exceptions: without them (-fno-exceptions) use gomax.h"
+#endif
 
 #include <gomax.h>
 
@@ -24,6 +27,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <functional>
@@ -33,9 +37,22 @@
 #include <mutex>
 #include <new>
 #include <optional>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
+#if __has_include(<version>)
+#include <version>
+#endif
+#if defined(__cpp_impl_coroutine) && defined(__cpp_lib_coroutine)
+#include <coroutine>
+#endif
+#if defined(__cpp_lib_expected)
+#include <expected>
+#endif
+#if defined(__cpp_lib_jthread)
+#include <stop_token>
+#endif
 
 namespace gomax {
 
@@ -72,6 +89,24 @@ namespace detail {
   if (status == GMX_ECANCELED) throw cancelled();
   if (status == GMX_ECLOSED) throw closed();
   throw error(status);
+}
+
+/// Calls f where no caller can have its exception: that is told on stderr.
+template <class F>
+void reported(const char *what, F &f) noexcept {
+  try {
+    std::invoke(f);
+  } catch (const std::exception &e) {
+    std::fprintf(stderr, "gomax: %s threw: %s\n", what, e.what());
+  } catch (...) {
+    std::fprintf(stderr, "gomax: %s threw an exception that is no std::exception\n", what);
+  }
+}
+
+/// For a mistake that leaves no way on: says on stderr what it was, then std::terminate.
+[[noreturn, gnu::cold, gnu::noinline]] inline void die(const char *what, gmx_status status) noexcept {
+  std::fprintf(stderr, "gomax: %s: %s (%s)\n", what, gmx_strerror(status), gmx_err_name(status));
+  std::terminate();
 }
 
 }  // namespace detail
@@ -115,9 +150,22 @@ constexpr std::int64_t ns(const std::chrono::duration<Rep, Period> &d) {
   }
 }
 
+/// From now until then, without an overflow however far that is: 0 if it has passed, also for time_point::min(). Both sides are
+/// counted from the epoch of the clock; no clock has a now that does not fit.
 template <class Clock, class Duration>
 std::int64_t ns_until(const std::chrono::time_point<Clock, Duration> &when) {
-  return ns(when - Clock::now());
+  const auto end = when.time_since_epoch(), now = Clock::now().time_since_epoch();
+  const bool past = now < now.zero();  // the file_clock of libstdc++ has its epoch in 2174
+  const std::int64_t begin = past ? ns(-now) : ns(now);
+  if (end > end.zero()) {
+    const std::int64_t left = ns(end);
+    if (left == std::numeric_limits<std::int64_t>::max()) return left;
+    if (!past) return left > begin ? left - begin : 0;
+    return left > std::numeric_limits<std::int64_t>::max() - begin ? std::numeric_limits<std::int64_t>::max() : left + begin;
+  }
+  if (!past || end <= -end.max()) return 0;  // (min() has no other side)
+  const std::int64_t before = ns(-end);
+  return before < begin ? begin - before : 0;
 }
 
 /// Of a call with a time: false if the time was up.
@@ -149,7 +197,7 @@ void sleep_for(const std::chrono::duration<Rep, Period> &d) {
 
 template <class Clock, class Duration>
 void sleep_until(const std::chrono::time_point<Clock, Duration> &when) {
-  while (Clock::now() < when) check(gmx_sleep(detail::ns_until(when)));  // a clock that is set may need more
+  while (const std::int64_t left = detail::ns_until(when)) check(gmx_sleep(left));  // a clock that is set may need more
 }
 
 // ---- what is kept, and calls through C -------------------------------------------------------------------------------
@@ -299,6 +347,31 @@ template <class F>
 inline constexpr bool fits_copy = sizeof(F) <= GMX_SPAWN_COPY_MAX && alignof(F) <= 16 && std::is_trivially_copyable_v<F> &&
                                   std::is_trivially_destructible_v<F>;
 
+/// f(args...) with copies of its own, as std::thread calls it.
+template <class F, class... Args>
+struct call_of {
+  F f;
+  std::tuple<Args...> args;
+  decltype(auto) operator()() {
+    return std::apply([this](Args &...a) -> decltype(auto) { return std::invoke(std::move(f), std::move(a)...); }, args);
+  }
+};
+/// What a goroutine is to call: f as it is, or f(args...).
+template <class F>
+F &&bound(F &&f) noexcept {
+  return std::forward<F>(f);
+}
+template <class F, class A, class... Args>
+call_of<std::decay_t<F>, std::decay_t<A>, std::decay_t<Args>...> bound(F &&f, A &&a, Args &&...args) {
+  return {std::forward<F>(f), {std::forward<A>(a), std::forward<Args>(args)...}};
+}
+template <class F, class... Args>
+struct invoked : std::invoke_result<std::decay_t<F>, std::decay_t<Args>...> {};
+template <class F>
+struct invoked<F> : std::invoke_result<std::decay_t<F> &> {};
+template <class F, class... Args>
+using result_of = typename invoked<F, Args...>::type;
+
 /// Calls start(fn, arg), which begins a goroutine of the library, so that it runs f.
 template <class F, class Start>
 void packed(F &&f, Start &&start) {
@@ -328,7 +401,6 @@ void packed(F &&f, Start &&start) {
 template <class F>
 void spawn(const spawn_options *o, F &&f) {
   using D = std::decay_t<F>;
-  static_assert(std::is_invocable_v<D &>, "a goroutine's function takes no arguments: capture them");
   if constexpr (fits_copy<D> && !fits_pointer<D>) {
     if (o == nullptr) {
       const D copy(std::forward<F>(f));
@@ -457,10 +529,10 @@ class task {
   void detach() noexcept { drop(); }
 
  private:
-  template <class F>
-  friend task<std::invoke_result_t<std::decay_t<F> &>> go(F &&f);
-  template <class F>
-  friend task<std::invoke_result_t<std::decay_t<F> &>> go(const spawn_options &o, F &&f);
+  template <class F, class... Args>
+  friend task<detail::result_of<F, Args...>> go(F &&f, Args &&...args);
+  template <class F, class... Args>
+  friend task<detail::result_of<F, Args...>> go(const spawn_options &o, F &&f, Args &&...args);
 
   template <class F>
   static task start(const spawn_options *o, F &&f) {
@@ -493,33 +565,35 @@ class task {
   void drop() noexcept {
     if (state_ == nullptr) return;
     static_cast<void>(gmx_detach(g_));  // it is ours to detach
-    std::exchange(state_, nullptr)->dropped(std::uncaught_exceptions() > 0);
+    std::exchange(state_, nullptr)->dropped(std::uncaught_exceptions() > unwinding_);
     g_ = 0;
   }
 
   detail::task_state<R> *state_ = nullptr;
   gmx_g g_ = 0;
+  int unwinding_ = std::uncaught_exceptions();  // where this handle was made: more of them unwind past it
 };
 
-/// Starts a goroutine that calls f. What f holds by reference must outlive it: join it, or use a scope.
-template <class F>
-task<std::invoke_result_t<std::decay_t<F> &>> go(F &&f) {
-  return task<std::invoke_result_t<std::decay_t<F> &>>::start(nullptr, std::forward<F>(f));
+/// Starts a goroutine that calls f, or f(args...) as std::thread does: with copies of its own; std::ref passes a reference. What f
+/// refers to must outlive it: join it, or use a scope.
+template <class F, class... Args>
+task<detail::result_of<F, Args...>> go(F &&f, Args &&...args) {
+  return task<detail::result_of<F, Args...>>::start(nullptr, detail::bound(std::forward<F>(f), std::forward<Args>(args)...));
 }
-template <class F>
-task<std::invoke_result_t<std::decay_t<F> &>> go(const spawn_options &o, F &&f) {
-  return task<std::invoke_result_t<std::decay_t<F> &>>::start(&o, std::forward<F>(f));
+template <class F, class... Args>
+task<detail::result_of<F, Args...>> go(const spawn_options &o, F &&f, Args &&...args) {
+  return task<detail::result_of<F, Args...>>::start(&o, detail::bound(std::forward<F>(f), std::forward<Args>(args)...));
 }
 
-/// As go, for nobody to join: an exception out of f is std::terminate, where it was thrown. Costs over C: one allocation, or
+/// As go, without a handle: an exception out of f is std::terminate, where it was thrown. Costs over C: one allocation, or
 /// none if f is no larger than a pointer and trivial (a lambda that holds one reference or one pointer).
-template <class F>
-void spawn(F &&f) {
-  detail::spawn(nullptr, std::forward<F>(f));
+template <class F, class... Args, class = detail::result_of<F, Args...>>
+void spawn(F &&f, Args &&...args) {
+  detail::spawn(nullptr, detail::bound(std::forward<F>(f), std::forward<Args>(args)...));
 }
-template <class F>
-void spawn(const spawn_options &o, F &&f) {
-  detail::spawn(&o, std::forward<F>(f));
+template <class F, class... Args, class = detail::result_of<F, Args...>>
+void spawn(const spawn_options &o, F &&f, Args &&...args) {
+  detail::spawn(&o, detail::bound(std::forward<F>(f), std::forward<Args>(args)...));
 }
 
 inline void yield() { check(gmx_yield()); }
@@ -665,23 +739,34 @@ class generator {
     using difference_type = std::ptrdiff_t;
     using pointer = T *;
     using reference = T &;
-    explicit iterator(generator &g) : of_(&g), at_(g.next()) {}
-    T &operator*() const noexcept { return *at_; }
-    T *operator->() const noexcept { return at_; }
+    explicit iterator(generator &g) noexcept : of_(&g) {}
+    T &operator*() const { return *at(); }
+    T *operator->() const { return at(); }
     iterator &operator++() {
-      at_ = of_->next();
+      at();  // of a value that was not looked at as well
+      asked_ = false;
       return *this;
     }
     void operator++(int) { ++*this; }
-    friend bool operator==(const iterator &i, sentinel) noexcept { return i.at_ == nullptr; }
-    friend bool operator!=(const iterator &i, sentinel) noexcept { return i.at_ != nullptr; }
+    friend bool operator==(const iterator &i, sentinel) { return i.at() == nullptr; }
+    friend bool operator!=(const iterator &i, sentinel) { return i.at() != nullptr; }
+    friend bool operator==(sentinel s, const iterator &i) { return i == s; }
+    friend bool operator!=(sentinel s, const iterator &i) { return i != s; }
 
    private:
+    T *at() const {
+      if (!asked_) at_ = of_->next();
+      asked_ = true;
+      return at_;
+    }
     generator *of_;
-    T *at_;
+    mutable T *at_ = nullptr;
+    mutable bool asked_ = false;
   };
-  /// for (T &v : generator): until it has no more.
-  iterator begin() { return iterator(*this); }
+  /// for (T &v : generator): until it has no more. A value is asked for when it is looked at, not by ++: views::take(g, 3) runs
+  /// the function to its third yield.
+  iterator begin() & { return iterator(*this); }
+  iterator begin() && = delete;  // it would outlive its generator
   sentinel end() const noexcept { return {}; }
 
  private:
@@ -693,8 +778,10 @@ class generator {
     F f;
   };
   void stop() noexcept {
+    if (!s_ || s_->co == 0) return;
     // A generator that cannot be ended here (it runs, or the caller may not wait) would use memory that is gone.
-    if (s_ && s_->co != 0 && gmx_coro_free(std::exchange(s_->co, 0)) != GMX_OK) std::terminate();
+    gmx_status status = gmx_coro_free(std::exchange(s_->co, 0));
+    if (status != GMX_OK) detail::die("a generator cannot be destroyed here", status);
   }
   std::unique_ptr<state> s_;
 };
@@ -881,68 +968,6 @@ inline void write_heap_dump(int fd) { check(gmx_write_heap_dump(fd)); }
 
 // ---- what may come without a value ----------------------------------------------------------------------------------
 
-/// What was received: a value, or why there is none.
-template <class T>
-class [[nodiscard]] result {
- public:
-  using value_type = T;
-
-  template <class... Args>
-  explicit result(std::in_place_t, Args &&...args) : status_(GMX_OK) {
-    ::new (place()) T(std::forward<Args>(args)...);
-  }
-  result(result &&other) noexcept(std::is_nothrow_move_constructible_v<T>) : status_(other.status_) {
-    if (other) ::new (place()) T(std::move(*other));
-  }
-  result &operator=(result &&other) noexcept(std::is_nothrow_move_constructible_v<T>) {
-    if (this != &other) {
-      clear();
-      if (other) ::new (place()) T(std::move(*other));
-      status_ = other.status_;
-    }
-    return *this;
-  }
-  ~result() { clear(); }
-
-  explicit operator bool() const noexcept { return status_ == GMX_OK; }
-  bool has_value() const noexcept { return status_ == GMX_OK; }
-  gmx_status status() const noexcept { return status_; }
-  bool is_closed() const noexcept { return status_ == GMX_ECLOSED; }
-  bool is_late() const noexcept { return status_ == GMX_ETIMEDOUT; }
-  bool is_empty() const noexcept { return status_ == GMX_EAGAIN; }  // of a try_
-
-  T &operator*() & noexcept { return room_.value; }
-  const T &operator*() const & noexcept { return room_.value; }
-  T &&operator*() && noexcept { return std::move(room_.value); }
-  T *operator->() noexcept { return std::addressof(room_.value); }
-  const T *operator->() const noexcept { return std::addressof(room_.value); }
-  /// The value, or the status as an exception.
-  T &value() & { return check(status_), room_.value; }
-  T value() && { return check(status_), std::move(room_.value); }
-  template <class U>
-  T value_or(U &&other) && {
-    return has_value() ? std::move(room_.value) : static_cast<T>(std::forward<U>(other));
-  }
-
- private:
-  template <class>
-  friend class channel;
-  template <class, class>
-  friend class receive_case;
-
-  struct later {};
-  explicit result(later) noexcept : status_(GMX_EAGAIN) {}
-  void *place() noexcept { return std::addressof(room_.value); }
-  void clear() noexcept {
-    if (std::exchange(status_, GMX_ESTALE) == GMX_OK) room_.value.~T();
-  }
-
-  gmx_status status_;
-  detail::room<T> room_;
-};
-
-// ---- channels -------------------------------------------------------------------------------------------------------
-
 /// Whether a T can be moved by copying its bytes and forgetting the original. A channel moves such values as they are;
 /// all others it moves into memory of their own, one allocation for each. True may be said of a type of one's own.
 template <class T>
@@ -969,8 +994,149 @@ struct wire {
   static_assert(!by_bytes || plain || std::is_nothrow_move_constructible_v<T>, "relocatable, but its move may throw");
 };
 
-/// A value on its way out of v, until settle() says whether it was sent: otherwise it goes back to v. If that throws, or nobody
-/// settles it, the value is destroyed.
+/// Room for a value as it travels. The owner of the place knows whether a value is there. A value in a box is made once and
+/// never moved again, so that what can throw is over before C has it.
+template <class T>
+class place {
+ public:
+  template <class... Args>
+  void emplace(Args &&...args) {
+    if constexpr (wire<T>::by_bytes) {
+      ::new (bytes()) T(std::forward<Args>(args)...);
+    } else {
+      room_ = new T(std::forward<Args>(args)...);
+    }
+  }
+  /// The value of the other place, which has none then.
+  void take(place &other) noexcept {
+    if constexpr (wire<T>::by_bytes) {
+      ::new (bytes()) T(std::move(other.value()));
+      other.destroy();
+    } else {
+      room_ = other.room_;
+    }
+  }
+  void destroy() noexcept {
+    if constexpr (wire<T>::by_bytes) {
+      room_.value.~T();
+    } else {
+      delete room_;
+    }
+  }
+  T &value() noexcept {
+    if constexpr (wire<T>::by_bytes) {
+      return room_.value;
+    } else {
+      return *room_;
+    }
+  }
+  const T &value() const noexcept { return const_cast<place *>(this)->value(); }
+  /// What C copies: the value's own bytes, or the address of its box.
+  void *bytes() noexcept {
+    if constexpr (wire<T>::by_bytes) {
+      return std::addressof(room_.value);
+    } else {
+      return std::addressof(room_);
+    }
+  }
+  /// Destroys the value whose bytes lie there, at any address.
+  static void destroy_at(void *elem) noexcept {
+    place from;
+    std::memcpy(from.bytes(), elem, wire<T>::by_bytes ? sizeof(T) : sizeof(T *));
+    from.destroy();
+  }
+
+ private:
+  std::conditional_t<wire<T>::by_bytes, room<T>, T *> room_{};
+};
+
+}  // namespace detail
+
+/// What was received: a value, or why there is none. To move a result throws nothing. A reference out of a temporary is to
+/// nothing soon, so a temporary gives its value instead.
+template <class T>
+class [[nodiscard]] result {
+ public:
+  using value_type = T;
+
+  template <class... Args>
+  explicit result(std::in_place_t, Args &&...args) : status_(GMX_ESTALE) {
+    place_.emplace(std::forward<Args>(args)...);
+    status_ = GMX_OK;
+  }
+  result(result &&other) noexcept : status_(GMX_ESTALE) { take(other); }
+  result &operator=(result &&other) noexcept {
+    if (this != &other) {
+      clear();
+      take(other);
+    }
+    return *this;
+  }
+  ~result() { clear(); }
+
+  explicit operator bool() const noexcept { return status_ == GMX_OK; }
+  bool has_value() const noexcept { return status_ == GMX_OK; }
+  /// GMX_OK; GMX_ECLOSED; GMX_EAGAIN of a try_; GMX_ETIMEDOUT; GMX_ESTALE of a result that was moved from.
+  gmx_status status() const noexcept { return status_; }
+  /// As status(), by the name that std::expected has.
+  gmx_status error() const noexcept { return status_; }
+  bool is_closed() const noexcept { return status_ == GMX_ECLOSED; }
+  bool is_late() const noexcept { return status_ == GMX_ETIMEDOUT; }
+  bool is_empty() const noexcept { return status_ == GMX_EAGAIN; }  // of a try_
+
+  /// Only if it has a value.
+  T &operator*() & noexcept { return place_.value(); }
+  const T &operator*() const & noexcept { return place_.value(); }
+  T operator*() && { return std::move(place_.value()); }
+  T *operator->() noexcept { return std::addressof(place_.value()); }
+  const T *operator->() const noexcept { return std::addressof(place_.value()); }
+  /// The value, or the status as an exception.
+  T &value() & { return check(status_), place_.value(); }
+  const T &value() const & { return check(status_), place_.value(); }
+  T value() && { return check(status_), std::move(place_.value()); }
+  template <class U>
+  T value_or(U &&other) && {
+    return has_value() ? std::move(place_.value()) : static_cast<T>(std::forward<U>(other));
+  }
+  template <class U>
+  T value_or(U &&other) const & {
+    return has_value() ? place_.value() : static_cast<T>(std::forward<U>(other));
+  }
+#if defined(__cpp_lib_expected)
+  /// For and_then, transform, or_else.
+  std::expected<T, gmx_status> expected() && {
+    if (has_value()) return std::move(place_.value());
+    return std::unexpected(status_);
+  }
+#endif
+
+ private:
+  template <class>
+  friend class channel;
+  template <class, class, class>
+  friend class receive_case;
+
+  struct later {};
+  explicit result(later) noexcept : status_(GMX_EAGAIN) {}
+  void clear() noexcept {
+    if (std::exchange(status_, GMX_ESTALE) == GMX_OK) place_.destroy();
+  }
+  /// By one that has no value.
+  void take(result &other) noexcept {
+    if (other) place_.take(other.place_);
+    status_ = std::exchange(other.status_, GMX_ESTALE);
+  }
+
+  gmx_status status_;
+  detail::place<T> place_;
+};
+
+// ---- channels -------------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+/// A value on its way out of v, until settle() says whether it was sent: otherwise it goes back to v. If that throws, or there
+/// is no settle(), the value is destroyed.
 template <class T>
 class outgoing {
   static_assert(wire<T>::plain || std::is_move_assignable_v<T> || std::is_nothrow_move_constructible_v<T>,
@@ -978,32 +1144,21 @@ class outgoing {
 
  public:
   explicit outgoing(T &v) : v_(v) {
-    if constexpr (wire<T>::plain) {
-    } else if constexpr (wire<T>::by_bytes) {
-      ::new (static_cast<void *>(std::addressof(room_.value))) T(std::move(v));
-    } else {
-      room_.box = new T(std::move(v));
-    }
+    if constexpr (!wire<T>::plain) place_.emplace(std::move(v));
   }
   outgoing(const outgoing &) = delete;
   outgoing &operator=(const outgoing &) = delete;
   ~outgoing() {
-    if (!ours_) return;
-    if constexpr (wire<T>::plain) {
-    } else if constexpr (wire<T>::by_bytes) {
-      room_.value.~T();
-    } else {
-      delete room_.box;
+    if constexpr (!wire<T>::plain) {
+      if (ours_) place_.destroy();
     }
   }
 
   void *bytes() noexcept {
     if constexpr (wire<T>::plain) {
       return std::addressof(v_);
-    } else if constexpr (wire<T>::by_bytes) {
-      return std::addressof(room_.value);
     } else {
-      return &room_.box;
+      return place_.bytes();
     }
   }
 
@@ -1012,40 +1167,21 @@ class outgoing {
     if (sent) {
       ours_ = false;
     } else if constexpr (wire<T>::plain) {
-    } else if constexpr (wire<T>::by_bytes) {
-      back(room_.value);
+    } else if constexpr (std::is_move_assignable_v<T>) {
+      v_ = std::move(place_.value());
     } else {
-      back(*room_.box);
+      v_.~T();
+      ::new (static_cast<void *>(std::addressof(v_))) T(std::move(place_.value()));
     }
   }
 
  private:
-  void back(T &from) {
-    if constexpr (std::is_move_assignable_v<T>) {
-      v_ = std::move(from);
-    } else {
-      v_.~T();
-      ::new (static_cast<void *>(std::addressof(v_))) T(std::move(from));
-    }
-  }
-  union place {
-    T value;
-    T *box;
-    place() noexcept {}
-    ~place() {}
-  };
-
   T &v_;
   bool ours_ = true;
-  place room_;
+  place<T> place_;
 };
 
 }  // namespace detail
-
-template <class T, class F>
-class receive_case;
-template <class T, class Kept, class F>
-class send_case;
 
 /// For a channel whose senders never wait for room; std::bad_alloc if there is no memory for a value.
 inline constexpr std::size_t unbounded = GMX_UNBOUNDED;
@@ -1053,7 +1189,9 @@ inline constexpr std::size_t unbounded = GMX_UNBOUNDED;
 /// A channel: values of one type, first in first out. A handle: copies are the same channel, which goes when the last of
 /// them does, with the values in it. Whoever waits at a channel has a handle that outlives the wait.
 ///
-/// A send gives v up only if it was sent: after a timeout, a try_send that did not go, or an exception, v is as it was.
+/// A send gives v up only if it was sent: after a timeout, a try_send that did not go, or an exception, v is as it was, if its
+/// move does not throw; a value whose way back throws is destroyed, and that exception comes out. A receive moves nothing
+/// that can throw, so what it takes arrives. A handle that was moved from is none (nullptr): calls wait forever there.
 /// What a member returns empty or false for is a time that is up, or a channel that is closed; all else is thrown.
 template <class T>
 class channel {
@@ -1140,11 +1278,11 @@ class channel {
   }
   template <class Clock, class Duration>
   bool send_until(T &&v, const std::chrono::time_point<Clock, Duration> &when) const {
-    return send_for(std::move(v), when - Clock::now());
+    return send_for(std::move(v), std::chrono::nanoseconds(detail::ns_until(when)));
   }
   template <class Clock, class Duration>
   bool send_until(const T &v, const std::chrono::time_point<Clock, Duration> &when) const {
-    return send_for(v, when - Clock::now());
+    return send_for(v, std::chrono::nanoseconds(detail::ns_until(when)));
   }
 
   /// Empty when it is closed and nothing is left in it.
@@ -1162,7 +1300,7 @@ class channel {
   }
   template <class Clock, class Duration>
   result<T> receive_until(const std::chrono::time_point<Clock, Duration> &when) const {
-    return receive_for(when - Clock::now());
+    return receive_for(std::chrono::nanoseconds(detail::ns_until(when)));
   }
 
   /// False if it was closed already.
@@ -1174,7 +1312,7 @@ class channel {
   /// that is closed already.
   void close_drop() const {
     if constexpr (needs_drain) {
-      check(gmx_chan_close_drop(chan_, [](void *, void *elem) { drop(elem); }, nullptr));
+      check(gmx_chan_close_drop(chan_, [](void *, void *elem) { detail::place<T>::destroy_at(elem); }, nullptr));
     } else {
       check(gmx_chan_close_drop(chan_, nullptr, nullptr));
     }
@@ -1197,20 +1335,17 @@ class channel {
   friend bool operator==(const channel &a, const channel &b) noexcept { return a.chan_ == b.chan_; }
   friend bool operator!=(const channel &a, const channel &b) noexcept { return a.chan_ != b.chan_; }
 
-  /// for (T &v : channel): until it is closed and nothing is left in it.
-  iterator begin() const { return iterator(*this); }
+  /// for (T &v : channel): until it is closed and nothing is left in it. A value is received when it is looked at, not by ++:
+  /// views::take(c, 3) receives three.
+  iterator begin() const & { return iterator(*this); }
+  iterator begin() const && = delete;  // it would outlive its channel
   sentinel end() const noexcept { return {}; }
 
  private:
-  /// Nobody else has a handle: destroys what is left in it.
+  /// The last handle destroys what is left in it.
   void drain() noexcept {
-    if constexpr (wire::by_bytes) {
-      detail::room<T> left;
-      while (gmx_chan_try_recv(chan_, std::addressof(left.value)) == GMX_OK) left.value.~T();
-    } else {
-      T *left = nullptr;
-      while (gmx_chan_try_recv(chan_, &left) == GMX_OK) delete left;
-    }
+    detail::place<T> left;
+    while (gmx_chan_try_recv(chan_, left.bytes()) == GMX_OK) left.destroy();
   }
 
   static bool sent(detail::outgoing<T> &out, gmx_status status) {
@@ -1219,34 +1354,11 @@ class channel {
     return check(status) == GMX_OK;
   }
 
-  /// Destroys the value whose bytes lie there, at any address.
-  static void drop(void *elem) noexcept {
-    if constexpr (wire::by_bytes) {
-      detail::room<T> room;
-      std::memcpy(static_cast<void *>(std::addressof(room.value)), elem, sizeof(T));
-      room.value.~T();
-    } else {
-      T *box = nullptr;
-      std::memcpy(&box, elem, sizeof box);
-      delete box;
-    }
-  }
-
-  /// Receives by a C call. The value goes straight to where the caller wants it, unless it travels in a box.
+  /// Receives by a C call, straight to where the caller wants it.
   template <class Call>
   static result<T> take(Call call) {
     result<T> r{typename result<T>::later{}};
-    if constexpr (wire::by_bytes) {
-      r.status_ = call(r.place());
-    } else {
-      T *box = nullptr;
-      gmx_status status = call(&box);
-      if (status == GMX_OK) {
-        std::unique_ptr<T> kept(box);
-        ::new (r.place()) T(std::move(*kept));
-      }
-      r.status_ = status;
-    }
+    r.status_ = call(r.place_.bytes());
     if (r.status_ != GMX_ECLOSED && r.status_ != GMX_EAGAIN && r.status_ != GMX_ETIMEDOUT) check(r.status_);
     return r;
   }
@@ -1264,121 +1376,175 @@ class channel<T>::iterator {
   using pointer = T *;
   using reference = T &;
 
-  explicit iterator(const channel &c) : from_(&c), got_(c.receive()) {}
-  T &operator*() const noexcept { return *got_; }
-  T *operator->() const noexcept { return std::addressof(*got_); }
+  explicit iterator(const channel &c) noexcept : from_(&c) {}
+  T &operator*() const { return *got(); }
+  T *operator->() const { return std::addressof(*got()); }
   iterator &operator++() {
-    got_ = from_->receive();
+    got();  // of a value that was not looked at as well
+    received_ = false;
     return *this;
   }
   void operator++(int) { ++*this; }
-  friend bool operator==(const iterator &i, sentinel) noexcept { return !i.got_; }
-  friend bool operator!=(const iterator &i, sentinel) noexcept { return static_cast<bool>(i.got_); }
-  friend bool operator==(sentinel s, const iterator &i) noexcept { return i == s; }
-  friend bool operator!=(sentinel s, const iterator &i) noexcept { return i != s; }
+  friend bool operator==(const iterator &i, sentinel) { return !i.got(); }
+  friend bool operator!=(const iterator &i, sentinel) { return static_cast<bool>(i.got()); }
+  friend bool operator==(sentinel s, const iterator &i) { return i == s; }
+  friend bool operator!=(sentinel s, const iterator &i) { return i != s; }
 
  private:
+  result<T> &got() const {
+    if (!received_) got_ = from_->receive();
+    received_ = true;
+    return got_;
+  }
   const channel *from_;
-  mutable result<T> got_;
+  mutable bool received_ = false;
+  mutable result<T> got_{typename result<T>::later{}};
 };
 
 // ---- select ---------------------------------------------------------------------------------------------------------
 
+namespace detail {
+
+struct nothing_to_do {
+  void operator()() const noexcept {}
+};
+
+/// The channel of a case: that of a handle which outlives the case,
+struct borrowed {
+  gmx_chan *chan;
+  gmx_chan *native() const noexcept { return chan; }
+};
+
+/// what a case sends: a value of its own, once,
+template <class T>
+class owned {
+ public:
+  template <class U>
+  explicit owned(U &&v) {
+    place_.emplace(std::forward<U>(v));
+    there_ = true;
+  }
+  owned(owned &&other) noexcept : there_(std::exchange(other.there_, false)) {
+    if (there_) place_.take(other.place_);
+  }
+  owned &operator=(owned &&) = delete;
+  ~owned() {
+    if (there_) place_.destroy();
+  }
+  void *bytes() {
+    if (!there_) fail(GMX_ESTALE);
+    return place_.bytes();
+  }
+  void settle(bool sent) noexcept { there_ = there_ && !sent; }
+
+ private:
+  bool there_ = false;
+  place<T> place_;
+};
+
+/// or a variable of the caller's, which gives its value up only if it is sent.
+template <class T>
+class lent {
+ public:
+  explicit lent(T &v) noexcept : v_(&v) {}
+  lent(lent &&other) noexcept : v_(other.v_) {}
+  lent &operator=(lent &&) = delete;
+  void *bytes() { return out_.emplace(*v_).bytes(); }
+  void settle(bool sent) {
+    if (!out_) return;  // another case threw before
+    struct gone {
+      std::optional<outgoing<T>> &out;
+      ~gone() { out.reset(); }
+    } then{out_};
+    out_->settle(sent);
+  }
+
+ private:
+  T *v_;
+  std::optional<outgoing<T>> out_;
+};
+
+}  // namespace detail
+
 /// A case of select; on_receive makes it.
-template <class T, class F>
+template <class T, class F, class From>
 class receive_case {
  public:
   static constexpr bool waits = true;
-  receive_case(const channel<T> &c, F f) : chan_(c.native()), f_(std::move(f)) {}
-  receive_case(const receive_case &) = delete;
-  receive_case &operator=(const receive_case &) = delete;
+  receive_case(From from, F f) : from_(std::move(from)), f_(std::move(f)) {}
 
-  void arm(gmx_select_case &to) noexcept {
-    to = gmx_select_case{};
-    to.chan = chan_;
+  void arm(gmx_select_case &to, std::int64_t &) noexcept {
+    got_ = result<T>(typename result<T>::later{});
+    to.chan = from_.native();
     to.op = GMX_CASE_RECV;
-    if constexpr (detail::wire<T>::by_bytes) {
-      to.elem = got_.place();
-    } else {
-      to.elem = &box_;
-    }
+    to.elem = got_.place_.bytes();
   }
-  void settle(bool chosen, gmx_status status) {
-    if (!chosen) return;
-    if constexpr (!detail::wire<T>::by_bytes) {
-      if (status == GMX_OK) {
-        std::unique_ptr<T> kept(box_);
-        ::new (got_.place()) T(std::move(*kept));
-      }
-    }
-    got_.status_ = status;
+  void settle(bool chosen, gmx_status status) noexcept {
+    if (chosen) got_.status_ = status;
   }
+  static constexpr bool is_timeout() noexcept { return false; }
   void run() {
+    result<T> got = std::move(got_);
     if constexpr (std::is_invocable_v<F &, result<T>>) {
-      f_(std::move(got_));
+      f_(std::move(got));
     } else {
       f_();
     }
   }
 
  private:
-  gmx_chan *chan_;
+  From from_;
   F f_;
-  T *box_ = nullptr;
   result<T> got_{typename result<T>::later{}};
 };
 
 /// A case of select; on_send makes it.
-template <class T, class Kept, class F>
+template <class Value, class F, class To>
 class send_case {
  public:
   static constexpr bool waits = true;
-  template <class U>
-  send_case(const channel<T> &c, U &&v, F f) : chan_(c.native()), v_(std::forward<U>(v)), f_(std::move(f)) {}
-  send_case(const send_case &) = delete;
-  send_case &operator=(const send_case &) = delete;
+  template <class V>
+  send_case(To to, V &&v, F f) : to_(std::move(to)), v_(std::forward<V>(v)), f_(std::move(f)) {}
 
-  void arm(gmx_select_case &to) {
-    out_.emplace(v_);
-    to = gmx_select_case{};
-    to.chan = chan_;
+  void arm(gmx_select_case &to, std::int64_t &) {
+    to.chan = to_.native();
     to.op = GMX_CASE_SEND;
-    to.elem = out_->bytes();
+    to.elem = v_.bytes();
   }
   void settle(bool chosen, gmx_status status) {
     status_ = chosen ? status : GMX_OK;
-    if (out_) out_->settle(chosen && status == GMX_OK);
+    v_.settle(chosen && status == GMX_OK);
   }
+  static constexpr bool is_timeout() noexcept { return false; }
   void run() {
     check(status_);
     f_();
   }
 
  private:
-  gmx_chan *chan_;
-  Kept v_;
+  To to_;
+  Value v_;
   F f_;
   gmx_status status_ = GMX_OK;
-  std::optional<detail::outgoing<T>> out_;
 };
 
 /// A case of select; on_receive_ready and on_send_ready make it.
-template <class F>
+template <class F, class At>
 class ready_case {
  public:
   static constexpr bool waits = true;
-  ready_case(gmx_chan *c, std::uint32_t op, F f) : chan_(c), op_(op), f_(std::move(f)) {}
+  ready_case(At at, std::uint32_t op, F f) : at_(std::move(at)), op_(op), f_(std::move(f)) {}
 
-  void arm(gmx_select_case &to) noexcept {
-    to = gmx_select_case{};
-    to.chan = chan_;
+  void arm(gmx_select_case &to, std::int64_t &) noexcept {
+    to.chan = at_.native();
     to.op = op_;
   }
   void settle(bool, gmx_status) noexcept {}
+  static constexpr bool is_timeout() noexcept { return false; }
   void run() { f_(); }
 
  private:
-  gmx_chan *chan_;
+  At at_;
   std::uint32_t op_;
   F f_;
 };
@@ -1389,7 +1555,10 @@ class timeout_case {
  public:
   static constexpr bool waits = false;
   timeout_case(std::int64_t ns, F f) : ns_(ns), f_(std::move(f)) {}
-  std::int64_t ns() const noexcept { return ns_; }
+
+  void arm(gmx_select_case &, std::int64_t &timeout) noexcept { timeout = ns_; }
+  void settle(bool, gmx_status) noexcept {}
+  static constexpr bool is_timeout() noexcept { return true; }
   void run() { f_(); }
 
  private:
@@ -1397,34 +1566,56 @@ class timeout_case {
   F f_;
 };
 
+/// f(result<T>) or f(): the result is empty if the channel is closed. A case refers to the channel whose handle it was given,
+/// and keeps a handle that is a temporary.
+template <class T, class F = detail::nothing_to_do>
+receive_case<T, F, detail::borrowed> on_receive(const channel<T> &c, F f = {}) {
+  return {detail::borrowed{c.native()}, std::move(f)};
+}
+template <class T, class F = detail::nothing_to_do>
+receive_case<T, F, channel<T>> on_receive(channel<T> &&c, F f = {}) {
+  return {std::move(c), std::move(f)};
+}
+
 namespace detail {
-struct nothing_to_do {
-  void operator()() const noexcept {}
-};
+
+template <class T, class To, class U, class F>
+auto sends(To to, U &&v, F f) {
+  using value = std::conditional_t<std::is_same_v<std::decay_t<U>, std::reference_wrapper<T>>, lent<T>, owned<T>>;
+  return send_case<value, F, To>(std::move(to), std::forward<U>(v), std::move(f));
+}
+
 }  // namespace detail
 
-/// f(result<T>) or f(): the result is empty if the channel is closed.
-template <class T, class F = detail::nothing_to_do>
-receive_case<T, F> on_receive(const channel<T> &c, F f = {}) {
-  return {c, std::move(f)};
-}
-/// v is given up if this case is chosen, otherwise it is as it was. Throws gomax::closed if it is chosen because the channel
-/// is closed.
+/// The case has a v of its own, copied or moved, which is sent if the case is chosen, and otherwise goes with the case. Of
+/// std::ref(v) the value is moved out of v if the case is chosen, and otherwise v is as it was. Throws gomax::closed if it is
+/// chosen because the channel is closed; GMX_ESTALE if its value was sent before.
 template <class T, class U, class F = detail::nothing_to_do>
 auto on_send(const channel<T> &c, U &&v, F f = {}) {
-  using kept = std::conditional_t<std::is_same_v<U, T>, T &, T>;  // U is T: v is an rvalue, and lives as long as the select
-  return send_case<T, kept, F>(c, static_cast<std::conditional_t<std::is_same_v<U, T>, T &, U &&>>(v), std::move(f));
+  return detail::sends<T>(detail::borrowed{c.native()}, std::forward<U>(v), std::move(f));
+}
+template <class T, class U, class F = detail::nothing_to_do>
+auto on_send(channel<T> &&c, U &&v, F f = {}) {
+  return detail::sends<T>(std::move(c), std::forward<U>(v), std::move(f));
 }
 /// Receives nothing: chosen when a receive would not wait, which is so of a closed channel too. Another may be faster until the
 /// caller comes to it: try_receive, and select again if it has to wait.
 template <class T, class F = detail::nothing_to_do>
-ready_case<F> on_receive_ready(const channel<T> &c, F f = {}) {
-  return {c.native(), GMX_CASE_RECV_READY, std::move(f)};
+ready_case<F, detail::borrowed> on_receive_ready(const channel<T> &c, F f = {}) {
+  return {detail::borrowed{c.native()}, GMX_CASE_RECV_READY, std::move(f)};
+}
+template <class T, class F = detail::nothing_to_do>
+ready_case<F, channel<T>> on_receive_ready(channel<T> &&c, F f = {}) {
+  return {std::move(c), GMX_CASE_RECV_READY, std::move(f)};
 }
 /// Sends nothing: chosen when a send would not wait. So a value can be made when there is a place for it; then try_send.
 template <class T, class F = detail::nothing_to_do>
-ready_case<F> on_send_ready(const channel<T> &c, F f = {}) {
-  return {c.native(), GMX_CASE_SEND_READY, std::move(f)};
+ready_case<F, detail::borrowed> on_send_ready(const channel<T> &c, F f = {}) {
+  return {detail::borrowed{c.native()}, GMX_CASE_SEND_READY, std::move(f)};
+}
+template <class T, class F = detail::nothing_to_do>
+ready_case<F, channel<T>> on_send_ready(channel<T> &&c, F f = {}) {
+  return {std::move(c), GMX_CASE_SEND_READY, std::move(f)};
 }
 template <class Rep, class Period, class F = detail::nothing_to_do>
 timeout_case<F> on_timeout(const std::chrono::duration<Rep, Period> &d, F f = {}) {
@@ -1440,63 +1631,143 @@ timeout_case<F> otherwise(F f = {}) {
   return {0, std::move(f)};
 }
 
-/// Waits until one of the cases can be done, does it, and calls its function; of several that are ready it takes one at
-/// random. At most one on_timeout or otherwise. Gives the number of the argument that it was.
-template <class... Cases>
-std::size_t select(Cases &&...cases) {
-  constexpr std::size_t waiting = (std::size_t{std::decay_t<Cases>::waits} + ... + 0);
-  static_assert(sizeof...(Cases) - waiting <= 1, "only one on_timeout or otherwise");
-  std::array<gmx_select_case, waiting == 0 ? 1 : waiting> raw;
+namespace detail {
+
+/// A select of the cases for which each(visit) calls visit(case), always in the same order; n of them wait.
+template <class Each>
+std::size_t select_of(gmx_select_case *raw, std::size_t n, Each each) {
   std::int64_t timeout = GMX_FOREVER;
-  std::size_t at = 0;
-  auto arm = [&](auto &c) {
-    if constexpr (std::decay_t<decltype(c)>::waits) {
-      c.arm(raw[at++]);
-    } else {
-      timeout = c.ns();
-    }
-  };
-  std::size_t chosen = waiting;
+  std::size_t at = 0, chosen = n;
   gmx_status status = GMX_OK;
-  std::exception_ptr failure;  // of a value's move: those of the other cases are settled all the same
-  auto settle = [&](auto &c) {
-    if constexpr (std::decay_t<decltype(c)>::waits) {
+  std::exception_ptr failure;
+  auto settle = [&] {  // all of them, also when the way back of one value throws
+    at = 0;
+    each([&](auto &c) {
       try {
         c.settle(at == chosen, status);
       } catch (...) {
         if (!failure) failure = std::current_exception();
       }
-      ++at;
-    }
+      at += c.waits;
+    });
   };
   try {
-    (arm(cases), ...);
+    each([&](auto &c) {
+      gmx_select_case none{};
+      c.arm(c.waits ? raw[at] = none : none, timeout);
+      at += c.waits;
+    });
   } catch (...) {  // no memory for a box, or a move
-    at = 0;
-    (settle(cases), ...);
+    settle();
     throw;
   }
-  status = gmx_select(raw.data(), waiting, timeout, &chosen);
+  status = gmx_select(raw, n, timeout, &chosen);
   const bool late = status == GMX_ETIMEDOUT;
+  settle();  // before the first function: a value that was not sent is where it was
+  if (!late && status != GMX_ECLOSED && status < 0) {
+    if (failure) std::rethrow_exception(failure);
+    fail(status);
+  }
+  std::size_t argument = 0, ran = n + 1;
   at = 0;
-  (settle(cases), ...);  // all before the first function: a value that was not sent is where it was
-  if (failure) std::rethrow_exception(failure);
-  if (!late && status != GMX_ECLOSED) check(status);
-
-  std::size_t argument = 0, ran = sizeof...(Cases);
-  at = 0;
-  auto run = [&](auto &c) {
-    bool this_one = late;
-    if constexpr (std::decay_t<decltype(c)>::waits) this_one = !late && at++ == chosen;
-    if (this_one) {
+  each([&](auto &c) {
+    if (late ? c.is_timeout() : c.waits && at == chosen) {
       ran = argument;
       c.run();
     }
+    at += c.waits;
     ++argument;
-  };
-  (run(cases), ...);
+  });
+  if (failure) std::rethrow_exception(failure);  // what was received is with its function
   return ran;
 }
+
+}  // namespace detail
+
+/// Waits until one of the cases can be done, does it, and calls its function; of several that are ready it takes one at
+/// random. At most one on_timeout or otherwise. Gives the number of the argument that it was.
+///
+/// A case is used up: make it in the call, or std::move it there. If the way back of a std::ref that was not chosen throws, the
+/// chosen function is called, and then that exception comes out.
+template <class... Cases>
+std::size_t select(Cases &&...cases) {
+  static_assert((!std::is_lvalue_reference_v<Cases> && ...), "a select uses its cases up: make them in the call, or std::move them");
+  constexpr std::size_t waiting = (std::size_t{std::decay_t<Cases>::waits} + ... + 0);
+  static_assert(sizeof...(Cases) - waiting <= 1, "only one on_timeout or otherwise");
+  std::array<gmx_select_case, waiting == 0 ? 1 : waiting> raw;
+  return detail::select_of(raw.data(), waiting, [&](auto visit) { (visit(cases), ...); });
+}
+
+/// Cases whose number is known at run time, for one select after another:
+///
+///     gomax::select_list all;
+///     for (auto &in : inputs) all.add(gomax::on_receive(in, [&](gomax::result<job> r) { ... }));
+///     while (open > 0) all.select();
+///
+/// Each case is one allocation. A case that has sent its value must be replaced before the next select (GMX_ESTALE); one that is
+/// to be passed over is set to a receive from channel<T>(nullptr).
+class select_list {
+ public:
+  /// Its number, from 0. GMX_EINVAL for a second on_timeout or otherwise.
+  template <class Case>
+  std::size_t add(Case &&c) {
+    auto fresh = make(std::forward<Case>(c));
+    if (fresh->is_timeout()) one_timeout(cases_.size());
+    cases_.push_back(std::move(fresh));
+    return cases_.size() - 1;
+  }
+  /// Puts a case in the place of another. GMX_EINVAL if there is none of this number.
+  template <class Case>
+  void set(std::size_t number, Case &&c) {
+    if (number >= cases_.size()) detail::fail(GMX_EINVAL);
+    auto fresh = make(std::forward<Case>(c));
+    if (fresh->is_timeout()) one_timeout(number);
+    cases_[number] = std::move(fresh);
+  }
+  void clear() noexcept { cases_.clear(); }
+  std::size_t size() const noexcept { return cases_.size(); }
+  /// As gomax::select of its cases; gives the number of the case. The case's function must not change the list.
+  std::size_t select() {
+    raw_.resize(cases_.size());
+    return detail::select_of(raw_.data(), raw_.size(), [this](auto visit) {
+      for (auto &c : cases_) visit(*c);
+    });
+  }
+
+ private:
+  struct any {
+    static constexpr bool waits = true;  // a timeout stands among the others as a case without a channel
+    any() = default;
+    any(const any &) = delete;
+    any &operator=(const any &) = delete;
+    virtual ~any() = default;
+    virtual void arm(gmx_select_case &to, std::int64_t &timeout) = 0;
+    virtual void settle(bool chosen, gmx_status status) = 0;
+    virtual bool is_timeout() const noexcept = 0;
+    virtual void run() = 0;
+  };
+  template <class Case>
+  struct one final : any {
+    explicit one(Case &&c) : of(std::move(c)) {}
+    void arm(gmx_select_case &to, std::int64_t &timeout) override { of.arm(to, timeout); }
+    void settle(bool chosen, gmx_status status) override { of.settle(chosen, status); }
+    bool is_timeout() const noexcept override { return Case::is_timeout(); }
+    void run() override { of.run(); }
+    Case of;
+  };
+  template <class Case>
+  static std::unique_ptr<any> make(Case &&c) {
+    static_assert(!std::is_lvalue_reference_v<Case>, "a list takes its cases over: make them in the call, or std::move them");
+    return std::make_unique<one<Case>>(std::move(c));
+  }
+  void one_timeout(std::size_t number) const {
+    for (std::size_t i = 0; i < cases_.size(); i++) {
+      if (i != number && cases_[i]->is_timeout()) detail::fail(GMX_EINVAL);
+    }
+  }
+  std::vector<std::unique_ptr<any>> cases_;
+  std::vector<gmx_select_case> raw_;
+};
 
 // ---- locks ----------------------------------------------------------------------------------------------------------
 
@@ -1992,15 +2263,15 @@ future<R> start_async(const spawn_options *o, F &&f) {
 
 }  // namespace detail
 
-/// Starts a goroutine that calls f, for a future of its result. Unlike a task it may be dropped whatever f throws, and a token
-/// ends the wait for it. Costs over C: one allocation, and a cleanup for an f that calls gmx_goexit.
-template <class F>
-future<std::invoke_result_t<std::decay_t<F> &>> async(F &&f) {
-  return detail::start_async<std::invoke_result_t<std::decay_t<F> &>>(nullptr, std::forward<F>(f));
+/// Starts a goroutine that calls f, or f(args...) as std::thread does, for a future of its result. Unlike a task it may be dropped
+/// whatever f throws, and a token ends the wait for it. Costs over C: one allocation, and a cleanup for an f that calls gmx_goexit.
+template <class F, class... Args>
+future<detail::result_of<F, Args...>> async(F &&f, Args &&...args) {
+  return detail::start_async<detail::result_of<F, Args...>>(nullptr, detail::bound(std::forward<F>(f), std::forward<Args>(args)...));
 }
-template <class F>
-future<std::invoke_result_t<std::decay_t<F> &>> async(const spawn_options &o, F &&f) {
-  return detail::start_async<std::invoke_result_t<std::decay_t<F> &>>(&o, std::forward<F>(f));
+template <class F, class... Args>
+future<detail::result_of<F, Args...>> async(const spawn_options &o, F &&f, Args &&...args) {
+  return detail::start_async<detail::result_of<F, Args...>>(&o, detail::bound(std::forward<F>(f), std::forward<Args>(args)...));
 }
 
 // ---- counting, once -------------------------------------------------------------------------------------------------
@@ -2024,16 +2295,49 @@ class wait_group {
   bool wait_until(const std::chrono::time_point<Clock, Duration> &when) {
     return detail::in_time(gmx_waitgroup_wait_timeout(&wg_, detail::ns_until(when)));
   }
-  /// spawn(f), counted until the goroutine has ended and f is gone.
-  template <class F>
-  void go(F &&f) {
-    static_assert(std::is_invocable_v<std::decay_t<F> &>, "a goroutine's function takes no arguments: capture them");
-    detail::packed(std::forward<F>(f), [this](void (*fn)(void *), void *arg) { return gmx_waitgroup_go(&wg_, fn, arg); });
+  /// spawn(f, args...), counted until the goroutine has ended and f is gone.
+  template <class F, class... Args, class = detail::result_of<F, Args...>>
+  void go(F &&f, Args &&...args) {
+    detail::packed(detail::bound(std::forward<F>(f), std::forward<Args>(args)...),
+                   [this](void (*fn)(void *), void *arg) { return gmx_waitgroup_go(&wg_, fn, arg); });
   }
   gmx_waitgroup *native() noexcept { return &wg_; }
 
  private:
   gmx_waitgroup wg_{};
+};
+
+/// As std::latch: counts down once, and waits return at zero. Like the wait for a wait_group they are ended by no token.
+class latch {
+ public:
+  explicit latch(std::int32_t n) { check(gmx_waitgroup_add(&wg_, n)); }
+  latch(const latch &) = delete;
+  latch &operator=(const latch &) = delete;
+
+  /// GMX_EINVAL if that is more than is left, or below 0; the count is as it was.
+  void count_down(std::int32_t n = 1) {
+    if (n < 0) detail::fail(GMX_EINVAL);
+    check(gmx_waitgroup_add(&wg_, -n));
+  }
+  bool try_wait() const { return wait_ns(0); }
+  void wait() const { check(gmx_waitgroup_wait(&wg_)); }
+  void arrive_and_wait(std::int32_t n = 1) {
+    count_down(n);
+    wait();
+  }
+  /// False if the time was up.
+  template <class Rep, class Period>
+  bool wait_for(const std::chrono::duration<Rep, Period> &d) const {
+    return wait_ns(detail::ns(d));
+  }
+  template <class Clock, class Duration>
+  bool wait_until(const std::chrono::time_point<Clock, Duration> &when) const {
+    return wait_ns(detail::ns_until(when));
+  }
+
+ private:
+  bool wait_ns(std::int64_t ns) const { return detail::in_time(gmx_waitgroup_wait_timeout(&wg_, ns)); }
+  mutable gmx_waitgroup wg_{};
 };
 
 /// A count that waits at zero.
@@ -2077,20 +2381,27 @@ class barrier {
     check(gmx_barrier_wait(&b_, &serial));
     return serial;
   }
+  /// As wait, by the name that std::barrier has.
+  void arrive_and_wait() { wait(); }
   /// As wait; empty if the time was up.
   template <class Rep, class Period>
   std::optional<bool> wait_for(const std::chrono::duration<Rep, Period> &d) {
-    bool serial = false;
-    gmx_status status = gmx_barrier_wait_timeout(&b_, detail::ns(d), &serial);
-    if (status == GMX_ETIMEDOUT) return std::nullopt;
-    check(status);
-    return serial;
+    return wait_ns(detail::ns(d));
+  }
+  template <class Clock, class Duration>
+  std::optional<bool> wait_until(const std::chrono::time_point<Clock, Duration> &when) {
+    return wait_ns(detail::ns_until(when));
   }
   /// How many have arrived in this round.
   std::uint32_t waiters() const noexcept { return gmx_barrier_waiters(&b_); }
   gmx_barrier *native() noexcept { return &b_; }
 
  private:
+  std::optional<bool> wait_ns(std::int64_t ns) {
+    bool serial = false;
+    if (!detail::in_time(gmx_barrier_wait_timeout(&b_, ns, &serial))) return std::nullopt;
+    return serial;
+  }
   gmx_barrier b_;
 };
 
@@ -2157,13 +2468,13 @@ class cancel_token {
   /// it if that is cancelled.
   gmx_status reason() const {
     gmx_status why = GMX_OK;
-    check(gmx_cancel_reason(token_, &why));
+    if (token_ != 0) check(gmx_cancel_reason(token_, &why));
     return why;
   }
   /// The earliest of its deadline and those above it; empty if there is none.
   std::optional<clock::time_point> deadline() const {
-    std::int64_t when;
-    check(gmx_cancel_deadline(token_, &when));
+    std::int64_t when = GMX_FOREVER;
+    if (token_ != 0) check(gmx_cancel_deadline(token_, &when));
     if (when == GMX_FOREVER) return {};
     return clock::time_point(clock::duration(when));
   }
@@ -2203,7 +2514,7 @@ class cancel_source {
   }
   template <class Clock, class Duration>
   explicit cancel_source(const std::chrono::time_point<Clock, Duration> &when, cancel_token parent = {})
-      : cancel_source(when - Clock::now(), parent) {}
+      : cancel_source(std::chrono::nanoseconds(detail::ns_until(when)), parent) {}
   cancel_source(cancel_source &&other) noexcept : token_(std::exchange(other.token_, 0)) {}
   cancel_source &operator=(cancel_source &&other) noexcept {
     std::swap(token_, other.token_);
@@ -2251,7 +2562,8 @@ class [[nodiscard]] shield {
 };
 
 /// Calls f on a goroutine of its own when a token is cancelled, at once if it is; not any more once this has ended, or was
-/// stopped. It is not waited for. An exception out of f is std::terminate. Costs over C: one allocation.
+/// stopped. It is not waited for. An exception out of f is reported on stderr, since no caller can have it. Costs over C: one
+/// allocation.
 class [[nodiscard]] on_cancel {
  public:
   template <class F>
@@ -2262,7 +2574,7 @@ class [[nodiscard]] on_cancel {
         token.native(),
         [](void *arg) noexcept {
           std::unique_ptr<box> mine(static_cast<box *>(arg));
-          std::invoke(*mine);
+          detail::reported("a function of on_cancel", *mine);
         },
         kept.get(), &hook_));
     drop_ = [](void *arg) noexcept { delete static_cast<box *>(arg); };
@@ -2286,18 +2598,64 @@ class [[nodiscard]] on_cancel {
   void (*drop_)(void *) noexcept = nullptr;
 };
 
+#if defined(__cpp_lib_jthread)
+/// A token that is cancelled when a stop is requested, for code that is told by a std::stop_token:
+///
+///     void work(std::stop_token stop) {
+///       gomax::cancel_on_stop token(stop);
+///       gomax::under heed(token);
+///
+/// It ends where it began; its end cancels nothing.
+class cancel_on_stop {
+ public:
+  explicit cancel_on_stop(std::stop_token stop, cancel_token parent = {})
+      : source_(parent), callback_(std::move(stop), cancels{source_.token()}) {}
+  cancel_on_stop(const cancel_on_stop &) = delete;
+  cancel_on_stop &operator=(const cancel_on_stop &) = delete;
+  cancel_token token() const noexcept { return source_.token(); }
+  operator cancel_token() const noexcept { return token(); }
+
+ private:
+  struct cancels {
+    cancel_token token;
+    void operator()() const noexcept { static_cast<void>(gmx_cancel_now(token.native())); }  // the source outlives it
+  };
+  cancel_source source_;
+  std::stop_callback<cancels> callback_;
+};
+
+/// A std::stop_token that is stopped when a token is cancelled, for code that knows only the standard's:
+/// `stop_on_cancel stop(scope.token()); old_code(stop.get_token());`. The stop is requested on a goroutine of its own, soon after.
+class stop_on_cancel {
+ public:
+  explicit stop_on_cancel(cancel_token token) : hook_(token, [stop = stop_]() mutable { stop.request_stop(); }) {}
+  std::stop_token get_token() const noexcept { return stop_.get_token(); }
+
+ private:
+  std::stop_source stop_;
+  on_cancel hook_;
+};
+#endif
+
 // ---- scopes ---------------------------------------------------------------------------------------------------------
 
-/// Goroutines that belong together: nobody leaves the scope before all have ended, so they may refer to what lies around.
+/// Goroutines that belong together: the scope is left when all have ended, so they may refer to what lies around it.
 ///
-/// The first exception cancels the others' waits and comes out of leave(), or of the destructor. If an exception leaves the
-/// scope itself it is that one: the goroutines are cancelled and waited for, and what they throw is dropped. A goroutine
-/// that ends with gomax::cancelled because the scope was cancelled has not failed. If that was by the scope's deadline,
-/// leave() throws an error with GMX_ETIMEDOUT; by the caller's own token, gomax::cancelled; by cancel(), nothing.
+/// What comes out where the scope is left:
 ///
-/// From the constructor until the scope is left, what its maker waits for is cancelled with the rest: it throws
-/// gomax::cancelled, which then leaves the scope in place of the goroutine's exception. with_scope() throws the right one.
-/// The goroutine or thread that makes a scope leaves it.
+/// 1. the first failure: an exception of a goroutine, or of the body of with_scope; it cancels what the others wait for. A
+///    gomax::cancelled is no failure if the token of the scope is cancelled; if another token caused it, it is;
+/// 2. else, if a cancellation ended a wait (a gomax::cancelled came out of a goroutine or the body) and the token around the
+///    scope is cancelled: gomax::cancelled;
+/// 3. else, if a cancellation ended a wait and the scope's deadline caused it: an error with GMX_ETIMEDOUT;
+/// 4. else nothing: no wait was ended, or by cancel().
+///
+/// From the constructor until the scope is left, its token ends what its maker waits for as well. A gomax::cancelled that leaves
+/// the block of a scope is what comes out of it, as is every exception on its way: the scope cancels its goroutines, waits for
+/// them, and drops what they throw. with_scope() makes no such difference between its body and the goroutines.
+///
+/// The goroutine or thread that makes a scope leaves it. Where that cannot wait (pinned, in a syscall) leave() throws and the
+/// scope is as it was; the destructor, which cannot go on, says so on stderr and ends the program.
 class scope {
  public:
   scope() { begin(GMX_FOREVER); }
@@ -2314,22 +2672,80 @@ class scope {
   scope &operator=(const scope &) = delete;
   ~scope() noexcept(false) {
     if (left_) return;
-    if (std::uncaught_exceptions() > unwinding_) {
-      cancel();
-      wait();
-    } else {
-      leave();
-    }
+    const bool unwinds = std::uncaught_exceptions() > unwinding_;
+    if (unwinds) static_cast<void>(gmx_scope_cancel(scope_));  // ours, and not left yet
+    leave_or_die();
+    if (!unwinds) rethrow();
   }
 
-  /// Starts a goroutine of this scope. Costs over C: one allocation.
+  /// Starts a goroutine of this scope that calls f, or f(args...) as std::thread does. GMX_ESTALE if the scope was left. Costs over
+  /// C: one allocation.
+  template <class F, class... Args, class = detail::result_of<F, Args...>>
+  void go(F &&f, Args &&...args) {
+    start(detail::bound(std::forward<F>(f), std::forward<Args>(args)...));
+  }
+  /// As go, for a future of the result; a failure comes out of the future and of the scope. Costs one allocation more.
+  ///
+  ///     gomax::scope all;
+  ///     auto a = all.async(load, "a"), b = all.async(load, "b");
+  ///     all.leave();
+  ///     use(a.get(), b.get());
+  template <class F, class... Args>
+  future<detail::result_of<F, Args...>> async(F &&f, Args &&...args) {
+    using R = detail::result_of<F, Args...>;
+    promise<R> to;
+    auto result = to.get_future();
+    start([to = std::move(to), call = detail::bound(std::forward<F>(f), std::forward<Args>(args)...)]() mutable {
+      try {
+        if constexpr (std::is_void_v<R>) {
+          std::invoke(call);
+          to.set_value();
+        } else {
+          to.set_value(std::invoke(call));
+        }
+      } catch (...) {
+        to.set_exception(std::current_exception());
+        throw;
+      }
+    });
+    return result;
+  }
+
+  /// Ends what its goroutines and its maker wait for. GMX_ESTALE if the scope was left.
+  void cancel() { check(gmx_scope_cancel(scope_)); }
+  cancel_token token() const {
+    gmx_cancel token;
+    check(gmx_scope_token(scope_, &token));
+    return cancel_token(token);
+  }
+  gmx_scope native() const noexcept { return scope_; }
+  /// Waits for all, and throws what there is to throw: for an end that does not throw from a destructor. GMX_ESTALE if the scope was
+  /// left; GMX_EPERM, GMX_EDEADLK for a caller that did not make it; where the caller cannot wait GMX_ENOTG, GMX_EINSYSCALL. The
+  /// scope is not left then.
+  void leave() { static_cast<void>(leave_ns(GMX_FOREVER)); }
+  /// As leave(), for so long: false if there are some still, which go on.
+  template <class Rep, class Period>
+  bool leave_for(const std::chrono::duration<Rep, Period> &d) {
+    return leave_ns(detail::ns(d));
+  }
+  template <class Clock, class Duration>
+  bool leave_until(const std::chrono::time_point<Clock, Duration> &when) {
+    return leave_ns(detail::ns_until(when));
+  }
+
+ private:
+  void begin(std::int64_t ns) {
+    check(gmx_scope_new(ns, &scope_));
+    gmx_status status = gmx_scope_enter(scope_);
+    if (status == GMX_OK) return;
+    leave_or_die();  // nothing is in it
+    detail::fail(status);
+  }
   template <class F>
-  void go(F &&f) {
-    using D = std::decay_t<F>;
-    static_assert(std::is_invocable_v<D &>, "a goroutine's function takes no arguments: capture them");
+  void start(F &&f) {
     struct child {
       scope *in;
-      D f;
+      std::decay_t<F> f;
     };
     std::unique_ptr<child> kept(new child{this, std::forward<F>(f)});
     check(gmx_scope_spawn(
@@ -2343,52 +2759,6 @@ class scope {
         },
         kept.get()));
     kept.release();
-  }
-
-  /// Cancels what its goroutines wait for.
-  void cancel() {
-    by_hand_.store(true, std::memory_order_relaxed);
-    check(gmx_scope_cancel(scope_));
-  }
-  cancel_token token() const {
-    gmx_cancel token;
-    check(gmx_scope_token(scope_, &token));
-    return cancel_token(token);
-  }
-  gmx_scope native() const noexcept { return scope_; }
-  /// Waits for all, and throws what there is to throw. For those who do not want it from a destructor.
-  void leave() {
-    wait();
-    rethrow();
-  }
-  /// As leave(), for so long: false if there are some still, which go on.
-  template <class Rep, class Period>
-  bool leave_for(const std::chrono::duration<Rep, Period> &d) {
-    return leave_ns(detail::ns(d));
-  }
-  template <class Clock, class Duration>
-  bool leave_until(const std::chrono::time_point<Clock, Duration> &when) {
-    return leave_ns(detail::ns_until(when));
-  }
-
- private:
-  bool leave_ns(std::int64_t ns) {
-    if (!detail::in_time(gmx_scope_leave(scope_, ns, nullptr))) return false;
-    left_ = true;
-    rethrow();
-    return true;
-  }
-  void rethrow() {
-    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
-    if (!cut_.load(std::memory_order_relaxed) || by_hand_.load(std::memory_order_relaxed)) return;
-    detail::fail(late_.load(std::memory_order_relaxed) ? GMX_ETIMEDOUT : GMX_ECANCELED);
-  }
-  void begin(std::int64_t ns) {
-    check(gmx_scope_new(ns, &scope_));
-    gmx_status status = gmx_scope_enter(scope_);
-    if (status == GMX_OK) return;
-    wait();  // nothing is in it
-    detail::fail(status);
   }
   template <class F>
   void run(F &body) {
@@ -2406,37 +2776,59 @@ class scope {
   template <class Rep, class Period, class F>
   friend void with_scope(const std::chrono::duration<Rep, Period> &d, F &&body);
 
+  /// What gmx_scope_spawn wants of a goroutine: an error cancels the scope.
   template <class F>
   gmx_status call(F &f) noexcept {
     try {
       std::invoke(f);
       return GMX_OK;
     } catch (const cancelled &) {
-      gmx_status why = current_token().reason();  // the scope's token: what f stood under is gone
-      if (why == GMX_OK) return failed();
+      gmx_cancel mine = 0;
+      if (gmx_scope_token(scope_, &mine) != GMX_OK || !gmx_cancel_is_cancelled(mine)) return failed();
       cut_.store(true, std::memory_order_relaxed);
-      if (why == GMX_ETIMEDOUT) late_.store(true, std::memory_order_relaxed);
       return GMX_OK;
     } catch (...) {
       return failed();
     }
   }
-  /// In a catch block. The first is kept; an error, so that the scope is cancelled.
+  /// In a catch block.
   gmx_status failed() noexcept {
     if (!first_.exchange(true, std::memory_order_relaxed)) failure_ = std::current_exception();
     return GMX_ECANCELED;
   }
-  /// Orders what the goroutines have left before what comes. They refer to this: whoever cannot wait here (in a syscall,
-  /// pinned) cannot go on.
-  void wait() noexcept {
-    if (gmx_scope_leave(scope_, GMX_FOREVER, nullptr) != GMX_OK) std::terminate();
+
+  bool leave_ns(std::int64_t ns) {
+    if (!detail::in_time(end(ns))) return false;
+    rethrow();
+    return true;
+  }
+  /// GMX_OK orders what the goroutines have left before what comes.
+  gmx_status end(std::int64_t ns) noexcept {
+    gmx_scope_end why{};
+    why.struct_size = sizeof why;
+    gmx_status status = gmx_scope_leave_why(scope_, ns, &why);
+    if (status != GMX_OK) return status;
     left_ = true;
+    late_ = why.by == GMX_SCOPE_DEADLINE;
+    return GMX_OK;
+  }
+  void leave_or_die() noexcept {
+    gmx_status status = end(GMX_FOREVER);
+    // Its goroutines refer to it, so it must not go.
+    if (status != GMX_OK) detail::die("a scope ends where it cannot wait for its goroutines", status);
+  }
+  /// Behind the end of the scope: the caller is under the token around it.
+  void rethrow() {
+    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+    if (!cut_.load(std::memory_order_relaxed)) return;
+    if (gmx_cancel_is_cancelled(0)) throw cancelled();
+    if (late_) detail::fail(GMX_ETIMEDOUT);
   }
 
   gmx_scope scope_ = 0;
   int unwinding_ = std::uncaught_exceptions();
-  bool left_ = false;
-  std::atomic<bool> first_{false}, cut_{false}, late_{false}, by_hand_{false};
+  bool left_ = false, late_ = false;
+  std::atomic<bool> first_{false}, cut_{false};
   std::exception_ptr failure_;
 };
 
@@ -2455,8 +2847,155 @@ void with_scope(const std::chrono::duration<Rep, Period> &d, F &&body) {
 }
 template <class Clock, class Duration, class F>
 void with_scope(const std::chrono::time_point<Clock, Duration> &when, F &&body) {
-  with_scope(when - Clock::now(), body);
+  with_scope(std::chrono::nanoseconds(detail::ns_until(when)), body);
 }
+
+// ---- several futures ------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+/// The number of the wait that is over first.
+inline std::size_t first_of(const std::vector<std::function<void()>> &waits) {
+  std::size_t which = static_cast<std::size_t>(-1);
+  if (waits.empty()) return which;
+  channel<std::size_t> ready(waits.size());
+  with_scope([&](scope &all) {
+    for (std::size_t i = 0; i < waits.size(); i++) {
+      all.go([&, i] {
+        waits[i]();
+        ready.send(i);
+      });
+    }
+    which = ready.receive().value();
+    all.cancel();  // the other waits
+  });
+  return which;
+}
+
+}  // namespace detail
+
+/// A future of the same futures, when all of them are ready. GMX_ESTALE if one is not valid.
+template <class... R>
+future<std::tuple<future<R>...>> when_all(future<R>... futures) {
+  if (!(futures.valid() && ...)) detail::fail(GMX_ESTALE);
+  return async([all = std::make_tuple(std::move(futures)...)]() mutable {
+    std::apply([](auto &...f) { (f.wait(), ...); }, all);
+    return std::move(all);
+  });
+}
+template <class R>
+future<std::vector<future<R>>> when_all(std::vector<future<R>> futures) {
+  for (auto &f : futures) {
+    if (!f.valid()) detail::fail(GMX_ESTALE);
+  }
+  return async([all = std::move(futures)]() mutable {
+    for (auto &f : all) f.wait();
+    return std::move(all);
+  });
+}
+
+/// What when_any gives: the futures, and which of them was ready first; of none the largest number.
+template <class Futures>
+struct when_any_result {
+  std::size_t index;
+  Futures futures;
+};
+/// A future of the same futures, when one of them is ready. GMX_ESTALE if one is not valid.
+template <class... R>
+future<when_any_result<std::tuple<future<R>...>>> when_any(future<R>... futures) {
+  if (!(futures.valid() && ...)) detail::fail(GMX_ESTALE);
+  return async([all = std::make_tuple(std::move(futures)...)]() mutable {
+    std::size_t which = std::apply(
+        [](auto &...f) { return detail::first_of({[&f] { f.wait(); }...}); }, all);
+    return when_any_result<std::tuple<future<R>...>>{which, std::move(all)};
+  });
+}
+template <class R>
+future<when_any_result<std::vector<future<R>>>> when_any(std::vector<future<R>> futures) {
+  for (auto &f : futures) {
+    if (!f.valid()) detail::fail(GMX_ESTALE);
+  }
+  return async([all = std::move(futures)]() mutable {
+    std::vector<std::function<void()>> waits;
+    for (auto &f : all) waits.push_back([&f] { f.wait(); });
+    std::size_t which = detail::first_of(waits);
+    return when_any_result<std::vector<future<R>>>{which, std::move(all)};
+  });
+}
+
+// ---- coroutines -----------------------------------------------------------------------------------------------------
+
+#if defined(__cpp_impl_coroutine) && defined(__cpp_lib_coroutine)
+namespace detail {
+
+/// Calls Source on a goroutine, which then resumes the coroutine; Source::ready() says whether the call would wait.
+template <class R, class Source>
+class awaiter {
+ public:
+  explicit awaiter(Source source) : source_(std::move(source)) {}
+  awaiter(const awaiter &) = delete;
+  awaiter &operator=(const awaiter &) = delete;
+  bool await_ready() {
+    if (!source_.ready()) return false;
+    left_.run(source_);
+    return true;
+  }
+  void await_suspend(std::coroutine_handle<> coroutine) {
+    spawn_options o;
+    o.inherit = true;
+    // From here on this is the goroutine's: the coroutine that it resumes destroys it.
+    gomax::spawn(o, [this, coroutine] {
+      left_.run(source_);
+      coroutine.resume();
+    });
+  }
+  R await_resume() { return left_.take(); }
+
+ private:
+  Source source_;
+  outcome<R> left_;
+};
+
+template <class R>
+struct joins {
+  task<R> of;
+  bool ready() const noexcept { return false; }
+  R operator()() { return of.join(); }
+};
+template <class R>
+struct gets {
+  future<R> of;
+  bool ready() const noexcept { return of.is_ready(); }
+  R operator()() { return of.get(); }
+};
+template <class T>
+struct receives {
+  channel<T> of;
+  std::optional<result<T>> got{};
+  bool ready() { return !got.emplace(of.try_receive()).is_empty(); }
+  result<T> operator()() { return got->is_empty() ? of.receive() : std::move(*got); }
+};
+
+}  // namespace detail
+
+/// co_await go(f): what f returned or threw, in a coroutine of any kind. If it has to wait, the coroutine goes on in a goroutine
+/// under the token that the caller had; there it may wait as goroutines do. co_await go([&] { ... }) makes a co_await of every call
+/// of this library. The coroutine must not be destroyed while it waits. Costs: a goroutine that waits.
+template <class R>
+auto operator co_await(task<R> &&t) {
+  return detail::awaiter<R, detail::joins<R>>({std::move(t)});
+}
+/// co_await async(f), co_await std::move(future): what get() gives.
+template <class R>
+auto operator co_await(future<R> &&f) {
+  return detail::awaiter<R, detail::gets<R>>({std::move(f)});
+}
+/// co_await channel: what receive() gives.
+template <class T>
+auto operator co_await(const channel<T> &c) {
+  return detail::awaiter<result<T>, detail::receives<T>>({c});
+}
+#endif
 
 // ---- timers ---------------------------------------------------------------------------------------------------------
 
@@ -2478,10 +3017,19 @@ class timer {
     if (timer_ != 0) static_cast<void>(gmx_timer_free(timer_, nullptr));
   }
 
-  const channel<clock::time_point> &times() const noexcept { return times_; }
+  /// Its channel, which gets nothing more once the timer has ended.
+  const channel<clock::time_point> &times() const & noexcept { return times_; }
+  const channel<clock::time_point> &times() const && = delete;  // it would outlive its timer
+  /// for (auto t : gomax::every(10ms)), without an end.
+  auto begin() const & { return times().begin(); }
+  auto begin() const && = delete;
+  channel<clock::time_point>::sentinel end() const noexcept { return {}; }
   gmx_timer native() const noexcept { return timer_; }
-  /// Waits for the next time.
-  clock::time_point wait() const { return times_.receive().value(); }
+  /// Waits for the next time. GMX_ESTALE if it was moved from.
+  clock::time_point wait() const {
+    if (timer_ == 0) detail::fail(GMX_ESTALE);
+    return times_.receive().value();
+  }
   /// Whether that prevented something. No time of before comes any more.
   bool stop() {
     bool stopped = false;
@@ -2513,10 +3061,21 @@ class timer {
   channel<clock::time_point> times_;
 };
 
-/// on_receive of its channel.
+namespace detail {
+struct own_timer {
+  timer t;
+  gmx_chan *native() const noexcept { return t.times().native(); }
+};
+}  // namespace detail
+
+/// on_receive of its channel. The case keeps a timer that is a temporary.
 template <class F = detail::nothing_to_do>
-receive_case<clock::time_point, F> on_receive(const timer &t, F f = {}) {
-  return {t.times(), std::move(f)};
+auto on_receive(const timer &t, F f = {}) {
+  return on_receive(t.times(), std::move(f));
+}
+template <class F = detail::nothing_to_do>
+receive_case<clock::time_point, F, detail::own_timer> on_receive(timer &&t, F f = {}) {
+  return {detail::own_timer{std::move(t)}, std::move(f)};
 }
 
 /// A channel that gets the time once, after so long. Its timer goes with it.
@@ -2603,7 +3162,7 @@ delayed after(const std::chrono::duration<Rep, Period> &d, F &&f) {
   s->timer = t;  // f may have run by now; it looks at this only after the handle was dropped
   return delayed(s);
 }
-/// One that sends it every period. for (auto t : every(10ms).times()) never ends.
+/// One that sends it every period.
 template <class Rep, class Period>
 timer every(const std::chrono::duration<Rep, Period> &period) {
   return timer(period, period);

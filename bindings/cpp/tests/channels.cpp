@@ -1,6 +1,9 @@
 // Channels and select: values of every kind arrive once, and stay where they were if they did not leave.
 #include "tests.hpp"
 
+#if __cplusplus >= 202002L
+#include <ranges>
+#endif
 #include <map>
 #include <set>
 
@@ -128,17 +131,17 @@ static void stays_if_not_sent() {
   }
   CHECK_EQ(c.size(), 1);
   int timeouts = 0;
-  std::size_t which = gomax::select(gomax::on_send(c, std::move(w)), gomax::on_send(c, make<T>(3)),
+  std::size_t which = gomax::select(gomax::on_send(c, std::ref(w)), gomax::on_send(c, make<T>(3)),
                                     gomax::on_timeout(1ms, [&] {
                                       CHECK(is(w, 2));
                                       timeouts++;
                                     }));
   CHECK(which == 2 && timeouts == 1);
-  which = gomax::select(gomax::on_send(c, std::move(w)), gomax::otherwise());
+  which = gomax::select(gomax::on_send(c, std::ref(w)), gomax::otherwise());
   CHECK(which == 1 && is(w, 2));
 
   CHECK(is(c.receive().value(), 1));
-  which = gomax::select(gomax::on_send(c, std::move(w)), gomax::otherwise());
+  which = gomax::select(gomax::on_send(c, std::ref(w)), gomax::otherwise());
   CHECK_EQ(which, 0);
   which = gomax::select(gomax::otherwise(), gomax::on_receive(c, [](gomax::result<T> r) { CHECK(r && is(*r, 2)); }));
   CHECK_EQ(which, 1);
@@ -148,7 +151,7 @@ static void stays_if_not_sent() {
   CHECK_THROWS_A(gomax::closed, GMX_ECLOSED, c.send(std::move(w)));
   CHECK(is(w, 4));
   CHECK_THROWS_A(gomax::closed, GMX_ECLOSED, c.try_send(std::move(w)));
-  CHECK_THROWS_A(gomax::closed, GMX_ECLOSED, gomax::select(gomax::on_send(c, std::move(w))));
+  CHECK_THROWS_A(gomax::closed, GMX_ECLOSED, gomax::select(gomax::on_send(c, std::ref(w))));
   CHECK(is(w, 4));
   bool told = false;
   gomax::select(gomax::on_receive(c, [&](gomax::result<T> r) { told = r.is_closed(); }));
@@ -194,6 +197,170 @@ static void every_kind() {
   CHECK_EQ(longs.receive().value_or(6), 5);
   longs.close();
   CHECK_EQ(longs.receive().value_or(6), 6);
+}
+
+// A case may be made before its select, in which it is used up; a channel or a value that was a temporary is the case's.
+template <class T>
+static void kept_cases() {
+  gomax::channel<T> c(4);
+  for (int i = 0; i < 4; i++) c.send(make<T>(i));
+  auto receives = gomax::on_receive(c);
+  for (int i = 0; i < 3; i++) gomax::select(std::move(receives));  // each value goes with the next use, the last with the case
+  int got = 0;
+  auto takes = gomax::on_receive(c, [&](gomax::result<T> r) { got = number(*r); });
+  gomax::select(std::move(takes));
+  CHECK_EQ(got, 3);
+
+  c = gomax::channel<T>(1);
+  c.send(make<T>(1));
+  auto sends = gomax::on_send(c, make<T>(2));
+  CHECK_EQ(gomax::select(std::move(sends), gomax::otherwise()), 1);  // the case has its value still
+  CHECK(is(c.receive().value(), 1));
+  auto moved = std::move(sends);
+  CHECK_THROWS(GMX_ESTALE, gomax::select(std::move(sends)));
+  CHECK_EQ(gomax::select(std::move(moved), gomax::otherwise()), 0);
+  CHECK_THROWS(GMX_ESTALE, gomax::select(std::move(moved), gomax::otherwise()));
+  CHECK(is(c.receive().value(), 2));
+  auto dropped = gomax::on_send(c, make<T>(3));
+
+  T v = make<T>(4);
+  auto lends = gomax::on_send(c, std::ref(v));
+  CHECK_EQ(gomax::select(std::move(lends), gomax::otherwise()), 0);
+  v = make<T>(5);
+  CHECK_EQ(gomax::select(std::move(lends), gomax::otherwise()), 1);
+  CHECK(is(v, 5) && is(c.receive().value(), 4));
+
+  auto ends = gomax::on_receive([] {
+    gomax::channel<T> gone(1);
+    gone.send(make<T>(6));
+    return gone;
+  }(), [&](gomax::result<T> r) { got = number(*r); });
+  gomax::select(std::move(ends));
+  CHECK_EQ(got, 6);
+}
+static void of_temporaries() {
+  bool late = false;
+  auto ends = gomax::on_receive(gomax::after(1ms), [&] { late = true; });
+  auto ticks = gomax::on_receive(gomax::timer(1h));
+  gomax::select(std::move(ticks), std::move(ends));
+  CHECK(late);
+  auto ready = gomax::on_receive_ready(gomax::after(0s)), room = gomax::on_receive_ready(gomax::channel<gomax::clock::time_point>(1));
+  CHECK_EQ(gomax::select(std::move(room), std::move(ready)), 1);
+  auto sends = gomax::on_send(gomax::channel<std::string>(1), "into the void");
+  auto sends_ready = gomax::on_send_ready(gomax::channel<std::string>());
+  CHECK_EQ(gomax::select(std::move(sends_ready), std::move(sends)), 1);
+}
+
+// A list of cases: the numbers, values and functions of select, again and again.
+static void lists() {
+  std::vector<gomax::channel<counted>> in;
+  for (int i = 0; i < 20; i++) in.emplace_back(10);
+  int open = 0, sum = 0, idle = 0;
+  gomax::select_list all;
+  for (auto &c : in) {
+    const std::size_t mine = all.size();
+    const std::size_t given = all.add(gomax::on_receive(c, [&, mine](gomax::result<counted> r) {
+      if (!r) return void(open--);
+      CHECK_EQ(r->v() % 20, mine);
+      sum += r->v();
+    }));
+    CHECK_EQ(given, mine);
+    open++;
+  }
+  CHECK_EQ(all.add(gomax::otherwise([&] { idle++; })), 20);
+  CHECK_THROWS(GMX_EINVAL, all.add(gomax::on_timeout(1s)));
+  CHECK_THROWS(GMX_EINVAL, all.set(3, gomax::on_timeout(1s)));
+  CHECK_THROWS(GMX_EINVAL, all.set(21, gomax::otherwise()));
+  CHECK(all.select() == 20 && idle == 1 && all.size() == 21);
+  all.set(20, gomax::on_timeout(1h));
+  {
+    gomax::scope senders;
+    for (int i = 0; i < 20; i++) {
+      senders.go([&, i] {
+        for (int n = 0; n < 30; n++) in[std::size_t(i)].send(counted(20 * n + i));
+        in[std::size_t(i)].close();
+      });
+    }
+    while (open > 0) {
+      const int before = open;
+      std::size_t which = all.select();
+      if (open < before) all.set(which, gomax::on_receive(gomax::channel<counted>(nullptr)));
+    }
+  }
+  CHECK_EQ(sum, 600 * 599 / 2);
+  all.set(20, gomax::on_timeout(1ms));
+  CHECK_EQ(all.select(), 20);
+
+  gomax::channel<counted> out(1);
+  counted lent(7);
+  gomax::select_list sends;
+  sends.add(gomax::on_send(out, counted(8)));
+  CHECK(sends.select() == 0 && out.receive()->v() == 8);
+  CHECK_THROWS(GMX_ESTALE, sends.select());  // until it is replaced
+  sends.set(0, gomax::on_send(out, std::ref(lent)));
+  sends.add(gomax::on_receive(out));
+  CHECK(sends.select() == 0 && lent.v() == -1);
+  lent = counted(9);
+  CHECK(sends.select() == 1 && lent.v() == 9);
+  sends.clear();
+  sends.add(gomax::on_timeout(1ms));
+  CHECK(sends.size() == 1 && sends.select() == 0);
+}
+
+// A loop takes what it looks at, and no more.
+template <class Range>
+static int sum_of(Range &&values) {
+  int sum = 0;
+  for (auto &&v : values) sum += v;
+  return sum;
+}
+static void looks_at_no_more() {
+  gomax::channel<int> c(8);
+  for (int i = 1; i <= 8; i++) c.send(i);
+  auto at = c.begin();
+  CHECK_EQ(c.size(), 8);
+  CHECK(*at == 1 && *at == 1 && at != c.end());
+  CHECK_EQ(c.size(), 7);
+  ++at;
+  CHECK_EQ(c.size(), 7);
+  ++at;  // of a value that was not looked at
+  CHECK(*at == 3 && c.size() == 5);
+  int made = 0;
+  gomax::generator<int> g([&](auto &yield) {
+    for (;;) yield(++made);
+  });
+  auto i = g.begin();
+  CHECK_EQ(made, 0);
+  CHECK(*i == 1 && made == 1);
+  ++i;
+  CHECK_EQ(made, 1);
+#if __cplusplus >= 202002L && !(defined(__clang__) && __clang_major__ < 16)  // whose views and libstdc++'s do not meet
+  CHECK(sum_of(c | std::views::take(3)) == 4 + 5 + 6 && c.size() == 2);
+  CHECK(sum_of(g | std::views::take(2)) == 2 + 3 && made == 3);
+#endif
+}
+
+static void results() {
+  static_assert(std::is_nothrow_move_constructible_v<gomax::result<std::string>>);
+  static_assert(std::is_same_v<decltype(*std::declval<gomax::result<std::string>>()), std::string>);
+  const gomax::result<std::string> text(std::in_place, 3u, 'x');
+  CHECK(text.value() == "xxx" && *text == "xxx" && text->size() == 3 && text.value_or("y") == "xxx");
+  CHECK_STATUS(text.error(), GMX_OK);
+  gomax::channel<std::string> c(1);
+  auto none = c.try_receive();
+  CHECK_STATUS(none.error(), GMX_EAGAIN);
+  CHECK_THROWS(GMX_EAGAIN, none.value());
+  CHECK(std::as_const(none).value_or("y") == "y");
+  c.send("z");
+  auto z = c.receive(), moved = std::move(z);
+  CHECK(moved && !z);
+  CHECK_STATUS(z.error(), GMX_ESTALE);
+#if defined(__cpp_lib_expected)
+  CHECK(std::move(moved).expected() == "z");
+  CHECK_STATUS(c.try_receive().expected().error(), GMX_EAGAIN);
+  c.close();
+  CHECK_STATUS(c.receive().expected().error(), GMX_ECLOSED);
+#endif
 }
 
 // The last handle takes what is left with it.
@@ -349,6 +516,15 @@ static void many_at_once() {
 int main() {
   RUN(every_kind);
   RUN(ready_or_not);
+  RUN(kept_cases<int>);
+  RUN(kept_cases<std::string>);
+  RUN(kept_cases<std::unique_ptr<int>>);
+  RUN(kept_cases<counted>);
+  RUN(kept_cases<handle>);
+  RUN(of_temporaries);
+  RUN(lists);
+  RUN(looks_at_no_more);
+  RUN(results);
   RUN(goes_with_what_is_in_it);
   RUN(drops_what_is_left);
   RUN(none);

@@ -214,9 +214,52 @@ static void many_at_once() {
   CHECK_EQ(counted::alive.load(), 0);
 }
 
+static void several() {
+  gomax::semaphore go_on;
+  auto waits = [&](int n) {
+    return gomax::async([&go_on, n] {
+      go_on.acquire();
+      return counted(n);
+    });
+  };
+  auto both = gomax::when_all(waits(1), gomax::async([] { throw 2; }));
+  CHECK(!both.wait_for(1ms));
+  go_on.release();
+  auto [one, two] = both.get();
+  CHECK(one.is_ready() && two.is_ready() && one.get().v() == 1);
+  try {
+    two.get();
+    FAIL("nothing came");
+  } catch (int i) {
+    CHECK_EQ(i, 2);
+  }
+
+  std::vector<gomax::future<counted>> many;
+  for (int i = 0; i < 10; i++) many.push_back(waits(i));
+  go_on.release();
+  auto first = gomax::when_any(std::move(many)).get();
+  CHECK(first.futures.size() == 10 && first.index < 10 && first.futures[first.index].is_ready());
+  int sum = first.futures[first.index].get().v();
+  first.futures.erase(first.futures.begin() + std::ptrdiff_t(first.index));
+  for (int i = 0; i < 9; i++) go_on.release();
+  for (auto &f : gomax::when_all(std::move(first.futures)).get()) sum += f.get().v();
+  CHECK_EQ(sum, 45);
+
+  auto either = gomax::when_any(waits(1), gomax::async([] { return std::string("x"); })).get();
+  CHECK(either.index == 1 && std::get<1>(either.futures).get() == "x" && !std::get<0>(either.futures).is_ready());
+  go_on.release();
+  CHECK_EQ(std::get<0>(either.futures).get().v(), 1);
+
+  CHECK(gomax::when_all(std::vector<gomax::future<int>>()).get().empty());
+  CHECK_EQ(gomax::when_any(std::vector<gomax::future<int>>()).get().index, SIZE_MAX);
+  CHECK_THROWS(GMX_ESTALE, static_cast<void>(gomax::when_all(gomax::future<int>(), gomax::async([] {}))));
+  CHECK_THROWS(GMX_ESTALE, static_cast<void>(gomax::when_any(std::vector<gomax::future<int>>(1))));
+}
+
 int main() {
   gomax::run([] {
     RUN(values);
+    RUN(several);
     RUN(exceptions);
     RUN(broken);
     RUN(dropped);

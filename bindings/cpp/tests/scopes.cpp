@@ -1,7 +1,10 @@
 // Scopes and cancellation: who is waited for, whose exception comes out, what a cancelled wait throws.
 #include "tests.hpp"
 
+#include "child.h"
+
 #include <stdexcept>
+#include <thread>
 
 static void waits_for_all() {
   std::atomic<int> ran{0};
@@ -32,6 +35,137 @@ static void waits_for_all() {
     FAIL("nothing came");
   } catch (int i) {
     CHECK_EQ(i, 7);
+  }
+}
+
+// A scope is left once. A wrong call says so, and changes nothing.
+static void left_again() {
+  gomax::scope s;
+  s.leave();
+  CHECK_THROWS(GMX_ESTALE, s.leave());
+  CHECK_THROWS(GMX_ESTALE, s.leave_for(0s));
+  CHECK_THROWS(GMX_ESTALE, s.leave_until(gomax::clock::now()));
+  CHECK_THROWS(GMX_ESTALE, s.cancel());
+  CHECK_THROWS(GMX_ESTALE, s.token());
+  CHECK_THROWS(GMX_ESTALE, s.go([c = counted(1)] {}));
+  CHECK_THROWS(GMX_ESTALE, static_cast<void>(s.async([c = counted(1)] { return 1; })));
+  CHECK_EQ(counted::alive.load(), 0);
+
+  gomax::scope in_time;
+  CHECK(in_time.leave_for(10s));
+  CHECK_THROWS(GMX_ESTALE, in_time.leave());
+
+  gomax::scope fails;
+  fails.go([] { throw 7; });
+  try {
+    fails.leave();
+    FAIL("nothing came");
+  } catch (int) {
+  }
+  CHECK_THROWS(GMX_ESTALE, fails.leave());  // the failure came out once
+
+  gomax::with_scope([](gomax::scope &inner) {
+    inner.leave();
+    CHECK_THROWS(GMX_ESTALE, inner.leave());
+  });
+}
+
+static void left_by_another() {
+  gomax::scope s;
+  gomax::semaphore go_on;
+  s.go([&] {
+    CHECK_THROWS(GMX_EDEADLK, s.leave());
+    CHECK_THROWS(GMX_EDEADLK, s.leave_for(1ms));
+    go_on.acquire();
+  });
+  std::thread([&] { CHECK_THROWS(GMX_EPERM, s.leave()); }).join();
+  go_on.release();
+  s.leave();
+
+  gomax::go([] {
+    bool ran = false;
+    gomax::scope mine;
+    mine.go([&] { ran = true; });
+    {
+      gomax::pin here;
+      CHECK_THROWS(GMX_ENOTG, mine.leave());
+    }
+    mine.leave();
+    CHECK(ran);
+  }).join();
+}
+
+// What cannot go on ends the program, and says before what it was.
+static void ends_pinned(void *) {
+  gomax::run([] {
+    gomax::semaphore never;
+    std::optional<gomax::pin> pinned;
+    gomax::scope s;
+    s.go([&] { never.acquire(); });
+    pinned.emplace();
+  });
+}
+static void unwinds_pinned(void *) {
+  gomax::run([] {
+    gomax::semaphore never;
+    std::optional<gomax::pin> pinned;
+    gomax::scope s;
+    s.go([&] { never.acquire(); });
+    pinned.emplace();
+    throw 1;
+  });
+}
+static void destroys_itself(void *) {
+  static std::optional<gomax::generator<int>> g;
+  g.emplace([](auto &) { g.reset(); });
+  g->next();
+}
+static void ends_with_a_word() {
+  static child c;
+  for (auto fn : {ends_pinned, unwinds_pinned}) {
+    child_run(&c, 50, fn, nullptr);
+    CHECK(WIFSIGNALED(c.status) && WTERMSIG(c.status) == SIGABRT);
+    CHILD_SAID(&c, "a scope ends where it cannot wait for its goroutines");
+  }
+  child_run(&c, 50, destroys_itself, nullptr);
+  CHECK(WIFSIGNALED(c.status) && WTERMSIG(c.status) == SIGABRT);
+  CHILD_SAID(&c, "a generator cannot be destroyed here");
+}
+
+static void results() {
+  std::string text = "text";
+  int seen = 0;
+  gomax::future<int> seven, fails, late;
+  gomax::future<void> nothing;
+  {
+    gomax::scope s;
+    seven = s.async([](int a, std::unique_ptr<int> b) { return a + *b; }, 3, std::make_unique<int>(4));
+    nothing = s.async([&] { seen++; });
+    auto same = s.async([&]() -> std::string & { return text; });
+    CHECK(&same.get() == &text);
+    s.go([](int &n, const std::string &t) { n += t == "abc"; }, std::ref(seen), "abc");
+    static_cast<void>(s.async([c = counted(1)] { return counted(c.v()); }));  // dropped
+    s.leave();
+  }
+  CHECK_EQ(seven.get(), 7);
+  nothing.get();
+  CHECK_EQ(seen, 2);
+  CHECK_EQ(counted::alive.load(), 0);
+  try {  // a failure comes out of both
+    gomax::scope s;
+    late = s.async([] { return gomax::sleep_for(1h), 1; });
+    fails = s.async([]() -> int { throw 5; });
+    s.leave();
+    FAIL("nothing came");
+  } catch (int i) {
+    CHECK_EQ(i, 5);
+  }
+  CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, late.get());
+  try {
+    fails.get();
+    FAIL("nothing came");
+  } catch (int i) {
+    CHECK_EQ(i, 5);
   }
 }
 
@@ -245,6 +379,30 @@ static void cancelled_by() {
     CHECK(s.token().is_cancelled());
     CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, s.leave());
   }
+  {  // its deadline, and the caller's token before it is left
+    gomax::cancel_source source;
+    gomax::under now(source);
+    gomax::scope s(1ms);
+    s.go([&] { never.receive().value(); });
+    while (!s.token().is_late()) gomax::yield();
+    source.cancel();
+    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, s.leave());
+  }
+  {  // its deadline, then by hand
+    gomax::scope s(1ms);
+    s.go([&] { never.receive().value(); });
+    while (!s.token().is_late()) gomax::yield();
+    s.cancel();
+    CHECK_THROWS(GMX_ETIMEDOUT, s.leave());
+  }
+  {  // the caller's token, which ended nothing
+    gomax::cancel_source source;
+    gomax::under now(source);
+    gomax::scope s;
+    s.go([] {});
+    source.cancel();
+    s.leave();
+  }
   {  // a token of a goroutine's own: it has failed
     gomax::scope s;
     s.go([&] {
@@ -287,12 +445,19 @@ static void nested() {
   }
 }
 
+static void no_token() {
+  gomax::cancel_source late(0s);
+  gomax::under now(late);
+  gomax::cancel_token none;
+  CHECK(!none.is_cancelled() && !none.is_late() && none.reason() == GMX_OK && !none.deadline());
+}
+
 static void tokens() {
   CHECK(gomax::current_token().native() == 0);
   CHECK(!gomax::current_token().is_cancelled());
   gomax::throw_if_cancelled();
   gomax::cancel_source parent;
-  gomax::cancel_source child(parent.token()), timed(1ms, parent.token());
+  gomax::cancel_source below(parent.token()), timed(1ms, parent.token());
   {
     gomax::under now(timed);
     CHECK(gomax::current_token().native() == timed.token().native());
@@ -317,16 +482,16 @@ static void tokens() {
     CHECK(gomax::current_token().is_cancelled());
   }
   gomax::sleep_for(1us);
-  CHECK(!child.is_cancelled());
-  auto waits = gomax::go([token = child.token()] {
+  CHECK(!below.is_cancelled());
+  auto waits = gomax::go([token = below.token()] {
     gomax::under now(token);
     gomax::sleep_for(100s);
   });
   parent.cancel();
   CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, waits.join());
   CHECK(!waits.joinable());
-  CHECK(child.is_cancelled() && !child.is_late());
-  auto moved = std::move(child);
+  CHECK(below.is_cancelled() && !below.is_late());
+  auto moved = std::move(below);
   moved.cancel();
   CHECK_THROWS(GMX_ESTALE, gomax::cancel_source(gomax::cancel_token(12345)));
 }
@@ -400,7 +565,11 @@ static void scopes_in_catch_blocks() {
 }
 
 int main() {
+  RUN(ends_with_a_word);
   RUN(waits_for_all);
+  RUN(left_again);
+  RUN(left_by_another);
+  RUN(results);
   RUN(the_first_exception_comes_out);
   RUN(unwinding_waits_too);
   RUN(the_body_is_inside);
@@ -410,6 +579,7 @@ int main() {
   RUN(tasks_are_cancelled);
   RUN(nested);
   RUN(tokens);
+  RUN(no_token);
   RUN(scopes_in_catch_blocks);
   RUN(ends_clean);
 }

@@ -340,6 +340,19 @@ static void counts_and_once() {
   CHECK_EQ(four.waiters(), 0);
   CHECK_THROWS(GMX_EINVAL, gomax::barrier(0).wait());
 
+  on_both(2, [&] { four.arrive_and_wait(); });
+
+  gomax::latch three(3);
+  CHECK(!three.try_wait() && !three.wait_for(1ms));
+  CHECK_THROWS(GMX_EINVAL, three.count_down(-1));
+  CHECK_THROWS(GMX_EINVAL, three.count_down(4));
+  three.count_down(2);
+  auto last = gomax::go([&] { three.arrive_and_wait(); });
+  three.wait();
+  last.join();
+  CHECK(three.try_wait() && gomax::latch(0).try_wait());
+  CHECK_THROWS(GMX_EINVAL, three.count_down());
+
   gomax::once once;
   std::atomic<int> ran{0}, threw{0};
   on_both(5, [&] {
@@ -395,6 +408,114 @@ static void times() {
   CHECK(std::chrono::system_clock::now() - wall >= 2ms);
 }
 
+// Clocks whose epoch lies elsewhere, for what is left until a moment.
+template <int Now, class Rep = std::int64_t, class Period = std::ratio<1>>
+struct fixed_clock {
+  using duration = std::chrono::duration<Rep, Period>;
+  using rep = Rep;
+  using period = Period;
+  using time_point = std::chrono::time_point<fixed_clock>;
+  static constexpr bool is_steady = true;
+  static time_point now() { return time_point(duration(Now)); }
+};
+template <int Now, class... Unit>
+static std::int64_t left(std::int64_t when) {
+  using clock = fixed_clock<Now, Unit...>;
+  return gomax::detail::ns_until(typename clock::time_point(typename clock::duration(when)));
+}
+static void moments() {
+  constexpr std::int64_t most = INT64_MAX, least = INT64_MIN, second = 1000000000;
+  CHECK_EQ((left<5>(7)), 2 * second);
+  CHECK_EQ((left<5>(5)), 0);
+  CHECK_EQ((left<5>(-7)), 0);
+  CHECK_EQ((left<5>(most)), most);
+  CHECK_EQ((left<5>(least)), 0);
+  CHECK_EQ((left<-5>(-3)), 2 * second);
+  CHECK_EQ((left<-5>(-7)), 0);
+  CHECK_EQ((left<-5>(0)), 5 * second);
+  CHECK_EQ((left<-5>(3)), 8 * second);
+  CHECK_EQ((left<-5>(most)), most);
+  CHECK_EQ((left<-5>(least)), 0);
+  CHECK_EQ((left<-5>(least + 1)), 0);
+  CHECK_EQ((left<-5, std::int64_t, std::nano>(most)), most);
+  CHECK_EQ((left<5, std::int64_t, std::nano>(most - 1)), most - 6);
+  CHECK_EQ((left<0>(1)), second);
+  CHECK_EQ((left<3, double>(4)), second);
+  CHECK_EQ((left<3, unsigned>(2)), 0);
+  CHECK_EQ((left<1, std::int64_t, std::ratio<86400>>(3)), 2 * 86400 * second);
+}
+
+// Every call with a moment: the first one of a clock has passed, the last one is not reached, and neither overflows (UBSan).
+template <class Duration, class Clock>
+static void ends_of_time() {
+  using point = std::chrono::time_point<Clock, Duration>;
+  const point first = point::min(), last = point::max();
+  gomax::mutex m;
+  gomax::rwmutex rw;
+  gomax::recursive_mutex r;
+  gomax::semaphore s, release;
+  gomax::barrier b(2);
+  gomax::latch l(1);
+  gomax::condition_variable c;
+  gomax::condition_variable_any any;
+  gomax::channel<std::string> empty, full;
+  gomax::blocking_class few(1);
+  gomax::once once;
+  gomax::wait_group wg;
+  gomax::promise<int> p;
+  auto f = p.get_future();
+  std::atomic<int> word{0};
+  m.lock(), rw.lock(), r.lock(), wg.add();
+  auto t = gomax::go([&] { once.call([&] { release.acquire(); }); });
+  while (release.waiters() == 0) gomax::yield();
+  gomax::go([&] {
+    std::string v = "v";
+    CHECK(!m.try_lock_until(first) && !rw.try_lock_until(first) && !rw.try_lock_shared_until(first) && !r.try_lock_until(first));
+    CHECK(!s.try_acquire_until(first) && !b.wait_until(first) && !l.wait_until(first) && !wg.wait_until(first));
+    CHECK(empty.receive_until(first).is_late() && !full.send_until(std::move(v), first) && !full.send_until(v, first) && v == "v");
+    CHECK(!f.wait_until(first) && !t.join_until(first) && !gomax::atomic_wait_until(word, 0, first));
+    CHECK(!once.call_until(first, [] {}));
+    CHECK_EQ(gomax::select(gomax::on_receive(empty), gomax::on_timeout(first)), 1);
+    gomax::sleep_until(first);
+    gomax::mutex mine;
+    std::unique_lock<gomax::mutex> held(mine);
+    CHECK(c.wait_until(held, first) == std::cv_status::timeout && !c.wait_until(held, first, [] { return false; }));
+    CHECK(any.wait_until(held, first) == std::cv_status::timeout);
+    CHECK(gomax::cancel_source(first).is_late());
+    CHECK_THROWS(GMX_ETIMEDOUT, gomax::with_scope(first, [&](gomax::scope &) { s.acquire(); }));
+    gomax::scope late(first);
+    late.go([] {});
+    CHECK(late.token().is_late());
+  }).join();
+  m.unlock(), rw.unlock(), r.unlock(), release.release();
+  CHECK(m.try_lock_until(last) && rw.try_lock_until(last) && r.try_lock_until(last) && t.join_until(last));
+  gomax::cancel_source never(last);
+  gomax::under heeded(never);
+  auto wakes = gomax::go([&] { s.release(), full.receive().value(), empty.send(""), l.count_down(), p.set_value(1); });
+  CHECK(s.try_acquire_until(last) && full.send_until("", last) && empty.receive_until(last) && l.wait_until(last));
+  CHECK(f.wait_until(last) && wakes.join_until(last));
+  CHECK(few.run_until(last, [] { return 1; }) == 1);
+  gomax::scope in_time(last);
+  in_time.go([] {});
+  CHECK(in_time.leave_until(last));
+  CHECK(!never.is_cancelled());
+}
+static void ends_of_times() {
+  ends_of_time<std::chrono::steady_clock::duration, std::chrono::steady_clock>();
+  ends_of_time<std::chrono::system_clock::duration, std::chrono::system_clock>();
+  ends_of_time<gomax::clock::duration, gomax::clock>();
+  ends_of_time<std::chrono::duration<int, std::ratio<86400>>, std::chrono::system_clock>();  // std::chrono::sys_days
+  ends_of_time<std::chrono::duration<std::int64_t, std::ratio<86400>>, std::chrono::steady_clock>();
+  ends_of_time<std::chrono::duration<double>, std::chrono::steady_clock>();
+  for (auto longest : {std::chrono::hours::max(), std::chrono::hours(INT64_C(1) << 40)}) {
+    gomax::semaphore one(1);
+    gomax::cancel_source never(longest);
+    CHECK(one.try_acquire_for(longest) && !never.is_cancelled());
+    gomax::timer later(longest, longest);
+    CHECK(later.times().try_receive().is_empty());
+  }
+}
+
 static void timers() {
   auto begin = gomax::clock::now();
   gomax::timer t(2ms);
@@ -424,6 +545,15 @@ static void timers() {
   CHECK(gomax::after(0s).size() == 1 && gomax::after(-1s).try_receive());
   ticker = gomax::timer(1ms);
   ticker.wait();
+  ticks = 0;
+  for (auto when : gomax::every(1ms)) {  // the loop keeps the timer
+    CHECK(when > begin);
+    if (++ticks == 3) break;
+  }
+  auto moved = std::move(ticker);
+  CHECK_THROWS(GMX_ESTALE, ticker.wait());
+  CHECK_THROWS(GMX_ESTALE, ticker.stop());
+  CHECK_THROWS(GMX_ESTALE, ticker.reset(1ms));
 
   // a function, once; its handle may go before it and after it, or it may never run
   gomax::wait_group ran;
@@ -451,6 +581,8 @@ int main() {
   RUN(until);
   RUN(counts_and_once);
   RUN(times);
+  RUN(moments);
+  RUN(ends_of_times);
   RUN(timers);
   RUN(ends_clean);
 }

@@ -52,6 +52,42 @@ static void values() {
   CHECK(!tasks[0].joinable());
 }
 
+// As std::thread passes them: copies of its own, moved into the call.
+static void arguments() {
+  CHECK_EQ(gomax::go([](int a, int b) { return a + b; }, 3, 4).join(), 7);
+  CHECK_EQ(*gomax::go([](std::unique_ptr<int> p) { return p; }, std::make_unique<int>(5)).join(), 5);
+  std::string text = "abc";
+  CHECK_EQ(gomax::go([](std::string s) { return s.size(); }, text).join(), 3);
+  CHECK(text == "abc");
+  gomax::go([](std::string &s) { s += "d"; }, std::ref(text)).join();
+  CHECK(text == "abcd");
+  CHECK(&gomax::go([](std::string &s) -> std::string & { return s; }, std::ref(text)).join() == &text);
+  struct adder {
+    int sum = 0;
+    void add(int n) { sum += n; }
+  } adder;
+  gomax::go(&adder::add, &adder, 9).join();
+  CHECK_EQ(adder.sum, 9);
+  gomax::spawn_options named;
+  named.name = "with arguments";
+  CHECK_EQ(gomax::go(named, [](counted c) { return c.v(); }, counted(6)).join(), 6);
+  CHECK_EQ(gomax::async([](counted c) { return c.v(); }, counted(7)).get(), 7);
+  CHECK_EQ(gomax::async(named, [](int n) { return n; }, 8).get(), 8);
+  gomax::wait_group all;
+  std::atomic<int> sum{0};
+  auto adds = [&](int a, long b) {
+    sum += a + int(b);
+    all.done();
+  };
+  all.add(2);
+  gomax::spawn(adds, 1, 2l);
+  gomax::spawn(named, adds, 3, 4l);
+  all.go([&](counted c) { sum += c.v(); }, counted(10));
+  all.wait();
+  CHECK_EQ(sum.load(), 20);
+  spin_until(counted::alive.load() == 0);
+}
+
 static void exceptions() {
   try {
     gomax::go([]() -> int { throw std::runtime_error("mine"); }).join();
@@ -145,6 +181,30 @@ static void dropped() {
   }
 }
 
+// Not the unwinding as such keeps an exception back, but that it passes the handle.
+static void an_exception_lost_while_another_flies(void *) {
+  struct drops {
+    ~drops() {
+      gomax::wait_group ended;
+      ended.add();
+      auto t = gomax::go([&] {
+        struct last {
+          gomax::wait_group &wg;
+          ~last() { wg.done(); }
+        } last{ended};
+        throw std::runtime_error("nobody asked");
+      });
+      ended.wait();
+      t.detach();
+    }
+  };
+  try {
+    drops d;
+    throw 1;
+  } catch (int) {
+  }
+  gomax::sleep_for(100s);
+}
 static void a_lost_exception(void *) {
   gomax::go([] { throw std::runtime_error("nobody asked"); });
   gomax::sleep_for(100s);
@@ -170,7 +230,7 @@ static void an_exception_of_a_spawned(void *) {
 }
 static void lost_exceptions_end_the_program() {
   static child c;
-  for (auto fn : {a_lost_exception, an_exception_lost_afterwards, an_exception_of_a_spawned}) {
+  for (auto fn : {a_lost_exception, an_exception_lost_afterwards, an_exception_lost_while_another_flies, an_exception_of_a_spawned}) {
     child_run(&c, 50, fn, nullptr);
     CHECK(WIFSIGNALED(c.status) && WTERMSIG(c.status) == SIGABRT);
     CHILD_SAID(&c, "nobody asked");
@@ -317,6 +377,7 @@ int main() {
   RUN(lost_exceptions_end_the_program);
   RUN(a_deadlock_is_told);
   RUN(values);
+  RUN(arguments);
   RUN(exceptions);
   RUN(late);
   RUN(dropped);
