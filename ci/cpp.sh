@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # The C++ binding: gomax.hpp alone and twice, the tests and the examples of bindings/cpp, by each compiler that is there,
 # without a warning; run against the release library. As C++17 by the first compiler and C++20 by the second, and the header
-# alone as both by both; ALL=1 does everything by all. Ends with `N passed, N failed`.
-# Environment: GMX_LIB another libgomax.so than target/release's, GMX_CXX the compilers instead of g++ and clang++.
+# alone as both by both; what is new in C++23 by those that have it. The programs that make allocations fail and elements throw
+# (failing, model) run under AddressSanitizer, LeakSanitizer and UBSan, with libc++ where that is there. ALL=1 does everything
+# by all, and as C++23. Ends with `N passed, N failed`.
+# Environment: GMX_LIB another libgomax.so than target/release's, GMX_CXX the compilers instead of g++ and clang++, GMX_STRESS
+# minutes for failing and for model, all their builds together.
 # `ci/cpp.sh NAME...` runs some of the tests.
 source "$(dirname "$0")/lib.sh"
 use_library
@@ -28,6 +31,35 @@ run() { # CXX STD SOURCE [ARGUMENT...]
   "$1" -std="$2" -D_GNU_SOURCE -O1 -g "${tests[@]}" -Iinclude -Ictests -pthread -o "$exe" "$3" "${link[@]}" && timeout 120 "$exe" "${@:4}"
 }
 
+# what must not compile does not, for the reason that stands beside it
+refused() { # CXX STD
+  local name why compile=("$1" -std="$2" -fsyntax-only -Iinclude bindings/cpp/tests/refused.cpp) n=0
+  "${compile[@]}" || return 1
+  while read -r name why; do
+    n=$((n + 1))
+    ! "${compile[@]}" -D"$name" >"$work/refusal" 2>&1 || { echo "$name compiles"; return 1; }
+    grep -qE "$why" "$work/refusal" || { echo "$name: not for \"$why\":"; cat "$work/refusal"; return 1; }
+  done < <(sed -nE 's@^#(el)?if defined\(([A-Z_]+)\)  // (.*)@\2 \3@p' bindings/cpp/tests/refused.cpp)
+  ((n >= 10)) || { echo "refused.cpp has only $n"; return 1; }
+  ! "$1" -std="$2" -fsyntax-only -fno-exceptions -Iinclude -include include/gomax.hpp -x c++ /dev/null >"$work/refusal" 2>&1 || return 1
+  grep -q "reports errors by exceptions" "$work/refusal"
+}
+
+# Of the sanitizers only what lies on stacks is left out: the release library does not announce that it switches them.
+sanitize=(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+sanitized() { # CXX STD NAME [FLAG...]
+  local exe=$work/sanitized stacks=(--param asan-stack=0) seconds=()
+  [[ $1 != clang* ]] || stacks=(-mllvm -asan-stack=0)
+  ((${GMX_STRESS:-0} == 0)) || seconds=($((GMX_STRESS * 60 / 9 + 1)))
+  "$1" -std="$2" "${@:4}" -D_GNU_SOURCE -O1 -g "${sanitize[@]}" "${stacks[@]}" "${tests[@]}" -Iinclude -Ictests -pthread -o "$exe" \
+    bindings/cpp/tests/"$3".cpp "${link[@]}" && timeout $((300 + ${seconds[0]:-0})) "$exe" "${seconds[@]}"
+}
+# whether programs with these flags are built here, and run
+works() { # CXX FLAG...
+  printf '#include <vector>\nint main() { return int(std::vector<int>(1)[0]); }\n' >"$work/works.cpp"
+  "$1" "${@:2}" -o "$work/works" "$work/works.cpp" 2>/dev/null && "$work/works" 2>/dev/null
+}
+
 examples() { # CXX STD
   local exe=$work/search want got
   "$1" -std="$2" -O2 "${warnings[@]}" -Iinclude -pthread -o "$exe" bindings/cpp/examples/search.cpp "${link[@]}" || return 1
@@ -39,22 +71,53 @@ examples() { # CXX STD
   grep -q nowhere "$work/error"
 }
 
+# the scenarios of docs/meaning.md, each counted
+meaning() { # CXX STD
+  local p f
+  check "meaning builds, $1 $2" "$1" -std="$2" -O1 -g "${warnings[@]}" -Iinclude -pthread -o "$work/meaning" bindings/cpp/tests/meaning.cpp "${link[@]}"
+  ci/meaning.py C++ "$work/meaning" >"$work/meant" 2>&1
+  sed '$d' "$work/meant"
+  read -r p f < <(sed -nE '$s/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$work/meant")
+  passed=$((passed + ${p:-0})) failed=$((failed + ${f:-1}))
+}
+
 (($#)) || check "gomax.hpp has all of gomax.h" wrapped bindings/cpp/tests/left_out.txt include/gomax.hpp
 full=(c++17 c++20) # which one is built in full by the next compiler
+standards=(c++17 c++20)
+[[ ${ALL:-} != 1 ]] || standards+=(c++2b)
+wanted=" $* "
 compilers=0
 for cxx in ${GMX_CXX:-g++ clang++}; do
   command -v "$cxx" >/dev/null || { echo "there is no $cxx"; continue; }
   compilers=$((compilers + 1))
-  for std in c++17 c++20; do
+  stdlib=()
+  if [[ $cxx == clang* ]]; then
+    if works "$cxx" -stdlib=libc++; then stdlib=(-stdlib=libc++); else echo "there is no libc++: apt-get install libc++-dev libc++abi-dev"; fi
+  fi
+  for std in "${standards[@]}"; do
     (($#)) || check "gomax.hpp alone, $cxx $std" alone "$cxx" "$std"
+    (($#)) || check "refused, $cxx $std" refused "$cxx" "$std"
     [[ ${ALL:-} == 1 || $std == "${full[0]}" ]] || continue
     for test in bindings/cpp/tests/*.cpp; do
       name=$(basename "$test" .cpp)
-      [[ $name != alone ]] && { (($# == 0)) || [[ " $* " == *" $name "* ]]; } || continue
-      check "$name, $cxx $std" run "$cxx" "$std" "$test"
+      [[ $wanted == "  " || $wanted == *" $name "* ]] || continue
+      case $name in
+        alone | meaning | refused) ;;
+        failing | model)
+          works "$cxx" "${sanitize[@]}" || { echo "$cxx has no sanitizers here: $name is left out"; continue; }
+          check "$name, sanitized, $cxx $std ${stdlib[*]}" sanitized "$cxx" "$std" "$name" "${stdlib[@]}"
+          [[ ${ALL:-} != 1 || ${#stdlib[@]} == 0 ]] || check "$name, sanitized, $cxx $std" sanitized "$cxx" "$std" "$name"
+          ;;
+        *) check "$name, $cxx $std" run "$cxx" "$std" "$test" ;;
+      esac
     done
     (($#)) || check "example, $cxx $std" examples "$cxx" "$std"
+    (($#)) || meaning "$cxx" "$std"
   done
+  # std::expected, std::stop_token and coroutines together
+  if [[ $# == 0 && ${ALL:-} != 1 && $cxx == g++* ]]; then
+    for name in channels bridges; do check "$name, $cxx c++2b" run "$cxx" c++2b bindings/cpp/tests/"$name".cpp; done
+  fi
   full=("${full[1]}" "${full[0]}")
 done
 ((compilers)) || { echo "there is no C++ compiler"; exit 77; }

@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# The programs of ctests/stress, each for MINUTES; inputs that are programs of calls (ci/fuzz.sh); the C tests with calls of the system failed (ci/faults.sh), and in hosts that
-# make it hard for them (ci/hosts.sh); how costs grow, in CPU time (ci/growth.py); the Zig binding in all modes of its compiler
-# (ci/zig.sh); how late things come beside Go's (benches/latency.py); then a table. What is drawn at random is drawn from one seed: GMX_SEED=... ci/stress.sh does it again.
+# The programs of ctests/stress, each for MINUTES; inputs that are programs of calls (ci/fuzz.sh); the operations of
+# gomax.hpp with two failures each, and its channels against a model (ci/cpp.sh); the C tests with calls of the system
+# failed (ci/faults.sh), and in hosts that make it hard for them (ci/hosts.sh); how costs grow, in CPU time
+# (ci/growth.py); the Zig binding in all modes of its compiler (ci/zig.sh); how late things come beside Go's
+# (benches/latency.py); then a table. What is drawn at random is drawn from one seed: GMX_SEED=... ci/stress.sh does it
+# again.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,6 +29,7 @@ suite() {
 }
 suite reproducible ci/reproducible.sh
 suite fuzz.sh ci/fuzz.sh "$minutes"
+suite cpp.sh env ALL=1 GMX_STRESS="$minutes" ci/cpp.sh failing model
 suite faults.sh ci/faults.sh "$minutes" $((GMX_SEED % 32768))
 suite hosts.sh ci/hosts.sh all
 suite growth.py ci/growth.py --time
