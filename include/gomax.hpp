@@ -2,9 +2,9 @@
  * libgomax for C++17: gomax.h with ownership, types and exceptions. Header only; docs/cpp.md is the way in.
  *
  * - What goes wrong is a gomax::error with the status of the C call: misuse, want of memory, and a token that was
- *   cancelled (gomax::cancelled). What may just as well happen is a value: an empty result, false, std::cv_status.
+ *   canceled (gomax::cancelled). What may just as well happen is a value: an empty result, false, std::cv_status.
  * - An exception never leaves through a C frame. That of a goroutine comes out of join(), of its scope, of run().
- * - Times are std::chrono; below zero is zero. Calls without a time wait for ever.
+ * - Times are std::chrono; below zero is zero. Calls without a time wait forever.
  * - All is inline and adds no call to the one beneath it. What it does add is said where it does: memory for a callable,
  *   for a value that cannot be moved by its bytes.
  * - What the C header says of a call (Blocks, Call from, Safepoint, Migrates) holds for the member that makes it.
@@ -71,7 +71,7 @@ class GMX_API error : public std::exception {
   gmx_status status_;
 };
 
-/// The token under which the caller waited, or was about to wait, is cancelled.
+/// The token under which the caller waited, or was about to wait, is canceled.
 class GMX_API cancelled : public error {
  public:
   cancelled() noexcept : error(GMX_ECANCELED) {}
@@ -150,8 +150,8 @@ constexpr std::int64_t ns(const std::chrono::duration<Rep, Period> &d) {
   }
 }
 
-/// From now until then, without an overflow however far that is: 0 if it has passed, also for time_point::min(). Both sides are
-/// counted from the epoch of the clock; no clock has a now that does not fit.
+/// From now until then, without an overflow however far that is: 0 if it has passed, also for time_point::min(). Both
+/// sides are counted from the epoch of the clock; no clock has a now that does not fit.
 template <class Clock, class Duration>
 std::int64_t ns_until(const std::chrono::time_point<Clock, Duration> &when) {
   const auto end = when.time_since_epoch(), now = Clock::now().time_since_epoch();
@@ -204,7 +204,7 @@ void sleep_until(const std::chrono::time_point<Clock, Duration> &when) {
 
 namespace detail {
 
-/// Room for a value that comes later, or not at all. Whoever uses it knows whether it is there.
+/// Room for a value that comes later, or not at all. Its user knows whether it is there.
 template <class T>
 union room {
   T value;
@@ -413,7 +413,7 @@ void spawn(const spawn_options *o, F &&f) {
   });
 }
 
-/// What a goroutine and whoever holds its handle share. The one who is second to let go frees it.
+/// What a goroutine and the owner of its handle share. The second of them to let go frees it.
 template <class R>
 class task_state {
  public:
@@ -421,7 +421,8 @@ class task_state {
 
   explicit task_state(void (*destroy)(task_state *)) noexcept : destroy_(destroy) {}
 
-  /// The goroutine has ended. An exception that nobody asks for ends the program, as it would at the bottom of a thread.
+  /// The goroutine has ended. An exception that no caller will ask for ends the program, as it would at the bottom of a
+  /// thread.
   void ended() noexcept {
     if (word_.exchange(ENDED, std::memory_order_acq_rel) != BOTH) {
       if (left.failed() && !quiet_) left.terminate();
@@ -429,7 +430,7 @@ class task_state {
     }
   }
 
-  /// Nobody asks for what it leaves. quiet: nor for its exception.
+  /// No caller will ask for what it leaves. quiet: nor for its exception.
   void dropped(bool quiet) noexcept {
     quiet_ = quiet;
     if (word_.exchange(DROPPED, std::memory_order_acq_rel) != BOTH) {
@@ -478,9 +479,9 @@ class task_of : public task_state<R> {
 
 /// The handle of a goroutine: join() gives what it returned, or throws what it threw.
 ///
-/// A handle that is dropped lets its goroutine run on, as `go` does in Go. Nobody can ask for its exception then, so one
-/// ends the program: std::terminate. Only while the stack is unwound past a handle is it passed over in silence, since
-/// another exception is on its way already. To wait for goroutines whatever happens, use a scope.
+/// A handle that is dropped lets its goroutine run on, as `go` does in Go. No caller can ask for its exception then, so
+/// one ends the program: std::terminate. Only while the stack is unwound past a handle is it passed over in silence,
+/// since another exception is on its way already. To wait for goroutines whatever happens, use a scope.
 ///
 /// Costs over C: one allocation, which holds the callable and the result, and one exchange at the end.
 template <class R>
@@ -519,7 +520,8 @@ class task {
     return join_ns(detail::ns_until(when));
   }
 
-  /// Ends its waits for events by gomax::cancelled; spawn_options::cancellable says that this may be. False: it has ended.
+  /// Ends its waits for events by gomax::cancelled; spawn_options::cancellable says that this may be. False: it has
+  /// ended.
   bool cancel(gmx_status reason = GMX_ECANCELED) {
     gmx_status status = gmx_cancel_g(g_, reason);
     if (status != GMX_ESTALE) check(status);
@@ -574,8 +576,8 @@ class task {
   int unwinding_ = std::uncaught_exceptions();  // where this handle was made: more of them unwind past it
 };
 
-/// Starts a goroutine that calls f, or f(args...) as std::thread does: with copies of its own; std::ref passes a reference. What f
-/// refers to must outlive it: join it, or use a scope.
+/// Starts a goroutine that calls f, or f(args...) as std::thread does: with copies of its own; std::ref passes a
+/// reference. What f refers to must outlive it: join it, or use a scope.
 template <class F, class... Args>
 task<detail::result_of<F, Args...>> go(F &&f, Args &&...args) {
   return task<detail::result_of<F, Args...>>::start(nullptr, detail::bound(std::forward<F>(f), std::forward<Args>(args)...));
@@ -585,8 +587,8 @@ task<detail::result_of<F, Args...>> go(const spawn_options &o, F &&f, Args &&...
   return task<detail::result_of<F, Args...>>::start(&o, detail::bound(std::forward<F>(f), std::forward<Args>(args)...));
 }
 
-/// As go, without a handle: an exception out of f is std::terminate, where it was thrown. Costs over C: one allocation, or
-/// none if f is no larger than a pointer and trivial (a lambda that holds one reference or one pointer).
+/// As go, without a handle: an exception out of f is std::terminate, where it was thrown. Costs over C: one allocation,
+/// or none if f is no larger than a pointer and trivial (a lambda that holds one reference or one pointer).
 template <class F, class... Args, class = detail::result_of<F, Args...>>
 void spawn(F &&f, Args &&...args) {
   detail::spawn(nullptr, detail::bound(std::forward<F>(f), std::forward<Args>(args)...));
@@ -607,7 +609,7 @@ inline std::uint64_t goid() noexcept { return gmx_goid(); }
 inline std::int64_t num_g() noexcept { return gmx_num_g(); }
 
 /// To build what waits: parks the goroutine until ready(). As soon as it is off its stack commit(g) is called on the
-/// scheduler's: it makes g known to whoever is to ready it, who may do so at once, or says false if there is nothing to wait
+/// scheduler's: it makes g known to the waker, which may ready it at once, or says false if there is nothing to wait
 /// for. It must be short and must not wait. reason: for dumps; must outlive the wait.
 template <class F>
 void park(F &&commit, const char *reason = nullptr) {
@@ -652,9 +654,9 @@ struct generator_ends {};
 ///     });
 ///     for (int n : squares) if (n > 100) break;
 ///
-/// The function runs on a stack of its own, only while somebody waits for its next value, and may wait for whatever a
-/// goroutine waits for. Its exception comes out of next(), and out of a loop. Who destroys a generator ends its function: the
-/// yield where it stands throws, and what lies on its stack is destroyed. Costs over C: one allocation.
+/// The function runs on a stack of its own, only while a caller waits for its next value, and may wait for what a
+/// goroutine waits for. Its exception comes out of next(), and out of a loop. The end of a generator ends its function:
+/// the yield where it stands throws, and what lies on its stack is destroyed. Costs over C: one allocation.
 template <class T>
 class generator {
  public:
@@ -763,8 +765,8 @@ class generator {
     mutable T *at_ = nullptr;
     mutable bool asked_ = false;
   };
-  /// for (T &v : generator): until it has no more. A value is asked for when it is looked at, not by ++: views::take(g, 3) runs
-  /// the function to its third yield.
+  /// for (T &v : generator): until it has no more. A value is asked for when it is looked at, not by ++: views::take(g,
+  /// 3) runs the function to its third yield.
   iterator begin() & { return iterator(*this); }
   iterator begin() && = delete;  // it would outlive its generator
   sentinel end() const noexcept { return {}; }
@@ -815,9 +817,9 @@ struct loop {
 
 }  // namespace detail
 
-/// Calls f(i) for each i from 0 to n - 1, or f(begin, end) for ranges of them, on as many goroutines as Ps have nothing else to
-/// do; returns when all calls have. The first exception comes out of it, and then the rest is left out. grain: see
-/// gmx_parallel_for. Throws gomax::cancelled if the caller's token was cancelled before all were called.
+/// Calls f(i) for each i from 0 to n - 1, or f(begin, end) for ranges of them, on as many goroutines as Ps have nothing
+/// else to do; returns when all calls have. The first exception comes out of it, and then the rest is left out. grain:
+/// see gmx_parallel_for. Throws gomax::cancelled if the caller's token was canceled before all were called.
 template <class F>
 void parallel_for(std::int64_t n, F &&f, std::int64_t grain = 0) {
   using loop = detail::loop<std::remove_reference_t<F>>;
@@ -830,8 +832,8 @@ void parallel_for(std::int64_t n, F &&f, std::int64_t grain = 0) {
   check(status);
 }
 
-/// What is left of the numbers from 0 to n - 1: each range gives map(begin, end), and combine(a, b) makes one of two, in any
-/// order and grouping, beginning with identity. combine is called by one goroutine at a time.
+/// What is left of the numbers from 0 to n - 1: each range gives map(begin, end), and combine(a, b) makes one of two,
+/// in any order and grouping, beginning with identity. combine is called by one goroutine at a time.
 template <class T, class Map, class Combine>
 T parallel_reduce(std::int64_t n, T identity, Map &&map, Combine &&combine, std::int64_t grain = 0) {
   gmx_mutex lock{};
@@ -957,7 +959,8 @@ inline gmx_mem_stats mem_stats() {
 }
 /// Gives the memory of all stacks that are kept for the next goroutines to the system at once.
 inline void release_memory() { check(gmx_release_memory()); }
-/// The bounds of the stack that the caller runs on, lowest byte and one past the highest: its goroutine's, or its thread's.
+/// The bounds of the stack that the caller runs on, lowest byte and one past the highest: its goroutine's, or its
+/// thread's.
 inline std::pair<void *, void *> stack_bounds() {
   void *lo = nullptr, *hi = nullptr;
   check(gmx_stack_bounds(&lo, &hi));
@@ -994,8 +997,8 @@ struct wire {
   static_assert(!by_bytes || plain || std::is_nothrow_move_constructible_v<T>, "relocatable, but its move may throw");
 };
 
-/// Room for a value as it travels. The owner of the place knows whether a value is there. A value in a box is made once and
-/// never moved again, so that what can throw is over before C has it.
+/// Room for a value as it travels. The owner of the place knows whether a value is there. A value in a box is made once
+/// and never moved again, so that what can throw is over before C has it.
 template <class T>
 class place {
  public:
@@ -1052,8 +1055,8 @@ class place {
 
 }  // namespace detail
 
-/// What was received: a value, or why there is none. To move a result throws nothing. A reference out of a temporary is to
-/// nothing soon, so a temporary gives its value instead.
+/// What was received: a value, or why there is none. To move a result throws nothing. A reference out of a temporary is
+/// to nothing soon, so a temporary gives its value instead.
 template <class T>
 class [[nodiscard]] result {
  public:
@@ -1135,8 +1138,8 @@ class [[nodiscard]] result {
 
 namespace detail {
 
-/// A value on its way out of v, until settle() says whether it was sent: otherwise it goes back to v. If that throws, or there
-/// is no settle(), the value is destroyed.
+/// A value on its way out of v, until settle() says whether it was sent: otherwise it goes back to v. If that throws,
+/// or there is no settle(), the value is destroyed.
 template <class T>
 class outgoing {
   static_assert(wire<T>::plain || std::is_move_assignable_v<T> || std::is_nothrow_move_constructible_v<T>,
@@ -1186,13 +1189,14 @@ class outgoing {
 /// For a channel whose senders never wait for room; std::bad_alloc if there is no memory for a value.
 inline constexpr std::size_t unbounded = GMX_UNBOUNDED;
 
-/// A channel: values of one type, first in first out. A handle: copies are the same channel, which goes when the last of
-/// them does, with the values in it. Whoever waits at a channel has a handle that outlives the wait.
+/// A channel: values of one type, first in first out. A handle: copies are the same channel, which goes when the last
+/// of them does, with the values in it. A caller that waits at a channel has a handle that outlives the wait.
 ///
-/// A send gives v up only if it was sent: after a timeout, a try_send that did not go, or an exception, v is as it was, if its
-/// move does not throw; a value whose way back throws is destroyed, and that exception comes out. A receive moves nothing
-/// that can throw, so what it takes arrives. A handle that was moved from is none (nullptr): calls wait forever there.
-/// What a member returns empty or false for is a time that is up, or a channel that is closed; all else is thrown.
+/// A send gives v up only if it was sent: after a timeout, a try_send that did not go, or an exception, v is as it was,
+/// if its move does not throw; a value whose way back throws is destroyed, and that exception comes out. A receive
+/// moves nothing that can throw, so what it takes arrives. A handle that was moved from is none (nullptr): calls wait
+/// forever there. What a member returns empty or false for is a time that is up, or a channel that is closed; all else
+/// is thrown.
 template <class T>
 class channel {
   using wire = detail::wire<T>;
@@ -1212,7 +1216,7 @@ class channel {
       detail::fail(status);
     }
   }
-  /// None: nobody ever sends or receives there. What `nil` is in Go, for a case of a select that is switched off.
+  /// None: a send or a receive waits forever there. What `nil` is in Go, for a case of a select that is switched off.
   channel(std::nullptr_t) noexcept {}
   /// Takes over a reference to a channel of C's whose values are Ts.
   static channel adopt(gmx_chan *c) noexcept {
@@ -1243,7 +1247,7 @@ class channel {
       drain();
       delete users_;
     }
-    static_cast<void>(gmx_chan_free(chan_));  // GMX_EBUSY: somebody waits there without a handle; it stays for him
+    static_cast<void>(gmx_chan_free(chan_));  // GMX_EBUSY: a caller waits there without a handle; it stays for that
   }
 
   /// Throws gomax::closed if it is closed, or was while it waited.
@@ -1308,8 +1312,8 @@ class channel {
     gmx_status status = gmx_chan_close(chan_);
     return status != GMX_ECLOSED && check(status) == GMX_OK;
   }
-  /// Closes it from the receivers' side: what is left in it is destroyed, and receivers are told at once. So it is with one
-  /// that is closed already.
+  /// Closes it from the receivers' side: what is left in it is destroyed, and receivers are told at once. So it is with
+  /// one that is closed already.
   void close_drop() const {
     if constexpr (needs_drain) {
       check(gmx_chan_close_drop(chan_, [](void *, void *elem) { detail::place<T>::destroy_at(elem); }, nullptr));
@@ -1335,8 +1339,8 @@ class channel {
   friend bool operator==(const channel &a, const channel &b) noexcept { return a.chan_ == b.chan_; }
   friend bool operator!=(const channel &a, const channel &b) noexcept { return a.chan_ != b.chan_; }
 
-  /// for (T &v : channel): until it is closed and nothing is left in it. A value is received when it is looked at, not by ++:
-  /// views::take(c, 3) receives three.
+  /// for (T &v : channel): until it is closed and nothing is left in it. A value is received when it is looked at, not
+  /// by ++: views::take(c, 3) receives three.
   iterator begin() const & { return iterator(*this); }
   iterator begin() const && = delete;  // it would outlive its channel
   sentinel end() const noexcept { return {}; }
@@ -1566,8 +1570,8 @@ class timeout_case {
   F f_;
 };
 
-/// f(result<T>) or f(): the result is empty if the channel is closed. A case refers to the channel whose handle it was given,
-/// and keeps a handle that is a temporary.
+/// f(result<T>) or f(): the result is empty if the channel is closed. A case refers to the channel whose handle it was
+/// given, and keeps a handle that is a temporary.
 template <class T, class F = detail::nothing_to_do>
 receive_case<T, F, detail::borrowed> on_receive(const channel<T> &c, F f = {}) {
   return {detail::borrowed{c.native()}, std::move(f)};
@@ -1587,9 +1591,9 @@ auto sends(To to, U &&v, F f) {
 
 }  // namespace detail
 
-/// The case has a v of its own, copied or moved, which is sent if the case is chosen, and otherwise goes with the case. Of
-/// std::ref(v) the value is moved out of v if the case is chosen, and otherwise v is as it was. Throws gomax::closed if it is
-/// chosen because the channel is closed; GMX_ESTALE if its value was sent before.
+/// The case has a v of its own, copied or moved, which is sent if the case is chosen, and otherwise goes with the case.
+/// Of std::ref(v) the value is moved out of v if the case is chosen, and otherwise v is as it was. Throws gomax::closed
+/// if it is chosen because the channel is closed; GMX_ESTALE if its value was sent before.
 template <class T, class U, class F = detail::nothing_to_do>
 auto on_send(const channel<T> &c, U &&v, F f = {}) {
   return detail::sends<T>(detail::borrowed{c.native()}, std::forward<U>(v), std::move(f));
@@ -1598,8 +1602,8 @@ template <class T, class U, class F = detail::nothing_to_do>
 auto on_send(channel<T> &&c, U &&v, F f = {}) {
   return detail::sends<T>(std::move(c), std::forward<U>(v), std::move(f));
 }
-/// Receives nothing: chosen when a receive would not wait, which is so of a closed channel too. Another may be faster until the
-/// caller comes to it: try_receive, and select again if it has to wait.
+/// Receives nothing: chosen when a receive would not wait, which is so of a closed channel too. Another may be faster
+/// until the caller comes to it: try_receive, and select again if it has to wait.
 template <class T, class F = detail::nothing_to_do>
 ready_case<F, detail::borrowed> on_receive_ready(const channel<T> &c, F f = {}) {
   return {detail::borrowed{c.native()}, GMX_CASE_RECV_READY, std::move(f)};
@@ -1608,7 +1612,8 @@ template <class T, class F = detail::nothing_to_do>
 ready_case<F, channel<T>> on_receive_ready(channel<T> &&c, F f = {}) {
   return {std::move(c), GMX_CASE_RECV_READY, std::move(f)};
 }
-/// Sends nothing: chosen when a send would not wait. So a value can be made when there is a place for it; then try_send.
+/// Sends nothing: chosen when a send would not wait. So a value can be made when there is a place for it; then
+/// try_send.
 template <class T, class F = detail::nothing_to_do>
 ready_case<F, detail::borrowed> on_send_ready(const channel<T> &c, F f = {}) {
   return {detail::borrowed{c.native()}, GMX_CASE_SEND_READY, std::move(f)};
@@ -1687,8 +1692,8 @@ std::size_t select_of(gmx_select_case *raw, std::size_t n, Each each) {
 /// Waits until one of the cases can be done, does it, and calls its function; of several that are ready it takes one at
 /// random. At most one on_timeout or otherwise. Gives the number of the argument that it was.
 ///
-/// A case is used up: make it in the call, or std::move it there. If the way back of a std::ref that was not chosen throws, the
-/// chosen function is called, and then that exception comes out.
+/// A case is used up: make it in the call, or std::move it there. If the way back of a std::ref that was not chosen
+/// throws, the chosen function is called, and then that exception comes out.
 template <class... Cases>
 std::size_t select(Cases &&...cases) {
   static_assert((!std::is_lvalue_reference_v<Cases> && ...), "a select uses its cases up: make them in the call, or std::move them");
@@ -1704,8 +1709,8 @@ std::size_t select(Cases &&...cases) {
 ///     for (auto &in : inputs) all.add(gomax::on_receive(in, [&](gomax::result<job> r) { ... }));
 ///     while (open > 0) all.select();
 ///
-/// Each case is one allocation. A case that has sent its value must be replaced before the next select (GMX_ESTALE); one that is
-/// to be passed over is set to a receive from channel<T>(nullptr).
+/// Each case is one allocation. A case that has sent its value must be replaced before the next select (GMX_ESTALE);
+/// one that is to be passed over is set to a receive from channel<T>(nullptr).
 class select_list {
  public:
   /// Its number, from 0. GMX_EINVAL for a second on_timeout or otherwise.
@@ -1771,7 +1776,8 @@ class select_list {
 
 // ---- locks ----------------------------------------------------------------------------------------------------------
 
-/// For std::lock_guard, unique_lock, scoped_lock. Hold it over waits as you like: it is the goroutine's, not the thread's.
+/// For std::lock_guard, unique_lock, scoped_lock. Hold it over waits as you like: it is the goroutine's, not the
+/// thread's.
 class mutex {
  public:
   constexpr mutex() noexcept = default;
@@ -1835,7 +1841,8 @@ class rwmutex {
   gmx_rwmutex m_{};
 };
 
-/// As std::condition_variable, for gomax::mutex. The lock is held again whatever comes out of a wait, exceptions included.
+/// As std::condition_variable, for gomax::mutex. The lock is held again whatever comes out of a wait, exceptions
+/// included.
 class condition_variable {
  public:
   constexpr condition_variable() noexcept = default;
@@ -1884,10 +1891,10 @@ class condition_variable {
   gmx_cond c_{};
 };
 
-/// As std::condition_variable_any: for every lock with lock() and unlock(), such as std::shared_lock<gomax::rwmutex>. The lock is
-/// held again whatever comes out of a wait; if it cannot be locked again, std::terminate. A notification locks a mutex
-/// inside, so it comes from where a lock may be waited for. When all that wait have been notified it may be destroyed. Costs
-/// over condition_variable: one allocation, and that mutex.
+/// As std::condition_variable_any: for every lock with lock() and unlock(), such as std::shared_lock<gomax::rwmutex>.
+/// The lock is held again whatever comes out of a wait; if it cannot be locked again, std::terminate. A notification
+/// locks a mutex inside, so it comes from where a lock may be waited for. When all that wait have been notified it may
+/// be destroyed. Costs over condition_variable: one allocation, and that mutex.
 class condition_variable_any {
  public:
   condition_variable_any() : in_(std::make_shared<inside>()) {}
@@ -1999,8 +2006,8 @@ bool wait_while(const std::atomic<T> &a, const T &old, std::int64_t end) {
 
 }  // namespace detail
 
-/// What std::atomic::wait is for threads: returns when the value is not `old` any more, bit by bit, and somebody said so by
-/// atomic_notify_one or atomic_notify_all.
+/// What std::atomic::wait is for threads: returns when the value is not `old` any more, bit by bit, and the writer said
+/// so by atomic_notify_one or atomic_notify_all.
 template <class T>
 void atomic_wait(const std::atomic<T> &a, T old) {
   detail::wait_while(a, old, GMX_FOREVER);
@@ -2025,8 +2032,8 @@ void atomic_notify_all(const std::atomic<T> &a) {
 
 // ---- cleanup --------------------------------------------------------------------------------------------------------
 
-/// Runs f at the end of its own scope, or before if the goroutine ends by gmx_goexit, which unwinds nothing: for code of C++ that
-/// calls code which may end the goroutine.
+/// Runs f at the end of its own scope, or before if the goroutine ends by gmx_goexit, which unwinds nothing: for code
+/// of C++ that calls code which may end the goroutine.
 ///
 ///     gomax::at_exit closes([&] { close(fd); });
 template <class F>
@@ -2051,7 +2058,8 @@ class at_exit {
 
 // ---- futures --------------------------------------------------------------------------------------------------------
 
-/// What get() throws if no result will ever come: the promise was dropped, or the goroutine of async left by gmx_goexit.
+/// What get() throws if no result will ever come: the promise was dropped, or the goroutine of async left by
+/// gmx_goexit.
 class GMX_API broken_promise : public error {
  public:
   broken_promise() noexcept : error(GMX_EPIPE) {}
@@ -2080,7 +2088,8 @@ class future_state {
   }
   void ready() noexcept {
     if (word_.exchange(READY, std::memory_order_acq_rel) != AWAITED) return;
-    // Fails only on a thread that the library does not know while there is no memory to know it: whoever waits is woken later.
+    // Fails only on a thread that the library does not know while there is no memory to know it: the waiter is woken
+    // later.
     while (gmx_wake_address(&word_, GMX_WAKE_ALL) < 0) gmx_yield();
   }
   void let_go() noexcept {
@@ -2133,8 +2142,8 @@ future<R> start_async(const spawn_options *o, F &&f);
 
 /// A result that is there later: what a promise was given, or what the function of async returned or threw.
 ///
-/// Waiting for it is waiting for an event: it ends with gomax::cancelled if the caller's token is cancelled, and the future is as
-/// it was. A future that is dropped waits for nothing; the result, or the exception, is dropped too.
+/// Waiting for it is waiting for an event: it ends with gomax::cancelled if the caller's token is canceled, and the
+/// future is as it was. A future that is dropped waits for nothing; the result, or the exception, is dropped too.
 template <class R>
 class [[nodiscard]] future {
  public:
@@ -2188,8 +2197,8 @@ class [[nodiscard]] future {
   detail::future_state<R> *state_ = nullptr;
 };
 
-/// The side that gives the result: once, from wherever it likes. If it is dropped before, get() throws gomax::broken_promise.
-/// Costs one allocation.
+/// The side that gives the result: once, from wherever it likes. If it is dropped before, get() throws
+/// gomax::broken_promise. Costs one allocation.
 template <class R>
 class promise {
  public:
@@ -2263,8 +2272,9 @@ future<R> start_async(const spawn_options *o, F &&f) {
 
 }  // namespace detail
 
-/// Starts a goroutine that calls f, or f(args...) as std::thread does, for a future of its result. Unlike a task it may be dropped
-/// whatever f throws, and a token ends the wait for it. Costs over C: one allocation, and a cleanup for an f that calls gmx_goexit.
+/// Starts a goroutine that calls f, or f(args...) as std::thread does, for a future of its result. Unlike a task it may
+/// be dropped whatever f throws, and a token ends the wait for it. Costs over C: one allocation, and a cleanup for an f
+/// that calls gmx_goexit.
 template <class F, class... Args>
 future<detail::result_of<F, Args...>> async(F &&f, Args &&...args) {
   return detail::start_async<detail::result_of<F, Args...>>(nullptr, detail::bound(std::forward<F>(f), std::forward<Args>(args)...));
@@ -2307,7 +2317,8 @@ class wait_group {
   gmx_waitgroup wg_{};
 };
 
-/// As std::latch: counts down once, and waits return at zero. Like the wait for a wait_group they are ended by no token.
+/// As std::latch: counts down once, and waits return at zero. Like the wait for a wait_group they are ended by no
+/// token.
 class latch {
  public:
   explicit latch(std::int32_t n) { check(gmx_waitgroup_add(&wg_, n)); }
@@ -2455,7 +2466,7 @@ class once {
 
 // ---- cancellation ---------------------------------------------------------------------------------------------------
 
-/// A token of cancellation, seen: whoever has it may ask, cancel, wait under it. It belongs to a cancel_source or a scope.
+/// A token of cancellation, seen: its holder may ask, cancel, wait under it. It belongs to a cancel_source or a scope.
 class cancel_token {
  public:
   constexpr cancel_token() noexcept = default;
@@ -2464,8 +2475,8 @@ class cancel_token {
   bool is_cancelled() const { return token_ != 0 && gmx_cancel_is_cancelled(token_); }
   /// Whether it was its deadline, or that of one above it.
   bool is_late() const { return token_ != 0 && reason() == GMX_ETIMEDOUT; }
-  /// GMX_OK: it is not cancelled; GMX_ECANCELED; GMX_ETIMEDOUT by its deadline; or what cancel() was given. Those of one above
-  /// it if that is cancelled.
+  /// GMX_OK: it is not canceled; GMX_ECANCELED; GMX_ETIMEDOUT by its deadline; or what cancel() was given. Those of one
+  /// above it if that is canceled.
   gmx_status reason() const {
     gmx_status why = GMX_OK;
     if (token_ != 0) check(gmx_cancel_reason(token_, &why));
@@ -2478,7 +2489,7 @@ class cancel_token {
     if (when == GMX_FOREVER) return {};
     return clock::time_point(clock::duration(when));
   }
-  /// Is closed when the token is cancelled, and nothing is ever sent there: a case of a select, or several, as in
+  /// Is closed when the token is canceled, and nothing is ever sent there: a case of a select, or several, as in
   /// `select(on_receive(jobs), on_receive(t.done()))`.
   struct never {};
   channel<never> done() const {
@@ -2498,7 +2509,7 @@ class cancel_token {
 /// The token that the caller's waits heed; none to begin with.
 inline cancel_token current_token() noexcept { return cancel_token(gmx_cancel_current()); }
 
-/// For long computations: throws if the current token is cancelled.
+/// For long computations: throws if the current token is canceled.
 inline void throw_if_cancelled() {
   if (gmx_cancel_is_cancelled(0)) throw cancelled();
 }
@@ -2535,7 +2546,7 @@ class cancel_source {
   gmx_cancel token_ = 0;
 };
 
-/// While it lives, what the caller waits for ends with gomax::cancelled when the token is cancelled.
+/// While it lives, what the caller waits for ends with gomax::cancelled when the token is canceled.
 class [[nodiscard]] under {
  public:
   explicit under(cancel_token token) { check(gmx_cancel_use(token.native(), &previous_)); }
@@ -2549,8 +2560,8 @@ class [[nodiscard]] under {
   gmx_cancel previous_ = 0;
 };
 
-/// While it lives no token ends what the caller waits for: for clean-ups that have to wait in a scope that was cancelled.
-/// Shields nest. Ends where it began: it is no member of anything.
+/// While it lives no token ends what the caller waits for: for clean-ups that have to wait in a scope that was
+/// canceled. Shields nest. Ends where it began: it is no member of anything.
 class [[nodiscard]] shield {
  public:
   shield() { check(gmx_cancel_shield()); }
@@ -2561,9 +2572,9 @@ class [[nodiscard]] shield {
   }
 };
 
-/// Calls f on a goroutine of its own when a token is cancelled, at once if it is; not any more once this has ended, or was
-/// stopped. It is not waited for. An exception out of f is reported on stderr, since no caller can have it. Costs over C: one
-/// allocation.
+/// Calls f on a goroutine of its own when a token is canceled, at once if it is; not any more once this has ended, or
+/// was stopped. It is not waited for. An exception out of f is reported on stderr, since no caller can have it. Costs
+/// over C: one allocation.
 class [[nodiscard]] on_cancel {
  public:
   template <class F>
@@ -2599,7 +2610,7 @@ class [[nodiscard]] on_cancel {
 };
 
 #if defined(__cpp_lib_jthread)
-/// A token that is cancelled when a stop is requested, for code that is told by a std::stop_token:
+/// A token that is canceled when a stop is requested, for code that is told by a std::stop_token:
 ///
 ///     void work(std::stop_token stop) {
 ///       gomax::cancel_on_stop token(stop);
@@ -2624,8 +2635,8 @@ class cancel_on_stop {
   std::stop_callback<cancels> callback_;
 };
 
-/// A std::stop_token that is stopped when a token is cancelled, for code that knows only the standard's:
-/// `stop_on_cancel stop(scope.token()); old_code(stop.get_token());`. The stop is requested on a goroutine of its own, soon after.
+/// A std::stop_token that is stopped when a token is canceled, for code that knows only the standard's: `stop_on_cancel
+/// stop(scope.token()); old_code(stop.get_token());`. The stop is requested on a goroutine of its own, soon after.
 class stop_on_cancel {
  public:
   explicit stop_on_cancel(cancel_token token) : hook_(token, [stop = stop_]() mutable { stop.request_stop(); }) {}
@@ -2643,23 +2654,24 @@ class stop_on_cancel {
 ///
 /// What comes out where the scope is left:
 ///
-/// 1. the first failure: an exception of a goroutine, or of the body of with_scope; it cancels what the others wait for. A
-///    gomax::cancelled is no failure if the token of the scope is cancelled; if another token caused it, it is;
-/// 2. else, if a cancellation ended a wait (a gomax::cancelled came out of a goroutine or the body) and the token around the
-///    scope is cancelled: gomax::cancelled;
+/// 1. the first failure: an exception of a goroutine, or of the body of with_scope; it cancels what the others wait
+///    for. A gomax::cancelled is no failure if the token of the scope is canceled; if another token caused it, it is;
+/// 2. else, if a cancellation ended a wait (a gomax::cancelled came out of a goroutine or the body) and the token
+///    around the scope is canceled: gomax::cancelled;
 /// 3. else, if a cancellation ended a wait and the scope's deadline caused it: an error with GMX_ETIMEDOUT;
 /// 4. else nothing: no wait was ended, or by cancel().
 ///
-/// From the constructor until the scope is left, its token ends what its maker waits for as well. A gomax::cancelled that leaves
-/// the block of a scope is what comes out of it, as is every exception on its way: the scope cancels its goroutines, waits for
-/// them, and drops what they throw. with_scope() makes no such difference between its body and the goroutines.
+/// From the constructor until the scope is left, its token ends what its maker waits for as well. A gomax::cancelled
+/// that leaves the block of a scope is what comes out of it, as is every exception on its way: the scope cancels its
+/// goroutines, waits for them, and drops what they throw. with_scope() makes no such difference between its body and
+/// the goroutines.
 ///
-/// The goroutine or thread that makes a scope leaves it. Where that cannot wait (pinned, in a syscall) leave() throws and the
-/// scope is as it was; the destructor, which cannot go on, says so on stderr and ends the program.
+/// The goroutine or thread that makes a scope leaves it. Where that cannot wait (pinned, in a syscall) leave() throws
+/// and the scope is as it was; the destructor, which cannot go on, says so on stderr and ends the program.
 class scope {
  public:
   scope() { begin(GMX_FOREVER); }
-  /// Is cancelled after so long.
+  /// Is canceled after so long.
   template <class Rep, class Period>
   explicit scope(const std::chrono::duration<Rep, Period> &d) {
     begin(detail::ns(d));
@@ -2678,8 +2690,8 @@ class scope {
     if (!unwinds) rethrow();
   }
 
-  /// Starts a goroutine of this scope that calls f, or f(args...) as std::thread does. GMX_ESTALE if the scope was left. Costs over
-  /// C: one allocation.
+  /// Starts a goroutine of this scope that calls f, or f(args...) as std::thread does. GMX_ESTALE if the scope was
+  /// left. Costs over C: one allocation.
   template <class F, class... Args, class = detail::result_of<F, Args...>>
   void go(F &&f, Args &&...args) {
     start(detail::bound(std::forward<F>(f), std::forward<Args>(args)...));
@@ -2719,9 +2731,9 @@ class scope {
     return cancel_token(token);
   }
   gmx_scope native() const noexcept { return scope_; }
-  /// Waits for all, and throws what there is to throw: for an end that does not throw from a destructor. GMX_ESTALE if the scope was
-  /// left; GMX_EPERM, GMX_EDEADLK for a caller that did not make it; where the caller cannot wait GMX_ENOTG, GMX_EINSYSCALL. The
-  /// scope is not left then.
+  /// Waits for all, and throws what there is to throw: for an end that does not throw from a destructor. GMX_ESTALE if
+  /// the scope was left; GMX_EPERM, GMX_EDEADLK for a caller that did not make it; where the caller cannot wait
+  /// GMX_ENOTG, GMX_EINSYSCALL. The scope is not left then.
   void leave() { static_cast<void>(leave_ns(GMX_FOREVER)); }
   /// As leave(), for so long: false if there are some still, which go on.
   template <class Rep, class Period>
@@ -2832,14 +2844,15 @@ class scope {
   std::exception_ptr failure_;
 };
 
-/// Runs body(scope) as one of the goroutines of a new scope, but on the caller's, and leaves the scope. So the first exception
-/// comes out, whether the body throws it or a goroutine; a wait of the body that is cancelled for it has not failed.
+/// Runs body(scope) as one of the goroutines of a new scope, but on the caller's, and leaves the scope. So the first
+/// exception comes out, whether the body throws it or a goroutine; a wait of the body that is canceled for it has not
+/// failed.
 template <class F>
 void with_scope(F &&body) {
   scope s;
   s.run(body);
 }
-/// The same in a scope that is cancelled after so long: throws an error with GMX_ETIMEDOUT if that ended something.
+/// The same in a scope that is canceled after so long: throws an error with GMX_ETIMEDOUT if that ended something.
 template <class Rep, class Period, class F>
 void with_scope(const std::chrono::duration<Rep, Period> &d, F &&body) {
   scope s(d);
@@ -2978,9 +2991,10 @@ struct receives {
 
 }  // namespace detail
 
-/// co_await go(f): what f returned or threw, in a coroutine of any kind. If it has to wait, the coroutine goes on in a goroutine
-/// under the token that the caller had; there it may wait as goroutines do. co_await go([&] { ... }) makes a co_await of every call
-/// of this library. The coroutine must not be destroyed while it waits. Costs: a goroutine that waits.
+/// co_await go(f): what f returned or threw, in a coroutine of any kind. If it has to wait, the coroutine goes on in a
+/// goroutine under the token that the caller had; there it may wait as goroutines do. co_await go([&] { ... }) makes a
+/// co_await of every call of this library. The coroutine must not be destroyed while it waits. Costs: a goroutine that
+/// waits.
 template <class R>
 auto operator co_await(task<R> &&t) {
   return detail::awaiter<R, detail::joins<R>>({std::move(t)});
@@ -2999,7 +3013,7 @@ auto operator co_await(const channel<T> &c) {
 
 // ---- timers ---------------------------------------------------------------------------------------------------------
 
-/// Sends the time to its channel: once, or every period. Its end stops it. Whoever is slow loses some.
+/// Sends the time to its channel: once, or every period. Its end stops it. A slow receiver loses some.
 class timer {
  public:
   template <class Rep, class Period>
@@ -3086,7 +3100,7 @@ channel<clock::time_point> after(const std::chrono::duration<Rep, Period> &d) {
   return channel<clock::time_point>::adopt(c);
 }
 
-/// What after(d, f) gives: whoever wants may stop it. To drop it stops nothing.
+/// What after(d, f) gives, to stop it. To drop it stops nothing.
 class delayed {
  public:
   delayed(delayed &&other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
@@ -3147,7 +3161,8 @@ class delayed {
   state *state_;
 };
 
-/// Calls f on a goroutine of its own after so long. An exception out of f is std::terminate. Costs over C: one allocation.
+/// Calls f on a goroutine of its own after so long. An exception out of f is std::terminate. Costs over C: one
+/// allocation.
 template <class Rep, class Period, class F>
 delayed after(const std::chrono::duration<Rep, Period> &d, F &&f) {
   using whole = delayed::whole<std::decay_t<F>>;
@@ -3170,8 +3185,8 @@ timer every(const std::chrono::duration<Rep, Period> &period) {
 
 // ---- threads, processors, the world ---------------------------------------------------------------------------------
 
-/// Around what may block the thread: its P goes to others when it lasts, or at once if it is sure to block. Between the two
-/// only what never blocks may be called, locks and channels not.
+/// Around what may block the thread: its P goes to others when it lasts, or at once if it is sure to block. Between the
+/// two only what never blocks may be called, locks and channels not.
 class [[nodiscard]] syscall_bracket {
  public:
   explicit syscall_bracket(bool sure_to_block = false) {
@@ -3182,7 +3197,8 @@ class [[nodiscard]] syscall_bracket {
   ~syscall_bracket() { static_cast<void>(gmx_exit_syscall()); }
 };
 
-/// Calls f, which is sure to block its thread, as in a syscall_bracket; also on a thread of the host, where it just calls it.
+/// Calls f, which is sure to block its thread, as in a syscall_bracket; also on a thread of the host, where it just
+/// calls it.
 template <class F>
 auto blocking(F &&f) -> std::invoke_result_t<F &> {
   return detail::through(f, [](void (*fn)(void *), void *arg) { return gmx_blocking(fn, arg); });
@@ -3266,7 +3282,7 @@ class [[nodiscard]] pin {
   int p_;
 };
 
-/// While it lives no goroutine runs but the caller, who must not wait meanwhile.
+/// While it lives no goroutine runs but the caller, which must not wait meanwhile.
 class [[nodiscard]] stopped_world {
  public:
   /// reason: for reports; must outlive it.
@@ -3308,8 +3324,8 @@ class [[nodiscard]] stopped_world {
   bool stopped_ = false;
 };
 
-/// f(int p) or f() once for every P, on it at a safe point or for it while it has nothing to do: several threads at the same
-/// time. f must be short and must not wait. The first exception is thrown when every P has passed.
+/// f(int p) or f() once for every P, on it at a safe point or for it while it has nothing to do: several threads at the
+/// same time. f must be short and must not wait. The first exception is thrown when every P has passed.
 template <class F>
 void for_each_p(F &&f) {
   struct frame {
@@ -3336,8 +3352,9 @@ void for_each_p(F &&f) {
   if (here.failure) std::rethrow_exception(here.failure);
 }
 
-/// A T for each P, made when it is first asked for: counters, free lists, caches that need no lock. Whoever has a pin has the
-/// T of its P to itself; in the function of for_each_p that is the P for which it runs. There may be 64 at a time.
+/// A T for each P, made when it is first asked for: counters, free lists, caches that need no lock. The owner of a pin
+/// has the T of its P to itself; in the function of for_each_p that is the P for which it runs. There may be 64 at a
+/// time.
 template <class T>
 class p_local {
  public:
@@ -3360,7 +3377,8 @@ class p_local {
     }
     return fresh.release()->value;
   }
-  /// f(T &) for every one that there is, also of Ps that have gone. Others use theirs meanwhile, unless the world is stopped.
+  /// f(T &) for every one that there is, also of Ps that have gone. Others use theirs meanwhile, unless the world is
+  /// stopped.
   template <class F>
   void for_each(F &&f) const {
     for (node *n = first_.load(std::memory_order_acquire); n != nullptr; n = n->next) std::invoke(f, n->value);
@@ -3375,8 +3393,8 @@ class p_local {
   mutable std::atomic<node *> first_{nullptr};
 };
 
-/// A T for each goroutine, made when it is first asked for and destroyed at the goroutine's end: what thread_local is for
-/// threads. The end of the g_local itself destroys none of them, so it is best static. There may be 64 at a time.
+/// A T for each goroutine, made when it is first asked for and destroyed at the goroutine's end: what thread_local is
+/// for threads. The end of the g_local itself destroys none of them, so it is best static. There may be 64 at a time.
 template <class T>
 class g_local {
  public:
