@@ -312,6 +312,42 @@ static void stops() {
 #endif
 }
 
+#if defined(__cpp_impl_coroutine) && defined(__cpp_lib_coroutine)
+struct begun {
+  struct promise_type {
+    gomax::promise<E> end;
+    begun get_return_object() { return {end.get_future()}; }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_value(E e) { end.set_value(std::move(e)); }
+    void unhandled_exception() { end.set_exception(std::current_exception()); }
+  };
+  gomax::future<E> end;
+};
+static begun awaits(gomax::channel<E> c) {
+  auto three = gomax::async([] { return E(3); });
+  E sum = co_await std::move(three);
+  while (auto e = co_await c) sum = E(sum.v() + e->v());
+  co_return sum;
+}
+static void coroutines() {
+  gomax::channel<E> c;
+  auto job = awaits(c);
+  try {
+    while (!job.end.is_ready() && !c.send_for(E(4), 1ms)) {
+    }
+  } catch (...) {
+    c.close();
+    job.end.wait();
+    throw;
+  }
+  c.close();
+  CHECK_EQ(job.end.get().v(), 7);
+}
+#else
+static void coroutines() {}
+#endif
+
 static const struct {
   const char *name;
   void (*run)();
@@ -319,7 +355,7 @@ static const struct {
                   {"values", selects_with_values}, {"lists", lists}, {"results", results},   {"tasks", tasks},
                   {"futures", futures},   {"scopes", scopes},       {"counts", counts},     {"timers", timers},
                   {"generators", generators}, {"locals", locals},   {"calls", calls},       {"loops", loops},
-                  {"conditions", conditions}, {"stops", stops}};
+                  {"conditions", conditions}, {"stops", stops},         {"coroutines", coroutines}};
 
 static void all_end(int before) {
   // a goroutine that was started lets go by itself
