@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The C++ binding: gomax.hpp alone and twice, the tests and the examples of bindings/cpp, by each compiler that is there,
-# without a warning; run against the release library. As C++17 by the first compiler and C++20 by the second, and the header
-# alone as both by both; what is new in C++23 by those that have it. The programs that make allocations fail and elements throw
-# (failing, model) run under AddressSanitizer, LeakSanitizer and UBSan, with libc++ where that is there. ALL=1 does everything
-# by all, and as C++23. Ends with `N passed, N failed`.
-# Environment: GMX_LIB another libgomax.so than target/release's, GMX_CXX the compilers instead of g++ and clang++, GMX_STRESS
-# minutes for failing and for model, all their builds together.
+# The C++ binding: gomax.hpp alone and twice, the tests and the examples of bindings/cpp, by each compiler that is
+# there, without a warning; run against the release library. As C++17 by the first compiler and C++20 by the second, and
+# the header alone as both by both; what is new in C++23 by those that have it. The programs that make allocations fail
+# and elements throw (failing, model) run under AddressSanitizer, LeakSanitizer and UBSan, with libc++ where that is
+# there. ALL=1 does everything by all, and as C++23. Ends with `N passed, N failed`. Environment: GMX_LIB another
+# libgomax.so than target/release's, GMX_CXX the compilers instead of g++ and clang++, GMX_STRESS minutes for failing
+# and for model, all their builds together.
 # `ci/cpp.sh NAME...` runs some of the tests.
 source "$(dirname "$0")/lib.sh"
 use_library
@@ -14,8 +14,8 @@ warnings=(-Wall -Wextra -Werror -pedantic -Wshadow -Wconversion -Wno-sign-conver
 tests=("${warnings[@]/-Wold-style-cast/-Wno-old-style-cast}")
 link=(-L"$work/lib" -lgomax)
 
-# the header by itself, in two files of one program, with the warnings of users who have many; what gcc says depends on what
-# it inlines
+# the header by itself, in two files of one program, with the warnings of users who have many; what gcc says depends on
+# what it inlines
 alone() {
   local cxx=$1 std=$2 level
   printf '#include <gomax.hpp>\n#include <gomax.hpp>\nint other();\nint other() { return gomax::procs(); }\n' >"$work/other.cpp"

@@ -2991,7 +2991,7 @@ struct receives {
 
 }  // namespace detail
 
-/// co_await go(f): what f returned or threw, in a coroutine of any kind. If it has to wait, the coroutine goes on in a
+/// co_await go(f): what f returned or threw, in a coroutine of any kind. If it has to wait, the coroutine continues in a
 /// goroutine under the token that the caller had; there it may wait as goroutines do. co_await go([&] { ... }) makes a
 /// co_await of every call of this library. The coroutine must not be destroyed while it waits. Costs: a goroutine that
 /// waits.

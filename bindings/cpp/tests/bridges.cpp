@@ -1,5 +1,5 @@
-// Beside the standard's own: co_await of tasks, futures and channels, and std::stop_token. Nothing is tested where the library of the
-// compiler has neither.
+// Beside the standard's own: co_await of tasks, futures and channels, and std::stop_token. Nothing is tested where the
+// library of the compiler has neither.
 #include "tests.hpp"
 
 #include <stdexcept>

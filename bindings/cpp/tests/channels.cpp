@@ -199,7 +199,8 @@ static void every_kind() {
   CHECK_EQ(longs.receive().value_or(6), 6);
 }
 
-// A case may be made before its select, in which it is used up; a channel or a value that was a temporary is the case's.
+// A case may be made before its select, in which it is used up; a channel or a value that was a temporary is the
+// case's.
 template <class T>
 static void kept_cases() {
   gomax::channel<T> c(4);

@@ -1,6 +1,6 @@
-// Every operation of the header with the first allocation failing, then the second, until none does; then so with each copy, move
-// and construction of its elements. Nothing leaks (alive, LeakSanitizer), nothing is destroyed twice, what was not sent is where it
-// was, no goroutine stays behind.
+// Every operation of the header with the first allocation failing, then the second, until none does; then so with each
+// copy, move and construction of its elements. Nothing leaks (alive, LeakSanitizer), nothing is destroyed twice, what
+// was not sent is where it was, no goroutine stays behind.
 //
 //     failing [SECONDS]   for so long: with two failures, each distance between them
 #include "faults.hpp"

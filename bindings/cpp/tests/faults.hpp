@@ -1,5 +1,5 @@
-// Failures on order: each allocation, or each operation of an element, counts, and one of them fails. Include it in one file of a
-// program, since it replaces operator new.
+// Failures on order: each allocation, or each operation of an element, counts, and one of them fails. Include it in one
+// file of a program, since it replaces operator new.
 #ifndef GOMAX_FAULTS_HPP
 #define GOMAX_FAULTS_HPP
 

@@ -1,5 +1,5 @@
-// The scenarios of docs/meaning.md in C++: without an argument their names, with a name the outcome of that one. ci/meaning.py
-// compares.
+// The scenarios of docs/meaning.md in C++: without an argument their names, with a name the outcome of that one.
+// ci/meaning.py compares.
 #include <gomax.hpp>
 
 #include <functional>

@@ -1,5 +1,6 @@
-// Channels and select against a model: random calls, whose answers a queue foretells, with elements that throw at random. Then
-// senders and receivers at once: each value arrives, comes back, is destroyed where it lies or broke, and does one of these once.
+// Channels and select against a model: random calls, whose answers a queue foretells, with elements that throw at
+// random. Then senders and receivers at once: each value arrives, comes back, is destroyed where it lies or broke, and
+// does one of these once.
 //
 //     [GMX_SEED=seed] model [SECONDS]   the seed of each round is printed; it repeats the calls of the first part
 #include "faults.hpp"

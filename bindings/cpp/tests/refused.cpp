@@ -1,5 +1,5 @@
-// What must not compile, since what it makes would dangle or be lost: ci/cpp.sh builds this file once with each name below defined,
-// and looks for the message behind it. With none defined it compiles.
+// What must not compile, since what it makes would dangle or be lost: ci/cpp.sh builds this file once with each name
+// below defined, and looks for the message behind it. With none defined it compiles.
 #include <gomax.hpp>
 
 using namespace std::chrono_literals;

@@ -445,7 +445,8 @@ static void moments() {
   CHECK_EQ((left<1, std::int64_t, std::ratio<86400>>(3)), 2 * 86400 * second);
 }
 
-// Every call with a moment: the first one of a clock has passed, the last one is not reached, and neither overflows (UBSan).
+// Every call with a moment: the first one of a clock has passed, the last one is not reached, and neither overflows
+// (UBSan).
 template <class Duration, class Clock>
 static void ends_of_time() {
   using point = std::chrono::time_point<Clock, Duration>;
