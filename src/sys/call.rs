@@ -1,11 +1,11 @@
 //! Every call of a function that the host gave the library.
 //!
-//! What must hold: no exception passes through the library, which would be left in the middle of what it does: a
-//! context that is never put back, a once that never ends, a barrier that waits forever. [`gmx_arch_call`] ends such an
-//! unwind at the throw, so that the report and the core show the thrower's stack. It costs a call and a return.
+//! No exception may pass through the library. It would leave the library in the middle of its work: a context that is
+//! never restored, a once that never ends, a barrier that waits forever. [`gmx_arch_call`] ends such an unwind at the
+//! throw, so that the report and the core show the stack that threw. It costs a call and a return.
 //!
 //! The function of a G is called directly (`sched/run.rs`): it is the last frame of its stack, where every search ends.
-//! The host's handlers of signals are called by `fiber/overflow.rs`, which keeps nothing that would need to be undone.
+//! The host's signal handlers are called by `fiber/signals.rs`, which holds nothing that an unwind would have to undo.
 
 use super::arch::gmx_arch_call;
 use core::ffi::{c_char, c_void};
@@ -13,21 +13,21 @@ use core::ffi::{c_char, c_void};
 /// `fn(arg)`.
 #[inline(always)]
 pub fn plain(f: extern "C" fn(*mut c_void), arg: *mut c_void) {
-    // SAFETY: a function of one argument; what stands in the registers of others it does not look at.
+    // SAFETY: a function of one argument; it ignores the registers of the others.
     unsafe { gmx_arch_call(arg as usize, 0, 0, f as *const ()) };
 }
 
-/// What a scope runs: `fn(arg)`, which returns a status.
+/// The function of a scope: `fn(arg)`, which returns a status.
 #[inline(always)]
 pub fn child(f: extern "C" fn(*mut c_void) -> i32, arg: *mut c_void) -> i32 {
     // SAFETY: as in `plain`. The upper half of the register is not part of the result.
     unsafe { gmx_arch_call(arg as usize, 0, 0, f as *const ()) as i32 }
 }
 
-/// What a parallel loop runs: `fn(arg, begin, end)`.
+/// The function of a parallel loop: `fn(arg, begin, end)`.
 pub type RangeFn = extern "C" fn(*mut c_void, i64, i64);
 
-/// Calls of it that follow each other.
+/// A series of calls of it.
 struct Ranges {
     f: RangeFn,
     arg: *mut c_void,
@@ -36,8 +36,8 @@ struct Ranges {
     grain: i64,
 }
 
-/// Calls it for all of `begin..end`, with `grain` numbers at a time. One barrier stands before all of these calls: an unwind
-/// that comes out of one passes `each_range` on its search, and ends there.
+/// Calls it for all of `begin..end`, with `grain` numbers at a time. One barrier against unwinding stands before all of
+/// these calls: an unwind out of one of them passes `each_range` in its search, and ends at the barrier.
 pub fn ranges(f: RangeFn, arg: *mut c_void, begin: i64, end: i64, grain: i64) {
     let mut all = Ranges { f, arg, begin, end, grain };
     // SAFETY: as in `plain`.
@@ -61,26 +61,26 @@ pub fn commit(f: extern "C" fn(*mut c_void, u64) -> bool, arg: *mut c_void, g: u
     unsafe { gmx_arch_call(arg as usize, g as usize, 0, f as *const ()) as u8 != 0 }
 }
 
-/// Something about a goroutine: `tell(arg, g)`.
+/// A notice about a goroutine: `tell(arg, g)`.
 pub fn tell(f: extern "C" fn(*mut c_void, u64), arg: *mut c_void, g: u64) {
     // SAFETY: as in `plain`.
     unsafe { gmx_arch_call(arg as usize, g as usize, 0, f as *const ()) };
 }
 
-/// A look at something: `fn(arg, info)`.
+/// A function that is shown something: `fn(arg, info)`.
 #[inline(always)]
 pub fn look<T>(f: extern "C" fn(*mut c_void, *const T), arg: *mut c_void, info: &T) {
     // SAFETY: as in `plain`.
     unsafe { gmx_arch_call(arg as usize, core::ptr::from_ref(info) as usize, 0, f as *const ()) };
 }
 
-/// What becomes of a value that nobody receives: `drop(arg, elem)`.
+/// The end of a value that no receiver takes: `drop(arg, elem)`.
 pub fn dropped(f: extern "C" fn(*mut c_void, *mut c_void), arg: *mut c_void, elem: *mut c_void) {
     // SAFETY: as in `plain`.
     unsafe { gmx_arch_call(arg as usize, elem as usize, 0, f as *const ()) };
 }
 
-/// Where reports go: `report(arg, text, len)`.
+/// The function for reports: `report(arg, text, len)`.
 #[inline(always)]
 pub fn report(f: extern "C" fn(*mut c_void, *const c_char, usize), arg: *mut c_void, text: &[u8]) {
     // SAFETY: as in `plain`.

@@ -1,9 +1,10 @@
-//! What the objects of this process ask of each other, as the loader has mapped them.
+//! The symbols that the objects of this process import from each other, read from their headers as the loader has
+//! mapped them.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::slice;
 
-/// An object that asks for the symbol, for [`importer`].
+/// The state of a search by [`importer`].
 struct Search<'a> {
     symbol: &'a CStr,
     skip: &'a dyn Fn(&[u8]) -> bool,
@@ -12,8 +13,9 @@ struct Search<'a> {
     len: usize,
 }
 
-/// Looks for an object that asks others for `symbol`, and writes as much of its name as fits: how much that is. None
-/// for which `skip` says yes, and not the one that `holds` lies in. Does not wait for a thread that loads an object.
+/// Looks for an object that imports `symbol` from others. Writes as much of its name as fits, and returns the written
+/// length. Leaves out the objects for which `skip` returns true, and the object that contains the address `holds`. Does
+/// not wait for a thread that loads an object.
 pub fn importer(symbol: &CStr, skip: &dyn Fn(&[u8]) -> bool, holds: usize, name: &mut [u8]) -> Option<usize> {
     let mut search = Search { symbol, skip, holds, name, len: 0 };
     // SAFETY: `look` gets the search, which lives for the call.
@@ -45,12 +47,12 @@ struct Object<'a> {
     strings: *const c_char,
     /// Bytes of the strings.
     size: usize,
-    /// No symbol from this one on is another object's.
+    /// From this symbol on none is imported.
     imports: usize,
 }
 
 impl Object<'_> {
-    /// None for what has no table of this kind.
+    /// None if the object has no table of this kind.
     ///
     /// # Safety
     /// The object is mapped as long as the result is used.
@@ -83,8 +85,8 @@ impl Object<'_> {
             if symbols == 0 || strings == 0 || hash == 0 {
                 return None;
             }
-            // The second word of the table: the first symbol in it. Those that others define come before. Where an
-            // object defines none it says 1; the names then follow the symbols, maybe after other tables.
+            // The second word of the table is the index of its first symbol; imported symbols come before. In an object
+            // that defines no symbols the word is 1. Then the names follow the symbols, perhaps after other tables.
             let imports = match *(hash as *const u32).add(1) {
                 0 | 1 => strings.saturating_sub(symbols) / size_of::<libc::Elf64_Sym>(),
                 first => first as usize,

@@ -1,28 +1,32 @@
 //! Debug builds: no system call is made while a ranked lock is held.
 //!
-//! A thread that holds `sched.lock` or a channel and goes to the system keeps all others from it for as long as the
+//! A thread that holds `sched.lock` or a channel during a system call keeps all others from it for as long as the
 //! system takes, which may be milliseconds: a wake-up of a sleeping thread, a fence on every CPU, a mapping. So a waker
-//! sets its note under the lock and wakes the sleeper when the lock is open (`SchedLocked::wake_after`), a stopper
-//! opens the lock for its fence, and memory is mapped before the lock is taken.
+//! sets its note under the lock and wakes the sleeper after the unlock (`SchedLocked::wake_after`), a stopper releases
+//! the lock for its fence, and memory is mapped before the lock is taken.
 //!
-//! The ranks are those of [`crate::sync`], which tells here how many locks a thread holds; the calls of this layer
-//! look. What does not look, and why:
+//! The ranks are those of [`crate::sync`], which tells this module how many locks a thread holds; the calls of this
+//! layer check the number. Exceptions, which do not check:
 //!
-//! | call | reason |
-//! |---|---|
-//! | the wait for a contended lock, and the wake of its waiter (`lock_wait`, `lock_wake`) | they are the lock: whoever holds another meanwhile has a smaller rank, and the order of ranks says that this is short |
-//! | the wake-up of a receiver by a timer of the host that sends ([`except`] in block/timer.rs) | the lock is that of the one timer, and what it sent must be there to be taken back when a stop has the lock |
-//! | a chunk of descriptors (`gmp::sched`) | no lock that all need is held; the maker may hold that of the one timer or scope whose goroutine it makes, and it is one in a thousand |
-//! | the pool of stacks, under the lock of a size class (`StackPool`) | it maps, guards and gives back in batches, and the Ps' own stacks stand between it and the Gs |
-//! | malloc | the C library's: it goes to the system seldom, and growth under a lock is amortized (timer heaps, slabs) |
-//! | the wideners of `--cfg gmx_widen` | they are there to hold threads up |
+//! * `lock_wait` and `lock_wake`, the wait for a contended lock and the wake of its waiter: they are the lock. A thread
+//!   that holds another lock meanwhile holds one of a smaller rank, and the order of ranks makes sure that this is
+//!   short.
+//! * The wake-up of a receiver by a timer of the host that sends ([`except`] in block/timer.rs): the lock belongs to
+//!   that timer only, and the sent value must be there to be taken back when a stop has the lock.
+//! * A chunk of descriptors (`gmp::sched`): no lock is held that all threads need. The maker may hold the lock of the
+//!   one timer or scope whose goroutine it makes, and that happens once in a thousand goroutines.
+//! * The pool of stacks, under the lock of a size class (`StackPool`): it maps, guards and returns memory in batches,
+//!   and the Ps' own stacks stand between it and the Gs.
+//! * malloc, which is the C library's: it goes to the system seldom, and growth under a lock is amortized (timer heaps,
+//!   slabs).
+//! * The wideners of `--cfg gmx_widen`: they exist to hold threads up.
 
 #[cfg(all(debug_assertions, not(any(loom, shuttle, gmx_widen))))]
 mod imp {
     use core::cell::Cell;
 
     std::thread_local! {
-        /// Ranked locks that this thread holds.
+        /// The number of ranked locks that this thread holds.
         static HELD: Cell<usize> = const { Cell::new(0) };
         static EXCEPTED: Cell<bool> = const { Cell::new(false) };
     }
@@ -32,7 +36,7 @@ mod imp {
         EXCEPTED.replace(on)
     }
 
-    // Never inlined: a caller may leave its stack later on, and must not keep the address of HELD.
+    // Never inlined: a caller may leave its stack later, and must not keep the address of HELD.
     #[inline(never)]
     pub fn locks(n: usize) {
         HELD.set(n);
@@ -48,7 +52,7 @@ mod imp {
     }
 }
 
-/// The caller holds so many ranked locks now.
+/// Says how many ranked locks the caller holds now.
 #[inline(always)]
 pub fn locks(n: usize) {
     #[cfg(all(debug_assertions, not(any(loom, shuttle, gmx_widen))))]
@@ -56,7 +60,7 @@ pub fn locks(n: usize) {
     let _ = n;
 }
 
-/// What `f` calls is one of the exceptions in the table above. `f` does not leave its stack.
+/// The calls of `f` are one of the exceptions listed above. `f` does not leave its stack.
 #[inline(always)]
 pub fn except<R>(f: impl FnOnce() -> R) -> R {
     #[cfg(all(debug_assertions, not(any(loom, shuttle, gmx_widen))))]

@@ -8,8 +8,8 @@ use core::{mem, ptr};
 
 const SECOND: i64 = 1_000_000_000;
 
-/// Puts `errno` back when it goes out of scope. It stays within one function that does not switch stacks, so the
-/// address is that of one thread.
+/// Restores `errno` when it goes out of scope. It stays within one function that does not switch stacks, so the address
+/// is always the same thread's.
 pub struct KeepErrno {
     at: *mut c_int,
     value: c_int,
@@ -26,7 +26,7 @@ impl KeepErrno {
         }
     }
 
-    /// What the last failing call said.
+    /// The error of the last failing call.
     #[inline]
     pub fn now(&self) -> i32 {
         // SAFETY: as in `new`.
@@ -45,12 +45,12 @@ impl Drop for KeepErrno {
 fn clock(id: libc::clockid_t) -> i64 {
     // SAFETY: all zeroes is a timespec.
     let mut t: libc::timespec = unsafe { mem::zeroed() };
-    // SAFETY: `t` is writable. Both clocks that are asked for exist on every Linux, so this does not fail.
+    // SAFETY: `t` is writable. Both clocks exist on every Linux, so this does not fail.
     unsafe { libc::clock_gettime(id, &mut t) };
     t.tv_sec * SECOND + t.tv_nsec
 }
 
-// A deadline before the start of the clock is as good as its start; the kernel takes no negative times.
+// A deadline before the start of the clock counts as its start: the kernel takes no negative times.
 fn timespec(at: i64) -> libc::timespec {
     let at = at.max(0);
     libc::timespec { tv_sec: at / SECOND, tv_nsec: at % SECOND }
@@ -67,9 +67,9 @@ pub fn process_cpu_time() -> i64 {
     clock(libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
-/// A number that nobody outside of this process knows: from the random bytes that the kernel gives each program at its
-/// start. No call of the system, so no sandbox forbids it. The bytes themselves guard stacks and pointers, so they are
-/// mixed until they cannot be told from the number.
+/// A number that is not known outside of this process, from the random bytes that the kernel gives each program at its
+/// start. It takes no system call, so no sandbox forbids it. The bytes themselves guard stacks and pointers, so they
+/// are mixed until they cannot be computed from the number.
 pub fn random_seed() -> u64 {
     // SAFETY: reads the auxiliary vector.
     let at = unsafe { libc::getauxval(libc::AT_RANDOM) } as *const [u64; 2];
@@ -88,8 +88,8 @@ pub fn has_more_rights() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
-/// Sleeps while `*word == expected`, until a wake or the deadline. False only if the deadline has passed; true may be
-/// spurious, so the caller looks at the word again.
+/// Sleeps while `*word == expected`, until a wake or the deadline. False only if the deadline has passed; true may be a
+/// spurious wake-up, so the caller checks the word again.
 pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<i64>) -> bool {
     held::nothing_for("a wait");
     wait(word, expected, deadline)
@@ -125,21 +125,21 @@ fn wait(word: &AtomicU32, expected: u32, deadline: Option<i64>) -> bool {
     !(r == -1 && errno.now() == libc::ETIMEDOUT)
 }
 
-/// Until `on` is false again, timed waits of this thread end at their time. Otherwise the system lets them end up to 50
-/// us later, to wake for several at once. (Not for good: threads and processes that the host makes from here would
-/// inherit it.) After the start that makes all at once it stays as it was set before.
+/// Turned on, timed waits of this thread end at their time, until it is turned off. Otherwise the system may end them
+/// up to 50 us later, to wake several threads at once. (It is not on all the time, because threads and processes that
+/// the host makes from here would inherit it.) In a sealed process it stays as it was set before.
 pub fn wake_on_time(on: bool) {
     held::nothing_for("prctl");
     if is_sealed() {
         return;
     }
     let _errno = KeepErrno::new();
-    // SAFETY: takes no memory of ours. 0 is what the thread had at first.
+    // SAFETY: takes no memory of ours. 0 is the thread's first setting.
     unsafe { prctl(libc::PR_SET_TIMERSLACK, usize::from(on)) };
 }
 
-/// Wakes up to `n` sleepers on `word` and says how many. The word is a name only: it may be gone, and a sleeper on
-/// whatever lies there now takes the wake as a spurious one.
+/// Wakes up to `n` sleepers on `word`, and returns their number. The word is only a name and may be gone: a sleeper on
+/// another word at that address takes the wake as a spurious wake-up.
 pub fn futex_wake(word: *const AtomicU32, n: i32) -> i32 {
     held::nothing_for("a wake");
     wake(word, n)
@@ -161,44 +161,44 @@ fn wake(word: *const AtomicU32, n: i32) -> i32 {
 }
 
 static HEAVY: AtomicBool = AtomicBool::new(false);
-/// The system gave [`heavy_fence`] and refused it later. Never false again, also not in a child of fork.
+/// The system provided [`heavy_fence`] and refused it later. Never false again, also not in a child of fork.
 static LOST: AtomicBool = AtomicBool::new(false);
 
-/// Whether threads count on [`heavy_fence`]. It becomes true only while no other thread is in the library; it becomes false at
-/// any time, when the system refuses the call.
+/// Whether threads rely on [`heavy_fence`]. It becomes true only while no other thread is in the library. It becomes
+/// false at any time, when the system refuses the call.
 #[inline(always)]
 pub fn has_heavy_fence() -> bool {
     HEAVY.load(Ordering::Relaxed)
 }
 
-/// Asks the system for [`heavy_fence`] (a child of fork asks anew), unless the caller wants none.
+/// Registers for [`heavy_fence`] with the system (a child of fork registers again), unless the caller does not want it.
 pub fn lend_heavy_fence(wanted: bool) {
     let lent = wanted && !fence_is_lost() && membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
     HEAVY.store(lent, Ordering::Relaxed);
 }
 
-/// Whether the system has taken [`heavy_fence`] back. Exact behind `sync::heavy_fence`.
+/// Whether the system no longer allows [`heavy_fence`]. Exact after `sync::heavy_fence`.
 pub fn fence_is_lost() -> bool {
     LOST.load(Ordering::Relaxed)
 }
 
-/// Whether nobody has told of the lost fence. True once in the life of the process.
+/// Whether the lost fence is still to be reported. True once in the life of the process.
 #[cold]
 pub fn first_to_tell_of_it() -> bool {
     static TOLD: AtomicBool = AtomicBool::new(false);
     LOST.load(Ordering::Relaxed) && !TOLD.swap(true, Ordering::Relaxed)
 }
 
-/// A full fence on every thread of this process that runs at the moment. If the system refuses it from now on, threads make
-/// fences of their own; which of them do so already is in `M::fenced`.
+/// A full fence on every running thread of this process. If the system refuses it from now on, threads make fences of
+/// their own; `M::fenced` says which of them do so already.
 pub fn heavy_fence() {
     held::nothing_for("a fence on all CPUs");
-    // Acquire: pairs with the Release below, so that a thread which sees no HEAVY sees LOST.
+    // Acquire: pairs with the Release below, so that a thread that sees no HEAVY sees LOST.
     if HEAVY.load(Ordering::Acquire) && !membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
         LOST.store(true, Ordering::Relaxed);
         HEAVY.store(false, Ordering::Release);
     }
-    // The caller's own half, if there was no call.
+    // The caller's own half, if no call was made.
     core::sync::atomic::fence(Ordering::SeqCst);
 }
 
@@ -208,8 +208,8 @@ fn membarrier(command: c_int) -> bool {
     unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
 }
 
-/// A call of prctl with one argument. The C library hands all four on, and the system refuses some calls unless the
-/// others are 0; a literal would be an int, of which the upper half need not be zero.
+/// Calls prctl with one argument. The C library passes on all four, and the system refuses some calls unless the others
+/// are 0. A literal would be an int, whose upper half need not be zero.
 ///
 /// # Safety
 /// As the option says.
@@ -219,8 +219,8 @@ pub(super) unsafe fn prctl(option: c_int, arg: usize) -> c_int {
     unsafe { libc::prctl(option, arg as libc::c_ulong, NONE, NONE, NONE) }
 }
 
-/// Whether the program was started by a dynamic loader. In one that is linked statically `dlopen` would bring in a
-/// second C library.
+/// Whether the program was started by a dynamic loader. In a statically linked program `dlopen` would bring in a second
+/// C library.
 pub fn has_loader() -> bool {
     // SAFETY: reads the auxiliary vector, and the program's own headers, which the kernel has mapped.
     unsafe {
@@ -240,7 +240,7 @@ pub fn thread_stack() -> Option<(*mut u8, *mut u8)> {
     let _errno = KeepErrno::new();
     let mut attr = mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     let (mut lo, mut size) = (ptr::null_mut(), 0);
-    // SAFETY: the attributes are made by the first call, and given back; all out-parameters are writable.
+    // SAFETY: the first call makes the attributes, the last one frees them; all out-parameters are writable.
     unsafe {
         if libc::pthread_getattr_np(libc::pthread_self(), attr.as_mut_ptr()) != 0 {
             return None;
@@ -251,14 +251,14 @@ pub fn thread_stack() -> Option<(*mut u8, *mut u8)> {
     }
 }
 
-/// Bytes of memory that the machine has.
+/// The machine's memory, in bytes.
 pub fn physical_memory() -> u64 {
     // SAFETY: plain queries.
     let (pages, size) = unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
     (pages.max(0) as u64).saturating_mul(size.max(0) as u64)
 }
 
-/// Ends a process without anything of it running any more.
+/// Ends the process without running any more of its code.
 pub fn exit_now(code: i32) -> ! {
     // SAFETY: does not return.
     unsafe { libc::_exit(code) }
@@ -275,7 +275,7 @@ pub fn yield_thread() {
     unsafe { libc::sched_yield() };
 }
 
-/// Sleeps until the deadline, whatever signals come.
+/// Sleeps until the deadline, even if signals come.
 pub fn sleep_until(deadline: i64) {
     held::nothing_for("a sleep");
     let until = timespec(deadline);
@@ -285,7 +285,7 @@ pub fn sleep_until(deadline: i64) {
     {}
 }
 
-/// Threads of this process, from /proc; None where there is no /proc. Allocates nothing.
+/// The number of threads of this process, from /proc. None if there is no /proc. Allocates nothing.
 pub fn thread_count() -> Option<usize> {
     held::nothing_for("a count of threads");
     if !may_open() {
@@ -323,8 +323,8 @@ pub fn thread_count() -> Option<usize> {
     complete.then_some(count)
 }
 
-/// The word at an address of this process; None if it cannot be read. For reports: what is there is the host's, and may
-/// be gone.
+/// The word at an address of this process. None if it cannot be read. For reports: the memory is the host's, and may be
+/// gone.
 pub fn read_word(addr: u64) -> Option<u64> {
     let _errno = KeepErrno::new();
     let mut word = 0u64;
@@ -335,15 +335,15 @@ pub fn read_word(addr: u64) -> Option<u64> {
     (n == 8).then_some(word)
 }
 
-/// Where code lies.
+/// The place of a function in a file.
 pub struct Place {
-    /// The function, if its name is known to the loader.
+    /// The function, if the loader knows its name.
     pub name: Option<&'static CStr>,
     pub file: &'static CStr,
     pub offset: usize,
 }
 
-/// Where a function lies; None if it is in no file. Waits for the loader.
+/// The place of a function. None if it is in no file. Waits for the loader.
 pub fn place_of(f: usize) -> Option<Place> {
     // SAFETY: all zeros is a Dl_info; names are those of a loaded file, which has running code or a G's function.
     unsafe {
@@ -351,7 +351,7 @@ pub fn place_of(f: usize) -> Option<Place> {
         if libc::dladdr(f as *const c_void, &mut info) == 0 || info.dli_fname.is_null() {
             return None;
         }
-        // The nearest symbol before it may be of another function: static ones have none.
+        // The nearest symbol before it may belong to another function: static functions have none.
         let own = info.dli_saddr as usize == f && !info.dli_sname.is_null();
         Some(Place {
             name: own.then(|| CStr::from_ptr(info.dli_sname)),
@@ -361,7 +361,7 @@ pub fn place_of(f: usize) -> Option<Place> {
     }
 }
 
-/// Writes all of it, waiting where the descriptor does not block. Async-signal-safe.
+/// Writes all bytes, and waits where a non-blocking descriptor would not. Async-signal-safe.
 pub fn write_all(fd: i32, mut bytes: &[u8]) -> Result<(), i32> {
     held::nothing_for("a write");
     let errno = KeepErrno::new();
@@ -387,7 +387,7 @@ pub fn write_all(fd: i32, mut bytes: &[u8]) -> Result<(), i32> {
 
 pub fn page_size() -> usize {
     static SIZE: AtomicUsize = AtomicUsize::new(0);
-    // Relaxed: whoever loses the race stores the same number.
+    // Relaxed: each racing thread stores the same number.
     match SIZE.load(Ordering::Relaxed) {
         0 => {
             // SAFETY: takes a constant.

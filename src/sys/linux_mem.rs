@@ -1,7 +1,7 @@
 //! Linux: address space. The contract is in [`crate::sys`].
 //!
-//! Nothing here is backed by memory until it is touched, and everything is NORESERVE: without it the kernel refuses a
-//! few dozen gigabytes of stacks that nobody will ever touch.
+//! No memory stands behind a range until it is touched, and each range is NORESERVE: otherwise the kernel refuses a few
+//! dozen gigabytes of stacks, most of which no G will ever touch.
 
 use super::held;
 use super::linux::KeepErrno;
@@ -10,9 +10,10 @@ use core::ptr;
 
 /// Linux 6.13; not in libc.
 const MADV_GUARD_INSTALL: i32 = 102;
-/// A pidfd that stands for the caller (6.15). Older kernels say EBADF and the loop below takes over.
+/// A pidfd that stands for the caller (Linux 6.15). Older kernels say EBADF, and the loop of [`advise_each`] takes
+/// over.
 const PIDFD_SELF: i32 = -10001;
-/// How many ranges one call gets; the array lies on a stack that may be small.
+/// How many ranges one call gets. The array lies on a stack that may be small.
 const IOV_MAX: usize = 32;
 
 fn map(len: usize, flags: i32) -> Result<*mut u8, i32> {
@@ -40,7 +41,7 @@ pub fn reserve(len: usize) -> Result<*mut u8, i32> {
     map(len, 0)
 }
 
-/// `len` bytes for stacks: never huge pages, otherwise a G would cost 2 MiB.
+/// `len` bytes for stacks. Never huge pages, otherwise a G would cost 2 MiB.
 pub fn reserve_stacks(len: usize) -> Result<*mut u8, i32> {
     let p = map(len, libc::MAP_STACK)?;
     let _errno = KeepErrno::new();
@@ -49,10 +50,10 @@ pub fn reserve_stacks(len: usize) -> Result<*mut u8, i32> {
     Ok(p)
 }
 
-/// Gives the address range back.
+/// Unmaps an address range.
 ///
 /// # Safety
-/// The range came from this file and nothing uses it.
+/// The range came from this file, and no code uses it.
 pub unsafe fn release(p: *mut u8, len: usize) {
     held::nothing_for("a mapping");
     let _errno = KeepErrno::new();
@@ -60,7 +61,7 @@ pub unsafe fn release(p: *mut u8, len: usize) {
     unsafe { libc::munmap(p.cast(), len) };
 }
 
-/// Makes a range of [`reserve`] longer; it may move. `p` may be null (then `old` is 0).
+/// Makes a range of [`reserve`] longer. It may move. `p` may be null (then `old` is 0).
 ///
 /// # Safety
 /// The range is the caller's alone, and no pointer into it is used afterwards.
@@ -78,8 +79,8 @@ pub unsafe fn grow(p: *mut u8, old: usize, new: usize) -> Result<*mut u8, i32> {
     if q == libc::MAP_FAILED { Err(errno.now()) } else { Ok(q.cast()) }
 }
 
-/// Touching the range is a SIGSEGV from now on, without a mapping of its own.
-/// EINVAL: the kernel is older than 6.13, or the range is locked in memory.
+/// Makes each access to the range a SIGSEGV from now on, without a mapping of its own. EINVAL: the kernel is older than
+/// 6.13, or the range is locked in memory.
 ///
 /// # Safety
 /// Page-aligned, mapped, and nothing in it is needed.
@@ -88,7 +89,7 @@ pub unsafe fn guard(p: *mut u8, len: usize) -> Result<(), i32> {
     unsafe { advise(p, len, MADV_GUARD_INSTALL) }
 }
 
-/// [`guard`] for many ranges in few calls. Says how many of them, from the first on, are guarded.
+/// [`guard`] for many ranges in few calls. On an error returns how many of them, from the first on, are guarded.
 ///
 /// # Safety
 /// As for [`guard`].
@@ -97,9 +98,9 @@ pub unsafe fn guard_each(starts: &[*mut u8], len: usize) -> Result<(), (usize, i
     unsafe { advise_each(starts, len, MADV_GUARD_INSTALL) }
 }
 
-/// Whether [`guard`] does what it says. Asking is not enough: emulators (qemu's user mode) say yes to advice that they
-/// do not know. So a system call is pointed at a guarded page, and has to say EFAULT. A futex, since the kernel alone
-/// reads the word; valgrind reads what others point to itself, and dies of it.
+/// Whether [`guard`] works. Its result alone is no proof: emulators (qemu's user mode) accept advice that they do not
+/// know. So a system call gets a guarded page, and must fail with EFAULT. The call is a futex wait, since only the
+/// kernel reads its word: valgrind itself reads the memory that other calls point to, and would crash on it.
 pub fn guards_work() -> bool {
     let page = super::page_size();
     let Ok(p) = reserve(page) else { return false };
@@ -115,8 +116,8 @@ pub fn guards_work() -> bool {
     }
 }
 
-/// Gives the memory behind many ranges of `len` bytes back; they read as zeroes afterwards, guards stay.
-/// What the system refuses (locked memory) stays as it is.
+/// Returns the memory behind many ranges of `len` bytes to the system. They read as zeroes afterwards; guards stay. If
+/// the system refuses (locked memory) the range stays as it is.
 ///
 /// # Safety
 /// Page-aligned, mapped, and nothing in them is needed.
@@ -125,7 +126,7 @@ pub unsafe fn discard(starts: &[*mut u8], len: usize) {
     let _ = unsafe { advise_each(starts, len, libc::MADV_DONTNEED) };
 }
 
-/// Whether a range is in cores.
+/// Sets whether core dumps contain a range.
 ///
 /// # Safety
 /// Page-aligned, and mapped.
@@ -134,8 +135,8 @@ pub unsafe fn dump(p: *mut u8, len: usize, yes: bool) -> Result<(), i32> {
     unsafe { advise(p, len, if yes { libc::MADV_DODUMP } else { libc::MADV_DONTDUMP }) }
 }
 
-/// Leaves nothing of what was written to a range: overwrites what is in memory, and drops what else there may be (pages
-/// on a swap device). What was never touched stays untouched. The range reads as zeroes afterwards.
+/// Erases all that was written to a range: overwrites the pages in memory, and drops the others (pages on a swap
+/// device). Pages that were never touched stay untouched. The range reads as zeroes afterwards.
 ///
 /// # Safety
 /// Page-aligned, mapped, and nothing in it is needed.
@@ -145,7 +146,7 @@ pub unsafe fn wipe(p: *mut u8, len: usize) {
     while !rest.is_empty() {
         let n = rest.len().min(PAGES_AT_ONCE);
         let mut there = [0u8; PAGES_AT_ONCE];
-        // SAFETY: the caller's; where the system does not answer, nothing counts as there.
+        // SAFETY: the caller's. If the system does not answer, no page counts as being in memory.
         unsafe { resident(p.add(rest.start * page), n * page, &mut there) };
         for run in there[..n].chunk_by(|a, b| a & 1 == b & 1) {
             // SAFETY: the caller's, within the range.
@@ -162,7 +163,7 @@ pub unsafe fn wipe(p: *mut u8, len: usize) {
     }
 }
 
-/// How many pages [`wipe`] asks about in one call; the array lies on a stack that may be small.
+/// How many pages [`wipe`] asks about in one call. The array lies on a stack that may be small.
 const PAGES_AT_ONCE: usize = 256;
 
 /// Bit 0 of each byte: whether the page is in memory.
@@ -173,8 +174,8 @@ unsafe fn resident(p: *mut u8, len: usize, there: &mut [u8; PAGES_AT_ONCE]) {
     unsafe { libc::mincore(p.cast(), len, there.as_mut_ptr()) };
 }
 
-/// Zeroes for what the system does not take back (locked memory). Only what is not zero is written: a page that was never
-/// touched needs no memory.
+/// Overwrites a range that the system does not take back (locked memory). Only pages that are not zero are written: a
+/// page that was never touched needs no memory.
 #[cold]
 unsafe fn overwrite(p: *mut u8, len: usize) {
     let page = super::page_size();
@@ -189,8 +190,8 @@ unsafe fn overwrite(p: *mut u8, len: usize) {
     }
 }
 
-/// Makes memory of a range that is about to be written. A kernel before 5.14 cannot: it becomes memory page by page
-/// then.
+/// Puts memory behind a range that is about to be written. A kernel before 5.14 cannot; then memory comes page by page,
+/// with each first access.
 ///
 /// # Safety
 /// Page-aligned, and mapped.
@@ -201,7 +202,7 @@ pub unsafe fn populate(p: *mut u8, len: usize) {
     unsafe { libc::madvise(p.cast(), len, libc::MADV_POPULATE_WRITE) };
 }
 
-/// Touching the range is a SIGSEGV from now on; costs up to two mappings.
+/// Makes each access to the range a SIGSEGV from now on. Costs up to two mappings.
 ///
 /// # Safety
 /// Page-aligned, mapped, and nothing in it is needed.
@@ -226,7 +227,7 @@ unsafe fn advise(p: *mut u8, len: usize, advice: i32) -> Result<(), i32> {
         if unsafe { libc::madvise(p.cast(), len, advice) } == 0 {
             return Ok(());
         }
-        // EAGAIN and EINTR are the kernel asking to be asked again.
+        // EAGAIN and EINTR: the kernel asks for another try.
         let e = errno.now();
         if e != libc::EAGAIN && e != libc::EINTR {
             return Err(e);
@@ -234,8 +235,8 @@ unsafe fn advise(p: *mut u8, len: usize, advice: i32) -> Result<(), i32> {
     }
 }
 
-// One call for many ranges costs a third of a call for each. Where it is missing or stops half way (older kernel,
-// seccomp), the loop does the rest and reports the error.
+// One call for many ranges costs a third of a call for each range (docs/measurements.md). If it is missing or stops
+// half way (older kernel, seccomp), the loop does the rest and reports the error.
 unsafe fn advise_each(starts: &[*mut u8], len: usize, advice: i32) -> Result<(), (usize, i32)> {
     held::nothing_for("madvise");
     let mut done = 0;
@@ -249,7 +250,7 @@ unsafe fn advise_each(starts: &[*mut u8], len: usize, advice: i32) -> Result<(),
             }
             // SAFETY: the ranges are the caller's; the vector has `n` entries.
             let r = unsafe { libc::syscall(libc::SYS_process_madvise, PIDFD_SELF, iov.as_ptr(), n, advice, 0) };
-            // It counts bytes and stops at the first range that fails.
+            // The call returns a count of bytes, and stops at the first range that fails.
             let full = if r > 0 { r as usize / len } else { 0 };
             done += full;
             if full < n {
@@ -282,6 +283,6 @@ pub fn map_count_limit() -> usize {
         }
     }
     let n = buf.iter().take_while(|b| b.is_ascii_digit()).fold(0usize, |n, b| n * 10 + (b - b'0') as usize);
-    // The kernel's default, where /proc does not say.
+    // The kernel's default, if /proc does not say.
     if n == 0 { 65530 } else { n }
 }

@@ -1,8 +1,8 @@
 //! Linux: threads, and what they inherit. The contract is in [`crate::sys`].
 //!
-//! A thread inherits the signal mask, the CPU affinity, the scheduling class and the nice value of its maker; a process
-//! that it starts inherits them from it. The maker may be any thread of the host. So the library asks for those of the
-//! main thread ([`become_like_main_thread`]) and gives them to the one thread that makes all others.
+//! A thread inherits the signal mask, the CPU affinity, the scheduling class and the nice value of its maker, and
+//! passes them on to each process that it starts. The maker may be any thread of the host. So the library reads those
+//! of the main thread ([`become_like_main_thread`]) and gives them to the one thread that makes all others.
 
 use super::held;
 use super::linux::{KeepErrno, page_size, prctl, yield_thread};
@@ -21,11 +21,11 @@ struct Start {
     next: *mut Start,
 }
 
-/// Blocks that threads have read. A new thread does not free its own: the host may hold the lock of malloc, and the
-/// thread is the watchdog, or has a P. The next maker does.
+/// Blocks that their threads have read. A new thread does not free its own block: the host may hold the lock of malloc,
+/// and the thread is the watchdog or has a P, so it must not wait. The next maker of a thread frees it.
 static USED: AtomicPtr<Start> = AtomicPtr::new(ptr::null_mut());
 
-/// Takes all of [`USED`], frees all but one, and returns that one.
+/// Takes all blocks of [`USED`], frees all except one, and returns that one.
 fn used() -> Option<ptr::NonNull<Start>> {
     // Pairs with the Release in `start`.
     let first = ptr::NonNull::new(USED.swap(ptr::null_mut(), Ordering::Acquire))?;
@@ -47,7 +47,7 @@ extern "C" fn start(p: *mut c_void) -> *mut c_void {
     let s = unsafe { p.read() };
     let mut first = USED.load(Ordering::Relaxed);
     loop {
-        // SAFETY: read out, and this thread's until it is in the list.
+        // SAFETY: already read, and this thread's until it is in the list.
         unsafe { (*p).next = first };
         match USED.compare_exchange_weak(first, p, Ordering::Release, Ordering::Relaxed) {
             Ok(_) => break,
@@ -59,15 +59,15 @@ extern "C" fn start(p: *mut c_void) -> *mut c_void {
     (s.entry)(s.arg)
 }
 
-/// The signals that a thread raises by what it does; blocking them would turn a fault into a silent kill.
+/// The signals that a thread raises by its own actions. To block them would turn a fault into a silent kill.
 const SYNCHRONOUS: [c_int; 7] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGSYS];
 
-/// Starts a joinable thread; its name shows in debuggers, up to 15 bytes of it. `stack_size` 0 is the system's default,
-/// and what is too small is made as large as the system asks for. All signals but the synchronous ones are blocked
-/// there. Fails with EAGAIN or ENOMEM if there is no thread or no memory for it.
+/// Starts a joinable thread. Up to 15 bytes of its name show in debuggers. `stack_size` 0 is the system's default; a
+/// size that is too small is raised to the system's minimum. In the thread all signals except the synchronous ones are
+/// blocked. Fails with EAGAIN or ENOMEM if there is no thread or no memory for it.
 ///
-/// Not `std::thread`: that aborts the process for want of memory and lets the host's signals in.
+/// Not `std::thread`: that aborts the process if there is no memory, and lets the host's signals in.
 ///
 /// # Safety
 /// `entry(arg)` is sound on another thread.
@@ -104,12 +104,12 @@ pub unsafe fn spawn_thread(
             return Err(r);
         }
         if stack_size != 0 {
-            // The C library carves thread-locals out of the stack, and with AVX-512 a signal frame alone is 3 KiB.
+            // The C library takes the thread-locals from the stack, and with AVX-512 a signal frame alone is 3 KiB.
             let least = libc::sysconf(libc::_SC_THREAD_STACK_MIN).max(libc::PTHREAD_STACK_MIN as _) as usize;
             let size = (stack_size.max(least) + STATIC_TLS.load(Ordering::Relaxed)).next_multiple_of(page_size());
             libc::pthread_attr_setstacksize(&mut attr, size);
         }
-        // The child inherits the mask, so it is set here and put back: not one signal gets in between.
+        // The new thread inherits the mask, so it is set here and restored afterwards: no signal can come in between.
         let mut mask: libc::sigset_t = mem::zeroed();
         let mut old: libc::sigset_t = mem::zeroed();
         libc::sigfillset(&mut mask);
@@ -129,14 +129,14 @@ pub unsafe fn spawn_thread(
     }
 }
 
-/// What the C library takes of each thread's stack for thread-locals (a host may have a lot of them): looked up once,
-/// since a lookup waits while another thread loads a library.
+/// The bytes that the C library takes from each thread's stack for thread-locals (a host may have a lot of them).
+/// Looked up once, since a lookup waits while another thread loads a library.
 static STATIC_TLS: AtomicUsize = AtomicUsize::new(0);
 
-/// What has to be asked of the loader. When the library is loaded its lock is held by the very thread that asks.
+/// All questions to the loader. While the library is being loaded, the asking thread itself holds the loader's lock.
 pub fn at_load() {
     type MinStack = unsafe extern "C" fn(*const libc::pthread_attr_t) -> usize;
-    // SAFETY: glibc's own name for it, which std uses as well; elsewhere there is none, and the stack is what it is.
+    // SAFETY: glibc's own function, which std uses as well. Elsewhere there is none, and the stack size stays as it is.
     unsafe {
         let p = libc::dlsym(libc::RTLD_DEFAULT, c"__pthread_get_minstack".as_ptr());
         let Some(min_stack) = mem::transmute::<*mut c_void, Option<MinStack>>(p) else { return };
@@ -149,16 +149,16 @@ pub fn at_load() {
 }
 
 unsafe extern "C" {
-    /// glibc and musl have it; its clock is the one that can be set.
+    /// glibc and musl have it. It uses the clock that can be set.
     fn pthread_timedjoin_np(t: ThreadId, value: *mut *mut c_void, until: *const libc::timespec) -> c_int;
 }
 
-/// Waits until the thread has ended, or the deadline: then false, and it may be called again. True once per
-/// [`spawn_thread`].
+/// Waits until the thread has ended, or until the deadline. False after the deadline: then it may be called again. True
+/// once per [`spawn_thread`].
 pub fn join_thread_until(t: ThreadId, deadline: Option<i64>) -> bool {
     held::nothing_for("a join");
     let Some(deadline) = deadline else {
-        // SAFETY: `t` is joinable, and was not joined, as the caller says. A thread that joins itself gets an error.
+        // SAFETY: `t` is joinable, and was not joined: the caller's promise. A thread that joins itself gets an error.
         return unsafe { libc::pthread_join(t, ptr::null_mut()) } == 0;
     };
     loop {
@@ -174,7 +174,7 @@ pub fn join_thread_until(t: ThreadId, deadline: Option<i64>) -> bool {
         };
         match e {
             0 => return true,
-            // That clock may have been set.
+            // The clock may have been set meanwhile.
             libc::ETIMEDOUT if super::now() < deadline => {}
             _ => return false,
         }
@@ -187,7 +187,7 @@ pub fn this_thread() -> ThreadId {
     unsafe { libc::pthread_self() }
 }
 
-/// Lets go of the calling thread: nobody joins it.
+/// Detaches the calling thread: no thread joins it.
 pub fn detach_self() {
     // SAFETY: the calling thread is joinable, and its creator leaves it alone from here on.
     unsafe { libc::pthread_detach(libc::pthread_self()) };
@@ -202,12 +202,12 @@ const MOST_CPUS: usize = 8192;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Signals(pub u64);
 
-/// The signals that the C library keeps to itself. Nobody else can block them, so in a mask they say that the C library
-/// is in the middle of something (making a thread or a process) and has blocked everything for a moment.
+/// The signals that the C library keeps for itself. No other code can block them. So in a mask they mean that the C
+/// library is in the middle of something (making a thread or a process) and has blocked all signals for a moment.
 const OF_THE_C_LIBRARY: u64 = 0b11 << 31;
 
 impl Signals {
-    /// What the calling thread blocks.
+    /// The signals that the calling thread blocks.
     pub fn blocked_here() -> Signals {
         // SAFETY: asks; all zeroes is a set.
         unsafe {
@@ -219,7 +219,7 @@ impl Signals {
         }
     }
 
-    /// Makes these the ones that the calling thread blocks, but for those that it raises by what it does.
+    /// Makes the calling thread block exactly these signals, except those that it raises by its own actions.
     pub fn block_here(self) {
         // SAFETY: all zeroes is a set; the calling thread's own mask.
         unsafe {
@@ -231,7 +231,7 @@ impl Signals {
         }
     }
 
-    /// What the main thread blocks; as the calling thread does, if that cannot be told.
+    /// The signals that the main thread blocks; those of the calling thread, if the main thread's cannot be read.
     pub fn blocked_by_main() -> Signals {
         let here = Signals::blocked_here();
         if is_main_thread() {
@@ -257,7 +257,7 @@ fn is_main_thread() -> bool {
     super::gettid() == main_tid()
 }
 
-/// `SigBlk` of /proc/self/status, which is the main thread's. Allocates nothing.
+/// Reads `SigBlk` of /proc/self/status, which is the main thread's mask. Allocates nothing.
 fn read_blocked_by_main() -> Option<u64> {
     if !may_open() {
         return None;
@@ -278,8 +278,8 @@ fn read_blocked_by_main() -> Option<u64> {
     u64::from_str_radix(core::str::from_utf8(line).ok()?.trim(), 16).ok()
 }
 
-/// Gives the calling thread the affinity, the scheduling class and the nice value of the main thread. What the system
-/// refuses (a lower nice value needs a right, a higher class too) stays as it is.
+/// Gives the calling thread the affinity, the scheduling class and the nice value of the main thread. A setting that
+/// the system refuses stays as it is (a lower nice value and a higher class need a right).
 pub fn become_like_main_thread() {
     if is_main_thread() {
         return;
@@ -287,8 +287,8 @@ pub fn become_like_main_thread() {
     let _errno = KeepErrno::new();
     let main = main_tid();
     let mut cpus = [0usize; MOST_CPUS / usize::BITS as usize];
-    // SAFETY: the kernel writes at most as many bytes as it is told; the others read what is passed. 0 is the calling
-    // thread.
+    // SAFETY: the kernel writes at most as many bytes as it is told; the other calls read what is passed. 0 is the
+    // calling thread.
     unsafe {
         if libc::sched_getaffinity(main, size_of_val(&cpus), cpus.as_mut_ptr().cast()) == 0 {
             libc::sched_setaffinity(0, size_of_val(&cpus), cpus.as_ptr().cast());
@@ -308,22 +308,23 @@ pub fn become_like_main_thread() {
 
 // ---- other hooks -----------------------------------------------------------------------------------------------------
 
-/// Runs `child` in each child of fork, before fork returns there. False if there is no memory for that.
+/// Has `before` and `parent` called in the parent of each fork, before and after it, and `child` in each child, before
+/// fork returns there. False if there is no memory for that.
 pub fn at_fork(before: unsafe extern "C" fn(), parent: unsafe extern "C" fn(), child: unsafe extern "C" fn()) -> bool {
-    // SAFETY: the functions are there for as long as the library, which is never unmapped.
+    // SAFETY: the functions live as long as the library, which is never unmapped.
     unsafe { libc::pthread_atfork(Some(before), Some(parent), Some(child)) == 0 }
 }
 
-/// A pthread key that tells the end of a thread which the library did not make.
+/// A pthread key whose destructor runs at the end of a thread that the library did not make.
 ///
-/// Not `thread_local!` with a destructor: that one needs the library to stay mapped by other means and registers with
-/// the C++ runtime of whichever library was loaded first.
+/// Not `thread_local!` with a destructor: that needs the library to stay mapped by other means, and registers with the
+/// C++ runtime of whichever library was loaded first.
 #[derive(Clone, Copy, Debug)]
 pub struct ThreadExitKey(libc::pthread_key_t);
 
 impl ThreadExitKey {
-    /// `dtor` runs on each ending thread that [`ThreadExitKey::set`] something other than null, with that pointer.
-    /// It stays callable for as long as the process runs or the key is not deleted.
+    /// `dtor` runs on each ending thread that called [`ThreadExitKey::set`] with a pointer other than null, and gets
+    /// that pointer. `dtor` must stay callable until the process ends or the key is deleted.
     pub fn create(dtor: unsafe extern "C" fn(*mut c_void)) -> Result<ThreadExitKey, i32> {
         let mut key = 0;
         // SAFETY: `key` is writable; `dtor` is called with what `set` was given.
@@ -342,7 +343,7 @@ impl ThreadExitKey {
         ThreadExitKey(number)
     }
 
-    /// Null takes the hook of this thread away.
+    /// Sets the pointer for this thread. Null removes the thread's hook.
     #[expect(clippy::not_unsafe_ptr_arg_deref, reason = "it is kept, not followed")]
     pub fn set(self, p: *mut c_void) -> Result<(), i32> {
         // SAFETY: the key was created; the pointer is only kept.
@@ -357,9 +358,9 @@ impl ThreadExitKey {
         unsafe { libc::pthread_getspecific(self.0) }
     }
 
-    /// No hook runs after this.
+    /// Deletes the key. No hook runs after this.
     pub fn delete(self) {
-        // SAFETY: the key was created; using it afterwards gives errors, no more.
+        // SAFETY: the key was created; its use afterwards gives errors, no more.
         unsafe { libc::pthread_key_delete(self.0) };
     }
 }
@@ -416,7 +417,7 @@ mod tests {
 
     #[test]
     fn signals_of_the_main_thread() {
-        // The test's own thread is not the main one, which blocks nothing.
+        // The test's thread is not the main thread, which blocks no signal.
         Signals(1 << (libc::SIGUSR2 - 1) | 1 << (libc::SIGSEGV - 1)).block_here();
         assert_eq!(Signals::blocked_here(), Signals(1 << (libc::SIGUSR2 - 1)), "not the synchronous ones");
         assert!(!is_main_thread());

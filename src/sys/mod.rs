@@ -1,12 +1,12 @@
-//! The operating system, as the rest of the library wants it.
+//! The contract between the library and the operating system.
 //!
-//! What must hold, whoever fulfils it:
+//! Each system's files must hold:
 //!
-//! - Times are nanoseconds of the monotonic clock, deadlines are absolute.
-//! - Errors are errno values that are returned; nothing here panics or aborts for want of memory or threads.
-//! - `errno` of the calling thread is what it was before, so that a G's `errno` survives the scheduler's own calls.
+//! - Times are nanoseconds of the monotonic clock; deadlines are absolute.
+//! - Errors are errno values that are returned. Nothing here panics or aborts because memory or threads are short.
+//! - `errno` of the calling thread is unchanged afterwards, so that a G's `errno` survives the scheduler's own calls.
 //! - A wake by address never touches the word: its owner may have freed it by then.
-//! - Threads made here begin with all signals blocked but the synchronous ones; the host's handlers stay the host's.
+//! - Threads made here begin with all signals blocked except the synchronous ones; the host's handlers stay the host's.
 
 pub mod arch;
 pub mod call;
@@ -47,7 +47,7 @@ pub use os_thread::{
 
 pub use os::thread_stack;
 
-/// Address space: what stacks are cut from.
+/// Address space, from which stacks are cut.
 pub mod mem {
     pub use super::os_mem::{
         discard, dump, grow, guard, guard_each, guards_work, map_count_limit, populate, protect, release, reserve,

@@ -1,11 +1,11 @@
-//! How many Ps a process should have when nobody says: as many as it may use CPUs.
+//! The default number of Ps of a process: as many as it may use CPUs.
 //!
-//! That is the number of CPUs in the affinity mask (which contains cpusets), or less where a cgroup limits CPU time. As
-//! in Go since 1.25 a limit of 2.1 CPUs makes 3 Ps, because 2 could not use it up, and no limit makes fewer than 2,
-//! because a single P would let one goroutine's throttling stop all. Unlike Go, which reads the cgroup of the process
-//! only, every ancestor that can be seen counts: a pod's limit is often set above the container's own cgroup.
+//! That is the number of CPUs in the affinity mask (which contains cpusets), or less if a cgroup limits CPU time. As in
+//! Go since 1.25, a limit of 2.1 CPUs makes 3 Ps, because 2 could not use it up; and no limit makes fewer than 2,
+//! because with a single P the throttling of one goroutine would stop all. Go reads only the cgroup of the process;
+//! here every visible ancestor counts too, because a pod's limit is often set above the container's own cgroup.
 //!
-//! Where the limit stands (all of this may be there at once, and the tightest counts):
+//! These files hold the limits (all of them may exist at once, and the tightest counts):
 //!
 //! ```text
 //! /proc/self/cgroup        0::/a/b                  the process is in /a/b of the v2 tree,
@@ -15,10 +15,10 @@
 //! MOUNT/(/c - ROOT)/cpu.cfs_quota_us and cpu.cfs_period_us, ...  v1; a quota of -1 is none
 //! ```
 //!
-//! The template thread asks once a second, so [`Procs`] keeps the file names that it found and looks for them again
-//! only when the process has moved to another cgroup or a file has gone. Nothing here fails: what cannot be read or
-//! understood sets no limit. Sizes that the outside decides are capped, and all memory is asked for in ways that may be
-//! refused.
+//! The template thread asks once a second. So [`Procs`] keeps the file names that it found, and looks for them again
+//! only when the process has moved to another cgroup or a file has gone. Nothing here fails: a file that cannot be read
+//! or understood sets no limit. Sizes that come from outside are capped, and all memory is requested in ways that may
+//! be refused.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -27,7 +27,7 @@ use std::os::fd::FromRawFd;
 /// Otherwise a limit below one CPU would put everything behind one throttled P.
 const FEWEST_BY_QUOTA: u64 = 2;
 
-/// Files looked at, one or two reads each. A host may have thousands of bind mounts of the same tree.
+/// The most files that are read, with one or two reads each. A host may have thousands of bind mounts of the same tree.
 const MOST_LIMITS: usize = 64;
 
 const MOST_CGROUP: usize = 64 << 10;
@@ -35,12 +35,13 @@ const MOST_MOUNTINFO: usize = 16 << 20;
 /// A path has at most 4096 bytes, each of them four characters when escaped.
 const MOST_LINE: usize = 64 << 10;
 
-/// The default number of Ps, now, by the affinity of a thread. A caller that asks again and again keeps a [`Procs`].
+/// The default number of Ps at this moment, by the affinity of a thread. A caller that asks repeatedly keeps a
+/// [`Procs`].
 pub fn default_procs(thread: i32) -> i32 {
     Procs::of(thread).current()
 }
 
-/// Where the facts come from.
+/// The sources of the facts.
 #[derive(Default)]
 pub struct Source {
     /// Empty, or a directory that looks like `/`.
@@ -57,7 +58,7 @@ impl Source {
     }
 }
 
-/// The name of a file: without NULs but the one at the end.
+/// The name of a file, with a single NUL at its end.
 #[derive(PartialEq)]
 struct Name(Vec<u8>);
 
@@ -74,12 +75,12 @@ impl Name {
 /// The default number of Ps, kept up to date.
 pub struct Procs {
     source: Source,
-    /// `/proc/self/cgroup` as it was when `limits` was made; `None` makes `limits` anew.
+    /// `/proc/self/cgroup` as it was when `limits` was made. `None` makes `limits` anew.
     seen: Option<Vec<u8>>,
     limits: Vec<Limit>,
-    /// The last answer; it stands while the files cannot be asked.
+    /// The last answer. It stays valid while the files cannot be read.
     limit: Option<u64>,
-    /// Kept so that asking allocates nothing.
+    /// Kept so that a request allocates nothing.
     buf: Vec<u8>,
 }
 
@@ -156,21 +157,22 @@ enum Files {
 }
 
 enum Trouble {
-    /// A file that was there is not: unmounted, or moved with the name of the cgroup unchanged.
+    /// A file has disappeared: it was unmounted, or moved while the name of the cgroup stayed the same.
     Gone,
-    /// The host is out of file descriptors or memory. Taken for "no limit", a busy server would get all CPUs just then.
+    /// The host is out of file descriptors or memory. If that counted as "no limit", a busy server would get all CPUs
+    /// just then.
     NotNow,
 }
 
 impl Limit {
-    /// Whole CPUs, rounded up; `None` is no limit.
+    /// Whole CPUs, rounded up. `None` means no limit.
     fn read(&mut self) -> Result<Option<u64>, Trouble> {
         let (mut first, mut second) = ([0; 128], [0; 128]);
         let (text, period) = match &self.files {
             Files::V2 { max } => (read_small(max, &mut first)?, None),
             Files::V1 { quota, period } => (read_small(quota, &mut first)?, read_small(period, &mut second)?),
         };
-        // most ancestors have no such file: the controller is not enabled there, or it is the root
+        // Most ancestors have no such file: the controller is not enabled there, or it is the root.
         let was_there = std::mem::replace(&mut self.was_there, text.is_some());
         let Some(text) = text else { return if was_there { Err(Trouble::Gone) } else { Ok(None) } };
         let mut words = words(text).chain(words(period.unwrap_or(b"")));
@@ -216,7 +218,7 @@ fn resolve(source: &Source, cgroup: &[u8]) -> Result<Vec<Limit>, Trouble> {
     Ok(limits)
 }
 
-/// The process's place in the v2 tree and in the v1 tree of the cpu controller.
+/// The place of the process in the v2 tree and in the v1 tree of the cpu controller.
 fn memberships(cgroup: &[u8]) -> (Option<&[u8]>, Option<&[u8]>) {
     let (mut v2, mut v1) = (None, None);
     for line in lines(cgroup) {
@@ -258,7 +260,7 @@ impl Mount<'_> {
     }
 }
 
-/// Where a mount of `root` shows `path`, without a leading slash.
+/// The place at which a mount of `root` shows `path`, without a leading slash.
 ///
 /// Both are as seen from the root of the caller's cgroup namespace, so either may begin with `..`: `/..` as a mount's
 /// root is the parent of the namespace's root, whose own name cannot be known.
@@ -269,7 +271,7 @@ fn below<'a>(path: &'a [u8], root: &[u8]) -> Option<&'a [u8]> {
         let rest = rest.strip_prefix(b"/").unwrap_or(rest);
         return if components(rest).any(|c| c == b"..") { None } else { Some(rest) };
     }
-    // the mount begins above us: what it shows at its top limits us, the way down is unknown
+    // The mount begins above this process: the limit at its top applies, and the way down is unknown.
     let all_up = components(root).all(|c| c == b"..");
     if all_up && up(path) < up(root) { Some(b"") } else { None }
 }
@@ -304,7 +306,7 @@ fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|c| c.is_ascii_whitespace()).filter(|word| !word.is_empty())
 }
 
-/// "max", "-1", garbage and what does not fit are no number.
+/// "max", "-1", garbage and numbers that do not fit count as no number.
 fn number(word: &[u8]) -> Option<u64> {
     word.iter().try_fold(0u64, |n, &c| match c {
         b'0'..=b'9' => n.checked_mul(10)?.checked_add(u64::from(c - b'0')),
@@ -323,7 +325,7 @@ fn open(path: &Name) -> Result<Option<File>, Trouble> {
     // SAFETY: the name ends with NUL.
     let fd = unsafe { libc::open(path.0.as_ptr().cast(), libc::O_RDONLY | libc::O_CLOEXEC, 0) };
     if fd >= 0 {
-        // SAFETY: just opened, and nobody else's.
+        // SAFETY: just opened, and owned by no other code.
         return Ok(Some(unsafe { File::from_raw_fd(fd) }));
     }
     if is_passing(&std::io::Error::last_os_error()) { Err(Trouble::NotNow) } else { Ok(None) }
@@ -333,7 +335,7 @@ fn is_passing(e: &std::io::Error) -> bool {
     matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EINTR))
 }
 
-/// `None` when there is no such file; empty when it does not fit, so that half a number is never read as one.
+/// `None` if there is no such file. Empty if it does not fit, so that half a number is never read as one.
 fn read_small<'a>(path: &Name, buf: &'a mut [u8; 128]) -> Result<Option<&'a [u8]>, Trouble> {
     let Some(mut file) = open(path)? else { return Ok(None) };
     let mut len = 0;
@@ -349,7 +351,7 @@ fn read_small<'a>(path: &Name, buf: &'a mut [u8; 128]) -> Result<Option<&'a [u8]
     Ok(Some(b""))
 }
 
-/// Fills `buf` with at most `most` bytes of the file; says whether there is one.
+/// Fills `buf` with at most `most` bytes of the file. Returns whether the file exists.
 fn read_capped(path: &Name, most: usize, buf: &mut Vec<u8>) -> Result<bool, Trouble> {
     const CHUNK: usize = 4096;
     buf.clear();
@@ -372,7 +374,7 @@ fn read_capped(path: &Name, most: usize, buf: &mut Vec<u8>) -> Result<bool, Trou
     Ok(true)
 }
 
-/// CPUs that the thread may run on.
+/// The number of CPUs on which the thread may run.
 fn affinity(thread: i32) -> i32 {
     let mut small = [0u64; 16];
     let mut large = Vec::new();
@@ -384,7 +386,7 @@ fn affinity(thread: i32) -> i32 {
             let cpus: u32 = mask.iter().map(|word| word.count_ones()).sum();
             return i32::try_from(cpus).unwrap_or(i32::MAX).max(1);
         }
-        // EINVAL: the machine has more CPUs than the mask has bits
+        // EINVAL: the machine has more CPUs than the mask has bits.
         let words = mask.len() * 2;
         let too_small = std::io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL);
         if !too_small || words > 1 << 16 || large.try_reserve_exact(words - large.len()).is_err() {
@@ -398,7 +400,7 @@ fn affinity(thread: i32) -> i32 {
     }
 }
 
-/// `errno` of the calling thread, put back afterwards: it is the G's, not ours.
+/// `errno` of the calling thread, restored afterwards: it belongs to the G.
 struct Errno(i32);
 
 impl Errno {

@@ -1,13 +1,13 @@
-//! What the library says on descriptor 2. No other file writes there.
+//! Writes the library's reports to descriptor 2. No other file writes there.
 //!
 //! A report must not hold up the thread that makes it: the reader of a pipe or of a terminal may be gone, or may never
-//! read again. So each piece is written only if that can be done at once. What cannot be written is dropped and
-//! counted, and the next piece that is written comes behind the number of lines that are missing.
+//! read again. So each piece is written only if that is possible at once. Otherwise the piece is dropped, its lines are
+//! counted, and the next piece that is written comes after a remark with the number of missing lines.
 //!
-//! A host may close descriptor 2, and the next file that it opens, a database maybe, gets the number. So the library
-//! writes there only while the number names the file that it named when the runtime started.
+//! A host may close descriptor 2, and the next file that it opens, perhaps a database, gets the number. So the library
+//! writes there only while the number names the same file as at the start of the runtime.
 //!
-//! What must hold: everything here is async-signal-safe and keeps errno; no SIGPIPE reaches the host.
+//! Invariants: everything here is async-signal-safe and keeps errno; no SIGPIPE reaches the host.
 
 use super::linux::KeepErrno;
 use core::ffi::c_int;
@@ -15,21 +15,21 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use core::{mem, ptr};
 
 const FD: c_int = 2;
-/// A pipe with any room takes so much at once: PIPE_BUF of Linux.
+/// A pipe with any room takes so many bytes at once: PIPE_BUF of Linux.
 const PIECE: usize = 4096;
 
-/// Lines that were not written and have not been told of.
+/// Lines that were not written, and are not in a remark yet.
 static DROPPED: AtomicU32 = AtomicU32::new(0);
 
-/// Device and inode of the file at the start. An inode of 0, which no file has: there was none.
+/// Device and inode of the file at the start. An inode of 0, which no file has, means that there was none.
 static DEVICE: AtomicU64 = AtomicU64::new(0);
 static INODE: AtomicU64 = AtomicU64::new(0);
 
-/// Takes the file at descriptor 2 for the one to write to.
+/// Remembers the file at descriptor 2 as the one to write to.
 pub fn remember() {
     let _errno = KeepErrno::new();
     let (device, inode) = stat(FD).map_or((0, 0), |s| (s.st_dev, s.st_ino));
-    // Relaxed: a report that comes between the two finds another file than both, and is dropped.
+    // Relaxed: a report that comes between the two stores finds neither file, and is dropped.
     DEVICE.store(device, Ordering::Relaxed);
     INODE.store(inode, Ordering::Relaxed);
 }
@@ -47,7 +47,7 @@ fn stat(fd: c_int) -> Option<libc::stat> {
     (unsafe { libc::fstat(fd, &mut stat) } == 0).then_some(stat)
 }
 
-/// Counts a line that was not even put together.
+/// Counts a line that was not even built.
 pub fn drop_line() {
     DROPPED.fetch_add(1, Ordering::Relaxed);
 }
@@ -112,7 +112,7 @@ fn remark(missing: u32, room: &mut [u8; 64]) -> &[u8] {
     &room[..len]
 }
 
-/// All of it, or false if it does not go at once.
+/// Writes the whole piece. False if that is not possible at once.
 fn put(fd: c_int, mut piece: &[u8]) -> bool {
     while !piece.is_empty() {
         let mut p = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
@@ -130,7 +130,7 @@ fn put(fd: c_int, mut piece: &[u8]) -> bool {
     true
 }
 
-/// The number of bytes, or a negative errno.
+/// Returns the number of bytes written, or a negative errno.
 fn write_now(fd: c_int, piece: &[u8]) -> isize {
     // SAFETY: all zeroes is a set; the calling thread's own mask, which is put back.
     unsafe {
@@ -149,8 +149,9 @@ fn write_now(fd: c_int, piece: &[u8]) -> isize {
     }
 }
 
-/// Between the poll and the write another writer may fill a pipe. Since Linux 6.4 a pipe can be written to without
-/// waiting even then; before, there is no way for a description that is shared with the host.
+/// Writes without waiting. Between the poll and the write another writer may fill a pipe. Since Linux 6.4 a pipe can be
+/// written to without waiting even then. Before that there is no way for a file description that is shared with the
+/// host.
 fn write_without_waiting(fd: c_int, piece: &[u8]) -> isize {
     let errno = KeepErrno::new();
     let fails = |n: isize| if n < 0 { -(errno.now() as isize) } else { n };
@@ -158,7 +159,7 @@ fn write_without_waiting(fd: c_int, piece: &[u8]) -> isize {
     // SAFETY: the slice is readable, `iov` one vector, and the file's own offset (-1) is used.
     unsafe {
         if is_pipe(fd) {
-            // The last one goes on the stack, where an int would leave half of its place as it was.
+            // The last argument is passed on the stack, where an int would leave half of its place unset.
             let flags = libc::RWF_NOWAIT as usize;
             let n = libc::syscall(libc::SYS_pwritev2, fd, &raw const iov, 1usize, -1isize, -1isize, flags);
             if n >= 0 || !matches!(errno.now(), libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL | libc::EPERM) {
