@@ -9,9 +9,9 @@
 //! * P1 It calls the function for some numbers, then looks at the clock. How many numbers adapts, so that a look comes
 //!   about every `LOOK`.
 //! * P2 At a look it serves requests; if the caller's token is canceled, it stops.
-//! * P3 At a look it may make a G for the upper half of the rest of its range, put it into this P's queue, and wake a
-//!   searching worker. It does so if more than one grain is left, this P has no other G that a thief could take, and
-//!   either some P searches, or some P is idle and the wake pays (`PAYS`).
+//! * P3 At a look it may make a G for the upper half of the rest of its range, put it into this P's queue, and call for
+//!   a searcher (`wakep`). It does so if more than one grain is left, this P has no other G that a thief could take,
+//!   and either some P searches, or some P is idle and the wake pays (`PAYS`).
 //! * P4 It cuts a range of few grains (`LONG`) in the same way before each call, whether or not a P is idle. The calls
 //!   of such a range are long, or the caller would not need a loop. A P that becomes idle meanwhile finds the parts in
 //!   the queue.

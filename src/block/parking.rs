@@ -39,10 +39,10 @@
 //! # Invariants
 //! * J1 One end: the word leaves PREPARING and OPEN once, and each park has its own number. A late interruption finds
 //!   another number, or a state that cannot be claimed.
-//! * J2 A readier that succeeds in R3 has ended a park by `gmx_park`, of the G that its handle names. The status of R2
-//!   cannot belong to a later wait than the word of R1: then the word has changed, and R3 fails. It cannot belong to an
-//!   earlier wait either (see Orderings). And if both belong to the same wait, the status is Interruptible only if that
-//!   wait is a park.
+//! * J2 A readier that succeeds in R3 has ended a park by `gmx_park`, of the G that its handle names. If the status of
+//!   R2 belonged to a later wait than the word of R1, the word would have changed, and R3 would fail. It cannot belong
+//!   to an earlier wait (see Orderings). If both belong to the same wait, the status is Interruptible only if that wait
+//!   is a park.
 //! * J3 The G runs again only after its commit has returned (K5 in park.rs): before OPEN the party that ends the park
 //!   leaves the G to its M.
 //! * J4 A park that comes to nothing leaves no timer: P5 arms it after the commit, and P6 stops a timer that has not

@@ -271,8 +271,8 @@ pub struct Sudog {
 
 const _: () = assert!(offset_of!(Cold, sudog).is_multiple_of(64) && offset_of!(Sudog, seq) == 64);
 
-/// What a canceller calls for a G that waits under its token: the number of the wait, and the argument that the waiter
-/// has registered.
+/// The function that a canceller calls for a G that waits under its token, with the number of the wait and the argument
+/// that the waiter has registered.
 pub type Interrupt = unsafe fn(m: MRef, gp: GRef, seq: u64, arg: u64);
 
 /// The record by which a G stands in a token of cancellation (block/cancel.rs), whose lock guards it.

@@ -22,9 +22,9 @@
 //!
 //! # Many Gs
 //! A G from the backlog is cold: it has not run for a while, so neither its stack nor the page-table entries for it are
-//! in a cache. So the owner prefetches half a ring when it moves that, and the lines arrive while other Gs run. With
-//! 10,000 Gs this saves a third of a switch (docs/measurements.md). (Prefetching one G at a time, just before it leaves
-//! the ring, costs time where all stacks are near, and comes too late where they are not.)
+//! in a cache. The thread that moves half a ring prefetches it, and the lines arrive while other Gs run. With 10,000 Gs
+//! this saves a third of a switch (docs/measurements.md). (Prefetching one G at a time, just before it leaves the ring,
+//! costs time where all stacks are near, and comes too late where they are not.)
 //!
 //! # A searcher sees every G
 //! V1: a G that moves between backlog and ring is always visible in one of them. From the backlog to the ring: the

@@ -60,7 +60,7 @@ pub struct Barrier {
 pub struct Sched {
     pub cfg: Config,
     pub hooks: Hooks,
-    /// The word that `gmx_safepoint` polls: see [`P`].
+    /// The word that `gmx_safepoint` polls: see [`crate::gmp::P`].
     pub poll: &'static std::sync::atomic::AtomicU32,
     pub lock: Line<SchedLock>,
     /// Length of the idle list of Ps. Written under `sched.lock`; read in the idle dance (wake.rs).

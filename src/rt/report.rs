@@ -138,7 +138,8 @@ fn g_words(out: &mut Text, gp: GRef) -> fmt::Result {
         let ms = (now() - gp.wait_since.get()).max(0) / 1_000_000;
         let reason = match gp.wait_reason.get() {
             p if p.is_null() => c"",
-            // SAFETY: the goroutine waits, and still waits behind this; reasons are NUL-terminated and outlive the wait.
+            // SAFETY: the goroutine waits, and keeps waiting during this; reasons are NUL-terminated and outlive the
+            // wait.
             p => unsafe { std::ffi::CStr::from_ptr(p) },
         };
         write!(out, " [{}, {ms}ms]", Words(reason.to_bytes()))?;
