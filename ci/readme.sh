@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Holds the documents to what is there: fences marked ```c run, ```cpp run and ```python run are built and run against the
 # release library; these, other fences in C and C++ and the examples in gomax.h compile without a warning in each standard;
-# names of the interface must be in the source, links must lead somewhere. Ends with `N passed, N failed`.
+# names of the interface must be in the source, files and links must lead somewhere, the functions and numbers that pages tell of
+# must stand in the files that they name. Ends with `N passed, N failed`.
 # Environment: GMX_LIB another libgomax.so than target/release's, CC, CXX, PYTHON.
 source "$(dirname "$0")/lib.sh"
 use_library
-documents=(README.md HACKING.md docs/*.md)
+documents=(README.md HACKING.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs/*.md)
 root=$PWD
 flags=(-Wall -Wextra -Werror -O2 -pthread -Iinclude -L"$work/lib" -lgomax)
 
@@ -76,6 +77,44 @@ links() { # to files, and to headings of this document
   return $bad
 }
 
+paths() { # of files in the tree that a document names
+  local path bad=0
+  for path in $(grep -ohE '\b(src/[a-z0-9_/]+\.rs|(tests|ctests|ci|benches|examples|demo|packaging|include|bindings|docs)/[A-Za-z0-9_./-]*\.[a-z]+)\b' "$1" | sort -u); do
+    [[ -e $path || -e $(dirname "$1")/$path ]] || { echo "$path"; bad=1; }
+  done
+  return $bad
+}
+
+places() { # `FILE`: `name`, `name`: the file defines each name; and there are at least so many
+  awk -v RS='' '/`src\// { gsub(/\n */, " "); print }' "$1" |
+    grep -oE '`src/[a-z0-9_/]+\.rs`: (`[A-Za-z0-9_]+`(, )?)+' | tr -d '`:,' >"$work/places"
+  local file names name bad=0
+  while read -r file names; do
+    for name in $names; do
+      grep -qsE "\b(fn|struct|enum|const|static|type|trait) $name\b|macro_rules! $name\b" "$file" || { echo "$file: $name"; bad=1; }
+    done
+  done <"$work/places"
+  [[ $(wc -l <"$work/places") -ge $2 ]] && ((bad == 0))
+}
+
+constants() { # FILE | NAME = VALUE in a table: the file says so
+  local file name value bad=0 n=0
+  while IFS='|' read -r file name value; do
+    n=$((n + 1))
+    grep -E "\bconst $name: " "$file" | grep -qE "(= |else \{ )$value( \})?;" || { echo "$file: $name = $value"; bad=1; }
+  done < <(sed -nE 's/^\| `([A-Z_0-9]+) = ([^`]+)` \| `(src[^`]+)` \|.*/\3|\1|\2/p' "$1")
+  ((n >= $2 && bad == 0))
+}
+
+words() { # what the Rust of a document calls is there in FILE
+  local name bad=0 n=0
+  for name in $(awk '/^```/ { code = $1 == "```rust" } code' "$1" | sed 's@//.*@@' | grep -oE '\b[a-z_]+\(' | sed 's/(//; /^cfg$/d' | sort -u); do
+    n=$((n + 1))
+    grep -qE "\bfn $name\b" "${@:2}" || { echo "$name"; bad=1; }
+  done
+  ((n >= 10 && bad == 0))
+}
+
 ranks() { # the table of lock ranks is that of src/sync/rank.rs
   diff <(sed -nE 's/^    ([A-Z][A-Za-z]*) = ([0-9]+),$/\2 \1/p' src/sync/rank.rs) \
     <(sed -nE 's/^\| ([0-9]+) \| `([A-Za-z]+)` \|.*/\1 \2/p' HACKING.md)
@@ -84,6 +123,7 @@ ranks() { # the table of lock ranks is that of src/sync/rank.rs
 for document in "${documents[@]}"; do
   check "$document: names" names "$document"
   check "$document: links" links "$document"
+  check "$document: paths" paths "$document"
   page=$(basename "$document" .md)
   [[ $page != zig && $page != nim ]] || continue # ci/zig.sh and ci/nim.sh run these
   programs "$document" "$work/$page"
@@ -92,6 +132,9 @@ for document in "${documents[@]}"; do
   done
 done
 check "HACKING.md: lock ranks" ranks
+check "docs/tour.md: functions" places docs/tour.md 50
+check "docs/measurements.md: constants" constants docs/measurements.md 40
+check "docs/tour.md: words of the model" words docs/tour.md src/models/*.rs
 
 check "gomax.h: examples" examples "$work/examples"
 mkdir "$work/objects"
