@@ -47,7 +47,7 @@ crate::sys::arch::signal_entry!(handler);
 ///
 /// # Safety
 /// Not while another thread installs or uninstalls. `describe` and `emit` are async-signal-safe, and the library stays
-/// mapped (a host that installs its own handler later may keep ours as its next).
+/// mapped (a host that installs its own handler later may keep the library's as its next).
 pub unsafe fn install(describe: Describe, emit: Emit) -> Result<(), i32> {
     EMIT.store(emit as *mut (), Ordering::Relaxed);
     // Release: a handler that sees `describe` sees `emit`; pairs with Acquire in `tell`.
@@ -386,7 +386,7 @@ mod tests {
                 uninstall();
                 libc::sigaction(libc::SIGSEGV, ptr::null(), &mut after);
                 let mut good = ok && before.sa_sigaction == after.sa_sigaction;
-                // Another handler came after ours: it stays.
+                // Another handler came later: it stays.
                 good &= install(describe, emit).is_ok();
                 set_host(hosts_plain as *const () as usize, 0);
                 uninstall();

@@ -13,7 +13,7 @@ mod imp {
 
     impl Fiber {
         pub const NONE: Fiber = Fiber;
-        /// Whether a sanitizer is told of switches.
+        /// Whether switches are announced to a sanitizer.
         pub const TOLD: bool = false;
         #[inline(always)]
         pub fn of_this_thread() -> Fiber {

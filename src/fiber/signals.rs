@@ -36,7 +36,7 @@ struct Hosts {
     flags: AtomicI32,
     /// The whole disposition. Written and read while installing and uninstalling, which only one thread does at a time.
     action: UnsafeCell<libc::sigaction>,
-    /// Our handler was in place once: any handler that came later may have it as its next.
+    /// The library's handler was in place once: any handler that came later may have it as its next.
     ever: AtomicBool,
     /// And it was removed again while it was the first of its chain.
     put_back: AtomicBool,
@@ -64,12 +64,12 @@ fn ours() -> usize {
 
 /// Puts the library's handler in front of the host's. To install it twice changes nothing.
 ///
-/// SIG-3: if ours was there before and another handler stands there now, that one may have ours in its chain. So ours
-/// is not put in front again: the signal reaches it all the same.
+/// SIG-3: if the library's handler was in place before and another handler stands there now, that handler may have it
+/// in its chain. So it is not put in front again: the signal reaches it all the same.
 ///
 /// # Safety
 /// Not while another thread installs or uninstalls. The library stays mapped: a host that installs its own handler
-/// later may keep ours as its next.
+/// later may keep the library's as its next.
 pub(super) unsafe fn install() -> Result<(), i32> {
     for (hosts, sig) in HOSTS.iter().zip(SIGNALS) {
         // SAFETY: reads the host's disposition. Ours is set only after the host's is kept, since a fault may come in
@@ -104,8 +104,8 @@ pub(super) unsafe fn install() -> Result<(), i32> {
     Ok(())
 }
 
-/// Restores the host's disposition, unless the host has changed it since. In that case ours stays in the host's chain
-/// and only hands signals on.
+/// Restores the host's disposition, unless the host has changed it since. In that case the library's handler stays in
+/// the host's chain, and only hands signals on.
 ///
 /// # Safety
 /// As for [`install`].
@@ -165,7 +165,7 @@ impl PassedOn {
     }
 }
 
-/// The handler that the kernel calls: ours, or one that already has the signal when it calls ours.
+/// The handler that the kernel calls: the library's, or one that already has the signal when it calls the library's.
 fn first_handler(sig: c_int) -> usize {
     // SAFETY: asks only.
     unsafe {
@@ -175,7 +175,7 @@ fn first_handler(sig: c_int) -> usize {
     }
 }
 
-/// A signal, with the arguments of our handler's call.
+/// A signal, with the arguments of the kernel's call.
 #[derive(Clone, Copy)]
 pub(super) struct Call {
     pub sig: c_int,
@@ -218,8 +218,8 @@ pub(super) fn next(call: &Call) -> Next {
 pub(super) fn pass_on(call: Call, next: Next, alt: bool) {
     let Call { sig, info, context, entry } = call;
     if next.dies {
-        // SAFETY: sigaction and raise are async-signal-safe. A fault happens again when we return and meets the
-        // default, with the registers of the fault. A sent signal is sent again, and arrives when we return.
+        // SAFETY: sigaction and raise are async-signal-safe. A fault happens again after the return and meets the
+        // default, with the registers of the fault. A sent signal is sent again, and arrives after the return.
         unsafe {
             let default: libc::sigaction = cmem::zeroed();
             libc::sigaction(sig, &default, ptr::null_mut());
@@ -250,11 +250,11 @@ pub(super) fn pass_on(call: Call, next: Next, alt: bool) {
     PassedOn::end(context);
 }
 
-/// SIG-2: if the kernel has switched to the alternate stack only because of our flags, continues in the host's handler
-/// on the interrupted stack. No frame of ours is left then: the handler returns to the kernel.
+/// SIG-2: if the kernel has switched to the alternate stack only because of the library's flags, continues in the
+/// host's handler on the interrupted stack. No frame of the library is left then: the handler returns to the kernel.
 ///
 /// # Safety
-/// The kernel called our handler with these.
+/// The kernel called the library's handler with these.
 unsafe fn to_own_stack(f: usize, call: Call) {
     let Call { sig, info, context, entry } = call;
     let kernels: *mut libc::ucontext_t = context.cast();

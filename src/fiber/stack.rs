@@ -18,9 +18,9 @@
 //!
 //! Invariants:
 //!
-//! - A slot is in exactly one state: not cut yet (from `cut` on), `warm` (free, its memory is still there), `clean` (free,
-//!   its memory went back to the system, or it never had any), `bare`, or in use. Otherwise two Gs would run on one
-//!   stack.
+//! - A slot is in exactly one state: not cut yet (from `cut` on), `warm` (free, its memory is still there), `clean`
+//!   (free, its memory went back to the system, or it never had any), `bare`, or in use. Otherwise two Gs would run on
+//!   one stack.
 //! - A slot has its guard before it is handed out for the first time, and keeps it. Guards are made for the slots that
 //!   are cut, a few at a time, not for whole arenas.
 //! - If the system makes no guard, a G without a guard is better than no G: such slots are counted. If guards are
@@ -1036,8 +1036,7 @@ mod tests {
 
     #[test]
     fn the_first_colour_hangs_on_the_seed() {
-        // Seeds that have nothing to do with each other: those of an arithmetic series go in steps through the colours,
-        // which may be small ones.
+        // Unrelated seeds: the seeds of an arithmetic series would go through the colours in steps, which may be small.
         let rng = crate::ds::rng::Rng::new(1);
         let first: std::collections::HashSet<usize> = (0..64)
             .map(|_| {
@@ -1094,14 +1093,14 @@ mod tests {
         all
     }
 
-    /// Whether the memory is still there: of a stack that is ours and was touched once.
+    /// Whether the memory of a stack is still there. The test owns the stack, and has touched it once.
     fn is_warm(s: &Stack) -> bool {
         // SAFETY: ours.
         unsafe { s.hi.wrapping_sub(1).read() == 0xa5 }
     }
 
-    /// What lay unused for all periods goes, what was needed in one of them stays, and so do the few that each class
-    /// keeps.
+    /// The memory that lay unused in all periods goes back; memory that was needed in one of them stays, and so do the
+    /// few stacks that each class keeps.
     #[test]
     fn what_is_not_needed_for_long_goes_back() {
         for (usable, keep) in [(1, 64), (256 << 10, 4), (1 << 20, 1), (4 << 20, 0)] {

@@ -89,8 +89,8 @@ pub fn mput(lk: &mut SchedLocked<'_>, m: MRef) {
     lk.nmidle += 1;
 }
 
-/// Takes a sleeping M: the last one that fell asleep, or the keeper if there is no other. After that there is no
-/// keeper.
+/// Takes a sleeping M: the M that fell asleep last. If only the keeper sleeps, takes the keeper; then there is no
+/// keeper any more.
 pub fn mget(sched: &Sched, lk: &mut SchedLocked<'_>) -> Option<MRef> {
     // SAFETY: the list holds Ms.
     if let Some(m) = unsafe { MRef::from_ptr(lk.midle) } {

@@ -525,8 +525,9 @@ pub fn ready_queue(m: MRef, gp: GRef) {
     match m.p() {
         Some(pp) => {
             // `put_next` has moved the former runnext into the queue. A wake was done for that G when it was submitted.
-            // But a thief may take `gp` before it can see the other in the queue, and call no further M since all Ps
-            // are busy; and then a P goes idle. (With one P, which is this one, no other can be idle.)
+            // But a thief may take `gp` before it can see the other G in the queue, and call no further M since all Ps
+            // are busy; and then a P goes idle. So this submit needs its fence too. (With one P, which is this one, no
+            // other can be idle.)
             if !pp.put_next(gp) {
                 fence_after_rmw();
             } else if sched.procs() > 1 {

@@ -3,8 +3,7 @@
 //! # Problem
 //! A thread that blocks in the system must not keep a P from others. Yet most calls do not block, and for those enter
 //! and exit must cost next to nothing. So the M leaves its P behind, loosely tied, and a taker (sysmon, a stop, a
-//! barrier) may take it. The danger: the M comes back in the same moment, finds its P where it was, and both believe to
-//! own it.
+//! barrier) may take it. The danger: the M comes back just when a taker takes the P, and both believe that they own it.
 //!
 //! # Words
 //! | word | meaning | written by |

@@ -88,9 +88,9 @@ pub fn minit(m: MRef) {
     m.stack_hi.set(std::ptr::null_mut());
 }
 
-/// Gets a thread the memory that it needs to run Gs. False if there is none: then the thread ends as if it had never
-/// been made. A thread that has no P (the first worker of a runtime) waits for memory instead, because without it no
-/// thread would run Gs at all.
+/// Makes sure that a thread has the memory that it needs to run Gs. False if there is none: then the thread ends as if
+/// it had never been made. A thread without a P (the first worker of a runtime) waits for memory instead, because
+/// without it no thread would run Gs at all.
 fn knows_its_host(sched: &Sched, m: MRef) -> bool {
     while !HostThread::has_room() {
         let spinning = m.spinning.replace(false);

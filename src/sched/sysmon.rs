@@ -168,8 +168,8 @@ fn overdue_timers(sched: &Sched, m: MRef, now: i64) -> bool {
     did
 }
 
-/// Before a deep sleep all Gs may wait forever. The template thread finds that out, once each time that everything went
-/// idle. Returns until when to sleep: the template thread may want to look again.
+/// Called before a deep sleep: perhaps all Gs wait forever. The template thread finds that out, once each time that
+/// everything went idle. Returns until when to sleep, since the template thread may want to look again.
 fn look_for_deadlock(sched: &Sched, slices: u64, looked: &mut Looked) -> i64 {
     let now = now();
     let again = sched.look_when.load(Ordering::Relaxed);

@@ -105,7 +105,7 @@ pub fn template(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
 
 /// Tries again for Gs that wait because there was no thread for a P.
 pub fn try_again(sched: &Sched, m: MRef) {
-    // Without that thread no other may have seen the timers that are due.
+    // The missing thread may be the only one that would have seen the due timers.
     while_firing(sched, || {
         for p in sched.timed_ps() {
             let now = now();

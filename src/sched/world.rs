@@ -102,15 +102,15 @@ pub fn gomaxprocs(m: MRef, n: i32) -> Result<i32> {
 }
 
 /// Sets gomaxprocs to the machine's number of CPUs, if the host still leaves it to the library once the world has
-/// stopped. No caller waits for this, so it takes at most `FOLLOW_PATIENCE` from the running goroutines. On TimedOut,
-/// `late` was called for each P that did not stop, and the caller tries again later.
+/// stopped. No call of the host waits for this, so it holds up the running goroutines for at most `FOLLOW_PATIENCE`. On
+/// `TimedOut`, `late` was called for each P that did not stop, and the caller tries again later.
 ///
 /// # Migrates
 pub fn follow_machine(m: MRef, n: i32, late: impl FnMut(PRef)) -> Result<i32> {
     resize_within(m, n, Some(FOLLOW_PATIENCE), late, |sched| sched.procs_follow.get())
 }
 
-/// How long a resize that no caller waits for may hold up the running goroutines, in nanoseconds.
+/// How long a resize that no call of the host waits for may hold up the running goroutines, in nanoseconds.
 const FOLLOW_PATIENCE: i64 = 5_000_000;
 
 /// # Migrates

@@ -1,7 +1,8 @@
 //! The words through which threads agree: atomics, ranked locks, one-shot notes.
 //!
-//! The layers above take these from here only (a few words that no model needs stand apart, and say why). So the
-//! protocols that ship are the protocols that loom and shuttle check. There are two kinds of words:
+//! The layers above take these from here only, so that the protocols that ship are the protocols that loom and shuttle
+//! check. (`tests/layers.rs` holds them to it, and lists the few exceptions with their reasons.) There are two kinds of
+//! words:
 //!
 //! * atomics are part of a protocol, and a model tries every order of their accesses;
 //! * [`own`] words have one writer at a time, and any thread may read them. They are relaxed atomics, so a read is

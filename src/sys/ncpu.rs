@@ -120,7 +120,7 @@ impl Procs {
         match self.read_limits() {
             Err(Trouble::Gone) => {
                 self.resolve()?;
-                self.read_limits() // of files that are new to us none can be gone
+                self.read_limits() // none of the files is known from before, so none can be gone
             }
             limit => limit,
         }
