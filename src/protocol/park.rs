@@ -12,7 +12,10 @@
 //! * commit: the function of a park that publishes the G to its future waker. A commit of the library is short, calls
 //!   nothing of the host and does not refuse ([`gopark`]). A commit that may do any of these runs on g0
 //!   ([`gopark_host`], [`gopark_by_g0`]). If it refuses, the G keeps running.
-//! * heir: the G in runnext. It inherits the rest of the slice.
+//! * slice: the time (`slice_ns`) after which a P is asked to let other Gs run. `schedtick` of the P counts its slices.
+//! * runnext: a place for one G, which runs before the queue of the P. That G is the heir: it inherits the rest of the
+//!   slice.
+//! * backlog: the part of a P's queue that has no place in its ring (gmp/queue.rs).
 //! * suspended parent: a G whose spawned child runs first ([`run_child_first`]).
 //!
 //! # Protocol

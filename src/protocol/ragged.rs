@@ -33,7 +33,7 @@
 //!   the caller.
 //!
 //! # Why it ends
-//! As for a stop: the owner sees FN at its next transition. The function must be short and must not wait.
+//! As for a stop: the owner sees FN at its next pass (O1). The function must be short and must not wait.
 //!
 //! # Differences from Go
 //! The function runs without `sched.lock`, also for idle Ps (Go holds the lock for these; here they are frozen under

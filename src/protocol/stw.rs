@@ -38,8 +38,8 @@
 //! * Z2 stopwait is exactly the number of STOP bits that are set: both change together under `sched.lock`.
 //!
 //! # Why it ends
-//! A counted P sees STOP at its next transition (P1 in preempt.rs). If a P never comes to one, the deadline ends the
-//! stop.
+//! The owner of a counted P sees STOP at its next pass (B1; P1 in preempt.rs). If an owner never comes there, the
+//! deadline ends the stop.
 //!
 //! # Differences from Go
 //! * No request is sent twice, because none is lost. The wait may have a deadline.

@@ -8,7 +8,7 @@
 //! # Words
 //! | word | meaning | written by |
 //! |---|---|---|
-//! | P word | status, requests, and `tick`, which counts how often the P was taken from a syscall (gmp/p.rs) | RMW |
+//! | P word | status, requests, and `tick`, which counts how often the P was taken from a syscall (gmp/p.rs) | any (RMW) |
 //! | `m.insys` | 0, or the P that this M has left and the tick at which it did | the M |
 //! | `m.oldp`, `m.left` | the same, for the M itself | the M |
 //! | `fenced` of an M | its LIGHT fence is a full fence (Y5) | the M |
@@ -39,7 +39,7 @@
 //! # Invariants
 //! * Y1 a P has one owner. T4 succeeds only while its M is in the syscall, or between X1 and X2. (If X1 reads the word
 //!   before T1, HEAVY makes X1's insys = 0 visible in T3. Otherwise X1 sees the bit, and X2 and T4 replace the same
-//!   word: one of them fails.)
+//!   word: only one of them succeeds.)
 //! * Y2 [`handoffp`] starts an M exactly when a search on that P would find something: its list of checks is the list
 //!   in `sched::find::find_runnable`. Otherwise a P idles beside work.
 //! * Y3 no request is overlooked: either E3 sees the bit, or T3 sees insys.
