@@ -300,7 +300,7 @@ impl HostState {
     /// `t` is of the calling thread.
     #[inline]
     pub unsafe fn save(&mut self, t: &HostThread) {
-        // SAFETY: the addresses are those of this thread. What lies at NOWHERE is none.
+        // SAFETY: the addresses are those of this thread. NOWHERE holds none.
         unsafe {
             self.errno = *t.errno;
             if !t.has_none() {

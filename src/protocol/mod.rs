@@ -16,7 +16,7 @@
 //! 12. [`park`] gopark, goready, gosched, goexit
 //! 13. [`coro`] coroutines: two Gs that hand a thread to each other
 //! 14. [`foreign`] extra Ms, for threads that the host made
-//! 15. [`tidy`] returns the memory that a spike of load leaves behind
+//! 15. [`tidy`] gives the memory of unused stacks back to the system
 
 pub mod coro;
 pub mod foreign;

@@ -1,4 +1,4 @@
-//! Returns the memory that a spike of load leaves behind to the system.
+//! Gives the memory of unused stacks back to the system after a spike of load.
 //!
 //! # Problem
 //! Ten thousand Gs at once leave ten thousand stacks, with memory behind them, in the pool and in the caches of Ps.
