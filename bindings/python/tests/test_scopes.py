@@ -282,10 +282,12 @@ class Scopes(unittest.TestCase):
 
         g = generator()
         with self.assertRaisesRegex(RuntimeError, "left on its thread"):
-            with gomax.scope():
+            with gomax.scope() as s:
                 next(g)  # its scope ends behind this one
+                s.cancel()
         self.assertIsNone(next(g, None))
         self.assertFalse(gomax.canceled())
+        gomax.sleep(0.001)
         g = generator()
         next(g)
         with self.assertRaises(RuntimeError):

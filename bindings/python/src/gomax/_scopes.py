@@ -115,7 +115,7 @@ class Scope:
 
     def _ended(self, g: "G[Any]") -> None:
         e = g._error
-        if e is not None and not (g._meant):
+        if e is not None and not g._meant:
             self._failed(e)
         elif e is not None and self.canceled:
             self._ended_waits.append(e)  # (otherwise this one alone was canceled, by its handle)

@@ -4,8 +4,7 @@ The goroutines of such a scope wait under its token, as those of other scopes do
 those of a loop: so the scope cancels it by the loop's own means, which is what the host of the scope does.
 
 - asyncio: `task.cancel()`. The CancelledError that comes out of the block may be the scope's or that of another caller of
-  `cancel`: the task counts them (Python 3.11), and the scope takes back its own. A request that has not reached the block
-  when that ends is waited for, so that it ends no later wait.
+  `cancel`: the task counts them (Python 3.11), and the scope takes back its own.
 - trio: a CancelScope around the block.
 
 A cancellation from outside the scope cancels its goroutines, and is raised again when they have ended.
@@ -14,7 +13,7 @@ A cancellation from outside the scope cancels its goroutines, and is raised agai
 import contextlib
 import sys
 from threading import get_ident
-from typing import Any, AsyncIterator, ContextManager, List, Optional, Tuple, Type, Union
+from typing import Any, ContextManager, Iterator, List, Optional, Tuple, Type, Union
 
 from . import _abi, _loops
 from ._errors import CanceledError
@@ -58,37 +57,32 @@ class AsyncioHost:
         """Cancels the block, from any thread."""
         try:
             if self.asyncio._get_running_loop() is self.loop:
-                self.loop.call_soon(self.cancel)  # not at once: if the block ends now, or begins a shield, it is not wanted
+                self.loop.call_soon(self.cancel)  # not at once: it would end the first wait behind a block that ends now
             else:
                 self.loop.call_soon_threadsafe(self.cancel)
         except RuntimeError:
             pass  # the loop is closed
 
     def cancel(self) -> None:
+        """Runs in the loop, when the task waits: so it ends that wait and no later one."""
         if not self.requested and not self.over and not self.shields:
             self.requested = True
             self.task.cancel()
 
-    async def leave(self, e: Optional[BaseException]) -> Left:
+    def leave(self, e: Optional[BaseException]) -> Left:
         self.over = True
         if self.timer:
             self.timer.cancel()
         canceled = isinstance(e, self.cancellation)
         if not self.requested:
             return (None, False, e) if canceled else (e, False, None)
-        arrived: Optional[BaseException] = None
-        if canceled:
-            arrived, e = e, None
-        else:
-            try:
-                await self.asyncio.sleep(0)  # the request has not reached the block: it ends this
-            except self.cancellation as late:
-                arrived = late
         if self.counts:
             others = self.task.uncancel() > self.before
         else:  # another caller of `cancel` is not seen, but another scope is
             others = any(host.requested and not host.over for host in hosts(self.scope._around) if host.task is self.task)
-        return (e, False, arrived) if others else (e, canceled, None)
+        if not canceled:
+            return e, False, None  # the block has handled it
+        return (None, False, e) if others else (None, True, None)
 
     def ignores_outside(self) -> ContextManager[Any]:
         """anyio cancels a task again and again until its scope is left; the goroutines may take longer."""
@@ -125,7 +119,7 @@ class TrioHost:
         except self.trio.RunFinishedError:
             pass
 
-    async def leave(self, e: Optional[BaseException]) -> Left:
+    def leave(self, e: Optional[BaseException]) -> Left:
         late = self.trio.current_time() >= self.block.deadline
         try:
             if self.block.__exit__(type(e) if e else None, e, e.__traceback__ if e else None):
@@ -159,8 +153,8 @@ def hosts(scope: Optional[Scope]) -> "List[AsyncioHost]":
     return found
 
 
-@contextlib.asynccontextmanager
-async def shielded() -> AsyncIterator[None]:
+@contextlib.contextmanager
+def shielded() -> Iterator[None]:
     """Within the block no scope cancels the task that the caller is."""
     if _loops.in_trio():
         trio: Any = sys.modules["trio"]
@@ -170,17 +164,6 @@ async def shielded() -> AsyncIterator[None]:
     import asyncio
 
     mine = [host for host in hosts(around()) if host.task is asyncio.current_task()]
-    requested = [host for host in mine if host.requested]
-    if requested:
-        try:
-            await asyncio.sleep(0)  # a request that has not reached the task ends this
-        except asyncio.CancelledError:
-            for host in requested:
-                host.requested = False  # until the shield ends
-                if host.counts:
-                    host.task.uncancel()
-            if requested[-1].counts and requested[-1].task.cancelling() > requested[-1].before:
-                raise
     for host in mine:
         host.shields += 1
     try:
@@ -191,7 +174,7 @@ async def shielded() -> AsyncIterator[None]:
         for host in mine:
             host.shields -= 1
             if host.scope.canceled:
-                host.cancel()
+                host.request()
 
 
 async def enter(scope: Scope) -> None:
@@ -220,7 +203,7 @@ async def enter(scope: Scope) -> None:
     except BaseException:
         gmx.gmx_cancel_use(before, None)
         end(scope)
-        await host.leave(None)
+        host.leave(None)
         raise
 
 
@@ -229,7 +212,7 @@ async def leave(scope: Scope, e: Optional[BaseException]) -> bool:
     body = e
     AROUND.set(scope._around)
     try:
-        e, own, outside = await host.leave(e)
+        e, own, outside = host.leave(e)
         if own:
             gmx.gmx_scope_cancel(scope._scope)
             scope._ended_waits.append(CanceledError(what="the block of a scope"))

@@ -290,12 +290,12 @@ class Shield:
         from ._scopes_async import shielded
 
         self._block = shielded()
-        await self._block.__aenter__()
+        self._block.__enter__()
 
     async def __aexit__(
         self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
     ) -> Optional[bool]:
-        return await self._block.__aexit__(kind, e, where)  # type: ignore[no-any-return]
+        return self._block.__exit__(kind, e, where)  # type: ignore[no-any-return]
 
 
 class MainShield(Shield):
