@@ -88,7 +88,7 @@ use crate::sync::{Ordering, fence, fence_after_rmw, now};
 pub const FAIR_TICK: u64 = 61;
 /// A P with timers looks at the clock once in this many switches.
 const TIMER_TICK: u64 = 8;
-// ---- leaving ---------------------------------------------------------------------------------------------------------
+// ---- leaving --------------------------------------------------------------------------------------------------------
 
 /// Leaves the running G through the scheduler's stack. Returns the M on which the G continues.
 ///
@@ -345,7 +345,7 @@ pub unsafe fn execute(m: MRef, gp: GRef, inherit: bool) {
     m.curg.set(std::ptr::null_mut());
 }
 
-// ---- park and ready --------------------------------------------------------------------------------------------------
+// ---- park and ready -------------------------------------------------------------------------------------------------
 
 /// Parks the running G; on a thread of the host that runs no G, the thread. The commit runs when the G is off its
 /// stack, on the stack of the next G or of g0: so it must be short, call nothing of the host and never refuse.
@@ -570,7 +570,7 @@ pub fn ready_parked(m: MRef, gp: GRef, handle: u64) -> bool {
     true
 }
 
-// ---- yield -----------------------------------------------------------------------------------------------------------
+// ---- yield ----------------------------------------------------------------------------------------------------------
 
 /// Lets others run.
 ///
@@ -615,7 +615,7 @@ pub fn safepoint(m: MRef) -> MRef {
     unsafe { mcall(m, gp, Mcall::Yield(place)) }
 }
 
-// ---- begin and end ---------------------------------------------------------------------------------------------------
+// ---- begin and end --------------------------------------------------------------------------------------------------
 
 /// Runs a new G at once, before its parent continues: the parent's continuation is what other Ps may steal.
 ///

@@ -99,7 +99,7 @@ use crate::gmp::timers::{NEVER, Timers};
 use crate::sync::widen::widen;
 use crate::sync::{Ordering, fence, now};
 
-// ---- the keeper ------------------------------------------------------------------------------------------------------
+// ---- the keeper -----------------------------------------------------------------------------------------------------
 
 fn count_wake(sched: &Sched, slept: bool) {
     if slept {
@@ -147,7 +147,7 @@ pub fn timer_added_on_the_way(sched: &Sched, me: MRef, when: i64) {
     }
 }
 
-// ---- submit ----------------------------------------------------------------------------------------------------------
+// ---- submit ---------------------------------------------------------------------------------------------------------
 
 /// S2 to S5, after a G was made runnable. `me` is the M of the calling thread.
 #[inline]
@@ -223,7 +223,7 @@ pub fn start_searcher(sched: &Sched, me: MRef) {
     }
 }
 
-// ---- threads ---------------------------------------------------------------------------------------------------------
+// ---- threads --------------------------------------------------------------------------------------------------------
 
 /// ENOMEM.
 const NO_MEMORY: i32 = 12;
@@ -417,7 +417,7 @@ pub fn pidleput_carried<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef,
     }
 }
 
-// ---- search and sleep ------------------------------------------------------------------------------------------------
+// ---- search and sleep -----------------------------------------------------------------------------------------------
 
 /// Whether a G waits in any queue. (Idle Ps have none: W1.)
 fn any_work(sched: &Sched) -> bool {

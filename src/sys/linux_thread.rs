@@ -193,7 +193,7 @@ pub fn detach_self() {
     unsafe { libc::pthread_detach(libc::pthread_self()) };
 }
 
-// ---- what the main thread has ----------------------------------------------------------------------------------------
+// ---- what the main thread has ---------------------------------------------------------------------------------------
 
 /// CPUs in the largest affinity mask that is copied; Linux is built for at most 8192.
 const MOST_CPUS: usize = 8192;
@@ -306,7 +306,7 @@ pub fn become_like_main_thread() {
     }
 }
 
-// ---- other hooks -----------------------------------------------------------------------------------------------------
+// ---- other hooks ----------------------------------------------------------------------------------------------------
 
 /// Has `before` and `parent` called in the parent of each fork, before and after it, and `child` in each child, before
 /// fork returns there. False if there is no memory for that.
