@@ -108,6 +108,25 @@ class Executors(unittest.TestCase):
         self.assertLessEqual(most, 3)
         self.assertEqual((inside, executor._workers, len(executor._work)), (0, {}, 0))
 
+    def test_two_come_for_the_last_place(self):
+        executor, lock, most = gomax.Executor(1), threading.Lock(), []
+        registers = executor._registers
+
+        def late(g):
+            executor._registers = registers
+            futures_.append(executor.submit(enters))  # has the place
+            registers(g)
+
+        def enters():
+            most.append(lock.acquire(blocking=False))
+            gomax.sleep(0.001)
+            lock.release()
+
+        executor._registers, futures_ = late, []
+        futures_.append(executor.submit(enters))
+        executor.shutdown()
+        self.assertEqual(([f.exception(0) for f in futures_], most), ([None, None], [True, True]))
+
     def test_no_call_is_left(self):
         """A call comes at the moment at which the only worker ends: every one has its turn."""
         executor = gomax.Executor(1)
