@@ -164,7 +164,7 @@ fn bind_stack_slow(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
     stack.is_some_and(|stack| bind(sched, gp, stack))
 }
 
-/// As [`bind_stack`], only with a stack from the cache of the P. False if the cache is empty.
+/// As [`bind_stack`], only with a stack from the cache of the P. False if the cache has none for this G.
 #[inline(always)]
 pub(super) fn bind_kept_stack(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
     if gp.sp.get().is_null() { bind_kept_slow(m, pp, gp) } else { true }
