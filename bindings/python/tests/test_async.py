@@ -363,7 +363,7 @@ class Everybody(unittest.TestCase):
 
         run(main)
         self.assertEqual(sorted(received), list(range(2 * n * each)))
-        self.assertEqual((c._boxes, c._blocked), ({}, [0, 0]))
+        self.assertEqual((c._boxes, c._blocked), ({}, ({}, {})))
         for channel in (c, never):
             self.assertEqual(len(channel._waiting.receivers) + len(channel._waiting.senders), 0)
 

@@ -197,7 +197,7 @@ class Select(unittest.TestCase):
         g = gomax.go(gomax.select, a, b, (a, "no"))
         b.send("y")
         self.assertEqual(g.join(), (1, "y", True))
-        self.assertEqual((a._boxes, a._blocked, b._blocked), ({}, [0, 0], [0, 0]))
+        self.assertEqual((a._boxes, a._blocked, b._blocked), ({}, ({}, {}), ({}, {})))
 
     def test_chooses_at_random(self):
         a, b = gomax.Channel(200), gomax.Channel(200)
@@ -243,7 +243,7 @@ class Select(unittest.TestCase):
                 c.close()
         self.assertEqual(sum(sums), sum(range(n * each)))
         for c in channels:
-            self.assertEqual((c._boxes, c._blocked), ({}, [0, 0]))
+            self.assertEqual((c._boxes, c._blocked), ({}, ({}, {})))
 
 
 class Timers(unittest.TestCase):

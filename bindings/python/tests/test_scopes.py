@@ -383,7 +383,7 @@ class Scopes(unittest.TestCase):
                 s.go(c.recv, 1000)
                 s.go(c.send, 2)
                 s.cancel()
-        self.assertEqual((c._boxes, c._blocked), ({}, [0, 0]))
+        self.assertEqual((c._boxes, c._blocked), ({}, ({}, {})))
 
 
 class Sync(unittest.TestCase):

@@ -2,8 +2,10 @@
 
 import builtins
 import ctypes
+import functools
 from _ctypes import CFuncPtr
 from collections import deque
+from itertools import starmap
 from typing import Any, Callable, Deque, Iterator, List, Optional
 
 from . import _abi
@@ -47,11 +49,12 @@ class CChannel(Channels):
         self._type = type
         self._back: Deque[Any] = deque()  # what Ctrl-C has kept a receiver from taking
         self._epoch = process.epoch
-        self.address = self._chan = new_channel(ctypes.sizeof(type), capacity)
+        self._cell = _abi.c_void_p()
+        self.address = self._chan = new_channel(self._cell, ctypes.sizeof(type), capacity)
 
     def __del__(self, process: Process = process, free: Callable[[Any], int] = gmx.gmx_chan_free) -> None:
-        if self._chan and self._epoch is process.epoch:
-            free(self._chan)
+        if self._cell.value and self._epoch is process.epoch:
+            free(self._cell)
 
     def send(self, value: Any, timeout: Optional[float] = None) -> None:
         """Sends a value, waiting until there is room for it or somebody receives it. ClosedError, TimeoutError,
@@ -60,27 +63,32 @@ class CChannel(Channels):
         word = self._word(SEND, [value])
         status = gmx.gmx_chan_try_send(self._chan, ctypes.byref(word))
         if status == EAGAIN:
-            status = wait(nanoseconds(timeout), lambda left: self._late(gmx.gmx_chan_send_timeout, word, left))
-        check(status)
+            send = functools.partial(gmx.gmx_chan_send_timeout, self._chan, ctypes.byref(word))
+            status = wait(nanoseconds(timeout), send)
+        check(_abi.GMX_ETIMEDOUT if status == EAGAIN else status)
 
     def recv(self, timeout: Optional[float] = None) -> Any:
         """Receives a value, waiting until there is one. ClosedError when it is closed and nothing is left in it,
         TimeoutError, CanceledError."""
         self._mine()
         box: List[Any] = []
-        status = self._attempt(RECV, box)
-        if status == EAGAIN:
-            word = self._type()
-            status = wait(nanoseconds(timeout), lambda left: self._late(gmx.gmx_chan_recv_timeout, word, left))
-            if status == OK:
-                return self._value(word)
-        if status < 0:
-            raise error(status)
-        return box[0]
-
-    def _late(self, call: Callable[[Any, Any, Any], int], word: Any, left: int) -> int:
-        status = call(self._chan, ctypes.byref(word), left)
-        return _abi.GMX_ETIMEDOUT if status == EAGAIN else status
+        word, record = self._type(), [EAGAIN]
+        try:
+            status = self._attempt(RECV, box)
+            if status == EAGAIN:
+                receive = functools.partial(gmx.gmx_chan_recv_timeout, self._chan, ctypes.byref(word))
+                status = wait(nanoseconds(timeout), receive, record=record)
+                if status == OK:
+                    self._done(RECV, box, word)
+            if status < 0:
+                raise error(_abi.GMX_ETIMEDOUT if status == EAGAIN else status)
+            return box[0]
+        except BaseException:
+            if record == [OK]:
+                self._done(RECV, box, word)
+            if box:
+                self._give_back(box)
+            raise
 
     def close(self, drop: bool = False) -> None:
         """Nothing can be sent any more. What is in it can still be received; who waits is told. ClosedError if it was
@@ -103,7 +111,7 @@ class CChannel(Channels):
 
     @staticmethod
     def _value(word: Any) -> Any:
-        return word.value if isinstance(word, ctypes._SimpleCData) else word
+        return word.value if isinstance(word, ctypes._SimpleCData) else word  # (a value as such stays what it is)
 
     # ---- for select ----
 
@@ -111,18 +119,19 @@ class CChannel(Channels):
         if op == SEND:
             return gmx.gmx_chan_try_send(self._chan, ctypes.byref(self._word(op, box)))
         try:
-            box.append(self._back.popleft())
+            box[:] = starmap(self._back.popleft, ((),))
             return OK
         except IndexError:
             pass
-        word = self._type()
-        status = gmx.gmx_chan_try_recv(self._chan, ctypes.byref(word))
-        if status == OK:
-            box.append(self._value(word))
-        return status
-
-    def _block(self, op: int, box: List[Any]) -> int:
-        return self._attempt(op, box)
+        word, record = self._type(), [EAGAIN]
+        try:
+            record[:] = map(gmx.gmx_chan_try_recv, (self._chan,), (ctypes.byref(word),))
+        finally:
+            if record == [OK]:
+                box += [word]
+        if record == [OK]:
+            box[:] = [self._value(word)]
+        return record[0]
 
     def _word(self, op: int, box: List[Any]) -> Any:
         if op == RECV:
@@ -130,9 +139,11 @@ class CChannel(Channels):
         return box[0] if isinstance(box[0], self._type) else self._type(box[0])
 
     def _done(self, op: int, box: List[Any], word: Any) -> None:
-        if op == RECV:
-            box.append(self._value(word))
+        if op == RECV and not box:
+            box[:] = [word]  # before anything else can come
+            box[:] = [self._value(word)]
 
-    def _lost(self, op: int, box: List[Any], word: Any) -> None:
-        if op == RECV:
-            self._back.append(self._value(word))
+    def _give_back(self, box: List[Any]) -> None:
+        if box:
+            self._back += [self._value(box[0])]
+            del box[:]

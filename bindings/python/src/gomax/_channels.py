@@ -4,30 +4,44 @@ What travels through the library's channel is a number: the address of a box, a 
 channel keeps alive until it is received. So an object in a channel belongs to the channel as an element belongs to a
 list: the garbage collector sees it, and it goes when the channel does.
 
-Threads wait in the library, coroutines wait here, and both meet under the lock of the channel:
+Threads wait in the library, coroutines wait here. A channel at which no coroutine has waited takes no lock. From the first
+one on (`_waiting` is there) both meet under one lock, `meeting`, which is reentrant: a signal handler or a finaliser may
+use a channel in the midst of an operation on it (WAITS-R4).
 
-1. Every attempt to send or receive is made under it, and first with coroutines of the other side that wait.
-2. A coroutine enlists under it, after an attempt that failed. If threads wait at the other side (`blocked`), it rings
-   their bell.
-3. A thread adds itself to `blocked` under it, after an attempt that failed. Then it waits in one gmx_select for its
-   channels and their bells. A bell is a channel with room for one: who is on the way to wait hears it too. Who hears it
-   makes another attempt.
-4. When its wait is over a thread takes itself out and settles: values that have come meanwhile go to coroutines that
-   wait, and if there is still somebody for the other threads, it rings for the next one.
+CHAN-1. Every attempt to send or receive is made under it, and first with coroutines of the other side that wait. A thread
+        that has sent or received without it, and sees `_waiting` afterwards, settles (CHAN-4).
+CHAN-2. A coroutine enlists under it, after `_waiting` is there and an attempt has failed. If threads wait at the other side
+        (`_blocked`), it rings their bell.
+CHAN-3. A thread enters itself in `_blocked` and makes another attempt. Then it waits in one gmx_select for its channels and
+        their bells. A bell is a channel with room for one: a thread on the way to its wait hears it too. A thread that hears
+        it makes another attempt.
+CHAN-4. When its wait is over a thread takes itself out and settles: values that have come meanwhile go to coroutines that
+        wait, and if there is still something for the other threads, it rings for the next one.
 
-So whoever comes second sees the first: a coroutine by the attempt or by `blocked`, a thread by the attempt, the bell or,
-when its own wait went well, by settling.
+So the second that comes sees the first: a coroutine by the attempt or by `_blocked`, a thread by `_waiting`, the attempt, the
+bell or, when its own wait went well, by settling.
+
+CHAN-5. A value is in one box at a time. A box of a receiver that has something in it was received, and what moves a value
+        from one to the other calls nothing between the two, so nothing can come there (WAITS-R1). An exception from outside
+        that comes when a receiver has its value, or a coroutine that ends then, gives it back: to `returned`, from where it
+        is the next to be received.
+CHAN-6. A coroutine is served once: the first to set `chosen` of its turn serves it. If its loop is closed nothing has
+        happened.
+CHAN-7. A coroutine that is collected does not wait for the lock (WAITS-R5). It leaves its entries in `left`, and each holder
+        of the lock looks there when it has released it.
 """
 
 import random
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from functools import partial
+from itertools import starmap
 from sys import modules
-from threading import Lock
 from types import TracebackType
 from typing import (
     Any,
     AsyncIterator,
     Callable,
+    Deque,
     Dict,
     Generic,
     Iterable,
@@ -45,7 +59,7 @@ from . import _abi, _loops
 from ._errors import ClosedError, ForkedError, WouldBlockError, check, error, integer
 from ._goroutines import CG, G
 from ._library import Process, gmx, process
-from ._waits import nanoseconds, wait
+from ._waits import meeting, nanoseconds, wait
 
 T = TypeVar("T")
 OK, EAGAIN, ECLOSED = _abi.GMX_OK, _abi.GMX_EAGAIN, _abi.GMX_ECLOSED
@@ -55,55 +69,138 @@ _byref, _word = _abi.byref, _abi.c_uint64
 _chance = random.Random().random  # of our own: the program may seed that of the module, and rely on what follows
 
 
-class Coroutine(Generic[T]):
-    """A coroutine that waits at a channel. `status` is EAGAIN until a thread has served it, under the channel's lock."""
+class Turn:
+    """What one wait of a coroutine, perhaps at several channels, has in common."""
 
-    __slots__ = ("future", "status", "box")
-    sure = True  # that nobody else has served it
+    __slots__ = ("future", "chosen")
 
-    def __init__(self, box: List[T]) -> None:
+    def __init__(self) -> None:
         self.future = _loops.future()
+        self.chosen: Optional[object] = None  # the entry that was served, or OVER
+
+
+OVER = object()
+
+
+class Coroutine(Generic[T]):
+    """An entry of a coroutine that waits at a channel. `status` is EAGAIN until it is served, under the lock."""
+
+    __slots__ = ("turn", "status", "box")
+
+    def __init__(self, turn: Turn, box: List[T]) -> None:
+        self.turn = turn
         self.status = EAGAIN
         self.box = box
 
-    def serve(self, status: int) -> bool:
-        """False if nobody waits there: its loop is closed, or (_select_async.py) another case was faster."""
-        self.status = status
-        return _loops.wake(self.future)
-
-
-class Returned(Coroutine[T]):
-    """A value that was given to a coroutine which was cancelled before it could take it: it goes to the next one."""
-
-    def __init__(self, box: List[T]) -> None:
-        self.status = EAGAIN
-        self.box = box
-
-    def serve(self, status: int) -> bool:
-        return True
+    def serve(self, status: int, values: "Optional[List[List[T]]]" = None, into: Optional[List[T]] = None) -> bool:
+        """Ends its wait. A receiver takes the first of the values, a sender puts its own into a box. False if it does not wait
+        any more, or its loop is closed: then nothing has changed."""
+        turn = self.turn
+        if turn.chosen is not None:
+            return False
+        if values is not None:
+            if not values:
+                return False
+            self.box[:] = values[0]
+            del values[0]
+        if into is not None:
+            into[:] = self.box
+        turn.chosen, self.status = self, status
+        try:
+            alive = _loops.wake(turn.future)
+        except BaseException:
+            _loops.wake(turn.future)  # which may be done twice
+            raise
+        if not alive:
+            self.status = EAGAIN
+            if values is not None:
+                values[:0] = [self.box[:]]
+                del self.box[:]
+            if into is not None:
+                del into[:]
+        return alive
 
 
 class Waiting(Generic[T]):
-    """The coroutines that wait at a channel: never both kinds at a time, but for one that selects among both."""
+    """The coroutines that wait at a channel: never both kinds at a time, but for one that selects among both. And values that
+    were received and given back, which are received before all others."""
 
-    __slots__ = ("receivers", "senders")
+    __slots__ = ("receivers", "senders", "returned")
 
     def __init__(self) -> None:
         self.receivers: "OrderedDict[Coroutine[T], None]" = OrderedDict()
         self.senders: "OrderedDict[Coroutine[T], None]" = OrderedDict()
+        self.returned: List[List[T]] = []
+
+
+Entries = List[Tuple["Channel[Any]", int, "Coroutine[Any]"]]
+left: "Deque[Tuple[Entries, bool]]" = deque()  # of coroutines whose wait is over, and whether they are gone
+process.resets.append(left.clear)
+
+
+meetings = [0]  # how many times; written under the lock
+
+
+def meet(f: Callable[..., Any], *args: Any) -> Any:
+    """Calls it under the lock. What it does is seen by its arguments, if an exception from outside takes the result."""
+    try:
+        with meeting:
+            meetings[0] += 1
+            result = f(*args)
+    finally:
+        if left:
+            sweep()
+    return result
+
+
+def leave(entries: Entries, gone: bool, dying: bool) -> None:
+    """A coroutine waits there no longer. `gone`: and does not take what it was given. `dying`: and must not wait for a lock."""
+    left.append((entries, gone))
+    if dying:
+        sweep()
+    else:
+        meet(_sweep_locked)
+
+
+def sweep() -> None:
+    while left and not meeting._is_owned():
+        taken: List[bool] = []
+        try:
+            taken[:] = map(meeting.acquire, (False,))
+            if taken == [False]:
+                return  # the holder will do it
+            _sweep_locked()
+        finally:
+            if taken == [True]:
+                meeting.release()
+
+
+def _sweep_locked() -> None:
+    while left:
+        first = left[0]
+        for channel, op, coroutine in first[0]:
+            channel._leave(op, coroutine, first[1])
+        if left and left[0] is first:  # a handler may have done it
+            left.popleft()
+
+
+def first(entries: "OrderedDict[Coroutine[T], None]") -> Optional[Coroutine[T]]:
+    for entry in entries:  # (next(iter(entries)) are two calls: what comes between them may change the entries)
+        return entry
+    return None
 
 
 UNBOUNDED = 2**64 - 1
 """A capacity: sends never wait for room. MemoryError if there is no memory for a value."""
 
 
-def new_channel(size: int, capacity: int) -> int:
-    pointer = _abi.c_void_p()
+def new_channel(cell: "_abi.c_void_p", size: int, capacity: int) -> int:
+    """Writes it to the cell, which its owner has already, and frees what is there."""
     if capacity != UNBOUNDED:
         integer(capacity, "the capacity of a channel", 0, 2**63 - 1)
-    check(gmx.gmx_chan_new(size, capacity, _byref(pointer)), f"a channel for {capacity} values")
-    assert pointer.value
-    return pointer.value
+    check(gmx.gmx_chan_new(size, capacity, _byref(cell)), f"a channel for {capacity} values")
+    assert cell.value
+    return cell.value
 
 
 class Source:
@@ -117,29 +214,29 @@ class Source:
         """Sends what is in the box, or puts what it receives there, without waiting."""
         raise NotImplementedError
 
-    def _block(self, op: int, box: List[Any]) -> int:
-        """As _attempt; and if that gives EAGAIN the caller is going to wait."""
-        raise NotImplementedError
+    def _again(self, op: int, box: List[Any]) -> int:
+        """An attempt of a thread that is about to wait in the library, for what that does not see."""
+        return EAGAIN
 
-    def _unblock(self, op: int) -> None:
-        """The caller's wait is over."""
+    def _block(self, op: int, ticket: object) -> Optional[int]:
+        """The caller is going to wait. A channel that tells it to try again."""
+        return None
+
+    def _unblock(self, op: int, ticket: object) -> None:
+        """The caller's wait is over. May be called twice."""
 
     def _word(self, op: int, box: List[Any]) -> Any:
         """What the library sends, or where it puts what it receives."""
         return _word()
 
     def _done(self, op: int, box: List[Any], word: Any) -> None:
-        """The library has received this word."""
+        """The library has sent or received this word. May be called twice."""
 
-    def _undone(self, op: int, box: List[Any]) -> None:
-        """The library has not sent it."""
+    def _undone(self, op: int, word: Any) -> None:
+        """The library has not."""
 
-    def _lost(self, op: int, box: List[Any], word: Any) -> None:
-        """The library has received this word, and nobody will take it."""
-
-    def _bell(self, op: int) -> Optional[int]:
-        """A channel that tells the caller to try again."""
-        return None
+    def _give_back(self, box: List[Any]) -> None:
+        """What is in the box was received, and nothing will take it."""
 
 
 class Waiters(NamedTuple):
@@ -153,6 +250,7 @@ class Channels(Source):
     """What channels of objects and of C values have in common."""
 
     _chan = 0
+    _cell = _abi.c_void_p()  # NULL, until there is one
     _sends = True
 
     def _mine(self) -> None:
@@ -173,8 +271,13 @@ class Channels(Source):
         """Receives a value if there is one. WouldBlockError if there is none; ClosedError."""
         self._mine()
         box: List[Any] = []
-        check(self._attempt(RECV, box), "nothing is in the channel")
-        return box[0]
+        try:
+            check(self._attempt(RECV, box), "nothing is in the channel")
+            return box[0]
+        except BaseException:
+            if box:
+                self._give_back(box)
+            raise
 
     def __len__(self) -> int:
         return gmx.gmx_chan_len(self._chan)
@@ -222,22 +325,22 @@ class Channel(Channels, Generic[T]):
     context manager it is closed at the end of the block."""
 
     def __init__(self, capacity: int = 0) -> None:
-        self._bells: List[Optional[int]] = [None, None]
-        self._blocked = [0, 0]
+        self._cell = _abi.c_void_p()
+        self._bells: "Dict[int, _abi.c_void_p]" = {}
+        self._spare: "List[_abi.c_void_p]" = []
+        self._blocked: Tuple[Dict[object, None], Dict[object, None]] = ({}, {})
         self._waiting: Optional[Waiting[T]] = None
         self._boxes: Dict[int, List[T]] = {}
-        self._lock = Lock()
         self._epoch = process.epoch
-        self._chan = new_channel(8, capacity)
+        self._chan = new_channel(self._cell, 8, capacity)
 
     def __del__(self, process: Process = process, free: Callable[[Any], int] = gmx.gmx_chan_free) -> None:
-        # Nobody waits here: whoever does keeps it alive. What is in it goes with the table. The defaults are there
+        # No thread waits here: it would keep the channel alive. What is in it goes with the table. The defaults are there
         # still when the interpreter has taken the module apart.
-        if self._chan and self._epoch is process.epoch:
-            free(self._chan)
-            for bell in self._bells:
-                if bell:
-                    free(bell)
+        if self._cell.value and self._epoch is process.epoch:
+            for cell in (self._cell, *self._spare):
+                if cell.value:
+                    free(cell)
 
     # ---- for everybody ----
 
@@ -246,35 +349,48 @@ class Channel(Channels, Generic[T]):
         closed before. With drop=True, for the side that receives, what is left in it is dropped: receivers get
         ClosedError at once, and one that was closed before is no error."""
         self._mine()
-        dropped = []  # what they hold ends without the lock
-        with self._lock:
+        dropped: List[List[T]] = []  # what they hold ends without the lock
+        try:
             status = gmx.gmx_chan_close(self._chan)
-            if not (drop and status == ECLOSED):
-                check(status)
-            waiting = self._waiting
-            if waiting:
-                while waiting.receivers:
-                    waiting.receivers.popitem(last=False)[0].serve(ECLOSED)
-                for sender in list(waiting.senders):
-                    if not isinstance(sender, Returned):
-                        del waiting.senders[sender]
-                        sender.serve(ECLOSED)
-            while drop:
-                box: List[T] = []
-                if self._attempt_locked(RECV, box) != OK:
-                    break
-                dropped.append(box)
+        finally:
+            if self._waiting is not None:
+                try:
+                    meet(self._tell_closed)
+                except BaseException:
+                    meet(self._tell_closed)
+                    raise
+        if not (drop and status == ECLOSED):
+            check(status)
+        while drop:
+            box: List[T] = []
+            if self._attempt(RECV, box) != OK:
+                break
+            dropped.append(box)
+
+    def _tell_closed(self) -> None:
+        """Ends the waits of coroutines, if it is closed."""
+        waiting = self._waiting
+        if waiting and gmx.gmx_chan_is_closed(self._chan):
+            self._settle(waiting)
+            for entries in (waiting.receivers, waiting.senders):
+                while entries:
+                    coroutine = first(entries)
+                    if coroutine is not None:
+                        coroutine.serve(ECLOSED)
+                        entries.pop(coroutine, None)
+
+    def __len__(self) -> int:
+        waiting = self._waiting
+        return gmx.gmx_chan_len(self._chan) + (len(waiting.returned) if waiting else 0)
 
     @property
     def waiters(self) -> Waiters:
         """How many goroutines, threads and coroutines wait there: for tests and metrics."""
         self._mine()
-        with self._lock:
-            threads, waiting = super().waiters, self._waiting
-            if waiting is None:
-                return threads
-            senders = sum(not isinstance(sender, Returned) for sender in waiting.senders)
-            return Waiters(threads.senders + senders, threads.receivers + len(waiting.receivers))
+        threads, waiting = super().waiters, self._waiting
+        if waiting is None:
+            return threads
+        return Waiters(threads.senders + len(waiting.senders), threads.receivers + len(waiting.receivers))
 
     # ---- for goroutines and threads ----
 
@@ -289,10 +405,15 @@ class Channel(Channels, Generic[T]):
         """Receives a value, waiting until there is one. ClosedError when it is closed and nothing is left in it,
         TimeoutError, CanceledError."""
         box: List[T] = []
-        status = self._do(RECV, box, timeout)
-        if status < 0:
-            raise error(status)
-        return box[0]
+        try:
+            status = self._do(RECV, box, timeout)
+            if status < 0:
+                raise error(status)
+            return box[0]
+        except BaseException:
+            if box:
+                self._give_back(box)
+            raise
 
     def send_nowait(self, value: T) -> None:
         """Sends a value if that needs no wait. WouldBlockError: nothing was sent. ClosedError."""
@@ -305,19 +426,12 @@ class Channel(Channels, Generic[T]):
 
     def _do(self, op: int, box: List[T], timeout: Optional[float]) -> int:
         if self._epoch is not process.epoch:
-            raise ForkedError()  # before the lock, which a thread of the parent may have
-        with self._lock:
-            status = self._attempt_locked(op, box)
-            if status != EAGAIN:
-                return status
-            limit = nanoseconds(timeout)
-            if limit == 0:
-                return _abi.GMX_ETIMEDOUT
-            self._block_locked(op)
-        try:
-            return _wait([(self, op, box)], limit)[0]
-        finally:
-            self._unblock(op)
+            raise ForkedError()
+        status = self._attempt(op, box)
+        if status != EAGAIN:
+            return status
+        limit = nanoseconds(timeout)
+        return _wait([(self, op, box)], limit)[0] if limit else _abi.GMX_ETIMEDOUT
 
     def __iter__(self) -> Iterator[T]:
         while True:
@@ -335,19 +449,7 @@ class Channel(Channels, Generic[T]):
         if "trio" in modules:
             await _loops.checkpoint()
         box = [value]
-        with self._lock:
-            status = self._attempt_locked(SEND, box)
-            if status == EAGAIN:
-                coroutine = self._enlist(SEND, box)
-        if status == EAGAIN:
-            try:
-                await coroutine.future
-            except BaseException:
-                with self._lock:
-                    if coroutine.status == EAGAIN and self._waiting:
-                        del self._waiting.senders[coroutine]
-                raise
-            status = coroutine.status
+        status = await self._do_async(SEND, box)
         if status < 0:
             raise error(status)
 
@@ -357,24 +459,47 @@ class Channel(Channels, Generic[T]):
         if "trio" in modules:
             await _loops.checkpoint()
         box: List[T] = []
-        with self._lock:
-            status = self._attempt_locked(RECV, box)
+        try:
+            status = await self._do_async(RECV, box)
+            if status < 0:
+                raise error(status)
+            return box[0]
+        except BaseException as e:
+            if box:  # it was served, and will not take it
+                if not isinstance(e, GeneratorExit):
+                    self._give_back(box)
+            raise
+
+    async def _do_async(self, op: int, box: List[T]) -> int:
+        turn = Turn()
+        coroutine = Coroutine(turn, box)
+        entries: Entries = [(self, op, coroutine)]
+        try:
+            status: int = meet(self._attempt_or_enlist, op, box, coroutine)
             if status == EAGAIN:
-                coroutine = self._enlist(RECV, box)
+                await turn.future
+                status = coroutine.status
+            return status
+        except BaseException as e:
+            leave(entries, True, isinstance(e, GeneratorExit))
+            raise
+
+    def _attempt_or_enlist(self, op: int, box: List[T], coroutine: Coroutine[T]) -> int:
+        before = meetings[0]
+        status = self._attempt_locked(op, box)
         if status == EAGAIN:
-            try:
-                await coroutine.future
-            except BaseException:
-                with self._lock:
-                    if coroutine.status == EAGAIN and self._waiting:
-                        del self._waiting.receivers[coroutine]
-                    elif coroutine.status == OK:
-                        self._give_back(box)
-                raise
-            status = coroutine.status
-        if status < 0:
-            raise error(status)
-        return box[0]
+            self._enlist(op, coroutine, before)
+        return status
+
+    def _enlist(self, op: int, coroutine: Coroutine[T], before: int) -> None:
+        """It waits from now on. `before`: how many meetings there were before the attempt that has failed."""
+        waiting = self._enter()
+        (waiting.senders if op == SEND else waiting.receivers)[coroutine] = None
+        if meetings[0] == before:
+            self._ring(RECV if op == SEND else SEND)
+        else:  # a handler has come between the attempt and this
+            self._settle(waiting)
+            self._tell_closed()
 
     def __aiter__(self) -> AsyncIterator[T]:
         return self._values()
@@ -387,155 +512,179 @@ class Channel(Channels, Generic[T]):
                 return
             yield value
 
+    # ---- without the lock ----
+
+    def _attempt(self, op: int, box: List[T]) -> int:
+        if self._epoch is not process.epoch:
+            raise ForkedError()
+        if self._waiting is None:
+            status = self._put(box) if op == SEND else self._get(box)
+            if self._waiting is not None and status == OK:
+                meet(self._settle_if_waiting)
+            return status
+        status = meet(self._attempt_locked, op, box)
+        return status  # type: ignore[no-any-return]
+
+    def _put(self, box: List[T]) -> int:
+        stored = box[:]
+        key = id(stored)
+        status = EAGAIN
+        try:
+            self._boxes[key] = stored
+            (status,) = map(_try_send, (self._chan,), (_byref(_word(key)),))
+        finally:
+            if status != OK:
+                self._boxes.pop(key, None)
+        return status
+
+    def _get(self, box: List[T]) -> int:
+        word = _word()
+        (status,) = map(_try_recv, (self._chan,), (_byref(word),))
+        if status == OK:
+            key = word.value
+            box[:] = self._boxes[key]
+            del self._boxes[key]
+        return status
+
     # ---- under the lock ----
 
     def _attempt_locked(self, op: int, box: List[T]) -> int:
-        waiting = self._waiting
+        waiting = self._enter()
         if op == SEND:
-            if waiting and self._give(waiting, box):
-                self._boxes.pop(id(box), None)  # from _word, if this is another attempt of a select
-                return OK
-            key = id(box)
-            self._boxes[key] = box  # before anybody can receive its key
-            status = _try_send(self._chan, _byref(_word(key)))
-            if status < 0:
-                del self._boxes[key]
-            return status
-        word = _word()
-        status = _try_recv(self._chan, _byref(word))
+            values = [box]
+            if not gmx.gmx_chan_is_closed(self._chan):
+                self._give(waiting, values)
+            return self._put(box) if values else OK
+        returned = waiting.returned
+        if returned:
+            box[:] = returned[0]
+            del returned[0]
+            return OK
+        status = self._get(box)
         if status == OK:
-            box.append(self._boxes.pop(word.value)[0])
-            if waiting and waiting.senders:
+            if waiting.senders:
                 self._settle(waiting)
-        elif waiting and (status == EAGAIN or status == ECLOSED):
-            while waiting.senders:
-                sender, _ = waiting.senders.popitem(last=False)
-                if sender.serve(OK):
-                    box.append(sender.box[0])
+            return status
+        while waiting.senders:
+            sender = first(waiting.senders)
+            if sender is not None:
+                served = sender.serve(OK, into=box)
+                waiting.senders.pop(sender, None)
+                if served:
                     return OK
         return status
 
-    def _give(self, waiting: Waiting[T], box: List[T]) -> bool:
-        """Gives a value to the first coroutine that waits for one."""
-        while waiting.receivers:
-            receiver, _ = waiting.receivers.popitem(last=False)
-            receiver.box.append(box[0])
-            if receiver.serve(OK):
-                return True
-        return False
+    def _give(self, waiting: Waiting[T], values: List[List[T]]) -> None:
+        """Gives values, from the first on, to coroutines that wait for one. Those that are left in the list it has not given."""
+        while values and waiting.receivers:
+            receiver = first(waiting.receivers)
+            if receiver is not None:
+                receiver.serve(OK, values)
+                waiting.receivers.pop(receiver, None)
 
     def _give_back(self, box: List[T]) -> None:
+        meet(self._give_back_locked, box)
+
+    def _give_back_locked(self, box: List[T]) -> None:
         waiting = self._enter()
-        if not self._give(waiting, box):
-            returned = Returned(box)
-            waiting.senders[returned] = None
-            waiting.senders.move_to_end(returned, last=False)
-            self._ring(RECV)
+        if box:
+            waiting.returned[:0] = [box[:]]
+            del box[:]
+        self._settle(waiting)
+
+    def _settle_if_waiting(self) -> None:
+        if self._waiting is not None:
+            self._settle(self._waiting)
 
     def _settle(self, waiting: Waiting[T]) -> None:
         """Values that are in the channel go to coroutines that wait for one, and those of coroutines into it."""
         while waiting.receivers:
-            word = _word()
-            if _try_recv(self._chan, _byref(word)) != OK:
-                break
-            box = self._boxes.pop(word.value)
-            if not self._give(waiting, box):
-                self._give_back(box)
-        while waiting.senders:
-            sender = next(iter(waiting.senders))
-            if not sender.sure:
-                if len(self) >= self.capacity:
-                    break  # a receiver takes it from there
-                del waiting.senders[sender]
-                if sender.serve(OK) and not self._put(sender.box):
-                    self._give_back(sender.box)  # there was room a moment ago: now it is the first to be received
+            if not waiting.returned:
+                word = _word()
+                (status,) = map(_try_recv, (self._chan,), (_byref(word),))
+                if status != OK:
                     break
-                continue
-            if not self._put(sender.box):
-                break
-            del waiting.senders[sender]
-            sender.serve(OK)
+                key = word.value
+                waiting.returned += [self._boxes[key]]
+                del self._boxes[key]
+            self._give(waiting, waiting.returned)
+        while waiting.senders and gmx.gmx_chan_len(self._chan) < gmx.gmx_chan_cap(self._chan):
+            sender = first(waiting.senders)
+            if sender is not None:
+                self._take_in(waiting, sender)
         if waiting.receivers:
             self._ring(SEND)
-        if waiting.senders:
+        if waiting.senders or waiting.returned:
             self._ring(RECV)
 
-    def _put(self, box: List[T]) -> bool:
-        key = id(box)
-        self._boxes[key] = box
-        if _try_send(self._chan, _byref(_word(key))) == OK:
-            return True
-        del self._boxes[key]
-        return False
+    def _take_in(self, waiting: Waiting[T], sender: Coroutine[T]) -> None:
+        """Its value goes into the channel, or if a thread was faster and there is no room it is the next to be received."""
+        box: List[T] = []
+        status = EAGAIN
+        try:
+            sender.serve(OK, into=box)
+            waiting.senders.pop(sender, None)
+            if box:
+                status = self._put(box)
+        finally:
+            if box and status != OK:
+                waiting.returned += [box]
 
     def _enter(self) -> Waiting[T]:
         if self._waiting is None:
             self._waiting = Waiting()
         return self._waiting
 
-    def _enlist(self, op: int, box: List[T]) -> Coroutine[T]:
-        coroutine = Coroutine(box)
-        self._enlist_as(op, coroutine)
-        return coroutine
-
-    def _enlist_as(self, op: int, coroutine: Coroutine[T]) -> None:
+    def _leave(self, op: int, coroutine: Coroutine[T], gone: bool) -> None:
+        """The coroutine waits no longer. May be called twice."""
         waiting = self._enter()
-        (waiting.senders if op == SEND else waiting.receivers)[coroutine] = None
-        self._ring(RECV if op == SEND else SEND)
+        if coroutine.turn.chosen is None:
+            coroutine.turn.chosen = OVER
+        (waiting.senders if op == SEND else waiting.receivers).pop(coroutine, None)
+        if gone and op == RECV and coroutine.status == OK:
+            self._give_back_locked(coroutine.box)
 
     def _ring(self, op: int) -> None:
-        bell = self._bells[op]
+        bell = self._bells.get(op)
         if bell and self._blocked[op]:
             _try_send(bell, _byref(_word()))  # if there is no room it has been rung
 
     # ---- for select ----
 
-    def _attempt(self, op: int, box: List[T]) -> int:
-        if self._epoch is not process.epoch:
-            raise ForkedError()
-        with self._lock:
-            return self._attempt_locked(op, box)
+    def _again(self, op: int, box: List[T]) -> int:
+        return EAGAIN if self._waiting is None else self._attempt(op, box)
 
-    def _block(self, op: int, box: List[T]) -> int:
-        with self._lock:
-            status = self._attempt_locked(op, box)
-            if status == EAGAIN:
-                self._block_locked(op)
-            return status
+    def _block(self, op: int, ticket: object) -> Optional[int]:
+        if op not in self._bells:
+            cell = _abi.c_void_p()
+            self._spare += [cell]
+            new_channel(cell, 0, 1)
+            self._bells.setdefault(op, cell)  # another thread may have been faster
+        self._blocked[op][ticket] = None
+        return self._bells[op].value
 
-    def _block_locked(self, op: int) -> None:
-        if self._bells[op] is None:
-            self._bells[op] = new_channel(0, 1)
-        self._blocked[op] += 1
-
-    def _unblock(self, op: int) -> None:
-        with self._lock:
-            self._blocked[op] -= 1
-            if self._waiting:
-                self._settle(self._waiting)
+    def _unblock(self, op: int, ticket: object) -> None:
+        self._blocked[op].pop(ticket, None)
+        if self._waiting is not None:
+            meet(self._settle, self._waiting)
 
     def _word(self, op: int, box: List[T]) -> "_abi.c_uint64":
         if op == RECV:
             return _word()
-        key = id(box)
-        self._boxes[key] = box
-        return _word(key)
+        stored = box[:]
+        word = _word(id(stored))
+        self._boxes[word.value] = stored
+        return word
 
     def _done(self, op: int, box: List[T], word: Any) -> None:
-        if op == RECV:
-            box.append(self._boxes.pop(word.value)[0])
+        if op == RECV and not box:
+            key = word.value
+            box[:] = self._boxes[key]
+            del self._boxes[key]
 
-    def _undone(self, op: int, box: List[T]) -> None:
+    def _undone(self, op: int, word: Any) -> None:
         if op == SEND:
-            self._boxes.pop(id(box), None)
-
-    def _lost(self, op: int, box: List[T], word: Any) -> None:
-        if op == RECV and word.value in self._boxes:
-            with self._lock:
-                self._give_back(self._boxes.pop(word.value))
-
-    def _bell(self, op: int) -> Optional[int]:
-        return self._bells[op]
+            self._boxes.pop(word.value, None)
 
 
 Case = Tuple[Source, int, List[Any]]
@@ -543,63 +692,92 @@ NONE = 2**64 - 1
 
 
 def _select(cases: List[Case], timeout: int) -> Tuple[int, int]:
-    """Does one of the cases. A status, and which one."""
-    blocked = 0
-    try:
-        for i, (source, op, box) in enumerate(cases):
-            status = source._block(op, box) if timeout else source._attempt(op, box)
+    """Does one of the cases. A status, and which one. What was received is in the box of a case, also if an exception comes
+    from outside."""
+    for i, (source, op, box) in enumerate(cases):
+        status = source._attempt(op, box)
+        if status != EAGAIN:
+            return status, i
+    return _wait(cases, timeout) if timeout else (_abi.GMX_ETIMEDOUT, -1)
+
+
+class Wait:
+    """The wait of a thread for one of the cases."""
+
+    def __init__(self, cases: List[Case]) -> None:
+        self.cases = cases
+        self.tickets = [object() for _ in cases]
+        self.array = (_abi.gmx_select_case * (2 * len(cases)))()  # each channel, and behind them each bell
+        self.words: List[Any] = []
+        self.which = _word(NONE)
+        self.record: List[int] = []
+
+    def begin(self) -> None:
+        for i, (source, op, box) in enumerate(self.cases):
+            self.array[len(self.cases) + i].chan = source._block(op, self.tickets[i])
+            self.array[len(self.cases) + i].op = RECV
+        for i, (source, op, box) in enumerate(self.cases):
+            self.words += [source._word(op, box)]
+            case = self.array[i]
+            case.chan, case.elem, case.op = source._chan, _abi.addressof(self.words[i]), op
+
+    def again(self) -> Optional[Tuple[int, int]]:
+        """Another attempt, if one may go well."""
+        for i, (source, op, box) in enumerate(self.cases):
+            status = source._again(op, box)
             if status != EAGAIN:
                 return status, i
-            if timeout:
-                blocked += 1
-        return _wait(cases, timeout) if timeout else (_abi.GMX_ETIMEDOUT, -1)
-    finally:
-        for source, op, _ in cases[:blocked]:
-            source._unblock(op)
+        return None
+
+    def run(self, timeout: int) -> Tuple[int, int]:
+        n = len(self.cases)
+        end = gmx.gmx_now() + timeout
+        while True:
+            found = self.again()
+            if found:
+                return found
+            self.record[:] = []
+            self.which.value = NONE
+            select = partial(gmx.gmx_select, self.array, 2 * n)
+            status = wait(timeout, select, record=self.record, rest=(_byref(self.which),))
+            if status != OK and status != ECLOSED:
+                return status, -1
+            i = self.which.value
+            if i < n:
+                source, op, box = self.cases[i]
+                if status == OK:
+                    source._done(op, box, self.words[i])
+                elif op == RECV:  # closed and empty, unless a value was given back
+                    again = source._again(op, box)
+                    status = status if again == EAGAIN else again
+                return status, i
+            if timeout > 0:
+                timeout = max(0, end - gmx.gmx_now())
+
+    def end(self) -> None:
+        """Puts everything in order. May be called twice."""
+        chosen = self.which.value if self.record == [OK] else NONE
+        for i, (source, op, box) in enumerate(self.cases):
+            if i < len(self.words):
+                if i == chosen:
+                    source._done(op, box, self.words[i])
+                else:
+                    source._undone(op, self.words[i])
+            source._unblock(op, self.tickets[i])
 
 
 def _wait(cases: List[Case], timeout: int) -> Tuple[int, int]:
-    n = len(cases)
-    array = (_abi.gmx_select_case * (2 * n))()  # each channel, and behind them each bell
-    words: List[Any] = []
-    which = _word(NONE)
-    done = False
+    waits = Wait(cases)
     try:
-        for i, (source, op, box) in enumerate(cases):
-            words.append(source._word(op, box))
-            case, bell = array[i], array[n + i]
-            case.chan, case.elem, case.op = source._chan, _abi.addressof(words[i]), op
-            bell.chan, bell.op = source._bell(op), RECV
-        end = gmx.gmx_now() + timeout
-        while True:
-            status = wait(timeout, lambda left: gmx.gmx_select(array, 2 * n, left, _byref(which)))
-            if status != OK and status != ECLOSED:
-                return status, -1
-            i = which.value
-            if i < n:
-                if status == OK:
-                    source, op, box = cases[i]
-                    source._done(op, box, words[i])
-                else:
-                    which.value = NONE
-                done = True
-                return status, i
-            i, which.value = i - n, NONE
-            source, op, box = cases[i]
-            status = source._attempt(op, box)
-            if status != EAGAIN:
-                which.value, done = i if status == OK else NONE, True
-                return status, i
-            source._word(op, box)
-            if timeout > 0:
-                timeout = max(0, end - gmx.gmx_now())
+        waits.begin()
+        found = waits.run(timeout)
     finally:
-        for i in range(len(words)):
-            source, op, box = cases[i]
-            if i != which.value:
-                source._undone(op, box)
-            elif not done:  # Ctrl-C came between the library's return and ours
-                source._lost(op, box, words[i])
+        try:
+            waits.end()
+        except BaseException:
+            waits.end()
+            raise
+    return found
 
 
 class Selected(NamedTuple):
@@ -619,18 +797,36 @@ def select(*cases: Selectable, timeout: Optional[float] = None) -> Selected:
     from, (channel, value) to send, a Token to be canceled or a goroutine to have ended (`ok` is False), or None, which is never
     ready. For a C function that costs a goroutine of Python. TimeoutError when
     the time is up, with a timeout of 0 if none can be done at once; ClosedError for a channel to send to that is closed."""
+    return _select_among(cases, nanoseconds(timeout))
+
+
+def _select_among(cases: Iterable[Selectable], timeout: int) -> Selected:
     ready, numbers = _cases(cases)
-    status, i = _select(ready, nanoseconds(timeout))
-    return _selected(ready, numbers, status, i)
+    try:
+        status, i = _select(ready, timeout)
+        return _selected(ready, numbers, status, i)
+    except BaseException:
+        try:
+            give_back(ready)
+        except BaseException:
+            give_back(ready)
+            raise
+        raise
+
+
+def give_back(cases: List[Case]) -> None:
+    """What cases have received. May be called twice."""
+    for source, op, box in cases:
+        if op == RECV and box:
+            source._give_back(box)
 
 
 def select_nowait(*cases: Selectable) -> Selected:
     """`select` if one of the cases can be done at once. WouldBlockError if none can."""
-    ready, numbers = _cases(cases)
-    status, i = _select(ready, 0)
-    if status == _abi.GMX_ETIMEDOUT:
-        raise WouldBlockError(what="no case is ready")
-    return _selected(ready, numbers, status, i)
+    try:
+        return _select_among(cases, 0)
+    except TimeoutError:
+        raise WouldBlockError(what="no case is ready") from None
 
 
 def _cases(cases: Iterable[Selectable]) -> Tuple[List[Case], List[int]]:

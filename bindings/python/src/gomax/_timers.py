@@ -14,25 +14,25 @@ class Timer(Source):
     """After delay seconds the time can be received from it once, and with a period again and again; who is slow loses
     some. Times are those of time.monotonic(). Stops when nobody refers to it any more."""
 
-    _timer = 0
+    _timer: Any = None
 
     def __init__(self, delay: float, period: float = 0.0) -> None:
         self._epoch = process.epoch
         self.period = period
-        timer, channel = _abi.c_uint64(), _abi.c_void_p()
+        self._timer, self._cell = _abi.c_uint64(), _abi.c_void_p()
         check(
             gmx.gmx_timer_new(
-                nanoseconds(delay), nanoseconds(period), _abi.byref(timer), _abi.byref(channel)
+                nanoseconds(delay), nanoseconds(period), _abi.byref(self._timer), _abi.byref(self._cell)
             ),
             "a timer with this period",
         )
-        assert channel.value
-        self._timer, self._chan = timer.value, channel.value
+        assert self._cell.value
+        self._chan = self._cell.value
 
     def __del__(self, process: Process = process, gmx: _abi.Library = gmx) -> None:
         if self._timer and self._epoch is process.epoch:
             gmx.gmx_timer_free(self._timer, None)
-            gmx.gmx_chan_free(self._chan)
+            gmx.gmx_chan_free(self._cell)
 
     def recv(self, timeout: Optional[float] = None) -> float:
         """Waits until it fires, and returns the time when it did."""
@@ -68,11 +68,9 @@ class Timer(Source):
             box.append(word.value / 1e9)
         return status
 
-    def _block(self, op: int, box: List[Any]) -> int:
-        return self._attempt(op, box)
-
     def _done(self, op: int, box: List[Any], word: Any) -> None:
-        box.append(word.value / 1e9)
+        if not box:
+            box[:] = [word.value / 1e9]
 
 
 def after(delay: float) -> Timer:

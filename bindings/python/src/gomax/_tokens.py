@@ -38,9 +38,6 @@ class Cancellation(Source):
     def _attempt(self, op: int, box: List[Any]) -> int:
         return gmx.gmx_chan_try_recv(self._chan, None)
 
-    def _block(self, op: int, box: List[Any]) -> int:
-        return self._attempt(op, box)
-
 
 class Token(Cancellation):
     """A token of cancellation: what waits under it ends with CanceledError when `cancel` is called, when timeout seconds

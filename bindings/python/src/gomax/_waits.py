@@ -215,6 +215,11 @@ class Interrupts:
 _interrupts = Interrupts()
 process.resets.append(_interrupts.forked)
 
+# Under which coroutines and threads meet at channels (_channels.py). A handler or finaliser that waits does so without it, where
+# it has come in the midst of what its thread does under it.
+meeting: Any = threading.RLock()
+process.resets.append(meeting._at_fork_reinit)
+
 
 def wait(
     timeout: int,
@@ -229,6 +234,8 @@ def wait(
     that and the end of this function (WAITS-R1)."""
     if record is None:
         record = []
+    if meeting._is_owned():
+        return _wait_apart(timeout, call, lock, record, rest)
     if get_ident() == _interrupts.main:
         return _interrupts.wait(timeout, call, rest, lock, record)
     record[:] = starmap(call, ((timeout, *rest),))
@@ -239,6 +246,16 @@ def wait(
         finally:
             gmx.gmx_enter_syscall()
     return record[0]
+
+
+def _wait_apart(timeout: int, call: Callable[..., int], lock: bool, record: List[int], rest: Tuple[Any, ...]) -> int:
+    saved: List[Any] = []
+    try:
+        saved[:] = starmap(meeting._release_save, ((),))
+        return wait(timeout, call, lock, record=record, rest=rest)
+    finally:
+        if saved:
+            meeting._acquire_restore(saved[0])
 
 
 def current_token() -> int:
