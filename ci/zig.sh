@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# The Zig binding: its interface against the header; its tests and wrong calls in each of $GMX_ZIG_MODES, and the scenarios of
-# docs/meaning.md in those that check calls; the examples, and the programs of docs/zig.md in a project that fetches the package as its
-# readers do. Ends with `N passed, N failed`.
-# Zig is $GMX_ZIG, or one of the right version in the PATH, or comes from PyPI into target/zig; without, the suite is skipped
-# (77). The first run compiles Zig's own build tool, which takes minutes; it is kept in target/zig.
-# Environment: GMX_LIB another libgomax.so than target/release's, GMX_ZIG, GMX_ZIG_MODES (of debug, safe, fast and small; the first two
-# are checked builds), GMX_SEED of what the tests draw at random, PYTHON.
+# The Zig binding: its interface against the header; its tests and wrong calls in each of $GMX_ZIG_MODES, and the
+# scenarios of docs/meaning.md in those that check calls; the examples, and the programs of docs/zig.md in a project
+# that fetches the package as its readers do. Ends with `N passed, N failed`.
+# Zig is $GMX_ZIG, or the `zig` of the PATH if its version is right, or comes from PyPI into target/zig; without Zig
+# the suite is skipped (77). The first run compiles Zig's own build tool, which takes minutes; it is kept in
+# target/zig.
+# Environment: GMX_LIB another libgomax.so than target/release's, GMX_ZIG, GMX_ZIG_MODES (of debug, safe, fast and
+# small; the first two are checked builds), GMX_SEED of what the tests draw at random, PYTHON.
 # `ci/zig.sh setup` only gets what is needed.
 source "$(dirname "$0")/lib.sh"
 version=0.17.1
@@ -43,7 +44,7 @@ check "gomax.zig has all of gomax.h" wrapped bindings/zig/tests/left_out.txt "${
 check "build.zig.zon: version" grep -qF ".version = \"$gomax_version\"" bindings/zig/build.zig.zon
 check "src/c.zig against gomax.h" "$python" bindings/zig/tests/header.py include/gomax.h bindings/zig/src/c.zig
 
-# counted NAME COMMAND...: as check, for a command that says how many of its own tests passed: each counts, not the lot as one
+# counted NAME COMMAND...: as check, for a command that says how many of its own tests passed: each of them counts
 counted() {
   local before=$failed n
   check "$@"

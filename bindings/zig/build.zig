@@ -1,6 +1,7 @@
-//! Gives the module `gomax`, which links libgomax.so. Options for the packages that depend on it: `target`, `optimize`, and
-//! `lib_dir` if the library is not where the linker looks. It is an absolute path, since programs keep it as their RPATH: with a
-//! relative one they would load whatever lies below the directory that they are started in.
+//! Gives the module `gomax`, which links libgomax.so. Options for the packages that depend on it: `target`,
+//! `optimize`, and `lib_dir` if the library is not where the linker looks. It is an absolute path, since programs
+//! keep it as their RPATH: with a relative one they would load whatever lies below the directory that they are
+//! started in.
 const std = @import("std");
 
 pub fn build(b: *std.Build) void {

@@ -1,7 +1,7 @@
 //! dupes DIR: finds files below DIR that have the same content, and prints them in groups.
 //!
 //! One G walks the tree. Files of the same size go through a channel to Gs that read and hash them; reading blocks the
-//! thread, so it stands in `gomax.blocking`, and other Gs run meanwhile. The first error (but for files that cannot be
+//! thread, so it stands in `gomax.blocking`, and other Gs run meanwhile. The first error (except files that cannot be
 //! opened) ends all of them: they are in a scope.
 const std = @import("std");
 const gomax = @import("gomax");

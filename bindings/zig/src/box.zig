@@ -39,9 +39,9 @@ pub fn Fallible(comptime T: type) type {
 
 /// What holds the arguments and the result of a G where the caller gives no allocator.
 ///
-/// An allocator that the caller gives is used by the caller and by the G, at the same time and on any thread: it must be
-/// thread-safe, and must outlive the G. A task that was joined, a scope that was left and a wait group that was waited
-/// for are done with it; of a G that no call waits for only `shutdown` knows the end.
+/// An allocator that the caller gives is used by the caller and by the G, at the same time and on any thread: it must
+/// be thread-safe, and must outlive the G. A task that was joined, a scope that was left and a wait group that was
+/// waited for are done with it; of a G that no call waits for only `shutdown` knows the end.
 pub const default_allocator = std.heap.c_allocator;
 
 /// A place for a `T` that a G frees. `error.Invalid`: this allocator is known not to be thread-safe.

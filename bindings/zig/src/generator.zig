@@ -79,8 +79,9 @@ pub fn Generator(comptime T: type) type {
             return gen.value;
         }
 
-        /// Ends the function, if it has not ended, and frees the generator. Where the caller cannot wait for that (pinned, in a
-        /// syscall, in a stopped world) the process ends, as the function would go on with memory that is gone.
+        /// Ends the function, if it has not ended, and frees the generator. Where the caller cannot wait for that
+        /// (pinned, in a syscall, in a stopped world) the process ends, as the function would go on with memory that
+        /// is gone.
         pub fn deinit(gen: *Self) void {
             const s = if (gen.co == 0) c.GMX_OK else c.gmx_coro_free(gen.co);
             if (s != c.GMX_OK) status.wrong("Generator.deinit: it runs, or the caller cannot wait for its end", s);

@@ -18,7 +18,7 @@ const Allocator = std.mem.Allocator;
 /// The first error of a G cancels the others, and what the maker of the scope waits for before it leaves the scope:
 /// these waits end with `error.Canceled`. `wait` leaves it, and says what came of it:
 ///
-/// 1. The first error of a G. `error.Canceled` is none where the scope's own token was canceled, else it is as any other.
+/// 1. The first error of a G. `error.Canceled` is none where the scope's own token was canceled, else as any other.
 /// 2. Else, if a G let `error.Canceled` out and the token around the scope is canceled: `error.Canceled`.
 /// 3. Else, if one did and it was the deadline of this scope: `error.Timeout`.
 /// 4. Else nothing: also when `cancel` has ended the scope.

@@ -92,7 +92,7 @@ fn deadlocks() !u8 {
 
 fn quiet(_: ?*anyopaque, _: [*]const u8, _: usize) callconv(.c) void {}
 
-test "a deadlock is an error, and what waits goes on when it can" {
+test "a deadlock is an error, and what waits runs when it can" {
     try gomax.init(.{ .report = quiet });
     never = try .init(0);
     defer never.deinit();

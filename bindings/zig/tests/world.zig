@@ -172,25 +172,25 @@ test "values of Gs, threads, syscalls" {
     try onG(ofGs);
 }
 
-fn parksAndTells(who: *std.atomic.Value(gomax.c.G)) !void {
-    try gomax.park("the test", who, struct {
+fn parksAndTells(parked: *std.atomic.Value(gomax.c.G)) !void {
+    try gomax.park("the test", parked, struct {
         fn commit(to: *std.atomic.Value(gomax.c.G), g: gomax.c.G) bool {
             to.store(g, .release);
             return true;
         }
     }.commit);
-    try expectEqual(who.load(.monotonic), gomax.self());
+    try expectEqual(parked.load(.monotonic), gomax.self());
 }
 
 fn parks() !void {
     for (0..200) |_| { // the caller of ready may be faster than the park
-        var who: std.atomic.Value(gomax.c.G) = .init(0);
-        var waiter = try gomax.go(parksAndTells, .{&who});
-        while (who.load(.acquire) == 0) try gomax.yield();
-        try expectEqual(waiter.g, who.load(.acquire));
-        try gomax.ready(who.load(.acquire));
+        var parked: std.atomic.Value(gomax.c.G) = .init(0);
+        var waiter = try gomax.go(parksAndTells, .{&parked});
+        while (parked.load(.acquire) == 0) try gomax.yield();
+        try expectEqual(waiter.g, parked.load(.acquire));
+        try gomax.ready(parked.load(.acquire));
         try waiter.join();
-        try expectError(error.Stale, gomax.ready(who.load(.acquire)));
+        try expectError(error.Stale, gomax.ready(parked.load(.acquire)));
     }
     try expectError(error.Timeout, gomax.parkTimeout(ms, null, {}, struct {
         fn commit(_: void, _: gomax.c.G) bool {
@@ -212,18 +212,18 @@ test "park and ready" {
 fn parksUnderAToken() !void {
     const token: gomax.Token = try .init(null, null);
     defer token.deinit();
-    var who: std.atomic.Value(gomax.c.G) = .init(0);
+    var parked: std.atomic.Value(gomax.c.G) = .init(0);
     var waiter = try gomax.goWith(.{ .inherit = true }, struct {
         fn body(mine: gomax.Token, to: *std.atomic.Value(gomax.c.G)) !void {
             const before = try mine.use();
             defer before.restore();
             try parksAndTells(to);
         }
-    }.body, .{ token, &who });
-    while (who.load(.acquire) == 0) try gomax.yield();
+    }.body, .{ token, &parked });
+    while (parked.load(.acquire) == 0) try gomax.yield();
     token.cancel();
     try expectError(error.Canceled, waiter.join());
-    try expectError(error.Stale, gomax.ready(who.load(.acquire)));
+    try expectError(error.Stale, gomax.ready(parked.load(.acquire)));
 }
 
 test "a token ends a park" {
