@@ -8,14 +8,14 @@
 
 when not compileOption("threads"):
   {.error: "gomax: compile with --threads:on".}
-when defined(gcOrc) or not (defined(gcArc) or defined(gcAtomicArc)):
-  {.error: "gomax: compile with --mm:arc (or atomicArc): refc scans the stack of the thread, and orc keeps its roots apart from what a channel carries to another G".}
+when not (defined(gcOrc) or defined(gcArc) or defined(gcAtomicArc)):
+  {.error: "gomax: compile with --mm:orc (or arc, atomicArc): the others scan the stack of the thread".}
 when not compileOption("tlsEmulation"):
   {.error: "gomax: compile with --tlsEmulation:on: otherwise exceptions get lost when a goroutine moves to another thread".}
 when not defined(useMalloc):
   {.error: "gomax: compile with -d:useMalloc: Nim's own allocator has a heap for each thread".}
 when not compileOption("exceptions", "goto"):
-  {.error: "gomax: compile with --exceptions:goto: the others keep a handler per thread".}
+  {.error: "gomax: compile with --exceptions:goto, the default of orc and arc: the others keep a handler per thread".}
 when defined(cpp):
   {.error: "gomax: compile with `nim c`".}
 when not defined(linux):

@@ -124,17 +124,20 @@ proc cancel*[T](t: Task[T]): bool {.discardable.} =
   if status != ESTALE: check status
   status == OK
 
-template taken(value: untyped): untyped = isolated(typeof(value), value) # as an argument of a goroutine
+template plain(value: untyped): untyped =
+  when value is Isolated: (var whole = value; extract(whole))
+  else: value
+template taken(value: untyped): untyped = isolated(typeof(plain(value)), value) # an argument of a goroutine
 
 proc asProc*(args: NimNode): tuple[returns, fn, captured: NimNode] {.compileTime.} =
   ## `f(x, y)` or `x, y` and a block, as a proc of its own and the tuple of what it takes along. The proc is nimcall: a
-  ## body that uses what it was not given does not compile.
+  ## body that uses what it was not given does not compile. What is given as `Isolated[T]` is a T there.
   let params = genSym(nskParam, "args")
   let captured = newNimNode(nnkTupleConstr)
   let types = newNimNode(nnkTupleConstr)
   proc moved(value: NimNode): NimNode =
     captured.add newCall(bindSym"taken", value)
-    types.add newCall(bindSym"typeof", value)
+    types.add newCall(bindSym"typeof", newCall(bindSym"plain", value))
     newCall(bindSym"move", nnkBracketExpr.newTree(params, newLit(captured.len - 1)))
   var body, result_type: NimNode
   if args.len > 0 and args[^1].kind == nnkStmtList:
@@ -146,14 +149,19 @@ proc asProc*(args: NimNode): tuple[returns, fn, captured: NimNode] {.compileTime
     result_type = ident"void"
   elif args.len == 1 and args[0].kind in {nnkCall, nnkCommand}:
     let call = args[0]
-    body = newNimNode(nnkCall)
-    body.add call[0]
+    body = newCall(call[0])
+    let example = newCall(call[0])
     for i in 1 ..< call.len:
-      let arg = call[i]
-      if arg.kind in nnkLiterals: body.add arg
-      elif arg.kind == nnkExprEqExpr: body.add nnkExprEqExpr.newTree(arg[0], moved(arg[1]))
-      else: body.add moved(arg)
-    result_type = newCall(bindSym"typeof", call)
+      let named = call[i].kind == nnkExprEqExpr
+      let value = if named: call[i][1] else: call[i]
+      proc argument(part: NimNode): NimNode = (if named: nnkExprEqExpr.newTree(call[i][0], part) else: part)
+      if value.kind in nnkLiterals:
+        body.add call[i]
+        example.add call[i]
+      else:
+        body.add argument(moved(value))
+        example.add argument(newCall(bindSym"plain", value))
+    result_type = newCall(bindSym"typeof", example)
   else:
     error("a call, or variables and a block", args)
   if captured.len == 0:
