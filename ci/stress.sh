@@ -32,6 +32,7 @@ suite fuzz.sh ci/fuzz.sh "$minutes"
 suite cpp.sh env ALL=1 GMX_STRESS="$minutes" ci/cpp.sh failing model
 suite faults.sh ci/faults.sh "$minutes" $((GMX_SEED % 32768))
 suite hosts.sh ci/hosts.sh all
+suite nim.sh env GMX_SECONDS=$((minutes * 15)) ci/nim.sh stress
 suite growth.py ci/growth.py --time
 suite zig.sh env GMX_ZIG_MODES="debug safe fast small" ci/zig.sh
 suite latency.py env PEERS=go benches/run.sh --latency

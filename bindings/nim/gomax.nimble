@@ -7,5 +7,5 @@ srcDir = "src"
 requires "nim >= 1.6.0"
 
 task test, "runs the tests":
-  for mode in ["", "-d:release"]:
+  for mode in ["", "-d:release --mm:orc"]:
     exec "nim c -r --hints:off " & mode & " tests/test_gomax.nim"

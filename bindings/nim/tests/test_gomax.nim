@@ -2,7 +2,7 @@
 import std/[macros, os, strutils, tables, unittest]
 import gomax
 import gomax/abi except OK
-import bodies, wrong_calls
+import bodies, handing_over, model, wrong_calls
 
 # ---- Gs
 

@@ -27,7 +27,7 @@ proc drain[T](raw: RawChan) {.nimcall, raises: [], gcsafe.} = # destroys what is
   {.cast(raises: []), cast(gcsafe).}:
     while true:
       var value: T
-      if gmx_chan_try_recv(raw, addr value) != OK: break
+      if waits(gmx_chan_try_recv(raw, addr value)) != OK: break
 
 proc wrapChan*[T](raw: RawChan): Chan[T] =
   ## With the caller's reference.
@@ -66,7 +66,7 @@ proc trySendMoved*[T](c: Chan[T], value: sink T): bool =
   var mine = value
   let raw = c.rawChan
   handOver(T)
-  let status = gmx_chan_try_send(raw, addr mine)
+  let status = waits gmx_chan_try_send(raw, addr mine)
   if status == EAGAIN: return false
   check status
   wasMoved(mine)
@@ -98,7 +98,7 @@ proc tryGive*[T](c: Chan[T], value: var (T | Isolated[T])): bool =
   givable(T, typeof(value))
   let raw = c.rawChan
   handOver(T)
-  let status = gmx_chan_try_send(raw, addr value)
+  let status = waits gmx_chan_try_send(raw, addr value)
   if status == EAGAIN: return false
   check status
   wasMoved(value)
@@ -121,7 +121,7 @@ proc next*[T](c: Chan[T]): Option[T] =
 proc tryRecv*[T](c: Chan[T], value: var T): bool =
   ## false if it would have to wait.
   var mine: T
-  let status = gmx_chan_try_recv(c.rawChan, addr mine)
+  let status = waits gmx_chan_try_recv(c.rawChan, addr mine)
   if status == EAGAIN: return false
   check status
   value = move mine
@@ -146,7 +146,7 @@ proc dropOne[T](arg, elem: pointer) {.cdecl, raises: [], gcsafe.} =
 proc closeDrop*[T](c: Chan[T]) =
   ## Closes it from the receivers' side: what is left in it is destroyed, and receivers are told at once. So it is with one
   ## that is closed already.
-  discard gmx_chan_close_drop(c.rawChan, dropOne[T], nil)
+  discard waits gmx_chan_close_drop(c.rawChan, dropOne[T], nil)
 
 proc len*[T](c: Chan[T]): int = int(gmx_chan_len(c.rawChan))
 proc cap*[T](c: Chan[T]): int =

@@ -57,12 +57,13 @@ template isolated*(T: typedesc, value: untyped): untyped =
   when value is Isolated and T isnot Isolated:
     (var taken: Isolated[T] = value; extract(taken))
   elif not holdsRefs(T) or T is Isolated:
-    T(value)
-  elif not proves(T) or not compiles(isolate(T(value))):
+    when typeof(value) is T: value
+    else: T(value) # a literal
+  elif not proves(T) or not compiles(isolate(value)):
     {.error: "gomax: `" & astToStr(value) & "` holds a ref that something else may still refer to: give the expression that" &
       " makes it, an `isolate(...)`, or `unsafeIsolate(move x)` if nothing else refers to it".}
   else:
-    (var taken = isolate(T(value)); extract(taken))
+    (var taken = isolate(value); T(extract(taken)))
 
 proc leave() {.raises: [], gcsafe.} =
   when defined(gcOrc):

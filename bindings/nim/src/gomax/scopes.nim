@@ -2,6 +2,8 @@
 import std/macros
 import required, abi, errors, gvars, handover, tasks
 
+when NimMajor >= 2: {.push warning[BareExcept]: off.} # nothing may unwind into C
+
 type
   ScopeState = object   ## shared by the owner, the goroutines and the copies of the handle: the last one frees it
     refs: int
@@ -65,7 +67,7 @@ proc openScope*(timeout: Timeout): Scope =
   check gmx_scope_new(int64(timeout), addr raw)
   let status = gmx_scope_enter(raw)
   if status != OK:
-    discard gmx_scope_leave(raw, 0, nil)
+    discard waits gmx_scope_leave(raw, 0, nil)
     raiseStatus(status)
   result.state = cast[ptr ScopeState](alloc0(sizeof(ScopeState)))
   result.state.refs = 1
@@ -122,8 +124,8 @@ template inScope*(timeout: Timeout, body: untyped) =
     try:
       body
       through = true
-    except Exception as e:
-      through = letsOut(scope, e) == OK
+    except CatchableError, Defect:
+      through = letsOut(scope, getCurrentException()) == OK
     finally:
       if not through: cancel(scope)
       leaveScope(scope)

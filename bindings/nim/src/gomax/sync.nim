@@ -2,6 +2,8 @@
 ## in an object behind a ptr, or in the frame of whoever waits for all that use it.
 import required, abi, errors, gvars
 
+when NimMajor >= 2: {.push warning[BareExcept]: off.} # nothing may unwind into C
+
 type
   Mutex* = object
     raw: RawMutex
@@ -36,20 +38,20 @@ const notTheCallers = "unlock of a lock that the caller does not have"
 proc lock*(m: var Mutex, timeout: Timeout = forever) =
   ## `DeadlockError` for a second lock by the same G.
   check waits(gmx_mutex_lock_timeout(addr m.raw, int64(timeout)))
-proc tryLock*(m: var Mutex): bool = gmx_mutex_try_lock(addr m.raw) == OK
+proc tryLock*(m: var Mutex): bool = waits(gmx_mutex_try_lock(addr m.raw)) == OK
 proc unlock*(m: var Mutex) =
   ## By the goroutine that has it. `MisuseDefect` if the caller does not have it: it stays as it is.
   checkUse gmx_mutex_unlock(addr m.raw), notTheCallers
 
 proc lock*(m: var RecursiveMutex, timeout: Timeout = forever) = check waits(gmx_rmutex_lock(addr m.raw, int64(timeout)))
-proc tryLock*(m: var RecursiveMutex): bool = gmx_rmutex_try_lock(addr m.raw) == OK
+proc tryLock*(m: var RecursiveMutex): bool = waits(gmx_rmutex_try_lock(addr m.raw)) == OK
 proc unlock*(m: var RecursiveMutex) = checkUse gmx_rmutex_unlock(addr m.raw), notTheCallers
 
 proc lock*(m: var RwMutex, timeout: Timeout = forever) = check waits(gmx_rwmutex_lock_timeout(addr m.raw, int64(timeout)))
-proc tryLock*(m: var RwMutex): bool = gmx_rwmutex_try_lock(addr m.raw) == OK
+proc tryLock*(m: var RwMutex): bool = waits(gmx_rwmutex_try_lock(addr m.raw)) == OK
 proc unlock*(m: var RwMutex) = checkUse gmx_rwmutex_unlock(addr m.raw), notTheCallers
 proc lockShared*(m: var RwMutex, timeout: Timeout = forever) = check waits(gmx_rwmutex_rlock_timeout(addr m.raw, int64(timeout)))
-proc tryLockShared*(m: var RwMutex): bool = gmx_rwmutex_try_rlock(addr m.raw) == OK
+proc tryLockShared*(m: var RwMutex): bool = waits(gmx_rwmutex_try_rlock(addr m.raw)) == OK
 proc unlockShared*(m: var RwMutex) = checkUse gmx_rwmutex_runlock(addr m.raw), notTheCallers
 
 template withLock*(m: var (Mutex | RecursiveMutex | RwMutex), body: untyped) =
@@ -89,11 +91,11 @@ proc waiters*(b: var Barrier): int =
   int(gmx_barrier_waiters(addr b.raw))
 
 proc acquire*(s: var Semaphore, timeout: Timeout = forever) = check waits(gmx_sema_acquire_timeout(addr s.count, int64(timeout)))
-proc tryAcquire*(s: var Semaphore): bool = gmx_sema_try_acquire(addr s.count) == OK
+proc tryAcquire*(s: var Semaphore): bool = waits(gmx_sema_try_acquire(addr s.count)) == OK
 proc release*(s: var Semaphore) = check gmx_sema_release(addr s.count)
 proc releaseHandoff*(s: var Semaphore) =
   ## As `release`; the first waiter has the permit then, and runs at once in the caller's place.
-  check gmx_sema_release_handoff(addr s.count)
+  check waits(gmx_sema_release_handoff(addr s.count))
 
 proc waiters*(m: var Mutex): int =
   ## How many wait for it.

@@ -2,6 +2,8 @@
 import std/macros
 import required, abi, errors, gvars, handover
 
+when NimMajor >= 2: {.push warning[BareExcept]: off.} # nothing may unwind into C
+
 type
   Cell[T] = object ## what a G and its task share: the one that comes last frees it, and the box around it
     refs: int

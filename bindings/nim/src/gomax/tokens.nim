@@ -2,6 +2,8 @@
 import std/macros
 import required, abi, errors, gvars, handover, tasks, chans
 
+when NimMajor >= 2: {.push warning[BareExcept]: off.} # nothing may unwind into C
+
 type Token* = object ## A wait under it ends with `CanceledError` when it is canceled.
   raw: Handle
 

@@ -2,6 +2,8 @@
 import std/macros
 import required, abi, errors, gvars
 
+when NimMajor >= 2: {.push warning[BareExcept]: off.} # nothing may unwind into C
+
 proc sleep*(time: Timeout) = check waits(gmx_sleep(int64(time))) ## `sleep 5.ms`
 proc yieldNow*() = check waits(gmx_yield())         ## lets other Gs run first
 proc now*(): int64 = gmx_now()                      ## the monotonic clock, in nanoseconds
@@ -9,7 +11,7 @@ proc deadline*(timeout: Timeout): int64 = gmx_deadline(int64(timeout)) ## when a
 proc timeLeft*(deadline: int64): int64 = gmx_time_left(deadline) ## what is left of it
 proc goid*(): uint64 = gmx_goid()                   ## the number of the calling G; 0 outside of Gs
 proc numG*(): int = int(gmx_num_g())                ## how many Gs are alive
-proc maxprocs*(): int = int(gmx_gomaxprocs(0))      ## how many Gs run at the same time
+proc maxprocs*(): int = int(waits gmx_gomaxprocs(0))      ## how many Gs run at the same time
 proc setMaxprocs*(n: Positive): int {.discardable.} = counted(waits gmx_gomaxprocs(int32(n)))
 proc setDefaultMaxprocs*() = check waits(gmx_set_default_gomaxprocs()) ## it follows the machine, as at the beginning
 proc numCpu*(): int = int(gmx_num_cpu())            ## what the default for it is
@@ -70,7 +72,7 @@ template mayBlock*(body: untyped) =
 template withPin*(p: untyped, body: untyped) =
   ## The G stays on P number `p`, which nobody else uses; body does not wait.
   if true: # no block: a `break` of the user's would leave it
-    let p {.used.} = counted(gmx_pin())
+    let p {.used.} = counted(waits gmx_pin())
     try: body
     finally: discard waits gmx_unpin()
 
@@ -105,9 +107,9 @@ proc forEachG*(fn: EachG, arg: pointer = nil) =
 
 proc eachP(arg: pointer) {.cdecl, raises: [], gcsafe.} =
   let each = cast[ptr Each[EachP]](arg)
-  let p = gmx_pin()
+  let p = waits gmx_pin()
   each.fn(int(p), each.arg)
-  discard gmx_unpin()
+  discard waits gmx_unpin()
 
 proc forEachP*(fn: EachP, arg: pointer = nil) =
   ## Calls fn once for every P, on several threads at the same time. It must be short and must not wait.
