@@ -1,5 +1,6 @@
-## A body that the user hands to a template keeps its `break`, `continue` and `return`, and an exception leaves it: each is done
-## from each body, and what the template took is given back.
+## A body that the user hands to a template keeps its `break`, `continue` and `return`, and an exception leaves it: each
+## is done from each body, and what the template took is given back.
+{.used.}
 import std/unittest
 import gomax
 

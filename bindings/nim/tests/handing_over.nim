@@ -1,5 +1,6 @@
-## What goes from one goroutine to another: isolated at compile time, destroyed once, and, with orc, in no list of suspects of
-## the goroutine that it leaves. The refs here are in cycles, and were suspects before they go.
+## What goes from one goroutine to another: isolated at compile time, destroyed once, and, with orc, in no list of
+## suspects of the goroutine that it leaves. The refs here are in cycles, and were suspects before they go.
+{.used.}
 import std/unittest
 import gomax
 

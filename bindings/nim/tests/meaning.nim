@@ -1,5 +1,5 @@
-## The scenarios of docs/meaning.md: prints their names, or with a name as its argument runs that one and prints its outcome.
-## ci/meaning.py reads it.
+## The scenarios of docs/meaning.md: prints their names, or with a name as its argument runs that one and prints its
+## outcome. ci/meaning.py reads it.
 import std/os
 import gomax
 

@@ -1,5 +1,7 @@
-## Channels and select beside a model, with programs drawn at random, and between goroutines with values that are counted: each is
-## received once or destroyed, and none is left. GMX_SEED repeats a run; GMX_SECONDS says for how long (1).
+## Channels and select beside a model, with programs drawn at random, and between goroutines with values that are
+## counted: each is received once or destroyed, and none is left. GMX_SEED repeats a run; GMX_SECONDS says for how long
+## (1).
+{.used.}
 import std/[deques, os, random, strutils, times, unittest]
 import gomax
 

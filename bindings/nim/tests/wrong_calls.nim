@@ -1,4 +1,5 @@
 ## Wrong calls are `MisuseDefect`, and change nothing; an object that was declared and never made is one too.
+{.used.}
 import std/unittest
 import gomax
 from gomax/abi import Status

@@ -73,8 +73,8 @@ proc trySendMoved*[T](c: Chan[T], value: sink T): bool =
   true
 
 template send*[T](c: Chan[T], value: untyped, timeout: Timeout = forever) =
-  ## Raises `ClosedError`, `TimeoutError`, `CanceledError`; the value is destroyed then: `give` keeps it. A value that holds a
-  ## `ref` is an expression that nothing else refers to, `isolate(...)`, or `unsafeIsolate(move x)`.
+  ## Raises `ClosedError`, `TimeoutError`, `CanceledError`; the value is destroyed then: `give` keeps it. A value that
+  ## holds a `ref` is an expression that nothing else refers to, `isolate(...)`, or `unsafeIsolate(move x)`.
   sendMoved(c, isolated(elemOf(c), value), timeout)
 
 template trySend*[T](c: Chan[T], value: untyped): bool =
@@ -144,8 +144,8 @@ proc dropOne[T](arg, elem: pointer) {.cdecl, raises: [], gcsafe.} =
     copyMem(addr value, elem, sizeof(T))
 
 proc closeDrop*[T](c: Chan[T]) =
-  ## Closes it from the receivers' side: what is left in it is destroyed, and receivers are told at once. So it is with one
-  ## that is closed already.
+  ## Closes it from the receivers' side: what is left in it is destroyed, and receivers are told at once. So it is with
+  ## one that is closed already.
   discard waits gmx_chan_close_drop(c.rawChan, dropOne[T], nil)
 
 proc len*[T](c: Chan[T]): int = int(gmx_chan_len(c.rawChan))

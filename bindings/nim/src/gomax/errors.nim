@@ -12,8 +12,9 @@ type
   CanceledError* = object of GomaxError  ## The caller's token was canceled: that of its scope, or one of `withToken`.
   DeadlockError* = object of GomaxError  ## It would wait forever.
   MisuseDefect* = object of Defect
-    ## A wrong call, in every build, which has changed nothing: of an object that was declared and never made, the unlock of a
-    ## lock that the caller does not have, a wait group counted below zero, a scope behind its block, a second join.
+    ## A wrong call, in every build, which has changed nothing: of an object that was declared and never made, the
+    ## unlock of a lock that the caller does not have, a wait group counted below zero, a scope behind its block, a
+    ## second join.
   Timeout* = distinct int64
     ## How long a call waits: nanoseconds, as `5.ms`, or a `Duration`. `forever`; 0, or less, only looks.
 

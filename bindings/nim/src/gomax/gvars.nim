@@ -1,12 +1,13 @@
 ## The thread variables of Nim (the current exception, its error flag, frames of stack traces, every `{.threadvar.}`) as
 ## variables of the G.
 ##
-## With `--tlsEmulation:on` they are one block, found by way of a pthread key. Each G has its block at the foot of its own
-## stack. Whoever may have moved to another thread shows the block to that thread before any other code of Nim looks.
+## With `--tlsEmulation:on` they are one block, found by way of a pthread key. Each G has its block at the foot of its
+## own stack. Whoever may have moved to another thread shows the block to that thread before any other code of Nim
+## looks.
 ##
-## What may run without a block is in C, since Nim looks for its error flag at the beginning of nearly every proc. All that
-## the library calls is `nimEntry`, `nimStatusEntry` or `nimRangeEntry`: they make a block and go on to the proc of Nim that
-## the first word of their argument points to. `nimHere` does so with a block that is there.
+## What may run without a block is in C, since Nim looks for its error flag at the beginning of nearly every proc. All
+## that the library calls is `nimEntry`, `nimStatusEntry` or `nimRangeEntry`: they make a block and go on to the proc of
+## Nim that the first word of their argument points to. `nimHere` does so with a block that is there.
 import required, handover
 from system {.all.} import globalsSlot, GetThreadLocalVars # the key, and where Nim finds the block by it
 
@@ -64,7 +65,8 @@ proc nimEntry*(arg: pointer) {.importc: "gomax_nim_entry", cdecl, gcsafe, raises
 proc nimStatusEntry*(arg: pointer): int32 {.importc: "gomax_nim_status_entry", cdecl, gcsafe, raises: [].}
 proc nimRangeEntry*(arg: pointer, first, last: int64) {.importc: "gomax_nim_range_entry", cdecl, gcsafe, raises: [].}
 proc nimHere*(arg: pointer) {.importc: "gomax_nim_here", cdecl, gcsafe, raises: [].}
-  ## For a call by the caller itself that comes after a wait: the first words of arg are a Body and the caller's `gvars`.
+  ## For a call by the caller itself that comes after a wait: the first words of arg are a Body and the caller's
+  ## `gvars`.
 proc nimCallback*(arg: pointer): int32 {.importc: "gomax_nim_callback", cdecl, gcsafe, raises: [].}
 proc gvars*(): pointer {.importc: "gomax_nim_vars", cdecl, gcsafe, raises: [].}
 proc useGvars*(vars: pointer) {.importc: "gomax_nim_use", cdecl, gcsafe, raises: [].}

@@ -1,13 +1,14 @@
 ## What a goroutine gives to another: values are moved, and nothing of the giver refers to them any more.
 ##
-## Counts of references are not atomic, so a `ref` belongs to one goroutine at a time. A type that holds none is handed over
-## freely. For one that does the compiler proves that the expression is isolated (std/isolation), or the caller answers for it
-## by `unsafeIsolate`.
+## Counts of references are not atomic, so a `ref` belongs to one goroutine at a time. A type that holds none is handed
+## over freely. For one that does the compiler proves that the expression is isolated (std/isolation), or the caller
+## answers for it by `unsafeIsolate`.
 ##
-## The cycle collector of `--mm:orc` keeps a list of cells that may be roots of cycles. The list is a thread variable, so each
-## goroutine has its own (gvars), and a cell knows its place in it. A cell that goes to another goroutine must stand in no list:
-## otherwise the receiver takes it out of a list that it is not in, and the giver's collector looks at cells that it no longer
-## owns. So the giver runs its collector before a value goes that may hold a `ref`: that empties the list.
+## The cycle collector of `--mm:orc` keeps a list of cells that may be roots of cycles. The list is a thread variable,
+## so each goroutine has its own (gvars), and a cell knows its place in it. A cell that goes to another goroutine must
+## stand in no list: otherwise the receiver takes it out of a list that it is not in, and the giver's collector looks at
+## cells that it no longer owns. So the giver runs its collector before a value goes that may hold a `ref`: that empties
+## the list.
 import std/[isolation, macros]
 import required
 
@@ -59,11 +60,11 @@ template isolated*(T: typedesc, value: untyped): untyped =
   elif not holdsRefs(T) or T is Isolated:
     when typeof(value) is T: value
     else: T(value) # a literal
-  elif not proves(T) or not compiles(isolate(value)):
+  elif not proves(T) or not compiles(isolate(T(value))):
     {.error: "gomax: `" & astToStr(value) & "` holds a ref that something else may still refer to: give the expression that" &
       " makes it, an `isolate(...)`, or `unsafeIsolate(move x)` if nothing else refers to it".}
   else:
-    (var taken = isolate(value); T(extract(taken)))
+    (var taken = isolate(T(value)); extract(taken))
 
 proc leave() {.raises: [], gcsafe.} =
   when defined(gcOrc):

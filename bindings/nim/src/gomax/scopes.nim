@@ -93,7 +93,8 @@ proc cannotWait(status: Status) {.noreturn, raises: [].} =
   abort()
 
 proc letsOut*(scope: Scope, e: ref Exception): Status {.raises: [], gcsafe.} =
-  ## What it means that a goroutine or the body lets e out. An error of a wait that the scope's own token ended is no failure.
+  ## What it means that a goroutine or the body lets e out. An error of a wait that the scope's own token ended is no
+  ## failure.
   let state = scope.state
   if e of CanceledError:
     var token: Handle
@@ -131,10 +132,11 @@ template inScope*(timeout: Timeout, body: untyped) =
       leaveScope(scope)
 
 macro withScope*(args: varargs[untyped]): untyped =
-  ## `withScope: body` or `withScope(timeout): body` runs body with a `scope`, and waits for the goroutines that were spawned
-  ## in it. The first failure, of one of them or of body, cancels the others and what body waits for, and is raised here.
-  ## Leaving body early (`return`, `break`, `continue`) and `scope.cancel()` cancel all; that raises nothing. If the timeout
-  ## ends a wait, `TimeoutError` is raised here; if the token around the scope does, `CanceledError`.
+  ## `withScope: body` or `withScope(timeout): body` runs body with a `scope`, and waits for the goroutines that were
+  ## spawned in it. The first failure, of one of them or of body, cancels the others and what body waits for, and is
+  ## raised here. Leaving body early (`return`, `break`, `continue`) and `scope.cancel()` cancel all; that raises
+  ## nothing. If the timeout ends a wait, `TimeoutError` is raised here; if the token around the scope does,
+  ## `CanceledError`.
   ##
   ## .. code-block:: nim
   ##   withScope(10.sec):
@@ -182,15 +184,15 @@ proc startInScope*[A, F](T: typedesc, scope: Scope, fn: F, args: sink A): Child[
   result.cell = addr box.cell
 
 macro spawn*(scope: Scope, args: varargs[untyped]): untyped =
-  ## Starts a goroutine in the scope, as `go` does: `scope.spawn f(x)`, or `scope.spawn(x): body`. `var c = scope.spawn f(x)`
-  ## gives a `Child`, to join within the scope or behind it. `MisuseDefect` if the scope was left.
+  ## Starts a goroutine in the scope, as `go` does: `scope.spawn f(x)`, or `scope.spawn(x): body`. `var c = scope.spawn
+  ## f(x)` gives a `Child`, to join within the scope or behind it. `MisuseDefect` if the scope was left.
   let (returns, fn, captured) = asProc(args)
   newCall(bindSym"startInScope", returns, scope, fn, captured)
 
 proc join*[T](c: var Child[T], timeout: Timeout = forever): T =
-  ## Waits for the goroutine, and returns what it returned. Its failure comes out of the scope: here that is a `CanceledError`,
-  ## as is the end of a goroutine that was canceled. After a `TimeoutError`, and a `CanceledError` of the wait itself, it can be
-  ## joined again: see `joined`.
+  ## Waits for the goroutine, and returns what it returned. Its failure comes out of the scope: here that is a
+  ## `CanceledError`, as is the end of a goroutine that was canceled. After a `TimeoutError`, and a `CanceledError` of
+  ## the wait itself, it can be joined again: see `joined`.
   if c.cell == nil: misuse("the goroutine was joined, or never spawned")
   check waits(gmx_sema_acquire_timeout(addr c.cell.ended, int64(timeout)))
   let cell = move c.cell

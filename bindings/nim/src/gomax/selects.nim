@@ -17,8 +17,8 @@ proc doSelect(cases: ptr SelectCase, n: int, timeout: Timeout): tuple[chosen: in
   (int(chosen), status == ECLOSED)
 
 macro select*(branches: untyped): untyped =
-  ## Does one of the branches, waiting until one can be done. `break`, `continue` and `return` in a branch are those of what
-  ## is around the `select`.
+  ## Does one of the branches, waiting until one can be done. `break`, `continue` and `return` in a branch are those of
+  ## what is around the `select`.
   ##
   ## .. code-block:: nim
   ##   select:
@@ -147,8 +147,8 @@ proc selectFrom*(cases: var openArray[Case], timeout: Timeout = forever): int {.
   chosen
 
 proc recvAny*[T](chans: openArray[Chan[T]], timeout: Timeout = forever): tuple[index: int, value: Option[T]] =
-  ## Receives from one of the channels, at random among those that are ready, and says from which; the value is none if that one
-  ## is closed and empty. `TimeoutError`, `CanceledError`.
+  ## Receives from one of the channels, at random among those that are ready, and says from which; the value is none if
+  ## that one is closed and empty. `TimeoutError`, `CanceledError`.
   var raws = newSeq[SelectCase](max(chans.len, 1))
   var value: T
   for i, ch in chans: fillCase(raws[i], ch, value, CASE_RECV)

@@ -1,5 +1,5 @@
-## Locks and counts, for Gs and for plain threads. Do not copy or move one that is in use: keep it where it is, in a global,
-## in an object behind a ptr, or in the frame of whoever waits for all that use it.
+## Locks and counts, for Gs and for plain threads. Do not copy or move one that is in use: keep it where it is, in a
+## global, in an object behind a ptr, or in the frame of a caller that waits for all that use it.
 import required, abi, errors, gvars
 
 when NimMajor >= 2: {.push warning[BareExcept]: off.} # nothing may unwind into C
@@ -110,8 +110,8 @@ proc waiters*(c: var Condition): int =
 proc waiters*(s: var Semaphore): int = int(gmx_sema_waiters(addr s.count))
 
 proc waitOnAddress*[T](word: ptr T, expected: T, timeout: Timeout = forever) =
-  ## Waits until `wakeAddress`, if the word is `expected`: a futex. It may come back without a reason: look at the word again,
-  ## in a loop. Words of 1, 2, 4 or 8 bytes.
+  ## Waits until `wakeAddress`, if the word is `expected`: a futex. It may come back without a reason: look at the word
+  ## again, in a loop. Words of 1, 2, 4 or 8 bytes.
   var expected = expected
   let status = waits gmx_wait_on_address(word, addr expected, csize_t(sizeof(T)), int64(timeout))
   if status != EAGAIN: check status
@@ -132,8 +132,8 @@ proc callOnce(arg: pointer) {.cdecl, raises: [], gcsafe.} =
     except Exception as e: call.error = e
 
 proc perform*(once: var Once, fn: proc () {.nimcall, gcsafe.}, timeout: Timeout = forever) =
-  ## Calls fn if this is the first call for this once; whoever comes meanwhile waits until it has returned. What it raises
-  ## comes to the first caller.
+  ## Calls fn if this is the first call for this once; a caller that comes meanwhile waits until it has returned. What
+  ## it raises comes to the first caller.
   var call = OnceCall(fn: fn)
   check waits(gmx_once_do_timeout(addr once.raw, callOnce, addr call, int64(timeout)))
   if call.error != nil: raise call.error

@@ -173,8 +173,8 @@ proc asProc*(args: NimNode): tuple[returns, fn, captured: NimNode] {.compileTime
     nnkIdentDefs.newTree(params, nnkVarTy.newTree(types), newEmptyNode()))
   let fn = nnkLambda.newTree(newEmptyNode(), newEmptyNode(), newEmptyNode(), formal,
     nnkPragma.newTree(ident"nimcall", ident"gcsafe"), newEmptyNode(), body)
-  # A constant, since Nim 2.2 takes a proc in a loop for each yield of the iterator (walkDirRec has several), and puts the
-  # destructors into it again each time: strings are freed while they are used.
+  # A constant, since Nim 2.2 takes a proc in a loop for each yield of the iterator (walkDirRec has several), and puts
+  # the destructors into it again each time: strings are freed while they are used.
   let name = genSym(nskConst, "goroutine")
   (result_type, nnkStmtListExpr.newTree(newConstStmt(name, fn), name), captured)
 
@@ -328,9 +328,9 @@ proc runRange[T](arg: pointer, first, last: int64) {.cdecl, raises: [], gcsafe.}
   handOverAll()
 
 proc parallelFor*[T](n: int64, fn: proc (first, last: int64, arg: ptr T) {.nimcall, gcsafe.}, arg: ptr T, grain = 0'i64) =
-  ## Calls fn for ranges, `first ..< last`, that together are `0 ..< n`, on as many Gs as Ps have nothing else to do, and returns
-  ## when all have returned. `grain`: the most numbers of one call; 0: found out. It raises what the first one raised, and
-  ## `CanceledError` if numbers were left out because the caller's token was cancelled.
+  ## Calls fn for ranges, `first ..< last`, that together are `0 ..< n`, on as many Gs as Ps have nothing else to do,
+  ## and returns when all have returned. `grain`: the most numbers of one call; 0: found out. It raises what the first
+  ## one raised, and `CanceledError` if numbers were left out because the caller's token was canceled.
   var call = RangeCall[T](body: runRange[T], fn: fn, arg: arg)
   let status = waits gmx_parallel_for(n, grain, nimRangeEntry, addr call)
   if call.error != nil: raise move call.error
@@ -338,6 +338,6 @@ proc parallelFor*[T](n: int64, fn: proc (first, last: int64, arg: ptr T) {.nimca
 
 macro runMain*(args: varargs[untyped]): untyped =
   ## Runs a call or a block as the main G, and returns or raises what it does; the thread waits. `DeadlockError` when
-  ## nothing could ever run again; a report on stderr says who waits where.
+  ## nothing could ever run again; a report on stderr says what waits where.
   let (returns, fn, captured) = asProc(args)
   newCall(bindSym"startMain", returns, fn, captured)

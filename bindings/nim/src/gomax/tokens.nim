@@ -108,9 +108,10 @@ proc startHook*[A, F](t: Token, fn: F, args: sink A): CancelHook =
   result.release = releaseHook[A, F]
 
 macro onCancel*(token: Token, args: varargs[untyped]): untyped =
-  ## Runs a call or a block on a G of its own when the token is canceled, at once if it is: for what has to end a wait that is
-  ## none of the library's. `var hook = onCancel(token, closeSocket(fd))`, `onCancel(token, fd): body`; it returns nothing. The
-  ## end of `hook` stops it. `newToken()` is canceled with the caller's own, if that is to be followed.
+  ## Runs a call or a block on a G of its own when the token is canceled, at once if it is: for what has to end a wait
+  ## that is none of the library's. `var hook = onCancel(token, closeSocket(fd))`, `onCancel(token, fd): body`; it
+  ## returns nothing. The end of `hook` stops it. `newToken()` is canceled with the caller's own, if that is to be
+  ## followed.
   let (_, fn, captured) = asProc(args)
   newCall(bindSym"startHook", token, fn, captured)
 

@@ -51,7 +51,7 @@ proc writeHeapDump*(fd: cint) = check waits(gmx_write_heap_dump(fd))
 var pollWord {.importc: "gmx_poll_word", header: "<gomax.h>".}: uint32
 
 proc safepoint*() {.inline, raises: [], gcsafe.} =
-  ## For loops that call nothing of the library: a load and a branch while nobody asks.
+  ## For loops that call nothing of the library: a load and a branch while nothing is asked.
   if pollWord != 0: discard waits gmx_safepoint_slow()
 
 template bracketed(enter, body: untyped) =
@@ -70,7 +70,7 @@ template mayBlock*(body: untyped) =
   bracketed(gmx_enter_syscall(), body)
 
 template withPin*(p: untyped, body: untyped) =
-  ## The G stays on P number `p`, which nobody else uses; body does not wait.
+  ## The G stays on P number `p`, which no other G uses; body does not wait.
   if true: # no block: a `break` of the user's would leave it
     let p {.used.} = counted(waits gmx_pin())
     try: body
@@ -116,7 +116,7 @@ proc forEachP*(fn: EachP, arg: pointer = nil) =
   var each = Each[EachP](body: eachP, fn: fn, arg: arg)
   check waits(gmx_for_each_p(nimEntry, addr each))
 
-type PerP*[T] = object ## A pointer that every P has for itself, nil at first: for whoever is in `withPin` or `forEachP`.
+type PerP*[T] = object ## A pointer that every P has for itself, nil at first: for callers in `withPin` or `forEachP`.
   key: uint32
 
 proc `=copy`*[T](a: var PerP[T], b: PerP[T]) {.error.}
@@ -143,8 +143,8 @@ template attached*(body: untyped) =
 proc raisedInCallback*(e: ref Exception) {.raises: [], gcsafe.} = unseen(e)
 
 macro gomaxCallback*(prc: untyped): untyped =
-  ## For a proc that C calls, from whatever thread: it runs as a G on that very thread, with thread variables of its own. It
-  ## returns nothing; what it raises is told on stderr.
+  ## For a proc that C calls, from whatever thread: it runs as a G on that very thread, with thread variables of its
+  ## own. It returns nothing; what it raises is told on stderr.
   ##
   ## .. code-block:: nim
   ##   proc onEvent(kind: cint, data: pointer) {.gomaxCallback.} = ...
