@@ -514,6 +514,69 @@ suite "scopes":
       check not canceled()
     runMain main()
 
+  test "results of a scope":
+    proc waitsFor(ch: Chan[int]): string = $ch.recv()
+    proc main() =
+      let ch = newChan[int](1)
+      var child, late: Child[string]
+      withScope:
+        child = scope.spawn waitsFor(ch)
+        expect TimeoutError: discard child.join(1.ms)
+        check not child.joined
+        ch.send 1
+        check child.join() == "1" and child.joined
+        late = scope.spawn waitsFor(ch)
+        ch.send 2
+      check late.join() == "2"
+      var failed, canceled: Child[string]
+      proc fails(): string = raise newException(IOError, "failed")
+      expect IOError:
+        withScope:
+          canceled = scope.spawn waitsFor(ch)
+          failed = scope.spawn fails()
+          expect CanceledError: discard failed.join() # the scope tells why
+          sleep 1.sec
+      expect CanceledError: discard canceled.join()
+      withScope: # one that goes away changes nothing
+        discard scope.spawn waitsFor(ch)
+        ch.send 3
+    runMain main()
+
+  test "the first failure, and what is left early":
+    proc leavesAndFails(): int =
+      withScope:
+        scope.spawn failing("child")
+        sleep 1.sec # until it has failed
+        return 1
+    proc main() =
+      var text = ""
+      try: discard leavesAndFails()
+      except IOError as e: text = e.msg
+      check text == "child"
+      text = ""
+      try:
+        withScope:
+          scope.spawn sleeper()
+          raise newException(IOError, "body")
+      except IOError as e: text = e.msg
+      check text == "body"
+      shielded: # a scope that waits in a shield
+        withScope: scope.spawn yieldNow()
+    runMain main()
+
+  test "timeouts as durations":
+    proc main() =
+      let ch = newChan[int](1)
+      expect TimeoutError: discard ch.recv(initDuration(milliseconds = 1))
+      expect TimeoutError: discard ch.recv(initDuration(milliseconds = -1))
+      expect TimeoutError: discard ch.recv(-5.sec)
+      sleep initDuration(microseconds = 1)
+      ch.send 1
+      check ch.recv(initDuration(weeks = 1_000_000)) == 1 # above what an int64 has of nanoseconds
+      expect TimeoutError:
+        withScope(initDuration(milliseconds = 1)): sleep 1.sec
+    runMain main()
+
   test "tokens":
     proc main() =
       let token = newToken()

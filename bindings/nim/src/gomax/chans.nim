@@ -48,14 +48,15 @@ proc newChan*[T](capacity = 0): Chan[T] =
 
 template elemOf*[T](c: Chan[T]): typedesc = T
 
-proc rawChan*[T](c: Chan[T]): RawChan {.inline.} =
+template raw[T](c: Chan[T]): RawChan =
   if c.box == nil: misuse("the channel was never made: newChan")
   c.box.raw
+proc rawChan*[T](c: Chan[T]): RawChan = c.raw
 
 proc sendMoved*[T](c: Chan[T], value: sink T, timeout: Timeout) =
   ## What `send` comes to.
   var mine = value
-  let raw = c.rawChan
+  let raw = c.raw
   handOver(T)
   let status = waits gmx_chan_send_timeout(raw, addr mine, int64(timeout))
   if status != OK: raiseStatus(status)
@@ -64,7 +65,7 @@ proc sendMoved*[T](c: Chan[T], value: sink T, timeout: Timeout) =
 proc trySendMoved*[T](c: Chan[T], value: sink T): bool =
   ## What `trySend` comes to.
   var mine = value
-  let raw = c.rawChan
+  let raw = c.raw
   handOver(T)
   let status = waits gmx_chan_try_send(raw, addr mine)
   if status == EAGAIN: return false
@@ -88,7 +89,7 @@ template givable*(T, Given: typedesc) =
 proc give*[T](c: Chan[T], value: var (T | Isolated[T]), timeout: Timeout = forever) =
   ## As `send`, and moves out of the variable only what was sent: after an exception it has its value.
   givable(T, typeof(value))
-  let raw = c.rawChan
+  let raw = c.raw
   handOver(T)
   check waits(gmx_chan_send_timeout(raw, addr value, int64(timeout)))
   wasMoved(value)
@@ -96,7 +97,7 @@ proc give*[T](c: Chan[T], value: var (T | Isolated[T]), timeout: Timeout = forev
 proc tryGive*[T](c: Chan[T], value: var (T | Isolated[T])): bool =
   ## As `trySend`, and moves out of the variable only what was sent: if it gives false, the variable has its value.
   givable(T, typeof(value))
-  let raw = c.rawChan
+  let raw = c.raw
   handOver(T)
   let status = waits gmx_chan_try_send(raw, addr value)
   if status == EAGAIN: return false
@@ -107,13 +108,13 @@ proc tryGive*[T](c: Chan[T], value: var (T | Isolated[T])): bool =
 proc recv*[T](c: Chan[T], timeout: Timeout = forever): T =
   ## Raises `ClosedError` when it is closed and empty; `TimeoutError`, `CanceledError`.
   var value: T
-  check waits(gmx_chan_recv_timeout(c.rawChan, addr value, int64(timeout)))
+  check waits(gmx_chan_recv_timeout(c.raw, addr value, int64(timeout)))
   result = move value
 
 proc next*[T](c: Chan[T]): Option[T] =
   ## The next value, or none when the channel is closed and empty.
   var value: T
-  let status = waits gmx_chan_recv_timeout(c.rawChan, addr value, forever)
+  let status = waits gmx_chan_recv_timeout(c.raw, addr value, forever)
   if status == ECLOSED: return none(T)
   check status
   some(move value)
@@ -121,7 +122,7 @@ proc next*[T](c: Chan[T]): Option[T] =
 proc tryRecv*[T](c: Chan[T], value: var T): bool =
   ## false if it would have to wait.
   var mine: T
-  let status = waits gmx_chan_try_recv(c.rawChan, addr mine)
+  let status = waits gmx_chan_try_recv(c.raw, addr mine)
   if status == EAGAIN: return false
   check status
   value = move mine
@@ -136,7 +137,7 @@ iterator items*[T](c: Chan[T]): T =
 
 proc close*[T](c: Chan[T]) =
   ## Nothing can be sent any more; what is in it can be received. `ClosedError` if it is closed already.
-  check gmx_chan_close(c.rawChan)
+  check gmx_chan_close(c.raw)
 
 proc dropOne[T](arg, elem: pointer) {.cdecl, raises: [], gcsafe.} =
   {.cast(raises: []), cast(gcsafe).}:
@@ -146,18 +147,18 @@ proc dropOne[T](arg, elem: pointer) {.cdecl, raises: [], gcsafe.} =
 proc closeDrop*[T](c: Chan[T]) =
   ## Closes it from the receivers' side: what is left in it is destroyed, and receivers are told at once. So it is with
   ## one that is closed already.
-  discard waits gmx_chan_close_drop(c.rawChan, dropOne[T], nil)
+  discard waits gmx_chan_close_drop(c.raw, dropOne[T], nil)
 
-proc len*[T](c: Chan[T]): int = int(gmx_chan_len(c.rawChan))
+proc len*[T](c: Chan[T]): int = int(gmx_chan_len(c.raw))
 proc cap*[T](c: Chan[T]): int =
-  let room = gmx_chan_cap(c.rawChan)
+  let room = gmx_chan_cap(c.raw)
   if room > csize_t(high(int)): unbounded else: int(room)
-proc isClosed*[T](c: Chan[T]): bool = gmx_chan_is_closed(c.rawChan) ## Values that are left in it can still be received.
+proc isClosed*[T](c: Chan[T]): bool = gmx_chan_is_closed(c.raw) ## Values that are left in it can still be received.
 
 proc waiters*[T](c: Chan[T]): tuple[senders, receivers: int] =
   ## How many Gs and threads wait there: for tests and metrics. A select counts once for each of its cases.
   var senders, receivers: csize_t
-  check gmx_chan_waiters(c.rawChan, addr senders, addr receivers)
+  check gmx_chan_waiters(c.raw, addr senders, addr receivers)
   (int(senders), int(receivers))
 
 # ---- timers

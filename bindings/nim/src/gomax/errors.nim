@@ -46,18 +46,23 @@ proc raiseStatus*(status: Status) {.noreturn, noinline.} =
   of EDEADLK: with(DeadlockError)
   else: with(GomaxError)
 
-proc check*(status: Status) {.inline.} =
+# Templates: with --tlsEmulation:on each proc that may raise costs a call.
+
+template check*(status: Status) =
   ## Nothing, or its exception.
-  if status < 0: raiseStatus(status)
+  let came = status
+  if came < 0: raiseStatus(came)
 
-proc checkUse*(status: Status, text: static string) {.inline.} =
+template checkUse*(status: Status, text: static string) =
   ## Nothing, or `MisuseDefect`: for a call that only a wrong caller makes fail.
-  if status < 0: misuse(text)
+  let came = status
+  if came < 0: misuse(text)
 
-proc counted*(status: Status): int {.inline.} =
+template counted*(status: Status): int =
   ## The count that the status is, or its exception.
-  if status < 0: raiseStatus(status)
-  int(status)
+  let came = status
+  if came < 0: raiseStatus(came)
+  int(came)
 
 proc unseen*(e: ref Exception) {.raises: [], gcsafe.} =
   ## For exceptions that nothing can get any more.
