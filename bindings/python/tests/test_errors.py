@@ -59,6 +59,59 @@ class Cancellation(unittest.TestCase):
 
 
 class Errors(unittest.TestCase):
+    def test_wrong_arguments_are_refused_at_once(self):
+        with gomax.scope() as s:
+            token, group = gomax.Token(), gomax.WaitGroup()
+            waits = token.go(gomax.sleep, 1000)
+            types = [
+                lambda: gomax.go(5),
+                lambda: gomax.go(gomax.sleep(0)),
+                lambda: s.go(None),
+                lambda: s.go_c(print),
+                lambda: token.go("f"),
+                lambda: token.on_cancel(5),
+                lambda: gomax.on_cancel(None),
+                lambda: group.go(5),
+                lambda: group.add("1"),
+                lambda: gomax.scope("soon"),
+                lambda: gomax.fail_after("soon"),
+                lambda: gomax.Token("soon"),
+                lambda: gomax.Channel(1.5),
+                lambda: gomax.Channel().recv("soon"),
+                lambda: gomax.Queue(1.5),
+                lambda: gomax.Queue(1).put(1, timeout="soon"),
+                lambda: gomax.Executor("4"),
+                lambda: gomax.select(5),
+                lambda: gomax.select_nowait((gomax.Channel(), 1, 2)),
+                lambda: gomax.Mutex().acquire(0.5),
+                lambda: gomax.Semaphore("1"),
+                lambda: gomax.sleep("long"),
+                lambda: gomax.after("soon"),
+                lambda: waits.join("soon"),
+                lambda: gomax.go(int).add_done_callback(5),
+            ]
+            for i, call in enumerate(types):
+                with self.subTest(type=i), self.assertRaises(TypeError):
+                    call()
+            values = [
+                lambda: gomax.Channel(-1),
+                lambda: gomax.Semaphore(-1),
+                lambda: gomax.Semaphore().release(0),
+                lambda: gomax.Executor(0),
+                lambda: gomax.Mutex().acquire(False, 1),
+                lambda: gomax.scope(float("nan")),
+                lambda: gomax.Ticker(0),
+                lambda: group.add(-1),
+                lambda: token.cancel(0),
+            ]
+            for i, call in enumerate(values):
+                with self.subTest(value=i), self.assertRaises(ValueError):
+                    call()
+            self.assertEqual(s._running, {})
+            self.assertFalse(s.canceled)
+            group.wait(0)
+            token.cancel()
+
     def test_pickled(self):
         errors = [
             gomax.Error(-1, "what I was doing"),

@@ -329,6 +329,8 @@ def start(
 ) -> "G[T]":
     """`then` is called when it has ended, or if it cannot be started; never twice, and before anybody who joins it goes on.
     `register` is called before it is started. With `told` its error is not reported: somebody else knows of it."""
+    if not callable(fn):
+        raise TypeError(f"a goroutine runs a function, not {fn!r}")
     context = contextvars.copy_context()
     g: G[T] = G(functools.partial(context.run, fn, *args, **kwargs), token, then, told)
     try:
@@ -344,8 +346,6 @@ def start(
 
 def go(fn: "Callable[P, T]", *args: "P.args", **kwargs: "P.kwargs") -> "G[T]":
     """Runs fn(*args, **kwargs) as a goroutine, on a thread of its own."""
-    if not callable(fn):
-        raise TypeError("go wants a function")
     return start(fn, args, kwargs)
 
 

@@ -89,8 +89,6 @@ class Scope:
     def go(self, fn: "Callable[P, T]", *args: "P.args", **kwargs: "P.kwargs") -> "G[T]":
         """Runs fn(*args, **kwargs) as a goroutine of this scope. `join` of what it returns gives the result, also when the scope
         was left. RuntimeError if it was left before, or not entered."""
-        if not callable(fn):
-            raise TypeError("go wants a function")
         return start(fn, args, kwargs, self._token.value, self._ended, told=True, register=self._begins)
 
     def _begins(self, g: "G[Any]") -> None:

@@ -139,7 +139,8 @@ class Taken:
     def acquire(self, blocking: bool = True, timeout: Optional[float] = -1) -> bool:
         """As that of threading: whether it was taken. It waits until that can be done, or no longer than timeout seconds; -1 and None
         are forever. With blocking=False it does not wait."""
-        return self._take(_limit(blocking, timeout), asks=True) is not None
+        limit = None if blocking is True and timeout == -1 else _limit(blocking, timeout)
+        return self._take(limit, True) is not None
 
     def _give_back(self) -> None:
         if self._epoch is not process.epoch:

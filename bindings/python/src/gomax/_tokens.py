@@ -143,6 +143,8 @@ class Hook:
     _over: Optional[CChannel] = None
 
     def __init__(self, token: Optional[Cancellation], fn: Callable[..., object], args: Any, kwargs: Any) -> None:
+        if not callable(fn):
+            raise TypeError(f"on_cancel wants a function, not {fn!r}")
         self._first = threading.Lock()  # whichever side takes it decides whether the function is called
         self._over = CChannel(ctypes.c_uint8)  # (closing it takes no lock of Python: __del__ may come in the midst of anything)
         if token is not None:
