@@ -1,7 +1,8 @@
 //! Waiting until a word of the host changes, as with futexes, `std::atomic::wait` and `std.Io.futexWait`.
 //!
-//! The protocol is waitq.rs's. The word is the host's, so the library only compares it (A2), under the lock of its
-//! root. The waker has changed the word before it calls (B1); the call executes the fence and looks for waiters.
+//! The protocol is waitq.rs's. The word is the host's, so the library only compares it (WAITQ-A2), under the lock of
+//! its root. The waker has changed the word before it calls (WAITQ-B1); the call executes the fence and looks for
+//! waiters.
 //!
 //! The addresses are separate names in the wait table: a semaphore or a mutex of the library may lie at the same place,
 //! and neither sees the waiters of the other.
@@ -31,7 +32,7 @@ pub fn wait(m: MRef, addr: usize, deadline: Option<i64>, still: impl FnOnce() ->
 /// Wakes at most `n` waiters of an address, in the order of their waits. Returns how many it woke.
 pub fn wake(m: MRef, addr: usize, n: u32) -> u32 {
     let addr = addr as u64 | OF_THE_HOST;
-    // B1: pairs with A1 in waitq.rs.
+    // WAITQ-B1: pairs with WAITQ-A1.
     fence(Ordering::SeqCst);
     if !waitq::anybody(m.sched(), addr) {
         return 0;

@@ -16,25 +16,25 @@
 //!
 //! # Protocol
 //! An arrival, under the lock:
-//! * R1 the last arrival of a round, which finds that `n` - 1 have arrived, sets `arrived` to 0 and takes all waiters
-//!   out of the queue, by hand-off (M4 in waitq.rs). It is the serial one and does not wait. With the lock open it
+//! * BARRIER-R1 the last arrival of a round, which finds that `n` - 1 have arrived, sets `arrived` to 0 and takes all
+//!   waiters out of the queue, by hand-off (WAITQ-M4). It is the serial one and does not wait. With the lock open it
 //!   readies the others.
-//! * R2 any other arrival gets into the queue and adds itself to `arrived`.
+//! * BARRIER-R2 any other arrival gets into the queue and adds itself to `arrived`.
 //!
 //! Giving up:
-//! * R3 the timer or the canceller that ends a wait takes the waiter out of the queue and subtracts it from `arrived`
-//!   in one step (M5 in waitq.rs). The caller may arrive again.
+//! * BARRIER-R3 the timer or the canceller that ends a wait takes the waiter out of the queue and subtracts it from
+//!   `arrived` in one step (WAITQ-M5). The caller may arrive again.
 //!
 //! # Invariants
-//! * R4 `arrived` is the number of waiters in the queue. So a round ends when `n` callers are there that have not given
-//!   up, and a caller that returns for another reason is not one of them. Where the two numbers differ, the barrier is
-//!   a copy of one that is in use, or other memory: the call is wrong.
-//! * R5 After R1 no caller of the round touches the barrier. The waiters return without another look at it, and the
-//!   last arrival only readies Gs. So the first caller that returns may free or reuse the memory.
+//! * BARRIER-R4 `arrived` is the number of waiters in the queue. So a round ends when `n` callers are there that have
+//!   not given up, and a caller that returns for another reason is not one of them. Where the two numbers differ, the
+//!   barrier is a copy of one that is in use, or other memory: the call is wrong.
+//! * BARRIER-R5 After BARRIER-R1 no caller of the round touches the barrier. The waiters return without another look at
+//!   it, and the last arrival only readies Gs. So the first caller that returns may free or reuse the memory.
 //!
 //! # Orderings
-//! The lock orders each arrival before R1. The run queue, or the note of a thread, orders R1 before the return. So
-//! every caller that returns sees what each caller did before it arrived.
+//! The lock orders each arrival before BARRIER-R1. The run queue, or the note of a thread, orders BARRIER-R1 before the
+//! return. So every caller that returns sees what each caller did before it arrived.
 //!
 //! # Rejected
 //! * A wait that no token ends, as the waits for a lock or a wait group. There the end comes from callers that do other
@@ -82,14 +82,14 @@ impl Barrier {
         let root = m.sched().sems.root(addr);
         let how = How::event(WaitReason::BARRIER, deadline);
         let mut seen = Seen::Waits;
-        // R2 and R3
+        // BARRIER-R2 and BARRIER-R3
         let (m, waited) = waitq::wait_counted(m, addr, how, &self.arrived, |q| {
             let (n, arrived) = (self.n.load(Ordering::Relaxed), self.arrived.load(Ordering::Relaxed));
             let mut waker = Waker::of(q);
             seen = if arrived >= n || waker.any(addr) != (arrived != 0) {
                 Seen::Wrong
             } else if arrived + 1 == n {
-                // R1
+                // BARRIER-R1
                 self.arrived.store(0, Ordering::Relaxed);
                 waker.take_all(addr, Wake::Handoff);
                 Seen::Last(waker.end(root))
@@ -100,7 +100,7 @@ impl Barrier {
             };
             matches!(seen, Seen::Waits)
         });
-        // R5: from here on this caller does not touch the barrier.
+        // BARRIER-R5: from here on this caller does not touch the barrier.
         match seen {
             Seen::Last(others) => {
                 waitq::ready_all(m, others);

@@ -21,52 +21,53 @@
 //!
 //! # Protocol
 //! The waiter, only on the slow path of a call, and only with a token:
-//! * C1 Under the token's lock: if the token is canceled already, it does not wait. Otherwise its record gets into the
-//!   list, with the number of the wait and a function that interrupts the wait.
-//! * C2 It begins to wait. As soon as the wait can be interrupted, it looks at `reason` once more; if that is set, it
-//!   interrupts itself.
-//! * C3 It parks.
-//! * C4 Awake again: it takes its record out of the token's list, if it still is there.
+//! * CANCEL-C1 Under the token's lock: if the token is canceled already, it does not wait. Otherwise its record gets
+//!   into the list, with the number of the wait and a function that interrupts the wait.
+//! * CANCEL-C2 It begins to wait. As soon as the wait can be interrupted, it looks at `reason` once more; if that is
+//!   set, it interrupts itself.
+//! * CANCEL-C3 It parks.
+//! * CANCEL-C4 Awake again: it takes its record out of the token's list, if it still is there.
 //!
 //! The canceller:
-//! * K1 It sets `reason` by CAS; only the one canceller that succeeds continues.
-//! * K2 Under the lock it takes out all children, each with a count, to cancel them after this token. Then, under the
-//!   lock, it takes out one waiter or one hook (hook.rs), opens the lock, and interrupts the waiter or starts the hook.
-//!   It repeats this until the lists are empty. It takes one at a time, since a waiter that continues may use its
-//!   record for its next wait.
-//! * K3 It closes the channel of the token, if there is one.
+//! * CANCEL-K1 It sets `reason` by CAS; only the one canceller that succeeds continues.
+//! * CANCEL-K2 Under the lock it takes out all children, each with a count, to cancel them after this token. Then,
+//!   under the lock, it takes out one waiter or one hook (hook.rs), opens the lock, and interrupts the waiter or starts
+//!   the hook. It repeats this until the lists are empty. It takes one at a time, since a waiter that continues may use
+//!   its record for its next wait.
+//! * CANCEL-K3 It closes the channel of the token, if there is one.
 //!
 //! The channel of a token is made when a caller first asks for it: the caller puts it into the token under the lock,
-//! where K2 finds it, and then looks at `reason`. If that is set, the caller closes the channel too.
+//! where CANCEL-K2 finds it, and then looks at `reason`. If that is set, the caller closes the channel too.
 //!
 //! Canceling a G by its handle:
-//! * G1 Read `own_token`.
-//! * G2 Check that the handle still names the G. Otherwise the value read in G1 may be a later G's.
-//! * G3 Cancel the token of that handle, if there is one: the handle is freed when the G ends.
+//! * CANCEL-G1 Read `own_token`.
+//! * CANCEL-G2 Check that the handle still names the G. Otherwise the value read in CANCEL-G1 may be a later G's.
+//! * CANCEL-G3 Cancel the token of that handle, if there is one: the handle is freed when the G ends.
 //!
-//! How C2 is done: in the wait table (waitq.rs) the interruption takes the lock of the root, and the waiter has looked
-//! at `reason` and queued under the same lock. A claimed wait (claim.rs) needs no look: it keeps an interruption that
-//! comes early.
+//! How CANCEL-C2 is done: in the wait table (waitq.rs) the interruption takes the lock of the root, and the waiter has
+//! looked at `reason` and queued under the same lock. A claimed wait (claim.rs) needs no look: it keeps an interruption
+//! that comes early.
 //!
 //! # Invariants
-//! * T1 An interruption is for one wait; if it finds another number it does nothing. Gs are never freed, so an
+//! * CANCEL-T1 An interruption is for one wait; if it finds another number it does nothing. Gs are never freed, so an
 //!   interruption may be arbitrarily late.
-//! * T2 A partner that ends the wait otherwise (a wake, a deadline) and the interruption exclude each other as a wake
-//!   and a deadline do: by the record in the queue. So no permit that was handed over and no ticket that was drawn is
-//!   lost.
-//! * T3 A thread that follows a pointer to a token holds a count for it: a child is taken from its parent's list only
-//!   with a count that was not 0 already. A G of a scope need not hold one: the scope does, and the scope exists until
-//!   the G has ended (I1 in scope.rs).
+//! * CANCEL-T2 A partner that ends the wait otherwise (a wake, a deadline) and the interruption exclude each other as a
+//!   wake and a deadline do: by the record in the queue. So no permit that was handed over and no ticket that was drawn
+//!   is lost.
+//! * CANCEL-T3 A thread that follows a pointer to a token holds a count for it: a child is taken from its parent's list
+//!   only with a count that was not 0 already. A G of a scope need not hold one: the scope does, and the scope exists
+//!   until the G has ended (SCOPE-I1).
 //!
 //! # Orderings
-//! * K1 before K2's lock pairs with C1's lock: either C1 sees the reason, or K2 sees the record. The same holds for a
-//!   hook and for the channel.
-//! * K1 before the root's lock pairs with C2 under that lock, in the same way.
-//! * G1 is an Acquire and pairs with the Release by which a spawner stores `own_token`: if G1 reads the value of a
-//!   later G, G2 sees that the handle is stale.
+//! * The CAS of CANCEL-K1, before the lock of CANCEL-K2, pairs with the lock of CANCEL-C1: either CANCEL-C1 sees the
+//!   reason, or CANCEL-K2 sees the record. The same holds for a hook and for the channel.
+//! * The CAS of CANCEL-K1, before the root's lock, pairs with CANCEL-C2 under that lock, in the same way.
+//! * The read of CANCEL-G1 is an Acquire and pairs with the Release by which a spawner stores `own_token`: if CANCEL-G1
+//!   reads the value of a later G, CANCEL-G2 sees that the handle is stale.
 //!
 //! # Why it ends
-//! No record gets into a list after K1, so K2 empties the lists. Children are walked by a list, not by recursion.
+//! No record gets into a list after CANCEL-K1, so CANCEL-K2 empties the lists. Children are walked by a list, not by
+//! recursion.
 //!
 //! # Rejected
 //! * A flag that each wait polls: not prompt.
@@ -317,7 +318,7 @@ pub fn unref(sched: &'static Sched, mut token: &'static Token) {
     loop {
         // AcqRel: the end of the token comes after the last use by every other thread.
         let counted = token.refs.fetch_sub(1, Ordering::AcqRel) & !FREED;
-        debug_assert!(counted > 0, "T3");
+        debug_assert!(counted > 0, "CANCEL-T3");
         if counted != 1 {
             return;
         }
@@ -364,7 +365,7 @@ fn unlist(inner: &mut Inner, token: &Token) {
 pub fn cancel(m: MRef, token: &Ref, reason: Reason) -> bool {
     let mut work = null_mut();
     let did = cancel_one(m, token.token, reason, &mut work);
-    // SAFETY: the list holds tokens, each with a count of this caller (T3).
+    // SAFETY: the list holds tokens, each with a count of this caller (CANCEL-T3).
     while let Some(token) = unsafe { work.as_ref() } {
         work = token.work.take();
         cancel_one(m, token, reason, &mut work);
@@ -392,14 +393,14 @@ pub fn why(token: &Token) -> Option<Reason> {
     }
 }
 
-/// K1 and K2, and K3; children go to `work`.
+/// CANCEL-K1 and CANCEL-K2, and CANCEL-K3; children go to `work`.
 fn cancel_one(m: MRef, token: &'static Token, reason: Reason, work: &mut *mut Token) -> bool {
-    // K1
+    // CANCEL-K1
     if token.reason.compare_exchange(0, reason.0 as u32, Ordering::SeqCst, Ordering::Relaxed).is_err() {
         return false;
     }
     Timers::remove(&token.timer);
-    // K2
+    // CANCEL-K2
     let mut inner = token.inner.lock();
     // SAFETY: as in `unlist`.
     while let Some(child) = unsafe { inner.children.as_ref() } {
@@ -434,7 +435,7 @@ fn cancel_one(m: MRef, token: &'static Token, reason: Reason, work: &mut *mut To
     true
 }
 
-/// H1 in hook.rs: puts the hook into the list. False: the token is canceled already.
+/// HOOK-H1: puts the hook into the list. False: the token is canceled already.
 pub(super) fn add_hook(token: &Token, add: impl FnOnce(&mut Hooks)) -> bool {
     let mut inner = token.inner.lock();
     let waits = token.reason().is_none();
@@ -544,7 +545,7 @@ pub fn set_locks(gp: GRef, too: bool) -> bool {
 }
 
 impl Current {
-    /// C2. Tokens are never freed, so a late look from the commit of a park does no harm.
+    /// CANCEL-C2. Tokens are never freed, so a late look from the commit of a park does no harm.
     pub fn is_cancelled(self) -> bool {
         self.0.reason.load(Ordering::SeqCst) != 0
     }
@@ -553,8 +554,8 @@ impl Current {
         self.0
     }
 
-    /// C1. From here on until [`Current::unregister`] returns, `interrupt` may be called. It may be called later too,
-    /// but then with a stale number.
+    /// CANCEL-C1. From here on until [`Current::unregister`] returns, `interrupt` may be called. It may be called later
+    /// too, but then with a stale number.
     pub fn register(self, gp: GRef, seq: u64, arg: u64, interrupt: Interrupt) -> Result<()> {
         let mut inner = self.0.inner.lock();
         if self.is_cancelled() {
@@ -577,7 +578,7 @@ impl Current {
         Ok(())
     }
 
-    /// C4.
+    /// CANCEL-C4.
     pub fn unregister(self, gp: GRef) {
         let mut inner = self.0.inner.lock();
         if gp.cancelable.listed.get() {
@@ -591,7 +592,7 @@ impl Current {
 /// # Safety
 /// Null, or a token for which the caller holds a count, which passes to the result.
 pub unsafe fn counted(sched: &'static Sched, token: *mut Token) -> Option<Ref> {
-    // SAFETY: the caller's promise (T3).
+    // SAFETY: the caller's promise (CANCEL-T3).
     unsafe { token.as_ref() }.map(|token| Ref { sched, token })
 }
 
@@ -621,7 +622,7 @@ pub fn inherit(m: MRef, from: GRef, to: GRef) {
     if let Some(current) = current(from) {
         // The spawner holds a count for it.
         let counts = current.0.try_ref();
-        debug_assert!(counts, "T3");
+        debug_assert!(counts, "CANCEL-T3");
         let old = replace(to, Some(Ref { sched: m.sched(), token: current.0 }));
         debug_assert!(old.is_none());
     }
@@ -631,33 +632,33 @@ pub fn inherit(m: MRef, from: GRef, to: GRef) {
 pub fn give_own(m: MRef, above: Option<GRef>, gp: GRef) -> Result<()> {
     debug_assert!(gp.has(gflag::CANCELLABLE));
     let sched = m.sched();
-    // T3: the spawner holds a count for it.
+    // CANCEL-T3: the spawner holds a count for it.
     let parent = above.and_then(current).filter(|c| c.0.try_ref()).map(|c| Ref { sched, token: c.0 });
     let token = make(m, parent.as_ref(), None)?;
     let handle = token.handle.get();
     let counts = token.try_ref();
-    debug_assert!(counts, "T3");
+    debug_assert!(counts, "CANCEL-T3");
     let old = replace(gp, Some(token));
     debug_assert!(old.is_none());
-    // Release: pairs with G1.
+    // Release: pairs with CANCEL-G1.
     gp.own_token.store(handle, Ordering::Release);
     Ok(())
 }
 
-/// G1 to G3, in any context. False: it was canceled already.
+/// CANCEL-G1 to CANCEL-G3, in any context. False: it was canceled already.
 pub fn cancel_g(m: MRef, handle: u64, reason: Reason) -> Result<bool> {
     let sched = m.sched();
     let gp = sched.g_of(handle).ok_or(Error::Stale)?;
-    // G1
+    // CANCEL-G1
     let (has, token) = (gp.has(gflag::CANCELLABLE), gp.own_token.load(Ordering::Acquire));
-    // G2
+    // CANCEL-G2
     if !gp.handle_is(handle) {
         return Err(Error::Stale);
     }
     if !has {
         return Err(Error::Perm);
     }
-    // G3
+    // CANCEL-G3
     Ok(cancel(m, &find(sched, token, true)?, reason))
 }
 

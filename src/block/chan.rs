@@ -23,51 +23,53 @@
 //!
 //! # Protocol
 //! Send:
-//! * S1 The channel is closed: an error. A receiver waits: the sender takes its record and copies the value to the
+//! * CHAN-S1 The channel is closed: an error. A receiver waits: the sender takes its record and copies the value to the
 //!   receiver's place, from stack to stack.
-//! * S2 The ring has room: the sender copies the value there.
-//! * S3 Otherwise it waits: a record with the value's place goes to the end of `sendq`, and the sender parks; the
+//! * CHAN-S2 The ring has room: the sender copies the value there.
+//! * CHAN-S3 Otherwise it waits: a record with the value's place goes to the end of `sendq`, and the sender parks; the
 //!   commit opens the latch.
 //!
 //! Receive:
-//! * R1 A sender waits: without a ring the receiver copies the value from it. With a ring the receiver takes the oldest
-//!   value of the ring, and the sender's value goes to the end of the ring.
-//! * R2 The ring has a value: the receiver takes the oldest one.
-//! * R3 The channel is closed: nothing comes any more, and the receiver gets zero.
-//! * R4 Otherwise it waits, as in S3.
+//! * CHAN-R1 A sender waits: without a ring the receiver copies the value from it. With a ring the receiver takes the
+//!   oldest value of the ring, and the sender's value goes to the end of the ring.
+//! * CHAN-R2 The ring has a value: the receiver takes the oldest one.
+//! * CHAN-R3 The channel is closed: nothing comes any more, and the receiver gets zero.
+//! * CHAN-R4 Otherwise it waits, as in CHAN-S3.
 //!
 //! Close:
-//! * X1 The channel becomes closed.
-//! * X2 The closer takes every waiter's record; receivers get zero, and each record says that the channel was closed.
-//! * X3 The closer opens the latch and readies the waiters.
-//! * D1 A close that drops empties the ring under the same latch.
-//! * D2 With the latch open it passes the dropped values to its caller. No send writes to the ring of a closed channel,
-//!   and with a count of 0 no receive reads it. The same holds for segments, which are freed one by one.
+//! * CHAN-X1 The channel becomes closed.
+//! * CHAN-X2 The closer takes every waiter's record; receivers get zero, and each record says that the channel was
+//!   closed.
+//! * CHAN-X3 The closer opens the latch and readies the waiters.
+//! * CHAN-D1 A close that drops empties the ring under the same latch.
+//! * CHAN-D2 With the latch open it passes the dropped values to its caller. No send writes to the ring of a closed
+//!   channel, and with a count of 0 no receive reads it. The same holds for segments, which are freed one by one.
 //!
 //! Taking a record:
-//! * T1 Unlink it. If several parties may end its wait, claim the wait (claim.rs). A party whose claim comes too late
-//!   moves the record to `gone` and takes the next one.
-//! * T2 Write in the record how its wait ended.
-//! * T3 Open the latch, and ready the record's G.
+//! * CHAN-T1 Unlink it. If several parties may end its wait, claim the wait (claim.rs). A party whose claim comes too
+//!   late moves the record to `gone` and takes the next one.
+//! * CHAN-T2 Write in the record how its wait ended.
+//! * CHAN-T3 Open the latch, and ready the record's G.
 //!
 //! Unbounded channels:
-//! * U1 A send does this instead of S2 and S3: the value goes to the youngest segment. If that has no room, the sender
-//!   opens the latch to allocate more memory (G1 and G2 in segments.rs). If there is none, nothing was sent.
+//! * CHAN-U1 A send does this instead of CHAN-S2 and CHAN-S3: the value goes to the youngest segment. If that has no
+//!   room, the sender opens the latch to allocate more memory (SEGMENTS-G1 and SEGMENTS-G2). If there is none, nothing
+//!   was sent.
 //!
 //! Awake again:
-//! * W1 If no party has written the record's state, the wait has timed out or was canceled. The waiter then takes the
-//!   record out of its list, under the latch.
+//! * CHAN-W1 If no party has written the record's state, the wait has timed out or was canceled. The waiter then takes
+//!   the record out of its list, under the latch.
 //!
 //! # Invariants
-//! * I1 Receivers wait only while the ring is empty and no sender waits. Senders wait only while the ring is full and
-//!   no receiver waits, and never at an unbounded channel. (A record whose wait has ended does not count.) A select
+//! * CHAN-I1 Receivers wait only while the ring is empty and no sender waits. Senders wait only while the ring is full
+//!   and no receiver waits, and never at an unbounded channel. (A record whose wait has ended does not count.) A select
 //!   that waits on both sides of one channel is not its own partner: it looked at both, under the latch, before it was
 //!   queued.
-//! * I2 No G waits at a closed channel; otherwise it would never be woken.
-//! * I3 A record is in at most one list, and stays in it until a party takes it or its owner takes it out. A frame with
-//!   a listed record does not end; otherwise the list would lead through a stack that is used for something else.
-//! * I4 The party that takes a record moves its value, writes its state and readies its G, and no other party does. A
-//!   value moves exactly when a partner ends the wait, hence never for a wait that timed out.
+//! * CHAN-I2 No G waits at a closed channel; otherwise it would never be woken.
+//! * CHAN-I3 A record is in at most one list, and stays in it until a party takes it or its owner takes it out. A frame
+//!   with a listed record does not end; otherwise the list would lead through a stack that is used for something else.
+//! * CHAN-I4 The party that takes a record moves its value, writes its state and readies its G, and no other party
+//!   does. A value moves exactly when a partner ends the wait, hence never for a wait that timed out.
 //!
 //! # Orderings
 //! The latch orders everything except the unlocked looks of `Chan::may`. There the second load must come after the
@@ -75,7 +77,7 @@
 //! look. A closed channel does not fill, so a channel that was seen open and then full was both.
 //!
 //! # Why it ends
-//! T1 repeats once for each record whose wait has ended, and takes that record out of the queue.
+//! CHAN-T1 repeats once for each record whose wait has ended, and takes that record out of the queue.
 //!
 //! # Differences from Go
 //! A wrong call gets a status, not a panic. Records are the caller's memory: nothing comes from a cache, and nothing is
@@ -212,7 +214,7 @@ impl Case {
         seq == 0 || unsafe { GRef::from_ptr(self.gp.get()) }.is_some_and(|gp| claim::is_open(&gp, seq))
     }
 
-    /// T2. Returns the G to ready.
+    /// CHAN-T2. Returns the G to ready.
     #[inline(always)]
     pub(super) fn end(&self, how: u32) -> GRef {
         self.state.set(how);
@@ -245,7 +247,7 @@ impl Link {
         let last = self.prev.get();
         l.next.store(this, Ordering::Relaxed);
         l.prev.set(last);
-        // SAFETY: the links of a list are its entries and its head, which live while they are in it (I3).
+        // SAFETY: the links of a list are its entries and its head, which live while they are in it (CHAN-I3).
         unsafe { (*last).next.store(new, Ordering::Relaxed) };
         self.prev.set(new);
     }
@@ -273,7 +275,7 @@ pub struct Chan {
     sched: OwnPtr<Sched>,
     pub(super) latch: Latch,
     closed: AtomicBool,
-    /// The channel frees its timer when it is freed (O1 in timer.rs).
+    /// The channel frees its timer when it is freed (TIMER-O1).
     owns_timer: OwnBool,
     /// The allocation begins this many bytes before the channel, which begins at a cache line. Set once.
     offset: OwnU8,
@@ -313,9 +315,9 @@ pub(super) enum Did {
     Not,
     /// Done, between the caller and the ring.
     Moved,
-    /// Done, and the caller is to free this segment (G4 in segments.rs).
+    /// Done, and the caller is to free this segment (SEGMENTS-G4).
     Emptied(NonNull<Segment>),
-    /// The segments have no room: G1.
+    /// The segments have no room: SEGMENTS-G1.
     Lacks,
     /// Done, and the caller is to ready these watchers.
     Told(Told),
@@ -325,7 +327,7 @@ pub(super) enum Did {
 }
 
 impl Did {
-    /// T3, U1, and the result of an attempt with `elem` at `c`. The caller holds no latch.
+    /// CHAN-T3, CHAN-U1, and the result of an attempt with `elem` at `c`. The caller holds no latch.
     #[inline(always)]
     pub(super) fn done(self, m: MRef, c: &Chan, elem: *mut u8) -> Result<()> {
         match self {
@@ -344,7 +346,7 @@ impl Did {
     fn done_slow(self, m: MRef, c: &Chan, elem: *mut u8) -> Result<()> {
         match self {
             Did::Emptied(s) => {
-                // SAFETY: `Chan::got_last` has taken it out of the chain (I2 in segments.rs).
+                // SAFETY: `Chan::got_last` has taken it out of the chain (SEGMENTS-I2).
                 unsafe { Segment::free(s) };
                 Ok(())
             }
@@ -499,7 +501,7 @@ impl Chan {
         let (mut n, mut l) = (0, q.next.load(Ordering::Relaxed));
         while !std::ptr::eq(l, q) {
             step();
-            // SAFETY: an entry of a queue is the link of a case (I3).
+            // SAFETY: an entry of a queue is the link of a case (CHAN-I3).
             let case = unsafe { Case::of(l) };
             n += usize::from(case.waits());
             l = case.link.next.load(Ordering::Relaxed);
@@ -594,7 +596,7 @@ impl Chan {
     /// The first record of a list. The caller holds the latch.
     pub(super) fn first(&self, list: &Link) -> Option<&Case> {
         let l = list.next.load(Ordering::Relaxed);
-        // SAFETY: an entry of a list is the link of a case (I3).
+        // SAFETY: an entry of a list is the link of a case (CHAN-I3).
         (!std::ptr::eq(l, list)).then(|| unsafe { Case::of(l) })
     }
 
@@ -605,12 +607,12 @@ impl Chan {
         (!std::ptr::eq(l, list)).then(|| unsafe { Case::of(l) })
     }
 
-    /// T1. The caller holds the latch.
+    /// CHAN-T1. The caller holds the latch.
     #[inline(always)]
     fn pop(&self, q: &Link) -> Option<&Case> {
         while !q.is_empty() {
             let l = q.next.load(Ordering::Relaxed);
-            // SAFETY: an entry of a queue is the link of a case (I3).
+            // SAFETY: an entry of a queue is the link of a case (CHAN-I3).
             let case = unsafe { Case::of(l) };
             case.link.unlink();
             let seq = case.seq.get();
@@ -631,7 +633,7 @@ impl Chan {
         taken
     }
 
-    /// S1 and S2. The caller holds the latch; `elem` has a value of this channel.
+    /// CHAN-S1 and CHAN-S2. The caller holds the latch; `elem` has a value of this channel.
     #[inline(always)]
     pub(super) fn put(&self, elem: *const u8) -> Did {
         if self.state.get() != 0 {
@@ -640,7 +642,7 @@ impl Chan {
         self.put_open(elem)
     }
 
-    /// The channel is closed, or watched: V3 in watch.rs.
+    /// The channel is closed, or watched: WATCH-V3.
     #[cold]
     #[inline(never)]
     fn put_slow(&self, elem: *const u8) -> Did {
@@ -657,7 +659,7 @@ impl Chan {
     fn put_open(&self, elem: *const u8) -> Did {
         if let Some(case) = self.pop(&self.recvq) {
             if !case.elem().is_null() {
-                // SAFETY: the receiver waits with room for a value (I4).
+                // SAFETY: the receiver waits with room for a value (CHAN-I4).
                 unsafe { copy(elem, case.elem(), self.elem_size) };
             }
             return Did::With(case.end(MOVED));
@@ -674,13 +676,13 @@ impl Chan {
         if (self.cap as isize) < 0 { self.put_unbounded(elem, n) } else { Did::Not }
     }
 
-    /// U1. The caller holds the latch.
+    /// CHAN-U1. The caller holds the latch.
     #[inline(never)]
     fn put_unbounded(&self, elem: *const u8, n: usize) -> Did {
         if let Some(segments) = self.segments() {
             let mut at = self.sendx.get();
             if at == segments.send_end.get() {
-                // G3
+                // SEGMENTS-G3
                 let Some((first, end)) = segments.extend() else { return Did::Lacks };
                 at = first;
                 if let Some(end) = end {
@@ -699,7 +701,7 @@ impl Chan {
         Did::Moved
     }
 
-    /// U1: G1 and G2. The caller holds no latch.
+    /// CHAN-U1: SEGMENTS-G1 and SEGMENTS-G2. The caller holds no latch.
     #[cold]
     #[inline(never)]
     fn put_growing(&self, m: MRef, elem: *mut u8) -> Result<()> {
@@ -709,7 +711,7 @@ impl Chan {
         let did = self.put(elem);
         self.latch.unlock();
         if let Some(s) = left {
-            // SAFETY: the segment still belongs to this sender (I2 in segments.rs).
+            // SAFETY: the segment still belongs to this sender (SEGMENTS-I2).
             unsafe { Segment::free(s) };
         }
         match did {
@@ -719,8 +721,8 @@ impl Chan {
         }
     }
 
-    /// G4 and G5: the oldest of `n` values was received, and lay in the last place of the head. The caller holds the
-    /// latch.
+    /// SEGMENTS-G4 and SEGMENTS-G5: the oldest of `n` values was received, and lay in the last place of the head. The
+    /// caller holds the latch.
     #[cold]
     #[inline(never)]
     fn got_last(&self, n: usize) -> Did {
@@ -736,19 +738,19 @@ impl Chan {
         empty.and_then(|s| segments.keep(s)).map_or(Did::Moved, Did::Emptied)
     }
 
-    /// D2: every value of the head was dropped, and more values lie in the next segment. The latch is open.
+    /// CHAN-D2: every value of the head was dropped, and more values lie in the next segment. The latch is open.
     fn drop_head(&self, segments: &Segments) {
         let empty = segments.behead();
         let (first, end) = segments.again();
         self.recvx.set(first);
         self.end.set(end);
         if let Some(s) = empty {
-            // SAFETY: it was taken out of the chain (I2 in segments.rs).
+            // SAFETY: it was taken out of the chain (SEGMENTS-I2).
             unsafe { Segment::free(s) };
         }
     }
 
-    /// R1 to R3. The caller holds the latch; `elem` is null or has room for a value of this channel.
+    /// CHAN-R1 to CHAN-R3. The caller holds the latch; `elem` is null or has room for a value of this channel.
     #[inline(always)]
     pub(super) fn get(&self, elem: *mut u8) -> Did {
         let n = self.count.load(Ordering::Relaxed);
@@ -767,10 +769,11 @@ impl Chan {
                 next = self.behind();
             }
             self.recvx.set(next);
-            // (Only at a full ring do senders wait or watch: I1 here and in watch.rs.)
+            // (Only at a full ring do senders wait or watch: WATCH-I1, and WATCH-I1.)
             if n == self.cap && (self.is_watched_beside(Op::Recv) || !self.sendq.is_empty()) {
                 if let Some(case) = self.pop(&self.sendq) {
-                    // SAFETY: the sender waits with a value (I4); of a full ring the oldest slot is the next to fill.
+                    // SAFETY: the sender waits with a value (CHAN-I4); of a full ring the oldest slot is the next to
+                    // fill.
                     unsafe { copy(case.elem(), slot, self.elem_size) };
                     self.sendx.set(self.recvx.get());
                     return Did::With(case.end(MOVED));
@@ -874,7 +877,7 @@ impl Chan {
         self.transfer(m, Op::Recv, elem, timeout)
     }
 
-    /// S3 and R4. The caller holds the latch.
+    /// CHAN-S3 and CHAN-R4. The caller holds the latch.
     ///
     /// # Migrates
     #[inline(never)]
@@ -906,7 +909,7 @@ impl Chan {
         }
         let (_, end) = wait.park(m, reason, locks);
         case.ended().unwrap_or_else(|| {
-            // W1
+            // CHAN-W1
             self.latch.lock();
             self.take_back(&case);
             self.latch.unlock();
@@ -914,7 +917,7 @@ impl Chan {
         })
     }
 
-    /// V3 in watch.rs for a G that queues, and the argument of its commit, which does V4. The caller holds the latch.
+    /// WATCH-V3 for a G that queues, and the argument of its commit, which does WATCH-V4. The caller holds the latch.
     #[cold]
     #[inline(never)]
     fn tell_and_open(&self, m: MRef, op: Op, opening: &mut MaybeUninit<Opening>) -> Locks {
@@ -932,7 +935,7 @@ impl Chan {
         before.map_or(self.queue(case.wants()), |other| &other.link).push_back(&case.link);
     }
 
-    /// W1: takes out of its list a record that no other party has taken. The caller holds the latch.
+    /// CHAN-W1: takes out of its list a record that no other party has taken. The caller holds the latch.
     #[inline(always)]
     pub(super) fn take_back(&self, case: &Case) {
         case.link.unlink();
@@ -944,7 +947,7 @@ impl Chan {
         if !self.may(op) && (op == Op::Send || self.timer.is_null()) {
             return Some(Error::Again);
         }
-        // R3
+        // CHAN-R3
         if op == Op::Recv && self.closed.load(Ordering::Acquire) && self.count.load(Ordering::Acquire) == 0 {
             return self.zero_word(elem).then_some(Error::Closed);
         }
@@ -957,7 +960,7 @@ impl Chan {
         if !self.may(op) && !self.timer_came(m, op) {
             return Err(Error::Again);
         }
-        // R3: no value is put into a closed channel, so a closed channel that is empty stays empty.
+        // CHAN-R3: no value is put into a closed channel, so a closed channel that is empty stays empty.
         if op == Op::Recv && self.closed.load(Ordering::Acquire) && self.count.load(Ordering::Acquire) == 0 {
             self.zero(elem);
             return Err(Error::Closed);
@@ -982,7 +985,7 @@ impl Chan {
         self.latch.unlock();
     }
 
-    /// X1 to X3.
+    /// CHAN-X1 to CHAN-X3.
     pub fn close(&self, m: MRef) -> Result<()> {
         self.latch.lock();
         let closed = self.close_locked();
@@ -991,19 +994,20 @@ impl Chan {
         Ok(())
     }
 
-    /// X1 to X3, if the channel is open; D1 and D2: `drop` gets each remaining value, the oldest first.
+    /// CHAN-X1 to CHAN-X3, if the channel is open; CHAN-D1 and CHAN-D2: `drop` gets each remaining value, the oldest
+    /// first.
     ///
     /// # Migrates
     /// If `drop` does.
     pub fn close_drop(&self, m: MRef, mut drop: impl FnMut(*mut u8)) {
         self.latch.lock();
         let told = self.close_locked().unwrap_or_default();
-        // D1
+        // CHAN-D1
         let (n, mut at) = (self.count.load(Ordering::Relaxed), self.recvx.get());
         self.count.store(0, Ordering::Release);
         self.latch.unlock();
         ready_all(m, told);
-        // D2
+        // CHAN-D2
         for left in (1..=n).rev() {
             drop(at);
             // SAFETY: the next place, or the end, is in the same allocation.
@@ -1021,7 +1025,7 @@ impl Chan {
         }
     }
 
-    /// X1 and X2. Returns the Gs to ready. The caller holds the latch.
+    /// CHAN-X1 and CHAN-X2. Returns the Gs to ready. The caller holds the latch.
     fn close_locked(&self) -> Result<GList> {
         if self.closed.load(Ordering::Relaxed) {
             return Err(Error::Closed);
@@ -1046,14 +1050,14 @@ fn has_segments(elem_size: usize, cap: usize) -> bool {
     cap == UNBOUNDED && elem_size != 0
 }
 
-/// X3. The latch is open.
+/// CHAN-X3. The latch is open.
 fn ready_all(m: MRef, mut told: GList) {
     while let Some(gp) = told.pop_front() {
         park::goready(m, gp);
     }
 }
 
-/// As [`open_one`], for a G that queues while the other side is watched: V4 in watch.rs.
+/// As [`open_one`], for a G that queues while the other side is watched: WATCH-V4.
 unsafe fn open_and_tell(arg: *mut c_void) {
     // SAFETY: `wait` passes this, and the latch of its channel is held. It is copied here: with the latch open the
     // record may be gone.

@@ -17,13 +17,13 @@
 //!
 //! | state | written by | meaning |
 //! |---|---|---|
-//! | PREPARING | the waiter (C1) | the wait has begun; the G still runs on its stack |
-//! | OPEN | the commit of its park (C3) | any party may claim the wait |
-//! | TAKEN | a partner (E1) | the partner brought the event, or says that nothing will come |
-//! | TIMED_OUT | the timer, or the waiting thread itself (E1) | the deadline passed first |
-//! | CANCELED | a canceller (E1) | the cancellation came first |
-//! | EARLY_TIMED_OUT | the timer (E2) | as TIMED_OUT, but before the commit |
-//! | EARLY_CANCELED | a canceller (E2) | as CANCELED, but before the commit |
+//! | PREPARING | the waiter (CLAIM-C1) | the wait has begun; the G still runs on its stack |
+//! | OPEN | the commit of its park (CLAIM-C3) | any party may claim the wait |
+//! | TAKEN | a partner (CLAIM-E1) | the partner brought the event, or says that nothing will come |
+//! | TIMED_OUT | the timer, or the waiting thread itself (CLAIM-E1) | the deadline passed first |
+//! | CANCELED | a canceller (CLAIM-E1) | the cancellation came first |
+//! | EARLY_TIMED_OUT | the timer (CLAIM-E2) | as TIMED_OUT, but before the commit |
+//! | EARLY_CANCELED | a canceller (CLAIM-E2) | as CANCELED, but before the commit |
 //! | EARLY_TAKEN | `gmx_ready` | as TAKEN, but before the commit; for a park of the host (parking.rs) |
 //!
 //! PREPARING becomes OPEN or an EARLY state, OPEN becomes TAKEN, TIMED_OUT or CANCELED, and the next wait begins again
@@ -31,31 +31,31 @@
 //!
 //! # Protocol
 //! The waiter:
-//! * C1 takes a new number and writes PREPARING. If a token covers the wait, it registers with the token (cancel.rs);
-//!   from here on a canceller may know of the wait.
-//! * C2 puts its records into their queues, under the locks of the queues.
-//! * C3 parks. The commit arms the timer, changes PREPARING to OPEN by CAS, and then opens the locks. From OPEN on the
-//!   G may run, so the commit does not touch the G any more.
-//! * C4 awake again: stops the timer, unregisters from the token, and takes the remaining records out of their queues,
-//!   each under its lock.
+//! * CLAIM-C1 takes a new number and writes PREPARING. If a token covers the wait, it registers with the token
+//!   (cancel.rs); from here on a canceller may know of the wait.
+//! * CLAIM-C2 puts its records into their queues, under the locks of the queues.
+//! * CLAIM-C3 parks. The commit arms the timer, changes PREPARING to OPEN by CAS, and then opens the locks. From OPEN
+//!   on the G may run, so the commit does not touch the G any more.
+//! * CLAIM-C4 awake again: stops the timer, unregisters from the token, and takes the remaining records out of their
+//!   queues, each under its lock.
 //!
 //! The party that ends the wait:
-//! * E1 changes (number, OPEN) to one of the ends by CAS. The winner writes the result that the G is to find, and
+//! * CLAIM-E1 changes (number, OPEN) to one of the ends by CAS. The winner writes the result that the G is to find, and
 //!   readies the G.
-//! * E2 a canceller or a timer that finds PREPARING writes the EARLY state instead. The G has not left its stack yet,
-//!   so its commit readies it.
+//! * CLAIM-E2 a canceller or a timer that finds PREPARING writes the EARLY state instead. The G has not left its stack
+//!   yet, so its commit readies it.
 //!
 //! # Invariants
-//! * I1 A wait ends once: the state leaves OPEN once, and a number is used once. A party that comes too late finds
-//!   another word.
-//! * I2 A partner sees a record only under the lock of its queue. C3 opens that lock after it has written OPEN, so a
-//!   partner never finds PREPARING.
-//! * I3 The waiter's frame lives until the commit has opened every lock: C4 takes the lock of each queue that still
-//!   holds a record, and the partner that took a record did so under the lock of its queue.
+//! * CLAIM-I1 A wait ends once: the state leaves OPEN once, and a number is used once. A party that comes too late
+//!   finds another word.
+//! * CLAIM-I2 A partner sees a record only under the lock of its queue. CLAIM-C3 opens that lock after it has written
+//!   OPEN, so a partner never finds PREPARING.
+//! * CLAIM-I3 The waiter's frame lives until the commit has opened every lock: CLAIM-C4 takes the lock of each queue
+//!   that still holds a record, and the partner that took a record did so under the lock of its queue.
 //!
 //! # Orderings
 //! The store of OPEN is a Release, a claim an Acquire: the G's saved context happens before the run that follows. The
-//! run queue, or the note of the waiting thread, brings to the G what the winner of E1 wrote.
+//! run queue, or the note of the waiting thread, brings to the G what the winner of CLAIM-E1 wrote.
 //!
 //! # Rejected
 //! Arming the timer after OPEN: a canceller may end the wait between the two steps. The G then finds no timer to stop,
@@ -104,7 +104,7 @@ pub(super) fn change(gp: &G, seq: u64, from: u64, to: u64) -> bool {
     gp.wait.compare_exchange(word(seq, from), word(seq, to), Ordering::AcqRel, Ordering::Relaxed).is_ok()
 }
 
-/// E1 for a partner. If it returns true, the caller readies the G.
+/// CLAIM-E1 for a partner. If it returns true, the caller readies the G.
 #[inline]
 #[must_use]
 pub fn take(gp: &G, seq: u64) -> bool {
@@ -122,7 +122,7 @@ pub fn expire(m: MRef, gp: GRef, seq: u64) {
     end(m, gp, seq, TIMED_OUT, EARLY_TIMED_OUT);
 }
 
-/// Cancels a wait; allowed at any moment after C1.
+/// Cancels a wait; allowed at any moment after CLAIM-C1.
 pub fn cancel(m: MRef, gp: GRef, seq: u64) {
     end(m, gp, seq, CANCELED, EARLY_CANCELED);
 }
@@ -131,12 +131,12 @@ fn end(m: MRef, gp: GRef, seq: u64, how: u64, early: u64) {
     loop {
         let now = gp.wait.load(Ordering::Relaxed);
         if now == word(seq, OPEN) {
-            // E1
+            // CLAIM-E1
             if change(&gp, seq, OPEN, how) {
                 return park::goready(m, gp);
             }
         } else if now == word(seq, PREPARING) {
-            // E2
+            // CLAIM-E2
             if change(&gp, seq, PREPARING, early) {
                 return;
             }
@@ -184,7 +184,7 @@ impl Wait {
         plain.then_some(Wait { gp, seq: 0, foreign: false, deadline: None, token: None })
     }
 
-    /// C1. The caller holds no lock of a queue.
+    /// CLAIM-C1. The caller holds no lock of a queue.
     pub fn begin(m: MRef, timeout: i64) -> Result<Wait> {
         let mut wait = Wait::number(m, timeout)?;
         if let Err(e) = wait.register() {
@@ -194,7 +194,7 @@ impl Wait {
         Ok(wait)
     }
 
-    /// C1 without the token.
+    /// CLAIM-C1 without the token.
     #[inline(always)]
     pub(super) fn number(m: MRef, timeout: i64) -> Result<Wait> {
         let gp = waitq::waiter(m);
@@ -205,12 +205,12 @@ impl Wait {
         }
         // Only the G itself begins its waits, and a late claim fails whatever it finds here.
         let seq = (gp.wait.load(Ordering::Relaxed) >> STATE_BITS) + 1;
-        // Release: pairs with R1 in parking.rs.
+        // Release: pairs with PARKING-R1.
         gp.wait.store(word(seq, PREPARING), Ordering::Release);
         Ok(Wait { gp, seq, foreign, deadline, token: None })
     }
 
-    /// C1 with the token, if one ends the G's waits.
+    /// CLAIM-C1 with the token, if one ends the G's waits.
     #[inline(always)]
     pub(super) fn register(&mut self) -> Result<()> {
         if let Some(token) = cancel::ends(self.gp, waitq::Kind::Event) {
@@ -230,7 +230,7 @@ impl Wait {
         }
     }
 
-    /// C3 and C4, except for the records. Ok: a partner ended the wait.
+    /// CLAIM-C3 and CLAIM-C4, except for the records. Ok: a partner ended the wait.
     ///
     /// # Migrates
     #[inline]
@@ -257,7 +257,7 @@ impl Wait {
         (m, self.over(deadline.is_some() && !foreign))
     }
 
-    /// C4, except for the records. `armed`: the commit armed the G's timer.
+    /// CLAIM-C4, except for the records. `armed`: the commit armed the G's timer.
     #[inline(always)]
     pub(super) fn over(self, armed: bool) -> Result<()> {
         let end = match parts(self.gp.wait.load(Ordering::Relaxed)).1 {
@@ -277,7 +277,7 @@ impl Wait {
 
 /// The commit of a wait that need not be claimed.
 unsafe fn open_locks(_: MRef, _: GRef, arg: *mut c_void) -> bool {
-    // SAFETY: `park` passes its locks, which live on the G's stack until they are open (I3).
+    // SAFETY: `park` passes its locks, which live on the G's stack until they are open (CLAIM-I3).
     unsafe {
         let Locks { open, arg } = *arg.cast::<Locks>();
         open(arg);
@@ -285,7 +285,7 @@ unsafe fn open_locks(_: MRef, _: GRef, arg: *mut c_void) -> bool {
     true
 }
 
-/// The commit of C3.
+/// The commit of CLAIM-C3.
 unsafe fn leave(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
     // SAFETY: `park_claimed` passes its record. It is copied here: from OPEN on the record may be gone.
     let Leaving { seq, deadline, locks } = unsafe { std::ptr::read(arg.cast::<Leaving>()) };
@@ -301,7 +301,7 @@ unsafe fn leave(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
         wake::timer_added_on_the_way(m.sched(), m, when);
     }
     if early {
-        // E2: the party that came early leaves this to the commit.
+        // CLAIM-E2: the party that came early leaves this to the commit.
         park::goready(m, gp);
     }
     true

@@ -11,14 +11,14 @@
 //! * `handle`: 0 while the memory serves no class.
 //!
 //! # Protocol
-//! * T1 A call adds itself to `users`, unless the class is closed, and checks that the class is still the one that its
-//!   handle names.
-//! * T2 It takes a permit of `free`, runs, and releases the permit. If the goroutine ends in the middle, its cleanup
-//!   releases it. Then the call leaves `users`.
-//! * T3 The free of the class closes it, if it has no users.
+//! * CLASS-T1 A call adds itself to `users`, unless the class is closed, and checks that the class is still the one
+//!   that its handle names.
+//! * CLASS-T2 It takes a permit of `free`, runs, and releases the permit. If the goroutine ends in the middle, its
+//!   cleanup releases it. Then the call leaves `users`.
+//! * CLASS-T3 The free of the class closes it, if it has no users.
 //!
 //! # Invariants
-//! * I1 A class with users remains the class of its handle: T1 and T3 change the same word.
+//! * CLASS-I1 A class with users remains the class of its handle: CLASS-T1 and CLASS-T3 change the same word.
 
 use super::cleanup::{self, Cleanup};
 use super::objects::{existing, objects};
@@ -49,16 +49,16 @@ unsafe impl Sync for Class {}
 /// A new class.
 pub fn make(m: MRef, limit: u32, name: GName) -> Result<u64> {
     let (handle, c) = objects(m.sched())?.classes.make(m.id).ok_or(Error::NoMemory)?;
-    // SAFETY: no other thread has the handle yet, and a former class has no users (I1).
+    // SAFETY: no other thread has the handle yet, and a former class has no users (CLASS-I1).
     unsafe { *c.name.get() = name };
     c.free.store(limit, Ordering::Relaxed);
     c.handle.store(handle, Ordering::Relaxed);
-    // Release: pairs with T1.
+    // Release: pairs with CLASS-T1.
     c.users.store(0, Ordering::Release);
     Ok(handle)
 }
 
-/// T1.
+/// CLASS-T1.
 fn find(m: MRef, handle: u64) -> Result<&'static Class> {
     let c = existing(m.sched()).and_then(|objects| objects.classes.get(handle)).ok_or(Error::Stale)?;
     let mut users = c.users.load(Ordering::Relaxed);
@@ -78,7 +78,7 @@ fn find(m: MRef, handle: u64) -> Result<&'static Class> {
     Ok(c)
 }
 
-/// T3.
+/// CLASS-T3.
 pub fn free(m: MRef, handle: u64) -> Result<()> {
     let objects = existing(m.sched()).ok_or(Error::Stale)?;
     let c = objects.classes.get(handle).ok_or(Error::Stale)?;
@@ -95,12 +95,12 @@ pub fn free(m: MRef, handle: u64) -> Result<()> {
     Ok(())
 }
 
-/// T1, and T2 up to the caller's turn.
+/// CLASS-T1, and CLASS-T2 up to the caller's turn.
 ///
 /// # Migrates
 pub fn enter(m: MRef, handle: u64, deadline: Option<i64>) -> Result<(MRef, &'static Class)> {
     let c = find(m, handle)?;
-    // SAFETY: I1.
+    // SAFETY: CLASS-I1.
     let name = unsafe { &*c.name.get() };
     let reason = if name.bytes().is_empty() { WaitReason::CLASS } else { WaitReason::host(name.as_ptr()) };
     let (m, got) = sema::acquire(m, &c.free, deadline, reason);
@@ -111,7 +111,7 @@ pub fn enter(m: MRef, handle: u64, deadline: Option<i64>) -> Result<(MRef, &'sta
     Ok((m, c))
 }
 
-/// The end of T2. `m`: None in a child of fork that has no runtime.
+/// The end of CLASS-T2. `m`: None in a child of fork that has no runtime.
 pub fn leave(m: Option<MRef>, c: &Class) {
     if let Some(m) = m {
         sema::release_handoff(m, &c.free);

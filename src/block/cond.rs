@@ -14,30 +14,30 @@
 //!
 //! # Protocol
 //! The waiter, which holds the mutex:
-//! * W1 Under the root's lock it checks that the condition is no copy, and that no G waits with another mutex. Then it
-//!   gets into the queue; its place there is its ticket.
-//! * W2 Off its stack, with the root's lock open, its commit unlocks the mutex ([`waitq::After`]).
-//! * W3 Woken, timed out or canceled, it locks the mutex again, however long that takes; no deadline and no token ends
-//!   this wait. The waiter may get here before W2 has run. Then the mutex still names it as the owner, and it waits for
-//!   itself until W2 unlocks the mutex.
-//! * W4 A waiter that is refused in W1, because its token is canceled or there is no memory, unlocks the mutex all the
-//!   same, lets others run, and locks it again. Otherwise the usual loop around a wait would keep out the G that is to
-//!   end the loop.
+//! * COND-W1 Under the root's lock it checks that the condition is no copy, and that no G waits with another mutex.
+//!   Then it gets into the queue; its place there is its ticket.
+//! * COND-W2 Off its stack, with the root's lock open, its commit unlocks the mutex ([`waitq::After`]).
+//! * COND-W3 Woken, timed out or canceled, it locks the mutex again, however long that takes; no deadline and no token
+//!   ends this wait. The waiter may get here before COND-W2 has run. Then the mutex still names it as the owner, and it
+//!   waits for itself until COND-W2 unlocks the mutex.
+//! * COND-W4 A waiter that is refused in COND-W1, because its token is canceled or there is no memory, unlocks the
+//!   mutex all the same, lets others run, and locks it again. Otherwise the usual loop around a wait would keep out the
+//!   G that is to end the loop.
 //!
 //! A signal or a broadcast:
-//! * V1 reads whether there is a waiter.
-//! * V2 under the root's lock takes the first waiter out of the queue, or all of them, and wakes it.
+//! * COND-V1 reads whether there is a waiter.
+//! * COND-V2 under the root's lock takes the first waiter out of the queue, or all of them, and wakes it.
 //!
 //! # Invariants
-//! * N1 A wake-up is for a waiter that is in the queue. A deadline that comes later finds the waiter taken out and
+//! * COND-N1 A wake-up is for a waiter that is in the queue. A deadline that comes later finds the waiter taken out and
 //!   changes nothing. A deadline that comes before has taken the waiter out, and the signal goes to the next one. So no
 //!   signal is lost on a waiter that gives up.
-//! * N2 A waiter holds the mutex when its wait returns, and did not hold it in between, unless the call was wrong.
+//! * COND-N2 A waiter holds the mutex when its wait returns, and did not hold it in between, unless the call was wrong.
 //!
 //! # Orderings
-//! V1 needs no fence. The signaller changes the condition under the mutex. If it held the mutex before the waiter did,
-//! the waiter has seen the change. If it held the mutex after W2, V1 sees the entry of W1. (A signal for a change that
-//! was made without the mutex may come too early anyway.)
+//! COND-V1 needs no fence. The signaller changes the condition under the mutex. If it held the mutex before the waiter
+//! did, the waiter has seen the change. If it held the mutex after COND-W2, COND-V1 sees the entry of COND-W1. (A
+//! signal for a change that was made without the mutex may come too early anyway.)
 //!
 //! # Rejected
 //! Separate tickets (Go's notifyList): there the waiter unlocks the mutex before it is in the list, so a ticket whose
@@ -75,7 +75,7 @@ impl Cond {
         let after = After { f: unlock, arg: with as *mut c_void };
         let mut fits = true;
         let waited;
-        // W1
+        // COND-W1
         let fit = |q: &mut Queue| {
             fits = [0, addr].contains(&self.home.get()) && (q.peek(addr).is_none() || self.mutex.get() == with);
             if fits {
@@ -90,11 +90,11 @@ impl Cond {
             return Err(Error::Invalid);
         }
         if matches!(waited, Waited::NoMemory | Waited::Refused) {
-            // W4
+            // COND-W4
             mutex.unlock_for(m);
             m = vain::give_way(m);
         }
-        // W3
+        // COND-W3
         mutex.lock_again(m);
         waited.error().map_or(Ok(()), Err)
     }
@@ -119,16 +119,16 @@ impl Cond {
         if ![0, addr].contains(&self.home.get()) {
             return Err(Error::Invalid);
         }
-        // V1
+        // COND-V1
         if waitq::anybody(m.sched(), addr) {
-            // V2
+            // COND-V2
             waitq::wake_some(m, addr, |w| f(w, addr));
         }
         Ok(())
     }
 }
 
-/// W2.
+/// COND-W2.
 unsafe fn unlock(m: MRef, arg: *mut c_void) {
     // SAFETY: `wait` passes its mutex; the waiter returns only with the mutex locked again, hence after this unlock.
     unsafe { &*arg.cast::<Mutex>() }.unlock_for(m);

@@ -16,17 +16,17 @@
 //! A hook holds a count for its token until it is freed.
 //!
 //! # Protocol
-//! * H1 begin: do everything first that may fail. Then put the hook into the list, under the token's lock. If the token
-//!   is canceled already, start the function here.
-//! * H2 The canceller (K2 in cancel.rs), under the lock, takes the hook out of the list, and owns the descriptor. With
+//! * HOOK-H1 begin: do everything first that may fail. Then put the hook into the list, under the token's lock. If the
+//!   token is canceled already, start the function here.
+//! * HOOK-H2 The canceller (CANCEL-K2), under the lock, takes the hook out of the list, and owns the descriptor. With
 //!   the lock open it starts the G.
-//! * H3 stop: set the handle to 0 by CAS, so that only one stop continues. Under the lock, if the hook is still listed,
-//!   take it out; the descriptor is freed, and the function was kept from being started. Then free the hook.
+//! * HOOK-H3 stop: set the handle to 0 by CAS, so that only one stop continues. Under the lock, if the hook is still
+//!   listed, take it out; the descriptor is freed, and the function was kept from being started. Then free the hook.
 //!
 //! # Invariants
-//! * J1 The party that takes the hook from the list owns the descriptor, and no other party does.
-//! * J2 A hook is freed once: by H3, or, if it has no owner, by H1 or H2. After the lock H2 does not touch a hook that
-//!   has an owner.
+//! * HOOK-J1 The party that takes the hook from the list owns the descriptor, and no other party does.
+//! * HOOK-J2 A hook is freed once: by HOOK-H3, or, if it has no owner, by HOOK-H1 or HOOK-H2. After the lock HOOK-H2
+//!   does not touch a hook that has an owner.
 //!
 //! # Rejected
 //! * A timer that the cancellation arms: its heap may have no room by then.
@@ -100,7 +100,7 @@ impl Hooks {
         hook.listed.set(false);
     }
 
-    /// H2, under the lock.
+    /// HOOK-H2, under the lock.
     pub fn take(&mut self) -> Option<Ready> {
         // SAFETY: as in `add`.
         let hook: &'static Hook = unsafe { self.first.as_ref() }?;
@@ -109,17 +109,17 @@ impl Hooks {
     }
 }
 
-/// A function that the caller is to start (J1).
+/// A function that the caller is to start (HOOK-J1).
 pub struct Ready {
     gp: GRef,
     entry: *mut c_void,
     arg: *mut c_void,
-    /// The hook to free (J2).
+    /// The hook to free (HOOK-J2).
     hook: Option<&'static Hook>,
 }
 
 impl Ready {
-    /// H2, when the lock is open.
+    /// HOOK-H2, when the lock is open.
     pub fn start(self, m: MRef) {
         let what = Spawn { entry: self.entry, arg: self.arg, flags: 0, stack_size: 0, name: GName::NONE };
         // False: the runtime ends, and the G is gone.
@@ -149,7 +149,7 @@ impl Hook {
     }
 }
 
-/// H1. `owned`: the caller will call [`stop`] with the handle.
+/// HOOK-H1. `owned`: the caller will call [`stop`] with the handle.
 pub fn after(m: MRef, token: Ref, f: extern "C" fn(*mut c_void), arg: *mut c_void, owned: bool) -> Result<u64> {
     let sched = m.sched();
     // A token above may be canceled already.
@@ -176,20 +176,20 @@ pub fn after(m: MRef, token: Ref, f: extern "C" fn(*mut c_void), arg: *mut c_voi
     Ok(handle)
 }
 
-/// H3. Returns whether it kept the function from being started.
+/// HOOK-H3. Returns whether it kept the function from being started.
 pub fn stop(m: MRef, handle: u64) -> Result<bool> {
     let hook = objects(m.sched())?.hooks.get(handle).ok_or(Error::Stale)?;
     if handle == 0 || hook.handle.compare_exchange(handle, 0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
         return Err(Error::Stale);
     }
-    // SAFETY: the hook holds a count for its token until it is freed, which only this caller does (J2).
+    // SAFETY: the hook holds a count for its token until it is freed, which only this caller does (HOOK-J2).
     let token: &'static Token = unsafe { &*hook.token.get() };
     let gp = cancel::with_hooks(token, |hooks| {
         if !hook.listed.get() {
             return None;
         }
         hooks.remove(hook);
-        // SAFETY: null or a G (J1).
+        // SAFETY: null or a G (HOOK-J1).
         unsafe { GRef::from_ptr(hook.gp.take()) }
     });
     if let Some(gp) = gp {

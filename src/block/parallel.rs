@@ -6,15 +6,15 @@
 //!
 //! # Protocol
 //! A worker is the caller, or a G that a worker made for a part of its range. Each worker repeats:
-//! * P1 It calls the function for some numbers, then looks at the clock. How many numbers adapts, so that a look comes
-//!   about every `LOOK`.
-//! * P2 At a look it serves requests; if the caller's token is canceled, it stops.
-//! * P3 At a look it may make a G for the upper half of the rest of its range, put it into this P's queue, and call for
-//!   a searcher (`wakep`). It does so if more than one grain is left, this P has no other G that a thief could take,
-//!   and either some P searches, or some P is idle and the wake pays (`PAYS`).
-//! * P4 It cuts a range of few grains (`LONG`) in the same way before each call, whether or not a P is idle. The calls
-//!   of such a range are long, or the caller would not need a loop. A P that becomes idle meanwhile finds the parts in
-//!   the queue.
+//! * PF-P1 It calls the function for some numbers, then looks at the clock. How many numbers adapts, so that a look
+//!   comes about every `LOOK`.
+//! * PF-P2 At a look it serves requests; if the caller's token is canceled, it stops.
+//! * PF-P3 At a look it may make a G for the upper half of the rest of its range, put it into this P's queue, and call
+//!   for a searcher (`wakep`). It does so if more than one grain is left, this P has no other G that a thief could
+//!   take, and either some P searches, or some P is idle and the wake pays (`PAYS`).
+//! * PF-P4 It cuts a range of few grains (`LONG`) in the same way before each call, whether or not a P is idle. The
+//!   calls of such a range are long, or the caller would not need a loop. A P that becomes idle meanwhile finds the
+//!   parts in the queue.
 //!
 //! The caller then waits until the Gs that were made have ended, whatever happens to its token: the record of the loop
 //! lies on its stack. A thread of the host runs nothing itself: it makes one G for the whole range, and waits.
@@ -49,7 +49,7 @@ const LOOK: i64 = 4_000;
 /// How long, in ns, a worker must have run alone before it wakes a sleeping thread: as long as the wake takes
 /// (docs/measurements.md).
 const PAYS: i64 = 20_000;
-/// P4: up to this many grains for each P are few.
+/// PF-P4: up to this many grains for each P are few.
 const LONG: i64 = 4;
 
 /// A loop that runs. It lives on its caller's stack.
@@ -152,7 +152,7 @@ extern "C" fn part_entry(arg: *mut c_void) {
 }
 
 impl Loop {
-    /// P1 to P3.
+    /// PF-P1 to PF-P3.
     ///
     /// # Migrates
     fn work(&self, mut m: MRef, mut begin: i64, mut end: i64) -> MRef {
@@ -176,7 +176,7 @@ impl Loop {
                 }
             }
             first = false;
-            // P1
+            // PF-P1
             let stop = begin.saturating_add(steps.saturating_mul(grain)).min(end);
             gp.callbacks.set(gp.callbacks.get() + 1);
             crate::sys::call::ranges(self.f, self.arg, begin, stop, if self.grain == 0 { i64::MAX } else { grain });
@@ -186,7 +186,7 @@ impl Loop {
             if begin >= end {
                 return m;
             }
-            // P2
+            // PF-P2
             m = vain::serve(m);
             if cancel::ends(gp, Kind::Event).is_some_and(|t| t.is_cancelled()) {
                 self.canceled.store(true, Ordering::Release);
@@ -203,7 +203,7 @@ impl Loop {
     }
 }
 
-/// P3: whether another P would take a part of this worker's range. `pays`: waking a sleeping thread pays.
+/// PF-P3: whether another P would take a part of this worker's range. `pays`: waking a sleeping thread pays.
 fn wants_part(m: MRef, pays: bool) -> bool {
     let sched: &Sched = m.sched();
     let Some(pp) = m.p() else { return false };

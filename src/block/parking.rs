@@ -10,49 +10,51 @@
 //! * `gp.wait`: the number and the state of a claimed wait (claim.rs).
 //! * the status of the G: Interruptible from before the commit runs until the park has ended.
 //!
-//! A park without a timeout and without a token uses neither: the status alone decides, as Parking and Parked (K5 in
-//! park.rs).
+//! A park without a timeout and without a token uses neither: the status alone decides, as Parking and Parked
+//! (PARK-K5).
 //!
 //! # Protocol
 //! The parking G:
-//! * P1 It takes a new number and writes PREPARING (C1 in claim.rs), and registers with its token. If the token is
+//! * PARKING-P1 It takes a new number and writes PREPARING (CLAIM-C1), and registers with its token. If the token is
 //!   canceled already, it writes EARLY_CANCELED. The commit runs all the same, since the caller may rely on its effect.
-//! * P2 Off its stack, by way of g0: it sets the status Interruptible. From here on a readier may claim the wait.
-//! * P3 The host's commit runs.
-//! * P4 If the commit says not to park, it writes TAKEN, whatever the state was. No claim succeeds any more, and the G
-//!   continues.
-//! * P5 If the commit says to park and the state still is PREPARING, it arms the timer and changes PREPARING to OPEN by
-//!   CAS. If that fails, the park has ended early, and the G continues. With no time left it changes PREPARING to
-//!   TIMED_OUT instead.
-//! * P6 Awake again: it stops the timer and unregisters from the token (C4 in claim.rs).
+//! * PARKING-P2 Off its stack, by way of g0: it sets the status Interruptible. From here on a readier may claim the
+//!   wait.
+//! * PARKING-P3 The host's commit runs.
+//! * PARKING-P4 If the commit says not to park, it writes TAKEN, whatever the state was. No claim succeeds any more,
+//!   and the G continues.
+//! * PARKING-P5 If the commit says to park and the state still is PREPARING, it arms the timer and changes PREPARING to
+//!   OPEN by CAS. If that fails, the park has ended early, and the G continues. With no time left it changes PREPARING
+//!   to TIMED_OUT instead.
+//! * PARKING-P6 Awake again: it stops the timer and unregisters from the token (CLAIM-C4).
 //!
 //! A readier, with a handle:
-//! * R1 reads the word of the wait.
-//! * R2 reads the status. Unless it is Interruptible, and the status of the G that the handle names, the G is not
-//!   parked.
-//! * R3 changes the word by CAS from the value of R1: OPEN becomes TAKEN, and the readier readies the G; PREPARING
-//!   becomes EARLY_TAKEN, and P5 lets the G continue. In any other state another party was faster. If the CAS fails,
-//!   the readier repeats from R1.
+//! * PARKING-R1 reads the word of the wait.
+//! * PARKING-R2 reads the status. Unless it is Interruptible, and the status of the G that the handle names, the G is
+//!   not parked.
+//! * PARKING-R3 changes the word by CAS from the value of PARKING-R1: OPEN becomes TAKEN, and the readier readies the
+//!   G; PREPARING becomes EARLY_TAKEN, and PARKING-P5 lets the G continue. In any other state another party was faster.
+//!   If the CAS fails, the readier repeats from PARKING-R1.
 //!
-//! The timer and the canceller do E1 and E2 of claim.rs.
+//! The timer and the canceller do CLAIM-E1 and CLAIM-E2.
 //!
 //! # Invariants
-//! * J1 One end: the word leaves PREPARING and OPEN once, and each park has its own number. A late interruption finds
-//!   another number, or a state that cannot be claimed.
-//! * J2 A readier that succeeds in R3 has ended a park by `gmx_park`, of the G that its handle names. If the status of
-//!   R2 belonged to a later wait than the word of R1, the word would have changed, and R3 would fail. It cannot belong
-//!   to an earlier wait (see Orderings). If both belong to the same wait, the status is Interruptible only if that wait
-//!   is a park.
-//! * J3 The G runs again only after its commit has returned (K5 in park.rs): before OPEN the party that ends the park
+//! * PARKING-J1 One end: the word leaves PREPARING and OPEN once, and each park has its own number. A late interruption
+//!   finds another number, or a state that cannot be claimed.
+//! * PARKING-J2 A readier that succeeds in PARKING-R3 has ended a park by `gmx_park`, of the G that its handle names.
+//!   If the status of PARKING-R2 belonged to a later wait than the word of PARKING-R1, the word would have changed, and
+//!   PARKING-R3 would fail. It cannot belong to an earlier wait (see Orderings). If both belong to the same wait, the
+//!   status is Interruptible only if that wait is a park.
+//! * PARKING-J3 The G runs again only after its commit has returned (PARK-K5): before OPEN the party that ends the park
 //!   leaves the G to its M.
-//! * J4 A park that comes to nothing leaves no timer: P5 arms it after the commit, and P6 stops a timer that has not
-//!   fired. After P6 the G is in no token's list either.
+//! * PARKING-J4 A park that comes to nothing leaves no timer: PARKING-P5 arms it after the commit, and PARKING-P6 stops
+//!   a timer that has not fired. After PARKING-P6 the G is in no token's list either.
 //!
 //! # Orderings
-//! * PREPARING is a Release, R1 an Acquire: R2 sees no status from before P1.
-//! * The status of P2 is a Release, R2 an Acquire: R3 sees no word from before P1 (J2).
-//! * EARLY_TAKEN is a Release, the look after the failed CAS of P5 an Acquire: the G sees what the readier did before.
-//!   After OPEN the run queue, or the note of a thread, does the same.
+//! * PREPARING is a Release, PARKING-R1 an Acquire: PARKING-R2 sees no status from before PARKING-P1.
+//! * The status of PARKING-P2 is a Release, PARKING-R2 an Acquire: PARKING-R3 sees no word from before PARKING-P1
+//!   (PARKING-J2).
+//! * EARLY_TAKEN is a Release, the look after the failed CAS of PARKING-P5 an Acquire: the G sees what the readier did
+//!   before. After OPEN the run queue, or the note of a thread, does the same.
 //!
 //! # Rejected
 //! * The status alone, with interruptions that change it from Parked to Runnable by CAS. It has no number, so a late
@@ -82,8 +84,8 @@ struct Host {
 }
 
 impl Host {
-    /// Returns whether to park. The G continues only after this has returned (J3, K5), so its data may lie on the G's
-    /// stack.
+    /// Returns whether to park. The G continues only after this has returned (PARKING-J3, PARK-K5), so its data may lie
+    /// on the G's stack.
     #[inline(always)]
     fn commit(&self, m: MRef, gp: GRef) -> bool {
         let handle = gp.handle();
@@ -147,7 +149,7 @@ struct Alone {
 }
 
 unsafe fn commit_alone(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
-    // SAFETY: `park` passes this; it lives until the G continues (K5 in park.rs).
+    // SAFETY: `park` passes this; it lives until the G continues (PARK-K5).
     let alone = unsafe { &mut *arg.cast::<Alone>() };
     let parks = alone.host.commit(m, gp);
     alone.at_once = !parks || gp.status() != GStatus::Parking;
@@ -172,12 +174,12 @@ struct Leaving {
 #[cold]
 #[inline(never)]
 fn park_interruptibly(m: MRef, host: Host, reason: WaitReason, timeout: i64) -> Result<()> {
-    // P1
+    // PARKING-P1
     let past = timeout <= 0;
     let mut wait = Wait::number(m, if past { waitq::FOREVER } else { timeout })?;
     let (gp, seq, foreign, deadline) = (wait.gp, wait.seq, wait.foreign, wait.deadline);
     if !past && wait.register().is_err() {
-        // No readier looks at the word before P2.
+        // No readier looks at the word before PARKING-P2.
         let early = claim::change(&gp, seq, PREPARING, EARLY_CANCELED);
         debug_assert!(early);
     }
@@ -200,7 +202,7 @@ fn park_interruptibly(m: MRef, host: Host, reason: WaitReason, timeout: i64) -> 
     } else {
         park::gopark_by_g0(m, reason, Commit { host: false, f: Some(commit_or_end), arg })
     };
-    // P6
+    // PARKING-P6
     let end = wait.over(leaving.armed);
     if leaving.at_once {
         vain::in_vain(m);
@@ -208,13 +210,13 @@ fn park_interruptibly(m: MRef, host: Host, reason: WaitReason, timeout: i64) -> 
     end
 }
 
-/// P2 to P5. True: the G is parked.
+/// PARKING-P2 to PARKING-P5. True: the G is parked.
 unsafe fn commit_or_end(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
     // SAFETY: `park_interruptibly` passes this; it lives until the G continues.
     let leaving = unsafe { &mut *arg.cast::<Leaving>() };
-    // P2
+    // PARKING-P2
     gp.set_status(GStatus::Interruptible);
-    // P3
+    // PARKING-P3
     let parks = leaving.host.commit(m, gp);
     widen!();
     if parks && !leaving.past && leaving.open(m, gp) {
@@ -224,10 +226,10 @@ unsafe fn commit_or_end(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
         m.must_p().timers.unreserve();
     }
     if !parks {
-        // P4
+        // PARKING-P4
         gp.wait.store(claim::word(leaving.seq, TAKEN), Ordering::Relaxed);
     } else if leaving.past {
-        // P5. If it fails, a readier was faster.
+        // PARKING-P5. If it fails, a readier was faster.
         let _ = claim::change(&gp, leaving.seq, PREPARING, TIMED_OUT);
     }
     // Acquire: pairs with EARLY_TAKEN.
@@ -238,7 +240,7 @@ unsafe fn commit_or_end(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
 }
 
 impl Leaving {
-    /// P5. False: the park has ended early. True: the G may run, and `self` may be gone (K2 in park.rs).
+    /// PARKING-P5. False: the park has ended early. True: the G may run, and `self` may be gone (PARK-K2).
     fn open(&mut self, m: MRef, gp: GRef) -> bool {
         let seq = self.seq;
         if gp.wait.load(Ordering::Relaxed) != claim::word(seq, PREPARING) {
@@ -270,20 +272,20 @@ pub fn ready(m: MRef, gp: GRef, handle: u64) -> bool {
     park::ready_parked(m, gp, handle) || claim_park(m, gp, handle)
 }
 
-/// R1 to R3.
+/// PARKING-R1 to PARKING-R3.
 #[cold]
 #[inline(never)]
 fn claim_park(m: MRef, gp: GRef, handle: u64) -> bool {
     loop {
-        // R1. Acquire: pairs with PREPARING.
+        // PARKING-R1. Acquire: pairs with PREPARING.
         let (seq, state) = claim::parts(gp.wait.load(Ordering::Acquire));
         widen!();
-        // R2
+        // PARKING-R2
         if gp.status_of(handle) != Some(GStatus::Interruptible) {
             return false;
         }
         widen!();
-        // R3
+        // PARKING-R3
         match state {
             OPEN if claim::change(&gp, seq, OPEN, TAKEN) => {
                 park::goready(m, gp);

@@ -14,7 +14,7 @@
 //!
 //! | word | meaning | written by |
 //! |---|---|---|
-//! | `readers` | the readers inside, and those that are about to see that they are not (R2) | any caller |
+//! | `readers` | the readers inside, and those that are about to see that they are not (RWMUTEX-R2) | any caller |
 //! | ALONE | a writer is inside | that writer; cleared under the root's lock unless it is the only content |
 //! | WRITER | a writer is the next one, and waits for those inside to leave | the writer that holds `writers` |
 //! | QUEUE | readers wait behind ALONE or WRITER | set and cleared under the root's lock |
@@ -26,69 +26,71 @@
 //!
 //! | ALONE | WRITER | `readers` | state of the lock | a reader | a writer |
 //! |---|---|---|---|---|---|
-//! | - | - | 0 | free | enters | enters by A1 |
-//! | - | - | n | n readers inside | enters | sets WRITER (X2) |
+//! | - | - | 0 | free | enters | enters by RWMUTEX-A1 |
+//! | - | - | n | n readers inside | enters | sets WRITER (RWMUTEX-X2) |
 //! | - | set | n | n readers inside, a writer is next | waits | waits for `writers` |
 //! | - | set | 0 | the next writer's turn | waits | waits for `writers` |
-//! | set | - | 0 | a writer inside | waits | sets WRITER (X2) |
+//! | set | - | 0 | a writer inside | waits | sets WRITER (RWMUTEX-X2) |
 //! | set | set | 0 | a writer inside, another one is next | waits | waits for `writers` |
 //!
-//! For a moment `readers` may be more than the table says, between R1 and R2, or negative, before R5.
+//! For a moment `readers` may be more than the table says, between RWMUTEX-R1 and RWMUTEX-R2, or negative, before
+//! RWMUTEX-R5.
 //!
 //! # Protocol
 //! The reader:
-//! * R1 adds 1 to readers. It is inside if neither WRITER nor ALONE was set.
-//! * R2 otherwise, while one of them is set, it subtracts 1 from readers, as in R4. If it finds neither set any more,
-//!   it is inside.
-//! * R3 waits: under the root's lock, if WRITER or ALONE is still set, it sets QUEUE and gets into the queue at the odd
-//!   address. The G that wakes it has counted it.
-//! * R4 leaves: it subtracts 1 from readers. If that makes them 0 while WRITER is set and ALONE is not, it wakes the
-//!   writer at the even address, which looks again. The reader itself does not look: after its subtraction the writer
-//!   may be inside, outside again, and have freed the memory.
-//! * R5 one read unlock too many, which makes readers negative, adds 1 again if they still are negative. If they are
-//!   not, a reader that arrived meanwhile has absorbed the extra unlock, and the result is as if it had arrived first.
-//!   For this reason R2 subtracts nothing where no reader is counted any more.
+//! * RWMUTEX-R1 adds 1 to readers. It is inside if neither WRITER nor ALONE was set.
+//! * RWMUTEX-R2 otherwise, while one of them is set, it subtracts 1 from readers, as in RWMUTEX-R4. If it finds neither
+//!   set any more, it is inside.
+//! * RWMUTEX-R3 waits: under the root's lock, if WRITER or ALONE is still set, it sets QUEUE and gets into the queue at
+//!   the odd address. The G that wakes it has counted it.
+//! * RWMUTEX-R4 leaves: it subtracts 1 from readers. If that makes them 0 while WRITER is set and ALONE is not, it
+//!   wakes the writer at the even address, which looks again. The reader itself does not look: after its subtraction
+//!   the writer may be inside, outside again, and have freed the memory.
+//! * RWMUTEX-R5 one read unlock too many, which makes readers negative, adds 1 again if they still are negative. If
+//!   they are not, a reader that arrived meanwhile has absorbed the extra unlock, and the result is as if it had
+//!   arrived first. For this reason RWMUTEX-R2 subtracts nothing where no reader is counted any more.
 //!
 //! The writer:
-//! * A1 if no bit is set and no reader is counted: sets ALONE, then `owner`.
-//! * X1 where A1 fails: locks `writers`.
-//! * X2 sets WRITER. From here on no new reader enters, and no other writer.
-//! * X3 while there are readers, or ALONE is set: under the root's lock, if that is still so, gets into the queue at
-//!   the even address.
-//! * X4 enters: replaces WRITER by ALONE in one step, writes `owner`, and unlocks `writers`.
-//! * A2 leaves: sets `owner` to 0, and clears ALONE if the word contains nothing else. Otherwise it takes the root's
-//!   lock, and in one step clears ALONE, and counts and wakes all readers at the odd address. If no reader is counted
-//!   then, it hands the turn over to the writer that waits. After that step it does not touch the lock: the next caller
-//!   inside may be the last one.
-//! * X5 gives up in X3: clears WRITER under the root's lock, and counts and wakes the readers in the queue in the same
-//!   step; if ALONE is set, they keep waiting. Then it unlocks `writers`.
+//! * RWMUTEX-A1 if no bit is set and no reader is counted: sets ALONE, then `owner`.
+//! * RWMUTEX-X1 where RWMUTEX-A1 fails: locks `writers`.
+//! * RWMUTEX-X2 sets WRITER. From here on no new reader enters, and no other writer.
+//! * RWMUTEX-X3 while there are readers, or ALONE is set: under the root's lock, if that is still so, gets into the
+//!   queue at the even address.
+//! * RWMUTEX-X4 enters: replaces WRITER by ALONE in one step, writes `owner`, and unlocks `writers`.
+//! * RWMUTEX-A2 leaves: sets `owner` to 0, and clears ALONE if the word contains nothing else. Otherwise it takes the
+//!   root's lock, and in one step clears ALONE, and counts and wakes all readers at the odd address. If no reader is
+//!   counted then, it hands the turn over to the writer that waits. After that step it does not touch the lock: the
+//!   next caller inside may be the last one.
+//! * RWMUTEX-X5 gives up in RWMUTEX-X3: clears WRITER under the root's lock, and counts and wakes the readers in the
+//!   queue in the same step; if ALONE is set, they keep waiting. Then it unlocks `writers`.
 //!
 //! # Invariants
-//! * B1 A writer is inside only with ALONE set by itself. No reader is inside then: readers enter while neither WRITER
-//!   nor ALONE is set, or by A2 or X5.
-//! * B2 Readers that waited go before the next writer, which finds them counted (A2).
-//! * B3 A reader that is counted while neither WRITER nor ALONE is set is inside, or will find that it is. So no reader
-//!   is refused in vain.
-//! * B4 A read unlock too many that finds no reader inside leaves no trace: while `readers` is negative no writer
-//!   enters. One that meets a reader may be taken for that reader's own, as could happen in any order; as many unlocks
-//!   succeed as readers entered.
-//! * B5 Leaving ends with one instruction on the lock (R4, A2). So the last caller to leave may free the memory as soon
-//!   as its call returns, even while others are still on their way out.
+//! * RWMUTEX-B1 A writer is inside only with ALONE set by itself. No reader is inside then: readers enter while neither
+//!   WRITER nor ALONE is set, or by RWMUTEX-A2 or RWMUTEX-X5.
+//! * RWMUTEX-B2 Readers that waited go before the next writer, which finds them counted (RWMUTEX-A2).
+//! * RWMUTEX-B3 A reader that is counted while neither WRITER nor ALONE is set is inside, or will find that it is. So
+//!   no reader is refused in vain.
+//! * RWMUTEX-B4 A read unlock too many that finds no reader inside leaves no trace: while `readers` is negative no
+//!   writer enters. One that meets a reader may be taken for that reader's own, as could happen in any order; as many
+//!   unlocks succeed as readers entered.
+//! * RWMUTEX-B5 Leaving ends with one instruction on the lock (RWMUTEX-R4, RWMUTEX-A2). So the last caller to leave may
+//!   free the memory as soon as its call returns, even while others are still on their way out.
 //!
 //! # Orderings
-//! * The Release of R4 pairs with the Acquire of A1, X2 and X3: the readers' reads happen before the writer's writes.
-//! * The Release of A2 and X5 pairs with the Acquire of R1, R2, R3, A1 and X2: the writer's writes happen before the
-//!   next caller's accesses.
-//! * No fence is needed between a change and a look for waiters: R3 and X3 test and queue under one lock, and the other
-//!   side takes that lock before it looks for waiters. R4 takes it whenever it sees WRITER, and A2 whenever it sees
-//!   anything besides ALONE.
+//! * The Release of RWMUTEX-R4 pairs with the Acquire of RWMUTEX-A1, RWMUTEX-X2 and RWMUTEX-X3: the readers' reads
+//!   happen before the writer's writes.
+//! * The Release of RWMUTEX-A2 and RWMUTEX-X5 pairs with the Acquire of RWMUTEX-R1, RWMUTEX-R2, RWMUTEX-R3, RWMUTEX-A1
+//!   and RWMUTEX-X2: the writer's writes happen before the next caller's accesses.
+//! * No fence is needed between a change and a look for waiters: RWMUTEX-R3 and RWMUTEX-X3 test and queue under one
+//!   lock, and the other side takes that lock before it looks for waiters. RWMUTEX-R4 takes it whenever it sees WRITER,
+//!   and RWMUTEX-A2 whenever it sees anything besides ALONE.
 //!
 //! # Rejected
-//! * R4 by a compare-and-swap, so that an unlock too many changes nothing at all: with many readers each of them needs
-//!   several tries, and a reader between R1 and R2 is still taken for one inside.
-//! * R5 by an addition: a reader that arrived meanwhile finds itself one too many as well, and both add 1.
-//! * A hand-off to the writer in R4, which would save the writer a look: only the lock itself tells whether it is still
-//!   the writer's turn.
+//! * A compare-and-swap in RWMUTEX-R4, so that an unlock too many changes nothing at all: with many readers each of
+//!   them needs several tries, and a reader between RWMUTEX-R1 and RWMUTEX-R2 is still taken for one inside.
+//! * An addition in RWMUTEX-R5: a reader that arrived meanwhile finds itself one too many as well, and both add 1.
+//! * A hand-off to the writer in RWMUTEX-R4, which would save the writer a look: only the lock itself tells whether it
+//!   is still the writer's turn.
 //! * `writers` held until the writer leaves: it would be unlocked after the step that lets others in, or WRITER would
 //!   be cleared after the unlock.
 
@@ -111,7 +113,7 @@ fn shut(s: u64) -> bool {
     s & (WRITER | ALONE) != 0
 }
 
-/// There are readers. The number has a sign (R5).
+/// There are readers. The number has a sign (RWMUTEX-R5).
 #[inline(always)]
 fn counted(s: u64) -> bool {
     s as i64 >= READER as i64
@@ -159,15 +161,15 @@ impl RwMutex {
 
     // ---- readers ----------------------------------------------------------------------------------------------------
 
-    /// R1. If it is false, the caller continues with [`RwMutex::read_entered`].
+    /// RWMUTEX-R1. If it is false, the caller continues with [`RwMutex::read_entered`].
     #[inline(always)]
     #[must_use]
     pub fn enter(&self) -> bool {
         !shut(self.state.fetch_add(READER, Ordering::Acquire))
     }
 
-    /// As R1, but leaves no trace. The first try guesses that the lock is free: a look before the compare-and-swap
-    /// costs half as much as the compare-and-swap, which looks anyway (docs/measurements.md).
+    /// As RWMUTEX-R1, but leaves no trace. The first try guesses that the lock is free: a look before the
+    /// compare-and-swap costs half as much as the compare-and-swap, which looks anyway (docs/measurements.md).
     #[inline(always)]
     pub fn try_read(&self) -> Result<()> {
         let mut s = 0;
@@ -189,7 +191,7 @@ impl RwMutex {
     /// # Migrates
     #[cold]
     pub fn read_entered(&self, m: MRef, deadline: Option<i64>) -> Result<()> {
-        // R2
+        // RWMUTEX-R2
         let mut s = self.state.load(Ordering::Acquire);
         loop {
             if !shut(s) {
@@ -211,7 +213,7 @@ impl RwMutex {
         if self.is_owner(waitq::self_id(m)) {
             return Err(Error::Deadlock);
         }
-        // R3
+        // RWMUTEX-R3
         let how = How::lock(WaitReason::RWMUTEX_R, deadline);
         let (_, waited) = waitq::wait(m, self.addr() | 1, how, || {
             let mut s = self.state.load(Ordering::Relaxed);
@@ -226,20 +228,20 @@ impl RwMutex {
         waited.error().map_or(Ok(()), Err)
     }
 
-    /// R4. `Err`: the caller continues with [`RwMutex::left`].
+    /// RWMUTEX-R4. `Err`: the caller continues with [`RwMutex::left`].
     #[inline(always)]
     pub fn leave(&self) -> std::result::Result<(), u64> {
         let s = self.state.fetch_sub(READER, Ordering::Release);
         if counted(s) && s & WRITER == 0 { Ok(()) } else { Err(s) }
     }
 
-    /// The rest of R4; `s` is the word before the subtraction.
+    /// The rest of RWMUTEX-R4; `s` is the word before the subtraction.
     pub fn left(&self, m: MRef, s: u64) -> Result<()> {
         if counted(s) {
             self.after_reader(m, s - READER);
             return Ok(());
         }
-        // R5
+        // RWMUTEX-R5
         let mut s = self.state.load(Ordering::Relaxed);
         while (s as i64) < 0 {
             let to = s.wrapping_add(READER);
@@ -268,7 +270,7 @@ impl RwMutex {
 
     // ---- the writer -------------------------------------------------------------------------------------------------
 
-    /// A1. False: another caller holds the lock or waits for it.
+    /// RWMUTEX-A1. False: another caller holds the lock or waits for it.
     #[inline(always)]
     #[must_use]
     pub fn write_alone(&self, me: u64) -> bool {
@@ -288,22 +290,23 @@ impl RwMutex {
         if self.is_owner(me) {
             return Err(Error::Deadlock);
         }
-        // X1
+        // RWMUTEX-X1
         let locked;
         (m, locked) = self.writers.lock(m, deadline);
         locked?;
-        // X2. An addition, since that is one instruction: WRITER is clear, because writers come here one at a time.
+        // RWMUTEX-X2. An addition, since that is one instruction: WRITER is clear, because writers come here one at a
+        // time.
         let s = self.state.fetch_add(WRITER, Ordering::Acquire);
         let mut turn = Ok(());
         if !empty(s) {
             (m, turn) = self.wait_for_turn(m, deadline);
         }
         if turn.is_ok() {
-            // X4: no caller is inside, and none can enter. Acquire: as X2.
+            // RWMUTEX-X4: no caller is inside, and none can enter. Acquire: as RWMUTEX-X2.
             self.state.fetch_add(ALONE - WRITER, Ordering::Acquire);
             self.owner.store(me, Ordering::Relaxed);
         } else {
-            // X5
+            // RWMUTEX-X5
             self.open(m, WRITER);
         }
         let unlocked = if self.writers.unlock_fast(me) { Ok(()) } else { self.writers.unlock(m) };
@@ -311,7 +314,7 @@ impl RwMutex {
         turn
     }
 
-    /// X3.
+    /// RWMUTEX-X3.
     ///
     /// # Migrates
     fn wait_for_turn(&self, mut m: MRef, deadline: Option<i64>) -> (MRef, Result<()>) {
@@ -338,7 +341,7 @@ impl RwMutex {
         }
     }
 
-    /// A2, if ALONE is the only content of the word. False: nothing has changed.
+    /// RWMUTEX-A2, if ALONE is the only content of the word. False: nothing has changed.
     #[inline(always)]
     #[must_use]
     pub fn leave_alone(&self, me: u64) -> bool {
@@ -367,7 +370,7 @@ impl RwMutex {
         Ok(())
     }
 
-    /// A2 or X5 while others wait or are counted: clears the bit `mine`.
+    /// RWMUTEX-A2 or RWMUTEX-X5 while others wait or are counted: clears the bit `mine`.
     #[cold]
     fn open(&self, m: MRef, mine: u64) {
         let (addr, readers) = (self.addr(), self.addr() | 1);
@@ -392,7 +395,7 @@ impl RwMutex {
     }
 }
 
-/// R4: the writer whose turn it may be looks again.
+/// RWMUTEX-R4: the writer whose turn it may be looks again.
 #[cold]
 fn wake_writer(m: MRef, addr: u64) {
     waitq::wake_one(m, addr, |_, _| Wake::Ready);

@@ -8,43 +8,46 @@
 //!
 //! | word | meaning | written by |
 //! |---|---|---|
-//! | `open` | children that have not ended | S1, S3 |
-//! | `error` | the first error of a child, or 0 | S2, by CAS from 0 |
-//! | `failed` | the G whose error canceled the token, or 0 | S2, before S3 of the same G |
+//! | `open` | children that have not ended | SCOPE-S1, SCOPE-S3 |
+//! | `error` | the first error of a child, or 0 | SCOPE-S2, by CAS from 0 |
+//! | `failed` | the G whose error canceled the token, or 0 | SCOPE-S2, before SCOPE-S3 of the same G |
 //! | `token` | the children's token, below the maker's | fixed |
 //! | `handle` | 0 when the scope is left | under the lock |
-//! | `leaving` | a G is in L1 | under the lock |
+//! | `leaving` | a G is in SCOPE-L1 | under the lock |
 //! | `inside` | the G in the body, or null | under the lock |
-//! | `scope` (of a G) | the scope whose child it is | S1, S3 |
+//! | `scope` (of a G) | the scope whose child it is | SCOPE-S1, SCOPE-S3 |
 //! | `entered` (of a G) | the last scope that the G has entered | the G that is inside |
 //! | `around` | the scope that this G had entered before, or null | the G that is inside |
-//! | `before` | the G's current token before E1, with a count | the G that is inside |
+//! | `before` | the G's current token before SCOPE-E1, with a count | the G that is inside |
 //!
 //! The body is the code between enter and leave, on the G (or thread of the host) that enters. A G may be inside
 //! several scopes.
 //!
 //! # Protocol
-//! * S1 spawn: add 1 to open. If the handle is still the scope's, the count stands, and concurrent spawners share
-//!   nothing else. If it is not, take the count back and do the same under the lock, because L2 takes the handle away
-//!   for a moment. Then make the G; the scope lends it the scope's token.
-//! * S2 The child runs, and its result is noted: the first error cancels the token.
-//! * S3 The child ends, in whichever way: subtract 1 from open. The last child wakes the G that leaves.
-//! * E1 enter: under the lock, if no G is inside and none leaves, the caller is inside; the scope's token replaces its
-//!   current one. From here on the first error, the deadline and a cancellation end the waits of the body too.
-//! * L1 leave, by the G that is inside if there is one: wait until open is 0. The caller's own token does not end this
-//!   wait (its cancellation has reached the children).
-//! * L2 Under the lock take the handle away, and look at open. If it is still 0, it stays 0, and the scope is left.
-//!   Otherwise put the handle back and repeat L1.
-//! * L3 The token from before E1 becomes the current one again. If the caller entered another scope later and has not
-//!   left it, that scope keeps its own token, and returns to the token from before E1 in its turn.
-//! * X1 A G that is inside ends, or a thread does: it is inside no more. Any G may leave the scope then.
+//! * SCOPE-S1 spawn: add 1 to open. If the handle is still the scope's, the count stands, and concurrent spawners share
+//!   nothing else. If it is not, take the count back and do the same under the lock, because SCOPE-L2 takes the handle
+//!   away for a moment. Then make the G; the scope lends it the scope's token.
+//! * SCOPE-S2 The child runs, and its result is noted: the first error cancels the token.
+//! * SCOPE-S3 The child ends, in whichever way: subtract 1 from open. The last child wakes the G that leaves.
+//! * SCOPE-E1 enter: under the lock, if no G is inside and none leaves, the caller is inside; the scope's token
+//!   replaces its current one. From here on the first error, the deadline and a cancellation end the waits of the body
+//!   too.
+//! * SCOPE-L1 leave, by the G that is inside if there is one: wait until open is 0. The caller's own token does not end
+//!   this wait (its cancellation has reached the children).
+//! * SCOPE-L2 Under the lock take the handle away, and look at open. If it is still 0, it stays 0, and the scope is
+//!   left. Otherwise put the handle back and repeat SCOPE-L1.
+//! * SCOPE-L3 The token from before SCOPE-E1 becomes the current one again. If the caller entered another scope later
+//!   and has not left it, that scope keeps its own token, and returns to the token from before SCOPE-E1 in its turn.
+//! * SCOPE-X1 A G that is inside ends, or a thread does: it is inside no more. Any G may leave the scope then.
 //!
 //! # Invariants
-//! * I1 A scope exists as long as it has children: only L2 frees its memory, and it finds no child.
-//! * I2 A count that stands was added before L2's look, or under the lock with a valid handle. So no count is added
-//!   after L2's look. (A count that will be taken back may be added at any time, perhaps to the next scope in this
-//!   memory. Only a caller with a stale handle does that, and at worst that scope's L1 waits until the count is gone.)
-//! * I3 A scope is in the list of the G that is inside, and only that G leaves it. So every scope in the list exists.
+//! * SCOPE-I1 A scope exists as long as it has children: only SCOPE-L2 frees its memory, and it finds no child.
+//! * SCOPE-I2 A count that stands was added before SCOPE-L2's look, or under the lock with a valid handle. So no count
+//!   is added after SCOPE-L2's look. (A count that will be taken back may be added at any time, perhaps to the next
+//!   scope in this memory. Only a caller with a stale handle does that, and at worst that scope's SCOPE-L1 waits until
+//!   the count is gone.)
+//! * SCOPE-I3 A scope is in the list of the G that is inside, and only that G leaves it. So every scope in the list
+//!   exists.
 
 use super::cancel::{self, Reason, Ref, Token};
 use super::objects::objects;
@@ -63,7 +66,7 @@ use std::ptr::{from_ref, null_mut};
 pub struct Scope {
     open: WaitGroup,
     error: AtomicI32,
-    /// 0: no error of a child has canceled the token. Written by S2 before the S3 of the same G.
+    /// 0: no error of a child has canceled the token. Written by SCOPE-S2 before the SCOPE-S3 of the same G.
     failed: AtomicU64,
     /// The scope holds a count for it. Fixed while the scope exists.
     token: OwnPtr<Token>,
@@ -152,11 +155,11 @@ pub fn token(m: MRef, handle: u64) -> Result<Ref> {
     cancel::find(m.sched(), s.token().handle.get(), true)
 }
 
-/// S1.
+/// SCOPE-S1.
 pub fn spawn(m: MRef, handle: u64, f: Child, arg: *mut c_void) -> Result<()> {
     let s = objects(m.sched())?.scopes.get(handle).ok_or(Error::Stale)?;
     s.open.add(m, 1)?;
-    // Pairs with L2.
+    // Pairs with SCOPE-L2.
     fence_after_rmw();
     if s.handle.load(Ordering::Relaxed) != handle {
         s.open.add(m, -1)?;
@@ -171,7 +174,7 @@ pub fn spawn(m: MRef, handle: u64, f: Child, arg: *mut c_void) -> Result<()> {
             return Err(e);
         }
     };
-    // The scope exists (I1), and holds a count for its token.
+    // The scope exists (SCOPE-I1), and holds a count for its token.
     gp.note_extra(extra::SCOPE);
     gp.scope.set(from_ref(s).cast_mut().cast());
     gp.child.set(f as *mut c_void);
@@ -180,14 +183,14 @@ pub fn spawn(m: MRef, handle: u64, f: Child, arg: *mut c_void) -> Result<()> {
     Ok(())
 }
 
-/// S1 under the lock.
+/// SCOPE-S1 under the lock.
 #[cold]
 fn count_locked(m: MRef, handle: u64) -> Result<()> {
     let (s, _state) = find(m, handle)?;
     s.open.add(m, 1)
 }
 
-/// S2.
+/// SCOPE-S2.
 pub extern "C" fn begin(arg: *mut c_void) {
     // SAFETY: a G runs on an M.
     let Some(m) = (unsafe { MRef::from_ptr(crate::sys::arch::current_m().cast()) }) else { return };
@@ -227,7 +230,7 @@ fn cancel_children(m: MRef, s: &Scope) -> bool {
     token.is_ok_and(|token| cancel::cancel(m, &token, Reason::BY_HAND))
 }
 
-/// S3: a G ends.
+/// SCOPE-S3: a G ends.
 #[inline]
 pub fn on_exit(m: MRef, gp: GRef) {
     if gp.scope.is_null() {
@@ -239,7 +242,7 @@ pub fn on_exit(m: MRef, gp: GRef) {
     debug_assert!(done.is_ok());
 }
 
-/// E1.
+/// SCOPE-E1.
 pub fn enter(m: MRef, handle: u64) -> Result<()> {
     let gp = waitq::waiter(m);
     let (s, mut state) = find(m, handle)?;
@@ -259,7 +262,7 @@ pub fn enter(m: MRef, handle: u64) -> Result<()> {
     Ok(())
 }
 
-/// L3, once the handle is stale.
+/// SCOPE-L3, once the handle is stale.
 fn step_out(m: MRef, gp: GRef, s: &'static Scope) {
     let (before, around) = (s.before.take(), s.around.take());
     if gp.entered.get() == from_ref(s).cast_mut().cast() {
@@ -269,7 +272,7 @@ fn step_out(m: MRef, gp: GRef, s: &'static Scope) {
         drop_token(m, cancel::replace(gp, before));
         return;
     }
-    // SAFETY: the list holds scopes that exist (I3).
+    // SAFETY: the list holds scopes that exist (SCOPE-I3).
     let mut at: Option<&Scope> = unsafe { gp.entered.get().cast::<Scope>().as_ref() };
     while let Some(later) = at {
         if std::ptr::eq(later.around.get(), s) {
@@ -287,7 +290,7 @@ fn step_out(m: MRef, gp: GRef, s: &'static Scope) {
         // SAFETY: as above.
         at = unsafe { later.around.get().as_ref() };
     }
-    debug_assert!(false, "I3");
+    debug_assert!(false, "SCOPE-I3");
 }
 
 fn drop_token(m: MRef, token: Option<&'static Token>) {
@@ -296,7 +299,7 @@ fn drop_token(m: MRef, token: Option<&'static Token>) {
     }
 }
 
-/// X1.
+/// SCOPE-X1.
 #[inline]
 pub fn on_exit_inside(m: MRef, gp: GRef) {
     if !gp.entered.is_null() {
@@ -306,7 +309,7 @@ pub fn on_exit_inside(m: MRef, gp: GRef) {
 
 #[cold]
 fn leave_all(m: MRef, gp: GRef) {
-    // SAFETY: the list holds scopes that exist (I3).
+    // SAFETY: the list holds scopes that exist (SCOPE-I3).
     while let Some(s) = unsafe { gp.entered.get().cast::<Scope>().as_ref() } {
         gp.entered.set(s.around.take().cast());
         // SAFETY: null, or a token that the scope holds a count for.
@@ -342,7 +345,7 @@ pub fn leave(m: MRef, handle: u64, timeout: i64) -> Result<i32> {
     leave_why(m, handle, timeout).map(|ended| ended.error)
 }
 
-/// L1 to L3. TimedOut: the scope is not left; the caller may try again.
+/// SCOPE-L1 to SCOPE-L3. TimedOut: the scope is not left; the caller may try again.
 ///
 /// # Migrates
 pub fn leave_why(mut m: MRef, handle: u64, timeout: i64) -> Result<Ended> {
@@ -359,9 +362,10 @@ pub fn leave_why(mut m: MRef, handle: u64, timeout: i64) -> Result<Ended> {
         if state.leaving {
             return Err(Error::Busy);
         }
-        // L2
+        // SCOPE-L2
         s.handle.store(0, Ordering::Relaxed);
-        // Pairs with S1: either the spawner sees that the handle is gone, or this caller sees the spawner's count.
+        // Pairs with SCOPE-S1: either the spawner sees that the handle is gone, or this caller sees the spawner's
+        // count.
         fence(Ordering::SeqCst);
         if s.open.is_zero() {
             let inside = !std::mem::replace(&mut state.inside, null_mut()).is_null();

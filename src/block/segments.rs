@@ -21,22 +21,23 @@
 //! * `spare`: one empty segment, or null.
 //!
 //! # Protocol
-//! * G1 A sender that finds `tail` full and no spare opens the latch and allocates a segment.
-//! * G2 It takes the latch again, leaves the segment as the spare, and sends under the same latch. So it finds room,
-//!   whatever happened in between. If another sender has left a spare by then, it opens the latch and frees its own
-//!   segment.
-//! * G3 A sender that finds `tail` full makes the spare the new tail.
-//! * G4 A receiver that empties `head` makes the next segment the head. The empty segment becomes the spare. If there
-//!   is a spare already, the receiver opens the latch and frees the empty segment.
-//! * G5 If the head is also the tail, sender and receiver begin again at its first place.
+//! * SEGMENTS-G1 A sender that finds `tail` full and no spare opens the latch and allocates a segment.
+//! * SEGMENTS-G2 It takes the latch again, leaves the segment as the spare, and sends under the same latch. So it finds
+//!   room, whatever happened in between. If another sender has left a spare by then, it opens the latch and frees its
+//!   own segment.
+//! * SEGMENTS-G3 A sender that finds `tail` full makes the spare the new tail.
+//! * SEGMENTS-G4 A receiver that empties `head` makes the next segment the head. The empty segment becomes the spare.
+//!   If there is a spare already, the receiver opens the latch and frees the empty segment.
+//! * SEGMENTS-G5 If the head is also the tail, sender and receiver begin again at its first place.
 //!
 //! # Invariants
-//! * I1 Every segment of a chain of two or more holds a value: a send follows G3, and G4 takes the empty ones away. So
-//!   an empty channel keeps one segment and the spare.
-//! * I2 A segment that has left the chain and is not the spare belongs to the sender or receiver that took it out.
+//! * SEGMENTS-I1 Every segment of a chain of two or more holds a value: a send follows SEGMENTS-G3, and SEGMENTS-G4
+//!   takes the empty ones away. So an empty channel keeps one segment and the spare.
+//! * SEGMENTS-I2 A segment that has left the chain and is not the spare belongs to the sender or receiver that took it
+//!   out.
 //!
 //! # Why it ends
-//! A sender allocates once, by G2.
+//! A sender allocates once, by SEGMENTS-G2.
 //!
 //! # Rejected
 //! * A ring that doubles: it copies everything at once, under the latch, and needs the old and the new memory together.
@@ -86,7 +87,7 @@ pub fn layout(elem_size: usize) -> Result<Layout> {
 }
 
 impl Segment {
-    /// G1. The caller holds no latch.
+    /// SEGMENTS-G1. The caller holds no latch.
     pub fn allocate(elem_size: usize) -> Result<NonNull<Segment>> {
         // SAFETY: the layout is not empty.
         let memory = unsafe { alloc(layout(elem_size)?) };
@@ -99,7 +100,7 @@ impl Segment {
     /// The caller holds no latch.
     ///
     /// # Safety
-    /// The segment belongs to the caller (I2).
+    /// The segment belongs to the caller (SEGMENTS-I2).
     #[cold]
     pub unsafe fn free(s: NonNull<Segment>) {
         // SAFETY: the caller's promise; it was allocated with this layout.
@@ -125,7 +126,7 @@ impl Segment {
 }
 
 impl Segments {
-    /// G2. Returns the segment if there is a spare already. The caller holds the latch.
+    /// SEGMENTS-G2. Returns the segment if there is a spare already. The caller holds the latch.
     pub fn keep(&self, s: NonNull<Segment>) -> Option<NonNull<Segment>> {
         if !self.spare.is_null() {
             return Some(s);
@@ -136,8 +137,8 @@ impl Segments {
         None
     }
 
-    /// G3: the first place of the new tail, and its end if it is also the head. None: there is no spare. The caller
-    /// holds the latch.
+    /// SEGMENTS-G3: the first place of the new tail, and its end if it is also the head. None: there is no spare. The
+    /// caller holds the latch.
     pub fn extend(&self) -> Option<(*mut u8, Option<*mut u8>)> {
         let s = NonNull::new(self.spare.take())?.as_ptr();
         let last = self.tail.get();
@@ -154,14 +155,14 @@ impl Segments {
         Some((first, last.is_null().then_some(end)))
     }
 
-    /// G5: the first place of the head, and its end. The caller holds the latch, and there is a head.
+    /// SEGMENTS-G5: the first place of the head, and its end. The caller holds the latch, and there is a head.
     pub fn again(&self) -> (*mut u8, *mut u8) {
         // SAFETY: the head is a segment.
         unsafe { Segment::bounds(self.head.get()) }
     }
 
-    /// G4, except for the spare: unlinks the head, which is not the tail. The caller holds the latch, or is the only
-    /// thread that knows the chain.
+    /// SEGMENTS-G4, except for the spare: unlinks the head, which is not the tail. The caller holds the latch, or is
+    /// the only thread that knows the chain.
     pub fn behead(&self) -> Option<NonNull<Segment>> {
         let old = NonNull::new(self.head.get())?;
         // SAFETY: the head is a segment.

@@ -6,36 +6,36 @@
 //! several channels may want it at the same moment.
 //!
 //! # Protocol
-//! * S1 Look at each case without a lock. Choose one of the cases that may be ready, each with the same probability,
-//!   and try it under its channel's latch. (A case that only watches asks whether the channel is ready, watch.rs.)
-//!   Mostly the select ends here. If no case may be ready, look at the timers that send to the channels (T1 in
-//!   timer.rs).
-//! * S2 Take the latches of all channels, in the order of their addresses, each once: nothing changes any more. Choose
-//!   and try as in S1, until a try succeeds or no case may be ready.
-//! * S3 If the caller does not want to wait, open all latches. Otherwise put a record into the queue of each case: the
-//!   case itself is the record. The wait is a claimed one (claim.rs), which was begun before the first latch was taken.
-//!   Where several cases stand in one queue, each of them is their first with the same probability, since a partner
-//!   takes the first. Park; the commit opens the latches.
-//! * S4 Awake again: the party that claimed the wait has chosen the case whose record says how it ended. Take the other
-//!   records out of their lists, each under the latch of its channel.
+//! * SELECT-S1 Look at each case without a lock. Choose one of the cases that may be ready, each with the same
+//!   probability, and try it under its channel's latch. (A case that only watches asks whether the channel is ready,
+//!   watch.rs.) Mostly the select ends here. If no case may be ready, look at the timers that send to the channels
+//!   (TIMER-T1).
+//! * SELECT-S2 Take the latches of all channels, in the order of their addresses, each once: nothing changes any more.
+//!   Choose and try as in SELECT-S1, until a try succeeds or no case may be ready.
+//! * SELECT-S3 If the caller does not want to wait, open all latches. Otherwise put a record into the queue of each
+//!   case: the case itself is the record. The wait is a claimed one (claim.rs), which was begun before the first latch
+//!   was taken. Where several cases stand in one queue, each of them is their first with the same probability, since a
+//!   partner takes the first. Park; the commit opens the latches.
+//! * SELECT-S4 Awake again: the party that claimed the wait has chosen the case whose record says how it ended. Take
+//!   the other records out of their lists, each under the latch of its channel.
 //!
 //! # Invariants
-//! * I1 One case: a partner moves a value only after it has claimed the wait, and one claim succeeds.
-//! * I2 The cases belong to the select until it returns. Before it returns, every record is out of every list.
-//! * I3 The commit reads no case after it has opened the last latch of the order: S4 waits for that latch, or follows a
-//!   claim under it.
+//! * SELECT-I1 One case: a partner moves a value only after it has claimed the wait, and one claim succeeds.
+//! * SELECT-I2 The cases belong to the select until it returns. Before it returns, every record is out of every list.
+//! * SELECT-I3 The commit reads no case after it has opened the last latch of the order: SELECT-S4 waits for that
+//!   latch, or follows a claim under it.
 //!
 //! # Why it ends
-//! A try in S2 that fails has found only records of ended waits in that queue, and has emptied the queue.
+//! A try in SELECT-S2 that fails has found only records of ended waits in that queue, and has emptied the queue.
 //!
 //! # Rejected
 //! A random order in which the cases are tried, as in Go: it needs n random numbers and room for n places. Choosing
 //! among the ready cases in one pass needs a random number for the second ready case and for each further one.
 //!
 //! # Differences from Go
-//! S1: a select that need not wait takes one lock. As in Go, a default (timeout 0) is taken only when no case is ready
-//! under all latches: two unlocked looks in sequence would miss a value that moves from one channel to the other. There
-//! is a deadline.
+//! SELECT-S1: a select that need not wait takes one lock. As in Go, a default (timeout 0) is taken only when no case is
+//! ready under all latches: two unlocked looks in sequence would miss a value that moves from one channel to the other.
+//! There is a deadline.
 
 use super::chan::{Case, Chan, Did, Op, wait_for_nothing};
 use super::claim::{Locks, Wait};
@@ -93,7 +93,7 @@ impl<'a> Cases<'a> {
     fn attempt(self, i: usize) -> Did {
         let case = &self.0[i];
         self.chan(i).map_or(Did::Not, |c| match case.watches() {
-            // V1
+            // WATCH-V1
             true if c.ready(case.wants()) => Did::Moved,
             true => Did::Not,
             false => c.attempt(case.wants(), case.elem()),
@@ -147,7 +147,7 @@ impl<'a> Cases<'a> {
         }
     }
 
-    /// S2.
+    /// SELECT-S2.
     fn lock(self) {
         let mut last = std::ptr::null_mut();
         for place in 0..self.0.len() {
@@ -161,8 +161,8 @@ impl<'a> Cases<'a> {
         }
     }
 
-    /// S3: puts a record into each queue. The nth record of one queue goes before the others with a probability of 1/n.
-    /// Returns the watchers that are told of it.
+    /// SELECT-S3: puts a record into each queue. The nth record of one queue goes before the others with a probability
+    /// of 1/n. Returns the watchers that are told of it.
     fn enqueue(self, m: MRef, wait: &Wait) -> GList {
         let mut told = GList::new();
         for case in self.0 {
@@ -197,7 +197,7 @@ impl<'a> Cases<'a> {
         told
     }
 
-    /// Opens every latch. All reads of the cases come before the last latch is open (I3).
+    /// Opens every latch. All reads of the cases come before the last latch is open (SELECT-I3).
     fn unlock(self) {
         let mut last: Option<&Chan> = None;
         for place in 0..self.0.len() {
@@ -216,7 +216,7 @@ impl<'a> Cases<'a> {
         }
     }
 
-    /// S4: returns the case that was chosen, if any. Afterwards all records are out of their lists.
+    /// SELECT-S4: returns the case that was chosen, if any. Afterwards all records are out of their lists.
     fn leave(self) -> Option<usize> {
         let mut chosen = None;
         let mut held: Option<&Chan> = None;
@@ -262,7 +262,7 @@ pub fn select(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result<
             Err(e) => Err(e),
         };
     }
-    // S1
+    // SELECT-S1
     if let Some(i) = cases.pick(m).or_else(|| cases.pick_timer(m))
         && let Some(c) = cases.chan(i)
     {
@@ -293,7 +293,7 @@ fn select_slow(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result
         }
         return Err(wait_for_nothing(m, WaitReason::SELECT_NONE, timeout).err().unwrap_or(Error::TimedOut));
     }
-    // S2
+    // SELECT-S2
     let wait = if timeout <= 0 { None } else { Some(Wait::begin(m, timeout)?) };
     cases.sort();
     cases.lock();
@@ -312,7 +312,7 @@ fn select_slow(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result
             }
         }
     }
-    // S3
+    // SELECT-S3
     let Some(wait) = wait else {
         cases.unlock();
         return Err(Error::TimedOut);
@@ -321,7 +321,7 @@ fn select_slow(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result
     let mut all = Opening { cases, m, told: Told::of(&told) };
     let locks = Locks { open: open_all, arg: (&raw mut all).cast() };
     let (_, end) = wait.park(m, WaitReason::SELECT, locks);
-    // S4
+    // SELECT-S4
     match (cases.leave(), end) {
         (Some(i), _) => Ok((i, cases.0[i].ended().unwrap_or(Ok(())))),
         (None, Err(e)) => Err(e),
@@ -331,10 +331,10 @@ fn select_slow(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result
 
 unsafe fn open_all(arg: *mut c_void) {
     // SAFETY: `select_slow` passes this, and holds the latches of its cases. It is copied here, and the cases stay
-    // until S4 (I3).
+    // until SELECT-S4 (SELECT-I3).
     let Opening { cases, m, told } = unsafe { arg.cast::<Opening<'_>>().read() };
     cases.unlock();
-    // V4 in watch.rs
+    // WATCH-V4
     if let Some(told) = told {
         told.ready(m);
     }

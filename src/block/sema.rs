@@ -8,7 +8,7 @@
 //! Go's `semrelease` with a hand-off adds 1, and then takes the permit back for the waiter that it wakes, unless
 //! another G was faster. Here the permit does not show in the count if there is a waiter. So no other caller can be
 //! faster, and the waker need not touch the word after the addition, when the word may belong to another object already
-//! (M4 in waitq.rs).
+//! (WAITQ-M4).
 
 use super::waitq::{self, How, Kind, Waited};
 use crate::gmp::error::{Error, Result};
@@ -70,7 +70,7 @@ pub fn release(m: MRef, s: &AtomicU32) -> Result<()> {
     let addr = std::ptr::from_ref(s) as u64;
     // Looked up before: the processor executes no load until the compare-and-swap is through.
     let root = m.sched().sems.root(addr);
-    // SeqCst, and a fence: B1 in waitq.rs.
+    // SeqCst, and a fence: WAITQ-B1.
     add(s)?;
     fence_after_rmw();
     if root.anybody() {
@@ -115,7 +115,7 @@ pub fn hand_over(m: MRef, s: &AtomicU32) -> Result<()> {
         return release(m, s);
     }
     if give(m, s)? == Given::ToG && m.ctx() == Ctx::G && m.pins() == 0 {
-        // The G that was readied last runs next (N1 in park.rs).
+        // The G that was readied last runs next (PARK-N1).
         park::gosched(m);
     }
     Ok(())

@@ -40,7 +40,7 @@ pub fn sleep_until(m: MRef, deadline: i64) -> (MRef, Result<()>) {
 }
 
 unsafe fn arm(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
-    // SAFETY: `sleep_until` passes its deadline; the G's timer is not armed. After `add` the G may run (K2 in park.rs).
+    // SAFETY: `sleep_until` passes its deadline; the G's timer is not armed. After `add` the G may run (PARK-K2).
     unsafe {
         let when = *arg.cast::<i64>();
         if Timers::add(m.must_p().p(), &gp.timer, Alarm { when, fire: wake, arg: gp.as_ptr().cast(), seq: 0 }) {

@@ -9,7 +9,7 @@
 //! All are under the timer's lock:
 //! * `armed`: the timer is in a heap, or a firing is on its way;
 //! * `seq`: counts arms and stops. A firing whose heap entry carries another number is late, and does nothing;
-//! * `taken`: a receiver has already done the firing that is on its way (T2);
+//! * `taken`: a receiver has already done the firing that is on its way (TIMER-T2);
 //! * `pending`: the number of the G that was spawned to call the function and has not begun, or 0.
 //!
 //! | armed | pending | channel | the timer | stop says |
@@ -20,43 +20,47 @@
 //! | either | - | full | the time has not been received | true |
 //!
 //! # Protocol
-//! * A1 arm (new, reset): under the lock, stop as in Z1; add 1 to seq; put the timer into a heap.
+//! * TIMER-A1 arm (new, reset): under the lock, stop as in TIMER-Z1; add 1 to seq; put the timer into a heap.
 //!
 //! Firing, on a scheduler's stack, under the lock:
-//! * F1 Check that `seq` is the one of the heap entry.
-//! * F2 A function: make a G, which becomes `pending`. While a G is pending the firing is left out, so a slow function
-//!   loses ticks. A channel: send the time, if there is room.
-//! * F3 A periodic timer goes back into the heap, later by as many periods as have passed. Without memory for F2 the
-//!   timer goes back into the heap for a little later.
-//! * F4 With the lock open, put the G where it will run.
+//! * TIMER-F1 Check that `seq` is the one of the heap entry.
+//! * TIMER-F2 A function: make a G, which becomes `pending`. While a G is pending the firing is left out, so a slow
+//!   function loses ticks. A channel: send the time, if there is room.
+//! * TIMER-F3 A periodic timer goes back into the heap, later by as many periods as have passed. Without memory for
+//!   TIMER-F2 the timer goes back into the heap for a little later.
+//! * TIMER-F4 With the lock open, put the G where it will run.
 //!
 //! A receiver that would get nothing:
-//! * T1 It looks whether the timer of its channel is due, and then fires it itself, on its own stack: under the lock,
-//!   F2 and F3. A one-shot timer is taken out of its heap, and seq + 1 stops a callback that is on its way already.
-//! * T2 A periodic timer is postponed in its heap, without leaving it. If a callback is on its way, that finds `taken`,
-//!   sends nothing, and goes back into the heap, in the room that it has kept (I2).
+//! * TIMER-T1 It looks whether the timer of its channel is due, and then fires it itself, on its own stack: under the
+//!   lock, TIMER-F2 and TIMER-F3. A one-shot timer is taken out of its heap, and seq + 1 stops a callback that is on
+//!   its way already.
+//! * TIMER-T2 A periodic timer is postponed in its heap, without leaving it. If a callback is on its way, that finds
+//!   `taken`, sends nothing, and goes back into the heap, in the room that it has kept (TIMER-I2).
 //!
 //! The G of a function:
-//! * G1 begins: under the lock, if `pending` names it, it clears `pending` and calls the function. Otherwise it ends.
+//! * TIMER-G1 begins: under the lock, if `pending` names it, it clears `pending` and calls the function. Otherwise it
+//!   ends.
 //!
 //! Stopping:
-//! * Z1 stop: under the lock, add 1 to seq, take the timer out of its heap, clear `pending`, and empty the channel.
+//! * TIMER-Z1 stop: under the lock, add 1 to seq, take the timer out of its heap, clear `pending`, and empty the
+//!   channel.
 //!
 //! A channel of [`after_chan`] owns its timer: no caller knows a handle of that timer, and the timer is not one of the
 //! channel's users.
-//! * O1 The free by the last user decides, under the latch, that the channel ends.
-//! * O2 Under the timer's lock: Z1, and the timer's place in the slab is freed.
-//! * O3 The channel's memory is freed. So a firing has sent into the channel before O2, or finds another `seq`.
+//! * TIMER-O1 The free by the last user decides, under the latch, that the channel ends.
+//! * TIMER-O2 Under the timer's lock: TIMER-Z1, and the timer's place in the slab is freed.
+//! * TIMER-O3 The channel's memory is freed. So a firing has sent into the channel before TIMER-O2, or finds another
+//!   `seq`.
 //!
 //! # Invariants
-//! * I1 All of these exclude each other by the timer's lock, which is taken before a channel's and a heap's. So a
-//!   firing that Z1 has prevented does not begin after it. A firing that had begun before Z1 runs on; the result of
-//!   stop tells which it was.
-//! * I2 A timer that fires has room to go back into the heap (`comes_back` in gmp/timers.rs).
-//! * I3 `seq` grows for as long as the place in the slab lives, so a firing that is late for one timer is late for its
-//!   successor.
-//! * I4 Only O2 frees the place of a timer that a channel owns: it is that channel's timer for as long as the channel
-//!   lives.
+//! * TIMER-I1 All of these exclude each other by the timer's lock, which is taken before a channel's and a heap's. So a
+//!   firing that TIMER-Z1 has prevented does not begin after it. A firing that had begun before TIMER-Z1 runs on; the
+//!   result of stop tells which it was.
+//! * TIMER-I2 A timer that fires has room to go back into the heap (`comes_back` in gmp/timers.rs).
+//! * TIMER-I3 `seq` grows for as long as the place in the slab lives, so a firing that is late for one timer is late
+//!   for its successor.
+//! * TIMER-I4 Only TIMER-O2 frees the place of a timer that a channel owns: it is that channel's timer for as long as
+//!   the channel lives.
 //!
 //! # Rejected
 //! * One CAS word instead of the lock: stop must empty the channel in one step with the arm.
@@ -174,7 +178,7 @@ fn locked(objects: &'static Objects, handle: u64) -> Result<(&'static HostTimer,
     if s.handle == handle { Ok((t, s)) } else { Err(Error::Stale) }
 }
 
-/// As [`locked`], for a handle from the host: Stale for a timer that a channel owns (I4).
+/// As [`locked`], for a handle from the host: Stale for a timer that a channel owns (TIMER-I4).
 fn find(objects: &'static Objects, handle: u64) -> Result<(&'static HostTimer, Guard<'static, State>)> {
     locked(objects, handle).and_then(|(t, s)| match s.what {
         What::SendToOwner(_) => Err(Error::Stale),
@@ -191,7 +195,7 @@ impl State {
 }
 
 impl HostTimer {
-    /// Z1. Returns whether it prevented a firing.
+    /// TIMER-Z1. Returns whether it prevented a firing.
     fn stop(&self, s: &mut State) -> bool {
         let armed = std::mem::replace(&mut s.armed, false);
         if armed {
@@ -207,7 +211,7 @@ impl HostTimer {
         let mut prevented = false;
         match s.what.chan() {
             Some(c) => {
-                // SAFETY: the timer is one of its users, or the channel owns the timer and lives until O3.
+                // SAFETY: the timer is one of its users, or the channel owns the timer and lives until TIMER-O3.
                 let c = unsafe { c.as_ref() };
                 prevented |= !c.is_empty();
                 c.clear();
@@ -228,8 +232,8 @@ fn at(delay: i64) -> i64 {
     later(now(), delay.max(0))
 }
 
-/// A1. Fires after `delay`, then every `period` (0: once); [`FOREVER`]: never. Returns whether it prevented an earlier
-/// firing. Without memory the timer is stopped.
+/// TIMER-A1. Fires after `delay`, then every `period` (0: once); [`FOREVER`]: never. Returns whether it prevented an
+/// earlier firing. Without memory the timer is stopped.
 pub fn reset(m: MRef, handle: u64, delay: i64, period: i64) -> Result<bool> {
     let (t, mut s) = find(objects(m.sched())?, handle)?;
     if s.armed && delay != FOREVER {
@@ -301,7 +305,7 @@ pub fn after_chan(m: MRef, delay: i64) -> Result<NonNull<Chan>> {
     armed.map(|()| chan)
 }
 
-/// O2, for a channel that ends and owns `t`. The caller holds no lock.
+/// TIMER-O2, for a channel that ends and owns `t`. The caller holds no lock.
 pub(super) fn end_of_owner(sched: &Sched, c: NonNull<Chan>, t: &'static HostTimer) {
     let Some(objects) = super::objects::existing(sched) else { return };
     let mut s = t.state.lock();
@@ -312,13 +316,13 @@ pub(super) fn end_of_owner(sched: &Sched, c: NonNull<Chan>, t: &'static HostTime
     }
 }
 
-/// Z1. Returns whether it prevented a firing, or a function from beginning.
+/// TIMER-Z1. Returns whether it prevented a firing, or a function from beginning.
 pub fn stop(m: MRef, handle: u64) -> Result<bool> {
     let (t, mut s) = find(objects(m.sched())?, handle)?;
     Ok(t.stop(&mut s))
 }
 
-/// Z1; the handle is stale afterwards.
+/// TIMER-Z1; the handle is stale afterwards.
 pub fn free(m: MRef, handle: u64) -> Result<bool> {
     let objects = objects(m.sched())?;
     let (t, mut s) = find(objects, handle)?;
@@ -338,7 +342,7 @@ fn give_back(objects: &'static Objects, s: &mut State) {
     objects.timers.free(handle);
 }
 
-/// F1 to F4.
+/// TIMER-F1 to TIMER-F4.
 unsafe fn fire(m: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool {
     let sched = m.sched();
     // SAFETY: `alarm` passed its timer, whose place is never freed.
@@ -349,7 +353,7 @@ unsafe fn fire(m: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool {
     }
     let mut spawned = None;
     let mut next = NEVER;
-    // F2
+    // TIMER-F2
     match s.what {
         What::Call(..) if s.pending == 0 => match call(m, t) {
             Some(gp) => {
@@ -358,13 +362,13 @@ unsafe fn fire(m: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool {
             }
             None => next = later(now(), AGAIN),
         },
-        // T2
+        // TIMER-T2
         What::Send(_) if s.taken => next = s.when,
         What::Send(c) | What::SendToOwner(c) => send(m, c),
         _ => {}
     }
     s.taken = false;
-    // F3
+    // TIMER-F3
     if next == NEVER && s.period > 0 {
         next = s.next(now());
     }
@@ -381,7 +385,7 @@ unsafe fn fire(m: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool {
     if let Some(when) = told {
         wake::timer_added_on_the_way(sched, m, when);
     }
-    // F4
+    // TIMER-F4
     if let Some(gp) = spawned
         && !park::start(m, gp)
     {
@@ -399,7 +403,7 @@ fn send(m: MRef, c: NonNull<Chan>) {
     let _ = crate::sys::held::except(|| unsafe { c.as_ref() }.try_transfer(m, Op::Send, (&raw mut time).cast()));
 }
 
-/// T1, for a channel whose timer is or was `t`. The caller holds no channel's lock.
+/// TIMER-T1, for a channel whose timer is or was `t`. The caller holds no channel's lock.
 pub fn fire_if_due(m: MRef, c: &Chan, t: &'static HostTimer) {
     let mut s = t.state.lock();
     let Some(mine) = s.what.chan() else { return };
@@ -408,7 +412,7 @@ pub fn fire_if_due(m: MRef, c: &Chan, t: &'static HostTimer) {
         return;
     }
     if s.period > 0 {
-        // T2. (It may happen twice before the callback comes.)
+        // TIMER-T2. (It may happen twice before the callback comes.)
         s.when = s.next(now());
         s.taken = !Timers::postpone(&t.timer, s.when, s.seq);
     } else {
@@ -426,7 +430,7 @@ fn call(m: MRef, t: &'static HostTimer) -> Option<GRef> {
     store::newproc(m, &store::Spawn { entry, arg, flags: 0, stack_size: 0, name: GName::NONE })
 }
 
-/// G1.
+/// TIMER-G1.
 extern "C" fn begin(arg: *mut c_void) {
     // SAFETY: a G runs on an M.
     let Some(m) = (unsafe { MRef::from_ptr(crate::sys::arch::current_m().cast()) }) else { return };

@@ -6,15 +6,16 @@
 //! world waits for the loop.
 //!
 //! # Protocol
-//! * N1 Each such call counts itself at its M, by [`in_vain`], as its last step. The call then serves a request to the
-//!   P, as in `gmx_safepoint`; and every [`PATIENCE`]th call lets others run, as `gmx_yield` does.
-//! * N2 A call in a context that must not leave its M (pinned, in a syscall, in a stopped world, in a callback of the
-//!   scheduler) only counts itself; so does a call of a thread without a G.
-//! * N3 A wait that unlocks a lock and locks it again (cond.rs) lets others run in between, each time ([`give_way`]).
-//! * N4 A call that locks a mutex, or an rwmutex for writing, first serves requests ([`serve`]), even where it need not
-//!   wait. So a G that does nothing except lock and unlock gives up its P at the end of its time slice. (The unlock
-//!   does not: then the loop would be preempted between two locks only by chance, and a caller does not expect a switch
-//!   in an unlock.)
+//! * VAIN-N1 Each such call counts itself at its M, by [`in_vain`], as its last step. The call then serves a request to
+//!   the P, as in `gmx_safepoint`; and every [`PATIENCE`]th call lets others run, as `gmx_yield` does.
+//! * VAIN-N2 A call in a context that must not leave its M (pinned, in a syscall, in a stopped world, in a callback of
+//!   the scheduler) only counts itself; so does a call of a thread without a G.
+//! * VAIN-N3 A wait that unlocks a lock and locks it again (cond.rs) lets others run in between, each time
+//!   ([`give_way`]).
+//! * VAIN-N4 A call that locks a mutex, or an rwmutex for writing, first serves requests ([`serve`]), even where it
+//!   need not wait. So a G that does nothing except lock and unlock gives up its P at the end of its time slice. (The
+//!   unlock does not: then the loop would be preempted between two locks only by chance, and a caller does not expect a
+//!   switch in an unlock.)
 //!
 //! A call that succeeds is not counted: it costs nothing.
 //!
@@ -72,7 +73,7 @@ pub fn give_way(m: MRef) -> MRef {
 
 #[cold]
 fn rest(m: MRef, asked: bool) -> MRef {
-    // N2
+    // VAIN-N2
     if m.ctx() != Ctx::G || m.pins() != 0 {
         return m;
     }

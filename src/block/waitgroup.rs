@@ -20,40 +20,41 @@
 //!
 //! | count | WAIT | state of the group | a waiter |
 //! |---|---|---|---|
-//! | 0 | - | nothing to wait for | returns (V1) |
-//! | above 0 | - | work to wait for, no waiter yet | sets WAIT and queues (V2) |
-//! | above 0 | set | waiters in the queue, or they gave up | queues (V2) |
-//! | 0 | set | the caller that made the count zero is about to do D2 | queues; D2 takes the lock after it |
-//! | below 0, or too high | any | a change is under way that will be refused (D3) | as with 0, or above 0 |
+//! | 0 | - | nothing to wait for | returns (WAITGROUP-V1) |
+//! | above 0 | - | work to wait for, no waiter yet | sets WAIT and queues (WAITGROUP-V2) |
+//! | above 0 | set | waiters in the queue, or they gave up | queues (WAITGROUP-V2) |
+//! | 0 | set | the caller that made the count zero is about to do WAITGROUP-D2 | queues; WAITGROUP-D2 locks after it |
+//! | below 0, or too high | any | a change is under way that will be refused (WAITGROUP-D3) | as with 0, or above 0 |
 //!
 //! # Protocol
 //! A change:
-//! * D1 adds the change to the count. A change by +1 or -1 is added blindly: in this way Gs that meet at a group need
-//!   its cache line once, not twice or more.
-//! * D2 the caller that makes the count zero while WAIT is set takes the root's lock. If the count is still not above
-//!   zero, it clears WAIT and ends the waits of all waiters in the queue by hand-off: they return without another look
-//!   at the group.
-//! * D3 the caller that makes the count less than zero, or too high, takes its change back, if the count is still so.
-//!   If it is not, another change came meanwhile, and the result is as if that change had come first. A change by more
-//!   than 1 is added only after a look has shown that it is right: taking it back could have made another caller's
-//!   right call look wrong.
+//! * WAITGROUP-D1 adds the change to the count. A change by +1 or -1 is added blindly: in this way Gs that meet at a
+//!   group need its cache line once, not twice or more.
+//! * WAITGROUP-D2 the caller that makes the count zero while WAIT is set takes the root's lock. If the count is still
+//!   not above zero, it clears WAIT and ends the waits of all waiters in the queue by hand-off: they return without
+//!   another look at the group.
+//! * WAITGROUP-D3 the caller that makes the count less than zero, or too high, takes its change back, if the count is
+//!   still so. If it is not, another change came meanwhile, and the result is as if that change had come first. A
+//!   change by more than 1 is added only after a look has shown that it is right: taking it back could have made
+//!   another caller's right call look wrong.
 //!
 //! A wait:
-//! * V1 returns if the count is not above zero and WAIT is clear.
-//! * V2 under the root's lock looks once more; if it still has to wait, it sets WAIT and gets into the queue.
-//! * V3 returns when D2 has ended the wait.
+//! * WAITGROUP-V1 returns if the count is not above zero and WAIT is clear.
+//! * WAITGROUP-V2 under the root's lock looks once more; if it still has to wait, it sets WAIT and gets into the queue.
+//! * WAITGROUP-V3 returns when WAITGROUP-D2 has ended the wait.
 //!
 //! # Invariants
-//! * G1 WAIT is set only while the count is above zero. So some caller makes the count zero later, and does D2.
-//! * G2 No waiter returns with success while WAIT is set. So the caller that makes the count zero may touch the group
-//!   until it has cleared WAIT, and does not touch it afterwards.
-//! * G3 A waiter that D2 has taken out of the queue does not touch the group again. So the first one that returns may
-//!   free or reuse the memory.
+//! * WAITGROUP-G1 WAIT is set only while the count is above zero. So some caller makes the count zero later, and does
+//!   WAITGROUP-D2.
+//! * WAITGROUP-G2 No waiter returns with success while WAIT is set. So the caller that makes the count zero may touch
+//!   the group until it has cleared WAIT, and does not touch it afterwards.
+//! * WAITGROUP-G3 A waiter that WAITGROUP-D2 has taken out of the queue does not touch the group again. So the first
+//!   one that returns may free or reuse the memory.
 //!
 //! # Orderings
-//! The Release of D1 pairs with the Acquire of V1, V2 and D1: the work before a `done` happens before the return of the
-//! wait. Count and WAIT are one word, and WAIT is set under the lock that D2 takes: either D1 sees WAIT, or V2 sees the
-//! count of D1.
+//! The Release of WAITGROUP-D1 pairs with the Acquire of WAITGROUP-V1, WAITGROUP-V2 and WAITGROUP-D1: the work before a
+//! `done` happens before the return of the wait. Count and WAIT are one word, and WAIT is set under the lock that
+//! WAITGROUP-D2 takes: either WAITGROUP-D1 sees WAIT, or WAITGROUP-V2 sees the count of WAITGROUP-D1.
 //!
 //! # Rejected
 //! Clearing WAIT in the step that makes the count zero, and waking afterwards: the wake may reach waiters of the next
@@ -70,7 +71,7 @@ const WAIT: u64 = 1;
 const ONE: u64 = 1 << 32;
 const MOST: i64 = i32::MAX as i64;
 
-/// The count as a number, from -2^30 on (D3): fewer wrong calls than that are under way at once.
+/// The count as a number, from -2^30 on (WAITGROUP-D3): fewer wrong calls than that are under way at once.
 #[inline(always)]
 fn count(s: u64) -> i64 {
     (s.wrapping_add(1 << 62) >> 32) as i64 - (1 << 30)
@@ -97,7 +98,7 @@ impl WaitGroup {
         if delta != 1 && delta != -1 {
             return self.add_seeing(m, delta);
         }
-        // D1. AcqRel: see Orderings.
+        // WAITGROUP-D1. AcqRel: see Orderings.
         let change = steps(i64::from(delta));
         let s = self.state.fetch_add(change, Ordering::AcqRel).wrapping_add(change);
         if s == WAIT || (s as i64) < 0 { self.added(m, delta, s) } else { Ok(()) }
@@ -117,8 +118,8 @@ impl WaitGroup {
         Ok(())
     }
 
-    /// D1 for a caller that looks first. Returns the new word; None, and nothing changes, if the count would not be
-    /// valid, or if D2 would be due and the caller cannot do it.
+    /// WAITGROUP-D1 for a caller that looks first. Returns the new word; None, and nothing changes, if the count would
+    /// not be valid, or if WAITGROUP-D2 would be due and the caller cannot do it.
     fn change(&self, delta: i32, releases: bool) -> Option<u64> {
         let mut s = self.state.load(Ordering::Relaxed);
         loop {
@@ -134,7 +135,7 @@ impl WaitGroup {
         }
     }
 
-    /// D2 and D3; `s` is the word after the change.
+    /// WAITGROUP-D2 and WAITGROUP-D3; `s` is the word after the change.
     #[cold]
     fn added(&self, m: MRef, delta: i32, s: u64) -> Result<()> {
         widen!();
@@ -142,7 +143,7 @@ impl WaitGroup {
             self.release(m);
             return Ok(());
         }
-        // D3
+        // WAITGROUP-D3
         let mut s = s;
         while if delta < 0 { count(s) < 0 } else { count(s) > MOST } {
             let to = s.wrapping_sub(steps(i64::from(delta)));
@@ -154,7 +155,7 @@ impl WaitGroup {
         Ok(())
     }
 
-    /// D2.
+    /// WAITGROUP-D2.
     #[cold]
     fn release(&self, m: MRef) {
         let addr = self.addr();
@@ -163,7 +164,7 @@ impl WaitGroup {
             let mut s = self.state.load(Ordering::Relaxed);
             while s & WAIT != 0 && count(s) <= 0 {
                 match self.state.compare_exchange_weak(s, s & !WAIT, Ordering::AcqRel, Ordering::Relaxed) {
-                    // From here on this caller does not touch the group (G2).
+                    // From here on this caller does not touch the group (WAITGROUP-G2).
                     Ok(_) => {
                         w.take_all(addr, Wake::Handoff);
                         return;
@@ -178,7 +179,7 @@ impl WaitGroup {
         std::ptr::from_ref(self) as u64
     }
 
-    /// V1 in its most frequent case.
+    /// WAITGROUP-V1 in its most frequent case.
     #[inline(always)]
     pub fn is_zero(&self) -> bool {
         self.state.load(Ordering::Acquire) == 0
@@ -191,7 +192,7 @@ impl WaitGroup {
         let addr = self.addr();
         let how = How::new(kind, WaitReason::WAITGROUP, deadline);
         loop {
-            // V1
+            // WAITGROUP-V1
             let s = self.state.load(Ordering::Acquire);
             if s & WAIT == 0 && count(s) <= 0 {
                 return (m, Ok(()));
@@ -199,7 +200,7 @@ impl WaitGroup {
             let waited;
             (m, waited) = waitq::wait(m, addr, how, || self.announce());
             match waited {
-                // V3
+                // WAITGROUP-V3
                 Waited::Not | Waited::Handoff => return (m, Ok(())),
                 waited => {
                     if let Some(e) = waited.error() {
@@ -210,10 +211,10 @@ impl WaitGroup {
         }
     }
 
-    /// V2, under the root's lock: returns whether to wait.
+    /// WAITGROUP-V2, under the root's lock: returns whether to wait.
     fn announce(&self) -> bool {
         let mut s = self.state.load(Ordering::Acquire);
-        // (With WAIT set and a count of zero, the caller of D2 is about to take the lock.)
+        // (With WAIT set and a count of zero, the caller of WAITGROUP-D2 is about to take the lock.)
         while s & WAIT == 0 {
             if count(s) <= 0 {
                 return false;

@@ -13,42 +13,44 @@
 //! | root | the bucket of the address (gmp/semtable.rs): a queue and its lock | |
 //! | wait record | `gp.sudog`, a waiter's entry in the queue | the root's lock while it is in the queue |
 //! | `nwait` | how many Gs wait at the root or are about to | written under the root's lock, read without it |
-//! | `seq` | the number of the wait, new for each; the record's `seq` | written by the waiter before A1 |
+//! | `seq` | the number of the wait, new for each; the record's `seq` | written by the waiter before WAITQ-A1 |
 //!
 //! # Protocol
 //! The waiter:
-//! * A1 takes the root's lock, adds 1 to nwait, and executes a fence.
-//! * A2 tests the word once more. If it still has to wait, it gets into the queue.
-//! * A3 parks. The commit arms the timer, if there is a deadline, and opens the lock; not before then may a waker ready
-//!   the G.
-//! * A4 awake again: stops the timer. `sudog.wake` says how the wait ended.
+//! * WAITQ-A1 takes the root's lock, adds 1 to nwait, and executes a fence.
+//! * WAITQ-A2 tests the word once more. If it still has to wait, it gets into the queue.
+//! * WAITQ-A3 parks. The commit arms the timer, if there is a deadline, and opens the lock; not before then may a waker
+//!   ready the G.
+//! * WAITQ-A4 awake again: stops the timer. `sudog.wake` says how the wait ended.
 //!
 //! The waker:
-//! * B1 changes the word, executes a fence, and reads nwait. If it is 0, no G needs to be woken.
-//! * B2 under the lock takes a waiter out of the queue, subtracts 1 from nwait, and writes how the wait ended. After it
-//!   has opened the lock it readies the G.
+//! * WAITQ-B1 changes the word, executes a fence, and reads nwait. If it is 0, no G needs to be woken.
+//! * WAITQ-B2 under the lock takes a waiter out of the queue, subtracts 1 from nwait, and writes how the wait ended.
+//!   After it has opened the lock it readies the G.
 //!
-//! The deadline: the timer (or the waiting foreign thread itself) does B2 for this one waiter, if the G is still in the
-//! wait that the timer was armed for, which `seq` tells.
+//! The deadline: the timer (or the waiting foreign thread itself) does WAITQ-B2 for this one waiter, if the G is still
+//! in the wait that the timer was armed for, which `seq` tells.
 //!
-//! The cancellation: the canceller of the token that covers the wait does B2 in the same way (`interrupt`). For this
-//! the waiter registers with the token before A1, and looks at the token in A2 (C1 and C2 in cancel.rs).
+//! The cancellation: the canceller of the token that covers the wait does WAITQ-B2 in the same way (`interrupt`). For
+//! this the waiter registers with the token before WAITQ-A1, and looks at the token in WAITQ-A2 (CANCEL-C1 and
+//! CANCEL-C2).
 //!
 //! # Invariants
-//! * M1 The party that takes the record out of the queue readies the G, and no other party does.
-//! * M2 A wait ends once: a record that was taken out of the queue does not get back into it for the same wait.
-//! * M3 The action that a waiter asked for ([`After`]) runs after its entry into the queue, with the lock open: it may
-//!   take the lock of another root, and the G may run meanwhile.
-//! * M4 A wake says either "look again" (`Ready`) or "it is yours" (`Handoff`). A waiter that got a hand-off does not
-//!   look at its object again, because the object may be gone. A waker hands off only while no other thread can have
-//!   given the object away. A wake by `Ready` needs the address alone. It may come late, when the memory already holds
-//!   another object; the waiter of that object then looks again in vain (a spurious wake-up). The address of a G never
-//!   becomes the address of another object.
-//! * M5 A waiter that its object counts ([`wait_counted`]) is counted for as long as it is in the queue. The party that
-//!   takes it out because it gives up subtracts it from the count in the same step.
+//! * WAITQ-M1 The party that takes the record out of the queue readies the G, and no other party does.
+//! * WAITQ-M2 A wait ends once: a record that was taken out of the queue does not get back into it for the same wait.
+//! * WAITQ-M3 The action that a waiter asked for ([`After`]) runs after its entry into the queue, with the lock open:
+//!   it may take the lock of another root, and the G may run meanwhile.
+//! * WAITQ-M4 A wake says either "look again" (`Ready`) or "it is yours" (`Handoff`). A waiter that got a hand-off does
+//!   not look at its object again, because the object may be gone. A waker hands off only while no other thread can
+//!   have given the object away. A wake by `Ready` needs the address alone. It may come late, when the memory already
+//!   holds another object; the waiter of that object then looks again in vain (a spurious wake-up). The address of a G
+//!   never becomes the address of another object.
+//! * WAITQ-M5 A waiter that its object counts ([`wait_counted`]) is counted for as long as it is in the queue. The
+//!   party that takes it out because it gives up subtracts it from the count in the same step.
 //!
 //! # Orderings
-//! A1's fence pairs with B1's: either the waker sees nwait, or the waiter's test in A2 sees the changed word.
+//! WAITQ-A1's fence pairs with WAITQ-B1's: either the waker sees nwait, or the waiter's test in WAITQ-A2 sees the
+//! changed word.
 
 use super::cancel;
 use crate::gmp::error::Error;
@@ -130,7 +132,7 @@ impl How {
     }
 }
 
-/// The action to run when the waiter is in the queue (M3).
+/// The action to run when the waiter is in the queue (WAITQ-M3).
 #[derive(Clone, Copy)]
 pub struct After {
     pub f: unsafe fn(m: MRef, arg: *mut c_void),
@@ -149,7 +151,7 @@ struct Waiting<'a> {
     after: Option<After>,
 }
 
-/// A1 to A4.
+/// WAITQ-A1 to WAITQ-A4.
 ///
 /// # Migrates
 #[inline]
@@ -157,8 +159,8 @@ pub fn wait(m: MRef, addr: u64, how: How, still: impl FnOnce() -> bool) -> (MRef
     wait_then(m, addr, how, None, |_| still(), |_| ())
 }
 
-/// As [`wait`], for a waiter that `count` includes while it is in the queue (M5). A waker that ends the wait corrects
-/// the count itself. The test sees the queue.
+/// As [`wait`], for a waiter that `count` includes while it is in the queue (WAITQ-M5). A waker that ends the wait
+/// corrects the count itself. The test sees the queue.
 ///
 /// # Migrates
 pub fn wait_counted(
@@ -204,11 +206,11 @@ pub fn wait_then(
     let mut canceled = token.is_some_and(|t| t.register(gp, seq, addr, interrupt).is_err());
     let registered = token.filter(|_| !canceled);
     let root = sched.sems.root(addr);
-    // A1
+    // WAITQ-A1
     let mut guard = root.queue.lock();
     root.nwait.store(root.nwait.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     fence(Ordering::SeqCst);
-    // A2
+    // WAITQ-A2
     let waits = still(&mut guard);
     // A canceller that comes after this look waits for the lock, and then finds the waiter in the queue.
     canceled = canceled || registered.is_some_and(|t| t.is_cancelled());
@@ -228,7 +230,7 @@ pub fn wait_then(
     s.wake.set(Wake::None as u8);
     guard.push(gp, addr, how.first);
     queued(gp);
-    // A3
+    // WAITQ-A3
     let deadline = how.deadline.filter(|_| timed);
     let mut waiting = Waiting { guard: ManuallyDrop::new(guard), deadline, seq, after };
     let commit = Commit { host: false, f: Some(open), arg: (&raw mut waiting).cast() };
@@ -238,7 +240,7 @@ pub fn wait_then(
     } else {
         park::gopark(m, how.reason, commit)
     };
-    // A4
+    // WAITQ-A4
     if let Some(token) = registered {
         token.unregister(gp);
     }
@@ -255,7 +257,7 @@ pub fn wait_then(
     (m, waited)
 }
 
-/// The commit of A3.
+/// The commit of WAITQ-A3.
 unsafe fn open(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
     // SAFETY: `wait_then` passes its record, which lives on the G's stack until the lock is open.
     let waiting = unsafe { &mut *arg.cast::<Waiting<'_>>() };
@@ -267,7 +269,7 @@ unsafe fn open(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
         // at once waits for the root's lock.
         first = unsafe { Timers::add(m.must_p().p(), &gp.timer, alarm) };
     }
-    // SAFETY: taken out once; after the drop the commit does not touch the record (K2 in park.rs).
+    // SAFETY: taken out once; after the drop the commit does not touch the record (PARK-K2).
     drop(unsafe { ManuallyDrop::take(&mut waiting.guard) });
     if let Some(when) = deadline
         && first
@@ -289,12 +291,12 @@ unsafe fn fire(m: MRef, _: PRef, arg: *mut c_void, seq: u64) -> bool {
     false
 }
 
-/// B2 for one waiter whose deadline has passed.
+/// WAITQ-B2 for one waiter whose deadline has passed.
 fn expire(m: MRef, gp: GRef, seq: u64) {
     while !end_wait(m, gp, seq, gp.sudog.addr.get(), Wake::TimedOut) {}
 }
 
-/// B2 for one waiter whose token was canceled: it waits at `addr`, or is about to, or has done so.
+/// WAITQ-B2 for one waiter whose token was canceled: it waits at `addr`, or is about to, or has done so.
 unsafe fn interrupt(m: MRef, gp: GRef, seq: u64, addr: u64) {
     end_wait(m, gp, seq, addr, Wake::Canceled);
 }
@@ -317,7 +319,7 @@ fn end_wait(m: MRef, gp: GRef, seq: u64, addr: u64, how: Wake) -> bool {
         q.remove(gp);
         // SAFETY: null, or a word of the object at `addr`, which lives as long as there is a waiter.
         if let Some(count) = unsafe { gp.sudog.counted.get().as_ref() } {
-            // M5
+            // WAITQ-M5
             count.store(count.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
         }
         gp.sudog.wake.set(how as u8);
@@ -327,7 +329,7 @@ fn end_wait(m: MRef, gp: GRef, seq: u64, addr: u64, how: Wake) -> bool {
     true
 }
 
-/// Whether a G may wait at this root: B1, after the caller has changed the word and executed a fence.
+/// Whether a G may wait at this root: WAITQ-B1, after the caller has changed the word and executed a fence.
 #[inline(always)]
 pub fn anybody(sched: &Sched, addr: u64) -> bool {
     sched.sems.root(addr).anybody()
@@ -339,7 +341,7 @@ pub fn count(sched: &Sched, addr: u64) -> u32 {
     if root.anybody() { root.queue.lock().count(addr) as u32 } else { 0 }
 }
 
-/// B2: wakes the first waiter. `decide` runs under the lock, even if no G waits. Its arguments are the waiter and
+/// WAITQ-B2: wakes the first waiter. `decide` runs under the lock, even if no G waits. Its arguments are the waiter and
 /// whether there are more; it returns how to wake.
 pub fn wake_one(m: MRef, addr: u64, decide: impl FnOnce(Option<GRef>, bool) -> Wake) -> bool {
     let root = m.sched().sems.root(addr);
@@ -366,7 +368,7 @@ pub fn wake_one(m: MRef, addr: u64, decide: impl FnOnce(Option<GRef>, bool) -> W
     }
 }
 
-/// B2 for all waiters. `begin` runs under the lock first; its argument is whether any G waits.
+/// WAITQ-B2 for all waiters. `begin` runs under the lock first; its argument is whether any G waits.
 pub fn wake_all(m: MRef, addr: u64, begin: impl FnOnce(bool)) -> usize {
     wake_some(m, addr, |w| {
         begin(w.any(addr));
@@ -415,7 +417,7 @@ impl<'a> Waker<'a> {
     }
 }
 
-/// B2 for the waiters that `f` takes under the lock of an address's root.
+/// WAITQ-B2 for the waiters that `f` takes under the lock of an address's root.
 pub fn wake_some<R>(m: MRef, addr: u64, f: impl FnOnce(&mut Waker<'_>) -> R) -> R {
     let root = m.sched().sems.root(addr);
     let list;

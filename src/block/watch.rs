@@ -15,26 +15,27 @@
 //!
 //! # Protocol
 //! The watcher, a select:
-//! * V1 Under the latches of all channels it asks whether the side is ready. If it is, the select ends here. The answer
-//!   is exact: on the way the watcher takes records of ended waits out of the queue of the other side.
-//! * V2 Otherwise the record gets into `gone`, the side's bit is set, and the G parks.
+//! * WATCH-V1 Under the latches of all channels it asks whether the side is ready. If it is, the select ends here. The
+//!   answer is exact: on the way the watcher takes records of ended waits out of the queue of the other side.
+//! * WATCH-V2 Otherwise the record gets into `gone`, the side's bit is set, and the G parks.
 //!
 //! A send, a receive or a close that makes a side ready, under the latch:
-//! * V3 If the side's bit is set, the G clears it, and claims and ends the wait of every watcher of the side. These
-//!   events make a side ready: a value that is put into an empty ring or segment; a place that becomes free in a full
-//!   ring; a sender (a receiver) that queues where no value lies; a close, which makes both sides ready.
-//! * V4 The G opens the latch and readies the watchers. A G that queues has left its stack by then, so its commit
+//! * WATCH-V3 If the side's bit is set, the G clears it, and claims and ends the wait of every watcher of the side.
+//!   These events make a side ready: a value that is put into an empty ring or segment; a place that becomes free in a
+//!   full ring; a sender (a receiver) that queues where no value lies; a close, which makes both sides ready.
+//! * WATCH-V4 The G opens the latch and readies the watchers. A G that queues has left its stack by then, so its commit
 //!   readies them.
 //!
 //! # Invariants
-//! * I1 While a side is ready it has no watchers, except those of a select that is itself the reason why the side is
-//!   ready: V1 and V2 are under the latch, and V3 leaves no watcher behind. So senders and receivers look for watchers
-//!   only where they make a side ready.
-//! * I2 V3 releases all watchers of a side, not one: a watcher need not take the value it was told of, and would then
-//!   keep the news from the others.
-//! * I3 A value goes to a receiver that waits before any watcher is told of it, since receivers in the queue come
+//! * WATCH-I1 While a side is ready it has no watchers, except those of a select that is itself the reason why the side
+//!   is ready: WATCH-V1 and WATCH-V2 are under the latch, and WATCH-V3 leaves no watcher behind. So senders and
+//!   receivers look for watchers only where they make a side ready.
+//! * WATCH-I2 WATCH-V3 releases all watchers of a side, not one: a watcher need not take the value it was told of, and
+//!   would then keep the news from the others.
+//! * WATCH-I3 A value goes to a receiver that waits before any watcher is told of it, since receivers in the queue come
 //!   first.
-//! * I4 A select does not tell itself: V3 for the records that it queues comes before V2 for those that watch.
+//! * WATCH-I4 A select does not tell itself: WATCH-V3 for the records that it queues comes before WATCH-V2 for those
+//!   that watch.
 //!
 //! # Rejected
 //! * Watchers in the queues: each send and receive would have to step over them.
@@ -78,7 +79,7 @@ impl Told {
         list.first().map(Told)
     }
 
-    /// V4. The caller holds no latch.
+    /// WATCH-V4. The caller holds no latch.
     pub(super) fn ready(self, m: MRef) {
         let mut next = Some(self.0);
         while let Some(gp) = next {
@@ -90,13 +91,13 @@ impl Told {
 }
 
 impl Chan {
-    /// V1. The caller holds the latch.
+    /// WATCH-V1. The caller holds the latch.
     pub(super) fn ready(&self, side: Op) -> bool {
         let partners = if side == Op::Send { &self.recvq } else { &self.sendq };
         self.may_at_once(side) || self.there_waits(partners)
     }
 
-    /// Whether a record of a queue still waits. Records of ended waits leave the queue (T1 in chan.rs).
+    /// Whether a record of a queue still waits. Records of ended waits leave the queue (CHAN-T1).
     fn there_waits(&self, q: &Link) -> bool {
         while let Some(case) = self.first(q) {
             if case.waits() {
@@ -108,14 +109,14 @@ impl Chan {
         false
     }
 
-    /// V2. The caller holds the latch.
+    /// WATCH-V2. The caller holds the latch.
     pub(super) fn watch(&self, case: &Case, wait: &Wait) {
         case.stands_for(wait);
         self.gone.push_back(&case.link);
         self.state.set(self.state.get() | bit(case.wants()));
     }
 
-    /// V3, for a side that has become ready. The caller holds the latch.
+    /// WATCH-V3, for a side that has become ready. The caller holds the latch.
     #[cold]
     #[inline(never)]
     pub(super) fn tell(&self, side: Op, told: &mut GList) {
@@ -131,8 +132,8 @@ impl Chan {
         }
     }
 
-    /// V3, for a G that queues at this side: collects the watchers that its commit is to ready. The caller holds the
-    /// latch, and has no watcher at this channel yet (I4).
+    /// WATCH-V3, for a G that queues at this side: collects the watchers that its commit is to ready. The caller holds
+    /// the latch, and has no watcher at this channel yet (WATCH-I4).
     #[inline(always)]
     pub(super) fn tell_of(&self, side: Op, told: &mut GList) {
         if self.is_watched_beside(side) {
@@ -146,7 +147,7 @@ impl Chan {
         self.state.get() & bit(other(side)) != 0
     }
 
-    /// V3 for a value in the ring, or for a place that became free. The caller holds the latch.
+    /// WATCH-V3 for a value in the ring, or for a place that became free. The caller holds the latch.
     #[cold]
     #[inline(never)]
     pub(super) fn moved(&self, side: Op) -> Did {
@@ -158,7 +159,7 @@ impl Chan {
         Told::of(&told).map_or(Did::Moved, Did::Told)
     }
 
-    /// V3 for a close. The caller holds the latch.
+    /// WATCH-V3 for a close. The caller holds the latch.
     pub(super) fn tell_all(&self, told: &mut GList) {
         for side in [Op::Recv, Op::Send] {
             if self.state.get() & bit(side) != 0 {
