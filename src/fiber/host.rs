@@ -6,16 +6,17 @@
 //!
 //! - A [`HostThread`] is used only on the thread that made it. Both addresses are looked up once per thread, not once
 //!   per switch.
-//! - H1: while no G runs on a worker, its thread has no exceptions: a leaving G takes its own along.
-//! - H2: while a G runs, its `HostState` holds no exceptions. So a switch of a G that handles none costs two
+//! - HOST-H1 while no G runs on a worker, its thread has no exceptions: a leaving G takes its own along.
+//! - HOST-H2 while a G runs, its `HostState` holds no exceptions. So a switch of a G that handles none costs two
 //!   comparisons and stores nothing.
-//! - H3: a C++ runtime is known before any of its code runs on a G. Otherwise an exception would stay with a thread,
-//!   and the next G on that thread would rethrow it.
+//! - HOST-H3 a C++ runtime is known before any of its code runs on a G. Otherwise an exception would stay with a
+//!   thread, and the next G on that thread would rethrow it.
 //!
-//! H3 is the reason that [`look_for_cxx`] runs when the library is loaded, and that it loads the system's C++ runtime
-//! itself if there is none yet: a plugin that comes later uses the same one. Any later moment would be too late. A
-//! thread may stay in the loader for any time (in a constructor, or waiting for a file), so no code that other threads
-//! wait for may call the loader. Only the thread that loads this library may, since it is in the loader already.
+//! HOST-H3 is the reason that [`look_for_cxx`] runs when the library is loaded, and that it loads the system's C++
+//! runtime itself if there is none yet: a plugin that comes later uses the same one. Any later moment would be too
+//! late. A thread may stay in the loader for any time (in a constructor, or waiting for a file), so no code that other
+//! threads wait for may call the loader. Only the thread that loads this library may, since it is in the loader
+//! already.
 //!
 //! If the C++ runtime was loaded late, its thread-local variables are made by malloc, when a thread touches them first.
 //! A worker does not touch them before the code on it has done so: the C library ends the process if there is no memory
@@ -229,8 +230,8 @@ fn get_globals() -> Option<GetGlobals> {
     unsafe { core::mem::transmute::<*mut c_void, Option<GetGlobals>>(FOUND.load(Ordering::Relaxed)) }
 }
 
-/// Looks for the C++ runtime of this process, and loads one if there is none and `may_load` (H3). Works once. To be
-/// called by the thread that loads this library.
+/// Looks for the C++ runtime of this process, and loads one if there is none and `may_load` (HOST-H3). Works once. To
+/// be called by the thread that loads this library.
 pub fn look_for_cxx(may_load: bool) {
     if LOOKED.swap(true, Ordering::Relaxed) {
         return;
@@ -304,7 +305,7 @@ impl HostState {
         unsafe {
             self.errno = *t.errno;
             if !t.has_none() {
-                self.eh = t.eh.get().replace(EhGlobals::NONE); // H1
+                self.eh = t.eh.get().replace(EhGlobals::NONE); // HOST-H1
             }
         }
     }
@@ -322,13 +323,13 @@ impl HostState {
                 if t.untouched_at.get() != 0 {
                     t.look_up();
                 }
-                *t.eh.get() = core::mem::replace(&mut self.eh, EhGlobals::NONE); // H2
+                *t.eh.get() = core::mem::replace(&mut self.eh, EhGlobals::NONE); // HOST-H2
             }
         }
     }
 
     /// A G ends, perhaps in a catch block. Drops the values that it leaves, so that neither the G that begins next on
-    /// this stack nor the next G of its descriptor gets them (H2).
+    /// this stack nor the next G of its descriptor gets them (HOST-H2).
     ///
     /// # Safety
     /// `t` is of the calling thread.
@@ -383,7 +384,7 @@ mod tests {
         // SAFETY: the places are those above.
         unsafe {
             a.save(&t);
-            assert!((*at).is_none(), "H1");
+            assert!((*at).is_none(), "HOST-H1");
             b.restore(&t);
             assert!((*at).is_none() && *t.errno == 0);
             // One of the two words is enough.
@@ -392,7 +393,7 @@ mod tests {
             assert!((*at).is_none() && b.eh.uncaught == 1);
             a.restore(&t);
             assert!((*at).caught == ptr::dangling_mut() && (*at).uncaught == 3 && *t.errno == 7);
-            assert!(a.eh.is_none(), "H2");
+            assert!(a.eh.is_none(), "HOST-H2");
             HostState::end(&t);
             assert!((*at).is_none());
         }

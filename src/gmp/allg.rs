@@ -191,7 +191,7 @@ impl Sched {
             return None;
         }
         inner.grown = false;
-        // SAFETY: the chunk has room for it, and is never freed (I1 in sched.rs). A Cold is made of numbers and
+        // SAFETY: the chunk has room for it, and is never freed (SCHED-I1). A Cold is made of numbers and
         // pointers, whose defaults are zeros; under a model it is made properly.
         unsafe {
             let (gp, cold) = (inner.next, inner.next_cold);

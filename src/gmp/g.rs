@@ -63,7 +63,7 @@ pub enum GStatus {
     Parked = 5,
     /// Ended; a joinable G stays so until it is joined.
     Dead = 6,
-    /// Its commit runs, and then it is Parked, unless it was readied before (K5 in park.rs). No stopped world shows it.
+    /// Its commit runs, and then it is Parked, unless it was readied before (PARK-K5). No stopped world shows it.
     Parking = 7,
     /// As Waiting: a coroutine off its stack, which any G may resume (protocol/coro.rs). Dumps of the host call it
     /// Waiting.
@@ -264,8 +264,8 @@ pub struct Sudog {
     pub seq: OwnU64,
     /// When it began to wait; set only where fairness asks for it.
     pub since: OwnI64,
-    /// The count of its object that includes this waiter, if the party that takes the waiter out must correct it (M5 in
-    /// block/waitq.rs); null if there is none. Owner: the G.
+    /// The count of its object that includes this waiter, if the party that takes the waiter out must correct it
+    /// (WAITQ-M5); null if there is none. Owner: the G.
     pub counted: OwnPtr<AtomicU32>,
 }
 
@@ -322,7 +322,7 @@ pub struct G {
     pub locks: OwnU32,
     /// Nested callbacks of the host that it runs. Owner: the G.
     pub callbacks: OwnU32,
-    /// Not zero while it is asked to give up its P: the host polls it (ASK-3 in protocol/preempt.rs).
+    /// Not zero while it is asked to give up its P: the host polls it (ASK-3).
     pub asked: Asked,
 }
 
@@ -434,7 +434,7 @@ impl std::ops::Deref for GRef {
     type Target = G;
     #[inline(always)]
     fn deref(&self) -> &G {
-        // SAFETY: Gs are made in `gmp::allg` and never freed (I1 in gmp/sched.rs).
+        // SAFETY: Gs are made in `gmp::allg` and never freed (SCHED-I1).
         unsafe { self.0.as_ref() }
     }
 }
@@ -470,8 +470,8 @@ impl GRef {
     }
 }
 
-/// Whether a G is asked to give up its P. Relaxed everywhere: it is a hint, and the request is in the P word (P2 in
-/// protocol/preempt.rs).
+/// Whether a G is asked to give up its P. Relaxed everywhere: it is a hint, and the request is in the P word
+/// (PREEMPT-P2).
 pub struct Asked(AtomicU32);
 
 impl Asked {

@@ -23,7 +23,7 @@ pub struct SchedInner {
     pub stopwait: i32,
     /// gomaxprocs after the next start of the world; 0 keeps it.
     pub newprocs: i32,
-    /// Ps for which the template thread is to make a thread: one to run Gs, and one to search (wake.rs, N1).
+    /// Ps for which the template thread is to make a thread: one to run Gs, and one to search (WAKE-N1).
     pub newm: [*mut P; 2],
     /// Worker Ms without a thread, for reuse.
     pub mfree: *mut M,

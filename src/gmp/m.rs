@@ -147,7 +147,7 @@ pub struct M {
     left: OwnU64,
     /// In a syscall: the P that was left, and its tick. Otherwise 0. Written by the M.
     insys: AtomicU64,
-    /// Its light fences are full ones (Y5 in protocol/syscall.rs). Written by the M, and while the runtime is down.
+    /// Its light fences are full ones (SYSCALL-Y5). Written by the M, and while the runtime is down.
     fenced: AtomicBool,
     /// The P that an idle M is to run, set by its waker.
     nextp: AtomicPtr<P>,
@@ -510,7 +510,7 @@ impl M {
         self.insys.store(insys(p.id, w), Ordering::Release);
     }
 
-    /// Y5: whether a heavy fence of the caller's reaches this M. Asked before [`M::is_in_syscall`].
+    /// SYSCALL-Y5: whether a heavy fence of the caller's reaches this M. Asked before [`M::is_in_syscall`].
     pub fn is_reached(&self) -> bool {
         // Acquire: pairs with the Release in `set_fenced`.
         !fence_is_lost() || self.fenced.load(Ordering::Acquire)

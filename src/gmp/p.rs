@@ -122,7 +122,7 @@ pub struct P {
     own_line: Line<()>,
     /// Counts the Gs that began a slice here. Owner: the M; sysmon compares.
     pub schedtick: OwnU64,
-    /// Counts the turns that its queue and the global one took (N2 and N4 in protocol/park.rs). Owner: the M.
+    /// Counts the turns that its queue and the global one took (PARK-N2 and PARK-N4). Owner: the M.
     pub turns: OwnU64,
     /// The `schedtick` at which the backlog had its turn last. Owner: the M.
     pub behind_tick: OwnU64,

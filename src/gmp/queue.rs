@@ -8,17 +8,18 @@
 //! |---|---|---|---|---|---|
 //! | has room | empty | ring's end | ring's end | ring's oldest | half of the ring |
 //! | has room | Gs | ring's end | backlog's end | ring's oldest | half of the ring |
-//! | full | any | O1 | backlog's end | ring's oldest | half of the ring |
+//! | full | any | QUEUE-O1 | backlog's end | ring's oldest | half of the ring |
 //! | empty | Gs | ring's end | backlog's end | half a ring of it | half of it, at most half a ring |
 //!
 //! # Order
-//! * O1 A G that is new or readied goes to the end of the ring. If the ring is full, its older half goes to the end of
-//!   the backlog first.
-//! * O2 A G that yields goes behind all others: to the end of the backlog, if the backlog has Gs or the ring is full.
-//! * O3 The owner takes the oldest of the ring; if the ring is empty, it moves half a ring from the backlog. Thieves do
-//!   the same.
-//! * O4 A steady stream of Gs by O1 could keep the backlog waiting forever. So every so often the backlog's oldest G
-//!   goes first ([`Queue::pop_behind`]).
+//! * QUEUE-O1 A G that is new or readied goes to the end of the ring. If the ring is full, its older half goes to the
+//!   end of the backlog first.
+//! * QUEUE-O2 A G that yields goes behind all others: to the end of the backlog, if the backlog has Gs or the ring is
+//!   full.
+//! * QUEUE-O3 The owner takes the oldest of the ring; if the ring is empty, it moves half a ring from the backlog.
+//!   Thieves do the same.
+//! * QUEUE-O4 A steady stream of Gs by QUEUE-O1 could keep the backlog waiting forever. So every so often the backlog's
+//!   oldest G goes first ([`Queue::pop_behind`]).
 //!
 //! # Many Gs
 //! A G from the backlog is cold: it has not run for a while, so neither its stack nor the page-table entries for it are
@@ -27,11 +28,11 @@
 //! costs time where all stacks are near, and comes too late where they are not.)
 //!
 //! # A searcher sees every G
-//! V1: a G that moves between backlog and ring is always visible in one of them. From the backlog to the ring: the
-//! thread that takes lowers `count` (Release) after the other Gs are in the ring, and a searcher that asks whether the
-//! queue is empty reads `count` first (Acquire). From the ring to the backlog (O1): half of the ring stays there. If a
-//! searcher finds the ring empty all the same, a thief has taken that half; the thief has a G then, and calls for other
-//! searchers.
+//! * QUEUE-V1 A G that moves between backlog and ring is always visible in one of them. From the backlog to the ring:
+//!   the thread that takes lowers `count` (Release) after the other Gs are in the ring, and a searcher that asks
+//!   whether the queue is empty reads `count` first (Acquire). From the ring to the backlog (QUEUE-O1): half of the
+//!   ring stays there. If a searcher finds the ring empty all the same, a thief has taken that half; the thief has a G
+//!   then, and calls for other searchers.
 //!
 //! # Rejected
 //! First in, first out over all of them (a second ring behind the backlog): where every G makes more, a whole level of
@@ -62,7 +63,7 @@ impl<const N: usize> Queue<N> {
     /// The most Gs that come from the backlog at once.
     const HALF: usize = N / 2;
 
-    /// O1.
+    /// QUEUE-O1.
     ///
     /// # Safety
     /// The caller is the owner.
@@ -98,7 +99,7 @@ impl<const N: usize> Queue<N> {
         self.count.store(backlog.len() as u32, Ordering::Relaxed);
     }
 
-    /// O2.
+    /// QUEUE-O2.
     ///
     /// # Safety
     /// The caller is the owner.
@@ -111,7 +112,7 @@ impl<const N: usize> Queue<N> {
         self.append(&mut GList::of(gp));
     }
 
-    /// O3.
+    /// QUEUE-O3.
     ///
     /// # Safety
     /// The caller is the owner.
@@ -126,7 +127,7 @@ impl<const N: usize> Queue<N> {
         }
     }
 
-    /// O4.
+    /// QUEUE-O4.
     ///
     /// # Safety
     /// The caller is the owner.
@@ -185,7 +186,7 @@ impl<const N: usize> Queue<N> {
             gp.prefetch();
             widen!();
         }
-        // V1. Release: pairs with the Acquire in `behind`.
+        // QUEUE-V1. Release: pairs with the Acquire in `behind`.
         self.count.store(backlog.len() as u32, Ordering::Release);
         first
     }
@@ -201,7 +202,7 @@ impl<const N: usize> Queue<N> {
         self.behind() + self.ring.len()
     }
 
-    /// V1.
+    /// QUEUE-V1.
     #[inline(always)]
     pub fn is_empty(&self) -> bool {
         self.behind() == 0 && self.ring.is_empty()

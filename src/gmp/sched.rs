@@ -3,7 +3,8 @@
 //! One instance stands for one runtime. It is an argument of every protocol, never a static, so a model can have
 //! several.
 //!
-//! I1: Gs, Ms and Ps are made by a Sched and never freed; a reference to one stays valid forever. (They are reused.)
+//! * SCHED-I1 Gs, Ms and Ps are made by a Sched and never freed; a reference to one stays valid forever. (They are
+//!   reused.)
 
 use crate::ds::leak::try_leak;
 use crate::ds::line::Line;
@@ -311,7 +312,7 @@ impl Sched {
         if self.watchers.load(Ordering::SeqCst) != 0 {
             self.watch.count();
         }
-        // Pairs with the fence of V5 in rt/main_g.rs: a thread that sees the caller's next step sees the count.
+        // Pairs with the fence of QUIET-V5 in rt/main_g.rs: a thread that sees the caller's next step sees the count.
         fence(Ordering::SeqCst);
     }
 

@@ -46,7 +46,7 @@ pub fn waits() -> bool {
 
 fn wait(sched: &Sched, m: MRef, handle: u64) -> Result<()> {
     loop {
-        // V1
+        // QUIET-V1
         let seen = sched.watch.now();
         match join::join_any(m, handle, Some(now())) {
             Err(Error::TimedOut) => {}
@@ -80,7 +80,7 @@ pub enum Stuck {
     Yes,
 }
 
-/// V2 to V5 in protocol/quiet.rs, for a caller that has read `seen` first (V1).
+/// QUIET-V2 to QUIET-V5, for a caller that has read `seen` first (QUIET-V1).
 pub fn stuck(sched: &Sched, seen: u32) -> Stuck {
     let Some(workers) = quiet::still(sched) else { return Stuck::No };
     let mut waiting = 0;
@@ -96,7 +96,7 @@ pub fn stuck(sched: &Sched, seen: u32) -> Stuck {
     if sys::thread_count().is_none_or(|n| n > known) {
         return Stuck::Perhaps;
     }
-    // V5
+    // QUIET-V5
     fence(Ordering::SeqCst);
     if sched.watch.now() == seen { Stuck::Yes } else { Stuck::Changed }
 }
