@@ -22,46 +22,47 @@
 //!
 //! # Protocol
 //! Submit. The submitter is the thread that makes a G runnable, also a thread whose G yields to another G:
-//! * S1 put the G into a queue;
-//! * S2 fence; if no P is idle, return: each owner of a P looks into the queues before it sleeps;
-//! * S3 if an M searches, return: it finds this G, or looks again after it has stopped searching (I3);
-//! * S4 win the right to start a searcher: CAS nmspinning 0 -> 1; if the CAS fails, return;
-//! * S5 take an idle P and start a spinning M on it. If there is no idle P, undo S4.
+//! * WAKE-S1 put the G into a queue;
+//! * WAKE-S2 fence; if no P is idle, return: each owner of a P looks into the queues before it sleeps;
+//! * WAKE-S3 if an M searches, return: it finds this G, or looks again after it has stopped searching (WAKE-I3);
+//! * WAKE-S4 win the right to start a searcher: CAS nmspinning 0 -> 1; if the CAS fails, return;
+//! * WAKE-S5 take an idle P and start a spinning M on it. If there is no idle P, undo WAKE-S4.
 //!
 //! Idle. An M with a P has found nothing:
-//! * I1 under `sched.lock`, check the requests of the P and the global queue once more, then put the P into the idle
-//!   list;
-//! * I2 if the M was searching, nmspinning - 1;
-//! * I3 fence; look into every queue and at every timer again. If there is work or a timer is due, and a P is idle,
-//!   take that P and search again;
-//! * I4 otherwise sleep. If the earliest timer is due before `keeper_until`, the M becomes the keeper and sleeps until
-//!   that time; the former keeper becomes one of `midle` without being woken. An M that arms an earlier timer while a P
-//!   is idle tells the keeper, or starts a searcher that becomes the keeper ([`timer_added`]); it does neither if it
-//!   goes idle next itself ([`timer_added_on_the_way`]). A keeper that is given a P counts as a searcher, so that it
-//!   starts the next keeper when it has found a G (F1).
+//! * WAKE-I1 under `sched.lock`, check the requests of the P and the global queue once more, then put the P into the
+//!   idle list;
+//! * WAKE-I2 if the M was searching, nmspinning - 1;
+//! * WAKE-I3 fence; look into every queue and at every timer again. If there is work or a timer is due, and a P is
+//!   idle, take that P and search again;
+//! * WAKE-I4 otherwise sleep. If the earliest timer is due before `keeper_until`, the M becomes the keeper and sleeps
+//!   until that time; the former keeper becomes one of `midle` without being woken. An M that arms an earlier timer
+//!   while a P is idle tells the keeper, or starts a searcher that becomes the keeper ([`timer_added`]); it does
+//!   neither if it goes idle next itself ([`timer_added_on_the_way`]). A keeper that is given a P counts as a searcher,
+//!   so that it starts the next keeper when it has found a G (WAKE-F1).
 //!
 //! Found. A searching M has found a G:
-//! * F1 nmspinning - 1, then S2 to S5: where there was one G there are often more, and the next searcher looks for
-//!   them.
+//! * WAKE-F1 nmspinning - 1, then WAKE-S2 to WAKE-S5: where there was one G there are often more, and the next searcher
+//!   looks for them.
 //!
 //! Thread. A waker has a P to give, and no M sleeps:
-//! * N1 under `sched.lock`, the waker counts the new thread and puts the P into `newm`; then it wakes the template
+//! * WAKE-N1 under `sched.lock`, the waker counts the new thread and puts the P into `newm`; then it wakes the template
 //!   thread;
-//! * N2 the template thread takes the P, makes an M and its thread, and gives the M the P as its nextp. If there is no
-//!   memory or no thread, the P goes back to the idle list and its Gs go to the global queue.
+//! * WAKE-N2 the template thread takes the P, makes an M and its thread, and gives the M the P as its nextp. If there
+//!   is no memory or no thread, the P goes back to the idle list and its Gs go to the global queue.
 //!
-//! A P that goes idle in another way (a hand-off, a barrier, a resize) needs I3 as well: [`look_again`].
+//! A P that goes idle in another way (a hand-off, a barrier, a resize) needs WAKE-I3 as well: [`look_again`].
 //!
 //! # Invariants
-//! * W1 a P in the idle list has empty queues (it may have timers). Otherwise I3, which skips idle Ps, misses a G.
-//! * W2 nmspinning is never below the number of Ms that search. Otherwise I2 or F1 wraps the count below zero, and S3
-//!   relies on a searcher that does not exist.
-//! * W3 an M is in `midle`, or is the keeper, or is awake; each waker takes it out of its place before it sets the
+//! * WAKE-W1 a P in the idle list has empty queues (it may have timers). Otherwise WAKE-I3, which skips idle Ps, misses
+//!   a G.
+//! * WAKE-W2 nmspinning is never below the number of Ms that search. Otherwise WAKE-I2 or WAKE-F1 wraps the count below
+//!   zero, and WAKE-S3 relies on a searcher that does not exist.
+//! * WAKE-W3 an M is in `midle`, or is the keeper, or is awake; each waker takes it out of its place before it sets the
 //!   note. Otherwise two wakers give it a P each.
 //!
 //! # Orderings
-//! * SUBMIT (the fence of S2) pairs with SPIN (the fence of I3): either the submitter sees npidle (or nmspinning) as
-//!   the idle M left it and continues with S4, or the second look of the idle M sees the G.
+//! * SUBMIT (the fence of WAKE-S2) pairs with SPIN (the fence of WAKE-I3): either the submitter sees npidle (or
+//!   nmspinning) as the idle M left it and continues with WAKE-S4, or the second look of the idle M sees the G.
 //! * The set of a note pairs with its sleep: the woken M sees nextp.
 //! * TIMER (after a timer is armed) pairs with SPIN, and with KEEPER (before an M that may become the keeper asks for
 //!   the earliest timer). Either the arming thread sees the idle P or the keeper; or the idle M sees the timer, and
@@ -76,16 +77,16 @@
 //! * A wake for each submit: a futex storm.
 //! * A search over all Ps in random order: with a thousand Ps, ten of them busy, it was nine tenths of all time spent
 //!   in the library (docs/measurements.md).
-//! * S3 without S2, that is a count of searchers alone: when no M searches and no P is idle, each submit would take
-//!   `sched.lock`.
+//! * Only WAKE-S3, without WAKE-S2, that is a count of searchers alone: when no M searches and no P is idle, each
+//!   submit would take `sched.lock`.
 //! * A waker that makes the thread itself. A thread inherits its maker's signal mask, affinity and scheduling class,
 //!   and the waker may be a thread of the host, or one that a G has changed. It would also wait for the locks of malloc
 //!   and of the loader, which the host may hold for any time, while it carries a P that others wait for.
 //!
 //! # Differences from Go
 //! * The template thread makes all threads; Go uses its template thread only where the waker is locked to a G.
-//! * Each M that goes idle looks again (I3); in Go only an M that was searching does. So S2 may rely on npidle, and
-//!   `needspinning` (golang/go#45867) is not needed.
+//! * Each M that goes idle looks again (WAKE-I3); in Go only an M that was searching does. So WAKE-S2 may rely on
+//!   npidle, and `needspinning` (golang/go#45867) is not needed.
 //! * The keeper does the work of Go's thread in netpoll that waits for the next timer. It is replaced without being
 //!   woken.
 
@@ -149,7 +150,7 @@ pub fn timer_added_on_the_way(sched: &Sched, me: MRef, when: i64) {
 
 // ---- submit ---------------------------------------------------------------------------------------------------------
 
-/// S2 to S5, after a G was made runnable. `me` is the M of the calling thread.
+/// WAKE-S2 to WAKE-S5, after a G was made runnable. `me` is the M of the calling thread.
 #[inline]
 pub fn wakep(sched: &Sched, me: MRef) {
     // SUBMIT: pairs with SPIN in `go_idle`.
@@ -168,14 +169,14 @@ pub fn wakep_fenced(sched: &Sched, me: MRef) {
 #[cold]
 #[inline(never)]
 fn wakep_slow(sched: &Sched, me: MRef) {
-    // S3, S4
+    // WAKE-S3, WAKE-S4
     if sched.nmspinning.load(Ordering::Relaxed) != 0
         || sched.nmspinning.compare_exchange(0, 1, Ordering::SeqCst, Ordering::Relaxed).is_err()
     {
         return;
     }
     widen!();
-    // S5
+    // WAKE-S5
     let mut lk = sched.lock.lock();
     if sched.thread_wanted.load(Ordering::Relaxed) && !idle::any_idle_m(sched, &lk) {
         // No thread could be made the last time. sysmon tries again soon.
@@ -200,13 +201,13 @@ pub fn startm_locked<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp
     let kept = !sched.keeper.load(Ordering::Relaxed).is_null();
     if let Some(m) = idle::mget(sched, &mut lk) {
         debug_assert!(!m.spinning.get());
-        // I4: a keeper that is given a P counts as a searcher.
+        // WAKE-I4: a keeper that is given a P counts as a searcher.
         let kept = kept && sched.keeper.load(Ordering::Relaxed).is_null();
         if kept && !spinning {
             sched.nmspinning.fetch_add(1, Ordering::SeqCst);
         }
         m.spinning.set(spinning || kept);
-        // Under the lock (W3): if `m` wakes by itself now, it finds the P, since it is in no list any more.
+        // Under the lock (WAKE-W3): if `m` wakes by itself now, it finds the P, since it is in no list any more.
         m.set_nextp(pp);
         drop(lk);
         widen!();
@@ -216,7 +217,7 @@ pub fn startm_locked<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp
     newm(sched, lk, me, pp, spinning);
 }
 
-/// Starts a searcher if a P is idle and no M searches. (S2 to S5 without the fence.)
+/// Starts a searcher if a P is idle and no M searches. (WAKE-S2 to WAKE-S5 without the fence.)
 pub fn start_searcher(sched: &Sched, me: MRef) {
     if sched.npidle.load(Ordering::Relaxed) != 0 {
         wakep_slow(sched, me);
@@ -228,7 +229,7 @@ pub fn start_searcher(sched: &Sched, me: MRef) {
 /// ENOMEM.
 const NO_MEMORY: i32 = 12;
 
-/// N1: requests a new thread for a P.
+/// WAKE-N1: requests a new thread for a P.
 fn newm<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp: OwnedP, spinning: bool) {
     if sched.cfg.no_more_threads(lk.nm) {
         sched.thread_errno.set(0);
@@ -245,7 +246,7 @@ fn newm<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp: OwnedP, spi
     sched.template_note.wakeup();
 }
 
-/// N2: makes the requested threads. Called by the template thread, whose M is `me`.
+/// WAKE-N2: makes the requested threads. Called by the template thread, whose M is `me`.
 pub fn make_threads(sched: &Sched, me: MRef) {
     loop {
         let mut lk = sched.lock.lock();
@@ -419,7 +420,7 @@ pub fn pidleput_carried<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef,
 
 // ---- search and sleep -----------------------------------------------------------------------------------------------
 
-/// Whether a G waits in any queue. (Idle Ps have none: W1.)
+/// Whether a G waits in any queue. (Idle Ps have none: WAKE-W1.)
 fn any_work(sched: &Sched) -> bool {
     sched.globq_len() > 0 || sched.busy_ps().any(|p| !p.runq_empty())
 }
@@ -430,7 +431,7 @@ pub fn next_timer(sched: &Sched) -> i64 {
     sched.next_timer()
 }
 
-/// I3, for a P that went idle in another way than by [`go_idle`].
+/// WAKE-I3, for a P that went idle in another way than by [`go_idle`].
 pub fn look_again(sched: &Sched, me: MRef) {
     // SPIN: pairs with SUBMIT in `wakep`.
     fence(Ordering::SeqCst);
@@ -462,7 +463,7 @@ pub fn become_spinning(sched: &Sched, m: MRef) {
     sched.nmspinning.fetch_add(1, Ordering::SeqCst);
 }
 
-/// F1: this M was searching and has found a G.
+/// WAKE-F1: this M was searching and has found a G.
 pub fn reset_spinning(sched: &Sched, m: MRef) {
     if m.spinning.replace(false) {
         sched.nmspinning.fetch_sub(1, Ordering::SeqCst);
@@ -480,10 +481,10 @@ pub enum Idle {
     Exit,
 }
 
-/// I1 to I4; returns when the M has a P again, has requests to serve, or must exit.
+/// WAKE-I1 to WAKE-I4; returns when the M has a P again, has requests to serve, or must exit.
 pub fn go_idle(sched: &Sched, m: MRef) -> Idle {
     Timers::hide(m.must_p().p());
-    // I1
+    // WAKE-I1
     {
         let mut lk = sched.lock.lock();
         if sched.globq_len() > 0 {
@@ -495,13 +496,13 @@ pub fn go_idle(sched: &Sched, m: MRef) -> Idle {
         }
     }
     widen!();
-    // I2
+    // WAKE-I2
     let was_spinning = m.spinning.replace(false);
     if was_spinning {
         let before = sched.nmspinning.fetch_sub(1, Ordering::SeqCst);
-        debug_assert!(before > 0, "W2");
+        debug_assert!(before > 0, "WAKE-W2");
     }
-    // I3. SPIN: pairs with SUBMIT in `wakep`.
+    // WAKE-I3. SPIN: pairs with SUBMIT in `wakep`.
     fence(Ordering::SeqCst);
     let first = next_timer(sched);
     let due = first != NEVER && first <= now();
@@ -518,7 +519,7 @@ pub fn go_idle(sched: &Sched, m: MRef) -> Idle {
     sleep_idle(sched, m, Some(first))
 }
 
-/// Sleeps until a waker gives this M a P (I4).
+/// Sleeps until a waker gives this M a P (WAKE-I4).
 pub fn stopm(sched: &Sched, m: MRef) -> Idle {
     sleep_idle(sched, m, None)
 }
@@ -546,8 +547,8 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
             }
         }
         let mut lk = sched.lock.lock();
-        // If `m` is no longer listed, a waker has taken it out for a P and is about to set its note (W3). To leave now
-        // would lose that P, and the count of the searcher that `m` was to be.
+        // If `m` is no longer listed, a waker has taken it out for a P and is about to set its note (WAKE-W3). To leave
+        // now would lose that P, and the count of the searcher that `m` was to be.
         if sched.exiting.load(Ordering::Relaxed) && idle::leave_idle(sched, &mut lk, m) {
             break None;
         }
