@@ -34,7 +34,7 @@ fn maker(ps: u32, heard: *const Event) -> Maker {
 }
 
 fn want(m: MRef) {
-    assert!(m.must_p().request(PREEMPT).1, "P1");
+    assert!(m.must_p().request(PREEMPT).1, "PREEMPT-P1");
 }
 
 /// What `gmx_safepoint_slow` does.
@@ -54,20 +54,20 @@ fn polls() -> Step {
     Box::new(move |w, m, gp| if gp.asked.is_set() { answers(w, m, gp) } else { Mcall::None })
 }
 
-/// The next round of sysmon's, when all others that tell have done so. P2: a G that runs with requests is told then,
-/// if not before; ASK-4: one that runs without them is not asked.
+/// The next round of sysmon's, when all others that tell have done so. PREEMPT-P2: a G that runs with requests is told
+/// then, if not before; ASK-4: one that runs without them is not asked.
 fn round(w: &World, m: MRef, gp: GRef) {
     tell(w.sched, false);
-    assert_eq!(gp.asked.is_set(), m.must_p().requests() != 0, "P2, ASK-4: what the word says after a round");
+    assert_eq!(gp.asked.is_set(), m.must_p().requests() != 0, "PREEMPT-P2, ASK-4: what the word says after a round");
 }
 
-/// P2: a request that is new is told by the next round, whatever was told before `before` was counted.
+/// PREEMPT-P2: a request that is new is told by the next round, whatever was told before `before` was counted.
 fn told_anew(w: &World, m: MRef, gp: GRef, token: usize, before: u32) {
     if m.must_p().requests() == 0 {
         want(m);
     }
     round(w, m, gp);
-    assert!(told(token) > before, "P2: a new request, and the host is not told");
+    assert!(told(token) > before, "PREEMPT-P2: a new request, and the host is not told");
 }
 
 /// Two ask one G: the host is told once. A later round tells it again, and after the answer the word is 0.

@@ -1,12 +1,12 @@
-//! ragged.rs: a function for every P, once, with the P to itself; and the barrier beside the stop of the world (S2,
-//! S5).
+//! ragged.rs: a function for every P, once, with the P to itself; and the barrier beside the stop of the world
+//! (LEGACY-S2, LEGACY-S5).
 
 use super::*;
 use crate::sched::world;
 use std::ffi::c_void;
 
-/// What runs for each P. It must not panic in an `extern "C"` frame, so who is at fault is told later: F1 by `served`,
-/// F2 by the P's `Sole`, which under shuttle and loom alike ends the process here.
+/// What runs for each P. It must not panic in an `extern "C"` frame, so who is at fault is told later: RAGGED-F1 by
+/// `served`, RAGGED-F2 by the P's `Sole`, which under shuttle and loom alike ends the process here.
 pub unsafe extern "C" fn serve(_: *mut c_void) {
     let w = super::world();
     let p = w.me().current_p().unwrap();
@@ -21,7 +21,7 @@ pub fn barrier(_: &Arc<World>, m: MRef) {
 
 fn served(w: &World, times: u32) {
     for p in w.sched.live_ps() {
-        assert_eq!(w.served[p.id as usize].load(SeqCst), times, "F1: P {}", p.id);
+        assert_eq!(w.served[p.id as usize].load(SeqCst), times, "RAGGED-F1: P {}", p.id);
     }
 }
 
@@ -96,7 +96,7 @@ fn barrier_against_return(freeze: bool) -> impl Fn() {
     }
 }
 
-/// R2 and R3 for idle Ps that are left in the idle list, which nobody holds meanwhile.
+/// RAGGED-R2 and RAGGED-R3 for idle Ps that are left in the idle list, which nobody holds meanwhile.
 fn barrier_without_idle(w: &World) {
     let idle: Vec<PRef> = {
         let _lk = w.sched.lock.lock();
@@ -118,8 +118,8 @@ fn finds_barrier_that_leaves_idle_ps() {
     finds(TWO_OWNERS, || check(Size::default(), barrier_against_return(false)));
 }
 
-/// S5: a stop of the world and a barrier one after the other, in any order, while one M enters a syscall slowly on a P
-/// that another M may take over.
+/// LEGACY-S5: a stop of the world and a barrier one after the other, in any order, while one M enters a syscall slowly
+/// on a P that another M may take over.
 fn both(steps: fn() -> Vec<Step>, ps: u32, visitor: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(ps, ps);

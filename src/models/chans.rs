@@ -164,8 +164,8 @@ fn close_against_both() {
     });
 }
 
-/// D1 and D2: a sender and a receiver while the receivers' side closes, with values in the ring or none, after the
-/// senders' side has closed or not: each value that was sent is received or dropped.
+/// CHAN-D1 and CHAN-D2: a sender and a receiver while the receivers' side closes, with values in the ring or none,
+/// after the senders' side has closed or not: each value that was sent is received or dropped.
 fn drop_against_both(cap: usize, closes: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -191,7 +191,7 @@ fn drop_against_both(cap: usize, closes: bool) -> impl Fn() {
                 let v = unsafe { elem.cast::<u64>().read() };
                 b.received.fetch_add(v as usize, SeqCst);
             });
-            assert!(d.is_empty() && try_recv(m, &d) == Err(Error::Closed), "D1");
+            assert!(d.is_empty() && try_recv(m, &d) == Err(Error::Closed), "CHAN-D1");
         });
         w.finish();
         book.balanced(m, &[&c]);
@@ -204,8 +204,8 @@ fn drop_against_send_and_receive() {
     check(Size::default(), drop_against_both(2, true));
 }
 
-/// U1: sends that need segments, of which each holds two values here, against a receiver that empties them and one that
-/// closes. Two senders may both allocate where one segment is enough.
+/// CHAN-U1: sends that need segments, of which each holds two values here, against a receiver that empties them and one
+/// that closes. Two senders may both allocate where one segment is enough.
 fn segments(senders: usize, each: usize, drops: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -315,8 +315,8 @@ fn deadline_against_partner_and_close() {
     });
 }
 
-/// Somebody claims a wait as a canceller does, at any moment from its beginning on, and a sender meets it: E2 in
-/// claim.rs. (A deadline that never comes makes it a wait that must be claimed.)
+/// Somebody claims a wait as a canceller does, at any moment from its beginning on, and a sender meets it: CLAIM-E2. (A
+/// deadline that never comes makes it a wait that must be claimed.)
 fn cancel_against_partner() -> impl Fn() {
     || {
         let w = Maker::new(1, 1).make();
@@ -351,7 +351,7 @@ fn cancel_against_partner_of_threads() {
     check(Size::default(), cancel_against_partner());
 }
 
-/// Without E2: a cancel that comes before the commit is lost.
+/// Without CLAIM-E2: a cancel that comes before the commit is lost.
 #[cfg(loom)]
 #[test]
 fn finds_cancel_that_is_too_early() {
@@ -858,7 +858,7 @@ fn watch_against_close() {
     });
 }
 
-/// I2: two watch, one value comes: one gets it, and the other watches on until the end.
+/// WATCH-I2: two watch, one value comes: one gets it, and the other watches on until the end.
 #[test]
 fn two_watch_one_value() {
     check(Size::default(), || {
@@ -883,8 +883,8 @@ fn two_watch_one_value() {
     });
 }
 
-/// I2: of two watchers the one that is told first does not take the value. (The second does, or it would sleep for
-/// ever.)
+/// WATCH-I2: of two watchers the one that is told first does not take the value. (The second does, or it would sleep
+/// for ever.)
 #[test]
 fn a_watcher_that_takes_nothing() {
     check(Size::default(), || {
@@ -903,7 +903,7 @@ fn a_watcher_that_takes_nothing() {
     });
 }
 
-/// I3: a receiver and a watcher, one value: the receiver gets it, the watcher hears of the close.
+/// WATCH-I3: a receiver and a watcher, one value: the receiver gets it, the watcher hears of the close.
 #[test]
 fn watch_beside_a_receiver() {
     check(Size::default(), || {

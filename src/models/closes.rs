@@ -26,7 +26,7 @@ extern "C" fn child(_: *mut std::ffi::c_void) -> i32 {
     unreachable!("the steps of a token are what runs")
 }
 
-/// S1 in scope.rs.
+/// SCOPE-S1.
 fn spawns_in_a_scope(m: MRef, token: usize, started: &AtomicUsize) -> bool {
     let handle = scope::make(m, FOREVER).unwrap();
     let spawned = scope::spawn(m, handle, child, token as *mut _);
@@ -99,7 +99,7 @@ fn close_against_spawn_in_a_group() {
     check(Size { preemptions: 1, ..Size::default() }, spawn_against_close(spawns_in_a_group));
 }
 
-/// X4 in syscall.rs: a thread that wants to run as a G while the runtime ends stays outside, and waits for nothing.
+/// SYSCALL-X4: a thread that wants to run as a G while the runtime ends stays outside, and waits for nothing.
 #[test]
 fn close_against_visit() {
     check(Size::default(), || {

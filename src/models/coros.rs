@@ -96,7 +96,7 @@ fn one_resumer() {
     check(Size::default(), pair(1, Way::Scheduler, false, |_| ()));
 }
 
-/// What one leaves behind is what the next one finds: R1 and Y2.
+/// What one leaves behind is what the next one finds: CO-R1 and CO-Y2.
 #[test]
 fn two_resumers() {
     check(Size { preemptions: 1, ..Size::default() }, pair(2, Way::Direct, false, |_| ()));

@@ -66,7 +66,7 @@ fn one_detaches_in_a_syscall() {
     check(Size::default(), detaches_in_a_syscall);
 }
 
-/// U1 with a look at the spare ones, and the lock for what is done then only.
+/// FOREIGN-U1 with a look at the spare ones, and the lock for what is done then only.
 #[cfg(loom)]
 fn needm_in_two_steps(w: &World) -> MRef {
     // SAFETY: the list holds Ms.

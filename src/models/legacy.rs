@@ -1,8 +1,17 @@
 //! Designs that Go once had and had to leave, each as small as shows why: the same steps on the design of this library
-//! pass. (S2 and S3 are variants of the protocols themselves: `finds_barrier_that_leaves_idle_ps` in `barriers`,
-//! `finds_world_lock_on_the_schedulers_stack` in `stops`.)
+//! pass.
 //!
-//! # S5
+//! * LEGACY-S1 A reader without a P goes through the table of Ps while it grows into another place.
+//! * LEGACY-S2 A barrier leaves the idle Ps in the idle list, where other threads find them:
+//!   `finds_barrier_that_leaves_idle_ps` in `barriers`.
+//! * LEGACY-S3 A thread waits for the world's lock on the scheduler's stack, and keeps its P, which never stops:
+//!   `finds_world_lock_on_the_schedulers_stack` in `stops`.
+//! * LEGACY-S4 A thread asks for the next timer under `sched.lock`, while another, under the lock of the timer heap,
+//!   readies a G: each waits for the other's lock.
+//! * LEGACY-S5 A stop of the world and a barrier count down one word and set one note, so that an answer to the stop
+//!   may reach the barrier, or the other way round.
+//!
+//! # LEGACY-S5
 //! The race of Go's #10618, eleven steps long, on the design that had it: a stop of the world and a barrier that count
 //! down one word and set one note. The same steps with a count and a note for each pass; and on the protocols of this
 //! library the case has a model in `barriers` (`stop_then_barrier_against_syscall_and_return`).
@@ -246,7 +255,7 @@ fn finds_the_script_with_one_count() {
     finds(&["P did not run fn", "not stopped"], || check(Size { schedules: 1, ..Size::default() }, script(true)));
 }
 
-// ---- S4 --------------------------------------------------------------------------------------------------------------
+// ---- LEGACY-S4 ------------------------------------------------------------------------------------------------------
 
 /// An idle M asks when the next timer fires, while a callback that runs under its heap's lock readies a G.
 /// `under_lock`: it asks with the scheduler's lock held, and so takes both locks, the other way round.
@@ -285,7 +294,7 @@ fn finds_asking_for_timers_under_the_schedulers_lock() {
     finds(&["deadlock"], || check(Size::default(), ask_against_ready(true)));
 }
 
-// ---- S1 --------------------------------------------------------------------------------------------------------------
+// ---- LEGACY-S1 ------------------------------------------------------------------------------------------------------
 
 /// One who has no P goes through the table of Ps while it grows into another place. With the lock, or in the tables of
 /// this library, of which the old one stays, all is well.

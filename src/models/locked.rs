@@ -32,7 +32,7 @@ fn yield_and_come_back_beside_an_idle_p() {
     check(Size { preemptions: 1, ..Size::default() }, yield_to(|_| (), 2));
 }
 
-/// K3 while a stop is under way: the P that was handed over is taken again.
+/// LOCKEDM-K3 while a stop is under way: the P that was handed over is taken again.
 #[test]
 fn yield_against_stop() {
     check(

@@ -565,7 +565,7 @@ impl World {
         let sched = self.sched;
         let mut lk = sched.lock.lock();
         assert!(!lk.stopping && lk.stopwait == 0, "a stop is under way at the end");
-        assert_eq!(sched.nmspinning.load(Ordering::SeqCst), 0, "W2: searchers at the end");
+        assert_eq!(sched.nmspinning.load(Ordering::SeqCst), 0, "WAKE-W2: searchers at the end");
         assert_eq!(sched.globq_len(), 0, "a G was left");
         for p in sched.live_ps() {
             assert!(p.runq_empty(), "a G was left in P {}", p.id);
@@ -662,7 +662,10 @@ pub fn stop_and_start(w: &World, m: MRef, timeout: i64) -> bool {
         return false;
     }
     w.own_all();
-    assert!(w.sched.live_ps().all(|p| p.status() == PStatus::Stopped || m.p().is_some_and(|own| own.p() == p)), "Z1");
+    assert!(
+        w.sched.live_ps().all(|p| p.status() == PStatus::Stopped || m.p().is_some_and(|own| own.p() == p)),
+        "STW-Z1"
+    );
     w.own_all();
     world::start_the_world(m);
     true

@@ -192,7 +192,7 @@ fn refused_against_all() {
     every(Case { timed: true, refuses: true, ..G }, 1);
 }
 
-/// J3: it is ended while its commit is at work.
+/// PARKING-J3: it is ended while its commit is at work.
 #[test]
 fn ready_while_the_commit_runs() {
     every(Case { timed: true, late: true, ..THREAD }, 2);
@@ -200,7 +200,7 @@ fn ready_while_the_commit_runs() {
     every(Case { canceled: true, late: true, refuses: true, ..THREAD }, 2);
 }
 
-/// J1: whoever is late does not reach the next park.
+/// PARKING-J1: whoever is late does not reach the next park.
 #[test]
 fn the_next_park_is_left_alone() {
     every(Case { canceled: true, readiers: 0, again: true, ..THREAD }, 2);
@@ -218,7 +218,7 @@ fn all_at_once() {
     every(Case { readiers: 0, timed: true, canceled: true, again: true, ..G }, 0);
 }
 
-/// J2: a readier that comes late finds the G in a claimed wait for something else, and leaves that alone.
+/// PARKING-J2: a readier that comes late finds the G in a claimed wait for something else, and leaves that alone.
 fn late_ready_against_receive() -> impl Fn() {
     || {
         struct Channel(std::ptr::NonNull<Chan>);

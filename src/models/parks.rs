@@ -90,7 +90,7 @@ fn refused_park_against_ready() {
     check(Size::default(), park_against_ready(1, true, false));
 }
 
-/// K5: readied while its commit is at work.
+/// PARK-K5: readied while its commit is at work.
 fn late(refuses: bool) -> Parked {
     Parked { refuses, goes_on_late: true, ..Parked::default() }
 }
@@ -153,7 +153,7 @@ fn stack_comes_free_while_all_sleep() {
     });
 }
 
-/// K1: readable before it is off its stack.
+/// PARK-K1: readable before it is off its stack.
 #[cfg(loom)]
 #[test]
 fn finds_park_that_is_published_early() {

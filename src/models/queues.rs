@@ -110,7 +110,7 @@ fn taken_out(before: &'static str, script: &'static str, thieves: usize) -> impl
     }
 }
 
-/// V1: whatever the owner does, there is one left to be seen.
+/// QUEUE-V1: whatever the owner does, there is one left to be seen.
 fn seen(before: &'static str, script: &'static str) -> impl Fn() {
     move || {
         let line = Line::new();

@@ -9,7 +9,7 @@ use crate::protocol::{lockedm, quiet};
 use crate::sched::template;
 use crate::sync::own::OwnPtr;
 
-/// V1 to V5, but for V4, which asks the system.
+/// QUIET-V1 to QUIET-V5, but for QUIET-V4, which asks the system.
 fn await_quiet(w: &World) {
     loop {
         let seen = w.sched.watch.now();
@@ -20,12 +20,12 @@ fn await_quiet(w: &World) {
     }
 }
 
-/// What Q1 says of a G whose waits all end. To touch it is what tells the checker that this look and its runs must be
-/// tried in both orders.
+/// What QUIET-Q1 says of a G whose waits all end. To touch it is what tells the checker that this look and its runs
+/// must be tried in both orders.
 fn has_ended(w: &World, token: usize) {
     let token = &w.tokens[token];
     token.sole.touch();
-    assert!(token.at.load(SeqCst) == usize::MAX, "Q1: it was said that nothing runs");
+    assert!(token.at.load(SeqCst) == usize::MAX, "QUIET-Q1: it was said that nothing runs");
 }
 
 fn waits() -> Step {
@@ -36,7 +36,7 @@ fn waits() -> Step {
 }
 
 fn ready(w: &World, m: MRef, token: usize) {
-    assert!(w.gp(token).status() == GStatus::Waiting, "Q1: it was said that nothing runs");
+    assert!(w.gp(token).status() == GStatus::Waiting, "QUIET-Q1: it was said that nothing runs");
     w.gp(token).set_status(GStatus::Runnable);
     park::ready_queue(m, w.gp(token));
 }
@@ -170,7 +170,7 @@ fn finds_quiet_told_without_fence() {
     });
 }
 
-/// Q4: the one thread there may be waits for its locked G, and the G that it waits for has none to run on.
+/// QUIET-Q4: the one thread there may be waits for its locked G, and the G that it waits for has none to run on.
 #[test]
 fn quiet_when_every_thread_is_taken() {
     check(Size { preemptions: 1, ..Size::default() }, || {

@@ -1,4 +1,4 @@
-//! resize.rs: Ps come and go under readers that have none (S1).
+//! resize.rs: Ps come and go under readers that have none (LEGACY-S1).
 
 use super::*;
 use crate::protocol::idle;
@@ -52,7 +52,7 @@ fn resize(from: u32, to: u32, steps: fn() -> Vec<Step>, idle: bool) -> impl Fn()
             assert_eq!(world::gomaxprocs(m, to as i32).ok(), Some(from as i32));
             assert_eq!(w.sched.procs(), to);
             for p in w.sched.every_p().skip(to as usize) {
-                assert!(p.status() == PStatus::Dead && p.runq_empty(), "V1");
+                assert!(p.status() == PStatus::Dead && p.runq_empty(), "RESIZE-V1");
             }
         });
         if idle {
@@ -95,7 +95,7 @@ fn beside(barrier: bool) -> impl Fn() {
             }
             super::barriers::barrier(w, m);
             let served: Vec<u32> = w.served.iter().map(|s| s.load(SeqCst)).collect();
-            assert!(served == [1, 0] || served == [1, 1], "F1: {served:?}");
+            assert!(served == [1, 0] || served == [1, 1], "RAGGED-F1: {served:?}");
         });
         w.finish();
     }

@@ -30,7 +30,7 @@ impl Guarded {
         self.readers.fetch_add(1, SeqCst);
         self.what.look();
         thread::yield_now();
-        assert_eq!(self.writers.load(SeqCst), 0, "B1");
+        assert_eq!(self.writers.load(SeqCst), 0, "RWMUTEX-B1");
         self.readers.fetch_sub(1, SeqCst);
         assert!(self.rw.read_unlock(m).is_ok());
         true
@@ -40,9 +40,9 @@ impl Guarded {
         if self.rw.write(m, deadline).is_err() {
             return false;
         }
-        assert_eq!(self.writers.fetch_add(1, SeqCst), 0, "B1");
+        assert_eq!(self.writers.fetch_add(1, SeqCst), 0, "RWMUTEX-B1");
         self.what.touch();
-        assert_eq!(self.readers.load(SeqCst), 0, "B1");
+        assert_eq!(self.readers.load(SeqCst), 0, "RWMUTEX-B1");
         self.writers.fetch_sub(1, SeqCst);
         assert!(self.rw.write_unlock(m).is_ok());
         true
@@ -132,8 +132,8 @@ fn slow_last_reader() {
     });
 }
 
-/// B3: when a writer has left, who tries is refused only if a reader is inside: it has come, and it is still there when
-/// the next one tries.
+/// RWMUTEX-B3: when a writer has left, who tries is refused only if a reader is inside: it has come, and it is still
+/// there when the next one tries.
 #[test]
 fn nobody_is_refused_in_vain() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -150,16 +150,16 @@ fn nobody_is_refused_in_vain() {
             let alone = || x.rw.write_alone(waitq::self_id(m));
             if !alone() {
                 n.store(1, SeqCst);
-                assert!(!alone(), "B3");
+                assert!(!alone(), "RWMUTEX-B3");
             }
         });
         late.park.time_out();
         w.finish();
-        assert!(refused.load(SeqCst) <= reads.load(SeqCst), "B3");
+        assert!(refused.load(SeqCst) <= reads.load(SeqCst), "RWMUTEX-B3");
     });
 }
 
-/// R5: who gives back what it does not have is told so, and nobody waits for it in the end.
+/// RWMUTEX-R5: who gives back what it does not have is told so, and nobody waits for it in the end.
 #[test]
 fn a_call_too_many_against_writers() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -177,8 +177,8 @@ fn a_call_too_many_against_writers() {
     });
 }
 
-/// B4: calls too many beside readers, whom they cannot be told from, and a writer: as many are right as readers came,
-/// and nobody waits for them in the end.
+/// RWMUTEX-B4: calls too many beside readers, whom they cannot be told from, and a writer: as many are right as readers
+/// came, and nobody waits for them in the end.
 fn calls_too_many(readers: usize, wrong: usize, writers: usize) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -204,7 +204,7 @@ fn calls_too_many(readers: usize, wrong: usize, writers: usize) -> impl Fn() {
         w.finish();
         let right = right.load(SeqCst);
         // A reader that a writer keeps out is counted before and behind, and each time a call may be taken for its own.
-        assert!(right >= readers && (right == readers || writers > 0), "B4");
+        assert!(right >= readers && (right == readers || writers > 0), "RWMUTEX-B4");
         g.is_free(&again);
     }
 }
@@ -248,7 +248,7 @@ fn many_readers_and_writers() {
     check(Size { schedules: 6000, ..Size::default() }, readers_and_writers(3, 2, 2));
 }
 
-/// W4: a wait that is refused, beside one who needs the mutex: it was free, and it is held again.
+/// COND-W4: a wait that is refused, beside one who needs the mutex: it was free, and it is held again.
 #[test]
 fn refused_wait_against_another() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -264,7 +264,7 @@ fn refused_wait_against_another() {
             what.touch();
             assert!(under(m, &t, || cond.wait(m, mutex, None)) == Err(Error::Canceled));
             what.touch();
-            assert!(mutex.unlock(m).is_ok(), "N2");
+            assert!(mutex.unlock(m).is_ok(), "COND-N2");
         });
         let y = x.clone();
         w.host(move |_, m| {
@@ -294,7 +294,7 @@ fn wait_against_signal(late: bool, broadcast: bool) -> impl Fn() {
                     waited = cond.wait(m, mutex, deadline);
                 }
                 assert!(waited.is_ok() || (deadline.is_some() && waited == Err(Error::TimedOut)));
-                assert!(mutex.unlock(m).is_ok(), "N2");
+                assert!(mutex.unlock(m).is_ok(), "COND-N2");
             }
         };
         w.host(waits(None));

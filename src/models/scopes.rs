@@ -166,7 +166,7 @@ fn body_against_a_failure(other: bool) -> impl Fn() {
             let (m, got) = sema::acquire(m, &AtomicU32::new(0), None, WaitReason::SEMACQUIRE);
             assert_eq!(got, Err(Error::Canceled));
             assert_eq!(scope::leave(m, handle, FOREVER), Ok(-5));
-            assert!(cancel::current(waitq::waiter(m)).is_none(), "L3");
+            assert!(cancel::current(waitq::waiter(m)).is_none(), "SCOPE-L3");
             l.store(1, SeqCst);
         });
         if other {
@@ -190,7 +190,7 @@ fn body_against_another_that_leaves() {
     check(Size { preemptions: 1, ..Size::default() }, body_against_a_failure(true));
 }
 
-/// X1: the G inside ends; another leaves the scope once it has.
+/// SCOPE-X1: the G inside ends; another leaves the scope once it has.
 #[test]
 fn leave_against_the_end_inside() {
     check(Size { preemptions: 3, ..Size::default() }, || {

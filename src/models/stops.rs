@@ -18,7 +18,7 @@ fn stop(steps: fn() -> Vec<Step>, ps: u32, timeout: bool) -> impl Fn() {
                 stop_and_start(w, m, FOREVER);
                 return;
             }
-            // A3: who gives up was held up by somebody.
+            // STW-A3: who gives up was held up by somebody.
             let mut late = 0;
             let stopped = world::stop_the_world(m, 1, |_| late += 1).is_ok();
             assert_eq!(stopped, late == 0, "all had stopped, or nobody knows who had not");
@@ -52,7 +52,7 @@ fn stop_against_syscall() {
 }
 
 /// A G goes into a syscall and stays there until the stop (or barrier) is over: somebody must see that the P is left,
-/// or that the P is asked (Y3).
+/// or that the P is asked (SYSCALL-Y3).
 fn asked_on_the_way_in(ask: fn(&Arc<World>, MRef)) -> impl Fn() {
     move || {
         let over = Arc::new(Event::new());
@@ -204,7 +204,7 @@ fn stop_against_return(freeze: bool) -> impl Fn() {
     }
 }
 
-/// A1 without its first half: the idle Ps are believed to stay idle.
+/// STW-A1 without its first half: the idle Ps are believed to stay idle.
 fn stop_without_idle(w: &World, m: MRef) {
     let sched = w.sched;
     {
@@ -244,7 +244,7 @@ fn finds_stop_that_leaves_idle_ps() {
     finds(TWO_OWNERS, || check(Size::default(), stop_against_return(false)));
 }
 
-/// C3: while the world is stopped no P is idle, and who submits a G then wakes nobody.
+/// STW-C3: while the world is stopped no P is idle, and who submits a G then wakes nobody.
 fn submit_against_start(by_barrier: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
@@ -281,7 +281,7 @@ fn finds_start_without_fence() {
     });
 }
 
-/// S3: two Gs stop the world, and wait for their turn on their own stacks; or, wrongly, on their threads, as the
+/// LEGACY-S3: two Gs stop the world, and wait for their turn on their own stacks; or, wrongly, on their threads, as the
 /// scheduler's stack would have to: whoever waits so keeps its P, which never stops.
 fn two_gs_stop(on_g0: bool) -> impl Fn() {
     move || {

@@ -7,8 +7,8 @@ fn eager(w: &World) {
     w.sched.cfg.slice_ns.set(0);
 }
 
-/// G 0 is in and out of a syscall, with G 1 behind it on its P; the watchdog looks at the P once or twice. Y1: the P
-/// has one owner, whoever wins. Y2: G 1 runs also if G 0 stays in the system until it has.
+/// G 0 is in and out of a syscall, with G 1 behind it on its P; the watchdog looks at the P once or twice. SYSCALL-Y1:
+/// the P has one owner, whoever wins. SYSCALL-Y2: G 1 runs also if G 0 stays in the system until it has.
 fn retake_against_exit(stays: bool, looks: usize) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
@@ -78,8 +78,8 @@ fn retake_runs_what_waits_behind_a_syscall() {
     check(Size::default(), retake_against_exit(true, 0));
 }
 
-/// A chain of short syscalls, each of which the watchdog sees for the first time: the slice ends them (Y2 for G 1),
-/// however short they are.
+/// A chain of short syscalls, each of which the watchdog sees for the first time: the slice ends them (SYSCALL-Y2 for G
+/// 1), however short they are.
 fn chain(slice_over: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
@@ -119,8 +119,8 @@ fn finds_chain_that_goes_on() {
     finds(DEADLOCK, || check(Size::default(), chain(false)));
 }
 
-/// Y2: a G comes while the only P is handed on, by a G whose syscall lasts until the other G has run. `looks`: as it
-/// ships; otherwise a P with nothing in its queues just goes idle.
+/// SYSCALL-Y2: a G comes while the only P is handed on, by a G whose syscall lasts until the other G has run. `looks`:
+/// as it ships; otherwise a P with nothing in its queues just goes idle.
 fn submit_against_handoff(looks: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
@@ -170,8 +170,8 @@ fn blocks_until(token: usize) -> Step {
     })
 }
 
-/// Y2, with another P that is idle when the first one is handed on: so nobody need be started to search. Before the
-/// first one is idle itself a thread takes the other, readies a G and keeps the P; it finds no idle P for the G.
+/// SYSCALL-Y2, with another P that is idle when the first one is handed on: so nobody need be started to search. Before
+/// the first one is idle itself a thread takes the other, readies a G and keeps the P; it finds no idle P for the G.
 #[test]
 fn ready_against_handing_on_beside_an_idle_p() {
     check(Size { preemptions: 1, ..Size::default() }, || {
@@ -216,8 +216,8 @@ fn whoever_waits_for_quiet_is_told_of_a_hand_off() {
     });
 }
 
-/// Two Gs on one P go through syscalls that hand it off at once, and come back through X2 and X3: whoever finds no P
-/// goes to the global queue and is run by the other.
+/// Two Gs on one P go through syscalls that hand it off at once, and come back through SYSCALL-X2 and SYSCALL-X3:
+/// whoever finds no P goes to the global queue and is run by the other.
 fn blocking_calls(ps: u32) -> impl Fn() {
     move || {
         let mut mk = Maker::new(ps, ps);

@@ -31,7 +31,7 @@ fn as_the_tidier(w: &World) {
     }
 }
 
-/// T-I1, broken: it looks whether the P is idle, and takes the stacks without the lock.
+/// TIDY-I1, broken: it looks whether the P is idle, and takes the stacks without the lock.
 #[cfg(loom)]
 fn without_the_lock(w: &World) {
     for p in w.sched.live_ps().filter(|p| p.status() == PStatus::Idle) {
@@ -51,7 +51,7 @@ fn tidier_without_the_lock_is_found() {
     finds(TWO_OWNERS, || check(Size { preemptions: 2, ..Size::default() }, beside_work(without_the_lock)));
 }
 
-/// Two Ps, of which one idles while the other works and looks at its own cache (T4).
+/// Two Ps, of which one idles while the other works and looks at its own cache (TIDY-T4).
 #[test]
 fn tidier_beside_an_owner_that_looks() {
     check(Size { preemptions: 1, ..Size::default() }, || {

@@ -122,7 +122,7 @@ fn stop_against_fire_and_thief() {
     check(Size { preemptions: 1, ..Size::default() }, stop_against_fire(2));
 }
 
-/// T1: it is due, and so a receiver sees it, whoever fires it.
+/// TIMER-T1: it is due, and so a receiver sees it, whoever fires it.
 #[test]
 fn due_is_seen_by_a_receiver() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -130,7 +130,7 @@ fn due_is_seen_by_a_receiver() {
         let t = Timed::new(&w, 0, 0);
         let x = t.clone();
         w.host(move |_, m| {
-            assert!(x.take(m), "T1");
+            assert!(x.take(m), "TIMER-T1");
             assert!(!x.take(m) && !timer::stop(m, x.handle).unwrap());
         });
         let again = w.clone();
@@ -140,7 +140,7 @@ fn due_is_seen_by_a_receiver() {
     });
 }
 
-/// T2: one that fires again, and a receiver: the time comes once, and the timer is set for the next.
+/// TIMER-T2: one that fires again, and a receiver: the time comes once, and the timer is set for the next.
 #[test]
 fn due_again_and_again_is_seen_by_a_receiver() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -148,8 +148,8 @@ fn due_again_and_again_is_seen_by_a_receiver() {
         let t = Timed::new(&w, 0, 100);
         let x = t.clone();
         w.host(move |_, m| {
-            assert!(x.take(m), "T1");
-            assert!(!x.take(m), "T2");
+            assert!(x.take(m), "TIMER-T1");
+            assert!(!x.take(m), "TIMER-T2");
         });
         let again = w.clone();
         w.finish();
@@ -202,8 +202,8 @@ fn reset_to_later_against_fire() {
     });
 }
 
-/// O1 to O3: the channel that owns its timer is freed while that fires, by a worker or by a receiver who looks. What is
-/// armed next in its place is another's.
+/// TIMER-O1 to TIMER-O3: the channel that owns its timer is freed while that fires, by a worker or by a receiver who
+/// looks. What is armed next in its place is another's.
 fn free_against_fire(look: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -223,7 +223,7 @@ fn free_against_fire(look: bool) -> impl Fn() {
             assert_eq!(w.sched.p_at(0).unwrap().timers.count(), 0, "a timer of a channel that is gone");
             // Its place in the slab is free again, and nothing of before comes to whoever has it now.
             let next = timer::after(m, 100, 0, What::Nothing, false).unwrap();
-            assert_eq!(timer::free(m, next), Ok(true), "O2");
+            assert_eq!(timer::free(m, next), Ok(true), "TIMER-O2");
         });
         w.finish();
     }

@@ -186,8 +186,8 @@ fn submit_that_displaces_against_idle() {
     });
 }
 
-/// F1: work seldom comes alone. G 0 submits two, and all three wait for the last on their threads: whoever finds the
-/// one must see to it that somebody looks for the other.
+/// WAKE-F1: work seldom comes alone. G 0 submits two, and all three wait for the last on their threads: whoever finds
+/// the one must see to it that somebody looks for the other.
 fn found_one_of_two() -> impl Fn() {
     || {
         let mut mk = Maker::new(3, 3);
