@@ -1,4 +1,4 @@
-/* gmx_for_each_p: the function runs once for every P, and nobody else uses that P meanwhile. Row S2. */
+/* gmx_for_each_p: the function runs once for every P, and nobody else uses that P meanwhile (LEGACY-S2). */
 /* timeout: 120 */
 #include "gs.h"
 

@@ -1,4 +1,4 @@
-/* gmx_gomaxprocs: any number, at any time, and nothing is lost on the way. Row S1. */
+/* gmx_gomaxprocs: any number, at any time, and nothing is lost on the way (LEGACY-S1). */
 /* timeout: 180 */
 #include "child.h"
 #include "gs.h"
@@ -64,7 +64,7 @@ static void procs_change_under_ten_thousand_gs(void) {
   for (int i = 0; i < GS; i++) CHECK_CMP(rounds_of[i], >, 0);
 }
 
-/* ---- S1: who takes Ps back from syscalls reads allp without a P ---- */
+/* ---- LEGACY-S1: who takes Ps back from syscalls reads allp without a P ---- */
 
 static atomic_long in_and_out;
 

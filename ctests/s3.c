@@ -1,4 +1,5 @@
-/* Row S3: whoever needs the world's lock waits for it as a G, so a caller that cannot wait gets an error and no hang. */
+/* LEGACY-S3 (src/models/legacy.rs): whoever needs the world's lock waits for it as a G, so a caller that cannot wait gets
+ * an error and no hang. */
 /* timeout: 120 */
 #include "gs.h"
 

@@ -1,6 +1,6 @@
-/* Row S5: stop-the-world, the ragged barrier and syscalls against each other for a long time, with few and with many
- * Ps. A thread that is late on its way into a syscall must not answer the stop's question to the barrier, or the other
- * way round.
+/* LEGACY-S5 (src/models/legacy.rs): stop-the-world, the ragged barrier and syscalls against each other for a long time,
+ * with few and with many Ps. A thread that is late on its way into a syscall must not answer the stop's question to the
+ * barrier, or the other way round.
  *
  *   s5 [seconds [rounds [ps]]]     for each number of Ps, or this one: so long, and until there were so many rounds
  *

@@ -1,4 +1,4 @@
-/* Sleeps that end while Ps go idle and busy, on many Ps. Row S4: nobody asks for the next timer while it holds the
+/* Sleeps that end while Ps go idle and busy, on many Ps. LEGACY-S4: nobody asks for the next timer while it holds the
  * scheduler's lock, otherwise a timer that readies a G and an idle P's look at the timers wait for each other. */
 /* timeout: 120 */
 #include "gs.h"
