@@ -1558,15 +1558,17 @@ template <class F>
 class timeout_case {
  public:
   static constexpr bool waits = false;
-  timeout_case(std::int64_t ns, F f) : ns_(ns), f_(std::move(f)) {}
+  timeout_case(std::int64_t ns, bool from_now, F f)
+      : end_(from_now ? gmx_deadline(ns) : ns), from_now_(from_now), f_(std::move(f)) {}
 
-  void arm(gmx_select_case &, std::int64_t &timeout) noexcept { timeout = ns_; }
+  void arm(gmx_select_case &, std::int64_t &timeout) noexcept { timeout = from_now_ ? gmx_time_left(end_) : end_; }
   void settle(bool, gmx_status) noexcept {}
   static constexpr bool is_timeout() noexcept { return true; }
   void run() { f_(); }
 
  private:
-  std::int64_t ns_;
+  std::int64_t end_;  // a moment, or the length of each wait
+  bool from_now_;
   F f_;
 };
 
@@ -1622,18 +1624,20 @@ template <class T, class F = detail::nothing_to_do>
 ready_case<F, channel<T>> on_send_ready(channel<T> &&c, F f = {}) {
   return {std::move(c), GMX_CASE_SEND_READY, std::move(f)};
 }
+/// When a select has waited so long: each select in which the case stands.
 template <class Rep, class Period, class F = detail::nothing_to_do>
 timeout_case<F> on_timeout(const std::chrono::duration<Rep, Period> &d, F f = {}) {
-  return {detail::ns(d), std::move(f)};
+  return {detail::ns(d), false, std::move(f)};
 }
+/// At this moment, for all selects in which the case stands.
 template <class Clock, class Duration, class F = detail::nothing_to_do>
 timeout_case<F> on_timeout(const std::chrono::time_point<Clock, Duration> &when, F f = {}) {
-  return {detail::ns_until(when), std::move(f)};
+  return {detail::ns_until(when), true, std::move(f)};
 }
 /// What `default` is in Go.
 template <class F = detail::nothing_to_do>
 timeout_case<F> otherwise(F f = {}) {
-  return {0, std::move(f)};
+  return {0, false, std::move(f)};
 }
 
 namespace detail {
@@ -2494,7 +2498,7 @@ class cancel_token {
   struct never {};
   channel<never> done() const {
     gmx_chan *c;
-    check(gmx_cancel_chan(token_, &c));
+    check(token_ == 0 ? GMX_ESTALE : gmx_cancel_chan(token_, &c));
     return channel<never>::adopt(c);
   }
   void cancel() const { check(gmx_cancel_now(token_)); }
@@ -2580,6 +2584,7 @@ class [[nodiscard]] on_cancel {
   template <class F>
   on_cancel(cancel_token token, F &&f) {
     using box = std::decay_t<F>;
+    if (token.native() == 0) detail::fail(GMX_ESTALE);
     auto kept = std::make_unique<box>(std::forward<F>(f));
     check(gmx_cancel_after(
         token.native(),
@@ -3377,6 +3382,7 @@ class p_local {
     }
     return fresh.release()->value;
   }
+  T &of(const pin &&) const = delete;  // it would outlive its pin
   /// f(T &) for every one that there is, also of Ps that have gone. Others use theirs meanwhile, unless the world is
   /// stopped.
   template <class F>

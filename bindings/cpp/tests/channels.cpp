@@ -292,6 +292,18 @@ static void lists() {
   all.set(20, gomax::on_timeout(1ms));
   CHECK_EQ(all.select(), 20);
 
+  const auto begin = gomax::clock::now();
+  all.set(20, gomax::on_timeout(begin + 4ms));
+  CHECK(all.select() == 20 && gomax::clock::now() - begin >= 4ms);
+  auto moment = gomax::on_timeout(gomax::clock::now() + 1ms), length = gomax::on_timeout(1h);
+  gomax::sleep_for(1ms);
+  gmx_select_case unused{};
+  std::int64_t left = -1;
+  moment.arm(unused, left);
+  CHECK_EQ(left, 0);  // the moment has passed, whenever the select comes
+  length.arm(unused, left);
+  CHECK_EQ(left, std::chrono::nanoseconds(1h).count());
+
   gomax::channel<counted> out(1);
   counted lent(7);
   gomax::select_list sends;

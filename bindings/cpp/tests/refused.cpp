@@ -28,6 +28,9 @@ void uses(gomax::channel<int> &c, gomax::generator<int> (*makes)()) {
   auto twice = send;
 #elif defined(REFERENCE_TO_WHAT_A_TEMPORARY_HELD)  // cannot bind|cannot be bound|bind to a temporary
   int &v = *c.receive();
+#elif defined(VALUE_OF_A_TEMPORARY_PIN)  // deleted
+  static gomax::p_local<int> counts;
+  counts.of(gomax::pin())++;
 #elif defined(TWO_TIMES)  // only one on_timeout or otherwise
   gomax::select(gomax::on_receive(c), gomax::on_timeout(1s), gomax::otherwise());
 #elif defined(GO_WITH_THE_WRONG_ARGUMENTS)  // no matching function
