@@ -154,7 +154,8 @@ constexpr std::int64_t ns(const std::chrono::duration<Rep, Period> &d) {
 /// sides are counted from the epoch of the clock; no clock has a now that does not fit.
 template <class Clock, class Duration>
 std::int64_t ns_until(const std::chrono::time_point<Clock, Duration> &when) {
-  const auto end = when.time_since_epoch(), now = Clock::now().time_since_epoch();
+  const auto end = when.time_since_epoch();
+  const auto now = Clock::now().time_since_epoch();
   const bool past = now < now.zero();  // the file_clock of libstdc++ has its epoch in 2174
   const std::int64_t begin = past ? ns(-now) : ns(now);
   if (end > end.zero()) {
@@ -2497,7 +2498,7 @@ class cancel_token {
   /// `select(on_receive(jobs), on_receive(t.done()))`.
   struct never {};
   channel<never> done() const {
-    gmx_chan *c;
+    gmx_chan *c = nullptr;
     check(token_ == 0 ? GMX_ESTALE : gmx_cancel_chan(token_, &c));
     return channel<never>::adopt(c);
   }

@@ -452,7 +452,7 @@ static void no_token() {
   CHECK(!none.is_cancelled() && !none.is_late() && none.reason() == GMX_OK && !none.deadline());
   CHECK_THROWS(GMX_ESTALE, none.done());
   CHECK_THROWS(GMX_ESTALE, none.cancel());
-  CHECK_THROWS(GMX_ESTALE, gomax::on_cancel(none, [c = counted(1)] {}));
+  CHECK_THROWS(GMX_ESTALE, gomax::on_cancel hook(none, [c = counted(1)] {}));
   CHECK_EQ(counted::alive.load(), 0);
 }
 
