@@ -86,6 +86,7 @@ impl Barrier {
         let (m, waited) = waitq::wait_counted(m, addr, how, &self.arrived, |q| {
             let (n, arrived) = (self.n.load(Ordering::Relaxed), self.arrived.load(Ordering::Relaxed));
             let mut waker = Waker::of(q);
+            // BARRIER-R4
             seen = if arrived >= n || waker.any(addr) != (arrived != 0) {
                 Seen::Wrong
             } else if arrived + 1 == n {

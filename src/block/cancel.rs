@@ -545,7 +545,7 @@ pub fn set_locks(gp: GRef, too: bool) -> bool {
 }
 
 impl Current {
-    /// CANCEL-C2. Tokens are never freed, so a late look from the commit of a park does no harm.
+    /// CANCEL-C2. Tokens are never freed, so a late look from the commit of the park (CANCEL-C3) does no harm.
     pub fn is_cancelled(self) -> bool {
         self.0.reason.load(Ordering::SeqCst) != 0
     }
@@ -555,7 +555,7 @@ impl Current {
     }
 
     /// CANCEL-C1. From here on until [`Current::unregister`] returns, `interrupt` may be called. It may be called later
-    /// too, but then with a stale number.
+    /// too, but then with a stale number (CANCEL-T1).
     pub fn register(self, gp: GRef, seq: u64, arg: u64, interrupt: Interrupt) -> Result<()> {
         let mut inner = self.0.inner.lock();
         if self.is_cancelled() {

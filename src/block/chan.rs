@@ -727,6 +727,7 @@ impl Chan {
     #[inline(never)]
     fn got_last(&self, n: usize) -> Did {
         let Some(segments) = self.segments() else { return Did::Moved };
+        // SEGMENTS-I1: the next segment holds the other values.
         let empty = if n > 1 { segments.behead() } else { None };
         let (first, end) = segments.again();
         self.recvx.set(first);
@@ -769,7 +770,7 @@ impl Chan {
                 next = self.behind();
             }
             self.recvx.set(next);
-            // (Only at a full ring do senders wait or watch: WATCH-I1, and WATCH-I1.)
+            // (Only at a full ring do senders wait or watch: CHAN-I1, WATCH-I1.)
             if n == self.cap && (self.is_watched_beside(Op::Recv) || !self.sendq.is_empty()) {
                 if let Some(case) = self.pop(&self.sendq) {
                     // SAFETY: the sender waits with a value (CHAN-I4); of a full ring the oldest slot is the next to
@@ -927,8 +928,8 @@ impl Chan {
         Locks { open: open_and_tell, arg: std::ptr::from_mut(opening).cast() }
     }
 
-    /// Puts a record into its queue: at the end, or before another record of the same caller. The caller holds the
-    /// latch.
+    /// CLAIM-C2. Puts a record into its queue: at the end, or before another record of the same caller. The caller
+    /// holds the latch.
     #[inline(always)]
     pub(super) fn enqueue(&self, case: &Case, wait: &Wait, before: Option<&Case>) {
         case.stands_for(wait);
@@ -1033,6 +1034,7 @@ impl Chan {
         let mut told = GList::new();
         self.closed.store(true, Ordering::Release);
         self.state.set(self.state.get() | watch::CLOSED);
+        // CHAN-I2
         while let Some(case) = self.pop(&self.recvq) {
             self.zero(case.elem());
             told.push_back(case.end(CLOSED));

@@ -104,7 +104,7 @@ pub(super) fn change(gp: &G, seq: u64, from: u64, to: u64) -> bool {
     gp.wait.compare_exchange(word(seq, from), word(seq, to), Ordering::AcqRel, Ordering::Relaxed).is_ok()
 }
 
-/// CLAIM-E1 for a partner. If it returns true, the caller readies the G.
+/// CLAIM-E1 for a partner, which never finds PREPARING (CLAIM-I2). If it returns true, the caller readies the G.
 #[inline]
 #[must_use]
 pub fn take(gp: &G, seq: u64) -> bool {
@@ -141,6 +141,7 @@ fn end(m: MRef, gp: GRef, seq: u64, how: u64, early: u64) {
                 return;
             }
         } else {
+            // CLAIM-I1: it comes too late.
             return;
         }
     }

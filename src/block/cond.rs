@@ -121,7 +121,7 @@ impl Cond {
         }
         // COND-V1
         if waitq::anybody(m.sched(), addr) {
-            // COND-V2
+            // COND-V2. A deadline that passes from here on comes too late (COND-N1).
             waitq::wake_some(m, addr, |w| f(w, addr));
         }
         Ok(())

@@ -170,6 +170,7 @@ impl Loop {
                 if grains <= few { m.sched().procs() > 1 } else { !first && wants_part(m, looked - since >= PAYS) };
             if grains > 1 && cuts {
                 let middle = begin + grains / 2 * grain;
+                // PF-I1: the new G has the numbers from `middle` on.
                 if start(m, self, middle, end).is_ok() {
                     end = middle;
                     since = looked;
@@ -178,6 +179,7 @@ impl Loop {
             first = false;
             // PF-P1
             let stop = begin.saturating_add(steps.saturating_mul(grain)).min(end);
+            // PF-I3
             gp.callbacks.set(gp.callbacks.get() + 1);
             crate::sys::call::ranges(self.f, self.arg, begin, stop, if self.grain == 0 { i64::MAX } else { grain });
             begin = stop;

@@ -231,6 +231,7 @@ impl RwMutex {
     /// RWMUTEX-R4. `Err`: the caller continues with [`RwMutex::left`].
     #[inline(always)]
     pub fn leave(&self) -> std::result::Result<(), u64> {
+        // RWMUTEX-B5: after this step the lock may be gone.
         let s = self.state.fetch_sub(READER, Ordering::Release);
         if counted(s) && s & WRITER == 0 { Ok(()) } else { Err(s) }
     }
@@ -381,6 +382,7 @@ impl RwMutex {
                 true => (WRITER, 0),
                 false => (mine | QUEUE, w.take_all(readers, Wake::Handoff) as u64),
             };
+            // RWMUTEX-B2: a writer keeps waiting if readers are counted in this step.
             let waits = loop {
                 let to = (s & !off).wrapping_add(n * READER);
                 match self.state.compare_exchange_weak(s, to, Ordering::Release, Ordering::Relaxed) {

@@ -367,6 +367,7 @@ pub fn leave_why(mut m: MRef, handle: u64, timeout: i64) -> Result<Ended> {
         // Pairs with SCOPE-S1: either the spawner sees that the handle is gone, or this caller sees the spawner's
         // count.
         fence(Ordering::SeqCst);
+        // SCOPE-I2: a count that comes later is taken back.
         if s.open.is_zero() {
             let inside = !std::mem::replace(&mut state.inside, null_mut()).is_null();
             drop(state);

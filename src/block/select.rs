@@ -216,13 +216,14 @@ impl<'a> Cases<'a> {
         }
     }
 
-    /// SELECT-S4: returns the case that was chosen, if any. Afterwards all records are out of their lists.
+    /// SELECT-S4: returns the case that was chosen, if any. Afterwards all records are out of their lists (SELECT-I2).
     fn leave(self) -> Option<usize> {
         let mut chosen = None;
         let mut held: Option<&Chan> = None;
         for place in 0..self.0.len() {
             let i = self.at(place);
             let Some(c) = self.chan(i) else { continue };
+            // SELECT-I1: at most one.
             if self.0[i].ended().is_some() {
                 chosen = Some(i);
                 continue;

@@ -195,7 +195,7 @@ impl State {
 }
 
 impl HostTimer {
-    /// TIMER-Z1. Returns whether it prevented a firing.
+    /// TIMER-Z1. Returns whether it prevented a firing, which then does not begin any more (TIMER-I1).
     fn stop(&self, s: &mut State) -> bool {
         let armed = std::mem::replace(&mut s.armed, false);
         if armed {
@@ -348,6 +348,7 @@ unsafe fn fire(m: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool {
     // SAFETY: `alarm` passed its timer, whose place is never freed.
     let t: &'static HostTimer = unsafe { &*arg.cast::<HostTimer>() };
     let mut s = t.state.lock();
+    // TIMER-F1. A firing that is late finds another number, also of a later timer in this place (TIMER-I3).
     if s.seq != seq || !s.armed {
         return false;
     }

@@ -51,7 +51,7 @@ pub fn in_vain(m: MRef) -> MRef {
     if asked || n.is_multiple_of(PATIENCE) { rest(m, asked) } else { m }
 }
 
-/// Serves the requests to the caller's P, if the caller may leave the P.
+/// Serves the requests to the caller's P, if the caller may leave the P (VAIN-N4).
 ///
 /// # Migrates
 #[inline]
@@ -59,7 +59,7 @@ pub fn serve(m: MRef) -> MRef {
     if m.p().is_some_and(|pp| pp.requests() != 0) { rest(m, true) } else { m }
 }
 
-/// Lets others run, on any kind of thread, if the caller may leave.
+/// Lets others run, on any kind of thread, if the caller may leave (VAIN-N3).
 ///
 /// # Migrates
 #[cold]

@@ -219,6 +219,7 @@ impl WaitGroup {
             if count(s) <= 0 {
                 return false;
             }
+            // WAITGROUP-G1: the count is above zero in this step.
             match self.state.compare_exchange_weak(s, s | WAIT, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => break,
                 Err(now) => s = now,

@@ -313,6 +313,7 @@ fn end_wait(m: MRef, gp: GRef, seq: u64, addr: u64, how: Wake) -> bool {
         if gp.sudog.addr.get() != addr {
             return false;
         }
+        // CANCEL-T2: a wake or a deadline may have ended the wait before.
         if gp.sudog.seq.get() != seq {
             return true;
         }

@@ -30,9 +30,9 @@ pub struct Seen {
     pub ours: bool,
 }
 
-/// Builds the line of a report about a fault; async-signal-safe.
+/// Builds the line of a report about a fault; async-signal-safe (SIG-1).
 pub type Describe = unsafe fn(fault: &Fault, out: &mut Line) -> Seen;
-/// Writes the line of a report; async-signal-safe.
+/// Writes the line of a report; async-signal-safe (SIG-1).
 pub type Emit = fn(&[u8]);
 
 /// [`Describe`] and [`Emit`] as addresses; null while not installed.

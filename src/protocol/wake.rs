@@ -150,7 +150,7 @@ pub fn timer_added_on_the_way(sched: &Sched, me: MRef, when: i64) {
 
 // ---- submit ---------------------------------------------------------------------------------------------------------
 
-/// WAKE-S2 to WAKE-S5, after a G was made runnable. `me` is the M of the calling thread.
+/// WAKE-S2 to WAKE-S5, after a G was put into a queue (WAKE-S1). `me` is the M of the calling thread.
 #[inline]
 pub fn wakep(sched: &Sched, me: MRef) {
     // SUBMIT: pairs with SPIN in `go_idle`.
