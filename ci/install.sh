@@ -51,7 +51,7 @@ cat >"$dest/plain.cpp" <<'CPP'
 #include <gomax.hpp>
 int main() { return gomax::run([] { return gomax::go([] { return 7; }).join(); }) == 7 ? 0 : 1; }
 CPP
-c=(-std=c11 -D_GNU_SOURCE -pthread -Ictests ctests/00_smoke.c)
+c=(-std=c11 -D_GNU_SOURCE -pthread -Ictests ctests/smoke.c)
 cpp=(-std=c++17 -pthread "$dest/plain.cpp")
 flags=(-I"$root/include" -L"$lib" -lgomax)
 # an archive alone: where both lie the linker takes the shared library
@@ -81,14 +81,14 @@ if echo 'int main(void) { return 0; }' | "$cc" -x c - -static -o "$dest/probe" 2
 fi
 if command -v cmake >/dev/null; then
   mkdir "$dest/project"
-  cp ctests/00_smoke.c ctests/check.h "$dest/plain.cpp" "$dest/project"
+  cp ctests/smoke.c ctests/check.h "$dest/plain.cpp" "$dest/project"
   cat >"$dest/project/CMakeLists.txt" <<'CMAKE'
 cmake_minimum_required(VERSION 3.13)
 project(uses_gomax C CXX)
 set(CMAKE_CXX_STANDARD 17)
 find_package(gomax 0.2 CONFIG REQUIRED)
 find_package(Threads REQUIRED)
-add_executable(c 00_smoke.c)
+add_executable(c smoke.c)
 target_compile_definitions(c PRIVATE _GNU_SOURCE)
 target_link_libraries(c PRIVATE gomax::gomax Threads::Threads)
 add_executable(cpp plain.cpp)
@@ -117,9 +117,9 @@ done
 unset LD_LIBRARY_PATH PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR
 rm -f /usr/local/lib/libgomax* /usr/lib/libgomax* && ldconfig
 mkdir "$dest/user"
-cp ctests/00_smoke.c ctests/check.h "$dest/user"
+cp ctests/smoke.c ctests/check.h "$dest/user"
 starts() { # FLAGS...: a program that is built with them, by a user elsewhere
-  (cd "$dest/user" && rm -f smoke && "$cc" -std=c11 -D_GNU_SOURCE -pthread -o smoke 00_smoke.c "$@" && ./smoke)
+  (cd "$dest/user" && rm -f smoke && "$cc" -std=c11 -D_GNU_SOURCE -pthread -o smoke smoke.c "$@" && ./smoke)
 }
 "$make" -s install >"$dest/said"
 [[ ! -s $dest/said ]] || { echo "it says, though all is well: $(cat "$dest/said")"; exit 1; }

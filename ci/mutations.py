@@ -115,7 +115,7 @@ UNITS_NEAR = {
     "gmp/queue.rs": "gmp::p",
     "gmp/timers.rs": "gmp::timers",
 }
-C_TESTS = "00_smoke sema sleep mutex waitgroup idle s5 s3 syscalls lock_thread limits deadlock lifecycle sched_order timers_ps"
+C_TESTS = "smoke sema sleep mutex waitgroup idle stop_barrier_syscall world_lock syscalls lock_thread limits deadlock lifecycle sched_order timers_ps"
 
 # Statements that are a fence or wake somebody: each is left out.
 GENERATED = re.compile(

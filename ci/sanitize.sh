@@ -44,7 +44,7 @@ not "wants a process without __cxa_throw until a plugin comes, and AddressSaniti
 not "forks among threads, for which the sanitizer is not made: in the child its lock is held for ever, or it takes a thread for another" \
   address thread -- fork
 not "is about what happens at once: valgrind runs one thread at a time" valgrind -- barrier chan_cancel fuzz procs random \
-  s3 s5 safepoint sched_order steal timers_ps
+  safepoint sched_order steal stop_barrier_syscall timers_ps world_lock
 not "takes turns by the million: minutes with an instrumented library, and what it asks has nothing to do with memory" thread -- sched_order
 not "has more Gs at a time than ThreadSanitizer has threads (8128)" thread -- guards guards_required steal
 not "reads what is left on a stack below its own frame" address thread valgrind -- wipe

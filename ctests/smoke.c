@@ -1,4 +1,4 @@
-/* The least that must work: the library loads, knows its version and its errors, and a G runs. */
+/* The least that must work: the library loads, knows its version and its errors, and a goroutine runs. */
 #include "check.h"
 
 static void version_is_the_headers(void) { CHECK_EQ(gmx_version(), GMX_VERSION); }

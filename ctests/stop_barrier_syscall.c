@@ -1,14 +1,15 @@
-/* LEGACY-S5 (src/models/legacy.rs): stop-the-world, the ragged barrier and syscalls against each other for a long time,
- * with few and with many Ps. A thread that is late on its way into a syscall must not answer the stop's question to the
- * barrier, or the other way round.
+/* LEGACY-S5 (src/models/legacy.rs): stop-the-world, the ragged barrier and syscalls run against each other for a long
+ * time, with few and with many Ps. A thread that enters a syscall late must not take the request of a stop for that of
+ * a barrier, or the other way round.
  *
- *   s5 [seconds [rounds [ps]]]     for each number of Ps, or this one: so long, and until there were so many rounds
+ *   stop_barrier_syscall [seconds [rounds [ps]]]
  *
- * A round is one stop or one barrier. ctests/stress/s5.c is the same for GMX_STRESS minutes in all. */
+ * runs at least `seconds` and at least `rounds` rounds with each number of Ps, or with `ps` alone. A round is one stop
+ * or one barrier. ctests/stress/stop_barrier_syscall.c runs the same for GMX_STRESS minutes in all. */
 #include "gs.h"
 
-#ifndef S5_SECONDS
-#define S5_SECONDS 0.8
+#ifndef RACE_SECONDS
+#define RACE_SECONDS 0.8
 #endif
 
 #define MOST_PS 1024
@@ -47,7 +48,7 @@ static void works(void *arg) {
 }
 
 static void stops_once(void) {
-  CHECK_OK(gmx_stop_the_world("s5"));
+  CHECK_OK(gmx_stop_the_world("stop_barrier_syscall"));
   CHECK_EQ(atomic_fetch_add(&outside, 1), 0);
   long before = atomic_load(&moves);
   for (int i = 0; i < 100; i++) __asm__ volatile("" ::: "memory");
@@ -106,7 +107,7 @@ static long least_rounds;
 
 static long rounds_so_far(void) { return atomic_load(&stops) + atomic_load(&barriers); }
 
-static void s5(void) {
+static void races(void) {
   int64_t begin = check_now(), end = begin + (int64_t)(least_seconds * 1e9), said = begin;
   pthread_t threads[4];
   atomic_store(&quit, 0);
@@ -145,14 +146,14 @@ static void s5(void) {
 
 int main(int argc, char **argv) {
   static const int numbers[] = {1, 2, 7, 96, MOST_PS};
-  least_seconds = argc > 1 ? atof(argv[1]) : S5_SECONDS;
+  least_seconds = argc > 1 ? atof(argv[1]) : RACE_SECONDS;
   least_rounds = argc > 2 ? atol(argv[2]) : 0;
   if (argc > 1) alarm(0);
   for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
     ps = numbers[i];
     if (argc > 3 && atoi(argv[3]) != ps) continue;
     gs_start(ps, 0);
-    RUN_G(s5);
+    RUN_G(races);
     gs_finish();
   }
   return 0;

@@ -1,5 +1,6 @@
-/* LEGACY-S3 (src/models/legacy.rs): whoever needs the world's lock waits for it as a G, so a caller that cannot wait gets
- * an error and no hang. */
+/* LEGACY-S3 (src/models/legacy.rs): a goroutine or a foreign thread that needs the world's lock waits for it as a
+ * goroutine, without a P. A caller that cannot wait (a scheduler's callback, a pinned goroutine, a goroutine in a
+ * syscall) gets an error and does not hang. */
 /* timeout: 120 */
 #include "gs.h"
 
@@ -39,11 +40,11 @@ static void contends(int rounds, uint64_t seed) {
       case 1: reads_stats(); break;
       case 2: CHECK_OK(gmx_write_heap_dump(nowhere)); break;
       case 3:
-        CHECK_OK(gmx_stop_the_world("s3"));
+        CHECK_OK(gmx_stop_the_world("world_lock"));
         CHECK_OK(gmx_start_the_world());
         break;
       case 4:
-        CHECK_OK(gmx_stop_the_world_timeout("s3", 60 * SECOND));
+        CHECK_OK(gmx_stop_the_world_timeout("world_lock", 60 * SECOND));
         CHECK_OK(gmx_start_the_world());
         break;
       default: CHECK_OK(gmx_set_default_gomaxprocs());
