@@ -34,6 +34,7 @@ suite faults.sh ci/faults.sh "$minutes" $((GMX_SEED % 32768))
 suite hosts.sh ci/hosts.sh all
 suite nim.sh env GMX_SECONDS=$((minutes * 15)) ci/nim.sh stress
 suite growth.py ci/growth.py --time
+suite python.sh env GMX_STRESS=1 ci/python.sh
 suite zig.sh env GMX_ZIG_MODES="debug safe fast small" ci/zig.sh
 suite latency.py env PEERS=go benches/run.sh --latency
 

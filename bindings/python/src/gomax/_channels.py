@@ -85,17 +85,17 @@ OVER = object()
 class Coroutine(Generic[T]):
     """An entry of a coroutine that waits at a channel. `status` is EAGAIN until it is served, under the lock."""
 
-    __slots__ = ("turn", "status", "box")
+    __slots__ = ("shared", "status", "box")
 
-    def __init__(self, turn: Turn, box: List[T]) -> None:
-        self.turn = turn
+    def __init__(self, shared: Optional[Turn], box: List[T]) -> None:
+        self.shared = shared
         self.status = EAGAIN
         self.box = box
 
     def serve(self, status: int, values: "Optional[List[List[T]]]" = None, into: Optional[List[T]] = None) -> bool:
         """Ends its wait. A receiver takes the first of the values, a sender puts its own into a box. False if it does not wait
         any more, or its loop is closed: then nothing has changed."""
-        turn = self.turn
+        turn: Any = self.shared or self
         if turn.chosen is not None:
             return False
         if values is not None:
@@ -119,6 +119,19 @@ class Coroutine(Generic[T]):
             if into is not None:
                 del into[:]
         return alive
+
+
+class Alone(Coroutine[T]):
+    """That of a coroutine which waits at one channel: it is its own turn."""
+
+    __slots__ = ("future", "chosen")
+    future: _loops.Future  # from when it enlists
+
+    def __init__(self, box: List[T]) -> None:
+        self.shared = None
+        self.status = EAGAIN
+        self.box = box
+        self.chosen: Optional[object] = None
 
 
 class Waiting(Generic[T]):
@@ -427,7 +440,12 @@ class Channel(Channels, Generic[T]):
     def _do(self, op: int, box: List[T], timeout: Optional[float]) -> int:
         if self._epoch is not process.epoch:
             raise ForkedError()
-        status = self._attempt(op, box)
+        if self._waiting is None:  # as _attempt, at less cost
+            status = self._put(box) if op == SEND else self._get(box)
+            if self._waiting is not None and status == OK:
+                meet(self._settle_if_waiting)
+        else:
+            status = meet(self._attempt_locked, op, box)
         if status != EAGAIN:
             return status
         limit = nanoseconds(timeout)
@@ -448,46 +466,41 @@ class Channel(Channels, Generic[T]):
         self._mine()
         if "trio" in modules:
             await _loops.checkpoint()
-        box = [value]
-        status = await self._do_async(SEND, box)
-        if status < 0:
-            raise error(status)
+        coroutine = Alone([value])
+        try:
+            status = meet(self._attempt_or_enlist, SEND, coroutine)
+            if status == EAGAIN:
+                await coroutine.future
+                status = coroutine.status
+            if status < 0:
+                raise error(status)
+        except BaseException as e:
+            leave([(self, SEND, coroutine)], True, isinstance(e, GeneratorExit))
+            raise
 
     async def recv_async(self) -> T:
         """`recv` for coroutines. A wait costs a future, no thread and no goroutine."""
         self._mine()
         if "trio" in modules:
             await _loops.checkpoint()
-        box: List[T] = []
+        coroutine: Alone[T] = Alone([])
         try:
-            status = await self._do_async(RECV, box)
+            status = meet(self._attempt_or_enlist, RECV, coroutine)
+            if status == EAGAIN:
+                await coroutine.future
+                status = coroutine.status
             if status < 0:
                 raise error(status)
-            return box[0]
+            return coroutine.box[0]
         except BaseException as e:
-            if box:  # it was served, and will not take it
-                if not isinstance(e, GeneratorExit):
-                    self._give_back(box)
+            leave([(self, RECV, coroutine)], True, isinstance(e, GeneratorExit))
             raise
 
-    async def _do_async(self, op: int, box: List[T]) -> int:
-        turn = Turn()
-        coroutine = Coroutine(turn, box)
-        entries: Entries = [(self, op, coroutine)]
-        try:
-            status: int = meet(self._attempt_or_enlist, op, box, coroutine)
-            if status == EAGAIN:
-                await turn.future
-                status = coroutine.status
-            return status
-        except BaseException as e:
-            leave(entries, True, isinstance(e, GeneratorExit))
-            raise
-
-    def _attempt_or_enlist(self, op: int, box: List[T], coroutine: Coroutine[T]) -> int:
+    def _attempt_or_enlist(self, op: int, coroutine: Alone[T]) -> int:
         before = meetings[0]
-        status = self._attempt_locked(op, box)
+        status = self._attempt_locked(op, coroutine.box)
         if status == EAGAIN:
+            coroutine.future = _loops.future()
             self._enlist(op, coroutine, before)
         return status
 
@@ -552,7 +565,7 @@ class Channel(Channels, Generic[T]):
         waiting = self._enter()
         if op == SEND:
             values = [box]
-            if not gmx.gmx_chan_is_closed(self._chan):
+            if waiting.receivers and not gmx.gmx_chan_is_closed(self._chan):
                 self._give(waiting, values)
             return self._put(box) if values else OK
         returned = waiting.returned
@@ -638,10 +651,11 @@ class Channel(Channels, Generic[T]):
     def _leave(self, op: int, coroutine: Coroutine[T], gone: bool) -> None:
         """The coroutine waits no longer. May be called twice."""
         waiting = self._enter()
-        if coroutine.turn.chosen is None:
-            coroutine.turn.chosen = OVER
+        turn: Any = coroutine.shared or coroutine
+        if turn.chosen is None:
+            turn.chosen = OVER
         (waiting.senders if op == SEND else waiting.receivers).pop(coroutine, None)
-        if gone and op == RECV and coroutine.status == OK:
+        if gone and op == RECV and coroutine.box:
             self._give_back_locked(coroutine.box)
 
     def _ring(self, op: int) -> None:
