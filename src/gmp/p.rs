@@ -297,7 +297,8 @@ impl P {
         self.word().status()
     }
 
-    /// Requests to the owner, for the owner's fast path: an owner that misses one here sees it at the next transition.
+    /// Requests to the owner, for the owner's fast path: an owner that misses one here sees it at the next
+    /// transition (PREEMPT-Q2).
     #[inline(always)]
     pub fn requests(&self) -> u64 {
         PWord(self.word.load(Ordering::Relaxed)).requests()
@@ -310,7 +311,7 @@ impl P {
         self.word.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Acquire).map(drop).map_err(PWord)
     }
 
-    /// Sets the request `bit` if the P is Running. Returns the status, and whether the bit is new.
+    /// PREEMPT-Q1: sets the request `bit` if the P is Running. Returns the status, and whether the bit is new.
     pub fn request(&self, bit: u64) -> (PStatus, bool) {
         let mut w = self.word();
         loop {
@@ -402,6 +403,7 @@ impl P {
             }
             // SAFETY: m is null or an M, and Ms are never freed.
             let m = unsafe { crate::gmp::MRef::from_ptr(self.m()) }?;
+            // insys has the tick, so a P that has passed to another M since is not taken (SYSCALL-Y4).
             if !m.is_reached() || !m.is_in_syscall(self.id, w) {
                 return None;
             }

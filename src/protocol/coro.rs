@@ -18,25 +18,25 @@
 //!
 //! # Protocol
 //! Resume:
-//! * R1 the resumer claims the coroutine: one compare-and-swap from Suspended to Waiting, which also checks that the
+//! * CO-R1 the resumer claims the coroutine: one compare-and-swap from Suspended to Waiting, which also checks that the
 //!   handle is not stale. If it fails, nothing has changed;
-//! * R2 the resumer stores itself in `resumer`;
-//! * R3 it waits, and hands its thread to the coroutine ([`park::hand_over`]).
+//! * CO-R2 the resumer stores itself in `resumer`;
+//! * CO-R3 it waits, and hands its thread to the coroutine ([`park::hand_over`]).
 //!
 //! Yield:
-//! * Y1 the coroutine takes its resumer out of `resumer` and writes `told`;
-//! * Y2 it hands its thread to the resumer. Once it is off its stack it becomes Suspended, and may be claimed again.
+//! * CO-Y1 the coroutine takes its resumer out of `resumer` and writes `told`;
+//! * CO-Y2 it hands its thread to the resumer. Once it is off its stack it becomes Suspended, and may be claimed again.
 //!
 //! End:
-//! * E1 the handle becomes stale while the coroutine still runs, so that its resumer never finds it half alive;
-//! * E2 the coroutine writes `told` and readies its resumer, as the last action before its end.
+//! * CO-E1 the handle becomes stale while the coroutine still runs, so that its resumer never finds it half alive;
+//! * CO-E2 the coroutine writes `told` and readies its resumer, as the last action before its end.
 //!
 //! Close:
-//! * C1 claim as in R1. A coroutine that has never begun is freed without being run;
-//! * C2 otherwise set CLOSING, then do R2 and R3: the coroutine's yield returns with an error, and so does each later
-//!   yield, at once. So the closer's wait ends when the coroutine ends (E2).
+//! * CO-C1 claim as in CO-R1. A coroutine that has never begun is freed without being run;
+//! * CO-C2 otherwise set CLOSING, then do CO-R2 and CO-R3: the coroutine's yield returns with an error, and so does
+//!   each later yield, at once. So the closer's wait ends when the coroutine ends (CO-E2).
 //!
-//! To hand over, the leaving G enters the other one directly (L2 in park.rs), in the same slice. It goes through the
+//! To hand over, the leaving G enters the other one directly (PARK-L2), in the same slice. It goes through the
 //! scheduler instead, and readies the other G there, if a request waits at the P, if it is the turn of the P's timers,
 //! if one of the two is locked to its thread, if the resumer is a thread of the host, or if the coroutine needs a stack
 //! that must be made first.
@@ -44,12 +44,13 @@
 //! # Invariants
 //! * CO-I1 one of the pair runs or is ready to run. The coroutine has a resumer exactly as long as it is claimed, and
 //!   only the coroutine ends that wait. Otherwise two threads would run on one stack.
-//! * CO-I2 a coroutine is Suspended only when it is off its stack: K1 in park.rs.
+//! * CO-I2 a coroutine is Suspended only when it is off its stack: PARK-K1.
 //! * CO-I3 a G that is entered directly is in no queue, so no thief finds it, and no idle P need be woken for it.
 //! * CO-I4 each switch serves requests, so a stop, a barrier or the end of a slice waits for at most one switch.
 //!
 //! # Orderings
-//! The status passes the coroutine from its last thread to the claimer: Release in the commit of Y2, Acquire in R1.
+//! The status passes the coroutine from its last thread to the claimer: Release in the commit of CO-Y2, Acquire in
+//! CO-R1.
 //!
 //! # Why it ends
 //! A resumer waits as long as the coroutine runs or itself waits, as a caller waits for a function. Two coroutines
@@ -112,7 +113,7 @@ pub fn switch(m: MRef, handle: u64) -> Result<()> {
     if told == ENDED { Err(Error::Closed) } else { Ok(()) }
 }
 
-/// C1 and C2: when this returns the coroutine has ended.
+/// CO-C1 and CO-C2: when this returns the coroutine has ended.
 ///
 /// # Migrates
 pub fn close(m: MRef, handle: u64) -> Result<()> {
@@ -132,7 +133,7 @@ pub fn close(m: MRef, handle: u64) -> Result<()> {
     Ok(())
 }
 
-/// R1.
+/// CO-R1.
 #[inline(always)]
 pub fn claim(co: GRef, handle: u64) -> Result<()> {
     if co.cas_status_of(handle, GStatus::Suspended, GStatus::Waiting) { Ok(()) } else { Err(why_not(co, handle)) }
@@ -150,7 +151,7 @@ fn why_not(co: GRef, handle: u64) -> Error {
     }
 }
 
-/// R2 and R3, for a coroutine that the caller has claimed.
+/// CO-R2 and CO-R3, for a coroutine that the caller has claimed.
 ///
 /// # Migrates
 #[inline(always)]
@@ -160,13 +161,13 @@ fn enter(m: MRef, me: GRef, co: GRef) -> (MRef, u8) {
     (m, me.told.get())
 }
 
-/// R2.
+/// CO-R2.
 #[inline(always)]
 pub fn note_resumer(me: GRef, co: GRef) {
     co.resumer.set(me.as_ptr());
 }
 
-/// Y1 and Y2.
+/// CO-Y1 and CO-Y2.
 ///
 /// # Migrates
 #[inline]
@@ -182,7 +183,7 @@ fn suspend(m: MRef, co: GRef) -> Result<()> {
     if co.has(gflag::CLOSING) { Err(Error::Canceled) } else { Ok(()) }
 }
 
-/// Y1, and the first half of E2.
+/// CO-Y1, and the first half of CO-E2.
 #[inline(always)]
 fn take_resumer(m: MRef, co: GRef, told: u8) -> GRef {
     // SAFETY: null or a G.
@@ -193,14 +194,14 @@ fn take_resumer(m: MRef, co: GRef, told: u8) -> GRef {
     to
 }
 
-/// Y1 and the commit of Y2 for a coroutine that goes through the scheduler.
+/// CO-Y1 and the commit of CO-Y2 for a coroutine that goes through the scheduler.
 #[cfg(any(loom, shuttle))]
 pub fn yielding(m: MRef, co: GRef) -> (GRef, Commit) {
     let to = take_resumer(m, co, YIELDED);
     (to, yielded(to))
 }
 
-/// The commit of R3 through the scheduler.
+/// The commit of CO-R3 through the scheduler.
 pub fn resumed(co: GRef) -> Commit {
     unsafe fn ready(m: MRef, _: GRef, co: *mut c_void) -> bool {
         // SAFETY: the coroutine, which is ours: it is claimed.
@@ -212,7 +213,7 @@ pub fn resumed(co: GRef) -> Commit {
     Commit { host: false, f: Some(ready), arg: co.as_ptr().cast() }
 }
 
-/// The commit of Y2 through the scheduler.
+/// The commit of CO-Y2 through the scheduler.
 fn yielded(to: GRef) -> Commit {
     unsafe fn ready(m: MRef, co: GRef, to: *mut c_void) -> bool {
         co.set_status(GStatus::Suspended);
@@ -225,7 +226,7 @@ fn yielded(to: GRef) -> Commit {
     Commit { host: false, f: Some(ready), arg: to.as_ptr().cast() }
 }
 
-/// E1 and E2, on the coroutine's stack.
+/// CO-E1 and CO-E2, on the coroutine's stack.
 #[cold]
 pub fn on_exit(m: MRef, co: GRef) {
     co.set_flag(gflag::RETIRED, true);

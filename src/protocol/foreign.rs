@@ -10,19 +10,21 @@
 //! * slot: the thread's own word that points to its M (sys/arch).
 //!
 //! # Protocol
-//! * U1 first call: the thread takes a spare extra M (or makes one), and stores it in its slot and in a key whose
-//!   destructor runs when the thread ends. From then on the thread is Foreign: its G is as in a syscall, it has no P,
-//!   and it holds nothing up;
-//! * U2 in: as the exit from a syscall (syscall.rs), which gets the thread a P; its last P is often still there. While
-//!   the runtime ends there is no P, and the thread stays outside. While the thread has the P it counts its G as a live
-//!   one ([`enter_counted`]), which keeps the runtime up: so a stopped world shows every G that came in;
-//! * U3 out: as the entry into a syscall;
-//! * U4 thread end: hand off the P of its last call, end the generation of its G, and put the M back into the list of
-//!   spare ones.
+//! * FOREIGN-U1 first call: the thread takes a spare extra M (or makes one), and stores it in its slot and in a key
+//!   whose destructor runs when the thread ends. From then on the thread is Foreign: its G is as in a syscall, it has
+//!   no P, and it holds nothing up;
+//! * FOREIGN-U2 in: as the exit from a syscall (syscall.rs), which gets the thread a P; its last P is often still
+//!   there. While the runtime ends there is no P, and the thread stays outside. While the thread has the P it counts
+//!   its G as a live one ([`enter_counted`]), which keeps the runtime up: so a stopped world shows every G that came
+//!   in;
+//! * FOREIGN-U3 out: as the entry into a syscall;
+//! * FOREIGN-U4 thread end: hand off the P of its last call, end the generation of its G, and put the M back into the
+//!   list of spare ones.
 //!
 //! # Invariants
-//! * J1 an extra M runs its own G only, on the thread's own stack (lockedm.rs).
-//! * J2 an extra M without a P and outside of a call counts neither as running nor as a thread that might block.
+//! * FOREIGN-J1 an extra M runs its own G only, on the thread's own stack (lockedm.rs).
+//! * FOREIGN-J2 an extra M without a P and outside of a call counts neither as running nor as a thread that might
+//!   block.
 //!
 //! # Differences from Go
 //! * A thread keeps its M between calls on every platform, and may wait without ever being a G.
@@ -35,7 +37,7 @@ use crate::gmp::m::{Ctx, Kind, MRef};
 use crate::gmp::sched::Sched;
 use crate::sync::Ordering;
 
-/// U1, without the slot and the key. None if there is no memory.
+/// FOREIGN-U1, without the slot and the key. None if there is no memory.
 pub fn needm(sched: &Sched, tid: i32) -> Option<MRef> {
     let spare = {
         let mut list = sched.extram.lock();
@@ -50,6 +52,7 @@ pub fn needm(sched: &Sched, tid: i32) -> Option<MRef> {
         Some(m) => m,
         None => {
             let gp = sched.galloc()?;
+            // In no count of workers: FOREIGN-J2.
             let Some(m) = sched.malloc(Kind::Extra) else {
                 sched.gfree(gp);
                 return None;
@@ -65,6 +68,7 @@ pub fn needm(sched: &Sched, tid: i32) -> Option<MRef> {
     gp.callbacks.set(0);
     gp.locks.set(0);
     gp.m.set(m.as_ptr());
+    // FOREIGN-J1
     gp.lockedm.set(m.as_ptr());
     gp.set_status(GStatus::Syscall);
     m.curg.set(gp.as_ptr());
@@ -79,7 +83,7 @@ pub fn needm(sched: &Sched, tid: i32) -> Option<MRef> {
     Some(m)
 }
 
-/// U4. The thread is Foreign.
+/// FOREIGN-U4. The thread is Foreign.
 pub fn dropm(m: MRef) {
     let sched = m.sched();
     let gp = park::own_g(m);
@@ -96,14 +100,14 @@ pub fn dropm(m: MRef) {
     *list = m.as_ptr();
 }
 
-/// U2: the thread runs as a G from here on. None: the runtime is down.
+/// FOREIGN-U2: the thread runs as a G from here on. None: the runtime is down.
 #[inline]
 pub fn enter_go(m: MRef) -> Option<GRef> {
     let gp = park::own_g(m);
     (syscall::exitsyscall(m, gp) || lockedm::enter_in_place(m, gp)).then_some(gp)
 }
 
-/// U2 for a callback: the thread's G counts as one that lives until [`count_end`].
+/// FOREIGN-U2 for a callback: the thread's G counts as one that lives until [`count_end`].
 #[inline]
 pub fn enter_counted(m: MRef) -> Option<GRef> {
     let gp = enter_go(m)?;
@@ -123,7 +127,7 @@ pub fn count_end(m: MRef) {
     }
 }
 
-/// U3: the thread is the host's again.
+/// FOREIGN-U3: the thread is the host's again.
 #[inline]
 pub fn leave_go(m: MRef, gp: GRef, sp: *mut u8) {
     if m.ctx() != Ctx::Syscall {

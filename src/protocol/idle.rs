@@ -13,7 +13,7 @@ use std::ptr::null_mut;
 /// Puts a P into the idle list. If requests came first, the P comes back with them: the caller serves them and tries
 /// again.
 pub fn pidleput(sched: &Sched, lk: &mut SchedLocked<'_>, pp: OwnedP) -> Result<(), (OwnedP, u64)> {
-    debug_assert!(pp.runq_empty(), "W1");
+    debug_assert!(pp.runq_empty(), "WAKE-W1");
     let p = pp.try_idle()?;
     pidle_link(sched, lk, p);
     Ok(())
@@ -32,8 +32,8 @@ pub fn pidle_link(sched: &Sched, lk: &mut SchedLocked<'_>, p: PRef) {
 }
 
 /// `npidle` and the mask of idle Ps are written under `sched.lock` only, and these stores order nothing. The order
-/// comes from fences: a thread that makes a P idle does the fence of I3 before its second look, and a thread that takes
-/// a P does the fence of S2 before it skips a wake.
+/// comes from fences: a thread that makes a P idle does the fence of WAKE-I3 before its second look, and a thread that
+/// takes a P does the fence of WAKE-S2 before it skips a wake.
 pub fn add_npidle(sched: &Sched, n: i32) {
     sched.npidle.store(sched.npidle.load(Ordering::Relaxed).wrapping_add_signed(n), Ordering::Relaxed);
 }

@@ -9,18 +9,20 @@
 //! `g.lockedm`, `m.lockedg`: the G and the M that belong together. Written by that M while the G runs there.
 //!
 //! # Protocol
-//! * K1 when a locked G stops running (it parks, yields, or finds no P), its M hands the P off and sleeps on its note;
-//! * K2 another M that takes the locked G from a queue gives its own P to the G's M, sets that M's note, and sleeps
-//!   like an idle M;
-//! * K3 the G's M wakes with a P; the G is Runnable, and belongs to that M.
+//! * LOCKEDM-K1 when a locked G stops running (it parks, yields, or finds no P), its M hands the P off and sleeps on
+//!   its note;
+//! * LOCKEDM-K2 another M that takes the locked G from a queue gives its own P to the G's M, sets that M's note, and
+//!   sleeps like an idle M;
+//! * LOCKEDM-K3 the G's M wakes with a P; the G is Runnable, and belongs to that M.
 //!
 //! # Invariants
-//! * H1 only its own M resumes a locked G, so the G need not be off its stack before it is published: the G of an extra
-//!   M parks, waits and continues without a switch of stacks.
-//! * H2 an M that waits here is in no idle list; only K2 wakes it.
+//! * LOCKEDM-H1 only its own M resumes a locked G, so the G need not be off its stack before it is published: the G of
+//!   an extra M parks, waits and continues without a switch of stacks.
+//! * LOCKEDM-H2 an M that waits here is in no idle list; only LOCKEDM-K2 wakes it.
 //!
 //! # Differences from Go
-//! An extra M has no scheduler's stack: the scheduler's work for its only G is done on the thread's own stack (H1).
+//! An extra M has no scheduler's stack: the scheduler's work for its only G is done on the thread's own stack
+//! (LOCKEDM-H1).
 
 use super::syscall::NoP;
 use super::{preempt, quiet, syscall, wake};
@@ -45,8 +47,8 @@ pub fn enter_in_place(m: MRef, gp: GRef) -> bool {
     true
 }
 
-/// K1 for the G of an extra M that has stopped running: returns when the G runs again. `runs`: it has a P and continues
-/// at once.
+/// LOCKEDM-K1 for the G of an extra M that has stopped running: returns when the G runs again. `runs`: it has a P and
+/// continues at once.
 pub fn run_on(sched: &Sched, m: MRef, gp: GRef, runs: bool) {
     if !runs || !serve(sched, m, gp) {
         wait(sched, m, gp);
@@ -63,7 +65,7 @@ pub fn run_on(sched: &Sched, m: MRef, gp: GRef, runs: bool) {
     m.set_ctx(Ctx::G);
 }
 
-/// K1 and K3: hands the P off, sleeps, and comes back with a P for the locked G.
+/// LOCKEDM-K1 and LOCKEDM-K3: hands the P off, sleeps, and comes back with a P for the locked G.
 pub fn wait(sched: &Sched, m: MRef, gp: GRef) {
     loop {
         if m.p().is_some() {
@@ -73,9 +75,10 @@ pub fn wait(sched: &Sched, m: MRef, gp: GRef) {
         if !m.is_extra() {
             sched.nmlocked.fetch_add(1, Ordering::SeqCst);
         }
-        // N1 in quiet.rs: the P may have gone idle before this thread was counted as asleep.
+        // QUIET-N1: the P may have gone idle before this thread was counted as asleep.
         quiet::tell(sched);
         widen!();
+        // LOCKEDM-H2
         let pp = loop {
             m.park.sleep();
             m.park.clear();
@@ -117,7 +120,7 @@ fn serve(sched: &Sched, m: MRef, gp: GRef) -> bool {
     }
 }
 
-/// K2. The M has found the G, so it no longer searches (F1 in wake.rs). It sleeps, and comes back as an M that was
+/// LOCKEDM-K2. The M has found the G, so it no longer searches (WAKE-F1). It sleeps, and comes back as an M that was
 /// idle.
 pub fn startlockedm(sched: &Sched, m: MRef, gp: GRef) -> wake::Idle {
     wake::hand_to_locked(sched, gp, m.releasep());

@@ -20,41 +20,43 @@
 //!
 //! # Protocol
 //! Leave. A G on its stack stops running:
-//! * L1 write its status and the pending call. (Parking and Parked, which let any thread ready the G by its handle, are
-//!   written only in L3.)
-//! * L2 take the next G from this P's own queues and enter its stack directly. Enter the scheduler's stack (g0) instead
-//!   if these queues are empty, if a request waits, if it is this P's turn to look elsewhere, or if the next G needs a
-//!   stack that must be made first.
-//! * L3 the next code on this thread, a G or g0, first executes the pending call (the commit, the queue, the end): now
-//!   the G that left is off its stack. Only g0 executes a call that may refuse or that calls the host.
+//! * PARK-L1 write its status and the pending call. (Parking and Parked, which let any thread ready the G by its
+//!   handle, are written only in PARK-L3.)
+//! * PARK-L2 take the next G from this P's own queues and enter its stack directly. Enter the scheduler's stack (g0)
+//!   instead if these queues are empty, if a request waits, if it is this P's turn to look elsewhere, or if the next G
+//!   needs a stack that must be made first.
+//! * PARK-L3 the next code on this thread, a G or g0, first executes the pending call (the commit, the queue, the end):
+//!   now the G that left is off its stack. Only g0 executes a call that may refuse or that calls the host.
 //!
 //! Next. The owner of a P takes the next G, in `pick` and in `sched::find::find_runnable`:
-//! * N1 runnext. It inherits the slice: `schedtick` does not count it. So a pair of Gs that hand the P to each other
-//!   shares one slice, and the G that was spawned or readied last runs next, whatever else waits;
-//! * N2 at every 61st slice the global queue first; at every 122nd also the oldest G of the backlog. Suspended parents
-//!   inherit the slice too, so while there are any, every 61st switch counts as such a turn as well: then the queue of
-//!   the P and the global queue go before the parents, each of the two first every other time;
-//! * N3 the newest suspended parent, then the oldest G of the queue, then a batch from the global queue;
-//! * N4 when a request ends the slice, its heir in runnext goes behind all others, to the end of the global queue, as a
-//!   preempted G does. The next G comes from the queue of the P or from the global queue, from each first every other
-//!   time; suspended parents come only after both.
+//! * PARK-N1 runnext. It inherits the slice: `schedtick` does not count it. So a pair of Gs that hand the P to each
+//!   other shares one slice, and the G that was spawned or readied last runs next, whatever else waits;
+//! * PARK-N2 at every 61st slice the global queue first; at every 122nd also the oldest G of the backlog. Suspended
+//!   parents inherit the slice too, so while there are any, every 61st switch counts as such a turn as well: then the
+//!   queue of the P and the global queue go before the parents, each of the two first every other time;
+//! * PARK-N3 the newest suspended parent, then the oldest G of the queue, then a batch from the global queue;
+//! * PARK-N4 when a request ends the slice, its heir in runnext goes behind all others, to the end of the global queue,
+//!   as a preempted G does. The next G comes from the queue of the P or from the global queue, from each first every
+//!   other time; suspended parents come only after both.
 //!
 //! Ready. The waker has taken the G from the object where it waited:
-//! * D1 set the status to Runnable;
-//! * D2 put the G into runnext of this P, or into the global queue if the waker has no P;
-//! * D3 wakep.
+//! * PARK-D1 set the status to Runnable;
+//! * PARK-D2 put the G into runnext of this P, or into the global queue if the waker has no P;
+//! * PARK-D3 wakep.
 //! * If the waiter is a thread of the host, the waker sets the note of its M instead.
 //!
 //! # Invariants
-//! * K1 a G is in a queue, or can be reached from a wait object, only after L3. Otherwise two threads run on one stack.
-//! * K2 after a commit of the library has published a G, the thread that ran the commit does not touch it: the G may
-//!   run already, or be gone.
-//! * K3 a G that is locked to its M, or on an extra M, is never entered from another G's stack.
-//! * K4 code after a switch uses the M that the switch returned, and nothing that it knew of its thread before.
-//! * K6 only the end of a slice (N4) breaks N1. Otherwise a pair would lose its slice to Gs that wait, and the header's
-//!   promise about which G runs next would not hold. N4 ends every chain of heirs, and N2 bounds every other wait.
-//! * K5 a commit of the host runs while the status is Parking. A waker that readies the G then (it may have known the
-//!   handle for long) only changes the status: this M continues the G when the commit has returned. Otherwise the
+//! * PARK-K1 a G is in a queue, or can be reached from a wait object, only after PARK-L3. Otherwise two threads run on
+//!   one stack.
+//! * PARK-K2 after a commit of the library has published a G, the thread that ran the commit does not touch it: the G
+//!   may run already, or be gone.
+//! * PARK-K3 a G that is locked to its M, or on an extra M, is never entered from another G's stack.
+//! * PARK-K4 code after a switch uses the M that the switch returned, and nothing that it knew of its thread before.
+//! * PARK-K6 only the end of a slice (PARK-N4) breaks PARK-N1. Otherwise a pair would lose its slice to Gs that wait,
+//!   and the header's promise about which G runs next would not hold. PARK-N4 ends every chain of heirs, and PARK-N2
+//!   bounds every other wait.
+//! * PARK-K5 a commit of the host runs while the status is Parking. A waker that readies the G then (it may have known
+//!   the handle for long) only changes the status: this M continues the G when the commit has returned. Otherwise the
 //!   commit would use variables on the stack of a G that runs. (A park that a deadline or a token may end too:
 //!   block/parking.rs.)
 //!
@@ -66,8 +68,8 @@
 //! * A lock in each G that says "still on its stack": an atomic operation per switch.
 //!
 //! # Differences from Go
-//! * Go looks at the global queue (N2) before runnext, libgomax after it: so N1 has no exception, and the look waits at
-//!   most until the slice ends.
+//! * Go looks at the global queue (PARK-N2) before runnext, libgomax after it: so PARK-N1 has no exception, and the
+//!   look waits at most until the slice ends.
 //! * `gosched` puts the G behind all others in the P's own queue; Go puts it into the global queue. (A G on an extra M
 //!   goes to the global queue here, too.)
 //! * A G that ends passes its stack to the next G if that has none yet, without leaving the stack.
@@ -102,13 +104,14 @@ pub unsafe fn mcall(m: MRef, gp: GRef, call: Mcall) -> MRef {
         mcall_in_place(m, gp, call);
         return m;
     }
+    // PARK-L1. The caller has written the status.
     m.set_pending(gp, call);
     m.set_ctx(Ctx::Sched);
-    // SAFETY: g0 waits in `execute`; K4.
+    // SAFETY: g0 waits in `execute`; PARK-K4.
     unsafe { switch_from(m, gp, m.g0()) }
 }
 
-/// [`mcall`] for the G of an extra M. It stays on its own stack, since only this M resumes it (H1 in lockedm.rs).
+/// [`mcall`] for the G of an extra M. It stays on its own stack, since only this M resumes it (LOCKEDM-H1).
 fn mcall_in_place(m: MRef, gp: GRef, call: Mcall) {
     let sched = m.sched();
     m.set_ctx(Ctx::Sched);
@@ -164,7 +167,7 @@ unsafe fn switch_from(m: MRef, gp: GRef, to: Sp) -> MRef {
     }
 }
 
-/// First thing on a G's stack after a switch to it (L3).
+/// First thing on a G's stack after a switch to it (PARK-L3).
 ///
 /// # Safety
 /// `gp` was just entered on `m`.
@@ -180,7 +183,7 @@ pub unsafe fn arrive(m: MRef, gp: GRef) {
     }
 }
 
-/// L3, for a G whose call cannot be refused.
+/// PARK-L3, for a G whose call cannot be refused.
 #[inline(never)]
 fn finish_left(m: MRef, prev: GRef) {
     let resumed = finish(m, prev, m.pending());
@@ -191,7 +194,7 @@ fn finish_left(m: MRef, prev: GRef) {
 #[inline(always)]
 pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
     let sched = m.sched();
-    // The G is off its stack, and L3 is not done yet.
+    // The G is off its stack, and PARK-L3 is not done yet.
     widen!();
     match call {
         Mcall::None => false,
@@ -200,7 +203,7 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
             if commit.host {
                 return !park_by_host(m, gp, commit);
             }
-            // SAFETY: the commit came with its argument; K1.
+            // SAFETY: the commit came with its argument; PARK-K1.
             commit.f.is_some_and(|f| !unsafe { f(m, gp, commit.arg) })
         }
         Mcall::Suspend => {
@@ -213,9 +216,9 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
                 Place::Tail => m.must_p().put_last(gp),
                 Place::Global => sched.globrunqput(gp),
             }
-            // While the next G was entered this G was in no queue, and a searcher may have found nothing: S2 to S5.
-            // (With one P there is no searcher.) On g0 the G is in a queue before another is taken out, so a searcher
-            // finds it.
+            // While the next G was entered this G was in no queue, and a searcher may have found nothing: WAKE-S2 to
+            // WAKE-S5. (With one P there is no searcher.) On g0 the G is in a queue before another is taken out, so a
+            // searcher finds it.
             if m.ctx() == Ctx::G && sched.procs() > 1 {
                 wake::wakep(sched, m);
             }
@@ -223,7 +226,7 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
         }
         Mcall::Parent => {
             // To wake a thread takes longer than the child needs to begin, so a searcher is started already here: the
-            // parent is published last of all. S2 to S5 follow all the same.
+            // parent is published last of all. WAKE-S2 to WAKE-S5 follow all the same.
             let others = sched.procs() > 1;
             if others {
                 wake::start_searcher(sched, m);
@@ -242,12 +245,12 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
     }
 }
 
-/// L3 for a commit of the host. False: the G continues.
+/// PARK-L3 for a commit of the host. False: the G continues.
 #[inline(never)]
 fn park_by_host(m: MRef, gp: GRef, commit: Commit) -> bool {
-    // Only now: from here on any thread that knows the handle may ready it (K1, K5).
+    // Only now: from here on any thread that knows the handle may ready it (PARK-K1, PARK-K5).
     gp.set_status(GStatus::Parking);
-    // SAFETY: the commit came with its argument, and K5.
+    // SAFETY: the commit came with its argument, and PARK-K5.
     let parks = commit.f.is_none_or(|f| unsafe { f(m, gp, commit.arg) });
     let parked = parks && gp.cas_status(GStatus::Parking, GStatus::Parked);
     if !parked {
@@ -261,7 +264,7 @@ fn wake_bug(sched: &Sched) -> ! {
     crate::gmp::fatal::throw(sched, "a G without a P was left on a G's stack")
 }
 
-/// L2: the next G of this P. None if the scheduler must choose.
+/// PARK-L2: the next G of this P. None if the scheduler must choose.
 #[inline(always)]
 fn pick(m: MRef, pp: &OwnedP) -> Option<GRef> {
     if pp.requests() != 0 || m.lockedg().is_some() {
@@ -289,21 +292,21 @@ fn pick(m: MRef, pp: &OwnedP) -> Option<GRef> {
     Some(gp)
 }
 
-/// N2: whether the next slice begins with a look at the global queue.
+/// PARK-N2: whether the next slice begins with a look at the global queue.
 #[inline(always)]
 pub fn is_fair_slice(pp: &OwnedP) -> bool {
     pp.schedtick.get().is_multiple_of(FAIR_TICK)
 }
 
-/// N2: whether the suspended parents wait this time.
+/// PARK-N2: whether the suspended parents wait this time.
 #[inline(always)]
 pub fn is_fair_switch(pp: &OwnedP) -> bool {
     pp.stats.switches.get().is_multiple_of(FAIR_TICK)
 }
 
-/// Makes a picked G the running one, if it can be entered from a G's stack. If not (K3, or it has no stack and the P
-/// keeps none), g0 enters it. g0 makes the stack, because there the commit of the leaving G has run: until then that G
-/// may hold the lock of the object that it waits for.
+/// Makes a picked G the running one, if it can be entered from a G's stack. If not (PARK-K3, or it has no stack and the
+/// P keeps none), g0 enters it. g0 makes the stack, because there the commit of the leaving G has run: until then that
+/// G may hold the lock of the object that it waits for.
 #[inline(always)]
 fn enter(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
     if !gp.lockedm.is_null() || !store::bind_kept_stack(m, pp, gp) {
@@ -317,7 +320,7 @@ fn enter(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
 #[inline(always)]
 pub fn make_running(m: MRef, pp: &OwnedP, gp: GRef) {
     pp.stats.switches.bump();
-    // ASK-4 in preempt.rs
+    // ASK-4
     gp.asked.clear();
     gp.m.set(m.as_ptr());
     gp.set_status(GStatus::Running);
@@ -335,7 +338,7 @@ pub unsafe fn execute(m: MRef, gp: GRef, inherit: bool) {
     }
     make_running(m, pp, gp);
     m.set_ctx(Ctx::G);
-    // SAFETY: g0's context is stored where `mcall` finds it. The G is off its stack (K1).
+    // SAFETY: g0's context is stored where `mcall` finds it. The G is off its stack (PARK-K1).
     unsafe {
         (*m.host.get()).fiber.leave_for(&(*gp.host.get()).fiber);
         fiber::switch(m.g0_sp.as_ptr().cast(), Sp(gp.sp.get()), m.as_ptr() as usize);
@@ -405,7 +408,7 @@ pub fn park_thread(m: MRef, reason: WaitReason, commit: Commit, deadline: Option
             return parks();
         }
         gp.set_status(GStatus::Parking);
-        // K5: no waker wakes the thread before the status is Parked.
+        // PARK-K5: no waker wakes the thread before the status is Parked.
         let parked = parks() && gp.cas_status(GStatus::Parking, GStatus::Parked);
         if parked && deadline.is_none() {
             thread_sticks(m);
@@ -414,7 +417,7 @@ pub fn park_thread(m: MRef, reason: WaitReason, commit: Commit, deadline: Option
     });
 }
 
-/// N2 in quiet.rs, for a thread that waits without a deadline. It is counted before it is seen as parked; the watchers
+/// QUIET-N2, for a thread that waits without a deadline. It is counted before it is seen as parked; the watchers
 /// are told when the commit has released its locks.
 pub fn thread_sticks(m: MRef) {
     m.sched().count_for_watchers();
@@ -464,14 +467,16 @@ pub fn hand_over(m: MRef, gp: GRef, to: GRef, reason: WaitReason, call: Mcall, r
     }
     let pp = m.must_p();
     let timers_turn = pp.timers.first() != NEVER && pp.stats.switches.get().is_multiple_of(TIMER_TICK);
+    // CO-I4
     if pp.requests() != 0 || timers_turn || !to.lockedm.is_null() || !store::bind_kept_stack(m, pp, to) {
         return park_slow(m, reason, ready);
     }
     note_wait(gp, reason, m.sched().coarse_now());
     gp.set_status(GStatus::Waiting);
+    // CO-I3: `to` is in no queue.
     make_running(m, pp, to);
     m.set_pending(gp, call);
-    // SAFETY: `to` is ours to run, off its stack (K1), and has one; gp waits from now on.
+    // SAFETY: `to` is ours to run, off its stack (PARK-K1), and has one; gp waits from now on.
     unsafe { switch_from(m, gp, Sp(to.sp.get())) }
 }
 
@@ -499,7 +504,7 @@ pub fn own_g(m: MRef) -> GRef {
     }
 }
 
-/// D1 to D3, for a G whose wait record the caller has taken. Any context.
+/// PARK-D1 to PARK-D3, for a G whose wait record the caller has taken. Any context.
 #[inline]
 pub fn goready(m: MRef, gp: GRef) {
     if gp.has(gflag::THREAD_WAIT) {
@@ -521,7 +526,7 @@ fn thread_ready(gp: GRef) {
     }
 }
 
-/// D2 and D3 for a G that is Runnable already.
+/// PARK-D2 and PARK-D3 for a G that is Runnable already.
 #[inline]
 pub fn ready_queue(m: MRef, gp: GRef) {
     let sched = m.sched();
@@ -554,7 +559,7 @@ pub fn ready_parked(m: MRef, gp: GRef, handle: u64) -> bool {
         if gp.cas_status_of(handle, GStatus::Parked, GStatus::Runnable) {
             break;
         }
-        // K5: the G continues when its commit has returned.
+        // PARK-K5: the G continues when its commit has returned.
         if gp.cas_status_of(handle, GStatus::Parking, GStatus::Runnable) {
             return true;
         }
@@ -585,7 +590,7 @@ pub fn gosched(m: MRef) -> MRef {
         return m;
     }
     gp.set_status(GStatus::Runnable);
-    // SAFETY: gp runs here and is runnable from now on; no other thread sees it before L3.
+    // SAFETY: gp runs here and is runnable from now on; no other thread sees it before PARK-L3.
     unsafe {
         if m.is_extra() {
             return mcall(m, gp, Mcall::Yield(Place::Global));
@@ -632,7 +637,7 @@ pub fn run_child_first(m: MRef, child: GRef) -> MRef {
     gp.set_status(GStatus::Runnable);
     make_running(m, pp, child);
     m.set_pending(gp, Mcall::Parent);
-    // SAFETY: the child is ours and has its stack. The parent is published when it is off its own stack (L3).
+    // SAFETY: the child is ours and has its stack. The parent is published when it is off its own stack (PARK-L3).
     unsafe { switch_from(m, gp, Sp(child.sp.get())) }
 }
 

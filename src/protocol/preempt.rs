@@ -14,8 +14,8 @@
 //! | `asked` of a G | 1: this G was asked to answer a request | a teller sets, the G and sysmon clear |
 //!
 //! # Protocol
-//! * Q1 the requester sets a bit in the word of a Running P, and counts it in `poll`.
-//! * Q2 the owner reads its P word in each pass through the scheduler, on each way into a syscall, and in
+//! * PREEMPT-Q1 the requester sets a bit in the word of a Running P, and counts it in `poll`.
+//! * PREEMPT-Q2 the owner reads its P word in each pass through the scheduler, on each way into a syscall, and in
 //!   `gmx_safepoint` if `poll` is not zero. It goes to the scheduler's stack, serves the request and clears the bit.
 //!
 //! Telling the host. If the host asked for it (`sched.tells`), code that does not call `gmx_safepoint` can read a word
@@ -31,17 +31,16 @@
 //!   ([`answer`]). sysmon clears `asked` of a G whose P has no requests (they were withdrawn).
 //!
 //! # Invariants
-//! * P1 a bit stays set until it is served or the P leaves Running, so no request is sent twice (Go sends some again).
-//!   The exception: sysmon withdraws PREEMPT from a P that does not answer, and asks again itself (RESCUE-6 in
-//!   rescue.rs).
-//! * P2 a G that runs on a P with requests has been told since it was entered and since it last answered, or sysmon
-//!   tells it in its next round; and after that round `asked` of a G that runs on a P without requests is 0. A stopper
-//!   may look at a G that has just left, and an ASK-4 may come after an ASK-2: they are not ordered. An order would
-//!   cost a fence at each switch, and a round takes no longer than a slice.
+//! * PREEMPT-P1 a bit stays set until it is served or the P leaves Running, so no request is sent twice (Go sends some
+//!   again). The exception: sysmon withdraws PREEMPT from a P that does not answer, and asks again itself (RESCUE-6).
+//! * PREEMPT-P2 a G that runs on a P with requests has been told since it was entered and since it last answered, or
+//!   sysmon tells it in its next round; and after that round `asked` of a G that runs on a P without requests is 0. A
+//!   stopper may look at a G that has just left, and an ASK-4 may come after an ASK-2: they are not ordered. An order
+//!   would cost a fence at each switch, and a round takes no longer than a slice.
 //!
 //! The models are `models::asks`. They fail without each step except ASK-3, which is the host's, and the order within
-//! [`answer`]. Nothing depends on that order: a request that comes in between is told in the next round (P2). The order
-//! saves the wait for that round.
+//! [`answer`]. Nothing depends on that order: a request that comes in between is told in the next round (PREEMPT-P2).
+//! The order saves the wait for that round.
 //!
 //! # Why it ends
 //! It need not end: a G that never reaches a safe point runs on. So a stop may have a deadline, and then names the P.
@@ -62,7 +61,7 @@ pub fn preempt_one(p: PRef) -> bool {
     !p.watch.deaf.get() && !p.in_syscall(p.word()) && p.request(PREEMPT).1
 }
 
-/// B1 in stw.rs, for a P that the caller owns. The P comes back if the stop was given up just before (A3).
+/// STW-B1, for a P that the caller owns. The P comes back if the stop was given up just before (STW-A3).
 pub fn stop_p(lk: &mut SchedLocked<'_>, sched: &Sched, pp: OwnedP) -> Result<(), OwnedP> {
     if pp.word().requests() & STOP == 0 {
         return Err(pp);
@@ -114,11 +113,11 @@ pub fn answer(m: MRef, gp: GRef) -> bool {
 /// The function of a barrier.
 pub type PFn = unsafe extern "C" fn(*mut c_void);
 
-/// O1 in ragged.rs, for a P with FN that the caller owns.
+/// RAGGED-O1, for a P with FN that the caller owns.
 #[cold]
 pub fn run_safe_point_fn(sched: &Sched, me: MRef, p: PRef) {
     let asked = p.clear_request(FN);
-    debug_assert!(asked, "F1");
+    debug_assert!(asked, "RAGGED-F1");
     run_fn(sched, me, p);
     count_fns(sched, 1);
 }
@@ -131,7 +130,7 @@ pub fn run_fn(sched: &Sched, me: MRef, p: PRef) {
     let pins = me.pins();
     me.set_pins(0);
     me.fnp.set(p.as_ptr());
-    // SAFETY: `for_each_p` stored a PFn, which stays until the wait is 0; F2.
+    // SAFETY: `for_each_p` stored a PFn, which stays until the wait is 0; RAGGED-F2.
     let f = unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(*mut c_void)>(b.f.get()) };
     crate::sys::call::plain(f, b.arg.get());
     me.fnp.set(before);
@@ -142,7 +141,7 @@ pub fn run_fn(sched: &Sched, me: MRef, p: PRef) {
 /// Counts Ps for which the function has run.
 pub fn count_fns(sched: &Sched, n: i32) {
     widen!();
-    // AcqRel: all functions happen before R4 of the caller returns.
+    // AcqRel: all functions happen before RAGGED-R4 of the caller returns.
     if sched.barrier.wait.fetch_sub(n, Ordering::AcqRel) == n {
         sched.barrier.note.wakeup();
     }

@@ -12,48 +12,50 @@
 //! | `nmlocked` | workers that sleep without a P until their locked G runs (lockedm.rs) | each such worker (RMW) |
 //! | `parked` of an extra M | its thread waits in the library, without a deadline | the thread sets, its waker clears |
 //! | `watchers` | the number of threads that wait for quiet | each watcher |
-//! | `watch` | a count of the events that the watchers wait for | the threads of N1 and N2 |
+//! | `watch` | a count of the events that the watchers wait for | the threads of QUIET-N1 and QUIET-N2 |
 //!
 //! # Protocol
 //! Watcher:
-//! * V1 remember the value of `watch`;
-//! * V2 ([`still`]) check under `sched.lock`: no stop, no timers that the template thread fires, every P idle, no
+//! * QUIET-V1 remember the value of `watch`;
+//! * QUIET-V2 ([`still`]) check under `sched.lock`: no stop, no timers that the template thread fires, every P idle, no
 //!   searcher, no thread to be made; no G in the global queue, nor waiting for a stack; and nm equals the workers in
 //!   the idle list, plus nmlocked, plus the keeper;
-//! * V3 check under the same lock that no timer is armed. (After the unlock the keeper might fire a timer, and the
-//!   timer's G be about to run.)
-//! * V4 check that every known thread of the host is parked, and that the process has no threads except these, the nm
-//!   workers, the watchdog and the template thread. (A thread that the library never saw tells no watcher when it ends.
-//!   So a watcher that fails only here looks again after a while.)
-//! * V5 check that `watch` has not changed since V1. If all hold, nothing will ever run again. Otherwise the watcher
-//!   sleeps until `watch` changes.
+//! * QUIET-V3 check under the same lock that no timer is armed. (After the unlock the keeper might fire a timer, and
+//!   the timer's G be about to run.)
+//! * QUIET-V4 check that every known thread of the host is parked, and that the process has no threads except these,
+//!   the nm workers, the watchdog and the template thread. (A thread that the library never saw tells no watcher when
+//!   it ends. So a watcher that fails only here looks again after a while.)
+//! * QUIET-V5 check that `watch` has not changed since QUIET-V1. If all hold, nothing will ever run again. Otherwise
+//!   the watcher sleeps until `watch` changes.
 //!
 //! The others:
-//! * N1 an M that has made a P idle, has joined the idle list or nmlocked, or is no longer counted in nm, calls
+//! * QUIET-N1 an M that has made a P idle, has joined the idle list or nmlocked, or is no longer counted in nm, calls
 //!   [`tell`] after that: if every P is idle and there is a watcher, watch + 1;
-//! * N2 a thread of the host that is about to wait without a deadline, or ends: watch + 1, if there is a watcher.
-//! * N3 the template thread, which fires timers without a P, sets `firing` under the lock before it does and clears it
-//!   after; then it does N1.
+//! * QUIET-N2 a thread of the host that is about to wait without a deadline, or ends: watch + 1, if there is a watcher.
+//! * QUIET-N3 the template thread, which fires timers without a P, sets `firing` under the lock before it does and
+//!   clears it after; then it does QUIET-N1.
 //!
 //! # Invariants
-//! * Q1 V2 to V4 give the same answer as a look at every G:
+//! * QUIET-Q1 QUIET-V2 to QUIET-V4 give the same answer as a look at every G:
 //!
-//!   | G | what V2 to V4 find |
+//!   | G | what QUIET-V2 to QUIET-V4 find |
 //!   |---|---|
 //!   | running, or its commit runs (Parking) | its M has a P: not every P is idle |
-//!   | in the queue of a P | that P is not idle (W1 in wake.rs) |
-//!   | in the global queue, or waiting for a stack | V2 |
+//!   | in the queue of a P | that P is not idle (WAKE-W1) |
+//!   | in the global queue, or waiting for a stack | QUIET-V2 |
 //!   | about to get a P (nextp, a locked G's M) | that P is in no list: not every P is idle |
-//!   | in a syscall, or back from one without a P | its worker is awake: nm is larger; on a thread of the host: V4 |
-//!   | of a thread of the host outside of any call | V4 |
-//!   | waits with a deadline | V3; on a thread of the host: V4, since that thread is not parked |
+//!   | in a syscall, or back from one without a P | its worker is awake: nm is larger; on a host's thread: QUIET-V4 |
+//!   | of a thread of the host outside of any call | QUIET-V4 |
+//!   | waits with a deadline | QUIET-V3; on a thread of the host: QUIET-V4, since that thread is not parked |
 //!   | waits without a deadline; a zombie, dead, free | it changes nothing by itself |
 //!
-//! * Q2 the counts of V2 belong to one moment: while the lock is held no worker joins or leaves the idle lists or nm.
-//!   None leaves nmlocked either, since with every P idle there is no P to wake it with. So nmlocked is never too high.
-//! * Q3 V4 reads its counts after the unlock, and that is no harm: only threads of the host can be awake meanwhile.
-//!   Such a thread is either still there (V4), or it has begun to wait or has ended since V1 (N2, V5).
-//! * Q4 a G in the global queue will not run either if no worker is free, no further worker may be made
+//! * QUIET-Q2 the counts of QUIET-V2 belong to one moment: while the lock is held no worker joins or leaves the idle
+//!   lists or nm. None leaves nmlocked either, since with every P idle there is no P to wake it with. So nmlocked is
+//!   never too high.
+//! * QUIET-Q3 QUIET-V4 reads its counts after the unlock, and that is no harm: only threads of the host can be awake
+//!   meanwhile. Such a thread is either still there (QUIET-V4), or it has begun to wait or has ended since QUIET-V1
+//!   (QUIET-N2, QUIET-V5).
+//! * QUIET-Q4 a G in the global queue will not run either if no worker is free, no further worker may be made
 //!   (`max_threads`), and each worker waits for its locked G. The exception is a locked G in that queue: it brings its
 //!   own thread.
 //!
@@ -72,7 +74,7 @@ use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
 use crate::sync::{Ordering, fence};
 
-/// V2 and V3. Returns the number of workers if nothing runs and nothing is about to run.
+/// QUIET-V2 and QUIET-V3. Returns the number of workers if nothing runs and nothing is about to run.
 pub fn still(sched: &Sched) -> Option<i32> {
     let lk = sched.lock.lock();
     let busy = lk.stopping
@@ -84,22 +86,23 @@ pub fn still(sched: &Sched) -> Option<i32> {
     if busy {
         return None;
     }
+    // QUIET-Q2: these counts belong to one moment.
     let locked = sched.nmlocked.load(Ordering::SeqCst);
     let keeper = i32::from(!sched.keeper.load(Ordering::Relaxed).is_null());
     if lk.nm != lk.nmidle + keeper + locked {
         return None;
     }
-    // Q4
+    // QUIET-Q4
     let all_taken = locked == lk.nm && sched.cfg.no_more_threads(lk.nm);
     if sched.globq_len() != 0 && (!all_taken || sched.globrunq_has_locked()) {
         return None;
     }
-    // V3. To fire a timer a worker needs a P, and no worker gets a P meanwhile; the template thread has set `firing`
-    // under the lock (N3).
+    // QUIET-V3. To fire a timer a worker needs a P, and no worker gets a P meanwhile; the template thread has set
+    // `firing` under the lock (QUIET-N3).
     (sched.next_timer() == NEVER).then_some(lk.nm)
 }
 
-/// N1.
+/// QUIET-N1.
 pub fn tell(sched: &Sched) {
     // TELL: pairs with the TELL of any thread that changes something at the same time.
     fence(Ordering::SeqCst);

@@ -14,31 +14,32 @@
 //!
 //! # Protocol
 //! Caller:
-//! * R1 set wait to the number of Ps before anything else, so that no owner brings it to 0 early;
-//! * R2 under `sched.lock`: each P that is not idle gets FN, and the whole idle list is frozen, that is taken away, so
-//!   that no thread finds its Ps. Then without the lock, since it interrupts every CPU: HEAVY (T2 in syscall.rs); take
-//!   the Ps in syscalls, and their FN with them;
-//! * R3 without the lock: run the function for the caller's own P; for the frozen Ps, which are then put back; and for
-//!   the taken Ps, which are then handed off. Count all of them;
-//! * R4 wait for the note, if R2 set FN in any P.
+//! * RAGGED-R1 set wait to the number of Ps before anything else, so that no owner brings it to 0 early;
+//! * RAGGED-R2 under `sched.lock`: each P that is not idle gets FN, and the whole idle list is frozen, that is taken
+//!   away, so that no thread finds its Ps. Then without the lock, since it interrupts every CPU: HEAVY (SYSCALL-T2);
+//!   take the Ps in syscalls, and their FN with them;
+//! * RAGGED-R3 without the lock: run the function for the caller's own P; for the frozen Ps, which are then put back;
+//!   and for the taken Ps, which are then handed off. Count all of them;
+//! * RAGGED-R4 wait for the note, if RAGGED-R2 set FN in any P.
 //!
 //! Owner of a P with FN, at its next pass through the scheduler, into a syscall or into the idle list (which is closed
 //! to a P with FN):
-//! * O1 ([`run_safe_point_fn`], in preempt.rs) clear FN, run the function, then wait - 1; at 0 set the note.
+//! * RAGGED-O1 ([`run_safe_point_fn`], in preempt.rs) clear FN, run the function, then wait - 1; at 0 set the note.
 //!
 //! # Invariants
-//! * F1 each P is counted once and served once. It is in exactly one of four sets: own, taken, frozen, or with FN set.
-//!   FN is cleared by the owner, or together with the P by its taker; by Y1 (syscall.rs) only one of the two does it.
-//! * F2 while the function runs for a P, that P is Running and owned by the thread that runs the function, or frozen by
-//!   the caller.
+//! * RAGGED-F1 each P is counted once and served once. It is in exactly one of four sets: own, taken, frozen, or with
+//!   FN set. FN is cleared by the owner, or together with the P by its taker; by SYSCALL-Y1 only one of the two does
+//!   it.
+//! * RAGGED-F2 while the function runs for a P, that P is Running and owned by the thread that runs the function, or
+//!   frozen by the caller.
 //!
 //! # Why it ends
-//! As for a stop: the owner sees FN at its next pass (O1). The function must be short and must not wait.
+//! As for a stop: the owner sees FN at its next pass (RAGGED-O1). The function must be short and must not wait.
 //!
 //! # Differences from Go
 //! The function runs without `sched.lock`, also for idle Ps (Go holds the lock for these; here they are frozen under
 //! it): it may spawn, ready and release. Since the frozen Ps are not in the idle list, a submitter may skip a wake
-//! meanwhile; the second look in R3 finds that work.
+//! meanwhile; the second look in RAGGED-R3 finds that work.
 
 pub use super::preempt::{PFn, run_safe_point_fn};
 use super::preempt::{count_fns, run_fn, tell};
@@ -50,11 +51,11 @@ use crate::sync::widen::widen;
 use crate::sync::{Ordering, heavy_fence};
 use std::ffi::c_void;
 
-/// R1 to R4. The caller holds worldsema.
+/// RAGGED-R1 to RAGGED-R4. The caller holds worldsema.
 pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
     let b = &sched.barrier;
     let own = me.p().map(|p| p.p());
-    // R1
+    // RAGGED-R1
     b.note.clear();
     b.f.set(f as *mut c_void);
     b.arg.set(arg);
@@ -63,7 +64,7 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
     // Whether another thread may count down.
     let mut asked = false;
     let mut called: *mut crate::gmp::P = std::ptr::null_mut();
-    // R2
+    // RAGGED-R2
     {
         let mut lk = sched.lock.lock();
         for p in sched.busy_ps() {
@@ -84,7 +85,7 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
         tell(sched, false);
     }
     widen!();
-    // R3
+    // RAGGED-R3
     let mut ran = 0;
     if let Some(p) = own {
         run_fn(sched, me, p);
@@ -108,12 +109,12 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
         syscall::handoffp(sched, me, pp);
     }
     let ran = ran + n as i32;
-    // R4
+    // RAGGED-R4
     if asked {
         count_fns(sched, ran);
         b.note.sleep();
     } else {
-        debug_assert!(ran == sched.procs() as i32, "F1");
+        debug_assert!(ran == sched.procs() as i32, "RAGGED-F1");
     }
     sched.stats.barriers.bump();
 }

@@ -17,8 +17,8 @@
 //! * RESCUE-1 call a P deaf when its slice has lasted for two slices and PREEMPT is still set. It is deaf until another
 //!   slice begins there.
 //! * RESCUE-2 take up to [`BATCH`] Gs from a deaf P, as any thief does: runnext, then parents, then the queue.
-//! * RESCUE-3 put them into the global queue, then do S2 to S5 of wake.rs. Every P takes Gs from there, however busy it
-//!   is: at every 61st slice and when a slice ends (N2 and N4 in park.rs).
+//! * RESCUE-3 put them into the global queue, then do WAKE-S2 to WAKE-S5. Every P takes Gs from there, however busy it
+//!   is: at every 61st slice and when a slice ends (PARK-N2 and PARK-N4).
 //! * RESCUE-4 ask the template thread to fire the timers of a P that has not answered PREEMPT, if they were due a slice
 //!   ago. (sysmon does not fire them itself: a callback takes memory, and sysmon never waits for the host.) The Gs that
 //!   they ready go to the global queue.
@@ -30,11 +30,11 @@
 //!   the owner of a deaf P has shown that it does not look.
 //!
 //! # Invariants
-//! * I1 sysmon takes as a thief, and does nothing that only an owner may do. So a P that answers, stops or goes idle
-//!   meanwhile just has fewer Gs than it expected, as after any theft.
-//! * I2 between RESCUE-2 and RESCUE-3 the Gs are in no queue. An M that finds nothing then and goes idle is seen by S2.
-//!   Otherwise a P would idle beside work.
-//! * I3 one look takes a bounded number of Gs, and holds no lock longer than a thief does.
+//! * RESCUE-I1 sysmon takes as a thief, and does nothing that only an owner may do. So a P that answers, stops or goes
+//!   idle meanwhile just has fewer Gs than it expected, as after any theft.
+//! * RESCUE-I2 between RESCUE-2 and RESCUE-3 the Gs are in no queue. An M that finds nothing then and goes idle is seen
+//!   by WAKE-S2. Otherwise a P would idle beside work.
+//! * RESCUE-I3 one look takes a bounded number of Gs, and holds no lock longer than a thief does.
 //!
 //! # Why it ends
 //! A P that answers is not deaf. RESCUE-2 takes a batch from a deaf P at each look, and sysmon looks again and again
@@ -107,10 +107,12 @@ pub fn take_out(sched: &Sched, me: MRef, p: PRef) -> bool {
         return false;
     }
     let mut gs = GList::new();
+    // RESCUE-I1, RESCUE-I3
     p.take_out(BATCH, |gp| gs.push_back(gp));
     if gs.is_empty() {
         return false;
     }
+    // RESCUE-I2
     widen!();
     sched.globrunqput_all(&mut gs);
     wake::wakep(sched, me);

@@ -9,18 +9,18 @@
 //!
 //! # Protocol
 //! The caller holds worldsema and has stopped the world, and the needed Ps exist ([`Sched::grow_allp`]):
-//! * N1 when shrinking, move the timers of the removed Ps to a P that stays. Only this step may fail, so it comes
-//!   first;
-//! * N2 if the caller's own P is removed, the caller moves to P 0;
-//! * N3 for each removed P: move its Gs to the global queue, its free descriptors and stacks to the common stores, and
-//!   set its status to Dead;
-//! * N4 when growing, Dead becomes Stopped; the start of the world makes these Ps idle;
-//! * N5 publish the number.
+//! * RESIZE-N1 when shrinking, move the timers of the removed Ps to a P that stays. Only this step may fail, so it
+//!   comes first;
+//! * RESIZE-N2 if the caller's own P is removed, the caller moves to P 0;
+//! * RESIZE-N3 for each removed P: move its Gs to the global queue, its free descriptors and stacks to the common
+//!   stores, and set its status to Dead;
+//! * RESIZE-N4 when growing, Dead becomes Stopped; the start of the world makes these Ps idle;
+//! * RESIZE-N5 publish the number.
 //!
 //! # Invariants
-//! * V1 a Dead P has no Gs and no timers. Its counters and its P-local slots stay, and come back with it.
-//! * V2 a reader without a P sees at worst the old number: so it meets a Dead P, which it skips by its status, or it
-//!   sees too few Ps.
+//! * RESIZE-V1 a Dead P has no Gs and no timers. Its counters and its P-local slots stay, and come back with it.
+//! * RESIZE-V2 a reader without a P sees at worst the old number: so it meets a Dead P, which it skips by its status,
+//!   or it sees too few Ps.
 //!
 //! # Differences from Go
 //! * Readers take no lock (Go: allpLock), since tables and Ps are never freed.
@@ -35,12 +35,12 @@ use crate::gmp::sched::Sched;
 use crate::gmp::timers::Timers;
 use crate::sync::Ordering;
 
-/// N1 to N5. False if there is no memory: then the number stays as it is.
+/// RESIZE-N1 to RESIZE-N5. False if there is no memory: then the number stays as it is.
 #[must_use]
 pub fn procresize(sched: &Sched, me: MRef, n: u32) -> bool {
     let old = sched.procs();
     let Some(first) = sched.p_at(0) else { return false };
-    // N1
+    // RESIZE-N1
     for p in (n..old).filter_map(|i| sched.p_at(i)) {
         if !Timers::move_all(p, first) {
             // The Ps before this one have no timers left, and stay in use.
@@ -48,24 +48,24 @@ pub fn procresize(sched: &Sched, me: MRef, n: u32) -> bool {
             return false;
         }
     }
-    // N2
+    // RESIZE-N2
     if me.p().is_some_and(|own| own.id >= n) {
         let gone = me.releasep();
         me.acquirep(first.own(PStatus::Stopped));
         destroy(sched, gone);
     }
-    // N3
+    // RESIZE-N3
     for p in (n..old).filter_map(|i| sched.p_at(i)) {
         if p.status() == PStatus::Stopped {
             destroy(sched, p.own(PStatus::Stopped));
         }
     }
-    // N4
+    // RESIZE-N4
     for p in (old..n).filter_map(|i| sched.p_at(i)) {
         p.timers.open();
         p.move_status(PStatus::Dead, PStatus::Stopped);
     }
-    // N5. Release: pairs with the Acquire in `procs`.
+    // RESIZE-N5. Release: pairs with the Acquire in `procs`. A reader may see the old number for a while (RESIZE-V2).
     sched.gomaxprocs.store(n as i32, Ordering::Release);
     true
 }

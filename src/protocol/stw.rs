@@ -15,30 +15,31 @@
 //!
 //! # Protocol
 //! Stopper. It holds worldsema, and keeps its own P if it has one:
-//! * A1 under `sched.lock`: each idle P becomes Stopped; each other P gets STOP and is counted in stopwait;
-//! * A2 without the lock, since it interrupts every CPU: HEAVY (T2 in syscall.rs). Then, under the lock again: take the
+//! * STW-A1 under `sched.lock`: each idle P becomes Stopped; each other P gets STOP and is counted in stopwait;
+//! * STW-A2 without the lock, since it interrupts every CPU: HEAVY (SYSCALL-T2). Then, under the lock again: take the
 //!   Ps in syscalls; they become Stopped and are not waited for. Wait for the note, or until the deadline;
-//! * A3 past the deadline, under `sched.lock`: if stopwait is 0 after all, the world is stopped. Otherwise withdraw
+//! * STW-A3 past the deadline, under `sched.lock`: if stopwait is 0 after all, the world is stopped. Otherwise withdraw
 //!   STOP from the Ps that still run, and start the world again.
 //!
 //! Owner of a P with STOP, at its next pass through the scheduler, into a syscall or into the idle list:
-//! * B1 ([`stop_p`], in preempt.rs) under `sched.lock`: the P becomes Stopped, STOP is cleared, stopwait - 1. At 0 set
-//!   the note, still under the lock: so A3 need not wait for the note, and no note of this stop is set during the next
-//!   one. (The system call that wakes the stopper comes after the unlock.) The owner's M sleeps, and its G is runnable.
+//! * STW-B1 ([`stop_p`], in preempt.rs) under `sched.lock`: the P becomes Stopped, STOP is cleared, stopwait - 1. At 0
+//!   set the note, still under the lock: so STW-A3 need not wait for the note, and no note of this stop is set during
+//!   the next one. (The system call that wakes the stopper comes after the unlock.) The owner's M sleeps, and its G is
+//!   runnable.
 //!
 //! Starter:
-//! * C1 a resize, if one was asked for (resize.rs);
-//! * C2 under `sched.lock`: a stopped P with Gs becomes Running and gets an M; a stopped P without Gs becomes Idle;
-//! * C3 look again (wake.rs): work may have come while no P was idle.
+//! * STW-C1 a resize, if one was asked for (resize.rs);
+//! * STW-C2 under `sched.lock`: a stopped P with Gs becomes Running and gets an M; a stopped P without Gs becomes Idle;
+//! * STW-C3 look again (wake.rs): work may have come while no P was idle.
 //!
 //! # Invariants
-//! * Z1 after A2 each P except the stopper's is Stopped, and stays so until C2: only C2, A3 and a resize lead out of
-//!   Stopped, and a thread without a P finds none idle. (A runtime that ends does so from a stopped world, and leaves
-//!   its Ps Stopped until it begins again: sched/life.rs.)
-//! * Z2 stopwait is exactly the number of STOP bits that are set: both change together under `sched.lock`.
+//! * STW-Z1 after STW-A2 each P except the stopper's is Stopped, and stays so until STW-C2: only STW-C2, STW-A3 and a
+//!   resize lead out of Stopped, and a thread without a P finds none idle. (A runtime that ends does so from a stopped
+//!   world, and leaves its Ps Stopped until it begins again: sched/life.rs.)
+//! * STW-Z2 stopwait is exactly the number of STOP bits that are set: both change together under `sched.lock`.
 //!
 //! # Why it ends
-//! The owner of a counted P sees STOP at its next pass (B1; P1 in preempt.rs). If an owner never comes there, the
+//! The owner of a counted P sees STOP at its next pass (STW-B1; PREEMPT-P1). If an owner never comes there, the
 //! deadline ends the stop.
 //!
 //! # Differences from Go
@@ -54,8 +55,8 @@ use crate::gmp::sched::Sched;
 use crate::sync::widen::widen;
 use crate::sync::{heavy_fence, now};
 
-/// A1 to A3. False if the time is up: then the world runs as before, and `late` was called for each P that did not
-/// stop.
+/// STW-A1 to STW-A3. False if the time is up: then the world runs as before, and `late` was called for each P that did
+/// not stop.
 #[must_use]
 pub fn stop(sched: &Sched, me: MRef, deadline: Option<i64>, mut late: impl FnMut(PRef)) -> bool {
     let begun = now();
@@ -65,7 +66,7 @@ pub fn stop(sched: &Sched, me: MRef, deadline: Option<i64>, mut late: impl FnMut
         debug_assert!(!lk.stopping);
         sched.stopnote.clear();
         lk.stopping = true;
-        // A1
+        // STW-A1
         for p in sched.busy_ps() {
             widen!();
             if Some(p) != own && p.request(STOP) == (PStatus::Running, true) {
@@ -80,7 +81,7 @@ pub fn stop(sched: &Sched, me: MRef, deadline: Option<i64>, mut late: impl FnMut
         }
     }
     widen!();
-    // A2
+    // STW-A2
     heavy_fence();
     {
         let mut lk = sched.lock.lock();
@@ -100,7 +101,7 @@ pub fn stop(sched: &Sched, me: MRef, deadline: Option<i64>, mut late: impl FnMut
     if sched.stopnote.sleep_until(deadline) {
         return stopped(sched, me, begun);
     }
-    // A3
+    // STW-A3
     {
         let mut lk = sched.lock.lock();
         if lk.stopwait == 0 {
@@ -120,7 +121,7 @@ pub fn stop(sched: &Sched, me: MRef, deadline: Option<i64>, mut late: impl FnMut
 fn stopped(sched: &Sched, me: MRef, begun: i64) -> bool {
     debug_assert!(
         sched.live_ps().all(|p| p.status() == PStatus::Stopped || me.p().is_some_and(|own| own.p() == p)),
-        "Z1"
+        "STW-Z1"
     );
     let took = (now() - begun) as u64;
     let stats = &sched.stats;
@@ -130,7 +131,7 @@ fn stopped(sched: &Sched, me: MRef, begun: i64) -> bool {
     true
 }
 
-/// C2 and C3. The caller has stopped the world, and has done the resize if one was asked for.
+/// STW-C2 and STW-C3. The caller has stopped the world, and has done the resize if one was asked for (STW-C1).
 pub fn start(sched: &Sched, me: MRef) {
     // Ps with work, linked by `idle_link`. They have no owner until they get an M.
     let mut busy: *mut crate::gmp::P = std::ptr::null_mut();

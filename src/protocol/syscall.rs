@@ -11,43 +11,46 @@
 //! | P word | status, requests, and `tick`: how often the P was taken from a syscall (gmp/p.rs) | any (RMW) |
 //! | `m.insys` | 0, or the P that this M has left and the tick at which it did | the M |
 //! | `m.oldp`, `m.left` | the same, for the M itself | the M |
-//! | `fenced` of an M | its LIGHT fence is a full fence (Y5) | the M |
+//! | `fenced` of an M | its LIGHT fence is a full fence (SYSCALL-Y5) | the M |
 //!
 //! # Protocol
 //! Enter. The M, on the stack of its G:
-//! * E1 note where the G's stack ends, and set its status to Syscall: from E2 on another thread may look at the G;
-//! * E2 insys = (P, tick); from here on the M does not touch the P;
-//! * E3 LIGHT fence; read the requests of the P. If STOP or FN is set, come back (X1, X2), serve it, and enter again.
+//! * SYSCALL-E1 note where the G's stack ends, and set its status to Syscall: from SYSCALL-E2 on another thread may
+//!   look at the G;
+//! * SYSCALL-E2 insys = (P, tick); from here on the M does not touch the P;
+//! * SYSCALL-E3 LIGHT fence; read the requests of the P. If STOP or FN is set, come back (SYSCALL-X1, SYSCALL-X2),
+//!   serve it, and enter again.
 //!
 //! Exit. The M comes back:
-//! * X1 insys = 0; LIGHT fence; if the P word is as the M left it, the P is still here: done;
-//! * X2 otherwise, if the tick is unchanged, CAS the word to tick + 1: there were requests, but no taker has taken the
-//!   P;
-//! * X3 otherwise take an idle P;
-//! * X4 otherwise, on the scheduler's stack and under `sched.lock`: take an idle P if there is one now; if not, the G
-//!   goes to the global queue and the M sleeps.
+//! * SYSCALL-X1 insys = 0; LIGHT fence; if the P word is as the M left it, the P is still here: done;
+//! * SYSCALL-X2 otherwise, if the tick is unchanged, CAS the word to tick + 1: there were requests, but no taker has
+//!   taken the P;
+//! * SYSCALL-X3 otherwise take an idle P;
+//! * SYSCALL-X4 otherwise, on the scheduler's stack and under `sched.lock`: take an idle P if there is one now; if not,
+//!   the G goes to the global queue and the M sleeps.
 //!
 //! Take. A stop, a barrier, or sysmon's retake (of a P whose M is in the same syscall as at the last look, or whose
 //! slice is over):
-//! * T1 set a bit in the P word: STOP, FN or TAKE;
-//! * T2 HEAVY fence, one for all Ps;
-//! * T3 read the word. If the bit is still there, and insys of the P's M is (P, the word's tick), the M is in the
-//!   syscall;
-//! * T4 CAS exactly this word to tick + 1, without the bit: the P belongs to the taker;
-//! * T5 a P that is taken in order to be used goes through [`handoffp`].
+//! * SYSCALL-T1 set a bit in the P word: STOP, FN or TAKE;
+//! * SYSCALL-T2 HEAVY fence, one for all Ps;
+//! * SYSCALL-T3 read the word. If the bit is still there, and insys of the P's M is (P, the word's tick), the M is in
+//!   the syscall;
+//! * SYSCALL-T4 CAS exactly this word to tick + 1, without the bit: the P belongs to the taker;
+//! * SYSCALL-T5 a P that is taken in order to be used goes through [`handoffp`].
 //!
 //! # Invariants
-//! * Y1 a P has one owner. T4 succeeds only while its M is in the syscall, or between X1 and X2. (If X1 reads the word
-//!   before T1, HEAVY makes X1's insys = 0 visible in T3. Otherwise X1 sees the bit, and X2 and T4 replace the same
-//!   word: only one of them succeeds.)
-//! * Y2 [`handoffp`] starts an M exactly when a search on that P would find something: its list of checks is the list
-//!   in `sched::find::find_runnable`. Otherwise a P idles beside work.
-//! * Y3 no request is overlooked: either E3 sees the bit, or T3 sees insys.
-//! * Y4 a P that passes from one owner to another is not taken on the way: its tick differs from the tick in insys of
-//!   the M that lost it, and an M that gives a P away has insys = 0.
-//! * Y5 once HEAVY is lost, T3 takes a P only from an M that is marked `fenced`: its LIGHT before the mark was a full
-//!   fence, and so is each LIGHT after it. Otherwise its X1 may still use a LIGHT that no HEAVY answers, and Y1 does
-//!   not hold.
+//! * SYSCALL-Y1 a P has one owner. SYSCALL-T4 succeeds only while its M is in the syscall, or between SYSCALL-X1 and
+//!   SYSCALL-X2. (If SYSCALL-X1 reads the word before SYSCALL-T1, HEAVY makes SYSCALL-X1's insys = 0 visible in
+//!   SYSCALL-T3. Otherwise SYSCALL-X1 sees the bit, and SYSCALL-X2 and SYSCALL-T4 replace the same word: only one of
+//!   them succeeds.)
+//! * SYSCALL-Y2 [`handoffp`] starts an M exactly when a search on that P would find something: its list of checks is
+//!   the list in `sched::find::find_runnable`. Otherwise a P idles beside work.
+//! * SYSCALL-Y3 no request is overlooked: either SYSCALL-E3 sees the bit, or SYSCALL-T3 sees insys.
+//! * SYSCALL-Y4 a P that passes from one owner to another is not taken on the way: its tick differs from the tick in
+//!   insys of the M that lost it, and an M that gives a P away has insys = 0.
+//! * SYSCALL-Y5 once HEAVY is lost, SYSCALL-T3 takes a P only from an M that is marked `fenced`: its LIGHT before the
+//!   mark was a full fence, and so is each LIGHT after it. Otherwise its SYSCALL-X1 may still use a LIGHT that no HEAVY
+//!   answers, and SYSCALL-Y1 does not hold.
 //!
 //! # Orderings
 //! LIGHT and HEAVY (sync) are the two halves of an asymmetric fence, which costs only the rare side. After a HEAVY
@@ -56,9 +59,10 @@
 //! LIGHT is a full fence.
 //!
 //! A filter of the host may forbid membarrier while the runtime is up. Then LOST is set, and LIGHT becomes a full fence
-//! on each thread that sees LOST. T3 reads `fenced` (Acquire) before insys; the M writes it (Release) after E3. So the
-//! insys that T3 reads was written in this bracket of the M or in a later one, and X1 of all these is a full fence. A P
-//! that was left before that stays with its M until the call ends: a stop waits for it.
+//! on each thread that sees LOST. SYSCALL-T3 reads `fenced` (Acquire) before insys; the M writes it (Release) after
+//! SYSCALL-E3. So the insys that SYSCALL-T3 reads was written in this bracket of the M or in a later one, and
+//! SYSCALL-X1 of all these is a full fence. A P that was left before that stays with its M until the call ends: a stop
+//! waits for it.
 //!
 //! # Rejected
 //! When membarrier is lost:
@@ -80,10 +84,10 @@ use crate::gmp::timers::{NEVER, Timers};
 use crate::sync::widen::widen;
 use crate::sync::{Ordering, heavy_fence, light_fence};
 
-/// E1 to E3. `sp` is the end of the G's stack, for a collector.
+/// SYSCALL-E1 to SYSCALL-E3. `sp` is the end of the G's stack, for a collector.
 #[inline(always)]
 pub fn entersyscall(m: MRef, gp: GRef, sp: *mut u8) {
-    // E1
+    // SYSCALL-E1
     gp.sp.set(sp);
     gp.set_status(GStatus::Syscall);
     m.set_ctx(Ctx::Syscall);
@@ -94,22 +98,22 @@ pub fn entersyscall(m: MRef, gp: GRef, sp: *mut u8) {
     }
 }
 
-/// E2 and E3. False if there are requests to serve.
+/// SYSCALL-E2 and SYSCALL-E3. False if there are requests to serve.
 #[inline(always)]
 fn leave(m: MRef) -> bool {
-    // E2
+    // SYSCALL-E2
     let p = m.releasep().forget();
     m.leave_p(p, p.word());
     widen!();
-    // E3
+    // SYSCALL-E3
     if light_fence() {
-        // Y5
+        // SYSCALL-Y5
         m.set_fenced(true);
     }
     p.requests() & (STOP | FN) == 0
 }
 
-/// E3 with requests.
+/// SYSCALL-E3 with requests.
 #[cold]
 #[inline(never)]
 fn entersyscall_slow(m: MRef) {
@@ -117,7 +121,7 @@ fn entersyscall_slow(m: MRef) {
     loop {
         // SAFETY: null, or a P, which is never freed.
         let old = unsafe { PRef::from_ptr(m.oldp.get()) };
-        // A taker that asked before this M set insys (E2) relies on the owner to answer.
+        // A taker that asked before this M set insys (SYSCALL-E2) relies on the owner to answer.
         let Some(pp) = old.and_then(|p| come_back(m, p)) else {
             // The taker has taken the P.
             return;
@@ -141,10 +145,10 @@ fn entersyscall_slow(m: MRef) {
     }
 }
 
-/// X1 and X2.
+/// SYSCALL-X1 and SYSCALL-X2.
 #[inline(always)]
 fn come_back(m: MRef, p: PRef) -> Option<OwnedP> {
-    // X1
+    // SYSCALL-X1
     m.come_back();
     widen!();
     light_fence();
@@ -154,7 +158,7 @@ fn come_back(m: MRef, p: PRef) -> Option<OwnedP> {
     }
 }
 
-/// X2.
+/// SYSCALL-X2.
 #[cold]
 #[inline(never)]
 fn come_back_slow(m: MRef, p: PRef) -> Option<OwnedP> {
@@ -165,7 +169,7 @@ fn come_back_slow(m: MRef, p: PRef) -> Option<OwnedP> {
 /// thread waits for the function. Returns whether the P is still there.
 #[cold]
 pub fn call_apart(sched: &Sched, m: MRef, f: impl FnOnce()) -> bool {
-    // Other threads rely on a thread that searches (S2 to S5 in wake.rs), so it stops searching first. The work that it
+    // Other threads rely on a thread that searches (WAKE-S2 to WAKE-S5), so it stops searching first. The work that it
     // would have found is found by itself afterwards, or by the next owner of the P.
     if m.spinning.replace(false) {
         sched.nmspinning.fetch_sub(1, Ordering::SeqCst);
@@ -196,7 +200,7 @@ pub fn entersyscallblock(m: MRef, gp: GRef, sp: *mut u8) {
     handoffp(m.sched(), m, pp);
 }
 
-/// X1 to X3. False if there is no P; X4 is next.
+/// SYSCALL-X1 to SYSCALL-X3. False if there is no P; SYSCALL-X4 is next.
 #[inline(always)]
 pub fn exitsyscall(m: MRef, gp: GRef) -> bool {
     // SAFETY: oldp is null or a P.
@@ -211,7 +215,7 @@ pub fn exitsyscall(m: MRef, gp: GRef) -> bool {
     exitsyscall_slow(m, gp)
 }
 
-/// X3.
+/// SYSCALL-X3.
 #[cold]
 #[inline(never)]
 fn exitsyscall_slow(m: MRef, gp: GRef) -> bool {
@@ -250,7 +254,7 @@ pub enum NoP {
     Closed,
 }
 
-/// X4, off the G's stack.
+/// SYSCALL-X4, off the G's stack.
 pub fn exitsyscall_no_p(sched: &Sched, m: MRef, gp: GRef) -> NoP {
     {
         let mut lk = sched.lock.lock();
@@ -273,7 +277,7 @@ pub fn exitsyscall_no_p(sched: &Sched, m: MRef, gp: GRef) -> NoP {
 pub fn handoffp(sched: &Sched, me: MRef, pp: OwnedP) {
     sched.stats.handoffs.fetch_add(1, Ordering::Relaxed);
     widen!();
-    // Y2
+    // SYSCALL-Y2
     if !pp.runq_empty() || sched.globq_len() > 0 {
         return wake::startm(sched, me, pp, false);
     }
@@ -306,7 +310,7 @@ pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, n
                 rescue::ask_seldom(p, sched.cfg.slice_ns.get(), now);
             }
             Look::Take => {
-                // T1
+                // SYSCALL-T1
                 p.announce();
                 any = true;
             }
@@ -316,14 +320,14 @@ pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, n
         return did;
     }
     widen!();
-    // T2
+    // SYSCALL-T2
     heavy_fence();
     for p in ps {
         widen!();
-        // T3, T4
+        // SYSCALL-T3, SYSCALL-T4
         if let Some(pp) = p.try_retake() {
             sched.stats.retakes.fetch_add(1, Ordering::Relaxed);
-            // T5
+            // SYSCALL-T5
             handoffp(sched, me, pp);
             did = true;
         }

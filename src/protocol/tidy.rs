@@ -16,23 +16,25 @@
 //!
 //! # Protocol
 //! The tidier, which is the template thread (sched/template.rs), once in each period:
-//! * T1 the pool returns the memory of those stacks that no G has needed for some periods
+//! * TIDY-T1 the pool returns the memory of those stacks that no G has needed for some periods
 //!   ([`StackPool::age`](crate::fiber::stack::StackPool::age));
-//! * T2 count one more period in `tidy`;
-//! * T3 move the whole cache of each idle P on which nothing ran since the last look to the pool, where the stacks age.
+//! * TIDY-T2 count one more period in `tidy`;
+//! * TIDY-T3 move the whole cache of each idle P on which nothing ran since the last look to the pool, where the stacks
+//!   age.
 //!
 //! The owner of a P, on g0, whenever it is this P's turn to look at the global queue, and when a slice was ended:
-//! * T4 if `tidy` is not the value that the owner saw last, move the stacks at the bottom of the cache that were not
-//!   needed since then to the pool.
+//! * TIDY-T4 if `tidy` is not the value that the owner saw last, move the stacks at the bottom of the cache that were
+//!   not needed since then to the pool.
 //!
 //! A caller of [`release`]:
-//! * R1 count one more release in `tidy`: so in T4 each owner returns the memory of its whole cache to the system;
-//! * R2 return the memory in the caches of idle Ps, and of all stacks in the pool.
+//! * TIDY-R1 count one more release in `tidy`: so in TIDY-T4 each owner returns the memory of its whole cache to the
+//!   system;
+//! * TIDY-R2 return the memory in the caches of idle Ps, and of all stacks in the pool.
 //!
 //! # Invariants
-//! * T-I1 the cache of an idle P belongs to the holder of `sched.lock`: a P leaves Idle only under that lock, and a
+//! * TIDY-I1 the cache of an idle P belongs to the holder of `sched.lock`: a P leaves Idle only under that lock, and a
 //!   barrier that has frozen the idle list does not touch caches.
-//! * T-I2 `sched.lock` is held for one P at a time, and no system call is made under it.
+//! * TIDY-I2 `sched.lock` is held for one P at a time, and no system call is made under it.
 //!
 //! # Rejected
 //! * Halve the rest in each period: a load with a pulse every few seconds would lose half its stacks between two
@@ -56,7 +58,7 @@ const ONE_RELEASE: u64 = 1 << 32;
 /// How many stacks are taken from an idle P under one hold of the lock.
 const AT_ONCE: usize = 16;
 
-/// T1 to T3. False if nothing ran in this period and nothing is left that would be returned later.
+/// TIDY-T1 to TIDY-T3. False if nothing ran in this period and nothing is left that would be returned later.
 pub fn tidy(sched: &Sched) -> bool {
     let mut more = sched.stacks.age();
     // Relaxed: a count. A P that sees it late tidies late.
@@ -73,15 +75,15 @@ pub fn tidy(sched: &Sched) -> bool {
     more
 }
 
-/// To be called before [`release`] by a caller that may have a P: moves the cache of that P to the pool, where R2 finds
-/// it.
+/// To be called before [`release`] by a caller that may have a P: moves the cache of that P to the pool, where TIDY-R2
+/// finds it.
 pub fn drain_own(sched: &Sched, m: Option<MRef>) {
     if let Some(pp) = m.as_ref().and_then(|m| m.p()) {
         pp.take_unneeded(true, |stacks| sched.stacks.free_batch(stacks));
     }
 }
 
-/// R1 and R2, for a caller in any context.
+/// TIDY-R1 and TIDY-R2, for a caller in any context.
 pub fn release(sched: &Sched) {
     // Relaxed: as above.
     sched.tidy.fetch_add(ONE_RELEASE, Ordering::Relaxed);
@@ -91,7 +93,7 @@ pub fn release(sched: &Sched) {
     sched.stacks.trim(0);
 }
 
-/// Takes the stacks in the cache of an idle P, and passes them to `give` after the unlock (T-I2).
+/// Takes the stacks in the cache of an idle P, and passes them to `give` after the unlock (TIDY-I2).
 pub fn idle_stacks(sched: &Sched, p: PRef, mut give: impl FnMut(&[Stack])) {
     loop {
         let mut out = [const { MaybeUninit::<Stack>::uninit() }; AT_ONCE];
@@ -100,7 +102,7 @@ pub fn idle_stacks(sched: &Sched, p: PRef, mut give: impl FnMut(&[Stack])) {
             if p.status() != PStatus::Idle {
                 return;
             }
-            // SAFETY: T-I1.
+            // SAFETY: TIDY-I1.
             unsafe { p.take_idle_stacks(&mut out) }
         };
         if n == 0 {
@@ -111,7 +113,7 @@ pub fn idle_stacks(sched: &Sched, p: PRef, mut give: impl FnMut(&[Stack])) {
     }
 }
 
-/// T4.
+/// TIDY-T4.
 #[inline(always)]
 pub fn look(sched: &Sched, pp: &OwnedP) {
     if pp.tidied.get() != sched.tidy.load(Ordering::Relaxed) {

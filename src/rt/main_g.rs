@@ -83,6 +83,7 @@ pub enum Stuck {
 /// QUIET-V2 to QUIET-V5, for a caller that has read `seen` first (QUIET-V1).
 pub fn stuck(sched: &Sched, seen: u32) -> Stuck {
     let Some(workers) = quiet::still(sched) else { return Stuck::No };
+    // QUIET-V4. The lock is open again, which does no harm (QUIET-Q3).
     let mut waiting = 0;
     for m in sched.every_m().filter(|m| m.kind == Kind::Extra && m.alive.get()) {
         // Another watcher sleeps if it has seen the same value as the caller; otherwise it is about to wake.

@@ -1,6 +1,6 @@
 //! The loop on g0: how an M without a running goroutine finds the next one.
 //!
-//! The search looks in this order, and the paper of park.rs (N1 to N4) says why: requests to the P, its due timers,
+//! The search looks in this order, and PARK-N1 to PARK-N4 say why: requests to the P, its due timers,
 //! runnext, the global queue when its turn has come, the P's own queues, the global queue, the queues of other Ps. If
 //! all are empty the M goes idle (wake.rs).
 
@@ -68,8 +68,7 @@ enum Found {
     Exit,
 }
 
-/// Searches for a G, and sleeps if there is none. `handoffp` must check everything that is checked here (Y2 in
-/// syscall.rs).
+/// Searches for a G, and sleeps if there is none. `handoffp` must check everything that is checked here (SYSCALL-Y2).
 fn find_runnable(sched: &Sched, m: MRef) -> Found {
     let pp = m.must_p();
     let requests = pp.requests();
@@ -102,28 +101,28 @@ fn find_runnable(sched: &Sched, m: MRef) -> Found {
             }
         }
     }
-    // N4 in park.rs
+    // PARK-N4
     if slice_over && let Some(gp) = after_slice(sched, pp) {
         return Found::G(gp, false);
     }
-    // N1
+    // PARK-N1
     if let Some(gp) = pp.take_runnext() {
         return Found::G(gp, true);
     }
-    // RESCUE-5 in rescue.rs
+    // RESCUE-5
     if global_late
         && sched.globq_late.swap(false, Ordering::Relaxed)
         && let Some(gp) = take_global(sched, pp, LATE_BATCH)
     {
         return Found::G(gp, false);
     }
-    // N2
+    // PARK-N2
     if (is_fair_slice(pp) || (pp.has_parents() && is_fair_switch(pp)))
         && let Some(found) = fair_turn(sched, pp)
     {
         return found;
     }
-    // N3
+    // PARK-N3
     if let Some((gp, inherit)) = pp.get() {
         return Found::G(gp, inherit);
     }
@@ -148,7 +147,7 @@ fn find_runnable(sched: &Sched, m: MRef) -> Found {
     }
 }
 
-/// N2 in park.rs: a turn for the Gs that the order of the P's own queues could keep waiting forever.
+/// PARK-N2: a turn for the Gs that the order of the P's own queues could keep waiting forever.
 fn fair_turn(sched: &Sched, pp: &OwnedP) -> Option<Found> {
     let tick = pp.schedtick.get();
     if !is_fair_slice(pp) {
@@ -171,7 +170,7 @@ fn fair_turn(sched: &Sched, pp: &OwnedP) -> Option<Found> {
     None
 }
 
-/// N4 in park.rs: the next G when a request has ended the slice.
+/// PARK-N4: the next G when a request has ended the slice, the only case in which runnext does not go first (PARK-K6).
 #[cold]
 fn after_slice(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
     tidy::look(sched, pp);
@@ -232,7 +231,7 @@ fn serve(sched: &Sched, m: MRef, requests: u64) -> Served {
         return Served::Nothing;
     }
     if pp.slice_is_over(now(), sched.cfg.slice_ns.get()) {
-        // N4. The G was in no queue for a moment: S2 to S5 in wake.rs.
+        // PARK-N4. The G was in no queue for a moment: WAKE-S2 to WAKE-S5.
         if let Some(next) = pp.take_runnext() {
             sched.globrunqput(next);
             wake::wakep(sched, m);

@@ -118,7 +118,7 @@ pub fn try_again(sched: &Sched, m: MRef) {
     wake::look_again(sched, m);
 }
 
-/// RESCUE-4 in rescue.rs.
+/// RESCUE-4.
 fn fire_timers(sched: &Sched, m: MRef) {
     while_firing(sched, || {
         for p in sched.timed_ps() {
@@ -131,7 +131,7 @@ fn fire_timers(sched: &Sched, m: MRef) {
     });
 }
 
-/// N3 in quiet.rs.
+/// QUIET-N3.
 fn while_firing(sched: &Sched, fire: impl FnOnce()) {
     sched.lock.lock().firing = true;
     fire();
