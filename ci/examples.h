@@ -116,7 +116,7 @@ extern gmx_chan *c;
 #endif
 
 #ifdef EXAMPLE_gmx_cancel_chan
-extern gmx_chan *jobs, *cancelled;
+extern gmx_chan *jobs, *canceled;
 extern int job;
 extern int64_t timeout;
 extern size_t chosen;

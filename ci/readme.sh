@@ -53,10 +53,14 @@ strict() { # COMPILER STANDARD FILE...: without a warning
     "-I$root/ci" "${@:3}")
 }
 
+word='\b(gmx|GMX)_[A-Za-z0-9_]*[A-Za-z0-9]\b'
+grep -rohE "$word" include src tests ctests ci benches demo Makefile --exclude=readme.sh | sort -u >"$work/known"
+
 names() { # each one must stand in the source as a word
   local name bad=0
-  for name in $(grep -ohE '\b(gmx|GMX)_[A-Za-z0-9_]*[A-Za-z0-9]\b' "$1" | sort -u); do
-    grep -rqw -- "$name" include src tests ctests ci benches demo Makefile --exclude=readme.sh || { echo "$name"; bad=1; }
+  for name in $(grep -ohE "$word" "$1" | sort -u | comm -23 - "$work/known"); do
+    echo "$name"
+    bad=1
   done
   for name in $(grep -ohE '\bgomax::[a-z_]+' "$1" | sort -u); do # in CMake's sense too
     grep -qw -- "${name#gomax::}" include/gomax.hpp packaging/gomaxConfig.cmake.in || { echo "$name"; bad=1; }
