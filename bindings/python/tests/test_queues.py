@@ -4,6 +4,7 @@ import threading
 import unittest
 
 import gomax
+import points
 
 
 class Queues(unittest.TestCase):
@@ -129,6 +130,21 @@ class Queues(unittest.TestCase):
             q.join()
 
         asyncio.run(main())
+
+    def test_interrupted(self):
+        """An exception at each point of a get: the value was got, or is in the queue."""
+
+        def begin():
+            q = gomax.Queue()
+            q.put(7)
+
+            def check(result, raised):
+                self.assertEqual((q.get_nowait() if raised else result), 7)
+                self.assertTrue(q.empty())
+
+            return q.get, check
+
+        points.everywhere(self, points.inject, begin)
 
     def test_select(self):
         q, stop = gomax.Queue(), gomax.Channel()

@@ -54,10 +54,15 @@ class Queue(Generic[T]):
     def get(self, block: bool = True, timeout: Optional[float] = None) -> T:
         """Takes a value, waiting until there is one. queue.Empty: there was none in time, or at once if not `block`. ShutDown."""
         box: List[T] = []
-        status = self._channel._do(RECV, box, _limit(block, timeout))
-        if status < 0:
-            raise queue.Empty if status == _abi.GMX_ETIMEDOUT else self._error(status)
-        return box[0]
+        try:
+            status = self._channel._do(RECV, box, _limit(block, timeout))
+            if status < 0:
+                raise queue.Empty if status == _abi.GMX_ETIMEDOUT else self._error(status)
+            return box[0]
+        except BaseException:
+            if box:  # an exception from outside has come when it was taken
+                self._channel._give_back(box)
+            raise
 
     def put_nowait(self, item: T) -> None:
         """put(item, block=False)"""
