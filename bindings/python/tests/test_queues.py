@@ -5,6 +5,7 @@ import unittest
 
 import gomax
 import points
+from gomax import _channels
 
 
 class Queues(unittest.TestCase):
@@ -136,6 +137,7 @@ class Queues(unittest.TestCase):
 
         def begin():
             q = gomax.Queue()
+            q.channel._waiting = _channels.Waiting() if coroutines else None  # as if some had waited there
             q.put(7)
 
             def check(result, raised):
@@ -144,7 +146,8 @@ class Queues(unittest.TestCase):
 
             return q.get, check
 
-        points.everywhere(self, points.inject, begin)
+        for coroutines in (False, True):
+            points.everywhere(self, points.inject, begin)
 
     def test_select(self):
         q, stop = gomax.Queue(), gomax.Channel()
