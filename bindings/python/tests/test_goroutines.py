@@ -266,6 +266,7 @@ class Go(unittest.TestCase):
                 g._when_finished(f)
             go_on.send(1)
             self.assertEqual(g.join(60), 1)
+            self.assertEqual(called, ["bad", g, 1])
             g._when_finished(lambda g: 1 / 0)  # late
         finally:
             threading.excepthook = before
