@@ -1,4 +1,4 @@
-//! address.rs: a waker that changes the word first, and wakes then, is not missed; and two waiters take two wakes.
+//! address.rs: a wake after a change of the word is not lost, and two waiters take two wakes.
 
 use super::*;
 use crate::block::address;
@@ -7,7 +7,7 @@ use crate::sync::AtomicU32;
 
 const ADDR: usize = 8;
 
-/// As `std::atomic::wait` has it: in a loop.
+/// Waits in a loop until the word has changed, as `std::atomic::wait` does.
 fn wait_for_change(m: MRef, word: &AtomicU32) {
     while word.load(Ordering::Acquire) == 0 {
         match address::wait(m, ADDR, None, || word.load(Ordering::Acquire) == 0) {

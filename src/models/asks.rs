@@ -1,5 +1,5 @@
-//! preempt.rs, ASK-1 to ASK-4: the host is told that a G is asked to give way, and no G is taken for told by what was
-//! asked before it began to run.
+//! preempt.rs, ASK-1 to ASK-4: the library tells the host that a G is asked to yield. A request from before a G began
+//! to run does not count as told to that G.
 
 use super::*;
 use crate::protocol::preempt::{self, tell};
@@ -12,7 +12,7 @@ fn told(token: usize) -> u32 {
     TOLD[token].load(SeqCst)
 }
 
-/// The function of the host. `heard` is an Event of the model, or null.
+/// The callback of the host. `heard` is an Event of the model, or null.
 extern "C" fn on_preempt(heard: *mut c_void, g: u64) {
     let token = super::world().tokens.iter().position(|t| t.gp.handle() == g).expect("a G that there is");
     TOLD[token].fetch_add(1, SeqCst);
@@ -22,7 +22,7 @@ extern "C" fn on_preempt(heard: *mut c_void, g: u64) {
     }
 }
 
-/// A world with a host that wants to be told.
+/// A world whose host has a callback for preemption.
 fn maker(ps: u32, heard: *const Event) -> Maker {
     let mut mk = Maker::new(ps, ps);
     mk.0.asks = true;
@@ -54,14 +54,14 @@ fn polls() -> Step {
     Box::new(move |w, m, gp| if gp.asked.is_set() { answers(w, m, gp) } else { Mcall::None })
 }
 
-/// The next round of sysmon's, when all others that tell have done so. PREEMPT-P2: a G that runs with requests is told
-/// then, if not before; ASK-4: one that runs without them is not asked.
+/// The next round of sysmon, after all other tellers. PREEMPT-P2: a G that runs on a P with requests is told by then.
+/// ASK-4: a G that runs on a P without requests is not asked.
 fn round(w: &World, m: MRef, gp: GRef) {
     tell(w.sched, false);
     assert_eq!(gp.asked.is_set(), m.must_p().requests() != 0, "PREEMPT-P2, ASK-4: what the word says after a round");
 }
 
-/// PREEMPT-P2: a request that is new is told by the next round, whatever was told before `before` was counted.
+/// PREEMPT-P2: the next round tells the G of a new request, whatever it was told before `before` was counted.
 fn told_anew(w: &World, m: MRef, gp: GRef, token: usize, before: u32) {
     if m.must_p().requests() == 0 {
         want(m);
@@ -70,7 +70,7 @@ fn told_anew(w: &World, m: MRef, gp: GRef, token: usize, before: u32) {
     assert!(told(token) > before, "PREEMPT-P2: a new request, and the host is not told");
 }
 
-/// Two ask one G: the host is told once. A later round tells it again, and after the answer the word is 0.
+/// Two threads ask one G, and the host is told once. A later round tells it again. After the answer the word is 0.
 #[test]
 fn two_ask_one() {
     check(Size::default(), || {
@@ -113,8 +113,8 @@ fn two_ask_one() {
     });
 }
 
-/// A G leaves its P while it is asked, and comes back: it, and the one that ran meanwhile, are told of what is asked
-/// then. `behind`: behind the other thread, mostly, which loom would not try by itself.
+/// A G leaves its P while it is asked, and comes back. The G, and the other G that ran meanwhile, are told of later
+/// requests. `behind`: the G lets the other thread go first, an order that loom would not try by itself.
 fn leaves_while_asked(size: Size, behind: bool, polled: bool) {
     check(size, move || {
         let mut mk = maker(1, std::ptr::null());
@@ -176,8 +176,8 @@ fn answers_while_it_is_asked() {
     leaves_while_asked(Size { preemptions: 1, ..Size::default() }, true, true);
 }
 
-/// A request is withdrawn while a stopper, which may have seen it, asks too: what was told of it is not taken for what
-/// is told of the next.
+/// sysmon withdraws a request while a stopper, which may have seen it, tells the G too. The G is still told of the next
+/// request.
 #[test]
 fn withdrawn_while_another_asks() {
     check(Size::default(), || {
@@ -216,7 +216,7 @@ fn withdrawn_while_another_asks() {
     });
 }
 
-/// The host answers what has been withdrawn, before sysmon's next round. (One thread, and so one schedule.)
+/// The host answers a withdrawn request before the next round of sysmon. (One thread, and so one schedule.)
 #[test]
 fn answers_what_was_withdrawn() {
     check(Size { schedules: 1, ..Size::default() }, || {
@@ -238,7 +238,7 @@ fn answers_what_was_withdrawn() {
     });
 }
 
-/// A G that is asked leaves its P by another way than an answer. (One schedule, too.)
+/// A G that is asked leaves its P without an answer. (One schedule, too.)
 #[test]
 fn is_entered_after_it_was_asked() {
     check(Size { schedules: 1, ..Size::default() }, || {

@@ -1,12 +1,12 @@
-//! ragged.rs: a function for every P, once, with the P to itself; and the barrier beside the stop of the world
-//! (LEGACY-S2, LEGACY-S5).
+//! ragged.rs: the function runs once for each P, by a thread that owns the P meanwhile. Also the barrier beside a stop
+//! of the world (LEGACY-S2, LEGACY-S5).
 
 use super::*;
 use crate::sched::world;
 use std::ffi::c_void;
 
-/// What runs for each P. It must not panic in an `extern "C"` frame, so who is at fault is told later: RAGGED-F1 by
-/// `served`, RAGGED-F2 by the P's `Sole`, which under shuttle and loom alike ends the process here.
+/// The barrier's function. A panic in an `extern "C"` frame would abort, so the checks of RAGGED-F1 come later, from
+/// `served`. RAGGED-F2 is checked here by the P's `Sole`, which ends the process under loom and shuttle alike.
 pub unsafe extern "C" fn serve(_: *mut c_void) {
     let w = super::world();
     let p = w.me().current_p().unwrap();
@@ -14,7 +14,7 @@ pub unsafe extern "C" fn serve(_: *mut c_void) {
     w.served[p.id as usize].fetch_add(1, SeqCst);
 }
 
-/// A barrier, from whatever context.
+/// A barrier, from any context.
 pub fn barrier(_: &Arc<World>, m: MRef) {
     assert!(world::for_each_p(m, serve, std::ptr::null_mut()).is_ok());
 }
@@ -60,7 +60,7 @@ fn barrier_against_safepoint() {
     check(Size::default(), one_barrier(|| vec![safepoint(), does(|_, _, _| ())], 1));
 }
 
-/// By a G, which has its own P served first, while another is in and out of a syscall.
+/// A G calls the barrier and serves its own P first, while another G enters and exits a syscall.
 #[test]
 fn barrier_of_a_g() {
     check(Size::default(), || {
@@ -79,7 +79,8 @@ fn barrier_of_a_g() {
     });
 }
 
-/// The idle Ps belong to the barrier while their function runs: whoever comes back from a syscall meanwhile finds none.
+/// The barrier owns the idle Ps while their function runs: a thread that returns from a syscall meanwhile finds no idle
+/// P.
 fn barrier_against_return(freeze: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -96,7 +97,8 @@ fn barrier_against_return(freeze: bool) -> impl Fn() {
     }
 }
 
-/// RAGGED-R2 and RAGGED-R3 for idle Ps that are left in the idle list, which nobody holds meanwhile.
+/// RAGGED-R2 and RAGGED-R3, broken: the barrier leaves the idle Ps in the idle list, whose lock no thread holds
+/// meanwhile.
 fn barrier_without_idle(w: &World) {
     let idle: Vec<PRef> = {
         let _lk = w.sched.lock.lock();
@@ -149,7 +151,7 @@ fn stop_then_barrier_against_syscall_and_return() {
     check(Size { preemptions: 1, ..Size::default() }, both(|| vec![in_and_out()], 1, true));
 }
 
-/// Two at once: they take the world in turn.
+/// Two barriers at once: each waits for the world's lock.
 fn in_turn(timeout: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);

@@ -1,4 +1,5 @@
-//! cancel.rs: a wait under a token ends once, whoever is first; what it waited for is taken or still there.
+//! cancel.rs: a wait under a token ends once, by the canceller or by the waker. The waiter then has what it waited for,
+//! or has left it where it was.
 
 use super::*;
 use crate::block::cancel::{self, Reason, Ref};
@@ -19,7 +20,7 @@ pub(super) fn token(w: &World, parent: Option<&Ref>) -> Arc<Ref> {
     Arc::new(cancel::make(m, parent, None).unwrap())
 }
 
-/// Does something with this as the current token.
+/// Calls `f` with `t` as the current token.
 pub(super) fn under<R>(m: MRef, token: &Ref, f: impl FnOnce() -> R) -> R {
     let gp = waitq::waiter(m);
     let again = cancel::find(m.sched(), token.handle.get(), true).unwrap();
@@ -33,7 +34,7 @@ fn acquire(m: MRef, s: &Sema, deadline: Option<i64>) -> Result<(), Error> {
     sema::acquire(m, s, deadline, WaitReason::SEMACQUIRE).1
 }
 
-/// One waits under a token that another cancels, or the one above it, and perhaps a third releases.
+/// A thread waits under a token. A second thread cancels the token or its parent, and perhaps a third releases.
 fn acquire_against_cancel(above: bool, released: bool, timed: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -92,8 +93,8 @@ extern "C" fn function(_: *mut std::ffi::c_void) {
     unreachable!("the steps of a token are what runs")
 }
 
-/// A function is to run after a token, or at once if that is cancelled already; another stops it, and perhaps a second
-/// one tries too: it runs, or one stop says that it does not.
+/// A hook runs when its token is canceled, or at once if the token is canceled already. One or two other threads stop
+/// the hook: either it runs, or exactly one stop says that it does not.
 fn after_against_stop(stoppers: usize, late: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
@@ -138,7 +139,7 @@ fn after_against_stop(stoppers: usize, late: bool) -> impl Fn() {
         w.finish();
         assert_eq!(ran.load(SeqCst) + stopped.load(SeqCst), 1);
         assert_eq!(stale.load(SeqCst), stoppers - 1);
-        // `token` forgot nothing: its count was dropped with `c`, and the hook's with the hook.
+        // No count leaks: `c` drops the count of `token`, and the hook drops its own.
         assert!(cancel::find(sched, handle, true).is_err(), "the hook still counts for it");
     }
 }
@@ -158,7 +159,7 @@ fn after_begins_against_cancel() {
     check(Size { preemptions: 3, ..Size::default() }, after_against_stop(1, true));
 }
 
-/// The channel of a token is asked for, and waited at, while the token is cancelled and its handle freed.
+/// A thread asks for the channel of a token and waits at it, while others cancel the token and free its handle.
 #[test]
 fn chan_against_cancel_and_free() {
     check(Size { preemptions: 2, ..Size::default() }, || {
@@ -182,7 +183,7 @@ fn chan_against_cancel_and_free() {
     });
 }
 
-/// Within a shield a wait is as if there were no token; behind it the next one is cancelled.
+/// Within a shield a wait ignores the token; the next wait after the shield is canceled.
 #[test]
 fn shielded_acquire_against_cancel_and_release() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -211,7 +212,7 @@ fn shielded_acquire_against_cancel_and_release() {
     });
 }
 
-/// A canceller that is late with one wait must not end the next one, which no token concerns.
+/// A canceller that is late for one wait must not end the next wait, which is under no token.
 #[test]
 fn late_cancel_spares_the_next_wait() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -234,7 +235,7 @@ fn late_cancel_spares_the_next_wait() {
     });
 }
 
-/// As a G that parks.
+/// The same for a G that parks.
 #[test]
 fn g_parks_and_is_cancelled() {
     check(Size { preemptions: 1, ..Size::default() }, || {
@@ -250,8 +251,8 @@ fn g_parks_and_is_cancelled() {
     });
 }
 
-/// A mutex that is unlocked while one of those who wait for it is cancelled goes to the other. Without `locks` nobody
-/// is cancelled: both have had it.
+/// A mutex is unlocked while one of its two waiters is canceled: the other waiter gets it. Without `locks` no waiter is
+/// canceled, and both get the mutex.
 fn lock_against_cancel_and_unlock(locks: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -289,7 +290,8 @@ fn lock_is_had_in_spite_of_cancel() {
     check(Size { preemptions: 1, ..Size::default() }, lock_against_cancel_and_unlock(false));
 }
 
-/// A token is made under one that is cancelled meanwhile: it is cancelled in the end. Another is let go.
+/// A thread makes a child token while another cancels the parent: in the end the child is canceled. Another child is
+/// freed meanwhile.
 #[test]
 fn make_and_let_go_against_cancel() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -312,8 +314,8 @@ fn make_and_let_go_against_cancel() {
     });
 }
 
-/// Two wait under a token; one of them is released, or the token is cancelled: what the one does with its record leaves
-/// the other's alone.
+/// Two threads wait under a token. One is released, or the token is canceled: what a waiter does with its own record
+/// leaves the other's record alone.
 fn two_wait_under_one(cancelled: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -348,8 +350,8 @@ fn two_wait_and_are_released() {
     check(Size { preemptions: 0, ..Size::default() }, two_wait_under_one(false));
 }
 
-/// A thread makes a token with a deadline, and waits under it, while the only worker goes to sleep: somebody is there
-/// when it has passed.
+/// A thread makes a token with a deadline and waits under it, while the only worker goes to sleep: a thread is awake
+/// when the deadline passes.
 #[test]
 fn deadline_while_all_sleep() {
     check(Size { preemptions: 1, ..Size::default() }, || {
@@ -367,8 +369,8 @@ fn deadline_while_all_sleep() {
     });
 }
 
-/// What a token leaves behind when it ends, seen by the next in its place: no armed timer, and nothing in the list of
-/// whom it was under.
+/// The next token in the memory of an ended token finds no armed timer, and the parent of the ended token has no entry
+/// for it in its list.
 #[test]
 fn a_token_ends_with_its_timer_and_its_place() {
     check(Size { schedules: 1, ..Size::default() }, || {
@@ -392,7 +394,7 @@ fn a_token_ends_with_its_timer_and_its_place() {
     });
 }
 
-/// One asks for a token by its handle while that ends and its memory becomes another's.
+/// A thread asks for a token by its handle while the token ends and its memory becomes another token's.
 #[test]
 fn find_against_the_next_in_its_place() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -414,8 +416,8 @@ fn find_against_the_next_in_its_place() {
     });
 }
 
-/// A G is cancelled by its handle while it ends and its descriptor, and the memory of its token, become those of
-/// another, which no one cancels.
+/// A thread cancels a G by its handle while the G ends. Its descriptor and the memory of its token go to another G,
+/// which must not be canceled.
 #[test]
 fn cancel_g_against_the_next_in_its_place() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -452,8 +454,8 @@ fn cancel_g_against_the_next_in_its_place() {
     });
 }
 
-/// The deadline of a token has passed, and its timer fires while the token ends and its memory becomes that of another,
-/// which nobody cancels.
+/// The deadline of a token has passed. Its timer fires while the token ends and its memory goes to another token, which
+/// must not be canceled.
 #[test]
 fn deadline_against_the_next_in_its_place() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -466,7 +468,7 @@ fn deadline_against_the_next_in_its_place() {
         set_now(5);
         w.watcher(|w, m| {
             for p in w.sched.live_ps() {
-                // SAFETY: nobody runs Gs here.
+                // SAFETY: no G runs here.
                 unsafe { crate::gmp::timers::Timers::run(p, m, 5) };
             }
         });

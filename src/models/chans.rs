@@ -1,4 +1,4 @@
-//! claim.rs, chan.rs, select.rs: a value moves once or not at all, and nobody waits for what has been.
+//! claim.rs, chan.rs, select.rs: a value moves once or not at all, and no waiter misses its partner.
 
 use super::cancels::{token, under};
 use super::*;
@@ -9,10 +9,10 @@ use crate::block::select::{self, Cases};
 use crate::gmp::error::{Error, Result};
 use std::ptr::NonNull;
 
-/// A channel that the model shares; freed by the last.
+/// A channel that the threads of a model share; the last of them frees it.
 struct Shared(NonNull<Chan>);
 
-// SAFETY: a channel is used by all.
+// SAFETY: a channel may be used from all threads.
 unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
@@ -28,7 +28,7 @@ impl std::ops::Deref for Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            // SAFETY: the last one; nobody waits: that is an oracle.
+            // SAFETY: the last user; that no thread waits any more is checked.
             assert!(unsafe { Chan::free(self.0) } == Ok(()), "somebody is left in a queue");
         }
     }
@@ -40,7 +40,7 @@ fn chan(w: &World, cap: usize) -> C {
     Arc::new(Shared(Chan::make(w.sched, 8, cap).unwrap()))
 }
 
-/// Two, of which the first has the smaller address: every execution of a model has to be the same.
+/// Two channels, the first at the smaller address: every execution of a model must lock in the same order.
 fn two(w: &World) -> (C, C) {
     let (a, b) = (chan(w, 0), chan(w, 0));
     if a.0 < b.0 { (a, b) } else { (b, a) }
@@ -61,7 +61,7 @@ fn recv(m: MRef, c: &C, timeout: i64) -> Result<u64> {
     r.map(|()| v)
 }
 
-/// What came where.
+/// The values that were sent and received.
 #[derive(Default)]
 struct Book {
     sent: AtomicUsize,
@@ -83,7 +83,7 @@ impl Book {
         }
         r
     }
-    /// Values are powers of ten: each was sent as often as received, or is still in the ring.
+    /// Values are powers of ten. Each was sent as often as it was received, or is still in the ring.
     fn balanced(&self, m: MRef, cs: &[&C]) {
         for c in cs {
             while let Ok(v) = try_recv(m, c) {
@@ -99,7 +99,7 @@ fn try_recv(m: MRef, c: &C) -> Result<u64> {
     c.try_transfer(m, Op::Recv, (&raw mut v).cast()).map(|()| v)
 }
 
-/// One sends, one receives.
+/// A sender and a receiver.
 fn send_against_recv(cap: usize) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -119,7 +119,7 @@ fn sends_against_receives() {
     check(Size { preemptions: 3, ..Size::default() }, send_against_recv(1));
 }
 
-/// Two values through room for one: the sender waits in between, or does not.
+/// Two values through a channel with room for one: the sender may have to wait between them.
 #[test]
 fn two_values_through_one_place() {
     check(Size::default(), || {
@@ -141,7 +141,7 @@ fn two_values_through_one_place() {
     });
 }
 
-/// A receiver, a sender and one that closes: told of the end, or served.
+/// A receiver, a sender and a closer: the receiver and the sender meet, or are told that the channel is closed.
 #[test]
 fn close_against_both() {
     check(Size::default(), || {
@@ -265,7 +265,7 @@ fn two_who_need_a_segment() {
     check(Size::default(), segments(2, 1, false));
 }
 
-/// A receiver whose deadline passes at any moment, and a sender that does not wait for ever either.
+/// A receiver whose deadline passes at any moment, and a sender that does not wait forever either.
 #[test]
 fn deadline_against_partner() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -315,8 +315,8 @@ fn deadline_against_partner_and_close() {
     });
 }
 
-/// Somebody claims a wait as a canceller does, at any moment from its beginning on, and a sender meets it: CLAIM-E2. (A
-/// deadline that never comes makes it a wait that must be claimed.)
+/// CLAIM-E2: a thread claims a wait as a canceller does, at any moment after the wait has begun, while a sender meets
+/// it. (A deadline that never comes makes it a wait that must be claimed.)
 fn cancel_against_partner() -> impl Fn() {
     || {
         let w = Maker::new(1, 1).make();
@@ -335,7 +335,7 @@ fn cancel_against_partner() -> impl Fn() {
             if d.try_transfer(m, Op::Send, (&raw const v).cast_mut().cast()).is_ok() {
                 b.sent.fetch_add(10, SeqCst);
             }
-            // (its first wait; before that begins there is none to cancel, so this is the last that it hears)
+            // The claim concerns the first wait of the receiver, and so comes after the beginning of that wait.
             while gp.wait.load(Ordering::Relaxed) == 0 {
                 thread::yield_now();
             }
@@ -376,8 +376,8 @@ fn finds_cancel_that_is_too_early() {
     });
 }
 
-/// Who receives waits under a token, so its wait is one to be claimed: it is begun without the latch, and what came
-/// meanwhile must be seen. Twice, since the first wait may be given up again.
+/// The receiver waits under a token, so its wait must be claimed. The wait begins without the latch, and must see a
+/// partner that came meanwhile. There are two waits, since the receiver may abandon the first before it parks.
 fn recv_under_a_token(how: Partner) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -428,7 +428,7 @@ fn recv_under_a_token_against_cancel() {
     check(Size { preemptions: 3, ..Size::default() }, recv_under_a_token(Partner::Cancels));
 }
 
-/// Through room for one, of which the second sender waits for the place: it gets that though nobody receives its value.
+/// A channel with room for one. The second sender waits for the place, and gets it though no thread receives its value.
 #[test]
 fn place_for_who_waits() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -446,7 +446,7 @@ fn place_for_who_waits() {
     });
 }
 
-/// A G with a deadline, for which room was kept before it looked again: then it need not wait after all.
+/// A G with a deadline reserves room for its timer, looks again, and need not wait after all.
 #[test]
 fn room_for_a_timer_is_given_back() {
     check(Size { preemptions: 1, ..Size::default() }, || {
@@ -465,7 +465,8 @@ fn room_for_a_timer_is_given_back() {
     });
 }
 
-/// One whose deadline passes waits before another: whoever sends meets its record, and both ways lead out of the queue.
+/// A receiver whose deadline passes waits ahead of another receiver. The sender finds its record; whether the sender or
+/// the deadline claims it, the record leaves the queue.
 #[test]
 fn late_one_before_another() {
     check(Size::default(), || {
@@ -492,8 +493,7 @@ fn late_one_before_another() {
     });
 }
 
-/// Who claims a wait comes after all that the waiter did before it was to be claimed, though no lock is between the
-/// two.
+/// All that the waiter does before its wait can be claimed happens before the claim, though the two share no lock.
 #[test]
 fn claim_comes_after_the_park() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -522,8 +522,8 @@ fn claim_comes_after_the_park() {
     });
 }
 
-/// As a G that holds a P: its deadline is a timer of that P, which somebody must run; it comes while the commit is
-/// under way, or beside a partner.
+/// The receiver is a G that holds a P. Its deadline is a timer of that P, which a thread must run. The timer fires
+/// while the commit runs, or beside a partner.
 #[test]
 fn timer_against_partner() {
     check(Size { preemptions: 1, ..Size::default() }, || {
@@ -576,8 +576,8 @@ fn select_recv(m: MRef, cs: &[&C], timeout: i64) -> Result<(usize, u64)> {
     }
 }
 
-/// One selects from two channels, two send to one each: it gets one of the values, the other sender gives up at its
-/// deadline or never waited.
+/// A thread selects from two channels, and two others send to one each. The select receives one of the values; the
+/// other sender times out, or never waited.
 fn select_against_two(wait: i64) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -597,7 +597,7 @@ fn select_against_two(wait: i64) -> impl Fn() {
         for (i, c) in [&a, &b].into_iter().enumerate() {
             let (c, k) = (c.clone(), book.clone());
             w.host_as(ms[i], move |_, m| {
-                // The first of them stays until it is served, if the select does.
+                // If the select receives the value of the first sender, that sender waits until then.
                 let _ = k.send(m, &c, [1, 10][i], if i == 0 && wait == FOREVER { 1 } else { 0 });
                 if wait == FOREVER && i == 1 {
                     let _ = c.close(m);
@@ -621,7 +621,7 @@ fn select_against_two_partners_and_deadline() {
     check(Size::default(), select_against_two(1));
 }
 
-/// As [`recv_under_a_token`]: a select that is given up again has left the token.
+/// As [`recv_under_a_token`]: a select that abandons its wait has also left the token.
 #[test]
 fn select_under_a_token() {
     check(Size { preemptions: 2, ..Size::default() }, || {
@@ -643,7 +643,7 @@ fn select_under_a_token() {
     });
 }
 
-/// Two selects, each of which may send to the other: at one of two channels, in opposite orders.
+/// Two selects, each of which may send to the other through one of two channels, named in opposite orders.
 fn select_against_select() -> impl Fn() {
     || {
         let w = Maker::new(1, 1).make();
@@ -676,7 +676,7 @@ fn selects_meet() {
     check(Size::default(), select_against_select());
 }
 
-/// The same channel in several cases, both ways; a partner that may be either.
+/// The same channel in several cases, in both directions; the partner may take either direction.
 #[test]
 fn select_twice_at_one_channel() {
     check(Size::default(), || {
@@ -772,7 +772,7 @@ fn ready(m: MRef, c: &C, side: Op, timeout: i64) -> Result<()> {
     Ok(())
 }
 
-/// As a caller does it: until its own attempt succeeds, or the channel is closed.
+/// Watches as a caller does: until its own attempt succeeds, or the channel is closed.
 fn watch_and_do(m: MRef, c: &C, side: Op, v: u64) -> Result<u64> {
     let mut v = v;
     loop {
@@ -784,7 +784,7 @@ fn watch_and_do(m: MRef, c: &C, side: Op, v: u64) -> Result<u64> {
     }
 }
 
-/// One that watches a side, against one that makes it ready: by a value, by a place, or by queueing.
+/// A watcher of one side against a thread that makes that side ready: with a value, with a free place, or as a waiter.
 fn watch_against_partner(cap: usize, side: Op, by_select: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -858,7 +858,7 @@ fn watch_against_close() {
     });
 }
 
-/// WATCH-I2: two watch, one value comes: one gets it, and the other watches on until the end.
+/// WATCH-I2: two watchers, one value. One watcher receives it, and the other watches until the channel is closed.
 #[test]
 fn two_watch_one_value() {
     check(Size::default(), || {
@@ -883,8 +883,8 @@ fn two_watch_one_value() {
     });
 }
 
-/// WATCH-I2: of two watchers the one that is told first does not take the value. (The second does, or it would sleep
-/// for ever.)
+/// WATCH-I2: of two watchers the first one told does not take the value. (The second does; otherwise it would sleep
+/// forever.)
 #[test]
 fn a_watcher_that_takes_nothing() {
     check(Size::default(), || {
@@ -903,7 +903,7 @@ fn a_watcher_that_takes_nothing() {
     });
 }
 
-/// WATCH-I3: a receiver and a watcher, one value: the receiver gets it, the watcher hears of the close.
+/// WATCH-I3: a receiver and a watcher, one value. The receiver gets the value; the watcher is told of the close.
 #[test]
 fn watch_beside_a_receiver() {
     check(Size::default(), || {
@@ -923,7 +923,7 @@ fn watch_beside_a_receiver() {
     });
 }
 
-/// A watcher whose deadline passes while a value comes: told, or late, and in no list afterwards.
+/// The deadline of a watcher passes while a value comes: the watcher is told or times out, and is in no list then.
 #[test]
 fn watch_with_a_deadline() {
     check(Size { preemptions: 3, ..Size::default() }, || {

@@ -1,11 +1,12 @@
-//! class.rs: no more than so many at a time, each has its turn, and a class that is freed has nobody in it.
+//! class.rs: a class runs at most its number of calls at a time, each call gets its turn, and no call is inside a class
+//! that is freed.
 
 use super::*;
 use crate::block::class;
 use crate::gmp::error::Error;
 use crate::gmp::g::GName;
 
-/// So many calls of a class with room for one, so many of them until a deadline that passes at any moment.
+/// Several calls in a class with room for one. Some of them have a deadline, which passes at any moment.
 fn turns(calls: usize, late: usize) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -49,7 +50,8 @@ fn turns_of_many() {
     check(Size::default(), turns(4, 2));
 }
 
-/// One calls in a class while another frees it, and makes the next one, perhaps in the same memory, with a call of its own.
+/// A thread calls in a class while another frees the class and makes the next one, perhaps in the same memory, with a
+/// call of its own.
 #[test]
 fn a_call_against_free() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -67,7 +69,7 @@ fn a_call_against_free() {
         });
         w.host_as(ms[1], move |_, m| match class::free(m, handle) {
             Ok(()) => {
-                // Nobody is in the former class, so what it guarded is this one's.
+                // No call is inside the former class, so this call owns what that class guarded.
                 b.touch();
                 let next = class::make(m, 1, GName::NONE).unwrap();
                 assert_ne!(next, handle);

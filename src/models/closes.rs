@@ -1,4 +1,4 @@
-//! The end of a runtime against a thread of the host that spawns (`Sched::close`, `park::start`).
+//! The end of a runtime against a foreign thread that spawns (`Sched::close`, `park::start`).
 
 use super::*;
 use crate::block::waitgroup::WaitGroup;
@@ -9,7 +9,7 @@ use crate::protocol::store::Spawn;
 use crate::protocol::{park, store};
 use crate::sched::life;
 
-/// Spawns, and says so; false: it is refused.
+/// Spawns. False: the spawn is refused.
 type Spawns = fn(MRef, usize, &AtomicUsize) -> bool;
 
 fn spawns(m: MRef, token: usize, started: &AtomicUsize) -> bool {
@@ -50,7 +50,7 @@ extern "C" fn nothing(_: *mut std::ffi::c_void) {
     unreachable!("the steps of a token are what runs")
 }
 
-/// Either the G is seen and the runtime stays up, or the spawn is refused.
+/// Either the closer sees the G and the runtime stays up, or the spawn is refused.
 fn spawn_against_close(spawns: Spawns) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
@@ -72,7 +72,7 @@ fn spawn_against_close(spawns: Spawns) -> impl Fn() {
         w.host(move |w, m| {
             let over = life::close(m, None, |_| c.store(1, SeqCst));
             if over.ok() == Some(true) && c.load(SeqCst) == 1 {
-                // It may have run and ended before.
+                // The G may have run and ended before.
                 let ran = w.tokens[token].at.load(SeqCst) != 0;
                 assert!(ran || started.load(SeqCst) == 0, "a G was started in a runtime that has ended");
                 assert_eq!(w.sched.globq_len(), 0, "a G in a runtime that has ended");
@@ -129,7 +129,7 @@ fn finds_spawn_without_fence() {
     });
 }
 
-/// `num_g` has a fence between the same two accesses, so the one in `close` is missed only together with it.
+/// `num_g` has a fence between the same two accesses, so the fence in `close` is missed only if both are gone.
 #[cfg(loom)]
 #[test]
 fn finds_close_without_fences() {

@@ -1,26 +1,27 @@
-//! coro.rs: of a coroutine and its resumer one runs, on one thread, whoever resumes it and whatever stops meanwhile.
+//! coro.rs: either the coroutine or its resumer runs, on one thread, whichever thread resumes it and whatever stops
+//! the world meanwhile.
 
 use super::*;
 use crate::gmp::error::Error;
 use crate::gmp::m::Commit;
 use crate::protocol::coro;
 
-/// The way from one G to the other: no queue, or the scheduler.
+/// How the switch from one G to the other is done: directly, or through the scheduler.
 #[derive(Clone, Copy)]
 enum Way {
     Direct,
     Scheduler,
-    /// Direct, and Suspended while it is still on its stack.
+    /// Directly, but broken: the coroutine is Suspended while it still runs on its stack.
     Early,
 }
 
-/// What the next G of this M is: stands for the switch to its stack.
+/// Makes `gp` the current G of `m`, in place of the switch to its stack.
 fn enters(m: MRef, to: GRef) {
     to.set_status(GStatus::Runnable);
     m.chosen.set(to.as_ptr());
 }
 
-/// Resumes the coroutine, if nobody else has.
+/// Resumes the coroutine, unless another thread has claimed it.
 fn resumes(co: usize, handle: u64, way: Way) -> Step {
     Box::new(move |w, m, gp| {
         let co = w.gp(co);
@@ -57,8 +58,8 @@ fn suspends(way: Way) -> Step {
     })
 }
 
-/// A coroutine that yields once; so many Gs on Ms of their own resume it, each twice at most; then a thread of the host brings it
-/// to its end. `freed`: so does another.
+/// A coroutine yields once. Some Gs, each on an M of its own, resume it at most twice each; then a foreign thread frees
+/// it. `freed`: a second foreign thread does so too.
 fn pair(resumers: u32, way: Way, freed: bool, beside: impl Fn(&Arc<World>) + Send + Sync + 'static) -> impl Fn() {
     move || {
         let mut mk = Maker::new(resumers, resumers);
@@ -79,7 +80,7 @@ fn pair(resumers: u32, way: Way, freed: bool, beside: impl Fn(&Arc<World>) + Sen
             gs.iter().for_each(|&g| w.ended(g));
             while coro::switch(m, handle).is_ok() {}
             if coro::switch(m, handle) == Err(Error::Busy) {
-                // Somebody is about to bring it to its end.
+                // Another thread is about to free it.
                 assert!(freed);
                 return;
             }
@@ -96,13 +97,13 @@ fn one_resumer() {
     check(Size::default(), pair(1, Way::Scheduler, false, |_| ()));
 }
 
-/// What one leaves behind is what the next one finds: CO-R1 and CO-Y2.
+/// A resumer finds all that the resumer before it left behind: CO-R1 and CO-Y2.
 #[test]
 fn two_resumers() {
     check(Size { preemptions: 1, ..Size::default() }, pair(2, Way::Direct, false, |_| ()));
 }
 
-/// In a queue for a moment, where the other M may find it. (loom takes minutes for it.)
+/// The switch goes through a queue, where the other M may find the G. (loom takes minutes for it.)
 #[cfg(shuttle)]
 #[test]
 fn two_resumers_through_the_scheduler() {
@@ -120,7 +121,7 @@ fn switch_against_stop() {
     check(Size { preemptions: 1, ..Size::default() }, pair(1, Way::Scheduler, false, beside));
 }
 
-/// A thread of the host frees it while a G resumes it: one of the two is refused, or comes too late.
+/// A foreign thread frees the coroutine while a G resumes it: one of the two is refused, or comes too late.
 #[test]
 fn switch_against_free() {
     let beside = |w: &Arc<World>| {
@@ -133,7 +134,7 @@ fn switch_against_free() {
     check(Size { preemptions: 1, ..Size::default() }, pair(1, Way::Direct, true, beside));
 }
 
-/// CO-I2: claimed before it is off its stack.
+/// CO-I2, broken: a resumer claims the coroutine before it has left its stack.
 #[cfg(loom)]
 #[test]
 fn finds_yield_that_is_published_early() {

@@ -1,4 +1,4 @@
-//! A fence stands only where a model fails without it.
+//! Each fence of the protocols has a model that fails without it.
 
 /// The files with protocols, as they are now.
 const FILES: &[(&str, &str)] = &[
@@ -50,8 +50,8 @@ const FILES: &[(&str, &str)] = &[
     ("sched/sysmon.rs", include_str!("../sched/sysmon.rs")),
 ];
 
-/// Every fence with the function that it stands in, whether it is one of its own or rides on a read-modify-write, and
-/// the model that fails without it.
+/// Each fence: its file, its function, and the model that fails without it. A fence may be an instruction of its own or
+/// ride on a read-modify-write.
 const NEEDED: &[(&str, &str, &str)] = &[
     ("protocol/wake.rs", "wakep", "wakes::finds_submit_without_fence"),
     ("protocol/wake.rs", "go_idle", "wakes::finds_idle_without_fence"),
@@ -75,7 +75,7 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("ds/runq.rs", "steal", "runqs::finds_steal_without_fence"),
 ];
 
-/// Fences that no model can decide about, and why.
+/// Fences that no model can miss, and why.
 const OPEN: &[(&str, &str, &str)] = &[
     ("gmp/sched.rs", "num_g", "between the counts of each P, which are words with one owner and no steps of a model"),
     ("gmp/sched.rs", "count_for_watchers", "before `parked`, a word with one owner and no step of a model"),
@@ -115,13 +115,13 @@ pub fn within(file: &str, function: &str) -> Vec<u32> {
     of(file).into_iter().filter(|f| f.1 == function).map(|f| f.0).collect()
 }
 
-/// The lines in a function that hold this.
+/// The lines in a function that hold `what`.
 #[cfg(loom)]
 pub fn lines_with(file: &str, function: &str, what: &str) -> Vec<u32> {
     lines(file).filter(|l| l.1 == function && l.2.contains(what)).map(|l| l.0).collect()
 }
 
-/// Every fence is in the list, and everything in the list is a fence.
+/// Each fence is in a list, and each entry of the lists is a fence.
 #[test]
 fn every_fence_has_a_model() {
     let there: Vec<(&str, String)> = FILES.iter().flat_map(|f| of(f.0).into_iter().map(|g| (f.0, g.1))).collect();

@@ -1,12 +1,12 @@
-//! foreign.rs: threads of the host come for the first time, and end.
+//! foreign.rs: foreign threads call in for the first time, and end.
 
 use super::*;
 
-/// Two threads take an M each, run as a G, and end; one M may serve both, one after the other.
+/// Two threads take an M each, run as a G, and end. One M may serve both, one after the other.
 fn come_and_end(times: usize, take: fn(&World) -> MRef) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
-        // There is one to be had.
+        // A spare M is in the list.
         foreign::dropm(foreign::needm(w.sched, 1).unwrap());
         let ms: Arc<Vec<Sole>> = Arc::new((0..4).map(|_| Sole::default()).collect());
         for _ in 0..2 {
@@ -41,7 +41,7 @@ fn two_come_and_end_again_and_again() {
     check(Size::default(), come_and_end(3, needm));
 }
 
-/// A thread that goes for good from within a syscall gives on the P that it has left behind, if nobody has taken it.
+/// A thread that leaves for good from within a syscall hands its P off, unless another thread has taken it.
 fn detaches_in_a_syscall() {
     let w = Maker::new(1, 1).make();
     w.stranger(|w| {
@@ -66,7 +66,7 @@ fn one_detaches_in_a_syscall() {
     check(Size::default(), detaches_in_a_syscall);
 }
 
-/// FOREIGN-U1 with a look at the spare ones, and the lock for what is done then only.
+/// FOREIGN-U1, broken: it looks at the list of spare Ms before it takes the lock.
 #[cfg(loom)]
 fn needm_in_two_steps(w: &World) -> MRef {
     // SAFETY: the list holds Ms.

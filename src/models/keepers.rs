@@ -1,4 +1,4 @@
-//! What wake.rs does for timers: one fires once or is stopped, and somebody is there when it is due.
+//! The timers of wake.rs: a timer fires once or is stopped, and a thread is awake when it is due.
 
 use super::*;
 use crate::block::sleep;
@@ -15,18 +15,18 @@ struct Clock {
     readies: Option<usize>,
 }
 
-// SAFETY: the timer is guarded by its heap's lock, or belongs to whoever arms it.
+// SAFETY: the lock of its heap guards an armed timer; the thread that arms it owns it otherwise.
 unsafe impl Sync for Clock {}
 // SAFETY: as above.
 unsafe impl Send for Clock {}
 
 impl Clock {
-    /// It lasts until the end of the execution: a heap may keep a dead entry of it.
+    /// The clock lasts until the end of the execution, since a heap may keep a dead entry of its timer.
     fn new(readies: Option<usize>) -> &'static Clock {
         try_leak(Clock { readies, ..Clock::default() }).unwrap()
     }
 
-    /// Arms it on the P of `m`; true if it is the first to fire there.
+    /// Arms the timer on the P of `m`. True if it is the earliest timer there.
     fn arm(&'static self, m: MRef, when: i64) -> bool {
         self.arm_at(m.must_p().p(), when)
     }
@@ -49,8 +49,8 @@ unsafe fn ring(m: MRef, _: PRef, arg: *mut c_void, _: u64) -> bool {
     false
 }
 
-/// A G arms a timer that is due at once; its P runs it, a searching M steals it, and a thread stops it: one of them is
-/// right. Whoever stopped it may arm it again.
+/// A G arms a timer that is due at once. Its P runs the timer, a searching M steals it, and a thread stops it: one of
+/// the three wins. The thread that stopped it may arm it again.
 fn stop_against_fire(again: bool, thief: bool) -> impl Fn() {
     move || {
         let clock = Clock::new(None);
@@ -99,20 +99,20 @@ fn reset_against_fire() {
     check(Size { preemptions: 2, ..Size::default() }, stop_against_fire(true, false));
 }
 
-/// Who else is there when a timer is armed for 50.
+/// The other M when a timer is armed for 50.
 #[derive(Clone, Copy, PartialEq)]
 enum Beside {
-    /// One who goes idle just now.
+    /// An M that is going idle.
     Idler,
-    /// As before, with a P that has had a timer, and still shows it.
+    /// As before, with a P that has had a timer and whose bit in the mask of timers is still set.
     Hider,
-    /// The keeper, or who is about to be it: until 100.
+    /// An M that is the keeper until 100, or is about to be.
     Keeper,
-    /// As the keeper until 40, who wakes then, since its timer was stopped in vain: it keeps the next one there is.
+    /// A keeper until 40 that wakes then, though its timer was stopped, and becomes the keeper of the next timer.
     Waking,
 }
 
-/// A thread without a P arms a timer, and waits for the G that it readies: an idle M must see to it.
+/// A thread without a P arms a timer, and waits for the G that the timer readies: an idle M must run the timer.
 fn armed_by_a_thread(tells: bool, beside: Beside) -> impl Fn() {
     move || {
         let (early, other) = (Clock::new(Some(0)), Clock::new(None));
@@ -132,7 +132,7 @@ fn armed_by_a_thread(tells: bool, beside: Beside) -> impl Fn() {
         }
         w.go(m);
         w.host(move |w, m| {
-            // With two it is the other P.
+            // With two Ps, the P that the other M does not hold.
             if early.arm_at(w.sched.p_at(ps - 1).unwrap(), 50) && tells {
                 wake::timer_added(w.sched, m, 50);
             }
@@ -161,7 +161,7 @@ fn armed_by_a_thread_beside_one_that_hides() {
     check(FEW, armed_by_a_thread(true, Beside::Hider));
 }
 
-/// Too large to be interrupted, as the next one: what loom may let a look at `npidle` see are many values.
+/// This model and the next are too large for preemptions: loom tries many values for each load of `npidle`.
 #[test]
 fn armed_by_a_thread_beside_a_keeper() {
     check(Size { preemptions: 0, ..FEW }, armed_by_a_thread(true, Beside::Keeper));
@@ -193,9 +193,9 @@ fn finds_timer_without_fence() {
     });
 }
 
-/// The keeper has slept until 40, and its timer was stopped; it looks for the next one while another is armed for 50:
-/// it keeps that, or a searcher is called. (What [`armed_by_a_thread`] has beside it makes [`Beside::Waking`] too large
-/// to be interrupted.)
+/// The keeper has slept until 40, and its timer was stopped. It looks for the next timer while a thread arms one for
+/// 50: the keeper sleeps until 50, or a searcher is started. ([`Beside::Waking`] is the same case with more threads,
+/// too large for preemptions.)
 fn armed_beside_a_keeper_that_looks() -> impl Fn() {
     || {
         let (early, other) = (Clock::new(None), Clock::new(None));
@@ -212,7 +212,7 @@ fn armed_beside_a_keeper_that_looks() -> impl Fn() {
             }
         });
         {
-            // What `stopm` does when the time is over.
+            // As `stopm` does when its sleep has timed out.
             let mut lk = sched.lock.lock();
             if idle::take_keeper(sched).is_some() {
                 wake::settle(sched, &mut lk, keeper, None);
@@ -238,8 +238,8 @@ fn finds_keeper_without_fence() {
     });
 }
 
-/// The keeper has slept until its time, and before it has the lock it is given a P; and then the end is called for. The
-/// P comes first.
+/// The keeper has slept until its time. Before it has the lock, another thread gives it a P, and then the end of the
+/// runtime begins. The P comes first.
 fn started_against_the_end() -> impl Fn() {
     || {
         let clock = Clock::new(None);
@@ -271,7 +271,8 @@ fn keeper_is_started_against_the_end() {
     check(Size { preemptions: 3, ..Size::default() }, started_against_the_end());
 }
 
-/// A G sleeps, and time passes whenever it likes: while it arms its timer, while its P goes to somebody who keeps it.
+/// A G sleeps. The time passes at any moment: while the G arms its timer, or while its P goes to an M that becomes the
+/// keeper.
 fn sleeps(n: usize) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();

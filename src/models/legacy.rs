@@ -1,7 +1,7 @@
-//! Designs that Go once had and had to leave, each as small as shows why: the same steps on the design of this library
-//! pass.
+//! Designs that Go once had and had to give up. Each model is as small as the fault allows; the same steps pass on the
+//! design of this library.
 //!
-//! * LEGACY-S1 A reader without a P goes through the table of Ps while it grows into another place.
+//! * LEGACY-S1 A reader without a P walks the table of Ps while the table grows and moves.
 //! * LEGACY-S2 A barrier leaves the idle Ps in the idle list, where other threads find them:
 //!   `finds_barrier_that_leaves_idle_ps` in `barriers`.
 //! * LEGACY-S3 A thread waits for the world's lock on the scheduler's stack, and keeps its P, which never stops:
@@ -12,20 +12,27 @@
 //!   may reach the barrier, or the other way round.
 //!
 //! # LEGACY-S5
-//! The race of Go's #10618, eleven steps long, on the design that had it: a stop of the world and a barrier that count
-//! down one word and set one note. The same steps with a count and a note for each pass; and on the protocols of this
-//! library the case has a model in `barriers` (`stop_then_barrier_against_syscall_and_return`).
+//! The race of golang/go#10618 takes eleven steps. It needs a design in which a stop of the world and a barrier count
+//! down one word and set one note. With a count and a note for each of the two the same steps pass. The model
+//! `stop_then_barrier_against_syscall_and_return` in `barriers` runs the case on the protocols of this library.
 //!
-//! The design, as far as the race needs it: a status word for each P, beside it a flag for the barrier; a thread that
-//! enters a syscall first says so in the status, then looks whether the world is being stopped, and if so takes
-//! `sched.lock` and hands its P in, unless somebody has done it for it: if the status still says "in a syscall" and
-//! something is counted.
+//! The old design, as far as the race needs it: each P has a status word and a flag for the barrier. A thread that
+//! enters a syscall writes that into the status and then looks whether the world is being stopped. If so, it takes
+//! `sched.lock`. If the status still says "in a syscall" and the count is not 0, the thread stops its P and counts
+//! down; otherwise the stopper has done so already.
 //!
-//!  1. S stops the world: `stopping` is set.
-//!  2. M1 says that P1 is in a syscall, 3. sees `stopping`, 4. waits for the lock.
-//!  5. S stops P1 for it, and 6. starts the world again: 7. P1 is idle.
-//!  8. M2 comes back from a syscall and takes P1, 9. runs on it, 10. enters a syscall on it.
-//! 11. M1 gets the lock, and finds P1 in a syscall and a count that is not 0: the barrier's.
+//!  1. S, the stopper, sets `stopping`.
+//!  2. M1 writes that P1 is in a syscall.
+//!  3. M1 sees `stopping`.
+//!  4. M1 waits for the lock, which S holds.
+//!  5. S stops P1 in M1's place.
+//!  6. S starts the world again.
+//!  7. P1 is idle.
+//!  8. M2 returns from a syscall and takes P1.
+//!  9. M2 runs on P1, while a barrier begins and counts P1.
+//! 10. M2 enters a syscall on P1.
+//! 11. M1 gets the lock. It finds P1 in a syscall and a count that is not 0, and answers the stop of step 1. But the
+//!     count is the barrier's.
 
 use super::*;
 use crate::sync::{AtomicU32 as Word, Note as Wake};
@@ -42,7 +49,7 @@ struct Old {
     status: [Word; 2],
     run_fn: [Word; 2],
     stopping: Word,
-    /// `sched.lock`: what is counted, for a stop and (if it has a count of its own) for a barrier.
+    /// `sched.lock`, which guards the counts: of a stop, and of a barrier if it has a count of its own.
     lock: Mutex<[i32; 2]>,
     notes: [Wake; 2],
     served: [std::sync::atomic::AtomicU32; 2],
@@ -69,7 +76,7 @@ impl Old {
         usize::from(!self.shared)
     }
 
-    /// Enters a syscall, on a P that the caller runs on.
+    /// Enters a syscall on the P that the caller runs on.
     fn enter(&self, p: usize) {
         if self.enter_begin(p) {
             self.enter_end(p);
@@ -101,7 +108,7 @@ impl Old {
         self.cas(p, IDLE, RUNNING)
     }
 
-    /// Runs the barrier's function for a P, if it is asked for and nobody did.
+    /// Runs the barrier's function for a P, if the barrier has asked for it and no thread has run it yet.
     fn serve(&self, p: usize) {
         if self.run_fn[p].compare_exchange(1, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
             self.served[p].fetch_add(1, SeqCst);
@@ -114,7 +121,7 @@ impl Old {
         }
     }
 
-    /// Stops P 0, for whoever owns P 1, and starts it again.
+    /// Stops P 0 and starts it again, as the owner of P 1.
     fn stop_and_start(&self) {
         let mut count = self.lock.lock().unwrap();
         self.stop_begin(&mut count);
@@ -147,7 +154,7 @@ impl Old {
         self.status[0].store(IDLE, Ordering::SeqCst);
     }
 
-    /// The barrier, for whoever owns P 1.
+    /// The barrier, as the owner of P 1.
     fn barrier(&self) {
         self.barrier_begin();
         self.barrier_wait();
@@ -172,7 +179,7 @@ impl Old {
     }
 
     fn barrier_wait(&self) {
-        // The P of whoever is in a syscall, or will be, is taken and served for it, by sysmon at the latest.
+        // A P in a syscall is taken and served for its thread, by sysmon at the latest.
         while !self.notes[self.barrier_count()].is_set() {
             if self.cas(0, SYSCALL, IDLE) {
                 self.serve(0);
@@ -193,8 +200,8 @@ fn eleven_steps(shared: bool) -> impl Fn() {
         let (a, b) = (old.clone(), old.clone());
         // M1, on P 0.
         let m1 = thread::spawn(move || a.enter(0));
-        // M2, which has lost its P in a syscall: if it gets the idle one it goes through another syscall on it, and
-        // then through the scheduler until the barrier is over.
+        // M2 has lost its P in a syscall. If it gets the idle P, it enters another syscall on it, and stays in the
+        // scheduler after that until the barrier is over.
         let m2 = thread::spawn(move || {
             if b.take(0) {
                 b.enter(0);
@@ -219,7 +226,7 @@ fn finds_the_eleven_steps_with_one_count() {
     });
 }
 
-/// The steps one after the other, as they are told above.
+/// The eleven steps in the order above.
 fn script(shared: bool) -> impl Fn() {
     move || {
         let old = Old::new(shared);
@@ -236,7 +243,7 @@ fn script(shared: bool) -> impl Fn() {
         // 8, 9: M2 has P1, and runs when the barrier begins.
         assert!(old.take(0));
         old.barrier_begin();
-        // 10, without the look at the barrier, which it had before.
+        // 10, without the look at the barrier: M2 looked before the barrier began.
         old.status[0].store(SYSCALL, Ordering::SeqCst);
         // 11: M1 gets the lock.
         old.enter_end(0);
@@ -258,7 +265,7 @@ fn finds_the_script_with_one_count() {
 // ---- LEGACY-S4 ------------------------------------------------------------------------------------------------------
 
 /// An idle M asks when the next timer fires, while a callback that runs under its heap's lock readies a G.
-/// `under_lock`: it asks with the scheduler's lock held, and so takes both locks, the other way round.
+/// `under_lock`: the M asks with the scheduler's lock held, and so takes the two locks in the opposite order.
 fn ask_against_ready(under_lock: bool) -> impl Fn() {
     move || {
         let all = Arc::new((Mutex::new(0), Mutex::new(7), Word::new(7)));
@@ -296,11 +303,11 @@ fn finds_asking_for_timers_under_the_schedulers_lock() {
 
 // ---- LEGACY-S1 ------------------------------------------------------------------------------------------------------
 
-/// One who has no P goes through the table of Ps while it grows into another place. With the lock, or in the tables of
-/// this library, of which the old one stays, all is well.
+/// A reader without a P walks the table of Ps while the table grows and moves. The reader is safe if it holds the lock,
+/// or if the old table stays, as in this library.
 #[derive(Clone, Copy, PartialEq)]
 enum Reads {
-    /// As the first design did: a fixed table would have been read so.
+    /// Without the lock, as if the table could not move.
     Bare,
     UnderLock,
     OldStays,
@@ -308,7 +315,7 @@ enum Reads {
 
 fn read_against_growth(how: Reads) -> impl Fn() {
     move || {
-        // Each table is a Sole, which its owner touches when it throws it away; readers touch it, too.
+        // Each table is a Sole. Readers touch it, and so does the grower when it throws the table away.
         let tables = Arc::new((Mutex::new(()), [Sole::default(), Sole::default()], Word::new(0)));
         let other = tables.clone();
         let grower = thread::spawn(move || {

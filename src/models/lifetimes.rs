@@ -1,5 +1,6 @@
-//! What the host owns may be given away as soon as its last user is back: no caller that is still on its way out
-//! touches it then. Joins, scopes, timers and tokens have no memory of the host.
+//! The host may free or reuse its own object (a mutex, a semaphore, a channel ..) as soon as the last user has
+//! returned: no other caller, still inside its call, touches the object after that. [`give_away`] stands for the free.
+//! Joins, scopes, timers and tokens lie in no memory of the host.
 
 use super::*;
 use crate::block::barrier::Barrier;
@@ -15,7 +16,7 @@ use crate::gmp::g::WaitReason;
 use crate::sync::{AtomicU32, give_away};
 use std::ptr::NonNull;
 
-/// Whether so many wait at an address (the only one in use that has its root).
+/// Whether `n` waiters are queued at an address, the only address in use with its root.
 fn wait_there(w: &World, addr: u64, n: usize) -> bool {
     let root = w.sched.sems.root(addr);
     let _lock = root.queue.lock();
@@ -26,7 +27,8 @@ fn address<T>(v: &T) -> u64 {
     std::ptr::from_ref(v) as u64
 }
 
-/// Each holds a mutex once; the last one, which it sees while it holds it, gives it away.
+/// Each user holds a mutex once. A user that finds itself the last while it holds the mutex gives it away after the
+/// unlock.
 fn mutex(users: usize) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -35,7 +37,7 @@ fn mutex(users: usize) -> impl Fn() {
             let x = x.clone();
             w.host(move |_, m| {
                 let me = waitq::self_id(m);
-                // As the C interface does.
+                // As in the C interface.
                 if !x.0.lock_fast(me) {
                     assert!(x.0.lock(m, None).1.is_ok());
                 }
@@ -62,7 +64,7 @@ fn mutex_of_three() {
     check(Size { preemptions: 1, ..Size::default() }, mutex(3));
 }
 
-/// As [`mutex`]: the last one is a writer that finds that all others have been inside.
+/// As [`mutex`]: the last user is a writer that finds that all others have been inside.
 fn rwmutex(readers: usize, writers: usize, late: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -71,7 +73,7 @@ fn rwmutex(readers: usize, writers: usize, late: bool) -> impl Fn() {
         let ms: Vec<MRef> = (0..all).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
         for (i, &m) in ms.iter().enumerate() {
             let x = x.clone();
-            // The first one may give up, and comes again.
+            // The first one may time out, and comes again.
             let deadline = (late && i == 0).then_some(1);
             w.host_as(m, move |_, m| {
                 let (rw, been) = &*x;
@@ -124,7 +126,8 @@ fn rwmutex_of_many() {
     check(Size::default(), rwmutex(2, 3, true));
 }
 
-/// So many take one each, and as many give it, or hand it over; the last to take gives the semaphore away.
+/// Several threads acquire one each, and as many release or hand it over. The last thread to acquire gives the
+/// semaphore away.
 fn semaphore(n: usize, hand_over: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -159,9 +162,9 @@ fn semaphore_of_two() {
     check(Size { preemptions: 1, ..Size::default() }, semaphore(2, true));
 }
 
-/// So many wait for two to be done. If all of them were in the queue before the last was, the first one back gives the
-/// group away, or begins the next round, which ends when the others are back. Otherwise the last one back gives it
-/// away.
+/// Several waiters wait for two calls of `done`. If all waiters were queued before the last `done`, the first waiter to
+/// return gives the group away, or begins the next round, which ends when the others have returned. Otherwise the last
+/// waiter to return gives it away.
 fn wait_group(waiters: usize, again: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -226,8 +229,8 @@ fn wait_group_of_many() {
     check(Size::default(), wait_group(4, true));
 }
 
-/// So many meet; the first one back gives the barrier away, or begins the next round. One of them may give up, and
-/// come again.
+/// Several threads meet at a barrier. The first to return gives the barrier away, or begins the next round. One of them
+/// may time out, and comes again.
 fn barrier(n: usize, again: bool, late: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -274,7 +277,8 @@ fn barrier_of_many() {
     check(Size::default(), barrier(5, true, true));
 }
 
-/// One does it while so many come. If they all waited then, the first one back gives it away; otherwise the last one.
+/// One thread runs the once while several others call it. If all of them waited, the first to return gives the once
+/// away; otherwise the last does.
 fn once(waiters: usize) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -313,7 +317,7 @@ fn once_of_two() {
     check(Size { preemptions: 1, ..Size::default() }, once(2));
 }
 
-/// So many wait for one that tells them; the last of all to hold the mutex gives both away.
+/// Several threads wait at a condition, which one thread signals. The last holder of the mutex gives both away.
 fn condition(waiters: usize) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -352,10 +356,10 @@ fn condition_of_two() {
     check(Size { preemptions: 1, ..Size::default() }, condition(2));
 }
 
-/// A receiver has the channel to itself when a value, or the end, has come.
+/// A receiver that has got the value, or has been told of the close, owns the channel alone.
 fn channel(cap: usize, close: bool) -> impl Fn() {
     struct Shared(NonNull<Chan>);
-    // SAFETY: a channel is used by all.
+    // SAFETY: a channel may be used from all threads.
     unsafe impl Send for Shared {}
     // SAFETY: as above.
     unsafe impl Sync for Shared {}

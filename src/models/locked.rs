@@ -1,10 +1,10 @@
-//! lockedm.rs: a G that runs on its own M only, and gets its P from whoever takes it from a queue.
+//! lockedm.rs: a locked G runs on its own M only, and gets its P from the M that takes it from a queue.
 
 use super::*;
 use crate::protocol::lockedm;
 
-/// The G of an extra M yields to another G: its P goes to a worker, which runs the other G, finds the locked one in the
-/// global queue, and gives the P back.
+/// The G of an extra M yields to another G. Its P goes to a worker, which runs the other G, finds the locked G in the
+/// global queue and hands the P over to its M.
 fn yield_to(beside: impl Fn(&Arc<World>) + Send + Sync + 'static, ps: u32) -> impl Fn() {
     move || {
         let mut mk = Maker::new(ps, ps);
@@ -32,7 +32,7 @@ fn yield_and_come_back_beside_an_idle_p() {
     check(Size { preemptions: 1, ..Size::default() }, yield_to(|_| (), 2));
 }
 
-/// LOCKEDM-K3 while a stop is under way: the P that was handed over is taken again.
+/// LOCKEDM-K3 while a stop is under way: the stopper takes the P that was handed over.
 #[test]
 fn yield_against_stop() {
     check(
@@ -53,8 +53,8 @@ fn yield_against_barrier() {
     check(Size { preemptions: 1, ..Size::default() }, yield_to(|w| w.host(super::barriers::barrier), 1));
 }
 
-/// A G of a worker that locks its thread, leaves the processor in every way, and unlocks it again: another M runs the
-/// other G meanwhile, and the locked one only ever runs on its own.
+/// A G of a worker locks its thread, leaves its P in each possible way, and unlocks the thread. Another M runs the
+/// other G meanwhile; the locked G runs on its own M only.
 fn locked_worker(steps: fn() -> Vec<Step>, ps: u32) -> impl Fn() {
     move || {
         let mut mk = Maker::new(ps, ps);

@@ -2,26 +2,26 @@
 //! themselves, over the facade of [`crate::sync`].
 //!
 //! # How a model drives them
-//! No stack is ever switched. A G is a [`Token`]: a list of steps that run on the thread of whatever M runs the G; what
-//! a step returns is what the G wants done when it leaves ([`Mcall`]). [`World::work`] is the loop of a worker: it is
-//! `sched::run` without the switch. The Gs of extra Ms need no switch anyway, so a model calls for them what the C
-//! interface calls.
+//! A model never switches stacks. A G is a [`Token`], a list of steps that run on the thread of the M that runs the G.
+//! Each step returns what the G asks of its M when it leaves ([`Mcall`]). [`World::work`] is the loop of a worker:
+//! `sched::run` without the switch. The Gs of extra Ms need no switch in the library either, so for them a model calls
+//! the same functions as the C interface.
 //!
 //! # What is asserted everywhere
-//! * no wake-up is lost, and everything ends: who waits for something that nobody will bring is a deadlock, which the
-//!   checkers report. So that a G which is missed cannot be saved by chance, Gs wait for each other on their threads,
-//!   each keeping its P;
-//! * a G runs on one thread at a time, each step once; a P has one owner: each has a [`Sole`], which is touched by
-//!   whoever believes to own it. Under loom two touches that no happens-before orders are an error, even if they do not
-//!   overlap;
-//! * at the end ([`World::end`]): all Ps idle, no G left in a queue, nobody counted as searching, nobody in a wait
-//!   queue;
-//! * all `debug_assert!`s of the protocols (the profile `models` keeps them).
+//! * No wake-up is lost, and every thread ends. A thread that waits for an event that never comes is a deadlock, which
+//!   the checkers report. Gs wait for each other on their threads and keep their Ps, so that no later scheduling hides
+//!   a lost wake-up.
+//! * A G runs on one thread at a time, each step once, and a P has one owner. Each G and each P has a [`Sole`], which a
+//!   thread touches when it believes that it is the owner. Under loom two touches without a happens-before between them
+//!   are an error, even if they do not overlap.
+//! * At the end ([`World::end`]) all Ps are idle, no G is left in a run queue, nmspinning is 0 and no waiter is left in
+//!   a wait queue.
+//! * All `debug_assert!`s of the protocols hold (the profile `models` keeps them).
 //!
 //! # Showing that a model sees
-//! A model that can be run with something taken away is run so as well, in a process of its own that has to fail
-//! ([`finds`]): fences are taken away by name, other things by a variant that is written here. [`fences`] checks that
-//! no fence of the protocols is without such a model.
+//! A test named `finds_..` runs a model with a part of the protocol taken away, in a process of its own that must fail
+//! ([`finds`]). It takes fences away by the name of their function ([`without`]), and other parts by a broken variant
+//! in the model itself. [`fences`] checks that each fence of the protocols has such a test.
 
 mod addresses;
 mod asks;
@@ -81,7 +81,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
 
-// ---- running a model -------------------------------------------------------------------------------------------------
+// ---- running a model
+// -------------------------------------------------------------------------------------------------
 
 /// How large a search may be.
 #[derive(Clone, Copy)]
@@ -105,7 +106,7 @@ pub fn check(size: Size, f: impl Fn() + Send + Sync + 'static) {
     let count = Arc::new(AtomicU32::new(0));
     let n = count.clone();
     let begun = std::time::Instant::now();
-    // For whoever looks for what a line is good for: GMX_MODEL_WITHOUT=ds/runq.rs:120,protocol/wake.rs:7
+    // To find out by hand what an ordering in a line does: GMX_MODEL_WITHOUT=ds/runq.rs:120,protocol/wake.rs:7
     for place in std::env::var("GMX_MODEL_WITHOUT").iter().flat_map(|v| v.split(',')) {
         let (file, line) = place.split_once(':').expect("FILE:LINE");
         without_order(file, line.parse().expect("FILE:LINE"));
@@ -128,7 +129,7 @@ pub fn check(size: Size, f: impl Fn() + Send + Sync + 'static) {
     #[cfg(all(shuttle, not(loom)))]
     {
         let asked = std::env::var("GMX_SCHEDULES").ok().and_then(|n| n.parse().ok());
-        // Where there is but one thread there is one schedule.
+        // A model with one thread has one schedule.
         let n = asked.filter(|_| size.schedules > 1).unwrap_or(size.schedules);
         let mut config = shuttle::Config::new();
         config.stack_size = 256 << 10;
@@ -144,10 +145,10 @@ fn thread_name() -> String {
     std::thread::current().name().unwrap_or("?").to_string()
 }
 
-/// Runs this very test again in a process of its own, where `broken` is called (it ends in a model). That process has
-/// to fail, and say one of `words`; otherwise the model sees nothing.
+/// Runs this test again in a process of its own, which calls `broken` (it ends in a model). That process must fail, and
+/// its output must hold one of `words`; otherwise the model does not notice what is missing.
 ///
-/// A process, because a panic that unwinds through `extern "C"` or past an owned P aborts.
+/// It takes a process, because a panic that unwinds through `extern "C"` or past an owned P aborts.
 pub fn finds(words: &[&str], broken: impl FnOnce()) {
     const KEY: &str = "GMX_MODEL_BROKEN";
     let name = thread_name();
@@ -166,10 +167,10 @@ pub fn finds(words: &[&str], broken: impl FnOnce()) {
     eprintln!("model {name}: found: {line}");
 }
 
-/// What the checkers say when everybody waits.
+/// What the checkers say when every thread waits.
 #[cfg(loom)]
 pub const DEADLOCK: &[&str] = &["deadlock"];
-/// What is said when two believe to own one thing.
+/// What the checkers say when two threads believe that they own the same object.
 #[cfg(loom)]
 pub const TWO_OWNERS: &[&str] = &["Causality violation", "two owners"];
 
@@ -193,24 +194,26 @@ pub fn relaxed(file: &str, function: &str, what: &str) {
     }
 }
 
-// ---- owners ----------------------------------------------------------------------------------------------------------
+// ---- owners
+// ----------------------------------------------------------------------------------------------------------
 
-/// Something that one thread at a time may touch.
+/// An object that one thread at a time may touch.
 pub use crate::sync::Watched as Sole;
 
-// ---- a world ---------------------------------------------------------------------------------------------------------
+// ---- a world
+// ---------------------------------------------------------------------------------------------------------
 
-/// What one step of a G does; what the G wants then. [`Mcall::None`]: its next step.
+/// One step of a G. It returns what the G asks of its M; [`Mcall::None`] means the next step.
 pub type Step = Box<dyn Fn(&World, MRef, GRef) -> Mcall + Send + Sync>;
 
 /// A G of a model.
 pub struct Token {
     pub gp: GRef,
     steps: Vec<Step>,
-    /// The step that is next.
+    /// The index of the next step.
     at: AtomicUsize,
     sole: Sole,
-    /// Happens when it has ended.
+    /// Happens when the G has ended.
     pub ended: Event,
 }
 
@@ -218,15 +221,15 @@ pub struct Token {
 pub struct World {
     pub sched: &'static Sched,
     pub tokens: Vec<Token>,
-    /// One for each P that there may be.
+    /// One for each P, up to the largest number of Ps in this model.
     ps: Vec<Sole>,
     /// How often a barrier's function ran for each P.
     pub served: Vec<AtomicU32>,
-    /// What has to happen until the model ends: Gs that end, threads that are done.
+    /// How many Gs and threads have yet to end before the model does.
     open: AtomicUsize,
-    /// A token waits until the end is called for.
+    /// Set when `open` reaches 0: a step may wait for it.
     pub all: Note,
-    /// The words of Gs by which hosts are told count (`asks`). Other models are spared the writes.
+    /// The model is about the words by which hosts are told (`asks`). Other models do without the writes to them.
     asks: bool,
 }
 
@@ -256,7 +259,7 @@ pub fn world() -> Arc<World> {
     WORLD.with_borrow(|w| w.clone().unwrap())
 }
 
-/// Starts a thread that works for an M, which has its nextp or none.
+/// Starts a thread for an M. It works on the nextp of the M, or sleeps until it is given a P.
 fn start(m: MRef) {
     m.alive.set(true);
     let w = world();
@@ -277,7 +280,7 @@ fn start(m: MRef) {
 pub struct Maker(World);
 
 impl Maker {
-    /// A world with `procs` idle Ps, of which there will be `most` at most.
+    /// A world with `procs` idle Ps, which may have at most `most` Ps later.
     pub fn new(procs: u32, most: u32) -> Maker {
         let hooks = Hooks { start_thread, g_entry: no_entry, report: |_, _| (), fatal };
         let stacks = StackPool::new(PoolOptions { force_guard: Some(GuardKind::Madvise), mprotect_limit: 1 });
@@ -336,7 +339,7 @@ impl World {
         self.tokens[token].ended.wait(0, None);
     }
 
-    /// A token whose G was never to be.
+    /// Counts a token as done whose G will never run.
     pub fn will_not_run(&self, token: usize) {
         self.tokens[token].at.store(usize::MAX, SeqCst);
         self.one_done();
@@ -361,7 +364,7 @@ impl World {
         m
     }
 
-    /// As [`World::worker_with`], for one that was started to search.
+    /// As [`World::worker_with`], but with empty queues and searching (spinning).
     pub fn searcher(&self) -> MRef {
         let m = self.worker_with(&[]);
         wake::become_spinning(self.sched, m);
@@ -373,13 +376,13 @@ impl World {
         start(m);
     }
 
-    /// A thread of the host that does `f`, as an extra M outside of any call.
+    /// A foreign thread that does `f`, as an extra M outside of any call.
     pub fn host(self: &Arc<Self>, f: impl FnOnce(&Arc<World>, MRef) + Send + 'static) {
         let m = foreign::needm(self.sched, 1).unwrap();
         self.host_as(m, f);
     }
 
-    /// As [`World::host`], for an M that is there already.
+    /// As [`World::host`], for an existing M.
     pub fn host_as(self: &Arc<Self>, m: MRef, f: impl FnOnce(&Arc<World>, MRef) + Send + 'static) {
         let w = self.clone();
         w.open.fetch_add(1, SeqCst);
@@ -391,7 +394,7 @@ impl World {
         THREADS.with_borrow_mut(|v| v.push(t));
     }
 
-    /// A thread of the host that the library does not know yet.
+    /// A foreign thread that the library does not know yet.
     pub fn stranger(self: &Arc<Self>, f: impl FnOnce(&Arc<World>) + Send + 'static) {
         let w = self.clone();
         w.open.fetch_add(1, SeqCst);
@@ -402,17 +405,17 @@ impl World {
         THREADS.with_borrow_mut(|v| v.push(t));
     }
 
-    /// Time passes: whoever sleeps looks at the clock.
+    /// Sets the clock, and has each sleeping thread look at it.
     pub fn set_clock(&self, now: i64) {
         set_now(now);
-        // One more M, so that the list is seen as it is now.
+        // A new M is pushed onto the list of Ms, so that this thread sees the list as it is now.
         let _ = self.sched.malloc(Kind::Worker);
         for m in self.sched.every_m() {
             m.park.look_at_clock();
         }
     }
 
-    /// A thread without a P that may hand Ps on, as sysmon is.
+    /// A thread without a P that may hand Ps off, as sysmon does.
     pub fn watcher(self: &Arc<Self>, f: impl FnOnce(&Arc<World>, MRef) + Send + 'static) {
         let m = self.sched.malloc(Kind::Worker).unwrap();
         m.set_ctx(Ctx::Sched);
@@ -426,7 +429,8 @@ impl World {
         }
     }
 
-    // ---- what an M does ----------------------------------------------------------------------------------------------
+    // ---- what an M does
+    // ----------------------------------------------------------------------------------------------
 
     /// The loop of a worker that has a P.
     pub fn work(&self, m: MRef) {
@@ -436,7 +440,7 @@ impl World {
         self.sched.lock.lock().nm -= 1;
     }
 
-    /// Runs a G until it leaves: `park::execute` and `sched::run::came_back` in one, on the thread's own stack.
+    /// Runs a G until it leaves its M: `park::execute` and `sched::run::came_back` in one, on the thread's own stack.
     fn run(&self, m: MRef, gp: GRef, inherit: bool) {
         assert!(gp.status() == GStatus::Runnable, "a G in a queue is {:?}", gp.status());
         let pp = m.must_p();
@@ -520,19 +524,20 @@ impl World {
         self.ps[m.must_p().id as usize].touch();
     }
 
-    /// The caller believes that this P is nobody else's.
+    /// The caller believes that this P is its own.
     pub fn own(&self, p: PRef) {
         self.ps[p.id as usize].touch();
     }
 
-    /// The caller believes that nobody runs: touches every P.
+    /// The caller believes that no G runs: touches every P.
     pub fn own_all(&self) {
         for p in self.sched.live_ps() {
             self.own(p);
         }
     }
 
-    /// Makes threads until everything is done: the part of the template thread without which no M is ever started.
+    /// Makes threads until every G and thread of the model is done. This is the part of the template thread without
+    /// which no M would start.
     pub fn make_threads(&self, m: MRef) {
         while self.open.load(SeqCst) != 0 {
             self.sched.template_note.sleep();
@@ -542,9 +547,11 @@ impl World {
         wake::make_threads(self.sched, m);
     }
 
-    // ---- the end -----------------------------------------------------------------------------------------------------
+    // ---- the end
+    // -----------------------------------------------------------------------------------------------------
 
-    /// Waits until everything is done (making threads meanwhile), ends the workers, and looks whether all is as it was.
+    /// Waits until every G and thread of the model is done (and makes threads meanwhile), ends the workers, and checks
+    /// the state that they leave behind.
     pub fn finish(self: Arc<Self>) {
         let template = self.sched.malloc(Kind::Worker).unwrap();
         self.make_threads(template);
@@ -592,9 +599,10 @@ impl World {
     }
 }
 
-// ---- steps -----------------------------------------------------------------------------------------------------------
+// ---- steps
+// -----------------------------------------------------------------------------------------------------------
 
-/// A step that does something and goes on.
+/// A step that calls `f` and continues with the next step.
 pub fn does(f: impl Fn(&World, MRef, GRef) + Send + Sync + 'static) -> Step {
     Box::new(move |w, m, gp| {
         f(w, m, gp);
@@ -607,7 +615,7 @@ pub fn readies(token: usize) -> Step {
     does(move |w, m, _| park::ready_queue(m, w.gp(token)))
 }
 
-/// A step that waits for the end of another G, without giving its P to anybody.
+/// A step that waits for the end of another G and keeps its P.
 pub fn awaits(token: usize) -> Step {
     does(move |w, _, _| w.ended(token))
 }
@@ -624,7 +632,7 @@ pub fn safepoint() -> Step {
     })
 }
 
-/// A step that goes to the end of its queue.
+/// A step that puts its G at the end of the queue of its P.
 pub fn yields() -> Step {
     Box::new(|_, _, gp| {
         gp.set_status(GStatus::Runnable);
@@ -632,12 +640,12 @@ pub fn yields() -> Step {
     })
 }
 
-/// A step that goes into a syscall and out of it.
+/// A step that enters a syscall and exits it.
 pub fn in_and_out() -> Step {
     calls(|_, _| ())
 }
 
-/// A step that does something in a syscall.
+/// A step that calls `f` in a syscall.
 pub fn calls(f: impl Fn(&World, MRef) + Send + Sync + 'static) -> Step {
     Box::new(move |w, m, gp| {
         syscall::entersyscall(m, gp, std::ptr::dangling_mut());
@@ -646,7 +654,7 @@ pub fn calls(f: impl Fn(&World, MRef) + Send + Sync + 'static) -> Step {
     })
 }
 
-/// A thread of the host comes in, runs as a G, and goes out again.
+/// A foreign thread enters, runs `f` as a G, and leaves for good.
 pub fn visit(w: &World, m: MRef, f: impl FnOnce(GRef)) {
     let gp = foreign::enter_go(m).expect("the runtime is up");
     w.own_p(m);
@@ -655,7 +663,7 @@ pub fn visit(w: &World, m: MRef, f: impl FnOnce(GRef)) {
     foreign::leave_for_good(m, gp, std::ptr::dangling_mut());
 }
 
-/// Stops the world and starts it again, as a thread of the host does that has no P. False: the deadline passed.
+/// Stops the world and starts it again, as a foreign thread without a P does. False: the deadline passed.
 pub fn stop_and_start(w: &World, m: MRef, timeout: i64) -> bool {
     use crate::sched::world;
     if world::stop_the_world(m, timeout, |_| ()).is_err() {

@@ -1,4 +1,5 @@
-//! mutex.rs and waitgroup.rs: one at a time, nobody waits for ever, and what came before is seen.
+//! mutex.rs and waitgroup.rs: the mutex has one holder at a time, no waiter waits forever, and a holder sees all that
+//! earlier holders wrote.
 
 use super::*;
 use crate::block::mutex::Mutex;
@@ -7,16 +8,16 @@ use crate::block::waitq::Kind;
 use crate::gmp::error::Error;
 use std::ops::RangeInclusive;
 
-/// How one of those who want the mutex goes about it.
+/// How a thread takes the mutex.
 #[derive(Clone, Copy)]
 enum By {
-    /// As a thread of the host.
+    /// As a foreign thread.
     Thread,
-    /// As a thread whose deadline may pass at any moment.
+    /// As a foreign thread with a deadline, which may pass at any moment.
     Deadline,
     /// As a G that holds a P.
     G,
-    /// Keeps it for longer than others like to wait.
+    /// Keeps it until the other waiters ask for a hand-off.
     Long,
     /// Does not wait.
     Try,
@@ -38,7 +39,7 @@ fn through_with(procs: u32, all: &'static [By]) -> impl Fn() {
                 let (mutex, inside) = &*both;
                 let go = || {
                     let me = crate::block::waitq::self_id(m);
-                    // As the C interface does.
+                    // As in the C interface.
                     let got = match by {
                         By::Try => mutex.try_lock(me),
                         _ if mutex.lock_fast(me) => Ok(()),
@@ -104,7 +105,7 @@ fn mutex_of_spinners() {
     check(Size { preemptions: 1, ..Size::default() }, through_with(2, &[By::G, By::G]));
 }
 
-/// Of the two who come by, while one waits, one may spin.
+/// One waits, and of two newcomers one may spin.
 #[cfg(shuttle)]
 #[test]
 fn mutex_of_a_waiter_and_spinners() {
@@ -123,8 +124,8 @@ fn mutex_of_many() {
     check(Size::default(), through(&[By::G, By::Long, By::Deadline, By::G, By::Thread, By::Try, By::Deadline]));
 }
 
-/// Two have something done, one or more wait for both. `again`: the group is used a second time by whoever waited
-/// first, while others may still be on their way out of the first.
+/// Two threads call `done`, and one or more wait for both. `again`: the first waiter to return uses the group a second
+/// time, while other waiters may not have returned from the first round yet.
 fn wait_group(waiters: usize, deadline: bool, again: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -177,9 +178,8 @@ fn wait_group_used_again() {
     check(Size { preemptions: 1, ..Size::default() }, wait_group(2, false, true));
 }
 
-/// Calls that change the count by so much, each by a thread of its own, and perhaps one that waits with a deadline.
-/// What is told adds up: the count at the end is what those changed that were not refused, and as many as `refused`
-/// were.
+/// Each thread changes the count once, by its entry of `changes`; perhaps another waits with a deadline. The count at
+/// the end is the sum of the changes that were not refused, and the number of refusals is in `refused`.
 fn counted(first: i32, changes: &'static [i32], refused: RangeInclusive<usize>, waits: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -220,7 +220,7 @@ fn wait_group_that_is_done_too_often() {
     check(Size { preemptions: 1, ..Size::default() }, counted(1, &[-1, -1], 1..=1, true));
 }
 
-/// A call too many beside a change that makes it right, or takes its place.
+/// One call too many, beside a change that makes it valid or takes its place.
 #[test]
 fn wait_group_that_is_done_too_often_beside_others() {
     check(Size { preemptions: 2, ..Size::default() }, counted(1, &[-1, -1, -1], 2..=2, false));
@@ -231,12 +231,13 @@ fn wait_group_that_is_done_too_often_beside_others() {
 fn wait_group_that_is_too_high() {
     check(Size::default(), counted(i32::MAX, &[1, 7], 2..=2, false));
     check(Size::default(), counted(i32::MAX, &[5000, 1], 2..=2, false));
-    // What is refused is in nobody's way.
+    // A refused change does not make another change fail.
     check(Size::default(), counted(i32::MAX - 1, &[7, 1], 1..=1, false));
     check(Size { preemptions: 2, ..Size::default() }, counted(i32::MAX, &[1, -1, 1], 1..=2, false));
 }
 
-/// Whoever is woken by nobody hangs: one waits, for what somebody else says once too often, and adds again.
+/// One thread waits. A second calls `done`; a third adds 1 and calls `done`, so that one of the two calls of `done` is
+/// refused. The wait must end.
 fn done_too_often_while_one_waits() -> impl Fn() {
     || {
         let w = Maker::new(1, 1).make();
@@ -266,7 +267,7 @@ fn wait_group_of_one_and_a_wrong_call() {
     check(Size { preemptions: 2, ..Size::default() }, done_too_often_while_one_waits());
 }
 
-/// Nothing is to be waited for, whatever is said wrongly meanwhile.
+/// A wait for a group at 0 ends at once, also beside a refused `done`.
 #[test]
 fn wait_group_for_nothing_beside_a_wrong_call() {
     check(Size::default(), || {

@@ -1,17 +1,17 @@
-//! The note and the lock that ship, step by step over a modelled futex; everywhere else the models use simpler ones.
+//! The note and the lock that ship, step by step over a modeled futex. All other models use simpler ones.
 //!
-//! The code of `Note` and of `RawMutex` stands here a second time, since the real ones reach for the system.
-//! [`it_is_what_ships`] keeps the two the same.
+//! The code of `Note` and of `RawMutex` stands here a second time, since the real ones call the system.
+//! [`it_is_what_ships`] keeps the two copies the same.
 
 use super::*;
 use crate::sync::{AtomicU32, spin_loop};
 use checker::sync::{Condvar, Mutex};
 
-/// What the kernel does: the look at the word and the sleep are one step for whoever wakes.
+/// The kernel's part: for a waker, the sleeper's look at the word and its sleep are one step.
 mod sys {
     use super::*;
 
-    /// Who sleeps at the one word of the model, and how many of them have been woken.
+    /// The sleepers at the one word of the model, and how many of them have been woken.
     #[derive(Default)]
     struct Sleepers {
         asleep: u32,
@@ -53,7 +53,7 @@ mod sys {
         futex_wake(word, 1);
     }
 
-    /// How late a deadline may be seen is not modelled.
+    /// How late a sleeper may notice its deadline is not modeled.
     pub fn wake_on_time(_: bool) {}
 
     /// False: the deadline passed.
@@ -79,7 +79,7 @@ mod sys {
         woken
     }
 
-    /// The deadline passes for whoever sleeps.
+    /// The deadline passes for all sleepers.
     pub fn time_out() {
         let f = futex();
         let _sleepers = f.sleepers.lock().unwrap();
@@ -105,7 +105,7 @@ impl Sleeper {
     /// Wakes it. True if there is one.
     fn wake(self) -> bool {
         if self.is_some() {
-            // It may be gone by now and its note with it: only the address is passed on.
+            // The sleeper and its note may be gone by now: only the address goes to the system.
             sys::futex_wake(self.0, 1);
         }
         self.is_some()
@@ -119,8 +119,8 @@ impl Note {
         Note(AtomicU32::new(CLEAR))
     }
 
-    /// Makes the note usable again, for its sleeper. A swap: whoever set it a second time meanwhile left something to
-    /// be found, and is seen now.
+    /// Makes the note usable again, for its sleeper. It is a swap, so that the sleeper also sees what a second setter
+    /// wrote before it set the note.
     fn clear(&self) {
         self.0.swap(CLEAR, Ordering::AcqRel);
     }
@@ -151,7 +151,7 @@ impl Note {
         self.sleep_until(None);
     }
 
-    /// As [`Note::sleep_until`], but not later than need be: for who sees to timers.
+    /// As [`Note::sleep_until`], but as punctual as possible: for the thread that runs timers.
     fn sleep_exactly(&self, deadline: Option<i64>) -> bool {
         if deadline.is_none() {
             return self.sleep_until(None);
@@ -169,7 +169,7 @@ impl Note {
             match self.0.compare_exchange(CLEAR, SLEEPING, Ordering::Acquire, Ordering::Acquire) {
                 Err(SET) => return true,
                 _ if timed_out => {
-                    // Nobody may believe later on that a thread still sleeps here.
+                    // Otherwise a later setter believes that a thread still sleeps here.
                     return self.0.compare_exchange(SLEEPING, CLEAR, Ordering::Acquire, Ordering::Acquire).is_err();
                 }
                 _ => timed_out = !sys::futex_wait(&self.0, SLEEPING, deadline),
@@ -183,7 +183,7 @@ struct RawMutex(AtomicU32);
 const OPEN: u32 = 0;
 const HELD: u32 = 1;
 const AWAITED: u32 = 2;
-/// Fewer than where it ships: they only multiply schedules.
+/// Fewer than in the code that ships: more would only multiply schedules.
 const LOOKS: u32 = 1;
 const LONGEST_PAUSE: u32 = 1;
 
@@ -222,23 +222,23 @@ impl RawMutex {
         }
     }
 
-    /// For whoever holds it.
+    /// For the holder.
     fn unlock(&self) {
         let word: *const AtomicU32 = &self.0;
         if self.0.swap(OPEN, Ordering::Release) == AWAITED {
-            // The lock may be gone by now: only the address is passed on.
+            // The lock may be gone by now: only the address goes to the system.
             sys::lock_wake(word);
         }
     }
 
-    /// In a child of fork: whoever held it is not here.
+    /// In a child of fork: the holder does not exist there.
     #[expect(dead_code)]
     fn reopen(&self) {
         self.0.store(OPEN, Ordering::Relaxed);
     }
 }
 
-/// Nothing but the code: no comments, no attributes, no spaces.
+/// The code alone: no comments, attributes or spaces.
 fn code(text: &str, of: &str) -> String {
     let begin = text.find(&format!("impl {of} {{")).unwrap();
     let end = begin + text[begin..].find("\n}\n").unwrap();
@@ -250,7 +250,7 @@ fn code(text: &str, of: &str) -> String {
         .collect::<String>()
         .replace("pub", "")
         .replace("constfn", "fn")
-        // These stop at random where others may come between: the models come between everywhere.
+        // A `widen!` pauses at random, so that other threads come between. A checker comes between at every step.
         .replace("widen!();", "")
 }
 
@@ -261,7 +261,7 @@ fn it_is_what_ships() {
     }
 }
 
-/// What was written before the note was set is there when the sleeper is back.
+/// The sleeper sees all that the setter wrote before it set the note.
 #[test]
 fn note_wakes_and_publishes() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -279,8 +279,8 @@ fn note_wakes_and_publishes() {
     });
 }
 
-/// Two set it, the sleeper clears it in between and sleeps again, as an idle M does: it sees both reasons, or the one
-/// note that was left.
+/// Two threads set the note. The sleeper clears it between the two and sleeps again, as an idle M does: it sees both
+/// reasons at once, or is woken a second time.
 #[test]
 fn note_is_used_again() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -306,8 +306,8 @@ fn note_is_used_again() {
     });
 }
 
-/// The deadline passes at any moment. True means that it was set; false that whoever sets it later need not wake
-/// anybody, and that a later sleep sees it.
+/// The deadline passes at any moment. True means that the note was set. False means that a later setter need not wake a
+/// thread, and that a later sleep sees the note.
 #[test]
 fn note_times_out() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -328,7 +328,8 @@ fn note_times_out() {
     });
 }
 
-/// So many threads go through a lock, so many times each: one at a time, and nobody sleeps for ever.
+/// Several threads take and release a lock, several times each: the lock has one holder at a time, and no thread sleeps
+/// forever.
 fn through_lock(threads: u32, times: u32, lock: fn(&RawMutex), unlock: fn(&RawMutex)) -> impl Fn() {
     move || {
         sys::reset();
@@ -364,7 +365,7 @@ fn lock_of_three() {
     check(Size { preemptions: 2, ..Size::default() }, through_lock(3, 1, RawMutex::lock, RawMutex::unlock));
 }
 
-/// A waiter that takes the lock as if nobody else slept for it.
+/// A broken `lock`: a woken waiter takes the lock as if no other thread slept for it.
 fn lock_as_held(m: &RawMutex) {
     while !m.try_lock() {
         if m.0.load(Ordering::Relaxed) == AWAITED
@@ -382,7 +383,7 @@ fn finds_lock_that_forgets_who_sleeps() {
     });
 }
 
-/// A look, and then the store.
+/// A broken `unlock`: a load, and then a store.
 fn unlock_in_two_steps(m: &RawMutex) {
     let awaited = m.0.load(Ordering::Relaxed) == AWAITED;
     m.0.store(OPEN, Ordering::Release);

@@ -1,10 +1,11 @@
-//! once.rs: it is done by one, all others see what was done, and nobody waits for ever.
+//! once.rs: one caller runs the function, all others see what it did, and no caller waits forever.
 
 use super::*;
 use crate::block::once::{Begun, Once};
 use crate::gmp::error::Error;
 
-/// So many do it or wait for it, and so many of them until a deadline that passes at any moment; one looks only.
+/// Several callers run the function or wait for it, some with a deadline that passes at any moment; one only looks
+/// whether it is done.
 fn all_do(threads: usize, late: usize, looks: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();

@@ -1,4 +1,4 @@
-//! parking.rs: a park ends once, by the one that is told so, and nothing of it reaches the next wait of the G.
+//! parking.rs: a park ends once, by the party that is told so, and nothing of it reaches the next wait of the G.
 
 use super::cancels::token;
 use super::*;
@@ -12,7 +12,7 @@ use std::ffi::c_void;
 
 type Outcome = Result<(), Error>;
 
-/// What one that parks shares with those who may end that.
+/// What a parker shares with the threads that may end its park.
 #[derive(Default)]
 struct Shared {
     published: Event,
@@ -20,7 +20,7 @@ struct Shared {
     refuses: bool,
     /// The commit returns when this has happened.
     late: Option<Event>,
-    /// Written by the one that readies it, read when it is back.
+    /// Written by the readier, read by the parker when its park has ended.
     brought: Sole,
     readied: AtomicUsize,
 }
@@ -40,7 +40,7 @@ fn park(m: MRef, shared: &Arc<Shared>, timeout: i64) -> Outcome {
     parking::park(m, Some(publish), Arc::as_ptr(shared).cast_mut().cast(), WaitReason::PARK, timeout)
 }
 
-/// Does something under a token, if there is one.
+/// Calls `f`, under the token if there is one.
 fn under(m: MRef, token: &Option<Arc<Ref>>, f: impl FnOnce() -> Outcome) -> Outcome {
     match token {
         Some(token) => super::cancels::under(m, token, f),
@@ -50,15 +50,15 @@ fn under(m: MRef, token: &Option<Arc<Ref>>, f: impl FnOnce() -> Outcome) -> Outc
 
 #[derive(Clone, Copy, Default)]
 struct Case {
-    /// It is a G with the one P; otherwise a thread.
+    /// The parker is a G with the only P; otherwise a foreign thread.
     g: bool,
     readiers: usize,
     timed: bool,
     canceled: bool,
     refuses: bool,
-    /// The commit is at work until a readier has tried.
+    /// The commit runs until a readier has tried.
     late: bool,
-    /// It parks again, without any of that, and is readied once.
+    /// The parker parks again, without any of these, and is readied once.
     again: bool,
 }
 
@@ -71,7 +71,7 @@ fn case(c: Case) -> impl Fn() {
         let t = c.canceled.then(|| token(&w, None));
         let m = foreign::needm(w.sched, 1).unwrap();
         let gp = park::own_g(m);
-        // A G has its generation while it visits, so its handle comes by the commit.
+        // A foreign thread is a G only during its call, so the model gets the handle from the commit.
         let ended = Arc::new(AtomicUsize::new(0));
         let (s, n, u, e) = (shared.clone(), next.clone(), t.clone(), ended.clone());
         w.host_as(m, move |w, m| {
@@ -140,7 +140,7 @@ fn case(c: Case) -> impl Fn() {
     }
 }
 
-/// In every schedule of two interruptions, or of one more.
+/// With at most two preemptions, or one more.
 fn every(c: Case, preemptions: usize) {
     check(Size { preemptions, ..Size::default() }, case(c));
 }
@@ -152,7 +152,7 @@ const G: Case = Case { g: true, ..THREAD };
 #[test]
 fn ready_against_timeout() {
     every(Case { timed: true, ..THREAD }, 3);
-    // (loom has too few threads for these, and for those below.)
+    // (loom has too few threads for these cases, and for those below.)
     #[cfg(shuttle)]
     every(Case { timed: true, ..G }, 1);
 }
@@ -192,7 +192,7 @@ fn refused_against_all() {
     every(Case { timed: true, refuses: true, ..G }, 1);
 }
 
-/// PARKING-J3: it is ended while its commit is at work.
+/// PARKING-J3: the park ends while its commit runs.
 #[test]
 fn ready_while_the_commit_runs() {
     every(Case { timed: true, late: true, ..THREAD }, 2);
@@ -200,7 +200,7 @@ fn ready_while_the_commit_runs() {
     every(Case { canceled: true, late: true, refuses: true, ..THREAD }, 2);
 }
 
-/// PARKING-J1: whoever is late does not reach the next park.
+/// PARKING-J1: a late readier does not reach the next park.
 #[test]
 fn the_next_park_is_left_alone() {
     every(Case { canceled: true, readiers: 0, again: true, ..THREAD }, 2);
@@ -222,7 +222,7 @@ fn all_at_once() {
 fn late_ready_against_receive() -> impl Fn() {
     || {
         struct Channel(std::ptr::NonNull<Chan>);
-        // SAFETY: a channel is used by all.
+        // SAFETY: a channel may be used from all threads.
         unsafe impl Send for Channel {}
         // SAFETY: as above.
         unsafe impl Sync for Channel {}
@@ -234,7 +234,7 @@ fn late_ready_against_receive() -> impl Fn() {
         let handle = gp.handle();
         let (s, d) = (shared.clone(), c.clone());
         w.host_as(m, move |_, m| {
-            // No time to wait: it is over when the commit has returned, unless it is readied before.
+            // A park without time to wait ends when its commit has returned, unless it is readied before.
             let end = park(m, &s, 0);
             let mut v = 0u64;
             // SAFETY: the model is its user to the end.
@@ -244,7 +244,7 @@ fn late_ready_against_receive() -> impl Fn() {
         });
         let s = shared.clone();
         w.host(move |_, m| {
-            // Its handle may have been known for long.
+            // A thread may have known its handle for long.
             s.readied.fetch_add(usize::from(parking::ready(m, gp, handle)), SeqCst);
         });
         m.park.time_out();

@@ -1,5 +1,4 @@
-//! park.rs and join.rs: a G that waits is off its stack before anybody runs it again, is readied once, and is joined
-//! once.
+//! park.rs and join.rs: a parking G has left its stack before an M runs it again, is readied once, and is joined once.
 
 use super::*;
 use crate::block::join as joins;
@@ -8,15 +7,15 @@ use crate::gmp::m::Commit;
 use crate::protocol::store;
 use std::ffi::c_void;
 
-/// What the commit of a park tells the one who readies.
+/// What the commit of a park tells the readier.
 #[derive(Default)]
 struct Parked {
     published: Event,
     refuses: bool,
-    /// The commit goes on when somebody has tried to ready it.
+    /// The commit continues when a thread has tried to ready the G.
     goes_on_late: bool,
     tried: Event,
-    /// How often somebody readied it.
+    /// How often the G was readied.
     readied: AtomicUsize,
 }
 
@@ -39,8 +38,8 @@ unsafe fn publish(_: MRef, _: GRef, arg: *mut c_void) -> bool {
     !parked.refuses
 }
 
-/// G 0 parks with a commit of the host, which publishes it and may refuse then; so many threads of the host try to
-/// ready it. `early`: it is published while it is still on its stack.
+/// G 0 parks with a commit of the host, which publishes it and may refuse then. Some foreign threads try to ready it.
+/// `early`: the G is published while it is still on its stack.
 fn park_against_ready(threads: usize, refuses: bool, early: bool) -> impl Fn() {
     park_as(threads, early, move || Parked { refuses, ..Parked::default() })
 }
@@ -90,7 +89,7 @@ fn refused_park_against_ready() {
     check(Size::default(), park_against_ready(1, true, false));
 }
 
-/// PARK-K5: readied while its commit is at work.
+/// PARK-K5: readied while its commit runs.
 fn late(refuses: bool) -> Parked {
     Parked { refuses, goes_on_late: true, ..Parked::default() }
 }
@@ -101,8 +100,8 @@ fn ready_while_the_commit_runs() {
     check(Size::default(), park_as(1, false, || late(true)));
 }
 
-/// A thread of the host has no stack to leave, and sleeps by its note: nobody wakes it if it is readied while its
-/// commit is at work.
+/// A foreign thread has no stack to leave, and sleeps by its note: it needs no wake-up if it is readied while its
+/// commit runs.
 fn park_of_a_thread(parked: impl Fn() -> Parked + Send + Sync + 'static) -> impl Fn() {
     move || {
         let parked = Arc::new(parked());
@@ -136,7 +135,7 @@ fn ready_while_the_commit_of_a_thread_runs() {
     check(Size::default(), park_of_a_thread(|| late(true)));
 }
 
-/// There is memory for a G that had none, and everybody sleeps: whoever says so calls somebody.
+/// A G waits for memory for its stack, and all Ms sleep. The thread that tells of new memory wakes an M.
 #[test]
 fn stack_comes_free_while_all_sleep() {
     check(Size::default(), || {
@@ -153,7 +152,7 @@ fn stack_comes_free_while_all_sleep() {
     });
 }
 
-/// PARK-K1: readable before it is off its stack.
+/// PARK-K1, broken: the G may be readied before it has left its stack.
 #[cfg(loom)]
 #[test]
 fn finds_park_that_is_published_early() {
@@ -162,7 +161,7 @@ fn finds_park_that_is_published_early() {
     });
 }
 
-/// The descriptor of an ended G is free, and once.
+/// The descriptor of an ended G becomes free once.
 fn is_free(w: &World, token: usize, handle: u64) {
     let gp = w.gp(token);
     assert!(!gp.handle_is(handle) && gp.status() == GStatus::Idle, "its descriptor is not free");
@@ -179,7 +178,7 @@ fn is_free(w: &World, token: usize, handle: u64) {
     (0..2).map_while(|_| w.sched.galloc()).for_each(&mut once);
 }
 
-/// A joinable G ends while somebody joins it, or two try: one is told, and sees what it did.
+/// A joinable G ends while one or two threads join it: one of them is told, and sees what the G did.
 fn end_against_join(joiners: usize, deadline: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
@@ -204,7 +203,7 @@ fn end_against_join(joiners: usize, deadline: bool) -> impl Fn() {
                     assert!(joins::join(m, handle, None) == Err(Error::Stale), "joined, and not stale");
                 }
                 Err(Error::TimedOut) => assert!(until.is_some()),
-                // Another joined it, and it was over already.
+                // The other thread has joined it already.
                 Err(e) => assert!(e == Error::Stale && joiners > 1),
             });
         }
@@ -216,7 +215,7 @@ fn end_against_join(joiners: usize, deadline: bool) -> impl Fn() {
         let seen = w.clone();
         w.finish();
         if joined.load(SeqCst) == 0 {
-            // In time for nobody: it is a zombie, until somebody lets it go.
+            // All joiners timed out: the G is a zombie until a thread detaches it.
             assert!(deadline);
             assert!(joins::detach(ms[0], handle).is_ok());
         }
@@ -239,7 +238,7 @@ fn end_against_two_who_join() {
     check(Size { preemptions: 1, ..Size::default() }, end_against_join(2, false));
 }
 
-/// Who joins lets the G go meanwhile, or its end comes first.
+/// A thread detaches the G while another joins it, or the end of the G comes first.
 #[test]
 fn end_against_detach() {
     check(Size::default(), || {

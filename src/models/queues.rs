@@ -21,8 +21,8 @@ impl Line {
         Arc::new(Line { q: Queue::default(), gs, out, pushed: AtomicUsize::new(0) })
     }
 
-    /// As the owner: `+` the next G comes in, `y` it comes in as one that yields, `-` takes the oldest of the ring, `b`
-    /// of the backlog.
+    /// As the owner: `+` puts the next G in, `y` puts it in as a G that yields, `-` takes the oldest of the ring, `b`
+    /// the oldest of the backlog.
     fn own(&self, script: &str) {
         for step in script.bytes() {
             // SAFETY: this thread is the owner.
@@ -45,7 +45,7 @@ impl Line {
         true
     }
 
-    /// What a thief has got goes on to whoever asks, for whoever is there.
+    /// As a thief: steals into a queue of its own, and takes all Gs out of that.
     fn steal(&self) {
         let into = Queue::default();
         // SAFETY: `into` is ours.
@@ -60,9 +60,9 @@ impl Line {
         self.q.take_out(3, |gp| assert!(self.took(Some(gp))));
     }
 
-    /// Nobody else is left.
+    /// Checks the end. All other threads have ended.
     fn end(&self) {
-        // SAFETY: so it is our own.
+        // SAFETY: this thread is the only one left.
         while self.took(unsafe { self.q.pop() }) {}
         assert!(self.q.is_empty() && self.q.len() == 0);
         for out in &self.out[..self.pushed.load(SeqCst)] {
@@ -71,7 +71,7 @@ impl Line {
     }
 }
 
-/// An owner, who has done `before`, and thieves that steal so many times each.
+/// An owner, which has done `before`, against thieves. `thieves`: how often each of them steals.
 fn against(before: &'static str, script: &'static str, thieves: &'static [usize]) -> impl Fn() {
     move || {
         let line = Line::new();
@@ -91,7 +91,7 @@ fn against(before: &'static str, script: &'static str, thieves: &'static [usize]
     }
 }
 
-/// An owner, who has done `before`, a thief, and one that has no queue.
+/// An owner, which has done `before`, against a thief without a queue and `thieves` thieves with one.
 fn taken_out(before: &'static str, script: &'static str, thieves: usize) -> impl Fn() {
     move || {
         let line = Line::new();
@@ -110,7 +110,7 @@ fn taken_out(before: &'static str, script: &'static str, thieves: usize) -> impl
     }
 }
 
-/// QUEUE-V1: whatever the owner does, there is one left to be seen.
+/// QUEUE-V1: a searcher sees a G in the queue, whatever the owner does meanwhile.
 fn seen(before: &'static str, script: &'static str) -> impl Fn() {
     move || {
         let line = Line::new();
@@ -132,7 +132,7 @@ fn over_the_ring_against_a_thief() {
     check(MORE, against("+++++", "---", &[2]));
 }
 
-/// The ring is empty, and all want what is behind it.
+/// The ring is empty, and the owner and the thieves all take from the backlog.
 #[test]
 fn backlog_against_thieves() {
     check(MORE, against("+++++--", "--", &[1]));
@@ -156,12 +156,13 @@ fn yields_against_a_thief() {
 fn one_is_always_seen() {
     // Half of the ring goes to the backlog.
     check(MORE, seen("++++", "+"));
-    // The last of the ring, and the backlog comes.
+    // The owner takes the last G of the ring, and the backlog moves up.
     check(MORE, seen("+++++--", "--"));
     check(MORE, seen("+++++---", "-y"));
 }
 
-/// The G that is next goes to the queue when another one is: it is seen here or there (`P::runq_empty`).
+/// The G in runnext goes to the queue when another G displaces it: a searcher sees it in one of the two places
+/// (`P::runq_empty`).
 #[test]
 fn who_was_next_is_always_seen() {
     check(MORE, || {

@@ -1,4 +1,4 @@
-//! quiet.rs: whoever waits until nothing runs is told of it, and not before.
+//! quiet.rs: a watcher is told when nothing runs any more, and not before.
 
 use super::*;
 use crate::ds::leak::try_leak;
@@ -9,7 +9,7 @@ use crate::protocol::{lockedm, quiet};
 use crate::sched::template;
 use crate::sync::own::OwnPtr;
 
-/// QUIET-V1 to QUIET-V5, but for QUIET-V4, which asks the system.
+/// QUIET-V1 to QUIET-V5, except QUIET-V4, which asks the system.
 fn await_quiet(w: &World) {
     loop {
         let seen = w.sched.watch.now();
@@ -20,8 +20,8 @@ fn await_quiet(w: &World) {
     }
 }
 
-/// What QUIET-Q1 says of a G whose waits all end. To touch it is what tells the checker that this look and its runs
-/// must be tried in both orders.
+/// Checks QUIET-Q1 for a G whose waits all end: it has ended. The touch makes the checker try this look before and
+/// after each run of the G.
 fn has_ended(w: &World, token: usize) {
     let token = &w.tokens[token];
     token.sole.touch();
@@ -41,7 +41,7 @@ fn ready(w: &World, m: MRef, token: usize) {
     park::ready_queue(m, w.gp(token));
 }
 
-/// A worker runs two Gs, of which one does this, and goes to sleep.
+/// A worker runs two Gs, the first with these steps, and goes to sleep.
 fn worker(steps: fn() -> Vec<Step>) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
@@ -70,7 +70,7 @@ fn quiet_after_a_syscall() {
     check(Size { preemptions: 1, ..Size::default() }, worker(|| vec![in_and_out()]));
 }
 
-/// A G waits for a timer of the only P, whose worker keeps it. `rest` are the other threads.
+/// A G waits for a timer of the only P, whose worker is the keeper. `rest` starts the other threads.
 fn timer(rest: fn(&Arc<World>)) -> impl Fn() {
     move || {
         let bell: &'static Bell = try_leak(Bell::default()).unwrap();
@@ -100,13 +100,13 @@ fn timer(rest: fn(&Arc<World>)) -> impl Fn() {
     }
 }
 
-/// It fires while the watcher looks, and is not armed any more then.
+/// The timer fires while the watcher looks, and is no longer armed then.
 #[test]
 fn quiet_against_a_timer() {
     check(Size::default(), timer(|w| w.host(|w, _| w.set_clock(1))));
 }
 
-/// The template thread fires it, if it is the first to come: no P is busy then.
+/// The template thread fires the timer, if it is the first to look: no P is busy then.
 #[test]
 fn quiet_against_a_timer_that_is_fired_without_a_p() {
     let fires = |w: &Arc<World>| {
@@ -124,7 +124,7 @@ struct Bell {
     gp: OwnPtr<G>,
 }
 
-// SAFETY: the timer is guarded by its heap's lock; the G is set before it is armed.
+// SAFETY: the lock of its heap guards the timer; the G is set before the timer is armed.
 unsafe impl Sync for Bell {}
 // SAFETY: as above.
 unsafe impl Send for Bell {}
@@ -137,7 +137,7 @@ unsafe fn rings(m: MRef, _: PRef, arg: *mut std::ffi::c_void, _: u64) -> bool {
     false
 }
 
-/// One worker waits with its locked G while another goes idle: whichever is the last one tells.
+/// One worker waits with its locked G while another goes idle: the later of the two tells the watcher.
 fn locked_beside_idle() -> impl Fn() {
     || {
         let mut mk = Maker::new(2, 2);
@@ -170,7 +170,7 @@ fn finds_quiet_told_without_fence() {
     });
 }
 
-/// QUIET-Q4: the one thread there may be waits for its locked G, and the G that it waits for has none to run on.
+/// QUIET-Q4: the only worker that `max_threads` allows waits for its locked G, and the other G has no thread to run on.
 #[test]
 fn quiet_when_every_thread_is_taken() {
     check(Size { preemptions: 1, ..Size::default() }, || {
@@ -187,7 +187,7 @@ fn quiet_when_every_thread_is_taken() {
             await_quiet(w);
             assert!(w.tokens[other].at.load(SeqCst) == 0 && w.sched.globq_len() == 1, "it ran");
             ready(w, m, locked);
-            // The watchdog asks again for the thread that was wanted.
+            // As the watchdog does: it asks again for the missing thread.
             w.sched.thread_wanted.store(false, SeqCst);
             wake::look_again(w.sched, m);
         });

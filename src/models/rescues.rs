@@ -1,4 +1,5 @@
-//! rescue.rs: what sysmon takes from a P that does not answer runs once, whoever looks for it meanwhile.
+//! rescue.rs: each G that sysmon takes from a P that does not answer runs once, whichever threads look for it
+//! meanwhile.
 
 use super::*;
 use crate::gmp::g::GList;
@@ -6,7 +7,7 @@ use crate::gmp::p::PREEMPT;
 use crate::protocol::rescue;
 
 /// G 0 puts G 1 into its queues, calls for no M, and keeps its P until G 1 has run. A searcher may go idle just when
-/// sysmon has G 1 in its hand.
+/// sysmon holds G 1 outside of any queue.
 fn take_out_against_idle(next: bool, tells: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(2, 2);
@@ -46,7 +47,7 @@ fn take_out_against_idle(next: bool, tells: bool) -> impl Fn() {
     }
 }
 
-/// (loom comes to no end here, where the G is taken from runnext.)
+/// (loom does not finish when the G is taken from runnext.)
 #[cfg(shuttle)]
 #[test]
 fn take_next_against_idle() {
@@ -64,7 +65,8 @@ fn finds_take_that_tells_nobody() {
     finds(DEADLOCK, || check(Size { preemptions: 1, ..Size::default() }, take_out_against_idle(false, false)));
 }
 
-/// The owner answers after all, and takes what waits while sysmon does. (It is too much for loom, as the next one.)
+/// The owner answers after all, and takes the waiting Gs while sysmon does. (This model and the next are too large for
+/// loom.)
 #[cfg(shuttle)]
 #[test]
 fn take_out_against_the_owner() {
@@ -83,7 +85,7 @@ fn take_out_against_the_owner() {
     });
 }
 
-/// As before, against a stop of the world: the P is given up while sysmon takes.
+/// As before, against a stop of the world: the owner gives its P up while sysmon takes Gs from it.
 #[cfg(shuttle)]
 #[test]
 fn take_out_against_a_stop() {
@@ -101,7 +103,8 @@ fn take_out_against_a_stop() {
     });
 }
 
-/// RESCUE-6: a request is withdrawn while the owner answers it, or leaves its P: the count of requests is right after all.
+/// RESCUE-6: sysmon withdraws a request while the owner answers it or leaves its P: the count of requests is right at
+/// the end.
 #[test]
 fn withdraw_against_the_owner() {
     check(Size { preemptions: 2, ..Size::default() }, || {

@@ -1,10 +1,10 @@
-//! resize.rs: Ps come and go under readers that have none (LEGACY-S1).
+//! resize.rs: Ps come and go while threads without a P read the table of Ps (LEGACY-S1).
 
 use super::*;
 use crate::protocol::idle;
 use crate::sched::world;
 
-/// What sysmon and a search read without a P.
+/// Reads what sysmon and a searching M read without a P.
 fn read(w: &World) {
     let sched = w.sched;
     wake::next_timer(sched);
@@ -18,7 +18,8 @@ fn read(w: &World) {
     }
 }
 
-/// From `from` to `to`, all Ps idle, while a reader without a P looks at all there are; or while the last P runs a G.
+/// A resize from `from` to `to` Ps, while a reader without a P looks at all Ps. `idle`: all Ps are idle; otherwise the
+/// last P runs a G with these steps.
 fn resize(from: u32, to: u32, steps: fn() -> Vec<Step>, idle: bool) -> impl Fn() {
     move || {
         let most = from.max(to);
@@ -26,7 +27,7 @@ fn resize(from: u32, to: u32, steps: fn() -> Vec<Step>, idle: bool) -> impl Fn()
         let gs: Vec<usize> = if idle { Vec::new() } else { vec![mk.token(steps())] };
         let w = mk.make();
         if !idle {
-            // The last P is the one that goes.
+            // The G runs on the last P, which the resize removes.
             let m = w.new_worker();
             let p = w.sched.p_at(from - 1).unwrap();
             let mut kept = Vec::new();
@@ -77,13 +78,13 @@ fn grow_against_syscall() {
     check(Size { preemptions: 1, ..Size::default() }, resize(1, 2, || vec![in_and_out()], false));
 }
 
-/// The P that goes has Gs, and its M is on its way into a syscall or out of it.
+/// The removed P has Gs, and its M is entering or exiting a syscall.
 #[test]
 fn shrink_against_syscall() {
     check(Size { preemptions: 1, ..Size::default() }, resize(2, 1, || vec![in_and_out()], false));
 }
 
-/// A resize beside a stop of the world, or beside a barrier: in turn, and each sees one number of Ps.
+/// A resize beside a stop of the world or a barrier: they run in turn, and each sees one number of Ps.
 fn beside(barrier: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 2).make();

@@ -1,4 +1,5 @@
-//! barrier.rs: a round ends when all have arrived that have not given up, once, and for each of them.
+//! barrier.rs: a round ends once, when enough threads have arrived that have not timed out or been canceled, and it
+//! ends for each of them.
 
 use super::cancels::{token, under};
 use super::*;
@@ -6,7 +7,7 @@ use crate::block::barrier::Barrier;
 use crate::block::cancel::{self, Reason};
 use crate::gmp::error::Error;
 
-/// What those who meet have seen.
+/// The barrier, and what the threads that meet there have seen.
 struct Meeting {
     barrier: Barrier,
     arrived: AtomicUsize,
@@ -20,7 +21,7 @@ impl Meeting {
         Arc::new(Meeting { barrier: Barrier::new(n), arrived: none(), serial: none(), through: none() })
     }
 
-    /// One arrival, of which all of the round must be there when it is back.
+    /// One arrival. When it returns, all threads of the round must have arrived.
     fn meet(&self, m: MRef, until: Option<i64>, round: usize) -> Result<(), Error> {
         self.arrived.fetch_add(1, SeqCst);
         match self.barrier.wait(m, until, true) {
@@ -38,7 +39,7 @@ impl Meeting {
     }
 }
 
-/// So many threads meet in so many rounds.
+/// Several threads meet in several rounds.
 fn rounds(n: u32, rounds: usize) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -77,7 +78,7 @@ fn many_meet_again_and_again() {
     check(Size::default(), rounds(5, 3));
 }
 
-/// What each did before it arrived is seen by the other, without a word more.
+/// Each thread sees what the other did before it arrived.
 #[test]
 fn what_was_done_before_is_seen() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -95,8 +96,8 @@ fn what_was_done_before_is_seen() {
     });
 }
 
-/// One gives up, by its deadline or its token, just when the others come; it comes again if it was too early. All meet
-/// once.
+/// One thread times out or is canceled just when the others arrive. If its wait was ended so, it arrives again. All
+/// meet once.
 fn one_gives_up(others: u32, canceled: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -148,7 +149,7 @@ fn one_of_many_gives_up() {
     check(Size::default(), one_gives_up(4, true));
 }
 
-/// One that is late stays away: the others wait for a third, which comes in its place.
+/// A thread times out and does not come again: the other waits for a third thread, which comes in its place.
 #[test]
 fn one_is_replaced() {
     check(Size { preemptions: 2, ..Size::default() }, || {
@@ -161,7 +162,7 @@ fn one_is_replaced() {
             let met = a.meet(m, Some(1), 2).is_ok();
             g.happen();
             if met {
-                // The third has nobody to meet.
+                // No thread is left for the third to meet.
                 assert!(a.meet(m, None, 4).is_ok());
             }
         });
@@ -178,7 +179,7 @@ fn one_is_replaced() {
     });
 }
 
-/// As Gs that hold the one P.
+/// The same with Gs that share the only P.
 #[test]
 fn gs_meet() {
     check(Size { preemptions: 1, ..Size::default() }, || {

@@ -61,7 +61,7 @@ impl<const N: usize> Ring<N> {
         took(unsafe { self.q.steal_half(into) })
     }
 
-    /// Nobody else is left.
+    /// Checks the end. All other threads have ended.
     fn end(&self) {
         while self.pop() {}
         assert!(self.q.is_empty() && self.q.len() == 0);
@@ -80,13 +80,13 @@ fn took(v: Option<NonNull<Entry>>) -> bool {
     true
 }
 
-/// What a thief has got goes on to whoever asks, for whoever is there.
+/// Takes all entries out of a thief's own queue, while another thief may steal from it.
 fn empty<const N: usize>(into: &RunQ<Entry, N>) {
     // SAFETY: the caller is the owner.
     while took(unsafe { into.pop_oldest() }) {}
 }
 
-/// An owner, and thieves that steal so many times each.
+/// An owner against thieves. `thieves`: how often each of them steals.
 fn against<const N: usize>(newest: bool, script: &'static str, thieves: &'static [usize]) -> impl Fn() {
     move || {
         let ring = Ring::<N>::new(newest);
@@ -216,7 +216,7 @@ fn finds_push_without_release() {
     });
 }
 
-/// The step back is seen by a thief, too.
+/// A thief sees the step back, too.
 #[cfg(loom)]
 #[test]
 fn finds_pop_without_release() {

@@ -1,4 +1,4 @@
-//! rwmutex.rs, cond.rs: a writer is alone, readers who were kept out go on, no signal is lost.
+//! rwmutex.rs, cond.rs: a writer is alone, readers that were kept out continue later, and no signal is lost.
 
 use super::cancels::{token, under};
 use super::*;
@@ -9,7 +9,7 @@ use crate::block::rwmutex::RwMutex;
 use crate::block::waitq;
 use crate::gmp::error::Error;
 
-/// What is guarded: how many are inside, and what readers look at and writers change.
+/// The lock, with the number of threads inside and the data that readers look at and writers change.
 struct Guarded {
     rw: RwMutex,
     readers: AtomicUsize,
@@ -108,8 +108,8 @@ fn readers_and_writers_of_which_one_gives_up() {
     check(Size { preemptions: 2, ..Size::default() }, readers_and_writers(1, 1, 1));
 }
 
-/// The last reader is slow to wake the writer that waits for it: that one gives up meanwhile, and reads; and another
-/// writer waits, whom the wake is not for.
+/// The last reader is slow to wake the writer that waits for it. That writer times out meanwhile and reads, and a
+/// second writer waits, for which the wake is not meant.
 #[test]
 fn slow_last_reader() {
     check(Size::default(), || {
@@ -132,8 +132,8 @@ fn slow_last_reader() {
     });
 }
 
-/// RWMUTEX-B3: when a writer has left, who tries is refused only if a reader is inside: it has come, and it is still
-/// there when the next one tries.
+/// RWMUTEX-B3: after a writer has left, an attempt fails only if a reader is inside. The reader has arrived by then,
+/// and is still inside at the next attempt.
 #[test]
 fn nobody_is_refused_in_vain() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -159,7 +159,7 @@ fn nobody_is_refused_in_vain() {
     });
 }
 
-/// RWMUTEX-R5: who gives back what it does not have is told so, and nobody waits for it in the end.
+/// RWMUTEX-R5: an unlock by a thread that holds nothing is refused, and no thread waits because of it at the end.
 #[test]
 fn a_call_too_many_against_writers() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -177,8 +177,8 @@ fn a_call_too_many_against_writers() {
     });
 }
 
-/// RWMUTEX-B4: calls too many beside readers, whom they cannot be told from, and a writer: as many are right as readers
-/// came, and nobody waits for them in the end.
+/// RWMUTEX-B4: surplus unlocks beside readers and a writer. The lock cannot tell a surplus unlock from that of a
+/// reader: as many unlocks succeed as readers came, and no thread waits at the end.
 fn calls_too_many(readers: usize, wrong: usize, writers: usize) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -203,7 +203,8 @@ fn calls_too_many(readers: usize, wrong: usize, writers: usize) -> impl Fn() {
         let again = w.clone();
         w.finish();
         let right = right.load(SeqCst);
-        // A reader that a writer keeps out is counted before and behind, and each time a call may be taken for its own.
+        // A reader that a writer keeps out is counted twice, before and after the writer, and each time a surplus
+        // unlock may be taken for its own.
         assert!(right >= readers && (right == readers || writers > 0), "RWMUTEX-B4");
         g.is_free(&again);
     }
@@ -248,7 +249,7 @@ fn many_readers_and_writers() {
     check(Size { schedules: 6000, ..Size::default() }, readers_and_writers(3, 2, 2));
 }
 
-/// COND-W4: a wait that is refused, beside one who needs the mutex: it was free, and it is held again.
+/// COND-W4: a refused wait, beside a thread that needs the mutex: the wait released the mutex, and holds it again.
 #[test]
 fn refused_wait_against_another() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -278,7 +279,7 @@ fn refused_wait_against_another() {
     });
 }
 
-/// One waits for what another brings; perhaps a third waits too, until its deadline.
+/// A thread waits for what another brings; perhaps a third waits too, until its deadline.
 fn wait_against_signal(late: bool, broadcast: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -309,7 +310,7 @@ fn wait_against_signal(late: bool, broadcast: bool) -> impl Fn() {
             assert!(mutex.unlock(m).is_ok());
             assert!(if broadcast { cond.broadcast(m) } else { cond.signal(m) }.is_ok());
             if late && !broadcast {
-                // Otherwise the late one may have taken the signal that the other waits for, rightly.
+                // Otherwise the waiter with the deadline may rightly have taken the signal that the other waits for.
                 assert!(cond.signal(m).is_ok());
             }
         });

@@ -1,4 +1,4 @@
-//! scope.rs: whoever leaves has all its children behind it, and one leaves.
+//! scope.rs: one caller leaves the scope, after all its children have ended.
 
 use super::*;
 use crate::block::{cancel, scope, sema, waitq};
@@ -10,7 +10,7 @@ extern "C" fn child(_: *mut std::ffi::c_void) -> i32 {
     unreachable!("the steps of a token are what runs")
 }
 
-/// A child comes to this, and ends.
+/// A child returns this, and ends.
 fn comes_to(result: i32) -> impl Fn(&World, MRef, GRef) {
     move |_, m, gp| {
         scope::returned(m, gp, result);
@@ -18,8 +18,8 @@ fn comes_to(result: i32) -> impl Fn(&World, MRef, GRef) {
     }
 }
 
-/// So many children begin, each with something to do; one or more threads leave, the last of them perhaps until a
-/// deadline that passes at any moment.
+/// Several children begin and work. One or more threads leave the scope, the last of them perhaps with a deadline that
+/// passes at any moment.
 fn leave_against_children(children: usize, leavers: usize, late: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
@@ -66,8 +66,8 @@ fn leave_against_children(children: usize, leavers: usize, late: bool) -> impl F
     }
 }
 
-/// A thread spawns while another leaves: a child that was started has ended when the scope is left, and one that comes too
-/// late is told so. `first`: there is a child already, so that the leaver may have to wait, and to put the handle back.
+/// A thread spawns while another leaves. A child that started has ended when the leave returns; a spawn that comes too
+/// late is refused. `first`: a child exists already, so the leaver may have to put the handle back and wait.
 fn spawn_against_leave(first: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
@@ -97,7 +97,8 @@ fn spawn_against_leave(first: bool) -> impl Fn() {
     }
 }
 
-/// A leaver that only looks takes the handle away for a moment: a spawn is not told then that the scope was left.
+/// A leaver that only looks takes the handle away for a moment: a spawn in that moment is not told that the scope was
+/// left.
 #[test]
 fn spawn_against_a_look() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -149,8 +150,8 @@ fn spawn_against_leave_with_a_child() {
     check(Size { preemptions: 2, ..Size::default() }, spawn_against_leave(true));
 }
 
-/// The body waits inside the scope, for what comes from no other thread; a child fails and ends the wait. Another
-/// thread would leave the scope, and may not.
+/// The body waits inside the scope for an event that no thread brings; a child fails and so ends the wait. Another
+/// thread tries to leave the scope, and is refused.
 fn body_against_a_failure(other: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
@@ -190,7 +191,7 @@ fn body_against_another_that_leaves() {
     check(Size { preemptions: 1, ..Size::default() }, body_against_a_failure(true));
 }
 
-/// SCOPE-X1: the G inside ends; another leaves the scope once it has.
+/// SCOPE-X1: the G inside the scope ends; another thread can leave the scope after that.
 #[test]
 fn leave_against_the_end_inside() {
     check(Size { preemptions: 3, ..Size::default() }, || {

@@ -1,11 +1,12 @@
-//! stw.rs: the world stops, really stops, and runs again.
+//! stw.rs: the world stops, no G runs until it is started, and it runs again.
 
 use super::*;
 use crate::gmp::p::STOP;
 use crate::sched::world;
 use crate::sync::heavy_fence;
 
-/// One P runs a G that goes through syscalls, yields or polls; one P is idle. A thread of the host stops the world.
+/// One P runs a G with these steps (syscalls, yields, polls); a second P, if there is one, is idle. A foreign thread
+/// stops the world.
 fn stop(steps: fn() -> Vec<Step>, ps: u32, timeout: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(ps, ps);
@@ -18,7 +19,7 @@ fn stop(steps: fn() -> Vec<Step>, ps: u32, timeout: bool) -> impl Fn() {
                 stop_and_start(w, m, FOREVER);
                 return;
             }
-            // STW-A3: who gives up was held up by somebody.
+            // STW-A3: a stop that times out names the Ps that held it up.
             let mut late = 0;
             let stopped = world::stop_the_world(m, 1, |_| late += 1).is_ok();
             assert_eq!(stopped, late == 0, "all had stopped, or nobody knows who had not");
@@ -51,8 +52,8 @@ fn stop_against_syscall() {
     check(Size::default(), stop(through_a_syscall, 1, false));
 }
 
-/// A G goes into a syscall and stays there until the stop (or barrier) is over: somebody must see that the P is left,
-/// or that the P is asked (SYSCALL-Y3).
+/// A G enters a syscall and stays there until the stop (or barrier) is over. Either the stopper sees the P in the
+/// syscall, or the entering thread sees the request (SYSCALL-Y3).
 fn asked_on_the_way_in(ask: fn(&Arc<World>, MRef)) -> impl Fn() {
     move || {
         let over = Arc::new(Event::new());
@@ -97,7 +98,7 @@ fn both_against_the_way_into_a_syscall() {
     );
 }
 
-/// The watchdog looks at the P at the same moment: one of the two takes it, and the stop is answered. (Too many threads
+/// sysmon looks at the P at the same moment: it or the stopper takes the P, and the stop is answered. (Too many threads
 /// for loom.)
 #[cfg(shuttle)]
 fn stop_beside_retake() -> impl Fn() {
@@ -188,7 +189,7 @@ fn stop_given_up_against_safepoint() {
     check(Size::default(), stop(polling, 1, true));
 }
 
-/// A thread comes out of a syscall while the world is stopped: it must not find a P.
+/// A thread enters the runtime while the world is stopped: it must not find a P.
 fn stop_against_return(freeze: bool) -> impl Fn() {
     move || {
         let w = Maker::new(2, 2).make();
@@ -204,7 +205,7 @@ fn stop_against_return(freeze: bool) -> impl Fn() {
     }
 }
 
-/// STW-A1 without its first half: the idle Ps are believed to stay idle.
+/// STW-A1 without its first half: the stopper leaves the idle Ps in the idle list.
 fn stop_without_idle(w: &World, m: MRef) {
     let sched = w.sched;
     {
@@ -244,7 +245,7 @@ fn finds_stop_that_leaves_idle_ps() {
     finds(TWO_OWNERS, || check(Size::default(), stop_against_return(false)));
 }
 
-/// STW-C3: while the world is stopped no P is idle, and who submits a G then wakes nobody.
+/// STW-C3: while the world is stopped no P is idle, so a thread that readies a G wakes no M. The start must.
 fn submit_against_start(by_barrier: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
@@ -281,8 +282,8 @@ fn finds_start_without_fence() {
     });
 }
 
-/// LEGACY-S3: two Gs stop the world, and wait for their turn on their own stacks; or, wrongly, on their threads, as the
-/// scheduler's stack would have to: whoever waits so keeps its P, which never stops.
+/// LEGACY-S3: two Gs stop the world, and each waits for its turn by parking. `on_g0`, broken: each blocks its thread,
+/// as a wait on the scheduler's stack would. A G that waits so keeps its P, which never stops.
 fn two_gs_stop(on_g0: bool) -> impl Fn() {
     move || {
         let w = Maker::new(2, 2).make();
@@ -317,8 +318,7 @@ fn finds_world_lock_on_the_schedulers_stack() {
     finds(DEADLOCK, || check(Size { preemptions: 1, ..Size::default() }, two_gs_stop(true)));
 }
 
-/// More of everything: workers with Gs that do all sorts of things, two who stop the world, one of them with a
-/// deadline.
+/// A larger case: workers with Gs of many kinds, and two stoppers of the world, one of them with a deadline.
 #[cfg(shuttle)]
 #[test]
 fn two_stops_against_many() {

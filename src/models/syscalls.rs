@@ -2,13 +2,13 @@
 
 use super::*;
 
-/// The slice has always passed: retake takes whatever it may.
+/// Slices of length 0, so that retake takes each P that it may.
 fn eager(w: &World) {
     w.sched.cfg.slice_ns.set(0);
 }
 
-/// G 0 is in and out of a syscall, with G 1 behind it on its P; the watchdog looks at the P once or twice. SYSCALL-Y1:
-/// the P has one owner, whoever wins. SYSCALL-Y2: G 1 runs also if G 0 stays in the system until it has.
+/// G 0 enters and exits syscalls, with G 1 behind it on its P; sysmon looks at the P once or twice. SYSCALL-Y1: the P
+/// has one owner, whether the exit or retake wins. SYSCALL-Y2: G 1 runs even if G 0 stays in its syscall until then.
 fn retake_against_exit(stays: bool, looks: usize) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
@@ -28,14 +28,14 @@ fn retake_against_exit(stays: bool, looks: usize) -> impl Fn() {
         w.watcher(move |w, me| {
             let p = w.sched.p_at(0).unwrap();
             if stays {
-                // Sooner or later sysmon comes at the right moment.
+                // sysmon looks again and again, and so comes at the right moment in the end.
                 while p.seen_status() != PStatus::Syscall {
                     thread::yield_now();
                 }
                 assert!(syscall::retake(w.sched, me, std::iter::once(p), 0));
             } else {
                 for _ in 0..looks {
-                    // It has seen this syscall before.
+                    // As if sysmon had seen this syscall at an earlier look.
                     p.watch.syscalltick.set(p.stats.syscalls.get());
                     syscall::retake(w.sched, me, std::iter::once(p), 0);
                 }
@@ -78,8 +78,8 @@ fn retake_runs_what_waits_behind_a_syscall() {
     check(Size::default(), retake_against_exit(true, 0));
 }
 
-/// A chain of short syscalls, each of which the watchdog sees for the first time: the slice ends them (SYSCALL-Y2 for G
-/// 1), however short they are.
+/// A chain of short syscalls, each of which sysmon sees for the first time: when the slice has passed, sysmon takes the
+/// P all the same (SYSCALL-Y2 for G 1).
 fn chain(slice_over: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
@@ -112,15 +112,15 @@ fn retake_ends_a_chain_of_syscalls() {
     check(Size { preemptions: 1, ..Size::default() }, chain(true));
 }
 
-/// The rule before: only a syscall that was seen twice is ended.
+/// The earlier rule, broken: sysmon takes the P only from a syscall that it has seen twice.
 #[cfg(loom)]
 #[test]
 fn finds_chain_that_goes_on() {
     finds(DEADLOCK, || check(Size::default(), chain(false)));
 }
 
-/// SYSCALL-Y2: a G comes while the only P is handed on, by a G whose syscall lasts until the other G has run. `looks`:
-/// as it ships; otherwise a P with nothing in its queues just goes idle.
+/// SYSCALL-Y2: a G enters a syscall that lasts until another G has run, and hands the only P off while a thread readies
+/// that G. `looks`: as it ships; otherwise a P with empty queues goes idle without a second look.
 fn submit_against_handoff(looks: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
@@ -161,7 +161,7 @@ fn finds_handoff_that_looks_once() {
     finds(DEADLOCK, || check(Size::default(), submit_against_handoff(false)));
 }
 
-/// A step that hands its P on, and waits in the system for the end of a G.
+/// A step that hands its P off, and waits in a syscall for the end of a G.
 fn blocks_until(token: usize) -> Step {
     Box::new(move |w, m, gp| {
         syscall::entersyscallblock(m, gp, std::ptr::dangling_mut());
@@ -170,8 +170,8 @@ fn blocks_until(token: usize) -> Step {
     })
 }
 
-/// SYSCALL-Y2, with another P that is idle when the first one is handed on: so nobody need be started to search. Before
-/// the first one is idle itself a thread takes the other, readies a G and keeps the P; it finds no idle P for the G.
+/// SYSCALL-Y2, with another P that is idle at the hand-off of the first, so the hand-off need not start a searcher.
+/// Before the first P is idle, a thread takes the other P, readies a G and keeps that P: it finds no idle P for the G.
 #[test]
 fn ready_against_handing_on_beside_an_idle_p() {
     check(Size { preemptions: 1, ..Size::default() }, || {
@@ -191,8 +191,7 @@ fn ready_against_handing_on_beside_an_idle_p() {
     });
 }
 
-/// Somebody waits until every P is idle, as `gmx_main` does: he is told also when the last one becomes so by a
-/// hand-off.
+/// A watcher waits until every P is idle, as `gmx_main` does. It is also told when a hand-off makes the last P idle.
 #[test]
 fn whoever_waits_for_quiet_is_told_of_a_hand_off() {
     check(Size::default(), || {
@@ -217,7 +216,7 @@ fn whoever_waits_for_quiet_is_told_of_a_hand_off() {
 }
 
 /// Two Gs on one P go through syscalls that hand it off at once, and come back through SYSCALL-X2 and SYSCALL-X3:
-/// whoever finds no P goes to the global queue and is run by the other.
+/// a G that finds no P goes to the global queue, and the other worker runs it.
 fn blocking_calls(ps: u32) -> impl Fn() {
     move || {
         let mut mk = Maker::new(ps, ps);
@@ -247,7 +246,7 @@ fn blocking_calls_on_two_ps() {
     check(Size::default(), blocking_calls(2));
 }
 
-/// A thread of the host comes in and out while a worker's G uses the only other P, and retake is at work.
+/// A foreign thread calls in and returns while a worker's G uses the only other P, and retake runs.
 fn visitors(n: usize) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);

@@ -1,4 +1,4 @@
-//! tidy.rs: the cache of stacks of a P has one user at a time, also while the tidier takes what an idle P keeps.
+//! tidy.rs: the cache of stacks of a P has one user at a time, also while the tidier empties the cache of an idle P.
 
 use super::*;
 use crate::fiber::stack::Stack;
@@ -9,8 +9,8 @@ fn leaves_a_stack() -> Step {
     does(|_, m, _| m.must_p().push_stack(Stack { hi: std::ptr::dangling_mut(), class: 0 }, |_| ()))
 }
 
-/// A G leaves a stack with its P, which goes idle; a thread of the host brings the P another G. Beside them `take`
-/// empties the caches of idle Ps.
+/// A G leaves a stack with its P, which goes idle; a foreign thread brings the P another G. Beside them `take` empties
+/// the caches of idle Ps.
 fn beside_work(take: fn(&World)) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
@@ -31,7 +31,7 @@ fn as_the_tidier(w: &World) {
     }
 }
 
-/// TIDY-I1, broken: it looks whether the P is idle, and takes the stacks without the lock.
+/// TIDY-I1, broken: the tidier looks whether the P is idle, and takes its stacks without the lock.
 #[cfg(loom)]
 fn without_the_lock(w: &World) {
     for p in w.sched.live_ps().filter(|p| p.status() == PStatus::Idle) {

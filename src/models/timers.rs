@@ -1,4 +1,4 @@
-//! timers.rs, timer.rs: what is armed fires or is stopped, once, on whatever P; nothing of before comes after a stop.
+//! timers.rs, timer.rs: an armed timer fires or is stopped, once, on any P; no earlier firing arrives after a stop.
 
 use super::*;
 use crate::block::chan::{Chan, Op};
@@ -88,7 +88,8 @@ impl Timed {
     }
 }
 
-/// It is due, and one or two workers may fire it, its own P's or a thief; another stops it, or takes the time.
+/// The timer is due, and one or two workers may fire it: the worker of its P or a thief. Another thread stops it, or
+/// receives the time.
 fn stop_against_fire(workers: u32) -> impl Fn() {
     move || {
         let w = Maker::new(workers, workers).make();
@@ -122,7 +123,7 @@ fn stop_against_fire_and_thief() {
     check(Size { preemptions: 1, ..Size::default() }, stop_against_fire(2));
 }
 
-/// TIMER-T1: it is due, and so a receiver sees it, whoever fires it.
+/// TIMER-T1: the timer is due, so a receiver gets the time, whichever thread fires it.
 #[test]
 fn due_is_seen_by_a_receiver() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -140,7 +141,7 @@ fn due_is_seen_by_a_receiver() {
     });
 }
 
-/// TIMER-T2: one that fires again, and a receiver: the time comes once, and the timer is set for the next.
+/// TIMER-T2: a periodic timer and a receiver: the time comes once, and the timer is armed for the next.
 #[test]
 fn due_again_and_again_is_seen_by_a_receiver() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -162,7 +163,8 @@ fn due_again_and_again_is_seen_by_a_receiver() {
     });
 }
 
-/// Reset while it fires: the time of the first arm is prevented, or was taken; that of the second comes, once.
+/// Reset while the timer fires: the time of the first arm is prevented, or was received before; the time of the second
+/// comes once.
 #[test]
 fn reset_against_fire() {
     check(Size::default(), || {
@@ -184,7 +186,7 @@ fn reset_against_fire() {
     });
 }
 
-/// Reset to a later time while it fires: nothing comes before that.
+/// Reset to a later time while the timer fires: no time comes before that.
 #[test]
 fn reset_to_later_against_fire() {
     check(Size::default(), || {
@@ -202,8 +204,8 @@ fn reset_to_later_against_fire() {
     });
 }
 
-/// TIMER-O1 to TIMER-O3: the channel that owns its timer is freed while that fires, by a worker or by a receiver who
-/// looks. What is armed next in its place is another's.
+/// TIMER-O1 to TIMER-O3: a thread frees the channel that owns its timer while the timer fires, from a worker or from a
+/// receiver that looks. The next timer in its place belongs to another channel.
 fn free_against_fire(look: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -221,7 +223,7 @@ fn free_against_fire(look: bool) -> impl Fn() {
             // SAFETY: as a range of addresses only.
             give_away(unsafe { shared.c.as_ref() });
             assert_eq!(w.sched.p_at(0).unwrap().timers.count(), 0, "a timer of a channel that is gone");
-            // Its place in the slab is free again, and nothing of before comes to whoever has it now.
+            // Its place in the slab is free again, and no earlier firing reaches the next owner of that place.
             let next = timer::after(m, 100, 0, What::Nothing, false).unwrap();
             assert_eq!(timer::free(m, next), Ok(true), "TIMER-O2");
         });
@@ -275,7 +277,7 @@ unsafe fn comes_back(m: MRef, pp: PRef, arg: *mut std::ffi::c_void, _: u64) -> b
     true
 }
 
-/// sysmon runs a timer that comes back, of a P that goes meanwhile: it comes back in a heap that stays.
+/// sysmon runs a periodic timer of a P that a resize removes meanwhile: the timer is armed again in a heap that stays.
 #[test]
 fn fire_and_come_back_against_resize() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -288,7 +290,7 @@ fn fire_and_come_back_against_resize() {
         // SAFETY: it is armed once, and leaked.
         assert!(unsafe { Timers::add_somewhere(w.sched, m, t, alarm) }.unwrap().0 == goes);
         w.watcher(move |_, m| {
-            // SAFETY: nobody runs Gs here.
+            // SAFETY: no G runs here.
             unsafe { Timers::run(goes, m, 5) };
         });
         w.watcher(move |_, _| assert!(Timers::move_all(goes, stays)));
@@ -299,7 +301,7 @@ fn fire_and_come_back_against_resize() {
     });
 }
 
-/// Two free a timer, and its place becomes another's: that is nobody's but its maker's.
+/// Two threads free a timer, and another timer takes its place: only the maker of that timer owns it.
 #[test]
 fn free_against_the_next_in_its_place() {
     check(Size { preemptions: 3, ..Size::default() }, || {

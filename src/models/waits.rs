@@ -15,7 +15,7 @@ fn release(m: MRef, s: &Sema) {
     assert!(sema::release(m, s).is_ok());
 }
 
-/// One thread takes, one gives: neither has a P.
+/// One thread acquires and one releases; neither has a P.
 fn acquire_against_release() -> impl Fn() {
     || {
         let w = Maker::new(1, 1).make();
@@ -52,7 +52,7 @@ fn finds_release_without_fence() {
     });
 }
 
-/// The deadline passes at any moment: the count is taken, or it is still there.
+/// The deadline passes at any moment: the waiter has taken the count, or the count is still there.
 #[test]
 fn acquire_against_release_and_deadline() {
     check(Size { preemptions: 3, ..Size::default() }, || {
@@ -72,7 +72,7 @@ fn acquire_against_release_and_deadline() {
     });
 }
 
-/// Two wait, the first with a deadline; what is given to the one that is too late goes to the other.
+/// Two threads wait, the first with a deadline. A release that finds the first timed out goes to the second.
 #[test]
 fn one_waits_in_vain() {
     check(Size { preemptions: 2, ..Size::default() }, || {
@@ -95,7 +95,7 @@ fn one_waits_in_vain() {
     });
 }
 
-/// With a hand-off nobody passes the first in line, and the count is never seen.
+/// With a hand-off no newcomer overtakes the first waiter, and no thread sees the count.
 #[test]
 fn handed_from_one_to_the_next() {
     check(Size::default(), || {
@@ -115,7 +115,8 @@ fn handed_from_one_to_the_next() {
     });
 }
 
-/// As before, by Gs, with the one P: whoever hands it over comes back to it. Nobody is missed, whoever comes by meanwhile.
+/// As before, with Gs and one P: the G that hands the semaphore over also hands its P over, and gets one again later.
+/// No waiter is missed, also beside newcomers.
 fn handed_over(gs: usize, threads: usize) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -147,8 +148,8 @@ fn handed_over_among_many() {
     check(Size::default(), handed_over(3, 2));
 }
 
-/// As a G that holds a P: it parks, its P goes on to others, its deadline is a timer of that P, which somebody must
-/// run.
+/// The waiter is a G that holds a P: it parks, and its P runs other Gs. Its deadline is a timer of that P, which a
+/// thread must run.
 fn parked_g(deadline: Option<i64>, released: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();

@@ -1,9 +1,9 @@
-//! wake.rs and the queues: submit against idle, found, steal.
+//! wake.rs and the queues: submitters against Ms that go idle, find a G or steal.
 
 use super::*;
 
 /// G 0 readies G 1 and waits for it on its thread, keeping its P; another M has found nothing and is about to sleep.
-/// Whatever the two do, somebody must run G 1: its maker's P is never free.
+/// In every schedule an M other than G 0's must run G 1, since G 0 keeps its P.
 fn submit_against_idle(queue: Queue) -> impl Fn() {
     move || {
         let mut mk = Maker::new(2, 2);
@@ -112,7 +112,7 @@ fn yield_to_another_against_idle() {
     );
 }
 
-/// The look at npidle before the fence may be older than the G in the queue.
+/// A load of npidle before the fence may be older than the G in the queue.
 #[cfg(loom)]
 #[test]
 fn finds_yield_that_looks_before_the_fence() {
@@ -129,7 +129,7 @@ fn finds_yield_that_looks_before_the_fence() {
     });
 }
 
-/// The owner pops, a thief steals, runnext and all: each G runs once, and nobody sleeps beside them.
+/// The owner pops, a thief steals, also from runnext: each G runs once, and no M sleeps while a G waits.
 fn steal(ps: u32, next: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(ps, ps);
@@ -160,14 +160,14 @@ fn steal_from_the_queue() {
     check(Size { preemptions: 1, ..Size::default() }, steal(2, false));
 }
 
-/// (With preemptions it is too large for loom; shuttle takes its share.)
+/// (With preemptions this model is too large for loom; shuttle runs those schedules.)
 #[test]
 fn steal_runnext() {
     check(Size { preemptions: 0, ..Size::default() }, steal(2, true));
 }
 
-/// G 2 waits for G 0, which G 1 displaces: who finds G 1 alone and sleeps is called for G 0. (That was next
-/// unannounced, which leaves a call out: it is for both then.)
+/// G 2 waits for G 0, which G 1 displaces from runnext: a searcher that finds no G and sleeps is woken for G 0. (G 2
+/// puts G 0 into runnext without a wake, so the one wake of G 1 must serve both.)
 #[test]
 fn submit_that_displaces_against_idle() {
     check(Size { preemptions: 1, ..Size::default() }, || {
@@ -186,8 +186,8 @@ fn submit_that_displaces_against_idle() {
     });
 }
 
-/// WAKE-F1: work seldom comes alone. G 0 submits two, and all three wait for the last on their threads: whoever finds
-/// the one must see to it that somebody looks for the other.
+/// WAKE-F1: G 0 submits two Gs with one wake, and all wait on their threads for the last of them to end. The M that
+/// finds the first must start a searcher for the other.
 fn found_one_of_two() -> impl Fn() {
     || {
         let mut mk = Maker::new(3, 3);
