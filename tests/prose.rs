@@ -7,7 +7,6 @@ mod source;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 /// Each with what to write instead.
 const WORDS: &[(&str, &str)] = &[
@@ -31,27 +30,6 @@ const WORDS: &[(&str, &str)] = &[
 const WIDTH: usize = 120;
 const LIST: &str = "tests/prose.txt";
 
-/// The texts that people read: sources, scripts, pages.
-fn files() -> Vec<PathBuf> {
-    const KINDS: [&str; 13] = ["rs", "c", "h", "hpp", "cpp", "py", "sh", "zig", "nim", "md", "toml", "in", "yml"];
-    fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
-        for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
-            let name = path.file_name().unwrap().to_str().unwrap();
-            if path.is_dir() {
-                if !name.starts_with('.') && !["target", "build", "zig-out", "venv", "__pycache__"].contains(&name) {
-                    collect(&path, files);
-                }
-            } else if path.extension().is_some_and(|e| KINDS.iter().any(|kind| e == *kind)) && name != "prose.rs" {
-                files.push(path);
-            }
-        }
-    }
-    let mut files = Vec::new();
-    collect(source::top(), &mut files);
-    files.sort();
-    files
-}
-
 /// How often a word stands there by itself, in any case of its letters.
 fn count(text: &str, word: &str) -> usize {
     let letter = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
@@ -69,7 +47,8 @@ fn is_comment(line: &str) -> bool {
 fn counts() -> BTreeMap<String, usize> {
     let mut counts: BTreeMap<String, usize> = WORDS.iter().map(|(word, _)| (word.to_string(), 0)).collect();
     let mut long = 0;
-    for file in files() {
+    // This file has the words as such.
+    for (_, file) in source::texts().into_iter().filter(|(name, _)| name != "tests/prose.rs") {
         let text = fs::read_to_string(&file).unwrap();
         // A phrase may be broken at the end of a line, with the mark of a comment between its words.
         let words = text.to_lowercase().replace(['\n', '/', '*', '!', '#'], " ");

@@ -12,6 +12,28 @@ pub fn src() -> PathBuf {
     top().join("src")
 }
 
+/// The files of the tree that people read (sources, scripts, pages) by their paths from the top, sorted.
+pub fn texts() -> Vec<(String, PathBuf)> {
+    const KINDS: [&str; 13] = ["rs", "c", "h", "hpp", "cpp", "py", "sh", "zig", "nim", "md", "toml", "in", "yml"];
+    fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
+        for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if path.is_dir() {
+                if !name.starts_with('.') && !["target", "build", "zig-out", "venv", "__pycache__"].contains(&name) {
+                    collect(&path, files);
+                }
+            } else if path.extension().is_some_and(|e| KINDS.iter().any(|kind| e == *kind)) {
+                files.push(path);
+            }
+        }
+    }
+    let mut files = Vec::new();
+    collect(top(), &mut files);
+    files.sort();
+    let named = |file: PathBuf| (file.strip_prefix(top()).unwrap().to_str().unwrap().to_string(), file);
+    files.into_iter().map(named).collect()
+}
+
 /// A file of `src` without its comments and without its unit tests.
 pub struct Source {
     /// Below `src`.
