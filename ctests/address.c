@@ -28,7 +28,7 @@ static void wait_once(void *arg) {
   w->came = __atomic_add_fetch(w->order, 1, __ATOMIC_RELAXED); /* two that are woken may run at once */
 }
 
-/* Each size, each place in the word; a wake at the neighbour wakes nobody. */
+/* Each size, each place in the word; a wake at the neighbouring address wakes no waiter. */
 static void sizes(void) {
   for (size_t size = 1; size <= 8; size *= 2) {
     for (size_t at = 0; at < 8; at += size) {
@@ -122,7 +122,7 @@ static void wrong_calls(void) {
   CHECK_STATUS(gmx_wake_address(NULL, 1), GMX_EINVAL);
 }
 
-/* ---- a lock as glibc has it: 0 free, 1 taken, 2 taken and somebody may wait ---- */
+/* ---- a lock like glibc's: 0 free, 1 taken, 2 taken and a thread may wait ---- */
 
 static uint32_t lock_word;
 static uint64_t guarded;

@@ -1,6 +1,6 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
-/* gmx_after: one time, not before its moment, and nothing of it once the channel is freed. */
+/* gmx_after: the channel receives one time, not before it is due, and no firing reaches it after it is freed. */
 #include "places.h"
 
 #define MS INT64_C(1000000)

@@ -1,5 +1,5 @@
-/* Threads of the library, and the processes that a G starts, have what the main thread has: signal mask, CPU affinity, scheduling
- * class, nice value. Whichever thread called first. */
+/* The threads of the library, and the processes that a G starts, have the attributes of the main thread: signal mask,
+ * CPU affinity, scheduling class, nice value. It does not matter which thread called the library first. */
 #include "child.h"
 #include "gs.h"
 

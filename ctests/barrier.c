@@ -1,4 +1,4 @@
-/* gmx_for_each_p: the function runs once for every P, and nobody else uses that P meanwhile (LEGACY-S2). */
+/* gmx_for_each_p: the function runs once for every P, and no other thread uses that P meanwhile (LEGACY-S2). */
 /* timeout: 120 */
 #include "gs.h"
 
@@ -239,7 +239,7 @@ static void makes_work(void *arg) {
   int32_t p = enter_fn();
   (void)arg;
   go(runs, NULL);
-  go_with("from the barrier", GMX_SPAWN_CHILD_FIRST, runs, NULL); /* nobody is left behind for it: runs as any other */
+  go_with("from the barrier", GMX_SPAWN_CHILD_FIRST, runs, NULL); /* no parent is left behind: it runs as any other G */
   CHECK_OK(gmx_ready(parked[p]));
   CHECK_OK(gmx_sema_release(&bell));
   CHECK_STATUS(gmx_yield(), GMX_ENOTG);

@@ -1,5 +1,6 @@
 /* timeout: 120 */
-/* gmx_barrier: nobody is through before all have arrived, one is the serial one, and one that gives up does not count. */
+/* gmx_barrier: no thread passes before all have arrived, one is the serial thread, and a thread that times out or is
+ * canceled does not count. */
 #include "gs.h"
 #include "places.h"
 
@@ -126,7 +127,7 @@ static void one_that_is_cancelled_does_not_count(void) {
   for (int i = 0; i < 3; i++) go(meets, &nine);
   spin_until(gmx_barrier_waiters(&nine) == GS - 1);
   CHECK_EQ(through, 0);
-  /* the last of a round gets through though its token is cancelled: it waits for nothing */
+  /* the last thread of a round passes though its token is canceled: it need not wait */
   CHECK_OK(gmx_cancel_use(token, NULL));
   CHECK_OK(gmx_barrier_wait(&nine, &serial));
   CHECK(serial);

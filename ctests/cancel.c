@@ -1,7 +1,7 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
-/* Tokens of cancellation: each wait for an event ends by them, those for locks and ends only where that is asked for, and
- * nothing but the wait is changed. */
+/* Tokens of cancellation end each wait for an event, and end waits for locks or for the ends of goroutines only if the
+ * program asks for that. A canceled wait changes nothing else. */
 #include "places.h"
 
 #define MS INT64_C(1000000)
@@ -95,7 +95,7 @@ static void is_cancelled(void *arg) {
   if (w->locks) CHECK(!gmx_cancel_locks(true));
   store(&w->ready, 1);
   CHECK_STATUS(w->wait(w->world), GMX_ECANCELED);
-  CHECK_STATUS(w->wait(w->world), GMX_ECANCELED); /* for ever */
+  CHECK_STATUS(w->wait(w->world), GMX_ECANCELED); /* forever */
   if (w->locks) CHECK(gmx_cancel_locks(false));
   CHECK(gmx_cancel_is_cancelled(0));
   CHECK_OK(gmx_cancel_use(0, &before));
@@ -193,7 +193,7 @@ static void waits_steadily(void *arg) {
   if (s->at == 2) CHECK_OK(gmx_rwmutex_runlock(&s->rw));
 }
 
-/* Under a token that is cancelled while it waits, or before, it has what it waited for when it comes back. */
+/* Under a token that is canceled before or during a wait, the wait returns with what it waited for. */
 static void locks_and_ends_are_waited_for(void) {
   for (int i = 0; i < STEADIES * 4; i++) {
     struct steady s;
@@ -318,14 +318,14 @@ static void waits_within_shields(void *arg) {
   CHECK_OK(gmx_cancel_shield());
   store(&s->began, 1);
   gmx_cancel_locks(true);
-  CHECK_OK(gmx_sema_acquire(&s->hold)); /* cancelled meanwhile, or before */
+  CHECK_OK(gmx_sema_acquire(&s->hold)); /* canceled meanwhile, or before */
   CHECK_OK(gmx_mutex_lock(&s->mutex));
   CHECK_OK(gmx_sleep(1));
   CHECK_OK(gmx_cancel_unshield());
   CHECK_STATUS(gmx_sema_acquire_timeout(&s->hold, 1), GMX_ETIMEDOUT);
   CHECK_STATUS(gmx_select(NULL, 0, 1, NULL), GMX_ETIMEDOUT);
   CHECK_STATUS(gmx_cond_wait_timeout(&s->cond, &s->mutex, 1), GMX_ETIMEDOUT);
-  CHECK_STATUS(reason_of(0), GMX_ECANCELED); /* it is cancelled all the same */
+  CHECK_STATUS(reason_of(0), GMX_ECANCELED); /* it is canceled all the same */
   CHECK_EQ(gmx_cancel_current(), s->token);
   CHECK_OK(gmx_mutex_unlock(&s->mutex));
   CHECK_OK(gmx_cancel_unshield());
@@ -373,7 +373,7 @@ static void leaves_two_shields(void *arg) {
   on_g(has_no_shield, NULL); /* it does not inherit them */
   if (arg) CHECK_OK(gmx_goexit());
 }
-/* Who ends, or is detached, within a shield has ended it. */
+/* A goroutine that ends, or a thread that is detached, within a shield ends the shield. */
 static void shields_end_with_their_owner(void) {
   for (int i = 0; i < 20; i++) {
     on_g(leaves_two_shields, i % 2 ? &i : NULL);
@@ -437,7 +437,7 @@ static void handles(void) {
   CHECK_OK(gmx_cancel_free(d));
 }
 
-/* Freed, and still in use: it cancels as before, and goes when nobody uses it any more. */
+/* A token that is freed while in use cancels as before, and goes with its last user. */
 static void a_freed_token_lives_on(void) {
   gmx_cancel top = new_token(0, GMX_FOREVER), c = new_token(top, GMX_FOREVER), previous = 7;
   CHECK_OK(gmx_cancel_use(c, &previous));
@@ -486,7 +486,7 @@ static void a_detached_thread_has_none(void) {
     CHECK_EQ(gmx_cancel_current(), kept);
     CHECK_OK(gmx_detach_thread());
     CHECK_EQ(gmx_cancel_current(), 0);
-    CHECK_STATUS(gmx_cancel_use(kept, NULL), GMX_ESTALE); /* nobody counted for it any more */
+    CHECK_STATUS(gmx_cancel_use(kept, NULL), GMX_ESTALE); /* its last count was dropped */
     CHECK_OK(gmx_cancel_now(c));
     CHECK_OK(gmx_attach_thread());
     CHECK_EQ(gmx_cancel_current(), 0);
@@ -507,7 +507,7 @@ static void born_cancelled(void) {
   CHECK_OK(gmx_cancel_free(top));
 }
 
-/* What need not wait is not cancelled. */
+/* A call that need not wait is not canceled. */
 static void what_is_there_is_had(void *unused) {
   (void)unused;
   uint32_t sema = 1;
@@ -580,7 +580,7 @@ static void releases_some(void *arg) {
   for (int i = 0; i < 7; i++) CHECK_OK(gmx_sema_release(&c->sema));
 }
 
-/* Each count is taken once or is still there, whoever was first. */
+/* Each permit is taken once or is still there, whether the release or the cancel came first. */
 static void cancel_races_releases(void) {
   enum { GS = 20, THREADS = 2 };
   int both = 0;
@@ -616,7 +616,7 @@ static void makes_and_frees(void *arg) {
   }
 }
 
-/* Trees grow and go on several Ps while their root is cancelled. */
+/* Several Ps grow and free trees of tokens while another cancels the root. */
 static void trees_come_and_go(void) {
   for (int round = 0; round < 10; round++) {
     gmx_cancel top = new_token(0, round % 2 ? 3 * MS : GMX_FOREVER);
@@ -641,7 +641,7 @@ static void *cancels_and_looks(void *unused) {
   return NULL;
 }
 
-/* Who cancels second, while the first is on the way down, finds everything cancelled too. */
+/* A second canceller, while the first is still walking the tree, finds every token canceled when it returns. */
 static void two_cancel_the_same(void) {
   enum { N = 3000 };
   static gmx_cancel c[N];

@@ -1,6 +1,7 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
-/* Channels: Go's rules, each by itself; and no value is lost or comes twice, whoever sends, receives, gives up and closes. */
+/* Channels: each of Go's rules by itself; and no value is lost or comes twice, whichever threads send, receive, time
+ * out or close. */
 #include "places.h"
 
 #define MS INT64_C(1000000)
@@ -159,7 +160,7 @@ static void wrong_calls_change_nothing(void) {
   CHECK_EQ(many, 99);
 }
 
-/* ---- who waits is served in turn ---- */
+/* ---- waiters are served in turn ---- */
 
 struct waiter {
   gmx_chan *c;
@@ -225,15 +226,15 @@ static void senders_are_served_in_turn(void) {
   }
 }
 
-/* Whether the first n are in the queue, but for those that have given up. Who has not come back is counted first: it may have
- * given up by the time that those who wait are counted, but not the other way round. */
+/* Whether the first n are in the queue, except those that have timed out. The calls that have not returned are counted
+ * first: such a call may time out before the waiters are counted, but not the other way round. */
 static bool all_wait(struct waiter *w, int n, const char *reason) {
   int out = 0;
   for (int i = 0; i < n; i++) out += load(&w[i].status) == 1;
   return waiting(reason) == out;
 }
 
-/* Those in the middle of the queue give up; the others keep their places. */
+/* The waiters in the middle of the queue time out; the others keep their places. */
 static void who_gives_up_is_passed_over(void) {
   enum { GS = 12 };
   struct waiter w[GS];
@@ -286,7 +287,7 @@ static void close_tells_all(void) {
       if (!sending) CHECK_EQ(w[i].value, 0);
     }
     if (sending) {
-      CHECK_OK(gmx_chan_recv(c, &v)); /* of those who waited nothing is in it */
+      CHECK_OK(gmx_chan_recv(c, &v)); /* no value of the waiters is in it */
       CHECK_EQ(v, first);
     }
     CHECK_STATUS(gmx_chan_recv(c, &v), GMX_ECLOSED);
@@ -333,7 +334,7 @@ static void who_waits_is_counted(void) {
       gs[i] = g_start(sending ? sends : receives, &w[i]);
       spin_until(there_wait(c, sending ? i + 1 : 0, sending ? 0 : i + 1));
     }
-    for (size_t i = 0; i < GS; i++) { /* who was served counts no more, whether or not it has gone on */
+    for (size_t i = 0; i < GS; i++) { /* a served waiter no longer counts, whether or not it has run */
       uint64_t v = i;
       CHECK_OK(sending ? gmx_chan_try_recv(c, &v) : gmx_chan_try_send(c, &v));
       CHECK(there_wait(c, sending ? GS - 1 - i : 0, sending ? 0 : GS - 1 - i));

@@ -37,7 +37,7 @@ static void waits_under(void *arg) {
   CHECK_OK(gmx_cancel_use(u->token, NULL));
   gmx_status s = waits(u, GMX_FOREVER, &v);
   CHECK_EQ(v, 9);
-  CHECK_STATUS(waits(u, INT64_C(30000000000), &v), s); /* it stays cancelled */
+  CHECK_STATUS(waits(u, INT64_C(30000000000), &v), s); /* it stays canceled */
   CHECK_OK(gmx_cancel_use(0, NULL));
   store(&u->status, s);
 }
@@ -53,12 +53,12 @@ static void a_token_ends_each_wait(void) {
     g_join(g);
     CHECK_STATUS(u.status, GMX_ECANCELED);
     CHECK_OK(gmx_cancel_free(u.token));
-    CHECK_OK(gmx_chan_free(u.c)); /* nobody is left in it */
+    CHECK_OK(gmx_chan_free(u.c)); /* no waiter is left in it */
     CHECK_OK(gmx_chan_free(u.d));
   }
 }
 
-/* A token is cancelled at any moment of a wait, of many Gs, while partners come and deadlines pass. */
+/* The token of many Gs is canceled at any moment of their waits, while partners come and deadlines pass. */
 enum { GS = 6, ROUNDS = 1500 };
 struct storm {
   gmx_chan *c, *d;

@@ -1,6 +1,7 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
-/* gmx_chan_close_drop: receivers are told at once, and each value that was left is dropped, once, by the caller. */
+/* gmx_chan_close_drop: receivers are told of the close at once, and the caller drops each value left in the channel,
+ * once. */
 #include "places.h"
 
 static gmx_chan *chan_of(size_t size, size_t cap) {

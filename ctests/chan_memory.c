@@ -1,8 +1,8 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
 /* flags: -ldl */
-/* The memory of channels without a bound: what was received goes back, a queue does not allocate, and a send for which there is
- * no memory changes nothing. */
+/* The memory of channels without a bound: received values release their memory, a channel that stays short does not
+ * allocate, and a send that finds no memory changes nothing. */
 #include "faults.h"
 
 #include "unbounded.h"

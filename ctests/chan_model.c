@@ -1,8 +1,8 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
-/* Channels against a model: random programs of one G, of which every status is known beforehand; and random programs of
- * several Gs and threads, after which each value must have come once and in order. GMX_SEED repeats one of them; how the
- * threads of the second kind meet it does not repeat. */
+/* Channels against a model. Random programs of one G, for which the model knows every status beforehand; and random
+ * programs of several Gs and threads, after which each value must have come once and in order. GMX_SEED repeats a
+ * program, but not how the threads of the second kind meet. */
 #include "places.h"
 
 #define US INT64_C(1000)
@@ -37,7 +37,7 @@ static void for_some_time(void (*program)(void *)) {
 #define FAIL(...) \
   (check_say("%s:%d: in %s, GMX_SEED=%" PRIu64 ":", __FILE__, __LINE__, __func__, seed), check_say("  " __VA_ARGS__), _exit(1))
 
-/* ---- one G: nobody else is there, so every status is known ---- */
+/* ---- one G: it runs alone, so every status is known ---- */
 
 enum { CHANS = 3, MOST = 5, PROGRAM = 300 };
 

@@ -1,6 +1,6 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
-/* Cases of a select that only wait until a channel is ready. */
+/* The cases of a select that wait until a channel is ready, and take nothing. */
 #include "places.h"
 
 static gmx_chan *chan_of(size_t cap) {
@@ -87,9 +87,10 @@ static void wrong_calls(void) {
 }
 static void tells_how_it_stands(void) { on_g(as_it_stands, NULL); }
 
-/* ---- those that wait ---- */
+/* ---- watchers that wait ---- */
 
-/* Watches, and takes part in `sign`, a channel where nothing comes: who waits there watches already. */
+/* A G that watches `c`, and receives from `sign` in the same select. No value comes there, so a receiver that waits at
+ * `sign` tells the test that the watch has begun. */
 struct watcher {
   gmx_chan *c, *sign;
   uint32_t op;
@@ -275,7 +276,7 @@ static void they_give_up(void) {
   g_join(g);
   CHECK_OK(w.status);
   CHECK_EQ(w.chosen, 1);
-  put(c, 1); /* who looks for watchers finds none */
+  put(c, 1); /* the sender finds no watcher */
   CHECK_OK(gmx_chan_free(c));
   CHECK_OK(gmx_chan_free(sign));
 }
@@ -300,7 +301,7 @@ static void not_its_own_partner(void) {
   CHECK_OK(gmx_chan_free(c));
 }
 
-/* ---- traffic: nobody sleeps beside a channel that is ready ---- */
+/* ---- traffic: no watcher sleeps beside a channel that is ready ---- */
 
 enum { SENDERS = 3, RECEIVERS = 3, EACH = 4000 };
 struct traffic {

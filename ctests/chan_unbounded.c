@@ -1,6 +1,7 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
-/* Channels without a bound: sends never wait, and all else is as with other channels. (Their memory: chan_memory.c.) */
+/* Channels without a bound: sends never wait; otherwise they follow the rules of other channels. (Their memory:
+ * chan_memory.c.) */
 #include "unbounded.h"
 
 struct wide {

@@ -118,7 +118,8 @@ __attribute__((__constructor__)) CHECK_UNUSED static void check_start(void) {
 
 /* ---- waiting without the library under test ---- */
 
-/* On a G gives way to others, on a thread naps, so that a waiting thread does not take the CPU from those it waits for. */
+/* On a G gives way to others, on a thread naps, so that a waiting thread does not take the CPU from those it waits
+ * for. */
 CHECK_UNUSED static void check_pause(void) {
   if (gmx_goid() == 0 || gmx_yield() < 0) {
     struct timespec nap = {0, 50000};
@@ -178,7 +179,7 @@ CHECK_UNUSED static void *thread_join(pthread_t thread) {
 
 /* ---- tokens ---- */
 
-/* Why a token is cancelled, or why that cannot be told. */
+/* Why a token is canceled, or why the reason cannot be told. */
 CHECK_UNUSED static gmx_status reason_of(gmx_cancel token) {
   gmx_status reason = GMX_OK, status = gmx_cancel_reason(token, &reason);
   return status == GMX_OK ? reason : status;

@@ -1,7 +1,8 @@
-/* Tests of what ends a process, or of what a process starts with: a forked child whose words are caught.
+/* For tests of events that end a process, or of the state that a process starts with: a forked child whose output is
+ * caught.
  *
- * Fork before the library runs, unless the fork itself is the subject. Nothing is executed anew, so that it works under
- * emulators, and under another user who cannot read the program. */
+ * A test forks before the library runs, unless the fork itself is the subject. The child executes no program, so that
+ * this works under emulators, and as another user that cannot read the program. */
 #ifndef GOMAX_CHILD_H
 #define GOMAX_CHILD_H
 
@@ -30,8 +31,8 @@ CHECK_UNUSED static void child_start(child *c, void (*fn)(void *), void *arg) {
   if (c->pid == 0) {
     struct rlimit no_core = {0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
-    /* This is the main thread now, whose class all threads of the library get. Of a real-time class, on one CPU, a G that
-     * computes would leave none to the watchdog. */
+    /* This is the main thread now, whose class all threads of the library get. Of a real-time class, on one CPU, a G
+     * that computes would leave none to the watchdog. */
     struct sched_param normal;
     memset(&normal, 0, sizeof normal);
     sched_setscheduler(0, SCHED_OTHER, &normal);

@@ -1,5 +1,5 @@
 /* env: GMX_MAXPROCS=2 */
-/* Calls of a class: no more at a time than it has turns, in the order in which they come. */
+/* Calls of a class: as many at a time as the class allows, in the order of their arrival. */
 #include "places.h"
 
 static gmx_class two;

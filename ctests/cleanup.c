@@ -1,5 +1,6 @@
 /* env: GMX_MAXPROCS=2 */
-/* What a goroutine has pushed is called at its end, however that comes, the last first; and nothing that was popped. */
+/* At the end of a goroutine, however it comes, the functions that it has pushed run, the last first. A function that
+ * was popped does not run. */
 #include "child.h"
 #include "places.h"
 

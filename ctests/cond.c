@@ -1,6 +1,6 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
-/* gmx_cond: no signal is lost, who waited first is woken first, and the mutex is held whatever the wait returns. */
+/* gmx_cond: no signal is lost, the first waiter is woken first, and the mutex is held whatever the wait returns. */
 #include "places.h"
 
 #define MS INT64_C(1000000)
@@ -108,7 +108,7 @@ static void served_in_turn(void *unused) {
   for (int i = 1; i < N; i += 3) g_join(g[i]);
   for (int i = 0; i < N; i++) {
     int before = ordered;
-    CHECK_OK(gmx_cond_signal(&cond)); /* the last few find nobody */
+    CHECK_OK(gmx_cond_signal(&cond)); /* the last few find no waiter */
     if (i < N - N / 3) spin_until(load(&ordered) == before + 1);
   }
   for (int i = 0; i < N; i++)
@@ -208,7 +208,7 @@ static void is_wrong(void *unused) {
   CHECK_OK(gmx_cond_signal(&cond));
   CHECK_OK(gmx_mutex_lock(&mutex));
   CHECK_STATUS(gmx_cond_wait_timeout(&cond, &mutex, 0), GMX_ETIMEDOUT);
-  CHECK_STATUS(gmx_cond_wait_timeout(&cond, &mutex, MS), GMX_ETIMEDOUT); /* the signal was for nobody */
+  CHECK_STATUS(gmx_cond_wait_timeout(&cond, &mutex, MS), GMX_ETIMEDOUT); /* the signal found no waiter, and is gone */
   CHECK_OK(gmx_mutex_unlock(&mutex));
   struct two t = {&cond, &mutex, 0};
   gmx_g g = g_start(waits_with_it, &t);
@@ -224,7 +224,7 @@ static void is_wrong(void *unused) {
   CHECK_OK(gmx_mutex_unlock(&mutex));
   CHECK_OK(gmx_cond_signal(&cond));
   g_join(g);
-  CHECK_STATUS(gmx_cond_wait_timeout(&cond, &other, 0), GMX_ETIMEDOUT); /* another one, now that nobody waits */
+  CHECK_STATUS(gmx_cond_wait_timeout(&cond, &other, 0), GMX_ETIMEDOUT); /* another mutex, now that no thread waits */
   CHECK_OK(gmx_mutex_unlock(&other));
 }
 static void wrong_calls(void) {

@@ -1,11 +1,11 @@
 /* timeout: 180 */
 /* env: GMX_MAXPROCS=3 */
 /*
- * Every function of the groups runtime, Gs, Ps, syscalls, world, foreign threads, waiting, time and seeing inside, called
- * in every context: what is allowed works there, what is not returns its status and leaves everything as it was.
+ * Calls every function of the header in every context. A call that the context allows works; any other returns its
+ * status and changes nothing.
  *
- * The table below is the test. A row is a call, a column a context, a cell the status that must come back; `-` in the
- * words of the table is `n_a`: the call has no business there (it would wait for ever, or not return).
+ * The table below is the test. A row is a call, a column is a context, and a cell is the status that the call must
+ * return. `n_a` means that the call is not made there: it would wait forever, or not return.
  */
 #include "places.h"
 
@@ -1510,7 +1510,7 @@ static void probe(void *arg) {
               (int)want);
   }
   if (got >= 0) return;
-  /* who has waited in vain may have left a mark in what it waited for */
+  /* a wait that timed out may have left a mark in the object */
   if (memcmp(&before.words, &after.words, sizeof before.words) != 0 && got != tmout) {
     bump(&wrong);
     check_say("%s %s: changed its arguments", p->row->name, p->place);

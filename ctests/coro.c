@@ -1,5 +1,6 @@
 /* timeout: 120 */
-/* Coroutines: values in order, ends, wrong callers, every kind of resumer, and what stops and slices make of them. */
+/* Coroutines: values in order, ends, wrong callers, every kind of resumer, and coroutines under stops and short
+ * slices. */
 #include "gs.h"
 #include "places.h"
 
@@ -272,7 +273,8 @@ static void every_resumer(void) {
   CHECK_OK(gmx_coro_free(g.co));
 }
 
-/* Several resume one coroutine: each value comes once, and who comes at the wrong time is told so. */
+/* Several threads resume one coroutine: each value comes once, and a resumer that comes at the wrong time is told
+ * so. */
 static void ticket(void *arg) {
   int *n = arg;
   while (gmx_coro_switch(gmx_self()) == GMX_OK) ++*n;
@@ -393,7 +395,7 @@ static void inside(void *arg) {
   RUN(stops_and_barriers);
 }
 
-/* One that nobody resumes any more is a goroutine that lives. */
+/* A suspended coroutine counts as a live goroutine. */
 static void keeps_shutdown_waiting(void) {
   struct gen g;
   spin_until(gmx_num_g() == 0); /* those before are at their ends */

@@ -1,5 +1,5 @@
-/* A host in C whose C++ comes later, in plugins that dlopen loads while the runtime is up. No exception may stay with a thread:
- * the first one that is thrown may be in flight when its G parks. */
+/* A host in C gets its C++ later, in plugins that dlopen loads while the runtime is up. The state of an exception must
+ * move with its G, not stay with the thread: the first exception may be in flight when its G parks. */
 /* env: GMX_MAXPROCS=2 */
 /* flags: -ldl */
 #include "child.h"
@@ -8,8 +8,8 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
-/* The C++ of this test, as a plugin would have it: throws, parks in the catch block, throws again what it has caught, and says
- * how often that was another G's. */
+/* The C++ of this test, as a plugin would have it: throws, parks in the catch block, throws again what it has caught,
+ * and says how often that was another G's. */
 static const char plugin[] =
     "#include <string>\n"
     "#include <stdexcept>\n"

@@ -1,4 +1,4 @@
-/* A program in C that says that it has no C++: none is loaded for it. */
+/* A program in C says that it has no C++: the library loads no C++ runtime. */
 /* flags: -ldl */
 #include "gs.h"
 

@@ -1,4 +1,5 @@
-/* gmx_main returns GMX_EDEADLK, and the report says who waits where, when nothing can ever run again; and only then. */
+/* gmx_main returns GMX_EDEADLK, and the report names each goroutine and where it waits, when no goroutine can ever run
+ * again, and only then. */
 /* timeout: 240 */
 /* flags: -rdynamic */
 #include "child.h"
@@ -393,7 +394,7 @@ static void waits_for_left(void *arg) {
   atomic_fetch_add(&reached, 1);
 }
 
-/* The host's own report function, and a host that goes on: it knows better, and lets those who waited go. */
+/* A host with a report function of its own continues after the deadlock: it readies the waiting goroutines itself. */
 static void goes_on(void *arg) {
   (void)arg;
   gmx_config config;

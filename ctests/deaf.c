@@ -1,6 +1,6 @@
 /* timeout: 120 */
-/* What waits with a P whose G computes and does not poll reaches the others, however busy they are: Gs of all its queues, and
- * timers. Each test computes until that has happened. */
+/* A G computes and does not poll. The Gs in all queues of its P, and its timers, reach the other Ps, however busy these
+ * are. Each test computes until that has happened. */
 #include "gs.h"
 
 /* ---- what keeps the other P busy ---- */
@@ -188,7 +188,7 @@ static void timers_that_are_due(void) { beside_each_kind(timers_wait); }
 static void sleepers_that_are_due(void) { beside_each_kind(sleepers_wait); }
 static void timers_of_a_thread(void) { beside_each_kind(a_thread_waits); }
 
-/* On one P nobody else could run Gs, but a thread that waits for a timer needs none. */
+/* With one P no other thread can run Gs, but a foreign thread that waits for a timer needs no P. */
 static void timers_of_a_thread_beside_one_p(void) {
   atomic_store(&came, 0);
   a_thread_waits();
@@ -250,7 +250,8 @@ static void computes_until_quit(void *arg) {
   while (!atomic_load(&quit)) continue;
 }
 
-/* A poll is a look at one word of all Ps. A request that is never answered would keep it up for as long as the G computes. */
+/* A poll is a look at one word of all Ps. A request that is never answered would keep it up for as long as the G
+ * computes. */
 static void polls_beside_it(void *arg) {
   (void)arg;
   is_there();

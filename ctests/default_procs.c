@@ -1,4 +1,4 @@
-/* How many Ps there are when nobody says: the CPUs that this process may use, now. */
+/* The default number of Ps is the number of CPUs that this process may use at that moment. */
 /* timeout: 120 */
 #include "child.h"
 #include "gs.h"
@@ -91,7 +91,7 @@ static void follows(void *arg) {
   gs_finish();
 }
 
-/* ---- a change that nobody waits for ---- */
+/* ---- a change of the CPUs that the library notices by itself ---- */
 
 static atomic_int told, beats;
 

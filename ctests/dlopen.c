@@ -1,4 +1,4 @@
-/* A host may load the library late, unload it, and load it again, whatever it did with it in between. */
+/* A host may load the library late, unload it and load it again, whatever it has called in between. */
 /* flags: -Wl,--as-needed */
 #include "check.h"
 

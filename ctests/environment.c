@@ -1,4 +1,4 @@
-/* What GMXDEBUG and GMX_MAXPROCS say: what is not understood is told once for each start and changes nothing. */
+/* GMXDEBUG and GMX_MAXPROCS: the library reports a part that it does not understand once per start, and ignores it. */
 #include "child.h"
 #include "gs.h"
 
@@ -233,7 +233,8 @@ static gmx_status spawns_most(int most) {
   return s;
 }
 
-/* Guards are required here by default. They can run out only where each is a mapping, as in locked memory: 0 if they cannot. */
+/* Guards are required here by default. They can run out only where each is a mapping, as in locked memory: 0 if they
+ * cannot. */
 static int more_than_there_are(void) {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* for those mlockall does nothing */
   long mappings = 0;

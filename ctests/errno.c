@@ -1,9 +1,9 @@
 /* env: GMX_MAXPROCS=3 */
 /*
- * errno is the G's: it survives whatever parks, and moving to another thread.
+ * errno belongs to the G: it survives each parking call, and a move to another thread.
  *
- * Compilers take the address of errno for constant in a function, so the test looks at it through functions that are
- * never inlined: what a host has to do too, or include the library's own header for it.
+ * Compilers treat the address of errno as constant within a function, so the test reads and writes it through functions
+ * that are never inlined. A host must do the same, or include gomax_errno.h.
  */
 #include "places.h"
 
@@ -80,7 +80,7 @@ static void moves_on(void *arg) {
     parks_every_way(m, i);
     CHECK_EQ(errno_get(), m->id);
     if (tid() != thread) __atomic_fetch_add(&moves, 1, __ATOMIC_RELAXED);
-    errno_set(-1); /* for whoever comes on this thread next and looks at the thread's */
+    errno_set(-1); /* a trap for a G that reads the errno of this thread instead of its own */
   }
   CHECK_OK(gmx_waitgroup_done(&done));
 }
@@ -127,7 +127,8 @@ static void foreign_threads_keep_theirs(void) {
   on_thread(attaches, &empty);
 }
 
-/* Several threads take and return stacks of one size at the same time, so that some of them sleep for the lock of the pool. */
+/* Several threads take and return stacks of one size at the same time, so that some of them sleep for the lock of the
+ * pool. */
 static void ends(void *arg) { (void)arg; }
 static void *spawns(void *arg) {
   const gmx_spawn_opts small = {.struct_size = sizeof small, .stack_size = 32 << 10};

@@ -1,7 +1,7 @@
 /* env: GMX_MAXPROCS=3 */
 /*
- * With gomax_errno.h a function may look at errno on both sides of what migrates. Everything here is in one function, so
- * that the compiler may keep what it looked up once; without the header this test reads other threads' errno.
+ * With gomax_errno.h a function may read errno before and after a call that migrates. All code here is in one function,
+ * so that the compiler may keep the address of errno; without the header this test reads the errno of other threads.
  */
 #include "places.h"
 

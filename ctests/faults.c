@@ -1,8 +1,8 @@
-/* The system says no: the n-th call of mmap, malloc, pthread_create and all the others fails that the library makes, for
- * each n, while a program uses most of the interface. Whatever fails, each call gives GMX_OK or a status that says so, the
- * same call works when it is made again, and the program comes to its end.
+/* The system refuses: for each n, the n-th call that the library makes of mmap, malloc, pthread_create and the others
+ * fails, while a program uses most of the interface. Whichever call fails, each function of the library returns GMX_OK
+ * or the status for that, works when it is called again, and the program comes to its end.
  *
- * ctests/stress/faults.c takes every n, this one the first of each and then some. */
+ * ctests/stress/faults.c takes every n; this program takes the first of each and a sample of the rest. */
 /* timeout: 240 */
 /* flags: -ldl */
 #include "faults.h"
@@ -20,8 +20,8 @@
 
 static bool refused(gmx_status s) { return s == GMX_ENOMEM || s == GMX_EAGAIN; }
 
-/* Works in the end. One call of the system was failed, or a few in a row: the library may ask for several things at
- * once, but not for ever. */
+/* The call works in the end. One system call fails, or a few in a row: the library may need several things at once, but
+ * it must not be refused forever. */
 #define MUST(expr)                                                                                     \
   do {                                                                                                 \
     gmx_status must_got;                                                                               \
@@ -32,7 +32,7 @@ static bool refused(gmx_status s) { return s == GMX_ENOMEM || s == GMX_EAGAIN; }
     }                                                                                                  \
   } while (0)
 
-/* As MUST for a call that returns a number: the first that is none of the refusals. */
+/* As MUST, for a call that returns a number: returns the first result that is not a refusal. */
 static int32_t number(int32_t (*call)(int32_t), int32_t arg) {
   for (int tries = 0;; tries++) {
     int32_t n = call(arg);
@@ -292,8 +292,8 @@ static void report(void *arg, const char *text, size_t len) {
 
 static void waits_for_ever(void *arg) { parks(arg); }
 
-/* The report comes, or there was no memory for its words, and the runtime goes on. Without /proc nobody knows whether a
- * thread is left that might help, and nothing is said. */
+/* The library reports the deadlock, or has no memory for the report, and the runtime continues. Without /proc the
+ * library cannot know whether a thread is left that could end the deadlock, and reports nothing. */
 static void deadlock(void) {
   atomic_ullong parked = 0;
   gmx_status s;

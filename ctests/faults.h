@@ -1,10 +1,10 @@
 /*
- * Fails calls of the system that libgomax.so makes, and no others: whoever includes this stands before the C library in
- * the order in which names are looked up, be it a program or a library that LD_PRELOAD names (ci/faults.sh).
+ * Makes calls of the C library fail that libgomax.so makes, and no others. The includer stands before the C library in
+ * the order of symbol lookup: it is the program, or a library that LD_PRELOAD names (ci/faults.sh).
  *
  *   GMX_FAULT=mmap:3       the third call of mmap fails
- *   GMX_FAULT=mmap:3:2     and the one after it
- *   GMX_FAULT=count        none; at the end of the process every name is told with the number of its calls
+ *   GMX_FAULT=mmap:3:2     the third and the fourth fail
+ *   GMX_FAULT=count        none fails; at the end of the process each name is printed with the number of its calls
  */
 #ifndef GOMAX_FAULTS_H
 #define GOMAX_FAULTS_H

@@ -1,6 +1,6 @@
 /* timeout: 180 */
 /* env: GMX_MAXPROCS=2 */
-/* Threads that the library did not make: they come and go, attached, in callbacks, and as plain threads that wait. */
+/* Foreign threads: they come and go, attached, in callbacks, and as plain threads that wait. */
 #include "places.h"
 
 static void add_one(void *arg) { bump((int *)arg); }
@@ -349,7 +349,7 @@ static void *detaches_in_a_syscall_thread(void *arg) {
   return NULL;
 }
 
-/* It needs no P: here nobody can have one until all have detached. */
+/* A detach in a syscall needs no P: here no thread can have a P until all have detached. */
 static void detaching_in_a_syscall_waits_for_nobody(void) {
   enum { N = 4 };
   pthread_t threads[N];

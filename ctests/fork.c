@@ -1,4 +1,4 @@
-/* fork: the child has one thread and no runtime, and may start one of its own; the parent's goes on. */
+/* fork: the child has one thread and no runtime, and may start a runtime of its own; the parent's continues. */
 #include "gs.h"
 
 #include <sys/wait.h>
@@ -178,7 +178,7 @@ static void wants_theirs(void *arg) {
   CHECK_STATUS(gmx_rwmutex_try_lock(&their_rw), GMX_EBUSY);
   CHECK_STATUS(gmx_mutex_unlock(&mine), GMX_EPERM);
   atomic_fetch_add(&tried, 1);
-  /* Their owners are not in this process: whoever comes back takes itself for one. */
+  /* Their owners are not in this process, so this wait must not return. */
   if (arg) gmx_mutex_lock(&theirs);
   else gmx_rwmutex_lock(&their_rw);
   atomic_fetch_add(&came_back, 1);

@@ -1,13 +1,13 @@
 /* The whole interface in random order, with right and with wrong arguments, from every context and from contexts within
- * contexts: Gs, attached threads, threads of the host, syscalls, callbacks, the function of a barrier, the commit of a park,
- * a stopped world, the destructor of a key. Whatever is called gives one of the statuses that it may give there, nothing
- * hangs, and a runtime comes to its end.
+ * contexts: Gs, attached threads, foreign threads, syscalls, callbacks, the function of a barrier, the commit of a
+ * park, a stopped world, the destructor of a key. Each call returns one of the statuses that its context allows, no
+ * call hangs, and each runtime comes to its end.
  *
  *   fuzz [seed [seconds]]          or GMX_SEED=seed
  *
- * ctests/stress/fuzz.c is the same for GMX_STRESS minutes. A seed fixes the programs, not how they meet. Each runs in a
- * child of its own, which has a time limit. The calls are in ctests/fuzz/, a file for each subject; each knows its own
- * oracles. */
+ * ctests/stress/fuzz.c runs the same for GMX_STRESS minutes. A seed fixes the programs, not how their threads meet.
+ * Each program runs in a child process with a time limit. ctests/fuzz/ holds the calls, a file for each subject, each
+ * with its oracles. */
 /* timeout: 120 */
 #include "child.h"
 #include "fuzz/cancels.h"

@@ -1,4 +1,4 @@
-/* What ctests/fuzz.c has found, each by itself. */
+/* The faults that ctests/fuzz.c has found, each as a test of its own. */
 #include "gs.h"
 #include "places.h"
 
@@ -95,7 +95,7 @@ static void ready_while_the_commit_runs(void) {
   }
 }
 
-/* The main G can be joined and let go by nobody but gmx_main, which would come back while it runs. */
+/* Only gmx_main may join or detach the main G; otherwise gmx_main would return while it runs. */
 static atomic_int main_ran;
 
 static void lets_itself_go(void *arg) {

@@ -1,4 +1,4 @@
-/* What the programs about Gs, Ps and the world share. */
+/* Helpers of the programs about Gs, Ps and the world. */
 #ifndef GOMAX_GS_H
 #define GOMAX_GS_H
 

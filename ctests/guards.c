@@ -1,6 +1,7 @@
 /* timeout: 120 */
 /* env: GMXDEBUG=guard=mprotect */
-/* Where guards are mappings of their own there may be too few: the stacks without one are counted, and the first is told. */
+/* Where guards are mappings of their own, the system may run out of them: the library counts the stacks without a guard
+ * and reports the first. */
 #include "places.h"
 
 static uint32_t reports, gate;

@@ -1,6 +1,6 @@
 /* timeout: 120 */
 /* env: GMXDEBUG=guard=mprotect */
-/* GMX_CONFIG_GUARD_REQUIRED: where guards are mappings and run out, a spawn is refused and nothing has changed. */
+/* GMX_CONFIG_GUARD_REQUIRED: where guards are mappings and run out, a spawn is refused and changes nothing. */
 #include "child.h"
 #include "gs.h"
 

@@ -1,6 +1,6 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=2 */
-/* Handles of Gs: joined, detached, stale and made-up ones; and that one ready wakes one park. */
+/* Handles of Gs: joined, detached, stale and made-up handles; and one gmx_ready wakes one park. */
 #include "places.h"
 
 static void nothing(void *arg) { (void)arg; }
@@ -131,7 +131,7 @@ static void detach_before_and_after_the_end(void) {
   is_stale(g);
 }
 
-/* Who waits for a G has a right to it. */
+/* A G that a joiner waits for cannot be detached. */
 static void no_detach_while_somebody_joins(void) {
   gmx_g where = 0;
   struct joiners j = {g_start(parks, &where), 0, 0, 0};
@@ -177,7 +177,7 @@ static void ended_gs_cost_nothing(void) {
 
 static void made_up_handles(void) {
   gmx_g where = 0, g = g_start(parks, &where);
-  spin_until(load(&where) != 0); /* the only G, so that whatever is not g is nobody */
+  spin_until(load(&where) != 0); /* the only G, so that any other handle names none */
   is_stale(0);
   is_stale(~(gmx_g)0);
   for (int bit = 0; bit < 64; bit++) is_stale(g ^ ((gmx_g)1 << bit));

@@ -1,4 +1,4 @@
-/* gmx_sema_release_handoff: who runs when, and whose the permit is. */
+/* gmx_sema_release_handoff: the order in which Gs run, and the owner of the permit. */
 #include "gs.h"
 #include "places.h"
 
@@ -58,7 +58,8 @@ static void a_release_keeps_the_p(void) {
   clear_up();
 }
 
-/* The first waiter, those that stood in the queue, what was to run next, the caller: as by Go's readyWithTime and goyield. */
+/* The first waiter, those that stood in the queue, what was to run next, the caller: as by Go's readyWithTime and
+ * goyield. */
 static void the_first_waiter_runs_at_once(void) {
   line_up(takes_and_logs);
   CHECK_OK(gmx_sema_release_handoff(&sema));
@@ -101,7 +102,7 @@ static void wrong_pointers(void) {
   CHECK_EQ(words[0] + words[1], 0);
 }
 
-/* Nobody comes before the waiter that has it, though it has not run yet. */
+/* No newcomer takes the permit from the waiter that was handed it, though the waiter has not run yet. */
 static void none_takes_the_permit_away(void) {
   line_up(takes_and_logs);
   CHECK_CMP(gmx_pin(), >=, 0);

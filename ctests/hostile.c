@@ -1,9 +1,10 @@
 /*
- * The library goes on while its host stands still: a thread sits in the loader, another holds the lock of malloc, nobody
- * reads stderr, more threads than Ps are in callbacks, the process forks while the runtime begins and ends.
+ * The library continues while its host stands still: a thread sits in the loader, another holds the lock of malloc, no
+ * thread reads the pipe behind stderr, more threads than Ps are in callbacks, the process forks while the runtime
+ * begins and ends.
  *
- * Each test holds something for as long as it runs, and waits for events that need the watchdog, a wake or a new thread.
- * If one of them waits for what is held, the test hangs.
+ * Each test holds such a resource for as long as it runs, and waits for events that need the watchdog, a wake or a new
+ * thread. If one of these waits for the resource, the test hangs.
  */
 /* timeout: 120 */
 /* flags: -ldl */
@@ -245,8 +246,8 @@ static void beside_a_malloc(void) {
   }
 }
 
-/* The watchdog takes a P from a syscall, and no thread is left to run it. A thread costs memory, which does not come; but
- * slices end on the other P. */
+/* The watchdog takes a P from a syscall, and no thread is left to run it. A thread costs memory, which does not come;
+ * but slices end on the other P. */
 static atomic_int inside;
 
 static void sits_outside(void *arg) {
@@ -276,7 +277,7 @@ static void watchdog_does_not_wait_for_threads(void) {
   }
 }
 
-/* ---- nobody reads stderr ---- */
+/* ---- no thread reads stderr ---- */
 
 static void in_full_pipe(void *arg) {
   (void)arg;

@@ -1,4 +1,4 @@
-/* A process whose Gs have all ended costs nothing: ten seconds later not even the clock sees it. */
+/* A process whose Gs have all ended costs nothing: in ten seconds it uses no CPU time. */
 #include "gs.h"
 
 #include <sys/resource.h>

@@ -1,5 +1,5 @@
 /* env: GMX_MAXPROCS=3 */
-/* G-local and P-local slots: who sees which value, how long, and what the destructors are given. */
+/* G-local and P-local slots: which G or P sees which value, for how long, and what the destructors get. */
 #include "places.h"
 
 enum { KEYS = 64 };
@@ -144,7 +144,7 @@ static void destroy_for_ever(void *value) {
   CHECK_OK(gmx_key_set(again, value));
 }
 
-/* As with pthread keys: what a destructor sets is destroyed in another round, but not for ever. */
+/* As with pthread keys: a value that a destructor sets is destroyed in another round, but not forever. */
 static void a_destructor_may_set(void) {
   CHECK_OK(gmx_key_create(destroy_and_set_again, &again));
   on_g(sets_again, &again);
@@ -178,7 +178,7 @@ static void must_not_see(void *value) {
   FAIL("the value of a deleted key was given to the destructor of a new one");
 }
 
-/* A key deleted while Gs hold values: nobody's destructor is run, and a new key does not show old values. */
+/* A key is deleted while Gs hold values: no destructor runs, and a new key does not show old values. */
 static void a_deleted_key_is_gone(void) {
   struct holder h = {0, 0, &h};
   gmx_key keys[KEYS];

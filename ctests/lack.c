@@ -1,4 +1,5 @@
-/* Where a thread or a stack is lacking and nothing moves: it is told, once, and where it is for good gmx_main ends. */
+/* No goroutine can run because a thread or a stack is missing: the library reports that once, and gmx_main returns if
+ * nothing can change it. */
 /* timeout: 180 */
 #include "child.h"
 #include "gs.h"
@@ -224,7 +225,7 @@ static void a_lack_of_stacks_is_told(void) {
   CHILD_OK(&c);
 }
 
-/* ---- and not where somebody works ---- */
+/* ---- no report while a goroutine runs ---- */
 
 static void computes(void *arg) {
   (void)arg;

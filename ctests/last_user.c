@@ -1,6 +1,7 @@
 /* timeout: 120 */
-/* What the host owns is unmapped as soon as its last user is back: nobody who is still on the way out may touch it, whether
- * one waits or many do. Where all waiters are known to be in the queue, the first one back is enough. */
+/* The host unmaps its own object as soon as the last user has returned: no other caller, still inside its call, may
+ * touch the object, whether one thread waits or many do. If all waiters are known to be in the queue, the first waiter
+ * to return may unmap it. */
 #include "gs.h"
 #include <malloc.h>
 #include <sys/mman.h>
@@ -33,8 +34,8 @@ static void user(void *arg) {
   CHECK_OK(gmx_waitgroup_done(&r->ended));
 }
 
-/* Others wait in the part of the wait table that the object's waiters share, again and again, so that its lock is held more
- * often than not: whoever wakes somebody has to wait there. */
+/* Other threads wait again and again in the part of the wait table that the object's waiters share, so that its lock is
+ * held more often than not: each waker of the object has to wait for that lock. */
 enum { PARTS = 251, CROWD = 4 };
 static uint32_t crowd_words[PARTS][2];
 static atomic_uintptr_t crowded;
@@ -80,7 +81,7 @@ static void mutex_user(struct round *r, int i) {
 }
 static void mutexes(void) { play(mutex_user, ROUNDS); }
 
-/* Readers and writers; who is last is known to a writer only. The first one may give up, and comes again. */
+/* Readers and writers. Only a writer can know that it is the last. The first thread may time out, and comes again. */
 static void rwmutex_user(struct round *r, int i) {
   gmx_rwmutex *rw = r->object;
   if (i % 2) {
@@ -105,7 +106,7 @@ static void rwmutexes(void) {
   wait_offset = 0;
 }
 
-/* ---- a semaphore: whoever takes the last one ---- */
+/* ---- a semaphore: the taker of the last permit ---- */
 
 static void sema_user(struct round *r, int i) {
   uint32_t *s = r->object;
@@ -145,7 +146,7 @@ static void conds(void) {
   wait_offset = 0;
 }
 
-/* ---- wait groups: whoever is the last of the waiters ---- */
+/* ---- wait groups: the last waiter ---- */
 
 static void group_user(struct round *r, int i) {
   gmx_waitgroup *wg = r->object;
@@ -162,7 +163,8 @@ static void group_user(struct round *r, int i) {
 }
 static void groups(void) { play(group_user, ROUNDS); }
 
-/* ---- barriers: the first one back, since all have arrived and none looks at it again. One gives up, and comes again ---- */
+/* ---- barriers: the first one back, since all have arrived and none looks at it again. One gives up, and comes again
+ * ---- */
 
 static void barrier_user(struct round *r, int i) {
   gmx_barrier *b = r->object;
@@ -207,12 +209,12 @@ static void chans(void) {
   }
 }
 
-/* ---- one P: those who wait are known to be in the queue ---- */
+/* ---- one P: all waiters are known to be in the queue ---- */
 
 static atomic_int came, back;
 static uint32_t all_back;
 
-/* Those who have come are in the queue: there is one P, and no slice ends. */
+/* All that have arrived are in the queue, since there is one P and no slice ends. */
 static void wait_for(int n) { spin_until(atomic_load(&came) == n); }
 
 static int is_first(void) { return atomic_fetch_add(&back, 1) == 0; }

@@ -1,5 +1,6 @@
 /* timeout: 120 */
-/* The runtime's start and end, and Gs that end in a state that they should have left. */
+/* The runtime's start and end, and Gs that end within a bracket (a syscall, a pin, a locked thread) that they should
+ * have closed. */
 #include "places.h"
 
 #define MS INT64_C(1000000)
@@ -72,7 +73,7 @@ static void begins_and_works(const gmx_config *config, const char *field, int64_
   if (s != GMX_OK) FAIL("%s = %" PRId64 ": %s", field, value, gmx_err_name(s));
   store(&has_run, 0);
   CHECK_OK(gmx_main(works, NULL));
-  /* What a slice of this length does to others is seen where nobody yields: sysmon has looked a few times. */
+  /* A G that does not yield shows what a slice of this length does to others: sysmon has looked a few times. */
   gmx_sched_stats before = {.struct_size = sizeof before}, after = {.struct_size = sizeof after};
   CHECK_OK(gmx_read_sched_stats(&before));
   CHECK_OK(gmx_main(computes, NULL));
@@ -253,7 +254,7 @@ static void gets_stuck(void *arg) {
   park_at(&stuck_at);
 }
 
-/* Nothing can run any more, and nobody but the caller is there to change it. */
+/* No G can run any more, and only the caller could change that. */
 static void main_reports_a_deadlock(void) {
 #ifdef __SANITIZE_THREAD__
   check_say("left out: ThreadSanitizer has a thread of its own, which might call in");
@@ -283,7 +284,7 @@ static void is_in_a_syscall(void *arg) {
   add_one(arg);
 }
 
-/* Who sleeps or is in a syscall will run again. */
+/* A G that sleeps or is in a syscall will run again. */
 static void main_waits_for_who_comes_back(void) {
   int ran = 0;
   CHECK_OK(gmx_main(naps, &ran));
@@ -301,7 +302,7 @@ static void shutdown_with_gs_alive(void) {
   g = g_start(parks, &where);
   CHECK_STATUS(gmx_shutdown(0), GMX_ETIMEDOUT);
   CHECK_STATUS(gmx_shutdown(5 * MS), GMX_ETIMEDOUT);
-  /* all goes on */
+  /* the runtime continues */
   CHECK_STATUS(gmx_init(NULL), GMX_EBUSY);
   on_g(add_one, &ran);
   CHECK_EQ(ran, 1);
@@ -381,7 +382,7 @@ static void many_shutdowns(void) {
 
 static void tells_self(void *arg) { *(gmx_g *)arg = gmx_self(); }
 
-/* After the end everything starts afresh; what is left of the former life is stale, not somebody else's. */
+/* After the end a runtime starts afresh. A handle of the former runtime is stale, and names no new object. */
 static void life_after_the_end(void) {
   gmx_g old[20], parked = 0;
   for (int life = 0; life < 20; life++) {
@@ -457,7 +458,7 @@ static void *waits_for_sema(void *arg) {
   return NULL;
 }
 
-/* A plain thread that waits is no G and holds nothing up; whoever releases afterwards wakes it. */
+/* A plain thread that waits is not a G and does not delay the end; a later release wakes it. */
 static void a_waiting_thread_outlives_the_runtime(void) {
   for (int round = 0; round < 20; round++) {
     struct timespec nap = {0, round % 4 * MS};
@@ -523,7 +524,7 @@ static void calls_race_the_end(void) {
   threads[2] = thread_start(visits_all_the_time, &r);
   int ended = 0;
   for (int64_t end = check_now() + 1000 * MS; check_now() < end;) {
-    gmx_status s = gmx_shutdown(ended % 3 * MS); /* for ever might be just that */
+    gmx_status s = gmx_shutdown(ended % 3 * MS); /* GMX_FOREVER might never return */
     if (s != GMX_ETIMEDOUT) CHECK_OK(s);
     ended += s == GMX_OK;
   }
@@ -685,7 +686,8 @@ static void attaches_and_detaches(void *arg) {
 }
 static void calls_back(void *arg) { CHECK_OK(gmx_callback(*(void (**)(void *))arg, NULL)); }
 
-/* The same for threads that came from outside: they end without a word, or come out of a callback as they should not. */
+/* The same for threads that came from outside: they end without a word, or come out of a callback as they should
+ * not. */
 static void threads_that_end_out_of_order(void) {
   starts(PROCS);
   on_thread(attaches_and_ends, NULL);
@@ -738,7 +740,7 @@ static void exits_after_a_callback(void *arg) {
   int called = 0;
   CHECK_OK(gmx_callback(may_not_exit, &called));
   CHECK_OK(gmx_enter_syscall());
-  CHECK_OK(gmx_callback(may_not_exit, &called)); /* the frames of whoever called back are not the G's to drop */
+  CHECK_OK(gmx_callback(may_not_exit, &called)); /* the G must not drop the frames of the thread that called back */
   CHECK_OK(gmx_exit_syscall());
   CHECK_EQ(called, 2);
   exits_deep(arg);

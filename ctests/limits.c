@@ -1,4 +1,5 @@
-/* Where there is no memory for a stack or no thread to be had, Gs wait their turn, spawns say so, and all ends well. */
+/* Without memory for a stack, or without a further thread, Gs wait until one is free, spawns return a status, and the
+ * program ends in order. */
 /* timeout: 120 */
 #include "child.h"
 #include "gs.h"

@@ -1,6 +1,6 @@
-/* How long the locks that all need are held does not grow with the number of Gs: counted in steps (elements of lists and tables
- * that the holder looks at), which debug builds of the library tell with GMXDEBUG=locks=1. With another build there is nothing
- * to compare. */
+/* The time for which the library's shared locks are held does not grow with the number of Gs. It is counted in steps
+ * (elements of lists and tables that the holder looks at), which debug builds of the library report with
+ * GMXDEBUG=locks=1. With another build there is nothing to compare. */
 /* timeout: 240 */
 #include "child.h"
 #include "gs.h"

@@ -1,4 +1,5 @@
-/* gmx_lock_os_thread: the G has its thread and the thread has its G, until both let go or the G ends. */
+/* gmx_lock_os_thread: the G runs on its thread only, and the thread runs its G only, until the last unlock or the end
+ * of the G. */
 #include "gs.h"
 
 #include <sys/stat.h>

@@ -1,8 +1,8 @@
 /* timeout: 180 */
 /* env: GMX_MAXPROCS=4 */
 /*
- * What a spike of load leaves behind goes back to the system: by itself when it has lain unused for a while, at once when
- * the program asks. A load that comes in pulses keeps its stacks.
+ * The memory of a load spike goes back to the system: by itself after a while without use, or at once when the program
+ * asks for it. A load that comes in pulses keeps its stacks.
  */
 #include "places.h"
 

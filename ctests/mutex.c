@@ -1,6 +1,6 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
-/* gmx_mutex: one owner at a time, who is a G or a foreign thread; and that nobody waits for ever. */
+/* gmx_mutex: one owner at a time, a G or a foreign thread; and no waiter waits forever. */
 #include "places.h"
 
 static const gmx_mutex unlocked;
@@ -133,7 +133,7 @@ static void a_foreign_thread_owns_it(void) {
 
 static void locks_and_ends(void *arg) { CHECK_OK(gmx_mutex_lock(arg)); }
 
-/* The mutex stays locked; whoever comes later is not taken for the owner that has ended. */
+/* The mutex stays locked. A later G or thread, which may reuse the owner's identity, does not count as its owner. */
 static void an_owner_that_ends(void) {
   gmx_mutex m = unlocked;
   on_g(locks_and_ends, &m);
@@ -145,7 +145,7 @@ static void an_owner_that_ends(void) {
   on_g(is_not_the_owner, &of_thread);
 }
 
-/* ---- nobody starves ---- */
+/* ---- no waiter starves ---- */
 
 struct greed {
   gmx_mutex mutex;
@@ -170,7 +170,7 @@ static void wants_once(void *arg) {
   CHECK_OK(gmx_mutex_unlock(&g->mutex));
 }
 
-/* Those who give it back only to take it again cannot keep out one who waits: it comes to an end at all. */
+/* Threads that unlock only to lock again cannot keep a waiter out forever: the test ends. */
 static void greed_does_not_starve(void) {
   for (int i = 0; i < 20; i++) {
     struct greed g = {unlocked, 0};
@@ -189,8 +189,8 @@ static void locks_once(void *arg) {
   CHECK_OK(gmx_mutex_unlock(arg));
 }
 
-/* One P: until the owner gives way the waiter cannot run. It is woken and finds the mutex taken again, once; the next time
- * it is its own before it runs. */
+/* One P: until the owner gives way the waiter cannot run. It is woken and finds the mutex taken again, once; the next
+ * time it is its own before it runs. */
 static void hands_it_over(void *arg) {
   gmx_mutex m = unlocked;
   CHECK_OK(gmx_mutex_lock(&m));
@@ -209,7 +209,7 @@ static void hands_it_over(void *arg) {
   bump((int *)arg);
 }
 
-/* Who has waited for more than a millisecond is overtaken once more at most. */
+/* A waiter that has waited for more than a millisecond is overtaken once more at most. */
 static void a_long_wait_is_served_in_turn(void) {
   int done = 0;
   CHECK_EQ(gmx_gomaxprocs(1), 3);
@@ -239,7 +239,7 @@ static void waits_a_little(void *arg) {
   CHECK_OK(gmx_mutex_unlock(&c->mutex));
 }
 
-/* The mutex is given back while some give up: nobody hangs, and it ends unlocked. */
+/* The mutex is unlocked while some waiters time out: no waiter hangs, and the mutex ends unlocked. */
 static void unlock_races_time_outs(void) {
   enum { GS = 10 };
   int both = 0;

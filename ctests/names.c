@@ -1,5 +1,5 @@
-/* What the host calls things is shown in reports, dumps and traces, and forges nothing there: no line, no end of a quote,
- * no escape of a terminal. */
+/* Reports, dumps and traces show the names that the host gives. A name forges nothing there: no line, no end of a
+ * quote, no escape sequence of a terminal. */
 #include "child.h"
 #include "gs.h"
 

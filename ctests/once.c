@@ -1,6 +1,7 @@
 /* timeout: 60 */
 /* env: GMX_MAXPROCS=3 */
-/* gmx_once: done once, whoever comes waits until it is done; from within it is an error and no hang. */
+/* gmx_once: the function runs once, and each other caller waits until it has run. A call from within the function gets
+ * an error and does not hang. */
 #include "places.h"
 
 #define MS INT64_C(1000000)

@@ -1,4 +1,4 @@
-/* A stack overflow names its G and kills; any other fault stays the host's business. */
+/* A stack overflow is reported with the name of its G, and ends the process; any other fault goes to the host. */
 #include "child.h"
 #include "gs.h"
 
@@ -192,7 +192,7 @@ static void handler_after(void *arg) {
   CHECK_EQ(atomic_load(&handled), 13);
 }
 
-/* With a handler of the host's, an overflow still says who before the host sees it. */
+/* With a handler of the host's, the report of an overflow comes before the host's handler. */
 static void host_sees_overflow(int number, siginfo_t *info, void *context) {
   (void)number;
   (void)info;

@@ -1,5 +1,5 @@
 /* timeout: 180 */
-/* gmx_parallel_for: each number once, nested, from everywhere, canceled; who is idle gets a part. */
+/* gmx_parallel_for: each number once, nested, from every context, canceled; an idle P gets a part. */
 #include "gs.h"
 #include "places.h"
 
@@ -70,7 +70,7 @@ static void nested(void) {
 
 static int here;
 
-/* Two at once: nobody comes on before the other is there. */
+/* Two at once: neither call returns before the other has begun. */
 static void meet(void *arg, int64_t begin, int64_t end) {
   (void)arg;
   CHECK_EQ(end, begin + 1);
@@ -86,8 +86,8 @@ static void two_at_once(void) {
   }
 }
 
-/* A range that is too long to be cut at once is cut when somebody has nothing to do: another goroutine gets a part. As long as
- * none has, each number takes a while; so nothing hangs on how soon that is. */
+/* A range that is not cut at the beginning is cut when a P has nothing to do: another goroutine gets a part. Until then
+ * each number takes a while, so the result does not depend on how soon that is. */
 static int shared;
 static uint64_t whose;
 

@@ -1,6 +1,6 @@
 /* timeout: 120 */
-/* gmx_park under a token and gmx_park_timeout: exactly one of gmx_ready, the time and the token ends a park, commit runs in any
- * case, and nothing of a park reaches the next wait. */
+/* gmx_park under a token, and gmx_park_timeout: exactly one of gmx_ready, the deadline and the token ends a park,
+ * commit runs in any case, and nothing of a park reaches the next wait. */
 #include "gs.h"
 #include "places.h"
 
@@ -54,7 +54,7 @@ static void comes_back_at_once(void *arg) {
   CHECK_EQ(s.committed, 15);
 }
 
-/* A token that is cancelled already: commit runs all the same, and a veto is a success. */
+/* Under a token that is canceled already, commit runs all the same, and a veto is a success. */
 static void under_a_cancelled_token(void *arg) {
   (void)arg;
   struct spot s = {.token = new_token()};
@@ -77,7 +77,7 @@ static void under_a_cancelled_token(void *arg) {
   CHECK_OK(gmx_cancel_free(s.token));
 }
 
-/* Cancelled by its own commit; who comes second has lost. */
+/* The commit cancels the token and then readies the G: the second of the two fails. */
 static void cancelled_in_its_commit(void *arg) {
   (void)arg;
   struct spot s = {.token = new_token(), .cancels = true, .readies = true};

@@ -1,6 +1,6 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
-/* A pinned G stays on its P, alone there, until it lets go. */
+/* A pinned G stays on its P, alone there, until it unpins. */
 #include "places.h"
 
 #define MS INT64_C(1000000)
@@ -21,7 +21,7 @@ static void counts(void *arg) {
     CHECK(p >= 0 && p < MOST);
     int64_t count = counters[p].count;
     if (i % 32 == 0) {
-      gmx_safepoint(); /* must not let anybody else onto this P */
+      gmx_safepoint(); /* must not let another G onto this P */
       CHECK_EQ(gmx_pin(), p);
       CHECK_OK(gmx_unpin());
     }
@@ -90,7 +90,7 @@ static void stays_over_its_slice(void *arg) {
   spin_until(load(&other_ran));
 }
 
-/* One P, a slice long over, somebody waiting: nobody else runs until the pin is gone. */
+/* One P, a slice long over, another G waiting: the other G does not run until the unpin. */
 static void no_preemption_while_pinned(void) {
   CHECK(gmx_gomaxprocs(1) > 0);
   for (int i = 0; i < 5; i++) {

@@ -40,7 +40,7 @@ CHECK_UNUSED static bool tell_parked(void *arg, gmx_g g) {
   return true;
 }
 
-/* Parks the caller until somebody readies the G whose handle stands in *where. */
+/* Writes the handle of the caller to *where, and parks until another thread readies it. */
 CHECK_UNUSED static void park_at(gmx_g *where) { CHECK_OK(gmx_park(tell_parked, where, "test")); }
 
 /* Readies the G that parks, or soon will, at *where. */
@@ -49,7 +49,7 @@ CHECK_UNUSED static void wake_at(gmx_g *where) {
   CHECK_OK(gmx_ready(load(where)));
 }
 
-/* ---- who waits for what ---- */
+/* ---- which G waits for what ---- */
 
 struct places_count {
   const char *reason;
@@ -70,8 +70,8 @@ CHECK_UNUSED static int waiting(const char *reason) {
   return count.n;
 }
 
-/* How many Gs wait, each where it waits. In a stopped world: at any other time one counts that is on its way to its queue, and
- * whoever comes next may be there before it. */
+/* How many Gs wait, each where it waits. In a stopped world: at any other time one counts that is on its way to its
+ * queue, and whoever comes next may be there before it. */
 CHECK_UNUSED static int64_t count_waiting(void) {
   gmx_sched_stats stats;
   memset(&stats, 0, sizeof stats);
@@ -101,7 +101,7 @@ CHECK_UNUSED static void on_thread(void (*fn)(void *), void *arg) {
   thread_join(thread_start(places_thread, &call));
 }
 
-/* Threads of this process as the kernel counts them, but for those of the host that runs the test. */
+/* The threads of this process as the kernel counts them, without the threads of the host that runs the test. */
 CHECK_UNUSED static int host_threads(void) {
   const char *hosts = getenv("GMX_TEST_THREADS");
   return hosts ? atoi(hosts) : 0;
@@ -134,7 +134,7 @@ CHECK_UNUSED static int count_workers(void) {
 }
 #endif
 
-/* Whether there are these threads of the host, and nobody else. A joined thread may be listed a little longer. */
+/* Whether the process has these threads of the host, and no others. A joined thread may be listed a little longer. */
 CHECK_UNUSED static bool only_threads(int n) {
 #ifdef __SANITIZE_THREAD__
   (void)n; /* it has threads of its own, and more of them in a child of fork */

@@ -1,6 +1,6 @@
 /* timeout: 120 */
-/* Code that looks at a word of its goroutine, or at a flag of its own that the host is told to set, and at nothing else of the
- * library: slices end, stops and barriers get through. And what the host is told of threads. */
+/* Code that polls only the word of its goroutine, or a flag of its own that the preemption callback sets: its slices
+ * end, and stops and barriers get through. Also the callbacks for the start and the end of threads. */
 #include "places.h"
 
 enum { PS = 2, LOOPS = 5 };
@@ -134,7 +134,7 @@ static void thread_starts(void *arg) {
   CHECK_EQ(here, 0);
   here = 1;
   pthread_setname_np(pthread_self(), "of the host");
-  /* The first ones wait; nobody else does, for their Ps neither. */
+  /* The first two threads wait here. No other thread waits, not even for their Ps. */
   if (bump(&started) < 2) spin_until(!load(&hold));
 }
 static void thread_ends(void *arg) {

@@ -1,4 +1,4 @@
-/* gmx_gomaxprocs: any number, at any time, and nothing is lost on the way (LEGACY-S1). */
+/* gmx_gomaxprocs: any number of Ps, at any time, and no G or timer is lost in a change (LEGACY-S1). */
 /* timeout: 180 */
 #include "child.h"
 #include "gs.h"
@@ -64,7 +64,7 @@ static void procs_change_under_ten_thousand_gs(void) {
   for (int i = 0; i < GS; i++) CHECK_CMP(rounds_of[i], >, 0);
 }
 
-/* ---- LEGACY-S1: who takes Ps back from syscalls reads allp without a P ---- */
+/* ---- LEGACY-S1: sysmon, which retakes Ps from syscalls, reads allp without a P ---- */
 
 static atomic_long in_and_out;
 
@@ -129,7 +129,7 @@ static void slots_survive_their_ps(void) {
   CHECK_OK(gmx_p_key_delete(key));
 }
 
-/* ---- who may ---- */
+/* ---- which callers may ---- */
 
 static void *foreign_sets(void *arg) {
   for (int i = 0; i < 50; i++) {

@@ -1,7 +1,8 @@
 /* timeout: 60 */
 /* env: GMX_MAXPROCS=2 */
 /*
- * A profiler by signals sees what goroutines do: SIGPROF comes to the worker that computes, on the stack of its goroutine.
+ * A profiler by signals sees what goroutines do: SIGPROF reaches the worker that computes, on the stack of its
+ * goroutine.
  */
 #include "places.h"
 

@@ -1,4 +1,5 @@
-/* Whatever is done again and again takes no more the second time: memory, threads, descriptors, mappings. */
+/* An operation that is repeated takes no more of the process the second time: memory, threads, descriptors,
+ * mappings. */
 /* timeout: 120 */
 #include "ratchets.h"
 

@@ -1,6 +1,7 @@
 /*
- * What a process has, and that repeating something does not make it more: resident memory, memory of malloc, threads,
- * descriptors, mappings. RATCHET(cycle, n) does a cycle n times, looks, and does it n times more, until nothing has grown.
+ * Checks that a repeated operation takes no more resources of the process: resident memory, memory of malloc, threads,
+ * descriptors, mappings. RATCHET(cycle, n) runs a cycle n times, measures, and runs it n times more, until nothing has
+ * grown.
  */
 #ifndef GOMAX_RATCHETS_H
 #define GOMAX_RATCHETS_H
@@ -62,8 +63,8 @@ static bool ratchet_grew(const has *a, const has *b) {
          b->descriptors > a->descriptors || b->mappings > a->mappings;
 }
 
-/* How many of a thing there are at a time differs from one batch of n to the next, until there have been most. What leaks
- * grows in every batch, by dozens of each. */
+/* How many of a thing there are at a time differs from one batch of n to the next, until there have been most. What
+ * leaks grows in every batch, by dozens of each. */
 static void ratchet(const char *name, void (*cycle)(void), int n) {
   enum { BATCHES = 12 };
   has all[BATCHES + 1];

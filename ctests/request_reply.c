@@ -1,3 +1,4 @@
 /* timeout: 60 */
-/* The example: by its rule nothing is leaked and nothing is freed too early, which a sanitizer says. */
+/* The example examples/request_reply: by its rule nothing leaks and nothing is freed too early. A sanitizer checks
+ * that. */
 #include "../examples/request_reply/request_reply.c"

@@ -1,5 +1,5 @@
 /* timeout: 60 */
-/* Recursive mutexes: depth, owners of every kind, what is refused. */
+/* Recursive mutexes: depth, owners of every kind, and wrong calls. */
 #include "gs.h"
 #include "places.h"
 

@@ -1,6 +1,7 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
-/* gmx_rwmutex: readers together, a writer alone; who goes before whom; that giving up harms nobody. */
+/* gmx_rwmutex: readers together, a writer alone; the order of readers and writers; and a waiter that times out or is
+ * canceled delays no other. */
 #include "places.h"
 
 #define MS INT64_C(1000000)
@@ -60,7 +61,7 @@ static void counts(void *arg) {
         while (gmx_rwmutex_try_rlock(&s->rw) == GMX_EBUSY) CHECK_OK(gmx_yield());
         reads(s);
         break;
-      case 5: /* a writer or a reader that is cancelled, perhaps */
+      case 5: /* a writer or a reader that may be canceled */
         CHECK_OK(gmx_cancel_new(0, 20000, &c));
         CHECK_OK(gmx_cancel_use(c, NULL));
         CHECK_OK(gmx_cancel_free(c));
@@ -104,7 +105,7 @@ static void readers_together_writers_alone(void) {
   CHECK_OK(gmx_rwmutex_unlock(&s.rw));
 }
 
-/* ---- who goes before whom, on one P ---- */
+/* ---- the order of readers and writers, on one P ---- */
 
 static char order[64];
 static int ordered;
@@ -314,7 +315,7 @@ static void writes_and_is_wrong(void *arg) {
   CHECK_STATUS(gmx_rwmutex_runlock(rw), GMX_EPERM);
 }
 
-/* who has waited for readers has it in another way than who has found nobody */
+/* a writer that has waited for readers takes the lock in another way than a writer that finds it free */
 static void has_waited(void *rw) {
   CHECK_OK(gmx_rwmutex_lock(rw));
   is_the_writer(rw);

@@ -1,4 +1,4 @@
-/* gmx_safepoint in loops that call nothing else, and what it must leave alone. */
+/* gmx_safepoint in loops that call nothing else, and the state that it must leave alone. */
 /* timeout: 120 */
 #include "gs.h"
 
@@ -24,7 +24,7 @@ static void loops_end(void) {
   CHECK_OK(gmx_waitgroup_wait(&all));
 }
 
-/* More loops than Ps: each gets its turn, and so does everybody who wants something of the Ps. */
+/* More loops than Ps: each loop gets its turn, and so do stops, barriers and resizes. */
 static void loops_give_way(void) {
   int32_t procs = gmx_gomaxprocs(0);
   loops_start(procs + 2);
@@ -57,7 +57,7 @@ static void loops_come_to_barriers_and_stops(void) {
   loops_end();
 }
 
-/* Anybody may poll anywhere: where there is nothing to give way with it does nothing. */
+/* Any thread may poll anywhere: without a G and a P the poll does nothing. */
 static void *polls(void *arg) {
   for (int i = 0; i < 20000; i++) gmx_safepoint();
   return arg;
@@ -165,7 +165,7 @@ static void a_stop_waits_for_a_pinned_g(void) {
   }
 }
 
-/* Polling costs one load when nobody wants anything: the word goes back to zero. */
+/* A poll costs one load when no request is pending: the word goes back to zero. */
 static void the_word_is_zero_at_rest(void) {
   loops_start(2);
   CHECK_OK(gmx_stop_the_world("rest"));

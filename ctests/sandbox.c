@@ -1,6 +1,6 @@
-/* A host that forbids all calls of the system but a list, once the runtime has started: whatever the library does from then on
- * gets along with the calls that SECURITY.md lists, and with far fewer where all was made at the start (tests/sources.rs
- * compares). */
+/* A host that forbids all system calls except a list, once the runtime has started. From then on the library needs only
+ * the calls that SECURITY.md lists, and far fewer if it has made all its threads and stacks at the start.
+ * tests/sources.rs compares the lists. */
 /* timeout: 120 */
 #define _GNU_SOURCE 1
 #include "child.h"
@@ -287,7 +287,8 @@ int sigaltstack(const stack_t *new, stack_t *old) {
   return result;
 }
 
-/* The same for the name of the watchdog, slower still: if gmx_init did not wait for it, it would come behind the filter. */
+/* The same for the name of the watchdog, slower still: if gmx_init did not wait for it, it would come behind the
+ * filter. */
 int prctl(int option, ...) {
   va_list more;
   va_start(more, option);
@@ -393,7 +394,7 @@ static void stops(void *arg) {
     atomic_store(&leave, 1);
   }
   works(NULL);
-  /* The watchdog tells, which sleeps while nobody works. */
+  /* The watchdog reports it; it sleeps while no P is used. */
   while (atomic_load(&fence_told) == 0) CHECK_OK(gmx_sleep(MS));
 }
 

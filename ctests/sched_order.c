@@ -1,4 +1,4 @@
-/* In which order one P runs its Gs, and that nobody waits for ever. */
+/* The order in which one P runs its Gs; and no G waits forever. */
 #include "gs.h"
 
 static int logged[1 << 16];
@@ -24,7 +24,8 @@ static void last_spawned_runs_next(void) {
   for (int i = 1; i < 10; i++) CHECK_EQ(logged[i], i - 1);
 }
 
-/* As often as the fairness tick has come by: without exception. (Go: none either, as long as the global queue is empty.) */
+/* As often as the fairness tick has come by: without exception. (Go: none either, as long as the global queue is
+ * empty.) */
 static void last_spawned_runs_next_always(void) {
   enum { N = 20000 };
   int exceptions = 0;
@@ -59,8 +60,8 @@ static void takes_the_turn(void *arg) {
   turns_of_the_last++;
 }
 
-/* As before, by a G that is one of many: the queue, the backlog behind it and the global queue are full of others, and what the
- * G spawned last still comes next when it parks. */
+/* As before, by a G that is one of many: the queue, the backlog behind it and the global queue are full of others, and
+ * what the G spawned last still comes next when it parks. */
 static gmx_waitgroup crowd;
 static int in_the_crowd_exceptions, in_the_crowd;
 static void spawns_and_parks(void *arg) {
@@ -68,7 +69,7 @@ static void spawns_and_parks(void *arg) {
   for (int i = 0; i < 100; i++) {
     int before = turns_of_the_last;
     gmx_g g = go_with(NULL, GMX_SPAWN_JOINABLE, takes_the_turn, NULL);
-    join(g); /* parks: whoever runs next is to be the one that was spawned */
+    join(g); /* parks: the spawned G must be the next to run */
     in_the_crowd++;
     in_the_crowd_exceptions += turns_of_the_last != before + 1;
     CHECK_OK(gmx_yield());
@@ -194,7 +195,8 @@ static void old_one(void *arg) {
 
 static void next_in_the_chain(void *arg) { (void)arg; }
 
-/* What it spawns last displaces the next link, which so comes to the end of the queue and does not inherit the slice. */
+/* What it spawns last displaces the next link, which so comes to the end of the queue and does not inherit the
+ * slice. */
 static void spawns_the_next(void *arg) {
   if (old_ran < OLD && ++links < 1000000) {
     go(spawns_the_next, arg);
@@ -299,8 +301,8 @@ static void one_in_61_is_from_the_global_queue_whatever_waits_behind(void) {
   check_say("  waited at most %ld yields of others", worst);
 }
 
-/* Two pairs, each with one slice at a time for both, whatever they do in it. Go's TestPingPongHog allows a factor of 20 between
- * a pair that counts to a million at each turn and one that counts to a thousand. */
+/* Two pairs, each with one slice at a time for both, whatever they do in it. Go's TestPingPongHog allows a factor of 20
+ * between a pair that counts to a million at each turn and one that counts to a thousand. */
 struct counters {
   gmx_chan *ball, *over;
   long limit;
@@ -385,7 +387,8 @@ static void third(void *arg) {
   CHECK_OK(gmx_waitgroup_done(&all));
 }
 
-/* Each wakes the other into runnext, so the pair would keep the P for ever if a slice were not theirs together. */
+/* Each of a pair readies the other into runnext, so the pair would keep the P forever if the two did not share a
+ * slice. */
 static void a_pair_does_not_starve_a_third(void) {
   ping = pong = 0;
   atomic_store(&quit, 0);
@@ -589,8 +592,8 @@ static long slices_ended(void) {
   return (long)stats.preempts;
 }
 
-/* 10945 spawns. Depth first, some dozens are alive at a time; breadth first, thousands. Each end of a slice puts a branch
- * aside, as deep as it is by then. */
+/* 10945 spawns. Depth first, some dozens are alive at a time; breadth first, thousands. Each end of a slice puts a
+ * branch aside, as deep as it is by then. */
 static void fib_20_stays_narrow(void) {
   fib_arg f = {20, 0};
   most_alive = 0;

@@ -1,4 +1,4 @@
-/* GMXDEBUG=schedtrace prints Go's lines, scheddetail the Ps, Ms and Gs below them. */
+/* GMXDEBUG=schedtrace prints Go's lines; scheddetail prints the Ps, Ms and Gs below them. */
 #include "child.h"
 #include "gs.h"
 

@@ -1,6 +1,6 @@
 /* timeout: 60 */
 /* env: GMX_MAXPROCS=3 */
-/* gmx_scope: leaving waits for all, tells the first error, and the others are cancelled by it. */
+/* gmx_scope: the leave waits for all goroutines and returns the first error, which cancels the others. */
 #include "places.h"
 
 #define MS INT64_C(1000000)
@@ -49,7 +49,7 @@ static void spawn(gmx_scope s, gmx_status (*fn)(void *), intptr_t arg) { CHECK_O
 
 static void rules(void *unused) {
   (void)unused;
-  /* nobody; everybody well; those that are in the middle when it is left */
+  /* no goroutine; goroutines that all succeed; goroutines that still run when the scope is left */
   CHECK_OK(leave(new_scope(GMX_FOREVER)));
   store(&count, 0);
   gmx_scope s = new_scope(GMX_FOREVER);
@@ -158,7 +158,7 @@ static void wrong_calls(void) {
   CHECK_STATUS(gmx_scope_spawn(s, NULL, NULL), GMX_EINVAL);
   CHECK_STATUS(gmx_scope_token(s, NULL), GMX_EINVAL);
   CHECK_OK(gmx_scope_token(s, &c));
-  CHECK_OK(gmx_cancel_free(c)); /* not the host's to free, and it harms nobody */
+  CHECK_OK(gmx_cancel_free(c)); /* the host need not free it, and the free harms no other user */
   spawn(s, sleeps, 0);
   CHECK_OK(gmx_scope_cancel(s));
   CHECK_STATUS(leave(s), GMX_ECANCELED);

@@ -1,6 +1,7 @@
 /* timeout: 60 */
 /* env: GMX_MAXPROCS=3 */
-/* gmx_scope_enter: what ends the waits of a scope's goroutines ends those of its body, until the scope is left. */
+/* gmx_scope_enter: an event that ends the waits of a scope's goroutines also ends those of its body, until the
+ * leave. */
 #include "places.h"
 
 #define MS INT64_C(1000000)
@@ -119,7 +120,7 @@ static void what_the_body_waits_for_ends(void) {
   body_waits(NULL);
 }
 
-/* The children have something to do yet when the scope is cancelled; the caller waits for each. */
+/* The children still have work to do when the scope is canceled; the caller waits for each. */
 static uint32_t go_on;
 
 static gmx_status tidies_up(void *arg) {
@@ -160,8 +161,8 @@ static void leaving_waits_for_all(void) {
 
 #define DEPTH 4
 
-/* Enters DEPTH scopes and leaves them in one of their 24 orders: each time the current token is that of the innermost one
- * in which the body still is. */
+/* Enters DEPTH scopes and leaves them in one of their 24 orders: each time the current token is that of the innermost
+ * one in which the body still is. */
 static void leave_in_order(const int *order) {
   gmx_cancel own = 0, tokens[DEPTH];
   gmx_scope s[DEPTH];
@@ -240,7 +241,7 @@ static void leaving_forgets_what_the_body_uses(void) {
   CHECK_OK(gmx_cancel_free(t));
 }
 
-/* ---- who may ---- */
+/* ---- which callers may ---- */
 
 static gmx_status enters_its_own(void *arg) {
   CHECK_STATUS(gmx_scope_enter(*(gmx_scope *)arg), GMX_EDEADLK);
@@ -287,7 +288,7 @@ static void *detaches_inside(void *arg) {
   ends_inside(e);
   CHECK_OK(gmx_detach_thread());
   CHECK_EQ(gmx_cancel_current(), 0);
-  for (int i = 0; i < 2; i++) CHECK_OK(gmx_scope_enter(e->s[i])); /* nobody is in it */
+  for (int i = 0; i < 2; i++) CHECK_OK(gmx_scope_enter(e->s[i])); /* no G is inside it */
   return NULL;
 }
 static void *ends_inside_as_thread(void *arg) { return ends_inside(arg), NULL; }

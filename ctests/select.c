@@ -1,6 +1,6 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
-/* Select: one case, the right one, each as often as the others; and no value is lost or comes twice. */
+/* Select: one ready case is chosen, each as often as the others; and no value is lost or comes twice. */
 #include "places.h"
 
 #define MS INT64_C(1000000)
@@ -105,8 +105,8 @@ static void wrong_calls_change_nothing(void) {
   CHECK_OK(gmx_chan_free(a));
 }
 
-/* Of k that are ready each is taken in about one of k times: chi square far below what chance would show once in a billion
- * runs. */
+/* Of k that are ready each is taken in about one of k times: chi square far below what chance would show once in a
+ * billion runs. */
 static void ready_cases_are_equal(void) {
   enum { MOST = 9, ROUNDS = 20000 };
   gmx_chan *c[MOST];
@@ -182,7 +182,7 @@ static void waits_for_the_first(void) {
     if (kind == 0) CHECK(p.chosen % 2 == 0 && in[which] == 5000);
     if (kind == 1) CHECK(p.chosen % 2 == 1 && v == (uint64_t)which);
     for (int i = 0; i < N; i++) CHECK(i == which || in[i] == 1000);
-    if (kind == 2) { /* nobody is left in it: it can be freed */
+    if (kind == 2) { /* no waiter is left in it: it can be freed */
       CHECK_OK(gmx_chan_free(c[which]));
       c[which] = chan_of(8, 0);
     }
@@ -248,7 +248,7 @@ static void gives_up_everywhere(void) {
   CHECK_OK(gmx_chan_free(b));
 }
 
-/* Who waits in a select stands in line with those who wait in plain calls. */
+/* A select waits in the same queue as plain sends and receives. */
 static void one_line(void) {
   enum { GS = 9 };
   gmx_chan *a = chan_of(8, 0), *b = chan_of(8, 0);
@@ -362,8 +362,8 @@ static void play(bool closes) {
 static void nothing_is_lost_or_doubled(void) { play(false); }
 static void not_when_they_are_closed(void) { play(true); }
 
-/* A value goes to and fro between two channels, and is put into the one before it is taken from the other: who looks at both
- * at once always finds it. Looking takes it out; it is put back at once, and the passer waits for it meanwhile. */
+/* A G passes a value between two channels, and puts it into the one before it takes it from the other: a select over
+ * both always finds it. The select takes it out and puts it back at once, and the passer waits for it meanwhile. */
 struct pass {
   gmx_chan *a, *b;
   bool over;

@@ -1,6 +1,6 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
-/* Semaphores: no permit is lost and none is made, whoever acquires and releases. */
+/* Semaphores: no permit is lost and none is made, whichever Gs and threads acquire and release. */
 #include "places.h"
 
 struct permits {

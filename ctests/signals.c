@@ -1,4 +1,5 @@
-/* SIGSEGV and SIGBUS are the host's: its handlers run where, as often and with what they asked for, beside the library's own. */
+/* SIGSEGV and SIGBUS belong to the host: its handlers run on the stack, as often and with the arguments that they asked
+ * for, beside the library's own handler. */
 /* flags: -ldl */
 #include "child.h"
 #include "gs.h"

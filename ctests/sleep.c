@@ -1,10 +1,11 @@
 /* timeout: 120 */
-/* Sleeping and the clock: never too short, whoever sleeps. Too long is no test's business on a shared machine. */
+/* Sleeping and the clock: no sleep is too short, of a G or of a thread. On a shared machine no test can say what is too
+ * long. */
 #include "places.h"
 
 #define MS INT64_C(1000000)
 
-static int64_t newest; /* the latest time that anybody has seen */
+static int64_t newest; /* the latest time that any caller has seen */
 
 static void reads_the_clock(void *arg) {
   (void)arg;
@@ -16,7 +17,7 @@ static void reads_the_clock(void *arg) {
   }
 }
 
-/* Also for those who look from different threads. */
+/* Also for callers on different threads. */
 static void the_clock_never_goes_back(void) {
   gmx_g a = g_start(reads_the_clock, NULL), b = g_start(reads_the_clock, NULL);
   on_thread(reads_the_clock, NULL);
@@ -118,7 +119,8 @@ static void a_sleep_of_nothing_yields(void) {
   gmx_gomaxprocs(procs);
 }
 
-/* The library's threads may ask the system to wake them on time, but what the host starts from there must not inherit it. */
+/* The library's threads may ask the system to wake them on time, but what the host starts from there must not inherit
+ * it. */
 static void has_the_slack_of_the_host(void *arg) {
   for (int i = 0; i < 10; i++) {
     CHECK_OK(gmx_sleep(MS / 10));

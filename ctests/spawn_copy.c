@@ -1,5 +1,5 @@
 /* env: GMX_MAXPROCS=2 */
-/* Goroutines whose arguments are copied, that a wait group counts, and that begin last. */
+/* The options of a spawn: copied arguments, a wait group that counts the goroutine, a place at the end of the queue. */
 #include "places.h"
 
 /* ---- arguments that are copied ---- */

@@ -1,7 +1,7 @@
 /* timeout: 60 */
 /* env: GMX_MAXPROCS=2 */
 /*
- * What a caller is told of the stack that it runs on: true in every context, to the byte, and nothing on a stack that is
+ * The bounds of the stack that a caller runs on: right to the byte in every context, and refused on a stack that is
  * neither the goroutine's nor the thread's.
  */
 #include "places.h"

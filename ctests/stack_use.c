@@ -2,9 +2,9 @@
 /* env: GMX_MAXPROCS=1 */
 /* flags: -Wl,-z,now */
 /*
- * How much of a goroutine's stack the library uses: what gmx_spawn_opts.stack_size says in the header. A G with the smallest
- * stack paints it, makes each call, and looks how far down the paint is gone. Another one only yields, while those around
- * it make the same calls: what the library does for a G that has left runs on the stack of the next one.
+ * The library uses no more of a goroutine's stack than gmx_spawn_opts.stack_size promises in the header. A G with the
+ * smallest stack paints it, makes each call, and looks how far down the paint is gone. Another G only yields, while the
+ * Gs around it make the same calls: the library's work for a G that has left runs on the stack of the next G.
  */
 #include "places.h"
 

@@ -1,5 +1,5 @@
 /* env: GMX_MAXPROCS=2 */
-/* What the library tells about itself: counters that count, and a dump that shows who waits for what. */
+/* The library's own statistics: counters that count, and a dump that shows which goroutine waits for what. */
 #include "places.h"
 
 #include <fcntl.h>

@@ -1,4 +1,5 @@
-/* A host that closes descriptor 2: the next file that it opens gets the number, and no report may be written into it. */
+/* A host closes descriptor 2. The next file that it opens gets that number, and the library must write no report into
+ * it. */
 #include "child.h"
 #include "gs.h"
 

@@ -1,4 +1,4 @@
-/* What one G submits is run by every P, and nothing is run twice or forgotten. */
+/* Every P runs Gs that one G submits; no G runs twice or is forgotten. */
 #include "gs.h"
 
 #define MOST 8
@@ -116,7 +116,7 @@ static void reads(void *arg) {
   CHECK_EQ(read(wake_up[0], &c, 1), 1);
 }
 
-/* The writer is in runnext of this P, and nothing else comes to help: who waits for it sits in a read. */
+/* The writer is in runnext of this P, and the G that waits for it sits in a read: only another P can run the writer. */
 static void runnext_of_a_p_in_a_syscall_is_run(void) {
   CHECK(pipe(wake_up) == 0);
   for (int round = 0; round < 50; round++) {
@@ -149,7 +149,7 @@ static void runs_once(void *arg) {
   size_t id = (size_t)(uintptr_t)arg;
   CHECK_EQ(atomic_fetch_add(&ran[id], 1), 0);
   for (size_t i = 0; i < id % 4; i++) {
-    turns[id]++; /* plain: whoever runs it twice at once loses one */
+    turns[id]++; /* a plain increment: two runs at once would lose one */
     CHECK_OK(gmx_yield());
   }
   CHECK_OK(gmx_waitgroup_done(&all));
@@ -189,7 +189,7 @@ static void waits_for_it(void *arg) {
   while (!atomic_load(&went_on)) continue; /* keeps its P */
 }
 
-/* For a moment it is in no queue, and whoever searches finds nothing then. */
+/* A G that yields is in no queue for a moment, and a searcher finds no G then. */
 static void one_that_yields_is_found(void) {
   if (procs < 2) return;
   for (int i = 0; i < 500; i++) {

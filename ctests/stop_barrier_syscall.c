@@ -19,11 +19,11 @@ static atomic_int quit;
 static gmx_waitgroup all;
 static atomic_long stops, barriers, syscalls;
 
-static atomic_int outside; /* who has stopped the world: one at most */
+static atomic_int outside; /* how many have stopped the world: at most one */
 static atomic_long moves;  /* of Gs that hold a P: none in a stopped world */
 
-/* In and out as fast as it goes, so that many stops and barriers meet somebody on the way; but in bursts, with rests
- * between: more busy threads than CPUs would only measure how the system schedules them. */
+/* Enters and exits as fast as it can, so that many stops and barriers meet a thread on its way; but in bursts, with
+ * rests between: more busy threads than CPUs would only measure how the system schedules them. */
 static void works(void *arg) {
   uint64_t seed = (uint64_t)(uintptr_t)arg + 1;
   while (!atomic_load_explicit(&quit, memory_order_relaxed)) {

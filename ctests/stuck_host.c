@@ -1,5 +1,5 @@
-/* A host that keeps what a process has one of: the lock of the loader, that of malloc, a pipe behind stderr that nobody reads. The
- * scheduler goes on meanwhile: the P of a blocking call is taken, and others run. */
+/* A host holds a resource of which a process has one: the lock of the loader, the lock of malloc, a full pipe behind
+ * stderr. The scheduler continues meanwhile: it takes the P of the blocking call, and other Gs run. */
 /* flags: -ldl */
 #define _GNU_SOURCE 1
 #include "child.h"
@@ -96,7 +96,7 @@ static void starts_the_other(void) {
 static char fifo[64];
 static atomic_int loader_tid;
 
-/* dlopen opens its file under the loader's lock, and a FIFO opens when there is somebody at its other end. */
+/* dlopen opens its file under the loader's lock, and the open of a FIFO waits for a thread at the other end. */
 static void *is_in_dlopen(void *arg) {
   atomic_store(&loader_tid, gs_tid());
   CHECK(dlopen(fifo, RTLD_NOW) == NULL);

@@ -1,10 +1,10 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=1 */
 /*
- * Between enter and exit a G's thread may block in the kernel and the P goes to others.
+ * Between enter and exit the thread of a G may block in the kernel, and its P goes to others.
  *
- * One P: whatever another G does while somebody blocks, it does with the P that was handed on. If it were not, the
- * program would hang in the first test.
+ * With one P, another G that runs while a thread blocks has the P that was handed off. Without the hand-off the program
+ * would hang in the first test.
  */
 #include "places.h"
 
@@ -182,7 +182,7 @@ static void goes_deeper(void *arg) {
   pthread_t thread = pthread_self();
   uint64_t goid = gmx_goid();
   d->reached = ++d->level > d->reached ? d->level : d->reached;
-  CHECK_OK(gmx_yield()); /* a G as any other, but for its thread */
+  CHECK_OK(gmx_yield()); /* a G as any other, except for its thread */
   CHECK_OK(gmx_sleep(1000));
   CHECK(pthread_equal(thread, pthread_self()));
   if (d->level < d->levels) {

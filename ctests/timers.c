@@ -1,6 +1,6 @@
 /* timeout: 180 */
 /* env: GMX_MAXPROCS=3 */
-/* gmx_timer: it fires when it should, and nothing of before comes when it was stopped or reset. */
+/* gmx_timer: it fires when it is due, and no earlier firing arrives after a stop or a reset. */
 #include "places.h"
 
 #define MS INT64_C(1000000)
@@ -90,8 +90,8 @@ static void not_any_more(void *arg) {
   FAIL("a function began that had been stopped");
 }
 
-/* On one P the goroutine of a timer that fires together with a sleeper's deadline comes behind the sleeper, who stops it in
- * time, unless the slice ends just then. */
+/* On one P, the goroutine of a timer that fires together with a sleeper's deadline runs after the sleeper. The sleeper
+ * stops it in time, unless the slice ends just then. */
 static void stopped_in_time(void *unused) {
   (void)unused;
   int in_time = 0;
@@ -142,8 +142,8 @@ static void nothing_of_before(void) {
   on_thread(no_stale_time, NULL);
 }
 
-/* Several stop and reset one timer while it fires on other Ps. Each arm has a number; what begins has the last one that was
- * armed when it began. */
+/* Several stop and reset one timer while it fires on other Ps. Each arm has a number; what begins has the last one that
+ * was armed when it began. */
 struct duel {
   gmx_timer t;
   int armed, began, prevented;
@@ -235,7 +235,7 @@ static void tickers(void) {
 
 /* ---- between the firing and the beginning of its function ---- */
 
-/* On one P: whoever spins keeps the timers waiting until several are due, and whoever is readied last runs first. */
+/* On one P, a G that spins keeps the timers waiting until several are due, and the G readied last runs first. */
 static int64_t spins_until;
 static void spins(void *arg) {
   (void)arg;
@@ -306,7 +306,7 @@ static void shorter_than_a_firing(void *unused) {
   CHECK_EQ(timer_free(f), 1);
 }
 
-/* ---- one that is due is seen at once, though nothing has come to fire it: on one P nobody does while its G polls ---- */
+/* ---- a receiver sees a due timer at once, though no thread has fired it: on one P none does while the G polls ---- */
 
 static gmx_status looks(gmx_chan *c, int64_t *at, int how) {
   gmx_select_case cases[2];

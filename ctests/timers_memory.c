@@ -1,5 +1,6 @@
 /* timeout: 120 */
-/* A timer's function for which there is no memory for a G when it fires is called when there is some again. */
+/* A timer fires when there is no memory for the G of its function: the library calls the function when there is memory
+ * again. */
 #include "child.h"
 #include "gs.h"
 

@@ -1,5 +1,6 @@
-/* Sleeps that end while Ps go idle and busy, on many Ps. LEGACY-S4: nobody asks for the next timer while it holds the
- * scheduler's lock, otherwise a timer that readies a G and an idle P's look at the timers wait for each other. */
+/* Sleeps that end while Ps go idle and busy, on many Ps. LEGACY-S4: no thread asks for the next timer while it holds
+ * the scheduler's lock. Otherwise a timer that readies a G and the look of an idle P at the timers wait for each
+ * other. */
 /* timeout: 120 */
 #include "gs.h"
 
@@ -195,7 +196,7 @@ static void with_procs(int n) {
   gs_finish();
 }
 
-/* ---- who is told of a timer ---- */
+/* ---- which thread is told of a timer ---- */
 
 #define HOUR (3600 * SECOND)
 
@@ -242,8 +243,8 @@ static void compute_until_quiet(void) {
 
 static void fires(void *arg) { (void)arg; }
 
-/* Its G computes on, and an idle P is there: a thread is woken to keep it, before the call returns. (Without that the watchdog
- * finds it, milliseconds late.) Each timer is earlier than those before, however long a round takes. */
+/* Its G computes on, and an idle P is there: a thread is woken to keep it, before the call returns. (Without that the
+ * watchdog finds it, milliseconds late.) Each timer is earlier than those before, however long a round takes. */
 static void a_timer_of_a_g_that_runs_on_is_told_at_once(void) {
   enum { N = 30 };
   int told = 0;
@@ -265,8 +266,8 @@ static void a_timer_of_a_g_that_runs_on_is_told_at_once(void) {
   CHECK_CMP(told, >=, N * 2 / 3);
 }
 
-/* A G that sleeps leaves its P idle, whose thread keeps the timer itself: no other one is woken for it. When it has fired, one
- * is woken to look for more. */
+/* A G that sleeps leaves its P idle, whose thread keeps the timer itself: no other one is woken for it. When it has
+ * fired, one is woken to look for more. */
 static void a_sleep_tells_no_other_thread(void) {
   enum { N = 100 };
   uint64_t before = stats_now().wakes;
@@ -302,8 +303,8 @@ static void *stops_when_they_fire(void *arg) {
   return arg;
 }
 
-/* How many of them fire until a stop has its way, when each makes a G. All, if they are due before the last one is armed: the
- * next try leaves more time. */
+/* How many of them fire until a stop has its way, when each makes a G. All, if they are due before the last one is
+ * armed: the next try leaves more time. */
 static int fired_before_a_stop(void) {
   static int64_t ahead = 5 * SECOND;
   atomic_store(&armed, 0);
@@ -324,7 +325,8 @@ static int fired_before_a_stop(void) {
   return late ? MANY : atomic_load(&stopped_at);
 }
 
-/* The scheduler looks at requests and at Gs between timers. (The stopper may lose its CPU meanwhile: once is enough.) */
+/* The scheduler looks at requests and at Gs between timers. (The stopper may lose its CPU meanwhile: once is
+ * enough.) */
 static void a_stop_comes_between_timers(void) {
   int least = MANY;
   for (int i = 0; i < TRIES && least >= MANY / 2; i++) least = fired_before_a_stop();

@@ -1,6 +1,7 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
-/* What tokens tell, and who is told: reasons, deadlines, channels, functions after them, and Gs that inherit them. */
+/* What tokens tell, and to whom: reasons, deadlines, channels, functions that run after a cancel, Gs that inherit
+ * them. */
 #include "places.h"
 
 #include <stdatomic.h>
@@ -295,7 +296,7 @@ static void a_select_of_tokens(void) {
     g_join(g);
     CHECK_EQ(s.which, 2);
     CHECK_STATUS(gmx_chan_recv(again, NULL), GMX_ECLOSED);
-    gmx_chan *late = chan_of(low); /* of one that is cancelled */
+    gmx_chan *late = chan_of(low); /* of a canceled token */
     CHECK(late == again);
     CHECK_STATUS(gmx_chan_try_recv(s.chans[1], NULL), GMX_EAGAIN);
     free_token(low), free_token(top), free_token(other);
@@ -332,7 +333,7 @@ static void asks_and_receives(void *arg) {
   CHECK_STATUS(gmx_chan_recv_timeout(chan, NULL, HOUR), GMX_ECLOSED);
   CHECK_OK(gmx_chan_free(chan));
 }
-/* Asked for by several while it is cancelled: each is told. */
+/* Several threads ask for the channel of a token while it is canceled: each is told. */
 static void channels_against_cancel(void) {
   for (int round = 0; round < 300; round++) {
     struct race r = {new_token(0, GMX_FOREVER), 0, 0, 0, 0};

@@ -1,4 +1,4 @@
-/* What the tests of channels without a bound share. */
+/* Helpers of the tests of channels without a bound. */
 #ifndef GOMAX_TEST_UNBOUNDED_H
 #define GOMAX_TEST_UNBOUNDED_H
 

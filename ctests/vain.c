@@ -1,6 +1,6 @@
 /* timeout: 120 */
-/* Calls that come to nothing, in loops that wait nowhere: with one P and slices that never end, only the calls themselves can
- * let others run, and answer a stop of the world. */
+/* Calls that fail or change nothing, in loops that never wait. With one P and slices that never end, only these calls
+ * can let other Gs run, and answer a stop of the world. */
 #include "gs.h"
 
 /* What the calls come to nothing at. */
@@ -216,7 +216,7 @@ static void others_run(void) {
   tear_down();
 }
 
-/* A loop that nobody ends, and one who needs what its mutex guards. */
+/* A loop that only ends when another G has locked the mutex that the loop uses. */
 static void sets_it(void *arg) {
   (void)arg;
   CHECK_OK(gmx_mutex_lock(&own));
@@ -320,7 +320,7 @@ static void the_first_call_serves(void) {
   tear_down();
 }
 
-/* ---- lock and unlock alone, which nobody contends: others run when the slice is over, and a stop gets through ---- */
+/* ---- uncontended lock and unlock alone: other Gs run when the slice is over, and a stop gets through ---- */
 
 static gmx_mutex lone, outer;
 static gmx_rwmutex lone_rw;
@@ -359,7 +359,7 @@ static void lock_and_unlock_alone(void) {
   }
 }
 
-/* ---- where nobody may be let run ---- */
+/* ---- contexts where no other G may run ---- */
 
 static int tries(void) {
   for (int i = 0; i < 1000; i++) {
@@ -381,7 +381,7 @@ static bool tries_in_commit(void *arg, gmx_g g) {
   return false;
 }
 
-/* With one P nobody else has run meanwhile. */
+/* With one P no other G has run meanwhile. */
 static void nobody_runs_where_nobody_may(void) {
   int done = 0;
   set_up();

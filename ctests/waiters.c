@@ -1,5 +1,5 @@
-/* How many wait for a semaphore, a lock or a condition. One P and slices without an end: a G that was let run waits when the
- * caller runs again. */
+/* The number of waiters of a semaphore, a lock or a condition. With one P and slices without an end, a G that the
+ * caller lets run has begun to wait when the caller runs again. */
 #include "gs.h"
 #include "places.h"
 
@@ -257,7 +257,7 @@ static void those_who_wait_for_a_signal(void) {
   for (int i = 0; i < 2; i++) thread_join(threads[i]);
 }
 
-/* A waiter counts before it has unlocked the mutex: whoever has the mutex sees all that have had it and wait. */
+/* A waiter counts before it unlocks the mutex: a holder of the mutex sees all earlier holders that wait. */
 static atomic_int have_locked;
 static void counts_itself(void *arg) {
   (void)arg;

@@ -1,5 +1,5 @@
 /* env: GMX_MAXPROCS=3 */
-/* Wait groups: waiters go on when, and only when, the count is zero; and the count never goes below. */
+/* Wait groups: waiters continue when, and only when, the count is zero; and the count is never negative. */
 #include "places.h"
 #include <sys/mman.h>
 
@@ -53,7 +53,7 @@ static void never_below_zero(void) {
   CHECK_OK(gmx_waitgroup_wait(&wg));
 }
 
-/* With waiters there a refused call wakes nobody. */
+/* A refused call wakes no waiter. */
 static void refused_with_waiters(void) {
   struct group g;
   memset(&g, 0, sizeof g);
@@ -176,8 +176,8 @@ static void a_long_time_out_is_no_short_one(void) {
   CHECK_EQ(g.passed, 1);
 }
 
-/* Memory that goes as soon as the count is zero: who is late finds no page there. The waiter has given up before, so nobody
- * is in the queue, and looks again and again. */
+/* The memory of the group goes as soon as the count is zero: a late access faults. The waiter has timed out before, so
+ * that the queue is empty, and looks again and again. */
 struct fleeting {
   gmx_waitgroup *wg;
   int waited;

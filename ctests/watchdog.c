@@ -1,4 +1,4 @@
-/* The watchdog sleeps while no P is used, and is there again as soon as one is. */
+/* The watchdog sleeps while no P is used, and is awake again as soon as one is. */
 #include "gs.h"
 
 static atomic_int quit;

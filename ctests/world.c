@@ -1,4 +1,5 @@
-/* Stop-the-world: nobody else's G moves until the start, whoever stops it; and what a collector sees of a stopped one. */
+/* Stop-the-world: no other G moves until the start, whichever thread stops the world; and what a collector sees of a
+ * stopped G. */
 #include "gs.h"
 
 static atomic_int quit;
@@ -71,7 +72,7 @@ static void everybody_moves(void) {
   }
 }
 
-/* ---- who stops ---- */
+/* ---- the stoppers ---- */
 
 static atomic_int inside;
 
@@ -268,7 +269,8 @@ static bool publish(void *arg, gmx_g g) {
   return true;
 }
 
-/* Uses what is live in locals after a wait: the compiler keeps it in a register that calls leave alone, or on the stack. */
+/* Uses what is live in locals after a wait: the compiler keeps it in a register that calls leave alone, or on the
+ * stack. */
 __attribute__((__noinline__)) static void keeps_a_pointer_and_parks(size_t id) {
   uint64_t pointer = (uint64_t)(uintptr_t)malloc(16);
   __asm__ volatile("" : "+r"(pointer));
@@ -288,7 +290,7 @@ static void parks(void *arg) {
   keeps_a_pointer_and_parks((size_t)(uintptr_t)arg);
 }
 
-static void *kept_at; /* below it a thread in a syscall comes and goes: words there are anybody's */
+static void *kept_at; /* a thread in a syscall uses the stack below it: words there may hold anything */
 static void reads(void *arg) {
   volatile uint64_t kept; /* registers belong to the thread now: what is on the stack is seen */
   uint64_t pointer = (uint64_t)(uintptr_t)malloc(16);

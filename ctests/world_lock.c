@@ -142,7 +142,7 @@ static void in_barrier(void *arg) {
 static bool in_commit(void *arg, gmx_g g) {
   CHECK(g != 0);
   cannot_wait(GMX_ENOTG);
-  return arg != NULL; /* a veto: goes on at once */
+  return arg != NULL; /* a veto: continues at once */
 }
 
 static bool readies_itself(void *arg, gmx_g g) {

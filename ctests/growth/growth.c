@@ -1,11 +1,11 @@
 /*
- * What one operation costs beside N things that merely exist:  growth CROWD N
+ * The cost of one operation beside N objects that merely exist:  growth CROWD N
  *
- * Makes the crowd, then does each operation many times and says `OPERATION cost`. Under valgrind's callgrind the cost is
- * instructions, which callgrind writes down itself at each CALLGRIND_DUMP_STATS_AT; otherwise nanoseconds of CPU of the
- * process. ci/growth.py runs it with several N and fits a power law.
+ * Makes the crowd, then does each operation many times and prints `OPERATION cost`. Under valgrind's callgrind the cost
+ * is instructions, which callgrind writes down itself at each CALLGRIND_DUMP_STATS_AT; otherwise it is nanoseconds of
+ * CPU time of the process. ci/growth.py runs it with several N and fits a power law.
  *
- * One P, but for the crowd of Ps: then nothing depends on how threads meet.
+ * There is one P, except with the crowd of Ps, so that nothing depends on how threads meet.
  */
 #include "../gs.h"
 

@@ -1,8 +1,8 @@
 /*
- * A host that makes life hard for the C test that it loads:  host KIND TEST.so
+ * A hostile host for the C test that it loads:  host KIND TEST.so
  *
  * constructor  the test runs in the constructor of its library, under the lock of the loader
- * loader       beside a thread that sits in a constructor, and has the lock of the loader
+ * loader       beside a thread that sits in a constructor and holds the lock of the loader
  * malloc       beside a thread that holds the lock of malloc for half of the time
  * forks        beside a thread that forks as fast as it can
  * thread       on a thread that has one CPU, a real-time class and all signals blocked

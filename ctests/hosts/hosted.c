@@ -1,5 +1,5 @@
-/* Linked into each C test that is built as a shared object, by C and by C++ compilers: where the host says so, the whole
- * test runs in the constructor of its library, and so under the lock of the loader. */
+/* Linked into each C test that is built as a shared object, by C and by C++ compilers. If the host asks for it, the
+ * whole test runs in the constructor of its library, and so under the lock of the loader. */
 #ifdef __cplusplus
 extern "C" {
 #endif

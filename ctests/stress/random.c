@@ -1,9 +1,9 @@
-/* Random programs: everything that Gs, threads and the world can do, all at once, with invariants checked all the time.
+/* Random programs of Gs, threads and stops of the world, all at once, with invariants checked all the time.
  *
- *   random [seed [seconds]]        or GMX_SEED=seed; GMX_STRESS is minutes where no seconds are given
+ *   random [seed [seconds]]        or GMX_SEED=seed; GMX_STRESS gives minutes if no seconds are given
  *
- * A seed fixes the programs, not how they meet. Rounds of about a second have a fresh runtime each, with the seed of the
- * round printed first: it alone repeats that round's programs. */
+ * A seed fixes the programs, not how their threads meet. Each round of about a second has a runtime of its own, and
+ * prints its seed first: that seed repeats the programs of the round. */
 #include "../gs.h"
 
 #include <fcntl.h>
@@ -69,7 +69,7 @@ static void with_mutex(actor *a, void (*body)(actor *)) {
   CHECK_OK(gmx_mutex_unlock(&mutexes[i]));
 }
 
-/* ---- whose thread, and does anybody move ---- */
+/* ---- thread identity, and moves of Gs in a stopped world ---- */
 
 static atomic_ullong owner_of[1 << 22]; /* by thread id: the goid that has it locked */
 static atomic_long moves;               /* counted by Gs that hold a P */
@@ -129,7 +129,7 @@ static atomic_long parks_done, readies_done;
 
 static bool publish(void *arg, gmx_g g) {
   unsigned long long nobody = 0;
-  return atomic_compare_exchange_strong((atomic_ullong *)arg, &nobody, g); /* a veto where somebody is */
+  return atomic_compare_exchange_strong((atomic_ullong *)arg, &nobody, g); /* a veto if the slot is taken */
 }
 
 static void parks(actor *a) {
@@ -143,7 +143,7 @@ static void parks(actor *a) {
 static void readies_slot(size_t i) {
   gmx_g g = atomic_exchange(&slots[i], 0);
   if (g == 0) return;
-  CHECK_OK(gmx_ready(g)); /* whoever takes the handle out is the only one who may */
+  CHECK_OK(gmx_ready(g)); /* only the thread that takes the handle out may ready it */
   atomic_fetch_add(&readies_done, 1);
 }
 
@@ -205,7 +205,7 @@ static void spawns(actor *a) {
       CHECK_OK(gmx_detach(gs[i]));
       continue;
     }
-    /* those who park have to be readied by somebody */
+    /* another G or thread has to ready the parked Gs */
     gmx_status s;
     while ((s = gmx_join(gs[i], (int64_t)rnd(a, 300000))) != GMX_OK) {
       CHECK_STATUS(s, GMX_ETIMEDOUT);
@@ -382,7 +382,7 @@ static void step(actor *a) {
     case 8: CHECK_OK(gmx_blocking(blocks, a)); break;
     case 9: {
       CHECK_CMP(gmx_num_g(), >=, 0);
-      CHECK_STATUS(gmx_ready(a->seed | UINT64_C(1) << 63), GMX_ESTALE); /* nobody's */
+      CHECK_STATUS(gmx_ready(a->seed | UINT64_C(1) << 63), GMX_ESTALE); /* the handle of no G */
       CHECK_STATUS(gmx_join(0, 0), GMX_ESTALE);
       break;
     }
@@ -473,7 +473,7 @@ static void one_round(uint64_t seed, int64_t ns) {
   atomic_store(&quit, 1);
   int64_t last = check_now();
   while (atomic_load(&actors) != 0) {
-    for (size_t i = 0; i < SLOTS; i++) readies_slot(i); /* those who parked last */
+    for (size_t i = 0; i < SLOTS; i++) readies_slot(i); /* the Gs that parked last */
     thread_nap(MS / 10);
     if (check_now() - last > 60 * SECOND) {
       gmx_write_heap_dump(2);

@@ -1,4 +1,4 @@
-/* ctests/ratchets.c with more of everything, and a quiet minute, after which the memory of the load has gone back. */
+/* ctests/ratchets.c with larger numbers, and a quiet minute, after which the memory of the load has gone back. */
 /* timeout: 1200 */
 #define CYCLES 300
 #define QUIET_SECONDS 60
