@@ -110,6 +110,14 @@ constants() { # FILE | NAME = VALUE in a table: the file says so
   ((n >= $2 && bad == 0))
 }
 
+cited() { # each file that points to the page is in it
+  local file bad=0
+  for file in $(grep -rl --include='*.rs' "$1" src); do
+    grep -qF "\`$file\`" "$1" || { echo "$file"; bad=1; }
+  done
+  return $bad
+}
+
 words() { # what the Rust of a document calls is there in FILE
   local name bad=0 n=0
   for name in $(awk '/^```/ { code = $1 == "```rust" } code' "$1" | sed 's@//.*@@' | grep -oE '\b[a-z_]+\(' | sed 's/(//; /^cfg$/d' | sort -u); do
@@ -138,6 +146,7 @@ done
 check "HACKING.md: lock ranks" ranks
 check "docs/tour.md: functions" places docs/tour.md 50
 check "docs/measurements.md: constants" constants docs/measurements.md 40
+check "docs/measurements.md: where it is cited" cited docs/measurements.md
 check "docs/tour.md: words of the model" words docs/tour.md src/models/*.rs
 
 check "gomax.h: examples" examples "$work/examples"
