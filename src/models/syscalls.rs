@@ -215,7 +215,7 @@ fn whoever_waits_for_quiet_is_told_of_a_hand_off() {
     });
 }
 
-/// Two Gs on one P go through syscalls that hand it off at once, and come back through SYSCALL-X2 and SYSCALL-X3:
+/// Two Gs on one P go through syscalls that hand it off at once, and come back through SYSCALL-X3 and SYSCALL-X4:
 /// a G that finds no P goes to the global queue, and the other worker runs it.
 fn blocking_calls(ps: u32) -> impl Fn() {
     move || {
