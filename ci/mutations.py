@@ -148,7 +148,7 @@ BY_HAND = [
     ("protocol/rescue.rs", "hurry_global", "sched.busy_ps().any(preempt::preempt_one)", "!@ && sched.busy_ps().any(preempt::preempt_one)", "RESCUE-5: the global queue is late"),
     ("gmp/p.rs", "take_out", "heirs.take(most)", "heirs.take(if @ { 0 } else { most })", "RESCUE-2: runnext and parents"),
     ("protocol/syscall.rs", "look", "same || slice_over", "same || slice_over && !@", "SYSCALL-T1: the slice is over"),
-    ("protocol/syscall.rs", "exitsyscall_no_p", "if let Some(pp) = idle::pidleget", "if !@ && let Some(pp) = wake::pidleget", "SYSCALL-X4: an idle P after all"),
+    ("protocol/syscall.rs", "exitsyscall_no_p", "if let Some(pp) = idle::pidleget", "if !@ && let Some(pp) = idle::pidleget", "SYSCALL-X4: an idle P after all"),
     ("protocol/syscall.rs", "exitsyscall_no_p", "if sched.closing.load(Ordering::Relaxed) {", "if !@ && sched.closing.load(Ordering::Relaxed) {", "SYSCALL-X4: the runtime is down"),
     ("protocol/stw.rs", "stop", "                lk.stopwait -= 1;\n            }\n        }\n        if lk.stopwait == 0 {", "                lk.stopwait -= 1;\n            }\n        }\n        if !@ && lk.stopwait == 0 {", "STW-A2: all are in syscalls"),
     ("protocol/stw.rs", "stop", "        if lk.stopwait == 0 {\n            return stopped(sched, me, begun);\n        }\n        for p", "        if !@ && lk.stopwait == 0 {\n            return stopped(sched, me, begun);\n        }\n        for p", "STW-A3: all have stopped after all"),
