@@ -1,5 +1,5 @@
 /*
- * What the C tests share. A test is a program: main calls RUN(test) for each of its functions and returns 0.
+ * Shared by all C tests. A test is a program: main calls RUN(test) for each of its functions and returns 0.
  *
  * Every check works on any stack and thread: it writes with write(2) and leaves with _exit(1), so that neither a half
  * stopped scheduler nor an atexit handler can turn a failure into a hang.
@@ -118,8 +118,7 @@ __attribute__((__constructor__)) CHECK_UNUSED static void check_start(void) {
 
 /* ---- waiting without the library under test ---- */
 
-/* On a G gives way to others, on a thread naps, so that a waiting thread does not take the CPU from those it waits
- * for. */
+/* Yields on a G and naps on a thread, so that a waiting thread does not take the CPU from the threads it waits for. */
 CHECK_UNUSED static void check_pause(void) {
   if (gmx_goid() == 0 || gmx_yield() < 0) {
     struct timespec nap = {0, 50000};
@@ -137,7 +136,7 @@ CHECK_UNUSED static void check_pause(void) {
     }                                                                                      \
   } while (0)
 
-/* ---- timers: 1 if something was prevented, 0 if not, or an error ---- */
+/* ---- timers: 1 if the call prevented a firing, 0 if not, or an error ---- */
 
 CHECK_UNUSED static gmx_status prevented(gmx_status s, bool stopped) { return s == GMX_OK ? stopped : s; }
 CHECK_UNUSED static gmx_status timer_stop(gmx_timer t) {
@@ -161,7 +160,7 @@ CHECK_UNUSED static gmx_status ticker_reset(gmx_timer t, int64_t period) {
   return prevented(s, stopped);
 }
 
-/* ---- threads that the library did not make ---- */
+/* ---- foreign threads ---- */
 
 CHECK_UNUSED static pthread_t thread_start(void *(*fn)(void *), void *arg) {
   pthread_t thread;

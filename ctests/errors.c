@@ -38,7 +38,7 @@ static void each_has_number_name_and_text(void) {
   }
 }
 
-/* Each errno has its own name, and a text that is nobody else's, so that a wrapper of the system's calls can pass it on. */
+/* Each errno has a name and a text of its own, so that a wrapper of system calls can pass it on. */
 static void errors_of_the_system_have_names(void) {
   static const struct {
     int number;

@@ -125,7 +125,7 @@ __attribute__((__constructor__(101))) static void fault_start(void) {
     if (strcmp(name, fault_names[k]) == 0) fault_arm(k, first, many);
 }
 
-/* Counts a call of the library's, and says whether it is to fail. */
+/* Counts a call of the library, and returns whether it must fail. */
 static bool fault_at(int kind, const void *caller) {
   if ((uintptr_t)caller < fault_lo || (uintptr_t)caller >= fault_hi) return false;
   long n = atomic_fetch_add(&fault_calls[kind], 1) + 1;
@@ -137,7 +137,7 @@ static bool fault_at(int kind, const void *caller) {
 #define FAILS(kind) fault_at(FAULT_##kind, __builtin_return_address(0))
 #define FAILS_WITH_ERRNO(kind) (FAILS(kind) && (errno = fault_errors[FAULT_##kind], true))
 
-/* The next one in the order, which is the C library's. */
+/* The next definition in the order of lookup: the C library's. */
 #define FAULT_NEXT(name)                                                     \
   static __typeof__(&name) next;                                             \
   if (!__atomic_load_n(&next, __ATOMIC_RELAXED)) {                           \
@@ -215,7 +215,7 @@ int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)
   return next(prepare, parent, child, dso);
 }
 
-/* ---- what std and the library call by number ---- */
+/* ---- system calls that std and the library make by number ---- */
 
 long syscall(long number, ...) {
   static long (*next)(long, ...);
@@ -293,7 +293,7 @@ int prctl(int option, ...) {
   return FAILS_WITH_ERRNO(prctl) ? -1 : (int)syscall(SYS_prctl, option, a[0], a[1], a[2], a[3]);
 }
 
-/* A machine with more CPUs than two, so that limits of control groups are looked for. */
+/* A machine with more than two CPUs, so that the library reads the limits of control groups. */
 int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set) {
   if (FAILS_WITH_ERRNO(sched_getaffinity)) return -1;
   FAULT_NEXT(sched_getaffinity)

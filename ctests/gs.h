@@ -68,7 +68,7 @@ CHECK_UNUSED static void release(uint32_t *sema, int n) {
 
 CHECK_UNUSED static int gs_tid(void) { return (int)syscall(SYS_gettid); }
 
-/* Keeps the thread, as any code that knows nothing of Gs. */
+/* Blocks the thread, as code does that knows nothing of Gs. */
 CHECK_UNUSED static void thread_nap(int64_t ns) {
   struct timespec t = {(time_t)(ns / SECOND), (long)(ns % SECOND)};
   while (clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) == EINTR) {

@@ -70,8 +70,8 @@ CHECK_UNUSED static int waiting(const char *reason) {
   return count.n;
 }
 
-/* How many Gs wait, each where it waits. In a stopped world: at any other time one counts that is on its way to its
- * queue, and whoever comes next may be there before it. */
+/* The number of waiting Gs, each in its queue. It counts in a stopped world: at any other time a G that is on its way
+ * into its queue counts too, and a later G may get there before it. */
 CHECK_UNUSED static int64_t count_waiting(void) {
   gmx_sched_stats stats;
   memset(&stats, 0, sizeof stats);

@@ -63,8 +63,8 @@ static bool ratchet_grew(const has *a, const has *b) {
          b->descriptors > a->descriptors || b->mappings > a->mappings;
 }
 
-/* How many of a thing there are at a time differs from one batch of n to the next, until there have been most. What
- * leaks grows in every batch, by dozens of each. */
+/* How many objects of a kind exist at a time differs from one batch of n to the next, until a batch has reached the
+ * maximum. A leak grows in every batch, by dozens. */
 static void ratchet(const char *name, void (*cycle)(void), int n) {
   enum { BATCHES = 12 };
   has all[BATCHES + 1];

@@ -1,8 +1,8 @@
 /* env: GMX_MAXPROCS=1 */
 #define _GNU_SOURCE 1
 /*
- * GMX_SPAWN_WIPE: what a goroutine leaves on its stack is not there when the next one gets it, at whatever depth and however the
- * goroutine ended. Without the flag it is there, so the search finds what there is.
+ * GMX_SPAWN_WIPE: the next goroutine on a stack finds no data of the goroutine before it, at whatever depth and however
+ * that goroutine ended. Without the flag it does, which shows that the search works.
  */
 #include "child.h"
 #include "gs.h"
@@ -137,7 +137,8 @@ static void without(void *arg) {
   gs_finish();
 }
 
-/* Where it does not say which pages are in memory all are dropped, and where none can be dropped all are overwritten. */
+/* If the system does not tell which pages are in memory, the library drops all; if it cannot drop them, it overwrites
+ * all. */
 static void calls_that_fail(void) {
   static long others[] = {SYS_mincore, SYS_madvise};
   for (int i = 0; i < 2; i++) {

@@ -1,4 +1,4 @@
-/* Who acts, where, and what may come back there. */
+/* The actor of a call, its context, and the statuses that the call may return there. */
 #ifndef GOMAX_FUZZ_ACTOR_H
 #define GOMAX_FUZZ_ACTOR_H
 
@@ -7,21 +7,21 @@
 
 #include <limits.h>
 
-/* A G, a thread, or code in a context that is neither, and what the model knows of it. */
+/* A G, a thread, or code in a context that is neither (a scheduler's callback), and what the model knows of it. */
 typedef struct actor {
   uint64_t seed;
-  int depth;     /* of contexts in contexts */
+  int depth;     /* of nested contexts */
   bool worker;   /* on a G that the library made: it may end itself */
   bool g;        /* on a goroutine of any kind */
-  bool attached; /* its thread is */
-  int callbacks; /* in so many */
+  bool attached; /* its thread is attached */
+  int callbacks; /* number of nested callbacks */
   bool syscall, stopped, sched;
   int pins;
-  int32_t p; /* pinned to */
+  int32_t p; /* the P that it is pinned to */
   long moves;
-  gmx_cancel token;   /* the current one */
-  int onces;          /* in the middle of so many */
-  atomic_long *ended; /* counts its end, however it ends */
+  gmx_cancel token;   /* the current token */
+  int onces;          /* number of onces whose function it is inside */
+  atomic_long *ended; /* incremented at its end, however it ends */
 } actor;
 
 enum where { ON_G, IN_SYSCALL, FOREIGN, SCHEDULER, STOPPED };
@@ -33,9 +33,9 @@ static enum where where(const actor *a) {
 static uint64_t the_seed;
 static atomic_int quit;
 static atomic_long actors; /* that have begun */
-static atomic_long gone;   /* of these, those that have ended */
+static atomic_long gone;   /* that have ended */
 static atomic_long downs;  /* how often the runtime was brought down meanwhile */
-static bool few_threads;   /* then nobody keeps one to himself: who waits there for others waits for ever */
+static bool few_threads;   /* then no actor keeps a thread: an actor that waits there for others would wait forever */
 
 static long alive(void) { return atomic_load(&actors) - atomic_load(&gone); }
 
@@ -51,7 +51,7 @@ static bool one_in(actor *a, uint64_t n) { return rnd(a, n) == 0; }
 static int64_t moment(actor *a) { return (int64_t)rnd(a, 200000) - 1; }
 static int64_t wait_for(actor *a) { return (int64_t)rnd(a, 400000); }
 
-/* ---- what may come back ---- */
+/* ---- the statuses that a call may return ---- */
 
 static void among(const actor *a, const char *what, gmx_status got, const gmx_status *may) {
   for (; *may <= 0; may++)
@@ -59,7 +59,7 @@ static void among(const actor *a, const char *what, gmx_status got, const gmx_st
   LOST(a, "%s is %s (%d)", what, gmx_err_name(got), (int)got);
 }
 #define MAY(a, expr, ...) among(a, #expr, (expr), (const gmx_status[]){__VA_ARGS__, 1})
-/* One that answers 1 or 0, or gives an error. */
+/* A call that returns 1, 0 or an error. */
 static gmx_status yes_is_ok(gmx_status s) { return s == 1 ? GMX_OK : s; }
 #define YES_OR_NO(a, expr, ...) among(a, #expr, yes_is_ok(expr), (const gmx_status[]){GMX_OK, __VA_ARGS__, 1})
 #define IS(a, expr, want)                                                                                      \
@@ -69,7 +69,7 @@ static gmx_status yes_is_ok(gmx_status s) { return s == 1 ? GMX_OK : s; }
       LOST(a, "%s is %s (%d), not %s (%d)", #expr, gmx_err_name(is_got), (int)is_got, gmx_err_name(is_want), (int)is_want); \
   } while (0)
 
-/* What a call gives that may wait and has nothing else to complain of; GMX_OK: it waits. */
+/* The status of a call that may wait and is valid otherwise. GMX_OK: it waits. */
 static gmx_status may_wait(const actor *a) {
   switch (where(a)) {
     case ON_G: return a->pins ? GMX_ENOTG : GMX_OK;
@@ -79,14 +79,14 @@ static gmx_status may_wait(const actor *a) {
   }
 }
 
-/* The runtime may be ending for a thread that is not in it. */
+/* For a thread outside of the runtime the runtime may be ending. */
 #define DOWN(a) ((a)->g ? GMX_OK : GMX_ESHUTDOWN)
-/* Under a token a wait may be cancelled. */
+/* Under a token a wait may be canceled. */
 #define CANCELLED(a) ((a)->token ? GMX_ECANCELED : GMX_OK)
 
-/* A call that waits, and honours a token: what it may give, or what it gives where it may not. */
+/* A call that waits and honors a token: the statuses that it may return, or the status where it may not wait. */
 #define WAITS(a, expr, ...) WAITS_ON(a, expr, CANCELLED(a), __VA_ARGS__)
-/* One that does not. */
+/* A call that waits and honors no token. */
 #define WAITS_ON(a, expr, ...)                             \
   do {                                                     \
     gmx_status waits_want = may_wait(a);                   \
@@ -94,7 +94,7 @@ static gmx_status may_wait(const actor *a) {
     else MAY(a, expr, __VA_ARGS__);                        \
   } while (0)
 
-/* ---- Gs that are known ---- */
+/* ---- known Gs ---- */
 
 #define HANDLES 512
 static atomic_ullong handles[HANDLES]; /* of Gs, dead or alive */
@@ -111,7 +111,7 @@ static void keep(actor *a, gmx_g g) {
   if (g) atomic_store(&handles[rnd(a, HANDLES)], g);
 }
 
-/* ---- what it does ---- */
+/* ---- the steps of an actor ---- */
 
 static void step(actor *a);
 static void steps(actor *a, uint64_t most) {

@@ -1,9 +1,9 @@
-/* The interface driven by bytes: an input is a program of calls, which the main goroutine runs; it gives parts of the input to
- * others. Right and wrong arguments, stale and forged handles, hostile sizes. Whatever comes, each call gives a status that exists,
- * no input ends the process, and all goroutines end.
+/* The interface driven by bytes. An input is a program of calls, which the main goroutine runs; it hands parts of the
+ * input to others. The arguments are right and wrong, with stale and forged handles and hostile sizes. For every input,
+ * each call returns a status that exists, the process does not end, and all goroutines do.
  *
- * ctests/fuzz.c draws its programs from a seed and knows what each call may give in each place; this one knows less, but a
- * fuzzer that sees which bytes lead somewhere new can shape its inputs, and an input that fails is a file.
+ * ctests/fuzz.c draws its programs from a seed and knows what each call may return in each context. This program knows
+ * less, but a fuzzer that sees which bytes reach new code can shape its inputs, and an input that fails is a file.
  *
  * Built by ci/fuzz.sh with libFuzzer (FUZZER), or with the driver at the end of this file:
  *
@@ -41,7 +41,7 @@ static bytes part(bytes *b) {
   return p;
 }
 
-/* A size that some code may take for a small one. */
+/* A size that faulty code may take for a small one. */
 static size_t hostile(bytes *b) {
   static const size_t sizes[] = {0,           1,          SIZE_MAX, SIZE_MAX - 7, SIZE_MAX / 2 + 1, (size_t)1 << 31, UINT32_MAX,
                                  (size_t)1 << 40, INT32_MAX, 16 << 10, 1 << 20,      (1 << 30) + 1};
@@ -54,7 +54,7 @@ static gmx_status known(gmx_status s) {
   return s;
 }
 
-/* ---- what they share; handles may be stale, references are not ---- */
+/* ---- what the goroutines share; handles may be stale, references are not ---- */
 
 enum { CHANS = 6, TIMERS = 4, TOKENS = 8, SCOPES = 4, KEYS = 6, GS = 32, WORDS = 4, MOST_ELEM = 64, MOST_GS = 200 };
 
@@ -64,10 +64,10 @@ typedef struct timed {
 } timed;
 
 static struct {
-  _Atomic(gmx_chan *) chans[CHANS]; /* in use to the end of the input */
-  _Atomic(timed *) timers[TIMERS];  /* whoever takes one out has it */
+  _Atomic(gmx_chan *) chans[CHANS]; /* in use until the end of the input */
+  _Atomic(timed *) timers[TIMERS];  /* the goroutine that takes a timer out owns it */
   atomic_ullong tokens[TOKENS], scopes[SCOPES], gs[GS];
-  atomic_ullong parked[MOST_GS]; /* each is made ready by `ends` at the latest */
+  atomic_ullong parked[MOST_GS]; /* `ends` readies each at the latest */
   atomic_uint keys[KEYS], p_keys[KEYS];
   uint32_t semas[WORDS];
   gmx_mutex mutexes[WORDS];
@@ -121,7 +121,7 @@ static gmx_status as_member(void *arg) {
 }
 static void as_callback(void *arg) { in_child(arg); }
 static void counts(void *arg) { atomic_fetch_add((atomic_int *)arg, 1); }
-/* Says where the handle is. Without a place for it the goroutine goes on. */
+/* Says where the handle is. Without a place for it the goroutine does not park. */
 static bool commits(void *arg, gmx_g g) {
   for (int i = 0; i < MOST_GS; i++) {
     unsigned long long none = 0;
@@ -257,7 +257,7 @@ static void scopes(bytes *b, int depth) {
     case 1:
       if (known(gmx_scope_new(below(b, 2) ? GMX_FOREVER : moment(b), &out)) == GMX_OK) {
         if ((out = atomic_exchange(&all.scopes[below(b, SCOPES)], out)) != 0 && known(gmx_scope_leave(out, moment(b), &result)) != GMX_OK)
-          known(gmx_scope_cancel(out)); /* it stays to the end of the process */
+          known(gmx_scope_cancel(out)); /* it stays until the end of the process */
       }
       return;
     case 2:
@@ -330,7 +330,7 @@ static void locks(bytes *b) {
   }
 }
 
-/* Structs whose size is the caller's word, and what follows them. */
+/* Structs whose size field, and the bytes after them, come from the input. */
 static void structs(bytes *b) {
   static _Thread_local union {
     size_t size;
@@ -350,7 +350,7 @@ static void structs(bytes *b) {
       return;
     case 1:
       u.opts.name = NULL;
-      /* the function and its argument are right: only what the struct says is not */
+      /* the function and its argument are valid; the struct may not be */
       known(gmx_spawn_with(&u.opts, nothing, NULL, NULL));
       return;
     case 2: known(gmx_read_sched_stats(&u.sched)); return;
@@ -418,7 +418,7 @@ static void run(bytes *b, int depth) {
   }
 }
 
-/* Whatever they wait for without a limit comes: gmx_ready. */
+/* Readies all parked goroutines, the only ones that wait without a limit, until all have ended. */
 static void ends(void) {
   int64_t end = check_now() + 120 * SECOND;
   while (atomic_load(&live) != 0 || gmx_num_g() != 0) {
@@ -449,7 +449,7 @@ static void ends(void) {
   memset(&all, 0, sizeof all);
 }
 
-/* A thread of the host: attached for its whole life, or in a callback. */
+/* A foreign thread: attached for its whole life, or in a callback. */
 static void *as_thread(void *arg) {
   child *c = arg;
   bool attached = c->program.at < c->program.end && *c->program.at & 1 && known(gmx_attach_thread()) == GMX_OK;
@@ -463,7 +463,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static bool up;
   if (!up) {
     up = true;
-    alarm(0); /* the limit is that of the fuzzer */
+    alarm(0); /* the fuzzer has a limit of its own */
     nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
     /* The sanitizer has handlers of its own for faults. */
     gmx_config c = {.struct_size = sizeof c, .maxprocs = 3, .slice_ns = MS, .flags = GMX_CONFIG_NO_SIGSEGV};

@@ -1,5 +1,5 @@
-/* Tokens of cancellation, and scopes: what is cancelled stays so, and so is all below it; whoever leaves a scope leaves
- * nobody behind. */
+/* Tokens of cancellation, and scopes: a canceled token stays canceled, and so do all tokens below it; no goroutine of a
+ * scope outlives its leave. */
 #ifndef GOMAX_FUZZ_CANCELS_H
 #define GOMAX_FUZZ_CANCELS_H
 
@@ -21,7 +21,7 @@ static gmx_cancel token(actor *a) {
 
 /* ---- the current token ---- */
 
-/* A thread of the host is forgotten with its token if the runtime goes down between. */
+/* The runtime forgets a foreign thread and its token when it goes down. */
 static void check_current(actor *a) {
   gmx_cancel now = gmx_cancel_current(), want = a->sched || (a->stopped && !a->g) ? 0 : a->token;
   if (now == want || (!a->worker && now == 0)) return;
@@ -64,7 +64,7 @@ static void cancels(actor *a, gmx_cancel t) {
   if (!gmx_cancel_is_cancelled(t)) LOST(a, "token %#" PRIx64 " was cancelled, and is not", t);
 }
 
-/* A tree that nobody else knows. */
+/* A tree of tokens that no other actor knows. */
 static void my_tree(actor *a) {
   gmx_cancel t[4], before = 0;
   gmx_status s = GMX_OK;
@@ -83,9 +83,9 @@ static void my_tree(actor *a) {
       LOST(a, "the token of before is %#" PRIx64 ", not %#" PRIx64, before, a->token);
     a->token = before;
     IS(a, gmx_cancel_now(t[0]), GMX_OK);
-    bool look = one_in(a, 2); /* whoever looks helps the canceller */
+    bool look = one_in(a, 2); /* a look helps the canceller */
     for (size_t i = 0; i < n && look; i++) {
-      if (i == 1 && freed) continue; /* gone, if it was nobody's parent */
+      if (i == 1 && freed) continue; /* gone, unless it has children */
       if (!gmx_cancel_is_cancelled(t[i])) LOST(a, "token %#" PRIx64 " was cancelled, and is not", t[i]);
       IS(a, reason_of(t[i]), GMX_ECANCELED);
     }
@@ -109,7 +109,7 @@ static void my_tree(actor *a) {
   while (n) IS(a, gmx_cancel_free(t[--n]), GMX_OK);
 }
 
-/* An answer of true stays true, whatever becomes of the token. */
+/* Once the answer is true it stays true, whatever happens to the token. */
 static void once_cancelled(actor *a, gmx_cancel t) {
   if (t == 0 || !gmx_cancel_is_cancelled(t)) return;
   if (!gmx_cancel_is_cancelled(t)) LOST(a, "token %#" PRIx64 " was cancelled, and is not", t);
@@ -133,7 +133,7 @@ static void cancellation(actor *a) {
     }
     case 7: check_current(a); break;
     case 8:
-    case 9: use(a, 0); break; /* or whoever acts under a token that was cancelled would do little */
+    case 9: use(a, 0); break; /* an actor under a canceled token does little, so it leaves the token often */
     case 10: my_tree(a); break;
     default: use(a, t);
   }
@@ -141,10 +141,10 @@ static void cancellation(actor *a) {
 
 /* ---- scopes ---- */
 
-/* One at a time stands in a place; the record serves for all that do. */
+/* A place holds one scope at a time; the record serves all scopes that it has held. */
 typedef struct crew {
   atomic_ullong scope;
-  atomic_long spawned, began, ended; /* of all that stood here */
+  atomic_long spawned, began, ended; /* of all scopes that this place has held */
   atomic_ullong seed;
 } crew;
 
@@ -171,7 +171,7 @@ static gmx_status spawns(actor *a, gmx_scope scope, crew *r) {
   return s;
 }
 
-/* Into a scope, perhaps: true then. The caller leaves it. */
+/* Tries to enter a scope. True: the caller is inside, and must leave it. */
 static bool goes_inside(actor *a, gmx_scope scope, gmx_cancel *before) {
   gmx_cancel t = 0;
   *before = gmx_cancel_current();
@@ -188,7 +188,7 @@ static bool goes_inside(actor *a, gmx_scope scope, gmx_cancel *before) {
   return true;
 }
 
-/* A scope that the caller is inside. */
+/* Leaves a scope that the caller is inside. */
 static void comes_out(actor *a, gmx_scope scope, gmx_cancel before) {
   gmx_status s, result = 7;
   if (one_in(a, 2)) {
@@ -201,7 +201,7 @@ static void comes_out(actor *a, gmx_scope scope, gmx_cancel before) {
   if (now != before) LOST(a, "left, and the current token is %#" PRIx64 ", not %#" PRIx64, now, before);
 }
 
-/* One that nobody else knows: made, filled and left. */
+/* Makes a scope that no other actor knows, fills it and leaves it. */
 static void my_scope(actor *a) {
   crew mine;
   gmx_scope scope = 0;
@@ -259,7 +259,7 @@ static void scoped(actor *a) {
       unsigned long long none = 0;
       if (atomic_compare_exchange_strong(&r->scope, &none, made)) break;
       if (may_wait(a) == GMX_OK && a->g) IS(a, gmx_scope_leave(made, GMX_FOREVER, NULL), GMX_OK);
-      break; /* or it is nobody's for ever */
+      break; /* or it would stay forever without an owner */
     case 1:
     case 2:
       if (!crowded()) spawns(a, h, r);
@@ -293,7 +293,7 @@ static void scoped(actor *a) {
 
 /* ---- the end ---- */
 
-/* With nobody else there. */
+/* When no other actor is left. */
 static void free_cancels(actor *a) {
   for (int i = 0; i < TOKENS; i++) {
     gmx_cancel t = (gmx_cancel)atomic_exchange(&tokens[i], 0);

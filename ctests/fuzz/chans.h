@@ -1,7 +1,8 @@
-/* Channels and selects: what was sent is received, once, and nothing else is; a closed channel takes nothing any more.
+/* Channels and selects: each value that was sent is received once, and no other value is; a closed channel takes no
+ * value any more.
  *
- * Channels come and go: a few at a time stand in slots for everybody. Whoever is the last to use one that has left its slot
- * empties it, and then as much must have come out as went in. */
+ * Channels come and go. A few at a time stand in slots that all actors use. The last user of a channel that has left
+ * its slot empties it, and then as many values must have come out as went in. */
 #ifndef GOMAX_FUZZ_CHANS_H
 #define GOMAX_FUZZ_CHANS_H
 
@@ -11,13 +12,13 @@
 #define VALUES 4096
 #define LARGEST 100
 
-/* What has become of a value. */
+/* The state of a value. */
 enum { NEVER, OFFERED, RECEIVED, WITHDRAWN };
 
 typedef struct conduit {
   gmx_chan *chan;
   size_t size, cap;
-  atomic_int users; /* with a reference each, and the slot */
+  atomic_int users; /* actors with a reference, and the slot */
   atomic_bool closing, closed, once; /* once: by gmx_chan_close */
   atomic_long sent, got;
   atomic_uint next;
@@ -34,7 +35,7 @@ static atomic_long channels_made, channels_gone;
 
 /* ---- values ---- */
 
-/* Writes a new value that is offered. 0: values of this channel cannot be told from each other, or there are no more. */
+/* Makes a new value to send. 0: the values of this channel are too small to tell apart, or all have been used. */
 static unsigned value_new(conduit *p, unsigned char *elem) {
   memset(elem, 0xd0, LARGEST);
   if (p->size < 8) return 0;
@@ -82,7 +83,7 @@ static void value_got(actor *a, conduit *p, const unsigned char *elem, gmx_statu
 
 /* ---- channels that come and go ---- */
 
-/* The channel of a slot, with a reference; NULL if there is none, or somebody is at it. */
+/* The channel of a slot, with a reference. NULL if the slot is empty or another actor is at it. */
 static conduit *borrow(actor *a, size_t i) {
   slot *s = &slots[i];
   conduit *p = NULL;
@@ -97,11 +98,11 @@ static conduit *borrow(actor *a, size_t i) {
   return p;
 }
 
-/* What is still in it is taken out by the last one; who is that, uses it alone. */
+/* Drops a reference. The last user has the channel alone, and takes out the values that are left. */
 static void give_back(actor *a, conduit *p) {
   gmx_status s;
   gmx_chan *chan = p->chan;
-  if (atomic_fetch_sub(&p->users, 1) != 1) { /* p is the last one's now */
+  if (atomic_fetch_sub(&p->users, 1) != 1) { /* p belongs to the last user now */
     do MAY(a, s = gmx_chan_free(chan), GMX_OK, GMX_ENOMEM, DOWN(a));
     while (s != GMX_OK);
     return;
@@ -151,7 +152,7 @@ static void close_and_drop(actor *a, conduit *p) {
   if (!gmx_chan_is_closed(p->chan) || gmx_chan_len(p->chan) != 0) LOST(a, "%zu values were not dropped", gmx_chan_len(p->chan));
 }
 
-/* A new channel, or none, in a slot. The old one is closed before, so that nobody waits there for ever. */
+/* Puts a new channel, or none, into a slot. The old channel is closed first, so that no waiter stays there forever. */
 static void renew(actor *a, size_t i, bool none) {
   static const size_t sizes[] = {0, 1, 8, 8, 16, LARGEST}, caps[] = {0, 0, 1, 2, 7, 100, GMX_UNBOUNDED};
   slot *s = &slots[i];
@@ -177,7 +178,7 @@ static void renew(actor *a, size_t i, bool none) {
   }
   old = p;
   if (!atomic_flag_test_and_set(&s->busy)) {
-    /* only one that nobody sends to any more, or waits at */
+    /* only a closed channel, to which no actor sends and at which none waits */
     if (!s->pipe || atomic_load(&s->pipe->closed)) {
       old = s->pipe;
       s->pipe = p;
@@ -331,7 +332,7 @@ static void selects(actor *a) {
   free(c);
 }
 
-/* ---- all of it ---- */
+/* ---- all calls ---- */
 
 static void channels(actor *a) {
   size_t i = rnd(a, SLOTS);
@@ -357,7 +358,7 @@ static void channels(actor *a) {
   give_back(a, p);
 }
 
-/* Whoever waits at a channel goes on; at the end nothing is left. */
+/* Ends the waits at channels; at the end of the program no channel is left. */
 static void help_channels(actor *a) {
   for (size_t i = 0; i < SLOTS; i++) {
     if (atomic_load(&quit)) {

@@ -15,7 +15,7 @@ static void in_callback_tidy(void *arg) {
   tidy(a);
 }
 
-/* What is left open is closed where the callback was no plain call. */
+/* The callback leaves brackets open; the library closes them unless the callback was a plain call. */
 static void in_callback_untidy(void *arg) {
   actor *a = arg;
   steps(a, 4);
@@ -61,7 +61,7 @@ static void blocking(actor *a) {
   bool g = a->g;
   if (g) a->syscall = true;
   IS(a, gmx_blocking(in_blocking, a), GMX_OK);
-  if (g && !a->stopped) a->syscall = false; /* whoever left it, and whatever came then */
+  if (g && !a->stopped) a->syscall = false; /* whichever call left it, and whatever followed */
 }
 
 typedef struct barrier_call {
@@ -89,7 +89,7 @@ static void in_barrier(void *arg) {
   CHECK_EQ(atomic_load(&worlds), 0);
   CHECK_OK(gmx_unpin());
   in_scheduler(atomic_fetch_add(&c->seed, 0x9e3779b97f4a7c15u), true);
-  gmx_unpin(); /* one too many, or one of what was left */
+  gmx_unpin(); /* one too many, or one of the pins that were left */
 }
 
 static void barrier(actor *a) {
@@ -107,7 +107,7 @@ static void barrier(actor *a) {
   free(c);
 }
 
-/* Room for the handle of one who parks. */
+/* Room for the handles of parked Gs. */
 static atomic_ullong parked[HANDLES];
 #define CLAIMED (~0ull)
 
@@ -117,11 +117,11 @@ typedef struct commit_call {
 } commit_call;
 
 static bool commits(void *arg, gmx_g g) {
-  commit_call c = *(commit_call *)arg; /* once it is known the G may run */
+  commit_call c = *(commit_call *)arg; /* a copy: once the handle is published the G may run */
   CHECK(g != 0);
   if (c.seed % 2 == 0) in_scheduler(c.seed, true);
   if (c.seed % 3) atomic_store(c.room, g);
-  return c.seed % 3 == 1; /* or it is known, and does not park */
+  return c.seed % 3 == 1; /* a veto otherwise, also after the handle is published */
 }
 
 static void park(actor *a) {

@@ -1,4 +1,4 @@
-/* Gs that come and go, and what each has of its own. */
+/* Gs that come and go, and the state that each has of its own. */
 #ifndef GOMAX_FUZZ_GOROUTINES_H
 #define GOMAX_FUZZ_GOROUTINES_H
 
@@ -23,7 +23,7 @@ static actor worker(uint64_t seed, atomic_long *ended) {
   return a;
 }
 
-/* What is left open is closed by the library. */
+/* The library closes the brackets that the G leaves open. */
 static void worker_ends(actor *a) {
   unpins(a);
   starts(a);
@@ -62,7 +62,7 @@ static void spawn(actor *a) {
     s = gmx_spawn(as_g, arg);
     MAY(a, s, GMX_OK, GMX_ENOMEM, DOWN(a));
   } else {
-    char bytes[8192]; /* what an option struct may be taken for */
+    char bytes[8192]; /* room for an option struct of any size */
     gmx_spawn_opts *o = (gmx_spawn_opts *)bytes;
     gmx_g g = 0, *out = one_in(a, 4) ? NULL : &g;
     memset(bytes, 0, sizeof bytes);
@@ -70,13 +70,13 @@ static void spawn(actor *a) {
     o->struct_size = sizes[rnd(a, sizeof sizes / sizeof *sizes)];
     o->flags = (uint32_t)rnd(a, one_in(a, 10) ? 128 : 16);
     if (one_in(a, 4)) o->flags |= GMX_SPAWN_CANCELLABLE;
-    if (o->flags < 64) o->flags &= ~(uint32_t)GMX_SPAWN_INHERIT; /* they begin without a token, or with one of their own */
+    if (o->flags < 64) o->flags &= ~(uint32_t)GMX_SPAWN_INHERIT; /* such Gs begin without a token, or with a token of their own */
     o->reserved = one_in(a, 20);
     o->stack_size = one_in(a, 10) ? (size_t)1 << rnd(a, 40) : rnd(a, 5) << 15;
     if (o->stack_size > 4 << 20 && o->stack_size <= (size_t)1 << 30) o->stack_size = 0;
     o->name = one_in(a, 2) ? "a name that is longer than what is kept of it" : NULL;
-    if (o->stack_size && o->stack_size < 65536) o->stack_size = 65536; /* what it calls goes deep */
-    if (one_in(a, 30)) bytes[sizeof *o + rnd(a, 4000)] = 1; /* what no library knows yet */
+    if (o->stack_size && o->stack_size < 65536) o->stack_size = 65536; /* its calls need a deep stack */
+    if (one_in(a, 30)) bytes[sizeof *o + rnd(a, 4000)] = 1; /* a field that the library does not know */
     size_t size = o->struct_size ? o->struct_size : sizeof *o;
     bool wrong = size < 8 || size > 4096;
     for (size_t i = sizeof *o; i < size && !wrong; i++) wrong = bytes[i] != 0;

@@ -1,7 +1,8 @@
 /* Semaphores, locks, condition variables, wait groups, onces.
  *
- * Some are left in whatever state comes about; others are used as they should be, and then nobody is where he should not
- * be. Nobody waits for those without a limit but where help() sees to it: who has them may be anywhere. */
+ * Some objects are used at random and left in any state. Others are used correctly, and their oracles hold: a mutex has
+ * one holder, a writer is alone. Since the holder of a random object may be anywhere, an actor waits for such an object
+ * with a limit, or where help() ends the wait. */
 #ifndef GOMAX_FUZZ_LOCKS_H
 #define GOMAX_FUZZ_LOCKS_H
 
@@ -16,7 +17,7 @@
 static uint32_t semas[SEMAS + 1];
 static gmx_mutex mutexes[MUTEXES];
 static gmx_rwmutex rwmutexes[MUTEXES];
-static atomic_uint mutex_at; /* those behind are left alone with whoever has them */
+static atomic_uint mutex_at; /* the mutexes before this one are left to their holders */
 static gmx_waitgroup groups[GROUPS];
 
 static uint32_t *sema(actor *a) { return &semas[rnd(a, SEMAS)]; }
@@ -95,7 +96,7 @@ static void rw_locks(actor *a) {
   }
 }
 
-/* Left in whatever state comes about: who comes last ends a round. */
+/* Used at random: the last arrival ends a round. */
 static gmx_barrier meetings[GROUPS] = {GMX_BARRIER_INIT(1), GMX_BARRIER_INIT(2), GMX_BARRIER_INIT(3)};
 
 static void barriers(actor *a) {
@@ -112,9 +113,9 @@ static void barriers(actor *a) {
   }
 }
 
-/* ---- as they should be used ---- */
+/* ---- used correctly ---- */
 
-/* What it guards: how many are inside, by readers, writers of a read-write lock and of a mutex. */
+/* Locks, and the numbers of threads inside: holders of the mutex, readers, writers. */
 typedef struct bracket {
   gmx_mutex mutex;
   gmx_rwmutex rw;
@@ -125,7 +126,7 @@ typedef struct bracket {
 
 static bracket brackets[BRACKETS];
 
-/* With the lock: what may be done without losing sight of it. */
+/* Calls that a holder of the lock may make without losing it. */
 static void inside_a_lock(actor *a) {
   for (uint64_t n = rnd(a, 20); n > 0; n--) gmx_safepoint();
   if (one_in(a, 3)) WAITS_ON(a, gmx_yield(), GMX_OK, DOWN(a));
@@ -234,7 +235,7 @@ static void bracketed(actor *a) {
 typedef struct once {
   gmx_once once;
   atomic_int times;
-  atomic_bool known; /* somebody was told that it is done */
+  atomic_bool known; /* an actor was told that it is done */
 } once;
 
 static once onces[ONCES];

@@ -1,4 +1,4 @@
-/* The runtime as a whole: its beginning and end, its Ps, and what it shows of itself. */
+/* The runtime as a whole: its beginning and end, its Ps, its statistics and dumps. */
 #ifndef GOMAX_FUZZ_RUNTIME_H
 #define GOMAX_FUZZ_RUNTIME_H
 
@@ -86,7 +86,7 @@ static void processors(actor *a) {
       if (where(a) == IN_SYSCALL) IS(a, s, GMX_EINSYSCALL);
       else MAY(a, s, GMX_OK, GMX_EINVAL, GMX_ENOTG, DOWN(a));
       if (s == GMX_OK && a->pins) {
-        void *v = gmx_p_get(k); /* another may have deleted the key, but not set another value */
+        void *v = gmx_p_get(k); /* another actor may have deleted the key, but not set another value */
         if (v != NULL && v != a) LOST(a, "another's value on a P");
       }
     }

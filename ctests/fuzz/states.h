@@ -6,9 +6,9 @@
 
 #define MOST_PS 4096
 
-static atomic_int pinned[MOST_PS]; /* P by P: whether somebody is pinned there */
-static atomic_long moves;          /* made with a P */
-static atomic_int worlds;          /* stopped: one at most */
+static atomic_int pinned[MOST_PS]; /* for each P: whether an actor is pinned there */
+static atomic_long moves;          /* steps made with a P */
+static atomic_int worlds;          /* stopped worlds: at most one */
 
 static void pin(actor *a) {
   int32_t p = gmx_pin();
@@ -36,7 +36,7 @@ static void pin(actor *a) {
   a->pins++;
 }
 
-/* Before a pin ends by itself. */
+/* For a pin that the library ends. */
 static void unpins(actor *a) {
   if (a->pins) atomic_store(&pinned[a->p], 0);
   a->pins = 0;
@@ -71,7 +71,7 @@ static void stop(actor *a) {
   a->moves = atomic_load(&moves);
 }
 
-/* Before the world starts. */
+/* Before the world starts again: checks that no actor moved. */
 static void starts(actor *a) {
   if (!a->stopped) return;
   if (atomic_load(&moves) != a->moves) LOST(a, "somebody moved in a stopped world");
@@ -121,7 +121,7 @@ static void detach_thread(actor *a) {
     IS(a, gmx_detach_thread(), GMX_EPERM);
     return;
   }
-  if (a->sched) { /* of a barrier that runs on another thread nobody knows whose */
+  if (a->sched) { /* the function of a barrier may run on any thread, attached or not */
     MAY(a, gmx_detach_thread(), GMX_EPERM, GMX_ENOTG);
     return;
   }
@@ -151,7 +151,7 @@ static void goexit(actor *a) {
   LOST(a, "gmx_goexit came back");
 }
 
-/* Everything open is closed, by hand. */
+/* The actor closes all its brackets itself. */
 static void tidy(actor *a) {
   while (a->pins && !a->syscall) unpin(a);
   if (a->stopped) start(a);

@@ -1,4 +1,4 @@
-/* Sleeps, and timers of all kinds: a firing comes once or was prevented, and a time is none of before. */
+/* Sleeps, and timers of all kinds: a firing comes once or was prevented, and no time is from before the last reset. */
 #ifndef GOMAX_FUZZ_TIMERS_H
 #define GOMAX_FUZZ_TIMERS_H
 
@@ -8,7 +8,7 @@
 
 /* A timer that calls a function once each time that it is set. */
 typedef struct bell {
-  atomic_ullong timer; /* 0: none, or not yet known */
+  atomic_ullong timer; /* 0: none, or not yet published */
   atomic_long set, prevented, calls;
   atomic_ullong seed;
 } bell;
@@ -16,7 +16,7 @@ typedef struct bell {
 static bell bells[TIMERS];
 static atomic_ullong tickers[TIMERS];
 static atomic_long ticks;
-static atomic_long nobodys_set, nobodys_calls; /* those without a handle */
+static atomic_long nobodys_set, nobodys_calls; /* of timers without a handle */
 
 /* ---- functions ---- */
 
@@ -43,7 +43,7 @@ static void ticks_away(void *arg) {
 
 /* ---- once ---- */
 
-/* What a stop or a reset said. It counts afterwards, so that for a moment more seems to be due than is. */
+/* Counts the result of a stop or a reset. It counts after the call, so for a moment more firings seem due than are. */
 static void prevents(actor *a, bell *t, const char *what, gmx_status s) {
   if (s == 1) atomic_fetch_add(&t->prevented, 1);
   else if (s != 0 && s != GMX_ESTALE && s != GMX_ENOMEM && s != DOWN(a)) LOST(a, "%s is %s", what, gmx_err_name(s));
@@ -73,7 +73,7 @@ static void calls_once(actor *a) {
       prevents(a, t, "gmx_timer_free", s);
       break;
     case 2:
-      if (!atomic_compare_exchange_strong(&t->timer, &h, 0)) break; /* one frees it, so no arm of ours comes too late */
+      if (!atomic_compare_exchange_strong(&t->timer, &h, 0)) break; /* only one actor frees it, so no reset of ours comes too late */
       prevents(a, t, "gmx_timer_free", timer_free(h));
       break;
     case 3: prevents(a, t, "gmx_timer_stop", timer_stop(h)); break;
@@ -137,9 +137,9 @@ static void calls_again(actor *a) {
   }
 }
 
-/* ---- one's own ---- */
+/* ---- a timer of the actor's own ---- */
 
-/* Nobody else knows this timer, so what it sends is known too. */
+/* No other actor knows this timer, so this actor knows each time that it sends. */
 static void my_own(actor *a) {
   gmx_timer t;
   gmx_chan *c;
@@ -173,7 +173,7 @@ static void my_own(actor *a) {
   IS(a, gmx_chan_free(c), GMX_OK);
 }
 
-/* ---- all of it ---- */
+/* ---- all calls ---- */
 
 static void timers(actor *a) {
   gmx_status s;
@@ -193,7 +193,7 @@ static void timers(actor *a) {
   }
 }
 
-/* At the end, from a thread of the host, with nobody else there: no timer is set any more. */
+/* At the end, from a foreign thread, when no other actor is left: disarms all timers. */
 static void free_timers(actor *a) {
   for (int i = 0; i < TIMERS; i++) {
     gmx_timer h = (gmx_timer)atomic_exchange(&tickers[i], 0);
@@ -207,7 +207,7 @@ static bool timers_are_done(void) {
   return atomic_load(&downs) != 0 || atomic_load(&nobodys_set) == atomic_load(&nobodys_calls);
 }
 
-/* Nobody is left. Whoever brought the runtime down has stopped what was set. */
+/* When no other actor is left. An end of the runtime has stopped all timers that were set. */
 static void check_timers(actor *a) {
   for (int i = 0; i < TIMERS; i++) {
     bell *t = &bells[i];

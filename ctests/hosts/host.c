@@ -7,7 +7,7 @@
  * forks        beside a thread that forks as fast as it can
  * thread       on a thread that has one CPU, a real-time class and all signals blocked
  *
- * Exits as the test does. GMX_TEST_THREADS tells the test how many threads are the host's.
+ * Exits with the status of the test. GMX_TEST_THREADS tells the test how many threads belong to the host.
  */
 #include <dlfcn.h>
 #include <errno.h>
