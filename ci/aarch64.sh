@@ -1,8 +1,9 @@
 #!/bin/sh
-# The lowest layers on AArch64: switch, slot, stacks, overflow, threads, run by qemu's user mode on another machine.
+# Tests the lowest layers on AArch64 (switch, slot, stacks, overflow, threads) with qemu's user mode on another machine.
 #
-# It builds the layers up to src/fiber alone, as a crate of their own: what is above them knows no instruction set, and whole
-# runtimes under emulation would test qemu. What qemu cannot do (guards by madvise) the pool falls back from by itself.
+# It builds the layers up to src/fiber alone, as a crate of their own. The layers above know no instruction set, and a
+# whole runtime under emulation would test qemu. Where qemu lacks a feature (guards by madvise), the pool of stacks
+# falls back by itself.
 #
 # Exit: 0 passed, 1 failed, 77 a tool is missing. Needs gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, qemu-user and
 # `rustup target add aarch64-unknown-linux-gnu`.
@@ -47,8 +48,8 @@ if [ $native = no ]; then
 fi
 cd "$work/crate"
 for profile in "" --release; do
-    # Left out is what hits qemu and not the program: limits on address space and memory, absurd mappings, tests that
-    # start themselves anew.
+    # Left out are tests that hit qemu and not the program: limits on address space and memory, absurd mappings, tests
+    # that execute themselves again.
     if ! CARGO_TARGET_DIR="$work/target" cargo test --quiet --lib --target $target $profile -- \
         --skip sys::ncpu --skip sync::rank --skip a_limit_on_address_space --skip locked_memory --skip a_hundred_thousand \
         --skip thread_that_is_too_large --skip signals_of_the_main_thread; then

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# The ABI: what programs were compiled against must still be there. packaging/abi/SONAME.c holds every function, constant and
-# struct as they were when it was written; it is compiled against today's header and linked with today's library, so whatever
-# has changed or gone fails. What is new is told, and does no harm: `ci/abi.sh --bless` takes it in (and breaks with what was:
-# only while nobody depends on it, or with a new SONAME). With abidiff and an older build, ABI_BASE=/old/libgomax.so, it also
-# compares the two libraries' debug information. Ends with `N passed, N failed`.
-# Environment: GMX_LIB another libgomax.so than target/release's, CC, PYTHON.
+# Checks that the ABI is compatible with earlier programs. packaging/abi/SONAME.c holds every function, constant and
+# struct as they were when it was written. This script compiles it against today's header and links it with today's
+# library, so each changed or missing entity is a failure. New entities are reported and are no failure.
+# `ci/abi.sh --bless` writes the file again from today's header. After an incompatible change that is right only if no
+# program depends on the old ABI, or with a new SONAME.
+# With abidiff and an older build, ABI_BASE=/old/libgomax.so, it also compares the debug information of the two
+# libraries. Ends with `N passed, N failed`. Environment: GMX_LIB another libgomax.so than target/release's, CC, PYTHON.
 source "$(dirname "$0")/lib.sh"
 use_library
 baseline=packaging/abi/libgomax.so.0.c

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# The C++ binding: gomax.hpp alone and twice, the tests and the examples of bindings/cpp, by each compiler that is
-# there, without a warning; run against the release library. As C++17 by the first compiler and C++20 by the second, and
-# the header alone as both by both; what is new in C++23 by those that have it. The programs that make allocations fail
-# and elements throw (failing, model) run under AddressSanitizer, LeakSanitizer and UBSan, with libc++ where that is
-# there. ALL=1 does everything by all, and as C++23. Ends with `N passed, N failed`. Environment: GMX_LIB another
-# libgomax.so than target/release's, GMX_CXX the compilers instead of g++ and clang++, GMX_STRESS minutes for failing
-# and for model, all their builds together.
-# `ci/cpp.sh NAME...` runs some of the tests.
+# Tests the C++ binding: gomax.hpp alone and included twice, the tests and the examples of bindings/cpp. Each installed
+# compiler builds them without a warning, and they run against the release library.
+# The first compiler builds them as C++17, the second as C++20; both build the header alone as both. Compilers that have
+# C++23 also build the tests of its features. ALL=1 builds everything with every compiler, and as C++23.
+# The programs that make allocations fail and elements throw (failing, model) run under AddressSanitizer, LeakSanitizer
+# and UBSan, and with libc++ where it is installed.
+# Ends with `N passed, N failed`. `ci/cpp.sh NAME...` runs some of the tests.
+# Environment: GMX_LIB another libgomax.so than target/release's; GMX_CXX the compilers instead of g++ and clang++;
+# GMX_STRESS minutes for failing and for model, all their builds together.
 source "$(dirname "$0")/lib.sh"
 use_library
 warnings=(-Wall -Wextra -Werror -pedantic -Wshadow -Wconversion -Wno-sign-conversion -Wold-style-cast -Wnon-virtual-dtor)
@@ -14,8 +15,8 @@ warnings=(-Wall -Wextra -Werror -pedantic -Wshadow -Wconversion -Wno-sign-conver
 tests=("${warnings[@]/-Wold-style-cast/-Wno-old-style-cast}")
 link=(-L"$work/lib" -lgomax)
 
-# the header by itself, in two files of one program, with the warnings of users who have many; what gcc says depends on
-# what it inlines
+# the header by itself, in two files of one program, with the many warnings that some users turn on; the warnings of gcc
+# depend on what it inlines
 alone() {
   local cxx=$1 std=$2 level
   printf '#include <gomax.hpp>\n#include <gomax.hpp>\nint other();\nint other() { return gomax::procs(); }\n' >"$work/other.cpp"
@@ -31,7 +32,7 @@ run() { # CXX STD SOURCE [ARGUMENT...]
   "$1" -std="$2" -D_GNU_SOURCE -O1 -g "${tests[@]}" -Iinclude -Ictests -pthread -o "$exe" "$3" "${link[@]}" && timeout 120 "$exe" "${@:4}"
 }
 
-# what must not compile does not, for the reason that stands beside it
+# programs that must not compile, each refused for the reason that stands beside it
 refused() { # CXX STD
   local name why compile=("$1" -std="$2" -fsyntax-only -Iinclude bindings/cpp/tests/refused.cpp) n=0
   "${compile[@]}" || return 1
@@ -45,7 +46,7 @@ refused() { # CXX STD
   grep -q "reports errors by exceptions" "$work/refusal"
 }
 
-# Of the sanitizers only what lies on stacks is left out: the release library does not announce that it switches them.
+# The checks of the sanitizers on stacks are off: the release library does not announce its switches to them.
 sanitize=(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 sanitized() { # CXX STD NAME [FLAG...]
   local exe=$work/sanitized stacks=(--param asan-stack=0) seconds=()
@@ -82,7 +83,7 @@ meaning() { # CXX STD
 }
 
 (($#)) || check "gomax.hpp has all of gomax.h" wrapped bindings/cpp/tests/left_out.txt include/gomax.hpp
-full=(c++17 c++20) # which one is built in full by the next compiler
+full=(c++17 c++20) # the standard that the next compiler builds in full
 standards=(c++17 c++20)
 [[ ${ALL:-} != 1 ]] || standards+=(c++2b)
 wanted=" $* "

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Faults that are known of the crates in Cargo.lock, and the rules of deny.toml, by cargo-deny (`cargo install cargo-deny`).
-# It wants a network for the list of known faults, or a copy of the list from an earlier run; DENY_OFFLINE=1 takes the copy.
-# Without cargo-deny nothing is checked here, and that is said: tests/dependencies.rs holds what needs neither it nor a network.
+# Checks the crates in Cargo.lock for known vulnerabilities, and the rules of deny.toml, with cargo-deny
+# (`cargo install cargo-deny`). It needs a network for the list of vulnerabilities, or DENY_OFFLINE=1 and a copy of the
+# list from an earlier run. Without cargo-deny it says so and checks nothing; tests/dependencies.rs holds the checks
+# that need neither cargo-deny nor a network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if ! ${CARGO:-cargo} deny --version >/dev/null 2>&1; then

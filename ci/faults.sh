@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Runs the C tests for MINUTES with one call of the system failed in each run: which test, which call, and which one of
-# that call's many is drawn at random. A test may fail of it, by one of its checks; what it may not is die, panic, or wait
-# for what never comes.
+# Runs the C tests for MINUTES, and makes one system call fail in each run. The test, the system call and its number are
+# drawn at random. The test may fail by one of its checks; it must not die, panic or hang.
 #
 #   ci/faults.sh [MINUTES [SEED]]           GMX_LIB: another libgomax.so than the release build's
 set -uo pipefail
@@ -20,7 +19,7 @@ cc=(${CC:-cc} -std=c11 -D_GNU_SOURCE -O2 -g -pthread -Iinclude -Ictests)
 tests=()
 for file in ctests/*.c; do
   name=$(basename "$file" .c)
-  # two fail calls themselves, one has a malloc of its own, one loads the library late
+  # two of these make calls fail themselves, one has a malloc of its own, one loads the library late
   [[ $name == faults || $name == chan_memory || $name == hostile || $name == dlopen ]] && continue
   flags=$(sed -n 's|^/\* flags: \(.*\) \*/$|\1|p' "$file")
   "${cc[@]}" -o "$work/$name" "$file" $flags -L"$work" -lgomax -Wl,-rpath,"$work" || exit 1
@@ -46,14 +45,14 @@ while ((SECONDS < end)); do
   test=${tests[RANDOM % ${#tests[@]}]}
   if [[ -z ${calls[$test]:-} ]]; then
     run count "$test"
-    # several processes may have told; the one that called most counts
+    # several processes may have reported; the largest number counts
     calls[$test]=$(awk '/^GMX_FAULT / { if ($3 > n[$2]) n[$2] = $3 } END { for (k in n) if (n[k]) printf "%s:%d ", k, n[k] }' "$work/out" | tr ' ' '\n' | sort | tr '\n' ' ')
   fi
   read -ra kinds <<<"${calls[$test]}"
   ((${#kinds[@]})) || continue
   kind=${kinds[RANDOM % ${#kinds[@]}]}
   n=${kind#*:}
-  # the first ones are the ones of the beginning: they get their share
+  # the first calls are those of the start of the runtime: they get a share of their own
   ((RANDOM % 2 && n > 8)) && n=8
   fault=${kind%:*}:$(((RANDOM * 32768 + RANDOM) % n + 1)):$((RANDOM % 4 ? 1 : 3))
   run "$fault" "$test"

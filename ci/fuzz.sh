@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# ctests/fuzz/bytes.c for MINUTES: inputs that are programs of calls. By libFuzzer and AddressSanitizer where there is a clang that has
-# them, else with random inputs from GMX_SEED, and with the AddressSanitizer of cc if it has one. The library is the debug build,
-# whose assertions are on. An input that fails is kept in target/fuzz, and how to run it again is printed.
+# Runs ctests/fuzz/bytes.c, whose inputs are programs of calls, for MINUTES: with libFuzzer and AddressSanitizer if
+# clang has them; otherwise with random inputs from GMX_SEED, and with the AddressSanitizer of cc if it has one. The
+# library is the debug build, with assertions. An input that fails is kept in target/fuzz, and the script prints how to
+# run it again.
 #
 #   ci/fuzz.sh [MINUTES]
 #   ci/fuzz.sh --replay FILE
@@ -23,7 +24,7 @@ if ! { command -v "${CLANG:-clang}" && build "${CLANG:-clang}" -fsanitize=fuzzer
   kind=random
   build "${CC:-cc}" -fsanitize=address 2>/dev/null || build "${CC:-cc}" || exit 1
 fi
-# what is larger the sanitizer would poison byte by byte
+# the sanitizer would poison a larger stack byte by byte
 export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=64:abort_on_error=1 GMX_SEED=$seed
 
 if [[ ${1:-} == --replay ]]; then
@@ -37,7 +38,7 @@ if [[ $kind == libfuzzer ]]; then
   status=$?
   failing=$(sed -nE 's/.*Test unit written to (.*)/\1/p' "$dir/log" | tail -n 1)
 else
-  # the random driver ends by itself; one that hangs is ended here
+  # the random driver ends by itself; timeout ends a driver that hangs
   timeout -k 10 $((seconds + 200)) "$dir/bytes" "$dir/current" "$seconds" >"$dir/log" 2>&1
   status=$?
   failing=$dir/crash-$seed

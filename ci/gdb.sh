@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The gdb script: a program is stopped while its goroutines wait in known places, and gdb must find them there; then again
-# in a core, where the system writes one. 77 without gdb. Environment: GMX_LIB another libgomax.so than target/release's, CC.
+# Tests the gdb script: it stops a program whose goroutines wait in known places, and gdb must find them there; then
+# again in a core, if the system writes one. 77 without gdb. Environment: GMX_LIB another libgomax.so than
+# target/release's, CC.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v gdb >/dev/null || { echo "there is no gdb"; exit 77; }
@@ -86,7 +87,7 @@ said '^goroutine .* a.*receives' 'receives \(arg=' 'g.x_arch_start|\?\? \(\)'
 said '^goroutine .* waiter waits' 'deeper \(n=.*0' 'deeper \(n=.*1' 'deeper \(n=.*3' 'waits \(arg='
 said '^#0 .*stop_here' 'start \(arg=' 'exited normally' # the registers are as they were
 
-# Lists that are damaged end nevertheless. `write ADDRESS VALUE` puts a word there.
+# The walk over a damaged list ends nevertheless. `write ADDRESS VALUE` puts a word there.
 write() { printf 'python gdb.selected_inferior().write_memory(%s, struct.pack("<Q", %s))' "$1" "$2"; }
 damaged() { "${gdb[@]}" -ex "break stop_here" -ex run -ex "python r = Runtime(); ms = list(r.ms()); ps = list(r.ps())" "$@" -ex kill \
   "$work/park" >"$work/said" 2>&1 </dev/null || true; }
@@ -106,13 +107,13 @@ if [[ $(cat /proc/sys/kernel/core_pattern) == core* ]]; then
     said 'running +main +start' 'goroutines' '^goroutine .* waiter waits' 'in deeper\+' 'in waits\+'
   fi
 fi
-# A core that gdb writes has the stacks if guards are mappings; where the system has no others it always does.
+# A core that gdb writes holds the stacks if guards are mappings, as they always are on systems without lighter guards.
 GMXDEBUG=guard=mprotect "${gdb[@]}" -ex "break stop_here" -ex run -ex "generate-core-file $work/by-gdb" -ex kill \
   "$work/park" >"$work/said" 2>&1 </dev/null
 said 'Saved corefile'
 "${gdb[@]}" -ex "gmx-bt all" "$work/park" "$work/by-gdb" >"$work/said" 2>&1 </dev/null
 said '^goroutine .* waiter waits' 'in deeper\+|deeper \(n=.*0' 'in waits\+|waits \(arg='
-# what does not run has nothing to show
+# a runtime that is not up has nothing to show
 "${gdb[@]}" -ex gmx-gs "$work/park" >"$work/said" 2>&1 </dev/null || true
 said 'libgomax is not in this process|does not run yet'
 echo "$passed passed, 0 failed"

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""How the cost of one operation grows with the number of things that merely exist beside it.
+"""Measures how the cost of one operation grows with the number of objects that merely exist beside it.
 
     ci/growth.py [--time] [CROWD...]      GMX_LIB: another libgomax.so than the release build's; CC
 
 ctests/growth/growth.c does each operation beside N parked Gs, timers, channels and so on, for several N. The costs are
-instructions, counted by valgrind's callgrind, which come out the same whatever else the machine does; with --time they are
-CPU times, and N is larger. A power law is fitted, cost = a * N^e, and an operation fails if e is above a limit: what merely
-exists costs nothing.
+instructions, counted by valgrind's callgrind, which do not depend on the load of the machine; with --time they are CPU
+times, and N is larger. The script fits a power law, cost = a * N^e, and an operation fails if e is above a limit: an
+object that merely exists must cost nothing.
 """
 import argparse
 import glob

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# The C tests in hosts that make it hard for them, and a table of what was left out and why. The kinds: ctests/hosts/host.c.
+# Runs the C tests in hostile hosts, and prints a table of the tests left out and why. The kinds of hosts:
+# ctests/hosts/host.c.
 #
 #   ci/hosts.sh [KIND|all]... [-- TEST...]
 #
-# Without a kind it does what `make test` has time for: every quick test in a constructor, a few in the other hosts.
-# GMX_LIB: another libgomax.so than the release build's.
+# Without a kind it runs the part that `make test` has time for: each quick test in a constructor, and a few tests in
+# the other hosts. GMX_LIB: another libgomax.so than the release build's.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -56,7 +57,7 @@ host() {
     if [[ -n ${why[$kind $test]:-} ]]; then left+=("$kind $test: ${why[$kind $test]}"); else tests+=("$test"); fi
   done
   echo "-- $kind"
-  # two threads of a real-time class on the same CPU: one of them would wait for the whole test of the other
+  # with two tests at a time, two real-time threads could share a CPU: one test would wait for the whole other test
   [[ $kind == thread ]] && local -x GMX_JOBS=1
   GMX_HOST=$kind "${CARGO:-cargo}" test --quiet --test ctests -- --exact "${tests[@]}" 2>&1 | tee "$log"
   read -r p f s < <(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped$/\1 \2 \3/p' "$log")

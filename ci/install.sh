@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs into an empty directory, builds programs in C and C++ against what lies there, by pkg-config, by CMake and by hand,
-# shared and static, runs them, uninstalls. What cargo-c would install besides is the same; cargo-c itself is not needed.
-# Then installs as the README says, into /usr/local and a prefix of its own, in a mount namespace with copies of /etc and /usr:
-# a program must start with no further help. Left out where the system gives no such namespace.
+# Installs into an empty directory; builds programs in C and C++ against the installed files with pkg-config, with CMake
+# and by hand, shared and static; runs them; uninstalls. cargo-c would install the same files, and is not needed here.
+# Then installs as the README says, into /usr/local and into another prefix, in a mount namespace with copies of /etc
+# and /usr: a program must start without further help. This part is skipped if the system allows no such namespace.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 make=${MAKE:-make} cargo=${CARGO:-cargo} cc=${CC:-cc} cxx=${CXX:-c++}
@@ -24,8 +24,8 @@ done
 [[ $(stat -c %a "$lib/libgomax.so.$version") == 644 ]] || { echo "the library's mode is not 644" >&2; exit 1; }
 ! grep -rn '@[A-Z_]*@' "$lib/pkgconfig" "$lib/cmake" || { echo "a placeholder was left" >&2; exit 1; }
 
-# what build.rs writes for cargo-c, and the headers that Cargo.toml names, are what make has installed; cargo-c itself makes
-# the rest
+# the files that build.rs writes for cargo-c, and the headers that Cargo.toml names, are those that make has installed;
+# cargo-c itself makes the rest
 out=$(PREFIX=/opt/gomax LIBDIR=/opt/gomax/lib64 "$cargo" check --quiet --lib --features capi --message-format=json |
   sed -n '/"build-script-executed".*gomax/s/.*"out_dir":"\([^"]*\)".*/\1/p')
 mkdir "$dest/cargo-c"
@@ -35,7 +35,7 @@ sed -n '/^\[package.metadata.capi.install.include\]/,/^$/p' Cargo.toml | grep -o
   xargs -I{} cp {} "$dest/cargo-c/include"
 diff -r -x 'libgomax.*[!y]' -x pkgconfig "$root" "$dest/cargo-c" || { echo "cargo-c installs something else" >&2; exit 1; }
 
-# the tree may be moved: but for the prefix itself gomax.pc names no directory of its own
+# the installed tree may be moved: gomax.pc names no directory except its prefix
 [[ $(grep -c /opt/gomax "$lib/pkgconfig/gomax.pc") == 1 ]] || { cat "$lib/pkgconfig/gomax.pc" >&2; exit 1; }
 if command -v pkg-config >/dev/null; then
   moved=$(PKG_CONFIG_PATH=$lib/pkgconfig pkg-config --define-variable=prefix=/else/where --cflags --libs gomax)
@@ -54,7 +54,7 @@ CPP
 c=(-std=c11 -D_GNU_SOURCE -pthread -Ictests ctests/smoke.c)
 cpp=(-std=c++17 -pthread "$dest/plain.cpp")
 flags=(-I"$root/include" -L"$lib" -lgomax)
-# an archive alone: where both lie the linker takes the shared library
+# a directory with the archive alone: if both lie there, the linker takes the shared library
 mkdir "$dest/archive"
 cp "$lib/libgomax.a" "$dest/archive"
 static=(-I"$root/include" -lgomax -lrt -lpthread -lm -ldl)
@@ -67,7 +67,7 @@ fi
 LD_LIBRARY_PATH=$lib "$dest/shared"
 "$cxx" "${cpp[@]}" -o "$dest/shared++" "${flags[@]}"
 LD_LIBRARY_PATH=$lib "$dest/shared++"
-# exactly what pkg-config says, but for the directory with the shared library
+# exactly the flags of pkg-config, except the directory with the shared library
 static=("${static[@]/-L$lib/-L$dest/archive}")
 "$cc" "${c[@]}" -o "$dest/static" -L"$dest/archive" "${static[@]}"
 "$dest/static"
@@ -118,7 +118,7 @@ unset LD_LIBRARY_PATH PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR
 rm -f /usr/local/lib/libgomax* /usr/lib/libgomax* && ldconfig
 mkdir "$dest/user"
 cp ctests/smoke.c ctests/check.h "$dest/user"
-starts() { # FLAGS...: a program that is built with them, by a user elsewhere
+starts() { # FLAGS...: a user elsewhere builds a program with these flags, and it starts
   (cd "$dest/user" && rm -f smoke && "$cc" -std=c11 -D_GNU_SOURCE -pthread -o smoke smoke.c "$@" && ./smoke)
 }
 "$make" -s install >"$dest/said"
@@ -127,7 +127,7 @@ starts -lgomax
 if command -v pkg-config >/dev/null; then read -ra flags < <(pkg-config --cflags --libs gomax) && starts "${flags[@]}"; fi
 "$make" -s uninstall
 ! starts -lgomax 2>/dev/null || { echo "it starts after make uninstall"; exit 1; }
-# a prefix of which the loader does not know: what is printed helps
+# a prefix that the loader does not know: the printed advice helps
 "$make" -s install PREFIX=/usr/own >"$dest/said"
 own=(-I/usr/own/include -L/usr/own/lib -lgomax)
 ! starts "${own[@]}" 2>/dev/null || { echo "the loader knows /usr/own/lib"; exit 1; }

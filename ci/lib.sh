@@ -1,13 +1,14 @@
 # What the suites share. A suite sources it first: it is in the root of the tree then, and has
 #   target        cargo's target directory
 #   gomax_version the library's, which packages must have too
-#   use_library   sets lib, the library under test: $GMX_LIB, else the release build's. Makes work, a directory that goes at
-#                 the end, with work/lib to link with, and LD_LIBRARY_PATH that finds it
-#   check NAME COMMAND...      counts the command as one test. What it prints lies in $work/said, and is shown if it fails
-#   programs DOCUMENT DIR      writes the fences of a document into DIR: ```nim run as 1.nim, 2.nim in their order; a fence whose mark
-#                              has a dot in it, as ```zig build.zig, under that name; one without a mark, ```nim, as part1.nim
-#   wrapped TABLE SOURCE...    holds a binding to gomax.h: each function is used in its sources, or stands in the table with
-#                              the reason why not, and nothing else stands there
+#   use_library   sets lib, the library under test: $GMX_LIB, else the release build's. Makes work, a directory that is
+#                 removed at the end, with work/lib to link with, and sets LD_LIBRARY_PATH to it
+#   check NAME COMMAND...      counts the command as one test. Its output goes to $work/said, and is shown if it fails
+#   programs DOCUMENT DIR      writes the fences of a document into DIR: ```nim run as 1.nim, 2.nim in their order; a
+#                              fence whose mark has a dot in it, as ```zig build.zig, under that name; a fence without
+#                              a mark, ```nim, as part1.nim
+#   wrapped TABLE SOURCE...    checks a binding against gomax.h: its sources use each function, or the table names it
+#                              with the reason why not; and the table names no others
 #   summary       `N passed, N failed`, which ci/test.sh reads; its status is the suite's
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1

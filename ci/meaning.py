@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Holds a binding to the scenarios of docs/meaning.md: `ci/meaning.py LANGUAGE PROGRAM [ARGUMENT...]`.
+"""Checks a binding against the scenarios of docs/meaning.md: `ci/meaning.py LANGUAGE PROGRAM [ARGUMENT...]`.
 
-The program prints the names of its scenarios, one a line, and with the name of one as its last argument it runs that and prints
-its outcome. Each runs in a process of its own. One that ends by SIGABRT or with a status above 0 has the outcome `dies`, or
-`misuse` where that is expected: a checked build may end a wrong call so, if it says why. Ends with `N passed, N failed`."""
+Without a further argument the program prints the names of its scenarios, one a line. With the name of a scenario as its last
+argument it runs that scenario and prints the outcome. Each scenario runs in a process of its own. A process that ends by
+SIGABRT or with a status above 0 has the outcome `dies`, or `misuse` if that is expected: a checked build may end a wrong call
+so, if it says why. Ends with `N passed, N failed`."""
 
 import re
 import subprocess

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs the models of src/models over the protocols that ship: with loom (every schedule of small cases), then with shuttle
-# (random schedules of larger ones). Arguments choose models by name: ci/models.sh barriers wakes
-# One at a time: models that show a defect run a second process, and time limits mean a quiet machine.
+# Runs the models of src/models over the protocols that ship: with loom (every schedule of small cases), then with
+# shuttle (random schedules of larger cases). Arguments choose models by name: ci/models.sh barriers wakes
+# It runs one model at a time: a model that shows a defect runs a second process, and the time limits assume a quiet
+# machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,23 +1,23 @@
 #!/usr/bin/env python3
-"""Takes away, one at a time, what the protocols rest on: each fence, each wake, each second look. Says what misses it.
+"""Takes a part of the protocols away, one at a time: each fence, each wake, each second look. Says which test fails then.
 
-ci/mutations.py [WORD...]    those whose name contains a word; without one, all. Prints a table; fails if something that is
-                             not explained below is missed by nobody.
+ci/mutations.py [WORD...]    runs the mutations whose name contains a word; without one, all. Prints a table; fails if no
+                             test finds a mutation that is not explained below.
              --models        without tests of real threads
-             --real          only those
-             --near          of the C programs only those that are about the same thing: decides for some, and soon
-             --loom          only loom, and those about which nothing is known yet
-             --missed        those that nobody missed when they were run last
-             --list          their names only
+             --real          only tests of real threads
+             --near          of the C programs only those about the same subject: decides some mutations quickly
+             --loom          only loom, and only mutations without a known result
+             --missed        only mutations that no test found in their last run
+             --list          prints the names only
 
-Works in a copy of the tree below target/. All of them are built at once: each is behind a look at GMX_MUTATION, so one
-build serves. Then, for each: the loom and the shuttle models of its module, its unit tests, and a few C tests against a
-library with wideners, until one fails; what has failed for the same file before comes first. Models that have something taken away
-themselves (finds_*) are left out. A model that runs into its limit has decided nothing. That the models pass as they are
-is for ci/models.sh to show.
+It works in a copy of the tree below target/. One build holds all mutations, each behind a look at GMX_MUTATION. For each
+mutation it runs the loom and the shuttle models of its module, its unit tests, and a few C tests against a library with
+wideners, until one of them fails. Tests that have found other mutations of the same file come first. The models that take
+a part away themselves (finds_*) are left out. A model that runs into its limit decides nothing. ci/models.sh shows that
+the models pass without mutations.
 
-GMX_MUTATION_SLOW=60         seconds of processor time that a model is given at most
-GMX_MUTATION_BUDGET          and all the models of one mutation together
+GMX_MUTATION_SLOW=60         the most seconds of processor time for one model
+GMX_MUTATION_BUDGET          the most seconds for all models of one mutation
 GMX_JOBS=1                   mutations at a time"""
 
 import json, os, re, shutil, signal, subprocess, sys, threading
@@ -32,7 +32,7 @@ OPTIONS = {"--models", "--real", "--near", "--loom", "--missed", "--list"}
 SLOW = float(os.environ.get("GMX_MUTATION_SLOW", 60))
 BUDGET = float(os.environ.get("GMX_MUTATION_BUDGET", 1e9))
 
-# The models that look at a file, the nearest first.
+# The models of a file, the nearest first.
 MODELS = {
     "protocol/wake.rs": "wakes keepers timers stops locked syscalls closes",
     "protocol/park.rs": "parks wakes waits closes locked asks",
@@ -76,7 +76,7 @@ MODELS = {
     "gmp/queue.rs": "queues",
     "gmp/sched.rs": "closes",
 }
-# The C tests that look at a file, before the others.
+# The C tests of a file, which run before the others.
 C_NEAR = {
     "block/chan.rs": "chan chan_drop chan_cancel chan_unbounded chan_memory select timers",
     "block/segments.rs": "chan_unbounded chan_memory",
@@ -117,7 +117,7 @@ UNITS_NEAR = {
 }
 C_TESTS = "smoke sema sleep mutex waitgroup idle stop_barrier_syscall world_lock syscalls lock_thread limits deadlock lifecycle sched_order timers_ps"
 
-# Statements that are a fence or wake somebody: each is left out.
+# Statements that execute a fence or wake a thread: each is left out once.
 GENERATED = re.compile(
     r"^(\s*)((?:let _ = )?(?:\w+(?:::|\.))*"
     r"(?:fence|fence_after_rmw|light_fence|heavy_fence|count_wake|wakep\w*|wakeup|look_again|kick_keeper|timer_added\w*|tell_watchers|count_for_watchers|tell|wake_after|startm)\(.*\);)$"
@@ -393,7 +393,7 @@ BY_HAND = [
     ("gmp/timers.rs", "arm", "pp.timers.first.store(first, Ordering::Release);", "if !@ { pp.timers.first.store(first, Ordering::Release); }", "the earliest is another"),
 ]
 
-# What nothing misses, by the name in the table, and why it is there all the same.
+# Mutations that no test finds, by the name in the table, and why the code is there all the same.
 EXPLAINED = {
     "protocol/wake.rs start_searcher: wakep_slow(sched, me);": "an M that goes idle keeps the timers (WAKE-I4); this only spares the watchdog the work",
     "protocol/wake.rs no_thread: sched.sysmon_note.wakeup();": "the watchdog does not sleep deeply while a thread is needed; this makes it look sooner",
@@ -474,7 +474,8 @@ def put(path, text):
 
 def mutated(text, here):
     """A file with its mutations."""
-    # From the last to the first, so that places stay. Of two at one place the second is inside of what the first left.
+    # From the last to the first, so that positions stay valid. Of two mutations at one place the second is applied inside
+    # the text that the first has left.
     for m in sorted(here, key=lambda m: (m.at, m.n), reverse=True):
         new = m.new.replace("@", f"crate::mutated({m.n})")
         if text[m.at : m.at + len(m.old)] != m.old:
@@ -512,7 +513,7 @@ def build(args, target, flags):
 
 
 def run(cmd, n, limit, **more):
-    """None: passed. Otherwise how it failed. The limit is one of time."""
+    """None: passed. Otherwise how it failed. The limit is in seconds of real time."""
     env = dict(os.environ, GMX_MUTATION=str(n), **more)
     p = subprocess.Popen(cmd, cwd=TREE, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
@@ -525,7 +526,7 @@ def run(cmd, n, limit, **more):
 
 
 def compute(cmd, n, limit, **more):
-    """As run, with a limit of processor time: how busy the machine is makes no difference. And what it took."""
+    """As run, with a limit of processor time, which does not depend on the load of the machine. Also returns the time."""
     env = dict(os.environ, GMX_MUTATION=str(n), **more)
     cmd = ["prlimit", f"--cpu={limit:.0f}", *cmd]
     p = subprocess.Popen(cmd, cwd=TREE, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -538,7 +539,7 @@ def compute(cmd, n, limit, **more):
 
 
 class Memory:
-    """What earlier runs have found out, in a file."""
+    """The results of earlier runs, in a file."""
 
     def __init__(self, name):
         self.file = TARGET / f"mutations-{name}.json"
@@ -556,13 +557,13 @@ class Models:
 
     def __init__(self, checker, **env):
         self.checker, self.env, self.exe, self.lock = checker, env, None, threading.Lock()
-        # Seconds that each takes.
+        # The seconds that each test takes.
         self.took = Memory(checker)
 
     def make(self):
         made = build(["test", "--profile", "models", "--lib", "--no-run"], self.checker, f"--cfg {self.checker}")
         exe = TARGET / f"mutations-{self.checker}.exe"
-        # A copy, since ci/models.sh builds its own where this one is.
+        # A copy, since ci/models.sh builds to the same path.
         shutil.copy2([m["executable"] for m in made if m.get("executable")][-1], exe)
         names = subprocess.run([exe, "--list"], capture_output=True, text=True, check=True).stdout.splitlines()
         names = [n[: -len(": test")] for n in names if n.startswith("models::") and n.endswith(": test")]
@@ -580,7 +581,7 @@ class Models:
         same_file = [by for name, by in list(FOUND.known.items()) if name.startswith(m.file)]
 
         def worth(name):
-            """What has found others of this file, and soon, comes first."""
+            """Tests that have found others of this file quickly come first."""
             found = sum(by.endswith(name[len("models::") :]) for by in same_file)
             return found / (1 + self.took.known.get(name, 1)), -self.took.known.get(name, 1)
 
@@ -597,8 +598,8 @@ class Models:
 
 
 class Programs:
-    """The tests of real threads: those beside the code, and the C programs. One at a time: they are built where they were
-    built before."""
+    """The tests of real threads: unit tests and C programs. It builds one at a time, in the directories of the builds
+    before."""
 
     def __init__(self):
         self.lock, self.exe = threading.Lock(), None
@@ -623,13 +624,13 @@ class Programs:
                     return f"unit {near}"
             far = "" if "--near" in sys.argv else C_TESTS
             for name in dict.fromkeys(f"{C_NEAR.get(m.file, '')} {far}".split()):
-                # A failure that has another reason is none.
+                # A failure for another reason does not count.
                 if self.one(name, m.n) and not self.one(name, 0):
                     return f"C {name}"
         return None
 
 
-# Who has found it, by name.
+# The test that has found each mutation, by name.
 FOUND = None
 
 

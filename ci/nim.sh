@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The Nim binding: its tests as a debug and as a release build, what it refuses to compile, the example, and the programs of
-# docs/nim.md. Ends with `N passed, N failed`. Skipped (77) where there is no Nim and none to be had by apt.
-# Environment: GMX_LIB another libgomax.so than target/release's, NIM the compiler. `ci/nim.sh setup` only gets what is needed.
+# Tests the Nim binding: its tests as a debug and as a release build, programs that it must refuse to compile, the
+# example, and the programs of docs/nim.md. Ends with `N passed, N failed`. Skipped (77) if Nim is neither installed nor
+# available from apt. `ci/nim.sh setup` only installs what the suite needs. Environment: GMX_LIB another libgomax.so
+# than target/release's, NIM the compiler.
 source "$(dirname "$0")/lib.sh"
 root=$PWD
 nim=${NIM:-nim}
@@ -35,8 +36,8 @@ check "what may migrate is in waits" python3 bindings/nim/tests/waits.py
 suite debug
 suite release -d:release --mm:orc
 
-# Under AddressSanitizer, with the seed and the time that the caller may give (ci/stress.sh): the library needs no other build, since
-# no stack is left otherwise than by return. Leaks of what the main module keeps are none.
+# Runs the tests under AddressSanitizer, with a seed and a time from the caller if given (ci/stress.sh). The library
+# needs no special build, since each stack is left by a return only. Memory that the main module keeps is not a leak.
 sanitized() { # NAME FLAGS...
   ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0 run bindings/nim/tests/values.nim "values-$1" --debugger:native \
     --passC:-fsanitize=address --passL:-fsanitize=address "${@:2}"
@@ -56,7 +57,7 @@ meaning() { # each scenario counts
 check "one meaning" meaning
 passed=$((passed + $(sed -nE 's/^([0-9]+) passed, .*/\1/p' "$work/said" | tail -1) - 1))
 
-# Without one of the options it says which; with all of them it compiles.
+# Without one of the required options the binding refuses to compile and names the option; with all of them it compiles.
 mkdir "$work/docs" "$work/bare" # a nim.cfg counts for all that is below it
 printf 'import gomax\nrunMain: sleep 1.ms\n' | tee "$work/docs/app.nim" >"$work/bare/app.nim"
 programs docs/nim.md "$work/docs"

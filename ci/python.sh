@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Python: the library by bare ctypes, then the package as its users get it: a wheel, built and installed in a fresh venv
-# without a network, and the tests of bindings/python run there. trio and anyio, which the package does not need, are installed
-# beside it for the tests of coroutines, if that can be done; otherwise those are skipped.
-# Environment: GMX_LIB another libgomax.so than target/release's; PYTHONS the interpreters (python3), as in
-# PYTHONS="python3.9 python3.13t"; GMX_MYPY another mypy, for the check of the types, than that of the path. Where there is
-# none, one is installed below target, if that can be done; otherwise that check is skipped.
+# Tests Python: the library through bare ctypes; then the package as its users get it, a wheel that is built and
+# installed into a fresh venv without a network, with the tests of bindings/python. trio and anyio, which the package
+# does not need, are installed beside it for the tests of coroutines; if they cannot be installed, these tests are
+# skipped. Environment: GMX_LIB another libgomax.so than target/release's; PYTHONS the interpreters (python3), as in
+# PYTHONS="python3.9 python3.13t"; GMX_MYPY the mypy that checks the types (default: the one on the PATH). Without a
+# mypy the script installs one below target; if that fails, the check is skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 GMX_LIB=$(realpath -m "${GMX_LIB:-${CARGO_TARGET_DIR:-target}/release/libgomax.so}")
@@ -31,7 +31,8 @@ for python in ${PYTHONS:-${PYTHON:-python3}}; do
   (cd "$work" && "$venv/bin/python" -X faulthandler "$OLDPWD/bindings/python/tests") || failed=1
   (cd "$work" && "$OLDPWD/ci/meaning.py" Python "$venv/bin/python" "$OLDPWD/bindings/python/tests/meaning.py") || failed=1
 done
-# The oldest and the newest of pyenv's, if nothing is said: what depends on where an interpreter lets handlers and threads run.
+# By default also the oldest and the newest interpreter of pyenv: some tests depend on where an interpreter lets
+# handlers and threads run.
 if [[ -z ${PYTHONS:-} ]]; then
   mapfile -t found < <(ls -d "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.{9,1[0-9]}.*/bin/python3 2>/dev/null | sort -V)
   if ((${#found[@]} > 1)); then

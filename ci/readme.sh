@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Holds the documents to what is there: fences marked ```c run, ```cpp run and ```python run are built and run against the
-# release library; these, other fences in C and C++ and the examples in gomax.h compile without a warning in each standard;
-# names of the interface must be in the source, files and links must lead somewhere, the functions and numbers that pages tell of
-# must stand in the files that they name. Ends with `N passed, N failed`.
+# Checks the documents against the sources. It builds fences marked ```c run, ```cpp run and ```python run and runs them
+# against the release library. These, the other fences in C and C++, and the examples in gomax.h must compile without a
+# warning in each standard. Names of the interface must be in the source, files and links must exist, and functions and
+# numbers that a page mentions must stand in the files that it names. Ends with `N passed, N failed`.
 # Environment: GMX_LIB another libgomax.so than target/release's, CC, CXX, PYTHON.
 source "$(dirname "$0")/lib.sh"
 use_library
@@ -47,7 +47,7 @@ knows() { "$1" "-std=$2" -fsyntax-only -x "$3" /dev/null 2>/dev/null; } # COMPIL
 
 strict() { # COMPILER STANDARD FILE...: without a warning
   local how=-fsyntax-only
-  # (of the result of a call that is no [[nodiscard]] GCC tells only when it makes code)
+  # (GCC warns of an ignored result that is not [[nodiscard]] only when it generates code)
   [[ $1 == clang* || $2 == c++17 || $2 == c++2? ]] || how=-S
   (cd "$work/objects" && "$1" "-std=$2" $how -Wall -Wextra -Wconversion -Wunused-result -Werror -pthread -D_GNU_SOURCE "-I$root/include" \
     "-I$root/ci" "${@:3}")
@@ -89,7 +89,7 @@ paths() { # of files in the tree that a document names
   return $bad
 }
 
-places() { # `FILE`: `name`, `name`: the file defines each name; and there are at least so many
+places() { # `FILE`: `name`, `name`: the file defines each name; and the document has at least N such lines
   awk -v RS='' '/`src\// { gsub(/\n */, " "); print }' "$1" |
     grep -oE '`src/[a-z0-9_/]+\.rs`: (`[A-Za-z0-9_]+`(, )?)+' | tr -d '`:,' >"$work/places"
   local file names name bad=0
@@ -110,7 +110,7 @@ constants() { # FILE | NAME = VALUE in a table: the file says so
   ((n >= $2 && bad == 0))
 }
 
-cited() { # each file that points to the page is in it
+cited() { # the page names each file of src that points to it
   local file bad=0
   for file in $(grep -rl --include='*.rs' "$1" src); do
     grep -qF "\`$file\`" "$1" || { echo "$file"; bad=1; }
@@ -118,7 +118,7 @@ cited() { # each file that points to the page is in it
   return $bad
 }
 
-words() { # what the Rust of a document calls is there in FILE
+words() { # the Rust code of a document calls only names that FILE has
   local name bad=0 n=0
   for name in $(awk '/^```/ { code = $1 == "```rust" } code' "$1" | sed 's@//.*@@' | grep -oE '\b[a-z_]+\(' | sed 's/(//; /^cfg$/d' | sort -u); do
     n=$((n + 1))

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds what is committed twice, in two directories whose paths differ in length, and compares; then prints the hashes, which are
-# those of a release if the toolchain is that of the release. Environment: CARGO, CC.
+# Builds the committed tree twice, in two directories whose paths differ in length, and compares the results; then
+# prints the hashes, which equal those of a release if the toolchain is the same. Environment: CARGO, CC.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The collector of examples/marksweep with 1 to 8 Ps; and that its test finds what is taken out of it. Ends with
-# `N passed, N failed`. Environment: GMX_LIB another libgomax.so than target/release's, CC.
+# Runs the collector of examples/marksweep with 1 to 8 Ps. Then leaves out one part of it at a time (the write barrier,
+# the stacks), and its test must fail. Ends with `N passed, N failed`.
+# Environment: GMX_LIB another libgomax.so than target/release's, CC.
 source "$(dirname "$0")/lib.sh"
 use_library
-ulimit -c 0 # what is taken out makes it abort
+ulimit -c 0 # a program with a part left out may abort
 
 build() { # PROGRAM SOURCE...
   "${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Iinclude -Iexamples/marksweep -pthread -o "$@" -L"$work/lib" -lgomax

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# The C tests under AddressSanitizer, ThreadSanitizer and valgrind; then a table of what ran, what did not and why.
+# Runs the C tests under AddressSanitizer, ThreadSanitizer and valgrind; then prints a table of the tests that ran, and
+# of those left out and why.
 #
 #   ci/sanitize.sh [address|thread|valgrind]... [-- TEST...]
 #
 # The library is built with `--cfg gmx_sanitize`, which announces stacks and switches (src/fiber/sanitize.rs). For
-# ThreadSanitizer it is built by a nightly toolchain, instrumented, and so is std (-Zbuild-std): what a lock or an atomic of
-# std orders is seen then, and nothing needs to be suppressed. Every report is an error. Two things ThreadSanitizer does not
-# know: fences, and membarrier. No access of the library that is not atomic is ordered by those alone (the papers name
-# a Release and an Acquire for each), so that makes no false reports; it does not check them either: the models do.
+# ThreadSanitizer a nightly toolchain builds and instruments the library and std (-Zbuild-std), so that ThreadSanitizer
+# sees the order that locks and atomics of std make, and no report need be suppressed. Every report is an error.
+# ThreadSanitizer does not know fences and membarrier. No plain access of the library is ordered by those alone (each
+# paper names a Release and an Acquire), so this causes no false positives. It checks no fence either: the models do.
 #
-# Leaks are not looked for: what only the stack of a parked G refers to would be one.
+# Leak detection is off: memory that only the stack of a parked G refers to would count as a leak.
 #
-# valgrind's "unhandled" remarks about system calls that are newer than itself are no errors.
+# valgrind's "unhandled" remarks about system calls newer than itself are no errors.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -78,7 +79,7 @@ compilers() {
   export GMX_CC=$work/cc GMX_CXX=$work/cxx
 }
 
-# build KIND: the library, and what the tests are built with and run under. Says why not.
+# build KIND: builds the library, and sets the compilers and the runner of the tests. Says why if it cannot.
 build() {
   local make=("$cargo" build --quiet --lib --target "$machine") flags="--cfg gmx_sanitize"
   built=$CARGO_TARGET_DIR/$machine/debug
@@ -94,7 +95,7 @@ build() {
       make=(cargo +nightly build --quiet -Zbuild-std=std,panic_abort --lib --target "$machine" --release
         --config 'profile.release.lto=false' --config 'profile.release.codegen-units=16')
       flags+=" -Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer"
-      # names that rustc uses and gcc's runtime does not have
+      # functions that rustc calls and gcc's runtime lacks
       printf '%s\n' '#include <string.h>' \
         'void *__tsan_memcpy(void *to, const void *from, size_t n) { return memcpy(to, from, n); }' \
         'void *__tsan_memmove(void *to, const void *from, size_t n) { return memmove(to, from, n); }' \

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# The programs of ctests/stress, each for MINUTES; inputs that are programs of calls (ci/fuzz.sh); the operations of
-# gomax.hpp with two failures each, and its channels against a model (ci/cpp.sh); the C tests with calls of the system
-# failed (ci/faults.sh), and in hosts that make it hard for them (ci/hosts.sh); how costs grow, in CPU time
-# (ci/growth.py); the Zig binding in all modes of its compiler (ci/zig.sh); how late things come beside Go's
-# (benches/latency.py); then a table. What is drawn at random is drawn from one seed: GMX_SEED=... ci/stress.sh does it
-# again.
+# Runs the long tests, each for MINUTES, and prints a table: the programs of ctests/stress; inputs that are programs of
+# calls (ci/fuzz.sh); the operations of gomax.hpp with two failures each, and its channels against a model (ci/cpp.sh);
+# the C tests with failing system calls (ci/faults.sh) and in hostile hosts (ci/hosts.sh); the growth of costs, in CPU
+# time (ci/growth.py); the Zig binding in all modes of its compiler (ci/zig.sh); latencies beside Go's
+# (benches/latency.py). All random choices come from one seed: GMX_SEED=... ci/stress.sh repeats them.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 

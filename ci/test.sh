@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the suites, or those that are named (ci/test.sh c-debug python), and ends with a table of what each counted.
-# GMX_NO_SKIP=1 makes whatever is skipped a failure.
+# Runs all suites, or the named ones (ci/test.sh c-debug python), and ends with a table of their counts.
+# GMX_NO_SKIP=1 makes each skipped test a failure.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,8 +14,8 @@ wanted=("$@")
 rows=()
 passed=0 failed=0 skipped=0
 
-# suite NAME COMMAND...: what counts is what the suite itself says: `N passed, N failed[, N skipped]` as our programs
-# print it, or cargo's `test result:` lines. One that says nothing counts as one test, by its exit status (77: skipped).
+# suite NAME COMMAND...: takes the counts that the suite prints, `N passed, N failed[, N skipped]` as our programs print
+# it, or cargo's `test result:` lines. A suite that prints neither counts as one test, by its exit status (77: skipped).
 suite() {
   local name=$1 log=$logs/$1 begin=$SECONDS status counted p f s
   shift
@@ -45,7 +45,7 @@ suite() {
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 }
 
-# if_there PROBE COMMAND...: skipped where the probe says that the tool is not there
+# if_there PROBE COMMAND...: skips the command if the probe fails, since the tool is missing
 if_there() {
   if ! $1 >/dev/null 2>&1; then
     echo "there is no: $1"
@@ -55,7 +55,7 @@ if_there() {
 }
 export -f if_there
 
-# everything but the C tests, which are a suite of their own
+# everything except the C tests, which are a suite of their own
 rust=(--lib)
 for file in tests/*.rs; do
   name=$(basename "$file" .rs)

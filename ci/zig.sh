@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The Zig binding: its interface against the header; its tests and wrong calls in each of $GMX_ZIG_MODES, and the
-# scenarios of docs/meaning.md in those that check calls; the examples, and the programs of docs/zig.md in a project
-# that fetches the package as its readers do. Ends with `N passed, N failed`.
-# Zig is $GMX_ZIG, or the `zig` of the PATH if its version is right, or comes from PyPI into target/zig; without Zig
+# Tests the Zig binding: its interface against the header; its tests and wrong calls in each of $GMX_ZIG_MODES, and the
+# scenarios of docs/meaning.md in the modes that check calls; the examples; and the programs of docs/zig.md in a project
+# that fetches the package as a reader would. Ends with `N passed, N failed`.
+# Zig is $GMX_ZIG, or the `zig` on the PATH if its version is right, or comes from PyPI into target/zig; without Zig
 # the suite is skipped (77). The first run compiles Zig's own build tool, which takes minutes; it is kept in
 # target/zig.
 # Environment: GMX_LIB another libgomax.so than target/release's, GMX_ZIG, GMX_ZIG_MODES (of debug, safe, fast and
-# small; the first two are checked builds), GMX_SEED of what the tests draw at random, PYTHON.
-# `ci/zig.sh setup` only gets what is needed.
+# small; the first two are checked builds), GMX_SEED the seed of the tests' random choices, PYTHON.
+# `ci/zig.sh setup` only installs what the suite needs.
 source "$(dirname "$0")/lib.sh"
 version=0.17.1
 python=${PYTHON:-python3}
