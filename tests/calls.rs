@@ -1,7 +1,7 @@
-//! Every function that the host gives the library is called by `sys::call`, through which no exception passes.
+//! The library calls each function of the host through `sys::call`, which no exception passes.
 //!
-//! ctests/cxx_throws.cpp shows it for each function of the header that takes one; here is what holds that list, and the places
-//! in the sources that could call one otherwise.
+//! ctests/cxx_throws.cpp shows that for each function of the header that takes a callback. The tests here check that
+//! its list is complete, and that no other place in the sources calls a function of the host.
 
 #![cfg(not(any(loom, shuttle)))]
 
@@ -17,7 +17,7 @@ fn text(path: &str) -> String {
     fs::read_to_string(source(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
-/// Whether a name stands in a text by itself.
+/// Whether a name stands in a text as a whole word.
 fn has_word(text: &str, word: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(word).any(|(at, _)| {
@@ -52,7 +52,7 @@ fn rust_files(dir: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// Where the sources name the type of a C function's pointer, and how what has the type is called.
+/// The files that name the type of a C function pointer, and how they call such a function.
 const POINTERS: &[(&str, &str)] = &[
     ("block/cleanup.rs", "call::plain"),
     ("block/hook.rs", ""), // what a G runs
@@ -136,6 +136,6 @@ fn no_other_place_calls_one() {
         }
     }
     assert_eq!(seen, POINTERS.len(), "a file of POINTERS is gone");
-    // The one that is allowed to.
+    // The only function that may.
     assert!(text("src/sched/run.rs").contains("f(gp.arg.get());"));
 }

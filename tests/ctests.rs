@@ -1,8 +1,8 @@
 //! Compiles and runs the C programs of ctests/, each in a process of its own with a time limit.
 //!
-//! A program passes with exit status 0, is skipped with 77 (its last line on stderr says why; `GMX_NO_SKIP=1` makes that
-//! a failure) and fails otherwise. Of one that runs into its limit, gdb prints every thread before it is killed. Only
-//! failed programs have their output shown.
+//! A program passes with exit status 0, is skipped with 77 (its last line on stderr says why; `GMX_NO_SKIP=1` makes
+//! that a failure) and fails otherwise. If a program runs into its limit, gdb prints every thread before the program is
+//! killed. The output is shown for failed programs only.
 //!
 //! Lines that a program may hold, each a comment of its own:
 //!
@@ -12,11 +12,12 @@
 //! /* flags: -lm */          for the compiler, after the source file
 //! ```
 //!
-//! Arguments are parts of names: `cargo test --test ctests -- world`. Environment: `GMX_LIB` another libgomax.so than the
-//! one built here, `GMX_RUNNER` a command to run each program under (`valgrind -q --error-exitcode=1`, `qemu-aarch64 -L
-//! /usr/aarch64-linux-gnu`), `GMX_CC` and `GMX_CXX` other compilers, `GMX_TIMEOUT_SCALE` a factor for all limits,
-//! `GMX_JOBS` how many at a time, `GMX_STRESS` minutes: takes ctests/stress too, whose programs read the same variable,
-//! `GMX_HOST` a kind of `ctests/hosts/host.c`: each program is built as a shared object and runs in such a host.
+//! Arguments are parts of names: `cargo test --test ctests -- world`. Environment: `GMX_LIB` another libgomax.so than
+//! the one built here, `GMX_RUNNER` a command to run each program under (`valgrind -q --error-exitcode=1`,
+//! `qemu-aarch64 -L /usr/aarch64-linux-gnu`), `GMX_CC` and `GMX_CXX` other compilers, `GMX_TIMEOUT_SCALE` a factor for
+//! all limits, `GMX_JOBS` how many at a time, `GMX_STRESS` minutes: takes ctests/stress too, whose programs read the
+//! same variable, `GMX_HOST` a kind of `ctests/hosts/host.c`: each program is built as a shared object and runs in such
+//! a host.
 
 mod common;
 
@@ -94,7 +95,7 @@ fn main() -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The libtest flags that cargo and editors pass are understood or passed over.
+/// Understands or ignores the libtest flags that cargo and editors pass.
 fn arguments() -> Args {
     let mut args = Args { filters: Vec::new(), exact: false, list: false, ignored_only: false };
     let mut given = env::args().skip(1);
@@ -150,7 +151,7 @@ fn programs(args: &Args) -> Vec<Program> {
     programs
 }
 
-/// What stands in the lines `/* key: ... */`.
+/// The values of the lines `/* key: ... */`.
 fn directives<'a>(text: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
     text.lines().filter_map(move |line| {
         let inner = line.trim().strip_prefix("/*")?.strip_suffix("*/")?;
@@ -158,7 +159,7 @@ fn directives<'a>(text: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> 
     })
 }
 
-/// The kind of host that the programs run in; none: each is a program of its own.
+/// The kind of host that the programs run in. None: each runs as a program of its own.
 fn host_kind() -> Option<&'static str> {
     static KIND: OnceLock<Option<String>> = OnceLock::new();
     KIND.get_or_init(|| env::var("GMX_HOST").ok().filter(|kind| !kind.is_empty())).as_deref()
@@ -229,7 +230,7 @@ fn run(program: &Program, exe: &Path) -> Result<Outcome, String> {
     let (out, err) = (out_path(&program.name, "stdout"), out_path(&program.name, "stderr"));
     let create = |path: &Path| File::create(path).map_err(|e| format!("{}: {e}", path.display()));
     command.stdin(Stdio::null()).stdout(create(&out)?).stderr(create(&err)?);
-    // a group of its own, so that whatever it started goes with it
+    // a group of its own, so that its child processes end with it
     command.process_group(0).current_dir(scratch("ctests"));
     let mut child = command.spawn().map_err(|e| format!("{}: {e}", exe.display()))?;
 
@@ -276,7 +277,7 @@ fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     }
 }
 
-/// First a signal that leaves a core where the host wants one, then one that cannot be refused.
+/// Sends SIGABRT, which leaves a core if the host wants one, and then SIGKILL, which a program cannot refuse.
 fn end(child: &mut Child) -> ExitStatus {
     signal(child, libc::SIGABRT);
     if let Some(status) = wait(child, Duration::from_secs(2)) {
@@ -287,7 +288,7 @@ fn end(child: &mut Child) -> ExitStatus {
 }
 
 fn signal(child: &Child, number: i32) {
-    // SAFETY: a plain system call; the group is the child's own (`process_group(0)`), so nobody else is meant.
+    // SAFETY: a plain system call; the group is the child's own (`process_group(0)`), so no other process gets it.
     unsafe { libc::kill(-(child.id() as i32), number) };
 }
 

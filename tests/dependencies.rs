@@ -1,5 +1,5 @@
-//! What the library and its tests are made of, by Cargo.toml, Cargo.lock and the crates that cargo has: all without a network.
-//! Known faults of these versions are another matter: ci/deny.sh.
+//! The dependencies of the library and of its tests, from Cargo.toml, Cargo.lock and the crates that cargo has, without
+//! a network. ci/deny.sh checks these versions for known vulnerabilities.
 
 #![cfg(not(any(loom, shuttle)))]
 
@@ -37,7 +37,7 @@ fn value<'a>(lines: &[&'a str], name: &str) -> Option<&'a str> {
 
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
-/// From one registry, with a checksum each: nothing from git, from a path, or from elsewhere.
+/// Each crate comes from one registry, with a checksum: none comes from git, from a path, or from elsewhere.
 fn wrong_sources(lock: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     for (_, package) in tables(lock).iter().filter(|(header, _)| *header == "package") {
@@ -62,7 +62,7 @@ fn every_crate_is_from_the_registry_and_has_a_checksum() {
     assert_eq!(wrong_sources(&lock), [""; 0]);
 }
 
-/// The check itself finds what it is for.
+/// The check finds planted faults.
 #[test]
 fn a_crate_from_elsewhere_is_found() {
     let lock = read("Cargo.lock");
@@ -74,7 +74,7 @@ fn a_crate_from_elsewhere_is_found() {
     assert_eq!(wrong_sources(&unchecked).len(), 1);
 }
 
-/// What ships depends on the declarations of the C library, which depend on nothing; nothing runs at build time but build.rs.
+/// The library that ships depends on libc alone, which has no dependency. At build time only build.rs runs.
 #[test]
 fn the_library_depends_on_libc_alone() {
     let manifest = read("Cargo.toml");
@@ -102,7 +102,7 @@ fn allowed() -> Vec<String> {
     list.split('"').skip(1).step_by(2).map(str::to_string).collect()
 }
 
-/// One of the alternatives has allowed parts only. (The expressions of the crates here have no deeper brackets.)
+/// Whether all parts of one alternative are allowed. (The expressions of these crates have no deeper brackets.)
 fn is_allowed(expression: &str, allowed: &[String]) -> bool {
     let part = |p: &str| allowed.iter().any(|a| a == p.trim());
     let any = |e: &str| e.replace('/', " OR ").split(" OR ").any(part);
@@ -123,7 +123,7 @@ fn every_licence_is_allowed() {
         .collect();
     assert!(crates.iter().any(|(name, _)| name.starts_with("libc ")));
     for (name, licence) in crates {
-        // No part of it is in what ships: it writes the header.
+        // No part of it ships: it writes the header.
         let excepted = name.starts_with("cbindgen ") && licence == "MPL-2.0";
         assert!(excepted || is_allowed(licence, &allowed), "{name}: {licence}");
     }

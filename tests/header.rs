@@ -1,5 +1,5 @@
-//! The public header: generates it, holds include/gomax.h to it, compiles it in every dialect that is promised, and
-//! holds the exports, the documentation blocks and the layout of the structs to it.
+//! The public header. The tests generate it and compare include/gomax.h with it, compile it in every promised dialect,
+//! and check the exports, the documentation blocks and the layout of the structs against it.
 //!
 //! `GMX_BLESS=1 cargo test --test header` (or `make header`) writes include/gomax.h instead of comparing.
 #![cfg(not(any(loom, shuttle)))]
@@ -113,7 +113,7 @@ fn layouts() -> Vec<Layout> {
 const DOC_LINES: &[&str] =
     &["Blocks:", "Call from:", "Safepoint:", "Migrates:", "Cancellable:", "Owns:", "Returns:", "Since:"];
 
-/// What the head of the header says once, and the functions do not say again: a line that is one of these is not printed.
+/// Lines that the head of the header says once for all functions: they are not printed again for each.
 const DEFAULTS: [&str; 7] = [
     "Blocks: never.",
     "Call from: every context.",
@@ -124,8 +124,8 @@ const DEFAULTS: [&str; 7] = [
     "Since: 0.1",
 ];
 
-/// The functions whose status may be ignored, and why. Every other one that returns a status is `#[must_use]`, by the rule in
-/// HACKING.md.
+/// The functions whose status may be ignored, and why. Each other function that returns a status is `#[must_use]`, by
+/// the rule in HACKING.md.
 const MAY_BE_IGNORED: &[(&str, &str)] = &[
     (
         "gives back, ends, wakes or undoes",
@@ -220,7 +220,7 @@ fn with_indented_examples(header: &str) -> String {
     out
 }
 
-/// Takes out what rustdoc wants of an unsafe function: to a C reader every function is one.
+/// Takes out the section that rustdoc wants of an unsafe function: to a C reader every function is unsafe.
 fn without_safety_sections(header: &str) -> String {
     let mut out = String::new();
     let mut rest = header;
@@ -254,8 +254,9 @@ fn public_types(text: &str) -> impl Iterator<Item = String> + '_ {
     })
 }
 
-/// Macros: they work in `#if`, and C++ does not warn about mixing them with a gmx_status in `?:`. For what is no compiler an
-/// enum, which has a type: Rust's bindgen makes a u32 of a macro that is 0, and a preprocessed text has no macros at all.
+/// For compilers the statuses are macros: macros work in `#if`, and C++ does not warn when `?:` mixes them with a
+/// gmx_status. Other readers get an enum, which has a type: Rust's bindgen makes a u32 of a macro that is 0, and a
+/// preprocessed text has no macros at all.
 fn statuses() -> String {
     let name_width = STATUS_LIST.iter().map(|row| row.name.len()).max().unwrap();
     let mut out = String::from("#if defined(GMX_NO_INLINE)\nenum {\n");
@@ -287,7 +288,7 @@ fn header() -> &'static str {
     })
 }
 
-// ---- reading the header back, as text: what a user sees is what is checked ----
+// ---- reading the header back, as text: the checks see what a user sees ----
 
 /// Text without comments, blank where they stood.
 fn without_comments(text: &str) -> String {
@@ -423,8 +424,8 @@ fn every_function_is_documented() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
-/// Which status may be ignored is decided for each function: it is `#[must_use]`, or it stands in [`MAY_BE_IGNORED`].
-/// ctests/contexts.c calls each of them in every context, some through what the C tests share.
+/// Each function that returns a status is `#[must_use]`, or it stands in [`MAY_BE_IGNORED`]. ctests/contexts.c calls
+/// each of them in every context, some through the helpers of the C tests.
 #[test]
 fn every_function_is_called_in_every_context() {
     let programs = ["contexts.c", "check.h", "places.h"].map(|f| fs::read_to_string(source("ctests").join(f)).unwrap());
@@ -454,7 +455,8 @@ fn every_status_is_must_use_or_may_be_ignored() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
-/// The mark warns where a compiler can, and a status that is used or need not be warns nowhere.
+/// With the mark a compiler warns of an ignored status if it can. It does not warn of a status that is used, or that
+/// may be ignored.
 #[test]
 fn an_ignored_status_warns() {
     let dir = scratch("must_use");
@@ -472,7 +474,7 @@ fn an_ignored_status_warns() {
                 fs::write(&file, text).unwrap();
                 for dialect in dialects {
                     let mut run = Command::new(cc);
-                    // (GCC's C compiler tells of results only when it makes code)
+                    // (GCC's C compiler warns of results only when it generates code)
                     run.arg(format!("-std={dialect}")).args(["-S", "-o", "/dev/null", "-I"]).arg(&dir).arg(&file);
                     let said = String::from_utf8(run.stdin(Stdio::null()).output().unwrap().stderr).unwrap();
                     let warned = said.contains("gmx_mutex_try_lock") && said.contains("-Wunused-result");
@@ -491,7 +493,7 @@ fn compiles_in_every_dialect() {
     fs::create_dir_all(&copy).unwrap();
     fs::write(copy.join("gomax.h"), header()).unwrap();
     // the header alone, twice (the guard), and the inline part once in use; the last line keeps C++ from seeing nothing
-    // gomax_errno.h comes with it, and has to last when somebody includes errno.h again
+    // gomax_errno.h comes with it, and has to last when another file includes errno.h again
     fs::copy(source("include/gomax_errno.h"), copy.join("gomax_errno.h")).unwrap();
     let text = "#include <gomax.h>\n#include <gomax.h>\n#include <gomax_errno.h>\n#include <errno.h>\n\
                 int poll_once(void);\nint poll_once(void) { gmx_safepoint(); return errno; }\n\
@@ -543,8 +545,8 @@ fn compiles_in_every_dialect() {
     assert!(tried > 0, "there is neither a C nor a C++ compiler");
 }
 
-/// What reads the header and is no compiler (pycparser, translators to other languages) sees declarations only: no body, no
-/// attribute, no builtin.
+/// Readers of the header that are not compilers (pycparser, translators to other languages) see declarations only: no
+/// body, no attribute, no builtin.
 #[test]
 fn without_bodies_it_is_declarations() {
     let dir = scratch("plain");

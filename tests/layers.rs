@@ -1,4 +1,4 @@
-//! The architecture, as HACKING.md tells it: which part of the library may use which, read from the sources as text.
+//! The architecture of HACKING.md: the parts of the library that each part may use, read from the sources as text.
 
 #![cfg(not(any(loom, shuttle)))]
 
@@ -20,8 +20,8 @@ fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|&name| name == module)
 }
 
-/// The first two names of each path that begins with `crate::`, also of those in braces, and its line. `super` in a file of a
-/// module is that module.
+/// The first two names of each path that begins with `crate::`, also of paths in braces, and its line. `super` in a
+/// file of a module is that module.
 fn uses(s: &Source) -> Vec<(usize, String, String)> {
     let mut found = Vec::new();
     let module = s.name.split('/').next().unwrap();
@@ -39,7 +39,7 @@ fn uses(s: &Source) -> Vec<(usize, String, String)> {
     found
 }
 
-/// Reads a path, or the paths of a group in braces; gives what follows them.
+/// Reads a path, or the paths of a group in braces. Returns the text that follows.
 fn expand<'a>(text: &'a str, before: &mut Vec<String>, paths: &mut Vec<Vec<String>>) -> &'a str {
     let text = text.trim_start();
     if let Some(mut rest) = text.strip_prefix('{') {
@@ -69,7 +69,7 @@ fn expand<'a>(text: &'a str, before: &mut Vec<String>, paths: &mut Vec<Vec<Strin
     rest
 }
 
-/// What is wrong with where `module::file` (its layer, its place in `protocol`) uses `(to, to_file)`.
+/// The fault, if there is one, when `module::file` (its layer, its place in `protocol`) uses `(to, to_file)`.
 fn wrong(from: &str, to: &str, to_file: &str, protocols: &[String]) -> Option<String> {
     let (module, file) = from.split_once('/').unwrap_or((from, ""));
     let file = file.trim_end_matches(".rs").split('/').next().unwrap();
@@ -126,7 +126,7 @@ fn the_documents_have_these_layers() {
     assert_eq!(rows.map(|(name, _)| name).collect::<Vec<_>>(), LAYERS);
 }
 
-/// loom and shuttle check what goes through `sync`: an atomic of std is one that no model sees.
+/// loom and shuttle check only atomics and locks of `sync`: no model sees an atomic of std.
 #[test]
 fn atomics_and_system_calls_come_through_their_layers() {
     const PLAIN: [(&str, &str); 10] = [
@@ -165,8 +165,8 @@ fn atomics_and_system_calls_come_through_their_layers() {
     }
 }
 
-/// A `Sched` is an argument, so that a model may have several. What is a static below `rt` belongs to signals, to caches of what
-/// the system says, and to the tests of debug builds.
+/// A `Sched` is an argument, so that a model may have several. A static below `rt` belongs to signals, to caches of
+/// facts about the system, or to the checks of debug builds.
 #[test]
 fn statics_are_where_the_list_says() {
     const LIST: [(&str, &[&str]); 14] = [
@@ -206,7 +206,7 @@ fn statics_are_where_the_list_says() {
     assert_eq!(found, list);
 }
 
-/// What depends on the system is below: a port writes `sys`, and touches nothing else.
+/// Code that depends on the system is in `sys`: a port writes `sys`, and touches no other module.
 #[test]
 fn systems_are_told_apart_in_the_lowest_layers_only() {
     let sources = sources();

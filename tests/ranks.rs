@@ -1,4 +1,4 @@
-//! The table of lock ranks in HACKING.md is what src/sync/rank.rs says. `GMX_BLESS=1` writes it anew.
+//! The table of lock ranks in HACKING.md equals the list in src/sync/rank.rs. `GMX_BLESS=1` writes the table again.
 
 #![cfg(not(any(loom, shuttle)))]
 

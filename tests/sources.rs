@@ -1,4 +1,5 @@
-//! What the sources of the library must not contain, read as text: what a compiler accepts and a review overlooks.
+//! Code that the sources of the library must not contain, read as text: a compiler accepts it, and a review overlooks
+//! it.
 
 #![cfg(not(any(loom, shuttle)))]
 
@@ -9,8 +10,8 @@ use std::path::Path;
 
 use source::{Source, places, sources};
 
-/// A lock of std changes the `errno` of its caller, cannot be opened in a child of fork and has no rank; a thread of std ends
-/// the process if there is no memory and lets signals in; its macros wait for the reader of stderr.
+/// A lock of std changes the `errno` of its caller, cannot be opened in a child of fork and has no rank; a thread of
+/// std ends the process if there is no memory and lets signals in; its macros wait for the reader of stderr.
 #[test]
 fn nothing_of_std_that_locks_waits_or_aborts() {
     const FORBIDDEN: [&str; 16] = [
@@ -43,11 +44,12 @@ fn nothing_of_std_that_locks_waits_or_aborts() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-/// The C library reads the arguments of a variadic function whether they are passed or not: the kernel, and valgrind, then see
-/// what a register happened to hold.
+/// The C library reads the arguments of a variadic function whether they are passed or not: the kernel, and valgrind,
+/// then see what a register happened to hold.
 #[test]
 fn variadic_calls_pass_all_their_arguments() {
-    // prctl takes five; syscall as many as the call, which are counted where they are fewer than six.
+    // prctl takes five arguments. syscall takes those of its system call; a call with fewer than six stands in this
+    // list.
     let least = |name: &str, first: &str| match name {
         "prctl" => 5,
         "fcntl" | "ioctl" | "open" => 3,
@@ -73,7 +75,7 @@ fn variadic_calls_pass_all_their_arguments() {
                 seen += 1;
                 let line = s.code[..at].lines().count();
                 assert!(args.len() == least(name, &args[0]), "{}:{line}: {name}({})", s.name, args.join(", "));
-                // A literal is an int, of which the upper half of a register need not be zero.
+                // A literal is an int: the upper half of its register need not be zero.
                 let ints = args[1..].iter().any(|a| name == "prctl" && a.chars().all(|c| c.is_ascii_digit()));
                 assert!(!ints, "{}:{line}: prctl takes unsigned long: {}", s.name, args.join(", "));
             }
@@ -82,11 +84,11 @@ fn variadic_calls_pass_all_their_arguments() {
     assert!(seen > 8);
 }
 
-/// The starter of a process decides its environment. So the library reads it in one place, which checks it, and not at all
-/// in a process that has more rights than its starter.
+/// The starter of a process decides its environment. So the library reads it in one place, which checks it, and not at
+/// all in a process that has more rights than its starter.
 #[test]
 fn one_file_alone_reads_the_environment() {
-    // What debug builds and tests ask.
+    // Variables of debug builds and tests.
     let elsewhere = ["sync/rank.rs", "ds/rng.rs"];
     let ways = ["getenv", "env::var", "env::vars", "var_os(", "environ", "/proc/self/environ"];
     let sources = sources();
@@ -131,7 +133,7 @@ fn arguments(rest: &str) -> Vec<String> {
     args.iter().map(words).filter(|arg| !arg.is_empty()).collect()
 }
 
-/// The lists of the manual are those that the test of the sandbox allows.
+/// The lists of system calls in the manual equal the lists that the test of the sandbox allows.
 #[test]
 fn the_sandbox_allows_what_the_manual_lists() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -147,7 +149,7 @@ fn the_sandbox_allows_what_the_manual_lists() {
     }
 }
 
-/// A mutation whose text is gone would be left out only when the proofs are made.
+/// Each mutation's text stands in its file. Otherwise only a run of ci/mutations.py would notice that it is gone.
 #[test]
 fn mutations_have_their_places() {
     let out = std::process::Command::new(std::env::var_os("PYTHON").unwrap_or("python3".into()))

@@ -1,5 +1,6 @@
-//! C++ programs that hold their C++ runtime, the library or everything: exceptions go with their G, and end at the throw
-//! where they would leave the library, as in those that are linked dynamically (`ctests/cxx_*.cpp`).
+//! C++ programs that link their C++ runtime, the library or everything statically. An exception moves with its G, and
+//! an exception that would leave the library ends at the throw, as in programs that are linked dynamically
+//! (`ctests/cxx_*.cpp`).
 
 #![cfg(not(any(loom, shuttle)))]
 
@@ -14,7 +15,7 @@ enum Library {
     Archive,
 }
 
-/// None: this machine cannot link so.
+/// None: this machine cannot link in that way.
 fn build(test: &str, library: &Library, flags: &[&str]) -> Option<PathBuf> {
     let kind = if matches!(library, Library::Shared) { "shared" } else { "archive" };
     let exe = scratch("static").join(format!("{test}-{kind}{}", flags.concat()));

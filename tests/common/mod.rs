@@ -1,6 +1,6 @@
-//! What the tests that leave Rust have in common: the shared library as a C program meets it, and the compilers.
+//! Shared by the tests that run C and C++: the shared library as a C program meets it, and the compilers.
 
-// Each test takes what it needs.
+// Each test uses a part of this.
 #![allow(dead_code)]
 
 use std::env;
@@ -22,7 +22,8 @@ pub fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// libgomax.so with libgomax.so.0 beside it: `GMX_LIB` if that is set, else one built now with the profile of this test.
+/// libgomax.so with libgomax.so.0 beside it: `GMX_LIB` if that is set, else one built now with the profile of this
+/// test.
 ///
 /// Built apart from what `cargo test` builds: that has the same file name, but unwinds on panic where the library that
 /// ships aborts, and cargo does not notice when one has overwritten the other.

@@ -62,7 +62,7 @@ pub fn sources() -> Vec<Source> {
         .collect()
 }
 
-/// What no build of the library contains.
+/// Files that no build of the library contains.
 fn is_test_only(name: &str) -> bool {
     name.starts_with("models/") || name == "sync/model.rs" || name == "sys/arch/tests.rs"
 }
