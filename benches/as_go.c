@@ -1,7 +1,7 @@
 /*
- * The benchmarks of Go's own packages runtime (channels, select, the semaphore table), sync and time, as they are there but
- * for what only a garbage collector needs; where Go runs one in parallel there is a G for each P, or ten. Beside them in
- * peers/go/as_go.go.
+ * The benchmarks of Go's own packages runtime (channels, select, the semaphore table), sync and time, as they are
+ * there, except for parts that only a garbage collector needs. For a benchmark that Go runs in parallel there is a G
+ * for each P, or ten. The same in Go: peers/go/as_go.go.
  */
 #include "bench.h"
 
@@ -386,7 +386,7 @@ static void sema_collision(void) {
 
 static gmx_cond cond;
 static long at = 0;
-static void cond_player(void *unused) { /* who is the last of a round wakes the others */
+static void cond_player(void *unused) { /* the last of a round wakes the others */
   (void)unused;
   for (long i = 0; i < n; i++) {
     must(gmx_mutex_lock(&shared.mutex));

@@ -1,4 +1,4 @@
-/* What the files of gmxbench share: N and M, how a case reports, and the table of cases. */
+/* Shared by the files of gmxbench: N and M, how a case reports, and the table of cases. */
 #ifndef GMXBENCH_H
 #define GMXBENCH_H
 
@@ -14,7 +14,7 @@ extern int procs;
 struct bench {
   const char *name;
   void (*body)(void);
-  bool on_thread; /* on a thread of the host, not on a G */
+  bool on_thread; /* on a foreign thread, not on a G */
   const char *parameters;
 };
 extern const struct bench go_suite[]; /* ends with a nameless one */

@@ -34,7 +34,7 @@ void *array(size_t count, size_t size) {
   _exit(1);
 }
 
-/* ---- what a case reports ---- */
+/* ---- the reports of a case ---- */
 
 static double cpu_ns(void) {
   struct rusage u;
@@ -60,7 +60,7 @@ void start(void) {
   begin = gmx_now();
 }
 
-/* CPU time beside the other, of all threads: what is left to compare on a machine that has much else to do */
+/* also the CPU time of all threads: on a busy machine it can still be compared */
 void report_each(double operations) {
   double ns = (double)(gmx_now() - begin) / operations, cpu = (cpu_ns() - cpu_begin) / operations;
   printf("ns=%.2f cpu_ns=%.2f rss_mb=%ld\n", ns, cpu, status_kb("VmHWM") / 1024);
@@ -76,7 +76,7 @@ static int ascending(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-/* for latencies, where a mean would show the worst one only */
+/* for latencies, whose mean would show the worst of them only */
 static void report_median(int64_t *ns, long count) {
   qsort(ns, (size_t)count, sizeof *ns, ascending);
   printf("ns=%ld p99_ns=%ld max_ns=%ld\n", (long)ns[count / 2], (long)ns[count * 99 / 100], (long)ns[count - 1]);
@@ -303,8 +303,8 @@ static void syscall_blocking(void) {
   report_whole();
 }
 
-/* With one P the G that was spawned can run only once the P has been taken from the blocking call, which ends when that
- * G writes. */
+/* With one P the spawned G can run only after the P has been taken from the blocking call, which ends when that G
+ * writes. */
 static int ends[2];
 static int64_t ran_at;
 
@@ -369,7 +369,7 @@ static void callback_first(void) {
     pthread_join(thread, NULL);
     *(i % 2 ? &with : &without) += gmx_now() - t;
   }
-  printf("thread_ns=%ld ", (long)((with - without) / n)); /* with what the end of the thread costs more */
+  printf("thread_ns=%ld ", (long)((with - without) / n)); /* with the extra cost of the thread's end */
   report_median(took, n);
 }
 
@@ -855,7 +855,7 @@ static const struct bench *const tables[] = {cases, go_suite};
 static void run(void *body) {
   (*(void (*const *)(void))body)();
   fflush(stdout);
-  _exit(0); /* what a case leaves behind, a million parked Gs for one, need not be taken down */
+  _exit(0); /* the leftovers of a case, such as a million parked Gs, need not be freed */
 }
 
 static const struct bench *find(const char *name) {

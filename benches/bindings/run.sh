@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What Zig and Nim add to a call: the cases of bench.c in each language, in turn, ROUNDS=9 times; the best of each in
-# nanoseconds. GMX_LIB another libgomax.so than target/release's; Zig and Nim as ci/zig.sh and ci/nim.sh find them.
+# Measures the time that Zig and Nim add to a call: runs the cases of bench.c in each language, in turn, ROUNDS=9 times,
+# and prints the best of each in nanoseconds. Environment: GMX_LIB another libgomax.so than target/release's. Zig and
+# Nim are those that ci/zig.sh and ci/nim.sh find.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD

@@ -1,8 +1,8 @@
 /*
- * How late things come while Gs compute:  gmxlatency CASE HOGS N
+ * Measures how late timers, wakes, hand-offs and new Gs come while Gs compute:  gmxlatency CASE HOGS N
  *
- * Two Ps, and HOGS Gs that compute all the time and poll. Prints N times in nanoseconds, a line each. The same program in
- * Go is ../peers/go/latency; ../latency.py compares the two.
+ * Two Ps, and HOGS Gs that compute all the time and poll. Prints N times in nanoseconds, a line each. The same program
+ * in Go is ../peers/go/latency; ../latency.py compares the two.
  */
 #include <gomax.h>
 
@@ -52,7 +52,7 @@ static void timer(void) {
   }
 }
 
-/* Armed by a G that then computes. */
+/* A G arms the timer and then computes. */
 static void after_func(void) {
   for (long i = 0; i < n; i++) {
     must(gmx_waitgroup_add(&done, 1));
@@ -72,7 +72,7 @@ static void receives(void *arg) {
     must(gmx_waitgroup_done(&done));
   }
 }
-/* The waker computes on. */
+/* The waker continues to compute. */
 static void wake(void) {
   must(gmx_chan_new(sizeof(int64_t), 1, &stamps));
   must(gmx_spawn(receives, NULL));
@@ -86,7 +86,7 @@ static void wake(void) {
   }
 }
 
-/* A G waits in the P of one that has gone into a blocking call. */
+/* A G waits in the queue of a P whose G has entered a blocking call. */
 static void hand_off(void) {
   for (long i = 0; i < n; i++) {
     must(gmx_waitgroup_add(&done, 1));
@@ -101,7 +101,7 @@ static void hand_off(void) {
   }
 }
 
-/* Its parent computes on. */
+/* The parent of the new G continues to compute. */
 static void first_run(void) {
   for (long i = 0; i < n; i++) {
     must(gmx_waitgroup_add(&done, 1));

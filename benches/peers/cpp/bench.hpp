@@ -1,10 +1,10 @@
 // The cases of ../../gmxbench.c for runtimes with a C++ interface, under the same names and with the same parameters.
 //
 //     PROGRAM CASE WORKERS N [M]     prints key=value pairs
-//     PROGRAM --list                 the cases it has, and beside each the largest N that it can do (0: any)
+//     PROGRAM --list                 prints its cases, each with the largest N that it can do (0: any)
 //
-// An adapter gives: run(workers, f), go(f), yield(), sleep_ms(ms), Mutex{lock, unlock}, Cond{wait(Mutex &), notify_all},
-// Chan{send, recv}, and `cases`.
+// An adapter gives: run(workers, f), go(f), yield(), sleep_ms(ms), Mutex{lock, unlock}, Cond{wait(Mutex &),
+// notify_all}, Chan{send, recv}, and `cases`.
 #pragma once
 #include <algorithm>
 #include <atomic>
@@ -57,7 +57,7 @@ inline void report_whole() {
   printf("ms=%.3f cpu_ms=%.1f rss_mb=%ld threads=%ld\n", ms, cpu, status_kb("VmHWM") / 1024, status_kb("Threads"));
 }
 
-// What a case leaves behind need not be taken down, and with some runtimes cannot be.
+// The leftovers of a case need not be freed, and with some runtimes cannot be.
 [[noreturn]] inline void finish(int status = 0) {
   fflush(stdout);
   _exit(status);

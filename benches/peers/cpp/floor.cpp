@@ -1,4 +1,5 @@
-// Not a scheduler: what a shared library of a few lines (floor_lib.c) takes for the cases that are hardly more than a call.
+// Not a scheduler: the time of a shared library of a few lines (floor_lib.c) for the cases that are hardly more than a
+// call.
 #include "bench.hpp"
 #include <thread>
 

@@ -1,5 +1,6 @@
-// What a call into a shared library costs at least: the words that a lock, a read lock and a pin must touch, the caller found
-// as libgomax finds it, and nothing else. No argument is checked, nobody can wait, and no wrong call is told from a right one.
+// The least cost of a call into a shared library: it touches the words that a lock, a read lock and a pin must touch,
+// finds its caller as libgomax does, and does no more. It checks no argument, no caller can wait, and it tells no wrong
+// call from a right one.
 #include <stdatomic.h>
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-// oneTBB: tasks that run to completion and have no stack of their own, so only what spawns and waits.
+// oneTBB: its tasks run to completion and have no stack of their own, so it has only the cases that spawn and wait.
 #include "bench.hpp"
 #include <tbb/global_control.h>
 #include <tbb/task_arena.h>
