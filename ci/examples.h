@@ -1,6 +1,7 @@
 /*
- * What the examples in gomax.h take for granted. ci/readme.sh compiles each example behind this file, with EXAMPLE_ and the
- * name of its function defined. The names are of the program around the example; nothing of this is linked.
+ * Declarations that the examples in gomax.h rely on. ci/readme.sh compiles each example after this file, with
+ * EXAMPLE_ and the name of its function defined. The names belong to an imaginary program around the example; nothing
+ * is linked.
  */
 #include <gomax.h>
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds demo/wordcount and compares what it counts, byte for byte, with what coreutils count in the same files: in a
-# copy of the source tree, and in a tree made to be difficult. Ends with `N passed, N failed`.
-# Environment: GMX_LIB another libgomax.so than target/release's, CC, WORDCOUNT a program that is built already.
+# Builds demo/wordcount and compares its output, byte for byte, with the counts of coreutils for the same files: a copy
+# of the source tree, and a tree made to be difficult. Ends with `N passed, N failed`. Environment: GMX_LIB another
+# libgomax.so than target/release's, CC, WORDCOUNT a program that is built already.
 . "$(dirname "$0")/../ci/lib.sh"
 set -e
 root=$PWD
@@ -62,7 +62,7 @@ same_table() { run 0 "$@" && diff "$expected" "$work/table"; }
 same_totals() { grep -F "$(cat "$totals")" "$work/out" || { cat "$totals" "$work/out"; return 1; }; }
 same_top() { head -n 10 "$expected" | diff - <(grep -P '^[0-9]+\t' "$work/out"); }
 
-# ---- the source tree: a copy, since somebody may be editing it ----
+# ---- the source tree: a copy, since files may change meanwhile ----
 
 mkdir "$work/source"
 tar -c --exclude=./target --exclude=./.git --exclude=./build . | tar -x -C "$work/source"

@@ -3,11 +3,11 @@
  *
  *     make demo DIR=/usr/share/doc        or by hand: see --help
  *
- * What stands here for what libgomax does (the letters stand at the code):
+ * The parts of libgomax that it shows (the code cites the letters):
  *
  *   A  every file is a G: a function on a stack of its own, started for less than a microsecond (count_file)
  *   B  reads block the thread, so they are bracketed: meanwhile another thread runs the other Gs (read_some)
- *   C  what is counted is kept per P, the right to run: as many run at a time, so nothing is locked (tally_pin)
+ *   C  each P, the right to run Gs, has its own counts: one G at a time runs on it, so it needs no lock (tally_pin)
  *   D  a thread that the library never made walks the directory and starts the Gs (walker)
  *   E  a semaphore holds that thread back and a wait group knows when all is done (walker, run)
  *   F  the number of Ps is changed while everything runs (walker)
@@ -17,8 +17,8 @@
  * A word is a run of the letters A-Z and a-z, in any case. Symbolic links, files with a NUL byte in their first 8 KiB
  * and whatever is called .git or target are passed over.
  *
- * Two rules for code on a G, both because a G may go on on another thread after a call that waits: errno is read before
- * such a call, not after it, and no OS lock is held over one.
+ * Two rules for code on a G, both because a G may continue on another thread after a call that waits: read errno before
+ * such a call, not after it, and hold no OS lock over it.
  */
 #include <gomax.h>
 
@@ -39,7 +39,7 @@ enum {
   FILES_AT_ONCE = 64,   /* Gs that may be under way: bounds memory, file descriptors and threads that sit in reads */
   GROW_AFTER = 32,      /* files, then the number of Ps is doubled */
   TEXT_HEAD = 8 * 1024, /* a NUL byte in here makes a file binary */
-  MAX_BUFFER = 1 << 20, /* what is counted in one pinned stretch, so it also bounds how long others wait for that P */
+  MAX_BUFFER = 1 << 20, /* the bytes counted in one pinned stretch, so it also bounds how long others wait for that P */
 };
 
 static struct {
@@ -52,12 +52,12 @@ static struct {
 static gmx_p_key tally_key;                 /* names the slot of each P that holds its tally */
 static uint32_t free_slots = FILES_AT_ONCE; /* a semaphore is a plain uint32_t, its value */
 static gmx_waitgroup all_done;              /* zero is ready to use, here and everywhere */
-static atomic_uint_fast64_t troubles;       /* what could not be read */
+static atomic_uint_fast64_t troubles;       /* files that could not be read */
 
 #define die(...) (warnx(__VA_ARGS__), _exit(1)) /* and not exit(): other threads are still running */
 
-/* For calls that fail only if the program is wrong or the machine is full. Everything in libgomax returns its error;
- * what is not negative is fine, and sometimes a count. */
+/* For calls that fail only if the program is wrong or the machine is full. Each function of libgomax returns its error
+ * as a negative number; any other result is success, and sometimes a count. */
 #define must(call) must_be_fine(call, #call)
 static int32_t must_be_fine(int32_t status, const char *call) {
   if (status < 0) die("%s: %s (%s)", call, gmx_strerror(status), gmx_err_name(status));
@@ -138,7 +138,7 @@ static void table_free(struct table *t) {
   free(t->entries);
 }
 
-/* ---- C: what one P has counted ---- */
+/* ---- C: the counts of one P ---- */
 
 enum { FILES, BINARY, WORDS, BYTES, KINDS };
 
@@ -148,9 +148,9 @@ struct tally {
   struct tally *next;     /* of take_all */
 };
 
-/* Until gmx_unpin() the caller stays on its P and nobody else runs there: no G, no barrier, no stopped world. So the
- * tally is the caller's own, without a lock and without atomics. Nothing that waits may be called in between, and it
- * should be short: others may be waiting for this P. */
+/* Until gmx_unpin() the caller stays on its P and runs there alone: no other G, no barrier, no stopped world. So the
+ * tally is the caller's own, without a lock and without atomics. The caller must make no call that waits in between,
+ * and should be quick: others may be waiting for this P. */
 static struct tally *tally_pin(void) {
   must(gmx_pin());
   struct tally *t = gmx_p_get(tally_key);
@@ -163,10 +163,10 @@ static struct tally *tally_pin(void) {
 
 /* ---- A, B: counting a file, on a G ---- */
 
-/* To the kernel a G is its thread. So the G says that it may be away for long: if it is, its P goes to another thread.
- * Coming back it may find itself on another P or another thread, hence the first rule: errno becomes the function's
- * result while the thread is still the same. Compilers may keep errno's address within a function; none of these has
- * two such calls in it, and noinline keeps it so. */
+/* The kernel only knows the thread of a G. So the G announces that it may block for long; if it does, its P goes to
+ * another thread. The G may return on another P or another thread, hence the first rule: errno becomes the function's
+ * result while the thread is still the same. Compilers may keep errno's address within a function; none of these
+ * functions has two such calls in it, and noinline keeps it so. */
 __attribute__((noinline)) static ssize_t read_some(int fd, char *buffer, size_t size) {
   must(gmx_enter_syscall());
   ssize_t n = read(fd, buffer, size);
@@ -245,7 +245,7 @@ static void count_file(void *arg) {
   must(gmx_waitgroup_done(&all_done));
 }
 
-/* ---- D, E, F: a thread of the host feeds the Gs ---- */
+/* ---- D, E, F: a foreign thread feeds the Gs ---- */
 
 static void walk(const char *dir) {
   static size_t fed; /* files, by all levels together */
@@ -264,7 +264,7 @@ static void walk(const char *dir) {
     if (fstatat(dirfd(d), n, &st, AT_SYMLINK_NOFOLLOW) != 0) trouble(path, errno);
     else if (S_ISDIR(st.st_mode)) walk(path);
     else if (S_ISREG(st.st_mode)) {
-      /* This is a thread and not a G: it waits as threads do, and no P is lost by it. */
+      /* This is a thread and not a G: it blocks as threads do, and occupies no P. */
       must(gmx_sema_acquire(&free_slots));
       must(gmx_waitgroup_add(&all_done, 1));
       must(gmx_spawn(count_file, path)); /* path is the G's from here on */
@@ -280,8 +280,8 @@ static void walk(const char *dir) {
 static void *walker(void *unused) {
   (void)unused;
   walk(options.dir);
-  /* The last files are still under way. Gs that wait on the Ps that go move to those that stay; what these Ps have
-   * counted stays in their slots. */
+  /* The last files are still under way. The Gs that wait on the removed Ps move to the remaining Ps; the counts of the
+   * removed Ps stay in their slots. */
   must(gmx_gomaxprocs(options.procs));
   must(gmx_waitgroup_done(&all_done));
   return NULL;
@@ -294,7 +294,7 @@ static void add_counts(atomic_uint_fast64_t *totals, struct tally *t) {
   memset(t->counts, 0, sizeof t->counts);
 }
 
-/* Runs once for every P, at a moment when nobody is pinned there: the tally may be emptied as if it were our own.
+/* Runs once for every P, at a moment when no G is pinned there: it may empty the tally as if it were its own.
  * Several Ps may be here at once, so the totals are atomic. */
 static void collect(void *arg) {
   struct tally *t = gmx_p_get(tally_key);
@@ -315,9 +315,9 @@ struct result {
   int64_t elapsed_ns;
 };
 
-/* All Gs are done, so there is nobody left to disturb us; a program that looks in while they still run does just the
- * same. While the world is stopped only the least is done: here the tallies are taken away from their Ps. Also those
- * of Ps that have gone since: gmx_p_count() knows every P that there ever was. */
+/* All Gs are done here, but the same works while they still run. While the world is stopped the function does as little
+ * as it can: it takes the tallies away from their Ps, also from Ps that were removed since. gmx_p_count() counts every
+ * P that there ever was. */
 static struct tally *take_all(void) {
   struct tally *all = NULL;
   must(gmx_stop_the_world("taking the tallies"));
@@ -325,7 +325,7 @@ static struct tally *take_all(void) {
     struct tally *t = gmx_p_get_of(tally_key, p);
     if (t) t->next = all, all = t;
   }
-  must(gmx_p_key_delete(tally_key)); /* with it go the slots; nobody can find the tallies now */
+  must(gmx_p_key_delete(tally_key)); /* this also deletes the slots: no thread can find the tallies now */
   must(gmx_start_the_world());
   return all;
 }

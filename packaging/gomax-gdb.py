@@ -1,4 +1,4 @@
-"""gdb commands for programs that use libgomax: what Gs, Ms and Ps there are, and where a G waits.
+"""gdb commands for programs that use libgomax: they list Gs, Ms and Ps, and show where a G waits.
 
     gmx-gs          every G: number, state, for what it waits and how long, name, function
     gmx-ps          every P: its state, the M that holds it
@@ -28,7 +28,7 @@ IDLE, RUNNABLE, RUNNING, SYSCALL, DEAD = 0, 1, 2, 3, 6
 FOREIGN, THREAD_WAIT, ZOMBIE = 2, 4, 8
 
 
-# A damaged process ends no walk by itself: each has a bound.
+# A list of a damaged process may not end, so each walk has a bound.
 MOST_DIRECTORIES, MOST_PS, MOST_MS, MOST_FRAMES = 1 << 12, 1 << 14, 1 << 20, 1000
 
 
@@ -37,7 +37,7 @@ class Broken(gdb.GdbError):
 
 
 class Walk:
-    """What a walk over a list has seen: at the second sight of an address, or at too many, it says so and ends."""
+    """The addresses that a walk over a list has seen. A repeated address, or too many, ends the walk with a message."""
 
     def __init__(self, what, most):
         self.what, self.most, self.seen = what, most, set()
@@ -67,7 +67,8 @@ def i64(address):
 
 
 def escaped(bytes):
-    """The host's bytes as text that neither ends a line nor steers a terminal; as the library's reports (src/ds/escape.rs)."""
+    """The host's bytes as text that neither ends a line nor controls a terminal, as in the library's reports
+    (src/ds/escape.rs)."""
     short = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0", "\"": "\\\"", "\\": "\\\\"}
     shown = ""
     for c in bytes.decode("utf-8", "surrogateescape"):
@@ -199,7 +200,7 @@ def lwp(thread):
 
 
 def saved(sp):
-    """The registers of what was suspended with this stack pointer: the pictures in src/sys/arch."""
+    """The registers of a G that was suspended with this stack pointer, by the pictures in src/sys/arch."""
     machine = gdb.selected_inferior().architecture().name() if hasattr(gdb.selected_inferior(), "architecture") else ""
     if "aarch64" in machine:
         fp, pc, extra = u64(sp), u64(sp + 8), u64(sp + 16)
@@ -236,7 +237,7 @@ def backtrace(g, limit):
     gdb.newest_frame().select()
     before = {name: int(gdb.parse_and_eval("(unsigned long)$" + name)) for name in registers}
     try:
-        # the stack pointer last, so that gdb does not look for frames of neither stack in between
+        # the stack pointer last, so that gdb never sees registers of two stacks at once
         for name in sorted(registers, key=lambda r: r in ("sp", "rsp")):
             gdb.execute("set $%s = %#x" % (name, registers[name]), to_string=True)
         gdb.execute("bt %s" % limit)

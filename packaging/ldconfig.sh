@@ -1,10 +1,11 @@
 #!/bin/sh
-# packaging/ldconfig.sh LIBDIR [DESTDIR]: makes the loader find what was installed in LIBDIR, or says how the user does.
-# Programs that were linked with -lgomax start only after that. Never fails: what is installed is installed.
+# packaging/ldconfig.sh LIBDIR [DESTDIR]: makes the loader find the library in LIBDIR, or tells the user how to do that.
+# Programs that were linked with -lgomax start only after that. It never fails, since the files are already installed.
 libdir=$1 destdir=${2:-}
 PATH=$PATH:/usr/sbin:/sbin
 
-# Whether the loader looks into LIBDIR: it is one of the directories that ldconfig would search, perhaps by another name.
+# Whether the loader looks into LIBDIR: it is one of the directories that ldconfig would search, perhaps by another
+# name.
 known() {
   ldconfig -N -X -v 2>/dev/null | sed -n 's|^\(/[^:]*\):.*|\1|p' | while read -r dir; do
     [ "$dir" -ef "$libdir" ] && echo yes

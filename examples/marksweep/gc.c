@@ -1,16 +1,17 @@
-/* The heap is a row of blocks, each cut into cells of one size. A cell has a byte of mark: FREE, or one of two colours of
- * which the collections take turns: an object of the other colour has not been reached.
+/* The heap is a row of blocks, each cut into cells of one size. Each cell has a mark byte: FREE, or one of two colours.
+ * Collections use the colours in turn: an object of the other colour has not been reached.
  *
  * A collection:
- *   C1  The colour changes and the write barrier goes on. A ragged barrier: when it returns every G that runs has passed
- *       a safe point, so each new object has the new colour and each overwritten reference is noted. Nothing stopped.
- *   C2  In a stopped world: the roots, that is the global variables, and the stack of every G, word by word.
- *   C3  Marking, while the program runs. What was reachable at C2 is found, since a reference that is overwritten before
- *       the collector has seen it is noted (gc_write), and what is new has the new colour from the beginning.
- *   C4  In a stopped world: what the Ps have noted, and what is reached from there; the write barrier goes off.
- *   C5  Cells of the old colour become free, while the program runs.
+ *   C1  Change the colour, switch the write barrier on, and call a ragged barrier. When it returns, every running G has
+ *       passed a safe point: each new object has the new colour, and each overwritten reference is noted. The world is
+ *       not stopped.
+ *   C2  Stop the world and mark the roots: the global variables, and the stack of every G, word by word.
+ *   C3  Mark while the program runs. The collector finds each object that was reachable at C2, since gc_write notes a
+ *       reference that is overwritten before the collector has seen it. New objects have the new colour from the start.
+ *   C4  Stop the world, mark from the references that the Ps have noted, and switch the write barrier off.
+ *   C5  Free the cells of the old colour, while the program runs.
  *
- * Whatever a P has for itself (free cells, notes, counts) is reached by `gmx_pin` and `gmx_p_get`, without a lock. */
+ * A caller reaches the data of its P (free cells, notes, counts) by `gmx_pin` and `gmx_p_get`, without a lock. */
 #include "gc.h"
 
 #include <gomax.h>
@@ -61,7 +62,7 @@ static gmx_g collector_g;
 
 static _Atomic(object *) *roots[64];
 static int nroots;
-static gc_stats stats; /* the collector's, but for allocated */
+static gc_stats stats; /* written by the collector, except allocated */
 static atomic_uint_fast64_t allocated;
 static atomic_uint_fast64_t since; /* bytes since the last collection */
 
@@ -85,7 +86,7 @@ static object *object_at(uintptr_t word, _Atomic uint8_t **mark) {
   if (size == 0) return NULL;
   uint32_t i = at % BLOCK / size;
   *mark = &b->marks[i];
-  /* Acquire pairs with the Release in gc_new: whoever sees the colour sees the object's header. */
+  /* Acquire pairs with the Release in gc_new: a reader of the colour sees the object's header. */
   if (atomic_load_explicit(*mark, memory_order_acquire) == FREE) return NULL;
   return (object *)(heap + at / BLOCK * BLOCK + (size_t)i * size);
 }
@@ -200,8 +201,8 @@ void gc_root(_Atomic(object *) *variable) {
   gmx_mutex_unlock(&lock);
 }
 
-/* The registers that a C function keeps for its caller may hold references: they go to this frame, which the collector
- * sees, before the G says that it is in a syscall. */
+/* The registers that a C function keeps for its caller may hold references. They are saved to this frame, which the
+ * collector sees, before the G enters the syscall. */
 __attribute__((noinline)) void gc_syscall(void (*fn)(void *), void *arg) {
   __builtin_unwind_init();
   gmx_enter_syscall();
@@ -211,9 +212,9 @@ __attribute__((noinline)) void gc_syscall(void (*fn)(void *), void *arg) {
 
 void gc_collect(void) {
   gmx_mutex_lock(&done_lock);
-  uint64_t mine_is = begun + 1; /* one that is under way may have missed what we dropped */
+  uint64_t mine_is = begun + 1; /* a collection under way may still keep objects that the caller has dropped */
   if (!atomic_exchange(&asked, true)) gmx_sema_release(&wanted);
-  gmx_cancel_shield(); /* a collection is waited for by a goroutine that is cancelled, too */
+  gmx_cancel_shield(); /* a canceled goroutine waits for its collection, too */
   while (finished < mine_is) {
     if (gmx_cond_wait(&done, &done_lock) != GMX_OK) abort();
     if (finished < mine_is && !atomic_exchange(&asked, true)) gmx_sema_release(&wanted);
@@ -249,7 +250,7 @@ static void mark_all(bool polls) {
 }
 
 static void scan_g(void *arg, const gmx_g_info *g) {
-  shade((uintptr_t)g->arg);    /* all that one has which never ran */
+  shade((uintptr_t)g->arg);    /* the only root of a G that never ran */
   if (g->g == collector_g) return; /* ours holds nothing of the language */
   if (!g->stack_lo || !g->sp) return;
   for (uintptr_t at = ((uintptr_t)g->sp + 7) & ~(uintptr_t)7; at + 8 <= (uintptr_t)g->stack_hi; at += 8)
@@ -265,7 +266,7 @@ static void count_p(void *arg) { /* C1, on each P or in its place */
   l->allocated = 0;
 }
 
-static void flush_notes(void) { /* C4: the world is stopped. All Ps that ever were: one that went keeps its values */
+static void flush_notes(void) { /* C4: the world is stopped. All Ps that ever were: a removed P keeps its values */
   for (int32_t p = 0; p < gmx_p_count(); p++) {
     local *l = gmx_p_get_of(key, p);
     while (l && l->notes) {
@@ -280,7 +281,7 @@ static void flush_notes(void) { /* C4: the world is stopped. All Ps that ever we
 static int64_t stopped_at;
 static void stop(void) {
   stopped_at = gmx_now();
-  /* a limit, so that a loop that forgot its safe point is named instead of stopping everything for ever */
+  /* with a limit, so that a loop without a safe point is reported, and does not hold up the program forever */
   if (gmx_stop_the_world_timeout("collection", 20000000000) != GMX_OK) abort();
 }
 static void start(void) {
@@ -303,7 +304,7 @@ static void sweep(void) {
       if (mark == now) stats.live++;
       if (mark == now || mark == FREE) continue;
       cell *c = (cell *)(heap + b * BLOCK + (size_t)i * size);
-      memset(c, 0xdd, size); /* whoever still uses it shall notice */
+      memset(c, 0xdd, size); /* so that a later use is noticed */
       atomic_store_explicit(&blocks[b].marks[i], FREE, memory_order_relaxed);
       c->next = first;
       first = c;
@@ -311,7 +312,7 @@ static void sweep(void) {
       stats.freed++;
     }
     if (first) {
-      gmx_mutex_lock(&lock); /* its unlock gives the cells, and their marks, to whoever refills */
+      gmx_mutex_lock(&lock); /* its unlock publishes the cells, and their marks, to the next refill */
       last->next = shared[class_of(size)];
       shared[class_of(size)] = first;
       gmx_mutex_unlock(&lock);

@@ -1,5 +1,5 @@
 /* A collector for a language whose threads are Gs: conservative about stacks, exact about objects, marks while the
- * program runs. docs/runtimes.md goes through it. */
+ * program runs. docs/runtimes.md explains it. */
 #ifndef GC_H
 #define GC_H
 

@@ -1,5 +1,5 @@
-/* marksweep [GS] [PS]: mutators that build, change and drop structures while the collector runs, each looking that
- * nothing of its own was freed; at the end, that nearly everything else was. */
+/* marksweep [GS] [PS]: mutators build, change and drop structures while the collector runs. Each checks that none of
+ * its live objects was freed; at the end the program checks that nearly all others were. */
 #include "gc.h"
 
 #include <gomax.h>
@@ -11,7 +11,7 @@ enum { ROUNDS = 12, NODES = 60, SHELVES = 16 };
 
 static long gs = 2000;
 static gmx_waitgroup mutators;
-static _Atomic(object *) shelf[SHELVES]; /* global roots; whoever comes swaps its structure for what is there */
+static _Atomic(object *) shelf[SHELVES]; /* global roots; a mutator swaps its structure for the one there */
 
 typedef struct label {
   uint64_t owner, number;
@@ -28,7 +28,7 @@ static object *node(uint64_t owner, uint64_t number) {
   return o;
 }
 
-/* A tree of 2^depth - 1 nodes, numbered as in a heap. All that holds it while it grows is this stack. */
+/* A tree of 2^depth - 1 nodes, numbered as in a heap. While it grows only this stack refers to it. */
 static object *tree(uint64_t owner, uint64_t number, int depth) {
   object *o = node(owner, number);
   if (depth > 1) {
@@ -55,7 +55,8 @@ static void sleeps(void *arg) {
   nanosleep(&t, NULL);
 }
 
-/* Takes a half of its tree off, waits, and puts it back: a collector that looks at the root meanwhile does not find it. */
+/* Takes half of its tree off, waits, and puts it back: a collector that starts at the root meanwhile does not find that
+ * half. */
 static void prune(object *root, uint32_t at) {
   object *half = gc_read(root, at);
   gc_write(root, at, NULL);
@@ -91,7 +92,7 @@ static void mutator(void *arg) {
     if ((me + round) % 97 == 0) gc_syscall(sleeps, NULL);
     prune(mine, round % 2);
     CHECK(count(mine, me, 1) == 31);
-    if (round % 4 == 3) { /* to a shelf, and take what was there: another's, which is nobody else's now */
+    if (round % 4 == 3) { /* swaps its structure with a shelf's: it owns that one now */
       object *theirs = atomic_exchange(&shelf[(me + round) % SHELVES], mine);
       if (theirs) CHECK(count(theirs, 0, 1) == 31);
       mine = tree(me, 1, 5);
@@ -111,7 +112,7 @@ static void program(void *arg) {
   for (int i = 0; i < 5; i++) gc_collect(); /* with nothing else to do it would collect by size only */
   gmx_waitgroup_wait(&mutators);
   gc_collect();
-  gc_collect(); /* what the first one found marked by a word that was left on a stack */
+  gc_collect(); /* frees what a stale word on a stack has kept in the first one */
 
   gc_stats s = gc_read_stats();
   uint64_t shelved = 0;

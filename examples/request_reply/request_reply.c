@@ -1,17 +1,17 @@
 /*
- * Requests with replies over channels, and who frees them.
+ * Requests with replies over channels, and the ownership of their references.
  *
- * The rule: whoever uses a channel has a reference of its own, and gives it back when it will not use the channel any more. A
- * reference that lies in a message belongs to whoever takes the message. So a client may give up while the server still works
- * for it, and nobody needs to know who is the last user:
+ * The rule: each user of a channel has a reference of its own, and frees it when it will not use the channel any more.
+ * A reference in a message belongs to the receiver of the message. So a client may time out while the server still
+ * works for it, and no user needs to know which is the last:
  *
  *   client   makes the reply's channel with two references, one for itself and one that travels with the request
  *   server   takes the request, and the reference with it; sends the reply, which never waits since there is room for
  *            one; frees
  *   client   receives the reply, or gives up after a while; frees
  *
- * If the request cannot be sent, the client keeps both references. The one who closes the channel of requests takes out what
- * is left in it, and frees the reference in each.
+ * If the request cannot be sent, the client keeps both references. The closer of the channel of requests takes the
+ * requests out that are left in it, and frees the reference in each.
  *
  *   cc -o request_reply request_reply.c $(pkg-config --cflags --libs gomax)
  */
@@ -37,7 +37,7 @@ static void must(gmx_status s, const char *what) {
 
 static void count(int64_t *n) { __atomic_fetch_add(n, 1, __ATOMIC_RELAXED); }
 
-/* Answers until the channel of requests is closed and empty: so it takes out what is left there as well. */
+/* Answers until the channel of requests is closed and empty, so it also takes out the requests that are left. */
 static void server(void *arg) {
   struct request ask;
   (void)arg;
@@ -50,7 +50,7 @@ static void server(void *arg) {
   must(gmx_chan_free(requests), "free");
 }
 
-/* GMX_OK, and the square of n; or why there is none. */
+/* Returns GMX_OK and the square of n, or the status of the failure. */
 static gmx_status square_of(int64_t n, int64_t timeout, int64_t *square) {
   struct request ask = {n, NULL};
   gmx_status s = gmx_chan_new_refs(sizeof *square, 1, 2, &ask.reply);
