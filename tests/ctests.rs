@@ -297,7 +297,7 @@ fn all_threads(pid: u32) -> String {
         return String::from("(no gdb, so no backtraces)");
     }
     let mut gdb = Command::new("timeout");
-    // gdb passes over the first signal while it waits for a thread to stop, which one without a CPU never does
+    // gdb ignores the first signal while it waits for a thread to stop, and a thread without a CPU never stops
     gdb.args(["--kill-after=5", "60", "gdb", "--nx", "--batch", "-p", &pid.to_string()]);
     gdb.args(["-ex", "set pagination off", "-ex", "thread apply all bt 40"]);
     match gdb.stdin(Stdio::null()).stderr(Stdio::null()).output() {
