@@ -69,7 +69,7 @@ static void in_order(void) {
   CHECK_EQ(gmx_wake_address(&word.w[0], GMX_WAKE_ALL), 0);
 }
 
-/* Its waiters are not those of a lock at the same address. */
+/* A waiter at an address and a waiter of a lock at the same address do not wake each other. */
 static void locks_there(void *arg) {
   (void)arg;
   CHECK_OK(gmx_mutex_lock(&beside));
@@ -167,7 +167,7 @@ static void futex_lock(void) {
   CHECK_EQ(guarded, (GS + THREADS) * 3000);
 }
 
-/* A thread waits as a G does. */
+/* A foreign thread waits as a G does. */
 static void on_threads(void) {
   int order = 0;
   memset(&word, 0, sizeof word);

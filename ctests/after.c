@@ -144,7 +144,7 @@ static void closed_before_its_time(void) {
 
 /* ---- freed at any moment ---- */
 
-/* What is made next lies where the freed channel was: a firing of before would send into it. */
+/* The next channel lies where the freed channel was: a late firing of the freed timer would send into it. */
 enum { GS = 6, ROUNDS = 4000, FRESH = 32 };
 static uint64_t turn;
 

@@ -42,7 +42,7 @@ static char wanted[512]; /* what the main thread has */
 
 /* ---- processes that a G starts ---- */
 
-/* This program, started anew with what it should find. */
+/* This program executes itself again, with the attributes that it should find. */
 static int started(const char *should) {
   attributes a = of_this_thread();
   char is[512];
@@ -90,7 +90,7 @@ static void on_several_threads(void *arg) {
 
 /* ---- threads ---- */
 
-/* The affinity and the class of each thread of the process but the main one and `except`. */
+/* The affinity and the class of each thread of the process, except the main thread and `except`. */
 static void every_thread_is_like_the_main_one(int except) {
   DIR *tasks = opendir("/proc/self/task");
   CHECK(tasks != NULL);
@@ -132,7 +132,7 @@ static void looks(void *arg) {
   starts_processes(NULL);
 }
 
-/* A thread that has everything otherwise is the first to call the library. */
+/* A thread with other attributes is the first to call the library. */
 static void *calls_first(void *arg) {
   odd_thread = gs_tid();
   cpu_set_t one;
@@ -197,7 +197,7 @@ static void handler(int sig) {
   atomic_fetch_add(&handled, 1);
 }
 
-/* What a G raises is handled where it was raised, and waits of the library go on. */
+/* The handler of a signal that a G raises runs on its thread, and waits of the library continue. */
 static void raises(void *arg) {
   (void)arg;
   for (int i = 0; i < 1000; i++) {

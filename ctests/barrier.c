@@ -41,7 +41,7 @@ static void one_barrier(void) {
     CHECK_CMP(atomic_load(&c.times[p]), <=, 1);
     n += atomic_load(&c.times[p]);
   }
-  /* all that there are: those below the number, with none left out */
+  /* the function has run on every P below the number of Ps, and on no other */
   CHECK_CMP(n, >=, 1);
   for (int p = 0; p < n; p++) CHECK_EQ(atomic_load(&c.times[p]), 1);
 }

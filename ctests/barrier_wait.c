@@ -85,7 +85,7 @@ static void the_last_one_is_serial(void) {
   }
 }
 
-/* A caller for which there is no time is not there for the others either. */
+/* A caller without time to wait does not count as arrived. */
 static void one_that_is_late_does_not_count(void) {
   bool serial;
   serials = through = 0;
@@ -138,7 +138,7 @@ static void one_that_is_cancelled_does_not_count(void) {
   CHECK_EQ(serials, 0);
 }
 
-/* A scope of which one fails before it arrives ends, with the others at the barrier. */
+/* A goroutine of a scope fails before it arrives: the scope ends, though the others wait at the barrier. */
 static gmx_barrier never_complete = GMX_BARRIER_INIT(4);
 static gmx_status arrives(void *arg) {
   (void)arg;

@@ -59,7 +59,7 @@ static void world_make(struct world *w) {
   spin_until(load(&w->where) != 0);
 }
 
-/* What was waited for is as it was: it can still be had, once. */
+/* The object of a canceled wait is unchanged: a later wait can still take it, once. */
 static void world_end(struct world *w) {
   CHECK_EQ(w->sema, 0);
   CHECK_OK(gmx_sema_release(&w->sema));
@@ -433,7 +433,7 @@ static void handles(void) {
   CHECK_STATUS(gmx_cancel_use(c, NULL), GMX_ESTALE);
   d = new_token(0, GMX_FOREVER);
   CHECK(d != c);
-  CHECK_OK(reason_of(d)); /* what the first left behind is gone */
+  CHECK_OK(reason_of(d)); /* nothing of the first is left */
   CHECK_OK(gmx_cancel_free(d));
 }
 
@@ -476,7 +476,7 @@ static void attaches_under(void *token) {
   CHECK_OK(gmx_cancel_free(*(gmx_cancel *)token)); /* it is the thread's alone */
 }
 
-/* What an attached thread had as its token is not that of the thread, nor of the next G on it. */
+/* After a detach neither the plain thread nor its next G has the token that the attached thread had. */
 static void a_detached_thread_has_none(void) {
   for (int way = 0; way < 3; way++) {
     gmx_cancel c = new_token(0, GMX_FOREVER), kept = new_token(c, GMX_FOREVER);
@@ -707,7 +707,7 @@ static void deadlines_follow_resizes(void) {
   }
 }
 
-/* A sleep under a token ends by itself, too. */
+/* A sleep under a token that is not canceled ends when its time is over. */
 static void sleeps_a_little(void *arg) {
   CHECK_OK(gmx_cancel_use(*(gmx_cancel *)arg, NULL));
   int64_t begin = gmx_now();

@@ -149,7 +149,7 @@ static void wrong_calls_change_nothing(void) {
   CHECK_OK(gmx_chan_close(c));
   CHECK(!gmx_chan_is_closed(crooked));
   CHECK_OK(gmx_chan_free(c));
-  /* what is no channel is not taken for one */
+  /* memory that is not a channel is refused */
   static _Alignas(64) char zeros[256];
   CHECK_STATUS(gmx_chan_send((gmx_chan *)zeros, &v), GMX_EINVAL);
   CHECK_STATUS(gmx_chan_try_recv((gmx_chan *)zeros, &v), GMX_EINVAL);
@@ -358,7 +358,8 @@ static void picks(void *arg) {
   CHECK_OK(gmx_cancel_use(0, NULL));
   store(&p->status, s);
 }
-/* In a stopped world a G whose wait has ended does not come to take its record back: it does not count all the same. */
+/* In a stopped world a G whose wait has ended cannot remove its record yet: it does not count as a waiter all the
+ * same. */
 static void a_select_counts_for_each_case(void) {
   struct picker p = {chan_of(8, 0), chan_of(8, 0), 0, 1};
   CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &p.token));
@@ -485,7 +486,8 @@ static void keeps_receiving(void *arg) {
 static void *as_thread_send(void *arg) { return keeps_sending(arg), NULL; }
 static void *as_thread_receive(void *arg) { return keeps_receiving(arg), NULL; }
 
-/* close_early: while all are at it. What was sent then is received all the same: it was in the ring, or in a hand. */
+/* close_early: closes while all senders and receivers work. Each value that was sent before is received all the
+ * same. */
 static void traffic(size_t cap, int64_t timeout, bool close_early) {
   struct traffic t = {.c = chan_of(8, cap), .timeout = timeout, .rounds = ROUNDS / (cap == 0 ? 2 : 1)};
   t.seen = calloc((SENDERS + 1) * ROUNDS + 1, 1);

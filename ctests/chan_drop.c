@@ -70,7 +70,7 @@ static void values_of_any_size(void) {
   CHECK_OK(gmx_chan_free(c));
 }
 
-/* Closed by the senders' side before: what is left is dropped all the same. */
+/* After a plain close, the values that are left are dropped all the same. */
 static void closed_already(void) {
   gmx_chan *c = chan_of(8, 3);
   struct dropped d = {{0}, 0};

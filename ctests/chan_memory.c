@@ -10,7 +10,8 @@
 #include <limits.h>
 #include <malloc.h>
 
-/* What the process has from malloc; what a thread keeps of what it freed counts, so comparisons allow for some. */
+/* The memory that the process has from malloc. Freed memory that malloc keeps for a thread counts, so comparisons allow
+ * for some. */
 enum { KEPT = 24 * 1024 };
 static size_t in_use(void) {
   struct mallinfo2 m = mallinfo2();

@@ -45,7 +45,7 @@ struct modelled {
   gmx_chan *c;
   size_t cap, len;
   bool closed;
-  uint64_t values[PROGRAM]; /* what a channel without a bound may come to */
+  uint64_t values[PROGRAM]; /* room for all that a channel without a bound may hold */
 };
 
 static bool sends(const struct modelled *m) { return m->closed || m->len < m->cap; }
@@ -64,7 +64,7 @@ static gmx_status model_recv(struct modelled *m, uint64_t *v) {
   return GMX_OK;
 }
 
-/* what would wait ends by its deadline, or is not tried */
+/* a call that would wait forever gets a deadline, or is not made */
 static void one_send(struct random *r, struct modelled *m, uint64_t v) {
   bool may = sends(m);
   gmx_status want = may ? model_send(m, v) : GMX_EAGAIN;
@@ -195,7 +195,7 @@ struct actor {
   uint64_t number;
 };
 
-/* One way to send or receive: GMX_OK, GMX_ECLOSED, or it did not come about. */
+/* Sends or receives in one of several ways. Returns GMX_OK, GMX_ECLOSED, or a status that means that no value moved. */
 static gmx_status somehow(struct random *r, uint32_t op, struct value *v) {
   gmx_select_case cases[3];
   size_t chosen = 99;

@@ -194,7 +194,7 @@ static void a_place_comes_free(void) {
     CHECK_OK(gmx_chan_free(c));
   }
 }
-/* Without room: one that waits for a partner is ready for it. */
+/* A channel without room is ready for a receiver if a sender waits, and the other way round. */
 static void one_queues(void) {
   for (int way = 0; way < 3; way++) {
     gmx_chan *c = chan_of(0), *never = chan_of(0);
@@ -388,7 +388,7 @@ static void receives_either(void *arg) {
   CHECK_OK(gmx_select(cases, 2, GMX_FOREVER, &chosen));
   CHECK_EQ(chosen, 0);
 }
-/* Until it runs its record stands in the queue of the other channel, where it is no partner any more. */
+/* Until the G runs, its record stands in the queue of the other channel, but is no partner there any more. */
 static void gets_it_elsewhere(void *unused) {
   (void)unused;
   gmx_chan *c[2] = {chan_of(0), chan_of(0)};

@@ -22,7 +22,7 @@ static void always(void) {
   for (int i = 0; i < 10000; i++) CHECK(child_was_first());
 }
 
-/* Its slice is over, and asked for: the child still comes first. */
+/* The slice of the parent is over and its preemption is requested: the child still runs first. */
 static void when_the_slice_is_over(void) {
   for (int i = 0; i < 20; i++) {
     for (int64_t end = check_now() + 25 * MS; check_now() < end;) continue;
@@ -32,7 +32,7 @@ static void when_the_slice_is_over(void) {
 
 static int depth_reached;
 
-/* Deeper than a P keeps parents for itself. */
+/* More nested parents than a P keeps for itself. */
 static void goes_deeper(void *arg) {
   int depth = (int)(intptr_t)arg;
   CHECK_EQ(depth_reached, depth);
@@ -61,7 +61,7 @@ static void *stops(void *arg) {
   return arg;
 }
 
-/* A stop waits for this P: the child still comes first. */
+/* A stop of the world waits for this P: the child still runs first. */
 static atomic_int stops_done;
 static void *stops_and_says(void *arg) {
   stops(arg);
@@ -98,8 +98,8 @@ static void in_a_process(void *arg) {
   _exit(was_first ? 0 : 3);
 }
 
-/* Another P may steal the parent as soon as the child has begun, and then both run at the same time. To start its thread takes
- * longer than the child needs for its first line, unless the machine takes the CPU away just there. */
+/* Another P may steal the parent as soon as the child has begun, and then both run at the same time. The start of a
+ * thread for it takes longer than the first line of the child, unless the machine takes the CPU away just there. */
 static void in_new_processes(void) {
   enum { N = 40 };
   static child c;

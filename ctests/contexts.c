@@ -35,7 +35,7 @@ enum {
 enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
 
 #define EVERYWHERE(s) s, s, s, s, s, s, s, s, s, s
-/* What parks or waits: on Gs and, as a thread, on foreign threads. */
+/* The row of a call that waits: it is valid on Gs, and on foreign threads, which block. */
 #define BLOCKS(s) s, insys, s, s, s, notg, notg, notg, notg, notg
 
 /*    call                  G      SYS    ATT    CB     FOR    FEP    COM    STW    FSTW   PIN */
@@ -346,7 +346,7 @@ static void fixture_make(struct fixture *f) {
   spin_until(gmx_num_g() == 3); /* ended is at its end */
 }
 
-/* Whatever was not allowed must have left the Gs of the fixture as they were. */
+/* Each refused call must have left the Gs of the fixture as they were. */
 static void fixture_end(struct fixture *f) {
   CHECK_OK(gmx_coro_free(f->coro));
   if (!f->readied) CHECK_OK(gmx_ready(f->parked));
@@ -560,7 +560,7 @@ CALL(cleanup_pop_other) {
   gmx_cleanup one = {0};
   return gmx_cleanup_pop(&one, true);
 }
-/* It is given back on a goroutine: here that may not be allowed. */
+/* A goroutine frees the coroutine, since this context may not allow a free. */
 static void free_coro(void *arg) { CHECK_OK(gmx_coro_free((gmx_coro)(uintptr_t)arg)); }
 CALL(coro_new) {
   gmx_coro co;
@@ -1472,7 +1472,7 @@ struct probe {
   int turn, turns; /* for gmx_for_each_p: the P for which the call is made */
 };
 
-struct seen { /* what a call that fails may not change */
+struct seen { /* state that a failed call must not change */
   struct words words;
   gmx_g self;
   uint64_t goid, spawned, stops, barriers;
@@ -1641,7 +1641,7 @@ static void every_call_in(const struct place *place) {
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     const struct row *row = &rows[i];
     if (row->want[place->column] == n_a) continue;
-    /* where it is no mistake, and leaves the context: see lifecycle.c */
+    /* where the call is valid, and leaves the context: see lifecycle.c */
     if (row->call == unlock_os_thread && place->enter == locked_probe) continue;
     if (row->call == detach_thread && place->attached) continue;
     for (int turn = 0; turn < (place->column == FEP ? procs : 1); turn++) {

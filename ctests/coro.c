@@ -370,7 +370,8 @@ static void say_stop(void *arg) {
   store(&stop, 1);
 }
 
-/* With one P: a pair that never leaves it shares one slice, and others run when that is over; timers fire. */
+/* With one P, a pair of coroutines that never leaves it shares one slice. When the slice is over other Gs run, and
+ * timers fire. */
 static void pair_lets_others_run(void) {
   int32_t procs = gmx_gomaxprocs(1);
   store(&stop, 0);

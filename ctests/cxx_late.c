@@ -8,8 +8,8 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
-/* The C++ of this test, as a plugin would have it: throws, parks in the catch block, throws again what it has caught,
- * and says how often that was another G's. */
+/* The C++ of this test, as a plugin would have it: throws, parks in the catch block, throws the caught exception
+ * again, and counts how often it was another G's. */
 static const char plugin[] =
     "#include <string>\n"
     "#include <stdexcept>\n"

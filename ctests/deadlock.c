@@ -291,7 +291,7 @@ static void hands_over(void *arg) {
   }
 }
 
-/* Each time one moment short of a deadlock: the one that is about to wake the other is the only one awake. */
+/* Each time one step short of a deadlock: the only awake G is about to wake the other. */
 static void two_hand_over(void *arg) {
   (void)arg;
   gmx_g g = go_with("hands over", GMX_SPAWN_JOINABLE, hands_over, NULL);
@@ -464,7 +464,7 @@ static void *ends_soon(void *arg) {
   thread_nap(1500 * MS);
   return arg;
 }
-/* One that the library does not know, which could do anything as long as it is there. */
+/* A thread that the library does not know: while it exists it might wake any goroutine. */
 static void after_an_unknown_thread(void) {
   CHECK(pthread_detach(thread_start(ends_soon, NULL)) == 0);
   in_a_wait_group();
@@ -508,7 +508,7 @@ static void *releases_late(void *arg) {
   return arg;
 }
 
-/* It only looks like one: an unknown thread, a timer, a G in a syscall. */
+/* No deadlock, though all Gs wait: an unknown thread, a timer, or a G in a syscall may wake one. */
 static void plain_main_goes_on(void *arg) {
   gmx_config config;
   CHECK_OK(gmx_config_default(&config));

@@ -81,7 +81,7 @@ static void comes(void *arg) {
   atomic_fetch_add(&came, 1);
 }
 
-/* Computes, and calls nothing of the library. */
+/* Computes, and makes no call of the library. */
 static void is_deaf_until_they_came(void) {
   int64_t end = check_now() + 20 * SECOND;
   while (atomic_load(&came) < atomic_load(&wanted))
@@ -150,7 +150,7 @@ static void *receives_ticks(void *arg) {
   return NULL;
 }
 
-/* A thread of the host needs no P, but its timer is one of this P's. */
+/* A foreign thread needs no P, but its timer is in the heap of this P. */
 static void a_thread_waits(void) {
   gmx_timer t;
   gmx_chan *c;

@@ -109,7 +109,8 @@ static void beat(void *arg) {
   }
 }
 
-/* C code that knows nothing of safe points: until it was told that the change is put off, and others went on. */
+/* C code without safe points: it computes until the library has reported that the change is put off, and other Gs have
+ * run. */
 static void compute(void *arg) {
   (void)arg;
   while (atomic_load(&told) == 0) {

@@ -351,7 +351,7 @@ static long run(int kind, long first, long many) {
   return 1;
 }
 
-/* What the library can do without, or with what it has. */
+/* Calls without which the library continues, with the resources that it has. */
 static bool for_ever(int kind) {
   switch (kind) {
     case FAULT_munmap:
@@ -395,7 +395,7 @@ int main(int argc, char **argv) {
     int64_t begin = check_now();
     long n = 0;
     for (long at = 1; at <= places[k]; at = after(at)) n += run(k, at, 1);
-    /* a few in a row, and a system that says so from then on */
+    /* a few failures in a row, and a system that refuses from then on */
     for (long at = 1; at <= places[k]; at = after(after(at) * 2)) n += run(k, at, 3);
     if (for_ever(k)) n += run(k, 1, FOR_EVER);
     /* three threads: the template thread, sysmon and one worker */

@@ -188,7 +188,7 @@ static void plays_1_attached(void *arg) {
   CHECK_OK(gmx_detach_thread());
 }
 
-/* One P: the attached thread has it only by turns with the G. */
+/* With one P, the attached thread and the G have it in turn. */
 static void attached_threads_share_one_p(void) {
   int32_t procs = gmx_gomaxprocs(1);
   struct pair p = {0, 300};
@@ -413,7 +413,7 @@ static void only_calls_in(void *arg) {
   CHECK_OK(gmx_detach_thread());
 }
 
-/* What the threads had is used again by those that come later. */
+/* Later threads reuse the memory of earlier threads. */
 static void threads_leave_nothing(void) {
   gmx_mem_stats before = {.struct_size = sizeof before}, after = before;
   for (int i = 0; i < 100; i++) on_thread(only_calls_in, NULL);

@@ -191,7 +191,7 @@ static void in_child_with_locks(void) {
   for (int i = 0; i < GS; i++) go(wants_theirs, (void *)(intptr_t)(i % 2));
   spin_until(atomic_load(&tried) == GS);
   CHECK_EQ(atomic_load(&came_back), 0);
-  /* What the thread that forked has locked is its own. */
+  /* The thread that forked still owns its locks. */
   CHECK_STATUS(gmx_mutex_lock(&mine), GMX_EDEADLK);
   CHECK_OK(gmx_mutex_unlock(&mine));
   CHECK_OK(gmx_mutex_lock(&mine));

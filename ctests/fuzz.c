@@ -80,7 +80,7 @@ static void *threads(void *arg) {
   return NULL;
 }
 
-/* Whatever they wait for comes. */
+/* Ends each wait of the actors in the end. */
 static void help(actor *a) {
   for (int i = 0; i < SEMAS; i++) {
     gmx_sema_release(&semas[i]);
@@ -104,7 +104,7 @@ static void program(void *arg) {
   memset(&a, 0, sizeof a);
   a.seed = the_seed = *(uint64_t *)arg;
   for (int i = 0; i < 4; i++) gs_random(&a.seed);
-  actor helper = a; /* what it draws depends on the time */
+  actor helper = a; /* its random choices depend on the time */
   gmx_config config;
   CHECK_OK(gmx_config_default(&config));
   config.maxprocs = 1 + (int32_t)rnd(&a, FEW_PS);
@@ -121,7 +121,7 @@ static void program(void *arg) {
   while (check_now() < end) {
     help(&helper);
     thread_nap(MS / 2);
-    /* those that ended are replaced */
+    /* new threads replace those that have ended */
     while (alive() < n_gs + n_threads) {
       atomic_fetch_add(&actors, 1);
       gmx_status s = gmx_spawn(as_g, (void *)(uintptr_t)gs_random(&a.seed));

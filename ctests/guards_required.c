@@ -59,7 +59,7 @@ static void guards_run_out(void) {
   CHECK_OK(gmx_exit_syscall());
   CHECK_EQ(mem().guard_kind, 2);
   CHECK_EQ(mem().stacks_unguarded, 0);
-  /* One ends, and one can begin. */
+  /* One G ends, and another can begin. */
   int64_t gs = gmx_num_g();
   release(&gate, 1);
   spin_until(gmx_num_g() == gs - 1);

@@ -95,7 +95,7 @@ static void *joins_as_thread(void *arg) {
   return NULL;
 }
 
-/* Gs and threads join one G: everybody comes back, and at least one has joined it. */
+/* Gs and threads join one G: each call returns, and at least one has joined it. */
 static void join_by_many(void) {
   for (int round = 0; round < 50; round++) {
     gmx_g where = 0;
@@ -160,7 +160,7 @@ static uint64_t descriptors(void) {
   return mem.g_descriptors;
 }
 
-/* What ended and cannot be joined any more is used again. */
+/* The descriptor of a G that has ended and been joined is used again. */
 static void ended_gs_cost_nothing(void) {
   for (int i = 0; i < 1000; i++) g_join(g_start(nothing, NULL));
   uint64_t before = descriptors();
@@ -336,7 +336,7 @@ static void spawn_options(void) {
   CHECK_EQ(g, 77);
   later.tail = 0;
   CHECK_OK(gmx_spawn_with(&later.opts, add_one, &ran, NULL));
-  /* a caller that knows only the flags: what lies behind them is not read */
+  /* a caller that knows only the flags: the library does not read beyond them */
   later.opts.struct_size = offsetof(gmx_spawn_opts, reserved);
   later.opts.flags = GMX_SPAWN_JOINABLE;
   later.opts.stack_size = ~(size_t)0;

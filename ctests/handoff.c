@@ -58,8 +58,8 @@ static void a_release_keeps_the_p(void) {
   clear_up();
 }
 
-/* The first waiter, those that stood in the queue, what was to run next, the caller: as by Go's readyWithTime and
- * goyield. */
+/* The order of runs: the first waiter, the Gs in the queue, the G that was in runnext, the caller, as after Go's
+ * readyWithTime and goyield. */
 static void the_first_waiter_runs_at_once(void) {
   line_up(takes_and_logs);
   CHECK_OK(gmx_sema_release_handoff(&sema));
@@ -113,7 +113,7 @@ static void none_takes_the_permit_away(void) {
   CHECK_OK(gmx_unpin());
   CHECK_OK(gmx_yield());
   logged_is(5, (int[]){0, 1, 11, 12, 13});
-  /* a release leaves it to the first that comes */
+  /* a plain release leaves the permit to the first comer */
   release(&sema, 1);
   CHECK_OK(gmx_sema_try_acquire(&sema));
   clear_up();
@@ -154,7 +154,7 @@ static void a_thread_hands_the_permit_over(void) {
   CHECK_EQ(nlogged, 5);
 }
 
-/* A thread that waits has no use for the P: the caller keeps it. */
+/* A waiting thread cannot use the P: the caller keeps it. */
 static void a_thread_gets_the_permit(void) {
   atomic_store(&nlogged, 0);
   pthread_t thread = thread_start(takes_as_thread, (void *)1);

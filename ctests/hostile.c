@@ -129,7 +129,7 @@ static void life_before(void) {
   life();
 }
 
-/* With memory and threads of before. */
+/* With memory and threads that the runtime already has. */
 static void life(void) {
   for (int i = 0; i < 3; i++) {
     slice_ends();

@@ -149,7 +149,7 @@ static void bad_configurations(void) {
   CHECK_EQ(gmx_gomaxprocs(0), 2);
   CHECK_OK(gmx_shutdown(GMX_FOREVER));
 
-  /* a caller that knows only maxprocs: what lies behind is not read */
+  /* a caller that knows only maxprocs: the library does not read beyond it */
   memset(&config, 0xff, sizeof config);
   config.struct_size = offsetof(gmx_config, flags);
   config.maxprocs = 3;
@@ -229,7 +229,7 @@ static void leaves_one(void *arg) {
   left = g_start(parks, arg);
 }
 
-/* As in Go, main does not wait for the others; as nowhere in Go, they go on. */
+/* As in Go, main does not wait for the other goroutines. Unlike in Go, they continue. */
 static void main_leaves_gs_behind(void) {
   gmx_g where = 0;
   CHECK_OK(gmx_main(leaves_one, &where));
@@ -429,7 +429,7 @@ static void *visits_each_life(void *arg) {
   return NULL;
 }
 
-/* A thread that is known from a former life is known in the next, and may end in none. */
+/* A thread that is known from an earlier runtime is known in the next, and may end while none is up. */
 static void threads_outlive_the_runtime(void) {
   for (int round = 0; round < 10; round++) {
     struct visitor v = {0, 0, 0};
@@ -544,7 +544,7 @@ struct meeting {
   int here;
 };
 
-/* Without giving way: all come together only if each has a P of its own. */
+/* The Gs do not yield: all are inside at once only if each has a P of its own. */
 static void meets(void *arg) {
   struct meeting *m = arg;
   bump(&m->here);
@@ -655,7 +655,7 @@ static const struct {
     END(syscall_callback_syscall, false),
 };
 
-/* What a G had not given back is taken from it at its end. */
+/* The library closes the brackets that a G leaves open at its end. */
 static void gs_that_end_out_of_order(void) {
   starts(PROCS);
   for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
@@ -686,8 +686,7 @@ static void attaches_and_detaches(void *arg) {
 }
 static void calls_back(void *arg) { CHECK_OK(gmx_callback(*(void (**)(void *))arg, NULL)); }
 
-/* The same for threads that came from outside: they end without a word, or come out of a callback as they should
- * not. */
+/* The same for foreign threads: they end without a detach, or return from a callback with a bracket open. */
 static void threads_that_end_out_of_order(void) {
   starts(PROCS);
   on_thread(attaches_and_ends, NULL);

@@ -70,7 +70,7 @@ static void little_memory(void *arg) {
   }
   CHECK_CMP(want, >, 100); /* they were not simply all refused */
 
-  /* and when there is memory again nothing has stuck */
+  /* and when there is memory again all waiting Gs run */
   struct rlimit limit;
   CHECK(getrlimit(RLIMIT_AS, &limit) == 0);
   limit.rlim_cur = limit.rlim_max;

@@ -98,7 +98,7 @@ static void counts(void *arg) {
 static const char *const locks[] = {"Sched", "GlobalQ", "Allg", "Allm", "StackWait"};
 enum { LOCKS = sizeof locks / sizeof locks[0] };
 
-/* -1: it was not told. */
+/* -1: the library did not report it. */
 static void steps_with(int n, long steps[LOCKS]) {
   static child c;
   child_run(&c, 100, counts, &n);

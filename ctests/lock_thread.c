@@ -76,7 +76,7 @@ static void stays_on_its_thread(void *arg) {
       CHECK_EQ(gs_tid(), tid);
       gmx_safepoint();
       CHECK_EQ(gs_tid(), tid);
-      /* two that are locked wake each other */
+      /* two locked Gs wake each other */
       release(&there[id], 1);
       acquire(&here[id], 1);
       CHECK_EQ(gs_tid(), tid);
@@ -112,7 +112,7 @@ static void a_locked_g_stays_and_others_stay_away(void) {
     go(stays_on_its_thread, (void *)i);
     go(its_partner, (void *)i);
   }
-  /* what the world does with them */
+  /* locked Gs under stops and barriers */
   for (int i = 0; i < 50; i++) {
     CHECK_CMP(gmx_gomaxprocs(1 + i % 5), >=, 1);
     CHECK_OK(gmx_stop_the_world("locked"));

@@ -64,7 +64,7 @@ static int64_t spike(int n, size_t stack_size) {
 
 /* ---- by itself ---- */
 
-/* Of each size of stacks, and of the default one, which Ps keep for themselves. */
+/* Stacks of each size, and of the default size, which Ps cache. */
 static void a_spike_goes_back_by_itself(void) {
   static const size_t sizes[] = {0, 60 << 10, 1 << 20};
   int64_t first = rss(), peak = 0;
@@ -92,7 +92,7 @@ static void works(void *arg) {
   CHECK_OK(gmx_waitgroup_done(arg));
 }
 
-/* On Ps that never idle, with what they keep for themselves. */
+/* On Ps that never idle, which keep their cached stacks. */
 static void a_spike_goes_back_beside_work(void) {
   gmx_waitgroup workers = {0};
   store(&stop, 0);
@@ -109,8 +109,8 @@ static void a_spike_goes_back_beside_work(void) {
 
 /* ---- pulses ---- */
 
-/* Three pulses a second for nine seconds, far longer than stacks lie unused: what the pulses need stays, what a larger
- * spike needed before goes. */
+/* Three pulses a second for nine seconds, far longer than unused stacks are kept: the stacks that the pulses need stay,
+ * and the stacks of a larger spike before go. */
 static void pulses_keep_their_stacks(void) {
   enum { PULSE = 300, PULSES = 27 };
   CHECK_OK(gmx_release_memory());

@@ -189,8 +189,8 @@ static void locks_once(void *arg) {
   CHECK_OK(gmx_mutex_unlock(arg));
 }
 
-/* One P: until the owner gives way the waiter cannot run. It is woken and finds the mutex taken again, once; the next
- * time it is its own before it runs. */
+/* With one P, the waiter cannot run until the owner yields. It is woken once and finds the mutex taken again; the next
+ * unlock hands the mutex over before the waiter runs. */
 static void hands_it_over(void *arg) {
   gmx_mutex m = unlocked;
   CHECK_OK(gmx_mutex_lock(&m));

@@ -47,7 +47,7 @@ static void start(uint32_t flags) {
 static void are_dumped(void) { stacks(true); }
 static void are_not_dumped(void) { stacks(false); }
 
-/* What an earlier run of the runtime made follows the flag of the next one. */
+/* The stacks of an earlier runtime follow the flag of the next runtime. */
 int main(void) {
   start(GMX_CONFIG_NO_STACK_DUMP);
   RUN_G(are_not_dumped);

@@ -85,7 +85,7 @@ static void inline_or_not(void) {
   CHECK_STATUS(gmx_once_do(&j.once, NULL, &j), GMX_EINVAL);
   CHECK_STATUS(function(&j.once, NULL, &j), GMX_EINVAL);
 
-  /* done, as far as the words say */
+  /* an unaligned copy of a once that is done is refused too */
   char room[2 * sizeof j.once];
   char *volatile at = room + ((uintptr_t)room % 8 == 7 ? 2 : 1);
   memcpy(at, &j.once, sizeof j.once);

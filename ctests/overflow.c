@@ -102,7 +102,7 @@ static void a_large_frame_meets_the_guard(void) {
   }
 }
 
-/* What was asked for is really there: a G that uses all but the last 12 KiB ends well. */
+/* The requested size is usable: a G that uses all of its stack except the last 12 KiB ends well. */
 static void uses_its_stack(void *arg) {
   size_t size = (size_t)(uintptr_t)arg;
   volatile char *all = __builtin_alloca(size - (12 << 10));

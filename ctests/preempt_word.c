@@ -94,7 +94,7 @@ static void a_flag_of_the_host(void) {
   CHECK_EQ(load(&outside), 0);
 }
 
-/* A stop without a time limit asks once, and the host misses it: it is told again. */
+/* A stop without a time limit asks once, and the host misses that: the library tells it again. */
 static void a_call_that_is_missed_comes_again(void) {
   quit = running = 0;
   CHECK_OK(gmx_waitgroup_go(&all, looks_at_its_flag, &interpreters[0]));

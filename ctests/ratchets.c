@@ -193,7 +193,7 @@ static void dumps(void) {
   for (int i = 0; i < 30; i++) dump();
 }
 
-/* Nothing happens for a minute: what the load took has gone back by itself. */
+/* After a minute without load the memory of the load has gone back by itself. */
 static void quiet_minute(const has *before) {
 #ifdef QUIET_SECONDS
   thread_nap(QUIET_SECONDS * SECOND);
@@ -228,7 +228,7 @@ static void within_one_runtime(void) {
   quiet_minute(&before);
   gs_finish();
 }
-/* What is left is what the first runtime left: its tables, and what malloc keeps. */
+/* The end leaves no more than the end of the first runtime left: its tables, and the memory that malloc keeps. */
 static void nothing_is_left(void) {
   has now = ratchet_quiet();
   check_say("  in the end: resident %ld %ld KiB, malloc %ld %ld KiB, threads %ld %ld, descriptors %ld %ld, mappings %ld %ld",

@@ -163,7 +163,7 @@ static void order_of_waiters(void *unused) {
   CHECK_EQ(order[4], 'v');
 }
 
-/* A writer that gives up lets in whom it has kept out. */
+/* A writer that times out lets the readers in that it has kept out. */
 static void a_writer_gives_up(void *arg) {
   gmx_rwmutex rw = unlocked;
   uint32_t held = 0;

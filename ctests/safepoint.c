@@ -125,7 +125,7 @@ static void polling_is_allowed_everywhere(void) {
   loops_end();
 }
 
-/* What was asked for while the G was pinned is served as soon as it is not. */
+/* A request that came while the G was pinned is served as soon as the G has unpinned. */
 static void a_pinned_g_holds_the_world_up_only_so_long(void) {
   for (int i = 0; i < 20; i++) {
     CHECK_CMP(gmx_pin(), >=, 0);

@@ -235,7 +235,7 @@ static void works_within_the_numbers(void *arg) {
   CHECK_OK(gmx_chan_new(sizeof(int), 4, &values));
   for (int i = 0; i < N; i++) go(sends, (void *)(intptr_t)(i * 1000));
   for (int i = 0, v; i < N; i++) CHECK_OK(gmx_chan_recv(values, &v));
-  /* a smaller stack is one of those that are there; a larger one is not */
+  /* a smaller stack is taken from the stacks made at the start; a larger one is refused */
   for (size_t size = 16 << 10; size <= 4 << 20; size *= 4) {
     gmx_spawn_opts o = {.struct_size = sizeof o, .stack_size = size, .flags = GMX_SPAWN_JOINABLE};
     gmx_g g;

@@ -24,8 +24,7 @@ static void last_spawned_runs_next(void) {
   for (int i = 1; i < 10; i++) CHECK_EQ(logged[i], i - 1);
 }
 
-/* As often as the fairness tick has come by: without exception. (Go: none either, as long as the global queue is
- * empty.) */
+/* Repeated over many fairness ticks, without an exception. (Go has none either while the global queue is empty.) */
 static void last_spawned_runs_next_always(void) {
   enum { N = 20000 };
   int exceptions = 0;
@@ -41,7 +40,7 @@ static void last_spawned_runs_next_always(void) {
   CHECK_EQ(exceptions, 0);
 }
 
-/* Behind those that are there already, and not the ones that run next. */
+/* These Gs run after all Gs that are queued already, and never come into runnext. */
 static void spawned_last_runs_last(void) {
   nlogged = 0;
   for (int i = 0; i < 200; i++) go_with(NULL, GMX_SPAWN_LAST, log_arg, (void *)(intptr_t)i);
@@ -116,7 +115,7 @@ static void readied_runs_next_and_displaces_the_spawned(void) {
   join(a);
 }
 
-/* More than any local queue holds: none is lost, and those that fit nowhere else come in their order. */
+/* More Gs than a local queue holds: none is lost, and the Gs that do not fit keep their order. */
 static void a_thousand_spawned_all_run_once(void) {
   static char seen[1000];
   nlogged = 0;
@@ -172,7 +171,7 @@ static void takes_many_turns(void *arg) {
   CHECK_OK(gmx_waitgroup_done(&all));
 }
 
-/* Those that the local queue does not hold must not be served once where the others are served a hundred times. */
+/* The Gs that do not fit into the local queue must not run once while the others run a hundred times. */
 static void yield_is_fair_among_more_than_a_queue_holds(void) {
   least_at_first_end = -1;
   CHECK_OK(gmx_waitgroup_add(&all, 1000));
@@ -195,8 +194,8 @@ static void old_one(void *arg) {
 
 static void next_in_the_chain(void *arg) { (void)arg; }
 
-/* What it spawns last displaces the next link, which so comes to the end of the queue and does not inherit the
- * slice. */
+/* The G that a link spawns last displaces the next link from runnext. The next link thus goes to the end of the queue
+ * and does not inherit the slice. */
 static void spawns_the_next(void *arg) {
   if (old_ran < OLD && ++links < 1000000) {
     go(spawns_the_next, arg);
@@ -265,7 +264,7 @@ static void one_in_61_is_from_the_global_queue(void) {
   CHECK_OK(gmx_waitgroup_wait(&all));
   long worst = 0;
   for (int i = 0; i < 100; i++) {
-    /* at worst everybody before it is still in the queue; the main G yields too, and does not count itself */
+    /* at worst all Gs before it are still in the queue; the main G yields too, and does not count itself */
     long waited = ran_at[i] - after[i];
     if (waited > worst) worst = waited;
     CHECK_CMP(waited, <=, 61 * (i + 2));
@@ -278,7 +277,8 @@ static void *submits_a_hundred_late(void *arg) {
   return submits_a_hundred(arg);
 }
 
-/* Those that wait behind the ring of the queue have their turns beside, not instead (Go's figure is the 61st). */
+/* The turns of the Gs in the backlog come in addition to those of the global queue, not instead (Go's figure is the
+ * 61st). */
 static void one_in_61_is_from_the_global_queue_whatever_waits_behind(void) {
   static long after[100];
   enum { N = 1000 };
@@ -464,7 +464,7 @@ static void *submits_the_third_late(void *arg) {
   return NULL;
 }
 
-/* Each is short, and then the P is still there; but together they are longer than a slice. */
+/* Each syscall is short, and finds its P again; but together they are longer than a slice. */
 static void a_chain_of_syscalls_gives_way(void) {
   int before = 0;
   atomic_store(&quit, 0);

@@ -182,7 +182,7 @@ static void leave_in_order(const int *order) {
     while (last >= 0 && !in[last]) last--;
     CHECK_EQ(gmx_cancel_current(), last < 0 ? own : tokens[last]);
   }
-  /* the tokens of all are gone: none is kept by what was swapped */
+  /* the tokens of all scopes are gone: no saved token keeps one */
   for (int i = 0; i < DEPTH; i++) CHECK_STATUS(reason_of(tokens[i]), GMX_ESTALE);
   CHECK_OK(gmx_cancel_use(0, NULL));
   CHECK_OK(gmx_cancel_free(own));

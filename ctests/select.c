@@ -105,8 +105,8 @@ static void wrong_calls_change_nothing(void) {
   CHECK_OK(gmx_chan_free(a));
 }
 
-/* Of k that are ready each is taken in about one of k times: chi square far below what chance would show once in a
- * billion runs. */
+/* Of k ready cases each is taken about once in k times: the limit of chi square is a value that chance would exceed
+ * less than once in a billion runs. */
 static void ready_cases_are_equal(void) {
   enum { MOST = 9, ROUNDS = 20000 };
   gmx_chan *c[MOST];

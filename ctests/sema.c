@@ -52,7 +52,7 @@ static void counts_up_and_down(void) {
   CHECK_STATUS(gmx_sema_acquire_timeout(&s, 1000000), GMX_ETIMEDOUT);
   CHECK_EQ(s, 0);
 }
-/* A count that is full is not made to wrap. */
+/* A release of a full count is refused, and does not wrap it. */
 static void no_more_than_fits(void) {
   uint32_t s = UINT32_MAX - 1;
   CHECK_OK(gmx_sema_release(&s));
@@ -115,7 +115,7 @@ static void *acquires_in_a_hurry_as_thread(void *arg) {
   return NULL;
 }
 
-/* A permit given to a waiter just when it gives up must not vanish with it. */
+/* A permit released to a waiter just when it times out must not be lost. */
 static void time_outs_lose_nothing(void) {
   enum { GS = 8, ROUNDS = 1000 };
   struct permits p = {.rounds = ROUNDS, .timeout = 7000};

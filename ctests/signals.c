@@ -34,7 +34,7 @@ static void nothing(void *arg) { (void)arg; }
 
 /* ---- where ---- */
 
-/* Enough for the frame of any processor and a handler that does nothing much. */
+/* Enough for the signal frame of any processor and a small handler. */
 static char alternate[64 << 10];
 static bool on_alternate(void) {
   char here;
@@ -131,7 +131,7 @@ static void the_handler_may_jump_out(void) {
   gs_finish();
 }
 
-/* One without an alternate stack, and a G of the library's, whose handler has a stack of the library's. */
+/* A thread without an alternate stack; and a G, whose handler runs on an alternate stack of the library's. */
 static void faults_in_a_g(void *arg) {
   (void)arg;
   faults();
@@ -194,7 +194,7 @@ static void *sends(void *arg) {
   return NULL;
 }
 
-/* What is sent and ignored interrupts no call. */
+/* A signal that is sent and ignored interrupts no call. */
 static void what_is_ignored_is_ignored(void) {
   struct {
     pthread_t self;
@@ -214,7 +214,7 @@ static void what_is_ignored_is_ignored(void) {
 
 /* ---- circles ---- */
 
-/* A crash reporter: says so, then calls what was there before it. */
+/* A crash reporter: reports, then calls the handler that was installed before it. */
 static struct sigaction before;
 static void reports(int sig, siginfo_t *info, void *context) {
   check_say("report");
@@ -273,7 +273,7 @@ static void in_a_child_of_fork(void *arg) {
   raise(SIGKILL);
 }
 
-/* It was there before the library, and comes again: each is the other's next. */
+/* A handler from before the library that is installed again: it and the library's handler would each call the other. */
 static void one_that_comes_again(void *arg) {
   (void)arg;
   reporter();
@@ -347,7 +347,7 @@ static void so_does_the_environment(void *arg) {
   gs_finish();
 }
 
-/* A host that recovers wants no words. */
+/* A host that recovers from its faults gets no report of them. */
 static void recovers_in_a_g(void *arg) {
   (void)arg;
   other_threads_work_too();

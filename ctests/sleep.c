@@ -69,7 +69,8 @@ static void many_sleepers(void) {
   for (int i = 0; i < GS; i++) g_join(gs[i]);
 }
 
-/* Several waits, one end. What has passed has passed, also when it is long ago or the difference does not fit. */
+/* Several waits until one point in time. A time in the past ends the wait at once, also if it is long ago or the
+ * difference does not fit. */
 static void deadlines(void) {
   static const int64_t past[] = {0, -1, -1000 * MS, INT64_MIN};
   gmx_chan *c;
@@ -104,7 +105,7 @@ static void counts_turns(void *arg) {
   }
 }
 
-/* One P: if a sleep of nothing did not give way, the first would count to its end alone. */
+/* With one P: if a sleep of length 0 did not yield, the first G would count to its end alone. */
 static void a_sleep_of_nothing_yields(void) {
   static const int64_t nothing[] = {0, -1, INT64_MIN};
   int32_t procs = gmx_gomaxprocs(1);
@@ -119,8 +120,8 @@ static void a_sleep_of_nothing_yields(void) {
   gmx_gomaxprocs(procs);
 }
 
-/* The library's threads may ask the system to wake them on time, but what the host starts from there must not inherit
- * it. */
+/* The library's threads may ask the system to wake them on time, but threads and processes that the host starts from
+ * there must not inherit that. */
 static void has_the_slack_of_the_host(void *arg) {
   for (int i = 0; i < 10; i++) {
     CHECK_OK(gmx_sleep(MS / 10));

@@ -55,7 +55,7 @@ static void each_size_arrives(void) {
   CHECK_EQ(wrong, 0);
 }
 
-/* Also from an address that nothing is aligned at, and from no address for nothing. */
+/* Also from an unaligned address, and from NULL for size 0. */
 static void from_anywhere(void) {
   unsigned char odd[GMX_SPAWN_COPY_MAX + 1];
   ran = wrong = 0;
@@ -75,7 +75,7 @@ static void wrong_calls(void) {
   spin_until(gmx_num_g() == (gmx_goid() != 0));
 }
 
-/* What a look at all goroutines tells of one: its own function, and where its arguments are. */
+/* gmx_for_each_g shows the function of a goroutine, and the address of its arguments. */
 static gmx_g parked_at;
 struct told {
   gmx_g g;
@@ -160,7 +160,8 @@ static void refused_changes_nothing(void) {
   CHECK_OK(gmx_waitgroup_wait(&wg));
 }
 
-/* A goroutine that the host counts down itself is none of the library's business. */
+/* A goroutine of gmx_waitgroup_go counts the group down itself: the library's own count-down is refused, and does no
+ * harm. */
 static void downs(void *arg) { CHECK_OK(gmx_waitgroup_done(arg)); }
 static void counted_down_by_hand(void) {
   static gmx_waitgroup wg;

@@ -105,7 +105,7 @@ static void *foreign(void *arg) {
   return NULL;
 }
 
-/* One after another, each with another stack: what the library knows of a thread does not outlive it. */
+/* Threads one after another, each with another stack: the library keeps no bounds of a thread that has ended. */
 static void threads_of_the_host(void) {
   foreign(NULL); /* the main thread */
   for (int i = 0; i < 8; i++) {

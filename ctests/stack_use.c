@@ -11,7 +11,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 
-/* What the header promises of the library that ships; and for one that makes Ps. */
+/* The limit in the header for the library that ships; and the limit for a G that makes Ps. */
 enum { MOST = 2048, MOST_OF_PS = 8192 };
 /* How many times as much a library without optimization may use. */
 enum { UNOPTIMIZED = 8 };

@@ -46,7 +46,7 @@ static void calls(void *arg) { (*(void (**)(void))arg)(); }
     }                                                                                        \
   } while (0)
 
-/* Of an older caller's smaller struct nothing behind it is written. */
+/* The library does not write beyond the smaller struct of an older caller. */
 static void no_byte_beyond_the_size(void) {
   SIZES(gmx_sched_stats, gmx_read_sched_stats);
   SIZES(gmx_mem_stats, gmx_read_mem_stats);

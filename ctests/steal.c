@@ -49,7 +49,7 @@ static void *submits_meeting(void *arg) {
   return arg;
 }
 
-/* Here the waiting thread has no P: it takes them all. */
+/* The submitter is a foreign thread and occupies no P: every P takes part. */
 static void foreign_work_reaches_every_p(void) {
   for (int round = 0; round < 20; round++) {
     atomic_store(&arrived, 0);

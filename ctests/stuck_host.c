@@ -120,7 +120,7 @@ static void in_the_loader(void *arg) {
   starts_the_other();
   pthread_t t = thread_start(is_in_dlopen, NULL);
   for (int seen = 0; seen < 20; thread_nap(MS)) seen = atomic_load(&loader_tid) && sleeps(atomic_load(&loader_tid)) ? seen + 1 : 0;
-  /* What the library does once a second falls into this time; the G keeps its P, so the watchdog is awake. */
+  /* The library's work of once a second falls into this time; the G keeps its P, so the watchdog is awake. */
   for (int64_t until = check_now() + 1500 * MS; check_now() < until;) thread_nap(MS);
   bool went_on = others_run();
   int fd = open(fifo, O_WRONLY | O_CLOEXEC);
@@ -187,7 +187,7 @@ static void beside_a_full_pipe(void *arg) {
 
 static void does_nothing(void *arg) { (void)arg; }
 
-/* The end comes in time, and what was dropped is told as soon as there is a reader. */
+/* The end comes in time, and the library reports the number of dropped lines as soon as there is a reader. */
 static void ends_beside_a_full_pipe(void *arg) {
   (void)arg;
   static char text[1 << 16];

@@ -91,7 +91,7 @@ static void attached_threads_too(void) {
   }
 }
 
-/* Many at once: each has a thread in the kernel, and the one P still moves. */
+/* Many Gs at once have a thread in the kernel each, and the only P still runs others. */
 static void many_block_at_once(void) {
   enum { GS = 60 };
   struct block b[GS];

@@ -271,7 +271,7 @@ static void on_one_p(void *unused) {
   check_say("  %d of 50 had fired and not begun", prevented);
 }
 
-/* What it has missed is not made up for. */
+/* A ticker does not make up for missed ticks. */
 enum { PERIOD = 1 };
 static int64_t missed_until;
 static void is_seldom_enough(void *arg) {
@@ -296,7 +296,7 @@ static void missed(void *unused) {
   CHECK_EQ(timer_free(f), 1);
 }
 
-/* A period that is over before the firing is: what was missed must not be gone through one by one. */
+/* A period that is shorter than its firing: the timer must skip the missed firings at once, not one by one. */
 static void shorter_than_a_firing(void *unused) {
   (void)unused;
   store(&fired, 0);
@@ -389,7 +389,7 @@ static void what_is_due_is_seen(void) {
   one_ticker_for_all();
 }
 
-/* A time that is beyond all times is one all the same. */
+/* A time that the clock never reaches is valid all the same. */
 static void never_is_a_time(void) {
   int64_t at;
   struct channel_timer t = chan_timer(GMX_FOREVER - 1, 0);
@@ -418,7 +418,7 @@ static void times_beyond_all(void) {
   never_is_a_time();
 }
 
-/* A timer whose delay has passed long ago fires at once, and its period begins then: what it missed does not come. */
+/* A timer whose delay has passed long ago fires at once, and its period begins then: missed firings do not come. */
 static void delays_that_have_passed(void) {
   static const int64_t delays[] = {0, -1, -HOUR, -INT64_MAX, INT64_MIN};
   for (size_t i = 0; i < sizeof delays / sizeof *delays; i++) {
@@ -472,7 +472,7 @@ static long rss_kb(void) {
   return kb;
 }
 
-/* What was stopped or reset leaves nothing behind. */
+/* A stopped or reset timer leaves nothing behind. */
 static void resets_do_not_pile_up(void *unused) {
   (void)unused;
   enum { N = 1000 };

@@ -70,7 +70,7 @@ static void gives_up_or_gets(void *arg) {
       CHECK_CMP(gmx_now() - begin, >=, ns);
     }
   }
-  /* what was rung and not taken yet is still there: nothing is lost between a time-out and a release */
+  /* each release that was not taken yet is still there: none is lost between a time-out and a release */
   for (; got < ROUNDS; got++) acquire(&doorbells[id], 1);
   atomic_fetch_add(&wakes, got);
   CHECK_OK(gmx_waitgroup_done(&all));
@@ -243,8 +243,9 @@ static void compute_until_quiet(void) {
 
 static void fires(void *arg) { (void)arg; }
 
-/* Its G computes on, and an idle P is there: a thread is woken to keep it, before the call returns. (Without that the
- * watchdog finds it, milliseconds late.) Each timer is earlier than those before, however long a round takes. */
+/* The G that arms the timer continues to compute, and a P is idle: before the call returns, the library wakes a thread
+ * to be the keeper of the timer. (Otherwise sysmon would find the timer, milliseconds late.) Each timer is earlier than
+ * the timers before, however long a round takes. */
 static void a_timer_of_a_g_that_runs_on_is_told_at_once(void) {
   enum { N = 30 };
   int told = 0;
@@ -266,8 +267,8 @@ static void a_timer_of_a_g_that_runs_on_is_told_at_once(void) {
   CHECK_CMP(told, >=, N * 2 / 3);
 }
 
-/* A G that sleeps leaves its P idle, whose thread keeps the timer itself: no other one is woken for it. When it has
- * fired, one is woken to look for more. */
+/* A G that sleeps leaves its P idle, and the thread of that P becomes the keeper of the timer: no other thread is woken
+ * for it. After the firing one thread is woken to look for more. */
 static void a_sleep_tells_no_other_thread(void) {
   enum { N = 100 };
   uint64_t before = stats_now().wakes;
@@ -303,8 +304,8 @@ static void *stops_when_they_fire(void *arg) {
   return arg;
 }
 
-/* How many of them fire until a stop has its way, when each makes a G. All, if they are due before the last one is
- * armed: the next try leaves more time. */
+/* Counts how many timers, each of which makes a G, fire before a stop takes effect. If all are due before the last is
+ * armed, all fire: the next try leaves more time. */
 static int fired_before_a_stop(void) {
   static int64_t ahead = 5 * SECOND;
   atomic_store(&armed, 0);

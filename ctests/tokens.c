@@ -128,7 +128,7 @@ static gmx_g start_cancellable(uint32_t flags, void (*fn)(void *), void *arg) {
   return g;
 }
 
-/* What a goroutine says of itself. */
+/* The answers of a goroutine about itself. */
 struct own {
   uint32_t there, go_on, done;
   gmx_cancel token;
@@ -230,7 +230,7 @@ static void gs_are_cancelled(void) {
   for (int i = 0; i < 3; i++) on_g(tests[i], NULL), on_thread(tests[i], NULL);
 }
 
-/* Descriptors and the memory of tokens serve one goroutine after the other: one that comes late meets none. */
+/* Descriptors and the memory of tokens serve one goroutine after another: a late cancel reaches none of the later. */
 static _Atomic gmx_g former;
 static uint32_t enough;
 
@@ -376,7 +376,7 @@ static void functions_run_after(void) {
     gmx_cancel_hook hook = hooked(low, &r), other = hooked(low, &r);
     CHECK_OK(gmx_cancel_after(low, runs, &r, NULL));
     if (way < 2) {
-      CHECK_EQ(gmx_num_g(), 0); /* what waits is no goroutine yet */
+      CHECK_EQ(gmx_num_g(), 0); /* a hook that waits is not a goroutine yet */
       CHECK_EQ(load(&r.ran), 0);
       CHECK(stops(other));
       other = hooked(low, &r);

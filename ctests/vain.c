@@ -3,7 +3,7 @@
  * can let other Gs run, and answer a stop of the world. */
 #include "gs.h"
 
-/* What the calls come to nothing at. */
+/* The objects at which the calls fail or change nothing. */
 static gmx_mutex held, own;
 static gmx_cond cond;
 static gmx_rwmutex written;
@@ -78,7 +78,7 @@ static bool readies(void *arg, gmx_g g) {
 }
 static gmx_status park_ready(void) { return gmx_park(readies, NULL, NULL); }
 
-/* Those that a canceled token ends come first. */
+/* The calls that a canceled token ends come first. */
 static const struct call {
   const char *name;
   gmx_status (*f)(void);
@@ -129,7 +129,7 @@ static const struct call {
 };
 enum { CALLS = sizeof calls / sizeof *calls, MOST = 100000 };
 
-/* (Those that wait for locks and ends only where that is asked for.) */
+/* (Waits for locks and for the ends of goroutines end only if the program has asked for that.) */
 static void use_token(const struct call *c, gmx_cancel token) {
   if (c->status != GMX_ECANCELED) return;
   CHECK_OK(gmx_cancel_use(token, NULL));

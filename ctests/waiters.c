@@ -123,7 +123,7 @@ static void one_that_gives_up_counts_no_more(void) {
   CHECK_OK(gmx_cancel_free(token));
 }
 
-/* A word that another kind of wait uses as well has waiters of its own of each kind. */
+/* If two kinds of wait use one word, the waiters of each kind are counted apart. */
 static void waits_for_change(void *arg) {
   uint32_t zero = 0;
   CHECK_OK(gmx_wait_on_address(arg, &zero, sizeof zero, GMX_FOREVER));

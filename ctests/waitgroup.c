@@ -211,7 +211,7 @@ static void memory_goes_with_the_wait(void) {
   }
 }
 
-/* So many calls at once, some of them wrong: as many are right as the count says. */
+/* Several calls at once, some of them wrong: as many succeed as the count allows. */
 enum { RACERS = 4, TIMES = 20000 };
 
 static void *adds_and_does(void *arg) {
@@ -238,7 +238,7 @@ static void wrong_calls_beside_right_ones(void) {
   gmx_waitgroup wg = {0};
   pthread_t right[RACERS], wrong[RACERS];
   void *n;
-  /* what the right ones need is there at any time, whatever the wrong ones take */
+  /* the count covers the right calls at any time, whatever the wrong calls do */
   int32_t room = RACERS * TIMES;
   CHECK_OK(gmx_waitgroup_add(&wg, room));
   for (int i = 0; i < RACERS; i++) {
@@ -260,7 +260,7 @@ static void wrong_calls_beside_right_ones(void) {
   CHECK_OK(gmx_waitgroup_wait_timeout(&wg, 0));
 }
 
-/* Near the top, too: no call that is refused is seen by another. */
+/* Also near the largest count, no call sees the change of a refused call. */
 static void *adds_at_the_top(void *arg) {
   for (int i = 0; i < TIMES; i++) CHECK_STATUS(gmx_waitgroup_add(arg, 1 + i % 4096), GMX_EINVAL);
   return NULL;

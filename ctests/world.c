@@ -238,7 +238,7 @@ static void one_that_never_polls_is_named(void) {
   spin_until(atomic_load(&running));
   for (int i = 0; i < 5; i++) {
     times_out();
-    /* the world runs, and so do its barriers and its Ps' other business */
+    /* the world runs: barriers and the other work of Ps continue */
     atomic_store(&ran, 0);
     for (int j = 0; j < 10; j++) go(runs, NULL);
     spin_until(atomic_load(&ran) == 10);
@@ -258,7 +258,7 @@ static void one_that_never_polls_is_named(void) {
 #define PARKED 100
 #define HIDE UINT64_C(0x5a5a5a5a5a5a5a5a)
 static gmx_g parked[PARKED], idle_g, syscall_g, looper_g;
-static uint64_t hidden[PARKED + 2]; /* what each has on its stack, disguised */
+static uint64_t hidden[PARKED + 2]; /* the pointer that each G has on its stack, in disguise */
 static uint32_t park_on;
 static atomic_int parked_count, in_syscall, looping;
 static int leave_syscall[2];
@@ -397,7 +397,7 @@ static void see_all(void) {
     if (!saw.found[i]) FAIL("the pointer of number %d is not on its stack", i);
 }
 
-/* Since when a G waits is right also when everything was idle for long before, and the watchdog asleep. */
+/* The start of a G's wait is right even if all was idle for long before, and the watchdog asleep. */
 static uint32_t goes_on, waits_now;
 static gmx_g late_g;
 static int64_t late_since;

@@ -323,7 +323,7 @@ static void counts(long n) {
   for (long i = 0; i < n; i++) CHECK_CMP(gmx_num_g(), >, 0);
 }
 
-/* What a thread of the host does meanwhile; the main G is in a syscall, or waits for it. */
+/* The work of a foreign thread; the main G is in a syscall meanwhile, or waits for the thread. */
 static void (*volatile errand)(long);
 static long errand_n;
 static pthread_mutex_t errand_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -354,7 +354,7 @@ static void callbacks(long n) {
   send_thread(calls_back, n);
   acquire(&errand_done, 1);
 }
-/* Each value finds every P idle, and leaves it so: gmx_main looks for a deadlock each time. */
+/* Each value finds every P idle and leaves it idle, so gmx_main looks for a deadlock each time. */
 static void sends_slowly(long n) {
   char byte = 1;
   for (long i = 0; i < n; i++) {
@@ -373,7 +373,7 @@ static void goes_idle(long n) {
   acquire(&errand_done, 1);
 }
 
-/* Of several rounds the cheapest counts: in the others a thread was woken for nothing, or the watchdog passed. */
+/* The cheapest of several rounds counts: in the others a thread was woken needlessly, or the watchdog ran. */
 static const struct {
   const char *name;
   void (*run)(long n);

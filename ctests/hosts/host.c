@@ -156,7 +156,7 @@ static void *calls_hampered(void *test) {
   CPU_ZERO(&one);
   CPU_SET(sched_getcpu(), &one);
   if (sched_setaffinity(0, sizeof one, &one) != 0) DIE("sched_setaffinity: %s", strerror(errno));
-  /* a thread of this class that never waits would take its CPU from everybody: SIGXCPU ends the test before */
+  /* a thread of this class that never waits would take its CPU from all others: SIGXCPU ends the test before */
   struct rlimit most_rt = {20000000, 25000000}; /* microseconds */
   if (setrlimit(RLIMIT_RTTIME, &most_rt) != 0) DIE("RLIMIT_RTTIME: %s", strerror(errno));
   struct sched_param low = {.sched_priority = 1};
@@ -170,7 +170,7 @@ static void *calls_hampered(void *test) {
   return NULL;
 }
 
-/* The host's threads beside that of the test. A child has none of them. */
+/* The host's threads beside the thread of the test. A child of fork has none of them. */
 static char threads[] = "GMX_TEST_THREADS=1";
 
 static void has_no_thread(void) { threads[sizeof threads - 2] = '0'; }
