@@ -5,13 +5,12 @@ import required, abi, errors, gvars, handover, tasks
 when NimMajor >= 2: {.push warning[BareExcept]: off.} # nothing may unwind into C
 
 type
-  ScopeState = object   ## shared by the owner, the goroutines and the copies of the handle: the last one frees it
-    refs: int
-    raw: Handle
-    failed: bool        ## the first failure is `error`; the owner reads it behind all goroutines
-    ended: bool         ## the scope's own token has ended a wait
+  ScopeState* = object  ## In the frame of `withScope`: the goroutines of the scope use it while the owner waits for them.
+    failed: bool        ## The first failure is `error`. The owner reads it after all goroutines have ended.
+    ended: bool         ## The scope's own token has ended a wait.
     error: ref Exception
   Scope* = object       ## The goroutines that a `withScope` waits for. Copies are the same scope.
+    raw: Handle         ## Stale behind the block, so that the library refuses each call of it.
     state: ptr ScopeState
   ChildCell[T] = object ## what a goroutine and its `Child` share: the last one frees it, and the box around it
     refs: int
@@ -30,16 +29,6 @@ type
   Child*[T] = object    ## A goroutine of a scope that returns T. One that goes away changes nothing.
     cell: ptr ChildCell[T]
 
-proc `=destroy`*(s: var Scope) =
-  if s.state != nil and atomicDec(s.state.refs) == 0: dealloc(s.state) # its error has been taken by the owner
-  s.state = nil
-
-proc `=copy`*(a: var Scope, b: Scope) =
-  if a.state == b.state: return
-  if b.state != nil: discard atomicInc(b.state.refs)
-  `=destroy`(a)
-  a.state = b.state
-
 proc `=copy`*[T](a: var Child[T], b: Child[T]) {.error.}
 
 proc release[T](cell: ptr ChildCell[T]) {.raises: [], gcsafe.} =
@@ -50,28 +39,21 @@ proc `=destroy`*[T](c: var Child[T]) =
   c.cell = nil
 
 proc freeChild[A, F, T](arg: pointer) {.nimcall, raises: [], gcsafe.} =
-  {.cast(gcsafe), cast(raises: []).}: reset(cast[ptr ChildBox[A, F, T]](arg)[])
+  {.cast(gcsafe), cast(raises: []).}: `=destroy`(cast[ptr ChildBox[A, F, T]](arg)[])
   dealloc(arg)
 
 const left = "the scope was left, or never made"
 
-proc raw(scope: Scope): Handle {.inline.} =
-  if scope.state == nil: misuse(left)
-  scope.state.raw
-
 proc token(scope: Scope): Handle =
   checkUse gmx_scope_token(scope.raw, addr result), left
 
-proc openScope*(timeout: Timeout): Scope =
-  var raw: Handle
-  check gmx_scope_new(int64(timeout), addr raw)
-  let status = gmx_scope_enter(raw)
+proc openScope*(timeout: Timeout, state: ptr ScopeState): Scope =
+  check gmx_scope_new(int64(timeout), addr result.raw)
+  let status = gmx_scope_enter(result.raw)
   if status != OK:
-    discard waits gmx_scope_leave(raw, 0, nil)
+    discard waits gmx_scope_leave(result.raw, 0, nil)
     raiseStatus(status)
-  result.state = cast[ptr ScopeState](alloc0(sizeof(ScopeState)))
-  result.state.refs = 1
-  result.state.raw = raw
+  result.state = state
 
 proc cancel*(scope: Scope) =
   ## Ends what its goroutines and its body wait for: that is no failure.
@@ -99,7 +81,7 @@ proc letsOut*(scope: Scope, e: ref Exception): Status {.raises: [], gcsafe.} =
   if e of CanceledError:
     var token: Handle
     var reason = OK
-    if gmx_scope_token(state.raw, addr token) == OK and gmx_cancel_reason(token, addr reason) == OK and reason != OK:
+    if gmx_scope_token(scope.raw, addr token) == OK and gmx_cancel_reason(token, addr reason) == OK and reason != OK:
       atomicStoreN(addr state.ended, true, ATOMIC_RELAXED)
       return OK
   {.cast(raises: []), cast(gcsafe).}:
@@ -110,7 +92,7 @@ proc leaveScope*(scope: Scope) =
   ## Waits for all, and raises what there is to raise. The token around the scope is the caller's again.
   let state = scope.state
   var why = ScopeEnd(struct_size: csize_t(sizeof(ScopeEnd)))
-  let status = waits gmx_scope_leave_why(state.raw, forever, addr why)
+  let status = waits gmx_scope_leave_why(scope.raw, forever, addr why)
   if status != OK: cannotWait(status)
   if state.error != nil: raise move state.error
   if not state.ended: return
@@ -120,7 +102,8 @@ proc leaveScope*(scope: Scope) =
 template inScope*(timeout: Timeout, body: untyped) =
   ## What `withScope` comes to. No block and no loop is around body: its `break` and `continue` are the caller's.
   if true:
-    let scope {.inject, used.} = openScope(timeout)
+    var state: ScopeState
+    let scope {.inject, used.} = openScope(timeout, addr state)
     var through = false
     try:
       body
@@ -160,12 +143,11 @@ proc runChild[A, F, T](arg: pointer): Status {.cdecl, raises: [], gcsafe.} =
     reset(box.args)
   if box.cell.returned: handOver(T)
   else: handOverAll()
-  discard gmx_sema_release(addr box.cell.ended)
+  if atomicLoadN(addr box.cell.refs, ATOMIC_RELAXED) > 1: discard gmx_sema_release(addr box.cell.ended) # it has a Child
   release(addr box.cell)
 
 proc startInScope*[A, F](T: typedesc, scope: Scope, fn: F, args: sink A): Child[T] {.discardable.} =
   ## What `spawn` comes to.
-  let raw = scope.raw
   let box = cast[ptr ChildBox[A, F, T]](alloc0(sizeof(ChildBox[A, F, T])))
   if box == nil: raiseStatus(ENOMEM)
   box.body = runChild[A, F, T]
@@ -176,7 +158,7 @@ proc startInScope*[A, F](T: typedesc, scope: Scope, fn: F, args: sink A): Child[
   box.fn = fn
   box.args = args
   handOver(A)
-  let status = gmx_scope_spawn(raw, nimStatusEntry, box)
+  let status = gmx_scope_spawn(scope.raw, nimStatusEntry, box)
   if status != OK:
     freeChild[A, F, T](box) # it never ran
     if status == ESTALE: misuse(left)
