@@ -3,25 +3,17 @@
 {.used.}
 import std/unittest
 import gomax
+import counted
 
 type
   Node = ref object
     next, prev: Node
     counted: Counted
-  Counted = object
-    alive: ptr int
   Ring = object # what a ring is, when a test sends it as a part of something
     first: Node
     name: string
 
-proc `=destroy`(c: var Counted) =
-  if c.alive != nil: discard atomicDec(c.alive[])
-  c.alive = nil
-proc `=copy`(a: var Counted, b: Counted) {.error.}
-
-proc newNode(alive: ptr int): Node =
-  discard atomicInc(alive[])
-  Node(counted: Counted(alive: alive))
+proc newNode(alive: ptr int): Node = Node(counted: newCounted(alive))
 
 proc ring(alive: ptr int, n: int): Node =
   ## n nodes in both directions. Variables that go away make them suspects.
@@ -62,7 +54,6 @@ proc use(ring: Node, n: int) =
 const
   size = 5
   rounds = 200
-
 
 proc takes(ring: Node) = use(ring, size)
 proc takesAndTells(ring: Node, done: Chan[bool]) =

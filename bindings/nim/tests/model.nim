@@ -4,10 +4,9 @@
 {.used.}
 import std/[deques, os, random, strutils, times, unittest]
 import gomax
+import counted
 
 type
-  Counted = object
-    alive: ptr int
   Value = object # destroyed once, wherever it ends
     id: int
     text: string # for the sanitizer: memory of its own
@@ -19,14 +18,8 @@ type
   Outcome = enum
     done, notNow, closedNow
 
-proc `=destroy`(c: var Counted) =
-  if c.alive != nil: discard atomicDec(c.alive[])
-  c.alive = nil
-proc `=copy`(a: var Counted, b: Counted) {.error.}
-
 proc newValue(id: int, alive: ptr int): Value =
-  discard atomicInc(alive[])
-  Value(id: id, text: "value " & $id & repeat('.', id mod 50), counted: Counted(alive: alive))
+  Value(id: id, text: "value " & $id & repeat('.', id mod 50), counted: newCounted(alive))
 proc intact(v: Value): bool = v.text.startsWith("value " & $v.id)
 
 template outcome(body: untyped): Outcome =

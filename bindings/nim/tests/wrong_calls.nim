@@ -3,9 +3,12 @@
 import std/unittest
 import gomax
 from gomax/abi import Status
+import counted
 
 template refused(body: untyped) =
   expect MisuseDefect: body
+
+proc keep(c: Counted) = discard
 
 suite "wrong calls":
   test "a channel that was never made":
@@ -140,6 +143,9 @@ suite "wrong calls":
       refused: discard other.isCanceled
       let text = "taken along"
       refused: kept.spawn(text): doAssert text.len > 0
+      var alive = 0
+      refused: kept.spawn keep(newCounted(addr alive))
+      check alive == 0
     runMain main()
 
   test "a second join":
