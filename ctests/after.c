@@ -24,7 +24,7 @@ static void one_time(void *unused) {
   CHECK_CMP(at, >=, begin + 3 * MS);
   CHECK_CMP(at, <=, gmx_now());
   CHECK_STATUS(gmx_chan_try_recv(c, &at), GMX_EAGAIN);
-  CHECK_STATUS(gmx_chan_recv_timeout(c, &at, 2 * MS), GMX_ETIMEDOUT); /* it does not come again */
+  CHECK_STATUS(gmx_chan_recv_timeout(c, &at, 2 * MS), GMX_ETIMEDOUT); /* the time does not come again */
   CHECK_OK(gmx_chan_free(c));
 }
 static void one_time_everywhere(void) {
@@ -124,7 +124,7 @@ static void the_last_reference_ends_it(void) {
     CHECK_OK(gmx_chan_waiters(c, NULL, &receivers));
   }
   gmx_status s = receivers == 0 ? GMX_EBUSY : gmx_chan_free(c);
-  if (s == GMX_OK) CHECK_CMP(gmx_now(), >=, begin + delay); /* it has come meanwhile */
+  if (s == GMX_OK) CHECK_CMP(gmx_now(), >=, begin + delay); /* the time has come meanwhile */
   else CHECK_STATUS(s, GMX_EBUSY);
   g_join(g);
   if (s != GMX_OK) CHECK_OK(gmx_chan_free(c));

@@ -38,7 +38,7 @@ static void to_text(const attributes *a, char *text, size_t room) {
   for (int i = 0; i < 16; i++) n += snprintf(text + n, room - (size_t)n, " %llx", (unsigned long long)a->cpus[i]);
 }
 
-static char wanted[512]; /* what the main thread has */
+static char wanted[512]; /* the attributes of the main thread */
 
 /* ---- processes that a G starts ---- */
 

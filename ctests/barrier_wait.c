@@ -196,7 +196,7 @@ static void copies_are_seen(void) {
   CHECK_OK(gmx_barrier_wait(&nine, &serial));
   CHECK(serial);
   acquire(&done, GS - 1);
-  copy = nine; /* it has none any more */
+  copy = nine; /* the barrier has no waiters any more */
   copy.n = 1;
   CHECK_OK(gmx_barrier_wait(&copy, &serial));
 }

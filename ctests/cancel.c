@@ -127,7 +127,7 @@ static void cancels(int place, int wait, enum way way) {
   if (place == 0) g = g_start(is_cancelled, &w);
   else t = thread_start(places_thread, &call);
   spin_until(load(&w.ready));
-  if ((wait + place) % 2) CHECK_OK(gmx_sleep(MS)); /* it waits, most likely; otherwise it is about to */
+  if ((wait + place) % 2) CHECK_OK(gmx_sleep(MS)); /* the G waits, most likely; otherwise it is about to */
   if (way == BY_HAND) CHECK_OK(gmx_cancel_now(low));
   if (way == ABOVE) CHECK_OK(gmx_cancel_now(mid));
   if (way == FAR_ABOVE) CHECK_OK(gmx_cancel_now(top));
@@ -370,7 +370,7 @@ static void has_no_shield(void *unused) {
 static void leaves_two_shields(void *arg) {
   CHECK_OK(gmx_cancel_shield());
   CHECK_OK(gmx_cancel_shield());
-  on_g(has_no_shield, NULL); /* it does not inherit them */
+  on_g(has_no_shield, NULL); /* a new G does not inherit the shields */
   if (arg) CHECK_OK(gmx_goexit());
 }
 /* A goroutine that ends, or a thread that is detached, within a shield ends the shield. */
@@ -473,7 +473,7 @@ static void a_child_outlives_its_parents_handle(void) {
 static void attaches_under(void *token) {
   CHECK_OK(gmx_attach_thread());
   CHECK_OK(gmx_cancel_use(*(gmx_cancel *)token, NULL));
-  CHECK_OK(gmx_cancel_free(*(gmx_cancel *)token)); /* it is the thread's alone */
+  CHECK_OK(gmx_cancel_free(*(gmx_cancel *)token)); /* the current use keeps the token alive */
 }
 
 /* After a detach neither the plain thread nor its next G has the token that the attached thread had. */

@@ -126,7 +126,7 @@ static void one_select(struct random *r, struct modelled *all, uint64_t v) {
   struct modelled *m = of[chosen];
   CHECK(m != NULL);
   if (cases[chosen].op == GMX_CASE_SEND) {
-    CHECK(sends(m)); /* it chose one that was ready */
+    CHECK(sends(m)); /* the select chose a ready case */
     CHECK_STATUS(got, model_send(m, v));
   } else {
     uint64_t expected;
@@ -171,7 +171,7 @@ static void one_g(void *unused) {
   for_some_time(program_of_one);
 }
 
-/* ---- several: each value comes once, those of one sender in order ---- */
+/* ---- several Gs and threads: each value comes once, and the values of one sender come in order ---- */
 
 enum { SENDERS = 4, RECEIVERS = 4, VALUES = 200 };
 

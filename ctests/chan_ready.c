@@ -15,7 +15,7 @@ static uint64_t taken(gmx_chan *c) {
   return v;
 }
 
-/* One of them among cases that are never ready, or alone. */
+/* A ready case among cases that are never ready, or alone. */
 static gmx_status is_ready(gmx_chan *c, uint32_t op, int64_t timeout, bool alone) {
   gmx_select_case cases[3];
   size_t chosen = 99;

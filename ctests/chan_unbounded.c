@@ -120,7 +120,7 @@ static void receivers_wait(void) {
   CHECK_OK(gmx_chan_free(c));
 }
 
-/* A send is always ready, also without a look at it: it is chosen as often as what else is. */
+/* A send case is always ready: a select chooses it as often as any other ready case. */
 static void selects_may_send(void) {
   gmx_chan *c = unbounded(8), *full = NULL;
   uint64_t v = 0, sent = 0;

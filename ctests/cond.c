@@ -87,7 +87,7 @@ static void draws(void *arg) {
   CHECK_OK(gmx_mutex_unlock(t->mutex));
 }
 
-/* Every third waiter times out before the signals: the signals go to the others, in turn. */
+/* Every third waiter is canceled before the signals: the signals go to the others, in turn. */
 static void served_in_turn(void *unused) {
   (void)unused;
   enum { N = 12 };

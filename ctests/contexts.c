@@ -303,7 +303,7 @@ struct fixture {
   gmx_g where;    /* where parked tells that it is */
   gmx_waitgroup counted; /* goroutines of gmx_waitgroup_go */
   uint32_t spawned;
-  bool joined, readied; /* what became of ended and parked */
+  bool joined, readied; /* whether the call has joined `ended`, readied `parked` */
 };
 
 static int32_t procs;
@@ -798,7 +798,7 @@ CALL(sema_handoff_null) { return USED, gmx_sema_release_handoff(NULL); }
 CALL(waiters) {
   gmx_rwmutex rw = {0};
   gmx_cond c = {0};
-  CHECK_CMP(gmx_sema_waiters(&f->w.hold), <=, 1); /* it may be on its way */
+  CHECK_CMP(gmx_sema_waiters(&f->w.hold), <=, 1); /* the waiter may be on its way */
   CHECK_EQ(gmx_sema_waiters(&f->w.one), 0);
   CHECK_EQ(gmx_mutex_waiters(&f->w.taken), 0);
   CHECK_EQ(gmx_rmutex_waiters(&f->w.again), 0);
@@ -1364,7 +1364,7 @@ CALL(scope_round) {
   CHECK(!gmx_cancel_is_cancelled(token));
   CHECK_OK(gmx_scope_cancel(scope));
   CHECK(gmx_cancel_is_cancelled(token));
-  thread_join(thread_start(leaves, &scope)); /* it has no children, so nothing of the scheduler is needed */
+  thread_join(thread_start(leaves, &scope)); /* the scope has no children, so the leave needs no scheduler */
   return s;
 }
 CALL(scope_cancel_none) { return USED, gmx_scope_cancel(0); }

@@ -60,7 +60,7 @@ static void freed_early(void) {
   gen_new(&g, -1);
   CHECK_OK(gmx_coro_switch(g.co));
   CHECK_OK(gmx_coro_free(g.co));
-  CHECK_EQ(g.n, 0); /* it was told where it stood */
+  CHECK_EQ(g.n, 0); /* the free told it at its yield */
   CHECK_EQ(g.canceled, 1);
   CHECK_EQ(g.done, 1);
   CHECK_STATUS(gmx_coro_free(g.co), GMX_ESTALE);

@@ -435,7 +435,7 @@ static void functions_are_named(void) {
 
 static const char *needed[4];
 
-/* On a thread that the library made for it: the others all wait. */
+/* The host's function runs on a thread that the library made for it: all others wait. */
 static void hears(void *arg, const char *text, size_t len) {
   (void)arg;
   for (int i = 0; i < 4 && needed[i]; i++)

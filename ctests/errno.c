@@ -53,7 +53,7 @@ static void parks_every_way(struct mover *m, int way) {
       CHECK_OK(gmx_mutex_unlock(&mutex));
       break;
     case 4:
-      errno_set(0); /* what the thread does in a syscall is for the G to see */
+      errno_set(0); /* the G sees the errno that its thread sets in a syscall */
       CHECK_OK(gmx_enter_syscall_blocking());
       errno_set(m->id);
       CHECK_OK(gmx_exit_syscall());

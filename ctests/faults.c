@@ -351,7 +351,7 @@ static long run(int kind, long first, long many) {
   return 1;
 }
 
-/* Calls without which the library continues, with the resources that it has. */
+/* Whether a system call may fail from then on: the library continues without it, with the resources that it has. */
 static bool for_ever(int kind) {
   switch (kind) {
     case FAULT_munmap:

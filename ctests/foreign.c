@@ -367,7 +367,7 @@ static void detaching_in_a_syscall_waits_for_nobody(void) {
 }
 
 
-/* The P of its syscall is not lost. */
+/* The P that the thread had before its syscall is not lost. */
 static void detaching_in_a_syscall_gives_the_p_on(void) {
   int before = gmx_gomaxprocs(1);
   store(&may_detach, 1);
@@ -390,7 +390,7 @@ static void key_ends(void *value) {
   key_ran += value == &key_ran;
 }
 
-/* With a destructor to run it leaves the syscall first. */
+/* If a destructor has to run, the thread leaves the syscall first. */
 static void detaching_in_a_syscall_runs_destructors(void) {
   gmx_key key = 0;
   CHECK_OK(gmx_key_create(key_ends, &key));

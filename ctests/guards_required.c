@@ -117,7 +117,7 @@ int main(void) {
   RUN(the_environment_takes_none_away);
   RUN(both_flags_are_none);
   start(0, GMX_OK);
-  RUN_G(some_spawns); /* what is left of an earlier run lets no spawn past */
+  RUN_G(some_spawns); /* the state of an earlier runtime lets no spawn pass */
   gs_finish();
   start(GMX_CONFIG_GUARD_REQUIRED, GMX_OK);
   RUN_G(guards_run_out);

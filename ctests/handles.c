@@ -160,7 +160,7 @@ static uint64_t descriptors(void) {
   return mem.g_descriptors;
 }
 
-/* The descriptor of a G that has ended and been joined is used again. */
+/* The descriptor of a G that has ended, and was joined or detached, is used again. */
 static void ended_gs_cost_nothing(void) {
   for (int i = 0; i < 1000; i++) g_join(g_start(nothing, NULL));
   uint64_t before = descriptors();
@@ -252,7 +252,7 @@ static void ids_are_small_and_unique(void) {
 static void ready_wants_a_parked_g(void) {
   gmx_g where = 0, g = g_start(parks, &where);
   wake_at(&where);
-  gmx_status s = gmx_ready(g); /* it runs, or has ended and is not joined yet */
+  gmx_status s = gmx_ready(g); /* the G runs, or has ended and is not joined yet */
   CHECK(s == GMX_EPERM || s == GMX_ESTALE);
   g_join(g);
 }

@@ -261,7 +261,7 @@ static void watchdog_needs_a_thread(void) {
   uint32_t done = 0;
   atomic_store(&inside, 0);
   go(sits_outside, &done);
-  while (!atomic_load(&inside)) gmx_safepoint(); /* it runs on the other P, on the last thread there is */
+  while (!atomic_load(&inside)) gmx_safepoint(); /* the other G runs on the other P, on the last thread */
   pthread_t t = heap_take();
   for (int i = 0; i < 20; i++) slice_ends();
   CHECK(sem_post(&give_heap) == 0);

@@ -43,7 +43,7 @@ static void sets_all(void *arg) {
     CHECK_OK(gmx_yield());
     for (int i = 0; i < KEYS; i++) CHECK(gmx_key_get(shared.keys[i]) == (void *)(id + (uintptr_t)i));
   }
-  CHECK_OK(gmx_key_set(shared.keys[0], NULL)); /* what is NULL at the end is not destroyed */
+  CHECK_OK(gmx_key_set(shared.keys[0], NULL)); /* a value that is NULL at the end is not destroyed */
 }
 
 static void each_g_has_its_own(void) {

@@ -133,7 +133,7 @@ static void ready_ends_it(void) {
   struct spot s = {.token = new_token(), .timeout = HOUR};
   go(parks_under, &s);
   CHECK_OK(gmx_yield());
-  CHECK_EQ(waiting("spot"), 0); /* it is parked, and not merely waiting */
+  CHECK_EQ(waiting("spot"), 0); /* the G is parked, and does not merely wait */
   CHECK_OK(gmx_ready(s.g));
   CHECK_STATUS(gmx_ready(s.g), GMX_EPERM);
   CHECK_OK(gmx_cancel_now(s.token)); /* too late */

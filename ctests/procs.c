@@ -19,7 +19,7 @@ static void set_procs(int32_t n) {
 /* ---- 10,000 Gs ---- */
 
 #ifdef __SANITIZE_THREAD__
-#define GS 6000 /* it knows 8128 threads at a time */
+#define GS 6000 /* ThreadSanitizer knows 8128 threads at a time */
 #else
 #define GS 10000
 #endif

@@ -61,7 +61,7 @@ static void on_user(int sig, siginfo_t *info, void *context) {
   char room[4096];
   CHECK(on_alternate());
   memset(room, 0xa5, sizeof room);
-  __asm__ volatile("" : : "r"(room) : "memory"); /* what another signal has there is written over */
+  __asm__ volatile("" : : "r"(room) : "memory"); /* this overwrites the frame of another signal there */
 }
 
 /* Another signal comes while the handler runs, and uses the alternate stack from its end on. */

@@ -144,7 +144,7 @@ static void sleeps_for_ever(void *arg) {
   bump(&woken);
 }
 
-/* The end of such a sleep lies beyond what the clock can count; it must not wrap into the past. The last test: its Gs
+/* The end of such a sleep lies beyond the range of the clock; it must not wrap into the past. The last test: its Gs
  * stay. */
 static void for_ever_does_not_wrap(void) {
   static int64_t ever[] = {INT64_MAX, INT64_MAX - 1, INT64_MAX / 2};

@@ -22,7 +22,7 @@ static void looks(void *arg, size_t size) {
   bool ok = (uintptr_t)arg % 16 == 0 && arg > lo && arg < hi && memcmp(arg, want, size) == 0;
   CHECK_OK(gmx_yield());
   ok = ok && memcmp(arg, want, size) == 0;
-  memset(arg, 0xee, size); /* it is the goroutine's */
+  memset(arg, 0xee, size); /* the copy belongs to the goroutine */
   if (!ok) bump(&wrong);
   bump(&ran);
 }

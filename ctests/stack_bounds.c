@@ -73,7 +73,7 @@ static void a_g(void *arg) {
   CHECK_OK(gmx_start_the_world());
   CHECK(world.lo == b.lo && world.hi == b.hi);
   CHECK(!faults(b.lo) && faults(b.lo - 1));
-  for (int i = 0; i < 100; i++) CHECK_OK(gmx_yield()); /* it keeps the stack on whatever thread */
+  for (int i = 0; i < 100; i++) CHECK_OK(gmx_yield()); /* it keeps its stack, whichever thread it runs on */
   CHECK_OK(gmx_enter_syscall_blocking());
   struct bounds in = mine();
   CHECK_OK(gmx_exit_syscall());

@@ -39,7 +39,7 @@ static void all_meet(void) {
   }
 }
 
-/* The last one spawned is in the runnext of a P that is busy with its spawner, and must be taken from there. */
+/* The last spawned G is in the runnext of a P that is busy with its spawner: another P must take it from there. */
 static void every_p_takes_part(void) {
   for (int round = 0; round < 50; round++) all_meet();
 }

@@ -289,7 +289,7 @@ static void leaves(void *arg) {
   store(&l->out, 1);
 }
 
-/* A G in a syscall does not keep the world from stopping, and does not come back into a stopped one. */
+/* A G in a syscall does not keep the world from stopping, and does not return from the syscall while it is stopped. */
 static void no_exit_into_a_stopped_world(void) {
   for (int round = 0; round < 20; round++) {
     struct leaver l = {0, 0, 0};

@@ -169,8 +169,8 @@ static void one_duel(void *arg) {
     if ((r >> 50) % 64 == 1) CHECK_OK(gmx_sleep(5000));
   }
   d.prevented += timer_stop(d.t);
-  spin_until(load(&d.began) + d.prevented >= d.armed); /* one that was not prevented may be on its way to its first line */
-  store(&d.quiet, true);                               /* what begins now begins too late */
+  spin_until(load(&d.began) + d.prevented >= d.armed); /* a function that was not prevented may not have begun yet */
+  store(&d.quiet, true);                               /* a function that begins now begins too late */
   CHECK_OK(gmx_sleep(3 * MS));
   CHECK_EQ(load(&d.began) + d.prevented, d.armed); /* each arm fired, or was prevented: once */
   CHECK_EQ(timer_free(d.t), 0);
@@ -210,7 +210,7 @@ static void ticks(void *unused) {
   CHECK_OK(gmx_sleep(20 * MS)); /* a slow receiver: the channel holds one, the others are lost */
   CHECK_EQ(gmx_chan_len(t.c), 1);
   CHECK_OK(gmx_chan_recv(t.c, &at));
-  CHECK_CMP(at, <=, there); /* it is the oldest */
+  CHECK_CMP(at, <=, there); /* the oldest time */
   CHECK_STATUS(ticker_reset(t.t, 0), GMX_EINVAL);
   CHECK_CMP(ticker_reset(t.t, HOUR), ==, 1);
   CHECK_STATUS(gmx_chan_recv_timeout(t.c, &at, 5 * MS), GMX_ETIMEDOUT);
@@ -225,7 +225,7 @@ static void ticks(void *unused) {
   CHECK_EQ(timer_stop(f), 1);
   int seen = load(&fired);
   CHECK_OK(gmx_sleep(3 * MS));
-  CHECK_CMP(load(&fired), <=, seen + 1); /* one that had begun, perhaps */
+  CHECK_CMP(load(&fired), <=, seen + 1); /* perhaps a function that had begun */
   CHECK_EQ(timer_free(f), 0);
 }
 static void tickers(void) {
@@ -514,7 +514,7 @@ static void wrong_calls(void) {
     CHECK_STATUS(timer_free(bad), GMX_ESTALE);
   }
   struct channel_timer ct = chan_timer(HOUR, 0);
-  CHECK_OK(gmx_chan_close(ct.c)); /* closed by the host: it fires into nothing */
+  CHECK_OK(gmx_chan_close(ct.c)); /* closed by the host: the timer's sends fail silently */
   CHECK_EQ(timer_reset(ct.t, 0, 0), 1);
   CHECK_OK(gmx_sleep(MS));
   chan_timer_free(&ct);

@@ -171,7 +171,7 @@ static void those_who_lock(void) {
   CHECK_STATUS(gmx_mutex_lock(&mutex), GMX_EDEADLK);
   CHECK_EQ(gmx_mutex_waiters(&mutex), GS);
   CHECK_OK(gmx_mutex_unlock(&mutex));
-  CHECK_EQ(gmx_mutex_waiters(&mutex), GS - 1); /* one is awake */
+  CHECK_EQ(gmx_mutex_waiters(&mutex), GS - 1); /* one waiter is awake */
   acquire(&done, GS);
   CHECK_EQ(gmx_mutex_waiters(&mutex), 0);
 }

@@ -14,7 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-/* The secret is in memory only where leave writes it: it is their exclusive or. */
+/* The secret is the exclusive or of the two, so it is in memory only where `leave` writes it. */
 static volatile uint64_t half = UINT64_C(0x5ec2e7a1b0c94d83), other_half = UINT64_C(0x1f0e2d3c4b5a6978);
 
 /* The library's own frames overwrite some of the secret when the goroutine ends: more in a debug build. */

@@ -292,7 +292,7 @@ static void parks(void *arg) {
 
 static void *kept_at; /* a thread in a syscall uses the stack below it: words there may hold anything */
 static void reads(void *arg) {
-  volatile uint64_t kept; /* registers belong to the thread now: what is on the stack is seen */
+  volatile uint64_t kept; /* registers belong to the thread now: the collector sees only the stack */
   uint64_t pointer = (uint64_t)(uintptr_t)malloc(16);
   __asm__ volatile("" : "+r"(pointer));
   hidden[PARKED] = pointer ^ HIDE;

@@ -125,7 +125,7 @@ static void cannot_wait(gmx_status want) {
   CHECK_STATUS(gmx_waitgroup_wait_timeout(&never, 0), want);
   CHECK_STATUS(gmx_sleep(MS), want);
   CHECK_STATUS(gmx_start_the_world(), GMX_EPERM);
-  /* asking and giving never wait */
+  /* queries and releases never wait */
   CHECK_CMP(gmx_gomaxprocs(0), ==, 4);
   CHECK_CMP(gmx_num_g(), >=, 1);
   CHECK_STATUS(gmx_sema_try_acquire(&sema), GMX_EAGAIN);

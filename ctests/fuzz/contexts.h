@@ -15,7 +15,7 @@ static void in_callback_tidy(void *arg) {
   tidy(a);
 }
 
-/* The callback leaves brackets open; the library closes them unless the callback was a plain call. */
+/* From a syscall or a foreign thread a callback may leave brackets open: the library closes them when it returns. */
 static void in_callback_untidy(void *arg) {
   actor *a = arg;
   steps(a, 4);

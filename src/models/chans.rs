@@ -204,8 +204,8 @@ fn drop_against_send_and_receive() {
     check(Size::default(), drop_against_both(2, true));
 }
 
-/// CHAN-U1: sends that need segments, of which each holds two values here, against a receiver that empties them and one
-/// that closes. Two senders may both allocate where one segment is enough.
+/// CHAN-U1: senders that need segments, each of which holds two values here, against a receiver that empties them and a
+/// closer. Two senders may both allocate, though one segment is enough.
 fn segments(senders: usize, each: usize, drops: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
@@ -724,7 +724,7 @@ fn many_channels() {
         for (i, &m) in ms.iter().enumerate() {
             let (cs, k) = (cs.clone(), book.clone());
             w.host_as(m, move |w, m| {
-                // A G's deadline is a timer, and due; a thread's comes when it is called for.
+                // The deadline of a G is a timer, and due. The deadline of a thread passes when the model says so.
                 let turn = |t: usize, wait: i64| {
                     let c = &cs[(i + t) % 3];
                     match (i + t) % 4 {

@@ -68,7 +68,7 @@ fn pair(resumers: u32, way: Way, freed: bool, beside: impl Fn(&Arc<World>) + Sen
         gp.set_flag(gflag::CORO, true);
         gp.set_status(GStatus::Suspended);
         let handle = gp.handle();
-        // Two of them take loom long enough as it is.
+        // Under loom two resumers resume once each: more would take too long.
         let times = if resumers > 1 && cfg!(loom) { 1 } else { 2 };
         let twice = |_| resumes(co, handle, way);
         let gs: Vec<usize> = (0..resumers).map(|_| mk.token((0..times).map(twice).collect())).collect();

@@ -66,7 +66,7 @@ fn one_detaches_in_a_syscall() {
     check(Size::default(), detaches_in_a_syscall);
 }
 
-/// FOREIGN-U1, broken: it looks at the list of spare Ms before it takes the lock.
+/// FOREIGN-U1, broken: a thread takes the lock twice, to look at the first spare M and to take it.
 #[cfg(loom)]
 fn needm_in_two_steps(w: &World) -> MRef {
     // SAFETY: the list holds Ms.

@@ -150,8 +150,8 @@ fn spawn_against_leave_with_a_child() {
     check(Size { preemptions: 2, ..Size::default() }, spawn_against_leave(true));
 }
 
-/// The body waits inside the scope for an event that no thread brings; a child fails and so ends the wait. Another
-/// thread tries to leave the scope, and is refused.
+/// The body waits inside the scope for an event that no thread brings; a child fails and so ends the wait. `other`: a
+/// second thread tries to enter and to leave the scope, and is refused.
 fn body_against_a_failure(other: bool) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
