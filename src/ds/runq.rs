@@ -277,6 +277,54 @@ mod tests {
         }
     }
 
+    /// The same random calls on both kinds of queue and on those of crossbeam-deque: the same entries in the same order.
+    #[test]
+    fn does_as_crossbeams_deque() {
+        use crate::ds::rng::{Rng, seeds};
+        use crossbeam_deque::{Steal, Worker};
+
+        fn taken(steal: Steal<usize>) -> Option<usize> {
+            // One thread: no other call can be in the way.
+            assert!(!steal.is_retry());
+            steal.success()
+        }
+        seeds(16).for_each(|seed| {
+            let rng = Rng::new(seed);
+            let (fifo, lifo, into) = (RunQ::<u8, N>::default(), RunQ::<u8, N>::default(), RunQ::<u8, N>::default());
+            let (fifos, lifos, intos) = (Worker::new_fifo(), Worker::new_lifo(), Worker::new_fifo());
+            for i in 0..20_000 {
+                // SAFETY: this thread owns all of them.
+                unsafe {
+                    match rng.next() % 8 {
+                        0..3 => {
+                            assert_eq!(fifo.push(entry(i)), fifos.len() < N);
+                            assert_eq!(lifo.push(entry(i)), lifos.len() < N);
+                            if fifos.len() < N {
+                                fifos.push(i);
+                            }
+                            if lifos.len() < N {
+                                lifos.push(i);
+                            }
+                        }
+                        3 => assert_eq!(number(fifo.pop_oldest()), fifos.pop()),
+                        4 => assert_eq!(number(lifo.pop_newest()), lifos.pop()),
+                        5 => assert_eq!(number(lifo.steal()), taken(lifos.stealer().steal())),
+                        6 => assert_eq!(number(fifo.steal()), taken(fifos.stealer().steal())),
+                        _ => {
+                            let got = taken(fifos.stealer().steal_batch_and_pop(&intos));
+                            assert_eq!(number(fifo.steal_half(&into)), got);
+                            while let Some(v) = intos.pop() {
+                                assert_eq!(number(into.pop_oldest()), Some(v));
+                            }
+                            assert!(into.is_empty());
+                        }
+                    }
+                }
+                assert_eq!((fifo.len(), lifo.len()), (fifos.len(), lifos.len()));
+            }
+        });
+    }
+
     /// An owner and two thieves: everything comes out once.
     fn race(newest: bool) {
         const MANY: usize = 200_000;
