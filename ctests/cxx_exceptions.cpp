@@ -1,8 +1,8 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
 /*
- * C++ keeps the exceptions that are being handled for each thread; here they go with the G, so that a G may park in a
- * catch block, move to another thread, and throw again what it had caught and not what another G had.
+ * C++ keeps the exceptions that are being handled per thread. In the library they move with the G: a G may park in a
+ * catch block, move to another thread, and throw its own caught exception again, not the exception of another G.
  */
 #include "places.h"
 
@@ -113,7 +113,7 @@ void many_gs_throw_at_once() {
     ids[i] = i;
     gs[i] = g_start(throws_and_parks, &ids[i]);
   }
-  spin_until(__atomic_load_n(&moves, __ATOMIC_RELAXED) > 100); /* otherwise nothing is shown */
+  spin_until(__atomic_load_n(&moves, __ATOMIC_RELAXED) > 100); /* otherwise the test shows nothing */
   store(&stop, 1);
   for (int i = 0; i < GS; i++) g_join(gs[i]);
   CHECK_EQ(load(&counted::alive), 0);
@@ -126,7 +126,8 @@ void attached(void *arg) {
 }
 void in_callback(void *arg) { CHECK_OK(gmx_callback(throws_and_parks, arg)); }
 
-/* A foreign thread that is itself in a catch block: the G that it becomes sees none of it, or all of it comes back. */
+/* A foreign thread calls in from a catch block: its G does not see that exception, and the thread has it again
+ * after. */
 void in_a_catch_block(void *arg) {
   try {
     throw counted(-1);
@@ -157,7 +158,7 @@ void exits_in_a_catch_block(void *arg) {
   }
 }
 
-/* An exception taken from one G to another. */
+/* One G hands its exception to another. */
 void an_exception_changes_hands() {
   std::exception_ptr e;
   on_g(exits_in_a_catch_block, &e);
@@ -173,8 +174,8 @@ void an_exception_changes_hands() {
   CHECK_EQ(load(&counted::alive), 0);
 }
 
-/* A G may end in the middle of a catch block. Its exception is lost; those that come after it on the same stack, or are made of
- * the same descriptor, have none. */
+/* A G may end in the middle of a catch block. Its exception is lost; a later G on the same stack or with the same
+ * descriptor has none. */
 void an_end_in_a_catch_block_is_forgotten() {
   on_g([](void *) {
     static int left;

@@ -1,10 +1,11 @@
 /* timeout: 120 */
 /*
- * An exception that leaves a function of the host ends in std::terminate at the throw, whatever the library was about to do
- * with the function: with a handler further up, on the same stack, that the library's frames stand before. Otherwise the
- * library would be left in the middle. Also: what else leaves a function without a return (pthread_exit).
+ * An exception that would leave a function of the host ends in std::terminate at the throw, whichever function of the
+ * library has called it, and even if a handler stands further up on the same stack, behind the library's frames.
+ * Otherwise the exception would leave the library in the middle of its work. Also other ways to leave a function
+ * without a return (pthread_exit).
  *
- * tests/calls.rs holds that each function of gomax.h that takes one of the host's is called here.
+ * tests/calls.rs checks that this program calls each function of gomax.h that takes a callback.
  */
 #include "child.h"
 #include "places.h"
@@ -34,7 +35,7 @@ void throws_info(void *arg, const gmx_g_info *) { throws(arg); }
 void throws_report(void *, const char *, size_t) { throws(nullptr); }
 void nothing(void *) {}
 
-/* ---- what the handler of std::terminate sees ---- */
+/* ---- the view of the handler of std::terminate ---- */
 
 _Unwind_Reason_Code looks_for_thrower(_Unwind_Context *context, void *found) {
   void *ip = reinterpret_cast<void *>(_Unwind_GetIP(context) - 1);
@@ -270,7 +271,7 @@ void in_scope(void *arg) {
   });
 }
 
-/* Once on a thread of the host as it is, where that may be. */
+/* Once on a plain foreign thread, if the call allows that. */
 #define CALL(name) {#name, name}
 struct place {
   const char *name;
@@ -283,7 +284,7 @@ struct place {
     CALL(in_for_each_p_at_a_safe_point), CALL(in_for_each_g), CALL(in_coro), CALL(calls_coro), CALL(in_parallel_for), CALL(calls_parallel_for),
     CALL(in_chan_close_drop), CALL(calls_chan_close_drop), CALL(in_park), CALL(calls_park), CALL(in_park_timeout), CALL(calls_park_timeout),
     CALL(in_after_func), CALL(in_cancel_after), CALL(in_key_destructor), CALL(in_key_destructor_of_a_thread), CALL(in_scope),
-#ifndef __SANITIZE_THREAD__ /* that one has a thread of its own, which might call in: no deadlock is reported */
+#ifndef __SANITIZE_THREAD__ /* ThreadSanitizer has a thread of its own, which might call in: no deadlock is reported */
     CALL(in_report),
 #endif
 };
@@ -346,7 +347,7 @@ void exits_thread(void *arg) {
   pthread_exit(arg);
 }
 
-/* The end of a thread of the host in a callback: cleanups run, and the library ends what the thread left open. */
+/* A foreign thread ends in a callback: cleanups run, and the library closes the brackets that the thread left open. */
 void a_thread_may_end_in_a_callback() {
   int seen = 0;
   for (int i = 0; i < 20; i++) {

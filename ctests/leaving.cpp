@@ -1,5 +1,6 @@
-/* The threads of the library end in gmx_shutdown, and run what the host left there: destructors of C++ thread_local objects and of
- * POSIX keys. These call the library, and wait for other threads that do. Nothing hangs, and what needs no runtime works. */
+/* The threads of the library end in gmx_shutdown, and run the destructors that the host left there, of C++ thread_local
+ * objects and of POSIX keys. These call the library, and wait for other threads that do. No call hangs, and calls that
+ * need no runtime work. */
 #include <atomic> /* first: places.h has a word load */
 
 #include "child.h"
@@ -10,7 +11,7 @@
 
 static const int64_t SECONDS = INT64_C(1000000000);
 
-/* ---- what a destructor does ---- */
+/* ---- the calls of a destructor ---- */
 
 struct things {
   gmx_chan *chan = nullptr;
@@ -30,7 +31,7 @@ static void makes(things &t) {
   CHECK_OK(gmx_waitgroup_add(&t.group, 1));
 }
 
-/* No runtime is needed for these. */
+/* These calls need no runtime. */
 static void ends_things(things &t) {
   uint64_t v = 7;
   CHECK_OK(gmx_chan_try_send(t.chan, &v));
@@ -105,7 +106,7 @@ static void key_destructor(void *p) {
 
 static std::atomic<int> there{0};
 
-/* Never inlined: on a thread that was found before a switch there would be another's. */
+/* Never inlined: the compiler would keep the address of the thread_local over a switch, and so use another thread's. */
 __attribute__((__noinline__)) static void leaves_things() {
   if (mine.t) return;
   mine.t = new things;
@@ -141,7 +142,7 @@ static void destructors_call_the_library(void *) {
   }
 }
 
-/* ---- a destructor that takes its time ---- */
+/* ---- a slow destructor ---- */
 
 static std::atomic<bool> may_end{false}, began{false};
 
@@ -188,7 +189,8 @@ static void *shuts_down(void *status) {
   return nullptr;
 }
 
-/* Whichever of them joins: all return, and nothing is left when the first one does. */
+/* Several calls of gmx_shutdown, any of which may join the threads: all return, and no thread is left when the first
+ * returns. */
 static void several_end_it(void *) {
   for (int round = 0; round < 50; round++) {
     may_end = round % 2;
@@ -209,7 +211,7 @@ static void several_end_it(void *) {
   }
 }
 
-/* ---- nothing is started for what needs nothing ---- */
+/* ---- calls that need no runtime start none ---- */
 
 static void ends_known(things &t) {
   ends_things(t);

@@ -17,7 +17,7 @@ struct Pthreads {
     void wait(Mutex &m) { pthread_cond_wait(&c, &m.m); }
     void notify_all() { pthread_cond_broadcast(&c); }
   };
-  // There is none without buffer: one with room for a value.
+  // A channel with room for one value stands in for one without a buffer.
   struct Chan {
     Mutex m;
     Cond changed;

@@ -98,7 +98,7 @@ pub fn check(is: i64, should: i64) {
     }
 }
 
-/// What a case leaves behind need not be taken down.
+/// Ends the process. The leftovers of a case need not be freed.
 pub fn finish() -> ! {
     use std::io::Write;
     let _ = std::io::stdout().flush();

@@ -94,7 +94,7 @@ fn run(a: Args) {
             check(sum.load(Relaxed), n * (n - 1) / 2);
         }
         "chan_pingpong" => {
-            // Without bound: the nearest it has.
+            // may's nearest channel has no bound.
             let (to, there) = mpsc::channel();
             let (back, from) = mpsc::channel();
             spawn(move || {
@@ -177,7 +177,7 @@ fn run(a: Args) {
 }
 
 fn main() {
-    // A stack of its takes two mappings, of which a process has 65,530.
+    // Each of may's stacks takes two mappings, and a process has 65,530.
     const CASES: &[(&str, u64)] = &[
         ("yield", 0),
         ("spawn_batches", 30_000),

@@ -59,7 +59,7 @@ fn fib(k: i64) -> Task<i64> {
 }
 
 async fn pingpong(n: i64) {
-    // The smallest there is has room for one.
+    // tokio's smallest channel has room for one.
     let (to, mut there) = mpsc::channel(1);
     let (back, mut from) = mpsc::channel(1);
     let partner = tokio::spawn(async move {
@@ -194,7 +194,7 @@ async fn run(a: Args) {
             begin.late(&mut late.iter().map(|l| l.load(Relaxed)).collect::<Vec<_>>());
         }
         _ => {
-            // syscall_blocking: in its pool of threads for that.
+            // syscall_blocking: in tokio's pool of blocking threads.
             let all = WaitGroup::new(n);
             let begin = start();
             for _ in 0..n {
@@ -229,6 +229,6 @@ fn main() {
     ];
     let Some(a) = args(CASES) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(a.workers).enable_time().build().unwrap();
-    // On a worker, as the bodies of the others.
+    // The case runs on a worker, as with the other peers.
     runtime.block_on(async { tokio::spawn(run(a)).await.unwrap() });
 }
