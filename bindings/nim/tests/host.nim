@@ -53,6 +53,15 @@ suite "threads, Ps, the world":
     threadsOfC(onEvent, addr sum)
     check sum.n == 4 * 2450
 
+  test "sleep beside std/os":
+    proc main() =
+      let token = newToken()
+      token.cancel()
+      withToken token:
+        expect CanceledError: sleep 1.us
+        expect CanceledError: sleep initDuration(microseconds = 1)
+    runMain main()
+
   test "what blocks the thread":
     proc errnoIs(n: int): int =
       blocking: result = n

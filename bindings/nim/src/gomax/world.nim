@@ -5,6 +5,8 @@ import required, abi, errors, gvars
 when NimMajor >= 2: {.push warning[BareExcept]: off.} # nothing may unwind into C
 
 proc sleep*(time: Timeout) = check waits(gmx_sleep(int64(time))) ## `sleep 5.ms`
+proc sleep*(ns: int64) = sleep(toTimeout(ns))
+  ## Beside `std/os`, whose `sleep` counts milliseconds in an `int`: Nim 2 would take that one for `sleep 5.ms`.
 proc yieldNow*() = check waits(gmx_yield())         ## lets other Gs run first
 proc now*(): int64 = gmx_now()                      ## the monotonic clock, in nanoseconds
 proc deadline*(timeout: Timeout): int64 = gmx_deadline(int64(timeout)) ## when a timeout ends that begins now
