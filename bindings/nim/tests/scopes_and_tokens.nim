@@ -107,6 +107,26 @@ suite "scopes":
         ch.send 3
     runMain main()
 
+  test "a failure comes before a deadline and a cancellation":
+    proc failsWhenCanceled(never: Chan[int]) =
+      try: discard never.recv()
+      except CanceledError: raise newException(IOError, "behind it")
+    proc main() =
+      let never = newChan[int]()
+      expect IOError:
+        withScope(1.ms):
+          scope.spawn failsWhenCanceled(never)
+          discard never.recv()
+      let token = newToken()
+      withToken token:
+        expect IOError:
+          withScope:
+            scope.spawn failsWhenCanceled(never)
+            while never.waiters.receivers < 1: yieldNow()
+            token.cancel()
+            discard never.recv()
+    runMain main()
+
   test "the first failure, and what is left early":
     proc leavesAndFails(): int =
       withScope:
