@@ -1,7 +1,7 @@
 ## linkcheck DIR: looks at every link in the Markdown files below DIR, and prints those to files that do not exist.
 ##
-## A G for each file reads it in `blocking`, a G for each link looks whether it leads somewhere; both belong to one scope, so a
-## file that cannot be read ends everything. What is found comes through a channel.
+## A goroutine for each file reads it in `blocking`, a goroutine for each link looks whether it leads somewhere; both
+## belong to one scope, so a file that cannot be read ends everything. What is found comes through a channel.
 import std/[os, strutils, algorithm]
 import gomax
 

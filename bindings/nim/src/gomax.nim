@@ -1,7 +1,7 @@
 ## Goroutines for Nim, on libgomax. docs/nim.md is the introduction.
 ##
-## A G is to Nim what a thread is: it has its own thread variables (`{.threadvar.}`), its own current exception, and
-## what it shares with others is moved, sent through channels, or guarded. A call that waits may return on another
+## A goroutine is to Nim what a thread is: it has its own thread variables (`{.threadvar.}`), its own current exception,
+## and what it shares with others is moved, sent through channels, or guarded. A call that waits may return on another
 ## thread of the system, which concerns only what C keeps per thread: `errno`, so ask `osLastError` at once.
 import gomax/[required, errors, handover, tasks, chans, selects, sync, tokens, scopes, world]
 from gomax/abi import GInfo, MemStats, SchedStats

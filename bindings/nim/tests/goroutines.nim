@@ -116,7 +116,7 @@ suite "goroutines":
 
 # ---- exceptions that survive a wait, on whatever thread it goes on
 
-var threads {.threadvar.}: int # of the G
+var threads {.threadvar.}: int # of the goroutine
 
 proc nested(depth, id: int): int =
   ## Waits in try, except and finally, and knows afterwards which exception it was at.

@@ -195,7 +195,7 @@ suite "threads, Ps, the world":
       check seen == 1
     runMain main()
 
-  test "a loop that polls makes way":
+  test "a loop that polls lets others run":
     proc main() =
       var stop = false
       proc polls(stop: ptr bool) =

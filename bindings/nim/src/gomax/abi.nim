@@ -1,5 +1,5 @@
-## The interface of gomax.h, all of it. The C compiler checks each call against the header (`-I` where it is, if it is not
-## installed). Where `gomax` has a proc for something use that: a wait must go through `gvars.waits`, and what C calls must
+## The interface of gomax.h, all of it. The C compiler checks each call against the header (`-I` where it is, if it is
+## not installed). Where `gomax` has a proc, use that: a wait must go through `gvars.waits`, and what C calls must
 ## begin with `gvars.nimEntry`.
 import required
 

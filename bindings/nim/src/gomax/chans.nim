@@ -6,8 +6,10 @@ type
   ChanBox = object
     refs: int
     raw: RawChan
-    drain: proc (raw: RawChan) {.nimcall, raises: [], gcsafe.} ## Nim 1.6 has one `=destroy` for all Chan[T]: it cannot know T
-  Chan*[T] = object ## A channel. Copies are the same channel. What is sent is moved: no other G may keep a ref into it.
+    drain: proc (raw: RawChan) {.nimcall, raises: [], gcsafe.}
+      ## Nim 1.6 has one `=destroy` for all Chan[T]: it cannot know T
+  Chan*[T] = object
+    ## A channel. Copies are the same channel. What is sent is moved: no other goroutine may keep a ref into it.
     box: ptr ChanBox
 
 proc `=destroy`*[T](c: var Chan[T]) =
@@ -156,14 +158,15 @@ proc cap*[T](c: Chan[T]): int =
 proc isClosed*[T](c: Chan[T]): bool = gmx_chan_is_closed(c.raw) ## Values that are left in it can still be received.
 
 proc waiters*[T](c: Chan[T]): tuple[senders, receivers: int] =
-  ## How many Gs and threads wait there: for tests and metrics. A select counts once for each of its cases.
+  ## How many goroutines and threads wait there: for tests and metrics. A select counts once for each of its cases.
   var senders, receivers: csize_t
   check gmx_chan_waiters(c.raw, addr senders, addr receivers)
   (int(senders), int(receivers))
 
 # ---- timers
 
-type Timer* = object ## Sends the time of `now` to `ch` when it fires. There is room for one: a slow receiver loses some.
+type Timer* = object
+  ## Sends the time of `now` to `ch` when it fires. There is room for one: a slow receiver loses some.
   raw: Handle
   ch*: Chan[int64]
 

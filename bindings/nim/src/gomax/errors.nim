@@ -8,7 +8,7 @@ type
   GomaxError* = object of CatchableError ## What a call of the library came to; `status` is gomax.h's.
     status*: int32
   ClosedError* = object of GomaxError    ## The channel is closed.
-  TimeoutError* = object of GomaxError   ## The time is up: that of the call, or the deadline of the scope that raises it.
+  TimeoutError* = object of GomaxError ## The timeout of the call has passed, or the deadline of the scope.
   CanceledError* = object of GomaxError  ## The caller's token was canceled: that of its scope, or one of `withToken`.
   DeadlockError* = object of GomaxError  ## It would wait forever.
   MisuseDefect* = object of Defect

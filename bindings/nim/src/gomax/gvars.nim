@@ -1,9 +1,9 @@
 ## The thread variables of Nim (the current exception, its error flag, frames of stack traces, every `{.threadvar.}`) as
-## variables of the G.
+## variables of the goroutine.
 ##
-## With `--tlsEmulation:on` they are one block, found by way of a pthread key. Each G has its block at the foot of its
-## own stack. Whoever may have moved to another thread shows the block to that thread before any other code of Nim
-## looks.
+## With `--tlsEmulation:on` they are one block, found by way of a pthread key. Each goroutine has its block at the foot
+## of its own stack. A goroutine that may have moved to another thread shows the block to that thread before any other
+## code of Nim looks.
 ##
 ## What may run without a block is in C, since Nim looks for its error flag at the beginning of nearly every proc. All
 ## that the library calls is `nimEntry`, `nimStatusEntry` or `nimRangeEntry`: they make a block and go on to the proc of
@@ -72,7 +72,7 @@ proc gvars*(): pointer {.importc: "gomax_nim_vars", cdecl, gcsafe, raises: [].}
 proc useGvars*(vars: pointer) {.importc: "gomax_nim_use", cdecl, gcsafe, raises: [].}
 
 template waits*(call: untyped): untyped =
-  ## A call of the library after which the G may be on another thread.
+  ## A call of the library after which the goroutine may be on another thread.
   block:
     let mine = gvars()
     let status = call

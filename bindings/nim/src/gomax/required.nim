@@ -1,5 +1,6 @@
-## What Nim must be compiled with. A G moves from thread to thread, so nothing that Nim keeps per thread may stay
-## behind: with these options it is all in the block of thread variables, which `gvars` makes one for each G.
+## What Nim must be compiled with. A goroutine moves from thread to thread, so nothing that Nim keeps per thread may
+## stay behind: with these options it is all in the block of thread variables, which `gvars` makes one for each
+## goroutine.
 ##
 ## Without `--tlsEmulation:on` every proc takes the addresses of thread variables once, at its beginning: after a wait
 ## an exception is then noted where another thread looks, or seen where none was raised.

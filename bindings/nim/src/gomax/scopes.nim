@@ -5,7 +5,7 @@ import required, abi, errors, gvars, handover, tasks
 when NimMajor >= 2: {.push warning[BareExcept]: off.} # nothing may unwind into C
 
 type
-  ScopeState* = object  ## In the frame of `withScope`: the goroutines of the scope use it while the owner waits for them.
+  ScopeState* = object  ## In the frame of `withScope`. Goroutines of the scope use it while the owner waits for them.
     failed: bool        ## The first failure is `error`. The owner reads it after all goroutines have ended.
     ended: bool         ## The scope's own token has ended a wait.
     error: ref Exception

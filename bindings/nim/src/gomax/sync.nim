@@ -1,5 +1,5 @@
-## Locks and counts, for Gs and for plain threads. Do not copy or move one that is in use: keep it where it is, in a
-## global, in an object behind a ptr, or in the frame of a caller that waits for all that use it.
+## Locks and counts, for goroutines and for plain threads. Do not copy or move one that is in use: keep it where it is,
+## in a global, in an object behind a ptr, or in the frame of a caller that waits for all that use it.
 import required, abi, errors, gvars
 
 when NimMajor >= 2: {.push warning[BareExcept]: off.} # nothing may unwind into C
@@ -17,7 +17,7 @@ type
     raw: RawWaitGroup
   Once* = object
     raw: RawOnce
-  Barrier* = object ## where so many Gs and threads meet, again and again
+  Barrier* = object ## where so many goroutines and threads meet, again and again
     raw: RawBarrier
   Semaphore* = object
     count*: uint32
@@ -36,7 +36,7 @@ notCopied(Semaphore)
 const notTheCallers = "unlock of a lock that the caller does not have"
 
 proc lock*(m: var Mutex, timeout: Timeout = forever) =
-  ## `DeadlockError` for a second lock by the same G.
+  ## `DeadlockError` for a second lock by the same goroutine.
   check waits(gmx_mutex_lock_timeout(addr m.raw, int64(timeout)))
 proc tryLock*(m: var Mutex): bool = waits(gmx_mutex_try_lock(addr m.raw)) == OK
 proc unlock*(m: var Mutex) =

@@ -1,11 +1,11 @@
-## Gs with typed arguments and results.
+## Goroutines with typed arguments and results.
 import std/macros
 import required, abi, errors, gvars, handover
 
 when NimMajor >= 2: {.push warning[BareExcept]: off.} # nothing may unwind into C
 
 type
-  Cell[T] = object ## what a G and its task share: the one that comes last frees it, and the box around it
+  Cell[T] = object ## what a goroutine and its task share: the last user frees it, and the box around it
     refs: int
     free: proc (arg: pointer) {.nimcall, raises: [], gcsafe.}
     box: pointer
@@ -17,13 +17,13 @@ type
     cell: Cell[T]
     fn: F
     args: A
-  Task*[T] = object ## A G that returns T. Joined once; a task that goes away lets its G run on.
+  Task*[T] = object ## A goroutine that returns T. Joined once; a task that goes away lets its goroutine run on.
     g: Handle
     cell: ptr Cell[T]
   GoOptions* = object
     name*: string      ## shown in reports and dumps
     stackSize*: int    ## usable bytes; 0: 256 KiB
-    childFirst*: bool  ## the new G runs at once, and the caller can be stolen
+    childFirst*: bool  ## the new goroutine runs at once, and the caller can be stolen
     last*: bool  ## it goes behind all others of the caller's P
     inherit*: bool ## it is under the caller's token, as what `withScope` spawns is
     cancellable*: bool ## for `cancel`
@@ -99,13 +99,13 @@ proc startMain*[A, F](T: typedesc, fn: F, args: sink A): T =
   let box = newBox(T, fn, args)
   let status = waits gmx_main(nimEntry, box)
   if status != OK:
-    if status == EDEADLK: release(addr box.cell) # the G still waits, and may go on one day
+    if status == EDEADLK: release(addr box.cell) # the goroutine still waits, and may continue later
     else: freeBox[A, F, T](box) # it never ran
     raiseStatus(status)
   take(addr box.cell)
 
 proc join*[T](t: var Task[T], timeout: Timeout = forever): T =
-  ## Waits for the G, and returns what it returned or raises what it raised. If the wait itself ends early
+  ## Waits for the goroutine, and returns what it returned or raises what it raised. If the wait itself ends early
   ## (`TimeoutError`) the task can be joined again: see `joined`. `MisuseDefect` if it was joined.
   if t.cell == nil: misuse("the task was joined, or never started")
   check waits(gmx_join(t.g, int64(timeout)))
@@ -179,8 +179,8 @@ proc asProc*(args: NimNode): tuple[returns, fn, captured: NimNode] {.compileTime
   (result_type, nnkStmtListExpr.newTree(newConstStmt(name, fn), name), captured)
 
 macro go*(args: varargs[untyped]): untyped =
-  ## Starts a G. `let t = go f(x, y)` gives a task to join. `go(x, y): body` takes x and y along, moved if they are not
-  ## used afterwards, else copied; `go: body` takes nothing.
+  ## Starts a goroutine. `let t = go f(x, y)` gives a task to join. `go(x, y): body` takes x and y along, moved if they
+  ## are not used afterwards, else copied; `go: body` takes nothing.
   let (returns, fn, captured) = asProc(args)
   newCall(bindSym"startTask", returns, newCall(bindSym"GoOptions"), fn, captured)
 
@@ -192,7 +192,7 @@ macro goWith*(options: GoOptions, args: varargs[untyped]): untyped =
 # ---- after a time
 
 type
-  LateBox[A, F] = object ## what a timer's G and its `After` share: the one that comes last frees it
+  LateBox[A, F] = object ## what a timer's goroutine and its `After` share: the last user frees it
     body: Body           ## for nimEntry
     refs: int
     timer: Handle
@@ -250,8 +250,8 @@ proc startLate*[A, F](delay: Timeout, fn: F, args: sink A): After {.discardable.
   result.release = releaseLate[A, F]
 
 macro after*(delay: Timeout, args: varargs[untyped]): untyped =
-  ## Runs a call or a block on a G of its own after so many nanoseconds: `after(5.ms, f(x))`, `after(5.ms, x): body`. It
-  ## returns nothing. `var late = after(...)` may `late.stop()` it.
+  ## Runs a call or a block on a goroutine of its own after so many nanoseconds: `after(5.ms, f(x))`, `after(5.ms, x):
+  ## body`. It returns nothing. `var late = after(...)` may `late.stop()` it.
   let (_, fn, captured) = asProc(args)
   newCall(bindSym"startLate", delay, fn, captured)
 
@@ -260,7 +260,7 @@ macro after*(delay: Timeout, args: varargs[untyped]): untyped =
 type
   BlockingClass* = object ## Calls that block or compute for long, of which no more than so many run at a time.
     raw: Handle
-  Turn* = object ## One's turn in a class, and how long to wait for it.
+  Turn* = object ## A turn in a class, and how long the caller waits for it.
     raw: Handle
     timeout: Timeout
   ClassCall[A, F, T] = object
@@ -278,7 +278,7 @@ proc `=destroy`*(class: var BlockingClass) =
   class.raw = 0
 
 proc newBlockingClass*(limit: Positive, name = ""): BlockingClass =
-  ## The name is shown in dumps as what those wait for whose turn it is not. The class outlives its calls.
+  ## The name is shown in dumps as what the callers without a turn wait for. The class outlives its calls.
   check gmx_class_new(uint32(min(limit, int(high(uint32)))), cstring(name), addr result.raw)
 
 proc within*(class: BlockingClass, timeout: Timeout): Turn = Turn(raw: class.raw, timeout: timeout)
@@ -328,16 +328,16 @@ proc runRange[T](arg: pointer, first, last: int64) {.cdecl, raises: [], gcsafe.}
   handOverAll()
 
 proc parallelFor*[T](n: int64, fn: proc (first, last: int64, arg: ptr T) {.nimcall, gcsafe.}, arg: ptr T, grain = 0'i64) =
-  ## Calls fn for ranges, `first ..< last`, that together are `0 ..< n`, on as many Gs as Ps have nothing else to do,
-  ## and returns when all have returned. `grain`: the most numbers of one call; 0: found out. It raises what the first
-  ## one raised, and `CanceledError` if numbers were left out because the caller's token was canceled.
+  ## Calls fn for ranges, `first ..< last`, that together are `0 ..< n`, on as many goroutines as Ps have nothing else
+  ## to do, and returns when all have returned. `grain`: the most numbers of one call; 0: found out. It raises what the
+  ## first one raised, and `CanceledError` if numbers were left out because the caller's token was canceled.
   var call = RangeCall[T](body: runRange[T], fn: fn, arg: arg)
   let status = waits gmx_parallel_for(n, grain, nimRangeEntry, addr call)
   if call.error != nil: raise move call.error
   check status
 
 macro runMain*(args: varargs[untyped]): untyped =
-  ## Runs a call or a block as the main G, and returns or raises what it does; the thread waits. `DeadlockError` when
-  ## nothing could ever run again; a report on stderr says what waits where.
+  ## Runs a call or a block as the main goroutine, and returns or raises what it does; the thread waits. `DeadlockError`
+  ## when nothing could ever run again; a report on stderr says what waits where.
   let (returns, fn, captured) = asProc(args)
   newCall(bindSym"startMain", returns, fn, captured)

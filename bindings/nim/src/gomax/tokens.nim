@@ -23,7 +23,7 @@ proc handle(t: Token): Handle {.inline.} =
 proc cancel*(t: Token) = discard gmx_cancel_now(t.handle)
 proc isCanceled*(t: Token): bool = gmx_cancel_is_cancelled(t.handle)
 proc cancel*(t: Token, reason: Status) =
-  ## With a reason of one's own, a status below 0.
+  ## With a reason of the caller's, a status below 0.
   check gmx_cancel_now_because(t.handle, reason)
 proc reason*(t: Token): Status =
   ## `OK` if it is not canceled; `ECANCELED`; `ETIMEDOUT` by its timeout; or what `cancel` was given.
@@ -52,7 +52,7 @@ proc done*(t: Token): Chan[Cancellation] =
   wrapChan[Cancellation](raw)
 
 type
-  HookBox[A, F] = object ## what the G and its `CancelHook` share: the one that comes last frees it
+  HookBox[A, F] = object ## what the goroutine and its `CancelHook` share: the last user frees it
     body: Body           ## for nimEntry
     refs: int
     fn: F
@@ -108,9 +108,9 @@ proc startHook*[A, F](t: Token, fn: F, args: sink A): CancelHook =
   result.release = releaseHook[A, F]
 
 macro onCancel*(token: Token, args: varargs[untyped]): untyped =
-  ## Runs a call or a block on a G of its own when the token is canceled, at once if it is: for what has to end a wait
-  ## that is none of the library's. `var hook = onCancel(token, closeSocket(fd))`, `onCancel(token, fd): body`; it
-  ## returns nothing. The end of `hook` stops it. `newToken()` is canceled with the caller's own, if that is to be
+  ## Runs a call or a block on a goroutine of its own when the token is canceled, at once if it is: for what has to end
+  ## a wait that is none of the library's. `var hook = onCancel(token, closeSocket(fd))`, `onCancel(token, fd): body`;
+  ## it returns nothing. The end of `hook` stops it. `newToken()` is canceled with the caller's own, if that is to be
   ## followed.
   let (_, fn, captured) = asProc(args)
   newCall(bindSym"startHook", token, fn, captured)

@@ -7,17 +7,18 @@ when NimMajor >= 2: {.push warning[BareExcept]: off.} # nothing may unwind into 
 proc sleep*(time: Timeout) = check waits(gmx_sleep(int64(time))) ## `sleep 5.ms`
 proc sleep*(ns: int64) = sleep(toTimeout(ns))
   ## Beside `std/os`, whose `sleep` counts milliseconds in an `int`: Nim 2 would take that one for `sleep 5.ms`.
-proc yieldNow*() = check waits(gmx_yield())         ## lets other Gs run first
+proc yieldNow*() = check waits(gmx_yield())         ## lets other goroutines run first
 proc now*(): int64 = gmx_now()                      ## the monotonic clock, in nanoseconds
 proc deadline*(timeout: Timeout): int64 = gmx_deadline(int64(timeout)) ## when a timeout ends that begins now
 proc timeLeft*(deadline: int64): int64 = gmx_time_left(deadline) ## what is left of it
-proc goid*(): uint64 = gmx_goid()                   ## the number of the calling G; 0 outside of Gs
-proc numG*(): int = int(gmx_num_g())                ## how many Gs are alive
-proc maxprocs*(): int = int(waits gmx_gomaxprocs(0))      ## how many Gs run at the same time
+proc goid*(): uint64 = gmx_goid()                   ## the number of the calling goroutine; 0 outside of goroutines
+proc numG*(): int = int(gmx_num_g())                ## how many goroutines are alive
+proc maxprocs*(): int = int(waits gmx_gomaxprocs(0))      ## how many goroutines run at the same time
 proc setMaxprocs*(n: Positive): int {.discardable.} = counted(waits gmx_gomaxprocs(int32(n)))
 proc setDefaultMaxprocs*() = check waits(gmx_set_default_gomaxprocs()) ## it follows the machine, as at the beginning
 proc numCpu*(): int = int(gmx_num_cpu())            ## what the default for it is
-proc shutdown*(timeout: Timeout = forever) = check waits(gmx_shutdown(int64(timeout))) ## waits until no G is alive, ends all threads
+proc shutdown*(timeout: Timeout = forever) = check waits(gmx_shutdown(int64(timeout)))
+  ## Waits until no goroutine is alive, and ends all threads.
 
 proc initGomax*(maxprocs = 0, stackSize = 0, g0StackSize = 0, slice: Timeout = 0, maxThreads = 0) =
   ## Starts the runtime with other than the defaults, before anything else does.
@@ -41,14 +42,14 @@ proc memStats*(): MemStats =
   check waits(gmx_read_mem_stats(addr result))
 
 proc releaseMemory*() = check waits(gmx_release_memory())
-  ## Gives the memory of all stacks that are kept for the next Gs to the system at once.
+  ## Gives the memory of all stacks that are kept for the next goroutines to the system at once.
 
 proc stackBounds*(): tuple[lo, hi: pointer] =
-  ## The bounds of the stack that the caller runs on: its G's, or its thread's.
+  ## The bounds of the stack that the caller runs on: its goroutine's, or its thread's.
   check gmx_stack_bounds(addr result.lo, addr result.hi)
 
 proc writeHeapDump*(fd: cint) = check waits(gmx_write_heap_dump(fd))
-  ## Writes what every P, thread and G does to a file, as text.
+  ## Writes what every P, thread and goroutine does to a file, as text.
 
 var pollWord {.importc: "gmx_poll_word", header: "<gomax.h>".}: uint32
 
@@ -64,7 +65,7 @@ template bracketed(enter, body: untyped) =
     if onG: discard waits gmx_exit_syscall()
 
 template blocking*(body: untyped) =
-  ## Around what blocks the thread: the P goes to others at once. No call that waits for Gs in there.
+  ## Around what blocks the thread: the P goes to others at once. No call that waits for goroutines in there.
   bracketed(gmx_enter_syscall_blocking(), body)
 
 template mayBlock*(body: untyped) =
@@ -72,20 +73,20 @@ template mayBlock*(body: untyped) =
   bracketed(gmx_enter_syscall(), body)
 
 template withPin*(p: untyped, body: untyped) =
-  ## The G stays on P number `p`, which no other G uses; body does not wait.
+  ## The goroutine stays on P number `p`, which no other goroutine uses; body does not wait.
   if true: # no block: a `break` of the user's would leave it
     let p {.used.} = counted(waits gmx_pin())
     try: body
     finally: discard waits gmx_unpin()
 
 template lockedToThread*(body: untyped) =
-  ## The G stays on its thread.
+  ## The goroutine stays on its thread.
   check gmx_lock_os_thread()
   try: body
   finally: discard gmx_unlock_os_thread()
 
 template withStoppedWorld*(reason: string, timeout: Timeout, body: untyped) =
-  ## No other G runs meanwhile; body does not wait.
+  ## No other goroutine runs meanwhile; body does not wait.
   check waits(gmx_stop_the_world_timeout(cstring(reason), int64(timeout)))
   try: body
   finally: discard gmx_start_the_world()
@@ -103,7 +104,7 @@ proc eachG(arg: pointer, info: ptr GInfo) {.cdecl, raises: [], gcsafe.} =
   each.fn(info, each.arg)
 
 proc forEachG*(fn: EachG, arg: pointer = nil) =
-  ## In `withStoppedWorld`: calls fn for every G.
+  ## In `withStoppedWorld`: calls fn for every goroutine.
   var each = Each[EachG](fn: fn, arg: arg)
   check gmx_for_each_g(eachG, addr each)
 
@@ -137,7 +138,7 @@ proc `[]`*[T](x: PerP[T], p: int): ptr T = cast[ptr T](gmx_p_get_of(x.made, int3
 proc countP*(): int = int(gmx_p_count()) ## how many Ps were ever made
 
 template attached*(body: untyped) =
-  ## Makes a thread of Nim a G for the time of body.
+  ## Makes a thread of Nim a goroutine for the time of body.
   check gmx_attach_thread()
   try: body
   finally: discard gmx_detach_thread()
@@ -145,8 +146,8 @@ template attached*(body: untyped) =
 proc raisedInCallback*(e: ref Exception) {.raises: [], gcsafe.} = unseen(e)
 
 macro gomaxCallback*(prc: untyped): untyped =
-  ## For a proc that C calls, from whatever thread: it runs as a G on that very thread, with thread variables of its
-  ## own. It returns nothing; what it raises is told on stderr.
+  ## For a proc that C calls, from whatever thread: it runs as a goroutine on that very thread, with thread variables of
+  ## its own. It returns nothing; what it raises is told on stderr.
   ##
   ## .. code-block:: nim
   ##   proc onEvent(kind: cint, data: pointer) {.gomaxCallback.} = ...
