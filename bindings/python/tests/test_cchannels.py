@@ -2,8 +2,10 @@ import ctypes
 import gc
 import shutil
 import unittest
+import weakref
 
 import gomax
+import points
 from programs import c_library
 
 
@@ -167,6 +169,72 @@ gmx_status adds(void *arg) { __atomic_fetch_add((int32_t *)arg, 1, __ATOMIC_RELA
         self.assertEqual(n.value, 200)
         with self.assertRaises(RuntimeError):
             s.go_c(self.code.adds, n)
+
+    def test_a_value_that_is_given_back(self):
+        """A receiver in C gets it, which waits already or comes later, and so does a goroutine of Python."""
+        receivers = (
+            lambda c: gomax.go_c(self.code.waits, c),
+            lambda c: gomax.go(c.recv),
+            lambda c: gomax.go(gomax.select, c, gomax.Channel()),
+        )
+        for capacity in (0, 1, 2):
+            for receive in receivers:
+                for late in (False, True):
+                    with self.subTest(capacity=capacity, receiver=receivers.index(receive), late=late):
+                        c = gomax.CChannel(ctypes.c_int64, capacity)
+                        if late:
+                            c._give_back([7])
+                            g = receive(c)
+                        else:
+                            g = receive(c)
+                            while not c.waiters.receivers:
+                                gomax.sleep(0.0001)
+                            c._give_back([7])
+                        g.join(timeout=60)
+                        self.assertEqual(len(c), 0)
+
+    def test_given_back_to_many(self):
+        for capacity in (0, 3):
+            c, n = gomax.CChannel(ctypes.c_int64, capacity), 30
+            gs = [gomax.go_c(self.code.waits, c) for _ in range(n)]
+            for i in range(2 * n):
+                c._give_back([i])
+            gs += [gomax.go_c(self.code.waits, c) for _ in range(n)]
+            for g in gs:
+                g.join(timeout=60)
+            self.assertEqual(len(c), 0)
+
+    def test_given_back_and_closed(self):
+        c = gomax.CChannel(ctypes.c_int64)
+        c._give_back([7])
+        c.close()
+        self.assertEqual(list(c), [7])
+        c, before = gomax.CChannel(ctypes.c_int64), gomax.num_g()
+        c._give_back([7])
+        gone = weakref.ref(c)
+        del c
+        self.assertIsNone(gone())
+        while gomax.num_g() > before:  # the goroutine that would have sent it ends
+            gomax.sleep(0.0001)
+
+    def test_interrupted_receiver(self):
+        """An exception at each point of a receive: the value was received, or another gets it."""
+        for capacity in (0, 1):
+
+            def begin():
+                c = gomax.CChannel(ctypes.c_int64, capacity)
+                g = gomax.go(c.send, 7)
+
+                def check(result, raised):
+                    if raised:
+                        other = gomax.go_c(self.code.waits, c)
+                        other.join(timeout=60)
+                    g.join()
+                    self.assertEqual(len(c), 0)
+
+                return c.recv, check
+
+            points.everywhere(self, points.inject, begin)
 
     def test_scope_cancels_c(self):
         c = gomax.CChannel(ctypes.c_int64)

@@ -13,7 +13,7 @@ import threading
 import unittest
 
 import gomax
-from gomax import _channels
+from gomax import _channels, _coroutines, _select
 from points import Injected, everywhere, inject
 
 
@@ -55,7 +55,7 @@ SENDING = ("nothing", "receives", "receives_async", "late_receiver")
 
 class Case(unittest.TestCase):
     def check_whole(self, *channels):
-        self.assertFalse(_channels.left)
+        self.assertFalse(_coroutines.left)
         for c in channels:
             self.assertEqual((c._boxes, c._blocked, c.waiters), ({}, ({}, {}), (0, 0)))
             if c._waiting:
@@ -348,7 +348,7 @@ class Collected(Case):
         tasks = self.dying(channels[0].recv_async)
 
         def hold():
-            with _channels.meeting:
+            with _coroutines.meeting:
                 held.set()
                 end.wait()
 
@@ -363,8 +363,8 @@ class Collected(Case):
         thread.join()
         collected.join()
         self.assertFalse(waits)
-        _channels.sweep()
-        self.assertFalse(_channels.left)
+        _coroutines.sweep()
+        self.assertFalse(_coroutines.left)
 
     def test_finalisers_use_the_channel(self):
         c, sent = gomax.Channel(gomax.UNBOUNDED), []
@@ -486,23 +486,23 @@ class Threads(Case):
 
     def test_closed_with_a_value_that_was_given_back(self):
         """A thread that waits is not told that the channel is closed while a value is left."""
-        again = _channels.Wait.again
+        wait = _channels.wait
 
-        def comes_between(wait):
-            found = again(wait)
+        def comes_between(*args, **rest):
             if threading.current_thread() is threading.main_thread() and not c.closed:
                 c._give_back(["left"])
                 c.close()
-            return found
+            return wait(*args, **rest)
 
-        _channels.Wait.again = comes_between
-        try:
-            for _ in range(40):  # the library chooses between the end of the channel and its bell
+        receive = (lambda: c.recv(), lambda: gomax.select(c, None).value, lambda: gomax.select(c, gomax.Channel()).value)
+        for module in (_channels, _select):
+            self.addCleanup(setattr, module, "wait", wait)
+            module.wait = comes_between
+        for _ in range(40):  # the library chooses between the end of the channel and its bell
+            for f in receive:
                 c = gomax.Channel()
-                self.assertEqual(c.recv(), "left")
+                self.assertEqual(f(), "left")
                 self.check_whole(c)
-        finally:
-            _channels.Wait.again = again
 
 
 class Model(Case):

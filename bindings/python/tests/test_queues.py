@@ -5,7 +5,7 @@ import unittest
 
 import gomax
 import points
-from gomax import _channels
+from gomax import _coroutines
 
 
 class Queues(unittest.TestCase):
@@ -137,7 +137,7 @@ class Queues(unittest.TestCase):
 
         def begin():
             q = gomax.Queue()
-            q.channel._waiting = _channels.Waiting() if coroutines else None  # as if some had waited there
+            q.channel._waiting = _coroutines.Waiting() if coroutines else None  # as if some had waited there
             q.put(7)
 
             def check(result, raised):

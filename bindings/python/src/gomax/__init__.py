@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 from ._abi import VERSION as __version__
 from ._cchannels import CChannel
-from ._channels import UNBOUNDED, Channel, Selected, Waiters, select, select_nowait
+from ._channels import UNBOUNDED, Channel, Waiters
 from ._errors import CanceledError, ClosedError, Error, ForkedError, WouldBlockError
 from ._goroutines import CG, G, go, go_c, goid, num_g
 from ._library import LIBRARY, gmx
 from ._queues import Queue, ShutDown
 from ._scopes import Scope, canceled, check_canceled, fail_after, move_on_after, scope
+from ._select import Selected, select, select_nowait
 from ._select_async import select_async
 from ._sync import (
     Barrier,

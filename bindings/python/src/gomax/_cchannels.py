@@ -1,4 +1,14 @@
-"""Channels of C values, for C functions and Python together."""
+"""Channels of C values, for C functions and Python together.
+
+A receiver that an exception from outside interrupts may have a value already. It goes back to where every receiver finds it:
+
+CCHAN-1. Into the library's channel, if there is room or a receiver waits.
+CCHAN-2. Otherwise to `_back`, from where receivers in Python take it first. Those that wait in the library cannot look there:
+         therefore a goroutine waits in the library until a value can be sent, and sends what `_back` has. So what lies there
+         never waits for a receiver that waits for it, whether that waits already, is on the way, or comes later.
+CCHAN-3. That goroutine keeps the library's channel, not this object. It ends when `_back` is empty, when the channel is closed
+         (what is left is for Python alone: a C function is told that it is closed), or with this object (`_gone`).
+"""
 
 import builtins
 import ctypes
@@ -11,8 +21,9 @@ from typing import Any, Callable, Deque, Iterator, List, Optional
 from . import _abi
 from ._channels import EAGAIN, OK, RECV, SEND, Channels, new_channel
 from ._errors import ClosedError, check, error
+from ._goroutines import start
 from ._library import Process, gmx, process
-from ._waits import nanoseconds, wait
+from ._waits import FOREVER, nanoseconds, wait
 
 
 def _owned(type: Any) -> Optional[str]:
@@ -47,14 +58,24 @@ class CChannel(Channels):
                 " address that stays valid as c_void_p"
             )
         self._type = type
-        self._back: Deque[Any] = deque()  # what Ctrl-C has kept a receiver from taking
+        self._back: Deque[Any] = deque()  # words that were received and given back
+        self._turn: List[None] = [None]  # one goroutine delivers, the one that has popped this
+        self._gone = _abi.c_void_p()  # a channel, once something was given back, which is closed with this object
         self._epoch = process.epoch
         self._cell = _abi.c_void_p()
         self.address = self._chan = new_channel(self._cell, ctypes.sizeof(type), capacity)
 
-    def __del__(self, process: Process = process, free: Callable[[Any], int] = gmx.gmx_chan_free) -> None:
+    def __del__(
+        self,
+        process: Process = process,
+        free: Callable[[Any], int] = gmx.gmx_chan_free,
+        close: Callable[[Any], int] = gmx.gmx_chan_close,
+    ) -> None:
         if self._cell.value and self._epoch is process.epoch:
             free(self._cell)
+            if self._gone.value:
+                close(self._gone)
+                free(self._gone)
 
     def send(self, value: Any, timeout: Optional[float] = None) -> None:
         """Sends a value, waiting until there is room for it or somebody receives it. ClosedError, TimeoutError,
@@ -87,7 +108,11 @@ class CChannel(Channels):
             if record == [OK]:
                 self._done(RECV, box, word)
             if box:
-                self._give_back(box)
+                try:
+                    self._give_back(box)
+                except BaseException:
+                    self._give_back(box)
+                    raise
             raise
 
     def close(self, drop: bool = False) -> None:
@@ -100,6 +125,9 @@ class CChannel(Channels):
             return
         check(gmx.gmx_chan_close_drop(self._chan, None, None))
         self._back.clear()
+
+    def __len__(self) -> int:
+        return super().__len__() + len(self._back)
 
     def __iter__(self) -> Iterator[Any]:
         while True:
@@ -119,8 +147,10 @@ class CChannel(Channels):
         if op == SEND:
             return gmx.gmx_chan_try_send(self._chan, ctypes.byref(self._word(op, box)))
         try:
-            box[:] = starmap(self._back.popleft, ((),))
-            return OK
+            if self._back:
+                box[:] = starmap(self._back.popleft, ((),))
+                box[:] = [self._value(box[0])]
+                return OK
         except IndexError:
             pass
         word, record = self._type(), [EAGAIN]
@@ -143,7 +173,95 @@ class CChannel(Channels):
             box[:] = [word]  # before anything else can come
             box[:] = [self._value(word)]
 
+    def _again(self, op: int, box: List[Any]) -> int:
+        return self._attempt(op, box) if op == RECV and self._back else EAGAIN
+
     def _give_back(self, box: List[Any]) -> None:
+        """May be called twice."""
         if box:
-            self._back += [self._value(box[0])]
+            value = box[0]
+            self._back += [value if isinstance(value, self._type) else self._type(value)]
             del box[:]
+        if not _deliver(self._chan, self._back):
+            self._wait_to_deliver()
+
+    def _wait_to_deliver(self) -> None:
+        new = _abi.c_void_p()
+        try:
+            if not self._gone.value:
+                new_channel(new, 0, 0)
+                if not self._gone.value:  # a handler or another thread may have been faster
+                    self._gone, new = new, self._gone
+        finally:
+            gmx.gmx_chan_free(new)
+        try:
+            self._turn.pop()
+        except IndexError:
+            return  # the one that delivers looks at `_back` again before it ends
+        kept: List[_abi.c_void_p] = []
+        try:
+            for cell in (self._cell, self._gone):
+                check(gmx.gmx_chan_ref(cell))
+                kept += [_abi.c_void_p(cell.value)]
+            start(_delivers, (kept, self._back, self._turn), {})
+        except BaseException:
+            self._turn += [None]
+            _free(kept)
+            raise
+
+
+def _deliver(channel: Any, back: Deque[Any]) -> bool:
+    """Sends what was given back. False if it has to wait."""
+    while back:
+        taken: List[Any] = []
+        record: List[int] = []
+        try:
+            try:
+                taken[:] = starmap(back.popleft, ((),))
+            except IndexError:
+                return True
+            record[:] = map(gmx.gmx_chan_try_send, (channel,), (ctypes.byref(taken[0]),))
+        finally:
+            if taken and record != [OK]:
+                back.extendleft(taken)
+        if record != [OK]:
+            return record[0] != EAGAIN
+    return True
+
+
+def _delivers(kept: List[_abi.c_void_p], back: Deque[Any], turn: List[None]) -> None:
+    """The goroutine of CCHAN-2."""
+    mine: List[_abi.c_void_p] = []
+    try:
+        while kept:
+            mine += [kept.pop()]
+        if len(mine) < 2:
+            return
+        gone, channel = mine
+        cases = (_abi.gmx_select_case * 2)()
+        cases[0].chan, cases[0].op = channel.value, _abi.GMX_CASE_SEND_READY
+        cases[1].chan, cases[1].op = gone.value, RECV
+        which = _abi.c_size_t()
+        select = functools.partial(gmx.gmx_select, cases, 2)
+        while True:
+            while not _deliver(channel, back):
+                if wait(FOREVER, select, rest=(ctypes.byref(which),)) != OK:
+                    return  # either channel is closed
+            turn += [None]
+            if not back or gmx.gmx_chan_is_closed(channel):
+                return
+            try:
+                turn.pop()
+            except IndexError:
+                return
+    finally:
+        _free(mine)
+
+
+def _free(channels: List[_abi.c_void_p]) -> None:
+    """The caller's references, each by the thread that pops it."""
+    while channels:
+        try:
+            gmx.gmx_chan_free(channels.pop())
+        except IndexError:
+            pass

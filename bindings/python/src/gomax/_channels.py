@@ -1,4 +1,4 @@
-"""Channels of Python objects, select, and the awaitable halves of both.
+"""Channels of Python objects, for threads and coroutines. (select is in _select.py and _select_async.py.)
 
 What travels through the library's channel is a number: the address of a box, a list of one, which the table of the
 channel keeps alive until it is received. So an object in a channel belongs to the channel as an element belongs to a
@@ -25,182 +25,28 @@ CHAN-5. A value is in one box at a time. A box of a receiver that has something 
         from one to the other calls nothing between the two, so nothing can come there (WAITS-R1). An exception from outside
         that comes when a receiver has its value, or a coroutine that ends then, gives it back: to `returned`, from where it
         is the next to be received.
-CHAN-6. A coroutine is served once: the first to set `chosen` of its turn serves it. If its loop is closed nothing has
-        happened.
-CHAN-7. A coroutine that is collected does not wait for the lock (WAITS-R5). It leaves its entries in `left`, and each holder
-        of the lock looks there when it has released it.
+CHAN-6 and CHAN-7 are about the coroutines (_coroutines.py).
 """
 
-import random
-from collections import OrderedDict, deque
+from collections import deque
 from functools import partial
-from itertools import starmap
 from sys import modules
 from types import TracebackType
-from typing import (
-    Any,
-    AsyncIterator,
-    Callable,
-    Deque,
-    Dict,
-    Generic,
-    Iterable,
-    Iterator,
-    List,
-    NamedTuple,
-    Optional,
-    Tuple,
-    Type,
-    TypeVar,
-    Union,
-)
+from typing import Any, AsyncIterator, Callable, Deque, Dict, Generic, Iterator, List, NamedTuple, Optional, Tuple, Type, TypeVar
 
 from . import _abi, _loops
-from ._errors import ClosedError, ForkedError, WouldBlockError, check, error, integer
-from ._goroutines import CG, G
+from ._coroutines import OVER, Alone, Coroutine, Waiting, first, leave, left, meet, meetings, sweep
+from ._errors import ClosedError, ForkedError, check, error, integer
 from ._library import Process, gmx, process
-from ._waits import meeting, nanoseconds, wait
+from ._waits import FOREVER, meeting, nanoseconds, wait
 
 T = TypeVar("T")
 OK, EAGAIN, ECLOSED = _abi.GMX_OK, _abi.GMX_EAGAIN, _abi.GMX_ECLOSED
 RECV, SEND = _abi.GMX_CASE_RECV, _abi.GMX_CASE_SEND
 _try_send, _try_recv = gmx.gmx_chan_try_send, gmx.gmx_chan_try_recv
 _byref, _word = _abi.byref, _abi.c_uint64
-_chance = random.Random().random  # of our own: the program may seed that of the module, and rely on what follows
-
-
-class Turn:
-    """What one wait of a coroutine, perhaps at several channels, has in common."""
-
-    __slots__ = ("future", "chosen")
-
-    def __init__(self) -> None:
-        self.future = _loops.future()
-        self.chosen: Optional[object] = None  # the entry that was served, or OVER
-
-
-OVER = object()
-
-
-class Coroutine(Generic[T]):
-    """An entry of a coroutine that waits at a channel. `status` is EAGAIN until it is served, under the lock."""
-
-    __slots__ = ("shared", "status", "box")
-
-    def __init__(self, shared: Optional[Turn], box: List[T]) -> None:
-        self.shared = shared
-        self.status = EAGAIN
-        self.box = box
-
-    def serve(self, status: int, values: "Optional[List[List[T]]]" = None, into: Optional[List[T]] = None) -> bool:
-        """Ends its wait. A receiver takes the first of the values, a sender puts its own into a box. False if it does not wait
-        any more, or its loop is closed: then nothing has changed."""
-        turn: Any = self.shared or self
-        if turn.chosen is not None:
-            return False
-        if values is not None:
-            if not values:
-                return False
-            self.box[:] = values[0]
-            del values[0]
-        if into is not None:
-            into[:] = self.box
-        turn.chosen, self.status = self, status
-        try:
-            alive = _loops.wake(turn.future)
-        except BaseException:
-            _loops.wake(turn.future)  # which may be done twice
-            raise
-        if not alive:
-            self.status = EAGAIN
-            if values is not None:
-                values[:0] = [self.box[:]]
-                del self.box[:]
-            if into is not None:
-                del into[:]
-        return alive
-
-
-class Alone(Coroutine[T]):
-    """That of a coroutine which waits at one channel: it is its own turn."""
-
-    __slots__ = ("future", "chosen")
-    future: _loops.Future  # from when it enlists
-
-    def __init__(self, box: List[T]) -> None:
-        self.shared = None
-        self.status = EAGAIN
-        self.box = box
-        self.chosen: Optional[object] = None
-
-
-class Waiting(Generic[T]):
-    """The coroutines that wait at a channel: never both kinds at a time, but for one that selects among both. And values that
-    were received and given back, which are received before all others."""
-
-    __slots__ = ("receivers", "senders", "returned")
-
-    def __init__(self) -> None:
-        self.receivers: "OrderedDict[Coroutine[T], None]" = OrderedDict()
-        self.senders: "OrderedDict[Coroutine[T], None]" = OrderedDict()
-        self.returned: List[List[T]] = []
-
-
-Entries = List[Tuple["Channel[Any]", int, "Coroutine[Any]"]]
-left: "Deque[Tuple[Entries, bool]]" = deque()  # of coroutines whose wait is over, and whether they are gone
-process.resets.append(left.clear)
-
-
-meetings = [0]  # how many times; written under the lock
-
-
-def meet(f: Callable[..., Any], *args: Any) -> Any:
-    """Calls it under the lock. What it does is seen by its arguments, if an exception from outside takes the result."""
-    try:
-        with meeting:
-            meetings[0] += 1
-            result = f(*args)
-    finally:
-        if left:
-            sweep()
-    return result
-
-
-def leave(entries: Entries, gone: bool, dying: bool) -> None:
-    """A coroutine waits there no longer. `gone`: and does not take what it was given. `dying`: and must not wait for a lock."""
-    left.append((entries, gone))
-    if dying:
-        sweep()
-    else:
-        meet(_sweep_locked)
-
-
-def sweep() -> None:
-    while left and not meeting._is_owned():
-        taken: List[bool] = []
-        try:
-            taken[:] = map(meeting.acquire, (False,))
-            if taken == [False]:
-                return  # the holder will do it
-            _sweep_locked()
-        finally:
-            if taken == [True]:
-                meeting.release()
-
-
-def _sweep_locked() -> None:
-    while left:
-        first = left[0]
-        for channel, op, coroutine in first[0]:
-            channel._leave(op, coroutine, first[1])
-        if left and left[0] is first:  # a handler may have done it
-            left.popleft()
-
-
-def first(entries: "OrderedDict[Coroutine[T], None]") -> Optional[Coroutine[T]]:
-    for entry in entries:  # (next(iter(entries)) are two calls: what comes between them may change the entries)
-        return entry
-    return None
+_DONE = [OK]
+NONE = 2**64 - 1
 
 
 UNBOUNDED = 2**64 - 1
@@ -250,6 +96,24 @@ class Source:
 
     def _give_back(self, box: List[Any]) -> None:
         """What is in the box was received, and nothing will take it."""
+
+
+class Place:
+    """What a thread needs to wait at one channel. It costs more to make than to keep, so the next wait uses it again."""
+
+    __slots__ = ("array", "channel", "bell", "word", "which", "select", "rest", "record")
+
+    def __init__(self) -> None:
+        self.array = (_abi.gmx_select_case * 2)()
+        self.channel, self.bell = self.array
+        self.word, self.which = _word(), _word()
+        self.channel.elem, self.bell.op = _abi.addressof(self.word), RECV
+        self.select = partial(gmx.gmx_select, self.array, 2)
+        self.rest = (_byref(self.which),)
+        self.record: List[int] = []
+
+
+places: Deque[Place] = deque(maxlen=64)  # that are not in use: a wait takes one out, and brings it back as its last step
 
 
 class Waiters(NamedTuple):
@@ -448,8 +312,58 @@ class Channel(Channels, Generic[T]):
             status = meet(self._attempt_locked, op, box)
         if status != EAGAIN:
             return status
-        limit = nanoseconds(timeout)
-        return _wait([(self, op, box)], limit)[0] if limit else _abi.GMX_ETIMEDOUT
+        limit = FOREVER if timeout is None else nanoseconds(timeout)
+        return self._wait(op, box, limit) if limit else _abi.GMX_ETIMEDOUT
+
+    def _wait(self, op: int, box: List[T], timeout: int) -> int:
+        """Waits until that is done (CHAN-3). What a select of this one case would do."""
+        try:
+            place = places.pop()
+        except IndexError:
+            place = Place()
+        place.record[:] = ()
+        place.channel.chan, place.channel.op, which, which.value = self._chan, op, place.which, NONE
+        stored = box[:]
+        try:
+            place.bell.chan = self._block(op, place)
+            if op == SEND:
+                place.word.value = id(stored)
+                self._boxes[id(stored)] = stored
+            end = 0 if timeout == FOREVER else gmx.gmx_now() + timeout
+            while True:
+                if self._waiting is not None:
+                    status = self._attempt(op, box)
+                    if status != EAGAIN:
+                        break
+                status = wait(timeout, place.select, record=place.record, rest=place.rest)
+                if status == ECLOSED and op == RECV and self._waiting is not None:  # unless a value was given back
+                    again = self._attempt(op, box)
+                    status = status if again == EAGAIN else again
+                if status != OK or which.value != 1:
+                    break
+                if end:
+                    timeout = max(0, end - gmx.gmx_now())
+        finally:
+            try:
+                self._leave_place(op, box, stored, place)
+            except BaseException:
+                self._leave_place(op, box, stored, place)
+                raise
+        places.append(place)
+        return status
+
+    def _leave_place(self, op: int, box: List[T], stored: List[T], place: Place) -> None:
+        """Puts everything in order. May be called twice."""
+        if place.record == _DONE and place.which.value == 0:
+            if op == RECV and not box:
+                key = place.word.value
+                box[:] = self._boxes[key]
+                del self._boxes[key]
+        elif op == SEND:
+            self._boxes.pop(id(stored), None)
+        self._blocked[op].pop(place, None)
+        if self._waiting is not None:
+            meet(self._settle, self._waiting)
 
     def __iter__(self) -> Iterator[T]:
         while True:
@@ -463,12 +377,13 @@ class Channel(Channels, Generic[T]):
 
     async def send_async(self, value: T) -> None:
         """`send` for coroutines. A wait costs a future, no thread and no goroutine."""
-        self._mine()
+        if self._epoch is not process.epoch:
+            raise ForkedError()
         if "trio" in modules:
             await _loops.checkpoint()
         coroutine = Alone([value])
         try:
-            status = meet(self._attempt_or_enlist, SEND, coroutine)
+            status = self._attempt_or_enlist(SEND, coroutine)
             if status == EAGAIN:
                 await coroutine.future
                 status = coroutine.status
@@ -480,12 +395,13 @@ class Channel(Channels, Generic[T]):
 
     async def recv_async(self) -> T:
         """`recv` for coroutines. A wait costs a future, no thread and no goroutine."""
-        self._mine()
+        if self._epoch is not process.epoch:
+            raise ForkedError()
         if "trio" in modules:
             await _loops.checkpoint()
         coroutine: Alone[T] = Alone([])
         try:
-            status = meet(self._attempt_or_enlist, RECV, coroutine)
+            status = self._attempt_or_enlist(RECV, coroutine)
             if status == EAGAIN:
                 await coroutine.future
                 status = coroutine.status
@@ -497,11 +413,23 @@ class Channel(Channels, Generic[T]):
             raise
 
     def _attempt_or_enlist(self, op: int, coroutine: Alone[T]) -> int:
-        before = meetings[0]
-        status = self._attempt_locked(op, coroutine.box)
-        if status == EAGAIN:
-            coroutine.future = _loops.future()
-            self._enlist(op, coroutine, before)
+        if self._waiting is None and gmx.gmx_chan_cap(self._chan):  # as _attempt: most need no wait
+            status = self._put(coroutine.box) if op == SEND else self._get(coroutine.box)
+            if self._waiting is not None and status == OK:
+                meet(self._settle_if_waiting)
+            if status != EAGAIN:
+                return status
+        try:
+            with meeting:  # as meet(), with fewer calls
+                meetings[0] += 1
+                before = meetings[0]
+                status = self._attempt_locked(op, coroutine.box)
+                if status == EAGAIN:
+                    coroutine.future = _loops.future()
+                    self._enlist(op, coroutine, before)
+        finally:
+            if left:
+                sweep()
         return status
 
     def _enlist(self, op: int, coroutine: Coroutine[T], before: int) -> None:
@@ -509,7 +437,9 @@ class Channel(Channels, Generic[T]):
         waiting = self._enter()
         (waiting.senders if op == SEND else waiting.receivers)[coroutine] = None
         if meetings[0] == before:
-            self._ring(RECV if op == SEND else SEND)
+            other = RECV if op == SEND else SEND
+            if self._blocked[other]:
+                self._ring(other)
         else:  # a handler has come between the attempt and this
             self._settle(waiting)
             self._tell_closed()
@@ -562,12 +492,13 @@ class Channel(Channels, Generic[T]):
     # ---- under the lock ----
 
     def _attempt_locked(self, op: int, box: List[T]) -> int:
-        waiting = self._enter()
+        waiting = self._waiting or self._enter()
         if op == SEND:
-            values = [box]
             if waiting.receivers and not gmx.gmx_chan_is_closed(self._chan):
+                values = [box]
                 self._give(waiting, values)
-            return self._put(box) if values else OK
+                return self._put(box) if values else OK
+            return self._put(box)
         returned = waiting.returned
         if returned:
             box[:] = returned[0]
@@ -669,13 +600,14 @@ class Channel(Channels, Generic[T]):
         return EAGAIN if self._waiting is None else self._attempt(op, box)
 
     def _block(self, op: int, ticket: object) -> Optional[int]:
-        if op not in self._bells:
+        bell = self._bells.get(op)
+        if bell is None:
             cell = _abi.c_void_p()
             self._spare += [cell]
             new_channel(cell, 0, 1)
-            self._bells.setdefault(op, cell)  # another thread may have been faster
+            bell = self._bells.setdefault(op, cell)  # another thread may have been faster
         self._blocked[op][ticket] = None
-        return self._bells[op].value
+        return bell.value
 
     def _unblock(self, op: int, ticket: object) -> None:
         self._blocked[op].pop(ticket, None)
@@ -699,177 +631,3 @@ class Channel(Channels, Generic[T]):
     def _undone(self, op: int, word: Any) -> None:
         if op == SEND:
             self._boxes.pop(word.value, None)
-
-
-Case = Tuple[Source, int, List[Any]]
-NONE = 2**64 - 1
-
-
-def _select(cases: List[Case], timeout: int) -> Tuple[int, int]:
-    """Does one of the cases. A status, and which one. What was received is in the box of a case, also if an exception comes
-    from outside."""
-    for i, (source, op, box) in enumerate(cases):
-        status = source._attempt(op, box)
-        if status != EAGAIN:
-            return status, i
-    return _wait(cases, timeout) if timeout else (_abi.GMX_ETIMEDOUT, -1)
-
-
-class Wait:
-    """The wait of a thread for one of the cases."""
-
-    def __init__(self, cases: List[Case]) -> None:
-        self.cases = cases
-        self.tickets = [object() for _ in cases]
-        self.array = (_abi.gmx_select_case * (2 * len(cases)))()  # each channel, and behind them each bell
-        self.words: List[Any] = []
-        self.which = _word(NONE)
-        self.record: List[int] = []
-
-    def begin(self) -> None:
-        for i, (source, op, box) in enumerate(self.cases):
-            self.array[len(self.cases) + i].chan = source._block(op, self.tickets[i])
-            self.array[len(self.cases) + i].op = RECV
-        for i, (source, op, box) in enumerate(self.cases):
-            self.words += [source._word(op, box)]
-            case = self.array[i]
-            case.chan, case.elem, case.op = source._chan, _abi.addressof(self.words[i]), op
-
-    def again(self) -> Optional[Tuple[int, int]]:
-        """Another attempt, if one may go well."""
-        for i, (source, op, box) in enumerate(self.cases):
-            status = source._again(op, box)
-            if status != EAGAIN:
-                return status, i
-        return None
-
-    def run(self, timeout: int) -> Tuple[int, int]:
-        n = len(self.cases)
-        end = gmx.gmx_now() + timeout
-        while True:
-            found = self.again()
-            if found:
-                return found
-            self.record[:] = []
-            self.which.value = NONE
-            select = partial(gmx.gmx_select, self.array, 2 * n)
-            status = wait(timeout, select, record=self.record, rest=(_byref(self.which),))
-            if status != OK and status != ECLOSED:
-                return status, -1
-            i = self.which.value
-            if i < n:
-                source, op, box = self.cases[i]
-                if status == OK:
-                    source._done(op, box, self.words[i])
-                elif op == RECV:  # closed and empty, unless a value was given back
-                    again = source._again(op, box)
-                    status = status if again == EAGAIN else again
-                return status, i
-            if timeout > 0:
-                timeout = max(0, end - gmx.gmx_now())
-
-    def end(self) -> None:
-        """Puts everything in order. May be called twice."""
-        chosen = self.which.value if self.record == [OK] else NONE
-        for i, (source, op, box) in enumerate(self.cases):
-            if i < len(self.words):
-                if i == chosen:
-                    source._done(op, box, self.words[i])
-                else:
-                    source._undone(op, self.words[i])
-            source._unblock(op, self.tickets[i])
-
-
-def _wait(cases: List[Case], timeout: int) -> Tuple[int, int]:
-    waits = Wait(cases)
-    try:
-        waits.begin()
-        found = waits.run(timeout)
-    finally:
-        try:
-            waits.end()
-        except BaseException:
-            waits.end()
-            raise
-    return found
-
-
-class Selected(NamedTuple):
-    """What select did: the number of the case, and for a receive the value; `ok` is False, and the value None, if the
-    channel is closed and empty."""
-
-    case: int
-    value: Any
-    ok: bool
-
-
-Selectable = Union[None, Source, Tuple[Source, Any], G[Any], CG]
-
-
-def select(*cases: Selectable, timeout: Optional[float] = None) -> Selected:
-    """Does one of the cases, the first that can be done, or one at random if several can: a channel or a timer to receive
-    from, (channel, value) to send, a Token to be canceled or a goroutine to have ended (`ok` is False), or None, which is never
-    ready. For a C function that costs a goroutine of Python. TimeoutError when
-    the time is up, with a timeout of 0 if none can be done at once; ClosedError for a channel to send to that is closed."""
-    return _select_among(cases, nanoseconds(timeout))
-
-
-def _select_among(cases: Iterable[Selectable], timeout: int) -> Selected:
-    ready, numbers = _cases(cases)
-    try:
-        status, i = _select(ready, timeout)
-        return _selected(ready, numbers, status, i)
-    except BaseException:
-        try:
-            give_back(ready)
-        except BaseException:
-            give_back(ready)
-            raise
-        raise
-
-
-def give_back(cases: List[Case]) -> None:
-    """What cases have received. May be called twice."""
-    for source, op, box in cases:
-        if op == RECV and box:
-            source._give_back(box)
-
-
-def select_nowait(*cases: Selectable) -> Selected:
-    """`select` if one of the cases can be done at once. WouldBlockError if none can."""
-    try:
-        return _select_among(cases, 0)
-    except TimeoutError:
-        raise WouldBlockError(what="no case is ready") from None
-
-
-def _cases(cases: Iterable[Selectable]) -> Tuple[List[Case], List[int]]:
-    """The cases that can be ready, in an order of chance, and their numbers."""
-    ready: List[Case] = []
-    numbers: List[int] = []
-    for number, case in enumerate(cases):
-        if case is None:
-            continue
-        if isinstance(case, (G, CG)):
-            case = case._over()
-        if isinstance(case, Source):
-            ready.append((case, RECV, []))
-        elif isinstance(case, tuple) and len(case) == 2 and isinstance(case[0], Source) and case[0]._sends:
-            ready.append((case[0], SEND, [case[1]]))
-        else:
-            raise TypeError("a case of select is a channel, a timer, a token, a goroutine, (channel, value) or None")
-        if ready[-1][0]._epoch is not process.epoch:
-            raise ForkedError()
-        numbers.append(number)
-    for last in range(len(ready) - 1, 0, -1):  # shuffled, so that each that can be done is as likely as the others
-        i = int(_chance() * (last + 1))
-        ready[i], ready[last] = ready[last], ready[i]
-        numbers[i], numbers[last] = numbers[last], numbers[i]
-    return ready, numbers
-
-
-def _selected(ready: List[Case], numbers: List[int], status: int, i: int) -> Selected:
-    if status == OK or (status == ECLOSED and ready[i][1] == RECV):
-        source, op, box = ready[i]
-        return Selected(numbers[i], box[0] if op == RECV and box else None, status == OK)
-    raise error(status)

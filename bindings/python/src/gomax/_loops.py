@@ -55,11 +55,9 @@ def wake(future: Future) -> bool:
     """Ends a coroutine's wait, from any thread. False if its loop is closed."""
     if isinstance(future, Event):
         return future.wake()
-    import asyncio
-
     loop = future.get_loop()
     try:
-        if asyncio._get_running_loop() is loop:
+        if sys.modules["asyncio"]._get_running_loop() is loop:
             loop.call_soon(_end, future)
         else:
             loop.call_soon_threadsafe(_end, future)

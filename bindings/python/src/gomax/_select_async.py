@@ -8,24 +8,9 @@ from sys import modules
 from typing import Any, List, Optional, Tuple
 
 from . import _abi, _loops
-from ._channels import (
-    EAGAIN,
-    RECV,
-    SEND,
-    Case,
-    Channel,
-    Coroutine,
-    Entries,
-    Selectable,
-    Selected,
-    Turn,
-    _cases,
-    _selected,
-    give_back,
-    leave,
-    meet,
-    meetings,
-)
+from ._channels import EAGAIN, RECV, Channel
+from ._coroutines import Coroutine, Entries, Turn, leave, meet, meetings
+from ._select import Case, Selectable, Selected, _cases, _selected, give_back
 from ._waits import FOREVER, nanoseconds
 
 

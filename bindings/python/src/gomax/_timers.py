@@ -4,9 +4,10 @@ import math
 from typing import Any, AsyncIterator, Iterator, List, Optional
 
 from . import _abi, _loops
-from ._channels import EAGAIN, OK, RECV, Source, _select
+from ._channels import OK, RECV, Source
 from ._errors import ForkedError, check, error
 from ._library import Process, gmx, process
+from ._select import _select
 from ._waits import nanoseconds
 
 

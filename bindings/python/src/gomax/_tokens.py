@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Callable, List, Optional, Type, TypeVar
 
 from . import _abi
 from ._cchannels import CChannel
-from ._channels import Source, select
+from ._channels import Source
 from ._errors import ClosedError, ForkedError, check, error, integer
 from ._goroutines import G, start
 from ._library import Process, exit_method, gmx, process
 from ._scopes import token_around
+from ._select import select
 from ._waits import FOREVER, current_token, nanoseconds
 
 if TYPE_CHECKING:

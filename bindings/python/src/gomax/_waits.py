@@ -46,7 +46,9 @@ from ._library import exit_method, gmx, process
 
 FOREVER = 2**63 - 1
 OK = _abi.GMX_OK
-_EINSYSCALL = _abi.GMX_EINSYSCALL
+_EINSYSCALL, _ECANCELED = _abi.GMX_EINSYSCALL, _abi.GMX_ECANCELED
+_goid, _exit_syscall, _enter_syscall = gmx.gmx_goid, gmx.gmx_exit_syscall, gmx.gmx_enter_syscall
+_current, _use, _is_cancelled = gmx.gmx_cancel_current, gmx.gmx_cancel_use, gmx.gmx_cancel_is_cancelled
 _set_wakeup_fd = partial(signal.set_wakeup_fd, warn_on_full_buffer=False)
 
 
@@ -100,8 +102,6 @@ class Interrupts:
 
     def fresh(self, parent: int, own: bool) -> int:
         """A token under the parent, or under none of its own, that is not cancelled, as far as one can know."""
-        if self.token and self.parent == parent and self.own == own and not gmx.gmx_cancel_is_cancelled(self.token):
-            return self.token
         self.free()
         token = _abi.c_uint64()
         try:
@@ -139,38 +139,33 @@ class Interrupts:
     def wait(self, timeout: int, call: Callable[..., int], rest: Tuple[Any, ...], lock: bool, record: List[int]) -> int:
         if self.writer < 0:
             self.start()
-        parent = self.current()
-        own = lock or self.shielded()
         if not self.entered:
             self.entered = True
             try:
-                return self.wait_under(parent, timeout, call, rest, lock, own, record)
+                return self.wait_under(timeout, call, rest, lock, record)
             finally:
                 self.entered = False
         interrupted = self.token, self.parent, self.own, self.forward, self.waiting
         self.token = 0
         try:
-            return self.wait_under(parent, timeout, call, rest, lock, own, record)
+            return self.wait_under(timeout, call, rest, lock, record)
         finally:
             self.trash += [self.token]
             self.token, self.parent, self.own, self.forward, self.waiting = interrupted
             self.sweep()
 
     def wait_under(
-        self,
-        parent: int,
-        timeout: int,
-        call: Callable[..., int],
-        rest: Tuple[Any, ...],
-        lock: bool,
-        own: bool,
-        record: List[int],
+        self, timeout: int, call: Callable[..., int], rest: Tuple[Any, ...], lock: bool, record: List[int]
     ) -> int:
-        outer, current = self.forward, gmx.gmx_cancel_current()
-        end = time.monotonic_ns() + timeout
+        outer, current = self.forward, _current()
+        parent = self.parents.get(current, current)
+        own = lock or (bool(self.shields) and self.shielded())
+        end = time.monotonic_ns() + timeout if timeout != FOREVER else 0
         before: List[int] = []
         while True:
-            token = self.fresh(parent, own)
+            token = self.token
+            if not token or self.parent != parent or self.own != own or _is_cancelled(token):
+                token = self.fresh(parent, own)
             try:
                 try:
                     before[:] = map(_set_wakeup_fd, (self.writer,))
@@ -178,7 +173,7 @@ class Interrupts:
                     record[:] = starmap(call, ((timeout, *rest),))
                     return record[0]
                 self.forward, self.waiting = outer if before[0] == self.writer else before[0], True
-                gmx.gmx_cancel_use(token, None)
+                _use(token, None)
                 if lock:
                     gmx.gmx_cancel_locks(True)
                 record[:] = starmap(call, ((timeout, *rest),))
@@ -189,16 +184,16 @@ class Interrupts:
                     self.leave(lock, current, before)
                     raise
             status = record[0]
-            if status != _abi.GMX_ECANCELED or (parent and not own and gmx.gmx_cancel_is_cancelled(parent)):
+            if status != _ECANCELED or (parent and not own and _is_cancelled(parent)):
                 return status
-            if timeout >= 0:
+            if 0 <= timeout != FOREVER:
                 timeout = max(0, end - time.monotonic_ns())
 
     def leave(self, lock: bool, current: int, before: List[int]) -> None:
         """What must be when a wait is over; it can be done twice."""
         if lock:
             gmx.gmx_cancel_locks(False)
-        gmx.gmx_cancel_use(current, None)
+        _use(current, None)
         if before:
             _set_wakeup_fd(before[0])
         self.forward, self.waiting = -1, False
@@ -218,6 +213,7 @@ process.resets.append(_interrupts.forked)
 # Under which coroutines and threads meet at channels (_channels.py). A handler or finaliser that waits does so without it, where
 # it has come in the midst of what its thread does under it.
 meeting: Any = threading.RLock()
+_meets = meeting._is_owned
 process.resets.append(meeting._at_fork_reinit)
 
 
@@ -234,18 +230,25 @@ def wait(
     that and the end of this function (WAITS-R1)."""
     if record is None:
         record = []
-    if meeting._is_owned():
+    if _meets():
         return _wait_apart(timeout, call, lock, record, rest)
     if get_ident() == _interrupts.main:
         return _interrupts.wait(timeout, call, rest, lock, record)
-    record[:] = starmap(call, ((timeout, *rest),))
-    if record[0] == _EINSYSCALL:
-        try:
-            gmx.gmx_exit_syscall()
-            record[:] = starmap(call, ((timeout, *rest),))
-        finally:
-            gmx.gmx_enter_syscall()
+    if not _goid():
+        record[:] = starmap(call, ((timeout, *rest),))
+        return record[0]
+    left: List[int] = []  # whether it was in a syscall: it is, unless C calls Python or the world is stopped
+    try:
+        left[:] = starmap(_exit_syscall, _NO_ARGUMENTS)
+        record[:] = starmap(call, ((timeout, *rest),))
+    finally:
+        if left == _DONE:
+            _enter_syscall()
     return record[0]
+
+
+_NO_ARGUMENTS: Tuple[Tuple[()]] = ((),)
+_DONE = [OK]
 
 
 def _wait_apart(timeout: int, call: Callable[..., int], lock: bool, record: List[int], rest: Tuple[Any, ...]) -> int:
