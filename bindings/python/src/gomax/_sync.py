@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
+_EAGAIN = _abi.GMX_EAGAIN
+_DONE = [OK]
+_NOT_TAKEN: List[int] = []
 
 
 class WaitGroup:
@@ -112,20 +115,22 @@ class Taken:
         """This object, or None if `asks` and the time is up."""
         if self._epoch is not process.epoch:
             raise ForkedError()
-        record: List[int] = []
+        record = _NOT_TAKEN
+        status = _EAGAIN
         try:
-            record[:] = map(self._try, (self._taken,))
-            if record[0] != OK:
+            (status,) = map(self._try, (self._taken,))
+            if status != OK:
                 limit = nanoseconds(self._timeout if timeout is None else timeout)
-                if asks and limit == 0 and record[0] in (_abi.GMX_EBUSY, _abi.GMX_EAGAIN):
+                if asks and limit == 0 and status in (_abi.GMX_EBUSY, _EAGAIN):
                     return None
+                record = []
                 status = wait(limit, partial(self._wait, self._taken), lock=self._is_lock, record=record)
                 if asks and status == _abi.GMX_ETIMEDOUT:
                     return None
                 check(status)
             return self
         except BaseException:
-            if record == [OK]:  # an exception from outside: it is taken, and the block will not run
+            if status == OK or record == _DONE:  # an exception from outside: it is taken, and the block will not run
                 self._give(self._taken)
             raise
 
@@ -139,13 +144,19 @@ class Taken:
     def acquire(self, blocking: bool = True, timeout: Optional[float] = -1) -> bool:
         """As that of threading: whether it was taken. It waits until that can be done, or no longer than timeout seconds; -1 and None
         are forever. With blocking=False it does not wait."""
-        limit = None if blocking is True and timeout == -1 else _limit(blocking, timeout)
-        return self._take(limit, True) is not None
+        if blocking is not True or timeout != -1:
+            return self._take(_limit(blocking, timeout), True) is not None
+        status = _EAGAIN
+        if self._epoch is process.epoch:
+            (status,) = map(self._try, (self._taken,))  # (WAITS-R1: nothing comes between this and the end)
+        return status == OK or self._take(None, True) is not None
 
     def _give_back(self) -> None:
         if self._epoch is not process.epoch:
             raise ForkedError()
-        check(self._give(self._taken))
+        status = self._give(self._taken)
+        if status < 0:
+            raise error(status)
 
     if TYPE_CHECKING:
 
@@ -207,7 +218,11 @@ class Lock(Taken):
 
     def release(self) -> None:
         """Unlocks. An Error if it is not the caller's."""
-        self._give_back()
+        if self._epoch is not process.epoch:
+            raise ForkedError()
+        status = self._give(self._taken)
+        if status < 0:
+            raise error(status)
 
 
 class Mutex(Lock):
