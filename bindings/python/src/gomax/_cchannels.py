@@ -48,7 +48,10 @@ class CChannel(Channels):
 
     What travels is bytes, which keep no object alive: types that point to memory of a Python object (py_object, c_char_p,
     c_wchar_p, POINTER, CFUNCTYPE, and structures, unions and arrays with such) are a TypeError. Send an address that you keep
-    valid as c_void_p."""
+    valid as c_void_p.
+
+    A receiver that an exception from outside interrupts, Ctrl-C for instance, gives back a value that it has already. Another
+    receiver, in Python or C, gets that; it may come after values that were sent later."""
 
     def __init__(self, type: Any, capacity: int = 0) -> None:
         owned = _owned(type)

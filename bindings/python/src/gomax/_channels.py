@@ -32,7 +32,21 @@ from collections import deque
 from functools import partial
 from sys import modules
 from types import TracebackType
-from typing import Any, AsyncIterator, Callable, Deque, Dict, Generic, Iterator, List, NamedTuple, Optional, Tuple, Type, TypeVar
+from typing import (
+    Any,
+    AsyncIterator,
+    Callable,
+    Deque,
+    Dict,
+    Generic,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Tuple,
+    Type,
+    TypeVar,
+)
 
 from . import _abi, _loops
 from ._coroutines import OVER, Alone, Coroutine, Waiting, first, leave, left, meet, meetings, sweep

@@ -5,10 +5,10 @@ entries are made under the lock, so that no case is served while it tries anothe
 """
 
 from sys import modules
-from typing import Any, List, Optional, Tuple
+from typing import List, Optional, Tuple
 
 from . import _abi, _loops
-from ._channels import EAGAIN, RECV, Channel
+from ._channels import EAGAIN, Channel
 from ._coroutines import Coroutine, Entries, Turn, leave, meet, meetings
 from ._select import Case, Selectable, Selected, _cases, _selected, give_back
 from ._waits import FOREVER, nanoseconds

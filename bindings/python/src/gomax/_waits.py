@@ -237,18 +237,17 @@ def wait(
     if not _goid():
         record[:] = starmap(call, ((timeout, *rest),))
         return record[0]
-    left: List[int] = []  # whether it was in a syscall: it is, unless C calls Python or the world is stopped
+    left = _EINSYSCALL  # OK: it was in a syscall. It is, unless C calls Python or the world is stopped
     try:
-        left[:] = starmap(_exit_syscall, _NO_ARGUMENTS)
+        (left,) = starmap(_exit_syscall, _NO_ARGUMENTS)
         record[:] = starmap(call, ((timeout, *rest),))
     finally:
-        if left == _DONE:
+        if left == OK:
             _enter_syscall()
     return record[0]
 
 
 _NO_ARGUMENTS: Tuple[Tuple[()]] = ((),)
-_DONE = [OK]
 
 
 def _wait_apart(timeout: int, call: Callable[..., int], lock: bool, record: List[int], rest: Tuple[Any, ...]) -> int:
