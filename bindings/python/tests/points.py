@@ -1,7 +1,8 @@
 """Something comes at the n-th point of an operation where CPython lets it come: an exception, or a call.
 
 CPython runs signal handlers (and stops for asynchronous exceptions, and lets other threads run) when a call of a C function
-has returned, before its result is stored; where a function of Python begins; and where a loop turns. `at(n, what, operation)`
+has returned, before its result is stored; where a function of Python begins; and where a loop turns. A generator that goes on
+behind a `yield` begins within the `try` in which it was suspended; one that goes on behind an `await` has no such point. `at(n, what, operation)`
 traces the frames of the package, counts these points, and calls `what` at the n-th. Python before 3.11 has more of them,
 behind calls of functions in Python and (3.9) between other instructions: those are left out, since there not even
 `with threading.Lock()` is safe.
@@ -9,6 +10,7 @@ behind calls of functions in Python and (3.9) between other instructions: those 
 
 import dis
 import functools
+import inspect
 import os
 import random
 import sys
@@ -47,16 +49,38 @@ def handler(code, offset):
     return None
 
 
+GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+BEGINS, BEHIND_YIELD, BEHIND_AWAIT = range(3)
+
+
+def place(frame):
+    """Where a frame is that is entered."""
+    if not frame.f_code.co_flags & GENERATORS:
+        return BEGINS
+    found = instructions(frame.f_code)
+    here, following = found.get(frame.f_lasti), found.get(frame.f_lasti + 2)
+    for instruction in (here, following):
+        if instruction and instruction.opname == "RESUME":
+            return min(instruction.arg & 3, BEHIND_AWAIT)
+    if following and following.opname == "YIELD_FROM":
+        return BEHIND_AWAIT
+    return BEHIND_YIELD if here and here.opname == "YIELD_VALUE" else BEGINS
+
+
 class Frame:
     """The tracer of one frame."""
 
-    def __init__(self, tracer):
+    def __init__(self, tracer, resumed):
         self.tracer = tracer
+        self.resumed = resumed
         self.last = None
         self.python = False
 
     def __call__(self, frame, event, arg):
         if event == "opcode":
+            if self.resumed:  # (what comes at the event of the call does not come within the `try`, before 3.12)
+                self.resumed = False
+                self.tracer.point(frame)
             last, self.last = self.last, frame.f_lasti
             python, self.python = self.python, False
             if last is not None and not python:
@@ -82,8 +106,10 @@ class Tracer:
         if isinstance(caller, Frame) and not frame.f_code.co_name.startswith("__"):
             caller.python = True
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
-        self.point(frame)
-        return Frame(self)
+        where = place(frame)
+        if where == BEGINS:
+            self.point(frame)
+        return Frame(self, where == BEHIND_YIELD)
 
     def point(self, frame):
         self.left -= 1

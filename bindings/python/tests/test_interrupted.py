@@ -40,10 +40,10 @@ def free(lock):
 
 
 class Points(unittest.TestCase):
-    def everywhere(self, begin, least=2):
+    def everywhere(self, begin, least=2, allowed=(), part=1):
         """On the main thread, and on a goroutine."""
-        everywhere(self, inject, begin, least)
-        elsewhere(everywhere, self, inject, begin, least)
+        everywhere(self, inject, begin, least, allowed, part)
+        elsewhere(everywhere, self, inject, begin, least, allowed, part)
 
 
 class Locks(Points):
@@ -184,11 +184,26 @@ class Locks(Points):
         self.everywhere(begin)
 
     def test_wait_group(self):
-        def begin():
-            group = gomax.WaitGroup()
-            return lambda: group.go(int).join(), lambda result, raised: group.wait(60)
+        """It counts up once and down as often: also where another count hides that it is below zero."""
+        for count in (0, 5):
 
-        self.everywhere(begin)
+            def begin():
+                group, ended = gomax.WaitGroup(count), gomax.WaitGroup(1)
+
+                def check(result, raised):
+                    ended.done()
+                    while gomax.num_g() > before:
+                        gomax.sleep(0.0001)
+                    for _ in range(count):
+                        group.done()
+                    group.wait(60)
+                    with self.assertRaises(ValueError):
+                        group.done()
+
+                before = gomax.num_g()
+                return lambda: group.go(ended.wait, 60), check
+
+            self.everywhere(begin)
 
 
 @unittest.skipIf(sys.version_info < (3, 10), "there a block of threading.Lock is no safer")
@@ -290,6 +305,8 @@ class Waits(Points):
         """That nothing of a wait is left on the caller, whose token was this one."""
         self.assertEqual(gomax.gmx.gmx_cancel_current(), token)
         self.assertFalse(gomax.gmx.gmx_cancel_locks(False))
+        if gomax.goid():
+            self.assertEqual(gomax.gmx.gmx_enter_syscall(), _abi.GMX_EINSYSCALL)
         if _waits.get_ident() == _waits._interrupts.main:
             waits = _waits._interrupts
             self.assertEqual((waits.entered, waits.waiting, waits.forward), (False, False, -1))

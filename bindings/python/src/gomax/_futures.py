@@ -4,11 +4,12 @@ import contextvars
 import threading
 from collections import deque
 from concurrent import futures
-from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Generic, Optional, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Generic, Optional, Type, TypeVar
 
 from ._errors import ForkedError, integer
 from ._goroutines import G, start
-from ._library import process
+from ._library import ending, process, rest, resume_method
 from ._tokens import Token
 
 if TYPE_CHECKING:
@@ -87,23 +88,27 @@ class Executor(futures.Executor):
             raise TypeError("submit wants a function")
         self._token.handle  # not in a child of fork
         work = Work(fn, args, kwargs)
-        with self._gate:
-            if self._shut:
-                raise RuntimeError("the executor was shut down")
-            self._work.append(work)
         try:
+            with self._gate:
+                if self._shut:
+                    raise RuntimeError("the executor was shut down")
+                self._work.append(work)
             self._begin_worker()
         except BaseException as e:  # no thread, or Ctrl-C: the caller gets no future for it
-            try:
-                self._work.remove(work)
-            except ValueError:
-                pass
-            if isinstance(e, Exception):
-                self._no_worker(e)
-            elif self._work:
-                self._begin_worker()
+            if work in self._work:
+                self._forget(work)
+                if isinstance(e, Exception):
+                    self._no_worker(e)
+                elif self._work:
+                    self._begin_worker()
             raise
         return work.future
+
+    def _forget(self, work: Work[Any]) -> None:
+        try:
+            self._work.remove(work)
+        except ValueError:
+            pass  # a worker has taken it
 
     def _begin_worker(self) -> None:
         """Starts a goroutine, unless there are as many as there may be."""
@@ -150,11 +155,27 @@ class Executor(futures.Executor):
             if work.future.set_running_or_notify_cancel():
                 work.future.set_exception(e)
 
+    def __enter__(self) -> "Executor":
+        self._rest = rest(ending(self._stop, self.shutdown))
+        return self
+
+    if TYPE_CHECKING:
+
+        def __exit__(
+            self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
+        ) -> None: ...
+
+    else:
+        __exit__ = resume_method()
+
+    def _stop(self) -> None:
+        self._shut = True  # what looks at it under the gate, and begins before, is counted before `shutdown` waits
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """No call is accepted any more; with cancel_futures those that have not begun are canceled. With `wait` it returns when all
         have ended."""
         with self._gate:
-            self._shut = True
+            self._stop()
         while cancel_futures:
             try:
                 self._work.popleft().cancel()

@@ -14,6 +14,7 @@ import functools
 import itertools
 import threading
 from _ctypes import CFuncPtr
+from itertools import starmap
 from queue import Empty, SimpleQueue
 from sys import modules
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Generator, Generic, List, Optional, Tuple, TypeVar, Union
@@ -110,7 +111,7 @@ pool = Pool()
 def _forked() -> None:
     global pool
     pool = Pool()
-    _leftovers.clear()
+    leftovers.clear()
 
 
 process.resets.append(_forked)
@@ -396,29 +397,46 @@ def pointer(arg: Any) -> Optional[int]:
     raise TypeError("a C function gets None, an address, a ctypes object, or one of gomax that has an address")
 
 
-# Gs that nobody will join: what they use stays until they have ended.
-_leftovers: "Deque[Tuple[int, Any]]" = collections.deque()
+# What C functions use that nothing will wait for any more, and a call that says OK or ESTALE when they have ended.
+leftovers: "Deque[Tuple[Callable[..., int], Tuple[Any, ...], Any]]" = collections.deque()
+
+
+def sweep() -> None:
+    """Lets go of what is used no more: two for each one that comes, so it does not pile up."""
+    for _ in range(min(2, len(leftovers))):
+        entry: "List[Tuple[Callable[..., int], Tuple[Any, ...], Any]]" = []
+        try:
+            entry[:] = starmap(leftovers.popleft, ((),))
+            ended, arguments, _keep = entry[0]
+            if at_once(lambda: ended(*arguments)) in (_abi.GMX_OK, _abi.GMX_ESTALE):
+                entry.clear()
+        except IndexError:
+            pass  # another thread has taken it
+        finally:
+            leftovers.extend(entry)
 
 
 class CG:
     """A C function that runs, or has run, as a goroutine. Keeps its argument alive until it has ended."""
 
-    def __init__(self, handle: int, keep: Any) -> None:
-        self._handle = handle
+    _handle = _abi.c_uint64()  # none, until there is one
+
+    def __init__(self, keep: Any) -> None:
+        self._handle = _abi.c_uint64()  # (written before an exception can come out of the call that starts it)
         self._keep = keep
         self._waits: "Optional[G[None]]" = None
         self._epoch = process.epoch
 
     def join(self, timeout: Optional[float] = None) -> None:
         """Waits until it has ended."""
-        if self._handle == 0:
+        if not self._handle:
             return
         if self._epoch is not process.epoch:
             raise ForkedError()
         status = wait(nanoseconds(timeout), functools.partial(gmx.gmx_join, self._handle), lock=True)
         if status != _abi.GMX_ESTALE:  # another has joined it
             check(status)
-        self._handle, self._keep = 0, None
+        self._handle.value, self._keep = 0, None
 
     def cancel(self, reason: int = _abi.GMX_ECANCELED) -> bool:
         """Ends its waits for events by GMX_ECANCELED, if it was started with `cancellable`. False: it has ended."""
@@ -435,19 +453,14 @@ class CG:
             self._waits = go(self.join)
         return self._waits._over()
 
-    def __del__(self, process: Process = process, leftovers: "Deque[Tuple[int, Any]]" = _leftovers) -> None:
+    def __del__(
+        self,
+        process: Process = process,
+        leftovers: "Deque[Any]" = leftovers,
+        join: Callable[..., int] = gmx.gmx_join,
+    ) -> None:
         if self._handle and self._epoch is process.epoch:
-            leftovers.append((self._handle, self._keep))
-
-
-def _sweep() -> None:
-    for _ in range(2):  # two for each one that comes, so what has ended does not pile up
-        try:
-            handle, keep = _leftovers.popleft()
-        except IndexError:
-            return
-        if at_once(lambda: gmx.gmx_join(handle, 0)) == _abi.GMX_ETIMEDOUT:
-            _leftovers.append((handle, keep))
+            leftovers.append((join, (self._handle.value, 0), self._keep))
 
 
 def go_c(
@@ -463,16 +476,16 @@ def go_c(
     arg is None, an address, or a ctypes object or one of this package, such as a CChannel, whose address it gets and which
     lives until it has ended. With `inherit` the scope around the caller, or the token that it uses, cancels its waits too;
     with `cancellable` the method `cancel` does."""
-    if _leftovers:
-        _sweep()
+    if leftovers:
+        sweep()
     integer(stack_size, "the size of a stack", 0, 2**63 - 1)
     options = _abi.gmx_spawn_opts(
         ctypes.sizeof(_abi.gmx_spawn_opts), _abi.GMX_SPAWN_JOINABLE, 0, stack_size, name.encode() if name else None
     )
-    target, argument, handle = address(fn), pointer(arg), _abi.c_uint64()
+    target, argument, g = address(fn), pointer(arg), CG((fn, arg))
 
     def spawn() -> int:
-        return gmx.gmx_spawn_with(_abi.byref(options), target, argument, _abi.byref(handle))
+        return gmx.gmx_spawn_with(_abi.byref(options), target, argument, _abi.byref(g._handle))
 
     if cancellable:
         options.flags |= _abi.GMX_SPAWN_CANCELLABLE
@@ -482,4 +495,4 @@ def go_c(
     else:
         status = spawn()
     check(status, "a goroutine of this size")
-    return CG(handle.value, (fn, arg))
+    return g

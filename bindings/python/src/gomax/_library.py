@@ -10,7 +10,8 @@ import operator
 import os
 import sys
 from collections import deque
-from typing import Any, Callable, List, Optional
+from functools import partial
+from typing import Any, Callable, Generator, List, Optional
 
 from . import _abi
 
@@ -54,6 +55,13 @@ class _Null:
     from_param = deque(maxlen=0).append  # type: ignore[var-annotated]
 
 
+class _Constant:
+    """The type of an argument that is this, whatever is given. (A method of a dict.)"""
+
+    def __init__(self, value: Any) -> None:
+        self.from_param = partial({None: value}.get, None)
+
+
 def exit_method(name: str, at: str = "", after: Optional[Callable[..., Any]] = None) -> Any:
     """An `__exit__` that is a C function of the library (WAITS-R3): it gets the attribute `at`, a ctypes object, of the object
     whose block ends, and NULLs. `after` gets its status and the arguments of `__exit__`."""
@@ -65,6 +73,64 @@ def after_method(name: str) -> Any:
     function = _with_null(name, [_Null, _Null, _Null], None)
     function.restype = None
     return function
+
+
+def _outcome(result: Any, function: Any, arguments: Any) -> Any:
+    arguments[0]._rest = LEFT
+    if not isinstance(result, BaseException):
+        return result
+    try:
+        raise result
+    finally:
+        del result, arguments  # the traceback holds this frame
+
+
+class _Left:
+    """In place of the rest of a block that was left."""
+
+    @staticmethod
+    def send(e: Optional[BaseException]) -> bool:
+        return False
+
+
+Rest = Generator[Any, Optional[BaseException], None]
+LEFT = ctypes.py_object(_Left)
+
+
+def rest(steps: Rest) -> Any:
+    """For the attribute `_rest` of an object with `resume_method`: a generator that has gone as far as to the block."""
+    next(steps)
+    return ctypes.py_object(steps)
+
+
+def resume_method() -> Any:
+    """An `__exit__` that is a C function (WAITS-R3) and resumes a generator, which is suspended within its `try` while the block runs:
+    even what comes where it goes on is handled there. The generator is `_rest` of the object, gets the exception of the block
+    or None, and yields an exception to be raised, or whether the one of the block is not."""
+    function = ctypes.PyDLL(None)["PyObject_CallMethodObjArgs"]
+    function.restype = ctypes.py_object
+    arguments: List[Any] = [_Attribute("_rest"), _Constant(ctypes.py_object("send")), ctypes.py_object, _Null]
+    function.argtypes = arguments
+    function.errcheck = _outcome
+    return _bind(function)
+
+
+def ending(end: Callable[[], Any], wait: Optional[Callable[[], Any]] = None) -> Rest:
+    """The rest of a block: calls `end`, and again if an exception comes before it has returned. Then `wait`, which an exception
+    gives up."""
+    found: List[Any] = [False]
+    try:
+        try:
+            yield
+        except GeneratorExit:  # the object was forgotten, and the block never ends
+            return
+        end()
+        if wait:
+            wait()
+    except BaseException as late:
+        end()
+        found[:] = [late]
+    yield found.pop()
 
 
 def _with_null(name: str, arguments: List[Any], after: Optional[Callable[..., Any]]) -> Any:

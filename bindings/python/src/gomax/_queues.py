@@ -3,6 +3,7 @@
 import queue
 import sys
 from functools import partial
+from itertools import starmap
 from typing import Generic, List, Optional, TypeVar
 
 from . import _abi
@@ -42,13 +43,15 @@ class Queue(Generic[T]):
 
     def put(self, item: T, block: bool = True, timeout: Optional[float] = None) -> None:
         """Puts a value into it, waiting for room. queue.Full: there was none in time, or at once if not `block`. ShutDown."""
-        self._count()
+        counted: List[int] = []
         try:
+            self._count(counted)
             status = self._channel._do(SEND, [item], _limit(block, timeout))
             if status < 0:
                 raise queue.Full if status == _abi.GMX_ETIMEDOUT else self._error(status)
         except BaseException:
-            gmx.gmx_waitgroup_add(_abi.byref(self._unfinished), -1)
+            if counted == [_abi.GMX_OK]:
+                gmx.gmx_waitgroup_add(_abi.byref(self._unfinished), -1)
             raise
 
     def get(self, block: bool = True, timeout: Optional[float] = None) -> T:
@@ -74,11 +77,13 @@ class Queue(Generic[T]):
 
     async def put_async(self, item: T) -> None:
         """`put` for coroutines."""
-        self._count()
+        counted: List[int] = []
         try:
+            self._count(counted)
             await self._channel.send_async(item)
         except BaseException as e:
-            gmx.gmx_waitgroup_add(_abi.byref(self._unfinished), -1)
+            if counted == [_abi.GMX_OK]:
+                gmx.gmx_waitgroup_add(_abi.byref(self._unfinished), -1)
             if isinstance(e, ClosedError):
                 raise self._error(e.status) from None
             raise
@@ -134,9 +139,10 @@ class Queue(Generic[T]):
         if self._epoch is not process.epoch:
             raise ForkedError()
 
-    def _count(self) -> None:
+    def _count(self, record: List[int]) -> None:
         self._mine()
-        check(gmx.gmx_waitgroup_add(_abi.byref(self._unfinished), 1), "too many values that are not done with")
+        record[:] = starmap(gmx.gmx_waitgroup_add, ((_abi.byref(self._unfinished), 1),))
+        check(record[0], "too many values that are not done with")
 
     @staticmethod
     def _error(status: int) -> BaseException:

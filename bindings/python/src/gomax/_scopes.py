@@ -4,13 +4,15 @@ import builtins
 import contextvars
 import ctypes
 import threading
+from itertools import starmap
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Type, TypeVar
 
 from . import _abi, _loops
 from ._errors import CanceledError, ForkedError, check, error, is_cancellation
-from ._goroutines import G, CFunction, address, pointer, start
-from ._library import gmx, process
+from ._goroutines import G, CFunction, address, leftovers, pointer, start, sweep
+from ._library import LEFT as BLOCK_LEFT
+from ._library import Rest, gmx, process, rest, resume_method
 from ._waits import FOREVER, at_once, current_token, nanoseconds
 
 if TYPE_CHECKING:
@@ -55,9 +57,12 @@ class Scope:
         self._timed_out = False
         self._gate = threading.RLock()  # reentrant: a signal handler may start goroutines
         self._running: "Dict[G[Any], None]" = {}  # in Python, since Ctrl-C may come between any two steps
-        self._kept: List[Any] = []  # what C functions use
+        self._kept: Dict[object, Tuple[CFunction, Any]] = {}  # what C functions use
         self._leaving = False
-        self._epoch = process.epoch
+        self._result = ctypes.c_int32()
+        self._in_order: Optional[bool] = None
+        self._rest = BLOCK_LEFT
+        self._epoch: Optional[object] = process.epoch
         # Of an `async with` (_scopes_async.py): what cancels the block, the scope around it, and where it is.
         self._host: Any = None
         self._around: "Optional[Scope]" = None
@@ -69,14 +74,18 @@ class Scope:
         if self._state != NEW:
             raise RuntimeError("a scope is entered once")
         self._outer = current_token()
+        if leftovers:
+            sweep()
         try:
+            self._rest = rest(self._block())
             check(gmx.gmx_cancel_use(self._outer, None))
             self._make()
             check(gmx.gmx_cancel_use(self._token, None))
             self._state = ENTERED
             return self
         except BaseException:  # Ctrl-C: the block will not run, and nothing else puts back what was
-            self._restore(True)
+            self._in_order = True
+            self._restore()
             raise
 
     def _make(self) -> None:
@@ -100,15 +109,18 @@ class Scope:
     def go_c(self, fn: CFunction, arg: Any = None) -> None:
         """Runs a C function, gmx_status (*)(void *), as a goroutine of this scope, as gomax.go_c does; what waits in it is
         canceled with the rest. If it returns a negative number, the scope raises the error of that status."""
-        target, argument, kept = address(fn), pointer(arg), (fn, arg)
+        target, argument, key = address(fn), pointer(arg), object()
         with self._gate:
             if self._state != ENTERED:
                 raise RuntimeError("the scope is not entered, or left")
-            self._kept.append(kept)
+            record: List[int] = []
             try:
-                check(gmx.gmx_scope_spawn(self._scope, target, argument), "a goroutine of the scope")
-            except Exception:
-                self._kept.remove(kept)
+                self._kept[key] = fn, arg
+                record[:] = starmap(gmx.gmx_scope_spawn, ((self._scope, target, argument),))
+                check(record[0], "a goroutine of the scope")
+            except BaseException:
+                if record != [_abi.GMX_OK]:
+                    self._kept.pop(key, None)
                 raise
 
     def _ended(self, g: "G[Any]") -> None:
@@ -145,32 +157,54 @@ class Scope:
         """Whether the scope was left because its time was up. For `move_on_after`, which raises nothing then."""
         return self._timed_out
 
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
-    ) -> bool:
+    if TYPE_CHECKING:
+
+        def __exit__(
+            self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
+        ) -> bool: ...
+
+    else:
+        __exit__ = resume_method()
+
+    def _block(self) -> Rest:
+        """What `__exit__` resumes."""
+        e: Optional[BaseException] = None
+        outcome: Any = None
+        try:
+            try:
+                try:
+                    e = yield
+                    outcome = self._left(e)
+                except GeneratorExit:
+                    return self._forgotten()
+                except BaseException as late:  # Ctrl-C cancels them and waits on; a second one gives up the wait
+                    outcome = self._left(e, late)
+            finally:
+                try:
+                    self._restore()
+                except BaseException:
+                    self._restore()
+                    raise
+            if outcome is None and not self._in_order:
+                outcome = RuntimeError("a scope has to be left on its thread, and before those around it: see Scope")
+            if outcome is None or outcome is e:
+                outcome = outcome is None and e is not None
+        except BaseException as late:
+            outcome = late
+        found = [outcome]
+        del outcome, e, self  # a traceback may hold this frame
+        yield found.pop()
+
+    def _left(self, e: Optional[BaseException], late: Optional[BaseException] = None) -> Optional[BaseException]:
+        """What the scope raises when all have ended. `late` came out of this function, or before it."""
         if self._epoch is not process.epoch:
-            if e is None:
-                raise ForkedError()
-            return False
-        if self._state != ENTERED or self._host:
-            return False  # left before
-        in_order = current_token() == self._token.value
-        try:
+            return late or e or ForkedError()
+        if late is not None:
+            self._failed(late)
+        else:
             self._body_ended(e)
-            self._wait()
-            outcome = self._why(e, self._outer)
-        finally:
-            self._restore(in_order)
-        if outcome is None and not in_order:
-            outcome = RuntimeError("a scope has to be left on its thread, and before those around it: see Scope")
-        if outcome is None:
-            return e is not None
-        if outcome is e:
-            return False
-        try:
-            raise outcome
-        finally:
-            del outcome, e, self
+        self._wait_for_all()
+        return self._why(e, self._outer)
 
     async def __aenter__(self) -> "Scope":
         """For coroutines of asyncio, trio and anyio: the scope cancels the block as those cancel a task."""
@@ -196,8 +230,7 @@ class Scope:
 
     def _why(self, e: Optional[BaseException], outer: int) -> Optional[BaseException]:
         """What the scope raises: see the list at the class."""
-        errors, self._errors = self._errors, []
-        waits, self._ended_waits = self._ended_waits, []
+        errors, waits = self._errors, self._ended_waits
         if errors:
             return together(errors)
         if not waits:
@@ -218,30 +251,42 @@ class Scope:
         check(gmx.gmx_cancel_reason(self._token, ctypes.byref(reason)))
         return reason.value == _abi.GMX_ETIMEDOUT
 
-    def _restore(self, in_order: bool) -> None:
+    def _restore(self) -> None:
         """The caller is under the token of before. May be called again if Ctrl-C has interrupted it."""
         self._state = LEFT
-        if in_order:
-            outer = self._outer
+        if self._epoch is not process.epoch:
+            return
+        if self._in_order is None:
+            self._in_order = current_token() == self._token.value
+        if self._in_order:
+            outer, passed = self._outer, []
             while outer in _left_early:
-                outer = _left_early.pop(outer)
+                passed += [outer]
+                outer = _left_early[outer]
             gmx.gmx_cancel_use(outer, None)
-        else:
+            for token in passed:
+                _left_early.pop(token, None)
+        elif self._token:
             _left_early[self._token.value] = self._outer
-        self._free(in_order)  # otherwise some thread may be under its token
+        self._free(self._in_order)  # otherwise some thread may be under its token
+        self._errors, self._ended_waits, self._rest = [], [], BLOCK_LEFT
 
     def _free(self, token_too: bool = True) -> None:
-        if not self._kept and not self._leaving and self._scope:
+        if self._kept:  # the wait for C functions was given up
+            leftovers.append((gmx.gmx_scope_leave, (self._scope.value, 0, None), self._kept))
+        elif self._scope:
             self._leave()
-        token, self._token = self._token, _abi.c_uint64()
         if token_too:
-            gmx.gmx_cancel_free(token)
+            gmx.gmx_cancel_free(self._token)
+        self._token = _abi.c_uint64()
 
     def _leave(self) -> None:
-        """Until all C functions have ended. If there are any, on a goroutine: Ctrl-C does not end this wait."""
-        result = ctypes.c_int32()
-        check(at_once(lambda: gmx.gmx_scope_leave(self._scope, FOREVER, ctypes.byref(result))))
+        """Until all C functions have ended. If there are any, on a goroutine: Ctrl-C does not end this wait. May be called twice."""
+        status = at_once(lambda: gmx.gmx_scope_leave(self._scope, FOREVER, ctypes.byref(self._result)))
+        if status != _abi.GMX_ESTALE:
+            check(status)
         self._kept.clear()
+        result, self._result = self._result, ctypes.c_int32()
         if result.value < 0:
             self._c_failed(error(result.value, "a C function of the scope"))
 
@@ -253,14 +298,6 @@ class Scope:
         else:
             self._failed(e)
 
-    def _wait(self) -> None:
-        """Until all have ended. Ctrl-C cancels them and waits on; a second one gives up the wait."""
-        try:
-            self._wait_for_all()
-        except BaseException as e:
-            self._failed(e)
-            self._wait_for_all()
-
     def _wait_for_all(self) -> None:
         while not self._close():
             for g in list(self._running):
@@ -269,18 +306,30 @@ class Scope:
             self._leave_c()
 
     def _leave_c(self) -> None:
-        """A goroutine waits for the C functions, behind those of Python."""
-        if self._kept and not self._running and not self._leaving:
+        """A goroutine waits for the C functions, behind those of Python. If that could not be, the caller does."""
+        if not self._kept or self._running:
+            return
+        if self._leaving:
+            self._leave()
+        else:
             self._leaving = True
             start(self._leave, (), {}, then=self._ended, told=True, register=self._begins)
 
     def _close(self) -> bool:
         """Whether all have ended. Then no other begins."""
         with self._gate:
-            if self._running or (self._kept and not self._leaving):
+            if self._running or self._kept:
                 return False
             self._state = LEFT
             return True
+
+    def _forgotten(self) -> None:
+        """The block never ends: it was one of a generator that was collected, say. Nothing waits here (WAITS-R5)."""
+        entered = self._epoch is process.epoch and self._state == ENTERED
+        self._state, self._epoch = LEFT, None  # nothing of it is used any more
+        if entered:
+            gmx.gmx_scope_cancel(self._scope)
+            leftovers.append((gmx.gmx_scope_leave, (self._scope.value, 0, None), self._kept))
 
 
 def together(errors: List[BaseException]) -> BaseException:

@@ -1,7 +1,9 @@
 """Timers of the library, which threads and select wait for; and the loop's own, which coroutines wait for."""
 
 import math
-from typing import Any, AsyncIterator, Iterator, List, Optional
+from collections import deque
+from itertools import starmap
+from typing import Any, AsyncIterator, Deque, Iterator, List, Optional
 
 from . import _abi, _loops
 from ._channels import OK, RECV, Source
@@ -20,6 +22,7 @@ class Timer(Source):
     def __init__(self, delay: float, period: float = 0.0) -> None:
         self._epoch = process.epoch
         self.period = period
+        self._back: Deque[float] = deque()  # what an exception has kept a receiver from taking
         self._timer, self._cell = _abi.c_uint64(), _abi.c_void_p()
         check(
             gmx.gmx_timer_new(
@@ -40,22 +43,29 @@ class Timer(Source):
         box: List[float] = []
         if self._epoch is not process.epoch:
             raise ForkedError()
-        status, _ = _select([(self, RECV, box)], nanoseconds(timeout))
-        if status < 0:
-            raise error(status)
-        return box[0]
+        try:
+            status, _ = _select([(self, RECV, box)], nanoseconds(timeout))
+            if status < 0:
+                raise error(status)
+            return box[0]
+        except BaseException:
+            self._give_back(box)
+            raise
 
     def stop(self) -> bool:
         """Nothing comes any more. False if there was nothing to stop."""
         stopped = _abi.c_bool()
         check(gmx.gmx_timer_stop(self._timer, _abi.byref(stopped)))
+        self._back.clear()
         return stopped.value
 
     def reset(self, delay: float, period: float = 0.0) -> bool:
         """Sets it anew; nothing of before comes any more."""
         self.period = period
         stopped = _abi.c_bool()
-        check(gmx.gmx_timer_reset(self._timer, nanoseconds(delay), nanoseconds(period), _abi.byref(stopped)))
+        first, then = nanoseconds(delay), nanoseconds(period)
+        self._back.clear()
+        check(gmx.gmx_timer_reset(self._timer, first, then, _abi.byref(stopped)))
         return stopped.value
 
     def __iter__(self) -> Iterator[float]:
@@ -63,15 +73,31 @@ class Timer(Source):
             yield self.recv()
 
     def _attempt(self, op: int, box: List[Any]) -> int:
-        word = _abi.c_int64()
-        status = gmx.gmx_chan_try_recv(self._chan, _abi.byref(word))
-        if status == OK:
-            box.append(word.value / 1e9)
-        return status
+        if self._back:
+            try:
+                box[:] = starmap(self._back.popleft, ((),))
+                return OK
+            except IndexError:
+                pass  # another receiver was faster
+        word, record = _abi.c_int64(), [EAGAIN]
+        try:
+            record[:] = map(gmx.gmx_chan_try_recv, (self._chan,), (_abi.byref(word),))
+        finally:
+            if record == [OK]:
+                box[:] = [word.value / 1e9]
+        return record[0]
+
+    def _again(self, op: int, box: List[Any]) -> int:
+        return self._attempt(op, box) if self._back else EAGAIN
 
     def _done(self, op: int, box: List[Any], word: Any) -> None:
         if not box:
             box[:] = [word.value / 1e9]
+
+    def _give_back(self, box: List[Any]) -> None:
+        if box:
+            self._back += box
+            del box[:]
 
 
 def after(delay: float) -> Timer:

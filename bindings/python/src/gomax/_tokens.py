@@ -2,6 +2,7 @@
 
 import ctypes
 import threading
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Type, TypeVar
 
@@ -10,7 +11,7 @@ from ._cchannels import CChannel
 from ._channels import Source
 from ._errors import ClosedError, ForkedError, check, error, integer
 from ._goroutines import G, start
-from ._library import Process, exit_method, gmx, process
+from ._library import Process, ending, exit_method, gmx, process, rest, resume_method
 from ._scopes import token_around
 from ._select import select
 from ._waits import FOREVER, current_token, nanoseconds
@@ -24,6 +25,8 @@ T = TypeVar("T")
 
 class Cancellation(Source):
     """The channel of a token, which is closed when the token is cancelled."""
+
+    _channel = _abi.c_void_p()  # NULL, until there is one
 
     def __init__(self, handle: int) -> None:
         self._epoch = process.epoch
@@ -47,8 +50,10 @@ class Token(Cancellation):
 
     In a `select` it is a case that is done once it is cancelled."""
 
+    _token = _abi.c_uint64()  # none, until there is one
+
     def __init__(self, timeout: Optional[float] = None) -> None:
-        self._channel, self._token = _abi.c_void_p(), _abi.c_uint64()  # for __del__
+        self._token = _abi.c_uint64()
         self._epoch = process.epoch
         limit = nanoseconds(timeout)
         check(gmx.gmx_cancel_new(token_around(), limit, _abi.byref(self._token)), "a token")
@@ -161,21 +166,31 @@ class Hook:
     def stop(self) -> bool:
         """Whether this kept the function from being called. If not it is being called, or was, or was stopped before. It is not
         waited for."""
-        kept = self._first.acquire(blocking=False)
-        if self._over is not None:
-            try:
-                self._over.close()
-            except (ClosedError, ForkedError):
-                pass
-        return kept
+        return _stop(self._first, self._over)
 
     def __enter__(self) -> "Hook":
+        self._rest = rest(ending(partial(_stop, self._first, self._over)))  # which does not refer to this object either
         return self
 
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
-    ) -> None:
-        self.stop()
+    if TYPE_CHECKING:
+
+        def __exit__(
+            self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
+        ) -> None: ...
+
+    else:
+        __exit__ = resume_method()
+
+
+def _stop(first: threading.Lock, over: Optional[CChannel]) -> bool:
+    try:
+        return first.acquire(blocking=False)
+    finally:
+        if over is not None:
+            try:
+                over.close()
+            except (ClosedError, ForkedError):
+                pass
 
 
 def _call_when_cancelled(

@@ -22,7 +22,8 @@ WAITS-R1. A C call that takes something tells so before anything else runs. Eith
 WAITS-R2. The `try` that undoes begins before that call. Its `except` or `finally` begins with the one C call that undoes;
           or else the steps that it does can be done twice, and it does them again if an exception comes out of them.
 WAITS-R3. `__exit__` of a lock, a stopped world or a shield is a C function (`exit_method`). One in Python could be left
-          where it begins.
+          where it begins. Where the end of a block is Python (a scope, an executor, on_cancel), the C function resumes a
+          generator that is suspended within its `try` (`resume_method`).
 WAITS-R4. No plain lock is held. What threads share changes by single operations of a list, dict, deque or SimpleQueue,
           which are atomic, without the GIL too, and the thread that pops an entry owns it. Only what coroutines wait for
           has a lock (_channels.py): a reentrant one, under which all is whole at each point where something may come.

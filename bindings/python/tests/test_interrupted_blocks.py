@@ -1,0 +1,469 @@
+"""What an exception from outside leaves behind where a block, a goroutine, a queue or a timer is used: see test_interrupted.py."""
+
+import contextlib
+import ctypes
+import gc
+import os
+import sys
+import unittest
+import weakref
+
+import gomax
+from gomax import _abi, _goroutines, _scopes
+from test_interrupted import Points, Waits
+
+FULL = bool(os.environ.get("GMX_STRESS"))
+"""All points; otherwise some of them, other ones in each run."""
+GROUPS = (BaseExceptionGroup,) if sys.version_info >= (3, 11) else ()  # noqa: F821
+
+
+def until(what):
+    while not what():
+        gomax.sleep(0.0001)
+
+
+class Failed(Exception):
+    pass
+
+
+class Case(Points):
+    check_caller = Waits.check_caller
+    PART = 8
+
+    def everywhere(self, begin, least=2, allowed=()):
+        super().everywhere(begin, least, allowed, 1 if FULL else self.PART)
+
+    def setUp(self):
+        self.begun, self.ended = [], []
+
+    def runs(self, f, *args):
+        """For a goroutine: notes that it runs."""
+        self.begun.append(f)
+        try:
+            return f(*args)
+        finally:
+            self.ended.append(f)
+
+    def check_ended(self):
+        self.assertEqual(len(self.begun), len(self.ended))
+
+
+def waits():
+    gomax.Channel().recv()
+
+
+def fails():
+    raise Failed
+
+
+class Scopes(Case):
+    """Whatever comes, all goroutines have ended behind the block, and the caller is under the token of before."""
+
+    def each(self, block, new=gomax.scope, allowed=(Failed,)):
+        def begin():
+            scopes, before = [], gomax.gmx.gmx_cancel_current()
+
+            def operation():
+                scopes.append(new())
+                with scopes[0] as s:
+                    block(s)
+
+            def check(result, raised):
+                self.check_ended()
+                self.check_caller(before)
+                self.assertEqual(_scopes._left_early, {})
+                for s in scopes:
+                    self.assertEqual((s._running, s._kept, s._token.value), ({}, {}, 0))
+                    self.assertEqual(gomax.gmx.gmx_scope_cancel(s._scope), _abi.GMX_ESTALE)
+                    with self.assertRaises(RuntimeError):
+                        s.go(int)
+                with gomax.scope() as s:
+                    self.assertEqual(s.go(int).join(), 0)
+                self.assertFalse(_goroutines.leftovers)
+
+            return operation, check
+
+        self.everywhere(begin, 20, (*allowed, *GROUPS))
+
+    def test_goroutines_that_end(self):
+        def block(s):
+            s.go(self.runs, int)
+            s.go(self.runs, gomax.sleep, 0.0001).join()
+
+        self.each(block)
+
+    def test_canceled(self):
+        def block(s):
+            s.go(self.runs, waits)
+            s.cancel()
+
+        self.each(block)
+
+    def test_a_goroutine_fails(self):
+        def block(s):
+            s.go(self.runs, waits)
+            s.go(self.runs, fails)
+            waits()
+
+        self.each(block)
+
+    def test_the_block_fails(self):
+        def block(s):
+            s.go(self.runs, waits)
+            fails()
+
+        self.each(block)
+
+    def test_out_of_time(self):
+        def block(s):
+            s.go(self.runs, waits)
+            waits()
+
+        self.each(block, lambda: gomax.move_on_after(0.001))
+        self.each(block, lambda: gomax.fail_after(0.001), (TimeoutError,))
+
+    def test_within_another(self):
+        def block(s):
+            with gomax.scope() as inner:
+                inner.go(self.runs, waits)
+                s.go(self.runs, waits)
+                s.cancel()
+                waits()
+
+        self.each(block)
+
+    def test_c_functions(self):
+        def block(s):
+            s.go_c(gomax.gmx.gmx_sema_acquire, gomax.Semaphore())
+            s.go(self.runs, waits)
+            s.cancel()
+
+        self.each(block)
+
+    def test_a_c_function_fails(self):
+        self.each(lambda s: s.go_c(gomax.gmx.gmx_sema_release, None), allowed=(ValueError,))
+
+    def test_left_twice(self):
+        def block(s):
+            s.go(self.runs, waits)
+            s.cancel()
+            s.__exit__(None, None, None)
+
+        self.each(block)
+
+
+class Forgotten(unittest.TestCase):
+    def test_what_c_functions_use_outlives_a_scope(self):
+        """Entered and never left; and one whose wait was given up."""
+        semaphore = gomax.Semaphore()
+        alive, s = weakref.ref(semaphore), gomax.scope()
+        s.__enter__()
+        gomax.gmx.gmx_cancel_use(s._outer, None)
+        with gomax.shield():
+            s.go_c(gomax.gmx.gmx_mutex_lock, semaphore)  # which no cancellation ends
+        del semaphore, s
+        gc.collect()
+        self.assertTrue(_goroutines.leftovers or not alive())
+        until(lambda: (_goroutines.sweep(), not _goroutines.leftovers)[1])
+        self.assertIsNone(alive())
+
+
+class Blocks(Case):
+    def test_token(self):
+        def begin():
+            token, before = gomax.Token(), gomax.gmx.gmx_cancel_current()
+
+            def operation():
+                with token.use():
+                    gomax.sleep(0.0001)
+                    token.go(self.runs, waits)
+                token.cancel()
+
+            def check(result, raised):
+                self.check_caller(before)
+                self.assertFalse(gomax.canceled())
+                token.cancel()
+                with token.use(), self.assertRaises(gomax.CanceledError):
+                    gomax.sleep(60)
+                until(lambda: len(self.begun) == len(self.ended))
+
+            return operation, check
+
+        self.everywhere(begin)
+
+    def test_on_cancel(self):
+        """Behind the block it does not call the function, and its goroutine ends."""
+
+        def begin():
+            token, called, goroutines = gomax.Token(), [], gomax.num_g()
+
+            def operation():
+                with token.on_cancel(called.append, 1):
+                    pass
+
+            def check(result, raised):
+                if raised is not None:
+                    raised.__traceback__ = None  # which refers to it, if no block has begun
+                token.cancel()
+                until(lambda: gomax.num_g() == goroutines)
+                self.assertEqual(called, [])
+
+            return operation, check
+
+        self.everywhere(begin)
+
+    def test_on_cancel_in_a_scope(self):
+        def begin():
+            called, goroutines, before = [], gomax.num_g(), gomax.gmx.gmx_cancel_current()
+
+            def operation():
+                with gomax.scope() as s, gomax.on_cancel(called.append, 1):
+                    s.cancel()
+
+            def check(result, raised):
+                if raised is not None:
+                    raised.__traceback__ = None
+                until(lambda: gomax.num_g() == goroutines)
+                self.assertLessEqual(len(called), 1)
+                self.check_caller(before)
+
+            return operation, check
+
+        self.everywhere(begin)
+
+    def test_executor(self):
+        """It is shut behind the block, and every call that was accepted ends."""
+
+        def begin():
+            executors, futures = [], []
+
+            def operation():
+                executors.append(gomax.Executor(2))
+                with executors[0] as executor:
+                    for _ in range(3):
+                        futures.append(executor.submit(self.runs, int))
+
+            def check(result, raised):
+                for executor in executors:
+                    if futures:
+                        with self.assertRaises(RuntimeError):
+                            executor.submit(int)
+                    executor.shutdown()
+                    self.assertEqual((executor._workers, len(executor._work)), ({}, 0))
+                self.assertEqual([f.result(60) for f in futures], [0] * len(futures))
+                self.check_ended()
+
+            return operation, check
+
+        self.everywhere(begin)
+
+
+class Queues(Case):
+    """What was put and is not done with is counted: never more. A `put` that is interrupted when it has put may count one less."""
+
+    def each(self, operate, size=0, prepare=lambda q: None, puts=False):
+        def begin():
+            q, got = gomax.Queue(size), []
+            end = prepare(q)
+
+            def check(result, raised):
+                if end:
+                    end()
+                while not q.empty():
+                    got.append(q.get_nowait())
+                for i, _ in enumerate(got):
+                    try:
+                        q.task_done()
+                    except ValueError:
+                        self.assertTrue(puts and raised is not None and i == len(got) - 1)
+                with gomax.scope(timeout=60):
+                    q.join()
+                with self.assertRaises(ValueError):
+                    q.task_done()
+                self.assertLessEqual(len(got), 2)
+                if raised is None or not puts:
+                    self.assertEqual(got, [1, 2][-len(got) :] if size else [1, 2])
+
+            return lambda: operate(q, got), check
+
+        self.everywhere(begin)
+
+    def test_put(self):
+        self.each(lambda q, got: (q.put(1), q.put_nowait(2)), puts=True)
+
+    def test_get(self):
+        def operate(q, got):
+            for get in (q.get, q.get_nowait):
+                got += [get()]
+
+        def prepare(q):
+            q.put(1)
+            q.put(2)
+
+        self.each(operate, prepare=prepare)
+
+    def test_put_that_waits(self):
+        def prepare(q):
+            over = []
+
+            def receives():
+                until(lambda: over or q.channel.waiters.senders)
+                self.assertEqual(q.get_nowait(), 1)
+                q.task_done()
+
+            q.put(1)
+            g = gomax.go(receives)
+            return lambda: (over.append(1), g.join())
+
+        self.each(lambda q, got: q.put(2), 1, prepare, puts=True)
+
+    def test_join(self):
+        def begin():
+            q, before = gomax.Queue(), gomax.gmx.gmx_cancel_current()
+            q.put(1)
+            g = gomax.go(lambda: (gomax.sleep(0.0005), q.task_done()))
+
+            def check(result, raised):
+                g.join()
+                self.check_caller(before)
+                q.join()
+
+            return q.join, check
+
+        self.everywhere(begin)
+
+
+class Timers(Case):
+    def test_a_time_is_received_once(self):
+        for receive in (
+            lambda t: t.recv(),
+            lambda t: t.recv(60),
+            lambda t: gomax.select(t, gomax.Channel()).value,
+            lambda t: (until(lambda: gomax.gmx.gmx_chan_len(t._chan)), t.recv())[1],
+        ):
+
+            def begin():
+                t = gomax.after(0.0005)
+
+                def check(result, raised):
+                    if raised is not None:
+                        result = t.recv(60)
+                    self.assertGreater(result, 0)
+                    with self.assertRaises(TimeoutError):
+                        t.recv(0)
+
+                return lambda: receive(t), check
+
+            self.everywhere(begin)
+
+    def test_made_and_forgotten(self):
+        def begin():
+            def operation():
+                t = gomax.Ticker(0.001)
+                t.recv()
+                t.reset(0.0001)
+                t.recv()
+                t.stop()
+
+            return operation, lambda result, raised: None
+
+        self.everywhere(begin)
+
+
+class CChannels(Case):
+    def each(self, operate, sends):
+        def begin():
+            c, received = gomax.CChannel(ctypes.c_int, 4), []
+            if not sends:
+                c.send(1)
+                c.send(2)
+
+            def check(result, raised):
+                with contextlib.suppress(TimeoutError):
+                    while True:
+                        received.append(c.recv(0))
+                if sends:
+                    self.assertEqual(received, [1, 2][: len(received)])
+                if raised is None or not sends:
+                    self.assertEqual(sorted(received), [1, 2])
+
+            return lambda: operate(c, received), check
+
+        self.everywhere(begin)
+
+    def test_send(self):
+        self.each(lambda c, received: (c.send(1), gomax.select((c, 2))), True)
+
+    def test_recv(self):
+        self.each(lambda c, received: received.extend([c.recv()]), False)
+        self.each(lambda c, received: received.extend([gomax.select(c).value]), False)
+
+    def test_recv_that_waits(self):
+        def begin():
+            c, received, over = gomax.CChannel(ctypes.c_int), [], []
+
+            def sends():
+                until(lambda: over or c.waiters.receivers)
+                with contextlib.suppress(TimeoutError):
+                    c.send(1, 0)
+                    sent.append(1)
+
+            sent = []
+            g = gomax.go(sends)
+
+            def check(result, raised):
+                over.append(1)
+                g.join()
+                with contextlib.suppress(TimeoutError):
+                    received.append(c.recv(0))
+                self.assertEqual(received, sent)
+
+            return lambda: received.extend([c.recv(60)]), check
+
+        self.everywhere(begin)
+
+
+class CFunctions(Case):
+    def test_the_argument_lives_as_long_as_the_function_uses_it(self):
+        for options in ({}, {"inherit": True}, {"cancellable": True}, {"name": "waits", "stack_size": 65536}):
+
+            def begin():
+                semaphore = gomax.Semaphore()
+                alive, address, goroutines = weakref.ref(semaphore), semaphore.address, gomax.num_g()
+                arguments = [semaphore]
+                del semaphore
+
+                def operation():
+                    gomax.go_c(gomax.gmx.gmx_sema_acquire, arguments.pop(), **options).join(0)
+
+                def check(result, raised):
+                    arguments.clear()
+                    runs = gomax.num_g() > goroutines
+                    if raised is not None:
+                        raised.__traceback__ = raised.__context__ = None
+                    gc.collect()
+                    self.assertEqual(alive() is not None, runs)
+                    if runs:
+                        gomax.gmx.gmx_sema_release(address)
+                    until(lambda: (_goroutines.sweep(), not _goroutines.leftovers)[1])
+                    self.assertIsNone(alive())
+
+                return operation, check
+
+            self.everywhere(begin, allowed=(TimeoutError,))
+
+    def test_join(self):
+        def begin():
+            g = gomax.go_c(gomax.gmx.gmx_sema_release, gomax.Semaphore())
+
+            def check(result, raised):
+                g.join()
+                self.assertIsNone(g._keep)
+
+            return g.join, check
+
+        self.everywhere(begin)
+
+
+if __name__ == "__main__":
+    unittest.main()
