@@ -6,7 +6,7 @@ from itertools import starmap
 from typing import Any, AsyncIterator, Deque, Iterator, List, Optional
 
 from . import _abi, _loops
-from ._channels import OK, RECV, Source
+from ._channels import EAGAIN, OK, RECV, Source
 from ._errors import ForkedError, check, error
 from ._library import Process, gmx, process
 from ._select import _select
