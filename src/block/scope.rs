@@ -125,12 +125,23 @@ pub fn make(m: MRef, timeout: i64) -> Result<u64> {
     token.forget();
     // SAFETY: a scope exists as long as it has a child.
     let outer = unsafe { gp.scope.get().cast::<Scope>().as_ref() };
-    s.outer.set(outer.map_or(0, |outer| outer.handle.load(Ordering::Relaxed)));
+    // Under the lock: a leaver takes the handle away while it looks at the count (SCOPE-L2), and puts it back since this
+    // child counts.
+    s.outer.set(outer.map_or(0, |outer| {
+        let _state = outer.state.lock();
+        outer.handle.load(Ordering::Relaxed)
+    }));
     let mut state = s.state.lock();
     *state = State { leaving: false, inside: null_mut() };
     s.handle.store(handle, Ordering::Release);
     drop(state);
     Ok(handle)
+}
+
+/// The handle of the scope around a scope; 0 if there is none.
+#[cfg(test)]
+pub fn outer_of(m: MRef, handle: u64) -> Result<u64> {
+    find(m, handle).map(|(s, _state)| s.outer.get())
 }
 
 /// The scope of a handle, locked.

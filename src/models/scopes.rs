@@ -5,6 +5,7 @@ use crate::block::{cancel, scope, sema, waitq};
 use crate::gmp::error::Error;
 use crate::gmp::g::WaitReason;
 use crate::sync::AtomicU32;
+use std::sync::atomic::AtomicU64;
 
 extern "C" fn child(_: *mut std::ffi::c_void) -> i32 {
     unreachable!("the steps of a token are what runs")
@@ -119,6 +120,34 @@ fn spawn_against_a_look() {
         w.host_as(ms[1], move |_, m| l.store(usize::from(scope::leave(m, handle, 0) == Ok(0)), SeqCst));
         w.finish();
         assert!(left.load(SeqCst) == 1 || refused.load(SeqCst) == 0, "refused, and not left");
+    });
+}
+
+/// A child makes a scope in that moment: the new scope knows the one around it, by which a leave of that one from within
+/// is told to be a deadlock.
+#[test]
+fn make_against_a_look() {
+    check(Size { preemptions: 3, ..Size::default() }, || {
+        let mut mk = Maker::new(1, 1);
+        let handle = Arc::new(AtomicU64::new(0));
+        let around = handle.clone();
+        let makes = does(move |_, m, _| {
+            let inner = scope::make(m, FOREVER).unwrap();
+            assert_eq!(scope::outer_of(m, inner), Ok(around.load(SeqCst)), "the scope around it");
+            assert_eq!(scope::leave(m, inner, 0), Ok(0));
+        });
+        let t = mk.token(vec![makes, does(comes_to(0))]);
+        let w = mk.make();
+        let m = foreign::needm(w.sched, 1).unwrap();
+        let of = scope::make(m, FOREVER).unwrap();
+        handle.store(of, SeqCst);
+        assert!(scope::spawn(m, of, child, t as *mut _).is_ok());
+        w.host_as(m, move |_, m| {
+            if scope::leave(m, of, 0).is_err() {
+                assert_eq!(scope::leave(m, of, FOREVER), Ok(0));
+            }
+        });
+        w.finish();
     });
 }
 
