@@ -1,8 +1,8 @@
 """Something comes at the n-th point of an operation where CPython lets it come: an exception, or a call.
 
 CPython runs signal handlers (and stops for asynchronous exceptions, and lets other threads run) when a call of a C function
-has returned, before its result is stored; where a function of Python begins; and where a loop turns. A generator that goes on
-behind a `yield` begins within the `try` in which it was suspended; one that goes on behind an `await` has no such point. `at(n, what, operation)`
+has returned, before its result is stored; where a function of Python begins; and where a loop turns. A generator that continues
+behind a `yield` begins within the `try` in which it was suspended; one that continues behind an `await` has no such point. `at(n, what, operation)`
 traces the frames of the package, counts these points, and calls `what` at the n-th. Python before 3.11 has more of them,
 behind calls of functions in Python and (3.9) between other instructions: those are left out, since there not even
 `with threading.Lock()` is safe.

@@ -50,7 +50,7 @@ class CChannel(Channels):
     c_wchar_p, POINTER, CFUNCTYPE, and structures, unions and arrays with such) are a TypeError. Send an address that you keep
     valid as c_void_p.
 
-    A receiver that an exception from outside interrupts, Ctrl-C for instance, gives back a value that it has already. Another
+    A receiver that an exception from outside interrupts, Ctrl-C for instance, puts back a value that it has already. Another
     receiver, in Python or C, gets that; it may come after values that were sent later."""
 
     def __init__(self, type: Any, capacity: int = 0) -> None:

@@ -105,7 +105,7 @@ def rest(steps: Rest) -> Any:
 
 def resume_method() -> Any:
     """An `__exit__` that is a C function (WAITS-R3) and resumes a generator, which is suspended within its `try` while the block runs:
-    even what comes where it goes on is handled there. The generator is `_rest` of the object, gets the exception of the block
+    even what comes where it continues is handled there. The generator is `_rest` of the object, gets the exception of the block
     or None, and yields an exception to be raised, or whether the one of the block is not."""
     function = ctypes.PyDLL(None)["PyObject_CallMethodObjArgs"]
     function.restype = ctypes.py_object

@@ -98,7 +98,7 @@ def _released(status: int, function: Any, arguments: Any) -> None:
 
 
 class Taken:
-    """What a with statement takes, and gives back at its end. The functions are those of the library."""
+    """What a with statement takes, and releases at its end. The functions are those of the library."""
 
     _try: Any
     _wait: Any
@@ -226,7 +226,7 @@ class Lock(Taken):
 
 
 class Mutex(Lock):
-    """A lock that belongs to the goroutine or thread which has taken it: whoever takes it twice, or gives back another's,
+    """A lock that belongs to the goroutine or thread which has taken it: taking it twice, or releasing that of another,
     gets an Error. Unlike threading.Lock it is for C functions too."""
 
     _try, _wait, _give = gmx.gmx_mutex_try_lock, gmx.gmx_mutex_lock_timeout, gmx.gmx_mutex_unlock
@@ -248,7 +248,7 @@ class Mutex(Lock):
 
 
 class RMutex(Lock):
-    """A Mutex that its owner may take again, and then gives back as often. Unlike threading.RLock it is for C functions
+    """A Mutex that its owner may take again, and then releases as often. Unlike threading.RLock it is for C functions
     too."""
 
     _try, _wait, _give = gmx.gmx_rmutex_try_lock, gmx.gmx_rmutex_lock, gmx.gmx_rmutex_unlock
