@@ -31,6 +31,8 @@ edition = "2024"
 path = "src/lib.rs"
 [dependencies]
 libc = "0.2"
+[dev-dependencies]
+crossbeam-deque = "0.8"
 [lints.rust]
 unexpected_cfgs = "allow"
 [profile.dev]
