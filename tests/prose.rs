@@ -1,5 +1,5 @@
-//! Words that make a reader guess, counted over the whole tree. Their numbers may only fall: `GMX_BLESS=1 cargo test --test
-//! prose` takes in lower ones. And comments keep to the width of the code.
+//! Words that make a reader guess, counted over the whole tree. Their numbers may only fall: `GMX_BLESS=1 cargo test
+//! --test prose` takes in lower ones. And comments keep to the width of the code.
 
 #![cfg(not(any(loom, shuttle)))]
 

@@ -125,8 +125,8 @@ pub fn make(m: MRef, timeout: i64) -> Result<u64> {
     token.forget();
     // SAFETY: a scope exists as long as it has a child.
     let outer = unsafe { gp.scope.get().cast::<Scope>().as_ref() };
-    // Under the lock: a leaver takes the handle away while it looks at the count (SCOPE-L2), and puts it back since this
-    // child counts.
+    // Under the lock: a leaver takes the handle away while it looks at the count (SCOPE-L2), and puts it back since
+    // this child counts.
     s.outer.set(outer.map_or(0, |outer| {
         let _state = outer.state.lock();
         outer.handle.load(Ordering::Relaxed)

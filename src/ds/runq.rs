@@ -277,7 +277,8 @@ mod tests {
         }
     }
 
-    /// The same random calls on both kinds of queue and on those of crossbeam-deque: the same entries in the same order.
+    /// The same random calls on both kinds of queue and on those of crossbeam-deque: the same entries in the same
+    /// order.
     #[test]
     fn does_as_crossbeams_deque() {
         use crate::ds::rng::{Rng, seeds};

@@ -123,8 +123,8 @@ fn spawn_against_a_look() {
     });
 }
 
-/// A child makes a scope in that moment: the new scope knows the one around it, by which a leave of that one from within
-/// is told to be a deadlock.
+/// A child makes a scope in that moment: the new scope knows the one around it, by which a leave of that one from
+/// within is told to be a deadlock.
 #[test]
 fn make_against_a_look() {
     check(Size { preemptions: 3, ..Size::default() }, || {
