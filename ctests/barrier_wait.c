@@ -102,7 +102,7 @@ static void one_that_is_late_does_not_count(void) {
   acquire(&done, GS - 1);
 }
 
-static void is_cancelled(void *arg) {
+static void is_canceled(void *arg) {
   bool serial = true;
   CHECK_OK(gmx_cancel_use(*(gmx_cancel *)arg, NULL));
   CHECK_STATUS(gmx_barrier_wait(&nine, &serial), GMX_ECANCELED);
@@ -110,13 +110,13 @@ static void is_cancelled(void *arg) {
   CHECK(serial);
   release(&done, 1);
 }
-static void one_that_is_cancelled_does_not_count(void) {
+static void one_that_is_canceled_does_not_count(void) {
   gmx_cancel token;
   bool serial;
   CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &token));
   serials = through = 0;
   let_meet(3);
-  for (int i = 0; i < 3; i++) go(is_cancelled, &token);
+  for (int i = 0; i < 3; i++) go(is_canceled, &token);
   spin_until(gmx_barrier_waiters(&nine) == 6);
   for (int i = 0; i < 2; i++) go(meets, &nine);
   spin_until(gmx_barrier_waiters(&nine) == GS - 1);
@@ -275,7 +275,7 @@ int main(void) {
   RUN_G(too_few_time_out);
   RUN_G(the_last_one_is_serial);
   RUN_G(one_that_is_late_does_not_count);
-  RUN_G(one_that_is_cancelled_does_not_count);
+  RUN_G(one_that_is_canceled_does_not_count);
   RUN_G(a_scope_is_not_held_up);
   RUN_G(a_shield_holds);
   RUN_G(copies_are_seen);

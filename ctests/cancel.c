@@ -86,7 +86,7 @@ struct waiter {
   int ready, done;
 };
 
-static void is_cancelled(void *arg) {
+static void is_canceled(void *arg) {
   struct waiter *w = arg;
   gmx_cancel before = ~(gmx_cancel)0;
   CHECK_OK(gmx_cancel_use(w->token, &before));
@@ -97,23 +97,23 @@ static void is_cancelled(void *arg) {
   CHECK_STATUS(w->wait(w->world), GMX_ECANCELED);
   CHECK_STATUS(w->wait(w->world), GMX_ECANCELED); /* forever */
   if (w->locks) CHECK(gmx_cancel_locks(false));
-  CHECK(gmx_cancel_is_cancelled(0));
+  CHECK(gmx_cancel_is_canceled(0));
   CHECK_OK(gmx_cancel_use(0, &before));
   CHECK_EQ(before, w->token);
   CHECK_EQ(gmx_cancel_current(), 0);
   store(&w->done, 1);
 }
-static void is_cancelled_in_callback(void *arg) { CHECK_OK(gmx_callback(is_cancelled, arg)); }
-static void is_cancelled_attached(void *arg) {
+static void is_canceled_in_callback(void *arg) { CHECK_OK(gmx_callback(is_canceled, arg)); }
+static void is_canceled_attached(void *arg) {
   CHECK_OK(gmx_attach_thread());
-  is_cancelled(arg);
+  is_canceled(arg);
   CHECK_OK(gmx_detach_thread());
 }
 
 enum way { BY_HAND, ABOVE, FAR_ABOVE, DEADLINE, DEADLINE_ABOVE, BEFORE, WAYS };
 
 static void cancels(int place, int wait, enum way way) {
-  static void (*const on[])(void *) = {is_cancelled, is_cancelled, is_cancelled_in_callback, is_cancelled_attached};
+  static void (*const on[])(void *) = {is_canceled, is_canceled, is_canceled_in_callback, is_canceled_attached};
   struct world world;
   world_make(&world);
   gmx_cancel top = new_token(0, way == DEADLINE_ABOVE ? 2 * MS : GMX_FOREVER);
@@ -124,7 +124,7 @@ static void cancels(int place, int wait, enum way way) {
   gmx_g g = 0;
   pthread_t t = 0;
   struct places_call call = {on[place], &w};
-  if (place == 0) g = g_start(is_cancelled, &w);
+  if (place == 0) g = g_start(is_canceled, &w);
   else t = thread_start(places_thread, &call);
   spin_until(load(&w.ready));
   if ((wait + place) % 2) CHECK_OK(gmx_sleep(MS)); /* the G waits, most likely; otherwise it is about to */
@@ -135,8 +135,8 @@ static void cancels(int place, int wait, enum way way) {
   else thread_join(t);
   CHECK(w.done);
   CHECK_STATUS(reason_of(low), way == DEADLINE || way == DEADLINE_ABOVE ? GMX_ETIMEDOUT : GMX_ECANCELED);
-  CHECK_EQ(gmx_cancel_is_cancelled(mid), way == ABOVE || way == FAR_ABOVE || way == DEADLINE_ABOVE);
-  CHECK_EQ(gmx_cancel_is_cancelled(top), way == FAR_ABOVE || way == DEADLINE_ABOVE);
+  CHECK_EQ(gmx_cancel_is_canceled(mid), way == ABOVE || way == FAR_ABOVE || way == DEADLINE_ABOVE);
+  CHECK_EQ(gmx_cancel_is_canceled(top), way == FAR_ABOVE || way == DEADLINE_ABOVE);
   CHECK_OK(gmx_cancel_free(mid));
   CHECK_OK(gmx_cancel_free(low));
   CHECK_OK(gmx_cancel_free(top));
@@ -213,7 +213,7 @@ static void locks_and_ends_are_waited_for(void) {
     else g = g_start(waits_steadily, &s);
     spin_until(load(&s.began));
     CHECK_OK(gmx_cancel_now(s.token));
-    CHECK_OK(gmx_sleep(MS)); /* a wait that were cancelled would be over now, most likely */
+    CHECK_OK(gmx_sleep(MS)); /* a wait that were canceled would be over now, most likely */
     CHECK_OK(gmx_mutex_unlock(&s.mutex));
     CHECK_OK(gmx_rwmutex_unlock(&s.rw));
     CHECK_OK(gmx_waitgroup_done(&s.group));
@@ -268,14 +268,14 @@ static void writes_later(void *arg) {
 static gmx_status forks_and_joins(void *unused) {
   int written = 0;
   (void)unused;
-  spin_until(gmx_cancel_is_cancelled(0));
+  spin_until(gmx_cancel_is_canceled(0));
   gmx_g g = g_start(writes_later, &written);
   gmx_status joined = gmx_join(g, 3600000 * MS);
   CHECK_EQ(written, 1);
   CHECK_OK(joined);
   return GMX_OK;
 }
-static void a_cancelled_scope_keeps_its_joins(void) {
+static void a_canceled_scope_keeps_its_joins(void) {
   gmx_scope s;
   CHECK_OK(gmx_scope_new(GMX_FOREVER, &s));
   CHECK_OK(gmx_scope_spawn(s, forks_and_joins, NULL));
@@ -293,7 +293,7 @@ static void waits_for_a_signal(void *arg) {
   CHECK_EQ(load(&s->doing), 1); /* the other has given the mutex up */
   CHECK_OK(gmx_mutex_unlock(&s->mutex));
 }
-static void a_cancelled_wait_for_a_signal_locks_again(void) {
+static void a_canceled_wait_for_a_signal_locks_again(void) {
   struct steady s;
   memset(&s, 0, sizeof s);
   s.token = new_token(0, GMX_FOREVER);
@@ -350,7 +350,7 @@ static void no_token_ends_a_wait_within_shields(void) {
     else g = g_start(waits_within_shields, &s);
     spin_until(load(&s.began));
     CHECK_OK(gmx_cancel_now(s.token));
-    CHECK_OK(gmx_sleep(MS)); /* a wait that were cancelled would be over now, most likely */
+    CHECK_OK(gmx_sleep(MS)); /* a wait that were canceled would be over now, most likely */
     CHECK_OK(gmx_sema_release(&s.hold));
     CHECK_OK(gmx_mutex_unlock(&s.mutex));
     if (g) g_join(g);
@@ -416,20 +416,20 @@ static void handles(void) {
   CHECK_STATUS(gmx_cancel_now(0), GMX_ESTALE);
   CHECK_STATUS(gmx_cancel_free(0), GMX_ESTALE);
   CHECK_OK(reason_of(0));
-  CHECK(!gmx_cancel_is_cancelled(0));
+  CHECK(!gmx_cancel_is_canceled(0));
   c = new_token(0, GMX_FOREVER);
   CHECK_OK(reason_of(c));
-  CHECK(!gmx_cancel_is_cancelled(c));
+  CHECK(!gmx_cancel_is_canceled(c));
   CHECK_OK(gmx_cancel_now(c));
-  CHECK(gmx_cancel_is_cancelled(c));
+  CHECK(gmx_cancel_is_canceled(c));
   CHECK_OK(gmx_cancel_now(c));
   CHECK_STATUS(reason_of(c), GMX_ECANCELED);
   CHECK_OK(gmx_cancel_free(c));
   CHECK_STATUS(gmx_cancel_free(c), GMX_ESTALE);
   CHECK_STATUS(gmx_cancel_now(c), GMX_ESTALE);
   CHECK_STATUS(reason_of(c), GMX_ESTALE);
-  CHECK(gmx_cancel_is_cancelled(c)); /* once true, it stays true */
-  CHECK(gmx_cancel_is_cancelled(12345));
+  CHECK(gmx_cancel_is_canceled(c)); /* once true, it stays true */
+  CHECK(gmx_cancel_is_canceled(12345));
   CHECK_STATUS(gmx_cancel_use(c, NULL), GMX_ESTALE);
   d = new_token(0, GMX_FOREVER);
   CHECK(d != c);
@@ -496,7 +496,7 @@ static void a_detached_thread_has_none(void) {
   }
 }
 
-static void born_cancelled(void) {
+static void born_canceled(void) {
   gmx_cancel top = new_token(0, 0);
   CHECK_STATUS(reason_of(top), GMX_ETIMEDOUT);
   gmx_cancel low = new_token(top, GMX_FOREVER);
@@ -560,19 +560,19 @@ static void it_is_the_gs_own(void) {
 struct crowd {
   uint32_t sema;
   gmx_cancel token;
-  int taken, cancelled, ready;
+  int taken, canceled, ready;
 };
 
-static void takes_or_is_cancelled(void *arg) {
+static void takes_or_is_canceled(void *arg) {
   struct crowd *c = arg;
   CHECK_OK(gmx_cancel_use(c->token, NULL));
   bump(&c->ready);
   gmx_status s = gmx_sema_acquire_timeout(&c->sema, gmx_goid() % 3 ? GMX_FOREVER : 3600000 * MS);
   if (s != GMX_OK) CHECK_STATUS(s, GMX_ECANCELED);
-  bump(s == GMX_OK ? &c->taken : &c->cancelled);
+  bump(s == GMX_OK ? &c->taken : &c->canceled);
 }
 static void *takes_as_thread(void *arg) {
-  takes_or_is_cancelled(arg);
+  takes_or_is_canceled(arg);
   return NULL;
 }
 static void releases_some(void *arg) {
@@ -588,19 +588,19 @@ static void cancel_races_releases(void) {
     struct crowd c = {0, new_token(0, round % 3 ? GMX_FOREVER : 1000 * (round % 40)), 0, 0, 0};
     gmx_g gs[GS + 1];
     pthread_t threads[THREADS];
-    for (int i = 0; i < GS; i++) gs[i] = g_start(takes_or_is_cancelled, &c);
+    for (int i = 0; i < GS; i++) gs[i] = g_start(takes_or_is_canceled, &c);
     for (int i = 0; i < THREADS; i++) threads[i] = thread_start(takes_as_thread, &c);
     spin_until(load(&c.ready) == GS + THREADS);
     gs[GS] = g_start(releases_some, &c);
     CHECK_OK(gmx_cancel_now(c.token));
     for (int i = 0; i <= GS; i++) g_join(gs[i]);
     for (int i = 0; i < THREADS; i++) thread_join(threads[i]);
-    CHECK_EQ(c.taken + c.cancelled, GS + THREADS);
+    CHECK_EQ(c.taken + c.canceled, GS + THREADS);
     CHECK_EQ(c.taken + (int)c.sema, 7);
-    both += c.taken && c.cancelled;
+    both += c.taken && c.canceled;
     CHECK_OK(gmx_cancel_free(c.token));
   }
-  check_say("in %d of 300 rounds some took and some were cancelled", both);
+  check_say("in %d of 300 rounds some took and some were canceled", both);
 }
 
 static void makes_and_frees(void *arg) {
@@ -717,7 +717,7 @@ static void sleeps_a_little(void *arg) {
   CHECK_STATUS(gmx_sema_acquire_timeout(&sema, MS), GMX_ETIMEDOUT);
   CHECK_STATUS(gmx_sema_acquire_timeout(&sema, 0), GMX_ETIMEDOUT);
 }
-static void uncancelled_waits_end_as_ever(void) {
+static void uncanceled_waits_end_as_ever(void) {
   gmx_cancel c = new_token(0, 3600000 * MS);
   on_g(sleeps_a_little, &c);
   on_thread(sleeps_a_little, &c);
@@ -728,7 +728,7 @@ static void uncancelled_waits_end_as_ever(void) {
 int main(void) {
   RUN(handles);
   RUN(a_detached_thread_has_none);
-  RUN(born_cancelled);
+  RUN(born_canceled);
   RUN(a_freed_token_lives_on);
   RUN(a_child_outlives_its_parents_handle);
   RUN(what_is_there_is_had_anyway);
@@ -736,8 +736,8 @@ int main(void) {
   RUN(every_wait_ends_in_every_place);
   RUN(locks_and_ends_are_waited_for);
   RUN(a_failing_scope_keeps_its_locks);
-  RUN(a_cancelled_scope_keeps_its_joins);
-  RUN(a_cancelled_wait_for_a_signal_locks_again);
+  RUN(a_canceled_scope_keeps_its_joins);
+  RUN(a_canceled_wait_for_a_signal_locks_again);
   RUN(locks_are_asked_for_by_each);
   RUN(no_token_ends_a_wait_within_shields);
   RUN(shields_end_with_their_owner);
@@ -746,7 +746,7 @@ int main(void) {
   RUN(two_cancel_the_same);
   RUN(deep_and_wide);
   RUN(deadlines_follow_resizes);
-  RUN(uncancelled_waits_end_as_ever);
+  RUN(uncanceled_waits_end_as_ever);
   RUN(ends_clean);
   return 0;
 }

@@ -111,7 +111,7 @@ static void nothing_is_lost_or_doubled(void) {
     uint64_t v;
     while (gmx_chan_try_recv(t.c, &v) == GMX_OK || gmx_chan_try_recv(t.d, &v) == GMX_OK) t.received += v;
     CHECK_EQ(t.sent, t.received);
-    check_say("  cap %zu: %" PRIu64 " cancelled", cap, t.canceled);
+    check_say("  cap %zu: %" PRIu64 " canceled", cap, t.canceled);
     CHECK_OK(gmx_chan_free(t.c));
     CHECK_OK(gmx_chan_free(t.d));
   }

@@ -71,7 +71,7 @@ static void in_order(void) {
 
 /* ---- a wait that ends ---- */
 
-static void is_cancelled(void *arg) {
+static void is_canceled(void *arg) {
   gmx_cancel token = *(gmx_cancel *)arg;
   CHECK_OK(gmx_cancel_use(token, NULL));
   CHECK_STATUS(gmx_blocking_in(one, notes, NULL, GMX_FOREVER), GMX_ECANCELED);
@@ -84,7 +84,7 @@ static void gives_up(void) {
   hold();
   CHECK_STATUS(gmx_blocking_in(one, notes, NULL, 0), GMX_ETIMEDOUT);
   CHECK_STATUS(gmx_blocking_in(one, notes, NULL, 1000000), GMX_ETIMEDOUT);
-  CHECK_OK(gmx_waitgroup_go(&all, is_cancelled, &token));
+  CHECK_OK(gmx_waitgroup_go(&all, is_canceled, &token));
   spin_until(waiting("the only one") == 1);
   CHECK_OK(gmx_cancel_now(token));
   spin_until(gmx_num_g() == 1);

@@ -128,7 +128,7 @@ struct crowd {
   gmx_mutex mutex;
   gmx_cond cond;
   gmx_cancel token;
-  int tickets, ready, woken, late, cancelled;
+  int tickets, ready, woken, late, canceled;
   int64_t timeout;
 };
 
@@ -141,7 +141,7 @@ static void joins_in(void *arg) {
   CHECK_STATUS(gmx_mutex_lock(&c->mutex), GMX_EDEADLK); /* it is held */
   if (s == GMX_OK) c->woken++;
   if (s == GMX_ETIMEDOUT) c->late++;
-  if (s == GMX_ECANCELED) c->cancelled++;
+  if (s == GMX_ECANCELED) c->canceled++;
   CHECK_OK(gmx_mutex_unlock(&c->mutex));
 }
 static void cancels(void *arg) { CHECK_OK(gmx_cancel_now(((struct crowd *)arg)->token)); }
@@ -165,18 +165,18 @@ static void no_signal_is_lost(void) {
     /* signals wake those that still wait: with enough of them each has woken one */
     for (bool all = false; !all;) {
       CHECK_OK(gmx_mutex_lock(&c.mutex));
-      all = c.woken >= SIGNALS || c.late + c.cancelled + c.woken == N;
+      all = c.woken >= SIGNALS || c.late + c.canceled + c.woken == N;
       CHECK_OK(gmx_mutex_unlock(&c.mutex));
       if (!all) (void)gmx_sleep(50000);
     }
     CHECK_OK(gmx_cond_broadcast(&c.cond));
     for (int i = 0; i < N; i++) g_join(g[i]);
-    CHECK_EQ(c.woken + c.late + c.cancelled, N);
+    CHECK_EQ(c.woken + c.late + c.canceled, N);
     CHECK_CMP(c.woken, >=, SIGNALS);
-    mixed += c.late && c.cancelled;
+    mixed += c.late && c.canceled;
     CHECK_OK(gmx_cancel_free(c.token));
   }
-  check_say("in %d of 300 rounds some were late and some cancelled", mixed);
+  check_say("in %d of 300 rounds some were late and some canceled", mixed);
 }
 
 /* ---- wrong calls ---- */
@@ -233,7 +233,7 @@ static void wrong_calls(void) {
   is_wrong(NULL);
 }
 
-static void is_cancelled_already(void *unused) {
+static void is_canceled_already(void *unused) {
   (void)unused;
   gmx_mutex mutex = unlocked;
   gmx_cond cond = nobody;
@@ -246,14 +246,14 @@ static void is_cancelled_already(void *unused) {
   CHECK_OK(gmx_mutex_unlock(&mutex));
   CHECK_OK(gmx_cancel_use(0, NULL));
 }
-static void cancelled_already(void) {
-  on_g(is_cancelled_already, NULL);
-  on_thread(is_cancelled_already, NULL);
+static void canceled_already(void) {
+  on_g(is_canceled_already, NULL);
+  on_thread(is_canceled_already, NULL);
 }
 
 int main(void) {
   RUN(wrong_calls);
-  RUN(cancelled_already);
+  RUN(canceled_already);
   RUN(in_the_order_of_waiting);
   RUN(makers_and_takers);
   RUN(no_signal_is_lost);

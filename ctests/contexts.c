@@ -241,7 +241,7 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(cancel_chan,             EVERYWHERE(ok))                                                        \
   X(cancel_chan_none,        EVERYWHERE(stale))                                                     \
   X(cancel_after_and_stop,   EVERYWHERE(ok))                                                        \
-  X(cancel_after_cancelled,  EVERYWHERE(ok))                                                        \
+  X(cancel_after_canceled,  EVERYWHERE(ok))                                                        \
   X(cancel_after_null,       EVERYWHERE(inval))                                                     \
   X(cancel_hook_stop_none,   EVERYWHERE(stale))                                                     \
   X(spawn_inherits,          EVERYWHERE(ok))                                                        \
@@ -1227,7 +1227,7 @@ CALL(cancel_new) {
   CHECK_OK(gmx_cancel_new(c, 3600000000000, &d));
   CHECK_OK(gmx_cancel_now(c));
   CHECK_STATUS(reason_of(d), GMX_ECANCELED);
-  CHECK(!gmx_cancel_is_cancelled(0));
+  CHECK(!gmx_cancel_is_canceled(0));
   CHECK_EQ(gmx_cancel_current(), 0);
   CHECK_OK(gmx_cancel_free(c));
   CHECK_OK(gmx_cancel_free(d));
@@ -1304,7 +1304,7 @@ CALL(cancel_after_and_stop) {
   CHECK_OK(gmx_cancel_free(c));
   return s;
 }
-CALL(cancel_after_cancelled) {
+CALL(cancel_after_canceled) {
   gmx_cancel c = a_token();
   USED;
   CHECK_OK(gmx_cancel_after(c, runs_after, NULL, NULL));
@@ -1361,9 +1361,9 @@ CALL(scope_round) {
   gmx_status s = gmx_scope_new(GMX_FOREVER, &scope);
   if (s != GMX_OK) return s;
   CHECK_OK(gmx_scope_token(scope, &token));
-  CHECK(!gmx_cancel_is_cancelled(token));
+  CHECK(!gmx_cancel_is_canceled(token));
   CHECK_OK(gmx_scope_cancel(scope));
-  CHECK(gmx_cancel_is_cancelled(token));
+  CHECK(gmx_cancel_is_canceled(token));
   thread_join(thread_start(leaves, &scope)); /* the scope has no children, so the leave needs no scheduler */
   return s;
 }

@@ -55,7 +55,7 @@ static void comes_back_at_once(void *arg) {
 }
 
 /* Under a token that is canceled already, commit runs all the same, and a veto is a success. */
-static void under_a_cancelled_token(void *arg) {
+static void under_a_canceled_token(void *arg) {
   (void)arg;
   struct spot s = {.token = new_token()};
   CHECK_OK(gmx_cancel_now(s.token));
@@ -78,7 +78,7 @@ static void under_a_cancelled_token(void *arg) {
 }
 
 /* The commit cancels the token and then readies the G: the second of the two fails. */
-static void cancelled_in_its_commit(void *arg) {
+static void canceled_in_its_commit(void *arg) {
   (void)arg;
   struct spot s = {.token = new_token(), .cancels = true, .readies = true};
   CHECK_OK(gmx_cancel_use(s.token, NULL));
@@ -102,7 +102,7 @@ static void a_veto_leaves_nothing(void *arg) {
   }
 }
 
-static void (*const alone[])(void *) = {comes_back_at_once, under_a_cancelled_token, cancelled_in_its_commit, a_veto_leaves_nothing};
+static void (*const alone[])(void *) = {comes_back_at_once, under_a_canceled_token, canceled_in_its_commit, a_veto_leaves_nothing};
 static void *attached(void *arg) {
   CHECK_OK(gmx_attach_thread());
   ((void (*)(void *))(uintptr_t)arg)(NULL);
@@ -237,7 +237,7 @@ static void readies(void *arg) {
   release(&done, 1);
 }
 static void one_ends_it(void) {
-  int64_t ok = 0, timed_out = 0, cancelled = 0;
+  int64_t ok = 0, timed_out = 0, canceled = 0;
   for (int i = 0; i < ROUNDS; i++) {
     struct race r = {.token = new_token(), .timeout = i % 3 ? i % 40 * 1000 : HOUR};
     bool thread = i % 8 == 0, by_ready = i % 2 == 0;
@@ -260,10 +260,10 @@ static void one_ends_it(void) {
     if (!by_ready) CHECK(r.end != GMX_OK);
     ok += r.end == GMX_OK;
     timed_out += r.end == GMX_ETIMEDOUT;
-    cancelled += r.end == GMX_ECANCELED;
+    canceled += r.end == GMX_ECANCELED;
     CHECK_OK(gmx_cancel_free(r.token));
   }
-  check_say("  %" PRId64 " readied, %" PRId64 " timed out, %" PRId64 " cancelled", ok, timed_out, cancelled);
+  check_say("  %" PRId64 " readied, %" PRId64 " timed out, %" PRId64 " canceled", ok, timed_out, canceled);
 }
 
 int main(void) {

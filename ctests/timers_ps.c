@@ -244,8 +244,8 @@ static void compute_until_quiet(void) {
 static void fires(void *arg) { (void)arg; }
 
 /* The G that arms the timer continues to compute, and a P is idle: before the call returns, the library wakes a thread
- * to be the keeper of the timer. (Otherwise sysmon would find the timer, milliseconds late.) Each timer is earlier than
- * the timers before, however long a round takes. */
+ * to be the timer waiter. (Otherwise sysmon would find the timer, milliseconds late.) Each timer is
+ * earlier than the timers before, however long a round takes. */
 static void a_timer_of_a_g_that_runs_on_is_told_at_once(void) {
   enum { N = 30 };
   int told = 0;
@@ -267,7 +267,7 @@ static void a_timer_of_a_g_that_runs_on_is_told_at_once(void) {
   CHECK_CMP(told, >=, N * 2 / 3);
 }
 
-/* A G that sleeps leaves its P idle, and the thread of that P becomes the keeper of the timer: no other thread is woken
+/* A G that sleeps leaves its P idle, and the thread of that P becomes the timer waiter: no other thread is woken
  * for it. After the firing one thread is woken to look for more. */
 static void a_sleep_tells_no_other_thread(void) {
   enum { N = 100 };

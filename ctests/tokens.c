@@ -133,7 +133,7 @@ struct own {
   uint32_t there, go_on, done;
   gmx_cancel token;
 };
-static void sleeps_until_cancelled(void *arg) {
+static void sleeps_until_canceled(void *arg) {
   struct own *o = arg;
   o->token = gmx_cancel_current();
   CHECK(o->token != 0);
@@ -144,12 +144,12 @@ static void sleeps_until_cancelled(void *arg) {
   spin_until(load(&o->go_on));
   store(&o->done, 1);
 }
-static void is_cancelled_by_its_handle(void *unused) {
+static void is_canceled_by_its_handle(void *unused) {
   static const uint32_t flags[] = {0, GMX_SPAWN_CHILD_FIRST, GMX_SPAWN_LAST, GMX_SPAWN_WIPE};
   (void)unused;
   for (int i = 0; i < 4; i++) {
     struct own o = {0};
-    gmx_g g = start_cancellable(flags[i], sleeps_until_cancelled, &o);
+    gmx_g g = start_cancellable(flags[i], sleeps_until_canceled, &o);
     CHECK_STATUS(gmx_cancel_g(g, 0), GMX_EINVAL);
     CHECK_STATUS(gmx_cancel_g(g, 1), GMX_EINVAL);
     if (i % 2) spin_until(load(&o.there)); /* otherwise perhaps before it has begun */
@@ -165,7 +165,7 @@ static void is_cancelled_by_its_handle(void *unused) {
   CHECK_STATUS(gmx_cancel_g(~UINT64_C(0), -1), GMX_ESTALE);
 }
 
-static void waits_until_cancelled(void *arg) {
+static void waits_until_canceled(void *arg) {
   struct own *o = arg;
   store(&o->there, 1);
   spin_until(load(&o->go_on));
@@ -178,8 +178,8 @@ static void its_token_and_others(void *unused) {
   for (int i = 0; i < 4; i++) {
     /* below the caller's token with the option only, and nothing that it does goes up */
     struct own o = {0}, p = {0};
-    gmx_g g = start_cancellable(i % 2 ? GMX_SPAWN_INHERIT : 0, waits_until_cancelled, &o);
-    gmx_g h = start_cancellable(GMX_SPAWN_INHERIT, waits_until_cancelled, &p);
+    gmx_g g = start_cancellable(i % 2 ? GMX_SPAWN_INHERIT : 0, waits_until_canceled, &o);
+    gmx_g h = start_cancellable(GMX_SPAWN_INHERIT, waits_until_canceled, &p);
     spin_until(load(&o.there) && load(&p.there));
     if (i == 3) CHECK_OK(gmx_cancel_now(top));
     if (i == 2) CHECK_OK(gmx_cancel_g(h, -5));
@@ -187,7 +187,7 @@ static void its_token_and_others(void *unused) {
     g_join(g), g_join(h);
     CHECK_EQ(o.done, i == 3 ? 2 : 1);
     CHECK_EQ(p.done, i >= 2 ? 2 : 1);
-    CHECK_EQ(gmx_cancel_is_cancelled(top), i == 3);
+    CHECK_EQ(gmx_cancel_is_canceled(top), i == 3);
   }
   CHECK_OK(gmx_cancel_use(0, NULL));
   free_token(top);
@@ -225,8 +225,8 @@ static void it_uses_its_token_as_it_likes(void *unused) {
   CHECK_STATUS(gmx_cancel_g(plain, -1), GMX_EPERM);
   g_join(plain);
 }
-static void gs_are_cancelled(void) {
-  void (*const tests[])(void *) = {is_cancelled_by_its_handle, its_token_and_others, it_uses_its_token_as_it_likes};
+static void gs_are_canceled(void) {
+  void (*const tests[])(void *) = {is_canceled_by_its_handle, its_token_and_others, it_uses_its_token_as_it_likes};
   for (int i = 0; i < 3; i++) on_g(tests[i], NULL), on_thread(tests[i], NULL);
 }
 
@@ -239,17 +239,17 @@ static void *cancels_former_ones(void *arg) {
   while (!load(&enough)) *met += gmx_cancel_g(atomic_load(&former), -1) == GMX_OK;
   return NULL;
 }
-static void is_not_cancelled(void *arg) {
+static void is_not_canceled(void *arg) {
   for (int i = 0; i < 3; i++) CHECK_OK(gmx_yield());
-  CHECK(!gmx_cancel_is_cancelled(0));
+  CHECK(!gmx_cancel_is_canceled(0));
   (void)arg;
 }
-static void former_gs_are_cancelled(void *unused) {
+static void former_gs_are_canceled(void *unused) {
   (void)unused;
   int met = 0;
   pthread_t t = thread_start(cancels_former_ones, &met);
   for (int i = 0; i < 20000; i++) {
-    gmx_g g = start_cancellable(i % 2 ? GMX_SPAWN_CHILD_FIRST : 0, is_not_cancelled, NULL);
+    gmx_g g = start_cancellable(i % 2 ? GMX_SPAWN_CHILD_FIRST : 0, is_not_canceled, NULL);
     g_join(g);
     atomic_store(&former, g);
   }
@@ -257,7 +257,7 @@ static void former_gs_are_cancelled(void *unused) {
   thread_join(t);
   CHECK_EQ(met, 0);
 }
-static void a_late_cancel_meets_none(void) { on_g(former_gs_are_cancelled, NULL); }
+static void a_late_cancel_meets_none(void) { on_g(former_gs_are_canceled, NULL); }
 
 /* ---- channels ---- */
 
@@ -435,7 +435,7 @@ int main(void) {
   RUN(reasons);
   RUN(deadlines);
   RUN(gs_inherit);
-  RUN(gs_are_cancelled);
+  RUN(gs_are_canceled);
   RUN(a_late_cancel_meets_none);
   RUN(a_select_of_tokens);
   RUN(a_channel_made_late_is_closed);

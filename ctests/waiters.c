@@ -93,7 +93,7 @@ static void gives_up(void *arg) {
   CHECK_STATUS(gmx_sema_acquire_timeout(&sema, *(int64_t *)arg), GMX_ETIMEDOUT);
   release(&done, 1);
 }
-static void is_cancelled(void *arg) {
+static void is_canceled(void *arg) {
   CHECK_OK(gmx_cancel_use(*(gmx_cancel *)arg, NULL));
   CHECK_STATUS(gmx_sema_acquire(&sema), GMX_ECANCELED);
   release(&done, 1);
@@ -105,7 +105,7 @@ static void one_that_gives_up_counts_no_more(void) {
   CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &token));
   go(takes, &sema);
   CHECK_OK(gmx_yield());
-  go(is_cancelled, &token);
+  go(is_canceled, &token);
   CHECK_OK(gmx_yield());
   go(gives_up, &past);
   acquire(&done, 1);

@@ -149,7 +149,7 @@ enum {
 #define GMX_EDEADLK    (-35)   /**< deadlock */
 #define GMX_ENOTSUP    (-95)   /**< not supported */
 #define GMX_ETIMEDOUT  (-110)  /**< timed out */
-#define GMX_ECANCELED  (-125)  /**< cancelled */
+#define GMX_ECANCELED  (-125)  /**< canceled */
 #define GMX_ENOTG      (-1001) /**< not on a goroutine, or where it cannot wait */
 #define GMX_EINSYSCALL (-1002) /**< between gmx_enter_syscall and gmx_exit_syscall */
 #define GMX_ESHUTDOWN  (-1003) /**< the runtime is going down */
@@ -2054,7 +2054,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_cancel_deadline(gmx_cancel token, int64_t *d
  * Returns: true if it is canceled or stale; false if it is not canceled, for 0 if there is none, and on a thread
  * that the library did not know and has no memory to know.
  */
-GMX_API bool gmx_cancel_is_cancelled(gmx_cancel token);
+GMX_API bool gmx_cancel_is_canceled(gmx_cancel token);
 
 /**
  * Makes a token the caller's current one: from now on it ends what the caller waits for, as "Cancellable" of each

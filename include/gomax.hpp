@@ -2,7 +2,7 @@
  * libgomax for C++17: gomax.h with ownership, types and exceptions. Header only; docs/cpp.md is the way in.
  *
  * - What goes wrong is a gomax::error with the status of the C call: misuse, want of memory, and a token that was
- *   canceled (gomax::cancelled). What may just as well happen is a value: an empty result, false, std::cv_status.
+ *   canceled (gomax::canceled). What may just as well happen is a value: an empty result, false, std::cv_status.
  * - An exception never leaves through a C frame. That of a goroutine comes out of join(), of its scope, of run().
  * - Times are std::chrono; below zero is zero. Calls without a time wait forever.
  * - All is inline and adds no call to the one beneath it. What it does add is said where it does: memory for a callable,
@@ -72,9 +72,9 @@ class GMX_API error : public std::exception {
 };
 
 /// The token under which the caller waited, or was about to wait, is canceled.
-class GMX_API cancelled : public error {
+class GMX_API canceled : public error {
  public:
-  cancelled() noexcept : error(GMX_ECANCELED) {}
+  canceled() noexcept : error(GMX_ECANCELED) {}
 };
 
 /// A value for a channel that is closed.
@@ -86,7 +86,7 @@ class GMX_API closed : public error {
 namespace detail {
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void fail(gmx_status status) {
-  if (status == GMX_ECANCELED) throw cancelled();
+  if (status == GMX_ECANCELED) throw canceled();
   if (status == GMX_ECLOSED) throw closed();
   throw error(status);
 }
@@ -505,7 +505,7 @@ class task {
   explicit operator bool() const noexcept { return joinable(); }
   gmx_g native() const noexcept { return g_; }
 
-  /// Waits for its end, which no token ends early: a gomax::cancelled that it throws is the task's.
+  /// Waits for its end, which no token ends early: a gomax::canceled that it throws is the task's.
   R join() {
     check(gmx_join(g_, GMX_FOREVER));
     return take();
@@ -521,7 +521,7 @@ class task {
     return join_ns(detail::ns_until(when));
   }
 
-  /// Ends its waits for events by gomax::cancelled; spawn_options::cancellable says that this may be. False: it has
+  /// Ends its waits for events by gomax::canceled; spawn_options::cancellable says that this may be. False: it has
   /// ended.
   bool cancel(gmx_status reason = GMX_ECANCELED) {
     gmx_status status = gmx_cancel_g(g_, reason);
@@ -820,7 +820,7 @@ struct loop {
 
 /// Calls f(i) for each i from 0 to n - 1, or f(begin, end) for ranges of them, on as many goroutines as Ps have nothing
 /// else to do; returns when all calls have. The first exception comes out of it, and then the rest is left out. grain:
-/// see gmx_parallel_for. Throws gomax::cancelled if the caller's token was canceled before all were called.
+/// see gmx_parallel_for. Throws gomax::canceled if the caller's token was canceled before all were called.
 template <class F>
 void parallel_for(std::int64_t n, F &&f, std::int64_t grain = 0) {
   using loop = detail::loop<std::remove_reference_t<F>>;
@@ -2147,7 +2147,7 @@ future<R> start_async(const spawn_options *o, F &&f);
 
 /// A result that is there later: what a promise was given, or what the function of async returned or threw.
 ///
-/// Waiting for it is waiting for an event: it ends with gomax::cancelled if the caller's token is canceled, and the
+/// Waiting for it is waiting for an event: it ends with gomax::canceled if the caller's token is canceled, and the
 /// future is as it was. A future that is dropped waits for nothing; the result, or the exception, is dropped too.
 template <class R>
 class [[nodiscard]] future {
@@ -2477,7 +2477,7 @@ class cancel_token {
   constexpr cancel_token() noexcept = default;
   constexpr explicit cancel_token(gmx_cancel raw) noexcept : token_(raw) {}
 
-  bool is_cancelled() const { return token_ != 0 && gmx_cancel_is_cancelled(token_); }
+  bool is_canceled() const { return token_ != 0 && gmx_cancel_is_canceled(token_); }
   /// Whether it was its deadline, or that of one above it.
   bool is_late() const { return token_ != 0 && reason() == GMX_ETIMEDOUT; }
   /// GMX_OK: it is not canceled; GMX_ECANCELED; GMX_ETIMEDOUT by its deadline; or what cancel() was given. Those of one
@@ -2515,8 +2515,8 @@ class cancel_token {
 inline cancel_token current_token() noexcept { return cancel_token(gmx_cancel_current()); }
 
 /// For long computations: throws if the current token is canceled.
-inline void throw_if_cancelled() {
-  if (gmx_cancel_is_cancelled(0)) throw cancelled();
+inline void throw_if_canceled() {
+  if (gmx_cancel_is_canceled(0)) throw canceled();
 }
 
 /// Makes a token and owns it. Its end cancels nothing.
@@ -2544,14 +2544,14 @@ class cancel_source {
   cancel_token token() const noexcept { return cancel_token(token_); }
   operator cancel_token() const noexcept { return token(); }
   void cancel() const { token().cancel(); }
-  bool is_cancelled() const { return token().is_cancelled(); }
+  bool is_canceled() const { return token().is_canceled(); }
   bool is_late() const { return token().is_late(); }
 
  private:
   gmx_cancel token_ = 0;
 };
 
-/// While it lives, what the caller waits for ends with gomax::cancelled when the token is canceled.
+/// While it lives, what the caller waits for ends with gomax::canceled when the token is canceled.
 class [[nodiscard]] under {
  public:
   explicit under(cancel_token token) { check(gmx_cancel_use(token.native(), &previous_)); }
@@ -2661,13 +2661,13 @@ class stop_on_cancel {
 /// What comes out where the scope is left:
 ///
 /// 1. the first failure: an exception of a goroutine, or of the body of with_scope; it cancels what the others wait
-///    for. A gomax::cancelled is no failure if the token of the scope is canceled; if another token caused it, it is;
-/// 2. else, if a cancellation ended a wait (a gomax::cancelled came out of a goroutine or the body) and the token
-///    around the scope is canceled: gomax::cancelled;
+///    for. A gomax::canceled is no failure if the token of the scope is canceled; if another token caused it, it is;
+/// 2. else, if a cancellation ended a wait (a gomax::canceled came out of a goroutine or the body) and the token
+///    around the scope is canceled: gomax::canceled;
 /// 3. else, if a cancellation ended a wait and the scope's deadline caused it: an error with GMX_ETIMEDOUT;
 /// 4. else nothing: no wait was ended, or by cancel().
 ///
-/// From the constructor until the scope is left, its token ends what its maker waits for as well. A gomax::cancelled
+/// From the constructor until the scope is left, its token ends what its maker waits for as well. A gomax::canceled
 /// that leaves the block of a scope is what comes out of it, as is every exception on its way: the scope cancels its
 /// goroutines, waits for them, and drops what they throw. with_scope() makes no such difference between its body and
 /// the goroutines.
@@ -2800,9 +2800,9 @@ class scope {
     try {
       std::invoke(f);
       return GMX_OK;
-    } catch (const cancelled &) {
+    } catch (const canceled &) {
       gmx_cancel mine = 0;
-      if (gmx_scope_token(scope_, &mine) != GMX_OK || !gmx_cancel_is_cancelled(mine)) return failed();
+      if (gmx_scope_token(scope_, &mine) != GMX_OK || !gmx_cancel_is_canceled(mine)) return failed();
       cut_.store(true, std::memory_order_relaxed);
       return GMX_OK;
     } catch (...) {
@@ -2839,7 +2839,7 @@ class scope {
   void rethrow() {
     if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
     if (!cut_.load(std::memory_order_relaxed)) return;
-    if (gmx_cancel_is_cancelled(0)) throw cancelled();
+    if (gmx_cancel_is_canceled(0)) throw canceled();
     if (late_) detail::fail(GMX_ETIMEDOUT);
   }
 

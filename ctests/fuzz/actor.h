@@ -82,10 +82,10 @@ static gmx_status may_wait(const actor *a) {
 /* For a thread outside of the runtime the runtime may be ending. */
 #define DOWN(a) ((a)->g ? GMX_OK : GMX_ESHUTDOWN)
 /* Under a token a wait may be canceled. */
-#define CANCELLED(a) ((a)->token ? GMX_ECANCELED : GMX_OK)
+#define CANCELED(a) ((a)->token ? GMX_ECANCELED : GMX_OK)
 
 /* A call that waits and honors a token: the statuses that it may return, or the status where it may not wait. */
-#define WAITS(a, expr, ...) WAITS_ON(a, expr, CANCELLED(a), __VA_ARGS__)
+#define WAITS(a, expr, ...) WAITS_ON(a, expr, CANCELED(a), __VA_ARGS__)
 /* A call that waits and honors no token. */
 #define WAITS_ON(a, expr, ...)                             \
   do {                                                     \

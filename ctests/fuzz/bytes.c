@@ -242,7 +242,7 @@ static void tokens(bytes *b) {
     case 2: known(gmx_cancel_now(t)); return;
     case 3: known(gmx_cancel_use(t, &out)); return;
     case 4: known(gmx_cancel_reason(t, &(gmx_status){0})); return;
-    case 5: (void)gmx_cancel_is_cancelled(t); return;
+    case 5: (void)gmx_cancel_is_canceled(t); return;
     default: known(gmx_cancel_free(t));
   }
 }

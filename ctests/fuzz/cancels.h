@@ -61,7 +61,7 @@ static void cancels(actor *a, gmx_cancel t) {
   gmx_status s = gmx_cancel_now(t);
   MAY(a, s, GMX_OK, GMX_ESTALE, GMX_ENOMEM, DOWN(a));
   if (s != GMX_OK) return;
-  if (!gmx_cancel_is_cancelled(t)) LOST(a, "token %#" PRIx64 " was cancelled, and is not", t);
+  if (!gmx_cancel_is_canceled(t)) LOST(a, "token %#" PRIx64 " was canceled, and is not", t);
 }
 
 /* A tree of tokens that no other actor knows. */
@@ -73,7 +73,7 @@ static void my_tree(actor *a) {
   for (; n < 4 && s == GMX_OK; n += s == GMX_OK) MAY(a, s = gmx_cancel_new(n ? t[rnd(a, n)] : 0, GMX_FOREVER, &t[n]), GMX_OK, GMX_ENOMEM);
   if (n == 4) {
     for (size_t i = 0; i < n; i++) {
-      if (gmx_cancel_is_cancelled(t[i])) LOST(a, "token %#" PRIx64 " is cancelled", t[i]);
+      if (gmx_cancel_is_canceled(t[i])) LOST(a, "token %#" PRIx64 " is canceled", t[i]);
       IS(a, reason_of(t[i]), GMX_OK);
     }
     bool freed = one_in(a, 2);
@@ -86,7 +86,7 @@ static void my_tree(actor *a) {
     bool look = one_in(a, 2); /* a look helps the canceller */
     for (size_t i = 0; i < n && look; i++) {
       if (i == 1 && freed) continue; /* gone, unless it has children */
-      if (!gmx_cancel_is_cancelled(t[i])) LOST(a, "token %#" PRIx64 " was cancelled, and is not", t[i]);
+      if (!gmx_cancel_is_canceled(t[i])) LOST(a, "token %#" PRIx64 " was canceled, and is not", t[i]);
       IS(a, reason_of(t[i]), GMX_ECANCELED);
     }
     if (look) IS(a, reason_of(0), GMX_ECANCELED);
@@ -110,9 +110,9 @@ static void my_tree(actor *a) {
 }
 
 /* Once the answer is true it stays true, whatever happens to the token. */
-static void once_cancelled(actor *a, gmx_cancel t) {
-  if (t == 0 || !gmx_cancel_is_cancelled(t)) return;
-  if (!gmx_cancel_is_cancelled(t)) LOST(a, "token %#" PRIx64 " was cancelled, and is not", t);
+static void once_canceled(actor *a, gmx_cancel t) {
+  if (t == 0 || !gmx_cancel_is_canceled(t)) return;
+  if (!gmx_cancel_is_canceled(t)) LOST(a, "token %#" PRIx64 " was canceled, and is not", t);
 }
 
 static void cancellation(actor *a) {
@@ -122,7 +122,7 @@ static void cancellation(actor *a) {
     case 1: make(a); break;
     case 2: cancels(a, t); break;
     case 3: MAY(a, reason_of(t), GMX_OK, GMX_ECANCELED, GMX_ETIMEDOUT, GMX_EPIPE, GMX_ESTALE, GMX_ENOMEM, DOWN(a)); break;
-    case 4: once_cancelled(a, t); break;
+    case 4: once_canceled(a, t); break;
     case 5: MAY(a, gmx_cancel_free(t), GMX_OK, GMX_ESTALE, GMX_ENOMEM, DOWN(a)); break;
     case 6: {
       IS(a, gmx_cancel_new(t, 1, NULL), GMX_EINVAL);
@@ -218,7 +218,7 @@ static void my_scope(actor *a) {
   IS(a, gmx_scope_token(scope, &t), GMX_OK);
   if (one_in(a, 3)) {
     IS(a, gmx_scope_cancel(scope), GMX_OK);
-    if (!gmx_cancel_is_cancelled(t)) LOST(a, "the token %#" PRIx64 " of a scope was cancelled, and is not", t);
+    if (!gmx_cancel_is_canceled(t)) LOST(a, "the token %#" PRIx64 " of a scope was canceled, and is not", t);
   }
   if (inside) {
     if (one_in(a, 2)) {

@@ -308,7 +308,7 @@ static void selects(actor *a) {
   gmx_status s = gmx_select(n || one_in(a, 2) ? c->cases : NULL, n, timeout, out);
   if (timeout > 0 && may_wait(a) != GMX_OK) IS(a, s, may_wait(a));
   else if (wrong) MAY(a, s, GMX_EINVAL, DOWN(a));
-  else if (timeout > 0) MAY(a, s, GMX_OK, GMX_ECLOSED, GMX_ETIMEDOUT, GMX_ENOMEM, CANCELLED(a), DOWN(a));
+  else if (timeout > 0) MAY(a, s, GMX_OK, GMX_ECLOSED, GMX_ETIMEDOUT, GMX_ENOMEM, CANCELED(a), DOWN(a));
   else MAY(a, s, GMX_OK, GMX_ECLOSED, GMX_ETIMEDOUT, GMX_ENOMEM, DOWN(a));
   bool chose = s == GMX_OK || s == GMX_ECLOSED;
   if (chose ? chosen >= n || !c->pipes[chosen] : chosen != (out ? n : 1000000))

@@ -130,7 +130,7 @@ static void park(actor *a) {
   if (!atomic_compare_exchange_strong(c.room, &nobody, CLAIMED)) return;
   if (one_in(a, 6) && a->g && may_wait(a) == GMX_OK) {
     atomic_store(c.room, gmx_self());
-    MAY(a, gmx_park(NULL, NULL, NULL), GMX_OK, CANCELLED(a));
+    MAY(a, gmx_park(NULL, NULL, NULL), GMX_OK, CANCELED(a));
   } else {
     const char *reason = one_in(a, 2) ? "a reason" : NULL;
     gmx_status s = one_in(a, 2) ? gmx_park(commits, &c, reason) : gmx_park_timeout(commits, &c, reason, wait_for(a));

@@ -293,7 +293,7 @@ static void once_only(actor *a) {
       }
       s = gmx_once_do_timeout(&o->once, does_once, &c, wait_for(a));
       if (want != GMX_OK) MAY(a, s, want, GMX_OK);
-      else MAY(a, s, GMX_OK, GMX_ETIMEDOUT, a->onces ? GMX_EDEADLK : GMX_OK, GMX_ENOMEM, CANCELLED(a), DOWN(a));
+      else MAY(a, s, GMX_OK, GMX_ETIMEDOUT, a->onces ? GMX_EDEADLK : GMX_OK, GMX_ENOMEM, CANCELED(a), DOWN(a));
       if (s != GMX_OK) break;
       if (atomic_load(&o->times) != 1) LOST(a, "done %d times", atomic_load(&o->times));
       atomic_store(&o->known, true);

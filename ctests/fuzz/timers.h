@@ -149,7 +149,7 @@ static void my_own(actor *a) {
   MAY(a, s, GMX_OK, GMX_ENOMEM);
   if (s != GMX_OK) return;
   for (uint64_t n = rnd(a, 4); n > 0; n--) {
-    if (may_wait(a) == GMX_OK) MAY(a, s = gmx_chan_recv_timeout(c, &when, wait_for(a)), GMX_OK, GMX_ETIMEDOUT, GMX_ENOMEM, CANCELLED(a));
+    if (may_wait(a) == GMX_OK) MAY(a, s = gmx_chan_recv_timeout(c, &when, wait_for(a)), GMX_OK, GMX_ETIMEDOUT, GMX_ENOMEM, CANCELED(a));
     else MAY(a, s = gmx_chan_try_recv(c, &when), GMX_OK, GMX_EAGAIN);
     if (s == GMX_OK && (when < begin + delay || when > gmx_now()))
       LOST(a, "set for %" PRId64 ", received %" PRId64 " at %" PRId64, begin + delay, when, gmx_now());

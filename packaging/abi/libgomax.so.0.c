@@ -201,7 +201,7 @@ gmx_status gmx_cancel_deadline(gmx_cancel token, int64_t *deadline);
 gmx_status gmx_cancel_free(gmx_cancel token);
 gmx_status gmx_cancel_g(gmx_g g, gmx_status reason);
 gmx_status gmx_cancel_hook_stop(gmx_cancel_hook hook, bool *stopped);
-bool gmx_cancel_is_cancelled(gmx_cancel token);
+bool gmx_cancel_is_canceled(gmx_cancel token);
 bool gmx_cancel_locks(bool too);
 gmx_status gmx_cancel_new(gmx_cancel parent, int64_t timeout, gmx_cancel *out);
 gmx_status gmx_cancel_now(gmx_cancel token);
@@ -364,7 +364,7 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_cancel_free,
   (abi_function)gmx_cancel_g,
   (abi_function)gmx_cancel_hook_stop,
-  (abi_function)gmx_cancel_is_cancelled,
+  (abi_function)gmx_cancel_is_canceled,
   (abi_function)gmx_cancel_locks,
   (abi_function)gmx_cancel_new,
   (abi_function)gmx_cancel_now,

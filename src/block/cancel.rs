@@ -546,7 +546,7 @@ pub fn set_locks(gp: GRef, too: bool) -> bool {
 
 impl Current {
     /// CANCEL-C2. Tokens are never freed, so a late look from the commit of the park (CANCEL-C3) does no harm.
-    pub fn is_cancelled(self) -> bool {
+    pub fn is_canceled(self) -> bool {
         self.0.reason.load(Ordering::SeqCst) != 0
     }
 
@@ -558,7 +558,7 @@ impl Current {
     /// too, but then with a stale number (CANCEL-T1).
     pub fn register(self, gp: GRef, seq: u64, arg: u64, interrupt: Interrupt) -> Result<()> {
         let mut inner = self.0.inner.lock();
-        if self.is_cancelled() {
+        if self.is_canceled() {
             return Err(Error::Canceled);
         }
         let c = &gp.cancelable;

@@ -14,7 +14,7 @@
 //! * record: a [`Case`], which stands for one waiter. It lies on the waiter's stack, or in the array that the caller
 //!   passed to a select;
 //! * `recvq`, `sendq`: the records of the receivers and of the senders that wait;
-//! * `gone`: the records whose wait was ended from elsewhere, and watchers (watch.rs). No send or receive steps over
+//! * `orphans`: the records whose wait was ended from elsewhere, and watchers (watch.rs). No send or receive steps over
 //!   them. They stay listed, because a channel with a record in any of the three lists is in use;
 //! * `state` of the channel: closed, and which sides are watched.
 //!
@@ -47,7 +47,7 @@
 //!
 //! Taking a record:
 //! * CHAN-T1 Unlink it. If several parties may end its wait, claim the wait (claim.rs). A party whose claim comes too
-//!   late moves the record to `gone` and takes the next one.
+//!   late moves the record to `orphans` and takes the next one.
 //! * CHAN-T2 Write in the record how its wait ended.
 //! * CHAN-T3 Open the latch, and ready the record's G.
 //!
@@ -81,7 +81,7 @@
 //!
 //! # Differences from Go
 //! A wrong call gets a status, not a panic. Records are the caller's memory: nothing comes from a cache, and nothing is
-//! allocated. The records of ended waits stay in `gone` until their owner comes; Go drops them, since its collector
+//! allocated. The records of ended waits stay in `orphans` until their owner comes; Go drops them, since its collector
 //! keeps a channel alive while any goroutine refers to it. There are deadlines.
 
 use super::claim::{self, Locks, Wait};
@@ -295,7 +295,7 @@ pub struct Chan {
     refs: OwnUsize,
     pub(super) recvq: Link,
     pub(super) sendq: Link,
-    pub(super) gone: Link,
+    pub(super) orphans: Link,
     /// The timer that sends here, or has sent; null if there is none. Unless the channel owns it, its place may serve
     /// another timer by now.
     timer: OwnPtr<HostTimer>,
@@ -310,9 +310,9 @@ const PLAIN: usize = 16;
 unsafe impl Sync for Chan {}
 
 /// The outcome of an attempt.
-pub(super) enum Did {
+pub(super) enum Attempt {
     /// The caller has to wait.
-    Not,
+    WouldBlock,
     /// Done, between the caller and the ring.
     Moved,
     /// Done, and the caller is to free this segment (SEGMENTS-G4).
@@ -326,17 +326,17 @@ pub(super) enum Did {
     Closed,
 }
 
-impl Did {
+impl Attempt {
     /// CHAN-T3, CHAN-U1, and the result of an attempt with `elem` at `c`. The caller holds no latch.
     #[inline(always)]
     pub(super) fn done(self, m: MRef, c: &Chan, elem: *mut u8) -> Result<()> {
         match self {
-            Did::With(gp) => {
+            Attempt::With(gp) => {
                 park::goready(m, gp);
                 Ok(())
             }
-            Did::Moved => Ok(()),
-            Did::Closed => Err(Error::Closed),
+            Attempt::Moved => Ok(()),
+            Attempt::Closed => Err(Error::Closed),
             seldom => seldom.done_slow(m, c, elem),
         }
     }
@@ -345,13 +345,13 @@ impl Did {
     #[inline(never)]
     fn done_slow(self, m: MRef, c: &Chan, elem: *mut u8) -> Result<()> {
         match self {
-            Did::Emptied(s) => {
+            Attempt::Emptied(s) => {
                 // SAFETY: `Chan::got_last` has taken it out of the chain (SEGMENTS-I2).
                 unsafe { Segment::free(s) };
                 Ok(())
             }
-            Did::Lacks => c.put_growing(m, elem),
-            Did::Told(watchers) => {
+            Attempt::Lacks => c.put_growing(m, elem),
+            Attempt::Told(watchers) => {
                 watchers.ready(m);
                 Ok(())
             }
@@ -419,11 +419,11 @@ impl Chan {
                 refs: OwnUsize::new(1),
                 recvq: Link::new(),
                 sendq: Link::new(),
-                gone: Link::new(),
+                orphans: Link::new(),
                 timer: OwnPtr::null(),
             });
             let this = c.as_ref();
-            [&this.recvq, &this.sendq, &this.gone].into_iter().for_each(Link::init);
+            [&this.recvq, &this.sendq, &this.orphans].into_iter().for_each(Link::init);
             if has_segments(elem_size, cap) {
                 this.behind().cast::<Segments>().write(Segments::default());
             } else {
@@ -458,7 +458,7 @@ impl Chan {
             timer::fire_if_due(m, self, t);
         }
         // Also if another thread has just fired it.
-        self.may(Op::Recv)
+        self.might_proceed(Op::Recv)
     }
 
     /// Whether it is a channel of this runtime. (For wrong calls: this may read memory that is no channel any more.)
@@ -534,7 +534,7 @@ impl Chan {
         let this = unsafe { c.as_ref() };
         this.latch.lock();
         let left = this.refs.get() - 1;
-        let used = !(this.recvq.is_empty() && this.sendq.is_empty() && this.gone.is_empty());
+        let used = !(this.recvq.is_empty() && this.sendq.is_empty() && this.orphans.is_empty());
         if left == 0 && used {
             this.latch.unlock();
             return Err(Error::Busy);
@@ -628,14 +628,14 @@ impl Chan {
         // SAFETY: a queued record has its G.
         let taken = unsafe { GRef::from_ptr(case.gp.get()) }.is_some_and(|gp| claim::take(&gp, seq));
         if !taken {
-            self.gone.push_back(&case.link);
+            self.orphans.push_back(&case.link);
         }
         taken
     }
 
     /// CHAN-S1 and CHAN-S2. The caller holds the latch; `elem` has a value of this channel.
     #[inline(always)]
-    pub(super) fn put(&self, elem: *const u8) -> Did {
+    pub(super) fn put(&self, elem: *const u8) -> Attempt {
         if self.state.get() != 0 {
             return self.put_slow(elem);
         }
@@ -645,24 +645,24 @@ impl Chan {
     /// The channel is closed, or watched: WATCH-V3.
     #[cold]
     #[inline(never)]
-    fn put_slow(&self, elem: *const u8) -> Did {
+    fn put_slow(&self, elem: *const u8) -> Attempt {
         if self.closed.load(Ordering::Relaxed) {
-            return Did::Closed;
+            return Attempt::Closed;
         }
         match self.put_open(elem) {
-            Did::Moved => self.moved(Op::Recv),
+            Attempt::Moved => self.moved(Op::Recv),
             did => did,
         }
     }
 
     #[inline(always)]
-    fn put_open(&self, elem: *const u8) -> Did {
+    fn put_open(&self, elem: *const u8) -> Attempt {
         if let Some(case) = self.pop(&self.recvq) {
             if !case.elem().is_null() {
                 // SAFETY: the receiver waits with room for a value (CHAN-I4).
                 unsafe { copy(elem, case.elem(), self.elem_size) };
             }
-            return Did::With(case.end(MOVED));
+            return Attempt::With(case.end(MOVED));
         }
         let n = self.count.load(Ordering::Relaxed);
         if (n as isize) < self.cap as isize {
@@ -671,19 +671,19 @@ impl Chan {
             unsafe { copy(elem, at, self.elem_size) };
             self.sendx.set(self.after(at));
             self.count.store(n + 1, Ordering::Release);
-            return Did::Moved;
+            return Attempt::Moved;
         }
-        if (self.cap as isize) < 0 { self.put_unbounded(elem, n) } else { Did::Not }
+        if (self.cap as isize) < 0 { self.put_unbounded(elem, n) } else { Attempt::WouldBlock }
     }
 
     /// CHAN-U1. The caller holds the latch.
     #[inline(never)]
-    fn put_unbounded(&self, elem: *const u8, n: usize) -> Did {
+    fn put_unbounded(&self, elem: *const u8, n: usize) -> Attempt {
         if let Some(segments) = self.segments() {
             let mut at = self.sendx.get();
             if at == segments.send_end.get() {
                 // SEGMENTS-G3
-                let Some((first, end)) = segments.extend() else { return Did::Lacks };
+                let Some((first, end)) = segments.extend() else { return Attempt::Lacks };
                 at = first;
                 if let Some(end) = end {
                     self.recvx.set(first);
@@ -698,7 +698,7 @@ impl Chan {
         }
         // (Values without a size need no segments, and their count cannot overflow in practice.)
         self.count.store(n + 1, Ordering::Release);
-        Did::Moved
+        Attempt::Moved
     }
 
     /// CHAN-U1: SEGMENTS-G1 and SEGMENTS-G2. The caller holds no latch.
@@ -716,7 +716,7 @@ impl Chan {
         }
         match did {
             // (Cannot happen: there is a spare.)
-            Did::Lacks => Err(Error::NoMemory),
+            Attempt::Lacks => Err(Error::NoMemory),
             did => did.done(m, self, elem),
         }
     }
@@ -725,8 +725,8 @@ impl Chan {
     /// caller holds the latch.
     #[cold]
     #[inline(never)]
-    fn got_last(&self, n: usize) -> Did {
-        let Some(segments) = self.segments() else { return Did::Moved };
+    fn got_last(&self, n: usize) -> Attempt {
+        let Some(segments) = self.segments() else { return Attempt::Moved };
         // SEGMENTS-I1: the next segment holds the other values.
         let empty = if n > 1 { segments.behead() } else { None };
         let (first, end) = segments.again();
@@ -736,7 +736,7 @@ impl Chan {
             self.sendx.set(first);
         }
         self.count.store(n - 1, Ordering::Release);
-        empty.and_then(|s| segments.keep(s)).map_or(Did::Moved, Did::Emptied)
+        empty.and_then(|s| segments.keep(s)).map_or(Attempt::Moved, Attempt::Emptied)
     }
 
     /// CHAN-D2: every value of the head was dropped, and more values lie in the next segment. The latch is open.
@@ -753,7 +753,7 @@ impl Chan {
 
     /// CHAN-R1 to CHAN-R3. The caller holds the latch; `elem` is null or has room for a value of this channel.
     #[inline(always)]
-    pub(super) fn get(&self, elem: *mut u8) -> Did {
+    pub(super) fn get(&self, elem: *mut u8) -> Attempt {
         let n = self.count.load(Ordering::Relaxed);
         if n > 0 {
             let slot = self.recvx.get();
@@ -777,7 +777,7 @@ impl Chan {
                     // fill.
                     unsafe { copy(case.elem(), slot, self.elem_size) };
                     self.sendx.set(self.recvx.get());
-                    return Did::With(case.end(MOVED));
+                    return Attempt::With(case.end(MOVED));
                 }
                 if self.is_watched_beside(Op::Recv) {
                     self.count.store(n - 1, Ordering::Release);
@@ -785,24 +785,24 @@ impl Chan {
                 }
             }
             self.count.store(n - 1, Ordering::Release);
-            return Did::Moved;
+            return Attempt::Moved;
         }
         if let Some(case) = self.pop(&self.sendq) {
             if !elem.is_null() {
                 // SAFETY: as above.
                 unsafe { copy(case.elem(), elem, self.elem_size) };
             }
-            return Did::With(case.end(MOVED));
+            return Attempt::With(case.end(MOVED));
         }
         if self.closed.load(Ordering::Relaxed) {
             self.zero(elem);
-            return Did::Closed;
+            return Attempt::Closed;
         }
-        Did::Not
+        Attempt::WouldBlock
     }
 
     #[inline(always)]
-    pub(super) fn attempt(&self, op: Op, elem: *mut u8) -> Did {
+    pub(super) fn attempt(&self, op: Op, elem: *mut u8) -> Attempt {
         match op {
             Op::Send => self.put(elem),
             Op::Recv => self.get(elem),
@@ -832,7 +832,7 @@ impl Chan {
     /// Whether an attempt might succeed; callable without the latch. Under the latch the answer is exact, except that
     /// all waiters on the other side may be records whose wait has ended.
     #[inline(always)]
-    pub(super) fn may(&self, op: Op) -> bool {
+    pub(super) fn might_proceed(&self, op: Op) -> bool {
         match op {
             Op::Send => {
                 self.closed.load(Ordering::Acquire)
@@ -858,7 +858,7 @@ impl Chan {
     pub(super) fn transfer(&self, m: MRef, op: Op, elem: *mut u8, timeout: i64) -> Result<()> {
         self.latch.lock();
         match self.attempt(op, elem) {
-            Did::Not => self.wait(m, op, elem, timeout),
+            Attempt::WouldBlock => self.wait(m, op, elem, timeout),
             did => {
                 self.latch.unlock();
                 did.done(m, self, elem)
@@ -890,7 +890,7 @@ impl Chan {
                 let wait = Wait::begin(m, timeout)?;
                 self.latch.lock();
                 match self.attempt(op, elem) {
-                    Did::Not => wait,
+                    Attempt::WouldBlock => wait,
                     did => {
                         self.latch.unlock();
                         wait.abandon(m);
@@ -945,7 +945,7 @@ impl Chan {
     /// The reason why the caller can neither send nor receive now, if an unlocked look tells it.
     #[inline(always)]
     pub fn glance(&self, op: Op, elem: *mut u8) -> Option<Error> {
-        if !self.may(op) && (op == Op::Send || self.timer.is_null()) {
+        if !self.might_proceed(op) && (op == Op::Send || self.timer.is_null()) {
             return Some(Error::Again);
         }
         // CHAN-R3
@@ -958,7 +958,7 @@ impl Chan {
     /// Sends or receives if that is possible without waiting.
     #[inline(always)]
     pub fn try_transfer(&self, m: MRef, op: Op, elem: *mut u8) -> Result<()> {
-        if !self.may(op) && !self.timer_came(m, op) {
+        if !self.might_proceed(op) && !self.timer_came(m, op) {
             return Err(Error::Again);
         }
         // CHAN-R3: no value is put into a closed channel, so a closed channel that is empty stays empty.

@@ -190,7 +190,7 @@ impl Loop {
             }
             // PF-P2
             m = vain::serve(m);
-            if cancel::ends(gp, Kind::Event).is_some_and(|t| t.is_cancelled()) {
+            if cancel::ends(gp, Kind::Event).is_some_and(|t| t.is_canceled()) {
                 self.canceled.store(true, Ordering::Release);
                 return m;
             }

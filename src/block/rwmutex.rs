@@ -109,19 +109,19 @@ const READER: u64 = 1 << 32;
 
 /// No reader may enter.
 #[inline(always)]
-fn shut(s: u64) -> bool {
+fn bars_readers(s: u64) -> bool {
     s & (WRITER | ALONE) != 0
 }
 
 /// There are readers. The number has a sign (RWMUTEX-R5).
 #[inline(always)]
-fn counted(s: u64) -> bool {
+fn has_readers(s: u64) -> bool {
     s as i64 >= READER as i64
 }
 
 /// The writer that set WRITER may enter.
 #[inline(always)]
-fn empty(s: u64) -> bool {
+fn writer_may_enter(s: u64) -> bool {
     s < READER && s & ALONE == 0
 }
 
@@ -165,7 +165,7 @@ impl RwMutex {
     #[inline(always)]
     #[must_use]
     pub fn enter(&self) -> bool {
-        !shut(self.state.fetch_add(READER, Ordering::Acquire))
+        !bars_readers(self.state.fetch_add(READER, Ordering::Acquire))
     }
 
     /// As RWMUTEX-R1, but leaves no trace. The first try guesses that the lock is free: a look before the
@@ -173,7 +173,7 @@ impl RwMutex {
     #[inline(always)]
     pub fn try_read(&self) -> Result<()> {
         let mut s = 0;
-        while !shut(s) {
+        while !bars_readers(s) {
             match self.state.compare_exchange(s, s.wrapping_add(READER), Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return Ok(()),
                 Err(now) => s = now,
@@ -194,10 +194,10 @@ impl RwMutex {
         // RWMUTEX-R2
         let mut s = self.state.load(Ordering::Acquire);
         loop {
-            if !shut(s) {
+            if !bars_readers(s) {
                 return Ok(());
             }
-            if !counted(s) {
+            if !has_readers(s) {
                 break;
             }
             // Relaxed: the reader has read nothing yet. Acquire on failure: the reader may be inside now.
@@ -218,7 +218,7 @@ impl RwMutex {
         let (_, waited) = waitq::wait(m, self.addr() | 1, how, || {
             let mut s = self.state.load(Ordering::Relaxed);
             loop {
-                let (to, waits) = if shut(s) { (s | QUEUE, true) } else { (s.wrapping_add(READER), false) };
+                let (to, waits) = if bars_readers(s) { (s | QUEUE, true) } else { (s.wrapping_add(READER), false) };
                 match self.state.compare_exchange_weak(s, to, Ordering::Acquire, Ordering::Relaxed) {
                     Ok(_) => return waits,
                     Err(now) => s = now,
@@ -233,12 +233,12 @@ impl RwMutex {
     pub fn leave(&self) -> std::result::Result<(), u64> {
         // RWMUTEX-B5: after this step the lock may be gone.
         let s = self.state.fetch_sub(READER, Ordering::Release);
-        if counted(s) && s & WRITER == 0 { Ok(()) } else { Err(s) }
+        if has_readers(s) && s & WRITER == 0 { Ok(()) } else { Err(s) }
     }
 
     /// The rest of RWMUTEX-R4; `s` is the word before the subtraction.
     pub fn left(&self, m: MRef, s: u64) -> Result<()> {
-        if counted(s) {
+        if has_readers(s) {
             self.after_reader(m, s - READER);
             return Ok(());
         }
@@ -264,7 +264,7 @@ impl RwMutex {
     /// `readers` has changed, and `s` is the word after the change. Only the address is used: the lock may be gone.
     #[inline(always)]
     fn after_reader(&self, m: MRef, s: u64) {
-        if s & WRITER != 0 && empty(s) {
+        if s & WRITER != 0 && writer_may_enter(s) {
             wake_writer(m, self.addr());
         }
     }
@@ -299,7 +299,7 @@ impl RwMutex {
         // time.
         let s = self.state.fetch_add(WRITER, Ordering::Acquire);
         let mut turn = Ok(());
-        if !empty(s) {
+        if !writer_may_enter(s) {
             (m, turn) = self.wait_for_turn(m, deadline);
         }
         if turn.is_ok() {
@@ -319,7 +319,7 @@ impl RwMutex {
     ///
     /// # Migrates
     fn wait_for_turn(&self, mut m: MRef, deadline: Option<i64>) -> (MRef, Result<()>) {
-        let is_turn = || empty(self.state.load(Ordering::Acquire));
+        let is_turn = || writer_may_enter(self.state.load(Ordering::Acquire));
         // The callers inside may be about to leave, and no other enters.
         let mut spin = Spin::new(m);
         while spin.once(m) {
@@ -386,7 +386,7 @@ impl RwMutex {
             let waits = loop {
                 let to = (s & !off).wrapping_add(n * READER);
                 match self.state.compare_exchange_weak(s, to, Ordering::Release, Ordering::Relaxed) {
-                    Ok(_) => break to & WRITER != 0 && empty(to),
+                    Ok(_) => break to & WRITER != 0 && writer_may_enter(to),
                     Err(now) => s = now,
                 }
             };

@@ -37,7 +37,7 @@
 //! ready under all latches: two unlocked looks in sequence would miss a value that moves from one channel to the other.
 //! There is a deadline.
 
-use super::chan::{Case, Chan, Did, Op, wait_for_nothing};
+use super::chan::{Attempt, Case, Chan, Op, wait_for_nothing};
 use super::claim::{Locks, Wait};
 use super::watch::Told;
 use crate::gmp::error::{Error, Result};
@@ -63,7 +63,7 @@ impl<'a> Cases<'a> {
     /// Chooses one of the cases that may be ready.
     #[inline(always)]
     fn pick(self, m: MRef) -> Option<usize> {
-        self.pick_if(m, |c, op| c.may(op))
+        self.pick_if(m, |c, op| c.might_proceed(op))
     }
 
     /// Chooses one of the cases that are ready because a timer is due that has not fired yet. The caller holds no
@@ -90,12 +90,12 @@ impl<'a> Cases<'a> {
 
     /// Tries a case. The caller holds the latch of its channel.
     #[inline(always)]
-    fn attempt(self, i: usize) -> Did {
+    fn attempt(self, i: usize) -> Attempt {
         let case = &self.0[i];
-        self.chan(i).map_or(Did::Not, |c| match case.watches() {
+        self.chan(i).map_or(Attempt::WouldBlock, |c| match case.watches() {
             // WATCH-V1
-            true if c.ready(case.wants()) => Did::Moved,
-            true => Did::Not,
+            true if c.ready(case.wants()) => Attempt::Moved,
+            true => Attempt::WouldBlock,
             false => c.attempt(case.wants(), case.elem()),
         })
     }
@@ -270,7 +270,7 @@ pub fn select(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result<
         c.latch.lock();
         let did = cases.attempt(i);
         c.latch.unlock();
-        if !matches!(did, Did::Not) {
+        if !matches!(did, Attempt::WouldBlock) {
             return chosen(i, did.done(m, c, cases.0[i].elem()));
         }
     }
@@ -300,7 +300,7 @@ fn select_slow(m: MRef, cases: Cases<'_>, timeout: i64) -> Result<(usize, Result
     cases.lock();
     while let Some(i) = cases.pick(m) {
         match cases.attempt(i) {
-            Did::Not => {}
+            Attempt::WouldBlock => {}
             did => {
                 cases.unlock();
                 if let Some(wait) = wait {

@@ -213,7 +213,7 @@ pub fn wait_then(
     // WAITQ-A2
     let waits = still(&mut guard);
     // A canceller that comes after this look waits for the lock, and then finds the waiter in the queue.
-    canceled = canceled || registered.is_some_and(|t| t.is_cancelled());
+    canceled = canceled || registered.is_some_and(|t| t.is_canceled());
     if !waits || canceled {
         root.less_waiting(1);
         drop(guard);

@@ -9,7 +9,7 @@
 //!
 //! # Words
 //! * watcher: a record ([`Case`]) of a select whose `op` has the bit [`WATCHES`]. It stands in the channel's list
-//!   `gone`, because the queues contain only records that move values.
+//!   `orphans`, because the queues contain only records that move values.
 //! * `Chan::state`, under the latch: a bit for each side that is watched, and a bit for closed. A side's bit may stay
 //!   set for a while after its last watcher has left.
 //!
@@ -17,7 +17,7 @@
 //! The watcher, a select:
 //! * WATCH-V1 Under the latches of all channels it asks whether the side is ready. If it is, the select ends here. The
 //!   answer is exact: on the way the watcher takes records of ended waits out of the queue of the other side.
-//! * WATCH-V2 Otherwise the record gets into `gone`, the side's bit is set, and the G parks.
+//! * WATCH-V2 Otherwise the record gets into `orphans`, the side's bit is set, and the G parks.
 //!
 //! A send, a receive or a close that makes a side ready, under the latch:
 //! * WATCH-V3 If the side's bit is set, the G clears it, and claims and ends the wait of every watcher of the side.
@@ -45,7 +45,7 @@
 //! # Differences from Go
 //! Go has no such operation.
 
-use super::chan::{Case, Chan, Did, Link, MOVED, Op};
+use super::chan::{Attempt, Case, Chan, Link, MOVED, Op};
 use super::claim::{self, Wait};
 use crate::gmp::g::{GList, GRef};
 use crate::gmp::m::MRef;
@@ -104,7 +104,7 @@ impl Chan {
                 return true;
             }
             case.link.unlink();
-            self.gone.push_back(&case.link);
+            self.orphans.push_back(&case.link);
         }
         false
     }
@@ -112,7 +112,7 @@ impl Chan {
     /// WATCH-V2. The caller holds the latch.
     pub(super) fn watch(&self, case: &Case, wait: &Wait) {
         case.stands_for(wait);
-        self.gone.push_back(&case.link);
+        self.orphans.push_back(&case.link);
         self.state.set(self.state.get() | bit(case.wants()));
     }
 
@@ -121,10 +121,10 @@ impl Chan {
     #[inline(never)]
     pub(super) fn tell(&self, side: Op, told: &mut GList) {
         self.state.set(self.state.get() & !bit(side));
-        let mut next = self.first(&self.gone);
+        let mut next = self.first(&self.orphans);
         while let Some(case) = next {
             step();
-            next = self.behind_in(&self.gone, case);
+            next = self.behind_in(&self.orphans, case);
             if case.watches() && case.wants() == side && case.is_claimed() {
                 case.link.unlink();
                 told.push_back(case.end(MOVED));
@@ -150,13 +150,13 @@ impl Chan {
     /// WATCH-V3 for a value in the ring, or for a place that became free. The caller holds the latch.
     #[cold]
     #[inline(never)]
-    pub(super) fn moved(&self, side: Op) -> Did {
+    pub(super) fn moved(&self, side: Op) -> Attempt {
         if self.state.get() & bit(side) == 0 {
-            return Did::Moved;
+            return Attempt::Moved;
         }
         let mut told = GList::new();
         self.tell(side, &mut told);
-        Told::of(&told).map_or(Did::Moved, Did::Told)
+        Told::of(&told).map_or(Attempt::Moved, Attempt::Told)
     }
 
     /// WATCH-V3 for a close. The caller holds the latch.

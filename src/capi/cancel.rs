@@ -211,7 +211,7 @@ pub unsafe extern "C" fn gmx_cancel_deadline(token: gmx_cancel, deadline: *mut i
 /// that the library did not know and has no memory to know.
 /// Since: 0.1
 #[unsafe(no_mangle)]
-pub extern "C" fn gmx_cancel_is_cancelled(token: gmx_cancel) -> bool {
+pub extern "C" fn gmx_cancel_is_canceled(token: gmx_cancel) -> bool {
     why(token).map_or_else(|status| status == GMX_ESTALE, |reason| reason.is_some())
 }
 

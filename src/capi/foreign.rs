@@ -70,7 +70,7 @@ pub extern "C" fn gmx_detach_thread() -> gmx_status {
     }
     let gp = park::own_g(m);
     // Destructors need a P. With none to run one in a syscall goes as it is, also if it would wait long for a P.
-    let m = if m.ctx() == Ctx::Syscall && gp.keys.is_null() { m } else { run::mend(m, gp) };
+    let m = if m.ctx() == Ctx::Syscall && gp.keys.is_null() { m } else { run::close_open_brackets(m, gp) };
     gp.locks.set(0);
     run::end_thread_g(m, gp);
     scope::on_exit_inside(m, gp);
@@ -105,7 +105,7 @@ pub extern "C" fn gmx_callback(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *m
         Ctx::Foreign => {
             let Some(gp) = foreign::enter_counted(m) else { return GMX_ESHUTDOWN };
             call(gp, f, arg);
-            let m = run::mend(m, gp);
+            let m = run::close_open_brackets(m, gp);
             foreign::count_end(m);
             foreign::leave_go(m, gp, stack_pointer());
             m.sched().tell_watchers();
@@ -136,7 +136,7 @@ fn in_syscall(m: MRef, f: extern "C" fn(*mut c_void), arg: *mut c_void) -> gmx_s
     lockedm::lock(m, gp);
     let m = run::exit_syscall(m, gp);
     call(gp, f, arg);
-    let m = run::mend(m, gp);
+    let m = run::close_open_brackets(m, gp);
     gp.ties.set(gp.ties.get() - 1);
     lockedm::unlock(m, gp);
     crate::protocol::syscall::entersyscall(m, gp, stack_pointer());

@@ -76,8 +76,8 @@ fn any() -> Result<MRef, gmx_status> {
 
 #[cold]
 #[inline(never)]
-fn any_slow() -> MOr {
-    MOr::new(rt::enter_without().map_err(status::from))
+fn any_slow() -> MOrStatus {
+    MOrStatus::new(rt::enter_without().map_err(status::from))
 }
 
 /// The M of the caller, from any context, in a runtime that is up.
@@ -91,16 +91,16 @@ fn started() -> Result<MRef, gmx_status> {
 
 #[cold]
 #[inline(never)]
-fn started_slow() -> MOr {
-    MOr::new(rt::enter().map_err(status::from))
+fn started_slow() -> MOrStatus {
+    MOrStatus::new(rt::enter().map_err(status::from))
 }
 
 /// An M or a status, in one register: a `Result` would go through memory, and with it the M of every fast path.
-struct MOr(isize);
+struct MOrStatus(isize);
 
-impl MOr {
-    fn new(r: Result<MRef, gmx_status>) -> MOr {
-        MOr(match r {
+impl MOrStatus {
+    fn new(r: Result<MRef, gmx_status>) -> MOrStatus {
+        MOrStatus(match r {
             Ok(m) => m.as_ptr() as isize,
             Err(status) => status as isize,
         })
@@ -182,8 +182,8 @@ fn is_free() -> bool {
 
 #[cold]
 #[inline(never)]
-fn may_wait_slow() -> MOr {
-    MOr::new(started().and_then(|m| match m.ctx() {
+fn may_wait_slow() -> MOrStatus {
+    MOrStatus::new(started().and_then(|m| match m.ctx() {
         Ctx::G if m.pins() == 0 => Ok(m),
         Ctx::Foreign => Ok(m),
         _ => Err(why_not(m)),
@@ -202,8 +202,8 @@ fn on_g() -> Result<MRef, gmx_status> {
 /// Starts no runtime: the answer to a thread outside is known.
 #[cold]
 #[inline(never)]
-fn on_g_slow(m: Option<MRef>) -> MOr {
-    MOr::new(match m {
+fn on_g_slow(m: Option<MRef>) -> MOrStatus {
+    MOrStatus::new(match m {
         Some(m) if m.ctx() == Ctx::G && m.pins() == 0 => Ok(m),
         Some(m) => Err(why_not(m)),
         None => Err(GMX_ENOTG),

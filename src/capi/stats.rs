@@ -232,7 +232,7 @@ pub unsafe extern "C" fn gmx_read_sched_stats(out: *mut gmx_sched_stats) -> gmx_
     let sched = m.sched();
     let (threads, idlethreads) = {
         let lk = sched.lock.lock();
-        (lk.nm, lk.nmidle + i32::from(!sched.keeper.load(Ordering::Relaxed).is_null()))
+        (lk.nm, lk.nmidle + i32::from(!sched.timer_waiter.load(Ordering::Relaxed).is_null()))
     };
     let g = dump::g_counts(sched);
     let s = &sched.stats;

@@ -47,7 +47,7 @@ statuses! {
     GMX_EDEADLK = -35, "deadlock";
     GMX_ENOTSUP = -95, "not supported";
     GMX_ETIMEDOUT = -110, "timed out";
-    GMX_ECANCELED = -125, "cancelled";
+    GMX_ECANCELED = -125, "canceled";
     GMX_ENOTG = -1001, "not on a goroutine, or where it cannot wait";
     GMX_EINSYSCALL = -1002, "between gmx_enter_syscall and gmx_exit_syscall";
     GMX_ESHUTDOWN = -1003, "the runtime is going down";

@@ -4,7 +4,7 @@ use crate::ds::leak::try_leak;
 use crate::ds::mask::Mask;
 use crate::gmp::p::{P, PRef};
 use crate::gmp::sched::Sched;
-use crate::gmp::timers::{NEVER, Shown};
+use crate::gmp::timers::{NEVER, TimerMask};
 use crate::sync::{AtomicPtr, Ordering, step};
 
 /// All Ps ever made. Those from gomaxprocs on are Dead, and are kept because an M in a syscall may still look at one.
@@ -60,9 +60,9 @@ impl Sched {
     pub fn timed_ps(&self) -> impl Iterator<Item = PRef> + Clone + '_ {
         let n = self.procs();
         (0..n)
-            .step_by(Shown::PS as usize)
+            .step_by(TimerMask::PS as usize)
             .filter_map(|i| Some((i, self.p_at(i)?)))
-            .flat_map(|(i, p)| p.timers.shown().iter().map(move |bit| i + bit))
+            .flat_map(|(i, p)| p.timers.mask().iter().map(move |bit| i + bit))
             .take_while(move |&i| i < n)
             .filter_map(|i| self.p_at(i))
     }
@@ -109,9 +109,9 @@ impl Sched {
         }
         let table = self.allp().expect("just stored");
         for i in *made as u32..n {
-            let neighbour = self.p_at(i - i % Shown::PS).map(|p| p.timers.shown());
-            let Some(shown) = neighbour.or_else(|| try_leak(Shown::default())) else { return false };
-            let Some(p) = try_leak(P::new(i, self.poll, shown)) else { return false };
+            let neighbour = self.p_at(i - i % TimerMask::PS).map(|p| p.timers.mask());
+            let Some(mask) = neighbour.or_else(|| try_leak(TimerMask::default())) else { return false };
+            let Some(p) = try_leak(P::new(i, self.poll, mask)) else { return false };
             table.ps[i as usize].store(std::ptr::from_ref(p).cast_mut(), Ordering::Release);
             *made = i as i32 + 1;
         }

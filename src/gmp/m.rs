@@ -49,7 +49,7 @@ pub mod mode {
 #[repr(C, u64)]
 pub enum Mcall {
     /// It stays: there is no action.
-    None,
+    Stay,
     /// It waits. The commit publishes it; false keeps it running.
     Park(Commit),
     /// It is a coroutine that has yielded (protocol/coro.rs).
@@ -100,7 +100,7 @@ struct Pending {
 #[derive(Clone, Copy)]
 #[repr(u64)]
 enum What {
-    None,
+    Stay,
     Park,
     ParkHost,
     Suspend,
@@ -248,7 +248,7 @@ impl M {
             g0_sp: OwnPtr::null(),
             pending: UnsafeCell::new(Pending {
                 gp: std::ptr::null_mut(),
-                what: What::None,
+                what: What::Stay,
                 f: None,
                 arg: std::ptr::null_mut(),
             }),
@@ -438,7 +438,7 @@ impl M {
         let p = unsafe { &mut *self.pending.get() };
         p.gp = gp.as_ptr();
         p.what = match call {
-            Mcall::None => What::None,
+            Mcall::Stay => What::Stay,
             Mcall::Park(c) => {
                 (p.f, p.arg) = (c.f, c.arg);
                 if c.host { What::ParkHost } else { What::Park }
@@ -466,7 +466,7 @@ impl M {
         // SAFETY: as in `set_pending`.
         let p = unsafe { &*self.pending.get() };
         match p.what {
-            What::None => Mcall::None,
+            What::Stay => Mcall::Stay,
             What::Park => Mcall::Park(Commit { host: false, f: p.f, arg: p.arg }),
             What::ParkHost => Mcall::Park(Commit { host: true, f: p.f, arg: p.arg }),
             What::Suspend => Mcall::Suspend,
@@ -495,11 +495,11 @@ impl M {
 
     /// The word of the P that this M left.
     #[inline(always)]
-    pub fn left(&self) -> PWord {
+    pub fn saved_word(&self) -> PWord {
         PWord(self.left.get())
     }
 
-    /// Marks the P as left. `light_fence` and a look at the P's requests follow.
+    /// Marks the P as left. `asymmetric_fence_light` and a look at the P's requests follow.
     #[inline(always)]
     pub fn leave_p(&self, p: PRef, w: PWord) {
         // Without the bits that the way back must not overlook.
@@ -521,9 +521,9 @@ impl M {
         self.fenced.store(fenced, Ordering::Release);
     }
 
-    /// Notes that the M is back. `light_fence` and a look at the P follow.
+    /// Notes that the M is back. `asymmetric_fence_light` and a look at the P follow.
     #[inline(always)]
-    pub fn come_back(&self) {
+    pub fn end_syscall_mark(&self) {
         self.insys.store(0, Ordering::Relaxed);
     }
 

@@ -30,7 +30,7 @@ use crate::fiber::stack::Stack;
 use crate::gmp::g::{G, GRef};
 use crate::gmp::m::M;
 use crate::gmp::queue::Queue;
-use crate::gmp::timers::{Shown, Timers};
+use crate::gmp::timers::{TimerMask, Timers};
 use crate::sync::Watched;
 use crate::sync::own::{OwnBool, OwnI64, OwnPtr, OwnU32, OwnU64, OwnUsize};
 use crate::sync::widen::widen;
@@ -253,7 +253,7 @@ impl Drop for OwnedP {
 
 impl P {
     /// A dead P.
-    pub fn new(id: u32, poll: &'static std::sync::atomic::AtomicU32, shown: &'static Shown) -> P {
+    pub fn new(id: u32, poll: &'static std::sync::atomic::AtomicU32, mask: &'static TimerMask) -> P {
         P {
             word: AtomicU64::new(PStatus::Dead as u64),
             poll,
@@ -267,7 +267,7 @@ impl P {
             lifo: RunQ::default(),
             own_line: Line::default(),
             queue_line: Line::default(),
-            timers: Line::new(Timers::new(shown)),
+            timers: Line::new(Timers::new(mask)),
             gfree: OwnPtr::null(),
             gfree_len: OwnU32::new(0),
             stacks_len: OwnUsize::new(0),
@@ -341,14 +341,14 @@ impl P {
         had
     }
 
-    /// Announces that the caller is about to take the P if its M is in a syscall. `heavy_fence` and [`P::try_retake`]
-    /// follow.
+    /// Announces that the caller is about to take the P if its M is in a syscall. `asymmetric_fence_heavy` and
+    /// [`P::try_retake`] follow.
     pub fn announce(&self) {
         self.word.fetch_or(TAKE, Ordering::AcqRel);
     }
 
-    /// Whether the M of a P with this word is in a syscall. After a request (or [`P::announce`]) and `heavy_fence` the
-    /// answer is exact until that M has passed the slow way out; otherwise it is a guess.
+    /// Whether the M of a P with this word is in a syscall. After a request (or [`P::announce`]) and
+    /// `asymmetric_fence_heavy` the answer is exact until that M has passed the slow way out; otherwise it is a guess.
     #[inline]
     pub fn in_syscall(&self, w: PWord) -> bool {
         // SAFETY: m is null or an M, and Ms are never freed.
@@ -434,7 +434,7 @@ impl P {
     }
 
     /// From a status that only the caller may end, to Running with the caller as the owner.
-    pub fn own(&self, from: PStatus) -> OwnedP {
+    pub fn acquire_from(&self, from: PStatus) -> OwnedP {
         self.move_status(from, PStatus::Running);
         OwnedP(self.as_ref())
     }
@@ -557,14 +557,14 @@ impl OwnedP {
     }
 
     /// The P that the caller left at `left` (without any bit of [`MUST_SEE`]), if its word is unchanged. After
-    /// `light_fence`.
+    /// `asymmetric_fence_light`.
     #[inline(always)]
-    pub fn back(p: PRef, left: PWord) -> Option<OwnedP> {
+    pub fn reclaim(p: PRef, left: PWord) -> Option<OwnedP> {
         if p.word() == left { Some(OwnedP(p)) } else { None }
     }
 
-    /// As [`OwnedP::back`], in spite of requests. A thread that was about to take the P fails then.
-    pub fn back_slow(p: PRef, left: PWord) -> Option<OwnedP> {
+    /// As [`OwnedP::reclaim`], in spite of requests. A thread that was about to take the P fails then.
+    pub fn reclaim_slow(p: PRef, left: PWord) -> Option<OwnedP> {
         loop {
             let w = p.word();
             if w.tick() != left.tick() {
@@ -841,8 +841,9 @@ mod tests {
     fn against_deques(gs: &[GRef], seed: u64) {
         static POLL: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let rng = Rng::new(seed);
-        let [pp, thief] = [0, 1]
-            .map(|id| try_leak(P::new(id, &POLL, try_leak(Shown::default()).unwrap())).unwrap().own(PStatus::Dead));
+        let [pp, thief] = [0, 1].map(|id| {
+            try_leak(P::new(id, &POLL, try_leak(TimerMask::default()).unwrap())).unwrap().acquire_from(PStatus::Dead)
+        });
         let mut model = Model::default();
         let mut free: Vec<u32> = (0..gs.len() as u32).collect();
         let number = |gp: GRef| gp.index;

@@ -104,7 +104,7 @@ pub struct Sched {
     pub barrier: Line<Barrier>,
     /// sysmon's sleep, and whether it is a deep one.
     pub sysmon_note: Line<Note>,
-    pub sysmon_deep: Line<AtomicBool>,
+    pub sysmon_parked: Line<AtomicBool>,
     /// The M of sysmon.
     pub sysmon: OwnPtr<M>,
     /// A thread could not be made: sysmon has the template thread try again.
@@ -122,9 +122,9 @@ pub struct Sched {
     pub closing: AtomicBool,
     /// The end is decided: threads leave.
     pub exiting: AtomicBool,
-    /// The idle M that sleeps until the next timer (the keeper), and the time until which it sleeps. See wake.rs.
-    pub keeper: Line<AtomicPtr<M>>,
-    pub keeper_until: Line<AtomicI64>,
+    /// The idle M that sleeps until the next timer (the timer_waiter), and the time until which it sleeps. See wake.rs.
+    pub timer_waiter: Line<AtomicPtr<M>>,
+    pub timer_waiter_until: Line<AtomicI64>,
     /// gomaxprocs follows the machine.
     pub procs_follow: OwnBool,
     pub procs_default: OwnI32,
@@ -207,7 +207,7 @@ impl Sched {
                 arg: OwnPtr::null(),
             }),
             sysmon_note: Line::new(Note::new()),
-            sysmon_deep: Line::new(AtomicBool::new(false)),
+            sysmon_parked: Line::new(AtomicBool::new(false)),
             sysmon: OwnPtr::null(),
             thread_wanted: AtomicBool::new(false),
             template_note: Line::new(Note::new()),
@@ -216,8 +216,8 @@ impl Sched {
             signals: OwnU64::new(0),
             closing: AtomicBool::new(false),
             exiting: AtomicBool::new(false),
-            keeper: Line::new(AtomicPtr::new(std::ptr::null_mut())),
-            keeper_until: Line::new(AtomicI64::new(i64::MAX)),
+            timer_waiter: Line::new(AtomicPtr::new(std::ptr::null_mut())),
+            timer_waiter_until: Line::new(AtomicI64::new(i64::MAX)),
             procs_follow: OwnBool::new(true),
             procs_default: OwnI32::new(0),
             coarse: Line::new(OwnI64::new(now)),

@@ -112,9 +112,9 @@ struct Entry {
 
 /// Which of up to 64 Ps with consecutive numbers may have timers.
 #[derive(Default)]
-pub struct Shown(Line<AtomicU64>);
+pub struct TimerMask(Line<AtomicU64>);
 
-impl Shown {
+impl TimerMask {
     /// The number of Ps that share one.
     pub const PS: u32 = 64;
 
@@ -131,7 +131,7 @@ impl Shown {
 
     #[inline]
     pub fn has(&self, i: u32) -> bool {
-        self.0.load(Ordering::Relaxed) >> (i % Shown::PS) & 1 == 1
+        self.0.load(Ordering::Relaxed) >> (i % TimerMask::PS) & 1 == 1
     }
 }
 
@@ -140,7 +140,7 @@ pub struct Timers {
     heap: Lock<Heap>,
     first: AtomicI64,
     /// Where this P and its neighbours show that they may have timers.
-    shown: &'static Shown,
+    mask: &'static TimerMask,
 }
 
 struct Heap {
@@ -163,12 +163,12 @@ pub const BATCH: usize = if cfg!(any(loom, shuttle)) { 2 } else { 64 };
 const SWEEP_FROM: usize = if cfg!(any(loom, shuttle)) { 2 } else { 64 };
 
 impl Timers {
-    pub fn new(shown: &'static Shown) -> Timers {
+    pub fn new(mask: &'static TimerMask) -> Timers {
         let mut entries = Vec::new();
         // Best effort: a timer that finds no room later gets a status.
         let _ = entries.try_reserve(FIRST);
         Timers {
-            shown,
+            mask,
             heap: Lock::new(Rank::Timers, Heap { entries, reserved: 0, dead: 0, closed: false }),
             first: AtomicI64::new(NEVER),
         }
@@ -181,25 +181,25 @@ impl Timers {
     }
 
     #[inline(always)]
-    pub fn shown(&self) -> &'static Shown {
-        self.shown
+    pub fn mask(&self) -> &'static TimerMask {
+        self.mask
     }
 
     /// Sets the P's bit. The caller holds the lock of the P's heap, and is about to publish a timer.
-    fn show(pp: PRef) {
-        let shown = pp.timers.shown;
-        if !shown.has(pp.id) {
-            shown.0.fetch_or(1 << (pp.id % Shown::PS), Ordering::Relaxed);
+    fn advertise(pp: PRef) {
+        let mask = pp.timers.mask;
+        if !mask.has(pp.id) {
+            mask.0.fetch_or(1 << (pp.id % TimerMask::PS), Ordering::Relaxed);
         }
     }
 
     /// For the thread that makes the P idle: clears the P's bit if the heap is empty.
-    pub fn hide(pp: PRef) {
+    pub fn retract(pp: PRef) {
         let timers = &pp.timers;
-        if timers.first() == NEVER && timers.shown.has(pp.id) {
+        if timers.first() == NEVER && timers.mask.has(pp.id) {
             let h = timers.heap.lock();
             if h.entries.is_empty() {
-                timers.shown.0.fetch_and(!(1 << (pp.id % Shown::PS)), Ordering::Relaxed);
+                timers.mask.0.fetch_and(!(1 << (pp.id % TimerMask::PS)), Ordering::Relaxed);
             }
         }
     }
@@ -384,7 +384,7 @@ impl Timers {
         h.reserved += std::mem::take(&mut old.reserved);
         old.dead = 0;
         old.closed = true;
-        Timers::show(to);
+        Timers::advertise(to);
         from.timers.publish(&old);
         to.timers.publish(&h);
         true
@@ -441,7 +441,7 @@ impl Heap {
         t.heap.0.store(pp.as_ptr(), Ordering::Release);
         self.push(Entry { when: alarm.when, timer: t });
         let first = self.entries.first().map_or(NEVER, |e| e.when);
-        Timers::show(pp);
+        Timers::advertise(pp);
         pp.timers.first.store(first, Ordering::Release);
         self.entries.first().is_some_and(|e| std::ptr::eq(e.timer, t))
     }
@@ -541,7 +541,7 @@ mod tests {
     static POLL: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
 
     fn a_p(id: u32) -> PRef {
-        let p = try_leak(P::new(id, &POLL, try_leak(Shown::default()).unwrap())).unwrap();
+        let p = try_leak(P::new(id, &POLL, try_leak(TimerMask::default()).unwrap())).unwrap();
         // SAFETY: just leaked.
         unsafe { PRef::from_ptr(std::ptr::from_ref(p).cast_mut()) }.unwrap()
     }
@@ -651,10 +651,10 @@ mod tests {
                 assert!(first <= all.map(|a| a.1).min().unwrap_or(NEVER));
                 assert_eq!(first == NEVER, pp.timers.count() == 0);
                 if random(4) == 0 {
-                    Timers::hide(*pp);
-                    assert_eq!(pp.timers.shown().has(pp.id), first != NEVER);
+                    Timers::retract(*pp);
+                    assert_eq!(pp.timers.mask().has(pp.id), first != NEVER);
                 }
-                assert!(first == NEVER || pp.timers.shown().iter().eq([pp.id]));
+                assert!(first == NEVER || pp.timers.mask().iter().eq([pp.id]));
             }
             if seq % 64 == 0 {
                 ps.into_iter().for_each(is_heap);

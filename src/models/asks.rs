@@ -41,7 +41,7 @@ fn want(m: MRef) {
 fn answers() -> Step {
     Box::new(|_, m, gp| {
         if !preempt::answer(m, gp) {
-            return Mcall::None;
+            return Mcall::Stay;
         }
         gp.set_status(GStatus::Runnable);
         Mcall::Yield(Place::Global)
@@ -51,7 +51,7 @@ fn answers() -> Step {
 /// As [`answers`], for a host that looks at the word first.
 fn polls() -> Step {
     let answers = answers();
-    Box::new(move |w, m, gp| if gp.asked.is_set() { answers(w, m, gp) } else { Mcall::None })
+    Box::new(move |w, m, gp| if gp.asked.is_set() { answers(w, m, gp) } else { Mcall::Stay })
 }
 
 /// The next round of sysmon, after all other tellers. PREEMPT-P2: a G that runs on a P with requests is told by then.

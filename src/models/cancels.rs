@@ -237,7 +237,7 @@ fn late_cancel_spares_the_next_wait() {
 
 /// The same for a G that parks.
 #[test]
-fn g_parks_and_is_cancelled() {
+fn g_parks_and_is_canceled() {
     check(Size { preemptions: 1, ..Size::default() }, || {
         let w = Maker::new(1, 1).make();
         let s: Sema = Arc::new(AtomicU32::new(0));
@@ -281,7 +281,7 @@ fn lock_against_cancel_and_unlock(locks: bool) -> impl Fn() {
 }
 
 #[test]
-fn lock_is_cancelled_against_unlock() {
+fn lock_is_canceled_against_unlock() {
     check(Size { preemptions: 1, ..Size::default() }, lock_against_cancel_and_unlock(true));
 }
 
@@ -316,7 +316,7 @@ fn make_and_let_go_against_cancel() {
 
 /// Two threads wait under a token. One is released, or the token is canceled: what a waiter does with its own record
 /// leaves the other's record alone.
-fn two_wait_under_one(cancelled: bool) -> impl Fn() {
+fn two_wait_under_one(canceled: bool) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
         let s: [Sema; 2] = [0, 1].map(|_| Arc::new(AtomicU32::new(0)));
@@ -325,12 +325,12 @@ fn two_wait_under_one(cancelled: bool) -> impl Fn() {
             let (t, l) = (t.clone(), c.clone());
             w.host(move |_, m| {
                 let got = under(m, &l, || acquire(m, &t, None));
-                assert!(got.is_ok() || cancelled && got == Err(Error::Canceled));
+                assert!(got.is_ok() || canceled && got == Err(Error::Canceled));
             });
         }
         w.host(move |_, m| {
             assert!(sema::release(m, &s[0]).is_ok());
-            if cancelled {
+            if canceled {
                 assert!(cancel::cancel(m, &c, Reason::BY_HAND));
             } else {
                 assert!(sema::release(m, &s[1]).is_ok());
@@ -341,7 +341,7 @@ fn two_wait_under_one(cancelled: bool) -> impl Fn() {
 }
 
 #[test]
-fn two_wait_and_are_cancelled() {
+fn two_wait_and_are_canceled() {
     check(Size { preemptions: 1, ..Size::default() }, two_wait_under_one(true));
 }
 
@@ -385,7 +385,7 @@ fn a_token_ends_with_its_timer_and_its_place() {
         let new = cancel::make(m, Some(&other), Some(9)).unwrap();
         assert!(std::ptr::eq(place, &*new), "the model is for one place");
         assert!(cancel::cancel(m, &top, Reason::BY_HAND));
-        assert!(new.reason().is_none(), "cancelled in its predecessor's place");
+        assert!(new.reason().is_none(), "canceled in its predecessor's place");
         drop(new);
         assert!(w.sched.p_at(0).unwrap().timers.first() == crate::gmp::timers::NEVER);
         assert!(idle::pidleput(w.sched, &mut w.sched.lock.lock(), pp).is_ok());
@@ -476,7 +476,7 @@ fn deadline_against_the_next_in_its_place() {
             drop(old);
             let new = cancel::make(m, None, None).unwrap();
             thread::yield_now();
-            assert!(new.reason().is_none(), "cancelled in its predecessor's place");
+            assert!(new.reason().is_none(), "canceled in its predecessor's place");
         });
         w.finish();
     });

@@ -27,7 +27,7 @@ fn resumes(co: usize, handle: u64, way: Way) -> Step {
         let co = w.gp(co);
         match coro::claim(co, handle) {
             Ok(()) => {}
-            Err(Error::Busy | Error::Stale) => return Mcall::None,
+            Err(Error::Busy | Error::Stale) => return Mcall::Stay,
             Err(e) => panic!("{e:?}"),
         }
         coro::note_resumer(gp, co);
@@ -44,7 +44,7 @@ fn resumes(co: usize, handle: u64, way: Way) -> Step {
 fn suspends(way: Way) -> Step {
     Box::new(move |_, m, co| {
         if co.has(gflag::CLOSING) {
-            return Mcall::None;
+            return Mcall::Stay;
         }
         let (to, commit) = coro::yielding(m, co);
         co.set_status(GStatus::Waiting);

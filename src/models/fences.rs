@@ -56,9 +56,9 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("protocol/wake.rs", "wakep", "wakes::finds_submit_without_fence"),
     ("protocol/wake.rs", "go_idle", "wakes::finds_idle_without_fence"),
     ("protocol/wake.rs", "look_again", "stops::finds_start_without_fence"),
-    ("protocol/wake.rs", "timer_added", "keepers::finds_timer_without_fence"),
-    ("protocol/wake.rs", "settle", "keepers::finds_keeper_without_fence"),
-    ("protocol/quiet.rs", "tell", "quiets::finds_quiet_told_without_fence"),
+    ("protocol/wake.rs", "timer_added", "timer_waiters::finds_timer_without_fence"),
+    ("protocol/wake.rs", "enlist_idle", "timer_waiters::finds_timer_waiter_without_fence"),
+    ("protocol/quiet.rs", "notify_if_all_idle", "quiets::finds_quiet_told_without_fence"),
     ("protocol/park.rs", "ready_queue", "wakes::finds_ready_without_fence"),
     ("protocol/syscall.rs", "leave", "stops::finds_enter_without_fence"),
     ("protocol/syscall.rs", "come_back", "syscalls::finds_exit_without_fence"),
@@ -141,7 +141,7 @@ fn every_fence_has_a_model() {
         include_str!("runqs.rs"),
         include_str!("quiets.rs"),
         include_str!("timers.rs"),
-        include_str!("keepers.rs"),
+        include_str!("timer_waiters.rs"),
         include_str!("addresses.rs"),
         include_str!("scopes.rs")
     );

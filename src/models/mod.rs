@@ -33,7 +33,6 @@ mod closes;
 mod coros;
 mod fences;
 mod foreigns;
-mod keepers;
 mod legacy;
 mod lifetimes;
 mod locked;
@@ -53,6 +52,7 @@ mod scopes;
 mod stops;
 mod syscalls;
 mod tidies;
+mod timer_waiters;
 mod timers;
 mod waits;
 mod wakes;
@@ -203,7 +203,7 @@ pub use crate::sync::Watched as Sole;
 // ---- a world
 // ---------------------------------------------------------------------------------------------------------
 
-/// One step of a G. It returns what the G asks of its M; [`Mcall::None`] means the next step.
+/// One step of a G. It returns what the G asks of its M; [`Mcall::Stay`] means the next step.
 pub type Step = Box<dyn Fn(&World, MRef, GRef) -> Mcall + Send + Sync>;
 
 /// A G of a model.
@@ -468,7 +468,7 @@ impl World {
             let call = step(self, m, gp);
             assert!(token.at.swap(at + 1, SeqCst) == at, "a step ran twice");
             match call {
-                Mcall::None => continue,
+                Mcall::Stay => continue,
                 Mcall::ExitSyscallNoP => {
                     m.set_ctx(Ctx::Sched);
                     m.curg.set(std::ptr::null_mut());
@@ -606,7 +606,7 @@ impl World {
 pub fn does(f: impl Fn(&World, MRef, GRef) + Send + Sync + 'static) -> Step {
     Box::new(move |w, m, gp| {
         f(w, m, gp);
-        Mcall::None
+        Mcall::Stay
     })
 }
 
@@ -625,7 +625,7 @@ pub fn safepoint() -> Step {
     Box::new(|_, m, gp| {
         let requests = m.must_p().requests();
         if requests == 0 {
-            return Mcall::None;
+            return Mcall::Stay;
         }
         gp.set_status(GStatus::Runnable);
         Mcall::Yield(if requests & PREEMPT != 0 { Place::Global } else { Place::Next })
@@ -650,7 +650,7 @@ pub fn calls(f: impl Fn(&World, MRef) + Send + Sync + 'static) -> Step {
     Box::new(move |w, m, gp| {
         syscall::entersyscall(m, gp, std::ptr::dangling_mut());
         f(w, m);
-        if syscall::exitsyscall(m, gp) { Mcall::None } else { Mcall::ExitSyscallNoP }
+        if syscall::exitsyscall(m, gp) { Mcall::Stay } else { Mcall::ExitSyscallNoP }
     })
 }
 

@@ -171,7 +171,7 @@ fn is_free(w: &World, token: usize, handle: u64) {
         seen |= found == gp;
     };
     for p in w.sched.live_ps() {
-        let pp = p.own(PStatus::Idle);
+        let pp = p.acquire_from(PStatus::Idle);
         (0..4).map_while(|_| pp.gfree_pop()).for_each(&mut once);
         pp.forget();
     }

@@ -70,7 +70,7 @@ fn quiet_after_a_syscall() {
     check(Size { preemptions: 1, ..Size::default() }, worker(|| vec![in_and_out()]));
 }
 
-/// A G waits for a timer of the only P, whose worker is the keeper. `rest` starts the other threads.
+/// A G waits for a timer of the only P, whose worker is the timer waiter. `rest` starts the other threads.
 fn timer(rest: fn(&Arc<World>)) -> impl Fn() {
     move || {
         let bell: &'static Bell = try_leak(Bell::default()).unwrap();
@@ -165,7 +165,7 @@ fn quiet_with_a_locked_g() {
 #[test]
 fn finds_quiet_told_without_fence() {
     finds(DEADLOCK, || {
-        without("protocol/quiet.rs", "tell");
+        without("protocol/quiet.rs", "notify_if_all_idle");
         check(Size { preemptions: 1, ..Size::default() }, locked_beside_idle());
     });
 }

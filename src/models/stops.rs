@@ -3,7 +3,7 @@
 use super::*;
 use crate::gmp::p::STOP;
 use crate::sched::world;
-use crate::sync::heavy_fence;
+use crate::sync::asymmetric_fence_heavy;
 
 /// One P runs a G with these steps (syscalls, yields, polls); a second P, if there is one, is idle. A foreign thread
 /// stops the world.
@@ -218,7 +218,7 @@ fn stop_without_idle(w: &World, m: MRef) {
                 lk.stopwait += 1;
             }
         }
-        heavy_fence();
+        asymmetric_fence_heavy();
         for p in sched.live_ps() {
             if let Some(pp) = p.try_take_requested(STOP) {
                 pp.stop();

@@ -139,7 +139,7 @@ fn submit_against_handoff(looks: bool) -> impl Fn() {
                 }
             }
             w.ended(1);
-            if syscall::exitsyscall(m, gp) { Mcall::None } else { Mcall::ExitSyscallNoP }
+            if syscall::exitsyscall(m, gp) { Mcall::Stay } else { Mcall::ExitSyscallNoP }
         })]);
         let second = mk.token(vec![does(|_, _, _| ())]);
         let w = mk.make();
@@ -166,7 +166,7 @@ fn blocks_until(token: usize) -> Step {
     Box::new(move |w, m, gp| {
         syscall::entersyscallblock(m, gp, std::ptr::dangling_mut());
         w.ended(token);
-        if syscall::exitsyscall(m, gp) { Mcall::None } else { Mcall::ExitSyscallNoP }
+        if syscall::exitsyscall(m, gp) { Mcall::Stay } else { Mcall::ExitSyscallNoP }
     })
 }
 
@@ -223,7 +223,7 @@ fn blocking_calls(ps: u32) -> impl Fn() {
         let blocks = || -> Step {
             Box::new(|_, m, gp| {
                 syscall::entersyscallblock(m, gp, std::ptr::dangling_mut());
-                if syscall::exitsyscall(m, gp) { Mcall::None } else { Mcall::ExitSyscallNoP }
+                if syscall::exitsyscall(m, gp) { Mcall::Stay } else { Mcall::ExitSyscallNoP }
             })
         };
         let a = mk.token(vec![blocks()]);

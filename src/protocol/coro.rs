@@ -157,7 +157,7 @@ fn why_not(co: GRef, handle: u64) -> Error {
 #[inline(always)]
 fn enter(m: MRef, me: GRef, co: GRef) -> (MRef, u8) {
     note_resumer(me, co);
-    let m = park::hand_over(m, me, co, WaitReason::COROUTINE, Mcall::None, resumed(co));
+    let m = park::hand_over(m, me, co, WaitReason::COROUTINE, Mcall::Stay, resumed(co));
     (m, me.told.get())
 }
 

@@ -1,4 +1,4 @@
-//! The lists of idle Ps and idle Ms, and the keeper: the idle M that sleeps only until the next timer is due.
+//! The lists of idle Ps and idle Ms, and the timer waiter: the idle M that sleeps only until the next timer is due.
 //! [`super::wake`] says when a P or an M enters a list, and which thread takes it out.
 
 use crate::gmp::lock::SchedLocked;
@@ -55,18 +55,18 @@ pub fn pidle_thaw(sched: &Sched, lk: &mut SchedLocked<'_>, first: *mut crate::gm
 /// Takes a P from the idle list and owns it.
 pub fn pidleget(sched: &Sched, lk: &mut SchedLocked<'_>) -> Option<OwnedP> {
     let p = pidle_unlink(sched, lk)?;
-    let pp = p.own(PStatus::Idle);
+    let pp = p.acquire_from(PStatus::Idle);
     end_deep_sleep(sched, lk);
     Some(pp)
 }
 
-/// A P is about to be used. If all Ps were idle, sysmon sleeps until this moment (`sysmon_deep`): wake it, and set the
-/// cheap clock, which has stood still meanwhile.
+/// A P is about to be used. If all Ps were idle, sysmon sleeps until this moment (`sysmon_parked`): wake it, and set
+/// the cheap clock, which has stood still meanwhile.
 #[inline]
 pub fn end_deep_sleep(sched: &Sched, lk: &mut SchedLocked<'_>) {
-    if sched.sysmon_deep.load(Ordering::Relaxed) {
+    if sched.sysmon_parked.load(Ordering::Relaxed) {
         sched.coarse.set(now());
-        sched.sysmon_deep.store(false, Ordering::Relaxed);
+        sched.sysmon_parked.store(false, Ordering::Relaxed);
         lk.wake_after(sched.sysmon_note.set());
     }
 }
@@ -89,8 +89,8 @@ pub fn mput(lk: &mut SchedLocked<'_>, m: MRef) {
     lk.nmidle += 1;
 }
 
-/// Takes a sleeping M: the M that fell asleep last. If only the keeper sleeps, takes the keeper; then there is no
-/// keeper any more.
+/// Takes a sleeping M: the M that fell asleep last. If only the timer waiter sleeps, takes the timer waiter; then there
+/// is no timer waiter any more.
 pub fn mget(sched: &Sched, lk: &mut SchedLocked<'_>) -> Option<MRef> {
     // SAFETY: the list holds Ms.
     if let Some(m) = unsafe { MRef::from_ptr(lk.midle) } {
@@ -98,26 +98,26 @@ pub fn mget(sched: &Sched, lk: &mut SchedLocked<'_>) -> Option<MRef> {
         lk.nmidle -= 1;
         return Some(m);
     }
-    take_keeper(sched)
+    take_timer_waiter(sched)
 }
 
 pub fn any_idle_m(sched: &Sched, lk: &SchedLocked<'_>) -> bool {
-    !lk.midle.is_null() || !sched.keeper.load(Ordering::Relaxed).is_null()
+    !lk.midle.is_null() || !sched.timer_waiter.load(Ordering::Relaxed).is_null()
 }
 
-/// Takes the M that is the keeper, if there is one. The caller holds `sched.lock`.
-pub fn take_keeper(sched: &Sched) -> Option<MRef> {
+/// Takes the M that is the timer waiter, if there is one. The caller holds `sched.lock`.
+pub fn take_timer_waiter(sched: &Sched) -> Option<MRef> {
     // SAFETY: the word holds null or an M.
-    let m = unsafe { MRef::from_ptr(sched.keeper.load(Ordering::Relaxed)) }?;
-    sched.keeper.store(null_mut(), Ordering::Relaxed);
-    sched.keeper_until.store(NEVER, Ordering::Relaxed);
+    let m = unsafe { MRef::from_ptr(sched.timer_waiter.load(Ordering::Relaxed)) }?;
+    sched.timer_waiter.store(null_mut(), Ordering::Relaxed);
+    sched.timer_waiter_until.store(NEVER, Ordering::Relaxed);
     Some(m)
 }
 
-/// Takes `m` out of its list, or ends its time as the keeper. False if a waker has already taken it out.
+/// Takes `m` out of its list, or ends its time as the timer waiter. False if a waker has already taken it out.
 pub fn leave_idle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef) -> bool {
-    if sched.keeper.load(Ordering::Relaxed) == m.as_ptr() {
-        take_keeper(sched);
+    if sched.timer_waiter.load(Ordering::Relaxed) == m.as_ptr() {
+        take_timer_waiter(sched);
         return true;
     }
     let mut at: *mut *mut crate::gmp::M = &mut lk.midle;

@@ -76,7 +76,7 @@ pub fn wait(sched: &Sched, m: MRef, gp: GRef) {
             sched.nmlocked.fetch_add(1, Ordering::SeqCst);
         }
         // QUIET-N1: the P may have gone idle before this thread was counted as asleep.
-        quiet::tell(sched);
+        quiet::notify_if_all_idle(sched);
         widen!();
         // LOCKEDM-H2
         let pp = loop {

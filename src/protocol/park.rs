@@ -197,7 +197,7 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
     // The G is off its stack, and PARK-L3 is not done yet.
     widen!();
     match call {
-        Mcall::None => false,
+        Mcall::Stay => false,
         Mcall::Park(commit) => {
             m.must_p().stats.parks.bump();
             if commit.host {

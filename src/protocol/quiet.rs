@@ -19,9 +19,9 @@
 //! * QUIET-V1 remember the value of `watch`;
 //! * QUIET-V2 ([`still`]) check under `sched.lock`: no stop, no timers that the template thread fires, every P idle, no
 //!   searcher, no thread to be made; no G in the global queue, nor waiting for a stack; and nm equals the workers in
-//!   the idle list, plus nmlocked, plus the keeper;
-//! * QUIET-V3 check under the same lock that no timer is armed. (After the unlock the keeper might fire a timer, and
-//!   the timer's G be about to run.)
+//!   the idle list, plus nmlocked, plus the timer waiter;
+//! * QUIET-V3 check under the same lock that no timer is armed. (After the unlock the timer waiter might fire a timer,
+//!   and the timer's G be about to run.)
 //! * QUIET-V4 check that every known thread of the host is parked, and that the process has no threads except these,
 //!   the nm workers, the watchdog and the template thread. (A thread that the library never saw tells no watcher when
 //!   it ends. So a watcher that fails only here looks again after a while.)
@@ -88,8 +88,8 @@ pub fn still(sched: &Sched) -> Option<i32> {
     }
     // QUIET-Q2: these counts belong to one moment.
     let locked = sched.nmlocked.load(Ordering::SeqCst);
-    let keeper = i32::from(!sched.keeper.load(Ordering::Relaxed).is_null());
-    if lk.nm != lk.nmidle + keeper + locked {
+    let timer_waiter = i32::from(!sched.timer_waiter.load(Ordering::Relaxed).is_null());
+    if lk.nm != lk.nmidle + timer_waiter + locked {
         return None;
     }
     // QUIET-Q4
@@ -103,7 +103,7 @@ pub fn still(sched: &Sched) -> Option<i32> {
 }
 
 /// QUIET-N1.
-pub fn tell(sched: &Sched) {
+pub fn notify_if_all_idle(sched: &Sched) {
     // TELL: pairs with the TELL of any thread that changes something at the same time.
     fence(Ordering::SeqCst);
     if sched.npidle.load(Ordering::Relaxed) < sched.procs() || sched.watchers.load(Ordering::SeqCst) == 0 {

@@ -48,7 +48,7 @@ use crate::gmp::m::MRef;
 use crate::gmp::p::{FN, OwnedP, PRef};
 use crate::gmp::sched::Sched;
 use crate::sync::widen::widen;
-use crate::sync::{Ordering, heavy_fence};
+use crate::sync::{Ordering, asymmetric_fence_heavy};
 use std::ffi::c_void;
 
 /// RAGGED-R1 to RAGGED-R4. The caller holds worldsema.
@@ -74,7 +74,7 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
     }
     if asked {
         widen!();
-        heavy_fence();
+        asymmetric_fence_heavy();
         // A P that still has FN is not idle, so the mask does not leave it out.
         for p in sched.busy_ps() {
             widen!();

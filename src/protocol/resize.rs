@@ -51,13 +51,13 @@ pub fn procresize(sched: &Sched, me: MRef, n: u32) -> bool {
     // RESIZE-N2
     if me.p().is_some_and(|own| own.id >= n) {
         let gone = me.releasep();
-        me.acquirep(first.own(PStatus::Stopped));
+        me.acquirep(first.acquire_from(PStatus::Stopped));
         destroy(sched, gone);
     }
     // RESIZE-N3
     for p in (n..old).filter_map(|i| sched.p_at(i)) {
         if p.status() == PStatus::Stopped {
-            destroy(sched, p.own(PStatus::Stopped));
+            destroy(sched, p.acquire_from(PStatus::Stopped));
         }
     }
     // RESIZE-N4

@@ -53,7 +53,7 @@ use crate::gmp::m::MRef;
 use crate::gmp::p::{OwnedP, PRef, PStatus, STOP};
 use crate::gmp::sched::Sched;
 use crate::sync::widen::widen;
-use crate::sync::{heavy_fence, now};
+use crate::sync::{asymmetric_fence_heavy, now};
 
 /// STW-A1 to STW-A3. False if the time is up: then the world runs as before, and `late` was called for each P that did
 /// not stop.
@@ -82,7 +82,7 @@ pub fn stop(sched: &Sched, me: MRef, deadline: Option<i64>, mut late: impl FnMut
     }
     widen!();
     // STW-A2
-    heavy_fence();
+    asymmetric_fence_heavy();
     {
         let mut lk = sched.lock.lock();
         for p in sched.busy_ps() {
@@ -148,7 +148,7 @@ pub fn start(sched: &Sched, me: MRef) {
                 p.move_status(PStatus::Stopped, PStatus::Idle);
                 idle::pidle_link(sched, &mut lk, p);
             } else {
-                p.own(PStatus::Stopped).forget();
+                p.acquire_from(PStatus::Stopped).forget();
                 p.idle_link.set(busy);
                 busy = p.as_ptr();
             }

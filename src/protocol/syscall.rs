@@ -82,7 +82,7 @@ use crate::gmp::p::{FN, OwnedP, PREEMPT, PRef, PStatus, STOP};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::{NEVER, Timers};
 use crate::sync::widen::widen;
-use crate::sync::{Ordering, heavy_fence, light_fence};
+use crate::sync::{Ordering, asymmetric_fence_heavy, asymmetric_fence_light};
 
 /// SYSCALL-E1 to SYSCALL-E3. `sp` is the end of the G's stack, for a collector.
 #[inline(always)]
@@ -106,7 +106,7 @@ fn leave(m: MRef) -> bool {
     m.leave_p(p, p.word());
     widen!();
     // SYSCALL-E3
-    if light_fence() {
+    if asymmetric_fence_light() {
         // SYSCALL-Y5
         m.set_fenced(true);
     }
@@ -149,10 +149,10 @@ fn entersyscall_slow(m: MRef) {
 #[inline(always)]
 fn come_back(m: MRef, p: PRef) -> Option<OwnedP> {
     // SYSCALL-X1
-    m.come_back();
+    m.end_syscall_mark();
     widen!();
-    light_fence();
-    match OwnedP::back(p, m.left()) {
+    asymmetric_fence_light();
+    match OwnedP::reclaim(p, m.saved_word()) {
         None => come_back_slow(m, p),
         back => back,
     }
@@ -162,7 +162,7 @@ fn come_back(m: MRef, p: PRef) -> Option<OwnedP> {
 #[cold]
 #[inline(never)]
 fn come_back_slow(m: MRef, p: PRef) -> Option<OwnedP> {
-    OwnedP::back_slow(p, m.left())
+    OwnedP::reclaim_slow(p, m.saved_word())
 }
 
 /// Calls a function of the host on a worker that runs no G. As in a syscall, the P may be taken meanwhile, so that no
@@ -288,11 +288,11 @@ pub fn handoffp(sched: &Sched, me: MRef, pp: OwnedP) {
         return wake::startm(sched, me, pp, true);
     }
     let first = pp.timers.first();
-    if first != NEVER && first < sched.keeper_until.load(Ordering::Relaxed) {
+    if first != NEVER && first < sched.timer_waiter_until.load(Ordering::Relaxed) {
         // An M must sleep until that timer is due: the M that finds nothing else to do with this P.
         return wake::startm(sched, me, pp, false);
     }
-    Timers::hide(pp.p());
+    Timers::retract(pp.p());
     wake::pidleput_carried(sched, sched.lock.lock(), me, pp);
     wake::look_again(sched, me);
 }
@@ -302,14 +302,14 @@ pub fn handoffp(sched: &Sched, me: MRef, pp: OwnedP) {
 pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, now: i64) -> bool {
     let (mut did, mut any) = (false, false);
     for p in ps.clone() {
-        match look(sched, p, now) {
-            Look::Nothing => {}
-            Look::Did => did = true,
-            Look::Deaf => {
+        match assess(sched, p, now) {
+            RetakeVerdict::Nothing => {}
+            RetakeVerdict::Did => did = true,
+            RetakeVerdict::Deaf => {
                 did |= rescue::take_out(sched, me, p);
                 rescue::ask_seldom(p, sched.cfg.slice_ns.get(), now);
             }
-            Look::Take => {
+            RetakeVerdict::Take => {
                 // SYSCALL-T1
                 p.announce();
                 any = true;
@@ -321,7 +321,7 @@ pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, n
     }
     widen!();
     // SYSCALL-T2
-    heavy_fence();
+    asymmetric_fence_heavy();
     for p in ps {
         widen!();
         // SYSCALL-T3, SYSCALL-T4
@@ -335,7 +335,7 @@ pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, n
     did
 }
 
-enum Look {
+enum RetakeVerdict {
     Nothing,
     Did,
     /// Its owner has not answered for a slice (rescue.rs).
@@ -343,10 +343,10 @@ enum Look {
     Take,
 }
 
-fn look(sched: &Sched, p: PRef, now: i64) -> Look {
+fn assess(sched: &Sched, p: PRef, now: i64) -> RetakeVerdict {
     let w = p.word();
     if w.status() != PStatus::Running {
-        return Look::Nothing;
+        return RetakeVerdict::Nothing;
     }
     let watch = &p.watch;
     let tick = p.schedtick.get();
@@ -359,13 +359,13 @@ fn look(sched: &Sched, p: PRef, now: i64) -> Look {
     let slice_over = watch.sched_when.get().saturating_add(slice) <= now;
     if !p.in_syscall(w) {
         if slice_over && rescue::is_deaf(p, slice, now) {
-            return Look::Deaf;
+            return RetakeVerdict::Deaf;
         }
         if !slice_over || w.requests() & PREEMPT != 0 || !super::preempt::preempt_one(p) {
-            return Look::Nothing;
+            return RetakeVerdict::Nothing;
         }
         sched.stats.preempts.fetch_add(1, Ordering::Relaxed);
-        return Look::Did;
+        return RetakeVerdict::Did;
     }
     let tick = p.stats.syscalls.get();
     let same = watch.syscalltick.get() == tick;
@@ -383,5 +383,5 @@ fn look(sched: &Sched, p: PRef, now: i64) -> Look {
         let others = sched.nmspinning.load(Ordering::Relaxed) + sched.npidle.load(Ordering::Relaxed);
         same && (others == 0 || watch.syscall_when.get().saturating_add(slice) <= now)
     };
-    if wanted { Look::Take } else { Look::Nothing }
+    if wanted { RetakeVerdict::Take } else { RetakeVerdict::Nothing }
 }

@@ -15,7 +15,7 @@
 //! | search | one pass of an M with a P over the queues of all Ps (sched/find.rs) | the M, which is "spinning" |
 //! | `nmspinning` | the Ms that search, plus Ms that are woken or made in order to search | any thread (RMW) |
 //! | `midle` | the list of Ms that sleep until they are given a P | the holder of `sched.lock` |
-//! | `keeper`, `keeper_until` | the idle M that sleeps only until the earliest timer is due; that time | as `midle` |
+//! | `timer_waiter`, `timer_waiter_until` | the idle M that sleeps only until the earliest timer is due; that time | as `midle` |
 //! | `nextp`, note of an M | the P that the M is given; the event that wakes it | the waker: nextp, then the note |
 //! | `newm` | Ps for which a thread will be made: they are Running, and a stop waits for them | as `midle` |
 //! | template thread | the thread that makes all worker threads (sched/template.rs) | |
@@ -34,11 +34,11 @@
 //! * WAKE-I2 if the M was searching, nmspinning - 1;
 //! * WAKE-I3 fence; look into every queue and at every timer again. If there is work or a timer is due, and a P is
 //!   idle, take that P and search again;
-//! * WAKE-I4 otherwise sleep. If the earliest timer is due before `keeper_until`, the M becomes the keeper and sleeps
-//!   until that time; the former keeper becomes one of `midle` without being woken. An M that arms an earlier timer
-//!   while a P is idle tells the keeper, or starts a searcher that becomes the keeper ([`timer_added`]); it does
-//!   neither if it goes idle next itself ([`timer_added_on_the_way`]). A keeper that is given a P counts as a searcher,
-//!   so that it starts the next keeper when it has found a G (WAKE-F1).
+//! * WAKE-I4 otherwise sleep. If the earliest timer is due before `timer_waiter_until`, the M becomes the timer waiter
+//!   and sleeps until that time; the former timer waiter becomes one of `midle` without being woken. An M that arms an
+//!   earlier timer while a P is idle tells the timer waiter, or starts a searcher that becomes the timer waiter
+//!   ([`timer_added`]); it does neither if it goes idle next itself ([`timer_added_on_the_way`]). A timer waiter that
+//!   is given a P counts as a searcher, so that it starts the next timer waiter when it has found a G (WAKE-F1).
 //!
 //! Found. A searching M has found a G:
 //! * WAKE-F1 nmspinning - 1, then WAKE-S2 to WAKE-S5: where there was one G there are often more, and the next searcher
@@ -57,17 +57,17 @@
 //!   a G.
 //! * WAKE-W2 nmspinning is never below the number of Ms that search. Otherwise WAKE-I2 or WAKE-F1 wraps the count below
 //!   zero, and WAKE-S3 relies on a searcher that does not exist.
-//! * WAKE-W3 an M is in `midle`, or is the keeper, or is awake; each waker takes it out of its place before it sets the
-//!   note. Otherwise two wakers give it a P each.
+//! * WAKE-W3 an M is in `midle`, or is the timer waiter, or is awake; each waker takes it out of its place before it
+//!   sets the note. Otherwise two wakers give it a P each.
 //!
 //! # Orderings
 //! * SUBMIT (the fence of WAKE-S2) pairs with SPIN (the fence of WAKE-I3): either the submitter sees npidle (or
 //!   nmspinning) as the idle M left it and continues with WAKE-S4, or the second look of the idle M sees the G.
 //! * The set of a note pairs with its sleep: the woken M sees nextp.
-//! * TIMER (after a timer is armed) pairs with SPIN, and with KEEPER (before an M that may become the keeper asks for
-//!   the earliest timer). Either the arming thread sees the idle P or the keeper; or the idle M sees the timer, and
-//!   before it the mark that this P has timers at all (`Shown` in gmp/timers.rs). sysmon would find a missed timer too,
-//!   but later.
+//! * TIMER (after a timer is armed) pairs with SPIN, and with WAITER (before an M that may become the timer waiter asks
+//!   for the earliest timer). Either the arming thread sees the idle P or the timer waiter; or the idle M sees the
+//!   timer, and before it the mark that this P has timers at all (`TimerMask` in gmp/timers.rs). sysmon would find a
+//!   missed timer too, but later.
 //!
 //! # Why it ends
 //! Each search is one pass over the Ps, and an M that finds nothing sleeps. Only a submit, a timer or a hand-off causes
@@ -87,8 +87,8 @@
 //! * The template thread makes all threads; Go uses its template thread only where the waker is locked to a G.
 //! * Each M that goes idle looks again (WAKE-I3); in Go only an M that was searching does. So WAKE-S2 may rely on
 //!   npidle, and `needspinning` (golang/go#45867) is not needed.
-//! * The keeper does the work of Go's thread in netpoll that waits for the next timer. It is replaced without being
-//!   woken.
+//! * The timer waiter does the work of Go's thread in netpoll that waits for the next timer. It is replaced without
+//!   being woken.
 
 use super::{idle, quiet};
 use crate::gmp::g::GRef;
@@ -100,7 +100,7 @@ use crate::gmp::timers::{NEVER, Timers};
 use crate::sync::widen::widen;
 use crate::sync::{Ordering, fence, now};
 
-// ---- the keeper -----------------------------------------------------------------------------------------------------
+// ---- the timer waiter -----------------------------------------------------------------------------------------------
 
 fn count_wake(sched: &Sched, slept: bool) {
     if slept {
@@ -108,15 +108,16 @@ fn count_wake(sched: &Sched, slept: bool) {
     }
 }
 
-/// Wakes the keeper to look at the timers again, if it would sleep past `when`.
-pub fn kick_keeper(sched: &Sched, when: i64) {
-    if sched.keeper.load(Ordering::Acquire).is_null() || sched.keeper_until.load(Ordering::Relaxed) <= when {
+/// Wakes the timer waiter to look at the timers again, if it would sleep past `when`.
+pub fn kick_timer_waiter(sched: &Sched, when: i64) {
+    if sched.timer_waiter.load(Ordering::Acquire).is_null() || sched.timer_waiter_until.load(Ordering::Relaxed) <= when
+    {
         return;
     }
     let mut lk = sched.lock.lock();
     // SAFETY: the word holds null or an M. Under the lock that M is asleep, or about to be (its note keeps the wake).
-    if let Some(m) = unsafe { MRef::from_ptr(sched.keeper.load(Ordering::Relaxed)) } {
-        sched.keeper_until.store(when, Ordering::Relaxed);
+    if let Some(m) = unsafe { MRef::from_ptr(sched.timer_waiter.load(Ordering::Relaxed)) } {
+        sched.timer_waiter_until.store(when, Ordering::Relaxed);
         let sleeper = m.park.set();
         count_wake(sched, sleeper.is_some());
         lk.wake_after(sleeper);
@@ -124,18 +125,18 @@ pub fn kick_keeper(sched: &Sched, when: i64) {
 }
 
 /// The P of `me` has a new earliest timer, while its G computes for a time that only this G knows. So an idle M becomes
-/// the keeper of the timer. (Without this call sysmon would find the timer late, and while all threads sleep sysmon
-/// does not look at all.)
+/// the timer waiter. (Without this call sysmon would find the timer late, and while all threads sleep
+/// sysmon does not look at all.)
 pub fn timer_added(sched: &Sched, me: MRef, when: i64) {
-    // TIMER: pairs with SPIN in `go_idle` and with KEEPER in `settle`.
+    // TIMER: pairs with SPIN in `go_idle` and with WAITER in `enlist_idle`.
     fence(Ordering::SeqCst);
     if sched.npidle.load(Ordering::Relaxed) == 0 {
         return;
     }
-    if sched.keeper.load(Ordering::Relaxed).is_null() {
+    if sched.timer_waiter.load(Ordering::Relaxed).is_null() {
         wakep_slow(sched, me);
     } else {
-        kick_keeper(sched, when);
+        kick_timer_waiter(sched, when);
     }
 }
 
@@ -198,11 +199,11 @@ pub fn startm(sched: &Sched, me: MRef, pp: OwnedP, spinning: bool) {
 
 /// As [`startm`]; releases the lock.
 pub fn startm_locked<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp: OwnedP, spinning: bool) {
-    let kept = !sched.keeper.load(Ordering::Relaxed).is_null();
+    let kept = !sched.timer_waiter.load(Ordering::Relaxed).is_null();
     if let Some(m) = idle::mget(sched, &mut lk) {
         debug_assert!(!m.spinning.get());
-        // WAKE-I4: a keeper that is given a P counts as a searcher.
-        let kept = kept && sched.keeper.load(Ordering::Relaxed).is_null();
+        // WAKE-I4: a timer waiter that is given a P counts as a searcher.
+        let kept = kept && sched.timer_waiter.load(Ordering::Relaxed).is_null();
         if kept && !spinning {
             sched.nmspinning.fetch_add(1, Ordering::SeqCst);
         }
@@ -363,10 +364,10 @@ pub fn no_thread<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, mut pp
     let news = !sched.thread_wanted.swap(true, Ordering::Relaxed);
     drop(lk);
     if news && sched.sysmon.get() != me.as_ptr() {
-        sched.sysmon_deep.store(false, Ordering::Relaxed);
+        sched.sysmon_parked.store(false, Ordering::Relaxed);
         sched.sysmon_note.wakeup();
     }
-    quiet::tell(sched);
+    quiet::notify_if_all_idle(sched);
 }
 
 /// Gives a P to the M of a locked G. That M sleeps or is about to.
@@ -441,15 +442,15 @@ pub fn look_again(sched: &Sched, me: MRef) {
     let first = next_timer(sched);
     if any_work(sched) {
         wakep_slow(sched, me);
-    } else if first < sched.keeper_until.load(Ordering::Relaxed) {
-        // Its timers need a keeper: the present one, or an M that finds nothing and becomes the keeper.
-        if sched.keeper.load(Ordering::Relaxed).is_null() {
+    } else if first < sched.timer_waiter_until.load(Ordering::Relaxed) {
+        // Its timers need a timer waiter: the present one, or an M that finds nothing and becomes the timer waiter.
+        if sched.timer_waiter.load(Ordering::Relaxed).is_null() {
             wakep_slow(sched, me);
         } else {
-            kick_keeper(sched, first);
+            kick_timer_waiter(sched, first);
         }
     }
-    quiet::tell(sched);
+    quiet::notify_if_all_idle(sched);
 }
 
 /// Whether one more M may search: at most half as many Ms search as Ps are busy.
@@ -483,7 +484,7 @@ pub enum Idle {
 
 /// WAKE-I1 to WAKE-I4; returns when the M has a P again, has requests to serve, or must exit.
 pub fn go_idle(sched: &Sched, m: MRef) -> Idle {
-    Timers::hide(m.must_p().p());
+    Timers::retract(m.must_p().p());
     // WAKE-I1
     {
         let mut lk = sched.lock.lock();
@@ -535,9 +536,9 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
             m.parked.set(false);
             return Idle::Exit;
         }
-        settle(sched, &mut lk, m, first)
+        enlist_idle(sched, &mut lk, m, first)
     };
-    quiet::tell(sched);
+    quiet::notify_if_all_idle(sched);
     let got = loop {
         let set = m.park.sleep_exactly(until);
         if set {
@@ -552,8 +553,8 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
         if sched.exiting.load(Ordering::Relaxed) && idle::leave_idle(sched, &mut lk, m) {
             break None;
         }
-        if sched.keeper.load(Ordering::Relaxed) == m.as_ptr() {
-            idle::take_keeper(sched);
+        if sched.timer_waiter.load(Ordering::Relaxed) == m.as_ptr() {
+            idle::take_timer_waiter(sched);
             if next_timer(sched) <= now() {
                 if let Some(pp) = idle::pidleget(sched, &mut lk) {
                     drop(lk);
@@ -568,9 +569,9 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
                 until = None;
                 continue;
             }
-            until = settle(sched, &mut lk, m, None);
+            until = enlist_idle(sched, &mut lk, m, None);
         } else {
-            // `m` is in the idle list, or a waker took it out. It may have been the keeper before.
+            // `m` is in the idle list, or a waker took it out. It may have been the timer waiter before.
             until = None;
         }
     };
@@ -585,28 +586,28 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
     }
 }
 
-/// Puts `m` into the idle list (None), or makes it the keeper: returns the time until which it sleeps.
-pub fn settle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef, first: Option<i64>) -> Option<i64> {
+/// Puts `m` into the idle list (None), or makes it the timer waiter: returns the time until which it sleeps.
+pub fn enlist_idle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef, first: Option<i64>) -> Option<i64> {
     let first = first.unwrap_or_else(|| {
-        // KEEPER: pairs with TIMER in `timer_added`. This M may have been the keeper until now, and a thread that arms
-        // a timer and still sees it as the keeper relies on it. (A caller from `go_idle` has asked after SPIN. A thread
-        // that has armed a timer since then either sees an idle P and starts a searcher; or it sees none, and then the
-        // M that took the idle P asks again before it sleeps.)
+        // WAITER: pairs with TIMER in `timer_added`. This M may have been the timer waiter until now, and a thread that
+        // arms a timer and still sees it as the timer waiter relies on it. (A caller from `go_idle` has asked after
+        // SPIN. A thread that has armed a timer since then either sees an idle P and starts a searcher; or it sees
+        // none, and then the M that took the idle P asks again before it sleeps.)
         fence(Ordering::SeqCst);
         next_timer(sched)
     });
-    if first == NEVER || first >= sched.keeper_until.load(Ordering::Relaxed) {
+    if first == NEVER || first >= sched.timer_waiter_until.load(Ordering::Relaxed) {
         idle::mput(lk, m);
         return None;
     }
-    if let Some(old) = idle::take_keeper(sched) {
-        // The former keeper sleeps on in the idle list.
+    if let Some(old) = idle::take_timer_waiter(sched) {
+        // The former timer waiter sleeps on in the idle list.
         idle::mput(lk, old);
     }
-    sched.keeper_until.store(first, Ordering::Relaxed);
-    // Release: pairs with the Acquire in `kick_keeper`. Otherwise `kick_keeper` could compare with the time of an
-    // earlier keeper.
-    sched.keeper.store(m.as_ptr(), Ordering::Release);
+    sched.timer_waiter_until.store(first, Ordering::Relaxed);
+    // Release: pairs with the Acquire in `kick_timer_waiter`. Otherwise `kick_timer_waiter` could compare with the time
+    // of an earlier timer waiter.
+    sched.timer_waiter.store(m.as_ptr(), Ordering::Release);
     Some(first)
 }
 
@@ -621,7 +622,7 @@ pub fn wake_all(sched: &Sched) {
             let _ = m.park.set();
         }
         // SAFETY: null or an M.
-        if let Some(m) = unsafe { MRef::from_ptr(sched.keeper.load(Ordering::Relaxed)) } {
+        if let Some(m) = unsafe { MRef::from_ptr(sched.timer_waiter.load(Ordering::Relaxed)) } {
             let _ = m.park.set();
         }
     }

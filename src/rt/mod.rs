@@ -301,7 +301,7 @@ fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched
 
 /// Called before the first thread of this runtime is in a syscall of the library.
 fn lend_fence(sched: &Sched, wanted: bool) {
-    sys::lend_heavy_fence(wanted);
+    sys::register_membarrier(wanted);
     // An earlier runtime, which had no such fence, may have marked threads of the host.
     sched.every_m().for_each(|m| m.set_fenced(false));
 }

@@ -62,11 +62,11 @@ pub fn tidy_while_down(sched: &Sched) {
         lk.nm = 0;
         lk.stopping = false;
     }
-    sched.keeper.store(std::ptr::null_mut(), Ordering::Relaxed);
-    sched.keeper_until.store(crate::gmp::timers::NEVER, Ordering::Relaxed);
+    sched.timer_waiter.store(std::ptr::null_mut(), Ordering::Relaxed);
+    sched.timer_waiter_until.store(crate::gmp::timers::NEVER, Ordering::Relaxed);
     for p in sched.live_ps() {
         // The caches are reached only through the token. Afterwards the P is Stopped again.
-        let pp = p.own(PStatus::Stopped);
+        let pp = p.acquire_from(PStatus::Stopped);
         pp.drain_stacks(|s| sched.free_stack(s));
         pp.forget().move_status(PStatus::Running, PStatus::Stopped);
     }

@@ -192,7 +192,7 @@ fn mexit(sched: &Sched, m: MRef) {
             lk.mfree = m.as_ptr();
         }
     }
-    quiet::tell(sched);
+    quiet::notify_if_all_idle(sched);
 }
 
 /// Where every G begins: the bottom of its stack.
@@ -237,9 +237,9 @@ fn end(gp: GRef, returned: bool) -> MRef {
         // A child of fork that returned from the G that called fork: there is no scheduler for it in this process.
         sys::exit_now(0);
     };
-    let mut m = mend(m, gp);
+    let mut m = close_open_brackets(m, gp);
     if gp.may_have(extra::ALL) {
-        m = end_extras(m, gp, returned);
+        m = run_exit_hooks(m, gp, returned);
     }
     if gp.has(gflag::JOINABLE | gflag::CORO) {
         if gp.has(gflag::CORO) {
@@ -254,7 +254,7 @@ fn end(gp: GRef, returned: bool) -> MRef {
 
 /// # Migrates
 #[inline(never)]
-fn end_extras(mut m: MRef, gp: GRef, returned: bool) -> MRef {
+fn run_exit_hooks(mut m: MRef, gp: GRef, returned: bool) -> MRef {
     if gp.may_have(extra::CLEANUP | extra::KEYS) {
         m = end_with_code(m, gp, returned);
     }
@@ -283,12 +283,12 @@ fn end_with_code(mut m: MRef, gp: GRef, returned: bool) -> MRef {
     if !gp.cleanups.is_null() {
         cleanup::run(gp, returned, 0..0);
         m = current().unwrap_or(m);
-        m = mend(m, gp);
+        m = close_open_brackets(m, gp);
     }
     if !gp.keys.is_null() {
         super::keys::run_key_destructors(gp);
         m = current().unwrap_or(m);
-        m = mend(m, gp);
+        m = close_open_brackets(m, gp);
     }
     m
 }
@@ -297,7 +297,7 @@ fn end_with_code(mut m: MRef, gp: GRef, returned: bool) -> MRef {
 ///
 /// # Migrates
 #[inline]
-pub fn mend(m: MRef, gp: GRef) -> MRef {
+pub fn close_open_brackets(m: MRef, gp: GRef) -> MRef {
     if m.ctx() == Ctx::G && m.pins() == 0 {
         return m;
     }
@@ -332,7 +332,7 @@ pub fn exit_syscall(m: MRef, gp: GRef) -> MRef {
 pub fn thread_exit(m: MRef) {
     let gp = park::own_g(m);
     // First of all: a thread that stopped the world without being a G becomes Foreign here.
-    let m = mend(m, gp);
+    let m = close_open_brackets(m, gp);
     if m.ctx() == Ctx::Foreign && !gp.keys.is_null() {
         // Destructors run on a G, if there is still a runtime for one.
         if foreign::enter_counted(m).is_none() {
@@ -359,7 +359,7 @@ pub fn end_thread_g(m: MRef, gp: GRef) {
     gp.cleanups.set(std::ptr::null_mut());
     if !gp.keys.is_null() {
         super::keys::run_key_destructors(gp);
-        mend(m, gp);
+        close_open_brackets(m, gp);
     }
 }
 

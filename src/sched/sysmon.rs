@@ -127,8 +127,8 @@ fn rest(sched: &Sched, delay: i64, slices: &mut u64, latest: i64, looked: &mut L
             && sched.stackwait_len.load(Ordering::Relaxed) == 0
             && !sched.exiting.load(Ordering::Relaxed)
         {
-            sched.sysmon_deep.store(true, Ordering::Relaxed);
-            // A keeper watches the timers.
+            sched.sysmon_parked.store(true, Ordering::Relaxed);
+            // A timer waiter watches the timers.
             until = latest;
             deep = true;
         }
@@ -136,22 +136,22 @@ fn rest(sched: &Sched, delay: i64, slices: &mut u64, latest: i64, looked: &mut L
     if deep {
         until = until.min(look_for_deadlock(sched, *slices, looked));
     }
-    // If there is no keeper, sysmon watches the timers.
+    // If there is no timer waiter, sysmon watches the timers.
     let first = wake::next_timer(sched);
-    if first != NEVER && sched.keeper.load(Ordering::Relaxed).is_null() {
+    if first != NEVER && sched.timer_waiter.load(Ordering::Relaxed).is_null() {
         until = until.min(first.saturating_add(GRACE).max(now() + SHORTEST));
     }
     let deadline = (until != NEVER).then_some(until);
     if sched.sysmon_note.sleep_until(deadline) {
         sched.sysmon_note.clear();
     }
-    if sched.sysmon_deep.load(Ordering::Relaxed) {
-        sched.sysmon_deep.store(false, Ordering::Relaxed);
+    if sched.sysmon_parked.load(Ordering::Relaxed) {
+        sched.sysmon_parked.store(false, Ordering::Relaxed);
     }
     deep
 }
 
-/// Finds a thread for timers that are late, because their P runs a long G or the keeper was given a P.
+/// Finds a thread for timers that are late, because their P runs a long G or the timer waiter was given a P.
 fn overdue_timers(sched: &Sched, m: MRef, now: i64) -> bool {
     let mut did = false;
     for p in sched.timed_ps().filter(|p| p.timers.first() < now - GRACE) {

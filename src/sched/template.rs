@@ -136,7 +136,7 @@ fn while_firing(sched: &Sched, fire: impl FnOnce()) {
     sched.lock.lock().firing = true;
     fire();
     sched.lock.lock().firing = false;
-    quiet::tell(sched);
+    quiet::notify_if_all_idle(sched);
 }
 
 fn look(sched: &Sched, duties: &mut Duties<'_>) {

@@ -23,7 +23,8 @@ mod imp;
 pub use imp::RawMutex;
 pub use imp::{
     AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Event, Note, Ordering, Sleeper,
-    Watched, fence, fence_after_rmw, fence_is_lost, give_way, heavy_fence, light_fence, now, spin_loop,
+    Watched, asymmetric_fence_heavy, asymmetric_fence_light, fence, fence_after_rmw, fence_is_lost, give_way, now,
+    spin_loop,
 };
 #[cfg(all(test, any(loom, shuttle)))]
 pub use imp::{give_away, nothing_is_gone, set_now, touch, without_order};

@@ -182,7 +182,7 @@ pub fn fence_after_rmw() {
 
 /// A full fence. That is stronger than a light fence, but loom and shuttle have nothing weaker.
 #[track_caller]
-pub fn light_fence() -> bool {
+pub fn asymmetric_fence_light() -> bool {
     fence(Ordering::SeqCst);
     false
 }
@@ -192,7 +192,7 @@ pub fn fence_is_lost() -> bool {
 }
 
 #[track_caller]
-pub fn heavy_fence() {
+pub fn asymmetric_fence_heavy() {
     fence(Ordering::SeqCst);
 }
 

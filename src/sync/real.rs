@@ -170,11 +170,11 @@ pub fn fence_after_rmw() {
     fence(Ordering::SeqCst);
 }
 
-/// The cheap half of an asymmetric fence: see [`heavy_fence`]. True if it was a full fence: then each later one of this
-/// thread is a full fence too, as long as the runtime is up.
+/// The cheap half of an asymmetric fence: see [`asymmetric_fence_heavy`]. True if it was a full fence: then each later
+/// one of this thread is a full fence too, as long as the runtime is up.
 #[inline(always)]
-pub fn light_fence() -> bool {
-    let full = !sys::has_heavy_fence();
+pub fn asymmetric_fence_light() -> bool {
+    let full = !sys::has_asymmetric_fence();
     if full {
         fence(Ordering::SeqCst);
     } else {
@@ -183,12 +183,12 @@ pub fn light_fence() -> bool {
     full
 }
 
-/// The expensive half of an asymmetric fence. Each [`light_fence`] of another thread falls on one side of it. If the
-/// light fence comes first, the loads after this heavy fence see the stores before the light fence. If it comes second,
-/// the loads after the light fence see the stores before this heavy fence. Once the heavy fence [is
-/// lost](fence_is_lost), this holds only for threads whose [`light_fence`] is a full fence.
-pub fn heavy_fence() {
-    sys::heavy_fence();
+/// The expensive half of an asymmetric fence. Each [`asymmetric_fence_light`] of another thread falls on one side of
+/// it. If the light fence comes first, the loads after this heavy fence see the stores before the light fence. If it
+/// comes second, the loads after the light fence see the stores before this heavy fence. Once the heavy fence [is
+/// lost](fence_is_lost), this holds only for threads whose [`asymmetric_fence_light`] is a full fence.
+pub fn asymmetric_fence_heavy() {
+    sys::asymmetric_fence_heavy();
 }
 
 pub use sys::fence_is_lost;

@@ -161,23 +161,24 @@ fn wake(word: *const AtomicU32, n: i32) -> i32 {
 }
 
 static HEAVY: AtomicBool = AtomicBool::new(false);
-/// The system provided [`heavy_fence`] and refused it later. Never false again, also not in a child of fork.
+/// The system provided [`asymmetric_fence_heavy`] and refused it later. Never false again, also not in a child of fork.
 static LOST: AtomicBool = AtomicBool::new(false);
 
-/// Whether threads rely on [`heavy_fence`]. It becomes true only while no other thread is in the library. It becomes
-/// false at any time, when the system refuses the call.
+/// Whether threads rely on [`asymmetric_fence_heavy`]. It becomes true only while no other thread is in the library. It
+/// becomes false at any time, when the system refuses the call.
 #[inline(always)]
-pub fn has_heavy_fence() -> bool {
+pub fn has_asymmetric_fence() -> bool {
     HEAVY.load(Ordering::Relaxed)
 }
 
-/// Registers for [`heavy_fence`] with the system (a child of fork registers again), unless the caller does not want it.
-pub fn lend_heavy_fence(wanted: bool) {
+/// Registers for [`asymmetric_fence_heavy`] with the system (a child of fork registers again), unless the caller does
+/// not want it.
+pub fn register_membarrier(wanted: bool) {
     let lent = wanted && !fence_is_lost() && membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
     HEAVY.store(lent, Ordering::Relaxed);
 }
 
-/// Whether the system no longer allows [`heavy_fence`]. Exact after `sync::heavy_fence`.
+/// Whether the system no longer allows [`asymmetric_fence_heavy`]. Exact after `sync::asymmetric_fence_heavy`.
 pub fn fence_is_lost() -> bool {
     LOST.load(Ordering::Relaxed)
 }
@@ -191,7 +192,7 @@ pub fn first_to_tell_of_it() -> bool {
 
 /// A full fence on every running thread of this process. If the system refuses it from now on, threads make fences of
 /// their own; `M::fenced` says which of them do so already.
-pub fn heavy_fence() {
+pub fn asymmetric_fence_heavy() {
     held::nothing_for("a fence on all CPUs");
     // Acquire: pairs with the Release below, so that a thread that sees no HEAVY sees LOST.
     if HEAVY.load(Ordering::Acquire) && !membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {

@@ -67,7 +67,7 @@ static void coroutines() {
 }
 
 static begun receives(gomax::channel<int> c) { static_cast<void>(co_await c); }
-static void coroutines_are_cancelled() {
+static void coroutines_are_canceled() {
   gomax::channel<int> never;
   gomax::cancel_source source;
   auto job = [&] {
@@ -76,11 +76,11 @@ static void coroutines_are_cancelled() {
   }();
   spin_until(never.waiters().receivers == 1);
   source.cancel();
-  CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, job.end.get());
+  CHECK_THROWS_A(gomax::canceled, GMX_ECANCELED, job.end.get());
 }
 #else
 static void coroutines() {}
-static void coroutines_are_cancelled() {}
+static void coroutines_are_canceled() {}
 #endif
 
 #if defined(__cpp_lib_jthread)
@@ -92,21 +92,21 @@ static void stops() {
     std::jthread waits([&](std::stop_token stop) {
       gomax::cancel_on_stop token(stop);
       gomax::under heeded(token);
-      CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, never.receive().value());
+      CHECK_THROWS_A(gomax::canceled, GMX_ECANCELED, never.receive().value());
     });
     spin_until(never.waiters().receivers == 1);
   }  // stops, and joins
   std::stop_source source;
   source.request_stop();
   gomax::cancel_on_stop stopped(source.get_token());
-  CHECK(stopped.token().is_cancelled());
+  CHECK(stopped.token().is_canceled());
   gomax::cancel_source parent;
   std::stop_source other;
   gomax::cancel_on_stop below(other.get_token(), parent);
   parent.cancel();
-  CHECK(below.token().is_cancelled() && !other.stop_requested());
+  CHECK(below.token().is_canceled() && !other.stop_requested());
   gomax::cancel_on_stop without(std::stop_token{});  // no stop will ever be requested
-  CHECK(!without.token().is_cancelled());
+  CHECK(!without.token().is_canceled());
   {
     gomax::cancel_on_stop gone(other.get_token());
   }
@@ -128,7 +128,7 @@ static void stops() {}
 
 int main() {
   RUN(coroutines);
-  RUN(coroutines_are_cancelled);
+  RUN(coroutines_are_canceled);
   RUN(stops);
   RUN(ends_clean);
 }

@@ -126,7 +126,7 @@ static void stays_if_not_sent() {
   {
     gomax::cancel_source s(1ms);
     gomax::under now(s);
-    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, c.send(std::move(w)));
+    CHECK_THROWS_A(gomax::canceled, GMX_ECANCELED, c.send(std::move(w)));
     CHECK(is(w, 2));
   }
   CHECK_EQ(c.size(), 1);

@@ -172,14 +172,14 @@ static void dropped() {
   CHECK_EQ(counted::alive.load(), 0);
 }
 
-static void cancelled_waits() {
+static void canceled_waits() {
   gomax::promise<int> p;
   auto f = p.get_future();
   gomax::cancel_source s;
   auto waits = gomax::go([&] {
     gomax::under u(s);
-    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, f.get());
-    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, f.wait_for(1000s));
+    CHECK_THROWS_A(gomax::canceled, GMX_ECANCELED, f.get());
+    CHECK_THROWS_A(gomax::canceled, GMX_ECANCELED, f.wait_for(1000s));
   });
   spin_until(waiting("address") == 1);
   s.cancel();
@@ -263,7 +263,7 @@ int main() {
     RUN(exceptions);
     RUN(broken);
     RUN(dropped);
-    RUN(cancelled_waits);
+    RUN(canceled_waits);
     RUN(many_at_once);
   });
   RUN(values);  // on a thread of the host

@@ -23,7 +23,7 @@ static string outcome(F &&f) {
     }
   } catch (int failure) {
     return "failed " + std::to_string(failure);
-  } catch (const gomax::cancelled &) {
+  } catch (const gomax::canceled &) {
     return "canceled";
   } catch (const gomax::closed &) {
     return "closed";
@@ -40,7 +40,7 @@ static void wait() { never.receive().value(); }
 static void wait_and_fail(int failure) {
   try {
     wait();
-  } catch (const gomax::cancelled &) {
+  } catch (const gomax::canceled &) {
     throw failure;
   }
 }
@@ -48,9 +48,9 @@ static void wait_and_fail(int failure) {
 static void until_waiting(const gomax::channel<int> &c = never, std::size_t n = 1) {
   while (c.waiters().receivers < n) gomax::yield();
 }
-// Computes until the token of the caller is cancelled: no wait that it could end.
+// Computes until the token of the caller is canceled: no wait that it could end.
 static void compute() {
-  while (!gomax::current_token().is_cancelled()) gomax::safepoint();
+  while (!gomax::current_token().is_canceled()) gomax::safepoint();
 }
 // f while a helper cancels its token as soon as it waits.
 template <class Waits, class F>
@@ -156,7 +156,7 @@ static const scenario scenarios[] = {
        s.go([] {
          try {
            wait();
-         } catch (const gomax::cancelled &) {
+         } catch (const gomax::canceled &) {
          }
        });
      })},

@@ -1,4 +1,4 @@
-// Scopes and cancellation: who is waited for, whose exception comes out, what a cancelled wait throws.
+// Scopes and cancellation: who is waited for, whose exception comes out, what a canceled wait throws.
 #include "tests.hpp"
 
 #include "child.h"
@@ -160,7 +160,7 @@ static void results() {
   } catch (int i) {
     CHECK_EQ(i, 5);
   }
-  CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, late.get());
+  CHECK_THROWS_A(gomax::canceled, GMX_ECANCELED, late.get());
   try {
     fails.get();
     FAIL("nothing came");
@@ -188,7 +188,7 @@ static void the_first_exception_comes_out() {
     s.go([&] {
       try {
         never.receive().value();
-      } catch (const gomax::cancelled &) {
+      } catch (const gomax::canceled &) {
         throw std::logic_error("on its way out");
       }
     });
@@ -210,7 +210,7 @@ static void unwinding_waits_too() {
     s.go([&] {
       try {
         never.receive().value();
-      } catch (const gomax::cancelled &) {
+      } catch (const gomax::canceled &) {
         ended++;
       }
       throw 2;
@@ -246,14 +246,14 @@ static void the_body_is_inside() {
   gomax::channel<int> never;
   gomax::cancel_token before = gomax::current_token();
   auto waits = [&](auto &&make) {
-    bool cancelled = false;
+    bool canceled = false;
     try {
       make();
-    } catch (const gomax::cancelled &) {
-      cancelled = true;
+    } catch (const gomax::canceled &) {
+      canceled = true;
     }
     CHECK(gomax::current_token().native() == before.native());
-    return cancelled;
+    return canceled;
   };
   CHECK(waits([&] {  // by the deadline
     gomax::scope s(1ms);
@@ -288,7 +288,7 @@ static void the_body_is_inside() {
       s.go([&] {
         try {
           never.receive().value();
-        } catch (const gomax::cancelled &) {
+        } catch (const gomax::canceled &) {
           gomax::shield shielded;
           gomax::sleep_for(1ms);
           ended++;
@@ -296,7 +296,7 @@ static void the_body_is_inside() {
       });
     }
     s.cancel();
-    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, gomax::sleep_for(1h));
+    CHECK_THROWS_A(gomax::canceled, GMX_ECANCELED, gomax::sleep_for(1h));
   }
   CHECK_EQ(ended.load(), 10);
 
@@ -334,7 +334,7 @@ static void with_scope_throws_the_first() {
                s.go([] { throw 3; });
                try {
                  never.receive().value();
-               } catch (const gomax::cancelled &) {
+               } catch (const gomax::canceled &) {
                  throw 4;
                }
              });
@@ -348,10 +348,10 @@ static void with_scope_throws_the_first() {
   gomax::cancel_source source;
   gomax::under outer(source.token());
   source.cancel();
-  CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, gomax::with_scope([&](gomax::scope &) { never.receive().value(); }));
+  CHECK_THROWS_A(gomax::canceled, GMX_ECANCELED, gomax::with_scope([&](gomax::scope &) { never.receive().value(); }));
 }
 
-static void cancelled_by() {
+static void canceled_by() {
   gomax::channel<int> never;
   {  // hand: the way to end helpers
     gomax::scope s;
@@ -376,8 +376,8 @@ static void cancelled_by() {
     gomax::scope s;
     s.go([&] { never.receive().value(); });
     source.cancel();
-    CHECK(s.token().is_cancelled());
-    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, s.leave());
+    CHECK(s.token().is_canceled());
+    CHECK_THROWS_A(gomax::canceled, GMX_ECANCELED, s.leave());
   }
   {  // its deadline, and the caller's token before it is left
     gomax::cancel_source source;
@@ -386,7 +386,7 @@ static void cancelled_by() {
     s.go([&] { never.receive().value(); });
     while (!s.token().is_late()) gomax::yield();
     source.cancel();
-    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, s.leave());
+    CHECK_THROWS_A(gomax::canceled, GMX_ECANCELED, s.leave());
   }
   {  // its deadline, then by hand
     gomax::scope s(1ms);
@@ -410,7 +410,7 @@ static void cancelled_by() {
       gomax::under now(own);
       never.receive().value();
     });
-    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, s.leave());
+    CHECK_THROWS_A(gomax::canceled, GMX_ECANCELED, s.leave());
   }
 }
 
@@ -449,7 +449,7 @@ static void no_token() {
   gomax::cancel_source late(0s);
   gomax::under now(late);
   gomax::cancel_token none;
-  CHECK(!none.is_cancelled() && !none.is_late() && none.reason() == GMX_OK && !none.deadline());
+  CHECK(!none.is_canceled() && !none.is_late() && none.reason() == GMX_OK && !none.deadline());
   CHECK_THROWS(GMX_ESTALE, none.done());
   CHECK_THROWS(GMX_ESTALE, none.cancel());
   CHECK_THROWS(GMX_ESTALE, gomax::on_cancel hook(none, [c = counted(1)] {}));
@@ -458,43 +458,43 @@ static void no_token() {
 
 static void tokens() {
   CHECK(gomax::current_token().native() == 0);
-  CHECK(!gomax::current_token().is_cancelled());
-  gomax::throw_if_cancelled();
+  CHECK(!gomax::current_token().is_canceled());
+  gomax::throw_if_canceled();
   gomax::cancel_source parent;
   gomax::cancel_source below(parent.token()), timed(1ms, parent.token());
   {
     gomax::under now(timed);
     CHECK(gomax::current_token().native() == timed.token().native());
-    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, gomax::sleep_for(100s));
-    CHECK(timed.is_cancelled() && timed.is_late());
-    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, gomax::throw_if_cancelled());
+    CHECK_THROWS_A(gomax::canceled, GMX_ECANCELED, gomax::sleep_for(100s));
+    CHECK(timed.is_canceled() && timed.is_late());
+    CHECK_THROWS_A(gomax::canceled, GMX_ECANCELED, gomax::throw_if_canceled());
     gomax::mutex m;
     gomax::semaphore empty;
     gomax::wait_group wg;
     wg.add();
-    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, empty.acquire());
+    CHECK_THROWS_A(gomax::canceled, GMX_ECANCELED, empty.acquire());
     CHECK(!wg.wait_for(1us));  // an end, which no token ends
     {
       gomax::shield outer;  // a clean-up that must wait
       {
         gomax::shield inner;
       }
-      CHECK(gomax::current_token().is_cancelled());
+      CHECK(gomax::current_token().is_canceled());
       gomax::sleep_for(1us);
       std::lock_guard<gomax::mutex> held(m);
     }
-    CHECK(gomax::current_token().is_cancelled());
+    CHECK(gomax::current_token().is_canceled());
   }
   gomax::sleep_for(1us);
-  CHECK(!below.is_cancelled());
+  CHECK(!below.is_canceled());
   auto waits = gomax::go([token = below.token()] {
     gomax::under now(token);
     gomax::sleep_for(100s);
   });
   parent.cancel();
-  CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, waits.join());
+  CHECK_THROWS_A(gomax::canceled, GMX_ECANCELED, waits.join());
   CHECK(!waits.joinable());
-  CHECK(below.is_cancelled() && !below.is_late());
+  CHECK(below.is_canceled() && !below.is_late());
   auto moved = std::move(below);
   moved.cancel();
   CHECK_THROWS(GMX_ESTALE, gomax::cancel_source(gomax::cancel_token(12345)));
@@ -519,7 +519,7 @@ static void told() {
     return gomax::go(inherits, [] { gomax::sleep_for(1h); });
   }();
   top.token().cancel(-2001);
-  CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, sleeps.join());
+  CHECK_THROWS_A(gomax::canceled, GMX_ECANCELED, sleeps.join());
   int which = 0;
   gomax::select(gomax::on_receive(done, [&](auto) { which = 1; }), gomax::on_receive(other.token().done(), [&](auto) { which = 2; }));
   CHECK_EQ(which, 1);
@@ -529,7 +529,7 @@ static void told() {
   CHECK_THROWS(GMX_EINVAL, other.token().cancel(0));
 }
 
-static void tasks_are_cancelled() {
+static void tasks_are_canceled() {
   gomax::spawn_options cancellable;
   cancellable.cancellable = true;
   gomax::semaphore never;
@@ -537,7 +537,7 @@ static void tasks_are_cancelled() {
   auto one = gomax::go(cancellable, waits), other = gomax::go(cancellable, waits), plain = gomax::go(waits);
   CHECK(one.cancel());
   one.cancel(); // whether it has ended by now is open
-  CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, one.join());
+  CHECK_THROWS_A(gomax::canceled, GMX_ECANCELED, one.join());
   CHECK(!one.cancel());
   CHECK_THROWS(GMX_EINVAL, other.cancel(0));
   CHECK_THROWS(GMX_EPERM, plain.cancel());
@@ -578,9 +578,9 @@ int main() {
   RUN(unwinding_waits_too);
   RUN(the_body_is_inside);
   RUN(with_scope_throws_the_first);
-  RUN(cancelled_by);
+  RUN(canceled_by);
   RUN(told);
-  RUN(tasks_are_cancelled);
+  RUN(tasks_are_canceled);
   RUN(nested);
   RUN(tokens);
   RUN(no_token);

@@ -142,8 +142,8 @@ static void conditions() {
   signals.join();
   gomax::cancel_source now;
   now.cancel();
-  gomax::under cancelled(now);
-  CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, not_empty.wait(held));
+  gomax::under canceled(now);
+  CHECK_THROWS_A(gomax::canceled, GMX_ECANCELED, not_empty.wait(held));
   CHECK(held.owns_lock());
   held.unlock();
   CHECK_THROWS(GMX_EPERM, not_empty.wait(held));
@@ -227,8 +227,8 @@ static void conditions_for_any_lock() {
   now.cancel();
   own.lock();
   {
-    gomax::under cancelled(now);
-    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, there.wait(own));
+    gomax::under canceled(now);
+    CHECK_THROWS_A(gomax::canceled, GMX_ECANCELED, there.wait(own));
   }
   CHECK(own.held && !own.free.try_acquire());
   own.unlock();
@@ -291,7 +291,7 @@ static void until() {
   std::atomic<int> word{0};
   CHECK(!gomax::atomic_wait_until(word, 0, past) && gomax::atomic_wait_until(word, 1, past));
   gomax::cancel_source late(past), not_yet(later);
-  CHECK(late.is_late() && !not_yet.is_cancelled());
+  CHECK(late.is_late() && !not_yet.is_canceled());
   {
     gomax::scope all(later);
     all.go([&] { s.acquire(); });
@@ -499,7 +499,7 @@ static void ends_of_time() {
   gomax::scope in_time(last);
   in_time.go([] {});
   CHECK(in_time.leave_until(last));
-  CHECK(!never.is_cancelled());
+  CHECK(!never.is_canceled());
 }
 static void ends_of_times() {
   ends_of_time<std::chrono::steady_clock::duration, std::chrono::steady_clock>();
@@ -511,7 +511,7 @@ static void ends_of_times() {
   for (auto longest : {std::chrono::hours::max(), std::chrono::hours(INT64_C(1) << 40)}) {
     gomax::semaphore one(1);
     gomax::cancel_source never(longest);
-    CHECK(one.try_acquire_for(longest) && !never.is_cancelled());
+    CHECK(one.try_acquire_for(longest) && !never.is_canceled());
     gomax::timer later(longest, longest);
     CHECK(later.times().try_receive().is_empty());
   }

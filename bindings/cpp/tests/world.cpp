@@ -77,7 +77,7 @@ static void classes() {
   now.cancel();
   {
     gomax::under u(now);
-    CHECK_THROWS_A(gomax::cancelled, GMX_ECANCELED, one.run([] { FAIL("it is cancelled"); }));
+    CHECK_THROWS_A(gomax::canceled, GMX_ECANCELED, one.run([] { FAIL("it is canceled"); }));
   }
   CHECK_STATUS(gmx_class_free(one.native()), GMX_EBUSY);
   out.release();
@@ -293,7 +293,7 @@ static void numbers() {
     CHECK(text.find("goroutine " + std::to_string(gomax::goid())) != std::string::npos);
   }).join();
   CHECK_THROWS(-EBADF, gomax::write_heap_dump(-1));
-  CHECK_STR(gomax::cancelled().name(), "GMX_ECANCELED");
+  CHECK_STR(gomax::canceled().name(), "GMX_ECANCELED");
 }
 
 // Each goroutine is in the middle of exceptions of its own, waits in every place that C++ allows, and moves meanwhile.

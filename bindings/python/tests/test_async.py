@@ -130,7 +130,7 @@ class Awaitables(unittest.TestCase):
 
         run(main)
 
-    def test_cancelled_waits_leave_nothing(self):
+    def test_canceled_waits_leave_nothing(self):
         async def main():
             c = gomax.Channel()
             for op in (c.recv_async, lambda: c.send_async(1)):
@@ -143,7 +143,7 @@ class Awaitables(unittest.TestCase):
 
         run(main)
 
-    def test_value_for_one_that_was_cancelled_goes_to_the_next(self):
+    def test_value_for_one_that_was_canceled_goes_to_the_next(self):
         async def main():
             c = gomax.Channel()
             first = asyncio.ensure_future(c.recv_async())
@@ -167,7 +167,7 @@ class Awaitables(unittest.TestCase):
         self.assertEqual(c.recv(), 5)
         g.join()
 
-    def test_cancelled_waits_for_a_goroutine_leave_nothing(self):
+    def test_canceled_waits_for_a_goroutine_leave_nothing(self):
         async def main():
             end = gomax.Channel()
             g = gomax.go(end.recv)
@@ -256,7 +256,7 @@ class Select(unittest.TestCase):
 
         run(main)
 
-    def test_cancelled_one_loses_nothing(self):
+    def test_canceled_one_loses_nothing(self):
         async def main():
             a, b = gomax.Channel(), gomax.Channel(1)
             task = asyncio.ensure_future(gomax.select_async(a, b))

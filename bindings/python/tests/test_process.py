@@ -110,7 +110,7 @@ print(got, signal.set_wakeup_fd(-1))
 """
         self.assertEqual(run(text), "[5, 5, 5, 5, 5] -1\n")
 
-    def test_scope_is_cancelled(self):
+    def test_scope_is_canceled(self):
         text = INTERRUPT + """
 def scope():
     with gomax.scope() as s:

@@ -321,7 +321,7 @@ class Scopes(unittest.TestCase):
             self.assertTrue(gomax.canceled())
             self.assertFalse(left.canceled)  # it says nothing of the scope around
             gomax.sleep(1000)
-            self.fail("the sleep of the block was not cancelled")
+            self.fail("the sleep of the block was not canceled")
         self.assertFalse(gomax.canceled())
 
     def test_nested(self):
@@ -375,7 +375,7 @@ class Scopes(unittest.TestCase):
 
         self.assertEqual(gomax.go(run).join(), 45)
 
-    def test_cancelled_waits_change_nothing(self):
+    def test_canceled_waits_change_nothing(self):
         c = gomax.Channel()
         for _ in range(20):
             with gomax.scope() as s:

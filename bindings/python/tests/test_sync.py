@@ -274,7 +274,7 @@ class Addresses(unittest.TestCase):
             word.value = 1
             gomax.wake_address(word)
 
-    def test_cancelled(self):
+    def test_canceled(self):
         word = ctypes.c_uint32(0)
         with gomax.scope() as s:
             g = s.go(gomax.wait_on_address, word, 0)

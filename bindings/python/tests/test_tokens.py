@@ -295,7 +295,7 @@ class Hooks(unittest.TestCase):
     def wait_for_the_goroutines(self):
         until(lambda: alive() <= self.before)
 
-    def test_is_called_when_cancelled(self):
+    def test_is_called_when_canceled(self):
         called = gomax.Channel(10)
         token = gomax.Token()
         hook = token.on_cancel(called.send, 1)

@@ -300,7 +300,7 @@ pub extern fn gmx_cancel_deadline(token: Cancel, deadline: ?*i64) Status;
 pub extern fn gmx_cancel_chan(token: Cancel, out: ?*?*Chan) Status;
 pub extern fn gmx_cancel_after(token: Cancel, f: ?Fn, arg: ?*anyopaque, hook: ?*Hook) Status;
 pub extern fn gmx_cancel_hook_stop(hook: Hook, stopped: ?*bool) Status;
-pub extern fn gmx_cancel_is_cancelled(token: Cancel) bool;
+pub extern fn gmx_cancel_is_canceled(token: Cancel) bool;
 pub extern fn gmx_cancel_locks(too: bool) bool;
 pub extern fn gmx_cancel_shield() Status;
 pub extern fn gmx_cancel_unshield() Status;

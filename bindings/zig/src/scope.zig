@@ -137,7 +137,7 @@ pub fn Scope(comptime E: type) type {
 
         fn isCanceled(scope: *Self) bool {
             var raw: c.Cancel = 0;
-            return c.gmx_scope_token(scope.raw, &raw) == c.GMX_OK and c.gmx_cancel_is_cancelled(raw);
+            return c.gmx_scope_token(scope.raw, &raw) == c.GMX_OK and c.gmx_cancel_is_canceled(raw);
         }
 
         fn leave(scope: *Self, timeout: i64) c.Status {
@@ -158,7 +158,7 @@ pub fn Scope(comptime E: type) type {
             if (first != 0) return @errorFromInt(first);
             if (!scope.ended.load(.monotonic)) return;
             // there is no reason to ask for where no token was around: 0 would be the current one
-            if (scope.around != 0 and c.gmx_cancel_is_cancelled(scope.around)) return error.Canceled;
+            if (scope.around != 0 and c.gmx_cancel_is_canceled(scope.around)) return error.Canceled;
             if (scope.end.by == c.GMX_SCOPE_DEADLINE) return error.Timeout;
         }
 

@@ -26,7 +26,7 @@ pub const Token = struct {
         status.must("Token.cancel", c.gmx_cancel_now(token.raw));
     }
     pub fn isCanceled(token: Token) bool {
-        return c.gmx_cancel_is_cancelled(token.raw);
+        return c.gmx_cancel_is_canceled(token.raw);
     }
     /// With a reason of the program, a status below 0.
     pub fn cancelBecause(token: Token, why: c.Status) Error!void {

@@ -198,7 +198,7 @@ fn waitsAt(sema: *gomax.Semaphore) gomax.Error!void {
     try sema.acquire();
 }
 
-fn tasksAreCancelled() !void {
+fn tasksAreCanceled() !void {
     var sema: gomax.Semaphore = .{};
     var one = try gomax.goWith(.{ .cancellable = true }, waitsAt, .{&sema});
     var plain = try gomax.go(waitsAt, .{&sema});
@@ -211,7 +211,7 @@ fn tasksAreCancelled() !void {
 }
 
 test "a task is canceled" {
-    try onG(tasksAreCancelled);
+    try onG(tasksAreCanceled);
 }
 
 fn tokens() !void {

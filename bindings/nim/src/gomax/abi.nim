@@ -228,7 +228,7 @@ proc gmx_cancel_deadline*(token: Handle, deadline: ptr int64): Status
 proc gmx_cancel_chan*(token: Handle, chan: ptr RawChan): Status
 proc gmx_cancel_after*(token: Handle, fn: Fn, arg: pointer, hook: ptr Handle): Status
 proc gmx_cancel_hook_stop*(hook: Handle, stopped: ptr bool): Status
-proc gmx_cancel_is_cancelled*(token: Handle): bool
+proc gmx_cancel_is_canceled*(token: Handle): bool
 proc gmx_cancel_locks*(too: bool): bool
 proc gmx_cancel_shield*(): Status
 proc gmx_cancel_unshield*(): Status

@@ -61,7 +61,7 @@ proc cancel*(scope: Scope) =
 
 proc isCanceled*(scope: Scope): bool =
   ## By `cancel`, by the first failure, by its deadline, or with the token around it.
-  gmx_cancel_is_cancelled(scope.token)
+  gmx_cancel_is_canceled(scope.token)
 
 proc abort() {.importc, header: "<stdlib.h>", noreturn.}
 
@@ -96,7 +96,7 @@ proc leaveScope*(scope: Scope) =
   if status != OK: cannotWait(status)
   if state.error != nil: raise move state.error
   if not state.ended: return
-  if gmx_cancel_is_cancelled(0): raiseStatus(ECANCELED)
+  if gmx_cancel_is_canceled(0): raiseStatus(ECANCELED)
   if why.by == SCOPE_DEADLINE: raiseStatus(ETIMEDOUT)
 
 template inScope*(timeout: Timeout, body: untyped) =

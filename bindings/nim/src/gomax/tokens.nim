@@ -21,7 +21,7 @@ proc handle(t: Token): Handle {.inline.} =
   t.raw
 
 proc cancel*(t: Token) = discard gmx_cancel_now(t.handle)
-proc isCanceled*(t: Token): bool = gmx_cancel_is_cancelled(t.handle)
+proc isCanceled*(t: Token): bool = gmx_cancel_is_canceled(t.handle)
 proc cancel*(t: Token, reason: Status) =
   ## With a reason of the caller's, a status below 0.
   check gmx_cancel_now_because(t.handle, reason)
@@ -34,7 +34,7 @@ proc deadline*(t: Token): int64 =
 proc timedOut*(t: Token): bool = t.reason == ETIMEDOUT
 proc canceled*(): bool =
   ## Whether the caller's current token is: for loops that do not wait.
-  gmx_cancel_is_cancelled(0)
+  gmx_cancel_is_canceled(0)
 
 proc useToken*(t: Token): Handle =
   check gmx_cancel_use(t.handle, addr result)

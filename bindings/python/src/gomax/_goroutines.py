@@ -172,7 +172,7 @@ class G(Generic[T]):
         except BaseException as e:
             # without this frame, which would make a cycle
             self._error = e.with_traceback(e.__traceback__ and e.__traceback__.tb_next)
-            self._meant = is_cancellation(e) and gmx.gmx_cancel_is_cancelled(self._token)
+            self._meant = is_cancellation(e) and gmx.gmx_cancel_is_canceled(self._token)
         finally:
             del call
             gmx.gmx_cancel_free(self._token)

@@ -150,7 +150,7 @@ class Scope:
     @property
     def canceled(self) -> bool:
         """For loops that wait for nothing: whether to give up."""
-        return self._state == ENTERED and gmx.gmx_cancel_is_cancelled(self._token)
+        return self._state == ENTERED and gmx.gmx_cancel_is_canceled(self._token)
 
     @property
     def timed_out(self) -> bool:
@@ -236,7 +236,7 @@ class Scope:
         if not waits:
             return None
         late = self._late()
-        if outer and gmx.gmx_cancel_is_cancelled(outer):
+        if outer and gmx.gmx_cancel_is_canceled(outer):
             return e if is_cancellation(e) else waits[0]
         if late:
             self._timed_out = True
@@ -292,7 +292,7 @@ class Scope:
 
     def _c_failed(self, e: BaseException) -> None:
         # The library has canceled the scope for it already, unless something else had.
-        outer = self._outer and gmx.gmx_cancel_is_cancelled(self._outer)
+        outer = self._outer and gmx.gmx_cancel_is_canceled(self._outer)
         if is_cancellation(e) and (self._by_hand or self._errors or outer or self._late()):
             self._ended_waits.append(e)
         else:
@@ -398,10 +398,10 @@ def token_around() -> int:
 def canceled() -> bool:
     """Whether the scope around the caller is canceled: for loops that wait for nothing."""
     token = token_around()
-    return token != 0 and gmx.gmx_cancel_is_cancelled(token)
+    return token != 0 and gmx.gmx_cancel_is_canceled(token)
 
 
 def check_canceled() -> None:
-    """Raises CanceledError if the scope around the caller is cancelled."""
+    """Raises CanceledError if the scope around the caller is canceled."""
     if canceled():
         raise CanceledError()

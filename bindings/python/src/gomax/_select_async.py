@@ -16,7 +16,7 @@ from ._waits import FOREVER, nanoseconds
 
 async def select_async(*cases: Selectable, timeout: Optional[float] = None) -> Selected:
     """`select` for coroutines: (channel, value) to send, a Channel to receive from, or a goroutine to have ended. Another wait
-    can be such a goroutine, `gomax.go(timer.recv)`, and there is `timeout`. One that is cancelled loses no value."""
+    can be such a goroutine, `gomax.go(timer.recv)`, and there is `timeout`. One that is canceled loses no value."""
     if "trio" in modules:
         await _loops.checkpoint()
     ready, numbers = _cases(cases)

@@ -1,4 +1,4 @@
-"""Tokens of cancellation, for work that no block of a scope can hold, and functions that run when one is cancelled."""
+"""Tokens of cancellation, for work that no block of a scope can hold, and functions that run when one is canceled."""
 
 import ctypes
 import threading
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Cancellation(Source):
-    """The channel of a token, which is closed when the token is cancelled."""
+    """The channel of a token, which is closed when the token is canceled."""
 
     _channel = _abi.c_void_p()  # NULL, until there is one
 
@@ -45,10 +45,10 @@ class Cancellation(Source):
 
 class Token(Cancellation):
     """A token of cancellation: what waits under it ends with CanceledError when `cancel` is called, when timeout seconds
-    have passed, or when the scope or token is cancelled in which it was made. A block waits under it by `with token.use():`,
+    have passed, or when the scope or token is canceled in which it was made. A block waits under it by `with token.use():`,
     a goroutine by `token.go`. A scope has one of its own: this is for work that begins and ends in different places.
 
-    In a `select` it is a case that is done once it is cancelled."""
+    In a `select` it is a case that is done once it is canceled."""
 
     _token = _abi.c_uint64()  # none, until there is one
 
@@ -82,12 +82,12 @@ class Token(Cancellation):
 
     @property
     def canceled(self) -> bool:
-        """Whether it is cancelled."""
-        return gmx.gmx_cancel_is_cancelled(self.handle)
+        """Whether it is canceled."""
+        return gmx.gmx_cancel_is_canceled(self.handle)
 
     @property
     def reason(self) -> Optional[BaseException]:
-        """Why it is cancelled, None while it is not: a TimeoutError for its timeout, a CanceledError for `cancel()`, and what
+        """Why it is canceled, None while it is not: a TimeoutError for its timeout, a CanceledError for `cancel()`, and what
         the number given to `cancel` raises elsewhere: an Error with that `status` for a number of your own."""
         reason = _abi.c_int32()
         check(gmx.gmx_cancel_reason(self.handle, _abi.byref(reason)))
@@ -95,7 +95,7 @@ class Token(Cancellation):
 
     @property
     def deadline(self) -> Optional[float]:
-        """When it is cancelled at the latest, as time.monotonic() counts: the earliest of its own time and of those above it.
+        """When it is canceled at the latest, as time.monotonic() counts: the earliest of its own time and of those above it.
         None if there is none."""
         return _deadline(self.handle)
 
@@ -143,7 +143,7 @@ class Use:
 
 
 class Hook:
-    """A function that is called when a token is cancelled, unless it is stopped before: by `stop`, at the end of a with
+    """A function that is called when a token is canceled, unless it is stopped before: by `stop`, at the end of a with
     statement, or because nothing refers to this object any more."""
 
     _over: Optional[CChannel] = None
@@ -155,7 +155,7 @@ class Hook:
         self._over = CChannel(ctypes.c_uint8)  # (closing it takes no lock of Python: __del__ may come in the midst of anything)
         if token is not None:
             # the goroutine does not refer to this object, so that it goes when the caller forgets it
-            start(_call_when_cancelled, (token, self._first, self._over, fn, args, kwargs), {})
+            start(_call_when_canceled, (token, self._first, self._over, fn, args, kwargs), {})
 
     def __del__(self, process: Process = process, close: Callable[[Any], int] = gmx.gmx_chan_close) -> None:
         over = self._over
@@ -193,7 +193,7 @@ def _stop(first: threading.Lock, over: Optional[CChannel]) -> bool:
                 pass
 
 
-def _call_when_cancelled(
+def _call_when_canceled(
     token: Cancellation, first: threading.Lock, over: CChannel, fn: Callable[..., object], args: Any, kwargs: Any
 ) -> None:
     case, _, _ = select(token, over)
@@ -202,8 +202,8 @@ def _call_when_cancelled(
 
 
 def on_cancel(fn: "Callable[P, object]", *args: "P.args", **kwargs: "P.kwargs") -> Hook:
-    """Calls fn(*args, **kwargs) on a goroutine when the scope around the caller, or the token that it uses, is cancelled: for
-    waits that the library does not know of, which something else has to end. At once if it is cancelled already; never if
+    """Calls fn(*args, **kwargs) on a goroutine when the scope around the caller, or the token that it uses, is canceled: for
+    waits that the library does not know of, which something else has to end. At once if it is canceled already; never if
     there is none. Keep what this returns: in a with statement, whose end stops it.
 
         with gomax.on_cancel(connection.shutdown, socket.SHUT_RDWR):
@@ -221,7 +221,7 @@ def _deadline(handle: int) -> Optional[float]:
 
 
 def deadline() -> Optional[float]:
-    """When the scope around the caller, or the token that it uses, is cancelled at the latest, as time.monotonic() counts.
+    """When the scope around the caller, or the token that it uses, is canceled at the latest, as time.monotonic() counts.
     None if there is no such moment."""
     handle = token_around()
     return _deadline(handle) if handle else None

@@ -49,7 +49,7 @@ FOREVER = 2**63 - 1
 OK = _abi.GMX_OK
 _EINSYSCALL, _ECANCELED = _abi.GMX_EINSYSCALL, _abi.GMX_ECANCELED
 _goid, _exit_syscall, _enter_syscall = gmx.gmx_goid, gmx.gmx_exit_syscall, gmx.gmx_enter_syscall
-_current, _use, _is_cancelled = gmx.gmx_cancel_current, gmx.gmx_cancel_use, gmx.gmx_cancel_is_cancelled
+_current, _use, _is_canceled = gmx.gmx_cancel_current, gmx.gmx_cancel_use, gmx.gmx_cancel_is_canceled
 _set_wakeup_fd = partial(signal.set_wakeup_fd, warn_on_full_buffer=False)
 
 
@@ -102,7 +102,7 @@ class Interrupts:
             gmx.gmx_cancel_now(self.token)  # a wait that is over already costs the next one a second try
 
     def fresh(self, parent: int, own: bool) -> int:
-        """A token under the parent, or under none of its own, that is not cancelled, as far as one can know."""
+        """A token under the parent, or under none of its own, that is not canceled, as far as one can know."""
         self.free()
         token = _abi.c_uint64()
         try:
@@ -165,7 +165,7 @@ class Interrupts:
         before: List[int] = []
         while True:
             token = self.token
-            if not token or self.parent != parent or self.own != own or _is_cancelled(token):
+            if not token or self.parent != parent or self.own != own or _is_canceled(token):
                 token = self.fresh(parent, own)
             try:
                 try:
@@ -185,7 +185,7 @@ class Interrupts:
                     self.leave(lock, current, before)
                     raise
             status = record[0]
-            if status != _ECANCELED or (parent and not own and _is_cancelled(parent)):
+            if status != _ECANCELED or (parent and not own and _is_canceled(parent)):
                 return status
             if 0 <= timeout != FOREVER:
                 timeout = max(0, end - time.monotonic_ns())
@@ -350,6 +350,6 @@ def at_once(call: Callable[[], int]) -> int:
 
 
 def sleep(seconds: float) -> None:
-    """Waits so long. Ends early with CanceledError when the scope around it is cancelled."""
+    """Waits so long. Ends early with CanceledError when the scope around it is canceled."""
     ns = nanoseconds(seconds)
     check(wait(ns if ns >= 0 else 2**62, gmx.gmx_sleep))

@@ -28,7 +28,7 @@ template <class F> static void times(int workers, long n, F f) {
 int main(int argc, char **argv) {
   if (argc == 2 && strcmp(argv[1], "--list") == 0)
     return list({{"mutex_uncontended", 0}, {"rlock_uncontended", 0}, {"waitgroup_wait", 0}, {"pin_unpin", 0}});
-  if (argc < 4) wrong("usage: floor CASE WORKERS N");
+  if (argc < 4) wrong("usage: bare_calls CASE WORKERS N");
   std::string name = argv[1];
   int workers = atoi(argv[2]);
   long n = atol(argv[3]);

@@ -106,9 +106,10 @@ enum Beside {
     Idler,
     /// As before, with a P that has had a timer and whose bit in the mask of timers is still set.
     Hider,
-    /// An M that is the keeper until 100, or is about to be.
-    Keeper,
-    /// A keeper until 40 that wakes then, though its timer was stopped, and becomes the keeper of the next timer.
+    /// An M that is the timer waiter until 100, or is about to be.
+    TimerWaiter,
+    /// A timer waiter until 40 that wakes then, though its timer was stopped, and becomes the timer waiter of the next
+    /// timer.
     Waking,
 }
 
@@ -121,7 +122,7 @@ fn armed_by_a_thread(tells: bool, beside: Beside) -> impl Fn() {
         let readied = mk.token(vec![does(|_, _, _| ())]);
         let idles = mk.token(vec![does(move |_, m, _| match beside {
             Beside::Idler | Beside::Hider => (),
-            Beside::Keeper => assert!(other.arm(m, 100)),
+            Beside::TimerWaiter => assert!(other.arm(m, 100)),
             Beside::Waking => assert!(other.arm(m, 40)),
         })]);
         let w = mk.make();
@@ -163,12 +164,12 @@ fn armed_by_a_thread_beside_one_that_hides() {
 
 /// This model and the next are too large for preemptions: loom tries many values for each load of `npidle`.
 #[test]
-fn armed_by_a_thread_beside_a_keeper() {
-    check(Size { preemptions: 0, ..FEW }, armed_by_a_thread(true, Beside::Keeper));
+fn armed_by_a_thread_beside_a_timer_waiter() {
+    check(Size { preemptions: 0, ..FEW }, armed_by_a_thread(true, Beside::TimerWaiter));
 }
 
 #[test]
-fn armed_by_a_thread_beside_a_keeper_that_wakes() {
+fn armed_by_a_thread_beside_a_timer_waiter_that_wakes() {
     check(Size { preemptions: 0, ..FEW }, armed_by_a_thread(true, Beside::Waking));
 }
 
@@ -180,8 +181,8 @@ fn finds_timer_that_nobody_is_told_of() {
 
 #[cfg(loom)]
 #[test]
-fn finds_timer_that_the_keeper_is_not_told_of() {
-    finds(DEADLOCK, || check(FEW, armed_by_a_thread(false, Beside::Keeper)));
+fn finds_timer_that_the_timer_waiter_is_not_told_of() {
+    finds(DEADLOCK, || check(FEW, armed_by_a_thread(false, Beside::TimerWaiter)));
 }
 
 #[cfg(loom)]
@@ -193,18 +194,18 @@ fn finds_timer_without_fence() {
     });
 }
 
-/// The keeper has slept until 40, and its timer was stopped. It looks for the next timer while a thread arms one for
-/// 50: the keeper sleeps until 50, or a searcher is started. ([`Beside::Waking`] is the same case with more threads,
-/// too large for preemptions.)
-fn armed_beside_a_keeper_that_looks() -> impl Fn() {
+/// The timer waiter has slept until 40, and its timer was stopped. It looks for the next timer while a thread arms one
+/// for 50: the timer waiter sleeps until 50, or a searcher is started. ([`Beside::Waking`] is the same case with more
+/// threads, too large for preemptions.)
+fn armed_beside_a_timer_waiter_that_looks() -> impl Fn() {
     || {
         let (early, other) = (Clock::new(None), Clock::new(None));
         let w = Maker::new(1, 1).make();
         let (sched, p) = (w.sched, w.sched.p_at(0).unwrap());
-        let keeper = w.new_worker();
+        let timer_waiter = w.new_worker();
         let armer = w.sched.malloc(Kind::Worker).unwrap();
         assert!(other.arm_at(p, 40));
-        assert_eq!(wake::settle(sched, &mut sched.lock.lock(), keeper, None), Some(40));
+        assert_eq!(wake::enlist_idle(sched, &mut sched.lock.lock(), timer_waiter, None), Some(40));
         Timers::remove(&other.timer);
         let t = thread::spawn(move || {
             if early.arm_at(p, 50) {
@@ -214,44 +215,44 @@ fn armed_beside_a_keeper_that_looks() -> impl Fn() {
         {
             // As `stopm` does when its sleep has timed out.
             let mut lk = sched.lock.lock();
-            if idle::take_keeper(sched).is_some() {
-                wake::settle(sched, &mut lk, keeper, None);
+            if idle::take_timer_waiter(sched).is_some() {
+                wake::enlist_idle(sched, &mut lk, timer_waiter, None);
             }
         }
         t.join().unwrap();
-        let kept = sched.keeper_until.load(Ordering::Relaxed) == 50;
+        let kept = sched.timer_waiter_until.load(Ordering::Relaxed) == 50;
         assert!(kept || sched.nmspinning.load(Ordering::Relaxed) == 1, "nobody knows of the timer");
     }
 }
 
 #[test]
-fn armed_while_the_keeper_looks() {
-    check(Size { preemptions: 3, ..Size::default() }, armed_beside_a_keeper_that_looks());
+fn armed_while_the_timer_waiter_looks() {
+    check(Size { preemptions: 3, ..Size::default() }, armed_beside_a_timer_waiter_that_looks());
 }
 
 #[cfg(loom)]
 #[test]
-fn finds_keeper_without_fence() {
+fn finds_timer_waiter_without_fence() {
     finds(&["nobody knows of the timer"], || {
-        without("protocol/wake.rs", "settle");
-        check(Size { preemptions: 3, ..Size::default() }, armed_beside_a_keeper_that_looks());
+        without("protocol/wake.rs", "enlist_idle");
+        check(Size { preemptions: 3, ..Size::default() }, armed_beside_a_timer_waiter_that_looks());
     });
 }
 
-/// The keeper has slept until its time. Before it has the lock, another thread gives it a P, and then the end of the
-/// runtime begins. The P comes first.
+/// The timer waiter has slept until its time. Before it has the lock, another thread gives it a P, and then the end of
+/// the runtime begins. The P comes first.
 fn started_against_the_end() -> impl Fn() {
     || {
         let clock = Clock::new(None);
         let w = Maker::new(1, 1).make();
         let (sched, p) = (w.sched, w.sched.p_at(0).unwrap());
-        let keeper = w.new_worker();
+        let timer_waiter = w.new_worker();
         let other = w.sched.malloc(Kind::Worker).unwrap();
         assert!(clock.arm_at(p, 40));
         set_now(50);
-        let t = thread::spawn(move || matches!(wake::stopm(sched, keeper), Idle::Search));
+        let t = thread::spawn(move || matches!(wake::stopm(sched, timer_waiter), Idle::Search));
         let mut lk = sched.lock.lock();
-        let there = sched.keeper.load(Ordering::Relaxed) == keeper.as_ptr();
+        let there = sched.timer_waiter.load(Ordering::Relaxed) == timer_waiter.as_ptr();
         match if there { idle::pidleget(sched, &mut lk) } else { None } {
             Some(pp) => wake::startm_locked(sched, lk, other, pp, false),
             None => drop(lk),
@@ -261,18 +262,18 @@ fn started_against_the_end() -> impl Fn() {
         let searches = t.join().unwrap();
         assert!(searches || !there, "a P is lost");
         if searches {
-            assert!(keeper.releasep().forget() == p);
+            assert!(timer_waiter.releasep().forget() == p);
         }
     }
 }
 
 #[test]
-fn keeper_is_started_against_the_end() {
+fn timer_waiter_is_started_against_the_end() {
     check(Size { preemptions: 3, ..Size::default() }, started_against_the_end());
 }
 
 /// A G sleeps. The time passes at any moment: while the G arms its timer, or while its P goes to an M that becomes the
-/// keeper.
+/// timer waiter.
 fn sleeps(n: usize) -> impl Fn() {
     move || {
         let w = Maker::new(1, 1).make();
