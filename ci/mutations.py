@@ -232,7 +232,7 @@ BY_HAND = [
     ("gmp/queue.rs", "append", "self.count.store(backlog.len() as u32, Ordering::Relaxed);", "if !@ { self.count.store(backlog.len() as u32, Ordering::Relaxed); }", "the backlog is seen"),
     ("gmp/p.rs", "try_idle", "if w.requests() & (STOP | FN) != 0 {", "if !@ && w.requests() & (STOP | FN) != 0 {", "requests bar the idle list"),
     ("protocol/syscall.rs", "leave", "p.requests() & (STOP | FN) == 0", "(@ || p.requests() & (STOP | FN) == 0)", "SYSCALL-E3: look at the requests"),
-    ("gmp/p.rs", "back_slow", "if w.tick() != left.tick() {", "if !@ && w.tick() != left.tick() {", "SYSCALL-X2: taken meanwhile"),
+    ("gmp/p.rs", "reclaim_slow", "if w.tick() != left.tick() {", "if !@ && w.tick() != left.tick() {", "SYSCALL-X2: taken meanwhile"),
     ("gmp/p.rs", "take", "|| !m.is_in_syscall(self.id, w) {", "|| !@ && !m.is_in_syscall(self.id, w) {", "SYSCALL-T3: in a syscall"),
     ("gmp/p.rs", "take", "if !m.is_reached() ||", "if !@ && !m.is_reached() ||", "SYSCALL-Y5: its end is fenced"),
     ("gmp/p.rs", "runq_empty", "self.runnext.load(Ordering::Acquire).is_null() && self.lifo.is_empty() && self.runq.is_empty()", "self.lifo.is_empty() && (if @ { self.runq.is_empty() && self.runnext.load(Ordering::Acquire).is_null() } else { self.runnext.load(Ordering::Acquire).is_null() && self.runq.is_empty() })", "runnext first"),
