@@ -1,8 +1,6 @@
 /* timeout: 120 */
 /* gmx_wait_on_address and gmx_wake_address: sizes, order, ends of a wait, wrong calls, and a lock made of them. */
 #include "gs.h"
-#include "places.h"
-
 
 union word {
   uint8_t b[8];
@@ -35,13 +33,13 @@ static void sizes(void) {
       int order = 0;
       struct waiter w = {&word.b[at], size, &order, 0};
       memset(&word, 0, sizeof word);
-      gmx_g g = g_start(wait_once, &w);
+      gmx_g g = go_joinable(wait_once, &w);
       spin_until(waiting("address") == 1);
       for (size_t other = 0; other < 8; other++)
         if (other != at) CHECK_EQ(gmx_wake_address(&word.b[other], GMX_WAKE_ALL), 0);
       CHECK_EQ(w.came, 0);
       CHECK_EQ(gmx_wake_address(&word.b[at], 1), 1);
-      g_join(g);
+      join(g);
       uint64_t one = 1;
       CHECK_STATUS(gmx_wait_on_address(&word.b[at], &one, size, GMX_FOREVER), GMX_EAGAIN); /* it differs */
     }
@@ -56,16 +54,16 @@ static void in_order(void) {
   memset(&word, 0, sizeof word);
   for (int i = 0; i < N; i++) {
     w[i] = (struct waiter){&word.w[0], 4, &order, 0};
-    g[i] = g_start(wait_once, &w[i]);
+    g[i] = go_joinable(wait_once, &w[i]);
     spin_until(waiting("address") == i + 1);
   }
   CHECK_EQ(gmx_wake_address(&word.w[0], 0), 0);
   CHECK_EQ(gmx_wake_address(&word.w[0], 2), 2);
-  g_join(g[0]);
-  g_join(g[1]);
+  join(g[0]);
+  join(g[1]);
   CHECK(w[0].came != 0 && w[1].came != 0 && w[2].came + w[3].came + w[4].came == 0);
   CHECK_EQ(gmx_wake_address(&word.w[0], GMX_WAKE_ALL), 3);
-  for (int i = 2; i < N; i++) g_join(g[i]);
+  for (int i = 2; i < N; i++) join(g[i]);
   CHECK_EQ(gmx_wake_address(&word.w[0], GMX_WAKE_ALL), 0);
 }
 
@@ -78,11 +76,11 @@ static void locks_there(void *arg) {
 
 static void apart_from_locks(void) {
   CHECK_OK(gmx_mutex_lock(&beside));
-  gmx_g g = g_start(locks_there, NULL);
+  gmx_g g = go_joinable(locks_there, NULL);
   spin_until(waiting("mutex lock") == 1);
   CHECK_EQ(gmx_wake_address(&beside, GMX_WAKE_ALL), 0);
   CHECK_OK(gmx_mutex_unlock(&beside));
-  g_join(g);
+  join(g);
 }
 
 static void canceled_wait(void *arg) {
@@ -102,10 +100,10 @@ static void ends(void) {
   CHECK_STATUS(gmx_wait_on_address(&word.d, &zero, 8, 1000000), GMX_ETIMEDOUT);
   CHECK_STATUS(gmx_wait_on_address(&word.d, &zero, 8, 0), GMX_ETIMEDOUT);
   CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &c));
-  gmx_g g = g_start(canceled_wait, &c);
+  gmx_g g = go_joinable(canceled_wait, &c);
   spin_until(waiting("address") == 1);
   CHECK_OK(gmx_cancel_now(c));
-  g_join(g);
+  join(g);
   CHECK_OK(gmx_cancel_free(c));
   CHECK_EQ(gmx_wake_address(&word.d, GMX_WAKE_ALL), 0);
 }
@@ -160,10 +158,10 @@ static void futex_lock(void) {
   gmx_g g[GS];
   pthread_t t[THREADS];
   turns = 3000;
-  for (int i = 0; i < GS; i++) g[i] = g_start(lock_often, NULL);
+  for (int i = 0; i < GS; i++) g[i] = go_joinable(lock_often, NULL);
   for (int i = 0; i < THREADS; i++) t[i] = thread_start(lock_often_thread, NULL);
-  for (int i = 0; i < GS; i++) g_join(g[i]);
-  for (int i = 0; i < THREADS; i++) thread_join(t[i]);
+  join_all(g, GS);
+  join_threads(t, THREADS);
   CHECK_EQ(guarded, (GS + THREADS) * 3000);
 }
 
@@ -172,8 +170,8 @@ static void on_threads(void) {
   int order = 0;
   memset(&word, 0, sizeof word);
   struct waiter w = {&word, 8, &order, 0};
-  struct places_call call = {wait_once, &w};
-  pthread_t thread = thread_start(places_thread, &call);
+  struct thread_call call = {wait_once, &w};
+  pthread_t thread = thread_start(thread_calls, &call);
   spin_until(gmx_wake_address(&word, 1) == 1);
   thread_join(thread);
   CHECK_EQ(w.came, 1);
@@ -189,7 +187,7 @@ static void inside(void *arg) {
 }
 
 int main(void) {
-  gs_start(3, SECOND / 100);
+  start_runtime(3, SECOND / 100);
   CHECK_OK(gmx_main(inside, NULL));
   RUN(futex_lock);
   RUN(on_threads);

@@ -1,10 +1,7 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
 /* gmx_after: the channel receives one time, not before it is due, and no firing reaches it after it is freed. */
-#include "places.h"
-
-#define MS INT64_C(1000000)
-#define HOUR (INT64_C(3600000) * MS)
+#include "gs.h"
 
 static gmx_chan *after(int64_t delay) {
   gmx_chan *c = NULL;
@@ -117,7 +114,7 @@ static void the_last_reference_ends_it(void) {
   gmx_chan *c = after(delay);
   CHECK_OK(gmx_chan_ref(c));
   CHECK_OK(gmx_chan_free(c));
-  gmx_g g = g_start(receives, c);
+  gmx_g g = go_joinable(receives, c);
   size_t receivers = 0;
   while (receivers == 0 && gmx_now() < begin + delay) {
     check_pause();
@@ -126,7 +123,7 @@ static void the_last_reference_ends_it(void) {
   gmx_status s = receivers == 0 ? GMX_EBUSY : gmx_chan_free(c);
   if (s == GMX_OK) CHECK_CMP(gmx_now(), >=, begin + delay); /* the time has come meanwhile */
   else CHECK_STATUS(s, GMX_EBUSY);
-  g_join(g);
+  join(g);
   if (s != GMX_OK) CHECK_OK(gmx_chan_free(c));
 }
 
@@ -183,9 +180,9 @@ static void frees_at_any_moment(void *arg) {
 }
 static void nothing_of_before(void) {
   gmx_g gs[GS];
-  for (int i = 0; i < GS; i++) gs[i] = g_start(frees_at_any_moment, NULL);
+  for (int i = 0; i < GS; i++) gs[i] = go_joinable(frees_at_any_moment, NULL);
   on_thread(frees_at_any_moment, NULL);
-  for (int i = 0; i < GS; i++) g_join(gs[i]);
+  join_all(gs, GS);
 }
 
 /* The end of the runtime stops what has not fired, and the channel can be freed in the next. */

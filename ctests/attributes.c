@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <sched.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 
 extern char **environ;
@@ -85,7 +86,7 @@ static void starts_processes(void *arg) {
 static void on_several_threads(void *arg) {
   gmx_g all[4];
   for (int i = 0; i < 4; i++) all[i] = go_with("starts", GMX_SPAWN_JOINABLE, starts_processes, arg);
-  for (int i = 0; i < 4; i++) join(all[i]);
+  join_all(all, 4);
 }
 
 /* ---- threads ---- */
@@ -134,7 +135,7 @@ static void looks(void *arg) {
 
 /* A thread with other attributes is the first to call the library. */
 static void *calls_first(void *arg) {
-  odd_thread = gs_tid();
+  odd_thread = thread_id();
   cpu_set_t one;
   CPU_ZERO(&one);
   CPU_SET(__builtin_ctzll(of_this_thread().cpus[0]), &one);
@@ -165,7 +166,7 @@ static void the_main_thread_is_first(void *arg) {
   (void)arg;
   remember();
   CHECK_OK(gmx_main(on_several_threads, NULL));
-  gs_finish();
+  end_runtime();
 }
 
 static void an_odd_thread_is_first(void *arg) {
@@ -173,7 +174,7 @@ static void an_odd_thread_is_first(void *arg) {
   unsetenv("GMX_MAXPROCS");
   remember();
   thread_join(thread_start(calls_first, NULL));
-  gs_finish();
+  end_runtime();
 }
 
 /* The main thread blocks signals, as one does whose signals a thread of its own waits for. */
@@ -186,7 +187,7 @@ static void the_main_thread_blocks_some(void *arg) {
   CHECK(pthread_sigmask(SIG_BLOCK, &some, NULL) == 0);
   remember();
   thread_join(thread_start(calls_first, NULL));
-  gs_finish();
+  end_runtime();
 }
 
 /* ---- signals ---- */
@@ -232,7 +233,7 @@ static void signals_reach_gs(void *arg) {
   memset(&action, 0, sizeof action);
   action.sa_handler = handler;
   CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
-  gs_start(4, 0);
+  start_runtime(4, 0);
   CHECK_OK(gmx_main(raises, NULL));
   /* The main thread blocks it: the workers have to take it. */
   sigset_t usr1;
@@ -244,7 +245,7 @@ static void signals_reach_gs(void *arg) {
   atomic_store(&stop_signals, 1);
   thread_join(t);
   CHECK_CMP(atomic_load(&handled), >, 1000);
-  gs_finish();
+  end_runtime();
 }
 
 static void in_a_child(void (*fn)(void *)) {

@@ -1,6 +1,9 @@
 /* gmx_for_each_p: the function runs once for every P, and no other thread uses that P meanwhile (LEGACY-S2). */
 /* timeout: 120 */
 #include "gs.h"
+#include "seed.h"
+
+#include <stdatomic.h>
 
 #define MOST 64
 static atomic_int quit;
@@ -108,10 +111,10 @@ static void works(void *arg) {
       case 1: gmx_safepoint(); break;
       case 2:
         CHECK_OK(gmx_enter_syscall());
-        if (gs_random(&seed) % 8 == 0) thread_nap(50000);
+        if (next_random(&seed) % 8 == 0) thread_nap(50000);
         CHECK_OK(gmx_exit_syscall());
         break;
-      case 3: CHECK_OK(gmx_sleep((int64_t)(gs_random(&seed) % 100000))); break;
+      case 3: CHECK_OK(gmx_sleep((int64_t)(next_random(&seed) % 100000))); break;
       default:
         CHECK_OK(gmx_enter_syscall_blocking());
         CHECK_OK(gmx_exit_syscall());
@@ -181,7 +184,7 @@ static void many_call_at_once(void) {
   for (int i = 0; i < 6; i++) go(calls_as_g, (void *)50);
   for (int i = 0; i < 9; i++) threads[i] = thread_start(kinds[i % 3], (void *)50);
   CHECK_OK(gmx_enter_syscall());
-  for (int i = 0; i < 9; i++) thread_join(threads[i]);
+  join_threads(threads, 9);
   CHECK_OK(gmx_exit_syscall());
   CHECK_OK(gmx_waitgroup_wait(&all));
 }
@@ -302,14 +305,14 @@ static void work_from_the_function_wakes_idle_ps(void) {
 
 static void with_procs(int n) {
   check_say("%d Ps", n);
-  gs_start(n, MS);
+  start_runtime(n, MS);
   RUN_G(idle_ps_are_served);
   RUN_G(counters_are_merged_while_everything_runs);
   RUN_G(many_call_at_once);
   RUN_G(the_function_may_make_work);
   RUN(work_from_the_function_wakes_idle_ps);
   RUN_G(many_call_while_everything_runs_and_the_number_changes);
-  gs_finish();
+  end_runtime();
 }
 
 int main(void) {

@@ -2,7 +2,9 @@
 /* gmx_barrier: no thread passes before all have arrived, one is the serial thread, and a thread that times out or is
  * canceled does not count. */
 #include "gs.h"
-#include "places.h"
+#include "seed.h"
+
+#include <stdatomic.h>
 
 static uint32_t done;
 
@@ -227,7 +229,7 @@ static void goes_round(void *arg) {
     steps[me] = r;
     atomic_fetch_add(&arrived, 1);
     for (;;) {
-      uint64_t chance = me == 2 || me == USERS - 1 ? gs_random(&seed) % 4 : 0;
+      uint64_t chance = me == 2 || me == USERS - 1 ? next_random(&seed) % 4 : 0;
       gmx_status s = gmx_barrier_wait_timeout(&all, chance == 1 ? 0 : chance ? (int64_t)chance * 3000 : GMX_FOREVER, &serial);
       if (s == GMX_OK) break;
       CHECK_STATUS(s, GMX_ETIMEDOUT);
@@ -258,7 +260,7 @@ static void round_and_round(void) {
     threads[i] = thread_start(i == 0 ? goes_round_attached : goes_round_as_thread, me);
   }
   acquire(&done, USERS);
-  for (int i = 0; i < 3; i++) thread_join(threads[i]);
+  join_threads(threads, 3);
   CHECK_EQ(atomic_load(&serial_ones), 2 * ROUNDS);
   CHECK_EQ(atomic_load(&arrived), USERS * ROUNDS);
   CHECK_EQ(all.arrived, 0);
@@ -269,7 +271,7 @@ int main(void) {
   RUN(one_meets_itself);
   RUN(too_few_time_out);
   CHECK_OK(gmx_shutdown(30 * SECOND));
-  gs_start(1, NO_SLICES);
+  start_runtime(1, NO_SLICES);
   RUN_G(wrong_calls);
   RUN_G(one_meets_itself);
   RUN_G(too_few_time_out);
@@ -280,9 +282,9 @@ int main(void) {
   RUN_G(a_shield_holds);
   RUN_G(copies_are_seen);
   RUN_G(n_may_change);
-  gs_finish();
-  gs_start(3, 0);
+  end_runtime();
+  start_runtime(3, 0);
   RUN_G(round_and_round);
-  gs_finish();
+  end_runtime();
   return 0;
 }

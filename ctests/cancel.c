@@ -2,16 +2,8 @@
 /* env: GMX_MAXPROCS=3 */
 /* Tokens of cancellation end each wait for an event, and end waits for locks or for the ends of goroutines only if the
  * program asks for that. A canceled wait changes nothing else. */
-#include "places.h"
-
-#define MS INT64_C(1000000)
-
-static gmx_cancel new_token(gmx_cancel parent, int64_t timeout) {
-  gmx_cancel c = 0;
-  CHECK_OK(gmx_cancel_new(parent, timeout, &c));
-  CHECK(c != 0);
-  return c;
-}
+#include "gs.h"
+#include "objects.h"
 
 /* ---- each call that waits ---- */
 
@@ -55,7 +47,7 @@ static void world_make(struct world *w) {
   CHECK_OK(gmx_rwmutex_lock(&w->rw));
   CHECK_OK(gmx_waitgroup_add(&w->group, 1));
   w->barrier.n = 2;
-  w->parked = g_start(parks, &w->where);
+  w->parked = go_joinable(parks, &w->where);
   spin_until(load(&w->where) != 0);
 }
 
@@ -123,15 +115,15 @@ static void cancels(int place, int wait, enum way way) {
   if (way == BEFORE) CHECK_OK(gmx_cancel_now(low));
   gmx_g g = 0;
   pthread_t t = 0;
-  struct places_call call = {on[place], &w};
-  if (place == 0) g = g_start(is_canceled, &w);
-  else t = thread_start(places_thread, &call);
+  struct thread_call call = {on[place], &w};
+  if (place == 0) g = go_joinable(is_canceled, &w);
+  else t = thread_start(thread_calls, &call);
   spin_until(load(&w.ready));
   if ((wait + place) % 2) CHECK_OK(gmx_sleep(MS)); /* the G waits, most likely; otherwise it is about to */
   if (way == BY_HAND) CHECK_OK(gmx_cancel_now(low));
   if (way == ABOVE) CHECK_OK(gmx_cancel_now(mid));
   if (way == FAR_ABOVE) CHECK_OK(gmx_cancel_now(top));
-  if (place == 0) g_join(g);
+  if (place == 0) join(g);
   else thread_join(t);
   CHECK(w.done);
   CHECK_STATUS(reason_of(low), way == DEADLINE || way == DEADLINE_ABOVE ? GMX_ETIMEDOUT : GMX_ECANCELED);
@@ -199,18 +191,18 @@ static void locks_and_ends_are_waited_for(void) {
     struct steady s;
     gmx_g doer = 0, g = 0;
     pthread_t t = 0;
-    struct places_call call = {waits_steadily, &s};
+    struct thread_call call = {waits_steadily, &s};
     memset(&s, 0, sizeof s);
     s.at = i / 4;
     s.token = new_token(0, i % 2 ? 0 : GMX_FOREVER);
     CHECK_OK(gmx_mutex_lock(&s.mutex));
     CHECK_OK(gmx_rwmutex_lock(&s.rw));
     CHECK_OK(gmx_waitgroup_add(&s.group, 1));
-    doer = g_start(does_once, &s);
+    doer = go_joinable(does_once, &s);
     spin_until(load(&s.doing));
-    s.joined = g_start(ends_later, &s);
-    if (i / 2 % 2) t = thread_start(places_thread, &call);
-    else g = g_start(waits_steadily, &s);
+    s.joined = go_joinable(ends_later, &s);
+    if (i / 2 % 2) t = thread_start(thread_calls, &call);
+    else g = go_joinable(waits_steadily, &s);
     spin_until(load(&s.began));
     CHECK_OK(gmx_cancel_now(s.token));
     CHECK_OK(gmx_sleep(MS)); /* a wait that were canceled would be over now, most likely */
@@ -219,10 +211,10 @@ static void locks_and_ends_are_waited_for(void) {
     CHECK_OK(gmx_waitgroup_done(&s.group));
     CHECK_OK(gmx_sema_release(&s.hold));
     CHECK_OK(gmx_sema_release(&s.hold));
-    if (g) g_join(g);
+    if (g) join(g);
     else thread_join(t);
-    g_join(doer);
-    if (s.at != 5) g_join(s.joined);
+    join(doer);
+    if (s.at != 5) join(s.joined);
     CHECK_OK(gmx_cancel_free(s.token));
   }
 }
@@ -269,7 +261,7 @@ static gmx_status forks_and_joins(void *unused) {
   int written = 0;
   (void)unused;
   spin_until(gmx_cancel_is_canceled(0));
-  gmx_g g = g_start(writes_later, &written);
+  gmx_g g = go_joinable(writes_later, &written);
   gmx_status joined = gmx_join(g, 3600000 * MS);
   CHECK_EQ(written, 1);
   CHECK_OK(joined);
@@ -297,14 +289,14 @@ static void a_canceled_wait_for_a_signal_locks_again(void) {
   struct steady s;
   memset(&s, 0, sizeof s);
   s.token = new_token(0, GMX_FOREVER);
-  gmx_g g = g_start(waits_for_a_signal, &s);
+  gmx_g g = go_joinable(waits_for_a_signal, &s);
   spin_until(load(&s.began));
   CHECK_OK(gmx_mutex_lock(&s.mutex)); /* it waits by now */
   CHECK_OK(gmx_cancel_now(s.token));
   CHECK_OK(gmx_sleep(MS));
   store(&s.doing, 1);
   CHECK_OK(gmx_mutex_unlock(&s.mutex));
-  g_join(g);
+  join(g);
   CHECK_OK(gmx_cancel_free(s.token));
 }
 
@@ -341,19 +333,19 @@ static void no_token_ends_a_wait_within_shields(void) {
     struct steady s;
     gmx_g g = 0;
     pthread_t t = 0;
-    struct places_call call = {waits_within_shields, &s};
+    struct thread_call call = {waits_within_shields, &s};
     memset(&s, 0, sizeof s);
     s.token = new_token(0, GMX_FOREVER);
     if (i / 4) CHECK_OK(gmx_cancel_now(s.token));
     CHECK_OK(gmx_mutex_lock(&s.mutex));
-    if (i % 2) t = thread_start(places_thread, &call);
-    else g = g_start(waits_within_shields, &s);
+    if (i % 2) t = thread_start(thread_calls, &call);
+    else g = go_joinable(waits_within_shields, &s);
     spin_until(load(&s.began));
     CHECK_OK(gmx_cancel_now(s.token));
     CHECK_OK(gmx_sleep(MS)); /* a wait that were canceled would be over now, most likely */
     CHECK_OK(gmx_sema_release(&s.hold));
     CHECK_OK(gmx_mutex_unlock(&s.mutex));
-    if (g) g_join(g);
+    if (g) join(g);
     else thread_join(t);
     CHECK_OK(gmx_cancel_free(s.token));
   }
@@ -588,13 +580,13 @@ static void cancel_races_releases(void) {
     struct crowd c = {0, new_token(0, round % 3 ? GMX_FOREVER : 1000 * (round % 40)), 0, 0, 0};
     gmx_g gs[GS + 1];
     pthread_t threads[THREADS];
-    for (int i = 0; i < GS; i++) gs[i] = g_start(takes_or_is_canceled, &c);
+    for (int i = 0; i < GS; i++) gs[i] = go_joinable(takes_or_is_canceled, &c);
     for (int i = 0; i < THREADS; i++) threads[i] = thread_start(takes_as_thread, &c);
     spin_until(load(&c.ready) == GS + THREADS);
-    gs[GS] = g_start(releases_some, &c);
+    gs[GS] = go_joinable(releases_some, &c);
     CHECK_OK(gmx_cancel_now(c.token));
-    for (int i = 0; i <= GS; i++) g_join(gs[i]);
-    for (int i = 0; i < THREADS; i++) thread_join(threads[i]);
+    join_all(gs, GS + 1);
+    join_threads(threads, THREADS);
     CHECK_EQ(c.taken + c.canceled, GS + THREADS);
     CHECK_EQ(c.taken + (int)c.sema, 7);
     both += c.taken && c.canceled;
@@ -621,10 +613,10 @@ static void trees_come_and_go(void) {
   for (int round = 0; round < 10; round++) {
     gmx_cancel top = new_token(0, round % 2 ? 3 * MS : GMX_FOREVER);
     gmx_g gs[6];
-    for (int i = 0; i < 6; i++) gs[i] = g_start(makes_and_frees, &top);
+    for (int i = 0; i < 6; i++) gs[i] = go_joinable(makes_and_frees, &top);
     CHECK_OK(gmx_sleep(2 * MS));
     CHECK_OK(gmx_cancel_now(top));
-    for (int i = 0; i < 6; i++) g_join(gs[i]);
+    join_all(gs, 6);
     CHECK_OK(gmx_cancel_free(top));
   }
 }
@@ -696,13 +688,13 @@ static void deadlines_follow_resizes(void) {
     CHECK(gmx_gomaxprocs(1 + i % 4) > 0);
     tokens[i] = new_token(0, (i + 1) * MS);
     never[i] = new_token(0, 3600000 * MS);
-    gs[i] = g_start(sleeps_under, &tokens[i]);
+    gs[i] = go_joinable(sleeps_under, &tokens[i]);
     if (i) CHECK_OK(gmx_cancel_free(never[i - 1]));
   }
   CHECK(gmx_gomaxprocs(3) > 0);
   CHECK_OK(gmx_cancel_free(never[39]));
   for (int i = 0; i < 40; i++) {
-    g_join(gs[i]);
+    join(gs[i]);
     CHECK_OK(gmx_cancel_free(tokens[i]));
   }
 }

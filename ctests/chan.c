@@ -2,18 +2,8 @@
 /* env: GMX_MAXPROCS=3 */
 /* Channels: each of Go's rules by itself; and no value is lost or comes twice, whichever threads send, receive, time
  * out or close. */
-#include "places.h"
-
-#define MS INT64_C(1000000)
-
-static gmx_chan *chan_of(size_t size, size_t cap) {
-  gmx_chan *c = NULL;
-  CHECK_OK(gmx_chan_new(size, cap, &c));
-  CHECK(c != NULL);
-  CHECK_EQ(gmx_chan_cap(c), cap);
-  CHECK_EQ(gmx_chan_len(c), 0);
-  return c;
-}
+#include "gs.h"
+#include "objects.h"
 
 /* ---- one G ---- */
 
@@ -188,13 +178,13 @@ static void receivers_are_served_in_turn(void) {
     gmx_chan *c = chan_of(8, cap);
     for (int i = 0; i < GS; i++) {
       w[i] = (struct waiter){c, 1000, i % 2 ? GMX_FOREVER : 30000 * MS, 1, NULL, 0};
-      gs[i] = g_start(receives, &w[i]);
+      gs[i] = go_joinable(receives, &w[i]);
       spin_until(waiting("chan receive") == i + 1);
     }
     for (uint64_t i = 0; i < GS; i++) CHECK_OK(i % 3 ? gmx_chan_send(c, &i) : gmx_chan_try_send(c, &i));
     CHECK_EQ(gmx_chan_len(c), 0);
     for (int i = 0; i < GS; i++) {
-      g_join(gs[i]);
+      join(gs[i]);
       CHECK_OK(w[i].status);
       CHECK_EQ(w[i].value, i);
     }
@@ -211,7 +201,7 @@ static void senders_are_served_in_turn(void) {
     for (uint64_t i = 0; i < cap; i++) CHECK_OK(gmx_chan_send(c, &i));
     for (int i = 0; i < GS; i++) {
       w[i] = (struct waiter){c, cap + (uint64_t)i, i % 2 ? GMX_FOREVER : 30000 * MS, 1, NULL, 0};
-      gs[i] = g_start(sends, &w[i]);
+      gs[i] = go_joinable(sends, &w[i]);
       spin_until(waiting("chan send") == i + 1);
     }
     for (uint64_t i = 0, v; i < GS + cap; i++) {
@@ -219,7 +209,7 @@ static void senders_are_served_in_turn(void) {
       CHECK_EQ(v, i);
     }
     for (int i = 0; i < GS; i++) {
-      g_join(gs[i]);
+      join(gs[i]);
       CHECK_OK(w[i].status);
     }
     CHECK_OK(gmx_chan_free(c));
@@ -243,11 +233,11 @@ static void who_gives_up_is_passed_over(void) {
     gmx_chan *c = chan_of(8, 0);
     for (int i = 0; i < GS; i++) {
       w[i] = (struct waiter){c, (uint64_t)i, i % 3 == 1 ? 30 * MS : GMX_FOREVER, 1, NULL, 0};
-      gs[i] = g_start(sending ? sends : receives, &w[i]);
+      gs[i] = go_joinable(sending ? sends : receives, &w[i]);
       spin_until(all_wait(w, i + 1, sending ? "chan send" : "chan receive"));
     }
     for (int i = 1; i < GS; i += 3) {
-      g_join(gs[i]);
+      join(gs[i]);
       CHECK_STATUS(w[i].status, GMX_ETIMEDOUT);
     }
     CHECK_EQ(waiting(sending ? "chan send" : "chan receive"), GS - GS / 3);
@@ -259,7 +249,7 @@ static void who_gives_up_is_passed_over(void) {
       } else {
         CHECK_OK(gmx_chan_send(c, &v));
       }
-      g_join(gs[i]);
+      join(gs[i]);
       CHECK_OK(w[i].status);
     }
     CHECK_OK(gmx_chan_free(c));
@@ -276,13 +266,13 @@ static void close_tells_all(void) {
     if (sending) CHECK_OK(gmx_chan_send(c, &first));
     for (int i = 0; i < GS; i++) {
       w[i] = (struct waiter){c, 5, i % 2 ? GMX_FOREVER : 30000 * MS, 1, NULL, 0};
-      gs[i] = g_start(sending ? sends : receives, &w[i]);
+      gs[i] = go_joinable(sending ? sends : receives, &w[i]);
     }
     spin_until(waiting(sending ? "chan send" : "chan receive") == GS);
     CHECK_STATUS(gmx_chan_free(c), GMX_EBUSY);
     CHECK_OK(gmx_chan_close(c));
     for (int i = 0; i < GS; i++) {
-      g_join(gs[i]);
+      join(gs[i]);
       CHECK_STATUS(w[i].status, GMX_ECLOSED);
       if (!sending) CHECK_EQ(w[i].value, 0);
     }
@@ -299,14 +289,14 @@ static void the_last_reference_frees(void) {
   gmx_chan *c = chan_of(8, 0);
   CHECK_OK(gmx_chan_ref(c));
   struct waiter w = {c, 0, GMX_FOREVER, 1, NULL, 0};
-  gmx_g g = g_start(receives, &w);
+  gmx_g g = go_joinable(receives, &w);
   spin_until(waiting("chan receive") == 1);
   CHECK_OK(gmx_chan_free(c)); /* not the last one */
   CHECK_STATUS(gmx_chan_free(c), GMX_EBUSY);
   CHECK_STATUS(gmx_chan_free(c), GMX_EBUSY);
   uint64_t v = 8;
   CHECK_OK(gmx_chan_send(c, &v));
-  g_join(g);
+  join(g);
   CHECK_EQ(w.value, 8);
   CHECK_OK(gmx_chan_free(c));
 }
@@ -331,7 +321,7 @@ static void who_waits_is_counted(void) {
     CHECK(there_wait(c, 0, 0));
     for (size_t i = 0; i < GS; i++) {
       w[i] = (struct waiter){c, i, i % 2 ? GMX_FOREVER : 30000 * MS, 1, NULL, 0};
-      gs[i] = g_start(sending ? sends : receives, &w[i]);
+      gs[i] = go_joinable(sending ? sends : receives, &w[i]);
       spin_until(there_wait(c, sending ? i + 1 : 0, sending ? 0 : i + 1));
     }
     for (size_t i = 0; i < GS; i++) { /* a served waiter no longer counts, whether or not it has run */
@@ -339,7 +329,7 @@ static void who_waits_is_counted(void) {
       CHECK_OK(sending ? gmx_chan_try_recv(c, &v) : gmx_chan_try_send(c, &v));
       CHECK(there_wait(c, sending ? GS - 1 - i : 0, sending ? 0 : GS - 1 - i));
     }
-    for (int i = 0; i < GS; i++) g_join(gs[i]);
+    join_all(gs, GS);
     CHECK_OK(gmx_chan_free(c));
   }
 }
@@ -363,7 +353,7 @@ static void picks(void *arg) {
 static void a_select_counts_for_each_case(void) {
   struct picker p = {chan_of(8, 0), chan_of(8, 0), 0, 1};
   CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &p.token));
-  gmx_g g = g_start(picks, &p);
+  gmx_g g = go_joinable(picks, &p);
   spin_until(there_wait(p.b, 1, 0));
   CHECK(there_wait(p.a, 1, 2));
   CHECK_OK(gmx_stop_the_world("count"));
@@ -373,7 +363,7 @@ static void a_select_counts_for_each_case(void) {
   CHECK(there_wait(p.a, 0, 0) && there_wait(p.b, 0, 0));
   CHECK_STATUS(gmx_chan_free(p.a), GMX_EBUSY);
   CHECK_OK(gmx_start_the_world());
-  g_join(g);
+  join(g);
   CHECK_STATUS(p.status, GMX_ECANCELED);
   CHECK_OK(gmx_cancel_free(p.token));
   CHECK_OK(gmx_chan_free(p.a));
@@ -396,11 +386,11 @@ static void the_scheduler_may_try(void) {
   gmx_g gs[GS];
   for (int i = 0; i < GS; i++) {
     w[i] = (struct waiter){c, 0, GMX_FOREVER, 1, NULL, 0};
-    gs[i] = g_start(receives, &w[i]);
+    gs[i] = go_joinable(receives, &w[i]);
   }
   spin_until(waiting("chan receive") == GS);
   for (int i = 0; i < GS / 3; i++) CHECK_OK(gmx_for_each_p(from_barriers, c));
-  for (int i = 0; i < GS; i++) g_join(gs[i]);
+  join_all(gs, GS);
   CHECK_EQ(gmx_chan_len(c), 0);
   CHECK_OK(gmx_stop_the_world("try"));
   uint64_t v = 4;
@@ -492,17 +482,17 @@ static void traffic(size_t cap, int64_t timeout, bool close_early) {
   struct traffic t = {.c = chan_of(8, cap), .timeout = timeout, .rounds = ROUNDS / (cap == 0 ? 2 : 1)};
   t.seen = calloc((SENDERS + 1) * ROUNDS + 1, 1);
   gmx_g out[SENDERS], in[RECEIVERS];
-  for (int i = 0; i < RECEIVERS; i++) in[i] = g_start(keeps_receiving, &t);
-  for (int i = 0; i < SENDERS; i++) out[i] = g_start(keeps_sending, &t);
+  for (int i = 0; i < RECEIVERS; i++) in[i] = go_joinable(keeps_receiving, &t);
+  for (int i = 0; i < SENDERS; i++) out[i] = go_joinable(keeps_sending, &t);
   pthread_t receiver = thread_start(as_thread_receive, &t), sender = thread_start(as_thread_send, &t);
   if (close_early) {
     spin_until(load(&t.received) > ROUNDS / 2);
     CHECK_OK(gmx_chan_close(t.c));
   }
-  for (int i = 0; i < SENDERS; i++) g_join(out[i]);
+  join_all(out, SENDERS);
   thread_join(sender);
   if (!close_early) CHECK_OK(gmx_chan_close(t.c));
-  for (int i = 0; i < RECEIVERS; i++) g_join(in[i]);
+  join_all(in, RECEIVERS);
   thread_join(receiver);
   CHECK_EQ(t.sent, t.received);
   CHECK_EQ(t.sum_sent, t.sum_received);
@@ -549,15 +539,15 @@ static void prime_sieve(void *unused) {
   struct sieve all[140] = {{NULL, chan_of(sizeof(int), 0), 1}};
   gmx_g gs[140];
   int n = 0, p;
-  gs[0] = g_start(generate, &all[0]);
+  gs[0] = go_joinable(generate, &all[0]);
   while (gmx_chan_recv(all[n].to, &p) == GMX_OK) {
     n++;
     all[n] = (struct sieve){all[n - 1].to, chan_of(sizeof(int), 0), p};
-    gs[n] = g_start(filter, &all[n]);
+    gs[n] = go_joinable(filter, &all[n]);
   }
   CHECK_EQ(n, 139);
   CHECK_EQ(all[139].prime, 797);
-  for (int i = 0; i <= n; i++) g_join(gs[i]);
+  join_all(gs, n + 1);
   for (int i = 0; i <= n; i++) CHECK_OK(gmx_chan_free(all[i].to));
 }
 static void primes(void) { on_g(prime_sieve, NULL); }

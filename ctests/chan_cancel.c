@@ -1,13 +1,8 @@
 /* timeout: 60 */
 /* env: GMX_MAXPROCS=3 */
 /* Channels and selects under tokens: a wait ends by the token, and no value is lost or comes twice. */
-#include "places.h"
-
-static gmx_chan *chan_of(size_t cap) {
-  gmx_chan *c = NULL;
-  CHECK_OK(gmx_chan_new(8, cap, &c));
-  return c;
-}
+#include "gs.h"
+#include "objects.h"
 
 struct under {
   gmx_cancel token;
@@ -45,12 +40,12 @@ static void waits_under(void *arg) {
 static void a_token_ends_each_wait(void) {
   static const char *const reasons[] = {"chan receive", "chan send", "select", "chan receive (nil chan)", "select (no cases)"};
   for (int kind = 0; kind < 5; kind++) {
-    struct under u = {0, chan_of(0), chan_of(0), kind, 1};
+    struct under u = {0, chan_of(8, 0), chan_of(8, 0), kind, 1};
     CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &u.token));
-    gmx_g g = g_start(waits_under, &u);
+    gmx_g g = go_joinable(waits_under, &u);
     spin_until(waiting(reasons[kind]) == 1);
     CHECK_OK(gmx_cancel_now(u.token));
-    g_join(g);
+    join(g);
     CHECK_STATUS(u.status, GMX_ECANCELED);
     CHECK_OK(gmx_cancel_free(u.token));
     CHECK_OK(gmx_chan_free(u.c)); /* no waiter is left in it */
@@ -102,11 +97,11 @@ static void *storms_as_thread(void *arg) { return storms(arg), NULL; }
 
 static void nothing_is_lost_or_doubled(void) {
   for (size_t cap = 0; cap < 2; cap++) {
-    struct storm t = {.c = chan_of(cap), .d = chan_of(cap), .next = 1};
+    struct storm t = {.c = chan_of(8, cap), .d = chan_of(8, cap), .next = 1};
     gmx_g gs[GS];
     pthread_t thread = thread_start(storms_as_thread, &t);
-    for (int i = 0; i < GS; i++) gs[i] = g_start(storms, &t);
-    for (int i = 0; i < GS; i++) g_join(gs[i]);
+    for (int i = 0; i < GS; i++) gs[i] = go_joinable(storms, &t);
+    join_all(gs, GS);
     thread_join(thread);
     uint64_t v;
     while (gmx_chan_try_recv(t.c, &v) == GMX_OK || gmx_chan_try_recv(t.d, &v) == GMX_OK) t.received += v;

@@ -2,13 +2,8 @@
 /* env: GMX_MAXPROCS=3 */
 /* gmx_chan_close_drop: receivers are told of the close at once, and the caller drops each value left in the channel,
  * once. */
-#include "places.h"
-
-static gmx_chan *chan_of(size_t size, size_t cap) {
-  gmx_chan *c = NULL;
-  CHECK_OK(gmx_chan_new(size, cap, &c));
-  return c;
-}
+#include "gs.h"
+#include "objects.h"
 
 struct dropped {
   uint64_t values[64], n;
@@ -127,13 +122,13 @@ static void senders_keep_their_values(void) {
     for (uint64_t v = 0; v < cap; v++) CHECK_OK(gmx_chan_send(c, &v));
     for (uint64_t i = 0; i < GS; i++) {
       w[i] = (struct waiter){c, 50 + i, 1};
-      gs[i] = g_start(sends, &w[i]);
+      gs[i] = go_joinable(sends, &w[i]);
     }
     spin_until(there_wait(c, GS, 0));
     CHECK_OK(gmx_chan_close_drop(c, keeps, &d));
     CHECK_EQ(d.n, cap);
     for (uint64_t i = 0; i < GS; i++) {
-      g_join(gs[i]);
+      join(gs[i]);
       CHECK_STATUS(w[i].status, GMX_ECLOSED);
       CHECK_EQ(w[i].value, 50 + i);
     }
@@ -148,12 +143,12 @@ static void receivers_are_told(void) {
   gmx_chan *c = chan_of(8, 2);
   for (int i = 0; i < GS; i++) {
     w[i] = (struct waiter){c, 7, 1};
-    gs[i] = g_start(receives, &w[i]);
+    gs[i] = go_joinable(receives, &w[i]);
   }
   spin_until(there_wait(c, 0, GS));
   CHECK_OK(gmx_chan_close_drop(c, is_not_called, NULL));
   for (int i = 0; i < GS; i++) {
-    g_join(gs[i]);
+    join(gs[i]);
     CHECK_STATUS(w[i].status, GMX_ECLOSED);
     CHECK_EQ(w[i].value, 0);
   }
@@ -268,12 +263,12 @@ static void each_value_ends_once(void) {
     int n = 0;
     t.seen = calloc(SENDERS * EACH, 1);
     CHECK(t.seen != NULL);
-    for (int i = 0; i < RECEIVERS; i++) gs[n++] = g_start(receive_owned, &t);
-    for (int i = 0; i < SENDERS; i++) gs[n++] = g_start(send_owned, &t);
+    for (int i = 0; i < RECEIVERS; i++) gs[n++] = go_joinable(receive_owned, &t);
+    for (int i = 0; i < SENDERS; i++) gs[n++] = go_joinable(send_owned, &t);
     uint64_t some = (uint64_t)round * 20;
     spin_until(load(&t.received) >= some);
-    for (int i = 0; i < CLOSERS; i++) gs[n++] = g_start(close_owned, &t);
-    for (int i = 0; i < n; i++) g_join(gs[i]);
+    for (int i = 0; i < CLOSERS; i++) gs[n++] = go_joinable(close_owned, &t);
+    join_all(gs, n);
     CHECK_EQ(t.received + t.dropped + t.refused, t.next);
     dropped += t.dropped;
     CHECK_OK(gmx_chan_free(t.c));

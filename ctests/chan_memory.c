@@ -9,6 +9,7 @@
 
 #include <limits.h>
 #include <malloc.h>
+#include <stdatomic.h>
 
 /* The memory that the process has from malloc. Freed memory that malloc keeps for a thread counts, so comparisons allow
  * for some. */

@@ -3,7 +3,7 @@
 /* Channels against a model. Random programs of one G, for which the model knows every status beforehand; and random
  * programs of several Gs and threads, after which each value must have come once and in order. GMX_SEED repeats a
  * program, but not how the threads of the second kind meet. */
-#include "places.h"
+#include "gs.h"
 
 #define US INT64_C(1000)
 #define SECONDS 2
@@ -307,7 +307,7 @@ static void program_of_several(void *arg) {
     bool sends_values = i < p.senders;
     actors[i] = (struct actor){{r->state + UINT64_C(0x9e3779b97f4a7c15) * (i + 1)}, sends_values ? i : i - p.senders};
     if (below(r, 6) == 0) threads[i] = thread_start(sends_values ? sender_thread : receiver_thread, &actors[i]);
-    else gs[i] = g_start(sends_values ? sender : receiver, &actors[i]);
+    else gs[i] = go_joinable(sends_values ? sender : receiver, &actors[i]);
   }
   if (p.closes_early) {
     CHECK_OK(gmx_sleep(below(r, 300) * US));
@@ -315,7 +315,7 @@ static void program_of_several(void *arg) {
     CHECK_STATUS(gmx_chan_close(p.c), GMX_ECLOSED);
   }
   for (uint32_t i = 0; i < n; i++)
-    if (gs[i]) g_join(gs[i]);
+    if (gs[i]) join(gs[i]);
     else thread_join(threads[i]);
   for (uint32_t i = 0; i < p.senders; i++)
     for (int k = 0; k < VALUES; k++) CHECK_EQ(p.received[i][k], k < p.sent[i]);

@@ -1,13 +1,9 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
 /* The cases of a select that wait until a channel is ready, and take nothing. */
-#include "places.h"
+#include "gs.h"
+#include "objects.h"
 
-static gmx_chan *chan_of(size_t cap) {
-  gmx_chan *c = NULL;
-  CHECK_OK(gmx_chan_new(sizeof(uint64_t), cap, &c));
-  return c;
-}
 static void put(gmx_chan *c, uint64_t v) { CHECK_OK(gmx_chan_try_send(c, &v)); }
 static uint64_t taken(gmx_chan *c) {
   uint64_t v = 77;
@@ -41,7 +37,7 @@ static void ready(gmx_chan *c, bool receives, bool sends) {
 
 static void as_it_stands(void *unused) {
   (void)unused;
-  gmx_chan *c = chan_of(2);
+  gmx_chan *c = chan_of(sizeof(uint64_t), 2);
   ready(c, false, true);
   put(c, 1);
   ready(c, true, true);
@@ -55,13 +51,13 @@ static void as_it_stands(void *unused) {
   ready(c, true, true);
   CHECK_OK(gmx_chan_free(c));
 
-  c = chan_of(0);
+  c = chan_of(sizeof(uint64_t), 0);
   ready(c, false, false);
   CHECK_OK(gmx_chan_close(c));
   ready(c, true, true);
   CHECK_OK(gmx_chan_free(c));
 
-  c = chan_of(GMX_UNBOUNDED);
+  c = chan_of(sizeof(uint64_t), GMX_UNBOUNDED);
   ready(c, false, true);
   for (uint64_t v = 0; v < 300; v++) put(c, v);
   ready(c, true, true);
@@ -76,7 +72,7 @@ static void as_it_stands(void *unused) {
   CHECK_OK(gmx_chan_free(c));
 }
 static void wrong_calls(void) {
-  gmx_chan *c = chan_of(1);
+  gmx_chan *c = chan_of(sizeof(uint64_t), 1);
   gmx_select_case cases[] = {GMX_RECV_READY(c), GMX_SEND_READY(NULL)};
   CHECK_STATUS(gmx_select(cases, 2, 0, NULL), GMX_ETIMEDOUT);
   cases[1].op = 4;
@@ -151,17 +147,17 @@ struct crowd {
 };
 static void gather(struct crowd *all, gmx_chan *c, uint32_t op) {
   memset(all, 0, sizeof *all);
-  all->sign = chan_of(0);
+  all->sign = chan_of(sizeof(uint64_t), 0);
   for (size_t i = 0; i < GS; i++) {
     all->w[i] = (struct watcher){c, all->sign, op, GMX_FOREVER, 0, 1, 99};
-    all->gs[i] = g_start(watches, &all->w[i]);
+    all->gs[i] = go_joinable(watches, &all->w[i]);
   }
   spin_until(receivers(all->sign) == GS);
 }
 /* All have been told, and each that its case was chosen. */
 static void told(struct crowd *all) {
   for (int i = 0; i < GS; i++) {
-    g_join(all->gs[i]);
+    join(all->gs[i]);
     CHECK_OK(all->w[i].status);
     CHECK_EQ(all->w[i].chosen, 0);
   }
@@ -170,7 +166,7 @@ static void told(struct crowd *all) {
 
 static void a_value_comes(void) {
   for (int kind = 0; kind < 3; kind++) {
-    gmx_chan *c = chan_of(kind == 0 ? 1 : kind == 1 ? 5 : GMX_UNBOUNDED);
+    gmx_chan *c = chan_of(sizeof(uint64_t), kind == 0 ? 1 : kind == 1 ? 5 : GMX_UNBOUNDED);
     struct crowd all;
     for (uint64_t v = 1; v <= 300; v += 100) {
       gather(&all, c, GMX_CASE_RECV_READY);
@@ -184,7 +180,7 @@ static void a_value_comes(void) {
 }
 static void a_place_comes_free(void) {
   for (size_t cap = 1; cap < 4; cap++) {
-    gmx_chan *c = chan_of(cap);
+    gmx_chan *c = chan_of(sizeof(uint64_t), cap);
     struct crowd all;
     for (uint64_t v = 0; v < cap; v++) put(c, v);
     gather(&all, c, GMX_CASE_SEND_READY);
@@ -197,23 +193,23 @@ static void a_place_comes_free(void) {
 /* A channel without room is ready for a receiver if a sender waits, and the other way round. */
 static void one_queues(void) {
   for (int way = 0; way < 3; way++) {
-    gmx_chan *c = chan_of(0), *never = chan_of(0);
+    gmx_chan *c = chan_of(sizeof(uint64_t), 0), *never = chan_of(sizeof(uint64_t), 0);
     struct crowd all;
     struct one o = {c, never, 5, 1, way};
     gather(&all, c, GMX_CASE_RECV_READY);
-    gmx_g g = g_start(sends, &o);
+    gmx_g g = go_joinable(sends, &o);
     told(&all);
     CHECK_EQ(senders(c), 1);
     CHECK_EQ(taken(c), 5);
-    g_join(g);
+    join(g);
     CHECK_OK(o.status);
     o = (struct one){c, never, 0, 1, way};
     gather(&all, c, GMX_CASE_SEND_READY);
-    g = g_start(receives, &o);
+    g = go_joinable(receives, &o);
     told(&all);
     CHECK_EQ(receivers(c), 1);
     put(c, 6);
-    g_join(g);
+    join(g);
     CHECK_OK(o.status);
     CHECK_EQ(o.value, 6);
     CHECK_OK(gmx_chan_free(c));
@@ -222,7 +218,7 @@ static void one_queues(void) {
 }
 static void it_is_closed(void) {
   for (int i = 0; i < 6; i++) {
-    gmx_chan *c = chan_of((size_t)(i % 2));
+    gmx_chan *c = chan_of(sizeof(uint64_t), (size_t)(i % 2));
     struct crowd all, more;
     bool both = c && gmx_chan_cap(c) == 0;
     gather(&all, c, GMX_CASE_RECV_READY);
@@ -236,15 +232,15 @@ static void it_is_closed(void) {
 
 /* A value goes to a receiver, and no watcher hears of it. */
 static void receivers_come_first(void) {
-  gmx_chan *c = chan_of(1), *never = chan_of(0);
+  gmx_chan *c = chan_of(sizeof(uint64_t), 1), *never = chan_of(sizeof(uint64_t), 0);
   struct crowd all;
   for (int way = 0; way < 3; way++) {
     struct one o = {c, never, 0, 1, way};
     gather(&all, c, GMX_CASE_RECV_READY);
-    gmx_g g = g_start(receives, &o); /* behind the watchers */
+    gmx_g g = go_joinable(receives, &o); /* behind the watchers */
     spin_until(receivers(c) == 1);
     put(c, 9);
-    g_join(g);
+    join(g);
     CHECK(o.status == GMX_OK && o.value == 9);
     CHECK_EQ(receivers(all.sign), GS);
     put(c, 10);
@@ -257,23 +253,23 @@ static void receivers_come_first(void) {
 
 /* ... and whose wait ends otherwise leaves nothing behind. */
 static void they_give_up(void) {
-  gmx_chan *c = chan_of(1), *sign = chan_of(0);
+  gmx_chan *c = chan_of(sizeof(uint64_t), 1), *sign = chan_of(sizeof(uint64_t), 0);
   uint64_t v = 1;
   CHECK_STATUS(is_ready(c, GMX_CASE_RECV_READY, 2000000, false), GMX_ETIMEDOUT);
   struct watcher w = {c, sign, GMX_CASE_RECV_READY, GMX_FOREVER, 0, 1, 99};
   CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &w.token));
-  gmx_g g = g_start(watches, &w);
+  gmx_g g = go_joinable(watches, &w);
   spin_until(receivers(sign) == 1);
   CHECK_STATUS(gmx_chan_free(c), GMX_EBUSY);
   CHECK_OK(gmx_cancel_now(w.token));
-  g_join(g);
+  join(g);
   CHECK_STATUS(w.status, GMX_ECANCELED);
   CHECK_EQ(w.chosen, 2);
   w = (struct watcher){c, sign, GMX_CASE_RECV_READY, GMX_FOREVER, 0, 1, 99};
-  g = g_start(watches, &w);
+  g = go_joinable(watches, &w);
   spin_until(receivers(sign) == 1);
   CHECK_OK(gmx_chan_send(sign, &v)); /* another case */
-  g_join(g);
+  join(g);
   CHECK_OK(w.status);
   CHECK_EQ(w.chosen, 1);
   put(c, 1); /* the sender finds no watcher */
@@ -283,7 +279,7 @@ static void they_give_up(void) {
 
 /* A select that sends and watches at one channel without room is not its own partner, and tells others of itself. */
 static void not_its_own_partner(void) {
-  gmx_chan *c = chan_of(0);
+  gmx_chan *c = chan_of(sizeof(uint64_t), 0);
   for (int order = 0; order < 2; order++) {
     uint64_t v = 3;
     gmx_select_case cases[2];
@@ -366,10 +362,10 @@ static void traffic(void) {
   for (size_t k = 0; k < sizeof caps / sizeof *caps; k++) {
     for (int who = 1; who < 4; who++) {
       if (caps[k] == 0 && who == 3) continue; /* watchers do not meet */
-      struct traffic t = {.c = chan_of(caps[k]), .senders_watch = who & 1, .receivers_watch = who & 2, .sending = SENDERS};
+      struct traffic t = {.c = chan_of(sizeof(uint64_t), caps[k]), .senders_watch = who & 1, .receivers_watch = who & 2, .sending = SENDERS};
       gmx_g gs[SENDERS + RECEIVERS];
-      for (int i = 0; i < SENDERS + RECEIVERS; i++) gs[i] = g_start(i < SENDERS ? sends_many : receives_many, &t);
-      for (int i = 0; i < SENDERS + RECEIVERS; i++) g_join(gs[i]);
+      for (int i = 0; i < SENDERS + RECEIVERS; i++) gs[i] = go_joinable(i < SENDERS ? sends_many : receives_many, &t);
+      join_all(gs, SENDERS + RECEIVERS);
       CHECK_EQ(t.received, SENDERS * EACH);
       CHECK_EQ(t.sum_in, t.sum_out);
       in_vain += t.in_vain;
@@ -391,8 +387,8 @@ static void receives_either(void *arg) {
 /* Until the G runs, its record stands in the queue of the other channel, but is no partner there any more. */
 static void gets_it_elsewhere(void *unused) {
   (void)unused;
-  gmx_chan *c[2] = {chan_of(0), chan_of(0)};
-  gmx_g g = g_start(receives_either, c);
+  gmx_chan *c[2] = {chan_of(sizeof(uint64_t), 0), chan_of(sizeof(uint64_t), 0)};
+  gmx_g g = go_joinable(receives_either, c);
   size_t n = 0;
   while (n == 0) {
     CHECK_OK(gmx_yield());
@@ -401,7 +397,7 @@ static void gets_it_elsewhere(void *unused) {
   CHECK_OK(is_ready(c[1], GMX_CASE_SEND_READY, 0, false));
   put(c[0], 1);
   CHECK_STATUS(is_ready(c[1], GMX_CASE_SEND_READY, 0, false), GMX_ETIMEDOUT);
-  g_join(g);
+  join(g);
   CHECK_OK(gmx_chan_free(c[0]));
   CHECK_OK(gmx_chan_free(c[1]));
 }

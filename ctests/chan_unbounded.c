@@ -102,19 +102,19 @@ static void receivers_wait(void) {
   gmx_g gs[3];
   for (uint64_t i = 0; i < 3; i++) {
     w[i] = (struct waiter){c, 7, 1};
-    gs[i] = g_start(receives, &w[i]);
+    gs[i] = go_joinable(receives, &w[i]);
     spin_until(there_wait(c, i + 1));
   }
   CHECK_STATUS(gmx_chan_free(c), GMX_EBUSY);
   for (uint64_t v = 100; v < 102; v++) CHECK_OK(gmx_chan_send(c, &v));
   for (int i = 0; i < 2; i++) {
-    g_join(gs[i]);
+    join(gs[i]);
     CHECK_OK(w[i].status);
     CHECK_EQ(w[i].value, 100 + (uint64_t)i);
   }
   CHECK_EQ(gmx_chan_len(c), 0);
   CHECK_OK(gmx_chan_close(c));
-  g_join(gs[2]);
+  join(gs[2]);
   CHECK_STATUS(w[2].status, GMX_ECLOSED);
   CHECK_EQ(w[2].value, 0);
   CHECK_OK(gmx_chan_free(c));
@@ -188,8 +188,8 @@ static void each_comes_once_and_in_order(void) {
     struct traffic t = {.c = unbounded(8)};
     gmx_g gs[SENDERS + RECEIVERS];
     memset(t.last, 0xff, sizeof t.last);
-    for (int i = 0; i < SENDERS + RECEIVERS; i++) gs[i] = g_start(i < SENDERS ? sends_many : receives_many, &t);
-    for (int i = 0; i < SENDERS + RECEIVERS; i++) g_join(gs[i]);
+    for (int i = 0; i < SENDERS + RECEIVERS; i++) gs[i] = go_joinable(i < SENDERS ? sends_many : receives_many, &t);
+    join_all(gs, SENDERS + RECEIVERS);
     CHECK_EQ(t.received, SENDERS * EACH);
     CHECK_EQ(t.sum_in, t.sum_out);
     CHECK_OK(gmx_chan_free(t.c));

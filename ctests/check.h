@@ -1,5 +1,15 @@
 /*
- * Shared by all C tests. A test is a program: main calls RUN(test) for each of its functions and returns 0.
+ * Checks, for all C tests. A test is a program: main calls RUN(test) for each of its functions and returns 0.
+ *
+ *   CHECK CHECK_EQ CHECK_CMP CHECK_STR CHECK_STATUS CHECK_OK   end the program unless what they say is so
+ *   FAIL SKIP check_say                                        end it, leave it out, print a line
+ *   RUN                                                        runs a function by its name, under a watchdog
+ *   check_now MS SECOND HOUR                                   the clock of the tests, in nanoseconds
+ *   spin_until                                                 waits without the library under test
+ *
+ * The other headers here: gs.h (the runtime and its Gs), thread.h (threads of the host), objects.h (channels, tokens,
+ * timers), shared.h (words that threads share), seed.h (random numbers), usage.h (what the process uses), child.h (a
+ * forked child), ratchets.h (what may not grow), unbounded.h (channels without a bound), faults.h (calls that fail).
  *
  * Every check works on any stack and thread: it writes with write(2) and leaves with _exit(1), so that neither a half
  * stopped scheduler nor an atexit handler can turn a failure into a hang.
@@ -74,6 +84,18 @@ __attribute__((__format__(__printf__, 1, 2))) CHECK_UNUSED static void check_say
 
 #define CHECK_OK(expr) CHECK_STATUS(expr, GMX_OK)
 
+/* ---- the clock ---- */
+
+#define MS INT64_C(1000000)
+#define SECOND INT64_C(1000000000)
+#define HOUR (3600 * SECOND)
+
+CHECK_UNUSED static int64_t check_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * SECOND + t.tv_nsec;
+}
+
 /* ---- tests and their watchdog ---- */
 
 static volatile const char *check_running = "main";
@@ -85,12 +107,6 @@ static volatile const char *check_running = "main";
     test();                                                            \
     check_say("%s: %" PRId64 " ms", #test, (check_now() - check_begin) / 1000000); \
   } while (0)
-
-CHECK_UNUSED static int64_t check_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 CHECK_UNUSED static void check_alarm(int number) {
   static const char text[] = "watchdog: still running: ";
@@ -135,53 +151,5 @@ CHECK_UNUSED static void check_pause(void) {
       check_pause();                                                                       \
     }                                                                                      \
   } while (0)
-
-/* ---- timers: 1 if the call prevented a firing, 0 if not, or an error ---- */
-
-CHECK_UNUSED static gmx_status prevented(gmx_status s, bool stopped) { return s == GMX_OK ? stopped : s; }
-CHECK_UNUSED static gmx_status timer_stop(gmx_timer t) {
-  bool stopped = false;
-  gmx_status s = gmx_timer_stop(t, &stopped);
-  return prevented(s, stopped);
-}
-CHECK_UNUSED static gmx_status timer_free(gmx_timer t) {
-  bool stopped = false;
-  gmx_status s = gmx_timer_free(t, &stopped);
-  return prevented(s, stopped);
-}
-CHECK_UNUSED static gmx_status timer_reset(gmx_timer t, int64_t delay, int64_t period) {
-  bool stopped = false;
-  gmx_status s = gmx_timer_reset(t, delay, period, &stopped);
-  return prevented(s, stopped);
-}
-CHECK_UNUSED static gmx_status ticker_reset(gmx_timer t, int64_t period) {
-  bool stopped = false;
-  gmx_status s = gmx_ticker_reset(t, period, &stopped);
-  return prevented(s, stopped);
-}
-
-/* ---- foreign threads ---- */
-
-CHECK_UNUSED static pthread_t thread_start(void *(*fn)(void *), void *arg) {
-  pthread_t thread;
-  int error = pthread_create(&thread, NULL, fn, arg);
-  if (error) FAIL("pthread_create: %s", strerror(error));
-  return thread;
-}
-
-CHECK_UNUSED static void *thread_join(pthread_t thread) {
-  void *result = NULL;
-  int error = pthread_join(thread, &result);
-  if (error) FAIL("pthread_join: %s", strerror(error));
-  return result;
-}
-
-/* ---- tokens ---- */
-
-/* Why a token is canceled, or why the reason cannot be told. */
-CHECK_UNUSED static gmx_status reason_of(gmx_cancel token) {
-  gmx_status reason = GMX_OK, status = gmx_cancel_reason(token, &reason);
-  return status == GMX_OK ? reason : status;
-}
 
 #endif /* GOMAX_CHECK_H */

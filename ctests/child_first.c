@@ -3,6 +3,8 @@
 #include "child.h"
 #include "gs.h"
 
+#include <stdatomic.h>
+
 static atomic_int begun;
 
 static void begins(void *arg) {
@@ -93,7 +95,7 @@ static void first_spawn(void *arg) {
 
 static void in_a_process(void *arg) {
   (void)arg;
-  gs_start(2, 0);
+  start_runtime(2, 0);
   CHECK_OK(gmx_main(first_spawn, NULL));
   _exit(was_first ? 0 : 3);
 }
@@ -125,14 +127,14 @@ static void with_idle_ps(void) {
 
 int main(void) {
   RUN(in_new_processes);
-  gs_start(1, 0);
+  start_runtime(1, 0);
   RUN_G(always);
   RUN_G(when_the_slice_is_over);
   RUN_G(however_deep);
   RUN_G(beside_stops);
-  gs_finish();
-  gs_start(2, 0);
+  end_runtime();
+  start_runtime(2, 0);
   RUN_G(with_idle_ps);
-  gs_finish();
+  end_runtime();
   return 0;
 }

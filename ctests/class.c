@@ -1,6 +1,6 @@
 /* env: GMX_MAXPROCS=2 */
 /* Calls of a class: as many at a time as the class allows, in the order of their arrival. */
-#include "places.h"
+#include "gs.h"
 
 static gmx_class two;
 static gmx_waitgroup all;
@@ -21,11 +21,11 @@ static void calls_it(void *arg) {
 }
 static void never_more_than_its_limit(void) {
   pthread_t threads[3];
-  struct places_call call = {calls_it, NULL};
+  struct thread_call call = {calls_it, NULL};
   for (int i = 0; i < 40; i++) CHECK_OK(gmx_waitgroup_go(&all, calls_it, NULL));
-  for (int i = 0; i < 3; i++) threads[i] = thread_start(places_thread, &call);
+  for (int i = 0; i < 3; i++) threads[i] = thread_start(thread_calls, &call);
   CHECK_OK(gmx_waitgroup_wait(&all));
-  for (int i = 0; i < 3; i++) thread_join(threads[i]);
+  join_threads(threads, 3);
   CHECK_EQ(load(&calls), 43 * 5);
   CHECK_EQ(load(&most), 2);
 }

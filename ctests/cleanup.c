@@ -2,7 +2,7 @@
 /* At the end of a goroutine, however it comes, the functions that it has pushed run, the last first. A function that
  * was popped does not run. */
 #include "child.h"
-#include "places.h"
+#include "gs.h"
 
 static int order[16], called;
 static gmx_g who;

@@ -1,9 +1,7 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
 /* gmx_cond: no signal is lost, the first waiter is woken first, and the mutex is held whatever the wait returns. */
-#include "places.h"
-
-#define MS INT64_C(1000000)
+#include "gs.h"
 
 static const gmx_mutex unlocked;
 static const gmx_cond nobody;
@@ -56,12 +54,12 @@ static void makers_and_takers(void) {
   for (int way = 0; way < 4; way++) {
     struct queue q = {unlocked, nobody, nobody, 0, 0, way % 2 ? 1 : 5, 0, 0, 3000, way / 2};
     gmx_g gs[2 * N];
-    struct places_call calls[4] = {{makes, &q}, {takes, &q}, {makes, &q}, {takes, &q}};
+    struct thread_call calls[4] = {{makes, &q}, {takes, &q}, {makes, &q}, {takes, &q}};
     pthread_t threads[4];
-    for (int i = 0; i < 2 * N; i++) gs[i] = g_start(i % 2 ? makes : takes, &q);
-    for (int i = 0; i < 4; i++) threads[i] = thread_start(places_thread, &calls[i]);
-    for (int i = 0; i < 2 * N; i++) g_join(gs[i]);
-    for (int i = 0; i < 4; i++) thread_join(threads[i]);
+    for (int i = 0; i < 2 * N; i++) gs[i] = go_joinable(i % 2 ? makes : takes, &q);
+    for (int i = 0; i < 4; i++) threads[i] = thread_start(thread_calls, &calls[i]);
+    join_all(gs, 2 * N);
+    join_threads(threads, 4);
     CHECK_EQ(q.n, 0);
     CHECK_EQ(q.sum, 0);
   }
@@ -100,19 +98,19 @@ static void served_in_turn(void *unused) {
   CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &c));
   for (int i = 0; i < N; i++) {
     t[i] = (struct ticket){&mutex, &cond, i, i % 3 == 1 ? c : 0};
-    g[i] = g_start(draws, &t[i]);
+    g[i] = go_joinable(draws, &t[i]);
     spin_until(count_waiting() == i + 1);
   }
   CHECK_OK(gmx_cancel_now(c));
   CHECK_OK(gmx_cancel_free(c));
-  for (int i = 1; i < N; i += 3) g_join(g[i]);
+  for (int i = 1; i < N; i += 3) join(g[i]);
   for (int i = 0; i < N; i++) {
     int before = ordered;
     CHECK_OK(gmx_cond_signal(&cond)); /* the last few find no waiter */
     if (i < N - N / 3) spin_until(load(&ordered) == before + 1);
   }
   for (int i = 0; i < N; i++)
-    if (i % 3 != 1) g_join(g[i]);
+    if (i % 3 != 1) join(g[i]);
   CHECK_EQ(ordered, N - N / 3);
   for (int i = 1; i < ordered; i++) CHECK_CMP(order[i - 1], <, order[i]);
 }
@@ -153,15 +151,15 @@ static void no_signal_is_lost(void) {
     struct crowd c = {unlocked, nobody, 0, 0, 0, 0, 0, 0, 1000 * (round % 60)};
     CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &c.token));
     gmx_g g[N + 1];
-    for (int i = 0; i < N; i++) g[i] = g_start(joins_in, &c);
+    for (int i = 0; i < N; i++) g[i] = go_joinable(joins_in, &c);
     for (bool all = false; !all;) {
       CHECK_OK(gmx_mutex_lock(&c.mutex));
       all = c.ready == N;
       CHECK_OK(gmx_mutex_unlock(&c.mutex));
     }
-    g[N] = g_start(cancels, &c);
+    g[N] = go_joinable(cancels, &c);
     for (int i = 0; i < SIGNALS; i++) CHECK_OK(gmx_cond_signal(&c.cond));
-    g_join(g[N]);
+    join(g[N]);
     /* signals wake those that still wait: with enough of them each has woken one */
     for (bool all = false; !all;) {
       CHECK_OK(gmx_mutex_lock(&c.mutex));
@@ -170,7 +168,7 @@ static void no_signal_is_lost(void) {
       if (!all) (void)gmx_sleep(50000);
     }
     CHECK_OK(gmx_cond_broadcast(&c.cond));
-    for (int i = 0; i < N; i++) g_join(g[i]);
+    join_all(g, N);
     CHECK_EQ(c.woken + c.late + c.canceled, N);
     CHECK_CMP(c.woken, >=, SIGNALS);
     mixed += c.late && c.canceled;
@@ -211,7 +209,7 @@ static void is_wrong(void *unused) {
   CHECK_STATUS(gmx_cond_wait_timeout(&cond, &mutex, MS), GMX_ETIMEDOUT); /* the signal found no waiter, and is gone */
   CHECK_OK(gmx_mutex_unlock(&mutex));
   struct two t = {&cond, &mutex, 0};
-  gmx_g g = g_start(waits_with_it, &t);
+  gmx_g g = go_joinable(waits_with_it, &t);
   spin_until(load(&t.ready));
   CHECK_OK(gmx_mutex_lock(&mutex)); /* so it waits */
   CHECK_OK(gmx_mutex_lock(&other));
@@ -223,7 +221,7 @@ static void is_wrong(void *unused) {
   CHECK_STATUS(gmx_cond_broadcast(&copy), GMX_EINVAL);
   CHECK_OK(gmx_mutex_unlock(&mutex));
   CHECK_OK(gmx_cond_signal(&cond));
-  g_join(g);
+  join(g);
   CHECK_STATUS(gmx_cond_wait_timeout(&cond, &other, 0), GMX_ETIMEDOUT); /* another mutex, now that no thread waits */
   CHECK_OK(gmx_mutex_unlock(&other));
 }

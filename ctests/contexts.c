@@ -7,7 +7,8 @@
  * The table below is the test. A row is a call, a column is a context, and a cell is the status that the call must
  * return. `n_a` means that the call is not made there: it would wait forever, or not return.
  */
-#include "places.h"
+#include "gs.h"
+#include "objects.h"
 
 #include <fcntl.h>
 
@@ -339,9 +340,9 @@ static void fixture_make(struct fixture *f) {
   f->w.mem.struct_size = sizeof f->w.mem;
   CHECK_OK(gmx_waitgroup_add(&f->w.some, 1));
   CHECK_OK(gmx_coro_new(yields, f, NULL, &f->coro));
-  f->parked = g_start(own_and_park, f);
-  f->waiting = g_start(wait_for_hold, f);
-  f->ended = g_start(end_at_once, f);
+  f->parked = go_joinable(own_and_park, f);
+  f->waiting = go_joinable(wait_for_hold, f);
+  f->ended = go_joinable(end_at_once, f);
   spin_until(load(&f->where) != 0);
   spin_until(gmx_num_g() == 3); /* ended is at its end */
 }
@@ -350,10 +351,10 @@ static void fixture_make(struct fixture *f) {
 static void fixture_end(struct fixture *f) {
   CHECK_OK(gmx_coro_free(f->coro));
   if (!f->readied) CHECK_OK(gmx_ready(f->parked));
-  g_join(f->parked);
+  join(f->parked);
   CHECK_STATUS(gmx_join(f->ended, GMX_FOREVER), f->joined ? GMX_ESTALE : GMX_OK);
   CHECK_OK(gmx_sema_release(&f->w.hold));
-  g_join(f->waiting);
+  join(f->waiting);
   CHECK_OK(gmx_waitgroup_done(&f->w.some));
   spin_until(load(&f->w.ran) >= f->spawned);
   CHECK_OK(gmx_waitgroup_wait(&f->counted));
@@ -1683,12 +1684,12 @@ static void the_barrier_over_busy_ps(void) {
         fixture_make(&f);
         store(&hogs_stop, 0);
         store(&hogs_run, 0);
-        gmx_g first = g_start(hog, NULL), second = g_start(hog, NULL);
+        gmx_g first = go_joinable(hog, NULL), second = go_joinable(hog, NULL);
         spin_until(load(&hogs_run) == 2);
         places[i].start(places[i].enter, &p);
         store(&hogs_stop, 1);
-        g_join(first);
-        g_join(second);
+        join(first);
+        join(second);
         fixture_end(&f);
       }
     }

@@ -2,7 +2,6 @@
 /* Coroutines: values in order, ends, wrong callers, every kind of resumer, and coroutines under stops and short
  * slices. */
 #include "gs.h"
-#include "places.h"
 
 struct gen {
   gmx_coro co;
@@ -166,12 +165,12 @@ static void waits_for_others(void) {
   struct gen g = {0, 0, 0, 0, 0};
   store(&waits, 0);
   CHECK_OK(gmx_coro_new(waits_in_between, &g, NULL, &g.co));
-  gmx_g resumer = g_start(resume_twice, &g);
+  gmx_g resumer = go_joinable(resume_twice, &g);
   spin_until(load(&waits));
   CHECK_STATUS(gmx_coro_switch(g.co), GMX_EBUSY); /* another resumes it */
   CHECK_STATUS(gmx_coro_free(g.co), GMX_EBUSY);
   CHECK_OK(gmx_sema_release(&go_on));
-  g_join(resumer);
+  join(resumer);
   CHECK_STATUS(gmx_coro_free(g.co), GMX_ESTALE);
 }
 
@@ -224,9 +223,9 @@ static void pull_some(void *arg) {
 
 static void pull_locked(void *arg) {
   CHECK_OK(gmx_lock_os_thread());
-  int tid = gs_tid();
+  int tid = thread_id();
   pull_some(arg);
-  CHECK_EQ(gs_tid(), tid);
+  CHECK_EQ(thread_id(), tid);
   CHECK_OK(gmx_unlock_os_thread());
 }
 
@@ -241,11 +240,11 @@ static void pull_in_callback(void *arg) { CHECK_OK(gmx_callback(pull_some, arg))
 static void locks_itself(void *arg) {
   struct gen *g = arg;
   CHECK_OK(gmx_lock_os_thread());
-  int tid = gs_tid();
+  int tid = thread_id();
   for (int i = 0;; i++) {
     g->n = i;
     gmx_status s = gmx_coro_switch(gmx_self());
-    CHECK_EQ(gs_tid(), tid);
+    CHECK_EQ(thread_id(), tid);
     if (s != GMX_OK) break;
   }
   CHECK_OK(gmx_unlock_os_thread());
@@ -305,9 +304,9 @@ static void crowd(void) {
   struct crowd c = {0, 0, 0};
   CHECK_OK(gmx_coro_new(ticket, &c.n, NULL, &c.co));
   gmx_g gs[3];
-  for (int i = 0; i < 3; i++) gs[i] = g_start(take_tickets, &c);
+  for (int i = 0; i < 3; i++) gs[i] = go_joinable(take_tickets, &c);
   pthread_t thread = thread_start(take_tickets_thread, &c);
-  for (int i = 0; i < 3; i++) g_join(gs[i]);
+  join_all(gs, 3);
   thread_join(thread);
   CHECK_EQ(c.got, 8000);
   CHECK_EQ(c.n, 7999); /* the first switch only began it */
@@ -350,7 +349,7 @@ static void stops_and_barriers(void) {
   enum { PAIRS = 4 };
   gmx_g gs[PAIRS];
   store(&stop, 0);
-  for (int i = 0; i < PAIRS; i++) gs[i] = g_start(pull_until_stop, NULL);
+  for (int i = 0; i < PAIRS; i++) gs[i] = go_joinable(pull_until_stop, NULL);
   spin_until(gmx_num_g() >= 2 * PAIRS + 1);
   for (int i = 0; i < 200; i++) {
     struct tally t = {0, 0};
@@ -362,7 +361,7 @@ static void stops_and_barriers(void) {
   }
   CHECK(gmx_write_heap_dump(2) == GMX_OK);
   store(&stop, 1);
-  for (int i = 0; i < PAIRS; i++) g_join(gs[i]);
+  join_all(gs, PAIRS);
 }
 
 static void say_stop(void *arg) {
@@ -413,7 +412,7 @@ static void keeps_shutdown_waiting(void) {
 }
 
 int main(void) {
-  gs_start(3, SECOND / 100);
+  start_runtime(3, SECOND / 100);
   CHECK_OK(gmx_main(inside, NULL));
   RUN(every_resumer);
   RUN(crowd);

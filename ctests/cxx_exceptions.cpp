@@ -4,7 +4,7 @@
  * C++ keeps the exceptions that are being handled per thread. In the library they move with the G: a G may park in a
  * catch block, move to another thread, and throw its own caught exception again, not the exception of another G.
  */
-#include "places.h"
+#include "gs.h"
 
 #include <exception>
 #include <stdexcept>
@@ -111,11 +111,11 @@ void many_gs_throw_at_once() {
   gmx_g gs[GS];
   for (int i = 0; i < GS; i++) {
     ids[i] = i;
-    gs[i] = g_start(throws_and_parks, &ids[i]);
+    gs[i] = go_joinable(throws_and_parks, &ids[i]);
   }
   spin_until(__atomic_load_n(&moves, __ATOMIC_RELAXED) > 100); /* otherwise the test shows nothing */
   store(&stop, 1);
-  for (int i = 0; i < GS; i++) g_join(gs[i]);
+  join_all(gs, GS);
   CHECK_EQ(load(&counted::alive), 0);
 }
 

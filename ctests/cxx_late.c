@@ -6,6 +6,7 @@
 #include "gs.h"
 
 #include <dlfcn.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 /* The C++ of this test, as a plugin would have it: throws, parks in the catch block, throws the caught exception
@@ -65,7 +66,7 @@ static void loads(void *arg) {
   gmx_g gs[GS];
   for (int i = 0; i < GS; i++) gs[i] = go_with("throws", GMX_SPAWN_JOINABLE, throws, (void *)(intptr_t)i);
   throws((void *)(intptr_t)GS);
-  for (int i = 0; i < GS; i++) join(gs[i]);
+  join_all(gs, GS);
   CHECK_EQ(atomic_load(&wrong), 0);
 }
 

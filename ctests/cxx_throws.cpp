@@ -8,7 +8,7 @@
  * tests/calls.rs checks that this program calls each function of gomax.h that takes a callback.
  */
 #include "child.h"
-#include "places.h"
+#include "gs.h"
 
 #include <exception>
 #include <pthread.h>

@@ -4,6 +4,9 @@
 /* flags: -rdynamic */
 #include "child.h"
 #include "gs.h"
+#include "seed.h"
+
+#include <stdatomic.h>
 
 static uint32_t left_sema, right_sema, main_sema;
 static gmx_mutex one, two;
@@ -521,7 +524,7 @@ static void plain_main_goes_on(void *arg) {
   if (kind == 2) go(releases_main_after_a_syscall, NULL);
   acquire(&main_sema, 1);
   if (t) thread_join(t);
-  gs_finish();
+  end_runtime();
 }
 
 static void a_plain_main_is_not_told_too_soon(void) {
@@ -543,7 +546,7 @@ static void *second_main(void *arg) {
   uint64_t seed = 7;
   for (int i = 0; i < 300; i++) {
     CHECK_OK(gmx_main(ends, NULL));
-    if (i % 3 == 0) thread_nap((int64_t)(gs_random(&seed) % (uint64_t)MS));
+    if (i % 3 == 0) thread_nap((int64_t)(next_random(&seed) % (uint64_t)MS));
     release(&left_sema, 1); /* between two mains this thread is outside, and may do anything */
   }
   return arg;
@@ -554,7 +557,7 @@ static void one_main_waits_for_the_other(void *arg) {
   pthread_t t = thread_start(second_main, NULL);
   for (int i = 0; i < 300; i++) CHECK_OK(gmx_main(lets_the_other_go, NULL));
   thread_join(t);
-  gs_finish();
+  end_runtime();
 }
 
 static void a_main_that_is_about_to_return_is_no_deadlock(void) {

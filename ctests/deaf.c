@@ -2,6 +2,9 @@
 /* A G computes and does not poll. The Gs in all queues of its P, and its timers, reach the other Ps, however busy these
  * are. Each test computes until that has happened. */
 #include "gs.h"
+#include "objects.h"
+
+#include <stdatomic.h>
 
 /* ---- what keeps the other P busy ---- */
 
@@ -50,7 +53,7 @@ static void spawned(void *arg) { (void)arg; }
 static void spawns(void *arg) {
   (void)arg;
   is_there();
-  while (!atomic_load(&quit)) join(go_with(NULL, GMX_SPAWN_JOINABLE, spawned, NULL));
+  while (!atomic_load(&quit)) join(go_joinable(spawned, NULL));
 }
 
 static void spawns_child_first(void *arg) {
@@ -170,13 +173,13 @@ static void beside_each_kind(void (*waits)(void)) {
     atomic_store(&busy, 0);
     atomic_store(&came, 0);
     ball[0] = ball[1] = 0;
-    for (int i = 0; i < kinds[k].n; i++) g[i] = go_with(NULL, GMX_SPAWN_JOINABLE, kinds[k].fn, (void *)(intptr_t)i);
+    for (int i = 0; i < kinds[k].n; i++) g[i] = go_joinable(kinds[k].fn, (void *)(intptr_t)i);
     spin_until(atomic_load(&busy) == kinds[k].n);
     int64_t begin = check_now();
     waits();
     check_say("  beside %s: %" PRId64 " ms", kinds[k].name, (check_now() - begin) / MS);
     atomic_store(&quit, 1);
-    for (int i = 0; i < kinds[k].n; i++) join(g[i]);
+    join_all(g, kinds[k].n);
   }
 }
 
@@ -232,9 +235,9 @@ static void the_global_queue_does_not_wait_for_61_long_turns(void) {
   atomic_store(&came, 0);
   atomic_store(&turns, 0);
   gmx_g g[3];
-  for (int i = 0; i < 3; i++) g[i] = go_with(NULL, GMX_SPAWN_JOINABLE, takes_long_turns, NULL);
+  for (int i = 0; i < 3; i++) g[i] = go_joinable(takes_long_turns, NULL);
   pthread_t t = thread_start(submits_one_after_the_other, &waited);
-  for (int i = 0; i < 3; i++) join(g[i]);
+  join_all(g, 3);
   thread_join(t);
   check_say("  ten waited for %d turns", waited);
   CHECK_CMP(waited, <, 10 * 61 / 2);
@@ -277,11 +280,11 @@ static void a_poll_stays_cheap(void) {
 }
 
 int main(void) {
-  gs_start(2, MS);
+  start_runtime(2, MS);
   RUN_G(a_poll_stays_cheap);
-  gs_finish();
+  end_runtime();
 
-  gs_start(2, 0);
+  start_runtime(2, 0);
   RUN_G(what_is_next);
   RUN_G(what_is_queued);
   RUN_G(what_is_in_the_backlog);
@@ -289,11 +292,11 @@ int main(void) {
   RUN_G(timers_that_are_due);
   RUN_G(sleepers_that_are_due);
   RUN_G(timers_of_a_thread);
-  gs_finish();
+  end_runtime();
 
-  gs_start(1, 0);
+  start_runtime(1, 0);
   RUN_G(timers_of_a_thread_beside_one_p);
   RUN_G(the_global_queue_does_not_wait_for_61_long_turns);
-  gs_finish();
+  end_runtime();
   return 0;
 }

@@ -4,6 +4,7 @@
 #include "gs.h"
 
 #include <dirent.h>
+#include <stdatomic.h>
 
 static cpu_set_t allowed;
 
@@ -34,7 +35,7 @@ static void one_cpu(void *arg) {
   allow(1);
   CHECK_EQ(gmx_num_cpu(), 1);
   CHECK_OK(gmx_main(is_one, NULL));
-  gs_finish();
+  end_runtime();
 }
 
 static void all_cpus(void *arg) {
@@ -43,7 +44,7 @@ static void all_cpus(void *arg) {
   int32_t n = gmx_num_cpu();
   CHECK(n >= 1 && n <= CPU_COUNT(&allowed)); /* less where a cgroup says so */
   CHECK_EQ(gmx_gomaxprocs(0), n);
-  gs_finish();
+  end_runtime();
 }
 
 static void environment_wins(void *arg) {
@@ -54,7 +55,7 @@ static void environment_wins(void *arg) {
   CHECK_EQ(gmx_num_cpu(), 1);
   CHECK_OK(gmx_set_default_gomaxprocs());
   CHECK_EQ(gmx_gomaxprocs(0), 1);
-  gs_finish();
+  end_runtime();
 }
 
 static atomic_int quit;
@@ -88,7 +89,7 @@ static void follows(void *arg) {
   allow(CPU_SETSIZE);
   spin_until(gmx_gomaxprocs(0) == n);
   atomic_store(&quit, 1);
-  gs_finish();
+  end_runtime();
 }
 
 /* ---- a change of the CPUs that the library notices by itself ---- */
@@ -137,7 +138,7 @@ static void is_put_off(void *arg) {
   spin_until(gmx_gomaxprocs(0) == 1);
   CHECK_CMP(n, >, 1);
   atomic_store(&quit, 1);
-  gs_finish();
+  end_runtime();
 }
 
 static void in_child(void (*fn)(void *)) {

@@ -1,6 +1,6 @@
 /* A host may load the library late, unload it and load it again, whatever it has called in between. */
 /* flags: -Wl,--as-needed */
-#include "check.h"
+#include "thread.h"
 
 #include <dlfcn.h>
 #include <sys/wait.h>

@@ -25,10 +25,10 @@ static void starts(void *arg) {
   const start_case *s = arg;
   if (s->debug) setenv("GMXDEBUG", s->debug, 1);
   if (s->procs) setenv("GMX_MAXPROCS", s->procs, 1);
-  if (s->config) gs_start(s->config, 0);
+  if (s->config) start_runtime(s->config, 0);
   printf("it has procs=%d machine=%d\n", (int)gmx_gomaxprocs(0), (int)gmx_num_cpu());
   fflush(stdout);
-  gs_finish();
+  end_runtime();
 }
 
 /* Runs a start with these variables; *procs is what it came to. */
@@ -168,7 +168,7 @@ static void starts_twice(void *arg) {
   setenv("GMXDEBUG", "nonsense", 1);
   for (int i = 0; i < 2; i++) {
     for (int j = 0; j < 3; j++) CHECK_CMP(gmx_gomaxprocs(0), >=, 1);
-    gs_finish();
+    end_runtime();
   }
 }
 
@@ -199,7 +199,7 @@ static void starts_with_a_report(void *arg) {
   config.report_arg = &reports;
   CHECK_OK(gmx_init(&config));
   CHECK_EQ(reports, 1);
-  gs_finish();
+  end_runtime();
 }
 
 static void it_goes_where_reports_go(void) {
@@ -255,14 +255,14 @@ static void secure(void) {
   CHECK_EQ(gmx_gomaxprocs(0), gmx_num_cpu());
   CHECK_STATUS(gmx_sleep(20 * MS), GMX_OK);
   if (most) CHECK_STATUS(spawns_most(most), GMX_ENOMEM);
-  gs_finish();
+  end_runtime();
   gmx_config config;
   CHECK_OK(gmx_config_default(&config));
   config.flags = GMX_CONFIG_GUARD_OPTIONAL;
   config.report = says_nothing; /* that some have no guard */
   CHECK_OK(gmx_init(&config));
   CHECK_OK(spawns_most(most));
-  gs_finish();
+  end_runtime();
   printf("it was secure\n");
 }
 

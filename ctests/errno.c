@@ -5,7 +5,7 @@
  * Compilers treat the address of errno as constant within a function, so the test reads and writes it through functions
  * that are never inlined. A host must do the same, or include gomax_errno.h.
  */
-#include "places.h"
+#include "gs.h"
 
 #include <sys/syscall.h>
 

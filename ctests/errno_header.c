@@ -3,7 +3,7 @@
  * With gomax_errno.h a function may read errno before and after a call that migrates. All code here is in one function,
  * so that the compiler may keep the address of errno; without the header this test reads the errno of other threads.
  */
-#include "places.h"
+#include "gs.h"
 
 #include <gomax_errno.h>
 #include <sys/syscall.h>
@@ -32,11 +32,11 @@ static void a_function_that_moves(void) {
   gmx_g gs[GS];
   for (int i = 0; i < GS; i++) {
     ids[i] = 1000 + i;
-    gs[i] = g_start(looks_on_both_sides, &ids[i]);
+    gs[i] = go_joinable(looks_on_both_sides, &ids[i]);
   }
   spin_until(__atomic_load_n(&moves, __ATOMIC_RELAXED) > 200); /* otherwise nothing is shown */
   store(&stop, 1);
-  for (int i = 0; i < GS; i++) g_join(gs[i]);
+  join_all(gs, GS);
 }
 
 int main(void) {

@@ -1,5 +1,5 @@
 /* Every status has a name and a text of its own, and is the negative errno where there is one. */
-#include "places.h"
+#include "gs.h"
 
 static const struct {
   gmx_status status;

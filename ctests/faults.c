@@ -5,12 +5,12 @@
  * ctests/stress/faults.c takes every n; this program takes the first of each and a sample of the rest. */
 /* timeout: 240 */
 /* flags: -ldl */
-#include "faults.h"
-
 #include "child.h"
+#include "faults.h"
 #include "gs.h"
 
 #include <limits.h>
+#include <stdatomic.h>
 
 #ifndef FAULTS_FIRST
 #define FAULTS_FIRST 12 /* so many of each are tried one by one */
@@ -109,13 +109,13 @@ static void deep(void *arg) {
   atomic_fetch_add(&values_set, 1);
   CHECK_EQ((uintptr_t)gmx_key_get(key), 7);
   CHECK_OK(gmx_lock_os_thread());
-  int tid = gs_tid();
+  int tid = thread_id();
   CHECK_OK(gmx_enter_syscall());
   CHECK_OK(gmx_callback(locked_sum, NULL));
   thread_nap(30000);
   CHECK_OK(gmx_exit_syscall());
   CHECK_OK(gmx_yield());
-  CHECK_EQ(gs_tid(), tid);
+  CHECK_EQ(thread_id(), tid);
   CHECK_OK(gmx_unlock_os_thread());
   CHECK_OK(gmx_blocking(naps, NULL));
   CHECK_EQ(some[512], 1);
@@ -276,7 +276,7 @@ static void threads(void) {
   for (uintptr_t i = 0; i < 8; i++) t[i] = thread_start(thread, (void *)i);
   MUST(gmx_waitgroup_wait_timeout(&all, 20 * SECOND));
   MUST(gmx_sema_acquire_timeout(&both, 20 * SECOND));
-  for (int i = 0; i < 8; i++) thread_join(t[i]);
+  join_threads(t, 8);
 }
 
 /* ---- reports ---- */

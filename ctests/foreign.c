@@ -1,7 +1,7 @@
 /* timeout: 180 */
 /* env: GMX_MAXPROCS=2 */
 /* Foreign threads: they come and go, attached, in callbacks, and as plain threads that wait. */
-#include "places.h"
+#include "gs.h"
 
 static void add_one(void *arg) { bump((int *)arg); }
 
@@ -56,7 +56,7 @@ static void a_thousand_threads(void) {
   for (int wave = 0; wave < WAVES; wave++) {
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++) threads[i] = thread_start(visitor, &v);
-    for (int i = 0; i < THREADS; i++) thread_join(threads[i]);
+    join_threads(threads, THREADS);
   }
   spin_until(load(&v.spawned) == WAVES * THREADS * 9);
   CHECK_EQ(v.count, WAVES * THREADS * 9);
@@ -69,7 +69,7 @@ static void works_as_a_thread(void *arg) {
   v->count++;
   CHECK_OK(gmx_mutex_unlock(&v->mutex));
   CHECK_OK(gmx_spawn(add_one, &v->spawned));
-  g_join(g_start(works_as_a_g, v));
+  join(go_joinable(works_as_a_g, v));
   CHECK_OK(gmx_yield());
   CHECK_OK(gmx_sleep(1000));
 }
@@ -85,7 +85,7 @@ static void plain_threads(void) {
   pthread_t threads[THREADS];
   memset(&v, 0, sizeof v);
   for (int i = 0; i < THREADS; i++) threads[i] = thread_start(plain_visitor, &v);
-  for (int i = 0; i < THREADS; i++) thread_join(threads[i]);
+  join_threads(threads, THREADS);
   spin_until(load(&v.spawned) == 2 * THREADS);
   CHECK_EQ(v.count, 2 * THREADS);
   spin_until(gmx_num_g() == 0);
@@ -114,7 +114,7 @@ static void attached_threads_are_gs(void) {
   spin_until(load(&attached) == THREADS);
   CHECK_EQ(gmx_num_g(), THREADS);
   store(&leave, 1);
-  for (int i = 0; i < THREADS; i++) thread_join(threads[i]);
+  join_threads(threads, THREADS);
   CHECK_EQ(gmx_num_g(), 0);
 }
 
@@ -143,7 +143,7 @@ static void threads_in_a_callback_are_gs(void) {
   CHECK_EQ(gmx_num_g(), THREADS);
   CHECK_STATUS(gmx_shutdown(0), GMX_ETIMEDOUT);
   store(&counted, 1);
-  for (int i = 0; i < THREADS; i++) thread_join(threads[i]);
+  join_threads(threads, THREADS);
 }
 
 static void *ends_a_callback_later(void *arg) {
@@ -192,9 +192,9 @@ static void plays_1_attached(void *arg) {
 static void attached_threads_share_one_p(void) {
   int32_t procs = gmx_gomaxprocs(1);
   struct pair p = {0, 300};
-  gmx_g g = g_start(plays_0, &p);
+  gmx_g g = go_joinable(plays_0, &p);
   on_thread(plays_1_attached, &p);
-  g_join(g);
+  join(g);
   CHECK_EQ(gmx_gomaxprocs(procs), 1);
 }
 
@@ -363,9 +363,8 @@ static void detaching_in_a_syscall_waits_for_nobody(void) {
   CHECK_EQ(gmx_num_g(), 0);
   CHECK_OK(gmx_start_the_world());
   store(&may_detach, 2);
-  for (int i = 0; i < N; i++) thread_join(threads[i]);
+  join_threads(threads, N);
 }
-
 
 /* The P that the thread had before its syscall is not lost. */
 static void detaching_in_a_syscall_gives_the_p_on(void) {

@@ -1,6 +1,7 @@
 /* fork: the child has one thread and no runtime, and may start a runtime of its own; the parent's continues. */
 #include "gs.h"
 
+#include <stdatomic.h>
 #include <sys/wait.h>
 
 static atomic_int quit, ran;
@@ -67,10 +68,10 @@ static void in_child(void) {
   thread_join(thread_start(calls_back, NULL));
   CHECK_EQ(atomic_load(&ran), 15);
   CHECK_OK(gmx_callback(is_called_back, NULL));
-  gs_finish();
-  gs_start(2, 0);
+  end_runtime();
+  start_runtime(2, 0);
   CHECK_OK(gmx_main(is_called_back, NULL));
-  gs_finish();
+  end_runtime();
   _exit(0);
 }
 
@@ -187,7 +188,7 @@ static void wants_theirs(void *arg) {
 static void in_child_with_locks(void) {
   enum { GS = 2000 };
   alarm(100);
-  gs_start(2, 0);
+  start_runtime(2, 0);
   for (int i = 0; i < GS; i++) go(wants_theirs, (void *)(intptr_t)(i % 2));
   spin_until(atomic_load(&tried) == GS);
   CHECK_EQ(atomic_load(&came_back), 0);
@@ -249,7 +250,7 @@ static void locks_are_held_over_a_fork(void) {
 static void *begins_and_ends(void *arg) {
   while (!atomic_load(&quit)) {
     CHECK_OK(gmx_callback(runs, NULL));
-    gs_finish();
+    end_runtime();
   }
   return arg;
 }
@@ -264,7 +265,7 @@ static void a_thread_begins_meanwhile(void) {
     if (pid == 0) {
       alarm(50);
       CHECK_OK(gmx_main(runs, NULL));
-      gs_finish();
+      end_runtime();
       _exit(0);
     }
     int status = 0;
@@ -346,7 +347,7 @@ static void a_child_may_ignore_it(void) {
 int main(void) {
   RUN(forks_beside_the_first_call);
   RUN(forks); /* before there is a runtime */
-  gs_start(4, 0);
+  start_runtime(4, 0);
   parents_g = go_with("parent's", GMX_SPAWN_JOINABLE, runs, NULL);
   RUN(a_plain_thread_forks);
   RUN(an_attached_thread_forks);
@@ -355,7 +356,7 @@ int main(void) {
   RUN(a_child_may_ignore_it);
   RUN(locks_are_held_over_a_fork);
   join(parents_g);
-  gs_finish();
+  end_runtime();
   parents_g = 0;
   RUN(a_thread_begins_meanwhile);
   return 0;

@@ -16,6 +16,8 @@
 #include "fuzz/runtime.h"
 #include "fuzz/timers.h"
 
+#include <stdatomic.h>
+
 #ifndef FUZZ_SECONDS
 #define FUZZ_SECONDS (getenv("GMX_SEED") ? 0 : 5.0) /* a seed by itself is one program */
 #endif
@@ -75,7 +77,7 @@ static void *as_thread(void *arg) {
 /* One after the other, so that ends of threads are as many as beginnings. */
 static void *threads(void *arg) {
   uint64_t seed = (uintptr_t)arg;
-  while (!atomic_load(&quit)) thread_join(thread_start(as_thread, (void *)(uintptr_t)gs_random(&seed)));
+  while (!atomic_load(&quit)) thread_join(thread_start(as_thread, (void *)(uintptr_t)next_random(&seed)));
   atomic_fetch_add(&gone, 1);
   return NULL;
 }
@@ -103,7 +105,7 @@ static void program(void *arg) {
   actor a;
   memset(&a, 0, sizeof a);
   a.seed = the_seed = *(uint64_t *)arg;
-  for (int i = 0; i < 4; i++) gs_random(&a.seed);
+  for (int i = 0; i < 4; i++) next_random(&a.seed);
   actor helper = a; /* its random choices depend on the time */
   gmx_config config;
   CHECK_OK(gmx_config_default(&config));
@@ -116,15 +118,15 @@ static void program(void *arg) {
   int64_t end = check_now() + (int64_t)(10 + rnd(&a, 150)) * MS;
   atomic_store(&actors, n_gs + n_threads);
   pthread_t t[5];
-  for (int i = 0; i < n_gs; i++) CHECK_OK(gmx_spawn(as_g, (void *)(uintptr_t)gs_random(&a.seed)));
-  for (int i = 0; i < n_threads; i++) t[i] = thread_start(threads, (void *)(uintptr_t)gs_random(&a.seed));
+  for (int i = 0; i < n_gs; i++) CHECK_OK(gmx_spawn(as_g, (void *)(uintptr_t)next_random(&a.seed)));
+  for (int i = 0; i < n_threads; i++) t[i] = thread_start(threads, (void *)(uintptr_t)next_random(&a.seed));
   while (check_now() < end) {
     help(&helper);
     thread_nap(MS / 2);
     /* new threads replace those that have ended */
     while (alive() < n_gs + n_threads) {
       atomic_fetch_add(&actors, 1);
-      gmx_status s = gmx_spawn(as_g, (void *)(uintptr_t)gs_random(&a.seed));
+      gmx_status s = gmx_spawn(as_g, (void *)(uintptr_t)next_random(&a.seed));
       if (s == GMX_OK) continue;
       CHECK_STATUS(s, GMX_ESHUTDOWN); /* by a thread of ours */
       atomic_fetch_add(&gone, 1);
@@ -142,7 +144,7 @@ static void program(void *arg) {
       pause();
     }
   }
-  for (int i = 0; i < n_threads; i++) thread_join(t[i]);
+  join_threads(t, n_threads);
   for (int i = 0; i < MOST_PS; i++) CHECK_EQ(atomic_load(&pinned[i]), 0);
   CHECK_EQ(atomic_load(&worlds), 0);
   help_channels(&helper);

@@ -1,6 +1,7 @@
 /* The faults that ctests/fuzz.c has found, each as a test of its own. */
 #include "gs.h"
-#include "places.h"
+
+#include <stdatomic.h>
 
 static gmx_key key;
 static atomic_int destroyed;

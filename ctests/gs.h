@@ -1,22 +1,25 @@
-/* Helpers of the programs about Gs, Ps and the world. */
+/*
+ * The runtime and its Gs.
+ *
+ *   start_runtime end_runtime as_main RUN_G ends_clean   begin it with so many Ps, end it, run a test as the main G
+ *   go go_with go_joinable join join_all on_g            spawn a G, by itself or to be joined
+ *   acquire release                                      so many times
+ *   park_at wake_at                                      park a G where another thread finds its handle
+ *   waiting count_waiting                                which Gs wait
+ */
 #ifndef GOMAX_GS_H
 #define GOMAX_GS_H
 
 #include "check.h"
-
-#include <errno.h>
-#include <stdatomic.h>
-#include <sys/syscall.h>
-
-#define MS INT64_C(1000000)
-#define SECOND INT64_C(1000000000)
+#include "shared.h"
+#include "thread.h"
 
 /* ---- the runtime ---- */
 
 /* A slice that never ends keeps the order of Gs free of the machine's load. */
 #define NO_SLICES (INT64_C(1) << 60)
 
-CHECK_UNUSED static void gs_start(int procs, int64_t slice_ns) {
+CHECK_UNUSED static void start_runtime(int procs, int64_t slice_ns) {
   gmx_config config;
   CHECK_OK(gmx_config_default(&config));
   config.maxprocs = procs;
@@ -24,19 +27,28 @@ CHECK_UNUSED static void gs_start(int procs, int64_t slice_ns) {
   CHECK_OK(gmx_init(&config));
 }
 
-CHECK_UNUSED static void gs_finish(void) { CHECK_OK(gmx_shutdown(30 * SECOND)); }
+CHECK_UNUSED static void end_runtime(void) { CHECK_OK(gmx_shutdown(30 * SECOND)); }
 
-CHECK_UNUSED static void gs_call(void *arg) { (*(void (**)(void))arg)(); }
+CHECK_UNUSED static void gs_calls(void *arg) { (*(void (**)(void))arg)(); }
+
+/* Runs fn as the main G. */
+CHECK_UNUSED static void as_main(void (*fn)(void)) { CHECK_OK(gmx_main(gs_calls, &fn)); }
 
 /* As RUN, but the test is the main G. */
 #define RUN_G(test)                                                                \
   do {                                                                             \
-    void (*gs_test)(void) = test;                                                  \
     check_running = #test;                                                         \
     int64_t check_begin = check_now();                                             \
-    CHECK_OK(gmx_main(gs_call, &gs_test));                                         \
+    as_main(test);                                                                 \
     check_say("%s: %" PRId64 " ms", #test, (check_now() - check_begin) / 1000000); \
   } while (0)
+
+/* The last test of a program: called by the only thread of the host that is left. */
+CHECK_UNUSED static void ends_clean(void) {
+  spin_until(gmx_num_g() == 0);
+  end_runtime();
+  spin_until(only_threads(1));
+}
 
 /* ---- Gs ---- */
 
@@ -54,7 +66,21 @@ CHECK_UNUSED static gmx_g go_with(const char *name, uint32_t flags, void (*fn)(v
   return g;
 }
 
+/* A G that must be joined. */
+CHECK_UNUSED static gmx_g go_joinable(void (*fn)(void *), void *arg) {
+  return go_with(NULL, GMX_SPAWN_JOINABLE, fn, arg);
+}
+
 CHECK_UNUSED static void join(gmx_g g) { CHECK_OK(gmx_join(g, GMX_FOREVER)); }
+
+CHECK_UNUSED static void join_all(const gmx_g *gs, long n) {
+  for (long i = 0; i < n; i++) join(gs[i]);
+}
+
+/* Runs fn on a new G and waits for its end. */
+CHECK_UNUSED static void on_g(void (*fn)(void *), void *arg) { join(go_joinable(fn, arg)); }
+
+/* ---- semaphores ---- */
 
 CHECK_UNUSED static void acquire(uint32_t *sema, int n) {
   for (int i = 0; i < n; i++) CHECK_OK(gmx_sema_acquire(sema));
@@ -64,25 +90,54 @@ CHECK_UNUSED static void release(uint32_t *sema, int n) {
   for (int i = 0; i < n; i++) CHECK_OK(gmx_sema_release(sema));
 }
 
-/* ---- the system ---- */
+/* ---- parked Gs ---- */
 
-CHECK_UNUSED static int gs_tid(void) { return (int)syscall(SYS_gettid); }
-
-/* Blocks the thread, as code does that knows nothing of Gs. */
-CHECK_UNUSED static void thread_nap(int64_t ns) {
-  struct timespec t = {(time_t)(ns / SECOND), (long)(ns % SECOND)};
-  while (clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) == EINTR) {
-  }
+/* A commit for gmx_park that tells the handle of the parked G and so that it is parked. */
+CHECK_UNUSED static bool tell_parked(void *arg, gmx_g g) {
+  store((gmx_g *)arg, g);
+  return true;
 }
 
-/* xorshift64*: small, and each G has its own. */
-CHECK_UNUSED static uint64_t gs_random(uint64_t *state) {
-  uint64_t x = *state ? *state : 88172645463325252u;
-  x ^= x >> 12;
-  x ^= x << 25;
-  x ^= x >> 27;
-  *state = x;
-  return x * 2685821657736338717u;
+/* Writes the handle of the caller to *where, and parks until another thread readies it. */
+CHECK_UNUSED static void park_at(gmx_g *where) { CHECK_OK(gmx_park(tell_parked, where, "test")); }
+
+/* Readies the G that parks, or soon will, at *where. */
+CHECK_UNUSED static void wake_at(gmx_g *where) {
+  spin_until(load(where) != 0);
+  CHECK_OK(gmx_ready(load(where)));
+}
+
+/* ---- which G waits for what ---- */
+
+struct gs_count {
+  const char *reason;
+  int n;
+};
+
+CHECK_UNUSED static void gs_count_one(void *arg, const gmx_g_info *info) {
+  struct gs_count *count = (struct gs_count *)arg;
+  if (info->status == GMX_G_WAITING && info->wait_reason && strcmp(info->wait_reason, count->reason) == 0) count->n++;
+}
+
+/* How many Gs wait for this reason. */
+CHECK_UNUSED static int waiting(const char *reason) {
+  struct gs_count count = {reason, 0};
+  CHECK_OK(gmx_stop_the_world("count"));
+  CHECK_OK(gmx_for_each_g(gs_count_one, &count));
+  CHECK_OK(gmx_start_the_world());
+  return count.n;
+}
+
+/* The number of waiting Gs, each in its queue. It counts in a stopped world: at any other time a G that is on its way
+ * into its queue counts too, and a later G may get there before it. */
+CHECK_UNUSED static int64_t count_waiting(void) {
+  gmx_sched_stats stats;
+  memset(&stats, 0, sizeof stats);
+  stats.struct_size = sizeof stats;
+  CHECK_OK(gmx_stop_the_world("count"));
+  CHECK_OK(gmx_read_sched_stats(&stats));
+  CHECK_OK(gmx_start_the_world());
+  return stats.g_waiting;
 }
 
 #endif /* GOMAX_GS_H */

@@ -2,7 +2,7 @@
 /* env: GMXDEBUG=guard=mprotect */
 /* Where guards are mappings of their own, the system may run out of them: the library counts the stacks without a guard
  * and reports the first. */
-#include "places.h"
+#include "gs.h"
 
 static uint32_t reports, gate;
 static char said[512];

@@ -87,7 +87,7 @@ static void without_guards(void *arg) {
   setenv("GMXDEBUG", "guard=none", 1);
   start(GMX_CONFIG_GUARD_REQUIRED, GMX_OK);
   CHECK_CMP(mem().guard_kind, !=, 0);
-  gs_finish();
+  end_runtime();
 }
 
 static void the_environment_takes_none_away(void) {
@@ -102,7 +102,7 @@ static void too_late(void) {
   for (int i = 0; i <= guards; i++) CHECK_OK(gmx_spawn(waits, &gate));
   spin_until(mem().stacks_unguarded > 0);
   release(&gate, guards + 1);
-  gs_finish();
+  end_runtime();
   start(GMX_CONFIG_GUARD_REQUIRED, GMX_ENOMEM);
   start(GMX_CONFIG_GUARD_OPTIONAL, GMX_OK);
 }
@@ -118,11 +118,11 @@ int main(void) {
   RUN(both_flags_are_none);
   start(0, GMX_OK);
   RUN_G(some_spawns); /* the state of an earlier runtime lets no spawn pass */
-  gs_finish();
+  end_runtime();
   start(GMX_CONFIG_GUARD_REQUIRED, GMX_OK);
   RUN_G(guards_run_out);
-  gs_finish();
+  end_runtime();
   RUN(too_late);
-  gs_finish();
+  end_runtime();
   return 0;
 }

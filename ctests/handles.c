@@ -1,7 +1,7 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=2 */
 /* Handles of Gs: joined, detached, stale and made-up handles; and one gmx_ready wakes one park. */
-#include "places.h"
+#include "gs.h"
 
 static void nothing(void *arg) { (void)arg; }
 static void add_one(void *arg) { bump((int *)arg); }
@@ -26,15 +26,15 @@ static void is_stale(gmx_g g) {
 static void join_waits_for_the_end(void) {
   int ran = 0;
   for (int i = 1; i <= 1000; i++) {
-    gmx_g g = g_start(add_one, &ran);
-    g_join(g);
+    gmx_g g = go_joinable(add_one, &ran);
+    join(g);
     CHECK_EQ(load(&ran), i);
     is_stale(g);
   }
 }
 
 static void join_times_out_and_may_be_tried_again(void) {
-  gmx_g where = 0, g = g_start(parks, &where);
+  gmx_g where = 0, g = go_joinable(parks, &where);
   CHECK_STATUS(gmx_join(g, 0), GMX_ETIMEDOUT);
   CHECK_STATUS(gmx_join(g, 1000000), GMX_ETIMEDOUT);
   wake_at(&where);
@@ -53,7 +53,7 @@ static void joins_on_a_g(void) { on_g(times_out_on_a_g, NULL); }
 /* A join that times out while the G ends: OK or a time-out, and after a time-out the handle still joins. */
 static void join_races_the_end(void) {
   for (int i = 0; i < 2000; i++) {
-    gmx_g g = g_start(nothing, NULL);
+    gmx_g g = go_joinable(nothing, NULL);
     gmx_status s = gmx_join(g, i * 10);
     if (s == GMX_ETIMEDOUT) s = gmx_join(g, GMX_FOREVER);
     CHECK_OK(s);
@@ -99,15 +99,15 @@ static void *joins_as_thread(void *arg) {
 static void join_by_many(void) {
   for (int round = 0; round < 50; round++) {
     gmx_g where = 0;
-    struct joiners j = {g_start(parks, &where), 0, 0, 0};
+    struct joiners j = {go_joinable(parks, &where), 0, 0, 0};
     gmx_g gs[8];
     pthread_t threads[4];
-    for (int i = 0; i < 8; i++) gs[i] = g_start(joins, &j);
+    for (int i = 0; i < 8; i++) gs[i] = go_joinable(joins, &j);
     for (int i = 0; i < 4; i++) threads[i] = thread_start(joins_as_thread, &j);
     spin_until(load(&j.waiting) == 12);
     wake_at(&where);
-    for (int i = 0; i < 8; i++) g_join(gs[i]);
-    for (int i = 0; i < 4; i++) thread_join(threads[i]);
+    join_all(gs, 8);
+    join_threads(threads, 4);
     CHECK_EQ(j.won + j.stale, 12);
     CHECK(j.won >= 1);
     is_stale(j.g);
@@ -117,7 +117,7 @@ static void join_by_many(void) {
 /* ---- detach ---- */
 
 static void detach_before_and_after_the_end(void) {
-  gmx_g where = 0, g = g_start(parks, &where);
+  gmx_g where = 0, g = go_joinable(parks, &where);
   CHECK_OK(gmx_detach(g));
   CHECK(gmx_join(g, GMX_FOREVER) < 0);
   CHECK(gmx_detach(g) < 0);
@@ -125,7 +125,7 @@ static void detach_before_and_after_the_end(void) {
   spin_until(gmx_ready(g) == GMX_ESTALE); /* it counts as ended a moment before its handle is stale */
   is_stale(g);
 
-  g = g_start(nothing, NULL);
+  g = go_joinable(nothing, NULL);
   spin_until(gmx_num_g() == 0);
   CHECK_OK(gmx_detach(g));
   is_stale(g);
@@ -134,19 +134,19 @@ static void detach_before_and_after_the_end(void) {
 /* A G that a joiner waits for cannot be detached. */
 static void no_detach_while_somebody_joins(void) {
   gmx_g where = 0;
-  struct joiners j = {g_start(parks, &where), 0, 0, 0};
-  gmx_g joiner = g_start(joins, &j);
+  struct joiners j = {go_joinable(parks, &where), 0, 0, 0};
+  gmx_g joiner = go_joinable(joins, &j);
   spin_until(count_waiting() == 2);
   CHECK_STATUS(gmx_detach(j.g), GMX_EBUSY);
   wake_at(&where);
-  g_join(joiner);
+  join(joiner);
   CHECK_EQ(j.won, 1);
   is_stale(j.g);
 }
 
 static void detach_races_the_end(void) {
   for (int i = 0; i < 2000; i++) {
-    gmx_g g = g_start(nothing, NULL);
+    gmx_g g = go_joinable(nothing, NULL);
     for (volatile int spin = 0; spin < i % 300; spin++) {
     }
     CHECK_OK(gmx_detach(g));
@@ -162,11 +162,11 @@ static uint64_t descriptors(void) {
 
 /* The descriptor of a G that has ended, and was joined or detached, is used again. */
 static void ended_gs_cost_nothing(void) {
-  for (int i = 0; i < 1000; i++) g_join(g_start(nothing, NULL));
+  for (int i = 0; i < 1000; i++) join(go_joinable(nothing, NULL));
   uint64_t before = descriptors();
   for (int i = 0; i < 20000; i++) {
-    gmx_g g = g_start(nothing, NULL);
-    if (i % 2) g_join(g);
+    gmx_g g = go_joinable(nothing, NULL);
+    if (i % 2) join(g);
     else CHECK_OK(gmx_detach(g));
     if (i % 64 == 0) spin_until(gmx_num_g() == 0);
   }
@@ -176,7 +176,7 @@ static void ended_gs_cost_nothing(void) {
 /* ---- handles that never were ---- */
 
 static void made_up_handles(void) {
-  gmx_g where = 0, g = g_start(parks, &where);
+  gmx_g where = 0, g = go_joinable(parks, &where);
   spin_until(load(&where) != 0); /* the only G, so that any other handle names none */
   is_stale(0);
   is_stale(~(gmx_g)0);
@@ -198,7 +198,7 @@ static void made_up_handles(void) {
     if (h != g) CHECK_STATUS(gmx_ready(h), GMX_ESTALE);
   }
   CHECK_OK(gmx_ready(g));
-  g_join(g);
+  join(g);
 }
 
 enum { MANY = 50000 };
@@ -211,23 +211,23 @@ static int compare(const void *a, const void *b) {
 static void no_handle_comes_twice(void) {
   gmx_g *all = calloc(MANY, sizeof *all);
   for (int i = 0; i < MANY; i++) {
-    all[i] = g_start(nothing, NULL);
-    g_join(all[i]);
+    all[i] = go_joinable(nothing, NULL);
+    join(all[i]);
   }
-  gmx_g where = 0, g = g_start(parks, &where);
+  gmx_g where = 0, g = go_joinable(parks, &where);
   for (int i = 0; i < MANY; i++) CHECK_STATUS(gmx_ready(all[i]), GMX_ESTALE);
   qsort(all, MANY, sizeof *all, compare);
   for (int i = 1; i < MANY; i++) CHECK(all[i] != all[i - 1]);
   wake_at(&where);
-  g_join(g);
+  join(g);
   free(all);
 }
 
 static void tells_self(void *arg) { *(gmx_g *)arg = gmx_self(); }
 
 static void self_is_the_handle(void) {
-  gmx_g self = 0, g = g_start(tells_self, &self);
-  g_join(g);
+  gmx_g self = 0, g = go_joinable(tells_self, &self);
+  join(g);
   CHECK_EQ(self, g);
 }
 
@@ -239,8 +239,8 @@ static void ids_are_small_and_unique(void) {
   static gmx_g gs[GS];
   uint64_t first = 0;
   on_g(tells_goid, &first);
-  for (int i = 0; i < GS; i++) gs[i] = g_start(tells_goid, &ids[i]);
-  for (int i = 0; i < GS; i++) g_join(gs[i]);
+  for (int i = 0; i < GS; i++) gs[i] = go_joinable(tells_goid, &ids[i]);
+  join_all(gs, GS);
   qsort(ids, GS, sizeof *ids, compare);
   CHECK(ids[0] != 0);
   for (int i = 1; i < GS; i++) CHECK(ids[i] != ids[i - 1]);
@@ -250,11 +250,11 @@ static void ids_are_small_and_unique(void) {
 /* ---- ready ---- */
 
 static void ready_wants_a_parked_g(void) {
-  gmx_g where = 0, g = g_start(parks, &where);
+  gmx_g where = 0, g = go_joinable(parks, &where);
   wake_at(&where);
   gmx_status s = gmx_ready(g); /* the G runs, or has ended and is not joined yet */
   CHECK(s == GMX_EPERM || s == GMX_ESTALE);
-  g_join(g);
+  join(g);
 }
 
 enum { PARKS = 3000, WAKERS = 3 };
@@ -293,10 +293,10 @@ static void one_ready_wakes_one_park(void) {
   struct ring r = {0, 0, 0, 0};
   pthread_t thread = thread_start(wakes_as_thread, &r);
   gmx_g wakers[WAKERS];
-  for (int i = 0; i < WAKERS; i++) wakers[i] = g_start(wakes_often, &r);
-  gmx_g g = g_start(parks_often, &r);
-  g_join(g);
-  for (int i = 0; i < WAKERS; i++) g_join(wakers[i]);
+  for (int i = 0; i < WAKERS; i++) wakers[i] = go_joinable(wakes_often, &r);
+  gmx_g g = go_joinable(parks_often, &r);
+  join(g);
+  join_all(wakers, WAKERS);
   thread_join(thread);
   CHECK_EQ(r.parks, PARKS);
   CHECK_EQ(r.wakes, PARKS);
@@ -342,7 +342,7 @@ static void spawn_options(void) {
   later.opts.stack_size = ~(size_t)0;
   later.opts.name = (const char *)1;
   CHECK_OK(gmx_spawn_with(&later.opts, add_one, &ran, &g));
-  g_join(g);
+  join(g);
   spin_until(load(&ran) == 2);
 
   gmx_spawn_opts opts = {.struct_size = sizeof opts};

@@ -1,6 +1,7 @@
 /* gmx_sema_release_handoff: the order in which Gs run, and the owner of the permit. */
 #include "gs.h"
-#include "places.h"
+
+#include <stdatomic.h>
 
 static uint32_t sema, done;
 static int logged[64];
@@ -269,7 +270,7 @@ static void each_is_direct(void) { CHECK_EQ(direct(), ITERATIONS); }
 static void most_are_direct(void) { CHECK_CMP(direct(), >=, ITERATIONS * 2 / 3); }
 
 int main(void) {
-  gs_start(1, NO_SLICES);
+  start_runtime(1, NO_SLICES);
   RUN(wrong_pointers);
   RUN_G(a_release_keeps_the_p);
   RUN_G(the_first_waiter_runs_at_once);
@@ -281,12 +282,12 @@ int main(void) {
   RUN_G(a_thread_gets_the_permit);
   RUN_G(turns_go_round);
   RUN_G(each_is_direct);
-  gs_finish();
-  gs_start(1, MS);
+  end_runtime();
+  start_runtime(1, MS);
   RUN_G(a_pair_does_not_starve_a_third);
-  gs_finish();
-  gs_start(2, 0);
+  end_runtime();
+  start_runtime(2, 0);
   RUN_G(most_are_direct);
-  gs_finish();
+  end_runtime();
   return 0;
 }

@@ -13,6 +13,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -168,17 +169,15 @@ static void more_life(void) {
 }
 
 static void begin(int procs) {
-  gs_start(procs, MS);
+  start_runtime(procs, MS);
   CHECK_OK(gmx_chan_new(1, 0, &there));
   CHECK_OK(gmx_chan_new(1, 0, &back));
 }
 static void end(void) {
   CHECK_OK(gmx_chan_free(there));
   CHECK_OK(gmx_chan_free(back));
-  gs_finish();
+  end_runtime();
 }
-static void as_main(void (*fn)(void)) { CHECK_OK(gmx_main(gs_call, &fn)); }
-
 /* ---- a thread sits in the loader ---- */
 
 static char fifo[64];
@@ -354,7 +353,7 @@ static void more_threads_than_ps(void) {
   for (uintptr_t i = 0; i < 24; i++) t[i] = thread_start(is_a_visitor, (void *)i);
   for (uintptr_t i = 0; i < 6; i++) go(works, (void *)i);
   CHECK_OK(gmx_waitgroup_wait(&all));
-  for (int i = 0; i < 24; i++) thread_join(t[i]);
+  join_threads(t, 24);
   acquire(&token, 1);
   end();
 }

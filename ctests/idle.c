@@ -84,10 +84,10 @@ static void wakes_up_again(void) {
 }
 
 int main(void) {
-  gs_start(2, 0);
+  start_runtime(2, 0);
   RUN_G(everything_was_in_use);
   RUN(is_idle);
   RUN(wakes_up_again);
-  gs_finish();
+  end_runtime();
   return 0;
 }

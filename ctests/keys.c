@@ -1,6 +1,6 @@
 /* env: GMX_MAXPROCS=3 */
 /* G-local and P-local slots: which G or P sees which value, for how long, and what the destructors get. */
-#include "places.h"
+#include "gs.h"
 
 enum { KEYS = 64 };
 
@@ -51,8 +51,8 @@ static void each_g_has_its_own(void) {
   gmx_g gs[GS];
   memset(&shared, 0, sizeof shared);
   for (int i = 0; i < KEYS; i++) CHECK_OK(gmx_key_create(destroy_count, &shared.keys[i]));
-  for (int i = 0; i < GS; i++) gs[i] = g_start(sets_all, (void *)(uintptr_t)(i + 1));
-  for (int i = 0; i < GS; i++) g_join(gs[i]);
+  for (int i = 0; i < GS; i++) gs[i] = go_joinable(sets_all, (void *)(uintptr_t)(i + 1));
+  join_all(gs, GS);
   CHECK_EQ(shared.destroyed, GS * (KEYS - 1)); /* before the join comes back */
   CHECK_EQ(shared.wrong, 0);
   for (int i = 0; i < KEYS; i++) CHECK_OK(gmx_key_delete(shared.keys[i]));
@@ -88,14 +88,14 @@ static void is_destroyed_once(gmx_g g, void *value, int before) {
 static void destructors_run_on_the_g(void) {
   CHECK_OK(gmx_key_create(destroy_on_the_g, &key));
   int before = destroyed;
-  gmx_g g = g_start(sets, &before);
-  g_join(g);
+  gmx_g g = go_joinable(sets, &before);
+  join(g);
   is_destroyed_once(g, &before, 0);
-  g = g_start(sets_and_exits, &before);
-  g_join(g);
+  g = go_joinable(sets_and_exits, &before);
+  join(g);
   is_destroyed_once(g, &before, 1);
-  g = g_start(nothing, NULL);
-  g_join(g);
+  g = go_joinable(nothing, NULL);
+  join(g);
   CHECK_EQ(destroyed, 2);
 }
 
@@ -183,7 +183,7 @@ static void a_deleted_key_is_gone(void) {
   struct holder h = {0, 0, &h};
   gmx_key keys[KEYS];
   CHECK_OK(gmx_key_create(must_not_run, &h.key));
-  gmx_g g = g_start(holds, &h);
+  gmx_g g = go_joinable(holds, &h);
   spin_until(load(&h.where) != 0);
   CHECK_OK(gmx_key_delete(h.key));
   for (int i = 0; i < KEYS; i++) { /* one of them has the slot */
@@ -191,7 +191,7 @@ static void a_deleted_key_is_gone(void) {
     CHECK(keys[i] != h.key);
   }
   CHECK_OK(gmx_ready(g));
-  g_join(g);
+  join(g);
   CHECK(h.found == NULL);
   for (int i = 0; i < KEYS; i++) CHECK_OK(gmx_key_delete(keys[i]));
 }

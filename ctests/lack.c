@@ -4,6 +4,8 @@
 #include "child.h"
 #include "gs.h"
 
+#include <stdatomic.h>
+
 static uint32_t sema_1, gate;
 static gmx_waitgroup all;
 static atomic_int at_work, told, ran;
@@ -92,7 +94,7 @@ static void three_threads(void *arg) {
   start(3);
   CHECK_OK(gmx_main(two_of, arg));
   CHECK_EQ(atomic_load(&told), 0);
-  gs_finish();
+  end_runtime();
 }
 
 static void threads_taken_for_good_are_a_deadlock(void) {
@@ -162,7 +164,7 @@ static void syscalls_take_all(void *arg) {
   pthread_t t = thread_start(writes_when_told, arg);
   CHECK_OK(gmx_main(reads_and_queues, arg));
   thread_join(t);
-  gs_finish();
+  end_runtime();
 }
 
 static void a_lack_of_threads_is_told_once_each_time(void) {
@@ -212,7 +214,7 @@ static void stacks_take_all(void *arg) {
   CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
   spin_until(atomic_load(&ran) == spawned);
   release(&gate, spawned);
-  gs_finish();
+  end_runtime();
 }
 
 static void a_lack_of_stacks_is_told(void) {
@@ -250,7 +252,7 @@ static void one_thread_works(void *arg) {
   CHECK_OK(gmx_main(one_computes, NULL));
   CHECK_EQ(atomic_load(&told), 0);
   CHECK_EQ(atomic_load(&ran), 2);
-  gs_finish();
+  end_runtime();
 }
 
 static void work_is_no_lack(void) {

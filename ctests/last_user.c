@@ -4,6 +4,7 @@
  * to return may unmap it. */
 #include "gs.h"
 #include <malloc.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 
 enum { USERS = 4, ROUNDS = 3000 };
@@ -303,7 +304,7 @@ static void first_of_once_unmaps(void) {
 
 int main(void) {
   pthread_t threads[CROWD];
-  gs_start(3, 0);
+  start_runtime(3, 0);
   for (int i = 0; i < CROWD; i++) threads[i] = thread_start(crowd, NULL);
   RUN_G(mutexes);
   RUN_G(rwmutexes);
@@ -313,13 +314,13 @@ int main(void) {
   RUN_G(barriers);
   RUN_G(chans);
   atomic_store(&crowded, 1);
-  for (int i = 0; i < CROWD; i++) thread_join(threads[i]);
-  gs_finish();
-  gs_start(1, NO_SLICES);
+  join_threads(threads, CROWD);
+  end_runtime();
+  start_runtime(1, NO_SLICES);
   RUN_G(first_of_group_unmaps);
   RUN_G(first_of_group_begins_again);
   RUN_G(first_of_barrier_unmaps);
   RUN_G(first_of_once_unmaps);
-  gs_finish();
+  end_runtime();
   return 0;
 }

@@ -4,7 +4,8 @@
 #include <atomic> /* first: places.h has a word load */
 
 #include "child.h"
-#include "places.h"
+#include "gs.h"
+#include "objects.h"
 #undef load
 #undef store
 #undef bump
@@ -127,8 +128,8 @@ static void on_a_worker(void *) {
 
 static void on_four_workers(void *) {
   gmx_g all[4];
-  for (auto &g : all) g = g_start(on_a_worker, nullptr);
-  for (auto g : all) g_join(g);
+  for (auto &g : all) g = go_joinable(on_a_worker, nullptr);
+  for (auto g : all) join(g);
 }
 
 static void destructors_call_the_library(void *) {

@@ -1,9 +1,7 @@
 /* timeout: 120 */
 /* The runtime's start and end, and Gs that end within a bracket (a syscall, a pin, a locked thread) that they should
  * have closed. */
-#include "places.h"
-
-#define MS INT64_C(1000000)
+#include "gs.h"
 
 static void nothing(void *arg) { (void)arg; }
 static void add_one(void *arg) { bump((int *)arg); }
@@ -190,7 +188,7 @@ static void many_first_calls(void) {
     store(&begin, 0);
     for (int i = 0; i < 6; i++) threads[i] = thread_start(calls_first, NULL);
     store(&begin, 1);
-    for (int i = 0; i < 6; i++) thread_join(threads[i]);
+    join_threads(threads, 6);
     CHECK_OK(gmx_shutdown(GMX_FOREVER));
     CHECK_EQ(load(&others_run), 6 * round);
     nothing_runs();
@@ -226,7 +224,7 @@ static void main_runs_and_returns(void) {
 static gmx_g left;
 
 static void leaves_one(void *arg) {
-  left = g_start(parks, arg);
+  left = go_joinable(parks, arg);
 }
 
 /* As in Go, main does not wait for the other goroutines. Unlike in Go, they continue. */
@@ -235,7 +233,7 @@ static void main_leaves_gs_behind(void) {
   CHECK_OK(gmx_main(leaves_one, &where));
   CHECK_STATUS(gmx_join(left, 0), GMX_ETIMEDOUT);
   wake_at(&where);
-  g_join(left);
+  join(left);
   CHECK_OK(gmx_shutdown(GMX_FOREVER));
 }
 
@@ -299,7 +297,7 @@ static void shutdown_with_gs_alive(void) {
   gmx_g where = 0, g;
   int ran = 0;
   starts(2);
-  g = g_start(parks, &where);
+  g = go_joinable(parks, &where);
   CHECK_STATUS(gmx_shutdown(0), GMX_ETIMEDOUT);
   CHECK_STATUS(gmx_shutdown(5 * MS), GMX_ETIMEDOUT);
   /* the runtime continues */
@@ -307,7 +305,7 @@ static void shutdown_with_gs_alive(void) {
   on_g(add_one, &ran);
   CHECK_EQ(ran, 1);
   wake_at(&where);
-  g_join(g);
+  join(g);
   CHECK_OK(gmx_shutdown(GMX_FOREVER));
   nothing_runs();
 }
@@ -374,7 +372,7 @@ static void many_shutdowns(void) {
     starts(2);
     for (int i = 0; i < 100; i++) CHECK_OK(gmx_spawn(add_one, &ran));
     for (int i = 0; i < 4; i++) threads[i] = thread_start(shuts_down, NULL);
-    for (int i = 0; i < 4; i++) thread_join(threads[i]);
+    join_threads(threads, 4);
     CHECK_EQ(ran, 100); /* shutdown waits for what was spawned, run or not */
     nothing_runs();
   }
@@ -390,7 +388,7 @@ static void life_after_the_end(void) {
     starts(1 + life % 4);
     old[life] = 0;
     on_g(tells_self, &old[life]);
-    gmx_g g = g_start(parks, &parked);
+    gmx_g g = go_joinable(parks, &parked);
     for (int i = 0; i <= life; i++) {
       CHECK(life == i || old[life] != old[i]);
       CHECK_STATUS(gmx_join(old[i], 0), GMX_ESTALE);
@@ -399,7 +397,7 @@ static void life_after_the_end(void) {
     }
     for (int i = 0; i < 50; i++) CHECK_OK(gmx_spawn(add_one, &ran));
     wake_at(&parked);
-    g_join(g);
+    join(g);
     store(&parked, 0);
     CHECK_OK(gmx_shutdown(GMX_FOREVER));
     CHECK_EQ(ran, 50);
@@ -529,7 +527,7 @@ static void calls_race_the_end(void) {
     ended += s == GMX_OK;
   }
   store(&r.stop, 1);
-  for (int i = 0; i < 3; i++) thread_join(threads[i]);
+  join_threads(threads, 3);
   CHECK_OK(gmx_shutdown(GMX_FOREVER));
   CHECK_EQ(r.ran, r.spawned);
   check_say("%d ends, %d calls, %d refused", ended, r.spawned, r.refused);
@@ -560,8 +558,8 @@ static void all_is_well(void) {
   struct meeting m = {0};
   gmx_g gs[PROCS];
   int ran = 0;
-  for (int i = 0; i < PROCS; i++) gs[i] = g_start(meets, &m);
-  for (int i = 0; i < PROCS; i++) g_join(gs[i]);
+  for (int i = 0; i < PROCS; i++) gs[i] = go_joinable(meets, &m);
+  join_all(gs, PROCS);
   CHECK_OK(gmx_stop_the_world("test"));
   CHECK_OK(gmx_start_the_world());
   CHECK_OK(gmx_for_each_p(add_one, &ran));

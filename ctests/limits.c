@@ -3,6 +3,9 @@
 /* timeout: 120 */
 #include "child.h"
 #include "gs.h"
+#include "seed.h"
+
+#include <stdatomic.h>
 
 static atomic_long ended;
 static gmx_waitgroup all;
@@ -57,7 +60,7 @@ static long spawns_until_refused(size_t stack) {
 
 static void little_memory(void *arg) {
   uint64_t room = *(const uint64_t *)arg;
-  gs_start(2, 0);
+  start_runtime(2, 0);
   CHECK_OK(gmx_spawn(uses_some_stack, NULL)); /* it runs before the walls close in */
   spin_until(atomic_load(&ended) == 1);
   leave_only(room);
@@ -77,7 +80,7 @@ static void little_memory(void *arg) {
   CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
   for (int i = 0; i < 1000; i++) CHECK_OK(gmx_spawn(uses_some_stack, NULL));
   spin_until(atomic_load(&ended) == want + 1000);
-  gs_finish();
+  end_runtime();
 }
 
 static void gs_wait_for_memory(void) {
@@ -101,7 +104,7 @@ static void starts_with_little(void *arg) {
   }
   long want = spawns_until_refused(0);
   spin_until(atomic_load(&ended) == want);
-  gs_finish();
+  end_runtime();
 }
 
 static void a_start_without_memory_is_an_error(void) {
@@ -199,7 +202,7 @@ static void few_threads_by_config(void *arg) {
   /* the workers, this one, the watchdog, and the template thread */
   CHECK_CMP(threads_now(), <=, (intptr_t)arg + 3);
   CHECK_OK(gmx_callback(is_called_back, NULL));
-  gs_finish();
+  end_runtime();
 }
 
 static void leave_threads(intptr_t n) {
@@ -226,7 +229,7 @@ static void few_threads_by_the_system(void *arg) {
   CHECK_OK(gmx_main(needs_threads, NULL));
   check_say("  %d threads", threads_now());
   CHECK_OK(gmx_callback(is_called_back, NULL));
-  gs_finish();
+  end_runtime();
 }
 
 /* Another process of the same user has now two of them, now none: the same call fails and succeeds in turn. */
@@ -241,13 +244,13 @@ static pid_t comes_and_goes(void) {
     for (int i = 0; i < 2; i++) {
       some[i] = fork();
       if (some[i] == 0) {
-        thread_nap((int64_t)(gs_random(&seed) % (uint64_t)(3 * MS)));
+        thread_nap((int64_t)(next_random(&seed) % (uint64_t)(3 * MS)));
         _exit(0);
       }
     }
     for (int i = 0; i < 2; i++)
       if (some[i] > 0) waitpid(some[i], NULL, 0);
-    thread_nap((int64_t)(gs_random(&seed) % (uint64_t)(3 * MS)));
+    thread_nap((int64_t)(next_random(&seed) % (uint64_t)(3 * MS)));
   }
   _exit(0);
 }
@@ -263,7 +266,7 @@ static void threads_that_others_take(void *arg) {
     CHECK_STATUS(s, GMX_EAGAIN);
   } else {
     for (int i = 0; i < 3; i++) CHECK_OK(gmx_main(needs_threads, NULL));
-    gs_finish();
+    end_runtime();
   }
   kill(other, SIGKILL);
   CHECK(waitpid(other, NULL, 0) == other);

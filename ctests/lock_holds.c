@@ -5,6 +5,8 @@
 #include "child.h"
 #include "gs.h"
 
+#include <stdatomic.h>
+
 static gmx_chan *never, *in, *out;
 static int gs;
 static atomic_int began;
@@ -92,7 +94,7 @@ static void counts(void *arg) {
   CHECK_OK(gmx_chan_new(sizeof(long), 0, &in));
   CHECK_OK(gmx_chan_new(sizeof(long), 0, &out));
   CHECK_OK(gmx_main(works, NULL));
-  gs_finish();
+  end_runtime();
 }
 
 static const char *const locks[] = {"Sched", "GlobalQ", "Allg", "Allm", "StackWait"};

@@ -2,6 +2,7 @@
  * of the G. */
 #include "gs.h"
 
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 static gmx_waitgroup all;
@@ -14,7 +15,7 @@ static atomic_ullong owner_of[1 << 22]; /* by thread id: the goid that has it lo
 static void others_run(void *arg) {
   (void)arg;
   while (!atomic_load(&quit)) {
-    int tid = gs_tid();
+    int tid = thread_id();
     uint64_t owner = atomic_load(&owner_of[tid]);
     if (owner != 0) FAIL("G %llu runs on the thread of G %llu", (unsigned long long)gmx_goid(), (unsigned long long)owner);
     CHECK_OK(gmx_yield());
@@ -35,13 +36,13 @@ static void others_end(void) {
 
 static int lock(void) {
   CHECK_OK(gmx_lock_os_thread());
-  int tid = gs_tid();
+  int tid = thread_id();
   CHECK_EQ(atomic_exchange(&owner_of[tid], gmx_goid()), 0);
   return tid;
 }
 
 static void unlock(int tid) {
-  CHECK_EQ(gs_tid(), tid);
+  CHECK_EQ(thread_id(), tid);
   CHECK_EQ(atomic_exchange(&owner_of[tid], 0), gmx_goid());
   CHECK_OK(gmx_unlock_os_thread());
 }
@@ -62,30 +63,30 @@ static void stays_on_its_thread(void *arg) {
     int tid = lock();
     for (int i = 0; i < 20; i++) {
       CHECK_OK(gmx_yield());
-      CHECK_EQ(gs_tid(), tid);
+      CHECK_EQ(thread_id(), tid);
       CHECK_OK(gmx_sleep(20000));
-      CHECK_EQ(gs_tid(), tid);
+      CHECK_EQ(thread_id(), tid);
       CHECK_OK(gmx_park(readies_at_once, NULL, NULL));
-      CHECK_EQ(gs_tid(), tid);
+      CHECK_EQ(thread_id(), tid);
       CHECK_OK(gmx_enter_syscall());
       thread_nap(20000);
       CHECK_OK(gmx_exit_syscall());
-      CHECK_EQ(gs_tid(), tid);
+      CHECK_EQ(thread_id(), tid);
       CHECK_OK(gmx_enter_syscall_blocking());
       CHECK_OK(gmx_exit_syscall());
-      CHECK_EQ(gs_tid(), tid);
+      CHECK_EQ(thread_id(), tid);
       gmx_safepoint();
-      CHECK_EQ(gs_tid(), tid);
+      CHECK_EQ(thread_id(), tid);
       /* two locked Gs wake each other */
       release(&there[id], 1);
       acquire(&here[id], 1);
-      CHECK_EQ(gs_tid(), tid);
+      CHECK_EQ(thread_id(), tid);
       join(go_with("child", GMX_SPAWN_JOINABLE, nothing, NULL));
-      CHECK_EQ(gs_tid(), tid);
+      CHECK_EQ(thread_id(), tid);
       join(go_with("first", GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST, nothing, NULL));
-      CHECK_EQ(gs_tid(), tid);
+      CHECK_EQ(thread_id(), tid);
       CHECK_OK(gmx_for_each_p(nothing, NULL));
-      CHECK_EQ(gs_tid(), tid);
+      CHECK_EQ(thread_id(), tid);
     }
     unlock(tid);
     CHECK_OK(gmx_yield());
@@ -98,7 +99,7 @@ static void its_partner(void *arg) {
   int tid = id % 2 ? lock() : 0;
   for (int i = 0; i < 5 * 20; i++) {
     acquire(&there[id], 1);
-    if (tid) CHECK_EQ(gs_tid(), tid);
+    if (tid) CHECK_EQ(thread_id(), tid);
     release(&here[id], 1);
   }
   if (tid) unlock(tid);
@@ -133,9 +134,9 @@ static void locks_nest(void) {
   CHECK_OK(gmx_unlock_os_thread());
   for (int i = 0; i < 50; i++) {
     CHECK_OK(gmx_yield());
-    CHECK_EQ(gs_tid(), tid); /* still locked once */
+    CHECK_EQ(thread_id(), tid); /* still locked once */
     CHECK_OK(gmx_sleep(10000));
-    CHECK_EQ(gs_tid(), tid);
+    CHECK_EQ(thread_id(), tid);
   }
   unlock(tid);
   CHECK_STATUS(gmx_unlock_os_thread(), GMX_EPERM);
@@ -157,7 +158,7 @@ static bool thread_is_there(int tid) {
 }
 
 static void ends_locked(void *arg) {
-  *(int *)arg = gs_tid();
+  *(int *)arg = thread_id();
   CHECK_OK(gmx_lock_os_thread());
   CHECK_OK(gmx_lock_os_thread());
 }
@@ -186,7 +187,7 @@ static void main_ends_locked(void *arg) { ends_locked(arg); }
 static void a_main_g_that_ends_locked(void) {
   int tid = 0;
   CHECK_OK(gmx_main(main_ends_locked, &tid));
-  CHECK(tid != 0 && tid != gs_tid());
+  CHECK(tid != 0 && tid != thread_id());
   spin_until(!thread_is_there(tid));
 }
 
@@ -225,28 +226,28 @@ static void new_threads_do_not_inherit_from_a_locked_one(void) {
   CHECK(pthread_sigmask(SIG_SETMASK, &mask, &was) == 0);
   gmx_g gs[20];
   for (int i = 0; i < 20; i++) gs[i] = go_with("clean", GMX_SPAWN_JOINABLE, is_on_a_clean_thread, NULL);
-  for (int i = 0; i < 20; i++) join(gs[i]);
+  join_all(gs, 20);
   CHECK(pthread_sigmask(SIG_SETMASK, &was, NULL) == 0);
   /* ends locked: the thread is spoilt */
 }
 
 static void with_procs(int n) {
   check_say("%d Ps", n);
-  gs_start(n, MS);
+  start_runtime(n, MS);
   RUN(a_plain_thread_cannot);
   RUN_G(a_locked_g_stays_and_others_stay_away);
   RUN_G(locks_nest);
   RUN_G(the_thread_of_a_g_that_ends_locked_ends);
   RUN(a_main_g_that_ends_locked);
-  gs_finish();
+  end_runtime();
 }
 
 int main(void) {
   with_procs(1);
   with_procs(2);
   with_procs(8);
-  gs_start(2, 0);
+  start_runtime(2, 0);
   RUN_G(new_threads_do_not_inherit_from_a_locked_one);
-  gs_finish();
+  end_runtime();
   return 0;
 }

@@ -4,7 +4,7 @@
  * The memory of a load spike goes back to the system: by itself after a while without use, or at once when the program
  * asks for it. A load that comes in pulses keeps its stacks.
  */
-#include "places.h"
+#include "gs.h"
 
 #include <sys/resource.h>
 
@@ -155,7 +155,7 @@ static void pinned(void *arg) {
   CHECK_OK(gmx_unpin());
 }
 
-static void on_a_g(void (*f)(void *)) { g_join(g_start(f, NULL)); }
+static void on_a_g(void (*f)(void *)) { join(go_joinable(f, NULL)); }
 static void from_a_thread(void (*f)(void *)) { f(NULL); }
 
 static int idle_ps(void) {

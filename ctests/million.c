@@ -3,6 +3,7 @@
 #include "gs.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 
 #define GS 1000000
 static gmx_g *handles;
@@ -67,9 +68,9 @@ int main(void) {
   }
   handles = calloc(GS, sizeof *handles);
   CHECK(handles != NULL);
-  gs_start(0, 0);
+  start_runtime(0, 0);
   RUN_G(a_million_park_and_wake);
-  gs_finish();
+  end_runtime();
   free(handles);
   return 0;
 }

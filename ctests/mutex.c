@@ -1,7 +1,7 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
 /* gmx_mutex: one owner at a time, a G or a foreign thread; and no waiter waits forever. */
-#include "places.h"
+#include "gs.h"
 
 static const gmx_mutex unlocked;
 
@@ -61,11 +61,11 @@ static void gs_and_threads_exclude_each_other(void) {
   struct shared s = {unlocked, 0, 0, ROUNDS};
   gmx_g gs[GS];
   pthread_t threads[6];
-  for (int i = 0; i < GS; i++) gs[i] = g_start(counts, &s);
+  for (int i = 0; i < GS; i++) gs[i] = go_joinable(counts, &s);
   for (int i = 0; i < 6; i++)
     threads[i] = thread_start(i < 3 ? counts_as_thread : i < 5 ? counts_attached : counts_in_callback, &s);
-  for (int i = 0; i < GS; i++) g_join(gs[i]);
-  for (int i = 0; i < 6; i++) thread_join(threads[i]);
+  join_all(gs, GS);
+  join_threads(threads, 6);
   CHECK_EQ(s.count, (GS + 6) * ROUNDS);
   CHECK_OK(gmx_mutex_try_lock(&s.mutex));
   CHECK_OK(gmx_mutex_unlock(&s.mutex));
@@ -111,14 +111,14 @@ static void owns(void *arg) {
 static void a_g_owns_it(void) {
   gmx_mutex m = unlocked;
   struct owner o = {&m, 0};
-  gmx_g g = g_start(owns, &o);
+  gmx_g g = go_joinable(owns, &o);
   spin_until(load(&o.where) != 0);
   on_g(is_not_the_owner, &m);
   on_thread(is_not_the_owner, &m);
   on_thread(is_not_the_owner_in_callback, &m);
   is_not_the_owner(&m);
   CHECK_OK(gmx_ready(g));
-  g_join(g);
+  join(g);
 }
 
 static void a_foreign_thread_owns_it(void) {
@@ -174,12 +174,12 @@ static void wants_once(void *arg) {
 static void greed_does_not_starve(void) {
   for (int i = 0; i < 20; i++) {
     struct greed g = {unlocked, 0};
-    gmx_g a = g_start(is_greedy, &g), b = g_start(is_greedy, &g);
+    gmx_g a = go_joinable(is_greedy, &g), b = go_joinable(is_greedy, &g);
     pthread_t t = thread_start(is_greedy_as_thread, &g);
     if (i % 2) on_g(wants_once, &g);
     else on_thread(wants_once, &g);
-    g_join(a);
-    g_join(b);
+    join(a);
+    join(b);
     thread_join(t);
   }
 }
@@ -194,7 +194,7 @@ static void locks_once(void *arg) {
 static void hands_it_over(void *arg) {
   gmx_mutex m = unlocked;
   CHECK_OK(gmx_mutex_lock(&m));
-  gmx_g g = g_start(locks_once, &m);
+  gmx_g g = go_joinable(locks_once, &m);
   spin_until(count_waiting() == 1);
   CHECK_OK(gmx_sleep(3000000));
   CHECK_OK(gmx_mutex_unlock(&m));
@@ -205,7 +205,7 @@ static void hands_it_over(void *arg) {
   CHECK_STATUS(gmx_mutex_try_lock(&m), GMX_EBUSY);
   CHECK_OK(gmx_mutex_lock(&m));
   CHECK_OK(gmx_mutex_unlock(&m));
-  g_join(g);
+  join(g);
   bump((int *)arg);
 }
 
@@ -247,10 +247,10 @@ static void unlock_races_time_outs(void) {
     struct crowd c = {unlocked, 0, 0, 0, 1000 * (round % 50)};
     gmx_g gs[GS];
     CHECK_OK(gmx_mutex_lock(&c.mutex));
-    for (int i = 0; i < GS; i++) gs[i] = g_start(waits_a_little, &c);
+    for (int i = 0; i < GS; i++) gs[i] = go_joinable(waits_a_little, &c);
     spin_until(load(&c.waiting) == GS);
     CHECK_OK(gmx_mutex_unlock(&c.mutex));
-    for (int i = 0; i < GS; i++) g_join(gs[i]);
+    join_all(gs, GS);
     CHECK_EQ(c.timed_out + c.locked, GS);
     both += c.timed_out && c.locked;
     CHECK_OK(gmx_mutex_try_lock(&c.mutex));
@@ -262,12 +262,12 @@ static void unlock_races_time_outs(void) {
 static void a_long_time_out_is_no_short_one(void) {
   struct crowd c = {unlocked, 0, 0, 0, INT64_MAX};
   CHECK_OK(gmx_mutex_lock(&c.mutex));
-  gmx_g g = g_start(waits_a_little, &c);
+  gmx_g g = go_joinable(waits_a_little, &c);
   spin_until(load(&c.waiting) == 1);
   CHECK_OK(gmx_sleep(20000000));
   CHECK_EQ(load(&c.timed_out), 0);
   CHECK_OK(gmx_mutex_unlock(&c.mutex));
-  g_join(g);
+  join(g);
   CHECK_EQ(c.locked, 1);
 }
 

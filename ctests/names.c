@@ -3,6 +3,8 @@
 #include "child.h"
 #include "gs.h"
 
+#include <stdatomic.h>
+
 /* 31 bytes at most are kept of a name. */
 #define EVIL "x\" [\nend\r\033[2J\x9b\xe2\x80\xae\x7f\\"
 #define EVIL_SHOWN "x\\\" [\\nend\\r\\u{1b}[2J\\x9b\\u{202e}\\u{7f}\\\\"
@@ -24,7 +26,7 @@ static void waits_for_it(void *arg) {
 
 static void deadlocks(void *arg) {
   (void)arg;
-  gs_start(2, 0);
+  start_runtime(2, 0);
   CHECK_STATUS(gmx_main(waits_for_it, NULL), GMX_EDEADLK);
 }
 
@@ -46,9 +48,9 @@ static void dumps(void *arg) {
 static void writes_a_dump(void *arg) {
   (void)arg;
   setenv("GMXDEBUG", "schedtrace=1,scheddetail=1", 1);
-  gs_start(2, 0);
+  start_runtime(2, 0);
   CHECK_OK(gmx_main(dumps, NULL));
-  gs_finish();
+  end_runtime();
 }
 
 static atomic_int running, let_go;
@@ -70,9 +72,9 @@ static void stop_in_vain(void *arg) {
 
 static void stops_in_vain(void *arg) {
   (void)arg;
-  gs_start(2, 0);
+  start_runtime(2, 0);
   CHECK_OK(gmx_main(stop_in_vain, NULL));
-  gs_finish();
+  end_runtime();
 }
 
 /* Runs fn in a child, whose words have the name in its harmless form `times` times at least, and nothing that could be
@@ -128,7 +130,7 @@ static void waits_in_a_process(void *flags) {
 }
 
 /* The word behind ", chan " in the line of a name, in the report of a deadlock. */
-static const char *chan_of(const char *text, const char *name, char word[32]) {
+static const char *channel_told(const char *text, const char *name, char word[32]) {
   char quoted[32];
   snprintf(quoted, sizeof quoted, "\"%s\" [chan receive", name);
   for (const char *line = text; (line = strstr(line, quoted)) != NULL; line++) {
@@ -149,8 +151,8 @@ static void reports_tell_no_addresses(void) {
     void *at[2];
     child_run(&c, 60, waits_in_a_process, &flags);
     CHECK(sscanf(c.text, "twice=%p once=%p", &at[0], &at[1]) == 2);
-    CHECK_STR(chan_of(c.text, "first", first), chan_of(c.text, "second", second));
-    CHECK(strcmp(first, chan_of(c.text, "third", third)) != 0);
+    CHECK_STR(channel_told(c.text, "first", first), channel_told(c.text, "second", second));
+    CHECK(strcmp(first, channel_told(c.text, "third", third)) != 0);
     snprintf(where, sizeof where, "%p", at[0]);
     if (flags) {
       CHECK_STR(first, where);

@@ -33,7 +33,7 @@ static void stacks(bool dumped) {
       gmx_spawn_opts opts = {.struct_size = sizeof opts, .flags = GMX_SPAWN_JOINABLE, .stack_size = size};
       CHECK_OK(gmx_spawn_with(&opts, has_a_stack, &dumped, &gs[i]));
     }
-    for (int i = 0; i < 40; i++) join(gs[i]);
+    join_all(gs, 40);
   }
 }
 
@@ -51,12 +51,12 @@ static void are_not_dumped(void) { stacks(false); }
 int main(void) {
   start(GMX_CONFIG_NO_STACK_DUMP);
   RUN_G(are_not_dumped);
-  gs_finish();
+  end_runtime();
   start(0);
   RUN_G(are_dumped);
-  gs_finish();
+  end_runtime();
   start(GMX_CONFIG_NO_STACK_DUMP);
   RUN_G(are_not_dumped);
-  gs_finish();
+  end_runtime();
   return 0;
 }

@@ -2,9 +2,7 @@
 /* env: GMX_MAXPROCS=3 */
 /* gmx_once: the function runs once, and each other caller waits until it has run. A call from within the function gets
  * an error and does not hang. */
-#include "places.h"
-
-#define MS INT64_C(1000000)
+#include "gs.h"
 
 static const gmx_once fresh;
 
@@ -42,11 +40,11 @@ static void done_once(void) {
     struct job j = {fresh, 0, 0, 0, 0, 0};
     gmx_g g[GS];
     pthread_t t[THREADS];
-    struct places_call call = {asks, &j};
-    for (int i = 0; i < THREADS; i++) t[i] = thread_start(places_thread, &call);
-    for (int i = 0; i < GS; i++) g[i] = g_start(asks, &j);
-    for (int i = 0; i < GS; i++) g_join(g[i]);
-    for (int i = 0; i < THREADS; i++) thread_join(t[i]);
+    struct thread_call call = {asks, &j};
+    for (int i = 0; i < THREADS; i++) t[i] = thread_start(thread_calls, &call);
+    for (int i = 0; i < GS; i++) g[i] = go_joinable(asks, &j);
+    join_all(g, GS);
+    join_threads(t, THREADS);
     CHECK_EQ(j.begun, 1);
   }
 }
@@ -119,12 +117,12 @@ static void gives_up(void *arg) {
 }
 static void giving_up_changes_nothing(void) {
   struct job j = {fresh, 0, 0, 0, 0, 0};
-  gmx_g g = g_start(does_and_holds, &j);
+  gmx_g g = go_joinable(does_and_holds, &j);
   spin_until(load(&j.ready));
   on_g(gives_up, &j);
   on_thread(gives_up, &j);
   CHECK_OK(gmx_sema_release(&j.hold));
-  g_join(g);
+  join(g);
   CHECK_OK(gmx_once_do(&j.once, do_it, &j));
   CHECK_EQ(j.begun, 0);
 }
@@ -153,12 +151,12 @@ static void waits_for_both(void *arg) {
 static void an_end_within_is_the_end(void) {
   for (int i = 0; i < 50; i++) {
     struct job j[2] = {{fresh, 0, 0, 0, 0, 0}, {fresh, 0, 0, 0, 0, 0}};
-    gmx_g a = g_start(ends_within, j);
+    gmx_g a = go_joinable(ends_within, j);
     spin_until(load(&j[1].begun) == 1);
-    gmx_g b = g_start(waits_for_both, j);
+    gmx_g b = go_joinable(waits_for_both, j);
     CHECK_OK(gmx_sema_release(&j[1].hold));
-    g_join(a);
-    g_join(b);
+    join(a);
+    join(b);
     CHECK_EQ(j[0].begun, 0);
     CHECK_EQ(j[1].begun, 1);
   }

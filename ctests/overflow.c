@@ -2,6 +2,7 @@
 #include "child.h"
 #include "gs.h"
 
+#include <stdatomic.h>
 #include <sys/mman.h>
 
 static gmx_spawn_opts opts(const char *name, size_t stack) {
@@ -40,7 +41,7 @@ static void overflows(void *arg) {
   const stack_case *c = arg;
   gmx_spawn_opts o = opts(c->name, c->name ? c->stack : 0);
   gmx_g g;
-  gs_start(2, 0);
+  start_runtime(2, 0);
   CHECK_OK(gmx_spawn_with(&o, recurses, FOR_EVER, &g));
   join(g);
   FAIL("for ever is over");
@@ -85,7 +86,7 @@ static void jumps(void *arg) {
 
 static void jumps_in_a_child(void *arg) {
   stack_case *one = arg;
-  gs_start(1, 0);
+  start_runtime(1, 0);
   gmx_spawn_opts o = opts(one->name, one->stack);
   o.flags = GMX_SPAWN_JOINABLE;
   gmx_g g;
@@ -111,7 +112,7 @@ static void uses_its_stack(void *arg) {
 
 static void a_stack_has_the_size_that_was_asked_for(void) {
   static const size_t sizes[] = {16 << 10, 20 << 10, 64 << 10, 100 << 10, 256 << 10, 1 << 20, 8 << 20};
-  gs_start(2, 0);
+  start_runtime(2, 0);
   for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
     gmx_spawn_opts o = opts("big", sizes[i]);
     gmx_g g;
@@ -120,7 +121,7 @@ static void a_stack_has_the_size_that_was_asked_for(void) {
   }
   gmx_spawn_opts o = opts("huge", (size_t)2 << 30);
   CHECK_STATUS(gmx_spawn_with(&o, uses_its_stack, NULL, NULL), GMX_EINVAL);
-  gs_finish();
+  end_runtime();
 }
 
 /* ---- the host's own faults ---- */
@@ -174,9 +175,9 @@ static void handler_before(void *arg) {
   (void)arg;
   map_trap();
   set_hosts_handler(SA_ONSTACK);
-  gs_start(2, 0);
+  start_runtime(2, 0);
   for (int i = 0; i < 3; i++) faults_everywhere();
-  gs_finish();
+  end_runtime();
   faults_once(NULL); /* the library is gone, the handler is not */
   CHECK_EQ(atomic_load(&handled), 13);
 }
@@ -184,10 +185,10 @@ static void handler_before(void *arg) {
 static void handler_after(void *arg) {
   (void)arg;
   map_trap();
-  gs_start(2, 0);
+  start_runtime(2, 0);
   set_hosts_handler(SA_ONSTACK);
   for (int i = 0; i < 3; i++) faults_everywhere();
-  gs_finish();
+  end_runtime();
   faults_once(NULL);
   CHECK_EQ(atomic_load(&handled), 13);
 }
@@ -215,7 +216,7 @@ static void null_write(void *arg) { *(volatile char *)arg = 1; }
 
 static void other_fault(void *arg) {
   (void)arg;
-  gs_start(2, 0);
+  start_runtime(2, 0);
   join(go_with("null", GMX_SPAWN_JOINABLE, null_write, (void *)8));
   FAIL("wrote to address 8");
 }

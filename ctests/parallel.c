@@ -1,8 +1,6 @@
 /* timeout: 180 */
 /* gmx_parallel_for: each number once, nested, from every context, canceled; an idle P gets a part. */
 #include "gs.h"
-#include "places.h"
-
 
 enum { N = 20000 };
 static uint8_t seen[N];
@@ -203,7 +201,7 @@ static void one_p(void *arg) {
 }
 
 int main(void) {
-  gs_start(3, SECOND / 100);
+  start_runtime(3, SECOND / 100);
   CHECK_OK(gmx_main(all, NULL));
   on_g(locked, NULL);
   on_thread(attached, NULL);

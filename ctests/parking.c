@@ -2,9 +2,7 @@
 /* gmx_park under a token, and gmx_park_timeout: exactly one of gmx_ready, the deadline and the token ends a park,
  * commit runs in any case, and nothing of a park reaches the next wait. */
 #include "gs.h"
-#include "places.h"
-
-#define HOUR (INT64_C(3600) * SECOND)
+#include "objects.h"
 
 static uint32_t done;
 
@@ -25,12 +23,6 @@ static bool commits(void *arg, gmx_g g) {
   if (s->readies) s->ready = gmx_ready(g);
   store(&s->g, g);
   return !s->veto;
-}
-
-static gmx_cancel new_token(void) {
-  gmx_cancel token;
-  CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &token));
-  return token;
 }
 
 /* ---- by itself, on a G and on a thread, attached or not ---- */
@@ -57,7 +49,7 @@ static void comes_back_at_once(void *arg) {
 /* Under a token that is canceled already, commit runs all the same, and a veto is a success. */
 static void under_a_canceled_token(void *arg) {
   (void)arg;
-  struct spot s = {.token = new_token()};
+  struct spot s = {.token = new_token(0, GMX_FOREVER)};
   CHECK_OK(gmx_cancel_now(s.token));
   CHECK_OK(gmx_cancel_use(s.token, NULL));
   CHECK_STATUS(gmx_park(commits, &s, NULL), GMX_ECANCELED);
@@ -80,7 +72,7 @@ static void under_a_canceled_token(void *arg) {
 /* The commit cancels the token and then readies the G: the second of the two fails. */
 static void canceled_in_its_commit(void *arg) {
   (void)arg;
-  struct spot s = {.token = new_token(), .cancels = true, .readies = true};
+  struct spot s = {.token = new_token(0, GMX_FOREVER), .cancels = true, .readies = true};
   CHECK_OK(gmx_cancel_use(s.token, NULL));
   CHECK_STATUS(gmx_park(commits, &s, NULL), GMX_ECANCELED);
   CHECK_STATUS(s.ready, GMX_EPERM);
@@ -92,7 +84,7 @@ static void canceled_in_its_commit(void *arg) {
 static void a_veto_leaves_nothing(void *arg) {
   (void)arg;
   for (int i = 0; i < 200; i++) {
-    struct spot s = {.veto = true, .token = new_token()};
+    struct spot s = {.veto = true, .token = new_token(0, GMX_FOREVER)};
     CHECK_OK(gmx_cancel_use(s.token, NULL));
     CHECK_OK(gmx_park_timeout(commits, &s, NULL, 20000));
     CHECK_OK(gmx_cancel_use(0, NULL));
@@ -130,7 +122,7 @@ static void parks_under(void *arg) {
 }
 
 static void ready_ends_it(void) {
-  struct spot s = {.token = new_token(), .timeout = HOUR};
+  struct spot s = {.token = new_token(0, GMX_FOREVER), .timeout = HOUR};
   go(parks_under, &s);
   CHECK_OK(gmx_yield());
   CHECK_EQ(waiting("spot"), 0); /* the G is parked, and does not merely wait */
@@ -147,7 +139,7 @@ static void ready_ends_it(void) {
 }
 
 static void the_token_ends_it(void) {
-  struct spot s = {.token = new_token(), .timeout = GMX_FOREVER};
+  struct spot s = {.token = new_token(0, GMX_FOREVER), .timeout = GMX_FOREVER};
   go(parks_under, &s);
   CHECK_OK(gmx_yield());
   CHECK_EQ(s.committed, 1);
@@ -239,12 +231,12 @@ static void readies(void *arg) {
 static void one_ends_it(void) {
   int64_t ok = 0, timed_out = 0, canceled = 0;
   for (int i = 0; i < ROUNDS; i++) {
-    struct race r = {.token = new_token(), .timeout = i % 3 ? i % 40 * 1000 : HOUR};
+    struct race r = {.token = new_token(0, GMX_FOREVER), .timeout = i % 3 ? i % 40 * 1000 : HOUR};
     bool thread = i % 8 == 0, by_ready = i % 2 == 0;
     pthread_t t = 0;
     gmx_g g = 0;
     if (thread) t = thread_start(parks_twice_as_thread, &r);
-    else g = g_start(parks_twice, &r);
+    else g = go_joinable(parks_twice, &r);
     go(cancels, &r);
     if (by_ready) go(readies, &r);
     acquire(&done, by_ready ? 2 : 1);
@@ -254,7 +246,7 @@ static void one_ends_it(void) {
       else check_pause();
     }
     if (thread) thread_join(t);
-    else g_join(g);
+    else join(g);
     CHECK_EQ(r.readied, 1 + (r.end == GMX_OK)); /* each that was told so has ended a park, and no other has */
     CHECK(r.end == GMX_OK || r.end == GMX_ETIMEDOUT || r.end == GMX_ECANCELED);
     if (!by_ready) CHECK(r.end != GMX_OK);
@@ -267,17 +259,17 @@ static void one_ends_it(void) {
 }
 
 int main(void) {
-  gs_start(2, 0);
+  start_runtime(2, 0);
   RUN(each_alone);
-  gs_finish();
-  gs_start(1, NO_SLICES);
+  end_runtime();
+  start_runtime(1, NO_SLICES);
   RUN_G(ready_ends_it);
   RUN_G(the_token_ends_it);
   RUN_G(time_ends_it);
   RUN_G(ready_ends_no_receive);
-  gs_finish();
-  gs_start(4, 0);
+  end_runtime();
+  start_runtime(4, 0);
   RUN_G(one_ends_it);
-  gs_finish();
+  end_runtime();
   return 0;
 }

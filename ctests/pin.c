@@ -1,9 +1,7 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
 /* A pinned G stays on its P, alone there, until it unpins. */
-#include "places.h"
-
-#define MS INT64_C(1000000)
+#include "gs.h"
 
 /* ---- per-P counters without atomics ---- */
 
@@ -57,13 +55,13 @@ static void disturbs(void *arg) {
 static void counters_need_no_atomics(void) {
   gmx_g gs[GS], disturber;
   store(&stop, 0);
-  for (int i = 0; i < GS; i++) gs[i] = g_start(counts, NULL);
+  for (int i = 0; i < GS; i++) gs[i] = go_joinable(counts, NULL);
   pthread_t thread = thread_start(attached_thread, NULL);
-  disturber = g_start(disturbs, NULL);
-  for (int i = 0; i < GS; i++) g_join(gs[i]);
+  disturber = go_joinable(disturbs, NULL);
+  join_all(gs, GS);
   thread_join(thread);
   store(&stop, 1);
-  g_join(disturber);
+  join(disturber);
   int64_t sum = 0;
   for (int i = 0; i < MOST; i++) sum += counters[i].count;
   CHECK_EQ(sum, (GS + 1) * ROUNDS);
@@ -121,7 +119,7 @@ static void pins_and_unpins(void *arg) {
 static void the_world_stops_between_pins(void) {
   gmx_g gs[4];
   store(&stop, 0);
-  for (int i = 0; i < 4; i++) gs[i] = g_start(pins_and_unpins, NULL);
+  for (int i = 0; i < 4; i++) gs[i] = go_joinable(pins_and_unpins, NULL);
   for (int i = 0; i < 300; i++) {
     CHECK_OK(gmx_stop_the_world("pin"));
     CHECK_EQ(load(&pinned_now), 0);
@@ -129,7 +127,7 @@ static void the_world_stops_between_pins(void) {
     CHECK_OK(gmx_yield());
   }
   store(&stop, 1);
-  for (int i = 0; i < 4; i++) g_join(gs[i]);
+  join_all(gs, 4);
 }
 
 /* ---- nesting ---- */

@@ -1,7 +1,7 @@
 /* timeout: 120 */
 /* Code that polls only the word of its goroutine, or a flag of its own that the preemption callback sets: its slices
  * end, and stops and barriers get through. Also the callbacks for the start and the end of threads. */
-#include "places.h"
+#include "gs.h"
 
 enum { PS = 2, LOOPS = 5 };
 

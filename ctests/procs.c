@@ -2,8 +2,10 @@
 /* timeout: 180 */
 #include "child.h"
 #include "gs.h"
+#include "seed.h"
 
 #include <limits.h>
+#include <stdatomic.h>
 
 static atomic_int quit;
 static gmx_waitgroup all;
@@ -29,7 +31,7 @@ static void runs_and_waits(void *arg) {
   uintptr_t id = (uintptr_t)arg;
   uint64_t seed = id + 1;
   do {
-    int64_t begin = gmx_now(), ns = (int64_t)(gs_random(&seed) % (uint64_t)(300 * MS));
+    int64_t begin = gmx_now(), ns = (int64_t)(next_random(&seed) % (uint64_t)(300 * MS));
     switch (id % 3) {
       case 0: /* runs, then rests */
         for (int i = 0; i < 10; i++) CHECK_OK(gmx_yield());
@@ -72,7 +74,7 @@ static void sits_in_syscalls(void *arg) {
   uint64_t seed = (uint64_t)(uintptr_t)arg + 1;
   while (!atomic_load(&quit)) {
     CHECK_OK(gmx_enter_syscall());
-    thread_nap((int64_t)(gs_random(&seed) % 400000)); /* about as long as until it is noticed */
+    thread_nap((int64_t)(next_random(&seed) % 400000)); /* about as long as until it is noticed */
     CHECK_OK(gmx_exit_syscall());
     atomic_fetch_add(&in_and_out, 1);
   }
@@ -85,7 +87,7 @@ static void procs_change_while_syscalls_lose_theirs(void) {
   CHECK_OK(gmx_waitgroup_add(&all, 20));
   for (uintptr_t i = 0; i < 20; i++) go(sits_in_syscalls, (void *)i);
   for (int i = 0; i < 100; i++) {
-    set_procs(1 + (int32_t)(gs_random(&seed) % 64));
+    set_procs(1 + (int32_t)(next_random(&seed) % 64));
     long before = atomic_load(&in_and_out);
     spin_until(atomic_load(&in_and_out) != before); /* each number of Ps gets its work done */
   }
@@ -211,9 +213,9 @@ static void absurd_child(void *arg) {
   /* a library that takes what it gets must not take the machine with it */
   struct rlimit some = {INT64_C(3) << 30, INT64_C(3) << 30};
   CHECK(setrlimit(RLIMIT_AS, &some) == 0);
-  gs_start(0, 0);
+  start_runtime(0, 0);
   RUN_G(asks_for_too_much);
-  gs_finish();
+  end_runtime();
 }
 
 static void absurd_counts_change_nothing(void) {
@@ -237,7 +239,7 @@ static void env_child(void *arg) {
   const env_case *e = arg;
   if (e->env) setenv("GMX_MAXPROCS", e->env, 1);
   else unsetenv("GMX_MAXPROCS");
-  if (e->config) gs_start(e->config, 0);
+  if (e->config) start_runtime(e->config, 0);
   int32_t machine = gmx_num_cpu();
   CHECK_CMP(machine, >=, 1);
   CHECK_EQ(gmx_gomaxprocs(0), e->want ? e->want : machine);
@@ -246,7 +248,7 @@ static void env_child(void *arg) {
   CHECK_EQ(gmx_gomaxprocs(0), machine); /* not the environment's: as in Go */
   CHECK_EQ(gmx_gomaxprocs(5), machine);
   CHECK_EQ(gmx_num_cpu(), machine);
-  gs_finish();
+  end_runtime();
 }
 
 static void environment_and_config_decide_the_default(void) {
@@ -265,11 +267,11 @@ static void environment_and_config_decide_the_default(void) {
 int main(void) {
   RUN(environment_and_config_decide_the_default);
   RUN(absurd_counts_change_nothing);
-  gs_start(1, 0);
+  start_runtime(1, 0);
   RUN_G(procs_change_under_ten_thousand_gs);
   RUN_G(procs_change_while_syscalls_lose_theirs);
   RUN_G(slots_survive_their_ps);
   RUN_G(many_change_it_at_once);
-  gs_finish();
+  end_runtime();
   return 0;
 }

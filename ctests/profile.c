@@ -4,7 +4,7 @@
  * A profiler by signals sees what goroutines do: SIGPROF reaches the worker that computes, on the stack of its
  * goroutine.
  */
-#include "places.h"
+#include "gs.h"
 
 #include <sys/time.h>
 
@@ -34,13 +34,13 @@ static void samples_come_to_gs(void) {
   action.sa_handler = sample;
   action.sa_flags = SA_RESTART;
   CHECK_EQ(sigaction(SIGPROF, &action, NULL), 0);
-  gmx_g g = g_start(computes, NULL);
+  gmx_g g = go_joinable(computes, NULL);
   spin_until(load(&hi) != NULL);
   CHECK_EQ(setitimer(ITIMER_PROF, &every, NULL), 0);
   spin_until(load(&on_the_g) >= 20);
   CHECK_EQ(setitimer(ITIMER_PROF, &never, NULL), 0);
   store(&stop, 1);
-  g_join(g);
+  join(g);
   check_say("  %u samples on the goroutine, %u elsewhere", load(&on_the_g), load(&elsewhere));
 }
 

@@ -1,6 +1,7 @@
 /* An operation that is repeated takes no more of the process the second time: memory, threads, descriptors,
  * mappings. */
 /* timeout: 120 */
+#include "objects.h"
 #include "ratchets.h"
 
 #ifndef CYCLES
@@ -15,7 +16,6 @@ static void yields(void *arg) {
   (void)arg;
   CHECK_OK(gmx_yield());
 }
-static void in_g(void (*fn)(void)) { CHECK_OK(gmx_main(gs_call, &fn)); }
 
 /* ---- the runtime itself ---- */
 
@@ -24,9 +24,9 @@ static void little_work(void) {
   CHECK_OK(gmx_sleep(MS));
 }
 static void begins_and_ends(void) {
-  gs_start(4, 0);
-  in_g(little_work);
-  gs_finish();
+  start_runtime(4, 0);
+  as_main(little_work);
+  end_runtime();
 }
 static void forks(void) {
   pid_t pid = fork();
@@ -63,7 +63,7 @@ static void *ends_known(void *arg) {
 static void eight(void *(*fn)(void *)) {
   pthread_t t[8];
   for (int i = 0; i < 8; i++) t[i] = thread_start(fn, NULL);
-  for (int i = 0; i < 8; i++) thread_join(t[i]);
+  join_threads(t, 8);
 }
 static void threads_attach(void) { eight(attaches); }
 static void threads_end_attached(void) { eight(ends_attached); }
@@ -85,7 +85,7 @@ static void many_at_once(void) {
   release(&gate, 500);
   CHECK_OK(gmx_waitgroup_wait(&all));
 }
-static void spike(void) { in_g(many_at_once); }
+static void spike(void) { as_main(many_at_once); }
 
 static void blocks(void *arg) {
   (void)arg;
@@ -99,7 +99,7 @@ static void block_at_once(void) {
   for (int i = 0; i < 20; i++) go(blocks, NULL);
   CHECK_OK(gmx_waitgroup_wait(&all));
 }
-static void blocking_calls(void) { in_g(block_at_once); }
+static void blocking_calls(void) { as_main(block_at_once); }
 
 static void joined_and_named(void) {
   for (int i = 0; i < 200; i++) join(go_with("short", GMX_SPAWN_JOINABLE, nothing, NULL));
@@ -107,7 +107,7 @@ static void joined_and_named(void) {
   for (int i = 0; i < 50; i++) CHECK_OK(gmx_spawn_with(&opts, yields, NULL, NULL));
   CHECK_OK(gmx_sleep(MS));
 }
-static void spawns(void) { in_g(joined_and_named); }
+static void spawns(void) { as_main(joined_and_named); }
 
 static void locked(void *arg) {
   (void)arg;
@@ -120,7 +120,7 @@ static void lock_threads(void) {
   for (int i = 0; i < 10; i++) go(locked, NULL);
   CHECK_OK(gmx_waitgroup_wait(&all));
 }
-static void locked_threads(void) { in_g(lock_threads); }
+static void locked_threads(void) { as_main(lock_threads); }
 
 /* ---- objects ---- */
 
@@ -145,7 +145,7 @@ static void make_timers(void) {
   }
   for (int i = 0; i < N; i++) CHECK_CMP(timer_free(t[i]), >=, 0);
 }
-static void timers(void) { in_g(make_timers); }
+static void timers(void) { as_main(make_timers); }
 
 static gmx_status times_out(void *arg) {
   CHECK_STATUS(gmx_sema_acquire_timeout(arg, 1000), GMX_ETIMEDOUT);
@@ -173,13 +173,13 @@ static void make_objects(void) {
     CHECK_OK(gmx_key_delete(k));
   }
 }
-static void objects(void) { in_g(make_objects); }
+static void objects(void) { as_main(make_objects); }
 
 static void count_up_and_down(void) {
   for (int n = 1; n <= 64; n *= 2) CHECK_CMP(gmx_gomaxprocs(n), >=, 1);
   for (int n = 64; n >= 2; n /= 2) CHECK_CMP(gmx_gomaxprocs(n), >=, 1);
 }
-static void resizes(void) { in_g(count_up_and_down); }
+static void resizes(void) { as_main(count_up_and_down); }
 
 static void dump(void) {
   int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -212,7 +212,7 @@ static void by_itself(void) {
   RATCHET(forks, CYCLES);
 }
 static void within_one_runtime(void) {
-  gs_start(4, 0);
+  start_runtime(4, 0);
   has before = ratchet_look();
   RATCHET(threads_attach, CYCLES);
   RATCHET(threads_end_attached, CYCLES);
@@ -226,7 +226,7 @@ static void within_one_runtime(void) {
   RATCHET(resizes, CYCLES);
   RATCHET(dumps, CYCLES);
   quiet_minute(&before);
-  gs_finish();
+  end_runtime();
 }
 /* The end leaves no more than the end of the first runtime left: its tables, and the memory that malloc keeps. */
 static void nothing_is_left(void) {

@@ -1,7 +1,6 @@
 /* timeout: 60 */
 /* Recursive mutexes: depth, owners of every kind, and wrong calls. */
 #include "gs.h"
-#include "places.h"
 
 #define FOREVER INT64_MAX
 
@@ -51,10 +50,10 @@ static void exclusion(void) {
   enum { GS = 4, THREADS = 2 };
   gmx_g g[GS];
   pthread_t t[THREADS];
-  for (int i = 0; i < GS; i++) g[i] = g_start(add_often, NULL);
+  for (int i = 0; i < GS; i++) g[i] = go_joinable(add_often, NULL);
   for (int i = 0; i < THREADS; i++) t[i] = thread_start(add_often_thread, NULL);
-  for (int i = 0; i < GS; i++) g_join(g[i]);
-  for (int i = 0; i < THREADS; i++) thread_join(t[i]);
+  join_all(g, GS);
+  join_threads(t, THREADS);
   CHECK_EQ(guarded, (GS + THREADS) * 125 * (1 + 2 + 3 + 4));
 }
 
@@ -77,7 +76,7 @@ static void inside(void *arg) {
 }
 
 int main(void) {
-  gs_start(3, SECOND / 100);
+  start_runtime(3, SECOND / 100);
   CHECK_OK(gmx_main(inside, NULL));
   RUN(depth);
   RUN(exclusion);

@@ -2,9 +2,7 @@
 /* env: GMX_MAXPROCS=3 */
 /* gmx_rwmutex: readers together, a writer alone; the order of readers and writers; and a waiter that times out or is
  * canceled delays no other. */
-#include "places.h"
-
-#define MS INT64_C(1000000)
+#include "gs.h"
 
 static const gmx_rwmutex unlocked;
 
@@ -95,10 +93,10 @@ static void readers_together_writers_alone(void) {
   struct shared s = {unlocked, 0, 0, 0, 2000, 0};
   gmx_g gs[GS];
   pthread_t threads[THREADS];
-  for (int i = 0; i < GS; i++) gs[i] = g_start(counts, &s);
+  for (int i = 0; i < GS; i++) gs[i] = go_joinable(counts, &s);
   for (int i = 0; i < THREADS; i++) threads[i] = thread_start(i % 2 ? counts_as_thread : counts_attached, &s);
-  for (int i = 0; i < GS; i++) g_join(gs[i]);
-  for (int i = 0; i < THREADS; i++) thread_join(threads[i]);
+  join_all(gs, GS);
+  join_threads(threads, THREADS);
   CHECK_CMP(s.count, >=, (GS + THREADS) * (int64_t)s.rounds / 8 * 3);
   CHECK(s.seen_together);
   CHECK_OK(gmx_rwmutex_try_lock(&s.rw));
@@ -133,7 +131,7 @@ static void a_writer(void *arg) {
 }
 
 static void start_and_wait(gmx_g *g, void (*fn)(void *), struct one *o, int64_t n) {
-  *g = g_start(fn, o);
+  *g = go_joinable(fn, o);
   spin_until(count_waiting() == n);
 }
 
@@ -155,7 +153,7 @@ static void order_of_waiters(void *unused) {
   CHECK_OK(gmx_sema_release(&held));
   spin_until(load(&ordered) == 2); /* the writer is inside now */
   CHECK_OK(gmx_sema_release(&first));
-  for (int i = 0; i < 5; i++) g_join(g[i]);
+  join_all(g, 5);
   CHECK_EQ(ordered, 5);
   CHECK_EQ(order[0], '1');
   CHECK_EQ(order[1], 'w');
@@ -178,14 +176,14 @@ static void a_writer_gives_up(void *arg) {
   CHECK_STATUS(gmx_rwmutex_lock_timeout(&rw, arg ? GMX_FOREVER : 20 * MS), arg ? GMX_ECANCELED : GMX_ETIMEDOUT);
   CHECK_OK(gmx_cancel_use(0, NULL));
   CHECK_OK(gmx_cancel_free(c));
-  g[1] = g_start(a_reader, &r2);
-  g_join(g[1]);
+  g[1] = go_joinable(a_reader, &r2);
+  join(g[1]);
   CHECK_OK(gmx_rwmutex_try_rlock(&rw));
   CHECK_OK(gmx_rwmutex_runlock(&rw));
   CHECK_OK(gmx_sema_release(&held));
-  g_join(g[0]);
-  g[2] = g_start(a_reader, &r3);
-  g_join(g[2]);
+  join(g[0]);
+  g[2] = go_joinable(a_reader, &r3);
+  join(g[2]);
   CHECK_OK(gmx_rwmutex_try_lock(&rw));
   CHECK_OK(gmx_rwmutex_unlock(&rw));
 }
@@ -210,11 +208,11 @@ static void those_kept_out_go_on(void *unused) {
   ordered = 0;
   start_and_wait(&g[0], a_reader, &r1, 1);
   start_and_wait(&g[1], waits_in_vain, &w, 2);
-  g[2] = g_start(kept_out, &r2);
-  g_join(g[2]); /* while the first reader is still inside */
-  g_join(g[1]);
+  g[2] = go_joinable(kept_out, &r2);
+  join(g[2]); /* while the first reader is still inside */
+  join(g[1]);
   CHECK_OK(gmx_sema_release(&held));
-  g_join(g[0]);
+  join(g[0]);
 }
 
 static void order_on_one_p(void) {
@@ -265,10 +263,10 @@ static void floods_end(void) {
   for (int i = 0; i < 40; i++) {
     struct flood f = {unlocked, 0};
     gmx_g gs[6];
-    for (int k = 0; k < 6; k++) gs[k] = g_start(i % 2 ? reads_on : writes_on, &f);
+    for (int k = 0; k < 6; k++) gs[k] = go_joinable(i % 2 ? reads_on : writes_on, &f);
     if (i % 4 < 2) on_g(i % 2 ? writes_once : reads_once, &f);
     else on_thread(i % 2 ? writes_once : reads_once, &f);
-    for (int k = 0; k < 6; k++) g_join(gs[k]);
+    join_all(gs, 6);
   }
 }
 
@@ -327,10 +325,10 @@ static void *has_waited_as_thread(void *rw) {
 static void waits_and_is_wrong(void *arg) {
   gmx_rwmutex *rw = arg;
   CHECK_OK(gmx_rwmutex_rlock(rw));
-  gmx_g g = g_start(has_waited, rw);
+  gmx_g g = go_joinable(has_waited, rw);
   spin_until(gmx_rwmutex_try_rlock(rw) == GMX_EBUSY || gmx_rwmutex_runlock(rw) != GMX_OK);
   CHECK_OK(gmx_rwmutex_runlock(rw));
-  g_join(g);
+  join(g);
 
   CHECK_OK(gmx_rwmutex_rlock(rw));
   pthread_t t = thread_start(has_waited_as_thread, rw);

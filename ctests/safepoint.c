@@ -2,6 +2,8 @@
 /* timeout: 120 */
 #include "gs.h"
 
+#include <stdatomic.h>
+
 static atomic_int quit, running;
 static gmx_waitgroup all;
 
@@ -82,10 +84,10 @@ static void *polls_attached(void *arg) {
   polls(NULL);
   CHECK_OK(gmx_attach_thread());
   uint64_t id = gmx_goid();
-  int tid = gs_tid();
+  int tid = thread_id();
   polls(NULL);
   CHECK_EQ(gmx_goid(), id);
-  CHECK_EQ(gs_tid(), tid);
+  CHECK_EQ(thread_id(), tid);
   CHECK_OK(gmx_detach_thread());
   polls(NULL);
   return arg;
@@ -108,9 +110,9 @@ static void polling_is_allowed_everywhere(void) {
 
     int32_t p = gmx_pin();
     CHECK_CMP(p, >=, 0);
-    int tid = gs_tid();
+    int tid = thread_id();
     polls(NULL);
-    CHECK_EQ(gs_tid(), tid);
+    CHECK_EQ(thread_id(), tid);
     CHECK_EQ(gmx_pin(), p); /* a pinned G stays, whatever is asked for */
     CHECK_OK(gmx_unpin());
     CHECK_OK(gmx_unpin());
@@ -120,7 +122,7 @@ static void polling_is_allowed_everywhere(void) {
     CHECK_OK(gmx_start_the_world());
   }
   CHECK_OK(gmx_enter_syscall());
-  for (int i = 0; i < 4; i++) thread_join(threads[i]);
+  join_threads(threads, 4);
   CHECK_OK(gmx_exit_syscall());
   loops_end();
 }
@@ -193,7 +195,7 @@ static void with_procs(int n) {
   RUN_G(a_pinned_g_holds_the_world_up_only_so_long);
   if (n > 1) RUN_G(a_stop_waits_for_a_pinned_g);
   RUN(the_word_is_zero_at_rest);
-  gs_finish();
+  end_runtime();
 }
 
 int main(void) {

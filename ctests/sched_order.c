@@ -1,6 +1,8 @@
 /* The order in which one P runs its Gs; and no G waits forever. */
 #include "gs.h"
 
+#include <stdatomic.h>
+
 static int logged[1 << 16];
 static int nlogged;
 
@@ -67,7 +69,7 @@ static void spawns_and_parks(void *arg) {
   (void)arg;
   for (int i = 0; i < 100; i++) {
     int before = turns_of_the_last;
-    gmx_g g = go_with(NULL, GMX_SPAWN_JOINABLE, takes_the_turn, NULL);
+    gmx_g g = go_joinable(takes_the_turn, NULL);
     join(g); /* parks: the spawned G must be the next to run */
     in_the_crowd++;
     in_the_crowd_exceptions += turns_of_the_last != before + 1;
@@ -605,7 +607,7 @@ static void fib_20_stays_narrow(void) {
 }
 
 int main(void) {
-  gs_start(1, NO_SLICES);
+  start_runtime(1, NO_SLICES);
   RUN_G(last_spawned_runs_next);
   RUN_G(last_spawned_runs_next_always);
   RUN_G(last_spawned_runs_next_in_a_crowd);
@@ -620,9 +622,9 @@ int main(void) {
   RUN_G(child_runs_before_its_parent_goes_on);
   RUN_G(a_loop_of_children_lets_others_run);
   RUN_G(fib_20_stays_narrow);
-  gs_finish();
+  end_runtime();
 
-  gs_start(1, 0);
+  start_runtime(1, 0);
   RUN_G(pairs_share_by_slices);
   RUN_G(a_pair_does_not_starve_a_third);
   RUN_G(a_loop_that_polls_gives_way);
@@ -630,6 +632,6 @@ int main(void) {
   RUN_G(a_chain_of_syscalls_gives_way);
   RUN_G(a_timer_interrupts_a_loop_that_polls);
   RUN_G(fib_20_stays_narrow);
-  gs_finish();
+  end_runtime();
   return 0;
 }

@@ -1,6 +1,7 @@
 /* GMXDEBUG=schedtrace prints Go's lines; scheddetail prints the Ps, Ms and Gs below them. */
 #include "child.h"
 #include "gs.h"
+#include "seed.h"
 
 static gmx_waitgroup all;
 
@@ -27,7 +28,7 @@ static void busy(void *arg) {
   for (int i = 0; i < 5; i++) go_with("waits", 0, waits_for_the_end, &end);
   uint64_t seed = 1;
   while (gmx_sema_try_acquire(&end) == GMX_EAGAIN) {
-    CHECK_OK(gmx_sleep((int64_t)(gs_random(&seed) % (uint64_t)MS)));
+    CHECK_OK(gmx_sleep((int64_t)(next_random(&seed) % (uint64_t)MS)));
     CHECK_OK(gmx_yield());
   }
   CHECK_OK(gmx_waitgroup_wait(&all));
@@ -36,9 +37,9 @@ static void busy(void *arg) {
 
 static void traced(void *arg) {
   setenv("GMXDEBUG", arg, 1);
-  gs_start(3, 0);
+  start_runtime(3, 0);
   CHECK_OK(gmx_main(busy, NULL));
-  gs_finish();
+  end_runtime();
 }
 
 /* The number behind key= in a line. */
@@ -141,10 +142,10 @@ static void scheddetail_lists_everything(void) {
 
 static void says_nothing(void *arg) {
   setenv("GMXDEBUG", arg, 1);
-  gs_start(2, 0);
+  start_runtime(2, 0);
   uint32_t sema = 0;
   CHECK_STATUS(gmx_sema_acquire_timeout(&sema, 50 * MS), GMX_ETIMEDOUT);
-  gs_finish();
+  end_runtime();
 }
 
 /* Unknown words, or none: no lines and no harm. */

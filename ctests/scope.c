@@ -1,10 +1,8 @@
 /* timeout: 60 */
 /* env: GMX_MAXPROCS=3 */
 /* gmx_scope: the leave waits for all goroutines and returns the first error, which cancels the others. */
-#include "places.h"
-
-#define MS INT64_C(1000000)
-#define HOUR (3600000 * MS)
+#include "gs.h"
+#include "objects.h"
 
 static gmx_scope new_scope(int64_t timeout) {
   gmx_scope s = 0;
@@ -143,12 +141,12 @@ static void leaves_and_waits(void *arg) {
 static void one_leaves(void) {
   struct leaver l = {new_scope(GMX_FOREVER), 0};
   spawn(l.s, sleeps, 0);
-  gmx_g g = g_start(leaves_and_waits, &l);
+  gmx_g g = go_joinable(leaves_and_waits, &l);
   spin_until(load(&l.ready));
   CHECK_OK(gmx_sleep(5 * MS));
   CHECK_STATUS(gmx_scope_leave(l.s, 0, NULL), GMX_EBUSY);
   CHECK_OK(gmx_scope_cancel(l.s));
-  g_join(g);
+  join(g);
 }
 
 static void wrong_calls(void) {
@@ -203,10 +201,10 @@ static void many_at_once(void *unused) {
 static void several_at_once(void) {
   gmx_g g[6];
   pthread_t t;
-  struct places_call call = {many_at_once, NULL};
-  for (int i = 0; i < 6; i++) g[i] = g_start(many_at_once, NULL);
-  t = thread_start(places_thread, &call);
-  for (int i = 0; i < 6; i++) g_join(g[i]);
+  struct thread_call call = {many_at_once, NULL};
+  for (int i = 0; i < 6; i++) g[i] = go_joinable(many_at_once, NULL);
+  t = thread_start(thread_calls, &call);
+  join_all(g, 6);
   thread_join(t);
 }
 

@@ -2,10 +2,8 @@
 /* env: GMX_MAXPROCS=3 */
 /* gmx_scope_enter: an event that ends the waits of a scope's goroutines also ends those of its body, until the
  * leave. */
-#include "places.h"
-
-#define MS INT64_C(1000000)
-#define HOUR (3600000 * MS)
+#include "gs.h"
+#include "objects.h"
 
 static gmx_scope entered(int64_t timeout) {
   gmx_scope s = 0;

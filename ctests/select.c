@@ -1,15 +1,8 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
 /* Select: one ready case is chosen, each as often as the others; and no value is lost or comes twice. */
-#include "places.h"
-
-#define MS INT64_C(1000000)
-
-static gmx_chan *chan_of(size_t size, size_t cap) {
-  gmx_chan *c = NULL;
-  CHECK_OK(gmx_chan_new(size, cap, &c));
-  return c;
-}
+#include "gs.h"
+#include "objects.h"
 
 static gmx_select_case recv_from(gmx_chan *c, void *to) {
   gmx_select_case one;
@@ -166,7 +159,7 @@ static void waits_for_the_first(void) {
     pthread_t thread;
     gmx_g g = 0;
     if (turn % 5 == 0) thread = thread_start(picks_as_thread, &p);
-    else g = g_start(picks, &p);
+    else g = go_joinable(picks, &p);
     if (g) { /* (a thread that waits as one is no goroutine, and not counted; it may come later than its partner) */
       spin_until(waiting("select") == 1);
       CHECK_STATUS(gmx_chan_free(c[(turn * 7) % N]), GMX_EBUSY);
@@ -176,7 +169,7 @@ static void waits_for_the_first(void) {
     if (kind == 1) CHECK_OK(gmx_chan_recv(c[which], &v));
     if (kind == 2) CHECK_OK(gmx_chan_close(c[which]));
     if (turn % 5 == 0) thread_join(thread);
-    else g_join(g);
+    else join(g);
     CHECK_STATUS(p.status, kind == 2 ? GMX_ECLOSED : GMX_OK);
     CHECK_EQ(p.chosen / 2, which);
     if (kind == 0) CHECK(p.chosen % 2 == 0 && in[which] == 5000);
@@ -205,7 +198,7 @@ static void cases_of_one_channel_are_equal(void) {
   gmx_select_case cases[SAME + 1];
   uint64_t v = 1;
   long times[SAME + 1] = {0};
-  gmx_g g = g_start(meets_each, c);
+  gmx_g g = go_joinable(meets_each, c);
   for (int i = 0; i < SAME_ROUNDS; i++) {
     size_t chosen;
     for (int k = 0; k < SAME; k++) cases[k] = sends[k] ? send_to(c, &v) : recv_from(c, &v);
@@ -214,7 +207,7 @@ static void cases_of_one_channel_are_equal(void) {
     CHECK_EQ(sends[chosen], i % 2 == 0);
     times[chosen]++;
   }
-  g_join(g);
+  join(g);
   double chi = 0;
   for (int k = 0; k < SAME; k++) {
     double want = SAME_ROUNDS / 2.0 / (sends[k] ? 3 : 2);
@@ -238,8 +231,8 @@ static void gives_up_everywhere(void) {
   uint64_t v = 1;
   gmx_select_case cases[3] = {recv_from(a, &v), send_to(b, &v), recv_from(b, &v)};
   struct pick p = {cases, 3, 99, 20 * MS, 1};
-  gmx_g g = g_start(picks, &p);
-  g_join(g);
+  gmx_g g = go_joinable(picks, &p);
+  join(g);
   CHECK_STATUS(p.status, GMX_ETIMEDOUT);
   CHECK_EQ(p.chosen, 3);
   CHECK_STATUS(gmx_chan_try_send(a, &v), GMX_EAGAIN);
@@ -261,13 +254,13 @@ static void one_line(void) {
     cases[i][1] = recv_from(i % 2 ? b : a, &got[i]);
     if (i % 3 == 2) cases[i][i % 2] = recv_from(NULL, NULL); /* only a */
     p[i] = (struct pick){cases[i], 2, 9, i % 4 == 1 ? 30000 * MS : GMX_FOREVER, 1};
-    g[i] = g_start(picks, &p[i]);
+    g[i] = go_joinable(picks, &p[i]);
     spin_until(waiting("select") == i + 1);
   }
   for (uint64_t i = 0; i < GS; i++) {
     uint64_t v = i + 1;
     CHECK_OK(gmx_chan_send(a, &v));
-    g_join(g[i]);
+    join(g[i]);
     CHECK_EQ(got[i], i + 1);
   }
   CHECK_OK(gmx_chan_free(a));
@@ -341,15 +334,15 @@ static void play(bool closes) {
   gmx_g gs[PLAYERS];
   pthread_t threads[2];
   for (int i = 0; i < CHANS; i++) g.c[i] = chan_of(8, (size_t)i / 2);
-  for (int i = 0; i < PLAYERS; i++) gs[i] = g_start(plays, &g);
+  for (int i = 0; i < PLAYERS; i++) gs[i] = go_joinable(plays, &g);
   for (int i = 0; i < 2; i++) threads[i] = thread_start(plays_as_thread, &g);
   if (closes) {
     spin_until(load(&g.received) > TURNS / 4);
     for (int i = 0; i < CHANS; i++) CHECK_OK(gmx_chan_close(g.c[i]));
     store(&g.over, true);
   }
-  for (int i = 0; i < PLAYERS; i++) g_join(gs[i]);
-  for (int i = 0; i < 2; i++) thread_join(threads[i]);
+  join_all(gs, PLAYERS);
+  join_threads(threads, 2);
   for (int i = 0; i < CHANS; i++) {
     uint64_t v;
     while (gmx_chan_try_recv(g.c[i], &v) == GMX_OK) g.received++, g.sum_received += v;
@@ -383,7 +376,7 @@ static void default_means_none_was_ready(void) {
   struct pass p = {chan_of(8, 1), chan_of(8, 1), false};
   uint64_t v = 1;
   CHECK_OK(gmx_chan_send(p.a, &v));
-  gmx_g g = g_start(passes, &p);
+  gmx_g g = go_joinable(passes, &p);
   while (!load(&p.over)) {
     size_t chosen = 9;
     gmx_select_case look[2] = {recv_from(p.a, &v), recv_from(p.b, &v)};
@@ -391,7 +384,7 @@ static void default_means_none_was_ready(void) {
     CHECK_OK(s);
     CHECK_OK(gmx_chan_send(chosen ? p.b : p.a, &v));
   }
-  g_join(g);
+  join(g);
   CHECK_OK(gmx_chan_free(p.a));
   CHECK_OK(gmx_chan_free(p.b));
 }

@@ -1,7 +1,7 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
 /* Semaphores: no permit is lost and none is made, whichever Gs and threads acquire and release. */
-#include "places.h"
+#include "gs.h"
 
 struct permits {
   uint32_t sema;
@@ -87,15 +87,15 @@ static void gs_and_threads_share(void) {
   gmx_g gs[2 * GS];
   pthread_t threads[2 * THREADS];
   for (int i = 0; i < GS; i++) {
-    gs[2 * i] = g_start(acquires, &p);
-    gs[2 * i + 1] = g_start(releases, &p);
+    gs[2 * i] = go_joinable(acquires, &p);
+    gs[2 * i + 1] = go_joinable(releases, &p);
   }
   for (int i = 0; i < THREADS; i++) {
     threads[2 * i] = thread_start(acquires_as_thread, &p);
     threads[2 * i + 1] = thread_start(releases_as_thread, &p);
   }
-  for (int i = 0; i < 2 * GS; i++) g_join(gs[i]);
-  for (int i = 0; i < 2 * THREADS; i++) thread_join(threads[i]);
+  join_all(gs, 2 * GS);
+  join_threads(threads, 2 * THREADS);
   CHECK_EQ(p.taken, (GS + THREADS) * ROUNDS);
   CHECK_EQ(p.given, (GS + THREADS) * ROUNDS);
   CHECK_EQ(p.sema, 0);
@@ -121,12 +121,12 @@ static void time_outs_lose_nothing(void) {
   struct permits p = {.rounds = ROUNDS, .timeout = 7000};
   gmx_g gs[GS], giver[2];
   pthread_t threads[2];
-  for (int i = 0; i < GS; i++) gs[i] = g_start(acquires_in_a_hurry, &p);
-  for (int i = 0; i < 2; i++) giver[i] = g_start(releases, &p);
+  for (int i = 0; i < GS; i++) gs[i] = go_joinable(acquires_in_a_hurry, &p);
+  for (int i = 0; i < 2; i++) giver[i] = go_joinable(releases, &p);
   for (int i = 0; i < 2; i++) threads[i] = thread_start(acquires_in_a_hurry_as_thread, &p);
-  for (int i = 0; i < GS; i++) g_join(gs[i]);
-  for (int i = 0; i < 2; i++) g_join(giver[i]);
-  for (int i = 0; i < 2; i++) thread_join(threads[i]);
+  join_all(gs, GS);
+  join_all(giver, 2);
+  join_threads(threads, 2);
   CHECK_EQ(p.taken + p.timed_out, (GS + 2) * ROUNDS);
   CHECK_EQ(p.taken + p.sema, p.given);
   check_say("%" PRIu64 " acquired, %" PRIu64 " timed out, %u left", p.taken, p.timed_out, p.sema);
@@ -143,13 +143,13 @@ static void each_release_wakes_one(void) {
   enum { GS = 50 };
   struct permits p = {.timeout = GMX_FOREVER};
   gmx_g gs[GS];
-  for (int i = 0; i < GS; i++) gs[i] = g_start(waits_once, &p);
+  for (int i = 0; i < GS; i++) gs[i] = go_joinable(waits_once, &p);
   spin_until(load(&p.waiting) == GS);
   for (uint64_t i = 1; i <= GS; i++) {
     CHECK_OK(gmx_sema_release(&p.sema));
     spin_until(load(&p.taken) == i);
   }
-  for (int i = 0; i < GS; i++) g_join(gs[i]);
+  join_all(gs, GS);
   CHECK_EQ(p.sema, 0);
 }
 
@@ -171,12 +171,12 @@ static void who_waits_longest_is_first(void) {
   gmx_g gs[GS];
   for (int i = 0; i < GS; i++) {
     places[i] = (struct place){&p, 0};
-    gs[i] = g_start(notes_its_turn, &places[i]);
+    gs[i] = go_joinable(notes_its_turn, &places[i]);
     spin_until(count_waiting() == i + 1);
   }
   for (int i = 0; i < GS; i++) {
     CHECK_OK(gmx_sema_release(&p.sema));
-    g_join(gs[i]);
+    join(gs[i]);
     CHECK_EQ(places[i].order, i + 1);
   }
 }
@@ -188,10 +188,10 @@ static void the_scheduler_may_release(void) {
   enum { GS = 9 };
   struct permits p = {.timeout = GMX_FOREVER};
   gmx_g gs[GS];
-  for (int i = 0; i < GS; i++) gs[i] = g_start(waits_once, &p);
+  for (int i = 0; i < GS; i++) gs[i] = go_joinable(waits_once, &p);
   spin_until(load(&p.waiting) == GS);
   for (int i = 0; i < GS / 3; i++) CHECK_OK(gmx_for_each_p(releases_in_callback, &p));
-  for (int i = 0; i < GS; i++) g_join(gs[i]);
+  join_all(gs, GS);
   CHECK_OK(gmx_stop_the_world("release"));
   CHECK_OK(gmx_sema_release(&p.sema));
   CHECK_OK(gmx_start_the_world());
@@ -200,12 +200,12 @@ static void the_scheduler_may_release(void) {
 
 static void a_long_time_out_is_no_short_one(void) {
   struct permits p = {.timeout = INT64_MAX};
-  gmx_g g = g_start(waits_once, &p);
+  gmx_g g = go_joinable(waits_once, &p);
   spin_until(load(&p.waiting) == 1);
   CHECK_OK(gmx_sleep(20000000));
   CHECK_EQ(load(&p.taken), 0);
   CHECK_OK(gmx_sema_release(&p.sema));
-  g_join(g);
+  join(g);
 }
 
 /* Each address is a semaphore of its own, however many there are. */
@@ -215,7 +215,7 @@ static void many_semaphores(void) {
   gmx_g *gs = calloc(N, sizeof *gs);
   for (int i = 0; i < N; i++) {
     all[i].timeout = GMX_FOREVER;
-    gs[i] = g_start(waits_once, &all[i]);
+    gs[i] = go_joinable(waits_once, &all[i]);
   }
   for (int i = 0; i < N; i++) spin_until(load(&all[i].waiting) == 1);
   for (int i = N - 1; i >= 0; i--) {
@@ -223,7 +223,7 @@ static void many_semaphores(void) {
     CHECK_OK(gmx_sema_release(&all[i].sema));
     if (i % 100 == 0) spin_until(load(&all[i].taken) == 1);
   }
-  for (int i = 0; i < N; i++) g_join(gs[i]);
+  join_all(gs, N);
   for (int i = 0; i < N; i++) CHECK_EQ(all[i].taken, 1);
   free(gs);
   free(all);

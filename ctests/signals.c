@@ -93,7 +93,7 @@ __attribute__((__noinline__)) static void faults(void) {
 
 static void faults_many_times(void (*f)(int, siginfo_t *, void *), int flags, int alt) {
   set_handler(SIGSEGV, f, flags);
-  gs_start(2, 0);
+  start_runtime(2, 0);
   for (int i = 1; i <= 100; i++) {
     where = -1;
     int before = handled;
@@ -103,7 +103,7 @@ static void faults_many_times(void (*f)(int, siginfo_t *, void *), int flags, in
   }
   CHECK_OK(gmx_callback(nothing, NULL)); /* a thread that is known is still the host's */
   faults();
-  gs_finish();
+  end_runtime();
 }
 
 static void the_handler_runs_where_it_asked_to(void) {
@@ -123,12 +123,12 @@ static void the_handler_may_jump_out(void) {
   map_trap();
   use_alternate();
   set_handler(SIGSEGV, on_fault_jumps, 0);
-  gs_start(2, 0);
+  start_runtime(2, 0);
   for (int i = 0; i < 1000; i++) {
     if (sigsetjmp(out, 1) == 0) faults();
     CHECK(handled == i + 1 && where == 0);
   }
-  gs_finish();
+  end_runtime();
 }
 
 /* A thread without an alternate stack; and a G, whose handler runs on an alternate stack of the library's. */
@@ -140,11 +140,11 @@ static void faults_in_a_g(void *arg) {
 static void other_threads_work_too(void) {
   map_trap();
   set_handler(SIGSEGV, on_fault, 0);
-  gs_start(2, 0);
+  start_runtime(2, 0);
   faults();
   for (int i = 0; i < 10; i++) join(go_with("faults", GMX_SPAWN_JOINABLE, faults_in_a_g, NULL));
   CHECK_EQ(handled, 11);
-  gs_finish();
+  end_runtime();
 }
 
 /* ---- with what ---- */
@@ -166,10 +166,10 @@ static void mask_and_flags_are_the_hosts(void) {
   sigaddset(&a.sa_mask, SIGUSR2);
   CHECK(sigaction(SIGSEGV, &a, NULL) == 0);
   CHECK(sigaction(SIGBUS, &a, NULL) == 0);
-  gs_start(2, 0);
+  start_runtime(2, 0);
   CHECK(raise(SIGSEGV) == 0 && raise(SIGBUS) == 0);
   CHECK_EQ(ran, 2);
-  gs_finish();
+  end_runtime();
 }
 
 static void once(int sig, siginfo_t *info, void *context) {
@@ -179,10 +179,10 @@ static void once(int sig, siginfo_t *info, void *context) {
 
 static void a_handler_that_resets_itself(void) {
   set_handler(SIGSEGV, once, SA_RESETHAND);
-  gs_start(2, 0);
+  start_runtime(2, 0);
   raise(SIGSEGV);
-  gs_finish();
-  gs_start(2, 0);
+  end_runtime();
+  start_runtime(2, 0);
   raise(SIGSEGV);
 }
 
@@ -205,11 +205,11 @@ static void what_is_ignored_is_ignored(void) {
   CHECK(pipe(fd) == 0);
   arg.to = fd[1];
   signal(SIGSEGV, SIG_IGN);
-  gs_start(2, 0);
+  start_runtime(2, 0);
   pthread_t t = thread_start(sends, &arg);
   CHECK_EQ(read(fd[0], &c, 1), 1);
   thread_join(t);
-  gs_finish();
+  end_runtime();
 }
 
 /* ---- circles ---- */
@@ -240,31 +240,31 @@ static void *volatile null_page = (void *)8;
 
 static void after_a_restart(void *arg) {
   (void)arg;
-  gs_start(2, 0);
+  start_runtime(2, 0);
   reporter();
-  gs_finish();
-  gs_start(2, 0);
+  end_runtime();
+  start_runtime(2, 0);
   DIES;
 }
 
 static void after_restarts_and_on_a_g(void *arg) {
   (void)arg;
   for (int i = 0; i < 5; i++) {
-    gs_start(2, 0);
+    start_runtime(2, 0);
     if (i == 2) reporter();
-    gs_finish();
+    end_runtime();
   }
-  gs_start(2, 0);
+  start_runtime(2, 0);
   join(go_with("dies", GMX_SPAWN_JOINABLE, write_null, (void *)8));
 }
 
 static void in_a_child_of_fork(void *arg) {
   (void)arg;
-  gs_start(2, 0);
+  start_runtime(2, 0);
   reporter();
   pid_t pid = fork();
   if (pid == 0) {
-    gs_start(2, 0);
+    start_runtime(2, 0);
     DIES;
   }
   int status;
@@ -277,7 +277,7 @@ static void in_a_child_of_fork(void *arg) {
 static void one_that_comes_again(void *arg) {
   (void)arg;
   reporter();
-  gs_start(2, 0);
+  start_runtime(2, 0);
   reporter();
   DIES;
 }
@@ -286,10 +286,10 @@ static void there_before(void *arg) {
   (void)arg;
   reporter();
   for (int i = 0; i < 3; i++) {
-    gs_start(2, 0);
-    gs_finish();
+    start_runtime(2, 0);
+    end_runtime();
   }
-  gs_start(2, 0);
+  start_runtime(2, 0);
   DIES;
 }
 
@@ -332,19 +332,19 @@ static void a_flag_leaves_the_signals_alone(void *arg) {
   config.flags = GMX_CONFIG_NO_SIGSEGV;
   CHECK_OK(gmx_init(&config));
   CHECK(is_default(SIGSEGV) && is_default(SIGBUS));
-  gs_finish();
-  gs_start(2, 0);
+  end_runtime();
+  start_runtime(2, 0);
   CHECK(!is_default(SIGSEGV) && !is_default(SIGBUS));
-  gs_finish();
+  end_runtime();
   CHECK(is_default(SIGSEGV) && is_default(SIGBUS));
 }
 
 static void so_does_the_environment(void *arg) {
   (void)arg;
   setenv("GMXDEBUG", "sigsegv=0", 1);
-  gs_start(2, 0);
+  start_runtime(2, 0);
   CHECK(is_default(SIGSEGV) && is_default(SIGBUS));
-  gs_finish();
+  end_runtime();
 }
 
 /* A host that recovers from its faults gets no report of them. */

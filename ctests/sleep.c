@@ -1,9 +1,7 @@
 /* timeout: 120 */
 /* Sleeping and the clock: no sleep is too short, of a G or of a thread. On a shared machine no test can say what is too
  * long. */
-#include "places.h"
-
-#define MS INT64_C(1000000)
+#include "gs.h"
 
 static int64_t newest; /* the latest time that any caller has seen */
 
@@ -19,10 +17,10 @@ static void reads_the_clock(void *arg) {
 
 /* Also for callers on different threads. */
 static void the_clock_never_goes_back(void) {
-  gmx_g a = g_start(reads_the_clock, NULL), b = g_start(reads_the_clock, NULL);
+  gmx_g a = go_joinable(reads_the_clock, NULL), b = go_joinable(reads_the_clock, NULL);
   on_thread(reads_the_clock, NULL);
-  g_join(a);
-  g_join(b);
+  join(a);
+  join(b);
   int64_t before = check_now(), now = gmx_now(), after = check_now();
   CHECK(before <= now && now <= after); /* CLOCK_MONOTONIC, so that hosts can mix them */
 }
@@ -64,9 +62,9 @@ static void many_sleepers(void) {
   static gmx_g gs[GS];
   for (int i = 0; i < GS; i++) {
     want[i] = (int64_t)(i * 7919 % 50000) * 1000;
-    gs[i] = g_start(sleeps, &want[i]);
+    gs[i] = go_joinable(sleeps, &want[i]);
   }
-  for (int i = 0; i < GS; i++) g_join(gs[i]);
+  join_all(gs, GS);
 }
 
 /* Several waits until one point in time. A time in the past ends the wait at once, also if it is long ago or the
@@ -112,9 +110,9 @@ static void a_sleep_of_nothing_yields(void) {
   for (int i = 0; i < 3; i++) {
     int64_t ns = nothing[i];
     store(&turn, 0);
-    gmx_g a = g_start(counts_turns, &ns), b = g_start(counts_turns, &ns);
-    g_join(a);
-    g_join(b);
+    gmx_g a = go_joinable(counts_turns, &ns), b = go_joinable(counts_turns, &ns);
+    join(a);
+    join(b);
     CHECK_EQ(turn, 200);
   }
   gmx_gomaxprocs(procs);
@@ -131,8 +129,8 @@ static void has_the_slack_of_the_host(void *arg) {
 static void threads_keep_the_slack_of_their_timers(void) {
   int slack = prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
   gmx_g gs[20];
-  for (int i = 0; i < 20; i++) gs[i] = g_start(has_the_slack_of_the_host, &slack);
-  for (int i = 0; i < 20; i++) g_join(gs[i]);
+  for (int i = 0; i < 20; i++) gs[i] = go_joinable(has_the_slack_of_the_host, &slack);
+  join_all(gs, 20);
   on_thread(has_the_slack_of_the_host, &slack);
 }
 

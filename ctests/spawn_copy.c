@@ -1,6 +1,6 @@
 /* env: GMX_MAXPROCS=2 */
 /* The options of a spawn: copied arguments, a wait group that counts the goroutine, a place at the end of the queue. */
-#include "places.h"
+#include "gs.h"
 
 /* ---- arguments that are copied ---- */
 

@@ -4,7 +4,7 @@
  * The bounds of the stack that a caller runs on: right to the byte in every context, and refused on a stack that is
  * neither the goroutine's nor the thread's.
  */
-#include "places.h"
+#include "gs.h"
 
 #include <sys/wait.h>
 #include <ucontext.h>
@@ -86,7 +86,7 @@ static void gs_of_all_sizes(void) {
     gmx_spawn_opts opts = {.struct_size = sizeof opts, .flags = GMX_SPAWN_JOINABLE, .stack_size = sizes[i]};
     gmx_g g;
     CHECK_OK(gmx_spawn_with(&opts, a_g, &sizes[i], &g));
-    g_join(g);
+    join(g);
   }
 }
 

@@ -6,7 +6,8 @@
  * smallest stack paints it, makes each call, and looks how far down the paint is gone. Another G only yields, while the
  * Gs around it make the same calls: the library's work for a G that has left runs on the stack of the next G.
  */
-#include "places.h"
+#include "gs.h"
+#include "objects.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -353,10 +354,10 @@ static void each_call(void) {
   factor = 2 * UNOPTIMIZED; /* with the frames of the sanitizer */
 #endif
   size_t stack_size = factor == 1 ? 1 : 65536; /* 1: the smallest there is */
-  g_join(start_with(stack_size, makes_each));
+  join(start_with(stack_size, makes_each));
   gmx_g yields = start_with(stack_size, only_yields);
-  g_join(start_with(0, others_make_each));
-  g_join(yields);
+  join(start_with(0, others_make_each));
+  join(yields);
   int64_t most = 0;
   int bad = 0;
   for (int i = 0; i < CALLS; i++) {

@@ -1,6 +1,6 @@
 /* env: GMX_MAXPROCS=2 */
 /* The library's own statistics: counters that count, and a dump that shows which goroutine waits for what. */
-#include "places.h"
+#include "gs.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -57,7 +57,7 @@ static void no_byte_beyond_the_size(void) {
 static void gs_are_counted(void) {
   enum { GS = 500 };
   gmx_sched_stats before = sched();
-  for (int i = 0; i < GS; i++) g_join(g_start(nothing, NULL));
+  for (int i = 0; i < GS; i++) join(go_joinable(nothing, NULL));
   spin_until(gmx_num_g() == 0);
   gmx_sched_stats after = sched();
   CHECK_EQ(after.spawned - before.spawned, GS);
@@ -93,9 +93,9 @@ static void states_are_counted(void) {
   gmx_sched_stats before = sched();
   store(&in_syscall, 0);
   store(&leave, 0);
-  for (int i = 0; i < PARKED; i++) gs[i] = g_start(parks, &wheres[i]);
-  for (int i = PARKED; i < PARKED + WAITING; i++) gs[i] = g_start(acquires, &waiting);
-  for (int i = PARKED + WAITING; i < ALL; i++) gs[i] = g_start(is_in_a_syscall, NULL);
+  for (int i = 0; i < PARKED; i++) gs[i] = go_joinable(parks, &wheres[i]);
+  for (int i = PARKED; i < PARKED + WAITING; i++) gs[i] = go_joinable(acquires, &waiting);
+  for (int i = PARKED + WAITING; i < ALL; i++) gs[i] = go_joinable(is_in_a_syscall, NULL);
   spin_until(load(&in_syscall) == SYSCALL && load(&waiting) == WAITING);
   spin_until(sched().g_waiting == PARKED + WAITING);
   spin_until(sched().g_syscall == SYSCALL);
@@ -110,7 +110,7 @@ static void states_are_counted(void) {
   store(&leave, 1);
   for (int i = 0; i < PARKED; i++) wake_at(&wheres[i]);
   for (int i = 0; i < WAITING; i++) CHECK_OK(gmx_sema_release(&sema));
-  for (int i = 0; i < ALL; i++) g_join(gs[i]);
+  join_all(gs, ALL);
   memset(wheres, 0, sizeof wheres);
   spin_until(sched().g_waiting == 0 && sched().g_syscall == 0 && sched().g_live == 0);
 }
@@ -134,7 +134,7 @@ static void the_world_is_counted(void) {
 static void memory_is_counted(void) {
   gmx_mem_stats before = mem();
   gmx_g gs[64];
-  for (int i = 0; i < 64; i++) gs[i] = g_start(parks, &wheres[i]);
+  for (int i = 0; i < 64; i++) gs[i] = go_joinable(parks, &wheres[i]);
   for (int i = 0; i < 64; i++) spin_until(load(&wheres[i]) != 0);
   gmx_mem_stats during = mem();
   CHECK_EQ(during.g_live, 64);
@@ -147,7 +147,7 @@ static void memory_is_counted(void) {
   CHECK_CMP(during.m_total, >=, 1);
   CHECK(during.guard_kind <= 2);
   for (int i = 0; i < 64; i++) wake_at(&wheres[i]);
-  for (int i = 0; i < 64; i++) g_join(gs[i]);
+  join_all(gs, 64);
   memset(wheres, 0, sizeof wheres);
   spin_until(gmx_num_g() == 0);
   gmx_mem_stats after = mem();
@@ -220,8 +220,8 @@ static void a_dump_shows_every_g(void) {
   on_g(calls, &fn);
   CHECK_OK(gmx_ready(parked));
   CHECK_OK(gmx_sema_release(&sema));
-  g_join(parked);
-  g_join(waiting);
+  join(parked);
+  join(waiting);
   dump();
   CHECK(strstr(text, "the-parked-one") == NULL);
 }
@@ -261,7 +261,7 @@ static void a_dump_larger_than_the_pipe(void) {
   enum { GS = 3000 };
   static gmx_g where[GS], gs[GS];
   int fds[2];
-  for (int i = 0; i < GS; i++) gs[i] = g_start(parks, &where[i]);
+  for (int i = 0; i < GS; i++) gs[i] = go_joinable(parks, &where[i]);
   for (int i = 0; i < GS; i++) spin_until(load(&where[i]) != 0);
   CHECK(pipe(fds) == 0);
   struct pump p = {fds[0], 0};
@@ -272,7 +272,7 @@ static void a_dump_larger_than_the_pipe(void) {
   close(fds[0]);
   CHECK_CMP(p.got, >, 65536);
   for (int i = 0; i < GS; i++) wake_at(&where[i]);
-  for (int i = 0; i < GS; i++) g_join(gs[i]);
+  join_all(gs, GS);
 }
 
 int main(void) {

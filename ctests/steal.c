@@ -1,6 +1,8 @@
 /* Every P runs Gs that one G submits; no G runs twice or is forgotten. */
 #include "gs.h"
 
+#include <stdatomic.h>
+
 #define MOST 8
 
 /* ---- all Ps at once ---- */
@@ -15,7 +17,7 @@ static void meets(void *arg) {
   int p = gmx_pin();
   CHECK_CMP(p, >=, 0);
   p_of[id] = p;
-  tid_of[id] = gs_tid();
+  tid_of[id] = thread_id();
   atomic_fetch_add(&arrived, 1);
   while (atomic_load(&arrived) < procs) sched_yield();
   CHECK_EQ(gmx_pin(), p);
@@ -204,7 +206,7 @@ static void one_that_yields_is_found(void) {
 static void with_procs(int n) {
   check_say("%d Ps", n);
   procs = n;
-  gs_start(n, 0);
+  start_runtime(n, 0);
   RUN_G(every_p_takes_part);
   RUN(foreign_work_reaches_every_p);
   RUN(parents_are_stolen);
@@ -212,7 +214,7 @@ static void with_procs(int n) {
   RUN_G(runnext_of_a_p_in_a_syscall_is_run);
   RUN_G(one_that_yields_is_found);
   RUN_G(nothing_runs_twice);
-  gs_finish();
+  end_runtime();
 }
 
 int main(void) {

@@ -7,6 +7,9 @@
  * runs at least `seconds` and at least `rounds` rounds with each number of Ps, or with `ps` alone. A round is one stop
  * or one barrier. ctests/stress/stop_barrier_syscall.c runs the same for GMX_STRESS minutes in all. */
 #include "gs.h"
+#include "seed.h"
+
+#include <stdatomic.h>
 
 #ifndef RACE_SECONDS
 #define RACE_SECONDS 0.8
@@ -27,21 +30,21 @@ static atomic_long moves;  /* of Gs that hold a P: none in a stopped world */
 static void works(void *arg) {
   uint64_t seed = (uint64_t)(uintptr_t)arg + 1;
   while (!atomic_load_explicit(&quit, memory_order_relaxed)) {
-    int n = 1 + (int)(gs_random(&seed) % 64);
+    int n = 1 + (int)(next_random(&seed) % 64);
     for (int i = 0; i < n; i++) {
       atomic_fetch_add_explicit(&moves, 1, memory_order_relaxed);
       CHECK_OK(i % 4 ? gmx_enter_syscall() : gmx_enter_syscall_blocking());
       CHECK_OK(gmx_exit_syscall());
     }
     atomic_fetch_add_explicit(&syscalls, n, memory_order_relaxed);
-    switch (gs_random(&seed) % 4) {
+    switch (next_random(&seed) % 4) {
       case 0: CHECK_OK(gmx_yield()); break;
       case 1: /* a real one */
         CHECK_OK(gmx_enter_syscall());
-        thread_nap((int64_t)(gs_random(&seed) % 100000));
+        thread_nap((int64_t)(next_random(&seed) % 100000));
         CHECK_OK(gmx_exit_syscall());
         break;
-      default: CHECK_OK(gmx_sleep((int64_t)(gs_random(&seed) % 200000)));
+      default: CHECK_OK(gmx_sleep((int64_t)(next_random(&seed) % 200000)));
     }
   }
   CHECK_OK(gmx_waitgroup_done(&all));
@@ -134,7 +137,7 @@ static void races(void) {
   atomic_store(&quit, 1);
   CHECK_OK(gmx_waitgroup_wait(&all));
   CHECK_OK(gmx_enter_syscall());
-  for (int i = 0; i < 4; i++) thread_join(threads[i]);
+  join_threads(threads, 4);
   CHECK_OK(gmx_exit_syscall());
   long stopped = atomic_load(&stops), served = atomic_load(&barriers);
   double seconds = (double)(check_now() - begin) / 1e9;
@@ -152,9 +155,9 @@ int main(int argc, char **argv) {
   for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
     ps = numbers[i];
     if (argc > 3 && atoi(argv[3]) != ps) continue;
-    gs_start(ps, 0);
+    start_runtime(ps, 0);
     RUN_G(races);
-    gs_finish();
+    end_runtime();
   }
   return 0;
 }

@@ -6,6 +6,7 @@
 #include "gs.h"
 
 #include <dlfcn.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 /* ---- malloc with a lock that the host keeps ---- */
@@ -83,7 +84,7 @@ static void blocks(void *arg) {
 static void makes_threads(void) {
   gmx_g some[3];
   for (int i = 0; i < 3; i++) some[i] = go_with("blocks", GMX_SPAWN_JOINABLE, blocks, NULL);
-  for (int i = 0; i < 3; i++) join(some[i]);
+  join_all(some, 3);
 }
 
 static void starts_the_other(void) {
@@ -98,7 +99,7 @@ static atomic_int loader_tid;
 
 /* dlopen opens its file under the loader's lock, and the open of a FIFO waits for a thread at the other end. */
 static void *is_in_dlopen(void *arg) {
-  atomic_store(&loader_tid, gs_tid());
+  atomic_store(&loader_tid, thread_id());
   CHECK(dlopen(fifo, RTLD_NOW) == NULL);
   return arg;
 }
@@ -133,9 +134,9 @@ static void in_the_loader(void *arg) {
 
 static void beside_a_thread_in_the_loader(void *arg) {
   (void)arg;
-  gs_start(1, 0);
+  start_runtime(1, 0);
   CHECK_OK(gmx_main(in_the_loader, NULL));
-  gs_finish();
+  end_runtime();
 }
 
 /* ---- malloc ---- */
@@ -154,9 +155,9 @@ static void in_malloc(void *arg) {
 static void beside_a_thread_in_malloc(void *arg) {
   (void)arg;
   setenv("GMXDEBUG", "schedtrace=1", 1);
-  gs_start(1, 0);
+  start_runtime(1, 0);
   CHECK_OK(gmx_main(in_malloc, NULL));
-  gs_finish();
+  end_runtime();
 }
 
 /* ---- stderr ---- */
@@ -181,7 +182,7 @@ static void beside_a_full_pipe(void *arg) {
   (void)arg;
   setenv("GMXDEBUG", "schedtrace=1,scheddetail=1", 1);
   full_pipe();
-  gs_start(1, 0);
+  start_runtime(1, 0);
   CHECK_OK(gmx_main(traces_to_nobody, NULL));
 }
 
@@ -193,7 +194,7 @@ static void ends_beside_a_full_pipe(void *arg) {
   static char text[1 << 16];
   setenv("GMXDEBUG", "schedtrace=1", 1);
   int from = full_pipe();
-  gs_start(1, 0);
+  start_runtime(1, 0);
   CHECK_OK(gmx_main(does_nothing, NULL));
   thread_nap(300 * MS);
   fcntl(from, F_SETFL, O_NONBLOCK);

@@ -6,7 +6,7 @@
  * With one P, another G that runs while a thread blocks has the P that was handed off. Without the hand-off the program
  * would hang in the first test.
  */
-#include "places.h"
+#include "gs.h"
 
 struct block {
   int pipe[2];
@@ -61,9 +61,9 @@ static void the_p_is_handed_on(void) {
   for (int round = 0; round < 60; round++) {
     struct block b;
     block_make(&b, ways[round % WAYS]);
-    gmx_g reader = g_start(reads_in_a_syscall, &b), writer = g_start(writes, &b);
-    g_join(reader);
-    g_join(writer);
+    gmx_g reader = go_joinable(reads_in_a_syscall, &b), writer = go_joinable(writes, &b);
+    join(reader);
+    join(writer);
     block_end(&b);
   }
 }
@@ -98,12 +98,12 @@ static void many_block_at_once(void) {
   gmx_g gs[GS];
   for (int i = 0; i < GS; i++) {
     block_make(&b[i], ways[i % WAYS]);
-    gs[i] = g_start(reads_in_a_syscall, &b[i]);
+    gs[i] = go_joinable(reads_in_a_syscall, &b[i]);
   }
   for (int i = 0; i < GS; i++) spin_until(load(&b[i].in));
   for (int i = 0; i < GS; i++) CHECK_EQ(load(&b[i].out), 0);
   for (int i = 0; i < GS; i++) on_g(writes, &b[i]);
-  for (int i = 0; i < GS; i++) g_join(gs[i]);
+  join_all(gs, GS);
   for (int i = 0; i < GS; i++) block_end(&b[i]);
 }
 
@@ -123,7 +123,7 @@ static void works_without_a_p(void *arg) {
   struct inside *i = arg;
   uint64_t goid = gmx_goid();
   gmx_g self = gmx_self(), child = 0;
-  i->parked = g_start(parks, &i->where);
+  i->parked = go_joinable(parks, &i->where);
   while (!load(&i->where)) CHECK_OK(gmx_yield());
   CHECK_OK(gmx_spawn(takes_the_p, i));
   CHECK_OK(gmx_enter_syscall_blocking());
@@ -269,8 +269,8 @@ static void storm(void *arg) {
 static void many_short_ones(void) {
   enum { GS = 16 };
   gmx_g gs[GS];
-  for (int i = 0; i < GS; i++) gs[i] = g_start(storm, NULL);
-  for (int i = 0; i < GS; i++) g_join(gs[i]);
+  for (int i = 0; i < GS; i++) gs[i] = go_joinable(storm, NULL);
+  join_all(gs, GS);
   CHECK_EQ(storms, GS * 3000);
 }
 
@@ -293,7 +293,7 @@ static void leaves(void *arg) {
 static void no_exit_into_a_stopped_world(void) {
   for (int round = 0; round < 20; round++) {
     struct leaver l = {0, 0, 0};
-    gmx_g g = g_start(leaves, &l);
+    gmx_g g = go_joinable(leaves, &l);
     spin_until(load(&l.in));
     CHECK_OK(gmx_stop_the_world("syscalls"));
     store(&l.leave, 1);
@@ -301,7 +301,7 @@ static void no_exit_into_a_stopped_world(void) {
     nanosleep(&nap, NULL);
     CHECK_EQ(load(&l.out), 0);
     CHECK_OK(gmx_start_the_world());
-    g_join(g);
+    join(g);
     CHECK_EQ(l.out, 1);
   }
 }

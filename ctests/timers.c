@@ -1,10 +1,8 @@
 /* timeout: 180 */
 /* env: GMX_MAXPROCS=3 */
 /* gmx_timer: it fires when it is due, and no earlier firing arrives after a stop or a reset. */
-#include "places.h"
-
-#define MS INT64_C(1000000)
-#define HOUR (3600000 * MS)
+#include "gs.h"
+#include "objects.h"
 
 static int fired;
 static void fires(void *arg) {
@@ -178,11 +176,11 @@ static void one_duel(void *arg) {
 static void each_arm_fires_or_is_prevented(void) {
   gmx_g g[6];
   for (int round = 0; round < 3; round++) {
-    for (int i = 0; i < 6; i++) g[i] = g_start(one_duel, NULL);
+    for (int i = 0; i < 6; i++) g[i] = go_joinable(one_duel, NULL);
     if (round == 1)
       for (int i = 0; i < 60; i++) CHECK(gmx_gomaxprocs(1 + i % 4) > 0);
     on_thread(one_duel, NULL);
-    for (int i = 0; i < 6; i++) g_join(g[i]);
+    join_all(g, 6);
   }
   CHECK(gmx_gomaxprocs(3) > 0);
 }
@@ -370,10 +368,10 @@ static void one_ticker_for_all(void) {
   struct polled p = {chan_timer(0, MS / 10), 0, 0};
   int64_t begun = gmx_now();
   gmx_g gs[3];
-  for (int i = 0; i < 3; i++) gs[i] = g_start(polls, &p);
+  for (int i = 0; i < 3; i++) gs[i] = go_joinable(polls, &p);
   spin_until(load(&p.got) > 2000);
   store(&p.over, 1);
-  for (int i = 0; i < 3; i++) g_join(gs[i]);
+  join_all(gs, 3);
   CHECK_CMP(p.got, <=, (gmx_now() - begun) / (MS / 10) + 1);
   chan_timer_free(&p.t);
 }

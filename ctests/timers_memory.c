@@ -3,6 +3,9 @@
  * again. */
 #include "child.h"
 #include "gs.h"
+#include "objects.h"
+
+#include <stdatomic.h>
 
 static atomic_int fired, ticked, not_to_be;
 static uint32_t gate;
@@ -67,13 +70,13 @@ static void without_memory(void) {
 
 static void of_the_child(void *unused) {
   (void)unused;
-  gs_start(1, NO_SLICES);
+  start_runtime(1, NO_SLICES);
   RUN_G(without_memory);
   struct rlimit limit;
   CHECK(getrlimit(RLIMIT_AS, &limit) == 0);
   limit.rlim_cur = limit.rlim_max;
   CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
-  gs_finish();
+  end_runtime();
 }
 
 static void a_firing_is_not_lost(void) {

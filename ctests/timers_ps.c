@@ -3,8 +3,11 @@
  * other. */
 /* timeout: 120 */
 #include "gs.h"
+#include "objects.h"
+#include "seed.h"
 
 #include <dirent.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -29,7 +32,7 @@ static void sleeps_and_rings(void *arg) {
   size_t id = (size_t)(uintptr_t)arg;
   uint64_t seed = id + 1;
   for (int i = 0; i < ROUNDS; i++) {
-    sleep_at_least((int64_t)(gs_random(&seed) % 300000));
+    sleep_at_least((int64_t)(next_random(&seed) % 300000));
     release(&doorbells[id], 1);
   }
   CHECK_OK(gmx_waitgroup_done(&all));
@@ -62,7 +65,7 @@ static void gives_up_or_gets(void *arg) {
   uint64_t seed = id + 7;
   long got = 0;
   for (int i = 0; i < ROUNDS; i++) {
-    int64_t ns = (int64_t)(gs_random(&seed) % 200000), begin = gmx_now();
+    int64_t ns = (int64_t)(next_random(&seed) % 200000), begin = gmx_now();
     gmx_status s = gmx_sema_acquire_timeout(&doorbells[id], ns);
     if (s == GMX_OK) got++;
     else {
@@ -92,7 +95,7 @@ static void timers_are_called_off_on_many_ps(void) {
 
 static void sleeps_thrice(void *arg) {
   uint64_t seed = (uint64_t)(uintptr_t)arg + 3;
-  for (int i = 0; i < 3; i++) sleep_at_least((int64_t)(gs_random(&seed) % (uint64_t)(50 * MS)));
+  for (int i = 0; i < 3; i++) sleep_at_least((int64_t)(next_random(&seed) % (uint64_t)(50 * MS)));
   CHECK_OK(gmx_waitgroup_done(&all));
 }
 
@@ -178,7 +181,7 @@ static void threads_sleep_too(void) {
   pthread_t threads[8];
   for (int i = 0; i < 8; i++) threads[i] = thread_start(sleeps_foreign, NULL);
   CHECK_OK(gmx_enter_syscall());
-  for (int i = 0; i < 8; i++) thread_join(threads[i]);
+  join_threads(threads, 8);
   CHECK_OK(gmx_exit_syscall());
   CHECK_OK(gmx_sleep(0));
   CHECK_OK(gmx_sleep(-1));
@@ -186,19 +189,17 @@ static void threads_sleep_too(void) {
 
 static void with_procs(int n) {
   check_say("%d Ps", n);
-  gs_start(n, 0);
+  start_runtime(n, 0);
   RUN_G(timers_ready_gs_while_ps_idle);
   RUN_G(timers_are_called_off_on_many_ps);
   RUN_G(ten_thousand_sleep);
   RUN_G(timers_outlive_their_ps);
   RUN_G(threads_sleep_too);
   RUN(sleeper_is_told_after_a_stop_and_a_barrier);
-  gs_finish();
+  end_runtime();
 }
 
 /* ---- which thread is told of a timer ---- */
-
-#define HOUR (3600 * SECOND)
 
 static gmx_sched_stats stats_now(void) {
   gmx_sched_stats s;
@@ -279,10 +280,10 @@ static void a_sleep_tells_no_other_thread(void) {
 }
 
 static void told(void) {
-  gs_start(2, 0);
+  start_runtime(2, 0);
   RUN_G(a_timer_of_a_g_that_runs_on_is_told_at_once);
   RUN_G(a_sleep_tells_no_other_thread);
-  gs_finish();
+  end_runtime();
 }
 
 /* ---- many that are due at once ---- */
@@ -336,9 +337,9 @@ static void a_stop_comes_between_timers(void) {
 }
 
 static void due_at_once(void) {
-  gs_start(1, 0);
+  start_runtime(1, 0);
   RUN_G(a_stop_comes_between_timers);
-  gs_finish();
+  end_runtime();
 }
 
 int main(void) {

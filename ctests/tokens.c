@@ -2,18 +2,11 @@
 /* env: GMX_MAXPROCS=3 */
 /* What tokens tell, and to whom: reasons, deadlines, channels, functions that run after a cancel, Gs that inherit
  * them. */
-#include "places.h"
+#include "gs.h"
+#include "objects.h"
 
 #include <stdatomic.h>
 
-#define MS INT64_C(1000000)
-#define HOUR (INT64_C(3600000) * MS)
-
-static gmx_cancel new_token(gmx_cancel parent, int64_t timeout) {
-  gmx_cancel c = 0;
-  CHECK_OK(gmx_cancel_new(parent, timeout, &c));
-  return c;
-}
 static void free_token(gmx_cancel c) { CHECK_OK(gmx_cancel_free(c)); }
 
 /* ---- reasons ---- */
@@ -97,10 +90,10 @@ static void inherits(void *unused) {
   gmx_cancel none = 0;
   for (int i = 0; i < 4; i++) {
     gmx_cancel top = new_token(0, GMX_FOREVER), low = new_token(top, GMX_FOREVER);
-    g_join(start_inheriting(flags[i], is_under, &none)); /* the caller has none */
+    join(start_inheriting(flags[i], is_under, &none)); /* the caller has none */
     CHECK_OK(gmx_cancel_use(low, NULL));
     on_g(is_under, &none); /* without the flag */
-    g_join(start_inheriting(flags[i], is_under, &low));
+    join(start_inheriting(flags[i], is_under, &low));
     gmx_g g = start_inheriting(flags[i], sleeps_under_it, &low);
     if (i == 3) CHECK_OK(gmx_cancel_shield()); /* that is not inherited */
     gmx_g h = start_inheriting(flags[i], sleeps_under_it, &low);
@@ -108,7 +101,7 @@ static void inherits(void *unused) {
     CHECK_OK(gmx_cancel_use(0, NULL));
     free_token(low); /* it lives on with the two */
     CHECK_OK(gmx_cancel_now_because(top, -1234));
-    g_join(g), g_join(h);
+    join(g), join(h);
     free_token(top);
     CHECK_STATUS(gmx_cancel_use(low, NULL), GMX_ESTALE);
     on_g(is_under, &none);
@@ -158,7 +151,7 @@ static void is_canceled_by_its_handle(void *unused) {
     store(&o.go_on, 1);
     spin_until(load(&o.done) && gmx_cancel_g(g, -79) == GMX_ESTALE); /* ended, and not joined yet */
     CHECK_STATUS(gmx_cancel_use(o.token, NULL), GMX_ESTALE);
-    g_join(g);
+    join(g);
     CHECK_STATUS(gmx_cancel_g(g, -79), GMX_ESTALE);
   }
   CHECK_STATUS(gmx_cancel_g(0, -1), GMX_ESTALE);
@@ -184,7 +177,7 @@ static void its_token_and_others(void *unused) {
     if (i == 3) CHECK_OK(gmx_cancel_now(top));
     if (i == 2) CHECK_OK(gmx_cancel_g(h, -5));
     store(&o.go_on, 1), store(&p.go_on, 1);
-    g_join(g), g_join(h);
+    join(g), join(h);
     CHECK_EQ(o.done, i == 3 ? 2 : 1);
     CHECK_EQ(p.done, i >= 2 ? 2 : 1);
     CHECK_EQ(gmx_cancel_is_canceled(top), i == 3);
@@ -219,11 +212,11 @@ static void it_uses_its_token_as_it_likes(void *unused) {
     spin_until(load(&o.there));
     CHECK_OK(gmx_cancel_g(g, -1));
     store(&o.go_on, 1);
-    g_join(g);
+    join(g);
   }
-  gmx_g plain = g_start(nothing, NULL);
+  gmx_g plain = go_joinable(nothing, NULL);
   CHECK_STATUS(gmx_cancel_g(plain, -1), GMX_EPERM);
-  g_join(plain);
+  join(plain);
 }
 static void gs_are_canceled(void) {
   void (*const tests[])(void *) = {is_canceled_by_its_handle, its_token_and_others, it_uses_its_token_as_it_likes};
@@ -250,7 +243,7 @@ static void former_gs_are_canceled(void *unused) {
   pthread_t t = thread_start(cancels_former_ones, &met);
   for (int i = 0; i < 20000; i++) {
     gmx_g g = start_cancellable(i % 2 ? GMX_SPAWN_CHILD_FIRST : 0, is_not_canceled, NULL);
-    g_join(g);
+    join(g);
     atomic_store(&former, g);
   }
   store(&enough, 1);
@@ -261,7 +254,7 @@ static void a_late_cancel_meets_none(void) { on_g(former_gs_are_canceled, NULL);
 
 /* ---- channels ---- */
 
-static gmx_chan *chan_of(gmx_cancel c) {
+static gmx_chan *chan_of_token(gmx_cancel c) {
   gmx_chan *chan = NULL;
   CHECK_OK(gmx_cancel_chan(c, &chan));
   CHECK(chan != NULL);
@@ -286,17 +279,17 @@ static void selects(void *arg) {
 static void a_select_of_tokens(void) {
   for (int i = 0; i < 30; i++) {
     gmx_cancel top = new_token(0, i % 3 == 2 ? MS : GMX_FOREVER), low = new_token(top, GMX_FOREVER), other = new_token(0, GMX_FOREVER);
-    struct chosen s = {{NULL, chan_of(other), chan_of(low)}, 7, 0};
-    gmx_chan *again = chan_of(low);
+    struct chosen s = {{NULL, chan_of_token(other), chan_of_token(low)}, 7, 0};
+    gmx_chan *again = chan_of_token(low);
     CHECK(again == s.chans[2]);
-    gmx_g g = g_start(selects, &s);
+    gmx_g g = go_joinable(selects, &s);
     spin_until(load(&s.ready));
     if (i % 2) CHECK_OK(gmx_sleep(MS / 10));
     if (i % 3 != 2) CHECK_OK(gmx_cancel_now(i % 3 ? top : low));
-    g_join(g);
+    join(g);
     CHECK_EQ(s.which, 2);
     CHECK_STATUS(gmx_chan_recv(again, NULL), GMX_ECLOSED);
-    gmx_chan *late = chan_of(low); /* of a canceled token */
+    gmx_chan *late = chan_of_token(low); /* of a canceled token */
     CHECK(late == again);
     CHECK_STATUS(gmx_chan_try_recv(s.chans[1], NULL), GMX_EAGAIN);
     free_token(low), free_token(top), free_token(other);
@@ -310,11 +303,11 @@ static void a_select_of_tokens(void) {
 static void a_channel_made_late_is_closed(void) {
   gmx_cancel top = new_token(0, GMX_FOREVER), low = new_token(top, GMX_FOREVER);
   CHECK_OK(gmx_cancel_now(top));
-  gmx_chan *chan = chan_of(low);
+  gmx_chan *chan = chan_of_token(low);
   CHECK_STATUS(gmx_chan_recv(chan, NULL), GMX_ECLOSED);
   CHECK_OK(gmx_chan_free(chan));
   CHECK_OK(gmx_cancel_use(low, NULL));
-  chan = chan_of(0); /* the current one */
+  chan = chan_of_token(0); /* the current one */
   CHECK_STATUS(gmx_chan_try_recv(chan, NULL), GMX_ECLOSED);
   CHECK_OK(gmx_chan_free(chan));
   CHECK_OK(gmx_cancel_use(0, NULL));
@@ -329,7 +322,7 @@ struct race {
 static void asks_and_receives(void *arg) {
   struct race *r = arg;
   bump(&r->begun);
-  gmx_chan *chan = chan_of(r->token);
+  gmx_chan *chan = chan_of_token(r->token);
   CHECK_STATUS(gmx_chan_recv_timeout(chan, NULL, HOUR), GMX_ECLOSED);
   CHECK_OK(gmx_chan_free(chan));
 }
@@ -338,10 +331,10 @@ static void channels_against_cancel(void) {
   for (int round = 0; round < 300; round++) {
     struct race r = {new_token(0, GMX_FOREVER), 0, 0, 0, 0};
     gmx_g g[3];
-    for (int i = 0; i < 3; i++) g[i] = g_start(asks_and_receives, &r);
+    for (int i = 0; i < 3; i++) g[i] = go_joinable(asks_and_receives, &r);
     spin_until(load(&r.begun) >= round % 4);
     CHECK_OK(gmx_cancel_now(r.token));
-    for (int i = 0; i < 3; i++) g_join(g[i]);
+    join_all(g, 3);
     free_token(r.token);
   }
 }

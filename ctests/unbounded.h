@@ -2,15 +2,10 @@
 #ifndef GOMAX_TEST_UNBOUNDED_H
 #define GOMAX_TEST_UNBOUNDED_H
 
-#include "places.h"
+#include "gs.h"
+#include "objects.h"
 
-static gmx_chan *unbounded(size_t size) {
-  gmx_chan *c = NULL;
-  CHECK_OK(gmx_chan_new(size, GMX_UNBOUNDED, &c));
-  CHECK_EQ(gmx_chan_cap(c), GMX_UNBOUNDED);
-  CHECK_EQ(gmx_chan_len(c), 0);
-  return c;
-}
+static gmx_chan *unbounded(size_t size) { return chan_of(size, GMX_UNBOUNDED); }
 
 static gmx_status select_send(gmx_chan *c, gmx_chan *other, uint64_t *v, int64_t timeout, size_t *chosen) {
   gmx_select_case cases[2];

@@ -3,6 +3,8 @@
  * can let other Gs run, and answer a stop of the world. */
 #include "gs.h"
 
+#include <stdatomic.h>
+
 /* The objects at which the calls fail or change nothing. */
 static gmx_mutex held, own;
 static gmx_cond cond;
@@ -422,18 +424,18 @@ static void threads_try(void) {
 }
 
 int main(void) {
-  gs_start(1, NO_SLICES);
+  start_runtime(1, NO_SLICES);
   RUN_G(others_run);
   RUN_G(the_mutex_of_a_refused_wait_is_free);
   RUN_G(nobody_runs_where_nobody_may);
   RUN(stops_get_through);
   RUN(threads_try);
-  gs_finish();
-  gs_start(1, MS);
+  end_runtime();
+  start_runtime(1, MS);
   RUN(lock_and_unlock_alone);
-  gs_finish();
-  gs_start(2, NO_SLICES);
+  end_runtime();
+  start_runtime(2, NO_SLICES);
   RUN_G(the_first_call_serves);
-  gs_finish();
+  end_runtime();
   return 0;
 }

@@ -1,8 +1,8 @@
 /* The number of waiters of a semaphore, a lock or a condition. With one P and slices without an end, a G that the
  * caller lets run has begun to wait when the caller runs again. */
 #include "gs.h"
-#include "places.h"
 
+#include <stdatomic.h>
 #include <sys/mman.h>
 
 enum { GS = 7 };
@@ -254,7 +254,7 @@ static void those_who_wait_for_a_signal(void) {
   CHECK_EQ(gmx_cond_waiters(&cond), 0); /* they wait for the mutex, or will */
   CHECK_OK(gmx_mutex_unlock(&mutex));
   acquire(&done, GS + 1);
-  for (int i = 0; i < 2; i++) thread_join(threads[i]);
+  join_threads(threads, 2);
 }
 
 /* A waiter counts before it unlocks the mutex: a holder of the mutex sees all earlier holders that wait. */
@@ -284,7 +284,7 @@ static void with_the_mutex_none_is_missed(void) {
 
 int main(void) {
   RUN(starts_nothing);
-  gs_start(1, NO_SLICES);
+  start_runtime(1, NO_SLICES);
   RUN(wrong_pointers);
   RUN(memory_may_be_gone);
   RUN_G(each_that_waits_counts);
@@ -295,10 +295,10 @@ int main(void) {
   RUN_G(those_who_lock_a_recursive_one);
   RUN_G(those_who_read_and_write);
   RUN_G(those_who_wait_for_a_signal);
-  gs_finish();
-  gs_start(4, 0);
+  end_runtime();
+  start_runtime(4, 0);
   RUN_G(with_the_mutex_none_is_missed);
-  gs_finish();
+  end_runtime();
   RUN(starts_nothing);
   return 0;
 }

@@ -1,6 +1,6 @@
 /* env: GMX_MAXPROCS=3 */
 /* Wait groups: waiters continue when, and only when, the count is zero; and the count is never negative. */
-#include "places.h"
+#include "gs.h"
 #include <sys/mman.h>
 
 struct group {
@@ -58,13 +58,13 @@ static void refused_with_waiters(void) {
   struct group g;
   memset(&g, 0, sizeof g);
   CHECK_OK(gmx_waitgroup_add(&g.wg, 1));
-  gmx_g waiter = g_start(waits, &g);
+  gmx_g waiter = go_joinable(waits, &g);
   pthread_t thread = thread_start(waits_as_thread, &g);
   spin_until(load(&g.waiting) == 2);
   CHECK_STATUS(gmx_waitgroup_add(&g.wg, -2), GMX_EINVAL);
   store(&g.done, 1);
   CHECK_OK(gmx_waitgroup_done(&g.wg));
-  g_join(waiter);
+  join(waiter);
   thread_join(thread);
   CHECK_EQ(g.passed, 2);
 }
@@ -91,7 +91,7 @@ static void waits_for_gs_and_threads(void) {
     for (int i = 0; i < THREADS; i++) threads[i] = thread_start(does_its_part_as_thread, &g);
     CHECK_OK(gmx_waitgroup_wait(&g.wg));
     CHECK_EQ(load(&g.passed), GS + THREADS);
-    for (int i = 0; i < THREADS; i++) thread_join(threads[i]);
+    join_threads(threads, THREADS);
   }
 }
 
@@ -102,13 +102,13 @@ static void many_waiters_all_go(void) {
   pthread_t threads[THREADS];
   memset(&g, 0, sizeof g);
   CHECK_OK(gmx_waitgroup_add(&g.wg, 1));
-  for (int i = 0; i < GS; i++) gs[i] = g_start(waits, &g);
+  for (int i = 0; i < GS; i++) gs[i] = go_joinable(waits, &g);
   for (int i = 0; i < THREADS; i++) threads[i] = thread_start(waits_as_thread, &g);
   spin_until(load(&g.waiting) == GS + THREADS);
   store(&g.done, 1);
   CHECK_OK(gmx_waitgroup_done(&g.wg));
-  for (int i = 0; i < GS; i++) g_join(gs[i]);
-  for (int i = 0; i < THREADS; i++) thread_join(threads[i]);
+  join_all(gs, GS);
+  join_threads(threads, THREADS);
   CHECK_EQ(g.passed, GS + THREADS);
 }
 
@@ -151,11 +151,11 @@ static void done_races_time_outs(void) {
     memset(&g, 0, sizeof g);
     g.timeout = 1000 * (round % 50);
     CHECK_OK(gmx_waitgroup_add(&g.wg, 1));
-    for (int i = 0; i < GS; i++) gs[i] = g_start(waits_a_little, &g);
+    for (int i = 0; i < GS; i++) gs[i] = go_joinable(waits_a_little, &g);
     spin_until(load(&g.waiting) == GS);
     store(&g.done, 1);
     CHECK_OK(gmx_waitgroup_done(&g.wg));
-    for (int i = 0; i < GS; i++) g_join(gs[i]);
+    join_all(gs, GS);
     CHECK_EQ(g.passed + g.timed_out, GS);
     CHECK_OK(gmx_waitgroup_wait_timeout(&g.wg, 0));
   }
@@ -166,13 +166,13 @@ static void a_long_time_out_is_no_short_one(void) {
   memset(&g, 0, sizeof g);
   g.timeout = INT64_MAX;
   CHECK_OK(gmx_waitgroup_add(&g.wg, 1));
-  gmx_g waiter = g_start(waits_a_little, &g);
+  gmx_g waiter = go_joinable(waits_a_little, &g);
   spin_until(load(&g.waiting) == 1);
   CHECK_OK(gmx_sleep(20000000));
   CHECK_EQ(load(&g.timed_out), 0);
   store(&g.done, 1);
   CHECK_OK(gmx_waitgroup_done(&g.wg));
-  g_join(waiter);
+  join(waiter);
   CHECK_EQ(g.passed, 1);
 }
 
@@ -271,7 +271,7 @@ static void wrong_calls_at_the_top(void) {
   pthread_t threads[RACERS];
   CHECK_OK(gmx_waitgroup_add(&wg, INT32_MAX));
   for (int i = 0; i < RACERS; i++) threads[i] = thread_start(adds_at_the_top, &wg);
-  for (int i = 0; i < RACERS; i++) thread_join(threads[i]);
+  join_threads(threads, RACERS);
   CHECK_OK(gmx_waitgroup_add(&wg, -INT32_MAX));
   CHECK_OK(gmx_waitgroup_wait_timeout(&wg, 0));
 }

@@ -1,6 +1,8 @@
 /* The watchdog sleeps while no P is used, and is awake again as soon as one is. */
 #include "gs.h"
 
+#include <stdatomic.h>
+
 static atomic_int quit;
 static gmx_waitgroup all;
 
@@ -77,10 +79,10 @@ static void a_timer_of_a_p_in_a_syscall_fires(void) {
 }
 
 int main(void) {
-  gs_start(1, 0);
+  start_runtime(1, 0);
   RUN(a_spawn_calls_it);
   RUN(a_start_of_the_world_calls_it);
   RUN(a_timer_of_a_p_in_a_syscall_fires);
-  gs_finish();
+  end_runtime();
   return 0;
 }

@@ -134,7 +134,7 @@ static void some_depths(void) {
 static void without(void *arg) {
   forbid(SYS_mincore, *(long *)arg);
   RUN_G(some_depths);
-  gs_finish();
+  end_runtime();
 }
 
 /* If the system does not tell which pages are in memory, the library drops all; if it cannot drop them, it overwrites
@@ -157,6 +157,6 @@ int main(void) {
   RUN_G(the_default_size);
   RUN_G(each_ending);
   RUN_G(locked_memory);
-  gs_finish();
+  end_runtime();
   return 0;
 }

@@ -2,6 +2,8 @@
  * stopped G. */
 #include "gs.h"
 
+#include <stdatomic.h>
+
 static atomic_int quit;
 static gmx_waitgroup all, stoppers;
 
@@ -133,7 +135,7 @@ static void many_stop_at_once(void) {
   for (int i = 0; i < 6; i++) go(stops_as_g, (void *)4);
   for (int i = 0; i < 9; i++) threads[i] = thread_start(kinds[i % 3], (void *)4);
   CHECK_OK(gmx_enter_syscall());
-  for (int i = 0; i < 9; i++) thread_join(threads[i]);
+  join_threads(threads, 9);
   CHECK_OK(gmx_exit_syscall());
   CHECK_OK(gmx_waitgroup_wait(&stoppers)); /* they want to see the workers move */
   workers_end();
@@ -466,7 +468,7 @@ static void a_collector_sees_every_g_and_its_stack(void) {
     if (i % 2) CHECK_OK(gmx_ready(parked[i]));
     else release(&park_on, 1);
   }
-  for (int i = 0; i < PARKED; i++) join(parked[i]);
+  join_all(parked, PARKED);
   join(syscall_g);
   join(looper_g);
   close(leave_syscall[0]);
@@ -488,7 +490,7 @@ static void with_procs(int n) {
   if (n > 1) RUN_G(one_that_never_polls_is_named);
   RUN_G(a_collector_sees_every_g_and_its_stack);
   RUN(waits_are_as_long_as_they_are);
-  gs_finish();
+  end_runtime();
 }
 
 int main(void) {

@@ -3,8 +3,10 @@
  * syscall) gets an error and does not hang. */
 /* timeout: 120 */
 #include "gs.h"
+#include "seed.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 
 static atomic_int quit;
 static gmx_waitgroup all;
@@ -15,7 +17,7 @@ static void sits_in_syscalls(void *arg) {
   uint64_t seed = (uint64_t)(uintptr_t)arg + 1;
   while (!atomic_load(&quit)) {
     CHECK_OK(gmx_enter_syscall());
-    thread_nap((int64_t)(gs_random(&seed) % 60000));
+    thread_nap((int64_t)(next_random(&seed) % 60000));
     CHECK_OK(gmx_exit_syscall());
     atomic_fetch_add(&syscalls, 1);
   }
@@ -35,8 +37,8 @@ static void reads_stats(void) {
 
 static void contends(int rounds, uint64_t seed) {
   for (int i = 0; i < rounds; i++) {
-    switch (gs_random(&seed) % 6) {
-      case 0: CHECK_CMP(gmx_gomaxprocs(1 + (int32_t)(gs_random(&seed) % 16)), >=, 1); break;
+    switch (next_random(&seed) % 6) {
+      case 0: CHECK_CMP(gmx_gomaxprocs(1 + (int32_t)(next_random(&seed) % 16)), >=, 1); break;
       case 1: reads_stats(); break;
       case 2: CHECK_OK(gmx_write_heap_dump(nowhere)); break;
       case 3:
@@ -80,7 +82,7 @@ static void many_contend(void) {
   CHECK_OK(gmx_waitgroup_add(&all, GS));
   for (uintptr_t i = 1; i <= GS; i++) go(contends_as_g, (void *)i);
   CHECK_OK(gmx_enter_syscall());
-  for (int i = 0; i < THREADS; i++) thread_join(threads[i]);
+  join_threads(threads, THREADS);
   CHECK_OK(gmx_exit_syscall());
   atomic_store(&quit, 1);
   CHECK_OK(gmx_waitgroup_wait(&all));
@@ -215,11 +217,11 @@ static void scheduler_callbacks_get_an_error_under_contention(void) {
 int main(void) {
   nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
   CHECK(nowhere >= 0);
-  gs_start(4, 0);
+  start_runtime(4, 0);
   RUN_G(many_contend);
   RUN_G(scheduler_callbacks_get_an_error);
   RUN_G(scheduler_callbacks_get_an_error_under_contention);
-  gs_finish();
+  end_runtime();
   close(nowhere);
   return 0;
 }

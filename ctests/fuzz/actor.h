@@ -3,9 +3,10 @@
 #define GOMAX_FUZZ_ACTOR_H
 
 #include "../gs.h"
-#include "../places.h"
+#include "../seed.h"
 
 #include <limits.h>
+#include <stdatomic.h>
 
 /* A G, a thread, or code in a context that is neither (a scheduler's callback), and what the model knows of it. */
 typedef struct actor {
@@ -46,7 +47,7 @@ static long alive(void) { return atomic_load(&actors) - atomic_load(&gone); }
              (a)->token ? "token" : "", (a)->callbacks, (a)->pins, (a)->onces),                                   \
    FAIL(__VA_ARGS__))
 
-static uint64_t rnd(actor *a, uint64_t below) { return (gs_random(&a->seed) >> 11) % below; }
+static uint64_t rnd(actor *a, uint64_t below) { return random_below(&a->seed, below); }
 static bool one_in(actor *a, uint64_t n) { return rnd(a, n) == 0; }
 static int64_t moment(actor *a) { return (int64_t)rnd(a, 200000) - 1; }
 static int64_t wait_for(actor *a) { return (int64_t)rnd(a, 400000); }
@@ -102,7 +103,7 @@ static atomic_ullong handles[HANDLES]; /* of Gs, dead or alive */
 static gmx_g handle(actor *a) {
   switch (rnd(a, 12)) {
     case 0: return 0;
-    case 1: return gs_random(&a->seed);
+    case 1: return next_random(&a->seed);
     case 2: return gmx_self();
     default: return (gmx_g)atomic_load(&handles[rnd(a, HANDLES)]);
   }

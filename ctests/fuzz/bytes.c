@@ -10,8 +10,10 @@
  *   bytes CURRENT SECONDS      random inputs from GMX_SEED; each is written to the file CURRENT before it runs
  *   bytes FILE                 this input, a hundred times, since a seed does not fix how threads meet */
 #include "../gs.h"
+#include "../seed.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #ifdef FUZZER
@@ -508,8 +510,8 @@ int main(int argc, char **argv) {
   long inputs = 0;
   do {
     static uint8_t data[2048];
-    size_t n = gs_random(&seed) >> 13 & (sizeof data - 1);
-    for (size_t i = 0; i < n; i++) data[i] = (uint8_t)(gs_random(&seed) >> 24);
+    size_t n = next_random(&seed) >> 13 & (sizeof data - 1);
+    for (size_t i = 0; i < n; i++) data[i] = (uint8_t)(next_random(&seed) >> 24);
     CHECK(pwrite(current, data, n, 0) == (ssize_t)n && ftruncate(current, (off_t)n) == 0);
     LLVMFuzzerTestOneInput(data, n);
     inputs++;

@@ -3,6 +3,7 @@
 #ifndef GOMAX_FUZZ_CANCELS_H
 #define GOMAX_FUZZ_CANCELS_H
 
+#include "../objects.h"
 #include "goroutines.h"
 
 #define TOKENS 24
@@ -13,7 +14,7 @@ static atomic_ullong tokens[TOKENS];
 static gmx_cancel token(actor *a) {
   switch (rnd(a, 12)) {
     case 0: return 0;
-    case 1: return gs_random(&a->seed);
+    case 1: return next_random(&a->seed);
     case 2: return gmx_cancel_current();
     default: return (gmx_cancel)atomic_load(&tokens[rnd(a, TOKENS)]);
   }
@@ -209,7 +210,7 @@ static void my_scope(actor *a) {
   gmx_status s, result = 7;
   if (!a->g || a->sched || crowded() || may_wait(a) != GMX_OK) return;
   memset(&mine, 0, sizeof mine);
-  atomic_store(&mine.seed, gs_random(&a->seed));
+  atomic_store(&mine.seed, next_random(&a->seed));
   s = gmx_scope_new(one_in(a, 2) ? wait_for(a) : GMX_FOREVER, &scope);
   MAY(a, s, GMX_OK, GMX_ENOMEM);
   if (s != GMX_OK) return;

@@ -96,7 +96,7 @@ static void barrier(actor *a) {
   if (one_in(a, 30)) IS(a, gmx_for_each_p(NULL, a), GMX_EINVAL);
   barrier_call *c = calloc(1, sizeof *c);
   CHECK(c != NULL);
-  atomic_store(&c->seed, gs_random(&a->seed));
+  atomic_store(&c->seed, next_random(&a->seed));
   gmx_status want = may_wait(a), s = gmx_for_each_p(in_barrier, c);
   if (want != GMX_OK) IS(a, s, want);
   else MAY(a, s, GMX_OK, GMX_ENOMEM, DOWN(a));
@@ -125,7 +125,7 @@ static bool commits(void *arg, gmx_g g) {
 }
 
 static void park(actor *a) {
-  commit_call c = {gs_random(&a->seed), &parked[rnd(a, HANDLES)]};
+  commit_call c = {next_random(&a->seed), &parked[rnd(a, HANDLES)]};
   unsigned long long nobody = 0;
   if (!atomic_compare_exchange_strong(c.room, &nobody, CLAIMED)) return;
   if (one_in(a, 6) && a->g && may_wait(a) == GMX_OK) {

@@ -53,7 +53,7 @@ static void as_g_with_a_token(void *arg) {
 static bool crowded(void) { return atomic_load(&quit) || gmx_num_g() > 200; }
 
 static void spawn(actor *a) {
-  void *arg = (void *)(uintptr_t)gs_random(&a->seed);
+  void *arg = (void *)(uintptr_t)next_random(&a->seed);
   if (one_in(a, 20)) IS(a, gmx_spawn(NULL, arg), GMX_EINVAL);
   if (crowded()) return;
   atomic_fetch_add(&actors, 1);
@@ -93,7 +93,7 @@ static void spawn(actor *a) {
   if (s != GMX_OK) atomic_fetch_add(&gone, 1);
 }
 
-static void as_main(void *arg) {
+static void acts_as_main(void *arg) {
   actor a = worker((uintptr_t)arg, &gone);
   a.depth = 3;
   atomic_fetch_add(&actors, 1);
@@ -118,7 +118,7 @@ static void others(actor *a) {
 
 static void locals(actor *a) {
   bool own = a->g && !a->sched;
-  gmx_key k = one_in(a, 8) ? (gmx_key)gs_random(&a->seed) : atomic_load(&keys[rnd(a, KEYS)]), made = 0;
+  gmx_key k = one_in(a, 8) ? (gmx_key)next_random(&a->seed) : atomic_load(&keys[rnd(a, KEYS)]), made = 0;
   switch (rnd(a, 8)) {
     case 0:
       if (gmx_key_create(one_in(a, 2) ? destroys : NULL, &made) == GMX_OK) {
@@ -130,7 +130,7 @@ static void locals(actor *a) {
     case 2: MAY(a, gmx_key_delete(one_in(a, 2) ? k : 0), GMX_OK, GMX_EINVAL, DOWN(a)); break;
     case 3:
     case 4:
-      if (own) MAY(a, gmx_key_set(k, (void *)(uintptr_t)(gs_random(&a->seed) | 1)), GMX_OK, GMX_EINVAL, GMX_ENOMEM);
+      if (own) MAY(a, gmx_key_set(k, (void *)(uintptr_t)(next_random(&a->seed) | 1)), GMX_OK, GMX_EINVAL, GMX_ENOMEM);
       else MAY(a, gmx_key_set(k, a), GMX_ENOTG, DOWN(a));
       break;
     default:

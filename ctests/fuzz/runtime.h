@@ -30,7 +30,7 @@ static void runtime(actor *a) {
       break;
     }
     case 2: {
-      gmx_status s = gmx_main(one_in(a, 5) ? NULL : as_main, (void *)(uintptr_t)gs_random(&a->seed));
+      gmx_status s = gmx_main(one_in(a, 5) ? NULL : acts_as_main, (void *)(uintptr_t)next_random(&a->seed));
       switch (where(a)) {
         case FOREIGN: MAY(a, s, GMX_OK, GMX_EINVAL, GMX_ENOMEM, GMX_ESHUTDOWN); break;
         case ON_G: MAY(a, s, GMX_EPERM, GMX_EINVAL); break;
@@ -55,7 +55,7 @@ static void runtime(actor *a) {
 /* ---- Ps ---- */
 
 static void processors(actor *a) {
-  gmx_p_key k = one_in(a, 8) ? (gmx_p_key)gs_random(&a->seed) : atomic_load(&p_keys[rnd(a, KEYS)]), made = 0;
+  gmx_p_key k = one_in(a, 8) ? (gmx_p_key)next_random(&a->seed) : atomic_load(&p_keys[rnd(a, KEYS)]), made = 0;
   switch (rnd(a, 8)) {
     case 0: {
       static const int32_t wrong[] = {INT_MAX, 1 << 30};
@@ -135,7 +135,7 @@ static void inside(actor *a) {
       break;
     }
     case 4:
-      CHECK(gmx_strerror((gmx_status)gs_random(&a->seed)) != NULL && gmx_err_name((gmx_status)gs_random(&a->seed)) != NULL);
+      CHECK(gmx_strerror((gmx_status)next_random(&a->seed)) != NULL && gmx_err_name((gmx_status)next_random(&a->seed)) != NULL);
       CHECK(gmx_version() != 0 && gmx_now() > 0);
       break;
     default:

@@ -2,6 +2,7 @@
 #ifndef GOMAX_FUZZ_TIMERS_H
 #define GOMAX_FUZZ_TIMERS_H
 
+#include "../objects.h"
 #include "goroutines.h"
 
 #define TIMERS 32
@@ -127,7 +128,7 @@ static void calls_again(actor *a) {
       IS(a, timer_reset(h, 1, -1), GMX_EINVAL);
       IS(a, ticker_reset(h, 0), GMX_EINVAL);
       MAY(a, timer_stop(0), GMX_ESTALE, DOWN(a), GMX_ENOMEM);
-      MAY(a, timer_free(gs_random(&a->seed)), GMX_ESTALE, DOWN(a), GMX_ENOMEM);
+      MAY(a, timer_free(next_random(&a->seed)), GMX_ESTALE, DOWN(a), GMX_ENOMEM);
       break;
     case 4: s = timer_stop(h); goto known;
     case 5: s = timer_reset(h, wait_for(a), period); goto known;

@@ -8,16 +8,16 @@
  * There is one P, except with the crowd of Ps, so that nothing depends on how threads meet.
  */
 #include "../gs.h"
+#include "../objects.h"
 
 #if __has_include(<valgrind/callgrind.h>)
+#include <stdatomic.h>
 #include <valgrind/callgrind.h>
 #else
 #define RUNNING_ON_VALGRIND 0
 #define CALLGRIND_ZERO_STATS
 #define CALLGRIND_DUMP_STATS_AT(name)
 #endif
-
-#define HOUR (3600 * SECOND)
 
 static void nothing(void *arg) { (void)arg; }
 
@@ -445,7 +445,7 @@ int main(int argc, char **argv) {
   size = atol(argv[2]);
   check_limit = 600;
   alarm(600);
-  gs_start(1, NO_SLICES);
+  start_runtime(1, NO_SLICES);
   RUN_G(all);
   return 1;
 }

@@ -5,8 +5,10 @@
  * A seed fixes the programs, not how their threads meet. Each round of about a second has a runtime of its own, and
  * prints its seed first: that seed repeats the programs of the round. */
 #include "../gs.h"
+#include "../seed.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 
 #ifndef RANDOM_SECONDS
 #define RANDOM_SECONDS (60 * atof(getenv("GMX_STRESS") ? getenv("GMX_STRESS") : "1"))
@@ -20,7 +22,7 @@ typedef struct actor {
   int depth;
 } actor;
 
-static uint64_t rnd(actor *a, uint64_t below) { return (gs_random(&a->seed) >> 11) % below; }
+static uint64_t rnd(actor *a, uint64_t below) { return random_below(&a->seed, below); }
 
 /* ---- tokens: a semaphore's count comes back ---- */
 
@@ -75,19 +77,19 @@ static atomic_ullong owner_of[1 << 22]; /* by thread id: the goid that has it lo
 static atomic_long moves;               /* counted by Gs that hold a P */
 
 static void moved(void) {
-  int tid = gs_tid();
+  int tid = thread_id();
   uint64_t id = gmx_goid(), owner = atomic_load(&owner_of[tid]);
   if (owner != 0 && owner != id)
     FAIL("G %llu runs on the thread of G %llu", (unsigned long long)id, (unsigned long long)owner);
   atomic_fetch_add(&moves, 1);
 }
 
-static bool on_g(void) { return gmx_goid() != 0; }
+static bool is_g(void) { return gmx_goid() != 0; }
 
 /* ---- small things, with or without something held ---- */
 
 static void naps_in_syscall(actor *a) {
-  if (!on_g()) return;
+  if (!is_g()) return;
   CHECK_OK(rnd(a, 2) ? gmx_enter_syscall() : gmx_enter_syscall_blocking());
   if (rnd(a, 4) == 0) thread_nap((int64_t)rnd(a, 100000));
   CHECK_OK(gmx_exit_syscall());
@@ -103,13 +105,13 @@ static void sleeps(actor *a) {
 static void yields(actor *a) {
   for (uint64_t n = rnd(a, 10); n > 0; n--) {
     CHECK_OK(gmx_yield());
-    if (on_g()) moved();
+    if (is_g()) moved();
   }
 }
 
 static void polls(actor *a) {
   for (uint64_t n = rnd(a, 2000); n > 0; n--) gmx_safepoint();
-  if (on_g()) moved();
+  if (is_g()) moved();
 }
 
 static void small(actor *a) {
@@ -137,7 +139,7 @@ static void parks(actor *a) {
   atomic_ullong *slot = &slots[rnd(a, SLOTS)];
   CHECK_OK(gmx_park(publish, slot, "a random slot"));
   atomic_fetch_add(&parks_done, 1);
-  if (on_g()) moved();
+  if (is_g()) moved();
 }
 
 static void readies_slot(size_t i) {
@@ -184,7 +186,7 @@ static void spawns(actor *a) {
   for (int i = 0; i < n; i++) {
     actor *c = malloc(sizeof *c);
     CHECK(c != NULL);
-    c->seed = gs_random(&a->seed);
+    c->seed = next_random(&a->seed);
     c->depth = a->depth + 1;
     gmx_spawn_opts o;
     memset(&o, 0, sizeof o);
@@ -198,7 +200,7 @@ static void spawns(actor *a) {
     CHECK_OK(gmx_spawn_with(&o, child, c, &gs[i]));
     CHECK(gs[i] != 0);
   }
-  if (on_g()) moved();
+  if (is_g()) moved();
   for (int i = 0; i < n; i++) {
     if (!joinable[i]) continue;
     if (rnd(a, 4) == 0) {
@@ -219,14 +221,14 @@ static void spawns(actor *a) {
 /* ---- threads ---- */
 
 static void locks_thread(actor *a) {
-  if (!on_g()) return;
+  if (!is_g()) return;
   CHECK_OK(gmx_lock_os_thread());
-  int tid = gs_tid();
+  int tid = thread_id();
   unsigned long long before = atomic_exchange(&owner_of[tid], gmx_goid());
   CHECK(before == 0 || before == gmx_goid());
   for (uint64_t n = 1 + rnd(a, 5); n > 0; n--) {
     small(a);
-    CHECK_EQ(gs_tid(), tid);
+    CHECK_EQ(thread_id(), tid);
   }
   atomic_store(&owner_of[tid], before);
   CHECK_OK(gmx_unlock_os_thread());
@@ -234,31 +236,31 @@ static void locks_thread(actor *a) {
 
 static void in_callback(void *arg) {
   actor *a = arg;
-  CHECK(on_g());
-  int tid = gs_tid();
+  CHECK(is_g());
+  int tid = thread_id();
   uint64_t id = gmx_goid();
   for (uint64_t n = rnd(a, 4); n > 0; n--) {
     step(a);
-    CHECK_EQ(gs_tid(), tid);
+    CHECK_EQ(thread_id(), tid);
     CHECK_EQ(gmx_goid(), id);
   }
 }
 
 static void in_callback_on_g(void *arg) {
   actor *a = arg;
-  CHECK(on_g());
+  CHECK(is_g());
   small(a);
 }
 
 static void calls_back(actor *a) {
   if (a->depth > 5) return;
   a->depth++;
-  if (on_g()) {
+  if (is_g()) {
     CHECK_OK(gmx_callback(in_callback_on_g, a)); /* a plain call */
     CHECK_OK(gmx_enter_syscall());
-    int tid = gs_tid();
+    int tid = thread_id();
     CHECK_OK(gmx_callback(in_callback_on_g, a)); /* leaves the syscall for as long */
-    CHECK_EQ(gs_tid(), tid);
+    CHECK_EQ(thread_id(), tid);
     CHECK_OK(gmx_exit_syscall());
   } else {
     CHECK_OK(gmx_callback(in_callback, a));
@@ -325,7 +327,7 @@ static void barrier(void) {
 }
 
 static void pins(actor *a) {
-  if (!on_g()) return;
+  if (!is_g()) return;
   int32_t p = gmx_pin();
   CHECK(p >= 0 && p < MOST_PS);
   for (uint64_t n = rnd(a, 20); n > 0; n--) {
@@ -369,7 +371,7 @@ static void inspects(actor *a) {
 /* ---- an actor ---- */
 
 static void step(actor *a) {
-  if (on_g()) moved();
+  if (is_g()) moved();
   switch (rnd(a, 40)) {
     case 0: stops(a); break;
     case 1: barrier(); break;
@@ -462,8 +464,8 @@ static void one_round(uint64_t seed, int64_t ns) {
 
   pthread_t t[6];
   atomic_store(&actors, gs + threads);
-  for (int i = 0; i < gs; i++) go(acts_as_g, (void *)(uintptr_t)gs_random(&a.seed));
-  for (int i = 0; i < threads; i++) t[i] = thread_start(acts_as_thread, (void *)(uintptr_t)gs_random(&a.seed));
+  for (int i = 0; i < gs; i++) go(acts_as_g, (void *)(uintptr_t)next_random(&a.seed));
+  for (int i = 0; i < threads; i++) t[i] = thread_start(acts_as_thread, (void *)(uintptr_t)next_random(&a.seed));
 
   int64_t end = check_now() + ns;
   while (check_now() < end) {
@@ -480,7 +482,7 @@ static void one_round(uint64_t seed, int64_t ns) {
       FAIL("seed %" PRIu64 ": %ld have not ended after 60 s", seed, atomic_load(&actors));
     }
   }
-  for (int i = 0; i < threads; i++) thread_join(t[i]);
+  join_threads(t, threads);
   spin_until(gmx_num_g() == 0);
 
   /* what went in came out */

@@ -4,7 +4,7 @@
 
 #include <gomax.hpp>
 
-#include "places.h"
+#include "gs.h"
 #undef load  // std::atomic has members of these names
 #undef store
 

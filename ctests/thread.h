@@ -1,0 +1,107 @@
+/*
+ * Threads of the host: thread_start, thread_join and join_threads; on_thread runs a function on a new one; thread_nap
+ * blocks the calling one, and thread_id is its number. count_threads and only_threads say which threads the process has.
+ */
+#ifndef GOMAX_THREAD_H
+#define GOMAX_THREAD_H
+
+#include "check.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <sys/syscall.h>
+
+/* ---- start and end ---- */
+
+CHECK_UNUSED static pthread_t thread_start(void *(*fn)(void *), void *arg) {
+  pthread_t thread;
+  int error = pthread_create(&thread, NULL, fn, arg);
+  if (error) FAIL("pthread_create: %s", strerror(error));
+  return thread;
+}
+
+CHECK_UNUSED static void *thread_join(pthread_t thread) {
+  void *result = NULL;
+  int error = pthread_join(thread, &result);
+  if (error) FAIL("pthread_join: %s", strerror(error));
+  return result;
+}
+
+CHECK_UNUSED static void join_threads(const pthread_t *threads, long n) {
+  for (long i = 0; i < n; i++) thread_join(threads[i]);
+}
+
+struct thread_call {
+  void (*fn)(void *);
+  void *arg;
+};
+
+CHECK_UNUSED static void *thread_calls(void *arg) {
+  struct thread_call *call = (struct thread_call *)arg;
+  call->fn(call->arg);
+  return NULL;
+}
+
+/* Runs fn on a new thread and waits for its end. */
+CHECK_UNUSED static void on_thread(void (*fn)(void *), void *arg) {
+  struct thread_call call = {fn, arg};
+  thread_join(thread_start(thread_calls, &call));
+}
+
+/* ---- the calling thread ---- */
+
+CHECK_UNUSED static int thread_id(void) { return (int)syscall(SYS_gettid); }
+
+/* Blocks the thread, as code does that knows nothing of Gs. */
+CHECK_UNUSED static void thread_nap(int64_t ns) {
+  struct timespec t = {(time_t)(ns / SECOND), (long)(ns % SECOND)};
+  while (clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) == EINTR) {
+  }
+}
+
+/* ---- the threads of the process ---- */
+
+/* The threads of this process as the kernel counts them, without the threads of the host that runs the test. */
+CHECK_UNUSED static int host_threads(void) {
+  const char *hosts = getenv("GMX_TEST_THREADS");
+  return hosts ? atoi(hosts) : 0;
+}
+CHECK_UNUSED static int count_threads(void) {
+  int n = -host_threads();
+  DIR *dir = opendir("/proc/self/task");
+  CHECK(dir != NULL);
+  for (struct dirent *entry; (entry = readdir(dir)) != NULL;) n += entry->d_name[0] != '.';
+  closedir(dir);
+  return n;
+}
+
+#ifdef __SANITIZE_THREAD__
+/* Threads of the library, by their names. */
+CHECK_UNUSED static int count_workers(void) {
+  int n = 0;
+  DIR *dir = opendir("/proc/self/task");
+  CHECK(dir != NULL);
+  for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+    char path[300], name[16] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+    FILE *file = fopen(path, "r");
+    if (!file) continue;
+    if (fgets(name, sizeof name, file)) n += strncmp(name, "gomax", 5) == 0;
+    fclose(file);
+  }
+  closedir(dir);
+  return n;
+}
+#endif
+
+/* Whether the process has these threads of the host, and no others. A joined thread may be listed a little longer. */
+CHECK_UNUSED static bool only_threads(int n) {
+#ifdef __SANITIZE_THREAD__
+  (void)n; /* it has threads of its own, and more of them in a child of fork */
+  return count_workers() == 0;
+#else
+  return count_threads() == n;
+#endif
+}
+
+#endif /* GOMAX_THREAD_H */
