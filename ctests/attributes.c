@@ -3,7 +3,6 @@
 #include "child.h"
 #include "gs.h"
 
-#include <dirent.h>
 #include <sched.h>
 #include <spawn.h>
 #include <stdatomic.h>
@@ -93,14 +92,12 @@ static void on_several_threads(void *arg) {
 
 /* The affinity and the class of each thread of the process, except the main thread and `except`. */
 static void every_thread_is_like_the_main_one(int except) {
-  DIR *tasks = opendir("/proc/self/task");
-  CHECK(tasks != NULL);
   attributes main_has = {0};
   CHECK(sched_getaffinity(getpid(), sizeof main_has.cpus, (cpu_set_t *)main_has.cpus) == 0);
-  int seen = 0;
-  for (struct dirent *d; (d = readdir(tasks));) {
-    int tid = atoi(d->d_name);
-    if (tid <= 0 || tid == getpid() || tid == except) continue;
+  int seen = 0, ids[MOST_THREADS];
+  for (int i = thread_ids(ids) - 1; i >= 0; i--) {
+    int tid = ids[i];
+    if (tid == getpid() || tid == except) continue;
     attributes a = {0};
     CHECK(sched_getaffinity(tid, sizeof a.cpus, (cpu_set_t *)a.cpus) == 0);
     CHECK(memcmp(a.cpus, main_has.cpus, sizeof a.cpus) == 0);
@@ -108,7 +105,6 @@ static void every_thread_is_like_the_main_one(int except) {
     CHECK_EQ(getpriority(PRIO_PROCESS, (id_t)tid), getpriority(PRIO_PROCESS, (id_t)getpid()));
     seen++;
   }
-  closedir(tasks);
   CHECK_CMP(seen, >=, 2); /* the watchdog and a worker at least */
 }
 
@@ -248,16 +244,10 @@ static void signals_reach_gs(void *arg) {
   end_runtime();
 }
 
-static void in_a_child(void (*fn)(void *)) {
-  static child c;
-  child_run(&c, 60, fn, NULL);
-  CHILD_OK(&c);
-}
-
-static void main_first(void) { in_a_child(the_main_thread_is_first); }
-static void odd_first(void) { in_a_child(an_odd_thread_is_first); }
-static void main_blocks_some(void) { in_a_child(the_main_thread_blocks_some); }
-static void signals(void) { in_a_child(signals_reach_gs); }
+static void main_first(void) { RUN_CHILD(60, the_main_thread_is_first, NULL); }
+static void odd_first(void) { RUN_CHILD(60, an_odd_thread_is_first, NULL); }
+static void main_blocks_some(void) { RUN_CHILD(60, the_main_thread_blocks_some, NULL); }
+static void signals(void) { RUN_CHILD(60, signals_reach_gs, NULL); }
 
 int main(int argc, char **argv) {
   if (argc > 1) return started(argv[1]);

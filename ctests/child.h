@@ -1,5 +1,7 @@
-/* For tests of events that end a process, or of the state that a process starts with: a forked child whose output is
- * caught.
+/*
+ * For tests of events that end a process, or of the state that a process starts with: a forked child whose output is
+ * caught. RUN_CHILD runs a function in a child that must end well; child_start, child_read, child_end and child_run are
+ * its parts, CHILD_OK, CHILD_SAID and CHILD_FAIL the checks, and count_in counts a word in what it said.
  *
  * A test forks before the library runs, unless the fork itself is the subject. The child executes no program, so that
  * this works under emulators, and as another user that cannot read the program. */
@@ -107,5 +109,20 @@ CHECK_UNUSED static void child_run(child *c, int seconds, void (*fn)(void *), vo
   do {                                                                                        \
     if (!strstr((c)->text, words)) CHILD_FAIL(c, "the child above did not say \"%s\"", words); \
   } while (0)
+
+/* As RUN, but fn(arg) runs in a child, which must end well within so many seconds. */
+#define RUN_CHILD(seconds, fn, arg)           \
+  do {                                        \
+    static child run_child;                   \
+    child_run(&run_child, seconds, fn, arg);  \
+    CHILD_OK(&run_child);                     \
+  } while (0)
+
+/* How often a text has a word. */
+CHECK_UNUSED static int count_in(const char *text, const char *word) {
+  int n = 0;
+  for (const char *at = text; (at = strstr(at, word)) != NULL; at++) n++;
+  return n;
+}
 
 #endif /* GOMAX_CHILD_H */

@@ -342,8 +342,6 @@ static void tally(void *arg, const gmx_g_info *info) {
   }
 }
 
-static void nothing(void *arg) { (void)arg; }
-
 /* Of each pair exactly one waits for the other whenever the world stands still. */
 static void stops_and_barriers(void) {
   enum { PAIRS = 4 };

@@ -7,8 +7,6 @@
 __attribute__((__visibility__("default"))) extern const char gmx_without_cxx;
 const char gmx_without_cxx = 1;
 
-static void nothing(void *arg) { (void)arg; }
-
 static void no_cxx_is_loaded(void) {
   CHECK_OK(gmx_main(nothing, NULL));
   CHECK_OK(gmx_shutdown(GMX_FOREVER));

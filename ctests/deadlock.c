@@ -561,9 +561,7 @@ static void one_main_waits_for_the_other(void *arg) {
 }
 
 static void a_main_that_is_about_to_return_is_no_deadlock(void) {
-  static child done;
-  child_run(&done, 60, one_main_waits_for_the_other, NULL);
-  CHILD_OK(&done);
+  RUN_CHILD(60, one_main_waits_for_the_other, NULL);
 }
 
 int main(void) {

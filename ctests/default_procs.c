@@ -3,7 +3,6 @@
 #include "child.h"
 #include "gs.h"
 
-#include <dirent.h>
 #include <stdatomic.h>
 
 static cpu_set_t allowed;
@@ -14,13 +13,9 @@ static void allow(int cpus) {
   for (int i = 0; i < CPU_SETSIZE && cpus > 0; i++)
     if (CPU_ISSET(i, &allowed)) CPU_SET(i, &set), cpus--;
   /* all threads, as taskset -a does */
-  DIR *tasks = opendir("/proc/self/task");
-  CHECK(tasks != NULL);
-  for (struct dirent *d = readdir(tasks); d; d = readdir(tasks)) {
-    int tid = atoi(d->d_name);
-    if (tid > 0 && sched_setaffinity(tid, sizeof set, &set) != 0) CHECK_EQ(errno, ESRCH);
-  }
-  closedir(tasks);
+  int ids[MOST_THREADS];
+  for (int i = thread_ids(ids) - 1; i >= 0; i--)
+    if (sched_setaffinity(ids[i], sizeof set, &set) != 0) CHECK_EQ(errno, ESRCH);
 }
 
 static void is_one(void *arg) {
@@ -141,27 +136,21 @@ static void is_put_off(void *arg) {
   end_runtime();
 }
 
-static void in_child(void (*fn)(void *)) {
-  static child c;
-  child_run(&c, 100, fn, NULL);
-  CHILD_OK(&c);
-}
-
 static void affinity_decides(void) {
-  in_child(one_cpu);
-  in_child(all_cpus);
+  RUN_CHILD(100, one_cpu, NULL);
+  RUN_CHILD(100, all_cpus, NULL);
 }
 
-static void the_environment_wins(void) { in_child(environment_wins); }
+static void the_environment_wins(void) { RUN_CHILD(100, environment_wins, NULL); }
 
 static void the_default_follows_the_machine(void) {
   if (CPU_COUNT(&allowed) == 1) check_say("  with one CPU there is nothing to follow");
-  in_child(follows);
+  RUN_CHILD(100, follows, NULL);
 }
 
 static void a_change_waits_for_goroutines_that_do_not_poll(void) {
   if (CPU_COUNT(&allowed) == 1 || gmx_num_cpu() == 1) check_say("  with one CPU there is nothing to follow");
-  else in_child(is_put_off);
+  else RUN_CHILD(100, is_put_off, NULL);
 }
 
 int main(void) {

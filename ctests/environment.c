@@ -10,12 +10,6 @@ static char *self; /* this program */
 
 /* ---- helpers ---- */
 
-static int count(const char *text, const char *word) {
-  int n = 0;
-  for (const char *p = strstr(text, word); p; p = strstr(p + strlen(word), word)) n++;
-  return n;
-}
-
 typedef struct start_case {
   const char *debug, *procs; /* NULL: unset */
   int32_t config;            /* maxprocs of gmx_init; 0: the first call starts the runtime */
@@ -39,7 +33,7 @@ static void start(child *c, start_case s, int *procs, int *machine) {
   if (!line || sscanf(line, "it has procs=%d machine=%d", procs, machine) != 2) CHILD_FAIL(c, "no number of Ps");
 }
 
-static int lines_of_ours(child *c) { return count(c->text, "libgomax: "); }
+static int lines_of_ours(child *c) { return count_in(c->text, "libgomax: "); }
 
 /* ---- GMXDEBUG ---- */
 
@@ -87,7 +81,7 @@ static void what_is_told_forges_nothing(void) {
   CHILD_SAID(&c, "not understood: \"x\\nlibgomax: all is well\\u{1b}[2J\\x9b\\\"\"; known");
   CHILD_SAID(&c, "GMX_MAXPROCS: not understood: \"1\\n2\\u{1b}\"; known");
   CHECK(!strchr(c.text, '\033'));
-  CHECK_EQ(count(c.text, "\nlibgomax: "), 1);
+  CHECK_EQ(count_in(c.text, "\nlibgomax: "), 1);
   char long_one[4000];
   memset(long_one, 'x', sizeof long_one);
   long_one[sizeof long_one - 1] = 0;
@@ -237,10 +231,7 @@ static gmx_status spawns_most(int most) {
  * cannot. */
 static int more_than_there_are(void) {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* for those mlockall does nothing */
-  long mappings = 0;
-  FILE *f = fopen("/proc/sys/vm/max_map_count", "r");
-  CHECK(f && fscanf(f, "%ld", &mappings) == 1);
-  fclose(f);
+  long mappings = mappings_allowed();
   if (mappings <= 500000 && mlockall(MCL_FUTURE | MCL_ONFAULT) == 0) return (int)(mappings / 8) + 1;
 #endif
   check_say("left out: guards cannot run out here");

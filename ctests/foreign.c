@@ -3,8 +3,6 @@
 /* Foreign threads: they come and go, attached, in callbacks, and as plain threads that wait. */
 #include "gs.h"
 
-static void add_one(void *arg) { bump((int *)arg); }
-
 /* ---- come and go ---- */
 
 struct visit {
@@ -404,8 +402,6 @@ static void detaching_in_a_syscall_runs_destructors(void) {
   CHECK_OK(gmx_key_delete(key));
 }
 
-static void nothing(void *arg) { (void)arg; }
-
 static void only_calls_in(void *arg) {
   CHECK_OK(gmx_callback(nothing, arg));
   CHECK_OK(gmx_attach_thread());
@@ -414,11 +410,10 @@ static void only_calls_in(void *arg) {
 
 /* Later threads reuse the memory of earlier threads. */
 static void threads_leave_nothing(void) {
-  gmx_mem_stats before = {.struct_size = sizeof before}, after = before;
   for (int i = 0; i < 100; i++) on_thread(only_calls_in, NULL);
-  CHECK_OK(gmx_read_mem_stats(&before));
+  gmx_mem_stats before = mem_stats();
   for (int i = 0; i < 2000; i++) on_thread(only_calls_in, NULL);
-  CHECK_OK(gmx_read_mem_stats(&after));
+  gmx_mem_stats after = mem_stats();
   CHECK_CMP(after.m_total, <=, before.m_total + 50);
   CHECK_CMP(after.g_descriptors, <=, before.g_descriptors + 500);
 }

@@ -152,11 +152,7 @@ static void program(void *arg) {
   free_timers(&helper);
   check_timers(&helper);
   free_cancels(&helper);
-  gmx_mem_stats m;
-  memset(&m, 0, sizeof m);
-  m.struct_size = sizeof m;
-  do CHECK_OK(gmx_read_mem_stats(&m));
-  while (m.stacks_inuse != 0); /* the last G may not have left its stack yet */
+  while (mem_stats().stacks_inuse != 0) continue; /* the last G may not have left its stack yet */
   ends_clean();
 }
 

@@ -3,6 +3,7 @@
  *
  *   start_runtime end_runtime as_main RUN_G ends_clean   begin it with so many Ps, end it, run a test as the main G
  *   go go_with go_joinable join join_all on_g            spawn a G, by itself or to be joined
+ *   nothing add_one                                      the shortest functions of Gs
  *   acquire release                                      so many times
  *   park_at wake_at                                      park a G where another thread finds its handle
  *   waiting count_waiting                                which Gs wait
@@ -12,6 +13,7 @@
 
 #include "check.h"
 #include "shared.h"
+#include "stats.h"
 #include "thread.h"
 
 /* ---- the runtime ---- */
@@ -77,6 +79,10 @@ CHECK_UNUSED static void join_all(const gmx_g *gs, long n) {
   for (long i = 0; i < n; i++) join(gs[i]);
 }
 
+/* The shortest Gs. */
+CHECK_UNUSED static void nothing(void *unused) { (void)unused; }
+CHECK_UNUSED static void add_one(void *count) { bump((int *)count); }
+
 /* Runs fn on a new G and waits for its end. */
 CHECK_UNUSED static void on_g(void (*fn)(void *), void *arg) { join(go_joinable(fn, arg)); }
 
@@ -131,11 +137,8 @@ CHECK_UNUSED static int waiting(const char *reason) {
 /* The number of waiting Gs, each in its queue. It counts in a stopped world: at any other time a G that is on its way
  * into its queue counts too, and a later G may get there before it. */
 CHECK_UNUSED static int64_t count_waiting(void) {
-  gmx_sched_stats stats;
-  memset(&stats, 0, sizeof stats);
-  stats.struct_size = sizeof stats;
   CHECK_OK(gmx_stop_the_world("count"));
-  CHECK_OK(gmx_read_sched_stats(&stats));
+  gmx_sched_stats stats = sched_stats();
   CHECK_OK(gmx_start_the_world());
   return stats.g_waiting;
 }

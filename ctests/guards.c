@@ -28,32 +28,21 @@ static void have(int n) {
   CHECK_OK(gmx_waitgroup_wait(&here));
 }
 
-static gmx_mem_stats mem(void) {
-  gmx_mem_stats stats;
-  memset(&stats, 0, sizeof stats);
-  stats.struct_size = sizeof stats;
-  CHECK_OK(gmx_read_mem_stats(&stats));
-  return stats;
-}
-
 static void stacks_without_a_guard(void) {
-  long most = 0;
-  FILE *f = fopen("/proc/sys/vm/max_map_count", "r");
-  CHECK(f && fscanf(f, "%ld", &most) == 1);
-  fclose(f);
+  long most = mappings_allowed();
   int guards = (int)(most / 8); /* two mappings each, and a quarter of all */
   if (most > 500000) SKIP("%ld mappings are allowed: too many to use them up", most);
   have(guards / 2);
-  CHECK_EQ(mem().guard_kind, 2);
-  CHECK_EQ(mem().stacks_unguarded, 0);
+  CHECK_EQ(mem_stats().guard_kind, 2);
+  CHECK_EQ(mem_stats().stacks_unguarded, 0);
   CHECK_EQ(load(&reports), 0);
   have(guards);
-  CHECK_CMP(mem().stacks_unguarded, >, 0);
-  CHECK_CMP(mem().stacks_unguarded, <, guards + 100);
+  CHECK_CMP(mem_stats().stacks_unguarded, >, 0);
+  CHECK_CMP(mem_stats().stacks_unguarded, <, guards + 100);
   spin_until(load(&reports) == 1);
   CHECK(strstr(said, "no guard") != NULL && strchr(said, '\n') != NULL);
   have(500);
-  spin_until(mem().stacks_unguarded >= (uint64_t)guards / 2 + 400);
+  spin_until(mem_stats().stacks_unguarded >= (uint64_t)guards / 2 + 400);
   for (int i = 0; i < guards / 2 + guards + 500; i++) CHECK_OK(gmx_sema_release(&gate));
   CHECK_OK(gmx_waitgroup_wait(&all));
 }

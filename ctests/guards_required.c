@@ -9,17 +9,7 @@ static int guards;
 
 static void waits(void *arg) { CHECK_OK(gmx_sema_acquire(arg)); }
 
-static gmx_mem_stats mem(void) {
-  gmx_mem_stats stats = {.struct_size = sizeof stats};
-  CHECK_OK(gmx_read_mem_stats(&stats));
-  return stats;
-}
-
-static uint64_t spawned(void) {
-  gmx_sched_stats stats = {.struct_size = sizeof stats};
-  CHECK_OK(gmx_read_sched_stats(&stats));
-  return stats.spawned;
-}
+static uint64_t spawned(void) { return sched_stats().spawned; }
 
 static void every_spawn_is_refused(void) {
   int64_t gs = gmx_num_g();
@@ -57,8 +47,8 @@ static void guards_run_out(void) {
   CHECK_OK(gmx_enter_syscall_blocking());
   thread_join(thread_start(every_spawn_is_refused_to_a_thread, NULL));
   CHECK_OK(gmx_exit_syscall());
-  CHECK_EQ(mem().guard_kind, 2);
-  CHECK_EQ(mem().stacks_unguarded, 0);
+  CHECK_EQ(mem_stats().guard_kind, 2);
+  CHECK_EQ(mem_stats().stacks_unguarded, 0);
   /* One G ends, and another can begin. */
   int64_t gs = gmx_num_g();
   release(&gate, 1);
@@ -86,21 +76,19 @@ static void without_guards(void *arg) {
   (void)arg;
   setenv("GMXDEBUG", "guard=none", 1);
   start(GMX_CONFIG_GUARD_REQUIRED, GMX_OK);
-  CHECK_CMP(mem().guard_kind, !=, 0);
+  CHECK_CMP(mem_stats().guard_kind, !=, 0);
   end_runtime();
 }
 
 static void the_environment_takes_none_away(void) {
-  static child c;
-  child_run(&c, 60, without_guards, NULL);
-  CHILD_OK(&c);
+  RUN_CHILD(60, without_guards, NULL);
 }
 
 /* They cannot be required once there are stacks without one. */
 static void too_late(void) {
   start(0, GMX_OK);
   for (int i = 0; i <= guards; i++) CHECK_OK(gmx_spawn(waits, &gate));
-  spin_until(mem().stacks_unguarded > 0);
+  spin_until(mem_stats().stacks_unguarded > 0);
   release(&gate, guards + 1);
   end_runtime();
   start(GMX_CONFIG_GUARD_REQUIRED, GMX_ENOMEM);
@@ -108,10 +96,7 @@ static void too_late(void) {
 }
 
 int main(void) {
-  long most = 0;
-  FILE *f = fopen("/proc/sys/vm/max_map_count", "r");
-  CHECK(f && fscanf(f, "%ld", &most) == 1);
-  fclose(f);
+  long most = mappings_allowed();
   guards = (int)(most / 8);
   if (most > 500000) SKIP("%ld mappings are allowed: too many to use them up", most);
   RUN(the_environment_takes_none_away);

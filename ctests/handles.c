@@ -3,8 +3,6 @@
 /* Handles of Gs: joined, detached, stale and made-up handles; and one gmx_ready wakes one park. */
 #include "gs.h"
 
-static void nothing(void *arg) { (void)arg; }
-static void add_one(void *arg) { bump((int *)arg); }
 static void parks(void *arg) { park_at((gmx_g *)arg); }
 
 static gmx_g start_with(uint32_t flags, void (*fn)(void *), void *arg) {
@@ -154,11 +152,7 @@ static void detach_races_the_end(void) {
   spin_until(gmx_num_g() == 0);
 }
 
-static uint64_t descriptors(void) {
-  gmx_mem_stats mem = {.struct_size = sizeof mem};
-  CHECK_OK(gmx_read_mem_stats(&mem));
-  return mem.g_descriptors;
-}
+static uint64_t descriptors(void) { return mem_stats().g_descriptors; }
 
 /* The descriptor of a G that has ended, and was joined or detached, is used again. */
 static void ended_gs_cost_nothing(void) {

@@ -1,8 +1,6 @@
 /* A process whose Gs have all ended costs nothing: in ten seconds it uses no CPU time. */
 #include "gs.h"
 
-#include <sys/resource.h>
-
 static gmx_waitgroup all;
 
 static void sleeps(void *arg) {
@@ -50,26 +48,13 @@ static void everything_was_in_use(void) {
   CHECK_OK(gmx_waitgroup_wait(&all));
 }
 
-static int64_t cpu_now(void) {
-  struct timespec t;
-  CHECK(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) == 0);
-  return (int64_t)t.tv_sec * SECOND + t.tv_nsec;
-}
-
-/* How often any thread of the process went to sleep. */
-static long naps_now(void) {
-  struct rusage usage;
-  CHECK(getrusage(RUSAGE_SELF, &usage) == 0);
-  return usage.ru_nvcsw;
-}
-
 static void is_idle(void) {
   thread_nap(20 * SECOND); /* also the memory of unused stacks has gone back by then */
-  long naps = naps_now();
+  long naps = usage_now().ru_nvcsw;
   int64_t cpu = cpu_now();
   thread_nap(3 * SECOND);
   cpu = cpu_now() - cpu;
-  naps = naps_now() - naps;
+  naps = usage_now().ru_nvcsw - naps;
   check_say("  %" PRId64 " us of CPU and %ld waits in 3 s", cpu / 1000, naps);
   /* the two calls and the nap of this thread are in there */
   CHECK_CMP(cpu, <, MS);

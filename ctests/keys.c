@@ -4,8 +4,6 @@
 
 enum { KEYS = 64 };
 
-static void nothing(void *arg) { (void)arg; }
-
 /* ---- G-local ---- */
 
 static void there_are_64(void) {

@@ -168,21 +168,11 @@ static void syscalls_take_all(void *arg) {
 }
 
 static void a_lack_of_threads_is_told_once_each_time(void) {
-  static child c;
   int rounds = 2;
-  child_run(&c, 60, syscalls_take_all, &rounds);
-  CHILD_OK(&c);
+  RUN_CHILD(60, syscalls_take_all, &rounds);
 }
 
 /* ---- no memory for stacks ---- */
-
-static uint64_t address_space(void) {
-  FILE *f = fopen("/proc/self/statm", "re");
-  unsigned long pages = 0;
-  CHECK(f != NULL && fscanf(f, "%lu", &pages) == 1);
-  fclose(f);
-  return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
 
 static void waits_with_its_stack(void *arg) {
   (void)arg;
@@ -197,10 +187,7 @@ static void stacks_take_all(void *arg) {
   go(lets_them_go, NULL);
   spin_until(gmx_num_g() == 0);
   atomic_store(&ran, 0);
-  struct rlimit limit;
-  CHECK(getrlimit(RLIMIT_AS, &limit) == 0);
-  limit.rlim_cur = address_space() + (40 << 20);
-  CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+  leave_only(40 << 20);
   gmx_spawn_opts o = {.struct_size = sizeof o, .stack_size = 4 << 20, .name = "large"};
   int spawned = 0;
   while (spawned < GS && gmx_spawn_with(&o, waits_with_its_stack, NULL, NULL) == GMX_OK) spawned++;
@@ -210,8 +197,7 @@ static void stacks_take_all(void *arg) {
   said("wait for memory for a stack");
   thread_nap(1500 * MS);
   CHECK_EQ(atomic_load(&told), 1);
-  limit.rlim_cur = limit.rlim_max;
-  CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+  leave_all();
   spin_until(atomic_load(&ran) == spawned);
   release(&gate, spawned);
   end_runtime();
@@ -222,9 +208,7 @@ static void a_lack_of_stacks_is_told(void) {
   check_say("left out: ThreadSanitizer takes from the address space what it needs for each goroutine");
   return;
 #endif
-  static child c;
-  child_run(&c, 60, stacks_take_all, NULL);
-  CHILD_OK(&c);
+  RUN_CHILD(60, stacks_take_all, NULL);
 }
 
 /* ---- no report while a goroutine runs ---- */
@@ -256,9 +240,7 @@ static void one_thread_works(void *arg) {
 }
 
 static void work_is_no_lack(void) {
-  static child c;
-  child_run(&c, 60, one_thread_works, NULL);
-  CHILD_OK(&c);
+  RUN_CHILD(60, one_thread_works, NULL);
 }
 
 int main(void) {

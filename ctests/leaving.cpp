@@ -1,7 +1,7 @@
 /* The threads of the library end in gmx_shutdown, and run the destructors that the host left there, of C++ thread_local
  * objects and of POSIX keys. These call the library, and wait for other threads that do. No call hangs, and calls that
  * need no runtime work. */
-#include <atomic> /* first: places.h has a word load */
+#include <atomic> /* first: shared.h has a word load */
 
 #include "child.h"
 #include "gs.h"
@@ -22,8 +22,6 @@ struct things {
   uint32_t sema = 0;
   gmx_waitgroup group = {};
 };
-
-static void nothing(void *) {}
 
 static void makes(things &t) {
   CHECK_OK(gmx_chan_new(8, 1, &t.chan));
@@ -247,16 +245,10 @@ static void no_runtime_is_started(void *) {
   ends_known(t);
 }
 
-static void in_a_child(void (*fn)(void *)) {
-  static child c;
-  child_run(&c, 60, fn, nullptr);
-  CHILD_OK(&c);
-}
-
-static void calls() { in_a_child(destructors_call_the_library); }
-static void takes_long() { in_a_child(an_end_that_takes_long); }
-static void several() { in_a_child(several_end_it); }
-static void without() { in_a_child(no_runtime_is_started); }
+static void calls() { RUN_CHILD(60, destructors_call_the_library, nullptr); }
+static void takes_long() { RUN_CHILD(60, an_end_that_takes_long, nullptr); }
+static void several() { RUN_CHILD(60, several_end_it, nullptr); }
+static void without() { RUN_CHILD(60, no_runtime_is_started, nullptr); }
 
 int main() {
   CHECK(pthread_key_create(&key, key_destructor) == 0);

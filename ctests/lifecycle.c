@@ -3,8 +3,6 @@
  * have closed. */
 #include "gs.h"
 
-static void nothing(void *arg) { (void)arg; }
-static void add_one(void *arg) { bump((int *)arg); }
 static void parks(void *arg) { park_at((gmx_g *)arg); }
 
 static void starts(int32_t procs) {
@@ -72,10 +70,9 @@ static void begins_and_works(const gmx_config *config, const char *field, int64_
   store(&has_run, 0);
   CHECK_OK(gmx_main(works, NULL));
   /* A G that does not yield shows what a slice of this length does to others: sysmon has looked a few times. */
-  gmx_sched_stats before = {.struct_size = sizeof before}, after = {.struct_size = sizeof after};
-  CHECK_OK(gmx_read_sched_stats(&before));
+  gmx_sched_stats before = sched_stats();
   CHECK_OK(gmx_main(computes, NULL));
-  CHECK_OK(gmx_read_sched_stats(&after));
+  gmx_sched_stats after = sched_stats();
   if (strcmp(field, "slice_ns") == 0 && value > INT64_C(1) << 40) CHECK_EQ(after.preempts, before.preempts);
   CHECK_OK(gmx_shutdown(GMX_FOREVER));
   nothing_runs();

@@ -12,21 +12,6 @@ static gmx_waitgroup all;
 
 /* ---- no memory ---- */
 
-static uint64_t address_space(void) {
-  FILE *f = fopen("/proc/self/statm", "re");
-  unsigned long pages = 0;
-  CHECK(f != NULL && fscanf(f, "%lu", &pages) == 1);
-  fclose(f);
-  return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-static void leave_only(uint64_t bytes) {
-  struct rlimit limit;
-  CHECK(getrlimit(RLIMIT_AS, &limit) == 0);
-  limit.rlim_cur = address_space() + bytes;
-  CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
-}
-
 static void uses_some_stack(void *arg) {
   volatile char some[20000];
   (void)arg;
@@ -74,10 +59,7 @@ static void little_memory(void *arg) {
   CHECK_CMP(want, >, 100); /* they were not simply all refused */
 
   /* and when there is memory again all waiting Gs run */
-  struct rlimit limit;
-  CHECK(getrlimit(RLIMIT_AS, &limit) == 0);
-  limit.rlim_cur = limit.rlim_max;
-  CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+  leave_all();
   for (int i = 0; i < 1000; i++) CHECK_OK(gmx_spawn(uses_some_stack, NULL));
   spin_until(atomic_load(&ended) == want + 1000);
   end_runtime();
@@ -95,7 +77,7 @@ static void gs_wait_for_memory(void) {
 
 /* From the first call on: either the runtime starts, or it says why not. */
 static void starts_with_little(void *arg) {
-  leave_only(*(const uint64_t *)arg);
+  leave_only((int64_t)*(const uint64_t *)arg);
   gmx_status s = gmx_init(NULL);
   if (s != GMX_OK) {
     CHECK(s == GMX_ENOMEM || s == GMX_EAGAIN);
@@ -160,8 +142,6 @@ static void is_called_back(void *arg) {
   CHECK_OK(gmx_sleep(MS));
 }
 
-static void nothing(void *arg) { (void)arg; }
-
 static void needs_threads(void *arg) {
   (void)arg;
   atomic_store(&ended, 0);
@@ -181,17 +161,6 @@ static void needs_threads(void *arg) {
   CHECK_EQ(atomic_load(&ended), 300);
 }
 
-static int threads_now(void) {
-  FILE *f = fopen("/proc/self/status", "re");
-  char line[256];
-  int n = 0;
-  CHECK(f != NULL);
-  while (fgets(line, sizeof line, f))
-    if (sscanf(line, "Threads: %d", &n) == 1) break;
-  fclose(f);
-  return n;
-}
-
 static void few_threads_by_config(void *arg) {
   gmx_config config;
   CHECK_OK(gmx_config_default(&config));
@@ -200,7 +169,7 @@ static void few_threads_by_config(void *arg) {
   CHECK_OK(gmx_init(&config));
   CHECK_OK(gmx_main(needs_threads, NULL));
   /* the workers, this one, the watchdog, and the template thread */
-  CHECK_CMP(threads_now(), <=, (intptr_t)arg + 3);
+  CHECK_CMP(count_entries("/proc/self/task"), <=, (intptr_t)arg + 3);
   CHECK_OK(gmx_callback(is_called_back, NULL));
   end_runtime();
 }
@@ -227,7 +196,7 @@ static void few_threads_by_the_system(void *arg) {
     return;
   }
   CHECK_OK(gmx_main(needs_threads, NULL));
-  check_say("  %d threads", threads_now());
+  check_say("  %ld threads", count_entries("/proc/self/task"));
   CHECK_OK(gmx_callback(is_called_back, NULL));
   end_runtime();
 }

@@ -58,8 +58,6 @@ static void *asks(void *arg) {
   return arg;
 }
 
-static void nothing(void *arg) { (void)arg; }
-
 static void works(void *arg) {
   (void)arg;
   CHECK_OK(gmx_waitgroup_add(&all, gs));

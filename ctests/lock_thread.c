@@ -3,7 +3,6 @@
 #include "gs.h"
 
 #include <stdatomic.h>
-#include <sys/stat.h>
 
 static gmx_waitgroup all;
 static atomic_int quit;
@@ -46,8 +45,6 @@ static void unlock(int tid) {
   CHECK_EQ(atomic_exchange(&owner_of[tid], 0), gmx_goid());
   CHECK_OK(gmx_unlock_os_thread());
 }
-
-static void nothing(void *arg) { (void)arg; }
 
 static bool readies_at_once(void *arg, gmx_g g) {
   (void)arg;
@@ -150,13 +147,6 @@ static void a_plain_thread_cannot(void) {
 
 /* ---- ends locked ---- */
 
-static bool thread_is_there(int tid) {
-  char path[64];
-  struct stat s;
-  snprintf(path, sizeof path, "/proc/self/task/%d", tid);
-  return stat(path, &s) == 0;
-}
-
 static void ends_locked(void *arg) {
   *(int *)arg = thread_id();
   CHECK_OK(gmx_lock_os_thread());
@@ -175,7 +165,7 @@ static void the_thread_of_a_g_that_ends_locked_ends(void) {
     int tid = 0;
     join(go_with("ends locked", GMX_SPAWN_JOINABLE, i % 2 ? ends_locked : ends_locked_by_goexit, &tid));
     CHECK_CMP(tid, >, 0);
-    spin_until(!thread_is_there(tid));
+    spin_until(thread_state(tid) == 0);
     others_start(3);
     CHECK_OK(gmx_sleep(MS / 10));
     others_end();
@@ -188,7 +178,7 @@ static void a_main_g_that_ends_locked(void) {
   int tid = 0;
   CHECK_OK(gmx_main(main_ends_locked, &tid));
   CHECK(tid != 0 && tid != thread_id());
-  spin_until(!thread_is_there(tid));
+  spin_until(thread_state(tid) == 0);
 }
 
 /* ---- what a locked thread was made to be is not inherited ---- */

@@ -6,32 +6,7 @@
  */
 #include "gs.h"
 
-#include <sys/resource.h>
-
 enum { DEEP = 44 * 1024, PAGE = 4096 }; /* of the 60 KiB of one size; a debug build takes 13 of them */
-
-static int64_t rss(void) {
-  char text[64] = {0};
-  long size, resident;
-  FILE *f = fopen("/proc/self/statm", "r");
-  CHECK(f && fgets(text, sizeof text, f) && sscanf(text, "%ld %ld", &size, &resident) == 2);
-  fclose(f);
-  return (int64_t)resident * sysconf(_SC_PAGESIZE);
-}
-
-static int64_t faults(void) {
-  struct rusage usage;
-  CHECK(getrusage(RUSAGE_SELF, &usage) == 0);
-  return usage.ru_minflt;
-}
-
-static gmx_mem_stats mem(void) {
-  gmx_mem_stats stats;
-  memset(&stats, 0, sizeof stats);
-  stats.struct_size = sizeof stats;
-  CHECK_OK(gmx_read_mem_stats(&stats));
-  return stats;
-}
 
 /* ---- a spike: n Gs at once, each with DEEP bytes of its stack in use ---- */
 
@@ -55,7 +30,7 @@ static int64_t spike(int n, size_t stack_size) {
   CHECK_OK(gmx_waitgroup_add(&all, n));
   for (int i = 0; i < n; i++) CHECK_OK(gmx_spawn_with(&opts, deep, NULL, NULL));
   CHECK_OK(gmx_waitgroup_wait(&here));
-  int64_t peak = rss();
+  int64_t peak = resident();
   for (int i = 0; i < n; i++) CHECK_OK(gmx_sema_release(&gate));
   CHECK_OK(gmx_waitgroup_wait(&all));
   spin_until(gmx_num_g() == (gmx_goid() ? 1 : 0));
@@ -67,20 +42,20 @@ static int64_t spike(int n, size_t stack_size) {
 /* Stacks of each size, and of the default size, which Ps cache. */
 static void a_spike_goes_back_by_itself(void) {
   static const size_t sizes[] = {0, 60 << 10, 1 << 20};
-  int64_t first = rss(), peak = 0;
+  int64_t first = resident(), peak = 0;
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
     int64_t at = spike(1500, sizes[i]);
     if (at > peak) peak = at;
   }
-  gmx_mem_stats before = mem();
+  gmx_mem_stats before = mem_stats();
   CHECK_CMP(peak - first, >, 1500 * DEEP);
   CHECK_CMP(before.stacks_warm, >=, 3 * 1500);
-  spin_until(rss() - first < (peak - first) / 10);
+  spin_until(resident() - first < (peak - first) / 10);
   /* 1 MiB of each size stays */
-  spin_until(mem().stacks_warm <= 4 + 16 + 1);
+  spin_until(mem_stats().stacks_warm <= 4 + 16 + 1);
   /* the address space stays (the last batch may still be on its way back) */
-  spin_until(mem().stacks_released - before.stacks_released >= 3 * 1500 - 21);
-  spin_until(mem().stacks_cached >= before.stacks_cached);
+  spin_until(mem_stats().stacks_released - before.stacks_released >= 3 * 1500 - 21);
+  spin_until(mem_stats().stacks_cached >= before.stacks_cached);
 }
 
 /* ---- while the program works ---- */
@@ -97,12 +72,12 @@ static void a_spike_goes_back_beside_work(void) {
   gmx_waitgroup workers = {0};
   store(&stop, 0);
   CHECK_OK(gmx_release_memory());
-  int64_t first = rss();
+  int64_t first = resident();
   int64_t peak = spike(2000, 0);
   CHECK_OK(gmx_waitgroup_add(&workers, 8));
   for (int i = 0; i < 8; i++) CHECK_OK(gmx_spawn(works, &workers));
-  spin_until(rss() - first < (peak - first) / 10);
-  spin_until(mem().stacks_warm <= 4);
+  spin_until(resident() - first < (peak - first) / 10);
+  spin_until(mem_stats().stacks_warm <= 4);
   store(&stop, 1);
   CHECK_OK(gmx_waitgroup_wait(&workers));
 }
@@ -114,16 +89,16 @@ static void a_spike_goes_back_beside_work(void) {
 static void pulses_keep_their_stacks(void) {
   enum { PULSE = 300, PULSES = 27 };
   CHECK_OK(gmx_release_memory());
-  int64_t first = rss(), before = faults();
+  int64_t first = resident(), before = usage_now().ru_minflt;
   int64_t peak = spike(10 * PULSE, 0);
-  int64_t of_spike = faults() - before;
+  int64_t of_spike = usage_now().ru_minflt - before;
   CHECK_CMP(of_spike, >=, 10 * PULSE * (DEEP / PAGE));
-  before = faults();
+  before = usage_now().ru_minflt;
   for (int i = 0; i < PULSES; i++) {
     usleep(333000);
     spike(PULSE, 0);
   }
-  int64_t of_pulses = faults() - before;
+  int64_t of_pulses = usage_now().ru_minflt - before;
   /* Each pulse, if it had to fault its stacks in, would cost a tenth of the spike. */
   check_say("  faults: %" PRId64 " by the spike, %" PRId64 " by %d pulses", of_spike, of_pulses, PULSES);
   const char *host = getenv("GMX_HOST");
@@ -131,7 +106,7 @@ static void pulses_keep_their_stacks(void) {
     check_say("  left out: after each fork every page faults again");
   else
     CHECK_CMP(of_pulses, <, of_spike / 10 / 2);
-  spin_until((spike(PULSE, 0), rss() - first < (peak - first) / 3));
+  spin_until((spike(PULSE, 0), resident() - first < (peak - first) / 3));
 }
 
 /* ---- at once ---- */
@@ -158,13 +133,7 @@ static void pinned(void *arg) {
 static void on_a_g(void (*f)(void *)) { join(go_joinable(f, NULL)); }
 static void from_a_thread(void (*f)(void *)) { f(NULL); }
 
-static int idle_ps(void) {
-  gmx_sched_stats stats;
-  memset(&stats, 0, sizeof stats);
-  stats.struct_size = sizeof stats;
-  CHECK_OK(gmx_read_sched_stats(&stats));
-  return stats.idleprocs;
-}
+static int idle_ps(void) { return sched_stats().idleprocs; }
 
 static void all_at_once(void) {
   static const struct {
@@ -172,14 +141,14 @@ static void all_at_once(void) {
     void (*how)(void *);
   } ways[] = {{from_a_thread, releases}, {on_a_g, releases}, {on_a_g, in_a_stopped_world}, {on_a_g, pinned}};
   CHECK_OK(gmx_release_memory());
-  int64_t first = rss();
+  int64_t first = resident();
   for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
     int64_t peak = spike(2000, 0);
-    CHECK_CMP(rss() - first, >, (peak - first) / 2);
+    CHECK_CMP(resident() - first, >, (peak - first) / 2);
     spin_until(idle_ps() == 4);
     ways[i].where(ways[i].how);
-    CHECK_CMP(rss() - first, <, (peak - first) / 5);
-    gmx_mem_stats stats = mem();
+    CHECK_CMP(resident() - first, <, (peak - first) / 5);
+    gmx_mem_stats stats = mem_stats();
     CHECK_CMP(stats.stacks_warm, <=, 4 * 64);
   }
 }

@@ -9,19 +9,6 @@
 static gmx_g *handles;
 static atomic_int parked, woken;
 
-static long from_file(const char *path, const char *format) {
-  FILE *f = fopen(path, "re");
-  char line[256];
-  long n = -1;
-  if (!f) return -1;
-  while (n < 0 && fgets(line, sizeof line, f))
-    if (sscanf(line, format, &n) != 1) n = -1;
-  fclose(f);
-  return n;
-}
-
-static long resident_kib(void) { return from_file("/proc/self/status", "VmRSS: %ld"); }
-
 static bool publish(void *arg, gmx_g g) {
   handles[(uintptr_t)arg] = g;
   atomic_fetch_add(&parked, 1);
@@ -37,15 +24,15 @@ static void a_million_park_and_wake(void) {
   for (int round = 0; round < 2; round++) {
     atomic_store(&parked, 0);
     atomic_store(&woken, 0);
-    long before = resident_kib();
+    int64_t before = resident();
     for (uintptr_t i = 0; i < GS; i++) {
       go(parks, (void *)i);
       if (i % 1000 == 999) CHECK_OK(gmx_yield());
     }
     spin_until(atomic_load(&parked) == GS);
-    double each = (double)(resident_kib() - before) * 1024 / GS;
+    double each = (double)(resident() - before) / GS;
     if (round == 0) {
-      check_say("  %.0f bytes each, %ld mappings allowed", each, from_file("/proc/sys/vm/max_map_count", "%ld"));
+      check_say("  %.0f bytes each, %ld mappings allowed", each, mappings_allowed());
       CHECK_CMP(each, <, 12288);
     }
     CHECK_CMP(gmx_num_g(), >=, GS + 1);
@@ -58,7 +45,7 @@ static void a_million_park_and_wake(void) {
 }
 
 int main(void) {
-  long total = from_file("/proc/meminfo", "MemTotal: %ld");
+  long total = number_from("/proc/meminfo", "MemTotal: %ld");
   if (total >= 0 && total < (8 << 20)) SKIP("needs 8 GiB of memory, has %ld MiB", total >> 10);
   /* should it not be enough after all, then others are spared */
   int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);

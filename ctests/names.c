@@ -33,13 +33,8 @@ static void deadlocks(void *arg) {
 static void dumps(void *arg) {
   (void)arg;
   start_evil();
-  gmx_sched_stats s;
-  do {
-    CHECK_OK(gmx_yield());
-    memset(&s, 0, sizeof s);
-    s.struct_size = sizeof s;
-    CHECK_OK(gmx_read_sched_stats(&s));
-  } while (s.g_waiting < 1);
+  do CHECK_OK(gmx_yield());
+  while (sched_stats().g_waiting < 1);
   CHECK_OK(gmx_write_heap_dump(2));
   CHECK_OK(gmx_ready(evil));
   join(evil);

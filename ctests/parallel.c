@@ -36,13 +36,13 @@ static void sizes(void) {
     for (size_t j = 0; j < sizeof grains / sizeof *grains; j++) once_each(ns[i], grains[j]);
 }
 
-static void nothing(void *arg, int64_t begin, int64_t end) { (void)arg, (void)begin, (void)end; }
+static void no_range(void *arg, int64_t begin, int64_t end) { (void)arg, (void)begin, (void)end; }
 
 static void wrong_calls(void) {
   CHECK_STATUS(gmx_parallel_for(1, 1, NULL, NULL), GMX_EINVAL);
-  CHECK_STATUS(gmx_parallel_for(-1, 1, nothing, NULL), GMX_EINVAL);
-  CHECK_STATUS(gmx_parallel_for(1, -1, nothing, NULL), GMX_EINVAL);
-  CHECK_OK(gmx_parallel_for(0, 0, nothing, NULL));
+  CHECK_STATUS(gmx_parallel_for(-1, 1, no_range, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_parallel_for(1, -1, no_range, NULL), GMX_EINVAL);
+  CHECK_OK(gmx_parallel_for(0, 0, no_range, NULL));
 }
 
 /* ---- nested ---- */

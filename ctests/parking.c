@@ -199,17 +199,12 @@ struct race {
   gmx_status end;
 };
 
-static bool publishes(void *arg, gmx_g g) {
-  store((gmx_g *)arg, g);
-  return true;
-}
-
 static void parks_twice(void *arg) {
   struct race *r = arg;
   CHECK_OK(gmx_cancel_use(r->token, NULL));
-  r->end = gmx_park_timeout(publishes, &r->first, "first", r->timeout);
+  r->end = gmx_park_timeout(tell_parked, &r->first, "first", r->timeout);
   CHECK_OK(gmx_cancel_use(0, NULL));
-  CHECK_OK(gmx_park_timeout(publishes, &r->second, "second", HOUR)); /* no token, and no time that passes */
+  CHECK_OK(gmx_park_timeout(tell_parked, &r->second, "second", HOUR)); /* no token, and no time that passes */
   store(&r->over, 1);
 }
 static void *parks_twice_as_thread(void *arg) {

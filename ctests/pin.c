@@ -39,8 +39,6 @@ static void *attached_thread(void *arg) {
   return NULL;
 }
 
-static void nothing(void *arg) { (void)arg; }
-
 static void disturbs(void *arg) {
   (void)arg;
   for (int i = 0; !load(&stop); i++) {

@@ -182,19 +182,13 @@ static void beats_until_quit(void *arg) {
   CHECK_OK(gmx_waitgroup_done(&all));
 }
 
-static long resident_kib(void) {
-  struct rusage usage;
-  CHECK(getrusage(RUSAGE_SELF, &usage) == 0);
-  return usage.ru_maxrss;
-}
-
 static void asks_for_too_much(void) {
   set_procs(3);
   atomic_store(&quit, 0);
   CHECK_OK(gmx_waitgroup_add(&all, 1));
   go(beats_until_quit, NULL);
   static const int32_t counts[] = {INT32_MAX, INT32_MAX - 1, 1 << 30, 1 << 28};
-  long before = resident_kib();
+  long before = usage_now().ru_maxrss;
   for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
     CHECK_STATUS(gmx_gomaxprocs(counts[i]), GMX_ENOMEM);
     CHECK_EQ(gmx_gomaxprocs(0), 3);
@@ -202,7 +196,7 @@ static void asks_for_too_much(void) {
     spin_until(atomic_load(&beats) != was);
   }
   /* it must not be the system's last page that says so */
-  CHECK_CMP(resident_kib() - before, <, 1 << 20);
+  CHECK_CMP(usage_now().ru_maxrss - before, <, 1 << 20);
   atomic_store(&quit, 1);
   CHECK_OK(gmx_waitgroup_wait(&all));
   set_procs(4);
@@ -223,9 +217,7 @@ static void absurd_counts_change_nothing(void) {
   check_say("left out: a sanitizer's shadow needs more address space");
   return;
 #endif
-  static child c;
-  child_run(&c, 100, absurd_child, NULL);
-  CHILD_OK(&c);
+  RUN_CHILD(100, absurd_child, NULL);
 }
 
 /* ---- the default ---- */

@@ -11,7 +11,6 @@
 static gmx_waitgroup all;
 static uint32_t gate;
 
-static void nothing(void *arg) { (void)arg; }
 static void yields(void *arg) {
   (void)arg;
   CHECK_OK(gmx_yield());
@@ -186,8 +185,7 @@ static void dump(void) {
   CHECK(fd >= 0);
   CHECK_OK(gmx_write_heap_dump(fd));
   CHECK(close(fd) == 0);
-  gmx_mem_stats stats = {.struct_size = sizeof stats};
-  CHECK_OK(gmx_read_mem_stats(&stats));
+  mem_stats();
 }
 static void dumps(void) {
   for (int i = 0; i < 30; i++) dump();

@@ -8,7 +8,6 @@
 
 #include "gs.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/wait.h>
@@ -18,27 +17,14 @@ typedef struct has {
   long threads, descriptors, mappings;
 } has;
 
-static long ratchet_entries(const char *path) {
-  long n = 0;
-  DIR *dir = opendir(path);
-  CHECK(dir != NULL);
-  for (struct dirent *entry; (entry = readdir(dir)) != NULL;) n += entry->d_name[0] != '.';
-  closedir(dir);
-  return n;
-}
-
 static has ratchet_look(void) {
   static char text[1 << 20];
   has h = {0};
-  long pages = 0;
-  FILE *f = fopen("/proc/self/statm", "re");
-  CHECK(f != NULL && fscanf(f, "%*d %ld", &pages) == 1);
-  fclose(f);
-  h.resident = pages * (sysconf(_SC_PAGESIZE) / 1024);
+  h.resident = (long)(resident() / 1024);
   h.heap = (long)(mallinfo2().uordblks / 1024);
-  h.threads = ratchet_entries("/proc/self/task");
-  h.descriptors = ratchet_entries("/proc/self/fd");
-  f = fopen("/proc/self/maps", "re");
+  h.threads = count_entries("/proc/self/task");
+  h.descriptors = count_entries("/proc/self/fd");
+  FILE *f = fopen("/proc/self/maps", "re");
   CHECK(f != NULL);
   for (size_t n; (n = fread(text, 1, sizeof text, f)) > 0;)
     for (size_t i = 0; i < n; i++) h.mappings += text[i] == '\n';

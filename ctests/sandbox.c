@@ -7,7 +7,6 @@
 #include "gs.h"
 #include "objects.h"
 
-#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -137,8 +136,6 @@ static void *thread_of_the_host(void *arg) {
 static void counts(void *arg) { atomic_fetch_add((atomic_int *)arg, 1); }
 
 static void joins(void *thread) { thread_join(*(pthread_t *)thread); }
-
-static void nothing(void *arg) { (void)arg; }
 
 static void works(void *arg) {
   (void)arg;

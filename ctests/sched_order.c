@@ -586,13 +586,7 @@ static void a_loop_of_children_lets_others_run(void) {
   }
 }
 
-static long slices_ended(void) {
-  gmx_sched_stats stats;
-  memset(&stats, 0, sizeof stats);
-  stats.struct_size = sizeof stats;
-  CHECK_OK(gmx_read_sched_stats(&stats));
-  return (long)stats.preempts;
-}
+static long slices_ended(void) { return (long)sched_stats().preempts; }
 
 /* 10945 spawns. Depth first, some dozens are alive at a time; breadth first, thousands. Each end of a slice puts a
  * branch aside, as deep as it is by then. */

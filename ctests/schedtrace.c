@@ -54,12 +54,6 @@ static long field(child *c, const char *line, const char *key) {
   return n;
 }
 
-static int count(const char *text, const char *word) {
-  int n = 0;
-  for (const char *p = strstr(text, word); p; p = strstr(p + 1, word)) n++;
-  return n;
-}
-
 static void check_line(child *c, const char *line, bool detail, long *last_ms) {
   long ms, procs;
   char colon;
@@ -97,7 +91,7 @@ static void check_line(child *c, const char *line, bool detail, long *last_ms) {
 static void run_traced(child *c, const char *debug, int lines, const char *word) {
   child_start(c, traced, (void *)debug);
   int64_t deadline = check_now() + 60 * SECOND;
-  while (count(c->text, "SCHED ") < lines || !strstr(c->text, word))
+  while (count_in(c->text, "SCHED ") < lines || !strstr(c->text, word))
     if (!child_read(c, deadline)) CHILD_FAIL(c, "the child ended too soon");
   CHECK_EQ(write(c->in, "x", 1), 1);
   child_end(c, 60);

@@ -30,8 +30,6 @@ static void set_handler(int sig, void (*f)(int, siginfo_t *, void *), int flags)
 
 static void open_trap(void) { CHECK(mprotect(trap, 4096, PROT_READ | PROT_WRITE) == 0); }
 static void close_trap(void) { CHECK(mprotect(trap, 4096, PROT_NONE) == 0); }
-static void nothing(void *arg) { (void)arg; }
-
 /* ---- where ---- */
 
 /* Enough for the signal frame of any processor and a small handler. */
@@ -295,12 +293,6 @@ static void there_before(void *arg) {
 
 static child c;
 
-static int count(const char *words) {
-  int n = 0;
-  for (const char *at = c.text; (at = strstr(at, words)) != NULL; at++) n++;
-  return n;
-}
-
 static void a_fault_is_told_once(void) {
   void (*const cases[])(void *) = {after_a_restart, after_restarts_and_on_a_g, in_a_child_of_fork, one_that_comes_again, there_before};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -310,7 +302,7 @@ static void a_fault_is_told_once(void) {
     child_run(&c, 60, cases[i], NULL);
     int sig = cases[i] == in_a_child_of_fork ? SIGKILL : SIGSEGV;
     if (!WIFSIGNALED(c.status) || WTERMSIG(c.status) != sig) CHILD_FAIL(&c, "case %zu did not die of the fault", i);
-    if (count("report") != 1) CHILD_FAIL(&c, "case %zu: reported %d times", i, count("report"));
+    if (count_in(c.text, "report") != 1) CHILD_FAIL(&c, "case %zu: reported %d times", i, count_in(c.text, "report"));
     if (cases[i] == after_restarts_and_on_a_g) CHILD_SAID(&c, "SIGSEGV in goroutine");
   }
 }
@@ -371,7 +363,7 @@ int main(void) {
   void (*resets)(void) = a_handler_that_resets_itself;
   child_run(&c, 60, call, &resets);
   if (!WIFSIGNALED(c.status) || WTERMSIG(c.status) != SIGSEGV) CHILD_FAIL(&c, "it should have died by the second one");
-  CHECK_EQ(count("once"), 1);
+  CHECK_EQ(count_in(c.text, "once"), 1);
 
   RUN(a_fault_is_told_once);
 
@@ -381,6 +373,6 @@ int main(void) {
   CHILD_OK(&c);
   child_run(&c, 60, recovers_in_a_g, NULL);
   CHILD_OK(&c);
-  if (count("libgomax")) CHILD_FAIL(&c, "the host handled it, and there were words");
+  if (count_in(c.text, "libgomax")) CHILD_FAIL(&c, "the host handled it, and there were words");
   return 0;
 }

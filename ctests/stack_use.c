@@ -52,7 +52,6 @@ static gmx_key key;
 static gmx_p_key p_key;
 static int dev_null;
 
-static void nothing(void *arg) { (void)arg; }
 static void bumps(void *arg) { bump((uint32_t *)arg); }
 static gmx_status succeeds(void *arg) {
   (void)arg;

@@ -5,22 +5,6 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
-static gmx_sched_stats sched(void) {
-  gmx_sched_stats stats;
-  memset(&stats, 0xff, sizeof stats);
-  stats.struct_size = sizeof stats;
-  CHECK_OK(gmx_read_sched_stats(&stats));
-  return stats;
-}
-static gmx_mem_stats mem(void) {
-  gmx_mem_stats stats;
-  memset(&stats, 0xff, sizeof stats);
-  stats.struct_size = sizeof stats;
-  CHECK_OK(gmx_read_mem_stats(&stats));
-  return stats;
-}
-
-static void nothing(void *arg) { (void)arg; }
 static void calls(void *arg) { (*(void (**)(void))arg)(); }
 
 /* ---- the struct's size ---- */
@@ -56,12 +40,12 @@ static void no_byte_beyond_the_size(void) {
 
 static void gs_are_counted(void) {
   enum { GS = 500 };
-  gmx_sched_stats before = sched();
+  gmx_sched_stats before = sched_stats();
   for (int i = 0; i < GS; i++) join(go_joinable(nothing, NULL));
   spin_until(gmx_num_g() == 0);
-  gmx_sched_stats after = sched();
+  gmx_sched_stats after = sched_stats();
   CHECK_EQ(after.spawned - before.spawned, GS);
-  spin_until(sched().ended - before.ended == GS);
+  spin_until(sched_stats().ended - before.ended == GS);
   CHECK_CMP(after.switches - before.switches, >=, GS);
   CHECK_EQ(after.g_live, 0);
   CHECK_EQ(after.gomaxprocs, 2);
@@ -90,21 +74,21 @@ static void states_are_counted(void) {
   enum { PARKED = 30, WAITING = 20, SYSCALL = 4, ALL = PARKED + WAITING + SYSCALL };
   gmx_g gs[ALL];
   uint32_t waiting = 0;
-  gmx_sched_stats before = sched();
+  gmx_sched_stats before = sched_stats();
   store(&in_syscall, 0);
   store(&leave, 0);
   for (int i = 0; i < PARKED; i++) gs[i] = go_joinable(parks, &wheres[i]);
   for (int i = PARKED; i < PARKED + WAITING; i++) gs[i] = go_joinable(acquires, &waiting);
   for (int i = PARKED + WAITING; i < ALL; i++) gs[i] = go_joinable(is_in_a_syscall, NULL);
   spin_until(load(&in_syscall) == SYSCALL && load(&waiting) == WAITING);
-  spin_until(sched().g_waiting == PARKED + WAITING);
-  spin_until(sched().g_syscall == SYSCALL);
-  spin_until(sched().g_running == 0 && sched().g_runnable == 0 && sched().runqueue == 0);
-  spin_until(sched().idleprocs == 2);
-  gmx_sched_stats stats = sched();
+  spin_until(sched_stats().g_waiting == PARKED + WAITING);
+  spin_until(sched_stats().g_syscall == SYSCALL);
+  spin_until(sched_stats().g_running == 0 && sched_stats().g_runnable == 0 && sched_stats().runqueue == 0);
+  spin_until(sched_stats().idleprocs == 2);
+  gmx_sched_stats stats = sched_stats();
   CHECK_EQ(stats.g_live, ALL);
   CHECK_EQ(gmx_num_g(), ALL);
-  CHECK_EQ(mem().g_live, ALL);
+  CHECK_EQ(mem_stats().g_live, ALL);
   CHECK_CMP(stats.parks - before.parks, >=, PARKED + WAITING);
   CHECK_CMP(stats.threads, >=, SYSCALL);
   store(&leave, 1);
@@ -112,31 +96,31 @@ static void states_are_counted(void) {
   for (int i = 0; i < WAITING; i++) CHECK_OK(gmx_sema_release(&sema));
   join_all(gs, ALL);
   memset(wheres, 0, sizeof wheres);
-  spin_until(sched().g_waiting == 0 && sched().g_syscall == 0 && sched().g_live == 0);
+  spin_until(sched_stats().g_waiting == 0 && sched_stats().g_syscall == 0 && sched_stats().g_live == 0);
 }
 
 static void the_world_is_counted(void) {
-  gmx_sched_stats before = sched();
+  gmx_sched_stats before = sched_stats();
   for (int i = 0; i < 7; i++) {
     CHECK_OK(gmx_stop_the_world("count"));
     CHECK_OK(gmx_start_the_world());
   }
   for (int i = 0; i < 5; i++) CHECK_OK(gmx_for_each_p(nothing, NULL));
-  gmx_sched_stats after = sched();
+  gmx_sched_stats after = sched_stats();
   CHECK_EQ(after.stops - before.stops, 7);
   CHECK_EQ(after.barriers - before.barriers, 5);
   CHECK_CMP(after.stop_ns_total, >, before.stop_ns_total);
   CHECK_CMP(after.stop_ns_max, <=, after.stop_ns_total);
-  mem();
-  CHECK_EQ(sched().stops - after.stops, 1); /* stops the world, as the dump does */
+  mem_stats();
+  CHECK_EQ(sched_stats().stops - after.stops, 1); /* stops the world, as the dump does */
 }
 
 static void memory_is_counted(void) {
-  gmx_mem_stats before = mem();
+  gmx_mem_stats before = mem_stats();
   gmx_g gs[64];
   for (int i = 0; i < 64; i++) gs[i] = go_joinable(parks, &wheres[i]);
   for (int i = 0; i < 64; i++) spin_until(load(&wheres[i]) != 0);
-  gmx_mem_stats during = mem();
+  gmx_mem_stats during = mem_stats();
   CHECK_EQ(during.g_live, 64);
   CHECK_CMP(during.stacks_inuse, >=, 64);
   CHECK_CMP(during.stacks_inuse_bytes, >=, 64 * 4096);
@@ -150,14 +134,14 @@ static void memory_is_counted(void) {
   join_all(gs, 64);
   memset(wheres, 0, sizeof wheres);
   spin_until(gmx_num_g() == 0);
-  gmx_mem_stats after = mem();
+  gmx_mem_stats after = mem_stats();
   CHECK_EQ(after.g_live, 0);
   CHECK_EQ(after.stacks_inuse, before.stacks_inuse);
   CHECK_EQ(after.stacks_inuse_bytes, before.stacks_inuse_bytes);
 }
 static void memory_is_counted_on_a_g(void) {
   /* the same questions from a G: all but its own figures agree */
-  gmx_mem_stats stats = mem();
+  gmx_mem_stats stats = mem_stats();
   CHECK_EQ(stats.g_live, 1);
   CHECK_CMP(stats.stacks_inuse, >=, 1);
 }
@@ -209,7 +193,7 @@ static void a_dump_shows_every_g(void) {
   opts.name = name;
   CHECK_OK(gmx_spawn_with(&opts, acquires, &waits, &waiting));
   spin_until(load(&where) != 0);
-  spin_until(sched().g_waiting == 2);
+  spin_until(sched_stats().g_waiting == 2);
   memset(name, 'v', sizeof name - 1);
   CHECK(dump() > 0);
   CHECK(strstr(text, "the-waiting-onewwwwwwwwwwwwwwww") != NULL); /* 31 bytes */

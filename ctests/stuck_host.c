@@ -104,15 +104,6 @@ static void *is_in_dlopen(void *arg) {
   return arg;
 }
 
-static bool sleeps(int tid) {
-  char path[64], text[256] = "";
-  snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  CHECK(fd >= 0 && read(fd, text, sizeof text - 1) > 0);
-  close(fd);
-  return strstr(text, ") S ") != NULL;
-}
-
 static void in_the_loader(void *arg) {
   (void)arg;
   snprintf(fifo, sizeof fifo, "/tmp/gomax-fifo-%d", (int)getpid());
@@ -120,7 +111,8 @@ static void in_the_loader(void *arg) {
   makes_threads();
   starts_the_other();
   pthread_t t = thread_start(is_in_dlopen, NULL);
-  for (int seen = 0; seen < 20; thread_nap(MS)) seen = atomic_load(&loader_tid) && sleeps(atomic_load(&loader_tid)) ? seen + 1 : 0;
+  for (int seen = 0, tid; seen < 20; thread_nap(MS))
+    seen = (tid = atomic_load(&loader_tid)) != 0 && thread_state(tid) == 'S' ? seen + 1 : 0;
   /* The library's work of once a second falls into this time; the G keeps its P, so the watchdog is awake. */
   for (int64_t until = check_now() + 1500 * MS; check_now() < until;) thread_nap(MS);
   bool went_on = others_run();

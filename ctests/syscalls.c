@@ -115,7 +115,7 @@ struct inside {
   gmx_g where, parked;
 };
 
-static void add_one(void *arg) { bump(&((struct inside *)arg)->ran); }
+static void adds_one(void *arg) { bump(&((struct inside *)arg)->ran); }
 static void parks(void *arg) { park_at((gmx_g *)arg); }
 static void takes_the_p(void *arg) { store(&((struct inside *)arg)->have_p, 1); }
 
@@ -130,14 +130,14 @@ static void works_without_a_p(void *arg) {
   while (!load(&i->have_p)) sched_yield(); /* now the P is with others */
   CHECK_EQ(gmx_goid(), goid);
   CHECK_EQ(gmx_self(), self);
-  for (int n = 0; n < 300; n++) CHECK_OK(gmx_spawn(add_one, i));
+  for (int n = 0; n < 300; n++) CHECK_OK(gmx_spawn(adds_one, i));
   while (load(&i->ran) != 300) sched_yield(); /* whom we made runs while we are in the syscall */
   CHECK_OK(gmx_ready(i->parked));
   CHECK_STATUS(gmx_ready(self), GMX_EPERM);
   CHECK_OK(gmx_sema_release(&i->sema));
   CHECK_OK(gmx_sema_try_acquire(&i->sema));
   gmx_spawn_opts opts = {.struct_size = sizeof opts, .flags = GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST};
-  CHECK_OK(gmx_spawn_with(&opts, add_one, i, &child));
+  CHECK_OK(gmx_spawn_with(&opts, adds_one, i, &child));
   while (load(&i->ran) != 301) sched_yield();
   CHECK_STATUS(gmx_join(child, GMX_FOREVER), GMX_EINSYSCALL);
   CHECK_OK(gmx_exit_syscall());

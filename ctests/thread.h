@@ -1,14 +1,15 @@
 /*
  * Threads of the host: thread_start, thread_join and join_threads; on_thread runs a function on a new one; thread_nap
- * blocks the calling one, and thread_id is its number. count_threads and only_threads say which threads the process has.
+ * blocks the calling one, and thread_id is its number. thread_ids, thread_state, count_threads and only_threads tell of
+ * all threads of the process.
  */
 #ifndef GOMAX_THREAD_H
 #define GOMAX_THREAD_H
 
-#include "check.h"
+#include "usage.h"
 
-#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/syscall.h>
 
 /* ---- start and end ---- */
@@ -61,19 +62,43 @@ CHECK_UNUSED static void thread_nap(int64_t ns) {
 
 /* ---- the threads of the process ---- */
 
+/* The numbers of all threads, those of the host too. */
+enum { MOST_THREADS = 4096 };
+CHECK_UNUSED static int thread_ids(int ids[MOST_THREADS]) {
+  int n = 0;
+  DIR *dir = opendir("/proc/self/task");
+  CHECK(dir != NULL);
+  for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+    int id = atoi(entry->d_name);
+    if (id <= 0) continue;
+    CHECK_CMP(n, <, MOST_THREADS);
+    ids[n++] = id;
+  }
+  closedir(dir);
+  return n;
+}
+
+/* The state of a thread as the kernel tells it, such as 'R' or 'S'; 0 if it has ended. */
+CHECK_UNUSED static char thread_state(int id) {
+  char path[64], text[512];
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", id);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  ssize_t n = read(fd, text, sizeof text - 1);
+  close(fd);
+  if (n <= 0) return 0;
+  text[n] = 0;
+  const char *name_ends = strrchr(text, ')');
+  CHECK(name_ends != NULL && name_ends[1] == ' ');
+  return name_ends[2];
+}
+
 /* The threads of this process as the kernel counts them, without the threads of the host that runs the test. */
 CHECK_UNUSED static int host_threads(void) {
   const char *hosts = getenv("GMX_TEST_THREADS");
   return hosts ? atoi(hosts) : 0;
 }
-CHECK_UNUSED static int count_threads(void) {
-  int n = -host_threads();
-  DIR *dir = opendir("/proc/self/task");
-  CHECK(dir != NULL);
-  for (struct dirent *entry; (entry = readdir(dir)) != NULL;) n += entry->d_name[0] != '.';
-  closedir(dir);
-  return n;
-}
+CHECK_UNUSED static int count_threads(void) { return (int)count_entries("/proc/self/task") - host_threads(); }
 
 #ifdef __SANITIZE_THREAD__
 /* Threads of the library, by their names. */

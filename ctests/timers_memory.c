@@ -16,17 +16,6 @@ static void waits(void *unused) {
   CHECK_OK(gmx_sema_acquire(&gate));
 }
 
-static void leave_nothing(void) {
-  FILE *f = fopen("/proc/self/statm", "re");
-  unsigned long pages = 0;
-  CHECK(f != NULL && fscanf(f, "%lu", &pages) == 1);
-  fclose(f);
-  struct rlimit limit;
-  CHECK(getrlimit(RLIMIT_AS, &limit) == 0);
-  limit.rlim_cur = pages * (rlim_t)sysconf(_SC_PAGESIZE);
-  CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
-}
-
 static void without_memory(void) {
   gmx_timer once, periodic, stopped, ticker, room[20];
   gmx_chan *ticks;
@@ -34,7 +23,7 @@ static void without_memory(void) {
   CHECK_OK(gmx_timer_new(GMX_FOREVER, 0, &ticker, &ticks));
   for (int i = 0; i < 20; i++) CHECK_OK(gmx_after_func(3600 * SECOND, fires, &not_to_be, &room[i]));
   for (int i = 0; i < 20; i++) CHECK_EQ(timer_free(room[i]), 1);
-  leave_nothing();
+  leave_only(0);
   int n = 0;
   while (gmx_spawn(waits, NULL) == GMX_OK) n++;
   CHECK_CMP(n, >, 0);
@@ -72,17 +61,12 @@ static void of_the_child(void *unused) {
   (void)unused;
   start_runtime(1, NO_SLICES);
   RUN_G(without_memory);
-  struct rlimit limit;
-  CHECK(getrlimit(RLIMIT_AS, &limit) == 0);
-  limit.rlim_cur = limit.rlim_max;
-  CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+  leave_all();
   end_runtime();
 }
 
 static void a_firing_is_not_lost(void) {
-  static child c;
-  child_run(&c, 60, of_the_child, NULL);
-  CHILD_OK(&c);
+  RUN_CHILD(60, of_the_child, NULL);
 }
 
 int main(void) {

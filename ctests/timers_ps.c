@@ -6,10 +6,8 @@
 #include "objects.h"
 #include "seed.h"
 
-#include <dirent.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 static gmx_waitgroup all;
@@ -201,41 +199,21 @@ static void with_procs(int n) {
 
 /* ---- which thread is told of a timer ---- */
 
-static gmx_sched_stats stats_now(void) {
-  gmx_sched_stats s;
-  memset(&s, 0, sizeof s);
-  s.struct_size = sizeof s;
-  CHECK_OK(gmx_read_sched_stats(&s));
-  return s;
-}
-
 /* Whether the system has put every thread but the caller's to sleep. An idle one that still waits for a CPU is not. */
 static bool others_sleep(void) {
-  bool sleep = true;
-  DIR *tasks = opendir("/proc/self/task");
-  CHECK(tasks);
-  for (struct dirent *d; sleep && (d = readdir(tasks));) {
-    char path[64], text[512] = "";
-    int tid = atoi(d->d_name);
-    if (tid == 0 || tid == (int)syscall(SYS_gettid)) continue;
-    snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
-    FILE *f = fopen(path, "re");
-    if (!f) continue; /* it has ended */
-    size_t n = fread(text, 1, sizeof text - 1, f);
-    fclose(f);
-    text[n] = 0;
-    char *name_ends = strrchr(text, ')');
-    sleep = name_ends && name_ends[1] == ' ' && name_ends[2] == 'S';
+  int ids[MOST_THREADS];
+  for (int i = thread_ids(ids) - 1; i >= 0; i--) {
+    char state = thread_state(ids[i]);
+    if (ids[i] != thread_id() && state != 0 && state != 'S') return false;
   }
-  closedir(tasks);
-  return sleep;
+  return true;
 }
 
 /* Computes until the other P is idle, and its thread asleep. */
 static void compute_until_quiet(void) {
   int64_t end = check_now() + check_limit * INT64_C(830000000);
   for (int quiet = 0; quiet < 50 || !others_sleep();) {
-    gmx_sched_stats s = stats_now();
+    gmx_sched_stats s = sched_stats();
     quiet = s.idleprocs == 1 && s.spinning == 0 ? quiet + 1 : 0;
     if (check_now() > end) FAIL("it does not get quiet");
     thread_nap(10000);
@@ -255,12 +233,12 @@ static void a_timer_of_a_g_that_runs_on_is_told_at_once(void) {
     gmx_timer t = 0;
     gmx_chan *c = NULL;
     compute_until_quiet();
-    uint64_t before = stats_now().wakes;
+    uint64_t before = sched_stats().wakes;
     int64_t left = latest - i * SECOND - gmx_now();
     if (i % 3 == 0) CHECK_OK(gmx_after_func(left, fires, NULL, &t));
     if (i % 3 == 1) CHECK_OK(gmx_timer_new(left, 0, &t, &c));
     if (i % 3 == 2) CHECK_OK(gmx_ticker_new(left, &t, &c));
-    told += stats_now().wakes > before;
+    told += sched_stats().wakes > before;
     CHECK_CMP(timer_free(t), >=, 0);
     if (c) CHECK_OK(gmx_chan_free(c));
   }
@@ -272,9 +250,9 @@ static void a_timer_of_a_g_that_runs_on_is_told_at_once(void) {
  * for it. After the firing one thread is woken to look for more. */
 static void a_sleep_tells_no_other_thread(void) {
   enum { N = 100 };
-  uint64_t before = stats_now().wakes;
+  uint64_t before = sched_stats().wakes;
   for (int i = 0; i < N; i++) CHECK_OK(gmx_sleep(MS / 2));
-  long woken = (long)(stats_now().wakes - before);
+  long woken = (long)(sched_stats().wakes - before);
   check_say("  %ld wakes for %d sleeps", woken, N);
   CHECK_CMP(woken, <=, N + N / 3);
 }
@@ -298,9 +276,9 @@ static uint64_t spawned_before;
 
 static void *stops_when_they_fire(void *arg) {
   while (!atomic_load(&armed)) sched_yield();
-  while (stats_now().spawned < spawned_before + 100) continue;
+  while (sched_stats().spawned < spawned_before + 100) continue;
   CHECK_OK(gmx_stop_the_world("beside timers"));
-  atomic_store(&stopped_at, (int)(stats_now().spawned - spawned_before));
+  atomic_store(&stopped_at, (int)(sched_stats().spawned - spawned_before));
   CHECK_OK(gmx_start_the_world());
   return arg;
 }
@@ -310,7 +288,7 @@ static void *stops_when_they_fire(void *arg) {
 static int fired_before_a_stop(void) {
   static int64_t ahead = 5 * SECOND;
   atomic_store(&armed, 0);
-  spawned_before = stats_now().spawned;
+  spawned_before = sched_stats().spawned;
   pthread_t t = thread_start(stops_when_they_fire, NULL);
   int64_t due = gmx_now() + ahead;
   for (int i = 0; i < MANY; i++) {
@@ -321,7 +299,7 @@ static int fired_before_a_stop(void) {
   if (late) ahead *= 2;
   atomic_store(&armed, 1);
   while (gmx_now() < due) thread_nap(MS);
-  while (stats_now().spawned < spawned_before + MANY) CHECK_OK(gmx_yield());
+  while (sched_stats().spawned < spawned_before + MANY) CHECK_OK(gmx_yield());
   spin_until(gmx_num_g() == 1); /* they have also run */
   thread_join(t);
   return late ? MANY : atomic_load(&stopped_at);

@@ -202,7 +202,6 @@ static void gives_its_token_back(void *arg) {
   store(&o->there, 1);
   CHECK_STATUS(gmx_sleep(HOUR), GMX_ECANCELED);
 }
-static void nothing(void *arg) { (void)arg; }
 static void it_uses_its_token_as_it_likes(void *unused) {
   (void)unused;
   void (*const users[])(void *) = {leaves_its_token, gives_its_token_back};

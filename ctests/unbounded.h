@@ -1,4 +1,5 @@
-/* Helpers of the tests of channels without a bound. */
+/* Channels without a bound: unbounded makes one, select_send sends to it by a select, and comes_in_order checks the
+ * values that gmx_chan_close_drop passes on. */
 #ifndef GOMAX_TEST_UNBOUNDED_H
 #define GOMAX_TEST_UNBOUNDED_H
 

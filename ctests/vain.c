@@ -37,7 +37,6 @@ static gmx_status group_for_no_time(void) { return gmx_waitgroup_wait_timeout(&o
 static gmx_barrier meeting = GMX_BARRIER_INIT(2);
 static gmx_status barrier(void) { return gmx_barrier_wait(&meeting, NULL); }
 static gmx_status barrier_for_no_time(void) { return gmx_barrier_wait_timeout(&meeting, 0, NULL); }
-static void nothing(void *arg) { (void)arg; }
 static gmx_status once(void) { return gmx_once_do(&running, nothing, NULL); }
 static gmx_status once_for_no_time(void) { return gmx_once_do_timeout(&running, nothing, NULL, 0); }
 static gmx_status join_it(void) { return gmx_join(holder_g, GMX_FOREVER); }

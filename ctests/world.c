@@ -155,8 +155,6 @@ static void sees_nothing(void *arg, const gmx_g_info *info) {
   (void)info;
 }
 
-static void nothing(void *arg) { (void)arg; }
-
 static void *not_the_stopper(void *arg) {
   CHECK_STATUS(gmx_start_the_world(), GMX_EPERM);
   CHECK_STATUS(gmx_for_each_g(sees_nothing, NULL), GMX_EPERM);

@@ -25,10 +25,7 @@ static void sits_in_syscalls(void *arg) {
 }
 
 static void reads_stats(void) {
-  gmx_mem_stats m;
-  memset(&m, 0, sizeof m);
-  m.struct_size = sizeof m;
-  CHECK_OK(gmx_read_mem_stats(&m));
+  gmx_mem_stats m = mem_stats();
   CHECK_CMP(m.g_live, >=, 1);
   CHECK_CMP(m.p_total, >=, 1);
   CHECK_CMP(m.m_total, >=, 1);
@@ -102,8 +99,6 @@ static bool vetoes(void *arg, gmx_g g) {
   (void)g;
   return false;
 }
-
-static void nothing(void *arg) { (void)arg; }
 
 static void cannot_wait(gmx_status want) {
   gmx_mem_stats m;

@@ -138,7 +138,6 @@ static void parks(void) {
   known(gmx_park(commits, &place, "bytes"));
   if (place >= 0) atomic_store(&all.parked[place], 0);
 }
-static void nothing(void *arg) { (void)arg; }
 static void looks(void *arg, const gmx_g_info *info) { *(uint64_t *)arg += info->goid; }
 
 static void spawn(bytes *b, int depth) {

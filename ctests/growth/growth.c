@@ -19,8 +19,6 @@
 #define CALLGRIND_DUMP_STATS_AT(name)
 #endif
 
-static void nothing(void *arg) { (void)arg; }
-
 /* ---- crowds ---- */
 
 static uint32_t gate, *gates;
@@ -395,12 +393,6 @@ static const struct {
     {"num_g", counts, 400, 1},             {"callback", callbacks, 50, 5},
     {"idle", goes_idle, 10, 5},
 };
-
-static int64_t cpu_now(void) {
-  struct timespec t;
-  CHECK(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) == 0);
-  return (int64_t)t.tv_sec * SECOND + t.tv_nsec;
-}
 
 static const char *crowd;
 static long size;

@@ -346,19 +346,13 @@ static int nowhere;
 static void inspects(actor *a) {
   switch (rnd(a, 3)) {
     case 0: {
-      gmx_mem_stats m;
-      memset(&m, 0, sizeof m);
-      m.struct_size = sizeof m;
-      CHECK_OK(gmx_read_mem_stats(&m));
+      gmx_mem_stats m = mem_stats();
       CHECK_CMP(m.stacks_inuse_bytes, <=, m.stacks_reserved_bytes);
       CHECK(m.g_descriptors >= m.g_live);
       break;
     }
     case 1: {
-      gmx_sched_stats s;
-      memset(&s, 0, sizeof s);
-      s.struct_size = sizeof s;
-      CHECK_OK(gmx_read_sched_stats(&s));
+      gmx_sched_stats s = sched_stats();
       CHECK(s.gomaxprocs >= 1 && s.gomaxprocs <= MOST_PS);
       CHECK(s.idleprocs >= 0 && s.idleprocs <= MOST_PS);
       CHECK_CMP(s.threads, >=, 1);
