@@ -27,9 +27,9 @@ def scenarios(language):
         name, _, outcome, exceptions = cells
         assert name not in found, f"{name} stands there twice"
         for exception in filter(None, exceptions.split(";")):
-            who, other = exception.split(":")
-            assert who.strip() in ("C++", "Python", "Zig", "Nim"), exception
-            if who.strip() == language:
+            binding, other = exception.split(":")
+            assert binding.strip() in ("C++", "Python", "Zig", "Nim"), exception
+            if binding.strip() == language:
                 outcome = other.strip()
         found[name] = outcome
     assert len(found) > 40, "docs/meaning.md has too few scenarios"

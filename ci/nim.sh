@@ -11,7 +11,7 @@ if ! command -v "$nim" >/dev/null; then
     DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends nim >/dev/null ||
       { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends nim >/dev/null; }
   fi
-  command -v "$nim" >/dev/null || { echo "there is no Nim, and none to be had by apt"; exit 77; }
+  command -v "$nim" >/dev/null || { echo "there is no Nim, and apt has none"; exit 77; }
 fi
 [[ ${1:-} != setup ]] || exit 0
 

@@ -32,7 +32,7 @@ not "measures memory, which a sanitizer has much of" address thread valgrind -- 
 not "has little address space" address thread valgrind -- limits timers_memory
 not "takes address space away, of which valgrind needs some itself" valgrind -- lack
 not "overflows stacks, and counts on the library's own handler of the fault" address thread valgrind -- overflow
-not "writes where it must not: valgrind tells each time, and goes on with registers that are not those of the fault" valgrind -- signals
+not "writes where it must not: valgrind tells each time, and continues with registers that are not those of the fault" valgrind -- signals
 not "looks on which stack a handler runs: ThreadSanitizer stands between the kernel and the library's own" thread -- signals
 not "forbids calls of the system that AddressSanitizer makes" address -- sandbox
 not "has a sigaltstack of its own, which ThreadSanitizer calls before it is there itself" thread -- sandbox
@@ -42,7 +42,7 @@ not "has a thread of its own, which might call in: so no deadlock is seen" threa
 not "measures CPU time" address thread valgrind -- idle
 not "loads the library late: the sanitizer must come first" address thread -- dlopen
 not "wants a process without __cxa_throw until a plugin comes, and AddressSanitizer brings one" address -- cxx_late
-not "forks among threads, for which the sanitizer is not made: in the child its lock is held for ever, or it takes a thread for another" \
+not "forks among threads, for which the sanitizer is not made: in the child its lock is held forever, or it takes a thread for another" \
   address thread -- fork
 not "is about what happens at once: valgrind runs one thread at a time" valgrind -- barrier chan_cancel fuzz procs random \
   safepoint sched_order steal stop_barrier_syscall timers_ps world_lock

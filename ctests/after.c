@@ -71,7 +71,7 @@ static void at_once(void) {
   }
 }
 
-static void for_ever(void) {
+static void forever(void) {
   gmx_chan *c = after(GMX_FOREVER);
   CHECK_STATUS(gmx_chan_recv_timeout(c, NULL, MS), GMX_ETIMEDOUT);
   CHECK_OK(gmx_chan_free(c));
@@ -205,7 +205,7 @@ int main(void) {
   RUN(not_before);
   RUN(due_is_seen_on_one_p);
   RUN(at_once);
-  RUN(for_ever);
+  RUN(forever);
   RUN(in_a_select);
   RUN(the_last_reference_ends_it);
   RUN(closed_before_its_time);

@@ -225,7 +225,7 @@ static bool all_wait(struct waiter *w, int n, const char *reason) {
 }
 
 /* The waiters in the middle of the queue time out; the others keep their places. */
-static void who_gives_up_is_passed_over(void) {
+static void a_waiter_that_gives_up_is_passed_over(void) {
   enum { GS = 12 };
   struct waiter w[GS];
   gmx_g gs[GS];
@@ -312,7 +312,7 @@ static bool there_wait(gmx_chan *c, size_t senders, size_t receivers) {
   return sending == senders && receiving == receivers;
 }
 
-static void who_waits_is_counted(void) {
+static void waiters_are_counted(void) {
   enum { GS = 5 };
   struct waiter w[GS];
   gmx_g gs[GS];
@@ -560,10 +560,10 @@ int main(void) {
   RUN(wrong_calls_change_nothing);
   RUN(receivers_are_served_in_turn);
   RUN(senders_are_served_in_turn);
-  RUN(who_gives_up_is_passed_over);
+  RUN(a_waiter_that_gives_up_is_passed_over);
   RUN(close_tells_all);
   RUN(the_last_reference_frees);
-  RUN(who_waits_is_counted);
+  RUN(waiters_are_counted);
   RUN(a_select_counts_for_each_case);
   RUN(the_scheduler_may_try);
   RUN(syscalls_may_only_try);

@@ -360,9 +360,9 @@ static void traffic(void) {
   static const size_t caps[] = {0, 1, 2, 50, GMX_UNBOUNDED};
   uint64_t in_vain = 0;
   for (size_t k = 0; k < sizeof caps / sizeof *caps; k++) {
-    for (int who = 1; who < 4; who++) {
-      if (caps[k] == 0 && who == 3) continue; /* watchers do not meet */
-      struct traffic t = {.c = chan_of(sizeof(uint64_t), caps[k]), .senders_watch = who & 1, .receivers_watch = who & 2, .sending = SENDERS};
+    for (int watchers = 1; watchers < 4; watchers++) {
+      if (caps[k] == 0 && watchers == 3) continue; /* watchers do not meet */
+      struct traffic t = {.c = chan_of(sizeof(uint64_t), caps[k]), .senders_watch = watchers & 1, .receivers_watch = watchers & 2, .sending = SENDERS};
       gmx_g gs[SENDERS + RECEIVERS];
       for (int i = 0; i < SENDERS + RECEIVERS; i++) gs[i] = go_joinable(i < SENDERS ? sends_many : receives_many, &t);
       join_all(gs, SENDERS + RECEIVERS);

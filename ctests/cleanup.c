@@ -5,10 +5,10 @@
 #include "gs.h"
 
 static int order[16], called;
-static gmx_g who;
+static gmx_g self;
 
 static void note(void *arg) {
-  CHECK_EQ(gmx_self(), who);
+  CHECK_EQ(gmx_self(), self);
   order[called++] = (int)(intptr_t)arg;
 }
 static void *number(int n) { return (void *)(intptr_t)n; }
@@ -18,7 +18,7 @@ static void was_called(const int *want, int n) {
   called = 0;
 }
 static void begins(void) {
-  who = gmx_self();
+  self = gmx_self();
   called = 0;
 }
 

@@ -4,7 +4,7 @@
 #include "gs.h"
 
 static const gmx_mutex unlocked;
-static const gmx_cond nobody;
+static const gmx_cond no_waiters;
 
 /* ---- a queue of numbers, as everybody writes it ---- */
 
@@ -52,7 +52,7 @@ static void takes(void *arg) {
 static void makers_and_takers(void) {
   enum { N = 8 };
   for (int way = 0; way < 4; way++) {
-    struct queue q = {unlocked, nobody, nobody, 0, 0, way % 2 ? 1 : 5, 0, 0, 3000, way / 2};
+    struct queue q = {unlocked, no_waiters, no_waiters, 0, 0, way % 2 ? 1 : 5, 0, 0, 3000, way / 2};
     gmx_g gs[2 * N];
     struct thread_call calls[4] = {{makes, &q}, {takes, &q}, {makes, &q}, {takes, &q}};
     pthread_t threads[4];
@@ -90,7 +90,7 @@ static void served_in_turn(void *unused) {
   (void)unused;
   enum { N = 12 };
   gmx_mutex mutex = unlocked;
-  gmx_cond cond = nobody;
+  gmx_cond cond = no_waiters;
   struct ticket t[N];
   gmx_g g[N];
   ordered = 0;
@@ -148,7 +148,7 @@ static void no_signal_is_lost(void) {
   enum { N = 18, SIGNALS = 6 };
   int mixed = 0;
   for (int round = 0; round < 300; round++) {
-    struct crowd c = {unlocked, nobody, 0, 0, 0, 0, 0, 0, 1000 * (round % 60)};
+    struct crowd c = {unlocked, no_waiters, 0, 0, 0, 0, 0, 0, 1000 * (round % 60)};
     CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &c.token));
     gmx_g g[N + 1];
     for (int i = 0; i < N; i++) g[i] = go_joinable(joins_in, &c);
@@ -195,7 +195,7 @@ static void waits_with_it(void *arg) {
 static void is_wrong(void *unused) {
   (void)unused;
   gmx_mutex mutex = unlocked, other = unlocked;
-  gmx_cond cond = nobody;
+  gmx_cond cond = no_waiters;
   CHECK_STATUS(gmx_cond_wait(NULL, &mutex), GMX_EINVAL);
   CHECK_STATUS(gmx_cond_wait(&cond, NULL), GMX_EINVAL);
   CHECK_STATUS(gmx_cond_wait((gmx_cond *)((char *)&cond + 1), &mutex), GMX_EINVAL);
@@ -234,7 +234,7 @@ static void wrong_calls(void) {
 static void is_canceled_already(void *unused) {
   (void)unused;
   gmx_mutex mutex = unlocked;
-  gmx_cond cond = nobody;
+  gmx_cond cond = no_waiters;
   gmx_cancel c;
   CHECK_OK(gmx_cancel_new(0, 0, &c));
   CHECK_OK(gmx_cancel_use(c, NULL));

@@ -324,7 +324,7 @@ void throws_and_catches(void *arg) {
   }
 }
 
-void what_is_caught_within_is_nobody_elses() {
+void what_is_caught_within_stays_within() {
   on_g([](void *arg) {
     gmx_once mine = {0, 0, 0};
     CHECK_OK(gmx_callback(throws_and_catches, arg));
@@ -379,7 +379,7 @@ void a_g_may_not_end_its_thread() {
 int main() {
   RUN(no_exception_passes);
   RUN(a_g_may_not_end_its_thread);
-  RUN(what_is_caught_within_is_nobody_elses);
+  RUN(what_is_caught_within_stays_within);
   RUN(a_thread_may_end_in_a_callback);
   RUN(ends_clean);
   return 0;

@@ -18,34 +18,34 @@ static atomic_int reached;
 static void waits_on(void *arg) {
   atomic_fetch_add(&reached, 1);
   CHECK_OK(gmx_sema_acquire(arg));
-  FAIL("woken by nobody");
+  FAIL("woken without a call that wakes it");
 }
 
-static void two_wait_for_ever(void *arg) {
+static void two_wait_forever(void *arg) {
   (void)arg;
   go_with("left hand", 0, waits_on, &left_sema);
   go_with("right hand", 0, waits_on, &right_sema);
   CHECK_OK(gmx_waitgroup_add(&wg, 2));
   CHECK_OK(gmx_waitgroup_wait(&wg));
-  FAIL("woken by nobody");
+  FAIL("woken without a call that wakes it");
 }
 
 static void main_waits(void *arg) {
   (void)arg;
   CHECK_OK(gmx_sema_acquire(&main_sema));
-  FAIL("woken by nobody");
+  FAIL("woken without a call that wakes it");
 }
 
 static void main_parks(void *arg) {
   (void)arg;
-  CHECK_OK(gmx_park(NULL, NULL, "for nobody at all"));
-  FAIL("woken by nobody");
+  CHECK_OK(gmx_park(NULL, NULL, "for no thread at all"));
+  FAIL("woken without a call that wakes it");
 }
 
 static void main_joins(void *arg) {
   (void)arg;
   join(go_with("stuck child", GMX_SPAWN_JOINABLE, waits_on, &left_sema));
-  FAIL("woken by nobody");
+  FAIL("woken without a call that wakes it");
 }
 
 static void locks_two_then_one(void *arg) {
@@ -53,7 +53,7 @@ static void locks_two_then_one(void *arg) {
   CHECK_OK(gmx_mutex_lock(&two));
   atomic_store(&reached, 1);
   CHECK_OK(gmx_mutex_lock(&one));
-  FAIL("got a mutex that is held for ever");
+  FAIL("got a mutex that is held forever");
 }
 
 static void mutexes_cross(void *arg) {
@@ -62,7 +62,7 @@ static void mutexes_cross(void *arg) {
   go_with("other order", 0, locks_two_then_one, NULL);
   spin_until(atomic_load(&reached));
   CHECK_OK(gmx_mutex_lock(&two));
-  FAIL("got a mutex that is held for ever");
+  FAIL("got a mutex that is held forever");
 }
 
 static void stuck_after_work(void *arg) {
@@ -91,10 +91,10 @@ static gmx_chan *never;
 static void receives(void *arg) {
   long v;
   CHECK_OK(gmx_chan_recv(arg, &v));
-  FAIL("woken by nobody");
+  FAIL("woken without a call that wakes it");
 }
 
-static void nobody_sends(void *arg) {
+static void no_g_sends(void *arg) {
   CHECK_OK(gmx_chan_new(sizeof(long), 0, &never));
   go_with("hears nothing", 0, receives, never);
   main_waits(arg);
@@ -105,7 +105,7 @@ static gmx_rwmutex rw;
 static void wants_to_write(void *arg) {
   (void)arg;
   CHECK_OK(gmx_rwmutex_lock(&rw));
-  FAIL("got an rwmutex that is held for ever");
+  FAIL("got an rwmutex that is held forever");
 }
 
 static void a_writer_keeps_it(void *arg) {
@@ -123,7 +123,7 @@ static void the_owner_has_ended(void *arg) {
   (void)arg;
   join(go_with("owner", GMX_SPAWN_JOINABLE, locks_and_ends, NULL));
   CHECK_OK(gmx_mutex_lock(&one));
-  FAIL("got a mutex that is held for ever");
+  FAIL("got a mutex that is held forever");
 }
 
 static void *waits_attached(void *arg) {
@@ -323,12 +323,12 @@ typedef struct deadlock_case {
 #define FINE(fn) {#fn, fn, GMX_OK, {NULL}}
 
 static const deadlock_case cases[] = {
-    STUCK(two_wait_for_ever, "deadlock", "left hand", "right hand", "semacquire", "wait group"),
+    STUCK(two_wait_forever, "deadlock", "left hand", "right hand", "semacquire", "wait group"),
     STUCK(main_waits, "deadlock", "semacquire"),
-    STUCK(main_parks, "deadlock", "for nobody at all"),
+    STUCK(main_parks, "deadlock", "for no thread at all"),
     STUCK(main_joins, "deadlock", "stuck child", "semacquire", "join", ", for goroutine "),
     STUCK(mutexes_cross, "deadlock", "other order", "mutex", ", held by goroutine "),
-    STUCK(nobody_sends, "deadlock", "hears nothing", "chan receive", ", chan #"),
+    STUCK(no_g_sends, "deadlock", "hears nothing", "chan receive", ", chan #"),
     STUCK(a_writer_keeps_it, "deadlock", "other writer", ", held by goroutine "),
     STUCK(the_owner_has_ended, "deadlock", "mutex lock", ", which has ended"),
     STUCK(threads_wait_too, "deadlock", "thread of the host", "semacquire"),
@@ -398,7 +398,7 @@ static void waits_for_left(void *arg) {
 }
 
 /* A host with a report function of its own continues after the deadlock: it readies the waiting goroutines itself. */
-static void goes_on(void *arg) {
+static void continues(void *arg) {
   (void)arg;
   gmx_config config;
   CHECK_OK(gmx_config_default(&config));
@@ -414,9 +414,9 @@ static void goes_on(void *arg) {
   CHECK_OK(gmx_shutdown(30 * SECOND));
 }
 
-static void a_host_may_go_on(void) {
+static void a_host_may_continue(void) {
   static child done;
-  child_run(&done, 60, goes_on, NULL);
+  child_run(&done, 60, continues, NULL);
   CHILD_OK(&done);
   if (strstr(done.text, "deadlock")) CHILD_FAIL(&done, "the host's report function was passed by");
 }
@@ -486,7 +486,7 @@ static void plain_main(void *arg) {
   CHECK_OK(gmx_chan_new(sizeof(long), 0, &never));
   stuck = go_with("stuck", GMX_SPAWN_JOINABLE, waits_on, &left_sema);
   waits();
-  FAIL("woken by nobody");
+  FAIL("woken without a call that wakes it");
 }
 
 static void a_plain_main_is_told(void) {
@@ -512,7 +512,7 @@ static void *releases_late(void *arg) {
 }
 
 /* No deadlock, though all Gs wait: an unknown thread, a timer, or a G in a syscall may wake one. */
-static void plain_main_goes_on(void *arg) {
+static void plain_main_continues(void *arg) {
   gmx_config config;
   CHECK_OK(gmx_config_default(&config));
   config.report = says_so;
@@ -530,7 +530,7 @@ static void plain_main_goes_on(void *arg) {
 static void a_plain_main_is_not_told_too_soon(void) {
   static child done;
   for (int kind = 0; kind < 3; kind++) {
-    child_run(&done, 30, plain_main_goes_on, &kind);
+    child_run(&done, 30, plain_main_continues, &kind);
     if (done.status) CHILD_FAIL(&done, "kind %d", kind);
   }
 }
@@ -570,6 +570,6 @@ int main(void) {
   RUN(a_plain_main_is_told);
   RUN(a_plain_main_is_not_told_too_soon);
   RUN(a_main_that_is_about_to_return_is_no_deadlock);
-  RUN(a_host_may_go_on);
+  RUN(a_host_may_continue);
   return 0;
 }

@@ -290,21 +290,21 @@ static void report(void *arg, const char *text, size_t len) {
   atomic_fetch_add(&reports, 1);
 }
 
-static void waits_for_ever(void *arg) { parks(arg); }
+static void waits_forever(void *arg) { parks(arg); }
 
 /* The library reports the deadlock, or has no memory for the report, and the runtime continues. Without /proc the
  * library cannot know whether a thread is left that could end the deadlock, and reports nothing. */
 static void deadlock(void) {
   atomic_ullong parked = 0;
   gmx_status s;
-  while (refused(s = gmx_main(waits_for_ever, &parked))) CHECK_CMP(atomic_load(&fault_failed), >, 0);
+  while (refused(s = gmx_main(waits_forever, &parked))) CHECK_CMP(atomic_load(&fault_failed), >, 0);
   CHECK_STATUS(s, GMX_EDEADLK);
   CHECK_OK(gmx_ready((gmx_g)atomic_load(&parked)));
 }
 
 /* ---- a program ---- */
 
-#define FOR_EVER LONG_MAX
+#define FOREVER LONG_MAX
 
 static long *counts; /* shared with the parent */
 
@@ -325,7 +325,7 @@ static void program(void *arg) {
   threads();
   into_a_full_pipe();
 
-  if (fault_many != FOR_EVER || (fault_kind != FAULT_open && fault_kind != FAULT_getdents64)) deadlock();
+  if (fault_many != FOREVER || (fault_kind != FAULT_open && fault_kind != FAULT_getdents64)) deadlock();
   MUST(gmx_set_default_gomaxprocs());
   CHECK_OK(gmx_shutdown(20 * SECOND));
 
@@ -352,7 +352,7 @@ static long run(int kind, long first, long many) {
 }
 
 /* Whether a system call may fail from then on: the library continues without it, with the resources that it has. */
-static bool for_ever(int kind) {
+static bool may_fail_forever(int kind) {
   switch (kind) {
     case FAULT_munmap:
     case FAULT_madvise:
@@ -397,7 +397,7 @@ int main(int argc, char **argv) {
     for (long at = 1; at <= places[k]; at = after(at)) n += run(k, at, 1);
     /* a few failures in a row, and a system that refuses from then on */
     for (long at = 1; at <= places[k]; at = after(after(at) * 2)) n += run(k, at, 3);
-    if (for_ever(k)) n += run(k, 1, FOR_EVER);
+    if (may_fail_forever(k)) n += run(k, 1, FOREVER);
     /* three threads: the template thread, sysmon and one worker */
     if (k == FAULT_pthread_create || k == FAULT_pthread_attr_init) n += run(k, 4, places[k] / 2 - 3);
     check_say("%-20s %6ld calls, %5ld programs, %6" PRId64 " ms", fault_names[k], places[k], n,

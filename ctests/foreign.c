@@ -348,7 +348,7 @@ static void *detaches_in_a_syscall_thread(void *arg) {
 }
 
 /* A detach in a syscall needs no P: here no thread can have a P until all have detached. */
-static void detaching_in_a_syscall_waits_for_nobody(void) {
+static void detaching_in_a_syscall_waits_for_no_thread(void) {
   enum { N = 4 };
   pthread_t threads[N];
   in_syscall = detached = may_detach = 0;
@@ -429,7 +429,7 @@ int main(void) {
   RUN(threads_park_and_are_readied);
   RUN(callbacks_within_callbacks);
   RUN(the_last_call_comes_from_a_destructor);
-  RUN(detaching_in_a_syscall_waits_for_nobody);
+  RUN(detaching_in_a_syscall_waits_for_no_thread);
   RUN(detaching_in_a_syscall_gives_the_p_on);
   RUN(detaching_in_a_syscall_runs_destructors);
   RUN(threads_leave_nothing);

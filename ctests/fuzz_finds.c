@@ -20,7 +20,7 @@ static void sets(void *arg) {
 /* A thread of the host ends with the world stopped, and has values of keys from a callback before. */
 static void stops_and_ends(void *arg) {
   CHECK_OK(gmx_callback(sets, arg));
-  CHECK_OK(gmx_stop_the_world("for ever"));
+  CHECK_OK(gmx_stop_the_world("forever"));
 }
 
 static void destructors_of_a_thread_that_stopped_the_world(void) {
@@ -57,7 +57,7 @@ static bool takes_its_time(void *arg, gmx_g g) {
 
 static frame *shown;
 
-static void parks_and_goes_on(void *arg) {
+static void parks_and_continues(void *arg) {
   frame f;
   (void)arg;
   memset(&f, 0, sizeof f);
@@ -81,7 +81,7 @@ static void *readies_early(void *arg) {
 
 static void attached_parks(void *arg) {
   CHECK_OK(gmx_attach_thread());
-  parks_and_goes_on(arg);
+  parks_and_continues(arg);
   CHECK_OK(gmx_detach_thread());
 }
 
@@ -90,8 +90,8 @@ static void ready_while_the_commit_runs(void) {
     shown = NULL;
     i_refuse = i % 2;
     pthread_t t = thread_start(readies_early, NULL);
-    if (i / 2 == 0) on_g(parks_and_goes_on, NULL);
-    else on_thread(i / 2 == 1 ? parks_and_goes_on : attached_parks, NULL);
+    if (i / 2 == 0) on_g(parks_and_continues, NULL);
+    else on_thread(i / 2 == 1 ? parks_and_continues : attached_parks, NULL);
     thread_join(t);
   }
 }
@@ -107,13 +107,13 @@ static void lets_itself_go(void *arg) {
   atomic_store(&main_ran, 1);
 }
 
-static void main_is_let_go_by_nobody(void) {
+static void only_gmx_main_lets_main_go(void) {
   CHECK_OK(gmx_main(lets_itself_go, NULL));
   CHECK_EQ(atomic_load(&main_ran), 1);
 }
 
 int main(void) {
-  RUN(main_is_let_go_by_nobody);
+  RUN(only_gmx_main_lets_main_go);
   RUN(ready_while_the_commit_runs);
   RUN(destructors_of_a_thread_that_stopped_the_world);
   RUN(ends_clean);

@@ -130,7 +130,7 @@ static void detach_before_and_after_the_end(void) {
 }
 
 /* A G that a joiner waits for cannot be detached. */
-static void no_detach_while_somebody_joins(void) {
+static void no_detach_while_a_g_joins(void) {
   gmx_g where = 0;
   struct joiners j = {go_joinable(parks, &where), 0, 0, 0};
   gmx_g joiner = go_joinable(joins, &j);
@@ -395,7 +395,7 @@ int main(void) {
   RUN(only_joinable_ones);
   RUN(join_by_many);
   RUN(detach_before_and_after_the_end);
-  RUN(no_detach_while_somebody_joins);
+  RUN(no_detach_while_a_g_joins);
   RUN(detach_races_the_end);
   RUN(ended_gs_cost_nothing);
   RUN(made_up_handles);

@@ -306,7 +306,7 @@ static void with_a_full_pipe(void) {
     char text[4096];
     ssize_t n = read(p[0], text, sizeof text);
     if (n > 0 && write(2, text, (size_t)n) < 0) check_say("no text");
-    FAIL("with a stderr that nobody reads the child's wait status is %#x", (unsigned)status);
+    FAIL("with a stderr that no process reads the child's wait status is %#x", (unsigned)status);
   }
   close(p[0]);
 }

@@ -137,7 +137,7 @@ static void destroy_and_set_again(void *value) {
 }
 static void sets_again(void *arg) { CHECK_OK(gmx_key_set(again, arg)); }
 
-static void destroy_for_ever(void *value) {
+static void destroys_forever(void *value) {
   bump(&rounds);
   CHECK_OK(gmx_key_set(again, value));
 }
@@ -148,7 +148,7 @@ static void a_destructor_may_set(void) {
   on_g(sets_again, &again);
   CHECK_EQ(rounds, 3);
   CHECK_OK(gmx_key_delete(again));
-  CHECK_OK(gmx_key_create(destroy_for_ever, &again));
+  CHECK_OK(gmx_key_create(destroys_forever, &again));
   on_g(sets_again, &again);
   CHECK(rounds > 3);
   CHECK_OK(gmx_key_delete(again));

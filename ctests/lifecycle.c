@@ -280,7 +280,7 @@ static void is_in_a_syscall(void *arg) {
 }
 
 /* A G that sleeps or is in a syscall will run again. */
-static void main_waits_for_who_comes_back(void) {
+static void main_waits_for_gs_that_come_back(void) {
   int ran = 0;
   CHECK_OK(gmx_main(naps, &ran));
   CHECK_OK(gmx_main(is_in_a_syscall, &ran));
@@ -781,7 +781,7 @@ int main(void) {
   RUN(main_runs_and_returns);
   RUN(main_leaves_gs_behind);
   if (host_threads() == 0) RUN(main_reports_a_deadlock); /* a thread of the host might call in */
-  RUN(main_waits_for_who_comes_back);
+  RUN(main_waits_for_gs_that_come_back);
   RUN(shutdown_with_gs_alive);
   RUN(shutdown_waits);
   RUN(an_attached_thread_is_a_g_alive);

@@ -30,7 +30,7 @@ static void recurses(void *arg) {
   deeper(&first, (int)(intptr_t)arg);
 }
 
-#define FOR_EVER ((void *)(intptr_t)INT32_MAX)
+#define WITHOUT_END ((void *)(intptr_t)INT32_MAX)
 
 typedef struct stack_case {
   const char *name;
@@ -42,9 +42,9 @@ static void overflows(void *arg) {
   gmx_spawn_opts o = opts(c->name, c->name ? c->stack : 0);
   gmx_g g;
   start_runtime(2, 0);
-  CHECK_OK(gmx_spawn_with(&o, recurses, FOR_EVER, &g));
+  CHECK_OK(gmx_spawn_with(&o, recurses, WITHOUT_END, &g));
   join(g);
-  FAIL("for ever is over");
+  FAIL("the recursion has ended");
 }
 
 static void check_overflow(child *c, const char *name, size_t stack) {

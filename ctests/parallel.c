@@ -130,7 +130,7 @@ static void canceled(void) {
 
 /* A part runs under the caller's token. */
 static uint32_t never;
-static void waits_for_ever(void *arg, int64_t begin, int64_t end) {
+static void waits_forever(void *arg, int64_t begin, int64_t end) {
   (void)end;
   if (begin == 0) {
     spin_until(load(&here) == 1);
@@ -146,7 +146,7 @@ static void token_of_the_caller(void) {
   CHECK_OK(gmx_cancel_new(0, GMX_FOREVER, &c));
   CHECK_OK(gmx_cancel_use(c, &before));
   store(&here, 0);
-  CHECK_OK(gmx_parallel_for(2, 1, waits_for_ever, &c)); /* all were called */
+  CHECK_OK(gmx_parallel_for(2, 1, waits_forever, &c)); /* all were called */
   CHECK_OK(gmx_cancel_use(before, &before));
   CHECK_OK(gmx_cancel_free(c));
 }

@@ -509,7 +509,7 @@ static void child(void *arg) {
   }
 }
 
-static void child_runs_before_its_parent_goes_on(void) {
+static void child_runs_before_its_parent_continues(void) {
   nlogged = 0;
   gmx_g g = go_with(NULL, GMX_SPAWN_JOINABLE | GMX_SPAWN_CHILD_FIRST, child, NULL);
   log_id(2);
@@ -613,7 +613,7 @@ int main(void) {
   RUN_G(those_behind_the_ring_get_their_turn);
   RUN_G(one_in_61_is_from_the_global_queue);
   RUN_G(one_in_61_is_from_the_global_queue_whatever_waits_behind);
-  RUN_G(child_runs_before_its_parent_goes_on);
+  RUN_G(child_runs_before_its_parent_continues);
   RUN_G(a_loop_of_children_lets_others_run);
   RUN_G(fib_20_stays_narrow);
   end_runtime();

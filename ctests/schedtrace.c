@@ -114,7 +114,7 @@ static void schedtrace_is_gos(void) {
   static child c;
   run_traced(&c, "schedtrace=10", 5, "");
   check_lines(&c, false);
-  if (strstr(c.text, "  P0:")) CHILD_FAIL(&c, "nobody asked for details");
+  if (strstr(c.text, "  P0:")) CHILD_FAIL(&c, "details without a request for them");
 }
 
 static void scheddetail_lists_everything(void) {

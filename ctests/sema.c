@@ -164,7 +164,7 @@ static void notes_its_turn(void *arg) {
   store(&place->order, bump(&place->p->taken) + 1);
 }
 
-static void who_waits_longest_is_first(void) {
+static void the_longest_waiter_is_first(void) {
   enum { GS = 30 };
   struct permits p = {.timeout = GMX_FOREVER};
   struct place places[GS];
@@ -237,7 +237,7 @@ int main(void) {
   RUN(gs_and_threads_share);
   RUN(time_outs_lose_nothing);
   RUN(each_release_wakes_one);
-  RUN(who_waits_longest_is_first);
+  RUN(the_longest_waiter_is_first);
   RUN(the_scheduler_may_release);
   RUN(a_long_time_out_is_no_short_one);
   RUN(many_semaphores);

@@ -136,7 +136,7 @@ static void threads_keep_the_slack_of_their_timers(void) {
 
 static int woken, asleep;
 
-static void sleeps_for_ever(void *arg) {
+static void sleeps_forever(void *arg) {
   bump(&asleep);
   CHECK_OK(gmx_sleep(*(int64_t *)arg));
   bump(&woken);
@@ -144,9 +144,9 @@ static void sleeps_for_ever(void *arg) {
 
 /* The end of such a sleep lies beyond the range of the clock; it must not wrap into the past. The last test: its Gs
  * stay. */
-static void for_ever_does_not_wrap(void) {
+static void forever_does_not_wrap(void) {
   static int64_t ever[] = {INT64_MAX, INT64_MAX - 1, INT64_MAX / 2};
-  for (int i = 0; i < 3; i++) CHECK_OK(gmx_spawn(sleeps_for_ever, &ever[i]));
+  for (int i = 0; i < 3; i++) CHECK_OK(gmx_spawn(sleeps_forever, &ever[i]));
   spin_until(load(&asleep) == 3);
   int64_t want = 50 * MS;
   on_g(sleeps, &want);
@@ -161,6 +161,6 @@ int main(void) {
   RUN(many_sleepers);
   RUN(a_sleep_of_nothing_yields);
   RUN(threads_keep_the_slack_of_their_timers);
-  RUN(for_ever_does_not_wrap);
+  RUN(forever_does_not_wrap);
   return 0;
 }

@@ -163,7 +163,7 @@ static int full_pipe(void) {
   return p[0];
 }
 
-static void traces_to_nobody(void *arg) {
+static void traces_without_a_reader(void *arg) {
   (void)arg;
   starts_the_other();
   CHECK_OK(gmx_sleep(300 * MS)); /* long enough to fill the pipe by far, and for a watchdog to be stuck */
@@ -175,7 +175,7 @@ static void beside_a_full_pipe(void *arg) {
   setenv("GMXDEBUG", "schedtrace=1,scheddetail=1", 1);
   full_pipe();
   start_runtime(1, 0);
-  CHECK_OK(gmx_main(traces_to_nobody, NULL));
+  CHECK_OK(gmx_main(traces_without_a_reader, NULL));
 }
 
 static void does_nothing(void *arg) { (void)arg; }

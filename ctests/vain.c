@@ -205,7 +205,7 @@ static void loop(const struct call *c, int spawns) {
   if (spawns) go(ends_it, NULL);
   for (int n = 0; !atomic_load(&over); n++) {
     turn(c);
-    if (spawns && n > MOST) FAIL("%s: nobody else runs", c->name);
+    if (spawns && n > MOST) FAIL("%s: no other goroutine runs", c->name);
   }
   if (needs_own(c)) CHECK_OK(gmx_mutex_unlock(&own));
   use_token(c, 0);
@@ -383,7 +383,7 @@ static bool tries_in_commit(void *arg, gmx_g g) {
 }
 
 /* With one P no other G has run meanwhile. */
-static void nobody_runs_where_nobody_may(void) {
+static void no_g_runs_where_none_may(void) {
   int done = 0;
   set_up();
   atomic_store(&over, 0);
@@ -426,7 +426,7 @@ int main(void) {
   start_runtime(1, NO_SLICES);
   RUN_G(others_run);
   RUN_G(the_mutex_of_a_refused_wait_is_free);
-  RUN_G(nobody_runs_where_nobody_may);
+  RUN_G(no_g_runs_where_none_may);
   RUN(stops_get_through);
   RUN(threads_try);
   end_runtime();

@@ -161,7 +161,7 @@ static void locks(void *arg) {
   CHECK_OK(gmx_mutex_unlock(&mutex));
   release(&done, 1);
 }
-static void those_who_lock(void) {
+static void lockers(void) {
   CHECK_OK(gmx_mutex_lock(&mutex));
   for (uint32_t i = 1; i <= GS; i++) {
     go(locks, NULL);
@@ -182,7 +182,7 @@ static void locks_again(void *arg) {
   CHECK_OK(gmx_rmutex_unlock(&rmutex));
   release(&done, 1);
 }
-static void those_who_lock_a_recursive_one(void) {
+static void lockers_of_a_recursive_mutex(void) {
   CHECK_OK(gmx_rmutex_lock(&rmutex, GMX_FOREVER));
   CHECK_OK(gmx_rmutex_lock(&rmutex, GMX_FOREVER));
   for (uint32_t i = 1; i <= GS; i++) {
@@ -210,7 +210,7 @@ static void writes(void *arg) {
   release(&done, 1);
 }
 /* The first writer waits for the reader inside, the second for the first, readers for both. */
-static void those_who_read_and_write(void) {
+static void readers_and_writers(void) {
   CHECK_OK(gmx_rwmutex_rlock(&rw));
   for (uint32_t i = 1; i <= GS; i++) {
     go(i == 1 || i == 4 ? writes : reads, NULL);
@@ -237,7 +237,7 @@ static void *waits_for_signal_as_thread(void *arg) {
   waits_for_signal(arg);
   return NULL;
 }
-static void those_who_wait_for_a_signal(void) {
+static void waiters_for_a_signal(void) {
   pthread_t threads[2];
   for (uint32_t i = 1; i <= GS; i++) {
     go(waits_for_signal, NULL);
@@ -291,10 +291,10 @@ int main(void) {
   RUN_G(only_its_own_count);
   RUN_G(one_that_gives_up_counts_no_more);
   RUN_G(another_kind_is_not_counted);
-  RUN_G(those_who_lock);
-  RUN_G(those_who_lock_a_recursive_one);
-  RUN_G(those_who_read_and_write);
-  RUN_G(those_who_wait_for_a_signal);
+  RUN_G(lockers);
+  RUN_G(lockers_of_a_recursive_mutex);
+  RUN_G(readers_and_writers);
+  RUN_G(waiters_for_a_signal);
   end_runtime();
   start_runtime(4, 0);
   RUN_G(with_the_mutex_none_is_missed);

@@ -51,7 +51,7 @@ static void workers_end(void) {
 }
 
 /* The caller has stopped the world. */
-static void nobody_moves(void) {
+static void no_g_moves(void) {
   long steps[WORKERS];
   for (int i = 0; i < WORKERS; i++) steps[i] = atomic_load(&workers[i].steps);
   for (int i = 0; i < 20; i++) sched_yield();
@@ -82,7 +82,7 @@ static void stops(int rounds) {
   for (int i = 0; i < rounds; i++) {
     CHECK_OK(i % 2 ? gmx_stop_the_world("a test") : gmx_stop_the_world_timeout("a test", 60 * SECOND));
     CHECK_EQ(atomic_fetch_add(&inside, 1), 0);
-    nobody_moves();
+    no_g_moves();
     CHECK_EQ(atomic_fetch_sub(&inside, 1), 1);
     CHECK_OK(gmx_start_the_world());
   }
@@ -398,13 +398,13 @@ static void see_all(void) {
 }
 
 /* The start of a G's wait is right even if all was idle for long before, and the watchdog asleep. */
-static uint32_t goes_on, waits_now;
+static uint32_t may_continue, waits_now;
 static gmx_g late_g;
 static int64_t late_since;
 static void waits_late(void *arg) {
   (void)arg;
   acquire(&waits_now, 1);
-  acquire(&goes_on, 1);
+  acquire(&may_continue, 1);
 }
 static void finds_late(void *arg, const gmx_g_info *info) {
   (void)arg;
@@ -424,7 +424,7 @@ static void waits_are_as_long_as_they_are(void) {
     }
     CHECK_CMP(late_since, >, woken - SECOND / 2);
     CHECK_CMP(late_since, <=, gmx_now());
-    release(&goes_on, 1);
+    release(&may_continue, 1);
     join(late_g);
   }
 }

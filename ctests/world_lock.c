@@ -91,7 +91,7 @@ static void many_contend(void) {
 static uint32_t sema;
 static gmx_mutex mutex;
 static gmx_waitgroup never;
-static gmx_g somebody;
+static gmx_g stopped_g;
 static atomic_int checked;
 
 static bool vetoes(void *arg, gmx_g g) {
@@ -111,7 +111,7 @@ static void cannot_wait(gmx_status want) {
   CHECK_STATUS(gmx_stop_the_world("not here"), want);
   CHECK_STATUS(gmx_stop_the_world_timeout("not here", 0), want);
   CHECK_STATUS(gmx_for_each_p(nothing, NULL), want);
-  CHECK_STATUS(gmx_join(somebody, 0), want);
+  CHECK_STATUS(gmx_join(stopped_g, 0), want);
   CHECK_STATUS(gmx_yield(), want);
   CHECK_STATUS(gmx_park(vetoes, NULL, "not here"), want);
   CHECK_STATUS(gmx_sema_acquire(&sema), want);
@@ -151,7 +151,7 @@ static bool readies_itself(void *arg, gmx_g g) {
 
 static void scheduler_callbacks_get_an_error(void) {
   CHECK_CMP(gmx_gomaxprocs(4), >=, 1);
-  somebody = gmx_self();
+  stopped_g = gmx_self();
   CHECK_OK(gmx_waitgroup_add(&never, 1));
   atomic_store(&checked, 0);
   CHECK_OK(gmx_for_each_p(in_barrier, NULL));

@@ -210,7 +210,7 @@ static void sends(actor *a, conduit *p) {
   }
   value_sent(a, p, v, s);
   if (s == GMX_OK && was_closed) LOST(a, "sent to a closed channel");
-  if (s == GMX_ECLOSED && !atomic_load(&p->closing)) LOST(a, "nobody has closed it");
+  if (s == GMX_ECLOSED && !atomic_load(&p->closing)) LOST(a, "no call has closed it");
 }
 
 static void receives(actor *a, conduit *p) {
@@ -231,7 +231,7 @@ static void receives(actor *a, conduit *p) {
       WAITS(a, s, GMX_OK, GMX_ECLOSED, GMX_ETIMEDOUT, GMX_ENOMEM, DOWN(a));
   }
   value_got(a, p, elem, s);
-  if (s == GMX_ECLOSED && !atomic_load(&p->closing)) LOST(a, "nobody has closed it");
+  if (s == GMX_ECLOSED && !atomic_load(&p->closing)) LOST(a, "no call has closed it");
 }
 
 static void wrongly(actor *a, conduit *p) {
@@ -319,11 +319,11 @@ static void selects(actor *a) {
     gmx_status mine = chose && i == chosen ? s : GMX_EAGAIN;
     uint32_t op = c->cases[i].op;
     if (op == GMX_CASE_RECV_READY || op == GMX_CASE_SEND_READY) {
-      if (mine == GMX_ECLOSED) LOST(a, "who only looks is told that it is closed");
+      if (mine == GMX_ECLOSED) LOST(a, "a case that only looks is told that it is closed");
       mine = GMX_EAGAIN; /* nothing was moved */
     }
     bool send = c->values[i] != 0xa5a5a5a5u;
-    if (mine == GMX_ECLOSED && !atomic_load(&p->closing)) LOST(a, "nobody has closed it");
+    if (mine == GMX_ECLOSED && !atomic_load(&p->closing)) LOST(a, "no call has closed it");
     if (mine == GMX_OK && c->was_closed[i] && send) LOST(a, "sent to a closed channel");
     if (send) value_sent(a, p, c->values[i], mine);
     else value_got(a, p, c->cases[i].elem, mine);

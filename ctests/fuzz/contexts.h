@@ -126,8 +126,8 @@ static bool commits(void *arg, gmx_g g) {
 
 static void park(actor *a) {
   commit_call c = {next_random(&a->seed), &parked[rnd(a, HANDLES)]};
-  unsigned long long nobody = 0;
-  if (!atomic_compare_exchange_strong(c.room, &nobody, CLAIMED)) return;
+  unsigned long long empty = 0;
+  if (!atomic_compare_exchange_strong(c.room, &empty, CLAIMED)) return;
   if (one_in(a, 6) && a->g && may_wait(a) == GMX_OK) {
     atomic_store(c.room, gmx_self());
     MAY(a, gmx_park(NULL, NULL, NULL), GMX_OK, CANCELED(a));

@@ -34,7 +34,7 @@ static void semaphores(actor *a) {
     case 4: {
       uint32_t full = UINT32_MAX;
       MAY(a, gmx_sema_release(&full), GMX_EBUSY, DOWN(a));
-      if (gmx_sema_waiters(&full) != 0 || gmx_sema_waiters(s) > alive()) LOST(a, "waiters that nobody is");
+      if (gmx_sema_waiters(&full) != 0 || gmx_sema_waiters(s) > alive()) LOST(a, "more waiters than actors");
       MAY(a, gmx_sema_release(NULL), GMX_EINVAL);
       MAY(a, gmx_sema_acquire((uint32_t *)((char *)semas + 1)), GMX_EINVAL);
       MAY(a, gmx_sema_try_acquire(NULL), GMX_EINVAL);
@@ -140,7 +140,7 @@ static void enters(actor *a, bracket *b) {
 
 static void leaves(actor *a, bracket *b) {
   b->counted++;
-  if (atomic_fetch_sub(&b->in_mutex, 1) != 1) LOST(a, "nobody has the mutex");
+  if (atomic_fetch_sub(&b->in_mutex, 1) != 1) LOST(a, "the mutex is not locked");
 }
 
 static void condition(actor *a, bracket *b) {

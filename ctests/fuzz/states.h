@@ -74,7 +74,7 @@ static void stop(actor *a) {
 /* Before the world starts again: checks that no actor moved. */
 static void starts(actor *a) {
   if (!a->stopped) return;
-  if (atomic_load(&moves) != a->moves) LOST(a, "somebody moved in a stopped world");
+  if (atomic_load(&moves) != a->moves) LOST(a, "a goroutine moved in a stopped world");
   atomic_fetch_sub(&worlds, 1);
   a->stopped = false;
 }

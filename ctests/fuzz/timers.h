@@ -17,7 +17,7 @@ typedef struct bell {
 static bell bells[TIMERS];
 static atomic_ullong tickers[TIMERS];
 static atomic_long ticks;
-static atomic_long nobodys_set, nobodys_calls; /* of timers without a handle */
+static atomic_long unnamed_set, unnamed_calls; /* of timers without a handle */
 
 /* ---- functions ---- */
 
@@ -32,9 +32,9 @@ static void rings(void *arg) {
   worker_ends(&a);
 }
 
-static void rings_for_nobody(void *arg) {
+static void rings_unnamed(void *arg) {
   (void)arg;
-  atomic_fetch_add(&nobodys_calls, 1);
+  atomic_fetch_add(&unnamed_calls, 1);
 }
 
 static void ticks_away(void *arg) {
@@ -70,7 +70,7 @@ static void calls_once(actor *a) {
       unsigned long long none = 0;
       if (atomic_compare_exchange_strong(&t->timer, &none, made)) break;
       s = timer_free(made);
-      if (s == GMX_ESTALE) LOST(a, "somebody has freed a timer that nobody knew");
+      if (s == GMX_ESTALE) LOST(a, "a timer is freed before its handle was stored");
       prevents(a, t, "gmx_timer_free", s);
       break;
     case 2:
@@ -121,7 +121,7 @@ static void calls_again(actor *a) {
     }
     case 3:
       IS(a, gmx_after_func(1, NULL, a, &made), GMX_EINVAL);
-      IS(a, gmx_after_func(GMX_FOREVER, rings_for_nobody, NULL, NULL), GMX_EINVAL);
+      IS(a, gmx_after_func(GMX_FOREVER, rings_unnamed, NULL, NULL), GMX_EINVAL);
       IS(a, gmx_timer_new(0, -1, &made, &c), GMX_EINVAL);
       IS(a, gmx_timer_new(0, 0, NULL, &c), GMX_EINVAL);
       IS(a, gmx_ticker_new(0, &made, &c), GMX_EINVAL);
@@ -181,10 +181,10 @@ static void timers(actor *a) {
   switch (rnd(a, 8)) {
     case 0:
       if (crowded()) break;
-      atomic_fetch_add(&nobodys_set, 1);
-      s = gmx_after_func(moment(a) + 1, rings_for_nobody, NULL, NULL);
+      atomic_fetch_add(&unnamed_set, 1);
+      s = gmx_after_func(moment(a) + 1, rings_unnamed, NULL, NULL);
       MAY(a, s, GMX_OK, GMX_ENOMEM, DOWN(a));
-      if (s != GMX_OK) atomic_fetch_sub(&nobodys_set, 1);
+      if (s != GMX_OK) atomic_fetch_sub(&unnamed_set, 1);
       break;
     case 1: my_own(a); break;
     case 2:
@@ -205,7 +205,7 @@ static void free_timers(actor *a) {
 }
 
 static bool timers_are_done(void) {
-  return atomic_load(&downs) != 0 || atomic_load(&nobodys_set) == atomic_load(&nobodys_calls);
+  return atomic_load(&downs) != 0 || atomic_load(&unnamed_set) == atomic_load(&unnamed_calls);
 }
 
 /* When no other actor is left. An end of the runtime has stopped all timers that were set. */
@@ -216,7 +216,7 @@ static void check_timers(actor *a) {
     if (atomic_load(&downs) ? calls > due : calls != due)
       LOST(a, "a timer was set %ld times, %ld were prevented, and %ld calls came", atomic_load(&t->set), atomic_load(&t->prevented), calls);
   }
-  if (atomic_load(&nobodys_calls) > atomic_load(&nobodys_set)) LOST(a, "more calls than timers");
+  if (atomic_load(&unnamed_calls) > atomic_load(&unnamed_set)) LOST(a, "more calls than timers");
 }
 
 #endif /* GOMAX_FUZZ_TIMERS_H */

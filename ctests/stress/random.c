@@ -130,8 +130,8 @@ static atomic_ullong slots[SLOTS]; /* handles of parked Gs */
 static atomic_long parks_done, readies_done;
 
 static bool publish(void *arg, gmx_g g) {
-  unsigned long long nobody = 0;
-  return atomic_compare_exchange_strong((atomic_ullong *)arg, &nobody, g); /* a veto if the slot is taken */
+  unsigned long long empty = 0;
+  return atomic_compare_exchange_strong((atomic_ullong *)arg, &empty, g); /* a veto if the slot is taken */
 }
 
 static void parks(actor *a) {
