@@ -474,8 +474,8 @@ def put(path, text):
 
 def mutated(text, here):
     """A file with its mutations."""
-    # From the last to the first, so that positions stay valid. Of two mutations at one place the second is applied inside
-    # the text that the first has left.
+    # From the last to the first, so that positions stay valid. Of two mutations at one place the second is applied
+    # inside the text that the first has left.
     for m in sorted(here, key=lambda m: (m.at, m.n), reverse=True):
         new = m.new.replace("@", f"crate::mutated({m.n})")
         if text[m.at : m.at + len(m.old)] != m.old:
