@@ -19,6 +19,7 @@ import gomax
 
 # Finalisers, whose exceptions Python forgets; and callbacks of C, where ctypes does, if one comes before their `try`.
 LEFT_OUT = {"__del__", "each"}
+USER = "uses"  # a function of a test that is traced too: what comes behind its calls comes there
 PACKAGE = os.path.dirname(gomax._waits.__file__) + os.sep
 
 
@@ -64,7 +65,9 @@ def place(frame):
             return min(instruction.arg & 3, BEHIND_AWAIT)
     if following and following.opname == "YIELD_FROM":
         return BEHIND_AWAIT
-    return BEHIND_YIELD if here and here.opname == "YIELD_VALUE" else BEGINS
+    if here and here.opname == "YIELD_VALUE":
+        return BEHIND_YIELD
+    return BEGINS if frame.f_lasti < 0 else BEHIND_AWAIT  # with an exception that was thrown into what it waited for
 
 
 class Frame:
@@ -86,7 +89,7 @@ class Frame:
             if last is not None and not python:
                 name = instructions(frame.f_code)[last].opname
                 called = name.startswith("CALL") and not name.startswith("CALL_INTRINSIC")
-                turned = frame.f_lasti < last
+                turned = frame.f_lasti < last and name != "JUMP_BACKWARD_NO_INTERRUPT"
                 same = handler(frame.f_code, last) == handler(frame.f_code, frame.f_lasti)
                 if turned or (called and same):
                     self.tracer.point(frame)
@@ -100,13 +103,17 @@ class Tracer:
         self.where = None
 
     def __call__(self, frame, event, arg):
-        if event != "call" or not frame.f_code.co_filename.startswith(PACKAGE) or frame.f_code.co_name in LEFT_OUT:
+        if event != "call":
             return None
+        name, package = frame.f_code.co_name, frame.f_code.co_filename.startswith(PACKAGE)
         caller = frame.f_back and frame.f_back.f_trace
-        if isinstance(caller, Frame) and not frame.f_code.co_name.startswith("__"):
-            caller.python = True
+        where = place(frame) if caller or package or name == USER else BEGINS
+        if isinstance(caller, Frame) and where == BEGINS:
+            if not name.startswith("__") or (not package and name in ("__enter__", "__exit__")):
+                caller.python = True
+        if name in LEFT_OUT or not (package or name == USER):
+            return None
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
-        where = place(frame)
         if where == BEGINS:
             self.point(frame)
         return Frame(self, where == BEHIND_YIELD)

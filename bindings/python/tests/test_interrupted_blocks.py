@@ -1,16 +1,26 @@
 """What an exception from outside leaves behind where a block, a goroutine, a queue or a timer is used: see test_interrupted.py."""
 
+import asyncio
 import contextlib
 import ctypes
 import gc
 import os
 import sys
+import traceback
 import unittest
+import unittest.mock
 import weakref
 
 import gomax
 from gomax import _abi, _goroutines, _scopes
+from points import Injected, untraced
 from test_interrupted import Points, Waits
+
+try:
+    import anyio
+    import trio
+except ImportError:  # ci/python.sh installs them, if that can be done
+    anyio = trio = None
 
 FULL = bool(os.environ.get("GMX_STRESS"))
 """All points; otherwise some of them, other ones in each run."""
@@ -149,6 +159,158 @@ class Scopes(Case):
             s.cancel()
             s.__exit__(None, None, None)
 
+        self.each(block)
+
+
+def with_asyncio(main):
+    """Also what comes in a callback of the loop ends the tasks."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(main())
+    except Injected:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Failed, TimeoutError, *GROUPS):
+                loop.run_until_complete(task)
+        raise
+    finally:
+        loop.close()
+
+
+def without_anyio(main):
+    with unittest.mock.patch.dict(sys.modules):
+        for name in ("anyio", "trio"):
+            sys.modules.pop(name, None)
+        return with_asyncio(main)
+
+
+LOOPS = {"asyncio": without_anyio}
+if trio:
+    LOOPS.update({"anyio": with_asyncio, "trio": lambda main: trio.run(main)})
+
+
+class AsyncBlocks(Case):
+    """The same of `async with`. Where the exception comes in the function itself, before it waits for the end of its block, the
+    goroutines are canceled and not waited for."""
+
+    def each(self, block, new=gomax.scope, allowed=(Failed,)):
+        for loop, run in LOOPS.items():
+            with self.subTest(loop=loop):
+
+                def begin():
+                    blocks, before, ended = [], gomax.gmx.gmx_cancel_current(), []
+
+                    async def uses():
+                        blocks.append(new())
+                        async with blocks[0] as s:
+                            await block(s)
+
+                    async def main():
+                        try:
+                            await uses()
+                        finally:
+                            untraced(lambda: self.behind(ended))
+
+                    def check(result, raised):
+                        frames = [frame.name for frame in traceback.extract_tb(raised and raised.__traceback__)]
+                        given_up = frames[-4:-3] == ["uses"]
+                        if not given_up:
+                            self.assertNotIn(False, ended)
+                        until(lambda: len(self.begun) == len(self.ended))
+                        until(lambda: (_goroutines.sweep(), not _goroutines.leftovers)[1])
+                        self.check_caller(before)
+                        for s in blocks:
+                            if isinstance(s, gomax.Scope):
+                                until(lambda: not s._running)
+                                self.assertEqual((s._token.value, given_up or s._kept), (0, given_up or {}))
+                                self.assertEqual(gomax.gmx.gmx_scope_cancel(s._scope), _abi.GMX_ESTALE)
+                                with self.assertRaises(RuntimeError):
+                                    s.go(int)
+
+                    return lambda: run(main), check
+
+                self.everywhere(begin, 20, (*allowed, *GROUPS))
+
+    def behind(self, ended):
+        ended.append(len(self.begun) == len(self.ended))
+        ended.append(gomax.deadline() is None)
+        ended.append(_scopes.around() is None)
+
+    def test_goroutines_that_end(self):
+        async def block(s):
+            s.go(self.runs, int)
+            s.go(self.runs, gomax.sleep, 0.0001)
+
+        self.each(block, lambda: gomax.scope(60))
+
+    def test_canceled(self):
+        async def block(s):
+            s.go(self.runs, waits)
+            s.cancel()
+
+        self.each(block)
+
+    def test_a_goroutine_fails(self):
+        async def block(s):
+            s.go(self.runs, waits)
+            s.go(self.runs, fails)
+            await gomax.Channel().recv_async()
+
+        self.each(block)
+
+    def test_the_block_fails(self):
+        async def block(s):
+            s.go(self.runs, waits)
+            fails()
+
+        self.each(block)
+
+    def test_out_of_time(self):
+        async def block(s):
+            s.go(self.runs, waits)
+            await gomax.Channel().recv_async()
+
+        self.each(block, lambda: gomax.move_on_after(0.001))
+        self.each(block, lambda: gomax.fail_after(0.001), (TimeoutError,))
+
+    def test_within_another(self):
+        async def block(s):
+            async with gomax.scope() as inner:
+                inner.go(self.runs, waits)
+                s.go(self.runs, waits)
+                s.cancel()
+                await gomax.Channel().recv_async()
+
+        self.each(block)
+
+    def test_c_functions(self):
+        async def block(s):
+            s.go_c(gomax.gmx.gmx_sema_acquire, gomax.Semaphore())
+            s.cancel()
+
+        self.each(block)
+
+    def test_shield(self):
+        """Behind it the scope ends waits again."""
+        new = [gomax.shield]
+
+        async def block(s):
+            s.go(self.runs, waits)
+            s.cancel()
+
+            async def uses():
+                async with new[0]():
+                    await gomax.sleep_async(0)
+
+            try:
+                await uses()
+            finally:
+                if isinstance(s._host, gomax._scopes_async.AsyncioHost):
+                    self.assertEqual(s._host.shields, {})
+            await gomax.Channel().recv_async()
+
+        self.each(block)
+        new[0] = gomax._waits.Shield  # that of another thread
         self.each(block)
 
 

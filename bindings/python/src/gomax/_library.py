@@ -9,6 +9,7 @@ import ctypes
 import operator
 import os
 import sys
+import types
 from collections import deque
 from functools import partial
 from typing import Any, Callable, Generator, List, Optional
@@ -107,12 +108,106 @@ def resume_method() -> Any:
     """An `__exit__` that is a C function (WAITS-R3) and resumes a generator, which is suspended within its `try` while the block runs:
     even what comes where it continues is handled there. The generator is `_rest` of the object, gets the exception of the block
     or None, and yields an exception to be raised, or whether the one of the block is not."""
-    function = ctypes.PyDLL(None)["PyObject_CallMethodObjArgs"]
-    function.restype = ctypes.py_object
-    arguments: List[Any] = [_Attribute("_rest"), _Constant(ctypes.py_object("send")), ctypes.py_object, _Null]
-    function.argtypes = arguments
+    function = _send("_rest")
     function.errcheck = _outcome
     return _bind(function)
+
+
+def _send(attribute: str) -> Any:
+    function = ctypes.PyDLL(None)["PyObject_CallMethodObjArgs"]
+    function.restype = ctypes.py_object
+    arguments: List[Any] = [_Attribute(attribute), _Constant(ctypes.py_object("send")), ctypes.py_object, _Null]
+    function.argtypes = arguments
+    return function
+
+
+def resume_async_method() -> Any:
+    """The same for `__aexit__`. It resumes the generator `_async_rest`, which yields itself to be awaited, and runs from there within
+    its `try`. If an exception comes before it is awaited, the last reference to it goes, which closes it."""
+    return _bind(_send("_async_rest"))
+
+
+class AsyncBlock:
+    """What runs at the end of an `async with`. `owner` has the attribute `_async_rest`."""
+
+    owner: Any
+
+    def leave(self, e: Optional[BaseException], late: List[BaseException]) -> Generator[Any, Any, Optional[BaseException]]:
+        """What is to be raised behind the block that has raised e: e too, or None. `late` are exceptions from outside that have
+        come since. Called again with one more that comes out of it."""
+        raise NotImplementedError
+        yield
+
+    def end(self, e: Optional[BaseException], gave_up: bool) -> None:
+        """Nothing of the block is left behind this. It waits for nothing, and may be called twice."""
+
+    def forgotten(self) -> None:
+        """The block never ends, and what it was in is collected, on any thread (WAITS-R5)."""
+
+
+@types.coroutine
+def _async_steps(block: AsyncBlock, me: List[Any]) -> Generator[Any, Any, bool]:
+    """What `resume_async_method` is about."""
+    e: Optional[BaseException] = None
+    outcome: Optional[BaseException] = None
+    late: List[BaseException] = []
+    gave_up = True
+    try:
+        e = yield
+    except GeneratorExit:
+        block.forgotten()
+        return False
+    except BaseException as interrupt:
+        late += [interrupt]
+    block.owner._async_rest = ASYNC_LEFT
+    try:  # (nothing comes between the two)
+        try:
+            try:
+                yield me[0].value
+                outcome = yield from block.leave(e, late)
+            except GeneratorExit:
+                raise
+            except BaseException as interrupt:
+                late += [interrupt]
+                outcome = yield from block.leave(e, late)
+            gave_up = False
+        finally:
+            try:
+                block.end(e, gave_up)
+            except BaseException:
+                block.end(e, gave_up)
+                raise
+        if outcome is None or outcome is e:
+            return outcome is None
+        raise outcome
+    finally:
+        del outcome, e, late  # the traceback holds this frame
+
+
+def _nothing() -> Generator[Any, Any, bool]:
+    yield from ()
+    return False
+
+
+class _AsyncLeft:
+    """In place of the rest of a block that was left."""
+
+    @staticmethod
+    def send(e: Optional[BaseException]) -> Any:
+        return types.coroutine(_nothing)()
+
+
+ASYNC_LEFT = ctypes.py_object(_AsyncLeft)
+
+
+def async_rest(block: AsyncBlock) -> Any:
+    """For the attribute `_async_rest`: a generator that has gone as far as to the block. What it knows of itself is no reference, so
+    that it ends where the caller forgets it."""
+    me: List[Any] = []
+    steps = _async_steps(block, me)
+    me += [ctypes.py_object.from_buffer(ctypes.c_void_p(id(steps)))]
+    next(steps)
+    return ctypes.py_object(steps)
 
 
 def ending(end: Callable[[], Any], wait: Optional[Callable[[], Any]] = None) -> Rest:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Ty
 from . import _abi, _loops
 from ._errors import CanceledError, ForkedError, check, error, is_cancellation
 from ._goroutines import G, CFunction, address, leftovers, pointer, start, sweep
+from ._library import ASYNC_LEFT, Rest, gmx, process, resume_async_method, resume_method, rest
 from ._library import LEFT as BLOCK_LEFT
-from ._library import Rest, gmx, process, rest, resume_method
 from ._waits import FOREVER, at_once, current_token, nanoseconds
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Scope:
         self._leaving = False
         self._result = ctypes.c_int32()
         self._in_order: Optional[bool] = None
-        self._rest = BLOCK_LEFT
+        self._rest, self._async_rest = BLOCK_LEFT, ASYNC_LEFT
         self._epoch: Optional[object] = process.epoch
         # Of an `async with` (_scopes_async.py): what cancels the block, the scope around it, and where it is.
         self._host: Any = None
@@ -213,12 +213,14 @@ class Scope:
         await enter(self)
         return self
 
-    async def __aexit__(
-        self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
-    ) -> bool:
-        from ._scopes_async import leave
+    if TYPE_CHECKING:
 
-        return await leave(self, e)
+        async def __aexit__(
+            self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
+        ) -> bool: ...
+
+    else:
+        __aexit__ = resume_async_method()
 
     def _body_ended(self, e: Optional[BaseException]) -> None:
         if e is None:

@@ -12,18 +12,19 @@ A cancellation from outside the scope cancels its goroutines, and is raised agai
 
 import contextlib
 import sys
+from itertools import starmap
 from threading import get_ident
-from typing import Any, ContextManager, Iterator, List, Optional, Tuple, Type, Union
+from typing import Any, ContextManager, Dict, Generator, List, Optional, Tuple, Type, Union
 
 from . import _abi, _loops
 from ._errors import CanceledError
-from ._library import gmx
+from ._library import ASYNC_LEFT, AsyncBlock, async_rest, gmx
 from ._scopes import AROUND, ENTERED, LEFT, NEW, Scope, around
 from ._waits import FOREVER, current_token
 
-# What is left of the error of a block without the scope's own cancellation; whether there was that; and a cancellation from
-# outside.
-Left = Tuple[Optional[BaseException], bool, Optional[BaseException]]
+# What is left of the error of a block without cancellations, and whether the scope's own was there. (A cancellation from outside
+# is `outside` of the host.)
+Left = Tuple[Optional[BaseException], bool]
 
 
 class AsyncioHost:
@@ -43,11 +44,16 @@ class AsyncioHost:
         self.counts = hasattr(task, "cancelling")
         self.before = self.task.cancelling() if self.counts else 0
         self.requested = self.over = False
-        self.shields = 0
-        self.timer: Optional[asyncio.TimerHandle] = None
+        self.outside: Optional[BaseException] = None
+        self.count: List[int] = []  # when the scope has taken back its request
+        self.shields: "Dict[object, None]" = {}
+        self.timer: List[asyncio.TimerHandle] = []
+
+    def begin(self) -> None:
+        pass
 
     def limit(self, seconds: float) -> None:
-        self.timer = self.loop.call_later(seconds, self.time_is_up)
+        self.timer[:] = starmap(self.loop.call_later, ((seconds, self.time_is_up),))
 
     def time_is_up(self) -> None:
         gmx.gmx_cancel_now_because(self.scope._token, _abi.GMX_ETIMEDOUT)
@@ -70,19 +76,23 @@ class AsyncioHost:
             self.task.cancel()
 
     def leave(self, e: Optional[BaseException]) -> Left:
+        """May be called twice."""
         self.over = True
-        if self.timer:
-            self.timer.cancel()
-        canceled = isinstance(e, self.cancellation)
-        if not self.requested:
-            return (None, False, e) if canceled else (e, False, None)
-        if self.counts:
-            others = self.task.uncancel() > self.before
-        else:  # another caller of `cancel` is not seen, but another scope is
-            others = any(host.requested and not host.over for host in hosts(self.scope._around) if host.task is self.task)
+        for timer in self.timer:
+            timer.cancel()
+        canceled, others = isinstance(e, self.cancellation), True
+        if self.requested:
+            if self.counts:
+                if not self.count:
+                    self.count[:] = starmap(self.task.uncancel, ((),))
+                others = self.count[0] > self.before
+            else:  # another caller of `cancel` is not seen, but another scope is
+                others = any(host.requested and not host.over for host in hosts(self.scope._around) if host.task is self.task)
         if not canceled:
-            return e, False, None  # the block has handled it
-        return (None, False, e) if others else (None, True, None)
+            return e, False  # also if the block has handled it
+        if others:
+            self.outside = self.outside or e
+        return None, not others
 
     def ignores_outside(self) -> ContextManager[Any]:
         """anyio cancels a task again and again until its scope is left; the goroutines may take longer."""
@@ -105,7 +115,13 @@ class TrioHost:
         self.scope = scope
         self.loop = self.trio.lowlevel.current_trio_token()
         self.block = self.trio.CancelScope()
+        self.outside: Optional[BaseException] = None
+        self.entered = self.late = False
+        self.left: List[Optional[BaseException]] = []  # what came out of the block, once it was left
+
+    def begin(self) -> None:
         self.block.__enter__()
+        self.entered = True
 
     def limit(self, seconds: float) -> None:
         self.block.deadline = self.trio.current_time() + seconds
@@ -120,18 +136,24 @@ class TrioHost:
             pass
 
     def leave(self, e: Optional[BaseException]) -> Left:
-        late = self.trio.current_time() >= self.block.deadline
-        try:
-            if self.block.__exit__(type(e) if e else None, e, e.__traceback__ if e else None):
-                e = None
-        except BaseException as rest:  # what else was in a group
-            e = rest
+        """May be called twice."""
+        if self.entered:
+            self.late = self.trio.current_time() >= self.block.deadline
+            kind, where = type(e) if e else None, e.__traceback__ if e else None
+            self.entered = False
+            try:
+                self.left = [None if self.block.__exit__(kind, e, where) else e]
+            except BaseException as rest:  # what else was in a group
+                self.left = [rest]
+        for e in self.left:
+            pass
         own = self.block.cancelled_caught
-        if own and late:
+        if own and self.late:
             gmx.gmx_cancel_now_because(self.scope._token, _abi.GMX_ETIMEDOUT)
         if isinstance(e, self.cancellation):
-            return None, own, e
-        return e, own, None
+            self.outside = self.outside or e
+            return None, own
+        return e, own
 
     def ignores_outside(self) -> ContextManager[Any]:
         return self.trio.CancelScope(shield=True)  # type: ignore[no-any-return]
@@ -153,28 +175,46 @@ def hosts(scope: Optional[Scope]) -> "List[AsyncioHost]":
     return found
 
 
-@contextlib.contextmanager
-def shielded() -> Iterator[None]:
-    """Within the block no scope cancels the task that the caller is."""
-    if _loops.in_trio():
-        trio: Any = sys.modules["trio"]
-        with trio.CancelScope(shield=True):
-            yield
-        return
-    import asyncio
+class ShieldBlock(AsyncBlock):
+    """Within it no scope cancels the task that the caller is."""
 
-    mine = [host for host in hosts(around()) if host.task is asyncio.current_task()]
-    for host in mine:
-        host.shields += 1
-    try:
-        anyio: Any = sys.modules.get("anyio")
-        with anyio.CancelScope(shield=True) if anyio else contextlib.nullcontext():
-            yield
-    finally:
-        for host in mine:
-            host.shields -= 1
+    def __init__(self, owner: Any) -> None:
+        self.owner = owner
+        self.hosts: "List[AsyncioHost]" = []
+        self.manager: Any = None  # which the loop has for the same, when it was entered
+
+    def begin(self) -> None:
+        if _loops.in_trio():
+            host: Any = sys.modules["trio"]
+        else:
+            import asyncio
+
+            task, host = asyncio.current_task(), sys.modules.get("anyio")
+            self.hosts = [host for host in hosts(around()) if host.task is task]
+            for mine in self.hosts:
+                mine.shields[self] = None
+        if host:
+            manager = host.CancelScope(shield=True)
+            self.manager = manager.__enter__()
+
+    def leave(self, e: Optional[BaseException], late: List[BaseException]) -> Generator[Any, Any, Optional[BaseException]]:
+        yield from ()
+        self.end(e, False)
+        return late[0] if late else e
+
+    def end(self, e: Optional[BaseException], gave_up: bool) -> None:
+        for host in self.hosts:
+            host.shields.pop(self, None)
             if host.scope.canceled:
                 host.request()
+        manager, kind, where = self.manager, type(e) if e else None, e.__traceback__ if e else None
+        if manager:
+            self.manager = None
+            manager.__exit__(kind, e, where)
+
+    def forgotten(self) -> None:
+        self.manager = None  # which is for its task alone
+        self.end(None, True)
 
 
 async def enter(scope: Scope) -> None:
@@ -184,8 +224,11 @@ async def enter(scope: Scope) -> None:
     if "trio" in sys.modules:
         await _loops.checkpoint()
     host: Host = TrioHost(scope) if _loops.in_trio() else AsyncioHost(scope)
-    before = gmx.gmx_cancel_current()
+    block, before = ScopeBlock(scope, host), gmx.gmx_cancel_current()
     try:
+        scope._host, scope._around, scope._thread_token, scope._thread = host, outer, thread, get_ident()
+        scope._async_rest = async_rest(block)
+        host.begin()
         scope._outer = outer._token.value if outer else thread
         gmx.gmx_cancel_use(scope._outer, None)
         scope._make()
@@ -194,64 +237,69 @@ async def enter(scope: Scope) -> None:
             from ._tokens import Cancellation, Hook
 
             scope._hook = Hook(Cancellation(thread), host.request, (), {})
-        scope._around, scope._thread, scope._thread_token = outer, get_ident(), thread
-        scope._host = host
         if scope._timeout != FOREVER:
             host.limit(scope._timeout / 1e9)
         scope._state = ENTERED
         AROUND.set(scope)
     except BaseException:
         gmx.gmx_cancel_use(before, None)
-        end(scope)
-        host.leave(None)
+        scope._async_rest = ASYNC_LEFT
+        block.end(None, True)
         raise
 
 
-async def leave(scope: Scope, e: Optional[BaseException]) -> bool:
-    host: Host = scope._host
-    body = e
-    AROUND.set(scope._around)
-    try:
-        e, own, outside = host.leave(e)
+class ScopeBlock(AsyncBlock):
+    """That of `async with gomax.scope()`."""
+
+    owner: Scope
+
+    def __init__(self, owner: Scope, host: Host) -> None:
+        self.owner = owner
+        self.host = host
+
+    def leave(self, e: Optional[BaseException], late: List[BaseException]) -> Generator[Any, Any, Optional[BaseException]]:
+        """A first exception from outside cancels the goroutines; a second one gives up the wait for them."""
+        scope, host = self.owner, self.host
+        AROUND.set(scope._around)
+        for interrupt in late:
+            scope._failed(interrupt)
+        e, own = host.leave(e)
         if own:
             gmx.gmx_scope_cancel(scope._scope)
             scope._ended_waits.append(CanceledError(what="the block of a scope"))
-        if outside is not None:
+        if host.outside is not None:
             gmx.gmx_scope_cancel(scope._scope)
         scope._body_ended(e)
+        if isinstance(e, GeneratorExit):
+            return e  # the coroutine is closed: it cannot wait
         while not scope._close():
             scope._waker = _loops.future()
             try:
                 if scope._running:  # asked when the waker is there, so that one of the two sides finds the other
-                    with host.ignores_outside() if outside is not None else contextlib.nullcontext():
-                        await scope._waker
-            except host.cancellation as late:
-                outside = outside or late
+                    with host.ignores_outside() if host.outside is not None else contextlib.nullcontext():
+                        yield from scope._waker.__await__()
+            except host.cancellation as outside:
+                host.outside = host.outside or outside
                 gmx.gmx_scope_cancel(scope._scope)
             scope._leave_c()
-        failed = bool(scope._errors)
         outcome = scope._why(e, scope._outer)
-    except BaseException:  # the coroutine is closed: the goroutines are not waited for
-        gmx.gmx_scope_cancel(scope._scope)
-        raise
-    finally:
-        end(scope)
-    if outside is not None:
-        if failed:
-            host.again()
-        else:
-            outcome = outside
-    if outcome is None or outcome is body:
-        return outcome is None
-    try:
-        raise outcome
-    finally:
-        del outcome, outside, body, e
+        if host.outside is None:
+            return outcome
+        if not scope._errors:
+            return host.outside
+        host.again()
+        return outcome
 
+    def end(self, e: Optional[BaseException], gave_up: bool) -> None:
+        scope = self.owner
+        scope._state = LEFT
+        self.host.leave(e)
+        if gave_up:
+            AROUND.set(scope._around)
+            gmx.gmx_scope_cancel(scope._scope)
+        if scope._hook:
+            scope._hook.stop()
+        scope._free()
 
-def end(scope: Scope) -> None:
-    """What the scope has is the library's again."""
-    scope._state = LEFT
-    if scope._hook:
-        scope._hook.stop()
-    scope._free()
+    def forgotten(self) -> None:
+        self.owner._forgotten()

@@ -23,7 +23,8 @@ WAITS-R2. The `try` that undoes begins before that call. Its `except` or `finall
           or else the steps that it does can be done twice, and it does them again if an exception comes out of them.
 WAITS-R3. `__exit__` of a lock, a stopped world or a shield is a C function (`exit_method`). One in Python could be left
           where it begins. Where the end of a block is Python (a scope, an executor, on_cancel), the C function resumes a
-          generator that is suspended within its `try` (`resume_method`).
+          generator that is suspended within its `try` (`resume_method`). `__aexit__` does the same, and returns the generator
+          to be awaited (`resume_async_method`).
 WAITS-R4. No plain lock is held. What threads share changes by single operations of a list, dict, deque or SimpleQueue,
           which are atomic, without the GIL too, and the thread that pops an entry owns it. Only what coroutines wait for
           has a lock (_channels.py): a reentrant one, under which all is whole at each point where something may come.
@@ -43,7 +44,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Ty
 
 from . import _abi
 from ._errors import check
-from ._library import exit_method, gmx, process
+from ._library import ASYNC_LEFT, async_rest, exit_method, gmx, process, resume_async_method
 
 FOREVER = 2**63 - 1
 OK = _abi.GMX_OK
@@ -287,7 +288,7 @@ class Shield:
     nest. A signal still ends a wait of the main thread, to run its handler. In a coroutine it is `async with`: no scope cancels
     the task within the block; on asyncio `task.cancel()` does."""
 
-    _block: Any = None
+    _async_rest = ASYNC_LEFT
 
     def __enter__(self) -> None:
         record: List[int] = []
@@ -307,15 +308,25 @@ class Shield:
         __exit__ = exit_method("gmx_cancel_unshield", after=_unshielded)
 
     async def __aenter__(self) -> None:
-        from ._scopes_async import shielded
+        from ._scopes_async import ShieldBlock
 
-        self._block = shielded()
-        self._block.__enter__()
+        block = ShieldBlock(self)
+        try:
+            self._async_rest = async_rest(block)
+            block.begin()
+        except BaseException:
+            self._async_rest = ASYNC_LEFT
+            block.end(None, True)
+            raise
 
-    async def __aexit__(
-        self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
-    ) -> Optional[bool]:
-        return self._block.__exit__(kind, e, where)  # type: ignore[no-any-return]
+    if TYPE_CHECKING:
+
+        async def __aexit__(
+            self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
+        ) -> bool: ...
+
+    else:
+        __aexit__ = resume_async_method()
 
 
 class MainShield(Shield):
