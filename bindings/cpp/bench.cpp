@@ -1,4 +1,5 @@
-// gomax.hpp against the C calls beneath it, on one P: each case in turn in C and in C++, round after round, medians of both.
+// gomax.hpp against the C calls beneath it, on one P. Each round runs every case in C and in C++; the result is the
+// medians of both.
 //
 //     g++ -std=c++17 -O2 -Iinclude bindings/cpp/bench.cpp -o bench -pthread -lgomax && ./bench [ROUNDS]
 #include <gomax.hpp>
@@ -203,7 +204,8 @@ static void bracket(long n) {
 
 }  // namespace cpp
 
-// CPU time of the process: what others on the machine take does not count. So it is for one P, where nothing runs beside.
+// CPU time of the process, so that the time of other processes does not count. It fits one P only: all of the process's
+// work is then the case itself.
 static double cpu_ns() {
   timespec t;
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);

@@ -630,8 +630,8 @@ pub unsafe extern "C" fn gmx_chan_waiters(
 /// Cancellable: yes.
 /// Owns: the cases, until it returns.
 /// Returns: GMX_OK: the case chosen was done; GMX_ECLOSED: the channel of the case chosen is closed (and a receiver's
-/// value zero); GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is not one of these, a channel that
-/// is none of this process, or nothing to send, or cases is NULL and n is not 0, or not aligned; GMX_ENOMEM if there is
+/// value zero); GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if a case has an op that is not one of these, a channel of
+/// another process, or nothing to send, or cases is NULL and n is not 0, or not aligned; GMX_ENOMEM if there is
 /// no memory for the timer, or for what a case sends to a channel without a bound, and no case was done; GMX_ENOTG,
 /// GMX_EINSYSCALL. chosen, which may be NULL, is always written: n if no case was chosen.
 /// Since: 0.1

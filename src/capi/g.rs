@@ -547,10 +547,10 @@ pub extern "C" fn gmx_num_g() -> i64 {
     rt::up().map_or(0, |sched| sched.num_g())
 }
 
-/// Parks the calling goroutine until gmx_ready. When it is off its stack, commit(arg, g) runs on the scheduler's stack:
-/// it makes g known to whoever is to ready it, who may do so at once: the goroutine goes on when commit has returned,
-/// so what commit uses may lie on its stack. If commit returns false the goroutine is not parked. commit must not
-/// block. A NULL commit parks unconditionally.
+/// Parks the calling goroutine until gmx_ready. When the goroutine is off its stack, commit(arg, g) runs on the
+/// scheduler's stack and publishes g to its future waker. The waker may ready g at once: the goroutine continues only
+/// after commit has returned, so what commit uses may lie on its stack. If commit returns false the goroutine is not
+/// parked. commit must not block. A NULL commit parks unconditionally.
 ///
 /// One of gmx_ready and the token ends a park. commit runs in any case, also if the token is canceled already. After
 /// GMX_ECANCELED a gmx_ready may still be on its way: take g back from where commit has put it before you park again,

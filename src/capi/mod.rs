@@ -151,16 +151,16 @@ fn may_wait() -> Result<MRef, gmx_status> {
     }
 }
 
-/// What tells the caller from other owners, if it is a G on a worker that is free to go: whoever is anything else takes
-/// the way of `may_wait`, or of `any`.
+/// The number by which a lock knows its owner, if the caller is a G that may leave its stack ([`is_free`]). Every
+/// other caller goes through `may_wait` or `any`.
 #[inline(always)]
 fn free_id() -> Option<u64> {
     let m = crate::sched::run::current()?;
     if m.is_free() { Some(m.free_goid()) } else { None }
 }
 
-/// As [`free_id`], unless something is asked of the caller's P: for the short ways of calls that are safe points, so
-/// that a loop of them is none without.
+/// As [`free_id`], and `None` also if there is a request to the caller's P: for the fast paths of calls that are safe
+/// points. A loop that takes only fast paths would otherwise never serve a request.
 #[inline(always)]
 fn calm_id() -> Option<u64> {
     let m = crate::sched::run::current()?;
@@ -250,7 +250,7 @@ fn tried(r: crate::gmp::Result<()>) -> gmx_status {
 #[cold]
 #[inline(never)]
 fn failed(e: crate::gmp::error::Error) -> gmx_status {
-    // The caller may be on another thread by now; a thread that is not known has nobody to let run.
+    // The caller may be on another thread by now. A thread without an M has no P, and no other goroutine to let run.
     if let Some(m) = crate::sched::run::current() {
         crate::block::vain::in_vain(m);
     }

@@ -228,7 +228,7 @@ pub extern "C" fn gmx_p_set(key: gmx_p_key, value: *mut c_void) -> gmx_status {
         return GMX_EINSYSCALL;
     }
     let Some(p) = m.current_p() else { return GMX_ENOTG };
-    // The caller runs on this P, or for it: nobody else uses its slots.
+    // The caller runs on this P, or for it: no other thread uses its slots.
     match slot(m.sched(), &p, key) {
         Some(slot) => {
             slot.set(value);

@@ -265,7 +265,7 @@ pub unsafe extern "C" fn gmx_rwmutex_runlock(m: *mut gmx_rwmutex) -> gmx_status 
     // SAFETY: the caller's promise.
     unsafe {
         match object(m) {
-            // Who could not wake a writer must not be counted as gone.
+            // A caller that could not wake a writer must not subtract itself from the readers.
             Some(rw) if is_free() => match rw.leave() {
                 Ok(()) => GMX_OK,
                 Err(s) => left(rw, s),

@@ -77,8 +77,8 @@ pub extern "C" fn gmx_scope_spawn(
 /// its goroutines and gmx_scope_cancel end what the caller waits for, as if it were one of them. Leaving the scope
 /// makes the caller's former token the current one again. Scopes nest, and may be left in any order.
 ///
-/// One goroutine or thread at a time is in a scope, and it alone leaves it. If it ends before, or the thread is
-/// detached, the scope is nobody's until another leaves it.
+/// One goroutine or thread at a time is in a scope, and only it leaves the scope. If it ends before, or the thread is
+/// detached, no caller is in the scope, and any other may leave it.
 ///
 /// Blocks: never.
 /// Call from: G, attached thread, foreign thread; also in a syscall, pinned, or with the world stopped by a goroutine.

@@ -65,7 +65,7 @@ pub unsafe extern "C" fn gmx_after_func(
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: the timer is the caller's until gmx_timer_free, and so is one reference to the channel until gmx_chan_free.
-/// Nobody else may send to the channel.
+/// Only the timer may send to the channel.
 /// Returns: GMX_OK; GMX_EINVAL if out or chan is NULL, or period is negative; GMX_ENOMEM.
 /// Since: 0.1
 ///
@@ -107,7 +107,7 @@ fn with_channel(m: MRef, delay: i64, period: i64) -> crate::gmp::Result<(gmx_tim
         Ok(t) => Ok((t, c)),
         Err(e) => {
             for _ in 0..2 {
-                // SAFETY: nobody else knows it. Nobody waits there.
+                // SAFETY: both references are ours, and no other thread knows the channel, so none waits there.
                 let _ = unsafe { Chan::free(c) };
             }
             Err(e)

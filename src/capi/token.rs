@@ -68,7 +68,7 @@ pub unsafe extern "C" fn gmx_cancel_chan(token: gmx_cancel, out: *mut *mut gmx_c
 ///
 /// ```c
 /// gmx_cancel_hook hook;
-/// gmx_status status = gmx_cancel_after(0, wakes_the_reader, &reader, &hook); // no wait of the library's is to be ended
+/// gmx_status status = gmx_cancel_after(0, wakes_the_reader, &reader, &hook); // read_all waits outside the library
 /// if (status != GMX_OK) return status;
 /// read_all(&reader);
 /// bool stopped;

@@ -15,7 +15,8 @@
 //! | search | one pass of an M with a P over the queues of all Ps (sched/find.rs) | the M, which is "spinning" |
 //! | `nmspinning` | the Ms that search, plus Ms that are woken or made in order to search | any thread (RMW) |
 //! | `midle` | the list of Ms that sleep until they are given a P | the holder of `sched.lock` |
-//! | `timer_waiter`, `timer_waiter_until` | the idle M that sleeps only until the earliest timer is due; that time | as `midle` |
+//! | `timer_waiter` | the idle M that sleeps only until the earliest timer is due | as `midle` |
+//! | `timer_waiter_until` | the time until which it sleeps | as `midle` |
 //! | `nextp`, note of an M | the P that the M is given; the event that wakes it | the waker: nextp, then the note |
 //! | `newm` | Ps for which a thread will be made: they are Running, and a stop waits for them | as `midle` |
 //! | template thread | the thread that makes all worker threads (sched/template.rs) | |

@@ -2,9 +2,9 @@
 //
 //     search [--first N] TEXT PLACE...
 //
-// A pipeline: one goroutine walks the directories and sends the files, many read and search them, one prints. All are of one
-// scope: if a place cannot be read the exception ends them all and comes out in main, and when there are N lines the
-// printer calls the rest off.
+// A pipeline: one goroutine walks the directories and sends the files, many read and search them, one prints. All are
+// of one scope: if a place cannot be read the exception ends them all and comes out in main, and when there are N lines
+// the printer calls the rest off.
 #include <gomax.hpp>
 
 #include <algorithm>

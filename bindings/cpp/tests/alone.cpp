@@ -1,5 +1,5 @@
-// What a user's file does with gomax.hpp, for the warnings that come up where it is inlined; ci/cpp.sh builds it at every
-// level, beside a second file that includes the header too.
+// A user's file that calls gomax.hpp, for the warnings that a compiler gives only once the header's code is inlined.
+// ci/cpp.sh builds it at every optimization level, beside a second file that includes the header too.
 #include <gomax.hpp>
 
 #include <shared_mutex>

@@ -70,7 +70,7 @@ static void in_order(std::size_t capacity) {
   CHECK_THROWS_A(gomax::closed, GMX_ECLOSED, static_cast<void>(std::move(after).value()));
 }
 
-/* Without a bound: nobody receives before all have been sent. */
+/* Without a bound: all values are sent before the first is received. */
 template <class T>
 static void without_bound() {
   gomax::channel<T> c(gomax::unbounded);
@@ -183,7 +183,7 @@ static void every_kind() {
   signal.send({});
   CHECK(signal.receive());
 
-  // copies, for those who have them
+  // copies, of types that can be copied
   gomax::channel<std::string> words(3);
   const std::string word = "a word that does not fit into the string itself";
   words.send(word);

@@ -14,7 +14,7 @@ static void generators() {
     sum += n;
   }
   CHECK_EQ(sum, 385);
-  CHECK_EQ(*squares.next(), 144);  // it goes on where it was
+  CHECK_EQ(*squares.next(), 144);  // it continues where it was
 
   // values that only move, and an end
   gomax::generator<std::unique_ptr<int>> few([left = 3](auto &yield) mutable {

@@ -1,4 +1,5 @@
-// Futures and promises: results and exceptions that come later, ends without a result, what is dropped, who waits.
+// Futures and promises: results and exceptions that come later, ends without a result, what is dropped, which callers
+// wait.
 #include "tests.hpp"
 
 #include <stdexcept>
@@ -117,7 +118,7 @@ static void broken() {
   q.set_value(2);
   CHECK_EQ(g.get(), 2);
 
-  // whoever waits already is told, on Gs and on threads
+  // the end of a promise wakes waiters, on a G and on a thread
   gomax::promise<int> late;
   auto waits = late.get_future();
   std::atomic<int> told{0};
@@ -160,7 +161,7 @@ static void dropped() {
   for (int i = 0; i < 100; i++) go_on.release();
   spin_until(counted::alive.load() == 0);
 
-  // a result that nobody asked for goes with the future
+  // a result that was never asked for is destroyed with the future
   gomax::future<counted> f;
   {
     gomax::promise<counted> p;

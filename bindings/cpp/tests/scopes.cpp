@@ -1,4 +1,4 @@
-// Scopes and cancellation: who is waited for, whose exception comes out, what a canceled wait throws.
+// Scopes and cancellation: which goroutines a scope waits for, whose exception comes out, what a canceled wait throws.
 #include "tests.hpp"
 
 #include "child.h"
@@ -23,7 +23,7 @@ static void waits_for_all() {
   gomax::channel<int> end;
   gomax::scope s;
   s.go([&] { CHECK_EQ(*end.receive(), 1); });
-  CHECK(!s.leave_for(1ms));  // it goes on
+  CHECK(!s.leave_for(1ms));  // its goroutine runs on
   end.send(1);
   CHECK(s.leave_for(10s));
   CHECK_THROWS(GMX_ESTALE, s.leave_for(0s));
@@ -201,7 +201,8 @@ static void the_first_exception_comes_out() {
   CHECK_EQ(ended.load(), 100);
 }
 
-// An exception of whoever is in the scope goes before those of its goroutines, and they are waited for.
+// An exception of the caller in the scope has precedence over those of its goroutines, which are waited for all the
+// same.
 static void unwinding_waits_too() {
   gomax::channel<int> never;
   int ended = 0;

@@ -168,7 +168,7 @@ static void dropped() {
   ended = {};
   spin_until(counted::alive.load() == 0);
 
-  // while the stack is unwound nobody asks for another exception
+  // a task that is dropped while an exception unwinds the stack: its own exception is not thrown
   try {
     auto quiet = gomax::go([] { throw 1; });
     auto later = gomax::go([] {
@@ -181,7 +181,7 @@ static void dropped() {
   }
 }
 
-// Not the unwinding as such keeps an exception back, but that it passes the handle.
+// An exception of a task is dropped if the unwinding passes the task's handle, not whenever a stack is unwound.
 static void an_exception_lost_while_another_flies(void *) {
   struct drops {
     ~drops() {
@@ -364,7 +364,7 @@ static void deadlock(void *) {
                  never.receive().value();
                }));
   CHECK_THROWS(GMX_EBUSY, gomax::init());
-  never.close();  // it goes on, throws, and that was said to be of no interest
+  never.close();  // the function continues and throws; run() is over, so the exception is dropped
   gomax::shutdown();
 }
 static void a_deadlock_is_told() {

@@ -1,5 +1,5 @@
-// Brackets and barriers, threads of the host, values of a goroutine and of a P, parking, numbers, exceptions that wait while
-// their goroutine moves.
+// Brackets and barriers, threads of the host, values of a goroutine and of a P, parking, numbers, exceptions that wait
+// while their goroutine moves.
 #include "tests.hpp"
 
 #include <map>
@@ -215,7 +215,7 @@ static void p_locals() {
           for (int k = 0; k < 1000; k++) {
             {
               gomax::pin here;
-              per_p.of(here).n++;  // of nobody else
+              per_p.of(here).n++;  // only the pinned goroutine is on this P
             }
             if (k % 100 == 0) gomax::yield();
           }
@@ -245,7 +245,7 @@ static void p_locals() {
 }
 
 static void parks() {
-  for (int i = 0; i < 200; i++) {  // the one who readies may be faster than the park
+  for (int i = 0; i < 200; i++) {  // the waker may come before the park
     std::atomic<gmx_g> waits{0};
     auto waiter = gomax::go([&] {
       gomax::park([&](gmx_g g) noexcept {

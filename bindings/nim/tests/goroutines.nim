@@ -114,7 +114,7 @@ suite "goroutines":
     never.close()
     shutdown 10.sec
 
-# ---- exceptions that survive a wait, on whatever thread it goes on
+# ---- exceptions that survive a wait, on whichever thread the goroutine continues
 
 var threads {.threadvar.}: int # of the goroutine
 

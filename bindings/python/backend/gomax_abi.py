@@ -23,7 +23,7 @@ SCALARS = {
 class Header:
     def __init__(self, text: str) -> None:
         documented = re.findall(r"/\*\*((?:(?!\*/).)*?)\*/\s*(?:GMX_MUST_USE )?GMX_API[^;()]*?(gmx_\w+)\(", text, re.S)
-        self.quick = {"gmx_enter_syscall"}  # a safe point, but it goes on without a P instead of waiting
+        self.quick = {"gmx_enter_syscall"}  # a safe point, but at a request it gives its P away and does not wait
         for comment, name in documented:
             # a line that would say what the head of the header says for all is left out
             blocks = re.search(r"\* Blocks: (?!never\.)", comment)

@@ -78,8 +78,9 @@ class Case(unittest.TestCase):
         loop.close()
         return tasks
 
-    # Each partner is there before the operation: it receives or sends one value, on a goroutine or in a coroutine. What it gives
-    # is called after the operation, and tells what the partner has received, and what it has certainly sent.
+    # Each partner is there before the operation: it receives or sends one value, on a goroutine or in a coroutine. The
+    # test calls the returned function after the operation: it tells what the partner has received, and what it has
+    # certainly sent.
 
     def nothing(self, c):
         return lambda: ([], [])

@@ -329,7 +329,7 @@ class GoC(unittest.TestCase):
     def test_semaphore_from_c(self):
         s = gomax.Semaphore()
         release = gomax.gmx.gmx_sema_release
-        for _ in range(1000):  # nobody joins them: they go by and by
+        for _ in range(1000):  # they are never joined, and their records are freed by and by
             gomax.go_c(release, s.address)
         for _ in range(1000):
             self.assertTrue(s.acquire(timeout=60))
@@ -352,7 +352,7 @@ class GoC(unittest.TestCase):
         gc.collect()
         self.assertIsNotNone(gone())
         gomax.gmx.gmx_sema_release(address)
-        while gone():  # each new one looks after two that nobody joins
+        while gone():  # each new goroutine looks after two that are never joined
             gomax.go_c(gomax.gmx.gmx_sema_release, other.address).join()
             gc.collect()
 

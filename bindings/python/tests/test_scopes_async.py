@@ -164,7 +164,7 @@ class Scopes(unittest.TestCase):
                     self.assertTrue(outer.timed_out)
                     self.assertFalse(s.timed_out)
                     await gomax.sleep_async(0)
-            # the inner one ends, the outer goes on
+            # the inner scope ends, the outer one continues
             async with gomax.scope() as outer:
                 async with gomax.move_on_after(0.001) as s:
                     await gomax.sleep_async(1000)
@@ -332,7 +332,7 @@ class Asyncio(unittest.TestCase):
             with self.assertRaises(asyncio.CancelledError):
                 await asyncio.ensure_future(ends())
 
-        if sys.version_info >= (3, 11):  # before, a task does not count who cancels it
+        if sys.version_info >= (3, 11):  # before, a task does not count the requests to cancel it
             asyncio.run(main())
 
     def test_the_count_stays_right(self):

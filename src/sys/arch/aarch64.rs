@@ -37,8 +37,8 @@ global_asm!(
     "gmx_arch_start:",
     "hint #36", // bti j
     "mov x29, xzr",
-    // A call of entry(payload) by hand: it does not return, and the return predictor would keep an address that nobody
-    // comes back to. By x16, from which a branch may arrive where calls do.
+    // A call of entry(payload) without a call instruction: entry does not return, so the return predictor would keep an
+    // address to which no return ever comes. By x16, from which a branch may arrive where calls do.
     "adr x30, 2f",
     "mov x16, x19",
     "br x16",
@@ -202,8 +202,8 @@ unsafe extern "C" {
     pub fn gmx_arch_call(a: usize, b: usize, c: usize, f: *const ()) -> usize;
 }
 
-/// Saves this context in `*save`, continues `to` and hands it `payload`. Returns, when somebody continues this context,
-/// the payload that they hand over.
+/// Saves this context in `*save`, continues `to` and hands it `payload`. Returns when another stack switches back to
+/// this context, with the payload of that switch.
 ///
 /// FPCR belongs to the thread.
 ///
@@ -215,7 +215,7 @@ unsafe extern "C" {
 pub unsafe fn switch(save: *mut Sp, to: Sp, payload: usize) -> usize {
     let back;
     // SAFETY: the caller vouches for `to` and `save`. All registers are declared as lost but x19, x29 and sp, which
-    // whoever continues this context puts back.
+    // the switch back to this context restores.
     unsafe {
         asm!(
             "adr x30, 2f",

@@ -10,8 +10,8 @@
 //!   calls and returns on both sides then stay paired for the return predictor. Measured with Gs that park four calls
 //!   deep: 6 to 7 ns a switch, against 20 from a function of its own. Both ways through `ret` cost 30 to 40 ns there,
 //!   and call in with `ret` out 18 ns, though that looks good in a bench without call depth.
-//! - A [`Sp`] that was saved is continued exactly once. Whoever continues it does so after the save: on another thread
-//!   that means after an Acquire that pairs with a Release done by the stack that was switched to.
+//! - A [`Sp`] that was saved is continued exactly once, and after the save. A switch on another thread therefore comes
+//!   after an Acquire. It pairs with a Release that the stack to which the saving switch went has done.
 //! - The address of a thread-local variable does not survive a switch. [`current_m`] therefore loads the slot anew
 //!   with every call, by assembly that the compiler may not merge.
 //! - Code entered through [`prepare`] ends the chain of frames: unwinders, debuggers and profilers stop there.

@@ -40,8 +40,8 @@ global_asm!(
     "pop rax",      // entry; rsp is now 16-aligned
     "xor ebp, ebp", // end of the frame-pointer chain
     "mov rdi, rdx", // first argument: the payload
-    // A call by hand: entry does not return, and the return predictor would keep an address that nobody comes back to,
-    // so that it missed for everybody who returns behind a G that has ended.
+    // A call without a call instruction: entry does not return, so the return predictor would keep an address to which
+    // no return ever comes. After the end of the G, the returns on g0 would then be predicted wrong.
     "lea rcx, [rip + 2f]",
     "push rcx",
     "jmp rax",
@@ -189,8 +189,8 @@ unsafe extern "C" {
     pub fn gmx_arch_call(a: usize, b: usize, c: usize, f: *const ()) -> usize;
 }
 
-/// Saves this context in `*save`, continues `to` and hands it `payload`. Returns, when somebody continues this context,
-/// the payload that they hand over.
+/// Saves this context in `*save`, continues `to` and hands it `payload`. Returns when another stack switches back to
+/// this context, with the payload of that switch.
 ///
 /// The direction flag is clear on both sides, as the ABI has it; MXCSR and the x87 control word belong to the thread.
 ///

@@ -108,8 +108,8 @@ proc startHook*[A, F](t: Token, fn: F, args: sink A): CancelHook =
   result.release = releaseHook[A, F]
 
 macro onCancel*(token: Token, args: varargs[untyped]): untyped =
-  ## Runs a call or a block on a goroutine of its own when the token is canceled, at once if it is: for what has to end
-  ## a wait that is none of the library's. `var hook = onCancel(token, closeSocket(fd))`, `onCancel(token, fd): body`;
+  ## Runs a call or a block on a goroutine of its own when the token is canceled, at once if it is: for code that ends
+  ## a wait outside the library. `var hook = onCancel(token, closeSocket(fd))`, `onCancel(token, fd): body`;
   ## it returns nothing. The end of `hook` stops it. `newToken()` is canceled with the caller's own, if that is to be
   ## followed.
   let (_, fn, captured) = asProc(args)

@@ -41,10 +41,11 @@ def _owned(type: Any) -> Optional[str]:
 
 
 class CChannel(Channels):
-    """Values of one ctypes type, from whoever sends to whoever receives, first in first out, with room for capacity of
-    them; 0: sender and receiver meet; gomax.UNBOUNDED. C functions use it by its `address` (gmx_chan_send, gmx_chan_recv, gmx_select) for
-    as long as this object lives. Numbers and addresses arrive in Python as numbers, structures and arrays as they are.
-    Iterate over it to receive until it is closed; as a context manager it is closed at the end of the block.
+    """Values of one ctypes type, first in first out, with room for capacity of them. With a capacity of 0 sender and
+    receiver meet; gomax.UNBOUNDED is allowed. C functions use the channel by its `address` (gmx_chan_send,
+    gmx_chan_recv, gmx_select) for as long as this object lives. Numbers and addresses arrive in Python as numbers,
+    structures and arrays as they are. Iterate over the channel to receive until it is closed; as a context manager it is
+    closed at the end of the block.
 
     What travels is bytes, which keep no object alive: types that point to memory of a Python object (py_object, c_char_p,
     c_wchar_p, POINTER, CFUNCTYPE, and structures, unions and arrays with such) are a TypeError. Send an address that you keep
@@ -81,7 +82,7 @@ class CChannel(Channels):
                 free(self._gone)
 
     def send(self, value: Any, timeout: Optional[float] = None) -> None:
-        """Sends a value, waiting until there is room for it or somebody receives it. ClosedError, TimeoutError,
+        """Sends a value, waiting until there is room for it or a receiver takes it. ClosedError, TimeoutError,
         CanceledError: nothing was sent."""
         self._mine()
         word = self._word(SEND, [value])
@@ -119,9 +120,10 @@ class CChannel(Channels):
             raise
 
     def close(self, drop: bool = False) -> None:
-        """Nothing can be sent any more. What is in it can still be received; who waits is told. ClosedError if it was
-        closed before. With drop=True, for the side that receives, the bytes that are left in it are forgotten: receivers
-        get ClosedError at once, and one that was closed before is no error."""
+        """Nothing can be sent any more. Values in the channel can still be received; senders that wait get ClosedError,
+        and so do receivers once it is empty. ClosedError if the channel was closed before. With drop=True, for the side
+        that receives, the values left in the channel are dropped: receivers get ClosedError at once, and a channel that
+        was closed before is no error."""
         self._mine()
         if not drop:
             check(gmx.gmx_chan_close(self._chan))

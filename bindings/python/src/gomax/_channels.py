@@ -211,9 +211,9 @@ C = TypeVar("C", bound=Channels)
 
 
 class Channel(Channels, Generic[T]):
-    """Values from whoever sends to whoever receives, first in first out, with room for capacity of them; 0: sender and
-    receiver meet; gomax.UNBOUNDED. For goroutines, threads and coroutines alike. Iterate over it to receive until it is closed; as a
-    context manager it is closed at the end of the block."""
+    """Values from senders to receivers, first in first out, with room for capacity of them. With a capacity of 0 sender
+    and receiver meet; gomax.UNBOUNDED is allowed. For goroutines, threads and coroutines alike. Iterate over the channel
+    to receive until it is closed; as a context manager it is closed at the end of the block."""
 
     def __init__(self, capacity: int = 0) -> None:
         self._cell = _abi.c_void_p()
@@ -226,19 +226,20 @@ class Channel(Channels, Generic[T]):
         self._chan = new_channel(self._cell, 8, capacity)
 
     def __del__(self, process: Process = process, free: Callable[[Any], int] = gmx.gmx_chan_free) -> None:
-        # No thread waits here: it would keep the channel alive. What is in it goes with the table. The defaults are there
-        # still when the interpreter has taken the module apart.
+        # No thread waits here: it would keep the channel alive. The values in it end with the table of boxes. The
+        # parameters' defaults exist even after the interpreter has cleared this module.
         if self._cell.value and self._epoch is process.epoch:
             for cell in (self._cell, *self._spare):
                 if cell.value:
                     free(cell)
 
-    # ---- for everybody ----
+    # ---- for goroutines, threads and coroutines ----
 
     def close(self, drop: bool = False) -> None:
-        """Nothing can be sent any more. What is in it can still be received; who waits is told. ClosedError if it was
-        closed before. With drop=True, for the side that receives, what is left in it is dropped: receivers get
-        ClosedError at once, and one that was closed before is no error."""
+        """Nothing can be sent any more. Values in the channel can still be received; senders that wait get ClosedError,
+        and so do receivers once it is empty. ClosedError if the channel was closed before. With drop=True, for the side
+        that receives, the values left in the channel are dropped: receivers get ClosedError at once, and a channel that
+        was closed before is no error."""
         self._mine()
         dropped: List[List[T]] = []  # what they hold ends without the lock
         try:
@@ -286,7 +287,7 @@ class Channel(Channels, Generic[T]):
     # ---- for goroutines and threads ----
 
     def send(self, value: T, timeout: Optional[float] = None) -> None:
-        """Sends a value, waiting until there is room for it or somebody receives it. ClosedError, TimeoutError (with a
+        """Sends a value, waiting until there is room for it or a receiver takes it. ClosedError, TimeoutError (with a
         timeout of 0 if it would have to wait), CanceledError: nothing was sent."""
         status = self._do(SEND, [value], timeout)
         if status < 0:

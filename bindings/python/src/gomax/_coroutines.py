@@ -88,8 +88,8 @@ class Alone(Coroutine[T]):
 
 
 class Waiting(Generic[T]):
-    """The coroutines that wait at a channel: never both kinds at a time, but for one that selects among both. And values that
-    were received and given back, which are received before all others."""
+    """The coroutines that wait at a channel. Receivers and senders do not wait at the same time, except a coroutine whose
+    select has both. Also the values that a receiver has put back; they are received before all others."""
 
     __slots__ = ("receivers", "senders", "returned")
 

@@ -127,8 +127,8 @@ def report(e: BaseException, thread: Optional[threading.Thread]) -> None:
 
 class G(Generic[T]):
     """A function that runs, or has run, as a goroutine. `join` or `await` gives what it returned or raises what it
-    raised. An error that nobody asks for is reported as that of the thread on which it ran, but for a CanceledError of its
-    own cancellation."""
+    raised. An error that is never asked for is reported as an error of the goroutine's thread is; a CanceledError of the
+    goroutine's own cancellation is not reported."""
 
     _error: Optional[BaseException] = None  # also if Ctrl-C comes in the midst of the next lines
     _told = False
@@ -328,8 +328,8 @@ def start(
     told: bool = False,
     register: "Optional[Callable[[G[Any]], None]]" = None,
 ) -> "G[T]":
-    """`then` is called when it has ended, or if it cannot be started; never twice, and before anybody who joins it goes on.
-    `register` is called before it is started. With `told` its error is not reported: somebody else knows of it."""
+    """`then` is called once: when the goroutine has ended, before a joiner continues, or when it cannot be started.
+    `register` is called before the start. With `told` the goroutine's error is not reported: the caller handles it."""
     if not callable(fn):
         raise TypeError(f"a goroutine runs a function, not {fn!r}")
     context = contextvars.copy_context()

@@ -22,8 +22,8 @@ from ._library import ASYNC_LEFT, AsyncBlock, async_rest, gmx
 from ._scopes import AROUND, ENTERED, LEFT, NEW, Scope, around
 from ._waits import FOREVER, current_token
 
-# What is left of the error of a block without cancellations, and whether the scope's own was there. (A cancellation from outside
-# is `outside` of the host.)
+# The error of a block without cancellations, and whether the scope's own cancellation was there. (A cancellation from
+# outside is `outside` of the host.)
 Left = Tuple[Optional[BaseException], bool]
 
 

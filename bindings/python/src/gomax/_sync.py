@@ -275,7 +275,7 @@ class RMutex(Lock):
 
 class RWMutex(Lock):
     """A lock for many readers or one writer: `with m:` writes, `with m.reading():` reads. A writer that waits keeps new
-    readers out, so nobody may read twice at a time."""
+    readers out, so a reader that locks it a second time may deadlock."""
 
     _try, _wait, _give = gmx.gmx_rwmutex_try_lock, gmx.gmx_rwmutex_lock_timeout, gmx.gmx_rwmutex_unlock
 
@@ -348,15 +348,15 @@ class Cond(Lock):
         self._give_back()
 
     def wait(self, timeout: Optional[float] = None) -> None:
-        """Gives the mutex back until somebody notifies. It is the caller's again also after a TimeoutError or
-        CanceledError. Look in a loop whether what it waits for is there, or use wait_for."""
+        """Unlocks the mutex and waits for notify. The mutex is locked again when the call ends, also by a TimeoutError or
+        CanceledError. Test the condition in a loop around it, or use wait_for."""
         if self._epoch is not process.epoch:
             raise ForkedError()
         waited = False
 
         def call(left: int) -> int:
             nonlocal waited
-            if waited:  # and a signal has ended it: who has notified since then has not seen us
+            if waited:  # and a signal handler has ended it: a notify since then has not found this waiter
                 return _abi.GMX_OK
             status = gmx.gmx_cond_wait_timeout(self.address, self.mutex.address, left)
             waited = status != _abi.GMX_EINSYSCALL
@@ -374,7 +374,7 @@ class Cond(Lock):
             self.wait(None if end is None else max(0, end - time.monotonic()))
 
     def notify(self, n: int = 1) -> None:
-        """Wakes the one who has waited longest, or n of them."""
+        """Wakes the waiter that has waited longest, or the n that have."""
         for _ in range(integer(n, "how many are woken", 0, 2**63 - 1)):
             self._wake(gmx.gmx_cond_signal)
 
@@ -397,15 +397,15 @@ class Cond(Lock):
 
 
 class Once:
-    """Something that is done once, by the first who comes; whoever comes meanwhile waits until it is done."""
+    """Something that is done once, by the first caller; callers that come meanwhile wait until it is done."""
 
     def __init__(self) -> None:
         self._done = False
         self._mutex = Mutex()
 
     def do(self, fn: "Callable[[Unpack[Ts]], Any]", *args: "Unpack[Ts]", timeout: Optional[float] = None) -> None:
-        """Calls fn(*args) if nobody has. What it raises is raised here, and it is done all the same. timeout: for
-        another's call."""
+        """Calls fn(*args), unless another caller has. What fn raises is raised here, and the Once is done all the same.
+        timeout: for the wait while another caller's function runs."""
         if self._done:
             return
         with Turn(self._mutex, timeout):

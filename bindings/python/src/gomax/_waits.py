@@ -1,13 +1,13 @@
 """Every wait of this package goes through `wait`.
 
-Who waits is one of three:
+The caller is one of three:
 
 - A G of `gomax.go`. It is in a syscall while it runs Python, so that it holds no P while it computes, waits for the
   GIL or sits in a read: a wait leaves the syscall for as long as it lasts.
 - The main thread. Python's signal handlers run there and only between two calls, so Ctrl-C would come after the wait.
   Therefore it waits under a token of cancellation. The handler in C writes to a pipe (signal.set_wakeup_fd), a thread
-  that reads it cancels the token, the wait returns, and Python runs its handler. If that raises nothing, the wait goes
-  on. Nothing polls. A handler may wait itself: then there is a wait within another. A wait for a lock or an end, which
+  that reads it cancels the token, the wait returns, and Python runs its handler. If that raises nothing, the wait
+  continues. Nothing polls. A handler may wait itself: then there is a wait within another. A wait for a lock or an end, which
   no scope ends, is under a token too, but under one that has no parent.
 - Any other thread: it just waits.
 
@@ -55,7 +55,7 @@ _set_wakeup_fd = partial(signal.set_wakeup_fd, warn_on_full_buffer=False)
 
 
 def nanoseconds(timeout: Optional[float]) -> int:
-    """Seconds, or None for ever, as the library counts."""
+    """Seconds, or None for forever, as the library's count of nanoseconds."""
     if timeout is None or timeout == math.inf:
         return FOREVER
     try:
@@ -212,8 +212,8 @@ class Interrupts:
 _interrupts = Interrupts()
 process.resets.append(_interrupts.forked)
 
-# Under which coroutines and threads meet at channels (_channels.py). A handler or finaliser that waits does so without it, where
-# it has come in the midst of what its thread does under it.
+# The lock under which coroutines and threads meet at channels (_channels.py). A handler or finaliser that interrupts
+# its thread while the thread holds the lock waits without it.
 meeting: Any = threading.RLock()
 _meets = meeting._is_owned
 process.resets.append(meeting._at_fork_reinit)

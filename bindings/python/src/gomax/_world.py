@@ -29,7 +29,7 @@ def init(
 ) -> None:
     """Starts the runtime with these options, before anything else does: gomax.Error GMX_EBUSY if it is up. 0 is the default
     of each: the number of Ps; bytes of the stacks of C functions, and of those that functions of for_each_p run on; seconds
-    after which a C function makes way at its next safe point; how many threads C functions may have."""
+    after which a C function yields at its next safe point; how many threads C functions may have."""
     config = _abi.gmx_config()
     for value, what, most in (
         (maxprocs, "maxprocs", 2**31 - 1),
@@ -65,8 +65,8 @@ def num_cpu() -> int:
 
 
 class PLocal:
-    """A word for each P, NULL at first, which C functions reach by `key` (gmx_p_set, gmx_p_get): counters that nobody
-    shares, say. Whoever sets an address keeps alive what is there."""
+    """A word for each P, NULL at first, which C functions reach by `key` (gmx_p_set, gmx_p_get): counters without
+    contention, for example. The caller that sets an address keeps its object alive."""
 
     key = 0
 
