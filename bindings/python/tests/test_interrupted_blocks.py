@@ -14,6 +14,7 @@ import weakref
 import gomax
 from gomax import _abi, _goroutines, _scopes
 from points import Injected, untraced
+from test_exactly_once import Loop
 from test_interrupted import Points, Waits
 
 try:
@@ -420,10 +421,48 @@ class Blocks(Case):
         self.everywhere(begin)
 
 
-class Queues(Case):
-    """What was put and is not done with is counted: never more. A `put` that is interrupted when it has put may count one less."""
+class Channels(Case):
+    """Behind a block a channel is closed, and what waits there is told."""
 
-    def each(self, operate, size=0, prepare=lambda q: None, puts=False):
+    def each(self, new, prepare=lambda c: lambda: None):
+        def begin():
+            c, entered = new(), []
+            end = prepare(c)
+
+            def operation():
+                with c:
+                    entered.append(1)
+
+            def check(result, raised):
+                self.assertEqual(c.closed, bool(entered))
+                if not entered:
+                    c.close()
+                end()
+
+            return operation, check
+
+        self.everywhere(begin)
+
+    def test_block(self):
+        self.each(gomax.Channel)
+        self.each(lambda: gomax.CChannel(ctypes.c_int))
+
+    def test_coroutine_that_waits(self):
+        loop = Loop()
+        self.addCleanup(loop.stop)
+
+        def prepare(c):
+            f = loop.start(c.recv_async())
+            until(lambda: c.waiters.receivers)
+            return lambda: self.assertIsInstance(f.exception(60), gomax.ClosedError)
+
+        self.each(gomax.Channel, prepare)
+
+
+class Queues(Case):
+    """What was put and is not done with is counted: no more and no less, also if `put` is interrupted when it has put."""
+
+    def each(self, operate, size=0, prepare=lambda q: None, whole=True, gets=False):
         def begin():
             q, got = gomax.Queue(size), []
             end = prepare(q)
@@ -433,17 +472,14 @@ class Queues(Case):
                     end()
                 while not q.empty():
                     got.append(q.get_nowait())
-                for i, _ in enumerate(got):
-                    try:
-                        q.task_done()
-                    except ValueError:
-                        self.assertTrue(puts and raised is not None and i == len(got) - 1)
+                for _ in got:
+                    q.task_done()
                 with gomax.scope(timeout=60):
                     q.join()
                 with self.assertRaises(ValueError):
                     q.task_done()
                 self.assertLessEqual(len(got), 2)
-                if raised is None or not puts:
+                if whole and (raised is None or gets):
                     self.assertEqual(got, [1, 2][-len(got) :] if size else [1, 2])
 
             return lambda: operate(q, got), check
@@ -451,7 +487,11 @@ class Queues(Case):
         self.everywhere(begin)
 
     def test_put(self):
-        self.each(lambda q, got: (q.put(1), q.put_nowait(2)), puts=True)
+        def coroutines_have_waited(q):
+            q.channel._enter()
+
+        for prepare in (lambda q: None, coroutines_have_waited):
+            self.each(lambda q, got: (q.put(1), q.put_nowait(2)), prepare=prepare)
 
     def test_get(self):
         def operate(q, got):
@@ -462,7 +502,7 @@ class Queues(Case):
             q.put(1)
             q.put(2)
 
-        self.each(operate, prepare=prepare)
+        self.each(operate, prepare=prepare, gets=True)
 
     def test_put_that_waits(self):
         def prepare(q):
@@ -477,7 +517,47 @@ class Queues(Case):
             g = gomax.go(receives)
             return lambda: (over.append(1), g.join())
 
-        self.each(lambda q, got: q.put(2), 1, prepare, puts=True)
+        self.each(lambda q, got: q.put(2), 1, prepare)
+
+    def test_put_async(self):
+        self.each(lambda q, got: with_asyncio(lambda: q.put_async(1)), whole=False)
+
+    def test_put_async_that_serves(self):
+        loop = Loop()
+        self.addCleanup(loop.stop)
+
+        def prepare(q):
+            f = loop.start(q.get_async())
+            until(lambda: q.channel.waiters.receivers)
+
+            def end():
+                if q.channel.waiters.receivers:  # it was not served
+                    q.put(1)
+                self.assertEqual(f.result(60), 1)
+                q.task_done()
+
+            return end
+
+        self.each(lambda q, got: with_asyncio(lambda: q.put_async(1)), prepare=prepare, whole=False)
+
+    def test_put_that_is_canceled_when_it_is_served(self):
+        async def main():
+            q = gomax.Queue(1)
+            q.put(1)
+            task = asyncio.ensure_future(q.put_async(2))
+            while not q.channel.waiters.senders:
+                await asyncio.sleep(0)
+            self.assertEqual(q.get_nowait(), 1)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            self.assertEqual(q.get_nowait(), 2)
+            q.task_done()
+            q.task_done()
+            with self.assertRaises(ValueError):
+                q.task_done()
+
+        asyncio.run(main())
 
     def test_join(self):
         def begin():

@@ -24,7 +24,8 @@ bell or, when its own wait went well, by settling.
 CHAN-5. A value is in one box at a time. A box of a receiver that has something in it was received, and what moves a value
         from one to the other calls nothing between the two, so nothing can come there (WAITS-R1). An exception from outside
         that comes when a receiver has its value, or a coroutine that ends then, gives it back: to `returned`, from where it
-        is the next to be received.
+        is the next to be received. The box of a thread that sends is empty from when it was sent (a coroutine's `status` tells
+        it).
 CHAN-6 and CHAN-7 are about the coroutines (_coroutines.py).
 """
 
@@ -33,8 +34,10 @@ from functools import partial
 from sys import modules
 from types import TracebackType
 from typing import (
+    TYPE_CHECKING,
     Any,
     AsyncIterator,
+    Awaitable,
     Callable,
     Deque,
     Dict,
@@ -51,7 +54,7 @@ from typing import (
 from . import _abi, _loops
 from ._coroutines import OVER, Alone, Coroutine, Waiting, first, leave, left, meet, meetings, sweep
 from ._errors import ClosedError, ForkedError, check, error, integer
-from ._library import Process, gmx, process
+from ._library import Process, ending, gmx, once, process, rest, resume_close_method
 from ._waits import FOREVER, meeting, nanoseconds, wait
 
 T = TypeVar("T")
@@ -196,11 +199,23 @@ class Channels(Source):
         return gmx.gmx_chan_cap(self._chan)
 
     def __enter__(self: "C") -> "C":
+        self.__dict__["_ends"] = once(ending(self._end))
         return self
 
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
-    ) -> None:
+    if TYPE_CHECKING:
+
+        def __exit__(
+            self, kind: Optional[Type[BaseException]], e: Optional[BaseException], where: Optional[TracebackType]
+        ) -> None: ...
+
+    else:
+        __exit__ = resume_close_method()
+
+    def _ends(self) -> Any:
+        """What `__exit__` resumes if no block has begun, or one has ended meanwhile."""
+        return rest(ending(self._end))
+
+    def _end(self) -> None:
         try:
             self.close()
         except ClosedError:
@@ -370,7 +385,9 @@ class Channel(Channels, Generic[T]):
     def _leave_place(self, op: int, box: List[T], stored: List[T], place: Place) -> None:
         """Puts everything in order. May be called twice."""
         if place.record == _DONE and place.which.value == 0:
-            if op == RECV and not box:
+            if op == SEND:
+                del box[:]
+            elif not box:
                 key = place.word.value
                 box[:] = self._boxes[key]
                 del self._boxes[key]
@@ -390,13 +407,15 @@ class Channel(Channels, Generic[T]):
 
     # ---- for coroutines ----
 
-    async def send_async(self, value: T) -> None:
+    def send_async(self, value: T) -> Awaitable[None]:
         """`send` for coroutines. A wait costs a future, no thread and no goroutine."""
+        return self._send(Alone([value]))
+
+    async def _send(self, coroutine: Alone[T]) -> None:
         if self._epoch is not process.epoch:
             raise ForkedError()
         if "trio" in modules:
             await _loops.checkpoint()
-        coroutine = Alone([value])
         try:
             status = self._attempt_or_enlist(SEND, coroutine)
             if status == EAGAIN:
@@ -493,6 +512,8 @@ class Channel(Channels, Generic[T]):
         finally:
             if status != OK:
                 self._boxes.pop(key, None)
+            else:
+                del box[:]
         return status
 
     def _get(self, box: List[T]) -> int:
@@ -511,7 +532,11 @@ class Channel(Channels, Generic[T]):
         if op == SEND:
             if waiting.receivers and not gmx.gmx_chan_is_closed(self._chan):
                 values = [box]
-                self._give(waiting, values)
+                try:
+                    self._give(waiting, values)
+                finally:
+                    if not values:
+                        del box[:]
                 return self._put(box) if values else OK
             return self._put(box)
         returned = waiting.returned

@@ -50,6 +50,13 @@ class _Attribute:
         self.from_param = operator.attrgetter(name)
 
 
+class _Called:
+    """The type of an argument: what this method of the object returns that is given."""
+
+    def __init__(self, name: str) -> None:
+        self.from_param = operator.methodcaller(name)
+
+
 class _Null:
     """The type of an argument that is NULL, whatever is given. (This returns None and keeps nothing, in C.)"""
 
@@ -108,15 +115,34 @@ def resume_method() -> Any:
     """An `__exit__` that is a C function (WAITS-R3) and resumes a generator, which is suspended within its `try` while the block runs:
     even what comes where it continues is handled there. The generator is `_rest` of the object, gets the exception of the block
     or None, and yields an exception to be raised, or whether the one of the block is not."""
-    function = _send("_rest")
+    function = _send(_Attribute("_rest"))
     function.errcheck = _outcome
     return _bind(function)
 
 
-def _send(attribute: str) -> Any:
+def resume_close_method() -> Any:
+    """The same for what is closed at the end of a block, on whichever thread that comes first: `_ends()` gives the generator."""
+    function = _send(_Called("_ends"))
+    function.errcheck = _closed
+    return _bind(function)
+
+
+def once(steps: Rest) -> Callable[[], Any]:
+    """For the attribute `_ends`: the generator for the first that asks, and LEFT for others."""
+    return partial({0: rest(steps)}.pop, 0, LEFT)
+
+
+def _closed(result: Any, function: Any, arguments: Any) -> Any:
+    arguments[0].__dict__.pop("_ends", None)
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+def _send(source: Any) -> Any:
     function = ctypes.PyDLL(None)["PyObject_CallMethodObjArgs"]
     function.restype = ctypes.py_object
-    arguments: List[Any] = [_Attribute(attribute), _Constant(ctypes.py_object("send")), ctypes.py_object, _Null]
+    arguments: List[Any] = [source, _Constant(ctypes.py_object("send")), ctypes.py_object, _Null]
     function.argtypes = arguments
     return function
 
@@ -124,7 +150,7 @@ def _send(attribute: str) -> Any:
 def resume_async_method() -> Any:
     """The same for `__aexit__`. It resumes the generator `_async_rest`, which yields itself to be awaited, and runs from there within
     its `try`. If an exception comes before it is awaited, the last reference to it goes, which closes it."""
-    return _bind(_send("_async_rest"))
+    return _bind(_send(_Attribute("_async_rest")))
 
 
 class AsyncBlock:

@@ -8,6 +8,7 @@ from typing import Generic, List, Optional, TypeVar
 
 from . import _abi
 from ._channels import RECV, SEND, UNBOUNDED, Channel
+from ._coroutines import Alone
 from ._errors import ClosedError, ForkedError, check, error
 from ._library import gmx, process
 from ._waits import FOREVER, wait
@@ -44,13 +45,14 @@ class Queue(Generic[T]):
     def put(self, item: T, block: bool = True, timeout: Optional[float] = None) -> None:
         """Puts a value into it, waiting for room. queue.Full: there was none in time, or at once if not `block`. ShutDown."""
         counted: List[int] = []
+        box = [item]
         try:
             self._count(counted)
-            status = self._channel._do(SEND, [item], _limit(block, timeout))
+            status = self._channel._do(SEND, box, _limit(block, timeout))
             if status < 0:
                 raise queue.Full if status == _abi.GMX_ETIMEDOUT else self._error(status)
         except BaseException:
-            if counted == [_abi.GMX_OK]:
+            if counted == [_abi.GMX_OK] and box:  # otherwise an exception from outside has come when it was put
                 gmx.gmx_waitgroup_add(_abi.byref(self._unfinished), -1)
             raise
 
@@ -78,11 +80,12 @@ class Queue(Generic[T]):
     async def put_async(self, item: T) -> None:
         """`put` for coroutines."""
         counted: List[int] = []
+        coroutine = Alone([item])
         try:
             self._count(counted)
-            await self._channel.send_async(item)
+            await self._channel._send(coroutine)
         except BaseException as e:
-            if counted == [_abi.GMX_OK]:
+            if counted == [_abi.GMX_OK] and coroutine.status != _abi.GMX_OK and coroutine.box:  # as above
                 gmx.gmx_waitgroup_add(_abi.byref(self._unfinished), -1)
             if isinstance(e, ClosedError):
                 raise self._error(e.status) from None
