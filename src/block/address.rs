@@ -34,7 +34,7 @@ pub fn wake(m: MRef, addr: usize, n: u32) -> u32 {
     let addr = addr as u64 | OF_THE_HOST;
     // WAITQ-B1: pairs with WAITQ-A1.
     fence(Ordering::SeqCst);
-    if !waitq::anybody(m.sched(), addr) {
+    if !waitq::has_waiters(m.sched(), addr) {
         return 0;
     }
     waitq::wake_some(m, addr, |w| (0..n).take_while(|_| w.take(addr, Wake::Ready).is_some()).count() as u32)

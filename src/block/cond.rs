@@ -120,7 +120,7 @@ impl Cond {
             return Err(Error::Invalid);
         }
         // COND-V1
-        if waitq::anybody(m.sched(), addr) {
+        if waitq::has_waiters(m.sched(), addr) {
             // COND-V2. A deadline that passes from here on comes too late (COND-N1).
             waitq::wake_some(m, addr, |w| f(w, addr));
         }

@@ -129,10 +129,10 @@ fn bury(m: MRef, gp: GRef) {
 
 /// The end of a joinable G, on its own stack.
 pub fn on_exit(m: MRef, gp: GRef) {
-    waitq::wake_all(m, addr(gp), |anybody| {
+    waitq::wake_all(m, addr(gp), |joiners| {
         if !gp.has(gflag::JOINABLE) {
             // Detached meanwhile.
-        } else if anybody {
+        } else if joiners {
             // Under the lock: a joiner that comes after the waiting ones finds a stale handle.
             gp.set_flag(gflag::JOINABLE, false);
             gp.set_flag(gflag::RETIRED, true);

@@ -73,7 +73,7 @@ pub fn release(m: MRef, s: &AtomicU32) -> Result<()> {
     // SeqCst, and a fence: WAITQ-B1.
     add(s)?;
     fence_after_rmw();
-    if root.anybody() {
+    if root.has_waiters() {
         wake(m, addr);
     }
     Ok(())
@@ -111,7 +111,7 @@ pub fn release_handoff(m: MRef, s: &AtomicU32) {
 /// # Migrates
 pub fn hand_over(m: MRef, s: &AtomicU32) -> Result<()> {
     // A waiter that arrives meanwhile need not be seen.
-    if !waitq::anybody(m.sched(), std::ptr::from_ref(s) as u64) {
+    if !waitq::has_waiters(m.sched(), std::ptr::from_ref(s) as u64) {
         return release(m, s);
     }
     if give(m, s)? == Given::ToG && m.ctx() == Ctx::G && m.pins() == 0 {

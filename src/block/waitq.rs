@@ -332,14 +332,14 @@ fn end_wait(m: MRef, gp: GRef, seq: u64, addr: u64, how: Wake) -> bool {
 
 /// Whether a G may wait at this root: WAITQ-B1, after the caller has changed the word and executed a fence.
 #[inline(always)]
-pub fn anybody(sched: &Sched, addr: u64) -> bool {
-    sched.sems.root(addr).anybody()
+pub fn has_waiters(sched: &Sched, addr: u64) -> bool {
+    sched.sems.root(addr).has_waiters()
 }
 
 /// How many Gs wait at an address, each with a record in the queue.
 pub fn count(sched: &Sched, addr: u64) -> u32 {
     let root = sched.sems.root(addr);
-    if root.anybody() { root.queue.lock().count(addr) as u32 } else { 0 }
+    if root.has_waiters() { root.queue.lock().count(addr) as u32 } else { 0 }
 }
 
 /// WAITQ-B2: wakes the first waiter. `decide` runs under the lock, even if no G waits. Its arguments are the waiter and

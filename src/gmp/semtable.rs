@@ -31,7 +31,7 @@ pub struct Root {
 impl Root {
     /// Whether a G may wait here.
     #[inline(always)]
-    pub fn anybody(&self) -> bool {
+    pub fn has_waiters(&self) -> bool {
         self.nwait.load(Ordering::SeqCst) != 0
     }
 

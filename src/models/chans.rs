@@ -29,7 +29,7 @@ impl Drop for Shared {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             // SAFETY: the last user; that no thread waits any more is checked.
-            assert!(unsafe { Chan::free(self.0) } == Ok(()), "somebody is left in a queue");
+            assert!(unsafe { Chan::free(self.0) } == Ok(()), "a waiter is left in a queue");
         }
     }
 }

@@ -583,7 +583,7 @@ impl World {
                 p.seen_status()
             );
             assert_eq!(p.word().requests(), 0, "a request is left in P {}", p.id);
-            assert_eq!(p.timers.reserved(), 0, "room for a timer that nobody arms");
+            assert_eq!(p.timers.reserved(), 0, "room for a timer that is never armed");
         }
         let idle = sched.live_ps().filter(|p| p.status() == PStatus::Idle).count();
         assert_eq!(sched.npidle.load(Ordering::SeqCst) as usize, idle, "two owners made a P idle");

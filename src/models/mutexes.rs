@@ -52,7 +52,7 @@ fn through_with(procs: u32, all: &'static [By]) -> impl Fn() {
                             if matches!(by, By::Long) {
                                 set_now(2_000_000);
                             }
-                            assert!(mutex.unlock_fast(me) || mutex.unlock(m).is_ok(), "somebody else is its owner");
+                            assert!(mutex.unlock_fast(me) || mutex.unlock(m).is_ok(), "another is its owner");
                         }
                         Err(e) => assert!(matches!((by, e), (By::Try, Error::Busy) | (By::Deadline, Error::TimedOut))),
                     }
@@ -66,7 +66,7 @@ fn through_with(procs: u32, all: &'static [By]) -> impl Fn() {
             }
         }
         w.finish();
-        assert!(both.0.try_lock(1).is_ok(), "nobody has it");
+        assert!(both.0.try_lock(1).is_ok(), "it has an owner at the end");
     }
 }
 

@@ -135,7 +135,7 @@ fn case(c: Case) -> impl Fn() {
         if c.refuses {
             assert!(readied <= 1);
         } else {
-            assert_eq!(readied, ended.load(SeqCst), "who was told that it has ended the park");
+            assert_eq!(readied, ended.load(SeqCst), "as many were told that they ended the park");
         }
     }
 }

@@ -59,7 +59,7 @@ fn leave_against_children(children: usize, leavers: usize, late: bool) -> impl F
         let ended = w.clone();
         w.finish();
         if left.load(SeqCst) == 0 {
-            assert!(late, "nobody has left");
+            assert!(late, "no caller has left the scope");
             assert!(tokens.iter().all(|&t| ended.tokens[t].at.load(SeqCst) == usize::MAX));
             assert_eq!(scope::leave(ms[0], handle, FOREVER), Ok(-5), "it may be left again");
         }

@@ -22,7 +22,7 @@ fn stop(steps: fn() -> Vec<Step>, ps: u32, timeout: bool) -> impl Fn() {
             // STW-A3: a stop that times out names the Ps that held it up.
             let mut late = 0;
             let stopped = world::stop_the_world(m, 1, |_| late += 1).is_ok();
-            assert_eq!(stopped, late == 0, "all had stopped, or nobody knows who had not");
+            assert_eq!(stopped, late == 0, "a stop fails exactly if it names a P that was late");
             if stopped {
                 w.own_all();
                 world::start_the_world(m);

@@ -221,7 +221,7 @@ fn armed_beside_a_timer_waiter_that_looks() -> impl Fn() {
         }
         t.join().unwrap();
         let kept = sched.timer_waiter_until.load(Ordering::Relaxed) == 50;
-        assert!(kept || sched.nmspinning.load(Ordering::Relaxed) == 1, "nobody knows of the timer");
+        assert!(kept || sched.nmspinning.load(Ordering::Relaxed) == 1, "no thread knows of the timer");
     }
 }
 
@@ -233,7 +233,7 @@ fn armed_while_the_timer_waiter_looks() {
 #[cfg(loom)]
 #[test]
 fn finds_timer_waiter_without_fence() {
-    finds(&["nobody knows of the timer"], || {
+    finds(&["no thread knows of the timer"], || {
         without("protocol/wake.rs", "enlist_idle");
         check(Size { preemptions: 3, ..Size::default() }, armed_beside_a_timer_waiter_that_looks());
     });

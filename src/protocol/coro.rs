@@ -188,7 +188,7 @@ fn suspend(m: MRef, co: GRef) -> Result<()> {
 fn take_resumer(m: MRef, co: GRef, told: u8) -> GRef {
     // SAFETY: null or a G.
     let Some(to) = (unsafe { GRef::from_ptr(co.resumer.take()) }) else {
-        crate::gmp::fatal::throw(m.sched(), "a coroutine that nobody has resumed runs")
+        crate::gmp::fatal::throw(m.sched(), "a coroutine runs without a resumer")
     };
     to.told.set(told);
     to
