@@ -146,7 +146,7 @@ for buffer in 1 3 4096 1048576; do check "difficult tree, buffer $buffer" same_t
 # as above, with barriers all the while
 check "with progress" same_table --buffer 1 --progress "$tree"
 check "progress is shown" grep -qE '^[0-9]+ files, [0-9]+ words, [0-9.]+ MB, [0-9]+ Ps$' "$work/err"
-check "no progress where nobody looks" bash -c '"$1" "$2" 2>&1 >/dev/null | { ! grep .; }' - "$wordcount" "$tree"
+check "no progress without a terminal" bash -c '"$1" "$2" 2>&1 >/dev/null | { ! grep .; }' - "$wordcount" "$tree"
 same_in_place() { (cd "$tree" && run 0 && diff "$expected" "$work/table"); }
 check "the directory is . by default" same_in_place
 same_times() { for _ in {1..20}; do same_table "$tree/many" || return; done; }

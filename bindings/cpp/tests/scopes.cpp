@@ -181,7 +181,7 @@ static void the_first_exception_comes_out() {
           ~count() { n++; }
         } count{ended};
         never.receive().value();
-        FAIL("received from nobody");
+        FAIL("received without a sender");
       });
     }
     s.go([] { throw std::runtime_error("first"); });

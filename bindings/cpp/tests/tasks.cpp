@@ -192,7 +192,7 @@ static void an_exception_lost_while_another_flies(void *) {
           gomax::wait_group &wg;
           ~last() { wg.done(); }
         } last{ended};
-        throw std::runtime_error("nobody asked");
+        throw std::runtime_error("never asked for");
       });
       ended.wait();
       t.detach();
@@ -206,7 +206,7 @@ static void an_exception_lost_while_another_flies(void *) {
   gomax::sleep_for(100s);
 }
 static void a_lost_exception(void *) {
-  gomax::go([] { throw std::runtime_error("nobody asked"); });
+  gomax::go([] { throw std::runtime_error("never asked for"); });
   gomax::sleep_for(100s);
 }
 static void an_exception_lost_afterwards(void *) {
@@ -218,14 +218,14 @@ static void an_exception_lost_afterwards(void *) {
         gomax::wait_group &wg;
         ~last() { wg.done(); }
       } last{ended};
-      throw std::runtime_error("nobody asked");
+      throw std::runtime_error("never asked for");
     });
     ended.wait();
     while (gmx_num_g() != 0) gomax::yield();
   }
 }
 static void an_exception_of_a_spawned(void *) {
-  gomax::spawn([] { throw std::runtime_error("nobody asked"); });
+  gomax::spawn([] { throw std::runtime_error("never asked for"); });
   gomax::sleep_for(100s);
 }
 static void lost_exceptions_end_the_program() {
@@ -233,7 +233,7 @@ static void lost_exceptions_end_the_program() {
   for (auto fn : {a_lost_exception, an_exception_lost_afterwards, an_exception_lost_while_another_flies, an_exception_of_a_spawned}) {
     child_run(&c, 50, fn, nullptr);
     CHECK(WIFSIGNALED(c.status) && WTERMSIG(c.status) == SIGABRT);
-    CHILD_SAID(&c, "nobody asked");
+    CHILD_SAID(&c, "never asked for");
   }
 }
 

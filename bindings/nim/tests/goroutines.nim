@@ -102,7 +102,7 @@ suite "goroutines":
     check shared.recv() > 0
     joinThread thread
 
-  test "deadlock, and what waits goes on when it can":
+  test "deadlock, and a waiter continues when it can":
     shutdown 10.sec
     initGomax(maxprocs = 2, slice = 5.ms)
     expect GomaxError: initGomax()
