@@ -30,11 +30,14 @@ const WORDS: &[(&str, &str)] = &[
 const WIDTH: usize = 120;
 const LIST: &str = "tests/prose.txt";
 
-/// How often a word stands there by itself, in any case of its letters.
+/// How often a word stands there by itself, in any case of its letters. A name does not count: `task.cancelled()`,
+/// `trio.Cancelled`.
 fn count(text: &str, word: &str) -> usize {
     let letter = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     let alone = |&(at, found): &(usize, &str)| {
-        !letter(text[..at].chars().next_back()) && !letter(text[at + found.len()..].chars().next())
+        let (before, after) = (text[..at].chars().next_back(), text[at + found.len()..].chars().next());
+        let name = before.is_some_and(|c| ".:`".contains(c)) || after == Some('(');
+        !letter(before) && !letter(after) && !name
     };
     text.match_indices(word).filter(alone).count()
 }
@@ -91,5 +94,7 @@ fn words_are_counted_as_they_stand() {
     assert_eq!(count("who, whoever and who", "who"), 2);
     assert_eq!(count("gmx_who who_", "who"), 0);
     assert_eq!(count("waits for ever.", "for ever"), 1);
+    assert_eq!(count("t.cancelled(), def cancelled(self), trio.cancelled, `cancelled`, a::cancelled", "cancelled"), 0);
+    assert_eq!(count("it is cancelled: (cancelled) \"cancelled\"; cancelled (by hand), cancelled.", "cancelled"), 5);
     assert!(is_comment("    /// a") && is_comment(" * a") && !is_comment("let a = 1; // a"));
 }
