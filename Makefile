@@ -100,7 +100,7 @@ uninstall: ## removes what install put there (same PREFIX, DESTDIR, LIBDIR)
 	rm -rf $(DESTDIR)$(LIBDIR)/cmake/gomax
 	@test -n "$(DESTDIR)" || packaging/ldconfig.sh "$(LIBDIR)" >/dev/null
 
-header: ## writes include/gomax.h anew from src/capi
+header: ## writes include/gomax.h anew from src/capi, and from it the declarations of the Zig and Nim bindings
 	$(need_cargo)
 	GMX_BLESS=1 $(CARGO) test --quiet --test header $(CARGO_FLAGS) -- header_is_up_to_date
 

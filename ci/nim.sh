@@ -31,7 +31,6 @@ suite() { # each test of the suite counts
 modules=()
 for module in bindings/nim/src/gomax/*.nim; do [[ $module == */abi.nim ]] || modules+=("$module"); done
 check "the modules have all of gomax.h" wrapped bindings/nim/tests/left_out.txt "${modules[@]}"
-check "gomax/abi has all of gomax.h" wrapped /dev/null bindings/nim/src/gomax/abi.nim
 check "what may migrate is in waits" python3 bindings/nim/tests/waits.py
 suite debug
 suite release -d:release --mm:orc

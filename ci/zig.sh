@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests the Zig binding: its interface against the header; its tests and wrong calls in each of $GMX_ZIG_MODES, and the
+# Tests the Zig binding: what it has of the header; its tests and wrong calls in each of $GMX_ZIG_MODES, and the
 # scenarios of docs/meaning.md in the modes that check calls; the examples; and the programs of docs/zig.md in a project
 # that fetches the package as a reader would. Ends with `N passed, N failed`.
 # Zig is $GMX_ZIG, or the `zig` on the PATH if its version is right, or comes from PyPI into target/zig; without Zig
@@ -42,7 +42,6 @@ sources=()
 for source in bindings/zig/src/*.zig; do [[ $source == */c.zig ]] || sources+=("$source"); done
 check "gomax.zig has all of gomax.h" wrapped bindings/zig/tests/left_out.txt "${sources[@]}"
 check "build.zig.zon: version" grep -qF ".version = \"$gomax_version\"" bindings/zig/build.zig.zon
-check "src/c.zig against gomax.h" "$python" bindings/zig/tests/header.py include/gomax.h bindings/zig/src/c.zig
 
 # counted NAME COMMAND...: as check, for a command that says how many of its own tests passed: each of them counts
 counted() {

@@ -1125,7 +1125,7 @@ typedef struct gmx_g_info {
   gmx_g g;
   uint64_t goid;
   /**
-   * "" if it has none.
+   * Never NULL; "" if it has none.
    */
   const char *name;
   /**

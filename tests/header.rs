@@ -1,12 +1,15 @@
 //! The public header. The tests generate it and compare include/gomax.h with it, compile it in every promised dialect,
-//! and check the exports, the documentation blocks and the layout of the structs against it.
+//! and check the exports, the documentation blocks and the layout of the structs against it. The declarations of two
+//! bindings are written from the header, and compared as it is.
 //!
-//! `GMX_BLESS=1 cargo test --test header` (or `make header`) writes include/gomax.h instead of comparing.
+//! `GMX_BLESS=1 cargo test --test header` (or `make header`) writes these files instead of comparing.
 #![cfg(not(any(loom, shuttle)))]
 
 mod common;
+mod declarations;
 
 use common::{compiler, have, scratch, shared_library, source};
+use declarations::{Header, Item, What};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 use std::mem::{offset_of, size_of};
@@ -307,86 +310,112 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-struct Function {
-    doc: String,
-    returns: String,
-    must_use: bool,
+/// The declarations of [`header`].
+fn declared() -> &'static Header {
+    static DECLARED: OnceLock<Header> = OnceLock::new();
+    DECLARED.get_or_init(|| Header::parse(header()))
 }
 
-/// Every function, by its name.
-fn functions(header: &str) -> BTreeMap<String, Function> {
-    let mut found = BTreeMap::new();
-    let mut doc = String::new();
-    let mut in_doc = false;
-    for line in header.lines() {
-        if line.starts_with("/**") {
-            (doc, in_doc) = (String::new(), !line.contains("*/"));
-        } else if in_doc {
-            if line.contains("*/") {
-                in_doc = false;
-            } else {
-                doc += line.trim_start().trim_start_matches('*').trim();
-                doc.push('\n');
-            }
-        } else if line.starts_with("GMX_API") || line.starts_with("GMX_MUST_USE") {
-            // `GMX_API const char *gmx_strerror(gmx_status s)`: the name is the last word before the first bracket
-            if let Some((before, _)) = line.split_once('(') {
-                let name = before.rsplit(|c: char| !is_word(c)).next().unwrap();
-                if !name.is_empty() {
-                    let must_use = before.starts_with("GMX_MUST_USE ");
-                    let returns = before[..before.len() - name.len()].trim_start_matches("GMX_MUST_USE ");
-                    let returns = returns.trim_start_matches("GMX_API ").trim().to_string();
-                    found.insert(name.to_string(), Function { doc: std::mem::take(&mut doc), returns, must_use });
-                }
-            }
-        }
-    }
-    found
+fn function_names() -> impl Iterator<Item = &'static str> {
+    declared().functions().map(|function| function.name.as_str())
 }
 
-fn structs(header: &str) -> BTreeMap<String, Vec<String>> {
-    let text = without_comments(header);
-    let mut found = BTreeMap::new();
-    let mut rest = text.as_str();
-    while let Some(start) = rest.find("typedef struct ") {
-        rest = &rest[start + "typedef struct ".len()..];
-        let Some((name, body)) = rest.split_once('{') else { break };
-        if name.contains(';') {
-            continue; // opaque
-        }
-        let (body, after) = body.split_once('}').expect("struct without an end");
-        rest = after;
-        let fields = body.split(';').map(str::trim).filter(|f| !f.is_empty()).map(|field| {
-            let declarator = match field.find("(*") {
-                Some(at) => field[at + 2..].split(')').next().unwrap(),
-                None => field.split('[').next().unwrap(),
-            };
-            declarator.trim_end().rsplit(|c: char| !is_word(c)).next().unwrap().to_string()
-        });
-        found.insert(name.trim().to_string(), fields.collect());
-    }
-    found
+/// The types of the constants: the header shows macros.
+fn constant_types() -> BTreeMap<String, String> {
+    let texts = sections().into_iter().map(|file| fs::read_to_string(file).unwrap());
+    let constants = texts.flat_map(|text| {
+        let constants = text.lines().filter_map(|line| line.strip_prefix("pub const ")?.split_once(" = "));
+        constants
+            .filter_map(|(declared, _)| declared.split_once(": "))
+            .map(|(n, t)| (n.to_string(), t.to_string()))
+            .collect::<Vec<_>>()
+    });
+    constants.collect()
+}
+
+/// Every file that is written from the source, with what it should hold.
+fn written() -> [(&'static str, String); 3] {
+    let layouts: Vec<_> =
+        layouts().into_iter().map(|l| (l.name, l.size, l.fields.into_iter().map(|(_, at)| at).collect())).collect();
+    [
+        ("include/gomax.h", header().to_string()),
+        ("bindings/zig/src/c.zig", declarations::zig::write(declared(), &layouts)),
+        ("bindings/nim/src/gomax/abi.nim", declarations::nim::write(declared(), &constant_types())),
+    ]
 }
 
 // ---- the tests ----
 
 #[test]
 fn header_is_up_to_date() {
-    let path = source("include/gomax.h");
-    if env::var_os("GMX_BLESS").is_some_and(|v| v != "0") {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, header()).unwrap();
-        return;
+    let bless = env::var_os("GMX_BLESS").is_some_and(|v| v != "0");
+    let mut stale = String::new();
+    for (name, text) in written() {
+        let path = source(name);
+        if bless {
+            fs::write(&path, text).unwrap();
+        } else if fs::read_to_string(&path).unwrap_or_default() != text {
+            let fresh = scratch("header").join(path.file_name().unwrap());
+            fs::write(&fresh, text).unwrap();
+            let diff = Command::new("diff").arg("-u").arg(&path).arg(&fresh).output();
+            let diff = diff.map(|d| String::from_utf8_lossy(&d.stdout).into_owned()).unwrap_or_default();
+            writeln!(stale, "{name} is not what src/capi says; `make header` writes it\n{diff}").unwrap();
+        }
     }
-    let committed = fs::read_to_string(&path).unwrap_or_default();
-    if committed == header() {
-        return;
+    assert!(stale.is_empty(), "\n{stale}");
+}
+
+/// What the generators make of each kind of declaration, by a header that has them all.
+#[test]
+fn declarations_in_other_languages() {
+    let c = "#define GMX_VERSION_MAJOR 0\n/* ---- Things --- */\n#define GMX_LOW (-1) /**< low */\n#define GMX_MOST SIZE_MAX\n\
+             typedef uint64_t gmx_thing;\ntypedef struct gmx_chan gmx_chan;\ntypedef struct gmx_two {\n  \
+             size_t struct_size;\n  /**\n   * Never NULL.\n   */\n  const char *fn;\n  uint64_t end[3];\n  \
+             void (*report)(void *arg, const char *text, size_t len);\n} gmx_two;\n\
+             GMX_MUST_USE GMX_API gmx_status gmx_a(const struct gmx_two *two,\n    void (*fn)(void*), gmx_thing *out);\n\
+             /**\n * Says it.\n *\n * Returns: never NULL.\n */\nGMX_API const char *gmx_b(void);\n\
+             GMX_API void *gmx_c(gmx_chan **chan, bool (*f)(void*, const struct gmx_two*));\n\
+             extern __inline void gmx_b(void) {\n  if (1) { return; }\n}\nextern GMX_API volatile uint32_t gmx_word;\n";
+    let header = Header::parse(c);
+    let zig = declarations::zig::write(&header, &[("gmx_two", 48, vec![0, 8, 16, 40])]);
+    let nim = declarations::nim::write(&header, &BTreeMap::from([("GMX_LOW".to_string(), "i32".to_string())]));
+    for line in [
+        "// ---- Things",
+        "pub const GMX_LOW = -1;",
+        "pub const GMX_MOST = std.math.maxInt(usize);",
+        "pub const Thing = u64;",
+        "pub const Chan = opaque {};",
+        "pub const gmx_two = extern struct {",
+        "    struct_size: usize = @sizeOf(gmx_two),",
+        "    @\"fn\": [*:0]const u8,",
+        "    end: [3]u64 = @splat(0),",
+        "    report: ?*const fn (?*anyopaque, [*]const u8, usize) callconv(.c) void = null,",
+        "pub extern fn gmx_a(two: ?*const gmx_two, @\"fn\": ?Fn, out: ?*Thing) Status;",
+        "pub extern fn gmx_b() [*:0]const u8;",
+        "pub extern fn gmx_c(chan: ?*?*Chan, f: ?*const fn (?*anyopaque, *const gmx_two) callconv(.c) bool) ?*anyopaque;",
+        "pub extern var gmx_word: u32;",
+        "    laidOut(gmx_two, 48, &.{ 0, 8, 16, 40 });",
+    ] {
+        assert!(zig.lines().any(|l| l == line), "not in c.zig: {line}\n{zig}");
     }
-    let fresh = scratch("header").join("gomax.h");
-    fs::write(&fresh, header()).unwrap();
-    let diff = Command::new("diff").arg("-u").arg(&path).arg(&fresh).output();
-    let diff = diff.map(|d| String::from_utf8_lossy(&d.stdout).into_owned()).unwrap_or_default();
-    panic!("include/gomax.h is not what src/capi says; `make header` writes it\n{diff}");
+    for line in [
+        "# ---- Things",
+        "  LOW* = -1'i32",
+        "  MOST* = high(csize_t)",
+        "  ChanObj* {.importc: \"gmx_chan\", header: \"<gomax.h>\", incompleteStruct.} = object",
+        "  RawChan* = ptr ChanObj",
+        "  Two* {.importc: \"gmx_two\", header: \"<gomax.h>\".} = object",
+        "    struct_size*: csize_t",
+        "    fn*: cstring",
+        "    `end`*: array[3, uint64]",
+        "_Static_assert(GMX_LOW == -1, \"gomax.h is not the one of this module\");",
+        "proc gmx_a*(two: ptr Two, fn: Fn, `out`: ptr Handle): Status",
+        "proc gmx_b*(): cstring",
+        "proc gmx_c*(chan: ptr RawChan, f: proc (p0: pointer, p1: ptr Two): bool {.cdecl.}): pointer",
+    ] {
+        assert!(nim.lines().any(|l| l == line), "not in abi.nim: {line}\n{nim}");
+    }
+    assert!(!zig.contains("VERSION") && !nim.contains("VERSION"), "what stands before the first section");
 }
 
 #[test]
@@ -397,7 +426,10 @@ fn names_are_ours() {
             assert!(name.starts_with("GMX_") || name == "GOMAX_H", "{name} would land in every user's program");
         }
     }
-    for name in functions(header()).keys().chain(structs(header()).keys()) {
+    for Item { name, what, .. } in &declared().items {
+        if matches!(what, What::Constant(_)) {
+            continue;
+        }
         assert!(name.starts_with("gmx_"), "{name} would land in every user's program");
     }
     assert!(!header().contains('@'), "a placeholder was left in the header");
@@ -412,7 +444,7 @@ fn every_function_is_documented() {
             writeln!(wrong, "the head of the header does not say {line:?}").unwrap();
         }
     }
-    for (name, Function { doc, .. }) in functions(full_header()) {
+    for Item { name, doc, .. } in Header::parse(full_header()).functions() {
         let missing: Vec<_> = DOC_LINES.iter().filter(|want| !doc.lines().any(|l| l.starts_with(**want))).collect();
         if !missing.is_empty() {
             writeln!(wrong, "{name} has no line {missing:?}").unwrap();
@@ -430,18 +462,18 @@ fn every_function_is_documented() {
 fn every_function_is_called_in_every_context() {
     let programs = ["contexts.c", "gs.h", "objects.h"].map(|f| fs::read_to_string(source("ctests").join(f)).unwrap());
     let called: HashSet<&str> = programs.iter().flat_map(|p| p.split(|c: char| !is_word(c))).collect();
-    let missing: Vec<String> = functions(header()).into_keys().filter(|name| !called.contains(name.as_str())).collect();
+    let missing: Vec<&str> = function_names().filter(|name| !called.contains(name)).collect();
     assert!(missing.is_empty(), "not in ctests/contexts.c: {missing:?}");
 }
 
 #[test]
 fn every_status_is_must_use_or_may_be_ignored() {
     let mut wrong = String::new();
-    let functions = functions(header());
     let ignored: Vec<&str> = MAY_BE_IGNORED.iter().flat_map(|(_, names)| names.split_whitespace()).collect();
-    for (name, function) in &functions {
+    for Item { name, what, .. } in declared().functions() {
+        let What::Function { must_use, returns, .. } = what else { unreachable!() };
         let listed = ignored.iter().filter(|i| *i == name).count();
-        match (function.returns == "gmx_status", function.must_use, listed) {
+        match (returns.is("gmx_status"), must_use, listed) {
             (false, false, 0) | (true, true, 0) | (true, false, 1) => {}
             (false, ..) => writeln!(wrong, "{name} returns no status: nothing is decided about it").unwrap(),
             (_, true, _) => writeln!(wrong, "{name} is #[must_use], and listed as what may be ignored").unwrap(),
@@ -449,7 +481,7 @@ fn every_status_is_must_use_or_may_be_ignored() {
             _ => writeln!(wrong, "{name} is listed twice").unwrap(),
         }
     }
-    for name in ignored.iter().filter(|name| !functions.contains_key(**name)) {
+    for name in ignored.iter().filter(|ignored| !function_names().any(|name| name == **ignored)) {
         writeln!(wrong, "{name} is listed as what may be ignored, and is no function").unwrap();
     }
     assert!(wrong.is_empty(), "\n{wrong}");
@@ -577,15 +609,15 @@ fn exports_are_the_header() {
         String::from_utf8(nm.stdout).unwrap().lines().map(|l| l.split(' ').next().unwrap().to_string()).collect();
 
     let mut wrong = String::new();
-    let functions = functions(header());
-    let declared = |name: &str| functions.contains_key(name) || name == "gmx_poll_word";
-    for name in exported.iter().filter(|name| !declared(name)) {
+    let variables = declared().items.iter().filter(|item| matches!(item.what, What::Variable(_)));
+    let names: Vec<&str> = function_names().chain(variables.map(|item| item.name.as_str())).collect();
+    for name in exported.iter().filter(|name| !names.contains(&name.as_str())) {
         writeln!(wrong, "{name} is exported and not in the header").unwrap();
     }
-    for name in functions.keys().filter(|name| !exported.contains(name)) {
+    for name in names.iter().filter(|name| !exported.iter().any(|exported| exported == *name)) {
         writeln!(wrong, "{name} is in the header and not exported").unwrap();
     }
-    assert!(exported.iter().any(|name| name == "gmx_poll_word"), "gmx_poll_word is not exported");
+    assert!(names.contains(&"gmx_poll_word"));
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
@@ -605,7 +637,13 @@ fn layout() {
     let layouts = layouts();
     let in_rust: BTreeMap<String, Vec<String>> =
         layouts.iter().map(|l| (l.name.to_string(), l.fields.iter().map(|f| f.0.to_string()).collect())).collect();
-    assert_eq!(structs(header()), in_rust, "the header's structs and the list at the top of tests/header.rs differ");
+    let in_c = declared().structs();
+    let in_c = in_c.map(|(item, fields)| (item.name.clone(), fields.iter().map(|field| field.name.clone()).collect()));
+    assert_eq!(
+        in_c.collect::<BTreeMap<_, Vec<String>>>(),
+        in_rust,
+        "the header's structs and the list at the top of tests/header.rs differ"
+    );
 
     let dir = scratch("layout");
     fs::write(dir.join("gomax.h"), header()).unwrap();

@@ -34,7 +34,7 @@ pub struct gmx_g_info {
     pub struct_size: usize,
     pub g: gmx_g,
     pub goid: u64,
-    /// "" if it has none.
+    /// Never NULL; "" if it has none.
     pub name: *const c_char,
     /// GMX_G_*.
     pub status: i32,

@@ -46,7 +46,7 @@ pub const BlockingClass = struct {
     /// As `run`, but waits for the turn at most so many nanoseconds: `error.Timeout`, and nothing was called.
     pub fn runTimeout(class: BlockingClass, ns: ?i64, comptime func: anytype, args: Args(func)) Fallible(Return(func)) {
         var call: OnStack(func) = .{ .args = args };
-        try status.check(c.gmx_blocking_in(class.raw, OnStack(func).entry, @ptrCast(&call), c.limit(ns)));
+        try status.check(c.gmx_blocking_in(class.raw, OnStack(func).entry, @ptrCast(&call), status.limit(ns)));
         return call.result;
     }
 };
@@ -102,7 +102,7 @@ pub const Once = struct {
         if (boxes.Payload(Return(func)) != void) @compileError("only the first caller would get the result: keep it in a variable");
         status.defined("Once.do", once);
         var call: OnStack(func) = .{ .args = args, .result = {} };
-        try status.check(c.gmx_once_do_timeout(&once.raw, OnStack(func).entry, @ptrCast(&call), c.limit(ns)));
+        try status.check(c.gmx_once_do_timeout(&once.raw, OnStack(func).entry, @ptrCast(&call), status.limit(ns)));
         return call.result;
     }
 };
@@ -124,7 +124,7 @@ pub fn parkTimeout(ns: ?i64, reason: ?[*:0]const u8, context: anytype, comptime 
         }
     };
     var copy = context;
-    try status.check(c.gmx_park_timeout(Call.entry, @ptrCast(&copy), reason, c.limit(ns)));
+    try status.check(c.gmx_park_timeout(Call.entry, @ptrCast(&copy), reason, status.limit(ns)));
 }
 
 /// `error.NotPermitted` if it is not parked by `park`: not yet, not any more, or it waits for something else.

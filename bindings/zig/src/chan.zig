@@ -53,7 +53,7 @@ pub fn Channel(comptime T: type) type {
         /// Waits at most so many nanoseconds: `error.Timeout`.
         pub fn sendTimeout(ch: Self, value: T, ns: ?i64) Error!void {
             status.defined("Channel.sendTimeout", &ch);
-            return status.check(c.gmx_chan_send_timeout(ch.raw, @ptrCast(&value), c.limit(ns)));
+            return status.check(c.gmx_chan_send_timeout(ch.raw, @ptrCast(&value), status.limit(ns)));
         }
         /// `error.WouldBlock` if it would have to wait.
         pub fn trySend(ch: Self, value: T) Error!void {
@@ -71,7 +71,7 @@ pub fn Channel(comptime T: type) type {
         pub fn recvTimeout(ch: Self, ns: ?i64) Error!T {
             status.defined("Channel.recvTimeout", &ch);
             var value: T = undefined;
-            try status.check(c.gmx_chan_recv_timeout(ch.raw, @ptrCast(&value), c.limit(ns)));
+            try status.check(c.gmx_chan_recv_timeout(ch.raw, @ptrCast(&value), status.limit(ns)));
             return value;
         }
         pub fn tryRecv(ch: Self) Error!T {

@@ -109,7 +109,7 @@ pub fn init(config: c.gmx_config) Error!void {
 
 /// Waits until no G is alive, and ends the threads of the library.
 pub fn shutdown(timeout: ?i64) Error!void {
-    return check(c.gmx_shutdown(c.limit(timeout)));
+    return check(c.gmx_shutdown(status.limit(timeout)));
 }
 
 pub fn yield() Error!void {

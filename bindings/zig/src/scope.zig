@@ -51,7 +51,7 @@ pub fn Scope(comptime E: type) type {
         pub fn init(timeout: ?i64) Error!Self {
             var raw: c.Scope = 0;
             const around = c.gmx_cancel_current();
-            try status.check(c.gmx_scope_new(c.limit(timeout), &raw));
+            try status.check(c.gmx_scope_new(status.limit(timeout), &raw));
             errdefer _ = c.gmx_scope_leave(raw, 0, null);
             try status.check(c.gmx_scope_enter(raw));
             return .{ .raw = raw, .around = around };
@@ -172,7 +172,7 @@ pub fn Scope(comptime E: type) type {
         pub fn waitTimeout(scope: *Self, ns: ?i64) Failure!bool {
             status.defined("Scope.wait", &scope.raw);
             if (scope.left) return error.Stale;
-            const s = scope.leave(c.limit(ns));
+            const s = scope.leave(status.limit(ns));
             if (s == c.GMX_ETIMEDOUT) return false;
             try status.check(s);
             try @as(Failure!void, @errorCast(scope.outcome()));

@@ -113,7 +113,7 @@ pub fn selectSliceTimeout(ns: ?i64, cases: []Case) Error!Index {
 
 fn selectRaw(ns: ?i64, cases: []c.gmx_select_case) Error!Index {
     var index: usize = undefined;
-    const s = c.gmx_select(if (cases.len == 0) null else cases.ptr, cases.len, c.limit(ns), &index);
+    const s = c.gmx_select(if (cases.len == 0) null else cases.ptr, cases.len, status.limit(ns), &index);
     if (s == c.GMX_ECLOSED) return .{ .index = index, .closed = true };
     try status.check(s);
     return .{ .index = index, .closed = false };

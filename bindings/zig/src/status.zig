@@ -45,6 +45,11 @@ const table = [_]struct { c.Status, Error }{
     .{ c.GMX_ECLOSED, error.Closed },
 };
 
+/// A timeout as the library counts: null is none.
+pub fn limit(ns: ?i64) i64 {
+    return ns orelse c.GMX_FOREVER;
+}
+
 pub fn fromStatus(status: c.Status) Error {
     inline for (table) |row| if (row[0] == status) return row[1];
     return error.Unexpected;

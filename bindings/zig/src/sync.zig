@@ -25,7 +25,7 @@ pub const Mutex = struct {
     }
     pub fn lockTimeout(m: *Mutex, ns: ?i64) Error!void {
         status.defined("Mutex.lockTimeout", m);
-        return waited(c.gmx_mutex_lock_timeout(&m.raw, c.limit(ns)));
+        return waited(c.gmx_mutex_lock_timeout(&m.raw, status.limit(ns)));
     }
     pub fn tryLock(m: *Mutex) bool {
         status.defined("Mutex.tryLock", m);
@@ -52,7 +52,7 @@ pub const RecursiveMutex = struct {
     }
     pub fn lockTimeout(m: *RecursiveMutex, ns: ?i64) Error!void {
         status.defined("RecursiveMutex.lockTimeout", m);
-        return waited(c.gmx_rmutex_lock(&m.raw, c.limit(ns)));
+        return waited(c.gmx_rmutex_lock(&m.raw, status.limit(ns)));
     }
     pub fn tryLock(m: *RecursiveMutex) bool {
         status.defined("RecursiveMutex.tryLock", m);
@@ -74,7 +74,7 @@ pub fn waitOnAddress(comptime T: type, word: *const T, expected: T) Error!void {
     return waitOnAddressTimeout(T, word, expected, null);
 }
 pub fn waitOnAddressTimeout(comptime T: type, word: *const T, expected: T, ns: ?i64) Error!void {
-    const s = c.gmx_wait_on_address(word, &expected, @sizeOf(T), c.limit(ns));
+    const s = c.gmx_wait_on_address(word, &expected, @sizeOf(T), status.limit(ns));
     return if (s == c.GMX_EAGAIN) {} else waited(s); // it differs
 }
 
@@ -92,7 +92,7 @@ pub const RwMutex = struct {
     }
     pub fn lockTimeout(m: *RwMutex, ns: ?i64) Error!void {
         status.defined("RwMutex.lockTimeout", m);
-        return waited(c.gmx_rwmutex_lock_timeout(&m.raw, c.limit(ns)));
+        return waited(c.gmx_rwmutex_lock_timeout(&m.raw, status.limit(ns)));
     }
     pub fn tryLock(m: *RwMutex) bool {
         status.defined("RwMutex.tryLock", m);
@@ -108,7 +108,7 @@ pub const RwMutex = struct {
     }
     pub fn lockSharedTimeout(m: *RwMutex, ns: ?i64) Error!void {
         status.defined("RwMutex.lockSharedTimeout", m);
-        return waited(c.gmx_rwmutex_rlock_timeout(&m.raw, c.limit(ns)));
+        return waited(c.gmx_rwmutex_rlock_timeout(&m.raw, status.limit(ns)));
     }
     pub fn tryLockShared(m: *RwMutex) bool {
         status.defined("RwMutex.tryLockShared", m);
@@ -134,7 +134,7 @@ pub const Condition = struct {
     }
     pub fn waitTimeout(cond: *Condition, mutex: *Mutex, ns: ?i64) Error!void {
         status.defined("Condition.waitTimeout", cond);
-        return waited(c.gmx_cond_wait_timeout(&cond.raw, &mutex.raw, c.limit(ns)));
+        return waited(c.gmx_cond_wait_timeout(&cond.raw, &mutex.raw, status.limit(ns)));
     }
     pub fn signal(cond: *Condition) void {
         status.defined("Condition.signal", cond);
@@ -169,7 +169,7 @@ pub const WaitGroup = struct {
     }
     pub fn waitTimeout(wg: *WaitGroup, ns: ?i64) Error!void {
         status.defined("WaitGroup.waitTimeout", wg);
-        return waited(c.gmx_waitgroup_wait_timeout(&wg.raw, c.limit(ns)));
+        return waited(c.gmx_waitgroup_wait_timeout(&wg.raw, status.limit(ns)));
     }
 
     /// Starts a G that counts until it has ended. The function returns nothing: a `Scope` is for errors.
@@ -201,7 +201,7 @@ pub const Barrier = struct {
     pub fn waitTimeout(b: *Barrier, ns: ?i64) Error!bool {
         status.defined("Barrier.waitTimeout", b);
         var serial = false;
-        try waited(c.gmx_barrier_wait_timeout(&b.raw, c.limit(ns), &serial));
+        try waited(c.gmx_barrier_wait_timeout(&b.raw, status.limit(ns), &serial));
         return serial;
     }
     /// How many have arrived in this round.
@@ -219,7 +219,7 @@ pub const Semaphore = struct {
     }
     pub fn acquireTimeout(s: *Semaphore, ns: ?i64) Error!void {
         status.defined("Semaphore.acquireTimeout", s);
-        return waited(c.gmx_sema_acquire_timeout(&s.count, c.limit(ns)));
+        return waited(c.gmx_sema_acquire_timeout(&s.count, status.limit(ns)));
     }
     pub fn tryAcquire(s: *Semaphore) bool {
         status.defined("Semaphore.tryAcquire", s);

@@ -79,7 +79,7 @@ pub fn Task(comptime T: type) type {
         fn wait(task: *Self, ns: ?i64) Error!void {
             status.defined("Task.join", task);
             if (task.joined()) return error.Stale;
-            try status.check(c.gmx_join(task.g, c.limit(ns)));
+            try status.check(c.gmx_join(task.g, status.limit(ns)));
         }
 
         fn take(task: *Self) T {

@@ -26,7 +26,7 @@ pub fn now() i64 {
 /// The moment at which a timeout ends that begins now; and what is left until then, 0 if it has passed. For several
 /// waits that share one end.
 pub fn deadline(timeout: ?i64) i64 {
-    return c.gmx_deadline(c.limit(timeout));
+    return c.gmx_deadline(status.limit(timeout));
 }
 pub fn timeLeft(moment: i64) i64 {
     return c.gmx_time_left(moment);
@@ -85,7 +85,7 @@ const Later = struct {
 /// its timer too.
 pub fn afterChannel(delay: ?i64) Error!chan.Channel(i64) {
     var raw: ?*c.Chan = null;
-    try status.check(c.gmx_after(c.limit(delay), &raw));
+    try status.check(c.gmx_after(status.limit(delay), &raw));
     return .{ .raw = raw };
 }
 
@@ -96,7 +96,7 @@ pub const Timer = struct {
 
     /// Fires once, after so many nanoseconds; null: not before `reset`.
     pub fn init(delay: ?i64) Error!Timer {
-        return create(c.limit(delay), 0);
+        return create(status.limit(delay), 0);
     }
 
     /// Fires every so many nanoseconds. A receiver that is slow misses some.
@@ -125,7 +125,7 @@ pub const Timer = struct {
     }
     pub fn reset(timer: Timer, delay: ?i64, period: i64) Error!bool {
         var stopped = false;
-        try status.check(c.gmx_timer_reset(timer.raw, c.limit(delay), period, &stopped));
+        try status.check(c.gmx_timer_reset(timer.raw, status.limit(delay), period, &stopped));
         return stopped;
     }
 };

@@ -14,7 +14,7 @@ pub const Token = struct {
     /// Is canceled after so many nanoseconds (null: never), or when `parent` is.
     pub fn init(parent: ?Token, timeout: ?i64) Error!Token {
         var raw: c.Cancel = 0;
-        try status.check(c.gmx_cancel_new(if (parent) |p| p.raw else 0, c.limit(timeout), &raw));
+        try status.check(c.gmx_cancel_new(if (parent) |p| p.raw else 0, status.limit(timeout), &raw));
         return .{ .raw = raw };
     }
     /// Does not cancel it.

@@ -30,7 +30,7 @@ pub fn stopTheWorld(reason: ?[*:0]const u8) Error!World {
 
 /// Gives up with `error.Timeout`, and a report names those that came to no safe point.
 pub fn stopTheWorldTimeout(reason: ?[*:0]const u8, ns: ?i64) Error!World {
-    try status.check(c.gmx_stop_the_world_timeout(reason, c.limit(ns)));
+    try status.check(c.gmx_stop_the_world_timeout(reason, status.limit(ns)));
     return .{};
 }
 
