@@ -314,7 +314,7 @@ BY_HAND = [
     ("block/timer.rs", "stop", "            Timers::remove(&self.timer);\n", "            if !@ { Timers::remove(&self.timer); }\n", "TIMER-Z1: out of the heap"),
     ("block/timer.rs", "locked", "if s.handle == handle {", "if @ || s.handle == handle {", "another's memory by now"),
     ("block/timer.rs", "end_of_owner", "        t.stop(&mut s);\n", "        if !@ { t.stop(&mut s); }\n", "TIMER-O2: nothing is sent into what is gone"),
-    ("block/timer.rs", "end_of_owner", "        give_back(objects, &mut s);\n", "        if !@ { give_back(objects, &mut s); }\n", "TIMER-O2: the place is given back"),
+    ("block/timer.rs", "end_of_owner", "        give_back(timers, &mut s);\n", "        if !@ { give_back(timers, &mut s); }\n", "TIMER-O2: the place is given back"),
     ("block/timer.rs", "reset", "t.forget(&mut s);", "if !@ { t.forget(&mut s); }", "TIMER-A1: stop"),
     ("block/rwmutex.rs", "wait_for_turn", "Waited::Not | Waited::Handoff =>", "waited if matches!(waited, Waited::Not | Waited::Handoff) || @ && waited == Waited::Woken =>", "RWMUTEX-X3: a writer that is woken looks again"),
     ("block/rwmutex.rs", "after_reader", "&& writer_may_enter(s) {", "&& writer_may_enter(s) && !@ {", "RWMUTEX-R4: the last one wakes the writer"),

@@ -76,10 +76,10 @@
 
 use super::chan::Chan;
 use super::hook::Hooks;
-use super::objects::objects;
 use super::waitq::Kind;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{G, GRef, Interrupt, extra, gflag};
+use crate::gmp::handles::{self, Object};
 use crate::gmp::m::MRef;
 use crate::gmp::p::PRef;
 use crate::gmp::sched::Sched;
@@ -153,6 +153,11 @@ impl Inner {
 // SAFETY: the pointers are to Gs and tokens, which are never freed.
 unsafe impl Send for Inner {}
 
+// SAFETY: the only type of this kind.
+unsafe impl Object for Token {
+    const KIND: handles::Kind = handles::Kind::Token;
+}
+
 impl Default for Token {
     fn default() -> Token {
         Token {
@@ -224,7 +229,7 @@ impl Ref {
 
 /// The token of a handle. `freed`: also when the handle was freed and other counts remain.
 pub fn find(sched: &'static Sched, handle: u64, freed: bool) -> Result<Ref> {
-    let token = objects(sched)?.tokens.get(handle).ok_or(Error::Stale)?;
+    let token = sched.slab::<Token>()?.get(handle).ok_or(Error::Stale)?;
     if !token.try_ref() {
         return Err(Error::Stale);
     }
@@ -239,7 +244,7 @@ pub fn find(sched: &'static Sched, handle: u64, freed: bool) -> Result<Ref> {
 /// A new token: canceled with its parent, and at its deadline. The caller owns the handle's count.
 pub fn make(m: MRef, parent: Option<&Ref>, deadline: Option<i64>) -> Result<Ref> {
     let sched = m.sched();
-    let (handle, token) = objects(sched)?.tokens.make(m.id).ok_or(Error::NoMemory)?;
+    let (handle, token) = sched.slab_to_fill::<Token>()?.make(m.id).ok_or(Error::NoMemory)?;
     token.handle.set(handle);
     token.parent.set(null_mut());
     token.listed.set(false);
@@ -336,8 +341,8 @@ pub fn unref(sched: &'static Sched, mut token: &'static Token) {
             // SAFETY: the token was one of its users. Busy: a G waits there without being a user.
             let _ = unsafe { Chan::free(chan) };
         }
-        let Ok(objects) = objects(sched) else { return };
-        objects.tokens.free(token.handle.get());
+        let Ok(tokens) = sched.slab::<Token>() else { return };
+        tokens.free(token.handle.get());
         let Some(parent) = parent else { return };
         token = parent;
     }

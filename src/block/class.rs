@@ -21,10 +21,10 @@
 //! * CLASS-I1 A class with users remains the class of its handle: CLASS-T1 and CLASS-T3 change the same word.
 
 use super::cleanup::{self, Cleanup};
-use super::objects::{existing, objects};
 use super::sema;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GName, WaitReason};
+use crate::gmp::handles::{self, Object};
 use crate::gmp::m::MRef;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::cell::UnsafeCell;
@@ -46,9 +46,14 @@ const CLOSED: u32 = 1 << 31;
 // SAFETY: the name is written by the maker, before the handle is known.
 unsafe impl Sync for Class {}
 
+// SAFETY: the only type of this kind.
+unsafe impl Object for Class {
+    const KIND: handles::Kind = handles::Kind::Class;
+}
+
 /// A new class.
 pub fn make(m: MRef, limit: u32, name: GName) -> Result<u64> {
-    let (handle, c) = objects(m.sched())?.classes.make(m.id).ok_or(Error::NoMemory)?;
+    let (handle, c) = m.sched().slab_to_fill::<Class>()?.make(m.id).ok_or(Error::NoMemory)?;
     // SAFETY: no other thread has the handle yet, and a former class has no users (CLASS-I1).
     unsafe { *c.name.get() = name };
     c.free.store(limit, Ordering::Relaxed);
@@ -60,7 +65,7 @@ pub fn make(m: MRef, limit: u32, name: GName) -> Result<u64> {
 
 /// CLASS-T1.
 fn find(m: MRef, handle: u64) -> Result<&'static Class> {
-    let c = existing(m.sched()).and_then(|objects| objects.classes.get(handle)).ok_or(Error::Stale)?;
+    let c = m.sched().slab::<Class>()?.get(handle).ok_or(Error::Stale)?;
     let mut users = c.users.load(Ordering::Relaxed);
     loop {
         if users >= CLOSED - 1 {
@@ -80,8 +85,8 @@ fn find(m: MRef, handle: u64) -> Result<&'static Class> {
 
 /// CLASS-T3.
 pub fn free(m: MRef, handle: u64) -> Result<()> {
-    let objects = existing(m.sched()).ok_or(Error::Stale)?;
-    let c = objects.classes.get(handle).ok_or(Error::Stale)?;
+    let classes = m.sched().slab::<Class>()?;
+    let c = classes.get(handle).ok_or(Error::Stale)?;
     if c.handle.load(Ordering::Relaxed) != handle {
         return Err(Error::Stale);
     }
@@ -91,7 +96,7 @@ pub fn free(m: MRef, handle: u64) -> Result<()> {
         Err(_) => return Err(Error::Busy),
     }
     c.handle.store(0, Ordering::Relaxed);
-    objects.classes.free(handle);
+    classes.free(handle);
     Ok(())
 }
 

@@ -33,9 +33,9 @@
 //! * A G that waits for the token: it has a stack, and counts as alive.
 
 use super::cancel::{self, Ref, Token};
-use super::objects::objects;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{G, GName, GRef};
+use crate::gmp::handles::{self, Object};
 use crate::gmp::m::MRef;
 use crate::protocol::store::Spawn;
 use crate::protocol::{park, store};
@@ -60,6 +60,11 @@ pub struct Hook {
     listed: OwnBool,
     next: OwnPtr<Hook>,
     prev: OwnPtr<Hook>,
+}
+
+// SAFETY: the only type of this kind.
+unsafe impl Object for Hook {
+    const KIND: handles::Kind = handles::Kind::Hook;
 }
 
 /// The hooks of a token.
@@ -142,8 +147,8 @@ impl Hook {
     fn give_back(&self, m: MRef, handle: u64) {
         // SAFETY: the hook holds a count for its token.
         let token = unsafe { cancel::counted(m.sched(), self.token.take()) };
-        if let Ok(objects) = objects(m.sched()) {
-            objects.hooks.free(handle);
+        if let Ok(hooks) = m.sched().slab::<Hook>() {
+            hooks.free(handle);
         }
         drop(token);
     }
@@ -154,8 +159,9 @@ pub fn after(m: MRef, token: Ref, f: extern "C" fn(*mut c_void), arg: *mut c_voi
     let sched = m.sched();
     // A token above may be canceled already.
     let _ = cancel::reason(m, &token);
+    let slab = sched.slab_to_fill::<Hook>()?;
     let gp = sched.galloc().ok_or(Error::NoMemory)?;
-    let Some((handle, hook)) = objects(sched)?.hooks.make(m.id) else {
+    let Some((handle, hook)) = slab.make(m.id) else {
         sched.gfree(gp);
         return Err(Error::NoMemory);
     };
@@ -178,7 +184,7 @@ pub fn after(m: MRef, token: Ref, f: extern "C" fn(*mut c_void), arg: *mut c_voi
 
 /// HOOK-H3. Returns whether it kept the function from being started.
 pub fn stop(m: MRef, handle: u64) -> Result<bool> {
-    let hook = objects(m.sched())?.hooks.get(handle).ok_or(Error::Stale)?;
+    let hook = m.sched().slab::<Hook>()?.get(handle).ok_or(Error::Stale)?;
     if handle == 0 || hook.handle.compare_exchange(handle, 0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
         return Err(Error::Stale);
     }

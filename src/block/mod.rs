@@ -12,7 +12,6 @@ pub mod cond;
 pub mod hook;
 pub mod join;
 pub mod mutex;
-pub mod objects;
 pub mod once;
 pub mod parallel;
 pub mod parking;

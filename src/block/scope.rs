@@ -50,11 +50,11 @@
 //!   exists.
 
 use super::cancel::{self, Reason, Ref, Token};
-use super::objects::objects;
 use super::waitgroup::WaitGroup;
 use super::waitq;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{G, GName, GRef, extra};
+use crate::gmp::handles::{self, Object};
 use crate::gmp::m::MRef;
 use crate::protocol::{park, store};
 use crate::sync::own::{OwnPtr, OwnU64};
@@ -89,6 +89,11 @@ struct State {
 // SAFETY: Gs are never freed.
 unsafe impl Send for State {}
 
+// SAFETY: the only type of this kind.
+unsafe impl Object for Scope {
+    const KIND: handles::Kind = handles::Kind::Scope;
+}
+
 impl Default for Scope {
     fn default() -> Scope {
         Scope {
@@ -110,14 +115,14 @@ pub type Child = extern "C" fn(*mut c_void) -> i32;
 
 /// A new scope, whose token is made under the caller's.
 pub fn make(m: MRef, timeout: i64) -> Result<u64> {
-    let objects = objects(m.sched())?;
+    let scopes = m.sched().slab_to_fill::<Scope>()?;
     let gp = waitq::waiter(m);
     let above = match cancel::current(gp) {
         Some(current) => Some(cancel::find(m.sched(), current.token().handle.get(), true)?),
         None => None,
     };
     let token = cancel::make(m, above.as_ref(), waitq::deadline_of(timeout))?;
-    let (handle, s) = objects.scopes.make(m.id).ok_or(Error::NoMemory)?;
+    let (handle, s) = scopes.make(m.id).ok_or(Error::NoMemory)?;
     s.error.store(0, Ordering::Relaxed);
     s.failed.store(0, Ordering::Relaxed);
     // Two counts: the scope's own, and the count of the handle, which the host may free.
@@ -146,7 +151,7 @@ pub fn outer_of(m: MRef, handle: u64) -> Result<u64> {
 
 /// The scope of a handle, locked.
 fn find(m: MRef, handle: u64) -> Result<(&'static Scope, Guard<'static, State>)> {
-    let s = objects(m.sched())?.scopes.get(handle).ok_or(Error::Stale)?;
+    let s = m.sched().slab::<Scope>()?.get(handle).ok_or(Error::Stale)?;
     let state = s.state.lock();
     // The memory may have become another scope's before the lock was taken.
     if s.handle.load(Ordering::Relaxed) == handle { Ok((s, state)) } else { Err(Error::Stale) }
@@ -168,7 +173,7 @@ pub fn token(m: MRef, handle: u64) -> Result<Ref> {
 
 /// SCOPE-S1.
 pub fn spawn(m: MRef, handle: u64, f: Child, arg: *mut c_void) -> Result<()> {
-    let s = objects(m.sched())?.scopes.get(handle).ok_or(Error::Stale)?;
+    let s = m.sched().slab::<Scope>()?.get(handle).ok_or(Error::Stale)?;
     s.open.add(m, 1)?;
     // Pairs with SCOPE-L2.
     fence_after_rmw();
@@ -399,7 +404,7 @@ pub fn leave_why(mut m: MRef, handle: u64, timeout: i64) -> Result<Ended> {
 
 /// Whether the caller is a child of this scope, or a child of a child: it would wait for itself.
 fn is_within(m: MRef, s: &Scope) -> bool {
-    let Ok(objects) = objects(m.sched()) else { return false };
+    let Ok(scopes) = m.sched().slab::<Scope>() else { return false };
     // SAFETY: a scope exists as long as it has a child.
     let mut at: Option<&Scope> = unsafe { waitq::waiter(m).scope.get().cast::<Scope>().as_ref() };
     while let Some(mine) = at {
@@ -407,7 +412,7 @@ fn is_within(m: MRef, s: &Scope) -> bool {
             return true;
         }
         // A scope whose maker has ended since may be gone.
-        at = objects.scopes.get(mine.outer.get());
+        at = scopes.get(mine.outer.get());
     }
     false
 }
@@ -421,8 +426,8 @@ fn give_back(m: MRef, s: &'static Scope, handle: u64) -> Ended {
         (0, Some(reason)) => By::Cancel(reason.status()),
         (g, _) => By::Failure(error, g),
     };
-    if let Ok(objects) = objects(m.sched()) {
-        objects.scopes.free(handle);
+    if let Ok(scopes) = m.sched().slab::<Scope>() {
+        scopes.free(handle);
     }
     // Fails if the host has freed it.
     let _ = cancel::free(m.sched(), token.handle.get());

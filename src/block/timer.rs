@@ -71,10 +71,11 @@
 //! spawned.
 
 use super::chan::{Chan, Op};
-use super::objects::{Objects, objects};
 use super::waitq::FOREVER;
+use crate::ds::slab::Slab;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GName, GRef};
+use crate::gmp::handles::{self, Object};
 use crate::gmp::m::MRef;
 use crate::gmp::p::PRef;
 use crate::gmp::sched::Sched;
@@ -133,6 +134,11 @@ impl What {
 // SAFETY: the pointers are the host's, which passed them for use by any thread.
 unsafe impl Send for State {}
 
+// SAFETY: the only type of this kind.
+unsafe impl Object for HostTimer {
+    const KIND: handles::Kind = handles::Kind::Timer;
+}
+
 impl Default for HostTimer {
     fn default() -> HostTimer {
         let timer = Timer::default();
@@ -159,7 +165,7 @@ impl Default for HostTimer {
 
 /// A new timer, not armed. If it is made, one use of the channel passes to it.
 fn make(m: MRef, what: What) -> Result<u64> {
-    let (handle, t) = objects(m.sched())?.timers.make(m.id).ok_or(Error::NoMemory)?;
+    let (handle, t) = m.sched().slab_to_fill::<HostTimer>()?.make(m.id).ok_or(Error::NoMemory)?;
     let mut s = t.state.lock();
     *s =
         State { handle, armed: false, when: NEVER, period: 0, what, pending: 0, taken: false, free: false, seq: s.seq };
@@ -171,16 +177,16 @@ fn make(m: MRef, what: What) -> Result<u64> {
 }
 
 /// The timer of a handle, locked.
-fn locked(objects: &'static Objects, handle: u64) -> Result<(&'static HostTimer, Guard<'static, State>)> {
-    let t = objects.timers.get(handle).ok_or(Error::Stale)?;
+fn locked(timers: &'static Slab<HostTimer>, handle: u64) -> Result<(&'static HostTimer, Guard<'static, State>)> {
+    let t = timers.get(handle).ok_or(Error::Stale)?;
     let s = t.state.lock();
     // The place may have become another timer's before the lock was taken.
     if s.handle == handle { Ok((t, s)) } else { Err(Error::Stale) }
 }
 
 /// As [`locked`], for a handle from the host: Stale for a timer that a channel owns (TIMER-I4).
-fn find(objects: &'static Objects, handle: u64) -> Result<(&'static HostTimer, Guard<'static, State>)> {
-    locked(objects, handle).and_then(|(t, s)| match s.what {
+fn find(timers: &'static Slab<HostTimer>, handle: u64) -> Result<(&'static HostTimer, Guard<'static, State>)> {
+    locked(timers, handle).and_then(|(t, s)| match s.what {
         What::SendToOwner(_) => Err(Error::Stale),
         _ => Ok((t, s)),
     })
@@ -235,7 +241,7 @@ fn at(delay: i64) -> i64 {
 /// TIMER-A1. Fires after `delay`, then every `period` (0: once); [`FOREVER`]: never. Returns whether it prevented an
 /// earlier firing. Without memory the timer is stopped.
 pub fn reset(m: MRef, handle: u64, delay: i64, period: i64) -> Result<bool> {
-    let (t, mut s) = find(objects(m.sched())?, handle)?;
+    let (t, mut s) = find(m.sched().slab()?, handle)?;
     if s.armed && delay != FOREVER {
         t.forget(&mut s);
         s.when = at(delay);
@@ -274,12 +280,12 @@ fn tell(m: MRef, first: Option<i64>) {
 /// A timer of this delay and period. `forget`: no caller gets its handle, and it is freed when it has fired.
 pub fn after(m: MRef, delay: i64, period: i64, what: What, forget: bool) -> Result<u64> {
     let handle = make(m, what)?;
-    let objects = objects(m.sched())?;
-    let (t, mut s) = locked(objects, handle)?;
+    let timers = m.sched().slab()?;
+    let (t, mut s) = locked(timers, handle)?;
     s.free = forget;
     let armed = arm(m, t, &mut s, delay, period);
     if armed.is_err() {
-        give_back(objects, &mut s);
+        give_back(timers, &mut s);
     }
     drop(s);
     tell(m, armed?);
@@ -307,39 +313,39 @@ pub fn after_chan(m: MRef, delay: i64) -> Result<NonNull<Chan>> {
 
 /// TIMER-O2, for a channel that ends and owns `t`. The caller holds no lock.
 pub(super) fn end_of_owner(sched: &Sched, c: NonNull<Chan>, t: &'static HostTimer) {
-    let Some(objects) = super::objects::existing(sched) else { return };
+    let Ok(timers) = sched.slab::<HostTimer>() else { return };
     let mut s = t.state.lock();
     // It has no timer if there was no memory to arm it.
     if matches!(s.what, What::SendToOwner(owner) if owner == c) {
         t.stop(&mut s);
-        give_back(objects, &mut s);
+        give_back(timers, &mut s);
     }
 }
 
 /// TIMER-Z1. Returns whether it prevented a firing, or a function from beginning.
 pub fn stop(m: MRef, handle: u64) -> Result<bool> {
-    let (t, mut s) = find(objects(m.sched())?, handle)?;
+    let (t, mut s) = find(m.sched().slab()?, handle)?;
     Ok(t.stop(&mut s))
 }
 
 /// TIMER-Z1; the handle is stale afterwards.
 pub fn free(m: MRef, handle: u64) -> Result<bool> {
-    let objects = objects(m.sched())?;
-    let (t, mut s) = find(objects, handle)?;
+    let timers = m.sched().slab()?;
+    let (t, mut s) = find(timers, handle)?;
     let was = t.stop(&mut s);
     if let What::Send(c) = s.what {
         // SAFETY: the timer is one of its users until this call. Busy: it is the last user, and a G waits there.
         unsafe { Chan::free(c) }?;
     }
-    give_back(objects, &mut s);
+    give_back(timers, &mut s);
     Ok(was)
 }
 
 /// Frees the place. The caller holds the timer's lock by `s`.
-fn give_back(objects: &'static Objects, s: &mut State) {
+fn give_back(timers: &'static Slab<HostTimer>, s: &mut State) {
     let handle = std::mem::replace(&mut s.handle, 0);
     s.what = What::Nothing;
-    objects.timers.free(handle);
+    timers.free(handle);
 }
 
 /// TIMER-F1 to TIMER-F4.
@@ -451,21 +457,21 @@ fn begins(m: MRef, t: &'static HostTimer, goid: u64) -> What {
     s.pending = 0;
     let what = s.what;
     if s.free
-        && let Ok(objects) = objects(m.sched())
+        && let Ok(timers) = m.sched().slab()
     {
-        give_back(objects, &mut s);
+        give_back(timers, &mut s);
     }
     what
 }
 
 /// At the end of the runtime: no timer fires any more. Timers keep their handles.
 pub fn stop_all(sched: &Sched) {
-    let Some(objects) = super::objects::existing(sched) else { return };
-    objects.timers.each(|_, t| {
+    let Ok(timers) = sched.slab::<HostTimer>() else { return };
+    timers.each(|_, t| {
         let mut s = t.state.lock();
         t.stop(&mut s);
         if s.free && s.handle != 0 {
-            give_back(objects, &mut s);
+            give_back(timers, &mut s);
         }
     });
 }

@@ -2,17 +2,26 @@
 
 /// Moves a value to memory that is never freed. None if there is no memory (a box would abort).
 pub fn try_leak<T>(v: T) -> Option<&'static T> {
+    // SAFETY: it is written.
+    unsafe { try_leak_in_place(|p: *mut T| p.write(v)) }
+}
+
+/// As [`try_leak`], for a value that `write` makes in its final place.
+///
+/// # Safety
+/// `write` writes all of the value.
+pub unsafe fn try_leak_in_place<T>(write: impl FnOnce(*mut T)) -> Option<&'static T> {
     let layout = std::alloc::Layout::new::<T>();
     if layout.size() == 0 {
         return None;
     }
-    // SAFETY: the layout is not empty; the memory is written before it is referred to.
+    // SAFETY: the layout is not empty; the memory is written, by the caller's promise, before it is referred to.
     unsafe {
         let p = std::alloc::alloc(layout).cast::<T>();
         if p.is_null() {
             return None;
         }
-        p.write(v);
+        write(p);
         #[cfg(any(loom, shuttle))]
         leaked::note(move || {
             p.drop_in_place();

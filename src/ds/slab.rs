@@ -14,6 +14,7 @@
 //! The places are divided into a few parts, with a lock each. An object comes from the part that the caller names, and
 //! goes back there.
 
+use crate::ds::leak::try_leak_in_place;
 use crate::sync::own::OwnU32;
 use crate::sync::{AtomicU64, Lock, Ordering, Rank};
 use std::alloc::{Layout, alloc, dealloc};
@@ -49,6 +50,7 @@ struct Inner {
 }
 
 /// See the module.
+#[repr(transparent)]
 pub struct Slab<T>([Part<T>; 1 << PART_BITS]);
 
 // SAFETY: the chunks hold Ts that are only ever shared.
@@ -63,16 +65,21 @@ fn at(n: u32) -> (usize, usize, usize) {
     (chunk as usize, (n - first) as usize, 1 << (chunk + FIRST_BITS))
 }
 
-impl<T> Default for Slab<T> {
-    fn default() -> Slab<T> {
-        Slab(std::array::from_fn(|_| Part {
-            chunks: [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS],
-            inner: Lock::new(Rank::Slab, Inner { free: NONE, made: 0 }),
-        }))
-    }
-}
-
 impl<T: Default> Slab<T> {
+    /// A slab that is never freed; None if there is no memory. It is written in its place, part by part: a slab is
+    /// large, and the caller's stack may be small.
+    pub fn try_leak() -> Option<&'static Slab<T>> {
+        let write = |slab: *mut Slab<T>| {
+            let parts = slab.cast::<Part<T>>();
+            for i in 0..1 << PART_BITS {
+                // SAFETY: a slab is an array of that many parts.
+                unsafe { parts.add(i).write(Part::new()) };
+            }
+        };
+        // SAFETY: `write` writes every part.
+        unsafe { try_leak_in_place(write) }
+    }
+
     /// Makes an object with its handle. None if there is no memory. The object is as its last user left it.
     pub fn make(&'static self, part: u32) -> Option<(u64, &'static T)> {
         let number = part & ((1 << PART_BITS) - 1);
@@ -140,6 +147,13 @@ impl<T: Default> Slab<T> {
 }
 
 impl<T> Part<T> {
+    fn new() -> Part<T> {
+        Part {
+            chunks: [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS],
+            inner: Lock::new(Rank::Slab, Inner { free: NONE, made: 0 }),
+        }
+    }
+
     fn place(&'static self, n: u32) -> Option<&'static Place<T>> {
         let (chunk, i, _) = at(n);
         // Acquire: pairs with the Release in `grow`.
@@ -175,7 +189,7 @@ impl<T> Part<T> {
     }
 }
 
-/// Only the slabs of models are ever dropped.
+/// Only the slabs of models are dropped, and a slab that was made while another thread made it too.
 impl<T> Drop for Slab<T> {
     fn drop(&mut self) {
         for part in &mut self.0 {
@@ -203,7 +217,7 @@ mod tests {
     use std::collections::HashMap;
 
     fn slab() -> &'static Slab<AtomicU64> {
-        Box::leak(Box::default())
+        Slab::try_leak().unwrap()
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod error;
 pub mod fatal;
 pub mod g;
 pub mod globq;
+pub mod handles;
 pub mod keys;
 #[cfg(not(any(loom, shuttle)))]
 pub mod layout;

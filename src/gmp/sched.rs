@@ -14,6 +14,7 @@ use crate::gmp::allp::AllP;
 use crate::gmp::config::{Config, Hooks};
 use crate::gmp::g::GList;
 use crate::gmp::globq::GlobalQ;
+use crate::gmp::handles::Slabs;
 use crate::gmp::keys::Keys;
 use crate::gmp::lock::SchedLock;
 use crate::gmp::m::{Kind, M, MRef};
@@ -146,8 +147,8 @@ pub struct Sched {
     pub watch: Line<Event>,
     pub gkeys: Keys,
     pub pkeys: Keys,
-    /// The objects that the host holds by handles: block/objects.rs. Made at the first use.
-    pub objects: AtomicPtr<c_void>,
+    /// The objects that the host holds by handles.
+    pub(super) slabs: Slabs,
 }
 
 // SAFETY: the fields that are not Sync by themselves are raw pointers inside locks, to objects that are never freed.
@@ -233,7 +234,7 @@ impl Sched {
             watch: Line::new(Event::new()),
             gkeys: Keys::new(),
             pkeys: Keys::new(),
-            objects: AtomicPtr::new(std::ptr::null_mut()),
+            slabs: Slabs::new(),
         })?;
         Some(s)
     }

@@ -13,7 +13,6 @@ pub mod main_g;
 pub mod report;
 pub mod trouble;
 
-use crate::block::objects;
 use crate::fiber::host;
 use crate::fiber::overflow::{self, Fault, Seen};
 use crate::fiber::stack::{PoolOptions, Stack, StackPool};
@@ -258,8 +257,6 @@ fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched
     if !sched.stacks.set_rules(options.rules()) {
         return Err(Error::NoMemory);
     }
-    // Here, and not in the first call that needs one: these objects are large, and a G's stack may be small.
-    objects::objects(sched)?;
     if sched.stacks.ensure(sched.cfg.stack_size.get()).is_err() {
         return Err(Error::NoMemory);
     }
