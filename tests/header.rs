@@ -131,7 +131,7 @@ const DEFAULTS: [&str; 7] = [
 /// the rule in HACKING.md.
 const MAY_BE_IGNORED: &[(&str, &str)] = &[
     (
-        "gives back, ends, wakes or undoes",
+        "releases, frees, ends, wakes or undoes",
         "gmx_detach gmx_goexit gmx_ready gmx_unlock_os_thread gmx_key_delete gmx_cleanup_pop gmx_coro_free gmx_unpin
          gmx_p_key_delete gmx_exit_syscall gmx_class_free gmx_start_the_world gmx_detach_thread gmx_sema_release
          gmx_sema_release_handoff gmx_wake_address gmx_mutex_unlock gmx_rmutex_unlock gmx_rwmutex_unlock
