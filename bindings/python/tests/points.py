@@ -17,8 +17,9 @@ import sys
 
 import gomax
 
-# Finalisers, whose exceptions Python forgets; and callbacks of C, where ctypes does, if one comes before their `try`.
-LEFT_OUT = {"__del__", "each"}
+# Finalisers, whose exceptions Python forgets; callbacks of C, where ctypes does, if one comes before their `try`; and what only
+# calls a coroutine function.
+LEFT_OUT = {"__del__", "each", "send_async"}
 USER = "uses"  # a function of a test that is traced too: what comes behind its calls comes there
 PACKAGE = os.path.dirname(gomax._waits.__file__) + os.sep
 
@@ -89,6 +90,9 @@ class Frame:
             if last is not None and not python:
                 name = instructions(frame.f_code)[last].opname
                 called = name.startswith("CALL") and not name.startswith("CALL_INTRINSIC")
+                following = instructions(frame.f_code)[frame.f_lasti]
+                if following.opname == "GET_AWAITABLE" and following.arg != 2:  # (2: of `__aexit__`)
+                    called = False  # of a coroutine function, which begins where it is awaited
                 turned = frame.f_lasti < last and name != "JUMP_BACKWARD_NO_INTERRUPT"
                 same = handler(frame.f_code, last) == handler(frame.f_code, frame.f_lasti)
                 if turned or (called and same):
