@@ -17,9 +17,8 @@ import sys
 
 import gomax
 
-# Finalisers, whose exceptions Python forgets; callbacks of C, where ctypes does, if one comes before their `try`; and what only
-# calls a coroutine function.
-LEFT_OUT = {"__del__", "each", "send_async"}
+# Finalisers, whose exceptions Python forgets; and callbacks of C, where ctypes does, if one comes before their `try`.
+LEFT_OUT = {"__del__", "each"}
 USER = "uses"  # a function of a test that is traced too: what comes behind its calls comes there
 PACKAGE = os.path.dirname(gomax._waits.__file__) + os.sep
 

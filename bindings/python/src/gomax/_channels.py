@@ -37,7 +37,6 @@ from typing import (
     TYPE_CHECKING,
     Any,
     AsyncIterator,
-    Awaitable,
     Callable,
     Deque,
     Dict,
@@ -237,6 +236,7 @@ class Channel(Channels, Generic[T]):
         self._blocked: Tuple[Dict[object, None], Dict[object, None]] = ({}, {})
         self._waiting: Optional[Waiting[T]] = None
         self._boxes: Dict[int, List[T]] = {}
+        self._buffered = capacity != 0
         self._epoch = process.epoch
         self._chan = new_channel(self._cell, 8, capacity)
 
@@ -407,25 +407,27 @@ class Channel(Channels, Generic[T]):
 
     # ---- for coroutines ----
 
-    def send_async(self, value: T) -> Awaitable[None]:
+    async def send_async(self, value: T) -> None:
         """`send` for coroutines. A wait costs a future, no thread and no goroutine."""
-        return self._send(Alone([value]))
-
-    async def _send(self, coroutine: Alone[T]) -> None:
         if self._epoch is not process.epoch:
             raise ForkedError()
         if "trio" in modules:
             await _loops.checkpoint()
-        try:
-            status = self._attempt_or_enlist(SEND, coroutine)
-            if status == EAGAIN:
-                await coroutine.future
-                status = coroutine.status
-            if status < 0:
-                raise error(status)
-        except BaseException as e:
-            leave([(self, SEND, coroutine)], True, isinstance(e, GeneratorExit))
-            raise
+        status = self._put([value]) if self._buffered and self._waiting is None else EAGAIN  # most need no wait
+        if status == EAGAIN:
+            coroutine = Alone([value])
+            try:
+                status = self._attempt_or_enlist(SEND, coroutine)
+                if status == EAGAIN:
+                    await coroutine.future
+                    status = coroutine.status
+            except BaseException as e:
+                leave([(self, SEND, coroutine)], True, isinstance(e, GeneratorExit))
+                raise
+        elif self._waiting is not None:
+            meet(self._settle_if_waiting)
+        if status < 0:
+            raise error(status)
 
     async def recv_async(self) -> T:
         """`recv` for coroutines. A wait costs a future, no thread and no goroutine."""
@@ -433,26 +435,30 @@ class Channel(Channels, Generic[T]):
             raise ForkedError()
         if "trio" in modules:
             await _loops.checkpoint()
-        coroutine: Alone[T] = Alone([])
+        box: List[T] = []
         try:
-            status = self._attempt_or_enlist(RECV, coroutine)
+            status = self._get(box) if self._buffered and self._waiting is None else EAGAIN
             if status == EAGAIN:
-                await coroutine.future
-                status = coroutine.status
+                coroutine = Alone(box)
+                try:
+                    status = self._attempt_or_enlist(RECV, coroutine)
+                    if status == EAGAIN:
+                        await coroutine.future
+                        status = coroutine.status
+                except BaseException as e:
+                    leave([(self, RECV, coroutine)], True, isinstance(e, GeneratorExit))
+                    raise
+            elif self._waiting is not None:
+                meet(self._settle_if_waiting)
             if status < 0:
                 raise error(status)
-            return coroutine.box[0]
+            return box[0]
         except BaseException as e:
-            leave([(self, RECV, coroutine)], True, isinstance(e, GeneratorExit))
+            if box and not isinstance(e, GeneratorExit):  # (then `leave` has it, which waits for no lock)
+                self._give_back(box)
             raise
 
     def _attempt_or_enlist(self, op: int, coroutine: Alone[T]) -> int:
-        if self._waiting is None and gmx.gmx_chan_cap(self._chan):  # as _attempt: most need no wait
-            status = self._put(coroutine.box) if op == SEND else self._get(coroutine.box)
-            if self._waiting is not None and status == OK:
-                meet(self._settle_if_waiting)
-            if status != EAGAIN:
-                return status
         try:
             with meeting:  # as meet(), with fewer calls
                 meetings[0] += 1

@@ -4,7 +4,7 @@ Neither is imported here: a coroutine that calls this is run by one that is load
 of trio until trio is loaded.
 """
 
-import sys
+from sys import modules
 from typing import TYPE_CHECKING, Any, Generator, Optional, Union
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def in_trio() -> bool:
     """Whether the caller is a task of trio. (With trio as a guest of asyncio, both may run.)"""
-    trio = sys.modules.get("trio")
+    trio = modules.get("trio")
     return trio is not None and bool(trio.lowlevel.in_trio_task())
 
 
@@ -23,7 +23,7 @@ class Event:
     __slots__ = ("event", "token")
 
     def __init__(self) -> None:
-        trio: Any = sys.modules["trio"]
+        trio: Any = modules["trio"]
         self.token = trio.lowlevel.current_trio_token()
         self.event = trio.Event()
 
@@ -31,7 +31,7 @@ class Event:
         return self.event.wait().__await__()  # type: ignore[no-any-return]
 
     def wake(self) -> bool:
-        trio: Any = sys.modules["trio"]
+        trio: Any = modules["trio"]
         try:
             self.token.run_sync_soon(self.event.set)
         except trio.RunFinishedError:
@@ -44,11 +44,9 @@ Future = Union["asyncio.Future[None]", Event]
 
 def future() -> Future:
     """Something that the calling coroutine can wait for, until `wake`."""
-    if "trio" in sys.modules and in_trio():
+    if "trio" in modules and in_trio():
         return Event()
-    import asyncio
-
-    return asyncio.get_running_loop().create_future()
+    return modules["asyncio"].get_running_loop().create_future()  # type: ignore[no-any-return]
 
 
 def wake(future: Future) -> bool:
@@ -57,8 +55,8 @@ def wake(future: Future) -> bool:
         return future.wake()
     loop = future.get_loop()
     try:
-        if sys.modules["asyncio"]._get_running_loop() is loop:
-            loop.call_soon(_end, future)
+        if modules["asyncio"]._get_running_loop() is loop:
+            _end(future)
         else:
             loop.call_soon_threadsafe(_end, future)
     except RuntimeError:
@@ -75,7 +73,7 @@ async def checkpoint() -> None:
     """What trio wants of every asynchronous function, also of one that does not wait. Before it does anything: what comes out
     here has lost nothing. Called if trio is loaded."""
     if in_trio():
-        trio: Any = sys.modules["trio"]
+        trio: Any = modules["trio"]
         await trio.lowlevel.checkpoint()
 
 
@@ -84,7 +82,7 @@ async def wait_at_most(future: Future, seconds: Optional[float]) -> None:
     if seconds is None:
         await future
     elif isinstance(future, Event):
-        trio: Any = sys.modules["trio"]
+        trio: Any = modules["trio"]
         with trio.move_on_after(seconds):
             await future
     else:
@@ -98,7 +96,7 @@ async def wait_at_most(future: Future, seconds: Optional[float]) -> None:
 def clock() -> float:
     """That of the loop that runs."""
     if in_trio():
-        trio: Any = sys.modules["trio"]
+        trio: Any = modules["trio"]
         return trio.current_time()  # type: ignore[no-any-return]
     import asyncio
 
@@ -108,7 +106,7 @@ def clock() -> float:
 async def sleep(seconds: float) -> None:
     """By a timer of the loop."""
     if in_trio():
-        trio: Any = sys.modules["trio"]
+        trio: Any = modules["trio"]
         await trio.sleep(max(0, seconds))
     else:
         import asyncio

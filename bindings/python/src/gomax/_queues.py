@@ -4,11 +4,12 @@ import queue
 import sys
 from functools import partial
 from itertools import starmap
+from sys import modules
 from typing import Generic, List, Optional, TypeVar
 
-from . import _abi
+from . import _abi, _loops
 from ._channels import RECV, SEND, UNBOUNDED, Channel
-from ._coroutines import Alone
+from ._coroutines import EAGAIN, Alone, leave
 from ._errors import ClosedError, ForkedError, check, error
 from ._library import gmx, process
 from ._waits import FOREVER, wait
@@ -83,12 +84,18 @@ class Queue(Generic[T]):
         coroutine = Alone([item])
         try:
             self._count(counted)
-            await self._channel._send(coroutine)
+            if "trio" in modules:
+                await _loops.checkpoint()
+            status = self._channel._attempt_or_enlist(SEND, coroutine)
+            if status == EAGAIN:
+                await coroutine.future
+                status = coroutine.status
+            if status < 0:
+                raise self._error(status)
         except BaseException as e:
+            leave([(self._channel, SEND, coroutine)], True, isinstance(e, GeneratorExit))
             if counted == [_abi.GMX_OK] and coroutine.status != _abi.GMX_OK and coroutine.box:  # as above
                 gmx.gmx_waitgroup_add(_abi.byref(self._unfinished), -1)
-            if isinstance(e, ClosedError):
-                raise self._error(e.status) from None
             raise
 
     async def get_async(self) -> T:

@@ -43,13 +43,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Type
 
 from . import _abi
-from ._errors import check
+from ._errors import check, error
 from ._library import ASYNC_LEFT, async_rest, exit_method, gmx, process, resume_async_method
 
 FOREVER = 2**63 - 1
 OK = _abi.GMX_OK
 _EINSYSCALL, _ECANCELED = _abi.GMX_EINSYSCALL, _abi.GMX_ECANCELED
-_goid, _exit_syscall, _enter_syscall = gmx.gmx_goid, gmx.gmx_exit_syscall, gmx.gmx_enter_syscall
+_exit_syscall, _enter_syscall = gmx.gmx_exit_syscall, gmx.gmx_enter_syscall
 _current, _use, _is_canceled = gmx.gmx_cancel_current, gmx.gmx_cancel_use, gmx.gmx_cancel_is_canceled
 _set_wakeup_fd = partial(signal.set_wakeup_fd, warn_on_full_buffer=False)
 
@@ -236,10 +236,7 @@ def wait(
         return _wait_apart(timeout, call, lock, record, rest)
     if get_ident() == _interrupts.main:
         return _interrupts.wait(timeout, call, rest, lock, record)
-    if not _goid():
-        record[:] = starmap(call, ((timeout, *rest),))
-        return record[0]
-    left = _EINSYSCALL  # OK: it was in a syscall. It is, unless C calls Python or the world is stopped
+    left = _EINSYSCALL  # OK: it was in a syscall. A goroutine is, unless C calls Python or the world is stopped
     try:
         (left,) = starmap(_exit_syscall, _NO_ARGUMENTS)
         record[:] = starmap(call, ((timeout, *rest),))
@@ -363,4 +360,6 @@ def at_once(call: Callable[[], int]) -> int:
 def sleep(seconds: float) -> None:
     """Waits so long. Ends early with CanceledError when the scope around it is canceled."""
     ns = nanoseconds(seconds)
-    check(wait(ns if ns >= 0 else 2**62, gmx.gmx_sleep))
+    status = wait(ns if ns >= 0 else 2**62, gmx.gmx_sleep)
+    if status < 0:
+        raise error(status)
