@@ -1,4 +1,5 @@
 import asyncio
+import ctypes
 import gc
 import random
 import threading
@@ -220,7 +221,7 @@ class Select(unittest.TestCase):
             with self.assertRaises(gomax.ClosedError):
                 await gomax.select_async((a, 1))
             with self.assertRaises(TypeError):
-                await gomax.select_async(gomax.after(1))
+                await gomax.select_async(1)
             for c in (a, b):
                 self.assertEqual(len(c._waiting.receivers) + len(c._waiting.senders) if c._waiting else 0, 0)
 
@@ -269,6 +270,49 @@ class Select(unittest.TestCase):
             self.assertEqual(await a.recv_async(), 5)
             b.send(1)
             self.assertEqual(b.recv(0), 1)
+
+        run(main)
+
+    def test_what_only_the_library_knows(self):
+        """Timers, tokens and channels of C values: one that waits for them takes nothing but what it gives."""
+
+        async def main():
+            never, numbers = gomax.Channel(), gomax.CChannel(ctypes.c_int)
+            goroutines = gomax.num_g()
+            at = await gomax.select_async(never, gomax.after(0.001))
+            self.assertEqual((at.case, at.ok), (1, True))
+            self.assertGreater(at.value, 0)
+            token = gomax.Token()
+            g = gomax.go(lambda: (gomax.sleep(0.001), token.cancel()))
+            self.assertEqual(await gomax.select_async(gomax.after(1000), token), (1, None, False))
+            self.assertEqual(await gomax.select_async(never, token), (1, None, False))
+            g.join()
+            g = gomax.go(lambda: (numbers.send(5), numbers.recv()))
+            self.assertEqual(await gomax.select_async(never, numbers), (1, 5, True))
+            self.assertEqual(await gomax.select_async((numbers, 6), never), (0, None, True))
+            self.assertEqual(g.join()[1], 6)
+            for timeout in (0, 0.001):
+                with self.assertRaises(TimeoutError):
+                    await gomax.select_async(numbers, never, timeout=timeout)
+            # another case than one of these
+            task = asyncio.ensure_future(gomax.select_async(numbers, never))
+            while not never.waiters.receivers:
+                await asyncio.sleep(0)
+            never.send(7)
+            self.assertEqual(await task, (1, 7, True))
+            # one that is canceled, and one whose value another takes
+            task, other = [asyncio.ensure_future(gomax.select_async(numbers, never)) for _ in range(2)]
+            while never.waiters.receivers < 2:
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await gomax.go(numbers.send, 8, 60)
+            self.assertEqual(await other, (0, 8, True))
+            while gomax.num_g() > goroutines:
+                await asyncio.sleep(0.001)
+            numbers.close()
+            self.assertEqual(await gomax.select_async(numbers, never), (0, None, False))
+            self.assertEqual(never.waiters, (0, 0))
 
         run(main)
 

@@ -368,8 +368,8 @@ class Ends(unittest.TestCase):
             self.assertEqual(await gomax.select_async(other, c), (1, None, False))
             tick = gomax.after(0.001)
             self.assertEqual((await gomax.select_async(other, gomax.go(tick.recv))).case, 1)
-            with self.assertRaises(TypeError):
-                await gomax.select_async(tick)
+            with self.assertRaises(TimeoutError):
+                await gomax.select_async(tick, timeout=0.001)
 
         ends = gomax.Semaphore()
         asyncio.run(main())

@@ -421,6 +421,12 @@ class Blocks(Case):
         self.everywhere(begin)
 
 
+    def test_left_twice(self):
+        for block in (gomax.Executor(), gomax.Token().on_cancel(int), gomax.Channel(), gomax.CChannel(ctypes.c_int)):
+            with block:
+                block.__exit__(None, None, None)
+
+
 class Channels(Case):
     """Behind a block a channel is closed, and what waits there is told."""
 
