@@ -17,8 +17,34 @@ if [[ -z ${GMX_MYPY:-} ]] && ! command -v mypy >/dev/null; then
   if [[ -x $mypy/bin/mypy ]]; then export GMX_MYPY=$mypy/bin/mypy; fi
 fi
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+declare -A beside=()
+trap 'kill "${!beside[@]}" 2>/dev/null; rm -rf "$work"' EXIT
 failed=0
+
+# suite VENV MODULE...: the tests of bindings/python
+suite() {
+  (cd "$work" && "$1/bin/python" -X faulthandler "$OLDPWD/bindings/python/tests" "${@:2}")
+}
+
+# By default also the oldest and the newest interpreter of pyenv, beside the others: some tests depend on where an
+# interpreter lets handlers and threads run.
+declare -A beside=()
+others() {
+  local found python venv
+  mapfile -t found < <(ls -d "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.{9,1[0-9]}.*/bin/python3 2>/dev/null | sort -V)
+  if ((${#found[@]} > 1)); then
+    for python in "${found[0]}" "${found[-1]}"; do
+      venv=$work/$("$python" -c 'import sys; print(sys.version_info[1])')
+      (
+        echo "-- $("$python" -VV | head -1)"
+        "$python" -m venv "$venv"
+        "$venv/bin/pip" install --quiet --no-index --no-deps "$1"
+        suite "$venv" test_channels test_sync test_interrupted test_exactly_once
+      ) >"$venv.log" 2>&1 &
+      beside[$!]=$venv.log
+    done
+  fi
+}
 
 for python in ${PYTHONS:-${PYTHON:-python3}}; do
   venv=$work/$(basename "$python")
@@ -26,23 +52,16 @@ for python in ${PYTHONS:-${PYTHON:-python3}}; do
   "$python" ctests/py_smoke.py || failed=1
   "$python" -m venv "$venv"
   "$venv/bin/pip" wheel --quiet --no-index --no-deps --wheel-dir "$venv/wheels" bindings/python
-  "$venv/bin/pip" install --quiet --no-index --no-deps "$venv"/wheels/gomax-*-py3-none-*linux*.whl
+  wheel=$(echo "$venv"/wheels/gomax-*-py3-none-*linux*.whl)
+  [[ -n ${PYTHONS:-} ]] || others "$wheel"
+  "$venv/bin/pip" install --quiet --no-index --no-deps "$wheel"
   "$venv/bin/pip" install --quiet --disable-pip-version-check trio anyio || echo "trio and anyio cannot be installed" >&2
-  (cd "$work" && "$venv/bin/python" -X faulthandler "$OLDPWD/bindings/python/tests") || failed=1
+  suite "$venv" || failed=1
   (cd "$work" && "$OLDPWD/ci/meaning.py" Python "$venv/bin/python" "$OLDPWD/bindings/python/tests/meaning.py") || failed=1
 done
-# By default also the oldest and the newest interpreter of pyenv: some tests depend on where an interpreter lets
-# handlers and threads run.
-if [[ -z ${PYTHONS:-} ]]; then
-  mapfile -t found < <(ls -d "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.{9,1[0-9]}.*/bin/python3 2>/dev/null | sort -V)
-  if ((${#found[@]} > 1)); then
-    for python in "${found[0]}" "${found[-1]}"; do
-      echo "-- $("$python" -VV | head -1)"
-      venv=$work/$("$python" -c 'import sys; print(sys.version_info[1])')
-      "$python" -m venv "$venv"
-      "$venv/bin/pip" install --quiet --no-index --no-deps "$work"/*/wheels/gomax-*-py3-none-*linux*.whl
-      (cd "$work" && "$venv/bin/python" -X faulthandler "$OLDPWD/bindings/python/tests" test_channels test_sync test_interrupted test_exactly_once) || failed=1
-    done
-  fi
-fi
+for pid in "${!beside[@]}"; do
+  wait "$pid" || failed=1
+  cat "${beside[$pid]}"
+  unset "beside[$pid]"
+done
 exit $failed
