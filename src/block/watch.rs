@@ -16,31 +16,33 @@
 //! # Protocol
 //! The watcher, a select:
 //! * WATCH-V1 Under the latches of all channels it asks whether the side is ready. If it is, the select ends here. The
-//!   answer is exact: on the way the watcher takes records of ended waits out of the queue of the other side.
-//! * WATCH-V2 Otherwise the record gets into `orphans`, the side's bit is set, and the G parks.
+//!   answer is exact, because the watcher first takes records of ended waits out of the queue of the other side.
+//! * WATCH-V2 Otherwise it puts the record into `orphans`, sets the side's bit, and parks.
 //!
 //! A send, a receive or a close that makes a side ready, under the latch:
 //! * WATCH-V3 If the side's bit is set, the G clears it, and claims and ends the wait of every watcher of the side.
 //!   These events make a side ready: a value that is put into an empty ring or segment; a place that becomes free in a
-//!   full ring; a sender (a receiver) that queues where no value lies; a close, which makes both sides ready.
-//! * WATCH-V4 The G opens the latch and readies the watchers. A G that queues has left its stack by then, so its commit
-//!   readies them.
+//!   full ring; a sender or a receiver that gets into the queue of a channel with a capacity of 0, which makes the
+//!   other side ready; a close, which makes both sides ready.
+//! * WATCH-V4 The G opens the latch, and then readies the watchers. A G that gets into a queue has left its stack by
+//!   then, so its commit does both.
 //!
 //! # Invariants
-//! * WATCH-I1 While a side is ready it has no watchers, except those of a select that is itself the reason why the side
-//!   is ready: WATCH-V1 and WATCH-V2 are under the latch, and WATCH-V3 leaves no watcher behind. So senders and
-//!   receivers look for watchers only where they make a side ready.
-//! * WATCH-I2 WATCH-V3 releases all watchers of a side, not one: a watcher need not take the value it was told of, and
-//!   would then keep the news from the others.
+//! * WATCH-I1 A side that is ready has no watchers: a select that finds it ready does not begin to watch (WATCH-V1 and
+//!   WATCH-V2 are under one latch), and WATCH-V3 leaves no watcher behind. The exception is a select that makes a side
+//!   ready itself and watches that side too. So senders and receivers look for watchers only where they make a side
+//!   ready.
+//! * WATCH-I2 WATCH-V3 releases all watchers of a side, not one: a watcher may leave the value where it is. Were it the
+//!   only one that is told, the others would sleep beside a ready channel.
 //! * WATCH-I3 A value goes to a receiver that waits before any watcher is told of it, since receivers in the queue come
 //!   first.
-//! * WATCH-I4 A select does not tell itself: WATCH-V3 for the records that it queues comes before WATCH-V2 for those
-//!   that watch.
+//! * WATCH-I4 A select does not wake itself: it does WATCH-V3 for the records that it puts into queues before it does
+//!   WATCH-V2 for those that watch.
 //!
 //! # Rejected
 //! * Watchers in the queues: each send and receive would have to step over them.
 //! * Passing the news from watcher to watcher: a watcher that has lost interest, or whose deadline has passed, would
-//!   have to take part.
+//!   still have to pass it on.
 //!
 //! # Differences from Go
 //! Go has no such operation.
@@ -70,7 +72,7 @@ fn other(side: Op) -> Op {
     if side == Op::Send { Op::Recv } else { Op::Send }
 }
 
-/// Gs whose waits were ended, linked to each other.
+/// A list of Gs whose waits were ended, and which are not readied yet.
 #[derive(Clone, Copy)]
 pub(super) struct Told(GRef);
 
@@ -176,7 +178,7 @@ impl Case {
         self.op.get() & WATCHES != 0
     }
 
-    /// Claims its wait for the caller; false if another party was first.
+    /// Claims the watcher's wait for the caller. False: another party has claimed it before.
     fn is_claimed(&self) -> bool {
         // SAFETY: a record in a list has its G.
         unsafe { GRef::from_ptr(self.gp.get()) }.is_some_and(|gp| claim::take(&gp, self.seq.get()))

@@ -2,8 +2,9 @@
 //!
 //! # Problem
 //! `gmx_main` waits for its G or for a deadlock, `gmx_shutdown` for the last G, the watchdog for a reason to sleep. All
-//! Ps may go idle a hundred thousand times a second, and these watchers must not miss the time that is the last. To
-//! look at every G each time would cost more, the more Gs there are. So the watchers count threads instead.
+//! Ps may go idle a hundred thousand times a second. One of these times is the last, since nothing runs again after it,
+//! and the watchers must not miss that one. A look at every G each time would take the longer, the more Gs there are.
+//! So the watchers count threads instead.
 //!
 //! # Words
 //! | word | meaning | written by |
@@ -17,23 +18,24 @@
 //! # Protocol
 //! Watcher:
 //! * QUIET-V1 remember the value of `watch`;
-//! * QUIET-V2 ([`still`]) check under `sched.lock`: no stop, no timers that the template thread fires, every P idle, no
-//!   searcher, no thread to be made; no G in the global queue, nor waiting for a stack; and nm equals the workers in
-//!   the idle list, plus nmlocked, plus the timer waiter;
-//! * QUIET-V3 check under the same lock that no timer is armed. (After the unlock the timer waiter might fire a timer,
-//!   and the timer's G be about to run.)
+//! * QUIET-V2 ([`still`]) check under `sched.lock` that no stop is under way, the template thread fires no timers,
+//!   every P is idle, no M searches, and no thread is about to be made; that no G is in the global queue or waits for a
+//!   stack; and that nm equals the workers in the idle list, plus nmlocked, plus the timer waiter;
+//! * QUIET-V3 check, still under this lock, that no timer is armed. (If the watcher unlocked first, the timer waiter
+//!   might fire a timer in between: the watcher would see no timer, and miss the G that the timer has made.)
 //! * QUIET-V4 check that every known thread of the host is parked, and that the process has no threads except these,
 //!   the nm workers, the watchdog and the template thread. (A thread that the library never saw tells no watcher when
-//!   it ends. So a watcher that fails only here looks again after a while.)
+//!   it ends. So a watcher that finds only this check not fulfilled looks again after a while.)
 //! * QUIET-V5 check that `watch` has not changed since QUIET-V1. If all hold, nothing will ever run again. Otherwise
 //!   the watcher sleeps until `watch` changes.
 //!
 //! The others:
 //! * QUIET-N1 an M that has made a P idle, has joined the idle list or nmlocked, or is no longer counted in nm, calls
-//!   [`tell`] after that: if every P is idle and there is a watcher, watch + 1;
-//! * QUIET-N2 a thread of the host that is about to wait without a deadline, or ends: watch + 1, if there is a watcher.
-//! * QUIET-N3 the template thread, which fires timers without a P, sets `firing` under the lock before it does and
-//!   clears it after; then it does QUIET-N1.
+//!   [`notify_if_all_idle`] after that: if every P is idle and there is a watcher, add 1 to watch;
+//! * QUIET-N2 a thread of the host that is about to wait without a deadline, or ends, adds 1 to watch if there is a
+//!   watcher;
+//! * QUIET-N3 the template thread, which fires timers without a P, sets `firing` under the lock before it fires them,
+//!   and clears it afterwards. Then it does QUIET-N1.
 //!
 //! # Invariants
 //! * QUIET-Q1 QUIET-V2 to QUIET-V4 give the same answer as a look at every G:
@@ -52,23 +54,23 @@
 //! * QUIET-Q2 the counts of QUIET-V2 belong to one moment: while the lock is held no worker joins or leaves the idle
 //!   lists or nm. None leaves nmlocked either, since with every P idle there is no P to wake it with. So nmlocked is
 //!   never too high.
-//! * QUIET-Q3 QUIET-V4 reads its counts after the unlock, and that is no harm: only threads of the host can be awake
-//!   meanwhile. Such a thread is either still there (QUIET-V4), or it has begun to wait or has ended since QUIET-V1
-//!   (QUIET-N2, QUIET-V5).
-//! * QUIET-Q4 a G in the global queue will not run either if no worker is free, no further worker may be made
-//!   (`max_threads`), and each worker waits for its locked G. The exception is a locked G in that queue: it brings its
-//!   own thread.
+//! * QUIET-Q3 QUIET-V4 reads its counts after the unlock. That is correct all the same: only threads of the host can be
+//!   awake meanwhile. Such a thread is either still there (QUIET-V4), or it has begun to wait or has ended since
+//!   QUIET-V1 (QUIET-N2, QUIET-V5).
+//! * QUIET-Q4 a G in the global queue will not run either if each worker waits for its locked G and no further worker
+//!   may be made (`max_threads`). A locked G in that queue is the exception: the worker that waits for it runs it.
 //!
 //! # Orderings
-//! TELL (the fence in [`tell`]) pairs with itself: of two threads that have each changed something, the one whose fence
-//! is second sees both changes, finds every P idle, and tells. The change of `watch` passes what that thread has seen
-//! to the watcher.
+//! TELL (the fence in [`notify_if_all_idle`]) pairs with itself: of two threads that have each changed something, the
+//! one whose fence is second sees both changes, finds every P idle, and changes `watch`. Through this change the
+//! watcher sees what that thread has seen.
 //!
 //! # Why it ends
-//! A watcher sleeps until it is told, and each change that may be the last one tells.
+//! A watcher sleeps until `watch` changes, and each event that may be the last one changes it.
 //!
 //! # Differences from Go
-//! `checkdead` counts too, each time that an M goes idle, and ends the process. Go has no threads of a host to count.
+//! `checkdead` also counts threads, each time that an M goes idle, and ends the process at a deadlock. Go has no
+//! threads of a host to count.
 
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
@@ -109,8 +111,8 @@ pub fn notify_if_all_idle(sched: &Sched) {
     if sched.npidle.load(Ordering::Relaxed) < sched.procs() || sched.watchers.load(Ordering::SeqCst) == 0 {
         return;
     }
-    // While a timer is armed there is no deadlock, and this code runs again after the timer has fired: so no watcher is
-    // woken for each timer.
+    // While a timer is armed there is no deadlock, and this code runs again after the timer has fired. So with a timer
+    // armed the watchers are woken only if no G is left.
     if sched.next_timer() == NEVER || sched.num_g() == 0 {
         sched.tell_watchers();
     }
