@@ -11,11 +11,11 @@
  *                    how many there are, and so how many goroutines run at the same time.
  *   safe point       a call in which a goroutine lets a stop of the world, a barrier or the end of its slice happen:
  *                    every wait, every yield, every gmx_safepoint.
- *   to migrate       to continue on another thread behind the call. No errno and no address of a thread-local variable
+ *   to migrate       to return from the call on another thread. No errno and no address of a thread-local variable
  *                    survives it.
  *   token            what cancels waits: gmx_cancel.
  *
- * Contexts: what the line "Call from" of a function speaks of
+ * Contexts, as the line "Call from" of each function names them
  *
  *   goroutine             a function that was spawned. It may call everything.
  *   goroutine in a        between gmx_enter_syscall and gmx_exit_syscall. It may call what never blocks and needs no
@@ -23,7 +23,7 @@
  *   pinned goroutine      between gmx_pin and gmx_unpin. It may call what never blocks; the rest returns GMX_ENOTG.
  *   attached thread       a thread of the host after gmx_attach_thread, or in gmx_callback: a goroutine that is tied
  *                         to its thread. It may call everything but gmx_goexit.
- *   foreign thread        any other thread of the host. It may call what need not be on a goroutine, and waits as a
+ *   foreign thread        any other thread of the host. It may call what does not need a goroutine, and waits as a
  *                         thread.
  *   scheduler's callback  the function of gmx_for_each_p, the commit of gmx_park. It may call what never blocks.
  *   stopped world         the caller that has stopped it. It may call what never blocks, and what reads the whole
@@ -42,8 +42,8 @@
  *
  *   GMX_MUST_USE marks a function that writes its answer through a pointer that may not be NULL, and one that may fail
  *   although it is called correctly and then leaves the caller without the event, the lock, the goroutine or the call
- *   that the caller relies on. It does not mark what unlocks, ends, wakes or lets time pass, nor what only a wrong
- *   call makes fail.
+ *   that the caller relies on. It does not mark a function that unlocks, ends, wakes or lets time pass, nor
+ *   one that only a wrong call makes fail.
  *
  * Clean C99 and C++11. Generated from the source: edit src/capi and run `make header`.
  */
@@ -110,8 +110,8 @@ extern "C" {
  */
 
 /**
- * What a call came to: GMX_OK or a count, or a negative error. An error of the system is its errno, negative, under
- * whatever name; those that the library itself gives have names here, from -1001 down where no errno fits.
+ * The result of a call: GMX_OK, a count above it, or a negative error. An error of the system is its errno, negated.
+ * The errors that the library itself returns have names here; where no errno fits they count down from -1001.
  */
 typedef int32_t gmx_status;
 
@@ -166,7 +166,7 @@ enum {
 GMX_API const char *gmx_strerror(gmx_status status);
 
 /**
- * The name of a status, such as "GMX_EINVAL"; for another errno its own, such as "ENOENT".
+ * The name of a status, such as "GMX_EINVAL"; for an errno without such a name its own, such as "ENOENT".
  *
  * Owns: the name is static, and not to be freed.
  * Returns: never NULL; "GMX_EUNKNOWN" for any other value, "GMX_OK" for counts.
@@ -183,21 +183,22 @@ GMX_API const char *gmx_err_name(gmx_status status);
  */
 
 /**
- * gmx_config.flags: SIGSEGV and SIGBUS are left alone. A stack overflow or another fault in a goroutine is not told
- * then. GMXDEBUG=sigsegv=0 does the same.
+ * gmx_config.flags: the library does not handle SIGSEGV and SIGBUS. So it reports no stack overflow, and no other
+ * fault in a goroutine. GMXDEBUG=sigsegv=0 does the same.
  */
 #define GMX_CONFIG_NO_SIGSEGV 1
 
 /**
- * gmx_config.flags: membarrier is not called; each way into a syscall has a fence of its own instead.
- * GMXDEBUG=membarrier=0 does the same.
+ * gmx_config.flags: the library does not call membarrier. Instead each goroutine executes a fence when it enters and
+ * when it leaves a syscall. GMXDEBUG=membarrier=0 does the same.
  */
 #define GMX_CONFIG_NO_MEMBARRIER 4
 
 /**
- * gmx_config.flags: no file of /proc or of a cgroup is opened. The CPU quota is not read, no deadlock is told, a
- * quarter of 65530 mappings may be guards of stacks, gmx_stack_bounds returns GMX_ENOTSUP on the stack of the main
- * thread, and a gmx_init that is called on another thread takes that thread's signal mask.
+ * gmx_config.flags: the library opens no file of /proc or of a cgroup. So it does not read the CPU quota, reports no
+ * deadlock, and uses up to a quarter of 65530 mappings for guards of stacks; gmx_stack_bounds returns GMX_ENOTSUP on
+ * the stack of the main thread; and if gmx_init is called on another thread, the library's threads get the signal mask
+ * of that thread.
  */
 #define GMX_CONFIG_NO_FILES 8
 
@@ -213,8 +214,8 @@ GMX_API const char *gmx_err_name(gmx_status status);
 
 /**
  * gmx_config.flags: no goroutine runs on a stack without a guard. Before Linux 6.13, and in a process that locks its
- * memory, guards cost mappings, of which the library takes a share (a quarter of vm.max_map_count). When it is used
- * up, or the system makes no mappings, a spawn returns GMX_ENOMEM and changes nothing, and a timer that starts
+ * memory, guards cost mappings, of which the library takes a share (a quarter of vm.max_map_count). When that share is
+ * used up, or the system makes no mappings, a spawn returns GMX_ENOMEM and changes nothing, and a timer that starts
  * goroutines tries again later. A goroutine that was spawned before guards became scarce (the host locked its memory
  * meanwhile) waits for a stack that has one. GMXDEBUG=guard=none has no effect.
  *
@@ -224,8 +225,8 @@ GMX_API const char *gmx_err_name(gmx_status status);
 
 /**
  * gmx_config.flags: goroutines run on stacks without a guard if there are no more guards;
- * gmx_mem_stats.stacks_unguarded counts those, and the first is reported. The default, except in a process that has
- * more rights than its starter.
+ * gmx_mem_stats.stacks_unguarded counts such stacks, and the first one is reported. The default, except in a process
+ * that has more rights than its starter.
  */
 #define GMX_CONFIG_GUARD_OPTIONAL 32
 
@@ -236,14 +237,14 @@ GMX_API const char *gmx_err_name(gmx_status status);
 #define GMX_CONFIG_NO_STACK_DUMP 64
 
 /**
- * gmx_config.flags: dumps and reports contain addresses: of stacks, arguments, channels and locks. Without, they say
- * which of these are the same (#3f9a1c), and nothing about where they are. GMXDEBUG=addresses=1 does the same. A
- * report of a fault contains its address in any case.
+ * gmx_config.flags: dumps and reports contain addresses: of stacks, arguments, channels and locks. Without the flag a
+ * short name stands for each address (#3f9a1c): the reader sees which objects are the same, and not where they are.
+ * GMXDEBUG=addresses=1 does the same. A report of a fault contains its address in any case.
  */
 #define GMX_CONFIG_ADDRESSES 128
 
 /**
- * What the runtime is started with. Zero is the default everywhere; struct_size is sizeof(gmx_config) or 0.
+ * The options of the runtime. Zero is the default everywhere; struct_size is sizeof(gmx_config) or 0.
  */
 typedef struct gmx_config {
   /**
@@ -272,7 +273,7 @@ typedef struct gmx_config {
    */
   int64_t slice_ns;
   /**
-   * Most worker threads. Goroutines that need one more wait their turn. 0: 10000.
+   * The highest number of worker threads. Beyond it a goroutine waits until a thread is free. 0: 10000.
    */
   int32_t max_threads;
   /**
@@ -292,9 +293,9 @@ typedef struct gmx_config {
   size_t max_goroutines;
   /**
    * Called with a goroutine that is asked to yield, for a stop, a barrier or the end of its slice: for a host whose
-   * interpreter looks at a flag of its own (lua_sethook, sqlite3_interrupt), and not at gmx_preempt_word. Once for
-   * each goroutine until it has yielded, which gmx_safepoint_slow, gmx_yield and all that waits do; again every
-   * tenth of a second while it has not. It may be late: the goroutine may have yielded already, or have ended.
+   * interpreter looks at a flag of its own (lua_sethook, sqlite3_interrupt), and not at gmx_preempt_word. The call
+   * comes once, and again every tenth of a second until the goroutine has yielded; gmx_safepoint_slow, gmx_yield and
+   * every wait yield. The call may come late: the goroutine may have yielded already, or have ended.
    *
    * Called by the watchdog and by callers of gmx_stop_the_world, gmx_gomaxprocs and gmx_for_each_p, several at a
    * time, as a callback of the scheduler: it may call what never blocks. It must not wait for anything, not for a
@@ -303,13 +304,13 @@ typedef struct gmx_config {
   void (*on_preempt)(void *arg, uint64_t g);
   /**
    * Called on each thread that the library makes for goroutines, before the first one runs there: to name it, to
-   * register it with a collector, to set its affinity, to unblock a signal. It may call what never blocks; it may
-   * wait, no goroutine waits for it. Not called on the library's watchdog and its maker of threads, nor on threads
-   * of the host. NULL: none.
+   * register it with a collector, to set its affinity, to unblock a signal. It may call what never blocks. It may
+   * take its time, because no goroutine waits for it. Not called on the library's watchdog, on the thread that makes
+   * the others, and on threads of the host. NULL: none.
    */
   void (*on_thread_start)(void *arg);
   /**
-   * Called on such a thread before it ends, behind the last goroutine; gmx_shutdown waits for it. NULL: none.
+   * Called on such a thread after its last goroutine, before the thread ends; gmx_shutdown waits for it. NULL: none.
    */
   void (*on_thread_end)(void *arg);
   /**
@@ -332,8 +333,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_config_default(struct gmx_config *out);
  * Blocks: never; with GMX_CONFIG_ALL_AT_START the thread, until all threads have begun.
  * Call from: foreign threads.
  * Owns: config is read during the call; its functions and their arguments stay in use until gmx_shutdown.
- * Returns: GMX_OK; GMX_EBUSY if the runtime is up; GMX_EINVAL for options that cannot be; GMX_ENOMEM or GMX_EAGAIN if
- * there is no memory or no thread for it, GMX_ENOMEM too if guards are required and the runtime made stacks without
+ * Returns: GMX_OK; GMX_EBUSY if the runtime is up; GMX_EINVAL for options that are not valid; GMX_ENOMEM or GMX_EAGAIN
+ * if there is no memory or no thread for it, GMX_ENOMEM too if guards are required and the runtime made stacks without
  * one before gmx_shutdown; GMX_ESHUTDOWN while its threads are ending (see gmx_shutdown).
  */
 GMX_MUST_USE GMX_API gmx_status gmx_init(const struct gmx_config *config);
@@ -342,9 +343,9 @@ GMX_MUST_USE GMX_API gmx_status gmx_init(const struct gmx_config *config);
  * Runs fn(arg) as the main goroutine and returns when it has ended. The calling thread waits, and holds no P. Other
  * goroutines live on afterwards; a further gmx_main may follow.
  *
- * When nothing can ever run again (every goroutine waits, or would need a thread while max_threads of them are taken
- * by goroutines that wait on theirs, no timer is armed, no goroutine is in a syscall, and no thread is left that might
- * call in) it reports which goroutine waits where and returns. What waits then waits on.
+ * When nothing can ever run again (every goroutine waits, or needs a thread while goroutines that wait are locked to
+ * all max_threads of them; no timer is armed; no goroutine is in a syscall; and no thread is left that might call in)
+ * it reports which goroutine waits where, and returns. The goroutines keep waiting.
  *
  * Blocks: thread.
  * Call from: foreign threads.
@@ -362,8 +363,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_main(void (*fn)(void*), void *arg);
  * The ending threads run what the host left there: destructors of thread_local objects and of POSIX keys. These may
  * call the library. Until all threads have ended a call that needs the runtime returns GMX_ESHUTDOWN.
  *
- * timeout: nanoseconds; GMX_FOREVER; 0 only looks, which may take 10 ms. Threads that were told to end have a second
- * at least.
+ * timeout: nanoseconds; GMX_FOREVER; 0 only looks, which may take 10 ms. Threads that were told to end get at least a
+ * second for that.
  *
  * Blocks: thread.
  * Call from: foreign threads.
@@ -386,9 +387,9 @@ GMX_API uint32_t gmx_version(void);
 
 /*
  * A goroutine is a function that runs beside others, on a stack of its own, and costs a fraction of a microsecond and
- * a few KiB. Start one for each task rather than a pool of workers. gmx_spawn starts one that is counted by nothing;
- * use a wait group, a scope or gmx_join where its end matters. gmx_park and gmx_ready are for objects to wait for
- * that this library does not have.
+ * a few KiB. Start one for each task rather than a pool of workers. gmx_spawn starts one whose end no caller waits
+ * for; use a wait group, a scope or gmx_join where the end matters. gmx_park and gmx_ready are the means to build
+ * objects that this library does not have.
  */
 
 /**
@@ -398,8 +399,8 @@ GMX_API uint32_t gmx_version(void);
 
 /**
  * gmx_spawn_opts.flags: the new goroutine begins at once, on the caller's P. The caller continues when the new
- * goroutine waits or ends; or at the same time as it, from the moment at which another P steals the caller. What makes
- * fork-join fast and small.
+ * goroutine waits or ends; or at the same time as it, from the moment at which another P steals the caller. This makes
+ * fork-join fast, and keeps the queues short.
  *
  * The caller continues first, and the new goroutine runs next, in these cases: the caller is a thread of the host or a
  * goroutine that is locked to its thread, since that thread runs no other goroutine; it is pinned, in a syscall, in a
@@ -428,7 +429,8 @@ GMX_API uint32_t gmx_version(void);
 
 /**
  * gmx_spawn_opts.flags: the new goroutine is under the caller's current token from its start, until gmx_cancel_use
- * says otherwise, and the token lives as long. Without it a goroutine begins under none, except one of a scope.
+ * says otherwise, and the token lives as long as that. Without this flag a goroutine begins under no token, except in
+ * a scope.
  */
 #define GMX_SPAWN_INHERIT 16
 
@@ -488,7 +490,7 @@ typedef uint32_t gmx_key;
  * Starts a goroutine that runs fn(arg). It runs next on the caller's P, in the caller's time slice, or elsewhere if
  * there is an idle P. Only when the slice is over do goroutines that waited longer come before it.
  *
- * Its stack is bound when it first runs: while there is no memory for one it waits its turn.
+ * The goroutine gets its stack when it first runs. While there is no memory for a stack, it waits.
  *
  * Owns: arg stays the caller's.
  * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOMEM; GMX_ESHUTDOWN from a thread of the host while the runtime
@@ -526,8 +528,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_spawn_with(const struct gmx_spawn_opts *opts
                           gmx_g *g);
 
 /**
- * Waits until a joinable goroutine has ended. Its handle is stale then. Several may wait for the same one while it
- * runs; if it has ended before, one caller gets it.
+ * Waits until a joinable goroutine has ended. Its handle is stale then. Several callers may wait for the same
+ * goroutine while it runs. If it has ended before, one caller gets GMX_OK, and the handle is stale for all others.
  *
  * timeout: nanoseconds; GMX_FOREVER; 0 only looks.
  *
@@ -666,8 +668,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_park_timeout(bool (*commit)(void*, gmx_g),
 GMX_API gmx_status gmx_ready(gmx_g g);
 
 /**
- * Ties the calling goroutine to its thread: it runs nowhere else, and nothing else runs there, until as many unlocks.
- * A goroutine that ends locked takes its thread with it.
+ * Ties the calling goroutine to its thread: the goroutine runs nowhere else, and no other goroutine runs there, until
+ * gmx_unlock_os_thread was called once for each lock. If the goroutine ends before that, the thread ends too.
  *
  * Call from: G, attached thread (which is tied already; calls are counted); also pinned, and with the world stopped.
  * Owns: the thread.
@@ -720,13 +722,14 @@ GMX_API void *gmx_key_get(gmx_key key);
 /* ---- Cleanup at the end of a goroutine -------------------------------------------------------------------------- */
 
 /*
- * What a goroutine has taken is released although it ends in the middle of its functions, by gmx_goexit or by an
- * exception. In C++ destructors do this; these functions are for C and for languages that emit C.
+ * A goroutine may end in the middle of its functions, by gmx_goexit or by an exception, and must still release what it
+ * has taken. In C++ destructors do this; these functions are for C and for languages that emit C.
  */
 
 /**
- * A function that is to run when the goroutine ends. What is in it is the library's, from gmx_cleanup_push on until it
- * is popped or has run. It may lie in the frame of the function that pushes it, if that pops it before it returns.
+ * A function that is to run when the goroutine ends. The fields are the library's from gmx_cleanup_push until the
+ * function is popped or has run. The struct may lie in the frame of the function that pushes it, if that function pops
+ * it before it returns.
  */
 typedef struct gmx_cleanup {
   void (*fn)(void*);
@@ -735,10 +738,10 @@ typedef struct gmx_cleanup {
 } gmx_cleanup;
 
 /**
- * Has fn(arg) called if the calling goroutine ends before gmx_cleanup_pop, by gmx_goexit wherever that is, or by the
- * return of its function. What was pushed last is called first, all of it before the destructors of keys, on the
- * goroutine, which may wait there, but not call gmx_goexit. On an attached thread nothing is called for what was not
- * popped.
+ * Registers fn(arg): the library calls it if the calling goroutine ends before gmx_cleanup_pop, by gmx_goexit anywhere
+ * or by the return of its function. The functions run on the goroutine, the last one pushed first, and before the
+ * destructors of keys. They may wait, but not call gmx_goexit. On an attached thread no function is called that was
+ * not popped.
  *
  * A node in the frame of a function must be popped before the function returns. A goroutine whose function returns
  * with a node in its frames ends the process, with a report. A node elsewhere (in an object of the heap, or among the
@@ -821,8 +824,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_coro_new(void (*fn)(void*), void *arg, const
  *
  * Any goroutine or thread may resume a coroutine that stands still, each time another one. The coroutine runs in the
  * time slice of its resumer, on the resumer's thread if neither is locked to its own (gmx_lock_os_thread) and the
- * resumer is no attached or foreign thread; such a switch costs what gmx_yield does. Otherwise it goes through the run
- * queue.
+ * resumer is neither an attached nor a foreign thread; such a switch costs what gmx_yield does. Otherwise it goes
+ * through the run queue.
  *
  * If the coroutine waits for something else, its resumer waits too, and nothing ends that wait early. A C++ exception
  * that leaves the coroutine's function ends the process.
@@ -833,9 +836,9 @@ GMX_MUST_USE GMX_API gmx_status gmx_coro_new(void (*fn)(void*), void *arg, const
  * Migrates: yes.
  * Owns: with GMX_ECLOSED the coroutine is the library's again.
  * Returns: to the resumer GMX_OK when the coroutine has yielded, GMX_ECLOSED when its function has ended: the handle
- * is stale then. To the coroutine GMX_OK when it is resumed; GMX_ECANCELED when it is to end (gmx_coro_free), then and
- * from then on at once. GMX_EBUSY if the coroutine runs or waits, for another resumer; GMX_EINVAL for a goroutine that
- * is no coroutine; GMX_ESTALE; GMX_ENOTG, GMX_EINSYSCALL.
+ * is stale then. To the coroutine GMX_OK when it is resumed; GMX_ECANCELED when gmx_coro_free ends it, and then at
+ * once for every later yield. GMX_EBUSY if the coroutine runs or waits, with another resumer; GMX_EINVAL for a
+ * goroutine that is no coroutine; GMX_ESTALE; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.2
  */
 GMX_MUST_USE GMX_API gmx_status gmx_coro_switch(gmx_coro co);
@@ -870,8 +873,8 @@ GMX_API gmx_status gmx_coro_free(gmx_coro co);
 typedef uint32_t gmx_p_key;
 
 /**
- * Sets the number of Ps: how many goroutines run at the same time. There is no cap but memory. From then on it does
- * not follow the machine any more, until gmx_set_default_gomaxprocs. n <= 0 only asks.
+ * Sets the number of Ps: how many goroutines run at the same time. Memory is the only limit. From then on the number
+ * does not follow the machine, until gmx_set_default_gomaxprocs. n <= 0 only asks.
  *
  * Blocks: the calling goroutine; on a foreign thread, the thread, until every running goroutine has passed a safe
  * point; n <= 0 never.
@@ -885,8 +888,8 @@ typedef uint32_t gmx_p_key;
 GMX_API int32_t gmx_gomaxprocs(int32_t n);
 
 /**
- * What the default for the number of Ps is: the CPUs that this process may use (its affinity), and no more than the
- * tightest CPU quota of its control group and all visible ancestors, rounded up and at least 2.
+ * The default for the number of Ps: the CPUs that this process may use (its affinity), and no more than the tightest
+ * CPU quota of its control group and all visible ancestors, rounded up and at least 2.
  *
  * Call from: every context; it does not start the runtime.
  * Returns: the number, at least 1.
@@ -906,7 +909,8 @@ GMX_API gmx_status gmx_set_default_gomaxprocs(void);
 
 /**
  * Keeps the calling goroutine on its P until gmx_unpin: no other goroutine uses this P meanwhile. For short stretches:
- * whatever needs every P waits. Nests. In the function of gmx_for_each_p it tells for which P that runs.
+ * a stop or a barrier waits for the unpin. Pins nest. In a function of gmx_for_each_p the result is the P for which
+ * the function runs.
  *
  * Call from: G, attached thread, a function of gmx_for_each_p, a caller that has stopped the world.
  * Migrates: no, and not until gmx_unpin.
@@ -968,7 +972,7 @@ GMX_API void *gmx_p_get(gmx_p_key key);
 GMX_API void *gmx_p_get_of(gmx_p_key key, int32_t p);
 
 /**
- * How many Ps were ever made: those from gmx_gomaxprocs(0) on rest, with their values.
+ * How many Ps were ever made. Those from number gmx_gomaxprocs(0) on are not in use, and keep their values.
  *
  * Returns: the count; 0 when the runtime is not up.
  */
@@ -983,8 +987,8 @@ GMX_API int32_t gmx_p_count(void);
  */
 
 /**
- * The goroutine is about to call something that may block its thread. Its P stays within reach for a quick return, and
- * is taken by others when the call lasts. Until gmx_exit_syscall only calls that never block are allowed.
+ * The goroutine is about to call something that may block its thread. After a short call it continues on the same P;
+ * if the call lasts, another thread takes the P. Until gmx_exit_syscall only calls that never block are allowed.
  *
  * Call from: G, attached thread.
  * Safepoint: yes.
@@ -1038,11 +1042,11 @@ GMX_API gmx_status gmx_blocking(void (*fn)(void*), void *arg);
 typedef uint64_t gmx_class;
 
 /**
- * Makes a class of calls of which no more than limit run at a time: for foreign code that computes for long (a library
- * for linear algebra, with threads of its own), which would hold up its P as an ordinary call, and would take a thread
- * for each goroutine as gmx_blocking.
+ * Makes a class of calls of which no more than limit run at a time. It is for foreign code that computes for long,
+ * such as a library for linear algebra with threads of its own: an ordinary call would hold up its P, and gmx_blocking
+ * would take a thread for each goroutine.
  *
- * name: shown in dumps as what the calls wait for that wait their turn; copied, 31 bytes are kept. NULL: none.
+ * name: shown in dumps as what a call waits for until it is its turn; copied, 31 bytes are kept. NULL: none.
  *
  *     gmx_class blas;
  *     gmx_status status = gmx_class_new(2, "blas", &blas);
@@ -1146,16 +1150,16 @@ typedef struct gmx_g_info {
   void *stack_lo;
   void *stack_hi;
   /**
-   * Where what lives on the stack begins: scan [sp, stack_hi). The registers of a goroutine that is off its thread
-   * lie there too. One in a syscall shows what lies on its stack from the caller of gmx_enter_syscall on: a
-   * collector's bracket spills the callee-saved registers first (setjmp, __builtin_unwind_init). NULL without a
-   * stack, and for the caller's own.
+   * The used part of the stack is [sp, stack_hi), which a collector scans. The registers of a goroutine that is off
+   * its thread lie in it too. In a syscall the used part begins at the caller of gmx_enter_syscall, and the
+   * callee-saved registers need not lie in it: under a collector that caller spills them first (setjmp,
+   * __builtin_unwind_init). NULL without a stack, and for the caller's own.
    */
   void *sp;
   void (*fn)(void*);
   void *arg;
   /**
-   * The system's id of the thread that it is tied to, or of that of its syscall; 0 if none.
+   * The system's id of the thread that it is tied to, or that is in its syscall; 0 if there is none.
    */
   int32_t thread;
   uint32_t reserved;
@@ -1199,9 +1203,10 @@ GMX_MUST_USE GMX_API gmx_status gmx_stop_the_world_timeout(const char *reason, i
 GMX_API gmx_status gmx_start_the_world(void);
 
 /**
- * A ragged barrier: runs fn(arg) once for every P, on it at a safe point, or for it while it has nothing to do. On
- * return every P has passed. gmx_pin in fn tells which P; P-local values are the P's. fn must be short and must not
- * block; it may spawn, ready and release. Calls exclude each other, gmx_gomaxprocs and stops of the world.
+ * A ragged barrier: runs fn(arg) once for every P. The thread that holds the P runs it at a safe point; for an idle P
+ * another thread does. On return fn has run for every P. In fn gmx_pin returns the number of the P, and P-local values
+ * are those of the P. fn must be short and must not block; it may spawn, ready and release. A call waits for other
+ * calls, for gmx_gomaxprocs and for stops of the world to end.
  *
  * Blocks: the calling goroutine; on a foreign thread, the thread, until every running goroutine has passed a safe
  * point.
@@ -1224,7 +1229,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_for_each_p(void (*fn)(void*), void *arg);
 GMX_API gmx_status gmx_for_each_g(void (*fn)(void*, const struct gmx_g_info*), void *arg);
 
 /**
- * A safe point for loops that call nothing of this library: one load and a branch while nothing is asked. Inline,
+ * A safe point for loops that call nothing of this library: one load and a branch while there is no request. Inline,
  * unless GMX_NO_INLINE is defined or the compiler is neither GCC nor Clang.
  *
  * Blocks: the goroutine, while the world is stopped or its time slice is over; else never.
@@ -1247,7 +1252,7 @@ GMX_API void gmx_safepoint(void);
 GMX_API gmx_status gmx_safepoint_slow(void);
 
 /**
- * The word of the calling goroutine that is not zero while it is asked to give way, and else 0: for loops that a
+ * A word of the calling goroutine: not zero while the goroutine is asked to yield, otherwise 0. It is for loops that a
  * compiler emits and for hooks of interpreters. The address stays the same to the end of the goroutine, whatever
  * thread it is on. The word is only read, as a volatile one; if it is not zero, call gmx_safepoint_slow.
  *
@@ -1257,9 +1262,9 @@ GMX_API gmx_status gmx_safepoint_slow(void);
  *       work(i);
  *     }
  *
- * gmx_poll_word is not zero while anything is asked of any goroutine: it needs no address of a goroutine's, and sends
- * all that poll it through the library. This one concerns its own goroutine, and may come some milliseconds later, a
- * slice at most.
+ * gmx_poll_word is one word for all goroutines: it is not zero while there is a request to any of them, and then each
+ * goroutine that polls it calls the library. The word of this function concerns its own goroutine only, and may be set
+ * some milliseconds later, a slice at most.
  *
  * Owns: the word is the library's.
  * Returns: its address; on a foreign thread and in a scheduler's callback that of a word that is always 0. Never NULL.
@@ -1302,8 +1307,8 @@ GMX_API gmx_status gmx_detach_thread(void);
 /**
  * Runs fn(arg) as a goroutine on this very thread, whatever the thread is: a thread of the host becomes one for the
  * call (the first call of a thread makes it known, later ones cost tens of nanoseconds; it is forgotten when the
- * thread ends). A goroutine just calls fn; one in a syscall leaves it for the call, and stays on its thread meanwhile.
- * Calls nest.
+ * thread ends). A goroutine just calls fn; a goroutine in a syscall leaves the syscall for the call, and stays on its
+ * thread meanwhile. Calls nest.
  *
  * Blocks: the thread, until it has a P; and as long as fn does.
  * Call from: every context but a scheduler's callback and a stopped world.
@@ -1321,7 +1326,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_callback(void (*fn)(void*), void *arg);
  */
 
 /**
- * Takes one from a semaphore, waiting while it is 0. Any uint32_t is one, its value the count.
+ * Takes a permit from a semaphore, waiting while the count is 0. Any uint32_t is a semaphore, and its value is the
+ * count.
  *
  * Blocks: the calling goroutine; on a foreign thread, the thread.
  * Call from: G, attached thread, foreign thread.
@@ -1366,10 +1372,9 @@ GMX_MUST_USE GMX_API gmx_status gmx_sema_try_acquire(uint32_t *s);
 GMX_API gmx_status gmx_sema_release(uint32_t *s);
 
 /**
- * Gives one to a semaphore, and hands it over if there is a waiter: the first one has the permit then, so that no
- * caller that comes by takes it first, and runs at once, on the caller's P and in the caller's time slice. The caller
- * goes to the end of the P's run queue. For a semaphore that many want, where a fair order is worth a switch for each
- * release.
+ * Releases a permit, and hands it over if there is a waiter: the first waiter gets the permit, which no newcomer can
+ * take before it, and runs at once, on the caller's P and in the caller's time slice. The caller goes to the end of
+ * the P's run queue. For a semaphore with many waiters, where a fair order is worth a switch for each release.
  *
  * Only the permit changes hands if the caller has no P or may not leave it, or if the waiter is a thread of the host.
  *
@@ -1388,8 +1393,8 @@ GMX_API gmx_status gmx_sema_release_handoff(uint32_t *s);
 
 /**
  * How many goroutines and threads wait for a semaphore, for tests, dumps and metrics. One that was woken and has not
- * taken its permit yet does not count. The caller looks at each of them: it takes time in proportion to their number.
- * The semaphore itself is not looked at: its memory may be gone.
+ * taken its permit yet does not count. The call takes time in proportion to their number. It does not read the
+ * semaphore, whose memory may be gone.
  *
  *     while (gmx_sema_waiters(&ready) < 2) gmx_yield();
  *     gmx_sema_release(&ready);
@@ -1466,8 +1471,9 @@ GMX_API gmx_status gmx_wake_address(const void *addr, uint32_t n);
  */
 
 /**
- * A mutual exclusion lock for goroutines and threads. Zero is unlocked; nothing needs to be freed. A wait may be
- * overtaken; one of more than a millisecond once more at most, then it is served in turn.
+ * A mutual exclusion lock for goroutines and threads. Zero is unlocked; nothing needs to be freed. A newcomer may take
+ * the lock ahead of a waiter. A waiter that was woken, lost that race and has waited for more than a millisecond gets
+ * the lock at the next unlock.
  */
 typedef struct gmx_mutex {
   uint64_t state;
@@ -1537,7 +1543,7 @@ GMX_API uint32_t gmx_mutex_waiters(const struct gmx_mutex *m);
 
 /**
  * A mutex that its owner, a goroutine or a thread, may lock again, and then unlocks as often. Zero is unlocked;
- * nothing needs to be freed. Without that need take gmx_mutex, which says GMX_EDEADLK to a second lock.
+ * nothing needs to be freed. Without that need take gmx_mutex, which returns GMX_EDEADLK at a second lock.
  */
 typedef struct gmx_rmutex {
   gmx_mutex mutex;
@@ -1690,7 +1696,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_rwmutex_rlock_timeout(struct gmx_rwmutex *m,
 GMX_MUST_USE GMX_API gmx_status gmx_rwmutex_try_rlock(struct gmx_rwmutex *m);
 
 /**
- * Gives it back after reading.
+ * Unlocks it after reading.
  *
  * Returns: GMX_OK; GMX_EPERM if no reader has it; GMX_EINVAL if m is NULL or not aligned.
  */
@@ -1722,11 +1728,11 @@ typedef struct gmx_cond {
 } gmx_cond;
 
 /**
- * Unlocks the mutex and waits for a signal, as one step, and locks the mutex again. Look in a loop whether what it
- * waits for is there: others may have been faster.
+ * Unlocks the mutex and waits for a signal, as one step, and locks the mutex again. Test in a loop whether the
+ * expected state is there: another caller may have changed it again.
  *
- * When it returns the caller has the mutex, whatever it returns. Whatever it returns, except for a wrong call, the
- * mutex was unlocked meanwhile and others could run: also if the wait was refused, or timeout is past.
+ * On return the caller has the mutex, whatever the status is. Except after a wrong call, the mutex was unlocked
+ * meanwhile and others could run, also if the wait was refused or the timeout has passed.
  *
  * Blocks: the calling goroutine; on a foreign thread, the thread.
  * Call from: G, attached thread, foreign thread.
@@ -1755,7 +1761,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_cond_wait(struct gmx_cond *c, gmx_mutex *m);
 GMX_MUST_USE GMX_API gmx_status gmx_cond_wait_timeout(struct gmx_cond *c, gmx_mutex *m, int64_t timeout);
 
 /**
- * Wakes the caller that has waited longest, if any waits. The calling goroutine may have the mutex, and need not.
+ * Wakes the caller that has waited longest, if any waits. The calling goroutine may hold the mutex, but need not.
  *
  * Returns: GMX_OK; GMX_EINVAL for a copy of one that was used, or if c is NULL or not aligned.
  */
@@ -1771,7 +1777,7 @@ GMX_API gmx_status gmx_cond_broadcast(struct gmx_cond *c);
 /**
  * How many goroutines and threads wait for a signal. Otherwise as gmx_sema_waiters.
  *
- * A caller that has the mutex which they wait with sees each of them: a waiter is counted before it unlocks the mutex.
+ * A caller that holds the mutex of the waiters misses none of them: a waiter is counted before it unlocks the mutex.
  *
  * Call from: every context; it does not start the runtime.
  * Returns: the number, which may have changed by then; 0 if c is NULL or not aligned, and without a runtime.
@@ -1797,8 +1803,8 @@ typedef struct gmx_waitgroup {
 } gmx_waitgroup;
 
 /**
- * Adds delta to the count. At 0 every waiter returns, also if the first one that is back adds to the count again, or
- * gives the memory of the group away.
+ * Adds delta to the count. At 0 every waiter returns, even if the first waiter that is back adds to the count again or
+ * frees the memory of the group.
  *
  * Returns: GMX_OK; GMX_EINVAL if the count would fall below 0 or exceed 2^31-1 (it is unchanged), or wg is NULL or not
  * aligned.
@@ -1861,8 +1867,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_waitgroup_wait_timeout(struct gmx_waitgroup 
  */
 
 /**
- * Where n goroutines and threads meet, again and again. GMX_BARRIER_INIT(n) makes one; nothing needs to be freed. Set
- * n where there is no initialiser, and the rest to zero; n may change while there is no waiter. Do not copy it while
+ * Where n goroutines and threads meet, again and again. GMX_BARRIER_INIT(n) makes one; nothing needs to be freed.
+ * Without the initialiser, set n, and the rest to zero; n may change while there is no waiter. Do not copy it while
  * there is one.
  */
 typedef struct gmx_barrier {
@@ -1885,8 +1891,8 @@ typedef struct gmx_barrier {
  *       if (serial) report(i);
  *     }
  *
- * The barrier is ready for the next round when the first caller is back. When no further round is to come its memory
- * may be given back then.
+ * The barrier is ready for the next round when the first caller is back. If no further round is to come, its memory
+ * may be freed then.
  *
  * A caller that returns anything but GMX_OK has not arrived: the others wait for one more, which may be the same
  * caller again.
@@ -1895,7 +1901,7 @@ typedef struct gmx_barrier {
  * Call from: G, attached thread, foreign thread.
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
- * Cancellable: yes: a caller that is canceled elsewhere would leave the others waiting.
+ * Cancellable: yes: otherwise the others would wait forever for a caller that was canceled elsewhere.
  * Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if n is 0, for a copy of a barrier with waiters, or if b is NULL or not
  * aligned; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.2
@@ -1943,8 +1949,8 @@ typedef struct gmx_once {
 } gmx_once;
 
 /**
- * Calls fn(arg) if this is the first call for this once; a caller that comes meanwhile waits until fn has returned. A
- * goroutine that ends within fn has done it.
+ * Calls fn(arg) if this is the first call for this once; a caller that comes meanwhile waits until fn has returned. If
+ * a goroutine ends within fn, the once is done.
  *
  * Blocks: while fn runs, as fn does; while another caller is running fn, the calling goroutine; on a foreign thread,
  * the thread.
@@ -1986,16 +1992,16 @@ GMX_MUST_USE GMX_API gmx_status gmx_once_do_timeout(struct gmx_once *once,
  * A token of cancellation. When a token, or the one that it was made under, is canceled, by hand or at its deadline,
  * the calls that wait for an event under it end with GMX_ECANCELED: channels, select, sleep, semaphores and condition
  * variables. The wait for a lock or for an end does not: mutex, rwmutex, once, wait group, join, leaving a scope. So a
- * lock that is not checked is held, and a join that is not checked has waited, also in a scope that fails. The line
- * "Cancellable" of each function says which it is.
+ * caller that does not check the status of a lock holds the lock, and a join has waited, also in a scope that fails.
+ * The line "Cancellable" of each function says whether a token ends its wait.
  *
  * A handle is never used again, and 0 is no handle.
  */
 typedef uint64_t gmx_cancel;
 
 /**
- * Makes a token. It is canceled by gmx_cancel_now, after timeout nanoseconds, or when the token parent
- * is; parent 0: there is none. Under a parent that is canceled it is so from the beginning, and with a timeout of 0.
+ * Makes a token. It is canceled by gmx_cancel_now, after timeout nanoseconds, or with the token parent (0: no parent).
+ * It is canceled from the beginning if parent is, or if timeout is 0.
  *
  * Owns: the token is the caller's until gmx_cancel_free.
  * Returns: GMX_OK; GMX_EINVAL if out is NULL; GMX_ESTALE for a parent that is not valid; GMX_ENOMEM.
@@ -2011,9 +2017,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_cancel_new(gmx_cancel parent, int64_t timeou
 GMX_API gmx_status gmx_cancel_now(gmx_cancel token);
 
 /**
- * As gmx_cancel_now, with a reason of the caller's own for gmx_cancel_reason to tell, of this token and of those that
- * were made under it. What waits ends with GMX_ECANCELED all the same. If the token was canceled before, its reason
- * stays.
+ * As gmx_cancel_now, with a reason of the caller's own, which gmx_cancel_reason returns for this token and for those
+ * made under it. Waits end with GMX_ECANCELED all the same. If the token was canceled before, its reason stays.
  *
  * reason: any status below 0, of the library or of the program.
  *
@@ -2061,8 +2066,8 @@ GMX_API bool gmx_cancel_is_canceled(gmx_cancel token);
  * function says. 0: none. A goroutine begins with none, except one that a scope has spawned, and ends with its own;
  * an attached thread begins with the thread's, and has none after gmx_detach_thread.
  *
- * previous: where the former one is written, unless NULL: to be used again afterwards, also if it was freed meanwhile
- * while it is under a token, or is the current token of a goroutine or thread.
+ * previous: where the former token is written, unless NULL. It can be made current again even if it was freed
+ * meanwhile, as long as a token that was made under it exists, or it is the current token of a goroutine or thread.
  *
  * Call from: every context but a scheduler's callback and a foreign thread that has stopped the world.
  * Owns: a token that is freed lives on as long as it is the current token of a goroutine or thread.
@@ -2071,9 +2076,9 @@ GMX_API bool gmx_cancel_is_canceled(gmx_cancel token);
 GMX_API gmx_status gmx_cancel_use(gmx_cancel token, gmx_cancel *previous);
 
 /**
- * Whether the caller's token ends its waits for locks and ends too: mutex, rwmutex, once, wait group and join return
- * GMX_ECANCELED then. Not to be set around code that does not check each of these calls. An interpreter whose main
- * thread has to react to a signal needs it:
+ * Sets whether the caller's token also ends the caller's waits for locks and for ends: mutex, rwmutex, once, wait
+ * group and join return GMX_ECANCELED then. Not to be set around code that does not check each of these calls. An
+ * interpreter whose main thread has to react to a signal needs it:
  *
  *     bool before = gmx_cancel_locks(true);
  *     gmx_status status = gmx_mutex_lock(&m); // GMX_ECANCELED: it is not locked
@@ -2128,11 +2133,10 @@ GMX_API gmx_cancel gmx_cancel_current(void);
 /**
  * Cancels the goroutine g, which was spawned with GMX_SPAWN_CANCELLABLE: its own token is canceled, so that its waits
  * for events end with GMX_ECANCELED, the one that it is in and those to come, and so do those of whatever is below
- * that token. It is not stopped: it ends when it returns. gmx_cancel_reason says the reason of the token: a status, or
- * any other number below zero.
+ * that token. The goroutine is not stopped: it ends when its function returns. gmx_cancel_reason gives the reason of
+ * the token: a status, or any other number below zero.
  *
- * Nothing happens to a goroutine that has made another token its current one (gmx_cancel_use) before it is back under
- * its own.
+ * While a goroutine has another current token (gmx_cancel_use), the cancellation does not reach it.
  *
  *     gmx_spawn_opts opts = {.flags = GMX_SPAWN_JOINABLE | GMX_SPAWN_CANCELLABLE};
  *     gmx_g worker;
@@ -2148,8 +2152,8 @@ GMX_API gmx_cancel gmx_cancel_current(void);
 GMX_API gmx_status gmx_cancel_g(gmx_g g, gmx_status reason);
 
 /**
- * Frees a token. It is not canceled by that: waits under it continue, and tokens that were made under
- * it, and its deadline, do what they did.
+ * Frees a token. That does not cancel it: waits under it continue, tokens made under it stay as they are, and its
+ * deadline still cancels it.
  *
  * Owns: the token is the library's again.
  * Returns: GMX_OK; GMX_ESTALE.
@@ -2202,11 +2206,12 @@ typedef struct gmx_scope_end {
    */
   uint32_t by;
   /**
-   * GMX_OK; of a failure the error; GMX_ETIMEDOUT; of a cancel its reason: see gmx_cancel_reason.
+   * GMX_OK; after a failure its error; after a deadline GMX_ETIMEDOUT; after a cancel its reason: see
+   * gmx_cancel_reason.
    */
   gmx_status status;
   /**
-   * Of a failure the goroutine that it was of, which has ended since; otherwise 0.
+   * After a failure the goroutine that failed, which has ended since; otherwise 0.
    */
   gmx_g g;
 } gmx_scope_end;
@@ -2248,8 +2253,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_scope_spawn(gmx_scope scope, gmx_status (*fn
 GMX_MUST_USE GMX_API gmx_status gmx_scope_enter(gmx_scope scope);
 
 /**
- * Waits until all goroutines of a scope have ended, and gives the scope back. Neither the caller's own token nor that
- * of the scope ends the wait: the cancellation has reached the goroutines.
+ * Waits until all goroutines of a scope have ended, and frees the scope. Neither the caller's own token nor that of
+ * the scope ends the wait: the cancellation has reached the goroutines.
  *
  * timeout: nanoseconds; GMX_FOREVER; 0 only looks.
  *
@@ -2260,9 +2265,9 @@ GMX_MUST_USE GMX_API gmx_status gmx_scope_enter(gmx_scope scope);
  * Safepoint: when it waits, and unless GMX_OK.
  * Migrates: when it waits, and unless GMX_OK.
  * Owns: on GMX_OK the scope is the library's again.
- * Returns: GMX_OK: it is left; GMX_ETIMEDOUT: it is not, and nothing was canceled for it; GMX_EBUSY while another
- * leaves it; GMX_EPERM if another has entered it; GMX_EDEADLK from a goroutine of the scope, or of a scope that such a
- * one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK: it is left; GMX_ETIMEDOUT: it is not left, and the call has canceled nothing; GMX_EBUSY while
+ * another leaves it; GMX_EPERM if another has entered it; GMX_EDEADLK from a goroutine of the scope, or of a scope
+ * that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
  */
 GMX_MUST_USE GMX_API gmx_status gmx_scope_leave(gmx_scope scope, int64_t timeout, gmx_status *result);
 
@@ -2324,8 +2329,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_scope_token(gmx_scope scope, gmx_cancel *out
  * microseconds, found out while the loop runs. A range of no more than four grains for each P is cut at once.
  *
  * fn always runs on a goroutine: the caller, or another one for which the same token of cancellation counts (a foreign
- * thread only waits). It may wait, and call gmx_parallel_for; the numbers that a goroutine has not come to wait with
- * it. It must return: gmx_goexit is refused. When the token is canceled no further ranges are begun; the calls that
+ * thread only waits). It may wait, and call gmx_parallel_for; while it waits, the rest of its goroutine's range waits
+ * too. It must return: gmx_goexit is refused. When the token is canceled no further ranges are begun; the calls that
  * run are waited for. So in a scope whose other children have failed the loop ends early.
  *
  * Blocks: the calling goroutine; on a foreign thread, the thread, until all calls have returned.
@@ -2382,8 +2387,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_parallel_for(int64_t n,
 typedef struct gmx_chan gmx_chan;
 
 /**
- * What gmx_select may do. The words at its end are the library's while it waits; an array may be used again, but by
- * one gmx_select at a time.
+ * An operation that gmx_select may choose. The reserved words are the library's while it waits. An array of cases may
+ * be used again, but by one gmx_select at a time.
  */
 typedef struct gmx_select_case {
   /**
@@ -2420,9 +2425,9 @@ GMX_MUST_USE GMX_API gmx_status gmx_chan_new(size_t elem_size, size_t capacity, 
 
 /**
  * As gmx_chan_new, with so many references at once, one for each user of the channel. The rule by which a program
- * neither leaks channels nor frees them too early: each user of a channel has a reference of its own, and frees that
- * back by gmx_chan_free when it will not use the channel any more; a reference that lies in a message belongs to
- * the receiver of the message. So no user needs to know which user is the last.
+ * neither leaks channels nor frees them too early: each user of a channel has a reference of its own, and returns it
+ * by gmx_chan_free when it will not use the channel any more; a reference that lies in a message belongs to the
+ * receiver of the message. So no user needs to know which user is the last.
  *
  * For a request and its reply: the client makes the reply's channel with a capacity of 1 and two references, and sends
  * the pointer with the request. The server sends the reply, which never waits, and frees. The client receives, or
@@ -2474,10 +2479,10 @@ GMX_API gmx_status gmx_chan_free(struct gmx_chan *chan);
  * Migrates: when it waits, and unless GMX_OK.
  * Cancellable: yes.
  * Owns: the bytes at elem are copied, once.
- * Returns: GMX_OK: it was received, or will be by the next receiver; GMX_ECLOSED: the channel is closed, or was while
- * it waited; GMX_ECANCELED; GMX_ENOMEM if the channel has no bound, and there is no memory for the value; GMX_EINVAL
- * if chan is no channel of this process, or elem is NULL and values have a size; GMX_ENOTG, GMX_EINSYSCALL. If it is
- * not GMX_OK nothing was sent.
+ * Returns: GMX_OK: it was received, or will be by the next receiver; GMX_ECLOSED: the channel is closed, or was closed
+ * while the call waited; GMX_ECANCELED; GMX_ENOMEM if the channel has no bound, and there is no memory for the value;
+ * GMX_EINVAL if chan is no channel of this process, or elem is NULL and values have a size; GMX_ENOTG, GMX_EINSYSCALL.
+ * If it is not GMX_OK nothing was sent.
  */
 GMX_MUST_USE GMX_API gmx_status gmx_chan_send(struct gmx_chan *chan, const void *elem);
 
@@ -2559,8 +2564,8 @@ GMX_API gmx_status gmx_chan_close(struct gmx_chan *chan);
  *
  * The caller calls drop(arg, elem) for each value that was left, the oldest first, and drop frees what the value owns.
  * NULL forgets the values. The channel is closed by then and no lock is held: drop may do whatever the caller may.
- * elem is valid until drop returns. The values behind one for which drop does not return are lost. A sender that waits
- * keeps its value, and gets GMX_ECLOSED.
+ * elem is valid until drop returns. If drop does not return from a value, the values after it are lost. A sender that
+ * waits keeps its value, and gets GMX_ECLOSED.
  *
  *     static void drop_line(void *arg, void *elem) {
  *       (void)arg;
@@ -2622,10 +2627,10 @@ GMX_API gmx_status gmx_chan_waiters(struct gmx_chan *chan, size_t *senders, size
  * waits for its timeout. A channel may stand in several cases: each of them is chosen as often.
  *
  * A case with GMX_CASE_RECV_READY or GMX_CASE_SEND_READY receives and sends nothing: it is chosen, with GMX_OK, when a
- * receive (a send) would not wait at that moment. So a value can be made when there is a place for it. Another may be
- * faster until the caller comes to it, so the caller tries without waiting, and selects again if that is GMX_EAGAIN.
- * All that wait for the same moment are woken. Those that wait to send and receive come first. Two that wait for each
- * other in this way, at a channel without room, wait forever: one of them has to send or receive.
+ * receive (a send) would not wait at that moment. So a sender can make its value when there is a place for it. Another
+ * caller may take the place before, so try without waiting, and select again on GMX_EAGAIN. All selects that wait for
+ * the same moment are woken; callers that wait to send or receive come first. At a channel with a capacity of 0, two
+ * selects that wait for each other in this way wait forever: one of the two sides has to send or receive.
  *
  *     gmx_select_case cases[] = {GMX_SEND_READY(frames), GMX_RECV(stop, NULL)};
  *     size_t chosen;
@@ -2651,8 +2656,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_select(struct gmx_select_case *cases, size_t
 /* ---- Being told of a cancellation ------------------------------------------------------------------------------- */
 
 /*
- * A function runs when a token is canceled: for what has to end a wait that is not the library's, such as a read from
- * a socket.
+ * A function runs when a token is canceled: for code that ends a wait outside the library, such as a read from a
+ * socket.
  */
 
 /**
@@ -2670,8 +2675,7 @@ typedef uint64_t gmx_cancel_hook;
  *     gmx_select_case cases[2] = {{.chan = jobs, .elem = &job}, {.chan = canceled}};
  *     status = gmx_select(cases, 2, timeout, &chosen); // chosen == 1 and GMX_ECLOSED: canceled
  *
- * It is the same channel each time. It says nothing of the token's end: that of a token that ends without being
- * canceled stays open.
+ * Each call returns the same channel. If the token ends without being canceled, the channel stays open.
  *
  * Owns: the caller has one reference, also when the token is freed; gmx_chan_free gives it back.
  * Returns: GMX_OK, also if the token is canceled; GMX_EINVAL if out is NULL; GMX_ESTALE, also for 0 if there is none;
@@ -2701,9 +2705,9 @@ GMX_MUST_USE GMX_API gmx_status gmx_cancel_chan(gmx_cancel token, gmx_chan **out
 GMX_MUST_USE GMX_API gmx_status gmx_cancel_after(gmx_cancel token, void (*fn)(void*), void *arg, gmx_cancel_hook *hook);
 
 /**
- * Stops what gmx_cancel_after has begun, and gives the hook back. It does not wait for fn.
+ * Ends a hook of gmx_cancel_after. It does not wait for fn.
  *
- * stopped: whether that kept fn from being started, unless NULL. If not, fn runs, or has run, or will do so at once.
+ * stopped (may be NULL): true if fn will not be started; false if fn runs, has run, or is about to run.
  *
  * Owns: the hook is the library's again.
  * Returns: GMX_OK; GMX_ESTALE.
@@ -2731,7 +2735,7 @@ GMX_API gmx_status gmx_cancel_hook_stop(gmx_cancel_hook hook, bool *stopped);
 GMX_API int64_t gmx_now(void);
 
 /**
- * Sleeps for at least this many nanoseconds; 0 or less yields, GMX_FOREVER does not come back but by a canceled token.
+ * Sleeps for at least this many nanoseconds; 0 or less yields; with GMX_FOREVER only a canceled token ends the sleep.
  *
  * Blocks: the calling goroutine; on a foreign thread, the thread.
  * Call from: G, attached thread, foreign thread.
@@ -2817,7 +2821,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_timer_new(int64_t delay, int64_t period, gmx
 GMX_MUST_USE GMX_API gmx_status gmx_after(int64_t delay, gmx_chan **out);
 
 /**
- * Makes a timer that sends the time every period nanoseconds: gmx_timer_new with period twice.
+ * Makes a timer that sends the time every period nanoseconds: gmx_timer_new with period as both delay and period.
  *
  * Owns: as gmx_timer_new.
  * Returns: as gmx_timer_new; GMX_EINVAL if period is not above 0.
@@ -2826,17 +2830,17 @@ GMX_MUST_USE GMX_API gmx_status gmx_ticker_new(int64_t period, gmx_timer *out, g
 
 /**
  * Sets a timer anew, whatever it did: it fires after delay nanoseconds (GMX_FOREVER: never), and then every period; 0:
- * once. As gmx_timer_stop first: nothing of before comes any more.
+ * once. It stops the timer first, as gmx_timer_stop does: no earlier firing is seen any more.
  *
  * A function that is called again and again is not called while the goroutine of the last firing has not begun.
  *
- * Owns: nothing. stopped (NULL: not asked for) gets whether that prevented something of before.
+ * Owns: nothing. stopped (may be NULL) gets whether that prevented an earlier firing.
  * Returns: GMX_OK; GMX_ESTALE; GMX_EINVAL if period is negative; GMX_ENOMEM: it is stopped.
  */
 GMX_MUST_USE GMX_API gmx_status gmx_timer_reset(gmx_timer timer, int64_t delay, int64_t period, bool *stopped);
 
 /**
- * Sets a timer to fire every period nanoseconds from now on: gmx_timer_reset with period twice.
+ * Sets a timer to fire every period nanoseconds from now on: gmx_timer_reset with period as both delay and period.
  *
  * Owns: as gmx_timer_reset.
  * Returns: as gmx_timer_reset; GMX_EINVAL if period is not above 0.
@@ -2926,8 +2930,8 @@ typedef struct gmx_mem_stats {
    */
   uint32_t reserved;
   /**
-   * Of the stacks that are kept, those behind which there is still memory. It goes back to the system when they have
-   * not been needed for some seconds, or by gmx_release_memory.
+   * Of the stacks that are kept, those that still have memory. The memory goes back to the system when a stack was
+   * not needed for some seconds, or by gmx_release_memory.
    */
   uint64_t stacks_warm;
   /**
@@ -3041,10 +3045,10 @@ typedef struct gmx_sched_stats {
 GMX_MUST_USE GMX_API gmx_status gmx_read_mem_stats(struct gmx_mem_stats *out);
 
 /**
- * Gives the memory of all stacks that are kept for the next goroutines to the system at once. Without it the memory of
- * those stacks goes back that were not needed for 6 to 8 seconds, except 1 MiB of each size. A P that is running
- * others frees what it keeps (at most 64 stacks) when it next looks at the global queue. The address space stays
- * reserved.
+ * Gives the memory of all stacks that are kept for the next goroutines to the system at once. Without this call the
+ * memory of a stack returns to the system when the stack was not needed for 6 to 8 seconds, except 1 MiB of each size.
+ * A P that runs other goroutines meanwhile frees the stacks that it keeps (at most 64) when it next looks at the
+ * global queue. The address space stays reserved.
  *
  * Blocks: the thread, while the system takes the memory: about a microsecond for each page that was used. A
  * goroutine's P runs others meanwhile, unless it is pinned.

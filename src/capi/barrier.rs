@@ -7,8 +7,8 @@ use super::*;
 use crate::block::barrier::Barrier;
 use crate::block::waitq;
 
-/// Where n goroutines and threads meet, again and again. GMX_BARRIER_INIT(n) makes one; nothing needs to be freed. Set
-/// n where there is no initialiser, and the rest to zero; n may change while there is no waiter. Do not copy it while
+/// Where n goroutines and threads meet, again and again. GMX_BARRIER_INIT(n) makes one; nothing needs to be freed.
+/// Without the initialiser, set n, and the rest to zero; n may change while there is no waiter. Do not copy it while
 /// there is one.
 #[repr(C)]
 pub struct gmx_barrier {
@@ -35,8 +35,8 @@ unsafe impl Object for gmx_barrier {
 /// }
 /// ```
 ///
-/// The barrier is ready for the next round when the first caller is back. When no further round is to come its memory
-/// may be given back then.
+/// The barrier is ready for the next round when the first caller is back. If no further round is to come, its memory
+/// may be freed then.
 ///
 /// A caller that returns anything but GMX_OK has not arrived: the others wait for one more, which may be the same
 /// caller again.
@@ -45,7 +45,7 @@ unsafe impl Object for gmx_barrier {
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: when it waits, and unless GMX_OK.
 /// Migrates: when it waits, and unless GMX_OK.
-/// Cancellable: yes: a caller that is canceled elsewhere would leave the others waiting.
+/// Cancellable: yes: otherwise the others would wait forever for a caller that was canceled elsewhere.
 /// Owns: nothing.
 /// Returns: GMX_OK; GMX_ECANCELED; GMX_EINVAL if n is 0, for a copy of a barrier with waiters, or if b is NULL or not
 /// aligned; GMX_ENOTG, GMX_EINSYSCALL.

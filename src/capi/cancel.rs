@@ -14,8 +14,8 @@ use crate::protocol::park;
 /// A token of cancellation. When a token, or the one that it was made under, is canceled, by hand or at its deadline,
 /// the calls that wait for an event under it end with GMX_ECANCELED: channels, select, sleep, semaphores and condition
 /// variables. The wait for a lock or for an end does not: mutex, rwmutex, once, wait group, join, leaving a scope. So a
-/// lock that is not checked is held, and a join that is not checked has waited, also in a scope that fails. The line
-/// "Cancellable" of each function says which it is.
+/// caller that does not check the status of a lock holds the lock, and a join has waited, also in a scope that fails.
+/// The line "Cancellable" of each function says whether a token ends its wait.
 ///
 /// A handle is never used again, and 0 is no handle.
 pub type gmx_cancel = u64;
@@ -47,8 +47,8 @@ fn why(handle: gmx_cancel) -> Result<Option<Reason>, gmx_status> {
     Ok(token_of(m, handle)?.and_then(|token| cancel::reason(m, &token)))
 }
 
-/// Makes a token. It is canceled by gmx_cancel_now, after timeout nanoseconds, or when the token parent
-/// is; parent 0: there is none. Under a parent that is canceled it is so from the beginning, and with a timeout of 0.
+/// Makes a token. It is canceled by gmx_cancel_now, after timeout nanoseconds, or with the token parent (0: no parent).
+/// It is canceled from the beginning if parent is, or if timeout is 0.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -106,9 +106,8 @@ pub extern "C" fn gmx_cancel_now(token: gmx_cancel) -> gmx_status {
     }
 }
 
-/// As gmx_cancel_now, with a reason of the caller's own for gmx_cancel_reason to tell, of this token and of those that
-/// were made under it. What waits ends with GMX_ECANCELED all the same. If the token was canceled before, its reason
-/// stays.
+/// As gmx_cancel_now, with a reason of the caller's own, which gmx_cancel_reason returns for this token and for those
+/// made under it. Waits end with GMX_ECANCELED all the same. If the token was canceled before, its reason stays.
 ///
 /// reason: any status below 0, of the library or of the program.
 ///
@@ -219,8 +218,8 @@ pub extern "C" fn gmx_cancel_is_canceled(token: gmx_cancel) -> bool {
 /// function says. 0: none. A goroutine begins with none, except one that a scope has spawned, and ends with its own;
 /// an attached thread begins with the thread's, and has none after gmx_detach_thread.
 ///
-/// previous: where the former one is written, unless NULL: to be used again afterwards, also if it was freed meanwhile
-/// while it is under a token, or is the current token of a goroutine or thread.
+/// previous: where the former token is written, unless NULL. It can be made current again even if it was freed
+/// meanwhile, as long as a token that was made under it exists, or it is the current token of a goroutine or thread.
 ///
 /// Blocks: never.
 /// Call from: every context but a scheduler's callback and a foreign thread that has stopped the world.
@@ -258,9 +257,9 @@ pub unsafe extern "C" fn gmx_cancel_use(token: gmx_cancel, previous: *mut gmx_ca
     GMX_OK
 }
 
-/// Whether the caller's token ends its waits for locks and ends too: mutex, rwmutex, once, wait group and join return
-/// GMX_ECANCELED then. Not to be set around code that does not check each of these calls. An interpreter whose main
-/// thread has to react to a signal needs it:
+/// Sets whether the caller's token also ends the caller's waits for locks and for ends: mutex, rwmutex, once, wait
+/// group and join return GMX_ECANCELED then. Not to be set around code that does not check each of these calls. An
+/// interpreter whose main thread has to react to a signal needs it:
 ///
 /// ```c
 /// bool before = gmx_cancel_locks(true);
@@ -355,11 +354,10 @@ pub extern "C" fn gmx_cancel_current() -> gmx_cancel {
 
 /// Cancels the goroutine g, which was spawned with GMX_SPAWN_CANCELLABLE: its own token is canceled, so that its waits
 /// for events end with GMX_ECANCELED, the one that it is in and those to come, and so do those of whatever is below
-/// that token. It is not stopped: it ends when it returns. gmx_cancel_reason says the reason of the token: a status, or
-/// any other number below zero.
+/// that token. The goroutine is not stopped: it ends when its function returns. gmx_cancel_reason gives the reason of
+/// the token: a status, or any other number below zero.
 ///
-/// Nothing happens to a goroutine that has made another token its current one (gmx_cancel_use) before it is back under
-/// its own.
+/// While a goroutine has another current token (gmx_cancel_use), the cancellation does not reach it.
 ///
 /// ```c
 /// gmx_spawn_opts opts = {.flags = GMX_SPAWN_JOINABLE | GMX_SPAWN_CANCELLABLE};
@@ -388,8 +386,8 @@ pub extern "C" fn gmx_cancel_g(g: gmx_g, reason: gmx_status) -> gmx_status {
     }
 }
 
-/// Frees a token. It is not canceled by that: waits under it continue, and tokens that were made under
-/// it, and its deadline, do what they did.
+/// Frees a token. That does not cancel it: waits under it continue, tokens made under it stay as they are, and its
+/// deadline still cancels it.
 ///
 /// Blocks: never.
 /// Call from: every context.

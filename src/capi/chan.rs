@@ -32,8 +32,8 @@ pub const GMX_CASE_RECV_READY: u32 = 2;
 /// For [`gmx_select_case`]: until a send would not wait: there is room or a receiver, or the channel is closed.
 pub const GMX_CASE_SEND_READY: u32 = 3;
 
-/// What gmx_select may do. The words at its end are the library's while it waits; an array may be used again, but by
-/// one gmx_select at a time.
+/// An operation that gmx_select may choose. The reserved words are the library's while it waits. An array of cases may
+/// be used again, but by one gmx_select at a time.
 #[repr(C)]
 pub struct gmx_select_case {
     /// NULL: this case is never ready.
@@ -105,9 +105,9 @@ pub unsafe extern "C" fn gmx_chan_new(elem_size: usize, capacity: usize, chan: *
 }
 
 /// As gmx_chan_new, with so many references at once, one for each user of the channel. The rule by which a program
-/// neither leaks channels nor frees them too early: each user of a channel has a reference of its own, and frees that
-/// back by gmx_chan_free when it will not use the channel any more; a reference that lies in a message belongs to
-/// the receiver of the message. So no user needs to know which user is the last.
+/// neither leaks channels nor frees them too early: each user of a channel has a reference of its own, and returns it
+/// by gmx_chan_free when it will not use the channel any more; a reference that lies in a message belongs to the
+/// receiver of the message. So no user needs to know which user is the last.
 ///
 /// For a request and its reply: the client makes the reply's channel with a capacity of 1 and two references, and sends
 /// the pointer with the request. The server sends the reply, which never waits, and frees. The client receives, or
@@ -318,10 +318,10 @@ unsafe fn try_transfer_slow(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_stat
 /// Migrates: when it waits, and unless GMX_OK.
 /// Cancellable: yes.
 /// Owns: the bytes at elem are copied, once.
-/// Returns: GMX_OK: it was received, or will be by the next receiver; GMX_ECLOSED: the channel is closed, or was while
-/// it waited; GMX_ECANCELED; GMX_ENOMEM if the channel has no bound, and there is no memory for the value; GMX_EINVAL
-/// if chan is no channel of this process, or elem is NULL and values have a size; GMX_ENOTG, GMX_EINSYSCALL. If it is
-/// not GMX_OK nothing was sent.
+/// Returns: GMX_OK: it was received, or will be by the next receiver; GMX_ECLOSED: the channel is closed, or was closed
+/// while the call waited; GMX_ECANCELED; GMX_ENOMEM if the channel has no bound, and there is no memory for the value;
+/// GMX_EINVAL if chan is no channel of this process, or elem is NULL and values have a size; GMX_ENOTG, GMX_EINSYSCALL.
+/// If it is not GMX_OK nothing was sent.
 /// Since: 0.1
 ///
 /// # Safety
@@ -462,8 +462,8 @@ pub unsafe extern "C" fn gmx_chan_close(chan: *mut gmx_chan) -> gmx_status {
 ///
 /// The caller calls drop(arg, elem) for each value that was left, the oldest first, and drop frees what the value owns.
 /// NULL forgets the values. The channel is closed by then and no lock is held: drop may do whatever the caller may.
-/// elem is valid until drop returns. The values behind one for which drop does not return are lost. A sender that waits
-/// keeps its value, and gets GMX_ECLOSED.
+/// elem is valid until drop returns. If drop does not return from a value, the values after it are lost. A sender that
+/// waits keeps its value, and gets GMX_ECLOSED.
 ///
 /// ```c
 /// static void drop_line(void *arg, void *elem) {
@@ -609,10 +609,10 @@ pub unsafe extern "C" fn gmx_chan_waiters(
 /// waits for its timeout. A channel may stand in several cases: each of them is chosen as often.
 ///
 /// A case with GMX_CASE_RECV_READY or GMX_CASE_SEND_READY receives and sends nothing: it is chosen, with GMX_OK, when a
-/// receive (a send) would not wait at that moment. So a value can be made when there is a place for it. Another may be
-/// faster until the caller comes to it, so the caller tries without waiting, and selects again if that is GMX_EAGAIN.
-/// All that wait for the same moment are woken. Those that wait to send and receive come first. Two that wait for each
-/// other in this way, at a channel without room, wait forever: one of them has to send or receive.
+/// receive (a send) would not wait at that moment. So a sender can make its value when there is a place for it. Another
+/// caller may take the place before, so try without waiting, and select again on GMX_EAGAIN. All selects that wait for
+/// the same moment are woken; callers that wait to send or receive come first. At a channel with a capacity of 0, two
+/// selects that wait for each other in this way wait forever: one of the two sides has to send or receive.
 ///
 /// ```c
 /// gmx_select_case cases[] = {GMX_SEND_READY(frames), GMX_RECV(stop, NULL)};

@@ -10,11 +10,11 @@ use std::ffi::{c_char, c_void};
 /// A class of blocking calls, of which so many run at a time. A handle is never used again, and 0 is no handle.
 pub type gmx_class = u64;
 
-/// Makes a class of calls of which no more than limit run at a time: for foreign code that computes for long (a library
-/// for linear algebra, with threads of its own), which would hold up its P as an ordinary call, and would take a thread
-/// for each goroutine as gmx_blocking.
+/// Makes a class of calls of which no more than limit run at a time. It is for foreign code that computes for long,
+/// such as a library for linear algebra with threads of its own: an ordinary call would hold up its P, and gmx_blocking
+/// would take a thread for each goroutine.
 ///
-/// name: shown in dumps as what the calls wait for that wait their turn; copied, 31 bytes are kept. NULL: none.
+/// name: shown in dumps as what a call waits for until it is its turn; copied, 31 bytes are kept. NULL: none.
 ///
 /// ```c
 /// gmx_class blas;

@@ -1,14 +1,15 @@
 //! Cleanup at the end of a goroutine
 //!
-//! What a goroutine has taken is released although it ends in the middle of its functions, by gmx_goexit or by an
-//! exception. In C++ destructors do this; these functions are for C and for languages that emit C.
+//! A goroutine may end in the middle of its functions, by gmx_goexit or by an exception, and must still release what it
+//! has taken. In C++ destructors do this; these functions are for C and for languages that emit C.
 
 use super::*;
 use crate::block::cleanup::{self, Cleanup};
 use std::ffi::c_void;
 
-/// A function that is to run when the goroutine ends. What is in it is the library's, from gmx_cleanup_push on until it
-/// is popped or has run. It may lie in the frame of the function that pushes it, if that pops it before it returns.
+/// A function that is to run when the goroutine ends. The fields are the library's from gmx_cleanup_push until the
+/// function is popped or has run. The struct may lie in the frame of the function that pushes it, if that function pops
+/// it before it returns.
 #[repr(C)]
 pub struct gmx_cleanup {
     pub r#fn: Option<extern "C" fn(*mut c_void)>,
@@ -29,10 +30,10 @@ unsafe fn node<'a>(c: *mut gmx_cleanup) -> Option<&'a mut Cleanup> {
     Some(unsafe { &mut *c.cast::<Cleanup>() })
 }
 
-/// Has fn(arg) called if the calling goroutine ends before gmx_cleanup_pop, by gmx_goexit wherever that is, or by the
-/// return of its function. What was pushed last is called first, all of it before the destructors of keys, on the
-/// goroutine, which may wait there, but not call gmx_goexit. On an attached thread nothing is called for what was not
-/// popped.
+/// Registers fn(arg): the library calls it if the calling goroutine ends before gmx_cleanup_pop, by gmx_goexit anywhere
+/// or by the return of its function. The functions run on the goroutine, the last one pushed first, and before the
+/// destructors of keys. They may wait, but not call gmx_goexit. On an attached thread no function is called that was
+/// not popped.
 ///
 /// A node in the frame of a function must be popped before the function returns. A goroutine whose function returns
 /// with a node in its frames ends the process, with a report. A node elsewhere (in an object of the heap, or among the

@@ -20,11 +20,11 @@ unsafe impl Object for gmx_cond {
     type Is = Cond;
 }
 
-/// Unlocks the mutex and waits for a signal, as one step, and locks the mutex again. Look in a loop whether what it
-/// waits for is there: others may have been faster.
+/// Unlocks the mutex and waits for a signal, as one step, and locks the mutex again. Test in a loop whether the
+/// expected state is there: another caller may have changed it again.
 ///
-/// When it returns the caller has the mutex, whatever it returns. Whatever it returns, except for a wrong call, the
-/// mutex was unlocked meanwhile and others could run: also if the wait was refused, or timeout is past.
+/// On return the caller has the mutex, whatever the status is. Except after a wrong call, the mutex was unlocked
+/// meanwhile and others could run, also if the wait was refused or the timeout has passed.
 ///
 /// Blocks: the calling goroutine; on a foreign thread, the thread.
 /// Call from: G, attached thread, foreign thread.
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn gmx_cond_wait_timeout(c: *mut gmx_cond, m: *mut gmx_mut
     }
 }
 
-/// Wakes the caller that has waited longest, if any waits. The calling goroutine may have the mutex, and need not.
+/// Wakes the caller that has waited longest, if any waits. The calling goroutine may hold the mutex, but need not.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn gmx_cond_broadcast(c: *mut gmx_cond) -> gmx_status {
 
 /// How many goroutines and threads wait for a signal. Otherwise as gmx_sema_waiters.
 ///
-/// A caller that has the mutex which they wait with sees each of them: a waiter is counted before it unlocks the mutex.
+/// A caller that holds the mutex of the waiters misses none of them: a waiter is counted before it unlocks the mutex.
 ///
 /// Blocks: never.
 /// Call from: every context; it does not start the runtime.

@@ -97,8 +97,8 @@ pub unsafe extern "C" fn gmx_coro_new(
 ///
 /// Any goroutine or thread may resume a coroutine that stands still, each time another one. The coroutine runs in the
 /// time slice of its resumer, on the resumer's thread if neither is locked to its own (gmx_lock_os_thread) and the
-/// resumer is no attached or foreign thread; such a switch costs what gmx_yield does. Otherwise it goes through the run
-/// queue.
+/// resumer is neither an attached nor a foreign thread; such a switch costs what gmx_yield does. Otherwise it goes
+/// through the run queue.
 ///
 /// If the coroutine waits for something else, its resumer waits too, and nothing ends that wait early. A C++ exception
 /// that leaves the coroutine's function ends the process.
@@ -110,9 +110,9 @@ pub unsafe extern "C" fn gmx_coro_new(
 /// Cancellable: no.
 /// Owns: with GMX_ECLOSED the coroutine is the library's again.
 /// Returns: to the resumer GMX_OK when the coroutine has yielded, GMX_ECLOSED when its function has ended: the handle
-/// is stale then. To the coroutine GMX_OK when it is resumed; GMX_ECANCELED when it is to end (gmx_coro_free), then and
-/// from then on at once. GMX_EBUSY if the coroutine runs or waits, for another resumer; GMX_EINVAL for a goroutine that
-/// is no coroutine; GMX_ESTALE; GMX_ENOTG, GMX_EINSYSCALL.
+/// is stale then. To the coroutine GMX_OK when it is resumed; GMX_ECANCELED when gmx_coro_free ends it, and then at
+/// once for every later yield. GMX_EBUSY if the coroutine runs or waits, with another resumer; GMX_EINVAL for a
+/// goroutine that is no coroutine; GMX_ESTALE; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.2
 #[must_use]
 #[unsafe(no_mangle)]

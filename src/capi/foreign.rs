@@ -82,8 +82,8 @@ pub extern "C" fn gmx_detach_thread() -> gmx_status {
 
 /// Runs fn(arg) as a goroutine on this very thread, whatever the thread is: a thread of the host becomes one for the
 /// call (the first call of a thread makes it known, later ones cost tens of nanoseconds; it is forgotten when the
-/// thread ends). A goroutine just calls fn; one in a syscall leaves it for the call, and stays on its thread meanwhile.
-/// Calls nest.
+/// thread ends). A goroutine just calls fn; a goroutine in a syscall leaves the syscall for the call, and stays on its
+/// thread meanwhile. Calls nest.
 ///
 /// Blocks: the thread, until it has a P; and as long as fn does.
 /// Call from: every context but a scheduler's callback and a stopped world.

@@ -1,9 +1,9 @@
 //! Goroutines
 //!
 //! A goroutine is a function that runs beside others, on a stack of its own, and costs a fraction of a microsecond and
-//! a few KiB. Start one for each task rather than a pool of workers. gmx_spawn starts one that is counted by nothing;
-//! use a wait group, a scope or gmx_join where its end matters. gmx_park and gmx_ready are for objects to wait for
-//! that this library does not have.
+//! a few KiB. Start one for each task rather than a pool of workers. gmx_spawn starts one whose end no caller waits
+//! for; use a wait group, a scope or gmx_join where the end matters. gmx_park and gmx_ready are the means to build
+//! objects that this library does not have.
 
 use super::*;
 use crate::block::{cancel, join, parking, spawn, waitq};
@@ -22,8 +22,8 @@ pub type gmx_key = u32;
 /// gmx_spawn_opts.flags: the goroutine can be joined, and must be joined or detached.
 pub const GMX_SPAWN_JOINABLE: u32 = 1;
 /// gmx_spawn_opts.flags: the new goroutine begins at once, on the caller's P. The caller continues when the new
-/// goroutine waits or ends; or at the same time as it, from the moment at which another P steals the caller. What makes
-/// fork-join fast and small.
+/// goroutine waits or ends; or at the same time as it, from the moment at which another P steals the caller. This makes
+/// fork-join fast, and keeps the queues short.
 ///
 /// The caller continues first, and the new goroutine runs next, in these cases: the caller is a thread of the host or a
 /// goroutine that is locked to its thread, since that thread runs no other goroutine; it is pinned, in a syscall, in a
@@ -43,7 +43,8 @@ pub const GMX_SPAWN_WIPE: u32 = 4;
 /// GMX_SPAWN_CHILD_FIRST.
 pub const GMX_SPAWN_LAST: u32 = 8;
 /// gmx_spawn_opts.flags: the new goroutine is under the caller's current token from its start, until gmx_cancel_use
-/// says otherwise, and the token lives as long. Without it a goroutine begins under none, except one of a scope.
+/// says otherwise, and the token lives as long as that. Without this flag a goroutine begins under no token, except in
+/// a scope.
 pub const GMX_SPAWN_INHERIT: u32 = 16;
 
 /// gmx_spawn_opts.flags: the goroutine has a token of its own, which gmx_cancel_g cancels by the goroutine's handle. It
@@ -81,7 +82,7 @@ pub struct gmx_spawn_opts {
 /// Starts a goroutine that runs fn(arg). It runs next on the caller's P, in the caller's time slice, or elsewhere if
 /// there is an idle P. Only when the slice is over do goroutines that waited longer come before it.
 ///
-/// Its stack is bound when it first runs: while there is no memory for one it waits its turn.
+/// The goroutine gets its stack when it first runs. While there is no memory for a stack, it waits.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -363,8 +364,8 @@ pub(super) unsafe fn copy_name(name: *const c_char) -> GName {
     GName::new(unsafe { std::slice::from_raw_parts(name.cast(), libc::strnlen(name, 31)) })
 }
 
-/// Waits until a joinable goroutine has ended. Its handle is stale then. Several may wait for the same one while it
-/// runs; if it has ended before, one caller gets it.
+/// Waits until a joinable goroutine has ended. Its handle is stale then. Several callers may wait for the same
+/// goroutine while it runs. If it has ended before, one caller gets GMX_OK, and the handle is stale for all others.
 ///
 /// timeout: nanoseconds; GMX_FOREVER; 0 only looks.
 ///
@@ -651,8 +652,8 @@ pub extern "C" fn gmx_ready(g: gmx_g) -> gmx_status {
     }
 }
 
-/// Ties the calling goroutine to its thread: it runs nowhere else, and nothing else runs there, until as many unlocks.
-/// A goroutine that ends locked takes its thread with it.
+/// Ties the calling goroutine to its thread: the goroutine runs nowhere else, and no other goroutine runs there, until
+/// gmx_unlock_os_thread was called once for each lock. If the goroutine ends before that, the thread ends too.
 ///
 /// Blocks: never.
 /// Call from: G, attached thread (which is tied already; calls are counted); also pinned, and with the world stopped.

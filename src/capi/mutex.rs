@@ -8,8 +8,9 @@ use super::*;
 use crate::block::mutex::Mutex;
 use crate::block::waitq;
 
-/// A mutual exclusion lock for goroutines and threads. Zero is unlocked; nothing needs to be freed. A wait may be
-/// overtaken; one of more than a millisecond once more at most, then it is served in turn.
+/// A mutual exclusion lock for goroutines and threads. Zero is unlocked; nothing needs to be freed. A newcomer may take
+/// the lock ahead of a waiter. A waiter that was woken, lost that race and has waited for more than a millisecond gets
+/// the lock at the next unlock.
 #[repr(C)]
 pub struct gmx_mutex {
     pub state: u64,

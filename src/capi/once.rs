@@ -29,8 +29,8 @@ unsafe impl Object for gmx_once {
     type Is = Once;
 }
 
-/// Calls fn(arg) if this is the first call for this once; a caller that comes meanwhile waits until fn has returned. A
-/// goroutine that ends within fn has done it.
+/// Calls fn(arg) if this is the first call for this once; a caller that comes meanwhile waits until fn has returned. If
+/// a goroutine ends within fn, the once is done.
 ///
 /// Blocks: while fn runs, as fn does; while another caller is running fn, the calling goroutine; on a foreign thread,
 /// the thread.

@@ -16,8 +16,8 @@ use std::ffi::c_void;
 /// A key for P-local values. 0 is no key.
 pub type gmx_p_key = u32;
 
-/// Sets the number of Ps: how many goroutines run at the same time. There is no cap but memory. From then on it does
-/// not follow the machine any more, until gmx_set_default_gomaxprocs. n <= 0 only asks.
+/// Sets the number of Ps: how many goroutines run at the same time. Memory is the only limit. From then on the number
+/// does not follow the machine, until gmx_set_default_gomaxprocs. n <= 0 only asks.
 ///
 /// Blocks: the calling goroutine; on a foreign thread, the thread, until every running goroutine has passed a safe
 /// point; n <= 0 never.
@@ -46,8 +46,8 @@ pub extern "C" fn gmx_gomaxprocs(n: i32) -> i32 {
     })
 }
 
-/// What the default for the number of Ps is: the CPUs that this process may use (its affinity), and no more than the
-/// tightest CPU quota of its control group and all visible ancestors, rounded up and at least 2.
+/// The default for the number of Ps: the CPUs that this process may use (its affinity), and no more than the tightest
+/// CPU quota of its control group and all visible ancestors, rounded up and at least 2.
 ///
 /// Blocks: never.
 /// Call from: every context; it does not start the runtime.
@@ -83,7 +83,8 @@ pub extern "C" fn gmx_set_default_gomaxprocs() -> gmx_status {
 }
 
 /// Keeps the calling goroutine on its P until gmx_unpin: no other goroutine uses this P meanwhile. For short stretches:
-/// whatever needs every P waits. Nests. In the function of gmx_for_each_p it tells for which P that runs.
+/// a stop or a barrier waits for the unpin. Pins nest. In a function of gmx_for_each_p the result is the P for which
+/// the function runs.
 ///
 /// Blocks: never.
 /// Call from: G, attached thread, a function of gmx_for_each_p, a caller that has stopped the world.
@@ -279,7 +280,7 @@ pub extern "C" fn gmx_p_get_of(key: gmx_p_key, p: i32) -> *mut c_void {
     }
 }
 
-/// How many Ps were ever made: those from gmx_gomaxprocs(0) on rest, with their values.
+/// How many Ps were ever made. Those from number gmx_gomaxprocs(0) on are not in use, and keep their values.
 ///
 /// Blocks: never.
 /// Call from: every context.

@@ -25,8 +25,8 @@ use std::ffi::c_void;
 /// microseconds, found out while the loop runs. A range of no more than four grains for each P is cut at once.
 ///
 /// fn always runs on a goroutine: the caller, or another one for which the same token of cancellation counts (a foreign
-/// thread only waits). It may wait, and call gmx_parallel_for; the numbers that a goroutine has not come to wait with
-/// it. It must return: gmx_goexit is refused. When the token is canceled no further ranges are begun; the calls that
+/// thread only waits). It may wait, and call gmx_parallel_for; while it waits, the rest of its goroutine's range waits
+/// too. It must return: gmx_goexit is refused. When the token is canceled no further ranges are begun; the calls that
 /// run are waited for. So in a scope whose other children have failed the loop ends early.
 ///
 /// Blocks: the calling goroutine; on a foreign thread, the thread, until all calls have returned.

@@ -8,7 +8,7 @@ use crate::block::rmutex::RMutex;
 use crate::block::waitq;
 
 /// A mutex that its owner, a goroutine or a thread, may lock again, and then unlocks as often. Zero is unlocked;
-/// nothing needs to be freed. Without that need take gmx_mutex, which says GMX_EDEADLK to a second lock.
+/// nothing needs to be freed. Without that need take gmx_mutex, which returns GMX_EDEADLK at a second lock.
 #[repr(C)]
 pub struct gmx_rmutex {
     pub mutex: gmx_mutex,

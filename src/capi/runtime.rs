@@ -10,15 +10,16 @@ use crate::gmp::m::Ctx;
 use crate::rt::config::{Guards, Options};
 use std::ffi::{c_char, c_void};
 
-/// gmx_config.flags: SIGSEGV and SIGBUS are left alone. A stack overflow or another fault in a goroutine is not told
-/// then. GMXDEBUG=sigsegv=0 does the same.
+/// gmx_config.flags: the library does not handle SIGSEGV and SIGBUS. So it reports no stack overflow, and no other
+/// fault in a goroutine. GMXDEBUG=sigsegv=0 does the same.
 pub const GMX_CONFIG_NO_SIGSEGV: u32 = 1;
-/// gmx_config.flags: membarrier is not called; each way into a syscall has a fence of its own instead.
-/// GMXDEBUG=membarrier=0 does the same.
+/// gmx_config.flags: the library does not call membarrier. Instead each goroutine executes a fence when it enters and
+/// when it leaves a syscall. GMXDEBUG=membarrier=0 does the same.
 pub const GMX_CONFIG_NO_MEMBARRIER: u32 = 4;
-/// gmx_config.flags: no file of /proc or of a cgroup is opened. The CPU quota is not read, no deadlock is told, a
-/// quarter of 65530 mappings may be guards of stacks, gmx_stack_bounds returns GMX_ENOTSUP on the stack of the main
-/// thread, and a gmx_init that is called on another thread takes that thread's signal mask.
+/// gmx_config.flags: the library opens no file of /proc or of a cgroup. So it does not read the CPU quota, reports no
+/// deadlock, and uses up to a quarter of 65530 mappings for guards of stacks; gmx_stack_bounds returns GMX_ENOTSUP on
+/// the stack of the main thread; and if gmx_init is called on another thread, the library's threads get the signal mask
+/// of that thread.
 pub const GMX_CONFIG_NO_FILES: u32 = 8;
 /// gmx_config.flags: gmx_init makes all threads, and the stacks and descriptors of all goroutines. From then on to the
 /// end of gmx_shutdown the library makes no thread and no mapping: it calls none of clone, mmap, mremap, mprotect,
@@ -40,29 +41,29 @@ const CONFIG_FLAGS: u32 = GMX_CONFIG_NO_SIGSEGV
 const MOST_GOROUTINES: usize = crate::gmp::g::INDEX_MASK as usize;
 
 /// gmx_config.flags: no goroutine runs on a stack without a guard. Before Linux 6.13, and in a process that locks its
-/// memory, guards cost mappings, of which the library takes a share (a quarter of vm.max_map_count). When it is used
-/// up, or the system makes no mappings, a spawn returns GMX_ENOMEM and changes nothing, and a timer that starts
+/// memory, guards cost mappings, of which the library takes a share (a quarter of vm.max_map_count). When that share is
+/// used up, or the system makes no mappings, a spawn returns GMX_ENOMEM and changes nothing, and a timer that starts
 /// goroutines tries again later. A goroutine that was spawned before guards became scarce (the host locked its memory
 /// meanwhile) waits for a stack that has one. GMXDEBUG=guard=none has no effect.
 ///
 /// It is the default in a process that has more rights than its starter (set-user-ID, file capabilities; AT_SECURE).
 pub const GMX_CONFIG_GUARD_REQUIRED: u32 = 2;
 /// gmx_config.flags: goroutines run on stacks without a guard if there are no more guards;
-/// gmx_mem_stats.stacks_unguarded counts those, and the first is reported. The default, except in a process that has
-/// more rights than its starter.
+/// gmx_mem_stats.stacks_unguarded counts such stacks, and the first one is reported. The default, except in a process
+/// that has more rights than its starter.
 pub const GMX_CONFIG_GUARD_OPTIONAL: u32 = 32;
 
 /// gmx_config.flags: cores of this process do not contain the stacks of goroutines (MADV_DONTDUMP). They contain the
 /// registers of each thread, and the stacks of threads, on which callbacks of the scheduler run.
 pub const GMX_CONFIG_NO_STACK_DUMP: u32 = 64;
-/// gmx_config.flags: dumps and reports contain addresses: of stacks, arguments, channels and locks. Without, they say
-/// which of these are the same (#3f9a1c), and nothing about where they are. GMXDEBUG=addresses=1 does the same. A
-/// report of a fault contains its address in any case.
+/// gmx_config.flags: dumps and reports contain addresses: of stacks, arguments, channels and locks. Without the flag a
+/// short name stands for each address (#3f9a1c): the reader sees which objects are the same, and not where they are.
+/// GMXDEBUG=addresses=1 does the same. A report of a fault contains its address in any case.
 pub const GMX_CONFIG_ADDRESSES: u32 = 128;
 
 const GUARD_FLAGS: u32 = GMX_CONFIG_GUARD_REQUIRED | GMX_CONFIG_GUARD_OPTIONAL;
 
-/// What the runtime is started with. Zero is the default everywhere; struct_size is sizeof(gmx_config) or 0.
+/// The options of the runtime. Zero is the default everywhere; struct_size is sizeof(gmx_config) or 0.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct gmx_config {
@@ -79,7 +80,7 @@ pub struct gmx_config {
     pub g0_stack_size: usize,
     /// Time slice in nanoseconds after which a goroutine yields at its next safe point. 0: 10000000.
     pub slice_ns: i64,
-    /// Most worker threads. Goroutines that need one more wait their turn. 0: 10000.
+    /// The highest number of worker threads. Beyond it a goroutine waits until a thread is free. 0: 10000.
     pub max_threads: i32,
     /// Called with what the library has to tell on its own, from any thread: a deadlock, a lack of threads or of memory
     /// for stacks while nothing moves, gomaxprocs that cannot follow the machine, a stop-the-world that timed out, a
@@ -91,20 +92,20 @@ pub struct gmx_config {
     /// With GMX_CONFIG_ALL_AT_START: goroutines, and threads of the host that call in, at the same time. Otherwise 0.
     pub max_goroutines: usize,
     /// Called with a goroutine that is asked to yield, for a stop, a barrier or the end of its slice: for a host whose
-    /// interpreter looks at a flag of its own (lua_sethook, sqlite3_interrupt), and not at gmx_preempt_word. Once for
-    /// each goroutine until it has yielded, which gmx_safepoint_slow, gmx_yield and all that waits do; again every
-    /// tenth of a second while it has not. It may be late: the goroutine may have yielded already, or have ended.
+    /// interpreter looks at a flag of its own (lua_sethook, sqlite3_interrupt), and not at gmx_preempt_word. The call
+    /// comes once, and again every tenth of a second until the goroutine has yielded; gmx_safepoint_slow, gmx_yield and
+    /// every wait yield. The call may come late: the goroutine may have yielded already, or have ended.
     ///
     /// Called by the watchdog and by callers of gmx_stop_the_world, gmx_gomaxprocs and gmx_for_each_p, several at a
     /// time, as a callback of the scheduler: it may call what never blocks. It must not wait for anything, not for a
     /// lock of the host's either: slices, timers and stops would wait with it. NULL: none.
     pub on_preempt: Option<extern "C" fn(arg: *mut c_void, g: u64)>,
     /// Called on each thread that the library makes for goroutines, before the first one runs there: to name it, to
-    /// register it with a collector, to set its affinity, to unblock a signal. It may call what never blocks; it may
-    /// wait, no goroutine waits for it. Not called on the library's watchdog and its maker of threads, nor on threads
-    /// of the host. NULL: none.
+    /// register it with a collector, to set its affinity, to unblock a signal. It may call what never blocks. It may
+    /// take its time, because no goroutine waits for it. Not called on the library's watchdog, on the thread that makes
+    /// the others, and on threads of the host. NULL: none.
     pub on_thread_start: Option<extern "C" fn(arg: *mut c_void)>,
-    /// Called on such a thread before it ends, behind the last goroutine; gmx_shutdown waits for it. NULL: none.
+    /// Called on such a thread after its last goroutine, before the thread ends; gmx_shutdown waits for it. NULL: none.
     pub on_thread_end: Option<extern "C" fn(arg: *mut c_void)>,
     /// Passed to these three.
     pub on_arg: *mut c_void,
@@ -145,8 +146,8 @@ pub unsafe extern "C" fn gmx_config_default(out: *mut gmx_config) -> gmx_status 
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: config is read during the call; its functions and their arguments stay in use until gmx_shutdown.
-/// Returns: GMX_OK; GMX_EBUSY if the runtime is up; GMX_EINVAL for options that cannot be; GMX_ENOMEM or GMX_EAGAIN if
-/// there is no memory or no thread for it, GMX_ENOMEM too if guards are required and the runtime made stacks without
+/// Returns: GMX_OK; GMX_EBUSY if the runtime is up; GMX_EINVAL for options that are not valid; GMX_ENOMEM or GMX_EAGAIN
+/// if there is no memory or no thread for it, GMX_ENOMEM too if guards are required and the runtime made stacks without
 /// one before gmx_shutdown; GMX_ESHUTDOWN while its threads are ending (see gmx_shutdown).
 /// Since: 0.1
 ///
@@ -205,9 +206,9 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
 /// Runs fn(arg) as the main goroutine and returns when it has ended. The calling thread waits, and holds no P. Other
 /// goroutines live on afterwards; a further gmx_main may follow.
 ///
-/// When nothing can ever run again (every goroutine waits, or would need a thread while max_threads of them are taken
-/// by goroutines that wait on theirs, no timer is armed, no goroutine is in a syscall, and no thread is left that might
-/// call in) it reports which goroutine waits where and returns. What waits then waits on.
+/// When nothing can ever run again (every goroutine waits, or needs a thread while goroutines that wait are locked to
+/// all max_threads of them; no timer is armed; no goroutine is in a syscall; and no thread is left that might call in)
+/// it reports which goroutine waits where, and returns. The goroutines keep waiting.
 ///
 /// Blocks: thread.
 /// Call from: foreign threads.
@@ -240,8 +241,8 @@ pub extern "C" fn gmx_main(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c
 /// The ending threads run what the host left there: destructors of thread_local objects and of POSIX keys. These may
 /// call the library. Until all threads have ended a call that needs the runtime returns GMX_ESHUTDOWN.
 ///
-/// timeout: nanoseconds; GMX_FOREVER; 0 only looks, which may take 10 ms. Threads that were told to end have a second
-/// at least.
+/// timeout: nanoseconds; GMX_FOREVER; 0 only looks, which may take 10 ms. Threads that were told to end get at least a
+/// second for that.
 ///
 /// Blocks: thread.
 /// Call from: foreign threads.

@@ -247,7 +247,7 @@ pub unsafe extern "C" fn gmx_rwmutex_try_rlock(m: *mut gmx_rwmutex) -> gmx_statu
     tried(rw.try_read())
 }
 
-/// Gives it back after reading.
+/// Unlocks it after reading.
 ///
 /// Blocks: never.
 /// Call from: every context.

@@ -100,8 +100,8 @@ pub extern "C" fn gmx_scope_enter(scope: gmx_scope) -> gmx_status {
     }
 }
 
-/// Waits until all goroutines of a scope have ended, and gives the scope back. Neither the caller's own token nor that
-/// of the scope ends the wait: the cancellation has reached the goroutines.
+/// Waits until all goroutines of a scope have ended, and frees the scope. Neither the caller's own token nor that of
+/// the scope ends the wait: the cancellation has reached the goroutines.
 ///
 /// timeout: nanoseconds; GMX_FOREVER; 0 only looks.
 ///
@@ -113,9 +113,9 @@ pub extern "C" fn gmx_scope_enter(scope: gmx_scope) -> gmx_status {
 /// Migrates: when it waits, and unless GMX_OK.
 /// Cancellable: no.
 /// Owns: on GMX_OK the scope is the library's again.
-/// Returns: GMX_OK: it is left; GMX_ETIMEDOUT: it is not, and nothing was canceled for it; GMX_EBUSY while another
-/// leaves it; GMX_EPERM if another has entered it; GMX_EDEADLK from a goroutine of the scope, or of a scope that such a
-/// one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK: it is left; GMX_ETIMEDOUT: it is not left, and the call has canceled nothing; GMX_EBUSY while
+/// another leaves it; GMX_EPERM if another has entered it; GMX_EDEADLK from a goroutine of the scope, or of a scope
+/// that such a one has made; GMX_ESTALE; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.1
 ///
 /// # Safety
@@ -152,9 +152,10 @@ pub struct gmx_scope_end {
     pub struct_size: usize,
     /// GMX_SCOPE_*.
     pub by: u32,
-    /// GMX_OK; of a failure the error; GMX_ETIMEDOUT; of a cancel its reason: see gmx_cancel_reason.
+    /// GMX_OK; after a failure its error; after a deadline GMX_ETIMEDOUT; after a cancel its reason: see
+    /// gmx_cancel_reason.
     pub status: gmx_status,
-    /// Of a failure the goroutine that it was of, which has ended since; otherwise 0.
+    /// After a failure the goroutine that failed, which has ended since; otherwise 0.
     pub g: gmx_g,
 }
 

@@ -19,7 +19,8 @@ unsafe fn word<'a>(s: *mut u32) -> Option<&'a AtomicU32> {
     Some(unsafe { &*s.cast::<AtomicU32>() })
 }
 
-/// Takes one from a semaphore, waiting while it is 0. Any uint32_t is one, its value the count.
+/// Takes a permit from a semaphore, waiting while the count is 0. Any uint32_t is a semaphore, and its value is the
+/// count.
 ///
 /// Blocks: the calling goroutine; on a foreign thread, the thread.
 /// Call from: G, attached thread, foreign thread.
@@ -134,10 +135,9 @@ pub unsafe extern "C" fn gmx_sema_release(s: *mut u32) -> gmx_status {
     }
 }
 
-/// Gives one to a semaphore, and hands it over if there is a waiter: the first one has the permit then, so that no
-/// caller that comes by takes it first, and runs at once, on the caller's P and in the caller's time slice. The caller
-/// goes to the end of the P's run queue. For a semaphore that many want, where a fair order is worth a switch for each
-/// release.
+/// Releases a permit, and hands it over if there is a waiter: the first waiter gets the permit, which no newcomer can
+/// take before it, and runs at once, on the caller's P and in the caller's time slice. The caller goes to the end of
+/// the P's run queue. For a semaphore with many waiters, where a fair order is worth a switch for each release.
 ///
 /// Only the permit changes hands if the caller has no P or may not leave it, or if the waiter is a thread of the host.
 ///
@@ -170,8 +170,8 @@ pub unsafe extern "C" fn gmx_sema_release_handoff(s: *mut u32) -> gmx_status {
 }
 
 /// How many goroutines and threads wait for a semaphore, for tests, dumps and metrics. One that was woken and has not
-/// taken its permit yet does not count. The caller looks at each of them: it takes time in proportion to their number.
-/// The semaphore itself is not looked at: its memory may be gone.
+/// taken its permit yet does not count. The call takes time in proportion to their number. It does not read the
+/// semaphore, whose memory may be gone.
 ///
 /// ```c
 /// while (gmx_sema_waiters(&ready) < 2) gmx_yield();

@@ -40,8 +40,8 @@ pub struct gmx_mem_stats {
     pub guard_kind: u32,
     /// 0.
     pub reserved: u32,
-    /// Of the stacks that are kept, those behind which there is still memory. It goes back to the system when they have
-    /// not been needed for some seconds, or by gmx_release_memory.
+    /// Of the stacks that are kept, those that still have memory. The memory goes back to the system when a stack was
+    /// not needed for some seconds, or by gmx_release_memory.
     pub stacks_warm: u64,
     /// How often the memory of a stack that was kept has gone back to the system.
     pub stacks_released: u64,
@@ -161,10 +161,10 @@ pub unsafe extern "C" fn gmx_read_mem_stats(out: *mut gmx_mem_stats) -> gmx_stat
     unsafe { write_sized(out, &stats) }
 }
 
-/// Gives the memory of all stacks that are kept for the next goroutines to the system at once. Without it the memory of
-/// those stacks goes back that were not needed for 6 to 8 seconds, except 1 MiB of each size. A P that is running
-/// others frees what it keeps (at most 64 stacks) when it next looks at the global queue. The address space stays
-/// reserved.
+/// Gives the memory of all stacks that are kept for the next goroutines to the system at once. Without this call the
+/// memory of a stack returns to the system when the stack was not needed for 6 to 8 seconds, except 1 MiB of each size.
+/// A P that runs other goroutines meanwhile frees the stacks that it keeps (at most 64) when it next looks at the
+/// global queue. The address space stays reserved.
 ///
 /// Blocks: the thread, while the system takes the memory: about a microsecond for each page that was used. A
 /// goroutine's P runs others meanwhile, unless it is pinned.

@@ -6,8 +6,8 @@
 use crate::gmp::error::Error;
 use std::ffi::c_char;
 
-/// What a call came to: GMX_OK or a count, or a negative error. An error of the system is its errno, negative, under
-/// whatever name; those that the library itself gives have names here, from -1001 down where no errno fits.
+/// The result of a call: GMX_OK, a count above it, or a negative error. An error of the system is its errno, negated.
+/// The errors that the library itself returns have names here; where no errno fits they count down from -1001.
 pub type gmx_status = i32;
 
 /// A row of the one list of statuses.
@@ -189,7 +189,7 @@ pub extern "C" fn gmx_strerror(status: gmx_status) -> *const c_char {
     words(status).map_or(c"unknown status".as_ptr(), |(_, text)| text.as_ptr().cast())
 }
 
-/// The name of a status, such as "GMX_EINVAL"; for another errno its own, such as "ENOENT".
+/// The name of a status, such as "GMX_EINVAL"; for an errno without such a name its own, such as "ENOENT".
 ///
 /// Blocks: never.
 /// Call from: every context.

@@ -12,8 +12,8 @@ use crate::sys::arch::stack_pointer;
 use crate::sys::call;
 use std::ffi::c_void;
 
-/// The goroutine is about to call something that may block its thread. Its P stays within reach for a quick return, and
-/// is taken by others when the call lasts. Until gmx_exit_syscall only calls that never block are allowed.
+/// The goroutine is about to call something that may block its thread. After a short call it continues on the same P;
+/// if the call lasts, another thread takes the P. Until gmx_exit_syscall only calls that never block are allowed.
 ///
 /// Blocks: never.
 /// Call from: G, attached thread.

@@ -25,7 +25,7 @@ pub extern "C" fn gmx_now() -> i64 {
     now()
 }
 
-/// Sleeps for at least this many nanoseconds; 0 or less yields, GMX_FOREVER does not come back but by a canceled token.
+/// Sleeps for at least this many nanoseconds; 0 or less yields; with GMX_FOREVER only a canceled token ends the sleep.
 ///
 /// Blocks: the calling goroutine; on a foreign thread, the thread.
 /// Call from: G, attached thread, foreign thread.

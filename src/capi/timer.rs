@@ -176,7 +176,7 @@ unsafe fn tell(r: crate::gmp::Result<bool>, stopped: *mut bool) -> gmx_status {
     }
 }
 
-/// Makes a timer that sends the time every period nanoseconds: gmx_timer_new with period twice.
+/// Makes a timer that sends the time every period nanoseconds: gmx_timer_new with period as both delay and period.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -200,7 +200,7 @@ pub unsafe extern "C" fn gmx_ticker_new(period: i64, out: *mut gmx_timer, chan: 
 }
 
 /// Sets a timer anew, whatever it did: it fires after delay nanoseconds (GMX_FOREVER: never), and then every period; 0:
-/// once. As gmx_timer_stop first: nothing of before comes any more.
+/// once. It stops the timer first, as gmx_timer_stop does: no earlier firing is seen any more.
 ///
 /// A function that is called again and again is not called while the goroutine of the last firing has not begun.
 ///
@@ -209,7 +209,7 @@ pub unsafe extern "C" fn gmx_ticker_new(period: i64, out: *mut gmx_timer, chan: 
 /// Safepoint: no.
 /// Migrates: no.
 /// Cancellable: no.
-/// Owns: nothing. stopped (NULL: not asked for) gets whether that prevented something of before.
+/// Owns: nothing. stopped (may be NULL) gets whether that prevented an earlier firing.
 /// Returns: GMX_OK; GMX_ESTALE; GMX_EINVAL if period is negative; GMX_ENOMEM: it is stopped.
 /// Since: 0.1
 ///
@@ -228,7 +228,7 @@ pub unsafe extern "C" fn gmx_timer_reset(timer: gmx_timer, delay: i64, period: i
     }
 }
 
-/// Sets a timer to fire every period nanoseconds from now on: gmx_timer_reset with period twice.
+/// Sets a timer to fire every period nanoseconds from now on: gmx_timer_reset with period as both delay and period.
 ///
 /// Blocks: never.
 /// Call from: every context.

@@ -1,7 +1,7 @@
 //! Being told of a cancellation
 //!
-//! A function runs when a token is canceled: for what has to end a wait that is not the library's, such as a read from
-//! a socket.
+//! A function runs when a token is canceled: for code that ends a wait outside the library, such as a read from a
+//! socket.
 
 use super::cancel::{gmx_cancel, token_of};
 use super::chan::gmx_chan;
@@ -30,8 +30,7 @@ fn existing(handle: gmx_cancel) -> Result<(MRef, Ref), gmx_status> {
 /// status = gmx_select(cases, 2, timeout, &chosen); // chosen == 1 and GMX_ECLOSED: canceled
 /// ```
 ///
-/// It is the same channel each time. It says nothing of the token's end: that of a token that ends without being
-/// canceled stays open.
+/// Each call returns the same channel. If the token ends without being canceled, the channel stays open.
 ///
 /// Blocks: never.
 /// Call from: every context.
@@ -108,9 +107,9 @@ pub unsafe extern "C" fn gmx_cancel_after(
     }
 }
 
-/// Stops what gmx_cancel_after has begun, and gives the hook back. It does not wait for fn.
+/// Ends a hook of gmx_cancel_after. It does not wait for fn.
 ///
-/// stopped: whether that kept fn from being started, unless NULL. If not, fn runs, or has run, or will do so at once.
+/// stopped (may be NULL): true if fn will not be started; false if fn runs, has run, or is about to run.
 ///
 /// Blocks: never.
 /// Call from: every context.

@@ -22,8 +22,8 @@ unsafe impl Object for gmx_waitgroup {
     type Is = WaitGroup;
 }
 
-/// Adds delta to the count. At 0 every waiter returns, also if the first one that is back adds to the count again, or
-/// gives the memory of the group away.
+/// Adds delta to the count. At 0 every waiter returns, even if the first waiter that is back adds to the count again or
+/// frees the memory of the group.
 ///
 /// Blocks: never.
 /// Call from: every context.

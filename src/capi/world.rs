@@ -45,14 +45,14 @@ pub struct gmx_g_info {
     /// Its stack: [stack_lo, stack_hi). NULL if it has none: it never ran, or it runs on a thread of the host.
     pub stack_lo: *mut c_void,
     pub stack_hi: *mut c_void,
-    /// Where what lives on the stack begins: scan [sp, stack_hi). The registers of a goroutine that is off its thread
-    /// lie there too. One in a syscall shows what lies on its stack from the caller of gmx_enter_syscall on: a
-    /// collector's bracket spills the callee-saved registers first (setjmp, __builtin_unwind_init). NULL without a
-    /// stack, and for the caller's own.
+    /// The used part of the stack is [sp, stack_hi), which a collector scans. The registers of a goroutine that is off
+    /// its thread lie in it too. In a syscall the used part begins at the caller of gmx_enter_syscall, and the
+    /// callee-saved registers need not lie in it: under a collector that caller spills them first (setjmp,
+    /// __builtin_unwind_init). NULL without a stack, and for the caller's own.
     pub sp: *mut c_void,
     pub r#fn: Option<extern "C" fn(*mut c_void)>,
     pub arg: *mut c_void,
-    /// The system's id of the thread that it is tied to, or of that of its syscall; 0 if none.
+    /// The system's id of the thread that it is tied to, or that is in its syscall; 0 if there is none.
     pub thread: i32,
     pub reserved: u32,
 }
@@ -140,9 +140,10 @@ pub extern "C" fn gmx_start_the_world() -> gmx_status {
     }
 }
 
-/// A ragged barrier: runs fn(arg) once for every P, on it at a safe point, or for it while it has nothing to do. On
-/// return every P has passed. gmx_pin in fn tells which P; P-local values are the P's. fn must be short and must not
-/// block; it may spawn, ready and release. Calls exclude each other, gmx_gomaxprocs and stops of the world.
+/// A ragged barrier: runs fn(arg) once for every P. The thread that holds the P runs it at a safe point; for an idle P
+/// another thread does. On return fn has run for every P. In fn gmx_pin returns the number of the P, and P-local values
+/// are those of the P. fn must be short and must not block; it may spawn, ready and release. A call waits for other
+/// calls, for gmx_gomaxprocs and for stops of the world to end.
 ///
 /// Blocks: the calling goroutine; on a foreign thread, the thread, until every running goroutine has passed a safe
 /// point.
@@ -220,7 +221,7 @@ pub extern "C" fn gmx_for_each_g(
     GMX_OK
 }
 
-/// A safe point for loops that call nothing of this library: one load and a branch while nothing is asked. Inline,
+/// A safe point for loops that call nothing of this library: one load and a branch while there is no request. Inline,
 /// unless GMX_NO_INLINE is defined or the compiler is neither GCC nor Clang.
 ///
 /// Blocks: the goroutine, while the world is stopped or its time slice is over; else never.
@@ -261,7 +262,7 @@ pub extern "C" fn gmx_safepoint_slow() -> gmx_status {
     GMX_OK
 }
 
-/// The word of the calling goroutine that is not zero while it is asked to give way, and else 0: for loops that a
+/// A word of the calling goroutine: not zero while the goroutine is asked to yield, otherwise 0. It is for loops that a
 /// compiler emits and for hooks of interpreters. The address stays the same to the end of the goroutine, whatever
 /// thread it is on. The word is only read, as a volatile one; if it is not zero, call gmx_safepoint_slow.
 ///
@@ -273,9 +274,9 @@ pub extern "C" fn gmx_safepoint_slow() -> gmx_status {
 /// }
 /// ```
 ///
-/// gmx_poll_word is not zero while anything is asked of any goroutine: it needs no address of a goroutine's, and sends
-/// all that poll it through the library. This one concerns its own goroutine, and may come some milliseconds later, a
-/// slice at most.
+/// gmx_poll_word is one word for all goroutines: it is not zero while there is a request to any of them, and then each
+/// goroutine that polls it calls the library. The word of this function concerns its own goroutine only, and may be set
+/// some milliseconds later, a slice at most.
 ///
 /// Blocks: never.
 /// Call from: every context.
