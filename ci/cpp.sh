@@ -5,6 +5,7 @@
 # C++23 also build the tests of its features. ALL=1 builds everything with every compiler, and as C++23.
 # The programs that make allocations fail and elements throw (failing, model) run under AddressSanitizer, LeakSanitizer
 # and UBSan, and with libc++ where it is installed.
+# As many tests are built and run at a time as there are CPUs.
 # Ends with `N passed, N failed`. `ci/cpp.sh NAME...` runs some of the tests.
 # Environment: GMX_LIB another libgomax.so than target/release's; GMX_CXX the compilers instead of g++ and clang++;
 # GMX_STRESS minutes for failing and for model, all their builds together.
@@ -29,12 +30,14 @@ alone() {
 
 run() { # CXX STD SOURCE [ARGUMENT...]
   local exe=$work/test
-  "$1" -std="$2" -D_GNU_SOURCE -O1 -g "${tests[@]}" -Iinclude -Ictests -pthread -o "$exe" "$3" "${link[@]}" && timeout 120 "$exe" "${@:4}"
+  "$1" -std="$2" -D_GNU_SOURCE -O1 -g1 "${tests[@]}" -Iinclude -Ictests -pthread -o "$exe" "$3" "${link[@]}" && timeout 120 "$exe" "${@:4}"
 }
 
 # programs that must not compile, each refused for the reason that stands beside it
 refused() { # CXX STD
-  local name why compile=("$1" -std="$2" -fsyntax-only -Iinclude bindings/cpp/tests/refused.cpp) n=0
+  local name why compile n=0
+  precompile "$work/compiled" "$1" -std="$2" || return 1
+  compile=("$1" -std="$2" -fsyntax-only "${precompiled[@]}" -Iinclude bindings/cpp/tests/refused.cpp)
   "${compile[@]}" || return 1
   while read -r name why; do
     n=$((n + 1))
@@ -52,7 +55,7 @@ sanitized() { # CXX STD NAME [FLAG...]
   local exe=$work/sanitized stacks=(--param asan-stack=0) seconds=()
   [[ $1 != clang* ]] || stacks=(-mllvm -asan-stack=0)
   ((${GMX_STRESS:-0} == 0)) || seconds=($((GMX_STRESS * 60 / 9 + 1)))
-  "$1" -std="$2" "${@:4}" -D_GNU_SOURCE -O1 -g "${sanitize[@]}" "${stacks[@]}" "${tests[@]}" -Iinclude -Ictests -pthread -o "$exe" \
+  "$1" -std="$2" "${@:4}" -D_GNU_SOURCE -O1 -g1 "${sanitize[@]}" "${stacks[@]}" "${tests[@]}" -Iinclude -Ictests -pthread -o "$exe" \
     bindings/cpp/tests/"$3".cpp "${link[@]}" && timeout $((300 + ${seconds[0]:-0})) "$exe" "${seconds[@]}"
 }
 # whether programs with these flags are built here, and run
@@ -73,13 +76,11 @@ examples() { # CXX STD
 }
 
 # the scenarios of docs/meaning.md, each counted
+meanings=() # that are built
 meaning() { # CXX STD
-  local p f
-  check "meaning builds, $1 $2" "$1" -std="$2" -O1 -g "${warnings[@]}" -Iinclude -pthread -o "$work/meaning" bindings/cpp/tests/meaning.cpp "${link[@]}"
-  ci/meaning.py C++ "$work/meaning" >"$work/meant" 2>&1
-  sed '$d' "$work/meant"
-  read -r p f < <(sed -nE '$s/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$work/meant")
-  passed=$((passed + ${p:-0})) failed=$((failed + ${f:-1}))
+  local program=${1##*/}-$2
+  meanings+=("$program")
+  start "meaning builds, $1 $2" "$1" -std="$2" -O1 -g1 "${warnings[@]}" -Iinclude -pthread -o "$work/$program" bindings/cpp/tests/meaning.cpp "${link[@]}"
 }
 
 (($#)) || check "gomax.hpp has all of gomax.h" wrapped bindings/cpp/tests/left_out.txt include/gomax.hpp
@@ -96,9 +97,9 @@ for cxx in ${GMX_CXX:-g++ clang++}; do
     if works "$cxx" -stdlib=libc++; then stdlib=(-stdlib=libc++); else echo "there is no libc++: apt-get install libc++-dev libc++abi-dev"; fi
   fi
   for std in "${standards[@]}"; do
-    (($#)) || check "gomax.hpp alone, $cxx $std" alone "$cxx" "$std"
+    (($#)) || start "gomax.hpp alone, $cxx $std" alone "$cxx" "$std"
     [[ ${ALL:-} == 1 || $std == "${full[0]}" ]] || continue
-    (($#)) || check "refused, $cxx $std" refused "$cxx" "$std"
+    (($#)) || start "refused, $cxx $std" refused "$cxx" "$std"
     for test in bindings/cpp/tests/*.cpp; do
       name=$(basename "$test" .cpp)
       [[ $wanted == "  " || $wanted == *" $name "* ]] || continue
@@ -106,20 +107,22 @@ for cxx in ${GMX_CXX:-g++ clang++}; do
         alone | meaning | refused) ;;
         failing | model)
           works "$cxx" "${sanitize[@]}" || { echo "$cxx has no sanitizers here: $name is left out"; continue; }
-          check "$name, sanitized, $cxx $std ${stdlib[*]}" sanitized "$cxx" "$std" "$name" "${stdlib[@]}"
-          [[ ${ALL:-} != 1 || ${#stdlib[@]} == 0 ]] || check "$name, sanitized, $cxx $std" sanitized "$cxx" "$std" "$name"
+          start "$name, sanitized, $cxx $std ${stdlib[*]}" sanitized "$cxx" "$std" "$name" "${stdlib[@]}"
+          [[ ${ALL:-} != 1 || ${#stdlib[@]} == 0 ]] || start "$name, sanitized, $cxx $std" sanitized "$cxx" "$std" "$name"
           ;;
-        *) check "$name, $cxx $std" run "$cxx" "$std" "$test" ;;
+        *) start "$name, $cxx $std" run "$cxx" "$std" "$test" ;;
       esac
     done
-    (($#)) || check "example, $cxx $std" examples "$cxx" "$std"
+    (($#)) || start "example, $cxx $std" examples "$cxx" "$std"
     (($#)) || meaning "$cxx" "$std"
   done
   # std::expected, std::stop_token and coroutines together
   if [[ $# == 0 && ${ALL:-} != 1 && $cxx == g++* ]]; then
-    for name in channels bridges; do check "$name, $cxx c++2b" run "$cxx" c++2b bindings/cpp/tests/"$name".cpp; done
+    for name in channels bridges; do start "$name, $cxx c++2b" run "$cxx" c++2b bindings/cpp/tests/"$name".cpp; done
   fi
   full=("${full[1]}" "${full[0]}")
 done
+settle
+for program in "${meanings[@]}"; do start_counted "meaning, $program" ci/meaning.py C++ "$work/$program"; done
 ((compilers)) || { echo "there is no C++ compiler"; exit 77; }
 summary

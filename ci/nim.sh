@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Tests the Nim binding: its tests as a debug and as a release build, programs that it must refuse to compile, the
-# example, and the programs of docs/nim.md. Ends with `N passed, N failed`. Skipped (77) if Nim is neither installed nor
-# available from apt. `ci/nim.sh setup` only installs what the suite needs. Environment: GMX_LIB another libgomax.so
-# than target/release's, NIM the compiler.
+# example, and the programs of docs/nim.md. As many of them are built and run at a time as there are CPUs. Ends with
+# `N passed, N failed`. Skipped (77) if Nim is neither installed nor available from apt. `ci/nim.sh setup` only installs
+# what the suite needs. Environment: GMX_LIB another libgomax.so than target/release's, NIM the compiler.
 source "$(dirname "$0")/lib.sh"
 root=$PWD
 nim=${NIM:-nim}
@@ -23,16 +23,12 @@ run() { # SOURCE NAME FLAGS...
   "$nim" c "${flags[@]}" --nimcache:"$cache/$2" -o:"$work/$2" "${@:3}" "$1" && timeout $((120 + 4 * ${GMX_SECONDS:-1})) "$work/$2"
 }
 suite() { # each test of the suite counts
-  check "tests, $1" run bindings/nim/tests/test_gomax.nim "tests-$1" "${@:2}"
-  local n
-  n=$(grep -c '\[OK\]' "$work/said")
-  ((n == 0)) || passed=$((passed + n - 1))
+  start_counted "tests, $1" run bindings/nim/tests/test_gomax.nim "tests-$1" "${@:2}"
 }
 modules=()
 for module in bindings/nim/src/gomax/*.nim; do [[ $module == */abi.nim ]] || modules+=("$module"); done
 check "the modules have all of gomax.h" wrapped bindings/nim/tests/left_out.txt "${modules[@]}"
 check "what may migrate is in waits" python3 bindings/nim/tests/waits.py
-suite debug
 suite release -d:release --mm:orc
 
 # Runs the tests under AddressSanitizer, with a seed and a time from the caller if given (ci/stress.sh). The library
@@ -41,11 +37,12 @@ sanitized() { # NAME FLAGS...
   ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0 run bindings/nim/tests/values.nim "values-$1" --debugger:native \
     --passC:-fsanitize=address --passL:-fsanitize=address "${@:2}"
 }
-check "values under AddressSanitizer, orc" sanitized orc -d:release --mm:orc
+start "values under AddressSanitizer, orc" sanitized orc -d:release --mm:orc
+suite debug
 if [[ ${1:-} == stress ]]; then
-  check "values under AddressSanitizer, arc" sanitized arc --mm:arc
-  check "values, arc, without checks" run bindings/nim/tests/values.nim values-danger -d:danger --mm:arc
-  check "values, orc, without checks" run bindings/nim/tests/values.nim values-danger-orc -d:danger --mm:orc
+  start "values under AddressSanitizer, arc" sanitized arc --mm:arc
+  start "values, arc, without checks" run bindings/nim/tests/values.nim values-danger -d:danger --mm:arc
+  start "values, orc, without checks" run bindings/nim/tests/values.nim values-danger-orc -d:danger --mm:orc
   summary
   exit
 fi
@@ -53,48 +50,48 @@ fi
 meaning() { # each scenario counts
   "$nim" c "${flags[@]}" --nimcache:"$cache/meaning" -o:"$work/meaning" bindings/nim/tests/meaning.nim && ci/meaning.py Nim "$work/meaning"
 }
-check "one meaning" meaning
-passed=$((passed + $(sed -nE 's/^([0-9]+) passed, .*/\1/p' "$work/said" | tail -1) - 1))
+start_counted "one meaning" meaning
 
 # Without one of the required options the binding refuses to compile and names the option; with all of them it compiles.
-mkdir "$work/docs" "$work/bare" # a nim.cfg counts for all that is below it
-printf 'import gomax\nrunMain: sleep 1.ms\n' | tee "$work/docs/app.nim" >"$work/bare/app.nim"
-programs docs/nim.md "$work/docs"
+docs=$work/docs bare=$work/bare
+mkdir "$docs" "$bare" # a nim.cfg counts for all that is below it
+printf 'import gomax\nrunMain: sleep 1.ms\n' | tee "$docs/app.nim" >"$bare/app.nim"
+programs docs/nim.md "$docs"
 refuses() { # WORD OPTION INSTEAD: it must not compile, and say the word
   local options=()
-  while read -r option; do options+=("${option/#$2/$3}"); done <"$work/docs/nim.cfg"
+  while read -r option; do options+=("${option/#$2/$3}"); done <"$docs/nim.cfg"
   # shellcheck disable=SC2068 # one may be two
-  ! "$nim" c "${flags[@]}" --compileOnly --nimcache:"$work/refused" ${options[@]} "$work/bare/app.nim" >"$work/why" 2>&1 &&
+  ! "$nim" c "${flags[@]}" --compileOnly --nimcache:"$work/refused" ${options[@]} "$bare/app.nim" >"$work/why" 2>&1 &&
     grep -q "gomax: .*$1" "$work/why" || { cat "$work/why"; return 1; }
 }
-check "compiles with the options of docs/nim.md" run "$work/docs/app.nim" app
-check "refuses --threads:off" refuses "threads:on" --threads:on --threads:off
-check "refuses refc" refuses "mm:orc" --mm:orc --mm:refc
-check "refuses native thread variables" refuses "tlsEmulation:on" --tlsEmulation:on --tlsEmulation:off
-check "refuses exceptions by setjmp" refuses "exceptions:goto" --mm:orc "--mm:orc --exceptions:setjmp"
-check "refuses Nim's allocator" refuses "useMalloc" --define:useMalloc --define:other
+start "compiles with the options of docs/nim.md" run "$docs/app.nim" app
+start "refuses --threads:off" refuses "threads:on" --threads:on --threads:off
+start "refuses refc" refuses "mm:orc" --mm:orc --mm:refc
+start "refuses native thread variables" refuses "tlsEmulation:on" --tlsEmulation:on --tlsEmulation:off
+start "refuses exceptions by setjmp" refuses "exceptions:goto" --mm:orc "--mm:orc --exceptions:setjmp"
+start "refuses Nim's allocator" refuses "useMalloc" --define:useMalloc --define:other
 
 captures() { # a block that uses what it was not given
-  printf 'import gomax\nproc f(s: string) =\n  go: echo s\nf "x"\n' >"$work/docs/captures.nim"
-  ! "$nim" c "${flags[@]}" --compileOnly --nimcache:"$work/refused" "$work/docs/captures.nim" || return 1
-  sed 's/go: /go(s): /' "$work/docs/captures.nim" >"$work/docs/takes.nim"
-  "$nim" c "${flags[@]}" --compileOnly --nimcache:"$work/refused" "$work/docs/takes.nim"
+  printf 'import gomax\nproc f(s: string) =\n  go: echo s\nf "x"\n' >"$docs/captures.nim"
+  ! "$nim" c "${flags[@]}" --compileOnly --nimcache:"$work/refused" "$docs/captures.nim" || return 1
+  sed 's/go: /go(s): /' "$docs/captures.nim" >"$docs/takes.nim"
+  "$nim" c "${flags[@]}" --compileOnly --nimcache:"$work/refused" "$docs/takes.nim"
 }
-check "a block has what it was given, and no more" captures
+start "a block has what it was given, and no more" captures
 
 links() {
   mkdir -p "$work/tree/a"
   printf '[one](a/two.md) [no](none.md)\n```\n[x](y)\n```\n' >"$work/tree/one.md"
   printf '[back](../one.md#here) [web](https://example.org)\n' >"$work/tree/a/two.md"
-  cp bindings/nim/examples/linkcheck.nim "$work/docs/linkcheck.nim"
-  "$nim" c "${flags[@]}" --nimcache:"$cache/linkcheck" -o:"$work/linkcheck" "$work/docs/linkcheck.nim" &&
+  cp bindings/nim/examples/linkcheck.nim "$docs/linkcheck.nim"
+  "$nim" c "${flags[@]}" --nimcache:"$cache/linkcheck" -o:"$work/linkcheck" "$docs/linkcheck.nim" &&
     diff <(cd "$work/tree" && "$work/linkcheck" .) <(printf './one.md:1: none.md\n4 links, 1 broken\n')
 }
-check "examples/linkcheck.nim" links
-for program in "$work"/docs/[0-9]*.nim; do
+start "examples/linkcheck.nim" links
+for program in "$docs"/[0-9]*.nim; do
   n=$(basename "$program" .nim)
-  mv "$program" "$work/docs/page$n.nim" # the name of a module is a word
-  check "docs/nim.md: $n.nim" run "$work/docs/page$n.nim" "page$n"
+  mv "$program" "$docs/page$n.nim" # the name of a module is a word
+  start "docs/nim.md: $n.nim" run "$docs/page$n.nim" "page$n"
 done
 if command -v nimble >/dev/null; then
   check "gomax.nimble" grep -qx "version: \"$gomax_version\"" <(cd bindings/nim && nimble dump)
