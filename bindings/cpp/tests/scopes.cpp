@@ -151,8 +151,8 @@ static void results() {
   nothing.get();
   CHECK_EQ(seen, 2);
   CHECK_EQ(counted::alive.load(), 0);
-  try {  // a failure comes out of both
-    gomax::scope s;
+  try {  // a failure comes out of both; the deadline ends a scope that has lost it
+    gomax::scope s(30s);
     late = s.async([] { return gomax::sleep_for(1h), 1; });
     fails = s.async([]() -> int { throw 5; });
     s.leave();
