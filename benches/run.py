@@ -193,14 +193,24 @@ CASES = [
     ("ticker, start + reset + stop, 2 Ps", "ticker_start_stop", 2, "1000000", "200000", "ns"),
     ("sleep 1 ns, 1000 Gs, 1 P", "sleep_1000", 1, "1000000", "200000", "ns"),
     ("sleep 1 ns, 1000 Gs, 2 Ps", "sleep_1000", 2, "1000000", "200000", "ns"),
+    # parts of the library by themselves (peers/parts)
+    ("run queue, push + take the oldest", "queue_oldest", 1, "30000000", "3000000", "ns"),
+    ("run queue, push + take the newest", "queue_newest", 1, "30000000", "3000000", "ns"),
+    ("run queue, push + steal one by one", "queue_steal", 1, "30000000", "3000000", "ns"),
+    ("run queue, push + steal halves", "queue_steal_half", 1, "30000000", "3000000", "ns"),
+    ("run queue, beside a thief of halves, 2 threads", "queue_thief", 2, "30000000", "3000000", "ns"),
+    ("lock of the library, uncontended", "lock_uncontended", 1, "30000000", "3000000", "ns"),
+    ("lock of the library, contended, 2 threads", "lock_contended", 2, "30000000", "3000000", "ns"),
 ]
+# the cases of the program peers/parts/src/own.rs
+PARTS = {"queue_oldest", "queue_newest", "queue_steal", "queue_steal_half", "queue_thief", "lock_uncontended", "lock_contended"}
 # the case that a peer runs instead, if it has only one order
 SAME_AS = {"skynet_child_first": "skynet", "fib_child_first": "fib"}
 GO_WITHOUT = {"spawn_join", "handoff_at_once", "attach_detach"}
 GO_CALLBACK = {"callback_known_thread", "callback_first"}
 # the name of each peer in the table, by its program
 PEERS = {"boost": "Boost.Fiber", "tbb": "oneTBB", "pthreads": "pthreads", "tokio": "tokio", "may": "may",
-         "bare_calls": "bare calls"}
+         "bare_calls": "bare calls", "crossbeam": "crossbeam-deque"}
 EXTRA = ("cpu_ns", "cpu_ms", "rss_mb", "rss_b", "threads", "p50_us", "p99_us", "p99_ns", "thread_ns")  # shown beside the value
 CPU_OF = {"ns": "cpu_ns", "ms": "cpu_ms"}  # the CPU time that belongs to a value
 HZ, CPUS = os.sysconf("SC_CLK_TCK"), os.cpu_count()
@@ -242,11 +252,12 @@ def run(command, env, limit):
 
 
 class Gomax:
-    def __init__(self, name, program, lib):
-        self.name, self.program, self.env = name, program, {**os.environ, "LD_LIBRARY_PATH": lib}
+    def __init__(self, name, program, lib, parts=None):
+        self.name, self.program, self.env, self.parts = name, program, {**os.environ, "LD_LIBRARY_PATH": lib}, parts
 
     def command(self, case, ps, arguments, value):
-        return [self.program, case, str(ps), *arguments.split()]
+        program = self.parts if case in PARTS else self.program
+        return [program, case, str(ps), *arguments.split()] if program else None
 
 
 class Go:
@@ -257,7 +268,7 @@ class Go:
 
     def command(self, case, ps, arguments, value):
         program = self.programs["gocallback" if case in GO_CALLBACK else "gobench"]
-        if case in GO_WITHOUT or not os.path.exists(program):
+        if case in GO_WITHOUT or case in PARTS or not os.path.exists(program):
             return None
         return [program, SAME_AS.get(case, case), str(ps), *arguments.split()]
 
@@ -359,7 +370,7 @@ def show(table, others):
     others = [name for name in others if any(name in row["peers"] for row in table.values())]
     with_cpu = [name for name in others if name in ("base", "go")]
     width = max(map(len, table))
-    heads = [f" {name:>11} {'ratio':>6}" + (f" {'CPU':>6}" if name in with_cpu else "") for name in others]
+    heads = [f" {name:>{max(11, len(name))}} {'ratio':>6}" + (f" {'CPU':>6}" if name in with_cpu else "") for name in others]
     head = f"{'':{width}} {'gomax':>10}" + "".join(heads)
     print(head + "   also (gomax; go)\n" + "-" * (len(head) + 20))
     for title, row in table.items():
@@ -367,7 +378,7 @@ def show(table, others):
         line = f"{title:{width}} {shown(by_peer['gomax'], value):>10}"
         for name in others:
             theirs = by_peer.get(name)
-            line += f" {shown(theirs, value):>11}"
+            line += f" {shown(theirs, value):>{max(11, len(name))}}"
             for key in ("ratio", "cpu_ratio") if name in with_cpu else ("ratio",):
                 ratio = (theirs or {}).get(key)
                 line += f" {'' if ratio is None else f'{ratio:.2f}x':>6}"
@@ -381,7 +392,7 @@ def show(table, others):
 # one colour for each that may be there
 COLOURS = {
     "gomax": "#d62728", "go": "#00829b", "Boost.Fiber": "#9467bd", "tokio": "#8c564b", "may": "#e377c2", "oneTBB": "#7f7f7f",
-    "pthreads": "#bcbd22", "bare calls": "#2ca02c", "base": "#1f77b4",
+    "pthreads": "#bcbd22", "bare calls": "#2ca02c", "crossbeam-deque": "#17becf", "parking_lot": "#ff7f0e", "base": "#1f77b4",
 }
 
 
@@ -429,6 +440,7 @@ def main():
     parser.add_argument("--gmxbench", required=True, help="the program")
     parser.add_argument("--lib", required=True, help="directory of libgomax.so.0")
     parser.add_argument("--base", help="directory of another libgomax.so.0, to compare with")
+    parser.add_argument("--own", help="program with the library's parts by themselves")
     parser.add_argument("--go", help="directory of gobench and gocallback")
     parser.add_argument("--go-version", default="")
     parser.add_argument("--peer", action="append", default=[], help="program of another peer")
@@ -441,7 +453,7 @@ def main():
     args = parser.parse_args()
     args.rounds = args.rounds or (3 if args.quick else 7)
 
-    peers = [Gomax("gomax", args.gmxbench, args.lib)]
+    peers = [Gomax("gomax", args.gmxbench, args.lib, args.own)]
     if args.base:
         peers.append(Gomax("base", args.gmxbench, args.base))
     if args.go:
@@ -449,6 +461,8 @@ def main():
     peers += [Other(program) for program in args.peer]
     cases = []
     for title, case, ps, arguments, quick, value in CASES:
+        if case in PARTS and not args.own:
+            continue
         arguments = quick if args.quick else arguments
         n, m = map(int, (arguments + " 1").split()[:2])
         title = title.format(n=n, m=m)

