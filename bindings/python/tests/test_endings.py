@@ -201,7 +201,7 @@ def last():
     assert c.recv() == 1 and gomax.select((c, 2)).case == 0
     with gomax.scope(timeout=60) as s:
         gomax.sleep(0.0001)
-        s.go_c(gomax.gmx.gmx_sema_release, gomax.Semaphore().address) if sys.version_info < (3, 12) else None
+        s.go_c(gomax.gmx.gmx_sema_release, gomax.Semaphore()) if sys.version_info < (3, 12) else None
     try:
         c.recv(0), c.recv(0.0001)
     except TimeoutError:

@@ -147,7 +147,7 @@ def afresh():
         assert c.recv() == 5
     assert [gomax.go(lambda i=i: i).join() for i in range(10)] == list(range(10))
     gomax.for_each_p(lambda p: None)
-    gomax.go_c(gomax.gmx.gmx_sema_release, gomax.Semaphore().address).join()
+    gomax.go_c(gomax.gmx.gmx_sema_release, gomax.Semaphore()).join()
     try:
         c.recv(0.001)
     except TimeoutError:
@@ -275,7 +275,7 @@ for fn in (wait, compute, come_and_go, talk, spawn):
         gomax.go(fn)
 for _ in range(10):
     started.recv()
-gomax.go_c(gomax.gmx.gmx_sema_acquire, gomax.WaitGroup().address)
+gomax.go_c(gomax.gmx.gmx_sema_acquire, gomax.Semaphore())
 print("end")
 """
         for _ in range(5):
