@@ -2,8 +2,10 @@
 
 /// Moves a value to memory that is never freed. None if there is no memory (a box would abort).
 pub fn try_leak<T>(v: T) -> Option<&'static T> {
-    // SAFETY: it is written.
-    unsafe { try_leak_in_place(|p: *mut T| p.write(v)) }
+    // SAFETY: the memory has the layout of a T, and no reference to it exists yet.
+    let write = |p: *mut T| unsafe { p.write(v) };
+    // SAFETY: it writes all of the value.
+    unsafe { try_leak_in_place(write) }
 }
 
 /// As [`try_leak`], for a value that `write` makes in its final place.
@@ -15,20 +17,21 @@ pub unsafe fn try_leak_in_place<T>(write: impl FnOnce(*mut T)) -> Option<&'stati
     if layout.size() == 0 {
         return None;
     }
-    // SAFETY: the layout is not empty; the memory is written, by the caller's promise, before it is referred to.
-    unsafe {
-        let p = std::alloc::alloc(layout).cast::<T>();
-        if p.is_null() {
-            return None;
-        }
-        write(p);
-        #[cfg(any(loom, shuttle))]
-        leaked::note(move || {
-            p.drop_in_place();
-            std::alloc::dealloc(p.cast(), layout);
-        });
-        Some(&*p)
+    // SAFETY: the layout is not empty.
+    let p = unsafe { std::alloc::alloc(layout) }.cast::<T>();
+    if p.is_null() {
+        return None;
     }
+    write(p);
+    #[cfg(any(loom, shuttle))]
+    leaked::note(move || {
+        // SAFETY: `free` is called when no reference is left; nothing else drops the value.
+        unsafe { p.drop_in_place() };
+        // SAFETY: allocated above, with this layout.
+        unsafe { std::alloc::dealloc(p.cast(), layout) };
+    });
+    // SAFETY: written, by the caller's promise; nothing frees or moves it while a reference is left.
+    Some(unsafe { &*p })
 }
 
 /// As [`try_leak`], for a value that is all zeros: it is made in its final place.
@@ -37,13 +40,13 @@ pub unsafe fn try_leak_in_place<T>(write: impl FnOnce(*mut T)) -> Option<&'stati
 /// Zeros are a `T`.
 pub unsafe fn try_leak_zeroed<T>() -> Option<&'static T> {
     let layout = std::alloc::Layout::new::<T>();
-    // SAFETY: no T here is empty; zeros are one, by the caller's promise.
-    unsafe {
-        let p = std::alloc::alloc_zeroed(layout).cast::<T>();
-        #[cfg(any(loom, shuttle))]
-        leaked::note(move || std::alloc::dealloc(p.cast(), layout));
-        p.as_ref()
-    }
+    // SAFETY: no T here is empty.
+    let p = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<T>();
+    #[cfg(any(loom, shuttle))]
+    // SAFETY: `free` is called when no reference is left; the memory has this layout.
+    leaked::note(move || unsafe { std::alloc::dealloc(p.cast(), layout) });
+    // SAFETY: null, or zeros, which are a T by the caller's promise, and which nothing frees while a reference is left.
+    unsafe { p.as_ref() }
 }
 
 /// A list of leaked memory. A model frees it at the end of each execution, since there are very many executions.

@@ -235,6 +235,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::multiple_unsafe_ops_per_block, reason = "one reason for all: the test owns its queues")]
     fn orders_and_capacity() {
         let (f, l) = (RunQ::<u8, N>::default(), RunQ::<u8, N>::default());
         // Many times round the ring, from every place.
@@ -280,6 +281,7 @@ mod tests {
     /// The same random calls on both kinds of queue and on those of crossbeam-deque: the same entries in the same
     /// order.
     #[test]
+    #[expect(clippy::multiple_unsafe_ops_per_block, reason = "one reason for all: the test owns its queues")]
     fn does_as_crossbeams_deque() {
         use crate::ds::rng::{Rng, seeds};
         use crossbeam_deque::{Steal, Worker};
@@ -350,8 +352,12 @@ mod tests {
             };
             let thieves = [s.spawn(thief), s.spawn(thief)];
             let mut got = Vec::new();
-            // SAFETY: this thread is the owner.
-            let pop = || unsafe { if newest { q.pop_newest() } else { q.pop_oldest() } };
+            let pop = || match newest {
+                // SAFETY: this thread is the owner.
+                true => unsafe { q.pop_newest() },
+                // SAFETY: this thread is the owner.
+                false => unsafe { q.pop_oldest() },
+            };
             for i in 0..MANY {
                 // SAFETY: this thread is the owner.
                 while !unsafe { q.push(entry(i)) } {

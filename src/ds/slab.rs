@@ -73,7 +73,7 @@ impl<T: Default> Slab<T> {
             let parts = slab.cast::<Part<T>>();
             for i in 0..1 << PART_BITS {
                 // SAFETY: a slab is an array of that many parts.
-                unsafe { parts.add(i).write(Part::new()) };
+                unsafe { parts.wrapping_add(i).write(Part::new()) };
             }
         };
         // SAFETY: `write` writes every part.
@@ -158,8 +158,13 @@ impl<T> Part<T> {
         let (chunk, i, _) = at(n);
         // Acquire: pairs with the Release in `grow`.
         let first = self.chunks.get(chunk)?.load(Ordering::Acquire);
-        // SAFETY: a chunk has its size, is written before it is stored, and never freed.
-        (!first.is_null()).then(|| unsafe { &*first.add(i) })
+        if first.is_null() {
+            return None;
+        }
+        // SAFETY: `at` returns an index below the size of the chunk.
+        let place = unsafe { first.add(i) };
+        // SAFETY: all places are written before the chunk is stored, and it is never freed.
+        Some(unsafe { &*place })
     }
 
     /// Makes sure that there is memory for place `n`; all places before it have theirs. The caller holds the lock.
@@ -180,9 +185,9 @@ impl<T> Part<T> {
         }
         for i in 0..size {
             // SAFETY: the chunk has that many places.
-            unsafe {
-                first.add(i).write(Place { word: AtomicU64::new(2), next: OwnU32::new(NONE), value: T::default() });
-            }
+            let place = unsafe { first.add(i) };
+            // SAFETY: memory for a place, which no other thread knows yet.
+            unsafe { place.write(Place { word: AtomicU64::new(2), next: OwnU32::new(NONE), value: T::default() }) };
         }
         slot.store(first, Ordering::Release);
         Some(())
@@ -198,10 +203,8 @@ impl<T> Drop for Slab<T> {
                 if first.is_null() {
                     continue;
                 }
-                for i in 0..size {
-                    // SAFETY: all places of a chunk were written, and no reference to them is left.
-                    unsafe { first.add(i).drop_in_place() };
-                }
+                // SAFETY: all places of a chunk were written, and no reference to them is left.
+                unsafe { std::ptr::slice_from_raw_parts_mut(first, size).drop_in_place() };
                 if let Ok(layout) = Layout::array::<Place<T>>(size) {
                     // SAFETY: the layout is that of `grow`.
                     unsafe { dealloc(first.cast(), layout) };
