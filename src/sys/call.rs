@@ -108,12 +108,14 @@ mod tests {
 
     extern "C" fn copies(arg: *mut c_void, info: *const u64) {
         // SAFETY: the tests pass two numbers of theirs.
-        unsafe { *arg.cast::<u64>() = *info };
+        unsafe { arg.cast::<u64>().copy_from(info, 1) };
     }
 
     extern "C" fn moves(arg: *mut c_void, elem: *mut c_void) {
-        // SAFETY: the tests pass two numbers of theirs.
-        unsafe { *arg.cast::<u64>() = elem.cast::<u64>().replace(0) };
+        // SAFETY: the tests pass a number of theirs.
+        let elem = unsafe { elem.cast::<u64>().replace(0) };
+        // SAFETY: the tests pass another number of theirs.
+        unsafe { *arg.cast::<u64>() = elem };
     }
 
     extern "C" fn spans(arg: *mut c_void, begin: i64, end: i64) {
@@ -122,8 +124,10 @@ mod tests {
     }
 
     extern "C" fn length(arg: *mut c_void, text: *const c_char, len: usize) {
-        // SAFETY: the tests pass a number of theirs, and a text.
-        unsafe { *arg.cast::<usize>() = len + *text as usize };
+        // SAFETY: the tests pass a text.
+        let first = unsafe { *text };
+        // SAFETY: the tests pass a number of theirs.
+        unsafe { *arg.cast::<usize>() = len + first as usize };
     }
 
     #[test]

@@ -24,10 +24,15 @@ pub fn importer(symbol: &CStr, skip: &dyn Fn(&[u8]) -> bool, holds: usize, name:
 }
 
 unsafe extern "C" fn look(info: *mut libc::dl_phdr_info, _: usize, search: *mut c_void) -> c_int {
-    // SAFETY: the loader's, for the call; and what `importer` passed.
-    let (info, search) = unsafe { (&*info, &mut *search.cast::<Search<'_>>()) };
-    // SAFETY: null or terminated.
-    let name = unsafe { info.dlpi_name.as_ref().map_or(&b""[..], |p| CStr::from_ptr(p).to_bytes()) };
+    // SAFETY: the loader's, for the call.
+    let info = unsafe { &*info };
+    // SAFETY: what `importer` passed.
+    let search = unsafe { &mut *search.cast::<Search<'_>>() };
+    let name = match info.dlpi_name.is_null() {
+        true => &b""[..],
+        // SAFETY: the loader's names are terminated.
+        false => unsafe { CStr::from_ptr(info.dlpi_name) }.to_bytes(),
+    };
     // SAFETY: the object is mapped, with its headers.
     let asks = unsafe { Object::of(info) }.is_some_and(|o| !o.covers(search.holds) && o.imports(search.symbol));
     if !asks || (search.skip)(name) {
@@ -65,34 +70,35 @@ impl Object<'_> {
         let base = info.dlpi_addr as usize;
         // glibc has turned the offsets into addresses, musl has not.
         let address = |v: usize| if v < base { base + v } else { v };
-        // SAFETY: the tables of a mapped object, as the ELF specification has them; the dynamic one ends with a zero.
-        unsafe {
-            let headers = slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum as usize);
-            let dynamic = headers.iter().find(|h| h.p_type == DYNAMIC)?;
-            let mut entry = (base + dynamic.p_vaddr as usize) as *const [i64; 2];
-            let (mut symbols, mut strings, mut size, mut hash) = (0, 0, 0, 0);
-            while (*entry)[0] != 0 {
-                let [tag, value] = *entry;
-                match tag {
-                    STRTAB => strings = address(value as usize),
-                    SYMTAB => symbols = address(value as usize),
-                    STRSZ => size = value as usize,
-                    GNU_HASH => hash = address(value as usize),
-                    _ => {}
-                }
-                entry = entry.add(1);
+        // SAFETY: the loader has mapped and counted them.
+        let headers = unsafe { slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum as usize) };
+        let dynamic = headers.iter().find(|h| h.p_type == DYNAMIC)?;
+        let mut entry = (base + dynamic.p_vaddr as usize) as *const [i64; 2];
+        let (mut symbols, mut strings, mut size, mut hash) = (0, 0, 0, 0);
+        loop {
+            // SAFETY: the header names the dynamic table, of which this is an entry: the loop ends at the last, a zero.
+            let [tag, value] = unsafe { *entry };
+            match tag {
+                0 => break,
+                STRTAB => strings = address(value as usize),
+                SYMTAB => symbols = address(value as usize),
+                STRSZ => size = value as usize,
+                GNU_HASH => hash = address(value as usize),
+                _ => {}
             }
-            if symbols == 0 || strings == 0 || hash == 0 {
-                return None;
-            }
-            // The second word of the table is the index of its first symbol; imported symbols come before. In an object
-            // that defines no symbols the word is 1. Then the names follow the symbols, perhaps after other tables.
-            let imports = match *(hash as *const u32).add(1) {
-                0 | 1 => strings.saturating_sub(symbols) / size_of::<libc::Elf64_Sym>(),
-                first => first as usize,
-            };
-            Some(Object { base, headers, symbols: symbols as *const _, strings: strings as *const _, size, imports })
+            entry = entry.wrapping_add(1);
         }
+        if symbols == 0 || strings == 0 || hash == 0 {
+            return None;
+        }
+        // The second word of the table is the index of its first symbol; imported symbols come before. In an object
+        // that defines no symbols the word is 1. Then the names follow the symbols, perhaps after other tables.
+        // SAFETY: the table is mapped, and begins with four words.
+        let imports = match unsafe { *(hash as *const [u32; 2]) } {
+            [_, 0 | 1] => strings.saturating_sub(symbols) / size_of::<libc::Elf64_Sym>(),
+            [_, first] => first as usize,
+        };
+        Some(Object { base, headers, symbols: symbols as *const _, strings: strings as *const _, size, imports })
     }
 
     fn covers(&self, at: usize) -> bool {
@@ -104,13 +110,13 @@ impl Object<'_> {
 
     fn imports(&self, symbol: &CStr) -> bool {
         (1..self.imports).any(|i| {
-            // SAFETY: as in `of`; the names are terminated.
-            unsafe {
-                let s = &*self.symbols.add(i);
-                s.st_shndx == 0
-                    && (s.st_name as usize) < self.size
-                    && CStr::from_ptr(self.strings.add(s.st_name as usize)) == symbol
-            }
+            // SAFETY: the object is mapped (`of`), and its table has more than `i` symbols.
+            let s = unsafe { &*self.symbols.wrapping_add(i) };
+            let name = self.strings.wrapping_add(s.st_name as usize);
+            s.st_shndx == 0
+                && (s.st_name as usize) < self.size
+                // SAFETY: the object is mapped (`of`); the name begins in its strings, each of which is terminated.
+                && unsafe { CStr::from_ptr(name) } == symbol
         })
     }
 }

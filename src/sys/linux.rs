@@ -1,10 +1,10 @@
 //! Linux: time, futexes, files. The contract is in [`crate::sys`].
 
-use super::held;
 use super::without::{is_sealed, may_open};
+use super::{c, held};
 use core::ffi::{CStr, c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use core::{mem, ptr};
+use core::{mem, ptr, slice};
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -19,11 +19,9 @@ impl KeepErrno {
     #[inline]
     #[allow(clippy::new_without_default, reason = "it is no value, but an act")]
     pub fn new() -> Self {
+        let at = c::at_errno();
         // SAFETY: the address is valid on this thread for as long as it runs.
-        unsafe {
-            let at = libc::__errno_location();
-            KeepErrno { at, value: *at }
-        }
+        KeepErrno { at, value: unsafe { *at } }
     }
 
     /// The error of the last failing call.
@@ -43,8 +41,7 @@ impl Drop for KeepErrno {
 }
 
 fn clock(id: libc::clockid_t) -> i64 {
-    // SAFETY: all zeroes is a timespec.
-    let mut t: libc::timespec = unsafe { mem::zeroed() };
+    let mut t = c::zeros();
     // SAFETY: `t` is writable. Both clocks exist on every Linux, so this does not fail.
     unsafe { libc::clock_gettime(id, &mut t) };
     t.tv_sec * SECOND + t.tv_nsec
@@ -71,8 +68,7 @@ pub fn process_cpu_time() -> i64 {
 /// start. It takes no system call, so no sandbox forbids it. The bytes themselves guard stacks and pointers, so they
 /// are mixed until they cannot be computed from the number.
 pub fn random_seed() -> u64 {
-    // SAFETY: reads the auxiliary vector.
-    let at = unsafe { libc::getauxval(libc::AT_RANDOM) } as *const [u64; 2];
+    let at = c::auxval(libc::AT_RANDOM) as *const [u64; 2];
     // SAFETY: null, or 16 bytes that live as long as the process.
     let [a, b] = if at.is_null() { [now() as u64, 0] } else { unsafe { at.read_unaligned() } };
     let mut x = a ^ b.rotate_left(32);
@@ -84,8 +80,7 @@ pub fn random_seed() -> u64 {
 
 /// Whether this process has more rights than its starter: set-user-ID, file capabilities.
 pub fn has_more_rights() -> bool {
-    // SAFETY: reads the auxiliary vector.
-    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+    c::auxval(libc::AT_SECURE) != 0
 }
 
 /// Sleeps while `*word == expected`, until a wake or the deadline. False only if the deadline has passed; true may be a
@@ -223,12 +218,13 @@ pub(super) unsafe fn prctl(option: c_int, arg: usize) -> c_int {
 /// Whether the program was started by a dynamic loader. In a statically linked program `dlopen` would bring in a second
 /// C library.
 pub fn has_loader() -> bool {
-    // SAFETY: reads the auxiliary vector, and the program's own headers, which the kernel has mapped.
-    unsafe {
-        let at = libc::getauxval(libc::AT_PHDR) as *const libc::Elf64_Phdr;
-        let n = libc::getauxval(libc::AT_PHNUM) as usize;
-        !at.is_null() && (0..n).any(|i| (*at.add(i)).p_type == libc::PT_INTERP)
+    let at = c::auxval(libc::AT_PHDR) as *const libc::Elf64_Phdr;
+    if at.is_null() {
+        return false;
     }
+    // SAFETY: the program's own headers, which the kernel has mapped and counted.
+    let headers = unsafe { slice::from_raw_parts(at, c::auxval(libc::AT_PHNUM)) };
+    headers.iter().any(|h| h.p_type == libc::PT_INTERP)
 }
 
 /// The bounds of the calling thread's own stack, without its guard: the lowest usable byte, and one past the highest.
@@ -241,21 +237,20 @@ pub fn thread_stack() -> Option<(*mut u8, *mut u8)> {
     let _errno = KeepErrno::new();
     let mut attr = mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     let (mut lo, mut size) = (ptr::null_mut(), 0);
-    // SAFETY: the first call makes the attributes, the last one frees them; all out-parameters are writable.
-    unsafe {
-        if libc::pthread_getattr_np(libc::pthread_self(), attr.as_mut_ptr()) != 0 {
-            return None;
-        }
-        let ok = libc::pthread_attr_getstack(attr.as_ptr(), &mut lo, &mut size) == 0;
-        libc::pthread_attr_destroy(attr.as_mut_ptr());
-        ok.then(|| (lo.cast(), lo.cast::<u8>().wrapping_add(size)))
+    // SAFETY: the thread runs; the attributes are writable.
+    if unsafe { libc::pthread_getattr_np(super::this_thread(), attr.as_mut_ptr()) } != 0 {
+        return None;
     }
+    // SAFETY: the attributes were just made; the other two are writable.
+    let ok = unsafe { libc::pthread_attr_getstack(attr.as_ptr(), &mut lo, &mut size) } == 0;
+    // SAFETY: made above, and not used again.
+    unsafe { libc::pthread_attr_destroy(attr.as_mut_ptr()) };
+    ok.then(|| (lo.cast(), lo.cast::<u8>().wrapping_add(size)))
 }
 
 /// The machine's memory, in bytes.
 pub fn physical_memory() -> u64 {
-    // SAFETY: plain queries.
-    let (pages, size) = unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
+    let (pages, size) = (c::sysconf(libc::_SC_PHYS_PAGES), c::sysconf(libc::_SC_PAGESIZE));
     (pages.max(0) as u64).saturating_mul(size.max(0) as u64)
 }
 
@@ -319,8 +314,7 @@ pub fn thread_count() -> Option<usize> {
             at += len.max(1);
         }
     };
-    // SAFETY: ours.
-    unsafe { libc::close(fd) };
+    c::close(fd);
     complete.then_some(count)
 }
 
@@ -331,8 +325,10 @@ pub fn read_word(addr: u64) -> Option<u64> {
     let mut word = 0u64;
     let here = libc::iovec { iov_base: (&raw mut word).cast(), iov_len: 8 };
     let there = libc::iovec { iov_base: addr as *mut c_void, iov_len: 8 };
-    // SAFETY: the system checks both.
-    let n = unsafe { libc::process_vm_readv(libc::getpid(), &here, 1, &there, 1, 0) };
+    // The process has the number of its main thread.
+    let me = super::main_tid();
+    // SAFETY: `here` is a word of ours; the system checks `there`.
+    let n = unsafe { libc::process_vm_readv(me, &here, 1, &there, 1, 0) };
     (n == 8).then_some(word)
 }
 
@@ -346,20 +342,21 @@ pub struct Place {
 
 /// The place of a function. None if it is in no file. Waits for the loader.
 pub fn place_of(f: usize) -> Option<Place> {
-    // SAFETY: all zeros is a Dl_info; names are those of a loaded file, which has running code or a G's function.
-    unsafe {
-        let mut info: libc::Dl_info = mem::zeroed();
-        if libc::dladdr(f as *const c_void, &mut info) == 0 || info.dli_fname.is_null() {
-            return None;
-        }
-        // The nearest symbol before it may belong to another function: static functions have none.
-        let own = info.dli_saddr as usize == f && !info.dli_sname.is_null();
-        Some(Place {
-            name: own.then(|| CStr::from_ptr(info.dli_sname)),
-            file: CStr::from_ptr(info.dli_fname),
-            offset: f - info.dli_fbase as usize,
-        })
+    let mut info = c::zeros::<libc::Dl_info>();
+    // SAFETY: `info` is writable; any address may be asked about.
+    if unsafe { libc::dladdr(f as *const c_void, &mut info) } == 0 || info.dli_fname.is_null() {
+        return None;
     }
+    // The nearest symbol before it may belong to another function: static functions have none.
+    let own = info.dli_saddr as usize == f && !info.dli_sname.is_null();
+    // SAFETY: names are those of a loaded file, which stays, as it has running code or a G's function; they are
+    // terminated.
+    let text = |p| unsafe { CStr::from_ptr(p) };
+    Some(Place {
+        name: own.then(|| text(info.dli_sname)),
+        file: text(info.dli_fname),
+        offset: f - info.dli_fbase as usize,
+    })
 }
 
 /// Writes all bytes, and waits where a non-blocking descriptor would not. Async-signal-safe.
@@ -467,11 +464,7 @@ mod tests {
         assert_eq!(write_all(fds[1], &vec![7; 1 << 20]), Ok(()));
         assert_eq!(reader.join().unwrap(), 1 << 20);
         assert_eq!(write_all(-1, b"x"), Err(libc::EBADF));
-        // SAFETY: ours.
-        unsafe {
-            libc::close(fds[0]);
-            libc::close(fds[1]);
-        }
+        fds.into_iter().for_each(c::close);
     }
 
     #[test]

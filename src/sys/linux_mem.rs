@@ -3,9 +3,9 @@
 //! No memory stands behind a range until it is touched, and each range is NORESERVE: otherwise the kernel refuses a few
 //! dozen gigabytes of stacks, most of which no G will ever touch.
 
-use super::held;
 use super::linux::KeepErrno;
 use super::without::{is_sealed, may_map, may_open};
+use super::{c, held};
 use core::ptr;
 
 /// Linux 6.13; not in libc.
@@ -105,15 +105,17 @@ pub fn guards_work() -> bool {
     let page = super::page_size();
     let Ok(p) = reserve(page) else { return false };
     let errno = KeepErrno::new();
-    // SAFETY: a page of our own. Its word is 0 and not the 1 that is expected, so this never sleeps.
-    unsafe {
-        let wait = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
-        let works = guard(p, page).is_ok()
-            && libc::syscall(libc::SYS_futex, p, wait, 1, ptr::null::<libc::timespec>(), ptr::null::<u32>(), 0) == -1
-            && errno.now() == libc::EFAULT;
-        release(p, page);
-        works
-    }
+    // SAFETY: a page of our own.
+    let guarded = unsafe { guard(p, page) }.is_ok();
+    let wait = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+    let works = guarded
+        // SAFETY: the page's word is 0 and not the 1 that is expected, so this never sleeps.
+        && unsafe { libc::syscall(libc::SYS_futex, p, wait, 1, ptr::null::<libc::timespec>(), ptr::null::<u32>(), 0) }
+            == -1
+        && errno.now() == libc::EFAULT;
+    // SAFETY: a page of our own, which nothing refers to.
+    unsafe { release(p, page) };
+    works
 }
 
 /// Returns the memory behind many ranges of `len` bytes to the system. They read as zeroes afterwards; guards stay. If
@@ -147,16 +149,16 @@ pub unsafe fn wipe(p: *mut u8, len: usize) {
         let n = rest.len().min(PAGES_AT_ONCE);
         let mut there = [0u8; PAGES_AT_ONCE];
         // SAFETY: the caller's. If the system does not answer, no page counts as being in memory.
-        unsafe { resident(p.add(rest.start * page), n * page, &mut there) };
+        unsafe { resident(p.wrapping_add(rest.start * page), n * page, &mut there) };
         for run in there[..n].chunk_by(|a, b| a & 1 == b & 1) {
-            // SAFETY: the caller's, within the range.
-            unsafe {
-                let (from, len) = (p.add(rest.start * page), run.len() * page);
-                if run[0] & 1 != 0 {
-                    ptr::write_bytes(from, 0, len);
-                } else if advise(from, len, libc::MADV_DONTNEED).is_err() {
-                    overwrite(from, len);
-                }
+            let (from, len) = (p.wrapping_add(rest.start * page), run.len() * page);
+            if run[0] & 1 != 0 {
+                // SAFETY: within the caller's range, which is mapped, and of which nothing is needed.
+                unsafe { ptr::write_bytes(from, 0, len) };
+            // SAFETY: whole pages within the caller's range, of which nothing is needed.
+            } else if unsafe { advise(from, len, libc::MADV_DONTNEED) }.is_err() {
+                // SAFETY: as for `advise`.
+                unsafe { overwrite(from, len) };
             }
             rest.start += run.len();
         }
@@ -180,12 +182,10 @@ unsafe fn resident(p: *mut u8, len: usize, there: &mut [u8; PAGES_AT_ONCE]) {
 unsafe fn overwrite(p: *mut u8, len: usize) {
     let page = super::page_size();
     for at in (0..len).step_by(page) {
-        // SAFETY: the caller's.
-        unsafe {
-            let words = std::slice::from_raw_parts(p.add(at).cast::<u64>(), page / 8);
-            if words.iter().any(|&word| word != 0) {
-                ptr::write_bytes(p.add(at), 0, page);
-            }
+        // SAFETY: a page within the caller's range, which is mapped, and which nothing else uses.
+        let words = unsafe { std::slice::from_raw_parts_mut(p.wrapping_add(at).cast::<u64>(), page / 8) };
+        if words.iter().any(|&word| word != 0) {
+            words.fill(0);
         }
     }
 }
@@ -276,11 +276,8 @@ pub fn map_count_limit() -> usize {
         -1
     };
     if fd >= 0 {
-        // SAFETY: the buffer is as long as said, the descriptor ours.
-        unsafe {
-            libc::read(fd, buf.as_mut_ptr().cast(), buf.len());
-            libc::close(fd);
-        }
+        c::read(fd, &mut buf);
+        c::close(fd);
     }
     let n = buf.iter().take_while(|b| b.is_ascii_digit()).fold(0usize, |n, b| n * 10 + (b - b'0') as usize);
     // The kernel's default, if /proc does not say.

@@ -4,9 +4,9 @@
 //! passes them on to each process that it starts. The maker may be any thread of the host. So the library reads those
 //! of the main thread ([`become_like_main_thread`]) and gives them to the one thread that makes all others.
 
-use super::held;
 use super::linux::{KeepErrno, page_size, prctl, yield_thread};
 use super::without::{is_sealed, may_open};
+use super::{c, held};
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use core::{mem, ptr};
@@ -95,37 +95,61 @@ pub unsafe fn spawn_thread(
     s.name[..n].copy_from_slice(&name.as_bytes()[..n]);
     // SAFETY: `p` has room for one.
     unsafe { p.write(s) };
-    // SAFETY: attributes, masks and the thread are initialised before use; `p` goes to the child or is freed here.
-    unsafe {
-        let mut attr: libc::pthread_attr_t = mem::zeroed();
-        let r = libc::pthread_attr_init(&mut attr);
-        if r != 0 {
-            libc::free(p.cast());
-            return Err(r);
+    // SAFETY: `p` is a whole Start, whose `entry(arg)` is sound on another thread.
+    let made = unsafe { make(stack_size, p) };
+    if made.is_err() {
+        // SAFETY: from malloc; no thread has it.
+        unsafe { libc::free(p.cast()) };
+    }
+    made
+}
+
+/// Makes the thread that runs [`start`] with `p`, all of its signals except the synchronous ones blocked.
+///
+/// # Safety
+/// [`start`] may run with `p` on another thread.
+unsafe fn make(stack_size: usize, p: *mut Start) -> Result<ThreadId, i32> {
+    let mut attr = c::zeros();
+    let mut attr = Attributes::init(&mut attr)?;
+    if stack_size != 0 {
+        // The C library takes the thread-locals from the stack, and with AVX-512 a signal frame alone is 3 KiB.
+        let least = c::sysconf(libc::_SC_THREAD_STACK_MIN).max(libc::PTHREAD_STACK_MIN as _) as usize;
+        let size = (stack_size.max(least) + STATIC_TLS.load(Ordering::Relaxed)).next_multiple_of(page_size());
+        attr.set_stack_size(size);
+    }
+    // The new thread inherits the mask, so it is set here and restored afterwards: no signal can come in between.
+    let old = c::mask_signals(libc::SIG_SETMASK, &c::signals_except(SYNCHRONOUS));
+    let mut t: ThreadId = 0;
+    // SAFETY: `t` is writable, the attributes are whole; the rest is the caller's promise.
+    let r = unsafe { libc::pthread_create(&mut t, attr.0, start, p.cast()) };
+    c::mask_signals(libc::SIG_SETMASK, &old);
+    if r == 0 { Ok(t) } else { Err(r) }
+}
+
+/// The attributes of a thread, until they are dropped. They stay in their place, since the C library does not say that
+/// they may be moved.
+struct Attributes<'a>(&'a mut libc::pthread_attr_t);
+
+impl Attributes<'_> {
+    fn init(attr: &mut libc::pthread_attr_t) -> Result<Attributes<'_>, i32> {
+        // SAFETY: the place is writable.
+        match unsafe { libc::pthread_attr_init(attr) } {
+            0 => Ok(Attributes(attr)),
+            e => Err(e),
         }
-        if stack_size != 0 {
-            // The C library takes the thread-locals from the stack, and with AVX-512 a signal frame alone is 3 KiB.
-            let least = libc::sysconf(libc::_SC_THREAD_STACK_MIN).max(libc::PTHREAD_STACK_MIN as _) as usize;
-            let size = (stack_size.max(least) + STATIC_TLS.load(Ordering::Relaxed)).next_multiple_of(page_size());
-            libc::pthread_attr_setstacksize(&mut attr, size);
-        }
-        // The new thread inherits the mask, so it is set here and restored afterwards: no signal can come in between.
-        let mut mask: libc::sigset_t = mem::zeroed();
-        let mut old: libc::sigset_t = mem::zeroed();
-        libc::sigfillset(&mut mask);
-        for sig in SYNCHRONOUS {
-            libc::sigdelset(&mut mask, sig);
-        }
-        libc::pthread_sigmask(libc::SIG_SETMASK, &mask, &mut old);
-        let mut t: ThreadId = mem::zeroed();
-        let r = libc::pthread_create(&mut t, &attr, start, p.cast());
-        libc::pthread_sigmask(libc::SIG_SETMASK, &old, ptr::null_mut());
-        libc::pthread_attr_destroy(&mut attr);
-        if r != 0 {
-            libc::free(p.cast());
-            return Err(r);
-        }
-        Ok(t)
+    }
+
+    /// A size that the C library refuses changes nothing.
+    fn set_stack_size(&mut self, size: usize) {
+        // SAFETY: the attributes are whole.
+        unsafe { libc::pthread_attr_setstacksize(self.0, size) };
+    }
+}
+
+impl Drop for Attributes<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the attributes are whole, and not used again.
+        unsafe { libc::pthread_attr_destroy(self.0) };
     }
 }
 
@@ -136,15 +160,15 @@ static STATIC_TLS: AtomicUsize = AtomicUsize::new(0);
 /// All questions to the loader. While the library is being loaded, the asking thread itself holds the loader's lock.
 pub fn at_load() {
     type MinStack = unsafe extern "C" fn(*const libc::pthread_attr_t) -> usize;
-    // SAFETY: glibc's own function, which std uses as well. Elsewhere there is none, and the stack size stays as it is.
-    unsafe {
-        let p = libc::dlsym(libc::RTLD_DEFAULT, c"__pthread_get_minstack".as_ptr());
-        let Some(min_stack) = mem::transmute::<*mut c_void, Option<MinStack>>(p) else { return };
-        let mut attr: libc::pthread_attr_t = mem::zeroed();
-        if libc::pthread_attr_init(&mut attr) == 0 {
-            STATIC_TLS.store(min_stack(&attr).saturating_sub(libc::PTHREAD_STACK_MIN), Ordering::Relaxed);
-            libc::pthread_attr_destroy(&mut attr);
-        }
+    // SAFETY: a lookup by a constant name.
+    let p = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__pthread_get_minstack".as_ptr()) };
+    // SAFETY: null, or glibc's own function, which std uses as well. Where there is none the stack size stays as it is.
+    let Some(min_stack) = (unsafe { mem::transmute::<*mut c_void, Option<MinStack>>(p) }) else { return };
+    let mut attr = c::zeros();
+    if let Ok(attr) = Attributes::init(&mut attr) {
+        // SAFETY: the function reads whole attributes.
+        let least = unsafe { min_stack(attr.0) };
+        STATIC_TLS.store(least.saturating_sub(libc::PTHREAD_STACK_MIN), Ordering::Relaxed);
     }
 }
 
@@ -163,16 +187,14 @@ pub fn join_thread_until(t: ThreadId, deadline: Option<i64>) -> bool {
     };
     loop {
         let left = deadline.saturating_sub(super::now()).max(0);
-        // SAFETY: all zeroes is a timespec; the clock is there; `t` as above.
-        let e = unsafe {
-            let mut until: libc::timespec = mem::zeroed();
-            libc::clock_gettime(libc::CLOCK_REALTIME, &mut until);
-            let ns = until.tv_nsec + left % 1_000_000_000;
-            until.tv_sec = until.tv_sec.saturating_add(left / 1_000_000_000 + ns / 1_000_000_000);
-            until.tv_nsec = ns % 1_000_000_000;
-            pthread_timedjoin_np(t, ptr::null_mut(), &until)
-        };
-        match e {
+        let mut until = c::zeros::<libc::timespec>();
+        // SAFETY: `until` is writable; the clock is there.
+        unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &mut until) };
+        let ns = until.tv_nsec + left % 1_000_000_000;
+        until.tv_sec = until.tv_sec.saturating_add(left / 1_000_000_000 + ns / 1_000_000_000);
+        until.tv_nsec = ns % 1_000_000_000;
+        // SAFETY: `t` as above.
+        match unsafe { pthread_timedjoin_np(t, ptr::null_mut(), &until) } {
             0 => return true,
             // The clock may have been set meanwhile.
             libc::ETIMEDOUT if super::now() < deadline => {}
@@ -190,7 +212,7 @@ pub fn this_thread() -> ThreadId {
 /// Detaches the calling thread: no thread joins it.
 pub fn detach_self() {
     // SAFETY: the calling thread is joinable, and its creator leaves it alone from here on.
-    unsafe { libc::pthread_detach(libc::pthread_self()) };
+    unsafe { libc::pthread_detach(this_thread()) };
 }
 
 // ---- what the main thread has ---------------------------------------------------------------------------------------
@@ -209,26 +231,14 @@ const OF_THE_C_LIBRARY: u64 = 0b11 << 31;
 impl Signals {
     /// The signals that the calling thread blocks.
     pub fn blocked_here() -> Signals {
-        // SAFETY: asks; all zeroes is a set.
-        unsafe {
-            let mut set: libc::sigset_t = mem::zeroed();
-            libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &mut set);
-            Signals(
-                (1..=64).filter(|&sig| libc::sigismember(&set, sig) == 1).fold(0, |bits, sig| bits | 1 << (sig - 1)),
-            )
-        }
+        let set = c::blocked_signals();
+        Signals((1..=64).filter(|&sig| c::has_signal(&set, sig)).fold(0, |bits, sig| bits | 1 << (sig - 1)))
     }
 
     /// Makes the calling thread block exactly these signals, except those that it raises by its own actions.
     pub fn block_here(self) {
-        // SAFETY: all zeroes is a set; the calling thread's own mask.
-        unsafe {
-            let mut set: libc::sigset_t = mem::zeroed();
-            for sig in (1..=64).filter(|sig| self.0 >> (sig - 1) & 1 != 0 && !SYNCHRONOUS.contains(sig)) {
-                libc::sigaddset(&mut set, sig);
-            }
-            libc::pthread_sigmask(libc::SIG_SETMASK, &set, ptr::null_mut());
-        }
+        let which = (1..=64).filter(|sig| self.0 >> (sig - 1) & 1 != 0 && !SYNCHRONOUS.contains(sig));
+        c::mask_signals(libc::SIG_SETMASK, &c::signals(which));
     }
 
     /// The signals that the main thread blocks; those of the calling thread, if the main thread's cannot be read.
@@ -264,16 +274,14 @@ fn read_blocked_by_main() -> Option<u64> {
     }
     let _errno = KeepErrno::new();
     let mut buf = [0u8; 4096];
-    // SAFETY: a constant path; the buffer is as long as said; the descriptor is ours.
-    let n = unsafe {
-        let fd = libc::open(c"/proc/self/status".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC, 0);
-        if fd < 0 {
-            return None;
-        }
-        let n = libc::read(fd, buf.as_mut_ptr().cast(), buf.len());
-        libc::close(fd);
-        usize::try_from(n).ok()?
-    };
+    // SAFETY: a constant path.
+    let fd = unsafe { libc::open(c"/proc/self/status".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC, 0) };
+    if fd < 0 {
+        return None;
+    }
+    let n = c::read(fd, &mut buf);
+    c::close(fd);
+    let n = usize::try_from(n).ok()?;
     let line = buf[..n].split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"SigBlk:"))?;
     u64::from_str_radix(core::str::from_utf8(line).ok()?.trim(), 16).ok()
 }
@@ -287,22 +295,26 @@ pub fn become_like_main_thread() {
     let _errno = KeepErrno::new();
     let main = main_tid();
     let mut cpus = [0usize; MOST_CPUS / usize::BITS as usize];
-    // SAFETY: the kernel writes at most as many bytes as it is told; the other calls read what is passed. 0 is the
-    // calling thread.
-    unsafe {
-        if libc::sched_getaffinity(main, size_of_val(&cpus), cpus.as_mut_ptr().cast()) == 0 {
-            libc::sched_setaffinity(0, size_of_val(&cpus), cpus.as_ptr().cast());
-        }
-        let class = libc::sched_getscheduler(main);
-        let mut param: libc::sched_param = mem::zeroed();
-        if class >= 0 && libc::sched_getparam(main, &mut param) == 0 {
-            libc::sched_setscheduler(0, class, &param);
-        }
-        *libc::__errno_location() = 0;
-        let nice = libc::getpriority(libc::PRIO_PROCESS, main as libc::id_t);
-        if *libc::__errno_location() == 0 {
-            libc::setpriority(libc::PRIO_PROCESS, 0, nice);
-        }
+    // 0 is the calling thread.
+    // SAFETY: the kernel writes at most as many bytes as it is told.
+    if unsafe { libc::sched_getaffinity(main, size_of_val(&cpus), cpus.as_mut_ptr().cast()) } == 0 {
+        // SAFETY: the kernel reads as many bytes as it is told.
+        unsafe { libc::sched_setaffinity(0, size_of_val(&cpus), cpus.as_ptr().cast()) };
+    }
+    // SAFETY: takes a number.
+    let class = unsafe { libc::sched_getscheduler(main) };
+    let mut param = c::zeros();
+    // SAFETY: the parameters are writable.
+    if class >= 0 && unsafe { libc::sched_getparam(main, &mut param) } == 0 {
+        // SAFETY: the parameters are readable.
+        unsafe { libc::sched_setscheduler(0, class, &param) };
+    }
+    c::set_errno(0);
+    // SAFETY: takes numbers.
+    let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, main as libc::id_t) };
+    if c::errno() == 0 {
+        // SAFETY: takes numbers.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
     }
 }
 
@@ -378,15 +390,13 @@ mod tests {
     }
 
     extern "C" fn look(p: *mut c_void) -> *mut c_void {
-        // SAFETY: the test waits for this thread.
-        unsafe {
-            let seen = &mut *p.cast::<Seen>();
-            prctl(libc::PR_GET_NAME, seen.name.as_mut_ptr().expose_provenance());
-            seen.tid = gettid();
-            let mut mask: libc::sigset_t = mem::zeroed();
-            libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &mut mask);
-            seen.blocked = [libc::SIGSEGV, libc::SIGINT, libc::SIGUSR1].map(|s| libc::sigismember(&mask, s) == 1);
-        }
+        // SAFETY: the test's, which waits for this thread.
+        let seen = unsafe { &mut *p.cast::<Seen>() };
+        // SAFETY: a name has at most 16 bytes.
+        unsafe { prctl(libc::PR_GET_NAME, seen.name.as_mut_ptr().expose_provenance()) };
+        seen.tid = gettid();
+        let mask = c::blocked_signals();
+        seen.blocked = [libc::SIGSEGV, libc::SIGINT, libc::SIGUSR1].map(|s| c::has_signal(&mask, s));
         ptr::null_mut()
     }
 
@@ -401,12 +411,7 @@ mod tests {
             assert_ne!(seen.tid, gettid());
             assert_eq!(seen.blocked, [false, true, true]);
         }
-        // SAFETY: asks.
-        unsafe {
-            let mut mask: libc::sigset_t = mem::zeroed();
-            libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &mut mask);
-            assert_eq!(libc::sigismember(&mask, libc::SIGUSR1), 0, "the parent's mask is put back");
-        }
+        assert!(!c::has_signal(&c::blocked_signals(), libc::SIGUSR1), "the parent's mask is put back");
     }
 
     #[test]
@@ -436,11 +441,10 @@ mod tests {
         let wanted = cpus(main_tid());
         let first = wanted[0].trailing_zeros();
         let one = [1usize << first];
-        // SAFETY: as long as said; this thread's affinity and nice value.
-        unsafe {
-            assert_eq!(libc::sched_setaffinity(0, size_of_val(&one), one.as_ptr().cast()), 0);
-            libc::sched_setscheduler(0, libc::SCHED_BATCH, &mem::zeroed());
-        }
+        // SAFETY: as long as said.
+        assert_eq!(unsafe { libc::sched_setaffinity(0, size_of_val(&one), one.as_ptr().cast()) }, 0);
+        // SAFETY: the parameters are readable.
+        unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &c::zeros()) };
         become_like_main_thread();
         assert_eq!(cpus(0), wanted);
         // SAFETY: asks.

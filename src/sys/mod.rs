@@ -9,6 +9,7 @@
 //! - Threads made here begin with all signals blocked except the synchronous ones; the host's handlers stay the host's.
 
 pub mod arch;
+pub mod c;
 pub mod call;
 pub mod elf;
 pub mod held;

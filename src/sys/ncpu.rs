@@ -20,6 +20,7 @@
 //! or understood sets no limit. Sizes that come from outside are capped, and all memory is requested in ways that may
 //! be refused.
 
+use super::c;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::FromRawFd;
@@ -390,8 +391,7 @@ fn affinity(thread: i32) -> i32 {
         let words = mask.len() * 2;
         let too_small = std::io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL);
         if !too_small || words > 1 << 16 || large.try_reserve_exact(words - large.len()).is_err() {
-            // SAFETY: asks for a number and touches nothing of ours.
-            let online = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+            let online = c::sysconf(libc::_SC_NPROCESSORS_ONLN);
             return i32::try_from(online).unwrap_or(1).max(1);
         }
         large.clear();
@@ -405,13 +405,11 @@ struct Errno(i32);
 
 impl Errno {
     fn save() -> Errno {
-        // SAFETY: the address is this thread's for as long as it lives, and nothing switches between here and restore.
-        Errno(unsafe { *libc::__errno_location() })
+        Errno(c::errno())
     }
 
     fn restore(self) {
-        // SAFETY: as in `save`.
-        unsafe { *libc::__errno_location() = self.0 }
+        c::set_errno(self.0);
     }
 }
 
@@ -709,10 +707,8 @@ mod tests {
         assert!(procs >= 1 && procs <= affinity(0));
         assert!(procs as usize >= std::thread::available_parallelism().unwrap().get());
 
-        // SAFETY: the address is this thread's own.
-        unsafe { *libc::__errno_location() = 1234 };
+        c::set_errno(1234);
         Procs::with(Source { root: b"/nowhere".to_vec(), cpus: Some(8), thread: 0 }).current();
-        // SAFETY: as above.
-        assert_eq!(unsafe { *libc::__errno_location() }, 1234);
+        assert_eq!(c::errno(), 1234);
     }
 }

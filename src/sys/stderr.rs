@@ -9,10 +9,11 @@
 //!
 //! Invariants: everything here is async-signal-safe and keeps errno; no SIGPIPE reaches the host.
 
+use super::c;
 use super::linux::KeepErrno;
 use core::ffi::c_int;
+use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use core::{mem, ptr};
 
 const FD: c_int = 2;
 /// A pipe with any room takes so many bytes at once: PIPE_BUF of Linux.
@@ -41,8 +42,7 @@ fn is_remembered() -> bool {
 }
 
 fn stat(fd: c_int) -> Option<libc::stat> {
-    // SAFETY: all zeroes is a stat, which the kernel fills.
-    let mut stat: libc::stat = unsafe { mem::zeroed() };
+    let mut stat = c::zeros();
     // SAFETY: `stat` is writable.
     (unsafe { libc::fstat(fd, &mut stat) } == 0).then_some(stat)
 }
@@ -132,21 +132,16 @@ fn put(fd: c_int, mut piece: &[u8]) -> bool {
 
 /// Returns the number of bytes written, or a negative errno.
 fn write_now(fd: c_int, piece: &[u8]) -> isize {
-    // SAFETY: all zeroes is a set; the calling thread's own mask, which is put back.
-    unsafe {
-        let mut pipe: libc::sigset_t = mem::zeroed();
-        let (mut old, mut pending): (libc::sigset_t, libc::sigset_t) = (mem::zeroed(), mem::zeroed());
-        libc::sigaddset(&mut pipe, libc::SIGPIPE);
-        libc::pthread_sigmask(libc::SIG_BLOCK, &pipe, &mut old);
-        libc::sigpending(&mut pending);
-        let n = write_without_waiting(fd, piece);
-        if n == -(libc::EPIPE as isize) && libc::sigismember(&pending, libc::SIGPIPE) == 0 {
-            let at_once: libc::timespec = mem::zeroed();
-            libc::sigtimedwait(&pipe, ptr::null_mut(), &at_once);
-        }
-        libc::pthread_sigmask(libc::SIG_SETMASK, &old, ptr::null_mut());
-        n
+    let pipe = c::signals([libc::SIGPIPE]);
+    let old = c::mask_signals(libc::SIG_BLOCK, &pipe);
+    let pending = c::pending_signals();
+    let n = write_without_waiting(fd, piece);
+    if n == -(libc::EPIPE as isize) && !c::has_signal(&pending, libc::SIGPIPE) {
+        // SAFETY: the set and the time, which is 0, are readable.
+        unsafe { libc::sigtimedwait(&pipe, ptr::null_mut(), &c::zeros()) };
     }
+    c::mask_signals(libc::SIG_SETMASK, &old);
+    n
 }
 
 /// Writes without waiting. Between the poll and the write another writer may fill a pipe. Since Linux 6.4 a pipe can be
@@ -156,18 +151,17 @@ fn write_without_waiting(fd: c_int, piece: &[u8]) -> isize {
     let errno = KeepErrno::new();
     let fails = |n: isize| if n < 0 { -(errno.now() as isize) } else { n };
     let iov = libc::iovec { iov_base: piece.as_ptr().cast_mut().cast(), iov_len: piece.len() };
-    // SAFETY: the slice is readable, `iov` one vector, and the file's own offset (-1) is used.
-    unsafe {
-        if is_pipe(fd) {
-            // The last argument is passed on the stack, where an int would leave half of its place unset.
-            let flags = libc::RWF_NOWAIT as usize;
-            let n = libc::syscall(libc::SYS_pwritev2, fd, &raw const iov, 1usize, -1isize, -1isize, flags);
-            if n >= 0 || !matches!(errno.now(), libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL | libc::EPERM) {
-                return fails(n as isize);
-            }
+    if is_pipe(fd) {
+        // The last argument is passed on the stack, where an int would leave half of its place unset.
+        let flags = libc::RWF_NOWAIT as usize;
+        // SAFETY: `iov` is one vector, whose slice is readable, and the file's own offset (-1) is used.
+        let n = unsafe { libc::syscall(libc::SYS_pwritev2, fd, &raw const iov, 1usize, -1isize, -1isize, flags) };
+        if n >= 0 || !matches!(errno.now(), libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL | libc::EPERM) {
+            return fails(n as isize);
         }
-        fails(libc::write(fd, piece.as_ptr().cast(), piece.len()))
     }
+    // SAFETY: the slice is readable, and as long as said.
+    fails(unsafe { libc::write(fd, piece.as_ptr().cast(), piece.len()) })
 }
 
 fn is_pipe(fd: c_int) -> bool {
@@ -176,29 +170,23 @@ fn is_pipe(fd: c_int) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::c::close;
     use super::*;
 
     fn pipe() -> [c_int; 2] {
         let mut fds = [0; 2];
         // SAFETY: room for two.
-        unsafe {
-            assert_eq!(libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC), 0);
-            libc::fcntl(fds[1], libc::F_SETPIPE_SZ, 8192);
-        }
+        assert_eq!(unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC) }, 0);
+        // SAFETY: takes a number.
+        unsafe { libc::fcntl(fds[1], libc::F_SETPIPE_SZ, 8192) };
         fds
     }
 
     fn read(fd: c_int) -> Vec<u8> {
         let mut buf = vec![0; 1 << 16];
-        // SAFETY: as long as said.
-        let n = unsafe { libc::read(fd, buf.as_mut_ptr().cast(), buf.len()) };
+        let n = c::read(fd, &mut buf);
         buf.truncate(n.max(0) as usize);
         buf
-    }
-
-    fn close(fd: c_int) {
-        // SAFETY: the test's own.
-        unsafe { libc::close(fd) };
     }
 
     #[test]
@@ -237,18 +225,13 @@ mod tests {
         let [from, to] = pipe();
         let dropped = AtomicU32::new(0);
         close(from);
-        // SAFETY: the test's own thread and its errno.
-        unsafe {
-            *libc::__errno_location() = 77;
-            say_to(to, b"one\n", &dropped);
-            assert_eq!(write_now(to, b"two\n"), -(libc::EPIPE as isize), "and no SIGPIPE, which would end this test");
-            let mut pending: libc::sigset_t = mem::zeroed();
-            libc::sigpending(&mut pending);
-            assert_eq!(libc::sigismember(&pending, libc::SIGPIPE), 0);
-            close(to);
-            say_to(-1, b"three\n", &dropped);
-            assert_eq!(*libc::__errno_location(), 77);
-        }
+        c::set_errno(77);
+        say_to(to, b"one\n", &dropped);
+        assert_eq!(write_now(to, b"two\n"), -(libc::EPIPE as isize), "and no SIGPIPE, which would end this test");
+        assert!(!c::has_signal(&c::pending_signals(), libc::SIGPIPE));
+        close(to);
+        say_to(-1, b"three\n", &dropped);
+        assert_eq!(c::errno(), 77);
         assert_eq!(dropped.load(Ordering::Relaxed), 2);
     }
 }

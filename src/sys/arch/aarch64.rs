@@ -248,14 +248,9 @@ pub unsafe fn switch(save: *mut Sp, to: Sp, payload: usize) -> usize {
 /// `stack_hi` is 16-aligned and one past the end of a writable stack that nothing else uses.
 pub unsafe fn prepare(stack_hi: *mut u8, entry: unsafe extern "C" fn(usize) -> !) -> Sp {
     debug_assert!(stack_hi as usize & 15 == 0);
-    let sp = stack_hi.wrapping_sub(32).cast::<usize>();
+    let sp = stack_hi.wrapping_sub(32).cast::<[usize; 4]>();
     // SAFETY: the four highest words of a stack that is ours.
-    unsafe {
-        sp.write(0);
-        sp.add(1).write(gmx_arch_start as *const () as usize);
-        sp.add(2).write(entry as usize);
-        sp.add(3).write(0);
-    }
+    unsafe { sp.write([0, gmx_arch_start as *const () as usize, entry as usize, 0]) };
     Sp(sp.cast())
 }
 
@@ -266,7 +261,8 @@ pub unsafe fn prepare(stack_hi: *mut u8, entry: unsafe extern "C" fn(usize) -> !
 pub unsafe fn saved(sp: Sp) -> Saved {
     let w = sp.0.cast::<usize>();
     // SAFETY: the words are those of the pictures above.
-    unsafe { Saved { pc: w.add(1).read(), sp: w.add(4) as usize, fp: w.read(), extra: w.add(2).read() } }
+    let [fp, pc, extra] = unsafe { w.cast::<[usize; 3]>().read() };
+    Saved { pc, sp: w.wrapping_add(4) as usize, fp, extra }
 }
 
 /// Where this function's caller is on its stack.

@@ -43,14 +43,18 @@ impl Pair {
 
 #[inline(never)]
 fn resume(p: *mut Pair, payload: usize) -> usize {
+    // SAFETY: the test's pair; the side is suspended, and holds no reference to it.
+    let Pair { main, side, .. } = unsafe { &mut *p };
     // SAFETY: the side is suspended.
-    unsafe { switch(&raw mut (*p).main, (*p).side, payload) }
+    unsafe { switch(main, *side, payload) }
 }
 
 #[inline(never)]
 fn suspend(p: *mut Pair, payload: usize) -> usize {
-    // SAFETY: called on the side only, so main is suspended.
-    unsafe { switch(&raw mut (*p).side, (*p).main, payload) }
+    // SAFETY: the test's pair; called on the side only, so main is suspended, and holds no reference to it.
+    let Pair { main, side, .. } = unsafe { &mut *p };
+    // SAFETY: main is suspended.
+    unsafe { switch(side, *main, payload) }
 }
 
 unsafe extern "C" fn echo(p: usize) -> ! {
@@ -307,7 +311,7 @@ fn suspended_contexts_show_their_registers() {
     assert_eq!(fresh.fp, 0);
     resume(p, p as usize);
     // SAFETY: the side does not run.
-    let s = unsafe { saved((*p).side) };
+    let s = unsafe { saved(pair.side) };
     assert_ne!(s.pc, fresh.pc);
     assert!((stack.0 as usize..stack.hi() as usize).contains(&s.sp));
 }
@@ -323,8 +327,10 @@ mod unwinding {
     }
 
     extern "C" fn frame(ctx: *mut c_void, arg: *mut c_void) -> c_int {
-        // SAFETY: `arg` is the vector below, `ctx` the unwinder's.
-        unsafe { (*arg.cast::<Vec<usize>>()).push(_Unwind_GetIP(ctx)) };
+        // SAFETY: `ctx` is the unwinder's.
+        let ip = unsafe { _Unwind_GetIP(ctx) };
+        // SAFETY: `arg` is the vector below.
+        unsafe { &mut *arg.cast::<Vec<usize>>() }.push(ip);
         0
     }
 
@@ -383,11 +389,10 @@ mod unwinding {
     fn no_exception_passes_through_a_call() {
         let (mut here, mut within): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
         let r = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            // SAFETY: `frame` gets the vector; `called` takes one argument.
-            unsafe {
-                _Unwind_Backtrace(frame, (&raw mut here).cast());
-                gmx_arch_call((&raw mut within) as usize, 0, 0, called as *const ()) as c_int
-            }
+            // SAFETY: `frame` gets the vector.
+            unsafe { _Unwind_Backtrace(frame, (&raw mut here).cast()) };
+            // SAFETY: `called` takes one argument, the other vector.
+            unsafe { gmx_arch_call((&raw mut within) as usize, 0, 0, called as *const ()) as c_int }
         }));
         assert_eq!(r.unwrap(), NOT_CAUGHT);
         // The frames from the test's caller on are the same.

@@ -232,14 +232,9 @@ pub unsafe fn switch(save: *mut Sp, to: Sp, payload: usize) -> usize {
 /// `stack_hi` is 16-aligned and one past the end of a writable stack that nothing else uses.
 pub unsafe fn prepare(stack_hi: *mut u8, entry: unsafe extern "C" fn(usize) -> !) -> Sp {
     debug_assert!(stack_hi as usize & 15 == 0);
-    let sp = stack_hi.wrapping_sub(32).cast::<usize>();
+    let sp = stack_hi.wrapping_sub(32).cast::<[usize; 4]>();
     // SAFETY: the four highest words of a stack that is ours.
-    unsafe {
-        sp.write(gmx_arch_start as *const () as usize);
-        sp.add(1).write(entry as usize);
-        sp.add(2).write(0);
-        sp.add(3).write(0);
-    }
+    unsafe { sp.write([gmx_arch_start as *const () as usize, entry as usize, 0, 0]) };
     Sp(sp.cast())
 }
 
@@ -249,14 +244,12 @@ pub unsafe fn prepare(stack_hi: *mut u8, entry: unsafe extern "C" fn(usize) -> !
 /// `sp` was saved by [`switch`] or made by [`prepare`] and is not continued meanwhile.
 pub unsafe fn saved(sp: Sp) -> Saved {
     let w = sp.0.cast::<usize>();
-    // SAFETY: the words are those of the pictures above.
-    unsafe {
-        let pc = w.read();
-        if pc == gmx_arch_start as *const () as usize {
-            return Saved { pc, sp: w.add(1) as usize, fp: 0, extra: 0 };
-        }
-        Saved { pc, sp: w.add(3) as usize, fp: w.add(2).read(), extra: w.add(1).read() }
+    // SAFETY: both pictures above have at least three words.
+    let [pc, extra, fp] = unsafe { w.cast::<[usize; 3]>().read() };
+    if pc == gmx_arch_start as *const () as usize {
+        return Saved { pc, sp: w.wrapping_add(1) as usize, fp: 0, extra: 0 };
     }
+    Saved { pc, sp: w.wrapping_add(3) as usize, fp, extra }
 }
 
 /// Where this function's caller is on its stack.
