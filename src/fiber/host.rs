@@ -99,14 +99,11 @@ impl HostThread {
             return true;
         }
         let _errno = sys::KeepErrno::new();
-        // SAFETY: plain allocations, freed at once.
-        unsafe {
-            let (block, more) = (libc::malloc(EH_BLOCK), libc::malloc(2 * EH_BLOCK));
-            let both = !core::hint::black_box(block).is_null() && !core::hint::black_box(more).is_null();
-            libc::free(more);
-            libc::free(block);
-            both
-        }
+        // SAFETY: plain allocations; the optimizer cannot leave them out.
+        let [block, more] = [EH_BLOCK, 2 * EH_BLOCK].map(|n| core::hint::black_box(unsafe { libc::malloc(n) }));
+        // SAFETY: from malloc, and freed once.
+        [more, block].into_iter().for_each(|p| unsafe { libc::free(p) });
+        !block.is_null() && !more.is_null()
     }
 
     /// The addresses of the calling worker. To be called after [`HostThread::has_room`].
@@ -121,8 +118,7 @@ impl HostThread {
 
     /// The addresses of a thread of the host. It runs only its own G, so its exceptions stay where they are.
     pub fn of_a_host_thread() -> Self {
-        // SAFETY: gives an address.
-        let errno = unsafe { libc::__errno_location() };
+        let errno = sys::c::at_errno();
         let nowhere = Cell::new((&raw const NOWHERE.0).cast_mut());
         HostThread { errno, eh: nowhere, untouched_at: Cell::new(0), fiber: Fiber::of_this_thread() }
     }
@@ -189,7 +185,7 @@ const UNALLOCATED: usize = usize::MAX;
 fn vector_slot(at: usize) -> usize {
     // SAFETY: `find_vector` has found the vector where `thread_vector` looks. It has entries for all objects that were
     // loaded before the thread began, as the C++ runtime was.
-    unsafe { *sys::arch::thread_vector().byte_add(at) }
+    unsafe { *sys::arch::thread_vector().wrapping_byte_add(at) }
 }
 
 /// Sets [`VECTOR_AT`] for the C++ runtime `h`, if this thread has not touched it yet and the vector changes as expected
@@ -205,29 +201,30 @@ unsafe fn find_vector(h: *mut c_void, get: GetGlobals) {
     if !cfg!(target_env = "gnu") {
         return;
     }
-    let (mut id, mut before, mut after) = (0usize, ptr::null_mut::<c_void>(), ptr::null_mut::<c_void>());
-    // SAFETY: each call writes one word. The entry that is read belongs to an object that is loaded.
-    unsafe {
-        if libc::dlinfo(h, TLS_MODID, (&raw mut id).cast()) != 0
-            || libc::dlinfo(h, TLS_DATA, (&raw mut before).cast()) != 0
-            || id == 0
-            || !before.is_null()
-        {
-            return;
-        }
-        let eh = get();
-        if libc::dlinfo(h, TLS_DATA, (&raw mut after).cast()) == 0
-            && vector_slot(id * ENTRY) == after.addr()
-            && eh.addr().wrapping_sub(after.addr()) < 4096
-        {
-            VECTOR_AT.store(id * ENTRY, Ordering::Relaxed);
-        }
+    let ask = |what| {
+        let mut word = 0usize;
+        // SAFETY: the caller's handle; both questions have an answer of one word.
+        (unsafe { libc::dlinfo(h, what, (&raw mut word).cast()) } == 0).then_some(word)
+    };
+    let (Some(id @ 1..), Some(0)) = (ask(TLS_MODID), ask(TLS_DATA)) else { return };
+    // SAFETY: the C++ runtime's own accessor.
+    let eh = unsafe { get() };
+    if let Some(block) = ask(TLS_DATA)
+        && vector_slot(id * ENTRY) == block
+        && eh.addr().wrapping_sub(block) < 4096
+    {
+        VECTOR_AT.store(id * ENTRY, Ordering::Relaxed);
     }
 }
 
 fn get_globals() -> Option<GetGlobals> {
+    accessor(FOUND.load(Ordering::Relaxed))
+}
+
+/// The accessor at an address that the loader or the linker has found by its name, or null.
+fn accessor(p: *mut c_void) -> Option<GetGlobals> {
     // SAFETY: null is None; else the ABI fixes the signature.
-    unsafe { core::mem::transmute::<*mut c_void, Option<GetGlobals>>(FOUND.load(Ordering::Relaxed)) }
+    unsafe { core::mem::transmute::<*mut c_void, Option<GetGlobals>>(p) }
 }
 
 /// Looks for the C++ runtime of this process, and loads one if there is none and `may_load` (HOST-H3). Works once. To
@@ -237,7 +234,7 @@ pub fn look_for_cxx(may_load: bool) {
         return;
     }
     // SAFETY: written by the linker or the loader, before any code.
-    let [linked, without] = unsafe { [WEAK[0].load(Ordering::Relaxed), WEAK[1].load(Ordering::Relaxed)] };
+    let [linked, without] = unsafe { &WEAK }.each_ref().map(|p| p.load(Ordering::Relaxed));
     let found =
         if linked.is_null() && sys::has_loader() { find_or_load(may_load && without.is_null()) } else { linked };
     // Relaxed: threads of the library start later, and others find the runtime up.
@@ -252,23 +249,24 @@ fn find_or_load(may_load: bool) -> *mut c_void {
     let load = if may_load { [(GNU, 0)].as_slice() } else { &[] };
     // A host without C++ that loads plugins (Python) keeps their C++ runtime out of the global scope.
     let there = [(GNU, libc::RTLD_NOLOAD), (c"libc++abi.so.1", libc::RTLD_NOLOAD)];
-    // SAFETY: lookups by constant names. A handle is kept, so that the function stays mapped.
-    unsafe {
-        let mut p = libc::dlsym(libc::RTLD_DEFAULT, NAME.as_ptr());
-        for &(lib, flags) in there.iter().chain(load) {
-            if !p.is_null() {
-                break;
-            }
-            let h = libc::dlopen(lib.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL | flags);
-            if !h.is_null() {
-                p = libc::dlsym(h, NAME.as_ptr());
-                if let Some(get) = core::mem::transmute::<*mut c_void, Option<GetGlobals>>(p) {
-                    find_vector(h, get);
-                }
+    // SAFETY: a lookup by a constant name, in a handle of the loader.
+    let find_in = |h| unsafe { libc::dlsym(h, NAME.as_ptr()) };
+    let mut p = find_in(libc::RTLD_DEFAULT);
+    for &(lib, flags) in there.iter().chain(load) {
+        if !p.is_null() {
+            break;
+        }
+        // SAFETY: a constant name. The handle is kept, so that the function stays mapped.
+        let h = unsafe { libc::dlopen(lib.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL | flags) };
+        if !h.is_null() {
+            p = find_in(h);
+            if let Some(get) = accessor(p) {
+                // SAFETY: the accessor was found by the handle.
+                unsafe { find_vector(h, get) };
             }
         }
-        p
     }
+    p
 }
 
 /// Looks for an object with a C++ runtime that cannot be found, so that its exceptions stay with threads. Writes its
@@ -301,12 +299,11 @@ impl HostState {
     /// `t` is of the calling thread.
     #[inline]
     pub unsafe fn save(&mut self, t: &HostThread) {
-        // SAFETY: the addresses are those of this thread. NOWHERE holds none.
-        unsafe {
-            self.errno = *t.errno;
-            if !t.has_none() {
-                self.eh = t.eh.get().replace(EhGlobals::NONE); // HOST-H1
-            }
+        // SAFETY: the address is of this thread.
+        self.errno = unsafe { *t.errno };
+        if !t.has_none() {
+            // SAFETY: the address is of this thread; it is not NOWHERE, which has no exceptions.
+            self.eh = unsafe { t.eh.get().replace(EhGlobals::NONE) }; // HOST-H1
         }
     }
 
@@ -316,15 +313,14 @@ impl HostState {
     /// `t` is of the calling thread, and the G or g0 that ran there before has saved its values.
     #[inline]
     pub unsafe fn restore(&mut self, t: &HostThread) {
-        // SAFETY: the addresses are those of this thread. It has a place for exceptions if a G has some.
-        unsafe {
-            *t.errno = self.errno;
-            if !self.eh.is_none() {
-                if t.untouched_at.get() != 0 {
-                    t.look_up();
-                }
-                *t.eh.get() = core::mem::replace(&mut self.eh, EhGlobals::NONE); // HOST-H2
+        // SAFETY: the address is of this thread.
+        unsafe { *t.errno = self.errno };
+        if !self.eh.is_none() {
+            if t.untouched_at.get() != 0 {
+                t.look_up();
             }
+            // SAFETY: the address is of this thread; it is not NOWHERE, since a G has exceptions.
+            unsafe { *t.eh.get() = core::mem::replace(&mut self.eh, EhGlobals::NONE) }; // HOST-H2
         }
     }
 
@@ -337,10 +333,9 @@ impl HostState {
     pub unsafe fn end(t: &HostThread) {
         let mut left = HostState::NEW;
         // SAFETY: the caller's promise.
-        unsafe {
-            left.save(t);
-            *t.errno = 0;
-        }
+        unsafe { left.save(t) };
+        // SAFETY: the address is of this thread.
+        unsafe { *t.errno = 0 };
     }
 }
 
@@ -356,25 +351,28 @@ unsafe impl Send for HostState {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sys::c::{errno, set_errno};
 
     #[test]
     fn errno_travels() {
         let t = HostThread::of_this_thread();
         let (mut a, mut b) = (HostState::NEW, HostState::NEW);
+        set_errno(libc::EBADF);
         // SAFETY: this thread's.
-        unsafe {
-            *libc::__errno_location() = libc::EBADF;
-            a.save(&t);
-            b.restore(&t);
-            assert_eq!(*libc::__errno_location(), 0);
-            a.restore(&t);
-            assert_eq!(*libc::__errno_location(), libc::EBADF);
-            HostState::end(&t);
-            assert_eq!(*libc::__errno_location(), 0);
-        }
+        unsafe { a.save(&t) };
+        // SAFETY: as above; `a` has the values.
+        unsafe { b.restore(&t) };
+        assert_eq!(errno(), 0);
+        // SAFETY: as above; `b` has nothing to lose.
+        unsafe { a.restore(&t) };
+        assert_eq!(errno(), libc::EBADF);
+        // SAFETY: as above.
+        unsafe { HostState::end(&t) };
+        assert_eq!(errno(), 0);
     }
 
     #[test]
+    #[expect(clippy::multiple_unsafe_ops_per_block, reason = "one reason for all: the places are the test's own")]
     fn exceptions_travel() {
         let mut here = EhGlobals { caught: ptr::dangling_mut(), uncaught: 3 };
         let mut errno = 7;
@@ -406,11 +404,11 @@ mod tests {
         let t = HostThread { errno: &raw mut errno, eh: Cell::new(nowhere), ..HostThread::NONE };
         let mut a = HostState::NEW;
         // SAFETY: the places are those above; NOWHERE would fault if it were written.
-        unsafe {
-            a.save(&t);
-            a.restore(&t);
-            HostState::end(&t);
-        }
+        unsafe { a.save(&t) };
+        // SAFETY: as for `save`.
+        unsafe { a.restore(&t) };
+        // SAFETY: as for `save`.
+        unsafe { HostState::end(&t) };
         assert_eq!(errno, 0);
     }
 

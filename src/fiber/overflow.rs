@@ -74,8 +74,10 @@ extern "C" fn handler(sig: c_int, info: *mut libc::siginfo_t, context: *mut c_vo
     let seen = if call.sent() {
         Seen::default()
     } else {
-        // SAFETY: the kernel's.
-        let addr = unsafe { (*info).si_addr() as usize };
+        // SAFETY: the kernel's, for the call.
+        let info = unsafe { &*info };
+        // SAFETY: a fault of the kernel has an address.
+        let addr = unsafe { info.si_addr() } as usize;
         tell(&Fault { signal: sig, addr, dies: next.dies })
     };
     signals::pass_on(call, next, seen.ours);
@@ -86,10 +88,10 @@ fn tell(fault: &Fault) -> Seen {
     if describe.is_null() {
         return Seen::default();
     }
-    // SAFETY: `install` stored addresses of these types.
-    let (describe, emit) = unsafe {
-        (cmem::transmute::<*mut (), Describe>(describe), cmem::transmute::<*mut (), Emit>(EMIT.load(Ordering::Relaxed)))
-    };
+    // SAFETY: `install` has stored a Describe.
+    let describe = unsafe { cmem::transmute::<*mut (), Describe>(describe) };
+    // SAFETY: `install` has stored an Emit before.
+    let emit = unsafe { cmem::transmute::<*mut (), Emit>(EMIT.load(Ordering::Relaxed)) };
     let mut line = Line::new();
     // SAFETY: the promise of `install`'s caller.
     let seen = unsafe { describe(fault, &mut line) };
@@ -112,26 +114,22 @@ impl AltStack {
     /// report.
     pub fn install() -> Option<AltStack> {
         let page = sys::page_size();
-        // SAFETY: reads the auxiliary vector.
-        let frame = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) } as usize;
+        let frame = sys::c::auxval(libc::AT_MINSIGSTKSZ);
         let len = (page + (64 << 10) + frame).next_multiple_of(page);
-        // SAFETY: asks for the present stack, then registers a mapping of our own whose lowest page is a guard.
-        unsafe {
-            let mut old: libc::stack_t = cmem::zeroed();
-            libc::sigaltstack(ptr::null(), &mut old);
-            if old.ss_flags & libc::SS_DISABLE == 0 {
-                return None;
-            }
-            let base = mem::reserve(len).ok()?;
-            // A stack without a guard is still better than none.
-            let _ = mem::protect(base, page);
-            let new = libc::stack_t { ss_sp: base.add(page).cast(), ss_flags: 0, ss_size: len - page };
-            if libc::sigaltstack(&new, ptr::null_mut()) != 0 {
-                mem::release(base, len);
-                return None;
-            }
-            Some(AltStack { base, len, _not_send: PhantomData })
+        if sys::c::alternate_stack().ss_flags & libc::SS_DISABLE == 0 {
+            return None;
         }
+        let base = mem::reserve(len).ok()?;
+        // SAFETY: the lowest page of a mapping of our own. A stack without a guard is still better than none.
+        let _ = unsafe { mem::protect(base, page) };
+        let new = libc::stack_t { ss_sp: base.wrapping_add(page).cast(), ss_flags: 0, ss_size: len - page };
+        // SAFETY: a mapping of our own, which stays until the drop.
+        if unsafe { libc::sigaltstack(&new, ptr::null_mut()) } != 0 {
+            // SAFETY: a mapping of our own, which nothing refers to.
+            unsafe { mem::release(base, len) };
+            return None;
+        }
+        Some(AltStack { base, len, _not_send: PhantomData })
     }
 }
 
@@ -142,22 +140,23 @@ impl Drop for AltStack {
             // mapping stays.
             return;
         }
-        // SAFETY: on the thread that installed it, outside the handler; the mapping is ours. If the host has set
-        // another stack meanwhile, that one stays.
-        unsafe {
-            let mut now: libc::stack_t = cmem::zeroed();
-            libc::sigaltstack(ptr::null(), &mut now);
-            if now.ss_sp as usize == self.base as usize + sys::page_size() {
-                let off = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
-                libc::sigaltstack(&off, ptr::null_mut());
-            }
-            mem::release(self.base, self.len);
+        // If the host has set another stack meanwhile, that one stays.
+        if sys::c::alternate_stack().ss_sp as usize == self.base as usize + sys::page_size() {
+            let off = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+            // SAFETY: on the thread that installed it, outside the handler.
+            unsafe { libc::sigaltstack(&off, ptr::null_mut()) };
         }
+        // SAFETY: the mapping is ours, and no signal stack any more.
+        unsafe { mem::release(self.base, self.len) };
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![expect(
+        clippy::multiple_unsafe_ops_per_block,
+        reason = "one reason for all: a child of the test's own, which exits"
+    )]
     use super::*;
     use crate::fiber::stack::{PoolOptions, Stack, StackPool};
     use crate::sys::arch::{Sp, prepare, switch};

@@ -23,6 +23,7 @@
 //! library's handler, and nothing tells when the host's handler has finished.
 
 use crate::sys::arch::{Entry, gmx_arch_signal, signal};
+use crate::sys::c;
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
@@ -72,33 +73,31 @@ fn ours() -> usize {
 /// later may keep the library's as its next.
 pub(super) unsafe fn install() -> Result<(), i32> {
     for (hosts, sig) in HOSTS.iter().zip(SIGNALS) {
-        // SAFETY: reads the host's disposition. Ours is set only after the host's is kept, since a fault may come in
-        // between.
-        unsafe {
-            let mut old: libc::sigaction = cmem::zeroed();
-            libc::sigaction(sig, ptr::null(), &mut old);
-            let first = !hosts.ever.load(Ordering::Relaxed) || hosts.put_back.load(Ordering::Relaxed);
-            if old.sa_sigaction == ours() || !(first || is_default(&old)) {
-                continue;
-            }
-            *hosts.action.get() = old;
-            hosts.flags.store(old.sa_flags, Ordering::Relaxed);
-            hosts.handler.store(old.sa_sigaction, Ordering::Relaxed);
-            hosts.ever.store(true, Ordering::Relaxed);
-            hosts.put_back.store(false, Ordering::Relaxed);
-            let mut new = old;
-            new.sa_sigaction = ours();
-            new.sa_flags = (old.sa_flags & !libc::SA_RESETHAND) | libc::SA_SIGINFO | libc::SA_ONSTACK;
-            if is_default(&old) {
-                libc::sigemptyset(&mut new.sa_mask);
-            }
-            if old.sa_sigaction == libc::SIG_IGN {
-                // An ignored signal interrupts nothing.
-                new.sa_flags |= libc::SA_RESTART;
-            }
-            if libc::sigaction(sig, &new, ptr::null_mut()) != 0 {
-                return Err(*libc::__errno_location());
-            }
+        let old = c::disposition(sig);
+        let first = !hosts.ever.load(Ordering::Relaxed) || hosts.put_back.load(Ordering::Relaxed);
+        if old.sa_sigaction == ours() || !(first || is_default(&old)) {
+            continue;
+        }
+        // SAFETY: no other thread installs or uninstalls, by the caller's promise.
+        unsafe { *hosts.action.get() = old };
+        hosts.flags.store(old.sa_flags, Ordering::Relaxed);
+        hosts.handler.store(old.sa_sigaction, Ordering::Relaxed);
+        hosts.ever.store(true, Ordering::Relaxed);
+        hosts.put_back.store(false, Ordering::Relaxed);
+        let mut new = old;
+        new.sa_sigaction = ours();
+        new.sa_flags = (old.sa_flags & !libc::SA_RESETHAND) | libc::SA_SIGINFO | libc::SA_ONSTACK;
+        if is_default(&old) {
+            new.sa_mask = c::zeros();
+        }
+        if old.sa_sigaction == libc::SIG_IGN {
+            // An ignored signal interrupts nothing.
+            new.sa_flags |= libc::SA_RESTART;
+        }
+        // Ours is set only after the host's is kept, since a fault may come in between.
+        // SAFETY: `gmx_arch_signal` is a handler with three arguments, and stays mapped, by the caller's promise.
+        if unsafe { libc::sigaction(sig, &new, ptr::null_mut()) } != 0 {
+            return Err(c::errno());
         }
     }
     Ok(())
@@ -111,17 +110,14 @@ pub(super) unsafe fn install() -> Result<(), i32> {
 /// As for [`install`].
 pub(super) unsafe fn uninstall() {
     for (hosts, sig) in HOSTS.iter().zip(SIGNALS) {
-        // SAFETY: if our handler is in place, `HOSTS` holds the host's disposition.
-        unsafe {
-            let mut now: libc::sigaction = cmem::zeroed();
-            libc::sigaction(sig, ptr::null(), &mut now);
-            if now.sa_sigaction == ours() {
-                let mut back = *hosts.action.get();
-                // SA_RESETHAND may have been done.
-                back.sa_sigaction = hosts.handler.load(Ordering::Relaxed);
-                libc::sigaction(sig, &back, ptr::null_mut());
-                hosts.put_back.store(true, Ordering::Relaxed);
-            }
+        if c::disposition(sig).sa_sigaction == ours() {
+            // SAFETY: no other thread installs or uninstalls, by the caller's promise.
+            let mut back = unsafe { *hosts.action.get() };
+            // SA_RESETHAND may have been done.
+            back.sa_sigaction = hosts.handler.load(Ordering::Relaxed);
+            // SAFETY: the host's own disposition: `install` has kept it before it put our handler in place.
+            unsafe { libc::sigaction(sig, &back, ptr::null_mut()) };
+            hosts.put_back.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -167,12 +163,7 @@ impl PassedOn {
 
 /// The handler that the kernel calls: the library's, or one that already has the signal when it calls the library's.
 fn first_handler(sig: c_int) -> usize {
-    // SAFETY: asks only.
-    unsafe {
-        let mut now: libc::sigaction = cmem::zeroed();
-        libc::sigaction(sig, ptr::null(), &mut now);
-        now.sa_sigaction
-    }
+    c::disposition(sig).sa_sigaction
 }
 
 /// A signal, with the arguments of the kernel's call.
@@ -218,14 +209,13 @@ pub(super) fn next(call: &Call) -> Next {
 pub(super) fn pass_on(call: Call, next: Next, alt: bool) {
     let Call { sig, info, context, entry } = call;
     if next.dies {
-        // SAFETY: sigaction and raise are async-signal-safe. A fault happens again after the return and meets the
-        // default, with the registers of the fault. A sent signal is sent again, and arrives after the return.
-        unsafe {
-            let default: libc::sigaction = cmem::zeroed();
-            libc::sigaction(sig, &default, ptr::null_mut());
-            if call.sent() {
-                libc::raise(sig);
-            }
+        // A fault happens again after the return and meets the default, with the registers of the fault. A sent signal
+        // is sent again, and arrives after the return.
+        // SAFETY: async-signal-safe; all zeros are the default disposition.
+        unsafe { libc::sigaction(sig, &c::zeros(), ptr::null_mut()) };
+        if call.sent() {
+            // SAFETY: async-signal-safe, and takes a number.
+            unsafe { libc::raise(sig) };
         }
         return;
     }
@@ -237,15 +227,15 @@ pub(super) fn pass_on(call: Call, next: Next, alt: bool) {
         unsafe { to_own_stack(next.f, call) };
     }
     PassedOn::begin(context, entry.sp);
-    // SAFETY: the host's handler, called as its flags say. It may jump out: nothing here needs undoing.
-    unsafe {
-        if next.flags & libc::SA_SIGINFO != 0 {
-            cmem::transmute::<usize, extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void)>(next.f)(
-                sig, info, context,
-            );
-        } else {
-            cmem::transmute::<usize, extern "C" fn(c_int)>(next.f)(sig);
-        }
+    // The host's handler may jump out: nothing here needs undoing.
+    if next.flags & libc::SA_SIGINFO != 0 {
+        // SAFETY: by its flag the host's handler has these arguments.
+        let f = unsafe { cmem::transmute::<usize, extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void)>(next.f) };
+        f(sig, info, context);
+    } else {
+        // SAFETY: without the flag the host's handler has one argument.
+        let f = unsafe { cmem::transmute::<usize, extern "C" fn(c_int)>(next.f) };
+        f(sig);
     }
     PassedOn::end(context);
 }
@@ -258,25 +248,27 @@ pub(super) fn pass_on(call: Call, next: Next, alt: bool) {
 unsafe fn to_own_stack(f: usize, call: Call) {
     let Call { sig, info, context, entry } = call;
     let kernels: *mut libc::ucontext_t = context.cast();
-    // SAFETY: the caller's promise. The copy is the frame that the kernel has put at the end of the alternate stack,
-    // and its target is where the kernel would have put it without one. If there is no room it faults, as the kernel's
-    // own write would have.
-    unsafe {
-        let alt = (*kernels).uc_stack;
-        let alt = alt.ss_sp as usize..alt.ss_sp as usize + alt.ss_size;
-        let (from, room) = (signal::lowest(info, kernels), signal::room_below(kernels));
-        if !alt.contains(&from) || alt.contains(&room) {
-            return;
-        }
-        let len = alt.end - from;
-        let mut to = room - len;
-        // The same offset within a cache line, as the state of vector registers needs.
-        to -= to.wrapping_sub(from) % 64;
-        let by = to.wrapping_sub(from);
-        ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, len);
-        let (info, context) = (info.wrapping_byte_add(by), context.wrapping_byte_add(by));
-        signal::moved(context.cast(), by);
-        PassedOn::begin(context, to);
-        signal::deliver(f, sig, info, context, to, entry, by);
+    // SAFETY: the kernel's frame, by the caller's promise.
+    let alt = unsafe { (*kernels).uc_stack };
+    let alt = alt.ss_sp as usize..alt.ss_sp as usize + alt.ss_size;
+    let from = signal::lowest(info, kernels);
+    // SAFETY: the kernel's frame, by the caller's promise.
+    let room = unsafe { signal::room_below(kernels) };
+    if !alt.contains(&from) || alt.contains(&room) {
+        return;
     }
+    let len = alt.end - from;
+    let mut to = room - len;
+    // The same offset within a cache line, as the state of vector registers needs.
+    to -= to.wrapping_sub(from) % 64;
+    let by = to.wrapping_sub(from);
+    // SAFETY: the frame that the kernel has put at the end of the alternate stack goes to where the kernel would have
+    // put it without one. If there is no room it faults, as the kernel's own write would have.
+    unsafe { ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, len) };
+    let (info, context) = (info.wrapping_byte_add(by), context.wrapping_byte_add(by));
+    // SAFETY: the copy of the frame, moved by so many bytes.
+    unsafe { signal::moved(context.cast(), by) };
+    PassedOn::begin(context, to);
+    // SAFETY: the copy lies at `to`, where the kernel would have put it; `f` is the host's handler.
+    unsafe { signal::deliver(f, sig, info, context, to, entry, by) };
 }
