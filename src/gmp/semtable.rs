@@ -10,6 +10,7 @@
 
 use crate::ds::rng::Rng;
 use crate::gmp::g::{GRef, Sudog};
+use crate::sync::own::OwnPtr;
 use crate::sync::{AtomicU32, Lock, Ordering, Rank, step};
 use std::ptr::null_mut;
 
@@ -43,12 +44,9 @@ impl Root {
 
 /// The part of a root that its lock guards.
 pub struct Queue {
-    tree: *mut Sudog,
+    tree: Link,
     priorities: Rng,
 }
-
-// SAFETY: the records are in Gs, which are never freed.
-unsafe impl Send for Queue {}
 
 impl SemTable {
     /// None if there is no memory. `seed` is a secret of the process.
@@ -58,10 +56,7 @@ impl SemTable {
         let seeds = Rng::new(seed);
         for _ in 0..ROOTS {
             let priorities = Rng::new(u64::from(seeds.next()) << 32 | u64::from(seeds.next()));
-            v.push(Root {
-                queue: Lock::new(Rank::WaitRoot, Queue { tree: null_mut(), priorities }),
-                nwait: AtomicU32::new(0),
-            });
+            v.push(Root { queue: Lock::new(Rank::WaitRoot, Queue::new(priorities)), nwait: AtomicU32::new(0) });
         }
         Some(SemTable(v.into_boxed_slice().try_into().ok()?))
     }
@@ -72,16 +67,19 @@ impl SemTable {
     }
 }
 
-/// A place in a tree that points to a record.
-type Link = *mut *mut Sudog;
+/// A place that holds a record of the queue, or null: the root, or a link of a record.
+type Link = OwnPtr<Sudog>;
 
-/// The record that `at` names.
-///
-/// # Safety
-/// The record is in the queue, whose lock the caller holds.
-unsafe fn sudog(at: *mut Sudog) -> &'static Sudog {
-    // SAFETY: records are in Gs, which are never freed; the rest is the caller's promise.
-    unsafe { &*at }
+/// The record that a link holds. The caller holds the root's lock.
+fn record<'a>(link: &Link) -> Option<&'a Sudog> {
+    // SAFETY: only this file sets links, and to records only. Records are in Gs, which are never freed.
+    unsafe { link.get().as_ref() }
+}
+
+/// The G of a record in the queue.
+fn waiter(s: &Sudog) -> Option<GRef> {
+    // SAFETY: `push` has stored a G there; Gs are never freed.
+    unsafe { GRef::from_ptr(s.gp.get()) }
 }
 
 fn ptr(s: &Sudog) -> *mut Sudog {
@@ -89,20 +87,20 @@ fn ptr(s: &Sudog) -> *mut Sudog {
 }
 
 impl Queue {
-    /// The link that points to the head of an address, or would.
-    fn find(&mut self, addr: u64) -> Link {
-        let mut at: Link = &mut self.tree;
-        // SAFETY: links point to the tree's root or into records of the queue, which this lock guards.
-        unsafe {
-            while !(*at).is_null() {
-                step();
-                let s = sudog(*at);
-                at = match addr.cmp(&s.addr.get()) {
-                    std::cmp::Ordering::Equal => break,
-                    std::cmp::Ordering::Less => s.left.as_ptr(),
-                    std::cmp::Ordering::Greater => s.right.as_ptr(),
-                };
-            }
+    fn new(priorities: Rng) -> Queue {
+        Queue { tree: Link::null(), priorities }
+    }
+
+    /// The link that holds the head of an address, or would.
+    fn find(&self, addr: u64) -> &Link {
+        let mut at = &self.tree;
+        while let Some(s) = record(at) {
+            step();
+            at = match addr.cmp(&s.addr.get()) {
+                std::cmp::Ordering::Equal => break,
+                std::cmp::Ordering::Less => &s.left,
+                std::cmp::Ordering::Greater => &s.right,
+            };
         }
         at
     }
@@ -117,21 +115,20 @@ impl Queue {
         s.prev.set(null_mut());
         s.tail.set(ptr(s));
         let at = self.find(addr);
-        // SAFETY: as in `find`.
-        unsafe {
-            let head = *at;
-            if head.is_null() {
-                self.insert(s, addr);
-            } else if first {
-                self.replace_head(at, head, ptr(s));
-                s.tail.set(sudog(head).tail.get());
-                s.next.set(head);
-                sudog(head).prev.set(ptr(s));
-            } else {
-                let last = sudog(head).tail.get();
-                sudog(last).next.set(ptr(s));
-                s.prev.set(last);
-                sudog(head).tail.set(ptr(s));
+        match record(at) {
+            None => self.insert(s, addr),
+            Some(head) if first => {
+                replace_head(at, head, s);
+                s.tail.set(head.tail.get());
+                s.next.set(ptr(head));
+                head.prev.set(ptr(s));
+            }
+            Some(head) => {
+                if let Some(last) = record(&head.tail) {
+                    last.next.set(ptr(s));
+                }
+                s.prev.set(head.tail.get());
+                head.tail.set(ptr(s));
             }
         }
     }
@@ -139,142 +136,109 @@ impl Queue {
     /// Takes the first waiter of an address; also returns whether there are more.
     pub fn pop(&mut self, addr: u64) -> Option<(GRef, bool)> {
         let at = self.find(addr);
-        // SAFETY: as in `find`.
-        unsafe {
-            if (*at).is_null() {
-                return None;
-            }
-            let s = sudog(*at);
-            let more = !s.next.get().is_null();
-            self.remove_at(at, s);
-            Some((GRef::from_ptr(s.gp.get())?, more))
-        }
+        let s = record(at)?;
+        let more = !s.next.is_null();
+        remove_at(at, s);
+        Some((waiter(s)?, more))
     }
 
     /// The first waiter of an address.
     pub fn peek(&mut self, addr: u64) -> Option<GRef> {
-        let at = self.find(addr);
-        // SAFETY: as in `find`.
-        unsafe { if (*at).is_null() { None } else { GRef::from_ptr(sudog(*at).gp.get()) } }
+        waiter(record(self.find(addr))?)
     }
 
     /// The number of waiters of an address: walks over them.
     pub fn count(&mut self, addr: u64) -> usize {
-        let at = self.find(addr);
-        // SAFETY: as in `find`.
-        let head = unsafe { (*at).as_ref() };
-        // SAFETY: as above.
-        std::iter::successors(head, |s| unsafe { s.next.get().as_ref() }).inspect(|_| step()).count()
+        std::iter::successors(record(self.find(addr)), |s| record(&s.next)).inspect(|_| step()).count()
     }
 
     /// Takes one waiter out, at any position of the list.
     pub fn remove(&mut self, gp: GRef) {
         let s = &gp.sudog;
-        let at = self.find(s.addr.get());
-        // SAFETY: gp is in the queue, so its address has a head.
-        unsafe { self.remove_at(at, s) };
+        remove_at(self.find(s.addr.get()), s);
     }
 
-    /// # Safety
-    /// `at` is the link to the head of the address of `s`, and `s` is in the queue.
-    unsafe fn remove_at(&mut self, at: Link, s: &Sudog) {
-        let (prev, next) = (s.prev.get(), s.next.get());
-        // SAFETY: as in `find`, and the caller's promise.
-        unsafe {
-            if prev.is_null() {
-                if next.is_null() {
-                    *at = merge(s.left.get(), s.right.get());
-                } else {
-                    sudog(next).prev.set(null_mut());
-                    sudog(next).tail.set(s.tail.get());
-                    self.replace_head(at, ptr(s), next);
-                }
-            } else {
-                sudog(prev).next.set(next);
-                if next.is_null() {
-                    sudog(*at).tail.set(prev);
-                } else {
-                    sudog(next).prev.set(prev);
-                }
-            }
-        }
-        s.next.set(null_mut());
-        s.prev.set(null_mut());
-        s.addr.set(0);
-    }
-
-    /// # Safety
-    /// `at` is the link to `old`; `new` is not in the tree.
-    unsafe fn replace_head(&mut self, at: Link, old: *mut Sudog, new: *mut Sudog) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let (o, n) = (sudog(old), sudog(new));
-            n.left.set(o.left.take());
-            n.right.set(o.right.take());
-            n.ticket.set(o.ticket.get());
-            *at = new;
-        }
-    }
-
-    fn insert(&mut self, s: &Sudog, addr: u64) {
+    fn insert(&self, s: &Sudog, addr: u64) {
         let ticket = self.priorities.next();
         s.ticket.set(ticket);
-        let mut at: Link = &mut self.tree;
-        // SAFETY: as in `find`.
-        unsafe {
-            while !(*at).is_null() && sudog(*at).ticket.get() <= ticket {
-                at = if addr < sudog(*at).addr.get() { sudog(*at).left.as_ptr() } else { sudog(*at).right.as_ptr() };
-            }
-            split(*at, addr, s.left.as_ptr(), s.right.as_ptr());
-            *at = ptr(s);
+        let mut at = &self.tree;
+        while let Some(node) = record(at).filter(|node| node.ticket.get() <= ticket) {
+            at = if addr < node.addr.get() { &node.left } else { &node.right };
         }
+        split(at, addr, &s.left, &s.right);
+        at.set(ptr(s));
     }
 }
 
-/// Splits a tree into the addresses below `addr` and those above.
-///
-/// # Safety
-/// The caller overwrites the links.
-unsafe fn split(mut tree: *mut Sudog, addr: u64, mut below: Link, mut above: Link) {
-    // SAFETY: the caller's promise; nodes are records of the queue.
-    unsafe {
-        while !tree.is_null() {
-            let s = sudog(tree);
-            if s.addr.get() < addr {
-                *below = tree;
-                below = s.right.as_ptr();
-                tree = *below;
-            } else {
-                *above = tree;
-                above = s.left.as_ptr();
-                tree = *above;
+/// Takes `s` out, which is in the queue. `at` is the link to the head of its address.
+fn remove_at(at: &Link, s: &Sudog) {
+    match (record(&s.prev), record(&s.next)) {
+        (None, None) => at.set(merge(&s.left, &s.right)),
+        (None, Some(next)) => {
+            next.prev.set(null_mut());
+            next.tail.set(s.tail.get());
+            replace_head(at, s, next);
+        }
+        (Some(prev), None) => {
+            prev.next.set(null_mut());
+            if let Some(head) = record(at) {
+                head.tail.set(ptr(prev));
             }
         }
-        *below = null_mut();
-        *above = null_mut();
+        (Some(prev), Some(next)) => {
+            prev.next.set(ptr(next));
+            next.prev.set(ptr(prev));
+        }
     }
+    s.next.set(null_mut());
+    s.prev.set(null_mut());
+    s.addr.set(0);
+}
+
+/// Puts `new`, which is not in the tree, into the place of `old`. `at` is the link to `old`.
+fn replace_head(at: &Link, old: &Sudog, new: &Sudog) {
+    new.left.set(old.left.take());
+    new.right.set(old.right.take());
+    new.ticket.set(old.ticket.get());
+    at.set(ptr(new));
+}
+
+/// Splits a tree into the addresses below `addr` and those above, and overwrites the links `below` and `above`.
+fn split<'a>(tree: &Link, addr: u64, mut below: &'a Link, mut above: &'a Link) {
+    let mut tree = record(tree);
+    while let Some(s) = tree {
+        if s.addr.get() < addr {
+            below.set(ptr(s));
+            below = &s.right;
+            tree = record(below);
+        } else {
+            above.set(ptr(s));
+            above = &s.left;
+            tree = record(above);
+        }
+    }
+    below.set(null_mut());
+    above.set(null_mut());
 }
 
 /// Joins two trees; all addresses of the first are below those of the second.
-fn merge(mut below: *mut Sudog, mut above: *mut Sudog) -> *mut Sudog {
-    let mut tree = null_mut();
-    let mut at: Link = &mut tree;
-    // SAFETY: nodes are records of the queue.
-    unsafe {
-        while !below.is_null() && !above.is_null() {
-            if sudog(below).ticket.get() <= sudog(above).ticket.get() {
-                *at = below;
-                at = sudog(below).right.as_ptr();
-                below = *at;
-            } else {
-                *at = above;
-                at = sudog(above).left.as_ptr();
-                above = *at;
-            }
+fn merge(below: &Link, above: &Link) -> *mut Sudog {
+    let (mut below, mut above) = (record(below), record(above));
+    let tree = Link::null();
+    let mut at = &tree;
+    while let (Some(b), Some(a)) = (below, above) {
+        if b.ticket.get() <= a.ticket.get() {
+            at.set(ptr(b));
+            at = &b.right;
+            below = record(at);
+        } else {
+            at.set(ptr(a));
+            at = &a.left;
+            above = record(at);
         }
-        *at = if below.is_null() { above } else { below };
     }
-    tree
+    at.set(below.or(above).map_or(null_mut(), ptr));
+    tree.get()
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -286,13 +250,8 @@ mod tests {
         (0..n).map(GRef::for_test).collect()
     }
 
-    fn depth(at: *mut Sudog) -> usize {
-        if at.is_null() {
-            return 0;
-        }
-        // SAFETY: nodes are records of the queue.
-        let s = unsafe { sudog(at) };
-        1 + depth(s.left.get()).max(depth(s.right.get()))
+    fn depth(at: &Link) -> usize {
+        record(at).map_or(0, |s| 1 + depth(&s.left).max(depth(&s.right)))
     }
 
     /// The depth of the tree after so many addresses have come, in the order of the priorities that the seed `assumed`
@@ -301,12 +260,12 @@ mod tests {
         const N: u32 = 2000;
         let gs = gs(N);
         let guess = Rng::new(assumed);
-        let mut q = Queue { tree: null_mut(), priorities: Rng::new(seed) };
+        let mut q = Queue::new(Rng::new(seed));
         // An address as large as its priority: each is below all of its successors, or above.
         for g in &gs {
             q.push(*g, u64::from(guess.next()) << 3 | 8, false);
         }
-        depth(q.tree)
+        depth(&q.tree)
     }
 
     #[test]
@@ -334,7 +293,7 @@ mod tests {
 
     fn against_a_map(seed: u64) {
         let gs = gs(300);
-        let mut q = Queue { tree: null_mut(), priorities: Rng::new(seed) };
+        let mut q = Queue::new(Rng::new(seed));
         let mut model: BTreeMap<u64, VecDeque<u32>> = BTreeMap::new();
         let mut free: Vec<u32> = (0..300).collect();
         let rng = crate::ds::rng::Rng::new(seed);
