@@ -58,8 +58,8 @@ pub fn copied(gp: GRef) -> *mut Copied {
         _ => panic!("`Chunk::layout` has a gap"),
     };
     let n = gp.index as usize % G_CHUNK;
-    // SAFETY: descriptors are made in chunks, each at the place of its index (`galloc_one`).
-    unsafe { gp.as_ptr().sub(n).byte_add(AT).cast::<Copied>().add(n) }
+    // Descriptors are made in chunks, each at the place of its index (`galloc_one`): this stays inside the chunk.
+    gp.as_ptr().wrapping_sub(n).wrapping_byte_add(AT).cast::<Copied>().wrapping_add(n)
 }
 
 /// Memory for a chunk of descriptors. Its drop returns it to the system, unless it is used.
@@ -191,18 +191,22 @@ impl Sched {
             return None;
         }
         inner.grown = false;
-        // SAFETY: the chunk has room for it, and is never freed (SCHED-I1). A Cold is made of numbers and
-        // pointers, whose defaults are zeros; under a model it is made properly.
+        let (gp, cold) = (inner.next, inner.next_cold);
+        (inner.next, inner.next_cold) = (gp.wrapping_add(1), cold.wrapping_add(1));
+        #[cfg(any(loom, shuttle))]
+        // SAFETY: the chunk has room for it.
         unsafe {
-            let (gp, cold) = (inner.next, inner.next_cold);
-            #[cfg(any(loom, shuttle))]
             cold.write(Cold::default());
-            gp.write(G::new(index, &*cold));
-            (inner.next, inner.next_cold) = (gp.add(1), cold.add(1));
-            // Release: pairs with the Acquire in `g_at`.
-            self.allg_len.store(index + 1, Ordering::Release);
-            GRef::from_ptr(gp)
         }
+        // SAFETY: the chunk is never freed (SCHED-I1). A Cold is made of numbers and pointers, whose defaults are
+        // zeros; under a model it is made properly.
+        let cold = unsafe { &*cold };
+        // SAFETY: the chunk has room for it.
+        unsafe { gp.write(G::new(index, cold)) };
+        // Release: pairs with the Acquire in `g_at`.
+        self.allg_len.store(index + 1, Ordering::Release);
+        // SAFETY: just written, and never freed (SCHED-I1).
+        unsafe { GRef::from_ptr(gp) }
     }
 
     pub fn gfree(&self, gp: GRef) {
@@ -245,11 +249,12 @@ impl Sched {
         }
         let d = (index >> (G_CHUNK_BITS + G_DIR_BITS)) as usize;
         let c = (index >> G_CHUNK_BITS) as usize & ((1 << G_DIR_BITS) - 1);
-        // SAFETY: below `allg_len` there are directories, chunks and descriptors, which are never freed.
-        unsafe {
-            let dir = self.allg.get(d)?.load(Ordering::Relaxed).as_ref()?;
-            GRef::from_ptr(dir[c].load(Ordering::Relaxed).add(index as usize & (G_CHUNK - 1)))
-        }
+        // SAFETY: `allg_grow` stores directories, which are never freed.
+        let dir = unsafe { self.allg.get(d)?.load(Ordering::Relaxed).as_ref() }?;
+        // SAFETY: below `allg_len` there are chunks, and the index is below the size of a chunk.
+        let gp = unsafe { dir[c].load(Ordering::Relaxed).add(index as usize & (G_CHUNK - 1)) };
+        // SAFETY: below `allg_len` there are descriptors, which are never freed (SCHED-I1).
+        unsafe { GRef::from_ptr(gp) }
     }
 
     /// The G that a handle names; None if the handle is stale or was never returned.

@@ -456,8 +456,10 @@ impl M {
     /// The G that left its stack last; only the first call returns it.
     #[inline(always)]
     pub fn take_left(&self) -> Option<GRef> {
-        // SAFETY: as in `set_pending`; the pointer is null or a G.
-        unsafe { GRef::from_ptr(std::mem::replace(&mut (*self.pending.get()).gp, std::ptr::null_mut())) }
+        // SAFETY: as in `set_pending`.
+        let left = std::mem::replace(unsafe { &mut (*self.pending.get()).gp }, std::ptr::null_mut());
+        // SAFETY: null or the G that `set_pending` stored.
+        unsafe { GRef::from_ptr(left) }
     }
 
     /// The action that the G asks for that left its stack last.
@@ -489,8 +491,10 @@ impl M {
 
     /// The P that the waker left here. After the note was set.
     pub fn take_nextp(&self) -> Option<OwnedP> {
-        // SAFETY: nextp holds null or the P of a token that `set_nextp` forgot.
-        unsafe { PRef::from_ptr(self.nextp.swap(std::ptr::null_mut(), Ordering::Acquire)).map(|p| OwnedP::remember(p)) }
+        // SAFETY: nextp holds null or a P.
+        let pp = unsafe { PRef::from_ptr(self.nextp.swap(std::ptr::null_mut(), Ordering::Acquire)) }?;
+        // SAFETY: `set_nextp` forgot the token of this P, and the swap took the P out for this thread alone.
+        Some(unsafe { OwnedP::remember(pp) })
     }
 
     /// The word of the P that this M left.

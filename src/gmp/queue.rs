@@ -69,14 +69,14 @@ impl<const N: usize> Queue<N> {
     /// The caller is the owner.
     #[inline(always)]
     pub unsafe fn push(&self, gp: GRef) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            if !self.ring.push(gp.0) {
-                self.spill();
-                // There is room now: made by this push, or by a thief that was faster.
-                let fits = self.ring.push(gp.0);
-                debug_assert!(fits);
-            }
+        // SAFETY: the caller is the owner of the ring.
+        if !unsafe { self.ring.push(gp.0) } {
+            // SAFETY: the caller is the owner.
+            unsafe { self.spill() };
+            // There is room now: made by this push, or by a thief that was faster.
+            // SAFETY: the caller is the owner of the ring.
+            let fits = unsafe { self.ring.push(gp.0) };
+            debug_assert!(fits);
         }
     }
 
@@ -142,11 +142,12 @@ impl<const N: usize> Queue<N> {
     /// # Safety
     /// The caller is the owner of `thief`.
     pub unsafe fn steal(&self, thief: &Self) -> Option<GRef> {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let stolen = self.ring.steal_half(&thief.ring).map(GRef);
-            stolen.or_else(|| self.take(self.behind().div_ceil(2).min(Self::HALF), &thief.ring))
+        // SAFETY: the caller is the owner of the thief's ring.
+        if let Some(stolen) = unsafe { self.ring.steal_half(&thief.ring) } {
+            return Some(GRef(stolen));
         }
+        // SAFETY: as `steal_half`, and that has left the thief's ring empty.
+        unsafe { self.take(self.behind().div_ceil(2).min(Self::HALF), &thief.ring) }
     }
 
     /// For a thief without a queue: takes up to `most` Gs, the oldest first.

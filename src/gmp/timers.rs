@@ -355,8 +355,10 @@ impl Timers {
                     _ => break,
                 }
             };
-            // SAFETY: `arm` stored a Fire; the caller is where callbacks may run.
-            let back = unsafe { std::mem::transmute::<*mut c_void, Fire>(fire)(m, pp, arg, seq) };
+            // SAFETY: `arm` stored a Fire.
+            let fire = unsafe { std::mem::transmute::<*mut c_void, Fire>(fire) };
+            // SAFETY: the caller is where callbacks may run.
+            let back = unsafe { fire(m, pp, arg, seq) };
             kept = comes_back && !back;
             fired += 1;
         }
@@ -556,12 +558,12 @@ mod tests {
     }
 
     unsafe fn fire(_: MRef, pp: PRef, arg: *mut c_void, seq: u64) -> bool {
-        // SAFETY: the tests pass theirs.
-        unsafe {
-            let one = &*arg.cast::<One>();
-            assert_eq!(pp.timers.reserved(), usize::from(one.comes_back), "room to come back");
-            (*one.fired).borrow_mut().push((one.number, seq));
-        }
+        // SAFETY: the tests pass a One, which lives until they end.
+        let one = unsafe { &*arg.cast::<One>() };
+        assert_eq!(pp.timers.reserved(), usize::from(one.comes_back), "room to come back");
+        // SAFETY: it lives as long as the Ones that refer to it.
+        let fired = unsafe { &*one.fired };
+        fired.borrow_mut().push((one.number, seq));
         false
     }
 
