@@ -120,18 +120,20 @@ pub fn leave_idle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef) -> bool {
         take_timer_waiter(sched);
         return true;
     }
-    let mut at: *mut *mut crate::gmp::M = &mut lk.midle;
-    // SAFETY: the list holds Ms, and belongs to this thread while the lock is held.
-    unsafe {
-        while !(*at).is_null() {
-            step();
-            if *at == m.as_ptr() {
-                *at = m.link.take();
-                lk.nmidle -= 1;
-                return true;
+    let mut before: Option<MRef> = None;
+    // SAFETY: the list holds Ms, and ends with null.
+    while let Some(at) = unsafe { MRef::from_ptr(before.map_or(lk.midle, |m| m.link.get())) } {
+        step();
+        if at.as_ptr() == m.as_ptr() {
+            let rest = m.link.take();
+            match before {
+                Some(before) => before.link.set(rest),
+                None => lk.midle = rest,
             }
-            at = (**at).link.as_ptr();
+            lk.nmidle -= 1;
+            return true;
         }
+        before = Some(at);
     }
     false
 }

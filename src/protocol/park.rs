@@ -152,19 +152,25 @@ unsafe fn leave(m: MRef, gp: GRef, call: Mcall) -> MRef {
 /// `to` may be entered, and expects an M.
 #[inline(always)]
 unsafe fn switch_from(m: MRef, gp: GRef, to: Sp) -> MRef {
-    // SAFETY: the G is ours until it is off its stack, and again when it is back; `to` by the caller.
-    unsafe {
-        (*gp.host.get()).save(&*m.host.get());
-        widen!();
-        if fiber::sanitize::Fiber::TOLD {
-            let to = if to == m.g0() { &(*m.host.get()).fiber } else { &(*running(m).host.get()).fiber };
-            (*gp.host.get()).fiber.leave_for(to);
-        }
-        let payload = fiber::switch(gp.sp.as_ptr().cast(), to, m.as_ptr() as usize);
-        let m = MRef::from_payload(payload);
-        arrive(m, gp);
-        m
+    // SAFETY: the G is ours until it is off its stack.
+    let own = unsafe { &mut *gp.host.get() };
+    // SAFETY: only its thread, which is this one, uses it.
+    let thread = unsafe { &*m.host.get() };
+    // SAFETY: `thread` is of the calling thread.
+    unsafe { own.save(thread) };
+    widen!();
+    if fiber::sanitize::Fiber::TOLD {
+        let g0 = to == m.g0();
+        // SAFETY: the G that is entered is ours as well, and another one.
+        own.fiber.leave_for(if g0 { &thread.fiber } else { unsafe { &(*running(m).host.get()).fiber } });
     }
+    // SAFETY: `to` by the caller; the G's context goes to where its next owner looks for it.
+    let payload = unsafe { fiber::switch(gp.sp.as_ptr().cast(), to, m.as_ptr() as usize) };
+    // SAFETY: each switch to a G brings the M that it runs on now.
+    let m = unsafe { MRef::from_payload(payload) };
+    // SAFETY: the switch has just entered it there.
+    unsafe { arrive(m, gp) };
+    m
 }
 
 /// First thing on a G's stack after a switch to it (PARK-L3).
@@ -173,11 +179,13 @@ unsafe fn switch_from(m: MRef, gp: GRef, to: Sp) -> MRef {
 /// `gp` was just entered on `m`.
 #[inline(always)]
 pub unsafe fn arrive(m: MRef, gp: GRef) {
-    // SAFETY: the G runs here now.
-    unsafe {
-        (*gp.host.get()).fiber.arrived();
-        (*gp.host.get()).restore(&*m.host.get());
-    }
+    // SAFETY: the G runs here now, so it is ours.
+    let own = unsafe { &mut *gp.host.get() };
+    own.fiber.arrived();
+    // SAFETY: only its thread, which is this one, uses it.
+    let thread = unsafe { &*m.host.get() };
+    // SAFETY: `thread` is of the calling thread, and the G or g0 before has saved its values before its switch.
+    unsafe { own.restore(thread) };
     if let Some(prev) = m.take_left() {
         finish_left(m, prev);
     }
@@ -338,12 +346,14 @@ pub unsafe fn execute(m: MRef, gp: GRef, inherit: bool) {
     }
     make_running(m, pp, gp);
     m.set_ctx(Ctx::G);
+    // SAFETY: the G is ours.
+    let to = unsafe { &(*gp.host.get()).fiber };
+    // SAFETY: only its thread, which is this one, uses it.
+    unsafe { (*m.host.get()).fiber.leave_for(to) };
     // SAFETY: g0's context is stored where `mcall` finds it. The G is off its stack (PARK-K1).
-    unsafe {
-        (*m.host.get()).fiber.leave_for(&(*gp.host.get()).fiber);
-        fiber::switch(m.g0_sp.as_ptr().cast(), Sp(gp.sp.get()), m.as_ptr() as usize);
-        (*m.host.get()).fiber.arrived();
-    }
+    unsafe { fiber::switch(m.g0_sp.as_ptr().cast(), Sp(gp.sp.get()), m.as_ptr() as usize) };
+    // SAFETY: as before the switch: g0 does not migrate.
+    unsafe { (*m.host.get()).fiber.arrived() };
     m.set_ctx(Ctx::Sched);
     m.curg.set(std::ptr::null_mut());
 }
@@ -590,13 +600,12 @@ pub fn gosched(m: MRef) -> MRef {
         return m;
     }
     gp.set_status(GStatus::Runnable);
-    // SAFETY: gp runs here and is runnable from now on; no other thread sees it before PARK-L3.
-    unsafe {
-        if m.is_extra() {
-            return mcall(m, gp, Mcall::Yield(Place::Global));
-        }
-        leave(m, gp, Mcall::Yield(Place::Tail))
+    if m.is_extra() {
+        // SAFETY: gp runs here and is runnable from now on.
+        return unsafe { mcall(m, gp, Mcall::Yield(Place::Global)) };
     }
+    // SAFETY: gp runs here and is runnable from now on; no other thread sees it before PARK-L3.
+    unsafe { leave(m, gp, Mcall::Yield(Place::Tail)) }
 }
 
 /// Serves the requests to this P: the G goes through the scheduler.
@@ -654,18 +663,21 @@ pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
     if !gp.has(gflag::ZOMBIE) {
         gp.set_status(GStatus::Dead);
     }
-    // SAFETY: the G runs on this thread.
-    unsafe { HostState::end(&*m.host.get()) };
+    // SAFETY: only its thread, which is this one, uses it.
+    let thread = unsafe { &*m.host.get() };
+    // SAFETY: `thread` is of the calling thread.
+    unsafe { HostState::end(thread) };
     if bottom {
         match pick(m, pp) {
             Some(next)
                 if next.sp.is_null() && next.stack_size.get() | gp.stack_size.get() == 0 && next.lockedm.is_null() =>
             {
-                // SAFETY: both Gs are ours; the stack passes from one to the other.
-                unsafe {
-                    next.take_stack_of(&gp);
-                    (*next.host.get()).fiber = (*gp.host.get()).fiber;
-                }
+                // SAFETY: both Gs are ours; the stack passes from one to the other, which has none.
+                unsafe { next.take_stack_of(&gp) };
+                // SAFETY: the G that ends is ours.
+                let fiber = unsafe { (*gp.host.get()).fiber };
+                // SAFETY: the next G is ours.
+                unsafe { (*next.host.get()).fiber = fiber };
                 // Only a sign that it has a stack. The next switch away overwrites it.
                 next.sp.set(gp.sp.get());
                 store::recycle(m, gp);

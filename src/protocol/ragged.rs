@@ -126,10 +126,9 @@ fn push(list: &mut *mut crate::gmp::P, pp: OwnedP) {
 }
 
 fn pop(list: &mut *mut crate::gmp::P) -> Option<OwnedP> {
-    // SAFETY: the list holds Ps, whose tokens `push` forgot.
-    unsafe {
-        let p = PRef::from_ptr(*list)?;
-        *list = p.idle_link.take();
-        Some(OwnedP::remember(p))
-    }
+    // SAFETY: the list holds Ps, and ends with null.
+    let p = unsafe { PRef::from_ptr(*list) }?;
+    *list = p.idle_link.take();
+    // SAFETY: `push` forgot the token of this P, which has left the list.
+    Some(unsafe { OwnedP::remember(p) })
 }

@@ -177,15 +177,16 @@ fn bind_kept_slow(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
 
 #[inline(always)]
 fn bind(sched: &Sched, gp: GRef, stack: Stack) -> bool {
-    // SAFETY: the G is ours, and has no stack; the stack is ours.
-    unsafe {
-        gp.give_stack(stack);
-        *gp.host.get() = HostState::NEW;
-        if sanitize::Fiber::TOLD {
-            (*gp.host.get()).fiber.begin(stack.lo(), stack.hi);
-        }
-        gp.sp.set(fiber::prepare(stack.hi, sched.hooks.g_entry).0);
+    // SAFETY: the G is ours, and has no stack.
+    unsafe { gp.give_stack(stack) };
+    let mut state = HostState::NEW;
+    if sanitize::Fiber::TOLD {
+        state.fiber.begin(stack.lo(), stack.hi);
     }
+    // SAFETY: the G is ours.
+    unsafe { *gp.host.get() = state };
+    // SAFETY: the pool's stacks end at 16 bytes, and this one is used by this G alone.
+    gp.sp.set(unsafe { fiber::prepare(stack.hi, sched.hooks.g_entry) }.0);
     true
 }
 
