@@ -351,15 +351,14 @@ pub fn unref(sched: &'static Sched, mut token: &'static Token) {
 /// Takes a child from its parent's list. The caller holds the parent's lock.
 fn unlist(inner: &mut Inner, token: &Token) {
     let (prev, next) = (token.prev.get(), token.next.get());
-    // SAFETY: links in the list are null or tokens in it.
-    unsafe {
-        match prev.as_ref() {
-            Some(prev) => prev.next.set(next),
-            None => inner.children = next,
-        }
-        if let Some(next) = next.as_ref() {
-            next.prev.set(prev);
-        }
+    // SAFETY: links in the list are null or tokens in it, which the parent's lock keeps there.
+    match unsafe { prev.as_ref() } {
+        Some(prev) => prev.next.set(next),
+        None => inner.children = next,
+    }
+    // SAFETY: links in the list are null or tokens in it, which the parent's lock keeps there.
+    if let Some(next) = unsafe { next.as_ref() } {
+        next.prev.set(prev);
     }
     token.listed.set(false);
 }
@@ -422,7 +421,9 @@ fn cancel_one(m: MRef, token: &'static Token, reason: Reason, work: &mut *mut To
         let (interrupt, seq, arg) = (c.interrupt.get(), c.seq.get(), c.arg.get());
         drop(inner);
         // SAFETY: `register` stored an Interrupt.
-        unsafe { std::mem::transmute::<*mut c_void, Interrupt>(interrupt)(m, gp, seq, arg) };
+        let interrupt = unsafe { std::mem::transmute::<*mut c_void, Interrupt>(interrupt) };
+        // SAFETY: the number and the argument are those that came with it.
+        unsafe { interrupt(m, gp, seq, arg) };
         inner = token.inner.lock();
     }
     while let Some(ready) = inner.hooks.take() {
@@ -493,16 +494,15 @@ fn take_out(inner: &mut Inner, gp: GRef) {
     let c = &gp.cancelable;
     debug_assert!(c.listed.get());
     let (prev, next) = (c.prev.get(), c.next.get());
-    // SAFETY: links in the list are null or Gs in it.
-    unsafe {
-        match GRef::from_ptr(prev) {
-            Some(prev) => prev.cancelable.next.set(next),
-            None => inner.head = next,
-        }
-        match GRef::from_ptr(next) {
-            Some(next) => next.cancelable.prev.set(prev),
-            None => inner.tail = prev,
-        }
+    // SAFETY: links in the list are null or Gs, which are never freed.
+    match unsafe { GRef::from_ptr(prev) } {
+        Some(prev) => prev.cancelable.next.set(next),
+        None => inner.head = next,
+    }
+    // SAFETY: links in the list are null or Gs, which are never freed.
+    match unsafe { GRef::from_ptr(next) } {
+        Some(next) => next.cancelable.prev.set(prev),
+        None => inner.tail = prev,
     }
     c.listed.set(false);
 }

@@ -279,10 +279,9 @@ impl Wait {
 /// The commit of a wait that need not be claimed.
 unsafe fn open_locks(_: MRef, _: GRef, arg: *mut c_void) -> bool {
     // SAFETY: `park` passes its locks, which live on the G's stack until they are open (CLAIM-I3).
-    unsafe {
-        let Locks { open, arg } = *arg.cast::<Locks>();
-        open(arg);
-    }
+    let Locks { open, arg } = unsafe { *arg.cast::<Locks>() };
+    // SAFETY: the argument is the one that came with it; the locks are opened once.
+    unsafe { open(arg) };
     true
 }
 

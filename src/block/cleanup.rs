@@ -57,7 +57,7 @@ pub fn run(gp: GRef, returned: bool, alive: Range<usize>) {
             std::process::abort();
         }
         // SAFETY: the host keeps a node until it is popped, or until this loop has taken it.
-        let (f, arg, below) = unsafe { ((*c).f, (*c).arg, (*c).below) };
+        let &Cleanup { f, arg, below, .. } = unsafe { &*c };
         gp.cleanups.set(below.cast());
         if let Some(f) = f {
             call::plain(f, arg);

@@ -91,16 +91,15 @@ impl Hooks {
 
     fn remove(&mut self, hook: &Hook) {
         let (prev, next) = (hook.prev.get(), hook.next.get());
-        // SAFETY: as in `add`.
-        unsafe {
-            match prev.as_ref() {
-                Some(prev) => prev.next.set(next),
-                None => self.first = next,
-            }
-            match next.as_ref() {
-                Some(next) => next.prev.set(prev),
-                None => self.last = prev,
-            }
+        // SAFETY: links are null or hooks in the list, which is the caller's while it holds the lock.
+        match unsafe { prev.as_ref() } {
+            Some(prev) => prev.next.set(next),
+            None => self.first = next,
+        }
+        // SAFETY: links are null or hooks in the list, which is the caller's while it holds the lock.
+        match unsafe { next.as_ref() } {
+            Some(next) => next.prev.set(prev),
+            None => self.last = prev,
         }
         hook.listed.set(false);
     }

@@ -132,10 +132,10 @@ impl Frame {
 pub fn on_exit(m: MRef, gp: GRef) {
     while !gp.once.is_null() {
         // SAFETY: frames lie on the G's stack, which nothing has overwritten since the G ended in the middle of them.
-        unsafe {
-            let frame = &*gp.once.get().cast::<Frame>();
-            gp.once.set(frame.outer);
-            (*frame.once).end(m);
-        }
+        let frame = unsafe { &*gp.once.get().cast::<Frame>() };
+        gp.once.set(frame.outer);
+        // SAFETY: the host keeps a once until its function has ended.
+        let once = unsafe { &*frame.once };
+        once.end(m);
     }
 }

@@ -103,11 +103,10 @@ impl Segment {
     /// The segment belongs to the caller (SEGMENTS-I2).
     #[cold]
     pub unsafe fn free(s: NonNull<Segment>) {
-        // SAFETY: the caller's promise; it was allocated with this layout.
-        unsafe {
-            if let Ok(layout) = layout(s.as_ref().elem_size.get()) {
-                dealloc(s.as_ptr().cast(), layout);
-            }
+        // SAFETY: a whole segment, by the caller's promise.
+        if let Ok(layout) = layout(unsafe { s.as_ref() }.elem_size.get()) {
+            // SAFETY: allocated with this layout; no other thread knows it, by the caller's promise.
+            unsafe { dealloc(s.as_ptr().cast(), layout) };
         }
     }
 
@@ -116,12 +115,11 @@ impl Segment {
     /// # Safety
     /// `s` is a segment.
     unsafe fn bounds(s: *mut Segment) -> (*mut u8, *mut u8) {
-        // SAFETY: the caller's promise; the places lie behind the head, in the same allocation.
-        unsafe {
-            let n = (*s).elem_size.get();
-            let first = s.cast::<u8>().add(alignment(n));
-            (first, first.add(n * places(n)))
-        }
+        // SAFETY: the caller's promise.
+        let n = unsafe { &*s }.elem_size.get();
+        // The places lie behind the head, in the same allocation.
+        let first = s.cast::<u8>().wrapping_add(alignment(n));
+        (first, first.wrapping_add(n * places(n)))
     }
 }
 
@@ -143,14 +141,13 @@ impl Segments {
         let s = NonNull::new(self.spare.take())?.as_ptr();
         let last = self.tail.get();
         self.tail.set(s);
-        // SAFETY: a segment of the channel, as is the tail.
-        let (first, end) = unsafe {
-            match last.as_ref() {
-                Some(last) => last.next.set(s),
-                None => self.head.set(s),
-            }
-            Segment::bounds(s)
-        };
+        // SAFETY: null or a segment of the channel, which the latch keeps there.
+        match unsafe { last.as_ref() } {
+            Some(last) => last.next.set(s),
+            None => self.head.set(s),
+        }
+        // SAFETY: the spare is a segment.
+        let (first, end) = unsafe { Segment::bounds(s) };
         self.send_end.set(end);
         Some((first, last.is_null().then_some(end)))
     }
@@ -174,11 +171,10 @@ impl Segments {
     pub fn free(&self) {
         let (mut next, spare) = (self.head.take(), self.spare.take());
         while let Some(s) = NonNull::new(next) {
-            // SAFETY: a segment of the channel, which has no users any more.
-            unsafe {
-                next = s.as_ref().next.get();
-                Segment::free(s);
-            }
+            // SAFETY: a segment of the channel.
+            next = unsafe { s.as_ref() }.next.get();
+            // SAFETY: out of the chain, of a channel that has no users any more.
+            unsafe { Segment::free(s) };
         }
         if let Some(s) = NonNull::new(spare) {
             // SAFETY: as above.

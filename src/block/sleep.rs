@@ -40,12 +40,12 @@ pub fn sleep_until(m: MRef, deadline: i64) -> (MRef, Result<()>) {
 }
 
 unsafe fn arm(m: MRef, gp: GRef, arg: *mut c_void) -> bool {
-    // SAFETY: `sleep_until` passes its deadline; the G's timer is not armed. After `add` the G may run (PARK-K2).
-    unsafe {
-        let when = *arg.cast::<i64>();
-        if Timers::add(m.must_p().p(), &gp.timer, Alarm { when, fire: wake, arg: gp.as_ptr().cast(), seq: 0 }) {
-            crate::protocol::wake::timer_added_on_the_way(m.sched(), m, when);
-        }
+    // SAFETY: `sleep_until` passes its deadline, which stays on the G's stack until the G runs.
+    let when = unsafe { *arg.cast::<i64>() };
+    let alarm = Alarm { when, fire: wake, arg: gp.as_ptr().cast(), seq: 0 };
+    // SAFETY: the G's timer is not armed. After `add` the G may run (PARK-K2).
+    if unsafe { Timers::add(m.must_p().p(), &gp.timer, alarm) } {
+        crate::protocol::wake::timer_added_on_the_way(m.sched(), m, when);
     }
     true
 }
