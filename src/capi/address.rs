@@ -33,15 +33,29 @@ impl<'a> Word<'a> {
         {
             return None;
         }
-        // SAFETY: the caller's promise; aligned.
-        unsafe {
-            Some(match size {
-                1 => Word::One(&*addr.cast(), expected.cast::<u8>().read_unaligned()),
-                2 => Word::Two(&*addr.cast(), expected.cast::<u16>().read_unaligned()),
-                4 => Word::Four(&*addr.cast(), expected.cast::<u32>().read_unaligned()),
-                _ => Word::Eight(&*addr.cast(), expected.cast::<u64>().read_unaligned()),
-            })
+        /// A word, and the value at `expected`.
+        ///
+        /// # Safety
+        /// `addr` is the address of an A that lives as long as the result, `expected` that of a readable V.
+        unsafe fn pair<'a, A, V>(addr: *const c_void, expected: *const c_void) -> (&'a A, V) {
+            // SAFETY: the caller's promise.
+            let word = unsafe { &*addr.cast::<A>() };
+            // SAFETY: the caller's promise; it need not be aligned.
+            (word, unsafe { expected.cast::<V>().read_unaligned() })
         }
+        macro_rules! word {
+            ($variant:ident) => {{
+                // SAFETY: both have so many bytes, by the caller's promise, and `addr` is aligned.
+                let (word, value) = unsafe { pair(addr.cast(), expected.cast()) };
+                Word::$variant(word, value)
+            }};
+        }
+        Some(match size {
+            1 => word!(One),
+            2 => word!(Two),
+            4 => word!(Four),
+            _ => word!(Eight),
+        })
     }
 
     /// Acquire: what the waker wrote before it changed the word is seen by a caller that need not wait.

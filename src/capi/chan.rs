@@ -147,11 +147,14 @@ pub unsafe extern "C" fn gmx_chan_new_refs(
         return GMX_EINVAL;
     }
     // SAFETY: the caller's promise.
-    unsafe {
-        match gmx_chan_new(elem_size, capacity, chan) {
-            GMX_OK => with(*chan, |_, c| map(c.add_refs(refs as usize - 1))),
-            status => status,
+    match unsafe { gmx_chan_new(elem_size, capacity, chan) } {
+        GMX_OK => {
+            // SAFETY: just written.
+            let chan = unsafe { *chan };
+            // SAFETY: just made, and not freed yet.
+            unsafe { with(chan, |_, c| map(c.add_refs(refs as usize - 1))) }
         }
+        status => status,
     }
 }
 
@@ -191,8 +194,10 @@ pub unsafe extern "C" fn gmx_chan_ref(chan: *mut gmx_chan) -> gmx_status {
 /// `chan` is null or a channel to which the caller has a reference, and which it does not use afterwards.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_chan_free(chan: *mut gmx_chan) -> gmx_status {
+    // SAFETY: the caller has a reference, which it gives up.
+    let free = |c: &Chan| unsafe { Chan::free(NonNull::from(c)) };
     // SAFETY: the caller's promise.
-    unsafe { with(chan, |_, c| map(Chan::free(NonNull::from(c)))) }
+    unsafe { with(chan, |_, c| map(free(c))) }
 }
 
 /// A channel that must not be NULL, from any context.

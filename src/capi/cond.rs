@@ -64,7 +64,9 @@ pub unsafe extern "C" fn gmx_cond_wait(c: *mut gmx_cond, m: *mut gmx_mutex) -> g
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cond_wait_timeout(c: *mut gmx_cond, m: *mut gmx_mutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    let (Some(cond), Some(mutex)) = (unsafe { (object(c), object(m)) }) else { return GMX_EINVAL };
+    let Some(cond) = (unsafe { object(c) }) else { return GMX_EINVAL };
+    // SAFETY: the caller's promise.
+    let Some(mutex) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match may_wait() {
         Ok(m) => tried(cond.wait(m, mutex, waitq::deadline_of(timeout))),
         Err(status) => status,

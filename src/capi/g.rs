@@ -361,7 +361,9 @@ pub(super) unsafe fn copy_name(name: *const c_char) -> GName {
         return GName::NONE;
     }
     // SAFETY: the caller's promise; nothing behind the terminator is read.
-    GName::new(unsafe { std::slice::from_raw_parts(name.cast(), libc::strnlen(name, 31)) })
+    let len = unsafe { libc::strnlen(name, 31) };
+    // SAFETY: the name has so many bytes before its terminator.
+    GName::new(unsafe { std::slice::from_raw_parts(name.cast(), len) })
 }
 
 /// Waits until a joinable goroutine has ended. Its handle is stale then. Several callers may wait for the same
@@ -514,10 +516,9 @@ pub unsafe extern "C" fn gmx_stack_bounds(lo: *mut *mut c_void, hi: *mut *mut c_
     }
     let Some((from, to)) = run::stack_bounds() else { return GMX_ENOTSUP };
     // SAFETY: the caller's promise.
-    unsafe {
-        lo.write(from.cast());
-        hi.write(to.cast());
-    }
+    unsafe { lo.write(from.cast()) };
+    // SAFETY: the caller's promise.
+    unsafe { hi.write(to.cast()) };
     GMX_OK
 }
 

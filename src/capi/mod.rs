@@ -279,15 +279,14 @@ unsafe fn read_sized<T: Copy>(p: *const T) -> Result<Option<T>, gmx_status> {
     }
     let bytes = p.cast::<u8>();
     // SAFETY: as above.
-    if (ours..theirs).any(|i| unsafe { bytes.add(i).read() } != 0) {
+    if (ours..theirs).any(|i| unsafe { bytes.wrapping_add(i).read() } != 0) {
         return Err(GMX_EINVAL);
     }
     let mut v = std::mem::MaybeUninit::<T>::zeroed();
-    // SAFETY: T is a C struct of integers and pointers, for which zero is a value; no more is copied than both have.
-    unsafe {
-        std::ptr::copy_nonoverlapping(bytes, v.as_mut_ptr().cast::<u8>(), ours.min(theirs));
-        Ok(Some(v.assume_init()))
-    }
+    // SAFETY: no more is copied than both have.
+    unsafe { std::ptr::copy_nonoverlapping(bytes, v.as_mut_ptr().cast::<u8>(), ours.min(theirs)) };
+    // SAFETY: T is a C struct of integers and pointers, for which zero is a value, as is what a caller wrote.
+    Ok(Some(unsafe { v.assume_init() }))
 }
 
 /// Writes a struct that begins with the size that the caller has for it; the tail of a newer caller's is left alone.
@@ -303,10 +302,9 @@ unsafe fn write_sized<T: Copy>(p: *mut T, v: &T) -> gmx_status {
         return GMX_EINVAL;
     }
     let n = std::mem::size_of::<T>().min(theirs);
+    let from = std::ptr::from_ref(v).cast::<u8>().wrapping_add(word);
     // SAFETY: as above; the size itself stays what the caller wrote.
-    unsafe {
-        std::ptr::copy_nonoverlapping(std::ptr::from_ref(v).cast::<u8>().add(word), p.cast::<u8>().add(word), n - word);
-    }
+    unsafe { std::ptr::copy_nonoverlapping(from, p.cast::<u8>().wrapping_add(word), n - word) };
     GMX_OK
 }
 

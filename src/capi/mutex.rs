@@ -39,15 +39,14 @@ unsafe impl Object for gmx_mutex {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_mutex_lock(m: *mut gmx_mutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe {
-        if let Some(mutex) = object(m)
-            && let Some(me) = calm_id()
-            && mutex.lock_fast(me)
-        {
-            return GMX_OK;
-        }
-        lock(m, FOREVER)
+    if let Some(mutex) = unsafe { object(m) }
+        && let Some(me) = calm_id()
+        && mutex.lock_fast(me)
+    {
+        return GMX_OK;
     }
+    // SAFETY: the caller's promise.
+    unsafe { lock(m, FOREVER) }
 }
 
 /// # Safety
@@ -80,15 +79,14 @@ unsafe fn lock(m: *mut gmx_mutex, timeout: i64) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_mutex_lock_timeout(m: *mut gmx_mutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe {
-        if let Some(mutex) = object(m)
-            && let Some(me) = calm_id()
-            && mutex.lock_fast(me)
-        {
-            return GMX_OK;
-        }
-        lock(m, timeout)
+    if let Some(mutex) = unsafe { object(m) }
+        && let Some(me) = calm_id()
+        && mutex.lock_fast(me)
+    {
+        return GMX_OK;
     }
+    // SAFETY: the caller's promise.
+    unsafe { lock(m, timeout) }
 }
 
 /// Locks a mutex if it is free.
@@ -131,15 +129,14 @@ pub unsafe extern "C" fn gmx_mutex_try_lock(m: *mut gmx_mutex) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_mutex_unlock(m: *mut gmx_mutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe {
-        if let Some(mutex) = object(m)
-            && let Some(me) = free_id()
-            && mutex.unlock_fast(me)
-        {
-            return GMX_OK;
-        }
-        unlock(m)
+    if let Some(mutex) = unsafe { object(m) }
+        && let Some(me) = free_id()
+        && mutex.unlock_fast(me)
+    {
+        return GMX_OK;
     }
+    // SAFETY: the caller's promise.
+    unsafe { unlock(m) }
 }
 
 /// # Safety

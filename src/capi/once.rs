@@ -51,16 +51,15 @@ pub unsafe extern "C" fn gmx_once_do(
     r#fn: Option<extern "C" fn(*mut c_void)>,
     arg: *mut c_void,
 ) -> gmx_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if r#fn.is_some()
-            && let Some(once) = object(once)
-            && once.is_done()
-        {
-            return GMX_OK;
-        }
-        do_timeout(once, r#fn, arg, FOREVER)
+    if r#fn.is_some()
+        // SAFETY: the caller's promise.
+        && let Some(once) = unsafe { object(once) }
+        && once.is_done()
+    {
+        return GMX_OK;
     }
+    // SAFETY: the caller's promise.
+    unsafe { do_timeout(once, r#fn, arg, FOREVER) }
 }
 
 /// As gmx_once_do, but waits for another's fn no longer than timeout nanoseconds.

@@ -130,11 +130,10 @@ pub unsafe extern "C" fn gmx_config_default(out: *mut gmx_config) -> gmx_status 
     if out.is_null() {
         return GMX_EINVAL;
     }
-    // SAFETY: the caller's promise; zero is a value of each field.
-    unsafe {
-        out.write_bytes(0, 1);
-        (*out).struct_size = std::mem::size_of::<gmx_config>();
-    }
+    // SAFETY: the caller's promise. All bytes are set, those between the fields too.
+    unsafe { out.write_bytes(0, 1) };
+    // SAFETY: zero is a value of each field.
+    unsafe { (*out).struct_size = std::mem::size_of::<gmx_config>() };
     GMX_OK
 }
 

@@ -40,15 +40,14 @@ unsafe impl Object for gmx_rwmutex {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rwmutex_lock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe {
-        if let Some(rw) = object(m)
-            && let Some(me) = calm_id()
-            && rw.write_alone(me)
-        {
-            return GMX_OK;
-        }
-        lock(m, FOREVER)
+    if let Some(rw) = unsafe { object(m) }
+        && let Some(me) = calm_id()
+        && rw.write_alone(me)
+    {
+        return GMX_OK;
     }
+    // SAFETY: the caller's promise.
+    unsafe { lock(m, FOREVER) }
 }
 
 /// # Safety
@@ -125,15 +124,14 @@ pub unsafe extern "C" fn gmx_rwmutex_try_lock(m: *mut gmx_rwmutex) -> gmx_status
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rwmutex_unlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe {
-        if let Some(rw) = object(m)
-            && let Some(me) = free_id()
-            && rw.leave_alone(me)
-        {
-            return GMX_OK;
-        }
-        unlock(m)
+    if let Some(rw) = unsafe { object(m) }
+        && let Some(me) = free_id()
+        && rw.leave_alone(me)
+    {
+        return GMX_OK;
     }
+    // SAFETY: the caller's promise.
+    unsafe { unlock(m) }
 }
 
 /// # Safety
@@ -165,14 +163,13 @@ unsafe fn unlock(m: *mut gmx_rwmutex) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rwmutex_rlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe {
-        match object(m) {
-            Some(rw) if is_free() => match rw.enter() {
-                true => GMX_OK,
-                false => rlock_entered(rw, FOREVER),
-            },
-            _ => rlock(m, FOREVER),
-        }
+    match unsafe { object(m) } {
+        Some(rw) if is_free() => match rw.enter() {
+            true => GMX_OK,
+            false => rlock_entered(rw, FOREVER),
+        },
+        // SAFETY: the caller's promise.
+        _ => unsafe { rlock(m, FOREVER) },
     }
 }
 
@@ -215,14 +212,13 @@ unsafe fn rlock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rwmutex_rlock_timeout(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe {
-        match object(m) {
-            Some(rw) if is_free() => match rw.enter() {
-                true => GMX_OK,
-                false => rlock_entered(rw, timeout),
-            },
-            _ => rlock(m, timeout),
-        }
+    match unsafe { object(m) } {
+        Some(rw) if is_free() => match rw.enter() {
+            true => GMX_OK,
+            false => rlock_entered(rw, timeout),
+        },
+        // SAFETY: the caller's promise.
+        _ => unsafe { rlock(m, timeout) },
     }
 }
 
@@ -263,15 +259,14 @@ pub unsafe extern "C" fn gmx_rwmutex_try_rlock(m: *mut gmx_rwmutex) -> gmx_statu
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rwmutex_runlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe {
-        match object(m) {
-            // A caller that could not wake a writer must not subtract itself from the readers.
-            Some(rw) if is_free() => match rw.leave() {
-                Ok(()) => GMX_OK,
-                Err(s) => left(rw, s),
-            },
-            _ => runlock(m),
-        }
+    match unsafe { object(m) } {
+        // A caller that could not wake a writer must not subtract itself from the readers.
+        Some(rw) if is_free() => match rw.leave() {
+            Ok(()) => GMX_OK,
+            Err(s) => left(rw, s),
+        },
+        // SAFETY: the caller's promise.
+        _ => unsafe { runlock(m) },
     }
 }
 

@@ -37,11 +37,10 @@ unsafe fn word<'a>(s: *mut u32) -> Option<&'a AtomicU32> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_sema_acquire(s: *mut u32) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe {
-        match word(s) {
-            Some(word) if is_free() && sema::try_acquire(word) => GMX_OK,
-            _ => acquire(s, FOREVER),
-        }
+    match unsafe { word(s) } {
+        Some(word) if is_free() && sema::try_acquire(word) => GMX_OK,
+        // SAFETY: the caller's promise.
+        _ => unsafe { acquire(s, FOREVER) },
     }
 }
 
@@ -79,11 +78,10 @@ unsafe fn acquire(s: *mut u32, timeout: i64) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_sema_acquire_timeout(s: *mut u32, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe {
-        match word(s) {
-            Some(word) if is_free() && sema::try_acquire(word) => GMX_OK,
-            _ => acquire(s, timeout),
-        }
+    match unsafe { word(s) } {
+        Some(word) if is_free() && sema::try_acquire(word) => GMX_OK,
+        // SAFETY: the caller's promise.
+        _ => unsafe { acquire(s, timeout) },
     }
 }
 

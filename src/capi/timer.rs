@@ -89,10 +89,9 @@ pub unsafe extern "C" fn gmx_timer_new(
     match with_channel(m, delay, period) {
         Ok((t, c)) => {
             // SAFETY: the caller's promise.
-            unsafe {
-                *out = t;
-                *chan = c.as_ptr().cast();
-            }
+            unsafe { *out = t };
+            // SAFETY: the caller's promise.
+            unsafe { *chan = c.as_ptr().cast() };
             GMX_OK
         }
         Err(e) => status::from(e),

@@ -40,14 +40,13 @@ unsafe impl Object for gmx_waitgroup {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_waitgroup_add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe {
-        if let Some(group) = object(wg)
-            && let Some(m) = crate::sched::run::current()
-        {
-            return map(group.add(m, delta));
-        }
-        add(wg, delta)
+    if let Some(group) = unsafe { object(wg) }
+        && let Some(m) = crate::sched::run::current()
+    {
+        return map(group.add(m, delta));
     }
+    // SAFETY: the caller's promise.
+    unsafe { add(wg, delta) }
 }
 
 /// # Safety
@@ -82,14 +81,13 @@ unsafe fn add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_waitgroup_done(wg: *mut gmx_waitgroup) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe {
-        if let Some(group) = object(wg)
-            && let Some(m) = crate::sched::run::current()
-        {
-            return map(group.add(m, -1));
-        }
-        add(wg, -1)
+    if let Some(group) = unsafe { object(wg) }
+        && let Some(m) = crate::sched::run::current()
+    {
+        return map(group.add(m, -1));
     }
+    // SAFETY: the caller's promise.
+    unsafe { add(wg, -1) }
 }
 
 /// Starts a goroutine that runs fn(arg), and counts it until it has ended, by the return of fn or by gmx_goexit. The
@@ -145,11 +143,10 @@ pub unsafe extern "C" fn gmx_waitgroup_go(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_waitgroup_wait(wg: *mut gmx_waitgroup) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe {
-        match object(wg) {
-            Some(wg) if is_free() && wg.is_zero() => GMX_OK,
-            _ => wait(wg, FOREVER),
-        }
+    match unsafe { object(wg) } {
+        Some(wg) if is_free() && wg.is_zero() => GMX_OK,
+        // SAFETY: the caller's promise.
+        _ => unsafe { wait(wg, FOREVER) },
     }
 }
 

@@ -195,8 +195,10 @@ pub extern "C" fn gmx_for_each_g(
         let waits = status.waits();
         let own = m.g() == Some(gp);
         let tied = status == GStatus::Syscall || own || !gp.lockedm.is_null();
-        // SAFETY: the world is stopped; m is null or an M.
-        let (stack, on) = unsafe { (gp.stack(), MRef::from_ptr(gp.m.get())) };
+        // SAFETY: the world is stopped.
+        let stack = unsafe { gp.stack() };
+        // SAFETY: the field holds null or an M.
+        let on = unsafe { MRef::from_ptr(gp.m.get()) };
         let name = gp.name();
         let (f_run, f_arg) = spawn::call_of(gp);
         let info = gmx_g_info {
