@@ -203,8 +203,9 @@ impl Case {
     /// `l` is the link of a case.
     #[inline(always)]
     unsafe fn of<'a>(l: *mut Link) -> &'a Case {
-        // SAFETY: the caller's promise.
-        unsafe { &*l.cast::<u8>().sub(offset_of!(Case, link)).cast::<Case>() }
+        let case = l.wrapping_byte_sub(offset_of!(Case, link)).cast::<Case>();
+        // SAFETY: the link is in a case, by the caller's promise.
+        unsafe { &*case }
     }
 
     /// Whether its wait has not ended yet. The caller holds the latch of its queue.
@@ -218,8 +219,10 @@ impl Case {
     #[inline(always)]
     pub(super) fn end(&self, how: u32) -> GRef {
         self.state.set(how);
+        // SAFETY: Gs are never freed.
+        let gp = unsafe { GRef::from_ptr(self.gp.get()) };
         // SAFETY: a queued record has its G.
-        unsafe { GRef::from_ptr(self.gp.get()).unwrap_unchecked() }
+        unsafe { gp.unwrap_unchecked() }
     }
 }
 
@@ -255,11 +258,10 @@ impl Link {
     #[inline(always)]
     pub(super) fn unlink(&self) {
         let (next, prev) = (self.next.load(Ordering::Relaxed), self.prev.get());
-        // SAFETY: as in `push_back`.
-        unsafe {
-            (*prev).next.store(next, Ordering::Relaxed);
-            (*next).prev.set(prev);
-        }
+        // SAFETY: the links of a list live while they are in it (CHAN-I3).
+        unsafe { (*prev).next.store(next, Ordering::Relaxed) };
+        // SAFETY: the links of a list live while they are in it (CHAN-I3).
+        unsafe { (*next).prev.set(prev) };
     }
 }
 
@@ -366,13 +368,16 @@ impl Attempt {
 /// Both sides have `n` bytes and do not overlap.
 #[inline(always)]
 unsafe fn copy(from: *const u8, to: *mut u8, n: usize) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match n {
-            8 => to.cast::<u64>().write_unaligned(from.cast::<u64>().read_unaligned()),
-            0 => {}
-            n => copy_nonoverlapping(from, to, n),
+    match n {
+        8 => {
+            // SAFETY: the caller's promise.
+            let value = unsafe { from.cast::<u64>().read_unaligned() };
+            // SAFETY: the caller's promise.
+            unsafe { to.cast::<u64>().write_unaligned(value) }
         }
+        0 => {}
+        // SAFETY: the caller's promise.
+        n => unsafe { copy_nonoverlapping(from, to, n) },
     }
 }
 
@@ -398,42 +403,42 @@ impl Chan {
             return Err(Error::NoMemory);
         }
         let offset = memory.align_offset(align_of::<Chan>());
-        // SAFETY: just allocated, with room for that.
+        // SAFETY: just allocated, with room for an offset up to the alignment.
         let c = unsafe { memory.add(offset) }.cast::<Chan>();
-        // SAFETY: as above.
-        unsafe {
-            let c = NonNull::new_unchecked(c);
-            c.write(Chan {
-                sched: OwnPtr::null(),
-                latch: Latch::new(),
-                closed: AtomicBool::new(false),
-                owns_timer: OwnBool::new(false),
-                offset: OwnU8::new(offset as u8),
-                state: OwnU8::new(0),
-                count: AtomicUsize::new(0),
-                cap,
-                elem_size,
-                sendx: OwnPtr::null(),
-                recvx: OwnPtr::null(),
-                end: OwnPtr::null(),
-                refs: OwnUsize::new(1),
-                recvq: Link::new(),
-                sendq: Link::new(),
-                orphans: Link::new(),
-                timer: OwnPtr::null(),
-            });
-            let this = c.as_ref();
-            [&this.recvq, &this.sendq, &this.orphans].into_iter().for_each(Link::init);
-            if has_segments(elem_size, cap) {
-                this.behind().cast::<Segments>().write(Segments::default());
-            } else {
-                this.sendx.set(this.behind());
-                this.recvx.set(this.behind());
-                this.end.set(if elem_size == 0 { null_mut() } else { this.behind().add(elem_size * cap) });
-            }
-            this.sched.set(std::ptr::from_ref(sched).cast_mut());
-            Ok(c)
+        let new = Chan {
+            sched: OwnPtr::null(),
+            latch: Latch::new(),
+            closed: AtomicBool::new(false),
+            owns_timer: OwnBool::new(false),
+            offset: OwnU8::new(offset as u8),
+            state: OwnU8::new(0),
+            count: AtomicUsize::new(0),
+            cap,
+            elem_size,
+            sendx: OwnPtr::null(),
+            recvx: OwnPtr::null(),
+            end: OwnPtr::null(),
+            refs: OwnUsize::new(1),
+            recvq: Link::new(),
+            sendq: Link::new(),
+            orphans: Link::new(),
+            timer: OwnPtr::null(),
+        };
+        // SAFETY: room for a Chan is allocated there, and aligned.
+        unsafe { c.write(new) };
+        // SAFETY: not null, and just written.
+        let this = unsafe { &*c };
+        [&this.recvq, &this.sendq, &this.orphans].into_iter().for_each(Link::init);
+        if has_segments(elem_size, cap) {
+            // SAFETY: room for it is allocated behind the channel.
+            unsafe { this.behind().cast::<Segments>().write(Segments::default()) };
+        } else {
+            this.sendx.set(this.behind());
+            this.recvx.set(this.behind());
+            this.end.set(if elem_size == 0 { null_mut() } else { this.behind().wrapping_add(elem_size * cap) });
         }
+        this.sched.set(std::ptr::from_ref(sched).cast_mut());
+        Ok(NonNull::from(this))
     }
 
     /// Sets the timer, which is one of the channel's users, or its own, and the only sender. (A timer's memory is never
@@ -558,12 +563,11 @@ impl Chan {
         }
         let offset = usize::from(this.offset.get());
         if let Ok(layout) = Chan::layout(this.elem_size, this.cap) {
-            // SAFETY: this was its last user; it was allocated with this layout, and begins `offset` bytes behind the
-            // allocation's beginning.
-            unsafe {
-                c.drop_in_place();
-                dealloc(c.as_ptr().cast::<u8>().sub(offset), layout);
-            }
+            // SAFETY: this was its last user.
+            unsafe { c.drop_in_place() };
+            let memory = c.as_ptr().cast::<u8>().wrapping_sub(offset);
+            // SAFETY: it was allocated with this layout, and begins `offset` bytes behind the allocation's beginning.
+            unsafe { dealloc(memory, layout) };
         }
         Ok(())
     }
@@ -690,11 +694,10 @@ impl Chan {
                     self.end.set(end);
                 }
             }
-            // SAFETY: the place is free, and the next one, or the end, is in the same allocation.
-            unsafe {
-                copy(elem, at, self.elem_size);
-                self.sendx.set(at.add(self.elem_size));
-            }
+            // SAFETY: the place is free, and has room for a value.
+            unsafe { copy(elem, at, self.elem_size) };
+            // The next place, or the end, is in the same allocation.
+            self.sendx.set(at.wrapping_add(self.elem_size));
         }
         // (Values without a size need no segments, and their count cannot overflow in practice.)
         self.count.store(n + 1, Ordering::Release);
