@@ -194,6 +194,11 @@ impl List {
         self.end - self.start
     }
 
+    /// The place of an entry.
+    fn at(&self, i: usize) -> *mut *mut u8 {
+        self.base.wrapping_add(i)
+    }
+
     fn make_room(&mut self, entries: usize) -> Result<(), i32> {
         let bytes = (entries * size_of::<*mut u8>()).next_multiple_of(sys::page_size());
         if bytes > self.bytes {
@@ -209,11 +214,11 @@ impl List {
             assert!(self.start > 0, "a stack was given back twice");
             let n = self.len();
             // SAFETY: both ranges are inside the list.
-            unsafe { ptr::copy(self.base.add(self.start), self.base, n) };
+            unsafe { ptr::copy(self.at(self.start), self.base, n) };
             (self.start, self.end) = (0, n);
         }
         // SAFETY: `end` is inside, as just seen.
-        unsafe { self.base.add(self.end).write(hi) };
+        unsafe { self.at(self.end).write(hi) };
         self.end += 1;
     }
 
@@ -224,7 +229,7 @@ impl List {
         }
         self.end -= 1;
         // SAFETY: written by `push`.
-        Some(unsafe { self.base.add(self.end).read() })
+        Some(unsafe { self.at(self.end).read() })
     }
 
     fn take_oldest(&mut self) -> Option<*mut u8> {
@@ -233,7 +238,7 @@ impl List {
         }
         self.start += 1;
         // SAFETY: written by `push`.
-        Some(unsafe { self.base.add(self.start - 1).read() })
+        Some(unsafe { self.at(self.start - 1).read() })
     }
 
     /// # Safety
@@ -524,7 +529,7 @@ impl StackPool {
             if self.valgrind {
                 let s = stack_at(*hi, class);
                 // SAFETY: the ids have room for every slot; this one is ours.
-                unsafe { a.vg_ids.add(i).write(vg_register(s.lo(), s.hi)) };
+                unsafe { a.vg_ids.wrapping_add(i).write(vg_register(s.lo(), s.hi)) };
             }
         }
     }
@@ -588,11 +593,10 @@ impl StackPool {
         let base = mem::reserve_stacks(len)?;
         if self.no_dump.load(Ordering::Relaxed) {
             // SAFETY: our fresh mapping.
-            unsafe {
-                if let Err(e) = mem::dump(base, len, false) {
-                    mem::release(base, len);
-                    return Err(e);
-                }
+            if let Err(e) = unsafe { mem::dump(base, len, false) } {
+                // SAFETY: our fresh mapping, which nothing refers to.
+                unsafe { mem::release(base, len) };
+                return Err(e);
             }
         }
         Ok(base)
@@ -615,17 +619,9 @@ impl StackPool {
                 Ok(base) => {
                     let arena: *mut Arena = base.cast();
                     let mut head = self.arenas.load(Ordering::Relaxed);
-                    // SAFETY: the mapping is ours and begins on a page.
-                    unsafe {
-                        arena.write(Arena {
-                            next: head,
-                            len,
-                            slots: base.add(header),
-                            slot_size,
-                            n,
-                            vg_ids: arena.add(1).cast(),
-                        });
-                    }
+                    let (slots, vg_ids) = (base.wrapping_add(header), arena.wrapping_add(1).cast());
+                    // SAFETY: the mapping is ours, has room for an Arena, and begins on a page.
+                    unsafe { arena.write(Arena { next: head, len, slots, slot_size, n, vg_ids }) };
                     // Other classes publish at the same time, under other locks.
                     while let Err(now) =
                         self.arenas.compare_exchange_weak(head, arena, Ordering::Release, Ordering::Relaxed)
@@ -822,11 +818,10 @@ impl Drop for StackPool {
     fn drop(&mut self) {
         for class in 0..CLASSES {
             let mut c = self.class(class);
-            // SAFETY: the pool is being dropped.
-            unsafe {
-                c.warm.release();
-                c.clean.release();
-                c.bare.release();
+            let Class { warm, clean, bare, .. } = &mut *c;
+            for list in [warm, clean, bare] {
+                // SAFETY: the pool is being dropped: nothing is pushed or popped any more.
+                unsafe { list.release() };
             }
             if self.valgrind && !c.arena.is_null() {
                 // Arenas before the last one are cut to the end; the uncut slots of the last one have no ids.
@@ -841,7 +836,7 @@ impl Drop for StackPool {
             if self.valgrind {
                 for i in 0..a.n {
                     // SAFETY: every slot that was cut has its id.
-                    vg_deregister(unsafe { a.vg_ids.add(i).read() });
+                    vg_deregister(unsafe { a.vg_ids.wrapping_add(i).read() });
                 }
             }
             // SAFETY: no code runs on these stacks, and this was the last read of the header.
@@ -889,17 +884,17 @@ mod tests {
     /// those may hold.
     fn in_child(f: impl FnOnce() -> i32) -> i32 {
         // SAFETY: the child calls `f` and leaves without running anything else.
-        unsafe {
-            let pid = libc::fork();
-            if pid == 0 {
-                // The test harness prints where a Rust thread overflows. Here the system's disposition is needed.
-                libc::signal(libc::SIGSEGV, libc::SIG_DFL);
-                libc::_exit(f());
-            }
-            let mut status = 0;
-            assert_eq!(libc::waitpid(pid, &mut status, 0), pid);
-            status
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            // The test harness prints where a Rust thread overflows. Here the system's disposition is needed.
+            // SAFETY: the default is no function of ours.
+            unsafe { libc::signal(libc::SIGSEGV, libc::SIG_DFL) };
+            sys::exit_now(f());
         }
+        let mut status = 0;
+        // SAFETY: `status` is writable.
+        assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+        status
     }
 
     fn faults(p: *mut u8) -> bool {
@@ -1012,7 +1007,7 @@ mod tests {
         let mut out = [MaybeUninit::uninit(); 2];
         assert_eq!(pool.alloc_batch(1, &mut out), 2);
         // SAFETY: two were written.
-        assert_eq!(unsafe { [out[0].assume_init(), out[1].assume_init()] }, [b, a]);
+        assert_eq!(out.map(|s| unsafe { s.assume_init() }), [b, a]);
     }
 
     #[test]
@@ -1193,11 +1188,10 @@ mod tests {
             let pool = pool(None);
             let used = {
                 let mut buf = [0u8; 64];
-                // SAFETY: constant path, buffer as long as said.
-                unsafe {
-                    let fd = libc::open(c"/proc/self/statm".as_ptr(), libc::O_RDONLY);
-                    libc::read(fd, buf.as_mut_ptr().cast(), buf.len());
-                }
+                // SAFETY: a constant path.
+                let fd = unsafe { libc::open(c"/proc/self/statm".as_ptr(), libc::O_RDONLY) };
+                sys::c::read(fd, &mut buf);
+                sys::c::close(fd);
                 buf.iter().take_while(|b| b.is_ascii_digit()).fold(0, |n, b| n * 10 + (b - b'0') as u64) * 4096
             };
             let limit = libc::rlimit { rlim_cur: used + (64 << 20), rlim_max: libc::RLIM_INFINITY };
@@ -1233,15 +1227,15 @@ mod tests {
                         let n = pool.alloc_batch((16 << 10) << (2 * (t % 2)), &mut out);
                         assert_eq!(n, 17);
                         for s in &out {
-                            // SAFETY: written, and ours until it is freed.
-                            unsafe {
-                                let s = s.assume_init();
-                                let top = s.hi.cast::<usize>().sub(1);
-                                top.write_volatile(t);
-                                core::hint::spin_loop();
-                                assert_eq!(top.read_volatile(), t);
-                                pool.free(s);
-                            }
+                            // SAFETY: written.
+                            let s = unsafe { s.assume_init() };
+                            let top = s.hi.cast::<usize>().wrapping_sub(1);
+                            // SAFETY: the stack is ours until it is freed.
+                            unsafe { top.write_volatile(t) };
+                            core::hint::spin_loop();
+                            // SAFETY: the stack is ours until it is freed.
+                            assert_eq!(unsafe { top.read_volatile() }, t);
+                            pool.free(s);
                         }
                         // One thread at a time ages.
                         match (round % 50, t) {
