@@ -287,7 +287,7 @@ class Select(unittest.TestCase):
             self.assertEqual(await gomax.select_async(gomax.after(1000), token), (1, None, False))
             self.assertEqual(await gomax.select_async(never, token), (1, None, False))
             g.join()
-            g = gomax.go(lambda: (numbers.send(5), numbers.recv()))
+            g = gomax.go(lambda: (numbers.send(5, 60), numbers.recv(60)))
             self.assertEqual(await gomax.select_async(never, numbers), (1, 5, True))
             self.assertEqual(await gomax.select_async((numbers, 6), never), (0, None, True))
             self.assertEqual(g.join()[1], 6)

@@ -194,6 +194,8 @@ class AsyncBlocks(Case):
     """The same of `async with`. Where the exception comes in the function itself, before it waits for the end of its block, the
     goroutines are canceled and not waited for."""
 
+    PART = 32  # three loops, each of which is begun anew
+
     def each(self, block, new=gomax.scope, allowed=(Failed,)):
         for loop, run in LOOPS.items():
             with self.subTest(loop=loop):
