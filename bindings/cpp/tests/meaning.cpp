@@ -161,6 +161,11 @@ static const scenario scenarios[] = {
        });
      })},
     {"scope-deadline-and-failure", until_deadline([](gomax::scope &s) { s.go(wait_and_fail, 1); })},
+    {"scope-deadline-meets-failure", until_deadline([](gomax::scope &s) {
+       s.go(wait);
+       s.go(wait_and_fail, 1);
+       wait();
+     })},
     {"scope-outer-canceled",
      [] { return inner_and_outer([](auto inner) { in_canceled_scope(inner); }, [](gomax::scope &) { wait(); }); }},
     {"scope-outer-deadline",

@@ -135,6 +135,14 @@ scenario "scope-deadline-and-failure":
   outcome:
     withScope(1.ms): scope.spawn failsWhenCanceled(never, 1)
 
+scenario "scope-deadline-meets-failure":
+  outcome:
+    let ch = never
+    withScope(1.ms):
+      scope.spawn waits(ch)
+      scope.spawn failsWhenCanceled(ch, 1)
+      waits ch
+
 template innerScope(said: var string, body: untyped) =
   try:
     withScope: body

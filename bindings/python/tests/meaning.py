@@ -173,6 +173,14 @@ def scope_deadline_and_failure():
         s.go(waits_then, 1, gomax.Channel(1))
 
 
+@scenario
+def scope_deadline_meets_failure():
+    with gomax.scope(SHORT) as s:
+        s.go(wait)
+        s.go(waits_then, 1, gomax.Channel(1))
+        wait()
+
+
 def nested(outer, ends):
     """An inner scope that `ends`, in an outer one: what comes out of both."""
     inner = []

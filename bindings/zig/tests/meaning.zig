@@ -199,6 +199,15 @@ pub fn @"scope-deadline-and-failure"(said: *Said) !void {
     said.say(Scope.run(ms, childFailsForIt, .{}));
 }
 
+fn bodyWaitsToo(scope: *Scope) !void {
+    try scope.go(waits, .{});
+    try childFailsForIt(scope);
+    _ = try never.recv();
+}
+pub fn @"scope-deadline-meets-failure"(said: *Said) !void {
+    said.say(Scope.run(ms, bodyWaitsToo, .{}));
+}
+
 /// Runs a scope in the one of the caller, and lets its outcome out.
 fn runsInner(said: *Said, comptime inner: anytype) !void {
     const result = Scope.run(null, inner, .{});
