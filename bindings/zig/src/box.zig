@@ -140,6 +140,39 @@ pub const Kept = struct {
     }
 };
 
+/// A function that the library runs once on a G of its own, when what `Handle` stands for happens. `end` frees the
+/// handle, and says whether that was before the function began.
+pub fn Pending(comptime Handle: type, comptime end: anytype) type {
+    return struct {
+        const Self = @This();
+        handle: Handle,
+        func: Kept,
+
+        /// Has `begin(context, fn, arg, &handle)` hand the function over.
+        pub fn start(allocator: Allocator, comptime func: anytype, args: Args(func), context: anytype, comptime begin: anytype) Error!Self {
+            const Begin = struct {
+                context: @TypeOf(context),
+                handle: Handle = 0,
+
+                fn call(it: *@This(), entry: c.Fn, box: *anyopaque) c.Status {
+                    return begin(it.context, entry, box, &it.handle);
+                }
+            };
+            var it: Begin = .{ .context = context };
+            const kept = try Loose(func).start(allocator, args, &it, Begin.call);
+            return .{ .handle = it.handle, .func = kept };
+        }
+
+        /// Keeps the function from running if it has not begun. Returns whether it did. Once.
+        pub fn stop(self: *Self) bool {
+            var stopped = false;
+            if (end(self.handle, &stopped) != c.GMX_OK or !stopped) return false;
+            self.func.takeBack();
+            return true;
+        }
+    };
+}
+
 /// Calls `func(args...)` by way of the library, on this very stack.
 pub fn OnStack(comptime func: anytype) type {
     return struct {

@@ -32,19 +32,8 @@ pub fn timeLeft(moment: i64) i64 {
     return c.gmx_time_left(moment);
 }
 
-/// A function that runs once on a G of its own, after a time.
-pub const After = struct {
-    timer: c.Timer,
-    func: boxes.Kept,
-
-    /// Keeps it from running if it has not begun, and gives the timer back. Returns whether it did.
-    pub fn stop(self: *After) bool {
-        var stopped = false;
-        if (c.gmx_timer_free(self.timer, &stopped) != c.GMX_OK or !stopped) return false;
-        self.func.takeBack();
-        return true;
-    }
-};
+/// A function that runs once on a G of its own, after a time. `stop` frees its timer.
+pub const After = boxes.Pending(c.Timer, c.gmx_timer_free);
 
 /// Runs `func(args...)` after so many nanoseconds. It returns nothing, or an error or nothing: an error is reported
 /// by `std.log`. End it with `stop`, also when it has run.
@@ -54,9 +43,7 @@ pub fn after(delay: i64, comptime func: anytype, args: Args(func)) Error!After {
 
 /// As `after`; the arguments are in memory of `allocator`: see `Options.allocator`.
 pub fn afterAlloc(allocator: Allocator, delay: i64, comptime func: anytype, args: Args(func)) Error!After {
-    var it: Later = .{ .delay = delay };
-    const kept = try boxes.Loose(func).start(allocator, args, &it, Later.begin);
-    return .{ .timer = it.timer, .func = kept };
+    return After.start(allocator, func, args, delay, begin);
 }
 
 /// As `after`, for what is never stopped.
@@ -65,21 +52,15 @@ pub fn afterDetached(delay: i64, comptime func: anytype, args: Args(func)) Error
 }
 
 pub fn afterDetachedAlloc(allocator: Allocator, delay: i64, comptime func: anytype, args: Args(func)) Error!void {
-    var it: Later = .{ .delay = delay };
-    _ = try boxes.Loose(func).start(allocator, args, &it, Later.beginDetached);
+    _ = try boxes.Loose(func).start(allocator, args, delay, beginDetached);
 }
 
-const Later = struct {
-    delay: i64,
-    timer: c.Timer = 0,
-
-    fn begin(it: *Later, entry: c.Fn, box: *anyopaque) c.Status {
-        return c.gmx_after_func(@max(it.delay, 0), entry, box, &it.timer);
-    }
-    fn beginDetached(it: *Later, entry: c.Fn, box: *anyopaque) c.Status {
-        return c.gmx_after_func(@max(it.delay, 0), entry, box, null);
-    }
-};
+fn begin(delay: i64, entry: c.Fn, box: *anyopaque, timer: ?*c.Timer) c.Status {
+    return c.gmx_after_func(@max(delay, 0), entry, box, timer);
+}
+fn beginDetached(delay: i64, entry: c.Fn, box: *anyopaque) c.Status {
+    return begin(delay, entry, box, null);
+}
 
 /// A channel that gets the time of `now` once, after so many nanoseconds; null: never. `deinit` at any moment ends
 /// its timer too.

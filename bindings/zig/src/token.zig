@@ -63,9 +63,7 @@ pub const Token = struct {
 
     /// As `after`; the arguments are in memory of `allocator`: see `Options.allocator`.
     pub fn afterAlloc(token: Token, allocator: Allocator, comptime func: anytype, args: boxes.Args(func)) Error!Hook {
-        var it: Hooking = .{ .token = token.raw };
-        const kept = try boxes.Loose(func).start(allocator, args, &it, Hooking.begin);
-        return .{ .hook = it.hook, .func = kept };
+        return Hook.start(allocator, func, args, token.raw, c.gmx_cancel_after);
     }
 
     /// Makes it what the caller waits under, until `restore`.
@@ -87,28 +85,8 @@ pub const Token = struct {
     }
 };
 
-const Hooking = struct {
-    token: c.Cancel,
-    hook: c.Hook = 0,
-
-    fn begin(it: *Hooking, entry: c.Fn, box: *anyopaque) c.Status {
-        return c.gmx_cancel_after(it.token, entry, box, &it.hook);
-    }
-};
-
 /// A function that runs on a G of its own when a token is canceled.
-pub const Hook = struct {
-    hook: c.Hook,
-    func: boxes.Kept,
-
-    /// Keeps it from running if it was not started. Returns whether it did. Once.
-    pub fn stop(self: *Hook) bool {
-        var stopped = false;
-        if (c.gmx_cancel_hook_stop(self.hook, &stopped) != c.GMX_OK or !stopped) return false;
-        self.func.takeBack();
-        return true;
-    }
-};
+pub const Hook = boxes.Pending(c.Hook, c.gmx_cancel_hook_stop);
 
 /// No token ends what the caller waits for, until `end`: for what has to be tidied up after a cancellation. Shields
 /// nest.
