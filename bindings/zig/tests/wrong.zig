@@ -100,7 +100,9 @@ pub fn @"Task.deinit of a copy of one that was given up"() !void {
     var copy = task;
     task.deinit();
     defer sema.release() catch {};
+    const cell = copy.cell.?;
     copy.deinit();
+    if (cell.refs.load(.monotonic) != 1) return error.TheGoroutineHasLostItsCell;
 }
 pub fn @"BlockingClass.deinit twice"() !void {
     const class: gomax.BlockingClass = try .init(1, null);
