@@ -18,7 +18,7 @@ if [[ -z ${GMX_MYPY:-} ]] && ! command -v mypy >/dev/null; then
 fi
 work=$(mktemp -d)
 declare -A beside=()
-trap 'kill "${!beside[@]}" 2>/dev/null; rm -rf "$work"' EXIT
+trap 'kill "${!beside[@]}" 2>/dev/null || true; rm -rf "$work"' EXIT
 failed=0
 
 # suite VENV MODULE...: the tests of bindings/python
