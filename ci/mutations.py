@@ -56,6 +56,9 @@ MODELS = {
     "block/join.rs": "parks",
     "block/sleep.rs": "timer_waiters",
     "block/chan.rs": "chans",
+    "block/chan/ring.rs": "chans",
+    "block/chan/record.rs": "chans",
+    "block/chan/life.rs": "chans",
     "block/watch.rs": "chans",
     "block/segments.rs": "chans",
     "block/select.rs": "chans",
@@ -79,6 +82,9 @@ MODELS = {
 # The C tests of a file, which run before the others.
 C_NEAR = {
     "block/chan.rs": "chan chan_drop chan_cancel chan_unbounded chan_memory select timers",
+    "block/chan/ring.rs": "chan chan_drop chan_cancel chan_unbounded chan_memory select timers",
+    "block/chan/record.rs": "chan chan_drop chan_cancel chan_unbounded chan_memory select timers",
+    "block/chan/life.rs": "chan chan_drop chan_cancel chan_unbounded chan_memory select timers",
     "block/segments.rs": "chan_unbounded chan_memory",
     "block/watch.rs": "chan_ready",
     "block/select.rs": "select chan_cancel",
@@ -239,27 +245,27 @@ BY_HAND = [
     ("gmp/p.rs", "take_runnext", "self.runnext.swap(std::ptr::null_mut(), Ordering::AcqRel)", "self.runnext.swap(std::ptr::null_mut(), if @ { Ordering::Relaxed } else { Ordering::AcqRel })", "a thread that sees it empty sees what was displaced"),
     ("block/chan.rs", "wait", "match self.attempt(op, elem) {\n                    Attempt::WouldBlock => wait,", "match if @ { Attempt::WouldBlock } else { self.attempt(op, elem) } {\n                    Attempt::WouldBlock => wait,", "try again when the latch was open"),
     ("block/chan.rs", "wait", "                        wait.abandon(m);\n", "                        if !@ { wait.abandon(m); }\n", "the wait is not to be after all"),
-    ("block/chan.rs", "take_back", "case.link.unlink();", "if !@ { case.link.unlink(); }", "CHAN-W1: the record leaves its list"),
-    ("block/chan.rs", "claim", "self.orphans.push_back(&case.link);", "if !@ { self.orphans.push_back(&case.link); }", "CHAN-T1: records of ended waits stay in a list"),
-    ("block/chan.rs", "pop", "if seq == 0 || self.claim(case, seq) {", "if seq == 0 || @ || self.claim(case, seq) {", "CHAN-T1: claim it"),
+    ("block/chan/record.rs", "take_back", "case.link.unlink();", "if !@ { case.link.unlink(); }", "CHAN-W1: the record leaves its list"),
+    ("block/chan/record.rs", "claim", "self.orphans.push_back(&case.link);", "if !@ { self.orphans.push_back(&case.link); }", "CHAN-T1: records of ended waits stay in a list"),
+    ("block/chan/record.rs", "pop", "if seq == 0 || self.claim(case, seq) {", "if seq == 0 || @ || self.claim(case, seq) {", "CHAN-T1: claim it"),
     ("block/chan.rs", "put_slow", "if self.closed.load(Ordering::Relaxed) {", "if !@ && self.closed.load(Ordering::Relaxed) {", "CHAN-S1: closed"),
     ("block/chan.rs", "get", "if let Some(case) = self.pop(&self.sendq) {\n                    // SAFETY: the sender waits with a value (CHAN-I4)", "if !@ && let Some(case) = self.pop(&self.sendq) {\n                    // SAFETY: the sender waits with a value (CHAN-I4)", "CHAN-R1: a sender gets the place that came free"),
     ("block/chan.rs", "get", "self.sendx.set(self.recvx.get());", "if !@ { self.sendx.set(self.recvx.get()); }", "CHAN-R1: the end of the ring"),
-    ("block/chan.rs", "close_locked", "while let Some(case) = self.pop(&self.recvq) {", "while !@ && let Some(case) = self.pop(&self.recvq) {", "CHAN-X2: receivers"),
-    ("block/chan.rs", "close_locked", "while let Some(case) = self.pop(&self.sendq) {", "while !@ && let Some(case) = self.pop(&self.sendq) {", "CHAN-X2: senders"),
-    ("block/chan.rs", "close_locked", "self.zero(case.elem());", "if !@ { self.zero(case.elem()); }", "CHAN-X2: receivers get zero"),
-    ("block/chan.rs", "close_drop", "        self.count.store(0, Ordering::Release);\n", "        if !@ { self.count.store(0, Ordering::Release); }\n", "CHAN-D1: the ring is empty"),
-    ("block/chan.rs", "free", "if left == 0 && used {", "if left == 0 && used && !@ {", "there is a waiter"),
+    ("block/chan/life.rs", "close_locked", "while let Some(case) = self.pop(&self.recvq) {", "while !@ && let Some(case) = self.pop(&self.recvq) {", "CHAN-X2: receivers"),
+    ("block/chan/life.rs", "close_locked", "while let Some(case) = self.pop(&self.sendq) {", "while !@ && let Some(case) = self.pop(&self.sendq) {", "CHAN-X2: senders"),
+    ("block/chan/life.rs", "close_locked", "self.zero(case.elem());", "if !@ { self.zero(case.elem()); }", "CHAN-X2: receivers get zero"),
+    ("block/chan/life.rs", "close_drop", "        self.count.store(0, Ordering::Release);\n", "        if !@ { self.count.store(0, Ordering::Release); }\n", "CHAN-D1: the ring is empty"),
+    ("block/chan/life.rs", "free", "if left == 0 && used {", "if left == 0 && used && !@ {", "there is a waiter"),
     ("block/chan.rs", "done", "park::goready(m, gp);", "if !@ { park::goready(m, gp); }", "CHAN-T3: ready it"),
     ("block/chan.rs", "might_proceed", "|| !self.sendq.is_empty() || self", "|| !@ && !self.sendq.is_empty() || self", "a glance: a waiting sender"),
     ("block/select.rs", "select_slow", "while let Some(i) = cases.pick(m) {", "while !@ && let Some(i) = cases.pick(m) {", "SELECT-S2: look under all latches"),
     ("block/select.rs", "select_slow", "if let Some(wait) = wait {\n                    wait.abandon(m);", "if let Some(wait) = wait && !@ {\n                    wait.abandon(m);", "the wait is not to be after all"),
-    ("block/chan.rs", "got_last", "self.sendx.set(first);", "if !@ { self.sendx.set(first); }", "SEGMENTS-G5: sender and receiver begin again"),
-    ("block/chan.rs", "got_last", "segments.behead()", "if @ { None } else { segments.behead() }", "SEGMENTS-G4: the next segment"),
-    ("block/chan.rs", "put_growing", "segments.keep(new)", "if @ { Some(new) } else { segments.keep(new) }", "SEGMENTS-G2: the segment is left"),
+    ("block/chan/ring.rs", "got_last", "self.sendx.set(first);", "if !@ { self.sendx.set(first); }", "SEGMENTS-G5: sender and receiver begin again"),
+    ("block/chan/ring.rs", "got_last", "segments.behead()", "if @ { None } else { segments.behead() }", "SEGMENTS-G4: the next segment"),
+    ("block/chan/ring.rs", "put_growing", "segments.keep(new)", "if @ { Some(new) } else { segments.keep(new) }", "SEGMENTS-G2: the segment is left"),
     ("block/chan.rs", "done_slow", "unsafe { Segment::free(s) };", "if !@ { unsafe { Segment::free(s) } };", "SEGMENTS-G4: the empty one is freed"),
-    ("block/chan.rs", "drop_head", "unsafe { Segment::free(s) };", "if !@ { unsafe { Segment::free(s) } };", "CHAN-D2: segments go"),
-    ("block/chan.rs", "free", "segments.free();", "if !@ { segments.free(); }", "the segments go with the channel"),
+    ("block/chan/ring.rs", "drop_head", "unsafe { Segment::free(s) };", "if !@ { unsafe { Segment::free(s) } };", "CHAN-D2: segments go"),
+    ("block/chan/life.rs", "free", "segments.free();", "if !@ { segments.free(); }", "the segments go with the channel"),
     ("block/segments.rs", "keep", "if !self.spare.is_null() {", "if @ || !self.spare.is_null() {", "SEGMENTS-G4: one is kept"),
     ("block/segments.rs", "keep", "next.set(std::ptr::null_mut());", "next.set(if @ { s.as_ptr() } else { std::ptr::null_mut() });", "SEGMENTS-G3: nothing lies behind the new tail"),
     ("block/segments.rs", "extend", "last.next.set(s)", "if !@ { last.next.set(s) }", "SEGMENTS-G3: the chain leads to it"),
@@ -421,7 +427,7 @@ EXPLAINED = {
 
 def functions(text):
     """Name, begin and end of each function."""
-    for m in re.finditer(r"^( *)(?:pub(?:\([a-z]+\))? )?(?:const )?(?:unsafe )?fn (\w+)", text, re.M):
+    for m in re.finditer(r"^( *)(?:pub(?:\([a-z: ]+\))? )?(?:const )?(?:unsafe )?fn (\w+)", text, re.M):
         end = text.find("\n" + m[1] + "}", m.end())
         yield m[2], m.start(), end if end > 0 else len(text)
 

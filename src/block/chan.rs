@@ -83,194 +83,37 @@
 //! A wrong call gets a status, not a panic. Records are the caller's memory: nothing comes from a cache, and nothing is
 //! allocated. The records of ended waits stay in `orphans` until their owner comes; Go drops them, since its collector
 //! keeps a channel alive while any goroutine refers to it. There are deadlines.
+//!
+//! # Files
+//! Here are the operations, the glances and the waits; `chan/record.rs` has the records and their lists, `chan/ring.rs`
+//! the places of the values, `chan/life.rs` make, close and free.
 
-use super::claim::{self, Locks, Wait};
-use super::segments::{self, Segment, Segments};
+mod life;
+mod record;
+mod ring;
+
+use super::claim::{Locks, Wait};
+use super::segments::Segment;
 use super::timer::{self, HostTimer};
-use super::watch::{self, Told};
+use super::watch::Told;
 use crate::gmp::error::{Error, Result};
-use crate::gmp::g::{G, GList, GRef, WaitReason};
+use crate::gmp::g::{GList, GRef, WaitReason};
 use crate::gmp::m::MRef;
 use crate::gmp::sched::Sched;
 use crate::protocol::park;
-use crate::sync::own::{OwnBool, OwnPtr, OwnU8, OwnU32, OwnU64, OwnUsize};
-use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, Latch, Ordering, step};
-use std::alloc::{Layout, alloc, dealloc};
+use crate::sync::own::{OwnBool, OwnPtr, OwnU8, OwnUsize};
+use crate::sync::{AtomicBool, AtomicUsize, Latch, Ordering};
+pub use record::{Case, Op};
+pub(super) use record::{Link, MOVED};
+use ring::copy;
 use std::ffi::c_void;
-use std::mem::{MaybeUninit, offset_of};
-use std::ptr::{NonNull, copy_nonoverlapping, null_mut, write_bytes};
-
-// ---- records --------------------------------------------------------------------------------------------------------
-
-/// The operation of a case.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u32)]
-pub enum Op {
-    Recv = 0,
-    Send = 1,
-}
-
-/// Links of a circular list. A link that is alone points to itself.
-#[repr(C)]
-pub(super) struct Link {
-    next: AtomicPtr<Link>,
-    prev: OwnPtr<Link>,
-}
-
-/// The state of a record's wait, for its owner.
-const WAITS: u32 = 0;
-pub(super) const MOVED: u32 = 1;
-const CLOSED: u32 = 2;
-
-/// One operation on a channel, and the record by which a G waits for it. Laid out as `gmx_select_case`.
-#[repr(C)]
-pub struct Case {
-    pub(super) chan: OwnPtr<Chan>,
-    /// The value to send, or the place for the received one; null for a receiver that drops the value.
-    elem: OwnPtr<u8>,
-    pub(super) op: OwnU32,
-    state: OwnU32,
-    pub(super) link: Link,
-    pub(super) gp: OwnPtr<G>,
-    /// The number of its wait; 0: no claim is needed.
-    pub(super) seq: OwnU64,
-    /// For a select: place i of the lock order holds here the number of the case with that place.
-    pub(super) order: OwnU32,
-    reserved: OwnU32,
-}
-
-impl Case {
-    pub fn new(c: &Chan, op: Op, elem: *mut u8) -> Case {
-        let case = Case {
-            chan: OwnPtr::null(),
-            elem: OwnPtr::null(),
-            op: OwnU32::new(op as u32),
-            state: OwnU32::new(WAITS),
-            link: Link::new(),
-            gp: OwnPtr::null(),
-            seq: OwnU64::new(0),
-            order: OwnU32::new(0),
-            reserved: OwnU32::new(0),
-        };
-        case.chan.set(std::ptr::from_ref(c).cast_mut());
-        case.elem.set(elem);
-        case
-    }
-
-    #[inline(always)]
-    pub(super) fn wants(&self) -> Op {
-        if self.op.get() & Op::Send as u32 != 0 { Op::Send } else { Op::Recv }
-    }
-
-    /// The operation it asks for, if `op` holds a known value.
-    #[inline(always)]
-    pub fn op(&self) -> Option<Op> {
-        match self.op.get() {
-            op if op <= watch::WATCHES | Op::Send as u32 => Some(self.wants()),
-            _ => None,
-        }
-    }
-
-    #[inline(always)]
-    pub fn chan(&self) -> *mut Chan {
-        self.chan.get()
-    }
-
-    #[inline(always)]
-    pub fn elem(&self) -> *mut u8 {
-        self.elem.get()
-    }
-
-    /// How its wait ended; None if another record or no record ended it.
-    #[inline(always)]
-    pub(super) fn ended(&self) -> Option<Result<()>> {
-        match self.state.get() {
-            WAITS => None,
-            MOVED => Some(Ok(())),
-            _ => Some(Err(Error::Closed)),
-        }
-    }
-
-    /// Makes it a record of this wait.
-    #[inline(always)]
-    pub(super) fn stands_for(&self, wait: &Wait) {
-        self.gp.set(wait.gp.as_ptr());
-        self.seq.set(wait.seq);
-        self.state.set(WAITS);
-    }
-
-    /// # Safety
-    /// `l` is the link of a case.
-    #[inline(always)]
-    unsafe fn of<'a>(l: *mut Link) -> &'a Case {
-        let case = l.wrapping_byte_sub(offset_of!(Case, link)).cast::<Case>();
-        // SAFETY: the link is in a case, by the caller's promise.
-        unsafe { &*case }
-    }
-
-    /// Whether its wait has not ended yet. The caller holds the latch of its queue.
-    pub(super) fn waits(&self) -> bool {
-        let seq = self.seq.get();
-        // SAFETY: a queued record has its G.
-        seq == 0 || unsafe { GRef::from_ptr(self.gp.get()) }.is_some_and(|gp| claim::is_open(&gp, seq))
-    }
-
-    /// CHAN-T2. Returns the G to ready.
-    #[inline(always)]
-    pub(super) fn end(&self, how: u32) -> GRef {
-        self.state.set(how);
-        // SAFETY: Gs are never freed.
-        let gp = unsafe { GRef::from_ptr(self.gp.get()) };
-        // SAFETY: a queued record has its G.
-        unsafe { gp.unwrap_unchecked() }
-    }
-}
-
-impl Link {
-    fn new() -> Link {
-        Link { next: AtomicPtr::new(null_mut()), prev: OwnPtr::null() }
-    }
-
-    /// Makes it an empty list. The link must not move afterwards.
-    fn init(&self) {
-        let this = std::ptr::from_ref(self).cast_mut();
-        self.next.store(this, Ordering::Relaxed);
-        self.prev.set(this);
-    }
-
-    /// Acquire: an unlocked look reads the other words after this one.
-    #[inline(always)]
-    fn is_empty(&self) -> bool {
-        std::ptr::eq(self.next.load(Ordering::Acquire), self)
-    }
-
-    #[inline(always)]
-    pub(super) fn push_back(&self, l: &Link) {
-        let (this, new) = (std::ptr::from_ref(self).cast_mut(), std::ptr::from_ref(l).cast_mut());
-        let last = self.prev.get();
-        l.next.store(this, Ordering::Relaxed);
-        l.prev.set(last);
-        // SAFETY: the links of a list are its entries and its head, which live while they are in it (CHAN-I3).
-        unsafe { (*last).next.store(new, Ordering::Relaxed) };
-        self.prev.set(new);
-    }
-
-    #[inline(always)]
-    pub(super) fn unlink(&self) {
-        let (next, prev) = (self.next.load(Ordering::Relaxed), self.prev.get());
-        // SAFETY: the links of a list live while they are in it (CHAN-I3).
-        unsafe { (*prev).next.store(next, Ordering::Relaxed) };
-        // SAFETY: the links of a list live while they are in it (CHAN-I3).
-        unsafe { (*next).prev.set(prev) };
-    }
-}
-
-// ---- channels -------------------------------------------------------------------------------------------------------
+use std::mem::MaybeUninit;
+use std::ptr::{NonNull, null_mut};
 
 /// The capacity of an unbounded channel.
 pub const UNBOUNDED: usize = usize::MAX;
 
-/// A channel; its ring, or its [`Segments`], lies behind it.
+/// A channel; its ring, or its [`Segments`](super::segments::Segments), lies behind it.
 #[repr(C, align(64))]
 pub struct Chan {
     /// The runtime that it belongs to: the child of a fork has another one. Null after the free.
@@ -304,9 +147,6 @@ pub struct Chan {
 }
 
 const _: () = assert!(size_of::<Chan>() == 128 || cfg!(any(loom, shuttle)));
-
-/// The alignment that allocators give without being asked. They are slow with a larger one.
-const PLAIN: usize = 16;
 
 // SAFETY: everything is atomic, or guarded by the latch.
 unsafe impl Sync for Chan {}
@@ -362,85 +202,7 @@ impl Attempt {
     }
 }
 
-/// Copies a value. Most values are a word.
-///
-/// # Safety
-/// Both sides have `n` bytes and do not overlap.
-#[inline(always)]
-unsafe fn copy(from: *const u8, to: *mut u8, n: usize) {
-    match n {
-        8 => {
-            // SAFETY: the caller's promise.
-            let value = unsafe { from.cast::<u64>().read_unaligned() };
-            // SAFETY: the caller's promise.
-            unsafe { to.cast::<u64>().write_unaligned(value) }
-        }
-        0 => {}
-        // SAFETY: the caller's promise.
-        n => unsafe { copy_nonoverlapping(from, to, n) },
-    }
-}
-
 impl Chan {
-    fn layout(elem_size: usize, cap: usize) -> Result<Layout> {
-        let head = size_of::<Chan>() + align_of::<Chan>() - PLAIN;
-        let places = if has_segments(elem_size, cap) {
-            segments::layout(elem_size)?;
-            Some(size_of::<Segments>())
-        } else {
-            elem_size.checked_mul(cap)
-        };
-        let size = places.and_then(|n| n.checked_add(head)).ok_or(Error::Invalid)?;
-        Layout::from_size_align(size, PLAIN).map_err(|_| Error::Invalid)
-    }
-
-    /// A channel with one user.
-    pub fn make(sched: &Sched, elem_size: usize, cap: usize) -> Result<NonNull<Chan>> {
-        let layout = Chan::layout(elem_size, cap)?;
-        // SAFETY: the layout is not empty.
-        let memory = unsafe { alloc(layout) };
-        if memory.is_null() {
-            return Err(Error::NoMemory);
-        }
-        let offset = memory.align_offset(align_of::<Chan>());
-        // SAFETY: just allocated, with room for an offset up to the alignment.
-        let c = unsafe { memory.add(offset) }.cast::<Chan>();
-        let new = Chan {
-            sched: OwnPtr::null(),
-            latch: Latch::new(),
-            closed: AtomicBool::new(false),
-            owns_timer: OwnBool::new(false),
-            offset: OwnU8::new(offset as u8),
-            state: OwnU8::new(0),
-            count: AtomicUsize::new(0),
-            cap,
-            elem_size,
-            sendx: OwnPtr::null(),
-            recvx: OwnPtr::null(),
-            end: OwnPtr::null(),
-            refs: OwnUsize::new(1),
-            recvq: Link::new(),
-            sendq: Link::new(),
-            orphans: Link::new(),
-            timer: OwnPtr::null(),
-        };
-        // SAFETY: room for a Chan is allocated there, and aligned.
-        unsafe { c.write(new) };
-        // SAFETY: not null, and just written.
-        let this = unsafe { &*c };
-        [&this.recvq, &this.sendq, &this.orphans].into_iter().for_each(Link::init);
-        if has_segments(elem_size, cap) {
-            // SAFETY: room for it is allocated behind the channel.
-            unsafe { this.behind().cast::<Segments>().write(Segments::default()) };
-        } else {
-            this.sendx.set(this.behind());
-            this.recvx.set(this.behind());
-            this.end.set(if elem_size == 0 { null_mut() } else { this.behind().wrapping_add(elem_size * cap) });
-        }
-        this.sched.set(std::ptr::from_ref(sched).cast_mut());
-        Ok(NonNull::from(this))
-    }
-
     /// Sets the timer, which is one of the channel's users, or its own, and the only sender. (A timer's memory is never
     /// freed.)
     pub fn set_timer(&self, t: *const HostTimer, own: bool) {
@@ -493,150 +255,6 @@ impl Chan {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// How many records wait to send and to receive. A record whose wait has ended does not count.
-    pub fn waiters(&self) -> (usize, usize) {
-        self.latch.lock();
-        let n = (self.waiting(&self.sendq), self.waiting(&self.recvq));
-        self.latch.unlock();
-        n
-    }
-
-    /// The latch is held.
-    fn waiting(&self, q: &Link) -> usize {
-        let (mut n, mut l) = (0, q.next.load(Ordering::Relaxed));
-        while !std::ptr::eq(l, q) {
-            step();
-            // SAFETY: an entry of a queue is the link of a case (CHAN-I3).
-            let case = unsafe { Case::of(l) };
-            n += usize::from(case.waits());
-            l = case.link.next.load(Ordering::Relaxed);
-        }
-        n
-    }
-
-    /// Adds a user.
-    pub fn add_ref(&self) -> Result<()> {
-        self.add_refs(1)
-    }
-
-    /// Adds `more` users. Busy, and nothing changes, if the count would overflow.
-    pub fn add_refs(&self, more: usize) -> Result<()> {
-        self.latch.lock();
-        let n = self.refs.get().checked_add(more);
-        if let Some(n) = n {
-            self.refs.set(n);
-        }
-        self.latch.unlock();
-        n.map(drop).ok_or(Error::Busy)
-    }
-
-    /// Removes a user; the last one frees the channel. Busy if the caller is the last user and a record is listed.
-    ///
-    /// # Safety
-    /// The caller is one of its users, and does not use it afterwards.
-    pub unsafe fn free(c: NonNull<Chan>) -> Result<()> {
-        // SAFETY: the caller's promise.
-        let this = unsafe { c.as_ref() };
-        this.latch.lock();
-        let left = this.refs.get() - 1;
-        let used = !(this.recvq.is_empty() && this.sendq.is_empty() && this.orphans.is_empty());
-        if left == 0 && used {
-            this.latch.unlock();
-            return Err(Error::Busy);
-        }
-        this.refs.set(left);
-        if left > 0 {
-            this.latch.unlock();
-            return Ok(());
-        }
-        let sched = this.sched.take();
-        this.latch.unlock();
-        // SAFETY: null, or the runtime, whose memory is never freed.
-        let sched = unsafe { sched.as_ref() };
-        // SAFETY: null, or a timer, whose memory is never freed.
-        let timer = unsafe { this.timer.get().as_ref() };
-        if let (true, Some(t), Some(sched)) = (this.owns_timer.get(), timer, sched) {
-            timer::end_of_owner(sched, c, t);
-        }
-        if let Some(segments) = this.segments() {
-            segments.free();
-        }
-        let offset = usize::from(this.offset.get());
-        if let Ok(layout) = Chan::layout(this.elem_size, this.cap) {
-            // SAFETY: this was its last user.
-            unsafe { c.drop_in_place() };
-            let memory = c.as_ptr().cast::<u8>().wrapping_sub(offset);
-            // SAFETY: it was allocated with this layout, and begins `offset` bytes behind the allocation's beginning.
-            unsafe { dealloc(memory, layout) };
-        }
-        Ok(())
-    }
-
-    /// The address of the ring or of the segments.
-    #[inline(always)]
-    fn behind(&self) -> *mut u8 {
-        // SAFETY: in the same allocation.
-        unsafe { std::ptr::from_ref(self).cast_mut().add(1).cast::<u8>() }
-    }
-
-    fn segments(&self) -> Option<&Segments> {
-        // SAFETY: they lie behind a channel that has segments.
-        has_segments(self.elem_size, self.cap).then(|| unsafe { &*self.behind().cast::<Segments>() })
-    }
-
-    /// The place in the ring that follows `at`.
-    #[inline(always)]
-    fn after(&self, at: *mut u8) -> *mut u8 {
-        // SAFETY: a place of the ring.
-        let next = unsafe { at.add(self.elem_size) };
-        if next == self.end.get() { self.behind() } else { next }
-    }
-
-    #[inline(always)]
-    fn queue(&self, op: Op) -> &Link {
-        if op == Op::Send { &self.sendq } else { &self.recvq }
-    }
-
-    /// The first record of a list. The caller holds the latch.
-    pub(super) fn first(&self, list: &Link) -> Option<&Case> {
-        let l = list.next.load(Ordering::Relaxed);
-        // SAFETY: an entry of a list is the link of a case (CHAN-I3).
-        (!std::ptr::eq(l, list)).then(|| unsafe { Case::of(l) })
-    }
-
-    /// The record that follows `case` in a list. The caller holds the latch.
-    pub(super) fn behind_in(&self, list: &Link, case: &Case) -> Option<&Case> {
-        let l = case.link.next.load(Ordering::Relaxed);
-        // SAFETY: as above.
-        (!std::ptr::eq(l, list)).then(|| unsafe { Case::of(l) })
-    }
-
-    /// CHAN-T1. The caller holds the latch.
-    #[inline(always)]
-    fn pop(&self, q: &Link) -> Option<&Case> {
-        while !q.is_empty() {
-            let l = q.next.load(Ordering::Relaxed);
-            // SAFETY: an entry of a queue is the link of a case (CHAN-I3).
-            let case = unsafe { Case::of(l) };
-            case.link.unlink();
-            let seq = case.seq.get();
-            if seq == 0 || self.claim(case, seq) {
-                return Some(case);
-            }
-        }
-        None
-    }
-
-    #[inline(never)]
-    fn claim(&self, case: &Case, seq: u64) -> bool {
-        // SAFETY: a queued record has its G.
-        let taken = unsafe { GRef::from_ptr(case.gp.get()) }.is_some_and(|gp| claim::take(&gp, seq));
-        if !taken {
-            self.orphans.push_back(&case.link);
-        }
-        taken
-    }
-
     /// CHAN-S1 and CHAN-S2. The caller holds the latch; `elem` has a value of this channel.
     #[inline(always)]
     pub(super) fn put(&self, elem: *const u8) -> Attempt {
@@ -678,80 +296,6 @@ impl Chan {
             return Attempt::Moved;
         }
         if (self.cap as isize) < 0 { self.put_unbounded(elem, n) } else { Attempt::WouldBlock }
-    }
-
-    /// CHAN-U1. The caller holds the latch.
-    #[inline(never)]
-    fn put_unbounded(&self, elem: *const u8, n: usize) -> Attempt {
-        if let Some(segments) = self.segments() {
-            let mut at = self.sendx.get();
-            if at == segments.send_end.get() {
-                // SEGMENTS-G3
-                let Some((first, end)) = segments.extend() else { return Attempt::Lacks };
-                at = first;
-                if let Some(end) = end {
-                    self.recvx.set(first);
-                    self.end.set(end);
-                }
-            }
-            // SAFETY: the place is free, and has room for a value.
-            unsafe { copy(elem, at, self.elem_size) };
-            // The next place, or the end, is in the same allocation.
-            self.sendx.set(at.wrapping_add(self.elem_size));
-        }
-        // (Values without a size need no segments, and their count cannot overflow in practice.)
-        self.count.store(n + 1, Ordering::Release);
-        Attempt::Moved
-    }
-
-    /// CHAN-U1: SEGMENTS-G1 and SEGMENTS-G2. The caller holds no latch.
-    #[cold]
-    #[inline(never)]
-    fn put_growing(&self, m: MRef, elem: *mut u8) -> Result<()> {
-        let new = Segment::allocate(self.elem_size)?;
-        self.latch.lock();
-        let left = self.segments().map_or(Some(new), |segments| segments.keep(new));
-        let did = self.put(elem);
-        self.latch.unlock();
-        if let Some(s) = left {
-            // SAFETY: the segment still belongs to this sender (SEGMENTS-I2).
-            unsafe { Segment::free(s) };
-        }
-        match did {
-            // (Cannot happen: there is a spare.)
-            Attempt::Lacks => Err(Error::NoMemory),
-            did => did.done(m, self, elem),
-        }
-    }
-
-    /// SEGMENTS-G4 and SEGMENTS-G5: the oldest of `n` values was received, and lay in the last place of the head. The
-    /// caller holds the latch.
-    #[cold]
-    #[inline(never)]
-    fn got_last(&self, n: usize) -> Attempt {
-        let Some(segments) = self.segments() else { return Attempt::Moved };
-        // SEGMENTS-I1: the next segment holds the other values.
-        let empty = if n > 1 { segments.behead() } else { None };
-        let (first, end) = segments.again();
-        self.recvx.set(first);
-        self.end.set(end);
-        if n == 1 {
-            self.sendx.set(first);
-        }
-        self.count.store(n - 1, Ordering::Release);
-        empty.and_then(|s| segments.keep(s)).map_or(Attempt::Moved, Attempt::Emptied)
-    }
-
-    /// CHAN-D2: every value of the head was dropped, and more values lie in the next segment. The latch is open.
-    fn drop_head(&self, segments: &Segments) {
-        let empty = segments.behead();
-        let (first, end) = segments.again();
-        self.recvx.set(first);
-        self.end.set(end);
-        if let Some(s) = empty {
-            // SAFETY: it was taken out of the chain (SEGMENTS-I2).
-            unsafe { Segment::free(s) };
-        }
     }
 
     /// CHAN-R1 to CHAN-R3. The caller holds the latch; `elem` is null or has room for a value of this channel.
@@ -810,26 +354,6 @@ impl Chan {
             Op::Send => self.put(elem),
             Op::Recv => self.get(elem),
         }
-    }
-
-    fn zero(&self, elem: *mut u8) {
-        if !elem.is_null() {
-            // SAFETY: a receiver's element has room for a value.
-            unsafe { write_bytes(elem, 0, self.elem_size) };
-        }
-    }
-
-    /// As [`Chan::zero`], for values of one word. False, and nothing is written, for values of another size.
-    #[inline(always)]
-    fn zero_word(&self, elem: *mut u8) -> bool {
-        if self.elem_size != size_of::<u64>() {
-            return false;
-        }
-        if !elem.is_null() {
-            // SAFETY: a receiver's element has room for a value.
-            unsafe { elem.cast::<u64>().write_unaligned(0) };
-        }
-        true
     }
 
     /// Whether an attempt might succeed; callable without the latch. Under the latch the answer is exact, except that
@@ -931,20 +455,6 @@ impl Chan {
         Locks { open: open_and_tell, arg: std::ptr::from_mut(opening).cast() }
     }
 
-    /// CLAIM-C2. Puts a record into its queue: at the end, or before another record of the same caller. The caller
-    /// holds the latch.
-    #[inline(always)]
-    pub(super) fn enqueue(&self, case: &Case, wait: &Wait, before: Option<&Case>) {
-        case.stands_for(wait);
-        before.map_or(self.queue(case.wants()), |other| &other.link).push_back(&case.link);
-    }
-
-    /// CHAN-W1: takes out of its list a record that no other party has taken. The caller holds the latch.
-    #[inline(always)]
-    pub(super) fn take_back(&self, case: &Case) {
-        case.link.unlink();
-    }
-
     /// The reason why the caller can neither send nor receive now, if an unlocked look tells it.
     #[inline(always)]
     pub fn glance(&self, op: Op, elem: *mut u8) -> Option<Error> {
@@ -978,87 +488,6 @@ impl Chan {
         let did = self.attempt(op, elem);
         self.latch.unlock();
         did.done(m, self, elem)
-    }
-
-    /// Empties the ring. For a timer's channel, which has a ring, and to which only the timer sends.
-    pub fn clear(&self) {
-        self.latch.lock();
-        self.count.store(0, Ordering::Release);
-        self.sendx.set(self.behind());
-        self.recvx.set(self.behind());
-        self.latch.unlock();
-    }
-
-    /// CHAN-X1 to CHAN-X3.
-    pub fn close(&self, m: MRef) -> Result<()> {
-        self.latch.lock();
-        let closed = self.close_locked();
-        self.latch.unlock();
-        ready_all(m, closed?);
-        Ok(())
-    }
-
-    /// CHAN-X1 to CHAN-X3, if the channel is open; CHAN-D1 and CHAN-D2: `drop` gets each remaining value, the oldest
-    /// first.
-    ///
-    /// # Migrates
-    /// If `drop` does.
-    pub fn close_drop(&self, m: MRef, mut drop: impl FnMut(*mut u8)) {
-        self.latch.lock();
-        let told = self.close_locked().unwrap_or_default();
-        // CHAN-D1
-        let (n, mut at) = (self.count.load(Ordering::Relaxed), self.recvx.get());
-        self.count.store(0, Ordering::Release);
-        self.latch.unlock();
-        ready_all(m, told);
-        // CHAN-D2
-        for left in (1..=n).rev() {
-            drop(at);
-            // SAFETY: the next place, or the end, is in the same allocation.
-            let next = unsafe { at.add(self.elem_size) };
-            at = if next != self.end.get() {
-                next
-            } else if let Some(segments) = self.segments() {
-                if left > 1 {
-                    self.drop_head(segments);
-                }
-                self.recvx.get()
-            } else {
-                self.behind()
-            };
-        }
-    }
-
-    /// CHAN-X1 and CHAN-X2. Returns the Gs to ready. The caller holds the latch.
-    fn close_locked(&self) -> Result<GList> {
-        if self.closed.load(Ordering::Relaxed) {
-            return Err(Error::Closed);
-        }
-        let mut told = GList::new();
-        self.closed.store(true, Ordering::Release);
-        self.state.set(self.state.get() | watch::CLOSED);
-        // CHAN-I2
-        while let Some(case) = self.pop(&self.recvq) {
-            self.zero(case.elem());
-            told.push_back(case.end(CLOSED));
-        }
-        while let Some(case) = self.pop(&self.sendq) {
-            told.push_back(case.end(CLOSED));
-        }
-        self.tell_all(&mut told);
-        Ok(told)
-    }
-}
-
-/// Whether the values of a channel with these sizes lie in segments.
-fn has_segments(elem_size: usize, cap: usize) -> bool {
-    cap == UNBOUNDED && elem_size != 0
-}
-
-/// CHAN-X3. The latch is open.
-fn ready_all(m: MRef, mut told: GList) {
-    while let Some(gp) = told.pop_front() {
-        park::goready(m, gp);
     }
 }
 
