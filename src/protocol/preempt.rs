@@ -8,7 +8,7 @@
 //! # Words
 //! | word | meaning | written by |
 //! |---|---|---|
-//! | request bits | STOP, FN, PREEMPT in the P word (gmp/p.rs) | the requester sets, the owner clears |
+//! | request bits | STOP, FN, PREEMPT in the P word (gmp/p/word.rs) | the requester sets, the owner clears |
 //! | `poll` | how many request bits are set in all P words; `gmx_safepoint` reads it | with the bits |
 //! | `sched.tells` | the host wants to be told of requests (ASK-1 to ASK-4) | the start; `gmx_preempt_word` |
 //! | `asked` of a G | 1: this G was asked to answer a request | a teller sets, the G and sysmon clear |

@@ -8,7 +8,7 @@
 //! # Words
 //! | word | meaning | written by |
 //! |---|---|---|
-//! | P word | status, requests, and `tick`: how often the P was taken from a syscall (gmp/p.rs) | any (RMW) |
+//! | P word | status, requests, and `tick`: how often the P was taken from a syscall (gmp/p/word.rs) | any (RMW) |
 //! | `m.insys` | 0, or the P that this M has left and the tick at which it did | the M |
 //! | `m.oldp`, `m.left` | the same, for the M itself | the M |
 //! | `fenced` of an M | its LIGHT fence is a full fence (SYSCALL-Y5) | the M |
