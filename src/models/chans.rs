@@ -1,16 +1,15 @@
-//! claim.rs, chan.rs, select.rs: a value moves once or not at all, and no waiter misses its partner.
+//! claim.rs, chan.rs, segments.rs: a value moves once or not at all, and no waiter misses its partner.
 
 use super::cancels::{token, under};
 use super::*;
 use crate::block::cancel::{self, Reason};
-use crate::block::chan::{Case, Chan, Op, UNBOUNDED};
+use crate::block::chan::{Chan, Op, UNBOUNDED};
 use crate::block::claim;
-use crate::block::select::{self, Cases};
 use crate::gmp::error::{Error, Result};
 use std::ptr::NonNull;
 
 /// A channel that the threads of a model share; the last of them frees it.
-struct Shared(NonNull<Chan>);
+pub(super) struct Shared(NonNull<Chan>);
 
 // SAFETY: a channel may be used from all threads.
 unsafe impl Send for Shared {}
@@ -34,23 +33,23 @@ impl Drop for Shared {
     }
 }
 
-type C = Arc<Shared>;
+pub(super) type C = Arc<Shared>;
 
-fn chan(w: &World, cap: usize) -> C {
+pub(super) fn chan(w: &World, cap: usize) -> C {
     Arc::new(Shared(Chan::make(w.sched, 8, cap).unwrap()))
 }
 
 /// Two channels, the first at the smaller address: every execution of a model must lock in the same order.
-fn two(w: &World) -> (C, C) {
+pub(super) fn two(w: &World) -> (C, C) {
     let (a, b) = (chan(w, 0), chan(w, 0));
     if a.0 < b.0 { (a, b) } else { (b, a) }
 }
 
-fn send(m: MRef, c: &C, v: u64, timeout: i64) -> Result<()> {
+pub(super) fn send(m: MRef, c: &C, v: u64, timeout: i64) -> Result<()> {
     c.send(m, (&raw const v).cast(), timeout)
 }
 
-fn recv(m: MRef, c: &C, timeout: i64) -> Result<u64> {
+pub(super) fn recv(m: MRef, c: &C, timeout: i64) -> Result<u64> {
     let mut v = u64::MAX;
     let r = c.recv(m, (&raw mut v).cast(), timeout);
     match r {
@@ -63,20 +62,20 @@ fn recv(m: MRef, c: &C, timeout: i64) -> Result<u64> {
 
 /// The values that were sent and received.
 #[derive(Default)]
-struct Book {
-    sent: AtomicUsize,
-    received: AtomicUsize,
+pub(super) struct Book {
+    pub(super) sent: AtomicUsize,
+    pub(super) received: AtomicUsize,
 }
 
 impl Book {
-    fn send(&self, m: MRef, c: &C, v: u64, timeout: i64) -> Result<()> {
+    pub(super) fn send(&self, m: MRef, c: &C, v: u64, timeout: i64) -> Result<()> {
         let r = send(m, c, v, timeout);
         if r.is_ok() {
             self.sent.fetch_add(v as usize, SeqCst);
         }
         r
     }
-    fn recv(&self, m: MRef, c: &C, timeout: i64) -> Result<u64> {
+    pub(super) fn recv(&self, m: MRef, c: &C, timeout: i64) -> Result<u64> {
         let r = recv(m, c, timeout);
         if let Ok(v) = r {
             self.received.fetch_add(v as usize, SeqCst);
@@ -84,7 +83,7 @@ impl Book {
         r
     }
     /// Values are powers of ten. Each was sent as often as it was received, or is still in the ring.
-    fn balanced(&self, m: MRef, cs: &[&C]) {
+    pub(super) fn balanced(&self, m: MRef, cs: &[&C]) {
         for c in cs {
             while let Ok(v) = try_recv(m, c) {
                 self.received.fetch_add(v as usize, SeqCst);
@@ -94,7 +93,7 @@ impl Book {
     }
 }
 
-fn try_recv(m: MRef, c: &C) -> Result<u64> {
+pub(super) fn try_recv(m: MRef, c: &C) -> Result<u64> {
     let mut v = 0u64;
     c.try_transfer(m, Op::Recv, (&raw mut v).cast()).map(|()| v)
 }
@@ -549,394 +548,5 @@ fn timer_against_partner() {
         let m = foreign::needm(w.sched, 1).unwrap();
         w.finish();
         book.balanced(m, &[&c]);
-    });
-}
-
-// ---- select
-// ----------------------------------------------------------------------------------------------------------
-
-/// A select of receives.
-fn select_recv(m: MRef, cs: &[&C], timeout: i64) -> Result<(usize, u64)> {
-    let mut v = u64::MAX;
-    let cases: Vec<Case> = cs.iter().map(|c| Case::new(c, Op::Recv, (&raw mut v).cast())).collect();
-    let r = select::select(m, Cases(&cases), timeout);
-    match r {
-        Ok((i, Ok(()))) => {
-            assert!(v != u64::MAX && v != 0, "chosen, but nothing came");
-            Ok((i, v))
-        }
-        Ok((i, Err(e))) => {
-            assert_eq!((e, v), (Error::Closed, 0));
-            Ok((i, 0))
-        }
-        Err(e) => {
-            assert_eq!(v, u64::MAX, "nothing was chosen, but something came");
-            Err(e)
-        }
-    }
-}
-
-/// A thread selects from two channels, and two others send to one each. The select receives one of the values; the
-/// other sender times out, or never waited.
-fn select_against_two(wait: i64) -> impl Fn() {
-    move || {
-        let w = Maker::new(1, 1).make();
-        let (a, b) = two(&w);
-        let book = Arc::new(Book::default());
-        let (x, y, k) = (a.clone(), b.clone(), book.clone());
-        let late = foreign::needm(w.sched, 1).unwrap();
-        w.host_as(late, move |_, m| {
-            if let Ok((i, v)) = select_recv(m, &[&x, &y], wait) {
-                assert!(v == [1, 10][i] || (v == 0 && i == 1 && wait == FOREVER));
-                k.received.fetch_add(v as usize, SeqCst);
-            } else {
-                assert!(wait != FOREVER);
-            }
-        });
-        let ms: Vec<MRef> = (0..2).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
-        for (i, c) in [&a, &b].into_iter().enumerate() {
-            let (c, k) = (c.clone(), book.clone());
-            w.host_as(ms[i], move |_, m| {
-                // If the select receives the value of the first sender, that sender waits until then.
-                let _ = k.send(m, &c, [1, 10][i], if i == 0 && wait == FOREVER { 1 } else { 0 });
-                if wait == FOREVER && i == 1 {
-                    let _ = c.close(m);
-                }
-            });
-        }
-        ms.iter().for_each(|m| m.park.time_out());
-        late.park.time_out();
-        w.finish();
-        book.balanced(late, &[&a, &b]);
-    }
-}
-
-#[test]
-fn select_against_two_partners() {
-    check(Size::default(), select_against_two(FOREVER));
-}
-
-#[test]
-fn select_against_two_partners_and_deadline() {
-    check(Size::default(), select_against_two(1));
-}
-
-/// As [`recv_under_a_token`]: a select that abandons its wait has also left the token.
-#[test]
-fn select_under_a_token() {
-    check(Size { preemptions: 2, ..Size::default() }, || {
-        let w = Maker::new(1, 1).make();
-        let (a, b) = two(&w);
-        let t = token(&w, None);
-        let (x, y) = (a.clone(), b.clone());
-        w.host(move |_, m| {
-            under(m, &t, || {
-                assert_eq!(select_recv(m, &[&x, &y], FOREVER), Ok((1, 1)));
-                assert_eq!(select_recv(m, &[&x, &y], FOREVER), Ok((0, 10)));
-            });
-        });
-        w.host(move |_, m| {
-            assert_eq!(send(m, &b, 1, FOREVER), Ok(()));
-            assert_eq!(send(m, &a, 10, FOREVER), Ok(()));
-        });
-        w.finish();
-    });
-}
-
-/// Two selects, each of which may send to the other through one of two channels, named in opposite orders.
-fn select_against_select() -> impl Fn() {
-    || {
-        let w = Maker::new(1, 1).make();
-        let (a, b) = two(&w);
-        let book = Arc::new(Book::default());
-        for turn in 0..2 {
-            let (x, y, k) = (a.clone(), b.clone(), book.clone());
-            w.host(move |_, m| {
-                let (out, mut got) = (if turn == 0 { 1u64 } else { 10 }, 0u64);
-                let (send, recv) = if turn == 0 { (&x, &y) } else { (&y, &x) };
-                let cases = [
-                    Case::new(send, Op::Send, (&raw const out).cast_mut().cast()),
-                    Case::new(recv, Op::Recv, (&raw mut got).cast()),
-                ];
-                match select::select(m, Cases(&cases), FOREVER) {
-                    Ok((0, Ok(()))) => k.sent.fetch_add(out as usize, SeqCst),
-                    Ok((1, Ok(()))) => k.received.fetch_add(got as usize, SeqCst),
-                    other => panic!("{other:?}"),
-                };
-            });
-        }
-        let m = foreign::needm(w.sched, 1).unwrap();
-        w.finish();
-        book.balanced(m, &[&a, &b]);
-    }
-}
-
-#[test]
-fn selects_meet() {
-    check(Size::default(), select_against_select());
-}
-
-/// The same channel in several cases, in both directions; the partner may take either direction.
-#[test]
-fn select_twice_at_one_channel() {
-    check(Size::default(), || {
-        let w = Maker::new(1, 1).make();
-        let c = chan(&w, 0);
-        let book = Arc::new(Book::default());
-        let (d, k) = (c.clone(), book.clone());
-        w.host(move |_, m| {
-            let (out, mut got) = (1u64, 0u64);
-            let place = (&raw mut got).cast();
-            let cases = [
-                Case::new(&d, Op::Recv, place),
-                Case::new(&d, Op::Send, (&raw const out).cast_mut().cast()),
-                Case::new(&d, Op::Recv, place),
-            ];
-            match select::select(m, Cases(&cases), FOREVER) {
-                Ok((1, Ok(()))) => k.sent.fetch_add(1, SeqCst),
-                Ok((0 | 2, Ok(()))) => k.received.fetch_add(got as usize, SeqCst),
-                other => panic!("{other:?}"),
-            };
-        });
-        let (d, k) = (c.clone(), book.clone());
-        w.host(move |_, m| {
-            if try_recv(m, &d).is_ok_and(|v| v == 1) {
-                k.received.fetch_add(1, SeqCst);
-            } else {
-                assert_eq!(k.send(m, &d, 10, FOREVER), Ok(()));
-            }
-        });
-        let m = foreign::needm(w.sched, 1).unwrap();
-        w.finish();
-        book.balanced(m, &[&c]);
-    });
-}
-
-/// Many of everything.
-#[cfg(shuttle)]
-#[test]
-fn many_channels() {
-    check(Size::default(), || {
-        let w = Maker::new(2, 2).make();
-        let cs: Vec<C> = (0..3).map(|i| chan(&w, i)).collect();
-        let book = Arc::new(Book::default());
-        let ms: Vec<MRef> = (0..6).map(|_| foreign::needm(w.sched, 1).unwrap()).collect();
-        for (i, &m) in ms.iter().enumerate() {
-            let (cs, k) = (cs.clone(), book.clone());
-            w.host_as(m, move |w, m| {
-                // The deadline of a G is a timer, and due. The deadline of a thread passes when the model says so.
-                let turn = |t: usize, wait: i64| {
-                    let c = &cs[(i + t) % 3];
-                    match (i + t) % 4 {
-                        0 => drop(k.send(m, c, 1, wait)),
-                        1 => drop(k.recv(m, c, wait)),
-                        2 => {
-                            if let Ok((_, v)) = select_recv(m, &[&cs[0], &cs[2], &cs[1], &cs[0]], wait) {
-                                k.received.fetch_add(v as usize, SeqCst);
-                            }
-                        }
-                        _ => {
-                            let v = 100u64;
-                            let cases: Vec<Case> =
-                                cs.iter().map(|c| Case::new(c, Op::Send, (&raw const v).cast_mut().cast())).collect();
-                            if let Ok((_, Ok(()))) = select::select(m, Cases(&cases), wait) {
-                                k.sent.fetch_add(100, SeqCst);
-                            }
-                        }
-                    }
-                };
-                for t in 0..3 {
-                    if t == i % 3 {
-                        visit(w, m, |_| turn(t, 0));
-                    } else {
-                        turn(t, 1);
-                    }
-                }
-                if i == 5 {
-                    let _ = cs[1].close(m);
-                }
-            });
-        }
-        ms.iter().for_each(|m| m.park.time_out());
-        w.finish();
-        book.balanced(ms[0], &[&cs[0], &cs[1], &cs[2]]);
-    });
-}
-
-// ---- watchers: watch.rs ----
-
-fn ready(m: MRef, c: &C, side: Op, timeout: i64) -> Result<()> {
-    let cases = [Case::watcher(c, side)];
-    let r = select::select(m, Cases(&cases), timeout)?;
-    assert_eq!(r, (0, Ok(())), "a watcher is told that it is ready, and nothing else");
-    Ok(())
-}
-
-/// Watches as a caller does: until its own attempt succeeds, or the channel is closed.
-fn watch_and_do(m: MRef, c: &C, side: Op, v: u64) -> Result<u64> {
-    let mut v = v;
-    loop {
-        ready(m, c, side, FOREVER)?;
-        match c.try_transfer(m, side, (&raw mut v).cast()) {
-            Err(Error::Again) => {}
-            r => return r.map(|()| v),
-        }
-    }
-}
-
-/// A watcher of one side against a thread that makes that side ready: with a value, with a free place, or as a waiter.
-fn watch_against_partner(cap: usize, side: Op, by_select: bool) -> impl Fn() {
-    move || {
-        let w = Maker::new(1, 1).make();
-        let c = chan(&w, cap);
-        let m = foreign::needm(w.sched, 1).unwrap();
-        let full = side == Op::Send && cap == 1;
-        if full {
-            assert_eq!(send(m, &c, 1, 0), Ok(()));
-        }
-        let d = c.clone();
-        w.host(move |_, m| assert_eq!(watch_and_do(m, &d, side, 10), Ok(10)));
-        let d = c.clone();
-        w.host_as(m, move |_, m| {
-            if side == Op::Send {
-                let got = if by_select {
-                    select_recv(m, &[&d, &d], FOREVER).unwrap().1
-                } else {
-                    recv(m, &d, FOREVER).unwrap()
-                };
-                assert_eq!(got, if full { 1 } else { 10 });
-            } else if by_select {
-                let mut v = 10u64;
-                let cases = [0, 1].map(|_| Case::new(&d, Op::Send, (&raw mut v).cast()));
-                assert!(matches!(select::select(m, Cases(&cases), FOREVER), Ok((_, Ok(())))));
-            } else {
-                assert_eq!(send(m, &d, 10, FOREVER), Ok(()));
-            }
-        });
-        w.finish();
-        assert_eq!(c.len(), usize::from(full));
-    }
-}
-
-#[test]
-fn watch_against_a_value() {
-    check(Size { preemptions: 3, ..Size::default() }, watch_against_partner(1, Op::Recv, false));
-    check(Size::default(), watch_against_partner(UNBOUNDED, Op::Recv, false));
-}
-
-#[test]
-fn watch_against_a_place() {
-    check(Size { preemptions: 3, ..Size::default() }, watch_against_partner(1, Op::Send, false));
-}
-
-#[test]
-fn watch_against_one_that_queues() {
-    for side in [Op::Recv, Op::Send] {
-        check(Size::default(), watch_against_partner(0, side, false));
-    }
-}
-
-#[test]
-fn watch_against_a_select_that_queues() {
-    for side in [Op::Recv, Op::Send] {
-        check(Size::default(), watch_against_partner(0, side, true));
-    }
-}
-
-/// Both sides are watched when the channel is closed.
-#[test]
-fn watch_against_close() {
-    check(Size::default(), || {
-        let w = Maker::new(1, 1).make();
-        let c = chan(&w, 0);
-        for side in [Op::Recv, Op::Send] {
-            let d = c.clone();
-            w.host(move |_, m| assert_eq!(watch_and_do(m, &d, side, 10), Err(Error::Closed)));
-        }
-        w.host(move |_, m| assert_eq!(c.close(m), Ok(())));
-        w.finish();
-    });
-}
-
-/// WATCH-I2: two watchers, one value. One watcher receives it, and the other watches until the channel is closed.
-#[test]
-fn two_watch_one_value() {
-    check(Size::default(), || {
-        let w = Maker::new(1, 1).make();
-        let c = chan(&w, 1);
-        let got = Arc::new(AtomicUsize::new(0));
-        for _ in 0..2 {
-            let (d, got) = (c.clone(), got.clone());
-            w.host(move |_, m| {
-                match watch_and_do(m, &d, Op::Recv, 0) {
-                    Ok(v) => {
-                        assert_eq!((v, got.fetch_add(1, SeqCst)), (10, 0));
-                        assert_eq!(d.close(m), Ok(()));
-                    }
-                    Err(e) => assert_eq!((e, got.load(SeqCst)), (Error::Closed, 1)),
-                };
-            });
-        }
-        w.host(move |_, m| assert_eq!(send(m, &c, 10, FOREVER), Ok(())));
-        w.finish();
-        assert_eq!(got.load(SeqCst), 1);
-    });
-}
-
-/// WATCH-I2: of two watchers the first one told does not take the value. (The second does; otherwise it would sleep
-/// forever.)
-#[test]
-fn a_watcher_that_takes_nothing() {
-    check(Size::default(), || {
-        let w = Maker::new(1, 1).make();
-        let c = chan(&w, 1);
-        let d = c.clone();
-        w.host(move |_, m| assert_eq!(ready(m, &d, Op::Recv, FOREVER), Ok(())));
-        let d = c.clone();
-        w.host(move |_, m| {
-            assert_eq!(ready(m, &d, Op::Recv, FOREVER), Ok(()));
-            assert_eq!(try_recv(m, &d), Ok(10));
-            assert_eq!(d.close(m), Ok(())); // the other may come after that
-        });
-        w.host(move |_, m| assert_eq!(send(m, &c, 10, FOREVER), Ok(())));
-        w.finish();
-    });
-}
-
-/// WATCH-I3: a receiver and a watcher, one value. The receiver gets the value; the watcher is told of the close.
-#[test]
-fn watch_beside_a_receiver() {
-    check(Size::default(), || {
-        let w = Maker::new(1, 1).make();
-        let c = chan(&w, 1);
-        let d = c.clone();
-        w.host(move |_, m| {
-            let _ = ready(m, &d, Op::Recv, FOREVER);
-        });
-        let d = c.clone();
-        w.host(move |_, m| {
-            assert_eq!(recv(m, &d, FOREVER), Ok(10));
-            assert_eq!(d.close(m), Ok(()));
-        });
-        w.host(move |_, m| assert_eq!(send(m, &c, 10, FOREVER), Ok(())));
-        w.finish();
-    });
-}
-
-/// The deadline of a watcher passes while a value comes: the watcher is told or times out, and is in no list then.
-#[test]
-fn watch_with_a_deadline() {
-    check(Size { preemptions: 3, ..Size::default() }, || {
-        let w = Maker::new(1, 1).make();
-        let c = chan(&w, 1);
-        let late = foreign::needm(w.sched, 1).unwrap();
-        let d = c.clone();
-        w.host_as(late, move |_, m| match ready(m, &d, Op::Recv, 1) {
-            Ok(()) => assert_eq!(try_recv(m, &d), Ok(10)),
-            r => assert_eq!(r, Err(Error::TimedOut)),
-        });
-        w.host(move |_, m| assert_eq!(send(m, &c, 10, FOREVER), Ok(())));
-        late.park.time_out();
-        w.finish();
     });
 }

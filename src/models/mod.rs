@@ -49,6 +49,7 @@ mod rounds;
 mod runqs;
 mod rw;
 mod scopes;
+mod selects;
 mod stops;
 mod syscalls;
 mod tidies;
@@ -56,6 +57,7 @@ mod timer_waiters;
 mod timers;
 mod waits;
 mod wakes;
+mod watches;
 
 #[cfg(loom)]
 pub use loom as checker;
