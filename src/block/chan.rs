@@ -72,9 +72,9 @@
 //!   does. A value moves exactly when a partner ends the wait, hence never for a wait that timed out.
 //!
 //! # Orderings
-//! The latch orders everything except the unlocked looks of `Chan::may`. There the second load must come after the
-//! first (Acquire). A closed channel stays closed, so a channel that was seen empty and then open was both at the first
-//! look. A closed channel does not fill, so a channel that was seen open and then full was both.
+//! The latch orders everything except the unlocked looks of `Chan::might_proceed`. There the second load must come
+//! after the first (Acquire). A closed channel stays closed, so a channel that was seen empty and then open was both at
+//! the first look. A closed channel does not fill, so a channel that was seen open and then full was both.
 //!
 //! # Why it ends
 //! CHAN-T1 repeats once for each record whose wait has ended, and takes that record out of the queue.
@@ -372,7 +372,7 @@ impl Chan {
         }
     }
 
-    /// As [`Chan::may`], but leaves out the waiters on the other side. The caller holds the latch.
+    /// As [`Chan::might_proceed`], but leaves out the waiters on the other side. The caller holds the latch.
     pub(super) fn may_at_once(&self, op: Op) -> bool {
         let n = self.count.load(Ordering::Relaxed);
         self.closed.load(Ordering::Relaxed) || if op == Op::Send { n < self.cap } else { n > 0 }
