@@ -64,7 +64,10 @@ pub fn sources() -> Vec<Source> {
 
 /// Files that no build of the library contains.
 fn is_test_only(name: &str) -> bool {
-    name.starts_with("models/") || name == "sync/model.rs" || name == "sys/arch/tests.rs"
+    name.starts_with("models/")
+        || name == "sync/prim/model.rs"
+        || name == "sync/simple.rs"
+        || name == "sys/arch/tests.rs"
 }
 
 /// The text up to the unit tests, without comments. (Strings that hold two slashes lose their ends.)

@@ -1,10 +1,10 @@
-//! The facade over loom or shuttle: the code that the models run.
+//! The seam over loom or shuttle.
 //!
-//! Time stands still unless a model moves it: a sleep with a deadline ends by its event, or when the model calls
-//! [`Note::time_out`] or [`Event::time_out`]. So each moment at which a real sleep could time out is a schedule of its
-//! own, and a sleep that no thread ends is a deadlock that the checker reports.
+//! Time stands still unless a model moves it: a sleep with a deadline ends by its event, or when the model says that the
+//! deadline has passed. So each moment at which a real sleep could time out is a schedule of its own, and a sleep that
+//! no thread ends is a deadlock that the checker reports.
 
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{Cell, RefCell};
 use std::panic::Location;
 
 #[cfg(loom)]
@@ -13,22 +13,6 @@ use loom as checker;
 use shuttle as checker;
 
 pub use checker::sync::atomic::Ordering;
-use checker::sync::{Condvar, Mutex, MutexGuard};
-
-pub struct RawLock<T>(Mutex<T>);
-pub type RawGuard<'a, T> = MutexGuard<'a, T>;
-
-impl<T> RawLock<T> {
-    pub fn new(v: T) -> Self {
-        RawLock(Mutex::new(v))
-    }
-    pub fn lock(&self) -> RawGuard<'_, T> {
-        self.0.lock().unwrap()
-    }
-    pub fn try_lock(&self) -> Option<RawGuard<'_, T>> {
-        self.0.try_lock().ok()
-    }
-}
 
 /// Stands beside data that has one owner at a time. loom reports two accesses that no happens-before orders, shuttle
 /// two accesses that overlap.
@@ -75,36 +59,6 @@ impl Watched {
         self.cell.with(|_| ());
         #[cfg(not(loom))]
         assert!(!self.busy.load(std::sync::atomic::Ordering::SeqCst), "two owners");
-    }
-}
-
-/// A lock without a guard for the caller: the guard is kept inside it.
-pub struct RawMutex {
-    guard: UnsafeCell<Option<MutexGuard<'static, ()>>>,
-    mutex: Mutex<()>,
-}
-
-// SAFETY: only the holder of the mutex touches the guard.
-unsafe impl Send for RawMutex {}
-// SAFETY: as above.
-unsafe impl Sync for RawMutex {}
-
-impl RawMutex {
-    pub fn new() -> Self {
-        RawMutex { guard: UnsafeCell::new(None), mutex: Mutex::new(()) }
-    }
-    pub fn lock(&self) {
-        touch(self);
-        let guard = self.mutex.lock().unwrap();
-        // SAFETY: we hold the mutex; the guard does not outlive it, being in the same place and dropped before it.
-        unsafe { *self.guard.get() = Some(std::mem::transmute::<MutexGuard<'_, ()>, MutexGuard<'static, ()>>(guard)) };
-    }
-    pub fn unlock(&self) {
-        touch(self);
-        // SAFETY: we hold the mutex, until the guard is dropped.
-        let guard = unsafe { (*self.guard.get()).take() };
-        assert!(guard.is_some(), "unlocked, but not held");
-        drop(guard);
     }
 }
 
@@ -277,128 +231,94 @@ pub fn set_now(now: i64) {
     NOW.set(now);
 }
 
-/// See the real one.
-#[must_use]
-pub struct Sleeper(bool);
+/// The kernel's part of a sleep.
+pub mod futex {
+    use super::checker::sync::{Condvar, Mutex};
+    use super::{AtomicU32, Ordering};
+    use std::cell::{Cell, RefCell};
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
 
-impl Sleeper {
-    pub const NONE: Sleeper = Sleeper(false);
-    pub fn is_some(&self) -> bool {
-        self.0
+    /// The sleepers at one address, and how many of them have been woken.
+    #[derive(Default)]
+    struct Sleepers {
+        asleep: u32,
+        woken: u32,
     }
-    pub fn wake(self) -> bool {
-        self.0
-    }
-}
 
-#[derive(Default)]
-struct NoteState {
-    set: bool,
-    /// Every deadline has passed.
-    late: bool,
-}
+    struct Futex {
+        sleepers: Mutex<BTreeMap<usize, Sleepers>>,
+        changed: Condvar,
+    }
 
-/// See the real one. (The steps of the real one have a model of their own.)
-pub struct Note {
-    state: Mutex<NoteState>,
-    changed: Condvar,
-}
+    thread_local! {
+        static FUTEX: RefCell<Option<Arc<Futex>>> = const { RefCell::new(None) };
+        /// The deadline of every sleep has passed.
+        static LATE: Cell<bool> = const { Cell::new(false) };
+    }
 
-impl Default for Note {
-    fn default() -> Self {
-        Self::new()
+    /// Begins another execution: no thread sleeps.
+    #[cfg(test)]
+    pub fn reset() {
+        FUTEX.set(Some(Arc::new(Futex { sleepers: Mutex::default(), changed: Condvar::new() })));
+        LATE.set(false);
     }
-}
 
-impl Note {
-    pub fn new() -> Self {
-        Note { state: Mutex::new(NoteState::default()), changed: Condvar::new() }
+    fn futex() -> Arc<Futex> {
+        FUTEX.with_borrow(|f| f.clone().expect("a model of futexes resets them first"))
     }
-    pub fn clear(&self) {
-        self.state.lock().unwrap().set = false;
+
+    pub fn wake(word: *const AtomicU32, n: i32) -> i32 {
+        let f = futex();
+        let mut all = f.sleepers.lock().unwrap();
+        let s = all.entry(word.addr()).or_default();
+        let before = s.woken;
+        s.woken = s.asleep.min(before.saturating_add(n as u32));
+        f.changed.notify_all();
+        (s.woken - before) as i32
     }
-    pub fn is_set(&self) -> bool {
-        self.state.lock().unwrap().set
-    }
-    pub fn wakeup(&self) -> bool {
-        self.set().wake()
-    }
-    /// Wakes the sleeper as well: it may run as soon as the note is set, and a later wake is a spurious wake-up.
-    pub fn set(&self) -> Sleeper {
-        self.state.lock().unwrap().set = true;
-        self.changed.notify_one();
-        Sleeper(true)
-    }
-    pub fn nudge(&self) {}
-    pub fn sleep(&self) {
-        self.sleep_until(None);
-    }
-    pub fn sleep_until(&self, deadline: Option<i64>) -> bool {
-        let mut state = self.state.lock().unwrap();
-        loop {
-            if state.set {
-                return true;
-            }
-            if deadline.is_some_and(|when| when <= now() || state.late) {
-                return false;
-            }
-            state = self.changed.wait(state).unwrap();
+
+    /// False: the deadline passed.
+    pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<i64>) -> bool {
+        let (f, at) = (futex(), std::ptr::from_ref(word).addr());
+        let mut all = f.sleepers.lock().unwrap();
+        // The kernel sees the newest value, as a read-modify-write does, and orders nothing for its caller.
+        if word.fetch_add(0, Ordering::Relaxed) != expected {
+            return true;
         }
-    }
-    pub fn sleep_exactly(&self, deadline: Option<i64>) -> bool {
-        self.sleep_until(deadline)
-    }
-    /// For models: the clock has moved.
-    pub fn look_at_clock(&self) {
-        let _state = self.state.lock().unwrap();
-        self.changed.notify_one();
-    }
-    /// For models: each deadline of a sleeper here passes.
-    pub fn time_out(&self) {
-        self.state.lock().unwrap().late = true;
-        self.changed.notify_one();
-    }
-}
-
-/// See the real one.
-pub struct Event {
-    state: Mutex<(u32, bool)>,
-    changed: Condvar,
-}
-
-impl Default for Event {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Event {
-    pub fn new() -> Self {
-        Event { state: Mutex::new((0, false)), changed: Condvar::new() }
-    }
-    pub fn now(&self) -> u32 {
-        self.state.lock().unwrap().0
-    }
-    pub fn count(&self) {
-        self.state.lock().unwrap().0 += 1;
-    }
-    pub fn happen(&self) {
-        self.state.lock().unwrap().0 += 1;
-        self.changed.notify_all();
-    }
-    pub fn wait(&self, seen: u32, deadline: Option<i64>) -> bool {
-        let mut state = self.state.lock().unwrap();
-        while state.0 == seen {
-            if deadline.is_some_and(|when| when <= now() || state.1) {
-                return false;
+        all.entry(at).or_default().asleep += 1;
+        let woken = loop {
+            let s = all.entry(at).or_default();
+            if s.woken > 0 {
+                s.woken -= 1;
+                break true;
             }
-            state = self.changed.wait(state).unwrap();
-        }
-        true
+            if deadline.is_some() && LATE.get() {
+                break false;
+            }
+            all = f.changed.wait(all).unwrap();
+        };
+        all.entry(at).or_default().asleep -= 1;
+        woken
     }
-    /// For models: each deadline passes.
-    pub fn time_out(&self) {
-        self.state.lock().unwrap().1 = true;
-        self.changed.notify_all();
+
+    pub fn lock_wait(word: &AtomicU32, expected: u32) {
+        wait(word, expected, None);
+    }
+
+    pub fn lock_wake(word: *const AtomicU32) {
+        wake(word, 1);
+    }
+
+    /// How late a sleeper may notice its deadline is not modeled.
+    pub fn wake_on_time(_: bool) {}
+
+    /// The deadline passes for all sleepers.
+    #[cfg(test)]
+    pub fn time_out() {
+        let f = futex();
+        let _all = f.sleepers.lock().unwrap();
+        LATE.set(true);
+        f.changed.notify_all();
     }
 }
