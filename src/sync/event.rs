@@ -2,15 +2,15 @@
 //!
 //! The word counts how often it happened. A waiter:
 //! * EVENT-V1 reads the count, and then checks whether it must wait;
-//! * EVENT-V2 sleeps while the count is what it read. The futex compares and sleeps in one step, so the waiter misses no
-//!   event after EVENT-V1.
+//! * EVENT-V2 sleeps while the count is what it read. The futex compares and sleeps in one step, so the waiter misses
+//!   no event after EVENT-V1.
 //!
 //! The cause of the event:
 //! * EVENT-N1 makes true what the waiters check, and counts;
 //! * EVENT-N2 wakes all that sleep.
 //!
-//! The count of EVENT-N1 is a Release, and each look of a waiter an Acquire: a waiter that sees the count sees what came
-//! before it. (They are SeqCst: protocol/quiet.rs compares the count with other words.)
+//! The count of EVENT-N1 is a Release, and each look of a waiter an Acquire: a waiter that sees the count sees what
+//! came before it. (They are SeqCst: protocol/quiet.rs compares the count with other words.)
 
 use super::prim::{AtomicU32, Ordering, futex};
 use super::widen::widen;

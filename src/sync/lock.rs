@@ -40,9 +40,9 @@
 //!   LOCK-A2 are Relaxed: the exchange after the look decides.
 //!
 //! # Why it ends
-//! A lock is held for a few instructions, and never during a wait for another lock of a higher rank's holder (see
-//! rank.rs). A newcomer may take the lock before a woken thread (barging): a hand-off would leave the lock idle for the
-//! time that a wake takes.
+//! A lock is held for a few instructions, and its holder waits at most for locks of larger ranks (rank.rs), so no
+//! threads wait in a circle. A newcomer may take the lock before a woken thread (barging): a hand-off would leave the
+//! lock idle for the time that a wake takes.
 //!
 //! # Rejected
 //! * `std::sync::Mutex`: it changes `errno`, has no rank, and a child of fork cannot open it.
@@ -83,7 +83,7 @@ impl RawMutex {
 
     #[inline(always)]
     pub fn try_lock(&self) -> bool {
-        // LOCK-A1
+        // LOCK-A1. LOCK-O1: pairs with LOCK-R1, as do the Acquires below.
         self.0.compare_exchange(OPEN, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 

@@ -36,6 +36,9 @@
 //! * NOTE-O1 the Release of NOTE-W1 pairs with the Acquire of each return of true, of [`Note::is_set`] and of NOTE-S4:
 //!   the sleeper sees what a setter did before it set the note. That also holds for a second setter, whose SET replaced
 //!   SET: so NOTE-S4 is a swap, and sees the last one.
+//! * NOTE-O2 the Release of NOTE-S1 and of NOTE-S4 pairs with the Acquire of NOTE-W1: a setter sees what the sleeper
+//!   did before it went to sleep or cleared the note. So of a NOTE-S4 and a NOTE-W1 one sees all that came before the
+//!   other.
 
 use super::prim::{AtomicU32, Ordering, futex};
 use super::widen::widen;
@@ -81,7 +84,7 @@ impl Note {
 
     /// Makes the note usable again; for its sleeper.
     pub fn clear(&self) {
-        // NOTE-S4
+        // NOTE-S4, NOTE-O1, NOTE-O2
         self.0.swap(CLEAR, Ordering::AcqRel);
     }
 
@@ -99,7 +102,7 @@ impl Note {
     pub fn set(&self) -> Sleeper {
         let word: *const AtomicU32 = &self.0;
         widen!();
-        // NOTE-W1
+        // NOTE-W1, NOTE-O1, NOTE-O2
         let slept = self.0.swap(SET, Ordering::AcqRel) == SLEEPING;
         widen!();
         Sleeper(if slept { word } else { std::ptr::null() })
@@ -132,12 +135,12 @@ impl Note {
         let mut timed_out = false;
         loop {
             widen!();
-            // NOTE-S1
-            match self.0.compare_exchange(CLEAR, SLEEPING, Ordering::Acquire, Ordering::Acquire) {
+            // NOTE-S1. Release: NOTE-O2. Acquire: NOTE-O1, if it is SET.
+            match self.0.compare_exchange(CLEAR, SLEEPING, Ordering::Release, Ordering::Acquire) {
                 Err(SET) => return true,
                 _ if timed_out => {
-                    // NOTE-S3
-                    return self.0.compare_exchange(SLEEPING, CLEAR, Ordering::Acquire, Ordering::Acquire).is_err();
+                    // NOTE-S3. Acquire: NOTE-O1, if it is SET.
+                    return self.0.compare_exchange(SLEEPING, CLEAR, Ordering::Relaxed, Ordering::Acquire).is_err();
                 }
                 // NOTE-S2
                 _ => timed_out = !futex::wait(&self.0, SLEEPING, deadline),

@@ -1,8 +1,8 @@
 //! The seam over loom or shuttle.
 //!
-//! Time stands still unless a model moves it: a sleep with a deadline ends by its event, or when the model says that the
-//! deadline has passed. So each moment at which a real sleep could time out is a schedule of its own, and a sleep that
-//! no thread ends is a deadlock that the checker reports.
+//! Time stands still unless a model moves it: a sleep with a deadline ends by its event, or when the model says that
+//! the deadline has passed. So each moment at which a real sleep could time out is a schedule of its own, and a sleep
+//! that no thread ends is a deadlock that the checker reports.
 
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
