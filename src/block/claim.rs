@@ -74,7 +74,7 @@ use crate::gmp::g::{G, GRef, WaitReason};
 use crate::gmp::m::{Commit, Ctx, MRef};
 use crate::gmp::p::PRef;
 use crate::gmp::timers::{Alarm, Timers};
-use crate::protocol::{park, wake};
+use crate::protocol::{park, thread, wake};
 use crate::sync::Ordering;
 use std::ffi::c_void;
 
@@ -250,7 +250,7 @@ impl Wait {
         let mut leaving = Leaving { seq, deadline: deadline.filter(|_| !foreign), locks };
         let commit = Commit { host: false, f: Some(leave), arg: (&raw mut leaving).cast() };
         let m = if foreign {
-            park::park_thread(m, reason, commit, deadline, |gp| expire(m, gp, seq));
+            thread::park(m, reason, commit, deadline, |gp| expire(m, gp, seq));
             m
         } else {
             park::gopark(m, reason, commit)

@@ -72,7 +72,7 @@ use crate::gmp::error::Result;
 use crate::gmp::g::{GRef, GStatus, WaitReason};
 use crate::gmp::m::{Commit, Ctx, MRef};
 use crate::gmp::timers::{Alarm, Timers};
-use crate::protocol::{park, wake};
+use crate::protocol::{park, thread, wake};
 use crate::sync::Ordering;
 use crate::sync::widen::widen;
 use std::ffi::c_void;
@@ -197,7 +197,7 @@ fn park_interruptibly(m: MRef, host: Host, reason: WaitReason, timeout: i64) -> 
     let m = if foreign {
         let expire = |gp| claim::expire(m, gp, seq);
         // SAFETY: the commit expects this argument.
-        park::thread_waits(m, reason, deadline, expire, |gp| unsafe { commit_or_end(m, gp, arg) });
+        thread::waits(m, reason, deadline, expire, |gp| unsafe { commit_or_end(m, gp, arg) });
         m
     } else {
         park::gopark_by_g0(m, reason, Commit { host: false, f: Some(commit_or_end), arg })
@@ -254,7 +254,7 @@ impl Leaving {
             first = unsafe { Timers::add(m.must_p().p(), &gp.timer, alarm) }.then_some(when);
         }
         if self.sticks {
-            park::thread_sticks(m);
+            thread::sticks(m);
         }
         widen!();
         let open = claim::change(&gp, seq, PREPARING, OPEN);

@@ -60,7 +60,7 @@ use crate::gmp::p::PRef;
 use crate::gmp::sched::Sched;
 use crate::gmp::semtable::{Queue, Root};
 use crate::gmp::timers::{Alarm, Timers, later};
-use crate::protocol::{park, wake};
+use crate::protocol::{park, thread, wake};
 use crate::sync::{AtomicU32, Guard, Ordering, fence};
 use std::ffi::c_void;
 use std::mem::ManuallyDrop;
@@ -141,7 +141,7 @@ pub struct After {
 
 /// The G that stands in queues for the code that runs on `m`.
 pub fn waiter(m: MRef) -> GRef {
-    if m.ctx() == Ctx::Foreign { park::own_g(m) } else { park::running(m) }
+    if m.ctx() == Ctx::Foreign { m.own_g() } else { park::running(m) }
 }
 
 struct Waiting<'a> {
@@ -235,7 +235,7 @@ pub fn wait_then(
     let mut waiting = Waiting { guard: ManuallyDrop::new(guard), deadline, seq, after };
     let commit = Commit { host: false, f: Some(open), arg: (&raw mut waiting).cast() };
     let m = if foreign {
-        park::park_thread(m, how.reason, commit, how.deadline, |gp| expire(m, gp, seq));
+        thread::park(m, how.reason, commit, how.deadline, |gp| expire(m, gp, seq));
         m
     } else {
         park::gopark(m, how.reason, commit)

@@ -9,7 +9,6 @@ use crate::block::cancel::{self, Reason, Ref};
 use crate::block::waitq;
 use crate::gmp::g::GRef;
 use crate::gmp::m::Ctx;
-use crate::protocol::park;
 
 /// A token of cancellation. When a token, or the one that it was made under, is canceled, by hand or at its deadline,
 /// the calls that wait for an event under it end with GMX_ECANCELED: channels, select, sleep, semaphores and condition
@@ -23,7 +22,7 @@ pub type gmx_cancel = u64;
 /// The G whose current token the caller may change: its own, or the one that stands for the thread.
 pub(super) fn holder(m: MRef) -> Option<GRef> {
     match m.ctx() {
-        Ctx::Foreign => Some(park::own_g(m)),
+        Ctx::Foreign => Some(m.own_g()),
         Ctx::G | Ctx::Syscall => m.g(),
         Ctx::Stopped if m.p().is_some() => m.g(),
         _ => None,

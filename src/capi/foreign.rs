@@ -62,13 +62,13 @@ pub extern "C" fn gmx_attach_thread() -> gmx_status {
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_detach_thread() -> gmx_status {
     let Some(m) = run::current() else { return GMX_EPERM };
-    if !m.attached.get() || park::own_g(m).callbacks.get() != 0 {
+    if !m.attached.get() || m.own_g().callbacks.get() != 0 {
         return GMX_EPERM;
     }
     if m.ctx() == Ctx::Sched {
         return GMX_ENOTG;
     }
-    let gp = park::own_g(m);
+    let gp = m.own_g();
     // Destructors need a P. With none to run one in a syscall goes as it is, also if it would wait long for a P.
     let m = if m.ctx() == Ctx::Syscall && gp.keys.is_null() { m } else { run::close_open_brackets(m, gp) };
     gp.locks.set(0);

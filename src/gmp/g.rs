@@ -529,6 +529,13 @@ impl G {
         GStatus::from_word(self.state.load(Ordering::Acquire))
     }
 
+    /// For dumps: why the G waits, and since when.
+    #[inline(always)]
+    pub fn note_wait(&self, reason: WaitReason, since: i64) {
+        self.wait_reason.set(reason.as_ptr().cast_mut());
+        self.wait_since.set(since);
+    }
+
     /// Changes the status. For the thread that may (see the table).
     #[inline(always)]
     pub fn set_status(&self, to: GStatus) {

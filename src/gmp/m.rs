@@ -425,6 +425,15 @@ impl M {
         }
     }
 
+    /// The G of an extra M.
+    pub fn own_g(&self) -> GRef {
+        // SAFETY: an extra M has its G from birth.
+        match unsafe { GRef::from_ptr(self.own_g.get()) } {
+            Some(gp) => gp,
+            None => crate::gmp::fatal::throw(self.sched(), "an extra M without a G"),
+        }
+    }
+
     /// The G that runs here.
     #[inline(always)]
     pub fn g(&self) -> Option<GRef> {

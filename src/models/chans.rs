@@ -322,7 +322,7 @@ fn cancel_against_partner() -> impl Fn() {
         let c = chan(&w, 0);
         let book = Arc::new(Book::default());
         let own = foreign::needm(w.sched, 1).unwrap();
-        let gp = park::own_g(own);
+        let gp = own.own_g();
         let (d, b) = (c.clone(), book.clone());
         w.host_as(own, move |_, m| {
             let r = b.recv(m, &d, 1);
@@ -359,7 +359,7 @@ fn finds_cancel_that_is_too_early() {
             let w = Maker::new(1, 1).make();
             let c = chan(&w, 0);
             let own = foreign::needm(w.sched, 1).unwrap();
-            let gp = park::own_g(own);
+            let gp = own.own_g();
             let d = c.clone();
             w.host_as(own, move |_, m| assert_eq!(recv(m, &d, 1), Err(Error::Canceled)));
             w.host(move |_, m| {
@@ -499,7 +499,7 @@ fn claim_comes_after_the_park() {
         unsafe fn nothing(_: *mut std::ffi::c_void) {}
         let w = Maker::new(1, 1).make();
         let own = foreign::needm(w.sched, 1).unwrap();
-        let gp = park::own_g(own);
+        let gp = own.own_g();
         let context = Arc::new(Sole::default());
         let x = context.clone();
         w.host_as(own, move |_, m| {

@@ -70,7 +70,7 @@ fn case(c: Case) -> impl Fn() {
         let next = Arc::new(Shared::default());
         let t = c.canceled.then(|| token(&w, None));
         let m = foreign::needm(w.sched, 1).unwrap();
-        let gp = park::own_g(m);
+        let gp = m.own_g();
         // A foreign thread is a G only during its call, so the model gets the handle from the commit.
         let ended = Arc::new(AtomicUsize::new(0));
         let (s, n, u, e) = (shared.clone(), next.clone(), t.clone(), ended.clone());
@@ -230,7 +230,7 @@ fn late_ready_against_receive() -> impl Fn() {
         let shared = Arc::new(Shared::default());
         let c = Arc::new(Channel(Chan::make(w.sched, 8, 0).unwrap()));
         let m = foreign::needm(w.sched, 1).unwrap();
-        let gp = park::own_g(m);
+        let gp = m.own_g();
         let handle = gp.handle();
         let (s, d) = (shared.clone(), c.clone());
         w.host_as(m, move |_, m| {

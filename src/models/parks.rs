@@ -108,7 +108,7 @@ fn park_of_a_thread(parked: impl Fn() -> Parked + Send + Sync + 'static) -> impl
         let refuses = parked.refuses;
         let w = Maker::new(1, 1).make();
         let waits = foreign::needm(w.sched, 1).unwrap();
-        let gp = park::own_g(waits);
+        let gp = waits.own_g();
         let handle = gp.handle();
         let p = parked.clone();
         w.host_as(waits, move |_, m| {

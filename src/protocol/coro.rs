@@ -85,7 +85,7 @@ pub fn make(m: MRef, what: &Spawn) -> Result<u64> {
     let gp = store::newproc_to_start(m, what)?;
     gp.set_flag(gflag::CORO, true);
     gp.resumer.set(null_mut());
-    park::note_wait(gp, WaitReason::COROUTINE, m.sched().coarse_now());
+    gp.note_wait(WaitReason::COROUTINE, m.sched().coarse_now());
     let handle = gp.handle();
     // CO-I2: it has no stack yet.
     gp.set_status(GStatus::Suspended);
@@ -94,7 +94,7 @@ pub fn make(m: MRef, what: &Spawn) -> Result<u64> {
 
 /// The G that stands for the caller.
 fn caller(m: MRef) -> GRef {
-    if m.ctx() == Ctx::Foreign { park::own_g(m) } else { park::running(m) }
+    if m.ctx() == Ctx::Foreign { m.own_g() } else { park::running(m) }
 }
 
 /// Resumes a coroutine; or yields, if the caller is the coroutine itself. Closed if the coroutine has ended in this

@@ -30,7 +30,7 @@
 //! * A thread keeps its M between calls on every platform, and may wait without ever being a G.
 //! * There is no limit, and no spare M that must exist, since nothing here runs in a signal handler.
 
-use super::{lockedm, park, syscall};
+use super::{lockedm, syscall};
 use crate::fiber::host::HostThread;
 use crate::gmp::g::{GName, GRef, GStatus, gflag};
 use crate::gmp::m::{Ctx, Kind, MRef};
@@ -61,7 +61,7 @@ pub fn needm(sched: &Sched, tid: i32) -> Option<MRef> {
             m
         }
     };
-    let gp = park::own_g(m);
+    let gp = m.own_g();
     gp.goid.set(sched.goids(1));
     gp.set_flags(gflag::FOREIGN);
     gp.set_name(&GName::NONE);
@@ -86,7 +86,7 @@ pub fn needm(sched: &Sched, tid: i32) -> Option<MRef> {
 /// FOREIGN-U4. The thread is Foreign.
 pub fn dropm(m: MRef) {
     let sched = m.sched();
-    let gp = park::own_g(m);
+    let gp = m.own_g();
     debug_assert!(m.ctx() == Ctx::Foreign && m.p().is_none());
     syscall::give_up_p(m);
     m.alive.set(false);
@@ -103,7 +103,7 @@ pub fn dropm(m: MRef) {
 /// FOREIGN-U2: the thread runs as a G from here on. None: the runtime is down.
 #[inline]
 pub fn enter_go(m: MRef) -> Option<GRef> {
-    let gp = park::own_g(m);
+    let gp = m.own_g();
     (syscall::exitsyscall(m, gp) || lockedm::enter_in_place(m, gp)).then_some(gp)
 }
 

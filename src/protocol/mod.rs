@@ -13,10 +13,11 @@
 //! 9. [`resize`] procresize
 //! 10. [`lockedm`] a G locked to its M
 //! 11. [`store`] descriptors and stacks
-//! 12. [`park`] gopark, goready, gosched, goexit
-//! 13. [`coro`] coroutines: two Gs that hand a thread to each other
-//! 14. [`foreign`] extra Ms, for threads that the host made
-//! 15. [`tidy`] gives the memory of unused stacks back to the system
+//! 12. [`thread`] a thread of the host waits
+//! 13. [`park`] gopark, goready, gosched, goexit
+//! 14. [`coro`] coroutines: two Gs that hand a thread to each other
+//! 15. [`foreign`] extra Ms, for threads that the host made
+//! 16. [`tidy`] gives the memory of unused stacks back to the system
 
 pub mod coro;
 pub mod foreign;
@@ -31,5 +32,6 @@ pub mod resize;
 pub mod store;
 pub mod stw;
 pub mod syscall;
+pub mod thread;
 pub mod tidy;
 pub mod wake;

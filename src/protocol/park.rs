@@ -75,7 +75,7 @@
 //! * A G that ends passes its stack to the next G if that has none yet, without leaving the stack.
 
 use super::syscall::NoP;
-use super::{lockedm, store, syscall, wake};
+use super::{lockedm, store, syscall, thread, wake};
 use crate::fiber::host::HostState;
 use crate::fiber::{self, Sp};
 use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
@@ -370,7 +370,7 @@ pub fn gopark(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
         return park_slow(m, reason, commit);
     }
     let gp = running(m);
-    note_wait(gp, reason, m.sched().coarse_now());
+    gp.note_wait(reason, m.sched().coarse_now());
     gp.set_status(GStatus::Waiting);
     // SAFETY: gp runs here and waits from now on.
     unsafe { leave(m, gp, Mcall::Park(commit)) }
@@ -394,75 +394,14 @@ pub fn gopark_by_g0(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
 
 fn park_slow(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
     if m.ctx() == Ctx::Foreign {
-        park_thread(m, reason, commit, None, |_| ());
+        thread::park(m, reason, commit, None, |_| ());
         return m;
     }
     let gp = running(m);
-    note_wait(gp, reason, m.sched().coarse_now());
+    gp.note_wait(reason, m.sched().coarse_now());
     gp.set_status(GStatus::Waiting);
     // SAFETY: gp runs here and waits from now on.
     unsafe { mcall(m, gp, Mcall::Park(commit)) }
-}
-
-/// Parks a thread of the host, without a P. At the deadline `expire` is called once: it either takes the wait record
-/// back and readies the thread, or leaves the wake-up to the waker that has taken the record.
-pub fn park_thread(m: MRef, reason: WaitReason, commit: Commit, deadline: Option<i64>, expire: impl FnOnce(GRef)) {
-    thread_waits(m, reason, deadline, expire, |gp| {
-        // SAFETY: the commit came with its argument. Only this thread runs the G, so the G may be readied from now on.
-        let parks = || commit.f.is_none_or(|f| unsafe { f(m, gp, commit.arg) });
-        if !commit.host {
-            gp.set_status(GStatus::Waiting);
-            if deadline.is_none() {
-                thread_sticks(m);
-            }
-            return parks();
-        }
-        gp.set_status(GStatus::Parking);
-        // PARK-K5: no waker wakes the thread before the status is Parked.
-        let parked = parks() && gp.cas_status(GStatus::Parking, GStatus::Parked);
-        if parked && deadline.is_none() {
-            thread_sticks(m);
-        }
-        parked
-    });
-}
-
-/// QUIET-N2, for a thread that waits without a deadline. It is counted before it is seen as parked; the watchers
-/// are told when the commit has released its locks.
-pub fn thread_sticks(m: MRef) {
-    m.sched().count_for_watchers();
-    m.parked.set(true);
-}
-
-/// As [`park_thread`]. `commit` says whether the thread is parked; if it is and has no deadline, `commit` has called
-/// [`thread_sticks`].
-pub fn thread_waits(
-    m: MRef,
-    reason: WaitReason,
-    deadline: Option<i64>,
-    expire: impl FnOnce(GRef),
-    commit: impl FnOnce(GRef) -> bool,
-) {
-    let gp = own_g(m);
-    gp.set_flag(gflag::THREAD_WAIT, true);
-    // While no P is used sysmon does not move the cheap clock.
-    note_wait(gp, reason, now());
-    let old = m.swap_ctx(Ctx::Sched);
-    let parked = commit(gp);
-    m.set_ctx(old);
-    if parked {
-        if deadline.is_none() {
-            m.sched().tell_watchers();
-        }
-        if !m.park.sleep_until(deadline) {
-            expire(gp);
-            m.park.sleep();
-        }
-        m.park.clear();
-    }
-    m.parked.set(false);
-    gp.set_flag(gflag::THREAD_WAIT, false);
-    gp.set_status(GStatus::Syscall);
 }
 
 /// Leaves the running G (or the thread of the host that runs none) for `to`, a waiting G that the caller owns
@@ -481,19 +420,13 @@ pub fn hand_over(m: MRef, gp: GRef, to: GRef, reason: WaitReason, call: Mcall, r
     if pp.requests() != 0 || timers_turn || !to.lockedm.is_null() || !store::bind_kept_stack(m, pp, to) {
         return park_slow(m, reason, ready);
     }
-    note_wait(gp, reason, m.sched().coarse_now());
+    gp.note_wait(reason, m.sched().coarse_now());
     gp.set_status(GStatus::Waiting);
     // CO-I3: `to` is in no queue.
     make_running(m, pp, to);
     m.set_pending(gp, call);
     // SAFETY: `to` is ours to run, off its stack (PARK-K1), and has one; gp waits from now on.
     unsafe { switch_from(m, gp, Sp(to.sp.get())) }
-}
-
-#[inline(always)]
-pub fn note_wait(gp: GRef, reason: WaitReason, since: i64) {
-    gp.wait_reason.set(reason.as_ptr().cast_mut());
-    gp.wait_since.set(since);
 }
 
 /// The G that runs on `m`.
@@ -505,35 +438,15 @@ pub fn running(m: MRef) -> GRef {
     }
 }
 
-/// The G of an extra M.
-pub fn own_g(m: MRef) -> GRef {
-    // SAFETY: an extra M has its G from birth.
-    match unsafe { GRef::from_ptr(m.own_g.get()) } {
-        Some(gp) => gp,
-        None => crate::gmp::fatal::throw(m.sched(), "an extra M without a G"),
-    }
-}
-
 /// PARK-D1 to PARK-D3, for a G whose wait record the caller has taken. Any context.
 #[inline]
 pub fn goready(m: MRef, gp: GRef) {
     if gp.has(gflag::THREAD_WAIT) {
-        return thread_ready(gp);
+        return thread::ready(gp);
     }
     gp.set_status(GStatus::Runnable);
     widen!();
     ready_queue(m, gp);
-}
-
-#[cold]
-fn thread_ready(gp: GRef) {
-    // SAFETY: a G that waits as a thread has its M. The note comes last: after it the M may serve another thread.
-    if let Some(m) = unsafe { MRef::from_ptr(gp.m.get()) } {
-        // The thread's wait has ended, though it may take a while until the thread gets a CPU.
-        m.parked.set(false);
-        widen!();
-        m.park.wakeup();
-    }
 }
 
 /// PARK-D2 and PARK-D3 for a G that is Runnable already.
@@ -578,7 +491,7 @@ pub fn ready_parked(m: MRef, gp: GRef, handle: u64) -> bool {
         }
     }
     if gp.has(gflag::THREAD_WAIT) {
-        thread_ready(gp);
+        thread::ready(gp);
     } else {
         ready_queue(m, gp);
     }

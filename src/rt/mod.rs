@@ -105,7 +105,7 @@ fn make_known(sched: &'static Sched) -> Result<MRef> {
     let survivor = SURVIVOR.load(Ordering::Relaxed);
     if survivor != 0 && tid == sys::main_tid() {
         // The thread keeps the ownership of what it locked before the fork.
-        crate::protocol::park::own_g(m).goid.set(survivor);
+        m.own_g().goid.set(survivor);
     }
     sys::arch::set_current_m(m.as_ptr().cast());
     if exit_key().is_none_or(|key| key.set(m.as_ptr().cast()).is_err()) {

@@ -330,7 +330,7 @@ pub fn exit_syscall(m: MRef, gp: GRef) -> MRef {
 
 /// The end of a thread of the host that has an M.
 pub fn thread_exit(m: MRef) {
-    let gp = park::own_g(m);
+    let gp = m.own_g();
     // First of all: a thread that stopped the world without being a G becomes Foreign here.
     let m = close_open_brackets(m, gp);
     if m.ctx() == Ctx::Foreign && !gp.keys.is_null() {
