@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests the Zig binding: what it has of the header; its tests and wrong calls in each of $GMX_ZIG_MODES, and the
 # scenarios of docs/meaning.md in the modes that check calls; the examples; and the programs of docs/zig.md in a project
-# that fetches the package as a reader would. Ends with `N passed, N failed`.
+# that fetches the package as a reader would. The modes are built at the same time. Ends with `N passed, N failed`.
 # Zig is $GMX_ZIG, or the `zig` on the PATH if its version is right, or comes from PyPI into target/zig; without Zig
 # the suite is skipped (77). The first run compiles Zig's own build tool, which takes minutes; it is kept in
 # target/zig.
@@ -34,44 +34,36 @@ prefix=$target/zig/$(cksum <<<"$lib" | cut -d' ' -f1)
 mkdir -p "$prefix/lib"
 ln -sfn "$lib" "$prefix/lib/libgomax.so"
 ln -sfn "$lib" "$prefix/lib/libgomax.so.0"
-flags=(--search-prefix "$prefix" --prefix "$work/out" --summary all)
+flags=(--search-prefix "$prefix" --summary all)
+out=$work/out
 [[ -z ${GMX_SEED:-} ]] || flags+=(--seed $((GMX_SEED & 0xffffffff)))
-build() { (cd "$1" && timeout "${GMX_ZIG_LIMIT:-800}" "${zig[@]}" build "${flags[@]}" "${@:2}"); }
+build() { (cd "$1" && timeout "${GMX_ZIG_LIMIT:-800}" "${zig[@]}" build "${flags[@]}" --prefix "$out" "${@:2}"); }
+
+# The programs of each mode, each mode in a directory of its own; Zig compiles its build tool once for all of them.
+checked() { [[ $1 == debug || $1 == safe ]]; } # some scenarios are wrong calls
+built() { # MODE STEP...
+  local out=$out/$1 optimize=()
+  [[ $1 == debug ]] || optimize=("-Doptimize=$1")
+  build bindings/zig "${@:2}" "${optimize[@]}"
+}
+modes=(${GMX_ZIG_MODES:-debug fast})
+for mode in "${modes[@]}"; do start "programs, $mode" built "$mode" tests wrong $(checked "$mode" && echo meaning); done
 
 sources=()
 for source in bindings/zig/src/*.zig; do [[ $source == */c.zig ]] || sources+=("$source"); done
 check "gomax.zig has all of gomax.h" wrapped bindings/zig/tests/left_out.txt "${sources[@]}"
 check "build.zig.zon: version" grep -qF ".version = \"$gomax_version\"" bindings/zig/build.zig.zon
 
-# counted NAME COMMAND...: as check, for a command that says how many of its own tests passed: each of them counts
-counted() {
-  local before=$failed n
-  check "$@"
-  n=$(sed -nE 's/^.* ([0-9]+)\/[0-9]+ tests passed.*|^([0-9]+) passed, 0 failed$/\1\2/p' "$work/said" | tail -n 1)
-  ((failed > before || ${n:-0} == 0)) || passed=$((passed + n - 1))
-}
-for mode in ${GMX_ZIG_MODES:-debug fast}; do
-  optimize=() checked=checked
-  [[ $mode == debug ]] || optimize=("-Doptimize=$mode")
-  [[ $mode == debug || $mode == safe ]] || checked=unchecked
-  counted "tests, $mode" build bindings/zig test "${optimize[@]}"
-  check "wrong calls, $mode: build" build bindings/zig wrong "${optimize[@]}"
-  counted "wrong calls, $mode" "$python" bindings/zig/tests/wrong.py $checked "$work/out/bin/wrong"
-  [[ $checked == checked ]] || continue # some rows are wrong calls
-  check "docs/meaning.md, $mode: build" build bindings/zig meaning "${optimize[@]}"
-  counted "docs/meaning.md, $mode" "$python" ci/meaning.py Zig "$work/out/bin/meaning"
-done
-
 dupes() {
   mkdir -p "$work/tree/a/b"
   echo same >"$work/tree/one"; echo same >"$work/tree/a/two"; echo other >"$work/tree/a/b/three"; echo sane >"$work/tree/four"
   build bindings/zig examples &&
-    diff <("$work/out/bin/dupes" "$work/tree" | sed "s|$work/tree/||") <(printf 'a/two\none\n\n1 files, 5 bytes are there more than once\n')
+    diff <("$out/bin/dupes" "$work/tree" | sed "s|$work/tree/||") <(printf 'a/two\none\n\n1 files, 5 bytes are there more than once\n')
 }
 check "examples/dupes.zig" dupes
 
 # what goes into an RPATH is absolute
-finds() { build bindings/zig examples "-Dlib_dir=$prefix/lib" && readelf -d "$work/out/bin/dupes" | grep -F "[$prefix/lib]"; }
+finds() { build bindings/zig examples "-Dlib_dir=$prefix/lib" && readelf -d "$out/bin/dupes" | grep -F "[$prefix/lib]"; }
 relative() { ! build bindings/zig examples -Dlib_dir=lib && grep -q 'lib_dir is "lib", and must be an absolute path' "$work/said"; }
 check "lib_dir is the RPATH" finds
 check "lib_dir must be absolute" relative
@@ -85,6 +77,13 @@ programs docs/zig.md "$project"
 for program in "$project"/[0-9]*.zig; do
   cp "$program" "$project/src/main.zig"
   check "docs/zig.md: $(basename "$program")" build "$project" run
+done
+
+settle
+for mode in "${modes[@]}"; do
+  start_counted "tests, $mode" built "$mode" test
+  start_counted "wrong calls, $mode" "$python" bindings/zig/tests/wrong.py $(checked "$mode" || echo un)checked "$out/$mode/bin/wrong"
+  ! checked "$mode" || start_counted "docs/meaning.md, $mode" "$python" ci/meaning.py Zig "$out/$mode/bin/meaning"
 done
 
 summary

@@ -25,6 +25,7 @@ pub fn build(b: *std.Build) void {
 
     const imports: []const std.Build.Module.Import = &.{.{ .name = "gomax", .module = gomax }};
     const test_step = b.step("test", "Runs the tests");
+    const tests_step = b.step("tests", "Builds the tests");
     for ([_][]const u8{ "gomax", "malloc" }) |name| {
         const tests = b.addTest(.{ .name = name, .root_module = b.createModule(.{
             .root_source_file = b.path(b.fmt("tests/{s}.zig", .{name})),
@@ -32,6 +33,7 @@ pub fn build(b: *std.Build) void {
             .optimize = optimize,
             .imports = imports,
         }) });
+        tests_step.dependOn(&tests.step);
         tests.rdynamic = std.mem.eql(u8, name, "malloc"); // its malloc is the library's too
         const run_tests = b.addRunArtifact(tests);
         run_tests.has_side_effects = true; // they are not the same each time: threads, and a seed
