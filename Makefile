@@ -32,7 +32,7 @@ need_python = $(call need,$(PYTHON),Python 3: your distribution's python3; or sa
 need_file = @test -e $(1) || { echo "make $@: $(1) is missing ($(2))" >&2; exit 1; }
 
 .DEFAULT_GOAL := build
-.PHONY: build test demo bench stress sanitize models install uninstall header clean help
+.PHONY: build test demo bench stress sanitize miri models install uninstall header clean help
 
 build: ## the release library, with libgomax.so.0 beside it so that it runs in place
 	$(need_cargo)
@@ -63,6 +63,10 @@ stress: build ## the programs of ctests/stress and failing calls of the system, 
 sanitize: ## the C tests under AddressSanitizer, ThreadSanitizer and valgrind
 	$(need_cc)
 	CARGO="$(CARGO)" CC="$(CC)" CXX="$(CXX)" ci/sanitize.sh
+
+miri: ## the unit tests of what is Rust alone, under Miri
+	$(need_cargo)
+	ci/miri.sh
 
 models: ## checks the protocols with loom and shuttle
 	$(need_cargo)

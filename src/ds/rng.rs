@@ -20,6 +20,12 @@ impl Rng {
     }
 }
 
+/// How often a test repeats its random steps: a hundredth under Miri, which is so much slower.
+#[cfg(all(test, not(any(loom, shuttle))))]
+pub const fn rounds(n: usize) -> usize {
+    if cfg!(miri) { n / 100 } else { n }
+}
+
 /// The seeds of one run of a test that compares with a model: always the same ones and a fresh one, or only the seed in
 /// `GMX_SEED`. Each seed is printed, so that a failed test shows it.
 #[cfg(all(test, not(any(loom, shuttle))))]

@@ -221,6 +221,7 @@ impl<T, const N: usize> RunQ<T, N> {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+    use crate::ds::rng::rounds;
     use std::collections::HashSet;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
@@ -295,7 +296,7 @@ mod tests {
             let rng = Rng::new(seed);
             let (fifo, lifo, into) = (RunQ::<u8, N>::default(), RunQ::<u8, N>::default(), RunQ::<u8, N>::default());
             let (fifos, lifos, intos) = (Worker::new_fifo(), Worker::new_lifo(), Worker::new_fifo());
-            for i in 0..20_000 {
+            for i in 0..rounds(20_000) {
                 // SAFETY: this thread owns all of them.
                 unsafe {
                     match rng.next() % 8 {
@@ -330,7 +331,7 @@ mod tests {
 
     /// An owner and two thieves: everything comes out once.
     fn race(newest: bool) {
-        const MANY: usize = 200_000;
+        const MANY: usize = if cfg!(miri) { 200 } else { 200_000 };
         let q = RunQ::<u8, N>::default();
         let over = AtomicBool::new(false);
         let out = AtomicUsize::new(0);

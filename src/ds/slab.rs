@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn places_come_in_order_and_fill_each_chunk() {
         let mut next = (0, 0);
-        for n in 0..100_000 {
+        for n in 0..crate::ds::rng::rounds(100_000) as u32 {
             let (chunk, i, size) = at(n);
             assert_eq!((chunk, i), next);
             next = if i + 1 == size { (chunk + 1, 0) } else { (chunk, i + 1) };
@@ -245,7 +245,7 @@ mod tests {
         let rng = crate::ds::rng::Rng::new(seed);
         let mut live: HashMap<u64, u64> = HashMap::new();
         let mut ended: Vec<u64> = Vec::new();
-        for i in 0..30_000u64 {
+        for i in 0..crate::ds::rng::rounds(30_000) as u64 {
             if rng.next().is_multiple_of(2) || live.is_empty() {
                 let (handle, v) = slab.make(rng.next()).unwrap();
                 v.store(i, Ordering::Relaxed);

@@ -244,6 +244,7 @@ fn merge(below: &Link, above: &Link) -> *mut Sudog {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+    use crate::ds::rng::rounds;
     use std::collections::{BTreeMap, VecDeque};
 
     fn gs(n: u32) -> Vec<GRef> {
@@ -254,10 +255,13 @@ mod tests {
         record(at).map_or(0, |s| 1 + depth(&s.left).max(depth(&s.right)))
     }
 
+    /// Addresses of the tests of depth.
+    const MANY: usize = if cfg!(miri) { 200 } else { 2000 };
+
     /// The depth of the tree after so many addresses have come, in the order of the priorities that the seed `assumed`
     /// gives.
     fn depth_of_chosen_order(assumed: u64, seed: u64) -> usize {
-        const N: u32 = 2000;
+        const N: u32 = MANY as u32;
         let gs = gs(N);
         let guess = Rng::new(assumed);
         let mut q = Queue::new(Rng::new(seed));
@@ -270,7 +274,7 @@ mod tests {
 
     #[test]
     fn an_order_chosen_for_another_seed_makes_no_list() {
-        assert_eq!(depth_of_chosen_order(7, 7), 2000, "with the seed known the tree is a list");
+        assert_eq!(depth_of_chosen_order(7, 7), MANY, "with the seed known the tree is a list");
         for seed in crate::ds::rng::seeds(8).filter(|&seed| seed != 7) {
             let depth = depth_of_chosen_order(7, seed);
             assert!(depth < 60, "seed {seed}: {depth}; 25 is usual");
@@ -297,7 +301,7 @@ mod tests {
         let mut model: BTreeMap<u64, VecDeque<u32>> = BTreeMap::new();
         let mut free: Vec<u32> = (0..300).collect();
         let rng = crate::ds::rng::Rng::new(seed);
-        for _ in 0..30_000 {
+        for _ in 0..rounds(30_000) {
             let addr = u64::from(rng.next() % 40) * 8 + 8;
             assert_eq!(q.count(addr), model.get(&addr).map_or(0, VecDeque::len));
             match rng.next() % 4 {

@@ -536,7 +536,7 @@ impl Heap {
 mod tests {
     use super::*;
     use crate::ds::leak::try_leak;
-    use crate::ds::rng::{Rng, seeds};
+    use crate::ds::rng::{Rng, rounds, seeds};
     use crate::gmp::m::{Kind, M};
     use std::cell::RefCell;
 
@@ -598,7 +598,7 @@ mod tests {
         timers.iter().zip(&ones).for_each(|(t, one)| t.comes_back.set(one.comes_back));
         let mut model: Vec<Armed> = vec![None; N];
         let (mut now, mut seq) = (0, 0);
-        for _ in 0..10_000 {
+        for _ in 0..rounds(10_000) {
             let (i, p) = (random(N), random(2));
             seq += 1;
             match random(100) {

@@ -166,10 +166,11 @@ static CXX_TOLD: AtomicBool = AtomicBool::new(false);
 static LOADED: AtomicBool = AtomicBool::new(false);
 
 /// Runs when the library is loaded, or when a program starts that contains it, before a thread can be inside the
-/// library. Otherwise a child of fork could find the lock of another thread's first call held.
+/// library. Otherwise a child of fork could find the lock of another thread's first call held. (Miri knows only some of
+/// the functions of the C library that this calls. What runs under Miri needs none of them.)
 #[cfg(not(any(loom, shuttle)))]
 #[used]
-#[unsafe(link_section = ".init_array")]
+#[cfg_attr(not(miri), unsafe(link_section = ".init_array"))]
 static AT_LOAD: extern "C" fn() = at_load;
 
 extern "C" fn at_load() {

@@ -242,7 +242,7 @@ mod tests {
         let number = |gp: GRef| gp.index;
         // Alternates between phases with more puts and phases with more takes.
         let mut more = 2;
-        for i in 0..30_000 {
+        for i in 0..crate::ds::rng::rounds(30_000) as u32 {
             if i % 3000 == 0 {
                 more = 1 + rng.next() % 5;
             }
