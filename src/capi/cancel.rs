@@ -8,7 +8,7 @@ use super::*;
 use crate::block::cancel::{self, Reason, Ref};
 use crate::block::waitq;
 use crate::gmp::g::GRef;
-use crate::gmp::m::Ctx;
+use crate::gmp::m::{Ctx, MRef};
 
 /// A token of cancellation. When a token, or the one that it was made under, is canceled, by hand or at its deadline,
 /// the calls that wait for an event under it end with GMX_ECANCELED: channels, select, sleep, semaphores and condition
@@ -345,7 +345,7 @@ fn shield(f: fn(GRef) -> crate::gmp::Result<()>) -> gmx_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_cancel_current() -> gmx_cancel {
-    match crate::sched::run::current() {
+    match MRef::current() {
         Some(m) => holder(m).and_then(cancel::current).map_or(0, |current| current.token().handle.get()),
         None => 0,
     }

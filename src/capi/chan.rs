@@ -9,6 +9,7 @@ use crate::block::chan::{Case, Chan, Op, wait_for_nothing};
 use crate::block::select::{self, Cases};
 use crate::gmp::error::Error;
 use crate::gmp::g::WaitReason;
+use crate::gmp::m::MRef;
 use crate::sys::call;
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -281,7 +282,7 @@ fn transfer_null(m: MRef, op: Op, timeout: i64) -> gmx_status {
 /// As for [`transfer`].
 #[inline(always)]
 unsafe fn try_transfer(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_status {
-    if let Some(m) = crate::sched::run::current()
+    if let Some(m) = MRef::current()
         && !c.is_null()
         // SAFETY: the caller's promise.
         && let Some(c) = unsafe { chan(m, c) }

@@ -7,7 +7,7 @@
 use super::*;
 use crate::block::{cancel, scope};
 use crate::gmp::g::GRef;
-use crate::gmp::m::Ctx;
+use crate::gmp::m::{Ctx, MRef};
 use crate::protocol::{foreign, lockedm, park};
 use crate::sched::run;
 use crate::sync::Ordering;
@@ -61,7 +61,7 @@ pub extern "C" fn gmx_attach_thread() -> gmx_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_detach_thread() -> gmx_status {
-    let Some(m) = run::current() else { return GMX_EPERM };
+    let Some(m) = MRef::current() else { return GMX_EPERM };
     if !m.attached.get() || m.own_g().callbacks.get() != 0 {
         return GMX_EPERM;
     }

@@ -8,7 +8,7 @@
 use super::*;
 use crate::block::{cancel, join, parking, spawn, waitq};
 use crate::gmp::g::{GName, GRef, WaitReason, gflag};
-use crate::gmp::m::Ctx;
+use crate::gmp::m::{Ctx, MRef};
 use crate::protocol::{lockedm, park, store};
 use crate::sched::{keys, run};
 use std::ffi::{c_char, c_void};
@@ -525,7 +525,7 @@ pub unsafe extern "C" fn gmx_stack_bounds(lo: *mut *mut c_void, hi: *mut *mut c_
 /// The G of the caller, if it is on one.
 #[inline]
 pub(super) fn own() -> Option<GRef> {
-    let m = run::current()?;
+    let m = MRef::current()?;
     match m.ctx() {
         Ctx::G | Ctx::Syscall => m.g(),
         Ctx::Stopped if m.p().is_some() => m.g(),
@@ -575,7 +575,7 @@ pub extern "C" fn gmx_park(
     arg: *mut c_void,
     reason: *const c_char,
 ) -> gmx_status {
-    match run::current() {
+    match MRef::current() {
         Some(m) if m.is_free() && parking::is_alone(m) => {
             parking::park_alone(m, commit, arg, WaitReason::host(reason));
             GMX_OK
@@ -706,7 +706,7 @@ pub extern "C" fn gmx_unlock_os_thread() -> gmx_status {
 
 /// The M of a G with a P, pinned or not, also when it has stopped the world.
 fn on_g_pinned() -> Result<MRef, gmx_status> {
-    let m = run::current().ok_or(GMX_ENOTG)?;
+    let m = MRef::current().ok_or(GMX_ENOTG)?;
     match m.ctx() {
         Ctx::G => Ok(m),
         Ctx::Stopped if m.p().is_some() => Ok(m),
@@ -802,7 +802,7 @@ pub extern "C" fn gmx_key_set(key: gmx_key, value: *mut c_void) -> gmx_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_key_get(key: gmx_key) -> *mut c_void {
-    match (run::current(), own()) {
+    match (MRef::current(), own()) {
         (Some(m), Some(gp)) => keys::key_get(gp, m.sched(), key),
         _ => std::ptr::null_mut(),
     }

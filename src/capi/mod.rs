@@ -68,7 +68,7 @@ use crate::rt;
 /// The M of the caller, from any context, for what needs no runtime. It starts none.
 #[inline(always)]
 fn any() -> Result<MRef, gmx_status> {
-    match crate::sched::run::current() {
+    match MRef::current() {
         Some(m) => Ok(m),
         None => any_slow().get(),
     }
@@ -83,7 +83,7 @@ fn any_slow() -> MOrStatus {
 /// The M of the caller, from any context, in a runtime that is up.
 #[inline(always)]
 fn started() -> Result<MRef, gmx_status> {
-    match crate::sched::run::current() {
+    match MRef::current() {
         Some(m) if m.ctx() != Ctx::Foreign => Ok(m),
         _ => started_slow().get(),
     }
@@ -145,7 +145,7 @@ unsafe fn object<'a, T: Object>(o: *mut T) -> Option<&'a T::Is> {
 /// The M of a caller that may wait.
 #[inline(always)]
 fn may_wait() -> Result<MRef, gmx_status> {
-    match crate::sched::run::current() {
+    match MRef::current() {
         Some(m) if m.is_free() => Ok(m),
         _ => may_wait_slow().get(),
     }
@@ -155,7 +155,7 @@ fn may_wait() -> Result<MRef, gmx_status> {
 /// other caller goes through `may_wait` or `any`.
 #[inline(always)]
 fn free_id() -> Option<u64> {
-    let m = crate::sched::run::current()?;
+    let m = MRef::current()?;
     if m.is_free() { Some(m.free_goid()) } else { None }
 }
 
@@ -163,7 +163,7 @@ fn free_id() -> Option<u64> {
 /// points. A loop that takes only fast paths would otherwise never serve a request.
 #[inline(always)]
 fn calm_id() -> Option<u64> {
-    let m = crate::sched::run::current()?;
+    let m = MRef::current()?;
     if m.is_free() && m.is_calm() { Some(m.free_goid()) } else { None }
 }
 
@@ -177,7 +177,7 @@ fn may_wait_calmly() -> Result<MRef, gmx_status> {
 /// Whether the caller is a G on a worker that is free to go.
 #[inline(always)]
 fn is_free() -> bool {
-    crate::sched::run::current().is_some_and(|m| m.is_free())
+    MRef::current().is_some_and(|m| m.is_free())
 }
 
 #[cold]
@@ -193,7 +193,7 @@ fn may_wait_slow() -> MOrStatus {
 /// The M of a G that holds a P and may leave it.
 #[inline(always)]
 fn on_g() -> Result<MRef, gmx_status> {
-    match crate::sched::run::current() {
+    match MRef::current() {
         Some(m) if m.is_free() => Ok(m),
         m => on_g_slow(m).get(),
     }
@@ -251,7 +251,7 @@ fn tried(r: crate::gmp::Result<()>) -> gmx_status {
 #[inline(never)]
 fn failed(e: crate::gmp::error::Error) -> gmx_status {
     // The caller may be on another thread by now. A thread without an M has no P, and no other goroutine to let run.
-    if let Some(m) = crate::sched::run::current() {
+    if let Some(m) = MRef::current() {
         crate::block::vain::in_vain(m);
     }
     status::from(e)

@@ -6,7 +6,7 @@
 use super::*;
 use crate::block::once::{self, Begun, Frame, Once};
 use crate::block::waitq;
-use crate::sched::run;
+use crate::gmp::m::MRef;
 use crate::sys::call;
 use std::ffi::c_void;
 
@@ -119,7 +119,7 @@ fn do_it(m: MRef, once: &Once, f: extern "C" fn(*mut c_void), arg: *mut c_void) 
     call::plain(f, arg);
     frame.leave(gp);
     // It may be on another thread now.
-    match run::current() {
+    match MRef::current() {
         Some(m) => {
             once.end(m);
             GMX_OK

@@ -5,7 +5,7 @@
 //! a function once for each processor without stopping them all: for caches, counters and epochs of the host.
 
 use super::*;
-use crate::gmp::m::Ctx;
+use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::PRef;
 use crate::gmp::sched::Sched;
 use crate::sched::{keys, world};
@@ -96,7 +96,7 @@ pub extern "C" fn gmx_set_default_gomaxprocs() -> gmx_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_pin() -> i32 {
-    match crate::sched::run::current() {
+    match MRef::current() {
         Some(m) if m.pin() => m.must_p().id as i32,
         _ => pin_slow(),
     }
@@ -105,7 +105,7 @@ pub extern "C" fn gmx_pin() -> i32 {
 #[cold]
 #[inline(never)]
 fn pin_slow() -> i32 {
-    let m = match crate::sched::run::current() {
+    let m = match MRef::current() {
         Some(m) if m.ctx() == Ctx::Syscall => return GMX_EINSYSCALL,
         Some(m) => m,
         None => return GMX_ENOTG,
@@ -131,7 +131,7 @@ fn pin_slow() -> i32 {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_unpin() -> gmx_status {
-    let Some(m) = crate::sched::run::current() else { return unpin_slow() };
+    let Some(m) = MRef::current() else { return unpin_slow() };
     match m.unpin() {
         Some(0) if m.p().is_none_or(|pp| pp.requests() != 0) => unpinned(m),
         Some(_) => GMX_OK,
@@ -224,7 +224,7 @@ fn slot<'a>(sched: &Sched, p: &'a PRef, key: gmx_p_key) -> Option<&'a OwnPtr<c_v
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_p_set(key: gmx_p_key, value: *mut c_void) -> gmx_status {
-    let Some(m) = crate::sched::run::current() else { return GMX_ENOTG };
+    let Some(m) = MRef::current() else { return GMX_ENOTG };
     if m.ctx() == Ctx::Syscall {
         return GMX_EINSYSCALL;
     }

@@ -6,7 +6,7 @@
 //! unload the library or want its threads ended.
 
 use super::*;
-use crate::gmp::m::Ctx;
+use crate::gmp::m::{Ctx, MRef};
 use crate::rt::config::{Guards, Options};
 use std::ffi::{c_char, c_void};
 
@@ -257,7 +257,7 @@ pub extern "C" fn gmx_main(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c
 #[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_shutdown(timeout: i64) -> gmx_status {
-    match crate::sched::run::current().map(|m| (m, m.ctx())) {
+    match MRef::current().map(|m| (m, m.ctx())) {
         None | Some((_, Ctx::Foreign)) => map(rt::shutdown(timeout)),
         Some((m, Ctx::G)) if m.pins() == 0 => GMX_EDEADLK,
         Some((m, _)) => why_not(m),

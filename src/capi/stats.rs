@@ -4,7 +4,7 @@
 //! may be asked at any time.
 
 use super::*;
-use crate::gmp::m::{Ctx, Kind};
+use crate::gmp::m::{Ctx, Kind, MRef};
 use crate::protocol::tidy;
 use crate::rt::{self, dump};
 use crate::sched::world;
@@ -178,7 +178,7 @@ pub unsafe extern "C" fn gmx_read_mem_stats(out: *mut gmx_mem_stats) -> gmx_stat
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_release_memory() -> gmx_status {
     let Some(sched) = rt::up() else { return GMX_OK };
-    let m = crate::sched::run::current();
+    let m = MRef::current();
     tidy::drain_own(sched, m);
     let bracket = gmx_enter_syscall() == GMX_OK;
     tidy::release(sched);

@@ -5,7 +5,7 @@
 //! gmx_enter_syscall and gmx_exit_syscall around a piece of code.
 
 use super::*;
-use crate::gmp::m::Ctx;
+use crate::gmp::m::{Ctx, MRef};
 use crate::protocol::{park, syscall};
 use crate::sched::run;
 use crate::sys::arch::stack_pointer;
@@ -46,7 +46,7 @@ pub extern "C" fn gmx_enter_syscall() -> gmx_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_exit_syscall() -> gmx_status {
-    let Some(m) = run::current() else { return GMX_EPERM };
+    let Some(m) = MRef::current() else { return GMX_EPERM };
     if m.ctx() != Ctx::Syscall {
         return GMX_EPERM;
     }
@@ -92,7 +92,7 @@ pub extern "C" fn gmx_enter_syscall_blocking() -> gmx_status {
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_blocking(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {
     let Some(f) = r#fn else { return GMX_EINVAL };
-    if run::current().is_none_or(|m| m.ctx() == Ctx::Foreign) {
+    if MRef::current().is_none_or(|m| m.ctx() == Ctx::Foreign) {
         call::plain(f, arg);
         return GMX_OK;
     }

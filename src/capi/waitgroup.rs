@@ -6,6 +6,7 @@
 use super::*;
 use crate::block::waitgroup::WaitGroup;
 use crate::block::{spawn, waitq};
+use crate::gmp::m::MRef;
 use std::ffi::c_void;
 
 /// Counts what is under way; others wait until nothing is. Zero is ready; nothing needs to be freed. May be used again
@@ -41,7 +42,7 @@ unsafe impl Object for gmx_waitgroup {
 pub unsafe extern "C" fn gmx_waitgroup_add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
     // SAFETY: the caller's promise.
     if let Some(group) = unsafe { object(wg) }
-        && let Some(m) = crate::sched::run::current()
+        && let Some(m) = MRef::current()
     {
         return map(group.add(m, delta));
     }
@@ -82,7 +83,7 @@ unsafe fn add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
 pub unsafe extern "C" fn gmx_waitgroup_done(wg: *mut gmx_waitgroup) -> gmx_status {
     // SAFETY: the caller's promise.
     if let Some(group) = unsafe { object(wg) }
-        && let Some(m) = crate::sched::run::current()
+        && let Some(m) = MRef::current()
     {
         return map(group.add(m, -1));
     }

@@ -7,7 +7,7 @@
 use super::*;
 use crate::block::spawn;
 use crate::gmp::g::{GStatus, gflag};
-use crate::gmp::m::Ctx;
+use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::PRef;
 use crate::protocol::{park, preempt};
 use crate::rt::report;
@@ -131,7 +131,7 @@ pub unsafe extern "C" fn gmx_stop_the_world_timeout(reason: *const c_char, timeo
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_start_the_world() -> gmx_status {
-    match crate::sched::run::current() {
+    match MRef::current() {
         Some(m) if m.ctx() == Ctx::Stopped => {
             world::start_the_world(m);
             GMX_OK
@@ -181,7 +181,7 @@ pub extern "C" fn gmx_for_each_g(
     arg: *mut c_void,
 ) -> gmx_status {
     let Some(f) = r#fn else { return GMX_EINVAL };
-    let m = match crate::sched::run::current() {
+    let m = match MRef::current() {
         Some(m) if m.ctx() == Ctx::Stopped => m,
         _ => return GMX_EPERM,
     };
@@ -254,7 +254,7 @@ pub extern "C" fn gmx_safepoint() {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_safepoint_slow() -> gmx_status {
-    if let Some(m) = crate::sched::run::current()
+    if let Some(m) = MRef::current()
         && m.ctx() == Ctx::G
         && m.pins() == 0
         && preempt::answer(m, park::running(m))
@@ -291,7 +291,7 @@ pub extern "C" fn gmx_safepoint_slow() -> gmx_status {
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_preempt_word() -> *const u32 {
     static NEVER: u32 = 0;
-    match (crate::sched::run::current(), super::g::own()) {
+    match (MRef::current(), super::g::own()) {
         (Some(m), Some(gp)) => {
             m.sched().tells.store(true, Ordering::Relaxed);
             gp.asked.as_ptr()

@@ -215,6 +215,13 @@ impl std::ops::Deref for MRef {
 }
 
 impl MRef {
+    /// The M of this thread.
+    #[cfg(not(any(loom, shuttle)))]
+    #[inline(always)]
+    pub fn current() -> Option<MRef> {
+        // SAFETY: the slot holds null or an M.
+        unsafe { MRef::from_ptr(crate::sys::arch::current_m().cast()) }
+    }
     /// # Safety
     /// `p` is null or points to an M.
     #[inline(always)]

@@ -7,15 +7,12 @@
 //!
 //! To add a setting of `GMXDEBUG`: a field of `Debug` and a row of `SETTINGS`.
 
-use super::report::{Text, Words};
+use super::report::{Report, Text, Words};
 use crate::fiber::stack::{GuardKind, Rules};
 use crate::gmp::sched::Sched;
 use std::ffi::{CStr, c_void};
 use std::fmt::{self, Write};
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-
-/// The function that receives reports: the host's. Without it reports go to stderr.
-pub type Report = extern "C" fn(arg: *mut c_void, text: *const std::ffi::c_char, len: usize);
+use std::sync::atomic::Ordering;
 
 /// The caller's options. Zero everywhere is the default.
 #[derive(Clone, Copy, Default)]
@@ -62,9 +59,6 @@ pub struct Procs {
     pub follow: bool,
 }
 
-static REPORT: AtomicUsize = AtomicUsize::new(0);
-static REPORT_ARG: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
-
 const DEFAULT_STACK: usize = 256 << 10;
 const DEFAULT_SLICE: i64 = 10_000_000;
 const DEFAULT_THREADS: i32 = 10_000;
@@ -83,8 +77,7 @@ impl Options {
         sched.cfg.g0_stack_size.set(or(self.g0_stack_size, DEFAULT_STACK));
         sched.cfg.slice_ns.set(or(self.slice_ns, DEFAULT_SLICE));
         sched.cfg.max_threads.set(or(self.max_threads, DEFAULT_THREADS));
-        REPORT_ARG.store(self.report_arg as *mut c_void, Ordering::Relaxed);
-        REPORT.store(self.report.map_or(0, |f| f as usize), Ordering::Release);
+        super::report::set_function(self.report, self.report_arg as *mut c_void);
         sched.cfg.sealed.set(self.all_at_start != 0);
         sched.cfg.on_arg.set(self.on_arg as *mut c_void);
         sched.cfg.on_preempt.set(self.on_preempt as *mut c_void);
@@ -122,17 +115,6 @@ impl Options {
 
 fn most_by_env(machine: i32) -> i32 {
     machine.saturating_mul(ENV_PROCS_PER_CPU)
-}
-
-/// The host's function for reports.
-pub fn report_to() -> Option<(Report, *mut c_void)> {
-    let f = REPORT.load(Ordering::Acquire);
-    if f == 0 {
-        return None;
-    }
-    // SAFETY: `apply` stored a function of this type.
-    let f = unsafe { std::mem::transmute::<usize, Report>(f) };
-    Some((f, REPORT_ARG.load(Ordering::Relaxed)))
 }
 
 // ---- GMXDEBUG -------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ use crate::gmp::m::{Ctx, Kind, M, MRef};
 use crate::gmp::p::STACK_CACHE;
 use crate::gmp::sched::Sched;
 use crate::protocol::{foreign, store, wake};
-use crate::sched::run::{self, current};
+use crate::sched::run;
 use crate::sched::sysmon;
 use crate::sched::template::{self, Duties};
 use crate::sched::{life, world};
@@ -78,7 +78,7 @@ impl Drop for Excluded {
 /// M if it has none.
 #[inline(always)]
 pub fn enter() -> Result<MRef> {
-    match current() {
+    match MRef::current() {
         Some(m) if m.ctx() != Ctx::Foreign || UP.load(Ordering::Acquire) => Ok(m),
         known => enter_slow(known),
     }
@@ -93,7 +93,7 @@ fn enter_slow(known: Option<MRef>) -> Result<MRef> {
 
 /// The M of the calling thread, for a call that needs no runtime: it starts none, and does not wait for one that ends.
 pub fn enter_without() -> Result<MRef> {
-    match current() {
+    match MRef::current() {
         Some(m) => Ok(m),
         None => make_known(sched_of_process()?),
     }
@@ -141,7 +141,7 @@ unsafe extern "C" fn thread_exit(p: *mut c_void) {
     // SAFETY: the key holds the M of this thread.
     let Some(m) = (unsafe { MRef::from_ptr(p.cast()) }) else { return };
     // In a child of fork the slot was emptied, and the M belongs to the parent's runtime.
-    if current() != Some(m) {
+    if MRef::current() != Some(m) {
         return;
     }
     run::thread_exit(m);
@@ -693,7 +693,7 @@ unsafe extern "C" fn forked() {
     if let Some(sched) = unsafe { SCHED.load(Ordering::Relaxed).as_ref() } {
         FIRST_GOID.store(sched.goids(0), Ordering::Relaxed);
     }
-    let survivor = current().and_then(|m| m.g()).map_or(0, |gp| gp.goid.get());
+    let survivor = MRef::current().and_then(|m| m.g()).map_or(0, |gp| gp.goid.get());
     SURVIVOR.store(survivor, Ordering::Relaxed);
     SCHED.store(std::ptr::null_mut(), Ordering::Relaxed);
     TEMPLATE.forget();
@@ -715,7 +715,7 @@ unsafe extern "C" fn forked() {
 /// Names the G in which a fault happened: always if its stack has overflowed, otherwise if the process dies of the
 /// fault. Runs in a signal handler, and only reads.
 unsafe fn describe_fault(fault: &Fault, line: &mut Line) -> Seen {
-    let Some(m) = current() else { return Seen::default() };
+    let Some(m) = MRef::current() else { return Seen::default() };
     let nothing = Seen { told: false, ours: !m.is_extra() };
     let Some(gp) = m.g().filter(|_| m.ctx() != Ctx::Foreign) else { return nothing };
     // SAFETY: the G runs on this very thread.

@@ -1,6 +1,5 @@
 //! The library's own reports: deadlocks, lack of threads and stacks, stops that timed out, broken invariants.
 
-use super::config;
 use crate::block::{mutex, rwmutex, spawn};
 use crate::fiber::text::Line;
 use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
@@ -9,8 +8,9 @@ use crate::gmp::p::{PRef, PStatus};
 use crate::gmp::sched::Sched;
 use crate::sync::{Ordering, now};
 use crate::sys;
+use std::ffi::{c_char, c_void};
 use std::fmt::{self, Write};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 
 static ADDRESSES: AtomicBool = AtomicBool::new(false);
 
@@ -20,6 +20,28 @@ pub fn show_addresses(yes: bool) {
 
 pub fn shows_addresses() -> bool {
     ADDRESSES.load(Ordering::Relaxed)
+}
+
+/// The function that receives reports: the host's. Without it reports go to stderr.
+pub type Report = extern "C" fn(arg: *mut c_void, text: *const c_char, len: usize);
+
+static REPORT: AtomicUsize = AtomicUsize::new(0);
+static REPORT_ARG: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+
+pub fn set_function(f: Option<Report>, arg: *mut c_void) {
+    REPORT_ARG.store(arg, Ordering::Relaxed);
+    // Release: pairs with the Acquire in `function`, which then sees the argument.
+    REPORT.store(f.map_or(0, |f| f as usize), Ordering::Release);
+}
+
+fn function() -> Option<(Report, *mut c_void)> {
+    let f = REPORT.load(Ordering::Acquire);
+    if f == 0 {
+        return None;
+    }
+    // SAFETY: `set_function` stored a function of this type.
+    let f = unsafe { std::mem::transmute::<usize, Report>(f) };
+    Some((f, REPORT_ARG.load(Ordering::Relaxed)))
 }
 
 /// An address, if reports may contain addresses; otherwise a name that only shows which addresses are equal. A reader
@@ -71,7 +93,7 @@ pub use crate::ds::escape::Escaped as Words;
 
 /// Passes a report to the host's function, or to stderr. Waits for neither a reader nor a lock of the library.
 pub fn emit(bytes: &[u8]) {
-    match config::report_to() {
+    match function() {
         Some((f, arg)) => sys::call::report(f, arg, bytes),
         None => sys::stderr::say(bytes),
     }

@@ -3,6 +3,7 @@
 use crate::ds::leak::try_leak;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GRef, extra};
+use crate::gmp::m::MRef;
 use crate::gmp::p::MAX_KEYS;
 use crate::gmp::sched::Sched;
 use std::ffi::c_void;
@@ -28,7 +29,7 @@ pub fn run_key_destructors(gp: GRef) {
             if value.is_null() {
                 continue;
             }
-            let Some(m) = super::run::current() else { break };
+            let Some(m) = MRef::current() else { break };
             if let Some(f) = m.sched().gkeys.destructor(key) {
                 again = true;
                 crate::sys::call::plain(f, value);

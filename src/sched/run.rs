@@ -14,13 +14,6 @@ use crate::sync::Ordering;
 use crate::sys;
 use std::ffi::c_void;
 
-/// The M of this thread.
-#[inline(always)]
-pub fn current() -> Option<MRef> {
-    // SAFETY: the slot holds null or an M.
-    unsafe { MRef::from_ptr(sys::arch::current_m().cast()) }
-}
-
 /// Counts this thread as ready: it needs nothing more from the system until it has work.
 pub fn take_seat(sched: &Sched) {
     // Release: pairs with the Acquire in `rt`, which waits for this count if all threads are made at the start.
@@ -115,7 +108,7 @@ const MEMORY_EVERY: i64 = 1_000_000;
 pub fn stack_bounds() -> Option<(*mut u8, *mut u8)> {
     let sp = sys::arch::stack_pointer();
     let here = |&(lo, hi): &(*mut u8, *mut u8)| (lo..hi).contains(&sp);
-    let m = current();
+    let m = MRef::current();
     // SAFETY: the G runs on this very thread; if it does not, its stack is not the current one.
     let of_g = m.as_ref().and_then(|m| m.g()).and_then(|gp| unsafe { gp.stack() }).map(|s| (s.lo(), s.hi));
     of_g.filter(here).or_else(|| thread_bounds(m).filter(here))
@@ -233,7 +226,7 @@ pub fn goexit_now(gp: GRef) -> ! {
 /// # Migrates
 fn end(gp: GRef, returned: bool) -> MRef {
     // The function of the host may have moved to another thread, so the M is read anew.
-    let Some(m) = current().filter(|m| !m.is_extra()) else {
+    let Some(m) = MRef::current().filter(|m| !m.is_extra()) else {
         // A child of fork that returned from the G that called fork: there is no scheduler for it in this process.
         sys::exit_now(0);
     };
@@ -282,12 +275,12 @@ fn run_exit_hooks(mut m: MRef, gp: GRef, returned: bool) -> MRef {
 fn end_with_code(mut m: MRef, gp: GRef, returned: bool) -> MRef {
     if !gp.cleanups.is_null() {
         cleanup::run(gp, returned, 0..0);
-        m = current().unwrap_or(m);
+        m = MRef::current().unwrap_or(m);
         m = close_open_brackets(m, gp);
     }
     if !gp.keys.is_null() {
         super::keys::run_key_destructors(gp);
-        m = current().unwrap_or(m);
+        m = MRef::current().unwrap_or(m);
         m = close_open_brackets(m, gp);
     }
     m
