@@ -76,7 +76,6 @@
 
 use super::chan::Chan;
 use super::hook::Hooks;
-use super::waitq::Kind;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{G, GRef, Interrupt, extra, gflag};
 use crate::gmp::handles::{self, Object};
@@ -518,6 +517,18 @@ pub struct Current(&'static Token);
 pub fn current(gp: GRef) -> Option<Current> {
     // SAFETY: null, or a token for which the G holds a count.
     unsafe { gp.cancel.get().cast::<Token>().as_ref() }.map(Current)
+}
+
+/// Whether a token may end a wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// For an event: a token ends it.
+    Event,
+    /// For a lock or an end: a token ends it only if the caller asks for that (`gmx_cancel_locks`). Otherwise a caller
+    /// that does not check the result would continue without the lock, or before the end.
+    Lock,
+    /// The library's own wait: only its event ends it.
+    Own,
 }
 
 /// The token that may end a wait of this kind of the G that runs here; None within a shield.

@@ -181,7 +181,7 @@ impl Wait {
     #[inline(always)]
     pub fn plain(m: MRef, timeout: i64) -> Option<Wait> {
         let gp = waitq::waiter(m);
-        let plain = timeout == waitq::FOREVER && cancel::ends(gp, waitq::Kind::Event).is_none();
+        let plain = timeout == waitq::FOREVER && cancel::ends(gp, cancel::Kind::Event).is_none();
         plain.then_some(Wait { gp, seq: 0, foreign: false, deadline: None, token: None })
     }
 
@@ -214,7 +214,7 @@ impl Wait {
     /// CLAIM-C1 with the token, if one ends the G's waits.
     #[inline(always)]
     pub(super) fn register(&mut self) -> Result<()> {
-        if let Some(token) = cancel::ends(self.gp, waitq::Kind::Event) {
+        if let Some(token) = cancel::ends(self.gp, cancel::Kind::Event) {
             token.register(self.gp, self.seq, 0, interrupt)?;
             self.token = Some(token);
         }

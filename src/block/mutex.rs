@@ -40,7 +40,8 @@
 //! * After the step that unlocks, the caller does not touch the mutex: the next owner may be its last one, and free its
 //!   memory.
 
-use super::waitq::{self, How, Kind, Waited};
+use super::cancel::Kind;
+use super::waitq::{self, How, Waited};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{WaitReason, Wake};
 use crate::gmp::m::MRef;

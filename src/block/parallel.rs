@@ -31,10 +31,10 @@
 //! * A list of ranges that idle Ps look at: one more place to search for every P, with a wake-up protocol of its own. A
 //!   G in the run queue is found without either.
 
-use super::cancel;
+use super::cancel::{self, Kind};
 use super::vain;
 use super::waitgroup::WaitGroup;
-use super::waitq::{self, Kind};
+use super::waitq;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::GName;
 use crate::gmp::m::{Ctx, MRef};

@@ -116,7 +116,7 @@ pub fn park(
     reason: WaitReason,
     timeout: i64,
 ) -> Result<()> {
-    if timeout != waitq::FOREVER || cancel::ends(waitq::waiter(m), waitq::Kind::Event).is_some() {
+    if timeout != waitq::FOREVER || cancel::ends(waitq::waiter(m), cancel::Kind::Event).is_some() {
         return park_interruptibly(m, Host { commit, arg }, reason, timeout);
     }
     park_alone(m, commit, arg, reason);

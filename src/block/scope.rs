@@ -396,7 +396,7 @@ pub fn leave_why(mut m: MRef, handle: u64, timeout: i64) -> Result<Ended> {
         state.leaving = true;
         drop(state);
         let waited;
-        (m, waited) = s.open.wait(m, deadline, waitq::Kind::Own);
+        (m, waited) = s.open.wait(m, deadline, cancel::Kind::Own);
         s.state.lock().leaving = false;
         waited?;
     }

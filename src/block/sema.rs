@@ -10,7 +10,8 @@
 //! faster, and the waker need not touch the word after the addition, when the word may belong to another object already
 //! (WAITQ-M4).
 
-use super::waitq::{self, How, Kind, Waited};
+use super::cancel::Kind;
+use super::waitq::{self, How, Waited};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{WaitReason, Wake, gflag};
 use crate::gmp::m::{Ctx, MRef};

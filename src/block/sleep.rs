@@ -3,8 +3,8 @@
 //!
 //! Under a token of cancellation a sleep is a timed wait at an address that no waker uses.
 
-use super::cancel;
-use super::waitq::{self, How, Kind, Waited};
+use super::cancel::{self, Kind};
+use super::waitq::{self, How, Waited};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GRef, WaitReason};
 use crate::gmp::m::{Commit, Ctx, MRef};

@@ -60,7 +60,8 @@
 //! Clearing WAIT in the step that makes the count zero, and waking afterwards: the wake may reach waiters of the next
 //! round. So they would have to look again, at memory that may be gone.
 
-use super::waitq::{self, How, Kind, Waited};
+use super::cancel::Kind;
+use super::waitq::{self, How, Waited};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{WaitReason, Wake};
 use crate::gmp::m::MRef;

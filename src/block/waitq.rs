@@ -52,7 +52,7 @@
 //! WAITQ-A1's fence pairs with WAITQ-B1's: either the waker sees nwait, or the waiter's test in WAITQ-A2 sees the
 //! changed word.
 
-use super::cancel;
+use super::cancel::{self, Kind};
 use crate::gmp::error::Error;
 use crate::gmp::g::{GList, GRef, WaitReason, Wake};
 use crate::gmp::m::{Commit, Ctx, MRef};
@@ -102,18 +102,6 @@ pub struct How {
     /// When the waiter began to wait, for fairness; 0 where no waker asks.
     pub since: i64,
     pub kind: Kind,
-}
-
-/// Whether a token may end a wait.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// For an event: a token ends it.
-    Event,
-    /// For a lock or an end: a token ends it only if the caller asks for that (`gmx_cancel_locks`). Otherwise a caller
-    /// that does not check the result would continue without the lock, or before the end.
-    Lock,
-    /// The library's own wait: only its event ends it.
-    Own,
 }
 
 impl How {

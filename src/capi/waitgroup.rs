@@ -4,6 +4,7 @@
 //! independent; use a scope where one that fails should end the others.
 
 use super::*;
+use crate::block::cancel::Kind;
 use crate::block::waitgroup::WaitGroup;
 use crate::block::{spawn, waitq};
 use crate::gmp::m::MRef;
@@ -179,7 +180,7 @@ unsafe fn wait(wg: *mut gmx_waitgroup, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(wg) = (unsafe { object(wg) }) else { return GMX_EINVAL };
     match may_wait() {
-        Ok(m) => tried(wg.wait(m, waitq::deadline_of(timeout), waitq::Kind::Lock).1),
+        Ok(m) => tried(wg.wait(m, waitq::deadline_of(timeout), Kind::Lock).1),
         Err(status) => status,
     }
 }

@@ -1,8 +1,8 @@
 //! The end of a runtime against a foreign thread that spawns (`Sched::close`, `park::start`).
 
 use super::*;
+use crate::block::cancel::Kind;
 use crate::block::waitgroup::WaitGroup;
-use crate::block::waitq::Kind;
 use crate::block::{scope, spawn};
 use crate::gmp::error::Error;
 use crate::protocol::store::Spawn;

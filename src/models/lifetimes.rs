@@ -4,13 +4,13 @@
 
 use super::*;
 use crate::block::barrier::Barrier;
+use crate::block::cancel::Kind;
 use crate::block::chan::Chan;
 use crate::block::cond::Cond;
 use crate::block::mutex::Mutex;
 use crate::block::once::{Begun, Once};
 use crate::block::rwmutex::RwMutex;
 use crate::block::waitgroup::WaitGroup;
-use crate::block::waitq::Kind;
 use crate::block::{sema, waitq};
 use crate::gmp::g::WaitReason;
 use crate::sync::{AtomicU32, give_away};

@@ -2,9 +2,9 @@
 //! earlier holders wrote.
 
 use super::*;
+use crate::block::cancel::Kind;
 use crate::block::mutex::Mutex;
 use crate::block::waitgroup::WaitGroup;
-use crate::block::waitq::Kind;
 use crate::gmp::error::Error;
 use std::ops::RangeInclusive;
 
