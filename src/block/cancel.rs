@@ -34,7 +34,7 @@
 //!   under the lock, it takes out one waiter or one hook (hook.rs), opens the lock, and interrupts the waiter or starts
 //!   the hook. It repeats this until the lists are empty. It takes one at a time, since a waiter that continues may use
 //!   its record for its next wait.
-//! * CANCEL-K3 It closes the channel of the token, if there is one.
+//! * CANCEL-K3 It closes the channel of the token (done.rs), if there is one.
 //!
 //! The channel of a token is made when a caller first asks for it: the caller puts it into the token under the lock,
 //! where CANCEL-K2 finds it, and then looks at `reason`. If that is set, the caller closes the channel too.
@@ -74,8 +74,8 @@
 //! * A separate queue for each wait under a token (a channel, as in Go's context): every wait would wait for two
 //!   events.
 
-use super::chan::Chan;
-use super::hook::Hooks;
+pub(super) mod hooks;
+
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{G, GRef, Interrupt, extra, gflag};
 use crate::gmp::handles::{self, Object};
@@ -86,6 +86,7 @@ use crate::gmp::timers::{Alarm, NEVER, Timer, Timers};
 use crate::protocol::wake;
 use crate::sync::own::{OwnBool, OwnI64, OwnPtr, OwnU64};
 use crate::sync::{AtomicU32, Lock, Ordering, Rank, now};
+use hooks::Hooks;
 use std::ffi::c_void;
 use std::ptr::{NonNull, from_ref, null_mut};
 
@@ -139,17 +140,31 @@ struct Inner {
     tail: *mut G,
     /// The functions that a cancellation starts (hook.rs).
     hooks: Hooks,
-    /// The channel that a cancellation closes, made at the first request; null if there is none. The token is one of
-    /// its users.
-    chan: *mut Chan,
+    /// The channel that a cancellation closes, made at the first request.
+    done: Option<Done>,
+}
+
+/// The channel of a token, and what is to be done with it. The token is one of its users (done.rs).
+#[derive(Clone, Copy)]
+pub(super) struct Done {
+    pub chan: NonNull<c_void>,
+    pub acts: &'static Acts,
+}
+
+/// What a token does with its channel. Both get [`Done::chan`], and are called with the token's lock open.
+pub(super) struct Acts {
+    /// CANCEL-K3. The caller holds a count for the token.
+    pub close: unsafe fn(MRef, NonNull<c_void>),
+    /// Ends the token's use of it. Called once, at the end of the token.
+    pub free: unsafe fn(NonNull<c_void>),
 }
 
 impl Inner {
     const NEW: Inner =
-        Inner { children: null_mut(), head: null_mut(), tail: null_mut(), hooks: Hooks::NEW, chan: null_mut() };
+        Inner { children: null_mut(), head: null_mut(), tail: null_mut(), hooks: Hooks::NEW, done: None };
 }
 
-// SAFETY: the pointers are to Gs and tokens, which are never freed.
+// SAFETY: the pointers are to Gs and tokens, which are never freed, and to a channel of which the token is a user.
 unsafe impl Send for Inner {}
 
 // SAFETY: the only type of this kind.
@@ -335,10 +350,10 @@ pub fn unref(sched: &'static Sched, mut token: &'static Token) {
                 unlist(&mut inner, token);
             }
         }
-        let chan = std::mem::replace(&mut token.inner.lock().chan, null_mut());
-        if let Some(chan) = NonNull::new(chan) {
-            // SAFETY: the token was one of its users. Busy: a G waits there without being a user.
-            let _ = unsafe { Chan::free(chan) };
+        let done = token.inner.lock().done.take();
+        if let Some(Done { chan, acts }) = done {
+            // SAFETY: `with_done` got it with this channel, and the token has ended.
+            unsafe { (acts.free)(chan) };
         }
         let Ok(tokens) = sched.slab::<Token>() else { return };
         tokens.free(token.handle.get());
@@ -430,12 +445,11 @@ fn cancel_one(m: MRef, token: &'static Token, reason: Reason, work: &mut *mut To
         ready.start(m);
         inner = token.inner.lock();
     }
-    let chan = inner.chan;
+    let done = inner.done;
     drop(inner);
-    // SAFETY: null, or a channel of which the token is a user for as long as the token exists.
-    if let Some(chan) = unsafe { chan.as_ref() } {
-        // If it fails, the channel is closed already: by the caller of `chan`, or by the host.
-        let _ = chan.close(m);
+    if let Some(Done { chan, acts }) = done {
+        // SAFETY: `with_done` got it with this channel, of which the token is a user for as long as it exists.
+        unsafe { (acts.close)(m, chan) };
     }
     true
 }
@@ -455,37 +469,10 @@ pub(super) fn with_hooks<R>(token: &Token, f: impl FnOnce(&mut Hooks) -> R) -> R
     f(&mut token.inner.lock().hooks)
 }
 
-/// The channel that a cancellation closes. The caller becomes one more user of it.
-pub fn chan(m: MRef, token: &Ref) -> Result<NonNull<Chan>> {
-    // A token above may be canceled already: see `reason`.
-    let _ = reason(m, token);
-    let mut made = None;
-    loop {
-        let mut inner = token.inner.lock();
-        if inner.chan.is_null() {
-            let Some(new) = made.take() else {
-                drop(inner);
-                made = Some(Chan::make(m.sched(), 0, 0)?);
-                continue;
-            };
-            inner.chan = NonNull::as_ptr(new);
-        }
-        let chan = inner.chan;
-        drop(inner);
-        if let Some(unused) = made {
-            // SAFETY: made above, and no other thread knows it.
-            unsafe { Chan::free(unused) }?;
-        }
-        let chan = NonNull::new(chan).ok_or(Error::NoMemory)?;
-        // SAFETY: the token is one of its users, and the caller holds a count for the token.
-        let c = unsafe { chan.as_ref() };
-        c.add_ref()?;
-        // The canceller has looked before the channel was there, or will see it; if both close it, no harm is done.
-        if token.reason().is_some() {
-            let _ = c.close(m);
-        }
-        return Ok(chan);
-    }
+/// Runs `f` on the place for a token's channel, under its lock. A channel that `f` puts there stays until the token
+/// ends.
+pub(super) fn with_done<R>(token: &Token, f: impl FnOnce(&mut Option<Done>) -> R) -> R {
+    f(&mut token.inner.lock().done)
 }
 
 /// Takes a waiter from the list. The caller holds the token's lock.

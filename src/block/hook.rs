@@ -28,130 +28,21 @@
 //! * HOOK-J2 A hook is freed once: by HOOK-H3, or, if it has no owner, by HOOK-H1 or HOOK-H2. After the lock HOOK-H2
 //!   does not touch a hook that has an owner.
 //!
+//! # Files
+//! Here are begin and stop; cancel/hooks.rs has the hook, the list of a token's hooks, and the start of a function.
+//!
 //! # Rejected
 //! * A timer that the cancellation arms: its heap may have no room by then.
 //! * A G that waits for the token: it has a stack, and counts as alive.
 
+use super::cancel::hooks::Hook;
 use super::cancel::{self, Ref, Token};
 use crate::gmp::error::{Error, Result};
-use crate::gmp::g::{G, GName, GRef};
-use crate::gmp::handles::{self, Object};
+use crate::gmp::g::GRef;
 use crate::gmp::m::MRef;
-use crate::protocol::store::Spawn;
-use crate::protocol::{park, store};
-use crate::sync::own::{OwnBool, OwnPtr};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::Ordering;
 use std::ffi::c_void;
-use std::ptr::{from_ref, null_mut};
-
-/// A hook. Its memory is reused for later hooks.
-#[derive(Default)]
-pub struct Hook {
-    handle: AtomicU64,
-    /// The hook holds a count for it. Fixed while the hook exists.
-    token: OwnPtr<Token>,
-    /// The function to run. Fixed while the hook exists.
-    entry: OwnPtr<c_void>,
-    arg: OwnPtr<c_void>,
-    /// A caller has the handle. Fixed while the hook exists.
-    owned: OwnBool,
-    // Under the token's lock.
-    gp: OwnPtr<G>,
-    listed: OwnBool,
-    next: OwnPtr<Hook>,
-    prev: OwnPtr<Hook>,
-}
-
-// SAFETY: the only type of this kind.
-unsafe impl Object for Hook {
-    const KIND: handles::Kind = handles::Kind::Hook;
-}
-
-/// The hooks of a token.
-pub struct Hooks {
-    first: *mut Hook,
-    last: *mut Hook,
-}
-
-impl Hooks {
-    pub const NEW: Hooks = Hooks { first: null_mut(), last: null_mut() };
-
-    fn add(&mut self, hook: &'static Hook) {
-        let this = from_ref(hook).cast_mut();
-        hook.next.set(null_mut());
-        hook.prev.set(self.last);
-        // SAFETY: the list holds hooks, and is the caller's while it holds the lock.
-        match unsafe { self.last.as_ref() } {
-            Some(last) => last.next.set(this),
-            None => self.first = this,
-        }
-        self.last = this;
-        hook.listed.set(true);
-    }
-
-    fn remove(&mut self, hook: &Hook) {
-        let (prev, next) = (hook.prev.get(), hook.next.get());
-        // SAFETY: links are null or hooks in the list, which is the caller's while it holds the lock.
-        match unsafe { prev.as_ref() } {
-            Some(prev) => prev.next.set(next),
-            None => self.first = next,
-        }
-        // SAFETY: links are null or hooks in the list, which is the caller's while it holds the lock.
-        match unsafe { next.as_ref() } {
-            Some(next) => next.prev.set(prev),
-            None => self.last = prev,
-        }
-        hook.listed.set(false);
-    }
-
-    /// HOOK-H2, under the lock.
-    pub fn take(&mut self) -> Option<Ready> {
-        // SAFETY: as in `add`.
-        let hook: &'static Hook = unsafe { self.first.as_ref() }?;
-        self.remove(hook);
-        hook.ready()
-    }
-}
-
-/// A function that the caller is to start (HOOK-J1).
-pub struct Ready {
-    gp: GRef,
-    entry: *mut c_void,
-    arg: *mut c_void,
-    /// The hook to free (HOOK-J2).
-    hook: Option<&'static Hook>,
-}
-
-impl Ready {
-    /// HOOK-H2, when the lock is open.
-    pub fn start(self, m: MRef) {
-        let what = Spawn { entry: self.entry, arg: self.arg, flags: 0, stack_size: 0, name: GName::NONE };
-        // False: the runtime ends, and the G is gone.
-        let _ = park::start(m, store::newproc_from(m, self.gp, &what));
-        if let Some(hook) = self.hook {
-            let handle = hook.handle.swap(0, Ordering::AcqRel);
-            hook.give_back(m, handle);
-        }
-    }
-}
-
-impl Hook {
-    fn ready(&'static self) -> Option<Ready> {
-        // SAFETY: null or a G.
-        let gp = unsafe { GRef::from_ptr(self.gp.take()) }?;
-        let hook = (!self.owned.get()).then_some(self);
-        Some(Ready { gp, entry: self.entry.get(), arg: self.arg.get(), hook })
-    }
-
-    fn give_back(&self, m: MRef, handle: u64) {
-        // SAFETY: the hook holds a count for its token.
-        let token = unsafe { cancel::counted(m.sched(), self.token.take()) };
-        if let Ok(hooks) = m.sched().slab::<Hook>() {
-            hooks.free(handle);
-        }
-        drop(token);
-    }
-}
+use std::ptr::from_ref;
 
 /// HOOK-H1. `owned`: the caller will call [`stop`] with the handle.
 pub fn after(m: MRef, token: Ref, f: extern "C" fn(*mut c_void), arg: *mut c_void, owned: bool) -> Result<u64> {

@@ -9,6 +9,7 @@ pub mod claim;
 pub mod class;
 pub mod cleanup;
 pub mod cond;
+pub mod done;
 pub mod hook;
 pub mod join;
 pub mod mutex;

@@ -6,8 +6,8 @@
 use super::cancel::{gmx_cancel, token_of};
 use super::chan::gmx_chan;
 use super::*;
-use crate::block::cancel::{self, Ref};
-use crate::block::hook;
+use crate::block::cancel::Ref;
+use crate::block::{done, hook};
 use std::ffi::c_void;
 
 /// A function that runs when a token is canceled. A handle is never used again, and 0 is no handle.
@@ -50,7 +50,7 @@ pub unsafe extern "C" fn gmx_cancel_chan(token: gmx_cancel, out: *mut *mut gmx_c
     if out.is_null() {
         return GMX_EINVAL;
     }
-    match existing(token).and_then(|(m, token)| cancel::chan(m, &token).map_err(status::from)) {
+    match existing(token).and_then(|(m, token)| done::chan(m, &token).map_err(status::from)) {
         Ok(chan) => {
             // SAFETY: the caller's promise.
             unsafe { *out = chan.as_ptr().cast() };

@@ -4,8 +4,8 @@
 use super::*;
 use crate::block::cancel::{self, Reason, Ref};
 use crate::block::chan::Chan;
-use crate::block::hook;
 use crate::block::mutex::Mutex;
+use crate::block::{done, hook};
 use crate::block::{sema, waitq};
 use crate::gmp::error::Error;
 use crate::gmp::g::WaitReason;
@@ -168,7 +168,7 @@ fn chan_against_cancel_and_free() {
         let handle = cancel::make(m, None, None).unwrap().forget().handle.get();
         let [mine, c] = [0, 1].map(|_| cancel::find(w.sched, handle, true).unwrap());
         w.host(move |_, m| {
-            let chan = cancel::chan(m, &mine).unwrap();
+            let chan = done::chan(m, &mine).unwrap();
             // SAFETY: this thread is one of its users.
             assert!(unsafe { chan.as_ref() }.recv(m, std::ptr::null_mut(), FOREVER) == Err(Error::Closed));
             drop(mine);

@@ -41,6 +41,8 @@ const FILES: &[(&str, &str)] = &[
     ("block/chan/ring.rs", include_str!("../block/chan/ring.rs")),
     ("block/select.rs", include_str!("../block/select.rs")),
     ("block/class.rs", include_str!("../block/class.rs")),
+    ("block/cancel/hooks.rs", include_str!("../block/cancel/hooks.rs")),
+    ("block/done.rs", include_str!("../block/done.rs")),
     ("block/hook.rs", include_str!("../block/hook.rs")),
     ("block/parallel.rs", include_str!("../block/parallel.rs")),
     ("ds/runq.rs", include_str!("../ds/runq.rs")),
