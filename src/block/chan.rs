@@ -14,8 +14,8 @@
 //! * record: a [`Case`], which stands for one waiter. It lies on the waiter's stack, or in the array that the caller
 //!   passed to a select;
 //! * `recvq`, `sendq`: the records of the receivers and of the senders that wait;
-//! * `orphans`: the records whose wait was ended from elsewhere, and watchers (watch.rs). No send or receive steps over
-//!   them. They stay listed, because a channel with a record in any of the three lists is in use;
+//! * `orphans`: the records whose wait was ended from elsewhere, and watchers (chan/watch.rs). No send or receive steps
+//!   over them. They stay listed, because a channel with a record in any of the three lists is in use;
 //! * `state` of the channel: closed, and which sides are watched.
 //!
 //! The owner writes a record until it is queued; after that it is written under the latch. The party that ends a wait
@@ -85,88 +85,31 @@
 //! keeps a channel alive while any goroutine refers to it. There are deadlines.
 //!
 //! # Files
-//! Here are the operations, the glances and the waits; `chan/record.rs` has the records and their lists, `chan/ring.rs`
-//! the places of the values, `chan/life.rs` make, close and free.
+//! Here are the operations, the glances and the waits; `chan/words.rs` has the channel, `chan/record.rs` the records
+//! and their lists, `chan/ring.rs` the places of the values, `chan/watch.rs` the watchers, `chan/life.rs` make, close
+//! and free. They import each other in one direction only, and do not import the operations.
 
 mod life;
 mod record;
 mod ring;
+mod watch;
+mod words;
 
 use super::claim::{Locks, Wait};
 use super::segments::Segment;
-use super::timer::{self, HostTimer};
-use super::watch::Told;
 use crate::gmp::error::{Error, Result};
-use crate::gmp::g::{GList, GRef, WaitReason};
+use crate::gmp::g::{GList, WaitReason};
 use crate::gmp::m::MRef;
-use crate::gmp::sched::Sched;
 use crate::protocol::park;
-use crate::sync::own::{OwnBool, OwnPtr, OwnU8, OwnUsize};
-use crate::sync::{AtomicBool, AtomicUsize, Latch, Ordering};
-pub use record::{Case, Op};
-pub(super) use record::{Link, MOVED};
+use crate::sync::Ordering;
+pub use record::Case;
+use record::MOVED;
 use ring::copy;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
-use std::ptr::{NonNull, null_mut};
-
-/// The capacity of an unbounded channel.
-pub const UNBOUNDED: usize = usize::MAX;
-
-/// A channel; its ring, or its [`Segments`](super::segments::Segments), lies behind it.
-#[repr(C, align(64))]
-pub struct Chan {
-    /// The runtime that it belongs to: the child of a fork has another one. Null after the free.
-    sched: OwnPtr<Sched>,
-    pub(super) latch: Latch,
-    closed: AtomicBool,
-    /// The channel frees its timer when it is freed (TIMER-O1).
-    owns_timer: OwnBool,
-    /// The allocation begins this many bytes before the channel, which begins at a cache line. Set once.
-    offset: OwnU8,
-    /// The bits that watch.rs describes, under the latch.
-    pub(super) state: OwnU8,
-    count: AtomicUsize,
-    /// The number of places in the ring. UNBOUNDED, which is negative as an isize, if values lie in segments.
-    cap: usize,
-    elem_size: usize,
-    /// The place for the next value to be sent.
-    sendx: OwnPtr<u8>,
-    /// The place of the oldest value.
-    recvx: OwnPtr<u8>,
-    /// Behind the last place of the ring, or of the oldest segment; null if values have no size.
-    end: OwnPtr<u8>,
-    /// The number of users.
-    refs: OwnUsize,
-    pub(super) recvq: Link,
-    pub(super) sendq: Link,
-    pub(super) orphans: Link,
-    /// The timer that sends here, or has sent; null if there is none. Unless the channel owns it, its place may serve
-    /// another timer by now.
-    timer: OwnPtr<HostTimer>,
-}
-
-const _: () = assert!(size_of::<Chan>() == 128 || cfg!(any(loom, shuttle)));
-
-// SAFETY: everything is atomic, or guarded by the latch.
-unsafe impl Sync for Chan {}
-
-/// The outcome of an attempt.
-pub(super) enum Attempt {
-    /// The caller has to wait.
-    WouldBlock,
-    /// Done, between the caller and the ring.
-    Moved,
-    /// Done, and the caller is to free this segment (SEGMENTS-G4).
-    Emptied(NonNull<Segment>),
-    /// The segments have no room: SEGMENTS-G1.
-    Lacks,
-    /// Done, and the caller is to ready these watchers.
-    Told(Told),
-    /// Done with a partner, which the caller is to ready.
-    With(GRef),
-    Closed,
-}
+use std::ptr::null_mut;
+pub(super) use words::{Attempt, Told};
+pub use words::{Chan, Op, Sender, SenderActs, UNBOUNDED};
 
 impl Attempt {
     /// CHAN-T3, CHAN-U1, and the result of an attempt with `elem` at `c`. The caller holds no latch.
@@ -205,7 +148,7 @@ impl Attempt {
 impl Chan {
     /// Sets the timer, which is one of the channel's users, or its own, and the only sender. (A timer's memory is never
     /// freed.)
-    pub fn set_timer(&self, t: *const HostTimer, own: bool) {
+    pub fn set_timer(&self, t: *const Sender, own: bool) {
         self.timer.set(t.cast_mut());
         self.owns_timer.set(own);
     }
@@ -220,9 +163,11 @@ impl Chan {
     #[cold]
     #[inline(never)]
     fn look_at_timer(&self, m: MRef) -> bool {
+        let at = self.timer.get();
         // SAFETY: null, or a timer, whose memory is never freed.
-        if let Some(t) = unsafe { self.timer.get().as_ref() } {
-            timer::fire_if_due(m, self, t);
+        if let Some(timer) = unsafe { at.as_ref() } {
+            // SAFETY: these are the functions of the timer there.
+            unsafe { (timer.acts.fire_if_due)(at, m, self) };
         }
         // Also if another thread has just fired it.
         self.might_proceed(Op::Recv)
@@ -372,12 +317,6 @@ impl Chan {
         }
     }
 
-    /// As [`Chan::might_proceed`], but leaves out the waiters on the other side. The caller holds the latch.
-    pub(super) fn may_at_once(&self, op: Op) -> bool {
-        let n = self.count.load(Ordering::Relaxed);
-        self.closed.load(Ordering::Relaxed) || if op == Op::Send { n < self.cap } else { n > 0 }
-    }
-
     /// Sends or receives, and waits for at most `timeout` to do so.
     ///
     /// # Migrates
@@ -480,6 +419,26 @@ impl Chan {
             return Err(Error::Closed);
         }
         self.try_locked(m, op, elem)
+    }
+
+    /// CHAN-U1: SEGMENTS-G1 and SEGMENTS-G2. The caller holds no latch.
+    #[cold]
+    #[inline(never)]
+    fn put_growing(&self, m: MRef, elem: *mut u8) -> Result<()> {
+        let new = Segment::allocate(self.elem_size)?;
+        self.latch.lock();
+        let left = self.segments().map_or(Some(new), |segments| segments.keep(new));
+        let did = self.put(elem);
+        self.latch.unlock();
+        if let Some(s) = left {
+            // SAFETY: the segment still belongs to this sender (SEGMENTS-I2).
+            unsafe { Segment::free(s) };
+        }
+        match did {
+            // (Cannot happen: there is a spare.)
+            Attempt::Lacks => Err(Error::NoMemory),
+            did => did.done(m, self, elem),
+        }
     }
 
     #[inline(never)]

@@ -28,4 +28,3 @@ pub mod timer;
 pub mod vain;
 pub mod waitgroup;
 pub mod waitq;
-pub mod watch;

@@ -8,7 +8,7 @@
 //! # Protocol
 //! * SELECT-S1 Look at each case without a lock. Choose one of the cases that may be ready, each with the same
 //!   probability, and try it under its channel's latch. (A case that only watches asks whether the channel is ready,
-//!   watch.rs.) Mostly the select ends here. If no case may be ready, look at the timers that send to the channels
+//!   chan/watch.rs.) Mostly the select ends here. If no case may be ready, look at the timers that send to the channels
 //!   (TIMER-T1).
 //! * SELECT-S2 Take the latches of all channels, in the order of their addresses, each once: nothing changes any more.
 //!   Choose and try as in SELECT-S1, until a try succeeds or no case may be ready.
@@ -37,9 +37,8 @@
 //! ready under all latches: two unlocked looks in sequence would miss a value that moves from one channel to the other.
 //! There is a deadline.
 
-use super::chan::{Attempt, Case, Chan, Op, wait_for_nothing};
+use super::chan::{Attempt, Case, Chan, Op, Told, wait_for_nothing};
 use super::claim::{Locks, Wait};
-use super::watch::Told;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GList, WaitReason};
 use crate::gmp::m::MRef;

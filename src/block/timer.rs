@@ -70,7 +70,7 @@
 //! Stop of a function's timer returns true as long as the function has not begun, not only until its goroutine is
 //! spawned.
 
-use super::chan::{Chan, Op};
+use super::chan::{Chan, Op, Sender, SenderActs};
 use super::waitq::FOREVER;
 use crate::ds::slab::Slab;
 use crate::gmp::error::{Error, Result};
@@ -88,8 +88,14 @@ use std::ptr::{NonNull, from_ref};
 /// The delay in ns after which a firing without memory is tried again.
 const AGAIN: i64 = 1_000_000;
 
+/// What a channel asks of a timer that sends to it.
+const ACTS: &SenderActs = &SenderActs { fire_if_due, end_of_owner };
+
 /// A timer of the host. Its memory is reused for later timers.
+#[repr(C)]
 pub struct HostTimer {
+    /// The part that a channel knows: the first, so that the two have one address.
+    sender: Sender,
     timer: Timer,
     state: Lock<State>,
 }
@@ -144,6 +150,7 @@ impl Default for HostTimer {
         let timer = Timer::default();
         timer.comes_back.set(true);
         HostTimer {
+            sender: Sender { acts: ACTS },
             timer,
             state: Lock::new(
                 Rank::Timer,
@@ -171,7 +178,7 @@ fn make(m: MRef, what: What) -> Result<u64> {
         State { handle, armed: false, when: NEVER, period: 0, what, pending: 0, taken: false, free: false, seq: s.seq };
     if let Some(c) = what.chan() {
         // SAFETY: the timer is one of its users from here on, or the channel owns the timer.
-        unsafe { c.as_ref() }.set_timer(t, matches!(what, What::SendToOwner(_)));
+        unsafe { c.as_ref() }.set_timer(from_ref(t).cast(), matches!(what, What::SendToOwner(_)));
     }
     Ok(handle)
 }
@@ -312,7 +319,9 @@ pub fn after_chan(m: MRef, delay: i64) -> Result<NonNull<Chan>> {
 }
 
 /// TIMER-O2, for a channel that ends and owns `t`. The caller holds no lock.
-pub(super) fn end_of_owner(sched: &Sched, c: NonNull<Chan>, t: &'static HostTimer) {
+unsafe fn end_of_owner(t: *mut Sender, sched: &Sched, c: NonNull<Chan>) {
+    // SAFETY: `make` gave the channel a timer, whose place is never freed.
+    let t: &'static HostTimer = unsafe { &*t.cast::<HostTimer>() };
     let Ok(timers) = sched.slab::<HostTimer>() else { return };
     let mut s = t.state.lock();
     // It has no timer if there was no memory to arm it.
@@ -411,7 +420,9 @@ fn send(m: MRef, c: NonNull<Chan>) {
 }
 
 /// TIMER-T1, for a channel whose timer is or was `t`. The caller holds no channel's lock.
-pub fn fire_if_due(m: MRef, c: &Chan, t: &'static HostTimer) {
+unsafe fn fire_if_due(t: *mut Sender, m: MRef, c: &Chan) {
+    // SAFETY: `make` gave the channel a timer, whose place is never freed.
+    let t: &'static HostTimer = unsafe { &*t.cast::<HostTimer>() };
     let mut s = t.state.lock();
     let Some(mine) = s.what.chan() else { return };
     // The timer's place may serve another timer by now.

@@ -39,6 +39,8 @@ const FILES: &[(&str, &str)] = &[
     ("block/chan/life.rs", include_str!("../block/chan/life.rs")),
     ("block/chan/record.rs", include_str!("../block/chan/record.rs")),
     ("block/chan/ring.rs", include_str!("../block/chan/ring.rs")),
+    ("block/chan/watch.rs", include_str!("../block/chan/watch.rs")),
+    ("block/chan/words.rs", include_str!("../block/chan/words.rs")),
     ("block/select.rs", include_str!("../block/select.rs")),
     ("block/class.rs", include_str!("../block/class.rs")),
     ("block/cancel/hooks.rs", include_str!("../block/cancel/hooks.rs")),

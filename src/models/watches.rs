@@ -1,4 +1,4 @@
-//! watch.rs: a watcher is told that a side is ready, and takes no value.
+//! chan/watch.rs: a watcher is told that a side is ready, and takes no value.
 
 use super::chans::{C, chan, recv, send, try_recv};
 use super::selects::select_recv;

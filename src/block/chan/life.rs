@@ -1,10 +1,10 @@
 //! The life of a channel: make, users, close, free. [`chan`](super) has the protocol.
 
-use super::Chan;
-use super::record::{CLOSED, Link};
+use super::record::CLOSED;
 use super::ring::has_segments;
+use super::watch;
+use super::words::{Chan, Link};
 use crate::block::segments::{self, Segments};
-use crate::block::{timer, watch};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::GList;
 use crate::gmp::m::MRef;
@@ -117,10 +117,12 @@ impl Chan {
         this.latch.unlock();
         // SAFETY: null, or the runtime, whose memory is never freed.
         let sched = unsafe { sched.as_ref() };
+        let at = this.timer.get();
         // SAFETY: null, or a timer, whose memory is never freed.
-        let timer = unsafe { this.timer.get().as_ref() };
-        if let (true, Some(t), Some(sched)) = (this.owns_timer.get(), timer, sched) {
-            timer::end_of_owner(sched, c, t);
+        let timer = unsafe { at.as_ref() };
+        if let (true, Some(timer), Some(sched)) = (this.owns_timer.get(), timer, sched) {
+            // SAFETY: these are the functions of the timer there.
+            unsafe { (timer.acts.end_of_owner)(at, sched, c) };
         }
         if let Some(segments) = this.segments() {
             segments.free();

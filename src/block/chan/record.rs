@@ -1,33 +1,19 @@
 //! The records of a channel, one for each wait, and the lists of them: [`chan`](super) has the protocol.
 
-use super::Chan;
+use super::words::{Chan, Link, Op};
 use crate::block::claim::{self, Wait};
-use crate::block::watch;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{G, GRef};
 use crate::sync::own::{OwnPtr, OwnU32, OwnU64};
-use crate::sync::{AtomicPtr, Ordering, step};
+use crate::sync::{Ordering, step};
 use std::mem::offset_of;
-use std::ptr::null_mut;
 
-/// The operation of a case.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u32)]
-pub enum Op {
-    Recv = 0,
-    Send = 1,
-}
-
-/// Links of a circular list. A link that is alone points to itself.
-#[repr(C)]
-pub(in crate::block) struct Link {
-    next: AtomicPtr<Link>,
-    prev: OwnPtr<Link>,
-}
+/// The bit of `op` that makes a record a watcher.
+pub(super) const WATCHES: u32 = 2;
 
 /// The state of a record's wait, for its owner.
 const WAITS: u32 = 0;
-pub(in crate::block) const MOVED: u32 = 1;
+pub(super) const MOVED: u32 = 1;
 pub(super) const CLOSED: u32 = 2;
 
 /// One operation on a channel, and the record by which a G waits for it. Laid out as `gmx_select_case`.
@@ -38,7 +24,7 @@ pub struct Case {
     elem: OwnPtr<u8>,
     pub(in crate::block) op: OwnU32,
     state: OwnU32,
-    pub(in crate::block) link: Link,
+    pub(super) link: Link,
     pub(in crate::block) gp: OwnPtr<G>,
     /// The number of its wait; 0: no claim is needed.
     pub(in crate::block) seq: OwnU64,
@@ -74,7 +60,7 @@ impl Case {
     #[inline(always)]
     pub fn op(&self) -> Option<Op> {
         match self.op.get() {
-            op if op <= watch::WATCHES | Op::Send as u32 => Some(self.wants()),
+            op if op <= WATCHES | Op::Send as u32 => Some(self.wants()),
             _ => None,
         }
     }
@@ -117,7 +103,7 @@ impl Case {
     }
 
     /// Whether its wait has not ended yet. The caller holds the latch of its queue.
-    pub(in crate::block) fn waits(&self) -> bool {
+    pub(super) fn waits(&self) -> bool {
         let seq = self.seq.get();
         // SAFETY: a queued record has its G.
         seq == 0 || unsafe { GRef::from_ptr(self.gp.get()) }.is_some_and(|gp| claim::is_open(&gp, seq))
@@ -125,51 +111,12 @@ impl Case {
 
     /// CHAN-T2. Returns the G to ready.
     #[inline(always)]
-    pub(in crate::block) fn end(&self, how: u32) -> GRef {
+    pub(super) fn end(&self, how: u32) -> GRef {
         self.state.set(how);
         // SAFETY: Gs are never freed.
         let gp = unsafe { GRef::from_ptr(self.gp.get()) };
         // SAFETY: a queued record has its G.
         unsafe { gp.unwrap_unchecked() }
-    }
-}
-
-impl Link {
-    pub(super) fn new() -> Link {
-        Link { next: AtomicPtr::new(null_mut()), prev: OwnPtr::null() }
-    }
-
-    /// Makes it an empty list. The link must not move afterwards.
-    pub(super) fn init(&self) {
-        let this = std::ptr::from_ref(self).cast_mut();
-        self.next.store(this, Ordering::Relaxed);
-        self.prev.set(this);
-    }
-
-    /// Acquire: an unlocked look reads the other words after this one.
-    #[inline(always)]
-    pub(super) fn is_empty(&self) -> bool {
-        std::ptr::eq(self.next.load(Ordering::Acquire), self)
-    }
-
-    #[inline(always)]
-    pub(in crate::block) fn push_back(&self, l: &Link) {
-        let (this, new) = (std::ptr::from_ref(self).cast_mut(), std::ptr::from_ref(l).cast_mut());
-        let last = self.prev.get();
-        l.next.store(this, Ordering::Relaxed);
-        l.prev.set(last);
-        // SAFETY: the links of a list are its entries and its head, which live while they are in it (CHAN-I3).
-        unsafe { (*last).next.store(new, Ordering::Relaxed) };
-        self.prev.set(new);
-    }
-
-    #[inline(always)]
-    pub(in crate::block) fn unlink(&self) {
-        let (next, prev) = (self.next.load(Ordering::Relaxed), self.prev.get());
-        // SAFETY: the links of a list live while they are in it (CHAN-I3).
-        unsafe { (*prev).next.store(next, Ordering::Relaxed) };
-        // SAFETY: the links of a list live while they are in it (CHAN-I3).
-        unsafe { (*next).prev.set(prev) };
     }
 }
 
@@ -180,14 +127,14 @@ impl Chan {
     }
 
     /// The first record of a list. The caller holds the latch.
-    pub(in crate::block) fn first(&self, list: &Link) -> Option<&Case> {
+    pub(super) fn first(&self, list: &Link) -> Option<&Case> {
         let l = list.next.load(Ordering::Relaxed);
         // SAFETY: an entry of a list is the link of a case (CHAN-I3).
         (!std::ptr::eq(l, list)).then(|| unsafe { Case::of(l) })
     }
 
     /// The record that follows `case` in a list. The caller holds the latch.
-    pub(in crate::block) fn behind_in(&self, list: &Link, case: &Case) -> Option<&Case> {
+    pub(super) fn behind_in(&self, list: &Link, case: &Case) -> Option<&Case> {
         let l = case.link.next.load(Ordering::Relaxed);
         // SAFETY: as above.
         (!std::ptr::eq(l, list)).then(|| unsafe { Case::of(l) })

@@ -1,9 +1,7 @@
 //! The places of a channel's values: the ring, or the segments (segments.rs). [`chan`](super) has the protocol.
 
-use super::{Attempt, Chan, UNBOUNDED};
+use super::words::{Attempt, Chan, UNBOUNDED};
 use crate::block::segments::{Segment, Segments};
-use crate::gmp::error::{Error, Result};
-use crate::gmp::m::MRef;
 use crate::sync::Ordering;
 use std::ptr::{copy_nonoverlapping, write_bytes};
 
@@ -74,26 +72,6 @@ impl Chan {
         // (Values without a size need no segments, and their count cannot overflow in practice.)
         self.count.store(n + 1, Ordering::Release);
         Attempt::Moved
-    }
-
-    /// CHAN-U1: SEGMENTS-G1 and SEGMENTS-G2. The caller holds no latch.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn put_growing(&self, m: MRef, elem: *mut u8) -> Result<()> {
-        let new = Segment::allocate(self.elem_size)?;
-        self.latch.lock();
-        let left = self.segments().map_or(Some(new), |segments| segments.keep(new));
-        let did = self.put(elem);
-        self.latch.unlock();
-        if let Some(s) = left {
-            // SAFETY: the segment still belongs to this sender (SEGMENTS-I2).
-            unsafe { Segment::free(s) };
-        }
-        match did {
-            // (Cannot happen: there is a spare.)
-            Attempt::Lacks => Err(Error::NoMemory),
-            did => did.done(m, self, elem),
-        }
     }
 
     /// SEGMENTS-G4 and SEGMENTS-G5: the oldest of `n` values was received, and lay in the last place of the head. The

@@ -47,15 +47,13 @@
 //! # Differences from Go
 //! Go has no such operation.
 
-use super::chan::{Attempt, Case, Chan, Link, MOVED, Op};
-use super::claim::{self, Wait};
+use super::record::{Case, MOVED, WATCHES};
+use super::words::{Attempt, Chan, Link, Op, Told};
+use crate::block::claim::{self, Wait};
 use crate::gmp::g::{GList, GRef};
 use crate::gmp::m::MRef;
 use crate::protocol::park;
-use crate::sync::step;
-
-/// The bit of `op` that makes a record a watcher.
-pub const WATCHES: u32 = 2;
+use crate::sync::{Ordering, step};
 
 /// The bits of `Chan::state`.
 pub(super) const CLOSED: u8 = 1;
@@ -72,17 +70,13 @@ fn other(side: Op) -> Op {
     if side == Op::Send { Op::Recv } else { Op::Send }
 }
 
-/// A list of Gs whose waits were ended, and which are not readied yet.
-#[derive(Clone, Copy)]
-pub(super) struct Told(GRef);
-
 impl Told {
-    pub(super) fn of(list: &GList) -> Option<Told> {
+    pub(in crate::block) fn of(list: &GList) -> Option<Told> {
         list.first().map(Told)
     }
 
     /// WATCH-V4. The caller holds no latch.
-    pub(super) fn ready(self, m: MRef) {
+    pub(in crate::block) fn ready(self, m: MRef) {
         let mut next = Some(self.0);
         while let Some(gp) = next {
             // SAFETY: links of Gs in a list are null or Gs. After goready the G belongs to the thread that runs it.
@@ -94,9 +88,15 @@ impl Told {
 
 impl Chan {
     /// WATCH-V1. The caller holds the latch.
-    pub(super) fn ready(&self, side: Op) -> bool {
+    pub(in crate::block) fn ready(&self, side: Op) -> bool {
         let partners = if side == Op::Send { &self.recvq } else { &self.sendq };
         self.may_at_once(side) || self.there_waits(partners)
+    }
+
+    /// Whether an attempt would succeed without a waiter on the other side. The caller holds the latch.
+    fn may_at_once(&self, op: Op) -> bool {
+        let n = self.count.load(Ordering::Relaxed);
+        self.closed.load(Ordering::Relaxed) || if op == Op::Send { n < self.cap } else { n > 0 }
     }
 
     /// Whether a record of a queue still waits. Records of ended waits leave the queue (CHAN-T1).
@@ -112,7 +112,7 @@ impl Chan {
     }
 
     /// WATCH-V2. The caller holds the latch.
-    pub(super) fn watch(&self, case: &Case, wait: &Wait) {
+    pub(in crate::block) fn watch(&self, case: &Case, wait: &Wait) {
         case.stands_for(wait);
         self.orphans.push_back(&case.link);
         self.state.set(self.state.get() | bit(case.wants()));
@@ -137,7 +137,7 @@ impl Chan {
     /// WATCH-V3, for a G that queues at this side: collects the watchers that its commit is to ready. The caller holds
     /// the latch, and has no watcher at this channel yet (WATCH-I4).
     #[inline(always)]
-    pub(super) fn tell_of(&self, side: Op, told: &mut GList) {
+    pub(in crate::block) fn tell_of(&self, side: Op, told: &mut GList) {
         if self.is_watched_beside(side) {
             self.tell(other(side), told);
         }
