@@ -5,6 +5,7 @@
 mod source;
 
 use source::{Source, places, sources};
+use std::collections::BTreeSet;
 
 /// The modules of `src`, lowest first: each uses those before it.
 const LAYERS: [&str; 10] = ["sys", "sync", "ds", "fiber", "gmp", "protocol", "block", "sched", "rt", "capi"];
@@ -20,23 +21,76 @@ fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|&name| name == module)
 }
 
-/// The first two names of each path that begins with `crate::`, also of paths in braces, and its line. `super` in a
-/// file of a module is that module.
-fn uses(s: &Source) -> Vec<(usize, String, String)> {
+/// The path of a file's module: `block`, `chan` and `ring` for block/chan/ring.rs.
+fn module_path(name: &str) -> Vec<String> {
+    let name = name.strip_suffix(".rs").unwrap_or(name);
+    let name = name.strip_suffix("/mod").unwrap_or(name);
+    name.split('/').map(str::to_string).collect()
+}
+
+/// Each path that begins with `crate::` or `super::`, also of paths in braces, and its line.
+fn paths(s: &Source) -> Vec<(usize, Vec<String>)> {
     let mut found = Vec::new();
-    let module = s.name.split('/').next().unwrap();
-    for (word, before) in [("crate::", None), ("super::", Some(module))] {
+    let module = module_path(&s.name);
+    for word in ["crate::", "super::"] {
         for (at, _) in s.code.match_indices(word) {
-            let line = s.code[..at].lines().count();
-            let mut paths = Vec::new();
-            expand(&s.code[at + word.len()..], &mut before.into_iter().map(str::to_string).collect(), &mut paths);
-            for path in paths {
-                let name = |i: usize| path.get(i).cloned().unwrap_or_default();
-                found.push((line, name(0), name(1)));
+            // Read as part of its path, or a visibility.
+            if s.code[..at].ends_with("super::") || s.code[..at].ends_with("pub(in ") {
+                continue;
             }
+            let line = s.code[..at].lines().count();
+            let mut text = &s.code[at + word.len()..];
+            let mut before = if word == "crate::" { Vec::new() } else { module[..module.len() - 1].to_vec() };
+            while let Some(rest) = text.strip_prefix("super::") {
+                before.pop();
+                text = rest;
+            }
+            let mut paths = Vec::new();
+            expand(text, &mut before, &mut paths);
+            found.extend(paths.into_iter().map(|path| (line, path)));
         }
     }
     found
+}
+
+/// The first two names of each path of [`paths`].
+fn uses(s: &Source) -> Vec<(usize, String, String)> {
+    let name = |path: &[String], i: usize| path.get(i).cloned().unwrap_or_default();
+    paths(s).iter().map(|(line, path)| (*line, name(path, 0), name(path, 1))).collect()
+}
+
+/// The imports between the parts of a module (its files; a folder counts as one) by which these use each other in a
+/// circle, and the number of all such imports. The file of the module itself uses each part.
+fn circle(sources: &[Source], module: &str) -> (Vec<String>, usize) {
+    const TOP: &str = "mod";
+    let above: Vec<&str> = module.split('/').collect();
+    let part = |path: &[String]| {
+        let inside = path.len() >= above.len() && path.iter().zip(&above).all(|(name, above)| name == above);
+        inside.then(|| path.get(above.len()).map_or(TOP, |name| name).to_string())
+    };
+    let parts: BTreeSet<String> = sources.iter().filter_map(|s| part(&module_path(&s.name))).collect();
+    let mut edges: Vec<(String, String, String)> = Vec::new();
+    for s in sources {
+        let Some(from) = part(&module_path(&s.name)) else { continue };
+        for (line, path) in paths(s) {
+            let to = part(&path).map(|to| if parts.contains(&to) { to } else { TOP.into() });
+            edges.extend(to.filter(|to| *to != from).map(|to| (from.clone(), to, format!("{}:{line}", s.name))));
+        }
+        if from == TOP {
+            edges.extend(parts.iter().filter(|p| *p != TOP).map(|p| (from.clone(), p.clone(), s.name.clone())));
+        }
+    }
+    let all = edges.len();
+    // What uses no other part, or is used by none, is in no circle.
+    loop {
+        let users: BTreeSet<String> = edges.iter().map(|(from, ..)| from.clone()).collect();
+        let used: BTreeSet<String> = edges.iter().map(|(_, to, _)| to.clone()).collect();
+        let before = edges.len();
+        edges.retain(|(from, to, _)| used.contains(from) && users.contains(to));
+        if edges.len() == before {
+            return (edges.into_iter().map(|(_, to, place)| format!("{place}: uses {to}")).collect(), all);
+        }
+    }
 }
 
 /// Reads a path, or the paths of a group in braces. Returns the text that follows.
@@ -103,6 +157,17 @@ fn imports_go_down_only() {
     }
     assert!(seen > 500, "{seen}");
     assert!(found.is_empty(), "{found:#?}");
+}
+
+/// Only nouns (`gmp`) may use each other in a circle. (`block/cancel` has one: a token, and the list of its hooks.)
+#[test]
+fn imports_within_block_form_no_circle() {
+    let sources = sources();
+    for (module, least) in [("block", 40), ("block/chan", 10)] {
+        let (found, all) = circle(&sources, module);
+        assert!(all > least, "{module}: {all}");
+        assert!(found.is_empty(), "{found:#?}");
+    }
 }
 
 #[test]
@@ -239,4 +304,19 @@ fn the_rules_find_what_breaks_them() {
     assert_eq!(found("protocol/wake.rs", "use crate::protocol::{park::{self as other, free}, wake};"), 2);
     assert_eq!(found("protocol/park.rs", "use crate::protocol::wake::{self, *};"), 0);
     assert_eq!(found("protocol/park.rs", "use crate::protocol::netpoll;"), 1, "not in the list");
+
+    let circles = |module: &str, files: &[(&str, &str)]| {
+        let mut all = sources();
+        all.extend(files.iter().map(|(name, code)| planted(name, code)));
+        circle(&all, module).0
+    };
+    assert_eq!(circles("block", &[("block/cancel.rs", "use super::segments;")]).len(), 0);
+    let found = circles("block", &[("block/cancel.rs", "use super::waitq::Kind;")]);
+    assert!(found.contains(&"block/cancel.rs:1: uses waitq".into()), "{found:?}");
+    assert!(!found.iter().any(|place| place.starts_with("block/select.rs")), "{found:?}");
+    assert_ne!(circles("block", &[("block/chan/ring.rs", "use super::super::{claim, timer};")]).len(), 0);
+    assert_ne!(circles("block", &[("block/chan/ring.rs", "use crate::block::timer;")]).len(), 0);
+    assert_eq!(circles("block/chan", &[("block/chan/ring.rs", "use super::record::Case;")]).len(), 0);
+    assert_ne!(circles("block/chan", &[("block/chan/words.rs", "use super::record::Case;")]).len(), 0);
+    assert_ne!(circles("block/chan", &[("block/chan/ring.rs", "use super::wait_for_nothing;")]).len(), 0);
 }
