@@ -216,7 +216,6 @@ impl std::ops::Deref for MRef {
 
 impl MRef {
     /// The M of this thread.
-    #[cfg(not(any(loom, shuttle)))]
     #[inline(always)]
     pub fn current() -> Option<MRef> {
         // SAFETY: the slot holds null or an M.
