@@ -12,6 +12,7 @@ enum Way {
     Direct,
     Scheduler,
     /// Directly, but broken: the coroutine is Suspended while it still runs on its stack.
+    #[cfg(loom)]
     Early,
 }
 
@@ -51,6 +52,7 @@ fn suspends(way: Way) -> Step {
         match way {
             Way::Scheduler => return Mcall::Park(commit),
             Way::Direct => {}
+            #[cfg(loom)]
             Way::Early => co.set_status(GStatus::Suspended),
         }
         enters(m, to);
