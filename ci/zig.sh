@@ -36,7 +36,7 @@ ln -sfn "$lib" "$prefix/lib/libgomax.so"
 ln -sfn "$lib" "$prefix/lib/libgomax.so.0"
 flags=(--search-prefix "$prefix" --summary all)
 out=$work/out
-[[ -z ${GMX_SEED:-} ]] || flags+=(--seed $((GMX_SEED & 0xffffffff)))
+[[ -z ${GMX_SEED:-} ]] || flags+=("--seed=$((GMX_SEED & 0xffffffff))")
 build() { (cd "$1" && timeout "${GMX_ZIG_LIMIT:-800}" "${zig[@]}" build "${flags[@]}" --prefix "$out" "${@:2}"); }
 
 # The programs of each mode, each mode in a directory of its own; Zig compiles its build tool once for all of them.
