@@ -1,5 +1,5 @@
-"""The scenarios of docs/meaning.md, as a program for ci/meaning.py: without an argument it prints their names, with one it
-runs that scenario and prints its outcome."""
+"""The scenarios of docs/meaning.md, as a program for ci/meaning.py: without an argument it prints their names, with one
+it runs that scenario and prints its outcome."""
 
 import sys
 import threading

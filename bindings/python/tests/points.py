@@ -1,11 +1,11 @@
 """Something comes at the n-th point of an operation where CPython lets it come: an exception, or a call.
 
-CPython runs signal handlers (and stops for asynchronous exceptions, and lets other threads run) when a call of a C function
-has returned, before its result is stored; where a function of Python begins; and where a loop turns. A generator that continues
-behind a `yield` begins within the `try` in which it was suspended; one that continues behind an `await` has no such point. `at(n, what, operation)`
-traces the frames of the package, counts these points, and calls `what` at the n-th. Python before 3.11 has more of them,
-behind calls of functions in Python and (3.9) between other instructions: those are left out, since there not even
-`with threading.Lock()` is safe.
+CPython runs signal handlers (and stops for asynchronous exceptions, and lets other threads run) when a call of a C
+function has returned, before its result is stored; where a function of Python begins; and where a loop turns. A
+generator that continues behind a `yield` begins within the `try` in which it was suspended; one that continues behind
+an `await` has no such point. `at(n, what, operation)` traces the frames of the package, counts these points, and calls
+`what` at the n-th. Python before 3.11 has more of them, behind calls of functions in Python and (3.9) between other
+instructions: those are left out, since there not even `with threading.Lock()` is safe.
 """
 
 import dis
@@ -155,8 +155,8 @@ def at(n, what, operation):
 
 
 def everywhere(test, what, begin, least=1, allowed=(), part=1):
-    """begin() gives an operation and a check of what it leaves, for each point anew; the check gets what the operation has
-    returned and raised. How many points there are. `part`: one in so many, at random."""
+    """begin() gives an operation and a check of what it leaves, for each point anew; the check gets what the operation
+    has returned and raised. How many points there are. `part`: one in so many, at random."""
     n = 0
     while True:
         n += 1 + random.randrange(2 * part - 1)

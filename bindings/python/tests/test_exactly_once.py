@@ -1,5 +1,5 @@
-"""Values are received exactly once, whatever comes at whichever point of an operation (points.py): an exception from outside,
-a handler that uses the channel itself, the collector with what it finalises, a loop that is closed."""
+"""Values are received exactly once, whatever comes at whichever point of an operation (points.py): an exception from
+outside, a handler that uses the channel itself, the collector with what it finalises, a loop that is closed."""
 
 import asyncio
 import contextlib

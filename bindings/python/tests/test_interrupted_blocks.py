@@ -1,4 +1,5 @@
-"""What an exception from outside leaves behind where a block, a goroutine, a queue or a timer is used: see test_interrupted.py."""
+"""What an exception from outside leaves behind where a block, a goroutine, a queue or a timer is used: see
+test_interrupted.py."""
 
 import asyncio
 import contextlib
@@ -191,8 +192,8 @@ if trio:
 
 
 class AsyncBlocks(Case):
-    """The same of `async with`. Where the exception comes in the function itself, before it waits for the end of its block, the
-    goroutines are canceled and not waited for."""
+    """The same of `async with`. Where the exception comes in the function itself, before it waits for the end of its
+    block, the goroutines are canceled and not waited for."""
 
     PART = 32  # three loops, each of which is begun anew
 
@@ -468,7 +469,8 @@ class Channels(Case):
 
 
 class Queues(Case):
-    """What was put and is not done with is counted: no more and no less, also if `put` is interrupted when it has put."""
+    """What was put and is not done with is counted: no more and no less, also if `put` is interrupted when it has
+    put."""
 
     def each(self, operate, size=0, prepare=lambda q: None, whole=True, gets=False):
         def begin():

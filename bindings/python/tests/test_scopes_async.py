@@ -452,7 +452,8 @@ class Others(unittest.TestCase):
                 anyio.run(main, backend=backend)
 
     def test_goroutines_that_take_longer(self):
-        """anyio cancels a task at each turn of its loop; the scope waits all the same until its goroutines have ended."""
+        """anyio cancels a task at each turn of its loop; the scope waits all the same until its goroutines have
+        ended."""
         go_on, turns = threading.Event(), []
 
         def slow(begun):

@@ -1,13 +1,16 @@
 """Channels of C values, for C functions and Python together.
 
-A receiver that an exception from outside interrupts may have a value already. It goes back to where every receiver finds it:
+A receiver that an exception from outside interrupts may have a value already. It goes back to where every receiver
+finds it:
 
 CCHAN-1. Into the library's channel, if there is room or a receiver waits.
-CCHAN-2. Otherwise to `_back`, from where receivers in Python take it first. Those that wait in the library cannot look there:
-         therefore a goroutine waits in the library until a value can be sent, and sends what `_back` has. So what lies there
-         never waits for a receiver that waits for it, whether that waits already, is on the way, or comes later.
-CCHAN-3. That goroutine keeps the library's channel, not this object. It ends when `_back` is empty, when the channel is closed
-         (what is left is for Python alone: a C function is told that it is closed), or with this object (`_gone`).
+CCHAN-2. Otherwise to `_back`, from where receivers in Python take it first. Those that wait in the library cannot look
+         there: therefore a goroutine waits in the library until a value can be sent, and sends what `_back` has. So
+         what lies there never waits for a receiver that waits for it, whether that waits already, is on the way, or
+         comes later.
+CCHAN-3. That goroutine keeps the library's channel, not this object. It ends when `_back` is empty, when the channel is
+         closed (what is left is for Python alone: a C function is told that it is closed), or with this object
+         (`_gone`).
 """
 
 import builtins
@@ -44,15 +47,15 @@ class CChannel(Channels):
     """Values of one ctypes type, first in first out, with room for capacity of them. With a capacity of 0 sender and
     receiver meet; gomax.UNBOUNDED is allowed. C functions use the channel by its `address` (gmx_chan_send,
     gmx_chan_recv, gmx_select) for as long as this object lives. Numbers and addresses arrive in Python as numbers,
-    structures and arrays as they are. Iterate over the channel to receive until it is closed; as a context manager it is
-    closed at the end of the block.
+    structures and arrays as they are. Iterate over the channel to receive until it is closed; as a context manager it
+    is closed at the end of the block.
 
-    What travels is bytes, which keep no object alive: types that point to memory of a Python object (py_object, c_char_p,
-    c_wchar_p, POINTER, CFUNCTYPE, and structures, unions and arrays with such) are a TypeError. Send an address that you keep
-    valid as c_void_p.
+    What travels is bytes, which keep no object alive: types that point to memory of a Python object (py_object,
+    c_char_p, c_wchar_p, POINTER, CFUNCTYPE, and structures, unions and arrays with such) are a TypeError. Send an
+    address that you keep valid as c_void_p.
 
-    A receiver that an exception from outside interrupts, Ctrl-C for instance, puts back a value that it has already. Another
-    receiver, in Python or C, gets that; it may come after values that were sent later."""
+    A receiver that an exception from outside interrupts, Ctrl-C for instance, puts back a value that it has already.
+    Another receiver, in Python or C, gets that; it may come after values that were sent later."""
 
     def __init__(self, type: Any, capacity: int = 0) -> None:
         owned = _owned(type)

@@ -4,28 +4,28 @@ What travels through the library's channel is a number: the address of a box, a 
 channel keeps alive until it is received. So an object in a channel belongs to the channel as an element belongs to a
 list: the garbage collector sees it, and it goes when the channel does.
 
-Threads wait in the library, coroutines wait here. A channel at which no coroutine has waited takes no lock. From the first
-one on (`_waiting` is there) both meet under one lock, `meeting`, which is reentrant: a signal handler or a finaliser may
-use a channel in the midst of an operation on it (WAITS-R4).
+Threads wait in the library, coroutines wait here. A channel at which no coroutine has waited takes no lock. From the
+first one on (`_waiting` is there) both meet under one lock, `meeting`, which is reentrant: a signal handler or a
+finaliser may use a channel in the midst of an operation on it (WAITS-R4).
 
-CHAN-1. Every attempt to send or receive is made under it, and first with coroutines of the other side that wait. A thread
-        that has sent or received without it, and sees `_waiting` afterwards, settles (CHAN-4).
-CHAN-2. A coroutine enlists under it, after `_waiting` is there and an attempt has failed. If threads wait at the other side
-        (`_blocked`), it rings their bell.
-CHAN-3. A thread enters itself in `_blocked` and makes another attempt. Then it waits in one gmx_select for its channels and
-        their bells. A bell is a channel with room for one: a thread on the way to its wait hears it too. A thread that hears
-        it makes another attempt.
-CHAN-4. When its wait is over a thread takes itself out and settles: values that have come meanwhile go to coroutines that
-        wait, and if there is still something for the other threads, it rings for the next one.
+CHAN-1. Every attempt to send or receive is made under it, and first with coroutines of the other side that wait. A
+        thread that has sent or received without it, and sees `_waiting` afterwards, settles (CHAN-4).
+CHAN-2. A coroutine enlists under it, after `_waiting` is there and an attempt has failed. If threads wait at the other
+        side (`_blocked`), it rings their bell.
+CHAN-3. A thread enters itself in `_blocked` and makes another attempt. Then it waits in one gmx_select for its channels
+        and their bells. A bell is a channel with room for one: a thread on the way to its wait hears it too. A thread
+        that hears it makes another attempt.
+CHAN-4. When its wait is over a thread takes itself out and settles: values that have come meanwhile go to coroutines
+        that wait, and if there is still something for the other threads, it rings for the next one.
 
-So the second that comes sees the first: a coroutine by the attempt or by `_blocked`, a thread by `_waiting`, the attempt, the
-bell or, when its own wait went well, by settling.
+So the second that comes sees the first: a coroutine by the attempt or by `_blocked`, a thread by `_waiting`, the
+attempt, the bell or, when its own wait went well, by settling.
 
-CHAN-5. A value is in one box at a time. A box of a receiver that has something in it was received, and what moves a value
-        from one to the other calls nothing between the two, so nothing can come there (WAITS-R1). An exception from outside
-        that comes when a receiver has its value, or a coroutine that ends then, gives it back: to `returned`, from where it
-        is the next to be received. The box of a thread that sends is empty from when it was sent (a coroutine's `status` tells
-        it).
+CHAN-5. A value is in one box at a time. A box of a receiver that has something in it was received, and what moves a
+        value from one to the other calls nothing between the two, so nothing can come there (WAITS-R1). An exception
+        from outside that comes when a receiver has its value, or a coroutine that ends then, gives it back: to
+        `returned`, from where it is the next to be received. The box of a thread that sends is empty from when it was
+        sent (a coroutine's `status` tells it).
 CHAN-6 and CHAN-7 are about the coroutines (_coroutines.py).
 """
 
@@ -115,7 +115,8 @@ class Source:
 
 
 class Place:
-    """What a thread needs to wait at one channel. It costs more to make than to keep, so the next wait uses it again."""
+    """What a thread needs to wait at one channel. It costs more to make than to keep, so the next wait uses it
+    again."""
 
     __slots__ = ("array", "channel", "bell", "word", "which", "select", "rest", "record")
 
@@ -151,8 +152,8 @@ class Channels(Source):
             raise ForkedError()
 
     def close(self, drop: bool = False) -> None:
-        """Nothing can be sent any more. ClosedError if it was closed before. With drop=True what is left in it is dropped,
-        also if it was closed before."""
+        """Nothing can be sent any more. ClosedError if it was closed before. With drop=True what is left in it is
+        dropped, also if it was closed before."""
         raise NotImplementedError
 
     def send_nowait(self, value: Any) -> None:
@@ -226,8 +227,8 @@ C = TypeVar("C", bound=Channels)
 
 class Channel(Channels, Generic[T]):
     """Values from senders to receivers, first in first out, with room for capacity of them. With a capacity of 0 sender
-    and receiver meet; gomax.UNBOUNDED is allowed. For goroutines, threads and coroutines alike. Iterate over the channel
-    to receive until it is closed; as a context manager it is closed at the end of the block."""
+    and receiver meet; gomax.UNBOUNDED is allowed. For goroutines, threads and coroutines alike. Iterate over the
+    channel to receive until it is closed; as a context manager it is closed at the end of the block."""
 
     def __init__(self, capacity: int = 0) -> None:
         self._cell = _abi.c_void_p()
@@ -565,7 +566,8 @@ class Channel(Channels, Generic[T]):
         return status
 
     def _give(self, waiting: Waiting[T], values: List[List[T]]) -> None:
-        """Gives values, from the first on, to coroutines that wait for one. Those that are left in the list it has not given."""
+        """Gives values, from the first on, to coroutines that wait for one. Those that are left in the list it has not
+        given."""
         while values and waiting.receivers:
             receiver = first(waiting.receivers)
             if receiver is not None:
@@ -608,7 +610,8 @@ class Channel(Channels, Generic[T]):
             self._ring(RECV)
 
     def _take_in(self, waiting: Waiting[T], sender: Coroutine[T]) -> None:
-        """Its value goes into the channel, or if a thread was faster and there is no room it is the next to be received."""
+        """Its value goes into the channel, or if a thread was faster and there is no room it is the next to be
+        received."""
         box: List[T] = []
         status = EAGAIN
         try:

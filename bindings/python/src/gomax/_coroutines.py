@@ -4,8 +4,8 @@ What holds (the rest of CHAN is in _channels.py):
 
 CHAN-6. A coroutine is served once: the first to set `chosen` of its turn serves it. If its loop is closed nothing has
         happened.
-CHAN-7. A coroutine that is collected does not wait for the lock (WAITS-R5). It leaves its entries in `left`, and each holder
-        of the lock looks there when it has released it.
+CHAN-7. A coroutine that is collected does not wait for the lock (WAITS-R5). It leaves its entries in `left`, and each
+        holder of the lock looks there when it has released it.
 """
 
 from collections import OrderedDict, deque
@@ -46,8 +46,8 @@ class Coroutine(Generic[T]):
         self.box = box
 
     def serve(self, status: int, values: "Optional[List[List[T]]]" = None, into: Optional[List[T]] = None) -> bool:
-        """Ends its wait. A receiver takes the first of the values, a sender puts its own into a box. False if it does not wait
-        any more, or its loop is closed: then nothing has changed."""
+        """Ends its wait. A receiver takes the first of the values, a sender puts its own into a box. False if it does
+        not wait any more, or its loop is closed: then nothing has changed."""
         turn: Any = self.shared or self
         if turn.chosen is not None:
             return False
@@ -88,8 +88,8 @@ class Alone(Coroutine[T]):
 
 
 class Waiting(Generic[T]):
-    """The coroutines that wait at a channel. Receivers and senders do not wait at the same time, except a coroutine whose
-    select has both. Also the values that a receiver has put back; they are received before all others."""
+    """The coroutines that wait at a channel. Receivers and senders do not wait at the same time, except a coroutine
+    whose select has both. Also the values that a receiver has put back; they are received before all others."""
 
     __slots__ = ("receivers", "senders", "returned")
 
@@ -120,7 +120,8 @@ def meet(f: Callable[..., Any], *args: Any) -> Any:
 
 
 def leave(entries: Entries, gone: bool, dying: bool) -> None:
-    """A coroutine waits there no longer. `gone`: and does not take what it was given. `dying`: and must not wait for a lock."""
+    """A coroutine waits there no longer. `gone`: and does not take what it was given. `dying`: and must not wait for a
+    lock."""
     left.append((entries, gone))
     if dying:
         sweep()

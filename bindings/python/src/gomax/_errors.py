@@ -37,8 +37,9 @@ class ClosedError(Error):
 
 
 class CanceledError(_Status):
-    """The scope or the token around this wait was canceled. It derives from BaseException, as those of asyncio and trio do: an
-    `except Exception` that tries again must not swallow it. Code that cleans up uses `finally`, or raises it again."""
+    """The scope or the token around this wait was canceled. It derives from BaseException, as those of asyncio and trio
+    do: an `except Exception` that tries again must not swallow it. Code that cleans up uses `finally`, or raises it
+    again."""
 
     def __init__(self, status: int = _abi.GMX_ECANCELED, what: str = "") -> None:
         super().__init__(status, what)

@@ -1,4 +1,5 @@
-"""Goroutines for what knows concurrent.futures. Imported when it is used: concurrent.futures takes longer than the package."""
+"""Goroutines for what knows concurrent.futures. Imported when it is used: concurrent.futures takes longer than the
+package."""
 
 import contextvars
 import threading
@@ -63,16 +64,16 @@ class Work(Generic[T]):
 
 
 class Executor(futures.Executor):
-    """A concurrent.futures.Executor whose calls run as goroutines: at most max_workers at a time, as many as there are calls if it
-    is None. They run under the scope or token in which the executor was made, whose cancellation ends their waits, and with the
-    context variables of the caller of submit.
+    """A concurrent.futures.Executor whose calls run as goroutines: at most max_workers at a time, as many as there are
+    calls if it is None. They run under the scope or token in which the executor was made, whose cancellation ends their
+    waits, and with the context variables of the caller of submit.
 
         with gomax.Executor(8) as executor:
             for size in executor.map(fetch, urls):
                 total += size
 
-    A future is canceled while its call waits for its turn, as futures are. The end of the main thread ends what still runs, as it
-    does with all goroutines: use it in a with statement, or call `shutdown`."""
+    A future is canceled while its call waits for its turn, as futures are. The end of the main thread ends what still
+    runs, as it does with all goroutines: use it in a with statement, or call `shutdown`."""
 
     def __init__(self, max_workers: Optional[int] = None) -> None:
         self._most = None if max_workers is None else integer(max_workers, "how many calls run at a time", 1, 2**31 - 1)
@@ -172,8 +173,8 @@ class Executor(futures.Executor):
         self._shut = True  # what looks at it under the gate, and begins before, is counted before `shutdown` waits
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """No call is accepted any more; with cancel_futures those that have not begun are canceled. With `wait` it returns when all
-        have ended."""
+        """No call is accepted any more; with cancel_futures those that have not begun are canceled. With `wait` it
+        returns when all have ended."""
         with self._gate:
             self._stop()
         while cancel_futures:

@@ -37,8 +37,8 @@ IDLE_SECONDS = 10.0
 
 
 class Pool:
-    """Threads that run goroutines. `run` takes no lock and starts no thread itself (WAITS-R4): a thread of its own does that,
-    since threading.Thread.start holds a lock of its module."""
+    """Threads that run goroutines. `run` takes no lock and starts no thread itself (WAITS-R4): a thread of its own does
+    that, since threading.Thread.start holds a lock of its module."""
 
     def __init__(self) -> None:
         self.idle: "Deque[Worker]" = collections.deque()
@@ -127,8 +127,8 @@ def report(e: BaseException, thread: Optional[threading.Thread]) -> None:
 
 class G(Generic[T]):
     """A function that runs, or has run, as a goroutine. `join` or `await` gives what it returned or raises what it
-    raised. An error that is never asked for is reported as an error of the goroutine's thread is; a CanceledError of the
-    goroutine's own cancellation is not reported."""
+    raised. An error that is never asked for is reported as an error of the goroutine's thread is; a CanceledError of
+    the goroutine's own cancellation is not reported."""
 
     _error: Optional[BaseException] = None  # also if Ctrl-C comes in the midst of the next lines
     _told = False
@@ -217,8 +217,9 @@ class G(Generic[T]):
         return self._finished and is_cancellation(self._error)
 
     def cancel(self) -> bool:
-        """Ends its waits for events, the one that it is in and those to come, with CanceledError. It is not stopped: it ends
-        when its function does. False if it has ended. Unlike `cancel` of concurrent.futures this reaches one that runs."""
+        """Ends its waits for events, the one that it is in and those to come, with CanceledError. It is not stopped: it
+        ends when its function does. False if it has ended. Unlike `cancel` of concurrent.futures this reaches one that
+        runs."""
         if self._epoch is not process.epoch:
             raise ForkedError()
         self._given_up = True
@@ -227,7 +228,8 @@ class G(Generic[T]):
         return not self._finished
 
     def join(self, timeout: Optional[float] = None) -> T:
-        """Waits until it has ended, and returns what it returned or raises what it raised. TimeoutError: it has not ended."""
+        """Waits until it has ended, and returns what it returned or raises what it raised. TimeoutError: it has not
+        ended."""
         self._wait(timeout)
         return self._outcome()
 
@@ -251,8 +253,8 @@ class G(Generic[T]):
         return self._error
 
     def add_done_callback(self, fn: "Callable[[G[T]], object]") -> None:
-        """Calls fn(g) when it has ended, on its thread and before a join returns; at once if it has ended already. What fn raises
-        is reported as an error of the thread."""
+        """Calls fn(g) when it has ended, on its thread and before a join returns; at once if it has ended already. What
+        fn raises is reported as an error of the thread."""
         if not callable(fn):
             raise TypeError("a callback is a function")
 
@@ -263,8 +265,9 @@ class G(Generic[T]):
         self._when_finished(call)
 
     def future(self) -> "concurrent.futures.Future[T]":
-        """A concurrent.futures.Future with its outcome: for `wait` and `as_completed` of that module, and asyncio.wrap_future. It
-        runs already, so the future's `cancel` says False; that of the goroutine ends its waits."""
+        """A concurrent.futures.Future with its outcome: for `wait` and `as_completed` of that module, and
+        asyncio.wrap_future. It runs already, so the future's `cancel` says False; that of the goroutine ends its
+        waits."""
         from ._futures import future_of
 
         return future_of(self)
@@ -384,8 +387,8 @@ _CData: Any = ctypes._SimpleCData.__mro__[1]
 
 
 def pointer(arg: Any) -> Optional[int]:
-    """What a C function gets: None, an integer, or the address of a ctypes object, or of one of this package that C knows
-    too."""
+    """What a C function gets: None, an integer, or the address of a ctypes object, or of one of this package that C
+    knows too."""
     if arg is None or isinstance(arg, int):
         return arg
     if isinstance(arg, (ctypes._Pointer, ctypes.c_void_p, ctypes.c_char_p)):
@@ -473,9 +476,9 @@ def go_c(
     cancellable: bool = False,
 ) -> CG:
     """Runs a C function, void (*)(void *), as a goroutine on whichever thread there is: small, fast, without the GIL.
-    arg is None, an address, or a ctypes object or one of this package, such as a CChannel, whose address it gets and which
-    lives until it has ended. With `inherit` the scope around the caller, or the token that it uses, cancels its waits too;
-    with `cancellable` the method `cancel` does."""
+    arg is None, an address, or a ctypes object or one of this package, such as a CChannel, whose address it gets and
+    which lives until it has ended. With `inherit` the scope around the caller, or the token that it uses, cancels its
+    waits too; with `cancellable` the method `cancel` does."""
     if leftovers:
         sweep()
     integer(stack_size, "the size of a stack", 0, 2**63 - 1)

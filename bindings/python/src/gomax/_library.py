@@ -1,8 +1,8 @@
 """Where the library is, and what belongs to this process rather than to the one that forked it.
 
-The library is the one in the wheel, or that of GOMAX_LIBRARY, an absolute path: a relative one would depend on where the
-program is started. Python's -E and -I, for programs that do not trust their environment, count for it too. Loading the
-library starts nothing: the first call that needs the runtime does.
+The library is the one in the wheel, or that of GOMAX_LIBRARY, an absolute path: a relative one would depend on where
+the program is started. Python's -E and -I, for programs that do not trust their environment, count for it too. Loading
+the library starts nothing: the first call that needs the runtime does.
 """
 
 import ctypes
@@ -71,8 +71,8 @@ class _Constant:
 
 
 def exit_method(name: str, at: str = "", after: Optional[Callable[..., Any]] = None) -> Any:
-    """An `__exit__` that is a C function of the library (WAITS-R3): it gets the attribute `at`, a ctypes object, of the object
-    whose block ends, and NULLs. `after` gets its status and the arguments of `__exit__`."""
+    """An `__exit__` that is a C function of the library (WAITS-R3): it gets the attribute `at`, a ctypes object, of the
+    object whose block ends, and NULLs. `after` gets its status and the arguments of `__exit__`."""
     return _bind(_with_null(name, [_Attribute(at) if at else _Null, _Null, _Null, _Null], after))
 
 
@@ -112,16 +112,17 @@ def rest(steps: Rest) -> Any:
 
 
 def resume_method() -> Any:
-    """An `__exit__` that is a C function (WAITS-R3) and resumes a generator, which is suspended within its `try` while the block runs:
-    even what comes where it continues is handled there. The generator is `_rest` of the object, gets the exception of the block
-    or None, and yields an exception to be raised, or whether the one of the block is not."""
+    """An `__exit__` that is a C function (WAITS-R3) and resumes a generator, which is suspended within its `try` while
+    the block runs: even what comes where it continues is handled there. The generator is `_rest` of the object, gets
+    the exception of the block or None, and yields an exception to be raised, or whether the one of the block is not."""
     function = _send(_Attribute("_rest"))
     function.errcheck = _outcome
     return _bind(function)
 
 
 def resume_close_method() -> Any:
-    """The same for what is closed at the end of a block, on whichever thread that comes first: `_ends()` gives the generator."""
+    """The same for what is closed at the end of a block, on whichever thread that comes first: `_ends()` gives the
+    generator."""
     function = _send(_Called("_ends"))
     function.errcheck = _closed
     return _bind(function)
@@ -148,8 +149,9 @@ def _send(source: Any) -> Any:
 
 
 def resume_async_method() -> Any:
-    """The same for `__aexit__`. It resumes the generator `_async_rest`, which yields itself to be awaited, and runs from there within
-    its `try`. If an exception comes before it is awaited, the last reference to it goes, which closes it."""
+    """The same for `__aexit__`. It resumes the generator `_async_rest`, which yields itself to be awaited, and runs
+    from there within its `try`. If an exception comes before it is awaited, the last reference to it goes, which closes
+    it."""
     return _bind(_send(_Attribute("_async_rest")))
 
 
@@ -159,8 +161,8 @@ class AsyncBlock:
     owner: Any
 
     def leave(self, e: Optional[BaseException], late: List[BaseException]) -> Generator[Any, Any, Optional[BaseException]]:
-        """What is to be raised behind the block that has raised e: e too, or None. `late` are exceptions from outside that have
-        come since. Called again with one more that comes out of it."""
+        """What is to be raised behind the block that has raised e: e too, or None. `late` are exceptions from outside
+        that have come since. Called again with one more that comes out of it."""
         raise NotImplementedError
         yield
 
@@ -227,8 +229,8 @@ ASYNC_LEFT = ctypes.py_object(_AsyncLeft)
 
 
 def async_rest(block: AsyncBlock) -> Any:
-    """For the attribute `_async_rest`: a generator that has gone as far as to the block. What it knows of itself is no reference, so
-    that it ends where the caller forgets it."""
+    """For the attribute `_async_rest`: a generator that has gone as far as to the block. What it knows of itself is no
+    reference, so that it ends where the caller forgets it."""
     me: List[Any] = []
     steps = _async_steps(block, me)
     me += [ctypes.py_object.from_buffer(ctypes.c_void_p(id(steps)))]
@@ -237,8 +239,8 @@ def async_rest(block: AsyncBlock) -> Any:
 
 
 def ending(end: Callable[[], Any], wait: Optional[Callable[[], Any]] = None) -> Rest:
-    """The rest of a block: calls `end`, and again if an exception comes before it has returned. Then `wait`, which an exception
-    gives up."""
+    """The rest of a block: calls `end`, and again if an exception comes before it has returned. Then `wait`, which an
+    exception gives up."""
     found: List[Any] = [False]
     try:
         try:

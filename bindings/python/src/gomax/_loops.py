@@ -1,7 +1,7 @@
 """What coroutines wait by: futures of asyncio or events of trio, whichever runs the caller. anyio runs on one of them.
 
-Neither is imported here: a coroutine that calls this is run by one that is loaded. A wait of asyncio costs nothing for the sake
-of trio until trio is loaded.
+Neither is imported here: a coroutine that calls this is run by one that is loaded. A wait of asyncio costs nothing for
+the sake of trio until trio is loaded.
 """
 
 from sys import modules
@@ -70,8 +70,8 @@ def _end(future: "asyncio.Future[None]") -> None:
 
 
 async def checkpoint() -> None:
-    """What trio wants of every asynchronous function, also of one that does not wait. Before it does anything: what comes out
-    here has lost nothing. Called if trio is loaded."""
+    """What trio wants of every asynchronous function, also of one that does not wait. Before it does anything: what
+    comes out here has lost nothing. Called if trio is loaded."""
     if in_trio():
         trio: Any = modules["trio"]
         await trio.lowlevel.checkpoint()

@@ -28,9 +28,9 @@ else:
 
 
 class Queue(Generic[T]):
-    """queue.Queue for goroutines, threads and coroutines: the same methods with the same errors, queue.Full and queue.Empty. Its waits
-    end with CanceledError when the scope around the caller is canceled, that of `join` too. `channel` can be received from in a
-    `select`. maxsize: for how many values there is room; 0 or less: any number."""
+    """queue.Queue for goroutines, threads and coroutines: the same methods with the same errors, queue.Full and
+    queue.Empty. Its waits end with CanceledError when the scope around the caller is canceled, that of `join` too.
+    `channel` can be received from in a `select`. maxsize: for how many values there is room; 0 or less: any number."""
 
     def __init__(self, maxsize: int = 0) -> None:
         self.maxsize = maxsize
@@ -44,7 +44,8 @@ class Queue(Generic[T]):
         return self._channel
 
     def put(self, item: T, block: bool = True, timeout: Optional[float] = None) -> None:
-        """Puts a value into it, waiting for room. queue.Full: there was none in time, or at once if not `block`. ShutDown."""
+        """Puts a value into it, waiting for room. queue.Full: there was none in time, or at once if not `block`.
+        ShutDown."""
         counted: List[int] = []
         box = [item]
         try:
@@ -58,7 +59,8 @@ class Queue(Generic[T]):
             raise
 
     def get(self, block: bool = True, timeout: Optional[float] = None) -> T:
-        """Takes a value, waiting until there is one. queue.Empty: there was none in time, or at once if not `block`. ShutDown."""
+        """Takes a value, waiting until there is one. queue.Empty: there was none in time, or at once if not `block`.
+        ShutDown."""
         box: List[T] = []
         try:
             status = self._channel._do(RECV, box, _limit(block, timeout))
@@ -106,12 +108,14 @@ class Queue(Generic[T]):
             raise self._error(e.status) from None
 
     def task_done(self) -> None:
-        """What was got is done with: `join` waits until that was said of all that was put. ValueError: it was said too often."""
+        """What was got is done with: `join` waits until that was said of all that was put. ValueError: it was said too
+        often."""
         self._mine()
         check(gmx.gmx_waitgroup_add(_abi.byref(self._unfinished), -1), "task_done() called too many times")
 
     def join(self) -> None:
-        """Waits until `task_done` was called for all that was put. A coroutine does it by `await gomax.go(queue.join)`."""
+        """Waits until `task_done` was called for all that was put. A coroutine does it by `await
+        gomax.go(queue.join)`."""
         self._mine()
         try:
             gmx.gmx_cancel_locks(True)  # a scope ends this wait: the workers may be canceled, and say nothing any more
@@ -132,8 +136,8 @@ class Queue(Generic[T]):
         return 0 < self.maxsize <= len(self._channel)
 
     def shutdown(self, immediate: bool = False) -> None:
-        """`put` raises ShutDown from now on, and `get` when it is empty. With `immediate` what is in it is dropped, as if
-        `task_done` was called for it."""
+        """`put` raises ShutDown from now on, and `get` when it is empty. With `immediate` what is in it is dropped, as
+        if `task_done` was called for it."""
         try:
             self._channel.close()
         except ClosedError:

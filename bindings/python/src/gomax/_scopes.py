@@ -29,8 +29,9 @@ _left_early: Dict[int, int] = {}
 class Scope:
     """with gomax.scope(timeout=...) as s: s.go(fn, ...)
 
-    The block is left when all its goroutines have ended. The first error, of a goroutine or of the block itself, cancels the
-    rest: their waits end with CanceledError, and so do those of the block. What the block raises when all have ended:
+    The block is left when all its goroutines have ended. The first error, of a goroutine or of the block itself,
+    cancels the rest: their waits end with CanceledError, and so do those of the block. What the block raises when all
+    have ended:
 
     1. The errors: the first one, or an ExceptionGroup if others have failed too (before Python 3.11 each error is the
        `__context__` of the one before). A CanceledError that comes from the scope's own cancellation is no error.
@@ -40,8 +41,9 @@ class Scope:
 
     C functions belong to the library's own scope, and Python's wait under a token below that one's.
 
-    A generator that is suspended within the block leaves its caller under the scope. Such a block has to end on the thread
-    and in the order in which it began, as that of a `contextlib.contextmanager` does; otherwise it raises RuntimeError.
+    A generator that is suspended within the block leaves its caller under the scope. Such a block has to end on the
+    thread and in the order in which it began, as that of a `contextlib.contextmanager` does; otherwise it raises
+    RuntimeError.
     """
 
     def __init__(self, timeout: Optional[float] = None) -> None:
@@ -96,8 +98,8 @@ class Scope:
         check(gmx.gmx_cancel_new(token, FOREVER, _abi.byref(self._token)), "a scope")
 
     def go(self, fn: "Callable[P, T]", *args: "P.args", **kwargs: "P.kwargs") -> "G[T]":
-        """Runs fn(*args, **kwargs) as a goroutine of this scope. `join` of what it returns gives the result, also when the scope
-        was left. RuntimeError if it was left before, or not entered."""
+        """Runs fn(*args, **kwargs) as a goroutine of this scope. `join` of what it returns gives the result, also when
+        the scope was left. RuntimeError if it was left before, or not entered."""
         return start(fn, args, kwargs, self._token.value, self._ended, told=True, register=self._begins)
 
     def _begins(self, g: "G[Any]") -> None:
@@ -107,8 +109,8 @@ class Scope:
             self._running[g] = None
 
     def go_c(self, fn: CFunction, arg: Any = None) -> None:
-        """Runs a C function, gmx_status (*)(void *), as a goroutine of this scope, as gomax.go_c does; what waits in it is
-        canceled with the rest. If it returns a negative number, the scope raises the error of that status."""
+        """Runs a C function, gmx_status (*)(void *), as a goroutine of this scope, as gomax.go_c does; what waits in it
+        is canceled with the rest. If it returns a negative number, the scope raises the error of that status."""
         target, argument, key = address(fn), pointer(arg), object()
         with self._gate:
             if self._state != ENTERED:
@@ -283,7 +285,8 @@ class Scope:
         self._token = _abi.c_uint64()
 
     def _leave(self) -> None:
-        """Until all C functions have ended. If there are any, on a goroutine: Ctrl-C does not end this wait. May be called twice."""
+        """Until all C functions have ended. If there are any, on a goroutine: Ctrl-C does not end this wait. May be
+        called twice."""
         status = at_once(lambda: gmx.gmx_scope_leave(self._scope, FOREVER, ctypes.byref(self._result)))
         if status != _abi.GMX_ESTALE:
             check(status)
@@ -358,7 +361,8 @@ def together(errors: List[BaseException]) -> BaseException:
 
 
 def scope(timeout: Optional[float] = None) -> Scope:
-    """A scope for a with statement, or for `async with`; after timeout seconds it is canceled, and raises TimeoutError if that ended a wait."""
+    """A scope for a with statement, or for `async with`; after timeout seconds it is canceled, and raises TimeoutError
+    if that ended a wait."""
     return Scope(timeout)
 
 

@@ -1,10 +1,10 @@
 """Scopes for coroutines: `async with gomax.scope()`. Imported when it is used.
 
-The goroutines of such a scope wait under its token, as those of other scopes do. Its block is a coroutine, whose waits are
-those of a loop: so the scope cancels it by the loop's own means, which is what the host of the scope does.
+The goroutines of such a scope wait under its token, as those of other scopes do. Its block is a coroutine, whose waits
+are those of a loop: so the scope cancels it by the loop's own means, which is what the host of the scope does.
 
-- asyncio: `task.cancel()`. The CancelledError that comes out of the block may be the scope's or that of another caller of
-  `cancel`: the task counts them (Python 3.11), and the scope takes back its own.
+- asyncio: `task.cancel()`. The CancelledError that comes out of the block may be the scope's or that of another caller
+  of `cancel`: the task counts them (Python 3.11), and the scope takes back its own.
 - trio: a CancelScope around the block.
 
 A cancellation from outside the scope cancels its goroutines, and is raised again when they have ended.

@@ -1,8 +1,8 @@
 """select for threads: one wait for several cases.
 
 It is made of what each case's Source tells (_channels.py): attempts first, in an order of chance, then a wait in one
-gmx_select for all channels and their bells (CHAN-3). What a case has received is in its box (CHAN-5), and goes back if an
-exception comes before the caller has it.
+gmx_select for all channels and their bells (CHAN-3). What a case has received is in its box (CHAN-5), and goes back if
+an exception comes before the caller has it.
 """
 
 import random
@@ -21,8 +21,8 @@ Case = Tuple[Source, int, List[Any]]
 
 
 def _select(cases: List[Case], timeout: int) -> Tuple[int, int]:
-    """Does one of the cases. A status, and which one. What was received is in the box of a case, also if an exception comes
-    from outside."""
+    """Does one of the cases. A status, and which one. What was received is in the box of a case, also if an exception
+    comes from outside."""
     for i, (source, op, box) in enumerate(cases):
         status = source._attempt(op, box)
         if status != EAGAIN:
@@ -121,10 +121,10 @@ Selectable = Union[None, Source, Tuple[Source, Any], G[Any], CG]
 
 
 def select(*cases: Selectable, timeout: Optional[float] = None) -> Selected:
-    """Does one of the cases, the first that can be done, or one at random if several can: a channel or a timer to receive
-    from, (channel, value) to send, a Token to be canceled or a goroutine to have ended (`ok` is False), or None, which is never
-    ready. For a C function that costs a goroutine of Python. TimeoutError when
-    the time is up, with a timeout of 0 if none can be done at once; ClosedError for a channel to send to that is closed."""
+    """Does one of the cases, the first that can be done, or one at random if several can: a channel or a timer to
+    receive from, (channel, value) to send, a Token to be canceled or a goroutine to have ended (`ok` is False), or
+    None, which is never ready. For a C function that costs a goroutine of Python. TimeoutError when the time is up,
+    with a timeout of 0 if none can be done at once; ClosedError for a channel to send to that is closed."""
     return _select_among(cases, nanoseconds(timeout))
 
 

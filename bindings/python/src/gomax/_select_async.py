@@ -1,10 +1,10 @@
 """select for coroutines.
 
-A coroutine that selects waits at several channels, once in each list, with one turn: it is served once (CHAN-6). Attempts and
-entries are made under the lock, so that no case is served while it tries another.
+A coroutine that selects waits at several channels, once in each list, with one turn: it is served once (CHAN-6).
+Attempts and entries are made under the lock, so that no case is served while it tries another.
 
-A coroutine cannot wait at what the library alone knows: a timer, a token, a CChannel. For these a goroutine waits until one
-can be done, and takes nothing: its end, which is one more case, has the coroutine try again.
+A coroutine cannot wait at what the library alone knows: a timer, a token, a CChannel. For these a goroutine waits until
+one can be done, and takes nothing: its end, which is one more case, has the coroutine try again.
 """
 
 from functools import partial
@@ -23,8 +23,8 @@ ETIMEDOUT = _abi.GMX_ETIMEDOUT
 
 
 async def select_async(*cases: Selectable, timeout: Optional[float] = None) -> Selected:
-    """`select` for coroutines, with the same cases. While it waits for a timer, a token or a CChannel, that costs a goroutine of
-    Python. One that is canceled loses no value."""
+    """`select` for coroutines, with the same cases. While it waits for a timer, a token or a CChannel, that costs a
+    goroutine of Python. One that is canceled loses no value."""
     if "trio" in modules:
         await _loops.checkpoint()
     ready, numbers = _cases(cases)

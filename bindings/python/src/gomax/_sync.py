@@ -142,8 +142,8 @@ class Taken:
         __enter__ = _take
 
     def acquire(self, blocking: bool = True, timeout: Optional[float] = -1) -> bool:
-        """As that of threading: whether it was taken. It waits until that can be done, or no longer than timeout seconds; -1 and None
-        are forever. With blocking=False it does not wait."""
+        """As that of threading: whether it was taken. It waits until that can be done, or no longer than timeout
+        seconds; -1 and None are forever. With blocking=False it does not wait."""
         if blocking is not True or timeout != -1:
             return self._take(_limit(blocking, timeout), True) is not None
         status = _EAGAIN
@@ -181,7 +181,8 @@ def _limit(blocking: bool, timeout: Optional[float]) -> Optional[float]:
 
 
 class Semaphore(Taken):
-    """A count that `acquire` takes one from, waiting while it is 0. A scope that is canceled ends the wait: CanceledError."""
+    """A count that `acquire` takes one from, waiting while it is 0. A scope that is canceled ends the wait:
+    CanceledError."""
 
     _try, _wait, _give = gmx.gmx_sema_try_acquire, gmx.gmx_sema_acquire_timeout, gmx.gmx_sema_release
     _is_lock = False
@@ -348,8 +349,8 @@ class Cond(Lock):
         self._give_back()
 
     def wait(self, timeout: Optional[float] = None) -> None:
-        """Unlocks the mutex and waits for notify. The mutex is locked again when the call ends, also by a TimeoutError or
-        CanceledError. Test the condition in a loop around it, or use wait_for."""
+        """Unlocks the mutex and waits for notify. The mutex is locked again when the call ends, also by a TimeoutError
+        or CanceledError. Test the condition in a loop around it, or use wait_for."""
         if self._epoch is not process.epoch:
             raise ForkedError()
         waited = False
@@ -417,9 +418,9 @@ class Once:
 
 
 class BlockingClass:
-    """C functions that block or compute for long, of which no more than limit run at a time, in the order in which they come:
-    those that Python calls by `call` and those that C functions call by gmx_blocking_in with its `handle`. The name is shown
-    in dumps as what the others wait for."""
+    """C functions that block or compute for long, of which no more than limit run at a time, in the order in which they
+    come: those that Python calls by `call` and those that C functions call by gmx_blocking_in with its `handle`. The
+    name is shown in dumps as what the others wait for."""
 
     def __init__(self, limit: int, name: Optional[str] = None) -> None:
         self._class = _abi.c_uint64()
@@ -440,8 +441,8 @@ class BlockingClass:
         return self._class.value
 
     def call(self, fn: CFunction, arg: Any = None, timeout: Optional[float] = None) -> None:
-        """Waits for the turn, and calls a C function, void (*)(void *), without the GIL. It returns when the function has.
-        TimeoutError, CanceledError: it was not called. The timeout is for the turn."""
+        """Waits for the turn, and calls a C function, void (*)(void *), without the GIL. It returns when the function
+        has. TimeoutError, CanceledError: it was not called. The timeout is for the turn."""
         handle, target, argument = self.handle, address(fn, "call"), pointer(arg)
         check(wait(nanoseconds(timeout), partial(gmx.gmx_blocking_in, handle, target, argument)))
 
@@ -454,8 +455,9 @@ def _size(word: Any) -> int:
 
 
 def wait_on_address(word: Any, expected: int, timeout: Optional[float] = None) -> None:
-    """Waits until wake_address for a ctypes number, if that is `expected` now: what futex does, for words that Python shares
-    with C functions. It may return without a reason: look at the word again, in a loop. TimeoutError, CanceledError."""
+    """Waits until wake_address for a ctypes number, if that is `expected` now: what futex does, for words that Python
+    shares with C functions. It may return without a reason: look at the word again, in a loop. TimeoutError,
+    CanceledError."""
     size = _size(word)
     at, value = ctypes.addressof(word), type(word)(expected)
     same = _abi.byref(value)

@@ -14,8 +14,8 @@ from ._waits import nanoseconds
 
 
 class Timer(Source):
-    """After delay seconds the time can be received from it once, and with a period again and again; a slow receiver loses
-    some. Times are those of time.monotonic(). The timer stops when the last reference to it goes."""
+    """After delay seconds the time can be received from it once, and with a period again and again; a slow receiver
+    loses some. Times are those of time.monotonic(). The timer stops when the last reference to it goes."""
 
     _timer: Any = None
 

@@ -44,9 +44,10 @@ class Cancellation(Source):
 
 
 class Token(Cancellation):
-    """A token of cancellation: what waits under it ends with CanceledError when `cancel` is called, when timeout seconds
-    have passed, or when the scope or token is canceled in which it was made. A block waits under it by `with token.use():`,
-    a goroutine by `token.go`. A scope has one of its own: this is for work that begins and ends in different places.
+    """A token of cancellation: what waits under it ends with CanceledError when `cancel` is called, when timeout
+    seconds have passed, or when the scope or token is canceled in which it was made. A block waits under it by `with
+    token.use():`, a goroutine by `token.go`. A scope has one of its own: this is for work that begins and ends in
+    different places.
 
     In a `select` it is a case that is done once it is canceled."""
 
@@ -72,8 +73,8 @@ class Token(Cancellation):
         return self._token.value
 
     def cancel(self, reason: Optional[int] = None) -> None:
-        """Cancels it, and the scopes and tokens that were made under it. `reason`: a number below 0, which C functions get by
-        gmx_cancel_reason; the first one stays."""
+        """Cancels it, and the scopes and tokens that were made under it. `reason`: a number below 0, which C functions
+        get by gmx_cancel_reason; the first one stays."""
         if reason is None:
             check(gmx.gmx_cancel_now(self.handle))
         else:
@@ -87,16 +88,16 @@ class Token(Cancellation):
 
     @property
     def reason(self) -> Optional[BaseException]:
-        """Why it is canceled, None while it is not: a TimeoutError for its timeout, a CanceledError for `cancel()`, and what
-        the number given to `cancel` raises elsewhere: an Error with that `status` for a number of your own."""
+        """Why it is canceled, None while it is not: a TimeoutError for its timeout, a CanceledError for `cancel()`, and
+        what the number given to `cancel` raises elsewhere: an Error with that `status` for a number of your own."""
         reason = _abi.c_int32()
         check(gmx.gmx_cancel_reason(self.handle, _abi.byref(reason)))
         return error(reason.value) if reason.value < 0 else None
 
     @property
     def deadline(self) -> Optional[float]:
-        """When it is canceled at the latest, as time.monotonic() counts: the earliest of its own time and of those above it.
-        None if there is none."""
+        """When it is canceled at the latest, as time.monotonic() counts: the earliest of its own time and of those
+        above it. None if there is none."""
         return _deadline(self.handle)
 
     def use(self) -> "Use":
@@ -164,8 +165,8 @@ class Hook:
             close(over._chan)
 
     def stop(self) -> bool:
-        """Whether this kept the function from being called. If not it is being called, or was, or was stopped before. It is not
-        waited for."""
+        """Whether this kept the function from being called. If not it is being called, or was, or was stopped before.
+        It is not waited for."""
         return _stop(self._first, self._over)
 
     def __enter__(self) -> "Hook":
@@ -202,9 +203,9 @@ def _call_when_canceled(
 
 
 def on_cancel(fn: "Callable[P, object]", *args: "P.args", **kwargs: "P.kwargs") -> Hook:
-    """Calls fn(*args, **kwargs) on a goroutine when the scope around the caller, or the token that it uses, is canceled: for
-    waits that the library does not know of, which something else has to end. At once if it is canceled already; never if
-    there is none. Keep what this returns: in a with statement, whose end stops it.
+    """Calls fn(*args, **kwargs) on a goroutine when the scope around the caller, or the token that it uses, is
+    canceled: for waits that the library does not know of, which something else has to end. At once if it is canceled
+    already; never if there is none. Keep what this returns: in a with statement, whose end stops it.
 
         with gomax.on_cancel(connection.shutdown, socket.SHUT_RDWR):
             data = connection.recv(4096)
@@ -221,7 +222,7 @@ def _deadline(handle: int) -> Optional[float]:
 
 
 def deadline() -> Optional[float]:
-    """When the scope around the caller, or the token that it uses, is canceled at the latest, as time.monotonic() counts.
-    None if there is no such moment."""
+    """When the scope around the caller, or the token that it uses, is canceled at the latest, as time.monotonic()
+    counts. None if there is no such moment."""
     handle = token_around()
     return _deadline(handle) if handle else None

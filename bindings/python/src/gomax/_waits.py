@@ -7,27 +7,29 @@ The caller is one of three:
 - The main thread. Python's signal handlers run there and only between two calls, so Ctrl-C would come after the wait.
   Therefore it waits under a token of cancellation. The handler in C writes to a pipe (signal.set_wakeup_fd), a thread
   that reads it cancels the token, the wait returns, and Python runs its handler. If that raises nothing, the wait
-  continues. Nothing polls. A handler may wait itself: then there is a wait within another. A wait for a lock or an end, which
-  no scope ends, is under a token too, but under one that has no parent.
+  continues. Nothing polls. A handler may wait itself: then there is a wait within another. A wait for a lock or an end,
+  which no scope ends, is under a token too, but under one that has no parent.
 - Any other thread: it just waits.
 
 What comes between two steps. A signal handler runs on the main thread and may raise, KeyboardInterrupt for instance, or
-use this package. CPython runs it when a call of a C function has returned, before its result is stored; where a function
-of Python begins; and where a loop turns. A finaliser (`__del__`, the callback of a weak reference, a coroutine that is
-collected) may use this package too, and runs on any thread, wherever memory is allocated. So that nothing is left taken,
-stopped or waiting, and no thread waits for a lock of its own:
+use this package. CPython runs it when a call of a C function has returned, before its result is stored; where a
+function of Python begins; and where a loop turns. A finaliser (`__del__`, the callback of a weak reference, a coroutine
+that is collected) may use this package too, and runs on any thread, wherever memory is allocated. So that nothing is
+left taken, stopped or waiting, and no thread waits for a lock of its own:
 
 WAITS-R1. A C call that takes something tells so before anything else runs. Either it writes to memory that is there
           before the call, or one statement both calls it and stores its status: `record[:] = starmap(f, (arguments,))`.
-WAITS-R2. The `try` that undoes begins before that call. Its `except` or `finally` begins with the one C call that undoes;
-          or else the steps that it does can be done twice, and it does them again if an exception comes out of them.
+WAITS-R2. The `try` that undoes begins before that call. Its `except` or `finally` begins with the one C call that
+          undoes; or else the steps that it does can be done twice, and it does them again if an exception comes out of
+          them.
 WAITS-R3. `__exit__` of a lock, a stopped world or a shield is a C function (`exit_method`). One in Python could be left
-          where it begins. Where the end of a block is Python (a scope, an executor, on_cancel), the C function resumes a
-          generator that is suspended within its `try` (`resume_method`). `__aexit__` does the same, and returns the generator
-          to be awaited (`resume_async_method`).
+          where it begins. Where the end of a block is Python (a scope, an executor, on_cancel), the C function resumes
+          a generator that is suspended within its `try` (`resume_method`). `__aexit__` does the same, and returns the
+          generator to be awaited (`resume_async_method`).
 WAITS-R4. No plain lock is held. What threads share changes by single operations of a list, dict, deque or SimpleQueue,
-          which are atomic, without the GIL too, and the thread that pops an entry owns it. Only what coroutines wait for
-          has a lock (_channels.py): a reentrant one, under which all is whole at each point where something may come.
+          which are atomic, without the GIL too, and the thread that pops an entry owns it. Only what coroutines wait
+          for has a lock (_channels.py): a reentrant one, under which all is whole at each point where something may
+          come.
 WAITS-R5. A finaliser of this package waits for no lock: it leaves its work where the holder finds it.
 """
 
@@ -134,7 +136,8 @@ class Interrupts:
         return bool(self.shields)
 
     def current(self) -> int:
-        """The token of the scope around the main thread. A handler that has interrupted a wait finds that one's in use."""
+        """The token of the scope around the main thread. A handler that has interrupted a wait finds that one's in
+        use."""
         token = gmx.gmx_cancel_current()
         return self.parents.get(token, token)
 
@@ -227,9 +230,9 @@ def wait(
     record: Optional[List[int]] = None,
     rest: Tuple[Any, ...] = (),
 ) -> int:
-    """What call(timeout, *rest) returns, which may wait for so many nanoseconds. `lock`: for a lock or an end, which only a
-    signal ends early. If `call` is a C function, `record` holds what it has returned, also if an exception has come between
-    that and the end of this function (WAITS-R1)."""
+    """What call(timeout, *rest) returns, which may wait for so many nanoseconds. `lock`: for a lock or an end, which
+    only a signal ends early. If `call` is a C function, `record` holds what it has returned, also if an exception has
+    come between that and the end of this function (WAITS-R1)."""
     if record is None:
         record = []
     if _meets():
@@ -265,7 +268,8 @@ def current_token() -> int:
 
 
 def under_own_token(call: Callable[[], int]) -> int:
-    """What call() returns, which uses the caller's current token: not that of a wait which its handler has interrupted."""
+    """What call() returns, which uses the caller's current token: not that of a wait which its handler has
+    interrupted."""
     token, current = current_token(), gmx.gmx_cancel_current()
     if token == current:
         return call()
@@ -281,9 +285,9 @@ def _unshielded(status: int, function: Any, arguments: Any) -> None:
 
 
 class Shield:
-    """with gomax.shield(): no scope ends what the caller waits for. For code that cleans up and has to wait for that. Shields
-    nest. A signal still ends a wait of the main thread, to run its handler. In a coroutine it is `async with`: no scope cancels
-    the task within the block; on asyncio `task.cancel()` does."""
+    """with gomax.shield(): no scope ends what the caller waits for. For code that cleans up and has to wait for that.
+    Shields nest. A signal still ends a wait of the main thread, to run its handler. In a coroutine it is `async with`:
+    no scope cancels the task within the block; on asyncio `task.cancel()` does."""
 
     _async_rest = ASYNC_LEFT
 

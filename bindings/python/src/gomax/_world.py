@@ -27,9 +27,9 @@ STATUS = {
 def init(
     *, maxprocs: int = 0, stack_size: int = 0, g0_stack_size: int = 0, slice: float = 0.0, max_threads: int = 0
 ) -> None:
-    """Starts the runtime with these options, before anything else does: gomax.Error GMX_EBUSY if it is up. 0 is the default
-    of each: the number of Ps; bytes of the stacks of C functions, and of those that functions of for_each_p run on; seconds
-    after which a C function yields at its next safe point; how many threads C functions may have."""
+    """Starts the runtime with these options, before anything else does: gomax.Error GMX_EBUSY if it is up. 0 is the
+    default of each: the number of Ps; bytes of the stacks of C functions, and of those that functions of for_each_p run
+    on; seconds after which a C function yields at its next safe point; how many threads C functions may have."""
     config = _abi.gmx_config()
     for value, what, most in (
         (maxprocs, "maxprocs", 2**31 - 1),
@@ -90,7 +90,8 @@ class PLocal:
         return gmx.gmx_p_get(self._mine())
 
     def set(self, value: Any) -> None:
-        """Sets that of the caller's P, within a function of for_each_p: None, a number, or the address of a ctypes object."""
+        """Sets that of the caller's P, within a function of for_each_p: None, a number, or the address of a ctypes
+        object."""
         check(gmx.gmx_p_set(self._mine(), pointer(value)))
 
     def all(self) -> List[Optional[int]]:
@@ -117,8 +118,9 @@ atexit.register(_barriers.end)
 
 
 def for_each_p(fn: Union[CFunction, Callable[[int], Any]], arg: Any = None) -> None:
-    """A ragged barrier: runs a function once for every P, on it or for it, without stopping the world. A Python function
-    gets the number of the P, must be short and must not wait; the first error is raised. A C function gets arg."""
+    """A ragged barrier: runs a function once for every P, on it or for it, without stopping the world. A Python
+    function gets the number of the P, must be short and must not wait; the first error is raised. A C function gets
+    arg."""
     if isinstance(fn, (int, CFuncPtr)):
         target = address(fn, "for_each_p")
         argument = pointer(arg)
@@ -228,9 +230,9 @@ class StoppedByGoroutine(StoppedWorld):
 
 
 def stopped_world(reason: str = "stopped by Python", timeout: Optional[float] = None) -> StoppedWorld:
-    """Within the block no goroutine runs but the caller: C functions stand at safe points, those of Python stay in their
-    Python code at most until they next wait. The caller must not wait either. TimeoutError if some goroutine does not
-    come to a safe point in time."""
+    """Within the block no goroutine runs but the caller: C functions stand at safe points, those of Python stay in
+    their Python code at most until they next wait. The caller must not wait either. TimeoutError if some goroutine does
+    not come to a safe point in time."""
     if gmx.gmx_enter_syscall() == _abi.GMX_EINSYSCALL:
         return StoppedByGoroutine(reason, timeout)
     gmx.gmx_exit_syscall()  # of the line above, if the caller is a goroutine that was in none
@@ -249,7 +251,8 @@ def stats() -> Dict[str, int]:
 
 
 def mem_stats() -> Dict[str, int]:
-    """The memory of the library: stacks, and descriptors of goroutines, threads and Ps. Stops the world for a moment."""
+    """The memory of the library: stacks, and descriptors of goroutines, threads and Ps. Stops the world for a
+    moment."""
     found = _abi.gmx_mem_stats(struct_size=ctypes.sizeof(_abi.gmx_mem_stats))
     check(at_once(lambda: gmx.gmx_read_mem_stats(_abi.byref(found))))
     return _numbers(found)
