@@ -53,16 +53,23 @@ fn fill(queue: &impl Queue) {
     }
 }
 
+/// Takes all that is there; returns how much.
+fn drain(queue: &impl Queue) -> i64 {
+    let mut taken = 0;
+    while let Some(v) = queue.pop() {
+        black_box(v);
+        taken += 1;
+    }
+    taken
+}
+
 fn push_pop<Q: Queue>(rounds: i64) {
     let queue = Q::new();
     let mut taken = 0;
     let begin = start();
     for _ in 0..rounds {
         fill(&queue);
-        while let Some(v) = queue.pop() {
-            black_box(v);
-            taken += 1;
-        }
+        taken += drain(&queue);
     }
     begin.each(rounds * BATCH);
     check(taken, rounds * BATCH);
@@ -135,10 +142,7 @@ fn thief<Q: Queue>(rounds: i64) {
         let begin = start();
         for _ in 0..rounds {
             fill(&queue);
-            while let Some(v) = queue.pop() {
-                black_box(v);
-                taken += 1;
-            }
+            taken += drain(&queue);
         }
         begin.each(rounds * BATCH);
         over.store(true, Ordering::Release);
