@@ -91,18 +91,19 @@ impl Queue {
         Queue { tree: Link::null(), priorities }
     }
 
-    /// The link that holds the head of an address, or would.
-    fn find(&self, addr: u64) -> &Link {
+    /// The link that holds the head of an address, or would, and the record that it holds.
+    fn find(&self, addr: u64) -> (&Link, Option<&Sudog>) {
         let mut at = &self.tree;
-        while let Some(s) = record(at) {
+        loop {
+            let head = record(at);
+            let Some(s) = head else { return (at, head) };
             step();
-            at = match addr.cmp(&s.addr.get()) {
-                std::cmp::Ordering::Equal => break,
-                std::cmp::Ordering::Less => &s.left,
-                std::cmp::Ordering::Greater => &s.right,
-            };
+            let here = s.addr.get();
+            if addr == here {
+                return (at, head);
+            }
+            at = if addr < here { &s.left } else { &s.right };
         }
-        at
     }
 
     /// Adds a waiter: last, or first if it was woken in vain.
@@ -114,8 +115,8 @@ impl Queue {
         s.next.set(null_mut());
         s.prev.set(null_mut());
         s.tail.set(ptr(s));
-        let at = self.find(addr);
-        match record(at) {
+        let (at, head) = self.find(addr);
+        match head {
             None => self.insert(s, addr),
             Some(head) if first => {
                 replace_head(at, head, s);
@@ -126,8 +127,8 @@ impl Queue {
             Some(head) => {
                 if let Some(last) = record(&head.tail) {
                     last.next.set(ptr(s));
+                    s.prev.set(ptr(last));
                 }
-                s.prev.set(head.tail.get());
                 head.tail.set(ptr(s));
             }
         }
@@ -135,61 +136,74 @@ impl Queue {
 
     /// Takes the first waiter of an address; also returns whether there are more.
     pub fn pop(&mut self, addr: u64) -> Option<(GRef, bool)> {
-        let at = self.find(addr);
-        let s = record(at)?;
-        let more = !s.next.is_null();
-        remove_at(at, s);
-        Some((waiter(s)?, more))
+        let (at, head) = self.find(addr);
+        let s = head?;
+        let next = record(&s.next);
+        remove_head(at, s, next);
+        clear(s);
+        Some((waiter(s)?, next.is_some()))
     }
 
     /// The first waiter of an address.
     pub fn peek(&mut self, addr: u64) -> Option<GRef> {
-        waiter(record(self.find(addr))?)
+        waiter(self.find(addr).1?)
     }
 
     /// The number of waiters of an address: walks over them.
     pub fn count(&mut self, addr: u64) -> usize {
-        std::iter::successors(record(self.find(addr)), |s| record(&s.next)).inspect(|_| step()).count()
+        std::iter::successors(self.find(addr).1, |s| record(&s.next)).inspect(|_| step()).count()
     }
 
     /// Takes one waiter out, at any position of the list.
     pub fn remove(&mut self, gp: GRef) {
         let s = &gp.sudog;
-        remove_at(self.find(s.addr.get()), s);
+        let (at, head) = self.find(s.addr.get());
+        let next = record(&s.next);
+        match record(&s.prev) {
+            None => remove_head(at, s, next),
+            Some(prev) => {
+                prev.next.set(next.map_or(null_mut(), ptr));
+                match (next, head) {
+                    (Some(next), _) => next.prev.set(ptr(prev)),
+                    (None, Some(head)) => head.tail.set(ptr(prev)),
+                    (None, None) => {}
+                }
+            }
+        }
+        clear(s);
     }
 
     fn insert(&self, s: &Sudog, addr: u64) {
         let ticket = self.priorities.next();
         s.ticket.set(ticket);
         let mut at = &self.tree;
-        while let Some(node) = record(at).filter(|node| node.ticket.get() <= ticket) {
-            at = if addr < node.addr.get() { &node.left } else { &node.right };
-        }
-        split(at, addr, &s.left, &s.right);
+        let below = loop {
+            match record(at) {
+                Some(node) if node.ticket.get() <= ticket => {
+                    at = if addr < node.addr.get() { &node.left } else { &node.right };
+                }
+                below => break below,
+            }
+        };
+        split(below, addr, &s.left, &s.right);
         at.set(ptr(s));
     }
 }
 
-/// Takes `s` out, which is in the queue. `at` is the link to the head of its address.
-fn remove_at(at: &Link, s: &Sudog) {
-    match (record(&s.prev), record(&s.next)) {
-        (None, None) => at.set(merge(&s.left, &s.right)),
-        (None, Some(next)) => {
+/// Takes `s`, the head of its address, out of the tree and the list. `at` is the link to it, and `next` comes after it.
+fn remove_head(at: &Link, s: &Sudog, next: Option<&Sudog>) {
+    match next {
+        None => merge(at, record(&s.left), record(&s.right)),
+        Some(next) => {
             next.prev.set(null_mut());
             next.tail.set(s.tail.get());
             replace_head(at, s, next);
         }
-        (Some(prev), None) => {
-            prev.next.set(null_mut());
-            if let Some(head) = record(at) {
-                head.tail.set(ptr(prev));
-            }
-        }
-        (Some(prev), Some(next)) => {
-            prev.next.set(ptr(next));
-            next.prev.set(ptr(prev));
-        }
     }
+}
+
+/// Leaves a record that is in no queue any more as `push` wants it.
+fn clear(s: &Sudog) {
     s.next.set(null_mut());
     s.prev.set(null_mut());
     s.addr.set(0);
@@ -204,8 +218,7 @@ fn replace_head(at: &Link, old: &Sudog, new: &Sudog) {
 }
 
 /// Splits a tree into the addresses below `addr` and those above, and overwrites the links `below` and `above`.
-fn split<'a>(tree: &Link, addr: u64, mut below: &'a Link, mut above: &'a Link) {
-    let mut tree = record(tree);
+fn split<'a>(mut tree: Option<&'a Sudog>, addr: u64, mut below: &'a Link, mut above: &'a Link) {
     while let Some(s) = tree {
         if s.addr.get() < addr {
             below.set(ptr(s));
@@ -221,11 +234,9 @@ fn split<'a>(tree: &Link, addr: u64, mut below: &'a Link, mut above: &'a Link) {
     above.set(null_mut());
 }
 
-/// Joins two trees; all addresses of the first are below those of the second.
-fn merge(below: &Link, above: &Link) -> *mut Sudog {
-    let (mut below, mut above) = (record(below), record(above));
-    let tree = Link::null();
-    let mut at = &tree;
+/// Joins two trees and overwrites the link `at` with the result; all addresses of the first are below those of the
+/// second.
+fn merge<'a>(mut at: &'a Link, mut below: Option<&'a Sudog>, mut above: Option<&'a Sudog>) {
     while let (Some(b), Some(a)) = (below, above) {
         if b.ticket.get() <= a.ticket.get() {
             at.set(ptr(b));
@@ -238,7 +249,6 @@ fn merge(below: &Link, above: &Link) -> *mut Sudog {
         }
     }
     at.set(below.or(above).map_or(null_mut(), ptr));
-    tree.get()
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
