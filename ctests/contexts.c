@@ -133,6 +133,8 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(for_each_g_null,        EVERYWHERE(inval))                                                      \
   X(safepoint,              EVERYWHERE(ok))                                                         \
   X(safepoint_slow,         EVERYWHERE(ok))                                                         \
+  X(poll_slow,              EVERYWHERE(ok))                                                         \
+  X(poll_slow_tied,         EVERYWHERE(ok))                                                         \
   /* foreign threads */                                                                             \
   X(attach_thread,          perm,  insys, perm,  perm,  ok,    notg,  notg,  notg,  notg,  perm)    \
   X(detach_thread,          perm,  perm,  ok,    perm,  perm,  perm,  perm,  perm,  perm,  perm)    \
@@ -741,6 +743,8 @@ CALL(safepoint) {
 }
 
 CALL(safepoint_slow) { return USED, gmx_safepoint_slow(); }
+CALL(poll_slow) { return USED, gmx_poll_slow(), GMX_OK; }
+CALL(poll_slow_tied) { return USED, gmx_poll_slow_tied(), GMX_OK; }
 
 CALL(attach_thread) {
   USED;

@@ -1252,6 +1252,35 @@ GMX_API void gmx_safepoint(void);
 GMX_API gmx_status gmx_safepoint_slow(void);
 
 /**
+ * What code that was built with polls (the package gomax-poll) calls when gmx_poll_word is not zero. It does as
+ * gmx_safepoint_slow, and keeps every register of the caller, except the flags and what SVE adds to the vectors: so a
+ * loop that polls has nothing to save. It may be called with a stack that is not aligned, and on x86-64 with values on
+ * the stack of the x87. LLVM's calling convention preserve_all asks for a part of this. Compilers call it by the
+ * address in the GOT, because lazy binding loses registers. If the rounding mode or another mode of the caller's
+ * floating-point unit is not the default, it does as gmx_poll_slow_tied.
+ *
+ * Blocks: the goroutine, until it runs again.
+ * Call from: every context; it does nothing where the caller cannot yield.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Returns: nothing.
+ * Since: 0.2
+ */
+GMX_API void gmx_poll_slow(void);
+
+/**
+ * As gmx_poll_slow, but the goroutine continues on the same thread, as if it had been locked to it
+ * (gmx_lock_os_thread). For code that holds the address of a thread-local variable across the poll.
+ *
+ * Blocks: the goroutine, until it runs again.
+ * Call from: every context; it does nothing where the caller cannot yield.
+ * Safepoint: yes.
+ * Returns: nothing.
+ * Since: 0.2
+ */
+GMX_API void gmx_poll_slow_tied(void);
+
+/**
  * A word of the calling goroutine: not zero while the goroutine is asked to yield, otherwise 0. It is for loops that a
  * compiler emits and for hooks of interpreters. The address stays the same to the end of the goroutine, whatever
  * thread it is on. The word is only read, as a volatile one; if it is not zero, call gmx_safepoint_slow.

@@ -279,6 +279,8 @@ gmx_status gmx_parallel_for(int64_t n, int64_t grain, void (*fn)(void*, int64_t,
 gmx_status gmx_park(bool (*commit)(void*, gmx_g), void *arg, const char *reason);
 gmx_status gmx_park_timeout(bool (*commit)(void*, gmx_g), void *arg, const char *reason, int64_t timeout);
 int32_t gmx_pin(void);
+void gmx_poll_slow(void);
+void gmx_poll_slow_tied(void);
 const uint32_t *gmx_preempt_word(void);
 gmx_status gmx_read_mem_stats(struct gmx_mem_stats *out);
 gmx_status gmx_read_sched_stats(struct gmx_sched_stats *out);
@@ -442,6 +444,8 @@ abi_function const abi_functions[] = {
   (abi_function)gmx_park,
   (abi_function)gmx_park_timeout,
   (abi_function)gmx_pin,
+  (abi_function)gmx_poll_slow,
+  (abi_function)gmx_poll_slow_tied,
   (abi_function)gmx_preempt_word,
   (abi_function)gmx_read_mem_stats,
   (abi_function)gmx_read_sched_stats,

@@ -13,6 +13,7 @@ use crate::protocol::{park, preempt};
 use crate::rt::report;
 use crate::sched::world;
 use crate::sync::Ordering;
+use crate::sys::arch;
 use std::ffi::{c_char, c_void};
 
 /// gmx_g_info.status: in a run queue.
@@ -262,6 +263,61 @@ pub extern "C" fn gmx_safepoint_slow() -> gmx_status {
         park::safepoint(m);
     }
     GMX_OK
+}
+
+/// What code that was built with polls (the package gomax-poll) calls when gmx_poll_word is not zero. It does as
+/// gmx_safepoint_slow, and keeps every register of the caller, except the flags and what SVE adds to the vectors: so a
+/// loop that polls has nothing to save. It may be called with a stack that is not aligned, and on x86-64 with values on
+/// the stack of the x87. LLVM's calling convention preserve_all asks for a part of this. Compilers call it by the
+/// address in the GOT, because lazy binding loses registers. If the rounding mode or another mode of the caller's
+/// floating-point unit is not the default, it does as gmx_poll_slow_tied.
+///
+/// Blocks: the goroutine, until it runs again.
+/// Call from: every context; it does nothing where the caller cannot yield.
+/// Safepoint: yes.
+/// Migrates: yes.
+/// Cancellable: no.
+/// Owns: nothing.
+/// Returns: nothing.
+/// Since: 0.2
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_poll_slow() {
+    arch::keep::keep_registers!(poll)
+}
+
+/// As gmx_poll_slow, but the goroutine continues on the same thread, as if it had been locked to it
+/// (gmx_lock_os_thread). For code that holds the address of a thread-local variable across the poll.
+///
+/// Blocks: the goroutine, until it runs again.
+/// Call from: every context; it does nothing where the caller cannot yield.
+/// Safepoint: yes.
+/// Migrates: no.
+/// Cancellable: no.
+/// Owns: nothing.
+/// Returns: nothing.
+/// Since: 0.2
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_poll_slow_tied() {
+    arch::keep::keep_registers!(poll_tied)
+}
+
+extern "C" fn poll() {
+    if arch::keep::float_modes_are_default() {
+        gmx_safepoint_slow();
+    } else {
+        poll_tied();
+    }
+}
+
+extern "C" fn poll_tied() {
+    // It fails where the caller cannot yield, or is locked too often to count.
+    let locked = gmx_lock_os_thread() == GMX_OK;
+    gmx_safepoint_slow();
+    if locked {
+        gmx_unlock_os_thread();
+    }
 }
 
 /// A word of the calling goroutine: not zero while the goroutine is asked to yield, otherwise 0. It is for loops that a

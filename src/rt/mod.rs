@@ -371,6 +371,7 @@ fn new_sched(debug: &Debug) -> Result<&'static Sched> {
     #[cfg(not(any(loom, shuttle)))]
     gdb::keep();
     std::hint::black_box(&AT_LOAD);
+    sys::arch::keep::look_at_registers();
     let hooks = Hooks { start_thread, g_entry: run::g_entry, report: report::tell, fatal: report::fatal };
     let stacks = StackPool::new(PoolOptions { force_guard: debug.guard, ..PoolOptions::default() });
     let sched = Sched::new(hooks, stacks, &gmx_poll_word, now()).ok_or(Error::NoMemory)?;

@@ -179,6 +179,8 @@ pub extern fn gmx_for_each_p(@"fn": ?Fn, arg: ?*anyopaque) Status;
 pub extern fn gmx_for_each_g(@"fn": ?*const fn (?*anyopaque, *const gmx_g_info) callconv(.c) void, arg: ?*anyopaque) Status;
 pub extern fn gmx_safepoint() void;
 pub extern fn gmx_safepoint_slow() Status;
+pub extern fn gmx_poll_slow() void;
+pub extern fn gmx_poll_slow_tied() void;
 pub extern fn gmx_preempt_word() *const volatile u32;
 
 // ---- Threads of the host

@@ -20,6 +20,8 @@
 use super::{Saved, Sp};
 use core::arch::{asm, global_asm};
 
+pub mod keep;
+
 // The first thing that runs on a fresh stack: x19 holds entry, x0 the payload, x29 is 0.
 // No frame lies below: the tables say that the return address is unknown and walkers stop here. The nop keeps the
 // address before the first instruction inside this function, since unwinders look up pc - 4.

@@ -21,6 +21,8 @@
 use super::{Saved, Sp};
 use core::arch::{asm, global_asm};
 
+pub mod keep;
+
 // The first thing that runs on a fresh stack. On entry rsp points to `entry`, rdx holds the payload.
 // No return address lies below this frame, so the tables say that rip is unknown and walkers stop here; rbp is zeroed
 // for walkers that follow frame pointers. The nop keeps the address before the first instruction inside this function:

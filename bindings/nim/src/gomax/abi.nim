@@ -324,6 +324,8 @@ proc gmx_for_each_p*(fn: Fn, arg: pointer): Status
 proc gmx_for_each_g*(fn: proc (p0: pointer, p1: ptr GInfo) {.cdecl.}, arg: pointer): Status
 proc gmx_safepoint*()
 proc gmx_safepoint_slow*(): Status
+proc gmx_poll_slow*()
+proc gmx_poll_slow_tied*()
 proc gmx_preempt_word*(): ptr uint32
 
 # ---- Threads of the host
