@@ -97,8 +97,9 @@ impl Case {
     /// `l` is the link of a case.
     #[inline(always)]
     unsafe fn of<'a>(l: *mut Link) -> &'a Case {
-        let case = l.wrapping_byte_sub(offset_of!(Case, link)).cast::<Case>();
-        // SAFETY: the link is in a case, by the caller's promise.
+        // SAFETY: the link is in a case, by the caller's promise. (A wrapping_byte_sub might give null.)
+        let case = unsafe { l.byte_sub(offset_of!(Case, link)) }.cast::<Case>();
+        // SAFETY: as above.
         unsafe { &*case }
     }
 
