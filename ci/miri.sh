@@ -16,7 +16,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-groups=(ds:: gmp::keys gmp::globq gmp::p gmp::semtable gmp::timers fiber::host fiber::text block::segments rt::config)
+groups=(sys::heap sys::array ds:: gmp::keys gmp::globq gmp::p gmp::semtable gmp::timers fiber::host fiber::text block::segments rt::config)
 left_out=(
   "src/sys, src/fiber, src/sync: the rest is assembly, signals, mappings and calls of the C library or children that Miri does not know"
   "src/protocol, src/sched, src/block, src/capi: their tests switch stacks. The models run the protocols, and the C tests run all of it under the sanitizers"

@@ -9,9 +9,12 @@
 //! - Threads made here begin with all signals blocked except the synchronous ones; the host's handlers stay the host's.
 
 pub mod arch;
+pub mod array;
 pub mod c;
 pub mod call;
+pub mod checker;
 pub mod elf;
+pub mod heap;
 pub mod held;
 pub mod ncpu;
 pub mod stderr;

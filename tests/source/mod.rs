@@ -68,6 +68,7 @@ fn is_test_only(name: &str) -> bool {
         || name == "sync/prim/model.rs"
         || name == "sync/simple.rs"
         || name == "sys/arch/tests.rs"
+        || name == "sys/heap/tests.rs"
 }
 
 /// The text up to the unit tests, without comments. (Strings that hold two slashes lose their ends.)

@@ -2,7 +2,7 @@
 
 use super::arena::{Arena, FIRST_ARENA, arena_ref};
 use super::list::List;
-use super::valgrind::{VG_MAKE_MEM_DEFINED, VG_RUNNING, vg_deregister};
+use super::valgrind::{VG_MAKE_MEM_DEFINED, vg_deregister};
 use super::{BATCH, CLASSES, GuardKind, Stack, best_guard, class_for, class_size, stack_at};
 use crate::sync::{Guard, Lock, Rank};
 use crate::sys::arch::valgrind;
@@ -112,7 +112,7 @@ pub struct StackPool {
 
 impl StackPool {
     pub fn new(opts: PoolOptions) -> StackPool {
-        let valgrind = valgrind(0, &[VG_RUNNING, 0, 0, 0, 0, 0]) != 0;
+        let valgrind = crate::sys::checker::under_valgrind();
         let guard = opts.force_guard.unwrap_or_else(|| best_guard(valgrind));
         let protect_limit = match opts.mprotect_limit {
             // Two mappings each: a quarter of the mappings that the process may have.

@@ -2,7 +2,6 @@
 
 use crate::sys::arch::valgrind;
 
-pub(super) const VG_RUNNING: usize = 0x1001;
 /// A request of memcheck; other tools ignore it.
 pub(super) const VG_MAKE_MEM_DEFINED: usize = 0x4d43_0002;
 const VG_STACK_REGISTER: usize = 0x1501;
