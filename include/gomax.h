@@ -205,10 +205,11 @@ GMX_API const char *gmx_err_name(gmx_status status);
 /**
  * gmx_config.flags: gmx_init makes all threads, and the stacks and descriptors of all goroutines. From then on to the
  * end of gmx_shutdown the library makes no thread and no mapping: it calls none of clone, mmap, mremap, mprotect,
- * prctl and sigaltstack. (malloc may: it is the host's, see mallopt.) maxprocs, max_threads and max_goroutines must be
- * given. max_threads is at least maxprocs, and one more for each goroutine that is in a blocking call or locked to its
- * thread at the same time. Beyond these numbers gmx_spawn returns GMX_ENOMEM, and goroutines wait for a thread or a
- * stack. A stack_size of gmx_spawn_with above that of gmx_config gets GMX_ENOMEM.
+ * prctl and sigaltstack. (If its memory is used up it calls malloc, which may map: it is the host's, see mallopt.)
+ * maxprocs, max_threads and max_goroutines must be given. max_threads is at least maxprocs, and one more for each
+ * goroutine that is in a blocking call or locked to its thread at the same time. Beyond these numbers gmx_spawn
+ * returns GMX_ENOMEM, and goroutines wait for a thread or a stack. A stack_size of gmx_spawn_with above that of
+ * gmx_config gets GMX_ENOMEM.
  */
 #define GMX_CONFIG_ALL_AT_START 16
 

@@ -38,10 +38,12 @@ use super::waitq;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::GName;
 use crate::gmp::m::{Ctx, MRef};
+use crate::gmp::p::blocks;
 use crate::gmp::sched::Sched;
 use crate::protocol::{park, store, wake};
 use crate::sync::{AtomicBool, Ordering, now};
 use crate::sys::call::RangeFn;
+use std::alloc::Layout;
 use std::ffi::c_void;
 
 /// About how much time, in ns, a worker lets pass between two looks.
@@ -102,7 +104,7 @@ fn back(m: MRef) -> MRef {
 /// Makes the G for a part.
 fn start(m: MRef, of: &Loop, begin: i64, end: i64) -> Result<()> {
     let sched = m.sched();
-    let part = try_box(Part { of, begin, end }).ok_or(Error::NoMemory)?;
+    let part = make_part(Part { of, begin, end }).ok_or(Error::NoMemory)?;
     let entry = part_entry as extern "C" fn(*mut c_void) as *mut c_void;
     let what = store::Spawn { entry, arg: part.cast(), flags: 0, stack_size: 0, name: GName::NONE };
     let made = store::newproc_to_start(m, &what)
@@ -111,7 +113,7 @@ fn start(m: MRef, of: &Loop, begin: i64, end: i64) -> Result<()> {
         Ok(gp) => gp,
         Err(e) => {
             // SAFETY: made above, and no other thread has it.
-            drop(unsafe { Box::from_raw(part) });
+            unsafe { free_part(part) };
             return Err(e);
         }
     };
@@ -133,14 +135,31 @@ fn start(m: MRef, of: &Loop, begin: i64, end: i64) -> Result<()> {
     Ok(())
 }
 
-/// A box, if there is memory.
-fn try_box(part: Part) -> Option<*mut Part> {
-    crate::ds::leak::try_leak(part).map(|part| std::ptr::from_ref(part).cast_mut())
+/// None if there is no memory.
+fn make_part(part: Part) -> Option<*mut Part> {
+    // SAFETY: the layout is not empty.
+    let p = unsafe { blocks::alloc(Layout::new::<Part>()) }.cast::<Part>();
+    if p.is_null() {
+        return None;
+    }
+    // SAFETY: a new block for a part.
+    unsafe { p.write(part) };
+    Some(p)
+}
+
+/// # Safety
+/// A part of [`make_part`], which no code uses.
+unsafe fn free_part(part: *mut Part) {
+    // SAFETY: allocated with this layout.
+    unsafe { blocks::dealloc(part.cast(), Layout::new::<Part>()) };
 }
 
 extern "C" fn part_entry(arg: *mut c_void) {
+    let at = arg.cast::<Part>();
     // SAFETY: `start` made it for this G.
-    let part = *unsafe { Box::from_raw(arg.cast::<Part>()) };
+    let part = unsafe { at.read() };
+    // SAFETY: as above, and just read.
+    unsafe { free_part(at) };
     // SAFETY: PF-I2.
     let of = unsafe { &*part.of };
     // SAFETY: a G runs on an M.

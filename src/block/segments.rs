@@ -44,8 +44,9 @@
 //! * Allocating the next segment before the last one is full: that sender may fail although its own value has room.
 
 use crate::gmp::error::{Error, Result};
+use crate::gmp::p::blocks::{alloc, dealloc};
 use crate::sync::own::{OwnPtr, OwnUsize};
-use std::alloc::{Layout, alloc, dealloc};
+use std::alloc::Layout;
 use std::ptr::NonNull;
 
 /// The size of a segment in bytes, unless one value is larger: what fits into an allocator's block of 1 KiB.

@@ -23,10 +23,11 @@ pub const GMX_CONFIG_NO_MEMBARRIER: u32 = 4;
 pub const GMX_CONFIG_NO_FILES: u32 = 8;
 /// gmx_config.flags: gmx_init makes all threads, and the stacks and descriptors of all goroutines. From then on to the
 /// end of gmx_shutdown the library makes no thread and no mapping: it calls none of clone, mmap, mremap, mprotect,
-/// prctl and sigaltstack. (malloc may: it is the host's, see mallopt.) maxprocs, max_threads and max_goroutines must be
-/// given. max_threads is at least maxprocs, and one more for each goroutine that is in a blocking call or locked to its
-/// thread at the same time. Beyond these numbers gmx_spawn returns GMX_ENOMEM, and goroutines wait for a thread or a
-/// stack. A stack_size of gmx_spawn_with above that of gmx_config gets GMX_ENOMEM.
+/// prctl and sigaltstack. (If its memory is used up it calls malloc, which may map: it is the host's, see mallopt.)
+/// maxprocs, max_threads and max_goroutines must be given. max_threads is at least maxprocs, and one more for each
+/// goroutine that is in a blocking call or locked to its thread at the same time. Beyond these numbers gmx_spawn
+/// returns GMX_ENOMEM, and goroutines wait for a thread or a stack. A stack_size of gmx_spawn_with above that of
+/// gmx_config gets GMX_ENOMEM.
 pub const GMX_CONFIG_ALL_AT_START: u32 = 16;
 
 const CONFIG_FLAGS: u32 = GMX_CONFIG_NO_SIGSEGV

@@ -1,5 +1,8 @@
 //! Memory that is never freed, and what a model frees of it.
 
+use crate::sys::heap;
+use std::alloc::Layout;
+
 /// Moves a value to memory that is never freed. None if there is no memory (a box would abort).
 pub fn try_leak<T>(v: T) -> Option<&'static T> {
     // SAFETY: the memory has the layout of a T, and no reference to it exists yet.
@@ -13,12 +16,12 @@ pub fn try_leak<T>(v: T) -> Option<&'static T> {
 /// # Safety
 /// `write` writes all of the value.
 pub unsafe fn try_leak_in_place<T>(write: impl FnOnce(*mut T)) -> Option<&'static T> {
-    let layout = std::alloc::Layout::new::<T>();
+    let layout = Layout::new::<T>();
     if layout.size() == 0 {
         return None;
     }
     // SAFETY: the layout is not empty.
-    let p = unsafe { std::alloc::alloc(layout) }.cast::<T>();
+    let p = unsafe { heap::alloc(layout) }.cast::<T>();
     if p.is_null() {
         return None;
     }
@@ -28,7 +31,7 @@ pub unsafe fn try_leak_in_place<T>(write: impl FnOnce(*mut T)) -> Option<&'stati
         // SAFETY: `free` is called when no reference is left; nothing else drops the value.
         unsafe { p.drop_in_place() };
         // SAFETY: allocated above, with this layout.
-        unsafe { std::alloc::dealloc(p.cast(), layout) };
+        unsafe { heap::dealloc(p.cast(), layout) };
     });
     // SAFETY: written, by the caller's promise; nothing frees or moves it while a reference is left.
     Some(unsafe { &*p })
@@ -39,14 +42,26 @@ pub unsafe fn try_leak_in_place<T>(write: impl FnOnce(*mut T)) -> Option<&'stati
 /// # Safety
 /// Zeros are a `T`.
 pub unsafe fn try_leak_zeroed<T>() -> Option<&'static T> {
-    let layout = std::alloc::Layout::new::<T>();
+    let layout = Layout::new::<T>();
     // SAFETY: no T here is empty.
-    let p = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<T>();
+    let p = unsafe { heap::alloc_zeroed(layout) }.cast::<T>();
     #[cfg(any(loom, shuttle))]
     // SAFETY: `free` is called when no reference is left; the memory has this layout.
-    leaked::note(move || unsafe { std::alloc::dealloc(p.cast(), layout) });
+    leaked::note(move || unsafe { heap::dealloc(p.cast(), layout) });
     // SAFETY: null, or zeros, which are a T by the caller's promise, and which nothing frees while a reference is left.
     unsafe { p.as_ref() }
+}
+
+/// Frees a value of [`try_leak`] that was leaked in vain. (A model frees what it leaks.)
+///
+/// # Safety
+/// No reference to it is left.
+#[cfg(not(any(loom, shuttle)))]
+pub unsafe fn free<T>(p: *mut T) {
+    // SAFETY: the caller's promise.
+    unsafe { p.drop_in_place() };
+    // SAFETY: allocated with this layout.
+    unsafe { heap::dealloc(p.cast(), Layout::new::<T>()) };
 }
 
 /// A list of leaked memory. A model frees it at the end of each execution, since there are very many executions.

@@ -5,6 +5,7 @@
 
 use crate::ds::line::{LINE, Line};
 use crate::sync::{AtomicU64, Ordering};
+use crate::sys::array::Array;
 
 /// Words in one cache line.
 const WORDS: usize = LINE / std::mem::size_of::<u64>();
@@ -12,16 +13,13 @@ const WORDS: usize = LINE / std::mem::size_of::<u64>();
 const NUMBERS: usize = WORDS * 64;
 
 /// See the module. Its words are written often, so they share their lines with nothing else.
-pub struct Mask(Box<[Line<[AtomicU64; WORDS]>]>);
+pub struct Mask(Array<Line<[AtomicU64; WORDS]>>);
 
 impl Mask {
     /// An empty set of numbers below `n`. None if there is no memory.
     pub fn new(n: usize) -> Option<Mask> {
-        let lines = n.div_ceil(NUMBERS);
-        let mut v = Vec::new();
-        v.try_reserve_exact(lines).ok()?;
-        v.resize_with(lines, || Line::new(std::array::from_fn(|_| AtomicU64::new(0))));
-        Some(Mask(v.into_boxed_slice()))
+        let line = |_| Line::new(std::array::from_fn(|_| AtomicU64::new(0)));
+        Array::of(n.div_ceil(NUMBERS), line).map(Mask)
     }
 
     #[inline(always)]

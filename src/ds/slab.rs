@@ -17,7 +17,8 @@
 use crate::ds::leak::try_leak_in_place;
 use crate::sync::own::OwnU32;
 use crate::sync::{AtomicU64, Lock, Ordering, Rank};
-use std::alloc::{Layout, alloc, dealloc};
+use crate::sys::heap::{alloc, dealloc};
+use std::alloc::Layout;
 // A pointer that is written once, together with all that it points to, need not be a step of a model.
 use std::sync::atomic::AtomicPtr;
 

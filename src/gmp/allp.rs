@@ -6,13 +6,14 @@ use crate::gmp::p::{P, PRef};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::{NEVER, TimerMask};
 use crate::sync::{AtomicPtr, Ordering, step};
+use crate::sys::array::Array;
 
 /// All Ps ever made. Those from gomaxprocs on are Dead, and are kept because an M in a syscall may still look at one.
 ///
 /// Tables only grow, and older tables are kept, so a reader without a P needs no lock (Go takes allpLock). At worst it
 /// sees a Dead P, or a table that ends early. A table grows under `allp_lock`.
 pub struct AllP {
-    pub(super) ps: Box<[AtomicPtr<P>]>,
+    pub(super) ps: Array<AtomicPtr<P>>,
     /// Which Ps are idle, so that a search need not touch thousands of empty queues. Changed under `sched.lock`. For
     /// the holder of that lock a set bit is exact, also while the P is frozen (wake.rs). A clear bit proves nothing: a
     /// grown table starts empty.
@@ -92,18 +93,13 @@ impl Sched {
         let old = self.allp();
         if old.is_none_or(|t| t.capacity() < n as usize) {
             let capacity = (n as usize).max(old.map_or(0, |t| t.capacity() * 2)).max(FIRST_ALLP);
-            let mut ps: Vec<AtomicPtr<P>> = Vec::new();
-            if ps.try_reserve_exact(capacity).is_err() {
-                return false;
-            }
-            for i in 0..capacity {
-                let p = old.and_then(|t| t.ps.get(i)).map_or(std::ptr::null_mut(), |p| p.load(Ordering::Relaxed));
-                ps.push(AtomicPtr::new(p));
-            }
+            let same =
+                |i: usize| old.and_then(|t| t.ps.get(i)).map_or(std::ptr::null_mut(), |p| p.load(Ordering::Relaxed));
+            let Some(ps) = Array::of(capacity, |i| AtomicPtr::new(same(i))) else { return false };
             // It starts empty: Ps go idle and busy meanwhile, and looking at an idle P costs less than passing over a
             // busy one.
             let Some(idle) = Mask::new(capacity) else { return false };
-            let Some(table) = try_leak(AllP { ps: ps.into_boxed_slice(), idle }) else { return false };
+            let Some(table) = try_leak(AllP { ps, idle }) else { return false };
             // Release: pairs with the Acquire in `allp`. The old table stays for its readers.
             self.allp.store(std::ptr::from_ref(table).cast_mut(), Ordering::Release);
         }

@@ -65,8 +65,10 @@ impl Sched {
             Err(_) => {
                 // Another thread was first. A model frees what it leaks.
                 #[cfg(not(any(loom, shuttle)))]
-                // SAFETY: just leaked with the layout of a box, and no other thread knows it.
-                drop(unsafe { Box::from_raw(p) });
+                // SAFETY: just leaked, and no other thread knows it.
+                unsafe {
+                    crate::ds::leak::free(p)
+                };
                 self.slab()
             }
         }

@@ -1,8 +1,9 @@
 //! P: a processor, the right to run Gs.
 //!
 //! `p/word.rs` has its status and the requests to its owner, `p/to_run.rs` the Gs that wait here for their turn,
-//! `p/stacks.rs` the free stacks.
+//! `p/stacks.rs` the free stacks, `p/blocks.rs` the free blocks of memory.
 
+pub mod blocks;
 mod stacks;
 mod to_run;
 mod word;
@@ -16,6 +17,7 @@ use crate::gmp::timers::{TimerMask, Timers};
 use crate::sync::Watched;
 use crate::sync::own::{OwnBool, OwnI64, OwnPtr, OwnU32, OwnU64, OwnUsize};
 use crate::sync::{AtomicPtr, AtomicU64};
+use blocks::BlockCache;
 pub use stacks::STACK_CACHE;
 use stacks::StackCache;
 use std::cell::UnsafeCell;
@@ -69,6 +71,8 @@ pub struct P {
     stacks_len: OwnUsize,
     stacks: UnsafeCell<StackCache>,
     stacks_watched: Watched,
+    /// Owner: the M.
+    blocks: UnsafeCell<BlockCache>,
 }
 
 // (A model's atomics are larger.)
@@ -190,6 +194,7 @@ impl P {
                 stacks: [const { std::mem::MaybeUninit::uninit() }; STACK_CACHE],
             }),
             stacks_watched: Watched::default(),
+            blocks: UnsafeCell::new(BlockCache::NONE),
             goid_next: OwnU64::new(0),
             goid_end: OwnU64::new(0),
             stats: PStats::default(),

@@ -24,6 +24,7 @@ use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnPtr, OwnU64};
 use crate::sync::{
     AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Event, Lock, Note, Ordering, Rank, step,
 };
+use crate::sys::array::Array;
 use std::ffi::c_void;
 use std::sync::atomic::AtomicU64 as StdAtomicU64;
 
@@ -78,7 +79,7 @@ pub struct Sched {
     pub tells: AtomicBool,
     pub(super) allp: AtomicPtr<AllP>,
     pub(super) allp_lock: Lock<i32>,
-    pub(super) allg: Box<[std::sync::atomic::AtomicPtr<GDir>]>,
+    pub(super) allg: Array<std::sync::atomic::AtomicPtr<GDir>>,
     pub(super) allg_lock: Line<Lock<AllgInner>>,
     /// The number of descriptors ever made. Changed under `allg_lock`.
     pub(super) allg_len: std::sync::atomic::AtomicU32,
@@ -169,9 +170,6 @@ impl Sched {
         poll: &'static std::sync::atomic::AtomicU32,
         now: i64,
     ) -> Option<&'static Sched> {
-        let mut dirs = Vec::new();
-        dirs.try_reserve_exact(G_DIRS).ok()?;
-        dirs.resize_with(dirs.capacity(), Default::default);
         let s = try_leak(Sched {
             cfg: Config::default(),
             hooks,
@@ -186,7 +184,7 @@ impl Sched {
             tells: AtomicBool::new(false),
             allp: AtomicPtr::new(std::ptr::null_mut()),
             allp_lock: Lock::new(Rank::Allp, 0),
-            allg: dirs.into_boxed_slice(),
+            allg: Array::of(G_DIRS, |_| Default::default())?,
             allg_lock: Line::new(Lock::new(Rank::Allg, AllgInner::new())),
             allg_len: std::sync::atomic::AtomicU32::new(0),
             goid: Line::new(StdAtomicU64::new(1)),

@@ -8,6 +8,7 @@
 //! the priorities in the treaps, it could choose an order that turns a tree into a list. So the priorities come from a
 //! seed that the peer does not know.
 
+use crate::ds::leak::try_leak_in_place;
 use crate::ds::rng::Rng;
 use crate::gmp::g::{GRef, Sudog};
 use crate::sync::own::OwnPtr;
@@ -18,7 +19,7 @@ use std::ptr::null_mut;
 const ROOTS: usize = if cfg!(any(loom, shuttle)) { 2 } else { 251 };
 
 /// The wait table: see the module.
-pub struct SemTable(Box<[Root; ROOTS]>);
+pub struct SemTable(&'static [Root; ROOTS]);
 
 /// One root, on its own cache line.
 #[repr(align(128))]
@@ -51,14 +52,18 @@ pub struct Queue {
 impl SemTable {
     /// None if there is no memory. `seed` is a secret of the process.
     pub fn new(seed: u64) -> Option<SemTable> {
-        let mut v = Vec::new();
-        v.try_reserve_exact(ROOTS).ok()?;
         let seeds = Rng::new(seed);
-        for _ in 0..ROOTS {
-            let priorities = Rng::new(u64::from(seeds.next()) << 32 | u64::from(seeds.next()));
-            v.push(Root { queue: Lock::new(Rank::WaitRoot, Queue::new(priorities)), nwait: AtomicU32::new(0) });
-        }
-        Some(SemTable(v.into_boxed_slice().try_into().ok()?))
+        let write = |roots: *mut [Root; ROOTS]| {
+            for i in 0..ROOTS {
+                let priorities = Rng::new(u64::from(seeds.next()) << 32 | u64::from(seeds.next()));
+                let queue = Lock::new(Rank::WaitRoot, Queue::new(priorities));
+                // SAFETY: an array of that many roots.
+                unsafe { roots.cast::<Root>().wrapping_add(i).write(Root { queue, nwait: AtomicU32::new(0) }) };
+            }
+        };
+        // In place: the caller's stack may be small.
+        // SAFETY: `write` writes every root.
+        unsafe { try_leak_in_place(write) }.map(SemTable)
     }
 
     #[inline(always)]

@@ -56,6 +56,7 @@ use crate::gmp::p::{P, PRef};
 use crate::gmp::sched::Sched;
 use crate::sync::own::{OwnBool, OwnI64, OwnPtr, OwnU64};
 use crate::sync::{AtomicI64, AtomicPtr, AtomicU64, Guard, Lock, Ordering, Rank};
+use crate::sys::array::Array;
 use std::ffi::c_void;
 
 /// No timer.
@@ -144,7 +145,7 @@ pub struct Timers {
 }
 
 struct Heap {
-    entries: Vec<Entry>,
+    entries: Array<Entry>,
     /// Entries for which there must be room.
     reserved: usize,
     /// The number of dead entries, or a little more.
@@ -164,9 +165,9 @@ const SWEEP_FROM: usize = if cfg!(any(loom, shuttle)) { 2 } else { 64 };
 
 impl Timers {
     pub fn new(mask: &'static TimerMask) -> Timers {
-        let mut entries = Vec::new();
+        let mut entries = Array::new();
         // Best effort: a timer that finds no room later gets a status.
-        let _ = entries.try_reserve(FIRST);
+        let _ = entries.reserve(FIRST);
         Timers {
             mask,
             heap: Lock::new(Rank::Timers, Heap { entries, reserved: 0, dead: 0, closed: false }),
@@ -374,7 +375,7 @@ impl Timers {
         let mut old = from.timers.heap.lock();
         let mut h = to.timers.heap.lock_beside();
         let n = h.reserved + old.reserved + old.entries.len();
-        if h.entries.try_reserve(n).is_err() {
+        if h.entries.reserve(n).is_err() {
             return false;
         }
         let entries = std::mem::take(&mut old.entries);
@@ -397,7 +398,7 @@ impl Timers {
         let mut h = self.heap.lock();
         h.closed = false;
         // As in `new`: the former memory went with the timers.
-        let _ = h.entries.try_reserve(FIRST);
+        let _ = h.entries.reserve(FIRST);
     }
 
     fn publish(&self, h: &Guard<'_, Heap>) {
@@ -417,13 +418,13 @@ impl Entry {
 }
 
 const ARITY: usize = 4;
-/// The entries for which a new P has room: a program with few timers never waits for the host's malloc when it sleeps.
+/// The entries for which a new P has room: a program with few timers does not allocate when it sleeps.
 const FIRST: usize = if cfg!(any(loom, shuttle)) { 1 } else { 64 };
 
 impl Heap {
     fn room(&mut self) -> Result<()> {
         let n = self.reserved + 1;
-        self.entries.try_reserve(n).map_err(|_| Error::NoMemory)
+        self.entries.reserve(n).map_err(|_| Error::NoMemory)
     }
 
     fn less_reserved(&mut self) {
@@ -483,7 +484,7 @@ impl Heap {
     /// Adds an entry, for which there is room.
     fn push(&mut self, e: Entry) {
         let at = self.entries.len();
-        self.entries.push(e);
+        self.entries.put(e);
         self.up(at);
     }
 

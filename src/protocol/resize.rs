@@ -78,6 +78,7 @@ fn destroy(sched: &Sched, pp: OwnedP) {
     }
     sched.gfree_list(&mut free);
     pp.drain_stacks(|s| sched.free_stack(s));
+    pp.drain_blocks();
     let p: PRef = pp.forget();
     p.set_m(std::ptr::null_mut());
     p.move_status(PStatus::Running, PStatus::Dead);

@@ -91,6 +91,7 @@ pub fn release(sched: &Sched) {
         idle_stacks(sched, p, |stacks| sched.stacks.free_cold(stacks));
     }
     sched.stacks.trim(0);
+    crate::sys::heap::trim();
 }
 
 /// Takes the stacks in the cache of an idle P, and passes them to `give` after the unlock (TIDY-I2).

@@ -131,6 +131,8 @@ pub struct Debug {
     pub guard: Option<GuardKind>,
     pub sigsegv: bool,
     pub locks: bool,
+    /// Whether memory comes from malloc; None: under a checker.
+    pub malloc: Option<bool>,
     addresses: bool,
 }
 
@@ -144,6 +146,7 @@ impl Debug {
         guard: None,
         sigsegv: true,
         locks: false,
+        malloc: None,
         addresses: false,
     };
 }
@@ -213,6 +216,12 @@ const SETTINGS: &[Setting] = &[
         value: Value::Switch,
         what: "1: debug builds print at the end how long each lock was held at most",
         set: |d, v| d.locks = v == 1,
+    },
+    Setting {
+        name: "malloc",
+        value: Value::Switch,
+        what: "1: take all memory except stacks from malloc; 0: none, not even for a checker",
+        set: |d, v| d.malloc = Some(v == 1),
     },
     Setting {
         name: "addresses",

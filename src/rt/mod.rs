@@ -184,7 +184,9 @@ fn load() -> bool {
         return true;
     }
     sys::stderr::remember();
-    host::look_for_cxx(Environment::read().debug.cxx);
+    let debug = Environment::read().debug;
+    sys::heap::choose(debug.malloc.unwrap_or_else(sys::checker::is_there));
+    host::look_for_cxx(debug.cxx);
     sys::at_load();
     let done = sys::at_fork(before_fork, after_fork, forked);
     LOADED.store(done, Ordering::Relaxed);
@@ -679,17 +681,21 @@ static FIRST_GOID: AtomicU64 = AtomicU64::new(1);
 /// thread.
 static SURVIVOR: AtomicU64 = AtomicU64::new(0);
 
-/// A fork waits until no thread of the library holds a lock of the loader: the child would find it held forever.
+/// A fork waits until no thread of the library holds a lock of the loader, or changes the heap: the child would find
+/// the lock held forever.
 unsafe extern "C" fn before_fork() {
     IN_LOADER.lock();
+    sys::heap::before_fork();
 }
 
 unsafe extern "C" fn after_fork() {
+    sys::heap::after_fork();
     IN_LOADER.unlock();
 }
 
 /// The child of a fork has only the calling thread, and no runtime. The next call makes a new one.
 unsafe extern "C" fn forked() {
+    sys::heap::in_child();
     // SAFETY: a Sched is never freed, and its memory is in the child as well.
     if let Some(sched) = unsafe { SCHED.load(Ordering::Relaxed).as_ref() } {
         FIRST_GOID.store(sched.goids(0), Ordering::Relaxed);

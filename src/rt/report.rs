@@ -8,6 +8,7 @@ use crate::gmp::p::{PRef, PStatus};
 use crate::gmp::sched::Sched;
 use crate::sync::{Ordering, now};
 use crate::sys;
+use crate::sys::array::Array;
 use std::ffi::{c_char, c_void};
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
@@ -61,7 +62,7 @@ impl fmt::Display for Place {
 /// A text that grows while there is memory, and notes when it stopped growing.
 #[derive(Default)]
 pub struct Text {
-    bytes: Vec<u8>,
+    bytes: Array<u8>,
     full: bool,
 }
 
@@ -80,11 +81,10 @@ impl Text {
 
 impl Write for Text {
     fn write_str(&mut self, s: &str) -> fmt::Result {
-        if self.full || self.bytes.try_reserve(s.len()).is_err() {
+        if self.full || self.bytes.extend(s.as_bytes()).is_err() {
             self.full = true;
             return Err(fmt::Error);
         }
-        self.bytes.extend_from_slice(s.as_bytes());
         Ok(())
     }
 }

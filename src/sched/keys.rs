@@ -1,11 +1,11 @@
 //! The values of a goroutine's keys, and the destructors that run when it ends.
 
-use crate::ds::leak::try_leak;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GRef, extra};
 use crate::gmp::m::MRef;
-use crate::gmp::p::MAX_KEYS;
+use crate::gmp::p::{MAX_KEYS, blocks};
 use crate::gmp::sched::Sched;
+use std::alloc::Layout;
 use std::ffi::c_void;
 
 /// The values of a G's keys, each with the number of the key under which it was set.
@@ -47,8 +47,8 @@ pub fn run_key_destructors(gp: GRef) {
 pub fn forget_key_values(gp: GRef) {
     let table: *mut KeyValues = gp.keys.take().cast();
     if !table.is_null() {
-        // SAFETY: made by `key_set`, with the layout of a box, and taken once.
-        drop(unsafe { Box::from_raw(table) });
+        // SAFETY: made by `key_set`, with this layout, and taken once.
+        unsafe { blocks::dealloc(table.cast(), Layout::new::<KeyValues>()) };
     }
 }
 
@@ -59,8 +59,13 @@ pub fn key_set(gp: GRef, sched: &Sched, key: u32, value: *mut c_void) -> Result<
         if value.is_null() {
             return Ok(());
         }
-        let new = try_leak(KeyValues([(0, std::ptr::null_mut()); MAX_KEYS])).ok_or(Error::NoMemory)?;
-        table = std::ptr::from_ref(new).cast_mut();
+        // SAFETY: the layout is not empty.
+        table = unsafe { blocks::alloc(Layout::new::<KeyValues>()) }.cast();
+        if table.is_null() {
+            return Err(Error::NoMemory);
+        }
+        // SAFETY: a new block for a table.
+        unsafe { table.write(KeyValues([(0, std::ptr::null_mut()); MAX_KEYS])) };
         gp.note_extra(extra::KEYS);
         gp.keys.set(table.cast());
     }

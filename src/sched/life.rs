@@ -68,6 +68,7 @@ pub fn tidy_while_down(sched: &Sched) {
         // The caches are reached only through the token. Afterwards the P is Stopped again.
         let pp = p.acquire_from(PStatus::Stopped);
         pp.drain_stacks(|s| sched.free_stack(s));
+        pp.drain_blocks();
         pp.forget().move_status(PStatus::Running, PStatus::Stopped);
     }
     for p in sched.every_p() {

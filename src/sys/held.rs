@@ -17,8 +17,9 @@
 //!   one timer or scope whose goroutine it makes, and that happens once in a thousand goroutines.
 //! * The pool of stacks, under the lock of a size class (`StackPool`): it maps, guards and returns memory in batches,
 //!   and the Ps' own stacks stand between it and the Gs.
-//! * malloc, which is the C library's: it goes to the system seldom, and growth under a lock is amortized (timer heaps,
-//!   slabs).
+//! * The heap ([`super::heap`]), which maps a chunk or a large block for a caller that may hold a lock, or returns one.
+//!   It does so seldom, and growth under a lock is amortized (timer heaps, slabs). It holds no lock of its own
+//!   meanwhile.
 //! * The wideners of `--cfg gmx_widen`: they exist to hold threads up.
 
 #[cfg(all(debug_assertions, not(any(loom, shuttle, gmx_widen))))]

@@ -6,7 +6,8 @@
 
 use super::linux::{KeepErrno, page_size, prctl, yield_thread};
 use super::without::{is_sealed, may_open};
-use super::{c, held};
+use super::{c, heap, held};
+use core::alloc::Layout;
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use core::{mem, ptr};
@@ -21,29 +22,35 @@ struct Start {
     next: *mut Start,
 }
 
-/// Blocks that their threads have read. A new thread does not free its own block: the host may hold the lock of malloc,
-/// and the thread is the watchdog or has a P, so it must not wait. The next maker of a thread frees it.
+/// Blocks that no thread needs: a new thread puts its own there when it has read it.
 static USED: AtomicPtr<Start> = AtomicPtr::new(ptr::null_mut());
 
 /// Takes all blocks of [`USED`], frees all except one, and returns that one.
 fn used() -> Option<ptr::NonNull<Start>> {
     // Pairs with the Release in `start`.
     let first = ptr::NonNull::new(USED.swap(ptr::null_mut(), Ordering::Acquire))?;
-    // SAFETY: blocks of the list are from malloc, and whole; the swap made the list this thread's.
+    // SAFETY: blocks of the list are whole; the swap made the list this thread's.
     let mut rest = unsafe { first.as_ref() }.next;
     while !rest.is_null() {
         // SAFETY: as above.
         let next = unsafe { (*rest).next };
-        // SAFETY: from malloc, and out of the list.
-        unsafe { libc::free(rest.cast()) };
+        // SAFETY: out of the list.
+        unsafe { free(rest) };
         rest = next;
     }
     Some(first)
 }
 
+/// # Safety
+/// A block of `spawn_thread`, which no thread has.
+unsafe fn free(p: *mut Start) {
+    // SAFETY: allocated with this layout.
+    unsafe { heap::dealloc(p.cast(), Layout::new::<Start>()) };
+}
+
 extern "C" fn start(p: *mut c_void) -> *mut c_void {
     let p: *mut Start = p.cast();
-    // SAFETY: `spawn_thread` hands over a `Start` from malloc.
+    // SAFETY: `spawn_thread` hands over a `Start`.
     let s = unsafe { p.read() };
     let mut first = USED.load(Ordering::Relaxed);
     loop {
@@ -84,8 +91,8 @@ pub unsafe fn spawn_thread(
     let _errno = KeepErrno::new();
     let p: *mut Start = match used() {
         Some(p) => p.as_ptr(),
-        // SAFETY: plain allocation; the result is checked.
-        None => unsafe { libc::malloc(mem::size_of::<Start>()) }.cast(),
+        // SAFETY: the layout is not empty.
+        None => unsafe { heap::alloc(Layout::new::<Start>()) }.cast(),
     };
     if p.is_null() {
         return Err(libc::ENOMEM);
@@ -98,8 +105,8 @@ pub unsafe fn spawn_thread(
     // SAFETY: `p` is a whole Start, whose `entry(arg)` is sound on another thread.
     let made = unsafe { make(stack_size, p) };
     if made.is_err() {
-        // SAFETY: from malloc; no thread has it.
-        unsafe { libc::free(p.cast()) };
+        // SAFETY: no thread has it.
+        unsafe { free(p) };
     }
     made
 }

@@ -20,6 +20,7 @@
 //! or understood sets no limit. Sizes that come from outside are capped, and all memory is requested in ways that may
 //! be refused.
 
+use super::array::{Array, Full};
 use super::c;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -61,14 +62,14 @@ impl Source {
 
 /// The name of a file, with a single NUL at its end.
 #[derive(PartialEq)]
-struct Name(Vec<u8>);
+struct Name(Array<u8>);
 
 impl Name {
     fn of(parts: &[&[u8]]) -> Result<Name, Trouble> {
-        let mut name = Vec::new();
-        name.try_reserve_exact(parts.iter().map(|p| p.len()).sum::<usize>() + 1).map_err(|_| Trouble::NotNow)?;
-        parts.iter().for_each(|p| name.extend_from_slice(p));
-        name.push(0);
+        let mut name = Array::new();
+        name.reserve_exact(parts.iter().map(|p| p.len()).sum::<usize>() + 1)?;
+        parts.iter().copied().flatten().for_each(|&b| name.put(b));
+        name.put(0);
         Ok(Name(name))
     }
 }
@@ -77,12 +78,12 @@ impl Name {
 pub struct Procs {
     source: Source,
     /// `/proc/self/cgroup` as it was when `limits` was made. `None` makes `limits` anew.
-    seen: Option<Vec<u8>>,
-    limits: Vec<Limit>,
+    seen: Option<Array<u8>>,
+    limits: Array<Limit>,
     /// The last answer. It stays valid while the files cannot be read.
     limit: Option<u64>,
     /// Kept so that a request allocates nothing.
-    buf: Vec<u8>,
+    buf: Array<u8>,
 }
 
 impl Procs {
@@ -91,7 +92,7 @@ impl Procs {
     }
 
     pub fn with(source: Source) -> Procs {
-        Procs { source, seen: None, limits: Vec::new(), limit: None, buf: Vec::new() }
+        Procs { source, seen: None, limits: Array::new(), limit: None, buf: Array::new() }
     }
 
     /// At least 1, at most the CPUs of the affinity mask.
@@ -115,7 +116,7 @@ impl Procs {
         if !read_capped(&self.source.path(b"/proc/self/cgroup")?, MOST_CGROUP, &mut self.buf)? {
             return Ok(None);
         }
-        if self.seen.as_deref() != Some(&self.buf) {
+        if self.seen.as_ref() != Some(&self.buf) {
             self.resolve()?;
         }
         match self.read_limits() {
@@ -136,7 +137,7 @@ impl Procs {
 
     fn read_limits(&mut self) -> Result<Option<u64>, Trouble> {
         let mut tightest = None;
-        for limit in &mut self.limits {
+        for limit in self.limits.iter_mut() {
             if let Some(cpus) = limit.read()? {
                 tightest = Some(tightest.map_or(cpus, |t: u64| t.min(cpus)));
             }
@@ -165,6 +166,12 @@ enum Trouble {
     NotNow,
 }
 
+impl From<Full> for Trouble {
+    fn from(_: Full) -> Trouble {
+        Trouble::NotNow
+    }
+}
+
 impl Limit {
     /// Whole CPUs, rounded up. `None` means no limit.
     fn read(&mut self) -> Result<Option<u64>, Trouble> {
@@ -186,10 +193,10 @@ impl Limit {
 }
 
 /// Finds every file that may hold a limit for a process whose `/proc/self/cgroup` is `cgroup`.
-fn resolve(source: &Source, cgroup: &[u8]) -> Result<Vec<Limit>, Trouble> {
-    let mut limits = Vec::new();
+fn resolve(source: &Source, cgroup: &[u8]) -> Result<Array<Limit>, Trouble> {
+    let mut limits = Array::new();
     let (v2, v1) = memberships(cgroup);
-    let mut mountinfo = Vec::new();
+    let mut mountinfo = Array::new();
     if !read_capped(&source.path(b"/proc/self/mountinfo")?, MOST_MOUNTINFO, &mut mountinfo)? {
         return Ok(limits);
     }
@@ -203,11 +210,11 @@ fn resolve(source: &Source, cgroup: &[u8]) -> Result<Vec<Limit>, Trouble> {
                 true => Files::V2 { max: file(b"/cpu.max")? },
                 false => Files::V1 { quota: file(b"/cpu.cfs_quota_us")?, period: file(b"/cpu.cfs_period_us")? },
             };
-            if limits.len() >= MOST_LIMITS || limits.try_reserve(1).is_err() {
+            if limits.len() >= MOST_LIMITS || limits.reserve(1).is_err() {
                 return Ok(limits);
             }
             if !limits.iter().any(|limit: &Limit| limit.files == files) {
-                limits.push(Limit { files, was_there: false });
+                limits.put(Limit { files, was_there: false });
             }
             if below.is_empty() {
                 break;
@@ -282,16 +289,16 @@ fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// `\040` and the like, as the kernel writes space, tab, newline and backslash.
-fn unescape(text: &[u8]) -> Result<Vec<u8>, Trouble> {
-    let mut out = Vec::new();
-    out.try_reserve_exact(text.len()).map_err(|_| Trouble::NotNow)?;
+fn unescape(text: &[u8]) -> Result<Array<u8>, Trouble> {
+    let mut out = Array::new();
+    out.reserve_exact(text.len())?;
     let mut rest = text;
     while let Some((&first, tail)) = rest.split_first() {
         if let (b'\\', &[a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..]) = (first, tail) {
-            out.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+            out.put((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
             rest = &tail[3..];
         } else {
-            out.push(first);
+            out.put(first);
             rest = tail;
         }
     }
@@ -315,11 +322,8 @@ fn number(word: &[u8]) -> Option<u64> {
     })
 }
 
-fn copy(text: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
-    out.try_reserve_exact(text.len()).ok()?;
-    out.extend_from_slice(text);
-    Some(out)
+fn copy(text: &[u8]) -> Option<Array<u8>> {
+    Array::of(text.len(), |i| text[i])
 }
 
 fn open(path: &Name) -> Result<Option<File>, Trouble> {
@@ -353,15 +357,15 @@ fn read_small<'a>(path: &Name, buf: &'a mut [u8; 128]) -> Result<Option<&'a [u8]
 }
 
 /// Fills `buf` with at most `most` bytes of the file. Returns whether the file exists.
-fn read_capped(path: &Name, most: usize, buf: &mut Vec<u8>) -> Result<bool, Trouble> {
+fn read_capped(path: &Name, most: usize, buf: &mut Array<u8>) -> Result<bool, Trouble> {
     const CHUNK: usize = 4096;
     buf.clear();
     let Some(mut file) = open(path)? else { return Ok(false) };
     let mut len = 0;
     while len < most {
         if buf.len() < len + CHUNK {
-            buf.try_reserve(CHUNK).map_err(|_| Trouble::NotNow)?;
-            buf.resize(len + CHUNK, 0);
+            buf.reserve(CHUNK)?;
+            buf.pad(len + CHUNK, 0);
         }
         match file.read(&mut buf[len..]) {
             Ok(0) => break,
@@ -378,7 +382,7 @@ fn read_capped(path: &Name, most: usize, buf: &mut Vec<u8>) -> Result<bool, Trou
 /// The number of CPUs on which the thread may run.
 fn affinity(thread: i32) -> i32 {
     let mut small = [0u64; 16];
-    let mut large = Vec::new();
+    let mut large = Array::new();
     let mut mask = &mut small[..];
     loop {
         // SAFETY: the kernel writes at most the bytes that it is told of, all of them ours, and any bits are a u64.
@@ -390,12 +394,12 @@ fn affinity(thread: i32) -> i32 {
         // EINVAL: the machine has more CPUs than the mask has bits.
         let words = mask.len() * 2;
         let too_small = std::io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL);
-        if !too_small || words > 1 << 16 || large.try_reserve_exact(words - large.len()).is_err() {
+        if !too_small || words > 1 << 16 || large.reserve_exact(words - large.len()).is_err() {
             let online = c::sysconf(libc::_SC_NPROCESSORS_ONLN);
             return i32::try_from(online).unwrap_or(1).max(1);
         }
         large.clear();
-        large.resize(words, 0u64);
+        large.pad(words, 0u64);
         mask = &mut large;
     }
 }
@@ -649,9 +653,9 @@ mod tests {
             .file("/proc/self/mountinfo", "31 23 0:28 /a\\040b\\134x /m\\011t\\012\\\\9 rw - cgroup2  rw\n")
             .file("/m\tt\n\\\\9/c:d/cpu.max", "300000 100000\n");
         assert_eq!(tree.procs(8), 3);
-        assert!(unescape(b"\\").is_ok_and(|t| t == b"\\"));
-        assert!(unescape(b"\\04").is_ok_and(|t| t == b"\\04"));
-        assert!(unescape(b"\\400\\377").is_ok_and(|t| t == b"\\400\xff"));
+        assert!(unescape(b"\\").is_ok_and(|t| *t == *b"\\"));
+        assert!(unescape(b"\\04").is_ok_and(|t| *t == *b"\\04"));
+        assert!(unescape(b"\\400\\377").is_ok_and(|t| *t == *b"\\400\xff"));
     }
 
     #[test]

@@ -8,11 +8,12 @@ use crate::block::segments::{self, Segments};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::GList;
 use crate::gmp::m::MRef;
+use crate::gmp::p::blocks::{alloc, dealloc};
 use crate::gmp::sched::Sched;
 use crate::protocol::park;
 use crate::sync::own::{OwnBool, OwnPtr, OwnU8, OwnUsize};
 use crate::sync::{AtomicBool, AtomicUsize, Latch, Ordering};
-use std::alloc::{Layout, alloc, dealloc};
+use std::alloc::Layout;
 use std::ptr::{NonNull, null_mut};
 
 /// The alignment that allocators give without being asked. They are slow with a larger one.
