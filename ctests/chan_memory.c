@@ -1,8 +1,10 @@
 /* timeout: 120 */
 /* env: GMX_MAXPROCS=3 */
+/* env: GMXDEBUG=malloc=1 */
 /* flags: -ldl */
 /* The memory of channels without a bound: received values release their memory, a channel that stays short does not
- * allocate, and a send that finds no memory changes nothing. */
+ * allocate, and a send that finds no memory changes nothing. The library takes its memory from malloc here, where each
+ * block can be counted, and refused. */
 #include "faults.h"
 
 #include "unbounded.h"

@@ -136,12 +136,17 @@ static void beside_a_thread_in_the_loader(void *arg) {
 static void in_malloc(void *arg) {
   (void)arg;
   makes_threads();
-  starts_the_other();
   __atomic_store_n(&malloc_is_held, true, __ATOMIC_RELEASE);
-  while (atomic_load(&waits_for_malloc) == 0) thread_nap(MS); /* for a trace */
-  bool went_on = others_run();
+  bool went_on = true;
+  for (int i = 0; i < 20; i++) { /* traces are written meanwhile */
+    go(runs_meanwhile, NULL);
+    CHECK_OK(gmx_yield());
+    went_on = others_run() && went_on;
+  }
+  bool waited = atomic_load(&waits_for_malloc) != 0;
   __atomic_store_n(&malloc_is_held, false, __ATOMIC_RELEASE);
   CHECK(went_on);
+  CHECK(!waited);
 }
 
 static void beside_a_thread_in_malloc(void *arg) {
