@@ -304,6 +304,31 @@ static void shorter_than_a_firing(void *unused) {
   CHECK_EQ(timer_free(f), 1);
 }
 
+/* Several tickers fire whenever the P looks for work, and each function is displaced by the next one. A ticker whose
+ * function has not begun makes no second goroutine for it. */
+enum { TICKERS = 8 };
+static int gs_before, most_gs;
+static void counts_gs(void *arg) {
+  int gs = (int)gmx_num_g() - gs_before;
+  CHECK_CMP(gs, <=, 3 * TICKERS); /* beside those that wait to begin, some that lost the P in this function */
+  if (gs > most_gs) most_gs = gs; /* one P: one at a time */
+  bump((int *)arg);
+}
+
+static void one_at_a_time(void *unused) {
+  (void)unused;
+  static int ran[TICKERS];
+  gmx_timer f[TICKERS];
+  gs_before = (int)gmx_num_g();
+  for (int i = 0; i < TICKERS; i++) {
+    f[i] = func_timer(GMX_FOREVER, counts_gs, &ran[i]);
+    CHECK_EQ(timer_reset(f[i], 0, 1), 0);
+  }
+  for (int i = 0; i < TICKERS; i++) spin_until(load(&ran[i]) >= 10);
+  for (int i = 0; i < TICKERS; i++) CHECK_CMP(timer_free(f[i]), >=, 0);
+  check_say("  %d goroutines for %d tickers", most_gs, TICKERS);
+}
+
 /* ---- a receiver sees a due timer at once, though no thread has fired it: on one P none does while the G polls ---- */
 
 static gmx_status looks(gmx_chan *c, int64_t *at, int how) {
@@ -437,6 +462,7 @@ static void functions_on_one_p(void) {
   on_g(on_one_p, NULL);
   on_g(missed, NULL);
   on_g(shorter_than_a_firing, NULL);
+  on_g(one_at_a_time, NULL);
   CHECK(gmx_gomaxprocs(3) > 0);
 }
 
