@@ -32,7 +32,7 @@ need_python = $(call need,$(PYTHON),Python 3: your distribution's python3; or sa
 need_file = @test -e $(1) || { echo "make $@: $(1) is missing ($(2))" >&2; exit 1; }
 
 .DEFAULT_GOAL := build
-.PHONY: build test demo bench stress sanitize miri models install uninstall header clean help
+.PHONY: build test demo bench stress sanitize miri models polls install install-polls uninstall header clean help
 
 build: ## the release library, with libgomax.so.0 beside it so that it runs in place
 	$(need_cargo)
@@ -86,6 +86,18 @@ install: $(RELEASE)/libgomax.so ## installs library, headers, gomax.pc, CMake pa
 	$(call fill,packaging/gomaxConfigVersion.cmake.in,$(LIBDIR)/cmake/gomax/gomaxConfigVersion.cmake)
 	@packaging/ldconfig.sh "$(LIBDIR)" "$(DESTDIR)"
 
+polls: ## the plugins that give code polls, for each GCC and Clang whose headers are there (COMPILERS="gcc-12 clang")
+	polls/build.sh $(TARGET_DIR)/polls
+
+# a gomax-poll-COMPILER.pc for each plugin, and gomax-poll.pc for CC
+install-polls: ## installs what make polls has built, and gomax-poll.pc (same PREFIX, DESTDIR, LIBDIR as make install)
+	@test -n "$(wildcard $(TARGET_DIR)/polls/*/*.so)" || { echo "make install-polls: make polls first" >&2; exit 1; }
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
+	$(foreach so,$(wildcard $(TARGET_DIR)/polls/*/*.so),$(call install_poll,$(so),$(notdir $(patsubst %/,%,$(dir $(so))))))
+	@ours=$$($(CC) --version 2>/dev/null | grep -q clang && echo clang || echo gcc)-$$($(CC) -dumpversion | sed 's/\..*//'); \
+	  ! test -e $(DESTDIR)$(LIBDIR)/pkgconfig/gomax-poll-$$ours.pc || \
+	  ln -sf gomax-poll-$$ours.pc $(DESTDIR)$(LIBDIR)/pkgconfig/gomax-poll.pc
+
 # only when there is none: `sudo make install` must neither build nor need cargo
 $(RELEASE)/libgomax.so:
 	@$(MAKE) build
@@ -97,11 +109,22 @@ fill = sed -e 's|@PC_LIBDIR@|$(call below,$(LIBDIR))|g' -e 's|@PC_INCLUDEDIR@|$(
   -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
   -e 's|@VERSION@|$(VERSION)|g' -e 's|@SONAME@|$(SONAME)|g' $(1) > $(DESTDIR)$(2) && chmod 644 $(DESTDIR)$(2)
 
+# $(call install_poll,plugin,compiler)
+define install_poll
+install -d $(DESTDIR)$(LIBDIR)/gomax/$(2)
+	install -m 644 $(1) $(DESTDIR)$(LIBDIR)/gomax/$(2)
+	$(call fill,packaging/gomax-poll.pc.in,$(LIBDIR)/pkgconfig/gomax-poll-$(2).pc)
+	sed -i -e 's|@COMPILER@|$(2)|g' -e 's|@PLUGIN@|$(notdir $(1))|' \
+	  -e 's|@POLL_FLAG@|$(if $(filter clang-%,$(2)),-fpass-plugin,-fplugin)|' $(DESTDIR)$(LIBDIR)/pkgconfig/gomax-poll-$(2).pc
+	
+endef
+
 uninstall: ## removes what install put there (same PREFIX, DESTDIR, LIBDIR)
 	rm -f $(DESTDIR)$(LIBDIR)/libgomax.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libgomax.so
 	rm -f $(DESTDIR)$(LIBDIR)/libgomax.a $(DESTDIR)$(LIBDIR)/pkgconfig/gomax.pc
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,$(notdir $(HEADERS))) $(DESTDIR)$(GDBDIR)/libgomax.so.$(VERSION)-gdb.py
-	rm -rf $(DESTDIR)$(LIBDIR)/cmake/gomax
+	rm -rf $(DESTDIR)$(LIBDIR)/cmake/gomax $(DESTDIR)$(LIBDIR)/gomax
+	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/gomax-poll.pc $(DESTDIR)$(LIBDIR)/pkgconfig/gomax-poll-*.pc
 	@test -n "$(DESTDIR)" || packaging/ldconfig.sh "$(LIBDIR)" >/dev/null
 
 header: ## writes include/gomax.h anew from src/capi, and from it the declarations of the Zig and Nim bindings
@@ -113,4 +136,4 @@ clean: ## removes what was built
 	$(CARGO) clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile

@@ -2,8 +2,9 @@
 # Runs the long tests, each for MINUTES, and prints a table: the programs of ctests/stress; inputs that are programs of
 # calls (ci/fuzz.sh); the operations of gomax.hpp with two failures each, and its channels against a model (ci/cpp.sh);
 # the C tests with failing system calls (ci/faults.sh) and in hostile hosts (ci/hosts.sh); the growth of costs, in CPU
-# time (ci/growth.py); the Zig binding in all modes of its compiler (ci/zig.sh); latencies beside Go's
-# (benches/latency.py). All random choices come from one seed: GMX_SEED=... ci/stress.sh repeats them.
+# time (ci/growth.py); the tests of zlib and lz4 with polls (ci/polls.sh); the Zig binding in all modes of its compiler
+# (ci/zig.sh); latencies beside Go's (benches/latency.py). All random choices come from one seed: GMX_SEED=...
+# ci/stress.sh repeats them.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,6 +34,7 @@ suite faults.sh ci/faults.sh "$minutes" $((GMX_SEED % 32768))
 suite hosts.sh ci/hosts.sh all
 suite nim.sh env GMX_SECONDS=$((minutes * 15)) ci/nim.sh stress
 suite growth.py ci/growth.py --time
+suite polls.sh ci/polls.sh stress
 suite python.sh env GMX_STRESS=1 ci/python.sh
 suite zig.sh env GMX_ZIG_MODES="debug safe fast small" ci/zig.sh
 suite latency.py env PEERS=go benches/run.sh --latency

@@ -1,0 +1,212 @@
+#!/usr/bin/env bash
+# Tests polls by compile flag: builds the plugins (polls/), and with each of them the hogs of polls/tests, which stop,
+# move to other threads and keep their registers; looks at the code of hot loops; installs the plugins, and builds
+# programs with pkg-config and CMake. Ends with `N passed, N failed`. Skipped (77) if no compiler has the headers that
+# its plugin needs, and apt has none.
+# `ci/polls.sh stress` instead builds zlib and lz4, from Debian's sources, with each plugin; their own tests run as a
+# goroutine in a world that is stopped all the time. `ci/polls.sh cost` prints what polls cost in both, in CPU time
+# and instructions: docs/measurements.md.
+# Environment: GMX_LIB another libgomax.so than target/release's, COMPILERS (of gcc, gcc-12, clang, clang-14 and so on).
+source "$(dirname "$0")/lib.sh"
+use_library
+root=$PWD plugins=$work/plugins
+
+apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" >/dev/null 2>&1; }
+if ! polls/build.sh "$plugins" >"$work/built" 2>&1 || grep -q 'no headers' "$work/built"; then
+  packages=$(grep -oE "(gcc-[0-9]+-plugin|llvm-[0-9]+)-dev" "$work/built")
+  if [[ -n $packages ]] && ((EUID == 0)) && command -v apt-get >/dev/null; then
+    for package in $packages; do # the first may be unknown to apt, and the second known
+      apt install -y --no-install-recommends "$package" || { apt update && apt install -y --no-install-recommends "$package"; }
+    done
+  fi
+  rm -rf "$plugins"
+  polls/build.sh "$plugins" >"$work/built" 2>&1
+fi
+cat "$work/built"
+! grep -q 'does not compile' "$work/built" || { echo "0 passed, 1 failed"; exit 1; }
+compilers=()
+for plugin in "$plugins"/*/*.so; do [[ ! -e $plugin ]] || compilers+=("$(basename "$(dirname "$plugin")")"); done
+((${#compilers[@]})) || exit 77
+
+# For a compiler such as gcc-12: cc, its command; with, the flags for polls; tied, those for polls that stay
+use() {
+  cc=$1
+  command -v "$cc" >/dev/null || cc=${1%-*}
+  if [[ $1 == gcc* ]]; then
+    with=("-fplugin=$plugins/$1/gmxpoll_gcc.so")
+    tied=("${with[@]}" -fplugin-arg-gmxpoll_gcc-tied)
+  else
+    with=("-fpass-plugin=$plugins/$1/GmxPoll.so")
+    tied=("${with[@]}" "-fplugin=$plugins/$1/GmxPoll.so" -mllvm -gmx-poll-tied)
+  fi
+}
+
+# ---- the gate -------------------------------------------------------------------------------------------------------
+
+hogs() { # FLAGS...: $work/hogs, lazily bound
+  "$cc" -std=gnu11 -g -Wall -Wextra -Werror "${@:2}" -c polls/tests/hogs.c -o "$work/hogs.o" &&
+    "$cc" -std=gnu11 -g -Wall -Wextra -Werror -Iinclude -c polls/tests/polls.c -o "$work/polls.o" &&
+    "$cc" "$work/polls.o" "$work/hogs.o" -o "$work/hogs" -L"$root_lib" -lgomax -pthread -lm -Wl,-z,lazy "${@:1:1}"
+}
+root_lib=$work/lib
+with_polls() { # COMPILER PIE FLAGS...
+  use "$1"
+  hogs "$2" "${with[@]}" "${@:3}" && timeout 240 "$work/hogs"
+}
+without_polls() { # COMPILER: the tests notice that there are none
+  use "$1"
+  hogs -pie -fPIE -O2 -Wno-attributes && timeout 120 "$work/hogs" none && ! timeout 120 "$work/hogs"
+}
+code() { # COMPILER: hot loops call nothing
+  use "$1"
+  "$cc" -std=gnu11 -O2 -Wall "${with[@]}" -c polls/tests/hogs.c -o "$work/hot.o" &&
+    objdump -d --no-show-raw-insn "$work/hot.o" | awk -f polls/tests/hot.awk
+}
+all_tied() { # COMPILER
+  use "$1"
+  "$cc" -std=gnu11 -O2 "${tied[@]}" -c polls/tests/hogs.c -o "$work/tied.o" && nm -u "$work/tied.o" | tee "$work/undefined" &&
+    grep -q 'gmx_poll_slow_tied' "$work/undefined" && ! grep -q 'gmx_poll_slow$' "$work/undefined"
+}
+(($#)) || for compiler in "${compilers[@]}"; do
+  start "$compiler -O2" with_polls "$compiler" -pie -fPIE -O2
+  start "$compiler -O0, position independent" with_polls "$compiler" -pie -fPIC -O0
+  start "$compiler -O3, a fixed address" with_polls "$compiler" -no-pie -fno-pie -O3 -march=native
+  start "$compiler without polls" without_polls "$compiler"
+  start "$compiler, code of hot loops" code "$compiler"
+  start "$compiler, all polls tied" all_tied "$compiler"
+done
+settle
+
+# ---- as installed ---------------------------------------------------------------------------------------------------
+
+cat >"$work/loops.c" <<'C'
+#include <gomax.h>
+static volatile int end;
+static void loops(void *arg) { (void)arg; while (!end) {} }
+static void ends(void *arg) { (void)arg; end = 1; }
+int main(void) {
+  gmx_config config;
+  if (gmx_config_default(&config)) return 2;
+  config.maxprocs = 1;
+  return gmx_init(&config) || gmx_spawn(loops, 0) || gmx_spawn(ends, 0) || gmx_shutdown(INT64_C(20000000000));
+}
+C
+installed() {
+  local dest=$work/dest make=${MAKE:-make} moved
+  mkdir "$work/build" "$work/build/release" && cp -r "$plugins" "$work/build/polls" || return 1
+  cp "$lib" "$work/build/release/libgomax.so" && : >"$work/build/release/libgomax.a" || return 1
+  local at=(CARGO_TARGET_DIR="$work/build" DESTDIR="$dest" PREFIX=/opt/gomax CC="$cc")
+  "$make" -s install "${at[@]}" && "$make" -s install-polls "${at[@]}" || return 1
+  export PKG_CONFIG_PATH=$dest/opt/gomax/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=
+  ! grep -n '@[A-Z_]*@' "$PKG_CONFIG_PATH"/*.pc || return 1
+  if command -v pkg-config >/dev/null; then
+    for compiler in "${compilers[@]}"; do
+      use "$compiler"
+      moved=$(pkg-config --define-variable=prefix="$dest/opt/gomax" --cflags --libs "gomax-poll-$compiler") || return 1
+      # shellcheck disable=SC2086
+      "$cc" -O2 -o "$work/loops" "$work/loops.c" $moved && LD_LIBRARY_PATH=$dest/opt/gomax/lib "$work/loops" || return 1
+    done
+  fi
+  if command -v cmake >/dev/null; then
+    cat >"$work/build/CMakeLists.txt" <<'CMAKE'
+cmake_minimum_required(VERSION 3.13)
+project(polls C)
+find_package(gomax CONFIG REQUIRED COMPONENTS poll)
+add_executable(loops ../loops.c)
+target_link_libraries(loops PRIVATE gomax::poll)
+CMAKE
+    for compiler in "${compilers[@]}"; do
+      use "$compiler"
+      rm -rf "$work/cmake"
+      cmake -S "$work/build" -B "$work/cmake" -Dgomax_DIR="$dest/opt/gomax/lib/cmake/gomax" -DCMAKE_C_COMPILER="$cc" &&
+        cmake --build "$work/cmake" && "$work/cmake/loops" || return 1
+    done
+    # a compiler that has no plugin
+    rm -rf "$work/cmake" "$dest/opt/gomax/lib/gomax"
+    ! cmake -S "$work/build" -B "$work/cmake" -Dgomax_DIR="$dest/opt/gomax/lib/cmake/gomax" -DCMAKE_C_COMPILER="$cc" \
+      >"$work/refused" 2>&1 && grep -q "no plugin of gomax" "$work/refused" || { cat "$work/refused"; return 1; }
+  fi
+  "$make" -s uninstall "${at[@]}" && [[ -z $(find "$dest" ! -type d) ]] || { find "$dest" ! -type d; return 1; }
+}
+use "${compilers[0]}"
+(($#)) || check "as installed" installed
+
+# ---- other projects' code -------------------------------------------------------------------------------------------
+
+sources=$target/polls-sources
+fetch() { # PACKAGE...: Debian's sources, each in a directory of its name and version
+  mkdir -p "$sources/lists/partial" && cd "$sources" || return 1
+  if ! compgen -G 'zlib-1*' >/dev/null || ! compgen -G 'lz4-1*' >/dev/null; then
+    echo 'deb-src http://deb.debian.org/debian stable main' >list
+    local options=(-qq -o Dir::Etc::sourcelist="$PWD/list" -o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists="$PWD/lists")
+    apt-get "${options[@]}" update >log 2>&1 && apt-get "${options[@]}" source --download-only "$@" >>log 2>&1 || return 1
+    for archive in ./*.orig.tar.*; do tar xf "$archive" || return 1; done
+  fi
+  cd "$root" || return 1
+}
+
+# as a goroutine, in a world that is stopped again and again
+links=(-Wl,--wrap=main -L"$work/lib" -lgomax -pthread)
+tests_of_zlib() { # COMPILER
+  use "$1"
+  cp -r "$sources"/zlib-1* "$work/zlib" && "$cc" -O2 -Iinclude -c polls/tests/wrap.c -o "$work/wrap.o" && cd "$work/zlib" &&
+    CC=$cc ./configure --static && make -j2 libz.a example minigzip CC="$cc" CFLAGS="-O2 -w ${with[*]}" \
+    TEST_LDFLAGS="-L. libz.a $work/wrap.o ${links[*]}" && make teststatic && ./example 2>&1 | grep -E '^[0-9]+ stops'
+}
+tests_of_lz4() { # COMPILER
+  use "$1"
+  cp -r "$sources"/lz4-1* "$work/lz4" && "$cc" -O2 -Iinclude -c polls/tests/wrap.c -o "$work/wrap.o" && cd "$work/lz4/tests" &&
+    make -j2 fuzzer frametest CC="$cc" CFLAGS="-O2 -w ${with[*]}" LDFLAGS="$work/wrap.o ${links[*]}" &&
+    ./fuzzer -s1 -i300 >"$work/fuzzer" 2>&1 && grep -E '[1-9][0-9]+ stops' "$work/fuzzer" &&
+    ./frametest -s1 -i300 >"$work/frametest" 2>&1 && grep -E '[1-9][0-9]+ stops' "$work/frametest"
+}
+
+if [[ ${1:-} == stress ]]; then
+  if fetch zlib lz4; then
+    for compiler in "${compilers[@]}"; do
+      start "$compiler: the tests of zlib" tests_of_zlib "$compiler"
+      start "$compiler: the tests of lz4" tests_of_lz4 "$compiler"
+    done
+  else
+    echo "left out: zlib and lz4, whose sources apt cannot fetch"
+  fi
+fi
+
+build_cost() { # NAME FLAGS...
+  local z=("$sources"/zlib-1*) l=("$sources"/lz4-1*)
+  mkdir -p "$work/$1" && for file in polls/tests/kernels.c "$z"/{adler32,compress,crc32,deflate,inffast,inflate,inftrees}.c \
+    "$z"/{trees,uncompr,zutil}.c "$l"/lib/lz4.c; do
+    "$cc" -O2 -w -I"$z" "${@:2}" -c "$file" -o "$work/$1/$(basename "$file" .c).o" || return 1
+  done
+  gcc -O2 -Wall -I"$z" -I"$l/lib" -c polls/tests/cost.c -o "$work/$1/cost.o" &&
+    gcc -o "$work/$1/cost" "$work/$1"/*.o -L"$work/lib" -lgomax
+}
+if [[ ${1:-} == cost ]]; then
+  fetch zlib lz4 || { echo "there are no sources of zlib and lz4"; exit 1; }
+  for compiler in "${compilers[@]}"; do
+    use "$compiler"
+    build_cost plain && build_cost polls "${with[@]}" || exit 1
+    : >"$work/times"
+    for ((i = 0; i < ${ROUNDS:-6}; i++)); do
+      for kind in plain polls; do "$work/$kind/cost" 5 | sed "s/^/$kind /" >>"$work/times"; done
+    done
+    for kind in plain polls; do
+      if command -v valgrind >/dev/null; then
+        valgrind --tool=callgrind --callgrind-out-file="$work/calls" "$work/$kind/cost" 1 >/dev/null 2>&1
+        callgrind_annotate --threshold=100 --inclusive=yes "$work/calls" 2>/dev/null |
+          sed -nE "s/^ *([0-9,]+) .*:run_([a-z0-9]+)( .*)?\$/$kind \2 \1/p" | tr -d , >>"$work/instructions"
+      fi
+    done
+    awk -v compiler="$compiler" '
+      NR == FNR { if (!($2 in seen)) { seen[$2]; order[++n] = $2 }
+                  if (!(($1, $2) in best) || $3 < best[$1, $2]) best[$1, $2] = $3; next }
+      { count[$1, $2] = $3 }
+      END { printf "%-10s %10s %10s %8s %14s\n", compiler, "ms", "with polls", "", "instructions"
+            for (i = 1; i <= n; i++) { k = order[i]; p = best["plain", k]; q = best["polls", k]
+              printf "%-10s %10.2f %10.2f %+7.1f%%", k, p, q, (q / p - 1) * 100
+              if (count["plain", k]) printf " %+13.1f%%", (count["polls", k] / count["plain", k] - 1) * 100
+              print "" } }' "$work/times" "$work/instructions"
+    rm -rf "$work/plain" "$work/polls" "$work/instructions"
+  done
+fi
+summary
