@@ -9,8 +9,8 @@
  *
  * The other headers here: gs.h (the runtime and its Gs), thread.h (threads of the host), objects.h (channels, tokens,
  * timers), shared.h (words that threads share), seed.h (random numbers), stats.h (what the library tells about itself),
- * usage.h (what the process uses), child.h (a forked child), ratchets.h (what may not grow), unbounded.h (channels
- * without a bound), faults.h (calls that fail).
+ * usage.h (what the process uses), child.h (a forked child), beside.h (what moves beside Gs that compute), ratchets.h
+ * (what may not grow), unbounded.h (channels without a bound), faults.h (calls that fail).
  *
  * Every check works on any stack and thread: it writes with write(2) and leaves with _exit(1), so that neither a half
  * stopped scheduler nor an atexit handler can turn a failure into a hang.

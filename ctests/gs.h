@@ -21,11 +21,17 @@
 /* A slice that never ends keeps the order of Gs free of the machine's load. */
 #define NO_SLICES (INT64_C(1) << 60)
 
+/* gmx_config.flags of start_runtime; a test may define others before. */
+#ifndef RUNTIME_FLAGS
+#define RUNTIME_FLAGS 0
+#endif
+
 CHECK_UNUSED static void start_runtime(int procs, int64_t slice_ns) {
   gmx_config config;
   CHECK_OK(gmx_config_default(&config));
   config.maxprocs = procs;
   config.slice_ns = slice_ns;
+  config.flags = RUNTIME_FLAGS;
   CHECK_OK(gmx_init(&config));
 }
 

@@ -345,7 +345,7 @@ static void spawn_options(void) {
     CHECK_STATUS(gmx_spawn_with(&opts, add_one, &ran, NULL), GMX_EINVAL);
   }
   opts.struct_size = sizeof opts;
-  for (int bit = 6; bit < 32; bit++) {
+  for (int bit = 7; bit < 32; bit++) {
     opts.flags = 1u << bit;
     CHECK_STATUS(gmx_spawn_with(&opts, add_one, &ran, NULL), GMX_EINVAL);
   }

@@ -25,11 +25,11 @@
 #endif
 
 #define LIST                                                                                                          \
-  X(brk) X(clone) X(clone3) X(close) X(exit) X(exit_group) X(fstat) X(futex) X(getdents64) X(getrandom) X(gettid)     \
+  X(brk) X(clock_gettime) X(clone) X(clone3) X(close) X(exit) X(exit_group) X(fstat) X(futex) X(getdents64) X(getrandom) X(gettid)     \
   X(madvise) X(membarrier) X(mincore) X(mmap) X(mprotect) X(mremap) X(munmap) X(newfstatat) X(openat) X(ppoll)        \
   X(prctl) X(prlimit64) X(process_madvise) X(pwritev2) X(read) X(restart_syscall) X(rseq) X(rt_sigaction)             \
   X(rt_sigpending) X(rt_sigprocmask) X(rt_sigreturn) X(rt_sigtimedwait) X(sched_getaffinity) X(sched_yield)           \
-  X(set_robust_list) X(sigaltstack) X(sysinfo) X(write)
+  X(set_robust_list) X(sigaltstack) X(sysinfo) X(timer_create) X(timer_delete) X(timer_settime) X(uname) X(write)
 
 static void is_not_in_the_list(int sig, siginfo_t *info, void *context) {
   (void)sig, (void)context;

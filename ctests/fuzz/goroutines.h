@@ -68,9 +68,9 @@ static void spawn(actor *a) {
     memset(bytes, 0, sizeof bytes);
     static const size_t sizes[] = {sizeof *o, sizeof *o, sizeof *o, 8, 16, 4096, 7, 0, 5000, 40};
     o->struct_size = sizes[rnd(a, sizeof sizes / sizeof *sizes)];
-    o->flags = (uint32_t)rnd(a, one_in(a, 10) ? 128 : 16);
+    o->flags = (uint32_t)rnd(a, one_in(a, 10) ? 256 : 16);
     if (one_in(a, 4)) o->flags |= GMX_SPAWN_CANCELLABLE;
-    if (o->flags < 64) o->flags &= ~(uint32_t)GMX_SPAWN_INHERIT; /* such Gs begin without a token, or with a token of their own */
+    if (o->flags < 128) o->flags &= ~(uint32_t)GMX_SPAWN_INHERIT; /* such Gs begin without a token, or with a token of their own */
     o->reserved = one_in(a, 20);
     o->stack_size = one_in(a, 10) ? (size_t)1 << rnd(a, 40) : rnd(a, 5) << 15;
     if (o->stack_size > 4 << 20 && o->stack_size <= (size_t)1 << 30) o->stack_size = 0;
@@ -80,7 +80,7 @@ static void spawn(actor *a) {
     size_t size = o->struct_size ? o->struct_size : sizeof *o;
     bool wrong = size < 8 || size > 4096;
     for (size_t i = sizeof *o; i < size && !wrong; i++) wrong = bytes[i] != 0;
-    wrong |= size >= 12 && (o->flags > 63 || (o->flags & 10) == 10);
+    wrong |= size >= 12 && (o->flags > 127 || (o->flags & 10) == 10);
     wrong |= size >= 16 && o->reserved != 0;
     wrong |= size >= 24 && o->stack_size > (size_t)1 << 30;
     bool own = size >= 12 && o->flags & GMX_SPAWN_CANCELLABLE;
